@@ -1,0 +1,4 @@
+//! Whatever owns state.
+
+pub mod secret;
+pub mod settings;

@@ -1,0 +1,76 @@
+//! A provider's key: carried everywhere, printed nowhere.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+
+/// One key of a provider. Its text leaves only through [`ApiKey::expose`], at the moment a request is signed.
+#[derive(Clone)]
+pub struct ApiKey {
+    text: SecretString,
+    id: KeyId,
+}
+
+/// How a key is told apart in logs and reports: the first 8 hex digits of its SHA-256.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyId(u32);
+
+impl ApiKey {
+    pub fn new(text: impl Into<String>) -> Self {
+        let text: String = text.into();
+        let id = KeyId::of(&text);
+        Self { text: text.into(), id }
+    }
+
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// The key itself. Call it only to write the credential header of an upstream request, or to look for
+    /// the key in text that is about to leave the process.
+    pub fn expose(&self) -> &str {
+        self.text.expose_secret()
+    }
+}
+
+impl KeyId {
+    fn of(text: &str) -> Self {
+        let digest = Sha256::digest(text.as_bytes());
+        Self(u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]))
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ApiKey({})", self.id)
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_prints_as_its_id_only() {
+        let key = ApiKey::new("sk-very-secret");
+
+        let printed = format!("{key:?} {}", key.id());
+
+        assert!(!printed.contains("secret"), "{printed}");
+        assert_eq!(key.id(), ApiKey::new("sk-very-secret").id());
+        assert_ne!(key.id(), ApiKey::new("sk-other").id());
+    }
+}

@@ -1,0 +1,118 @@
+//! What the actors must be told: typed, checked, complete. Where it comes from (files, environment) is the
+//! business of the edge.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_http::header::{HeaderName, HeaderValue};
+
+use crate::secret::ApiKey;
+
+/// Everything the actor tree starts from.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// In registry order: the order of the built-in file, then of the user's files, then the environment.
+    pub providers: Vec<Arc<ProviderSettings>>,
+    /// Providers that have a key but no base URL, with the variable that is missing.
+    pub partial: Vec<PartialProvider>,
+    /// Where a model name without a prefix goes; a name out of `providers`, `None` when there is none.
+    pub default_provider: Option<Arc<str>>,
+    pub limits: Limits,
+}
+
+/// One registered provider: it has a key and a base URL.
+#[derive(Clone, Debug)]
+pub struct ProviderSettings {
+    /// Lower case.
+    pub name: Arc<str>,
+    pub api: Api,
+    /// Scheme, authority and path prefix, without a trailing slash.
+    pub base_url: String,
+    /// Never empty, no duplicates, in the order written.
+    pub keys: Vec<ApiKey>,
+    /// Set on every upstream request, over what the client sent; never a credential, framing or routing header.
+    pub custom_headers: Vec<(HeaderName, HeaderValue)>,
+    /// Alias (lower case) to model, or to `provider:model`.
+    pub aliases: BTreeMap<String, String>,
+    /// The upstream itself knows the ids that start with `claude-`: they are sent unchanged.
+    pub serves_claude: bool,
+    /// Until the first byte of the reply's head; `None` takes the limit for the kind of request.
+    pub timeout: Option<Duration>,
+    /// Repeats on one key; rotation to another key is not counted.
+    pub max_retries: u32,
+    /// The embedded provider that answers when nothing is configured.
+    pub demo: bool,
+    /// Where a person reads about this provider's models.
+    pub models_url: Option<String>,
+}
+
+/// A provider that has a key but cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartialProvider {
+    pub name: String,
+    /// The environment variable that would complete it, such as `FOO_BASE_URL`.
+    pub missing: String,
+}
+
+/// The API that an upstream speaks. Matched in pairs with the API of the door, never asked "is it anthropic?".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Api {
+    /// Anthropic's Messages API: `{base}/v1/messages`. In the configuration: `anthropic`.
+    Messages,
+    /// OpenAI's Chat Completions API: `{base}/chat/completions`. In the configuration: `openai`.
+    ChatCompletions,
+}
+
+/// Every bound of the gateway. The defaults stand in the edge's `defaults.toml`; each can be configured
+/// under `[limits]`. Durations of zero mean "no limit" where [`Option`] is used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Request body, bytes. Default 32 MiB.
+    pub request_body: usize,
+    /// Until a request's head has arrived. Default 10 s.
+    pub request_head_timeout: Duration,
+    /// After this long a request body must come at `body_min_rate` at least. Default 10 s.
+    pub body_grace: Duration,
+    /// Bytes a second. Default 1024.
+    pub body_min_rate: u64,
+    /// Open client connections. Default 10,000.
+    pub connections: usize,
+    /// Requests in flight over all providers. Default 4,096.
+    pub in_flight: usize,
+    /// Requests in flight per provider. Default 1,024.
+    pub provider_in_flight: usize,
+    /// Requests waiting for one of those per provider. Default 256.
+    pub provider_queue: usize,
+    /// The longest such wait. Default 5 s.
+    pub provider_queue_wait: Duration,
+    /// What may wait for a slow client in one stream, bytes. Default 64 KiB.
+    pub client_channel: usize,
+    /// One SSE event, bytes. Default 16 MiB.
+    pub event: usize,
+    /// A whole (non-streamed) upstream body, bytes. Default 64 MiB.
+    pub whole_reply: usize,
+    /// TCP and TLS to an upstream. Default 10 s.
+    pub connect_timeout: Duration,
+    /// Until a whole reply is there, when the provider sets no timeout. Default 600 s.
+    pub whole_timeout: Option<Duration>,
+    /// Until the first byte of a streamed reply, when the provider sets no timeout. Default 300 s.
+    pub first_byte_timeout: Option<Duration>,
+    /// Silence inside a streamed reply. Default 300 s.
+    pub idle_timeout: Option<Duration>,
+    /// A streamed reply in all. Default none.
+    pub total_timeout: Option<Duration>,
+    /// Before the upstream's head nothing is sent for this long, so that statuses stay true. Default 45 s.
+    pub head_patience: Duration,
+    /// A ping after this much silence. Default 15 s.
+    pub ping_interval: Duration,
+    /// How long a key cools when a 429 does not say. Default 30 s.
+    pub cooldown: Duration,
+    /// The longest a key cools, whatever `retry-after` says. Default 5 min.
+    pub cooldown_cap: Duration,
+    /// Streams may run this long after SIGTERM. Default 25 s.
+    pub drain: Duration,
+    /// How often the supervisor asks its actors for a sign of life, and how long it waits. Default 250 ms, 500 ms.
+    pub watch_interval: Duration,
+    pub watch_patience: Duration,
+}

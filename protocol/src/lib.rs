@@ -1,0 +1,1 @@
+//! The wire, and nothing else: bytes in, bytes out. No clock, no I/O, no actor, no log, no randomness.
