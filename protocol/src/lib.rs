@@ -1,1 +1,2 @@
 //! The wire, and nothing else: bytes in, bytes out. No clock, no I/O, no actor, no log, no randomness.
+pub mod vocabulary;

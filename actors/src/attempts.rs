@@ -1,0 +1,143 @@
+//! What to do after an upstream call that failed: the one owner of retries. Pure; the exchange executes it.
+
+use std::time::Duration;
+
+/// Upstream calls for one client request, over all keys.
+const CALLS: u32 = 6;
+const BACKOFF: Duration = Duration::from_millis(500);
+const BACKOFF_CAP: Duration = Duration::from_secs(8);
+/// An upstream that asks for a longer pause than this gets none from us: the client is told to wait instead.
+const PAUSE_CAP: Duration = Duration::from_secs(10);
+
+/// The budget of one client request.
+#[derive(Clone, Debug)]
+pub struct Attempts {
+    calls: u32,
+    repeats: u32,
+    max_repeats: u32,
+    /// The client itself already repeats this request, so it does the waiting.
+    client_retries: bool,
+}
+
+/// How an upstream call failed, as far as retries are concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// 401, 403, 429 or an exhausted quota: another key may do.
+    Key,
+    /// 408, 409, 5xx, 529, no connection, or an answer that broke off: the same call may do later. `after` is what the
+    /// upstream asked for.
+    Passing { after: Option<Duration> },
+    /// No answer in time: the call may still be running up there.
+    Timeout,
+    /// Anything that would fail again.
+    Final,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The same call again with the same key, after a pause.
+    SameKey(Duration),
+    /// Again with a key that was not tried yet.
+    NextKey,
+    /// The failure goes to the client.
+    Give,
+}
+
+impl Attempts {
+    /// `max_repeats` counts repeats on one key; `client_retries` is the client's own count (`x-stainless-retry-count`).
+    pub fn new(max_repeats: u32, client_retries: u32) -> Self {
+        Self { calls: 0, repeats: 0, max_repeats, client_retries: client_retries >= 1 }
+    }
+
+    pub fn calls(&self) -> u32 {
+        self.calls
+    }
+
+    /// Decides after one more failed call. `jitter` is a random number in 0..1.
+    pub fn next(&mut self, failure: Failure, jitter: f64) -> Next {
+        self.calls += 1;
+        if self.calls >= CALLS {
+            return Next::Give;
+        }
+        match failure {
+            Failure::Key => {
+                self.repeats = 0;
+                Next::NextKey
+            }
+            Failure::Passing { after } if self.repeats < self.max_repeats && !self.client_retries => {
+                let pause = after.unwrap_or_else(|| self.backoff(jitter));
+                self.repeats += 1;
+                if pause > PAUSE_CAP { Next::Give } else { Next::SameKey(pause) }
+            }
+            Failure::Passing { .. } | Failure::Timeout | Failure::Final => Next::Give,
+        }
+    }
+
+    /// Doubles from half a second; a quarter of it is random, so that clients do not come back in step.
+    fn backoff(&self, jitter: f64) -> Duration {
+        let full = BACKOFF.saturating_mul(2u32.saturating_pow(self.repeats)).min(BACKOFF_CAP);
+        full.mul_f64(1.0 - 0.25 * jitter.clamp(0.0, 1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSING: Failure = Failure::Passing { after: None };
+
+    #[test]
+    fn a_passing_failure_is_repeated_on_the_same_key_as_often_as_configured() {
+        let mut attempts = Attempts::new(2, 0);
+
+        let next = [(); 3].map(|()| attempts.next(PASSING, 0.0));
+
+        assert_eq!(
+            next,
+            [Next::SameKey(Duration::from_millis(500)), Next::SameKey(Duration::from_secs(1)), Next::Give]
+        );
+    }
+
+    #[test]
+    fn a_key_failure_is_not_counted_as_a_repeat_but_the_whole_is_bounded() {
+        let mut attempts = Attempts::new(0, 0);
+
+        let next = [(); 6].map(|()| attempts.next(Failure::Key, 0.0));
+
+        assert_eq!(next[..5], [Next::NextKey; 5]);
+        assert_eq!(next[5], Next::Give);
+    }
+
+    #[test]
+    fn a_client_that_retries_itself_is_not_made_to_wait_by_us() {
+        let mut attempts = Attempts::new(2, 1);
+
+        assert_eq!(attempts.next(PASSING, 0.0), Next::Give);
+        assert_eq!(attempts.next(Failure::Key, 0.0), Next::NextKey);
+    }
+
+    #[test]
+    fn a_timeout_is_never_repeated() {
+        assert_eq!(Attempts::new(2, 0).next(Failure::Timeout, 0.0), Next::Give);
+    }
+
+    #[test]
+    fn the_upstreams_own_pause_is_kept_unless_it_is_long() {
+        let said = |secs| Failure::Passing { after: Some(Duration::from_secs(secs)) };
+
+        assert_eq!(Attempts::new(2, 0).next(said(3), 0.5), Next::SameKey(Duration::from_secs(3)));
+        assert_eq!(Attempts::new(2, 0).next(said(60), 0.5), Next::Give);
+    }
+
+    #[test]
+    fn the_backoff_grows_to_its_cap_and_jitter_only_shortens_it() {
+        let mut attempts = Attempts::new(9, 0);
+        let mut last = Duration::ZERO;
+
+        for jitter in [0.0, 1.0, 0.5, 0.0, 0.0] {
+            let Next::SameKey(pause) = attempts.next(PASSING, jitter) else { panic!("gave up") };
+            assert!(pause <= BACKOFF_CAP && pause > last, "{pause:?}");
+            last = pause;
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Starts an actor on an arbiter of its choice and keeps it alive through its own panics.
+//!
+//! actix's `Supervisor` revives an actor that *stopped*, and loses one that *panicked* (measured). [`Keeper`]
+//! polls the actor's context under `catch_unwind`: after a panic the same actor goes on, with the same address
+//! and the messages still queued; what is lost is the message that panicked. `Supervised::restarting` must put
+//! the actor's state back to its last consistent snapshot. An actor that panics again and again is given up:
+//! its address closes, which the supervisor sees.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context as Task, Poll};
+use std::time::{Duration, Instant};
+
+use actix::dev::ContextFut;
+use actix::dev::channel::{AddressReceiver, channel};
+use actix::{Actor, Addr, Context, Supervised};
+use actix_rt::ArbiterHandle;
+
+/// After this many panics within [`PANIC_WINDOW`] an actor is given up.
+const PANIC_LIMIT: usize = 5;
+const PANIC_WINDOW: Duration = Duration::from_secs(10);
+
+/// Starts `build()` on `arbiter` behind a mailbox of `capacity` messages, kept alive through panics.
+pub(crate) fn start<A, F>(arbiter: &ArbiterHandle, capacity: usize, build: F) -> Addr<A>
+where
+    A: Actor<Context = Context<A>> + Supervised + Unpin,
+    F: FnOnce() -> A + Send + 'static,
+{
+    let (sender, receiver) = channel(capacity);
+    start_behind(arbiter, receiver, build);
+    Addr::new(sender)
+}
+
+/// The same behind a mailbox whose address is known already.
+pub(crate) fn start_behind<A, F>(arbiter: &ArbiterHandle, mailbox: AddressReceiver<A>, build: F)
+where
+    A: Actor<Context = Context<A>> + Supervised + Unpin,
+    F: FnOnce() -> A + Send + 'static,
+{
+    arbiter.spawn_fn(move || {
+        let context = Context::with_receiver(mailbox);
+        actix_rt::spawn(Keeper { actor: Box::pin(context.into_future(build())), panics: VecDeque::new() });
+    });
+}
+
+struct Keeper<A>
+where
+    A: Actor<Context = Context<A>> + Supervised,
+{
+    actor: Pin<Box<ContextFut<A, Context<A>>>>,
+    panics: VecDeque<Instant>,
+}
+
+impl<A> Keeper<A>
+where
+    A: Actor<Context = Context<A>> + Supervised,
+{
+    /// Whether the actor may go on after one more panic at `now`.
+    fn forgives(&mut self, now: Instant) -> bool {
+        self.panics.push_back(now);
+        while self.panics.front().is_some_and(|&first| now.duration_since(first) > PANIC_WINDOW) {
+            self.panics.pop_front();
+        }
+        self.panics.len() <= PANIC_LIMIT
+    }
+}
+
+impl<A> Future for Keeper<A>
+where
+    A: Actor<Context = Context<A>> + Supervised + Unpin,
+{
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<()> {
+        let this = &mut *self;
+        loop {
+            let polled = catch_unwind(AssertUnwindSafe(|| this.actor.as_mut().poll(task)));
+            let Err(_panic) = polled else { return polled.unwrap_or(Poll::Pending) };
+            if !this.forgives(Instant::now()) || !this.actor.restart() {
+                return Poll::Ready(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use actix::{Handler, Message};
+    use actix_rt::Arbiter;
+
+    use super::*;
+
+    struct Fragile {
+        restarts: Arc<AtomicUsize>,
+    }
+
+    #[derive(Message)]
+    #[rtype(result = "usize")]
+    struct Echo(usize);
+
+    #[derive(Message)]
+    #[rtype(result = "()")]
+    struct Break;
+
+    impl Actor for Fragile {
+        type Context = Context<Self>;
+    }
+
+    impl Supervised for Fragile {
+        fn restarting(&mut self, _: &mut Self::Context) {
+            self.restarts.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    impl Handler<Echo> for Fragile {
+        type Result = usize;
+
+        fn handle(&mut self, message: Echo, _: &mut Self::Context) -> usize {
+            message.0
+        }
+    }
+
+    impl Handler<Break> for Fragile {
+        type Result = ();
+
+        fn handle(&mut self, _: Break, _: &mut Self::Context) {
+            panic!("broken on purpose");
+        }
+    }
+
+    fn fragile() -> (Addr<Fragile>, Arc<AtomicUsize>) {
+        let restarts = Arc::new(AtomicUsize::new(0));
+        let counter = restarts.clone();
+        let arbiter = Arbiter::new();
+        (start(&arbiter.handle(), 16, move || Fragile { restarts: counter }), restarts)
+    }
+
+    #[actix_rt::test]
+    async fn a_panic_costs_the_message_it_happened_in_and_no_other() {
+        let (addr, restarts) = fragile();
+
+        let broken = addr.send(Break);
+        let queued = addr.send(Echo(7));
+
+        assert!(broken.await.is_err());
+        assert_eq!(queued.await.unwrap(), 7);
+        assert_eq!(restarts.load(Ordering::SeqCst), 1);
+    }
+
+    #[actix_rt::test]
+    async fn an_actor_that_panics_again_and_again_is_given_up() {
+        let (addr, _) = fragile();
+
+        for _ in 0..=PANIC_LIMIT {
+            assert!(addr.send(Break).await.is_err());
+        }
+
+        assert!(addr.send(Echo(1)).await.is_err());
+        assert!(!addr.connected());
+    }
+}

@@ -1,0 +1,292 @@
+//! Provider: one upstream account with its keys. It decides who may ask it, with which key, and when.
+//!
+//! | message | from | answer |
+//! |---|---|---|
+//! | [`LeaseKey`] | router, exchange | a [`Lease`] through the message's own channel, now or when a permit is free; or a [`Refusal`] |
+//! | `Report`, `Freed` | a lease | – |
+//! | [`Observe`] | supervisor, health page, tests | [`ProviderView`] |
+//!
+//! It never waits for the network: it lends and is told. After a panic it goes on from the last health that was
+//! published; permits are counted outside of it.
+
+mod breaker;
+mod key_ring;
+mod lease;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult, Supervised};
+use tokio::sync::oneshot;
+
+pub use self::key_ring::{KeyView, Scope};
+use self::breaker::{Breaker, Health};
+use self::key_ring::{Exhausted, KeyRing, Verdict};
+pub(crate) use self::lease::{Freed, Permits, Report};
+pub use self::lease::{CallOutcome, Lease};
+use crate::clock::{self, Millis};
+use crate::observe::{Observe, Ping};
+use crate::router::Unroutable;
+use crate::secret::KeyId;
+use crate::settings::{Limits, ProviderSettings};
+use crate::snapshot::Snapshot;
+
+/// Leases come one per request in flight; the gate in front of the doors is the bound that matters.
+pub(crate) const MAILBOX: usize = 4096;
+/// Models whose overload is watched apart from the provider's; beyond, the provider's breaker stands for them.
+const MODELS_WATCHED: usize = 64;
+
+pub struct Provider {
+    settings: Arc<ProviderSettings>,
+    limits: Limits,
+    permits: Arc<Permits>,
+    incarnation: u64,
+    saved: Snapshot<ProviderHealth>,
+    health: ProviderHealth,
+    waiting: VecDeque<Waiter>,
+}
+
+/// What a provider knows about its keys and its upstream: handed from one incarnation to the next.
+#[derive(Clone, Debug)]
+pub struct ProviderHealth {
+    ring: KeyRing,
+    breaker: Breaker,
+    overload: HashMap<Arc<str>, Breaker>,
+}
+
+/// Asks for a key for one request for `model`, not one of `tried`.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct LeaseKey {
+    pub model: Arc<str>,
+    pub tried: Vec<KeyId>,
+    /// Dropped by the asker when the client has left.
+    pub reply: oneshot::Sender<Result<Lease, NoLease>>,
+}
+
+/// Why a request gets no lease.
+#[derive(Clone, Debug)]
+pub enum NoLease {
+    /// The model name leads nowhere.
+    Unroutable(Unroutable),
+    Refused { provider: Arc<ProviderSettings>, refusal: Refusal },
+}
+
+/// Why a provider lends no key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Some keys only wait for their rate limit; `said` is the wait that the upstream asked for.
+    Cooling { wait: Duration, said: Option<Duration> },
+    /// All keys that could be tried have been rejected.
+    AllRejected,
+    /// The upstream fails too often; it is left alone for a while.
+    BreakerOpen { wait: Duration },
+    /// Too many requests wait already, or this one has waited too long.
+    Busy,
+}
+
+/// A provider's state as others may see it.
+#[derive(Clone, Debug)]
+pub struct ProviderView {
+    pub settings: Arc<ProviderSettings>,
+    pub keys: Vec<KeyView>,
+    pub in_flight: usize,
+    pub waiting: usize,
+    pub breaker_open: bool,
+    pub incarnation: u64,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    request: LeaseKey,
+    deadline: Millis,
+}
+
+impl ProviderHealth {
+    pub(crate) fn new(settings: &ProviderSettings, limits: &Limits) -> Self {
+        Self {
+            ring: KeyRing::new(&settings.keys, limits),
+            breaker: Breaker::default(),
+            overload: HashMap::new(),
+        }
+    }
+
+    fn admit(&mut self, now: Millis, model: &str) -> Result<(), Duration> {
+        if let Some(overload) = self.overload.get_mut(model) {
+            overload.admit(now)?;
+        }
+        self.breaker.admit(now)
+    }
+
+    fn overload(&mut self, model: &Arc<str>) -> &mut Breaker {
+        let room = self.overload.len() < MODELS_WATCHED || self.overload.contains_key(model);
+        if room { self.overload.entry(model.clone()).or_default() } else { &mut self.breaker }
+    }
+}
+
+impl Provider {
+    pub(crate) fn new(
+        settings: Arc<ProviderSettings>,
+        limits: Limits,
+        permits: Arc<Permits>,
+        (incarnation, saved): (u64, Snapshot<ProviderHealth>),
+    ) -> Self {
+        let health = saved.load().as_ref().clone();
+        Self { settings, limits, permits, incarnation, saved, health, waiting: VecDeque::new() }
+    }
+
+    fn serve(&mut self, request: LeaseKey, context: &mut Context<Self>) {
+        if request.reply.is_closed() {
+            return;
+        }
+        let Some(permit) = self.permits.take() else { return self.queue(request, context) };
+        let now = clock::now();
+        let LeaseKey { model, tried, reply } = request;
+        let granted = match self.health.admit(now, &model) {
+            Err(wait) => Err(Refusal::BreakerOpen { wait }),
+            Ok(()) => self.health.ring.take(now, &model, &tried).map_err(Refusal::from),
+        };
+        let answer = match granted {
+            Err(refusal) => Err(self.refused(refusal)),
+            Ok(key) => {
+                let settings = self.settings.clone();
+                Ok(Lease::new(settings, model, key, (context.address(), self.incarnation, permit)))
+            }
+        };
+        // A lease that nobody takes any more reports itself as cancelled.
+        drop(reply.send(answer));
+    }
+
+    fn refused(&self, refusal: Refusal) -> NoLease {
+        NoLease::Refused { provider: self.settings.clone(), refusal }
+    }
+
+    fn queue(&mut self, request: LeaseKey, context: &mut Context<Self>) {
+        self.waiting.retain(|waiter| !waiter.request.reply.is_closed());
+        if self.waiting.len() >= self.limits.provider_queue {
+            drop(request.reply.send(Err(self.refused(Refusal::Busy))));
+            return;
+        }
+        let wait = self.limits.provider_queue_wait;
+        self.waiting.push_back(Waiter { request, deadline: clock::now() + clock::millis(wait) });
+        context.run_later(wait, |provider, _| provider.dismiss(clock::now()));
+    }
+
+    /// Sends those away who have waited too long.
+    fn dismiss(&mut self, now: Millis) {
+        while self.waiting.front().is_some_and(|waiter| waiter.deadline <= now) {
+            if let Some(waiter) = self.waiting.pop_front() {
+                drop(waiter.request.reply.send(Err(self.refused(Refusal::Busy))));
+            }
+        }
+    }
+
+    fn serve_waiting(&mut self, context: &mut Context<Self>) {
+        while !self.waiting.is_empty() && self.permits.has_room() {
+            let Some(waiter) = self.waiting.pop_front() else { return };
+            self.serve(waiter.request, context);
+        }
+    }
+
+    fn note(&mut self, report: &Report) {
+        let now = clock::now();
+        let Report { key, model, outcome, .. } = report;
+        let (verdict, scope) = match *outcome {
+            CallOutcome::Answered => (Verdict::Works, Scope::Key),
+            CallOutcome::RateLimited { after, scope } => (Verdict::RateLimited { after }, scope),
+            CallOutcome::Rejected { scope } => (Verdict::Rejected, scope),
+            CallOutcome::Overloaded | CallOutcome::Failed | CallOutcome::Cancelled => (Verdict::Unknown, Scope::Key),
+        };
+        let changed = self.health.ring.note(now, *key, model, verdict, scope);
+        match *outcome {
+            CallOutcome::Failed => self.health.breaker.note(now, Health::Bad),
+            CallOutcome::Overloaded => self.health.overload(model).note(now, Health::Bad),
+            CallOutcome::Cancelled => {
+                self.health.breaker.forget();
+                self.health.overload.get_mut(model).into_iter().for_each(Breaker::forget);
+            }
+            CallOutcome::Answered | CallOutcome::RateLimited { .. } | CallOutcome::Rejected { .. } => {
+                self.health.breaker.note(now, Health::Good);
+                self.health.overload.get_mut(model).into_iter().for_each(|breaker| breaker.note(now, Health::Good));
+            }
+        }
+        if changed || matches!(outcome, CallOutcome::Failed | CallOutcome::Overloaded) {
+            self.saved.store(self.health.clone());
+        }
+    }
+}
+
+impl From<Exhausted> for Refusal {
+    fn from(exhausted: Exhausted) -> Self {
+        match exhausted {
+            Exhausted::Cooling { wait, said } => Self::Cooling { wait, said },
+            Exhausted::Rejected => Self::AllRejected,
+        }
+    }
+}
+
+impl Actor for Provider {
+    type Context = Context<Self>;
+}
+
+impl Supervised for Provider {
+    fn restarting(&mut self, _: &mut Self::Context) {
+        self.health = self.saved.load().as_ref().clone();
+        self.waiting.clear();
+    }
+}
+
+impl Handler<LeaseKey> for Provider {
+    type Result = ();
+
+    fn handle(&mut self, request: LeaseKey, context: &mut Self::Context) {
+        self.serve(request, context);
+    }
+}
+
+impl Handler<Report> for Provider {
+    type Result = ();
+
+    fn handle(&mut self, report: Report, context: &mut Self::Context) {
+        // An older incarnation's requests still tell the truth about keys and upstream, except that their probes are
+        // not ours.
+        if report.incarnation == self.incarnation || report.outcome != CallOutcome::Cancelled {
+            self.note(&report);
+        }
+        self.serve_waiting(context);
+    }
+}
+
+impl Handler<Freed> for Provider {
+    type Result = ();
+
+    fn handle(&mut self, _: Freed, context: &mut Self::Context) {
+        self.serve_waiting(context);
+    }
+}
+
+impl Handler<Ping> for Provider {
+    type Result = ();
+
+    fn handle(&mut self, _: Ping, _: &mut Self::Context) {}
+}
+
+impl Handler<Observe<ProviderView>> for Provider {
+    type Result = MessageResult<Observe<ProviderView>>;
+
+    fn handle(&mut self, _: Observe<ProviderView>, _: &mut Self::Context) -> Self::Result {
+        let now = clock::now();
+        MessageResult(ProviderView {
+            settings: self.settings.clone(),
+            keys: self.health.ring.view(now),
+            in_flight: self.permits.taken(),
+            waiting: self.waiting.len(),
+            breaker_open: self.health.breaker.is_open(now),
+            incarnation: self.incarnation,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

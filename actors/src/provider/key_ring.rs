@@ -1,0 +1,344 @@
+//! Which key is next, and which must rest. Pure: time is handed in.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Millis, millis};
+use crate::secret::{ApiKey, KeyId};
+use crate::settings::Limits;
+
+/// A wait that nobody told us is never longer than this, so that clients keep retrying.
+const GUESS_CAP: Duration = Duration::from_secs(60);
+/// Models whose limits are remembered per key; beyond, the whole key rests instead.
+const MODELS_PER_KEY: usize = 64;
+
+/// A provider's keys, taken in turn.
+#[derive(Clone, Debug)]
+pub(super) struct KeyRing {
+    keys: Vec<Key>,
+    next: usize,
+    cooldown: Duration,
+    cap: Duration,
+}
+
+#[derive(Clone, Debug)]
+struct Key {
+    key: ApiKey,
+    whole: State,
+    models: HashMap<Arc<str>, State>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    rest: Option<Rest>,
+    /// Rests in a row without a success between them.
+    strikes: u32,
+    /// A request is trying out whether the key works again.
+    probing: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    until: Millis,
+    cause: Cause,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// 429. `said`: the wait that the upstream asked for, uncapped; without it the wait is our guess.
+    RateLimited { said: Option<Duration> },
+    /// 401 or 403.
+    Rejected,
+}
+
+/// Why no key can be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exhausted {
+    /// At least one key only waits for its rate limit to pass.
+    Cooling { wait: Duration, said: Option<Duration> },
+    /// Every key has been rejected.
+    Rejected,
+}
+
+/// What a key's answer says about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Works,
+    /// 429; `after` is what `retry-after` said.
+    RateLimited { after: Option<Duration> },
+    /// 401 or 403.
+    Rejected,
+    /// Nothing was learnt.
+    Unknown,
+}
+
+/// What a verdict is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Key,
+    Model,
+}
+
+/// One key's state as others may see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyView {
+    pub id: KeyId,
+    /// `ready`, `cooling` or `rejected`.
+    pub state: &'static str,
+    /// When it is tried again.
+    pub until: Option<Millis>,
+}
+
+impl KeyRing {
+    pub(super) fn new(keys: &[ApiKey], limits: &Limits) -> Self {
+        let keys = keys
+            .iter()
+            .map(|key| Key { key: key.clone(), whole: State::default(), models: HashMap::new() })
+            .collect();
+        Self { keys, next: 0, cooldown: limits.cooldown, cap: limits.cooldown_cap }
+    }
+
+    /// The next key in turn that is not in `tried` and does not rest. A key whose rest is over is lent to one request
+    /// at a time until that one reports.
+    pub(super) fn take(&mut self, now: Millis, model: &str, tried: &[KeyId]) -> Result<ApiKey, Exhausted> {
+        let count = self.keys.len();
+        let turn = (0..count).map(|step| (self.next + step) % count);
+        let found = turn.clone().find(|&at| {
+            let key = &self.keys[at];
+            !tried.contains(&key.key.id()) && key.usable(now, model)
+        });
+        let Some(at) = found else { return Err(self.exhausted(now, model)) };
+        self.next = (at + 1) % count;
+        let key = &mut self.keys[at];
+        for state in key.states(model) {
+            state.probing |= state.rest.is_some();
+        }
+        Ok(key.key.clone())
+    }
+
+    /// Notes what a request with key `id` showed. Answers whether the ring's health changed.
+    pub(super) fn note(&mut self, now: Millis, id: KeyId, model: &Arc<str>, verdict: Verdict, scope: Scope) -> bool {
+        let others = self.keys.iter().filter(|key| key.key.id() != id).any(|key| !key.rejected(model));
+        let (cooldown, cap) = (self.cooldown, self.cap);
+        let Some(key) = self.keys.iter_mut().find(|key| key.key.id() == id) else { return false };
+        for state in key.states(model) {
+            state.probing = false;
+        }
+        match verdict {
+            Verdict::Unknown => false,
+            Verdict::Works => key.recover(model),
+            Verdict::RateLimited { after } => {
+                let state = key.scoped(model, scope);
+                let guess = doubled(cooldown, state.strikes).min(GUESS_CAP);
+                state.rest(now, after.unwrap_or(guess).min(cap), Cause::RateLimited { said: after });
+                true
+            }
+            // The last key is never quarantined: the upstream's own answer is the best there is.
+            Verdict::Rejected if !others => false,
+            Verdict::Rejected => {
+                let state = key.scoped(model, scope);
+                let pause = doubled(cooldown, state.strikes).min(cap);
+                state.rest(now, pause, Cause::Rejected);
+                true
+            }
+        }
+    }
+
+    pub(super) fn view(&self, now: Millis) -> Vec<KeyView> {
+        self.keys.iter().map(|key| key.view(now)).collect()
+    }
+
+    fn exhausted(&self, now: Millis, model: &str) -> Exhausted {
+        let cooling = self.keys.iter().flat_map(|key| key.cooling(model));
+        let soonest = cooling.min_by_key(|&(until, _)| until);
+        soonest.map_or(Exhausted::Rejected, |(until, said)| Exhausted::Cooling {
+            wait: Duration::from_millis(until.saturating_sub(now)).min(self.cap),
+            said,
+        })
+    }
+}
+
+impl Key {
+    fn states(&mut self, model: &str) -> impl Iterator<Item = &mut State> {
+        std::iter::once(&mut self.whole).chain(self.models.get_mut(model))
+    }
+
+    fn read(&self, model: &str) -> impl Iterator<Item = &State> {
+        std::iter::once(&self.whole).chain(self.models.get(model))
+    }
+
+    fn usable(&self, now: Millis, model: &str) -> bool {
+        self.read(model).all(|state| state.usable(now))
+    }
+
+    fn rejected(&self, model: &str) -> bool {
+        self.read(model).any(|state| state.rest.is_some_and(|rest| rest.cause == Cause::Rejected))
+    }
+
+    fn cooling(&self, model: &str) -> Option<(Millis, Option<Duration>)> {
+        if self.rejected(model) {
+            return None;
+        }
+        let rests = self.read(model).filter_map(|state| state.rest);
+        rests.max_by_key(|rest| rest.until).map(|rest| match rest.cause {
+            Cause::RateLimited { said } => (rest.until, said),
+            Cause::Rejected => (rest.until, None),
+        })
+    }
+
+    fn recover(&mut self, model: &str) -> bool {
+        let changed = self.read(model).any(|state| state.rest.is_some() || state.strikes > 0);
+        self.whole = State::default();
+        self.models.remove(model);
+        changed
+    }
+
+    fn scoped(&mut self, model: &Arc<str>, scope: Scope) -> &mut State {
+        let room = self.models.len() < MODELS_PER_KEY || self.models.contains_key(model);
+        match scope {
+            Scope::Model if room => self.models.entry(model.clone()).or_default(),
+            Scope::Model | Scope::Key => &mut self.whole,
+        }
+    }
+
+    fn view(&self, now: Millis) -> KeyView {
+        let rest = self.whole.rest.filter(|rest| rest.until > now);
+        let state = match rest.map(|rest| rest.cause) {
+            None => "ready",
+            Some(Cause::RateLimited { .. }) => "cooling",
+            Some(Cause::Rejected) => "rejected",
+        };
+        KeyView { id: self.key.id(), state, until: rest.map(|rest| rest.until) }
+    }
+}
+
+impl State {
+    fn usable(&self, now: Millis) -> bool {
+        !self.probing && self.rest.is_none_or(|rest| rest.until <= now)
+    }
+
+    fn rest(&mut self, now: Millis, pause: Duration, cause: Cause) {
+        self.strikes = self.strikes.saturating_add(1);
+        self.rest = Some(Rest { until: now.saturating_add(millis(pause)), cause });
+    }
+}
+
+fn doubled(base: Duration, strikes: u32) -> Duration {
+    base.saturating_mul(2u32.saturating_pow(strikes.min(16)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{limits, provider};
+
+    const MODEL: &str = "m";
+
+    fn ring(keys: &[&str]) -> KeyRing {
+        KeyRing::new(&provider("p").keys(keys).build().keys, &limits())
+    }
+
+    fn id(text: &str) -> KeyId {
+        ApiKey::new(text).id()
+    }
+
+    fn take(ring: &mut KeyRing, now: Millis) -> Result<KeyId, Exhausted> {
+        ring.take(now, MODEL, &[]).map(|key| key.id())
+    }
+
+    fn note(ring: &mut KeyRing, now: Millis, key: &str, verdict: Verdict) {
+        ring.note(now, id(key), &MODEL.into(), verdict, Scope::Key);
+    }
+
+    #[test]
+    fn keys_are_taken_in_turn() {
+        let mut ring = ring(&["a", "b", "c"]);
+
+        let taken: Vec<_> = (0..4).map(|_| take(&mut ring, 0).unwrap()).collect();
+
+        assert_eq!(taken, [id("a"), id("b"), id("c"), id("a")]);
+    }
+
+    #[test]
+    fn a_key_that_was_tried_is_not_lent_again() {
+        let mut ring = ring(&["a", "b"]);
+
+        assert_eq!(ring.take(0, MODEL, &[id("a")]).unwrap().id(), id("b"));
+        assert_eq!(ring.take(0, MODEL, &[id("a"), id("b")]).unwrap_err(), Exhausted::Rejected);
+    }
+
+    #[test]
+    fn a_limited_key_cools_as_long_as_the_upstream_says_but_no_longer_than_the_cap() {
+        let mut ring = ring(&["a"]);
+        let said = Duration::from_secs(100_000);
+
+        note(&mut ring, 0, "a", Verdict::RateLimited { after: Some(said) });
+
+        let wait = Duration::from_secs(300);
+        assert_eq!(take(&mut ring, 0), Err(Exhausted::Cooling { wait, said: Some(said) }));
+        assert_eq!(take(&mut ring, millis(wait)), Ok(id("a")));
+    }
+
+    #[test]
+    fn a_guessed_wait_doubles_and_stays_within_a_minute() {
+        let mut ring = ring(&["a"]);
+        let mut waits = vec![];
+
+        for _ in 0..3 {
+            note(&mut ring, 0, "a", Verdict::RateLimited { after: None });
+            let Err(Exhausted::Cooling { wait, said: None }) = take(&mut ring, 0) else { panic!("not cooling") };
+            waits.push(wait.as_secs());
+        }
+
+        assert_eq!(waits, [30, 60, 60]);
+    }
+
+    #[test]
+    fn the_least_wait_of_all_cooling_keys_counts() {
+        let mut ring = ring(&["a", "b"]);
+
+        for (key, secs) in [("a", 40), ("b", 7)] {
+            note(&mut ring, 0, key, Verdict::RateLimited { after: Some(Duration::from_secs(secs)) });
+        }
+
+        let Err(Exhausted::Cooling { wait, .. }) = take(&mut ring, 1000) else { panic!("not cooling") };
+        assert_eq!(wait, Duration::from_secs(6));
+    }
+
+    #[test]
+    fn a_rejected_key_rests_but_the_last_one_never_does() {
+        let mut ring = ring(&["a", "b"]);
+
+        note(&mut ring, 0, "a", Verdict::Rejected);
+        assert_eq!(take(&mut ring, 0), Ok(id("b")));
+        note(&mut ring, 0, "b", Verdict::Rejected);
+
+        assert_eq!(take(&mut ring, 0), Ok(id("b")));
+    }
+
+    #[test]
+    fn a_key_comes_back_by_one_probe_at_a_time() {
+        let mut ring = ring(&["a", "b"]);
+        note(&mut ring, 0, "a", Verdict::Rejected);
+        let later = 30_000;
+
+        assert_eq!(take(&mut ring, later), Ok(id("a")));
+        assert_eq!(take(&mut ring, later), Ok(id("b")));
+        assert_eq!(take(&mut ring, later), Ok(id("b")));
+        note(&mut ring, later, "a", Verdict::Works);
+
+        assert_eq!(take(&mut ring, later), Ok(id("a")));
+        assert_eq!(take(&mut ring, later), Ok(id("b")));
+    }
+
+    #[test]
+    fn a_limit_of_one_model_leaves_the_key_usable_for_others() {
+        let mut ring = ring(&["a"]);
+
+        ring.note(0, id("a"), &MODEL.into(), Verdict::RateLimited { after: None }, Scope::Model);
+
+        assert!(take(&mut ring, 0).is_err());
+        assert_eq!(ring.take(0, "other", &[]).unwrap().id(), id("a"));
+    }
+}

@@ -1,0 +1,171 @@
+//! The right to ask one provider once with one key: a guard that always reports how it ended.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use actix::{Addr, Message};
+
+use super::Provider;
+use super::key_ring::Scope;
+use crate::secret::{ApiKey, KeyId};
+use crate::settings::ProviderSettings;
+
+/// How many requests a provider has in flight. It outlives the provider's actor, so that one started anew neither
+/// forgets nor leaks any.
+#[derive(Debug)]
+pub(crate) struct Permits {
+    taken: AtomicUsize,
+    limit: usize,
+}
+
+/// One of them; freed by its drop.
+#[derive(Debug)]
+pub(crate) struct Permit(Arc<Permits>);
+
+impl Permits {
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { taken: AtomicUsize::new(0), limit })
+    }
+
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.taken() < self.limit
+    }
+
+    pub(crate) fn take(self: &Arc<Self>) -> Option<Permit> {
+        let room = |taken: usize| (taken < self.limit).then_some(taken + 1);
+        self.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, room).ok()?;
+        Some(Permit(self.clone()))
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A key of a provider, lent for one request.
+#[derive(Debug)]
+pub struct Lease {
+    pub provider: Arc<ProviderSettings>,
+    /// The model's name at that provider.
+    pub model: Arc<str>,
+    pub key: ApiKey,
+    ticket: Ticket,
+}
+
+/// What reports when a lease ends.
+#[derive(Debug)]
+struct Ticket {
+    owner: Addr<Provider>,
+    incarnation: u64,
+    key: KeyId,
+    model: Arc<str>,
+    stage: Stage,
+    permit: Option<Permit>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Silent,
+    Reported,
+    Finished,
+}
+
+/// What one upstream call showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallOutcome {
+    /// The upstream answered as it should, or refused what was wrong with the request itself.
+    Answered,
+    /// 429. `after` is the wait that the upstream asked for.
+    RateLimited { after: Option<Duration>, scope: Scope },
+    /// 401 or 403.
+    Rejected { scope: Scope },
+    /// 529.
+    Overloaded,
+    /// 5xx, no connection, no answer in time, or an answer that broke off.
+    Failed,
+    /// The client left, or the request ended before anything was learnt.
+    Cancelled,
+}
+
+/// Tells a provider how a call with one of its keys ended.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Report {
+    pub(crate) incarnation: u64,
+    pub(crate) key: KeyId,
+    pub(crate) model: Arc<str>,
+    pub(crate) outcome: CallOutcome,
+}
+
+impl Lease {
+    pub(crate) fn new(
+        provider: Arc<ProviderSettings>,
+        model: Arc<str>,
+        key: ApiKey,
+        (owner, incarnation, permit): (Addr<Provider>, u64, Permit),
+    ) -> Self {
+        let ticket = Ticket {
+            owner,
+            incarnation,
+            key: key.id(),
+            model: model.clone(),
+            stage: Stage::Silent,
+            permit: Some(permit),
+        };
+        Self { provider, model, key, ticket }
+    }
+
+    /// Tells the provider what a call showed, and keeps the lease for another one.
+    pub fn report(&mut self, outcome: CallOutcome) {
+        self.ticket.stage = Stage::Reported;
+        self.ticket.report(outcome);
+    }
+
+    /// Gives the lease back.
+    pub fn finish(mut self, outcome: CallOutcome) {
+        self.ticket.finish(outcome);
+    }
+}
+
+impl Ticket {
+    fn report(&self, outcome: CallOutcome) {
+        let report =
+            Report { incarnation: self.incarnation, key: self.key, model: self.model.clone(), outcome };
+        // Bounded by the requests in flight; it must never block.
+        self.owner.do_send(report);
+    }
+}
+
+impl Ticket {
+    fn finish(&mut self, outcome: CallOutcome) {
+        // First the permit, then the word: the provider looks for waiters when it hears.
+        self.permit.take();
+        self.stage = Stage::Finished;
+        self.report(outcome);
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        match self.stage {
+            Stage::Finished => {}
+            Stage::Silent => self.finish(CallOutcome::Cancelled),
+            Stage::Reported => {
+                self.permit.take();
+                self.owner.do_send(Freed);
+            }
+        }
+    }
+}
+
+/// Tells a provider that a permit has become free.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Freed;

@@ -1,0 +1,132 @@
+use actix::Addr;
+use actix_rt::Arbiter;
+use futures_util::future::join;
+
+use super::*;
+use crate::keeper;
+use crate::testing::{limits, provider};
+
+fn start(keys: &[&str], limits: Limits) -> Addr<Provider> {
+    let settings = provider("p").keys(keys).build();
+    let saved = Snapshot::new(ProviderHealth::new(&settings, &limits));
+    let permits = Permits::new(limits.provider_in_flight);
+    keeper::start(&Arbiter::new().handle(), MAILBOX, move || Provider::new(settings, limits, permits, (1, saved)))
+}
+
+async fn lease(provider: &Addr<Provider>, tried: &[KeyId]) -> Result<Lease, Refusal> {
+    let (reply, answer) = oneshot::channel();
+    provider.do_send(LeaseKey { model: "m".into(), tried: tried.to_vec(), reply });
+    answer.await.unwrap().map_err(|no_lease| match no_lease {
+        NoLease::Refused { refusal, .. } => refusal,
+        NoLease::Unroutable(reason) => panic!("{reason}"),
+    })
+}
+
+async fn view(provider: &Addr<Provider>) -> ProviderView {
+    provider.send(Observe::new()).await.unwrap()
+}
+
+#[actix_rt::test]
+async fn a_lease_that_is_dropped_frees_its_permit_and_says_nothing_about_its_key() {
+    let provider = start(&["a"], limits());
+
+    let held = lease(&provider, &[]).await.unwrap();
+    assert_eq!(view(&provider).await.in_flight, 1);
+    drop(held);
+
+    let view = view(&provider).await;
+    assert_eq!((view.in_flight, view.keys[0].state), (0, "ready"));
+}
+
+#[actix_rt::test]
+async fn a_rejected_key_is_passed_over_by_later_leases() {
+    let provider = start(&["a", "b"], limits());
+
+    let first = lease(&provider, &[]).await.unwrap();
+    let bad = first.key.id();
+    first.finish(CallOutcome::Rejected { scope: Scope::Key });
+
+    for _ in 0..3 {
+        let lease = lease(&provider, &[]).await.unwrap();
+        assert_ne!(lease.key.id(), bad);
+        lease.finish(CallOutcome::Answered);
+    }
+}
+
+#[actix_rt::test]
+async fn a_full_provider_lets_requests_wait_for_a_permit() {
+    let provider = start(&["a"], Limits { provider_in_flight: 1, ..limits() });
+    let held = lease(&provider, &[]).await.unwrap();
+
+    let waiting = lease(&provider, &[]);
+    let freeing = async {
+        while view(&provider).await.waiting == 0 {
+            actix_rt::task::yield_now().await;
+        }
+        held.finish(CallOutcome::Answered);
+    };
+
+    let (granted, ()) = join(waiting, freeing).await;
+    assert!(granted.is_ok());
+}
+
+#[actix_rt::test]
+async fn a_wait_that_is_too_long_or_a_queue_that_is_full_is_refused_as_busy() {
+    let bounds =
+        Limits { provider_in_flight: 1, provider_queue: 1, provider_queue_wait: Duration::from_millis(20), ..limits() };
+    let provider = start(&["a"], bounds);
+    let _held = lease(&provider, &[]).await.unwrap();
+
+    let (first, second) = join(lease(&provider, &[]), lease(&provider, &[])).await;
+
+    assert_eq!(first.unwrap_err(), Refusal::Busy);
+    assert_eq!(second.unwrap_err(), Refusal::Busy);
+}
+
+#[actix_rt::test]
+async fn an_upstream_that_fails_most_of_the_time_is_left_alone() {
+    let provider = start(&["a"], limits());
+
+    for _ in 0..10 {
+        lease(&provider, &[]).await.unwrap().finish(CallOutcome::Failed);
+    }
+
+    assert!(matches!(lease(&provider, &[]).await, Err(Refusal::BreakerOpen { .. })));
+    assert!(view(&provider).await.breaker_open);
+}
+
+#[actix_rt::test]
+async fn one_overloaded_model_leaves_the_others_alone() {
+    let provider = start(&["a"], limits());
+
+    for _ in 0..10 {
+        lease(&provider, &[]).await.unwrap().finish(CallOutcome::Overloaded);
+    }
+
+    assert!(matches!(lease(&provider, &[]).await, Err(Refusal::BreakerOpen { .. })));
+    let (reply, answer) = oneshot::channel();
+    provider.do_send(LeaseKey { model: "other".into(), tried: vec![], reply });
+    assert!(answer.await.unwrap().is_ok());
+}
+
+#[actix_rt::test]
+async fn a_new_incarnation_knows_what_the_old_one_knew_of_its_keys() {
+    let settings = provider("p").keys(&["a", "b"]).build();
+    let saved = Snapshot::new(ProviderHealth::new(&settings, &limits()));
+    let permits = Permits::new(8);
+    let arbiter = Arbiter::new();
+    let incarnation = |number| {
+        let (settings, permits, saved) = (settings.clone(), permits.clone(), saved.clone());
+        keeper::start(&arbiter.handle(), MAILBOX, move || Provider::new(settings, limits(), permits, (number, saved)))
+    };
+    let first = incarnation(1);
+    let taken = lease(&first, &[]).await.unwrap();
+    let bad = taken.key.id();
+    taken.finish(CallOutcome::Rejected { scope: Scope::Key });
+    assert_eq!(view(&first).await.keys.iter().filter(|key| key.state == "rejected").count(), 1);
+
+    let second = incarnation(2);
+
+    let rejected: Vec<_> = view(&second).await.keys.into_iter().filter(|key| key.state == "rejected").collect();
+    assert_eq!(rejected.iter().map(|key| key.id).collect::<Vec<_>>(), [bad]);
+}

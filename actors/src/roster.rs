@@ -1,0 +1,29 @@
+//! Who can be written to right now: the addresses of the living actors, published by the supervisor.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use actix::Addr;
+
+use crate::ledger::Ledger;
+use crate::provider::Provider;
+use crate::router::Router;
+
+/// The addresses of one moment. Read it anew for every message: an actor started anew has a new address.
+pub struct Roster {
+    pub router: Addr<Router>,
+    pub ledger: Addr<Ledger>,
+    pub(crate) providers: BTreeMap<Arc<str>, Addr<Provider>>,
+    /// Counts the restarts, so that somebody who waits for an answer can tell that it will not come.
+    pub generation: u64,
+}
+
+impl Roster {
+    pub fn provider(&self, name: &str) -> Option<&Addr<Provider>> {
+        self.providers.get(name)
+    }
+
+    pub fn providers(&self) -> impl Iterator<Item = (&Arc<str>, &Addr<Provider>)> {
+        self.providers.iter()
+    }
+}

@@ -1,0 +1,77 @@
+//! Router: decides which provider gets a request, and hands the request on to it.
+//!
+//! | message | from | answer |
+//! |---|---|---|
+//! | [`Dispatch`] | exchange | through the message's own channel: what the provider answers, or why there is none |
+//!
+//! Its tables are an immutable [`Routes`]; the providers' addresses are read from the roster, so that one started
+//! anew is found at once.
+
+mod resolve;
+
+use std::sync::Arc;
+
+use actix::{Actor, Context, Handler, Message, Supervised};
+use tokio::sync::oneshot;
+
+pub use self::resolve::{Route, Routes, Unroutable};
+use crate::observe::Ping;
+use crate::provider::{Lease, LeaseKey, NoLease};
+use crate::roster::Roster;
+use crate::snapshot::Snapshot;
+
+/// One message per request that has just arrived; the gate in front of the doors is the bound that matters.
+pub(crate) const MAILBOX: usize = 4096;
+
+pub struct Router {
+    routes: Arc<Routes>,
+    roster: Snapshot<Roster>,
+}
+
+/// Resolves a model name as the client sent it, and asks the provider found for a lease.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct Dispatch {
+    pub model: Box<str>,
+    /// Answered by the provider; by the router itself when there is none.
+    pub reply: oneshot::Sender<Result<Lease, NoLease>>,
+}
+
+impl Router {
+    pub(crate) fn new(routes: Arc<Routes>, roster: Snapshot<Roster>) -> Self {
+        Self { routes, roster }
+    }
+
+    fn dispatch(&self, Dispatch { model, reply }: Dispatch) {
+        let Route { provider, model } = match self.routes.resolve(&model) {
+            Ok(route) => route,
+            Err(reason) => return drop(reply.send(Err(NoLease::Unroutable(reason)))),
+        };
+        // What cannot be delivered is dropped with its reply channel, which the asker sees.
+        if let Some(address) = self.roster.load().provider(&provider.name) {
+            drop(address.try_send(LeaseKey { model, tried: vec![], reply }));
+        }
+    }
+}
+
+impl Actor for Router {
+    type Context = Context<Self>;
+}
+
+impl Supervised for Router {}
+
+impl Handler<Dispatch> for Router {
+    type Result = ();
+
+    fn handle(&mut self, dispatch: Dispatch, _: &mut Self::Context) {
+        if !dispatch.reply.is_closed() {
+            self.dispatch(dispatch);
+        }
+    }
+}
+
+impl Handler<Ping> for Router {
+    type Result = ();
+
+    fn handle(&mut self, _: Ping, _: &mut Self::Context) {}
+}

@@ -1,0 +1,189 @@
+//! Supervisor: starts the actors that every thread talks to, watches them, and replaces those that hang or have been
+//! given up.
+//!
+//! | message | from | answer |
+//! |---|---|---|
+//! | [`Restart`] | operators, tests | whether there is an actor of that name |
+//!
+//! Each of its actors lives on an arbiter of its own, so that one that hangs costs nobody else. A replacement starts on
+//! a fresh arbiter from what its predecessor last published; its new address goes into the roster. The thread of a hung
+//! actor cannot be killed: it ends if its work ever does.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use actix::{Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, MailboxError, Message, WrapFuture as _};
+use actix_rt::Arbiter;
+
+use crate::keeper;
+use crate::ledger::{self, Ledger};
+use crate::observe::Ping;
+use crate::provider::{self, Permits, Provider, ProviderHealth};
+use crate::roster::Roster;
+use crate::router::{self, Router, Routes};
+use crate::settings::{ProviderSettings, Settings};
+use crate::snapshot::Snapshot;
+
+pub struct Supervisor {
+    settings: Settings,
+    routes: Arc<Routes>,
+    roster: Snapshot<Roster>,
+    providers: BTreeMap<Arc<str>, Station>,
+    arbiters: BTreeMap<Name, Arbiter>,
+}
+
+/// What of a provider outlives its actor.
+struct Station {
+    settings: Arc<ProviderSettings>,
+    permits: Arc<Permits>,
+    health: Snapshot<ProviderHealth>,
+    incarnation: u64,
+}
+
+/// An actor's name: `router`, `ledger`, `provider:NAME`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Name {
+    Router,
+    Ledger,
+    Provider(Arc<str>),
+}
+
+/// Replaces an actor.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct Restart(pub Name);
+
+impl Name {
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "router" => Some(Self::Router),
+            "ledger" => Some(Self::Ledger),
+            _ => text.strip_prefix("provider:").map(|name| Self::Provider(name.into())),
+        }
+    }
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Router => f.write_str("router"),
+            Self::Ledger => f.write_str("ledger"),
+            Self::Provider(name) => write!(f, "provider:{name}"),
+        }
+    }
+}
+
+impl Supervisor {
+    /// Starts the whole tree; the supervisor itself lives on the current arbiter.
+    pub fn start_tree(settings: Settings) -> (Addr<Self>, Snapshot<Roster>) {
+        let routes = Arc::new(Routes::new(&settings));
+        let mut providers: BTreeMap<_, _> =
+            settings.providers.iter().map(|provider| (provider.name.clone(), Station::new(provider, &settings))).collect();
+        let mut arbiters = BTreeMap::new();
+        let mut addresses = BTreeMap::new();
+        for (name, station) in &mut providers {
+            let arbiter = Arbiter::new();
+            addresses.insert(name.clone(), station.start(&arbiter, &settings));
+            arbiters.insert(Name::Provider(name.clone()), arbiter);
+        }
+        let (for_ledger, for_router) = (Arbiter::new(), Arbiter::new());
+        let ledger = keeper::start(&for_ledger.handle(), ledger::MAILBOX, Ledger::default);
+        // The router reads the roster that it stands in: it gets the cell first and the roster is filled in after.
+        let (sender, receiver) = actix::dev::channel::channel(router::MAILBOX);
+        let router = Addr::new(sender);
+        let roster = Snapshot::new(Roster { router, ledger, providers: addresses, generation: 0 });
+        let (table, cell) = (routes.clone(), roster.clone());
+        keeper::start_behind(&for_router.handle(), receiver, move || Router::new(table, cell));
+        arbiters.extend([(Name::Ledger, for_ledger), (Name::Router, for_router)]);
+        let supervisor = Self { settings, routes, roster: roster.clone(), providers, arbiters };
+        (supervisor.start(), roster)
+    }
+
+    fn watch(&self, context: &mut Context<Self>) {
+        let roster = self.roster.load();
+        self.ask(Name::Router, &roster.router, context);
+        self.ask(Name::Ledger, &roster.ledger, context);
+        for (name, provider) in roster.providers() {
+            self.ask(Name::Provider(name.clone()), provider, context);
+        }
+    }
+
+    fn ask<A>(&self, name: Name, address: &Addr<A>, context: &mut Context<Self>)
+    where
+        A: Actor<Context = Context<A>> + Handler<Ping>,
+    {
+        let generation = self.roster.load().generation;
+        let answer = address.send(Ping).timeout(self.settings.limits.watch_patience);
+        context.spawn(answer.into_actor(self).map(move |answer, supervisor, _| {
+            let Err(error) = answer else { return };
+            // Somebody may have been replaced since the question was asked: ask again before acting on an old answer.
+            if supervisor.roster.load().generation == generation {
+                supervisor.replace(&name, reason(error));
+            }
+        }));
+    }
+
+    fn replace(&mut self, name: &Name, reason: &str) -> bool {
+        let old = self.roster.load();
+        let arbiter = Arbiter::new();
+        let (mut router, mut ledger, mut providers) = (old.router.clone(), old.ledger.clone(), old.providers.clone());
+        match name {
+            Name::Router => {
+                let (routes, roster) = (self.routes.clone(), self.roster.clone());
+                router = keeper::start(&arbiter.handle(), router::MAILBOX, move || Router::new(routes, roster));
+            }
+            Name::Ledger => ledger = keeper::start(&arbiter.handle(), ledger::MAILBOX, Ledger::default),
+            Name::Provider(provider) => {
+                let Some(station) = self.providers.get_mut(provider) else { return false };
+                providers.insert(provider.clone(), station.start(&arbiter, &self.settings));
+            }
+        }
+        self.roster.store(Roster { router, ledger, providers, generation: old.generation + 1 });
+        if let Some(left) = self.arbiters.insert(name.clone(), arbiter) {
+            left.stop();
+        }
+        log::error!("actor {name} {reason}: started anew");
+        true
+    }
+}
+
+impl Station {
+    fn new(provider: &Arc<ProviderSettings>, settings: &Settings) -> Self {
+        Self {
+            settings: provider.clone(),
+            permits: Permits::new(settings.limits.provider_in_flight),
+            health: Snapshot::new(ProviderHealth::new(provider, &settings.limits)),
+            incarnation: 0,
+        }
+    }
+
+    fn start(&mut self, arbiter: &Arbiter, settings: &Settings) -> Addr<Provider> {
+        self.incarnation += 1;
+        let (provider, limits, permits) = (self.settings.clone(), settings.limits.clone(), self.permits.clone());
+        let origin = (self.incarnation, self.health.clone());
+        keeper::start(&arbiter.handle(), provider::MAILBOX, move || Provider::new(provider, limits, permits, origin))
+    }
+}
+
+fn reason(error: MailboxError) -> &'static str {
+    match error {
+        MailboxError::Closed => "has died",
+        MailboxError::Timeout => "does not answer",
+    }
+}
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.run_interval(self.settings.limits.watch_interval, |supervisor, context| supervisor.watch(context));
+    }
+}
+
+impl Handler<Restart> for Supervisor {
+    type Result = bool;
+
+    fn handle(&mut self, Restart(name): Restart, _: &mut Self::Context) -> bool {
+        self.replace(&name, "was to be replaced")
+    }
+}

@@ -1,0 +1,81 @@
+//! Settings for the tests of this crate.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::secret::ApiKey;
+use crate::settings::{Api, Limits, ProviderSettings, Settings};
+
+pub(crate) struct ProviderBuilder(ProviderSettings);
+
+pub(crate) fn provider(name: &str) -> ProviderBuilder {
+    ProviderBuilder(ProviderSettings {
+        name: name.into(),
+        api: Api::ChatCompletions,
+        base_url: "http://127.0.0.1:1/v1".into(),
+        keys: vec![ApiKey::new(format!("{name}-key"))],
+        custom_headers: vec![],
+        aliases: Default::default(),
+        serves_claude: false,
+        timeout: None,
+        max_retries: 2,
+        demo: false,
+        models_url: None,
+    })
+}
+
+impl ProviderBuilder {
+    pub(crate) fn aliases(mut self, aliases: &[(&str, &str)]) -> Self {
+        self.0.aliases = aliases.iter().map(|&(name, target)| (name.into(), target.into())).collect();
+        self
+    }
+
+    pub(crate) fn serves_claude(mut self) -> Self {
+        self.0.serves_claude = true;
+        self
+    }
+
+    pub(crate) fn keys(mut self, keys: &[&str]) -> Self {
+        self.0.keys = keys.iter().map(|&key| ApiKey::new(key)).collect();
+        self
+    }
+
+    pub(crate) fn build(self) -> Arc<ProviderSettings> {
+        Arc::new(self.0)
+    }
+}
+
+pub(crate) fn settings(providers: Vec<Arc<ProviderSettings>>) -> Settings {
+    let default_provider = providers.first().map(|provider| provider.name.clone());
+    Settings { providers, partial: vec![], default_provider, limits: limits() }
+}
+
+pub(crate) fn limits() -> Limits {
+    let second = Duration::from_secs(1);
+    Limits {
+        request_body: 32 << 20,
+        request_head_timeout: 10 * second,
+        body_grace: 10 * second,
+        body_min_rate: 1024,
+        connections: 10_000,
+        in_flight: 4096,
+        provider_in_flight: 1024,
+        provider_queue: 256,
+        provider_queue_wait: 5 * second,
+        client_channel: 64 << 10,
+        event: 16 << 20,
+        whole_reply: 64 << 20,
+        connect_timeout: 10 * second,
+        whole_timeout: Some(600 * second),
+        first_byte_timeout: Some(300 * second),
+        idle_timeout: Some(300 * second),
+        total_timeout: None,
+        head_patience: 45 * second,
+        ping_interval: 15 * second,
+        cooldown: 30 * second,
+        cooldown_cap: 300 * second,
+        drain: 25 * second,
+        watch_interval: Duration::from_millis(250),
+        watch_patience: Duration::from_millis(500),
+    }
+}

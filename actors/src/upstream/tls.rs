@@ -1,0 +1,33 @@
+//! The TLS settings that all upstream connections share.
+
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
+
+/// Builds the one client configuration: the public roots, the system's (where a company's own authority or
+/// `SSL_CERT_FILE` comes in), and HTTP/1.1 only, because awc's HTTP/2 misbehaves (measured).
+///
+/// The error is for the person who starts the gateway.
+pub fn client_config() -> Result<Arc<ClientConfig>, String> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let native = rustls_native_certs::load_native_certs();
+    for error in &native.errors {
+        log::warn!("certificates of this system: {error}; going on with the others");
+    }
+    add(&mut roots, native.certs);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS cannot be set up: {error}"))?;
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn add(roots: &mut RootCertStore, certificates: Vec<CertificateDer<'static>>) {
+    let (_, ignored) = roots.add_parsable_certificates(certificates);
+    if ignored > 0 {
+        log::debug!("{ignored} certificates of this system cannot be read and are not trusted");
+    }
+}
