@@ -1,0 +1,414 @@
+//! Converter: one streamed reply. It owns the upstream's body and one protocol state machine, and ends when the reply
+//! does.
+//!
+//! | message | from | answer |
+//! |---|---|---|
+//! | `Drain` | shutdown, through [`drain_here`] | – |
+//!
+//! Its pump reads all that the upstream has ready, converts it and hands it on as one buffer, and only while the
+//! client's channel has room: that is the backpressure. A client that leaves drops the channel's other end, which
+//! stops the actor, which closes the upstream connection. If the actor panics, the body sees the missing end and says
+//! `event: error`.
+
+mod channel;
+mod flow;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::Future as _;
+use std::pin::Pin;
+use std::task::{Context as Task, Poll};
+use std::time::Duration;
+
+use actix::fut::ActorFuture;
+use actix::{Actor, ActorContext as _, Addr, AsyncContext as _, Context, Handler, Message};
+use actix_http::error::PayloadError;
+use actix_rt::time::{Instant, Sleep, sleep_until};
+use bytes::Bytes;
+use futures_util::Stream;
+use vandamme_protocol::anthropic;
+use vandamme_protocol::bridge::Fault;
+use vandamme_protocol::vocabulary::ErrorKind;
+
+use self::channel::{Sender, channel};
+pub use self::channel::{CutReply, ReplyBody};
+pub use self::flow::{Batch, Closing, Flow, Machine, Progress};
+use crate::ledger::{End, Entry};
+use crate::provider::{CallOutcome, Lease};
+use crate::settings::Limits;
+
+/// What goes out in one piece before the channel's room is looked at again.
+const BATCH: usize = 16 << 10;
+/// After the reply's end the upstream has this long to close its side properly.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// An upstream's body.
+pub type UpstreamBody = Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>>;
+
+/// A reply whose first event is there.
+pub struct Opened {
+    pub upstream: UpstreamBody,
+    pub flow: Flow,
+    /// What the client is to get first.
+    pub first: Batch,
+    /// The upstream's terminator was in there already.
+    pub ended: bool,
+}
+
+pub struct Converter {
+    upstream: UpstreamBody,
+    flow: Flow,
+    batch: Batch,
+    client: Sender,
+    clock: Clock,
+    phase: Phase,
+    entry: Option<Entry>,
+    lease: Option<Lease>,
+    number: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Streaming,
+    /// The client has everything; what the upstream still sends is read so that its connection can be used again.
+    Lingering,
+    Over,
+}
+
+/// The deadlines of a reply. One timer, moved only when it fires: what happens in between just notes the time.
+struct Clock {
+    timer: Pin<Box<Sleep>>,
+    ping: Duration,
+    idle: Option<Duration>,
+    end: Option<Instant>,
+    heard: Instant,
+    said: Instant,
+    linger: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    Nothing,
+    Ping,
+    Idle,
+    Total,
+    Linger,
+}
+
+/// The gateway shuts down and cannot wait for this reply any longer.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Drain;
+
+thread_local! {
+    static HERE: RefCell<(u64, HashMap<u64, Addr<Converter>>)> = RefCell::default();
+}
+
+/// Ends the replies of this thread, each with an error event.
+pub fn drain_here() {
+    let addresses: Vec<_> = HERE.with_borrow(|(_, here)| here.values().cloned().collect());
+    addresses.iter().for_each(|converter| converter.do_send(Drain));
+}
+
+/// Starts a converter on this thread; the answer is the client's body.
+pub fn start(opened: Opened, limits: &Limits, entry: Entry, lease: Lease) -> ReplyBody {
+    let (client, body) = channel(limits.client_channel);
+    let number = HERE.with_borrow_mut(|(next, _)| {
+        *next += 1;
+        *next
+    });
+    let phase = if opened.ended { Phase::Lingering } else { Phase::Streaming };
+    let mut converter = Converter {
+        upstream: opened.upstream,
+        flow: opened.flow,
+        batch: opened.first,
+        client,
+        clock: Clock::new(limits),
+        phase: Phase::Streaming,
+        entry: Some(entry),
+        lease: Some(lease),
+        number,
+    };
+    if phase == Phase::Lingering {
+        converter.ended();
+    }
+    converter.flush();
+    let address = converter.start();
+    HERE.with_borrow_mut(|(_, here)| here.insert(number, address));
+    body
+}
+
+impl Clock {
+    fn new(limits: &Limits) -> Self {
+        let now = Instant::now();
+        let mut clock = Self {
+            timer: Box::pin(sleep_until(now)),
+            ping: limits.ping_interval,
+            idle: limits.idle_timeout,
+            end: limits.total_timeout.map(|total| now + total),
+            heard: now,
+            said: now,
+            linger: None,
+        };
+        clock.timer.as_mut().reset(clock.next());
+        clock
+    }
+
+    fn next(&self) -> Instant {
+        let times = [Some(self.said + self.ping), self.idle.map(|idle| self.heard + idle), self.end, self.linger];
+        times.into_iter().flatten().min().unwrap_or(self.said + self.ping)
+    }
+
+    /// What is due now; registers for the next time when nothing is.
+    fn poll(&mut self, task: &mut Task<'_>) -> Due {
+        loop {
+            if self.timer.as_mut().poll(task).is_pending() {
+                return Due::Nothing;
+            }
+            let now = Instant::now();
+            let reached = |time: Option<Instant>| time.is_some_and(|time| time <= now);
+            if reached(self.linger) {
+                return Due::Linger;
+            }
+            if reached(self.end) {
+                return Due::Total;
+            }
+            if reached(self.idle.map(|idle| self.heard + idle)) {
+                return Due::Idle;
+            }
+            let ping = self.said + self.ping <= now;
+            if ping {
+                self.said = now;
+            }
+            self.timer.as_mut().reset(self.next());
+            if ping {
+                return Due::Ping;
+            }
+        }
+    }
+
+    fn linger(&mut self) {
+        self.linger = Some(Instant::now() + LINGER);
+        self.timer.as_mut().reset(self.next());
+    }
+}
+
+impl Converter {
+    /// Drives the reply until it is over or has to wait.
+    fn pump(&mut self, task: &mut Task<'_>) -> Poll<()> {
+        while self.phase == Phase::Streaming {
+            if self.client.client_gone() {
+                self.abandon();
+                break;
+            }
+            if self.client.poll_room(task).is_pending() {
+                // A client that does not read is not the upstream's silence.
+                self.clock.heard = Instant::now();
+                return self.look_at_clock(task);
+            }
+            let waits = self.fill(task).is_pending();
+            self.flush();
+            if waits && self.phase == Phase::Streaming {
+                return self.look_at_clock(task);
+            }
+        }
+        self.linger(task)
+    }
+
+    /// Takes what the upstream has ready, up to one batch.
+    fn fill(&mut self, task: &mut Task<'_>) -> Poll<()> {
+        let mut heard = false;
+        while self.batch.len() < BATCH && self.phase == Phase::Streaming {
+            match self.upstream.as_mut().poll_next(task) {
+                Poll::Pending => {
+                    if heard {
+                        self.clock.heard = Instant::now();
+                    }
+                    return Poll::Pending;
+                }
+                Poll::Ready(Some(Ok(chunk))) => {
+                    heard = true;
+                    self.take(chunk);
+                }
+                Poll::Ready(Some(Err(error))) => self.fail(broken(&error), CallOutcome::Failed),
+                Poll::Ready(None) => self.upstream_ended(),
+            }
+        }
+        self.clock.heard = Instant::now();
+        Poll::Ready(())
+    }
+
+    fn take(&mut self, chunk: Bytes) {
+        let was_finishing = self.flow.finishing();
+        match self.flow.take(chunk, &mut self.batch) {
+            Progress::More => {
+                if !was_finishing && self.flow.finishing() {
+                    self.clock.linger();
+                }
+            }
+            Progress::Ended => self.ended(),
+            Progress::Faulted(fault) => self.fail(fault, CallOutcome::Failed),
+        }
+        #[cfg(feature = "faults")]
+        crate::faults::converter();
+    }
+
+    /// The protocol's terminator has come: the client's reply is complete.
+    fn ended(&mut self) {
+        let closing = self.flow.end(&mut self.batch);
+        self.close(closing, CallOutcome::Answered);
+    }
+
+    fn upstream_ended(&mut self) {
+        let closing = self.flow.end(&mut self.batch);
+        let outcome = if closing.fault.is_some() { CallOutcome::Failed } else { CallOutcome::Answered };
+        self.close(closing, outcome);
+        self.phase = Phase::Over;
+    }
+
+    fn fail(&mut self, fault: Fault, outcome: CallOutcome) {
+        let closing = self.flow.fail(fault, &mut self.batch);
+        self.close(closing, outcome);
+        self.phase = Phase::Over;
+    }
+
+    fn abandon(&mut self) {
+        let closing = Closing { fault: None, ..self.flow.so_far() };
+        self.record(closing, End::Cancelled);
+        self.give_back(CallOutcome::Cancelled);
+        self.phase = Phase::Over;
+    }
+
+    fn close(&mut self, closing: Closing, outcome: CallOutcome) {
+        let end = match &closing.fault {
+            None => End::Succeeded,
+            Some((kind, message)) => End::Failed { kind: kind.anthropic(), message: message.clone() },
+        };
+        let cut = closing.fault.is_some() && !self.flow.speaks_events();
+        self.record(closing, end);
+        self.give_back(outcome);
+        self.flush();
+        if cut { self.client.cut() } else { self.client.end() }
+        self.phase = Phase::Lingering;
+        self.clock.linger();
+    }
+
+    fn record(&mut self, closing: Closing, end: End) {
+        let Some(mut entry) = self.entry.take() else { return };
+        entry.record.usage = closing.usage;
+        entry.record.tool_calls = closing.tool_calls;
+        entry.record.end = end;
+    }
+
+    fn give_back(&mut self, outcome: CallOutcome) {
+        if let Some(lease) = self.lease.take() {
+            lease.finish(outcome);
+        }
+    }
+
+    fn flush(&mut self) {
+        while !self.batch.is_empty() {
+            self.client.send(self.batch.take());
+            self.clock.said = Instant::now();
+        }
+    }
+
+    fn look_at_clock(&mut self, task: &mut Task<'_>) -> Poll<()> {
+        loop {
+            match self.clock.poll(task) {
+                Due::Nothing => return Poll::Pending,
+                Due::Ping => self.ping(),
+                Due::Idle => self.fail(Fault::timeout("the upstream has been silent for too long"), CallOutcome::Failed),
+                Due::Total => self.fail(Fault::timeout("the reply has taken too long"), CallOutcome::Answered),
+                // Everything but the formal end is there.
+                Due::Linger => self.upstream_ended(),
+            }
+            if self.phase != Phase::Streaming {
+                self.flush();
+                return Poll::Ready(());
+            }
+        }
+    }
+
+    /// Says that we are still here, unless the client has not even read what it has.
+    fn ping(&mut self) {
+        if self.flow.speaks_events() && self.client.is_empty() {
+            self.client.send(Bytes::from_static(anthropic::error::PING));
+        }
+    }
+
+    fn linger(&mut self, task: &mut Task<'_>) -> Poll<()> {
+        while self.phase == Phase::Lingering {
+            match self.upstream.as_mut().poll_next(task) {
+                Poll::Ready(Some(Ok(_))) if !matches!(self.clock.poll(task), Due::Linger) => {}
+                Poll::Ready(_) => self.phase = Phase::Over,
+                Poll::Pending => match self.clock.poll(task) {
+                    Due::Linger | Due::Total | Due::Idle => self.phase = Phase::Over,
+                    Due::Ping => {}
+                    Due::Nothing => return Poll::Pending,
+                },
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+fn broken(error: &PayloadError) -> Fault {
+    log::debug!("an upstream's body broke: {error}");
+    Fault::cut()
+}
+
+impl Actor for Converter {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.spawn(Pump);
+    }
+}
+
+impl Drop for Converter {
+    fn drop(&mut self) {
+        let number = self.number;
+        // The thread may be on its way down.
+        let _ = HERE.try_with(|here| here.try_borrow_mut().map(|mut here| here.1.remove(&number)));
+    }
+}
+
+impl Handler<Drain> for Converter {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, context: &mut Self::Context) {
+        if self.phase == Phase::Streaming {
+            let message = "the gateway is shutting down";
+            let fault = Fault { kind: ErrorKind::Overloaded, status: 529, message: message.to_owned() };
+            self.fail(fault, CallOutcome::Cancelled);
+        }
+        context.stop();
+    }
+}
+
+/// The pump as actix wants it.
+struct Pump;
+
+impl ActorFuture<Converter> for Pump {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        converter: &mut Converter,
+        context: &mut Context<Converter>,
+        task: &mut Task<'_>,
+    ) -> Poll<()> {
+        let done = loop {
+            match converter.pump(task) {
+                Poll::Pending => break Poll::Pending,
+                Poll::Ready(()) if converter.phase == Phase::Over => break Poll::Ready(()),
+                Poll::Ready(()) => {}
+            }
+        };
+        if done.is_ready() {
+            context.stop();
+        }
+        done
+    }
+}

@@ -1,0 +1,215 @@
+//! The way from a converter to its client: bounded by bytes, on one thread, without a lock.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use actix_http::body::{BodySize, MessageBody};
+use bytes::{Bytes, BytesMut};
+use vandamme_protocol::anthropic;
+use vandamme_protocol::vocabulary::ErrorKind;
+
+/// A channel in which at most `bound` bytes wait, except that one buffer always fits.
+pub(super) fn channel(bound: usize) -> (Sender, ReplyBody) {
+    let shared = Rc::new(RefCell::new(Shared { bound, ..Shared::default() }));
+    (Sender(shared.clone()), ReplyBody { shared, closed: false })
+}
+
+#[derive(Default)]
+struct Shared {
+    queue: VecDeque<Bytes>,
+    waiting: usize,
+    bound: usize,
+    end: Option<End>,
+    receiver_gone: bool,
+    sender_waker: Option<Waker>,
+    receiver_waker: Option<Waker>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// All was said.
+    Said,
+    /// The connection is to be cut, so that the client can tell that something is missing.
+    Cut,
+    /// The converter has died.
+    Died,
+}
+
+pub(super) struct Sender(Rc<RefCell<Shared>>);
+
+/// The reply as the HTTP server sends it. Dropping it tells the converter that the client has left.
+pub struct ReplyBody {
+    shared: Rc<RefCell<Shared>>,
+    closed: bool,
+}
+
+/// The reply's bytes are incomplete in a way that only a cut connection can tell.
+#[derive(Debug, thiserror::Error)]
+#[error("the upstream's reply was cut")]
+pub struct CutReply;
+
+impl Sender {
+    /// Whether there is room; if not, `task` is woken when there is. It is also woken when the client leaves.
+    pub(super) fn poll_room(&self, task: &mut Context<'_>) -> Poll<()> {
+        let mut shared = self.0.borrow_mut();
+        match &mut shared.sender_waker {
+            Some(waker) => waker.clone_from(task.waker()),
+            none => *none = Some(task.waker().clone()),
+        }
+        if shared.waiting < shared.bound { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    pub(super) fn client_gone(&self) -> bool {
+        self.0.borrow().receiver_gone
+    }
+
+    pub(super) fn send(&self, bytes: Bytes) {
+        let mut shared = self.0.borrow_mut();
+        shared.waiting += bytes.len();
+        shared.queue.push_back(bytes);
+        shared.wake_receiver();
+    }
+
+    pub(super) fn end(&self) {
+        self.0.borrow_mut().finish(End::Said);
+    }
+
+    pub(super) fn cut(&self) {
+        self.0.borrow_mut().finish(End::Cut);
+    }
+}
+
+impl Shared {
+    fn wake_receiver(&mut self) {
+        if let Some(waker) = self.receiver_waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn finish(&mut self, end: End) {
+        self.end.get_or_insert(end);
+        self.wake_receiver();
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.0.borrow_mut().finish(End::Died);
+    }
+}
+
+impl ReplyBody {
+    /// The same as [`MessageBody::poll_next`], for a body that contains this one.
+    pub fn poll_bytes(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<Bytes, CutReply>>> {
+        let mut shared = self.shared.borrow_mut();
+        if let Some(bytes) = shared.queue.pop_front() {
+            shared.waiting -= bytes.len();
+            if let Some(waker) = shared.sender_waker.take() {
+                waker.wake();
+            }
+            return Poll::Ready(Some(Ok(bytes)));
+        }
+        if self.closed {
+            return Poll::Ready(None);
+        }
+        let Some(end) = shared.end else {
+            shared.receiver_waker = Some(task.waker().clone());
+            return Poll::Pending;
+        };
+        self.closed = true;
+        Poll::Ready(match end {
+            End::Said => None,
+            End::Cut => Some(Err(CutReply)),
+            End::Died => {
+                let mut event = BytesMut::new();
+                anthropic::error::event(ErrorKind::Api, "the gateway lost this reply by a fault of its own", &mut event);
+                Some(Ok(event.freeze()))
+            }
+        })
+    }
+}
+
+impl MessageBody for ReplyBody {
+    type Error = CutReply;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Result<Bytes, CutReply>>> {
+        self.get_mut().poll_bytes(task)
+    }
+}
+
+impl Drop for ReplyBody {
+    fn drop(&mut self) {
+        let mut shared = self.shared.borrow_mut();
+        shared.receiver_gone = true;
+        if let Some(waker) = shared.sender_waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::task::noop_waker;
+
+    use super::*;
+
+    fn with_task<T>(run: impl FnOnce(&mut Context<'_>) -> T) -> T {
+        let waker = noop_waker();
+        run(&mut Context::from_waker(&waker))
+    }
+
+    fn next(body: &mut ReplyBody) -> Poll<Option<Result<Bytes, CutReply>>> {
+        with_task(|task| body.poll_bytes(task))
+    }
+
+    #[test]
+    fn a_full_channel_has_room_again_when_the_client_has_read() {
+        let (sender, mut body) = channel(4);
+
+        sender.send(Bytes::from_static(b"12345"));
+        assert!(with_task(|task| sender.poll_room(task)).is_pending());
+        assert!(matches!(next(&mut body), Poll::Ready(Some(Ok(_)))));
+
+        assert!(with_task(|task| sender.poll_room(task)).is_ready());
+    }
+
+    #[test]
+    fn a_converter_that_dies_leaves_an_error_event_behind_what_it_said() {
+        let (sender, mut body) = channel(4);
+        sender.send(Bytes::from_static(b"x"));
+
+        drop(sender);
+
+        assert!(matches!(next(&mut body), Poll::Ready(Some(Ok(bytes))) if bytes == "x"));
+        let Poll::Ready(Some(Ok(event))) = next(&mut body) else { panic!("no event") };
+        assert!(event.starts_with(b"event: error\n"), "{event:?}");
+        assert!(matches!(next(&mut body), Poll::Ready(None)));
+    }
+
+    #[test]
+    fn a_reply_that_was_said_ends_and_one_that_was_cut_is_an_error() {
+        let (sender, mut said) = channel(4);
+        sender.end();
+        assert!(matches!(next(&mut said), Poll::Ready(None)));
+
+        let (sender, mut cut) = channel(4);
+        sender.cut();
+        assert!(matches!(next(&mut cut), Poll::Ready(Some(Err(CutReply)))));
+    }
+
+    #[test]
+    fn a_client_that_leaves_is_seen() {
+        let (sender, body) = channel(4);
+
+        drop(body);
+
+        assert!(sender.client_gone());
+    }
+}

@@ -1,0 +1,221 @@
+//! Upstream bytes in, client bytes out: framing and the state machine of one reply, without any waiting. The exchange
+//! drives it until the first event is there; then the converter does.
+
+use bytes::{Bytes, BytesMut};
+use vandamme_protocol::anthropic;
+use vandamme_protocol::bridge::messages_over_chat;
+use vandamme_protocol::bridge::{Fault, Step};
+use vandamme_protocol::passthrough::Tap;
+use vandamme_protocol::sse::{self, Splitter};
+use vandamme_protocol::vocabulary::{ErrorKind, Usage};
+
+/// What makes the client's reply out of the upstream's.
+pub enum Machine {
+    /// The Messages API on both sides: events pass as they are.
+    Passthrough(Tap),
+    /// Chat Completions upstream.
+    Bridge(Box<messages_over_chat::Machine>),
+    /// An encoding that nobody asked for: bytes pass, and nothing of ours can be put between them.
+    Opaque,
+}
+
+/// One reply on its way.
+pub struct Flow {
+    splitter: Splitter,
+    machine: Machine,
+    limit: usize,
+}
+
+/// Client bytes that go out together.
+#[derive(Debug, Default)]
+pub struct Batch {
+    single: Option<Bytes>,
+    joined: BytesMut,
+}
+
+/// What one more piece of the upstream's body led to.
+#[derive(Debug)]
+pub enum Progress {
+    More,
+    /// The protocol's own terminator has come.
+    Ended,
+    /// The upstream said that it failed, or it cannot be understood.
+    Faulted(Fault),
+}
+
+/// How a reply ended, for the ledger.
+#[derive(Clone, Debug, Default)]
+pub struct Closing {
+    pub usage: Usage,
+    pub tool_calls: u32,
+    pub fault: Option<(ErrorKind, String)>,
+}
+
+impl Batch {
+    pub fn len(&self) -> usize {
+        self.single.as_ref().map_or(0, Bytes::len) + self.joined.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn take(&mut self) -> Bytes {
+        match self.single.take() {
+            Some(single) => single,
+            None => self.joined.split().freeze(),
+        }
+    }
+
+    fn add(&mut self, block: Bytes) {
+        if self.is_empty() {
+            self.single = Some(block);
+        } else {
+            self.buffer().extend_from_slice(&block);
+        }
+    }
+
+    fn buffer(&mut self) -> &mut BytesMut {
+        if let Some(single) = self.single.take() {
+            self.joined.extend_from_slice(&single);
+        }
+        &mut self.joined
+    }
+}
+
+impl Flow {
+    /// `limit`: the largest single event, bytes.
+    pub fn new(machine: Machine, limit: usize) -> Self {
+        Self { splitter: Splitter::new(limit), machine, limit }
+    }
+
+    pub fn take(&mut self, chunk: Bytes, batch: &mut Batch) -> Progress {
+        let progress = match &mut self.machine {
+            Machine::Opaque => {
+                batch.add(chunk);
+                return Progress::More;
+            }
+            Machine::Passthrough(tap) => pass(tap, self.splitter.pass(chunk), batch),
+            Machine::Bridge(machine) => match self.splitter.pass(chunk) {
+                Some(block) => convert(machine, &block, batch),
+                None => Progress::More,
+            },
+        };
+        match progress {
+            Progress::More if self.splitter.oversized() => Progress::Faulted(Fault {
+                kind: ErrorKind::Api,
+                status: 502,
+                message: format!("the upstream sent an event of more than {} bytes", self.limit),
+            }),
+            Progress::More | Progress::Ended | Progress::Faulted(_) => progress,
+        }
+    }
+
+    /// Whether the client has been given, or is about to be given, more than pings.
+    pub fn started(&self) -> bool {
+        match &self.machine {
+            Machine::Passthrough(tap) => tap.started(),
+            Machine::Bridge(machine) => machine.started(),
+            Machine::Opaque => true,
+        }
+    }
+
+    /// Whether nothing but formalities is missing.
+    pub fn finishing(&self) -> bool {
+        match &self.machine {
+            Machine::Passthrough(tap) => tap.ended(),
+            Machine::Bridge(machine) => machine.finishing(),
+            Machine::Opaque => false,
+        }
+    }
+
+    /// Whether pings and errors of ours may stand between the upstream's events.
+    pub fn speaks_events(&self) -> bool {
+        !matches!(self.machine, Machine::Opaque)
+    }
+
+    /// The upstream's body has ended. Appends what is still to be said: the end, or an error.
+    pub fn end(&mut self, batch: &mut Batch) -> Closing {
+        let rest = self.splitter.rest();
+        match &mut self.machine {
+            Machine::Opaque => Closing::default(),
+            Machine::Passthrough(tap) => {
+                if tap.ended() {
+                    return passed(tap);
+                }
+                let fault = Fault::cut();
+                anthropic::error::event(fault.kind, &fault.message, batch.buffer());
+                Closing { fault: Some((fault.kind, fault.message)), ..passed(tap) }
+            }
+            Machine::Bridge(machine) => {
+                if let Progress::Faulted(fault) = convert(machine, &rest, batch) {
+                    return converted(machine.fail(fault, batch.buffer()));
+                }
+                converted(machine.finish(batch.buffer()))
+            }
+        }
+    }
+
+    /// The reply cannot go on. Appends `event: error`.
+    pub fn fail(&mut self, fault: Fault, batch: &mut Batch) -> Closing {
+        match &mut self.machine {
+            Machine::Bridge(machine) => converted(machine.fail(fault, batch.buffer())),
+            Machine::Passthrough(tap) => {
+                anthropic::error::event(fault.kind, &fault.message, batch.buffer());
+                Closing { fault: Some((fault.kind, fault.message)), ..passed(tap) }
+            }
+            Machine::Opaque => Closing { fault: Some((fault.kind, fault.message)), ..Closing::default() },
+        }
+    }
+
+    /// What is known when the client leaves in the middle.
+    pub fn so_far(&mut self) -> Closing {
+        match &mut self.machine {
+            Machine::Passthrough(tap) => passed(tap),
+            Machine::Bridge(machine) => converted(machine.finish(&mut BytesMut::new())),
+            Machine::Opaque => Closing::default(),
+        }
+    }
+}
+
+fn pass(tap: &mut Tap, block: Option<Bytes>, batch: &mut Batch) -> Progress {
+    if let Some(block) = block {
+        tap.observe(&block);
+        batch.add(block);
+    }
+    if tap.ended() { Progress::Ended } else { Progress::More }
+}
+
+fn convert(machine: &mut messages_over_chat::Machine, block: &[u8], batch: &mut Batch) -> Progress {
+    for event in sse::events(block) {
+        let Some(data) = event.data() else { continue };
+        match machine.push(&data, batch.buffer()) {
+            Step::More => {}
+            Step::End => return Progress::Ended,
+            Step::Fault(fault) => return Progress::Faulted(fault),
+        }
+    }
+    Progress::More
+}
+
+fn passed(tap: &Tap) -> Closing {
+    let summary = tap.summary();
+    let usage = Usage {
+        input: summary.input,
+        output: summary.output,
+        cache_read: summary.cache_read,
+        cache_creation: summary.cache_creation,
+    };
+    let fault = summary.error.clone().map(|(kind, message)| {
+        (ErrorKind::from_anthropic(&kind).unwrap_or(ErrorKind::Api), message)
+    });
+    Closing { usage, tool_calls: summary.tool_calls, fault }
+}
+
+fn converted(outcome: vandamme_protocol::bridge::Outcome) -> Closing {
+    Closing {
+        usage: outcome.usage.unwrap_or_default(),
+        tool_calls: outcome.tool_calls,
+        fault: outcome.fault.map(|fault| (fault.kind, fault.message)),
+    }
+}
