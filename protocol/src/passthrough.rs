@@ -1,0 +1,262 @@
+//! The Messages API passed through: what is read along, while not a byte of the reply changes.
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use std::borrow::Cow;
+
+use crate::sse::{Event, events};
+
+/// Reads along with one streamed reply. Deltas, which are nearly all of its events, cost a look at their name.
+#[derive(Debug, Default)]
+pub struct Tap {
+    started: bool,
+    ended: bool,
+    summary: Summary,
+}
+
+/// What a reply came to. Counts are tokens, as the upstream reports them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    pub input: u64,
+    pub output: u64,
+    pub cache_read: u64,
+    pub cache_creation: u64,
+    /// In the upstream's own word.
+    pub stop_reason: Option<String>,
+    /// Content blocks of type `tool_use`: calls that the client has to run.
+    pub tool_calls: u32,
+    /// Type and message of the error that the reply is or ended with.
+    pub error: Option<(String, String)>,
+}
+
+impl Tap {
+    /// A tap for a reply of which nothing has come yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Looks at a block of complete events.
+    pub fn observe(&mut self, block: &[u8]) {
+        for event in events(block) {
+            self.look(&event);
+        }
+    }
+
+    /// Whether an event other than a ping has been seen.
+    #[must_use]
+    pub fn started(&self) -> bool {
+        self.started
+    }
+
+    /// Whether the reply has said its last word: `message_stop` or `error`.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// What has been read so far.
+    #[must_use]
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    fn look(&mut self, event: &Event<'_>) {
+        let Some(data) = event.data() else { return };
+        let named = event.name().and_then(Kind::of);
+        let kind = named.unwrap_or_else(|| Kind::of_data(&data));
+        self.started |= kind != Kind::Ping;
+        match kind {
+            Kind::Ping | Kind::Other => {}
+            Kind::MessageStart => self.summary.start(&data),
+            Kind::BlockStart => self.summary.block(&data),
+            Kind::MessageDelta => self.summary.delta(&data),
+            Kind::MessageStop => self.ended = true,
+            Kind::Error => {
+                self.summary.error = Some(error_of(&data));
+                self.ended = true;
+            }
+        }
+    }
+}
+
+/// The same from a whole Messages object, or from an error object. What cannot be read counts as nothing.
+#[must_use]
+pub fn summary_of_whole(body: &[u8]) -> Summary {
+    let mut summary = Summary::default();
+    let Ok(reply) = serde_json::from_slice::<Message<'_>>(body) else { return summary };
+    if reply.kind == "error" || reply.error.is_some() {
+        summary.error = Some(error_of(body));
+    }
+    summary.count(reply.usage);
+    summary.stop_reason = reply.stop_reason;
+    for block in reply.content.iter().flatten() {
+        summary.tool_calls += u32::from(block.kind == TOOL_USE);
+    }
+    summary
+}
+
+impl Summary {
+    fn start(&mut self, data: &[u8]) {
+        if let Ok(start) = serde_json::from_slice::<MessageStart>(data) {
+            self.count(start.message.usage);
+        }
+    }
+
+    fn block(&mut self, data: &[u8]) {
+        let start = serde_json::from_slice::<BlockStart<'_>>(data);
+        self.tool_calls += u32::from(start.is_ok_and(|start| start.content_block.kind == TOOL_USE));
+    }
+
+    fn delta(&mut self, data: &[u8]) {
+        let Ok(delta) = serde_json::from_slice::<MessageDelta>(data) else { return };
+        self.count(delta.usage);
+        let stop_reason = delta.delta.and_then(|delta| delta.stop_reason);
+        self.stop_reason = stop_reason.or(self.stop_reason.take());
+    }
+
+    /// Counts are cumulative: what is carried replaces what was known.
+    fn count(&mut self, usage: Option<Usage>) {
+        let Some(usage) = usage else { return };
+        let carried = [
+            (&mut self.input, usage.input_tokens),
+            (&mut self.output, usage.output_tokens),
+            (&mut self.cache_read, usage.cache_read_input_tokens),
+            (&mut self.cache_creation, usage.cache_creation_input_tokens),
+        ];
+        for (known, count) in carried {
+            if let Some(count) = count {
+                *known = count as u64;
+            }
+        }
+    }
+}
+
+const TOOL_USE: &str = "tool_use";
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    Ping,
+    MessageStart,
+    BlockStart,
+    MessageDelta,
+    MessageStop,
+    Error,
+    /// Deltas, ends of blocks, and what may be added to the API: nothing to read.
+    Other,
+}
+
+impl Kind {
+    /// `None` for a word that the API does not have: some upstreams leave the name out or call every event `message`.
+    fn of(name: &[u8]) -> Option<Self> {
+        Some(match name {
+            b"content_block_delta" | b"content_block_stop" => Self::Other,
+            b"content_block_start" => Self::BlockStart,
+            b"message_start" => Self::MessageStart,
+            b"message_delta" => Self::MessageDelta,
+            b"message_stop" => Self::MessageStop,
+            b"ping" => Self::Ping,
+            b"error" => Self::Error,
+            _ => return None,
+        })
+    }
+
+    fn of_data(data: &[u8]) -> Self {
+        if is_block_delta(data) {
+            return Self::Other;
+        }
+        let Ok(typed) = serde_json::from_slice::<Typed<'_>>(data) else { return Self::Other };
+        match Self::of(typed.kind.as_bytes()) {
+            Some(kind) => kind,
+            None if typed.kind.is_empty() && typed.error.is_some() => Self::Error,
+            None => Self::Other,
+        }
+    }
+}
+
+/// Spares unnamed deltas the parse, in the spelling that all known senders use.
+fn is_block_delta(data: &[u8]) -> bool {
+    let value = data.strip_prefix(br#"{"type":"#).map(<[u8]>::trim_ascii_start);
+    value.is_some_and(|value| value.starts_with(br#""content_block_delta""#))
+}
+
+/// An upstream that fails may not keep to the shape either; then its words are the message.
+fn error_of(data: &[u8]) -> (String, String) {
+    let unknown = || "api_error".to_owned();
+    match serde_json::from_slice::<Failure>(data) {
+        Ok(Failure { error }) => (error.kind.unwrap_or_else(unknown), error.message.unwrap_or_default()),
+        Err(_) => (unknown(), String::from_utf8_lossy(data).into_owned()),
+    }
+}
+
+#[derive(Deserialize)]
+struct Typed<'a> {
+    #[serde(rename = "type", borrow, default)]
+    kind: Cow<'a, str>,
+    error: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct MessageStart {
+    message: Started,
+}
+
+#[derive(Deserialize)]
+struct Started {
+    usage: Option<Usage>,
+}
+
+#[derive(Deserialize)]
+struct BlockStart<'a> {
+    #[serde(borrow)]
+    content_block: Block<'a>,
+}
+
+#[derive(Deserialize)]
+struct Block<'a> {
+    #[serde(rename = "type", borrow, default)]
+    kind: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct MessageDelta {
+    delta: Option<Stopped>,
+    usage: Option<Usage>,
+}
+
+#[derive(Deserialize)]
+struct Stopped {
+    stop_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(rename = "type", borrow, default)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    content: Option<Vec<Block<'a>>>,
+    stop_reason: Option<String>,
+    usage: Option<Usage>,
+    error: Option<IgnoredAny>,
+}
+
+/// Floats, because there are upstreams that write them, and one such number must not cost the others.
+#[derive(Deserialize)]
+struct Usage {
+    input_tokens: Option<f64>,
+    output_tokens: Option<f64>,
+    cache_read_input_tokens: Option<f64>,
+    cache_creation_input_tokens: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Failure {
+    error: FailureDetail,
+}
+
+#[derive(Deserialize)]
+struct FailureDetail {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    message: Option<String>,
+}

@@ -1,0 +1,161 @@
+//! A request body looked at without being parsed: where its `model` stands, whether it asks for a stream, and
+//! edits that leave every other byte alone.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+use thiserror::Error;
+
+use cursor::{Cursor, NotJson, Walk, decoded};
+
+mod cursor;
+mod thinking;
+
+pub use thinking::{OWN_SIGNATURE, without_own_thinking};
+
+/// What a gateway must know of a request that it passes through.
+#[derive(Debug)]
+pub struct Head<'a> {
+    /// The decoded value of the last top-level `model`.
+    pub model: Cow<'a, str>,
+    /// What the last top-level `stream` says; absent or null means [`Streaming::No`].
+    pub delivery: Streaming,
+    /// The values of every top-level `model`, in order.
+    spans: ModelSpans,
+}
+
+/// Whether the client asked for the reply as a stream of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Streaming {
+    /// `"stream": true`
+    Yes,
+    /// A whole reply.
+    No,
+}
+
+/// Why a body is no request, worded for the client.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum HeadError {
+    #[error("the body is not valid UTF-8 (at byte {offset})")]
+    NotUtf8 { offset: usize },
+    #[error("the body is not valid JSON (at byte {offset})")]
+    NotJson { offset: usize },
+    #[error("the body must be a JSON object")]
+    NotAnObject,
+    #[error("model: field required")]
+    NoModel,
+    #[error("model: must be a string")]
+    ModelNotAString,
+    #[error("stream: must be a boolean")]
+    StreamNotABoolean,
+}
+
+impl From<NotJson> for HeadError {
+    fn from(NotJson { offset }: NotJson) -> Self {
+        Self::NotJson { offset }
+    }
+}
+
+/// Finds the top-level `model` and `stream` of a JSON object, in any order and with escaped keys; of duplicates
+/// the last counts, as with every common parser.
+///
+/// Only structure is checked: one object, matching brackets, terminated strings, nothing behind it. What the
+/// members mean is the upstream's business.
+///
+/// # Errors
+/// The first of [`HeadError`] that applies; a body is checked to its end before a field is missed.
+pub fn head(body: &[u8]) -> Result<Head<'_>, HeadError> {
+    if let Err(error) = std::str::from_utf8(body) {
+        return Err(HeadError::NotUtf8 { offset: error.valid_up_to() });
+    }
+    let found = find(body)?;
+    let Some(last) = found.model else { return Err(HeadError::NoModel) };
+    let value = &body[last.clone()];
+    if value.first() != Some(&b'"') {
+        return Err(HeadError::ModelNotAString);
+    }
+    let model = decoded(value).ok_or(HeadError::NotJson { offset: last.start })?;
+    let delivery = match found.stream.map(|span| &body[span]) {
+        None | Some(b"false" | b"null") => Streaming::No,
+        Some(b"true") => Streaming::Yes,
+        Some(_) => return Err(HeadError::StreamNotABoolean),
+    };
+    Ok(Head { model, delivery, spans: ModelSpans { earlier: found.earlier, last } })
+}
+
+impl Head<'_> {
+    /// The same, independent of the body it was found in.
+    #[must_use]
+    pub fn into_owned(self) -> Head<'static> {
+        let Self { model, delivery, spans } = self;
+        Head { model: Cow::Owned(model.into_owned()), delivery, spans }
+    }
+
+    /// The body with the value of every top-level `model` replaced and everything else byte-identical. `body` must
+    /// be the one that this head was found in. It is returned itself, uncopied, when it already says so.
+    #[must_use]
+    pub fn with_model(&self, body: &Bytes, model: &str) -> Bytes {
+        if self.spans.earlier.is_empty() && self.model == model {
+            return body.clone();
+        }
+        let model = serde_json::Value::from(model).to_string();
+        let values = self.spans.earlier.len() + 1;
+        let mut edited = BytesMut::with_capacity(body.len() + values * model.len());
+        let mut from = 0;
+        for span in self.spans.earlier.iter().chain([&self.spans.last]) {
+            edited.extend_from_slice(&body[from..span.start]);
+            edited.extend_from_slice(model.as_bytes());
+            from = span.end;
+        }
+        edited.extend_from_slice(&body[from..]);
+        edited.freeze()
+    }
+}
+
+/// Whether a body is one JSON value, whole: brackets match, strings are terminated, nothing stands behind. This
+/// is how a reply that was cut is told from one that ended.
+#[must_use]
+pub fn is_complete_json(body: &[u8]) -> bool {
+    let mut cursor = Cursor::new(body);
+    cursor.value().and_then(|_| cursor.end()).is_ok()
+}
+
+#[derive(Debug)]
+struct ModelSpans {
+    /// Those that a later duplicate overrides; as good as always none, and then no allocation.
+    earlier: Vec<Range<usize>>,
+    last: Range<usize>,
+}
+
+#[derive(Default)]
+struct Found {
+    earlier: Vec<Range<usize>>,
+    model: Option<Range<usize>>,
+    stream: Option<Range<usize>>,
+}
+
+fn find(body: &[u8]) -> Result<Found, HeadError> {
+    let mut cursor = Cursor::new(body);
+    if cursor.peek() != Some(b'{') {
+        cursor.value()?;
+        cursor.end()?;
+        return Err(HeadError::NotAnObject);
+    }
+    let mut found = Found::default();
+    cursor.members(|cursor, key| found.take(key, cursor))?;
+    cursor.end()?;
+    Ok(found)
+}
+
+impl Found {
+    fn take(&mut self, key: &str, cursor: &mut Cursor<'_>) -> Walk<()> {
+        let value = cursor.value()?;
+        match key {
+            "model" => self.earlier.extend(self.model.replace(value)),
+            "stream" => self.stream = Some(value),
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,179 @@
+//! Takes back out of a history the thinking blocks that we minted: their signatures mean nothing to an upstream.
+
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+use memchr::memmem;
+
+use super::cursor::{Cursor, Walk, decoded};
+
+/// What the signature of a thinking block starts with when the block was made here.
+pub const OWN_SIGNATURE: &str = "vdm1.";
+
+/// The body without the `thinking` and `redacted_thinking` blocks in `messages[].content[]` whose `signature` or
+/// `data` starts with [`OWN_SIGNATURE`]. A message that loses its last block so is removed too. Every other byte
+/// stays; a body without the marker comes back as it is, at the cost of one byte search.
+#[must_use]
+pub fn without_own_thinking(body: &Bytes) -> Bytes {
+    if memmem::find(body, OWN_SIGNATURE.as_bytes()).is_none() {
+        return body.clone();
+    }
+    let mut cuts = Vec::new();
+    let walked = Cursor::new(body).members(|cursor, key| match key {
+        "messages" => messages(cursor, &mut cuts),
+        _ => skip(cursor),
+    });
+    if walked.is_err() || cuts.is_empty() {
+        return body.clone();
+    }
+    without(body, cuts)
+}
+
+fn without(body: &[u8], mut cuts: Vec<Range<usize>>) -> Bytes {
+    cuts.sort_unstable_by_key(|cut| cut.start);
+    let mut kept = BytesMut::with_capacity(body.len());
+    let mut from = 0;
+    for cut in cuts {
+        kept.extend_from_slice(&body[from..cut.start]);
+        from = cut.end;
+    }
+    kept.extend_from_slice(&body[from..]);
+    kept.freeze()
+}
+
+fn messages(cursor: &mut Cursor<'_>, cuts: &mut Vec<Range<usize>>) -> Walk<()> {
+    if cursor.peek() != Some(b'[') {
+        return skip(cursor);
+    }
+    let mut pruned = Pruned::default();
+    cursor.elements(|cursor| {
+        let start = cursor.at();
+        let mut inner = Vec::new();
+        let fate = message(cursor, &mut inner)?;
+        if fate == Fate::Stays {
+            cuts.append(&mut inner);
+        }
+        pruned.add(start..cursor.at(), fate, cuts);
+        Ok(())
+    })?;
+    pruned.close(cuts);
+    Ok(())
+}
+
+fn message(cursor: &mut Cursor<'_>, cuts: &mut Vec<Range<usize>>) -> Walk<Fate> {
+    let mut fate = Fate::Stays;
+    if cursor.peek() != Some(b'{') {
+        skip(cursor)?;
+        return Ok(fate);
+    }
+    cursor.members(|cursor, key| {
+        if key != "content" {
+            return skip(cursor);
+        }
+        fate = content(cursor, cuts)?;
+        Ok(())
+    })?;
+    Ok(fate)
+}
+
+/// Cuts our blocks; the message goes when that leaves none.
+fn content(cursor: &mut Cursor<'_>, cuts: &mut Vec<Range<usize>>) -> Walk<Fate> {
+    if cursor.peek() != Some(b'[') {
+        skip(cursor)?;
+        return Ok(Fate::Stays);
+    }
+    let mut pruned = Pruned::default();
+    cursor.elements(|cursor| {
+        let start = cursor.at();
+        let fate = block(cursor)?;
+        pruned.add(start..cursor.at(), fate, cuts);
+        Ok(())
+    })?;
+    Ok(pruned.close(cuts))
+}
+
+fn block(cursor: &mut Cursor<'_>) -> Walk<Fate> {
+    if cursor.peek() != Some(b'{') {
+        skip(cursor)?;
+        return Ok(Fate::Stays);
+    }
+    let (mut kind, mut signature, mut data) = (Kind::Other, Fate::Stays, Fate::Stays);
+    cursor.members(|cursor, key| {
+        let value = cursor.value()?;
+        match key {
+            "type" => kind = Kind::of(cursor.slice(value)),
+            "signature" => signature = fate_of(cursor.slice(value)),
+            "data" => data = fate_of(cursor.slice(value)),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(match kind {
+        Kind::Thinking => signature,
+        Kind::Redacted => data,
+        Kind::Other => Fate::Stays,
+    })
+}
+
+enum Kind {
+    Thinking,
+    Redacted,
+    Other,
+}
+
+impl Kind {
+    fn of(value: &[u8]) -> Self {
+        match decoded(value).as_deref() {
+            Some("thinking") => Self::Thinking,
+            Some("redacted_thinking") => Self::Redacted,
+            _ => Self::Other,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Fate {
+    Stays,
+    Goes,
+}
+
+fn fate_of(signature: &[u8]) -> Fate {
+    match decoded(signature) {
+        Some(signature) if signature.starts_with(OWN_SIGNATURE) => Fate::Goes,
+        _ => Fate::Stays,
+    }
+}
+
+/// An array that loses elements, and with each of them one comma.
+#[derive(Default)]
+struct Pruned {
+    /// End of the last element that stays.
+    stays: Option<usize>,
+    /// The elements that go, since then.
+    goes: Option<Range<usize>>,
+}
+
+impl Pruned {
+    fn add(&mut self, element: Range<usize>, fate: Fate, cuts: &mut Vec<Range<usize>>) {
+        if fate == Fate::Goes {
+            let start = self.goes.as_ref().map_or(element.start, |goes| goes.start);
+            self.goes = Some(start..element.end);
+            return;
+        }
+        if let Some(goes) = self.goes.take() {
+            cuts.push(goes.start..element.start);
+        }
+        self.stays = Some(element.end);
+    }
+
+    /// Cuts what goes at the end; the array's owner goes too when nothing is left of it.
+    fn close(self, cuts: &mut Vec<Range<usize>>) -> Fate {
+        let Some(goes) = self.goes else { return Fate::Stays };
+        cuts.push(self.stays.unwrap_or(goes.start)..goes.end);
+        if self.stays.is_some() { Fate::Stays } else { Fate::Goes }
+    }
+}
+
+fn skip(cursor: &mut Cursor<'_>) -> Walk<()> {
+    cursor.value().map(drop)
+}

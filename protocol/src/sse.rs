@@ -1,0 +1,231 @@
+//! Server-sent events: bytes in any slicing on one side, complete events on the other.
+//!
+//! A line may end with LF, CRLF or CR, mixed as the sender likes; an event ends with a blank line. Whether a byte
+//! ends a blank line can be seen from it and the two bytes before it, so that the last boundary of a chunk is
+//! found from its end, usually in the first look, and no byte is looked at twice.
+
+use std::borrow::Cow;
+
+use bytes::{Bytes, BytesMut};
+use memchr::{memchr2, memrchr2_iter};
+
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// Cuts a byte stream behind its complete events and holds back the unfinished one.
+///
+/// A CR that ends a blank line ends the event at once, though an LF may follow: a finished event is never held
+/// back to see. That LF then comes out as a blank line of its own, which every reader ignores.
+#[derive(Debug)]
+pub struct Splitter {
+    limit: usize,
+    buffer: BytesMut,
+    /// How much of `buffer` is complete events that nobody has asked for yet.
+    complete: usize,
+    /// The last two bytes that came in, handed out or not.
+    before: [u8; 2],
+}
+
+impl Splitter {
+    /// `limit` is the largest single event to hold, in bytes; see [`Splitter::oversized`].
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self { limit, buffer: BytesMut::new(), complete: 0, before: START }
+    }
+
+    /// Takes in what has arrived.
+    pub fn push(&mut self, bytes: &[u8]) {
+        if let Some(end) = self.boundary(bytes) {
+            self.complete = self.buffer.len() + end;
+        }
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Everything up to the last event boundary seen, as one block of complete events, byte-identical to what
+    /// came in; `None` when no event is complete.
+    pub fn complete(&mut self) -> Option<Bytes> {
+        let length = std::mem::take(&mut self.complete);
+        (length > 0).then(|| self.buffer.split_to(length).freeze())
+    }
+
+    /// [`Splitter::push`] and [`Splitter::complete`] in one. While nothing is held the block is the chunk itself
+    /// or its front, shared and not copied.
+    pub fn pass(&mut self, chunk: Bytes) -> Option<Bytes> {
+        if !self.buffer.is_empty() {
+            self.push(&chunk);
+            return self.complete();
+        }
+        let end = self.boundary(&chunk);
+        self.buffer.extend_from_slice(&chunk[end.unwrap_or(0)..]);
+        end.map(|end| chunk.slice(..end))
+    }
+
+    /// Bytes of the unfinished event.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.buffer.len() - self.complete
+    }
+
+    /// Whether the unfinished event has outgrown the limit.
+    #[must_use]
+    pub fn oversized(&self) -> bool {
+        self.held() > self.limit
+    }
+
+    /// What is left when the body has ended: as a rule an event without its blank line. A translation may still
+    /// read it, a passthrough drops it. The splitter is as new afterwards.
+    pub fn rest(&mut self) -> Bytes {
+        self.complete = 0;
+        self.before = START;
+        self.buffer.split().freeze()
+    }
+
+    /// The end of the last blank line in the bytes that come next.
+    fn boundary(&mut self, bytes: &[u8]) -> Option<usize> {
+        let before = self.before;
+        self.before = match *bytes {
+            [.., second, last] => [second, last],
+            [only] => [before[1], only],
+            [] => before,
+        };
+        memrchr2_iter(b'\r', b'\n', bytes).find(|&at| ends_blank_line(before, bytes, at)).map(|at| at + 1)
+    }
+}
+
+/// What stands before the first byte: as if a line had just ended.
+const START: [u8; 2] = *b"\n\n";
+
+/// Whether the CR or LF at `at` ends a line without content; `before` is what precedes `bytes`.
+fn ends_blank_line(before: [u8; 2], bytes: &[u8], at: usize) -> bool {
+    let back = |steps: usize| if steps <= at { bytes[at - steps] } else { before[2 + at - steps] };
+    match (bytes[at], back(1)) {
+        (b'\n', b'\r') => is_line_end(back(2)),
+        (_, previous) => is_line_end(previous),
+    }
+}
+
+fn is_line_end(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n')
+}
+
+/// The events of a block of complete events. An unterminated last one, as [`Splitter::rest`] may return it, is
+/// an event too. Blank lines alone are none.
+pub fn events(block: &[u8]) -> impl Iterator<Item = Event<'_>> {
+    Events { rest: block }
+}
+
+struct Events<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Events<'a> {
+    type Item = Event<'a>;
+
+    fn next(&mut self) -> Option<Event<'a>> {
+        let whole = self.rest;
+        let blank = whole.iter().take_while(|&&byte| is_line_end(byte)).count();
+        // A block does not know whether it is the first of its stream, so that the mark is let pass before any event.
+        let lines = &whole[blank..];
+        let lines = lines.strip_prefix(BYTE_ORDER_MARK).unwrap_or(lines);
+        if lines.is_empty() {
+            self.rest = lines;
+            return None;
+        }
+        let mut event = Event { raw: whole, lines, name: None, data: Data::Absent };
+        let mut rest = lines;
+        while !rest.is_empty() {
+            let (line, behind) = cut_line(rest);
+            rest = behind;
+            if line.is_empty() {
+                break;
+            }
+            event.read(line);
+        }
+        event.raw = &whole[..whole.len() - rest.len()];
+        event.lines = &lines[..lines.len() - rest.len()];
+        self.rest = rest;
+        Some(event)
+    }
+}
+
+/// One event, borrowed from its block.
+#[derive(Debug, Clone, Copy)]
+pub struct Event<'a> {
+    raw: &'a [u8],
+    /// `raw` from its first line on.
+    lines: &'a [u8],
+    name: Option<&'a [u8]>,
+    data: Data<'a>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Data<'a> {
+    Absent,
+    Line(&'a [u8]),
+    Lines,
+}
+
+impl<'a> Event<'a> {
+    /// The event as it came in, with its closing blank line and blank lines that stood before it.
+    #[must_use]
+    pub fn raw(&self) -> &'a [u8] {
+        self.raw
+    }
+
+    /// The value of the last `event:` line.
+    #[must_use]
+    pub fn name(&self) -> Option<&'a [u8]> {
+        self.name
+    }
+
+    /// The `data:` lines joined with LF, borrowed when there is one; `None` without any, as for a comment.
+    #[must_use]
+    pub fn data(&self) -> Option<Cow<'a, [u8]>> {
+        match self.data {
+            Data::Absent => None,
+            Data::Line(line) => Some(Cow::Borrowed(line)),
+            Data::Lines => Some(Cow::Owned(self.joined())),
+        }
+    }
+
+    fn read(&mut self, line: &'a [u8]) {
+        if let Some(data) = value_of(b"data", line) {
+            self.data = match self.data {
+                Data::Absent => Data::Line(data),
+                Data::Line(_) | Data::Lines => Data::Lines,
+            };
+        } else if let Some(name) = value_of(b"event", line) {
+            self.name = Some(name);
+        }
+    }
+
+    fn joined(&self) -> Vec<u8> {
+        let mut joined = Vec::with_capacity(self.lines.len());
+        let mut rest = self.lines;
+        while !rest.is_empty() {
+            let (line, behind) = cut_line(rest);
+            rest = behind;
+            if let Some(data) = value_of(b"data", line) {
+                joined.extend_from_slice(data);
+                joined.push(b'\n');
+            }
+        }
+        joined.pop();
+        joined
+    }
+}
+
+/// The first line without its end, and what stands behind its end.
+fn cut_line(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let Some(end) = memchr2(b'\r', b'\n', bytes) else { return (bytes, &[]) };
+    let length = if bytes[end..].starts_with(b"\r\n") { 2 } else { 1 };
+    (&bytes[..end], &bytes[end + length..])
+}
+
+/// The value of a line if it is a line of this field: one space behind the colon is not part of it.
+fn value_of<'a>(field: &[u8], line: &'a [u8]) -> Option<&'a [u8]> {
+    match line.strip_prefix(field)? {
+        [b':', b' ', value @ ..] | [b':', value @ ..] => Some(value),
+        [] => Some(&[]),
+        _ => None,
+    }
+}
