@@ -30,8 +30,8 @@ use vandamme_protocol::anthropic;
 use vandamme_protocol::bridge::Fault;
 use vandamme_protocol::vocabulary::ErrorKind;
 
-use self::channel::{Sender, channel};
 pub use self::channel::{CutReply, ReplyBody};
+use self::channel::{Sender, channel};
 pub use self::flow::{Batch, Closing, Flow, Machine, Progress};
 use crate::ledger::{End, Entry};
 use crate::provider::{CallOutcome, Lease};
@@ -117,7 +117,6 @@ pub fn start(opened: Opened, limits: &Limits, entry: Entry, lease: Lease) -> Rep
         *next += 1;
         *next
     });
-    let phase = if opened.ended { Phase::Lingering } else { Phase::Streaming };
     let mut converter = Converter {
         upstream: opened.upstream,
         flow: opened.flow,
@@ -129,7 +128,7 @@ pub fn start(opened: Opened, limits: &Limits, entry: Entry, lease: Lease) -> Rep
         lease: Some(lease),
         number,
     };
-    if phase == Phase::Lingering {
+    if opened.ended {
         converter.ended();
     }
     converter.flush();
@@ -150,12 +149,18 @@ impl Clock {
             said: now,
             linger: None,
         };
-        clock.timer.as_mut().reset(clock.next());
+        clock.set();
         clock
     }
 
+    fn set(&mut self) {
+        let next = self.next();
+        self.timer.as_mut().reset(next);
+    }
+
     fn next(&self) -> Instant {
-        let times = [Some(self.said + self.ping), self.idle.map(|idle| self.heard + idle), self.end, self.linger];
+        let times =
+            [Some(self.said + self.ping), self.idle.map(|idle| self.heard + idle), self.end, self.linger];
         times.into_iter().flatten().min().unwrap_or(self.said + self.ping)
     }
 
@@ -180,7 +185,7 @@ impl Clock {
             if ping {
                 self.said = now;
             }
-            self.timer.as_mut().reset(self.next());
+            self.set();
             if ping {
                 return Due::Ping;
             }
@@ -189,7 +194,7 @@ impl Clock {
 
     fn linger(&mut self) {
         self.linger = Some(Instant::now() + LINGER);
-        self.timer.as_mut().reset(self.next());
+        self.set();
     }
 }
 
@@ -288,7 +293,11 @@ impl Converter {
         self.record(closing, end);
         self.give_back(outcome);
         self.flush();
-        if cut { self.client.cut() } else { self.client.end() }
+        if cut {
+            self.client.cut()
+        } else {
+            self.client.end()
+        }
         self.phase = Phase::Lingering;
         self.clock.linger();
     }
@@ -318,8 +327,11 @@ impl Converter {
             match self.clock.poll(task) {
                 Due::Nothing => return Poll::Pending,
                 Due::Ping => self.ping(),
-                Due::Idle => self.fail(Fault::timeout("the upstream has been silent for too long"), CallOutcome::Failed),
-                Due::Total => self.fail(Fault::timeout("the reply has taken too long"), CallOutcome::Answered),
+                Due::Idle => self
+                    .fail(Fault::timeout("the upstream has been silent for too long"), CallOutcome::Failed),
+                Due::Total => {
+                    self.fail(Fault::timeout("the reply has taken too long"), CallOutcome::Answered)
+                }
                 // Everything but the formal end is there.
                 Due::Linger => self.upstream_ended(),
             }

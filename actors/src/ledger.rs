@@ -55,7 +55,10 @@ pub struct Totals {
 pub enum End {
     Succeeded,
     /// `kind` is the error's type in Anthropic's words.
-    Failed { kind: &'static str, message: String },
+    Failed {
+        kind: &'static str,
+        message: String,
+    },
     Cancelled,
 }
 

@@ -2,6 +2,9 @@
 
 pub mod attempts;
 pub mod clock;
+pub mod converter;
+#[cfg(feature = "faults")]
+pub mod faults;
 mod keeper;
 pub mod ledger;
 pub mod observe;

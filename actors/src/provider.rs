@@ -20,11 +20,11 @@ use std::time::Duration;
 use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult, Supervised};
 use tokio::sync::oneshot;
 
-pub use self::key_ring::{KeyView, Scope};
 use self::breaker::{Breaker, Health};
 use self::key_ring::{Exhausted, KeyRing, Verdict};
-pub(crate) use self::lease::{Freed, Permits, Report};
+pub use self::key_ring::{KeyView, Scope};
 pub use self::lease::{CallOutcome, Lease};
+pub(crate) use self::lease::{Freed, Permits, Report};
 use crate::clock::{self, Millis};
 use crate::observe::{Observe, Ping};
 use crate::router::Unroutable;
@@ -70,7 +70,10 @@ pub struct LeaseKey {
 pub enum NoLease {
     /// The model name leads nowhere.
     Unroutable(Unroutable),
-    Refused { provider: Arc<ProviderSettings>, refusal: Refusal },
+    Refused {
+        provider: Arc<ProviderSettings>,
+        refusal: Refusal,
+    },
 }
 
 /// Why a provider lends no key.
@@ -196,7 +199,9 @@ impl Provider {
             CallOutcome::Answered => (Verdict::Works, Scope::Key),
             CallOutcome::RateLimited { after, scope } => (Verdict::RateLimited { after }, scope),
             CallOutcome::Rejected { scope } => (Verdict::Rejected, scope),
-            CallOutcome::Overloaded | CallOutcome::Failed | CallOutcome::Cancelled => (Verdict::Unknown, Scope::Key),
+            CallOutcome::Overloaded | CallOutcome::Failed | CallOutcome::Cancelled => {
+                (Verdict::Unknown, Scope::Key)
+            }
         };
         let changed = self.health.ring.note(now, *key, model, verdict, scope);
         match *outcome {
@@ -208,7 +213,11 @@ impl Provider {
             }
             CallOutcome::Answered | CallOutcome::RateLimited { .. } | CallOutcome::Rejected { .. } => {
                 self.health.breaker.note(now, Health::Good);
-                self.health.overload.get_mut(model).into_iter().for_each(|breaker| breaker.note(now, Health::Good));
+                self.health
+                    .overload
+                    .get_mut(model)
+                    .into_iter()
+                    .for_each(|breaker| breaker.note(now, Health::Good));
             }
         }
         if changed || matches!(outcome, CallOutcome::Failed | CallOutcome::Overloaded) {

@@ -12,7 +12,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use actix::{Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, MailboxError, Message, WrapFuture as _};
+use actix::{
+    Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, MailboxError, Message,
+    WrapFuture as _,
+};
 use actix_rt::Arbiter;
 
 use crate::keeper;
@@ -77,8 +80,11 @@ impl Supervisor {
     /// Starts the whole tree; the supervisor itself lives on the current arbiter.
     pub fn start_tree(settings: Settings) -> (Addr<Self>, Snapshot<Roster>) {
         let routes = Arc::new(Routes::new(&settings));
-        let mut providers: BTreeMap<_, _> =
-            settings.providers.iter().map(|provider| (provider.name.clone(), Station::new(provider, &settings))).collect();
+        let mut providers: BTreeMap<_, _> = settings
+            .providers
+            .iter()
+            .map(|provider| (provider.name.clone(), Station::new(provider, &settings)))
+            .collect();
         let mut arbiters = BTreeMap::new();
         let mut addresses = BTreeMap::new();
         for (name, station) in &mut providers {
@@ -126,11 +132,13 @@ impl Supervisor {
     fn replace(&mut self, name: &Name, reason: &str) -> bool {
         let old = self.roster.load();
         let arbiter = Arbiter::new();
-        let (mut router, mut ledger, mut providers) = (old.router.clone(), old.ledger.clone(), old.providers.clone());
+        let (mut router, mut ledger, mut providers) =
+            (old.router.clone(), old.ledger.clone(), old.providers.clone());
         match name {
             Name::Router => {
                 let (routes, roster) = (self.routes.clone(), self.roster.clone());
-                router = keeper::start(&arbiter.handle(), router::MAILBOX, move || Router::new(routes, roster));
+                router =
+                    keeper::start(&arbiter.handle(), router::MAILBOX, move || Router::new(routes, roster));
             }
             Name::Ledger => ledger = keeper::start(&arbiter.handle(), ledger::MAILBOX, Ledger::default),
             Name::Provider(provider) => {
@@ -159,9 +167,12 @@ impl Station {
 
     fn start(&mut self, arbiter: &Arbiter, settings: &Settings) -> Addr<Provider> {
         self.incarnation += 1;
-        let (provider, limits, permits) = (self.settings.clone(), settings.limits.clone(), self.permits.clone());
+        let (provider, limits, permits) =
+            (self.settings.clone(), settings.limits.clone(), self.permits.clone());
         let origin = (self.incarnation, self.health.clone());
-        keeper::start(&arbiter.handle(), provider::MAILBOX, move || Provider::new(provider, limits, permits, origin))
+        keeper::start(&arbiter.handle(), provider::MAILBOX, move || {
+            Provider::new(provider, limits, permits, origin)
+        })
     }
 }
 
@@ -176,7 +187,9 @@ impl Actor for Supervisor {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
-        context.run_interval(self.settings.limits.watch_interval, |supervisor, context| supervisor.watch(context));
+        context.run_interval(self.settings.limits.watch_interval, |supervisor, context| {
+            supervisor.watch(context)
+        });
     }
 }
 

@@ -62,6 +62,11 @@ impl Sender {
         if shared.waiting < shared.bound { Poll::Ready(()) } else { Poll::Pending }
     }
 
+    /// Whether the client has been given all that was sent.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.borrow().queue.is_empty()
+    }
+
     pub(super) fn client_gone(&self) -> bool {
         self.0.borrow().receiver_gone
     }
@@ -125,7 +130,11 @@ impl ReplyBody {
             End::Cut => Some(Err(CutReply)),
             End::Died => {
                 let mut event = BytesMut::new();
-                anthropic::error::event(ErrorKind::Api, "the gateway lost this reply by a fault of its own", &mut event);
+                anthropic::error::event(
+                    ErrorKind::Api,
+                    "the gateway lost this reply by a fault of its own",
+                    &mut event,
+                );
                 Some(Ok(event.freeze()))
             }
         })

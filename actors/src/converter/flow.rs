@@ -206,9 +206,10 @@ fn passed(tap: &Tap) -> Closing {
         cache_read: summary.cache_read,
         cache_creation: summary.cache_creation,
     };
-    let fault = summary.error.clone().map(|(kind, message)| {
-        (ErrorKind::from_anthropic(&kind).unwrap_or(ErrorKind::Api), message)
-    });
+    let fault = summary
+        .error
+        .clone()
+        .map(|(kind, message)| (ErrorKind::from_anthropic(&kind).unwrap_or(ErrorKind::Api), message));
     Closing { usage, tool_calls: summary.tool_calls, fault }
 }
 

@@ -66,7 +66,9 @@ pub enum Exhausted {
 pub(super) enum Verdict {
     Works,
     /// 429; `after` is what `retry-after` said.
-    RateLimited { after: Option<Duration> },
+    RateLimited {
+        after: Option<Duration>,
+    },
     /// 401 or 403.
     Rejected,
     /// Nothing was learnt.
@@ -118,7 +120,14 @@ impl KeyRing {
     }
 
     /// Notes what a request with key `id` showed. Answers whether the ring's health changed.
-    pub(super) fn note(&mut self, now: Millis, id: KeyId, model: &Arc<str>, verdict: Verdict, scope: Scope) -> bool {
+    pub(super) fn note(
+        &mut self,
+        now: Millis,
+        id: KeyId,
+        model: &Arc<str>,
+        verdict: Verdict,
+        scope: Scope,
+    ) -> bool {
         let others = self.keys.iter().filter(|key| key.key.id() != id).any(|key| !key.rejected(model));
         let (cooldown, cap) = (self.cooldown, self.cap);
         let Some(key) = self.keys.iter_mut().find(|key| key.key.id() == id) else { return false };
@@ -287,7 +296,9 @@ mod tests {
 
         for _ in 0..3 {
             note(&mut ring, 0, "a", Verdict::RateLimited { after: None });
-            let Err(Exhausted::Cooling { wait, said: None }) = take(&mut ring, 0) else { panic!("not cooling") };
+            let Err(Exhausted::Cooling { wait, said: None }) = take(&mut ring, 0) else {
+                panic!("not cooling")
+            };
             waits.push(wait.as_secs());
         }
 

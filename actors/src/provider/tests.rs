@@ -10,7 +10,9 @@ fn start(keys: &[&str], limits: Limits) -> Addr<Provider> {
     let settings = provider("p").keys(keys).build();
     let saved = Snapshot::new(ProviderHealth::new(&settings, &limits));
     let permits = Permits::new(limits.provider_in_flight);
-    keeper::start(&Arbiter::new().handle(), MAILBOX, move || Provider::new(settings, limits, permits, (1, saved)))
+    keeper::start(&Arbiter::new().handle(), MAILBOX, move || {
+        Provider::new(settings, limits, permits, (1, saved))
+    })
 }
 
 async fn lease(provider: &Addr<Provider>, tried: &[KeyId]) -> Result<Lease, Refusal> {
@@ -72,8 +74,12 @@ async fn a_full_provider_lets_requests_wait_for_a_permit() {
 
 #[actix_rt::test]
 async fn a_wait_that_is_too_long_or_a_queue_that_is_full_is_refused_as_busy() {
-    let bounds =
-        Limits { provider_in_flight: 1, provider_queue: 1, provider_queue_wait: Duration::from_millis(20), ..limits() };
+    let bounds = Limits {
+        provider_in_flight: 1,
+        provider_queue: 1,
+        provider_queue_wait: Duration::from_millis(20),
+        ..limits()
+    };
     let provider = start(&["a"], bounds);
     let _held = lease(&provider, &[]).await.unwrap();
 
@@ -117,7 +123,9 @@ async fn a_new_incarnation_knows_what_the_old_one_knew_of_its_keys() {
     let arbiter = Arbiter::new();
     let incarnation = |number| {
         let (settings, permits, saved) = (settings.clone(), permits.clone(), saved.clone());
-        keeper::start(&arbiter.handle(), MAILBOX, move || Provider::new(settings, limits(), permits, (number, saved)))
+        keeper::start(&arbiter.handle(), MAILBOX, move || {
+            Provider::new(settings, limits(), permits, (number, saved))
+        })
     };
     let first = incarnation(1);
     let taken = lease(&first, &[]).await.unwrap();
@@ -127,6 +135,7 @@ async fn a_new_incarnation_knows_what_the_old_one_knew_of_its_keys() {
 
     let second = incarnation(2);
 
-    let rejected: Vec<_> = view(&second).await.keys.into_iter().filter(|key| key.state == "rejected").collect();
+    let rejected: Vec<_> =
+        view(&second).await.keys.into_iter().filter(|key| key.state == "rejected").collect();
     assert_eq!(rejected.iter().map(|key| key.id).collect::<Vec<_>>(), [bad]);
 }

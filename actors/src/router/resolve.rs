@@ -31,7 +31,9 @@ pub struct Route {
 /// Why a model name leads nowhere. Every text is for the client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unroutable {
-    #[error("no provider is configured: set OPENAI_API_KEY, ANTHROPIC_API_KEY or another {{PROVIDER}}_API_KEY and restart")]
+    #[error(
+        "no provider is configured: set OPENAI_API_KEY, ANTHROPIC_API_KEY or another {{PROVIDER}}_API_KEY and restart"
+    )]
     NoProvider,
     #[error("unknown provider '{prefix}' in model '{model}': the providers are {known}")]
     UnknownProvider { prefix: String, model: String, known: String },
@@ -39,7 +41,9 @@ pub enum Unroutable {
     Incomplete { name: String, missing: String },
     #[error("model: the name is empty")]
     EmptyModel,
-    #[error("model '{model}' leads through aliases that never end: check the aliases of provider '{provider}'")]
+    #[error(
+        "model '{model}' leads through aliases that never end: check the aliases of provider '{provider}'"
+    )]
     AliasCycle { model: String, provider: String },
 }
 
@@ -90,7 +94,8 @@ impl Routes {
             let Some(target) = alias_of(provider, name) else {
                 return Ok(Route { provider: provider.clone(), model: name.into() });
             };
-            match target.split_once(':').and_then(|(prefix, rest)| Some((self.providers.get(prefix)?, rest))) {
+            match target.split_once(':').and_then(|(prefix, rest)| Some((self.providers.get(prefix)?, rest)))
+            {
                 Some((other, rest)) => (provider, name) = (other, rest),
                 None if target.eq_ignore_ascii_case(name) => {
                     return Ok(Route { provider: provider.clone(), model: target.into() });
@@ -139,10 +144,20 @@ mod tests {
     fn routes() -> Routes {
         let mut settings = settings(vec![
             provider("openai")
-                .aliases(&[("haiku", "gpt-mini"), ("sonnet", "gpt"), ("opus", "gpt-max"), ("fable", "gpt-max")])
+                .aliases(&[
+                    ("haiku", "gpt-mini"),
+                    ("sonnet", "gpt"),
+                    ("opus", "gpt-max"),
+                    ("fable", "gpt-max"),
+                ])
                 .build(),
-            provider("poe").aliases(&[("docs", "ds"), ("ds", "deepseek"), ("a", "b"), ("b", "a"), ("x", "openai:haiku")]).build(),
-            provider("anthropic").serves_claude().aliases(&[("haiku", "claude-haiku-4-5"), ("claude-old", "never")]).build(),
+            provider("poe")
+                .aliases(&[("docs", "ds"), ("ds", "deepseek"), ("a", "b"), ("b", "a"), ("x", "openai:haiku")])
+                .build(),
+            provider("anthropic")
+                .serves_claude()
+                .aliases(&[("haiku", "claude-haiku-4-5"), ("claude-old", "never")])
+                .build(),
         ]);
         settings.partial = vec![PartialProvider { name: "foo".into(), missing: "FOO_BASE_URL".into() }];
         settings.default_provider = Some("openai".into());
@@ -198,7 +213,10 @@ mod tests {
 
     #[test]
     fn a_prefix_that_is_no_provider_is_refused_unless_it_is_part_of_a_model_id() {
-        assert_eq!(route("nope:m"), "unknown provider 'nope' in model 'nope:m': the providers are openai, poe, anthropic");
+        assert_eq!(
+            route("nope:m"),
+            "unknown provider 'nope' in model 'nope:m': the providers are openai, poe, anthropic"
+        );
         assert_eq!(route("vendor/model:free"), "openai:vendor/model:free");
         assert_eq!(route("foo:m"), "provider 'foo' has a key but no base URL: set FOO_BASE_URL and restart");
         assert_eq!(route("poe:"), "model: the name is empty");

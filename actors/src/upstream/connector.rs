@@ -8,7 +8,9 @@ use std::time::Duration;
 use actix_http::Uri;
 use actix_rt::net::TcpStream;
 use actix_service::Service;
-use actix_tls::connect::{ConnectError, ConnectInfo, Connection, Connector as TcpConnector, ConnectorService};
+use actix_tls::connect::{
+    ConnectError, ConnectInfo, Connection, Connector as TcpConnector, ConnectorService,
+};
 use futures_util::future::LocalBoxFuture;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -73,8 +75,11 @@ fn tuned<R>(connection: Connection<R, TcpStream>) -> Result<Connection<R, TcpStr
 
 /// Asks the proxy for a tunnel to `target` (RFC 9110, section 9.3.6). The proxy resolves the name.
 async fn tunnel(stream: &mut TcpStream, proxy: &ProxyAddress, target: &str) -> io::Result<()> {
-    let authorization =
-        proxy.authorization.as_ref().map(|value| format!("proxy-authorization: {value}\r\n")).unwrap_or_default();
+    let authorization = proxy
+        .authorization
+        .as_ref()
+        .map(|value| format!("proxy-authorization: {value}\r\n"))
+        .unwrap_or_default();
     let request = format!("CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n{authorization}\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();

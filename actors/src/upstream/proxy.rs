@@ -33,7 +33,8 @@ impl ProxySettings {
         };
         let mut mistakes = vec![];
         let mut address = |names: [&str; 2]| {
-            let (name, url) = names.iter().find_map(|name| either(name)).filter(|(_, url)| !url.trim().is_empty())?;
+            let (name, url) =
+                names.iter().find_map(|name| either(name)).filter(|(_, url)| !url.trim().is_empty())?;
             let parsed = ProxyAddress::parse(url.trim());
             if parsed.is_none() {
                 mistakes.push(format!("{name}: expected a proxy as http://host:port"));
@@ -42,9 +43,15 @@ impl ProxySettings {
         };
         let (https, http) = (address(["HTTPS_PROXY", "ALL_PROXY"]), address(["HTTP_PROXY", "ALL_PROXY"]));
         let no_proxy = either("NO_PROXY").map(|(_, value)| value).unwrap_or_default();
-        let exceptions =
-            no_proxy.split(',').map(|entry| entry.trim().to_ascii_lowercase()).filter(|entry| !entry.is_empty());
-        if mistakes.is_empty() { Ok(Self { https, http, exceptions: exceptions.collect() }) } else { Err(mistakes) }
+        let exceptions = no_proxy
+            .split(',')
+            .map(|entry| entry.trim().to_ascii_lowercase())
+            .filter(|entry| !entry.is_empty());
+        if mistakes.is_empty() {
+            Ok(Self { https, http, exceptions: exceptions.collect() })
+        } else {
+            Err(mistakes)
+        }
     }
 
     /// The proxy for one upstream host. This machine itself is never reached through one.
@@ -77,13 +84,18 @@ impl ProxyAddress {
     fn parse(url: &str) -> Option<Self> {
         let rest = url.strip_prefix("http://").or_else(|| (!url.contains("://")).then_some(url))?;
         let authority = rest.split('/').next()?;
-        let (user, address) = authority.rsplit_once('@').map_or((None, authority), |(user, at)| (Some(user), at));
+        let (user, address) =
+            authority.rsplit_once('@').map_or((None, authority), |(user, at)| (Some(user), at));
         let (host, port) = match address.rsplit_once(':') {
             Some((host, port)) if !port.contains(']') => (host, port.parse().ok()?),
             _ => (address, 80),
         };
         let authorization = user.map(|user| format!("Basic {}", base64(percent_decoded(user).as_bytes())));
-        (!host.is_empty()).then(|| Self { host: host.trim_matches(['[', ']']).to_owned(), port, authorization })
+        (!host.is_empty()).then(|| Self {
+            host: host.trim_matches(['[', ']']).to_owned(),
+            port,
+            authorization,
+        })
     }
 }
 
@@ -116,8 +128,11 @@ mod tests {
     use super::*;
 
     fn read(variables: &[(&str, &str)]) -> Result<ProxySettings, Vec<String>> {
-        let variables: Vec<_> = variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
-        ProxySettings::read(move |name| variables.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone()))
+        let variables: Vec<_> =
+            variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        ProxySettings::read(move |name| {
+            variables.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone())
+        })
     }
 
     fn proxy(variables: &[(&str, &str)], tls: Tls, host: &str) -> Option<String> {

@@ -1,0 +1,192 @@
+//! The life of one request: route → lease → send → first event → converter. It runs in the request's own task, so that
+//! a client that leaves drops it, and with it the upstream's connection, in every phase.
+
+mod call;
+mod failure;
+mod late;
+mod outgoing;
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::header::HeaderMap;
+use actix_web::rt::time::{sleep, timeout};
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use vandamme_actors::attempts::{Attempts, Next};
+use vandamme_actors::converter::{self, ReplyBody};
+use vandamme_actors::ledger::{End, Entry};
+use vandamme_actors::provider::{CallOutcome, Lease, LeaseKey, NoLease};
+use vandamme_actors::router::Dispatch;
+use vandamme_actors::secret::KeyId;
+use vandamme_protocol::span::Head;
+
+use self::call::{Answered, CallFailure};
+pub(crate) use self::failure::{Answer, Failure, Relayed};
+pub(crate) use self::late::LateReply;
+use crate::gateway::Gateway;
+
+/// How often somebody who waits for a lease looks whether the actor asked still lives.
+const WATCH: Duration = Duration::from_millis(250);
+/// Beyond the provider's own longest wait, an answer is not to be expected.
+const LEASE_SLACK: Duration = Duration::from_secs(3);
+
+/// What a client asks, read as far as the gateway must.
+pub(crate) struct Question {
+    pub(crate) id: Arc<str>,
+    pub(crate) body: Bytes,
+    pub(crate) head: Head<'static>,
+    /// As the client sent them.
+    pub(crate) headers: HeaderMap,
+    pub(crate) query: String,
+    /// Set when the client has been answered 200 before the upstream was known to be willing.
+    pub(crate) committed: Rc<Cell<bool>>,
+}
+
+/// What the client gets.
+pub(crate) enum Reply {
+    Streamed { headers: HeaderMap, body: ReplyBody },
+    Whole { status: u16, headers: HeaderMap, body: Bytes },
+}
+
+/// Answers `question`; `entry` is its line in the ledger.
+pub(crate) async fn answer(
+    gateway: Arc<Gateway>,
+    question: Question,
+    mut entry: Entry,
+) -> Result<Reply, Failure> {
+    let exchange = Exchange { gateway: &gateway, question: &question };
+    match exchange.run(&mut entry).await {
+        Ok((answered, lease)) => Ok(exchange.deliver(answered, lease, entry)),
+        Err(failure) => {
+            let record = &mut entry.record;
+            record.status = if question.committed.get() { 200 } else { failure.status() };
+            record.end = End::Failed { kind: failure.kind().anthropic(), message: failure.message() };
+            Err(failure)
+        }
+    }
+}
+
+struct Exchange<'x> {
+    gateway: &'x Arc<Gateway>,
+    question: &'x Question,
+}
+
+impl Exchange<'_> {
+    async fn run(&self, entry: &mut Entry) -> Result<(Answered, Lease), Failure> {
+        let mut lease = self.lease(None, &[]).await.map_err(Failure::NoLease)?;
+        let mut attempts = Attempts::new(lease.provider.max_retries, self.client_retries());
+        let mut tried = vec![];
+        loop {
+            entry.record.provider = Some(lease.provider.name.clone());
+            entry.record.model = Some(lease.model.clone());
+            entry.record.key = Some(lease.key.id());
+            entry.record.upstream_calls = attempts.calls() + 1;
+            let failed = match self.call(&lease).await {
+                Ok(answered) => return Ok((answered, lease)),
+                Err(failed) => failed,
+            };
+            self.tell(&lease, &failed, attempts.calls() + 1);
+            lease.report(failed.outcome);
+            match attempts.next(failed.retry, fastrand::f64()) {
+                Next::SameKey(pause) => sleep(pause).await,
+                Next::Give => return Err(self.given_up(&lease, failed, &mut tried).await),
+                Next::NextKey => {
+                    tried.push(lease.key.id());
+                    match self.lease(Some(&lease), &tried).await {
+                        Ok(next) => lease = next,
+                        Err(none) => return Err(Failure::after(failed, none)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// A last call that failed for its key still wants to know how long the keys must rest.
+    async fn given_up(&self, lease: &Lease, failed: CallFailure, tried: &mut Vec<KeyId>) -> Failure {
+        if !matches!(failed.outcome, CallOutcome::RateLimited { .. }) {
+            return Failure::Upstream(failed.answer);
+        }
+        tried.push(lease.key.id());
+        match self.lease(Some(lease), tried).await {
+            Ok(_unused) => Failure::Upstream(failed.answer),
+            Err(none) => Failure::after(failed, none),
+        }
+    }
+
+    fn deliver(&self, answered: Answered, lease: Lease, mut entry: Entry) -> Reply {
+        match answered {
+            Answered::Opened { headers, opened } => {
+                entry.record.status = 200;
+                let body = converter::start(opened, &self.gateway.settings.limits, entry, lease);
+                Reply::Streamed { headers, body }
+            }
+            Answered::Whole { status, headers, body, closing } => {
+                lease.finish(CallOutcome::Answered);
+                entry.record.status = status;
+                entry.record.usage = closing.usage;
+                entry.record.tool_calls = closing.tool_calls;
+                entry.record.end = End::Succeeded;
+                Reply::Whole { status, headers, body }
+            }
+        }
+    }
+
+    /// A key for this request: from the provider of `again` with a key not in `tried`, else wherever the router finds.
+    /// Asks once more when the actor asked is replaced meanwhile.
+    async fn lease(&self, again: Option<&Lease>, tried: &[KeyId]) -> Result<Lease, Option<NoLease>> {
+        for _ in 0..3 {
+            let roster = self.gateway.roster.load();
+            let (reply, answer) = oneshot::channel();
+            let sent = match again {
+                None => roster
+                    .router
+                    .try_send(Dispatch { model: (*self.question.head.model).into(), reply })
+                    .is_ok(),
+                Some(lease) => roster.provider(&lease.provider.name).is_some_and(|provider| {
+                    let request = LeaseKey { model: lease.model.clone(), tried: tried.to_vec(), reply };
+                    provider.try_send(request).is_ok()
+                }),
+            };
+            if sent && let Some(answer) = self.awaited(answer, roster.generation).await {
+                return answer.map_err(Some);
+            }
+            sleep(WATCH).await;
+        }
+        Err(None)
+    }
+
+    /// The answer, or `None` when it will not come.
+    async fn awaited(
+        &self,
+        mut answer: oneshot::Receiver<Result<Lease, NoLease>>,
+        generation: u64,
+    ) -> Option<Result<Lease, NoLease>> {
+        let mut left = self.gateway.settings.limits.provider_queue_wait + LEASE_SLACK;
+        loop {
+            match timeout(WATCH, &mut answer).await {
+                Ok(answer) => return answer.ok(),
+                Err(_elapsed) if self.gateway.roster.load().generation != generation => return None,
+                Err(_elapsed) => left = left.checked_sub(WATCH)?,
+            }
+        }
+    }
+
+    fn client_retries(&self) -> u32 {
+        let header = self.question.headers.get("x-stainless-retry-count");
+        header.and_then(|value| value.to_str().ok()?.trim().parse().ok()).unwrap_or(0)
+    }
+
+    fn tell(&self, lease: &Lease, failed: &CallFailure, call: u32) {
+        log::info!(
+            "{} call {call} to {}:{} with key {} failed: {}",
+            self.question.id,
+            lease.provider.name,
+            lease.model,
+            lease.key.id(),
+            failed.answer.summary(),
+        );
+    }
+}

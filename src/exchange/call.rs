@@ -1,0 +1,447 @@
+//! One upstream call, until its reply is safe to hand on: for a stream its first event, otherwise all of it.
+
+use std::time::{Duration, SystemTime};
+
+use actix_http::error::PayloadError;
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::rt::time::timeout;
+use awc::ClientResponse;
+use awc::error::{ConnectError, SendRequestError};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use vandamme_actors::attempts;
+use vandamme_actors::converter::{Batch, Closing, Flow, Machine, Opened, Progress, UpstreamBody};
+use vandamme_actors::provider::{CallOutcome, Lease, Scope};
+use vandamme_actors::settings::Api;
+use vandamme_actors::upstream::{self, Borrow};
+use vandamme_protocol::bridge::messages_over_chat::{self, ReplyContext};
+use vandamme_protocol::bridge::{Fault, Step};
+use vandamme_protocol::passthrough::{self, Tap};
+use vandamme_protocol::span::{self, Streaming};
+use vandamme_protocol::sse;
+use vandamme_protocol::vocabulary::{ErrorKind, Usage};
+use vandamme_protocol::{anthropic, openai};
+
+use super::Exchange;
+use super::failure::{Answer, Relayed};
+use super::outgoing::{Outgoing, Slices, passed_back};
+
+/// An error body is read up to this size and for this long.
+const ERROR_BODY: usize = 1 << 20;
+const ERROR_BODY_TIME: Duration = Duration::from_secs(10);
+
+/// A reply that is safe to hand on.
+pub(super) enum Answered {
+    Opened { headers: HeaderMap, opened: Opened },
+    Whole { status: u16, headers: HeaderMap, body: Bytes, closing: Closing },
+}
+
+/// A call that failed, for everybody who must know.
+pub(super) struct CallFailure {
+    pub(super) retry: attempts::Failure,
+    pub(super) outcome: CallOutcome,
+    pub(super) answer: Answer,
+}
+
+/// How the upstream's body is to be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Events,
+    Json,
+    /// Compressed although we asked for plain text.
+    Encoded,
+    Other,
+}
+
+impl Exchange<'_> {
+    pub(super) async fn call(&self, lease: &Lease) -> Result<Answered, CallFailure> {
+        let outgoing = self.outgoing(lease).map_err(|message| CallFailure::refused(&message))?;
+        let limits = &self.gateway.settings.limits;
+        let patience = lease.provider.timeout.or(match self.question.head.delivery {
+            Streaming::Yes => limits.first_byte_timeout,
+            Streaming::No => limits.whole_timeout,
+        });
+        let calling = self.send_and_read(lease, outgoing);
+        let Some(patience) = patience else { return calling.await };
+        match timeout(patience, calling).await {
+            Ok(result) => result,
+            Err(_elapsed) => Err(CallFailure::timeout(lease, patience)),
+        }
+    }
+
+    async fn send_and_read(&self, lease: &Lease, outgoing: Outgoing) -> Result<Answered, CallFailure> {
+        let Outgoing { url, headers, body, bridge } = outgoing;
+        let upstream = upstream::here(&lease.provider.name, &self.gateway.wiring);
+        let client =
+            upstream.send(Borrow).await.map_err(|_closed| CallFailure::broken("the HTTP client has died"))?;
+        let mut request = client.request(Method::POST, url);
+        *request.headers_mut() = headers;
+        let response =
+            request.send_body(Slices(body)).await.map_err(|error| CallFailure::unsent(lease, &error))?;
+        let status = response.status().as_u16();
+        match status {
+            200..=299 => self.read_reply(lease, response, bridge).await,
+            300..=399 => Err(CallFailure::misbehaved(&format!(
+                "the upstream answered with a redirect ({status}), which is not followed: check the base URL of provider '{}'",
+                lease.provider.name
+            ))),
+            400..=599 => Err(self.read_error(lease, response).await),
+            _ => Err(CallFailure::broken(&format!(
+                "the upstream answered with status {status}, which ends nothing"
+            ))),
+        }
+    }
+
+    async fn read_reply(
+        &self,
+        lease: &Lease,
+        response: ClientResponse,
+        bridge: Option<ReplyContext>,
+    ) -> Result<Answered, CallFailure> {
+        if unframed(&response) {
+            let message =
+                "the upstream's reply has neither a length nor chunks, so that its end cannot be told";
+            return Err(CallFailure::misbehaved(message));
+        }
+        let mut headers = passed_back(response.headers());
+        if lease.provider.demo {
+            headers.insert(header::HeaderName::from_static("x-vdm-demo"), HeaderValue::from_static("1"));
+        }
+        let content = content(response.headers());
+        match (content, bridge) {
+            (Content::Other, _) | (Content::Encoded, Some(_)) => {
+                let kind = response.headers().get(header::CONTENT_TYPE).map_or("no content type", |value| {
+                    value.to_str().unwrap_or("an unreadable content type")
+                });
+                Err(CallFailure::misbehaved(&format!("the upstream answered with {kind} instead of a reply")))
+            }
+            (Content::Events, bridge)
+                if bridge.is_none() || self.question.head.delivery == Streaming::Yes =>
+            {
+                self.open(response, headers, bridge).await
+            }
+            (Content::Events | Content::Json | Content::Encoded, None) => {
+                self.pass_whole(response, headers).await
+            }
+            (Content::Json | Content::Events, Some(context)) => {
+                self.translate_whole(response, headers, (content, context)).await
+            }
+        }
+    }
+
+    /// Reads a stream until its first event other than a ping.
+    async fn open(
+        &self,
+        response: ClientResponse,
+        mut headers: HeaderMap,
+        bridge: Option<ReplyContext>,
+    ) -> Result<Answered, CallFailure> {
+        let own = HeaderValue::from_static("text/event-stream; charset=utf-8");
+        let passed = response.headers().get(header::CONTENT_TYPE).filter(|_| bridge.is_none()).cloned();
+        headers.insert(header::CONTENT_TYPE, passed.unwrap_or(own));
+        let machine = match bridge {
+            None => Machine::Passthrough(Tap::new()),
+            Some(context) => {
+                Machine::Bridge(Box::new(messages_over_chat::Machine::new(context, fastrand::u128(..))))
+            }
+        };
+        let mut upstream: UpstreamBody = Box::pin(response);
+        let mut flow = Flow::new(machine, self.gateway.settings.limits.event);
+        let mut first = Batch::default();
+        let mut ended = false;
+        while !flow.started() && !ended {
+            match upstream.next().await {
+                Some(Ok(chunk)) => match flow.take(chunk, &mut first) {
+                    Progress::More => {}
+                    Progress::Ended => ended = true,
+                    Progress::Faulted(fault) if flow.started() => {
+                        // Something of worth came along with the fault: the client gets both.
+                        return Ok(Answered::Opened { headers, opened: faulted(flow, first, fault) });
+                    }
+                    Progress::Faulted(fault) => return Err(CallFailure::said(self.scrubbed(fault))),
+                },
+                Some(Err(_)) | None => {
+                    return Err(CallFailure::broken("the upstream closed the stream before its first event"));
+                }
+            }
+        }
+        Ok(Answered::Opened { headers, opened: Opened { upstream, flow, first, ended } })
+    }
+
+    async fn pass_whole(
+        &self,
+        response: ClientResponse,
+        mut headers: HeaderMap,
+    ) -> Result<Answered, CallFailure> {
+        let status = response.status().as_u16();
+        let upstream = response.headers().clone();
+        for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
+            if let Some(value) = upstream.get(&name) {
+                headers.insert(name, value.clone());
+            }
+        }
+        let body = self.read_whole(response).await?;
+        let declared =
+            upstream.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let short = declared.is_some_and(|declared: usize| body.len() < declared);
+        let broken = content(&upstream) == Content::Json && !span::is_complete_json(&body);
+        if short || broken {
+            return Err(CallFailure::broken("the upstream's reply was cut"));
+        }
+        let summary = passthrough::summary_of_whole(&body);
+        let usage = Usage {
+            input: summary.input,
+            output: summary.output,
+            cache_read: summary.cache_read,
+            cache_creation: summary.cache_creation,
+        };
+        Ok(Answered::Whole {
+            status,
+            headers,
+            body,
+            closing: Closing { usage, tool_calls: summary.tool_calls, fault: None },
+        })
+    }
+
+    /// A reply that came whole from the other API: the same state machine makes a whole reply or events of it.
+    async fn translate_whole(
+        &self,
+        response: ClientResponse,
+        mut headers: HeaderMap,
+        (content, context): (Content, ReplyContext),
+    ) -> Result<Answered, CallFailure> {
+        let body = self.read_whole(response).await?;
+        let seed = fastrand::u128(..);
+        let said = |fault| CallFailure::said(self.scrubbed(fault));
+        let (kind, body, outcome) = match self.question.head.delivery {
+            Streaming::Yes => {
+                let mut events = BytesMut::new();
+                let outcome =
+                    messages_over_chat::whole_as_events(&body, context, seed, &mut events).map_err(said)?;
+                ("text/event-stream; charset=utf-8", events.freeze(), outcome)
+            }
+            Streaming::No => {
+                let whole = match content {
+                    Content::Events => collected(&body, context, seed),
+                    Content::Json | Content::Encoded | Content::Other => {
+                        messages_over_chat::whole(&body, context, seed)
+                    }
+                };
+                let whole = whole.map_err(said)?;
+                ("application/json", Bytes::from(whole.body), whole.outcome)
+            }
+        };
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        let closing =
+            Closing { usage: outcome.usage.unwrap_or_default(), tool_calls: outcome.tool_calls, fault: None };
+        Ok(Answered::Whole { status: 200, headers, body, closing })
+    }
+
+    async fn read_whole(&self, response: ClientResponse) -> Result<Bytes, CallFailure> {
+        let limit = self.gateway.settings.limits.whole_reply;
+        match read_up_to(response, limit).await {
+            Ok(Some(body)) => Ok(body),
+            Ok(None) => {
+                Err(CallFailure::misbehaved(&format!("the upstream's reply has more than {limit} bytes")))
+            }
+            Err(_) => Err(CallFailure::broken("the upstream's reply was cut")),
+        }
+    }
+
+    async fn read_error(&self, lease: &Lease, response: ClientResponse) -> CallFailure {
+        let status = response.status().as_u16();
+        let upstream = response.headers().clone();
+        let body = match timeout(ERROR_BODY_TIME, read_up_to(response, ERROR_BODY)).await {
+            Ok(Ok(Some(body))) => body,
+            Ok(Ok(None) | Err(_)) | Err(_) => Bytes::new(),
+        };
+        let fault = match (lease.provider.api, anthropic::error::read(&body)) {
+            (Api::Messages, Some((kind, message))) => Fault { kind, status, message },
+            (Api::Messages, None) => Fault { status, ..openai::error::read(status, &body) },
+            (Api::ChatCompletions, _) => openai::error::read(status, &body),
+        };
+        let fault = self.scrubbed(fault);
+        let after = asked_to_wait(&upstream);
+        let (retry, outcome) = judge(status, &body, (after, &lease.model), &upstream);
+        let json = content(&upstream) == Content::Json && span::is_complete_json(&body);
+        let relays = lease.provider.api == Api::Messages && json && !self.gateway.has_secret(&body);
+        let answer = Answer {
+            status: fault.status,
+            headers: passed_back(&upstream),
+            retry_after: after.map(|after| after.as_secs_f64().ceil() as u64),
+            fault,
+            relayed: relays.then_some(Relayed(body)),
+        };
+        CallFailure { retry, outcome, answer }
+    }
+
+    fn scrubbed(&self, fault: Fault) -> Fault {
+        Fault { message: self.gateway.scrub(fault.message), ..fault }
+    }
+}
+
+impl CallFailure {
+    fn new(kind: ErrorKind, message: String, (retry, outcome): (attempts::Failure, CallOutcome)) -> Self {
+        Self { retry, outcome, answer: Answer::own(Fault { kind, status: kind.status(), message }) }
+    }
+
+    /// The client's request cannot be sent to this upstream.
+    fn refused(message: &str) -> Self {
+        let verdict = (attempts::Failure::Final, CallOutcome::Cancelled);
+        Self::new(ErrorKind::InvalidRequest, message.to_owned(), verdict)
+    }
+
+    /// The connection or the reply broke.
+    fn broken(message: &str) -> Self {
+        let mut failure = Self::new(
+            ErrorKind::Api,
+            message.to_owned(),
+            (attempts::Failure::Passing { after: None }, CallOutcome::Failed),
+        );
+        failure.answer.status = 502;
+        failure
+    }
+
+    /// The upstream answered something that would be the same the next time.
+    fn misbehaved(message: &str) -> Self {
+        Self { retry: attempts::Failure::Final, ..Self::broken(message) }
+    }
+
+    /// The upstream said with status 200 that it failed.
+    fn said(fault: Fault) -> Self {
+        let status = fault.status;
+        let (retry, outcome) = judge(status, fault.message.as_bytes(), (None, ""), &HeaderMap::new());
+        Self { retry, outcome, answer: Answer::own(fault) }
+    }
+
+    fn timeout(lease: &Lease, patience: Duration) -> Self {
+        let message =
+            format!("provider '{}' did not answer within {} s", lease.provider.name, patience.as_secs_f64());
+        let verdict = (attempts::Failure::Timeout, CallOutcome::Failed);
+        Self::new(ErrorKind::Timeout, message, verdict)
+    }
+
+    fn unsent(lease: &Lease, error: &SendRequestError) -> Self {
+        let name = &lease.provider.name;
+        let passing = (attempts::Failure::Passing { after: None }, CallOutcome::Failed);
+        match error {
+            SendRequestError::Connect(ConnectError::Timeout) => {
+                let message = format!("provider '{name}' could not be reached in time");
+                Self::new(ErrorKind::Timeout, message, passing)
+            }
+            SendRequestError::Connect(ConnectError::Resolver(_) | ConnectError::NoRecords) => Self::broken(
+                &format!("the host of provider '{name}' has no address: check its base URL and DNS"),
+            ),
+            SendRequestError::Connect(error) => {
+                Self::broken(&format!("provider '{name}' could not be reached: {error}"))
+            }
+            SendRequestError::Url(error) => {
+                Self::misbehaved(&format!("the base URL of provider '{name}' cannot be used: {error}"))
+            }
+            SendRequestError::Send(_) => Self::broken(&format!(
+                "provider '{name}' closed the connection while the request was sent; it may be too large for it"
+            )),
+            other => Self::broken(&format!("provider '{name}' broke off: {other}")),
+        }
+    }
+}
+
+/// What a failed call means for retries and for the key.
+fn judge(
+    status: u16,
+    body: &[u8],
+    (after, model): (Option<Duration>, &str),
+    headers: &HeaderMap,
+) -> (attempts::Failure, CallOutcome) {
+    let passing = attempts::Failure::Passing { after };
+    let named = !model.is_empty() && memchr::memmem::find(body, model.as_bytes()).is_some();
+    let scope = if named { Scope::Model } else { Scope::Key };
+    let (retry, outcome) = match status {
+        401 => (attempts::Failure::Key, CallOutcome::Rejected { scope: Scope::Key }),
+        403 => (attempts::Failure::Key, CallOutcome::Rejected { scope: Scope::Model }),
+        429 => (attempts::Failure::Key, CallOutcome::RateLimited { after, scope }),
+        402 => (attempts::Failure::Key, CallOutcome::RateLimited { after, scope: Scope::Key }),
+        _ if openai::error::is_quota_exhausted(body) => {
+            (attempts::Failure::Key, CallOutcome::RateLimited { after, scope: Scope::Key })
+        }
+        408 | 409 => (passing, CallOutcome::Answered),
+        529 => (passing, CallOutcome::Overloaded),
+        500..=599 => (passing, CallOutcome::Failed),
+        _ => (attempts::Failure::Final, CallOutcome::Answered),
+    };
+    // The upstream knows best, except that another key is another matter.
+    let said = headers.get("x-should-retry").and_then(|value| value.to_str().ok());
+    match (said, retry) {
+        (Some("false"), attempts::Failure::Passing { .. }) => (attempts::Failure::Final, outcome),
+        (Some("true"), attempts::Failure::Final) => (passing, outcome),
+        _ => (retry, outcome),
+    }
+}
+
+/// `retry-after-ms`, or `retry-after` as seconds or as a date.
+fn asked_to_wait(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let seconds = |value: f64| Duration::try_from_secs_f64(value).ok();
+    let millis = text("retry-after-ms").and_then(|text| seconds(text.parse::<f64>().ok()? / 1000.0));
+    millis.or_else(|| {
+        let text = text("retry-after")?;
+        text.parse().ok().and_then(seconds).or_else(|| {
+            let date: header::HttpDate = text.parse().ok()?;
+            Some(SystemTime::from(date).duration_since(SystemTime::now()).unwrap_or_default())
+        })
+    })
+}
+
+fn content(headers: &HeaderMap) -> Content {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().trim();
+    let encoding = text(header::CONTENT_ENCODING);
+    let kind = text(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match kind.as_str() {
+        "text/event-stream" | "application/json" if !matches!(encoding, "" | "identity") => Content::Encoded,
+        "text/event-stream" => Content::Events,
+        "application/json" => Content::Json,
+        kind if kind.ends_with("+json") => Content::Json,
+        _ => Content::Other,
+    }
+}
+
+/// awc reads the body of an HTTP/1.1 reply that ends with its connection as empty (measured).
+fn unframed(response: &ClientResponse) -> bool {
+    let headers = response.headers();
+    response.version() == actix_web::http::Version::HTTP_11
+        && !headers.contains_key(header::CONTENT_LENGTH)
+        && !headers.contains_key(header::TRANSFER_ENCODING)
+}
+
+/// `None` when there is more.
+async fn read_up_to(response: ClientResponse, limit: usize) -> Result<Option<Bytes>, PayloadError> {
+    let mut body = BytesMut::new();
+    let mut response = Box::pin(response);
+    while let Some(chunk) = response.next().await {
+        let chunk = chunk?;
+        if body.len() + chunk.len() > limit {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body.freeze()))
+}
+
+fn collected(body: &[u8], context: ReplyContext, seed: u128) -> Result<messages_over_chat::Whole, Fault> {
+    let mut collector = messages_over_chat::Collector::new(context, seed);
+    for data in sse::events(body).filter_map(|event| event.data()) {
+        match collector.push(&data) {
+            Step::More => {}
+            Step::End => break,
+            Step::Fault(fault) => return Err(fault),
+        }
+    }
+    collector.finish()
+}
+
+/// A reply that failed in the same breath in which it began.
+fn faulted(mut flow: Flow, mut first: Batch, fault: Fault) -> Opened {
+    let _closing = flow.fail(fault, &mut first);
+    Opened { upstream: Box::pin(futures_util::stream::empty()), flow, first, ended: true }
+}

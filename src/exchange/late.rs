@@ -1,0 +1,101 @@
+//! The reply to a client that could not be kept waiting for the upstream's head: pings while the exchange goes on, then
+//! its reply, or its failure as an error event.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_http::body::{BodySize, MessageBody};
+use actix_web::rt::time::Instant;
+use actix_web::rt::time::{Interval, interval_at};
+use bytes::{Bytes, BytesMut};
+use tokio::sync::watch;
+use vandamme_actors::converter::{CutReply, ReplyBody};
+use vandamme_protocol::anthropic;
+use vandamme_protocol::vocabulary::ErrorKind;
+
+use super::{Failure, Reply};
+
+/// The rest of an exchange that panics is caught and counts as its failure.
+pub(crate) type Pending = Pin<Box<dyn Future<Output = Result<Reply, Failure>>>>;
+
+pub(crate) struct LateReply {
+    stage: Stage,
+}
+
+enum Stage {
+    Waiting { exchange: Pending, pings: Interval, drained: Pin<Box<dyn Future<Output = ()>>> },
+    Streaming(ReplyBody),
+    Last(Bytes),
+    Over,
+}
+
+impl LateReply {
+    /// The first ping goes out at once.
+    pub(crate) fn new(
+        exchange: Pending,
+        ping_interval: Duration,
+        mut drained: watch::Receiver<bool>,
+    ) -> Self {
+        let pings = interval_at(Instant::now(), ping_interval);
+        let drained = Box::pin(async move {
+            if drained.wait_for(|&drained| drained).await.is_err() {
+                std::future::pending().await
+            }
+        });
+        Self { stage: Stage::Waiting { exchange, pings, drained } }
+    }
+}
+
+impl Stage {
+    fn after(outcome: Result<Reply, Failure>) -> Self {
+        match outcome {
+            Ok(Reply::Streamed { body, .. }) => Self::Streaming(body),
+            // The upstream answered a streamed request with a whole reply, translated into events; or, passed through
+            // untranslated, into what its client has to make of it.
+            Ok(Reply::Whole { body, .. }) => Self::Last(body),
+            Err(failure) => Self::error(failure.kind(), &failure.message()),
+        }
+    }
+
+    fn error(kind: ErrorKind, message: &str) -> Self {
+        let mut event = BytesMut::new();
+        anthropic::error::event(kind, message, &mut event);
+        Self::Last(event.freeze())
+    }
+}
+
+impl MessageBody for LateReply {
+    type Error = CutReply;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Result<Bytes, CutReply>>> {
+        let this = self.get_mut();
+        loop {
+            match &mut this.stage {
+                Stage::Waiting { exchange, pings, drained } => {
+                    if let Poll::Ready(outcome) = exchange.as_mut().poll(task) {
+                        this.stage = Stage::after(outcome);
+                    } else if drained.as_mut().poll(task).is_ready() {
+                        this.stage = Stage::error(ErrorKind::Overloaded, "the gateway is shutting down");
+                    } else if pings.poll_tick(task).is_ready() {
+                        return Poll::Ready(Some(Ok(Bytes::from_static(anthropic::error::PING))));
+                    } else {
+                        return Poll::Pending;
+                    }
+                }
+                Stage::Streaming(body) => return body.poll_bytes(task),
+                Stage::Last(bytes) => {
+                    let bytes = std::mem::take(bytes);
+                    this.stage = Stage::Over;
+                    return Poll::Ready(Some(Ok(bytes)));
+                }
+                Stage::Over => return Poll::Ready(None),
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The request as the upstream gets it: address, headers, body.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use actix_http::body::{BodySize, MessageBody};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
+use vandamme_actors::provider::Lease;
+use vandamme_actors::settings::{Api, ProviderSettings};
+use vandamme_protocol::bridge::messages_over_chat::{self, ReplyContext, Target};
+use vandamme_protocol::span;
+
+use super::{Exchange, Question};
+
+/// A body goes to the socket in slices of this size: awc copies what it is given whole into its write buffer.
+const SLICE: usize = 64 << 10;
+/// Says that a request has been through a gateway like this one.
+pub(crate) const HOP: HeaderName = HeaderName::from_static("x-vdm-hop");
+
+const PASSED_BACK: [&str; 2] = ["request-id", "x-should-retry"];
+const HOP_BY_HOP: [&str; 8] =
+    ["connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings", "expect"];
+/// Ours to set, none of the upstream's business, or a credential that was meant for us.
+const WITHHELD: [&str; 14] = [
+    "host",
+    "content-length",
+    "accept-encoding",
+    "cookie",
+    "forwarded",
+    "x-real-ip",
+    "authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "x-auth-token",
+    "x-amz-security-token",
+    "cf-connecting-ip",
+    "true-client-ip",
+];
+const WITHHELD_PREFIXES: [&str; 3] = ["x-forwarded-", "proxy-", "x-vdm-"];
+
+/// All that is sent.
+pub(super) struct Outgoing {
+    pub(super) url: String,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    /// What the translation back must know; `None` on a passthrough.
+    pub(super) bridge: Option<ReplyContext>,
+}
+
+impl Exchange<'_> {
+    /// The error is for the client: its request cannot be put into the upstream's API.
+    pub(super) fn outgoing(&self, lease: &Lease) -> Result<Outgoing, String> {
+        let provider = &lease.provider;
+        let key = lease.key.expose();
+        let (body, bridge, url, mut headers) = match provider.api {
+            Api::Messages => {
+                let edited = self.question.head.with_model(&self.question.body, &lease.model);
+                let body = span::without_own_thinking(&edited);
+                let headers = passed_on(&self.question.headers);
+                (body, None, messages_url(provider, &self.question.query), headers)
+            }
+            Api::ChatCompletions => {
+                let translated = translate(self.question, lease)?;
+                let url = format!("{}/chat/completions", provider.base_url);
+                (translated.body.into(), Some(translated.reply), url, own_headers())
+            }
+        };
+        for (name, value) in &provider.custom_headers {
+            headers.insert(name.clone(), value.clone());
+        }
+        let (name, text) = match provider.api {
+            Api::Messages => (HeaderName::from_static("x-api-key"), key.to_owned()),
+            Api::ChatCompletions => (header::AUTHORIZATION, format!("Bearer {key}")),
+        };
+        let mut credential = HeaderValue::from_str(&text)
+            .map_err(|_| format!("the key of provider '{}' is unusable", provider.name))?;
+        credential.set_sensitive(true);
+        headers.insert(name, credential);
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(HOP, HeaderValue::from_static("1"));
+        Ok(Outgoing { url, headers, body, bridge })
+    }
+}
+
+fn translate(question: &Question, lease: &Lease) -> Result<messages_over_chat::ChatRequest, String> {
+    let target =
+        Target { provider: &lease.provider.name, model: &lease.model, requested_model: &question.head.model };
+    messages_over_chat::request(&question.body, &target).map_err(|error| error.to_string())
+}
+
+/// A base URL is written without `/v1`; one that has it means the same.
+fn messages_url(provider: &ProviderSettings, query: &str) -> String {
+    let base = provider.base_url.strip_suffix("/v1").unwrap_or(&provider.base_url);
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!("{base}/v1/messages{mark}{query}")
+}
+
+/// What a client's headers become on a passthrough.
+fn passed_on(client: &HeaderMap) -> HeaderMap {
+    let named: Vec<String> = client
+        .get_all(header::CONNECTION)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(',').map(|name| name.trim().to_ascii_lowercase()))
+        .collect();
+    let mut headers = HeaderMap::with_capacity(client.len() + 4);
+    for (name, value) in client {
+        let text = name.as_str();
+        let withheld = HOP_BY_HOP.contains(&text)
+            || WITHHELD.contains(&text)
+            || WITHHELD_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
+            || named.iter().any(|named| named == text);
+        if !withheld {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    let version = HeaderName::from_static("anthropic-version");
+    if !headers.contains_key(&version) {
+        headers.insert(version, HeaderValue::from_static("2023-06-01"));
+    }
+    if !headers.contains_key(header::CONTENT_TYPE) {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    headers
+}
+
+/// Another API gets none of the client's headers.
+fn own_headers() -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("vdm/", env!("CARGO_PKG_VERSION"))));
+    headers
+}
+
+/// What a client may see of an upstream's headers. `retry-after` is not among them: it is rewritten.
+pub(super) fn passed_back(upstream: &HeaderMap) -> HeaderMap {
+    let passes = |name: &str| PASSED_BACK.contains(&name) || name.starts_with("anthropic-");
+    let mut headers = HeaderMap::new();
+    for (name, value) in upstream.iter().filter(|(name, _)| passes(name.as_str())) {
+        headers.append(name.clone(), value.clone());
+    }
+    headers
+}
+
+/// A body that goes out in slices and can be sent again.
+pub(super) struct Slices(pub(super) Bytes);
+
+impl MessageBody for Slices {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.0.len() as u64)
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        let rest = &mut self.get_mut().0;
+        let slice = rest.split_to(rest.len().min(SLICE));
+        Poll::Ready((!slice.is_empty()).then_some(Ok(slice)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(headers: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for &(name, value) in headers {
+            map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        map
+    }
+
+    #[test]
+    fn a_clients_own_headers_pass_and_what_is_not_for_the_upstream_does_not() {
+        let passed = passed_on(&map(&[
+            ("anthropic-beta", "a,b"),
+            ("anthropic-version", "2023-01-01"),
+            ("x-app", "cli"),
+            ("x-claude-code-session-id", "s"),
+            ("connection", "close, X-Private"),
+            ("x-private", "1"),
+            ("x-api-key", "secret"),
+            ("authorization", "Bearer secret"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-vdm-hop", "1"),
+            ("proxy-authorization", "Basic x"),
+            ("cookie", "c"),
+            ("expect", "100-continue"),
+        ]));
+
+        let mut names: Vec<_> = passed.keys().map(|name| name.as_str().to_owned()).collect();
+        names.sort();
+        let expected =
+            ["anthropic-beta", "anthropic-version", "content-type", "x-app", "x-claude-code-session-id"];
+        assert_eq!(names, expected);
+        assert_eq!(passed.get("anthropic-version").unwrap(), "2023-01-01");
+    }
+
+    #[test]
+    fn only_known_headers_come_back() {
+        let back = passed_back(&map(&[
+            ("request-id", "req_1"),
+            ("anthropic-ratelimit-requests-remaining", "3"),
+            ("x-should-retry", "false"),
+            ("retry-after", "7"),
+            ("set-cookie", "c"),
+            ("server", "s"),
+        ]));
+
+        assert_eq!(back.len(), 3);
+        assert!(!back.contains_key("retry-after"));
+    }
+
+    #[test]
+    fn a_body_is_sent_whole_in_slices() {
+        let mut slices = Slices(Bytes::from(vec![7; SLICE + 1]));
+        let mut lengths = vec![];
+        let waker = futures_util::task::noop_waker();
+
+        while let Poll::Ready(Some(Ok(slice))) =
+            Pin::new(&mut slices).poll_next(&mut Context::from_waker(&waker))
+        {
+            lengths.push(slice.len());
+        }
+
+        assert_eq!(lengths, [SLICE, 1]);
+    }
+}

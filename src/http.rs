@@ -1,0 +1,100 @@
+//! Every route on one page.
+
+mod body;
+mod caller;
+pub(crate) mod error;
+#[cfg(feature = "faults")]
+mod faults;
+mod health;
+mod messages;
+mod request_id;
+mod welcome;
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::FutureExt as _;
+use vandamme_protocol::vocabulary::ErrorKind;
+
+use self::request_id::RequestId;
+use crate::gateway::Gateway;
+
+/// The doors. A path with a slash behind it is the same door.
+pub(crate) fn doors(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::ServiceConfig) + Clone + 'static {
+    let gateway = gateway.clone();
+    move |app| {
+        app.app_data(gateway.clone());
+        app.service(
+            web::resource(["/v1/messages", "/v1/messages/"])
+                .route(web::post().to(messages::create))
+                .default_service(web::to(|request| wrong_method(request, "POST"))),
+        );
+        app.service(
+            web::resource(["/health", "/health/"])
+                .route(web::get().to(health::health))
+                .route(web::head().to(health::health))
+                .default_service(web::to(|request| wrong_method(request, "GET, HEAD"))),
+        );
+        app.service(
+            web::resource("/")
+                .route(web::get().to(welcome::welcome))
+                .route(web::head().to(HttpResponse::Ok))
+                .default_service(web::to(|request| wrong_method(request, "GET, HEAD"))),
+        );
+        // Claude Code warms its connection up with this, and wants nothing but an answer.
+        app.service(
+            web::resource("/api/hello")
+                .route(web::head().to(HttpResponse::Ok))
+                .default_service(web::to(|request| wrong_method(request, "HEAD"))),
+        );
+        #[cfg(feature = "faults")]
+        app.service(web::resource("/faults/{what}").route(web::post().to(faults::strike)));
+        app.default_service(web::to(nothing_here));
+    }
+}
+
+/// Runs a door so that a panic costs its own request only.
+pub(crate) async fn guarded<F>(id: &RequestId, door: F) -> HttpResponse
+where
+    F: Future<Output = HttpResponse>,
+{
+    match AssertUnwindSafe(door).catch_unwind().await {
+        Ok(response) => response,
+        Err(_panic) => {
+            let message = "the gateway failed at this request by a fault of its own";
+            error::error(ErrorKind::Api, message, id.as_str())
+        }
+    }
+}
+
+async fn nothing_here(request: HttpRequest) -> HttpResponse {
+    let id = RequestId::new();
+    let message = format!("there is nothing at {} {}", request.method(), printable(request.path()));
+    error::error(ErrorKind::NotFound, &message, id.as_str())
+}
+
+async fn wrong_method(request: HttpRequest, allowed: &'static str) -> HttpResponse {
+    let id = RequestId::new();
+    let path = printable(request.path());
+    let message = format!("{path} takes {allowed}, not {}", request.method());
+    let mut response = error::shaped(405, ErrorKind::InvalidRequest, &message, id.as_str());
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    if request.method() == Method::HEAD {
+        return response.drop_body().map_into_boxed_body();
+    }
+    response
+}
+
+/// A path as it may stand in a message.
+fn printable(path: &str) -> String {
+    path.chars().take(200).map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+/// The shared state as the handlers get it.
+fn shared(gateway: &web::Data<Gateway>) -> Arc<Gateway> {
+    gateway.clone().into_inner()
+}

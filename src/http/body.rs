@@ -1,0 +1,82 @@
+//! Reads a request's body: bounded in size, and against clients that send next to nothing.
+
+use std::time::Duration;
+
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::rt::time::Instant;
+use actix_web::web::Payload;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use tokio::time::timeout_at;
+use vandamme_actors::settings::Limits;
+
+/// A refused body is still read for this long and up to this size, so that the client gets to see why.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+const DRAIN_FACTOR: usize = 2;
+/// How often the pace is looked at.
+const TICK: Duration = Duration::from_secs(1);
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    TooLarge,
+    TooSlow,
+    Broken,
+}
+
+/// The whole body; its only chunk itself when there is one.
+pub(crate) async fn read(
+    payload: &mut Payload,
+    headers: &HeaderMap,
+    limits: &Limits,
+) -> Result<Bytes, Unreadable> {
+    let declared = declared(headers);
+    if declared.is_some_and(|declared| declared > limits.request_body) {
+        return Err(Unreadable::TooLarge);
+    }
+    let started = Instant::now();
+    let mut check = started + limits.body_grace;
+    let mut single: Option<Bytes> = None;
+    let mut joined = BytesMut::new();
+    loop {
+        let received = joined.len() + single.as_ref().map_or(0, Bytes::len);
+        let Ok(next) = timeout_at(check, payload.next()).await else {
+            let due = started.elapsed().saturating_sub(limits.body_grace).as_secs().saturating_add(1);
+            if (received as u64) < limits.body_min_rate.saturating_mul(due) {
+                return Err(Unreadable::TooSlow);
+            }
+            check = Instant::now() + TICK;
+            continue;
+        };
+        let Some(chunk) = next else { break };
+        let chunk = chunk.map_err(|_| Unreadable::Broken)?;
+        if received + chunk.len() > limits.request_body {
+            return Err(Unreadable::TooLarge);
+        }
+        if received == 0 {
+            single = Some(chunk);
+            continue;
+        }
+        if let Some(first) = single.take() {
+            joined.reserve(declared.unwrap_or(first.len() * 2));
+            joined.extend_from_slice(&first);
+        }
+        joined.extend_from_slice(&chunk);
+    }
+    Ok(single.unwrap_or_else(|| joined.freeze()))
+}
+
+/// Reads on without keeping anything: a connection that is closed on unread data loses the answer on its way.
+pub(crate) async fn drain(payload: &mut Payload, limits: &Limits) {
+    let until = Instant::now() + DRAIN_TIME;
+    let mut left = limits.request_body.saturating_mul(DRAIN_FACTOR);
+    while let Ok(Some(Ok(chunk))) = timeout_at(until, payload.next()).await {
+        match left.checked_sub(chunk.len()) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}
+
+fn declared(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}

@@ -1,0 +1,167 @@
+//! What a failure looks like to a client of the Messages API: the one table of statuses, types and headers.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use vandamme_actors::provider::{NoLease, Refusal};
+use vandamme_actors::router::Unroutable;
+use vandamme_protocol::anthropic;
+use vandamme_protocol::vocabulary::ErrorKind;
+
+use crate::exchange::{Answer, Failure, Relayed};
+
+/// A wait of our own guessing is never longer than this: Claude Code gives up beyond.
+const GUESS_CAP: u64 = 60;
+const BREAKER_CAP: u64 = 30;
+const BUSY_WAIT: u64 = 5;
+
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// An error in Anthropic's shape with the status that belongs to its kind.
+pub(crate) fn error(kind: ErrorKind, message: &str, request_id: &str) -> HttpResponse {
+    shaped(kind.status(), kind, message, request_id)
+}
+
+/// The same with another status.
+pub(crate) fn shaped(status: u16, kind: ErrorKind, message: &str, request_id: &str) -> HttpResponse {
+    let mut response = HttpResponse::build(status_code(status))
+        .content_type("application/json")
+        .body(anthropic::error::body(kind, message, request_id));
+    insert(&mut response, REQUEST_ID, request_id);
+    response
+}
+
+pub(crate) fn no_lease_kind(none: Option<&NoLease>) -> ErrorKind {
+    match none {
+        None => ErrorKind::Api,
+        Some(NoLease::Unroutable(reason)) => match reason {
+            Unroutable::NoProvider => ErrorKind::Api,
+            Unroutable::UnknownProvider { .. } | Unroutable::Incomplete { .. } => ErrorKind::NotFound,
+            Unroutable::EmptyModel | Unroutable::AliasCycle { .. } => ErrorKind::InvalidRequest,
+        },
+        Some(NoLease::Refused { refusal, .. }) => match refusal {
+            Refusal::Cooling { .. } => ErrorKind::RateLimit,
+            Refusal::AllRejected => ErrorKind::Authentication,
+            Refusal::BreakerOpen { .. } | Refusal::Busy => ErrorKind::Overloaded,
+        },
+    }
+}
+
+pub(crate) fn no_lease_status(none: Option<&NoLease>) -> u16 {
+    match none {
+        Some(NoLease::Unroutable(Unroutable::NoProvider)) => 503,
+        _ => no_lease_kind(none).status(),
+    }
+}
+
+impl Failure {
+    /// What went wrong, for the client and the log.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::Panicked => "the gateway failed at this request by a fault of its own".to_owned(),
+            Self::Upstream(answer) => answer.fault.message.clone(),
+            Self::Cooling { answer: Some(answer), .. } => answer.fault.message.clone(),
+            Self::Cooling { answer: None, .. } => "all API keys of the provider are rate limited".to_owned(),
+            Self::NoLease(None) => "the gateway could not route this request in time".to_owned(),
+            Self::NoLease(Some(NoLease::Unroutable(reason))) => reason.to_string(),
+            Self::NoLease(Some(NoLease::Refused { provider, refusal })) => {
+                let name = &provider.name;
+                match refusal {
+                    Refusal::Cooling { .. } => {
+                        format!("All provider API keys exhausted: every key of '{name}' is rate limited")
+                    }
+                    Refusal::AllRejected => {
+                        format!("All provider API keys exhausted: '{name}' rejects every key")
+                    }
+                    Refusal::BreakerOpen { .. } => {
+                        format!("provider '{name}' fails most of the time and is left alone for a moment")
+                    }
+                    Refusal::Busy => format!("too many requests are waiting for provider '{name}'"),
+                }
+            }
+        }
+    }
+
+    pub(crate) fn response(self, request_id: &str) -> HttpResponse {
+        let message = self.message();
+        let mut response = match &self {
+            Self::Upstream(answer) | Self::Cooling { answer: Some(answer), .. } => {
+                upstream(answer, request_id)
+            }
+            Self::NoLease(_) | Self::Cooling { answer: None, .. } | Self::Panicked => {
+                shaped(self.status(), self.kind(), &message, request_id)
+            }
+        };
+        match self {
+            Self::Upstream(Answer { retry_after: Some(seconds), .. }) => retry_after(&mut response, seconds),
+            Self::Cooling { wait, said, .. }
+            | Self::NoLease(Some(NoLease::Refused { refusal: Refusal::Cooling { wait, said }, .. })) => {
+                cooling(&mut response, whole_seconds(wait), said.map(whole_seconds));
+            }
+            Self::NoLease(Some(NoLease::Refused { refusal: Refusal::BreakerOpen { wait }, .. })) => {
+                retry_after(&mut response, whole_seconds(wait).min(BREAKER_CAP));
+            }
+            Self::NoLease(Some(NoLease::Refused { refusal: Refusal::Busy, .. })) => {
+                retry_after(&mut response, busy_wait());
+            }
+            Self::NoLease(_) | Self::Upstream(_) | Self::Panicked => {}
+        }
+        response
+    }
+}
+
+/// So that clients who were turned away do not come back in step.
+pub(crate) fn busy_wait() -> u64 {
+    fastrand::u64(1..=BUSY_WAIT)
+}
+
+fn upstream(answer: &Answer, request_id: &str) -> HttpResponse {
+    let mut response = match &answer.relayed {
+        Some(Relayed(body)) => HttpResponse::build(status_code(answer.status))
+            .content_type("application/json")
+            .body(body.clone()),
+        None => shaped(answer.status, answer.fault.kind, &answer.fault.message, request_id),
+    };
+    for (name, value) in &answer.headers {
+        response.headers_mut().insert(name.clone(), value.clone());
+    }
+    if !response.headers().contains_key(REQUEST_ID) {
+        insert(&mut response, REQUEST_ID, request_id);
+    }
+    response
+}
+
+/// A guess is short, and the client is told to try again; what the upstream really asked for is passed on, and beyond a
+/// minute the client is told not to try.
+fn cooling(response: &mut HttpResponse, wait: u64, said: Option<u64>) {
+    match said {
+        Some(said) if said > GUESS_CAP => {
+            retry_after(response, said);
+            insert(response, SHOULD_RETRY, "false");
+        }
+        Some(_) => retry_after(response, wait),
+        None => {
+            retry_after(response, wait.min(GUESS_CAP));
+            insert(response, SHOULD_RETRY, "true");
+        }
+    }
+}
+
+pub(crate) fn retry_after(response: &mut HttpResponse, seconds: u64) {
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+}
+
+fn whole_seconds(wait: std::time::Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+fn insert(response: &mut HttpResponse, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+fn status_code(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY)
+}

@@ -1,0 +1,44 @@
+//! `POST /faults/{panic,hang}?actor=NAME`: faults on purpose, for the tests of supervision. Only with the feature
+//! `faults`, never in a shipped binary.
+
+use std::time::Duration;
+
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use vandamme_actors::faults::{self, Misfortune};
+use vandamme_actors::supervisor::Name;
+
+use super::guarded;
+use super::request_id::RequestId;
+use crate::gateway::Gateway;
+
+#[derive(Deserialize)]
+pub(super) struct Target {
+    actor: String,
+    #[serde(default)]
+    seconds: f64,
+}
+
+pub(super) async fn strike(
+    what: web::Path<String>,
+    target: web::Query<Target>,
+    gateway: web::Data<Gateway>,
+) -> HttpResponse {
+    let misfortune = match what.as_str() {
+        "panic" => Misfortune::Panic,
+        "hang" => Misfortune::Hang(Duration::from_secs_f64(target.seconds)),
+        _ => return HttpResponse::NotFound().finish(),
+    };
+    match target.actor.as_str() {
+        "handler" => guarded(&RequestId::new(), async { panic!("a handler was told to panic") }).await,
+        "converter" => {
+            faults::arm_converter();
+            HttpResponse::NoContent().finish()
+        }
+        name => {
+            let struck = Name::parse(name)
+                .is_some_and(|name| faults::strike(&gateway.roster.load(), &name, misfortune));
+            if struck { HttpResponse::NoContent().finish() } else { HttpResponse::NotFound().finish() }
+        }
+    }
+}

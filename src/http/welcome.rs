@@ -1,0 +1,41 @@
+//! `GET /`: what this is.
+
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+
+use crate::gateway::Gateway;
+
+#[derive(Serialize)]
+struct Welcome<'a> {
+    message: &'a str,
+    status: &'a str,
+    version: &'a str,
+    config: Summary,
+    endpoints: Endpoints<'a>,
+}
+
+#[derive(Serialize)]
+struct Summary {
+    api_key_configured: bool,
+    client_api_key_validation: bool,
+}
+
+#[derive(Serialize)]
+struct Endpoints<'a> {
+    messages: &'a str,
+    health: &'a str,
+}
+
+pub(super) async fn welcome(gateway: web::Data<Gateway>) -> HttpResponse {
+    let providers = &gateway.settings.providers;
+    HttpResponse::Ok().json(Welcome {
+        message: concat!("Vandamme Proxy v", env!("CARGO_PKG_VERSION")),
+        status: "running",
+        version: env!("CARGO_PKG_VERSION"),
+        config: Summary {
+            api_key_configured: providers.iter().any(|provider| !provider.demo),
+            client_api_key_validation: gateway.proxy_key.is_some(),
+        },
+        endpoints: Endpoints { messages: "/v1/messages", health: "/health" },
+    })
+}
