@@ -1,8 +1,9 @@
 //! The Messages API passed through: what is read along, while not a byte of the reply changes.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use std::borrow::Cow;
 
 use crate::sse::{Event, events};
 
