@@ -1,7 +1,6 @@
 //! An answer in Chat Completions' words: whole, or as the chunks of a stream.
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -13,7 +12,8 @@ use super::answer::Answer;
 
 /// One completion, ready to be sent either way.
 pub(super) struct Completion {
-    id: u64,
+    /// Never the same twice, over restarts either: a client's conversation may outlive this process.
+    id: String,
     created: u64,
     answer: Answer,
     finish_reason: &'static str,
@@ -26,7 +26,7 @@ impl Completion {
         let since_1970 = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         let (answer, finish_reason) = bounded(answer, request);
         Self {
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            id: format!("{:016x}", fastrand::u64(..)),
             created: since_1970.as_secs(),
             answer,
             finish_reason,
@@ -119,7 +119,7 @@ impl Completion {
     }
 
     fn call_id(&self) -> String {
-        format!("call_demo{}", self.id)
+        format!("call_demo_{}", self.id)
     }
 }
 
@@ -147,8 +147,6 @@ fn fragments(text: &str) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
     chars.chunks(FRAGMENT).map(|part| part.iter().collect()).collect()
 }
-
-static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 const CHARS_PER_TOKEN: usize = 4;
 const FRAGMENT: usize = 12;
