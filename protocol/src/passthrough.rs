@@ -1,8 +1,9 @@
 //! The Messages API passed through: what is read along, while not a byte of the reply changes.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use std::borrow::Cow;
 
 use crate::sse::{Event, events};
 
@@ -259,4 +260,73 @@ struct FailureDetail {
     #[serde(rename = "type")]
     kind: Option<String>,
     message: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tapped(stream: &str) -> Tap {
+        let mut tap = Tap::new();
+        tap.observe(stream.as_bytes());
+        tap
+    }
+
+    fn error(kind: &str, message: &str) -> Option<(String, String)> {
+        Some((kind.to_owned(), message.to_owned()))
+    }
+
+    #[test]
+    fn pings_and_comments_start_nothing() {
+        let tap =
+            tapped("event: ping\ndata: {\"type\":\"ping\"}\n\n: hello\n\ndata: {\"type\": \"ping\"}\n\n");
+        assert!(!tap.started() && !tap.ended());
+        assert!(tapped("data: {\"type\":\"content_block_delta\"}\n\n").started());
+    }
+
+    #[test]
+    fn an_error_ends_a_reply_in_every_shape_it_comes_in() {
+        for (data, expected) in [
+            (
+                r#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#,
+                error("overloaded_error", "busy"),
+            ),
+            (r#"{"error":{"message":"busy","code":500}}"#, error("api_error", "busy")),
+        ] {
+            for name in ["", "event: error\n", "event: message\n"] {
+                let tap = tapped(&format!("{name}data: {data}\n\n"));
+                assert!(tap.started() && tap.ended());
+                assert_eq!(tap.summary().error, expected);
+            }
+            assert_eq!(summary_of_whole(data.as_bytes()).error, expected);
+        }
+        assert_eq!(
+            tapped("event: error\ndata: went away\n\n").summary().error,
+            error("api_error", "went away")
+        );
+    }
+
+    #[test]
+    fn an_end_without_data_is_none_as_clients_ignore_such_events() {
+        assert!(!tapped("event: message_stop\n\n").ended());
+    }
+
+    #[test]
+    fn a_later_count_overrides_only_what_it_carries() {
+        let tap = tapped(concat!(
+            "event: message_start\ndata: {\"message\":{\"usage\":{\"input_tokens\":0,\"cache_read_input_tokens\":5}}}\n\n",
+            "event: message_delta\ndata: {\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"input_tokens\":9.0,\"output_tokens\":1}}\n\n",
+            "event: message_delta\ndata: {\"delta\":{},\"usage\":{\"output_tokens\":2,\"cache_read_input_tokens\":null}}\n\n",
+        ));
+        let summary = tap.summary();
+        assert_eq!((summary.input, summary.cache_read, summary.output), (9, 5, 2));
+        assert_eq!(summary.stop_reason.as_deref(), Some("end_turn"));
+    }
+
+    #[test]
+    fn a_body_that_is_no_reply_counts_as_nothing() {
+        for body in ["", "[]", "{}", "<html>", "{\"content\":null,\"usage\":null,\"error\":null}"] {
+            assert_eq!(summary_of_whole(body.as_bytes()), Summary::default(), "{body}");
+        }
+    }
 }

@@ -37,16 +37,22 @@ pub enum Streaming {
 /// Why a body is no request, worded for the client.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum HeadError {
+    /// `offset` is the first byte that is none.
     #[error("the body is not valid UTF-8 (at byte {offset})")]
     NotUtf8 { offset: usize },
+    /// `offset` is where the grammar is first broken, or the body's length when it was cut.
     #[error("the body is not valid JSON (at byte {offset})")]
     NotJson { offset: usize },
+    /// Valid JSON of another type.
     #[error("the body must be a JSON object")]
     NotAnObject,
+    /// No `model` at the top level.
     #[error("model: field required")]
     NoModel,
+    /// The `model` that counts is something else, or null.
     #[error("model: must be a string")]
     ModelNotAString,
+    /// The `stream` that counts is neither that nor null.
     #[error("stream: must be a boolean")]
     StreamNotABoolean,
 }
@@ -157,5 +163,69 @@ impl Found {
             _ => {}
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_defect_has_its_words() {
+        for (body, words) in [
+            ("", "the body is not valid JSON (at byte 0)"),
+            ("{\"model\":\"m\"", "the body is not valid JSON (at byte 12)"),
+            ("{\"model\":\"m}", "the body is not valid JSON (at byte 12)"),
+            ("{\"model\":\"m\",}", "the body is not valid JSON (at byte 13)"),
+            ("{\"model\":\"m\"} x", "the body is not valid JSON (at byte 14)"),
+            ("{\"model\":\"m\",\"a\":[1}]}", "the body is not valid JSON (at byte 19)"),
+            ("{\"model\":\"m\",\"a\":tru}", "the body is not valid JSON (at byte 17)"),
+            ("{\"model\":\"\\ud800\"}", "the body is not valid JSON (at byte 9)"),
+            ("{\"model\":\"a\nb\"}", "the body is not valid JSON (at byte 9)"),
+            ("{\"a\nb\":1,\"model\":\"m\"}", "the body is not valid JSON (at byte 1)"),
+            ("{model:\"m\"}", "the body is not valid JSON (at byte 1)"),
+            ("hello", "the body is not valid JSON (at byte 0)"),
+            ("[{\"model\":\"m\"}]", "the body must be a JSON object"),
+            ("\"model\"", "the body must be a JSON object"),
+            ("{\"a\":{\"model\":\"m\"}}", "model: field required"),
+            ("{\"model\":null}", "model: must be a string"),
+            ("{\"model\":\"m\",\"model\":1}", "model: must be a string"),
+            ("{\"model\":\"m\",\"stream\":\"true\"}", "stream: must be a boolean"),
+        ] {
+            assert_eq!(head(body.as_bytes()).unwrap_err().to_string(), words, "{body}");
+        }
+        let error = head(b"{\"model\":\"\xFF\"}").unwrap_err();
+        assert_eq!(error.to_string(), "the body is not valid UTF-8 (at byte 10)");
+    }
+
+    #[test]
+    fn the_last_of_duplicates_counts_and_all_are_replaced() {
+        let body =
+            Bytes::from_static(b"{\"model\":7, \"mod\\u0065l\" :\"b\",\"stream\":true,\"stream\":null}");
+        let head = head(&body).unwrap();
+        assert_eq!((&*head.model, head.delivery), ("b", Streaming::No));
+        let edited = head.with_model(&body, "c\"");
+        assert_eq!(
+            edited,
+            &b"{\"model\":\"c\\\"\", \"mod\\u0065l\" :\"c\\\"\",\"stream\":true,\"stream\":null}"[..]
+        );
+    }
+
+    #[test]
+    fn a_body_that_already_names_the_model_is_returned_itself() {
+        let body = Bytes::from("{\"model\":\"m\",\"stream\":true}".to_owned());
+        let head = head(&body).unwrap();
+        assert_eq!(head.delivery, Streaming::Yes);
+        assert_eq!(head.with_model(&body, "m").as_ptr(), body.as_ptr());
+    }
+
+    #[test]
+    fn a_value_is_complete_only_when_nothing_is_open_and_nothing_follows() {
+        for whole in ["{}", " [1, {\"a\":\"]\"}]\n", "\"\\\\\"", "-1.5e3", "null"] {
+            assert!(is_complete_json(whole.as_bytes()), "{whole}");
+        }
+        for broken in ["", " ", "{", "[1", "\"\\\"", "{}}", "[}", "nul", "{} {}"] {
+            assert!(!is_complete_json(broken.as_bytes()), "{broken}");
+        }
     }
 }

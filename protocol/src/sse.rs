@@ -229,3 +229,87 @@ fn value_of<'a>(field: &[u8], line: &'a [u8]) -> Option<&'a [u8]> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn only(block: &[u8]) -> Event<'_> {
+        let mut events = events(block);
+        let event = events.next().unwrap();
+        assert!(events.next().is_none());
+        event
+    }
+
+    #[test]
+    fn a_chunk_that_ends_with_an_event_is_handed_on_uncopied() {
+        let chunk = Bytes::from("data: a\n\ndata: b\n\n".to_owned());
+        let block = Splitter::new(64).pass(chunk.clone()).unwrap();
+        assert_eq!((block.as_ptr(), block.len()), (chunk.as_ptr(), chunk.len()));
+    }
+
+    #[test]
+    fn the_front_of_a_chunk_is_handed_on_uncopied_and_its_tail_is_held() {
+        let mut splitter = Splitter::new(64);
+        let chunk = Bytes::from("data: a\n\ndata: b".to_owned());
+        assert_eq!(splitter.pass(chunk.clone()).unwrap().as_ptr(), chunk.as_ptr());
+        assert_eq!(splitter.held(), 7);
+        assert_eq!(splitter.pass(Bytes::from_static(b"\n\n")).unwrap(), "data: b\n\n");
+        assert_eq!(splitter.held(), 0);
+    }
+
+    #[test]
+    fn only_the_unfinished_event_counts_against_the_limit() {
+        let mut splitter = Splitter::new(8);
+        splitter.push(b"data: much longer than that\n\ndata: ab");
+        assert_eq!((splitter.held(), splitter.oversized()), (8, false));
+        splitter.push(b"c");
+        assert!(splitter.oversized());
+        assert_eq!(splitter.complete().unwrap(), "data: much longer than that\n\n");
+        assert_eq!((splitter.complete(), splitter.held()), (None, 9));
+    }
+
+    #[test]
+    fn a_finished_event_does_not_wait_for_the_lf_behind_its_cr() {
+        let mut splitter = Splitter::new(64);
+        splitter.push(b"data: a\r\n\r");
+        assert_eq!(splitter.complete().unwrap(), "data: a\r\n\r");
+        assert_eq!(splitter.pass(Bytes::from_static(b"\ndata")).unwrap(), "\n");
+        assert_eq!(splitter.held(), 4);
+        assert_eq!(events(b"\n").count(), 0);
+    }
+
+    #[test]
+    fn what_is_left_is_an_event_too_and_leaves_the_splitter_as_new() {
+        let mut splitter = Splitter::new(64);
+        splitter.push(b"data: a");
+        assert_eq!(only(&splitter.rest()).data().as_deref(), Some(&b"a"[..]));
+        assert_eq!((splitter.held(), splitter.rest().len()), (0, 0));
+    }
+
+    #[test]
+    fn one_data_line_is_borrowed_and_several_are_joined() {
+        assert!(matches!(only(b"data: a: b\n\n").data(), Some(Cow::Borrowed(b"a: b"))));
+        let event = only(b"data: a\r\nevent: e\rdata\ndata:  b\n\n");
+        assert_eq!(event.data().as_deref(), Some(&b"a\n\n b"[..]));
+        assert_eq!(event.name(), Some(&b"e"[..]));
+    }
+
+    #[test]
+    fn the_last_name_counts_and_other_fields_are_none() {
+        let event = only(b"event: a\nevents: x\nevent:b\nid: 1\n: c\n\n");
+        assert_eq!((event.name(), event.data()), (Some(&b"b"[..]), None));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_field() {
+        assert_eq!(only(b"\xEF\xBB\xBFdata: a\n\n").data().as_deref(), Some(&b"a"[..]));
+    }
+
+    #[test]
+    fn joined_lines_end_where_their_event_ends() {
+        let mut events = events(b"data: a\ndata: b\n\ndata: c\n\n");
+        assert_eq!(events.next().unwrap().data().as_deref(), Some(&b"a\nb"[..]));
+        assert_eq!(events.next().unwrap().raw(), b"data: c\n\n");
+    }
+}

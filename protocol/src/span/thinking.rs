@@ -177,3 +177,64 @@ impl Pruned {
 fn skip(cursor: &mut Cursor<'_>) -> Walk<()> {
     cursor.value().map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OURS: &str = r#"{"type":"thinking","thinking":"t","signature":"vdm1.x"}"#;
+    const TEXT: &str = r#"{"type":"text","text":"vdm1."}"#;
+
+    fn history(contents: &[&[&str]]) -> Bytes {
+        let message =
+            |blocks: &&[&str]| format!(r#"{{"role":"assistant","content":[{}]}}"#, blocks.join(", "));
+        let messages: Vec<String> = contents.iter().map(message).collect();
+        Bytes::from(format!(r#"{{"messages":[{}],"model":"m"}}"#, messages.join(",\n")))
+    }
+
+    #[test]
+    fn a_block_goes_with_one_comma_wherever_it_stands() {
+        for blocks in
+            [&[OURS, TEXT][..], &[TEXT, OURS], &[OURS, OURS, TEXT], &[TEXT, OURS, OURS], &[OURS, TEXT, OURS]]
+        {
+            assert_eq!(without_own_thinking(&history(&[blocks])), history(&[&[TEXT]]));
+        }
+        assert_eq!(without_own_thinking(&history(&[&[TEXT, OURS, TEXT]])), history(&[&[TEXT, TEXT]]));
+    }
+
+    #[test]
+    fn a_message_without_other_blocks_goes_with_its_comma() {
+        let kept = history(&[&[TEXT]]);
+        for contents in
+            [&[&[OURS][..], &[TEXT]][..], &[&[TEXT], &[OURS, OURS]], &[&[OURS], &[OURS, TEXT], &[OURS]]]
+        {
+            assert_eq!(without_own_thinking(&history(contents)), kept);
+        }
+        assert_eq!(without_own_thinking(&history(&[&[OURS]])), history(&[]));
+    }
+
+    #[test]
+    fn a_message_that_was_empty_before_stays() {
+        assert_eq!(without_own_thinking(&history(&[&[], &[OURS, TEXT]])), history(&[&[], &[TEXT]]));
+    }
+
+    #[test]
+    fn a_body_without_own_blocks_comes_back_itself() {
+        let foreign = TEXT.replace("vdm1.", "").replace("text", "thinking");
+        for body in [
+            history(&[&[TEXT]]),
+            history(&[&[&foreign]]),
+            Bytes::from(format!(r#"{{"messages":[{{"content":[{OURS}"#)),
+        ] {
+            assert_eq!(without_own_thinking(&body).as_ptr(), body.as_ptr());
+        }
+    }
+
+    #[test]
+    fn blocks_elsewhere_are_not_touched() {
+        let body = Bytes::from(format!(
+            r#"{{"system":[{OURS}],"messages":[{{"content":[{{"type":"tool_result","content":[{OURS}]}}]}},{OURS},[{OURS}]]}}"#
+        ));
+        assert_eq!(without_own_thinking(&body), body);
+    }
+}
