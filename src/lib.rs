@@ -1,1 +1,5 @@
 //! The edge.
+
+pub mod cli;
+pub mod config;
+pub mod telemetry;
