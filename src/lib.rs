@@ -1,5 +1,6 @@
 //! The edge: HTTP doors, configuration, command line and process.
 
+pub mod cli;
 pub mod config;
 pub mod demo;
 mod exchange;
@@ -7,5 +8,6 @@ mod gateway;
 mod http;
 mod process;
 mod serve;
+pub mod telemetry;
 
 pub use self::serve::serve;

@@ -1,0 +1,69 @@
+//! The commands. Results and talk go to stderr, except for what a command was asked to print.
+
+pub mod exit_code;
+mod server;
+mod summary;
+
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use exit_code::Exit;
+pub use summary::{Style, summary};
+
+/// An LLM gateway for Claude Code and every other client of the Messages API.
+#[derive(Debug, Parser)]
+#[command(name = "vdm", version, about, arg_required_else_help = true, disable_help_subcommand = true)]
+struct Vdm {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway.
+    #[command(subcommand, arg_required_else_help = true)]
+    Server(Server),
+    /// Print the version.
+    Version,
+}
+
+#[derive(Debug, Subcommand)]
+enum Server {
+    /// Start the gateway and serve until told to stop.
+    Start(server::Start),
+}
+
+/// Does what the arguments (the first is the program's name) ask for.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    match Vdm::try_parse_from(arguments) {
+        Ok(vdm) => vdm.command.run(),
+        Err(error) => explain(&error),
+    }
+}
+
+impl Command {
+    fn run(self) -> Exit {
+        match self {
+            Self::Server(Server::Start(start)) => start.run(),
+            Self::Version => print_version(),
+        }
+    }
+}
+
+fn print_version() -> Exit {
+    let version = Vdm::command().render_version();
+    print!("{version}");
+    Exit::Ok
+}
+
+/// Help and version were asked for; all else is a mistake in usage. A reader that has gone is not our fault.
+fn explain(error: &clap::Error) -> Exit {
+    let _ = error.print();
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        Exit::Ok
+    } else {
+        Exit::Usage
+    }
+}

@@ -1,0 +1,25 @@
+//! Every exit code of `vdm`, on one page.
+
+use std::process::ExitCode;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done; for a server: asked to stop, and stopped in order.
+    Ok = 0,
+    /// The configuration has a mistake; every one was told.
+    Configuration = 1,
+    /// The command line makes no sense, or what was asked is refused on purpose (OAuth subscriptions).
+    Usage = 2,
+    /// The address cannot be bound: the port is in use, or the host is not ours.
+    Bind = 3,
+    /// Our own fault.
+    Internal = 70,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}

@@ -1,0 +1,96 @@
+//! `vdm server start`
+
+use std::io::{Error, ErrorKind};
+use std::net::TcpListener;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::exit_code::Exit;
+use super::summary::{Style, summary};
+use crate::config::{Config, Mistake, MistakeKind, Overrides, Verbose};
+use crate::telemetry;
+
+#[derive(Args, Debug)]
+pub(super) struct Start {
+    /// Listen on this address or host name [default: HOST, else 127.0.0.1]
+    #[arg(long, value_name = "HOST")]
+    host: Option<String>,
+    /// Listen on this port, 0 for any free one [default: PORT, else 8082]
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// Read this configuration file too, over the others
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Log at DEBUG, whatever LOG_LEVEL says
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+impl Start {
+    pub(super) fn run(self) -> Exit {
+        let config = match Config::load(&self.overrides()) {
+            Ok(config) => config,
+            Err(mistakes) => return tell(&mistakes),
+        };
+        let logs = telemetry::start(config.log_level);
+        let listener = match bind(&config) {
+            Ok(listener) => listener,
+            Err(refusal) => {
+                eprintln!("vdm: {refusal}");
+                return Exit::Bind;
+            }
+        };
+        match listener.local_addr() {
+            Ok(bound) => eprint!("{}", summary(&config, bound, Style::of_stderr())),
+            Err(error) => log::warn!("the listener does not tell its address: {error}"),
+        }
+        let served = crate::serve(listener, config);
+        drop(logs);
+        match served {
+            Ok(()) => Exit::Ok,
+            Err(refusal) => {
+                eprintln!("vdm: {refusal}");
+                Exit::Internal
+            }
+        }
+    }
+
+    fn overrides(self) -> Overrides {
+        Overrides {
+            host: self.host,
+            port: self.port,
+            config: self.config,
+            verbose: self.verbose.then_some(Verbose),
+            ..Overrides::of_process()
+        }
+    }
+}
+
+fn tell(mistakes: &[Mistake]) -> Exit {
+    for mistake in mistakes {
+        eprintln!("vdm: {mistake}");
+    }
+    let refused = mistakes.iter().any(|mistake| mistake.kind() == MistakeKind::Refused);
+    if refused { Exit::Usage } else { Exit::Configuration }
+}
+
+fn bind(config: &Config) -> Result<TcpListener, String> {
+    let address = (config.host.as_str(), config.port);
+    TcpListener::bind(address).map_err(|error| refusal(config, &error))
+}
+
+fn refusal(config: &Config, error: &Error) -> String {
+    let Config { host, port, .. } = config;
+    if error.kind() == ErrorKind::AddrInUse {
+        return format!(
+            "port {port} on {host} is in use; stop what uses it, or set another with --port or PORT"
+        );
+    }
+    if error.kind() == ErrorKind::PermissionDenied {
+        return format!(
+            "no permission to listen on port {port} of {host}; set one above 1023 with --port or PORT"
+        );
+    }
+    format!("cannot listen on {host}, port {port}: {error}; set another with --host or HOST")
+}

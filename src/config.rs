@@ -1,0 +1,265 @@
+//! The configuration: read once from all its layers, checked whole, and from there on types.
+
+mod base_url;
+mod default_provider;
+mod environment;
+mod file;
+mod headers;
+mod kind;
+mod layer;
+mod limits;
+mod mistake;
+mod providers;
+mod schema;
+mod variables;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use ::config::ValueKind;
+use log::LevelFilter;
+use vandamme_actors::secret::ApiKey;
+use vandamme_actors::settings::Settings;
+
+use base_url::Listener;
+use file::Presence;
+use layer::Layer;
+pub use mistake::{Mistake, MistakeKind};
+use providers::Builder;
+use variables::Variables;
+
+/// What `vdm` runs on.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// A name or an address, an IPv6 one without brackets.
+    pub host: String,
+    /// Zero, only by the command line: any free one.
+    pub port: u16,
+    pub log_level: LevelFilter,
+    /// As people know it: DEBUG, INFO, WARNING, ERROR or CRITICAL.
+    pub log_level_word: String,
+    /// What clients of the gateway must show; `None`: nothing.
+    pub proxy_api_key: Option<ApiKey>,
+    pub settings: Settings,
+    pub demo: DemoMode,
+    /// One line each, to be told at the start.
+    pub warnings: Vec<String>,
+}
+
+/// When the embedded provider answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DemoMode {
+    /// `VDM_DEMO=1`: beside whatever is configured.
+    Forced,
+    /// No provider is registered, and only this machine can reach the listener.
+    Fallback,
+    Off,
+}
+
+/// Everything outside the compiled-in file that a configuration depends on.
+#[derive(Clone, Default)]
+pub struct Overrides {
+    /// `--host`
+    pub host: Option<String>,
+    /// `--port`; zero takes any free one.
+    pub port: Option<u16>,
+    /// `--config`
+    pub config: Option<PathBuf>,
+    /// `--verbose`: log at DEBUG.
+    pub verbose: Option<Verbose>,
+    pub environment: BTreeMap<String, String>,
+    /// Where `.env` and `vandamme-config.toml` are looked for.
+    pub working_directory: PathBuf,
+    /// Where `.config/vandamme-proxy/vandamme-config.toml` is looked for.
+    pub home: Option<PathBuf>,
+}
+
+/// `--verbose` was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verbose;
+
+/// The name of the embedded provider.
+pub const DEMO: &str = "demo";
+
+/// Where values come from. Later ones win, value by value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// `src/config/defaults.toml`, compiled in.
+    BuiltIn,
+    /// `~/.config/vandamme-proxy/vandamme-config.toml`
+    UserFile,
+    /// `./vandamme-config.toml`
+    LocalFile,
+    /// `--config FILE`
+    GivenFile,
+    /// The environment, over `./.env`.
+    Variables,
+    /// `--host`, `--port`, `--verbose`
+    CommandLine,
+}
+
+const PRECEDENCE: [Origin; 6] = [
+    Origin::BuiltIn,
+    Origin::UserFile,
+    Origin::LocalFile,
+    Origin::GivenFile,
+    Origin::Variables,
+    Origin::CommandLine,
+];
+
+impl Config {
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// All mistakes of all layers at once.
+    pub fn load(overrides: &Overrides) -> Result<Self, Vec<Mistake>> {
+        let mut reading = Reading::new(overrides);
+        for origin in PRECEDENCE {
+            reading.add(origin);
+        }
+        reading.finish()
+    }
+}
+
+impl Overrides {
+    /// The environment, working directory and home of this process. What is not UTF-8 is replaced, and then
+    /// refused where it is used.
+    pub fn of_process() -> Self {
+        let variables = std::env::vars_os();
+        let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+        Self {
+            environment: variables.map(|(name, value)| (text(name), text(value))).collect(),
+            working_directory: std::env::current_dir().unwrap_or_default(),
+            home: std::env::home_dir(),
+            ..Self::default()
+        }
+    }
+}
+
+/// The layers so far, and what was wrong with them.
+struct Reading<'a> {
+    overrides: &'a Overrides,
+    variables: Variables,
+    layers: Vec<Layer>,
+    mistakes: Vec<Mistake>,
+}
+
+impl<'a> Reading<'a> {
+    fn new(overrides: &'a Overrides) -> Self {
+        let mut mistakes = Vec::new();
+        let dotenv = overrides.working_directory.join(".env");
+        let variables = Variables::read(&overrides.environment, &dotenv, &mut mistakes);
+        Self { overrides, variables, layers: Vec::new(), mistakes }
+    }
+
+    fn add(&mut self, origin: Origin) {
+        let layer = match origin {
+            Origin::BuiltIn => Some(file::parse(file::BUILT_IN, file::DEFAULTS, &mut self.mistakes)),
+            Origin::UserFile => self
+                .overrides
+                .home
+                .as_deref()
+                .and_then(|home| self.file(file::of_user(home), Presence::Optional)),
+            Origin::LocalFile => {
+                self.file(self.overrides.working_directory.join(file::NAME), Presence::Optional)
+            }
+            Origin::GivenFile => self.given_file(),
+            Origin::Variables => Some(self.variables()),
+            Origin::CommandLine => Some(self.command_line()),
+        };
+        self.layers.extend(layer);
+    }
+
+    fn file(&mut self, path: PathBuf, presence: Presence) -> Option<Layer> {
+        file::read(&path, presence, &mut self.mistakes)
+    }
+
+    fn given_file(&mut self) -> Option<Layer> {
+        let path = self.overrides.config.as_deref()?;
+        self.file(self.overrides.working_directory.join(path), Presence::Required)
+    }
+
+    fn variables(&mut self) -> Layer {
+        let known: Vec<_> = self.layers.iter().flat_map(|layer| layer.providers().to_vec()).collect();
+        environment::layer(&self.variables, &known, &mut self.mistakes)
+    }
+
+    fn command_line(&mut self) -> Layer {
+        let mut layer = Layer::default();
+        if let Some(host) = &self.overrides.host {
+            match kind::Type::Host.check_variable(host) {
+                Ok(value) => layer.put(&["host"], value, "--host"),
+                Err(refusal) => self.mistakes.push(Mistake::new("--host", refusal)),
+            }
+        }
+        if let Some(port) = self.overrides.port {
+            layer.put(&["port"], ValueKind::I64(port.into()), "--port");
+        }
+        if self.overrides.verbose.is_some() {
+            layer.put(&["log-level"], ValueKind::from("DEBUG"), "--verbose");
+        }
+        layer
+    }
+
+    fn finish(mut self) -> Result<Config, Vec<Mistake>> {
+        let merged = Layer::merged(&self.layers);
+        let merged = merged.map_err(|error| vec![Mistake::new("configuration", error.to_string())])?;
+        let config = self.config(&merged);
+        match config {
+            Some(config) if self.mistakes.is_empty() => Ok(config),
+            Some(_) | None => Err(self.mistakes),
+        }
+    }
+
+    /// `None` if something that the built-in file gives is not there because it was written wrongly.
+    fn config(&mut self, merged: &Layer) -> Option<Config> {
+        let root = merged.root();
+        let host = root.text("host")?.text.to_owned();
+        let port = u16::try_from(root.count("port")?).ok()?;
+        let listener = Listener { host: host.clone(), port };
+        let log_level_word = root.text("log-level")?.text.to_owned();
+        let limits = limits::build(root.section("limits"));
+        let limits = limits.map_err(|error| self.mistakes.push(Mistake::new("[limits]", error))).ok()?;
+
+        let mut builder = Builder::new(&self.layers, merged, &listener);
+        builder.build_all();
+        let demo = demo_mode(root.flag("demo"), &builder, &listener);
+        let default_provider = builder.default_provider(demo);
+        builder.warn_of_variables(&self.variables);
+        let proxy_api_key = root.text("proxy-api-key").map(|key| ApiKey::new(key.text));
+        if proxy_api_key.is_none() && !listener.is_loopback() {
+            builder.warnings.push(open_to_all(&host));
+        }
+
+        self.mistakes.append(&mut builder.mistakes);
+        let settings =
+            Settings { providers: builder.registered, partial: builder.partial, default_provider, limits };
+        let warnings = builder.warnings;
+        let log_level = level(&log_level_word);
+        Some(Config { host, port, log_level, log_level_word, proxy_api_key, settings, demo, warnings })
+    }
+}
+
+fn demo_mode(asked: Option<bool>, builder: &Builder<'_>, listener: &Listener) -> DemoMode {
+    match asked {
+        Some(true) => DemoMode::Forced,
+        None if builder.registered.is_empty() && listener.is_loopback() => DemoMode::Fallback,
+        Some(false) | None => DemoMode::Off,
+    }
+}
+
+fn level(word: &str) -> LevelFilter {
+    match word {
+        "DEBUG" => LevelFilter::Debug,
+        "WARNING" => LevelFilter::Warn,
+        "ERROR" | "CRITICAL" => LevelFilter::Error,
+        _ => LevelFilter::Info,
+    }
+}
+
+fn open_to_all(host: &str) -> String {
+    format!("other machines can reach {host}; set PROXY_API_KEY, so that only your clients are answered")
+}
+
+#[cfg(test)]
+mod tests;

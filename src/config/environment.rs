@@ -1,0 +1,119 @@
+//! What the variables say, as a layer.
+
+use config::ValueKind;
+
+use super::layer::Layer;
+use super::mistake::Mistake;
+use super::schema::{PROVIDER_VARIABLES, PROXY_API_KEY, VARIABLES, WhenEmpty};
+use super::variables::{Variable, Variables};
+
+/// Between a provider and the name of a header, in which `_` stands for `-`.
+const HEADER: &str = "_CUSTOM_HEADER_";
+
+/// Before the name of a header that would go to every provider.
+const HEADER_FOR_ALL: &str = "CUSTOM_HEADER_";
+
+/// The layer of the variables. `known` are the providers that the files name. What concerns one provider is
+/// judged when that provider is built: a machine has many variables that end in `_API_KEY` and are not for us.
+pub(super) fn layer(variables: &Variables, known: &[String], mistakes: &mut Vec<Mistake>) -> Layer {
+    let mut layer = Layer::default();
+    for schema in &VARIABLES {
+        let Some(variable) = variables.find(schema.name) else { continue };
+        if variable.text.trim().is_empty() && schema.empty == WhenEmpty::Unset {
+            continue;
+        }
+        match schema.kind.check_variable(&variable.text) {
+            Ok(value) => layer.put(schema.path, value, &variable.place),
+            Err(refusal) => mistakes.push(Mistake::new(&variable.place, refusal)),
+        }
+    }
+    for (name, variable) in variables.iter().filter(|(_, variable)| !variable.text.trim().is_empty()) {
+        if let Some((provider, key)) = of_provider(name) {
+            put(&mut layer, (&named(provider, known), key), variable);
+        }
+    }
+    mistakes.extend(oauth(variables, known));
+    layer
+}
+
+/// The variables that were of use to the original and come with a later version: one line for each that
+/// concerns a provider in use, since ignoring it may surprise.
+pub(super) fn not_yet<'a>(
+    variables: &'a Variables,
+    registered: &'a [&str],
+) -> impl Iterator<Item = String> + 'a {
+    let set = variables.iter().filter(|(_, variable)| !variable.text.trim().is_empty());
+    let later = set.filter(move |(name, _)| {
+        let prefixes = registered.iter().map(|provider| prefix(provider));
+        let mut rests = prefixes.filter_map(|prefix| name.strip_prefix(&prefix)?.strip_prefix('_'));
+        name.starts_with(HEADER_FOR_ALL)
+            || rests.any(|rest| rest == "API_VERSION" || rest.starts_with("ALIAS_"))
+    });
+    later.map(|(_, variable)| {
+        format!("{}: not available in this version of vdm, so it has no effect", variable.place)
+    })
+}
+
+/// `{P}` of a provider: `my-corp` is `MY_CORP`.
+pub(super) fn prefix(provider: &str) -> String {
+    provider.to_ascii_uppercase().replace('-', "_")
+}
+
+#[derive(Clone, Copy)]
+enum Key<'a> {
+    Setting(&'static str),
+    Header(&'a str),
+}
+
+fn put(layer: &mut Layer, (provider, key): (&str, Key<'_>), variable: &Variable) {
+    let value = |text: &str| ValueKind::from(text.to_owned());
+    match key {
+        Key::Setting(key) => {
+            layer.put(&["providers", provider, key], value(variable.text.trim()), &variable.place);
+        }
+        Key::Header(name) => {
+            let name = name.replace('_', "-").to_ascii_lowercase();
+            let path = ["providers", provider, "custom-headers", &name];
+            layer.put(&path, value(&variable.text), &variable.place);
+        }
+    }
+}
+
+/// The provider's prefix and what is said about it.
+fn of_provider(name: &str) -> Option<(&str, Key<'_>)> {
+    if name == PROXY_API_KEY || name.starts_with(HEADER_FOR_ALL) {
+        return None;
+    }
+    let (provider, key) = match name.split_once(HEADER) {
+        Some((provider, header)) => (provider, Key::Header(header)),
+        None => PROVIDER_VARIABLES
+            .iter()
+            .find_map(|(suffix, key)| Some((name.strip_suffix(suffix)?, Key::Setting(key))))?,
+    };
+    let empty_header = matches!(key, Key::Header(""));
+    (!empty_header && is_prefix(provider)).then_some((provider, key))
+}
+
+fn is_prefix(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+}
+
+fn named(provider: &str, known: &[String]) -> String {
+    let known = known.iter().find(|name| prefix(name) == provider);
+    known.cloned().unwrap_or_else(|| provider.to_ascii_lowercase())
+}
+
+/// `{P}_AUTH_MODE=oauth` of anything that is, or was in the original, a provider.
+fn oauth<'a>(variables: &'a Variables, known: &'a [String]) -> impl Iterator<Item = Mistake> + 'a {
+    let modes =
+        variables.iter().filter_map(|(name, variable)| Some((name.strip_suffix("_AUTH_MODE")?, variable)));
+    let oauth = modes.filter(|(_, variable)| variable.text.trim().eq_ignore_ascii_case("oauth"));
+    let ours = oauth.filter(|(provider, _)| {
+        let set = |suffix| variables.find(&format!("{provider}{suffix}")).is_some();
+        *provider == "CHATGPT"
+            || known.iter().any(|name| prefix(name) == *provider)
+            || set("_API_KEY")
+            || set("_BASE_URL")
+    });
+    ours.map(|(_, variable)| Mistake::oauth(&variable.place))
+}

@@ -1,0 +1,215 @@
+//! One TOML file, read strictly: unknown keys and wrong types are refused, each with line and column.
+
+use std::path::{Path, PathBuf};
+
+use toml_edit::{Document, Item, Key, TableLike};
+
+use super::kind::{self, Kind, Raw};
+use super::layer::Layer;
+use super::mistake::Mistake;
+use super::schema::{self, Keys};
+
+/// The compiled-in file.
+pub(super) const DEFAULTS: &str = include_str!("defaults.toml");
+/// How the compiled-in file is called in a place.
+pub(super) const BUILT_IN: &str = "built-in defaults";
+
+/// Must the file exist?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    Required,
+    Optional,
+}
+
+/// A file's layer; `None` if it does not exist and need not, or if it cannot be read.
+pub(super) fn read(path: &Path, presence: Presence, mistakes: &mut Vec<Mistake>) -> Option<Layer> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Some(parse(&path.display().to_string(), &text, mistakes)),
+        Err(error) if presence == Presence::Optional && is_absent(&error) => None,
+        Err(error) => {
+            mistakes
+                .push(Mistake::new(path.display().to_string(), format!("cannot read this file: {error}")));
+            None
+        }
+    }
+}
+
+fn is_absent(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory)
+}
+
+/// A text's layer, without what is wrong in it.
+pub(super) fn parse(label: &str, text: &str, mistakes: &mut Vec<Mistake>) -> Layer {
+    let mut reader = Reader { label, text, layer: Layer::default(), mistakes };
+    match Document::parse(text) {
+        Ok(document) => reader.document(document.as_table()),
+        Err(error) => reader.syntax(&error),
+    }
+    reader.layer
+}
+
+/// `~/.config/vandamme-proxy/vandamme-config.toml`
+pub(super) fn of_user(home: &Path) -> PathBuf {
+    home.join(".config/vandamme-proxy").join(NAME)
+}
+
+pub(super) const NAME: &str = "vandamme-config.toml";
+
+/// Judges a value by its name and itself.
+type CheckNamed = fn(&str, Raw<'_>) -> Result<config::ValueKind, String>;
+
+struct Reader<'a> {
+    label: &'a str,
+    text: &'a str,
+    layer: Layer,
+    mistakes: &'a mut Vec<Mistake>,
+}
+
+impl Reader<'_> {
+    fn syntax(&mut self, error: &toml_edit::TomlError) {
+        let place = self.at(error.span().map_or(0, |span| span.start));
+        let message = error.message().replace('\n', ", ");
+        self.mistakes.push(Mistake::new(place, format!("this is not TOML: {message}")));
+    }
+
+    fn document(&mut self, table: &dyn TableLike) {
+        for (key, item) in entries(table) {
+            match key.get() {
+                "defaults" => self.table(schema::DEFAULTS, &["defaults"], (key, item)),
+                "limits" => self.table(schema::LIMITS, &["limits"], (key, item)),
+                name if name.starts_with('#') => self.profile(key),
+                name if lookup(schema::TOP, name).is_some() || item.as_table_like().is_none() => {
+                    self.entry(schema::TOP, &[], (key, item));
+                }
+                _ => self.provider(key, item),
+            }
+        }
+    }
+
+    fn profile(&mut self, key: &Key) {
+        let place = self.key(key, &[]);
+        self.wrong(&place, format!("profiles are {}", schema::NOT_YET));
+    }
+
+    fn provider(&mut self, key: &Key, item: &Item) {
+        let name = key.get().to_ascii_lowercase();
+        let place = self.key(key, &[]);
+        if name == "aliases" {
+            return self.wrong(&place, "aliases belong to a provider: write [PROVIDER.aliases]");
+        }
+        if name == super::DEMO {
+            return self.wrong(&place, "this is the name of the embedded provider; choose another");
+        }
+        if !is_provider_name(&name) {
+            return self.wrong(&place, "a provider's name may hold letters, digits, - and _ only");
+        }
+        if let Some(meant) = schema::suggestion(&name, ["defaults", "limits"].into_iter()) {
+            return self.wrong(&place, format!("did you mean [{meant}]?"));
+        }
+        self.table(schema::PROVIDER, &["providers", &name], (key, item));
+    }
+
+    fn table(&mut self, keys: Keys, path: &[&str], (key, item): (&Key, &Item)) {
+        let Some(table) = item.as_table_like() else {
+            let place = self.key(key, &[]);
+            return self.wrong(&place, format!("expected a table: [{}]", key.get()));
+        };
+        for entry in entries(table) {
+            self.entry(keys, path, entry);
+        }
+    }
+
+    fn entry(&mut self, keys: Keys, path: &[&str], (key, item): (&Key, &Item)) {
+        let place = self.key(key, path);
+        let Some((name, kind)) = lookup(keys, key.get()) else {
+            let near = schema::suggestion(key.get(), keys.iter().map(|(name, _)| *name));
+            let meant = near.map_or_else(|| known(keys), |name| format!("did you mean \"{name}\"?"));
+            return self.wrong(&place, format!("there is no such key; {meant}"));
+        };
+        let path = [path, &[name]].concat();
+        match kind {
+            Kind::Later => self.wrong(&place, schema::NOT_YET),
+            Kind::AuthMode => self.auth_mode(&place, item),
+            Kind::Aliases => self.names(&path, (key, item), kind::alias),
+            Kind::Headers => self.names(&path, (key, item), kind::header),
+            Kind::Value(value) => self.value(&path, (key, item), |raw| value.check(raw)),
+        }
+    }
+
+    fn auth_mode(&mut self, place: &str, item: &Item) {
+        if item.as_str().is_some_and(|mode| mode.eq_ignore_ascii_case("oauth")) {
+            self.mistakes.push(Mistake::oauth(place));
+        } else {
+            self.wrong(place, schema::NOT_YET);
+        }
+    }
+
+    /// A table whose names are free.
+    fn names(&mut self, path: &[&str], (key, item): (&Key, &Item), check: CheckNamed) {
+        let Some(table) = item.as_table_like() else {
+            let place = self.key(key, &path[..path.len() - 1]);
+            return self.wrong(&place, "expected a table of names, each with text in quotes");
+        };
+        for (key, item) in entries(table) {
+            let name = key.get().to_lowercase();
+            self.value(&[path, &[&name]].concat(), (key, item), |raw| check(&name, raw));
+        }
+    }
+
+    fn value(
+        &mut self,
+        path: &[&str],
+        (key, item): (&Key, &Item),
+        check: impl FnOnce(Raw<'_>) -> Result<config::ValueKind, String>,
+    ) {
+        let parent = &path[..path.len() - 1];
+        let place = self.placed(key, item.span().or_else(|| key.span()), parent);
+        match check(item.as_value().map_or(Raw::Other("a table"), Raw::of)) {
+            Ok(value) => self.layer.put(path, value, &place),
+            Err(refusal) => self.wrong(&place, refusal),
+        }
+    }
+
+    fn wrong(&mut self, place: &str, text: impl Into<String>) {
+        self.mistakes.push(Mistake::new(place, text));
+    }
+
+    fn key(&self, key: &Key, path: &[&str]) -> String {
+        self.placed(key, key.span(), path)
+    }
+
+    /// `FILE:LINE:COLUMN: [TABLE] KEY`
+    fn placed(&self, key: &Key, span: Option<std::ops::Range<usize>>, path: &[&str]) -> String {
+        let at = self.at(span.map_or(0, |span| span.start));
+        let table = path.strip_prefix(&["providers"]).unwrap_or(path).join(".");
+        let table = if table.is_empty() { table } else { format!("[{table}] ") };
+        format!("{at}: {table}{}", key.get().escape_debug())
+    }
+
+    /// `FILE:LINE:COLUMN`, both counted from one, columns in characters.
+    fn at(&self, offset: usize) -> String {
+        let before = self.text.get(..offset).unwrap_or(self.text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().map_or(0, |start| start.chars().count()) + 1;
+        format!("{}:{line}:{column}", self.label)
+    }
+}
+
+fn entries(table: &dyn TableLike) -> impl Iterator<Item = (&Key, &Item)> {
+    table.iter().filter_map(|(name, _)| table.get_key_value(name))
+}
+
+fn lookup(keys: Keys, name: &str) -> Option<(&'static str, Kind)> {
+    keys.iter().copied().find(|(known, _)| *known == name)
+}
+
+fn known(keys: Keys) -> String {
+    let available = keys.iter().filter(|(_, kind)| !matches!(kind, Kind::Later | Kind::AuthMode));
+    let names: Vec<_> = available.map(|(name, _)| *name).collect();
+    format!("known here: {}", names.join(", "))
+}
+
+fn is_provider_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}

@@ -1,0 +1,58 @@
+//! Custom headers of a provider: which names may be set, and how a value becomes a header.
+
+use actix_web::http::header::{HeaderName, HeaderValue};
+
+/// Headers that frame or route the request, or carry a credential: they belong to the gateway.
+const OURS: [&str; 12] = [
+    "host",
+    "content-length",
+    "connection",
+    "transfer-encoding",
+    "expect",
+    "accept-encoding",
+    "x-api-key",
+    "api-key",
+    "authorization",
+    "proxy-authorization",
+    "upgrade",
+    "te",
+];
+
+/// Our own headers between gateways.
+const OUR_PREFIX: &str = "x-vdm-";
+
+/// A header for every request to one upstream. Its value is marked as sensitive, so that no output shows it;
+/// the complaint names only the header.
+pub(super) fn parse(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let name =
+        HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{name:?} is not a header name"))?;
+    if OURS.contains(&name.as_str()) || name.as_str().starts_with(OUR_PREFIX) {
+        return Err(format!("the header {name} is set by vdm itself and cannot be configured; remove it"));
+    }
+    let value = HeaderValue::from_str(value);
+    let mut value = value.map_err(|_| format!("the value of {name} must be visible ASCII characters"))?;
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_of_framing_routing_and_credentials_are_refused() {
+        for name in ["Host", "CONTENT-LENGTH", "x-api-key", "Authorization", "x-vdm-hop", "X-VDM-ANYTHING"] {
+            let refusal = parse(name, "canary").unwrap_err();
+            assert!(refusal.contains("vdm itself") && !refusal.contains("canary"), "{refusal}");
+        }
+        assert!(parse("no good", "x").is_err());
+        assert!(!parse("x-fine", "canary\n").unwrap_err().contains("canary"));
+    }
+
+    #[test]
+    fn a_header_is_taken_but_its_value_never_printed() {
+        let header = parse("X-User-Id", "canary").unwrap();
+        assert_eq!((header.0.as_str(), header.1.to_str().unwrap()), ("x-user-id", "canary"));
+        assert!(!format!("{header:?}").contains("canary"));
+    }
+}

@@ -1,0 +1,256 @@
+//! What a value may be: each kind turns what was written, in a file or a variable, into the one form that the
+//! layers carry, or says what it expected. Only kinds that cannot hold a secret repeat what they found.
+
+use config::ValueKind;
+use toml_edit::Value;
+
+use super::base_url;
+use super::headers;
+
+/// The kinds of values. Sizes become bytes, durations become seconds with a fraction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Type {
+    Text,
+    Host,
+    Port,
+    LogLevel,
+    /// One secret word.
+    Secret,
+    /// Secret words between blanks; their text is judged when the provider is built.
+    Keys,
+    Url,
+    /// Any text a person is sent to, not called by us.
+    Link,
+    Format,
+    Flag,
+    /// Zero is allowed.
+    Seconds,
+    /// More than zero.
+    Pause,
+    Bytes,
+    /// A whole number, this at least.
+    Count(u32),
+}
+
+/// The kinds of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Value(Type),
+    /// `[P.aliases]`
+    Aliases,
+    /// `[P.custom-headers]`
+    Headers,
+    /// Comes with a later version.
+    Later,
+    /// `auth-mode`: refused for good if it says `oauth`.
+    AuthMode,
+}
+
+/// What was written, before it is judged.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Raw<'a> {
+    Text(&'a str),
+    Whole(i64),
+    Fraction(f64),
+    Truth(bool),
+    Other(&'static str),
+}
+
+/// The words of LOG_LEVEL, in the order in which they are told.
+pub(super) const LOG_LEVELS: [&str; 5] = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
+
+/// A year: longer than any request, short enough for every clock.
+pub(super) const LONGEST: f64 = 365.0 * 86_400.0;
+
+impl Type {
+    /// Judges a value of a file.
+    pub(super) fn check(self, raw: Raw<'_>) -> Result<ValueKind, String> {
+        let checked = match self {
+            Self::Text | Self::Link => raw.text().filter(|text| !text.trim().is_empty()).map(ValueKind::from),
+            Self::Keys => raw.text().map(ValueKind::from),
+            Self::Host => raw.text().and_then(host),
+            Self::Port => raw.whole().filter(|port| (1..=65_535).contains(port)).map(ValueKind::from),
+            Self::LogLevel => raw.text().and_then(log_level),
+            Self::Secret => raw.text().and_then(secret),
+            Self::Format => raw.text().and_then(format),
+            Self::Flag => raw.truth().map(ValueKind::from),
+            Self::Seconds => raw.number().filter(|n| (0.0..=LONGEST).contains(n)).map(ValueKind::from),
+            Self::Pause => raw.number().filter(|n| *n >= 0.001 && *n <= LONGEST).map(ValueKind::from),
+            Self::Bytes => raw.bytes().filter(|bytes| *bytes > 0).map(ValueKind::from),
+            Self::Count(least) => {
+                raw.whole().filter(|n| (i64::from(least)..=1_000_000_000).contains(n)).map(ValueKind::from)
+            }
+            Self::Url => return raw.text().ok_or_else(|| self.refusal(raw)).and_then(url),
+        };
+        checked.ok_or_else(|| self.refusal(raw))
+    }
+
+    /// Judges the text of a variable.
+    pub(super) fn check_variable(self, text: &str) -> Result<ValueKind, String> {
+        let trimmed = text.trim();
+        let raw = match self {
+            Self::Port | Self::Count(_) | Self::Seconds | Self::Pause => {
+                number(trimmed).unwrap_or(Raw::Text(text))
+            }
+            Self::Flag => truth(trimmed).unwrap_or(Raw::Text(text)),
+            Self::Text
+            | Self::Host
+            | Self::LogLevel
+            | Self::Secret
+            | Self::Keys
+            | Self::Url
+            | Self::Link
+            | Self::Format
+            | Self::Bytes => Raw::Text(trimmed),
+        };
+        self.check(raw)
+    }
+
+    fn refusal(self, raw: Raw<'_>) -> String {
+        let found = match raw {
+            Raw::Text(text) if self.may_be_repeated() => format!("{:?}", shortened(text)),
+            Raw::Text(_) => "something else".to_owned(),
+            Raw::Whole(n) => n.to_string(),
+            Raw::Fraction(n) => n.to_string(),
+            Raw::Truth(truth) => truth.to_string(),
+            Raw::Other(what) => what.to_owned(),
+        };
+        format!("expected {}, found {found}", self.expected())
+    }
+
+    fn may_be_repeated(self) -> bool {
+        matches!(self, Self::Port | Self::LogLevel | Self::Format | Self::Flag)
+            || matches!(self, Self::Seconds | Self::Pause | Self::Bytes | Self::Count(_))
+    }
+
+    fn expected(self) -> String {
+        match self {
+            Self::Text | Self::Link => "text in quotes, not empty".to_owned(),
+            Self::Host => "a host name or an IP address, without scheme and port".to_owned(),
+            Self::Port => "a port number from 1 to 65535".to_owned(),
+            Self::LogLevel => format!("one of {}", LOG_LEVELS.join(", ")),
+            Self::Secret => "one key of visible ASCII characters, without blanks".to_owned(),
+            Self::Keys => "one or several keys in quotes, with blanks between them".to_owned(),
+            Self::Url => "a URL in quotes".to_owned(),
+            Self::Format => "\"openai\" or \"anthropic\"".to_owned(),
+            Self::Flag => "true or false".to_owned(),
+            Self::Seconds => "a number of seconds, 0 or more and a year at most".to_owned(),
+            Self::Pause => "a number of seconds, more than 0 and a year at most".to_owned(),
+            Self::Bytes => "a size above 0: a number of bytes, or text such as \"32MiB\"".to_owned(),
+            Self::Count(least) => format!("a whole number, {least} or more"),
+        }
+    }
+}
+
+impl<'a> Raw<'a> {
+    pub(super) fn of(value: &'a Value) -> Self {
+        match value {
+            Value::String(text) => Raw::Text(text.value()),
+            Value::Integer(n) => Raw::Whole(*n.value()),
+            Value::Float(n) => Raw::Fraction(*n.value()),
+            Value::Boolean(truth) => Raw::Truth(*truth.value()),
+            Value::Datetime(_) => Raw::Other("a date"),
+            Value::Array(_) => Raw::Other("an array"),
+            Value::InlineTable(_) => Raw::Other("a table"),
+        }
+    }
+
+    pub(super) fn text(self) -> Option<&'a str> {
+        if let Raw::Text(text) = self { Some(text) } else { None }
+    }
+
+    fn whole(self) -> Option<i64> {
+        if let Raw::Whole(n) = self { Some(n) } else { None }
+    }
+
+    fn truth(self) -> Option<bool> {
+        if let Raw::Truth(truth) = self { Some(truth) } else { None }
+    }
+
+    fn number(self) -> Option<f64> {
+        match self {
+            // At most 10 digits matter here; the range is checked by the caller.
+            Raw::Whole(n) => Some(n as f64),
+            Raw::Fraction(n) => Some(n),
+            Raw::Text(_) | Raw::Truth(_) | Raw::Other(_) => None,
+        }
+    }
+
+    fn bytes(self) -> Option<i64> {
+        match self {
+            Raw::Whole(n) => Some(n),
+            Raw::Text(text) => size(text),
+            Raw::Fraction(_) | Raw::Truth(_) | Raw::Other(_) => None,
+        }
+    }
+}
+
+fn number(text: &str) -> Option<Raw<'static>> {
+    let whole = text.parse().ok().map(Raw::Whole);
+    whole.or_else(|| text.parse().ok().map(Raw::Fraction))
+}
+
+fn truth(text: &str) -> Option<Raw<'static>> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Some(Raw::Truth(true)),
+        "false" | "0" | "no" | "off" => Some(Raw::Truth(false)),
+        _ => None,
+    }
+}
+
+fn size(text: &str) -> Option<i64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (count, unit) = text.split_at(digits);
+    let factor: i64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        _ => return None,
+    };
+    count.parse::<i64>().ok()?.checked_mul(factor)
+}
+
+fn host(text: &str) -> Option<ValueKind> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let address = bare.parse::<std::net::IpAddr>().is_ok();
+    let name = !bare.is_empty() && bare.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+    (address || name).then(|| ValueKind::from(bare))
+}
+
+fn log_level(text: &str) -> Option<ValueKind> {
+    LOG_LEVELS.iter().find(|level| level.eq_ignore_ascii_case(text)).map(|level| ValueKind::from(*level))
+}
+
+fn secret(text: &str) -> Option<ValueKind> {
+    let text = text.trim();
+    let visible = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    visible.then(|| ValueKind::from(text))
+}
+
+fn format(text: &str) -> Option<ValueKind> {
+    let lower = text.to_ascii_lowercase();
+    matches!(lower.as_str(), "openai" | "anthropic").then(|| ValueKind::from(lower))
+}
+
+fn url(text: &str) -> Result<ValueKind, String> {
+    base_url::parse(text).map(|_| ValueKind::from(text)).map_err(str::to_owned)
+}
+
+/// Judges one entry of `[P.custom-headers]`.
+pub(super) fn header(name: &str, raw: Raw<'_>) -> Result<ValueKind, String> {
+    let text = raw.text().ok_or("expected the header's value in quotes")?;
+    headers::parse(name, text).map(|_| ValueKind::from(text))
+}
+
+/// Judges one entry of `[P.aliases]`.
+pub(super) fn alias(_: &str, raw: Raw<'_>) -> Result<ValueKind, String> {
+    Type::Text.check(raw)
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(40).collect()
+}

@@ -1,0 +1,216 @@
+//! The providers as merged, in the types of the actors: which are usable, and why the others are not.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::header::{HeaderName, HeaderValue};
+use vandamme_actors::secret::ApiKey;
+use vandamme_actors::settings::{Api, PartialProvider, ProviderSettings};
+
+use super::base_url::{self, Listener};
+use super::environment::{self, prefix};
+use super::headers;
+use super::kind::LONGEST;
+use super::layer::{Layer, Placed, Section};
+use super::mistake::Mistake;
+use super::schema;
+use super::variables::Variables;
+
+/// Builds one provider after the other and collects what there is to say.
+pub(super) struct Builder<'a> {
+    pub(super) layers: &'a [Layer],
+    pub(super) merged: &'a Layer,
+    listener: &'a Listener,
+    pub(super) registered: Vec<Arc<ProviderSettings>>,
+    pub(super) partial: Vec<PartialProvider>,
+    pub(super) warnings: Vec<String>,
+    pub(super) mistakes: Vec<Mistake>,
+}
+
+impl<'a> Builder<'a> {
+    pub(super) fn new(layers: &'a [Layer], merged: &'a Layer, listener: &'a Listener) -> Self {
+        Self {
+            layers,
+            merged,
+            listener,
+            registered: Vec::new(),
+            partial: Vec::new(),
+            warnings: Vec::new(),
+            mistakes: Vec::new(),
+        }
+    }
+
+    pub(super) fn build_all(&mut self) {
+        for name in self.merged.providers() {
+            self.build(name);
+        }
+    }
+
+    fn build(&mut self, name: &'a str) {
+        let section = self.section(self.merged, name);
+        let Some(keys) = section.text("api-key").filter(|keys| !keys.text.trim().is_empty()) else { return };
+        if self.is_refused(keys) {
+            return;
+        }
+        match self.base_url(name) {
+            BaseUrl::Usable(url) => self.register(name, section, (keys, url)),
+            BaseUrl::Missing => self.leave_partial(name),
+            BaseUrl::Wrong(mistake) => self.mistakes.push(mistake),
+        }
+    }
+
+    /// Variables of a later version that concern the providers in use.
+    pub(super) fn warn_of_variables(&mut self, variables: &Variables) {
+        let registered: Vec<&str> = self.registered.iter().map(|provider| &*provider.name).collect();
+        let warnings: Vec<_> = environment::not_yet(variables, &registered).collect();
+        self.warnings.extend(warnings);
+    }
+
+    fn section(&self, layer: &'a Layer, name: &str) -> Section<'a> {
+        layer.root().section("providers").section(name)
+    }
+
+    /// Words that the original takes instead of a key.
+    fn is_refused(&mut self, keys: Placed<'_>) -> bool {
+        let is = |word: &str| keys.text.split_whitespace().any(|key| key.eq_ignore_ascii_case(word));
+        if is("!OAUTH") {
+            self.mistakes.push(Mistake::oauth(keys.place));
+            return true;
+        }
+        if is("!PASSTHRU") {
+            let text = format!("!PASSTHRU (the client's own key) is {}", schema::NOT_YET);
+            self.mistakes.push(Mistake::new(keys.place, text));
+            return true;
+        }
+        false
+    }
+
+    /// The URL of the highest layer that does not send us to ourselves.
+    fn base_url(&mut self, name: &str) -> BaseUrl {
+        let layers = self.layers.iter().rev();
+        let stated = layers.filter_map(|layer| self.section(layer, name).text("base-url"));
+        let mut ours = None;
+        let mut answer = BaseUrl::Missing;
+        for Placed { text, place } in stated {
+            match base_url::parse(text) {
+                Ok(url) if self.listener.is(&url) => ours = ours.or(Some(place)),
+                Ok(url) => {
+                    answer = BaseUrl::Usable(base_url::stated(&url));
+                    break;
+                }
+                Err(refusal) => return BaseUrl::Wrong(Mistake::new(place, refusal)),
+            }
+        }
+        if let Some(place) = ours {
+            let instead = match &answer {
+                BaseUrl::Usable(url) => format!("using {url} instead"),
+                BaseUrl::Missing | BaseUrl::Wrong(_) => format!("{name} is not usable"),
+            };
+            self.warnings.push(format!("{place}: this is the gateway's own address; {instead}"));
+        }
+        answer
+    }
+
+    fn leave_partial(&mut self, name: &str) {
+        let missing = format!("{}_BASE_URL", prefix(name));
+        self.warnings.push(format!("{name} has a key but no base URL; to use it, set {missing}"));
+        self.partial.push(PartialProvider { name: name.to_owned(), missing });
+    }
+
+    fn register(&mut self, name: &str, section: Section<'_>, (keys, base_url): (Placed<'_>, String)) {
+        if name == super::DEMO {
+            let text = "demo is the name of the embedded provider; choose another";
+            return self.mistakes.push(Mistake::new(keys.place, text));
+        }
+        let settings = ProviderSettings {
+            name: name.into(),
+            api: self.api(section),
+            base_url,
+            keys: self.keys(name, keys),
+            custom_headers: self.custom_headers(section),
+            aliases: aliases(section),
+            serves_claude: section.flag("serves-claude").unwrap_or(false),
+            timeout: self.timeout(section),
+            max_retries: self.max_retries(section),
+            demo: false,
+            models_url: section.text("models-url").map(|url| url.text.to_owned()),
+        };
+        self.registered.push(Arc::new(settings));
+    }
+
+    /// Without `api-format`, an upstream speaks what most do.
+    fn api(&mut self, section: Section<'_>) -> Api {
+        let Some(Placed { text, place }) = section.text("api-format") else { return Api::ChatCompletions };
+        match text.to_ascii_lowercase().as_str() {
+            "openai" => Api::ChatCompletions,
+            "anthropic" => Api::Messages,
+            _ => {
+                let text = format!("expected \"openai\" or \"anthropic\", found {text:?}");
+                self.mistakes.push(Mistake::new(place, text));
+                Api::ChatCompletions
+            }
+        }
+    }
+
+    fn keys(&mut self, name: &str, written: Placed<'_>) -> Vec<ApiKey> {
+        let mut words: Vec<&str> = Vec::new();
+        let mut duplicates = 0;
+        for word in written.text.split_whitespace() {
+            if words.contains(&word) {
+                duplicates += 1;
+            } else {
+                words.push(word);
+            }
+        }
+        if duplicates > 0 {
+            let place = written.place;
+            self.warnings
+                .push(format!("{place}: {name} has {duplicates} key(s) more than once; each counts once"));
+        }
+        if words.iter().any(|word| !word.bytes().all(|byte| byte.is_ascii_graphic())) {
+            let text = "a key holds characters that no header can carry; copy the key again";
+            self.mistakes.push(Mistake::new(written.place, text));
+        }
+        words.into_iter().map(ApiKey::new).collect()
+    }
+
+    fn custom_headers(&mut self, section: Section<'_>) -> Vec<(HeaderName, HeaderValue)> {
+        let mut headers = Vec::new();
+        for (name, Placed { text, place }) in section.section("custom-headers").texts() {
+            match headers::parse(name, text) {
+                Ok(header) => headers.push(header),
+                Err(refusal) => self.mistakes.push(Mistake::new(place, refusal)),
+            }
+        }
+        headers
+    }
+
+    /// Zero means "no limit", which is a year: `None` would mean the limit for the kind of request.
+    fn timeout(&self, section: Section<'_>) -> Option<Duration> {
+        let seconds = self.by_precedence(section).find_map(|table| table.seconds("timeout"))?;
+        Some(Duration::from_secs_f64(if seconds > 0.0 { seconds } else { LONGEST }))
+    }
+
+    fn max_retries(&self, section: Section<'_>) -> u32 {
+        let count = self.by_precedence(section).find_map(|table| table.count("max-retries"));
+        count.and_then(|count| u32::try_from(count).ok()).unwrap_or_default()
+    }
+
+    /// What holds for every provider by a variable, over its own table, over what holds for lack of better.
+    fn by_precedence<'s>(&'s self, own: Section<'s>) -> impl Iterator<Item = Section<'s>> {
+        let root = self.merged.root();
+        [root.section("everywhere"), own, root.section("defaults")].into_iter()
+    }
+}
+
+enum BaseUrl {
+    Usable(String),
+    Missing,
+    Wrong(Mistake),
+}
+
+fn aliases(section: Section<'_>) -> BTreeMap<String, String> {
+    let entries = section.section("aliases").texts().into_iter();
+    entries.map(|(name, target)| (name.to_owned(), target.text.to_owned())).collect()
+}

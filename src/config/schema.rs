@@ -1,0 +1,130 @@
+//! Which keys and variables exist, and what each may hold. A key that is not here is refused.
+
+use super::kind::Kind::{self, Aliases, AuthMode, Headers, Later, Value};
+use super::kind::Type::{
+    self, Bytes, Count, Flag, Format, Host, Link, LogLevel, Pause, Port, Seconds, Secret, Text, Url,
+};
+
+pub(super) type Keys = &'static [(&'static str, Kind)];
+
+/// Outside every table.
+pub(super) const TOP: Keys = &[
+    ("host", Value(Host)),
+    ("port", Value(Port)),
+    ("log-level", Value(LogLevel)),
+    ("proxy-api-key", Value(Secret)),
+];
+
+/// `[defaults]`
+pub(super) const DEFAULTS: Keys = &[
+    ("default-provider", Value(Text)),
+    ("timeout", Value(Seconds)),
+    ("max-retries", Value(Count(0))),
+    ("aliases", Later),
+];
+
+/// `[limits]`
+pub(super) const LIMITS: Keys = &[
+    ("request-body", Value(Bytes)),
+    ("request-head-timeout", Value(Pause)),
+    ("body-grace", Value(Seconds)),
+    ("body-min-rate", Value(Bytes)),
+    ("connections", Value(Count(1))),
+    ("in-flight", Value(Count(1))),
+    ("provider-in-flight", Value(Count(1))),
+    ("provider-queue", Value(Count(0))),
+    ("provider-queue-wait", Value(Seconds)),
+    ("client-channel", Value(Bytes)),
+    ("event", Value(Bytes)),
+    ("whole-reply", Value(Bytes)),
+    ("connect-timeout", Value(Pause)),
+    ("whole-timeout", Value(Seconds)),
+    ("first-byte-timeout", Value(Seconds)),
+    ("idle-timeout", Value(Seconds)),
+    ("total-timeout", Value(Seconds)),
+    ("head-patience", Value(Seconds)),
+    ("ping-interval", Value(Pause)),
+    ("cooldown", Value(Seconds)),
+    ("cooldown-cap", Value(Seconds)),
+    ("drain", Value(Seconds)),
+    ("watch-interval", Value(Pause)),
+    ("watch-patience", Value(Pause)),
+];
+
+/// `[P]`, for every provider.
+pub(super) const PROVIDER: Keys = &[
+    ("api-key", Value(Type::Keys)),
+    ("base-url", Value(Url)),
+    ("api-format", Value(Format)),
+    ("timeout", Value(Seconds)),
+    ("max-retries", Value(Count(0))),
+    ("serves-claude", Value(Flag)),
+    ("models-url", Value(Link)),
+    ("aliases", Aliases),
+    ("custom-headers", Headers),
+    ("auth-mode", AuthMode),
+    ("api-version", Later),
+    ("tool-name-sanitization", Later),
+    ("model-page", Later),
+];
+
+/// What a key or variable of a later version is told.
+pub(super) const NOT_YET: &str = "not available in this version of vdm; remove it";
+
+/// What an empty variable means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WhenEmpty {
+    Unset,
+    Wrong,
+}
+
+/// A variable that is not about one provider.
+pub(super) struct Variable {
+    pub(super) name: &'static str,
+    pub(super) kind: Type,
+    pub(super) empty: WhenEmpty,
+    /// Where its value stands in the merged tree.
+    pub(super) path: &'static [&'static str],
+}
+
+pub(super) const VARIABLES: [Variable; 8] = [
+    Variable { name: "HOST", kind: Host, empty: WhenEmpty::Unset, path: &["host"] },
+    Variable { name: "PORT", kind: Port, empty: WhenEmpty::Wrong, path: &["port"] },
+    Variable { name: "LOG_LEVEL", kind: LogLevel, empty: WhenEmpty::Wrong, path: &["log-level"] },
+    Variable { name: PROXY_API_KEY, kind: Secret, empty: WhenEmpty::Unset, path: &["proxy-api-key"] },
+    Variable {
+        name: "VDM_DEFAULT_PROVIDER",
+        kind: Text,
+        empty: WhenEmpty::Unset,
+        path: &["defaults", "default-provider"],
+    },
+    // These two stand above what a provider's own table says, so they have a place of their own.
+    Variable {
+        name: "REQUEST_TIMEOUT",
+        kind: Seconds,
+        empty: WhenEmpty::Wrong,
+        path: &["everywhere", "timeout"],
+    },
+    Variable {
+        name: "MAX_RETRIES",
+        kind: Count(0),
+        empty: WhenEmpty::Wrong,
+        path: &["everywhere", "max-retries"],
+    },
+    Variable { name: "VDM_DEMO", kind: Flag, empty: WhenEmpty::Unset, path: &["demo"] },
+];
+
+/// Ends like a provider's key, but is the key that clients of the gateway must show.
+pub(super) const PROXY_API_KEY: &str = "PROXY_API_KEY";
+
+/// `{P}_…` and the key of `[P]` that it sets.
+pub(super) const PROVIDER_VARIABLES: [(&str, &str); 3] =
+    [("_API_KEY", "api-key"), ("_BASE_URL", "base-url"), ("_API_FORMAT", "api-format")];
+
+/// The name that is meant, if one is near.
+pub(super) fn suggestion<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let written = written.to_ascii_lowercase().replace('_', "-");
+    let scored = names.map(|name| (strsim::jaro_winkler(&written, name), name));
+    let best = scored.max_by(|one, other| one.0.total_cmp(&other.0));
+    best.filter(|(score, _)| *score >= 0.85).map(|(_, name)| name)
+}

@@ -1,0 +1,144 @@
+//! Variables: the environment over `.env`, each with its place.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::path::Path;
+use std::rc::Rc;
+
+use super::mistake::Mistake;
+
+/// Every variable that is set, empty ones too.
+#[derive(Clone, Default)]
+pub(super) struct Variables(BTreeMap<String, Variable>);
+
+#[derive(Clone)]
+pub(super) struct Variable {
+    pub(super) text: String,
+    /// `environment variable NAME` or `FILE:LINE: NAME`.
+    pub(super) place: String,
+}
+
+impl Variables {
+    /// A variable of the environment hides the one of the file, even if it is empty.
+    pub(super) fn read(
+        environment: &BTreeMap<String, String>,
+        dotenv: &Path,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Self {
+        let mut variables = read_file(dotenv, mistakes);
+        for (name, text) in environment {
+            let place = format!("environment variable {name}");
+            variables.insert(name.clone(), Variable { text: text.clone(), place });
+        }
+        Self(variables)
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<&Variable> {
+        self.0.get(name)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Variable)> {
+        self.0.iter().map(|(name, variable)| (name.as_str(), variable))
+    }
+}
+
+fn read_file(path: &Path, mistakes: &mut Vec<Mistake>) -> BTreeMap<String, Variable> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse(&path.display().to_string(), &text, mistakes),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            BTreeMap::new()
+        }
+        Err(error) => {
+            mistakes
+                .push(Mistake::new(path.display().to_string(), format!("cannot read this file: {error}")));
+            BTreeMap::new()
+        }
+    }
+}
+
+/// The last line of a name wins. The text of a malformed line may hold a key and is not repeated.
+fn parse(label: &str, text: &str, mistakes: &mut Vec<Mistake>) -> BTreeMap<String, Variable> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let lines = Rc::new(Cell::new(0));
+    let reader = LineByLine { rest: text.as_bytes(), inside_line: false, lines: Rc::clone(&lines) };
+    let mut variables = BTreeMap::new();
+    for item in dotenvy::from_read_iter(reader) {
+        let line = lines.get();
+        match item {
+            Ok((name, text)) => {
+                let place = format!("{label}:{line}: {name}");
+                variables.insert(name, Variable { text, place });
+            }
+            Err(error) => mistakes.push(malformed(label, line, &error)),
+        }
+    }
+    variables
+}
+
+fn malformed(label: &str, last: usize, error: &dotenvy::Error) -> Mistake {
+    let spanned = if let dotenvy::Error::LineParse(text, _) = error {
+        text.trim_end().matches('\n').count()
+    } else {
+        0
+    };
+    let text = "expected NAME=value; a value with blanks or quotes stands in quotes, and a quote must end";
+    Mistake::new(format!("{label}:{}", last.saturating_sub(spanned)), text)
+}
+
+/// Gives one line at each read, so that whoever reads through a buffer has never read past the line it is at:
+/// the parser tells no line numbers.
+struct LineByLine<'a> {
+    rest: &'a [u8],
+    inside_line: bool,
+    /// Lines given so far, counting one that was begun.
+    lines: Rc<Cell<usize>>,
+}
+
+impl Read for LineByLine<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let line = self.rest.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+        let (given, rest) = self.rest.split_at(line.len().min(buffer.len()));
+        buffer[..given.len()].copy_from_slice(given);
+        if !given.is_empty() && !self.inside_line {
+            self.lines.set(self.lines.get() + 1);
+        }
+        self.inside_line = given.last().is_some_and(|byte| *byte != b'\n');
+        self.rest = rest;
+        Ok(given.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> (BTreeMap<String, Variable>, Vec<String>) {
+        let mut mistakes = Vec::new();
+        let variables = parse(".env", text, &mut mistakes);
+        (variables, mistakes.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn quotes_exports_comments_and_references_are_understood() {
+        let text = "# c\nA=1\nexport B=\"x y\" # c\n\nC='${A}'\nD=${A}2\nA_B=last\nA_B=wins\n";
+        let (variables, mistakes) = parsed(text);
+        assert!(mistakes.is_empty(), "{mistakes:?}");
+        let texts: Vec<_> = variables.values().map(|v| v.text.as_str()).collect();
+        assert_eq!(texts, ["1", "wins", "x y", "${A}", "12"]);
+        assert_eq!(variables["B"].place, ".env:3: B");
+        assert_eq!(variables["D"].place, ".env:6: D");
+    }
+
+    #[test]
+    fn every_malformed_line_is_told_by_its_number_and_not_repeated() {
+        let long = "X".repeat(20_000);
+        let text =
+            format!("A=1\n# c\nOPENAI_API_KEY canary\nLONG={long}\nB=canary two words\nC=\"canary\nD=2\n");
+        let (variables, mistakes) = parsed(&text);
+        assert_eq!(variables.keys().collect::<Vec<_>>(), ["A", "LONG"]);
+        let places: Vec<_> = mistakes.iter().map(|m| m.split_once(": ").unwrap().0).collect();
+        assert_eq!(places, [".env:3", ".env:5", ".env:6"]);
+        assert!(!mistakes.concat().contains("canary"));
+    }
+}
