@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use vandamme_actors::observe::Observe;
 use vandamme_actors::provider::ProviderView;
 use vandamme_actors::settings::{Api, PartialProvider};
@@ -35,12 +35,14 @@ struct Details {
     client_api_key_validation: bool,
     default_provider: Option<String>,
     active_provider: Option<String>,
+    #[serde(serialize_with = "by_name")]
     providers: Vec<ProviderHealth>,
     incomplete_providers: Vec<String>,
 }
 
 #[derive(Serialize)]
 struct ProviderHealth {
+    #[serde(skip)]
     name: String,
     api_format: &'static str,
     base_url: String,
@@ -59,6 +61,11 @@ struct ProviderHealth {
 struct KeyHealth {
     id: String,
     state: &'static str,
+}
+
+/// A map, as in the YAML, in registry order.
+fn by_name<S: Serializer>(providers: &[ProviderHealth], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(providers.iter().map(|provider| (&provider.name, provider)))
 }
 
 pub(super) async fn health(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
