@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_rt::Arbiter;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::rt::System;
-use actix_web::rt::time::sleep;
+use actix_web::rt::time::{sleep, timeout};
 use actix_web::{App, HttpServer, web};
 use vandamme_actors::settings::Limits;
 use vandamme_actors::supervisor::Supervisor;
@@ -62,7 +62,8 @@ async fn run(listener: TcpListener, config: Config) -> Result<(), String> {
     termination.received().await;
     log::info!("stopping: requests in flight have {} s", limits.drain.as_secs_f64());
     drain(&gateway, &handle, &mut termination).await;
-    drop(serving.await);
+    // A server that was told to hurry while it was stopping does not hear it: the process ends without it.
+    drop(timeout(LAST_WORDS, serving).await);
     Ok(())
 }
 

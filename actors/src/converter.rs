@@ -254,7 +254,7 @@ impl Converter {
             Progress::Ended => self.ended(),
             Progress::Faulted(fault) => self.fail(fault, CallOutcome::Failed),
         }
-        #[cfg(feature = "faults")]
+        #[cfg(any(test, feature = "faults"))]
         crate::faults::converter();
     }
 

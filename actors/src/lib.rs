@@ -1,9 +1,21 @@
 //! Whatever owns state.
+//!
+//! | actor | one per | lives on | owns |
+//! |---|---|---|---|
+//! | [`Supervisor`](supervisor::Supervisor) | process | main | who lives where; replaces what hangs or has died |
+//! | [`Router`](router::Router) | process | an arbiter of its own | alias tables, default provider |
+//! | [`Provider`](provider::Provider) | provider | an arbiter of its own | keys, their health, the breaker, who waits |
+//! | [`Upstream`](upstream::Upstream) | provider and worker thread | the worker | the HTTP client, which it lends |
+//! | [`Converter`](converter::Converter) | streamed reply | the worker | the upstream body and one state machine |
+//! | [`Ledger`](ledger::Ledger) | process | an arbiter of its own | counts of what happened |
+//!
+//! A message goes down this table, never up, except that a lease reports to its provider and everything reports to the
+//! ledger. No actor waits for the network inside its mailbox.
 
 pub mod attempts;
 pub mod clock;
 pub mod converter;
-#[cfg(feature = "faults")]
+#[cfg(any(test, feature = "faults"))]
 pub mod faults;
 mod keeper;
 pub mod ledger;

@@ -200,3 +200,100 @@ impl Handler<Restart> for Supervisor {
         self.replace(&name, "was to be replaced")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use actix_rt::time::{sleep, timeout};
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::faults::{Misfortune, strike};
+    use crate::observe::Observe;
+    use crate::provider::{CallOutcome, Lease, Scope};
+    use crate::router::Dispatch;
+    use crate::settings::Limits;
+    use crate::testing::{limits, provider, settings};
+
+    fn tree() -> (Addr<Supervisor>, Snapshot<Roster>) {
+        let mut settings = settings(vec![provider("p").keys(&["a", "b"]).build(), provider("q").build()]);
+        settings.limits = Limits {
+            watch_interval: Duration::from_millis(10),
+            watch_patience: Duration::from_millis(50),
+            ..limits()
+        };
+        Supervisor::start_tree(settings)
+    }
+
+    async fn lease(roster: &Snapshot<Roster>, model: &str) -> Option<Lease> {
+        let (reply, answer) = oneshot::channel();
+        roster.load().router.do_send(Dispatch { model: model.into(), reply });
+        timeout(Duration::from_secs(1), answer).await.ok()?.ok()?.ok()
+    }
+
+    async fn restarted(roster: &Snapshot<Roster>) {
+        let replaced = async {
+            while roster.load().generation == 0 {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(5), replaced).await.expect("nobody was replaced");
+    }
+
+    #[actix_rt::test]
+    async fn a_hung_provider_is_replaced_and_knows_what_the_old_one_knew() {
+        let (_supervisor, roster) = tree();
+        let held = lease(&roster, "p:m").await.unwrap();
+        let rejected = lease(&roster, "p:m").await.unwrap();
+        let bad = rejected.key.id();
+        rejected.finish(CallOutcome::Rejected { scope: Scope::Key });
+        let address = roster.load().provider("p").cloned().unwrap();
+        address.send(Observe::new()).await.unwrap();
+
+        strike(&roster.load(), &Name::Provider("p".into()), Misfortune::Hang(Duration::from_secs(2)));
+        restarted(&roster).await;
+
+        let next = lease(&roster, "p:m").await.unwrap();
+        assert_ne!(next.key.id(), bad);
+        let view = roster.load().provider("p").unwrap().send(Observe::new()).await.unwrap();
+        assert_eq!((view.incarnation, view.in_flight), (2, 2));
+        drop(held);
+    }
+
+    #[actix_rt::test]
+    async fn while_one_provider_hangs_the_others_go_on() {
+        let (_supervisor, roster) = tree();
+
+        strike(&roster.load(), &Name::Provider("p".into()), Misfortune::Hang(Duration::from_secs(1)));
+
+        assert!(lease(&roster, "q:m").await.is_some());
+    }
+
+    #[actix_rt::test]
+    async fn a_router_or_ledger_that_has_been_given_up_is_replaced() {
+        for name in [Name::Router, Name::Ledger] {
+            let (_supervisor, roster) = tree();
+
+            for _ in 0..6 {
+                strike(&roster.load(), &name, Misfortune::Panic);
+            }
+            restarted(&roster).await;
+
+            assert!(lease(&roster, "p:m").await.is_some(), "{name}");
+            assert!(roster.load().ledger.connected(), "{name}");
+        }
+    }
+
+    #[actix_rt::test]
+    async fn an_actor_is_replaced_by_name_and_a_name_that_is_nobodys_is_told() {
+        let (supervisor, roster) = tree();
+
+        let name = |text| Name::parse(text).unwrap();
+        assert!(supervisor.send(Restart(name("provider:q"))).await.unwrap());
+        assert!(!supervisor.send(Restart(name("provider:nobody"))).await.unwrap());
+
+        assert!(lease(&roster, "q:m").await.is_some());
+        assert_eq!(roster.load().generation, 1);
+    }
+}
