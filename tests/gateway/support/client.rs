@@ -121,6 +121,12 @@ impl Exchange {
         self.head.as_ref().map(|(head, _)| head.clone()).expect("just read")
     }
 
+    /// Reads another head: the last one was of an interim reply.
+    pub(crate) fn next_head(&mut self) -> Head {
+        self.head = None;
+        self.head()
+    }
+
     pub(crate) fn status(&mut self) -> u16 {
         self.head().second_word().parse().expect("a status")
     }
@@ -177,5 +183,10 @@ impl Exchange {
     /// Goes away as a killed client does.
     pub(crate) fn hang_up(self) {
         let _closed = self.stream.shutdown(Shutdown::Both);
+    }
+
+    /// Says that it will write no more, which over HTTP/1.1 nobody does who still waits.
+    pub(crate) fn half_close(&self) {
+        self.stream.shutdown(Shutdown::Write).expect("a socket");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -17,6 +17,7 @@ use super::PATIENCE;
 use super::client::{Call, prompt};
 use super::reply::Reply;
 use super::upstream::{Dialect, Upstream};
+use super::wire::Wire;
 
 /// How the gateway is to be started.
 #[derive(Clone, Default)]
@@ -24,8 +25,9 @@ pub(crate) struct Setup {
     environment: BTreeMap<String, String>,
     limits: BTreeMap<String, String>,
     toml: String,
-    dotenv: String,
     arguments: Vec<String>,
+    files: BTreeMap<String, String>,
+    config: Option<String>,
 }
 
 impl Setup {
@@ -66,8 +68,19 @@ impl Setup {
     }
 
     /// Lines of the working directory's `.env`.
-    pub(crate) fn dotenv(mut self, lines: &str) -> Self {
-        self.dotenv.push_str(lines);
+    pub(crate) fn dotenv(self, lines: &str) -> Self {
+        self.file(".env", lines)
+    }
+
+    /// A file under the working directory, which is also the home of this user.
+    pub(crate) fn file(mut self, path: &str, content: &str) -> Self {
+        self.files.insert(path.to_owned(), content.to_owned());
+        self
+    }
+
+    /// Another file for `--config` than the one that is written here.
+    pub(crate) fn config_at(mut self, path: &str) -> Self {
+        self.config = Some(path.to_owned());
         self
     }
 
@@ -85,6 +98,11 @@ impl Setup {
             }
         }
         panic!("no port stayed free long enough")
+    }
+
+    /// Starts it on this port, which the caller found to be free.
+    pub(crate) fn start_on(&self, port: u16) -> Gateway {
+        self.try_start(port).expect("the port is still free")
     }
 
     fn try_start(&self, port: u16) -> Option<Gateway> {
@@ -119,10 +137,13 @@ impl Setup {
     pub(crate) fn run(&self, port: u16) -> Run {
         let directory = fresh_directory();
         let file = directory.join("test.toml");
-        std::fs::write(&file, self.file()).expect("a writable directory");
-        if !self.dotenv.is_empty() {
-            std::fs::write(directory.join(".env"), &self.dotenv).expect("a writable directory");
+        std::fs::write(&file, self.config_text()).expect("a writable directory");
+        for (path, content) in &self.files {
+            let path = directory.join(path);
+            std::fs::create_dir_all(path.parent().unwrap_or(&directory)).expect("a writable directory");
+            std::fs::write(path, content).expect("a writable directory");
         }
+        let file = self.config.as_ref().map_or(file, PathBuf::from);
         let mut command = Command::new(env!("CARGO_BIN_EXE_vdm"));
         command
             .args(["server", "start", "--port", &port.to_string(), "--config"])
@@ -134,7 +155,7 @@ impl Setup {
         Run::spawn(command, directory)
     }
 
-    fn file(&self) -> String {
+    fn config_text(&self) -> String {
         let mut file = String::from("[limits]\n");
         for (name, value) in &self.limits {
             let _written = writeln!(file, "{name} = {value}");
@@ -204,6 +225,15 @@ impl Run {
         }
     }
 
+    /// Waits until it lets nobody in any more: no connection, no answer, or one that is not a 200.
+    pub(crate) fn await_refusal(&self, address: SocketAddr) {
+        let until = Instant::now() + PATIENCE;
+        while is_ready(address) {
+            assert!(Instant::now() < until, "{address} still accepts:\n{}", self.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Sends a signal by its short name.
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
@@ -220,6 +250,14 @@ impl Drop for Run {
             eprintln!("--- what vdm said ---\n{}", self.log());
         }
     }
+}
+
+fn is_ready(address: SocketAddr) -> bool {
+    let Ok(mut stream) = TcpStream::connect(address) else { return false };
+    stream.set_read_timeout(Some(Duration::from_millis(500))).expect("a socket");
+    let asked = stream.write_all(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    let head = asked.and_then(|()| Wire::new(stream).head());
+    matches!(head, Ok(Some(head)) if head.second_word() == "200")
 }
 
 /// A gateway that answers.
@@ -267,6 +305,13 @@ impl Gateway {
     }
 
     pub(crate) fn log(&self) -> String {
+        self.run.log()
+    }
+
+    /// Ends it, and hands over all that it ever said.
+    pub(crate) fn stop(mut self) -> String {
+        self.run.signal("TERM");
+        self.run.wait();
         self.run.log()
     }
 }

@@ -16,6 +16,14 @@ const STOP_REASONS: [&str; 7] = [
     "model_context_window_exceeded",
 ];
 
+macro_rules! demand {
+    ($holds:expr, $($otherwise:tt)+) => {
+        if !$holds {
+            return Err(format!($($otherwise)+));
+        }
+    };
+}
+
 /// What is wrong with these events as a whole reply; `Ok` says whether it ended with an error event.
 pub(crate) fn check(events: &[Event]) -> Result<Ended, String> {
     let mut machine = Machine::default();
@@ -44,8 +52,8 @@ struct Machine {
 
 impl Machine {
     fn event(&mut self, event: &Event) -> Result<(), String> {
-        demand(self.ended.is_none(), "something follows the end")?;
-        demand(event.data["type"] == event.name.as_str(), "`type` is not the event's name")?;
+        demand!(self.ended.is_none(), "something follows the end");
+        demand!(event.data["type"] == event.name.as_str(), "`type` is not the event's name");
         match event.name.as_str() {
             "ping" => Ok(()),
             "error" => self.error(&event.data),
@@ -61,37 +69,38 @@ impl Machine {
     }
 
     fn error(&mut self, data: &Value) -> Result<(), String> {
-        demand(data["error"]["type"].is_string(), "error.type is missing")?;
-        demand(data["error"]["message"].is_string(), "error.message is missing")?;
+        demand!(data["error"]["type"].is_string(), "error.type is missing");
+        demand!(data["error"]["message"].is_string(), "error.message is missing");
         self.ended = Some(Ended::WithError);
         Ok(())
     }
 
     fn start(&mut self, data: &Value) -> Result<(), String> {
-        demand(!self.started, "a second message_start")?;
+        demand!(!self.started, "a second message_start");
         self.started = true;
         let message = &data["message"];
-        demand(message["id"].as_str().is_some_and(|id| id.starts_with("msg_")), "message.id is not msg_…")?;
-        demand(message["role"] == "assistant" && message["type"] == "message", "role or type is wrong")?;
-        demand(message["content"].as_array().is_some_and(Vec::is_empty), "message.content is not []")?;
-        demand(message["usage"]["input_tokens"].is_u64(), "usage.input_tokens is no number")?;
-        demand(message["usage"]["output_tokens"].is_u64(), "usage.output_tokens is no number")
+        demand!(message["id"].as_str().is_some_and(|id| id.starts_with("msg_")), "message.id is not msg_…");
+        demand!(message["role"] == "assistant" && message["type"] == "message", "role or type is wrong");
+        demand!(message["content"].as_array().is_some_and(Vec::is_empty), "message.content is not []");
+        demand!(message["usage"]["input_tokens"].is_u64(), "usage.input_tokens is no number");
+        demand!(message["usage"]["output_tokens"].is_u64(), "usage.output_tokens is no number");
+        Ok(())
     }
 
     fn block_start(&mut self, data: &Value) -> Result<(), String> {
         let index = index(data)?;
-        demand(self.open.is_none(), "the previous block is still open")?;
-        demand(index == self.next_index, &format!("index {index}, expected {}", self.next_index))?;
+        demand!(self.open.is_none(), "the previous block is still open");
+        demand!(index == self.next_index, "index {index}, expected {}", self.next_index);
         let block = &data["content_block"];
         let kind = block["type"].as_str().ok_or("content_block.type is missing")?.to_owned();
         match kind.as_str() {
-            "text" => demand(block["text"].is_string(), "a text block without `text`")?,
-            "thinking" => demand(block["thinking"].is_string(), "a thinking block without `thinking`")?,
+            "text" => demand!(block["text"].is_string(), "a text block without `text`"),
+            "thinking" => demand!(block["thinking"].is_string(), "a thinking block without `thinking`"),
             "tool_use" => {
                 self.tools += 1;
                 let named = |key: &str| block[key].as_str().is_some_and(|value| !value.is_empty());
-                demand(named("id") && named("name"), "a tool_use block without id or name")?;
-                demand(block["input"].is_object(), "tool_use.input is no object")?;
+                demand!(named("id") && named("name"), "a tool_use block without id or name");
+                demand!(block["input"].is_object(), "tool_use.input is no object");
             }
             _ => {}
         }
@@ -103,7 +112,7 @@ impl Machine {
     fn delta(&mut self, data: &Value) -> Result<(), String> {
         let index = index(data)?;
         let (open, kind) = self.open.as_ref().ok_or("no block is open")?;
-        demand(index == *open, &format!("index {index}, but block {open} is open"))?;
+        demand!(index == *open, "index {index}, but block {open} is open");
         let delta = data["delta"]["type"].as_str().ok_or("delta.type is missing")?;
         let fits = match delta {
             "text_delta" | "citations_delta" => kind == "text",
@@ -111,7 +120,7 @@ impl Machine {
             "input_json_delta" => kind == "tool_use",
             _ => false,
         };
-        demand(fits, &format!("{delta} in a {kind} block"))?;
+        demand!(fits, "{delta} in a {kind} block");
         if delta == "input_json_delta" {
             let part = data["delta"]["partial_json"].as_str().ok_or("partial_json is no string")?;
             self.arguments.entry(index).or_default().push_str(part);
@@ -122,27 +131,28 @@ impl Machine {
     fn block_stop(&mut self, data: &Value) -> Result<(), String> {
         let index = index(data)?;
         let (open, _) = self.open.take().ok_or("no block is open")?;
-        demand(index == open, &format!("index {index}, but block {open} is open"))
+        demand!(index == open, "index {index}, but block {open} is open");
+        Ok(())
     }
 
     fn message_delta(&mut self, data: &Value) -> Result<(), String> {
-        demand(self.open.is_none(), "a block is still open")?;
-        demand(self.stop_reason.is_none(), "a second message_delta")?;
+        demand!(self.open.is_none(), "a block is still open");
+        demand!(self.stop_reason.is_none(), "a second message_delta");
         let reason = data["delta"]["stop_reason"].as_str().ok_or("stop_reason is no string")?;
-        demand(STOP_REASONS.contains(&reason), &format!("unknown stop_reason {reason}"))?;
-        demand(reason != "tool_use" || self.tools > 0, "stop_reason tool_use without a tool_use block")?;
-        demand(data["usage"]["output_tokens"].is_u64(), "usage.output_tokens is no number")?;
+        demand!(STOP_REASONS.contains(&reason), "unknown stop_reason {reason}");
+        demand!(reason != "tool_use" || self.tools > 0, "stop_reason tool_use without a tool_use block");
+        demand!(data["usage"]["output_tokens"].is_u64(), "usage.output_tokens is no number");
         self.stop_reason = Some(reason.to_owned());
         Ok(())
     }
 
     fn stop(&mut self) -> Result<(), String> {
         let reason = self.stop_reason.as_deref().ok_or("message_stop without message_delta")?;
-        demand(self.next_index > 0, "a message without any content block")?;
+        demand!(self.next_index > 0, "a message without any content block");
         // Truncated arguments are the one case where a client is given what does not parse.
         let whole = reason == "max_tokens"
             || self.arguments.values().all(|json| serde_json::from_str::<Value>(json).is_ok());
-        demand(whole, "tool arguments that are no JSON")?;
+        demand!(whole, "tool arguments that are no JSON");
         self.ended = Some(Ended::Properly);
         Ok(())
     }
@@ -150,8 +160,4 @@ impl Machine {
 
 fn index(data: &Value) -> Result<u64, String> {
     data["index"].as_u64().ok_or_else(|| format!("index is no integer: {}", data["index"]))
-}
-
-fn demand(holds: bool, otherwise: &str) -> Result<(), String> {
-    if holds { Ok(()) } else { Err(otherwise.to_owned()) }
 }

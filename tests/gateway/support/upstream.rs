@@ -217,6 +217,19 @@ impl Upstream {
         self.script().seen.get(index).map_or(0, |seen| seen.written)
     }
 
+    /// Waits until answer `index` has been written as far as the gateway lets it; says how far.
+    pub(crate) fn written_until_it_rests(&self, index: usize) -> usize {
+        let mut before = 0;
+        loop {
+            thread::sleep(Duration::from_millis(400));
+            let now = self.written(index);
+            if now == before {
+                return now;
+            }
+            before = now;
+        }
+    }
+
     fn await_that<T>(&self, what: &str, ready: impl Fn(&Script) -> Option<T>) -> T {
         let until = Instant::now() + PATIENCE;
         let mut script = self.script();

@@ -117,11 +117,6 @@ impl Answer {
         self
     }
 
-    pub(crate) fn content_type(mut self, value: &str) -> Self {
-        self.headers.retain(|(name, _)| name != "content-type");
-        self.header("content-type", value)
-    }
-
     /// The head waits for a permit of the test.
     pub(crate) fn head_on_permit(mut self) -> Self {
         self.before_head.push(Piece::Permit);
