@@ -1,0 +1,38 @@
+//! The life of a key that fails (design §4): rotation, cooling, and what the client sees when none is left.
+
+mod exhaustion;
+mod retries;
+mod rotation;
+mod sessions;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::PATIENCE;
+use crate::support::canned::{anthropic, openai};
+use crate::support::upstream::{Answer, Dialect, Upstream};
+
+fn both() -> [Upstream; 2] {
+    [Upstream::anthropic(), Upstream::openai()]
+}
+
+/// The refusal of this status in the upstream's own words.
+fn refusal(dialect: Dialect, status: u16) -> Answer {
+    let body = match dialect {
+        Dialect::Anthropic => anthropic::error("x_error", &format!("refused with {status}")),
+        Dialect::OpenAi => openai::error(&format!("refused with {status}"), "x", "y"),
+    };
+    Answer::json(status, body)
+}
+
+fn limited(dialect: Dialect, retry_after: &str) -> Answer {
+    refusal(dialect, 429).header("retry-after", retry_after)
+}
+
+fn await_that(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < until, "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,133 @@
+//! Failures that pass: repeats on the same key, their budget, and providers that are left alone for a while.
+
+use std::time::Duration;
+
+use super::{both, refusal};
+use crate::support::canned::{anthropic, openai};
+use crate::support::client::{Call, prompt};
+use crate::support::gateway::{Gateway, MODEL};
+use crate::support::upstream::{Answer, Dialect, Ending, Seen, Upstream};
+
+#[test]
+fn a_passing_failure_is_tried_again_with_the_same_key() {
+    for status in [500, 502, 503, 529] {
+        for upstream in both() {
+            let dialect = upstream.dialect();
+            let upstream = upstream.answering(refusal(dialect, status));
+            let gateway = Gateway::before(&upstream).keys(["k1", "k2"]).start();
+            assert_eq!(gateway.ask("hi").text(), "Hello there!", "{status}");
+            assert_eq!(upstream.keys_seen(), ["k1", "k1"], "{status}");
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_breaks_before_the_head_is_tried_again() {
+    for upstream in both() {
+        let upstream = upstream.answering(Answer::hang_up());
+        let gateway = Gateway::before(&upstream).start();
+        assert_eq!(gateway.ask("hi").text(), "Hello there!");
+        assert_eq!(upstream.count(), 2);
+    }
+}
+
+#[test]
+fn a_kept_connection_that_the_upstream_closed_meanwhile_is_no_failure() {
+    for upstream in both() {
+        let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
+        for _ in 0..6 {
+            // The answer's end and the connection's end come together, so the pool may keep a dead connection.
+            let body = match upstream.dialect() {
+                Dialect::Anthropic => anthropic::whole("again"),
+                Dialect::OpenAi => openai::whole("again"),
+            };
+            upstream.then(Answer::json(200, body).ending(Ending::Close));
+            assert_eq!(gateway.ask_whole("hi").text(), "again");
+        }
+    }
+}
+
+#[test]
+fn max_retries_is_the_number_of_repeats() {
+    for (retries, calls) in [("0", 1), ("1", 2), ("2", 3)] {
+        for upstream in both() {
+            let dialect = upstream.dialect();
+            let upstream = upstream.always(refusal(dialect, 500));
+            let gateway = Gateway::before(&upstream).env("MAX_RETRIES", retries).keys(["k1", "k2"]).start();
+            let reply = gateway.ask("hi");
+            assert_eq!((reply.status(), upstream.count()), (500, calls), "{retries}");
+            assert!(reply.error_message().contains("refused with 500"), "{reply}");
+        }
+    }
+}
+
+#[test]
+fn the_pause_that_the_upstream_names_is_kept() {
+    let upstream = Upstream::openai().answering(refusal(Dialect::OpenAi, 503).header("retry-after", "2"));
+    let gateway = Gateway::before(&upstream).start();
+    assert_eq!(gateway.ask("hi").status(), 200);
+    let waited = upstream.request(1).at - upstream.request(0).at;
+    assert!(waited >= Duration::from_millis(1900), "{waited:?}");
+}
+
+#[test]
+fn one_request_never_costs_more_than_six_calls() {
+    for upstream in both() {
+        let dialect = upstream.dialect();
+        let upstream = upstream.always(refusal(dialect, 401));
+        let keys = ["k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8", "k9"];
+        let gateway = Gateway::before(&upstream).keys(keys).start();
+        assert_eq!(gateway.ask("hi").status(), 401);
+        assert_eq!(upstream.keys_seen(), keys[..6]);
+    }
+}
+
+#[test]
+fn a_client_that_retries_by_itself_is_not_made_to_wait_by_us() {
+    for upstream in both() {
+        let dialect = upstream.dialect();
+        let upstream = upstream.refusing("bad").answering_key("good", refusal(dialect, 503));
+        let gateway = Gateway::before(&upstream).keys(["bad", "good"]).env("MAX_RETRIES", "5").start();
+        let call: Call = gateway.messages(&prompt(MODEL, "hi")).header("x-stainless-retry-count", "1");
+        assert_eq!(call.reply().status(), 503);
+        assert_eq!(upstream.keys_seen(), ["bad", "good"], "another key needs no wait");
+    }
+}
+
+#[test]
+fn a_provider_that_fails_and_fails_is_left_alone_for_a_while() {
+    for upstream in both() {
+        let dialect = upstream.dialect();
+        let upstream = upstream.always(refusal(dialect, 500));
+        let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
+        for _ in 0..10 {
+            assert_eq!(gateway.ask("hi").status(), 500);
+        }
+        let refused = gateway.ask("hi");
+        assert_eq!((refused.status(), refused.error_type().as_str()), (529, "overloaded_error"), "{refused}");
+        assert!((1..=30).contains(&refused.integer("retry-after")), "{refused}");
+        assert_eq!(upstream.count(), 10);
+    }
+}
+
+#[test]
+fn one_overloaded_model_takes_no_other_down() {
+    let upstream = Upstream::anthropic()
+        .ruled_by(|seen: &Seen| (seen.json()["model"] == "busy").then(|| refusal(Dialect::Anthropic, 529)));
+    let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
+    for _ in 0..15 {
+        assert_eq!(gateway.messages(&prompt("busy", "hi")).reply().status(), 529);
+    }
+    assert_eq!(gateway.messages(&prompt("idle", "hi")).reply().status(), 200);
+}
+
+#[test]
+fn wrong_requests_take_no_provider_down() {
+    let upstream = Upstream::anthropic()
+        .ruled_by(|seen: &Seen| (seen.json()["model"] == "wrong").then(|| refusal(Dialect::Anthropic, 400)));
+    let gateway = Gateway::before(&upstream).start();
+    for _ in 0..15 {
+        assert_eq!(gateway.messages(&prompt("wrong", "hi")).reply().status(), 400);
+    }
+    assert_eq!(gateway.ask("hi").status(), 200);
+}

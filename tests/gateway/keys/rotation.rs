@@ -1,0 +1,172 @@
+//! Which key serves, and when a dead one is asked again.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{await_that, both, limited, refusal};
+use crate::support::canned::openai;
+use crate::support::client::prompt;
+use crate::support::gateway::Gateway;
+use crate::support::upstream::{Answer, Dialect, Upstream};
+
+#[test]
+fn keys_take_turns() {
+    for upstream in both() {
+        let gateway = Gateway::before(&upstream).keys(["k1", "k2", "k3"]).start();
+        for _ in 0..4 {
+            assert_eq!(gateway.ask("hi").status(), 200);
+        }
+        assert_eq!(upstream.keys_seen(), ["k1", "k2", "k3", "k1"]);
+    }
+}
+
+#[test]
+fn keys_take_turns_under_load_too() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).keys(["k1", "k2", "k3", "k4"]).start();
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| (0..5).for_each(|_| assert_eq!(gateway.ask("hi").status(), 200)));
+        }
+    });
+    let seen = upstream.keys_seen();
+    for key in ["k1", "k2", "k3", "k4"] {
+        assert_eq!(seen.iter().filter(|seen| *seen == key).count(), 10, "{key}");
+    }
+}
+
+#[test]
+fn a_refused_key_is_replaced_before_the_client_notices() {
+    for status in [401, 403, 429] {
+        for upstream in both() {
+            let dialect = upstream.dialect();
+            let upstream = upstream.answering_key("bad", refusal(dialect, status));
+            let gateway = Gateway::before(&upstream).keys(["bad", "good"]).start();
+            assert_eq!(gateway.ask("hi").text(), "Hello there!", "{status}");
+            assert_eq!(upstream.keys_seen(), ["bad", "good"], "{status}");
+            assert_eq!(gateway.ask_whole("hi").text(), "Hello there!", "{status}");
+            assert_eq!(upstream.keys_seen(), ["bad", "good", "good"], "a dead key is remembered");
+        }
+    }
+}
+
+#[test]
+fn the_request_that_another_key_gets_is_the_same() {
+    for upstream in both() {
+        let upstream = upstream.refusing("bad");
+        let gateway = Gateway::before(&upstream).keys(["bad", "good"]).start();
+        gateway.ask("hi");
+        assert_eq!(upstream.request(0).body, upstream.request(1).body);
+        assert_eq!(upstream.request(0).target(), upstream.request(1).target());
+    }
+}
+
+#[test]
+fn two_keys_may_fail_for_different_reasons() {
+    for upstream in both() {
+        let dialect = upstream.dialect();
+        let upstream = upstream.refusing("bad").answering_key("busy", limited(dialect, "30"));
+        let gateway = Gateway::before(&upstream).keys(["bad", "busy", "good"]).start();
+        assert_eq!(gateway.ask("hi").text(), "Hello there!");
+        assert_eq!(upstream.keys_seen(), ["bad", "busy", "good"]);
+    }
+}
+
+#[test]
+fn an_exhausted_quota_is_a_matter_of_the_key_whatever_its_status() {
+    for status in [400, 402, 429] {
+        let body =
+            openai::error("You exceeded your current quota", "insufficient_quota", "insufficient_quota");
+        let upstream = Upstream::openai().answering_key("empty", Answer::json(status, body));
+        let gateway = Gateway::before(&upstream).keys(["empty", "good"]).start();
+        assert_eq!(gateway.ask("hi").text(), "Hello there!", "{status}");
+    }
+}
+
+#[test]
+fn a_request_that_is_wrong_is_wrong_with_every_key() {
+    for status in [400, 404, 413, 422] {
+        for upstream in both() {
+            let dialect = upstream.dialect();
+            let upstream = upstream.always(refusal(dialect, status));
+            let gateway = Gateway::before(&upstream).keys(["k1", "k2"]).start();
+            assert!(gateway.ask("hi").status() >= 400);
+            assert_eq!(upstream.count(), 1, "{status}");
+        }
+    }
+}
+
+#[test]
+fn a_key_without_permission_for_one_model_serves_the_others() {
+    let upstream = Upstream::openai().ruled_by(|seen| {
+        (seen.key() == "k1" && seen.json()["model"] == "forbidden").then(|| refusal(Dialect::OpenAi, 403))
+    });
+    let gateway = Gateway::before(&upstream).keys(["k1", "k2"]).start();
+    for _ in 0..3 {
+        assert_eq!(gateway.messages(&prompt("forbidden", "hi")).reply().status(), 200);
+    }
+    for _ in 0..2 {
+        assert_eq!(gateway.messages(&prompt("allowed", "hi")).reply().status(), 200);
+    }
+    let keys = |model: &str| -> Vec<String> {
+        let seen = upstream.requests();
+        seen.iter().filter(|seen| seen.json()["model"] == model).map(|seen| seen.key().to_owned()).collect()
+    };
+    assert_eq!(keys("forbidden").iter().filter(|key| *key == "k1").count(), 1, "{:?}", keys("forbidden"));
+    assert!(keys("allowed").contains(&"k1".to_owned()), "{:?}", keys("allowed"));
+}
+
+#[test]
+fn a_cooled_key_comes_back_after_the_time_that_the_upstream_named() {
+    for upstream in both() {
+        let dialect = upstream.dialect();
+        let upstream = upstream.answering(limited(dialect, "1"));
+        let gateway = Gateway::before(&upstream).keys(["k1", "k2"]).start();
+        let cooled = Instant::now();
+        assert_eq!(gateway.ask("hi").status(), 200);
+        await_that("k1 is used again", || {
+            assert_eq!(gateway.ask("hi").status(), 200);
+            upstream.keys_seen().iter().filter(|key| *key == "k1").count() == 2
+        });
+        assert!(cooled.elapsed() >= Duration::from_millis(900), "{:?}", cooled.elapsed());
+    }
+}
+
+#[test]
+fn a_key_cools_no_longer_than_the_cap() {
+    let upstream = Upstream::openai().answering(limited(Dialect::OpenAi, "3600"));
+    let gateway = Gateway::before(&upstream).keys(["k1", "k2"]).limit("cooldown-cap", 0.3).start();
+    assert_eq!(gateway.ask("hi").status(), 200);
+    await_that("k1 is used again", || {
+        gateway.ask("hi");
+        upstream.keys_seen().iter().filter(|key| *key == "k1").count() == 2
+    });
+}
+
+#[test]
+fn the_same_key_twice_is_one_key() {
+    for upstream in both() {
+        let upstream = upstream.refusing("bad");
+        let gateway = Gateway::before(&upstream).keys(["bad", "bad"]).start();
+        assert_eq!(gateway.ask("hi").status(), 401);
+        assert_eq!(upstream.count(), 1);
+        assert_eq!(gateway.get("/health").status(), 200);
+    }
+}
+
+#[test]
+fn a_providers_keys_never_serve_another_provider() {
+    let [one, two] = [Upstream::openai(), Upstream::anthropic()];
+    let gateway = Gateway::bare()
+        .provider("one", &one)
+        .provider("two", &two)
+        .env("ONE_API_KEY", "key-of-one")
+        .env("TWO_API_KEY", "key-of-two")
+        .start();
+    gateway.messages(&prompt("one:m", "hi")).reply();
+    gateway.messages(&prompt("two:m", "hi")).reply();
+    assert_eq!(
+        (one.keys_seen(), two.keys_seen()),
+        (vec!["key-of-one".to_owned()], vec!["key-of-two".to_owned()])
+    );
+}

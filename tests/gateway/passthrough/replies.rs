@@ -1,0 +1,304 @@
+//! What the client gets: the upstream's bytes, or the truth about why not.
+
+use serde_json::json;
+
+use super::ask_before;
+use crate::support::canned::anthropic;
+use crate::support::client::prompt;
+use crate::support::gateway::Gateway;
+use crate::support::reply::Event;
+use crate::support::upstream::{Answer, Ending, Piece, Upstream};
+
+#[test]
+fn a_streamed_reply_is_byte_identical() {
+    let streams = [anthropic::text(&["Hé", "llo\u{1F600}"]), anthropic::thinking_and_tool(), odd_stream()];
+    for events in streams {
+        let (_, reply) = ask_before(Answer::events(events.clone()));
+        assert_eq!(reply.raw(), String::from_utf8(events.concat()).unwrap());
+        assert!(reply.complete && reply.is_stream());
+    }
+}
+
+/// Framing that nobody has to use and everybody has to keep: comments, CRLF, spaces, fields and events unknown.
+fn odd_stream() -> Vec<Vec<u8>> {
+    vec![
+        b": a comment\n\n".to_vec(),
+        b"event:message_start\r\ndata:{ \"type\" : \"message_start\",\"message\":{\"usage\":{\"input_tokens\":1}}}\r\n\r\n"
+            .to_vec(),
+        b"id: 7\nretry: 10\nevent: from_the_future\ndata: {\ndata: }\n\n".to_vec(),
+        b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n".to_vec(),
+    ]
+}
+
+#[test]
+fn a_streamed_reply_is_byte_identical_however_it_is_cut_into_segments() {
+    let answer = Answer::events(anthropic::text(&["Hé\u{1F600}"]));
+    let (_, reply) = ask_before(answer.clone().byte_by_byte());
+    assert_eq!(reply.body, answer.body());
+}
+
+#[test]
+fn an_event_is_delivered_as_soon_as_it_is_complete() {
+    let events = anthropic::text(&["a", "b"]);
+    let pieces = events.iter().flat_map(|event| [Piece::Bytes(event.clone()), Piece::Permit]).collect();
+    let upstream = Upstream::anthropic().always(Answer::pieces(pieces));
+    let gateway = Gateway::before(&upstream).start();
+    let mut exchange = gateway.messages(&prompt("m", "hello")).open();
+    for event in &events {
+        assert_eq!(exchange.event().expect("an event").raw.as_bytes(), event.as_slice());
+        upstream.permit();
+    }
+    assert!(exchange.finish().complete);
+}
+
+#[test]
+fn a_whole_reply_is_byte_identical() {
+    let body = anthropic::whole("Hé \"quoted\"");
+    let (_, reply) = ask_before(Answer::json(200, body.clone()));
+    assert_eq!(reply.raw(), body);
+    assert_eq!(reply.header("content-length"), Some(body.len().to_string().as_str()));
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+}
+
+#[test]
+fn what_the_upstream_says_about_itself_reaches_the_client() {
+    let passed = [
+        ("request-id", "req_011CUpstream"),
+        ("anthropic-ratelimit-unified-status", "allowed"),
+        ("anthropic-ratelimit-requests-remaining", "49"),
+        ("anthropic-organization-id", "org-1"),
+        ("x-should-retry", "false"),
+    ];
+    let with = |mut answer: Answer| {
+        for (name, value) in passed {
+            answer = answer.header(name, value);
+        }
+        answer
+    };
+    let answers = [
+        with(Answer::events(anthropic::text(&["a"]))),
+        with(Answer::json(200, anthropic::whole("a"))),
+        with(Answer::json(400, anthropic::error("invalid_request_error", "no"))),
+    ];
+    for answer in answers {
+        let (_, reply) = ask_before(answer);
+        for (name, value) in passed {
+            assert_eq!(reply.header(name), Some(value), "{reply}");
+            assert_eq!(reply.head.count(name), 1, "{reply}");
+        }
+    }
+}
+
+#[test]
+fn hop_by_hop_headers_and_cookies_of_the_upstream_stay_there() {
+    let answer = Answer::events(anthropic::text(&["a"]))
+        .header("set-cookie", "track=1")
+        .header("keep-alive", "timeout=1")
+        .header("x-named-by-connection", "hop")
+        .header("connection", "x-named-by-connection")
+        .header("proxy-authenticate", "Basic");
+    let (_, reply) = ask_before(answer);
+    for name in ["set-cookie", "keep-alive", "x-named-by-connection", "proxy-authenticate"] {
+        assert_eq!(reply.header(name), None, "{reply}");
+    }
+    assert_eq!(reply.text(), "a");
+}
+
+#[test]
+fn error_bodies_are_byte_exact_with_their_status() {
+    let errors = [
+        (400, "invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum"),
+        (400, "invalid_request_error", "input length and `max_tokens` exceed context limit: 1 + 2 > 3"),
+        (402, "billing_error", "credit"),
+        (404, "not_found_error", "model: m"),
+        (409, "invalid_request_error", "conflict"),
+        (413, "request_too_large", "too large"),
+        (422, "invalid_request_error", "unprocessable"),
+        (500, "api_error", "internal"),
+        (503, "api_error", "unavailable"),
+        (529, "overloaded_error", "Overloaded"),
+    ];
+    for (status, kind, message) in errors {
+        let body = anthropic::error(kind, message);
+        let (_, reply) = ask_before(Answer::json(status, body.clone()));
+        assert_eq!((reply.status(), reply.raw()), (status, body));
+        assert!(!reply.is_stream());
+    }
+}
+
+#[test]
+fn error_bodies_that_are_not_anthropics_are_replaced_and_the_status_kept() {
+    let bodies = [
+        ("text/html", "<html><head><title>502 Bad Gateway</title></head><body>nginx internals</body></html>"),
+        ("text/plain", "upstream connect error internals"),
+        ("application/json", ""),
+        ("application/json", "{\"error\":"),
+    ];
+    for (content_type, body) in bodies {
+        let (_, reply) = ask_before(Answer::whole(502, content_type, body));
+        assert_eq!(reply.status(), 502, "{reply}");
+        assert_eq!(reply.error_type(), "api_error", "{reply}");
+        assert!(!reply.raw().contains("internals") && !reply.raw().contains("<html"), "{reply}");
+    }
+}
+
+#[test]
+fn an_error_that_quotes_a_configured_key_is_not_forwarded() {
+    let body = anthropic::error("invalid_request_error", "bad key sk-quoted-canary");
+    let upstream = Upstream::anthropic().always(Answer::json(400, body));
+    let gateway = Gateway::before(&upstream).keys(["sk-quoted-canary"]).start();
+    let reply = gateway.ask("hello");
+    assert_eq!(reply.status(), 400);
+    assert_eq!(reply.error_type(), "invalid_request_error");
+    assert!(!reply.raw().contains("sk-quoted-canary"), "{reply}");
+}
+
+#[test]
+fn a_stream_cut_inside_an_event_loses_that_event_and_says_so() {
+    let events = anthropic::text(&["first", "second"]);
+    let complete = events[..4].concat();
+    for ending in [Ending::Cut, Ending::Reset] {
+        let answer = Answer::events(events.clone()).broken_after(complete.len() + 30, ending);
+        let upstream = Upstream::anthropic().always(answer.clone());
+        let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
+        let reply = gateway.ask("hello");
+        if ending == Ending::Cut {
+            assert!(reply.raw().starts_with(&String::from_utf8_lossy(&complete).into_owned()), "{reply}");
+        }
+        assert_eq!(reply.error_type(), "api_error");
+        assert!(!reply.raw().contains("second"), "{reply}");
+    }
+}
+
+#[test]
+fn a_stream_that_ends_between_events_but_before_message_stop_says_so() {
+    let events = anthropic::text(&["first"]);
+    for kept in 1..events.len() {
+        let (_, reply) = ask_before(Answer::events(events[..kept].to_vec()));
+        assert!(
+            reply.raw().starts_with(&String::from_utf8_lossy(&events[..kept].concat()).into_owned()),
+            "{reply}"
+        );
+        assert_eq!(reply.error_type(), "api_error", "{kept}: {reply}");
+    }
+}
+
+#[test]
+fn an_error_event_of_the_upstream_is_passed_on_and_nothing_is_added() {
+    let mut events = anthropic::text(&["first"])[..4].to_vec();
+    events.push(anthropic::event(
+        &json!({"type": "error", "error": {"type": "overloaded_error", "message": "Busy"}}),
+    ));
+    let (_, reply) = ask_before(Answer::events(events.clone()));
+    assert_eq!(reply.raw(), String::from_utf8(events.concat()).unwrap());
+    assert_eq!(reply.error_type(), "overloaded_error");
+}
+
+#[test]
+fn a_reply_that_is_encoded_anyway_goes_through_as_it_is() {
+    let encoded = b"\x1f\x8b\x08\x00not really gzip but nobody here may look\x00\xff".to_vec();
+    let answer = Answer::whole(200, "text/event-stream", encoded.clone()).header("content-encoding", "gzip");
+    let (_, reply) = ask_before(answer);
+    assert_eq!(reply.status(), 200);
+    assert_eq!(reply.header("content-encoding"), Some("gzip"));
+    assert_eq!(reply.body, encoded);
+}
+
+#[test]
+fn a_200_that_is_neither_events_nor_json_is_a_502() {
+    let pages = [
+        Answer::whole(200, "text/html", "<html><title>Please log in</title>internals</html>"),
+        Answer::whole(200, "application/json", "{\"id\": \"msg_1\", internals"),
+        Answer::json(200, ""),
+    ];
+    for page in pages {
+        let (_, reply) = ask_before(page);
+        assert_eq!(reply.status(), 502, "{reply}");
+        assert_eq!(reply.error_type(), "api_error");
+        assert!(!reply.raw().contains("internals"), "{reply}");
+    }
+}
+
+#[test]
+fn a_whole_reply_that_breaks_off_is_a_502_and_not_half_a_message() {
+    let body = anthropic::whole("Hello");
+    let broken = [
+        Answer::json(200, body.clone()).broken_after(40, Ending::Cut),
+        Answer::json(200, body.clone()).broken_after(40, Ending::Reset),
+        Answer::json(200, body[..40].to_owned()).until_close(),
+    ];
+    for answer in broken {
+        let upstream = Upstream::anthropic().always(answer);
+        let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
+        let reply = gateway.ask_whole("hello");
+        assert_eq!(reply.status(), 502, "{reply}");
+        assert_eq!(reply.error_type(), "api_error");
+    }
+}
+
+#[test]
+fn odd_framing_of_a_whole_reply_is_understood() {
+    let body = anthropic::whole("Hello there!");
+    let early = format!(
+        "HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    for answer in [Answer::json(200, body.clone()).until_close(), Answer::bare(early)] {
+        let upstream = Upstream::anthropic().always(answer);
+        let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
+        assert_eq!(gateway.ask_whole("hello").raw(), body);
+    }
+}
+
+#[test]
+fn a_second_answer_reuses_the_connection() {
+    let upstream = Upstream::anthropic();
+    let gateway = Gateway::before(&upstream).start();
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let asked = 4 * workers + 1;
+    for _ in 0..asked {
+        assert_eq!(gateway.ask("hello").text(), "Hello there!");
+    }
+    assert!(upstream.connections() < asked, "{} connections for {asked} requests", upstream.connections());
+}
+
+#[test]
+fn redirects_are_not_followed() {
+    let elsewhere = Upstream::anthropic();
+    let location = format!("{}/v1/messages", elsewhere.base_url());
+    for status in [301, 307, 308] {
+        let (_, reply) =
+            ask_before(Answer::whole(status, "text/html", "moved").header("location", &location));
+        assert_ne!(reply.status(), 200, "{reply}");
+        assert_eq!(reply.header("location"), None, "{reply}");
+        assert_eq!(reply.error_type(), "api_error");
+    }
+    assert_eq!(elsewhere.count(), 0);
+}
+
+#[test]
+fn an_unsolicited_event_between_ours_never_splits_one() {
+    let events = anthropic::text(&["first", "second"]);
+    let half = events[3].len() / 2;
+    let (front, back) = events[3].split_at(half);
+    let mut pieces: Vec<Piece> = events[..3].iter().cloned().map(Piece::Bytes).collect();
+    pieces.extend([Piece::Bytes(front.to_vec()), Piece::Permit, Piece::Bytes(back.to_vec())]);
+    pieces.extend(events[4..].iter().cloned().map(Piece::Bytes));
+    let upstream = Upstream::anthropic().always(Answer::pieces(pieces));
+    let gateway = Gateway::before(&upstream).limit("ping-interval", 0.3).start();
+    let mut exchange = gateway.messages(&prompt("m", "hello")).open();
+    let mut seen: Vec<Event> = (0..3).map(|_| exchange.event().expect("the complete ones")).collect();
+    // Two pings of ours while the upstream is silent in the middle of its event.
+    for _ in 0..2 {
+        assert_eq!(exchange.event().expect("a ping").name, "ping");
+    }
+    upstream.permit();
+    while let Some(event) = exchange.event() {
+        if event.name != "ping" {
+            seen.push(event);
+        }
+    }
+    let seen: String = seen.iter().map(|event| event.raw.clone()).collect();
+    assert_eq!(seen.as_bytes(), events.concat());
+}

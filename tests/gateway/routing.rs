@@ -1,0 +1,304 @@
+//! The doors: what is there, what is not, and in which words the gateway says so.
+
+use serde_json::json;
+
+use crate::support::client::{connect, prompt};
+use crate::support::gateway::{Gateway, MODEL};
+use crate::support::upstream::Upstream;
+
+#[test]
+fn a_minimal_request_is_answered() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).start();
+    let reply = gateway.ask_whole("hello");
+    let message = reply.message();
+    assert_eq!(message["type"], "message");
+    assert_eq!(message["role"], "assistant");
+    assert_eq!(reply.text(), "Hello there!");
+    assert!(message["id"].as_str().is_some_and(|id| id.starts_with("msg_")), "{reply}");
+}
+
+#[test]
+fn the_doors_that_probes_knock_at_are_open() {
+    let gateway = Gateway::before(&Upstream::openai()).start();
+    for target in ["/", "/health", "/api/hello"] {
+        let reply = gateway.call("HEAD", target).reply();
+        assert_eq!(reply.status(), 200, "HEAD {target}");
+        assert_eq!(reply.raw(), "", "HEAD {target}");
+    }
+}
+
+#[test]
+fn the_front_door_says_what_runs_here() {
+    let gateway = Gateway::before(&Upstream::openai()).start();
+    let root = gateway.get("/").json();
+    assert_eq!(root["status"], "running");
+    assert_eq!(root["endpoints"]["messages"], "/v1/messages");
+    assert_eq!(root["endpoints"]["health"], "/health");
+    assert!(
+        root["message"].as_str().is_some_and(|words| words.contains(env!("CARGO_PKG_VERSION"))),
+        "{root}"
+    );
+    let listed: Vec<&str> =
+        root["endpoints"].as_object().expect("a map").values().filter_map(|v| v.as_str()).collect();
+    for target in listed {
+        assert_ne!(gateway.get(target).status(), 404, "{target} is listed but absent");
+    }
+}
+
+#[test]
+fn health_is_yaml_that_a_person_can_read() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).start();
+    let reply = gateway.get("/health");
+    assert_eq!(reply.status(), 200);
+    assert_eq!(reply.header("content-type"), Some("text/yaml; charset=utf-8"));
+    assert_eq!(reply.header("cache-control"), Some("no-cache"));
+    assert!(
+        reply
+            .header("content-disposition")
+            .is_some_and(|value| value.starts_with("inline; filename=health-"))
+    );
+    let text = reply.raw();
+    assert!(text.lines().any(|line| line == "status: healthy"), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("providers:")), "{text}");
+    assert!(text.contains("  openai:"), "{text}");
+    assert!(text.contains(&upstream.base_url()), "{text}");
+}
+
+#[test]
+fn health_is_json_for_those_who_ask() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).start();
+    let asked = [
+        gateway.get("/health?format=json"),
+        gateway.call("GET", "/health").header("accept", "application/json").reply(),
+    ];
+    for reply in asked {
+        let health = reply.json();
+        assert_eq!(health["status"], "healthy", "{reply}");
+        assert_eq!(health["default_provider"], "openai", "{reply}");
+        let provider = &health["providers"]["openai"];
+        assert_eq!(provider["api_format"], "openai");
+        assert_eq!(provider["base_url"], upstream.base_url());
+    }
+}
+
+#[test]
+fn a_stranger_learns_from_health_only_whether_it_is_healthy() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "front-door-key").start();
+    let stranger = gateway.get("/health");
+    assert_eq!(stranger.status(), 200);
+    assert!(stranger.raw().contains("status: healthy"), "{stranger}");
+    assert!(!stranger.raw().contains("openai"), "{stranger}");
+    assert!(!stranger.raw().contains(&upstream.base_url()), "{stranger}");
+    let known = gateway.call("GET", "/health").header("x-api-key", "front-door-key").reply();
+    assert!(known.raw().contains(&upstream.base_url()), "{known}");
+}
+
+#[test]
+fn an_unknown_path_is_a_404_in_json() {
+    let gateway = Gateway::before(&Upstream::openai()).start();
+    for target in ["/nowhere", "/v1/messages/nowhere", "/faults/panic", "/v1/models", "/metrics"] {
+        let reply = gateway.get(target);
+        assert_eq!(reply.status(), 404, "{target}");
+        assert_eq!(reply.error_type(), "not_found_error", "{target}");
+    }
+}
+
+#[test]
+fn another_method_is_a_405_that_names_the_right_one() {
+    let gateway = Gateway::before(&Upstream::openai()).start();
+    for method in ["GET", "PUT", "DELETE"] {
+        let reply = gateway.call(method, "/v1/messages").reply();
+        assert_eq!(reply.status(), 405, "{method}");
+        assert!(reply.header("allow").is_some_and(|allow| allow.contains("POST")), "{reply}");
+        assert_eq!(reply.error_type(), "invalid_request_error");
+    }
+}
+
+#[test]
+fn a_query_a_trailing_slash_and_any_content_type_are_accepted() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).start();
+    for target in ["/v1/messages?beta=true", "/v1/messages/"] {
+        let reply = gateway.call("POST", target).json(&prompt(MODEL, "hello")).reply();
+        assert_eq!(reply.text(), "Hello there!", "{target}");
+    }
+    let body = prompt(MODEL, "hello").to_string();
+    let reply = gateway.call("POST", "/v1/messages").header("content-type", "text/plain").body(body).reply();
+    assert_eq!(reply.text(), "Hello there!");
+}
+
+#[test]
+fn a_body_that_is_no_request_is_a_400_that_says_why_and_quotes_nothing() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).start();
+    let bodies = [
+        "",
+        "{\"model\": \"canary",
+        "[\"canary\"]",
+        "\"canary\"",
+        "{\"messages\": [{\"role\": \"user\", \"content\": \"canary\"}], \"max_tokens\": 5}",
+        "{\"model\": 5, \"max_tokens\": 5, \"messages\": [{\"role\": \"user\", \"content\": \"canary\"}]}",
+        "{\"model\": \"m\", \"max_tokens\": 5, \"messages\": [{\"role\": \"user\", \"content\": \"canary\"}]} canary",
+        "\u{0}canary",
+    ];
+    for body in bodies {
+        let reply = gateway
+            .call("POST", "/v1/messages")
+            .header("content-type", "application/json")
+            .body(body)
+            .reply();
+        assert_eq!(reply.status(), 400, "{body}: {reply}");
+        let (kind, message) = reply.error();
+        assert_eq!(kind, "invalid_request_error", "{body}");
+        assert!(!message.contains("canary") && !message.is_empty(), "{body}: {message}");
+        assert!(!message.contains('\n'), "{message}");
+    }
+    assert_eq!(upstream.count(), 0);
+}
+
+#[test]
+fn a_missing_model_is_named() {
+    let gateway = Gateway::before(&Upstream::openai()).start();
+    let body = json!({"max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]});
+    assert!(gateway.messages(&body).reply().error_message().contains("model"));
+}
+
+#[test]
+fn missing_or_zero_max_tokens_and_no_messages_are_400s_naming_the_field() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).start();
+    let asked = [
+        ("max_tokens", json!({"model": MODEL, "messages": [{"role": "user", "content": "canary"}]})),
+        (
+            "max_tokens",
+            json!({"model": MODEL, "max_tokens": 0, "messages": [{"role": "user", "content": "canary"}]}),
+        ),
+        ("messages", json!({"model": MODEL, "max_tokens": 5})),
+        ("messages", json!({"model": MODEL, "max_tokens": 5, "messages": []})),
+    ];
+    for (field, body) in asked {
+        let reply = gateway.messages(&body).reply();
+        assert_eq!(reply.status(), 400, "{body}");
+        let (kind, message) = reply.error();
+        assert_eq!(kind, "invalid_request_error");
+        assert!(message.contains(field) && !message.contains("canary"), "{message}");
+    }
+    assert_eq!(upstream.count(), 0);
+}
+
+#[test]
+fn a_body_over_the_limit_is_a_413_before_anything_goes_upstream() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).limit("request-body", 4096).start();
+    let fits = gateway.ask(&"x".repeat(3000));
+    assert_eq!(fits.text(), "Hello there!");
+    let reply = gateway.ask(&"x".repeat(5000));
+    assert_eq!(reply.status(), 413);
+    assert_eq!(reply.error_type(), "request_too_large");
+    assert_eq!(upstream.count(), 1);
+}
+
+#[test]
+fn forty_mebibytes_are_a_413_by_default_and_thirty_pass() {
+    let upstream = Upstream::anthropic();
+    let gateway = Gateway::before(&upstream).start();
+    assert_eq!(gateway.ask_whole(&"x".repeat(30 << 20)).status(), 200);
+    // Not written: the declared length alone is reason enough.
+    let declared = gateway
+        .call("POST", "/v1/messages")
+        .header("content-length", &(40_u32 << 20).to_string())
+        .header("content-type", "application/json")
+        .reply();
+    assert_eq!(declared.status(), 413);
+    assert_eq!(declared.error_type(), "request_too_large");
+}
+
+#[test]
+fn every_answer_has_a_request_id_and_errors_repeat_it() {
+    let gateway = Gateway::before(&Upstream::openai()).start();
+    let answers = [gateway.ask("hello"), gateway.ask_whole("hello")];
+    for reply in answers {
+        assert!(reply.header("request-id").is_some_and(|id| !id.is_empty()), "{reply}");
+    }
+    let refused = gateway.call("POST", "/v1/messages").body("{").reply();
+    let id = refused.header("request-id").expect("on errors too");
+    assert!(id.starts_with("req_"), "{id}");
+    assert_eq!(refused.json()["request_id"], id);
+}
+
+#[test]
+fn without_a_proxy_key_anybody_may_ask() {
+    let gateway = Gateway::before(&Upstream::openai()).start();
+    let call = gateway.messages(&prompt(MODEL, "hello"));
+    assert_eq!(call.reply().status(), 200);
+    assert_eq!(call.header("x-api-key", "anything").reply().status(), 200);
+}
+
+#[test]
+fn with_a_proxy_key_only_its_bearers_may_ask() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "front-door-key").start();
+    let call = || gateway.messages(&prompt(MODEL, "hello"));
+    let refused = [
+        call().reply(),
+        call().header("x-api-key", "front-door-ke").reply(),
+        call().header("authorization", "Bearer front-door-key2").reply(),
+        call().header("authorization", "Basic front-door-key").reply(),
+    ];
+    for reply in refused {
+        assert_eq!(reply.status(), 401, "{reply}");
+        assert_eq!(reply.error_type(), "authentication_error");
+        assert!(!reply.raw().contains("front-door"), "{reply}");
+    }
+    assert_eq!(upstream.count(), 0);
+    assert_eq!(call().header("x-api-key", "front-door-key").reply().status(), 200);
+    assert_eq!(call().header("authorization", "Bearer front-door-key").reply().status(), 200);
+    assert_eq!(call().header("Authorization", "bearer front-door-key").reply().status(), 200);
+    for seen in upstream.requests() {
+        assert!(!format!("{:?}", seen.head).contains("front-door-key"), "{:?}", seen.head);
+    }
+}
+
+#[test]
+fn a_connection_serves_many_requests() {
+    use std::io::Write as _;
+
+    use crate::support::wire::{Framing, Wire};
+
+    let gateway = Gateway::before(&Upstream::openai()).start();
+    let mut stream = connect(gateway.address);
+    let mut wire = Wire::new(stream.try_clone().unwrap());
+    for _ in 0..3 {
+        stream.write_all(&gateway.messages(&prompt(MODEL, "hello")).bytes()).unwrap();
+        let head = wire.head().unwrap().expect("a reply");
+        assert_eq!(head.second_word(), "200");
+        wire.body(Framing::of_reply(&head)).unwrap();
+    }
+}
+
+#[test]
+fn a_request_that_went_through_a_gateway_already_is_a_508() {
+    let upstream = Upstream::anthropic();
+    let gateway = Gateway::before(&upstream).start();
+    gateway.ask("hello");
+    let hop = upstream.only_request().head.header("x-vdm-hop").expect("we mark what we send").to_owned();
+    let reply = gateway.messages(&prompt(MODEL, "hello")).header("x-vdm-hop", &hop).reply();
+    assert_eq!(reply.status(), 508);
+    assert_eq!(upstream.count(), 1);
+}
+
+#[test]
+fn an_unknown_provider_is_a_404_that_names_it() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).start();
+    let reply = gateway.messages(&prompt("nobody:some-model", "hello")).reply();
+    assert_eq!(reply.status(), 404);
+    let (kind, message) = reply.error();
+    assert_eq!(kind, "not_found_error");
+    assert!(message.contains("nobody"), "{message}");
+    assert_eq!(upstream.count(), 0);
+}

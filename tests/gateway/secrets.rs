@@ -1,0 +1,117 @@
+//! Keys: they reach the upstream that they are for, and nothing and nobody else.
+
+use crate::support::canned::{anthropic, openai};
+use crate::support::client::prompt;
+use crate::support::gateway::{Gateway, MODEL};
+use crate::support::upstream::{Answer, Ending, Upstream};
+
+const CANARIES: [&str; 5] = [
+    "sk-canary-one-0123456789",
+    "sk-canary-two-0123456789",
+    "canary-proxy-key-012345",
+    "canary-client-key-01234",
+    "canary-header-012345678",
+];
+
+fn assert_no_canary(what: &str, text: &str) {
+    for canary in CANARIES {
+        // Not even most of one: a log that shows all but four letters is no better.
+        assert!(!text.contains(&canary[..16]), "{what} shows {canary}:\n{text}");
+    }
+}
+
+#[test]
+fn no_key_is_ever_shown_whatever_goes_wrong() {
+    let [one, two] = [Upstream::openai(), Upstream::anthropic()];
+    let gateway = Gateway::before(&one)
+        .provider("anthropic", &two)
+        .env("OPENAI_API_KEY", CANARIES[0])
+        .env("ANTHROPIC_API_KEY", CANARIES[1])
+        .env("PROXY_API_KEY", CANARIES[2])
+        .env("OPENAI_CUSTOM_HEADER_X_SECRET", CANARIES[4])
+        .env("LOG_LEVEL", "DEBUG")
+        .env("MAX_RETRIES", "0")
+        .start();
+    let echoing = format!("Incorrect API key provided: {}", CANARIES[0]);
+    let troubles = [
+        Answer::json(401, openai::error(&echoing, "x", "invalid_api_key")),
+        Answer::json(400, openai::error(&echoing, "x", "y")),
+        Answer::json(400, anthropic::error("invalid_request_error", CANARIES[1])),
+        Answer::whole(403, "text/html", format!("<title>{} {}</title>", CANARIES[0], CANARIES[1])),
+        Answer::events(vec![
+            format!("data: {{\"error\":{{\"message\":\"{}\"}}}}\n\n", CANARIES[0]).into_bytes(),
+        ]),
+        Answer::json(200, "nonsense"),
+        Answer::hang_up(),
+        Answer::hang_up().ending(Ending::Reset),
+        Answer::events(openai::text(&["x"])).broken_after(60, Ending::Cut),
+        Answer::json(429, "{}"),
+    ];
+    for (upstream, model) in [(&one, "openai:m"), (&two, "anthropic:m")] {
+        for trouble in &troubles {
+            upstream.then(trouble.clone());
+            let call = gateway.messages(&prompt(model, "hi")).header("x-api-key", CANARIES[2]);
+            assert_no_canary("a reply", &call.reply().to_string());
+        }
+    }
+    let doors = [
+        gateway.call("POST", "/v1/messages").header("x-api-key", CANARIES[3]).body("{}").reply(),
+        gateway.call("POST", "/v1/messages").header("authorization", CANARIES[3]).body("{").reply(),
+        gateway.call("GET", "/health").header("x-api-key", CANARIES[2]).reply(),
+        gateway.call("GET", "/health?format=json").header("x-api-key", CANARIES[2]).reply(),
+        gateway.call("GET", "/").header("x-api-key", CANARIES[2]).reply(),
+    ];
+    for reply in doors {
+        assert_no_canary("a reply", &reply.to_string());
+    }
+    assert_no_canary("the log", &gateway.stop());
+    for seen in one.requests() {
+        assert_eq!(seen.key(), CANARIES[0]);
+        let others = format!("{:?}{}", seen.head, seen.text());
+        assert!(!others.contains(CANARIES[1]) && !others.contains(CANARIES[2]), "{others}");
+    }
+    for seen in two.requests() {
+        assert_eq!(seen.key(), CANARIES[1]);
+        let others = format!("{:?}{}", seen.head, seen.text());
+        assert!(!others.contains(CANARIES[0]) && !others.contains(CANARIES[2]), "{others}");
+        assert!(!others.contains(CANARIES[4]), "{others}");
+    }
+}
+
+#[test]
+fn mistakes_in_keys_do_not_show_them() {
+    let setups = [
+        Gateway::bare().env("OPENAI_API_KEY", format!("{}\u{e9}\u{1}", CANARIES[0])),
+        Gateway::bare().env("OPENAI_API_KEY", format!("!PASSTHRU {}", CANARIES[0])),
+        Gateway::bare().toml(&format!("[openai]\napi-key = {}", CANARIES[0])),
+        Gateway::bare().toml(&format!("[openai]\napi-key = [\"{}\"]", CANARIES[0])),
+        Gateway::bare()
+            .env("OPENAI_API_KEY", CANARIES[1])
+            .env("OPENAI_BASE_URL", format!("http://user:{}@127.0.0.1:9/v1", CANARIES[0])),
+    ];
+    for setup in setups {
+        let finished = setup.run_to_end();
+        assert_eq!(finished.status.code(), Some(1), "{}", finished.output);
+        assert_no_canary("the refusal", &finished.output);
+    }
+}
+
+#[test]
+fn prompts_and_answers_are_not_logged() {
+    let upstream = Upstream::openai().always(Answer::events(openai::text(&["canary-answer"])));
+    let gateway = Gateway::before(&upstream).env("LOG_LEVEL", "DEBUG").start();
+    assert_eq!(gateway.ask("canary-prompt").text(), "canary-answer");
+    let log = gateway.stop();
+    assert!(!log.contains("canary-prompt") && !log.contains("canary-answer"), "{log}");
+}
+
+#[test]
+fn the_clients_key_goes_nowhere() {
+    for upstream in [Upstream::openai(), Upstream::anthropic()] {
+        let gateway = Gateway::before(&upstream).env("LOG_LEVEL", "DEBUG").start();
+        let call = gateway.messages(&prompt(MODEL, "hi")).header("x-api-key", CANARIES[3]);
+        assert_eq!(call.header("authorization", &format!("Bearer {}", CANARIES[3])).reply().status(), 200);
+        assert_no_canary("the upstream's request", &format!("{:?}", upstream.only_request().head));
+        assert_no_canary("the log", &gateway.stop());
+    }
+}

@@ -1,0 +1,205 @@
+//! What a fault costs (design §5). Without the feature `faults` the door that causes them must not exist.
+
+#[cfg(not(feature = "faults"))]
+mod shipped {
+    use crate::support::gateway::Gateway;
+    use crate::support::upstream::Upstream;
+    use crate::support::wire::find;
+
+    #[test]
+    fn the_door_of_faults_is_a_404() {
+        let gateway = Gateway::before(&Upstream::openai()).start();
+        for target in ["/faults/panic?actor=router", "/faults/hang?actor=router&seconds=1"] {
+            let reply = gateway.call("POST", target).reply();
+            assert_eq!((reply.status(), reply.error_type().as_str()), (404, "not_found_error"));
+        }
+    }
+
+    #[test]
+    fn the_binary_does_not_know_the_door_of_faults() {
+        let binary = std::fs::read(env!("CARGO_BIN_EXE_vdm")).expect("vdm is built");
+        assert!(find(&binary, b"/v1/messages").is_some(), "the search finds what is there");
+        assert!(find(&binary, b"/faults/").is_none());
+    }
+}
+
+#[cfg(feature = "faults")]
+mod faults {
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use crate::support::PATIENCE;
+    use crate::support::canned::{anthropic, openai};
+    use crate::support::client::prompt;
+    use crate::support::gateway::{Gateway, MODEL};
+    use crate::support::upstream::{Answer, Piece, Upstream};
+
+    fn strike(gateway: &Gateway, what: &str) {
+        let reply = gateway.call("POST", &format!("/faults/{what}")).reply();
+        assert!((200..300).contains(&reply.status()), "{what}: {reply}");
+    }
+
+    /// Asks until the answer is whole again; a message that an actor lost may cost the requests in between.
+    fn await_recovery(gateway: &Gateway) {
+        let until = Instant::now() + PATIENCE;
+        while gateway.ask("are you there?").status() != 200 {
+            assert!(Instant::now() < until, "no recovery:\n{}", gateway.log());
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// A stream that stands still after its first word until the test says so.
+    fn paused() -> (Upstream, Vec<Vec<u8>>) {
+        let events = anthropic::text(&["first", "second"]);
+        let mut pieces: Vec<Piece> = events[..4].iter().cloned().map(Piece::Bytes).collect();
+        pieces.push(Piece::Permit);
+        pieces.extend(events[4..].iter().cloned().map(Piece::Bytes));
+        (Upstream::anthropic().answering(Answer::pieces(pieces)), events)
+    }
+
+    #[test]
+    fn an_actor_that_panics_in_a_message_goes_on_and_streams_do_not_notice() {
+        for actor in ["router", "ledger", "provider:anthropic"] {
+            let (upstream, events) = paused();
+            let gateway = Gateway::before(&upstream).start();
+            let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();
+            exchange.event_named("content_block_delta");
+            strike(&gateway, &format!("panic?actor={actor}"));
+            await_recovery(&gateway);
+            upstream.permit();
+            assert_eq!(exchange.finish().body, events.concat(), "{actor}");
+            assert_eq!(gateway.get("/health").status(), 200);
+        }
+    }
+
+    #[test]
+    fn an_actor_that_panics_again_and_again_is_there_after_each() {
+        for actor in ["router", "ledger", "provider:openai"] {
+            let gateway = Gateway::before(&Upstream::openai()).start();
+            for _ in 0..8 {
+                strike(&gateway, &format!("panic?actor={actor}"));
+                await_recovery(&gateway);
+            }
+        }
+    }
+
+    #[test]
+    fn a_panic_is_logged_with_the_actors_name() {
+        let gateway = Gateway::before(&Upstream::openai()).start();
+        strike(&gateway, "panic?actor=provider:openai");
+        gateway.run.await_log("provider:openai");
+    }
+
+    #[test]
+    fn what_a_provider_knew_of_its_keys_survives_its_panic() {
+        let upstream = Upstream::openai().refusing("dead");
+        let gateway = Gateway::before(&upstream).keys(["dead", "good"]).start();
+        assert_eq!(gateway.ask("hi").status(), 200);
+        assert_eq!(upstream.keys_seen(), ["dead", "good"]);
+        strike(&gateway, "panic?actor=provider:openai");
+        await_recovery(&gateway);
+        gateway.ask("hi");
+        assert_eq!(
+            upstream.keys_seen().iter().filter(|key| *key == "dead").count(),
+            1,
+            "{:?}",
+            upstream.keys_seen()
+        );
+    }
+
+    #[test]
+    fn permits_are_neither_lost_nor_forgotten_when_the_provider_dies() {
+        let (upstream, _) = paused();
+        let gateway = Gateway::before(&upstream)
+            .limit("provider-in-flight", 1)
+            .limit("provider-queue-wait", 0.3)
+            .start();
+        let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();
+        exchange.event_named("content_block_delta");
+        strike(&gateway, "panic?actor=provider:anthropic");
+        assert_eq!(gateway.ask("no room").status(), 529, "the stream still has its place");
+        upstream.permit();
+        assert_eq!(exchange.finish().text(), "firstsecond");
+        await_recovery(&gateway);
+    }
+
+    #[test]
+    fn a_hung_provider_is_replaced_and_costs_nobody_else() {
+        let (upstream, events) = paused();
+        let other = Upstream::openai();
+        let gateway = Gateway::before(&upstream).provider("openai", &other).start();
+        let ask = |model: &str| gateway.messages(&prompt(model, "hi"));
+        let mut exchange = ask("anthropic:m").open();
+        exchange.event_named("content_block_delta");
+        strike(&gateway, "hang?actor=provider:anthropic&seconds=3600");
+        assert_eq!(ask("openai:m").reply().status(), 200, "the neighbour");
+        let until = Instant::now() + PATIENCE;
+        while ask("anthropic:m").reply().status() != 200 {
+            assert!(Instant::now() < until, "not replaced:\n{}", gateway.log());
+        }
+        upstream.permit();
+        assert_eq!(exchange.finish().body, events.concat(), "a stream in flight");
+    }
+
+    #[test]
+    fn a_hung_router_or_ledger_is_replaced() {
+        for actor in ["router", "ledger"] {
+            let gateway = Gateway::before(&Upstream::openai()).start();
+            strike(&gateway, &format!("hang?actor={actor}&seconds=3600"));
+            await_recovery(&gateway);
+        }
+    }
+
+    #[test]
+    fn a_request_that_waits_on_a_dead_actor_is_answered_in_the_end() {
+        let gateway = Gateway::before(&Upstream::openai()).start();
+        strike(&gateway, "hang?actor=router&seconds=3600");
+        let reply = gateway.ask("hi");
+        if reply.status() != 200 {
+            assert!(reply.status() >= 500, "{reply}");
+            assert!(["api_error", "overloaded_error"].contains(&reply.error_type().as_str()), "{reply}");
+        }
+    }
+
+    #[test]
+    fn a_panic_in_a_converter_costs_that_stream_alone() {
+        let scripts = [
+            (Upstream::anthropic(), anthropic::text(&["first", "second"])),
+            (Upstream::openai(), openai::text(&["first", "second"])),
+        ];
+        for (upstream, events) in scripts {
+            let paced = events.into_iter().flat_map(|event| [Piece::Bytes(event), Piece::Permit]).collect();
+            let upstream = upstream.answering(Answer::pieces(paced));
+            let gateway = Gateway::before(&upstream).start();
+            strike(&gateway, "panic?actor=converter");
+            let exchange = gateway.messages(&prompt(MODEL, "hi")).send();
+            for _ in 0..20 {
+                upstream.permit();
+            }
+            let reply = exchange.finish();
+            assert_eq!((reply.status(), reply.error_type().as_str()), (200, "api_error"), "{reply}");
+            assert_eq!(gateway.ask("again").text(), "Hello there!");
+        }
+    }
+
+    #[test]
+    fn the_upstream_of_a_converter_that_panicked_is_let_go() {
+        let events = anthropic::text(&["first"]);
+        let pieces = vec![Piece::Bytes(events[..4].concat()), Piece::Silence];
+        let upstream = Upstream::anthropic().answering(Answer::pieces(pieces));
+        let gateway = Gateway::before(&upstream).start();
+        strike(&gateway, "panic?actor=converter");
+        assert_eq!(gateway.ask("hi").error_type(), "api_error");
+        upstream.closed(0);
+    }
+
+    #[test]
+    fn a_panic_in_a_handler_is_a_500_in_the_callers_dialect() {
+        let gateway = Gateway::before(&Upstream::openai()).start();
+        let reply = gateway.call("POST", "/faults/panic?actor=handler").reply();
+        assert_eq!((reply.status(), reply.error_type().as_str()), (500, "api_error"), "{reply}");
+        assert!(reply.header("request-id").is_some(), "{reply}");
+        assert!(!reply.raw().contains("panic"), "{reply}");
+        assert_eq!(gateway.ask("hi").status(), 200);
+    }
+}

@@ -1,0 +1,17 @@
+//! What the stories stand on: a scripted upstream, the real binary, and a client that sees every byte.
+//!
+//! Nothing here shares code with the gateway, so that a mistake cannot hide in both. Only what is not ours is
+//! played: the upstream, over real sockets.
+
+pub(crate) mod canned;
+pub(crate) mod client;
+pub(crate) mod gateway;
+pub(crate) mod grammar;
+pub(crate) mod reply;
+pub(crate) mod upstream;
+pub(crate) mod wire;
+
+use std::time::Duration;
+
+/// How long a story waits for something that must happen. Generous: it is only reached when a test fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

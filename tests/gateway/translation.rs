@@ -1,0 +1,63 @@
+//! Chat Completions behind the Messages API: what the upstream is asked, and what becomes of its answer.
+
+mod replies;
+mod requests;
+mod streams;
+
+use serde_json::{Value, json};
+
+use crate::support::gateway::{Gateway, MODEL};
+use crate::support::reply::Reply;
+use crate::support::upstream::{Answer, Upstream};
+
+/// How the client wants its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Delivery {
+    Streamed,
+    Whole,
+}
+
+/// A Messages request with these members beside model, limit and one user message.
+fn request(members: Value) -> Value {
+    let mut body = json!({"model": MODEL, "max_tokens": 64, "messages": [{"role": "user", "content": "hi"}]});
+    for (key, value) in members.as_object().expect("members") {
+        body[key] = value.clone();
+    }
+    body
+}
+
+/// What the upstream is asked when the client asks each of these.
+fn translated<const N: usize>(bodies: [Value; N]) -> [Value; N] {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).start();
+    let mut number = 0;
+    bodies.map(|body| {
+        let reply = gateway.messages(&body).reply();
+        assert_eq!(reply.status(), 200, "{body}\n{reply}");
+        number += 1;
+        upstream.request(number - 1).json()
+    })
+}
+
+/// One of them alone.
+fn translated_one(members: Value) -> Value {
+    let [body] = translated([request(members)]);
+    body
+}
+
+/// The reply to a streamed request before an upstream that streams this.
+fn streamed(members: Value, events: Vec<Vec<u8>>) -> Reply {
+    answered(members, Answer::events(events), Delivery::Streamed)
+}
+
+fn answered(members: Value, answer: Answer, delivery: Delivery) -> Reply {
+    let upstream = Upstream::openai().always(answer);
+    let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
+    let mut body = request(members);
+    body["stream"] = Value::Bool(delivery == Delivery::Streamed);
+    gateway.messages(&body).reply()
+}
+
+fn thinking() -> Value {
+    json!({"thinking": {"type": "enabled", "budget_tokens": 1024}})
+}

@@ -1,0 +1,239 @@
+//! Whole replies (spec §3).
+
+use serde_json::{Value, json};
+
+use super::{Delivery, answered, thinking};
+use crate::support::canned::openai;
+use crate::support::gateway::{Gateway, MODEL};
+use crate::support::reply::Reply;
+use crate::support::upstream::{Answer, Upstream};
+
+fn whole(message: Value, reason: &str) -> Reply {
+    answered(json!({}), Answer::json(200, openai::completion(&message, reason)), Delivery::Whole)
+}
+
+fn function(id: &str, name: &str, arguments: &str) -> Value {
+    json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}})
+}
+
+#[test]
+fn the_model_is_the_one_that_the_client_named() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).start();
+    for model in [MODEL, "openai:test-model", "OpenAI:test-model", "haiku"] {
+        let mut body = super::request(json!({"model": model}));
+        assert_eq!(gateway.messages(&body).reply().message()["model"], model);
+        body["stream"] = json!(true);
+        assert_eq!(gateway.messages(&body).reply().message()["model"], model);
+    }
+}
+
+#[test]
+fn every_answer_has_its_own_id() {
+    let gateway = Gateway::before(&Upstream::openai()).start();
+    let mut ids: Vec<String> = (0..4).map(|_| gateway.ask("hi").message()["id"].to_string()).collect();
+    ids.extend((0..4).map(|_| gateway.ask_whole("hi").message()["id"].to_string()));
+    let count = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), count, "{ids:?}");
+    for id in ids {
+        let hex = id.trim_matches('"').strip_prefix("msg_").expect("msg_…").to_owned();
+        assert!(
+            hex.len() == 24 && hex.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c)),
+            "{id}"
+        );
+    }
+}
+
+#[test]
+fn text_comes_before_the_calls_and_their_order_is_kept() {
+    let calls = json!([function("call_a", "f", "{\"x\":1}"), function("call_b", "g", "{}")]);
+    let reply = whole(json!({"role": "assistant", "content": "Working", "tool_calls": calls}), "tool_calls");
+    let content = reply.content();
+    assert_eq!(content[0], json!({"type": "text", "text": "Working"}));
+    assert_eq!(content[1], json!({"type": "tool_use", "id": "call_a", "name": "f", "input": {"x": 1}}));
+    assert_eq!(content[2], json!({"type": "tool_use", "id": "call_b", "name": "g", "input": {}}));
+    assert_eq!(reply.stop_reason(), "tool_use");
+    assert_eq!(reply.message()["stop_sequence"], Value::Null);
+}
+
+#[test]
+fn odd_arguments_become_an_object() {
+    let input = |arguments: &str| {
+        let calls = json!([function("call_a", "f", arguments)]);
+        whole(json!({"role": "assistant", "content": null, "tool_calls": calls}), "tool_calls").tools()[0]
+            .1
+            .clone()
+    };
+    assert_eq!(input(""), json!({}));
+    assert_eq!(input("{\"a\":"), json!({"raw_arguments": "{\"a\":"}));
+    assert_eq!(input("{\"n\":1.50,\"u\":\"é\"}"), json!({"n": 1.5, "u": "é"}));
+}
+
+#[test]
+fn finish_reasons_become_stop_reasons() {
+    let text = || json!({"role": "assistant", "content": "x"});
+    let called = || json!({"role": "assistant", "content": null, "tool_calls": [function("c", "f", "{}")]});
+    let table = [
+        (text(), "stop", "end_turn"),
+        (text(), "length", "max_tokens"),
+        (text(), "content_filter", "refusal"),
+        (text(), "something_new", "end_turn"),
+        (text(), "tool_calls", "end_turn"),
+        (called(), "tool_calls", "tool_use"),
+        (called(), "stop", "tool_use"),
+        (called(), "function_call", "tool_use"),
+    ];
+    for (message, reason, expected) in table {
+        assert_eq!(whole(message, reason).stop_reason(), expected, "{reason}");
+    }
+}
+
+#[test]
+fn a_refusal_is_shown_and_named() {
+    let reply = whole(json!({"role": "assistant", "content": null, "refusal": "I can't."}), "stop");
+    assert_eq!((reply.text().as_str(), reply.stop_reason().as_str()), ("I can't.", "refusal"));
+}
+
+#[test]
+fn an_answer_without_content_is_one_empty_text() {
+    let reply = whole(json!({"role": "assistant", "content": null}), "stop");
+    assert_eq!(reply.content(), [json!({"type": "text", "text": ""})]);
+}
+
+#[test]
+fn cached_tokens_are_taken_out_of_the_input() {
+    let usage = answered(json!({}), Answer::json(200, openai::whole("x")), Delivery::Whole).usage();
+    assert_eq!(usage["input_tokens"], 60);
+    assert_eq!(usage["cache_read_input_tokens"], 40);
+    assert_eq!(usage["cache_creation_input_tokens"], 0);
+    assert_eq!(usage["output_tokens"], 20);
+}
+
+#[test]
+fn missing_usage_is_no_error() {
+    for usage in [Value::Null, json!("none")] {
+        let mut completion: Value = serde_json::from_str(&openai::whole("x")).unwrap();
+        completion["usage"] = usage;
+        let reply = answered(json!({}), Answer::json(200, completion.to_string()), Delivery::Whole);
+        assert_eq!(reply.text(), "x");
+        assert!(reply.usage()["input_tokens"].is_u64() && reply.usage()["output_tokens"].is_u64(), "{reply}");
+    }
+}
+
+#[test]
+fn reasoning_is_thinking_for_those_who_asked() {
+    for field in ["reasoning_content", "reasoning"] {
+        let mut message = json!({"role": "assistant", "content": "Four."});
+        message[field] = json!("Two and two.");
+        let answer = Answer::json(200, openai::completion(&message, "stop"));
+        let asked = answered(thinking(), answer.clone(), Delivery::Whole);
+        assert_eq!(asked.content()[0]["type"], "thinking", "{asked}");
+        assert_eq!((asked.thinking().as_str(), asked.text().as_str()), ("Two and two.", "Four."));
+        assert!(asked.content()[0]["signature"].as_str().is_some_and(|s| s.starts_with("vdm1.")), "{asked}");
+        let adaptive = answered(json!({"thinking": {"type": "adaptive"}}), answer.clone(), Delivery::Whole);
+        assert_eq!(adaptive.thinking(), "Two and two.");
+        for unasked in [json!({}), json!({"thinking": {"type": "disabled"}})] {
+            let reply = answered(unasked, answer.clone(), Delivery::Whole);
+            assert_eq!(reply.content(), [json!({"type": "text", "text": "Four."})]);
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_is_none_is_a_502() {
+    let bodies = [
+        "{\"choices\": []}",
+        "{}",
+        "{\"choices\": [{\"message\": null}]}",
+        "not json",
+        "<html>internals</html>",
+        "",
+    ];
+    for body in bodies {
+        let reply = answered(json!({}), Answer::json(200, body), Delivery::Whole);
+        assert_eq!(reply.status(), 502, "{body}: {reply}");
+        assert_eq!(reply.error_type(), "api_error");
+        assert!(!reply.raw().contains("internals"), "{reply}");
+    }
+}
+
+#[test]
+fn an_error_inside_a_200_is_an_error() {
+    let body = openai::error("The engine is on fire", "server_error", "500");
+    let reply = answered(json!({}), Answer::json(200, body), Delivery::Whole);
+    assert!(reply.status() >= 500, "{reply}");
+    assert!(reply.error_message().contains("The engine is on fire"), "{reply}");
+    let reply =
+        answered(json!({}), Answer::json(200, "{\"code\": 429, \"msg\": \"slow down\"}"), Delivery::Whole);
+    assert_eq!(reply.status(), 429, "{reply}");
+    assert!(reply.error_message().contains("slow down"));
+}
+
+#[test]
+fn errors_of_the_upstream_have_their_counterpart_in_our_shape() {
+    let table = [
+        (400, 400, "invalid_request_error"),
+        (401, 401, "authentication_error"),
+        (402, 402, "billing_error"),
+        (403, 403, "permission_error"),
+        (404, 404, "not_found_error"),
+        (408, 504, "timeout_error"),
+        (409, 409, "invalid_request_error"),
+        (413, 413, "request_too_large"),
+        (422, 400, "invalid_request_error"),
+        (429, 429, "rate_limit_error"),
+        (500, 500, "api_error"),
+        (502, 502, "api_error"),
+        (503, 503, "overloaded_error"),
+        (529, 529, "overloaded_error"),
+    ];
+    for (theirs, ours, kind) in table {
+        for delivery in [Delivery::Streamed, Delivery::Whole] {
+            let body = openai::error("the upstream's own words", "x", "y");
+            let reply = answered(json!({}), Answer::json(theirs, body), delivery);
+            assert_eq!((reply.status(), reply.error_type().as_str()), (ours, kind), "{theirs}: {reply}");
+            assert!(!reply.is_stream());
+            // Where all keys are cooling the words are ours: the gateway then answers without asking.
+            if theirs != 429 {
+                assert!(reply.error_message().contains("the upstream's own words"), "{theirs}: {reply}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_overlong_prompt_is_said_in_the_words_that_claude_code_knows() {
+    let message = "This model's maximum context length is 128000 tokens. However, your messages resulted in 131072 \
+                   tokens. Please reduce the length of the messages.";
+    let body = openai::error(message, "invalid_request_error", "context_length_exceeded");
+    let reply = answered(json!({}), Answer::json(400, body), Delivery::Streamed);
+    assert_eq!(reply.status(), 400);
+    assert_eq!(reply.error_type(), "invalid_request_error");
+    let said = reply.error_message();
+    assert!(said.starts_with("prompt is too long: 131072 tokens > 128000 maximum"), "{said}");
+}
+
+#[test]
+fn error_pages_are_reduced_to_their_title() {
+    let page = "<html><head><title>Bad gateway of the vendor</title></head><body>internals</body></html>";
+    let reply = answered(json!({}), Answer::whole(502, "text/html", page), Delivery::Streamed);
+    assert_eq!(reply.status(), 502);
+    assert!(reply.error_message().contains("Bad gateway of the vendor"), "{reply}");
+    assert!(!reply.raw().contains("internals") && !reply.raw().contains('<'), "{reply}");
+}
+
+#[test]
+fn a_stream_is_given_to_those_who_asked_for_one_although_json_came() {
+    let reply = answered(json!({}), Answer::json(200, openai::whole("Whole.")), Delivery::Streamed);
+    assert!(reply.is_stream(), "{reply}");
+    assert_eq!(reply.text(), "Whole.");
+}
+
+#[test]
+fn a_whole_reply_is_given_to_those_who_asked_for_one_although_a_stream_came() {
+    let reply = answered(json!({}), Answer::events(openai::tool_call()), Delivery::Whole);
+    assert!(!reply.is_stream(), "{reply}");
+    assert_eq!(reply.tools(), [("get_weather".to_owned(), json!({"city": "Genève"}))]);
+}
