@@ -1,1 +1,8 @@
 //! The wire, and nothing else: bytes in, bytes out. No clock, no I/O, no actor, no log, no randomness.
+
+pub mod anthropic;
+pub mod bridge;
+mod json;
+pub mod openai;
+pub mod signature;
+pub mod vocabulary;
