@@ -1,5 +1,11 @@
 //! The wire, and nothing else: bytes in, bytes out. No clock, no I/O, no actor, no log, no randomness.
 
+pub mod anthropic;
+pub mod bridge;
+mod json;
+pub mod openai;
 pub mod passthrough;
+pub mod signature;
 pub mod span;
 pub mod sse;
+pub mod vocabulary;

@@ -1,0 +1,5 @@
+//! The Messages API in Anthropic's words.
+
+pub mod error;
+pub(crate) mod request;
+pub(crate) mod stream;

@@ -1,0 +1,64 @@
+//! The Messages API served over an upstream that speaks Chat Completions.
+//!
+//! [`request`] translates the client's body. The reply goes through one [`Machine`], whether it comes as a stream or
+//! whole, and whether it leaves as a stream or whole.
+
+mod calls;
+mod reply;
+mod request;
+mod stream;
+
+pub use reply::{Collector, Whole, whole, whole_as_events};
+pub use stream::Machine;
+
+use crate::vocabulary::Delivery;
+
+/// What a request is translated for.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    pub provider: &'a str,
+    /// The upstream's name of the model.
+    pub model: &'a str,
+    /// The model as the client named it; replies repeat it.
+    pub requested_model: &'a str,
+}
+
+/// A translated request, and what its reply needs to know.
+#[derive(Clone, Debug)]
+pub struct ChatRequest {
+    pub body: Vec<u8>,
+    pub delivery: Delivery,
+    pub reply: ReplyContext,
+}
+
+/// What a reply must know of its request.
+#[derive(Clone, Debug)]
+pub struct ReplyContext {
+    requested_model: String,
+    /// Signs thinking blocks; absent if the client did not ask for thinking.
+    signature: Option<String>,
+    stop_sequences: Vec<String>,
+}
+
+/// The client's request cannot be translated: 400 `invalid_request_error`. The message names the JSON path and
+/// never repeats the prompt.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct RequestError {
+    pub message: String,
+}
+
+impl RequestError {
+    fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into() }
+    }
+}
+
+/// Translates a whole request body.
+///
+/// # Errors
+/// The body is not JSON, lacks what the Messages API requires, or carries content that Chat Completions cannot
+/// express and whose loss would change its meaning.
+pub fn request(body: &[u8], target: &Target<'_>) -> Result<ChatRequest, RequestError> {
+    request::translate(body, target)
+}

@@ -1,0 +1,199 @@
+//! Content blocks that look the same whoever speaks: system texts, images, what a tool returned.
+
+use std::{borrow::Cow, fmt};
+
+use serde_json::value::RawValue;
+
+use super::RequestError;
+use crate::{
+    anthropic::request::{Block, Content, Source, wrong_type},
+    json::{Literal, Write, trim, trim_end, trim_start},
+};
+
+/// What Claude Code puts first in `system`; it changes with every request and would spoil an upstream's prefix cache.
+const ATTRIBUTION: &str = "x-anthropic-billing-header:";
+
+/// What a tool message says if the tool returned nothing: some upstreams refuse an empty one.
+const NOTHING: &str = "No content provided";
+
+/// Where a system text stands.
+#[derive(Clone, Copy)]
+pub(super) enum System {
+    Top,
+    Message(usize),
+}
+
+impl fmt::Display for System {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Top => formatter.write_str("system"),
+            Self::Message(at) => write!(formatter, "messages.{at}.content"),
+        }
+    }
+}
+
+/// Appends a system message and a comma, or nothing if the text is blank.
+pub(super) fn system(content: &Content<'_>, place: System, out: &mut Vec<u8>) -> Result<(), RequestError> {
+    let mut texts = Vec::new();
+    match content {
+        Content::Text(text) => texts.push(text.inner()),
+        Content::Blocks(blocks) => {
+            for (at, block) in blocks.iter().enumerate() {
+                if block.kind() != "text" {
+                    return Err(RequestError::new(format!(
+                        "{place}.{at}: only text blocks are supported here"
+                    )));
+                }
+                texts.extend(block.text.map(Literal::inner));
+            }
+        }
+    }
+    if matches!(place, System::Top) {
+        texts.retain(|text| !text.starts_with(ATTRIBUTION));
+    }
+    if texts.iter().all(|text| trim(text).is_empty()) {
+        return Ok(());
+    }
+    out.put(b"{\"role\":\"system\",\"content\":\"");
+    join(&texts, "\\n\\n", out);
+    out.put(b"\"},");
+    Ok(())
+}
+
+/// Appends inner texts with a separator between them, trimmed at both ends.
+fn join<T: AsRef<str>>(texts: &[T], separator: &str, out: &mut Vec<u8>) {
+    let is_blank = |text: &&T| trim(text.as_ref()).is_empty();
+    let first = texts.iter().take_while(is_blank).count();
+    let texts = &texts[first..];
+    let texts = &texts[..texts.len() - texts.iter().rev().take_while(is_blank).count()];
+    for (at, text) in texts.iter().map(AsRef::as_ref).enumerate() {
+        let text = if at == 0 { trim_start(text) } else { text };
+        if at > 0 {
+            out.raw(separator);
+        }
+        out.raw(if at + 1 == texts.len() { trim_end(text) } else { text });
+    }
+}
+
+/// An image that Chat Completions can show.
+#[derive(Clone, Copy)]
+pub(super) enum Image<'a> {
+    Url(&'a str),
+    Base64 { media_type: &'a str, data: &'a str },
+}
+
+impl<'a> Image<'a> {
+    /// Takes an image block's source apart. `path` names the block in errors.
+    pub(super) fn read(source: Option<&'a RawValue>, path: &dyn fmt::Display) -> Result<Self, RequestError> {
+        let problem = |text: &str| RequestError::new(format!("{path}.source{text}"));
+        let raw = source.ok_or_else(|| problem(": field required"))?;
+        let source: Source<'a> =
+            serde_json::from_str(raw.get()).map_err(|error| problem(&format!(": {}", wrong_type(&error))))?;
+        let field = |literal: Option<Literal<'a>>, name: &str| {
+            literal.map(Literal::inner).ok_or_else(|| problem(&format!(".{name}: field required")))
+        };
+        match source.r#type.map_or("", Literal::inner) {
+            "base64" => Ok(Self::Base64 {
+                media_type: field(source.media_type, "media_type")?,
+                data: field(source.data, "data")?,
+            }),
+            "url" => Ok(Self::Url(field(source.url, "url")?)),
+            "file" => Err(problem(".type: file sources are not supported by this provider")),
+            _ => Err(problem(".type: must be base64 or url")),
+        }
+    }
+
+    /// Appends the content part.
+    pub(super) fn write(self, out: &mut Vec<u8>) {
+        out.put(b"{\"type\":\"image_url\",\"image_url\":{\"url\":\"");
+        match self {
+            Self::Url(url) => out.raw(url),
+            Self::Base64 { media_type, data } => {
+                out.put(b"data:");
+                out.raw(media_type);
+                out.put(b";base64,");
+                out.raw(data);
+            }
+        }
+        out.put(b"\"}}");
+    }
+}
+
+/// What a tool returned: text for its message, and images that have to follow it.
+#[derive(Default)]
+pub(super) struct ToolOutput<'a> {
+    texts: Vec<Cow<'a, str>>,
+    pub(super) images: Vec<Image<'a>>,
+    is_string: bool,
+    is_error: bool,
+}
+
+impl<'a> ToolOutput<'a> {
+    /// Takes a tool_result block apart. `path` names the block in errors.
+    pub(super) fn read(block: &Block<'a>, path: &dyn fmt::Display) -> Result<Self, RequestError> {
+        let is_error = block.is_error.is_some_and(|flag| flag.get() == "true");
+        let mut output = Self { is_error, ..Self::default() };
+        let Some(raw) = block.content else { return Ok(output) };
+        let path = format!("{path}.content");
+        match Content::read(raw).map_err(|problem| RequestError::new(format!("{path}: {problem}")))? {
+            Content::Text(text) => {
+                output.texts.push(Cow::Borrowed(text.inner()));
+                output.is_string = true;
+            }
+            Content::Blocks(blocks) => {
+                for (at, block) in blocks.iter().enumerate() {
+                    output.take(block, &format_args!("{path}.{at}"))?;
+                }
+            }
+        }
+        Ok(output)
+    }
+
+    fn take(&mut self, block: &Block<'a>, path: &dyn fmt::Display) -> Result<(), RequestError> {
+        match block.kind() {
+            "text" => self.texts.extend(block.text.map(|text| Cow::Borrowed(text.inner()))),
+            "image" => {
+                self.images.push(Image::read(block.source, path)?);
+                self.texts.push(Cow::Borrowed("[image attached below]"));
+            }
+            "tool_reference" => {
+                let name = block
+                    .tool_name
+                    .ok_or_else(|| RequestError::new(format!("{path}.tool_name: field required")))?;
+                self.texts.push(Cow::Owned(format!("Tool {} is now available.", name.inner())));
+            }
+            _ => return Err(unsupported(block, path)),
+        }
+        Ok(())
+    }
+
+    /// Appends the text of the tool message, without quotes. A string stays as it came; joined parts are trimmed.
+    pub(super) fn write_text(&self, out: &mut Vec<u8>) {
+        let first = self.texts.iter().map(|text| trim_start(text)).find(|text| !text.is_empty());
+        if self.is_error && !first.is_some_and(|text| text.starts_with("Error:")) {
+            out.put(b"Error: ");
+        }
+        match &self.texts[..] {
+            [text] if self.is_string => out.raw(text),
+            texts if texts.iter().all(|text| trim(text).is_empty()) => out.raw(NOTHING),
+            texts => join(texts, "\\n", out),
+        }
+    }
+}
+
+/// The refusal of a block whose loss would change what the user said.
+pub(super) fn unsupported(block: &Block<'_>, path: &dyn fmt::Display) -> RequestError {
+    let kind = block.kind();
+    let is_word = (1..=40).contains(&kind.len())
+        && kind.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric());
+    match kind {
+        "" => RequestError::new(format!("{path}.type: field required")),
+        _ if is_word => {
+            let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+            RequestError::new(format!(
+                "{path}: {article} {kind} block is not supported by a Chat Completions upstream yet"
+            ))
+        }
+        _ => RequestError::new(format!("{path}.type: no content block has this type")),
+    }
+}

@@ -1,0 +1,115 @@
+//! Which tool result answers which tool call. Chat Completions wants all results right behind their assistant message;
+//! the Messages API lets them come later, with other blocks, and in any order.
+
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
+
+use super::{Role, Turn};
+use crate::{
+    anthropic::request::{Block, Content},
+    bridge::messages_over_chat::RequestError,
+    json::Literal,
+};
+
+/// A tool call of the history.
+pub(super) struct Call<'r, 'a> {
+    pub(super) id: Literal<'a>,
+    pub(super) name: Literal<'a>,
+    pub(super) block: &'r Block<'a>,
+    pub(super) answer: Option<Answer<'r, 'a>>,
+}
+
+/// The tool result that answers a call, and where it stands.
+#[derive(Clone, Copy)]
+pub(super) struct Answer<'r, 'a> {
+    pub(super) block: &'r Block<'a>,
+    pub(super) turn: usize,
+    pub(super) at: usize,
+}
+
+/// All calls and results of a conversation.
+pub(super) struct Pairing<'r, 'a> {
+    calls: Vec<Call<'r, 'a>>,
+    by_turn: HashMap<usize, Range<usize>>,
+    orphans: HashSet<(usize, usize)>,
+}
+
+impl<'r, 'a> Pairing<'r, 'a> {
+    /// Matches every result with the nearest earlier call of its id: ids are only unique within a turn with some
+    /// vendors.
+    pub(super) fn of(turns: &'r [Turn<'a>]) -> Result<Self, RequestError> {
+        let mut pairing = Self { calls: Vec::new(), by_turn: HashMap::new(), orphans: HashSet::new() };
+        let mut latest = HashMap::new();
+        for (turn, content) in turns.iter().enumerate() {
+            let Content::Blocks(blocks) = &content.content else { continue };
+            match content.role {
+                Role::Assistant => pairing.book_calls(turn, blocks, &mut latest)?,
+                Role::User => pairing.book_results(turn, blocks, &latest)?,
+                Role::System => {}
+            }
+        }
+        Ok(pairing)
+    }
+
+    fn book_calls(
+        &mut self,
+        turn: usize,
+        blocks: &'r [Block<'a>],
+        latest: &mut HashMap<Cow<'a, str>, usize>,
+    ) -> Result<(), RequestError> {
+        let start = self.calls.len();
+        for (at, block) in blocks.iter().enumerate().filter(|(_, block)| block.kind() == "tool_use") {
+            let id = required(block.id, turn, at, "id")?;
+            let name = required(block.name, turn, at, "name")?;
+            latest.insert(key(id), self.calls.len());
+            self.calls.push(Call { id, name, block, answer: None });
+        }
+        self.by_turn.insert(turn, start..self.calls.len());
+        Ok(())
+    }
+
+    fn book_results(
+        &mut self,
+        turn: usize,
+        blocks: &'r [Block<'a>],
+        latest: &HashMap<Cow<'a, str>, usize>,
+    ) -> Result<(), RequestError> {
+        for (at, block) in blocks.iter().enumerate().filter(|(_, block)| block.kind() == "tool_result") {
+            let id = required(block.tool_use_id, turn, at, "tool_use_id")?;
+            let call = latest.get(&key(id)).map(|&call| &mut self.calls[call]);
+            match call.filter(|call| call.answer.is_none()) {
+                Some(call) => call.answer = Some(Answer { block, turn, at }),
+                None => {
+                    self.orphans.insert((turn, at));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The calls of an assistant turn, in its order.
+    pub(super) fn calls(&self, turn: usize) -> &[Call<'r, 'a>] {
+        self.by_turn.get(&turn).map_or(&[], |range| &self.calls[range.clone()])
+    }
+
+    /// Whether this result answers no call, or one that another result answered.
+    pub(super) fn is_orphan(&self, turn: usize, at: usize) -> bool {
+        self.orphans.contains(&(turn, at))
+    }
+}
+
+fn key<'a>(id: Literal<'a>) -> Cow<'a, str> {
+    id.decode().unwrap_or(Cow::Borrowed(id.inner()))
+}
+
+fn required<'a>(
+    literal: Option<Literal<'a>>,
+    turn: usize,
+    at: usize,
+    field: &str,
+) -> Result<Literal<'a>, RequestError> {
+    literal.ok_or_else(|| RequestError::new(format!("messages.{turn}.content.{at}.{field}: field required")))
+}

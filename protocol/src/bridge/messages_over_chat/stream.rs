@@ -1,0 +1,397 @@
+//! The state machine that turns a Chat Completions reply into Anthropic's events.
+//!
+//! At most one content block is open. Text and reasoning go out as they come; so do the arguments of the tool call
+//! whose turn it is. Everything that would have to stand inside that call waits until its arguments are a whole
+//! object, or until the reply is over.
+
+use bytes::BytesMut;
+
+use super::{
+    ReplyContext,
+    calls::{Calls, Fragment},
+};
+use crate::{
+    anthropic::stream::{Delta, Ending, Event, Opening, Sink},
+    bridge::{Fault, Outcome, Step},
+    openai::{
+        error,
+        stream::{Choice, Chunk, Message},
+    },
+    vocabulary::{ErrorKind, StopReason, Usage},
+};
+
+/// One reply on its way from an upstream to a client.
+///
+/// [`push`](Self::push) every event until it says otherwise, then [`finish`](Self::finish) or
+/// [`fail`](Self::fail), once. A fault that `push` returns has written nothing: the caller may still try another
+/// upstream if nothing [`started`](Self::started), and else passes the fault to `fail`.
+pub struct Machine {
+    context: ReplyContext,
+    seed: u128,
+    blocks: Blocks,
+    calls: Calls,
+    /// Prose that came while a tool call was going out.
+    held: Vec<(Prose, String)>,
+    is_started: bool,
+    is_done: bool,
+    is_whole: bool,
+    finish: Option<StopReason>,
+    /// The stop sequence that was met, inner text.
+    stop_sequence: Option<String>,
+    is_refused: bool,
+    usage: Option<Usage>,
+    broken: Option<Fault>,
+}
+
+/// The kinds of block that hold running text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Prose {
+    Text,
+    Thinking,
+}
+
+/// The content blocks that went out.
+#[derive(Default)]
+struct Blocks {
+    /// The index of the open block, or of the next one.
+    index: u64,
+    open: Option<Prose>,
+}
+
+impl Machine {
+    /// `seed` is where the message's id and missing tool ids come from; it must be new for every reply, since Claude
+    /// Code joins replies that share an id.
+    pub fn new(context: ReplyContext, seed: u128) -> Self {
+        Self {
+            context,
+            seed,
+            blocks: Blocks::default(),
+            calls: Calls::default(),
+            held: Vec::new(),
+            is_started: false,
+            is_done: false,
+            is_whole: false,
+            finish: None,
+            stop_sequence: None,
+            is_refused: false,
+            usage: None,
+            broken: None,
+        }
+    }
+
+    /// Takes one upstream event's data (its lines joined) and appends what follows from it to `out`.
+    pub fn push(&mut self, data: &[u8], out: &mut BytesMut) -> Step {
+        self.take(data, out)
+    }
+
+    /// The upstream's body has ended, or its terminator came: closes what is open and ends the message, or, if the
+    /// upstream never finished, appends `event: error`.
+    pub fn finish(&mut self, out: &mut BytesMut) -> Outcome {
+        self.end(out)
+    }
+
+    /// The stream broke for an outside reason: appends `event: error`.
+    pub fn fail(&mut self, fault: Fault, out: &mut BytesMut) -> Outcome {
+        self.broken = Some(fault);
+        self.end(out)
+    }
+
+    /// Whether something went out that a client would see.
+    pub fn started(&self) -> bool {
+        self.is_started
+    }
+
+    /// Whether the upstream said that the reply is over, so that only usage and the terminator can follow.
+    pub fn finishing(&self) -> bool {
+        self.finish.is_some() || self.is_done
+    }
+
+    pub(super) fn take<S: Sink>(&mut self, data: &[u8], sink: &mut S) -> Step {
+        let data = data.trim_ascii();
+        if data == b"[DONE]" {
+            self.is_done = true;
+            return Step::End;
+        }
+        if data.is_empty() {
+            return Step::More;
+        }
+        match Chunk::read(data) {
+            Ok(Some(chunk)) => self.chunk(data, &chunk, sink),
+            Ok(None) => Step::More,
+            Err(_) => self.broke(Fault::bad_gateway("invalid JSON in upstream stream")),
+        }
+    }
+
+    /// Takes a whole completion. A fault has written nothing.
+    pub(super) fn take_whole<S: Sink>(&mut self, body: &[u8], sink: &mut S) -> Result<(), Fault> {
+        let Ok(chunk) = Chunk::read(body.trim_ascii()) else {
+            return Err(Fault::bad_gateway("invalid JSON from the upstream"));
+        };
+        let choice = chunk.as_ref().and_then(Chunk::choice);
+        let reported = chunk
+            .as_ref()
+            .is_some_and(|chunk| chunk.error.is_some() || (choice.is_none() && chunk.msg.is_some()));
+        let has_message = choice.is_some_and(|choice| choice.message.0.is_some() || choice.delta.0.is_some());
+        if !has_message && !reported {
+            return Err(Fault::bad_gateway("the upstream's reply has no message"));
+        }
+        self.is_done = true;
+        self.is_whole = true;
+        match chunk.map(|chunk| self.chunk(body, &chunk, sink)) {
+            Some(Step::Fault(fault)) => Err(fault),
+            Some(Step::More | Step::End) | None => Ok(()),
+        }
+    }
+
+    fn chunk<S: Sink>(&mut self, data: &[u8], chunk: &Chunk<'_>, sink: &mut S) -> Step {
+        let choice = chunk.choice();
+        if chunk.error.is_some() || (choice.is_none() && chunk.msg.is_some()) {
+            return self.broke(error::read_inside(data));
+        }
+        if let Some(counts) = &chunk.usage.0 {
+            self.usage = Some(counts.usage());
+        }
+        choice.map_or(Step::More, |choice| self.choice(choice, sink))
+    }
+
+    /// What the upstream reported as broken; remembered, so that a `finish` after it is no happy end.
+    fn broke(&mut self, fault: Fault) -> Step {
+        self.broken = Some(fault.clone());
+        Step::Fault(fault)
+    }
+
+    pub(super) fn choice<S: Sink>(&mut self, choice: &Choice<'_>, sink: &mut S) -> Step {
+        let finish = choice.finish_reason();
+        // OpenRouter's and DeepSeek's words for a reply that broke off.
+        if let Some(word) = finish.filter(|word| word.is("error") || word.is("insufficient_system_resource"))
+        {
+            let kind = if word.is("error") { ErrorKind::Api } else { ErrorKind::Overloaded };
+            let message = "the upstream gave up in the middle of its reply".to_owned();
+            return self.broke(Fault { kind, status: if word.is("error") { 502 } else { 529 }, message });
+        }
+        self.start(sink);
+        if let Some(delta) = choice.delta.0.as_ref().or(choice.message.0.as_ref()) {
+            self.delta(delta, sink);
+        }
+        if let Some(word) = finish {
+            let word = word.decode();
+            let reason = word.as_deref().and_then(StopReason::from_finish_reason);
+            self.finish = Some(reason.unwrap_or(StopReason::EndTurn));
+        }
+        if let Some(met) = choice.stop_string()
+            && self.context.stop_sequences.iter().any(|sequence| met.is(sequence))
+        {
+            self.stop_sequence = Some(met.inner().to_owned());
+        }
+        Step::More
+    }
+
+    fn start<S: Sink>(&mut self, sink: &mut S) {
+        if self.is_started {
+            return;
+        }
+        self.is_started = true;
+        let id = format!("msg_{:024x}", self.seed & NINETY_SIX_BITS);
+        sink.emit(Event::MessageStart { id: &id, model: &self.context.requested_model });
+        sink.emit(Event::Ping);
+    }
+
+    fn delta<S: Sink>(&mut self, delta: &Message<'_>, sink: &mut S) {
+        if self.context.signature.is_some() {
+            delta.reasoning().for_each(|inner| self.prose(Prose::Thinking, inner, sink));
+        }
+        delta.texts().for_each(|inner| self.prose(Prose::Text, inner, sink));
+        if let Some(inner) = delta.refusal() {
+            self.is_refused = true;
+            self.prose(Prose::Text, inner, sink);
+        }
+        for (position, call) in delta.tool_calls.0.iter().enumerate() {
+            let Some(mut fragment) = call.0.as_ref().and_then(Fragment::of_call) else { continue };
+            // In a whole message every entry is a call of its own.
+            if self.is_whole {
+                fragment.index = i64::try_from(position).ok();
+            }
+            self.fragment(&fragment, sink);
+        }
+        if let Some(function) = &delta.function_call.0 {
+            self.fragment(&Fragment::of_function(function), sink);
+        }
+    }
+
+    fn prose<S: Sink>(&mut self, prose: Prose, inner: &str, sink: &mut S) {
+        if inner.is_empty() {
+            return;
+        }
+        match self.calls.open().map(|call| call.is_complete()) {
+            Some(false) => match self.held.last_mut() {
+                Some((last, text)) if *last == prose => text.push_str(inner),
+                _ => self.held.push((prose, inner.to_owned())),
+            },
+            Some(true) => {
+                self.close_call(sink);
+                self.write(prose, inner, sink);
+            }
+            None => self.write(prose, inner, sink),
+        }
+    }
+
+    fn write<S: Sink>(&mut self, prose: Prose, inner: &str, sink: &mut S) {
+        if self.blocks.open != Some(prose) {
+            self.close_prose(sink);
+            self.blocks.open = Some(prose);
+            let block = match prose {
+                Prose::Text => Opening::Text,
+                Prose::Thinking => Opening::Thinking,
+            };
+            sink.emit(Event::BlockStart { index: self.blocks.index, block });
+        }
+        let delta = match prose {
+            Prose::Text => Delta::Text(inner),
+            Prose::Thinking => Delta::Thinking(inner),
+        };
+        sink.emit(Event::Delta { index: self.blocks.index, delta });
+    }
+
+    fn close_prose<S: Sink>(&mut self, sink: &mut S) {
+        let Some(prose) = self.blocks.open.take() else { return };
+        let index = self.blocks.index;
+        if prose == Prose::Thinking
+            && let Some(signature) = &self.context.signature
+        {
+            sink.emit(Event::Delta { index, delta: Delta::Signature(signature) });
+        }
+        sink.emit(Event::BlockStop { index });
+        self.blocks.index += 1;
+    }
+
+    fn fragment<S: Sink>(&mut self, fragment: &Fragment<'_>, sink: &mut S) {
+        let at = self.calls.book(fragment);
+        let arguments = fragment.arguments.inner();
+        if !self.calls.is_open_at(at) {
+            self.calls.keep(at, arguments);
+            self.advance(sink);
+        } else if !arguments.is_empty() {
+            sink.emit(Event::Delta { index: self.blocks.index, delta: Delta::Arguments(arguments) });
+        }
+    }
+
+    /// Lets calls go out as far as their order and completeness allow.
+    fn advance<S: Sink>(&mut self, sink: &mut S) {
+        loop {
+            if let Some(open) = self.calls.open() {
+                if !(open.is_complete() && self.calls.has_more()) {
+                    return;
+                }
+                self.close_call(sink);
+            }
+            // Without arguments its name may still grow, and closing it might lose what comes later.
+            if self.calls.next().is_none_or(|call| call.name.is_empty() || !call.has_arguments()) {
+                return;
+            }
+            self.open_call(sink);
+        }
+    }
+
+    fn open_call<S: Sink>(&mut self, sink: &mut S) {
+        self.close_prose(sink);
+        let index = self.blocks.index;
+        let made_up = self.calls.next_id().is_none().then(|| self.tool_id());
+        let id = self.calls.next_id().map(str::to_owned).or(made_up).unwrap_or_default();
+        let Some(call) = self.calls.next() else { return };
+        sink.emit(Event::BlockStart { index, block: Opening::ToolUse { id: &id, name: &call.name } });
+        let pending = std::mem::take(&mut call.pending);
+        if !pending.is_empty() {
+            sink.emit(Event::Delta { index, delta: Delta::Arguments(&pending) });
+        }
+        self.calls.opened();
+    }
+
+    fn close_call<S: Sink>(&mut self, sink: &mut S) {
+        let Some(call) = self.calls.open() else { return };
+        let index = self.blocks.index;
+        // Clients parse the accumulated input when the block stops.
+        if !call.has_arguments() {
+            sink.emit(Event::Delta { index, delta: Delta::Arguments("{}") });
+        }
+        sink.emit(Event::BlockStop { index });
+        self.blocks.index += 1;
+        self.calls.closed();
+        for (prose, inner) in std::mem::take(&mut self.held) {
+            self.write(prose, &inner, sink);
+        }
+    }
+
+    fn tool_id(&self) -> String {
+        // An odd factor keeps the ids of one reply apart.
+        let salt =
+            (u128::from(self.calls.sent()) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
+        format!("toolu_{:024x}", (self.seed.rotate_left(48) ^ salt) & NINETY_SIX_BITS)
+    }
+
+    pub(super) fn end<S: Sink>(&mut self, sink: &mut S) -> Outcome {
+        let fault = self.broken.take().or_else(|| self.unfinished());
+        let stop_reason = match &fault {
+            Some(fault) => {
+                sink.emit(Event::Error { fault });
+                None
+            }
+            None => Some(self.complete(sink)),
+        };
+        Outcome { stop_reason, usage: self.usage, tool_calls: self.calls.sent(), fault }
+    }
+
+    fn unfinished(&self) -> Option<Fault> {
+        match (self.is_started, self.finishing()) {
+            (true, true) => None,
+            (false, true) => Some(Fault::bad_gateway("the upstream ended the stream without a reply")),
+            (_, false) => Some(Fault::bad_gateway("the upstream closed the stream early")),
+        }
+    }
+
+    fn complete<S: Sink>(&mut self, sink: &mut S) -> StopReason {
+        self.close_call(sink);
+        while let Some(call) = self.calls.next() {
+            if call.name.is_empty() {
+                self.calls.skip();
+            } else {
+                self.open_call(sink);
+                self.close_call(sink);
+            }
+        }
+        self.close_prose(sink);
+        if self.blocks.index == 0 {
+            sink.emit(Event::BlockStart { index: 0, block: Opening::Text });
+            sink.emit(Event::BlockStop { index: 0 });
+            self.blocks.index += 1;
+        }
+        let reason = self.reason();
+        let sequence = self.stop_sequence.as_deref().filter(|_| reason == StopReason::StopSequence);
+        sink.emit(Event::MessageDelta {
+            ending: Ending { reason, sequence },
+            usage: self.usage.unwrap_or_default(),
+        });
+        sink.emit(Event::MessageStop);
+        reason
+    }
+
+    /// What the client is told: `tool_use` exactly if there is a tool to use, unless the reply was cut or refused.
+    fn reason(&self) -> StopReason {
+        match self.finish.unwrap_or(StopReason::EndTurn) {
+            StopReason::EndTurn | StopReason::ToolUse | StopReason::PauseTurn if self.calls.sent() > 0 => {
+                StopReason::ToolUse
+            }
+            StopReason::EndTurn | StopReason::ToolUse | StopReason::PauseTurn if self.is_refused => {
+                StopReason::Refusal
+            }
+            StopReason::EndTurn if self.stop_sequence.is_some() => StopReason::StopSequence,
+            StopReason::EndTurn | StopReason::ToolUse | StopReason::PauseTurn => StopReason::EndTurn,
+            StopReason::StopSequence if self.calls.sent() > 0 => StopReason::ToolUse,
+            StopReason::StopSequence => StopReason::StopSequence,
+            StopReason::MaxTokens => StopReason::MaxTokens,
+            StopReason::Refusal => StopReason::Refusal,
+            StopReason::ModelContextWindowExceeded => StopReason::ModelContextWindowExceeded,
+        }
+    }
+}
+
+const NINETY_SIX_BITS: u128 = (1 << 96) - 1;

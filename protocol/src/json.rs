@@ -1,0 +1,299 @@
+//! JSON that only moves: string literals kept as they were written, a writer for bytes, and values that tolerate a
+//! vendor's wrong type.
+//!
+//! *Inner* text is what stands between a literal's quotes, escapes included. Inner texts can be joined and cut at
+//! escape boundaries without ever being decoded.
+
+use std::{borrow::Cow, fmt, marker::PhantomData};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
+};
+use serde_json::value::RawValue;
+
+/// A JSON string exactly as it stood in its document.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Literal<'a>(&'a str);
+
+impl<'a> Literal<'a> {
+    /// The literal, if this value is a string.
+    pub(crate) fn of(raw: &'a RawValue) -> Option<Self> {
+        let text = raw.get();
+        text.starts_with('"').then(|| Self(&text[1..text.len() - 1]))
+    }
+
+    /// What stands between the quotes, still escaped.
+    pub(crate) fn inner(self) -> &'a str {
+        self.0
+    }
+
+    /// The text it means; `None` if that is no Unicode (a lone surrogate).
+    pub(crate) fn decode(self) -> Option<Cow<'a, str>> {
+        decode(self.0)
+    }
+
+    /// Whether it means exactly this text.
+    pub(crate) fn is(self, text: &str) -> bool {
+        self.0 == text || (self.0.contains('\\') && self.decode().is_some_and(|decoded| decoded == text))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Literal<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&'a RawValue>::deserialize(deserializer)?;
+        Self::of(raw).ok_or_else(|| de::Error::custom("expected a string"))
+    }
+}
+
+/// The text that inner text means.
+pub(crate) fn decode(inner: &str) -> Option<Cow<'_, str>> {
+    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
+        return Some(Cow::Borrowed(inner));
+    }
+    serde_json::from_str::<String>(&format!("\"{inner}\"")).ok().map(Cow::Owned)
+}
+
+/// Inner text for a plain one.
+pub(crate) fn escape(text: &str) -> String {
+    let mut literal = serde_json::to_string(text).expect("a string has a JSON form");
+    literal.pop();
+    literal.remove(0);
+    literal
+}
+
+const ESCAPED_SPACES: [&str; 4] = [" ", "\\n", "\\t", "\\r"];
+
+/// Inner text without the spaces, tabs and line ends at its start.
+pub(crate) fn trim_start(mut inner: &str) -> &str {
+    while let Some(rest) = ESCAPED_SPACES.iter().find_map(|space| inner.strip_prefix(space)) {
+        inner = rest;
+    }
+    inner
+}
+
+/// Inner text without the spaces, tabs and line ends at its end.
+pub(crate) fn trim_end(mut inner: &str) -> &str {
+    while let Some(rest) = ESCAPED_SPACES.iter().find_map(|space| inner.strip_suffix(space)) {
+        // An odd run of backslashes before the cut means that ours was the second half of an escaped one.
+        let backslashes = rest.bytes().rev().take_while(|&byte| byte == b'\\').count();
+        if !inner.ends_with(' ') && backslashes % 2 == 1 {
+            break;
+        }
+        inner = rest;
+    }
+    inner
+}
+
+/// Inner text without the spaces, tabs and line ends at both ends.
+pub(crate) fn trim(inner: &str) -> &str {
+    trim_end(trim_start(inner))
+}
+
+/// A growing byte buffer that JSON is written into.
+pub(crate) trait Write {
+    /// Appends these bytes.
+    fn put(&mut self, bytes: &[u8]);
+
+    /// Appends text that is JSON already.
+    fn raw(&mut self, json: &str) {
+        self.put(json.as_bytes());
+    }
+
+    /// Appends a string literal around inner text.
+    fn quoted(&mut self, inner: &str) {
+        self.put(b"\"");
+        self.raw(inner);
+        self.put(b"\"");
+    }
+
+    /// Appends a string literal that means this text.
+    fn string(&mut self, text: &str);
+
+    /// Appends a number.
+    fn number(&mut self, mut number: u64) {
+        let mut digits = [0; 20];
+        let mut at = digits.len();
+        loop {
+            at -= 1;
+            digits[at] = b"0123456789"[(number % 10) as usize];
+            number /= 10;
+            if number == 0 {
+                break;
+            }
+        }
+        self.put(&digits[at..]);
+    }
+}
+
+impl Write for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+
+    fn string(&mut self, text: &str) {
+        serde_json::to_writer(self, text).expect("a Vec takes every write");
+    }
+}
+
+impl Write for bytes::BytesMut {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+
+    fn string(&mut self, text: &str) {
+        serde_json::to_writer(bytes::BufMut::writer(self), text).expect("a BytesMut takes every write");
+    }
+}
+
+/// An object where there should be one; anything else counts as absent.
+#[derive(Debug)]
+pub(crate) struct Object<T>(pub(crate) Option<T>);
+
+impl<T> Default for Object<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Tolerant::<Self>(PhantomData))
+    }
+}
+
+/// An array where there should be one; anything else counts as empty.
+#[derive(Debug)]
+pub(crate) struct List<T>(pub(crate) Vec<T>);
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Tolerant::<Self>(PhantomData))
+    }
+}
+
+/// Takes the wanted shape and swallows every other.
+struct Tolerant<T>(PhantomData<T>);
+
+macro_rules! scalars_count_as_absent {
+    () => {
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("any value")
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(Self::Value::default())
+        }
+
+        fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+            Ok(Self::Value::default())
+        }
+
+        fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+            Ok(Self::Value::default())
+        }
+
+        fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+            Ok(Self::Value::default())
+        }
+
+        fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+            Ok(Self::Value::default())
+        }
+
+        fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+            Ok(Self::Value::default())
+        }
+    };
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Tolerant<Object<T>> {
+    type Value = Object<T>;
+
+    scalars_count_as_absent!();
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(|value| Object(Some(value)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Object(None))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Tolerant<List<T>> {
+    type Value = List<T>;
+
+    scalars_count_as_absent!();
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(List::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = seq.next_element()? {
+            values.push(value);
+        }
+        Ok(List(values))
+    }
+}
+
+/// A count, whichever number a vendor writes it as (`12`, `12.0`); nothing for negatives and other values.
+pub(crate) fn count(raw: Option<&RawValue>) -> Option<u64> {
+    let text = raw?.get();
+    text.parse().ok().or_else(|| {
+        let number: f64 = text.parse().ok().filter(|number| *number >= 0.0)?;
+        Some(number as u64)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trimming_knows_an_escaped_line_end_from_an_escaped_backslash() {
+        assert_eq!(trim(r" \n\t a b \r\n"), "a b");
+        assert_eq!(trim(r"a\\n"), r"a\\n");
+        assert_eq!(trim(r"a\\\n"), r"a\\");
+        assert_eq!(trim(r"a\\ "), r"a\\");
+        assert_eq!(trim(r"\n \n"), "");
+    }
+
+    #[test]
+    fn a_literal_is_compared_by_what_it_means() {
+        let raw: &RawValue = serde_json::from_str(r#""\u0074ext""#).unwrap();
+        let literal = Literal::of(raw).unwrap();
+        assert!(literal.is("text"));
+        assert_eq!(literal.inner(), r"\u0074ext");
+    }
+
+    #[test]
+    fn numbers_are_written_in_full() {
+        let mut out = Vec::new();
+        for number in [0, 7, 10, u64::MAX] {
+            out.number(number);
+            out.put(b" ");
+        }
+        assert_eq!(out, b"0 7 10 18446744073709551615 ");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_counts_as_absent() {
+        for json in ["null", "true", "1", "-1", "1.5", "\"a\"", "[1,[2]]"] {
+            assert!(serde_json::from_str::<Object<IgnoredAny>>(json).unwrap().0.is_none(), "{json}");
+        }
+        for json in ["null", "false", "1", "-1", "1.5", "\"a\"", "{\"a\":{}}"] {
+            assert!(serde_json::from_str::<List<IgnoredAny>>(json).unwrap().0.is_empty(), "{json}");
+        }
+    }
+}

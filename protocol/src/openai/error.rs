@@ -1,0 +1,257 @@
+//! Errors of Chat Completions upstreams, in any vendor's shape, as faults that Messages clients understand.
+
+mod context;
+
+use serde_json::Value;
+
+use crate::{bridge::Fault, vocabulary::ErrorKind};
+
+const LONGEST_MESSAGE: usize = 500;
+
+/// Any answer other than 2xx as a fault. The body may be JSON of any shape, HTML (reduced to its title), text, or
+/// nothing; the message has at most 500 characters. A prompt that is too long is reported in the words on which
+/// Claude Code compacts its conversation.
+pub fn read(status: u16, body: &[u8]) -> Fault {
+    let report = Report::read(body);
+    let message = report.message.as_deref().map(shorten).filter(|message| !message.is_empty());
+    let message = message.unwrap_or_else(|| format!("the upstream answered {status} without a message"));
+    report.overflow(status).unwrap_or_else(|| fault(status, message))
+}
+
+/// An `error` object (or `msg`) inside a reply whose status was 200. The status comes from its `code` or `type`
+/// where these tell, else it is 502.
+pub(crate) fn read_inside(body: &[u8]) -> Fault {
+    let report = Report::read(body);
+    let status = report.status().unwrap_or(502);
+    let message = report.message.as_deref().map(shorten).filter(|message| !message.is_empty());
+    let message = message.unwrap_or_else(|| "the upstream reported an error without a message".to_owned());
+    report.overflow(status).unwrap_or_else(|| fault(status, message))
+}
+
+/// Whether the key's money or plan is used up, so that waiting does not help.
+pub fn is_quota_exhausted(body: &[u8]) -> bool {
+    const MARKS: [&str; 8] = [
+        "insufficient_quota",
+        "exceeded_current_quota",
+        "billing_hard_limit_reached",
+        "insufficient_user_quota",
+        "insufficient_balance",
+        "insufficient balance",
+        "insufficient credits",
+        "credit balance is too low",
+    ];
+    let text = String::from_utf8_lossy(body).to_ascii_lowercase();
+    MARKS.iter().any(|mark| text.contains(mark))
+}
+
+fn fault(status: u16, message: String) -> Fault {
+    let status = match status {
+        422 => 400,
+        408 | 524 => 504,
+        400..=599 => status,
+        _ => 502,
+    };
+    Fault { kind: ErrorKind::from_status(status), status, message }
+}
+
+/// What an error body tells, wherever the vendor put it.
+#[derive(Default)]
+struct Report {
+    message: Option<String>,
+    /// `code` and `type`, lower case.
+    words: Vec<String>,
+    code: Option<u16>,
+    /// llama.cpp counts for itself.
+    counts: Option<(u64, u64)>,
+}
+
+impl Report {
+    fn read(body: &[u8]) -> Self {
+        match serde_json::from_slice::<Value>(body) {
+            Ok(value) => Self::of(&value),
+            Err(_) => Self { message: Some(plain(&String::from_utf8_lossy(body))), ..Self::default() },
+        }
+    }
+
+    /// `{"error": {…}}`, `{"error": "…"}`, Gemini's `[{"error": …}]`, or the fields at the top level.
+    fn of(value: &Value) -> Self {
+        let value = value.get(0).unwrap_or(value);
+        let inner = value.get("error").filter(|error| !error.is_null()).unwrap_or(value);
+        let message = match inner {
+            Value::String(text) => Some(text.clone()),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                message(inner)
+            }
+        };
+        let fields = ["code", "type", "status"].map(|field| inner.get(field).or_else(|| value.get(field)));
+        let words = fields.iter().flatten().filter_map(|field| field.as_str()).map(str::to_ascii_lowercase);
+        let count = |field| inner.get(field).and_then(Value::as_u64);
+        Self {
+            message: message.or_else(|| self::message(value)),
+            words: words.collect(),
+            code: fields[0].and_then(status_code),
+            counts: count("n_prompt_tokens").zip(count("n_ctx")),
+        }
+    }
+
+    /// The status that its code or type stands for.
+    fn status(&self) -> Option<u16> {
+        const WORDS: [(&str, u16); 9] = [
+            ("rate_limit", 429),
+            ("insufficient_quota", 429),
+            ("resource_exhausted", 429),
+            ("overloaded", 529),
+            ("unavailable", 503),
+            ("timeout", 504),
+            ("invalid_request", 400),
+            ("context_length", 400),
+            ("authentication", 401),
+        ];
+        self.code.or_else(|| {
+            let known = |word: &String| WORDS.iter().find(|(mark, _)| word.contains(mark));
+            self.words.iter().find_map(known).map(|&(_, status)| status)
+        })
+    }
+
+    fn overflow(&self, status: u16) -> Option<Fault> {
+        if matches!(status, 401..=404 | 429) {
+            return None;
+        }
+        let message = self.message.as_deref().unwrap_or_default();
+        let message = match self.counts {
+            Some((prompt, context)) => context::too_long(prompt, context),
+            None => context::read(message, &self.words)?,
+        };
+        Some(fault(400, shorten(&message)))
+    }
+}
+
+fn status_code(code: &Value) -> Option<u16> {
+    let number = code.as_u64().or_else(|| code.as_str()?.parse().ok())?;
+    u16::try_from(number).ok().filter(|status| (400..600).contains(status))
+}
+
+fn message(value: &Value) -> Option<String> {
+    let fields = ["message", "msg", "detail", "error_msg", "title"].into_iter();
+    let field = fields.filter_map(|field| value.get(field)).find(|field| !field.is_null());
+    let field = field.or_else(|| value.get("errors")?.get(0))?;
+    match field {
+        Value::String(text) => Some(text.clone()),
+        // FastAPI: a list of what is wrong where.
+        Value::Array(entries) => {
+            let texts: Vec<_> = entries.iter().filter_map(|entry| entry.get("msg")?.as_str()).collect();
+            Some(texts.join("; "))
+        }
+        Value::Object(fields) => fields.get("message")?.as_str().map(str::to_owned),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}
+
+/// A body that is not JSON: the title of a page, or the text itself.
+fn plain(text: &str) -> String {
+    let trimmed = text.trim();
+    if !trimmed.starts_with('<') {
+        return trimmed.to_owned();
+    }
+    // Lower-casing ASCII keeps every byte's place.
+    let lower = trimmed.to_ascii_lowercase();
+    let title = lower.find("<title").and_then(|at| {
+        let start = at + lower[at..].find('>')? + 1;
+        Some(trimmed[start..start + lower[start..].find("</title")?].trim().to_owned())
+    });
+    title.unwrap_or_default()
+}
+
+/// One line of at most 500 characters.
+fn shorten(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(LONGEST_MESSAGE) {
+        Some(_) => line.chars().take(LONGEST_MESSAGE - 1).chain(['…']).collect(),
+        None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_is_found_in_every_vendors_shape() {
+        for body in [
+            r#"{"error":{"message":"no luck","type":"t","code":null}}"#,
+            r#"{"error":"no luck"}"#,
+            r#"[{"error":{"code":400,"message":"no luck","status":"INVALID_ARGUMENT"}}]"#,
+            r#"{"object":"error","message":"no luck","code":400}"#,
+            r#"{"detail":"no luck"}"#,
+            r#"{"detail":[{"loc":["body"],"msg":"no luck"}]}"#,
+            r#"{"code":1210,"msg":"no luck"}"#,
+            r#"{"errors":[{"message":"no luck"}]}"#,
+            "  no\n luck ",
+            "<!DOCTYPE html><html><TITLE lang=en> no luck </TITLE></html>",
+        ] {
+            assert_eq!(read(400, body.as_bytes()).message, "no luck", "{body}");
+        }
+    }
+
+    #[test]
+    fn a_body_without_a_message_names_the_status() {
+        for body in ["", "{}", "[]", "null", "<html></html>", "<title>", "{\"error\":{}}"] {
+            assert_eq!(
+                read(503, body.as_bytes()).message,
+                "the upstream answered 503 without a message",
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn statuses_follow_the_table() {
+        for (upstream, client, kind) in [
+            (400, 400, ErrorKind::InvalidRequest),
+            (422, 400, ErrorKind::InvalidRequest),
+            (401, 401, ErrorKind::Authentication),
+            (402, 402, ErrorKind::Billing),
+            (403, 403, ErrorKind::Permission),
+            (404, 404, ErrorKind::NotFound),
+            (408, 504, ErrorKind::Timeout),
+            (409, 409, ErrorKind::InvalidRequest),
+            (413, 413, ErrorKind::TooLarge),
+            (429, 429, ErrorKind::RateLimit),
+            (500, 500, ErrorKind::Api),
+            (502, 502, ErrorKind::Api),
+            (503, 503, ErrorKind::Overloaded),
+            (529, 529, ErrorKind::Overloaded),
+            (302, 502, ErrorKind::Api),
+        ] {
+            let fault = read(upstream, b"x");
+            assert_eq!((fault.status, fault.kind), (client, kind), "{upstream}");
+        }
+    }
+
+    #[test]
+    fn a_long_message_is_cut_at_500_characters() {
+        assert_eq!(read(500, "é".repeat(10_000).as_bytes()).message.chars().count(), 500);
+    }
+
+    #[test]
+    fn an_error_inside_a_reply_gets_its_status_from_code_or_type() {
+        for (body, status) in [
+            (r#"{"error":{"message":"m","code":429}}"#, 429),
+            (r#"{"error":{"message":"m","code":"503"}}"#, 503),
+            (r#"{"error":{"message":"m","type":"rate_limit_error"}}"#, 429),
+            (r#"{"error":{"message":"m","type":"overloaded_error"}}"#, 529),
+            (r#"{"error":{"message":"m","code":17}}"#, 502),
+            (r#"{"code":500,"msg":"m"}"#, 500),
+            (r#"{"error":"m"}"#, 502),
+        ] {
+            assert_eq!(read_inside(body.as_bytes()).status, status, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_empty_purse_is_told_from_a_passing_limit() {
+        assert!(is_quota_exhausted(br#"{"error":{"code":"insufficient_quota"}}"#));
+        assert!(is_quota_exhausted(br#"{"error":{"message":"Insufficient Balance"}}"#));
+        assert!(!is_quota_exhausted(br#"{"error":{"code":"rate_limit_exceeded"}}"#));
+    }
+}

@@ -1,0 +1,74 @@
+//! The signature of thinking blocks that this gateway makes from another vendor's reasoning: recognisable as ours,
+//! and readable back into the provider and model that thought.
+//!
+//! `vdm1.<provider>~<model>`, both percent-encoded outside `[A-Za-z0-9._-]`.
+
+use std::fmt::Write as _;
+
+/// What every signature of ours starts with, and no signature of Anthropic's.
+pub const PREFIX: &str = "vdm1.";
+
+/// The provider and the upstream model that a signature of ours names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    pub provider: String,
+    pub model: String,
+}
+
+/// Makes the signature that names this provider and upstream model.
+pub fn mint(provider: &str, model: &str) -> String {
+    let mut signature = String::from(PREFIX);
+    encode(provider, &mut signature);
+    signature.push('~');
+    encode(model, &mut signature);
+    signature
+}
+
+/// Reads one of our signatures; `None` for anybody else's.
+pub fn read(signature: &str) -> Option<Origin> {
+    let (provider, model) = signature.strip_prefix(PREFIX)?.split_once('~')?;
+    Some(Origin { provider: decode(provider)?, model: decode(model)? })
+}
+
+fn encode(text: &str, out: &mut String) {
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' => out.push(byte.into()),
+            _ => write!(out, "%{byte:02X}").expect("a String takes every write"),
+        }
+    }
+}
+
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('%') {
+        bytes.extend_from_slice(&rest.as_bytes()[..at]);
+        bytes.push(u8::from_str_radix(rest.get(at + 1..at + 3)?, 16).ok()?);
+        rest = &rest[at + 3..];
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minted_signature_names_its_origin() {
+        for (provider, model) in [("openai", "gpt-5.1"), ("open router", "z-ai/glm~4.6:free"), ("ü", "")] {
+            let signature = mint(provider, model);
+            assert!(signature.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\'));
+            assert_eq!(read(&signature), Some(Origin { provider: provider.into(), model: model.into() }));
+        }
+    }
+
+    #[test]
+    fn foreign_and_broken_signatures_are_not_ours() {
+        for signature in ["", "EqQBCkYIBx", "vdm1.", "vdm1.openai", "vdm1.a%~b", "vdm1.a%G0~b", "vdm1.%FF~b"]
+        {
+            assert_eq!(read(signature), None, "{signature}");
+        }
+    }
+}

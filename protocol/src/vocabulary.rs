@@ -1,0 +1,201 @@
+//! The words both vendors' APIs have for the same thing, each pair once.
+
+/// Why a request failed, in the categories of Anthropic's `error.type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    InvalidRequest,
+    Authentication,
+    Billing,
+    Permission,
+    NotFound,
+    TooLarge,
+    RateLimit,
+    Api,
+    Timeout,
+    Overloaded,
+}
+
+impl ErrorKind {
+    /// Every kind, in the order of its status.
+    pub const ALL: [Self; 10] = [
+        Self::InvalidRequest,
+        Self::Authentication,
+        Self::Billing,
+        Self::Permission,
+        Self::NotFound,
+        Self::TooLarge,
+        Self::RateLimit,
+        Self::Api,
+        Self::Timeout,
+        Self::Overloaded,
+    ];
+
+    /// The value of `error.type` on the Messages API.
+    pub fn anthropic(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request_error",
+            Self::Authentication => "authentication_error",
+            Self::Billing => "billing_error",
+            Self::Permission => "permission_error",
+            Self::NotFound => "not_found_error",
+            Self::TooLarge => "request_too_large",
+            Self::RateLimit => "rate_limit_error",
+            Self::Api => "api_error",
+            Self::Timeout => "timeout_error",
+            Self::Overloaded => "overloaded_error",
+        }
+    }
+
+    /// The HTTP status that Anthropic gives this kind.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::InvalidRequest => 400,
+            Self::Authentication => 401,
+            Self::Billing => 402,
+            Self::Permission => 403,
+            Self::NotFound => 404,
+            Self::TooLarge => 413,
+            Self::RateLimit => 429,
+            Self::Api => 500,
+            Self::Timeout => 504,
+            Self::Overloaded => 529,
+        }
+    }
+
+    /// The kind an upstream's status stands for. Statuses without a kind of their own are the client's fault
+    /// below 500 and the upstream's from there on (also below 400: an upstream has nothing to redirect to).
+    pub fn from_status(status: u16) -> Self {
+        match status {
+            401 => Self::Authentication,
+            402 => Self::Billing,
+            403 => Self::Permission,
+            404 => Self::NotFound,
+            408 | 504 | 524 => Self::Timeout,
+            413 => Self::TooLarge,
+            429 => Self::RateLimit,
+            503 | 529 => Self::Overloaded,
+            400..=499 => Self::InvalidRequest,
+            _ => Self::Api,
+        }
+    }
+
+    /// The kind of an Anthropic `error.type`, or `None` for a word not known here.
+    pub fn from_anthropic(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.anthropic() == word)
+    }
+}
+
+/// Tokens of one exchange, in Anthropic's meaning: `input` excludes what was read from or written to a cache.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Usage {
+    pub input: u64,
+    pub output: u64,
+    pub cache_read: u64,
+    pub cache_creation: u64,
+}
+
+impl Usage {
+    /// From a Chat Completions prompt total, which includes the cached tokens. Whatever the upstream claims, the
+    /// three input parts add up to `prompt`.
+    pub fn from_prompt_total(prompt: u64, output: u64, cache_read: u64, cache_creation: u64) -> Self {
+        let cache_read = cache_read.min(prompt);
+        let cache_creation = cache_creation.min(prompt - cache_read);
+        Self { input: prompt - cache_read - cache_creation, output, cache_read, cache_creation }
+    }
+}
+
+/// Why a reply ended, in Anthropic's categories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StopReason {
+    EndTurn,
+    MaxTokens,
+    StopSequence,
+    ToolUse,
+    PauseTurn,
+    Refusal,
+    ModelContextWindowExceeded,
+}
+
+impl StopReason {
+    /// Every reason.
+    pub const ALL: [Self; 7] = [
+        Self::EndTurn,
+        Self::MaxTokens,
+        Self::StopSequence,
+        Self::ToolUse,
+        Self::PauseTurn,
+        Self::Refusal,
+        Self::ModelContextWindowExceeded,
+    ];
+
+    /// The value of `stop_reason` on the Messages API.
+    pub fn anthropic(self) -> &'static str {
+        match self {
+            Self::EndTurn => "end_turn",
+            Self::MaxTokens => "max_tokens",
+            Self::StopSequence => "stop_sequence",
+            Self::ToolUse => "tool_use",
+            Self::PauseTurn => "pause_turn",
+            Self::Refusal => "refusal",
+            Self::ModelContextWindowExceeded => "model_context_window_exceeded",
+        }
+    }
+
+    /// The reason of an Anthropic `stop_reason`, or `None` for a word not known here.
+    pub fn from_anthropic(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.anthropic() == word)
+    }
+
+    /// The reason a Chat Completions `finish_reason` stands for, or `None` for a word not known here. Besides
+    /// OpenAI's words it knows those that compatible vendors let through from below (Gemini's in capitals,
+    /// Mistral's `model_length`, Text Generation Inference's `eos_token`).
+    pub fn from_finish_reason(word: &str) -> Option<Self> {
+        match word {
+            "stop" | "STOP" | "eos" | "eos_token" | "end_turn" => Some(Self::EndTurn),
+            "length" | "max_tokens" | "MAX_TOKENS" => Some(Self::MaxTokens),
+            "stop_sequence" => Some(Self::StopSequence),
+            "tool_calls" | "function_call" | "tool_use" => Some(Self::ToolUse),
+            "content_filter" | "SAFETY" | "RECITATION" | "PROHIBITED_CONTENT" | "refusal" | "sensitive" => {
+                Some(Self::Refusal)
+            }
+            "model_length" | "model_context_window_exceeded" => Some(Self::ModelContextWindowExceeded),
+            _ => None,
+        }
+    }
+}
+
+/// How the client wants its reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    Streamed,
+    Whole,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_kind_is_read_back_from_its_word_and_its_status() {
+        for kind in ErrorKind::ALL {
+            assert_eq!(ErrorKind::from_anthropic(kind.anthropic()), Some(kind));
+            assert_eq!(ErrorKind::from_status(kind.status()), kind);
+        }
+        assert_eq!(ErrorKind::from_anthropic("teapot_error"), None);
+    }
+
+    #[test]
+    fn every_stop_reason_is_read_back_from_its_word() {
+        for reason in StopReason::ALL {
+            assert_eq!(StopReason::from_anthropic(reason.anthropic()), Some(reason));
+        }
+    }
+
+    #[test]
+    fn the_input_parts_add_up_to_the_prompt_whatever_the_upstream_claims() {
+        for (prompt, read, creation) in [(100, 40, 10), (10, 40, 10), (10, 4, 90), (0, 1, 1)] {
+            let usage = Usage::from_prompt_total(prompt, 7, read, creation);
+            assert_eq!(usage.input + usage.cache_read + usage.cache_creation, prompt);
+        }
+    }
+}
