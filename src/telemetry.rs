@@ -36,3 +36,33 @@ fn builder(level: LevelFilter, sink: LineSink) -> Builder {
     builder.write_style(WriteStyle::Always).target(Target::Pipe(Box::new(sink)));
     builder
 }
+
+#[cfg(test)]
+mod tests {
+    use log::{Level, Log, Metadata};
+
+    use super::*;
+
+    fn is_logged(level: LevelFilter, target: &str, at: Level) -> bool {
+        let (sink, _logs) = writer::start(std::io::sink());
+        builder(level, sink).build().enabled(&Metadata::builder().target(target).level(at).build())
+    }
+
+    #[test]
+    fn the_http_stack_is_never_heard_below_warn() {
+        for target in ["awc", "actix_http::h1::dispatcher", "actix_web", "rustls", "h2", "hyper"] {
+            assert!(!is_logged(LevelFilter::Trace, target, Level::Info), "{target}");
+            assert!(is_logged(LevelFilter::Debug, target, Level::Warn), "{target}");
+            assert!(!is_logged(LevelFilter::Error, target, Level::Warn), "{target}");
+        }
+    }
+
+    #[test]
+    fn our_own_crates_are_heard_at_the_level_that_was_set() {
+        for target in ["vandamme::exchange", "vandamme_actors::provider", "vdm"] {
+            assert!(is_logged(LevelFilter::Debug, target, Level::Debug), "{target}");
+            assert!(!is_logged(LevelFilter::Info, target, Level::Debug), "{target}");
+            assert!(!is_logged(LevelFilter::Error, target, Level::Warn), "{target}");
+        }
+    }
+}

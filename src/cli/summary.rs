@@ -135,3 +135,80 @@ fn push(text: &mut String, more: std::fmt::Arguments<'_>) {
         unreachable!("a string takes everything");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Overrides;
+
+    fn told(variables: &[(&str, &str)], bound: &str) -> String {
+        let environment =
+            variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        let working_directory = std::path::PathBuf::from("/absent");
+        let overrides = Overrides { environment, working_directory, ..Overrides::default() };
+        summary(&Config::load(&overrides).unwrap(), bound.parse().unwrap(), Style::Plain)
+    }
+
+    #[test]
+    fn it_shows_providers_keys_by_id_and_how_to_point_claude_code_here() {
+        let variables =
+            [("OPENAI_API_KEY", "canary1 canary2"), ("ZAI_API_KEY", "canary3"), ("FOO_API_KEY", "canary")];
+
+        let told = told(&variables, "127.0.0.1:8082");
+
+        let ids = ["canary1", "canary2", "canary3"]
+            .map(|key| vandamme_actors::secret::ApiKey::new(key).id().to_string());
+        let expected = format!(
+            "vdm {} listens on http://127.0.0.1:8082\n\
+             * openai  openai     https://api.openai.com/v1       2 keys ({}, {})\n\
+             \x20 zai     anthropic  https://api.z.ai/api/anthropic  1 key ({})\n\
+             * takes every model without a prefix; others: provider:model (openai:…)\n\
+             warning: foo has a key but no base URL; to use it, set FOO_BASE_URL\n\
+             Point Claude Code at it:  ANTHROPIC_BASE_URL=http://127.0.0.1:8082 claude\n",
+            env!("CARGO_PKG_VERSION"),
+            ids[0],
+            ids[1],
+            ids[2],
+        );
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn the_demo_says_that_it_is_one_and_how_to_add_a_provider() {
+        let told = told(&[], "127.0.0.1:8082");
+        assert!(
+            told.contains("demo") && told.contains("export OPENAI_API_KEY=") && told.contains("restart"),
+            "{told}"
+        );
+        assert!(told.contains(" claude\n"), "{told}");
+    }
+
+    #[test]
+    fn without_provider_and_demo_it_names_the_variable_to_set() {
+        let stranger = told(&[("HOST", "0.0.0.0")], "0.0.0.0:8082");
+        assert!(stranger.contains("503") && stranger.contains("OPENAI_API_KEY"), "{stranger}");
+        assert!(!stranger.contains(" claude\n"), "{stranger}");
+
+        let half = told(&[("HOST", "0.0.0.0"), ("FOO_API_KEY", "k")], "0.0.0.0:8082");
+        assert!(half.contains("set FOO_BASE_URL and restart"), "{half}");
+    }
+
+    #[test]
+    fn claude_code_is_never_pointed_at_an_address_that_is_only_for_listening() {
+        let key = [("OPENAI_API_KEY", "k"), ("HOST", "0.0.0.0")];
+        assert!(told(&key, "0.0.0.0:8082").contains("BASE_URL=http://127.0.0.1:8082 claude"));
+        assert!(told(&key, "[::]:8082").contains("BASE_URL=http://[::1]:8082 claude"));
+        assert!(told(&key, "10.0.0.1:8082").contains("BASE_URL=http://10.0.0.1:8082 claude"));
+    }
+
+    #[test]
+    fn colours_change_nothing_but_colours() {
+        let overrides = Overrides { working_directory: "/absent".into(), ..Overrides::default() };
+        let config = Config::load(&overrides).unwrap();
+        let bound = "127.0.0.1:1".parse().unwrap();
+        let coloured = summary(&config, bound, Style::Coloured);
+        assert!(coloured.contains("\x1b[1m"));
+        let plain = coloured.replace("\x1b[1m", "").replace("\x1b[0m", "");
+        assert_eq!(plain, summary(&config, bound, Style::Plain));
+    }
+}
