@@ -5,6 +5,7 @@ mod server;
 mod summary;
 
 use std::ffi::OsString;
+use std::io::Write;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -54,7 +55,7 @@ impl Command {
 
 fn print_version() -> Exit {
     let version = Vdm::command().render_version();
-    print!("{version}");
+    let _ = write!(std::io::stdout(), "{version}");
     Exit::Ok
 }
 

@@ -3,6 +3,8 @@
 mod line;
 mod writer;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
+
 use env_logger::{Builder, Target, WriteStyle};
 use log::LevelFilter;
 
@@ -21,10 +23,24 @@ pub fn start(level: LevelFilter) -> Logs {
     let style = line::Style::of_stderr();
     let mut builder = builder(level, sink);
     builder.format(move |out, record| line::write(out, record, style));
-    if builder.try_init().is_err() {
-        log::debug!("logging has been started before");
+    match builder.try_init() {
+        Ok(()) => log_panics(),
+        Err(_) => log::debug!("logging has been started before"),
     }
     logs
+}
+
+/// A panic is a log line like others, so that telling it never blocks a worker; with `RUST_BACKTRACE` it is told
+/// as Rust does.
+fn log_panics() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if Backtrace::capture().status() == BacktraceStatus::Captured {
+            tell(panic);
+        } else {
+            log::error!("{}", panic.to_string().replace('\n', " "));
+        }
+    }));
 }
 
 fn builder(level: LevelFilter, sink: LineSink) -> Builder {

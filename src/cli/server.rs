@@ -1,6 +1,7 @@
 //! `vdm server start`
 
-use std::io::{Error, ErrorKind};
+use std::fmt::Arguments;
+use std::io::{Error, ErrorKind, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
 
@@ -37,12 +38,12 @@ impl Start {
         let listener = match bind(&config) {
             Ok(listener) => listener,
             Err(refusal) => {
-                eprintln!("vdm: {refusal}");
+                say(format_args!("vdm: {refusal}\n"));
                 return Exit::Bind;
             }
         };
         match listener.local_addr() {
-            Ok(bound) => eprint!("{}", summary(&config, bound, Style::of_stderr())),
+            Ok(bound) => say(format_args!("{}", summary(&config, bound, Style::of_stderr()))),
             Err(error) => log::warn!("the listener does not tell its address: {error}"),
         }
         drop(logs);
@@ -62,10 +63,15 @@ impl Start {
 
 fn tell(mistakes: &[Mistake]) -> Exit {
     for mistake in mistakes {
-        eprintln!("vdm: {mistake}");
+        say(format_args!("vdm: {mistake}\n"));
     }
     let refused = mistakes.iter().any(|mistake| mistake.kind() == MistakeKind::Refused);
     if refused { Exit::Usage } else { Exit::Configuration }
+}
+
+/// On stderr. If nobody reads it any more, that is no reason to stop.
+fn say(text: Arguments<'_>) {
+    let _ = std::io::stderr().write_fmt(text);
 }
 
 fn bind(config: &Config) -> Result<TcpListener, String> {

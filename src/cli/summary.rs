@@ -42,7 +42,8 @@ pub fn summary(config: &Config, bound: SocketAddr, style: Style) -> String {
         push(&mut text, format_args!("{} {warning}\n", style.paint(YELLOW, "warning:")));
     }
     if is_anyone_there(config) {
-        let command = format!("ANTHROPIC_BASE_URL={} claude", url(reachable(bound)));
+        let key = if config.proxy_api_key.is_some() { "ANTHROPIC_AUTH_TOKEN=$PROXY_API_KEY " } else { "" };
+        let command = format!("ANTHROPIC_BASE_URL={} {key}claude", url(reachable(bound)));
         push(&mut text, format_args!("Point Claude Code at it:  {}\n", style.paint(BOLD, &command)));
     }
     text
@@ -89,11 +90,8 @@ fn providers(settings: &Settings, style: Style) -> String {
         let name = style.paint(BOLD, &format!("{name:0$}", widths[0]));
         push(&mut text, format_args!("{name}  {format:0$}  {base_url:1$}  {keys}\n", widths[1], widths[2]));
     }
-    if let Some(default) = &settings.default_provider {
-        push(
-            &mut text,
-            format_args!("* takes every model without a prefix; others: provider:model ({default}:…)\n"),
-        );
+    if settings.default_provider.is_some() {
+        text.push_str("* takes model names without a prefix; for another provider write PROVIDER:MODEL\n");
     }
     text
 }
@@ -162,7 +160,7 @@ mod tests {
             "vdm {} listens on http://127.0.0.1:8082\n\
              * openai  openai     https://api.openai.com/v1       2 keys ({}, {})\n\
              \x20 zai     anthropic  https://api.z.ai/api/anthropic  1 key ({})\n\
-             * takes every model without a prefix; others: provider:model (openai:…)\n\
+             * takes model names without a prefix; for another provider write PROVIDER:MODEL\n\
              warning: foo has a key but no base URL; to use it, set FOO_BASE_URL\n\
              Point Claude Code at it:  ANTHROPIC_BASE_URL=http://127.0.0.1:8082 claude\n",
             env!("CARGO_PKG_VERSION"),
@@ -199,6 +197,16 @@ mod tests {
         assert!(told(&key, "0.0.0.0:8082").contains("BASE_URL=http://127.0.0.1:8082 claude"));
         assert!(told(&key, "[::]:8082").contains("BASE_URL=http://[::1]:8082 claude"));
         assert!(told(&key, "10.0.0.1:8082").contains("BASE_URL=http://10.0.0.1:8082 claude"));
+    }
+
+    #[test]
+    fn claude_code_is_told_to_show_the_key_that_clients_need() {
+        let told = told(&[("OPENAI_API_KEY", "k"), ("PROXY_API_KEY", "canary")], "127.0.0.1:1");
+        assert!(
+            told.contains("BASE_URL=http://127.0.0.1:1 ANTHROPIC_AUTH_TOKEN=$PROXY_API_KEY claude\n"),
+            "{told}"
+        );
+        assert!(!told.contains("canary"), "{told}");
     }
 
     #[test]

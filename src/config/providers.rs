@@ -155,22 +155,18 @@ impl<'a> Builder<'a> {
 
     fn keys(&mut self, name: &str, written: Placed<'_>) -> Vec<ApiKey> {
         let mut words: Vec<&str> = Vec::new();
-        let mut duplicates = 0;
         for word in written.text.split_whitespace() {
-            if words.contains(&word) {
-                duplicates += 1;
-            } else {
+            if !words.contains(&word) {
                 words.push(word);
             }
         }
-        if duplicates > 0 {
-            let place = written.place;
-            self.warnings
-                .push(format!("{place}: {name} has {duplicates} key(s) more than once; each counts once"));
+        let place = written.place;
+        if words.len() < written.text.split_whitespace().count() {
+            self.warnings.push(format!("{place}: {name} has the same key more than once; it counts once"));
         }
-        if words.iter().any(|word| !word.bytes().all(|byte| byte.is_ascii_graphic())) {
+        if !words.iter().all(|word| word.bytes().all(|byte| byte.is_ascii_graphic())) {
             let text = "a key holds characters that no header can carry; copy the key again";
-            self.mistakes.push(Mistake::new(written.place, text));
+            self.mistakes.push(Mistake::new(place, text));
         }
         words.into_iter().map(ApiKey::new).collect()
     }

@@ -82,7 +82,7 @@ const OF_A_FILE: &[(&str, &str)] = &[
     ),
     (
         "host = 'http://x'",
-        "1:8: host: expected a host name or an IP address, without scheme and port, found something else",
+        "1:8: host: expected a host name or an IP address, without scheme and port, found \"http://x\"",
     ),
     (
         "\n[limits]\nping-interval = 0",
@@ -96,7 +96,10 @@ const OF_A_FILE: &[(&str, &str)] = &[
         "[limits]\nevent = '3 cows'",
         "2:9: [limits] event: expected a size above 0: a number of bytes, or text such as \"32MiB\", found \"3 cows\"",
     ),
-    ("[limits]\nconnections = 0", "2:15: [limits] connections: expected a whole number, 1 or more, found 0"),
+    (
+        "[limits]\nconnections = 0",
+        "2:15: [limits] connections: expected a whole number from 1 to 1000000000, found 0",
+    ),
     ("[limit]\nevent = 1", "1:2: limit: did you mean [limits]?"),
     ("limits = 1", "1:1: limits: expected a table: [limits]"),
     (
@@ -105,7 +108,7 @@ const OF_A_FILE: &[(&str, &str)] = &[
     ),
     (
         "[defaults]\nmax-retries = 1.5",
-        "2:15: [defaults] max-retries: expected a whole number, 0 or more, found 1.5",
+        "2:15: [defaults] max-retries: expected a whole number from 0 to 1000000000, found 1.5",
     ),
     ("[defaults]\ntimeuot = 1", "2:1: [defaults] timeuot: there is no such key; did you mean \"timeout\"?"),
     (
@@ -123,10 +126,7 @@ const OF_A_FILE: &[(&str, &str)] = &[
     ),
     ("[openai]\naliases = 1", "2:1: [openai] aliases: expected a table of names, each with text in quotes"),
     ("[openai.aliases]\na = 1", "2:5: [openai.aliases] a: expected text in quotes, not empty, found 1"),
-    (
-        "openai = { aliases = { a = '' } }",
-        "1:28: [openai.aliases] a: expected text in quotes, not empty, found something else",
-    ),
+    ("openai = { aliases = { a = '' } }", "1:28: [openai.aliases] a: expected text in quotes, not empty"),
     (
         "[openai.custom-headers]\nHost = 'x'",
         "2:8: [openai.custom-headers] Host: the header host is set by vdm itself and cannot be configured; remove it",
@@ -173,15 +173,15 @@ const OF_A_VARIABLE: &[(Set<'static>, &str)] = &[
         &[("REQUEST_TIMEOUT", "inf")],
         "REQUEST_TIMEOUT: expected a number of seconds, 0 or more and a year at most, found inf",
     ),
-    (&[("MAX_RETRIES", "-1")], "MAX_RETRIES: expected a whole number, 0 or more, found -1"),
+    (&[("MAX_RETRIES", "-1")], "MAX_RETRIES: expected a whole number from 0 to 1000000000, found -1"),
     (&[("VDM_DEMO", "maybe")], "VDM_DEMO: expected true or false, found \"maybe\""),
     (
         &[("HOST", "a:1")],
-        "HOST: expected a host name or an IP address, without scheme and port, found something else",
+        "HOST: expected a host name or an IP address, without scheme and port, found \"a:1\"",
     ),
     (
         &[("PROXY_API_KEY", "a b")],
-        "PROXY_API_KEY: expected one key of visible ASCII characters, without blanks, found something else",
+        "PROXY_API_KEY: expected one key of visible ASCII characters, without blanks",
     ),
     (
         &[KEY, ("POE_BASE_URL", "https://u:p@h")],
