@@ -5,6 +5,7 @@ mod server;
 mod summary;
 
 use std::ffi::OsString;
+use std::io::Write;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -54,7 +55,7 @@ impl Command {
 
 fn print_version() -> Exit {
     let version = Vdm::command().render_version();
-    print!("{version}");
+    let _ = write!(std::io::stdout(), "{version}");
     Exit::Ok
 }
 
@@ -65,5 +66,27 @@ fn explain(error: &clap::Error) -> Exit {
         Exit::Ok
     } else {
         Exit::Usage
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Vdm::command().debug_assert();
+    }
+
+    #[test]
+    fn usage_mistakes_exit_with_two_and_answers_with_zero() {
+        let exit = |line: &str| run(line.split(' ').map(OsString::from));
+        for line in ["vdm version", "vdm --version", "vdm --help", "vdm server start --help"] {
+            assert_eq!(exit(line), Exit::Ok, "{line}");
+        }
+        let wrong = ["vdm", "vdm server", "vdm server stop", "vdm start", "vdm server start --port 65536"];
+        for line in wrong.into_iter().chain(["vdm server start --daemon", "vdm server start extra"]) {
+            assert_eq!(exit(line), Exit::Usage, "{line}");
+        }
     }
 }

@@ -1,7 +1,12 @@
 //! `vdm`: parse, dispatch, exit code.
 
+use std::panic::catch_unwind;
 use std::process::ExitCode;
 
+use vandamme::cli;
+use vandamme::cli::exit_code::Exit;
+
+/// A panic has been told by the time it is caught here.
 fn main() -> ExitCode {
-    vandamme::cli::run(std::env::args_os()).into()
+    catch_unwind(|| cli::run(std::env::args_os())).unwrap_or(Exit::Internal).into()
 }

@@ -37,7 +37,8 @@ pub struct ProviderSettings {
     pub aliases: BTreeMap<String, String>,
     /// The upstream itself knows the ids that start with `claude-`: they are sent unchanged.
     pub serves_claude: bool,
-    /// Until the first byte of the reply's head; `None` takes the limit for the kind of request.
+    /// Until the first byte of the reply's head; `None` takes the limit for the kind of request. "No limit"
+    /// (a zero in the configuration) arrives as a year.
     pub timeout: Option<Duration>,
     /// Repeats on one key; rotation to another key is not counted.
     pub max_retries: u32,

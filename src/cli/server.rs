@@ -1,6 +1,7 @@
 //! `vdm server start`
 
-use std::io::{Error, ErrorKind};
+use std::fmt::Arguments;
+use std::io::{Error, ErrorKind, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
 
@@ -13,10 +14,10 @@ use crate::telemetry;
 
 #[derive(Args, Debug)]
 pub(super) struct Start {
-    /// Listen on this address or host name [default: HOST, else 127.0.0.1]
+    /// Listen on this address or host name, over HOST and the files
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
-    /// Listen on this port, 0 for any free one [default: PORT, else 8082]
+    /// Listen on this port, over PORT and the files; 0 takes any free one
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
     /// Read this configuration file too, over the others
@@ -37,12 +38,12 @@ impl Start {
         let listener = match bind(&config) {
             Ok(listener) => listener,
             Err(refusal) => {
-                eprintln!("vdm: {refusal}");
+                say(format_args!("vdm: {refusal}\n"));
                 return Exit::Bind;
             }
         };
         match listener.local_addr() {
-            Ok(bound) => eprint!("{}", summary(&config, bound, Style::of_stderr())),
+            Ok(bound) => say(format_args!("{}", summary(&config, bound, Style::of_stderr()))),
             Err(error) => log::warn!("the listener does not tell its address: {error}"),
         }
         let served = crate::serve(listener, config);
@@ -69,10 +70,15 @@ impl Start {
 
 fn tell(mistakes: &[Mistake]) -> Exit {
     for mistake in mistakes {
-        eprintln!("vdm: {mistake}");
+        say(format_args!("vdm: {mistake}\n"));
     }
     let refused = mistakes.iter().any(|mistake| mistake.kind() == MistakeKind::Refused);
     if refused { Exit::Usage } else { Exit::Configuration }
+}
+
+/// On stderr. If nobody reads it any more, that is no reason to stop.
+fn say(text: Arguments<'_>) {
+    let _ = std::io::stderr().write_fmt(text);
 }
 
 fn bind(config: &Config) -> Result<TcpListener, String> {
@@ -93,4 +99,45 @@ fn refusal(config: &Config, error: &Error) -> String {
         );
     }
     format!("cannot listen on {host}, port {port}: {error}; set another with --host or HOST")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_in_use_is_told_with_what_to_do() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let overrides =
+            Overrides { port: Some(port), working_directory: "/absent".into(), ..Overrides::default() };
+        let config = Config::load(&overrides).unwrap();
+
+        let refusal = bind(&config).unwrap_err();
+
+        let expected = format!(
+            "port {port} on 127.0.0.1 is in use; stop what uses it, or set another with --port or PORT"
+        );
+        assert_eq!(refusal, expected);
+    }
+
+    #[test]
+    fn port_zero_takes_any_free_one() {
+        let overrides =
+            Overrides { port: Some(0), working_directory: "/absent".into(), ..Overrides::default() };
+        let listener = bind(&Config::load(&overrides).unwrap()).unwrap();
+        assert_ne!(listener.local_addr().unwrap().port(), 0);
+    }
+
+    #[test]
+    fn a_refusal_on_purpose_has_another_exit_code_than_a_mistake() {
+        let exit = |name: &str, text: &str| {
+            let environment = [(name.to_owned(), text.to_owned())].into();
+            let overrides =
+                Overrides { environment, working_directory: "/absent".into(), ..Overrides::default() };
+            tell(&Config::load(&overrides).unwrap_err())
+        };
+        assert_eq!(exit("PORT", "abc"), Exit::Configuration);
+        assert_eq!(exit("OPENAI_API_KEY", "!OAUTH"), Exit::Usage);
+    }
 }

@@ -42,7 +42,8 @@ pub fn summary(config: &Config, bound: SocketAddr, style: Style) -> String {
         push(&mut text, format_args!("{} {warning}\n", style.paint(YELLOW, "warning:")));
     }
     if is_anyone_there(config) {
-        let command = format!("ANTHROPIC_BASE_URL={} claude", url(reachable(bound)));
+        let key = if config.proxy_api_key.is_some() { "ANTHROPIC_AUTH_TOKEN=$PROXY_API_KEY " } else { "" };
+        let command = format!("ANTHROPIC_BASE_URL={} {key}claude", url(reachable(bound)));
         push(&mut text, format_args!("Point Claude Code at it:  {}\n", style.paint(BOLD, &command)));
     }
     text
@@ -89,11 +90,8 @@ fn providers(settings: &Settings, style: Style) -> String {
         let name = style.paint(BOLD, &format!("{name:0$}", widths[0]));
         push(&mut text, format_args!("{name}  {format:0$}  {base_url:1$}  {keys}\n", widths[1], widths[2]));
     }
-    if let Some(default) = &settings.default_provider {
-        push(
-            &mut text,
-            format_args!("* takes every model without a prefix; others: provider:model ({default}:…)\n"),
-        );
+    if settings.default_provider.is_some() {
+        text.push_str("* takes model names without a prefix; for another provider write PROVIDER:MODEL\n");
     }
     text
 }
@@ -133,5 +131,92 @@ fn url(address: SocketAddr) -> String {
 fn push(text: &mut String, more: std::fmt::Arguments<'_>) {
     if text.write_fmt(more).is_err() {
         unreachable!("a string takes everything");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Overrides;
+
+    fn told(variables: &[(&str, &str)], bound: &str) -> String {
+        let environment =
+            variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        let working_directory = std::path::PathBuf::from("/absent");
+        let overrides = Overrides { environment, working_directory, ..Overrides::default() };
+        summary(&Config::load(&overrides).unwrap(), bound.parse().unwrap(), Style::Plain)
+    }
+
+    #[test]
+    fn it_shows_providers_keys_by_id_and_how_to_point_claude_code_here() {
+        let variables =
+            [("OPENAI_API_KEY", "canary1 canary2"), ("ZAI_API_KEY", "canary3"), ("FOO_API_KEY", "canary")];
+
+        let told = told(&variables, "127.0.0.1:8082");
+
+        let ids = ["canary1", "canary2", "canary3"]
+            .map(|key| vandamme_actors::secret::ApiKey::new(key).id().to_string());
+        let expected = format!(
+            "vdm {} listens on http://127.0.0.1:8082\n\
+             * openai  openai     https://api.openai.com/v1       2 keys ({}, {})\n\
+             \x20 zai     anthropic  https://api.z.ai/api/anthropic  1 key ({})\n\
+             * takes model names without a prefix; for another provider write PROVIDER:MODEL\n\
+             warning: foo has a key but no base URL; to use it, set FOO_BASE_URL\n\
+             Point Claude Code at it:  ANTHROPIC_BASE_URL=http://127.0.0.1:8082 claude\n",
+            env!("CARGO_PKG_VERSION"),
+            ids[0],
+            ids[1],
+            ids[2],
+        );
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn the_demo_says_that_it_is_one_and_how_to_add_a_provider() {
+        let told = told(&[], "127.0.0.1:8082");
+        assert!(
+            told.contains("demo") && told.contains("export OPENAI_API_KEY=") && told.contains("restart"),
+            "{told}"
+        );
+        assert!(told.contains(" claude\n"), "{told}");
+    }
+
+    #[test]
+    fn without_provider_and_demo_it_names_the_variable_to_set() {
+        let stranger = told(&[("HOST", "0.0.0.0")], "0.0.0.0:8082");
+        assert!(stranger.contains("503") && stranger.contains("OPENAI_API_KEY"), "{stranger}");
+        assert!(!stranger.contains(" claude\n"), "{stranger}");
+
+        let half = told(&[("HOST", "0.0.0.0"), ("FOO_API_KEY", "k")], "0.0.0.0:8082");
+        assert!(half.contains("set FOO_BASE_URL and restart"), "{half}");
+    }
+
+    #[test]
+    fn claude_code_is_never_pointed_at_an_address_that_is_only_for_listening() {
+        let key = [("OPENAI_API_KEY", "k"), ("HOST", "0.0.0.0")];
+        assert!(told(&key, "0.0.0.0:8082").contains("BASE_URL=http://127.0.0.1:8082 claude"));
+        assert!(told(&key, "[::]:8082").contains("BASE_URL=http://[::1]:8082 claude"));
+        assert!(told(&key, "10.0.0.1:8082").contains("BASE_URL=http://10.0.0.1:8082 claude"));
+    }
+
+    #[test]
+    fn claude_code_is_told_to_show_the_key_that_clients_need() {
+        let told = told(&[("OPENAI_API_KEY", "k"), ("PROXY_API_KEY", "canary")], "127.0.0.1:1");
+        assert!(
+            told.contains("BASE_URL=http://127.0.0.1:1 ANTHROPIC_AUTH_TOKEN=$PROXY_API_KEY claude\n"),
+            "{told}"
+        );
+        assert!(!told.contains("canary"), "{told}");
+    }
+
+    #[test]
+    fn colours_change_nothing_but_colours() {
+        let overrides = Overrides { working_directory: "/absent".into(), ..Overrides::default() };
+        let config = Config::load(&overrides).unwrap();
+        let bound = "127.0.0.1:1".parse().unwrap();
+        let coloured = summary(&config, bound, Style::Coloured);
+        assert!(coloured.contains("\x1b[1m"));
+        let plain = coloured.replace("\x1b[1m", "").replace("\x1b[0m", "");
+        assert_eq!(plain, summary(&config, bound, Style::Plain));
     }
 }

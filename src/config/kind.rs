@@ -46,8 +46,8 @@ pub(super) enum Kind {
     AuthMode,
 }
 
-/// What was written, before it is judged.
-#[derive(Clone, Copy, Debug)]
+/// What was written, before it is judged; it may be a key, so it cannot be printed.
+#[derive(Clone, Copy)]
 pub(super) enum Raw<'a> {
     Text(&'a str),
     Whole(i64),
@@ -58,6 +58,9 @@ pub(super) enum Raw<'a> {
 
 /// The words of LOG_LEVEL, in the order in which they are told.
 pub(super) const LOG_LEVELS: [&str; 5] = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
+
+/// The highest count.
+const MOST: i64 = 1_000_000_000;
 
 /// A year: longer than any request, short enough for every clock.
 pub(super) const LONGEST: f64 = 365.0 * 86_400.0;
@@ -78,7 +81,7 @@ impl Type {
             Self::Pause => raw.number().filter(|n| *n >= 0.001 && *n <= LONGEST).map(ValueKind::from),
             Self::Bytes => raw.bytes().filter(|bytes| *bytes > 0).map(ValueKind::from),
             Self::Count(least) => {
-                raw.whole().filter(|n| (i64::from(least)..=1_000_000_000).contains(n)).map(ValueKind::from)
+                raw.whole().filter(|n| (i64::from(least)..=MOST).contains(n)).map(ValueKind::from)
             }
             Self::Url => return raw.text().ok_or_else(|| self.refusal(raw)).and_then(url),
         };
@@ -108,18 +111,19 @@ impl Type {
 
     fn refusal(self, raw: Raw<'_>) -> String {
         let found = match raw {
-            Raw::Text(text) if self.may_be_repeated() => format!("{:?}", shortened(text)),
-            Raw::Text(_) => "something else".to_owned(),
-            Raw::Whole(n) => n.to_string(),
-            Raw::Fraction(n) => n.to_string(),
-            Raw::Truth(truth) => truth.to_string(),
-            Raw::Other(what) => what.to_owned(),
+            Raw::Text(text) if self.may_be_repeated() => format!(", found {:?}", shortened(text)),
+            Raw::Text(_) => String::new(),
+            Raw::Whole(n) => format!(", found {n}"),
+            Raw::Fraction(n) => format!(", found {n}"),
+            Raw::Truth(truth) => format!(", found {truth}"),
+            Raw::Other(what) => format!(", found {what}"),
         };
-        format!("expected {}, found {found}", self.expected())
+        format!("expected {}{found}", self.expected())
     }
 
+    /// Only where nobody would write a key.
     fn may_be_repeated(self) -> bool {
-        matches!(self, Self::Port | Self::LogLevel | Self::Format | Self::Flag)
+        matches!(self, Self::Host | Self::Port | Self::LogLevel | Self::Format | Self::Flag)
             || matches!(self, Self::Seconds | Self::Pause | Self::Bytes | Self::Count(_))
     }
 
@@ -137,7 +141,7 @@ impl Type {
             Self::Seconds => "a number of seconds, 0 or more and a year at most".to_owned(),
             Self::Pause => "a number of seconds, more than 0 and a year at most".to_owned(),
             Self::Bytes => "a size above 0: a number of bytes, or text such as \"32MiB\"".to_owned(),
-            Self::Count(least) => format!("a whole number, {least} or more"),
+            Self::Count(least) => format!("a whole number from {least} to {MOST}"),
         }
     }
 }

@@ -16,8 +16,8 @@ pub(super) struct Layer {
 #[derive(Clone, Copy)]
 pub(super) struct Section<'a>(Option<&'a Map<String, Value>>);
 
-/// A text and its place.
-#[derive(Clone, Copy, Debug)]
+/// A text, which may be a key and so cannot be printed, and its place.
+#[derive(Clone, Copy)]
 pub(super) struct Placed<'a> {
     pub(super) text: &'a str,
     pub(super) place: &'a str,

@@ -55,7 +55,8 @@ impl<'a> Builder<'a> {
         }
         match self.base_url(name) {
             BaseUrl::Usable(url) => self.register(name, section, (keys, url)),
-            BaseUrl::Missing => self.leave_partial(name),
+            BaseUrl::Missing => self.leave_partial(name, None),
+            BaseUrl::Ours(place) => self.leave_partial(name, Some(&place)),
             BaseUrl::Wrong(mistake) => self.mistakes.push(mistake),
         }
     }
@@ -91,30 +92,29 @@ impl<'a> Builder<'a> {
         let layers = self.layers.iter().rev();
         let stated = layers.filter_map(|layer| self.section(layer, name).text("base-url"));
         let mut ours = None;
-        let mut answer = BaseUrl::Missing;
         for Placed { text, place } in stated {
             match base_url::parse(text) {
                 Ok(url) if self.listener.is(&url) => ours = ours.or(Some(place)),
-                Ok(url) => {
-                    answer = BaseUrl::Usable(base_url::stated(&url));
-                    break;
-                }
+                Ok(url) => return self.usable(base_url::stated(&url), ours),
                 Err(refusal) => return BaseUrl::Wrong(Mistake::new(place, refusal)),
             }
         }
-        if let Some(place) = ours {
-            let instead = match &answer {
-                BaseUrl::Usable(url) => format!("using {url} instead"),
-                BaseUrl::Missing | BaseUrl::Wrong(_) => format!("{name} is not usable"),
-            };
-            self.warnings.push(format!("{place}: this is the gateway's own address; {instead}"));
-        }
-        answer
+        ours.map_or(BaseUrl::Missing, |place| BaseUrl::Ours(place.to_owned()))
     }
 
-    fn leave_partial(&mut self, name: &str) {
+    fn usable(&mut self, url: String, ours: Option<&str>) -> BaseUrl {
+        if let Some(place) = ours {
+            self.warnings.push(format!("{place}: this is the gateway's own address; using {url} instead"));
+        }
+        BaseUrl::Usable(url)
+    }
+
+    fn leave_partial(&mut self, name: &str, ours: Option<&str>) {
         let missing = format!("{}_BASE_URL", prefix(name));
-        self.warnings.push(format!("{name} has a key but no base URL; to use it, set {missing}"));
+        self.warnings.push(match ours {
+            Some(place) => format!("{place}: this is the gateway's own address, so {name} cannot be used"),
+            None => format!("{name} has a key but no base URL; to use it, set {missing}"),
+        });
         self.partial.push(PartialProvider { name: name.to_owned(), missing });
     }
 
@@ -155,22 +155,18 @@ impl<'a> Builder<'a> {
 
     fn keys(&mut self, name: &str, written: Placed<'_>) -> Vec<ApiKey> {
         let mut words: Vec<&str> = Vec::new();
-        let mut duplicates = 0;
         for word in written.text.split_whitespace() {
-            if words.contains(&word) {
-                duplicates += 1;
-            } else {
+            if !words.contains(&word) {
                 words.push(word);
             }
         }
-        if duplicates > 0 {
-            let place = written.place;
-            self.warnings
-                .push(format!("{place}: {name} has {duplicates} key(s) more than once; each counts once"));
+        let place = written.place;
+        if words.len() < written.text.split_whitespace().count() {
+            self.warnings.push(format!("{place}: {name} has the same key more than once; it counts once"));
         }
-        if words.iter().any(|word| !word.bytes().all(|byte| byte.is_ascii_graphic())) {
+        if !words.iter().all(|word| word.bytes().all(|byte| byte.is_ascii_graphic())) {
             let text = "a key holds characters that no header can carry; copy the key again";
-            self.mistakes.push(Mistake::new(written.place, text));
+            self.mistakes.push(Mistake::new(place, text));
         }
         words.into_iter().map(ApiKey::new).collect()
     }
@@ -207,6 +203,8 @@ impl<'a> Builder<'a> {
 enum BaseUrl {
     Usable(String),
     Missing,
+    /// All that is stated is our own listener; the place of the highest.
+    Ours(String),
     Wrong(Mistake),
 }
 

@@ -38,7 +38,10 @@ pub(super) fn start(to: impl Write + Send + 'static) -> (LineSink, Logs) {
     let counted = Arc::clone(&dropped);
     let thread = thread::Builder::new().name("log".into()).spawn(move || write_all(to, &waiting, &counted));
     if let Err(error) = thread {
-        eprintln!("vdm: cannot start the thread that writes logs, so there are none: {error}");
+        let _ = writeln!(
+            io::stderr(),
+            "vdm: cannot start the thread that writes logs, so there are none: {error}"
+        );
     }
     (LineSink { orders: orders.clone(), dropped }, Logs { orders })
 }

@@ -1,0 +1,212 @@
+//! Every mistake, as it is told.
+
+use super::*;
+
+#[test]
+fn every_mistake_of_a_file_is_one_line_with_line_column_key_and_advice() {
+    for (toml, expected) in OF_A_FILE {
+        let mistakes = Machine::new().toml(toml).mistakes();
+        let [mistake] = &mistakes[..] else { panic!("{toml}: {mistakes:?}") };
+        let expected = format!("work/vandamme-config.toml:{expected}");
+        let fits =
+            if expected.contains("not TOML") { mistake.starts_with(&expected) } else { *mistake == expected };
+        assert!(fits && !mistake.contains('\n'), "{toml}\n  {mistake}\n  {expected}");
+    }
+}
+
+#[test]
+fn every_mistake_of_a_variable_names_it_and_what_it_expects() {
+    for (variables, expected) in OF_A_VARIABLE {
+        let mistakes = Machine::with(variables).mistakes();
+        assert_eq!(mistakes, [format!("environment variable {expected}")], "{variables:?}");
+    }
+    let mistakes = Machine::new().file("work/.env", "A=1\nPORT=x\n").mistakes();
+    assert_eq!(mistakes, ["work/.env:2: PORT: expected a port number from 1 to 65535, found \"x\""]);
+}
+
+#[test]
+fn all_mistakes_of_all_layers_are_told_at_once() {
+    let mut machine = Machine::with(&[("PORT", "abc"), ("POE_API_KEY", "!PASSTHRU")])
+        .file("home/.config/vandamme-proxy/vandamme-config.toml", "x = 1\n[zai]\ny = 2")
+        .toml("= 1")
+        .file("work/.env", "no equals sign");
+    machine.overrides.config = Some("absent.toml".into());
+    machine.overrides.host = Some("a b".into());
+
+    let mistakes = machine.mistakes();
+
+    let starts = [
+        "work/.env:1: ",
+        "home/.config/vandamme-proxy/vandamme-config.toml:1:1: x: ",
+        "home/.config/vandamme-proxy/vandamme-config.toml:3:1: [zai] y: ",
+        "work/vandamme-config.toml:1:1: ",
+        "work/absent.toml: cannot read this file: ",
+        "environment variable PORT: ",
+        "--host: ",
+        "environment variable POE_API_KEY: ",
+    ];
+    assert_eq!(mistakes.len(), starts.len(), "{mistakes:#?}");
+    for (mistake, start) in mistakes.iter().zip(starts) {
+        assert!(mistake.starts_with(start), "{mistake} | {start}");
+    }
+}
+
+#[test]
+fn oauth_is_refused_wherever_it_is_asked_for() {
+    let machines = [
+        Machine::with(&[("POE_API_KEY", "!OAUTH")]),
+        Machine::with(&[("POE_API_KEY", "a !oauth")]),
+        Machine::with(&[("CHATGPT_API_KEY", "!OAUTH")]),
+        Machine::with(&[("CHATGPT_AUTH_MODE", "OAuth")]),
+        Machine::with(&[("OPENAI_AUTH_MODE", "oauth")]),
+        Machine::new().toml("[chatgpt]\nauth-mode = 'oauth'"),
+        Machine::new().toml("[poe]\napi-key = '!OAUTH'"),
+    ];
+    for machine in machines {
+        let mistakes = Config::load(&machine.overrides).unwrap_err();
+        assert_eq!(mistakes.len(), 1);
+        assert_eq!(mistakes[0].kind(), MistakeKind::Refused);
+        assert!(mistakes[0].to_string().contains("OAuth subscriptions are refused"));
+    }
+}
+
+/// A file, and what is said about it after its name.
+const OF_A_FILE: &[(&str, &str)] = &[
+    ("port = 'x'", "1:8: port: expected a port number from 1 to 65535, found \"x\""),
+    ("port = 0", "1:8: port: expected a port number from 1 to 65535, found 0"),
+    ("prot = 1", "1:1: prot: there is no such key; did you mean \"port\"?"),
+    ("port = [1]", "1:8: port: expected a port number from 1 to 65535, found an array"),
+    (
+        "log-level = 'verbose'",
+        "1:13: log-level: expected one of DEBUG, INFO, WARNING, ERROR, CRITICAL, found \"verbose\"",
+    ),
+    (
+        "host = 'http://x'",
+        "1:8: host: expected a host name or an IP address, without scheme and port, found \"http://x\"",
+    ),
+    (
+        "\n[limits]\nping-interval = 0",
+        "3:17: [limits] ping-interval: expected a number of seconds, more than 0 and a year at most, found 0",
+    ),
+    (
+        "[limits]\nping_interval = 1",
+        "2:1: [limits] ping_interval: there is no such key; did you mean \"ping-interval\"?",
+    ),
+    (
+        "[limits]\nevent = '3 cows'",
+        "2:9: [limits] event: expected a size above 0: a number of bytes, or text such as \"32MiB\", found \"3 cows\"",
+    ),
+    (
+        "[limits]\nconnections = 0",
+        "2:15: [limits] connections: expected a whole number from 1 to 1000000000, found 0",
+    ),
+    ("[limit]\nevent = 1", "1:2: limit: did you mean [limits]?"),
+    ("limits = 1", "1:1: limits: expected a table: [limits]"),
+    (
+        "[defaults]\ntimeout = -1",
+        "2:11: [defaults] timeout: expected a number of seconds, 0 or more and a year at most, found -1",
+    ),
+    (
+        "[defaults]\nmax-retries = 1.5",
+        "2:15: [defaults] max-retries: expected a whole number from 0 to 1000000000, found 1.5",
+    ),
+    ("[defaults]\ntimeuot = 1", "2:1: [defaults] timeuot: there is no such key; did you mean \"timeout\"?"),
+    (
+        "[openai]\nbase-url = 'ftp://x'",
+        "2:12: [openai] base-url: the URL must start with http:// or https://",
+    ),
+    ("[openai]\nbase-url = 1", "2:12: [openai] base-url: expected a URL in quotes, found 1"),
+    (
+        "[openai]\napi-format = 'soap'",
+        "2:14: [openai] api-format: expected \"openai\" or \"anthropic\", found \"soap\"",
+    ),
+    (
+        "[openai]\nserves-claude = 'yes'",
+        "2:17: [openai] serves-claude: expected true or false, found \"yes\"",
+    ),
+    ("[openai]\naliases = 1", "2:1: [openai] aliases: expected a table of names, each with text in quotes"),
+    ("[openai.aliases]\na = 1", "2:5: [openai.aliases] a: expected text in quotes, not empty, found 1"),
+    ("openai = { aliases = { a = '' } }", "1:28: [openai.aliases] a: expected text in quotes, not empty"),
+    (
+        "[openai.custom-headers]\nHost = 'x'",
+        "2:8: [openai.custom-headers] Host: the header host is set by vdm itself and cannot be configured; remove it",
+    ),
+    ("[aliases]\nhaiku = 'x'", "1:2: aliases: aliases belong to a provider: write [PROVIDER.aliases]"),
+    ("[demo]\nbase-url = 'http://x'", "1:2: demo: this is the name of the embedded provider; choose another"),
+    ("['a b']", "1:2: a b: a provider's name may hold letters, digits, - and _ only"),
+    ("['#fast']", "1:2: #fast: profiles are not available in this version of vdm; remove it"),
+    (
+        "[defaults.aliases]\na = 'b'",
+        "1:11: [defaults] aliases: not available in this version of vdm; remove it",
+    ),
+    (
+        "[openai]\nauth-mode = 'passthrough'",
+        "2:1: [openai] auth-mode: not available in this version of vdm; remove it",
+    ),
+    (
+        "[openai]\napi-version = '1'",
+        "2:1: [openai] api-version: not available in this version of vdm; remove it",
+    ),
+    (
+        "[kimi]\ntool-name-sanitization = true",
+        "2:1: [kimi] tool-name-sanitization: not available in this version of vdm; remove it",
+    ),
+    ("[poe]\nmodel-page = 'x'", "2:1: [poe] model-page: not available in this version of vdm; remove it"),
+    ("# é\nport = 1 1", "2:8: this is not TOML: "),
+    ("port = 1\nport = 2", "2:1: this is not TOML: duplicate key"),
+];
+
+/// Variables, and what is said about them.
+const OF_A_VARIABLE: &[(Set<'static>, &str)] = &[
+    (&[("PORT", "abc")], "PORT: expected a port number from 1 to 65535, found \"abc\""),
+    (&[("PORT", "")], "PORT: expected a port number from 1 to 65535, found \"\""),
+    (&[("PORT", "70000")], "PORT: expected a port number from 1 to 65535, found 70000"),
+    (
+        &[("LOG_LEVEL", "verbose")],
+        "LOG_LEVEL: expected one of DEBUG, INFO, WARNING, ERROR, CRITICAL, found \"verbose\"",
+    ),
+    (
+        &[("REQUEST_TIMEOUT", "soon")],
+        "REQUEST_TIMEOUT: expected a number of seconds, 0 or more and a year at most, found \"soon\"",
+    ),
+    (
+        &[("REQUEST_TIMEOUT", "inf")],
+        "REQUEST_TIMEOUT: expected a number of seconds, 0 or more and a year at most, found inf",
+    ),
+    (&[("MAX_RETRIES", "-1")], "MAX_RETRIES: expected a whole number from 0 to 1000000000, found -1"),
+    (&[("VDM_DEMO", "maybe")], "VDM_DEMO: expected true or false, found \"maybe\""),
+    (
+        &[("HOST", "a:1")],
+        "HOST: expected a host name or an IP address, without scheme and port, found \"a:1\"",
+    ),
+    (
+        &[("PROXY_API_KEY", "a b")],
+        "PROXY_API_KEY: expected one key of visible ASCII characters, without blanks",
+    ),
+    (
+        &[KEY, ("POE_BASE_URL", "https://u:p@h")],
+        "POE_BASE_URL: the URL must not hold a user name or password; set the provider's API key instead",
+    ),
+    (
+        &[KEY, ("POE_API_FORMAT", "soap")],
+        "POE_API_FORMAT: expected \"openai\" or \"anthropic\", found \"soap\"",
+    ),
+    (
+        &[KEY, ("POE_CUSTOM_HEADER_X_VDM_HOP", "1")],
+        "POE_CUSTOM_HEADER_X_VDM_HOP: the header x-vdm-hop is set by vdm itself and cannot be configured; remove it",
+    ),
+    (
+        &[("POE_API_KEY", "schlüssel")],
+        "POE_API_KEY: a key holds characters that no header can carry; copy the key again",
+    ),
+    (
+        &[("POE_API_KEY", "!PASSTHRU")],
+        "POE_API_KEY: !PASSTHRU (the client's own key) is not available in this version of vdm; remove it",
+    ),
+    (
+        &[("DEMO_API_KEY", "k"), ("DEMO_BASE_URL", "http://d")],
+        "DEMO_API_KEY: demo is the name of the embedded provider; choose another",
+    ),
+];
+
+const KEY: (&str, &str) = ("POE_API_KEY", "k");
