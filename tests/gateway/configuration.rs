@@ -32,7 +32,8 @@ fn one_key_and_the_defaults_start() {
 
 #[test]
 fn the_start_message_says_where_it_listens_and_how_to_point_claude_code_at_it() {
-    let gateway = Gateway::before(&Upstream::openai()).start();
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).start();
     let url = format!("http://{}", gateway.address);
     let log = gateway.run.await_log(&format!("ANTHROPIC_BASE_URL={url}"));
     assert!(log.contains("openai"), "{log}");
@@ -49,7 +50,8 @@ fn a_provider_of_ones_own_needs_only_a_key_and_a_url() {
 
 #[test]
 fn a_key_without_a_url_is_one_warning_and_nothing_worse() {
-    let gateway = Gateway::before(&Upstream::openai()).env("FOO_API_KEY", "sk-foo-canary").start();
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).env("FOO_API_KEY", "sk-foo-canary").start();
     let log = gateway.run.await_log("FOO_BASE_URL");
     line_naming(&log, "FOO_BASE_URL");
     let reply = gateway.messages(&prompt("foo:m", "hi")).reply();
@@ -203,7 +205,8 @@ fn our_own_listener_as_an_upstream_is_refused_with_a_warning() {
 #[test]
 fn sigint_and_sigterm_end_an_idle_gateway_with_0() {
     for signal in ["INT", "TERM"] {
-        let mut gateway = Gateway::before(&Upstream::openai()).start();
+        let upstream = Upstream::openai();
+        let mut gateway = Gateway::before(&upstream).start();
         gateway.run.signal(signal);
         assert_eq!(gateway.run.wait().code(), Some(0), "SIG{signal}: {}", gateway.log());
     }
@@ -211,7 +214,8 @@ fn sigint_and_sigterm_end_an_idle_gateway_with_0() {
 
 #[test]
 fn every_limit_can_be_set() {
-    let mut setup = Gateway::before(&Upstream::openai());
+    let upstream = Upstream::openai();
+    let mut setup = Gateway::before(&upstream);
     let limits = [
         "request-body",
         "request-head-timeout",

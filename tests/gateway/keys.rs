@@ -3,7 +3,6 @@
 mod exhaustion;
 mod retries;
 mod rotation;
-mod sessions;
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,7 +18,7 @@ fn both() -> [Upstream; 2] {
 /// The refusal of this status in the upstream's own words.
 fn refusal(dialect: Dialect, status: u16) -> Answer {
     let body = match dialect {
-        Dialect::Anthropic => anthropic::error("x_error", &format!("refused with {status}")),
+        Dialect::Anthropic => anthropic::error(error_type(status), &format!("refused with {status}")),
         Dialect::OpenAi => openai::error(&format!("refused with {status}"), "x", "y"),
     };
     Answer::json(status, body)
@@ -34,5 +33,18 @@ fn await_that(what: &str, mut holds: impl FnMut() -> bool) {
     while !holds() {
         assert!(Instant::now() < until, "waited in vain until {what}");
         thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn error_type(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        529 => "overloaded_error",
+        400..500 => "invalid_request_error",
+        _ => "api_error",
     }
 }

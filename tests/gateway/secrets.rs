@@ -1,9 +1,11 @@
 //! Keys: they reach the upstream that they are for, and nothing and nobody else.
 
+use serde_json::json;
+
 use crate::support::canned::{anthropic, openai};
 use crate::support::client::prompt;
 use crate::support::gateway::{Gateway, MODEL};
-use crate::support::upstream::{Answer, Ending, Upstream};
+use crate::support::upstream::{Answer, Dialect, Ending, Upstream};
 
 const CANARIES: [&str; 5] = [
     "sk-canary-one-0123456789",
@@ -20,6 +22,36 @@ fn assert_no_canary(what: &str, text: &str) {
     }
 }
 
+/// All that an upstream can do to bring its key into an answer or a log.
+fn troubles(dialect: Dialect, key: &str) -> Vec<Answer> {
+    let said = format!("Incorrect API key provided: {key}");
+    let (error, event, half) = match dialect {
+        Dialect::OpenAi => (
+            openai::error(&said, "x", "invalid_api_key"),
+            openai::data(&json!({"error": {"message": said}})),
+            openai::text(&["x"]),
+        ),
+        Dialect::Anthropic => (
+            anthropic::error("invalid_request_error", &said),
+            anthropic::event(&json!({"type": "error", "error": {"type": "api_error", "message": said}})),
+            anthropic::text(&["x"]),
+        ),
+    };
+    vec![
+        Answer::json(401, error.clone()),
+        Answer::json(400, error.clone()),
+        Answer::json(500, error.clone()),
+        Answer::json(200, error.clone()),
+        Answer::whole(403, "text/html", format!("<title>{said}</title>")),
+        Answer::events(vec![event]),
+        Answer::json(200, format!("nonsense {said}")),
+        Answer::hang_up(),
+        Answer::hang_up().ending(Ending::Reset),
+        Answer::events(half).broken_after(60, Ending::Cut),
+        Answer::json(429, error),
+    ]
+}
+
 #[test]
 fn no_key_is_ever_shown_whatever_goes_wrong() {
     let [one, two] = [Upstream::openai(), Upstream::anthropic()];
@@ -32,24 +64,9 @@ fn no_key_is_ever_shown_whatever_goes_wrong() {
         .env("LOG_LEVEL", "DEBUG")
         .env("MAX_RETRIES", "0")
         .start();
-    let echoing = format!("Incorrect API key provided: {}", CANARIES[0]);
-    let troubles = [
-        Answer::json(401, openai::error(&echoing, "x", "invalid_api_key")),
-        Answer::json(400, openai::error(&echoing, "x", "y")),
-        Answer::json(400, anthropic::error("invalid_request_error", CANARIES[1])),
-        Answer::whole(403, "text/html", format!("<title>{} {}</title>", CANARIES[0], CANARIES[1])),
-        Answer::events(vec![
-            format!("data: {{\"error\":{{\"message\":\"{}\"}}}}\n\n", CANARIES[0]).into_bytes(),
-        ]),
-        Answer::json(200, "nonsense"),
-        Answer::hang_up(),
-        Answer::hang_up().ending(Ending::Reset),
-        Answer::events(openai::text(&["x"])).broken_after(60, Ending::Cut),
-        Answer::json(429, "{}"),
-    ];
-    for (upstream, model) in [(&one, "openai:m"), (&two, "anthropic:m")] {
-        for trouble in &troubles {
-            upstream.then(trouble.clone());
+    for (upstream, model, key) in [(&one, "openai:m", CANARIES[0]), (&two, "anthropic:m", CANARIES[1])] {
+        for trouble in troubles(upstream.dialect(), key) {
+            upstream.then(trouble);
             let call = gateway.messages(&prompt(model, "hi")).header("x-api-key", CANARIES[2]);
             assert_no_canary("a reply", &call.reply().to_string());
         }

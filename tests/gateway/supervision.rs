@@ -8,7 +8,8 @@ mod shipped {
 
     #[test]
     fn the_door_of_faults_is_a_404() {
-        let gateway = Gateway::before(&Upstream::openai()).start();
+        let upstream = Upstream::openai();
+        let gateway = Gateway::before(&upstream).start();
         for target in ["/faults/panic?actor=router", "/faults/hang?actor=router&seconds=1"] {
             let reply = gateway.call("POST", target).reply();
             assert_eq!((reply.status(), reply.error_type().as_str()), (404, "not_found_error"));
@@ -75,7 +76,8 @@ mod faults {
     #[test]
     fn an_actor_that_panics_again_and_again_is_there_after_each() {
         for actor in ["router", "ledger", "provider:openai"] {
-            let gateway = Gateway::before(&Upstream::openai()).start();
+            let upstream = Upstream::openai();
+            let gateway = Gateway::before(&upstream).start();
             for _ in 0..8 {
                 strike(&gateway, &format!("panic?actor={actor}"));
                 await_recovery(&gateway);
@@ -85,7 +87,8 @@ mod faults {
 
     #[test]
     fn a_panic_is_logged_with_the_actors_name() {
-        let gateway = Gateway::before(&Upstream::openai()).start();
+        let upstream = Upstream::openai();
+        let gateway = Gateway::before(&upstream).start();
         strike(&gateway, "panic?actor=provider:openai");
         gateway.run.await_log("provider:openai");
     }
@@ -144,7 +147,8 @@ mod faults {
     #[test]
     fn a_hung_router_or_ledger_is_replaced() {
         for actor in ["router", "ledger"] {
-            let gateway = Gateway::before(&Upstream::openai()).start();
+            let upstream = Upstream::openai();
+            let gateway = Gateway::before(&upstream).start();
             strike(&gateway, &format!("hang?actor={actor}&seconds=3600"));
             await_recovery(&gateway);
         }
@@ -152,7 +156,8 @@ mod faults {
 
     #[test]
     fn a_request_that_waits_on_a_dead_actor_is_answered_in_the_end() {
-        let gateway = Gateway::before(&Upstream::openai()).start();
+        let upstream = Upstream::openai();
+        let gateway = Gateway::before(&upstream).start();
         strike(&gateway, "hang?actor=router&seconds=3600");
         let reply = gateway.ask("hi");
         if reply.status() != 200 {
@@ -195,7 +200,8 @@ mod faults {
 
     #[test]
     fn a_panic_in_a_handler_is_a_500_in_the_callers_dialect() {
-        let gateway = Gateway::before(&Upstream::openai()).start();
+        let upstream = Upstream::openai();
+        let gateway = Gateway::before(&upstream).start();
         let reply = gateway.call("POST", "/faults/panic?actor=handler").reply();
         assert_eq!((reply.status(), reply.error_type().as_str()), (500, "api_error"), "{reply}");
         assert!(reply.header("request-id").is_some(), "{reply}");

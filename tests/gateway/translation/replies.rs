@@ -30,7 +30,8 @@ fn the_model_is_the_one_that_the_client_named() {
 
 #[test]
 fn every_answer_has_its_own_id() {
-    let gateway = Gateway::before(&Upstream::openai()).start();
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).start();
     let mut ids: Vec<String> = (0..4).map(|_| gateway.ask("hi").message()["id"].to_string()).collect();
     ids.extend((0..4).map(|_| gateway.ask_whole("hi").message()["id"].to_string()));
     let count = ids.len();

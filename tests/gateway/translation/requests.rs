@@ -116,13 +116,18 @@ fn images_become_image_urls() {
 fn text_survives_whatever_it_contains() {
     let text = "é\u{1F600}\u{0} \u{7f}\u{2028} \\u0041 \"}\n\t</s> data: [DONE]";
     assert_eq!(messages(json!([{"role": "user", "content": text}]))[0]["content"], text);
-    // Escapes as other serializers write them, a lone surrogate's pair included.
+}
+
+#[test]
+fn json_may_be_escaped_wherever_its_writer_likes() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
-    let body = "{\"model\":\"test-model\",\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":\
+    let body = "{\"model\":\"test-model\",\"max_tokens\":9,\"messages\":[{\"r\\u006fle\":\"us\\u0065r\",\"content\":\
                 [{\"type\":\"te\\u0078t\",\"text\":\"\\ud83d\\ude00 \\/ \\u00e9\"}]}]}";
-    gateway.call("POST", "/v1/messages").body(body).reply();
-    assert_eq!(upstream.only_request().json()["messages"][0]["content"], "\u{1F600} / é");
+    let reply = gateway.call("POST", "/v1/messages").body(body).reply();
+    assert_eq!(reply.status(), 200, "{reply}");
+    let sent = upstream.only_request().json()["messages"][0].clone();
+    assert_eq!(sent, json!({"role": "user", "content": "\u{1F600} / é"}));
 }
 
 #[test]

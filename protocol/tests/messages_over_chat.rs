@@ -1,0 +1,577 @@
+//! The bridge as its callers use it: random upstream replies against the grammar of Anthropic's stream.
+
+#[path = "grammar/stream.rs"]
+mod grammar;
+
+use bytes::BytesMut;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use vandamme_protocol::{
+    bridge::{
+        Fault, Outcome, Step,
+        messages_over_chat::{Collector, Machine, ReplyContext, Target, request, whole, whole_as_events},
+    },
+    vocabulary::{ErrorKind, StopReason, Usage},
+};
+
+const SEED: u128 = 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef;
+const TARGET: Target<'_> = Target { provider: "p", model: "up/m", requested_model: "p:m" };
+
+fn context(request_fields: Value) -> ReplyContext {
+    let mut body = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
+    body.as_object_mut().unwrap().extend(request_fields.as_object().unwrap().clone());
+    request(body.to_string().as_bytes(), &TARGET).unwrap().reply
+}
+
+fn thinking() -> ReplyContext {
+    context(json!({"thinking": {"type": "adaptive"}}))
+}
+
+/// Pushes all data and finishes.
+fn stream(context: ReplyContext, data: &[String]) -> (Vec<u8>, Outcome) {
+    let mut machine = Machine::new(context, SEED);
+    let mut out = BytesMut::new();
+    for data in data {
+        match machine.push(data.as_bytes(), &mut out) {
+            Step::More => {}
+            Step::End => break,
+            Step::Fault(fault) => {
+                let outcome = machine.fail(fault, &mut out);
+                return (out.to_vec(), outcome);
+            }
+        }
+    }
+    let outcome = machine.finish(&mut out);
+    (out.to_vec(), outcome)
+}
+
+fn delta(delta: Value) -> String {
+    json!({"id": "c", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta}]})
+        .to_string()
+}
+
+fn finish(reason: &str) -> String {
+    json!({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}).to_string()
+}
+
+fn done() -> String {
+    "[DONE]".to_owned()
+}
+
+/// The message of a stream that must be complete.
+fn message(data: &[String]) -> Value {
+    let (wire, outcome) = stream(thinking(), data);
+    assert_eq!(outcome.fault, None);
+    grammar::check(&wire).message
+}
+
+fn tool(fragment: Value) -> String {
+    delta(json!({"tool_calls": [fragment]}))
+}
+
+#[test]
+fn text_goes_out_as_it_came() {
+    let data = [
+        delta(json!({"role": "assistant", "content": ""})),
+        r#"{"choices":[{"index":0,"delta":{"content":"h\u00e9 \"x\"\n"}}]}"#.to_owned(),
+        delta(json!({"content": "ü\u{1F600}\u{0}"})),
+        finish("stop"),
+        json!({"choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 3,
+            "prompt_tokens_details": {"cached_tokens": 4}}})
+        .to_string(),
+        done(),
+    ];
+    let (wire, outcome) = stream(thinking(), &data);
+    let reply = grammar::check(&wire);
+    assert_eq!(reply.message["content"], json!([{"type": "text", "text": "hé \"x\"\nü\u{1F600}\u{0}"}]));
+    assert_eq!(reply.message["model"], "p:m");
+    let usage = Usage { input: 6, output: 3, cache_read: 4, cache_creation: 0 };
+    assert_eq!(
+        outcome,
+        Outcome { stop_reason: Some(StopReason::EndTurn), usage: Some(usage), tool_calls: 0, fault: None }
+    );
+    assert_eq!(reply.message["usage"]["cache_read_input_tokens"], 4);
+    assert!(
+        String::from_utf8(wire).unwrap().contains(r#""text":"h\u00e9 \"x\"\n""#),
+        "the literal is not rewritten"
+    );
+}
+
+#[test]
+fn reasoning_is_a_signed_block_if_thinking_was_asked_for_and_nothing_else() {
+    let data = [
+        delta(json!({"reasoning_content": "let me"})),
+        delta(json!({"reasoning": " see"})),
+        delta(json!({"reasoning_details": [{"type": "reasoning.text", "text": "!"}]})),
+        delta(json!({"content": "42"})),
+        finish("stop"),
+        done(),
+    ];
+    let content = message(&data)["content"].clone();
+    assert_eq!(
+        content[0],
+        json!({"type": "thinking", "thinking": "let me see!", "signature": "vdm1.p~up%2Fm"})
+    );
+    assert_eq!(content[1], json!({"type": "text", "text": "42"}));
+    for fields in [json!({}), json!({"thinking": {"type": "disabled"}})] {
+        let (wire, _) = stream(context(fields), &data);
+        assert_eq!(grammar::check(&wire).message["content"], json!([{"type": "text", "text": "42"}]));
+    }
+}
+
+#[test]
+fn interleaved_calls_leave_one_after_the_other() {
+    let data = [
+        tool(json!({"index": 0, "id": "a", "type": "function", "function": {"name": "get_"}})),
+        tool(json!({"index": 0, "function": {"name": "weather", "arguments": ""}})),
+        tool(json!({"index": 0, "function": {"arguments": "{\"x\":"}})),
+        tool(json!({"index": 1, "id": "b", "function": {"name": "time", "arguments": "{"}})),
+        delta(json!({"content": "meanwhile"})),
+        tool(json!({"index": 0, "function": {"arguments": "1}"}})),
+        tool(json!({"index": 1, "function": {"arguments": "}"}})),
+        finish("stop"),
+        done(),
+    ];
+    let message = message(&data);
+    assert_eq!(
+        message["content"],
+        json!([
+            {"type": "tool_use", "id": "a", "name": "get_weather", "input": "{\"x\":1}"},
+            {"type": "text", "text": "meanwhile"},
+            {"type": "tool_use", "id": "b", "name": "time", "input": "{}"},
+        ])
+    );
+    assert_eq!(message["stop_reason"], "tool_use");
+}
+
+#[test]
+fn calls_that_share_an_index_or_lack_one_stay_apart() {
+    let inputs = |data: &[String]| -> Vec<Value> {
+        let content = message(data)["content"].clone();
+        content.as_array().unwrap().iter().map(|block| json!([block["name"], block["input"]])).collect()
+    };
+    let expected = [json!(["f", "{\"a\":1}"]), json!(["g", "{}"])];
+    let first = json!({"id": "a", "function": {"name": "f", "arguments": "{\"a\":1}"}});
+    let second = json!({"id": "b", "function": {"name": "g", "arguments": "{}"}});
+    let with = |value: &Value, field: &str, new: Value| {
+        let mut value = value.clone();
+        value[field] = new;
+        value
+    };
+    for (field, new) in [
+        ("index", json!(0)),
+        ("index", json!(null)),
+        ("index", json!(-1)),
+        ("index", json!(0.5)),
+        ("id", json!(null)),
+        ("id", json!("")),
+    ] {
+        let data = [
+            tool(with(&first, field, new.clone())),
+            tool(with(&second, field, new)),
+            finish("tool_calls"),
+            done(),
+        ];
+        assert_eq!(inputs(&data), expected, "{field}");
+    }
+}
+
+#[test]
+fn odd_tool_deltas_do_no_harm() {
+    let data = [
+        delta(json!({"tool_calls": [null, 3, {"index": 0, "function": "x"}, {"index": 0}]})),
+        tool(json!({"index": 0, "function": {"arguments": "{\"a\""}})),
+        tool(json!({"index": 0, "function": {"name": "f", "arguments": null}})),
+        tool(json!({"index": 0, "id": "late", "function": {"name": "f", "arguments": ":2}"}})),
+        tool(json!({"index": 1, "id": "late", "function": {"name": "obj", "arguments": {"k": ["v\n"]}}})),
+        tool(json!({"index": 2, "id": "c", "function": {"name": "none"}})),
+        finish("tool_calls"),
+        finish("length"),
+        done(),
+    ];
+    let message = message(&data);
+    let content = message["content"].as_array().unwrap();
+    let inputs: Vec<_> = content.iter().map(|block| block["input"].as_str().unwrap()).collect();
+    assert_eq!(inputs, ["{\"a\":2}", "{\"k\":[\"v\\n\"]}", "{}"]);
+    assert!(content[0]["id"] != content[1]["id"] && content[1]["id"].as_str().unwrap().len() > 5);
+    assert_eq!(message["stop_reason"], "max_tokens", "the later finish_reason wins");
+}
+
+#[test]
+fn stop_reasons_follow_what_was_sent() {
+    let text = delta(json!({"content": "x"}));
+    let call = tool(json!({"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}));
+    for (first, reason, expected) in [
+        (&text, "stop", "end_turn"),
+        (&text, "tool_calls", "end_turn"),
+        (&text, "length", "max_tokens"),
+        (&text, "content_filter", "refusal"),
+        (&text, "whatever", "end_turn"),
+        (&call, "stop", "tool_use"),
+        (&call, "STOP", "tool_use"),
+        (&call, "length", "max_tokens"),
+        (&delta(json!({"function_call": {"name": "f", "arguments": "{}"}})), "function_call", "tool_use"),
+        (&delta(json!({"refusal": "no"})), "stop", "refusal"),
+    ] {
+        let message = message(&[first.clone(), finish(reason), done()]);
+        assert_eq!(message["stop_reason"], expected, "{reason}");
+    }
+}
+
+#[test]
+fn a_stop_sequence_that_the_upstream_names_is_passed_on() {
+    let data =
+        [json!({"choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": "stop", "stop_reason": "EN\u{44}"}]})
+            .to_string()];
+    let (wire, outcome) = stream(context(json!({"stop_sequences": ["END"]})), &data);
+    assert_eq!(grammar::check(&wire).message["stop_sequence"], "END");
+    assert_eq!(outcome.stop_reason, Some(StopReason::StopSequence));
+    let (wire, _) = stream(context(json!({})), &data);
+    assert_eq!(grammar::check(&wire).message["stop_reason"], "end_turn", "nobody asked for that sequence");
+}
+
+#[test]
+fn an_upstream_that_never_finishes_is_an_error_and_one_that_never_starts_too() {
+    for data in [
+        vec![],
+        vec![done()],
+        vec![delta(json!({"content": "x"}))],
+        vec!["{\"choices\":[]}".to_owned(), done()],
+    ] {
+        let (wire, outcome) = stream(thinking(), &data);
+        let reply = grammar::check(&wire);
+        assert!(reply.error.is_some() && !reply.has_stopped);
+        assert_eq!(outcome.fault.unwrap().status, 502);
+    }
+    let message = message(&[delta(json!({"role": "assistant"})), done()]);
+    assert_eq!(message["content"], json!([{"type": "text", "text": ""}]));
+}
+
+#[test]
+fn errors_inside_a_stream_keep_their_kind_and_write_nothing_by_themselves() {
+    for (data, kind) in [
+        (r#"{"error":{"message":"slow down","code":429}}"#, ErrorKind::RateLimit),
+        (r#"{"error":{"message":"busy","type":"overloaded_error"}}"#, ErrorKind::Overloaded),
+        (r#"{"code":500,"msg":"broken"}"#, ErrorKind::Api),
+        (r#"{"choices":[{"delta":{},"finish_reason":"error"}]}"#, ErrorKind::Api),
+        ("{nonsense", ErrorKind::Api),
+        ("\u{fffd}", ErrorKind::Api),
+    ] {
+        let mut machine = Machine::new(thinking(), SEED);
+        let mut out = BytesMut::new();
+        let Step::Fault(fault) = machine.push(data.as_bytes(), &mut out) else { panic!("{data} is a fault") };
+        assert_eq!(fault.kind, kind, "{data}");
+        assert!(out.is_empty() && !machine.started());
+        assert_eq!(machine.finish(&mut out).fault, Some(fault), "finish after a fault is no happy end");
+    }
+}
+
+#[test]
+fn a_whole_reply_is_one_message() {
+    let upstream = json!({"id": "c", "choices": [{"index": 0, "finish_reason": "tool_calls", "message": {
+        "role": "assistant", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
+        "reasoning_content": "r", "tool_calls": [
+            {"id": "x", "type": "function", "function": {"name": "f", "arguments": "{\"a\": [1,\n2]}"}},
+            {"id": "y", "function": {"name": "f", "arguments": ""}},
+            {"function": {"name": "f", "arguments": "{\"cut"}}]}}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 4}})
+    .to_string();
+    let whole = whole(upstream.as_bytes(), thinking(), SEED).unwrap();
+    let message: Value = serde_json::from_slice(&whole.body).unwrap();
+    let made_up = message["content"][4]["id"].as_str().unwrap().to_owned();
+    assert!(made_up.strip_prefix("toolu_").is_some_and(|hex| hex.len() == 24));
+    assert_eq!(
+        message,
+        json!({"id": "msg_89abcdef0123456789abcdef", "type": "message", "role": "assistant", "model": "p:m",
+            "content": [
+                {"type": "thinking", "thinking": "r", "signature": "vdm1.p~up%2Fm"},
+                {"type": "text", "text": "ab"},
+                {"type": "tool_use", "id": "x", "name": "f", "input": {"a": [1, 2]}},
+                {"type": "tool_use", "id": "y", "name": "f", "input": {}},
+                {"type": "tool_use", "id": made_up, "name": "f", "input": {"raw_arguments": "{\"cut"}}],
+            "stop_reason": "tool_use", "stop_sequence": null,
+            "usage": {"input_tokens": 3, "output_tokens": 4, "cache_creation_input_tokens": 0,
+                "cache_read_input_tokens": 0}})
+    );
+    assert_eq!(whole.outcome.tool_calls, 3);
+}
+
+#[test]
+fn bad_whole_replies_are_faults() {
+    for (upstream, status) in [
+        ("", 502),
+        ("<html>", 502),
+        ("[]", 502),
+        ("{}", 502),
+        (r#"{"choices":[]}"#, 502),
+        (r#"{"choices":[{"message":null}],"msg":"ok"}"#, 502),
+        (r#"{"error":{"message":"slow","code":429}}"#, 429),
+        (r#"{"code":503,"msg":"busy"}"#, 503),
+    ] {
+        let fault: Fault = whole(upstream.as_bytes(), thinking(), SEED).unwrap_err();
+        assert_eq!(fault.status, status, "{upstream}");
+        let mut out = BytesMut::new();
+        assert!(whole_as_events(upstream.as_bytes(), thinking(), SEED, &mut out).is_err() && out.is_empty());
+    }
+}
+
+/// A piece of an upstream reply.
+#[derive(Clone, Debug)]
+enum Piece {
+    Text(String),
+    Reasoning(String),
+    /// A piece of the call with this number.
+    Call(usize),
+    Usage(u64),
+}
+
+fn piece() -> impl Strategy<Value = Piece> {
+    prop_oneof![
+        2 => any::<String>().prop_map(Piece::Text),
+        2 => any::<String>().prop_map(Piece::Reasoning),
+        5 => (0..4_usize).prop_map(Piece::Call),
+        1 => (0..1000_u64).prop_map(Piece::Usage),
+    ]
+}
+
+/// A call: its name in pieces, its arguments in pieces, and whether it has an id.
+#[derive(Clone, Debug)]
+struct Call {
+    id: Option<String>,
+    name: (String, usize),
+    arguments: String,
+    cuts: Vec<usize>,
+}
+
+impl Call {
+    /// All its deltas: those of the name, then those of the arguments.
+    fn deltas(&self, index: usize) -> Vec<Value> {
+        let (head, tail) = self.name.0.split_at(self.name.1);
+        let mut deltas = vec![json!({"index": index, "id": self.id, "function": {"name": head}})];
+        if !tail.is_empty() {
+            deltas.push(json!({"index": index, "function": {"name": tail, "arguments": null}}));
+        }
+        let mut start = 0;
+        let mut cuts: Vec<_> = self.cuts.iter().map(|cut| cut % (self.arguments.len() + 1)).collect();
+        cuts.push(self.arguments.len());
+        cuts.sort_unstable();
+        for cut in cuts.into_iter().filter(|&cut| self.arguments.is_char_boundary(cut)) {
+            deltas.push(json!({"index": index, "function": {"arguments": self.arguments[start..cut]}}));
+            start = cut;
+        }
+        deltas
+    }
+}
+
+fn call(number: usize) -> impl Strategy<Value = Call> {
+    let arguments = prop_oneof![
+        Just(String::new()),
+        any::<(String, String)>().prop_map(|(key, value)| json!({key: {"in": [value]}}).to_string()),
+        any::<String>(),
+    ];
+    (any::<bool>(), 1..9_usize, arguments, prop::collection::vec(any::<usize>(), 0..4)).prop_map(
+        move |(has_id, cut, arguments, cuts)| Call {
+            id: has_id.then(|| format!("call_{number}")),
+            name: (format!("tool_{number}_é"), cut.min(7)),
+            arguments,
+            cuts,
+        },
+    )
+}
+
+/// An upstream's stream up to its finish, and what must arrive at the client.
+#[derive(Clone, Debug)]
+struct Upstream {
+    data: Vec<String>,
+    text: String,
+    reasoning: String,
+    calls: Vec<(String, String)>,
+    prompt: Option<u64>,
+}
+
+fn upstream() -> impl Strategy<Value = Upstream> {
+    let calls = [call(0), call(1), call(2), call(3)];
+    (prop::collection::vec(piece(), 0..24), calls).prop_map(|(pieces, calls)| play(&pieces, &calls))
+}
+
+fn play(pieces: &[Piece], calls: &[Call]) -> Upstream {
+    let mut played = Upstream {
+        data: Vec::new(),
+        text: String::new(),
+        reasoning: String::new(),
+        calls: Vec::new(),
+        prompt: None,
+    };
+    let mut queues: Vec<_> = calls.iter().enumerate().map(|(at, call)| call.deltas(at).into_iter()).collect();
+    let mut order = Vec::new();
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => {
+                played.text.push_str(text);
+                played.data.push(delta(json!({"content": text})));
+            }
+            Piece::Reasoning(text) => {
+                played.reasoning.push_str(text);
+                played.data.push(delta(json!({"reasoning_content": text})));
+            }
+            Piece::Call(at) => {
+                if !order.contains(at) {
+                    order.push(*at);
+                }
+                played.data.extend(queues[*at].next().map(tool));
+            }
+            Piece::Usage(prompt) => {
+                played.prompt = Some(*prompt);
+                played.data.push(
+                    json!({"choices": [], "usage": {"prompt_tokens": prompt,
+                    "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 500}}})
+                    .to_string(),
+                );
+            }
+        }
+    }
+    for at in order {
+        played.data.extend(queues[at].by_ref().map(tool));
+        let arguments = &calls[at].arguments;
+        let arguments = if arguments.is_empty() { "{}".to_owned() } else { arguments.clone() };
+        played.calls.push((calls[at].name.0.clone(), arguments));
+    }
+    played
+}
+
+/// What all blocks of a kind hold, joined.
+fn joined(message: &Value, kind: &str) -> String {
+    let blocks = message["content"].as_array().unwrap().iter().filter(|block| block["type"] == kind);
+    blocks.map(|block| block[kind].as_str().unwrap()).collect()
+}
+
+/// An accumulated input as a whole reply shows it.
+fn input(arguments: &str) -> Value {
+    let parsed = serde_json::from_str::<Value>(arguments).ok().filter(Value::is_object);
+    parsed.unwrap_or_else(|| json!({"raw_arguments": arguments}))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn everything_arrives_in_a_valid_stream_and_whole_alike(upstream in upstream()) {
+        let mut data = upstream.data.clone();
+        data.extend([finish("stop"), done()]);
+        let (wire, outcome) = stream(thinking(), &data);
+        let reply = grammar::check(&wire);
+        prop_assert!(reply.has_stopped);
+        prop_assert_eq!(joined(&reply.message, "text"), upstream.text);
+        prop_assert_eq!(joined(&reply.message, "thinking"), upstream.reasoning);
+        let tools = reply.message["content"].as_array().unwrap().iter().filter(|block| block["type"] == "tool_use");
+        let tools: Vec<_> = tools.map(|block| {
+            (block["name"].as_str().unwrap().to_owned(), block["input"].as_str().unwrap().to_owned())
+        }).collect();
+        prop_assert_eq!(&tools, &upstream.calls);
+        prop_assert_eq!(outcome.tool_calls as usize, tools.len());
+        let usage = outcome.usage.map(|usage| usage.input + usage.cache_read + usage.cache_creation);
+        prop_assert_eq!(usage, upstream.prompt);
+
+        let mut collector = Collector::new(thinking(), SEED);
+        for data in &data {
+            collector.push(data.as_bytes());
+        }
+        let whole = collector.finish().unwrap();
+        let mut expected = reply.message;
+        for block in expected["content"].as_array_mut().unwrap() {
+            if block["type"] == "tool_use" {
+                block["input"] = input(block["input"].as_str().unwrap());
+            }
+        }
+        prop_assert_eq!(serde_json::from_slice::<Value>(&whole.body).unwrap(), expected);
+        prop_assert_eq!(whole.outcome, outcome);
+    }
+
+    #[test]
+    fn broken_off_after_any_event_it_ends_with_an_error(upstream in upstream()) {
+        for end in 0..=upstream.data.len() {
+            let (wire, outcome) = stream(thinking(), &upstream.data[..end]);
+            let reply = grammar::check(&wire);
+            prop_assert!(reply.error.is_some() && !reply.has_stopped);
+            prop_assert!(outcome.fault.is_some() && outcome.stop_reason.is_none());
+
+            let mut machine = Machine::new(thinking(), SEED);
+            let mut out = BytesMut::new();
+            for data in &upstream.data[..end] {
+                machine.push(data.as_bytes(), &mut out);
+            }
+            let fault = Fault { kind: ErrorKind::Timeout, status: 504, message: "too slow".into() };
+            machine.fail(fault, &mut out);
+            prop_assert_eq!(&grammar::check(&out).error.unwrap()["type"], "timeout_error");
+        }
+    }
+
+    #[test]
+    fn random_chunks_neither_panic_nor_break_the_grammar(chunks in prop::collection::vec(chunk(), 0..12)) {
+        let data: Vec<_> = chunks.iter().map(Value::to_string).collect();
+        let (wire, _) = stream(thinking(), &data);
+        grammar::check(&wire);
+        for data in &data {
+            let mut out = BytesMut::new();
+            if whole_as_events(data.as_bytes(), thinking(), SEED, &mut out).is_ok() {
+                grammar::check(&out);
+                let whole = whole(data.as_bytes(), thinking(), SEED).unwrap();
+                prop_assert!(serde_json::from_slice::<Value>(&whole.body).is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn random_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = request(&bytes, &TARGET);
+        let _ = whole(&bytes, thinking(), SEED);
+        let _ = vandamme_protocol::openai::error::read(400, &bytes);
+        let mut out = BytesMut::new();
+        Machine::new(thinking(), SEED).push(&bytes, &mut out);
+    }
+}
+
+/// JSON whose keys and words are those of chunks, in any place.
+fn chunk() -> impl Strategy<Value = Value> {
+    const KEYS: [&str; 17] = [
+        "choices",
+        "delta",
+        "message",
+        "content",
+        "tool_calls",
+        "function",
+        "name",
+        "arguments",
+        "index",
+        "id",
+        "finish_reason",
+        "usage",
+        "text",
+        "reasoning",
+        "refusal",
+        "function_call",
+        "prompt_tokens",
+    ];
+    let leaf = prop_oneof![
+        Just(json!(null)),
+        any::<bool>().prop_map(|value| json!(value)),
+        (-2..3).prop_map(|value| json!(value)),
+        any::<f64>().prop_map(|value| json!(value)),
+        "[a-z{}\"\\\\]{0,4}".prop_map(|value| json!(value)),
+        Just(json!("stop")),
+    ];
+    let any_json = leaf.prop_recursive(6, 40, 5, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(|values| json!(values)),
+            prop::collection::btree_map(prop::sample::select(&KEYS[..]), inner, 0..6)
+                .prop_map(|map| json!(map)),
+        ]
+    });
+    prop_oneof![
+        any_json.clone(),
+        any_json.clone().prop_map(|inner| json!({"choices": [inner]})),
+        any_json.clone().prop_map(|inner| json!({"choices": [{"delta": inner}]})),
+        any_json.clone().prop_map(|inner| json!({"choices": [{"message": {"tool_calls": [inner]}}]})),
+        any_json.prop_map(|inner| json!({"choices": [{"delta": {"tool_calls": [inner]}}]})),
+    ]
+}
