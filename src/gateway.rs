@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use actix_rt::ArbiterHandle;
 use tokio::sync::watch;
 use vandamme_actors::roster::Roster;
-use vandamme_actors::secret::ApiKey;
+use vandamme_actors::secret::{ApiKey, Secrets};
 use vandamme_actors::settings::Settings;
 use vandamme_actors::snapshot::Snapshot;
 use vandamme_actors::upstream::Wiring;
@@ -18,6 +18,8 @@ pub(crate) struct Gateway {
     pub(crate) wiring: Wiring,
     /// What clients must present, if anything.
     pub(crate) proxy_key: Option<ApiKey>,
+    /// All configured keys, as texts that must not leave.
+    pub(crate) secrets: Secrets,
     in_flight: Arc<AtomicUsize>,
     ready: AtomicBool,
     drain: watch::Sender<bool>,
@@ -40,11 +42,14 @@ impl Gateway {
         wiring: Wiring,
         proxy_key: Option<ApiKey>,
     ) -> Self {
+        let keys = settings.providers.iter().flat_map(|provider| &provider.keys);
+        let secrets = Secrets::new(keys.chain(&proxy_key).cloned());
         Self {
             settings,
             roster,
             wiring,
             proxy_key,
+            secrets,
             in_flight: Arc::default(),
             ready: AtomicBool::new(true),
             drain: watch::Sender::new(false),
@@ -87,21 +92,5 @@ impl Gateway {
         for worker in self.workers.load().iter() {
             worker.spawn_fn(vandamme_actors::converter::drain_here);
         }
-    }
-
-    /// `text` without any configured key in it.
-    pub(crate) fn scrub(&self, text: String) -> String {
-        self.secrets()
-            .filter(|secret| text.contains(*secret))
-            .fold(text.clone(), |text, secret| text.replace(secret, "[key]"))
-    }
-
-    pub(crate) fn has_secret(&self, bytes: &[u8]) -> bool {
-        self.secrets().any(|secret| memchr::memmem::find(bytes, secret.as_bytes()).is_some())
-    }
-
-    fn secrets(&self) -> impl Iterator<Item = &str> {
-        let keys = self.settings.providers.iter().flat_map(|provider| &provider.keys);
-        keys.chain(&self.proxy_key).map(ApiKey::expose)
     }
 }

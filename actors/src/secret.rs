@@ -1,6 +1,7 @@
 //! A provider's key: carried everywhere, printed nowhere.
 
 use std::fmt;
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -59,6 +60,28 @@ impl fmt::Display for KeyId {
     }
 }
 
+/// Every key that must not leave the process in a text.
+#[derive(Clone, Debug)]
+pub struct Secrets(Arc<[ApiKey]>);
+
+impl Secrets {
+    pub fn new(keys: impl IntoIterator<Item = ApiKey>) -> Self {
+        Self(keys.into_iter().collect())
+    }
+
+    pub fn found_in(&self, bytes: &[u8]) -> bool {
+        self.0.iter().any(|key| memchr::memmem::find(bytes, key.expose().as_bytes()).is_some())
+    }
+
+    /// `text` without any of them.
+    pub fn scrub(&self, text: String) -> String {
+        if !self.found_in(text.as_bytes()) {
+            return text;
+        }
+        self.0.iter().fold(text, |text, key| text.replace(key.expose(), "[key]"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,5 +95,14 @@ mod tests {
         assert!(!printed.contains("secret"), "{printed}");
         assert_eq!(key.id(), ApiKey::new("sk-very-secret").id());
         assert_ne!(key.id(), ApiKey::new("sk-other").id());
+    }
+
+    #[test]
+    fn keys_are_taken_out_of_texts() {
+        let secrets = Secrets::new([ApiKey::new("sk-one"), ApiKey::new("sk-two")]);
+
+        assert!(secrets.found_in(b"{\"k\":\"sk-two\"}"));
+        assert_eq!(secrets.scrub("sk-one, sk-two".into()), "[key], [key]");
+        assert_eq!(secrets.scrub("none".into()), "none");
     }
 }

@@ -147,7 +147,7 @@ impl Exchange<'_> {
             }
         };
         let mut upstream: UpstreamBody = Box::pin(response);
-        let mut flow = Flow::new(machine, self.gateway.settings.limits.event);
+        let mut flow = Flow::new(machine, self.gateway.settings.limits.event, self.gateway.secrets.clone());
         let mut first = Batch::default();
         let mut ended = false;
         while !flow.started() && !ended {
@@ -265,7 +265,7 @@ impl Exchange<'_> {
         let after = asked_to_wait(&upstream);
         let (retry, outcome) = judge(status, &body, (after, &lease.model), &upstream);
         let json = content(&upstream) == Content::Json && span::is_complete_json(&body);
-        let relays = lease.provider.api == Api::Messages && json && !self.gateway.has_secret(&body);
+        let relays = lease.provider.api == Api::Messages && json && !self.gateway.secrets.found_in(&body);
         let answer = Answer {
             status: fault.status,
             headers: passed_back(&upstream),
@@ -277,7 +277,7 @@ impl Exchange<'_> {
     }
 
     fn scrubbed(&self, fault: Fault) -> Fault {
-        Fault { message: self.gateway.scrub(fault.message), ..fault }
+        Fault { message: self.gateway.secrets.scrub(fault.message), ..fault }
     }
 }
 

@@ -217,8 +217,14 @@ impl Details {
     }
 }
 
-/// A YAML scalar in single quotes, which mean exactly what they enclose.
+/// A YAML scalar: plain where that is plain to see, else in single quotes, which mean exactly what they enclose.
 fn scalar(text: &str) -> String {
+    let word = |c: char| c.is_ascii_alphanumeric() || "_-./:".contains(c);
+    let reserved = ["true", "false", "null", "yes", "no", "on", "off"];
+    let starts = text.starts_with(|c: char| c.is_ascii_alphabetic());
+    if starts && text.chars().all(word) && !text.ends_with(':') && !reserved.contains(&text) {
+        return text.to_owned();
+    }
     let plain = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
     format!("'{}'", plain.replace('\'', "''"))
 }
@@ -254,5 +260,8 @@ mod tests {
     #[test]
     fn quotes_in_yaml_are_doubled() {
         assert_eq!(scalar("it's\nso"), "'it''s so'");
+        assert_eq!(scalar("https://api.example/v1"), "https://api.example/v1");
+        assert_eq!(scalar("0123e4"), "'0123e4'");
+        assert_eq!(scalar("no"), "'no'");
     }
 }

@@ -6,8 +6,11 @@ use vandamme_protocol::anthropic;
 use vandamme_protocol::bridge::messages_over_chat;
 use vandamme_protocol::bridge::{Fault, Step};
 use vandamme_protocol::passthrough::Tap;
+use vandamme_protocol::span;
 use vandamme_protocol::sse::{self, Splitter};
 use vandamme_protocol::vocabulary::{ErrorKind, Usage};
+
+use crate::secret::Secrets;
 
 /// What makes the client's reply out of the upstream's.
 pub enum Machine {
@@ -24,6 +27,7 @@ pub struct Flow {
     splitter: Splitter,
     machine: Machine,
     limit: usize,
+    secrets: Secrets,
 }
 
 /// Client bytes that go out together.
@@ -84,9 +88,9 @@ impl Batch {
 }
 
 impl Flow {
-    /// `limit`: the largest single event, bytes.
-    pub fn new(machine: Machine, limit: usize) -> Self {
-        Self { splitter: Splitter::new(limit), machine, limit }
+    /// `limit`: the largest single event, bytes; `secrets` must not be in an error that the upstream reports.
+    pub fn new(machine: Machine, limit: usize, secrets: Secrets) -> Self {
+        Self { splitter: Splitter::new(limit), machine, limit, secrets }
     }
 
     pub fn take(&mut self, chunk: Bytes, batch: &mut Batch) -> Progress {
@@ -95,7 +99,7 @@ impl Flow {
                 batch.add(chunk);
                 return Progress::More;
             }
-            Machine::Passthrough(tap) => pass(tap, self.splitter.pass(chunk), batch),
+            Machine::Passthrough(tap) => pass(tap, self.splitter.pass(chunk), batch, &self.secrets),
             Machine::Bridge(machine) => match self.splitter.pass(chunk) {
                 Some(block) => convert(machine, &block, batch),
                 None => Progress::More,
@@ -107,7 +111,8 @@ impl Flow {
                 status: 502,
                 message: format!("the upstream sent an event of more than {} bytes", self.limit),
             }),
-            Progress::More | Progress::Ended | Progress::Faulted(_) => progress,
+            Progress::Faulted(fault) => Progress::Faulted(scrubbed(fault, &self.secrets)),
+            Progress::More | Progress::Ended => progress,
         }
     }
 
@@ -141,15 +146,17 @@ impl Flow {
             Machine::Opaque => Closing::default(),
             Machine::Passthrough(tap) => {
                 if tap.ended() {
-                    return passed(tap);
+                    return passed(tap, &self.secrets);
                 }
                 let fault = Fault::cut();
                 anthropic::error::event(fault.kind, &fault.message, batch.buffer());
-                Closing { fault: Some((fault.kind, fault.message)), ..passed(tap) }
+                Closing { fault: Some((fault.kind, fault.message)), ..passed(tap, &self.secrets) }
             }
             Machine::Bridge(machine) => {
-                if let Progress::Faulted(fault) = convert(machine, &rest, batch) {
-                    return converted(machine.fail(fault, batch.buffer()));
+                // What was cut inside an event says nothing; one that only lacks its blank line does.
+                let whole = sse::events(&rest).filter_map(|event| event.data()).all(|data| is_whole(&data));
+                if whole && let Progress::Faulted(fault) = convert(machine, &rest, batch) {
+                    return converted(machine.fail(scrubbed(fault, &self.secrets), batch.buffer()));
                 }
                 converted(machine.finish(batch.buffer()))
             }
@@ -162,7 +169,7 @@ impl Flow {
             Machine::Bridge(machine) => converted(machine.fail(fault, batch.buffer())),
             Machine::Passthrough(tap) => {
                 anthropic::error::event(fault.kind, &fault.message, batch.buffer());
-                Closing { fault: Some((fault.kind, fault.message)), ..passed(tap) }
+                Closing { fault: Some((fault.kind, fault.message)), ..passed(tap, &self.secrets) }
             }
             Machine::Opaque => Closing { fault: Some((fault.kind, fault.message)), ..Closing::default() },
         }
@@ -171,19 +178,33 @@ impl Flow {
     /// What is known when the client leaves in the middle.
     pub fn so_far(&mut self) -> Closing {
         match &mut self.machine {
-            Machine::Passthrough(tap) => passed(tap),
+            Machine::Passthrough(tap) => passed(tap, &self.secrets),
             Machine::Bridge(machine) => converted(machine.finish(&mut BytesMut::new())),
             Machine::Opaque => Closing::default(),
         }
     }
 }
 
-fn pass(tap: &mut Tap, block: Option<Bytes>, batch: &mut Batch) -> Progress {
-    if let Some(block) = block {
-        tap.observe(&block);
+fn pass(tap: &mut Tap, block: Option<Bytes>, batch: &mut Batch, secrets: &Secrets) -> Progress {
+    let Some(block) = block else { return Progress::More };
+    tap.observe(&block);
+    if !tap.ended() {
         batch.add(block);
+        return Progress::More;
     }
-    if tap.ended() { Progress::Ended } else { Progress::More }
+    match &tap.summary().error {
+        // An upstream that quotes our key in its error is not passed on to the letter.
+        Some((kind, message)) if secrets.found_in(&block) => {
+            let kind = ErrorKind::from_anthropic(kind).unwrap_or(ErrorKind::Api);
+            anthropic::error::event(kind, &secrets.scrub(message.clone()), batch.buffer());
+        }
+        Some(_) | None => batch.add(block),
+    }
+    Progress::Ended
+}
+
+fn scrubbed(fault: Fault, secrets: &Secrets) -> Fault {
+    Fault { message: secrets.scrub(fault.message), ..fault }
 }
 
 fn convert(machine: &mut messages_over_chat::Machine, block: &[u8], batch: &mut Batch) -> Progress {
@@ -198,7 +219,11 @@ fn convert(machine: &mut messages_over_chat::Machine, block: &[u8], batch: &mut 
     Progress::More
 }
 
-fn passed(tap: &Tap) -> Closing {
+fn is_whole(data: &[u8]) -> bool {
+    data.trim_ascii() == b"[DONE]" || span::is_complete_json(data)
+}
+
+fn passed(tap: &Tap, secrets: &Secrets) -> Closing {
     let summary = tap.summary();
     let usage = Usage {
         input: summary.input,
@@ -206,10 +231,9 @@ fn passed(tap: &Tap) -> Closing {
         cache_read: summary.cache_read,
         cache_creation: summary.cache_creation,
     };
-    let fault = summary
-        .error
-        .clone()
-        .map(|(kind, message)| (ErrorKind::from_anthropic(&kind).unwrap_or(ErrorKind::Api), message));
+    let fault = summary.error.clone().map(|(kind, message)| {
+        (ErrorKind::from_anthropic(&kind).unwrap_or(ErrorKind::Api), secrets.scrub(message))
+    });
     Closing { usage, tool_calls: summary.tool_calls, fault }
 }
 
