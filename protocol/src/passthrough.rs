@@ -167,11 +167,8 @@ impl Kind {
             return Self::Other;
         }
         let Ok(typed) = serde_json::from_slice::<Typed<'_>>(data) else { return Self::Other };
-        match Self::of(typed.kind.as_bytes()) {
-            Some(kind) => kind,
-            None if typed.kind.is_empty() && typed.error.is_some() => Self::Error,
-            None => Self::Other,
-        }
+        // Without a type even an `error` is nothing that a client would take for the end.
+        Self::of(typed.kind.as_bytes()).unwrap_or(Self::Other)
     }
 }
 
@@ -194,7 +191,6 @@ fn error_of(data: &[u8]) -> (String, String) {
 struct Typed<'a> {
     #[serde(rename = "type", borrow, default)]
     kind: Cow<'a, str>,
-    error: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -285,25 +281,28 @@ mod tests {
     }
 
     #[test]
-    fn an_error_ends_a_reply_in_every_shape_it_comes_in() {
-        for (data, expected) in [
-            (
-                r#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#,
-                error("overloaded_error", "busy"),
-            ),
-            (r#"{"error":{"message":"busy","code":500}}"#, error("api_error", "busy")),
+    fn an_error_ends_a_reply_in_every_shape_that_clients_know() {
+        let typed = r#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#;
+        let bare = r#"{"error":{"message":"busy","code":500}}"#;
+        for (name, data, expected) in [
+            ("", typed, error("overloaded_error", "busy")),
+            ("event: error\n", typed, error("overloaded_error", "busy")),
+            ("event: message\n", typed, error("overloaded_error", "busy")),
+            ("event: error\n", bare, error("api_error", "busy")),
+            ("event: error\n", "went away", error("api_error", "went away")),
         ] {
-            for name in ["", "event: error\n", "event: message\n"] {
-                let tap = tapped(&format!("{name}data: {data}\n\n"));
-                assert!(tap.started() && tap.ended());
-                assert_eq!(tap.summary().error, expected);
-            }
-            assert_eq!(summary_of_whole(data.as_bytes()).error, expected);
+            let tap = tapped(&format!("{name}data: {data}\n\n"));
+            assert!(tap.started() && tap.ended());
+            assert_eq!(tap.summary().error, expected);
         }
-        assert_eq!(
-            tapped("event: error\ndata: went away\n\n").summary().error,
-            error("api_error", "went away")
-        );
+        assert_eq!(summary_of_whole(bare.as_bytes()).error, error("api_error", "busy"));
+    }
+
+    #[test]
+    fn what_only_looks_like_an_error_is_no_end() {
+        for name in ["", "event: message\n"] {
+            assert!(!tapped(&format!("{name}data: {{\"error\":{{\"message\":\"x\"}}}}\n\n")).ended());
+        }
     }
 
     #[test]

@@ -57,7 +57,11 @@ impl<'a> Builder<'a> {
             BaseUrl::Usable(url) => self.register(name, section, (keys, url)),
             BaseUrl::Missing => self.leave_partial(name, None),
             BaseUrl::Ours(place) => self.leave_partial(name, Some(&place)),
-            BaseUrl::Wrong(mistake) => self.mistakes.push(mistake),
+            BaseUrl::Wrong(mistake) => {
+                self.mistakes.push(mistake);
+                // Nothing starts now; the rest is looked at for its own mistakes.
+                self.register(name, section, (keys, String::new()));
+            }
         }
     }
 

@@ -190,6 +190,11 @@ impl Exchange<'_> {
             return Err(CallFailure::broken("the upstream's reply was cut"));
         }
         let summary = passthrough::summary_of_whole(&body);
+        if let Some((kind, message)) = summary.error {
+            // An error in the clothes of a reply.
+            let kind = ErrorKind::from_anthropic(&kind).unwrap_or(ErrorKind::Api);
+            return Err(CallFailure::said(self.scrubbed(Fault { kind, status: kind.status(), message })));
+        }
         let usage = Usage {
             input: summary.input,
             output: summary.output,

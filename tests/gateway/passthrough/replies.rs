@@ -237,7 +237,7 @@ fn a_whole_reply_that_breaks_off_is_a_502_and_not_half_a_message() {
 }
 
 #[test]
-fn an_interim_reply_before_the_real_one_is_skipped() {
+fn an_interim_reply_before_the_real_one_is_a_502_that_says_so() {
     let body = anthropic::whole("Hello there!");
     let early = format!(
         "HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
@@ -246,7 +246,10 @@ fn an_interim_reply_before_the_real_one_is_skipped() {
     );
     let upstream = Upstream::anthropic().always(Answer::bare(early));
     let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
-    assert_eq!(gateway.ask_whole("hi").raw(), body);
+    let reply = gateway.ask_whole("hi");
+    // The client library underneath takes it for the reply itself; it must never pass for one.
+    assert_eq!((reply.status(), reply.error_type().as_str()), (502, "api_error"), "{reply}");
+    assert!(reply.error_message().contains("103"), "{reply}");
 }
 
 #[test]
