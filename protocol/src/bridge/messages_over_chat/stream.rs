@@ -15,7 +15,7 @@ use crate::{
     bridge::{Fault, Outcome, Step},
     openai::{
         error,
-        stream::{Choice, Chunk, Message},
+        stream::{Choice, Chunk, Counts, Message},
     },
     vocabulary::{ErrorKind, StopReason, Usage},
 };
@@ -148,9 +148,8 @@ impl Machine {
         if chunk.error.is_some() || (choice.is_none() && chunk.msg.is_some()) {
             return self.broke(error::read_inside(data));
         }
-        if let Some(counts) = &chunk.usage.0 {
-            self.usage = Some(counts.usage());
-        }
+        let counts = chunk.usage.0.as_ref().or_else(|| choice?.usage.0.as_ref());
+        self.usage = counts.map(Counts::usage).or(self.usage);
         choice.map_or(Step::More, |choice| self.choice(choice, sink))
     }
 
