@@ -208,6 +208,32 @@ fn a_hundred_calls_with_long_arguments_arrive_in_order() {
 }
 
 #[test]
+fn one_call_stays_one_whatever_its_vendor_repeats() {
+    let pieces = ["{\"a\":", "\"b\"", "}"];
+    let repeats: [fn(usize) -> Value; 4] = [
+        |_| json!({"index": 0, "id": "a", "function": {"name": "f"}}),
+        |at| json!({"index": 0, "id": format!("fresh{at}"), "function": {"name": if at == 0 { "f" } else { "" }}}),
+        |at| json!({"id": format!("fresh{at}"), "function": {"name": if at == 0 { json!("f") } else { json!(null) }}}),
+        |at| if at == 0 { json!({"id": "a", "function": {"name": "f"}}) } else { json!({"function": {}}) },
+    ];
+    for repeat in repeats {
+        let mut data = Vec::new();
+        for (at, piece) in pieces.iter().enumerate() {
+            let mut fragment = repeat(at);
+            fragment["function"]["arguments"] = json!(piece);
+            data.push(tool(fragment));
+        }
+        let mut again = repeat(0);
+        again["id"] = json!(null);
+        again["function"]["arguments"] = json!("");
+        data.extend([tool(again), finish("tool_calls"), done()]);
+        let content = message(&data)["content"].clone();
+        assert_eq!(content.as_array().unwrap().len(), 1, "{content}");
+        assert_eq!((&content[0]["name"], &content[0]["input"]), (&json!("f"), &json!("{\"a\":\"b\"}")));
+    }
+}
+
+#[test]
 fn odd_tool_deltas_do_no_harm() {
     let data = [
         delta(json!({"tool_calls": [null, 3, {"index": 0, "function": "x"}, {"index": 0}]})),

@@ -311,6 +311,7 @@ fn what_cannot_be_translated_is_refused_by_its_path() {
         (json!({"max_tokens": 0}), "max_tokens: must be at least 1"),
         (json!({"max_tokens": -5}), "max_tokens: must be at least 1"),
         (json!({"max_tokens": 1.5}), "max_tokens: must be an integer"),
+        (json!({"mcp_servers": [{"url": "x"}]}), "mcp_servers: not supported by a Chat Completions upstream"),
         (json!({"temperature": "hot"}), "temperature: must be a number"),
         (
             json!({"messages": [{"role": "robot", "content": "x"}]}),
