@@ -311,6 +311,11 @@ fn errors_inside_a_stream_keep_their_kind_and_write_nothing_by_themselves() {
         (r#"{"error":{"message":"busy","type":"overloaded_error"}}"#, ErrorKind::Overloaded),
         (r#"{"code":500,"msg":"broken"}"#, ErrorKind::Api),
         (r#"{"choices":[{"delta":{},"finish_reason":"error"}]}"#, ErrorKind::Api),
+        (
+            r#"{"choices":[{"delta":{},"finish_reason":"insufficient_system_resource"}]}"#,
+            ErrorKind::Overloaded,
+        ),
+        (r#"{"error":{"message":"m","code":"context_length_exceeded"}}"#, ErrorKind::InvalidRequest),
         ("{nonsense", ErrorKind::Api),
         ("\u{fffd}", ErrorKind::Api),
     ] {

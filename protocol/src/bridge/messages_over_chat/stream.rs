@@ -159,14 +159,12 @@ impl Machine {
         Step::Fault(fault)
     }
 
-    pub(super) fn choice<S: Sink>(&mut self, choice: &Choice<'_>, sink: &mut S) -> Step {
+    fn choice<S: Sink>(&mut self, choice: &Choice<'_>, sink: &mut S) -> Step {
         let finish = choice.finish_reason();
-        // OpenRouter's and DeepSeek's words for a reply that broke off.
-        if let Some(word) = finish.filter(|word| word.is("error") || word.is("insufficient_system_resource"))
-        {
-            let kind = if word.is("error") { ErrorKind::Api } else { ErrorKind::Overloaded };
+        if let Some(kind) = finish.and_then(|word| ErrorKind::from_finish_reason(word.inner())) {
+            let status = if kind == ErrorKind::Api { 502 } else { kind.status() };
             let message = "the upstream gave up in the middle of its reply".to_owned();
-            return self.broke(Fault { kind, status: if word.is("error") { 502 } else { 529 }, message });
+            return self.broke(Fault { kind, status, message });
         }
         self.start(sink);
         if let Some(delta) = choice.delta.0.as_ref().or(choice.message.0.as_ref()) {
