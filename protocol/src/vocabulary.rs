@@ -83,6 +83,16 @@ impl ErrorKind {
     pub fn from_anthropic(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.anthropic() == word)
     }
+
+    /// The kind of failure that a Chat Completions `finish_reason` reports (OpenRouter's and DeepSeek's words for a
+    /// reply that broke off); `None` if the reply ended for a [`StopReason`].
+    pub fn from_finish_reason(word: &str) -> Option<Self> {
+        match word {
+            "error" => Some(Self::Api),
+            "insufficient_system_resource" => Some(Self::Overloaded),
+            _ => None,
+        }
+    }
 }
 
 /// Tokens of one exchange, in Anthropic's meaning: `input` excludes what was read from or written to a cache.

@@ -1,5 +1,7 @@
 //! The bridge as its callers use it: random upstream replies against the grammar of Anthropic's stream.
 
+#![expect(clippy::unwrap_used, reason = "a helper that panics fails its test, which is what it is for")]
+
 #[path = "grammar/stream.rs"]
 mod grammar;
 
@@ -98,6 +100,21 @@ fn text_goes_out_as_it_came() {
 }
 
 #[test]
+fn usage_is_read_wherever_the_vendor_puts_it() {
+    let counts = json!({"prompt_tokens": 7, "completion_tokens": 2});
+    for finish in [
+        json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": counts}),
+        json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "usage": counts}], "usage": null}),
+    ] {
+        let message = message(&[delta(json!({"content": "x"})), finish.to_string(), done()]);
+        assert_eq!(
+            (&message["usage"]["input_tokens"], &message["usage"]["output_tokens"]),
+            (&json!(7), &json!(2))
+        );
+    }
+}
+
+#[test]
 fn reasoning_is_a_signed_block_if_thinking_was_asked_for_and_nothing_else() {
     let data = [
         delta(json!({"reasoning_content": "let me"})),
@@ -173,6 +190,46 @@ fn calls_that_share_an_index_or_lack_one_stay_apart() {
             done(),
         ];
         assert_eq!(inputs(&data), expected, "{field}");
+    }
+}
+
+#[test]
+fn a_hundred_calls_with_long_arguments_arrive_in_order() {
+    let long = json!({"text": "é\u{1}\"{[".repeat(20_000)}).to_string();
+    let call = |at: usize| json!({"index": at, "id": format!("c{at}"), "function": {"name": "f", "arguments": long}});
+    let mut data: Vec<_> = (0..100).map(|at| tool(call(at))).collect();
+    data.extend([finish("tool_calls"), done()]);
+    let message = message(&data);
+    let content = message["content"].as_array().unwrap();
+    assert_eq!(content.len(), 100);
+    for (at, block) in content.iter().enumerate() {
+        assert_eq!((&block["id"], &block["input"]), (&json!(format!("c{at}")), &json!(long)));
+    }
+}
+
+#[test]
+fn one_call_stays_one_whatever_its_vendor_repeats() {
+    let pieces = ["{\"a\":", "\"b\"", "}"];
+    let repeats: [fn(usize) -> Value; 4] = [
+        |_| json!({"index": 0, "id": "a", "function": {"name": "f"}}),
+        |at| json!({"index": 0, "id": format!("fresh{at}"), "function": {"name": if at == 0 { "f" } else { "" }}}),
+        |at| json!({"id": format!("fresh{at}"), "function": {"name": if at == 0 { json!("f") } else { json!(null) }}}),
+        |at| if at == 0 { json!({"id": "a", "function": {"name": "f"}}) } else { json!({"function": {}}) },
+    ];
+    for repeat in repeats {
+        let mut data = Vec::new();
+        for (at, piece) in pieces.iter().enumerate() {
+            let mut fragment = repeat(at);
+            fragment["function"]["arguments"] = json!(piece);
+            data.push(tool(fragment));
+        }
+        let mut again = repeat(0);
+        again["id"] = json!(null);
+        again["function"]["arguments"] = json!("");
+        data.extend([tool(again), finish("tool_calls"), done()]);
+        let content = message(&data)["content"].clone();
+        assert_eq!(content.as_array().unwrap().len(), 1, "{content}");
+        assert_eq!((&content[0]["name"], &content[0]["input"]), (&json!("f"), &json!("{\"a\":\"b\"}")));
     }
 }
 
@@ -254,6 +311,11 @@ fn errors_inside_a_stream_keep_their_kind_and_write_nothing_by_themselves() {
         (r#"{"error":{"message":"busy","type":"overloaded_error"}}"#, ErrorKind::Overloaded),
         (r#"{"code":500,"msg":"broken"}"#, ErrorKind::Api),
         (r#"{"choices":[{"delta":{},"finish_reason":"error"}]}"#, ErrorKind::Api),
+        (
+            r#"{"choices":[{"delta":{},"finish_reason":"insufficient_system_resource"}]}"#,
+            ErrorKind::Overloaded,
+        ),
+        (r#"{"error":{"message":"m","code":"context_length_exceeded"}}"#, ErrorKind::InvalidRequest),
         ("{nonsense", ErrorKind::Api),
         ("\u{fffd}", ErrorKind::Api),
     ] {
@@ -269,7 +331,7 @@ fn errors_inside_a_stream_keep_their_kind_and_write_nothing_by_themselves() {
 #[test]
 fn a_whole_reply_is_one_message() {
     let upstream = json!({"id": "c", "choices": [{"index": 0, "finish_reason": "tool_calls", "message": {
-        "role": "assistant", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
+        "role": "assistant", "content": [{"type": "text", "text": "a"}, {"type": "thinking", "text": "x"}, {"type": "text", "text": "b"}],
         "reasoning_content": "r", "tool_calls": [
             {"id": "x", "type": "function", "function": {"name": "f", "arguments": "{\"a\": [1,\n2]}"}},
             {"id": "y", "function": {"name": "f", "arguments": ""}},

@@ -1,6 +1,6 @@
 //! A Messages request as it stands in the client's bytes: borrowed, and parsed only as deep as a bridge must look.
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use crate::json::Literal;
@@ -28,6 +28,7 @@ pub(crate) struct Request<'a> {
     pub(crate) stream: Option<bool>,
     #[serde(borrow)]
     pub(crate) thinking: Option<Thinking<'a>>,
+    pub(crate) mcp_servers: Option<Vec<IgnoredAny>>,
 }
 
 /// One turn.

@@ -58,6 +58,9 @@ pub(crate) struct Choice<'a> {
     /// vLLM: the stop string that was met, or a token's number.
     #[serde(borrow)]
     stop_reason: Option<&'a RawValue>,
+    /// Kimi.
+    #[serde(borrow, default = "Default::default")]
+    pub(crate) usage: Object<Counts<'a>>,
 }
 
 impl<'a> Choice<'a> {
@@ -101,15 +104,17 @@ impl<'a> Message<'a> {
         let array = self.content.filter(|content| content.get().starts_with('['));
         let parts: Option<List<Object<Part<'a>>>> =
             array.and_then(|array| serde_json::from_str(array.get()).ok());
-        string.into_iter().chain(parts.unwrap_or_default().texts())
+        let parts = parts.unwrap_or_default().0.into_iter().filter_map(|part| part.0);
+        string.into_iter().chain(parts.filter_map(|part| part.answer()))
     }
 
     /// The inner texts of its reasoning, from the first field that has any.
     pub(crate) fn reasoning(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let strings = [literal(self.reasoning_content), literal(self.reasoning)];
         let string = strings.into_iter().flatten().map(Literal::inner).find(|inner| !inner.is_empty());
-        let details = string.is_none().then(|| self.reasoning_details.texts());
-        string.into_iter().chain(details.unwrap_or_default())
+        let details = if string.is_some() { &[] } else { &self.reasoning_details.0[..] };
+        let thoughts: Vec<_> = details.iter().filter_map(|part| part.0.as_ref()?.thought()).collect();
+        string.into_iter().chain(thoughts)
     }
 
     /// The inner text of a refusal.
@@ -122,14 +127,23 @@ impl<'a> Message<'a> {
 #[derive(Deserialize)]
 struct Part<'a> {
     #[serde(borrow)]
+    r#type: Option<&'a RawValue>,
+    #[serde(borrow)]
     text: Option<&'a RawValue>,
+    #[serde(borrow)]
+    summary: Option<&'a RawValue>,
 }
 
-impl<'a> List<Object<Part<'a>>> {
-    /// The inner texts of the parts that have one.
-    fn texts(&self) -> Vec<&'a str> {
-        let parts = self.0.iter().filter_map(|part| part.0.as_ref());
-        parts.filter_map(|part| literal(part.text)).map(Literal::inner).collect()
+impl<'a> Part<'a> {
+    /// The inner text of a text part; other kinds of content are no part of the answer.
+    fn answer(&self) -> Option<&'a str> {
+        let is_text = literal(self.r#type).is_none_or(|kind| kind.is("text") || kind.is("output_text"));
+        literal(self.text).filter(|_| is_text).map(Literal::inner)
+    }
+
+    /// The inner text of a piece of reasoning, or of its summary if that is all there is.
+    fn thought(&self) -> Option<&'a str> {
+        literal(self.text).or(literal(self.summary)).map(Literal::inner)
     }
 }
 

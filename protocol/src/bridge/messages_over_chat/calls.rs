@@ -223,11 +223,7 @@ impl Shape {
             let meant = match byte {
                 b'\\' => match bytes.next() {
                     Some(b'n' | b't' | b'r') => b' ',
-                    Some(b'u') => {
-                        let digits: Option<[u8; 4]> =
-                            (&mut bytes).take(4).collect::<Vec<_>>().try_into().ok();
-                        digits.map_or(b'?', ascii)
-                    }
+                    Some(b'u') => ascii(std::array::from_fn(|_| bytes.next().unwrap_or(b'?'))),
                     Some(escaped) => escaped,
                     None => break,
                 },

@@ -25,6 +25,9 @@ const MOST_STOP_SEQUENCES: usize = 4;
 pub(super) fn translate(body: &[u8], target: &Target<'_>) -> Result<ChatRequest, RequestError> {
     let text = std::str::from_utf8(body).map_err(|_| RequestError::new("the request body is not UTF-8"))?;
     let request: Request<'_> = serde_json::from_str(text).map_err(|error| unreadable(&error))?;
+    if request.mcp_servers.as_ref().is_some_and(|servers| !servers.is_empty()) {
+        return Err(RequestError::new("mcp_servers: not supported by a Chat Completions upstream"));
+    }
     let max_tokens = max_tokens(request.max_tokens)?;
     let delivery = if request.stream == Some(true) { Delivery::Streamed } else { Delivery::Whole };
 

@@ -15,7 +15,7 @@ use crate::{
     bridge::{Fault, Outcome, Step},
     openai::{
         error,
-        stream::{Choice, Chunk, Message},
+        stream::{Choice, Chunk, Counts, Message},
     },
     vocabulary::{ErrorKind, StopReason, Usage},
 };
@@ -148,9 +148,8 @@ impl Machine {
         if chunk.error.is_some() || (choice.is_none() && chunk.msg.is_some()) {
             return self.broke(error::read_inside(data));
         }
-        if let Some(counts) = &chunk.usage.0 {
-            self.usage = Some(counts.usage());
-        }
+        let counts = chunk.usage.0.as_ref().or_else(|| choice?.usage.0.as_ref());
+        self.usage = counts.map(Counts::usage).or(self.usage);
         choice.map_or(Step::More, |choice| self.choice(choice, sink))
     }
 
@@ -160,14 +159,12 @@ impl Machine {
         Step::Fault(fault)
     }
 
-    pub(super) fn choice<S: Sink>(&mut self, choice: &Choice<'_>, sink: &mut S) -> Step {
+    fn choice<S: Sink>(&mut self, choice: &Choice<'_>, sink: &mut S) -> Step {
         let finish = choice.finish_reason();
-        // OpenRouter's and DeepSeek's words for a reply that broke off.
-        if let Some(word) = finish.filter(|word| word.is("error") || word.is("insufficient_system_resource"))
-        {
-            let kind = if word.is("error") { ErrorKind::Api } else { ErrorKind::Overloaded };
+        if let Some(kind) = finish.and_then(|word| ErrorKind::from_finish_reason(word.inner())) {
+            let status = if kind == ErrorKind::Api { 502 } else { kind.status() };
             let message = "the upstream gave up in the middle of its reply".to_owned();
-            return self.broke(Fault { kind, status: if word.is("error") { 502 } else { 529 }, message });
+            return self.broke(Fault { kind, status, message });
         }
         self.start(sink);
         if let Some(delta) = choice.delta.0.as_ref().or(choice.message.0.as_ref()) {

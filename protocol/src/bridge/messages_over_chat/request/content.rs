@@ -46,10 +46,9 @@ pub(super) fn system(content: &Content<'_>, place: System, out: &mut Vec<u8>) ->
                 }
                 texts.extend(block.text.map(Literal::inner));
             }
+            // A string is left alone: there it would be the head of the whole prompt.
+            texts.retain(|text| !text.starts_with(ATTRIBUTION));
         }
-    }
-    if matches!(place, System::Top) {
-        texts.retain(|text| !text.starts_with(ATTRIBUTION));
     }
     if texts.iter().all(|text| trim(text).is_empty()) {
         return Ok(());

@@ -1,0 +1,192 @@
+//! Claude Code in print mode works through a tool-use conversation that really writes a file.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::installed::{self, Finished, Home};
+use crate::script::{self, CALL_ID, Conversation, SIGNATURE};
+use crate::support::canned;
+use crate::support::gateway::Gateway;
+use crate::support::upstream::{Answer, Dialect, Upstream};
+
+const OLD: &str = "claude-old/node_modules/.bin/claude";
+const NEW: &str = "claude-new/node_modules/.bin/claude";
+
+#[test]
+fn the_old_one_writes_a_file_through_an_anthropic_upstream() {
+    writes_a_file(OLD, Upstream::anthropic());
+}
+
+#[test]
+fn the_old_one_writes_a_file_through_an_openai_upstream() {
+    writes_a_file(OLD, Upstream::openai());
+}
+
+#[test]
+fn the_new_one_writes_a_file_through_an_anthropic_upstream() {
+    writes_a_file(NEW, Upstream::anthropic());
+}
+
+#[test]
+fn the_new_one_writes_a_file_through_an_openai_upstream() {
+    writes_a_file(NEW, Upstream::openai());
+}
+
+#[test]
+fn the_old_one_comes_back_after_a_529_of_an_anthropic_upstream() {
+    comes_back_after_a_529(OLD, Upstream::anthropic());
+}
+
+#[test]
+fn the_old_one_comes_back_after_a_529_of_an_openai_upstream() {
+    comes_back_after_a_529(OLD, Upstream::openai());
+}
+
+#[test]
+fn the_new_one_comes_back_after_a_529_of_an_anthropic_upstream() {
+    comes_back_after_a_529(NEW, Upstream::anthropic());
+}
+
+#[test]
+fn the_new_one_comes_back_after_a_529_of_an_openai_upstream() {
+    comes_back_after_a_529(NEW, Upstream::openai());
+}
+
+#[test]
+fn the_old_one_works_with_nothing_configured() {
+    works_with_nothing_configured(OLD);
+}
+
+#[test]
+fn the_new_one_works_with_nothing_configured() {
+    works_with_nothing_configured(NEW);
+}
+
+/// The demo provider answers: it writes what the prompt says.
+fn works_with_nothing_configured(client: &str) {
+    let Some(claude) = installed::client(client) else { return };
+    let home = Home::new();
+    let gateway = Gateway::bare().start();
+    let path = home.path.join("demo.txt");
+
+    let prompt = format!("Use the Write tool to write \"Hello, file\" to {}", path.display());
+    let finished = ask(&claude, &home, &prompt, &gateway);
+
+    assert!(finished.status.success(), "{finished:#?}");
+    assert_eq!(std::fs::read_to_string(path).expect("the file that Claude Code wrote"), "Hello, file");
+    assert!(finished.stdout.contains("The tool answered"), "{finished:#?}");
+}
+
+fn writes_a_file(client: &str, upstream: Upstream) {
+    let Some(claude) = installed::client(client) else { return };
+    let home = Home::new();
+    let upstream = poem(&home).played_by(upstream);
+    let gateway = Gateway::before(&upstream).start();
+
+    let finished = ask(&claude, &home, "Write the poem to poem.txt", &gateway);
+
+    expect_the_poem(&finished, &home);
+    expect_the_result_upstream(&upstream);
+}
+
+/// The gateway repeats nothing here, so that the client sees the 529 and repeats by itself.
+fn comes_back_after_a_529(client: &str, upstream: Upstream) {
+    let Some(claude) = installed::client(client) else { return };
+    let home = Home::new();
+    let upstream = poem(&home).played_by(overloaded_once(upstream));
+    let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
+
+    let finished = ask(&claude, &home, "Write the poem to poem.txt", &gateway);
+
+    expect_the_poem(&finished, &home);
+    let asked = upstream.requests().iter().filter(|seen| is_first_turn(&script::body(seen))).count();
+    assert_eq!(asked, 2, "the first turn is sent, refused and sent again");
+}
+
+fn poem(home: &Home) -> Conversation {
+    let path = home.path.join("poem.txt");
+    Conversation {
+        tool: "Write",
+        input: json!({"file_path": path, "content": POEM}),
+        last_words: "The poem is in its file.",
+    }
+}
+
+/// The first turn of the conversation is refused once.
+fn overloaded_once(upstream: Upstream) -> Upstream {
+    let dialect = upstream.dialect();
+    let refused = AtomicBool::new(false);
+    upstream.ruled_by(move |seen| {
+        if !is_first_turn(&script::body(seen)) || refused.swap(true, Ordering::SeqCst) {
+            return None;
+        }
+        let body = match dialect {
+            Dialect::Anthropic => canned::anthropic::error("overloaded_error", "Overloaded"),
+            Dialect::OpenAi => canned::openai::error("Overloaded", "server_error", "overloaded"),
+        };
+        Some(Answer::json(529, body))
+    })
+}
+
+fn is_first_turn(request: &Value) -> bool {
+    script::offers(request, "Write") && script::result(request).is_none()
+}
+
+/// As a person runs it who has set the gateway as base URL, and nothing that leaves the machine.
+fn ask(claude: &Path, home: &Home, prompt: &str, gateway: &Gateway) -> Finished {
+    installed::run(claude, home, |command| {
+        command.args(["-p", prompt, "--allowedTools", "Write", "--output-format", "json"]);
+        command.env("ANTHROPIC_BASE_URL", format!("http://{}", gateway.address));
+        command.env("ANTHROPIC_API_KEY", "sk-of-the-client");
+        for switch in [
+            "DISABLE_TELEMETRY",
+            "DISABLE_ERROR_REPORTING",
+            "DISABLE_AUTOUPDATER",
+            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
+        ] {
+            command.env(switch, "1");
+        }
+    })
+}
+
+fn expect_the_poem(finished: &Finished, home: &Home) {
+    assert!(finished.status.success(), "{finished:#?}");
+    let said: Value =
+        serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {finished:#?}"));
+    assert_eq!(said["is_error"], false, "{finished:#?}");
+    assert_eq!(said["result"], "The poem is in its file.", "{finished:#?}");
+    // Both turns count the same in both dialects' scripts: nothing is lost on the way.
+    assert!(said["usage"]["output_tokens"].as_u64() > Some(0), "{finished:#?}");
+    assert!(said["usage"]["cache_read_input_tokens"].as_u64() > Some(0), "{finished:#?}");
+    let written =
+        std::fs::read_to_string(home.path.join("poem.txt")).expect("the file that Claude Code wrote");
+    assert_eq!(written, POEM);
+}
+
+fn expect_the_result_upstream(upstream: &Upstream) {
+    let requests = upstream.requests();
+    assert!(requests.iter().all(|seen| seen.key() == "sk-test"), "only the provider's key goes upstream");
+    let bodies: Vec<Value> = requests.iter().map(script::body).collect();
+    let second = bodies.iter().find(|body| script::result(body).is_some()).expect("a second turn");
+    let result = script::result(second).expect("just found");
+    assert!(result["is_error"] != true, "{result}");
+    assert!(result["content"].to_string().contains("poem.txt"), "{result}");
+    let history = second["messages"].to_string();
+    match upstream.dialect() {
+        Dialect::Anthropic => {
+            assert!(history.contains(SIGNATURE), "the thinking block comes back: {history}")
+        }
+        Dialect::OpenAi => {
+            let call = second["messages"].as_array().expect("messages").iter();
+            let call = call.map(|message| &message["tool_calls"][0]).find(|call| call["id"] == CALL_ID);
+            let arguments = call.and_then(|call| call["function"]["arguments"].as_str()).expect("the call");
+            let arguments: Value = serde_json::from_str(arguments).expect("its arguments");
+            assert_eq!(arguments["content"], POEM);
+        }
+    }
+}
+
+/// With what an encoding may get wrong.
+const POEM: &str = "Roses are \"red\",\n\tGenève has a \\ and 🌹.\n";

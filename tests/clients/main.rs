@@ -1,0 +1,15 @@
+//! The real clients before the real gateway: Claude Code, old and new, and Anthropic's Python SDK. Only the
+//! upstream is played. `scripts/check` installs the clients.
+
+mod claude_code;
+mod installed;
+mod python_sdk;
+mod script;
+/// What the black-box tests stand on; a folder by path, so that the files below it are found.
+#[path = "../gateway"]
+mod gateway {
+    #[expect(dead_code, unused_imports, reason = "the stories of tests/gateway use the rest of it")]
+    pub(crate) mod support;
+}
+
+use gateway::support;

@@ -1,0 +1,147 @@
+"""Anthropic's Python SDK before the gateway: each scenario asserts what the SDK makes of the replies.
+
+    python sdk.py SCENARIO BASE_URL [ARGUMENT...]
+
+tests/clients/python_sdk.rs scripts the upstream and runs this. The exit code is 0 when all holds.
+"""
+
+import json
+import sys
+
+import anthropic
+
+MODEL = "test-model"
+QUESTION = [{"role": "user", "content": "How is the weather in Genève?"}]
+TOOL = {
+    "name": "get_weather",
+    "description": "The weather in a city",
+    "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+
+
+def connect(base_url, **options):
+    return anthropic.Anthropic(base_url=base_url, api_key="sk-of-the-client", max_retries=0, **options)
+
+
+def whole(client, **body):
+    return client.messages.create(**{"model": MODEL, "max_tokens": 2048, "messages": QUESTION, **body})
+
+
+def streamed(client, **body):
+    """The message that the SDK puts together, and the texts as they came."""
+    with client.messages.stream(**{"model": MODEL, "max_tokens": 2048, "messages": QUESTION, **body}) as stream:
+        texts = list(stream.text_stream)
+        return stream.get_final_message(), texts
+
+
+def text_of(message):
+    return "".join(block.text for block in message.content if block.type == "text")
+
+
+def text(base_url):
+    client = connect(base_url)
+    message, pieces = streamed(client)
+    assert len(pieces) > 1, pieces
+    for answer in (message, whole(client)):
+        assert text_of(answer) == "Hello there!", answer
+        assert (answer.type, answer.role, answer.stop_reason) == ("message", "assistant", "end_turn"), answer
+        assert answer.id.startswith("msg_"), answer
+        assert answer.usage.input_tokens > 0 and answer.usage.output_tokens > 0, answer
+    assert text_of(message) == "".join(pieces)
+
+
+def tools(base_url, signature):
+    """A thought and a call, then its result goes back and is answered; `signature` begins the thought's."""
+    client = connect(base_url)
+    thinking = {"type": "enabled", "budget_tokens": 1024}
+    for ask in (whole, lambda *given, **body: streamed(*given, **body)[0]):
+        first = ask(client, tools=[TOOL], thinking=thinking)
+        assert [block.type for block in first.content] == ["thinking", "tool_use"], first
+        thought, call = first.content
+        assert thought.thinking == "A tool is needed here.", first
+        assert thought.signature.startswith(signature), first
+        assert (call.name, call.input) == ("get_weather", {"city": "Genève \"Cornavin\""}), first
+        assert first.stop_reason == "tool_use", first
+
+        result = {"type": "tool_result", "tool_use_id": call.id, "content": "Sunny"}
+        turns = [{"role": "assistant", "content": first.content}, {"role": "user", "content": [result]}]
+        second = ask(client, tools=[TOOL], thinking=thinking, messages=QUESTION + turns)
+        assert text_of(second) == "It is sunny there.", second
+        assert second.id != first.id, "Claude Code joins messages of one id"
+
+
+# The class that the SDK documents for a status, and the error type that the Messages API gives it.
+ERRORS = {
+    400: (anthropic.BadRequestError, "invalid_request_error"),
+    401: (anthropic.AuthenticationError, "authentication_error"),
+    403: (anthropic.PermissionDeniedError, "permission_error"),
+    404: (anthropic.NotFoundError, "not_found_error"),
+    413: (anthropic.APIStatusError, "request_too_large"),
+    429: (anthropic.RateLimitError, "rate_limit_error"),
+    500: (anthropic.InternalServerError, "api_error"),
+    529: (anthropic.InternalServerError, "overloaded_error"),
+}
+
+
+def refusal(ask, *given, **body):
+    try:
+        answer = ask(*given, **body)
+    except anthropic.APIError as error:
+        return error
+    raise AssertionError(f"an error was expected, not {answer}")
+
+
+def errors(status, base_url):
+    """The upstream answers with this status; the SDK must see it as Anthropic's own."""
+    status, client = int(status), connect(base_url)
+    kind, name = ERRORS[status]
+    for ask in (whole, streamed):
+        error = refusal(ask, client)
+        assert isinstance(error, kind), f"{status}: {error!r}"
+        assert (error.status_code, error.type) == (status, name), f"{status}: {error!r} {error.body}"
+        assert error.body["type"] == "error" and error.body["error"]["message"], f"{status}: {error.body}"
+        assert error.request_id, f"{status}: {error.response.headers}"
+    if status == 429:
+        assert int(error.response.headers["retry-after"]) >= 1
+    else:
+        assert "upstream said no" in error.body["error"]["message"], f"{status}: {error.body}"
+
+
+def all_errors(*pairs):
+    for pair in pairs:
+        errors(*pair.split("=", 1))
+
+
+def refused(base_url, status, model=MODEL):
+    """The gateway itself refuses, before any upstream."""
+    kind, name = ERRORS[int(status)]
+    error = refusal(whole, connect(base_url), model=model)
+    assert isinstance(error, kind), repr(error)
+    assert error.body["error"]["type"] == name, error.body
+
+
+def cut(base_url):
+    """The upstream breaks off in the middle: an error, never a shorter answer."""
+    error = refusal(streamed, connect(base_url))
+    assert isinstance(error, anthropic.APIStatusError), repr(error)
+    assert error.body["type"] == "error" and error.body["error"]["message"], error.body
+
+
+def impatient(base_url):
+    """The client gives up before the upstream has said anything."""
+    error = refusal(whole, connect(base_url, timeout=1.0))
+    assert isinstance(error, anthropic.APITimeoutError), repr(error)
+
+
+def unreachable(base_url):
+    """No upstream listens: the gateway says so as a server's error, which clients repeat."""
+    for ask in (whole, streamed):
+        error = refusal(ask, connect(base_url))
+        assert isinstance(error, anthropic.InternalServerError), repr(error)
+        assert error.body["type"] == "error", json.dumps(error.body)
+
+
+SCENARIOS = (text, tools, all_errors, refused, cut, impatient, unreachable)
+
+if __name__ == "__main__":
+    {scenario.__name__: scenario for scenario in SCENARIOS}[sys.argv[1]](*sys.argv[2:])
