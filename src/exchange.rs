@@ -5,6 +5,7 @@ mod call;
 mod failure;
 mod late;
 mod outgoing;
+mod verdict;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -23,9 +24,10 @@ use vandamme_actors::router::Dispatch;
 use vandamme_actors::secret::KeyId;
 use vandamme_protocol::span::Head;
 
-use self::call::{Answered, CallFailure};
+use self::call::Answered;
 pub(crate) use self::failure::{Answer, Failure, Relayed};
 pub(crate) use self::late::LateReply;
+use self::verdict::CallFailure;
 use crate::gateway::Gateway;
 
 /// How often somebody who waits for a lease looks whether the actor asked still lives.
@@ -107,11 +109,11 @@ impl Exchange<'_> {
     /// A last call that failed for its key still wants to know how long the keys must rest.
     async fn given_up(&self, lease: &Lease, failed: CallFailure, tried: &mut Vec<KeyId>) -> Failure {
         if !matches!(failed.outcome, CallOutcome::RateLimited { .. }) {
-            return Failure::Upstream(failed.answer);
+            return Failure::Upstream(Box::new(failed.answer));
         }
         tried.push(lease.key.id());
         match self.lease(Some(lease), tried).await {
-            Ok(_unused) => Failure::Upstream(failed.answer),
+            Ok(_unused) => Failure::Upstream(Box::new(failed.answer)),
             Err(none) => Failure::after(failed, none),
         }
     }

@@ -11,19 +11,18 @@
 //! `event: error`.
 
 mod channel;
+mod clock;
 mod flow;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::future::Future as _;
 use std::pin::Pin;
 use std::task::{Context as Task, Poll};
-use std::time::Duration;
 
 use actix::fut::ActorFuture;
 use actix::{Actor, ActorContext as _, Addr, AsyncContext as _, Context, Handler, Message};
 use actix_http::error::PayloadError;
-use actix_rt::time::{Instant, Sleep, sleep_until};
+use actix_rt::time::Instant;
 use bytes::Bytes;
 use futures_util::Stream;
 use vandamme_protocol::anthropic;
@@ -32,6 +31,7 @@ use vandamme_protocol::vocabulary::ErrorKind;
 
 pub use self::channel::{CutReply, ReplyBody};
 use self::channel::{Sender, channel};
+use self::clock::{Clock, Due};
 pub use self::flow::{Batch, Closing, Flow, Machine, Progress};
 use crate::ledger::{End, Entry};
 use crate::provider::{CallOutcome, Lease};
@@ -39,9 +39,6 @@ use crate::settings::Limits;
 
 /// What goes out in one piece before the channel's room is looked at again.
 const BATCH: usize = 16 << 10;
-/// After the reply's end the upstream has this long to close its side properly.
-const LINGER: Duration = Duration::from_secs(5);
-
 /// An upstream's body.
 pub type UpstreamBody = Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>>;
 
@@ -73,26 +70,6 @@ enum Phase {
     /// The client has everything; what the upstream still sends is read so that its connection can be used again.
     Lingering,
     Over,
-}
-
-/// The deadlines of a reply. One timer, moved only when it fires: what happens in between just notes the time.
-struct Clock {
-    timer: Pin<Box<Sleep>>,
-    ping: Duration,
-    idle: Option<Duration>,
-    end: Option<Instant>,
-    heard: Instant,
-    said: Instant,
-    linger: Option<Instant>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Due {
-    Nothing,
-    Ping,
-    Idle,
-    Total,
-    Linger,
 }
 
 /// The gateway shuts down and cannot wait for this reply any longer.
@@ -135,67 +112,6 @@ pub fn start(opened: Opened, limits: &Limits, entry: Entry, lease: Lease) -> Rep
     let address = converter.start();
     HERE.with_borrow_mut(|(_, here)| here.insert(number, address));
     body
-}
-
-impl Clock {
-    fn new(limits: &Limits) -> Self {
-        let now = Instant::now();
-        let mut clock = Self {
-            timer: Box::pin(sleep_until(now)),
-            ping: limits.ping_interval,
-            idle: limits.idle_timeout,
-            end: limits.total_timeout.map(|total| now + total),
-            heard: now,
-            said: now,
-            linger: None,
-        };
-        clock.set();
-        clock
-    }
-
-    fn set(&mut self) {
-        let next = self.next();
-        self.timer.as_mut().reset(next);
-    }
-
-    fn next(&self) -> Instant {
-        let times =
-            [Some(self.said + self.ping), self.idle.map(|idle| self.heard + idle), self.end, self.linger];
-        times.into_iter().flatten().min().unwrap_or(self.said + self.ping)
-    }
-
-    /// What is due now; registers for the next time when nothing is.
-    fn poll(&mut self, task: &mut Task<'_>) -> Due {
-        loop {
-            if self.timer.as_mut().poll(task).is_pending() {
-                return Due::Nothing;
-            }
-            let now = Instant::now();
-            let reached = |time: Option<Instant>| time.is_some_and(|time| time <= now);
-            if reached(self.linger) {
-                return Due::Linger;
-            }
-            if reached(self.end) {
-                return Due::Total;
-            }
-            if reached(self.idle.map(|idle| self.heard + idle)) {
-                return Due::Idle;
-            }
-            let ping = self.said + self.ping <= now;
-            if ping {
-                self.said = now;
-            }
-            self.set();
-            if ping {
-                return Due::Ping;
-            }
-        }
-    }
-
-    fn linger(&mut self) {
-        self.linger = Some(Instant::now() + LINGER);
-        self.set();
-    }
 }
 
 impl Converter {

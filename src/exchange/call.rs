@@ -1,18 +1,16 @@
 //! One upstream call, until its reply is safe to hand on: for a stream its first event, otherwise all of it.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use actix_http::error::PayloadError;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::rt::time::timeout;
 use awc::ClientResponse;
-use awc::error::{ConnectError, SendRequestError};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
-use vandamme_actors::attempts;
 use vandamme_actors::converter::{Batch, Closing, Flow, Machine, Opened, Progress, UpstreamBody};
-use vandamme_actors::provider::{CallOutcome, Lease, Scope};
+use vandamme_actors::provider::Lease;
 use vandamme_actors::settings::Api;
 use vandamme_actors::upstream::{self, Borrow};
 use vandamme_protocol::bridge::messages_over_chat::{self, ReplyContext};
@@ -26,6 +24,7 @@ use vandamme_protocol::{anthropic, openai};
 use super::Exchange;
 use super::failure::{Answer, Relayed};
 use super::outgoing::{Outgoing, Slices, passed_back};
+use super::verdict::{CallFailure, asked_to_wait, judge};
 
 /// An error body is read up to this size and for this long.
 const ERROR_BODY: usize = 1 << 20;
@@ -35,13 +34,6 @@ const ERROR_BODY_TIME: Duration = Duration::from_secs(10);
 pub(super) enum Answered {
     Opened { headers: HeaderMap, opened: Opened },
     Whole { status: u16, headers: HeaderMap, body: Bytes, closing: Closing },
-}
-
-/// A call that failed, for everybody who must know.
-pub(super) struct CallFailure {
-    pub(super) retry: attempts::Failure,
-    pub(super) outcome: CallOutcome,
-    pub(super) answer: Answer,
 }
 
 /// How the upstream's body is to be read.
@@ -284,118 +276,6 @@ impl Exchange<'_> {
     fn scrubbed(&self, fault: Fault) -> Fault {
         Fault { message: self.gateway.secrets.scrub(fault.message), ..fault }
     }
-}
-
-impl CallFailure {
-    fn new(kind: ErrorKind, message: String, (retry, outcome): (attempts::Failure, CallOutcome)) -> Self {
-        Self { retry, outcome, answer: Answer::own(Fault { kind, status: kind.status(), message }) }
-    }
-
-    /// The client's request cannot be sent to this upstream.
-    fn refused(message: &str) -> Self {
-        let verdict = (attempts::Failure::Final, CallOutcome::Cancelled);
-        Self::new(ErrorKind::InvalidRequest, message.to_owned(), verdict)
-    }
-
-    /// The connection or the reply broke.
-    fn broken(message: &str) -> Self {
-        let mut failure = Self::new(
-            ErrorKind::Api,
-            message.to_owned(),
-            (attempts::Failure::Passing { after: None }, CallOutcome::Failed),
-        );
-        failure.answer.status = 502;
-        failure
-    }
-
-    /// The upstream answered something that would be the same the next time.
-    fn misbehaved(message: &str) -> Self {
-        Self { retry: attempts::Failure::Final, ..Self::broken(message) }
-    }
-
-    /// The upstream said with status 200 that it failed.
-    fn said(fault: Fault) -> Self {
-        let status = fault.status;
-        let (retry, outcome) = judge(status, fault.message.as_bytes(), (None, ""), &HeaderMap::new());
-        Self { retry, outcome, answer: Answer::own(fault) }
-    }
-
-    fn timeout(lease: &Lease, patience: Duration) -> Self {
-        let message =
-            format!("provider '{}' did not answer within {} s", lease.provider.name, patience.as_secs_f64());
-        let verdict = (attempts::Failure::Timeout, CallOutcome::Failed);
-        Self::new(ErrorKind::Timeout, message, verdict)
-    }
-
-    fn unsent(lease: &Lease, error: &SendRequestError) -> Self {
-        let name = &lease.provider.name;
-        let passing = (attempts::Failure::Passing { after: None }, CallOutcome::Failed);
-        match error {
-            SendRequestError::Connect(ConnectError::Timeout) => {
-                let message = format!("provider '{name}' could not be reached in time");
-                Self::new(ErrorKind::Timeout, message, passing)
-            }
-            SendRequestError::Connect(ConnectError::Resolver(_) | ConnectError::NoRecords) => Self::broken(
-                &format!("the host of provider '{name}' has no address: check its base URL and DNS"),
-            ),
-            SendRequestError::Connect(error) => {
-                Self::broken(&format!("provider '{name}' could not be reached: {error}"))
-            }
-            SendRequestError::Url(error) => {
-                Self::misbehaved(&format!("the base URL of provider '{name}' cannot be used: {error}"))
-            }
-            SendRequestError::Send(_) => Self::broken(&format!(
-                "provider '{name}' closed the connection while the request was sent; it may be too large for it"
-            )),
-            other => Self::broken(&format!("provider '{name}' broke off: {other}")),
-        }
-    }
-}
-
-/// What a failed call means for retries and for the key.
-fn judge(
-    status: u16,
-    body: &[u8],
-    (after, model): (Option<Duration>, &str),
-    headers: &HeaderMap,
-) -> (attempts::Failure, CallOutcome) {
-    let passing = attempts::Failure::Passing { after };
-    let named = !model.is_empty() && memchr::memmem::find(body, model.as_bytes()).is_some();
-    let scope = if named { Scope::Model } else { Scope::Key };
-    let (retry, outcome) = match status {
-        401 => (attempts::Failure::Key, CallOutcome::Rejected { scope: Scope::Key }),
-        403 => (attempts::Failure::Key, CallOutcome::Rejected { scope: Scope::Model }),
-        429 => (attempts::Failure::Key, CallOutcome::RateLimited { after, scope }),
-        402 => (attempts::Failure::Key, CallOutcome::RateLimited { after, scope: Scope::Key }),
-        _ if openai::error::is_quota_exhausted(body) => {
-            (attempts::Failure::Key, CallOutcome::RateLimited { after, scope: Scope::Key })
-        }
-        408 | 409 => (passing, CallOutcome::Answered),
-        529 => (passing, CallOutcome::Overloaded),
-        500..=599 => (passing, CallOutcome::Failed),
-        _ => (attempts::Failure::Final, CallOutcome::Answered),
-    };
-    // The upstream knows best, except that another key is another matter.
-    let said = headers.get("x-should-retry").and_then(|value| value.to_str().ok());
-    match (said, retry) {
-        (Some("false"), attempts::Failure::Passing { .. }) => (attempts::Failure::Final, outcome),
-        (Some("true"), attempts::Failure::Final) => (passing, outcome),
-        _ => (retry, outcome),
-    }
-}
-
-/// `retry-after-ms`, or `retry-after` as seconds or as a date.
-fn asked_to_wait(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let seconds = |value: f64| Duration::try_from_secs_f64(value).ok();
-    let millis = text("retry-after-ms").and_then(|text| seconds(text.parse::<f64>().ok()? / 1000.0));
-    millis.or_else(|| {
-        let text = text("retry-after")?;
-        text.parse().ok().and_then(seconds).or_else(|| {
-            let date: header::HttpDate = text.parse().ok()?;
-            Some(SystemTime::from(date).duration_since(SystemTime::now()).unwrap_or_default())
-        })
-    })
 }
 
 fn content(headers: &HeaderMap) -> Content {

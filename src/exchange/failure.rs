@@ -8,15 +8,15 @@ use vandamme_actors::provider::{CallOutcome, NoLease, Refusal};
 use vandamme_protocol::bridge::Fault;
 use vandamme_protocol::vocabulary::ErrorKind;
 
-use super::call::CallFailure;
+use super::verdict::CallFailure;
 
 pub(crate) enum Failure {
     /// No provider, or no key at the moment; `None` when nobody answered.
     NoLease(Option<NoLease>),
     /// The upstream's last word.
-    Upstream(Answer),
+    Upstream(Box<Answer>),
     /// All keys that could be tried are limited or rejected, at least one only for a while.
-    Cooling { answer: Option<Answer>, wait: Duration, said: Option<Duration> },
+    Cooling { answer: Option<Box<Answer>>, wait: Duration, said: Option<Duration> },
     /// Something of ours broke.
     Panicked,
 }
@@ -55,9 +55,11 @@ impl Failure {
         match none {
             Some(NoLease::Refused { refusal: Refusal::Cooling { wait, said }, .. }) => {
                 // A 401 is not what the client should see while another key only has to wait.
-                Self::Cooling { answer: limited.then_some(failed.answer), wait, said }
+                Self::Cooling { answer: limited.then(|| Box::new(failed.answer)), wait, said }
             }
-            Some(NoLease::Refused { .. } | NoLease::Unroutable(_)) | None => Self::Upstream(failed.answer),
+            Some(NoLease::Refused { .. } | NoLease::Unroutable(_)) | None => {
+                Self::Upstream(Box::new(failed.answer))
+            }
         }
     }
 

@@ -94,7 +94,11 @@ impl Failure {
             }
         };
         match self {
-            Self::Upstream(Answer { retry_after: Some(seconds), .. }) => retry_after(&mut response, seconds),
+            Self::Upstream(answer) => {
+                if let Some(seconds) = answer.retry_after {
+                    retry_after(&mut response, seconds);
+                }
+            }
             Self::Cooling { wait, said, .. }
             | Self::NoLease(Some(NoLease::Refused { refusal: Refusal::Cooling { wait, said }, .. })) => {
                 cooling(&mut response, whole_seconds(wait), said.map(whole_seconds));
@@ -105,7 +109,7 @@ impl Failure {
             Self::NoLease(Some(NoLease::Refused { refusal: Refusal::Busy, .. })) => {
                 retry_after(&mut response, busy_wait());
             }
-            Self::NoLease(_) | Self::Upstream(_) | Self::Panicked => {}
+            Self::NoLease(_) | Self::Panicked => {}
         }
         response
     }

@@ -1,3 +1,5 @@
+//! The provider as an actor: leases, permits, the queue, and what a new incarnation knows.
+
 use actix::Addr;
 use actix_rt::Arbiter;
 use futures_util::future::join;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-use crate::json::Literal;
+use crate::json::{Literal, Word};
 
 /// The top level. Fields that no bridge needs are skipped.
 #[derive(Deserialize)]
@@ -36,7 +36,7 @@ pub(crate) struct Request<'a> {
 #[serde(expecting = "an object with role and content")]
 pub(crate) struct Message<'a> {
     #[serde(borrow)]
-    pub(crate) role: Option<Literal<'a>>,
+    pub(crate) role: Option<Word<'a>>,
     #[serde(borrow)]
     pub(crate) content: Option<&'a RawValue>,
 }
@@ -46,7 +46,7 @@ pub(crate) struct Message<'a> {
 #[serde(expecting = "a content block object")]
 pub(crate) struct Block<'a> {
     #[serde(borrow)]
-    pub(crate) r#type: Option<Literal<'a>>,
+    pub(crate) r#type: Option<Word<'a>>,
     #[serde(borrow)]
     pub(crate) text: Option<Literal<'a>>,
     #[serde(borrow)]
@@ -71,10 +71,10 @@ pub(crate) struct Block<'a> {
     pub(crate) signature: Option<Literal<'a>>,
 }
 
-impl<'a> Block<'a> {
+impl Block<'_> {
     /// Its `type`, empty if absent.
-    pub(crate) fn kind(&self) -> &'a str {
-        self.r#type.map_or("", Literal::inner)
+    pub(crate) fn kind(&self) -> &str {
+        self.r#type.as_ref().map_or("", Word::as_str)
     }
 }
 
@@ -83,7 +83,7 @@ impl<'a> Block<'a> {
 #[serde(expecting = "an image source object")]
 pub(crate) struct Source<'a> {
     #[serde(borrow)]
-    pub(crate) r#type: Option<Literal<'a>>,
+    pub(crate) r#type: Option<Word<'a>>,
     #[serde(borrow)]
     pub(crate) media_type: Option<Literal<'a>>,
     #[serde(borrow)]
@@ -97,7 +97,7 @@ pub(crate) struct Source<'a> {
 #[serde(expecting = "a tool object")]
 pub(crate) struct Tool<'a> {
     #[serde(borrow)]
-    pub(crate) r#type: Option<Literal<'a>>,
+    pub(crate) r#type: Option<Word<'a>>,
     #[serde(borrow)]
     pub(crate) name: Option<Literal<'a>>,
     #[serde(borrow)]
@@ -112,7 +112,7 @@ pub(crate) struct Tool<'a> {
 #[serde(expecting = "a tool_choice object")]
 pub(crate) struct ToolChoice<'a> {
     #[serde(borrow)]
-    pub(crate) r#type: Option<Literal<'a>>,
+    pub(crate) r#type: Option<Word<'a>>,
     #[serde(borrow)]
     pub(crate) name: Option<Literal<'a>>,
     pub(crate) disable_parallel_tool_use: Option<bool>,
@@ -123,7 +123,7 @@ pub(crate) struct ToolChoice<'a> {
 #[serde(expecting = "a thinking object")]
 pub(crate) struct Thinking<'a> {
     #[serde(borrow)]
-    pub(crate) r#type: Option<Literal<'a>>,
+    pub(crate) r#type: Option<Word<'a>>,
 }
 
 /// `content` or `system`: one string or a list of blocks.

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::{ChatRequest, ReplyContext, RequestError, Target};
 use crate::{
     anthropic::request::{Content, Message, Request, wrong_type},
-    json::{Literal, Write},
+    json::{Literal, Word, Write},
     signature,
     vocabulary::Delivery,
 };
@@ -56,8 +56,8 @@ fn reply_context(request: &Request<'_>, target: &Target<'_>) -> ReplyContext {
     let thinks = request
         .thinking
         .as_ref()
-        .and_then(|thinking| thinking.r#type)
-        .is_some_and(|kind| !kind.is("disabled"));
+        .and_then(|thinking| thinking.r#type.as_ref())
+        .is_some_and(|kind| kind.as_str() != "disabled");
     let sequences = sequences(request).filter_map(Literal::decode).map(|sequence| sequence.into_owned());
     ReplyContext {
         requested_model: target.requested_model.to_owned(),
@@ -165,7 +165,7 @@ struct Turn<'a> {
 
 impl<'a> Turn<'a> {
     fn read(at: usize, message: &Message<'a>) -> Result<Self, RequestError> {
-        let role = match message.role.map(Literal::inner) {
+        let role = match message.role.as_ref().map(Word::as_str) {
             Some("user") => Role::User,
             Some("assistant") => Role::Assistant,
             Some("system") => Role::System,

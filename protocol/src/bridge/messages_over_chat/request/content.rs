@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::RequestError;
 use crate::{
     anthropic::request::{Block, Content, Source, wrong_type},
-    json::{Literal, Write, trim, trim_end, trim_start},
+    json::{Literal, Word, Write, trim, trim_end, trim_start},
 };
 
 /// What Claude Code puts first in `system`; it changes with every request and would spoil an upstream's prefix cache.
@@ -91,7 +91,7 @@ impl<'a> Image<'a> {
         let field = |literal: Option<Literal<'a>>, name: &str| {
             literal.map(Literal::inner).ok_or_else(|| problem(&format!(".{name}: field required")))
         };
-        match source.r#type.map_or("", Literal::inner) {
+        match source.r#type.as_ref().map_or("", Word::as_str) {
             "base64" => Ok(Self::Base64 {
                 media_type: field(source.media_type, "media_type")?,
                 data: field(source.data, "data")?,

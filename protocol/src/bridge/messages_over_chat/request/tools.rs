@@ -3,7 +3,7 @@
 use super::RequestError;
 use crate::{
     anthropic::request::{Tool, ToolChoice},
-    json::{Literal, Write, trim},
+    json::{Literal, Word, Write, trim},
 };
 
 /// Appends `tools`, `tool_choice` and `parallel_tool_calls`, as far as there are tools that the upstream can call.
@@ -33,7 +33,7 @@ pub(super) fn write(
 }
 
 fn is_function(tool: &Tool<'_>) -> bool {
-    tool.r#type.is_none_or(|kind| kind.is("custom"))
+    tool.r#type.as_ref().is_none_or(|kind| kind.as_str() == "custom")
 }
 
 fn function(tool: &Tool<'_>, name: Literal<'_>, at: usize, out: &mut Vec<u8>) -> Result<(), RequestError> {
@@ -55,7 +55,7 @@ fn function(tool: &Tool<'_>, name: Literal<'_>, at: usize, out: &mut Vec<u8>) ->
 }
 
 fn write_choice(choice: &ToolChoice<'_>, tools: &[Tool<'_>], out: &mut Vec<u8>) -> Result<(), RequestError> {
-    match choice.r#type.map_or("", Literal::inner) {
+    match choice.r#type.as_ref().map_or("", Word::as_str) {
         // Some clients send an empty object.
         "" => {}
         "auto" => out.put(b",\"tool_choice\":\"auto\""),

@@ -1,0 +1,95 @@
+//! The deadlines of a reply. One timer, moved only when it fires: what happens in between just notes the time.
+
+use std::future::Future as _;
+use std::pin::Pin;
+use std::task::Context as Task;
+use std::time::Duration;
+
+use actix_rt::time::{Instant, Sleep, sleep_until};
+
+use crate::settings::Limits;
+
+/// After the reply's end the upstream has this long to close its side properly.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// What has been heard and said, and when something is due.
+pub(super) struct Clock {
+    timer: Pin<Box<Sleep>>,
+    ping: Duration,
+    idle: Option<Duration>,
+    end: Option<Instant>,
+    pub(super) heard: Instant,
+    pub(super) said: Instant,
+    linger: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    Nothing,
+    Ping,
+    Idle,
+    Total,
+    Linger,
+}
+
+impl Clock {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let now = Instant::now();
+        let mut clock = Self {
+            timer: Box::pin(sleep_until(now)),
+            ping: limits.ping_interval,
+            idle: limits.idle_timeout,
+            end: limits.total_timeout.map(|total| now + total),
+            heard: now,
+            said: now,
+            linger: None,
+        };
+        clock.set();
+        clock
+    }
+
+    fn set(&mut self) {
+        let next = self.next();
+        self.timer.as_mut().reset(next);
+    }
+
+    fn next(&self) -> Instant {
+        let times =
+            [Some(self.said + self.ping), self.idle.map(|idle| self.heard + idle), self.end, self.linger];
+        times.into_iter().flatten().min().unwrap_or(self.said + self.ping)
+    }
+
+    /// What is due now; registers for the next time when nothing is.
+    pub(super) fn poll(&mut self, task: &mut Task<'_>) -> Due {
+        loop {
+            if self.timer.as_mut().poll(task).is_pending() {
+                return Due::Nothing;
+            }
+            let now = Instant::now();
+            let reached = |time: Option<Instant>| time.is_some_and(|time| time <= now);
+            if reached(self.linger) {
+                return Due::Linger;
+            }
+            if reached(self.end) {
+                return Due::Total;
+            }
+            if reached(self.idle.map(|idle| self.heard + idle)) {
+                return Due::Idle;
+            }
+            let ping = self.said + self.ping <= now;
+            if ping {
+                self.said = now;
+            }
+            self.set();
+            if ping {
+                return Due::Ping;
+            }
+        }
+    }
+
+    /// From now on only the formal end is waited for, and not long.
+    pub(super) fn linger(&mut self) {
+        self.linger = Some(Instant::now() + LINGER);
+        self.set();
+    }
+}
