@@ -1,6 +1,7 @@
 //! A scripted upstream over raw TCP: it answers in order or by rule, misbehaves as told, and records everything.
 
 mod answer;
+mod deaf;
 mod play;
 
 use std::io::{ErrorKind, Write as _};
@@ -11,9 +12,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use socket2::{Domain, Socket, Type};
 
 pub(crate) use self::answer::{Answer, Ending, Piece};
+pub(crate) use self::deaf::Deaf;
 use super::wire::{Framing, Head, Wire};
 use super::{PATIENCE, canned};
 
@@ -322,22 +323,6 @@ impl Stage {
         while script.seen[index].closed.is_none() && !self.over.load(Ordering::SeqCst) {
             script = self.changed.wait(script).unwrap_or_else(std::sync::PoisonError::into_inner);
         }
-    }
-}
-
-/// A port that is taken but where nobody listens: connecting is refused for as long as this lives.
-pub(crate) struct Deaf {
-    _bound: Socket,
-    pub(crate) address: SocketAddr,
-}
-
-impl Deaf {
-    pub(crate) fn new() -> Self {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        let any: SocketAddr = ([127, 0, 0, 1], 0).into();
-        socket.bind(&any.into()).expect("a free port");
-        let address = socket.local_addr().expect("bound").as_socket().expect("an IP address");
-        Self { _bound: socket, address }
     }
 }
 
