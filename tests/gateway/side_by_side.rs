@@ -32,15 +32,15 @@ fn asked(seen: &Seen) -> String {
 fn everybody_gets_the_answer_to_their_own_question() {
     for upstream in [echoing_anthropic(), echoing_openai()] {
         let gateway = Gateway::before(&upstream).start();
+        let ask_on_and_on = |client: u32| {
+            for turn in 0..4 {
+                let question = format!("client {client} asks for the {turn}th time");
+                assert_eq!(gateway.ask(&question).text(), question);
+            }
+        };
         thread::scope(|scope| {
             for client in 0..32 {
-                let gateway = &gateway;
-                scope.spawn(move || {
-                    for turn in 0..4 {
-                        let question = format!("client {client} asks for the {turn}th time");
-                        assert_eq!(gateway.ask(&question).text(), question);
-                    }
-                });
+                scope.spawn(move || ask_on_and_on(client));
             }
         });
     }

@@ -1,8 +1,7 @@
 //! Upstreams that are not there, or not what they should be.
 
 use super::{both_after_the_first_word, impatient};
-use crate::support::client::prompt;
-use crate::support::gateway::{Gateway, MODEL};
+use crate::support::gateway::Gateway;
 use crate::support::upstream::{Answer, Deaf, Ending, Upstream};
 
 #[test]
