@@ -4,6 +4,7 @@
 mod configuration;
 mod cutting;
 mod demo;
+mod hostile_clients;
 mod keys;
 mod liveness;
 mod model_names;
@@ -11,6 +12,7 @@ mod passthrough;
 mod routing;
 mod scripted_upstream;
 mod secrets;
+mod side_by_side;
 mod supervision;
 mod support;
 mod translation;

@@ -189,10 +189,13 @@ mod faults {
 
     #[test]
     fn the_upstream_of_a_converter_that_panicked_is_let_go() {
-        let events = anthropic::text(&["first"]);
-        let pieces = vec![Piece::Bytes(events[..4].concat()), Piece::Silence];
+        let pause = Piece::Pause(Duration::from_millis(20));
+        let events = anthropic::text(&["first", "second", "third"]);
+        let mut pieces: Vec<Piece> =
+            events[..6].iter().flat_map(|event| [Piece::Bytes(event.clone()), pause.clone()]).collect();
+        pieces.push(Piece::Silence);
         let upstream = Upstream::anthropic().answering(Answer::pieces(pieces));
-        let gateway = Gateway::before(&upstream).start();
+        let gateway = Gateway::before(&upstream).limit("idle-timeout", 5).start();
         strike(&gateway, "panic?actor=converter");
         assert_eq!(gateway.ask("hi").error_type(), "api_error");
         upstream.closed(0);

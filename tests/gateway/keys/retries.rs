@@ -131,3 +131,32 @@ fn wrong_requests_take_no_provider_down() {
     }
     assert_eq!(gateway.ask("hi").status(), 200);
 }
+
+#[test]
+fn a_stream_that_breaks_before_its_first_event_is_tried_again() {
+    let starts = [
+        (Upstream::anthropic(), Answer::events(vec![])),
+        (Upstream::anthropic(), Answer::events(anthropic::text(&["lost"])).broken_after(30, Ending::Cut)),
+        (Upstream::openai(), Answer::events(openai::text(&["lost"])).broken_after(30, Ending::Reset)),
+    ];
+    for (upstream, broken) in starts {
+        let upstream = upstream.answering(broken);
+        let gateway = Gateway::before(&upstream).start();
+        assert_eq!(gateway.ask("hi").text(), "Hello there!");
+        assert_eq!(upstream.count(), 2);
+    }
+}
+
+#[test]
+fn a_whole_reply_that_breaks_off_is_tried_again() {
+    for upstream in both() {
+        let body = match upstream.dialect() {
+            Dialect::Anthropic => anthropic::whole("lost"),
+            Dialect::OpenAi => openai::whole("lost"),
+        };
+        let upstream = upstream.answering(Answer::json(200, body).broken_after(30, Ending::Cut));
+        let gateway = Gateway::before(&upstream).start();
+        assert_eq!(gateway.ask_whole("hi").text(), "Hello there!");
+        assert_eq!(upstream.count(), 2);
+    }
+}

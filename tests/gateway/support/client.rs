@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -38,6 +39,11 @@ impl Call {
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    pub(crate) fn replacing_host(mut self, host: &str) -> Self {
+        self.headers.retain(|(name, _)| name != "host");
+        self.header("host", host)
     }
 
     pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
@@ -178,6 +184,14 @@ impl Exchange {
             }
         };
         Reply { head, body: self.text, complete }
+    }
+
+    /// Fails if anything comes within half a second.
+    pub(crate) fn assert_silent(&self) {
+        self.stream.set_read_timeout(Some(Duration::from_millis(500))).expect("a socket");
+        let came = self.stream.peek(&mut [0]);
+        self.stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        assert!(came.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock), "silence was expected");
     }
 
     /// Goes away as a killed client does.

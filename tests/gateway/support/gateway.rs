@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -177,6 +177,7 @@ pub(crate) struct Run {
     child: Child,
     log: Arc<(Mutex<String>, Condvar)>,
     readers: Vec<thread::JoinHandle<()>>,
+    deaf: Arc<AtomicBool>,
     directory: PathBuf,
 }
 
@@ -185,11 +186,17 @@ impl Run {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("vdm is built");
         let log = Arc::default();
+        let deaf = Arc::default();
         let readers = vec![
-            collect(child.stdout.take().expect("piped"), &log),
-            collect(child.stderr.take().expect("piped"), &log),
+            collect(child.stdout.take().expect("piped"), &log, &deaf),
+            collect(child.stderr.take().expect("piped"), &log, &deaf),
         ];
-        Self { child, log, readers, directory }
+        Self { child, log, readers, deaf, directory }
+    }
+
+    /// Leaves what it says in the pipe from now on.
+    pub(crate) fn stop_reading(&self) {
+        self.deaf.store(true, Ordering::SeqCst);
     }
 
     /// Everything it said so far.
@@ -242,6 +249,7 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
+        self.deaf.store(false, Ordering::SeqCst);
         let _killed = self.child.kill();
         let _reaped = self.child.wait();
         let _removed = std::fs::remove_dir_all(&self.directory);
@@ -340,14 +348,18 @@ pub(crate) fn fresh_directory() -> PathBuf {
 fn collect(
     pipe: impl std::io::Read + Send + 'static,
     log: &Arc<(Mutex<String>, Condvar)>,
+    deaf: &Arc<AtomicBool>,
 ) -> thread::JoinHandle<()> {
-    let log = Arc::clone(log);
+    let (log, deaf) = (Arc::clone(log), Arc::clone(deaf));
     thread::spawn(move || {
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {
             let mut text = log.0.lock().unwrap_or_else(PoisonError::into_inner);
             text.push_str(&line);
             text.push('\n');
             log.1.notify_all();
+            while deaf.load(Ordering::SeqCst) {
+                thread::sleep(Duration::from_millis(20));
+            }
         }
     })
 }

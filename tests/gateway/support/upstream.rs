@@ -1,9 +1,10 @@
 //! A scripted upstream over raw TCP: it answers in order or by rule, misbehaves as told, and records everything.
 
 mod answer;
+mod deaf;
 mod play;
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -11,9 +12,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use socket2::{Domain, Socket, Type};
 
 pub(crate) use self::answer::{Answer, Ending, Piece};
+pub(crate) use self::deaf::Deaf;
 use super::wire::{Framing, Head, Wire};
 use super::{PATIENCE, canned};
 
@@ -68,6 +69,7 @@ struct Script {
     seen: Vec<Seen>,
     rules: Vec<Rule>,
     queue: std::collections::VecDeque<Answer>,
+    unread: Option<Answer>,
     permits: usize,
 }
 
@@ -138,6 +140,18 @@ impl Upstream {
             }
         };
         self.answering_key(key, Answer::json(401, body))
+    }
+
+    /// Answers every request from its head alone; the body is read afterwards and thrown away.
+    pub(crate) fn refusing_unread(self, answer: Answer) -> Self {
+        self.script().unread = Some(answer);
+        self
+    }
+
+    /// A rule before all others.
+    pub(crate) fn ruled_first(self, rule: impl Fn(&Seen) -> Option<Answer> + Send + 'static) -> Self {
+        self.script().rules.insert(0, Box::new(rule));
+        self
     }
 
     pub(crate) fn ruled_by(self, rule: impl Fn(&Seen) -> Option<Answer> + Send + 'static) -> Self {
@@ -312,22 +326,6 @@ impl Stage {
     }
 }
 
-/// A port that is taken but where nobody listens: connecting is refused for as long as this lives.
-pub(crate) struct Deaf {
-    _bound: Socket,
-    pub(crate) address: SocketAddr,
-}
-
-impl Deaf {
-    pub(crate) fn new() -> Self {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        let any: SocketAddr = ([127, 0, 0, 1], 0).into();
-        socket.bind(&any.into()).expect("a free port");
-        let address = socket.local_addr().expect("bound").as_socket().expect("an IP address");
-        Self { _bound: socket, address }
-    }
-}
-
 fn accept(listener: &TcpListener, stage: &Arc<Stage>) {
     for stream in listener.incoming() {
         if stage.over.load(Ordering::SeqCst) {
@@ -344,6 +342,10 @@ fn serve(stream: TcpStream, stage: &Arc<Stage>) {
     stream.set_nodelay(true).expect("a socket");
     let mut wire = Wire::new(stream.try_clone().expect("a descriptor"));
     while let Ok(Some(head)) = wire.head() {
+        let unread = stage.lock().unread.clone();
+        if let Some(answer) = unread {
+            return refuse(&stream, wire, (&head, &answer));
+        }
         let Ok(body) = wire.body(Framing::of_request(&head)) else { return };
         let seen = Seen { head, body, at: Instant::now(), closed: None, written: 0 };
         let (index, answer) = stage.enter(seen);
@@ -356,6 +358,12 @@ fn serve(stream: TcpStream, stage: &Arc<Stage>) {
             return play::end(stream, &answer, watcher);
         }
     }
+}
+
+/// Answers first and reads then, as servers do that close politely: closing with bytes unread would be a reset.
+fn refuse(mut stream: &TcpStream, mut wire: Wire, (head, answer): (&Head, &Answer)) {
+    let sent = stream.write_all(&answer.head()).and_then(|()| stream.write_all(&answer.body()));
+    let _drained = sent.and_then(|()| wire.body(Framing::of_request(head)));
 }
 
 /// Notices when the peer closes while its answer is still being played.

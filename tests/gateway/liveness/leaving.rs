@@ -1,0 +1,82 @@
+//! A client that leaves takes its upstream call along, in every phase.
+
+use std::time::Duration;
+
+use super::both_silent_after_the_first_word;
+use crate::support::canned::{anthropic, openai};
+use crate::support::client::prompt;
+use crate::support::gateway::{Gateway, MODEL, whole_prompt};
+use crate::support::upstream::{Answer, Upstream};
+
+#[test]
+fn a_client_that_leaves_before_the_head_closes_the_upstream() {
+    for upstream in [Upstream::anthropic(), Upstream::openai()] {
+        let upstream = upstream.always(Answer::silence());
+        let gateway = Gateway::before(&upstream).start();
+        for (number, body) in [prompt(MODEL, "hi"), whole_prompt(MODEL, "hi")].iter().enumerate() {
+            let exchange = gateway.messages(body).send();
+            upstream.request(number);
+            exchange.hang_up();
+            upstream.closed(number);
+        }
+        assert_eq!(upstream.count(), 2, "nothing is tried again for nobody");
+    }
+}
+
+#[test]
+fn a_client_that_leaves_in_the_middle_closes_the_upstream() {
+    for upstream in both_silent_after_the_first_word() {
+        let gateway = Gateway::before(&upstream).start();
+        let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();
+        exchange.event_named("content_block_delta");
+        exchange.hang_up();
+        upstream.closed(0);
+    }
+}
+
+#[test]
+fn a_client_that_leaves_while_a_whole_body_comes_closes_the_upstream() {
+    let answers =
+        [(Upstream::anthropic(), anthropic::whole("Hello")), (Upstream::openai(), openai::whole("Hello"))];
+    for (upstream, body) in answers {
+        let upstream = upstream.always(Answer::json(200, body).silent_after(20));
+        let gateway = Gateway::before(&upstream).start();
+        let exchange = gateway.messages(&whole_prompt(MODEL, "hi")).send();
+        upstream.request(0);
+        exchange.hang_up();
+        upstream.closed(0);
+    }
+}
+
+#[test]
+fn a_client_that_leaves_during_the_patience_closes_the_upstream() {
+    let upstream = Upstream::anthropic().always(Answer::silence());
+    let gateway = Gateway::before(&upstream).limit("head-patience", 0.1).limit("ping-interval", 0.1).start();
+    let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();
+    assert_eq!(exchange.event().expect("a ping").name, "ping");
+    exchange.hang_up();
+    upstream.closed(0);
+}
+
+#[test]
+fn a_client_that_leaves_in_a_retry_wait_ends_the_retries() {
+    let busy = Answer::json(503, openai::error("busy", "x", "y")).header("retry-after", "1");
+    let upstream = Upstream::openai().always(busy);
+    let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "3").start();
+    let exchange = gateway.messages(&prompt(MODEL, "hi")).send();
+    upstream.request(0);
+    exchange.hang_up();
+    // That something does not happen can only be seen by waiting past the time when it would.
+    std::thread::sleep(Duration::from_millis(2500));
+    assert_eq!(upstream.count(), 1);
+}
+
+#[test]
+fn a_client_that_only_stops_writing_has_left_too() {
+    let upstream = Upstream::anthropic().always(Answer::silence());
+    let gateway = Gateway::before(&upstream).start();
+    let exchange = gateway.messages(&prompt(MODEL, "hi")).send();
+    upstream.request(0);
+    exchange.half_close();
+    upstream.closed(0);
+}

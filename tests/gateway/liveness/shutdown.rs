@@ -1,0 +1,52 @@
+//! The end of the process: streams are let finish, for a while.
+
+use super::both_silent_after_the_first_word;
+use crate::support::canned::anthropic;
+use crate::support::client::prompt;
+use crate::support::gateway::{Gateway, MODEL};
+use crate::support::upstream::{Answer, Piece, Upstream};
+
+#[test]
+fn sigterm_lets_streams_finish_and_then_leaves() {
+    let events = anthropic::text(&["first", "second"]);
+    let mut pieces: Vec<Piece> = events[..4].iter().cloned().map(Piece::Bytes).collect();
+    pieces.push(Piece::Permit);
+    pieces.extend(events[4..].iter().cloned().map(Piece::Bytes));
+    let upstream = Upstream::anthropic().always(Answer::pieces(pieces));
+    let mut gateway = Gateway::before(&upstream).start();
+    let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();
+    exchange.event_named("content_block_delta");
+    gateway.run.signal("TERM");
+    gateway.run.await_refusal(gateway.address);
+    upstream.permit();
+    assert_eq!(exchange.finish().text(), "firstsecond");
+    assert_eq!(gateway.run.wait().code(), Some(0));
+}
+
+#[test]
+fn a_stream_that_outlives_the_drain_ends_with_an_error_event() {
+    for upstream in both_silent_after_the_first_word() {
+        let mut gateway = Gateway::before(&upstream).limit("drain", 0.5).start();
+        let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();
+        exchange.event_named("content_block_delta");
+        gateway.run.signal("TERM");
+        let reply = exchange.finish();
+        assert!(["api_error", "overloaded_error"].contains(&reply.error_type().as_str()), "{reply}");
+        assert_eq!(gateway.run.wait().code(), Some(0));
+    }
+}
+
+#[test]
+fn a_second_signal_waits_for_no_stream() {
+    for signal in ["TERM", "INT"] {
+        let [upstream, _] = both_silent_after_the_first_word();
+        let mut gateway = Gateway::before(&upstream).limit("drain", 600).start();
+        let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();
+        exchange.event_named("content_block_delta");
+        gateway.run.signal(signal);
+        gateway.run.await_refusal(gateway.address);
+        gateway.run.signal(signal);
+        gateway.run.wait();
+        upstream.closed(0);
+    }
+}

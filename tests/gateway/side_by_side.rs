@@ -1,0 +1,85 @@
+//! Many at once: nobody gets another's answer, and nobody has to wait for another.
+
+use std::thread;
+
+use serde_json::json;
+
+use crate::support::canned::{anthropic, openai};
+use crate::support::client::prompt;
+use crate::support::gateway::{Gateway, MODEL};
+use crate::support::upstream::{Answer, Seen, Upstream};
+
+/// The question comes back as the answer.
+fn echoing_anthropic() -> Upstream {
+    Upstream::anthropic().ruled_by(|seen| {
+        let question = asked(seen);
+        Some(Answer::events(anthropic::text(&question.split_inclusive(' ').collect::<Vec<_>>())))
+    })
+}
+
+fn echoing_openai() -> Upstream {
+    Upstream::openai().ruled_by(|seen| {
+        let question = asked(seen);
+        Some(Answer::events(openai::text(&question.split_inclusive(' ').collect::<Vec<_>>())))
+    })
+}
+
+fn asked(seen: &Seen) -> String {
+    seen.json()["messages"][0]["content"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn everybody_gets_the_answer_to_their_own_question() {
+    for upstream in [echoing_anthropic(), echoing_openai()] {
+        let gateway = Gateway::before(&upstream).start();
+        let ask_on_and_on = |client: u32| {
+            for turn in 0..4 {
+                let question = format!("client {client} asks for the {turn}th time");
+                assert_eq!(gateway.ask(&question).text(), question);
+            }
+        };
+        thread::scope(|scope| {
+            for client in 0..32 {
+                scope.spawn(move || ask_on_and_on(client));
+            }
+        });
+    }
+}
+
+#[test]
+fn a_stalled_stream_holds_up_nobody() {
+    for upstream in [echoing_anthropic(), echoing_openai()] {
+        let silent = upstream.ruled_first(|seen| (asked(seen) == "silence").then(Answer::silence));
+        let gateway = Gateway::before(&silent).start();
+        let stalled: Vec<_> = (0..16).map(|_| gateway.messages(&prompt(MODEL, "silence")).send()).collect();
+        silent.request(15);
+        assert_eq!(gateway.ask("still there?").text(), "still there?");
+        drop(stalled);
+    }
+}
+
+#[test]
+fn a_stderr_that_nobody_reads_holds_up_nobody() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).env("LOG_LEVEL", "DEBUG").start();
+    gateway.run.stop_reading();
+    // More lines than a pipe holds: at some hundred bytes a request it is full long before the end.
+    for _ in 0..600 {
+        let body =
+            json!({"model": "nobody:m", "max_tokens": 1, "messages": [{"role": "user", "content": "x"}]});
+        assert_eq!(gateway.messages(&body).reply().status(), 404);
+    }
+    assert_eq!(gateway.ask("hi").text(), "Hello there!");
+}
+
+#[test]
+fn connections_over_the_limit_wait_outside() {
+    let upstream = Upstream::anthropic().always(Answer::silence());
+    let gateway = Gateway::before(&upstream).limit("connections", 2).start();
+    let mut held: Vec<_> = (0..2).map(|_| gateway.messages(&prompt(MODEL, "hi")).send()).collect();
+    upstream.request(1);
+    let waiting = gateway.call("GET", "/health").send();
+    waiting.assert_silent();
+    held.remove(0).hang_up();
+    assert_eq!(waiting.finish().status(), 200);
+}
