@@ -69,8 +69,9 @@ fn every_file_opens_with_what_it_owns() {
 
 #[test]
 fn no_file_outgrows_its_reader() {
-    for path in rust_files(&["src", "actors/src", "protocol/src"]) {
-        let code = read(&path).lines().take_while(|line| line.trim() != "#[cfg(test)]").count();
+    let sources = rust_files(&["src", "actors/src", "protocol/src"]);
+    for path in sources.iter().filter(|path| !path.ends_with("tests.rs")) {
+        let code = read(path).lines().take_while(|line| line.trim() != "#[cfg(test)]").count();
         assert!(code <= LONGEST_FILE, "{}: {code} lines before its tests", path.display());
     }
 }

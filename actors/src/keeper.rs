@@ -22,26 +22,41 @@ use actix_rt::ArbiterHandle;
 const PANIC_LIMIT: usize = 5;
 const PANIC_WINDOW: Duration = Duration::from_secs(10);
 
-/// Starts `build()` on `arbiter` behind a mailbox of `capacity` messages, kept alive through panics.
-pub(crate) fn start<A, F>(arbiter: &ArbiterHandle, capacity: usize, build: F) -> Addr<A>
+/// Starts `build()` on `arbiter` behind a mailbox of `capacity` messages, kept alive through panics. `name` is what the
+/// log calls it.
+pub(crate) fn start<A, F>(
+    arbiter: &ArbiterHandle,
+    name: impl Into<Box<str>>,
+    capacity: usize,
+    build: F,
+) -> Addr<A>
 where
     A: Actor<Context = Context<A>> + Supervised + Unpin,
     F: FnOnce() -> A + Send + 'static,
 {
     let (sender, receiver) = channel(capacity);
-    start_behind(arbiter, receiver, build);
+    start_behind(arbiter, name, receiver, build);
     Addr::new(sender)
 }
 
 /// The same behind a mailbox whose address is known already.
-pub(crate) fn start_behind<A, F>(arbiter: &ArbiterHandle, mailbox: AddressReceiver<A>, build: F)
-where
+pub(crate) fn start_behind<A, F>(
+    arbiter: &ArbiterHandle,
+    name: impl Into<Box<str>>,
+    mailbox: AddressReceiver<A>,
+    build: F,
+) where
     A: Actor<Context = Context<A>> + Supervised + Unpin,
     F: FnOnce() -> A + Send + 'static,
 {
+    let name = name.into();
     arbiter.spawn_fn(move || {
         let context = Context::with_receiver(mailbox);
-        actix_rt::spawn(Keeper { actor: Box::pin(context.into_future(build())), panics: VecDeque::new() });
+        actix_rt::spawn(Keeper {
+            name,
+            actor: Box::pin(context.into_future(build())),
+            panics: VecDeque::new(),
+        });
     });
 }
 
@@ -49,6 +64,7 @@ struct Keeper<A>
 where
     A: Actor<Context = Context<A>> + Supervised,
 {
+    name: Box<str>,
     actor: Pin<Box<ContextFut<A, Context<A>>>>,
     panics: VecDeque<Instant>,
 }
@@ -79,8 +95,13 @@ where
             let polled = catch_unwind(AssertUnwindSafe(|| this.actor.as_mut().poll(task)));
             let Err(_panic) = polled else { return polled.unwrap_or(Poll::Pending) };
             if !this.forgives(Instant::now()) || !this.actor.restart() {
+                log::error!("actor {} panics again and again and is given up", this.name);
                 return Poll::Ready(());
             }
+            log::error!(
+                "actor {} panicked in a message and goes on from its last consistent state",
+                this.name
+            );
         }
     }
 }
@@ -137,7 +158,7 @@ mod tests {
         let restarts = Arc::new(AtomicUsize::new(0));
         let counter = restarts.clone();
         let arbiter = Arbiter::new();
-        (start(&arbiter.handle(), 16, move || Fragile { restarts: counter }), restarts)
+        (start(&arbiter.handle(), "fragile", 16, move || Fragile { restarts: counter }), restarts)
     }
 
     #[actix_rt::test]

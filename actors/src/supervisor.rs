@@ -93,13 +93,13 @@ impl Supervisor {
             arbiters.insert(Name::Provider(name.clone()), arbiter);
         }
         let (for_ledger, for_router) = (Arbiter::new(), Arbiter::new());
-        let ledger = keeper::start(&for_ledger.handle(), ledger::MAILBOX, Ledger::default);
+        let ledger = keeper::start(&for_ledger.handle(), "ledger", ledger::MAILBOX, Ledger::default);
         // The router reads the roster that it stands in: it gets the cell first and the roster is filled in after.
         let (sender, receiver) = actix::dev::channel::channel(router::MAILBOX);
         let router = Addr::new(sender);
         let roster = Snapshot::new(Roster { router, ledger, providers: addresses, generation: 0 });
         let (table, cell) = (routes.clone(), roster.clone());
-        keeper::start_behind(&for_router.handle(), receiver, move || Router::new(table, cell));
+        keeper::start_behind(&for_router.handle(), "router", receiver, move || Router::new(table, cell));
         arbiters.extend([(Name::Ledger, for_ledger), (Name::Router, for_router)]);
         let supervisor = Self { settings, routes, roster: roster.clone(), providers, arbiters };
         (supervisor.start(), roster)
@@ -137,10 +137,13 @@ impl Supervisor {
         match name {
             Name::Router => {
                 let (routes, roster) = (self.routes.clone(), self.roster.clone());
-                router =
-                    keeper::start(&arbiter.handle(), router::MAILBOX, move || Router::new(routes, roster));
+                router = keeper::start(&arbiter.handle(), "router", router::MAILBOX, move || {
+                    Router::new(routes, roster)
+                });
             }
-            Name::Ledger => ledger = keeper::start(&arbiter.handle(), ledger::MAILBOX, Ledger::default),
+            Name::Ledger => {
+                ledger = keeper::start(&arbiter.handle(), "ledger", ledger::MAILBOX, Ledger::default)
+            }
             Name::Provider(provider) => {
                 let Some(station) = self.providers.get_mut(provider) else { return false };
                 providers.insert(provider.clone(), station.start(&arbiter, &self.settings));
@@ -170,7 +173,8 @@ impl Station {
         let (provider, limits, permits) =
             (self.settings.clone(), settings.limits.clone(), self.permits.clone());
         let origin = (self.incarnation, self.health.clone());
-        keeper::start(&arbiter.handle(), provider::MAILBOX, move || {
+        let name = Name::Provider(provider.name.clone()).to_string();
+        keeper::start(&arbiter.handle(), name, provider::MAILBOX, move || {
             Provider::new(provider, limits, permits, origin)
         })
     }

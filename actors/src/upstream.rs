@@ -75,7 +75,12 @@ pub fn here(provider: &Arc<str>, wiring: &Wiring) -> Addr<Upstream> {
             return living.clone();
         }
         let wiring = wiring.clone();
-        let started = keeper::start(&actix_rt::Arbiter::current(), MAILBOX, move || Upstream::new(wiring));
+        let started = keeper::start(
+            &actix_rt::Arbiter::current(),
+            format!("upstream:{provider}"),
+            MAILBOX,
+            move || Upstream::new(wiring),
+        );
         upstreams.insert(provider.clone(), started.clone());
         started
     })

@@ -75,6 +75,9 @@ impl CallFailure {
             SendRequestError::Connect(ConnectError::Resolver(_) | ConnectError::NoRecords) => Self::broken(
                 &format!("the host of provider '{name}' has no address: check its base URL and DNS"),
             ),
+            SendRequestError::Connect(ConnectError::Disconnected) => {
+                Self::broken(&format!("provider '{name}' closed the connection before it answered"))
+            }
             SendRequestError::Connect(error) => {
                 Self::broken(&format!("provider '{name}' could not be reached: {error}"))
             }

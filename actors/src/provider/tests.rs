@@ -12,7 +12,7 @@ fn start(keys: &[&str], limits: Limits) -> Addr<Provider> {
     let settings = provider("p").keys(keys).build();
     let saved = Snapshot::new(ProviderHealth::new(&settings, &limits));
     let permits = Permits::new(limits.provider_in_flight);
-    keeper::start(&Arbiter::new().handle(), MAILBOX, move || {
+    keeper::start(&Arbiter::new().handle(), "p", MAILBOX, move || {
         Provider::new(settings, limits, permits, (1, saved))
     })
 }
@@ -125,7 +125,7 @@ async fn a_new_incarnation_knows_what_the_old_one_knew_of_its_keys() {
     let arbiter = Arbiter::new();
     let incarnation = |number| {
         let (settings, permits, saved) = (settings.clone(), permits.clone(), saved.clone());
-        keeper::start(&arbiter.handle(), MAILBOX, move || {
+        keeper::start(&arbiter.handle(), "p", MAILBOX, move || {
             Provider::new(settings, limits(), permits, (number, saved))
         })
     };
