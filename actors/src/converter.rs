@@ -25,7 +25,6 @@ use actix_http::error::PayloadError;
 use actix_rt::time::Instant;
 use bytes::Bytes;
 use futures_util::Stream;
-use vandamme_protocol::anthropic;
 use vandamme_protocol::bridge::Fault;
 use vandamme_protocol::vocabulary::ErrorKind;
 
@@ -89,7 +88,7 @@ pub fn drain_here() {
 
 /// Starts a converter on this thread; the answer is the client's body.
 pub fn start(opened: Opened, limits: &Limits, entry: Entry, lease: Lease) -> ReplyBody {
-    let (client, body) = channel(limits.client_channel);
+    let (client, body) = channel(limits.client_channel, opened.flow.api());
     let number = HERE.with_borrow_mut(|(next, _)| {
         *next += 1;
         *next
@@ -261,7 +260,7 @@ impl Converter {
     /// Says that we are still here, unless the client has not even read what it has.
     fn ping(&mut self) {
         if self.flow.speaks_events() && self.client.is_empty() {
-            self.client.send(Bytes::from_static(anthropic::error::PING));
+            self.client.send(Bytes::from_static(self.flow.api().keep_alive()));
         }
     }
 

@@ -15,6 +15,7 @@
 pub mod attempts;
 pub mod clock;
 pub mod converter;
+mod dialect;
 #[cfg(any(test, feature = "faults"))]
 pub mod faults;
 mod keeper;

@@ -1,5 +1,9 @@
 //! The Messages API passed through: what is read along, while not a byte of the reply changes.
 
+mod chat;
+
+pub use self::chat::{ChatSummary, ChatTap, summary_of_whole_chat};
+
 use std::borrow::Cow;
 
 use serde::Deserialize;

@@ -11,6 +11,7 @@ use cursor::{Cursor, NotJson, Walk, decoded};
 
 mod cursor;
 mod thinking;
+mod usage;
 
 pub use thinking::{OWN_SIGNATURE, without_own_thinking};
 
@@ -23,6 +24,10 @@ pub struct Head<'a> {
     pub delivery: Streaming,
     /// The values of every top-level `model`, in order.
     spans: ModelSpans,
+    /// The value of the last top-level `stream_options`.
+    stream_options: Option<Range<usize>>,
+    /// Where the object's closing brace stands.
+    end: usize,
 }
 
 /// Whether the client asked for the reply as a stream of events.
@@ -87,15 +92,16 @@ pub fn head(body: &[u8]) -> Result<Head<'_>, HeadError> {
         Some(b"true") => Streaming::Yes,
         Some(_) => return Err(HeadError::StreamNotABoolean),
     };
-    Ok(Head { model, delivery, spans: ModelSpans { earlier: found.earlier, last } })
+    let spans = ModelSpans { earlier: found.earlier, last };
+    Ok(Head { model, delivery, spans, stream_options: found.stream_options, end: found.end })
 }
 
 impl Head<'_> {
     /// The same, independent of the body it was found in.
     #[must_use]
     pub fn into_owned(self) -> Head<'static> {
-        let Self { model, delivery, spans } = self;
-        Head { model: Cow::Owned(model.into_owned()), delivery, spans }
+        let Self { model, delivery, spans, stream_options, end } = self;
+        Head { model: Cow::Owned(model.into_owned()), delivery, spans, stream_options, end }
     }
 
     /// The body with the value of every top-level `model` replaced and everything else byte-identical. `body` must
@@ -105,18 +111,59 @@ impl Head<'_> {
         if self.spans.earlier.is_empty() && self.model == model {
             return body.clone();
         }
-        let model = serde_json::Value::from(model).to_string();
-        let values = self.spans.earlier.len() + 1;
-        let mut edited = BytesMut::with_capacity(body.len() + values * model.len());
-        let mut from = 0;
-        for span in self.spans.earlier.iter().chain([&self.spans.last]) {
-            edited.extend_from_slice(&body[from..span.start]);
-            edited.extend_from_slice(model.as_bytes());
-            from = span.end;
-        }
-        edited.extend_from_slice(&body[from..]);
-        edited.freeze()
+        spliced(body, &mut self.model_edits(model))
     }
+
+    /// The same for Chat Completions, whose streams tell their usage only when asked: a streamed request is made to ask.
+    /// The answer is also whether the client asked itself.
+    #[must_use]
+    pub fn with_model_and_usage(&self, body: &Bytes, model: &str) -> (Bytes, UsageAsked) {
+        if self.delivery == Streaming::No {
+            return (self.with_model(body, model), UsageAsked::ByClient);
+        }
+        let Some(edit) = usage::asking(body, self.stream_options.clone(), self.end) else {
+            return (self.with_model(body, model), UsageAsked::ByClient);
+        };
+        let mut edits = self.model_edits(model);
+        edits.push(edit);
+        (spliced(body, &mut edits), UsageAsked::ByGateway)
+    }
+
+    fn model_edits(&self, model: &str) -> Vec<Edit> {
+        let model = serde_json::Value::from(model).to_string();
+        let spans = self.spans.earlier.iter().chain([&self.spans.last]);
+        spans.map(|span| Edit { span: span.clone(), text: model.clone() }).collect()
+    }
+}
+
+/// Who asked a Chat Completions stream to tell its usage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UsageAsked {
+    ByClient,
+    /// The client did not, and must not see it.
+    ByGateway,
+}
+
+/// A span of a body and what stands there instead.
+#[derive(Debug)]
+struct Edit {
+    span: Range<usize>,
+    text: String,
+}
+
+/// The body with these spans, which do not overlap, replaced.
+fn spliced(body: &Bytes, edits: &mut [Edit]) -> Bytes {
+    edits.sort_by_key(|edit| edit.span.start);
+    let added: usize = edits.iter().map(|edit| edit.text.len()).sum();
+    let mut spliced = BytesMut::with_capacity(body.len() + added);
+    let mut from = 0;
+    for Edit { span, text } in edits {
+        spliced.extend_from_slice(&body[from..span.start]);
+        spliced.extend_from_slice(text.as_bytes());
+        from = span.end;
+    }
+    spliced.extend_from_slice(&body[from..]);
+    spliced.freeze()
 }
 
 /// Whether a body is one JSON value, whole: brackets match, strings are terminated, nothing stands behind. This
@@ -139,6 +186,8 @@ struct Found {
     earlier: Vec<Range<usize>>,
     model: Option<Range<usize>>,
     stream: Option<Range<usize>>,
+    stream_options: Option<Range<usize>>,
+    end: usize,
 }
 
 fn find(body: &[u8]) -> Result<Found, HeadError> {
@@ -150,6 +199,7 @@ fn find(body: &[u8]) -> Result<Found, HeadError> {
     }
     let mut found = Found::default();
     cursor.members(|cursor, key| found.take(key, cursor))?;
+    found.end = cursor.at() - 1;
     cursor.end()?;
     Ok(found)
 }
@@ -160,6 +210,7 @@ impl Found {
         match key {
             "model" => self.earlier.extend(self.model.replace(value)),
             "stream" => self.stream = Some(value),
+            "stream_options" => self.stream_options = Some(value),
             _ => {}
         }
         Ok(())

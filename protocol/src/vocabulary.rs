@@ -84,6 +84,22 @@ impl ErrorKind {
         Self::ALL.into_iter().find(|kind| kind.anthropic() == word)
     }
 
+    /// `error.type` and `error.code` on the Chat Completions API.
+    pub fn openai(self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Self::InvalidRequest => ("invalid_request_error", None),
+            Self::Authentication => ("invalid_request_error", Some("invalid_api_key")),
+            Self::Billing => ("insufficient_quota", Some("insufficient_quota")),
+            Self::Permission => ("invalid_request_error", Some("permission_denied")),
+            Self::NotFound => ("invalid_request_error", Some("model_not_found")),
+            Self::TooLarge => ("invalid_request_error", Some("request_too_large")),
+            Self::RateLimit => ("rate_limit_error", Some("rate_limit_exceeded")),
+            Self::Api => ("server_error", None),
+            Self::Timeout => ("server_error", Some("timeout")),
+            Self::Overloaded => ("server_error", Some("overloaded")),
+        }
+    }
+
     /// The kind of failure that a Chat Completions `finish_reason` reports (OpenRouter's and DeepSeek's words for a
     /// reply that broke off); `None` if the reply ended for a [`StopReason`].
     pub fn from_finish_reason(word: &str) -> Option<Self> {

@@ -8,13 +8,15 @@ use std::task::{Context, Poll, Waker};
 
 use actix_http::body::{BodySize, MessageBody};
 use bytes::{Bytes, BytesMut};
-use vandamme_protocol::anthropic;
 use vandamme_protocol::vocabulary::ErrorKind;
 
+use crate::settings::Api;
+
 /// A channel in which at most `bound` bytes wait, except that one buffer always fits.
-pub(super) fn channel(bound: usize) -> (Sender, ReplyBody) {
+/// `api` is the client's, for the last word of a converter that dies.
+pub(super) fn channel(bound: usize, api: Api) -> (Sender, ReplyBody) {
     let shared = Rc::new(RefCell::new(Shared { bound, ..Shared::default() }));
-    (Sender(shared.clone()), ReplyBody { shared, closed: false })
+    (Sender(shared.clone()), ReplyBody { shared, api, closed: false })
 }
 
 #[derive(Default)]
@@ -43,6 +45,7 @@ pub(super) struct Sender(Rc<RefCell<Shared>>);
 /// The reply as the HTTP server sends it. Dropping it tells the converter that the client has left.
 pub struct ReplyBody {
     shared: Rc<RefCell<Shared>>,
+    api: Api,
     closed: bool,
 }
 
@@ -130,8 +133,7 @@ impl ReplyBody {
             End::Cut => Some(Err(CutReply)),
             End::Died => {
                 let mut event = BytesMut::new();
-                anthropic::error::event(
-                    ErrorKind::Api,
+                self.api.error_event(ErrorKind::Api,
                     "the gateway lost this reply by a fault of its own",
                     &mut event,
                 );
@@ -180,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_full_channel_has_room_again_when_the_client_has_read() {
-        let (sender, mut body) = channel(4);
+        let (sender, mut body) = channel(4, Api::Messages);
 
         sender.send(Bytes::from_static(b"12345"));
         assert!(with_task(|task| sender.poll_room(task)).is_pending());
@@ -191,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_converter_that_dies_leaves_an_error_event_behind_what_it_said() {
-        let (sender, mut body) = channel(4);
+        let (sender, mut body) = channel(4, Api::Messages);
         sender.send(Bytes::from_static(b"x"));
 
         drop(sender);
@@ -204,18 +206,18 @@ mod tests {
 
     #[test]
     fn a_reply_that_was_said_ends_and_one_that_was_cut_is_an_error() {
-        let (sender, mut said) = channel(4);
+        let (sender, mut said) = channel(4, Api::Messages);
         sender.end();
         assert!(matches!(next(&mut said), Poll::Ready(None)));
 
-        let (sender, mut cut) = channel(4);
+        let (sender, mut cut) = channel(4, Api::Messages);
         sender.cut();
         assert!(matches!(next(&mut cut), Poll::Ready(Some(Err(CutReply)))));
     }
 
     #[test]
     fn a_client_that_leaves_is_seen() {
-        let (sender, body) = channel(4);
+        let (sender, body) = channel(4, Api::Messages);
 
         drop(body);
 

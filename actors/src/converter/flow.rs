@@ -5,18 +5,22 @@ use bytes::{Bytes, BytesMut};
 use vandamme_protocol::anthropic;
 use vandamme_protocol::bridge::messages_over_chat;
 use vandamme_protocol::bridge::{Fault, Step};
-use vandamme_protocol::passthrough::Tap;
+use vandamme_protocol::openai;
+use vandamme_protocol::passthrough::{ChatTap, Tap};
 use vandamme_protocol::span;
 use vandamme_protocol::sse::{self, Splitter};
 use vandamme_protocol::vocabulary::{ErrorKind, Usage};
 
 use crate::secret::Secrets;
+use crate::settings::Api;
 
 /// What makes the client's reply out of the upstream's.
 pub enum Machine {
     /// The Messages API on both sides: events pass as they are.
     Passthrough(Tap),
-    /// Chat Completions upstream.
+    /// Chat Completions on both sides.
+    ChatPassthrough(ChatTap),
+    /// The Messages API over a Chat Completions upstream.
     Bridge(Box<messages_over_chat::Machine>),
     /// An encoding that nobody asked for: bytes pass, and nothing of ours can be put between them.
     Opaque,
@@ -26,6 +30,7 @@ pub enum Machine {
 pub struct Flow {
     splitter: Splitter,
     machine: Machine,
+    api: Api,
     limit: usize,
     secrets: Secrets,
 }
@@ -72,6 +77,9 @@ impl Batch {
     }
 
     fn add(&mut self, block: Bytes) {
+        if block.is_empty() {
+            return;
+        }
         if self.is_empty() {
             self.single = Some(block);
         } else {
@@ -88,9 +96,15 @@ impl Batch {
 }
 
 impl Flow {
-    /// `limit`: the largest single event, bytes; `secrets` must not be in an error that the upstream reports.
-    pub fn new(machine: Machine, limit: usize, secrets: Secrets) -> Self {
-        Self { splitter: Splitter::new(limit), machine, limit, secrets }
+    /// `api` is the client's; `limit`: the largest single event, bytes; `secrets` must not be in an error that the upstream
+    /// reports.
+    pub fn new(machine: Machine, api: Api, limit: usize, secrets: Secrets) -> Self {
+        Self { splitter: Splitter::new(limit), machine, api, limit, secrets }
+    }
+
+    /// The API that the client came by.
+    pub fn api(&self) -> Api {
+        self.api
     }
 
     pub fn take(&mut self, chunk: Bytes, batch: &mut Batch) -> Progress {
@@ -100,6 +114,7 @@ impl Flow {
                 return Progress::More;
             }
             Machine::Passthrough(tap) => pass(tap, self.splitter.pass(chunk), batch, &self.secrets),
+            Machine::ChatPassthrough(tap) => pass_chat(tap, self.splitter.pass(chunk), batch, &self.secrets),
             Machine::Bridge(machine) => match self.splitter.pass(chunk) {
                 Some(block) => convert(machine, &block, batch),
                 None => Progress::More,
@@ -120,6 +135,7 @@ impl Flow {
     pub fn started(&self) -> bool {
         match &self.machine {
             Machine::Passthrough(tap) => tap.started(),
+            Machine::ChatPassthrough(tap) => tap.started(),
             Machine::Bridge(machine) => machine.started(),
             Machine::Opaque => true,
         }
@@ -129,6 +145,7 @@ impl Flow {
     pub fn finishing(&self) -> bool {
         match &self.machine {
             Machine::Passthrough(tap) => tap.ended(),
+            Machine::ChatPassthrough(tap) => tap.finished(),
             Machine::Bridge(machine) => machine.finishing(),
             Machine::Opaque => false,
         }
@@ -149,8 +166,21 @@ impl Flow {
                     return passed(tap, &self.secrets);
                 }
                 let fault = Fault::cut();
-                anthropic::error::event(fault.kind, &fault.message, batch.buffer());
+                self.api.error_event(fault.kind, &fault.message, batch.buffer());
                 Closing { fault: Some((fault.kind, fault.message)), ..passed(tap, &self.secrets) }
+            }
+            Machine::ChatPassthrough(tap) => {
+                let closing = passed_chat(tap, &self.secrets);
+                if tap.ended() {
+                    return closing;
+                }
+                if tap.finished() {
+                    batch.buffer().extend_from_slice(openai::error::DONE);
+                    return closing;
+                }
+                let fault = Fault::cut();
+                self.api.error_event(fault.kind, &fault.message, batch.buffer());
+                Closing { fault: Some((fault.kind, fault.message)), ..closing }
             }
             Machine::Bridge(machine) => {
                 // What was cut inside an event says nothing; one that only lacks its blank line does.
@@ -168,8 +198,12 @@ impl Flow {
         match &mut self.machine {
             Machine::Bridge(machine) => converted(machine.fail(fault, batch.buffer())),
             Machine::Passthrough(tap) => {
-                anthropic::error::event(fault.kind, &fault.message, batch.buffer());
+                self.api.error_event(fault.kind, &fault.message, batch.buffer());
                 Closing { fault: Some((fault.kind, fault.message)), ..passed(tap, &self.secrets) }
+            }
+            Machine::ChatPassthrough(tap) => {
+                self.api.error_event(fault.kind, &fault.message, batch.buffer());
+                Closing { fault: Some((fault.kind, fault.message)), ..passed_chat(tap, &self.secrets) }
             }
             Machine::Opaque => Closing { fault: Some((fault.kind, fault.message)), ..Closing::default() },
         }
@@ -179,6 +213,7 @@ impl Flow {
     pub fn so_far(&mut self) -> Closing {
         match &mut self.machine {
             Machine::Passthrough(tap) => passed(tap, &self.secrets),
+            Machine::ChatPassthrough(tap) => passed_chat(tap, &self.secrets),
             Machine::Bridge(machine) => converted(machine.finish(&mut BytesMut::new())),
             Machine::Opaque => Closing::default(),
         }
@@ -201,6 +236,24 @@ fn pass(tap: &mut Tap, block: Option<Bytes>, batch: &mut Batch, secrets: &Secret
         Some(_) | None => batch.add(block),
     }
     Progress::Ended
+}
+
+fn pass_chat(tap: &mut ChatTap, block: Option<Bytes>, batch: &mut Batch, secrets: &Secrets) -> Progress {
+    let Some(block) = block else { return Progress::More };
+    let passed = tap.pass(block);
+    match &tap.summary().error {
+        Some((kind, message)) if secrets.found_in(&passed) => {
+            openai::error::event(*kind, &secrets.scrub(message.clone()), batch.buffer());
+        }
+        Some(_) | None => batch.add(passed),
+    }
+    if tap.ended() { Progress::Ended } else { Progress::More }
+}
+
+fn passed_chat(tap: &ChatTap, secrets: &Secrets) -> Closing {
+    let summary = tap.summary();
+    let fault = summary.error.clone().map(|(kind, message)| (kind, secrets.scrub(message)));
+    Closing { usage: summary.usage, tool_calls: summary.tool_calls, fault }
 }
 
 fn scrubbed(fault: Fault, secrets: &Secrets) -> Fault {

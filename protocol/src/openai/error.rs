@@ -1,12 +1,48 @@
-//! Errors of Chat Completions upstreams, in any vendor's shape, as faults that Messages clients understand.
+//! Errors of the Chat Completions API: read from upstreams, in any vendor's shape; written for clients.
 
 mod context;
 
+use bytes::BytesMut;
 use serde_json::Value;
 
-use crate::{bridge::Fault, vocabulary::ErrorKind};
+use crate::{bridge::Fault, json::Write, vocabulary::ErrorKind};
 
 const LONGEST_MESSAGE: usize = 500;
+
+/// What ends a stream, whatever came before.
+pub const DONE: &[u8] = b"data: [DONE]\n\n";
+
+/// What keeps a silent stream alive: a comment, since every event is a chunk to somebody.
+pub const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
+
+/// The body of an error reply.
+pub fn body(kind: ErrorKind, message: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(message.len() + 128);
+    write(kind, message, &mut out);
+    out
+}
+
+/// Appends the event that says a stream has failed, and its end.
+pub fn event(kind: ErrorKind, message: &str, out: &mut BytesMut) {
+    out.put(b"data: ");
+    write(kind, message, out);
+    out.put(b"\n\n");
+    out.put(DONE);
+}
+
+fn write(kind: ErrorKind, message: &str, out: &mut impl Write) {
+    let (r#type, code) = kind.openai();
+    out.put(b"{\"error\":{\"message\":");
+    out.string(message);
+    out.put(b",\"type\":");
+    out.string(r#type);
+    out.put(b",\"param\":null,\"code\":");
+    match code {
+        Some(code) => out.string(code),
+        None => out.put(b"null"),
+    }
+    out.put(b"}}");
+}
 
 /// Any answer other than 2xx as a fault. The body may be JSON of any shape, HTML (reduced to its title), text, or
 /// nothing; the message has at most 500 characters. A prompt that is too long is reported in the words on which
@@ -174,6 +210,24 @@ fn shorten(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let body = body(ErrorKind::RateLimit, "slow \"down\"");
+        assert_eq!(
+            String::from_utf8(body.clone()).unwrap(),
+            r#"{"error":{"message":"slow \"down\"","type":"rate_limit_error","param":null,"code":"rate_limit_exceeded"}}"#
+        );
+        assert_eq!(read(429, &body).message, "slow \"down\"");
+    }
+
+    #[test]
+    fn a_failed_stream_says_so_and_ends() {
+        let mut out = BytesMut::new();
+        event(ErrorKind::Api, "cut", &mut out);
+        assert!(out.starts_with(b"data: {\"error\":{\"message\":\"cut\""));
+        assert!(out.ends_with(b"}}\n\ndata: [DONE]\n\n"));
+    }
 
     #[test]
     fn the_message_is_found_in_every_vendors_shape() {

@@ -1,0 +1,328 @@
+//! The Chat Completions API passed through: the tap that reads along, and takes out what only the gateway asked for.
+
+use bytes::{Bytes, BytesMut};
+use memchr::memmem;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::openai;
+use crate::span::UsageAsked;
+use crate::sse;
+use crate::vocabulary::{ErrorKind, Usage};
+
+/// One per streamed reply.
+#[derive(Debug)]
+pub struct ChatTap {
+    asked: UsageAsked,
+    started: bool,
+    finished: bool,
+    done: bool,
+    summary: ChatSummary,
+}
+
+/// What a ledger wants to know of a reply.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChatSummary {
+    /// In Anthropic's meaning: `input` without what the cache served.
+    pub usage: Usage,
+    /// Calls of the first choice.
+    pub tool_calls: u32,
+    pub error: Option<(ErrorKind, String)>,
+}
+
+impl ChatTap {
+    #[must_use]
+    pub fn new(asked: UsageAsked) -> Self {
+        Self { asked, started: false, finished: false, done: false, summary: ChatSummary::default() }
+    }
+
+    /// Looks at a block of complete events, and gives it back as the client is to get it: itself, unless there is
+    /// something in it that only the gateway asked for.
+    pub fn pass(&mut self, block: Bytes) -> Bytes {
+        let mut kept: Option<BytesMut> = None;
+        let mut at = 0;
+        for event in sse::events(&block) {
+            let raw = event.raw();
+            let piece = match event.data() {
+                Some(data) => self.read(&data, raw),
+                None => Piece::AsItIs,
+            };
+            // Everything up to the first change is copied once there is one.
+            match (piece, &mut kept) {
+                (Piece::AsItIs, None) => {}
+                (Piece::AsItIs, Some(kept)) => kept.extend_from_slice(raw),
+                (piece, kept) => {
+                    let kept = kept.get_or_insert_with(|| BytesMut::from(&block[..at]));
+                    if let Piece::Without(span) = piece {
+                        kept.extend_from_slice(&raw[..span.0]);
+                        kept.extend_from_slice(&raw[span.1..]);
+                    }
+                }
+            }
+            at += raw.len();
+        }
+        kept.map_or(block, BytesMut::freeze)
+    }
+
+    /// Whether an event with content, however empty, has been seen.
+    #[must_use]
+    pub fn started(&self) -> bool {
+        self.started
+    }
+
+    /// Whether the reply has said its last word: `[DONE]` or an error.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.done || self.summary.error.is_some()
+    }
+
+    /// Whether a finish reason has been seen: only the usage and the formal end can follow.
+    #[must_use]
+    pub fn finished(&self) -> bool {
+        self.finished || self.ended()
+    }
+
+    #[must_use]
+    pub fn summary(&self) -> &ChatSummary {
+        &self.summary
+    }
+
+    fn read(&mut self, data: &[u8], raw: &[u8]) -> Piece {
+        if data.trim_ascii() == b"[DONE]" {
+            self.started = true;
+            self.done = true;
+            return Piece::AsItIs;
+        }
+        self.started |= !data.trim_ascii().is_empty();
+        if says_something(data) {
+            let Ok(chunk) = serde_json::from_slice::<Chunk>(data) else { return Piece::AsItIs };
+            self.note(&chunk, data);
+            if chunk.usage.is_some() && chunk.choices.is_empty() && self.asked == UsageAsked::ByGateway {
+                return Piece::Nothing;
+            }
+        }
+        match self.asked {
+            UsageAsked::ByClient => Piece::AsItIs,
+            UsageAsked::ByGateway => null_usage(raw).map_or(Piece::AsItIs, Piece::Without),
+        }
+    }
+
+    fn note(&mut self, chunk: &Chunk, data: &[u8]) {
+        if let Some(usage) = &chunk.usage {
+            self.summary.usage = usage.counted();
+        }
+        if chunk.error.is_some() {
+            let fault = openai::error::read_inside(data);
+            self.summary.error = Some((fault.kind, fault.message));
+        }
+        let Some(choice) = chunk.choices.first() else { return };
+        self.finished |= choice.finish_reason.is_some();
+        let delta = choice.delta.as_ref().or(choice.message.as_ref());
+        let calls = delta.and_then(|delta| delta.tool_calls.as_ref());
+        let named = calls.into_iter().flatten().filter(|call| {
+            call.function.as_ref().and_then(|function| function.name.as_ref()).is_some_and(|name| !name.is_empty())
+        });
+        self.summary.tool_calls += u32::try_from(named.count()).unwrap_or(u32::MAX);
+    }
+}
+
+/// The same from a whole reply, or from an error object. What cannot be read counts as nothing.
+#[must_use]
+pub fn summary_of_whole_chat(body: &[u8]) -> ChatSummary {
+    let mut tap = ChatTap::new(UsageAsked::ByClient);
+    if let Ok(chunk) = serde_json::from_slice::<Chunk>(body) {
+        tap.note(&chunk, body);
+    }
+    tap.summary
+}
+
+/// Whether a chunk may carry what a tap reads. Most carry `"finish_reason":null` and at most `"usage":null`.
+fn says_something(data: &[u8]) -> bool {
+    let has = |word: &[u8]| memmem::find(data, word).is_some();
+    let told = |name: &[u8], null: &[u8]| has(name) && !has(null);
+    told(b"\"usage\"", b"\"usage\":null")
+        || told(b"\"finish_reason\"", b"\"finish_reason\":null")
+        || has(b"\"error\"")
+        || has(b"\"tool_calls\"")
+}
+
+/// How much of an event goes on.
+enum Piece {
+    AsItIs,
+    Nothing,
+    /// All but this span of its bytes.
+    Without((usize, usize)),
+}
+
+/// Where an event says `"usage":null`, with one comma beside it. Inside a JSON string the quotes would be escaped, so
+/// that the comma or brace before them means a member.
+fn null_usage(raw: &[u8]) -> Option<(usize, usize)> {
+    let at = memmem::find(raw, b"\"usage\"")?;
+    let mut end = at + b"\"usage\"".len();
+    let spaces = |from: usize| from + raw[from..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    end = spaces(end);
+    if raw.get(end) != Some(&b':') {
+        return None;
+    }
+    end = spaces(end + 1);
+    if !raw[end..].starts_with(b"null") {
+        return None;
+    }
+    end += b"null".len();
+    let before = raw[..at].iter().rposition(|byte| !byte.is_ascii_whitespace())?;
+    match raw[before] {
+        b',' => Some((before, end)),
+        b'{' => {
+            let next = spaces(end);
+            Some((at, if raw.get(next) == Some(&b',') { next + 1 } else { end }))
+        }
+        _ => None,
+    }
+}
+
+#[derive(Deserialize)]
+struct Chunk {
+    #[serde(default, deserialize_with = "or_empty")]
+    choices: Vec<Choice>,
+    usage: Option<ChatUsage>,
+    error: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    finish_reason: Option<IgnoredAny>,
+    delta: Option<Delta>,
+    message: Option<Delta>,
+}
+
+#[derive(Deserialize)]
+struct Delta {
+    tool_calls: Option<Vec<Call>>,
+}
+
+#[derive(Deserialize)]
+struct Call {
+    function: Option<Function>,
+}
+
+#[derive(Deserialize)]
+struct Function {
+    name: Option<String>,
+}
+
+/// Floats, because there are upstreams that write them.
+#[derive(Deserialize)]
+struct ChatUsage {
+    prompt_tokens: Option<f64>,
+    completion_tokens: Option<f64>,
+    prompt_tokens_details: Option<PromptDetails>,
+    /// DeepSeek's name for what the cache served.
+    prompt_cache_hit_tokens: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct PromptDetails {
+    cached_tokens: Option<f64>,
+    #[serde(alias = "cache_creation_tokens")]
+    cache_write_tokens: Option<f64>,
+}
+
+impl ChatUsage {
+    fn counted(&self) -> Usage {
+        let count = |value: Option<f64>| value.unwrap_or_default() as u64;
+        let details = self.prompt_tokens_details.as_ref();
+        let cached = details.and_then(|details| details.cached_tokens).or(self.prompt_cache_hit_tokens);
+        let written = details.and_then(|details| details.cache_write_tokens);
+        Usage::from_prompt_total(
+            count(self.prompt_tokens),
+            count(self.completion_tokens),
+            count(cached),
+            count(written),
+        )
+    }
+}
+
+fn or_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Choice>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROLE: &str =
+        "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"},\"finish_reason\":null}],\"usage\":null}\n\n";
+    const TEXT: &str =
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\",\\\"usage\\\":null\"}}],\"usage\" : null,\"x\":1}\n\n";
+    const FINISH: &str = "data: {\"usage\":null,\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    const USAGE: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":3,\"prompt_tokens_details\":{\"cached_tokens\":4}}}\n\n";
+    const DONE: &str = "data: [DONE]\n\n";
+
+    fn passed(asked: UsageAsked, blocks: &[&str]) -> (String, ChatTap) {
+        let mut tap = ChatTap::new(asked);
+        let passed = blocks.iter().map(|block| tap.pass(Bytes::copy_from_slice(block.as_bytes())));
+        let text = passed.map(|block| String::from_utf8(block.to_vec()).unwrap()).collect();
+        (text, tap)
+    }
+
+    #[test]
+    fn a_client_that_asked_gets_every_byte() {
+        let all = [ROLE, TEXT, FINISH, USAGE, DONE].concat();
+
+        let (text, tap) = passed(UsageAsked::ByClient, &[&all]);
+
+        assert_eq!(text, all);
+        assert_eq!(tap.summary().usage, Usage { input: 6, output: 3, cache_read: 4, cache_creation: 0 });
+        assert!(tap.ended());
+    }
+
+    #[test]
+    fn what_only_the_gateway_asked_for_is_invisible() {
+        let expected = [
+            ROLE.replace(",\"usage\":null", ""),
+            TEXT.replace(",\"usage\" : null", ""),
+            FINISH.replace("\"usage\":null,", ""),
+            DONE.to_owned(),
+        ]
+        .concat();
+
+        for blocks in [vec![[ROLE, TEXT, FINISH, USAGE, DONE].concat()], [ROLE, TEXT, FINISH, USAGE, DONE].map(str::to_owned).to_vec()] {
+            let blocks: Vec<_> = blocks.iter().map(String::as_str).collect();
+            let (text, tap) = passed(UsageAsked::ByGateway, &blocks);
+            assert_eq!(text, expected);
+            assert_eq!(tap.summary().usage.output, 3);
+        }
+    }
+
+    #[test]
+    fn comments_and_events_of_other_kinds_pass() {
+        let odd = ": OPENROUTER PROCESSING\n\nevent: x\ndata: {\"y\":1}\n\n";
+
+        let (text, tap) = passed(UsageAsked::ByGateway, &[odd]);
+
+        assert_eq!(text, odd);
+        assert!(tap.started() && !tap.finished());
+        assert!(!passed(UsageAsked::ByGateway, &[": hello\n\n"]).1.started());
+    }
+
+    #[test]
+    fn an_error_ends_a_reply() {
+        let error = "data: {\"error\":{\"message\":\"busy\",\"code\":429}}\n\n";
+
+        let (text, tap) = passed(UsageAsked::ByGateway, &[error]);
+
+        assert_eq!(text, error);
+        assert_eq!(tap.summary().error, Some((ErrorKind::RateLimit, "busy".to_owned())));
+        assert!(tap.ended());
+    }
+
+    #[test]
+    fn calls_are_counted_once_each() {
+        let calls = "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"name\":\"a\"}},{\"function\":{\"name\":\"b\",\"arguments\":\"\"}}]}}]}\n\ndata: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"arguments\":\"{}\"}}]}}]}\n\n";
+
+        assert_eq!(passed(UsageAsked::ByGateway, &[calls]).1.summary().tool_calls, 2);
+        let whole = br#"{"choices":[{"message":{"tool_calls":[{"function":{"name":"a"}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":2,"completion_tokens":1.0}}"#;
+        let summary = summary_of_whole_chat(whole);
+        assert_eq!((summary.tool_calls, summary.usage.input, summary.usage.output), (1, 2, 1));
+    }
+}
