@@ -22,6 +22,7 @@ use vandamme_actors::ledger::{End, Entry};
 use vandamme_actors::provider::{CallOutcome, Lease, LeaseKey, NoLease};
 use vandamme_actors::router::Dispatch;
 use vandamme_actors::secret::KeyId;
+use vandamme_actors::settings::Api;
 use vandamme_protocol::span::Head;
 
 use self::call::Answered;
@@ -38,6 +39,8 @@ const LEASE_SLACK: Duration = Duration::from_secs(3);
 /// What a client asks, read as far as the gateway must.
 pub(crate) struct Question {
     pub(crate) id: Arc<str>,
+    /// The API that the client came by, in which it is answered.
+    pub(crate) api: Api,
     pub(crate) body: Bytes,
     pub(crate) head: Head<'static>,
     /// As the client sent them.

@@ -2,6 +2,8 @@
 
 mod body;
 mod caller;
+mod chat_completions;
+mod door;
 pub(crate) mod error;
 #[cfg(feature = "faults")]
 mod faults;
@@ -18,6 +20,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::FutureExt as _;
+use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use self::request_id::RequestId;
@@ -31,6 +34,11 @@ pub(crate) fn doors(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::ServiceCo
         app.service(
             web::resource(["/v1/messages", "/v1/messages/"])
                 .route(web::post().to(messages::create))
+                .default_service(web::to(|request| wrong_method(request, "POST"))),
+        );
+        app.service(
+            web::resource(["/v1/chat/completions", "/v1/chat/completions/"])
+                .route(web::post().to(chat_completions::create))
                 .default_service(web::to(|request| wrong_method(request, "POST"))),
         );
         app.service(
@@ -58,7 +66,7 @@ pub(crate) fn doors(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::ServiceCo
 }
 
 /// Runs a door so that a panic costs its own request only.
-pub(crate) async fn guarded<F>(id: &RequestId, door: F) -> HttpResponse
+pub(crate) async fn guarded<F>(api: Api, id: &RequestId, door: F) -> HttpResponse
 where
     F: Future<Output = HttpResponse>,
 {
@@ -66,7 +74,7 @@ where
         Ok(response) => response,
         Err(_panic) => {
             let message = "the gateway failed at this request by a fault of its own";
-            error::error(ErrorKind::Api, message, id.as_str())
+            error::error(api, ErrorKind::Api, message, id.as_str())
         }
     }
 }
@@ -74,19 +82,25 @@ where
 async fn nothing_here(request: HttpRequest) -> HttpResponse {
     let id = RequestId::new();
     let message = format!("there is nothing at {} {}", request.method(), printable(request.path()));
-    error::error(ErrorKind::NotFound, &message, id.as_str())
+    error::error(spoken_at(request.path()), ErrorKind::NotFound, &message, id.as_str())
 }
 
 async fn wrong_method(request: HttpRequest, allowed: &'static str) -> HttpResponse {
     let id = RequestId::new();
     let path = printable(request.path());
     let message = format!("{path} takes {allowed}, not {}", request.method());
-    let mut response = error::shaped(405, ErrorKind::InvalidRequest, &message, id.as_str());
+    let mut response =
+        error::shaped(spoken_at(request.path()), (405, ErrorKind::InvalidRequest), &message, id.as_str());
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     if request.method() == Method::HEAD {
         return response.drop_body().map_into_boxed_body();
     }
     response
+}
+
+/// The API that a client at this path understands.
+fn spoken_at(path: &str) -> Api {
+    if path.starts_with("/v1/chat/") { Api::ChatCompletions } else { Api::Messages }
 }
 
 /// A path as it may stand in a message.

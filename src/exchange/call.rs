@@ -15,7 +15,7 @@ use vandamme_actors::settings::Api;
 use vandamme_actors::upstream::{self, Borrow};
 use vandamme_protocol::bridge::messages_over_chat::{self, ReplyContext};
 use vandamme_protocol::bridge::{Fault, Step};
-use vandamme_protocol::passthrough::{self, Tap};
+use vandamme_protocol::passthrough::{self, ChatTap, Tap};
 use vandamme_protocol::span::{self, Streaming};
 use vandamme_protocol::sse;
 use vandamme_protocol::vocabulary::{ErrorKind, Usage};
@@ -23,7 +23,7 @@ use vandamme_protocol::{anthropic, openai};
 
 use super::Exchange;
 use super::failure::{Answer, Relayed};
-use super::outgoing::{Outgoing, Slices, passed_back};
+use super::outgoing::{Outgoing, Slices, Way, passed_back};
 use super::verdict::{CallFailure, asked_to_wait, judge};
 
 /// An error body is read up to this size and for this long.
@@ -63,7 +63,7 @@ impl Exchange<'_> {
     }
 
     async fn send_and_read(&self, lease: &Lease, outgoing: Outgoing) -> Result<Answered, CallFailure> {
-        let Outgoing { url, headers, body, bridge } = outgoing;
+        let Outgoing { url, headers, body, way } = outgoing;
         let upstream = upstream::here(&lease.provider.name, &self.gateway.wiring);
         let client =
             upstream.send(Borrow).await.map_err(|_closed| CallFailure::broken("the HTTP client has died"))?;
@@ -73,7 +73,7 @@ impl Exchange<'_> {
             request.send_body(Slices(body)).await.map_err(|error| CallFailure::unsent(lease, &error))?;
         let status = response.status().as_u16();
         match status {
-            200..=299 => self.read_reply(lease, response, bridge).await,
+            200..=299 => self.read_reply(lease, response, way).await,
             300..=399 => Err(CallFailure::misbehaved(&format!(
                 "the upstream answered with a redirect ({status}), which is not followed: check the base URL of provider '{}'",
                 lease.provider.name
@@ -89,7 +89,7 @@ impl Exchange<'_> {
         &self,
         lease: &Lease,
         response: ClientResponse,
-        bridge: Option<ReplyContext>,
+        way: Way,
     ) -> Result<Answered, CallFailure> {
         if unframed(&response) {
             let message =
@@ -101,23 +101,21 @@ impl Exchange<'_> {
             headers.insert(header::HeaderName::from_static("x-vdm-demo"), HeaderValue::from_static("1"));
         }
         let content = content(response.headers());
-        match (content, bridge) {
-            (Content::Other, _) | (Content::Encoded, Some(_)) => {
-                let kind = response.headers().get(header::CONTENT_TYPE).map_or("no content type", |value| {
-                    value.to_str().unwrap_or("an unreadable content type")
-                });
+        match (content, way) {
+            (Content::Other, _) | (Content::Encoded, Way::Bridge(_)) => {
+                let kind = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+                let kind = kind.unwrap_or("no content type");
                 Err(CallFailure::misbehaved(&format!("the upstream answered with {kind} instead of a reply")))
             }
-            (Content::Events, bridge)
-                if bridge.is_none() || self.question.head.delivery == Streaming::Yes =>
-            {
-                self.open(response, headers, bridge).await
-            }
-            (Content::Events | Content::Json | Content::Encoded, None) => {
-                self.pass_whole(response, headers).await
-            }
-            (Content::Json | Content::Events, Some(context)) => {
+            (Content::Json, Way::Bridge(context)) => {
                 self.translate_whole(response, headers, (content, context)).await
+            }
+            (Content::Events, Way::Bridge(context)) if self.question.head.delivery == Streaming::No => {
+                self.translate_whole(response, headers, (content, context)).await
+            }
+            (Content::Events, way) => self.open(response, headers, way).await,
+            (Content::Json | Content::Encoded, Way::Messages | Way::Chat(_)) => {
+                self.pass_whole(response, headers).await
             }
         }
     }
@@ -127,19 +125,22 @@ impl Exchange<'_> {
         &self,
         response: ClientResponse,
         mut headers: HeaderMap,
-        bridge: Option<ReplyContext>,
+        way: Way,
     ) -> Result<Answered, CallFailure> {
         let own = HeaderValue::from_static("text/event-stream; charset=utf-8");
-        let passed = response.headers().get(header::CONTENT_TYPE).filter(|_| bridge.is_none()).cloned();
+        let passed = response.headers().get(header::CONTENT_TYPE).cloned();
+        let passed = passed.filter(|_| !matches!(way, Way::Bridge(_)));
         headers.insert(header::CONTENT_TYPE, passed.unwrap_or(own));
-        let machine = match bridge {
-            None => Machine::Passthrough(Tap::new()),
-            Some(context) => {
+        let machine = match way {
+            Way::Messages => Machine::Passthrough(Tap::new()),
+            Way::Chat(asked) => Machine::ChatPassthrough(ChatTap::new(asked)),
+            Way::Bridge(context) => {
                 Machine::Bridge(Box::new(messages_over_chat::Machine::new(context, fastrand::u128(..))))
             }
         };
         let mut upstream: UpstreamBody = Box::pin(response);
-        let mut flow = Flow::new(machine, self.gateway.settings.limits.event, self.gateway.secrets.clone());
+        let limit = self.gateway.settings.limits.event;
+        let mut flow = Flow::new(machine, self.question.api, limit, self.gateway.secrets.clone());
         let mut first = Batch::default();
         let mut ended = false;
         while !flow.started() && !ended {
@@ -157,6 +158,9 @@ impl Exchange<'_> {
                     return Err(CallFailure::broken("the upstream closed the stream before its first event"));
                 }
             }
+        }
+        if ended && let Some(fault) = flow.failed_at_once(&first) {
+            return Err(CallFailure::said(fault));
         }
         Ok(Answered::Opened { headers, opened: Opened { upstream, flow, first, ended } })
     }
@@ -181,24 +185,12 @@ impl Exchange<'_> {
         if short || broken {
             return Err(CallFailure::broken("the upstream's reply was cut"));
         }
-        let summary = passthrough::summary_of_whole(&body);
-        if let Some((kind, message)) = summary.error {
+        let closing = read_along(self.question.api, &body);
+        if let Some((kind, message)) = closing.fault {
             // An error in the clothes of a reply.
-            let kind = ErrorKind::from_anthropic(&kind).unwrap_or(ErrorKind::Api);
             return Err(CallFailure::said(self.scrubbed(Fault { kind, status: kind.status(), message })));
         }
-        let usage = Usage {
-            input: summary.input,
-            output: summary.output,
-            cache_read: summary.cache_read,
-            cache_creation: summary.cache_creation,
-        };
-        Ok(Answered::Whole {
-            status,
-            headers,
-            body,
-            closing: Closing { usage, tool_calls: summary.tool_calls, fault: None },
-        })
+        Ok(Answered::Whole { status, headers, body, closing })
     }
 
     /// A reply that came whole from the other API: the same state machine makes a whole reply or events of it.
@@ -262,7 +254,7 @@ impl Exchange<'_> {
         let after = asked_to_wait(&upstream);
         let (retry, outcome) = judge(status, &body, (after, &lease.model), &upstream);
         let json = content(&upstream) == Content::Json && span::is_complete_json(&body);
-        let relays = lease.provider.api == Api::Messages && json && !self.gateway.secrets.found_in(&body);
+        let relays = lease.provider.api == self.question.api && json && !self.gateway.secrets.found_in(&body);
         let answer = Answer {
             status: fault.status,
             headers: passed_back(&upstream),
@@ -275,6 +267,29 @@ impl Exchange<'_> {
 
     fn scrubbed(&self, fault: Fault) -> Fault {
         Fault { message: self.gateway.secrets.scrub(fault.message), ..fault }
+    }
+}
+
+/// What a whole reply that passes through says of itself.
+fn read_along(api: Api, body: &[u8]) -> Closing {
+    match api {
+        Api::Messages => {
+            let summary = passthrough::summary_of_whole(body);
+            let usage = Usage {
+                input: summary.input,
+                output: summary.output,
+                cache_read: summary.cache_read,
+                cache_creation: summary.cache_creation,
+            };
+            let fault = summary
+                .error
+                .map(|(kind, message)| (ErrorKind::from_anthropic(&kind).unwrap_or(ErrorKind::Api), message));
+            Closing { usage, tool_calls: summary.tool_calls, fault }
+        }
+        Api::ChatCompletions => {
+            let summary = passthrough::summary_of_whole_chat(body);
+            Closing { usage: summary.usage, tool_calls: summary.tool_calls, fault: summary.error }
+        }
     }
 }
 

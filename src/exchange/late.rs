@@ -12,7 +12,7 @@ use actix_web::rt::time::{Interval, interval_at};
 use bytes::{Bytes, BytesMut};
 use tokio::sync::watch;
 use vandamme_actors::converter::{CutReply, ReplyBody};
-use vandamme_protocol::anthropic;
+use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::{Failure, Reply};
@@ -21,6 +21,7 @@ use super::{Failure, Reply};
 pub(crate) type Pending = Pin<Box<dyn Future<Output = Result<Reply, Failure>>>>;
 
 pub(crate) struct LateReply {
+    api: Api,
     stage: Stage,
 }
 
@@ -34,9 +35,9 @@ enum Stage {
 impl LateReply {
     /// The first ping goes out at once.
     pub(crate) fn new(
+        api: Api,
         exchange: Pending,
-        ping_interval: Duration,
-        mut drained: watch::Receiver<bool>,
+        (ping_interval, mut drained): (Duration, watch::Receiver<bool>),
     ) -> Self {
         let pings = interval_at(Instant::now(), ping_interval);
         let drained = Box::pin(async move {
@@ -44,24 +45,24 @@ impl LateReply {
                 std::future::pending().await
             }
         });
-        Self { stage: Stage::Waiting { exchange, pings, drained } }
+        Self { api, stage: Stage::Waiting { exchange, pings, drained } }
     }
 }
 
 impl Stage {
-    fn after(outcome: Result<Reply, Failure>) -> Self {
+    fn after(api: Api, outcome: Result<Reply, Failure>) -> Self {
         match outcome {
             Ok(Reply::Streamed { body, .. }) => Self::Streaming(body),
             // The upstream answered a streamed request with a whole reply, translated into events; or, passed through
             // untranslated, into what its client has to make of it.
             Ok(Reply::Whole { body, .. }) => Self::Last(body),
-            Err(failure) => Self::error(failure.kind(), &failure.message()),
+            Err(failure) => Self::error(api, failure.kind(), &failure.message()),
         }
     }
 
-    fn error(kind: ErrorKind, message: &str) -> Self {
+    fn error(api: Api, kind: ErrorKind, message: &str) -> Self {
         let mut event = BytesMut::new();
-        anthropic::error::event(kind, message, &mut event);
+        api.error_event(kind, message, &mut event);
         Self::Last(event.freeze())
     }
 }
@@ -79,11 +80,12 @@ impl MessageBody for LateReply {
             match &mut this.stage {
                 Stage::Waiting { exchange, pings, drained } => {
                     if let Poll::Ready(outcome) = exchange.as_mut().poll(task) {
-                        this.stage = Stage::after(outcome);
+                        this.stage = Stage::after(this.api, outcome);
                     } else if drained.as_mut().poll(task).is_ready() {
-                        this.stage = Stage::error(ErrorKind::Overloaded, "the gateway is shutting down");
+                        this.stage =
+                            Stage::error(this.api, ErrorKind::Overloaded, "the gateway is shutting down");
                     } else if pings.poll_tick(task).is_ready() {
-                        return Poll::Ready(Some(Ok(Bytes::from_static(anthropic::error::PING))));
+                        return Poll::Ready(Some(Ok(Bytes::from_static(this.api.keep_alive()))));
                     } else {
                         return Poll::Pending;
                     }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::settings::{Api, ProviderSettings};
 use vandamme_protocol::bridge::messages_over_chat::{self, ReplyContext, Target};
-use vandamme_protocol::span;
+use vandamme_protocol::span::{self, UsageAsked};
 
 use super::{Exchange, Question};
 
@@ -19,7 +19,8 @@ const SLICE: usize = 64 << 10;
 /// Says that a request has been through a gateway like this one.
 pub(crate) const HOP: HeaderName = HeaderName::from_static("x-vdm-hop");
 
-const PASSED_BACK: [&str; 2] = ["request-id", "x-should-retry"];
+const PASSED_BACK: [&str; 3] = ["request-id", "x-request-id", "x-should-retry"];
+const PASSED_BACK_PREFIXES: [&str; 3] = ["anthropic-", "openai-", "x-ratelimit-"];
 const HOP_BY_HOP: [&str; 8] =
     ["connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings", "expect"];
 /// Ours to set, none of the upstream's business, or a credential that was meant for us.
@@ -46,8 +47,17 @@ pub(super) struct Outgoing {
     pub(super) url: String,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
-    /// What the translation back must know; `None` on a passthrough.
-    pub(super) bridge: Option<ReplyContext>,
+    pub(super) way: Way,
+}
+
+/// How the reply becomes the client's.
+pub(super) enum Way {
+    /// As it is.
+    Messages,
+    /// As it is, except for a usage that the client did not ask for.
+    Chat(UsageAsked),
+    /// Translated; this is what the translation back must know.
+    Bridge(ReplyContext),
 }
 
 impl Exchange<'_> {
@@ -55,17 +65,26 @@ impl Exchange<'_> {
     pub(super) fn outgoing(&self, lease: &Lease) -> Result<Outgoing, String> {
         let provider = &lease.provider;
         let key = lease.key.expose();
-        let (body, bridge, url, mut headers) = match provider.api {
-            Api::Messages => {
-                let edited = self.question.head.with_model(&self.question.body, &lease.model);
-                let body = span::without_own_thinking(&edited);
-                let headers = passed_on(&self.question.headers);
-                (body, None, messages_url(provider, &self.question.query), headers)
+        let question = self.question;
+        let (body, way, url, mut headers) = match (question.api, provider.api) {
+            (Api::Messages, Api::Messages) => {
+                let edited = question.head.with_model(&question.body, &lease.model);
+                let url = messages_url(provider, &question.query);
+                (span::without_own_thinking(&edited), Way::Messages, url, passed_on(&question.headers))
             }
-            Api::ChatCompletions => {
-                let translated = translate(self.question, lease)?;
-                let url = format!("{}/chat/completions", provider.base_url);
-                (translated.body.into(), Some(translated.reply), url, own_headers())
+            (Api::Messages, Api::ChatCompletions) => {
+                let translated = translate(question, lease)?;
+                (translated.body.into(), Way::Bridge(translated.reply), chat_url(provider), own_headers())
+            }
+            (Api::ChatCompletions, Api::ChatCompletions) => {
+                let (body, asked) = question.head.with_model_and_usage(&question.body, &lease.model);
+                (body, Way::Chat(asked), chat_url(provider), allowed(&question.headers))
+            }
+            (Api::ChatCompletions, Api::Messages) => {
+                return Err(format!(
+                    "provider '{}' speaks Anthropic's API, which /v1/chat/completions does not reach: use /v1/messages",
+                    provider.name
+                ));
             }
         };
         for (name, value) in &provider.custom_headers {
@@ -81,7 +100,7 @@ impl Exchange<'_> {
         headers.insert(name, credential);
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(HOP, HeaderValue::from_static("1"));
-        Ok(Outgoing { url, headers, body, bridge })
+        Ok(Outgoing { url, headers, body, way })
     }
 }
 
@@ -96,6 +115,10 @@ fn messages_url(provider: &ProviderSettings, query: &str) -> String {
     let base = provider.base_url.strip_suffix("/v1").unwrap_or(&provider.base_url);
     let mark = if query.is_empty() { "" } else { "?" };
     format!("{base}/v1/messages{mark}{query}")
+}
+
+fn chat_url(provider: &ProviderSettings) -> String {
+    format!("{}/chat/completions", provider.base_url)
 }
 
 /// What a client's headers become on a passthrough.
@@ -135,9 +158,20 @@ fn own_headers() -> HeaderMap {
     headers
 }
 
+/// A Chat Completions client's headers could be anything, so only those pass that are known to mean something there.
+fn allowed(client: &HeaderMap) -> HeaderMap {
+    const ALLOWED: [&str; 4] = ["idempotency-key", "traceparent", "tracestate", "user-agent"];
+    let mut headers = own_headers();
+    for (name, value) in client.iter().filter(|(name, _)| ALLOWED.contains(&name.as_str())) {
+        headers.insert(name.clone(), value.clone());
+    }
+    headers
+}
+
 /// What a client may see of an upstream's headers. `retry-after` is not among them: it is rewritten.
 pub(super) fn passed_back(upstream: &HeaderMap) -> HeaderMap {
-    let passes = |name: &str| PASSED_BACK.contains(&name) || name.starts_with("anthropic-");
+    let known = |name: &str| PASSED_BACK_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    let passes = |name: &str| PASSED_BACK.contains(&name) || known(name);
     let mut headers = HeaderMap::new();
     for (name, value) in upstream.iter().filter(|(name, _)| passes(name.as_str())) {
         headers.append(name.clone(), value.clone());

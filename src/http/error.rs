@@ -1,11 +1,12 @@
-//! What a failure looks like to a client of the Messages API: the one table of statuses, types and headers.
+//! What a failure looks like to a client, in the words of the API that it came by: the one table of statuses, types and
+//! headers.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use vandamme_actors::provider::{NoLease, Refusal};
 use vandamme_actors::router::Unroutable;
-use vandamme_protocol::anthropic;
+use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use crate::exchange::{Answer, Failure, Relayed};
@@ -18,16 +19,21 @@ const BUSY_WAIT: u64 = 5;
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
-/// An error in Anthropic's shape with the status that belongs to its kind.
-pub(crate) fn error(kind: ErrorKind, message: &str, request_id: &str) -> HttpResponse {
-    shaped(kind.status(), kind, message, request_id)
+/// An error with the status that belongs to its kind.
+pub(crate) fn error(api: Api, kind: ErrorKind, message: &str, request_id: &str) -> HttpResponse {
+    shaped(api, (kind.status(), kind), message, request_id)
 }
 
 /// The same with another status.
-pub(crate) fn shaped(status: u16, kind: ErrorKind, message: &str, request_id: &str) -> HttpResponse {
-    let mut response = HttpResponse::build(status_code(status))
+pub(crate) fn shaped(
+    api: Api,
+    (status, kind): (u16, ErrorKind),
+    message: &str,
+    request_id: &str,
+) -> HttpResponse {
+    let mut response = HttpResponse::build(status_code(api.status(status)))
         .content_type("application/json")
-        .body(anthropic::error::body(kind, message, request_id));
+        .body(api.error_body(kind, message, request_id));
     insert(&mut response, REQUEST_ID, request_id);
     response
 }
@@ -83,14 +89,14 @@ impl Failure {
         }
     }
 
-    pub(crate) fn response(self, request_id: &str) -> HttpResponse {
+    pub(crate) fn response(self, api: Api, request_id: &str) -> HttpResponse {
         let message = self.message();
         let mut response = match &self {
             Self::Upstream(answer) | Self::Cooling { answer: Some(answer), .. } => {
-                upstream(answer, request_id)
+                upstream(api, answer, request_id)
             }
             Self::NoLease(_) | Self::Cooling { answer: None, .. } | Self::Panicked => {
-                shaped(self.status(), self.kind(), &message, request_id)
+                shaped(api, (self.status(), self.kind()), &message, request_id)
             }
         };
         match self {
@@ -120,12 +126,12 @@ pub(crate) fn busy_wait() -> u64 {
     fastrand::u64(1..=BUSY_WAIT)
 }
 
-fn upstream(answer: &Answer, request_id: &str) -> HttpResponse {
+fn upstream(api: Api, answer: &Answer, request_id: &str) -> HttpResponse {
     let mut response = match &answer.relayed {
         Some(Relayed(body)) => HttpResponse::build(status_code(answer.status))
             .content_type("application/json")
             .body(body.clone()),
-        None => shaped(answer.status, answer.fault.kind, &answer.fault.message, request_id),
+        None => shaped(api, (answer.status, answer.fault.kind), &answer.fault.message, request_id),
     };
     for (name, value) in &answer.headers {
         response.headers_mut().insert(name.clone(), value.clone());

@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use vandamme_actors::faults::{self, Misfortune};
+use vandamme_actors::settings::Api;
 use vandamme_actors::supervisor::Name;
 
 use super::guarded;
@@ -30,7 +31,9 @@ pub(super) async fn strike(
         _ => return HttpResponse::NotFound().finish(),
     };
     match target.actor.as_str() {
-        "handler" => guarded(&RequestId::new(), async { panic!("a handler was told to panic") }).await,
+        "handler" => {
+            guarded(Api::Messages, &RequestId::new(), async { panic!("a handler was told to panic") }).await
+        }
         "converter" => {
             faults::arm_converter();
             HttpResponse::NoContent().finish()

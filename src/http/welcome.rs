@@ -23,6 +23,7 @@ struct Summary {
 #[derive(Serialize)]
 struct Endpoints<'a> {
     messages: &'a str,
+    chat_completions: &'a str,
     health: &'a str,
 }
 
@@ -36,6 +37,10 @@ pub(super) async fn welcome(gateway: web::Data<Gateway>) -> HttpResponse {
             api_key_configured: providers.iter().any(|provider| !provider.demo),
             client_api_key_validation: gateway.proxy_key.is_some(),
         },
-        endpoints: Endpoints { messages: "/v1/messages", health: "/health" },
+        endpoints: Endpoints {
+            messages: "/v1/messages",
+            chat_completions: "/v1/chat/completions",
+            health: "/health",
+        },
     })
 }

@@ -133,7 +133,8 @@ impl ReplyBody {
             End::Cut => Some(Err(CutReply)),
             End::Died => {
                 let mut event = BytesMut::new();
-                self.api.error_event(ErrorKind::Api,
+                self.api.error_event(
+                    ErrorKind::Api,
                     "the gateway lost this reply by a fault of its own",
                     &mut event,
                 );

@@ -69,6 +69,10 @@ impl Batch {
         self.len() == 0
     }
 
+    fn bytes(&self) -> &[u8] {
+        self.single.as_ref().map_or(&self.joined, Bytes::as_ref)
+    }
+
     pub fn take(&mut self) -> Bytes {
         match self.single.take() {
             Some(single) => single,
@@ -139,6 +143,18 @@ impl Flow {
             Machine::Bridge(machine) => machine.started(),
             Machine::Opaque => true,
         }
+    }
+
+    /// The upstream's error, when it is all that `first`, the beginning of the reply, says: nothing has begun then.
+    pub fn failed_at_once(&self, first: &Batch) -> Option<Fault> {
+        let closing = match &self.machine {
+            Machine::Passthrough(tap) => passed(tap, &self.secrets),
+            Machine::ChatPassthrough(tap) => passed_chat(tap, &self.secrets),
+            Machine::Bridge(_) | Machine::Opaque => return None,
+        };
+        let (kind, message) = closing.fault?;
+        let said = sse::events(first.bytes()).filter(|event| event.data().is_some() && !is_ping(event));
+        (said.count() == 1).then(|| Fault { kind, status: kind.status(), message })
     }
 
     /// Whether nothing but formalities is missing.
@@ -270,6 +286,10 @@ fn convert(machine: &mut messages_over_chat::Machine, block: &[u8], batch: &mut 
         }
     }
     Progress::More
+}
+
+fn is_ping(event: &sse::Event<'_>) -> bool {
+    event.name() == Some(b"ping")
 }
 
 fn is_whole(data: &[u8]) -> bool {

@@ -120,7 +120,10 @@ impl ChatTap {
         let delta = choice.delta.as_ref().or(choice.message.as_ref());
         let calls = delta.and_then(|delta| delta.tool_calls.as_ref());
         let named = calls.into_iter().flatten().filter(|call| {
-            call.function.as_ref().and_then(|function| function.name.as_ref()).is_some_and(|name| !name.is_empty())
+            call.function
+                .as_ref()
+                .and_then(|function| function.name.as_ref())
+                .is_some_and(|name| !name.is_empty())
         });
         self.summary.tool_calls += u32::try_from(named.count()).unwrap_or(u32::MAX);
     }
@@ -159,7 +162,8 @@ enum Piece {
 fn null_usage(raw: &[u8]) -> Option<(usize, usize)> {
     let at = memmem::find(raw, b"\"usage\"")?;
     let mut end = at + b"\"usage\"".len();
-    let spaces = |from: usize| from + raw[from..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    let spaces =
+        |from: usize| from + raw[from..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
     end = spaces(end);
     if raw.get(end) != Some(&b':') {
         return None;
@@ -250,11 +254,10 @@ fn or_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Cho
 mod tests {
     use super::*;
 
-    const ROLE: &str =
-        "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"},\"finish_reason\":null}],\"usage\":null}\n\n";
-    const TEXT: &str =
-        "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\",\\\"usage\\\":null\"}}],\"usage\" : null,\"x\":1}\n\n";
-    const FINISH: &str = "data: {\"usage\":null,\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    const ROLE: &str = "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"},\"finish_reason\":null}],\"usage\":null}\n\n";
+    const TEXT: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\",\\\"usage\\\":null\"}}],\"usage\" : null,\"x\":1}\n\n";
+    const FINISH: &str =
+        "data: {\"usage\":null,\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
     const USAGE: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":3,\"prompt_tokens_details\":{\"cached_tokens\":4}}}\n\n";
     const DONE: &str = "data: [DONE]\n\n";
 
@@ -286,7 +289,10 @@ mod tests {
         ]
         .concat();
 
-        for blocks in [vec![[ROLE, TEXT, FINISH, USAGE, DONE].concat()], [ROLE, TEXT, FINISH, USAGE, DONE].map(str::to_owned).to_vec()] {
+        for blocks in [
+            vec![[ROLE, TEXT, FINISH, USAGE, DONE].concat()],
+            [ROLE, TEXT, FINISH, USAGE, DONE].map(str::to_owned).to_vec(),
+        ] {
             let blocks: Vec<_> = blocks.iter().map(String::as_str).collect();
             let (text, tap) = passed(UsageAsked::ByGateway, &blocks);
             assert_eq!(text, expected);

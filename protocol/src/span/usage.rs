@@ -44,14 +44,18 @@ mod tests {
     use crate::span::{UsageAsked, head};
 
     fn asked(body: &'static str) -> (String, UsageAsked) {
-        let (edited, asked) = head(body.as_bytes()).unwrap().with_model_and_usage(&Bytes::from_static(body.as_bytes()), "m");
+        let (edited, asked) =
+            head(body.as_bytes()).unwrap().with_model_and_usage(&Bytes::from_static(body.as_bytes()), "m");
         (String::from_utf8(edited.to_vec()).unwrap(), asked)
     }
 
     #[test]
     fn a_stream_that_does_not_ask_is_made_to() {
         for (body, edited) in [
-            (r#"{"model":"m","stream":true}"#, r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#),
+            (
+                r#"{"model":"m","stream":true}"#,
+                r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#,
+            ),
             (
                 r#"{ "stream_options" : null, "stream":true, "model":"x" }"#,
                 r#"{ "stream_options" : {"include_usage":true}, "stream":true, "model":"m" }"#,

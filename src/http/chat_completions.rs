@@ -1,0 +1,15 @@
+//! `POST /v1/chat/completions`: the Chat Completions API.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use vandamme_actors::settings::Api;
+
+use super::door;
+use crate::gateway::Gateway;
+
+pub(super) async fn create(
+    request: HttpRequest,
+    payload: web::Payload,
+    gateway: web::Data<Gateway>,
+) -> HttpResponse {
+    door::serve(Api::ChatCompletions, request, payload, gateway).await
+}

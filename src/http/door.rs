@@ -1,0 +1,240 @@
+//! What the doors share behind which a model answers: admission, the body, and the reply in whatever shape it comes.
+
+use std::cell::Cell;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use actix_http::body::{BodySize, BoxBody, MessageBody};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::rt::time::timeout;
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use vandamme_actors::ledger::{End, Entry};
+use vandamme_actors::settings::Api;
+use vandamme_protocol::span::{self, Head, Streaming};
+use vandamme_protocol::vocabulary::ErrorKind;
+
+use super::body::{self, Unreadable};
+use super::error::{self, REQUEST_ID};
+use super::request_id::RequestId;
+use super::{caller, guarded, shared};
+use crate::exchange::{self, Failure, LateReply, Question, Reply};
+use crate::gateway::{Admission, Gateway};
+
+const HOP: &str = "x-vdm-hop";
+
+/// Answers a request that came by `api`.
+pub(super) async fn serve(
+    api: Api,
+    request: HttpRequest,
+    mut payload: web::Payload,
+    gateway: web::Data<Gateway>,
+) -> HttpResponse {
+    let id = RequestId::new();
+    let gateway = shared(&gateway);
+    let door = Door { api, id: id.clone(), gateway, request };
+    guarded(api, &id, door.serve(&mut payload)).await
+}
+
+/// One request at the door.
+struct Door {
+    api: Api,
+    id: RequestId,
+    gateway: Arc<Gateway>,
+    request: HttpRequest,
+}
+
+/// A request that goes no further: status, kind, message.
+pub(super) struct Refused(pub(super) u16, pub(super) ErrorKind, pub(super) String);
+
+impl Refused {
+    pub(super) fn response(self, api: Api, id: &RequestId) -> HttpResponse {
+        let Self(status, kind, message) = self;
+        let mut response = error::shaped(api, (status, kind), &message, id.as_str());
+        if status == 529 {
+            error::retry_after(&mut response, error::busy_wait());
+        }
+        if matches!(status, 408 | 413) {
+            // There may be more of it.
+            response.head_mut().set_connection_type(actix_http::ConnectionType::Close);
+        }
+        response
+    }
+}
+
+/// What is decided before the body is read.
+pub(super) fn admitted(request: &HttpRequest, gateway: &Gateway) -> Result<Admission, Refused> {
+    let headers = request.headers();
+    if let Some(key) = &gateway.proxy_key
+        && !caller::presents(headers, key)
+    {
+        let message =
+            "invalid API key: this gateway wants its own key (PROXY_API_KEY) in x-api-key or as a bearer";
+        return Err(Refused(401, ErrorKind::Authentication, message.to_owned()));
+    }
+    if headers.contains_key(HOP) {
+        let message =
+            "this request has already been through a gateway: a provider's base URL leads back here";
+        return Err(Refused(508, ErrorKind::Api, message.to_owned()));
+    }
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|value| value != "identity") {
+        let message = "a compressed request body is not supported";
+        return Err(Refused(415, ErrorKind::InvalidRequest, message.to_owned()));
+    }
+    if !gateway.is_ready() {
+        return Err(Refused(529, ErrorKind::Overloaded, "the gateway is shutting down".to_owned()));
+    }
+    let busy = || Refused(529, ErrorKind::Overloaded, "too many requests are in flight".to_owned());
+    gateway.admit().ok_or_else(busy)
+}
+
+impl Door {
+    async fn serve(self, payload: &mut web::Payload) -> HttpResponse {
+        let mut entry = Entry::open(self.id.shared(), self.gateway.roster.clone());
+        match self.question(payload).await {
+            Ok((question, admission)) => {
+                entry.record.requested_model = question.head.model.to_string();
+                entry.record.streamed = question.head.delivery == Streaming::Yes;
+                self.answer(question, admission, entry).await
+            }
+            Err(refused) => {
+                entry.record.status = self.api.status(refused.0);
+                entry.record.end = End::Failed { kind: refused.1.anthropic(), message: refused.2.clone() };
+                refused.response(self.api, &self.id)
+            }
+        }
+    }
+
+    async fn question(&self, payload: &mut web::Payload) -> Result<(Question, Admission), Refused> {
+        let limits = &self.gateway.settings.limits;
+        let admission = match admitted(&self.request, &self.gateway) {
+            Ok(admission) => admission,
+            Err(refused) => {
+                body::drain(payload, limits).await;
+                return Err(refused);
+            }
+        };
+        let (body, head) = read(&self.request, payload, &self.gateway).await?;
+        let question = Question {
+            id: self.id.shared(),
+            api: self.api,
+            body,
+            head,
+            headers: self.request.headers().clone(),
+            query: self.request.query_string().to_owned(),
+            committed: Rc::new(Cell::new(false)),
+        };
+        Ok((question, admission))
+    }
+
+    async fn answer(self, question: Question, admission: Admission, entry: Entry) -> HttpResponse {
+        let Self { api, id, gateway, .. } = self;
+        let limits = &gateway.settings.limits;
+        let (streaming, committed) = (question.head.delivery, question.committed.clone());
+        let exchange = AssertUnwindSafe(exchange::answer(gateway.clone(), question, entry)).catch_unwind();
+        let mut exchange = Box::pin(exchange.map(|outcome| outcome.unwrap_or(Err(Failure::Panicked))));
+        let outcome = match streaming {
+            Streaming::No => exchange.await,
+            Streaming::Yes => match timeout(limits.head_patience, &mut exchange).await {
+                Ok(outcome) => outcome,
+                Err(_elapsed) => {
+                    committed.set(true);
+                    let late = LateReply::new(api, exchange, (limits.ping_interval, gateway.drained()));
+                    return streamed(event_stream(), Admitted { body: late, _admission: admission }, &id);
+                }
+            },
+        };
+        match outcome {
+            Ok(Reply::Streamed { headers, body }) => {
+                streamed(headers, Admitted { body, _admission: admission }, &id)
+            }
+            Ok(Reply::Whole { status, headers, body }) => whole(status, headers, body, &id),
+            Err(failure) => failure.response(api, id.as_str()),
+        }
+    }
+}
+
+/// The body, and what of it must be known.
+pub(super) async fn read(
+    request: &HttpRequest,
+    payload: &mut web::Payload,
+    gateway: &Gateway,
+) -> Result<(Bytes, Head<'static>), Refused> {
+    let limits = &gateway.settings.limits;
+    let body = match body::read(payload, request.headers(), limits).await {
+        Ok(body) => body,
+        Err(Unreadable::TooLarge) => {
+            body::drain(payload, limits).await;
+            let message = format!("the request body has more than {} bytes", limits.request_body);
+            return Err(Refused(413, ErrorKind::TooLarge, message));
+        }
+        Err(Unreadable::TooSlow) => {
+            let message = "the request body did not arrive in time".to_owned();
+            return Err(Refused(408, ErrorKind::Timeout, message));
+        }
+        Err(Unreadable::Broken) => {
+            let message = "the request body ended before its end".to_owned();
+            return Err(Refused(400, ErrorKind::InvalidRequest, message));
+        }
+    };
+    let head = span::head(&body).map(Head::into_owned);
+    head.map(|head| (body, head)).map_err(|error| Refused(400, ErrorKind::InvalidRequest, error.to_string()))
+}
+
+fn streamed<B>(headers: HeaderMap, body: B, id: &RequestId) -> HttpResponse
+where
+    B: MessageBody + 'static,
+{
+    let mut response = HttpResponse::with_body(StatusCode::OK, BoxBody::new(body));
+    *response.headers_mut() = headers;
+    let own = response.headers_mut();
+    own.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // nginx, and what is built on it, would otherwise collect the events.
+    own.insert(header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    named(response, id)
+}
+
+fn whole(status: u16, headers: HeaderMap, body: Bytes, id: &RequestId) -> HttpResponse {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    let mut response = HttpResponse::with_body(status, BoxBody::new(body));
+    *response.headers_mut() = headers;
+    named(response, id)
+}
+
+fn named(mut response: HttpResponse, id: &RequestId) -> HttpResponse {
+    if !response.headers().contains_key(REQUEST_ID)
+        && let Ok(value) = HeaderValue::from_str(id.as_str())
+    {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+fn event_stream() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers
+}
+
+/// A reply that counts as in flight until it has been sent.
+struct Admitted<B> {
+    body: B,
+    _admission: Admission,
+}
+
+impl<B: MessageBody + Unpin> MessageBody for Admitted<B> {
+    type Error = B::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Result<Bytes, B::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_next(task)
+    }
+}
