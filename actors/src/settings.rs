@@ -107,7 +107,7 @@ pub struct Limits {
     pub head_patience: Duration,
     /// A ping after this much silence. Default 15 s.
     pub ping_interval: Duration,
-    /// How long a key cools when a 429 does not say. Default 30 s.
+    /// How long a key cools when a 429 does not say; doubled each time, up to a minute. Default 5 s.
     pub cooldown: Duration,
     /// The longest a key cools, whatever `retry-after` says. Default 5 min.
     pub cooldown_cap: Duration,

@@ -42,8 +42,10 @@ pub fn summary(config: &Config, bound: SocketAddr, style: Style) -> String {
         push(&mut text, format_args!("{} {warning}\n", style.paint(YELLOW, "warning:")));
     }
     if is_anyone_there(config) {
-        let key = if config.proxy_api_key.is_some() { "ANTHROPIC_AUTH_TOKEN=$PROXY_API_KEY " } else { "" };
-        let command = format!("ANTHROPIC_BASE_URL={} {key}claude", url(reachable(bound)));
+        // Without any credential Claude Code asks for a login before it asks us.
+        let key = if config.proxy_api_key.is_some() { "$PROXY_API_KEY" } else { "any" };
+        let address = url(reachable(bound));
+        let command = format!("ANTHROPIC_BASE_URL={address} ANTHROPIC_AUTH_TOKEN={key} claude");
         push(&mut text, format_args!("Point Claude Code at it:  {}\n", style.paint(BOLD, &command)));
     }
     text
@@ -162,7 +164,7 @@ mod tests {
              \x20 zai     anthropic  https://api.z.ai/api/anthropic  1 key ({})\n\
              * takes model names without a prefix; for another provider write PROVIDER:MODEL\n\
              warning: foo has a key but no base URL; to use it, set FOO_BASE_URL\n\
-             Point Claude Code at it:  ANTHROPIC_BASE_URL=http://127.0.0.1:8082 claude\n",
+             Point Claude Code at it:  ANTHROPIC_BASE_URL=http://127.0.0.1:8082 ANTHROPIC_AUTH_TOKEN=any claude\n",
             env!("CARGO_PKG_VERSION"),
             ids[0],
             ids[1],
@@ -194,9 +196,17 @@ mod tests {
     #[test]
     fn claude_code_is_never_pointed_at_an_address_that_is_only_for_listening() {
         let key = [("OPENAI_API_KEY", "k"), ("HOST", "0.0.0.0")];
-        assert!(told(&key, "0.0.0.0:8082").contains("BASE_URL=http://127.0.0.1:8082 claude"));
-        assert!(told(&key, "[::]:8082").contains("BASE_URL=http://[::1]:8082 claude"));
-        assert!(told(&key, "10.0.0.1:8082").contains("BASE_URL=http://10.0.0.1:8082 claude"));
+        assert!(
+            told(&key, "0.0.0.0:8082")
+                .contains("BASE_URL=http://127.0.0.1:8082 ANTHROPIC_AUTH_TOKEN=any claude")
+        );
+        assert!(
+            told(&key, "[::]:8082").contains("BASE_URL=http://[::1]:8082 ANTHROPIC_AUTH_TOKEN=any claude")
+        );
+        assert!(
+            told(&key, "10.0.0.1:8082")
+                .contains("BASE_URL=http://10.0.0.1:8082 ANTHROPIC_AUTH_TOKEN=any claude")
+        );
     }
 
     #[test]
