@@ -96,10 +96,11 @@ struct Started;
 #[rtype(result = "()")]
 struct Finished(Record);
 
-impl Record {
-    /// Nothing is known yet; as it stands it would be a request whose client left.
-    pub fn new(request_id: Arc<str>) -> Self {
-        Self {
+impl Entry {
+    pub fn open(request_id: Arc<str>, roster: Snapshot<Roster>) -> Self {
+        // Bounded by the requests in flight; it must never block.
+        roster.load().ledger.do_send(Started);
+        let record = Record {
             request_id,
             requested_model: String::new(),
             provider: None,
@@ -112,15 +113,7 @@ impl Record {
             tool_calls: 0,
             elapsed: Duration::ZERO,
             end: End::Cancelled,
-        }
-    }
-}
-
-impl Entry {
-    pub fn open(request_id: Arc<str>, roster: Snapshot<Roster>) -> Self {
-        // Bounded by the requests in flight; it must never block.
-        roster.load().ledger.do_send(Started);
-        let record = Record::new(request_id);
+        };
         Self { record, roster, started: Instant::now() }
     }
 }
