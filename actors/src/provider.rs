@@ -34,6 +34,8 @@ use crate::snapshot::Snapshot;
 
 /// Leases come one per request in flight; the gate in front of the doors is the bound that matters.
 pub(crate) const MAILBOX: usize = 4096;
+/// How often those who wait are looked after.
+const TEND: Duration = Duration::from_millis(50);
 /// Models whose overload is watched apart from the provider's; beyond, the provider's breaker stands for them.
 const MODELS_WATCHED: usize = 64;
 
@@ -115,6 +117,15 @@ impl ProviderHealth {
         }
     }
 
+    /// As one actor hands it on to the next: without the probes that will not report to it.
+    fn handed_on(&self) -> Self {
+        let mut health = self.clone();
+        health.ring.forget_probes();
+        health.breaker.forget();
+        health.overload.values_mut().for_each(Breaker::forget);
+        health
+    }
+
     fn admit(&mut self, now: Millis, model: &str) -> Result<(), Duration> {
         if let Some(overload) = self.overload.get_mut(model) {
             overload.admit(now)?;
@@ -135,7 +146,7 @@ impl Provider {
         permits: Arc<Permits>,
         (incarnation, saved): (u64, Snapshot<ProviderHealth>),
     ) -> Self {
-        let health = saved.load().as_ref().clone();
+        let health = saved.load().handed_on();
         Self { settings, limits, permits, incarnation, saved, health, waiting: VecDeque::new() }
     }
 
@@ -173,7 +184,21 @@ impl Provider {
         }
         let wait = self.limits.provider_queue_wait;
         self.waiting.push_back(Waiter { request, deadline: clock::now() + clock::millis(wait) });
-        context.run_later(wait, |provider, _| provider.dismiss(clock::now()));
+        if self.waiting.len() == 1 {
+            Self::tend(context);
+        }
+    }
+
+    /// Looks after those who wait, as long as somebody does. A permit may come free without a word to this actor, when
+    /// its lease was its predecessor's.
+    fn tend(context: &mut Context<Self>) {
+        context.run_later(TEND, |provider, context| {
+            provider.serve_waiting(context);
+            provider.dismiss(clock::now());
+            if !provider.waiting.is_empty() {
+                Self::tend(context);
+            }
+        });
     }
 
     /// Sends those away who have waited too long.
@@ -241,7 +266,7 @@ impl Actor for Provider {
 
 impl Supervised for Provider {
     fn restarting(&mut self, _: &mut Self::Context) {
-        self.health = self.saved.load().as_ref().clone();
+        self.health = self.saved.load().handed_on();
         self.waiting.clear();
     }
 }

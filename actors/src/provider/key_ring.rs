@@ -154,6 +154,14 @@ impl KeyRing {
         }
     }
 
+    /// Forgets who is trying keys out: their reports went to somebody else.
+    pub(super) fn forget_probes(&mut self) {
+        for key in &mut self.keys {
+            key.whole.probing = false;
+            key.models.values_mut().for_each(|state| state.probing = false);
+        }
+    }
+
     pub(super) fn view(&self, now: Millis) -> Vec<KeyView> {
         self.keys.iter().map(|key| key.view(now)).collect()
     }
@@ -351,5 +359,18 @@ mod tests {
 
         assert!(take(&mut ring, 0).is_err());
         assert_eq!(ring.take(0, "other", &[]).unwrap().id(), id("a"));
+    }
+
+    #[test]
+    fn a_probe_whose_report_will_not_come_can_be_forgotten() {
+        let mut ring = ring(&["a"]);
+        note(&mut ring, 0, "a", Verdict::RateLimited { after: None });
+        let later = 30_000;
+        assert_eq!(take(&mut ring, later), Ok(id("a")));
+        assert!(take(&mut ring, later).is_err());
+
+        ring.forget_probes();
+
+        assert_eq!(take(&mut ring, later), Ok(id("a")));
     }
 }
