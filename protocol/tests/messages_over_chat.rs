@@ -429,7 +429,9 @@ fn call(number: usize) -> impl Strategy<Value = Call> {
     let arguments = prop_oneof![
         Just(String::new()),
         any::<(String, String)>().prop_map(|(key, value)| json!({key: {"in": [value]}}).to_string()),
-        any::<String>(),
+        // Anything, except what reads like a whole object: after one, other calls may begin, and what a vendor adds to it
+        // later has no place to go.
+        any::<String>().prop_map(|text| text.replace('}', ")")),
     ];
     (any::<bool>(), 1..9_usize, arguments, prop::collection::vec(any::<usize>(), 0..4)).prop_map(
         move |(has_id, cut, arguments, cuts)| Call {
