@@ -240,7 +240,7 @@ impl Shape {
             (Phase::Empty | Phase::Blank, b'{') => self.enter(),
             (Phase::Empty | Phase::Blank, _) | (Phase::NoObject, _) => Phase::NoObject,
             (Phase::Inside, b'{' | b'[') => self.enter(),
-            (Phase::Inside, b'}' | b']') => self.leave(),
+            (Phase::Inside, b'}' | b']') => self.leave(byte),
             (Phase::Inside, b'"') => Phase::InString,
             (Phase::InString, b'\\') => Phase::Escaped,
             (Phase::InString, b'"') | (Phase::Inside, _) => Phase::Inside,
@@ -254,9 +254,13 @@ impl Shape {
         Phase::Inside
     }
 
-    fn leave(&mut self) -> Phase {
+    fn leave(&mut self, byte: u8) -> Phase {
         self.depth -= 1;
-        if self.depth == 0 { Phase::Complete } else { Phase::Inside }
+        match (self.depth, byte) {
+            (0, b'}') => Phase::Complete,
+            (0, _) => Phase::NoObject,
+            _ => Phase::Inside,
+        }
     }
 }
 
