@@ -242,12 +242,13 @@ impl Converter {
             match self.clock.poll(task) {
                 Due::Nothing => return Poll::Pending,
                 Due::Ping => self.ping(),
+                // Everything but the formal end is there.
+                Due::Idle | Due::Linger if self.flow.finishing() => self.upstream_ended(),
                 Due::Idle => self
                     .fail(Fault::timeout("the upstream has been silent for too long"), CallOutcome::Failed),
                 Due::Total => {
                     self.fail(Fault::timeout("the reply has taken too long"), CallOutcome::Answered)
                 }
-                // Everything but the formal end is there.
                 Due::Linger => self.upstream_ended(),
             }
             if self.phase != Phase::Streaming {

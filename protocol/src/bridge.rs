@@ -20,6 +20,12 @@ impl Fault {
         Self { kind: ErrorKind::Api, status: 502, message: message.into() }
     }
 
+    /// An error that came with status 200: its kind's own status, and 502 where the kind says nothing.
+    pub fn said(kind: ErrorKind, message: String) -> Self {
+        let status = if kind == ErrorKind::Api { 502 } else { kind.status() };
+        Self { kind, status, message }
+    }
+
     /// A stream that ended before its end: 502 `api_error`.
     pub fn cut() -> Self {
         Self::bad_gateway("the upstream closed the stream early")

@@ -188,7 +188,7 @@ impl Exchange<'_> {
         let closing = read_along(self.question.api, &body);
         if let Some((kind, message)) = closing.fault {
             // An error in the clothes of a reply.
-            return Err(CallFailure::said(self.scrubbed(Fault { kind, status: kind.status(), message })));
+            return Err(CallFailure::said(self.scrubbed(Fault::said(kind, message))));
         }
         Ok(Answered::Whole { status, headers, body, closing })
     }
@@ -256,7 +256,8 @@ impl Exchange<'_> {
         let json = content(&upstream) == Content::Json && span::is_complete_json(&body);
         let relays = lease.provider.api == self.question.api && json && !self.gateway.secrets.found_in(&body);
         let answer = Answer {
-            status: fault.status,
+            // A body that goes on as it is keeps its status; in other words it gets the one that belongs to them.
+            status: if relays { status } else { fault.status },
             headers: passed_back(&upstream),
             retry_after: after.map(|after| after.as_secs_f64().ceil() as u64),
             fault,

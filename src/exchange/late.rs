@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix_http::body::{BodySize, MessageBody};
+use actix_web::http::header::{self, HeaderMap};
 use actix_web::rt::time::Instant;
 use actix_web::rt::time::{Interval, interval_at};
 use bytes::{Bytes, BytesMut};
@@ -53,9 +54,13 @@ impl Stage {
     fn after(api: Api, outcome: Result<Reply, Failure>) -> Self {
         match outcome {
             Ok(Reply::Streamed { body, .. }) => Self::Streaming(body),
-            // The upstream answered a streamed request with a whole reply, translated into events; or, passed through
-            // untranslated, into what its client has to make of it.
-            Ok(Reply::Whole { body, .. }) => Self::Last(body),
+            // A whole reply that has been translated comes as events.
+            Ok(Reply::Whole { headers, body, .. }) if is_events(&headers) => Self::Last(body),
+            Ok(Reply::Whole { .. }) => Self::error(
+                api,
+                ErrorKind::Api,
+                "the upstream answered with a whole reply where a stream was asked for",
+            ),
             Err(failure) => Self::error(api, failure.kind(), &failure.message()),
         }
     }
@@ -65,6 +70,10 @@ impl Stage {
         api.error_event(kind, message, &mut event);
         Self::Last(event.freeze())
     }
+}
+
+fn is_events(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
 }
 
 impl MessageBody for LateReply {

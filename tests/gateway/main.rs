@@ -1,6 +1,7 @@
 //! The gateway as its users meet it: the real binary over real sockets, before an upstream that does what it is
 //! told. A file per story.
 
+mod chat_completions;
 mod configuration;
 mod cutting;
 mod demo;

@@ -4,6 +4,7 @@
 //! played: the upstream, over real sockets.
 
 pub(crate) mod canned;
+pub(crate) mod chat;
 pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod grammar;

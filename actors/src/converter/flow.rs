@@ -153,8 +153,10 @@ impl Flow {
             Machine::Bridge(_) | Machine::Opaque => return None,
         };
         let (kind, message) = closing.fault?;
-        let said = sse::events(first.bytes()).filter(|event| event.data().is_some() && !is_ping(event));
-        (said.count() == 1).then(|| Fault { kind, status: kind.status(), message })
+        let meant = |data: &[u8]| data.trim_ascii() != b"[DONE]";
+        let events = sse::events(first.bytes()).filter(|event| !is_ping(event));
+        let said = events.filter(|event| event.data().is_some_and(|data| meant(&data)));
+        (said.count() == 1).then(|| Fault::said(kind, message))
     }
 
     /// Whether nothing but formalities is missing.
@@ -187,7 +189,7 @@ impl Flow {
             }
             Machine::ChatPassthrough(tap) => {
                 let closing = passed_chat(tap, &self.secrets);
-                if tap.ended() {
+                if tap.done() {
                     return closing;
                 }
                 if tap.finished() {
@@ -259,7 +261,9 @@ fn pass_chat(tap: &mut ChatTap, block: Option<Bytes>, batch: &mut Batch, secrets
     let passed = tap.pass(block);
     match &tap.summary().error {
         Some((kind, message)) if secrets.found_in(&passed) => {
-            openai::error::event(*kind, &secrets.scrub(message.clone()), batch.buffer());
+            batch.buffer().extend_from_slice(b"data: ");
+            batch.buffer().extend_from_slice(&openai::error::body(*kind, &secrets.scrub(message.clone())));
+            batch.buffer().extend_from_slice(b"\n\n");
         }
         Some(_) | None => batch.add(passed),
     }

@@ -15,7 +15,7 @@ use crate::vocabulary::{ErrorKind, Usage};
 pub struct ChatTap {
     asked: UsageAsked,
     started: bool,
-    finished: bool,
+    choices: Choices,
     done: bool,
     summary: ChatSummary,
 }
@@ -33,7 +33,13 @@ pub struct ChatSummary {
 impl ChatTap {
     #[must_use]
     pub fn new(asked: UsageAsked) -> Self {
-        Self { asked, started: false, finished: false, done: false, summary: ChatSummary::default() }
+        Self {
+            asked,
+            started: false,
+            choices: Choices::default(),
+            done: false,
+            summary: ChatSummary::default(),
+        }
     }
 
     /// Looks at a block of complete events, and gives it back as the client is to get it: itself, unless there is
@@ -76,10 +82,16 @@ impl ChatTap {
         self.done || self.summary.error.is_some()
     }
 
-    /// Whether a finish reason has been seen: only the usage and the formal end can follow.
+    /// Whether `[DONE]` has been seen.
+    #[must_use]
+    pub fn done(&self) -> bool {
+        self.done
+    }
+
+    /// Whether every choice has its finish reason: only the usage and the formal end can follow.
     #[must_use]
     pub fn finished(&self) -> bool {
-        self.finished || self.ended()
+        self.choices.all_finished() || self.ended()
     }
 
     #[must_use]
@@ -115,8 +127,8 @@ impl ChatTap {
             let fault = openai::error::read_inside(data);
             self.summary.error = Some((fault.kind, fault.message));
         }
+        chunk.choices.iter().for_each(|choice| self.choices.note(choice));
         let Some(choice) = chunk.choices.first() else { return };
-        self.finished |= choice.finish_reason.is_some();
         let delta = choice.delta.as_ref().or(choice.message.as_ref());
         let calls = delta.and_then(|delta| delta.tool_calls.as_ref());
         let named = calls.into_iter().flatten().filter(|call| {
@@ -126,6 +138,28 @@ impl ChatTap {
                 .is_some_and(|name| !name.is_empty())
         });
         self.summary.tool_calls += u32::try_from(named.count()).unwrap_or(u32::MAX);
+    }
+}
+
+/// Which choices have begun, and which have their finish reason. The first is taken to have begun.
+#[derive(Debug, Default)]
+struct Choices {
+    begun: u64,
+    finished: u64,
+}
+
+impl Choices {
+    fn note(&mut self, choice: &Choice) {
+        // OpenAI allows 128; those beyond 63 are looked at together.
+        let bit = 1 << choice.index.unwrap_or(0).min(63);
+        self.begun |= bit;
+        if choice.finish_reason.is_some() {
+            self.finished |= bit;
+        }
+    }
+
+    fn all_finished(&self) -> bool {
+        self.finished != 0 && self.begun & !self.finished == 0
     }
 }
 
@@ -147,6 +181,16 @@ fn says_something(data: &[u8]) -> bool {
         || told(b"\"finish_reason\"", b"\"finish_reason\":null")
         || has(b"\"error\"")
         || has(b"\"tool_calls\"")
+        || names_a_later_one(data)
+}
+
+/// Whether anything in a chunk has an index other than 0.
+fn names_a_later_one(data: &[u8]) -> bool {
+    const INDEX: &[u8] = b"\"index\":";
+    memmem::find_iter(data, INDEX).any(|at| {
+        let value = data[at + INDEX.len()..].trim_ascii_start();
+        value.first().is_some_and(|&digit| digit != b'0')
+    })
 }
 
 /// How much of an event goes on.
@@ -160,7 +204,26 @@ enum Piece {
 /// Where an event says `"usage":null`, with one comma beside it. Inside a JSON string the quotes would be escaped, so
 /// that the comma or brace before them means a member.
 fn null_usage(raw: &[u8]) -> Option<(usize, usize)> {
-    let at = memmem::find(raw, b"\"usage\"")?;
+    memmem::find_iter(raw, b"\"usage\"").find_map(|at| null_usage_at(raw, at))
+}
+
+/// How many objects and arrays are open before `at`.
+fn depth(raw: &[u8], at: usize) -> usize {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for &byte in &raw[..at] {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => depth += 1,
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    depth
+}
+
+fn null_usage_at(raw: &[u8], at: usize) -> Option<(usize, usize)> {
     let mut end = at + b"\"usage\"".len();
     let spaces =
         |from: usize| from + raw[from..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
@@ -169,7 +232,7 @@ fn null_usage(raw: &[u8]) -> Option<(usize, usize)> {
         return None;
     }
     end = spaces(end + 1);
-    if !raw[end..].starts_with(b"null") {
+    if !raw[end..].starts_with(b"null") || depth(raw, at) != 1 {
         return None;
     }
     end += b"null".len();
@@ -194,6 +257,7 @@ struct Chunk {
 
 #[derive(Deserialize)]
 struct Choice {
+    index: Option<u32>,
     finish_reason: Option<IgnoredAny>,
     delta: Option<Delta>,
     message: Option<Delta>,

@@ -1,0 +1,172 @@
+//! Rotation and retries at this door, before the first chunk.
+
+use std::time::Duration;
+
+use super::{BOTH, ask, call, impatient, limited, refusal};
+use crate::support::canned::openai;
+use crate::support::chat::{self, Error};
+use crate::support::gateway::{Gateway, MODEL};
+use crate::support::upstream::{Answer, Ending, Upstream};
+
+#[test]
+fn the_third_key_serves_when_the_first_two_cannot() {
+    for ask in BOTH {
+        let upstream =
+            Upstream::openai().answering_key("bad", refusal(401)).answering_key("busy", limited("30"));
+        let gateway = Gateway::before(&upstream).keys(["bad", "busy", "good"]).start();
+        assert_eq!(chat::text(&ask(&gateway)), "Hello there!");
+        assert_eq!(upstream.keys_seen(), ["bad", "busy", "good"]);
+    }
+}
+
+#[test]
+fn the_same_body_goes_out_with_every_key() {
+    let upstream = Upstream::openai().answering_key("bad", refusal(401));
+    let gateway = Gateway::before(&upstream).keys(["bad", "good"]).start();
+    assert_eq!(call(&gateway, &chat::prompt(MODEL, "hi")).reply().status(), 200);
+    assert_eq!(upstream.request(0).text(), upstream.request(1).text());
+}
+
+#[test]
+fn a_single_refused_key_is_the_upstreams_own_answer() {
+    for ask in BOTH {
+        for status in [401, 403] {
+            let upstream = Upstream::openai().always(refusal(status));
+            let reply = ask(&Gateway::before(&upstream).start());
+            assert_eq!(reply.status(), status, "{reply}");
+            let error = Error::of(&reply);
+            assert_eq!(error.words(), ("a_type", Some("a_code")));
+            assert_eq!(error.message, format!("refused with {status}"));
+            assert_eq!(upstream.count(), 1);
+        }
+    }
+}
+
+#[test]
+fn when_a_key_is_merely_cooling_the_client_is_told_how_long() {
+    let upstream = Upstream::openai()
+        .answering_key("dead", refusal(401))
+        .answering_key("long", limited("40"))
+        .answering_key("short", limited("8"));
+    let gateway = Gateway::before(&upstream).keys(["long", "short", "dead"]).start();
+    for ask in BOTH {
+        let reply = ask(&gateway);
+        assert_eq!(reply.status(), 429, "{reply}");
+        assert_eq!(Error::of(&reply).words(), ("rate_limit_error", Some("rate_limit_exceeded")));
+        assert!((6..=8).contains(&reply.integer("retry-after")), "{reply}");
+    }
+    assert_eq!(upstream.count(), 3, "while all are cooling nobody is asked");
+}
+
+#[test]
+fn a_single_limited_key_is_the_upstreams_answer_with_its_wait() {
+    let upstream = Upstream::openai().always(limited("120"));
+    let reply = ask(&Gateway::before(&upstream).start());
+    assert_eq!((reply.status(), Error::of(&reply).message.as_str()), (429, "refused with 429"), "{reply}");
+    assert!((118..=120).contains(&reply.integer("retry-after")), "{reply}");
+    assert_eq!(reply.header("x-should-retry"), Some("false"), "{reply}");
+}
+
+#[test]
+fn an_exhausted_quota_is_a_matter_of_the_key() {
+    let body = openai::error("You exceeded your current quota", "insufficient_quota", "insufficient_quota");
+    for ask in BOTH {
+        let upstream = Upstream::openai().answering_key("empty", Answer::json(429, body.clone()));
+        let gateway = Gateway::before(&upstream).keys(["empty", "good"]).start();
+        assert_eq!(chat::text(&ask(&gateway)), "Hello there!");
+    }
+}
+
+#[test]
+fn a_request_that_is_wrong_is_wrong_with_every_key() {
+    for ask in BOTH {
+        for status in [400, 404, 413, 422] {
+            let upstream = Upstream::openai().always(refusal(status));
+            let gateway = Gateway::before(&upstream).keys(["k1", "k2"]).start();
+            assert_eq!(ask(&gateway).status(), status);
+            assert_eq!(upstream.count(), 1, "{status}");
+        }
+    }
+}
+
+#[test]
+fn a_passing_failure_is_tried_again_with_the_same_key() {
+    for ask in BOTH {
+        for first in [refusal(500), refusal(503), Answer::hang_up()] {
+            let upstream = Upstream::openai().answering(first);
+            let gateway = Gateway::before(&upstream).keys(["k1", "k2"]).start();
+            assert_eq!(chat::text(&ask(&gateway)), "Hello there!");
+            assert_eq!(upstream.keys_seen(), ["k1", "k1"]);
+        }
+    }
+}
+
+#[test]
+fn max_retries_is_the_number_of_repeats() {
+    for (retries, calls) in [("0", 1), ("2", 3)] {
+        for ask in BOTH {
+            let upstream = Upstream::openai().always(refusal(500));
+            let reply = ask(&Gateway::before(&upstream).env("MAX_RETRIES", retries).start());
+            assert_eq!((reply.status(), upstream.count()), (500, calls), "{retries}");
+        }
+    }
+}
+
+#[test]
+fn the_pause_that_the_upstream_names_is_kept() {
+    let upstream = Upstream::openai().answering(refusal(503).header("retry-after", "2"));
+    assert_eq!(ask(&Gateway::before(&upstream).start()).status(), 200);
+    let waited = upstream.request(1).at - upstream.request(0).at;
+    assert!(waited >= Duration::from_millis(1900), "{waited:?}");
+}
+
+#[test]
+fn a_stream_that_breaks_or_fails_before_its_first_chunk_is_tried_again() {
+    let text = || Answer::events(openai::text(&["lost"]));
+    let busy = openai::data(&serde_json::json!({"error": {"message": "Busy", "code": 503}}));
+    for broken in [
+        Answer::events(vec![]),
+        Answer::events(vec![b": a comment\n\n".to_vec()]),
+        text().broken_after(30, Ending::Cut),
+        text().broken_after(30, Ending::Reset),
+        Answer::events(vec![busy, openai::done()]),
+    ] {
+        let upstream = Upstream::openai().answering(broken);
+        assert_eq!(chat::text(&ask(&Gateway::before(&upstream).start())), "Hello there!");
+        assert_eq!(upstream.count(), 2);
+    }
+}
+
+#[test]
+fn a_whole_reply_that_breaks_off_is_tried_again() {
+    let broken = Answer::json(200, openai::whole("lost")).broken_after(30, Ending::Cut);
+    let upstream = Upstream::openai().answering(broken);
+    assert_eq!(chat::text(&super::ask_whole(&Gateway::before(&upstream).start())), "Hello there!");
+    assert_eq!(upstream.count(), 2);
+}
+
+#[test]
+fn one_request_never_costs_more_than_six_calls() {
+    let upstream = Upstream::openai().always(refusal(401));
+    let keys = ["k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8", "k9"];
+    assert_eq!(ask(&Gateway::before(&upstream).keys(keys).start()).status(), 401);
+    assert_eq!(upstream.keys_seen(), keys[..6]);
+}
+
+#[test]
+fn a_client_that_retries_by_itself_is_not_made_to_wait_by_us() {
+    let upstream = Upstream::openai().always(refusal(503));
+    let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "5").start();
+    let again = call(&gateway, &chat::prompt(MODEL, "hi")).header("x-stainless-retry-count", "1");
+    assert_eq!(again.reply().status(), 503);
+    assert_eq!(upstream.count(), 1);
+}
+
+#[test]
+fn a_key_that_was_refused_here_is_not_tried_at_the_other_door() {
+    let upstream = Upstream::openai().answering_key("busy", limited("30"));
+    let gateway = impatient(&upstream).keys(["busy", "good"]).start();
+    assert_eq!(chat::text(&ask(&gateway)), "Hello there!");
+    assert_eq!(gateway.ask("hi").text(), "Hello there!");
+    assert_eq!(upstream.keys_seen(), ["busy", "good", "good"]);
+}

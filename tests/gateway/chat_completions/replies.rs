@@ -1,0 +1,190 @@
+//! What the client gets when the upstream answers: the upstream's bytes.
+
+use serde_json::json;
+
+use super::{ask, ask_whole, call, impatient, streamed_before, whole_before};
+use crate::support::canned::openai;
+use crate::support::chat::{self, Error};
+use crate::support::gateway::{Gateway, MODEL};
+use crate::support::upstream::{Answer, Ending, Piece, Upstream};
+
+#[test]
+fn a_streamed_reply_is_byte_identical() {
+    for events in
+        [openai::text(&["Hé", "llo\u{1F600}"]), openai::tool_call(), openai::reasoning(), odd_stream()]
+    {
+        let reply = streamed_before(Answer::events(events.clone()));
+        assert_eq!(reply.raw(), String::from_utf8(events.concat()).expect("text"));
+        assert!(reply.complete && reply.is_stream());
+    }
+}
+
+/// Framing that nobody has to use and everybody has to keep: comments, CRLF, spaces, fields and events unknown, chunks
+/// without choices, members from the future.
+fn odd_stream() -> Vec<Vec<u8>> {
+    let said = [
+        ": OPENROUTER PROCESSING\n\n",
+        "data:{\"choices\":[],\"prompt_filter_results\":[{\"prompt_index\":0}],\"obfuscation\":\"aVc\"}\n\n",
+        "id: 7\nretry: 10\nevent: from_the_future\ndata: {\ndata: }\n\n",
+        "data: { \"choices\" : [ {\"delta\":{\"content\":\"a\",\"reasoning_content\":\"\"}, \"index\":0} ] }\r\n\r\n",
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\"},\"finish_reason\":\"stop\"}],\"usage\":null}\n\n",
+        "data: {\"x_groq\":{\"usage\":{\"total_time\":0.1}},\"choices\":[],\"usage\":{\"prompt_tokens\":1.0}}\n\n",
+        "data: [DONE]\n\n",
+    ];
+    said.map(|event| event.as_bytes().to_vec()).to_vec()
+}
+
+#[test]
+fn a_streamed_reply_is_byte_identical_however_it_is_cut_into_segments() {
+    let answer = Answer::events(openai::text(&["Hé\u{1F600}"]));
+    assert_eq!(streamed_before(answer.clone().byte_by_byte()).body, answer.body());
+}
+
+#[test]
+fn a_chunk_is_delivered_as_soon_as_it_is_complete() {
+    let events = openai::text(&["a", "b"]);
+    let pieces = events.iter().flat_map(|event| [Piece::Bytes(event.clone()), Piece::Permit]).collect();
+    let upstream = Upstream::openai().always(Answer::pieces(pieces));
+    let gateway = impatient(&upstream).start();
+    let mut exchange = call(&gateway, &chat::prompt_with_usage(MODEL, "hi")).open();
+    for event in &events {
+        assert_eq!(exchange.event().expect("an event").raw.as_bytes(), event.as_slice());
+        upstream.permit();
+    }
+    assert!(exchange.finish().complete);
+}
+
+#[test]
+fn a_whole_reply_is_byte_identical() {
+    let odd = "{ \"id\":\"x\", \"choices\":[{\"index\":0,\"finish_reason\":\"stop\",\"message\":{\"role\":\"assistant\",\
+               \"content\":\"\\u0048\\/\",\"reasoning_content\":\"r\",\"annotations\":[],\"extra_content\":{}}}],\n\
+               \"usage\":{\"prompt_tokens\":1.0,\"total_tokens\":1E2}, \"model\":\"gpt-4o-2024-11-20\",\"x\":null }\n";
+    for body in [odd.to_owned(), openai::whole("Hé \"quoted\"")] {
+        let reply = whole_before(Answer::json(200, body.clone()));
+        assert_eq!((reply.status(), reply.raw()), (200, body.clone()));
+        assert_eq!(reply.header("content-length"), Some(body.len().to_string().as_str()));
+        assert_eq!(reply.header("content-type"), Some("application/json"));
+    }
+}
+
+#[test]
+fn a_whole_reply_to_a_request_for_a_stream_goes_through_as_it_is() {
+    let body = openai::whole("whole");
+    let reply = streamed_before(Answer::json(200, body.clone()));
+    assert_eq!((reply.status(), reply.raw()), (200, body));
+    assert!(!reply.is_stream(), "{reply}");
+}
+
+#[test]
+fn what_the_upstream_says_about_itself_reaches_the_client() {
+    let passed = [
+        ("x-request-id", "req_upstream"),
+        ("openai-processing-ms", "12"),
+        ("openai-organization", "org-1"),
+        ("x-ratelimit-remaining-tokens", "149984"),
+        ("x-should-retry", "false"),
+    ];
+    let with =
+        |answer: Answer| passed.iter().fold(answer, |answer, (name, value)| answer.header(name, value));
+    let replies = [
+        streamed_before(with(Answer::events(openai::text(&["a"])))),
+        whole_before(with(Answer::json(200, openai::whole("a")))),
+        whole_before(with(Answer::json(400, openai::error("no", "x", "y")))),
+    ];
+    for reply in replies {
+        for (name, value) in passed {
+            assert_eq!((reply.header(name), reply.head.count(name)), (Some(value), 1), "{name}: {reply}");
+        }
+    }
+}
+
+#[test]
+fn hop_by_hop_headers_and_cookies_of_the_upstream_stay_there() {
+    let answer = Answer::events(openai::text(&["a"]))
+        .header("set-cookie", "__cf_bm=1")
+        .header("keep-alive", "timeout=1")
+        .header("strict-transport-security", "max-age=1")
+        .header("server", "cloudflare");
+    let reply = streamed_before(answer);
+    for name in ["set-cookie", "keep-alive", "strict-transport-security", "server"] {
+        assert_eq!(reply.header(name), None, "{reply}");
+    }
+    assert_eq!(chat::text(&reply), "a");
+}
+
+#[test]
+fn a_stream_is_told_to_be_neither_kept_nor_collected() {
+    let reply = streamed_before(Answer::events(openai::text(&["a"])));
+    assert_eq!(reply.header("cache-control"), Some("no-cache"));
+    assert_eq!(reply.header("x-accel-buffering"), Some("no"));
+    assert!(reply.header("request-id").is_some(), "{reply}");
+}
+
+#[test]
+fn a_reply_that_is_encoded_anyway_goes_through_as_it_is() {
+    let encoded = b"\x1f\x8b\x08\x00not really gzip\n\n but nobody here may look\x00\xff".to_vec();
+    let answer = Answer::whole(200, "text/event-stream", encoded.clone()).header("content-encoding", "gzip");
+    let reply = streamed_before(answer);
+    assert_eq!((reply.status(), reply.header("content-encoding")), (200, Some("gzip")));
+    assert_eq!(reply.body, encoded);
+}
+
+#[test]
+fn a_200_that_is_neither_events_nor_json_is_a_502() {
+    let pages = [
+        Answer::whole(200, "text/html", "<html><title>Please log in</title>internals</html>"),
+        Answer::whole(200, "application/json", "{\"id\": \"chatcmpl-1\", internals"),
+        Answer::json(200, ""),
+    ];
+    for page in pages {
+        for reply in [streamed_before(page.clone()), whole_before(page)] {
+            assert_eq!(reply.status(), 502, "{reply}");
+            assert_eq!(Error::of(&reply).words(), ("server_error", None));
+            assert!(!reply.raw().contains("internals"), "{reply}");
+        }
+    }
+}
+
+#[test]
+fn a_whole_reply_that_breaks_off_is_a_502_and_not_half_a_completion() {
+    let body = openai::whole("Hello");
+    let broken = [
+        Answer::json(200, body.clone()).broken_after(40, Ending::Cut),
+        Answer::json(200, body.clone()).broken_after(40, Ending::Reset),
+        Answer::json(200, body[..40].to_owned()).until_close(),
+    ];
+    for answer in broken {
+        let reply = whole_before(answer);
+        assert_eq!(reply.status(), 502, "{reply}");
+        assert_eq!(Error::of(&reply).words(), ("server_error", None));
+    }
+}
+
+#[test]
+fn an_error_in_the_clothes_of_a_whole_reply_is_an_error() {
+    let said = json!({"error": {"message": "Rate limited, slow down", "code": 429}}).to_string();
+    let reply = whole_before(Answer::json(200, said));
+    assert_eq!(reply.status(), 429, "{reply}");
+    let error = Error::of(&reply);
+    assert_eq!(error.words(), ("rate_limit_error", Some("rate_limit_exceeded")));
+    assert_eq!(error.message, "Rate limited, slow down");
+}
+
+#[test]
+fn a_refusal_to_say_anything_and_an_empty_answer_are_answers() {
+    let message = json!({"role": "assistant", "content": null, "refusal": "No."});
+    let body = openai::completion(&message, "content_filter");
+    let reply = whole_before(Answer::json(200, body.clone()));
+    assert_eq!((reply.status(), reply.raw()), (200, body));
+    let events = openai::stream(vec![], "content_filter");
+    assert_eq!(streamed_before(Answer::events(events.clone())).body, events.concat());
+}
+
+#[test]
+fn the_demo_answers_at_this_door_too() {
+    let gateway = Gateway::bare().start();
+    for reply in [ask(&gateway), ask_whole(&gateway)] {
+        assert!(chat::text(&reply).to_lowercase().contains("demo"), "{reply}");
+        assert!(reply.header("x-vdm-demo").is_some(), "{reply}");
+    }
+}
