@@ -66,6 +66,9 @@ pub(crate) async fn answer(
     match exchange.run(&mut entry).await {
         Ok((answered, lease)) => Ok(exchange.deliver(answered, lease, entry)),
         Err(failure) => {
+            if let Failure::NoLease(Some(NoLease::Refused { provider, model, .. })) = &failure {
+                entry.routed(&provider.name, model);
+            }
             let record = &mut entry.record;
             record.status = if question.committed.get() { 200 } else { failure.status() };
             record.end = End::Failed { kind: failure.kind().anthropic(), message: failure.message() };
@@ -85,8 +88,7 @@ impl Exchange<'_> {
         let mut attempts = Attempts::new(lease.provider.max_retries, self.client_retries());
         let mut tried = vec![];
         loop {
-            entry.record.provider = Some(lease.provider.name.clone());
-            entry.record.model = Some(lease.model.clone());
+            entry.routed(&lease.provider.name, &lease.model);
             entry.record.key = Some(lease.key.id());
             entry.record.upstream_calls = attempts.calls() + 1;
             let failed = match self.call(&lease).await {

@@ -5,15 +5,22 @@
 //! | `Started`, `Finished` | an [`Entry`] | – |
 //! | [`Observe`] | pages, tests | [`LedgerView`] |
 //!
+//! What runs is known by the course that each request writes down itself, so that being routed costs no message.
+//!
 //! It also says in one log line how each request ended, so that no worker thread formats text.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+mod totals;
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Context, Handler, Message, MessageResult, Supervised};
+use vandamme_protocol::span::ToolHistory;
 use vandamme_protocol::vocabulary::Usage;
 
+pub use self::totals::{Counts, Rows, Totals};
+use crate::clock;
 use crate::observe::{Observe, Ping};
 use crate::roster::Roster;
 use crate::secret::KeyId;
@@ -21,34 +28,36 @@ use crate::snapshot::Snapshot;
 
 /// Two messages per request.
 pub(crate) const MAILBOX: usize = 8192;
-/// Provider and model pairs that are counted apart; beyond, they share one row.
-const ROWS: usize = 10_000;
-const OTHER: &str = "(other)";
 
 #[derive(Default)]
 pub struct Ledger {
-    view: LedgerView,
+    rows: Rows,
+    running: HashMap<Arc<str>, Arc<Course>>,
 }
 
 /// The counts so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct LedgerView {
     /// Requests that have started and not ended.
-    pub active: u64,
-    /// By provider and model as the provider calls it.
-    pub rows: BTreeMap<(Arc<str>, Arc<str>), Totals>,
+    pub active: Vec<Active>,
+    /// By provider and model as the provider calls it; both are [`UNKNOWN`] for requests that never got to one.
+    pub rows: Rows,
 }
 
-/// What requests for one model of one provider came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    pub succeeded: u64,
-    pub failed: u64,
-    /// The client left before the end.
-    pub cancelled: u64,
-    pub tokens: Usage,
-    pub tool_calls: u64,
+/// Stands for the provider and the model of a request that never got to one.
+pub const UNKNOWN: &str = "unknown";
+
+/// A request that runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Active {
+    pub provider: Arc<str>,
+    pub model: Arc<str>,
+    pub streamed: bool,
 }
+
+/// Where a running request has been sent. Its thread writes it once, when it knows; nobody waits for it.
+#[derive(Debug, Default)]
+struct Course(OnceLock<Active>);
 
 /// How a request ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,9 +82,13 @@ pub struct Record {
     pub key: Option<KeyId>,
     /// The status the client saw; 0 when it left before there was one.
     pub status: u16,
+    /// As the client asked.
     pub streamed: bool,
     pub upstream_calls: u32,
     pub usage: Usage,
+    /// In the history that the client sent.
+    pub tools: ToolHistory,
+    /// In the reply.
     pub tool_calls: u32,
     pub elapsed: Duration,
     pub end: End,
@@ -86,11 +99,12 @@ pub struct Entry {
     pub record: Record,
     roster: Snapshot<Roster>,
     started: Instant,
+    course: Arc<Course>,
 }
 
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Started;
+struct Started(Arc<str>, Arc<Course>);
 
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -98,8 +112,9 @@ struct Finished(Record);
 
 impl Entry {
     pub fn open(request_id: Arc<str>, roster: Snapshot<Roster>) -> Self {
+        let course = Arc::<Course>::default();
         // Bounded by the requests in flight; it must never block.
-        roster.load().ledger.do_send(Started);
+        roster.load().ledger.do_send(Started(request_id.clone(), course.clone()));
         let record = Record {
             request_id,
             requested_model: String::new(),
@@ -110,11 +125,27 @@ impl Entry {
             streamed: false,
             upstream_calls: 0,
             usage: Usage::default(),
+            tools: ToolHistory::default(),
             tool_calls: 0,
             elapsed: Duration::ZERO,
             end: End::Cancelled,
         };
-        Self { record, roster, started: Instant::now() }
+        Self { record, roster, started: Instant::now(), course }
+    }
+
+    /// The request is for this provider and this model of it.
+    pub fn routed(&mut self, provider: &Arc<str>, model: &Arc<str>) {
+        let streamed = self.record.streamed;
+        self.course.0.get_or_init(|| Active { provider: provider.clone(), model: model.clone(), streamed });
+        self.record.provider = Some(provider.clone());
+        self.record.model = Some(model.clone());
+    }
+}
+
+impl Course {
+    fn now(&self) -> Active {
+        let unknown = || Active { provider: UNKNOWN.into(), model: UNKNOWN.into(), streamed: false };
+        self.0.get().cloned().unwrap_or_else(unknown)
     }
 }
 
@@ -130,26 +161,6 @@ impl Drop for Entry {
 }
 
 impl Ledger {
-    fn count(&mut self, record: &Record) {
-        self.view.active = self.view.active.saturating_sub(1);
-        let (Some(provider), Some(model)) = (&record.provider, &record.model) else { return };
-        let mut row = (provider.clone(), model.clone());
-        if self.view.rows.len() >= ROWS && !self.view.rows.contains_key(&row) {
-            row = (OTHER.into(), OTHER.into());
-        }
-        let totals = self.view.rows.entry(row).or_default();
-        match record.end {
-            End::Succeeded => totals.succeeded += 1,
-            End::Failed { .. } => totals.failed += 1,
-            End::Cancelled => totals.cancelled += 1,
-        }
-        totals.tokens.input += record.usage.input;
-        totals.tokens.output += record.usage.output;
-        totals.tokens.cache_read += record.usage.cache_read;
-        totals.tokens.cache_creation += record.usage.cache_creation;
-        totals.tool_calls += u64::from(record.tool_calls);
-    }
-
     fn log(record: &Record) {
         let route = match (&record.provider, &record.model) {
             (Some(provider), Some(model)) => format!("{provider}:{model}"),
@@ -189,8 +200,8 @@ impl Supervised for Ledger {}
 impl Handler<Started> for Ledger {
     type Result = ();
 
-    fn handle(&mut self, _: Started, _: &mut Self::Context) {
-        self.view.active += 1;
+    fn handle(&mut self, Started(id, course): Started, _: &mut Self::Context) {
+        self.running.insert(id, course);
     }
 }
 
@@ -198,7 +209,8 @@ impl Handler<Finished> for Ledger {
     type Result = ();
 
     fn handle(&mut self, Finished(record): Finished, _: &mut Self::Context) {
-        self.count(&record);
+        self.running.remove(&record.request_id);
+        self.rows.count(&record, clock::now());
         Self::log(&record);
     }
 }
@@ -213,6 +225,7 @@ impl Handler<Observe<LedgerView>> for Ledger {
     type Result = MessageResult<Observe<LedgerView>>;
 
     fn handle(&mut self, _: Observe<LedgerView>, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.view.clone())
+        let active = self.running.values().map(|course| course.now()).collect();
+        MessageResult(LedgerView { active, rows: self.rows.clone() })
     }
 }

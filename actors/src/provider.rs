@@ -74,6 +74,8 @@ pub enum NoLease {
     Unroutable(Unroutable),
     Refused {
         provider: Arc<ProviderSettings>,
+        /// The model's name at that provider.
+        model: Arc<str>,
         refusal: Refusal,
     },
 }
@@ -162,7 +164,7 @@ impl Provider {
             Ok(()) => self.health.ring.take(now, &model, &tried).map_err(Refusal::from),
         };
         let answer = match granted {
-            Err(refusal) => Err(self.refused(refusal)),
+            Err(refusal) => Err(self.refused(model, refusal)),
             Ok(key) => {
                 let settings = self.settings.clone();
                 Ok(Lease::new(settings, model, key, (context.address(), self.incarnation, permit)))
@@ -172,14 +174,15 @@ impl Provider {
         drop(reply.send(answer));
     }
 
-    fn refused(&self, refusal: Refusal) -> NoLease {
-        NoLease::Refused { provider: self.settings.clone(), refusal }
+    fn refused(&self, model: Arc<str>, refusal: Refusal) -> NoLease {
+        NoLease::Refused { provider: self.settings.clone(), model, refusal }
     }
 
     fn queue(&mut self, request: LeaseKey, context: &mut Context<Self>) {
         self.waiting.retain(|waiter| !waiter.request.reply.is_closed());
         if self.waiting.len() >= self.limits.provider_queue {
-            drop(request.reply.send(Err(self.refused(Refusal::Busy))));
+            let LeaseKey { model, reply, .. } = request;
+            drop(reply.send(Err(self.refused(model, Refusal::Busy))));
             return;
         }
         let wait = self.limits.provider_queue_wait;
@@ -205,7 +208,8 @@ impl Provider {
     fn dismiss(&mut self, now: Millis) {
         while self.waiting.front().is_some_and(|waiter| waiter.deadline <= now) {
             if let Some(waiter) = self.waiting.pop_front() {
-                drop(waiter.request.reply.send(Err(self.refused(Refusal::Busy))));
+                let LeaseKey { model, reply, .. } = waiter.request;
+                drop(reply.send(Err(self.refused(model, Refusal::Busy))));
             }
         }
     }

@@ -11,9 +11,11 @@ use cursor::{Cursor, NotJson, Walk, decoded};
 
 mod cursor;
 mod thinking;
+mod tools;
 mod usage;
 
 pub use thinking::{OWN_SIGNATURE, without_own_thinking};
+pub use tools::ToolHistory;
 
 /// What a gateway must know of a request that it passes through.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub struct Head<'a> {
     pub model: Cow<'a, str>,
     /// What the last top-level `stream` says; absent or null means [`Streaming::No`].
     pub delivery: Streaming,
+    /// In the last top-level `messages`.
+    pub tools: ToolHistory,
     /// The values of every top-level `model`, in order.
     spans: ModelSpans,
     /// The value of the last top-level `stream_options`.
@@ -93,15 +97,21 @@ pub fn head(body: &[u8]) -> Result<Head<'_>, HeadError> {
         Some(_) => return Err(HeadError::StreamNotABoolean),
     };
     let spans = ModelSpans { earlier: found.earlier, last };
-    Ok(Head { model, delivery, spans, stream_options: found.stream_options, end: found.end })
+    Ok(Head {
+        model,
+        delivery,
+        tools: found.tools,
+        spans,
+        stream_options: found.stream_options,
+        end: found.end,
+    })
 }
 
 impl Head<'_> {
     /// The same, independent of the body it was found in.
     #[must_use]
     pub fn into_owned(self) -> Head<'static> {
-        let Self { model, delivery, spans, stream_options, end } = self;
-        Head { model: Cow::Owned(model.into_owned()), delivery, spans, stream_options, end }
+        Head { model: Cow::Owned(self.model.into_owned()), ..self }
     }
 
     /// The body with the value of every top-level `model` replaced and everything else byte-identical. `body` must
@@ -187,6 +197,7 @@ struct Found {
     model: Option<Range<usize>>,
     stream: Option<Range<usize>>,
     stream_options: Option<Range<usize>>,
+    tools: ToolHistory,
     end: usize,
 }
 
@@ -206,6 +217,10 @@ fn find(body: &[u8]) -> Result<Found, HeadError> {
 
 impl Found {
     fn take(&mut self, key: &str, cursor: &mut Cursor<'_>) -> Walk<()> {
+        if key == "messages" {
+            self.tools = ToolHistory::of(cursor)?;
+            return Ok(());
+        }
         let value = cursor.value()?;
         match key {
             "model" => self.earlier.extend(self.model.replace(value)),

@@ -100,6 +100,7 @@ impl Door {
             Ok((question, admission)) => {
                 entry.record.requested_model = question.head.model.to_string();
                 entry.record.streamed = question.head.delivery == Streaming::Yes;
+                entry.record.tools = question.head.tools;
                 self.answer(question, admission, entry).await
             }
             Err(refused) => {

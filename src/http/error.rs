@@ -71,7 +71,7 @@ impl Failure {
             Self::Cooling { answer: None, .. } => "all API keys of the provider are rate limited".to_owned(),
             Self::NoLease(None) => "the gateway could not route this request in time".to_owned(),
             Self::NoLease(Some(NoLease::Unroutable(reason))) => reason.to_string(),
-            Self::NoLease(Some(NoLease::Refused { provider, refusal })) => {
+            Self::NoLease(Some(NoLease::Refused { provider, refusal, .. })) => {
                 let name = &provider.name;
                 match refusal {
                     Refusal::Cooling { .. } => {

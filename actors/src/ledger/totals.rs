@@ -1,0 +1,172 @@
+//! What requests came to, by provider and model, streamed and whole apart. Pure: a table that is added to.
+
+use std::collections::BTreeMap;
+use std::ops::AddAssign;
+use std::sync::Arc;
+use std::time::Duration;
+
+use vandamme_protocol::vocabulary::Usage;
+
+use super::{End, Record, UNKNOWN};
+use crate::clock::Millis;
+
+/// Provider and model pairs that are counted apart; beyond, they share one row.
+const LIMIT: usize = 10_000;
+const OTHER: &str = "(other)";
+
+/// By provider and model as the provider calls it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rows(BTreeMap<(Arc<str>, Arc<str>), Totals>);
+
+/// What requests for one model of one provider came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    pub streamed: Counts,
+    pub whole: Counts,
+    /// When the last of them ended.
+    pub last: Millis,
+}
+
+/// Sums over requests that have ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub requests: u64,
+    pub failed: u64,
+    /// The client left before the end.
+    pub cancelled: u64,
+    pub tokens: Usage,
+    /// In the histories that clients sent.
+    pub tool_uses: u64,
+    pub tool_results: u64,
+    /// In the replies.
+    pub tool_calls: u64,
+    pub elapsed: Duration,
+}
+
+impl Rows {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &Totals)> {
+        self.0.iter().map(|((provider, model), totals)| (&**provider, &**model, totals))
+    }
+
+    pub(super) fn count(&mut self, record: &Record, now: Millis) {
+        let unknown = || Arc::from(UNKNOWN);
+        let provider = record.provider.clone().unwrap_or_else(unknown);
+        let mut row = (provider, record.model.clone().unwrap_or_else(unknown));
+        if self.0.len() >= LIMIT && !self.0.contains_key(&row) {
+            row = (OTHER.into(), OTHER.into());
+        }
+        let totals = self.0.entry(row).or_default();
+        let counts = if record.streamed { &mut totals.streamed } else { &mut totals.whole };
+        *counts += Counts::of(record);
+        totals.last = totals.last.max(now);
+    }
+}
+
+impl Counts {
+    fn of(record: &Record) -> Self {
+        Self {
+            requests: 1,
+            failed: u64::from(matches!(record.end, End::Failed { .. })),
+            cancelled: u64::from(record.end == End::Cancelled),
+            tokens: record.usage,
+            tool_uses: record.tools.uses.into(),
+            tool_results: record.tools.results.into(),
+            tool_calls: record.tool_calls.into(),
+            elapsed: record.elapsed,
+        }
+    }
+}
+
+/// What an upstream claims may be any number, so that sums stop at the largest.
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
+        add(&mut self.requests, other.requests);
+        add(&mut self.failed, other.failed);
+        add(&mut self.cancelled, other.cancelled);
+        add(&mut self.tokens.input, other.tokens.input);
+        add(&mut self.tokens.output, other.tokens.output);
+        add(&mut self.tokens.cache_read, other.tokens.cache_read);
+        add(&mut self.tokens.cache_creation, other.tokens.cache_creation);
+        add(&mut self.tool_uses, other.tool_uses);
+        add(&mut self.tool_results, other.tool_results);
+        add(&mut self.tool_calls, other.tool_calls);
+        self.elapsed = self.elapsed.saturating_add(other.elapsed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vandamme_protocol::span::ToolHistory;
+
+    use super::*;
+
+    fn record(model: &str, end: End) -> Record {
+        Record {
+            request_id: "req_1".into(),
+            requested_model: "m".to_owned(),
+            provider: Some("p".into()),
+            model: Some(model.into()),
+            key: None,
+            status: 200,
+            streamed: false,
+            upstream_calls: 1,
+            usage: Usage { input: 1, output: 2, cache_read: 3, cache_creation: 4 },
+            tools: ToolHistory { uses: 5, results: 6 },
+            tool_calls: 7,
+            elapsed: Duration::from_millis(8),
+            end,
+        }
+    }
+
+    #[test]
+    fn each_end_counts_once_on_its_own_side() {
+        let mut rows = Rows::default();
+        rows.count(&record("m", End::Succeeded), 10);
+        rows.count(&record("m", End::Cancelled), 30);
+        let failed = End::Failed { kind: "api_error", message: String::new() };
+        rows.count(&Record { streamed: true, ..record("m", failed) }, 20);
+
+        let (_, _, totals) = rows.iter().next().unwrap();
+        let two = Usage { input: 2, output: 4, cache_read: 6, cache_creation: 8 };
+        let whole = totals.whole;
+        assert_eq!((whole.requests, whole.failed, whole.cancelled, whole.tokens), (2, 0, 1, two));
+        assert_eq!((whole.tool_uses, whole.tool_results, whole.tool_calls), (10, 12, 14));
+        assert_eq!(whole.elapsed, Duration::from_millis(16));
+        assert_eq!((totals.streamed.requests, totals.streamed.failed, totals.last), (1, 1, 30));
+    }
+
+    #[test]
+    fn a_request_that_got_nowhere_is_counted_under_unknown() {
+        let mut rows = Rows::default();
+        rows.count(&Record { provider: None, model: None, ..record("m", End::Cancelled) }, 1);
+
+        let named: Vec<_> = rows.iter().map(|(provider, model, _)| (provider, model)).collect();
+        assert_eq!(named, [(UNKNOWN, UNKNOWN)]);
+    }
+
+    #[test]
+    fn models_beyond_the_limit_share_one_row() {
+        let mut rows = Rows::default();
+        for number in 0..LIMIT + 2 {
+            rows.count(&record(&number.to_string(), End::Succeeded), 1);
+        }
+        rows.count(&record("0", End::Succeeded), 1);
+
+        let requests = |model: &str| {
+            rows.iter().find(|row| row.1 == model).map(|(_, _, totals)| totals.whole.requests)
+        };
+        assert_eq!((requests("0"), requests(OTHER), rows.iter().count()), (Some(2), Some(2), LIMIT + 1));
+    }
+
+    #[test]
+    fn sums_stop_at_the_largest_number() {
+        let mut rows = Rows::default();
+        let usage = Usage { input: u64::MAX, ..Usage::default() };
+        for _ in 0..2 {
+            rows.count(&Record { usage, ..record("m", End::Succeeded) }, 1);
+        }
+
+        assert_eq!(rows.iter().next().unwrap().2.whole.tokens.input, u64::MAX);
+    }
+}
