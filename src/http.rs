@@ -9,7 +9,9 @@ pub(crate) mod error;
 mod faults;
 mod health;
 mod messages;
+mod report;
 mod request_id;
+mod running_totals;
 mod welcome;
 
 use std::future::Future;
@@ -45,6 +47,12 @@ pub(crate) fn doors(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::ServiceCo
             web::resource(["/health", "/health/"])
                 .route(web::get().to(health::health))
                 .route(web::head().to(health::health))
+                .default_service(web::to(|request| wrong_method(request, "GET, HEAD"))),
+        );
+        app.service(
+            web::resource(["/metrics/running-totals", "/metrics/running-totals/"])
+                .route(web::get().to(running_totals::running_totals))
+                .route(web::head().to(running_totals::running_totals))
                 .default_service(web::to(|request| wrong_method(request, "GET, HEAD"))),
         );
         app.service(

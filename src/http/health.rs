@@ -3,14 +3,13 @@
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
-use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Serialize, Serializer};
 use vandamme_actors::observe::Observe;
 use vandamme_actors::provider::ProviderView;
 use vandamme_actors::settings::{Api, PartialProvider};
 
-use super::caller;
+use super::report::{self, rfc3339, scalar, wants_json};
 use crate::gateway::Gateway;
 
 const NO_PROVIDER: &str = "no provider is configured: set OPENAI_API_KEY, ANTHROPIC_API_KEY or another {PROVIDER}_API_KEY and restart";
@@ -69,10 +68,6 @@ fn by_name<S: Serializer>(providers: &[ProviderHealth], serializer: S) -> Result
 }
 
 pub(super) async fn health(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
-    let trusted = match &gateway.proxy_key {
-        Some(key) => caller::presents(request.headers(), key),
-        None => caller::is_local(&request),
-    };
     let now = rfc3339(SystemTime::now());
     let usable = !gateway.settings.providers.is_empty();
     let (status, message) = match (gateway.is_ready(), usable) {
@@ -80,23 +75,13 @@ pub(super) async fn health(request: HttpRequest, gateway: web::Data<Gateway>) ->
         (true, false) => ("degraded", Some(NO_PROVIDER)),
         (true, true) => ("healthy", None),
     };
-    let details = if trusted { Some(details(&gateway).await) } else { None };
+    let details = if report::may_read(&request, &gateway) { Some(details(&gateway).await) } else { None };
     let health = Health { status, timestamp: now, message, details };
-    let mut response = if wants_json(&request) {
+    report::uncached(if wants_json(&request) {
         HttpResponse::Ok().json(&health)
     } else {
-        let name = health.timestamp.chars().filter(char::is_ascii_digit).take(14).collect::<String>();
-        let (date, time) = name.split_at(name.len().min(8));
-        HttpResponse::Ok()
-            .content_type("text/yaml; charset=utf-8")
-            .insert_header((
-                header::CONTENT_DISPOSITION,
-                format!("inline; filename=health-{date}-{time}.yaml"),
-            ))
-            .body(health.yaml())
-    };
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    response
+        report::in_yaml("health", &health.timestamp, health.yaml())
+    })
 }
 
 async fn details(gateway: &Gateway) -> Details {
@@ -214,54 +199,5 @@ impl Details {
                 let _ = writeln!(out, "  - {}", scalar(line));
             }
         }
-    }
-}
-
-/// A YAML scalar: plain where that is plain to see, else in single quotes, which mean exactly what they enclose.
-fn scalar(text: &str) -> String {
-    let word = |c: char| c.is_ascii_alphanumeric() || "_-./:".contains(c);
-    let reserved = ["true", "false", "null", "yes", "no", "on", "off"];
-    let starts = text.starts_with(|c: char| c.is_ascii_alphabetic());
-    if starts && text.chars().all(word) && !text.ends_with(':') && !reserved.contains(&text) {
-        return text.to_owned();
-    }
-    let plain = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
-    format!("'{}'", plain.replace('\'', "''"))
-}
-
-fn wants_json(request: &HttpRequest) -> bool {
-    let accepts = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    accepts.is_some_and(|accepts| accepts.contains("application/json"))
-        || request.query_string().split('&').any(|pair| pair == "format=json")
-}
-
-/// UTC, in whole seconds.
-fn rfc3339(time: SystemTime) -> String {
-    let text = header::HttpDate::from(time).to_string();
-    // "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, section 5.6.7)
-    let parts: Vec<&str> = text.split(' ').collect();
-    let [_, day, month, year, clock, _] = parts[..] else { return text };
-    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let month = months.iter().position(|name| *name == month).map_or(0, |at| at + 1);
-    format!("{year}-{month:02}-{day}T{clock}Z")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_written_as_utc() {
-        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
-
-        assert_eq!(rfc3339(time), "1994-11-06T08:49:37Z");
-    }
-
-    #[test]
-    fn quotes_in_yaml_are_doubled() {
-        assert_eq!(scalar("it's\nso"), "'it''s so'");
-        assert_eq!(scalar("https://api.example/v1"), "https://api.example/v1");
-        assert_eq!(scalar("0123e4"), "'0123e4'");
-        assert_eq!(scalar("no"), "'no'");
     }
 }

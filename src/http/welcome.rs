@@ -25,6 +25,7 @@ struct Endpoints<'a> {
     messages: &'a str,
     chat_completions: &'a str,
     health: &'a str,
+    running_totals: &'a str,
 }
 
 pub(super) async fn welcome(gateway: web::Data<Gateway>) -> HttpResponse {
@@ -41,6 +42,7 @@ pub(super) async fn welcome(gateway: web::Data<Gateway>) -> HttpResponse {
             messages: "/v1/messages",
             chat_completions: "/v1/chat/completions",
             health: "/health",
+            running_totals: "/metrics/running-totals",
         },
     })
 }

@@ -11,6 +11,7 @@ mod liveness;
 mod model_names;
 mod passthrough;
 mod routing;
+mod running_totals;
 mod scripted_upstream;
 mod secrets;
 mod side_by_side;

@@ -153,9 +153,8 @@ mod tests {
         }
         rows.count(&record("0", End::Succeeded), 1);
 
-        let requests = |model: &str| {
-            rows.iter().find(|row| row.1 == model).map(|(_, _, totals)| totals.whole.requests)
-        };
+        let requests =
+            |model: &str| rows.iter().find(|row| row.1 == model).map(|(_, _, totals)| totals.whole.requests);
         assert_eq!((requests("0"), requests(OTHER), rows.iter().count()), (Some(2), Some(2), LIMIT + 1));
     }
 

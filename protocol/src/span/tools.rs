@@ -69,8 +69,6 @@ fn members(cursor: &mut Cursor<'_>, each: impl FnMut(&mut Cursor<'_>, &str) -> W
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     fn history(messages: &str) -> (u32, u32) {
         let body = format!(r#"{{"model":"m","tools":[{{"type":"tool_use"}}],"messages":{messages}}}"#);
         let head = crate::span::head(body.as_bytes()).unwrap();
