@@ -235,6 +235,14 @@ fn an_image_in_a_result_arrives_as_an_image() {
 }
 
 #[test]
+fn what_a_result_holds_that_no_upstream_reads_is_named_instead() {
+    let document = json!({"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": PIXEL}});
+    let sent = after_a_call(json!([{"type": "tool_result", "tool_use_id": "call_1",
+                                    "content": [{"type": "text", "text": "a file"}, document]}]));
+    assert_eq!(sent[2]["content"], "a file\n[document left out: this provider cannot read it]");
+}
+
+#[test]
 fn a_system_message_in_the_conversation_stays_in_its_place() {
     for content in [json!("a reminder"), json!([{"type": "text", "text": "a reminder"}])] {
         let sent =

@@ -161,6 +161,11 @@ impl<'a> ToolOutput<'a> {
                     .ok_or_else(|| RequestError::new(format!("{path}.tool_name: field required")))?;
                 self.texts.push(Cow::Owned(format!("Tool {} is now available.", name.inner())));
             }
+            // What a tool returned stays in the history for good: refused once, the conversation would be stuck. The
+            // model is told what it does not see.
+            kind if is_word(kind) => {
+                self.texts.push(Cow::Owned(format!("[{kind} left out: this provider cannot read it]")));
+            }
             _ => return Err(unsupported(block, path)),
         }
         Ok(())
@@ -180,14 +185,16 @@ impl<'a> ToolOutput<'a> {
     }
 }
 
+/// Whether a block's type can stand in a message.
+fn is_word(kind: &str) -> bool {
+    (1..=40).contains(&kind.len()) && kind.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric())
+}
+
 /// The refusal of a block whose loss would change what the user said.
 pub(super) fn unsupported(block: &Block<'_>, path: &dyn fmt::Display) -> RequestError {
-    let kind = block.kind();
-    let is_word = (1..=40).contains(&kind.len())
-        && kind.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric());
-    match kind {
+    match block.kind() {
         "" => RequestError::new(format!("{path}.type: field required")),
-        _ if is_word => {
+        kind if is_word(kind) => {
             let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
             RequestError::new(format!(
                 "{path}: {article} {kind} block is not supported by a Chat Completions upstream yet"
