@@ -2,6 +2,7 @@
 
 pub mod anthropic;
 pub mod bridge;
+pub mod estimate;
 mod json;
 pub mod openai;
 pub mod passthrough;

@@ -1,0 +1,163 @@
+//! JSON text read from one end to the other: strings are decoded on the way or skipped, nothing is kept.
+
+use std::ops::Range;
+
+use memchr::memchr2;
+use serde::de::IgnoredAny;
+
+/// Where the text stopped being JSON.
+pub(super) struct NotJson {
+    pub(super) offset: usize,
+}
+
+pub(super) struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// Starts at the first character that is not white space.
+    pub(super) fn new(text: &'a str) -> Self {
+        let mut reader = Self { text, at: 0 };
+        reader.space();
+        reader
+    }
+
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    pub(super) fn slice(&self, span: Range<usize>) -> &'a str {
+        &self.text[span]
+    }
+
+    pub(super) fn space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\r' | b'\n')) {
+            self.at += 1;
+        }
+    }
+
+    /// Goes past the byte that [`Reader::peek`] shows.
+    pub(super) fn pass(&mut self) {
+        self.at += 1;
+    }
+
+    pub(super) fn expect(&mut self, byte: u8) -> Result<(), NotJson> {
+        if self.peek() != Some(byte) {
+            return self.fail();
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Nothing but white space may follow.
+    pub(super) fn end(&mut self) -> Result<(), NotJson> {
+        self.space();
+        if self.at == self.text.len() { Ok(()) } else { self.fail() }
+    }
+
+    pub(super) fn fail<T>(&self) -> Result<T, NotJson> {
+        Err(NotJson { offset: self.at })
+    }
+
+    /// The first byte of the value that follows a key, for a reader that has not reached it.
+    pub(super) fn value_behind_colon(&self) -> Option<u8> {
+        let is_between = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b':');
+        self.text.as_bytes()[self.at..].iter().copied().find(|byte| !is_between(byte))
+    }
+
+    /// Reads over a string; what is between its quotes stays escaped.
+    pub(super) fn skip_string(&mut self) -> Result<Range<usize>, NotJson> {
+        self.expect(b'"')?;
+        let start = self.at;
+        let bytes = self.text.as_bytes();
+        while let Some(found) = memchr2(b'"', b'\\', &bytes[self.at..]) {
+            self.at += found + 1;
+            if bytes[self.at - 1] == b'"' {
+                return Ok(start..self.at - 1);
+            }
+            self.at = (self.at + 1).min(bytes.len());
+        }
+        Err(NotJson { offset: bytes.len() })
+    }
+
+    /// Reads a string, character by character as it means them.
+    pub(super) fn string(&mut self, each: impl FnMut(char)) -> Result<(), NotJson> {
+        self.expect(b'"')?;
+        self.at += decode(&self.text[self.at..], each);
+        self.expect(b'"')
+    }
+
+    /// A number or a literal.
+    pub(super) fn scalar(&mut self) -> Result<Range<usize>, NotJson> {
+        let behind = &self.text.as_bytes()[self.at..];
+        let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n');
+        let length = behind.iter().position(is_end).unwrap_or(behind.len());
+        if serde_json::from_slice::<IgnoredAny>(&behind[..length]).is_err() {
+            return self.fail();
+        }
+        let start = self.at;
+        self.at += length;
+        Ok(start..self.at)
+    }
+}
+
+/// Decodes the inside of a string up to its closing quote, or to the first thing that cannot stand in one, and says
+/// how far that is.
+pub(super) fn decode(text: &str, mut each: impl FnMut(char)) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'"' | 0..b' ' => break,
+            b'\\' => {
+                let Some((character, length)) = escaped(&bytes[at..]) else { break };
+                each(character);
+                at += length;
+            }
+            ..0x80 => {
+                each(byte.into());
+                at += 1;
+            }
+            _ => {
+                let Some(character) = text[at..].chars().next() else { break };
+                each(character);
+                at += character.len_utf8();
+            }
+        }
+    }
+    at
+}
+
+/// The character that an escape means, and the escape's length. Half of a surrogate pair is a character lost, as
+/// it is upstream.
+fn escaped(text: &[u8]) -> Option<(char, usize)> {
+    let character = match *text.get(1)? {
+        plain @ (b'"' | b'\\' | b'/') => plain.into(),
+        b'n' => '\n',
+        b't' => '\t',
+        b'r' => '\r',
+        b'b' => '\u{8}',
+        b'f' => '\u{C}',
+        b'u' => return unit(text).map(|first| paired(first, text)),
+        _ => return None,
+    };
+    Some((character, 2))
+}
+
+fn paired(first: u32, text: &[u8]) -> (char, usize) {
+    let second = text.get(6..).and_then(unit).filter(|second| (0xDC00..0xE000).contains(second));
+    match second {
+        Some(second) if (0xD800..0xDC00).contains(&first) => {
+            let scalar = 0x1_0000 + ((first - 0xD800) << 10) + (second - 0xDC00);
+            (char::from_u32(scalar).unwrap_or(char::REPLACEMENT_CHARACTER), 12)
+        }
+        _ => (char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER), 6),
+    }
+}
+
+/// The number in `\uXXXX`.
+fn unit(text: &[u8]) -> Option<u32> {
+    let digits = text.strip_prefix(b"\\u")?.get(..4)?;
+    digits.iter().try_fold(0, |number, &digit| Some(number << 4 | char::from(digit).to_digit(16)?))
+}

@@ -1,0 +1,338 @@
+//! Text, character by character, into an expected number of tokens.
+//!
+//! The cuts are those of o200k_base: a word takes in one character before it, and a capital after a small letter
+//! starts a new one; digits come in threes; punctuation takes in the space before it and the line ends behind it;
+//! of several blanks the last goes to what follows. Costs are hundredths of a token and only ever grow, so more
+//! text never counts less.
+
+use super::glyph::{Glyph, Script, Sign};
+use super::pairs::{self, Before, between};
+
+const TOKEN: u64 = 100;
+/// What the result leans upwards, in percent: the fit is even, and too little is worse than too much.
+const LEAN: u64 = 3;
+
+/// Words after an accented letter that are taken for a language which English vocabularies tear apart.
+const FOREIGN_WORDS: u8 = 24;
+/// What such a word adds, and each of its letters behind the fifth.
+const FOREIGN_WORD: i32 = 25;
+const FOREIGN_LETTER: i32 = 6;
+/// What a letter behind the ninth adds, in any word.
+const LATE_LETTER: i32 = 2;
+/// What a capital first letter adds, each further capital, and small letters behind several capitals.
+const CAPITAL: i32 = 17;
+const FURTHER_CAPITAL: i32 = 8;
+const AFTER_CAPITALS: i32 = 47;
+
+/// What the n-th group of equal marks adds to a run of punctuation; further ones cost as much as the last.
+const MARK_GROUPS: [u64; 8] = [100, 3, 16, 52, 30, 75, 70, 85];
+/// Marks whose repetitions are drawn as lines, and are in every vocabulary as such.
+const RULERS: &str = "-=*#._~/+!";
+/// Blanks that are one token together.
+const BLANKS: u32 = 64;
+
+/// A text being counted.
+#[derive(Default)]
+pub(super) struct Shape {
+    /// In hundredths.
+    total: u64,
+    piece: Piece,
+    /// Blanks that wait for what follows them, and the last one.
+    blanks: u32,
+    last_blank: char,
+    /// Words left that count as foreign.
+    foreign: u8,
+}
+
+/// The piece that the next character may belong to.
+#[derive(Clone, Copy, Default)]
+enum Piece {
+    #[default]
+    None,
+    Word(Word),
+    /// Its number of digits, modulo three.
+    Digits(u8),
+    Marks(Marks),
+    /// Line ends behind punctuation, still part of it.
+    MarkLines,
+    /// Line ends; blanks between them cost nothing more.
+    Lines,
+    /// Letters of one script, so many.
+    Letters(Script, u8),
+}
+
+#[derive(Clone, Copy)]
+struct Word {
+    last: u8,
+    letters: u8,
+    capitals: u8,
+    ends_small: bool,
+    /// What its letters add, less what it swallows; below zero it is one token.
+    excess: i32,
+}
+
+impl Default for Word {
+    fn default() -> Self {
+        Self { last: pairs::START, letters: 0, capitals: 0, ends_small: false, excess: 0 }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Marks {
+    last: char,
+    groups: u8,
+    repeated: u32,
+    /// A single mark without a space before it goes to the word behind it.
+    alone: bool,
+}
+
+impl Shape {
+    /// Takes the next character.
+    #[inline]
+    pub(super) fn push(&mut self, character: char) {
+        match Glyph::of(character) {
+            Glyph::Lower(letter) => self.small(letter),
+            Glyph::Upper(letter) => self.capital(letter),
+            Glyph::Digit => self.digit(),
+            Glyph::Blank => self.blank(character),
+            Glyph::LineEnd => self.line_end(),
+            Glyph::Mark => self.mark(character),
+            Glyph::Letter(script) => self.letter(script),
+            Glyph::Sign(sign) => self.sign(sign, character),
+        }
+    }
+
+    /// The text ends here; what comes next is another.
+    pub(super) fn end_text(&mut self) {
+        if self.blanks > 0 {
+            self.total += TOKEN;
+        }
+        self.blanks = 0;
+        self.piece = Piece::None;
+    }
+
+    /// Everything so far in whole tokens.
+    pub(super) fn tokens(mut self) -> u64 {
+        self.end_text();
+        (self.total * (100 + LEAN) + 50 * TOKEN) / (100 * TOKEN)
+    }
+
+    #[inline]
+    fn small(&mut self, letter: u8) {
+        let after_capitals = match self.open_word() {
+            Some(word) => {
+                let several = !word.ends_small && word.capitals > 1;
+                word.ends_small = true;
+                several
+            }
+            None => {
+                self.start_word(Word { ends_small: true, ..Word::default() });
+                false
+            }
+        };
+        self.extend(letter, if after_capitals { AFTER_CAPITALS } else { 0 });
+    }
+
+    fn capital(&mut self, letter: u8) {
+        let further = match self.open_word().filter(|word| !word.ends_small) {
+            Some(word) => {
+                word.capitals = word.capitals.saturating_add(1);
+                true
+            }
+            None => {
+                self.start_word(Word { capitals: 1, ..Word::default() });
+                false
+            }
+        };
+        self.extend(letter, if further { FURTHER_CAPITAL } else { CAPITAL });
+    }
+
+    /// The word that the next letter may belong to.
+    fn open_word(&mut self) -> Option<&mut Word> {
+        if self.blanks > 0 {
+            return None;
+        }
+        if let Piece::Word(word) = &mut self.piece { Some(word) } else { None }
+    }
+
+    /// A word starts here; its token is paid by the mark that it takes in, if there is one.
+    fn start_word(&mut self, word: Word) {
+        let before = self.before_word();
+        if !matches!(before, Before::Mark(_)) {
+            self.total += TOKEN;
+        }
+        let foreign = if self.foreign > 0 { FOREIGN_WORD } else { 0 };
+        self.foreign = self.foreign.saturating_sub(1);
+        let excess = pairs::start(before) + foreign;
+        self.total += positive(excess);
+        self.piece = Piece::Word(Word { excess, ..word });
+    }
+
+    fn before_word(&mut self) -> Before {
+        if self.blanks > 0 {
+            self.pay_blanks_but_one();
+            return if self.last_blank == ' ' { Before::Space } else { Before::Blank };
+        }
+        match self.piece {
+            Piece::Marks(marks) if marks.alone => Before::Mark(marks.last),
+            Piece::Digits(_) => Before::Digit,
+            Piece::Word(_) => Before::Letter,
+            Piece::None | Piece::Marks(_) | Piece::MarkLines | Piece::Lines | Piece::Letters(..) => {
+                Before::Nothing
+            }
+        }
+    }
+
+    /// The open word grows by a letter; `case` is what its being a capital or not adds.
+    #[inline]
+    fn extend(&mut self, letter: u8, case: i32) {
+        let Piece::Word(word) = &mut self.piece else { return };
+        let mut cost = case + between(word.last, letter);
+        word.last = letter;
+        word.letters = word.letters.saturating_add(1);
+        if letter == Glyph::ACCENTED {
+            self.foreign = FOREIGN_WORDS;
+        }
+        if word.letters > 5 && self.foreign > 0 {
+            cost += FOREIGN_LETTER;
+        }
+        if word.letters > 9 {
+            cost += LATE_LETTER;
+        }
+        let before = positive(word.excess);
+        word.excess += cost;
+        self.total += positive(word.excess) - before;
+    }
+
+    /// A number takes in no blank before it.
+    fn digit(&mut self) {
+        if self.blanks > 0 {
+            self.total += TOKEN;
+            self.pay_blanks_but_one();
+            self.piece = Piece::None;
+        }
+        let digits = if let Piece::Digits(digits) = self.piece { digits } else { 0 };
+        if digits == 0 {
+            self.total += TOKEN;
+        }
+        self.piece = Piece::Digits((digits + 1) % 3);
+    }
+
+    fn blank(&mut self, character: char) {
+        self.blanks = self.blanks.saturating_add(1);
+        self.last_blank = character;
+        if self.blanks.is_multiple_of(BLANKS) {
+            self.total += TOKEN;
+        }
+    }
+
+    fn pay_blanks_but_one(&mut self) {
+        if self.blanks > 1 {
+            self.total += TOKEN;
+        }
+        self.blanks = 0;
+    }
+
+    /// Blanks before a line end are part of it.
+    fn line_end(&mut self) {
+        let touching = self.blanks == 0;
+        self.blanks = 0;
+        self.piece = match self.piece {
+            Piece::Marks(_) | Piece::MarkLines if touching => Piece::MarkLines,
+            Piece::Lines => Piece::Lines,
+            Piece::None
+            | Piece::Word(_)
+            | Piece::Digits(_)
+            | Piece::Marks(_)
+            | Piece::MarkLines
+            | Piece::Letters(..) => {
+                self.total += TOKEN;
+                Piece::Lines
+            }
+        };
+    }
+
+    fn mark(&mut self, character: char) {
+        let Piece::Marks(mut marks) = self.piece else { return self.start_marks(character) };
+        if self.blanks > 0 {
+            return self.start_marks(character);
+        }
+        marks.alone = false;
+        if marks.last == character {
+            marks.repeated = marks.repeated.saturating_add(1);
+            self.total += repetition(character, marks.repeated);
+        } else {
+            marks.last = character;
+            marks.repeated = 0;
+            self.total += MARK_GROUPS[usize::from(marks.groups).min(MARK_GROUPS.len() - 1)];
+            marks.groups = marks.groups.saturating_add(1);
+        }
+        self.piece = Piece::Marks(marks);
+    }
+
+    fn start_marks(&mut self, character: char) {
+        let after_space = self.blanks > 0 && self.last_blank == ' ';
+        if self.blanks > 0 && !after_space {
+            self.total += TOKEN;
+        }
+        self.pay_blanks_but_one();
+        self.total += MARK_GROUPS[0];
+        self.piece = Piece::Marks(Marks { last: character, groups: 1, repeated: 0, alone: !after_space });
+    }
+
+    /// In these scripts hardly any word takes in the mark before it.
+    fn letter(&mut self, script: Script) {
+        let letters = self.open_letters(script);
+        self.pay_blanks_but_one();
+        self.total += match (script, letters) {
+            (Script::Hangul, 0) => 125,
+            (_, 0) => TOKEN,
+            (Script::Frequent | Script::Rare, 1 | 2) => 5,
+            (Script::Frequent, _) => 27,
+            (Script::Rare, _) => 42,
+            (Script::Han, _) => 79,
+            (Script::Kana, _) => 54,
+            (Script::Hangul, _) => 46,
+        };
+        self.piece = Piece::Letters(script, letters.saturating_add(1));
+    }
+
+    /// How many letters stand before this one in its piece. Japanese mixes two scripts.
+    fn open_letters(&self, script: Script) -> u8 {
+        let Piece::Letters(open, letters) = self.piece else { return 0 };
+        let is_japanese = |script| matches!(script, Script::Han | Script::Kana);
+        let same = open == script || is_japanese(open) && is_japanese(script);
+        if same && self.blanks == 0 { letters } else { 0 }
+    }
+
+    fn sign(&mut self, sign: Sign, character: char) {
+        let before = self.total;
+        let repeats =
+            self.blanks == 0 && matches!(self.piece, Piece::Marks(Marks { last, .. }) if last == character);
+        let follows = self.blanks == 0 && matches!(self.piece, Piece::Marks(_));
+        self.mark(character);
+        // What `mark` took is for ASCII; a sign that does not start a run has its own price.
+        let own = match sign {
+            Sign::Punctuation if follows => 60,
+            Sign::Rule if repeats => 12,
+            Sign::Punctuation | Sign::Rule => TOKEN,
+            Sign::Symbol => 150,
+            Sign::Joiner => 70,
+            Sign::Unknown => 300,
+        };
+        self.total = self.total.max(before + own);
+    }
+}
+
+/// What the n-th repetition of a mark adds.
+fn repetition(mark: char, repeated: u32) -> u64 {
+    match repeated {
+        _ if RULERS.contains(mark) => 2,
+        0..=3 => 8,
+        _ => 25,
+    }
+}
+
+fn positive(cost: i32) -> u64 {
+    u64::from(cost.max(0).unsigned_abs())
+}
