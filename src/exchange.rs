@@ -2,6 +2,7 @@
 //! a client that leaves drops it, and with it the upstream's connection, in every phase.
 
 mod call;
+mod count;
 mod failure;
 mod late;
 mod outgoing;
@@ -26,6 +27,7 @@ use vandamme_actors::settings::Api;
 use vandamme_protocol::span::Head;
 
 use self::call::Answered;
+pub(crate) use self::count::{Count, count};
 pub(crate) use self::failure::{Answer, Failure, Relayed};
 pub(crate) use self::late::LateReply;
 use self::verdict::CallFailure;
@@ -41,6 +43,7 @@ pub(crate) struct Question {
     pub(crate) id: Arc<str>,
     /// The API that the client came by, in which it is answered.
     pub(crate) api: Api,
+    pub(crate) endpoint: Endpoint,
     pub(crate) body: Bytes,
     pub(crate) head: Head<'static>,
     /// As the client sent them.
@@ -48,6 +51,15 @@ pub(crate) struct Question {
     pub(crate) query: String,
     /// Set when the client has been answered 200 before the upstream was known to be willing.
     pub(crate) committed: Rc<Cell<bool>>,
+}
+
+/// What is wanted of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    /// A model's reply to it.
+    Reply,
+    /// How many tokens it has.
+    Count,
 }
 
 /// What the client gets.
@@ -63,7 +75,12 @@ pub(crate) async fn answer(
     mut entry: Entry,
 ) -> Result<Reply, Failure> {
     let exchange = Exchange { gateway: &gateway, question: &question };
-    match exchange.run(&mut entry).await {
+    let note = |lease: &Lease, call: u32| {
+        entry.routed(&lease.provider.name, &lease.model);
+        entry.record.key = Some(lease.key.id());
+        entry.record.upstream_calls = call;
+    };
+    match exchange.run(note).await {
         Ok((answered, lease)) => Ok(exchange.deliver(answered, lease, entry)),
         Err(failure) => {
             if let Failure::NoLease(Some(NoLease::Refused { provider, model, .. })) = &failure {
@@ -83,14 +100,13 @@ struct Exchange<'x> {
 }
 
 impl Exchange<'_> {
-    async fn run(&self, entry: &mut Entry) -> Result<(Answered, Lease), Failure> {
+    /// Calls upstreams until one answers or the budget is spent; `note` is told of each call before it is made.
+    async fn run(&self, mut note: impl FnMut(&Lease, u32)) -> Result<(Answered, Lease), Failure> {
         let mut lease = self.lease(None, &[]).await.map_err(Failure::NoLease)?;
         let mut attempts = Attempts::new(lease.provider.max_retries, self.client_retries());
         let mut tried = vec![];
         loop {
-            entry.routed(&lease.provider.name, &lease.model);
-            entry.record.key = Some(lease.key.id());
-            entry.record.upstream_calls = attempts.calls() + 1;
+            note(&lease, attempts.calls() + 1);
             let failed = match self.call(&lease).await {
                 Ok(answered) => return Ok((answered, lease)),
                 Err(failed) => failed,

@@ -3,6 +3,7 @@
 mod body;
 mod caller;
 mod chat_completions;
+mod count_tokens;
 mod door;
 pub(crate) mod error;
 #[cfg(feature = "faults")]
@@ -36,6 +37,11 @@ pub(crate) fn doors(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::ServiceCo
         app.service(
             web::resource(["/v1/messages", "/v1/messages/"])
                 .route(web::post().to(messages::create))
+                .default_service(web::to(|request| wrong_method(request, "POST"))),
+        );
+        app.service(
+            web::resource(["/v1/messages/count_tokens", "/v1/messages/count_tokens/"])
+                .route(web::post().to(count_tokens::count))
                 .default_service(web::to(|request| wrong_method(request, "POST"))),
         );
         app.service(

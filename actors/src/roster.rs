@@ -7,12 +7,14 @@ use actix::Addr;
 
 use crate::ledger::Ledger;
 use crate::provider::Provider;
-use crate::router::Router;
+use crate::router::{Router, Routes};
 
 /// The addresses of one moment. Read it anew for every message: an actor started anew has a new address.
 pub struct Roster {
     pub router: Addr<Router>,
     pub ledger: Addr<Ledger>,
+    /// The router's own tables, for those who only want to look.
+    pub routes: Arc<Routes>,
     pub(crate) providers: BTreeMap<Arc<str>, Addr<Provider>>,
     /// Counts the restarts, so that somebody who waits for an answer can tell that it will not come.
     pub generation: u64,

@@ -97,7 +97,13 @@ impl Supervisor {
         // The router reads the roster that it stands in: it gets the cell first and the roster is filled in after.
         let (sender, receiver) = actix::dev::channel::channel(router::MAILBOX);
         let router = Addr::new(sender);
-        let roster = Snapshot::new(Roster { router, ledger, providers: addresses, generation: 0 });
+        let roster = Snapshot::new(Roster {
+            router,
+            ledger,
+            routes: routes.clone(),
+            providers: addresses,
+            generation: 0,
+        });
         let (table, cell) = (routes.clone(), roster.clone());
         keeper::start_behind(&for_router.handle(), "router", receiver, move || Router::new(table, cell));
         arbiters.extend([(Name::Ledger, for_ledger), (Name::Router, for_router)]);
@@ -149,7 +155,8 @@ impl Supervisor {
                 providers.insert(provider.clone(), station.start(&arbiter, &self.settings));
             }
         }
-        self.roster.store(Roster { router, ledger, providers, generation: old.generation + 1 });
+        let (routes, generation) = (self.routes.clone(), old.generation + 1);
+        self.roster.store(Roster { router, ledger, routes, providers, generation });
         if let Some(left) = self.arbiters.insert(name.clone(), arbiter) {
             left.stop();
         }

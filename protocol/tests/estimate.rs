@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -307,22 +306,4 @@ proptest! {
         prop_assert!(short <= long + 2, "{} then {}", short, long);
         prop_assert!(long >= 1);
     }
-}
-
-#[test]
-#[ignore = "prints times and asserts nothing; run it by hand in a release build"]
-fn how_long_a_large_body_takes() {
-    let fixtures = texts("");
-    let blocks: Vec<Value> =
-        fixtures.iter().map(|(_, text)| json!({"type": "text", "text": text})).cycle().take(34).collect();
-    let body = json!({"messages": [{"role": "user", "content": blocks}]}).to_string();
-    let mut times: Vec<_> = (0..200)
-        .map(|_| {
-            let start = Instant::now();
-            assert!(messages(body.as_bytes()).unwrap() > 1);
-            start.elapsed()
-        })
-        .collect();
-    times.sort();
-    println!("{} bytes: best {:?}, median {:?}", body.len(), times[0], times[times.len() / 2]);
 }

@@ -17,6 +17,8 @@ pub(crate) enum Failure {
     Upstream(Box<Answer>),
     /// All keys that could be tried are limited or rejected, at least one only for a while.
     Cooling { answer: Option<Box<Answer>>, wait: Duration, said: Option<Duration> },
+    /// The request cannot be understood.
+    Malformed(String),
     /// Something of ours broke.
     Panicked,
 }
@@ -68,6 +70,7 @@ impl Failure {
             Self::NoLease(none) => crate::http::error::no_lease_kind(none.as_ref()),
             Self::Upstream(answer) => answer.fault.kind,
             Self::Cooling { .. } => ErrorKind::RateLimit,
+            Self::Malformed(_) => ErrorKind::InvalidRequest,
             Self::Panicked => ErrorKind::Api,
         }
     }
@@ -77,6 +80,7 @@ impl Failure {
             Self::NoLease(none) => crate::http::error::no_lease_status(none.as_ref()),
             Self::Upstream(answer) => answer.status,
             Self::Cooling { .. } => 429,
+            Self::Malformed(_) => 400,
             Self::Panicked => 500,
         }
     }

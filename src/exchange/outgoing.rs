@@ -12,7 +12,7 @@ use vandamme_actors::settings::{Api, ProviderSettings};
 use vandamme_protocol::bridge::messages_over_chat::{self, ReplyContext, Target};
 use vandamme_protocol::span::{self, UsageAsked};
 
-use super::{Exchange, Question};
+use super::{Endpoint, Exchange, Question};
 
 /// A body goes to the socket in slices of this size: awc copies what it is given whole into its write buffer.
 const SLICE: usize = 64 << 10;
@@ -69,7 +69,7 @@ impl Exchange<'_> {
         let (body, way, url, mut headers) = match (question.api, provider.api) {
             (Api::Messages, Api::Messages) => {
                 let edited = question.head.with_model(&question.body, &lease.model);
-                let url = messages_url(provider, &question.query);
+                let url = messages_url(provider, question);
                 (span::without_own_thinking(&edited), Way::Messages, url, passed_on(&question.headers))
             }
             (Api::Messages, Api::ChatCompletions) => {
@@ -111,10 +111,14 @@ fn translate(question: &Question, lease: &Lease) -> Result<messages_over_chat::C
 }
 
 /// A base URL is written without `/v1`; one that has it means the same.
-fn messages_url(provider: &ProviderSettings, query: &str) -> String {
+fn messages_url(provider: &ProviderSettings, question: &Question) -> String {
     let base = provider.base_url.strip_suffix("/v1").unwrap_or(&provider.base_url);
-    let mark = if query.is_empty() { "" } else { "?" };
-    format!("{base}/v1/messages{mark}{query}")
+    let path = match question.endpoint {
+        Endpoint::Reply => "/v1/messages",
+        Endpoint::Count => "/v1/messages/count_tokens",
+    };
+    let mark = if question.query.is_empty() { "" } else { "?" };
+    format!("{base}{path}{mark}{}", question.query)
 }
 
 fn chat_url(provider: &ProviderSettings) -> String {

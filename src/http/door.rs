@@ -23,7 +23,7 @@ use super::body::{self, Unreadable};
 use super::error::{self, REQUEST_ID};
 use super::request_id::RequestId;
 use super::{caller, guarded, shared};
-use crate::exchange::{self, Failure, LateReply, Question, Reply};
+use crate::exchange::{self, Endpoint, Failure, LateReply, Question, Reply};
 use crate::gateway::{Admission, Gateway};
 
 const HOP: &str = "x-vdm-hop";
@@ -124,6 +124,7 @@ impl Door {
         let question = Question {
             id: self.id.shared(),
             api: self.api,
+            endpoint: Endpoint::Reply,
             body,
             head,
             headers: self.request.headers().clone(),
@@ -200,7 +201,7 @@ where
     named(response, id)
 }
 
-fn whole(status: u16, headers: HeaderMap, body: Bytes, id: &RequestId) -> HttpResponse {
+pub(super) fn whole(status: u16, headers: HeaderMap, body: Bytes, id: &RequestId) -> HttpResponse {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
     let mut response = HttpResponse::with_body(status, BoxBody::new(body));
     *response.headers_mut() = headers;

@@ -66,6 +66,7 @@ impl Failure {
     pub(crate) fn message(&self) -> String {
         match self {
             Self::Panicked => "the gateway failed at this request by a fault of its own".to_owned(),
+            Self::Malformed(message) => message.clone(),
             Self::Upstream(answer) => answer.fault.message.clone(),
             Self::Cooling { answer: Some(answer), .. } => answer.fault.message.clone(),
             Self::Cooling { answer: None, .. } => "all API keys of the provider are rate limited".to_owned(),
@@ -95,7 +96,7 @@ impl Failure {
             Self::Upstream(answer) | Self::Cooling { answer: Some(answer), .. } => {
                 upstream(api, answer, request_id)
             }
-            Self::NoLease(_) | Self::Cooling { answer: None, .. } | Self::Panicked => {
+            Self::NoLease(_) | Self::Cooling { answer: None, .. } | Self::Malformed(_) | Self::Panicked => {
                 shaped(api, (self.status(), self.kind()), &message, request_id)
             }
         };
@@ -115,7 +116,7 @@ impl Failure {
             Self::NoLease(Some(NoLease::Refused { refusal: Refusal::Busy, .. })) => {
                 retry_after(&mut response, busy_wait());
             }
-            Self::NoLease(_) | Self::Panicked => {}
+            Self::NoLease(_) | Self::Malformed(_) | Self::Panicked => {}
         }
         response
     }

@@ -23,6 +23,7 @@ struct Summary {
 #[derive(Serialize)]
 struct Endpoints<'a> {
     messages: &'a str,
+    count_tokens: &'a str,
     chat_completions: &'a str,
     health: &'a str,
     running_totals: &'a str,
@@ -40,6 +41,7 @@ pub(super) async fn welcome(gateway: web::Data<Gateway>) -> HttpResponse {
         },
         endpoints: Endpoints {
             messages: "/v1/messages",
+            count_tokens: "/v1/messages/count_tokens",
             chat_completions: "/v1/chat/completions",
             health: "/health",
             running_totals: "/metrics/running-totals",

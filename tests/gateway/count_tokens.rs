@@ -1,0 +1,119 @@
+//! `POST /v1/messages/count_tokens`: told by those who can, estimated for the others, never in the way of a client.
+
+use serde_json::{Value, json};
+
+use crate::support::gateway::{Gateway, free_port};
+use crate::support::reply::Reply;
+use crate::support::upstream::{Answer, Upstream};
+
+const PATH: &str = "/v1/messages/count_tokens";
+
+fn body() -> Value {
+    json!({"model": "test-model", "system": "be brief", "messages": [{"role": "user", "content": "Say hello to me."}]})
+}
+
+fn count(gateway: &Gateway, body: &Value) -> Reply {
+    gateway.call("POST", PATH).json(body).reply()
+}
+
+fn tokens(reply: &Reply) -> u64 {
+    assert_eq!(reply.status(), 200, "{reply}");
+    reply.json()["input_tokens"].as_u64().unwrap_or_else(|| panic!("no count: {reply}"))
+}
+
+fn is_estimated(reply: &Reply) -> bool {
+    reply.header("x-vdm-estimate").is_some()
+}
+
+#[test]
+fn a_provider_that_cannot_tell_is_not_asked_and_everything_in_the_request_counts() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).start();
+    let bare = count(&gateway, &body());
+    assert!(is_estimated(&bare), "{bare}");
+    let mut larger = body();
+    larger["tools"] = json!([{"name": "weather", "description": "tells the weather of a city", "input_schema": {"type": "object"}}]);
+    larger["messages"] = json!([
+        {"role": "user", "content": "Say hello to me."},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "weather", "input": {"city": "Rome"}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "sunny and warm all day"}]}
+    ]);
+    assert!(tokens(&count(&gateway, &larger)) > tokens(&bare) + 15);
+    assert_eq!(upstream.count(), 0);
+}
+
+#[test]
+fn a_provider_that_can_tell_gets_the_clients_bytes_at_its_own_counter() {
+    let upstream = Upstream::anthropic().always(Answer::json(200, "{\"input_tokens\": 4711, \"more\": 1}"));
+    let gateway = Gateway::before(&upstream).keys(["the-key"]).start();
+    let text = "{ \"messages\":[{\"role\":\"user\",\"content\":\"\\u0048i\"}], \"model\" :\"anthropic:m\", \"x\":1e2}";
+    let reply = gateway.call("POST", "/v1/messages/count_tokens?beta=true").body(text).reply();
+    assert_eq!(reply.raw(), "{\"input_tokens\": 4711, \"more\": 1}");
+    assert!(!is_estimated(&reply));
+    let seen = upstream.only_request();
+    assert_eq!(seen.target(), "/v1/messages/count_tokens?beta=true");
+    assert_eq!(seen.text(), text.replace("anthropic:m", "m"));
+    assert_eq!(seen.key(), "the-key");
+}
+
+#[test]
+fn another_key_tells_when_one_is_refused() {
+    let upstream = Upstream::anthropic().refusing("dead").always(Answer::json(200, "{\"input_tokens\":7}"));
+    let gateway = Gateway::before(&upstream).keys(["dead", "good"]).start();
+    assert_eq!(tokens(&count(&gateway, &body())), 7);
+    assert_eq!(upstream.keys_seen(), ["dead", "good"]);
+}
+
+#[test]
+fn a_counter_that_is_not_there_or_not_well_is_replaced_by_an_estimate() {
+    for status in [404, 405, 429, 500, 529] {
+        let upstream = Upstream::anthropic().always(Answer::json(status, "{}"));
+        let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
+        let reply = count(&gateway, &body());
+        assert!(tokens(&reply) > 0 && is_estimated(&reply), "{status}: {reply}");
+    }
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    let gateway = Gateway::bare()
+        .env("ANTHROPIC_API_KEY", "k")
+        .env("ANTHROPIC_BASE_URL", nobody)
+        .env("MAX_RETRIES", "0")
+        .start();
+    assert!(is_estimated(&count(&gateway, &body())));
+}
+
+#[test]
+fn a_refusal_of_the_request_itself_reaches_the_client() {
+    let refusal =
+        "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"no such block\"}}";
+    let upstream = Upstream::anthropic().always(Answer::json(400, refusal));
+    let gateway = Gateway::before(&upstream).start();
+    let reply = count(&gateway, &body());
+    assert_eq!((reply.status(), reply.raw().as_str()), (400, refusal));
+}
+
+#[test]
+fn what_cannot_be_counted_is_an_error_in_anthropics_shape() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "front").start();
+    let ask = |key: &str, body: &str| gateway.call("POST", PATH).header("x-api-key", key).body(body).reply();
+    for (key, body, status, kind) in [
+        ("wrong", "{}", 401, "authentication_error"),
+        ("front", "{", 400, "invalid_request_error"),
+        ("front", "{\"model\":\"m\"}", 400, "invalid_request_error"),
+        ("front", "{\"messages\":[]}", 400, "invalid_request_error"),
+        ("front", "{\"model\":\"nope:m\",\"messages\":[]}", 404, "not_found_error"),
+    ] {
+        let reply = ask(key, body);
+        assert_eq!((reply.status(), reply.error_type().as_str()), (status, kind), "{body}: {reply}");
+    }
+    assert_eq!(gateway.get(PATH).status(), 405);
+}
+
+#[test]
+fn counting_is_no_request_in_the_totals() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).start();
+    tokens(&count(&gateway, &body()));
+    let totals = gateway.get("/metrics/running-totals?format=json").json();
+    assert_eq!(totals["summary"]["total_requests"], 0, "{totals}");
+}
