@@ -5,6 +5,7 @@ mod call;
 mod count;
 mod failure;
 mod late;
+mod listing;
 mod outgoing;
 mod verdict;
 
@@ -20,7 +21,7 @@ use tokio::sync::oneshot;
 use vandamme_actors::attempts::{Attempts, Next};
 use vandamme_actors::converter::{self, ReplyBody};
 use vandamme_actors::ledger::{End, Entry};
-use vandamme_actors::provider::{CallOutcome, Lease, LeaseKey, NoLease};
+use vandamme_actors::provider::{CallOutcome, Lease, LeaseKey, NoLease, Scope};
 use vandamme_actors::router::Dispatch;
 use vandamme_actors::secret::KeyId;
 use vandamme_actors::settings::Api;
@@ -30,6 +31,7 @@ use self::call::Answered;
 pub(crate) use self::count::{Count, count};
 pub(crate) use self::failure::{Answer, Failure, Relayed};
 pub(crate) use self::late::LateReply;
+pub(crate) use self::listing::{Listed, Remembered, models};
 use self::verdict::CallFailure;
 use crate::gateway::Gateway;
 
@@ -54,12 +56,30 @@ pub(crate) struct Question {
 }
 
 /// What is wanted of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     /// A model's reply to it.
     Reply,
     /// How many tokens it has.
     Count,
+    /// Nothing: it asks which models this provider has.
+    Models(Arc<str>),
+}
+
+impl Endpoint {
+    /// What is to be learnt from a call. Only a model's reply tells how a provider and its keys' limits are: other
+    /// endpoints have limits of their own (platform.claude.com/docs/en/build-with-claude/token-counting), and many a
+    /// provider lacks them. That a key is unknown is true everywhere.
+    fn lesson(&self, outcome: CallOutcome) -> CallOutcome {
+        match (self, outcome) {
+            (Self::Reply, _)
+            | (
+                _,
+                CallOutcome::Answered | CallOutcome::Rejected { scope: Scope::Key } | CallOutcome::Cancelled,
+            ) => outcome,
+            (Self::Count | Self::Models(_), _) => CallOutcome::Cancelled,
+        }
+    }
 }
 
 /// What the client gets.
@@ -112,7 +132,7 @@ impl Exchange<'_> {
                 Err(failed) => failed,
             };
             self.tell(&lease, &failed, attempts.calls() + 1);
-            lease.report(failed.outcome);
+            lease.report(self.question.endpoint.lesson(failed.outcome));
             match attempts.next(failed.retry, fastrand::f64()) {
                 Next::SameKey(pause) => sleep(pause).await,
                 Next::Give => return Err(self.given_up(&lease, failed, &mut tried).await),
@@ -157,19 +177,25 @@ impl Exchange<'_> {
         }
     }
 
-    /// A key for this request: from the provider of `again` with a key not in `tried`, else wherever the router finds.
+    /// A key for this request, not one of `tried`: from the provider of `again` or the one whose models are asked for,
+    /// else wherever the router finds.
     /// Asks once more when the actor asked is replaced meanwhile.
     async fn lease(&self, again: Option<&Lease>, tried: &[KeyId]) -> Result<Lease, Option<NoLease>> {
+        let known = match (again, &self.question.endpoint) {
+            (Some(lease), _) => Some((lease.provider.name.clone(), lease.model.clone())),
+            (None, Endpoint::Models(provider)) => Some((provider.clone(), "".into())),
+            (None, Endpoint::Reply | Endpoint::Count) => None,
+        };
         for _ in 0..3 {
             let roster = self.gateway.roster.load();
             let (reply, answer) = oneshot::channel();
-            let sent = match again {
+            let sent = match &known {
                 None => roster
                     .router
                     .try_send(Dispatch { model: (*self.question.head.model).into(), reply })
                     .is_ok(),
-                Some(lease) => roster.provider(&lease.provider.name).is_some_and(|provider| {
-                    let request = LeaseKey { model: lease.model.clone(), tried: tried.to_vec(), reply };
+                Some((provider, model)) => roster.provider(provider).is_some_and(|provider| {
+                    let request = LeaseKey { model: model.clone(), tried: tried.to_vec(), reply };
                     provider.try_send(request).is_ok()
                 }),
             };

@@ -10,6 +10,7 @@ pub(crate) mod error;
 mod faults;
 mod health;
 mod messages;
+mod models;
 mod report;
 mod request_id;
 mod running_totals;
@@ -48,6 +49,19 @@ pub(crate) fn doors(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::ServiceCo
             web::resource(["/v1/chat/completions", "/v1/chat/completions/"])
                 .route(web::post().to(chat_completions::create))
                 .default_service(web::to(|request| wrong_method(request, "POST"))),
+        );
+        app.service(
+            web::resource(["/v1/models", "/v1/models/"])
+                .route(web::get().to(models::list))
+                .route(web::head().to(models::list))
+                .default_service(web::to(|request| wrong_method(request, "GET, HEAD"))),
+        );
+        app.service(
+            // An id may have slashes: `vendor/model`.
+            web::resource("/v1/models/{id:.+}")
+                .route(web::get().to(models::one))
+                .route(web::head().to(models::one))
+                .default_service(web::to(|request| wrong_method(request, "GET, HEAD"))),
         );
         app.service(
             web::resource(["/health", "/health/"])

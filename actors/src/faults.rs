@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix::{Handler, Message};
 
+use crate::catalog::Catalog;
 use crate::ledger::Ledger;
 use crate::provider::Provider;
 use crate::roster::Roster;
@@ -36,6 +37,7 @@ pub fn strike(roster: &Roster, name: &Name, misfortune: Misfortune) -> bool {
     match name {
         Name::Router => roster.router.do_send(misfortune),
         Name::Ledger => roster.ledger.do_send(misfortune),
+        Name::Catalog => roster.catalog.do_send(misfortune),
         Name::Provider(name) => {
             let Some(provider) = roster.provider(name) else { return false };
             provider.do_send(misfortune);
@@ -60,6 +62,14 @@ impl Handler<Misfortune> for Router {
 }
 
 impl Handler<Misfortune> for Ledger {
+    type Result = ();
+
+    fn handle(&mut self, misfortune: Misfortune, _: &mut Self::Context) {
+        suffer(misfortune);
+    }
+}
+
+impl Handler<Misfortune> for Catalog {
     type Result = ();
 
     fn handle(&mut self, misfortune: Misfortune, _: &mut Self::Context) {

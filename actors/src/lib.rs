@@ -13,6 +13,7 @@
 //! ledger. No actor waits for the network inside its mailbox.
 
 pub mod attempts;
+pub mod catalog;
 pub mod clock;
 pub mod converter;
 mod dialect;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use actix::Addr;
 
+use crate::catalog::Catalog;
 use crate::ledger::Ledger;
 use crate::provider::Provider;
 use crate::router::{Router, Routes};
@@ -13,6 +14,7 @@ use crate::router::{Router, Routes};
 pub struct Roster {
     pub router: Addr<Router>,
     pub ledger: Addr<Ledger>,
+    pub catalog: Addr<Catalog>,
     /// The router's own tables, for those who only want to look.
     pub routes: Arc<Routes>,
     pub(crate) providers: BTreeMap<Arc<str>, Addr<Provider>>,

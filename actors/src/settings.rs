@@ -111,6 +111,8 @@ pub struct Limits {
     pub cooldown: Duration,
     /// The longest a key cools, whatever `retry-after` says. Default 5 min.
     pub cooldown_cap: Duration,
+    /// How long a provider's list of models may be told again without asking. Default 5 min.
+    pub models_ttl: Duration,
     /// Streams may run this long after SIGTERM. Default 25 s.
     pub drain: Duration,
     /// How often the supervisor asks its actors for a sign of life, and how long it waits. Default 250 ms, 500 ms.

@@ -18,6 +18,7 @@ use actix::{
 };
 use actix_rt::Arbiter;
 
+use crate::catalog::{self, Catalog};
 use crate::keeper;
 use crate::ledger::{self, Ledger};
 use crate::observe::Ping;
@@ -43,11 +44,12 @@ struct Station {
     incarnation: u64,
 }
 
-/// An actor's name: `router`, `ledger`, `provider:NAME`.
+/// An actor's name: `router`, `ledger`, `catalog`, `provider:NAME`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Name {
     Router,
     Ledger,
+    Catalog,
     Provider(Arc<str>),
 }
 
@@ -61,6 +63,7 @@ impl Name {
         match text {
             "router" => Some(Self::Router),
             "ledger" => Some(Self::Ledger),
+            "catalog" => Some(Self::Catalog),
             _ => text.strip_prefix("provider:").map(|name| Self::Provider(name.into())),
         }
     }
@@ -71,6 +74,7 @@ impl std::fmt::Display for Name {
         match self {
             Self::Router => f.write_str("router"),
             Self::Ledger => f.write_str("ledger"),
+            Self::Catalog => f.write_str("catalog"),
             Self::Provider(name) => write!(f, "provider:{name}"),
         }
     }
@@ -92,21 +96,27 @@ impl Supervisor {
             addresses.insert(name.clone(), station.start(&arbiter, &settings));
             arbiters.insert(Name::Provider(name.clone()), arbiter);
         }
-        let (for_ledger, for_router) = (Arbiter::new(), Arbiter::new());
+        let (for_ledger, for_catalog, for_router) = (Arbiter::new(), Arbiter::new(), Arbiter::new());
         let ledger = keeper::start(&for_ledger.handle(), "ledger", ledger::MAILBOX, Ledger::default);
+        let catalog = keeper::start(&for_catalog.handle(), "catalog", catalog::MAILBOX, Catalog::default);
         // The router reads the roster that it stands in: it gets the cell first and the roster is filled in after.
         let (sender, receiver) = actix::dev::channel::channel(router::MAILBOX);
         let router = Addr::new(sender);
         let roster = Snapshot::new(Roster {
             router,
             ledger,
+            catalog,
             routes: routes.clone(),
             providers: addresses,
             generation: 0,
         });
         let (table, cell) = (routes.clone(), roster.clone());
         keeper::start_behind(&for_router.handle(), "router", receiver, move || Router::new(table, cell));
-        arbiters.extend([(Name::Ledger, for_ledger), (Name::Router, for_router)]);
+        arbiters.extend([
+            (Name::Ledger, for_ledger),
+            (Name::Catalog, for_catalog),
+            (Name::Router, for_router),
+        ]);
         let supervisor = Self { settings, routes, roster: roster.clone(), providers, arbiters };
         (supervisor.start(), roster)
     }
@@ -115,6 +125,7 @@ impl Supervisor {
         let roster = self.roster.load();
         self.ask(Name::Router, &roster.router, context);
         self.ask(Name::Ledger, &roster.ledger, context);
+        self.ask(Name::Catalog, &roster.catalog, context);
         for (name, provider) in roster.providers() {
             self.ask(Name::Provider(name.clone()), provider, context);
         }
@@ -138,8 +149,8 @@ impl Supervisor {
     fn replace(&mut self, name: &Name, reason: &str) -> bool {
         let old = self.roster.load();
         let arbiter = Arbiter::new();
-        let (mut router, mut ledger, mut providers) =
-            (old.router.clone(), old.ledger.clone(), old.providers.clone());
+        let (mut router, mut ledger, mut catalog, mut providers) =
+            (old.router.clone(), old.ledger.clone(), old.catalog.clone(), old.providers.clone());
         match name {
             Name::Router => {
                 let (routes, roster) = (self.routes.clone(), self.roster.clone());
@@ -150,13 +161,16 @@ impl Supervisor {
             Name::Ledger => {
                 ledger = keeper::start(&arbiter.handle(), "ledger", ledger::MAILBOX, Ledger::default)
             }
+            Name::Catalog => {
+                catalog = keeper::start(&arbiter.handle(), "catalog", catalog::MAILBOX, Catalog::default);
+            }
             Name::Provider(provider) => {
                 let Some(station) = self.providers.get_mut(provider) else { return false };
                 providers.insert(provider.clone(), station.start(&arbiter, &self.settings));
             }
         }
         let (routes, generation) = (self.routes.clone(), old.generation + 1);
-        self.roster.store(Roster { router, ledger, routes, providers, generation });
+        self.roster.store(Roster { router, ledger, catalog, routes, providers, generation });
         if let Some(left) = self.arbiters.insert(name.clone(), arbiter) {
             left.stop();
         }
@@ -282,8 +296,8 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn a_router_or_ledger_that_has_been_given_up_is_replaced() {
-        for name in [Name::Router, Name::Ledger] {
+    async fn a_router_ledger_or_catalog_that_has_been_given_up_is_replaced() {
+        for name in [Name::Router, Name::Ledger, Name::Catalog] {
             let (_supervisor, roster) = tree();
 
             for _ in 0..6 {
@@ -293,6 +307,7 @@ mod tests {
 
             assert!(lease(&roster, "p:m").await.is_some(), "{name}");
             assert!(roster.load().ledger.connected(), "{name}");
+            assert!(roster.load().catalog.connected(), "{name}");
         }
     }
 

@@ -74,6 +74,7 @@ pub(crate) fn limits() -> Limits {
         ping_interval: 15 * second,
         cooldown: 30 * second,
         cooldown_cap: 300 * second,
+        models_ttl: 300 * second,
         drain: 25 * second,
         watch_interval: Duration::from_millis(250),
         watch_patience: Duration::from_millis(500),

@@ -4,6 +4,7 @@ pub mod anthropic;
 pub mod bridge;
 pub mod estimate;
 mod json;
+pub mod models;
 pub mod openai;
 pub mod passthrough;
 pub mod signature;

@@ -107,6 +107,21 @@ pub fn head(body: &[u8]) -> Result<Head<'_>, HeadError> {
     })
 }
 
+impl Head<'static> {
+    /// The head of a request that has no body.
+    #[must_use]
+    pub fn of_nothing() -> Self {
+        Self {
+            model: Cow::Borrowed(""),
+            delivery: Streaming::No,
+            tools: ToolHistory::default(),
+            spans: ModelSpans { earlier: vec![], last: 0..0 },
+            stream_options: None,
+            end: 0,
+        }
+    }
+}
+
 impl Head<'_> {
     /// The same, independent of the body it was found in.
     #[must_use]

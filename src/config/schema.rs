@@ -46,6 +46,7 @@ pub(super) const LIMITS: Keys = &[
     ("ping-interval", Value(Pause)),
     ("cooldown", Value(Seconds)),
     ("cooldown-cap", Value(Seconds)),
+    ("models-ttl", Value(Seconds)),
     ("drain", Value(Seconds)),
     ("watch-interval", Value(Pause)),
     ("watch-patience", Value(Pause)),

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use actix_http::error::PayloadError;
-use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::rt::time::timeout;
 use awc::ClientResponse;
@@ -21,14 +20,16 @@ use vandamme_protocol::sse;
 use vandamme_protocol::vocabulary::{ErrorKind, Usage};
 use vandamme_protocol::{anthropic, openai};
 
-use super::Exchange;
 use super::failure::{Answer, Relayed};
 use super::outgoing::{Outgoing, Slices, Way, passed_back};
 use super::verdict::{CallFailure, asked_to_wait, judge};
+use super::{Endpoint, Exchange};
 
 /// An error body is read up to this size and for this long.
 const ERROR_BODY: usize = 1 << 20;
 const ERROR_BODY_TIME: Duration = Duration::from_secs(10);
+/// A list of models is there by then, or somebody who waits for it has gone.
+const LISTING_TIME: Duration = Duration::from_secs(30);
 
 /// A reply that is safe to hand on.
 pub(super) enum Answered {
@@ -49,11 +50,7 @@ enum Content {
 impl Exchange<'_> {
     pub(super) async fn call(&self, lease: &Lease) -> Result<Answered, CallFailure> {
         let outgoing = self.outgoing(lease).map_err(|message| CallFailure::refused(&message))?;
-        let limits = &self.gateway.settings.limits;
-        let patience = lease.provider.timeout.or(match self.question.head.delivery {
-            Streaming::Yes => limits.first_byte_timeout,
-            Streaming::No => limits.whole_timeout,
-        });
+        let patience = self.patience(lease);
         let calling = self.send_and_read(lease, outgoing);
         let Some(patience) = patience else { return calling.await };
         match timeout(patience, calling).await {
@@ -62,12 +59,24 @@ impl Exchange<'_> {
         }
     }
 
+    fn patience(&self, lease: &Lease) -> Option<Duration> {
+        let limits = &self.gateway.settings.limits;
+        let patience = lease.provider.timeout.or(match self.question.head.delivery {
+            Streaming::Yes => limits.first_byte_timeout,
+            Streaming::No => limits.whole_timeout,
+        });
+        match self.question.endpoint {
+            Endpoint::Models(_) => Some(patience.map_or(LISTING_TIME, |patience| patience.min(LISTING_TIME))),
+            Endpoint::Reply | Endpoint::Count => patience,
+        }
+    }
+
     async fn send_and_read(&self, lease: &Lease, outgoing: Outgoing) -> Result<Answered, CallFailure> {
-        let Outgoing { url, headers, body, way } = outgoing;
+        let Outgoing { method, url, headers, body, way } = outgoing;
         let upstream = upstream::here(&lease.provider.name, &self.gateway.wiring);
         let client =
             upstream.send(Borrow).await.map_err(|_closed| CallFailure::broken("the HTTP client has died"))?;
-        let mut request = client.request(Method::POST, url);
+        let mut request = client.request(method, url);
         *request.headers_mut() = headers;
         let response =
             request.send_body(Slices(body)).await.map_err(|error| CallFailure::unsent(lease, &error))?;

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use actix_http::body::{BodySize, MessageBody};
+use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use vandamme_actors::provider::Lease;
@@ -18,6 +19,9 @@ use super::{Endpoint, Exchange, Question};
 const SLICE: usize = 64 << 10;
 /// Says that a request has been through a gateway like this one.
 pub(crate) const HOP: HeaderName = HeaderName::from_static("x-vdm-hop");
+
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+const VERSION: &str = "2023-06-01";
 
 const PASSED_BACK: [&str; 3] = ["request-id", "x-request-id", "x-should-retry"];
 const PASSED_BACK_PREFIXES: [&str; 3] = ["anthropic-", "openai-", "x-ratelimit-"];
@@ -44,6 +48,7 @@ const WITHHELD_PREFIXES: [&str; 3] = ["x-forwarded-", "proxy-", "x-vdm-"];
 
 /// All that is sent.
 pub(super) struct Outgoing {
+    pub(super) method: Method,
     pub(super) url: String,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
@@ -64,9 +69,11 @@ impl Exchange<'_> {
     /// The error is for the client: its request cannot be put into the upstream's API.
     pub(super) fn outgoing(&self, lease: &Lease) -> Result<Outgoing, String> {
         let provider = &lease.provider;
-        let key = lease.key.expose();
         let question = self.question;
-        let (body, way, url, mut headers) = match (question.api, provider.api) {
+        if let Endpoint::Models(_) = question.endpoint {
+            return Self::finished(lease, models_request(provider));
+        }
+        let (body, way, url, headers) = match (question.api, provider.api) {
             (Api::Messages, Api::Messages) => {
                 let edited = question.head.with_model(&question.body, &lease.model);
                 let url = messages_url(provider, question);
@@ -87,6 +94,14 @@ impl Exchange<'_> {
                 ));
             }
         };
+        Self::finished(lease, Outgoing { method: Method::POST, url, headers, body, way })
+    }
+
+    /// With what every upstream gets.
+    fn finished(lease: &Lease, mut outgoing: Outgoing) -> Result<Outgoing, String> {
+        let provider = &lease.provider;
+        let key = lease.key.expose();
+        let headers = &mut outgoing.headers;
         for (name, value) in &provider.custom_headers {
             headers.insert(name.clone(), value.clone());
         }
@@ -100,7 +115,7 @@ impl Exchange<'_> {
         headers.insert(name, credential);
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(HOP, HeaderValue::from_static("1"));
-        Ok(Outgoing { url, headers, body, way })
+        Ok(outgoing)
     }
 }
 
@@ -110,11 +125,30 @@ fn translate(question: &Question, lease: &Lease) -> Result<messages_over_chat::C
     messages_over_chat::request(&question.body, &target).map_err(|error| error.to_string())
 }
 
+/// Asks for all models at once: 1000 is the most that Anthropic's API lists, whose default is 20.
+fn models_request(provider: &ProviderSettings) -> Outgoing {
+    let mut headers = own_headers();
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    headers.remove(header::CONTENT_TYPE);
+    let url = match provider.api {
+        Api::Messages => {
+            headers.insert(ANTHROPIC_VERSION, HeaderValue::from_static(VERSION));
+            format!("{}/v1/models?limit=1000", anthropic_base(provider))
+        }
+        Api::ChatCompletions => format!("{}/models", provider.base_url),
+    };
+    Outgoing { method: Method::GET, url, headers, body: Bytes::new(), way: Way::Messages }
+}
+
 /// A base URL is written without `/v1`; one that has it means the same.
+fn anthropic_base(provider: &ProviderSettings) -> &str {
+    provider.base_url.strip_suffix("/v1").unwrap_or(&provider.base_url)
+}
+
 fn messages_url(provider: &ProviderSettings, question: &Question) -> String {
-    let base = provider.base_url.strip_suffix("/v1").unwrap_or(&provider.base_url);
+    let base = anthropic_base(provider);
     let path = match question.endpoint {
-        Endpoint::Reply => "/v1/messages",
+        Endpoint::Reply | Endpoint::Models(_) => "/v1/messages",
         Endpoint::Count => "/v1/messages/count_tokens",
     };
     let mark = if question.query.is_empty() { "" } else { "?" };
@@ -143,9 +177,8 @@ fn passed_on(client: &HeaderMap) -> HeaderMap {
             headers.append(name.clone(), value.clone());
         }
     }
-    let version = HeaderName::from_static("anthropic-version");
-    if !headers.contains_key(&version) {
-        headers.insert(version, HeaderValue::from_static("2023-06-01"));
+    if !headers.contains_key(&ANTHROPIC_VERSION) {
+        headers.insert(ANTHROPIC_VERSION, HeaderValue::from_static(VERSION));
     }
     if !headers.contains_key(header::CONTENT_TYPE) {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -190,7 +223,7 @@ impl MessageBody for Slices {
     type Error = Infallible;
 
     fn size(&self) -> BodySize {
-        BodySize::Sized(self.0.len() as u64)
+        if self.0.is_empty() { BodySize::None } else { BodySize::Sized(self.0.len() as u64) }
     }
 
     fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {

@@ -43,7 +43,9 @@ pub(crate) fn no_lease_kind(none: Option<&NoLease>) -> ErrorKind {
         None => ErrorKind::Api,
         Some(NoLease::Unroutable(reason)) => match reason {
             Unroutable::NoProvider => ErrorKind::Api,
-            Unroutable::UnknownProvider { .. } | Unroutable::Incomplete { .. } => ErrorKind::NotFound,
+            Unroutable::UnknownProvider { .. }
+            | Unroutable::NoSuchProvider { .. }
+            | Unroutable::Incomplete { .. } => ErrorKind::NotFound,
             Unroutable::EmptyModel | Unroutable::AliasCycle { .. } => ErrorKind::InvalidRequest,
         },
         Some(NoLease::Refused { refusal, .. }) => match refusal {

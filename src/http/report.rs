@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
+use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::caller;
@@ -147,13 +148,12 @@ pub(super) fn one_line(text: &str) -> String {
 
 /// UTC, in whole seconds.
 pub(super) fn rfc3339(time: SystemTime) -> String {
-    let text = header::HttpDate::from(time).to_string();
-    // "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, section 5.6.7)
-    let parts: Vec<&str> = text.split(' ').collect();
-    let [_, day, month, year, clock, _] = parts[..] else { return text };
-    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let month = months.iter().position(|name| *name == month).map_or(0, |at| at + 1);
-    format!("{year}-{month:02}-{day}T{clock}Z")
+    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| Timestamp::from_second(seconds).ok())
+        .unwrap_or_default()
+        .to_string()
 }
 
 #[cfg(test)]

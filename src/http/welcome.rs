@@ -25,6 +25,7 @@ struct Endpoints<'a> {
     messages: &'a str,
     count_tokens: &'a str,
     chat_completions: &'a str,
+    models: &'a str,
     health: &'a str,
     running_totals: &'a str,
 }
@@ -43,6 +44,7 @@ pub(super) async fn welcome(gateway: web::Data<Gateway>) -> HttpResponse {
             messages: "/v1/messages",
             count_tokens: "/v1/messages/count_tokens",
             chat_completions: "/v1/chat/completions",
+            models: "/v1/models",
             health: "/health",
             running_totals: "/metrics/running-totals",
         },

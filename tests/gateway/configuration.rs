@@ -238,6 +238,7 @@ fn every_limit_can_be_set() {
         "ping-interval",
         "cooldown",
         "cooldown-cap",
+        "models-ttl",
         "drain",
         "watch-interval",
         "watch-patience",

@@ -117,3 +117,17 @@ fn counting_is_no_request_in_the_totals() {
     let totals = gateway.get("/metrics/running-totals?format=json").json();
     assert_eq!(totals["summary"]["total_requests"], 0, "{totals}");
 }
+
+#[test]
+fn a_counter_that_fails_again_and_again_costs_the_provider_nothing() {
+    for status in [403, 429, 500, 529] {
+        let upstream = Upstream::anthropic().ruled_first(move |seen| {
+            seen.target().contains("count_tokens").then(|| Answer::json(status, "{}"))
+        });
+        let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
+        for _ in 0..25 {
+            count(&gateway, &body());
+        }
+        assert_eq!(gateway.ask("hi").text(), "Hello there!", "{status}");
+    }
+}

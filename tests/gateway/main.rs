@@ -10,6 +10,7 @@ mod hostile_clients;
 mod keys;
 mod liveness;
 mod model_names;
+mod models;
 mod passthrough;
 mod routing;
 mod running_totals;

@@ -37,6 +37,8 @@ pub enum Unroutable {
     NoProvider,
     #[error("unknown provider '{prefix}' in model '{model}': the providers are {known}")]
     UnknownProvider { prefix: String, model: String, known: String },
+    #[error("unknown provider '{name}': the providers are {known}")]
+    NoSuchProvider { name: String, known: String },
     #[error("provider '{name}' has a key but no base URL: set {missing} and restart")]
     Incomplete { name: String, missing: String },
     #[error("model: the name is empty")]
@@ -67,6 +69,27 @@ impl Routes {
         self.follow_aliases(provider, name)
     }
 
+    /// The provider of that name in any case, or the default one.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn provider(&self, name: Option<&str>) -> Result<&Arc<ProviderSettings>, Unroutable> {
+        let Some(name) = name else { return self.default.as_ref().ok_or(Unroutable::NoProvider) };
+        if let Some(provider) = self.providers.get(&name.to_ascii_lowercase()) {
+            return Ok(provider);
+        }
+        Err(self.incomplete(name).unwrap_or_else(|| match self.names.is_empty() {
+            true => Unroutable::NoProvider,
+            false => Unroutable::NoSuchProvider { name: name.to_owned(), known: self.names.join(", ") },
+        }))
+    }
+
+    fn incomplete(&self, name: &str) -> Option<Unroutable> {
+        let partial = self.partial.iter().find(|partial| partial.name.eq_ignore_ascii_case(name))?;
+        let PartialProvider { name, missing } = partial.clone();
+        Some(Unroutable::Incomplete { name, missing })
+    }
+
     /// Splits at the first colon. A prefix with `/` or `.` in it is part of a model id (`vendor/model:free`).
     fn split<'m>(&self, model: &'m str) -> Result<(&Arc<ProviderSettings>, &'m str), Unroutable> {
         let default = || self.default.as_ref().ok_or(Unroutable::NoProvider);
@@ -74,9 +97,8 @@ impl Routes {
         if let Some(provider) = self.providers.get(&prefix.to_ascii_lowercase()) {
             return if rest.is_empty() { Err(Unroutable::EmptyModel) } else { Ok((provider, rest)) };
         }
-        if let Some(partial) = self.partial.iter().find(|partial| partial.name.eq_ignore_ascii_case(prefix)) {
-            let PartialProvider { name, missing } = partial.clone();
-            return Err(Unroutable::Incomplete { name, missing });
+        if let Some(incomplete) = self.incomplete(prefix) {
+            return Err(incomplete);
         }
         if prefix.contains(['/', '.']) {
             return Ok((default()?, model));

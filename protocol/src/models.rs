@@ -1,0 +1,373 @@
+//! Lists of models: read from either API's `/models`, written in either API's shape. What a vendor says of a model
+//! beyond the fields that the shape knows is kept.
+//!
+//! Shapes: platform.claude.com/docs/en/api/models-list, platform.openai.com/docs/api-reference/models/list.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::ser::{SerializeMap as _, Serializer};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+/// What stands for a time that the upstream does not tell.
+const UNKNOWN_TIME: &str = "1970-01-01T00:00:00Z";
+
+/// The models of one upstream, as it listed them.
+#[derive(Debug)]
+pub struct Models<'a>(Vec<Model<'a>>);
+
+/// One of them: its fields in the upstream's order.
+#[derive(Debug)]
+pub struct Model<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+/// Why a body is no list of models.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NotAList {
+    #[error("the list of models is not JSON: {0}")]
+    NotJson(String),
+    #[error("the list of models has no 'data'")]
+    NoData,
+}
+
+/// The part of a list that an Anthropic client asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<'q> {
+    /// The most that is wanted.
+    pub limit: usize,
+    pub cursor: Cursor<'q>,
+}
+
+/// Where a [`Page`] lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cursor<'q> {
+    /// At the front of the list.
+    Front,
+    /// Right after the model with this id.
+    After(&'q str),
+    /// Right before the model with this id.
+    Before(&'q str),
+}
+
+impl<'a> Models<'a> {
+    /// Reads `{"data": […]}` or a bare list; what is in it and is no object is no model.
+    ///
+    /// # Errors
+    /// When the body is neither.
+    pub fn read(body: &'a [u8]) -> Result<Self, NotAList> {
+        #[derive(Deserialize)]
+        struct Listed<'b> {
+            #[serde(borrow)]
+            data: Option<Vec<&'b RawValue>>,
+        }
+        let not_json = |error: serde_json::Error| NotAList::NotJson(error.to_string());
+        let entries = if body.trim_ascii_start().starts_with(b"[") {
+            serde_json::from_slice(body).map_err(not_json)?
+        } else {
+            let raw: &RawValue = serde_json::from_slice(body).map_err(not_json)?;
+            let listed: Option<Listed<'a>> = serde_json::from_str(raw.get()).ok();
+            listed.and_then(|listed| listed.data).ok_or(NotAList::NoData)?
+        };
+        Ok(Self(entries.into_iter().filter_map(|entry| serde_json::from_str(entry.get()).ok()).collect()))
+    }
+
+    /// The model with this id.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<&Model<'a>> {
+        self.0.iter().find(|model| model.id().is_some_and(|own| own == id))
+    }
+
+    /// All of them for a Chat Completions client. `owner` stands where the upstream names none.
+    #[must_use]
+    pub fn chat(&self, owner: &str) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct List<'l, 'm> {
+            object: &'static str,
+            data: Vec<ForChat<'l, 'm>>,
+        }
+        let data = self.0.iter().map(|model| ForChat { model, owner }).collect();
+        written(&List { object: "list", data })
+    }
+
+    /// A page of them for a Messages client; models without an id are left out.
+    ///
+    /// # Errors
+    /// With the page's cursor when no model has that id.
+    pub fn messages<'q>(&self, page: &Page<'q>) -> Result<Vec<u8>, &'q str> {
+        #[derive(Serialize)]
+        struct List<'l, 'm> {
+            data: Vec<ForMessages<'l, 'm>>,
+            first_id: Option<Cow<'m, str>>,
+            last_id: Option<Cow<'m, str>>,
+            has_more: bool,
+        }
+        let named: Vec<_> = self.0.iter().filter(|model| model.id().is_some()).collect();
+        let place =
+            |id: &'q str| named.iter().position(|model| model.id().is_some_and(|own| own == id)).ok_or(id);
+        let (first, last, has_more) = match page.cursor {
+            Cursor::Before(id) => {
+                let end = place(id)?;
+                let first = end.saturating_sub(page.limit);
+                (first, end, first > 0)
+            }
+            Cursor::Front | Cursor::After(_) => {
+                let first = if let Cursor::After(id) = page.cursor { place(id)? + 1 } else { 0 };
+                let last = named.len().min(first + page.limit);
+                (first, last, last < named.len())
+            }
+        };
+        let models = &named[first..last];
+        let id = |model: Option<&&Model<'a>>| model.and_then(|model| model.id());
+        Ok(written(&List {
+            first_id: id(models.first()),
+            last_id: id(models.last()),
+            data: models.iter().map(|model| ForMessages(model)).collect(),
+            has_more,
+        }))
+    }
+}
+
+impl<'a> Model<'a> {
+    /// For a Chat Completions client; `owner` stands where the upstream names none.
+    #[must_use]
+    pub fn chat(&self, owner: &str) -> Vec<u8> {
+        written(&ForChat { model: self, owner })
+    }
+
+    /// As the upstream wrote it, but for the spaces.
+    #[must_use]
+    pub fn raw(&self) -> Vec<u8> {
+        written(&Raw(self))
+    }
+
+    /// For a Messages client.
+    #[must_use]
+    pub fn messages(&self) -> Vec<u8> {
+        written(&ForMessages(self))
+    }
+
+    fn field(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().rev().find(|(field, _)| field == name).map(|&(_, value)| value)
+    }
+
+    fn text(&self, name: &str) -> Option<Cow<'a, str>> {
+        #[derive(Deserialize)]
+        struct Text<'t>(#[serde(borrow)] Cow<'t, str>);
+        serde_json::from_str(self.field(name)?.get()).ok().map(|Text(text)| text)
+    }
+
+    fn id(&self) -> Option<Cow<'a, str>> {
+        self.text("id")
+    }
+
+    /// Seconds since 1970.
+    fn created(&self) -> Option<i64> {
+        let epoch = self.field("created").and_then(|value| serde_json::from_str::<f64>(value.get()).ok());
+        epoch
+            .map(|seconds| seconds as i64)
+            .or_else(|| Some(self.text("created_at")?.parse::<Timestamp>().ok()?.as_second()))
+    }
+}
+
+fn written<T: Serialize>(list: &T) -> Vec<u8> {
+    // Strings, numbers and checked JSON: nothing in it can fail.
+    serde_json::to_vec(list).unwrap_or_default()
+}
+
+/// A model for a Chat Completions client: the upstream's fields, and after them those that the API requires.
+struct ForChat<'l, 'm> {
+    model: &'l Model<'m>,
+    owner: &'l str,
+}
+
+impl Serialize for ForChat<'_, '_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { model, owner } = self;
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in &model.0 {
+            map.serialize_entry(name, value)?;
+        }
+        if model.field("object").is_none() {
+            map.serialize_entry("object", "model")?;
+        }
+        if model.field("created").is_none() {
+            map.serialize_entry("created", &model.created().unwrap_or(0))?;
+        }
+        if model.field("owned_by").is_none() {
+            map.serialize_entry("owned_by", owner)?;
+        }
+        map.end()
+    }
+}
+
+/// A model's own fields, and no others.
+struct Raw<'l, 'm>(&'l Model<'m>);
+
+impl Serialize for Raw<'_, '_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+/// A model for a Messages client: the fields that the API requires, and after them what else the upstream says.
+struct ForMessages<'l, 'm>(&'l Model<'m>);
+
+impl Serialize for ForMessages<'_, '_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        const REWRITTEN: [&str; 6] = ["id", "type", "display_name", "created_at", "created", "object"];
+        let Self(model) = self;
+        let id = model.id().unwrap_or_default();
+        let name = model.text("display_name").or_else(|| model.text("name"));
+        let created = model.text("created_at").filter(|text| text.parse::<Timestamp>().is_ok());
+        let created = created.or_else(|| {
+            let time = Timestamp::from_second(model.created()?).ok()?;
+            Some(Cow::Owned(time.to_string()))
+        });
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", &id)?;
+        map.serialize_entry("type", "model")?;
+        map.serialize_entry("display_name", name.as_ref().unwrap_or(&id))?;
+        map.serialize_entry("created_at", created.as_deref().unwrap_or(UNKNOWN_TIME))?;
+        for (name, value) in model.0.iter().filter(|(name, _)| !REWRITTEN.contains(&&**name)) {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Model<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Model<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Model<'de>, A::Error> {
+                let mut fields = vec![];
+                while let Some(name) = map.next_key::<Name<'de>>()? {
+                    fields.push((name.0, map.next_value()?));
+                }
+                Ok(Model(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+/// A field's name, borrowed where it is written without escapes.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn chat(body: &str) -> Value {
+        serde_json::from_slice(&Models::read(body.as_bytes()).unwrap().chat("the-provider")).unwrap()
+    }
+
+    fn page(body: &str, limit: usize, cursor: Cursor<'_>) -> Value {
+        serde_json::from_slice(
+            &Models::read(body.as_bytes()).unwrap().messages(&Page { limit, cursor }).unwrap(),
+        )
+        .unwrap()
+    }
+
+    const FIVE: &str = r#"{"data":[{"id":"a"},{"id":"b"},{"id":"c"},{"id":"d"},{"id":"e"}]}"#;
+
+    #[test]
+    fn a_chat_list_goes_through_and_what_is_missing_is_added() {
+        let listed = r#"{"object":"list","data":[{"id":"m","object":"model","created":7,"owned_by":"o","x":1e2},"no",{"id":"n"}],"more":1}"#;
+
+        assert_eq!(
+            chat(listed),
+            json!({"object": "list", "data": [
+                {"id": "m", "object": "model", "created": 7, "owned_by": "o", "x": 1e2},
+                {"id": "n", "object": "model", "created": 0, "owned_by": "the-provider"},
+            ]})
+        );
+        assert_eq!(chat(r#" [{"id":"m"}]"#)["data"][0]["id"], "m");
+    }
+
+    #[test]
+    fn an_anthropic_list_is_readable_for_a_chat_client() {
+        let listed = r#"{"data":[{"type":"model","id":"c","display_name":"C","created_at":"2023-11-14T22:13:20Z"}],"has_more":false}"#;
+
+        let model = &chat(listed)["data"][0];
+
+        assert_eq!((&model["created"], &model["object"]), (&json!(1_700_000_000), &json!("model")));
+        assert_eq!((&model["display_name"], &model["owned_by"]), (&json!("C"), &json!("the-provider")));
+    }
+
+    #[test]
+    fn a_chat_list_is_readable_for_a_messages_client() {
+        let listed = r#"{"data":[{"id":"m","object":"model","created":1700000000,"owned_by":"o"},
+            {"id":"n","name":"N the great","context_length":5},{"no":"id"},{"id":7}]}"#;
+
+        assert_eq!(
+            page(listed, 20, Cursor::Front),
+            json!({"data": [
+                {"id": "m", "type": "model", "display_name": "m", "created_at": "2023-11-14T22:13:20Z", "owned_by": "o"},
+                {"id": "n", "type": "model", "display_name": "N the great", "created_at": "1970-01-01T00:00:00Z",
+                 "name": "N the great", "context_length": 5},
+            ], "first_id": "m", "last_id": "n", "has_more": false})
+        );
+    }
+
+    #[test]
+    fn no_models_are_a_list_too() {
+        let empty = json!({"data": [], "first_id": null, "last_id": null, "has_more": false});
+        assert_eq!(page(r#"{"data":[]}"#, 20, Cursor::Front), empty);
+    }
+
+    #[test]
+    fn a_page_lies_where_its_cursor_says() {
+        for (cursor, first, last, more) in [
+            (Cursor::Front, "a", "b", true),
+            (Cursor::After("b"), "c", "d", true),
+            (Cursor::After("c"), "d", "e", false),
+            (Cursor::Before("c"), "a", "b", false),
+            (Cursor::Before("e"), "c", "d", true),
+        ] {
+            let page = page(FIVE, 2, cursor.clone());
+            let found = (&page["first_id"], &page["last_id"], &page["has_more"]);
+            assert_eq!(found, (&json!(first), &json!(last), &json!(more)), "{cursor:?}");
+        }
+        assert_eq!(page(FIVE, 2, Cursor::After("e"))["data"], json!([]));
+    }
+
+    #[test]
+    fn a_cursor_that_is_nowhere_is_named() {
+        let models = Models::read(FIVE.as_bytes()).unwrap();
+        assert_eq!(models.messages(&Page { limit: 1, cursor: Cursor::After("z") }), Err("z"));
+    }
+
+    #[test]
+    fn what_is_no_list_is_refused() {
+        for body in ["", "{", "[{]", "<html>"] {
+            assert!(matches!(Models::read(body.as_bytes()), Err(NotAList::NotJson(_))), "{body}");
+        }
+        for body in ["{}", "7", "null", r#"{"data":7}"#] {
+            assert_eq!(Models::read(body.as_bytes()).err(), Some(NotAList::NoData), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_found_however_it_is_escaped() {
+        let models = Models::read(br#"{"data":[{"id":"vendor\/m\u0031"}]}"#).unwrap();
+        let found = models.find("vendor/m1").unwrap();
+        let shown: Value = serde_json::from_slice(&found.messages()).unwrap();
+        assert_eq!(shown["id"], "vendor/m1");
+        assert!(models.find("m1").is_none());
+    }
+}

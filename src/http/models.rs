@@ -1,0 +1,245 @@
+//! `GET /v1/models` and `/v1/models/{id}`: which models a provider has, in the shape of either API.
+//!
+//! Messages clients are known by their `anthropic-version` header. `?format=` overrides what the headers say, and a
+//! `provider` header what `?provider=` says.
+
+use std::sync::Arc;
+
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
+use vandamme_actors::provider::NoLease;
+use vandamme_actors::router::Unroutable;
+use vandamme_actors::settings::{Api, ProviderSettings};
+use vandamme_protocol::models::{Cursor, Models, Page};
+use vandamme_protocol::vocabulary::ErrorKind;
+
+use super::door::{self, Refused};
+use super::request_id::RequestId;
+use super::{guarded, shared};
+use crate::exchange::{self, Failure, Listed, Remembered};
+use crate::gateway::Gateway;
+
+/// Says that the provider did not answer and that this is what it said before.
+const CACHE: HeaderName = HeaderName::from_static("x-vdm-cache");
+/// As at Anthropic (platform.claude.com/docs/en/api/models-list).
+const PAGE: usize = 20;
+const LARGEST_PAGE: usize = 1000;
+
+/// How a list is to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Of(Api),
+    /// As the provider wrote it.
+    Raw,
+}
+
+/// What of the query and the headers counts.
+#[derive(Debug, PartialEq, Eq)]
+struct Asked {
+    format: Format,
+    provider: Option<String>,
+    remembered: Remembered,
+    limit: usize,
+    after: Option<String>,
+    before: Option<String>,
+}
+
+pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
+    answer(request, gateway, None).await
+}
+
+pub(super) async fn one(
+    request: HttpRequest,
+    gateway: web::Data<Gateway>,
+    id: web::Path<String>,
+) -> HttpResponse {
+    let id = id.into_inner();
+    answer(request, gateway, Some(id.trim_end_matches('/').to_owned())).await
+}
+
+async fn answer(request: HttpRequest, gateway: web::Data<Gateway>, model: Option<String>) -> HttpResponse {
+    let id = RequestId::new();
+    let gateway = shared(&gateway);
+    // An answer to a question that cannot be read still is in the caller's words.
+    let spoken = spoken(request.headers());
+    let door = async {
+        let asked = Asked::read(request.query_string(), request.headers());
+        let api = match &asked {
+            Ok(Asked { format: Format::Of(api), .. }) => *api,
+            Ok(Asked { format: Format::Raw, .. }) | Err(_) => spoken,
+        };
+        let _admission = match door::admitted(&request, &gateway) {
+            Ok(admission) => admission,
+            Err(refused) => return refused.response(api, &id),
+        };
+        let asked = match asked {
+            Ok(asked) => asked,
+            Err(message) => return Refused(400, ErrorKind::InvalidRequest, message).response(api, &id),
+        };
+        let told = match model {
+            None => all(&gateway, &asked, &id).await,
+            Some(model) => single(&gateway, &asked, (&model, &id)).await,
+        };
+        told.unwrap_or_else(|failed| failed.response(api, &id))
+    };
+    guarded(spoken, &id, door).await
+}
+
+/// Why there is nothing to tell.
+enum Failed {
+    Exchange(Failure),
+    Refused(Refused),
+}
+
+impl Failed {
+    fn response(self, api: Api, id: &RequestId) -> HttpResponse {
+        match self {
+            Self::Exchange(failure) => failure.response(api, id.as_str()),
+            Self::Refused(refused) => refused.response(api, id),
+        }
+    }
+
+    fn unroutable(reason: Unroutable) -> Self {
+        Self::Exchange(Failure::NoLease(Some(NoLease::Unroutable(reason))))
+    }
+}
+
+async fn all(gateway: &Arc<Gateway>, asked: &Asked, id: &RequestId) -> Result<HttpResponse, Failed> {
+    let routes = gateway.roster.load().routes.clone();
+    let provider = routes.provider(asked.provider.as_deref()).map_err(Failed::unroutable)?;
+    let (body, headers) = listed(gateway, (provider, id), asked.remembered).await?;
+    let body = match asked.format {
+        Format::Raw => body,
+        Format::Of(Api::ChatCompletions) => read(&body)?.chat(&provider.name).into(),
+        Format::Of(Api::Messages) => {
+            let models = read(&body)?;
+            let page = models.messages(&asked.page()).map_err(|id| {
+                let message = format!("after_id and before_id name a model of the list, which has no '{id}'");
+                Failed::Refused(Refused(400, ErrorKind::InvalidRequest, message))
+            })?;
+            page.into()
+        }
+    };
+    Ok(door::whole(200, headers, body, id))
+}
+
+/// A model by the name that a request would call it by, so `provider:model` and aliases count.
+async fn single(
+    gateway: &Arc<Gateway>,
+    asked: &Asked,
+    (name, id): (&str, &RequestId),
+) -> Result<HttpResponse, Failed> {
+    let routes = gateway.roster.load().routes.clone();
+    let (provider, model) = match &asked.provider {
+        Some(provider) => {
+            (routes.provider(Some(provider)).map_err(Failed::unroutable)?.clone(), Arc::from(name))
+        }
+        None => {
+            let route = routes.resolve(name).map_err(Failed::unroutable)?;
+            (route.provider, route.model)
+        }
+    };
+    let (body, headers) = listed(gateway, (&provider, id), asked.remembered).await?;
+    let models = read(&body)?;
+    let Some(found) = models.find(&model) else {
+        let message = format!("provider '{}' lists no model '{model}'", provider.name);
+        return Err(Failed::Refused(Refused(404, ErrorKind::NotFound, message)));
+    };
+    let written = match asked.format {
+        Format::Raw => found.raw(),
+        Format::Of(Api::ChatCompletions) => found.chat(&provider.name),
+        Format::Of(Api::Messages) => found.messages(),
+    };
+    Ok(door::whole(200, headers, written.into(), id))
+}
+
+async fn listed(
+    gateway: &Arc<Gateway>,
+    (provider, id): (&Arc<ProviderSettings>, &RequestId),
+    remembered: Remembered,
+) -> Result<(bytes::Bytes, HeaderMap), Failed> {
+    let listed = exchange::models(gateway.clone(), id.shared(), provider, remembered).await;
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    match listed.map_err(Failed::Exchange)? {
+        Listed::Current(body) => Ok((body, headers)),
+        Listed::Stale(body) => {
+            headers.insert(CACHE, HeaderValue::from_static("stale"));
+            Ok((body, headers))
+        }
+    }
+}
+
+/// It could be read when it came.
+fn read(body: &[u8]) -> Result<Models<'_>, Failed> {
+    Models::read(body).map_err(|error| Failed::Refused(Refused(502, ErrorKind::Api, error.to_string())))
+}
+
+fn spoken(headers: &HeaderMap) -> Api {
+    if headers.contains_key("anthropic-version") { Api::Messages } else { Api::ChatCompletions }
+}
+
+impl Asked {
+    /// The error is for the client.
+    fn read(query: &str, headers: &HeaderMap) -> Result<Self, String> {
+        let mut asked = Self {
+            format: Format::Of(spoken(headers)),
+            provider: None,
+            remembered: Remembered::Serves,
+            limit: PAGE,
+            after: None,
+            before: None,
+        };
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "format" => asked.format = Format::parse(&value)?,
+                "provider" if !value.is_empty() => asked.provider = Some(value.into_owned()),
+                "refresh" => asked.remembered = refresh(&value)?,
+                "limit" => asked.limit = limit(&value)?,
+                "after_id" => asked.after = Some(value.into_owned()),
+                "before_id" => asked.before = Some(value.into_owned()),
+                _ => {}
+            }
+        }
+        if asked.after.is_some() && asked.before.is_some() {
+            return Err("after_id and before_id exclude each other".to_owned());
+        }
+        if let Some(named) = headers.get("provider").and_then(|value| value.to_str().ok()) {
+            asked.provider = Some(named.trim().to_owned());
+        }
+        Ok(asked)
+    }
+
+    fn page(&self) -> Page<'_> {
+        let cursor = match (&self.after, &self.before) {
+            (Some(id), _) => Cursor::After(id),
+            (None, Some(id)) => Cursor::Before(id),
+            (None, None) => Cursor::Front,
+        };
+        Page { limit: self.limit, cursor }
+    }
+}
+
+impl Format {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "anthropic" => Ok(Self::Of(Api::Messages)),
+            "openai" => Ok(Self::Of(Api::ChatCompletions)),
+            "raw" => Ok(Self::Raw),
+            _ => Err("format: expected anthropic, openai or raw".to_owned()),
+        }
+    }
+}
+
+fn refresh(text: &str) -> Result<Remembered, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(Remembered::PassedOver),
+        "false" | "0" | "no" | "off" => Ok(Remembered::Serves),
+        _ => Err("refresh: expected true or false".to_owned()),
+    }
+}
+
+fn limit(text: &str) -> Result<usize, String> {
+    let limit = text.parse().ok().filter(|limit| (1..=LARGEST_PAGE).contains(limit));
+    limit.ok_or_else(|| format!("limit: expected a number from 1 to {LARGEST_PAGE}"))
+}
