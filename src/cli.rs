@@ -1,6 +1,7 @@
 //! The commands. Results and talk go to stderr, except for what a command was asked to print.
 
 pub mod exit_code;
+mod health;
 mod server;
 mod summary;
 
@@ -26,6 +27,9 @@ enum Command {
     /// Run the gateway.
     #[command(subcommand, arg_required_else_help = true)]
     Server(Server),
+    /// Ask how a gateway is.
+    #[command(subcommand, arg_required_else_help = true)]
+    Health(Health),
     /// Print the version.
     Version,
 }
@@ -34,6 +38,12 @@ enum Command {
 enum Server {
     /// Start the gateway and serve until told to stop.
     Start(server::Start),
+}
+
+#[derive(Debug, Subcommand)]
+enum Health {
+    /// Ask the running gateway; exit with 0 when it is healthy, else with 1.
+    Server(health::Server),
 }
 
 /// Does what the arguments (the first is the program's name) ask for.
@@ -48,6 +58,7 @@ impl Command {
     fn run(self) -> Exit {
         match self {
             Self::Server(Server::Start(start)) => start.run(),
+            Self::Health(Health::Server(server)) => server.run(),
             Self::Version => print_version(),
         }
     }
@@ -81,11 +92,22 @@ mod tests {
     #[test]
     fn usage_mistakes_exit_with_two_and_answers_with_zero() {
         let exit = |line: &str| run(line.split(' ').map(OsString::from));
-        for line in ["vdm version", "vdm --version", "vdm --help", "vdm server start --help"] {
+        for line in [
+            "vdm version",
+            "vdm --version",
+            "vdm --help",
+            "vdm health server --help",
+            "vdm server start --help",
+        ] {
             assert_eq!(exit(line), Exit::Ok, "{line}");
         }
         let wrong = ["vdm", "vdm server", "vdm server stop", "vdm start", "vdm server start --port 65536"];
-        for line in wrong.into_iter().chain(["vdm server start --daemon", "vdm server start extra"]) {
+        for line in wrong.into_iter().chain([
+            "vdm server start --daemon",
+            "vdm server start extra",
+            "vdm health",
+            "vdm health server --port 0",
+        ]) {
             assert_eq!(exit(line), Exit::Usage, "{line}");
         }
     }

@@ -68,12 +68,12 @@ impl Start {
     }
 }
 
-fn tell(mistakes: &[Mistake]) -> Exit {
+pub(super) fn tell(mistakes: &[Mistake]) -> Exit {
     for mistake in mistakes {
         say(format_args!("vdm: {mistake}\n"));
     }
     let refused = mistakes.iter().any(|mistake| mistake.kind() == MistakeKind::Refused);
-    if refused { Exit::Usage } else { Exit::Configuration }
+    if refused { Exit::Usage } else { Exit::Failed }
 }
 
 /// On stderr. If nobody reads it any more, that is no reason to stop.
@@ -137,7 +137,7 @@ mod tests {
                 Overrides { environment, working_directory: "/absent".into(), ..Overrides::default() };
             tell(&Config::load(&overrides).unwrap_err())
         };
-        assert_eq!(exit("PORT", "abc"), Exit::Configuration);
+        assert_eq!(exit("PORT", "abc"), Exit::Failed);
         assert_eq!(exit("OPENAI_API_KEY", "!OAUTH"), Exit::Usage);
     }
 }

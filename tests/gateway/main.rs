@@ -3,6 +3,7 @@
 
 mod chat_completions;
 mod configuration;
+mod container;
 mod count_tokens;
 mod cutting;
 mod demo;

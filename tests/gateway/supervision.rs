@@ -60,7 +60,7 @@ mod faults {
 
     #[test]
     fn an_actor_that_panics_in_a_message_goes_on_and_streams_do_not_notice() {
-        for actor in ["router", "ledger", "provider:anthropic"] {
+        for actor in ["router", "ledger", "catalog", "provider:anthropic"] {
             let (upstream, events) = paused();
             let gateway = Gateway::before(&upstream).start();
             let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();
@@ -151,6 +151,24 @@ mod faults {
             let gateway = Gateway::before(&upstream).start();
             strike(&gateway, &format!("hang?actor={actor}&seconds=3600"));
             await_recovery(&gateway);
+        }
+    }
+
+    #[test]
+    fn a_hung_catalog_costs_a_list_its_memory_alone() {
+        let list = Answer::json(200, r#"{"data":[{"id":"m"}]}"#);
+        let upstream = Upstream::openai().always(list);
+        let gateway = Gateway::before(&upstream).start();
+        assert_eq!(gateway.get("/v1/models").status(), 200);
+        strike(&gateway, "hang?actor=catalog&seconds=3600");
+        assert_eq!(gateway.get("/v1/models").json()["data"][0]["id"], "m");
+        let until = Instant::now() + PATIENCE;
+        let mut asked = 1;
+        // The new one remembers again.
+        while upstream.count() > asked {
+            asked = upstream.count();
+            assert_eq!(gateway.get("/v1/models").status(), 200);
+            assert!(Instant::now() < until, "not replaced:\n{}", gateway.log());
         }
     }
 

@@ -1,0 +1,30 @@
+# The gateway in a container:
+#
+#   docker build -t vdm .
+#   docker run --rm -p 127.0.0.1:8082:8082 -e OPENAI_API_KEY vdm
+#
+# Without a key of its own (PROXY_API_KEY) it serves whoever reaches the published port.
+
+FROM rust:1.95-slim-bookworm AS build
+WORKDIR /build
+COPY Cargo.toml Cargo.lock ./
+COPY protocol protocol
+COPY actors actors
+COPY src src
+# The caches outlive a build; what they hold would be lost with the step otherwise.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/build/target \
+    cargo build --release --locked --bin vdm && cp target/release/vdm /usr/local/bin/vdm
+
+FROM debian:bookworm-slim
+RUN useradd --system --uid 10001 --create-home vdm
+COPY --from=build /usr/local/bin/vdm /usr/local/bin/vdm
+USER 10001
+# Mount vandamme-config.toml or .env here.
+WORKDIR /home/vdm
+# What is published must be reachable from outside of the container.
+ENV HOST=0.0.0.0
+EXPOSE 8082
+HEALTHCHECK --interval=30s --timeout=6s --start-period=5s CMD ["vdm", "health", "server"]
+ENTRYPOINT ["vdm"]
+CMD ["server", "start"]

@@ -1,0 +1,150 @@
+//! `vdm health server`: whether a running gateway is well. Also what a container's HEALTHCHECK runs.
+
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::exit_code::Exit;
+use super::server::tell;
+use crate::config::{Config, Overrides};
+
+/// Beyond this a gateway that runs is not well.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A health report of a hundred providers has a tenth of it.
+const LARGEST: usize = 1 << 20;
+
+#[derive(Args, Debug)]
+pub(super) struct Server {
+    /// Ask the gateway at this address or host name, over HOST and the files
+    #[arg(long, value_name = "HOST")]
+    host: Option<String>,
+    /// Ask the gateway on this port, over PORT and the files
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+    /// Read this configuration file too, over the others
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print what the gateway says, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What of a health report is told in words.
+#[derive(Deserialize)]
+struct Report {
+    status: String,
+    message: Option<String>,
+    version: Option<String>,
+    #[serde(default)]
+    providers: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Server {
+    pub(super) fn run(self) -> Exit {
+        let elsewhere = self.host.is_some();
+        let overrides =
+            Overrides { host: self.host, port: self.port, config: self.config, ..Overrides::of_process() };
+        let config = match Config::load(&overrides) {
+            Ok(config) => config,
+            Err(mistakes) => return tell(&mistakes),
+        };
+        let url = format!("http://{}:{}", reachable(&config.host), config.port);
+        // A host that was named by hand need not be the one that the key belongs to.
+        let key = config.proxy_api_key.as_ref().filter(|_| !elsewhere).map(|key| key.expose());
+        let answer = actix_rt::System::new().block_on(ask(&url, key));
+        let told = if self.json { print_json(&answer) } else { print_words(&url, &answer) };
+        // Nobody reads it: the exit code still tells.
+        drop(told);
+        match answer.and_then(|body| report(&body)) {
+            Ok(report) if report.status == "healthy" => Exit::Ok,
+            Ok(_) | Err(_) => Exit::Failed,
+        }
+    }
+}
+
+/// An address to listen on that means "all" cannot be asked.
+fn reachable(host: &str) -> String {
+    match host.parse() {
+        Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) => Ipv4Addr::LOCALHOST.to_string(),
+        Ok(IpAddr::V6(Ipv6Addr::UNSPECIFIED)) => format!("[{}]", Ipv6Addr::LOCALHOST),
+        Ok(IpAddr::V6(address)) => format!("[{address}]"),
+        Ok(IpAddr::V4(_)) | Err(_) => host.to_owned(),
+    }
+}
+
+async fn ask(url: &str, key: Option<&str>) -> Result<Vec<u8>, String> {
+    let client = awc::Client::builder().timeout(PATIENCE).disable_redirects().finish();
+    let mut request = client.get(format!("{url}/health?format=json"));
+    if let Some(key) = key {
+        request = request.insert_header(("x-api-key", key));
+    }
+    let mut response =
+        request.send().await.map_err(|error| format!("no gateway answers at {url}: {error}"))?;
+    let status = response.status();
+    if !status.is_success() {
+        return Err(format!("{url} answers with status {status}: is it a gateway?"));
+    }
+    let body = response.body().limit(LARGEST).await;
+    Ok(body.map_err(|error| format!("the answer of {url} broke off: {error}"))?.to_vec())
+}
+
+fn report(body: &[u8]) -> Result<Report, String> {
+    serde_json::from_slice(body).map_err(|_| "what answers is no gateway: its health is no report".to_owned())
+}
+
+fn print_json(answer: &Result<Vec<u8>, String>) -> std::io::Result<()> {
+    let said = answer.as_ref().map_err(String::clone).and_then(|body| {
+        let said: Result<&RawValue, _> = serde_json::from_slice(body);
+        said.map_err(|_| "what answers is no gateway: its health is no JSON".to_owned())
+    });
+    match said {
+        Ok(said) => writeln!(std::io::stdout(), "{said}"),
+        Err(message) => {
+            let error = serde_json::json!({"status": "error", "message": message});
+            writeln!(std::io::stdout(), "{error}")
+        }
+    }
+}
+
+fn print_words(url: &str, answer: &Result<Vec<u8>, String>) -> std::io::Result<()> {
+    let report = match answer.as_ref().map_err(String::clone).and_then(|body| report(body)) {
+        Ok(report) => report,
+        Err(message) => return writeln!(std::io::stderr(), "vdm: {message}"),
+    };
+    let mut out = std::io::stdout();
+    let version = report.version.map(|version| format!(" (vdm {version})")).unwrap_or_default();
+    writeln!(out, "{url} is {}{version}", report.status)?;
+    if let Some(message) = report.message {
+        writeln!(out, "  {message}")?;
+    }
+    for (name, provider) in &report.providers {
+        let keys = provider["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let ready = keys.iter().filter(|key| key["state"] == "ready").count();
+        let breaker = provider["breaker"].as_str().unwrap_or("does not answer");
+        writeln!(out, "  {name}: {ready} of {} keys ready; breaker {breaker}", keys.len())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_means_all_is_asked_at_this_machine() {
+        for (host, asked) in [
+            ("0.0.0.0", "127.0.0.1"),
+            ("::", "[::1]"),
+            ("::1", "[::1]"),
+            ("10.0.0.7", "10.0.0.7"),
+            ("gateway.example", "gateway.example"),
+        ] {
+            assert_eq!(reachable(host), asked);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What a container relies on: `vdm health server`, and a Dockerfile that copies what there is.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::support::gateway::{Gateway, free_port};
+use crate::support::upstream::Upstream;
+
+fn vdm(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vdm"));
+    command.args(arguments).env_clear().current_dir(std::env::temp_dir()).envs(environment.iter().copied());
+    command.output().expect("vdm is built")
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&[output.stdout.clone(), output.stderr.clone()].concat()).into_owned()
+}
+
+fn top(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// What stands behind `word` in the Dockerfile's lines.
+fn lines(dockerfile: &str, word: &str) -> Vec<String> {
+    let lines = dockerfile.lines().filter_map(|line| line.trim().strip_prefix(word));
+    lines.map(|rest| rest.trim().to_owned()).collect()
+}
+
+#[test]
+fn the_health_check_of_the_container_finds_a_gateway_on_all_addresses() {
+    let dockerfile = top("Dockerfile");
+    let check = lines(&dockerfile, "HEALTHCHECK").pop().expect("a HEALTHCHECK");
+    let (_, command) = check.split_once("CMD").expect("a command");
+    let command: Vec<String> = serde_json::from_str(command.trim()).expect("in the exec form");
+    assert_eq!(command[0], "vdm");
+    let arguments: Vec<&str> = command[1..].iter().map(String::as_str).collect();
+    assert!(lines(&dockerfile, "ENV").contains(&"HOST=0.0.0.0".to_owned()));
+
+    let upstream = Upstream::openai();
+    let gateway =
+        Gateway::before(&upstream).env("HOST", "0.0.0.0").env("PROXY_API_KEY", "sk-gateway").start();
+    let port = gateway.address.port().to_string();
+    let environment = [("HOST", "0.0.0.0"), ("PORT", port.as_str()), ("PROXY_API_KEY", "sk-gateway")];
+
+    let healthy = vdm(&arguments, &environment);
+    assert!(healthy.status.success(), "{}", said(&healthy));
+    assert!(said(&healthy).contains("healthy") && said(&healthy).contains("openai: 1 of 1 keys ready"));
+    drop(gateway);
+    let gone = vdm(&arguments, &environment);
+    assert_eq!(gone.status.code(), Some(1), "{}", said(&gone));
+}
+
+#[test]
+fn a_gateway_without_providers_is_not_healthy_and_says_why() {
+    let gateway = Gateway::bare().env("VDM_DEMO", "0").start();
+    let port = gateway.address.port().to_string();
+    let output = vdm(&["health", "server", "--port", &port], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said(&output).contains("degraded") && said(&output).contains("OPENAI_API_KEY"),
+        "{}",
+        said(&output)
+    );
+}
+
+#[test]
+fn json_is_what_the_gateway_says_or_what_went_wrong() {
+    let gateway = Gateway::before(&Upstream::openai()).start();
+    let port = gateway.address.port().to_string();
+    let output = vdm(&["health", "server", "--json", "--host", "localhost", "--port", &port], &[]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON alone");
+    assert_eq!((report["status"].as_str(), output.status.code()), (Some("healthy"), Some(0)));
+
+    let nobody = free_port().to_string();
+    let output = vdm(&["health", "server", "--json", "--port", &nobody], &[]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON alone");
+    assert_eq!((report["status"].as_str(), output.status.code()), (Some("error"), Some(1)));
+    assert!(report["message"].as_str().is_some_and(|message| message.contains(&nobody)));
+}
+
+#[test]
+fn another_host_does_not_get_the_gateways_key() {
+    let stranger = Upstream::openai();
+    let port = stranger.address().port().to_string();
+    let environment = [("PROXY_API_KEY", "sk-gateway")];
+    vdm(&["health", "server", "--host", "127.0.0.1", "--port", &port], &environment);
+    let seen = stranger.only_request();
+    assert!(seen.head.headers.iter().all(|(_, value)| !value.contains("sk-gateway")), "{:?}", seen.head);
+}
+
+#[test]
+fn the_dockerfile_copies_what_there_is_and_all_that_the_build_reads() {
+    let ignored = top(".dockerignore");
+    let allowed: Vec<&str> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    assert!(ignored.lines().any(|line| line == "*"), "everything else stays out");
+    let copied: Vec<String> = lines(&top("Dockerfile"), "COPY ")
+        .iter()
+        .filter(|words| !words.starts_with("--from"))
+        .flat_map(|words| {
+            let mut paths: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
+            paths.pop();
+            paths
+        })
+        .collect();
+    for path in &copied {
+        assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists(), "{path} is not there");
+        assert!(allowed.contains(&path.as_str()), "{path} is kept out by .dockerignore");
+    }
+    for needed in ["Cargo.toml", "Cargo.lock", "src", "protocol", "actors"] {
+        assert!(copied.iter().any(|path| path == needed), "{needed} is not copied");
+    }
+    let manifest = top("Cargo.toml");
+    assert!(
+        manifest.contains(r#"members = ["protocol", "actors"]"#),
+        "a member that is not copied: {manifest}"
+    );
+    assert!(lines(&top("Dockerfile"), "USER").iter().all(|user| user != "root" && user != "0"));
+    assert_eq!(lines(&top("Dockerfile"), "USER").len(), 1);
+}
