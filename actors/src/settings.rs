@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use actix_http::header::{HeaderName, HeaderValue};
 
+use vandamme_protocol::bridge::messages_over_chat::Dialect;
+
 use crate::secret::ApiKey;
 
 /// Everything the actor tree starts from.
@@ -44,6 +46,8 @@ pub struct ProviderSettings {
     pub max_retries: u32,
     /// The embedded provider that answers when nothing is configured.
     pub demo: bool,
+    /// What it takes beyond what every Chat Completions upstream takes.
+    pub dialect: Dialect,
     /// Where a person reads about this provider's models.
     pub models_url: Option<String>,
 }

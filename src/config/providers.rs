@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use vandamme_actors::secret::ApiKey;
 use vandamme_actors::settings::{Api, PartialProvider, ProviderSettings};
+use vandamme_protocol::bridge::messages_over_chat::{Dialect, Reasoning, Replay};
 
 use super::base_url::{self, Listener};
 use super::environment::{self, prefix};
@@ -138,6 +139,7 @@ impl<'a> Builder<'a> {
             timeout: self.timeout(section),
             max_retries: self.max_retries(section),
             demo: false,
+            dialect: dialect(section, self.merged.root().section("everywhere")),
             models_url: section.text("models-url").map(|url| url.text.to_owned()),
         };
         self.registered.push(Arc::new(settings));
@@ -210,6 +212,38 @@ enum BaseUrl {
     /// All that is stated is our own listener; the place of the highest.
     Ours(String),
     Wrong(Mistake),
+}
+
+/// What is not said is as everywhere; `everywhere` has what holds for all providers.
+fn dialect(section: Section<'_>, everywhere: Section<'_>) -> Dialect {
+    let word = |key| section.text(key).map(|word| word.text);
+    let words = |key| {
+        section.text(key).map_or_else(Vec::new, |words| words.text.lines().map(str::to_owned).collect())
+    };
+    let is = |key| section.flag(key).unwrap_or(false);
+    let tokens = |key| everywhere.count(key).and_then(|count| u64::try_from(count).ok());
+    Dialect {
+        reasoning: match word("reasoning-parameter") {
+            Some("reasoning") => Reasoning::Nested,
+            Some("thinking") => Reasoning::Switch,
+            _ => Reasoning::Effort,
+        },
+        reasoning_models: words("reasoning-models"),
+        replay: match word("reasoning-replay") {
+            Some("reasoning_details") => Replay::Details,
+            Some("none") => Replay::Nothing,
+            _ => Replay::Content,
+        },
+        think_tags: is("think-tags"),
+        system_anywhere: is("system-anywhere"),
+        cache_control: is("cache-control"),
+        top_k: is("top-k"),
+        plain_tool_names: is("tool-name-sanitization"),
+        user_fields: words("user-fields"),
+        web_search: word("web-search").map(str::to_owned),
+        fewest_tokens: tokens("min-tokens-limit"),
+        most_tokens: tokens("max-tokens-limit"),
+    }
 }
 
 fn aliases(section: Section<'_>) -> BTreeMap<String, String> {

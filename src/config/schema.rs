@@ -2,7 +2,8 @@
 
 use super::kind::Kind::{self, Aliases, AuthMode, Headers, Later, Value};
 use super::kind::Type::{
-    self, Bytes, Count, Flag, Format, Host, Link, LogLevel, Pause, Port, Seconds, Secret, Text, Url,
+    self, Bytes, Count, Flag, Format, Host, Link, LogLevel, Object, OneOf, Pause, Port, Seconds, Secret,
+    Text, Url, Words,
 };
 
 pub(super) type Keys = &'static [(&'static str, Kind)];
@@ -65,7 +66,16 @@ pub(super) const PROVIDER: Keys = &[
     ("custom-headers", Headers),
     ("auth-mode", AuthMode),
     ("api-version", Later),
-    ("tool-name-sanitization", Later),
+    ("tool-name-sanitization", Value(Flag)),
+    ("reasoning-models", Value(Words)),
+    ("reasoning-parameter", Value(OneOf(&["reasoning_effort", "reasoning", "thinking"]))),
+    ("reasoning-replay", Value(OneOf(&["reasoning_content", "reasoning_details", "none"]))),
+    ("think-tags", Value(Flag)),
+    ("system-anywhere", Value(Flag)),
+    ("cache-control", Value(Flag)),
+    ("top-k", Value(Flag)),
+    ("user-fields", Value(Words)),
+    ("web-search", Value(Object)),
     ("model-page", Later),
 ];
 
@@ -88,7 +98,7 @@ pub(super) struct Variable {
     pub(super) path: &'static [&'static str],
 }
 
-pub(super) const VARIABLES: [Variable; 8] = [
+pub(super) const VARIABLES: [Variable; 10] = [
     Variable { name: "HOST", kind: Host, empty: WhenEmpty::Unset, path: &["host"] },
     Variable { name: "PORT", kind: Port, empty: WhenEmpty::Wrong, path: &["port"] },
     Variable { name: "LOG_LEVEL", kind: LogLevel, empty: WhenEmpty::Wrong, path: &["log-level"] },
@@ -111,6 +121,18 @@ pub(super) const VARIABLES: [Variable; 8] = [
         kind: Count(0),
         empty: WhenEmpty::Wrong,
         path: &["everywhere", "max-retries"],
+    },
+    Variable {
+        name: "MIN_TOKENS_LIMIT",
+        kind: Count(1),
+        empty: WhenEmpty::Wrong,
+        path: &["everywhere", "min-tokens-limit"],
+    },
+    Variable {
+        name: "MAX_TOKENS_LIMIT",
+        kind: Count(1),
+        empty: WhenEmpty::Wrong,
+        path: &["everywhere", "max-tokens-limit"],
     },
     Variable { name: "VDM_DEMO", kind: Flag, empty: WhenEmpty::Unset, path: &["demo"] },
 ];

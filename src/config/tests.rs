@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use vandamme_actors::settings::{Api, ProviderSettings};
+use vandamme_protocol::bridge::messages_over_chat::{Dialect, Reasoning, Replay};
 
 use super::*;
 
@@ -225,6 +226,33 @@ fn timeouts_and_retries_of_variables_stand_above_the_providers_own() {
 
     let config = Machine::with(&[("REQUEST_TIMEOUT", "0")]).toml(toml).load();
     assert!(provider(&config, "poe").timeout > seconds(86_400), "zero is no limit");
+}
+
+#[test]
+fn what_a_provider_takes_is_said_in_its_section() {
+    let toml = "[x]\napi-key = 'k'\nbase-url = 'http://x'\nreasoning-models = ['a*', 'b']\nreasoning-parameter = 'thinking'
+        reasoning-replay = 'none'\nthink-tags = true\ncache-control = true\ntop-k = true\nuser-fields = 'user'
+        web-search = ' {\"a\": {}} '\ntool-name-sanitization = true\n[openrouter]\napi-key = 'k'\n[zai]\napi-key = 'k'";
+    let config = Machine::with(&[("MIN_TOKENS_LIMIT", "16"), ("MAX_TOKENS_LIMIT", "4096")]).toml(toml).load();
+    let dialect = Dialect {
+        reasoning: Reasoning::Switch,
+        reasoning_models: vec!["a*".to_owned(), "b".to_owned()],
+        replay: Replay::Nothing,
+        think_tags: true,
+        system_anywhere: false,
+        cache_control: true,
+        top_k: true,
+        plain_tool_names: true,
+        user_fields: vec!["user".to_owned()],
+        web_search: Some("\"a\": {}".to_owned()),
+        fewest_tokens: Some(16),
+        most_tokens: Some(4096),
+    };
+    assert_eq!(provider(&config, "x").dialect, dialect);
+    let openrouter = &provider(&config, "openrouter").dialect;
+    assert_eq!((openrouter.reasoning, openrouter.replay), (Reasoning::Nested, Replay::Details));
+    let unsaid = Machine::new().toml("[zai]\napi-key = 'k'").load();
+    assert_eq!(provider(&unsaid, "zai").dialect, Dialect::default());
 }
 
 #[test]

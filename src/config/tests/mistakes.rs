@@ -148,8 +148,16 @@ const OF_A_FILE: &[(&str, &str)] = &[
         "2:1: [openai] api-version: not available in this version of vdm; remove it",
     ),
     (
-        "[kimi]\ntool-name-sanitization = true",
-        "2:1: [kimi] tool-name-sanitization: not available in this version of vdm; remove it",
+        "[kimi]\nreasoning-parameter = 'x'",
+        "2:23: [kimi] reasoning-parameter: expected one of reasoning_effort, reasoning, thinking, found \"x\"",
+    ),
+    (
+        "[kimi]\nreasoning-models = [1]",
+        "2:20: [kimi] reasoning-models: expected words in an array: [\"a\", \"b\"], found an array",
+    ),
+    (
+        "[kimi]\nweb-search = '[]'",
+        "2:14: [kimi] web-search: expected a JSON object in single quotes: '{\"a\": 1}'",
     ),
     ("[poe]\nmodel-page = 'x'", "2:1: [poe] model-page: not available in this version of vdm; remove it"),
     ("# é\nport = 1 1", "2:8: this is not TOML: "),
