@@ -130,16 +130,16 @@ fn message_start(id: &str) -> Vec<u8> {
                   "output_tokens": 1}}}))
 }
 
-fn words(text: &str) -> Vec<&str> {
+pub(crate) fn words(text: &str) -> Vec<&str> {
     text.split_inclusive(' ').collect()
 }
 
 /// The input as JSON in pieces that cut through words and escapes.
-fn fragments(input: &Value) -> Vec<String> {
+pub(crate) fn fragments(input: &Value) -> Vec<String> {
     let chars: Vec<char> = input.to_string().chars().collect();
     chars.chunks(7).map(|piece| piece.iter().collect()).collect()
 }
 
-fn list(value: &Value) -> &[Value] {
+pub(crate) fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
