@@ -1,5 +1,5 @@
 //! Anthropic's SDKs read what the gateway says as if it were Anthropic's. What they must make of it stands in
-//! `anthropic_sdk.py`; here the upstream is scripted.
+//! `anthropic_sdk.py` and `anthropic_sdk.mjs`; here the upstream is scripted.
 
 use serde_json::{Value, json};
 
@@ -181,7 +181,9 @@ fn a_client_that_gives_up_frees_the_upstream() {
 
         all_hold(&sdks, &["impatient", &url(&gateway)]);
 
-        upstream.closed(0);
+        for request in 0..sdks.len() {
+            upstream.closed(request);
+        }
     }
 }
 

@@ -17,13 +17,20 @@ pub(crate) struct Sdk {
 /// Anthropic's SDKs, those that are there.
 pub(crate) fn anthropic() -> Vec<Sdk> {
     let python = Sdk::python("anthropic_sdk.py");
-    python.into_iter().collect()
+    let javascript = Sdk::javascript("@anthropic-ai/sdk", "anthropic_sdk.mjs");
+    python.into_iter().chain(javascript).collect()
 }
 
 impl Sdk {
     fn python(script: &'static str) -> Option<Self> {
         let interpreter = installed::client("venv/bin/python")?;
         Some(Self { interpreter, script, modules: None })
+    }
+
+    fn javascript(package: &str, script: &'static str) -> Option<Self> {
+        let _there = installed::client(&format!("javascript/node_modules/{package}"))?;
+        let modules = installed::client("javascript/node_modules")?;
+        Some(Self { interpreter: "node".into(), script, modules: Some(modules) })
     }
 
     /// Runs a scenario of the script, which must find all as it expects it.
