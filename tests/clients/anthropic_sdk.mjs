@@ -166,8 +166,8 @@ async function errors(status, url) {
 
 async function all_errors(...pairs) {
   for (const pair of pairs) {
-    const [status, ...url] = pair.split("=");
-    await errors(Number(status), url.join("="));
+    const [status, url] = pair.split("=");
+    await errors(Number(status), url);
   }
 }
 
