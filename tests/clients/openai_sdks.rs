@@ -1,5 +1,5 @@
 //! OpenAI's SDKs read what the gateway says as if it were OpenAI's. What they must make of it stands in
-//! `openai_sdk.py`; here the upstream is scripted.
+//! `openai_sdk.py` and `openai_sdk.mjs`; here the upstream is scripted.
 
 use serde_json::json;
 

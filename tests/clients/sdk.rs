@@ -30,7 +30,9 @@ impl Sdks {
     }
 
     pub(crate) fn openai() -> Self {
-        Self(Sdk::python("openai_sdk.py").into_iter().collect())
+        let python = Sdk::python("openai_sdk.py");
+        let javascript = Sdk::javascript("openai", "openai_sdk.mjs");
+        Self(python.into_iter().chain(javascript).collect())
     }
 
     pub(crate) fn count(&self) -> usize {
