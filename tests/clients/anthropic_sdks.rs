@@ -7,7 +7,7 @@ use crate::script::{self, Conversation, SIGNATURE};
 use crate::sdk::{PNG, Sdks, WAYS};
 use crate::support::canned;
 use crate::support::gateway::{Gateway, Setup};
-use crate::support::upstream::{Answer, Deaf, Upstream};
+use crate::support::upstream::{Answer, Deaf, Ending, Upstream};
 use crate::two_calls;
 
 #[test]
@@ -158,11 +158,14 @@ fn a_provider_that_is_not_there_is_not_found() {
 #[test]
 fn a_reply_that_breaks_off_is_an_error() {
     let sdks = Sdks::anthropic();
-    for upstream in [Upstream::anthropic(), Upstream::openai()] {
-        let upstream = script::breaking_off(upstream);
-        let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
+    for speaking in [Upstream::anthropic, Upstream::openai] {
+        // A proper end of the body is none of the stream.
+        for ending in [Ending::Cut, Ending::Close] {
+            let upstream = script::breaking_off(speaking(), ending);
+            let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
 
-        sdks.hold("cut", &gateway, &[]);
+            sdks.hold("cut", &gateway, &[]);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::script;
 use crate::sdk::{PNG, Sdks, WAYS};
 use crate::support::gateway::{Gateway, Setup};
-use crate::support::upstream::{Answer, Deaf, Upstream};
+use crate::support::upstream::{Answer, Deaf, Ending, Upstream};
 use crate::two_calls;
 
 #[test]
@@ -107,10 +107,14 @@ fn a_provider_that_is_not_there_is_not_found() {
 
 #[test]
 fn a_reply_that_breaks_off_is_an_error() {
-    let upstream = script::breaking_off(Upstream::openai());
-    let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
+    let sdks = Sdks::openai();
+    // A proper end of the body is none of the stream.
+    for ending in [Ending::Cut, Ending::Close] {
+        let upstream = script::breaking_off(Upstream::openai(), ending);
+        let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
 
-    Sdks::openai().hold("cut", &gateway, &[]);
+        sdks.hold("cut", &gateway, &[]);
+    }
 }
 
 #[test]

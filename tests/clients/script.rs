@@ -102,15 +102,15 @@ impl Conversation {
     }
 }
 
-/// Breaks every answer off: a stream after the first of two words, a whole reply anywhere.
-pub(crate) fn breaking_off(upstream: Upstream) -> Upstream {
+/// Breaks every answer off: a stream after the first of two words, as `ending` says, and a whole reply in its middle.
+pub(crate) fn breaking_off(upstream: Upstream, ending: Ending) -> Upstream {
     const WORDS: [&str; 2] = ["Hello ", "there!"];
     let (events, kept, whole) = match upstream.dialect() {
         Dialect::Anthropic => (anthropic::text(&WORDS), 4, anthropic::whole("Hello there!")),
         Dialect::OpenAi => (openai::text(&WORDS), 2, openai::whole("Hello there!")),
     };
     let begun = events[..kept].concat().len();
-    let streamed = Answer::events(events).broken_after(begun, Ending::Cut);
+    let streamed = Answer::events(events).broken_after(begun, ending);
     let half = whole.len() / 2;
     by_delivery(upstream, streamed, Answer::json(200, whole).broken_after(half, Ending::Cut))
 }
