@@ -74,11 +74,10 @@ impl Sdks {
         self.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     }
 
+    /// All of them run, so that it can be seen whether a failure is one language's own.
     fn run(&self, arguments: &[&str]) {
-        for sdk in &self.0 {
-            let Finished { status, stdout, stderr } = sdk.run(arguments);
-            assert!(status.success(), "{} {arguments:?}\n{stdout}\n{stderr}", sdk.script);
-        }
+        let failures: Vec<String> = self.0.iter().filter_map(|sdk| sdk.failure(arguments)).collect();
+        assert!(failures.is_empty(), "{}", failures.join("\n"));
     }
 }
 
@@ -127,6 +126,12 @@ impl Sdk {
         let _there = installed::client(&format!("javascript/node_modules/{package}"))?;
         let modules = installed::client("javascript/node_modules")?;
         Some(Self { interpreter: "node".into(), script, modules: Some(modules) })
+    }
+
+    /// What the script had to say if not all was as it expected.
+    fn failure(&self, arguments: &[&str]) -> Option<String> {
+        let Finished { status, stdout, stderr } = self.run(arguments);
+        (!status.success()).then(|| format!("{} {arguments:?}\n{stdout}\n{stderr}", self.script))
     }
 
     fn run(&self, arguments: &[&str]) -> Finished {
