@@ -204,6 +204,17 @@ async function unreachable(url) {
   }
 }
 
+// The provider's models, page by page and one by one.
+async function models(url) {
+  const client = connect(url);
+  const listed = [];
+  for await (const model of client.models.list({ limit: 1 })) listed.push(model);
+  assert.deepEqual(listed.map((model) => model.id), ["model-1", "vendor/model-2"]);
+  assert.ok(listed.every((model) => model.type === "model" && model.display_name), JSON.stringify(listed));
+  assert.equal((await client.models.retrieve("vendor/model-2")).id, "vendor/model-2");
+  assert.ok((await refusal(client.models.retrieve("model-3"))) instanceof Anthropic.NotFoundError);
+}
+
 const SCENARIOS = {
   text,
   tools,
@@ -217,6 +228,7 @@ const SCENARIOS = {
   cut,
   impatient,
   unreachable,
+  models,
 };
 
 await SCENARIOS[process.argv[2]](...process.argv.slice(3));

@@ -217,6 +217,17 @@ def unreachable(base_url):
         assert error.body["type"] == "error", json.dumps(error.body)
 
 
+def models(base_url):
+    """The provider's models, page by page and one by one."""
+    client = connect(base_url)
+    listed = list(client.models.list(limit=1))
+    assert [model.id for model in listed] == ["model-1", "vendor/model-2"], listed
+    assert all(model.type == "model" and model.display_name and model.created_at.year for model in listed), listed
+    assert client.models.retrieve("vendor/model-2").id == "vendor/model-2"
+    error = refusal(client.models.retrieve, "model-3")
+    assert isinstance(error, anthropic.NotFoundError), repr(error)
+
+
 SCENARIOS = (
     text,
     tools,
@@ -230,6 +241,7 @@ SCENARIOS = (
     cut,
     impatient,
     unreachable,
+    models,
 )
 
 if __name__ == "__main__":

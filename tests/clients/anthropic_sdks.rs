@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::script::{self, Conversation, SIGNATURE};
-use crate::sdk::{PNG, Sdks, WAYS};
+use crate::sdk::{self, PNG, Sdks, WAYS};
 use crate::support::canned;
 use crate::support::gateway::{Gateway, Setup};
 use crate::support::upstream::{Answer, Deaf, Ending, Upstream};
@@ -72,6 +72,16 @@ fn system_blocks_arrive_upstream() {
 
     sdks.carry(&Upstream::anthropic(), &sent, &sent);
     sdks.carry(&Upstream::openai(), &sent, &json!({"messages": [system, question], "system": null}));
+}
+
+#[test]
+fn a_providers_models_are_listed() {
+    for upstream in [Upstream::openai(), Upstream::anthropic()] {
+        let upstream = sdk::listing(upstream);
+        let gateway = Gateway::before(&upstream).start();
+
+        Sdks::anthropic().hold("models", &gateway, &[]);
+    }
 }
 
 #[test]

@@ -195,6 +195,17 @@ async function unreachable(url) {
   }
 }
 
+// The provider's models, listed and one by one.
+async function models(url) {
+  const client = connect(url);
+  const listed = [];
+  for await (const model of client.models.list()) listed.push(model);
+  assert.deepEqual(listed.map((model) => model.id), ["model-1", "vendor/model-2"]);
+  assert.ok(listed.every((model) => model.object === "model" && model.owned_by), JSON.stringify(listed));
+  assert.equal((await client.models.retrieve("vendor/model-2")).id, "vendor/model-2");
+  assert.ok((await refusal(client.models.retrieve("model-3"))) instanceof OpenAI.NotFoundError);
+}
+
 const SCENARIOS = {
   text,
   two_calls,
@@ -206,6 +217,7 @@ const SCENARIOS = {
   cut,
   impatient,
   unreachable,
+  models,
 };
 
 await SCENARIOS[process.argv[2]](...process.argv.slice(3));

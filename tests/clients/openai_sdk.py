@@ -203,6 +203,17 @@ def unreachable(base_url):
         assert error.type == "server_error" and error.body["message"], error.body
 
 
+def models(base_url):
+    """The provider's models, listed and one by one."""
+    client = connect(base_url)
+    listed = list(client.models.list())
+    assert [model.id for model in listed] == ["model-1", "vendor/model-2"], listed
+    assert all(model.object == "model" and model.owned_by and model.created >= 0 for model in listed), listed
+    assert client.models.retrieve("vendor/model-2").id == "vendor/model-2"
+    error = refusal(client.models.retrieve, "model-3")
+    assert isinstance(error, openai.NotFoundError), repr(error)
+
+
 SCENARIOS = (
     text,
     two_calls,
@@ -214,6 +225,7 @@ SCENARIOS = (
     cut,
     impatient,
     unreachable,
+    models,
 )
 
 if __name__ == "__main__":

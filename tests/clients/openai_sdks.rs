@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use crate::script;
-use crate::sdk::{PNG, Sdks, WAYS};
+use crate::sdk::{self, PNG, Sdks, WAYS};
 use crate::support::gateway::{Gateway, Setup};
 use crate::support::upstream::{Answer, Deaf, Ending, Upstream};
 use crate::two_calls;
@@ -50,6 +50,16 @@ fn system_and_developer_messages_arrive_upstream() {
     ]});
 
     Sdks::openai().carry(&Upstream::openai(), &sent, &sent);
+}
+
+#[test]
+fn a_providers_models_are_listed() {
+    for upstream in [Upstream::openai(), Upstream::anthropic()] {
+        let upstream = sdk::listing(upstream);
+        let gateway = Gateway::before(&upstream).start();
+
+        Sdks::openai().hold("models", &gateway, &[]);
+    }
 }
 
 #[test]

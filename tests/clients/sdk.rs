@@ -18,6 +18,13 @@ pub(crate) struct Sdks(Vec<Sdk>);
 /// In how many ways each script asks one question: for a whole reply, and for a stream.
 pub(crate) const WAYS: usize = 2;
 
+/// Lists two models when it is asked which it has.
+pub(crate) fn listing(upstream: Upstream) -> Upstream {
+    let list = r#"{"object":"list","data":[{"id":"model-1","object":"model","created":1700000000,"owned_by":"them"},
+        {"id":"vendor/model-2"}]}"#;
+    upstream.ruled_first(move |seen| seen.target().contains("/models").then(|| Answer::json(200, list)))
+}
+
 /// One pixel.
 pub(crate) const PNG: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
