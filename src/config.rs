@@ -9,6 +9,7 @@ mod kind;
 mod layer;
 mod limits;
 mod mistake;
+mod profiles;
 mod providers;
 mod schema;
 mod variables;
@@ -18,8 +19,10 @@ use std::path::PathBuf;
 
 use ::config::ValueKind;
 use log::LevelFilter;
+use vandamme_actors::router::{Lists, Routes};
 use vandamme_actors::secret::ApiKey;
 use vandamme_actors::settings::Settings;
+use vandamme_actors::snapshot::Snapshot;
 
 use base_url::Listener;
 use file::Presence;
@@ -231,10 +234,21 @@ impl<'a> Reading<'a> {
             builder.warnings.push(open_to_all(&host));
         }
 
+        let profiles = builder.profiles();
+        let default_profile = builder.default_profile(&profiles);
         self.mistakes.append(&mut builder.mistakes);
-        let settings =
-            Settings { providers: builder.registered, partial: builder.partial, default_provider, limits };
-        let warnings = builder.warnings;
+        let settings = Settings {
+            keyless: builder.keyless(),
+            providers: builder.registered,
+            partial: builder.partial,
+            profiles,
+            default_profile,
+            default_provider,
+            limits,
+        };
+        let routes = Routes::new(&settings, Snapshot::new(Lists::new()));
+        let mut warnings = builder.warnings;
+        warnings.extend(routes.mistakes().iter().map(ToString::to_string));
         let log_level = level(&log_level_word);
         Some(Config { host, port, log_level, log_level_word, proxy_api_key, settings, demo, warnings })
     }

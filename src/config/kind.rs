@@ -44,6 +44,8 @@ pub(super) enum Kind {
     Value(Type),
     /// `[P.aliases]`
     Aliases,
+    /// `["#NAME".aliases]`: each with a provider.
+    Targets,
     /// `[P.custom-headers]`
     Headers,
     /// Comes with a later version.
@@ -293,6 +295,16 @@ pub(super) fn header(name: &str, raw: Raw<'_>) -> Result<ValueKind, String> {
 /// Judges one entry of `[P.aliases]`.
 pub(super) fn alias(_: &str, raw: Raw<'_>) -> Result<ValueKind, String> {
     Type::Text.check(raw)
+}
+
+/// Judges one entry of `["#NAME".aliases]`.
+pub(super) fn target(_: &str, raw: Raw<'_>) -> Result<ValueKind, String> {
+    let text = raw.text().map(str::trim).filter(|text| {
+        text.trim_start_matches('!')
+            .split_once(':')
+            .is_some_and(|(provider, model)| !provider.is_empty() && !model.is_empty())
+    });
+    text.map(ValueKind::from).ok_or_else(|| "expected \"provider:model\"".to_owned())
 }
 
 fn shortened(text: &str) -> String {

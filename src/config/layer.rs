@@ -107,6 +107,17 @@ impl<'a> Section<'a> {
         if let Some(ValueKind::Boolean(flag)) = self.kind(key) { Some(*flag) } else { None }
     }
 
+    /// The names of what is in it, in alphabetical order.
+    pub(super) fn names(self) -> Vec<&'a str> {
+        let mut names: Vec<_> = self.0.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    pub(super) fn is_there(self) -> bool {
+        self.0.is_some()
+    }
+
     /// The texts of a table, by name.
     pub(super) fn texts(self) -> Vec<(&'a str, Placed<'a>)> {
         let entries = self.0.into_iter().flatten();

@@ -66,6 +66,15 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// The providers that are named somewhere and have no key.
+    pub(super) fn keyless(&self) -> Vec<String> {
+        let is_there = |name: &str| {
+            self.registered.iter().any(|provider| *provider.name == *name)
+                || self.partial.iter().any(|partial| partial.name == name)
+        };
+        self.merged.providers().iter().filter(|name| !is_there(name)).cloned().collect()
+    }
+
     /// Variables of a later version that concern the providers in use.
     pub(super) fn warn_of_variables(&mut self, variables: &Variables) {
         let registered: Vec<&str> = self.registered.iter().map(|provider| &*provider.name).collect();
@@ -134,7 +143,7 @@ impl<'a> Builder<'a> {
             base_url,
             keys: self.keys(name, keys),
             custom_headers: self.custom_headers(section),
-            aliases: aliases(section),
+            aliases: self.aliases(section),
             serves_claude: section.flag("serves-claude").unwrap_or(false),
             timeout: self.timeout(section),
             max_retries: self.max_retries(section),
@@ -188,10 +197,16 @@ impl<'a> Builder<'a> {
         headers
     }
 
-    /// Zero means "no limit", which is a year: `None` would mean the limit for the kind of request.
+    /// Its own, and where it has none of a name, those for all.
+    fn aliases(&self, section: Section<'_>) -> BTreeMap<String, String> {
+        let mut all = aliases(self.merged.root().section("defaults"));
+        all.extend(aliases(section));
+        all
+    }
+
     fn timeout(&self, section: Section<'_>) -> Option<Duration> {
         let seconds = self.by_precedence(section).find_map(|table| table.seconds("timeout"))?;
-        Some(Duration::from_secs_f64(if seconds > 0.0 { seconds } else { LONGEST }))
+        Some(unless_zero(seconds))
     }
 
     fn max_retries(&self, section: Section<'_>) -> u32 {
@@ -204,6 +219,11 @@ impl<'a> Builder<'a> {
         let root = self.merged.root();
         [root.section("everywhere"), own, root.section("defaults")].into_iter()
     }
+}
+
+/// Zero means "no limit", which is a year: `None` would mean the limit for the kind of request.
+pub(super) fn unless_zero(seconds: f64) -> Duration {
+    Duration::from_secs_f64(if seconds > 0.0 { seconds } else { LONGEST })
 }
 
 enum BaseUrl {
@@ -246,7 +266,8 @@ fn dialect(section: Section<'_>, everywhere: Section<'_>) -> Dialect {
     }
 }
 
-fn aliases(section: Section<'_>) -> BTreeMap<String, String> {
+/// The aliases of a table, names in lower case.
+pub(super) fn aliases(section: Section<'_>) -> BTreeMap<String, String> {
     let entries = section.section("aliases").texts().into_iter();
-    entries.map(|(name, target)| (name.to_owned(), target.text.to_owned())).collect()
+    entries.map(|(name, target)| (name.to_owned(), target.text.trim().to_owned())).collect()
 }

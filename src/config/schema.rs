@@ -21,8 +21,12 @@ pub(super) const DEFAULTS: Keys = &[
     ("default-provider", Value(Text)),
     ("timeout", Value(Seconds)),
     ("max-retries", Value(Count(0))),
-    ("aliases", Later),
+    ("aliases", Aliases),
 ];
+
+/// `["#NAME"]`
+pub(super) const PROFILE: Keys =
+    &[("timeout", Value(Seconds)), ("max-retries", Value(Count(0))), ("aliases", Kind::Targets)];
 
 /// `[limits]`
 pub(super) const LIMITS: Keys = &[
@@ -47,6 +51,7 @@ pub(super) const LIMITS: Keys = &[
     ("ping-interval", Value(Pause)),
     ("cooldown", Value(Seconds)),
     ("cooldown-cap", Value(Seconds)),
+    ("alias-chain", Value(Count(1))),
     ("models-ttl", Value(Seconds)),
     ("drain", Value(Seconds)),
     ("watch-interval", Value(Pause)),

@@ -11,6 +11,7 @@ use vandamme_protocol::bridge::messages_over_chat::{Dialect, Reasoning, Replay};
 use super::*;
 
 mod mistakes;
+mod routes;
 
 /// Variables and what they are set to.
 type Set<'a> = &'a [(&'a str, &'a str)];
@@ -419,15 +420,10 @@ fn variables_that_are_not_for_us_do_no_harm() {
 
 #[test]
 fn what_the_original_knew_and_we_do_not_yet_is_not_ignored_in_silence() {
-    let machine = Machine::with(&[
-        ("POE_API_KEY", "k"),
-        ("POE_ALIAS_FAST", "x"),
-        ("POE_API_VERSION", "1"),
-        ("ZAI_ALIAS_FAST", "of a provider without a key"),
-        ("CUSTOM_HEADER_X", "canary"),
-    ]);
+    let machine =
+        Machine::with(&[("POE_API_KEY", "k"), ("POE_API_VERSION", "1"), ("CUSTOM_HEADER_X", "canary")]);
     let warnings = machine.warnings();
-    let named = ["CUSTOM_HEADER_X", "POE_ALIAS_FAST", "POE_API_VERSION"];
+    let named = ["CUSTOM_HEADER_X", "POE_API_VERSION"];
     let expected = named.map(|name| {
         format!("environment variable {name}: not available in this version of vdm, so it has no effect")
     });
@@ -494,7 +490,8 @@ fn the_example_shows_every_key_and_no_other() {
     assert_eq!(stated(table("defaults")), known(schema::DEFAULTS));
     assert_eq!(stated(table("limits")), known(schema::LIMITS));
     assert_eq!(stated(table("mycorp")), known(schema::PROVIDER));
-    let tables = ["defaults", "limits", "mycorp"];
+    assert_eq!(stated(table("#work")), known(schema::PROFILE));
+    let tables = ["defaults", "limits", "mycorp", "#work"];
     let top = stated(document.as_table()).into_iter().filter(|name| !tables.contains(&name.as_str()));
     assert_eq!(top.collect::<Vec<_>>(), known(schema::TOP));
 
