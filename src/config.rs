@@ -11,6 +11,7 @@ mod limits;
 mod mistake;
 mod profiles;
 mod providers;
+mod said;
 mod schema;
 mod variables;
 
@@ -29,6 +30,7 @@ use file::Presence;
 use layer::Layer;
 pub use mistake::{Mistake, MistakeKind};
 use providers::Builder;
+pub use said::{Documented, Said};
 use variables::Variables;
 
 /// What `vdm` runs on.
@@ -122,6 +124,20 @@ impl Config {
         }
         reading.finish()
     }
+}
+
+/// What the configuration says, as far as it can be read, and what is wrong with it.
+pub fn said(overrides: &Overrides) -> (Vec<Said>, Vec<Mistake>) {
+    let mut reading = Reading::new(overrides);
+    PRECEDENCE.into_iter().for_each(|origin| reading.add(origin));
+    let said = Layer::merged(&reading.layers).map_or_else(|_| Vec::new(), |merged| said::all(&merged));
+    let mistakes = reading.finish().err().unwrap_or_default();
+    (said, mistakes)
+}
+
+/// Every variable that is read.
+pub fn variables() -> Vec<Documented> {
+    said::variables()
 }
 
 impl Overrides {

@@ -37,6 +37,10 @@ impl Layer {
         &self.providers
     }
 
+    pub(super) fn tree(&self) -> &Map<String, Value> {
+        &self.tree
+    }
+
     pub(super) fn root(&self) -> Section<'_> {
         Section(Some(&self.tree))
     }

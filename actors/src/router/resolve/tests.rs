@@ -1,3 +1,5 @@
+//! Names and where they lead, on tables of these tests.
+
 use super::*;
 use crate::testing::{provider, settings};
 
