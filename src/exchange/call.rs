@@ -13,7 +13,7 @@ use vandamme_actors::provider::Lease;
 use vandamme_actors::settings::Api;
 use vandamme_actors::upstream::{self, Borrow};
 use vandamme_protocol::bridge::messages_over_chat::{self, ReplyContext};
-use vandamme_protocol::bridge::{Fault, Step};
+use vandamme_protocol::bridge::{Fault, Step, Whole};
 use vandamme_protocol::passthrough::{self, ChatTap, Tap};
 use vandamme_protocol::span::{self, Streaming};
 use vandamme_protocol::sse;
@@ -338,7 +338,7 @@ async fn read_up_to(response: ClientResponse, limit: usize) -> Result<Option<Byt
     Ok(Some(body.freeze()))
 }
 
-fn collected(body: &[u8], context: ReplyContext, seed: u128) -> Result<messages_over_chat::Whole, Fault> {
+fn collected(body: &[u8], context: ReplyContext, seed: u128) -> Result<Whole, Fault> {
     let mut collector = messages_over_chat::Collector::new(context, seed);
     for data in sse::events(body).filter_map(|event| event.data()) {
         match collector.push(&data) {

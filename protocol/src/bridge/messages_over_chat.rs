@@ -8,10 +8,10 @@ mod reply;
 mod request;
 mod stream;
 
-pub use reply::{Collector, Whole, whole, whole_as_events};
+pub use reply::{Collector, whole, whole_as_events};
 pub use stream::Machine;
 
-use crate::vocabulary::Delivery;
+use crate::{bridge::RequestError, vocabulary::Delivery};
 
 /// What a request is translated for.
 #[derive(Clone, Copy, Debug)]
@@ -38,20 +38,6 @@ pub struct ReplyContext {
     /// Signs thinking blocks; absent if the client did not ask for thinking.
     signature: Option<String>,
     stop_sequences: Vec<String>,
-}
-
-/// The client's request cannot be translated: 400 `invalid_request_error`. The message names the JSON path and
-/// never repeats the prompt.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct RequestError {
-    pub message: String,
-}
-
-impl RequestError {
-    fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into() }
-    }
 }
 
 /// Translates a whole request body.

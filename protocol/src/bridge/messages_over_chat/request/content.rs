@@ -4,10 +4,10 @@ use std::{borrow::Cow, fmt};
 
 use serde_json::value::RawValue;
 
-use super::RequestError;
 use crate::{
-    anthropic::request::{Block, Content, Source, wrong_type},
-    json::{Literal, Word, Write, trim, trim_end, trim_start},
+    anthropic::request::{Block, Content, Source},
+    bridge::RequestError,
+    json::{Literal, Word, Write, trim, trim_end, trim_start, wrong_type},
 };
 
 /// What Claude Code puts first in `system`; it changes with every request and would spoil an upstream's prefix cache.

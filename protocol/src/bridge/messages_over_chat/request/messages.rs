@@ -3,12 +3,13 @@
 use std::fmt;
 
 use super::{
-    RequestError, Role, Target, Turn,
+    Role, Target, Turn,
     content::{Image, System, ToolOutput, system, unsupported},
     pairing::{Call, Pairing},
 };
 use crate::{
     anthropic::request::{Block, Content},
+    bridge::RequestError,
     json::{Literal, Write},
     signature::{self, Origin},
 };

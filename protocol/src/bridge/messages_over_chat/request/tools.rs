@@ -1,8 +1,8 @@
 //! Tools and the choice among them.
 
-use super::RequestError;
 use crate::{
     anthropic::request::{Tool, ToolChoice},
+    bridge::RequestError,
     json::{Literal, Word, Write, trim},
 };
 
