@@ -1,5 +1,6 @@
 //! What all bridges share: one API served over an upstream that speaks another.
 
+pub mod chat_over_messages;
 pub mod messages_over_chat;
 
 use bytes::BytesMut;
