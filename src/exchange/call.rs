@@ -247,12 +247,7 @@ impl Exchange<'_> {
             Ok(Ok(Some(body))) => body,
             Ok(Ok(None) | Err(_)) | Err(_) => Bytes::new(),
         };
-        let fault = match (lease.provider.api, anthropic::error::read(&body)) {
-            (Api::Messages, Some((kind, message))) => Fault { kind, status, message },
-            (Api::Messages, None) => Fault { status, ..openai::error::read(status, &body) },
-            (Api::ChatCompletions, _) => openai::error::read(status, &body),
-        };
-        let fault = self.scrubbed(fault);
+        let fault = self.scrubbed(fault(status, &body, (lease.provider.api, self.question.api)));
         let after = asked_to_wait(&upstream);
         let (retry, outcome) = judge(status, &body, (after, &lease.model), &upstream);
         let json = content(&upstream) == Content::Json && span::is_complete_json(&body);
@@ -293,6 +288,21 @@ fn read_along(api: Api, body: &[u8]) -> Closing {
             let summary = passthrough::summary_of_whole_chat(body);
             Closing { usage: summary.usage, tool_calls: summary.tool_calls, fault: summary.error }
         }
+    }
+}
+
+/// What an upstream that answered with this status and body says, for a client of the other API of these two.
+fn fault(status: u16, body: &[u8], (upstream, client): (Api, Api)) -> Fault {
+    let read = openai::error::read(status, body);
+    match (upstream, client) {
+        (Api::ChatCompletions, _) => read,
+        (Api::Messages, Api::Messages) => match anthropic::error::read(body) {
+            Some((kind, message)) => Fault { kind, status, message },
+            None => Fault { status, ..read },
+        },
+        // OpenAI has this one, too.
+        (Api::Messages, Api::ChatCompletions) if status == 422 => Fault { status, ..read },
+        (Api::Messages, Api::ChatCompletions) => read,
     }
 }
 
