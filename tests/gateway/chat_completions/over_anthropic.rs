@@ -1,16 +1,37 @@
 //! Anthropic-format upstreams behind the door of Chat Completions: what they are asked, and what becomes of their
 //! answers.
 
+mod errors;
+mod replies;
+mod requests;
 mod streams;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{call, impatient};
 use crate::support::canned::anthropic;
 use crate::support::chat;
-use crate::support::gateway::MODEL;
+use crate::support::gateway::{Gateway, MODEL};
 use crate::support::reply::Reply;
 use crate::support::upstream::{Answer, Upstream};
+
+/// A request with these members beside model and one user message.
+fn request(members: Value) -> Value {
+    let mut body = json!({"model": MODEL, "messages": [{"role": "user", "content": "hi"}]});
+    for (key, value) in members.as_object().expect("members") {
+        body[key] = value.clone();
+    }
+    body
+}
+
+/// What the upstream is asked when the client asks this.
+fn translated(members: Value) -> Value {
+    let upstream = Upstream::anthropic();
+    let gateway = Gateway::before(&upstream).start();
+    let reply = call(&gateway, &request(members)).reply();
+    assert_eq!(reply.status(), 200, "{reply}");
+    upstream.only_request().json()
+}
 
 /// The reply to this body before an upstream that gives this answer.
 fn answered(body: &Value, answer: Answer) -> Reply {
@@ -18,10 +39,14 @@ fn answered(body: &Value, answer: Answer) -> Reply {
     call(&impatient(&upstream).start(), body).reply()
 }
 
-fn streamed(events: Vec<Vec<u8>>) -> Reply {
-    answered(&chat::prompt(MODEL, "hi"), Answer::events(events))
+/// The reply to a question for a stream and its usage.
+fn streamed(answer: Answer) -> Reply {
+    answered(&chat::prompt_with_usage(MODEL, "hi"), answer)
 }
 
-fn whole(message: impl Into<Vec<u8>>) -> Reply {
-    answered(&chat::whole_prompt(MODEL, "hi"), Answer::json(200, message))
+fn whole(answer: Answer) -> Reply {
+    answered(&chat::whole_prompt(MODEL, "hi"), answer)
 }
+
+/// Both deliveries.
+const BOTH: [fn(Answer) -> Reply; 2] = [streamed, whole];
