@@ -159,7 +159,7 @@ fn the_chunks_of_a_small_reply_are_these() {
 fn the_usage_counts_what_was_cached_and_is_told_to_those_who_asked() {
     let data = reply(&[text(0, &["x"])], "end_turn");
     let usage = json!({"prompt_tokens": 21, "completion_tokens": 9, "total_tokens": 30,
-                       "prompt_tokens_details": {"cached_tokens": 7}});
+                       "prompt_tokens_details": {"cached_tokens": 7, "cache_write_tokens": 3}});
     assert_eq!(complete(&data).usage, Some(usage.clone()));
     for options in
         [json!({}), json!({"stream_options": null}), json!({"stream_options": {"include_usage": false}})]
@@ -289,7 +289,7 @@ fn stop_reasons_become_finish_reasons() {
         (&called, "max_tokens", "length", StopReason::MaxTokens),
         (&called, "refusal", "content_filter", StopReason::Refusal),
     ] {
-        let data = reply(&[block.clone()], stop_reason);
+        let data = reply(std::slice::from_ref(block), stop_reason);
         let (wire, outcome) = stream(curious(), &data);
         assert_eq!(grammar::check(&wire).finish_reason.as_deref(), Some(expected), "{stop_reason}");
         assert_eq!(outcome.stop_reason, Some(reason));
@@ -388,7 +388,7 @@ fn a_whole_reply_is_one_completion() {
                     {"id": "x", "type": "function", "function": function("f", "{\"a\":[1,2.5]}")},
                     {"id": "y", "type": "function", "function": function("g", "{}")}]}}],
             "usage": {"prompt_tokens": 5, "completion_tokens": 4, "total_tokens": 9,
-                "prompt_tokens_details": {"cached_tokens": 2}}})
+                "prompt_tokens_details": {"cached_tokens": 2, "cache_write_tokens": 0}}})
     );
     assert_eq!((whole.outcome.tool_calls, whole.outcome.stop_reason), (2, Some(StopReason::ToolUse)));
 }
@@ -484,7 +484,8 @@ fn play(pieces: &[Piece]) -> Upstream {
                 let shown = if arguments.is_empty() { "{}".to_owned() } else { arguments };
                 let input = serde_json::from_str::<Value>(&shown).ok().filter(Value::is_object);
                 // A whole reply says its input as JSON, spelled like this here.
-                let input = input.filter(|input| input.to_string() == shown);
+                let spelled = input.as_ref().map(Value::to_string);
+                let input = input.filter(|_| spelled.as_ref() == Some(&shown));
                 calls.push([id.clone(), "f".to_owned(), shown]);
                 input.map(|input| json!({"type": "tool_use", "id": id, "name": "f", "input": input}))
             }

@@ -207,6 +207,24 @@ fn a_model_that_must_call_a_tool_is_not_told_to_think() {
 }
 
 #[test]
+fn a_model_that_wants_its_thoughts_back_is_not_told_to_think_about_results() {
+    let history = json!([
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "tool_calls": [call("a", "{}")]},
+        {"role": "tool", "tool_call_id": "a", "content": "r"},
+    ]);
+    let mut later = history.clone();
+    later.as_array_mut().unwrap().push(json!({"role": "user", "content": "go on"}));
+    let kind = |model: &str, history: &Value| {
+        let fields = json!({"reasoning_effort": "high", "tools": [tool("f")], "messages": history});
+        with_for(model, fields)["thinking"]["type"].clone()
+    };
+    assert_eq!(kind(MODEL, &history), json!(null));
+    assert_eq!(kind(MODEL, &later), "enabled");
+    assert_eq!(kind("claude-opus-4-6", &history), "adaptive");
+}
+
+#[test]
 fn thinking_in_anthropics_own_words_is_left_as_it_is() {
     let own = json!({"type": "enabled", "budget_tokens": 2000, "display": "summarized"});
     let sent = with(json!({"thinking": own, "reasoning_effort": "high", "temperature": 0.5}));
@@ -532,7 +550,6 @@ fn functions_from_before_there_were_tools_are_tools() {
 
 #[test]
 fn what_cannot_be_translated_is_refused_by_its_path() {
-    let user = |part: Value| json!({"messages": [{"role": "user", "content": [part]}]});
     for (fields, message) in [
         (json!({"n": 2}), "n: an Anthropic-format provider gives one answer, so it must be 1"),
         (json!({"max_tokens": 0}), "max_tokens: must be at least 1"),
@@ -554,6 +571,35 @@ fn what_cannot_be_translated_is_refused_by_its_path() {
             json!({"messages": [{"role": "user", "content": 7}]}),
             "messages.0.content: must be a string or an array of content parts",
         ),
+        (
+            json!({"messages": [{"role": "system", "content": [{"type": "image_url"}]}]}),
+            "messages.0.content.0: only text parts are supported here",
+        ),
+        (
+            json!({"messages": [{"role": "assistant", "tool_calls": [{"function": {"arguments": "{}"}}]}]}),
+            "messages.0.tool_calls.0.function.name: field required",
+        ),
+        (json!({"tools": [{"type": "function"}]}), "tools.0.function: field required"),
+        (json!({"tools": [{"function": {}}]}), "tools.0.function.name: field required"),
+        (
+            json!({"tools": [{"function": {"name": "f", "parameters": []}}]}),
+            "tools.0.function.parameters: must be an object",
+        ),
+        (
+            json!({"tools": [tool("f")], "tool_choice": {"type": "function", "function": {"name": "g"}}}),
+            "tool_choice.function.name: no function in tools has this name",
+        ),
+        (json!({"tool_choice": "maybe"}), "tool_choice: must be none, auto, required or name a function"),
+        (json!({"tool_choice": 1}), "tool_choice: must be none, auto, required or name a function"),
+    ] {
+        assert_eq!(refusal(fields), message);
+    }
+}
+
+#[test]
+fn a_part_that_cannot_be_translated_is_refused_by_its_path() {
+    let user = |part: Value| json!({"messages": [{"role": "user", "content": [part]}]});
+    for (fields, message) in [
         (user(json!({"text": "x"})), "messages.0.content.0.type: field required"),
         (
             user(json!({"type": "input_audio", "input_audio": {}})),
@@ -575,26 +621,6 @@ fn what_cannot_be_translated_is_refused_by_its_path() {
             user(json!({"type": "file", "file": {"file_data": "data:text/csv;base64,AA=="}})),
             "messages.0.content.0.file.file_data: only PDF files and images are supported by this provider",
         ),
-        (
-            json!({"messages": [{"role": "system", "content": [{"type": "image_url"}]}]}),
-            "messages.0.content.0: only text parts are supported here",
-        ),
-        (
-            json!({"messages": [{"role": "assistant", "tool_calls": [{"function": {"arguments": "{}"}}]}]}),
-            "messages.0.tool_calls.0.function.name: field required",
-        ),
-        (json!({"tools": [{"type": "function"}]}), "tools.0.function: field required"),
-        (json!({"tools": [{"function": {}}]}), "tools.0.function.name: field required"),
-        (
-            json!({"tools": [{"function": {"name": "f", "parameters": []}}]}),
-            "tools.0.function.parameters: must be an object",
-        ),
-        (
-            json!({"tools": [tool("f")], "tool_choice": {"type": "function", "function": {"name": "g"}}}),
-            "tool_choice.function.name: no function in tools has this name",
-        ),
-        (json!({"tool_choice": "maybe"}), "tool_choice: must be none, auto, required or name a function"),
-        (json!({"tool_choice": 1}), "tool_choice: must be none, auto, required or name a function"),
     ] {
         assert_eq!(refusal(fields), message);
     }

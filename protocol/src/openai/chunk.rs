@@ -148,6 +148,8 @@ fn usage_object(usage: Usage, out: &mut impl Write) {
     out.number(prompt.saturating_add(usage.output));
     out.put(b",\"prompt_tokens_details\":{\"cached_tokens\":");
     out.number(usage.cache_read);
+    out.put(b",\"cache_write_tokens\":");
+    out.number(usage.cache_creation);
     out.put(b"}}");
 }
 

@@ -97,8 +97,9 @@ fn head(reply: &mut Reply, chunk: &Value) {
 pub(crate) fn check_usage(usage: &Value) {
     let count = |key: &str| usage[key].as_u64().expect("a count");
     assert_eq!(count("prompt_tokens").saturating_add(count("completion_tokens")), count("total_tokens"));
-    let cached = usage["prompt_tokens_details"]["cached_tokens"].as_u64().expect("a count");
-    assert!(cached <= count("prompt_tokens"));
+    let cached = ["cached_tokens", "cache_write_tokens"]
+        .map(|key| usage["prompt_tokens_details"][key].as_u64().expect("a count"));
+    assert!(cached[0].saturating_add(cached[1]) <= count("prompt_tokens"));
 }
 
 fn grow(reply: &mut Reply, delta: &Value) {

@@ -20,9 +20,9 @@ use crate::{
     openai::request::Request,
     vocabulary::Delivery,
 };
-use messages::Turn;
+use messages::{Role, Turn};
 use model::Model;
-use reasoning::Reasoning;
+use reasoning::{Hindrance, Reasoning};
 use tools::Choice;
 
 pub(super) fn translate(body: &[u8], target: &Target<'_>) -> Result<MessagesRequest, RequestError> {
@@ -34,7 +34,7 @@ pub(super) fn translate(body: &[u8], target: &Target<'_>) -> Result<MessagesRequ
     let max_tokens = max_tokens(&request)?.unwrap_or_else(|| model.max_tokens());
     let turns = Turn::read_all(request.messages.as_deref().unwrap_or_default())?;
     let choice = Choice::read(&request)?;
-    let reasoning = Reasoning::of(&request, (model, max_tokens), choice.forced())?;
+    let reasoning = Reasoning::of(&request, (model, max_tokens), hindrance(&turns, &choice))?;
     let delivery = if request.stream == Some(true) { Delivery::Streamed } else { Delivery::Whole };
 
     let mut out = Vec::with_capacity(body.len() + body.len() / 8 + 512);
@@ -58,6 +58,15 @@ pub(super) fn translate(body: &[u8], target: &Target<'_>) -> Result<MessagesRequ
     tools::write(&request, &choice, &called, &mut out)?;
     out.put(b"}");
     Ok(MessagesRequest { body: out, delivery, reply: reply_context(&request, &reasoning, target) })
+}
+
+fn hindrance(turns: &[Turn<'_>], choice: &Choice<'_>) -> Hindrance {
+    let last = turns.iter().map(|turn| turn.role).rfind(|role| *role != Role::System);
+    match last {
+        _ if choice.is_forced() => Hindrance::ForcedCall,
+        Some(Role::Tool | Role::Function) => Hindrance::Results,
+        Some(Role::System | Role::User | Role::Assistant) | None => Hindrance::None,
+    }
 }
 
 fn reply_context(request: &Request<'_>, reasoning: &Reasoning<'_>, target: &Target<'_>) -> ReplyContext {

@@ -15,7 +15,7 @@ fn message(content: Value, stop_reason: &str) -> Answer {
 
 fn usage() -> Value {
     json!({"prompt_tokens": 21, "completion_tokens": 9, "total_tokens": 30,
-           "prompt_tokens_details": {"cached_tokens": 7}})
+           "prompt_tokens_details": {"cached_tokens": 7, "cache_write_tokens": 3}})
 }
 
 fn weather(id: &str, input: Value) -> Value {

@@ -37,7 +37,7 @@ fn text_and_its_usage_arrive() {
     assert_eq!(
         usage["usage"],
         json!({"prompt_tokens": 21, "completion_tokens": 9, "total_tokens": 30,
-               "prompt_tokens_details": {"cached_tokens": 7}})
+               "prompt_tokens_details": {"cached_tokens": 7, "cache_write_tokens": 3}})
     );
     let last = chunks.pop().expect("a finish");
     assert_eq!(last["choices"][0]["finish_reason"], "stop");

@@ -77,11 +77,11 @@ impl Wish {
 }
 
 impl<'a> Reasoning<'a> {
-    /// A model that must call a tool cannot be told to think.
+    /// The client's wish, as far as the model can be told.
     pub(super) fn of(
         request: &Request<'a>,
         (model, max_tokens): (Model, u64),
-        forced: Forced,
+        hindrance: Hindrance,
     ) -> Result<Self, RequestError> {
         if let Some(own) = request.thinking.map(RawValue::get).filter(|own| own.starts_with('{')) {
             return Ok(Self { thinking: Some(Told::Own(own)), effort: None, is_asked: !is_off(own) });
@@ -91,7 +91,7 @@ impl<'a> Reasoning<'a> {
         };
         let wish = Wish::read(word.as_str())?;
         let is_asked = wish != Wish::None;
-        let thinks = is_asked && forced == Forced::No;
+        let thinks = is_asked && !hindrance.stops(model);
         let thinking = match model.thinking() {
             _ if !is_asked => model.can_stop_thinking().then_some(Told::Disabled),
             Thinking::Adaptive if thinks => Some(Told::Adaptive),
@@ -141,11 +141,25 @@ impl<'a> Reasoning<'a> {
     }
 }
 
-/// Whether a tool must be called.
+/// What stands against thinking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Forced {
-    Yes,
-    No,
+pub(super) enum Hindrance {
+    None,
+    /// A tool must be called.
+    ForcedCall,
+    /// Results have just come. A model with a budget wants its thoughts back that led to the calls, signed, and this API
+    /// has no place for signatures.
+    Results,
+}
+
+impl Hindrance {
+    fn stops(self, model: Model) -> bool {
+        match self {
+            Self::None => false,
+            Self::ForcedCall => true,
+            Self::Results => model.thinking() == Thinking::Budgeted,
+        }
+    }
 }
 
 fn is_off(thinking: &str) -> bool {

@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-use super::reasoning::Forced;
 use crate::{
     bridge::RequestError,
     json::{Literal, Word, Write, trim},
@@ -52,10 +51,11 @@ impl<'a> Choice<'a> {
         }
     }
 
-    pub(super) fn forced(&self) -> Forced {
+    /// Whether a tool must be called.
+    pub(super) fn is_forced(&self) -> bool {
         match self {
-            Self::Any | Self::Tool(_) => Forced::Yes,
-            Self::Open | Self::Auto | Self::None => Forced::No,
+            Self::Any | Self::Tool(_) => true,
+            Self::Open | Self::Auto | Self::None => false,
         }
     }
 
