@@ -7,6 +7,7 @@ mod failure;
 mod late;
 mod listing;
 mod outgoing;
+mod translation;
 mod verdict;
 
 use std::cell::Cell;
