@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use actix::Addr;
 
-use crate::ledger::Ledger;
+use crate::ledger::{Beginnings, Ledger};
 use crate::provider::Provider;
 use crate::router::{Router, Routes};
 
@@ -13,6 +13,7 @@ use crate::router::{Router, Routes};
 pub struct Roster {
     pub router: Addr<Router>,
     pub ledger: Addr<Ledger>,
+    pub(crate) beginnings: Beginnings,
     /// The router's own tables, for those who only want to look.
     pub routes: Arc<Routes>,
     pub(crate) providers: BTreeMap<Arc<str>, Addr<Provider>>,

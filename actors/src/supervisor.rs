@@ -19,7 +19,7 @@ use actix::{
 use actix_rt::Arbiter;
 
 use crate::keeper;
-use crate::ledger::{self, Ledger};
+use crate::ledger;
 use crate::observe::Ping;
 use crate::provider::{self, Permits, Provider, ProviderHealth};
 use crate::roster::Roster;
@@ -93,13 +93,14 @@ impl Supervisor {
             arbiters.insert(Name::Provider(name.clone()), arbiter);
         }
         let (for_ledger, for_router) = (Arbiter::new(), Arbiter::new());
-        let ledger = keeper::start(&for_ledger.handle(), "ledger", ledger::MAILBOX, Ledger::default);
+        let (ledger, beginnings) = ledger::start(&for_ledger);
         // The router reads the roster that it stands in: it gets the cell first and the roster is filled in after.
         let (sender, receiver) = actix::dev::channel::channel(router::MAILBOX);
         let router = Addr::new(sender);
         let roster = Snapshot::new(Roster {
             router,
             ledger,
+            beginnings,
             routes: routes.clone(),
             providers: addresses,
             generation: 0,
@@ -138,8 +139,8 @@ impl Supervisor {
     fn replace(&mut self, name: &Name, reason: &str) -> bool {
         let old = self.roster.load();
         let arbiter = Arbiter::new();
-        let (mut router, mut ledger, mut providers) =
-            (old.router.clone(), old.ledger.clone(), old.providers.clone());
+        let (mut router, mut providers) = (old.router.clone(), old.providers.clone());
+        let (mut ledger, mut beginnings) = (old.ledger.clone(), old.beginnings.clone());
         match name {
             Name::Router => {
                 let (routes, roster) = (self.routes.clone(), self.roster.clone());
@@ -147,16 +148,14 @@ impl Supervisor {
                     Router::new(routes, roster)
                 });
             }
-            Name::Ledger => {
-                ledger = keeper::start(&arbiter.handle(), "ledger", ledger::MAILBOX, Ledger::default)
-            }
+            Name::Ledger => (ledger, beginnings) = ledger::start(&arbiter),
             Name::Provider(provider) => {
                 let Some(station) = self.providers.get_mut(provider) else { return false };
                 providers.insert(provider.clone(), station.start(&arbiter, &self.settings));
             }
         }
         let (routes, generation) = (self.routes.clone(), old.generation + 1);
-        self.roster.store(Roster { router, ledger, routes, providers, generation });
+        self.roster.store(Roster { router, ledger, beginnings, routes, providers, generation });
         if let Some(left) = self.arbiters.insert(name.clone(), arbiter) {
             left.stop();
         }
