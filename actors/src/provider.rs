@@ -29,7 +29,7 @@ use crate::clock::{self, Millis};
 use crate::observe::{Observe, Ping};
 use crate::router::Unroutable;
 use crate::secret::KeyId;
-use crate::settings::{Limits, ProviderSettings};
+use crate::settings::{Limits, Profile, ProviderSettings};
 use crate::snapshot::Snapshot;
 
 /// Leases come one per request in flight; the gate in front of the doors is the bound that matters.
@@ -62,6 +62,8 @@ pub struct ProviderHealth {
 #[rtype(result = "()")]
 pub struct LeaseKey {
     pub model: Arc<str>,
+    /// Whose timeout and retries hold.
+    pub profile: Option<Arc<Profile>>,
     pub tried: Vec<KeyId>,
     /// Dropped by the asker when the client has left.
     pub reply: oneshot::Sender<Result<Lease, NoLease>>,
@@ -158,7 +160,7 @@ impl Provider {
         }
         let Some(permit) = self.permits.take() else { return self.queue(request, context) };
         let now = clock::now();
-        let LeaseKey { model, tried, reply } = request;
+        let LeaseKey { model, profile, tried, reply } = request;
         let granted = match self.health.admit(now, &model) {
             Err(wait) => Err(Refusal::BreakerOpen { wait }),
             Ok(()) => self.health.ring.take(now, &model, &tried).map_err(Refusal::from),
@@ -167,7 +169,8 @@ impl Provider {
             Err(refusal) => Err(self.refused(model, refusal)),
             Ok(key) => {
                 let settings = self.settings.clone();
-                Ok(Lease::new(settings, model, key, (context.address(), self.incarnation, permit)))
+                let owner = (context.address(), self.incarnation, permit);
+                Ok(Lease::new(settings, model, key, owner).under(profile))
             }
         };
         // A lease that nobody takes any more reports itself as cancelled.

@@ -123,6 +123,7 @@ fn for_chat(question: &Question, lease: &Lease) -> Result<(Bytes, Translation), 
         provider: &lease.provider.name,
         model: &lease.model,
         requested_model: &question.head.model,
+        dialect: &lease.provider.dialect,
     };
     let translated = messages_over_chat::request(&question.body, &target);
     let translated = translated.map_err(|error| error.to_string())?;

@@ -8,7 +8,7 @@ use super::door;
 use super::error::REQUEST_ID;
 use crate::gateway::Gateway;
 
-/// Where clients of this API look for the request's id.
+/// Where OpenAI's API says what a request is called, and its SDKs look.
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 pub(super) async fn create(
@@ -18,8 +18,8 @@ pub(super) async fn create(
 ) -> HttpResponse {
     let mut response = door::serve(Api::ChatCompletions, request, payload, gateway).await;
     let headers = response.headers_mut();
-    if !headers.contains_key(&X_REQUEST_ID)
-        && let Some(id) = headers.get(&REQUEST_ID).cloned()
+    if let Some(id) = headers.get(REQUEST_ID).cloned()
+        && !headers.contains_key(X_REQUEST_ID)
     {
         headers.insert(X_REQUEST_ID, id);
     }

@@ -2,6 +2,7 @@
 //! told. A file per story.
 
 mod chat_completions;
+mod command_line;
 mod configuration;
 mod container;
 mod count_tokens;

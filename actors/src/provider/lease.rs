@@ -9,7 +9,7 @@ use actix::{Addr, Message};
 use super::Provider;
 use super::key_ring::Scope;
 use crate::secret::{ApiKey, KeyId};
-use crate::settings::ProviderSettings;
+use crate::settings::{Profile, ProviderSettings};
 
 /// How many requests a provider has in flight. It outlives the provider's actor, so that one started anew neither
 /// forgets nor leaks any.
@@ -56,6 +56,8 @@ pub struct Lease {
     /// The model's name at that provider.
     pub model: Arc<str>,
     pub key: ApiKey,
+    /// Whose timeout and retries hold.
+    pub profile: Option<Arc<Profile>>,
     ticket: Ticket,
 }
 
@@ -119,7 +121,23 @@ impl Lease {
             stage: Stage::Silent,
             permit: Some(permit),
         };
-        Self { provider, model, key, ticket }
+        Self { provider, model, key, profile: None, ticket }
+    }
+
+    pub(crate) fn under(mut self, profile: Option<Arc<Profile>>) -> Self {
+        self.profile = profile;
+        self
+    }
+
+    /// How long the upstream may take, if something is said about it.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.profile.as_ref().and_then(|profile| profile.timeout).or(self.provider.timeout)
+    }
+
+    /// Repeats on one key.
+    pub fn max_retries(&self) -> u32 {
+        let own = self.profile.as_ref().and_then(|profile| profile.max_retries);
+        own.unwrap_or(self.provider.max_retries)
     }
 
     /// Tells the provider what a call showed, and keeps the lease for another one.

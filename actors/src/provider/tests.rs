@@ -19,7 +19,7 @@ fn start(keys: &[&str], limits: Limits) -> Addr<Provider> {
 
 async fn lease(provider: &Addr<Provider>, tried: &[KeyId]) -> Result<Lease, Refusal> {
     let (reply, answer) = oneshot::channel();
-    provider.do_send(LeaseKey { model: "m".into(), tried: tried.to_vec(), reply });
+    provider.do_send(LeaseKey { model: "m".into(), profile: None, tried: tried.to_vec(), reply });
     answer.await.unwrap().map_err(|no_lease| match no_lease {
         NoLease::Refused { refusal, .. } => refusal,
         NoLease::Unroutable(reason) => panic!("{reason}"),
@@ -113,7 +113,7 @@ async fn one_overloaded_model_leaves_the_others_alone() {
 
     assert!(matches!(lease(&provider, &[]).await, Err(Refusal::BreakerOpen { .. })));
     let (reply, answer) = oneshot::channel();
-    provider.do_send(LeaseKey { model: "other".into(), tried: vec![], reply });
+    provider.do_send(LeaseKey { model: "other".into(), profile: None, tried: vec![], reply });
     assert!(answer.await.unwrap().is_ok());
 }
 
