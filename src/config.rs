@@ -1,5 +1,6 @@
 //! The configuration: read once from all its layers, checked whole, and from there on types.
 
+mod azure;
 mod base_url;
 mod default_provider;
 mod environment;

@@ -1,6 +1,7 @@
 //! The life of one request: route → lease → send → first event → converter. It runs in the request's own task, so that
 //! a client that leaves drops it, and with it the upstream's connection, in every phase.
 
+mod address;
 mod call;
 mod count;
 mod failure;

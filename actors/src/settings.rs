@@ -29,6 +29,8 @@ pub struct ProviderSettings {
     pub api: Api,
     /// Scheme, authority and path prefix, without a trailing slash.
     pub base_url: String,
+    /// Set when this is a resource of Azure OpenAI, which has addresses and a credential header of its own.
+    pub azure: Option<Azure>,
     /// Never empty, no duplicates, in the order written.
     pub keys: Vec<ApiKey>,
     /// Set on every upstream request, over what the client sent; never a credential, framing or routing header.
@@ -63,6 +65,15 @@ pub enum Api {
     Messages,
     /// OpenAI's Chat Completions API: `{base}/chat/completions`. In the configuration: `openai`.
     ChatCompletions,
+}
+
+/// How a resource of Azure OpenAI is addressed: learn.microsoft.com/azure/foundry/openai/api-version-lifecycle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Azure {
+    /// `{base}/openai/deployments/{model}/…?api-version=…`: what a model is called there is the name of a deployment.
+    Deployments { api_version: String },
+    /// `{base}/…`, where the base ends in `/openai/v1`.
+    V1 { api_version: Option<String> },
 }
 
 /// Every bound of the gateway. The defaults stand in the edge's `defaults.toml`; each can be configured

@@ -13,6 +13,7 @@ pub(crate) fn provider(name: &str) -> ProviderBuilder {
         name: name.into(),
         api: Api::ChatCompletions,
         base_url: "http://127.0.0.1:1/v1".into(),
+        azure: None,
         keys: vec![ApiKey::new(format!("{name}-key"))],
         custom_headers: vec![],
         aliases: Default::default(),

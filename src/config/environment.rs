@@ -46,8 +46,7 @@ pub(super) fn not_yet<'a>(
     let later = set.filter(move |(name, _)| {
         let prefixes = registered.iter().map(|provider| prefix(provider));
         let mut rests = prefixes.filter_map(|prefix| name.strip_prefix(&prefix)?.strip_prefix('_'));
-        name.starts_with(HEADER_FOR_ALL)
-            || rests.any(|rest| rest == "API_VERSION" || rest.starts_with("ALIAS_"))
+        name.starts_with(HEADER_FOR_ALL) || rests.any(|rest| rest.starts_with("ALIAS_"))
     });
     later.map(|(_, variable)| {
         format!("{}: not available in this version of vdm, so it has no effect", variable.place)

@@ -8,6 +8,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use vandamme_actors::secret::ApiKey;
 use vandamme_actors::settings::{Api, PartialProvider, ProviderSettings};
 
+use super::azure;
 use super::base_url::{self, Listener};
 use super::environment::{self, prefix};
 use super::headers;
@@ -127,10 +128,16 @@ impl<'a> Builder<'a> {
             let text = "demo is the name of the embedded provider; choose another";
             return self.mistakes.push(Mistake::new(keys.place, text));
         }
+        let api = self.api(section);
+        let azure = azure::read(api, (name, &base_url), section.text("api-version"), &mut self.warnings);
         let settings = ProviderSettings {
             name: name.into(),
-            api: self.api(section),
+            api,
             base_url,
+            azure: azure.unwrap_or_else(|mistake| {
+                self.mistakes.push(mistake);
+                None
+            }),
             keys: self.keys(name, keys),
             custom_headers: self.custom_headers(section),
             aliases: aliases(section),

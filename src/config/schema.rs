@@ -57,6 +57,7 @@ pub(super) const PROVIDER: Keys = &[
     ("api-key", Value(Type::Keys)),
     ("base-url", Value(Url)),
     ("api-format", Value(Format)),
+    ("api-version", Value(Text)),
     ("timeout", Value(Seconds)),
     ("max-retries", Value(Count(0))),
     ("serves-claude", Value(Flag)),
@@ -64,7 +65,6 @@ pub(super) const PROVIDER: Keys = &[
     ("aliases", Aliases),
     ("custom-headers", Headers),
     ("auth-mode", AuthMode),
-    ("api-version", Later),
     ("tool-name-sanitization", Later),
     ("model-page", Later),
 ];
@@ -119,8 +119,12 @@ pub(super) const VARIABLES: [Variable; 8] = [
 pub(super) const PROXY_API_KEY: &str = "PROXY_API_KEY";
 
 /// `{P}_…` and the key of `[P]` that it sets.
-pub(super) const PROVIDER_VARIABLES: [(&str, &str); 3] =
-    [("_API_KEY", "api-key"), ("_BASE_URL", "base-url"), ("_API_FORMAT", "api-format")];
+pub(super) const PROVIDER_VARIABLES: [(&str, &str); 4] = [
+    ("_API_KEY", "api-key"),
+    ("_BASE_URL", "base-url"),
+    ("_API_FORMAT", "api-format"),
+    ("_API_VERSION", "api-version"),
+];
 
 /// The name that is meant, if one is near.
 pub(super) fn suggestion<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {

@@ -394,12 +394,11 @@ fn what_the_original_knew_and_we_do_not_yet_is_not_ignored_in_silence() {
     let machine = Machine::with(&[
         ("POE_API_KEY", "k"),
         ("POE_ALIAS_FAST", "x"),
-        ("POE_API_VERSION", "1"),
         ("ZAI_ALIAS_FAST", "of a provider without a key"),
         ("CUSTOM_HEADER_X", "canary"),
     ]);
     let warnings = machine.warnings();
-    let named = ["CUSTOM_HEADER_X", "POE_ALIAS_FAST", "POE_API_VERSION"];
+    let named = ["CUSTOM_HEADER_X", "POE_ALIAS_FAST"];
     let expected = named.map(|name| {
         format!("environment variable {name}: not available in this version of vdm, so it has no effect")
     });

@@ -22,7 +22,7 @@ use vandamme_protocol::{anthropic, openai};
 
 use super::failure::{Answer, Relayed};
 use super::outgoing::{Outgoing, Slices, Way, passed_back};
-use super::verdict::{CallFailure, asked_to_wait, judge};
+use super::verdict::{CallFailure, asked_to_wait, judge, located};
 use super::{Endpoint, Exchange};
 
 /// An error body is read up to this size and for this long.
@@ -259,7 +259,7 @@ impl Exchange<'_> {
             (Api::Messages, None) => Fault { status, ..openai::error::read(status, &body) },
             (Api::ChatCompletions, _) => openai::error::read(status, &body),
         };
-        let fault = self.scrubbed(fault);
+        let fault = self.scrubbed(located(lease, fault));
         let after = asked_to_wait(&upstream);
         let (retry, outcome) = judge(status, &body, (after, &lease.model), &upstream);
         let json = content(&upstream) == Content::Json && span::is_complete_json(&body);

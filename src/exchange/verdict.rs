@@ -6,6 +6,7 @@ use actix_web::http::header::{self, HeaderMap};
 use awc::error::{ConnectError, SendRequestError};
 use vandamme_actors::attempts;
 use vandamme_actors::provider::{CallOutcome, Lease, Scope};
+use vandamme_actors::settings::Azure;
 use vandamme_protocol::bridge::Fault;
 use vandamme_protocol::openai;
 use vandamme_protocol::vocabulary::ErrorKind;
@@ -122,6 +123,15 @@ pub(super) fn judge(
         (Some("true"), attempts::Failure::Final) => (passing, outcome),
         _ => (retry, outcome),
     }
+}
+
+/// Azure says that a deployment does not exist, but not which.
+pub(super) fn located(lease: &Lease, mut fault: Fault) -> Fault {
+    if fault.status == 404 && matches!(lease.provider.azure, Some(Azure::Deployments { .. })) {
+        let (model, provider) = (&lease.model, &lease.provider.name);
+        fault.message = format!("{} (deployment '{model}' of provider '{provider}')", fault.message);
+    }
+    fault
 }
 
 /// `retry-after-ms`, or `retry-after` as seconds or as a date.

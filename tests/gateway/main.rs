@@ -1,6 +1,7 @@
 //! The gateway as its users meet it: the real binary over real sockets, before an upstream that does what it is
 //! told. A file per story.
 
+mod azure;
 mod chat_completions;
 mod configuration;
 mod container;
