@@ -63,6 +63,41 @@ fn request() -> impl Strategy<Value = String> {
     vec((select(&TOP[..]), value(), space()), 0..8).prop_map(|members| object(&members))
 }
 
+/// A value in which the path leads somewhere: through lists, and past a tool's `function`.
+fn along(path: &'static [&'static str], parent: &str) -> BoxedStrategy<String> {
+    let Some((name, rest)) = path.split_first() else { return value().boxed() };
+    let noise = || vec((select(&NAMES[..]), value(), space()), 0..3);
+    let inside = (noise(), along(rest, name), noise(), space());
+    let object = inside
+        .prop_map(|(mut members, value, noise, space)| {
+            members.push((name, value, space));
+            members.extend(noise);
+            object(&members)
+        })
+        .boxed();
+    let listed = vec(object.clone(), 1..3).prop_map(|list| format!("[ {}]", list.join(" , ")));
+    let tool = object.clone().prop_map(|object| format!("[{{\"name\":1 ,\"function\":{object}}}]"));
+    if parent == "tools" {
+        prop_oneof![object, listed, tool].boxed()
+    } else {
+        prop_oneof![object, listed].boxed()
+    }
+}
+
+/// A path, and a request that has it.
+fn request_with_path() -> impl Strategy<Value = (String, &'static str)> {
+    select(&PATHS[..]).prop_flat_map(|path| {
+        let names: &'static [&'static str] = path.split('.').collect::<Vec<_>>().leak();
+        let others = || vec((select(&TOP[..]), value(), space()), 0..4);
+        let inside = (others(), along(&names[1..], names[0]), others(), space());
+        inside.prop_map(move |(mut members, value, others, space)| {
+            members.push((names[0], value, space));
+            members.extend(others);
+            (object(&members), path)
+        })
+    })
+}
+
 const PATHS: [&str; 7] = [
     "temperature",
     "tools.strict",
@@ -102,16 +137,16 @@ fn is_left_of(text: &[u8], whole: &[u8]) -> bool {
 }
 
 fn parsed(body: &[u8]) -> Map<String, Value> {
-    serde_json::from_slice(body).unwrap()
+    serde_json::from_slice(body).expect("an edit leaves JSON")
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn an_edit_takes_out_the_named_member_and_changes_no_other_byte(request in request(), path in select(&PATHS[..])) {
+    fn an_edit_takes_out_the_named_member_and_changes_no_other_byte((request, path) in request_with_path()) {
         let body = Bytes::from(request);
-        let edit = Edit::param(path).unwrap();
+        let edit = Edit::param(path).expect("it may go");
 
         let edited = apply([&edit], &body, "a,b");
 
@@ -126,14 +161,17 @@ proptest! {
     }
 
     #[test]
-    fn a_keyword_goes_from_schemas_and_the_conversation_stays(request in request()) {
-        let body = Bytes::from(request);
-        let edit = Edit::param("schema.format").unwrap();
+    fn a_keyword_goes_from_schemas_and_the_conversation_stays(
+        request in request(), tool in along(&["parameters", "items", "format"], "tools"),
+    ) {
+        let body = Bytes::from(request.replacen('{', &format!("{{\"tools\":{tool},\"x\":1,"), 1).replace(",}", "}"));
+        let edit = Edit::param("schema.format").expect("it may go");
 
         let edited = apply([&edit], &body, "");
 
         prop_assert!(is_complete_json(&edited.body));
         prop_assert!(is_left_of(&edited.body, &body));
+        prop_assert_ne!(&edited.body, &body);
         let (before, after) = (parsed(&body), parsed(&edited.body));
         for name in ["model", "messages", "system", "temperature", "max_tokens"] {
             prop_assert_eq!(before.get(name), after.get(name));
