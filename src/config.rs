@@ -3,6 +3,7 @@
 mod azure;
 mod base_url;
 mod default_provider;
+mod edits;
 mod environment;
 mod file;
 mod headers;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::header::{HeaderName, HeaderValue};
+use vandamme_protocol::healing::Edit;
 
 use crate::secret::ApiKey;
 
@@ -35,6 +36,8 @@ pub struct ProviderSettings {
     pub keys: Vec<ApiKey>,
     /// Set on every upstream request, over what the client sent; never a credential, framing or routing header.
     pub custom_headers: Vec<(HeaderName, HeaderValue)>,
+    /// Made to every request, in the words of the upstream's API.
+    pub edits: Vec<Edit>,
     /// Alias (lower case) to model, or to `provider:model`.
     pub aliases: BTreeMap<String, String>,
     /// The upstream itself knows the ids that start with `claude-`: they are sent unchanged.
@@ -124,6 +127,8 @@ pub struct Limits {
     pub cooldown_cap: Duration,
     /// How long a provider's list of models may be told again without asking. Default 5 min.
     pub models_ttl: Duration,
+    /// How long a request is spared what an upstream has refused before. Default a day.
+    pub healing_ttl: Duration,
     /// Streams may run this long after SIGTERM. Default 25 s.
     pub drain: Duration,
     /// How often the supervisor asks its actors for a sign of life, and how long it waits. Default 250 ms, 500 ms.

@@ -2,9 +2,10 @@
 //! layers carry, or says what it expected. Only kinds that cannot hold a secret repeat what they found.
 
 use config::ValueKind;
-use toml_edit::Value;
+use toml_edit::{Array, Value};
 
 use super::base_url;
+use super::edits;
 use super::headers;
 
 /// The kinds of values. Sizes become bytes, durations become seconds with a fraction.
@@ -30,6 +31,12 @@ pub(super) enum Type {
     Bytes,
     /// A whole number, this at least.
     Count(u32),
+    /// `drop-params`
+    Params,
+    /// `drop-betas`
+    Betas,
+    /// `max-tokens-as`
+    LimitName,
 }
 
 /// The kinds of keys.
@@ -53,6 +60,7 @@ pub(super) enum Raw<'a> {
     Whole(i64),
     Fraction(f64),
     Truth(bool),
+    List(&'a Array),
     Other(&'static str),
 }
 
@@ -83,6 +91,9 @@ impl Type {
             Self::Count(least) => {
                 raw.whole().filter(|n| (i64::from(least)..=MOST).contains(n)).map(ValueKind::from)
             }
+            Self::LimitName => edits::limit_name(raw),
+            Self::Params => return edits::params(raw),
+            Self::Betas => return edits::betas(raw),
             Self::Url => return raw.text().ok_or_else(|| self.refusal(raw)).and_then(url),
         };
         checked.ok_or_else(|| self.refusal(raw))
@@ -104,6 +115,9 @@ impl Type {
             | Self::Url
             | Self::Link
             | Self::Format
+            | Self::Params
+            | Self::Betas
+            | Self::LimitName
             | Self::Bytes => Raw::Text(trimmed),
         };
         self.check(raw)
@@ -116,6 +130,7 @@ impl Type {
             Raw::Whole(n) => format!(", found {n}"),
             Raw::Fraction(n) => format!(", found {n}"),
             Raw::Truth(truth) => format!(", found {truth}"),
+            Raw::List(_) => ", found an array".to_owned(),
             Raw::Other(what) => format!(", found {what}"),
         };
         format!("expected {}{found}", self.expected())
@@ -123,7 +138,7 @@ impl Type {
 
     /// Only where nobody would write a key.
     fn may_be_repeated(self) -> bool {
-        matches!(self, Self::Host | Self::Port | Self::LogLevel | Self::Format | Self::Flag)
+        matches!(self, Self::Host | Self::Port | Self::LogLevel | Self::Format | Self::Flag | Self::LimitName)
             || matches!(self, Self::Seconds | Self::Pause | Self::Bytes | Self::Count(_))
     }
 
@@ -141,6 +156,9 @@ impl Type {
             Self::Seconds => "a number of seconds, 0 or more and a year at most".to_owned(),
             Self::Pause => "a number of seconds, more than 0 and a year at most".to_owned(),
             Self::Bytes => "a size above 0: a number of bytes, or text such as \"32MiB\"".to_owned(),
+            // These two say it themselves.
+            Self::Params | Self::Betas => "a list of names".to_owned(),
+            Self::LimitName => "\"max_tokens\" or \"max_completion_tokens\"".to_owned(),
             Self::Count(least) => format!("a whole number from {least} to {MOST}"),
         }
     }
@@ -154,7 +172,7 @@ impl<'a> Raw<'a> {
             Value::Float(n) => Raw::Fraction(*n.value()),
             Value::Boolean(truth) => Raw::Truth(*truth.value()),
             Value::Datetime(_) => Raw::Other("a date"),
-            Value::Array(_) => Raw::Other("an array"),
+            Value::Array(array) => Raw::List(array),
             Value::InlineTable(_) => Raw::Other("a table"),
         }
     }
@@ -176,7 +194,7 @@ impl<'a> Raw<'a> {
             // At most 10 digits matter here; the range is checked by the caller.
             Raw::Whole(n) => Some(n as f64),
             Raw::Fraction(n) => Some(n),
-            Raw::Text(_) | Raw::Truth(_) | Raw::Other(_) => None,
+            Raw::Text(_) | Raw::Truth(_) | Raw::List(_) | Raw::Other(_) => None,
         }
     }
 
@@ -184,7 +202,7 @@ impl<'a> Raw<'a> {
         match self {
             Raw::Whole(n) => Some(n),
             Raw::Text(text) => size(text),
-            Raw::Fraction(_) | Raw::Truth(_) | Raw::Other(_) => None,
+            Raw::Fraction(_) | Raw::Truth(_) | Raw::List(_) | Raw::Other(_) => None,
         }
     }
 }

@@ -10,6 +10,7 @@ use vandamme_actors::settings::{Api, PartialProvider, ProviderSettings};
 
 use super::azure;
 use super::base_url::{self, Listener};
+use super::edits;
 use super::environment::{self, prefix};
 use super::headers;
 use super::kind::LONGEST;
@@ -140,6 +141,7 @@ impl<'a> Builder<'a> {
             }),
             keys: self.keys(name, keys),
             custom_headers: self.custom_headers(section),
+            edits: edits::read(section),
             aliases: aliases(section),
             serves_claude: section.flag("serves-claude").unwrap_or(false),
             timeout: self.timeout(section),

@@ -2,7 +2,8 @@
 
 use super::kind::Kind::{self, Aliases, AuthMode, Headers, Later, Value};
 use super::kind::Type::{
-    self, Bytes, Count, Flag, Format, Host, Link, LogLevel, Pause, Port, Seconds, Secret, Text, Url,
+    self, Betas, Bytes, Count, Flag, Format, Host, LimitName, Link, LogLevel, Params, Pause, Port, Seconds,
+    Secret, Text, Url,
 };
 
 pub(super) type Keys = &'static [(&'static str, Kind)];
@@ -47,6 +48,7 @@ pub(super) const LIMITS: Keys = &[
     ("cooldown", Value(Seconds)),
     ("cooldown-cap", Value(Seconds)),
     ("models-ttl", Value(Seconds)),
+    ("healing-ttl", Value(Seconds)),
     ("drain", Value(Seconds)),
     ("watch-interval", Value(Pause)),
     ("watch-patience", Value(Pause)),
@@ -62,6 +64,9 @@ pub(super) const PROVIDER: Keys = &[
     ("max-retries", Value(Count(0))),
     ("serves-claude", Value(Flag)),
     ("models-url", Value(Link)),
+    ("drop-params", Value(Params)),
+    ("drop-betas", Value(Betas)),
+    ("max-tokens-as", Value(LimitName)),
     ("aliases", Aliases),
     ("custom-headers", Headers),
     ("auth-mode", AuthMode),

@@ -14,6 +14,7 @@ use vandamme_actors::settings::Api;
 use vandamme_actors::upstream::{self, Borrow};
 use vandamme_protocol::bridge::messages_over_chat::{self, ReplyContext};
 use vandamme_protocol::bridge::{Fault, Step};
+use vandamme_protocol::healing;
 use vandamme_protocol::passthrough::{self, ChatTap, Tap};
 use vandamme_protocol::span::{self, Streaming};
 use vandamme_protocol::sse;
@@ -21,6 +22,7 @@ use vandamme_protocol::vocabulary::{ErrorKind, Usage};
 use vandamme_protocol::{anthropic, openai};
 
 use super::failure::{Answer, Relayed};
+use super::healing::Healing;
 use super::outgoing::{Outgoing, Slices, Way, passed_back};
 use super::verdict::{CallFailure, asked_to_wait, judge, located};
 use super::{Endpoint, Exchange};
@@ -48,8 +50,27 @@ enum Content {
 }
 
 impl Exchange<'_> {
-    pub(super) async fn call(&self, lease: &Lease) -> Result<Answered, CallFailure> {
-        let outgoing = self.outgoing(lease).map_err(|message| CallFailure::refused(&message))?;
+    pub(super) async fn call(&self, lease: &Lease, healing: &Healing) -> Result<Answered, CallFailure> {
+        let outgoing = self.edited(lease, healing).map_err(|message| CallFailure::refused(&message))?;
+        let result = self.call_in_time(lease, outgoing).await;
+        let Err(mut failed) = result else { return result };
+        // What another endpoint does not know, that of replies may well.
+        if !failed.named.is_empty()
+            && self.question.endpoint == Endpoint::Reply
+            && let Ok(sent) = self.edited(lease, healing)
+        {
+            healing.judge(&sent, &mut failed);
+        }
+        Err(failed)
+    }
+
+    fn edited(&self, lease: &Lease, healing: &Healing) -> Result<Outgoing, String> {
+        let mut outgoing = self.outgoing(lease)?;
+        healing.edit(lease, &mut outgoing);
+        Ok(outgoing)
+    }
+
+    async fn call_in_time(&self, lease: &Lease, outgoing: Outgoing) -> Result<Answered, CallFailure> {
         let patience = self.patience(lease);
         let calling = self.send_and_read(lease, outgoing);
         let Some(patience) = patience else { return calling.await };
@@ -254,6 +275,7 @@ impl Exchange<'_> {
             Ok(Ok(Some(body))) => body,
             Ok(Ok(None) | Err(_)) | Err(_) => Bytes::new(),
         };
+        let named = healing::recognise(status, &body);
         let fault = match (lease.provider.api, anthropic::error::read(&body)) {
             (Api::Messages, Some((kind, message))) => Fault { kind, status, message },
             (Api::Messages, None) => Fault { status, ..openai::error::read(status, &body) },
@@ -272,7 +294,7 @@ impl Exchange<'_> {
             fault,
             relayed: relays.then_some(Relayed(body)),
         };
-        CallFailure { retry, outcome, answer }
+        CallFailure { retry, outcome, answer, named }
     }
 
     fn scrubbed(&self, fault: Fault) -> Fault {

@@ -8,6 +8,7 @@ use vandamme_actors::attempts;
 use vandamme_actors::provider::{CallOutcome, Lease, Scope};
 use vandamme_actors::settings::Azure;
 use vandamme_protocol::bridge::Fault;
+use vandamme_protocol::healing::{self, Edit};
 use vandamme_protocol::openai;
 use vandamme_protocol::vocabulary::ErrorKind;
 
@@ -18,11 +19,14 @@ pub(super) struct CallFailure {
     pub(super) retry: attempts::Failure,
     pub(super) outcome: CallOutcome,
     pub(super) answer: Answer,
+    /// What the upstream refuses, as far as the request can do without.
+    pub(super) named: Vec<Edit>,
 }
 
 impl CallFailure {
     fn new(kind: ErrorKind, message: String, (retry, outcome): (attempts::Failure, CallOutcome)) -> Self {
-        Self { retry, outcome, answer: Answer::own(Fault { kind, status: kind.status(), message }) }
+        let answer = Answer::own(Fault { kind, status: kind.status(), message });
+        Self { retry, outcome, answer, named: vec![] }
     }
 
     /// The client's request cannot be sent to this upstream.
@@ -51,7 +55,8 @@ impl CallFailure {
     pub(super) fn said(fault: Fault) -> Self {
         let status = fault.status;
         let (retry, outcome) = judge(status, fault.message.as_bytes(), (None, ""), &HeaderMap::new());
-        Self { retry, outcome, answer: Answer::own(fault) }
+        let named = healing::recognise(status, fault.message.as_bytes());
+        Self { retry, outcome, answer: Answer::own(fault), named }
     }
 
     pub(super) fn timeout(lease: &Lease, patience: Duration) -> Self {

@@ -8,6 +8,7 @@ mod container;
 mod count_tokens;
 mod cutting;
 mod demo;
+mod healing;
 mod hostile_clients;
 mod keys;
 mod liveness;
