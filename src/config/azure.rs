@@ -9,6 +9,9 @@ use super::mistake::Mistake;
 /// The domains below which Azure keeps its resources, those of its closed clouds included.
 const DOMAINS: [&str; 3] = [".azure.com", ".azure.us", ".azure.cn"];
 
+/// The kinds of resources that answer on no other path. Azure hosts models of others too, which are asked like OpenAI's.
+const RESOURCES: [&str; 2] = [".openai.azure.", ".cognitiveservices.azure."];
+
 /// `None` for a provider that has nothing of Azure. `stated` is its `api-version`.
 pub(super) fn read(
     api: Api,
@@ -29,16 +32,19 @@ pub(super) fn read(
             Ok(Some(Azure::V1 { api_version: Some(api_version) }))
         }
         (Api::ChatCompletions, Some((api_version, _)), false) => Ok(Some(Azure::Deployments { api_version })),
-        (Api::ChatCompletions, None, v1) if is_azures(base_url) => {
-            if !v1 {
+        // Others than Azure have a base URL that ends so, Groq for one.
+        (Api::ChatCompletions, None, true) => {
+            let azures = DOMAINS.iter().any(|domain| host(base_url).ends_with(domain));
+            Ok(azures.then_some(Azure::V1 { api_version: None }))
+        }
+        (Api::ChatCompletions, None, false) => {
+            if RESOURCES.iter().any(|kind| host(base_url).contains(kind)) {
                 warnings.push(format!(
                     "{name} is a resource of Azure, which needs an api-version, or a base URL that ends in /openai/v1"
                 ));
             }
-            Ok(v1.then_some(Azure::V1 { api_version: None }))
+            Ok(None)
         }
-        // Others than Azure have a base URL that ends so, Groq for one.
-        (Api::ChatCompletions, None, _) => Ok(None),
     }
 }
 
@@ -51,10 +57,9 @@ fn version(Placed { text, place }: Placed<'_>) -> Result<(String, &str), Mistake
     Err(Mistake::new(place, "expected an API version such as \"2024-10-21\" or \"preview\""))
 }
 
-fn is_azures(base_url: &str) -> bool {
+fn host(base_url: &str) -> String {
     let url = Url::parse(base_url);
-    let host = url.as_ref().ok().and_then(Url::host_str).unwrap_or_default();
-    DOMAINS.iter().any(|domain| host.ends_with(domain))
+    url.ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -92,6 +97,10 @@ mod tests {
 
         let (azure, warnings) = read_as(Api::ChatCompletions, CLASSIC, None);
         assert!(azure.is_none() && warnings[0].contains("needs an api-version"), "{warnings:?}");
+
+        let (azure, warnings) =
+            read_as(Api::ChatCompletions, "https://m.eastus.models.ai.azure.com/v1", None);
+        assert!(azure.is_none() && warnings.is_empty(), "{warnings:?}");
     }
 
     #[test]

@@ -90,6 +90,7 @@ const CODES: [&str; 3] = ["unsupported_parameter", "unsupported_value", "unknown
 const LONGEST_TEXT: usize = 8 << 10;
 /// Errors of errors, each in a string of the other.
 const DEEPEST: usize = 6;
+/// Things named at once; nobody should lose more than that without being told.
 const MOST: usize = 8;
 
 /// How a request could do without what an upstream refuses in it. Nothing when the refusal names nothing, or also
@@ -104,7 +105,7 @@ pub fn recognise(status: u16, body: &[u8]) -> Vec<Edit> {
         Ok(value) => refusal.value(&value, 0),
         Err(_) => refusal.text(&String::from_utf8_lossy(body)),
     }
-    if refusal.is_hopeless || refusal.edits.len() > MOST { vec![] } else { refusal.edits }
+    if refusal.is_hopeless { vec![] } else { refusal.edits }
 }
 
 struct Refusal {
@@ -115,7 +116,7 @@ struct Refusal {
 impl Refusal {
     fn value(&mut self, value: &Value, depth: usize) {
         match value {
-            _ if depth >= DEEPEST => {}
+            _ if depth >= DEEPEST || self.is_hopeless => {}
             Value::Object(fields) => self.object(fields, depth),
             Value::Array(values) => values.iter().for_each(|value| self.value(value, depth + 1)),
             Value::String(text) => match serde_json::from_str(text) {
@@ -186,9 +187,9 @@ impl Refusal {
 
     fn add(&mut self, edit: Option<Edit>) {
         match edit {
-            Some(edit) if !self.edits.contains(&edit) => self.edits.push(edit),
-            Some(_) => {}
-            None => self.is_hopeless = true,
+            Some(edit) if self.edits.contains(&edit) => {}
+            Some(edit) if self.edits.len() < MOST => self.edits.push(edit),
+            Some(_) | None => self.is_hopeless = true,
         }
     }
 }

@@ -153,6 +153,29 @@ fn members_and_schema_keywords_go_from_every_tool() {
 }
 
 #[test]
+fn what_a_cut_makes_illegal_is_cut_too() {
+    let refuse = |message: &str| Answer::json(400, anthropic::error("invalid_request_error", message));
+    let upstream = Upstream::anthropic().ruled_by(move |seen| {
+        let body = seen.json();
+        match (body.get("thinking"), body.get("context_management")) {
+            (Some(_), _) => Some(refuse("adaptive thinking is not supported on this model")),
+            (None, Some(_)) => Some(refuse(
+                "`clear_thinking_20251015` strategy requires `thinking` to be enabled or adaptive",
+            )),
+            (None, None) => None,
+        }
+    });
+    let gateway = Gateway::before(&upstream).start();
+    let edits = json!([{"type": "clear_thinking_20251015", "keep": "all"}]);
+    let members = json!({"thinking": {"type": "adaptive"}, "context_management": {"edits": edits}});
+
+    for calls in [3, 4] {
+        let reply = gateway.messages(&with(prompt(MODEL, "hi"), members.clone())).reply();
+        assert_eq!((reply.text().as_str(), upstream.count()), ("Hello there!", calls));
+    }
+}
+
+#[test]
 fn a_limit_of_tokens_is_sent_under_the_name_that_is_asked_for() {
     let upstream = Upstream::openai().ruled_by(|seen| {
         let message = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.";
