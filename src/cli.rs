@@ -1,17 +1,23 @@
 //! The commands. Results and talk go to stderr, except for what a command was asked to print.
 
+mod configuration;
 pub mod exit_code;
+mod explain;
 mod health;
 mod server;
 mod summary;
 
 use std::ffi::OsString;
+use std::fmt::Arguments;
 use std::io::Write;
+use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use exit_code::Exit;
+
+use crate::config::{Config, Mistake, MistakeKind, Overrides};
 pub use summary::{Style, summary};
 
 /// An LLM gateway for Claude Code and every other client of the Messages API.
@@ -27,6 +33,11 @@ enum Command {
     /// Run the gateway.
     #[command(subcommand, arg_required_else_help = true)]
     Server(Server),
+    /// Look at the configuration.
+    #[command(subcommand, arg_required_else_help = true)]
+    Config(configuration::Configuration),
+    /// Tell where a model name goes, and why.
+    Explain(explain::Explain),
     /// Ask how a gateway is.
     #[command(subcommand, arg_required_else_help = true)]
     Health(Health),
@@ -58,10 +69,30 @@ impl Command {
     fn run(self) -> Exit {
         match self {
             Self::Server(Server::Start(start)) => start.run(),
+            Self::Config(configuration) => configuration.run(),
+            Self::Explain(explain) => explain.run(),
             Self::Health(Health::Server(server)) => server.run(),
             Self::Version => print_version(),
         }
     }
+}
+
+/// The configuration as the gateway would start with it, `file` over the other files; what is wrong with it is told.
+fn configured(file: Option<PathBuf>) -> Result<Config, Exit> {
+    Config::load(&Overrides { config: file, ..Overrides::of_process() }).map_err(|mistakes| tell(&mistakes))
+}
+
+fn tell(mistakes: &[Mistake]) -> Exit {
+    for mistake in mistakes {
+        say(format_args!("vdm: {mistake}\n"));
+    }
+    let refused = mistakes.iter().any(|mistake| mistake.kind() == MistakeKind::Refused);
+    if refused { Exit::Usage } else { Exit::Failed }
+}
+
+/// On stderr. If nobody reads it any more, that is no reason to stop.
+fn say(text: Arguments<'_>) {
+    let _ = std::io::stderr().write_fmt(text);
 }
 
 fn print_version() -> Exit {
@@ -98,6 +129,8 @@ mod tests {
             "vdm --help",
             "vdm health server --help",
             "vdm server start --help",
+            "vdm config env",
+            "vdm explain --help",
         ] {
             assert_eq!(exit(line), Exit::Ok, "{line}");
         }
@@ -105,6 +138,8 @@ mod tests {
         for line in wrong.into_iter().chain([
             "vdm server start --daemon",
             "vdm server start extra",
+            "vdm config",
+            "vdm explain",
             "vdm health",
             "vdm health server --port 0",
         ]) {

@@ -11,7 +11,9 @@ mod kind;
 mod layer;
 mod limits;
 mod mistake;
+mod profiles;
 mod providers;
+mod said;
 mod schema;
 mod variables;
 
@@ -20,14 +22,17 @@ use std::path::PathBuf;
 
 use ::config::ValueKind;
 use log::LevelFilter;
+use vandamme_actors::router::{Lists, Routes};
 use vandamme_actors::secret::ApiKey;
 use vandamme_actors::settings::Settings;
+use vandamme_actors::snapshot::Snapshot;
 
 use base_url::Listener;
 use file::Presence;
 use layer::Layer;
 pub use mistake::{Mistake, MistakeKind};
 use providers::Builder;
+pub use said::{Documented, Said};
 use variables::Variables;
 
 /// What `vdm` runs on.
@@ -121,6 +126,20 @@ impl Config {
         }
         reading.finish()
     }
+}
+
+/// What the configuration says, as far as it can be read, and what is wrong with it.
+pub fn said(overrides: &Overrides) -> (Vec<Said>, Vec<Mistake>) {
+    let mut reading = Reading::new(overrides);
+    PRECEDENCE.into_iter().for_each(|origin| reading.add(origin));
+    let said = Layer::merged(&reading.layers).map_or_else(|_| Vec::new(), |merged| said::all(&merged));
+    let mistakes = reading.finish().err().unwrap_or_default();
+    (said, mistakes)
+}
+
+/// Every variable that is read.
+pub fn variables() -> Vec<Documented> {
+    said::variables()
 }
 
 impl Overrides {
@@ -233,10 +252,21 @@ impl<'a> Reading<'a> {
             builder.warnings.push(open_to_all(&host));
         }
 
+        let profiles = builder.profiles();
+        let default_profile = builder.default_profile(&profiles);
         self.mistakes.append(&mut builder.mistakes);
-        let settings =
-            Settings { providers: builder.registered, partial: builder.partial, default_provider, limits };
-        let warnings = builder.warnings;
+        let settings = Settings {
+            keyless: builder.keyless(),
+            providers: builder.registered,
+            partial: builder.partial,
+            profiles,
+            default_profile,
+            default_provider,
+            limits,
+        };
+        let routes = Routes::new(&settings, Snapshot::new(Lists::new()));
+        let mut warnings = builder.warnings;
+        warnings.extend(routes.mistakes().iter().map(ToString::to_string));
         let log_level = level(&log_level_word);
         Some(Config { host, port, log_level, log_level_word, proxy_api_key, settings, demo, warnings })
     }

@@ -19,6 +19,7 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use serde_json::{Value, json};
 use vandamme_actors::secret::ApiKey;
 use vandamme_actors::settings::{Api, ProviderSettings};
+use vandamme_protocol::bridge::messages_over_chat::Dialect;
 
 use self::answer::Answer;
 use self::completion::Completion;
@@ -74,6 +75,7 @@ pub fn provider(base_url: &str) -> ProviderSettings {
         timeout: None,
         max_retries: 2,
         demo: true,
+        dialect: Dialect { system_anywhere: true, ..Dialect::default() },
         models_url: None,
     }
 }

@@ -126,7 +126,7 @@ impl Exchange<'_> {
     /// Calls upstreams until one answers or the budget is spent; `note` is told of each call before it is made.
     async fn run(&self, mut note: impl FnMut(&Lease, u32)) -> Result<(Answered, Lease), Failure> {
         let mut lease = self.lease(None, &[]).await.map_err(Failure::NoLease)?;
-        let mut attempts = Attempts::new(lease.provider.max_retries, self.client_retries());
+        let mut attempts = Attempts::new(lease.max_retries(), self.client_retries());
         let mut tried = vec![];
         let mut healing = Healing::default();
         loop {
@@ -194,8 +194,10 @@ impl Exchange<'_> {
     /// Asks once more when the actor asked is replaced meanwhile.
     async fn lease(&self, again: Option<&Lease>, tried: &[KeyId]) -> Result<Lease, Option<NoLease>> {
         let known = match (again, &self.question.endpoint) {
-            (Some(lease), _) => Some((lease.provider.name.clone(), lease.model.clone())),
-            (None, Endpoint::Models(provider)) => Some((provider.clone(), "".into())),
+            (Some(lease), _) => {
+                Some((lease.provider.name.clone(), lease.model.clone(), lease.profile.clone()))
+            }
+            (None, Endpoint::Models(provider)) => Some((provider.clone(), "".into(), None)),
             (None, Endpoint::Reply | Endpoint::Count) => None,
         };
         for _ in 0..3 {
@@ -206,8 +208,13 @@ impl Exchange<'_> {
                     .router
                     .try_send(Dispatch { model: (*self.question.head.model).into(), reply })
                     .is_ok(),
-                Some((provider, model)) => roster.provider(provider).is_some_and(|provider| {
-                    let request = LeaseKey { model: model.clone(), tried: tried.to_vec(), reply };
+                Some((provider, model, profile)) => roster.provider(provider).is_some_and(|provider| {
+                    let request = LeaseKey {
+                        model: model.clone(),
+                        profile: profile.clone(),
+                        tried: tried.to_vec(),
+                        reply,
+                    };
                     provider.try_send(request).is_ok()
                 }),
             };

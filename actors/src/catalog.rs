@@ -15,16 +15,27 @@ use std::time::{Duration, Instant};
 use actix::{Actor, Context, Handler, Message, MessageResult, Supervised};
 use bytes::Bytes;
 
+use vandamme_protocol::models::Models;
+
 use crate::observe::Ping;
+use crate::router::Lists;
+use crate::snapshot::Snapshot;
 
 pub(crate) const MAILBOX: usize = 256;
 /// A list that is larger is not kept: the largest known, an aggregator's, has half a megabyte.
 const LARGEST: usize = 8 << 20;
 
 /// One listing for each provider, so that its size is bounded by the configuration.
-#[derive(Default)]
 pub struct Catalog {
     listings: HashMap<Arc<str>, Listing>,
+    /// What the router looks at.
+    lists: Snapshot<Lists>,
+}
+
+impl Catalog {
+    pub(crate) fn new(lists: Snapshot<Lists>) -> Self {
+        Self { listings: HashMap::new(), lists }
+    }
 }
 
 /// What a provider answered when it was asked for its models, byte for byte.
@@ -72,6 +83,11 @@ impl Handler<Keep> for Catalog {
 
     fn handle(&mut self, Keep(listing): Keep, _: &mut Self::Context) {
         if listing.body.len() <= LARGEST {
+            if let Ok(models) = Models::read(&listing.body) {
+                let mut lists = self.lists.load().as_ref().clone();
+                lists.insert(listing.provider.clone(), models.ids().collect());
+                self.lists.store(lists);
+            }
             self.listings.insert(listing.provider.clone(), listing);
         }
     }

@@ -33,7 +33,7 @@ use crate::clock::{self, Millis};
 use crate::observe::{Observe, Ping};
 use crate::router::Unroutable;
 use crate::secret::KeyId;
-use crate::settings::{Limits, ProviderSettings};
+use crate::settings::{Limits, Profile, ProviderSettings};
 use crate::snapshot::Snapshot;
 
 /// Leases come one per request in flight; the gate in front of the doors is the bound that matters.
@@ -67,6 +67,8 @@ pub struct ProviderHealth {
 #[rtype(result = "()")]
 pub struct LeaseKey {
     pub model: Arc<str>,
+    /// Whose timeout and retries hold.
+    pub profile: Option<Arc<Profile>>,
     pub tried: Vec<KeyId>,
     /// Dropped by the asker when the client has left.
     pub reply: oneshot::Sender<Result<Lease, NoLease>>,
@@ -166,7 +168,7 @@ impl Provider {
         }
         let Some(permit) = self.permits.take() else { return self.queue(request, context) };
         let now = clock::now();
-        let LeaseKey { model, tried, reply } = request;
+        let LeaseKey { model, profile, tried, reply } = request;
         let granted = match self.health.admit(now, &model) {
             Err(wait) => Err(Refusal::BreakerOpen { wait }),
             Ok(()) => self.health.ring.take(now, &model, &tried).map_err(Refusal::from),
@@ -176,10 +178,8 @@ impl Provider {
             Ok(key) => {
                 let settings = self.settings.clone();
                 let remembered = self.health.lessons.recall(now, &model);
-                let ticket = (context.address(), self.incarnation, permit);
-                let mut lease = Lease::new(settings, model, key, ticket);
-                lease.remembered = remembered;
-                Ok(lease)
+                let owner = (context.address(), self.incarnation, permit);
+                Ok(Lease::new(settings, model, key, owner).under(profile).remembering(remembered))
             }
         };
         // A lease that nobody takes any more reports itself as cancelled.

@@ -7,14 +7,18 @@
 //! Its tables are an immutable [`Routes`]; the providers' addresses are read from the roster, so that one started
 //! anew is found at once.
 
+mod aliases;
 mod resolve;
+mod steps;
+mod walk;
 
 use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, Message, Supervised};
 use tokio::sync::oneshot;
 
-pub use self::resolve::{Route, Routes, Unroutable};
+pub use self::resolve::{DISCOVERED, Lists, Route, Routes, Unroutable};
+pub use self::steps::{Fit, Kept, Step};
 use crate::observe::Ping;
 use crate::provider::{Lease, LeaseKey, NoLease};
 use crate::roster::Roster;
@@ -43,13 +47,13 @@ impl Router {
     }
 
     fn dispatch(&self, Dispatch { model, reply }: Dispatch) {
-        let Route { provider, model } = match self.routes.resolve(&model) {
+        let Route { provider, model, profile } = match self.routes.resolve(&model) {
             Ok(route) => route,
             Err(reason) => return drop(reply.send(Err(NoLease::Unroutable(reason)))),
         };
         // What cannot be delivered is dropped with its reply channel, which the asker sees.
         if let Some(address) = self.roster.load().provider(&provider.name) {
-            drop(address.try_send(LeaseKey { model, tried: vec![], reply }));
+            drop(address.try_send(LeaseKey { model, profile, tried: vec![], reply }));
         }
     }
 }

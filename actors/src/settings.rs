@@ -8,6 +8,8 @@ use std::time::Duration;
 use actix_http::header::{HeaderName, HeaderValue};
 use vandamme_protocol::healing::Edit;
 
+use vandamme_protocol::bridge::messages_over_chat::Dialect;
+
 use crate::secret::ApiKey;
 
 /// Everything the actor tree starts from.
@@ -17,6 +19,11 @@ pub struct Settings {
     pub providers: Vec<Arc<ProviderSettings>>,
     /// Providers that have a key but no base URL, with the variable that is missing.
     pub partial: Vec<PartialProvider>,
+    /// Providers that are known by name and have no key, lower case.
+    pub keyless: Vec<String>,
+    pub profiles: Vec<Arc<Profile>>,
+    /// The profile that model names without a prefix go through first.
+    pub default_profile: Option<Arc<str>>,
     /// Where a model name without a prefix goes; a name out of `providers`, `None` when there is none.
     pub default_provider: Option<Arc<str>>,
     pub limits: Limits,
@@ -49,8 +56,24 @@ pub struct ProviderSettings {
     pub max_retries: u32,
     /// The embedded provider that answers when nothing is configured.
     pub demo: bool,
+    /// What it takes beyond what every Chat Completions upstream takes.
+    pub dialect: Dialect,
     /// Where a person reads about this provider's models.
     pub models_url: Option<String>,
+}
+
+/// Aliases over providers, chosen by prefix (`top:haiku`) or by default, with terms of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    pub name: Arc<str>,
+    /// Alias (lower case) to `provider:model`.
+    pub aliases: BTreeMap<String, String>,
+    /// Why it cannot be used, if so.
+    pub inactive: Option<String>,
+    /// Instead of the provider's.
+    pub timeout: Option<Duration>,
+    /// Instead of the provider's.
+    pub max_retries: Option<u32>,
 }
 
 /// A provider that has a key but cannot be used.
@@ -127,6 +150,8 @@ pub struct Limits {
     pub cooldown_cap: Duration,
     /// How long a provider's list of models may be told again without asking. Default 5 min.
     pub models_ttl: Duration,
+    /// How many aliases may stand for each other in a row. Default 10.
+    pub alias_chain: usize,
     /// How long a request is spared what an upstream has refused before. Default a day.
     pub healing_ttl: Duration,
     /// Streams may run this long after SIGTERM. Default 25 s.

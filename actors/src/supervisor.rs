@@ -24,13 +24,14 @@ use crate::ledger::{self, Ledger};
 use crate::observe::Ping;
 use crate::provider::{self, Permits, Provider, ProviderHealth};
 use crate::roster::Roster;
-use crate::router::{self, Router, Routes};
+use crate::router::{self, Lists, Router, Routes};
 use crate::settings::{ProviderSettings, Settings};
 use crate::snapshot::Snapshot;
 
 pub struct Supervisor {
     settings: Settings,
     routes: Arc<Routes>,
+    lists: Snapshot<Lists>,
     roster: Snapshot<Roster>,
     providers: BTreeMap<Arc<str>, Station>,
     arbiters: BTreeMap<Name, Arbiter>,
@@ -83,7 +84,8 @@ impl std::fmt::Display for Name {
 impl Supervisor {
     /// Starts the whole tree; the supervisor itself lives on the current arbiter.
     pub fn start_tree(settings: Settings) -> (Addr<Self>, Snapshot<Roster>) {
-        let routes = Arc::new(Routes::new(&settings));
+        let lists = Snapshot::new(Lists::new());
+        let routes = Arc::new(Routes::new(&settings, lists.clone()));
         let mut providers: BTreeMap<_, _> = settings
             .providers
             .iter()
@@ -98,7 +100,10 @@ impl Supervisor {
         }
         let (for_ledger, for_catalog, for_router) = (Arbiter::new(), Arbiter::new(), Arbiter::new());
         let ledger = keeper::start(&for_ledger.handle(), "ledger", ledger::MAILBOX, Ledger::default);
-        let catalog = keeper::start(&for_catalog.handle(), "catalog", catalog::MAILBOX, Catalog::default);
+        let catalog = keeper::start(&for_catalog.handle(), "catalog", catalog::MAILBOX, {
+            let lists = lists.clone();
+            move || Catalog::new(lists)
+        });
         // The router reads the roster that it stands in: it gets the cell first and the roster is filled in after.
         let (sender, receiver) = actix::dev::channel::channel(router::MAILBOX);
         let router = Addr::new(sender);
@@ -117,7 +122,7 @@ impl Supervisor {
             (Name::Catalog, for_catalog),
             (Name::Router, for_router),
         ]);
-        let supervisor = Self { settings, routes, roster: roster.clone(), providers, arbiters };
+        let supervisor = Self { settings, routes, lists, roster: roster.clone(), providers, arbiters };
         (supervisor.start(), roster)
     }
 
@@ -162,7 +167,10 @@ impl Supervisor {
                 ledger = keeper::start(&arbiter.handle(), "ledger", ledger::MAILBOX, Ledger::default)
             }
             Name::Catalog => {
-                catalog = keeper::start(&arbiter.handle(), "catalog", catalog::MAILBOX, Catalog::default);
+                let lists = self.lists.clone();
+                catalog = keeper::start(&arbiter.handle(), "catalog", catalog::MAILBOX, move || {
+                    Catalog::new(lists)
+                });
             }
             Name::Provider(provider) => {
                 let Some(station) = self.providers.get_mut(provider) else { return false };

@@ -22,6 +22,7 @@ pub(crate) fn provider(name: &str) -> ProviderBuilder {
         timeout: None,
         max_retries: 2,
         demo: false,
+        dialect: vandamme_protocol::bridge::messages_over_chat::Dialect::default(),
         models_url: None,
     })
 }
@@ -49,7 +50,15 @@ impl ProviderBuilder {
 
 pub(crate) fn settings(providers: Vec<Arc<ProviderSettings>>) -> Settings {
     let default_provider = providers.first().map(|provider| provider.name.clone());
-    Settings { providers, partial: vec![], default_provider, limits: limits() }
+    Settings {
+        providers,
+        partial: vec![],
+        keyless: vec![],
+        profiles: vec![],
+        default_profile: None,
+        default_provider,
+        limits: limits(),
+    }
 }
 
 pub(crate) fn limits() -> Limits {
@@ -76,6 +85,7 @@ pub(crate) fn limits() -> Limits {
         ping_interval: 15 * second,
         cooldown: 30 * second,
         cooldown_cap: 300 * second,
+        alias_chain: 10,
         models_ttl: 300 * second,
         healing_ttl: 86_400 * second,
         drain: 25 * second,

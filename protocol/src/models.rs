@@ -74,6 +74,11 @@ impl<'a> Models<'a> {
         Ok(Self(entries.into_iter().filter_map(|entry| serde_json::from_str(entry.get()).ok()).collect()))
     }
 
+    /// The ids of all that have one.
+    pub fn ids(&self) -> impl Iterator<Item = String> {
+        self.0.iter().filter_map(|model| model.id().map(Cow::into_owned))
+    }
+
     /// The model with this id.
     #[must_use]
     pub fn find(&self, id: &str) -> Option<&Model<'a>> {

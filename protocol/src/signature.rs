@@ -1,9 +1,12 @@
 //! The signature of thinking blocks that this gateway makes from another vendor's reasoning: recognisable as ours,
 //! and readable back into the provider and model that thought.
 //!
-//! `vdm1.<provider>~<model>`, both percent-encoded outside `[A-Za-z0-9._-]`.
+//! `vdm1.<provider>~<model>`, both percent-encoded outside `[A-Za-z0-9._-]`, and behind another `~` in base64url what the
+//! bridge wants back with the block.
 
 use std::fmt::Write as _;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 /// What every signature of ours starts with, and no signature of Anthropic's.
 pub const PREFIX: &str = "vdm1.";
@@ -13,6 +16,8 @@ pub const PREFIX: &str = "vdm1.";
 pub struct Origin {
     pub provider: String,
     pub model: String,
+    /// What went along.
+    pub carried: Option<Vec<u8>>,
 }
 
 /// Makes the signature that names this provider and upstream model.
@@ -24,10 +29,18 @@ pub fn mint(provider: &str, model: &str) -> String {
     signature
 }
 
+/// Makes a signature take something along.
+pub fn carry(signature: &mut String, load: &[u8]) {
+    signature.push('~');
+    URL_SAFE_NO_PAD.encode_string(load, signature);
+}
+
 /// Reads one of our signatures; `None` for anybody else's.
 pub fn read(signature: &str) -> Option<Origin> {
-    let (provider, model) = signature.strip_prefix(PREFIX)?.split_once('~')?;
-    Some(Origin { provider: decode(provider)?, model: decode(model)? })
+    let (provider, rest) = signature.strip_prefix(PREFIX)?.split_once('~')?;
+    let (model, load) = rest.split_once('~').map_or((rest, None), |(model, load)| (model, Some(load)));
+    let carried = load.map(|load| URL_SAFE_NO_PAD.decode(load)).transpose().ok()?;
+    Some(Origin { provider: decode(provider)?, model: decode(model)?, carried })
 }
 
 fn encode(text: &str, out: &mut String) {
@@ -60,13 +73,18 @@ mod tests {
         for (provider, model) in [("openai", "gpt-5.1"), ("open router", "z-ai/glm~4.6:free"), ("ü", "")] {
             let signature = mint(provider, model);
             assert!(signature.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\'));
-            assert_eq!(read(&signature), Some(Origin { provider: provider.into(), model: model.into() }));
+            let origin = Origin { provider: provider.into(), model: model.into(), carried: None };
+            assert_eq!(read(&signature), Some(origin.clone()));
+            let mut loaded = signature;
+            carry(&mut loaded, b"{\"a\":1}~");
+            assert_eq!(read(&loaded), Some(Origin { carried: Some(b"{\"a\":1}~".to_vec()), ..origin }));
         }
     }
 
     #[test]
     fn foreign_and_broken_signatures_are_not_ours() {
-        for signature in ["", "EqQBCkYIBx", "vdm1.", "vdm1.openai", "vdm1.a%~b", "vdm1.a%G0~b", "vdm1.%FF~b"]
+        for signature in
+            ["", "EqQBCkYIBx", "vdm1.", "vdm1.openai", "vdm1.a%~b", "vdm1.a%G0~b", "vdm1.%FF~b", "vdm1.a~b~!"]
         {
             assert_eq!(read(signature), None, "{signature}");
         }

@@ -11,13 +11,15 @@ use serde_json::{Value, json};
 use vandamme_protocol::{
     bridge::{
         Fault, Outcome, Step,
-        messages_over_chat::{Collector, Machine, ReplyContext, Target, request, whole, whole_as_events},
+        messages_over_chat::{
+            Collector, Dialect, Machine, PLAIN, Replay, ReplyContext, Target, request, whole, whole_as_events,
+        },
     },
     vocabulary::{ErrorKind, StopReason, Usage},
 };
 
 const SEED: u128 = 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef;
-const TARGET: Target<'_> = Target { provider: "p", model: "up/m", requested_model: "p:m" };
+const TARGET: Target<'_> = Target { provider: "p", model: "up/m", requested_model: "p:m", dialect: &PLAIN };
 
 fn context(request_fields: Value) -> ReplyContext {
     let mut body = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
@@ -638,4 +640,78 @@ fn chunk() -> impl Strategy<Value = Value> {
         any_json.clone().prop_map(|inner| json!({"choices": [{"message": {"tool_calls": [inner]}}]})),
         any_json.prop_map(|inner| json!({"choices": [{"delta": {"tool_calls": [inner]}}]})),
     ]
+}
+
+/// The reply to a request with these fields through an upstream of these ways.
+fn reply(fields: &Value, dialect: &Dialect, chunks: &[Value]) -> Vec<Value> {
+    let mut body = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "stream": true});
+    body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    let target = Target { dialect, ..TARGET };
+    let context = request(body.to_string().as_bytes(), &target).unwrap().reply;
+    let mut collector = Collector::new(context, SEED);
+    for chunk in chunks {
+        assert_eq!(collector.push(json!({"choices": [chunk]}).to_string().as_bytes()), Step::More);
+    }
+    let whole: Value = serde_json::from_slice(&collector.finish().unwrap().body).unwrap();
+    whole["content"].as_array().unwrap().clone()
+}
+
+#[test]
+fn thinking_between_tags_is_thinking_where_the_upstream_is_known_for_it() {
+    let chunks = [
+        json!({"delta": {"content": "<thi"}}),
+        json!({"delta": {"content": "nk>Hm.</th"}}),
+        json!({"delta": {"content": "ink>\n\nYes."}, "finish_reason": "stop"}),
+    ];
+    let tagged = Dialect { think_tags: true, ..Dialect::default() };
+    let asked = json!({"thinking": {"type": "adaptive"}});
+    let told = reply(&asked, &tagged, &chunks);
+    assert_eq!((&told[0]["thinking"], &told[1]["text"]), (&json!("Hm."), &json!("Yes.")));
+    assert_eq!(reply(&json!({}), &tagged, &chunks), [json!({"type": "text", "text": "Yes."})]);
+    assert_eq!(reply(&asked, &PLAIN, &chunks)[0]["text"], "<think>Hm.</think>\n\nYes.");
+    let open = [json!({"delta": {"content": "<thi"}, "finish_reason": "stop"})];
+    assert_eq!(reply(&asked, &tagged, &open), [json!({"type": "text", "text": "<thi"})]);
+}
+
+#[test]
+fn a_shortened_tool_name_is_the_clients_own_again() {
+    let long = format!("mcp__server__{}", "x".repeat(70));
+    let tools = json!({"tools": [{"name": long, "input_schema": {"type": "object"}}]});
+    let mut body = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
+    body.as_object_mut().unwrap().extend(tools.as_object().unwrap().clone());
+    let sent: Value =
+        serde_json::from_slice(&request(body.to_string().as_bytes(), &TARGET).unwrap().body).unwrap();
+    let name = sent["tools"][0]["function"]["name"].as_str().unwrap();
+    let call = json!({"delta": {"tool_calls": [{"index": 0, "id": "c", "function": {"name": name, "arguments": "{}"}}]},
+        "finish_reason": "tool_calls"});
+    assert_eq!(reply(&tools, &PLAIN, &[call])[0]["name"], json!(long));
+}
+
+#[test]
+fn reasoning_details_come_back_as_they_were() {
+    let details = Dialect { replay: Replay::Details, ..Dialect::default() };
+    let asked = json!({"thinking": {"type": "enabled", "budget_tokens": 5000}});
+    let chunks = [
+        json!({"delta": {"reasoning": "Hm", "reasoning_details": [{"type": "reasoning.text", "text": "Hm", "index": 0}]}}),
+        json!({"delta": {"reasoning": ".", "reasoning_details": [{"type": "reasoning.text", "text": ".", "index": 0, "signature": "sig"}]}}),
+        json!({"delta": {"content": "Yes."}, "finish_reason": "stop"}),
+    ];
+    let content = reply(&asked, &details, &chunks);
+    assert_eq!(content[0]["thinking"], "Hm.");
+    let body = json!({"max_tokens": 9, "messages": [
+        {"role": "user", "content": "hi"}, {"role": "assistant", "content": content}, {"role": "user", "content": "more"}]});
+    let sent = |target: &Target<'_>| -> Value {
+        serde_json::from_slice(&request(body.to_string().as_bytes(), target).unwrap().body).unwrap()
+    };
+    let turn = &sent(&Target { dialect: &details, ..TARGET })["messages"][1];
+    assert_eq!(
+        turn["reasoning_details"],
+        json!([{"type": "reasoning.text", "text": "Hm.", "index": 0, "signature": "sig"}])
+    );
+    assert!(turn["reasoning_content"].is_null());
+    assert_eq!(sent(&TARGET)["messages"][1]["reasoning_content"], "Hm.");
+    let elsewhere = &sent(&Target { provider: "q", dialect: &details, ..TARGET })["messages"][1];
+    assert_eq!(elsewhere, &json!({"role": "assistant", "content": "Yes."}));
+    let nothing = Dialect { replay: Replay::Nothing, ..Dialect::default() };
+    assert_eq!(&sent(&Target { dialect: &nothing, ..TARGET })["messages"][1], elsewhere);
 }

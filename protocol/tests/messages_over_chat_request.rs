@@ -7,12 +7,12 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use vandamme_protocol::{
-    bridge::messages_over_chat::{ChatRequest, Target, request},
+    bridge::messages_over_chat::{ChatRequest, Dialect, PLAIN, Reasoning, Target, request},
     signature,
     vocabulary::Delivery,
 };
 
-const TARGET: Target<'_> = Target { provider: "p", model: "up/m", requested_model: "p:m" };
+const TARGET: Target<'_> = Target { provider: "p", model: "up/m", requested_model: "p:m", dialect: &PLAIN };
 
 fn translate(body: &Value) -> ChatRequest {
     request(body.to_string().as_bytes(), &TARGET).unwrap_or_else(|error| panic!("{error}: {body}"))
@@ -32,6 +32,12 @@ fn plus(fields: Value) -> Value {
         json!({"model": "p:m", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]});
     body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     body
+}
+
+/// The same through an upstream of these ways.
+fn through(dialect: &Dialect, fields: Value) -> Value {
+    let translated = request(plus(fields).to_string().as_bytes(), &Target { dialect, ..TARGET });
+    serde_json::from_slice(&translated.unwrap().body).unwrap()
 }
 
 fn messages(messages: Value) -> Value {
@@ -91,18 +97,25 @@ fn the_system_prompt_comes_first_without_the_attribution() {
 }
 
 #[test]
-fn a_system_turn_stays_at_its_place() {
-    let sent = messages(json!([
+fn a_system_turn_stays_at_its_place_and_is_told_by_the_user_where_only_the_first_may_be_one() {
+    let turns = json!([
         {"role": "user", "content": "a"},
         {"role": "system", "content": [{"type": "text", "text": "note", "cache_control": {"type": "ephemeral"}}]},
         {"role": "assistant", "content": "b"},
         {"role": "system", "content": "other"},
         {"role": "user", "content": "c"},
-    ]));
-    let roles: Vec<_> =
-        sent.as_array().unwrap().iter().map(|message| message["role"].as_str().unwrap()).collect();
-    assert_eq!(roles, ["user", "system", "assistant", "system", "user"]);
+    ]);
+    let roles = |sent: &Value| -> Vec<String> {
+        let sent = sent.as_array().unwrap().iter();
+        sent.map(|message| message["role"].as_str().unwrap().to_owned()).collect()
+    };
+    let anywhere = Dialect { system_anywhere: true, ..Dialect::default() };
+    let sent = through(&anywhere, json!({"messages": turns}))["messages"].take();
+    assert_eq!(roles(&sent), ["user", "system", "assistant", "system", "user"]);
     assert_eq!(sent[1]["content"], "note");
+    let sent = messages(turns);
+    assert_eq!(roles(&sent), ["user", "user", "assistant", "user", "user"]);
+    assert_eq!(sent[1]["content"], "<system-reminder>\nnote\n</system-reminder>");
 }
 
 #[test]
@@ -167,7 +180,7 @@ fn results_stand_right_behind_their_calls_whatever_came_between() {
                 {"type": "text", "text": "Image returned by tool Read (a)"},
                 {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
             ]},
-            {"role": "system", "content": "note"},
+            {"role": "user", "content": "<system-reminder>\nnote\n</system-reminder>"},
             {"role": "user", "content": "and this"},
             {"role": "user", "content": "[tool result zzz] lost"},
         ])
@@ -255,7 +268,7 @@ fn tools_become_functions_with_their_schema_unchanged() {
     let schema = json!({"$schema": "x", "type": "object", "properties": {"p": {"type": "string"}}});
     let chat = with(json!({"tools": [
         {"name": "Read", "description": "reads", "input_schema": schema, "cache_control": {"type": "ephemeral"}},
-        {"type": "custom", "name": "Web", "input_schema": {}, "defer_loading": true, "strict": true},
+        {"type": "custom", "name": "Web", "input_schema": {}, "eager_input_streaming": true, "strict": true},
         {"name": " ", "input_schema": {}},
         {"type": "web_search_20250305", "name": "web_search", "max_uses": 5},
     ]}));
@@ -324,8 +337,8 @@ fn what_cannot_be_translated_is_refused_by_its_path() {
         ),
         (user(json!({})), "messages.1.content: expected a content block object"),
         (
-            json!({"messages": [{"role": "user", "content": [{"type": "document", "source": {}}]}]}),
-            "messages.0.content.0: a document block is not supported by a Chat Completions upstream yet",
+            json!({"messages": [{"role": "user", "content": [{"type": "video", "source": {}}]}]}),
+            "messages.0.content.0: a video block is not supported by a Chat Completions upstream",
         ),
         (
             json!({"messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "file"}}]}]}),
@@ -435,4 +448,221 @@ proptest! {
         prop_assert_eq!(results, count("tool_result"));
         prop_assert_eq!(sent.matches(r#""type":"function""#).count(), count("tool_use\""));
     }
+}
+
+#[test]
+fn documents_become_files_or_text() {
+    let sent = messages(json!([{"role": "user", "content": [
+        {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBE"}, "title": "a.pdf"},
+        {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBE"}},
+        {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "plain\ntext"}, "title": "T", "context": "C"},
+        {"type": "document", "source": {"type": "content", "content": [
+            {"type": "text", "text": "one"},
+            {"type": "image", "source": {"type": "url", "url": "https://x/y.png"}}]}},
+        {"type": "search_result", "source": "https://x", "title": "R", "content": [{"type": "text", "text": "found"}]},
+    ]}]));
+    assert_eq!(
+        sent[0]["content"],
+        json!([
+            {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBE"}},
+            {"type": "file", "file": {"filename": "document.pdf", "file_data": "data:application/pdf;base64,JVBE"}},
+            {"type": "text", "text": "<title>T</title>\n<context>C</context>\nplain\ntext"},
+            {"type": "text", "text": "one"},
+            {"type": "image_url", "image_url": {"url": "https://x/y.png"}},
+            {"type": "text", "text": "<title>R</title>\n<source>https://x</source>\nfound"},
+        ])
+    );
+}
+
+#[test]
+fn documents_that_a_tool_returned_follow_its_message() {
+    let sent = messages(json!([
+        {"role": "user", "content": "read"},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": "Read", "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "content": [
+            {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBE"}},
+            {"type": "search_result", "source": "s", "title": "R", "content": [{"type": "text", "text": "found"}]}]},
+            {"type": "text", "text": "and?"}]},
+    ]));
+    let told = "[document attached below]\n<title>R</title>\n<source>s</source>\nfound";
+    assert_eq!(sent[2], json!({"role": "tool", "tool_call_id": "c", "content": told}));
+    assert_eq!(sent[3]["content"][0]["text"], "Document returned by tool Read (c)");
+    assert_eq!(sent[3]["content"][1]["type"], "file");
+    assert_eq!(sent[4], json!({"role": "user", "content": "and?"}));
+}
+
+#[test]
+fn documents_that_cannot_be_shown_are_refused_by_their_path() {
+    for (source, part) in [
+        (json!({"type": "url", "url": "https://x/a.pdf"}), "messages.0.content.0.source.type"),
+        (json!({"type": "file", "file_id": "f"}), "messages.0.content.0.source.type"),
+        (json!({"type": "base64", "media_type": "text/csv", "data": "x"}), "source.media_type"),
+        (json!({"type": "base64"}), "source.data"),
+        (json!({"type": "content", "content": [{"type": "video"}]}), "source.content.0.type"),
+        (json!({"type": "odd"}), "source.type"),
+        (json!(null), "source"),
+    ] {
+        let message = refusal(
+            json!({"messages": [{"role": "user", "content": [{"type": "document", "source": source}]}]}),
+        );
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn tool_names_are_the_same_wherever_they_stand() {
+    let long = format!("mcp__server__{}", "x".repeat(70));
+    let sent = with(json!({
+        "tools": [{"name": long, "input_schema": {}}, {"name": "a.b", "input_schema": {}}, {"name": "a_b", "input_schema": {}}],
+        "tool_choice": {"type": "tool", "name": long},
+        "messages": [{"role": "user", "content": "hi"},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": long, "input": {}},
+                {"type": "tool_use", "id": "d", "name": "gone tool", "input": {}}]},
+            {"role": "user", "content": "go on"}]}));
+    let name = |value: &Value| value["function"]["name"].as_str().unwrap().to_owned();
+    let short = name(&sent["tools"][0]);
+    assert!(short.len() == 64 && short.starts_with("mcp__server__xxx"), "{short}");
+    assert_eq!(name(&sent["tool_choice"]), short);
+    assert_eq!(name(&sent["messages"][1]["tool_calls"][0]), short);
+    assert_eq!(name(&sent["messages"][1]["tool_calls"][1]), "gone_tool");
+    assert_eq!(name(&sent["tools"][2]), "a_b");
+    assert!(name(&sent["tools"][1]).starts_with("a_b_"));
+    let plain = Dialect { plain_tool_names: true, ..Dialect::default() };
+    let sent = through(&plain, json!({"tools": [{"name": "get-weather", "input_schema": {}}]}));
+    assert_eq!(name(&sent["tools"][0]), "get_weather");
+}
+
+#[test]
+fn tools_that_anthropic_defined_and_the_client_runs_get_a_schema() {
+    let sent = with(json!({"tools": [
+        {"type": "bash_20250124", "name": "bash"},
+        {"type": "text_editor_20250728", "name": "str_replace_based_edit_tool"},
+        {"type": "memory_20250818", "name": "memory"},
+        {"type": "computer_20250124", "name": "computer", "display_width_px": 800, "display_height_px": 600},
+        {"type": "web_search_20250305", "name": "web_search"}], "tool_choice": {"type": "tool", "name": "bash"}}));
+    let tools = sent["tools"].as_array().unwrap();
+    let names: Vec<_> = tools.iter().map(|tool| tool["function"]["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["bash", "str_replace_based_edit_tool", "memory", "computer"]);
+    assert!(tools.iter().all(|tool| tool["function"]["parameters"]["type"] == "object"));
+    assert!(tools[3]["function"]["description"].as_str().unwrap().contains("800 x 600"));
+    assert_eq!(sent["tool_choice"]["function"]["name"], "bash");
+}
+
+#[test]
+fn a_deferred_tool_is_there_once_it_was_found_called_or_forced() {
+    let tools = json!([
+        {"name": "Search", "input_schema": {}},
+        {"name": "found", "input_schema": {}, "defer_loading": true},
+        {"name": "called", "input_schema": {}, "defer_loading": true},
+        {"name": "hidden", "input_schema": {}, "defer_loading": true}]);
+    let turns = json!([{"role": "user", "content": "hi"},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "s", "name": "Search", "input": {}},
+            {"type": "tool_use", "id": "c", "name": "called", "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "s",
+            "content": [{"type": "tool_reference", "tool_name": "found"}]},
+            {"type": "tool_result", "tool_use_id": "c", "content": "ok"}]}]);
+    let names = |sent: &Value| -> Vec<String> {
+        let tools = sent["tools"].as_array().unwrap().iter();
+        tools.map(|tool| tool["function"]["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&with(json!({"tools": tools, "messages": turns}))), ["Search", "found", "called"]);
+    assert_eq!(names(&with(json!({"tools": tools}))), ["Search"]);
+    let forced = json!({"tools": tools, "tool_choice": {"type": "tool", "name": "hidden"}});
+    assert_eq!(names(&with(forced)), ["Search", "hidden"]);
+    let mut searched = tools.as_array().unwrap().clone();
+    searched.push(json!({"type": "tool_search_tool_regex_20251119", "name": "tool_search_tool_regex"}));
+    assert_eq!(names(&with(json!({"tools": searched}))).len(), 4, "nobody else could find them");
+}
+
+#[test]
+fn calls_of_tools_that_are_not_listed_get_stubs_that_must_not_be_called() {
+    let turns = json!([{"role": "user", "content": "hi"},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "T", "input": {}},
+            {"type": "tool_use", "id": "b", "name": "T", "input": {}}]},
+        {"role": "user", "content": "sum up"}]);
+    for tools in [json!(null), json!([]), json!([{"type": "web_search_20250305", "name": "web_search"}])] {
+        let sent = with(json!({"messages": turns, "tools": tools}));
+        assert_eq!(sent["tools"].as_array().map(Vec::len), Some(1));
+        assert_eq!(
+            (&sent["tools"][0]["function"]["name"], &sent["tool_choice"]),
+            (&json!("T"), &json!("none"))
+        );
+    }
+}
+
+#[test]
+fn the_form_of_the_answer_is_carried_over() {
+    let schema =
+        json!({"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": false});
+    let format = json!({"type": "json_schema", "schema": schema});
+    let expected =
+        json!({"type": "json_schema", "json_schema": {"name": "response", "schema": schema, "strict": true}});
+    for fields in [json!({"output_config": {"format": format}}), json!({"output_format": format})] {
+        assert_eq!(with(fields)["response_format"], expected);
+    }
+    assert!(refusal(json!({"output_format": {"type": "grammar"}})).contains("output_config.format.type"));
+    assert!(
+        refusal(json!({"output_format": {"type": "json_schema"}})).contains("output_config.format.schema")
+    );
+}
+
+#[test]
+fn only_models_that_reason_are_told_how_much() {
+    let fields = json!({"thinking": {"type": "enabled", "budget_tokens": 20000}, "output_config": {"effort": "xhigh"}});
+    let of = |reasoning, models: &[&str]| Dialect {
+        reasoning,
+        reasoning_models: models.iter().map(|&model| model.to_owned()).collect(),
+        ..Dialect::default()
+    };
+    assert!(with(fields.clone()).get("reasoning_effort").is_none());
+    assert!(through(&of(Reasoning::Effort, &["gpt-5*"]), fields.clone()).get("reasoning_effort").is_none());
+    let effort = through(&of(Reasoning::Effort, &["m"]), fields.clone());
+    assert_eq!(effort["reasoning_effort"], "high");
+    assert!(effort.get("thinking").is_none() && effort.get("reasoning").is_none());
+    assert_eq!(
+        through(&of(Reasoning::Nested, &["up/*"]), fields.clone())["reasoning"],
+        json!({"effort": "high"})
+    );
+    assert_eq!(through(&of(Reasoning::Switch, &["*"]), fields)["thinking"], json!({"type": "enabled"}));
+    let off = json!({"thinking": {"type": "disabled"}});
+    assert_eq!(through(&of(Reasoning::Switch, &["*"]), off.clone())["thinking"], json!({"type": "disabled"}));
+    assert!(through(&of(Reasoning::Effort, &["*"]), off).get("reasoning_effort").is_none());
+}
+
+#[test]
+fn what_a_provider_is_declared_to_take_it_gets() {
+    let fields = json!({"top_k": 7, "metadata": {"user_id": "u".repeat(65)}, "max_tokens": 5,
+        "tools": [{"type": "web_search_20250305", "name": "web_search"}],
+        "system": [{"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}],
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral", "ttl": "1h"}}]},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": "T", "input": {}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "content": "r", "cache_control": {"type": "ephemeral"}}]}]});
+    let dialect = Dialect {
+        cache_control: true,
+        top_k: true,
+        user_fields: vec!["user".into(), "prompt_cache_key".into()],
+        web_search: Some("\"web_search_options\":{}".into()),
+        fewest_tokens: Some(16),
+        most_tokens: Some(4096),
+        ..Dialect::default()
+    };
+    let sent = through(&dialect, fields.clone());
+    assert_eq!(
+        (&sent["top_k"], &sent["max_tokens"], &sent["web_search_options"]),
+        (&json!(7), &json!(16), &json!({}))
+    );
+    let user = sent["user"].as_str().unwrap();
+    assert!(user.len() == 64 && user != "u".repeat(64) && sent["prompt_cache_key"] == user, "{user}");
+    let marked = |text: &str, mark: Value| json!([{"type": "text", "text": text, "cache_control": mark}]);
+    assert_eq!(sent["messages"][0]["content"], marked("s", json!({"type": "ephemeral"})));
+    assert_eq!(sent["messages"][1]["content"], marked("a", json!({"type": "ephemeral", "ttl": "1h"})));
+    assert_eq!(sent["messages"][3]["content"], marked("r", json!({"type": "ephemeral"})));
+    let plain = with(fields);
+    assert!(
+        !plain.to_string().contains("cache_control") && plain["user"].is_null() && plain["top_k"].is_null()
+    );
+    assert_eq!(plain["max_tokens"], 5);
+    let large = through(&dialect, json!({"max_tokens": 32000, "metadata": {"user_id": "short"}}));
+    assert_eq!((&large["max_tokens"], &large["user"]), (&json!(4096), &json!("short")));
 }

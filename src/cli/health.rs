@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::exit_code::Exit;
-use super::server::tell;
+use super::tell;
 use crate::config::{Config, Overrides};
 
 /// Beyond this a gateway that runs is not well.

@@ -1,7 +1,6 @@
 //! `vdm server start`
 
-use std::fmt::Arguments;
-use std::io::{Error, ErrorKind, Write};
+use std::io::{Error, ErrorKind};
 use std::net::TcpListener;
 use std::path::PathBuf;
 
@@ -9,7 +8,8 @@ use clap::Args;
 
 use super::exit_code::Exit;
 use super::summary::{Style, summary};
-use crate::config::{Config, Mistake, MistakeKind, Overrides, Verbose};
+use super::{say, tell};
+use crate::config::{Config, Overrides, Verbose};
 use crate::telemetry;
 
 #[derive(Args, Debug)]
@@ -66,19 +66,6 @@ impl Start {
             ..Overrides::of_process()
         }
     }
-}
-
-pub(super) fn tell(mistakes: &[Mistake]) -> Exit {
-    for mistake in mistakes {
-        say(format_args!("vdm: {mistake}\n"));
-    }
-    let refused = mistakes.iter().any(|mistake| mistake.kind() == MistakeKind::Refused);
-    if refused { Exit::Usage } else { Exit::Failed }
-}
-
-/// On stderr. If nobody reads it any more, that is no reason to stop.
-fn say(text: Arguments<'_>) {
-    let _ = std::io::stderr().write_fmt(text);
 }
 
 fn bind(config: &Config) -> Result<TcpListener, String> {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use vandamme_actors::settings::Profile;
+
 use super::DemoMode;
 use super::file::BUILT_IN;
 use super::layer::Placed;
@@ -19,12 +21,27 @@ impl Builder<'_> {
         if let Some(found) = self.registered(&name) {
             return Some(found);
         }
+        let profiles = self.merged.root().section("profiles");
+        if profiles.section(name.trim_start_matches('#')).is_there() {
+            return self.fallback();
+        }
         let instead = self.fallback();
         if !configured.place.starts_with(BUILT_IN) {
             let warning = self.not_registered(configured, instead.as_deref());
             self.warnings.push(warning);
         }
         instead
+    }
+
+    /// The profile that is configured as the default, if it is one that works.
+    pub(super) fn default_profile(&self, profiles: &[Arc<Profile>]) -> Option<Arc<str>> {
+        let configured = self.merged.root().section("defaults").text("default-provider")?;
+        let name = configured.text.trim_start_matches('#').to_ascii_lowercase();
+        if self.registered(&name).is_some() && !configured.text.starts_with('#') {
+            return None;
+        }
+        let active = profiles.iter().find(|profile| *profile.name == *name && profile.inactive.is_none());
+        active.map(|profile| profile.name.clone())
     }
 
     fn registered(&self, name: &str) -> Option<Arc<str>> {

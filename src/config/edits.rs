@@ -2,7 +2,6 @@
 //! suggest them.
 
 use config::ValueKind;
-use toml_edit::Array;
 use vandamme_protocol::healing::{Edit, Limit};
 
 use super::kind::Raw;
@@ -31,25 +30,15 @@ pub(super) fn betas(raw: Raw<'_>) -> Result<ValueKind, String> {
     words(raw, expected, Edit::beta)
 }
 
-/// Judges `max-tokens-as`.
-pub(super) fn limit_name(raw: Raw<'_>) -> Option<ValueKind> {
-    limit(raw.text()?).map(|_| raw.text().into())
-}
-
 fn limit(name: &str) -> Option<Edit> {
     LIMITS.into_iter().find(|limit| limit.name() == name).map(Edit::Limit)
 }
 
 fn words(raw: Raw<'_>, expected: &str, read: impl Fn(&str) -> Option<Edit>) -> Result<ValueKind, String> {
-    let Raw::List(list) = raw else { return Err(format!("expected {expected}")) };
-    let words = texts(list).ok_or_else(|| format!("expected {expected}"))?;
+    let words = raw.words().ok_or_else(|| format!("expected {expected}"))?;
     let is_wrong = |word: &&&str| word.contains(char::is_whitespace) || read(word).is_none();
     match words.iter().find(is_wrong) {
         Some(wrong) => Err(format!("expected {expected}, found {wrong:?} in it")),
-        None => Ok(ValueKind::from(words.join(" "))),
+        None => Ok(ValueKind::from(words.join("\n"))),
     }
-}
-
-fn texts(list: &Array) -> Option<Vec<&str>> {
-    list.iter().map(|value| value.as_str()).collect()
 }

@@ -13,6 +13,9 @@ const HEADER: &str = "_CUSTOM_HEADER_";
 /// Before the name of a header that would go to every provider.
 const HEADER_FOR_ALL: &str = "CUSTOM_HEADER_";
 
+/// Between a provider and the name of an alias; the last one counts.
+const ALIAS: &str = "_ALIAS_";
+
 /// The layer of the variables. `known` are the providers that the files name. What concerns one provider is
 /// judged when that provider is built: a machine has many variables that end in `_API_KEY` and are not for us.
 pub(super) fn layer(variables: &Variables, known: &[String], mistakes: &mut Vec<Mistake>) -> Layer {
@@ -36,18 +39,11 @@ pub(super) fn layer(variables: &Variables, known: &[String], mistakes: &mut Vec<
     layer
 }
 
-/// The variables that were of use to the original and come with a later version: one line for each that
-/// concerns a provider in use, since ignoring it may surprise.
-pub(super) fn not_yet<'a>(
-    variables: &'a Variables,
-    registered: &'a [&str],
-) -> impl Iterator<Item = String> + 'a {
+/// The variables that were of use to the original and come with a later version: one line for each, since ignoring it
+/// may surprise.
+pub(super) fn not_yet(variables: &Variables) -> impl Iterator<Item = String> + '_ {
     let set = variables.iter().filter(|(_, variable)| !variable.text.trim().is_empty());
-    let later = set.filter(move |(name, _)| {
-        let prefixes = registered.iter().map(|provider| prefix(provider));
-        let mut rests = prefixes.filter_map(|prefix| name.strip_prefix(&prefix)?.strip_prefix('_'));
-        name.starts_with(HEADER_FOR_ALL) || rests.any(|rest| rest.starts_with("ALIAS_"))
-    });
+    let later = set.filter(|(name, _)| name.starts_with(HEADER_FOR_ALL));
     later.map(|(_, variable)| {
         format!("{}: not available in this version of vdm, so it has no effect", variable.place)
     })
@@ -62,6 +58,7 @@ pub(super) fn prefix(provider: &str) -> String {
 enum Key<'a> {
     Setting(&'static str),
     Header(&'a str),
+    Alias(&'a str),
 }
 
 fn put(layer: &mut Layer, (provider, key): (&str, Key<'_>), variable: &Variable) {
@@ -69,6 +66,10 @@ fn put(layer: &mut Layer, (provider, key): (&str, Key<'_>), variable: &Variable)
     match key {
         Key::Setting(key) => {
             layer.put(&["providers", provider, key], value(variable.text.trim()), &variable.place);
+        }
+        Key::Alias(name) => {
+            let path = ["providers", provider, "aliases", &name.to_lowercase()];
+            layer.put(&path, value(variable.text.trim()), &variable.place);
         }
         Key::Header(name) => {
             let name = name.replace('_', "-").to_ascii_lowercase();
@@ -83,14 +84,15 @@ fn of_provider(name: &str) -> Option<(&str, Key<'_>)> {
     if name == PROXY_API_KEY || name.starts_with(HEADER_FOR_ALL) {
         return None;
     }
-    let (provider, key) = match name.split_once(HEADER) {
-        Some((provider, header)) => (provider, Key::Header(header)),
-        None => PROVIDER_VARIABLES
+    let (provider, key) = match (name.split_once(HEADER), name.rsplit_once(ALIAS)) {
+        (Some((provider, header)), _) => (provider, Key::Header(header)),
+        (None, Some((provider, alias))) => (provider, Key::Alias(alias)),
+        (None, None) => PROVIDER_VARIABLES
             .iter()
             .find_map(|(suffix, key)| Some((name.strip_suffix(suffix)?, Key::Setting(key))))?,
     };
-    let empty_header = matches!(key, Key::Header(""));
-    (!empty_header && is_prefix(provider)).then_some((provider, key))
+    let nameless = matches!(key, Key::Header("") | Key::Alias(""));
+    (!nameless && is_prefix(provider)).then_some((provider, key))
 }
 
 fn is_prefix(text: &str) -> bool {

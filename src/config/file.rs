@@ -78,7 +78,7 @@ impl Reader<'_> {
             match key.get() {
                 "defaults" => self.table(schema::DEFAULTS, &["defaults"], (key, item)),
                 "limits" => self.table(schema::LIMITS, &["limits"], (key, item)),
-                name if name.starts_with('#') => self.profile(key),
+                name if name.starts_with('#') => self.profile(key, item),
                 name if lookup(schema::TOP, name).is_some() || item.as_table_like().is_none() => {
                     self.entry(schema::TOP, &[], (key, item));
                 }
@@ -87,9 +87,16 @@ impl Reader<'_> {
         }
     }
 
-    fn profile(&mut self, key: &Key) {
+    fn profile(&mut self, key: &Key, item: &Item) {
+        let name = key.get().trim_start_matches('#').to_ascii_lowercase();
+        if !is_provider_name(&name) {
+            let place = self.key(key, &[]);
+            return self.wrong(&place, "a profile's name may hold letters, digits, - and _ only");
+        }
+        // A profile without anything in it replaces one of the same name in a lower file, too.
         let place = self.key(key, &[]);
-        self.wrong(&place, format!("profiles are {}", schema::NOT_YET));
+        self.layer.put(&["profiles", &name, "said"], true.into(), &place);
+        self.table(schema::PROFILE, &["profiles", &name], (key, item));
     }
 
     fn provider(&mut self, key: &Key, item: &Item) {
@@ -131,6 +138,7 @@ impl Reader<'_> {
         match kind {
             Kind::Later => self.wrong(&place, schema::NOT_YET),
             Kind::AuthMode => self.auth_mode(&place, item),
+            Kind::Targets => self.names(&path, (key, item), kind::target),
             Kind::Aliases => self.names(&path, (key, item), kind::alias),
             Kind::Headers => self.names(&path, (key, item), kind::header),
             Kind::Value(value) => self.value(&path, (key, item), |raw| value.check(raw)),
@@ -182,7 +190,11 @@ impl Reader<'_> {
     /// `FILE:LINE:COLUMN: [TABLE] KEY`
     fn placed(&self, key: &Key, span: Option<std::ops::Range<usize>>, path: &[&str]) -> String {
         let at = self.at(span.map_or(0, |span| span.start));
-        let table = path.strip_prefix(&["providers"]).unwrap_or(path).join(".");
+        let table = match path {
+            ["providers", rest @ ..] => rest.join("."),
+            ["profiles", name, rest @ ..] => [&[format!("\"#{name}\"").as_str()], rest].concat().join("."),
+            path => path.join("."),
+        };
         let table = if table.is_empty() { table } else { format!("[{table}] ") };
         format!("{at}: {table}{}", key.get().escape_debug())
     }

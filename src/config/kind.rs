@@ -29,14 +29,18 @@ pub(super) enum Type {
     /// More than zero.
     Pause,
     Bytes,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// Words in an array, or between blanks in one text. The layers carry them with line ends between.
+    Words,
+    /// A JSON object in quotes; the layers carry its members.
+    Object,
     /// A whole number, this at least.
     Count(u32),
     /// `drop-params`
     Params,
     /// `drop-betas`
     Betas,
-    /// `max-tokens-as`
-    LimitName,
 }
 
 /// The kinds of keys.
@@ -45,6 +49,8 @@ pub(super) enum Kind {
     Value(Type),
     /// `[P.aliases]`
     Aliases,
+    /// `["#NAME".aliases]`: each with a provider.
+    Targets,
     /// `[P.custom-headers]`
     Headers,
     /// Comes with a later version.
@@ -60,7 +66,7 @@ pub(super) enum Raw<'a> {
     Whole(i64),
     Fraction(f64),
     Truth(bool),
-    List(&'a Array),
+    Array(&'a Array),
     Other(&'static str),
 }
 
@@ -91,9 +97,11 @@ impl Type {
             Self::Count(least) => {
                 raw.whole().filter(|n| (i64::from(least)..=MOST).contains(n)).map(ValueKind::from)
             }
-            Self::LimitName => edits::limit_name(raw),
             Self::Params => return edits::params(raw),
             Self::Betas => return edits::betas(raw),
+            Self::OneOf(words) => raw.text().and_then(|text| one_of(words, text)),
+            Self::Words => raw.words().map(|words| ValueKind::from(words.join("\n"))),
+            Self::Object => raw.text().and_then(members),
             Self::Url => return raw.text().ok_or_else(|| self.refusal(raw)).and_then(url),
         };
         checked.ok_or_else(|| self.refusal(raw))
@@ -117,7 +125,9 @@ impl Type {
             | Self::Format
             | Self::Params
             | Self::Betas
-            | Self::LimitName
+            | Self::OneOf(_)
+            | Self::Words
+            | Self::Object
             | Self::Bytes => Raw::Text(trimmed),
         };
         self.check(raw)
@@ -130,7 +140,7 @@ impl Type {
             Raw::Whole(n) => format!(", found {n}"),
             Raw::Fraction(n) => format!(", found {n}"),
             Raw::Truth(truth) => format!(", found {truth}"),
-            Raw::List(_) => ", found an array".to_owned(),
+            Raw::Array(_) => ", found an array".to_owned(),
             Raw::Other(what) => format!(", found {what}"),
         };
         format!("expected {}{found}", self.expected())
@@ -138,7 +148,8 @@ impl Type {
 
     /// Only where nobody would write a key.
     fn may_be_repeated(self) -> bool {
-        matches!(self, Self::Host | Self::Port | Self::LogLevel | Self::Format | Self::Flag | Self::LimitName)
+        matches!(self, Self::Host | Self::Port | Self::LogLevel | Self::Format | Self::Flag)
+            || matches!(self, Self::OneOf(_))
             || matches!(self, Self::Seconds | Self::Pause | Self::Bytes | Self::Count(_))
     }
 
@@ -156,9 +167,11 @@ impl Type {
             Self::Seconds => "a number of seconds, 0 or more and a year at most".to_owned(),
             Self::Pause => "a number of seconds, more than 0 and a year at most".to_owned(),
             Self::Bytes => "a size above 0: a number of bytes, or text such as \"32MiB\"".to_owned(),
-            // These two say it themselves.
-            Self::Params | Self::Betas => "a list of names".to_owned(),
-            Self::LimitName => "\"max_tokens\" or \"max_completion_tokens\"".to_owned(),
+            Self::OneOf(words) => format!("one of {}", words.join(", ")),
+            Self::Words => "words in an array: [\"a\", \"b\"]".to_owned(),
+            // These two say more themselves.
+            Self::Params | Self::Betas => "names in an array".to_owned(),
+            Self::Object => "a JSON object in single quotes: '{\"a\": 1}'".to_owned(),
             Self::Count(least) => format!("a whole number from {least} to {MOST}"),
         }
     }
@@ -172,7 +185,7 @@ impl<'a> Raw<'a> {
             Value::Float(n) => Raw::Fraction(*n.value()),
             Value::Boolean(truth) => Raw::Truth(*truth.value()),
             Value::Datetime(_) => Raw::Other("a date"),
-            Value::Array(array) => Raw::List(array),
+            Value::Array(array) => Raw::Array(array),
             Value::InlineTable(_) => Raw::Other("a table"),
         }
     }
@@ -194,7 +207,18 @@ impl<'a> Raw<'a> {
             // At most 10 digits matter here; the range is checked by the caller.
             Raw::Whole(n) => Some(n as f64),
             Raw::Fraction(n) => Some(n),
-            Raw::Text(_) | Raw::Truth(_) | Raw::List(_) | Raw::Other(_) => None,
+            Raw::Text(_) | Raw::Truth(_) | Raw::Array(_) | Raw::Other(_) => None,
+        }
+    }
+
+    pub(super) fn words(self) -> Option<Vec<&'a str>> {
+        match self {
+            Raw::Text(text) => Some(text.split_whitespace().collect()),
+            Raw::Array(array) => {
+                let word = |value: &'a Value| value.as_str().map(str::trim).filter(|word| !word.is_empty());
+                array.iter().map(word).collect()
+            }
+            Raw::Whole(_) | Raw::Fraction(_) | Raw::Truth(_) | Raw::Other(_) => None,
         }
     }
 
@@ -202,7 +226,7 @@ impl<'a> Raw<'a> {
         match self {
             Raw::Whole(n) => Some(n),
             Raw::Text(text) => size(text),
-            Raw::Fraction(_) | Raw::Truth(_) | Raw::List(_) | Raw::Other(_) => None,
+            Raw::Fraction(_) | Raw::Truth(_) | Raw::Array(_) | Raw::Other(_) => None,
         }
     }
 }
@@ -258,6 +282,17 @@ fn format(text: &str) -> Option<ValueKind> {
     matches!(lower.as_str(), "openai" | "anthropic").then(|| ValueKind::from(lower))
 }
 
+fn one_of(words: &[&'static str], text: &str) -> Option<ValueKind> {
+    words.iter().find(|word| word.eq_ignore_ascii_case(text)).map(|word| ValueKind::from(*word))
+}
+
+/// What stands between the braces.
+fn members(text: &str) -> Option<ValueKind> {
+    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).ok()?;
+    let members = text.trim().strip_prefix('{')?.strip_suffix('}')?.trim();
+    (!members.is_empty()).then(|| ValueKind::from(members))
+}
+
 fn url(text: &str) -> Result<ValueKind, String> {
     base_url::parse(text).map(|_| ValueKind::from(text)).map_err(str::to_owned)
 }
@@ -271,6 +306,16 @@ pub(super) fn header(name: &str, raw: Raw<'_>) -> Result<ValueKind, String> {
 /// Judges one entry of `[P.aliases]`.
 pub(super) fn alias(_: &str, raw: Raw<'_>) -> Result<ValueKind, String> {
     Type::Text.check(raw)
+}
+
+/// Judges one entry of `["#NAME".aliases]`.
+pub(super) fn target(_: &str, raw: Raw<'_>) -> Result<ValueKind, String> {
+    let text = raw.text().map(str::trim).filter(|text| {
+        text.trim_start_matches('!')
+            .split_once(':')
+            .is_some_and(|(provider, model)| !provider.is_empty() && !model.is_empty())
+    });
+    text.map(ValueKind::from).ok_or_else(|| "expected \"provider:model\"".to_owned())
 }
 
 fn shortened(text: &str) -> String {

@@ -37,6 +37,10 @@ impl Layer {
         &self.providers
     }
 
+    pub(super) fn tree(&self) -> &Map<String, Value> {
+        &self.tree
+    }
+
     pub(super) fn root(&self) -> Section<'_> {
         Section(Some(&self.tree))
     }
@@ -105,6 +109,17 @@ impl<'a> Section<'a> {
 
     pub(super) fn flag(self, key: &str) -> Option<bool> {
         if let Some(ValueKind::Boolean(flag)) = self.kind(key) { Some(*flag) } else { None }
+    }
+
+    /// The names of what is in it, in alphabetical order.
+    pub(super) fn names(self) -> Vec<&'a str> {
+        let mut names: Vec<_> = self.0.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    pub(super) fn is_there(self) -> bool {
+        self.0.is_some()
     }
 
     /// The texts of a table, by name.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use vandamme_actors::secret::ApiKey;
 use vandamme_actors::settings::{Api, PartialProvider, ProviderSettings};
+use vandamme_protocol::bridge::messages_over_chat::{Dialect, Reasoning, Replay};
 
 use super::azure;
 use super::base_url::{self, Listener};
@@ -67,11 +68,18 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Variables of a later version that concern the providers in use.
+    /// The providers that are named somewhere and have no key.
+    pub(super) fn keyless(&self) -> Vec<String> {
+        let is_there = |name: &str| {
+            self.registered.iter().any(|provider| *provider.name == *name)
+                || self.partial.iter().any(|partial| partial.name == name)
+        };
+        self.merged.providers().iter().filter(|name| !is_there(name)).cloned().collect()
+    }
+
+    /// Variables of a later version.
     pub(super) fn warn_of_variables(&mut self, variables: &Variables) {
-        let registered: Vec<&str> = self.registered.iter().map(|provider| &*provider.name).collect();
-        let warnings: Vec<_> = environment::not_yet(variables, &registered).collect();
-        self.warnings.extend(warnings);
+        self.warnings.extend(environment::not_yet(variables));
     }
 
     fn section(&self, layer: &'a Layer, name: &str) -> Section<'a> {
@@ -142,11 +150,12 @@ impl<'a> Builder<'a> {
             keys: self.keys(name, keys),
             custom_headers: self.custom_headers(section),
             edits: edits::read(section),
-            aliases: aliases(section),
+            aliases: self.aliases(section),
             serves_claude: section.flag("serves-claude").unwrap_or(false),
             timeout: self.timeout(section),
             max_retries: self.max_retries(section),
             demo: false,
+            dialect: dialect(section, self.merged.root().section("everywhere")),
             models_url: section.text("models-url").map(|url| url.text.to_owned()),
         };
         self.registered.push(Arc::new(settings));
@@ -195,10 +204,16 @@ impl<'a> Builder<'a> {
         headers
     }
 
-    /// Zero means "no limit", which is a year: `None` would mean the limit for the kind of request.
+    /// Its own, and where it has none of a name, those for all.
+    fn aliases(&self, section: Section<'_>) -> BTreeMap<String, String> {
+        let mut all = aliases(self.merged.root().section("defaults"));
+        all.extend(aliases(section));
+        all
+    }
+
     fn timeout(&self, section: Section<'_>) -> Option<Duration> {
         let seconds = self.by_precedence(section).find_map(|table| table.seconds("timeout"))?;
-        Some(Duration::from_secs_f64(if seconds > 0.0 { seconds } else { LONGEST }))
+        Some(unless_zero(seconds))
     }
 
     fn max_retries(&self, section: Section<'_>) -> u32 {
@@ -213,6 +228,11 @@ impl<'a> Builder<'a> {
     }
 }
 
+/// Zero means "no limit", which is a year: `None` would mean the limit for the kind of request.
+pub(super) fn unless_zero(seconds: f64) -> Duration {
+    Duration::from_secs_f64(if seconds > 0.0 { seconds } else { LONGEST })
+}
+
 enum BaseUrl {
     Usable(String),
     Missing,
@@ -221,7 +241,40 @@ enum BaseUrl {
     Wrong(Mistake),
 }
 
-fn aliases(section: Section<'_>) -> BTreeMap<String, String> {
+/// What is not said is as everywhere; `everywhere` has what holds for all providers.
+fn dialect(section: Section<'_>, everywhere: Section<'_>) -> Dialect {
+    let word = |key| section.text(key).map(|word| word.text);
+    let words = |key| {
+        section.text(key).map_or_else(Vec::new, |words| words.text.lines().map(str::to_owned).collect())
+    };
+    let is = |key| section.flag(key).unwrap_or(false);
+    let tokens = |key| everywhere.count(key).and_then(|count| u64::try_from(count).ok());
+    Dialect {
+        reasoning: match word("reasoning-parameter") {
+            Some("reasoning") => Reasoning::Nested,
+            Some("thinking") => Reasoning::Switch,
+            _ => Reasoning::Effort,
+        },
+        reasoning_models: words("reasoning-models"),
+        replay: match word("reasoning-replay") {
+            Some("reasoning_details") => Replay::Details,
+            Some("none") => Replay::Nothing,
+            _ => Replay::Content,
+        },
+        think_tags: is("think-tags"),
+        system_anywhere: is("system-anywhere"),
+        cache_control: is("cache-control"),
+        top_k: is("top-k"),
+        plain_tool_names: is("tool-name-sanitization"),
+        user_fields: words("user-fields"),
+        web_search: word("web-search").map(str::to_owned),
+        fewest_tokens: tokens("min-tokens-limit"),
+        most_tokens: tokens("max-tokens-limit"),
+    }
+}
+
+/// The aliases of a table, names in lower case.
+pub(super) fn aliases(section: Section<'_>) -> BTreeMap<String, String> {
     let entries = section.section("aliases").texts().into_iter();
-    entries.map(|(name, target)| (name.to_owned(), target.text.to_owned())).collect()
+    entries.map(|(name, target)| (name.to_owned(), target.text.trim().to_owned())).collect()
 }

@@ -2,8 +2,8 @@
 
 use super::kind::Kind::{self, Aliases, AuthMode, Headers, Later, Value};
 use super::kind::Type::{
-    self, Betas, Bytes, Count, Flag, Format, Host, LimitName, Link, LogLevel, Params, Pause, Port, Seconds,
-    Secret, Text, Url,
+    self, Betas, Bytes, Count, Flag, Format, Host, Link, LogLevel, Object, OneOf, Params, Pause, Port,
+    Seconds, Secret, Text, Url, Words,
 };
 
 pub(super) type Keys = &'static [(&'static str, Kind)];
@@ -21,8 +21,12 @@ pub(super) const DEFAULTS: Keys = &[
     ("default-provider", Value(Text)),
     ("timeout", Value(Seconds)),
     ("max-retries", Value(Count(0))),
-    ("aliases", Later),
+    ("aliases", Aliases),
 ];
+
+/// `["#NAME"]`
+pub(super) const PROFILE: Keys =
+    &[("timeout", Value(Seconds)), ("max-retries", Value(Count(0))), ("aliases", Kind::Targets)];
 
 /// `[limits]`
 pub(super) const LIMITS: Keys = &[
@@ -47,6 +51,7 @@ pub(super) const LIMITS: Keys = &[
     ("ping-interval", Value(Pause)),
     ("cooldown", Value(Seconds)),
     ("cooldown-cap", Value(Seconds)),
+    ("alias-chain", Value(Count(1))),
     ("models-ttl", Value(Seconds)),
     ("healing-ttl", Value(Seconds)),
     ("drain", Value(Seconds)),
@@ -66,11 +71,20 @@ pub(super) const PROVIDER: Keys = &[
     ("models-url", Value(Link)),
     ("drop-params", Value(Params)),
     ("drop-betas", Value(Betas)),
-    ("max-tokens-as", Value(LimitName)),
+    ("max-tokens-as", Value(OneOf(&["max_tokens", "max_completion_tokens"]))),
     ("aliases", Aliases),
     ("custom-headers", Headers),
     ("auth-mode", AuthMode),
-    ("tool-name-sanitization", Later),
+    ("tool-name-sanitization", Value(Flag)),
+    ("reasoning-models", Value(Words)),
+    ("reasoning-parameter", Value(OneOf(&["reasoning_effort", "reasoning", "thinking"]))),
+    ("reasoning-replay", Value(OneOf(&["reasoning_content", "reasoning_details", "none"]))),
+    ("think-tags", Value(Flag)),
+    ("system-anywhere", Value(Flag)),
+    ("cache-control", Value(Flag)),
+    ("top-k", Value(Flag)),
+    ("user-fields", Value(Words)),
+    ("web-search", Value(Object)),
     ("model-page", Later),
 ];
 
@@ -87,19 +101,46 @@ pub(super) enum WhenEmpty {
 /// A variable that is not about one provider.
 pub(super) struct Variable {
     pub(super) name: &'static str,
+    /// For people; in brackets what holds without it.
+    pub(super) about: &'static str,
     pub(super) kind: Type,
     pub(super) empty: WhenEmpty,
     /// Where its value stands in the merged tree.
     pub(super) path: &'static [&'static str],
 }
 
-pub(super) const VARIABLES: [Variable; 8] = [
-    Variable { name: "HOST", kind: Host, empty: WhenEmpty::Unset, path: &["host"] },
-    Variable { name: "PORT", kind: Port, empty: WhenEmpty::Wrong, path: &["port"] },
-    Variable { name: "LOG_LEVEL", kind: LogLevel, empty: WhenEmpty::Wrong, path: &["log-level"] },
-    Variable { name: PROXY_API_KEY, kind: Secret, empty: WhenEmpty::Unset, path: &["proxy-api-key"] },
+pub(super) const VARIABLES: [Variable; 10] = [
+    Variable {
+        name: "HOST",
+        about: "the address or name to listen on (127.0.0.1)",
+        kind: Host,
+        empty: WhenEmpty::Unset,
+        path: &["host"],
+    },
+    Variable {
+        name: "PORT",
+        about: "the port to listen on (8082)",
+        kind: Port,
+        empty: WhenEmpty::Wrong,
+        path: &["port"],
+    },
+    Variable {
+        name: "LOG_LEVEL",
+        about: "DEBUG, INFO, WARNING, ERROR or CRITICAL (INFO)",
+        kind: LogLevel,
+        empty: WhenEmpty::Wrong,
+        path: &["log-level"],
+    },
+    Variable {
+        name: PROXY_API_KEY,
+        about: "the key that clients must show",
+        kind: Secret,
+        empty: WhenEmpty::Unset,
+        path: &["proxy-api-key"],
+    },
     Variable {
         name: "VDM_DEFAULT_PROVIDER",
+        about: "the provider or profile that takes models without a prefix (openai)",
         kind: Text,
         empty: WhenEmpty::Unset,
         path: &["defaults", "default-provider"],
@@ -107,17 +148,39 @@ pub(super) const VARIABLES: [Variable; 8] = [
     // These two stand above what a provider's own table says, so they have a place of their own.
     Variable {
         name: "REQUEST_TIMEOUT",
+        about: "seconds until a provider must have answered, over every provider's own; 0 for ever",
         kind: Seconds,
         empty: WhenEmpty::Wrong,
         path: &["everywhere", "timeout"],
     },
     Variable {
         name: "MAX_RETRIES",
+        about: "repeats on one key, over every provider's own (2)",
         kind: Count(0),
         empty: WhenEmpty::Wrong,
         path: &["everywhere", "max-retries"],
     },
-    Variable { name: "VDM_DEMO", kind: Flag, empty: WhenEmpty::Unset, path: &["demo"] },
+    Variable {
+        name: "MIN_TOKENS_LIMIT",
+        about: "max_tokens of translated requests is raised to this",
+        kind: Count(1),
+        empty: WhenEmpty::Wrong,
+        path: &["everywhere", "min-tokens-limit"],
+    },
+    Variable {
+        name: "MAX_TOKENS_LIMIT",
+        about: "max_tokens of translated requests is lowered to this",
+        kind: Count(1),
+        empty: WhenEmpty::Wrong,
+        path: &["everywhere", "max-tokens-limit"],
+    },
+    Variable {
+        name: "VDM_DEMO",
+        about: "1 adds the embedded demo provider, 0 turns it off",
+        kind: Flag,
+        empty: WhenEmpty::Unset,
+        path: &["demo"],
+    },
 ];
 
 /// Ends like a provider's key, but is the key that clients of the gateway must show.

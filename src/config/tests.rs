@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use vandamme_actors::settings::{Api, ProviderSettings};
+use vandamme_protocol::bridge::messages_over_chat::{Dialect, Reasoning, Replay};
 
 use super::*;
 
 mod mistakes;
+mod routes;
 
 /// Variables and what they are set to.
 type Set<'a> = &'a [(&'a str, &'a str)];
@@ -228,6 +230,33 @@ fn timeouts_and_retries_of_variables_stand_above_the_providers_own() {
 }
 
 #[test]
+fn what_a_provider_takes_is_said_in_its_section() {
+    let toml = "[x]\napi-key = 'k'\nbase-url = 'http://x'\nreasoning-models = ['a*', 'b']\nreasoning-parameter = 'thinking'
+        reasoning-replay = 'none'\nthink-tags = true\ncache-control = true\ntop-k = true\nuser-fields = 'user'
+        web-search = ' {\"a\": {}} '\ntool-name-sanitization = true\n[openrouter]\napi-key = 'k'\n[zai]\napi-key = 'k'";
+    let config = Machine::with(&[("MIN_TOKENS_LIMIT", "16"), ("MAX_TOKENS_LIMIT", "4096")]).toml(toml).load();
+    let dialect = Dialect {
+        reasoning: Reasoning::Switch,
+        reasoning_models: vec!["a*".to_owned(), "b".to_owned()],
+        replay: Replay::Nothing,
+        think_tags: true,
+        system_anywhere: false,
+        cache_control: true,
+        top_k: true,
+        plain_tool_names: true,
+        user_fields: vec!["user".to_owned()],
+        web_search: Some("\"a\": {}".to_owned()),
+        fewest_tokens: Some(16),
+        most_tokens: Some(4096),
+    };
+    assert_eq!(provider(&config, "x").dialect, dialect);
+    let openrouter = &provider(&config, "openrouter").dialect;
+    assert_eq!((openrouter.reasoning, openrouter.replay), (Reasoning::Nested, Replay::Details));
+    let unsaid = Machine::new().toml("[zai]\napi-key = 'k'").load();
+    assert_eq!(provider(&unsaid, "zai").dialect, Dialect::default());
+}
+
+#[test]
 fn a_provider_by_variables_alone_needs_a_base_url() {
     let machine = Machine::with(&[
         ("AZURE_OPENAI_API_KEY", "k"),
@@ -391,14 +420,9 @@ fn variables_that_are_not_for_us_do_no_harm() {
 
 #[test]
 fn what_the_original_knew_and_we_do_not_yet_is_not_ignored_in_silence() {
-    let machine = Machine::with(&[
-        ("POE_API_KEY", "k"),
-        ("POE_ALIAS_FAST", "x"),
-        ("ZAI_ALIAS_FAST", "of a provider without a key"),
-        ("CUSTOM_HEADER_X", "canary"),
-    ]);
+    let machine = Machine::with(&[("POE_API_KEY", "k"), ("CUSTOM_HEADER_X", "canary")]);
     let warnings = machine.warnings();
-    let named = ["CUSTOM_HEADER_X", "POE_ALIAS_FAST"];
+    let named = ["CUSTOM_HEADER_X"];
     let expected = named.map(|name| {
         format!("environment variable {name}: not available in this version of vdm, so it has no effect")
     });
@@ -465,7 +489,8 @@ fn the_example_shows_every_key_and_no_other() {
     assert_eq!(stated(table("defaults")), known(schema::DEFAULTS));
     assert_eq!(stated(table("limits")), known(schema::LIMITS));
     assert_eq!(stated(table("mycorp")), known(schema::PROVIDER));
-    let tables = ["defaults", "limits", "mycorp"];
+    assert_eq!(stated(table("#work")), known(schema::PROFILE));
+    let tables = ["defaults", "limits", "mycorp", "#work"];
     let top = stated(document.as_table()).into_iter().filter(|name| !tables.contains(&name.as_str()));
     assert_eq!(top.collect::<Vec<_>>(), known(schema::TOP));
 

@@ -82,7 +82,7 @@ impl Exchange<'_> {
 
     fn patience(&self, lease: &Lease) -> Option<Duration> {
         let limits = &self.gateway.settings.limits;
-        let patience = lease.provider.timeout.or(match self.question.head.delivery {
+        let patience = lease.timeout().or(match self.question.head.delivery {
             Streaming::Yes => limits.first_byte_timeout,
             Streaming::No => limits.whole_timeout,
         });

@@ -119,8 +119,12 @@ impl Exchange<'_> {
 }
 
 fn translate(question: &Question, lease: &Lease) -> Result<messages_over_chat::ChatRequest, String> {
-    let target =
-        Target { provider: &lease.provider.name, model: &lease.model, requested_model: &question.head.model };
+    let target = Target {
+        provider: &lease.provider.name,
+        model: &lease.model,
+        requested_model: &question.head.model,
+        dialect: &lease.provider.dialect,
+    };
     messages_over_chat::request(&question.body, &target).map_err(|error| error.to_string())
 }
 

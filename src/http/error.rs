@@ -45,8 +45,12 @@ pub(crate) fn no_lease_kind(none: Option<&NoLease>) -> ErrorKind {
             Unroutable::NoProvider => ErrorKind::Api,
             Unroutable::UnknownProvider { .. }
             | Unroutable::NoSuchProvider { .. }
+            | Unroutable::InactiveProfile { .. }
+            | Unroutable::Keyless { .. }
             | Unroutable::Incomplete { .. } => ErrorKind::NotFound,
-            Unroutable::EmptyModel | Unroutable::AliasCycle { .. } => ErrorKind::InvalidRequest,
+            Unroutable::EmptyModel | Unroutable::AliasCycle { .. } | Unroutable::LongChain { .. } => {
+                ErrorKind::InvalidRequest
+            }
         },
         Some(NoLease::Refused { refusal, .. }) => match refusal {
             Refusal::Cooling { .. } => ErrorKind::RateLimit,

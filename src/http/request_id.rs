@@ -1,4 +1,4 @@
-//! What a request is called in logs, errors and the `request-id` header.
+//! What a request is called in logs, errors and the `request-id` header (OpenAI's word for it: `x-request-id`).
 
 use std::sync::Arc;
 

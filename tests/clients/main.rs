@@ -1,10 +1,13 @@
-//! The real clients before the real gateway: Claude Code, old and new, and Anthropic's Python SDK. Only the
-//! upstream is played. `scripts/check` installs the clients.
+//! The real clients before the real gateway: Claude Code, old and new, and the official SDKs. Only the upstream is
+//! played. `scripts/check` installs the clients.
 
+mod anthropic_sdks;
 mod claude_code;
 mod installed;
-mod python_sdk;
+mod openai_sdks;
 mod script;
+mod sdk;
+mod two_calls;
 /// What the black-box tests stand on; a folder by path, so that the files below it are found.
 #[path = "../gateway"]
 mod gateway {

@@ -1,10 +1,10 @@
-//! Scripts for the upstream in which a tool is called once and its result is answered with a text, in both
-//! dialects and in the delivery that the request asks for.
+//! Scripts for the upstream, in both dialects and in the delivery that the request asks for; above all the one in which
+//! a tool is called once and its result is answered with a text.
 
 use serde_json::{Value, json};
 
 use crate::support::canned::{anthropic, openai};
-use crate::support::upstream::{Answer, Dialect, Seen, Upstream};
+use crate::support::upstream::{Answer, Dialect, Ending, Seen, Upstream};
 
 /// The conversation: one call of a tool, then a text.
 #[derive(Clone)]
@@ -102,6 +102,27 @@ impl Conversation {
     }
 }
 
+/// Breaks every answer off: a stream after the first of two words, as `ending` says, and a whole reply in its middle.
+pub(crate) fn breaking_off(upstream: Upstream, ending: Ending) -> Upstream {
+    const WORDS: [&str; 2] = ["Hello ", "there!"];
+    let (events, kept, whole) = match upstream.dialect() {
+        Dialect::Anthropic => (anthropic::text(&WORDS), 4, anthropic::whole("Hello there!")),
+        Dialect::OpenAi => (openai::text(&WORDS), 2, openai::whole("Hello there!")),
+    };
+    let begun = events[..kept].concat().len();
+    let streamed = Answer::events(events).broken_after(begun, ending);
+    let half = whole.len() / 2;
+    by_delivery(upstream, streamed, Answer::json(200, whole).broken_after(half, Ending::Cut))
+}
+
+/// One answer to those who want a stream, another to the rest.
+pub(crate) fn by_delivery(upstream: Upstream, streamed: Answer, whole: Answer) -> Upstream {
+    upstream.ruled_by(move |seen| {
+        let answer = if body(seen)["stream"] == true { &streamed } else { &whole };
+        Some(answer.clone())
+    })
+}
+
 /// The body of a request; `null` when it has none.
 pub(crate) fn body(seen: &Seen) -> Value {
     serde_json::from_slice(&seen.body).unwrap_or_default()
@@ -130,16 +151,16 @@ fn message_start(id: &str) -> Vec<u8> {
                   "output_tokens": 1}}}))
 }
 
-fn words(text: &str) -> Vec<&str> {
+pub(crate) fn words(text: &str) -> Vec<&str> {
     text.split_inclusive(' ').collect()
 }
 
 /// The input as JSON in pieces that cut through words and escapes.
-fn fragments(input: &Value) -> Vec<String> {
+pub(crate) fn fragments(input: &Value) -> Vec<String> {
     let chars: Vec<char> = input.to_string().chars().collect();
     chars.chunks(7).map(|piece| piece.iter().collect()).collect()
 }
 
-fn list(value: &Value) -> &[Value] {
+pub(crate) fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }

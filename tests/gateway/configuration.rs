@@ -238,6 +238,7 @@ fn every_limit_can_be_set() {
         "ping-interval",
         "cooldown",
         "cooldown-cap",
+        "alias-chain",
         "models-ttl",
         "drain",
         "watch-interval",

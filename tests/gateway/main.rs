@@ -3,6 +3,7 @@
 
 mod azure;
 mod chat_completions;
+mod command_line;
 mod configuration;
 mod container;
 mod count_tokens;

@@ -80,14 +80,17 @@ fn the_marker_of_the_long_window_is_not_part_of_the_name() {
 }
 
 #[test]
-fn an_alias_is_exact_and_knows_no_case() {
+fn an_alias_knows_no_case_and_counts_as_a_part_of_a_name_too() {
     let upstream = Upstream::openai();
     let setup = elsewhere(&upstream);
     assert_eq!(sent(&setup, &upstream, "fast"), "speedy-9");
     assert_eq!(sent(&setup, &upstream, "FAST"), "speedy-9");
     assert_eq!(sent(&setup, &upstream, "mine:Fast"), "speedy-9");
-    assert_eq!(sent(&setup, &upstream, "faster"), "faster");
-    assert_eq!(sent(&setup, &upstream, "my-fast-model"), "my-fast-model");
+    assert_eq!(sent(&setup, &upstream, "faster"), "speedy-9");
+    assert_eq!(sent(&setup, &upstream, "my_fast_model"), "speedy-9");
+    assert_eq!(sent(&setup, &upstream, "!faster"), "faster");
+    assert_eq!(sent(&setup, &upstream, "!mine:fast"), "fast");
+    assert_eq!(sent(&setup, &upstream, "claude-vdm/mine:faster"), "faster");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use vandamme_protocol::healing::Edit;
 use super::Provider;
 use super::key_ring::Scope;
 use crate::secret::{ApiKey, KeyId};
-use crate::settings::ProviderSettings;
+use crate::settings::{Profile, ProviderSettings};
 
 /// How many requests a provider has in flight. It outlives the provider's actor, so that one started anew neither
 /// forgets nor leaks any.
@@ -59,6 +59,8 @@ pub struct Lease {
     pub key: ApiKey,
     /// What refusals have taught about requests for this model.
     pub remembered: Option<Arc<[Edit]>>,
+    /// Whose timeout and retries hold.
+    pub profile: Option<Arc<Profile>>,
     ticket: Ticket,
 }
 
@@ -122,7 +124,28 @@ impl Lease {
             stage: Stage::Silent,
             permit: Some(permit),
         };
-        Self { provider, model, key, remembered: None, ticket }
+        Self { provider, model, key, remembered: None, profile: None, ticket }
+    }
+
+    pub(crate) fn remembering(mut self, remembered: Option<Arc<[Edit]>>) -> Self {
+        self.remembered = remembered;
+        self
+    }
+
+    pub(crate) fn under(mut self, profile: Option<Arc<Profile>>) -> Self {
+        self.profile = profile;
+        self
+    }
+
+    /// How long the upstream may take, if something is said about it.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.profile.as_ref().and_then(|profile| profile.timeout).or(self.provider.timeout)
+    }
+
+    /// Repeats on one key.
+    pub fn max_retries(&self) -> u32 {
+        let own = self.profile.as_ref().and_then(|profile| profile.max_retries);
+        own.unwrap_or(self.provider.max_retries)
     }
 
     /// Tells the provider what a call showed, and keeps the lease for another one.

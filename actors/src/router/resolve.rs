@@ -1,23 +1,39 @@
-//! Model name → provider and the model's name there. Pure: a table built once from the settings.
+//! Model name → provider and the model's name there. Pure: tables built once from the settings, and a function of them
+//! and the name alone.
+//!
+//! `[profile:]…`, `[provider:]model`, `!` for a name without aliases, else the default. An alias may stand for another
+//! one, at another provider, and so on.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::settings::{PartialProvider, ProviderSettings, Settings};
+use super::aliases::Aliases;
+use super::steps::Step;
+use super::walk::Walk;
+use crate::settings::{PartialProvider, Profile, ProviderSettings, Settings};
+use crate::snapshot::Snapshot;
 
-/// How long a chain of aliases may be.
-const CHAIN_LIMIT: usize = 10;
-
-/// The words in Claude Code's built-in model ids, which are also the names of the aliases they fall back to.
-const CLAUDE_WORDS: [&str; 4] = ["haiku", "sonnet", "opus", "fable"];
+/// What the names of Claude Code's model discovery start with here, so that it shows models of every provider.
+pub const DISCOVERED: &str = "claude-vdm/";
+/// Claude Code marks a model with a 1M context window as `name[1m]`; no provider knows that name.
+pub(super) const MARKER: &str = "[1m]";
 
 /// The routing tables: immutable, swapped as a whole.
-#[derive(Debug, Default)]
 pub struct Routes {
-    providers: HashMap<String, Arc<ProviderSettings>>,
-    names: Vec<String>,
+    providers: HashMap<String, Home>,
+    pub(super) names: Vec<String>,
+    pub(super) profiles: HashMap<String, (Arc<Profile>, Aliases)>,
     partial: Vec<PartialProvider>,
-    default: Option<Arc<ProviderSettings>>,
+    keyless: HashSet<String>,
+    pub(super) default: Option<Arc<ProviderSettings>>,
+    pub(super) default_profile: Option<String>,
+    pub(super) chain_limit: usize,
+    pub(super) lists: Snapshot<Lists>,
+}
+
+pub(super) struct Home {
+    pub(super) settings: Arc<ProviderSettings>,
+    pub(super) aliases: Aliases,
 }
 
 /// Where a request goes.
@@ -26,6 +42,8 @@ pub struct Route {
     pub provider: Arc<ProviderSettings>,
     /// As that provider calls it.
     pub model: Arc<str>,
+    /// The profile whose timeout and retries hold.
+    pub profile: Option<Arc<Profile>>,
 }
 
 /// Why a model name leads nowhere. Every text is for the client.
@@ -41,32 +59,61 @@ pub enum Unroutable {
     NoSuchProvider { name: String, known: String },
     #[error("provider '{name}' has a key but no base URL: set {missing} and restart")]
     Incomplete { name: String, missing: String },
+    #[error("provider '{name}' has no key: set {variable} and restart")]
+    Keyless { name: String, variable: String },
+    #[error("profile '{name}' is inactive: {why}")]
+    InactiveProfile { name: String, why: String },
     #[error("model: the name is empty")]
     EmptyModel,
-    #[error(
-        "model '{model}' leads through aliases that never end: check the aliases of provider '{provider}'"
-    )]
-    AliasCycle { model: String, provider: String },
+    #[error("model '{model}' leads through aliases in a circle: {chain}; change one of them")]
+    AliasCycle { model: String, chain: String },
+    #[error("model '{model}' leads through more than {limit} aliases: {chain}")]
+    LongChain { model: String, chain: String, limit: usize },
 }
 
+/// The ids of the models that providers have listed, by provider.
+pub type Lists = BTreeMap<Arc<str>, HashSet<String>>;
+
 impl Routes {
-    pub fn new(settings: &Settings) -> Self {
+    /// `lists` is what is known of the providers' models, kept by the catalog.
+    pub fn new(settings: &Settings, lists: Snapshot<Lists>) -> Self {
+        let home = |provider: &Arc<ProviderSettings>| Home {
+            settings: provider.clone(),
+            aliases: Aliases::new(&provider.aliases),
+        };
         let providers: HashMap<_, _> =
-            settings.providers.iter().map(|provider| (provider.name.to_string(), provider.clone())).collect();
-        let default = settings.default_provider.as_ref().and_then(|name| providers.get(&**name).cloned());
-        let names = settings.providers.iter().map(|provider| provider.name.to_string()).collect();
-        Self { providers, names, partial: settings.partial.clone(), default }
+            settings.providers.iter().map(|provider| (provider.name.to_string(), home(provider))).collect();
+        let profile = |profile: &Arc<Profile>| {
+            (profile.name.to_lowercase(), (profile.clone(), Aliases::new(&profile.aliases)))
+        };
+        let default = settings.default_provider.as_ref().and_then(|name| providers.get(&**name));
+        Self {
+            default: default.map(|home| home.settings.clone()),
+            names: settings.providers.iter().map(|provider| provider.name.to_string()).collect(),
+            profiles: settings.profiles.iter().map(profile).collect(),
+            partial: settings.partial.clone(),
+            keyless: settings.keyless.iter().cloned().collect(),
+            default_profile: settings.default_profile.as_ref().map(|name| name.to_lowercase()),
+            chain_limit: settings.limits.alias_chain,
+            providers,
+            lists,
+        }
     }
 
-    /// The route of a model name as a client sends it: `provider:model`, an alias, or a plain name for the default
-    /// provider; a trailing `[1m]` is Claude Code's own marker and goes.
+    /// The route of a model name as a client sends it.
+    ///
+    /// # Errors
+    /// When it leads nowhere.
     pub fn resolve(&self, model: &str) -> Result<Route, Unroutable> {
-        let model = without_context_marker(model);
-        if model.is_empty() {
-            return Err(Unroutable::EmptyModel);
-        }
-        let (provider, name) = self.split(model)?;
-        self.follow_aliases(provider, name)
+        self.explain(model, &mut |_| {})
+    }
+
+    /// The same, telling every decision on the way.
+    ///
+    /// # Errors
+    /// When it leads nowhere.
+    pub fn explain(&self, model: &str, tell: &mut dyn FnMut(Step<'_>)) -> Result<Route, Unroutable> {
+        Walk { routes: self, tell, asked: model, profile: None }.route(model)
     }
 
     /// The provider of that name in any case, or the default one.
@@ -75,179 +122,52 @@ impl Routes {
     /// When there is none.
     pub fn provider(&self, name: Option<&str>) -> Result<&Arc<ProviderSettings>, Unroutable> {
         let Some(name) = name else { return self.default.as_ref().ok_or(Unroutable::NoProvider) };
-        if let Some(provider) = self.providers.get(&name.to_ascii_lowercase()) {
-            return Ok(provider);
+        if let Some(home) = self.home(name) {
+            return Ok(&home.settings);
         }
-        Err(self.incomplete(name).unwrap_or_else(|| match self.names.is_empty() {
+        Err(self.unusable(name).unwrap_or_else(|| match self.names.is_empty() {
             true => Unroutable::NoProvider,
             false => Unroutable::NoSuchProvider { name: name.to_owned(), known: self.names.join(", ") },
         }))
     }
 
-    fn incomplete(&self, name: &str) -> Option<Unroutable> {
-        let partial = self.partial.iter().find(|partial| partial.name.eq_ignore_ascii_case(name))?;
-        let PartialProvider { name, missing } = partial.clone();
-        Some(Unroutable::Incomplete { name, missing })
-    }
-
-    /// Splits at the first colon. A prefix with `/` or `.` in it is part of a model id (`vendor/model:free`).
-    fn split<'m>(&self, model: &'m str) -> Result<(&Arc<ProviderSettings>, &'m str), Unroutable> {
-        let default = || self.default.as_ref().ok_or(Unroutable::NoProvider);
-        let Some((prefix, rest)) = model.split_once(':') else { return Ok((default()?, model)) };
-        if let Some(provider) = self.providers.get(&prefix.to_ascii_lowercase()) {
-            return if rest.is_empty() { Err(Unroutable::EmptyModel) } else { Ok((provider, rest)) };
-        }
-        if let Some(incomplete) = self.incomplete(prefix) {
-            return Err(incomplete);
-        }
-        if prefix.contains(['/', '.']) {
-            return Ok((default()?, model));
-        }
-        if self.names.is_empty() {
-            return Err(Unroutable::NoProvider);
-        }
-        let known = self.names.join(", ");
-        Err(Unroutable::UnknownProvider { prefix: prefix.to_owned(), model: model.to_owned(), known })
-    }
-
-    fn follow_aliases(&self, provider: &Arc<ProviderSettings>, name: &str) -> Result<Route, Unroutable> {
-        let (mut provider, mut name) = (provider, name);
-        for _ in 0..CHAIN_LIMIT {
-            let Some(target) = alias_of(provider, name) else {
-                return Ok(Route { provider: provider.clone(), model: name.into() });
-            };
-            match target.split_once(':').and_then(|(prefix, rest)| Some((self.providers.get(prefix)?, rest)))
-            {
-                Some((other, rest)) => (provider, name) = (other, rest),
-                None if target.eq_ignore_ascii_case(name) => {
-                    return Ok(Route { provider: provider.clone(), model: target.into() });
+    /// Names that lead in circles or through too many aliases, each with what is wrong.
+    pub fn mistakes(&self) -> Vec<Unroutable> {
+        let mut found = Vec::new();
+        for name in &self.names {
+            let Some(home) = self.home(name) else { continue };
+            for (alias, _) in home.aliases.iter() {
+                if let Err(error @ (Unroutable::AliasCycle { .. } | Unroutable::LongChain { .. })) =
+                    self.resolve(&format!("{name}:{alias}"))
+                {
+                    found.push(error);
                 }
-                None => name = target,
             }
         }
-        Err(Unroutable::AliasCycle { model: name.to_owned(), provider: provider.name.to_string() })
+        found
     }
-}
 
-/// What `name` stands for at `provider`, if it is an alias there. A provider that serves Claude itself gets ids
-/// that start with `claude-` as they are; elsewhere the built-in ids of Claude Code stand for the alias of their
-/// word.
-fn alias_of<'p>(provider: &'p ProviderSettings, name: &str) -> Option<&'p str> {
-    let lower = name.to_ascii_lowercase();
-    let claude = lower.starts_with("claude-");
-    if claude && provider.serves_claude {
-        return None;
+    pub(super) fn home(&self, name: &str) -> Option<&Home> {
+        self.providers.get(name).or_else(|| self.providers.get(&name.to_lowercase()))
     }
-    if let Some(target) = provider.aliases.get(&lower) {
-        return Some(target);
-    }
-    if !claude {
-        return None;
-    }
-    let word = lower.split('-').find(|part| CLAUDE_WORDS.contains(part))?;
-    provider.aliases.get(word).map(String::as_str)
-}
 
-/// Claude Code marks a model with a 1M context window as `name[1m]`; no provider knows that name.
-fn without_context_marker(model: &str) -> &str {
-    const MARKER: usize = "[1m]".len();
-    let split = model.len().checked_sub(MARKER).filter(|&at| model.is_char_boundary(at));
-    match split.map(|at| model.split_at(at)) {
-        Some((name, marker)) if marker.eq_ignore_ascii_case("[1m]") => name.trim_end(),
-        _ => model,
+    pub(super) fn is_known(&self, name: &str) -> bool {
+        self.home(name).is_some() || self.unusable(name).is_some()
+    }
+
+    /// Why a provider that is known by name cannot be used.
+    pub(super) fn unusable(&self, name: &str) -> Option<Unroutable> {
+        let lower = name.to_lowercase();
+        if let Some(partial) = self.partial.iter().find(|partial| partial.name.eq_ignore_ascii_case(&lower)) {
+            let PartialProvider { name, missing } = partial.clone();
+            return Some(Unroutable::Incomplete { name, missing });
+        }
+        self.keyless.contains(&lower).then(|| {
+            let variable = format!("{}_API_KEY", lower.to_ascii_uppercase().replace('-', "_"));
+            Unroutable::Keyless { name: lower, variable }
+        })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{provider, settings};
-
-    fn routes() -> Routes {
-        let mut settings = settings(vec![
-            provider("openai")
-                .aliases(&[
-                    ("haiku", "gpt-mini"),
-                    ("sonnet", "gpt"),
-                    ("opus", "gpt-max"),
-                    ("fable", "gpt-max"),
-                ])
-                .build(),
-            provider("poe")
-                .aliases(&[("docs", "ds"), ("ds", "deepseek"), ("a", "b"), ("b", "a"), ("x", "openai:haiku")])
-                .build(),
-            provider("anthropic")
-                .serves_claude()
-                .aliases(&[("haiku", "claude-haiku-4-5"), ("claude-old", "never")])
-                .build(),
-        ]);
-        settings.partial = vec![PartialProvider { name: "foo".into(), missing: "FOO_BASE_URL".into() }];
-        settings.default_provider = Some("openai".into());
-        Routes::new(&settings)
-    }
-
-    fn route(model: &str) -> String {
-        match routes().resolve(model) {
-            Ok(route) => format!("{}:{}", route.provider.name, route.model),
-            Err(error) => error.to_string(),
-        }
-    }
-
-    #[test]
-    fn a_prefix_names_the_provider_in_any_case_and_the_rest_is_the_model() {
-        assert_eq!(route("poe:Some-Model"), "poe:Some-Model");
-        assert_eq!(route("POE:qwen:8b"), "poe:qwen:8b");
-    }
-
-    #[test]
-    fn a_name_without_prefix_goes_to_the_default_provider() {
-        assert_eq!(route("gpt-4o"), "openai:gpt-4o");
-    }
-
-    #[test]
-    fn exact_aliases_are_followed_through_chains_and_over_providers() {
-        assert_eq!(route("HAIKU"), "openai:gpt-mini");
-        assert_eq!(route("poe:docs"), "poe:deepseek");
-        assert_eq!(route("poe:x"), "openai:gpt-mini");
-    }
-
-    #[test]
-    fn an_alias_cycle_is_an_error_that_names_the_provider() {
-        assert!(route("poe:a").contains("aliases of provider 'poe'"));
-    }
-
-    #[test]
-    fn built_in_claude_ids_stand_for_the_alias_of_their_word() {
-        assert_eq!(route("claude-haiku-4-5-20251001"), "openai:gpt-mini");
-        assert_eq!(route("claude-3-5-haiku-20241022"), "openai:gpt-mini");
-        assert_eq!(route("claude-sonnet-4-5-20250929"), "openai:gpt");
-        assert_eq!(route("claude-opus-5-5[1M]"), "openai:gpt-max");
-        assert_eq!(route("openai:claude-fable-5"), "openai:gpt-max");
-        assert_eq!(route("poe:claude-opus-5-5"), "poe:claude-opus-5-5");
-    }
-
-    #[test]
-    fn a_provider_that_serves_claude_gets_claude_ids_unchanged() {
-        assert_eq!(route("anthropic:claude-haiku-4-5-20251001"), "anthropic:claude-haiku-4-5-20251001");
-        assert_eq!(route("anthropic:claude-old"), "anthropic:claude-old");
-        assert_eq!(route("anthropic:haiku"), "anthropic:claude-haiku-4-5");
-    }
-
-    #[test]
-    fn a_prefix_that_is_no_provider_is_refused_unless_it_is_part_of_a_model_id() {
-        assert_eq!(
-            route("nope:m"),
-            "unknown provider 'nope' in model 'nope:m': the providers are openai, poe, anthropic"
-        );
-        assert_eq!(route("vendor/model:free"), "openai:vendor/model:free");
-        assert_eq!(route("foo:m"), "provider 'foo' has a key but no base URL: set FOO_BASE_URL and restart");
-        assert_eq!(route("poe:"), "model: the name is empty");
-    }
-
-    #[test]
-    fn the_context_marker_is_not_part_of_the_name() {
-        assert_eq!(route("gpt-4o[1m]"), "openai:gpt-4o");
-        assert_eq!(route("gpt-4ö[1"), "openai:gpt-4ö[1");
-        assert_eq!(route("[1m]"), "model: the name is empty");
-    }
-}
+mod tests;

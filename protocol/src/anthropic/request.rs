@@ -28,6 +28,15 @@ pub(crate) struct Request<'a> {
     pub(crate) stream: Option<bool>,
     #[serde(borrow)]
     pub(crate) thinking: Option<Thinking<'a>>,
+    #[serde(borrow)]
+    pub(crate) output_config: Option<OutputConfig<'a>>,
+    /// What `output_config.format` was called in its beta.
+    #[serde(borrow)]
+    pub(crate) output_format: Option<OutputFormat<'a>>,
+    #[serde(borrow)]
+    pub(crate) metadata: Option<Metadata<'a>>,
+    #[serde(borrow)]
+    pub(crate) top_k: Option<&'a RawValue>,
     pub(crate) mcp_servers: Option<Vec<IgnoredAny>>,
 }
 
@@ -69,6 +78,14 @@ pub(crate) struct Block<'a> {
     pub(crate) thinking: Option<Literal<'a>>,
     #[serde(borrow)]
     pub(crate) signature: Option<Literal<'a>>,
+    /// Of a document or a search result.
+    #[serde(borrow)]
+    pub(crate) title: Option<Literal<'a>>,
+    /// Of a document.
+    #[serde(borrow)]
+    pub(crate) context: Option<Literal<'a>>,
+    #[serde(borrow)]
+    pub(crate) cache_control: Option<&'a RawValue>,
 }
 
 impl Block<'_> {
@@ -78,9 +95,9 @@ impl Block<'_> {
     }
 }
 
-/// Where an image's bytes are.
+/// Where an image or a document is.
 #[derive(Deserialize)]
-#[serde(expecting = "an image source object")]
+#[serde(expecting = "a source object")]
 pub(crate) struct Source<'a> {
     #[serde(borrow)]
     pub(crate) r#type: Option<Word<'a>>,
@@ -90,6 +107,8 @@ pub(crate) struct Source<'a> {
     pub(crate) data: Option<Literal<'a>>,
     #[serde(borrow)]
     pub(crate) url: Option<Literal<'a>>,
+    #[serde(borrow)]
+    pub(crate) content: Option<&'a RawValue>,
 }
 
 /// One entry of `tools`.
@@ -105,6 +124,10 @@ pub(crate) struct Tool<'a> {
     #[serde(borrow)]
     pub(crate) input_schema: Option<&'a RawValue>,
     pub(crate) strict: Option<bool>,
+    pub(crate) defer_loading: Option<bool>,
+    /// Of a computer.
+    pub(crate) display_width_px: Option<u64>,
+    pub(crate) display_height_px: Option<u64>,
 }
 
 /// The client's wish for or against tools.
@@ -124,6 +147,35 @@ pub(crate) struct ToolChoice<'a> {
 pub(crate) struct Thinking<'a> {
     #[serde(borrow)]
     pub(crate) r#type: Option<Word<'a>>,
+    pub(crate) budget_tokens: Option<u64>,
+}
+
+/// How much is to be thought, and in what form it is to be answered.
+#[derive(Deserialize)]
+#[serde(expecting = "an output_config object")]
+pub(crate) struct OutputConfig<'a> {
+    #[serde(borrow)]
+    pub(crate) effort: Option<Word<'a>>,
+    #[serde(borrow)]
+    pub(crate) format: Option<OutputFormat<'a>>,
+}
+
+/// The form of an answer.
+#[derive(Deserialize)]
+#[serde(expecting = "a format object")]
+pub(crate) struct OutputFormat<'a> {
+    #[serde(borrow)]
+    pub(crate) r#type: Option<Word<'a>>,
+    #[serde(borrow)]
+    pub(crate) schema: Option<&'a RawValue>,
+}
+
+/// Whose request it is.
+#[derive(Deserialize)]
+#[serde(expecting = "a metadata object")]
+pub(crate) struct Metadata<'a> {
+    #[serde(borrow)]
+    pub(crate) user_id: Option<Literal<'a>>,
 }
 
 /// `content` or `system`: one string or a list of blocks.

@@ -4,12 +4,19 @@
 //! whole, and whether it leaves as a stream or whole.
 
 mod calls;
+mod dialect;
+mod finish;
+mod names;
 mod reply;
 mod request;
 mod stream;
+mod thinking;
 
+pub use dialect::{Dialect, PLAIN, Reasoning, Replay};
 pub use reply::{Collector, Whole, whole, whole_as_events};
 pub use stream::Machine;
+
+use std::collections::HashMap;
 
 use crate::vocabulary::Delivery;
 
@@ -21,6 +28,7 @@ pub struct Target<'a> {
     pub model: &'a str,
     /// The model as the client named it; replies repeat it.
     pub requested_model: &'a str,
+    pub dialect: &'a Dialect,
 }
 
 /// A translated request, and what its reply needs to know.
@@ -38,6 +46,11 @@ pub struct ReplyContext {
     /// Signs thinking blocks; absent if the client did not ask for thinking.
     signature: Option<String>,
     stop_sequences: Vec<String>,
+    /// What the upstream calls by the first name is the client's second, inner texts.
+    names: HashMap<String, String>,
+    think_tags: bool,
+    /// Thoughts must come back as the upstream's own objects.
+    keeps_details: bool,
 }
 
 /// The client's request cannot be translated: 400 `invalid_request_error`. The message names the JSON path and

@@ -88,8 +88,9 @@ pub(crate) struct Message<'a> {
     /// OpenRouter, Groq.
     #[serde(borrow)]
     reasoning: Option<&'a RawValue>,
-    #[serde(borrow, default = "Default::default")]
-    reasoning_details: List<Object<Part<'a>>>,
+    /// OpenRouter.
+    #[serde(borrow)]
+    pub(crate) reasoning_details: Option<&'a RawValue>,
     #[serde(borrow, default = "Default::default")]
     pub(crate) tool_calls: List<Object<ToolCall<'a>>>,
     /// From before parallel calls existed.
@@ -112,8 +113,11 @@ impl<'a> Message<'a> {
     pub(crate) fn reasoning(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let strings = [literal(self.reasoning_content), literal(self.reasoning)];
         let string = strings.into_iter().flatten().map(Literal::inner).find(|inner| !inner.is_empty());
-        let details = if string.is_some() { &[] } else { &self.reasoning_details.0[..] };
-        let thoughts: Vec<_> = details.iter().filter_map(|part| part.0.as_ref()?.thought()).collect();
+        let details = self.reasoning_details.filter(|_| string.is_none());
+        let details: Option<List<Object<Part<'a>>>> =
+            details.and_then(|details| serde_json::from_str(details.get()).ok());
+        let details = details.unwrap_or_default().0.into_iter();
+        let thoughts: Vec<_> = details.filter_map(|part| part.0?.thought()).collect();
         string.into_iter().chain(thoughts)
     }
 

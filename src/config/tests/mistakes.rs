@@ -134,10 +134,11 @@ const OF_A_FILE: &[(&str, &str)] = &[
     ("[aliases]\nhaiku = 'x'", "1:2: aliases: aliases belong to a provider: write [PROVIDER.aliases]"),
     ("[demo]\nbase-url = 'http://x'", "1:2: demo: this is the name of the embedded provider; choose another"),
     ("['a b']", "1:2: a b: a provider's name may hold letters, digits, - and _ only"),
-    ("['#fast']", "1:2: #fast: profiles are not available in this version of vdm; remove it"),
+    ("['#a b']", "1:2: #a b: a profile's name may hold letters, digits, - and _ only"),
+    ("['#fast'.aliases]\na = 'b'", "2:5: [\"#fast\".aliases] a: expected \"provider:model\""),
     (
-        "[defaults.aliases]\na = 'b'",
-        "1:11: [defaults] aliases: not available in this version of vdm; remove it",
+        "['#fast']\nretries = 1",
+        "2:1: [\"#fast\"] retries: there is no such key; did you mean \"max-retries\"?",
     ),
     (
         "[openai]\nauth-mode = 'passthrough'",
@@ -148,8 +149,16 @@ const OF_A_FILE: &[(&str, &str)] = &[
         "2:1: [openai] model-page: not available in this version of vdm; remove it",
     ),
     (
-        "[kimi]\ntool-name-sanitization = true",
-        "2:1: [kimi] tool-name-sanitization: not available in this version of vdm; remove it",
+        "[kimi]\nreasoning-parameter = 'x'",
+        "2:23: [kimi] reasoning-parameter: expected one of reasoning_effort, reasoning, thinking, found \"x\"",
+    ),
+    (
+        "[kimi]\nreasoning-models = [1]",
+        "2:20: [kimi] reasoning-models: expected words in an array: [\"a\", \"b\"], found an array",
+    ),
+    (
+        "[kimi]\nweb-search = '[]'",
+        "2:14: [kimi] web-search: expected a JSON object in single quotes: '{\"a\": 1}'",
     ),
     ("[poe]\nmodel-page = 'x'", "2:1: [poe] model-page: not available in this version of vdm; remove it"),
     ("# é\nport = 1 1", "2:8: this is not TOML: "),

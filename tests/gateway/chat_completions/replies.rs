@@ -99,6 +99,23 @@ fn what_the_upstream_says_about_itself_reaches_the_client() {
 }
 
 #[test]
+fn the_requests_name_stands_where_openais_sdks_look_if_the_upstream_gave_none() {
+    let replies = [
+        streamed_before(Answer::events(openai::text(&["a"]))),
+        whole_before(Answer::json(200, openai::whole("a"))),
+        whole_before(Answer::json(400, openai::error("no", "x", "y"))),
+    ];
+    for reply in replies {
+        let name = reply.header("request-id").expect("a name");
+        assert_eq!(
+            (reply.header("x-request-id"), reply.head.count("x-request-id")),
+            (Some(name), 1),
+            "{reply}"
+        );
+    }
+}
+
+#[test]
 fn hop_by_hop_headers_and_cookies_of_the_upstream_stay_there() {
     let answer = Answer::events(openai::text(&["a"]))
         .header("set-cookie", "__cf_bm=1")

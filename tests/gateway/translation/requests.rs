@@ -236,10 +236,11 @@ fn an_image_in_a_result_arrives_as_an_image() {
 
 #[test]
 fn what_a_result_holds_that_no_upstream_reads_is_named_instead() {
-    let document = json!({"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": PIXEL}});
+    let document =
+        json!({"type": "hologram", "source": {"type": "base64", "media_type": "x/y", "data": PIXEL}});
     let sent = after_a_call(json!([{"type": "tool_result", "tool_use_id": "call_1",
                                     "content": [{"type": "text", "text": "a file"}, document]}]));
-    assert_eq!(sent[2]["content"], "a file\n[document left out: this provider cannot read it]");
+    assert_eq!(sent[2]["content"], "a file\n[hologram left out: this provider cannot read it]");
 }
 
 #[test]
@@ -293,7 +294,7 @@ fn tools_become_functions_with_their_schema_unchanged() {
     let body = translated_one(json!({"tools": [
         {"name": "get_weather", "description": "The \"weather\"", "input_schema": schema,
          "cache_control": {"type": "ephemeral"}, "eager_input_streaming": true},
-        {"name": "bare", "input_schema": {"type": "object"}, "type": "custom", "defer_loading": true},
+        {"name": "bare", "input_schema": {"type": "object"}, "type": "custom", "eager_input_streaming": true},
         {"name": "  ", "input_schema": {"type": "object"}},
     ]}));
     let function = |name: &str, description: &str, schema: Value| json!({"type": "function", "function": {"name": name, "description": description, "parameters": schema}});
@@ -418,7 +419,7 @@ fn what_would_lose_its_meaning_is_a_400_with_its_path() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let refused = [
-        json!({"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "canary"}}),
+        json!({"type": "document", "source": {"type": "url", "url": "https://canary"}}),
         json!({"type": "image", "source": {"type": "file", "file_id": "canary"}}),
     ];
     for block in refused {

@@ -9,6 +9,8 @@ use bytes::BytesMut;
 use super::{
     ReplyContext,
     calls::{Calls, Fragment},
+    finish::Finish,
+    thinking::{Details, Prose, Tags},
 };
 use crate::{
     anthropic::stream::{Delta, Ending, Event, Opening, Sink},
@@ -32,22 +34,14 @@ pub struct Machine {
     calls: Calls,
     /// Prose that came while a tool call was going out.
     held: Vec<(Prose, String)>,
+    tags: Tags,
+    details: Details,
     is_started: bool,
     is_done: bool,
     is_whole: bool,
-    finish: Option<StopReason>,
-    /// The stop sequence that was met, inner text.
-    stop_sequence: Option<String>,
-    is_refused: bool,
+    finish: Finish,
     usage: Option<Usage>,
     broken: Option<Fault>,
-}
-
-/// The kinds of block that hold running text.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Prose {
-    Text,
-    Thinking,
 }
 
 /// The content blocks that went out.
@@ -62,18 +56,19 @@ impl Machine {
     /// `seed` is where the message's id and missing tool ids come from; it must be new for every reply, since Claude
     /// Code joins replies that share an id.
     pub fn new(context: ReplyContext, seed: u128) -> Self {
+        let tags = if context.think_tags { Tags::Start(String::new()) } else { Tags::Over };
         Self {
             context,
             seed,
             blocks: Blocks::default(),
             calls: Calls::default(),
             held: Vec::new(),
+            tags,
+            details: Details::default(),
             is_started: false,
             is_done: false,
             is_whole: false,
-            finish: None,
-            stop_sequence: None,
-            is_refused: false,
+            finish: Finish::default(),
             usage: None,
             broken: None,
         }
@@ -103,7 +98,7 @@ impl Machine {
 
     /// Whether the upstream said that the reply is over, so that only usage and the terminator can follow.
     pub fn finishing(&self) -> bool {
-        self.finish.is_some() || self.is_done
+        self.finish.reason.is_some() || self.is_done
     }
 
     pub(super) fn take<S: Sink>(&mut self, data: &[u8], sink: &mut S) -> Step {
@@ -170,16 +165,7 @@ impl Machine {
         if let Some(delta) = choice.delta.0.as_ref().or(choice.message.0.as_ref()) {
             self.delta(delta, sink);
         }
-        if let Some(word) = finish {
-            let word = word.decode();
-            let reason = word.as_deref().and_then(StopReason::from_finish_reason);
-            self.finish = Some(reason.unwrap_or(StopReason::EndTurn));
-        }
-        if let Some(met) = choice.stop_string()
-            && self.context.stop_sequences.iter().any(|sequence| met.is(sequence))
-        {
-            self.stop_sequence = Some(met.inner().to_owned());
-        }
+        self.finish.take(choice, &self.context.stop_sequences);
         Step::More
     }
 
@@ -197,9 +183,12 @@ impl Machine {
         if self.context.signature.is_some() {
             delta.reasoning().for_each(|inner| self.prose(Prose::Thinking, inner, sink));
         }
-        delta.texts().for_each(|inner| self.prose(Prose::Text, inner, sink));
+        if let Some(details) = delta.reasoning_details.filter(|_| self.context.keeps_details) {
+            self.details.take(details);
+        }
+        delta.texts().for_each(|inner| self.text(inner, sink));
         if let Some(inner) = delta.refusal() {
-            self.is_refused = true;
+            self.finish.is_refused = true;
             self.prose(Prose::Text, inner, sink);
         }
         for (position, call) in delta.tool_calls.0.iter().enumerate() {
@@ -212,6 +201,22 @@ impl Machine {
         }
         if let Some(function) = &delta.function_call.0 {
             self.fragment(&Fragment::of_function(function), sink);
+        }
+    }
+
+    fn text<S: Sink>(&mut self, inner: &str, sink: &mut S) {
+        if let Tags::Over = self.tags {
+            return self.prose(Prose::Text, inner, sink);
+        }
+        let pieces = self.tags.take(inner);
+        self.pieces(pieces, sink);
+    }
+
+    fn pieces<S: Sink>(&mut self, pieces: Vec<(Prose, String)>, sink: &mut S) {
+        for (prose, inner) in pieces {
+            if prose == Prose::Text || self.context.signature.is_some() {
+                self.prose(prose, &inner, sink);
+            }
         }
     }
 
@@ -255,7 +260,8 @@ impl Machine {
         if prose == Prose::Thinking
             && let Some(signature) = &self.context.signature
         {
-            sink.emit(Event::Delta { index, delta: Delta::Signature(signature) });
+            let signature = self.details.signed(signature);
+            sink.emit(Event::Delta { index, delta: Delta::Signature(&signature) });
         }
         sink.emit(Event::BlockStop { index });
         self.blocks.index += 1;
@@ -295,7 +301,8 @@ impl Machine {
         let made_up = self.calls.next_id().is_none().then(|| self.tool_id());
         let id = self.calls.next_id().map(str::to_owned).or(made_up).unwrap_or_default();
         let Some(call) = self.calls.next() else { return };
-        sink.emit(Event::BlockStart { index, block: Opening::ToolUse { id: &id, name: &call.name } });
+        let name = self.context.names.get(&call.name).unwrap_or(&call.name);
+        sink.emit(Event::BlockStart { index, block: Opening::ToolUse { id: &id, name } });
         let pending = std::mem::take(&mut call.pending);
         if !pending.is_empty() {
             sink.emit(Event::Delta { index, delta: Delta::Arguments(&pending) });
@@ -346,6 +353,8 @@ impl Machine {
     }
 
     fn complete<S: Sink>(&mut self, sink: &mut S) -> StopReason {
+        let left = self.tags.finish();
+        self.pieces(left, sink);
         self.close_call(sink);
         while let Some(call) = self.calls.next() {
             if call.name.is_empty() {
@@ -361,33 +370,14 @@ impl Machine {
             sink.emit(Event::BlockStop { index: 0 });
             self.blocks.index += 1;
         }
-        let reason = self.reason();
-        let sequence = self.stop_sequence.as_deref().filter(|_| reason == StopReason::StopSequence);
+        let reason = self.finish.reason(self.calls.sent());
+        let sequence = self.finish.stop_sequence.as_deref().filter(|_| reason == StopReason::StopSequence);
         sink.emit(Event::MessageDelta {
             ending: Ending { reason, sequence },
             usage: self.usage.unwrap_or_default(),
         });
         sink.emit(Event::MessageStop);
         reason
-    }
-
-    /// What the client is told: `tool_use` exactly if there is a tool to use, unless the reply was cut or refused.
-    fn reason(&self) -> StopReason {
-        match self.finish.unwrap_or(StopReason::EndTurn) {
-            StopReason::EndTurn | StopReason::ToolUse | StopReason::PauseTurn if self.calls.sent() > 0 => {
-                StopReason::ToolUse
-            }
-            StopReason::EndTurn | StopReason::ToolUse | StopReason::PauseTurn if self.is_refused => {
-                StopReason::Refusal
-            }
-            StopReason::EndTurn if self.stop_sequence.is_some() => StopReason::StopSequence,
-            StopReason::EndTurn | StopReason::ToolUse | StopReason::PauseTurn => StopReason::EndTurn,
-            StopReason::StopSequence if self.calls.sent() > 0 => StopReason::ToolUse,
-            StopReason::StopSequence => StopReason::StopSequence,
-            StopReason::MaxTokens => StopReason::MaxTokens,
-            StopReason::Refusal => StopReason::Refusal,
-            StopReason::ModelContextWindowExceeded => StopReason::ModelContextWindowExceeded,
-        }
     }
 }
 

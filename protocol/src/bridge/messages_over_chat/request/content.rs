@@ -4,9 +4,13 @@ use std::{borrow::Cow, fmt};
 
 use serde_json::value::RawValue;
 
-use super::RequestError;
+use super::{
+    RequestError,
+    documents::{Shown, document, search_result},
+};
 use crate::{
     anthropic::request::{Block, Content, Source, wrong_type},
+    bridge::messages_over_chat::Dialect,
     json::{Literal, Word, Write, trim, trim_end, trim_start},
 };
 
@@ -33,10 +37,15 @@ impl fmt::Display for System {
 }
 
 /// Appends a system message and a comma, or nothing if the text is blank.
-pub(super) fn system(content: &Content<'_>, place: System, out: &mut Vec<u8>) -> Result<(), RequestError> {
+pub(super) fn system(
+    content: &Content<'_>,
+    place: System,
+    dialect: &Dialect,
+    out: &mut Vec<u8>,
+) -> Result<(), RequestError> {
     let mut texts = Vec::new();
     match content {
-        Content::Text(text) => texts.push(text.inner()),
+        Content::Text(text) => texts.push((text.inner(), None)),
         Content::Blocks(blocks) => {
             for (at, block) in blocks.iter().enumerate() {
                 if block.kind() != "text" {
@@ -44,18 +53,37 @@ pub(super) fn system(content: &Content<'_>, place: System, out: &mut Vec<u8>) ->
                         "{place}.{at}: only text blocks are supported here"
                     )));
                 }
-                texts.extend(block.text.map(Literal::inner));
+                let mark = block.cache_control.filter(|_| dialect.cache_control);
+                texts.extend(block.text.map(|text| (text.inner(), mark)));
             }
             // A string is left alone: there it would be the head of the whole prompt.
-            texts.retain(|text| !text.starts_with(ATTRIBUTION));
+            texts.retain(|(text, _)| !text.starts_with(ATTRIBUTION));
         }
     }
-    if texts.iter().all(|text| trim(text).is_empty()) {
+    if texts.iter().all(|(text, _)| trim(text).is_empty()) {
         return Ok(());
     }
-    out.put(b"{\"role\":\"system\",\"content\":\"");
-    join(&texts, "\\n\\n", out);
-    out.put(b"\"},");
+    let plain: Vec<&str> = texts.iter().map(|(text, _)| *text).collect();
+    match place {
+        System::Message(_) if !dialect.system_anywhere => {
+            out.put(b"{\"role\":\"user\",\"content\":\"<system-reminder>\\n");
+            join(&plain, "\\n\\n", out);
+            out.put(b"\\n</system-reminder>\"},");
+        }
+        System::Top | System::Message(_) if texts.iter().any(|(_, mark)| mark.is_some()) => {
+            out.put(b"{\"role\":\"system\",\"content\":[");
+            for (at, (text, mark)) in texts.iter().enumerate() {
+                out.raw(if at > 0 { "," } else { "" });
+                Shown::Text(Cow::Borrowed(text)).write(*mark, out);
+            }
+            out.put(b"]},");
+        }
+        System::Top | System::Message(_) => {
+            out.put(b"{\"role\":\"system\",\"content\":\"");
+            join(&plain, "\\n\\n", out);
+            out.put(b"\"},");
+        }
+    }
     Ok(())
 }
 
@@ -102,7 +130,7 @@ impl<'a> Image<'a> {
         }
     }
 
-    /// Appends the content part.
+    /// Appends the content part, but for its closing brace.
     pub(super) fn write(self, out: &mut Vec<u8>) {
         out.put(b"{\"type\":\"image_url\",\"image_url\":{\"url\":\"");
         match self {
@@ -114,7 +142,7 @@ impl<'a> Image<'a> {
                 out.raw(data);
             }
         }
-        out.put(b"\"}}");
+        out.put(b"\"}");
     }
 }
 
@@ -122,7 +150,7 @@ impl<'a> Image<'a> {
 #[derive(Default)]
 pub(super) struct ToolOutput<'a> {
     texts: Vec<Cow<'a, str>>,
-    pub(super) images: Vec<Image<'a>>,
+    pub(super) attached: Vec<Shown<'a>>,
     is_string: bool,
     is_error: bool,
 }
@@ -152,9 +180,10 @@ impl<'a> ToolOutput<'a> {
         match block.kind() {
             "text" => self.texts.extend(block.text.map(|text| Cow::Borrowed(text.inner()))),
             "image" => {
-                self.images.push(Image::read(block.source, path)?);
-                self.texts.push(Cow::Borrowed("[image attached below]"));
+                self.show(Shown::Image(Image::read(block.source, path)?));
             }
+            "document" => document(block, path)?.into_iter().for_each(|part| self.show(part)),
+            "search_result" => search_result(block, path)?.into_iter().for_each(|part| self.show(part)),
             "tool_reference" => {
                 let name = block
                     .tool_name
@@ -169,6 +198,20 @@ impl<'a> ToolOutput<'a> {
             _ => return Err(unsupported(block, path)),
         }
         Ok(())
+    }
+
+    fn show(&mut self, part: Shown<'a>) {
+        match part {
+            Shown::Text(text) => self.texts.push(text),
+            Shown::Image(_) => {
+                self.texts.push(Cow::Borrowed("[image attached below]"));
+                self.attached.push(part);
+            }
+            Shown::Pdf { .. } => {
+                self.texts.push(Cow::Borrowed("[document attached below]"));
+                self.attached.push(part);
+            }
+        }
     }
 
     /// Appends the text of the tool message, without quotes. A string stays as it came; joined parts are trimmed.
@@ -197,7 +240,7 @@ pub(super) fn unsupported(block: &Block<'_>, path: &dyn fmt::Display) -> Request
         kind if is_word(kind) => {
             let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
             RequestError::new(format!(
-                "{path}: {article} {kind} block is not supported by a Chat Completions upstream yet"
+                "{path}: {article} {kind} block is not supported by a Chat Completions upstream"
             ))
         }
         _ => RequestError::new(format!("{path}.type: no content block has this type")),

@@ -1,44 +1,199 @@
 //! Tools and the choice among them.
 
-use super::RequestError;
+use std::collections::HashSet;
+
+use serde_json::value::RawValue;
+
+use super::{RequestError, Role, Turn, client_tools::ClientTool};
 use crate::{
-    anthropic::request::{Tool, ToolChoice},
+    anthropic::request::{Block, Content, Tool, ToolChoice},
+    bridge::messages_over_chat::names::Names,
     json::{Literal, Word, Write, trim},
 };
 
-/// Appends `tools`, `tool_choice` and `parallel_tool_calls`, as far as there are tools that the upstream can call.
-/// Tools that run at Anthropic are left out, together with a choice that names one.
-pub(super) fn write(
-    tools: &[Tool<'_>],
-    choice: Option<&ToolChoice<'_>>,
-    out: &mut Vec<u8>,
-) -> Result<(), RequestError> {
-    let mut kept = 0;
-    for (at, tool) in tools.iter().enumerate().filter(|(_, tool)| is_function(tool)) {
-        let Some(name) = tool.name else {
-            return Err(RequestError::new(format!("tools.{at}.name: field required")));
-        };
-        if trim(name.inner()).is_empty() {
-            continue;
+/// What a request says of tools, and what its upstream takes.
+pub(super) struct Toolbox<'r, 'a> {
+    pub(super) tools: &'r [Tool<'a>],
+    pub(super) choice: Option<&'r ToolChoice<'a>>,
+    pub(super) turns: &'r [Turn<'a>],
+    pub(super) names: &'r Names,
+}
+
+/// How a tool reaches the upstream.
+enum Way {
+    Function,
+    Client(&'static ClientTool),
+    /// It runs at Anthropic.
+    Nowhere,
+}
+
+impl Way {
+    fn of(tool: &Tool<'_>) -> Self {
+        if tool.r#type.as_ref().is_none_or(|kind| kind.as_str() == "custom") {
+            return Self::Function;
         }
-        out.raw(if kept == 0 { ",\"tools\":[" } else { "," });
-        kept += 1;
-        function(tool, name, at, out)?;
+        ClientTool::of(tool).map_or(Self::Nowhere, Self::Client)
     }
-    if kept == 0 {
-        return Ok(());
-    }
-    out.put(b"]");
-    choice.map_or(Ok(()), |choice| write_choice(choice, tools, out))
 }
 
-fn is_function(tool: &Tool<'_>) -> bool {
-    tool.r#type.as_ref().is_none_or(|kind| kind.as_str() == "custom")
+/// The inner texts of all tool names of a request, in whatever place.
+pub(super) fn all_names<'r, 'a>(
+    tools: &'r [Tool<'a>],
+    turns: &'r [Turn<'a>],
+) -> impl Iterator<Item = &'a str> + Clone + use<'r, 'a> {
+    let listed = tools.iter().filter_map(|tool| tool.name);
+    let called = blocks(turns, Role::Assistant)
+        .filter(|block| block.kind() == "tool_use")
+        .filter_map(|block| block.name);
+    listed.chain(called).map(Literal::inner).filter(|name| !trim(name).is_empty())
 }
 
-fn function(tool: &Tool<'_>, name: Literal<'_>, at: usize, out: &mut Vec<u8>) -> Result<(), RequestError> {
-    out.put(b"{\"type\":\"function\",\"function\":{\"name\":");
-    out.quoted(name.inner());
+fn blocks<'r, 'a>(
+    turns: &'r [Turn<'a>],
+    role: Role,
+) -> impl Iterator<Item = &'r Block<'a>> + Clone + use<'r, 'a> {
+    turns.iter().filter(move |turn| turn.role == role).flat_map(|turn| match &turn.content {
+        Content::Text(_) => &[],
+        Content::Blocks(blocks) => &blocks[..],
+    })
+}
+
+/// Whether a tool of this type (`web_search_20250305`) searches the web at Anthropic.
+pub(super) fn is_web_search(tool: &Tool<'_>) -> bool {
+    tool.r#type.as_ref().is_some_and(|kind| kind.as_str().starts_with("web_search_"))
+}
+
+impl<'a> Toolbox<'_, 'a> {
+    /// Appends `tools`, `tool_choice` and `parallel_tool_calls`, as far as there are tools that the upstream can call.
+    /// Tools that run at Anthropic are left out, together with a choice that names one.
+    pub(super) fn write(&self, out: &mut Vec<u8>) -> Result<(), RequestError> {
+        let deferred = self.deferred();
+        let mut kept = 0;
+        for (at, tool) in self.tools.iter().enumerate() {
+            let way = Way::of(tool);
+            let name = match (&way, tool.name) {
+                (Way::Nowhere, _) => continue,
+                (Way::Function, None) => {
+                    return Err(RequestError::new(format!("tools.{at}.name: field required")));
+                }
+                (Way::Function, Some(name)) if trim(name.inner()).is_empty() => continue,
+                (Way::Function, Some(name)) => self.names.there(name),
+                (Way::Client(client), name) => client.name(name),
+            };
+            if tool.name.is_some_and(|name| deferred.contains(name.inner())) {
+                continue;
+            }
+            out.raw(if kept == 0 { ",\"tools\":[" } else { "," });
+            kept += 1;
+            out.put(b"{\"type\":\"function\",\"function\":{\"name\":");
+            out.quoted(name);
+            match way {
+                Way::Client(client) => client.write(tool, out),
+                Way::Function | Way::Nowhere => function(tool, at, out)?,
+            }
+            out.put(b"}}");
+        }
+        if kept == 0 {
+            self.write_stubs(out);
+            return Ok(());
+        }
+        out.put(b"]");
+        self.choice.map_or(Ok(()), |choice| self.write_choice(choice, out))
+    }
+
+    /// The names (inner texts) of tools that the client wants loaded only once they were found, and that were not. With
+    /// a search that runs at Anthropic nobody would ever find them.
+    fn deferred(&self) -> HashSet<&'a str> {
+        let is_deferred = |tool: &&Tool<'a>| tool.defer_loading == Some(true);
+        let searched_there = |tool: &Tool<'a>| {
+            tool.r#type.as_ref().is_some_and(|kind| kind.as_str().starts_with("tool_search_tool"))
+        };
+        if self.tools.iter().any(searched_there) {
+            return HashSet::new();
+        }
+        let mut deferred: HashSet<&str> =
+            self.tools.iter().filter(is_deferred).filter_map(|tool| tool.name).map(Literal::inner).collect();
+        if deferred.is_empty() {
+            return deferred;
+        }
+        let called = blocks(self.turns, Role::Assistant).filter_map(|block| block.name);
+        let forced = self.choice.and_then(|choice| choice.name);
+        for name in called.chain(forced) {
+            deferred.remove(name.inner());
+        }
+        for result in blocks(self.turns, Role::User).filter_map(|block| block.content) {
+            for name in found(result) {
+                deferred.remove(name.inner());
+            }
+        }
+        deferred
+    }
+
+    /// Some upstreams refuse a history with calls of tools that the request does not list; these must not be called.
+    fn write_stubs(&self, out: &mut Vec<u8>) {
+        let mut told = HashSet::new();
+        let calls = blocks(self.turns, Role::Assistant).filter(|block| block.kind() == "tool_use");
+        for name in calls.filter_map(|block| block.name) {
+            if !told.insert(name.inner()) {
+                continue;
+            }
+            out.raw(if told.len() == 1 { ",\"tools\":[" } else { "," });
+            out.put(b"{\"type\":\"function\",\"function\":{\"name\":");
+            out.quoted(self.names.there(name));
+            out.put(b",\"description\":\"\",\"parameters\":{\"type\":\"object\",\"properties\":{}}}}");
+        }
+        if !told.is_empty() {
+            out.put(b"],\"tool_choice\":\"none\"");
+        }
+    }
+
+    fn write_choice(&self, choice: &ToolChoice<'_>, out: &mut Vec<u8>) -> Result<(), RequestError> {
+        match choice.r#type.as_ref().map_or("", Word::as_str) {
+            // Some clients send an empty object.
+            "" => {}
+            "auto" => out.put(b",\"tool_choice\":\"auto\""),
+            "any" => out.put(b",\"tool_choice\":\"required\""),
+            "none" => out.put(b",\"tool_choice\":\"none\""),
+            "tool" => self.force(choice, out)?,
+            _ => return Err(RequestError::new("tool_choice.type: must be auto, any, tool or none")),
+        }
+        if choice.disable_parallel_tool_use == Some(true) {
+            out.put(b",\"parallel_tool_calls\":false");
+        }
+        Ok(())
+    }
+
+    fn force(&self, choice: &ToolChoice<'_>, out: &mut Vec<u8>) -> Result<(), RequestError> {
+        let name = choice.name.ok_or_else(|| RequestError::new("tool_choice.name: field required"))?;
+        let decoded = name.decode();
+        let is_it = |tool: &&Tool<'_>| {
+            let given = tool.name.is_some_and(|tool| decoded.as_deref().is_some_and(|name| tool.is(name)));
+            given || (tool.name.is_none() && ClientTool::of(tool).is_some_and(|tool| name.is(tool.name)))
+        };
+        let Some(tool) = self.tools.iter().find(is_it) else {
+            return Err(RequestError::new("tool_choice.name: no tool in tools has this name"));
+        };
+        if let Way::Nowhere = Way::of(tool) {
+            return Ok(());
+        }
+        out.put(b",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":");
+        out.quoted(self.names.there(tool.name.unwrap_or(name)));
+        out.put(b"}}");
+        Ok(())
+    }
+}
+
+/// The tools that a result says have been found.
+fn found<'a>(result: &'a RawValue) -> Vec<Literal<'a>> {
+    if memchr::memmem::find(result.get().as_bytes(), b"tool_reference").is_none() {
+        return vec![];
+    }
+    let Ok(Content::Blocks(blocks)) = Content::read(result) else { return vec![] };
+    let references = blocks.iter().filter(|block| block.kind() == "tool_reference");
+    references.filter_map(|block| block.tool_name).collect()
+}
+
+fn function(tool: &Tool<'_>, at: usize, out: &mut Vec<u8>) -> Result<(), RequestError> {
     out.put(b",\"description\":");
     out.quoted(tool.description.map_or("", Literal::inner));
     out.put(b",\"parameters\":");
@@ -50,39 +205,5 @@ fn function(tool: &Tool<'_>, name: Literal<'_>, at: usize, out: &mut Vec<u8>) ->
     if let Some(strict) = tool.strict {
         out.raw(if strict { ",\"strict\":true" } else { ",\"strict\":false" });
     }
-    out.put(b"}}");
     Ok(())
-}
-
-fn write_choice(choice: &ToolChoice<'_>, tools: &[Tool<'_>], out: &mut Vec<u8>) -> Result<(), RequestError> {
-    match choice.r#type.as_ref().map_or("", Word::as_str) {
-        // Some clients send an empty object.
-        "" => {}
-        "auto" => out.put(b",\"tool_choice\":\"auto\""),
-        "any" => out.put(b",\"tool_choice\":\"required\""),
-        "none" => out.put(b",\"tool_choice\":\"none\""),
-        "tool" => forced(choice, tools, out)?,
-        _ => return Err(RequestError::new("tool_choice.type: must be auto, any, tool or none")),
-    }
-    if choice.disable_parallel_tool_use == Some(true) {
-        out.put(b",\"parallel_tool_calls\":false");
-    }
-    Ok(())
-}
-
-fn forced(choice: &ToolChoice<'_>, tools: &[Tool<'_>], out: &mut Vec<u8>) -> Result<(), RequestError> {
-    let name = choice.name.ok_or_else(|| RequestError::new("tool_choice.name: field required"))?;
-    let decoded = name.decode();
-    let is_it =
-        |tool: &&Tool<'_>| tool.name.is_some_and(|tool| decoded.as_deref().is_some_and(|name| tool.is(name)));
-    match tools.iter().find(is_it) {
-        Some(tool) if is_function(tool) => {
-            out.put(b",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":");
-            out.quoted(name.inner());
-            out.put(b"}}");
-            Ok(())
-        }
-        Some(_) => Ok(()),
-        None => Err(RequestError::new("tool_choice.name: no tool in tools has this name")),
-    }
 }

@@ -1,8 +1,8 @@
 """Anthropic's Python SDK before the gateway: each scenario asserts what the SDK makes of the replies.
 
-    python sdk.py SCENARIO BASE_URL [ARGUMENT...]
+    python anthropic_sdk.py SCENARIO BASE_URL [ARGUMENT...]
 
-tests/clients/python_sdk.rs scripts the upstream and runs this. The exit code is 0 when all holds.
+tests/clients/anthropic_sdks.rs scripts the upstream and runs this. The exit code is 0 when all holds.
 """
 
 import json
@@ -16,6 +16,11 @@ TOOL = {
     "name": "get_weather",
     "description": "The weather in a city",
     "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+CLOCK = {
+    "name": "get_time",
+    "description": "The time in some zones",
+    "input_schema": {"type": "object", "properties": {"zones": {"type": "array"}}, "required": ["zones"]},
 }
 
 
@@ -32,6 +37,14 @@ def streamed(client, **body):
     with client.messages.stream(**{"model": MODEL, "max_tokens": 2048, "messages": QUESTION, **body}) as stream:
         texts = list(stream.text_stream)
         return stream.get_final_message(), texts
+
+
+def assembled(client, **body):
+    return streamed(client, **body)[0]
+
+
+# A message, in each of the ways it can come.
+WAYS = (whole, assembled)
 
 
 def text_of(message):
@@ -54,7 +67,7 @@ def tools(base_url, signature):
     """A thought and a call, then its result goes back and is answered; `signature` begins the thought's."""
     client = connect(base_url)
     thinking = {"type": "enabled", "budget_tokens": 1024}
-    for ask in (whole, lambda *given, **body: streamed(*given, **body)[0]):
+    for ask in WAYS:
         first = ask(client, tools=[TOOL], thinking=thinking)
         assert [block.type for block in first.content] == ["thinking", "tool_use"], first
         thought, call = first.content
@@ -70,16 +83,69 @@ def tools(base_url, signature):
         assert second.id != first.id, "Claude Code joins messages of one id"
 
 
+def two_calls(base_url, inputs):
+    """Two calls at once with these inputs, then both results go back and are answered."""
+    client, inputs, tools = connect(base_url), json.loads(inputs), [TOOL, CLOCK]
+    for ask in WAYS:
+        first = ask(client, tools=tools)
+        assert [block.type for block in first.content] == ["text", "tool_use", "tool_use"], first
+        assert first.stop_reason == "tool_use", first
+        calls = first.content[1:]
+        assert [call.name for call in calls] == ["get_weather", "get_time"], first
+        assert [call.input for call in calls] == inputs, first
+        assert calls[0].id != calls[1].id, first
+
+        results = [{"type": "tool_result", "tool_use_id": call.id, "content": f"of {call.name}"} for call in calls]
+        turns = [{"role": "assistant", "content": first.content}, {"role": "user", "content": results}]
+        second = ask(client, tools=tools, messages=QUESTION + turns)
+        assert (text_of(second), second.stop_reason) == ("Sunny, and noon.", "end_turn"), second
+
+
+def carries(base_url, body):
+    """These parts of a request are sent; what arrives upstream is looked at there."""
+    client, body = connect(base_url), json.loads(body)
+    for ask in WAYS:
+        answer = ask(client, **body)
+        assert text_of(answer) == "Hello there!", answer
+
+
+def usage(base_url, expected):
+    """The tokens are those that the upstream counted."""
+    client, expected = connect(base_url), json.loads(expected)
+    for ask in WAYS:
+        told = ask(client).usage.model_dump()
+        assert {name: told[name] for name in expected} == expected, f"{ask.__name__}: {told}"
+
+
+def count(client, **body):
+    """The tokens of a request, and whether the gateway estimated them."""
+    reply = client.messages.with_raw_response.count_tokens(**{"model": MODEL, "messages": QUESTION, **body})
+    return reply.parse().input_tokens, reply.headers.get("x-vdm-estimate") is not None
+
+
+def counted(base_url, tokens):
+    """The upstream counts."""
+    assert count(connect(base_url), system="Be brief.", tools=[TOOL]) == (int(tokens), False)
+
+
+def estimated(base_url):
+    """The gateway counts, and what is asked with more words has more tokens."""
+    client = connect(base_url)
+    (short, _), (long, is_estimate) = count(client), count(client, system="Be brief.", tools=[TOOL])
+    assert is_estimate and 0 < short < long - 10, f"{short} {long}"
+
+
 # The class that the SDK documents for a status, and the error type that the Messages API gives it.
 ERRORS = {
     400: (anthropic.BadRequestError, "invalid_request_error"),
     401: (anthropic.AuthenticationError, "authentication_error"),
     403: (anthropic.PermissionDeniedError, "permission_error"),
     404: (anthropic.NotFoundError, "not_found_error"),
-    413: (anthropic.APIStatusError, "request_too_large"),
+    413: (anthropic.ContentTooLargeError, "request_too_large"),
     429: (anthropic.RateLimitError, "rate_limit_error"),
     500: (anthropic.InternalServerError, "api_error"),
-    529: (anthropic.InternalServerError, "overloaded_error"),
+    503: (anthropic.ServiceUnavailableError, "overloaded_error"),
+    529: (anthropic.OverloadedError, "overloaded_error"),
 }
 
 
@@ -122,9 +188,19 @@ def refused(base_url, status, model=MODEL):
 
 def cut(base_url):
     """The upstream breaks off in the middle: an error, never a shorter answer."""
-    error = refusal(streamed, connect(base_url))
+    client, pieces = connect(base_url), []
+
+    def read():
+        with client.messages.stream(model=MODEL, max_tokens=2048, messages=QUESTION) as stream:
+            pieces.extend(stream.text_stream)
+            return stream.get_final_message()
+
+    error = refusal(read)
     assert isinstance(error, anthropic.APIStatusError), repr(error)
     assert error.body["type"] == "error" and error.body["error"]["message"], error.body
+    assert pieces == ["Hello "], pieces
+    error = refusal(whole, client)
+    assert isinstance(error, anthropic.InternalServerError), repr(error)
 
 
 def impatient(base_url):
@@ -141,7 +217,32 @@ def unreachable(base_url):
         assert error.body["type"] == "error", json.dumps(error.body)
 
 
-SCENARIOS = (text, tools, all_errors, refused, cut, impatient, unreachable)
+def models(base_url):
+    """The provider's models, page by page and one by one."""
+    client = connect(base_url)
+    listed = list(client.models.list(limit=1))
+    assert [model.id for model in listed] == ["model-1", "vendor/model-2"], listed
+    assert all(model.type == "model" and model.display_name and model.created_at.year for model in listed), listed
+    assert client.models.retrieve("vendor/model-2").id == "vendor/model-2"
+    error = refusal(client.models.retrieve, "model-3")
+    assert isinstance(error, anthropic.NotFoundError), repr(error)
+
+
+SCENARIOS = (
+    text,
+    tools,
+    two_calls,
+    carries,
+    usage,
+    counted,
+    estimated,
+    all_errors,
+    refused,
+    cut,
+    impatient,
+    unreachable,
+    models,
+)
 
 if __name__ == "__main__":
     {scenario.__name__: scenario for scenario in SCENARIOS}[sys.argv[1]](*sys.argv[2:])

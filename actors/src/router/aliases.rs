@@ -1,0 +1,84 @@
+//! A table of aliases, and which of them fits a name.
+
+use std::collections::BTreeMap;
+
+use super::steps::Fit;
+
+/// The aliases of one provider or profile. Case counts for nothing, and `_` is as good as `-`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Aliases {
+    /// By folded name; the value is the name as configured, and its target.
+    by_name: BTreeMap<String, (String, String)>,
+}
+
+/// An alias that fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hit<'a> {
+    pub(super) alias: &'a str,
+    pub(super) target: &'a str,
+    pub(super) fit: Fit,
+}
+
+fn folded(name: &str) -> String {
+    name.to_lowercase().replace('_', "-")
+}
+
+impl Aliases {
+    /// Of two names that differ only in their folding, the first in alphabetical order counts.
+    pub(super) fn new(aliases: &BTreeMap<String, String>) -> Self {
+        let mut by_name = BTreeMap::new();
+        for (name, target) in aliases {
+            by_name.entry(folded(name)).or_insert_with(|| (name.clone(), target.clone()));
+        }
+        Self { by_name }
+    }
+
+    /// The alias that is this name.
+    pub(super) fn whole(&self, name: &str) -> Option<Hit<'_>> {
+        let (alias, target) = self.by_name.get(&folded(name))?;
+        Some(Hit { alias, target, fit: Fit::Whole })
+    }
+
+    /// The longest alias that stands in this name; of equals the first in alphabetical order.
+    pub(super) fn part(&self, name: &str) -> Option<Hit<'_>> {
+        let name = folded(name);
+        let mut best: Option<(&String, &(String, String))> = None;
+        for (alias, entry) in self.by_name.iter().filter(|(alias, _)| name.contains(alias.as_str())) {
+            if best.is_none_or(|(known, _)| alias.len() > known.len()) {
+                best = Some((alias, entry));
+            }
+        }
+        best.map(|(_, (alias, target))| Hit { alias, target, fit: Fit::Part })
+    }
+
+    /// Whether an alias stands for this model.
+    pub(super) fn stands_for(&self, model: &str) -> bool {
+        self.by_name.values().any(|(_, target)| target.trim_start_matches('!').eq_ignore_ascii_case(model))
+    }
+
+    /// Names as configured, with their targets.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.by_name.values().map(|(name, target)| (name.as_str(), target.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(entries: &[(&str, &str)]) -> Aliases {
+        Aliases::new(&entries.iter().map(|&(name, target)| (name.into(), target.into())).collect())
+    }
+
+    #[test]
+    fn the_whole_name_counts_before_a_part_and_a_long_part_before_a_short_one() {
+        let table =
+            table(&[("my-alias", "1"), ("summary", "2"), ("summary2", "3"), ("ab", "4"), ("bc", "5")]);
+        assert_eq!(table.whole("MY_ALIAS").map(|hit| hit.target), Some("1"));
+        assert_eq!(table.whole("my"), None);
+        assert_eq!(table.part("oh_my_alias_model").map(|hit| hit.target), Some("1"));
+        assert_eq!(table.part("summary22").map(|hit| hit.target), Some("3"));
+        assert_eq!(table.part("abc").map(|hit| hit.alias), Some("ab"));
+        assert_eq!(table.part("none"), None);
+    }
+}

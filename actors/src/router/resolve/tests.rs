@@ -1,0 +1,206 @@
+//! Names and where they lead, on tables of these tests.
+
+use super::*;
+use crate::testing::{provider, settings};
+
+fn routes() -> Routes {
+    let mut settings = settings(vec![
+        provider("openai")
+            .aliases(&[("haiku", "gpt-mini"), ("sonnet", "gpt"), ("opus", "gpt-max"), ("fable", "gpt-max")])
+            .build(),
+        provider("poe")
+            .aliases(&[
+                ("docs", "ds"),
+                ("ds", "deepseek"),
+                ("loop-a", "loop-b"),
+                ("loop-b", "loop-a"),
+                ("x", "openai:haiku"),
+            ])
+            .build(),
+        provider("anthropic")
+            .serves_claude()
+            .aliases(&[("haiku", "claude-haiku-4-5"), ("claude-old", "never")])
+            .build(),
+    ]);
+    settings.partial = vec![PartialProvider { name: "foo".into(), missing: "FOO_BASE_URL".into() }];
+    settings.keyless = vec!["kimi".into()];
+    settings.default_provider = Some("openai".into());
+    Routes::new(&settings, Snapshot::new(Lists::new()))
+}
+
+fn route(model: &str) -> String {
+    match routes().resolve(model) {
+        Ok(route) => format!("{}:{}", route.provider.name, route.model),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn a_prefix_names_the_provider_in_any_case_and_the_rest_is_the_model() {
+    assert_eq!(route("poe:Some-Model"), "poe:Some-Model");
+    assert_eq!(route("POE:qwen:8b"), "poe:qwen:8b");
+}
+
+#[test]
+fn a_name_without_prefix_goes_to_the_default_provider() {
+    assert_eq!(route("gpt-4o"), "openai:gpt-4o");
+}
+
+#[test]
+fn exact_aliases_are_followed_through_chains_and_over_providers() {
+    assert_eq!(route("HAIKU"), "openai:gpt-mini");
+    assert_eq!(route("poe:docs"), "poe:deepseek");
+    assert_eq!(route("poe:x"), "openai:gpt-mini");
+}
+
+#[test]
+fn an_alias_cycle_is_an_error_that_names_it() {
+    assert!(route("poe:loop-a").contains("poe:loop-b → poe:loop-a → poe:loop-b"));
+}
+
+#[test]
+fn built_in_claude_ids_stand_for_the_alias_of_their_word() {
+    assert_eq!(route("claude-haiku-4-5-20251001"), "openai:gpt-mini");
+    assert_eq!(route("claude-3-5-haiku-20241022"), "openai:gpt-mini");
+    assert_eq!(route("claude-sonnet-4-5-20250929"), "openai:gpt");
+    assert_eq!(route("claude-opus-5-5[1M]"), "openai:gpt-max");
+    assert_eq!(route("openai:claude-fable-5"), "openai:gpt-max");
+    assert_eq!(route("poe:claude-opus-5-5"), "poe:claude-opus-5-5");
+}
+
+#[test]
+fn a_provider_that_serves_claude_gets_claude_ids_unchanged() {
+    assert_eq!(route("anthropic:claude-haiku-4-5-20251001"), "anthropic:claude-haiku-4-5-20251001");
+    assert_eq!(route("anthropic:claude-old"), "anthropic:claude-old");
+    assert_eq!(route("anthropic:haiku"), "anthropic:claude-haiku-4-5");
+}
+
+#[test]
+fn a_prefix_that_is_no_provider_is_refused_unless_it_is_part_of_a_model_id() {
+    assert_eq!(
+        route("nope:m"),
+        "unknown provider 'nope' in model 'nope:m': the providers are openai, poe, anthropic"
+    );
+    assert_eq!(route("vendor/model:free"), "openai:vendor/model:free");
+    assert_eq!(route("foo:m"), "provider 'foo' has a key but no base URL: set FOO_BASE_URL and restart");
+    assert_eq!(route("poe:"), "model: the name is empty");
+}
+
+#[test]
+fn the_context_marker_is_not_part_of_the_name() {
+    assert_eq!(route("gpt-4o[1m]"), "openai:gpt-4o");
+    assert_eq!(route("gpt-4ö[1"), "openai:gpt-4ö[1");
+    assert_eq!(route("[1m]"), "model: the name is empty");
+}
+
+#[test]
+fn a_known_provider_without_a_key_is_told_apart_from_an_unknown_one() {
+    assert_eq!(route("Kimi:k2"), "provider 'kimi' has no key: set KIMI_API_KEY and restart");
+}
+
+#[test]
+fn an_exclamation_mark_means_the_name_itself() {
+    assert_eq!(route("!haiku"), "openai:haiku");
+    assert_eq!(route("!poe:docs"), "poe:docs");
+    assert_eq!(route("!"), "model: the name is empty");
+}
+
+#[test]
+fn a_discovered_name_is_a_models_own() {
+    assert_eq!(route("claude-vdm/poe:my-docs-model"), "poe:my-docs-model");
+    assert_eq!(route("claude-vdm/poe:docs"), "poe:deepseek");
+    assert_eq!(route("claude-vdm/openai:claude-haiku-4-5[1m]"), "openai:claude-haiku-4-5");
+    assert_eq!(route("poe:my-docs-model"), "poe:deepseek");
+}
+
+#[test]
+fn a_model_that_the_provider_lists_is_left_alone_when_it_is_asked_for_by_prefix() {
+    let lists: Lists = [("poe".into(), ["docs-writer".to_owned()].into())].into();
+    let mut settings = settings(vec![provider("poe").aliases(&[("docs", "ds")]).build()]);
+    settings.default_provider = Some("poe".into());
+    let routes = Routes::new(&settings, Snapshot::new(lists));
+    let model = |name: &str| routes.resolve(name).unwrap().model.to_string();
+    assert_eq!(model("poe:docs-writer"), "docs-writer");
+    assert_eq!(model("poe:docs-reader"), "ds");
+    assert_eq!(model("docs-writer"), "ds");
+}
+
+fn profile(name: &str, aliases: &[(&str, &str)]) -> Profile {
+    Profile {
+        name: name.into(),
+        aliases: aliases.iter().map(|&(alias, target)| (alias.into(), target.into())).collect(),
+        inactive: None,
+        timeout: None,
+        max_retries: Some(7),
+    }
+}
+
+#[test]
+fn a_profile_comes_first_and_its_terms_hold() {
+    let mut settings = settings(vec![
+        provider("openai").aliases(&[("haiku", "gpt-mini")]).build(),
+        provider("poe").aliases(&[("haiku", "small")]).build(),
+    ]);
+    settings.default_provider = Some("openai".into());
+    let inactive = Profile { inactive: Some("it leads nowhere".to_owned()), ..profile("off", &[]) };
+    settings.profiles =
+        vec![Arc::new(profile("top", &[("haiku", "poe:haiku"), ("raw", "!poe:haiku")])), Arc::new(inactive)];
+    let routes = Routes::new(&settings, Snapshot::new(Lists::new()));
+    let of = |name: &str| match routes.resolve(name) {
+        Ok(route) => format!(
+            "{}:{} {:?}",
+            route.provider.name,
+            route.model,
+            route.profile.and_then(|profile| profile.max_retries)
+        ),
+        Err(error) => error.to_string(),
+    };
+    assert_eq!(of("TOP:Haiku"), "poe:small Some(7)");
+    assert_eq!(of("top:claude-haiku-4-5"), "poe:small Some(7)");
+    assert_eq!(of("top:raw"), "poe:haiku Some(7)");
+    assert_eq!(of("top:gpt-4o"), "openai:gpt-4o Some(7)");
+    assert_eq!(of("top:openai:haiku"), "openai:gpt-mini Some(7)");
+    assert_eq!(of("haiku"), "openai:gpt-mini None");
+    assert_eq!(of("top:"), "model: the name is empty");
+    assert_eq!(of("off:haiku"), "profile 'off' is inactive: it leads nowhere");
+
+    settings.default_profile = Some("top".into());
+    let routes = Routes::new(&settings, Snapshot::new(Lists::new()));
+    let model = |name: &str| routes.resolve(name).map(|route| route.model.to_string()).unwrap();
+    assert_eq!(
+        (model("haiku"), model("openai:haiku"), model("gpt-4o")),
+        ("small".into(), "gpt-mini".into(), "gpt-4o".into())
+    );
+}
+
+#[test]
+fn what_is_told_is_what_was_done() {
+    let told = |name: &str| {
+        let mut steps = vec![];
+        let found = routes().explain(name, &mut |step| steps.push(step.to_string()));
+        (steps, found.map(|route| format!("{}:{}", route.provider.name, route.model)).unwrap_or_default())
+    };
+    let (steps, found) = told("poe:x[1m]");
+    assert_eq!(
+        steps,
+        [
+            "'[1m]' is taken off: 'poe:x'",
+            "the prefix names provider 'poe': 'x'",
+            "alias 'x' of 'poe' stands for 'openai:haiku'",
+            "alias 'haiku' of 'openai' stands for 'gpt-mini'",
+        ]
+    );
+    assert_eq!(found, "openai:gpt-mini");
+    let (steps, _) = told("anthropic:claude-haiku-4-5-x");
+    assert_eq!(
+        steps[1],
+        "'claude-haiku-4-5-x' contains alias 'haiku', but stays: the provider serves Claude itself"
+    );
+}
+
+#[test]
+fn circles_are_found_before_anybody_asks() {
+    let mistakes: Vec<_> = routes().mistakes().iter().map(ToString::to_string).collect();
+    assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+    assert!(mistakes[0].contains("poe:loop-a → poe:loop-b"), "{mistakes:?}");
+}

@@ -1,0 +1,138 @@
+//! What an upstream takes beyond what every Chat Completions upstream takes, and how it wants to be told.
+//!
+//! Nothing here is guessed from an address: the configuration says it, for the known vendors the built-in one.
+
+/// One provider's ways. [`PLAIN`] is what holds where nothing is said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dialect {
+    /// How models that reason are told how much.
+    pub reasoning: Reasoning,
+    /// The models that are told; a `*` stands for any characters.
+    pub reasoning_models: Vec<String>,
+    /// How a model gets its own earlier thoughts back.
+    pub replay: Replay,
+    /// What stands between `<think>` and `</think>` at the start of a reply is thinking.
+    pub think_tags: bool,
+    /// System messages may stand anywhere; elsewhere all but the first are told by the user.
+    pub system_anywhere: bool,
+    /// `cache_control` marks are understood.
+    pub cache_control: bool,
+    /// `top_k` is understood.
+    pub top_k: bool,
+    /// Tool names are letters, digits and `_` alone.
+    pub plain_tool_names: bool,
+    /// Fields that take the id of the client's user, 64 characters at most.
+    pub user_fields: Vec<String>,
+    /// Members of the body (without braces) that make the upstream search the web itself.
+    pub web_search: Option<String>,
+    /// `max_tokens` is raised to this at least.
+    pub fewest_tokens: Option<u64>,
+    /// `max_tokens` is lowered to this at most.
+    pub most_tokens: Option<u64>,
+}
+
+/// The parameter for how much a model is to think.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reasoning {
+    /// `"reasoning_effort": "low" | "medium" | "high"` (OpenAI, and most who copy it).
+    Effort,
+    /// `"reasoning": {"effort": …}` (OpenRouter).
+    Nested,
+    /// `"thinking": {"type": "enabled" | "disabled"}` (GLM, Kimi, DeepSeek).
+    Switch,
+}
+
+/// The field of an assistant message that takes the model's earlier thoughts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replay {
+    /// `reasoning_content`, a text (DeepSeek, Kimi, GLM, vLLM).
+    Content,
+    /// `reasoning_details`, the very objects that came (OpenRouter); where none came, `reasoning_content`.
+    Details,
+    /// None takes them.
+    Nothing,
+}
+
+/// What holds where nothing is said.
+pub static PLAIN: Dialect = Dialect {
+    reasoning: Reasoning::Effort,
+    reasoning_models: Vec::new(),
+    replay: Replay::Content,
+    think_tags: false,
+    system_anywhere: false,
+    cache_control: false,
+    top_k: false,
+    plain_tool_names: false,
+    user_fields: Vec::new(),
+    web_search: None,
+    fewest_tokens: None,
+    most_tokens: None,
+};
+
+impl Default for Dialect {
+    fn default() -> Self {
+        PLAIN.clone()
+    }
+}
+
+impl Dialect {
+    /// Whether this model is told how much to think. Case counts for nothing, and neither does a vendor's prefix when
+    /// the pattern has none.
+    pub(super) fn reasons(&self, model: &str) -> bool {
+        let model = model.to_ascii_lowercase();
+        let name = model.rsplit('/').next().unwrap_or(&model);
+        self.reasoning_models.iter().any(|pattern| {
+            let pattern = pattern.to_ascii_lowercase();
+            matches(&pattern, if pattern.contains('/') { &model } else { name })
+        })
+    }
+}
+
+/// Whether a pattern, in which `*` stands for any characters, is about this text.
+fn matches(pattern: &str, text: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(start) else { return false };
+    let mut rest = rest;
+    while let Some((part, after)) = rest.split_once('*') {
+        let Some(at) = text.find(part) else { return false };
+        (text, rest) = (&text[at + part.len()..], after);
+    }
+    text.ends_with(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_anything() {
+        for (pattern, text, is) in [
+            ("gpt-5*", "gpt-5.1-codex", true),
+            ("gpt-5*", "gpt-4o", false),
+            ("*-thinking*", "kimi-k2-thinking-turbo", true),
+            ("o1", "o1", true),
+            ("o1", "o1-mini", false),
+            ("*", "", true),
+            ("a*b*c", "a1b2c", true),
+            ("a*b*c", "a1c2b", false),
+            ("ab*ba", "aba", false),
+        ] {
+            assert_eq!(matches(pattern, text), is, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn a_vendors_prefix_counts_only_where_the_pattern_has_one() {
+        let dialect =
+            Dialect { reasoning_models: vec!["GPT-5*".into(), "z-ai/glm*".into()], ..Dialect::default() };
+        for (model, reasons) in [
+            ("openai/gpt-5.1", true),
+            ("gpt-5", true),
+            ("z-ai/GLM-4.6", true),
+            ("glm-4.6", false),
+            ("gpt-4o", false),
+        ] {
+            assert_eq!(dialect.reasons(model), reasons, "{model}");
+        }
+    }
+}

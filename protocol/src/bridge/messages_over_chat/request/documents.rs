@@ -1,0 +1,135 @@
+//! Documents, search results and pictures: what a Chat Completions upstream can be shown, and what it can be told.
+//!
+//! PDFs become `file` parts (platform.openai.com/docs/guides/pdf-files), all that is text becomes text.
+
+use std::{borrow::Cow, fmt};
+
+use serde_json::value::RawValue;
+
+use super::{RequestError, content::Image};
+use crate::{
+    anthropic::request::{Block, Content, Source, wrong_type},
+    json::{Literal, Word, Write},
+};
+
+/// One part of what a block shows, its texts inner.
+#[derive(Clone)]
+pub(super) enum Shown<'a> {
+    Text(Cow<'a, str>),
+    Image(Image<'a>),
+    Pdf { name: &'a str, data: &'a str },
+}
+
+impl Shown<'_> {
+    /// Appends the content part with this `cache_control`.
+    pub(super) fn write(&self, mark: Option<&RawValue>, out: &mut Vec<u8>) {
+        match self {
+            Self::Text(text) => {
+                out.put(b"{\"type\":\"text\",\"text\":\"");
+                out.raw(text);
+                out.put(b"\"");
+            }
+            Self::Image(image) => image.write(out),
+            Self::Pdf { name, data } => {
+                out.put(b"{\"type\":\"file\",\"file\":{\"filename\":\"");
+                out.raw(name);
+                out.put(b"\",\"file_data\":\"data:application/pdf;base64,");
+                out.raw(data);
+                out.put(b"\"}");
+            }
+        }
+        if let Some(mark) = mark {
+            out.put(b",\"cache_control\":");
+            out.raw(mark.get());
+        }
+        out.put(b"}");
+    }
+}
+
+/// Takes a document block apart. `path` names it in errors.
+pub(super) fn document<'a>(
+    block: &Block<'a>,
+    path: &dyn fmt::Display,
+) -> Result<Vec<Shown<'a>>, RequestError> {
+    let problem = |text: &str| RequestError::new(format!("{path}.source{text}"));
+    let raw = block.source.ok_or_else(|| problem(": field required"))?;
+    let source: Source<'a> =
+        serde_json::from_str(raw.get()).map_err(|error| problem(&format!(": {}", wrong_type(&error))))?;
+    let data = || source.data.map(Literal::inner).ok_or_else(|| problem(".data: field required"));
+    match source.r#type.as_ref().map_or("", Word::as_str) {
+        "base64" if source.media_type.is_none_or(|kind| kind.is("application/pdf")) => {
+            let name = block.title.map(Literal::inner).filter(|title| !title.is_empty());
+            Ok(vec![Shown::Pdf { name: name.unwrap_or("document.pdf"), data: data()? }])
+        }
+        "base64" => Err(problem(".media_type: must be application/pdf")),
+        "text" => Ok(vec![Shown::Text(headed(block, "context", data()?))]),
+        "content" => {
+            let content = source.content.ok_or_else(|| problem(".content: field required"))?;
+            let heading = headed(block, "context", "");
+            let heading = (!heading.is_empty()).then_some(Shown::Text(heading));
+            let parts = parts(content, &format_args!("{path}.source.content"))?;
+            Ok(heading.into_iter().chain(parts).collect())
+        }
+        "url" => Err(problem(".type: this provider cannot fetch documents; send them as base64")),
+        "file" => Err(problem(".type: file sources are not supported by this provider")),
+        _ => Err(problem(".type: must be base64, text, content or url")),
+    }
+}
+
+/// Takes a search result apart: it is text with a heading.
+pub(super) fn search_result<'a>(
+    block: &Block<'a>,
+    path: &dyn fmt::Display,
+) -> Result<Vec<Shown<'a>>, RequestError> {
+    let mut text = headed(block, "source", "").into_owned();
+    if let Some(content) = block.content {
+        for part in parts(content, &format_args!("{path}.content"))? {
+            if let Shown::Text(part) = part {
+                text.push_str(if text.is_empty() { "" } else { "\\n" });
+                text.push_str(&part);
+            }
+        }
+    }
+    Ok(vec![Shown::Text(text.into())])
+}
+
+/// `text` (inner) behind the block's title and its `context` or `source`.
+fn headed<'a>(block: &Block<'a>, below: &str, text: &'a str) -> Cow<'a, str> {
+    let source = block.source.and_then(Literal::of);
+    let context = if below == "source" { source } else { block.context };
+    let mut headed = String::new();
+    for (tag, value) in [("title", block.title), (below, context)] {
+        if let Some(value) = value.map(Literal::inner).filter(|value| !value.is_empty()) {
+            headed.push_str(if headed.is_empty() { "" } else { "\\n" });
+            headed.push_str(&format!("<{tag}>{value}</{tag}>"));
+        }
+    }
+    match (headed.is_empty(), text.is_empty()) {
+        (true, _) => Cow::Borrowed(text),
+        (false, true) => Cow::Owned(headed),
+        (false, false) => Cow::Owned(format!("{headed}\\n{text}")),
+    }
+}
+
+/// The texts and pictures of nested content; what else there is does not belong there.
+fn parts<'a>(content: &'a RawValue, path: &dyn fmt::Display) -> Result<Vec<Shown<'a>>, RequestError> {
+    match Content::read(content).map_err(|problem| RequestError::new(format!("{path}: {problem}")))? {
+        Content::Text(text) => Ok(vec![Shown::Text(text.inner().into())]),
+        Content::Blocks(blocks) => {
+            let mut parts = Vec::with_capacity(blocks.len());
+            for (at, block) in blocks.iter().enumerate() {
+                match block.kind() {
+                    "text" => parts.extend(block.text.map(|text| Shown::Text(text.inner().into()))),
+                    "image" => {
+                        let image = Image::read(block.source, &format_args!("{path}.{at}"))?;
+                        parts.push(Shown::Image(image));
+                    }
+                    _ => {
+                        return Err(RequestError::new(format!("{path}.{at}.type: must be text or image")));
+                    }
+                }
+            }
+            Ok(parts)
+        }
+    }
+}

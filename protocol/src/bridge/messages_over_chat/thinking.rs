@@ -1,0 +1,280 @@
+//! A model's thoughts on their way to the client: told apart from the answer where they stand in it between tags, and
+//! signed, together with what the upstream wants back with them.
+
+use serde_json::value::RawValue;
+
+use crate::{
+    json::{self, Literal, decode},
+    signature,
+};
+
+/// More than this does not travel through the client; then the thoughts go back as text.
+const LARGEST_LOAD: usize = 256 << 10;
+
+/// A piece of a reply, by what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Prose {
+    Text,
+    Thinking,
+}
+
+/// Takes `<think>…</think>` at the start of a reply out of its text.
+#[derive(Debug)]
+pub(super) enum Tags {
+    /// What came so far could still be the tag.
+    Start(String),
+    /// The end may be the beginning of the closing tag.
+    Inside(String),
+    /// Behind the closing tag, before the answer's first word.
+    Behind,
+    Over,
+}
+
+const OPENING: &str = "<think>";
+const CLOSING: &str = "</think>";
+
+impl Tags {
+    /// Takes text of a reply and says what it is, all of it inner text.
+    pub(super) fn take(&mut self, inner: &str) -> Vec<(Prose, String)> {
+        if let Self::Over = self {
+            return vec![(Prose::Text, inner.to_owned())];
+        }
+        // Half of a surrogate pair stands in no tag.
+        let Some(text) = decode(inner) else {
+            let mut pieces = self.finish();
+            pieces.push((Prose::Text, inner.to_owned()));
+            return pieces;
+        };
+        let mut pieces = vec![];
+        self.step(text.into_owned(), &mut pieces);
+        pieces.into_iter().map(|(prose, text)| (prose, json::escape(&text))).collect()
+    }
+
+    /// What is left when the reply is over.
+    pub(super) fn finish(&mut self) -> Vec<(Prose, String)> {
+        let left = match std::mem::replace(self, Self::Over) {
+            Self::Start(text) => (Prose::Text, text),
+            Self::Inside(text) => (Prose::Thinking, text),
+            Self::Behind | Self::Over => return vec![],
+        };
+        if left.1.is_empty() { vec![] } else { vec![(left.0, json::escape(&left.1))] }
+    }
+
+    fn step(&mut self, text: String, pieces: &mut Vec<(Prose, String)>) {
+        match self {
+            Self::Start(seen) => {
+                seen.push_str(&text);
+                let begun = seen.trim_start();
+                if let Some(rest) = begun.strip_prefix(OPENING) {
+                    let rest = rest.to_owned();
+                    *self = Self::Inside(String::new());
+                    self.step(rest, pieces);
+                } else if !OPENING.starts_with(begun) {
+                    pieces.push((Prose::Text, std::mem::take(seen)));
+                    *self = Self::Over;
+                }
+            }
+            Self::Inside(seen) => {
+                seen.push_str(&text);
+                if let Some(at) = seen.find(CLOSING) {
+                    let rest = seen.split_off(at)[CLOSING.len()..].to_owned();
+                    push(pieces, Prose::Thinking, std::mem::take(seen));
+                    *self = Self::Behind;
+                    self.step(rest, pieces);
+                } else {
+                    let kept = (0..=CLOSING.len()).rev().find(|&kept| seen.ends_with(&CLOSING[..kept]));
+                    let tail = seen.split_off(seen.len() - kept.unwrap_or(0));
+                    push(pieces, Prose::Thinking, std::mem::replace(seen, tail));
+                }
+            }
+            Self::Behind => {
+                let rest = text.trim_start();
+                if !rest.is_empty() {
+                    pieces.push((Prose::Text, rest.to_owned()));
+                    *self = Self::Over;
+                }
+            }
+            Self::Over => push(pieces, Prose::Text, text),
+        }
+    }
+}
+
+fn push(pieces: &mut Vec<(Prose, String)>, prose: Prose, text: String) {
+    if !text.is_empty() {
+        pieces.push((prose, text));
+    }
+}
+
+/// The upstream's own objects for what it thought (`reasoning_details` of OpenRouter), pieces of one put together:
+/// openrouter.ai/docs/use-cases/reasoning-tokens wants them back as they were.
+#[derive(Debug, Default)]
+pub(super) struct Details {
+    whole: Vec<String>,
+    last: Option<Piece>,
+    size: usize,
+}
+
+/// An object that may still grow: its text (inner) and its other members, both as JSON.
+#[derive(Debug)]
+struct Piece {
+    field: &'static str,
+    text: String,
+    members: Vec<(String, String)>,
+}
+
+impl Details {
+    /// Takes the objects of one chunk.
+    pub(super) fn take(&mut self, details: &RawValue) {
+        if self.size > LARGEST_LOAD {
+            return;
+        }
+        self.size += details.get().len();
+        let Ok(objects) = serde_json::from_str::<Vec<&RawValue>>(details.get()) else { return };
+        for object in objects.into_iter().filter(|object| object.get().starts_with('{')) {
+            match (Piece::of(object), &mut self.last) {
+                (Some(piece), Some(last)) if last.goes_on_with(&piece) => last.join(piece),
+                (piece, _) => {
+                    self.close();
+                    match piece {
+                        Some(piece) => self.last = Some(piece),
+                        None => self.whole.push(object.get().to_owned()),
+                    }
+                }
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        self.whole.extend(self.last.take().map(Piece::into_json));
+    }
+
+    /// `signature` with all that has come since the last time.
+    pub(super) fn signed(&mut self, signature: &str) -> String {
+        self.close();
+        let mut signed = signature.to_owned();
+        let load = std::mem::take(&mut self.whole).join(",");
+        if !load.is_empty() && self.size <= LARGEST_LOAD {
+            signature::carry(&mut signed, load.as_bytes());
+        }
+        signed
+    }
+}
+
+impl Piece {
+    /// `None` for objects that come whole.
+    fn of(object: &RawValue) -> Option<Self> {
+        let members: std::collections::BTreeMap<String, &RawValue> =
+            serde_json::from_str(object.get()).ok()?;
+        let kind: String = serde_json::from_str(members.get("type")?.get()).ok()?;
+        let field = match kind.as_str() {
+            "reasoning.text" => "text",
+            "reasoning.summary" => "summary",
+            _ => return None,
+        };
+        let text = members.get(field).and_then(|text| Literal::of(text)).map(|text| text.inner().to_owned());
+        let members = members.into_iter().filter(|(name, value)| name != field && value.get() != "null");
+        let members = members.map(|(name, value)| (name, value.get().to_owned())).collect();
+        Some(Self { field, text: text.unwrap_or_default(), members })
+    }
+
+    fn goes_on_with(&self, next: &Self) -> bool {
+        let index = |piece: &Self| piece.members.iter().find(|(name, _)| name == "index").cloned();
+        self.field == next.field && index(self) == index(next)
+    }
+
+    fn join(&mut self, next: Self) {
+        self.text.push_str(&next.text);
+        for (name, value) in next.members {
+            match self.members.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, known)) => *known = value,
+                None => self.members.push((name, value)),
+            }
+        }
+    }
+
+    fn into_json(self) -> String {
+        let mut json = format!("{{\"{}\":\"{}\"", self.field, self.text);
+        for (name, value) in self.members {
+            json.push_str(&format!(",\"{}\":{value}", json::escape(&name)));
+        }
+        json.push('}');
+        json
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(pieces: &[&str]) -> (String, String) {
+        let mut tags = Tags::Start(String::new());
+        let (mut thinking, mut text) = (String::new(), String::new());
+        let mut all: Vec<_> = pieces.iter().flat_map(|piece| tags.take(piece)).collect();
+        all.extend(tags.finish());
+        for (prose, piece) in all {
+            if prose == Prose::Thinking { &mut thinking } else { &mut text }.push_str(&piece);
+        }
+        (thinking, text)
+    }
+
+    #[test]
+    fn thoughts_between_tags_are_told_apart_however_they_are_cut() {
+        let reply = r"\n <think>\nHm, <b>\u00e9</b>?</think>\n\nYes. <think>no tag here</think>";
+        let expected = (r"\nHm, <b>é</b>?".to_owned(), "Yes. <think>no tag here</think>".to_owned());
+        assert_eq!(told(&[reply]), expected);
+        // Never within an escape: upstream chunks are whole literals.
+        let ends: Vec<usize> =
+            (1..reply.len()).filter(|&at| !reply[..at].ends_with(['\\', 'u', '0', 'e'])).collect();
+        for at in ends.into_iter().filter(|&at| !reply[..at].ends_with(r"\u00")) {
+            let (one, two) = reply.split_at(at);
+            if decode(one).is_some() && decode(two).is_some() {
+                assert_eq!(told(&[one, two]), expected, "{one} | {two}");
+            }
+        }
+        assert_eq!(told(&[r"\u003cthink\u003ea", r"\u003c/think\u003eb"]), ("a".into(), "b".into()));
+    }
+
+    #[test]
+    fn a_reply_without_tags_is_all_text_and_one_that_never_closes_is_all_thought() {
+        assert_eq!(told(&["Hel", "lo <think>x</think>"]), (String::new(), "Hello <think>x</think>".into()));
+        assert_eq!(told(&["<thi"]), (String::new(), "<thi".into()));
+        assert_eq!(told(&["<think>a", "b</thi"]), ("ab</thi".into(), String::new()));
+        assert_eq!(told(&[r"\ud83d", "x"]), (String::new(), r"\ud83dx".into()));
+    }
+
+    fn raw(json: &str) -> Box<RawValue> {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn pieces_of_one_detail_become_one_and_others_stay() {
+        let mut details = Details::default();
+        details.take(&raw(
+            r#"[{"type":"reasoning.text","text":"a\n","index":0,"signature":null,"format":"f"}]"#,
+        ));
+        details.take(&raw(r#"[{"type":"reasoning.text","text":"b","index":0,"signature":"s"}]"#));
+        details.take(&raw(r#"[{"type":"reasoning.encrypted","data":"x","index":1},7]"#));
+        let signed = details.signed("vdm1.p~m");
+        let carried = signature::read(&signed).and_then(|origin| origin.carried).unwrap();
+        let carried: serde_json::Value =
+            serde_json::from_str(&format!("[{}]", String::from_utf8(carried).unwrap())).unwrap();
+        assert_eq!(
+            carried,
+            serde_json::json!([
+                {"type": "reasoning.text", "text": "a\nb", "index": 0, "signature": "s", "format": "f"},
+                {"type": "reasoning.encrypted", "data": "x", "index": 1},
+            ])
+        );
+        assert_eq!(details.signed("vdm1.p~m"), "vdm1.p~m");
+    }
+
+    #[test]
+    fn more_than_can_travel_is_not_carried() {
+        let mut details = Details::default();
+        let text = "x".repeat(100 << 10);
+        for _ in 0..4 {
+            details.take(&raw(&format!(r#"[{{"type":"reasoning.text","text":"{text}"}}]"#)));
+        }
+        assert_eq!(details.signed("vdm1.p~m"), "vdm1.p~m");
+    }
+}

@@ -1,0 +1,95 @@
+//! `vdm explain MODEL`: where a model name goes, and why.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use vandamme_actors::router::{Lists, Routes, Unroutable};
+use vandamme_actors::snapshot::Snapshot;
+
+use super::exit_code::Exit;
+use super::{configured, say};
+
+#[derive(Args, Debug)]
+pub(super) struct Explain {
+    /// The name as a client sends it
+    #[arg(value_name = "MODEL", required = true)]
+    models: Vec<String>,
+    /// Read this configuration file too, over the others
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What became of one name.
+#[derive(Serialize)]
+struct Explained<'a> {
+    model: &'a str,
+    steps: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl Explain {
+    pub(super) fn run(self) -> Exit {
+        let config = match configured(self.config) {
+            Ok(config) => config,
+            Err(exit) => return exit,
+        };
+        let routes = Routes::new(&config.settings, Snapshot::new(Lists::new()));
+        let explained: Vec<_> = self.models.iter().map(|model| Explained::of(&routes, model)).collect();
+        // A reader that has gone is not our fault.
+        let _ = if self.json { print_json(&explained) } else { print_words(&explained) };
+        match explained.iter().any(|explained| explained.error.is_some()) {
+            true => Exit::Failed,
+            false => Exit::Ok,
+        }
+    }
+}
+
+impl<'a> Explained<'a> {
+    fn of(routes: &Routes, model: &'a str) -> Self {
+        let mut steps = vec![];
+        let found = routes.explain(model, &mut |step| steps.push(step.to_string()));
+        let error = found.as_ref().err().map(Unroutable::to_string);
+        let route = found.ok();
+        Self {
+            model,
+            steps,
+            provider: route.as_ref().map(|route| route.provider.name.to_string()),
+            upstream_model: route.as_ref().map(|route| route.model.to_string()),
+            profile: route.and_then(|route| route.profile).map(|profile| profile.name.to_string()),
+            error,
+        }
+    }
+}
+
+fn print_json(explained: &[Explained<'_>]) -> std::io::Result<()> {
+    let json = serde_json::to_string_pretty(explained).unwrap_or_default();
+    writeln!(std::io::stdout(), "{json}")
+}
+
+fn print_words(explained: &[Explained<'_>]) -> std::io::Result<()> {
+    let mut out = std::io::stdout();
+    for Explained { model, steps, provider, upstream_model, error, .. } in explained {
+        writeln!(out, "{model}")?;
+        for step in steps {
+            writeln!(out, "  {step}")?;
+        }
+        match (provider, upstream_model, error) {
+            (Some(provider), Some(upstream_model), _) => writeln!(out, "→ {provider}:{upstream_model}")?,
+            (_, _, Some(error)) => say(format_args!("vdm: {error}\n")),
+            (_, _, None) => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! What a configuration says, value by value, with the place of each; for people, so without secrets.
+
+use ::config::{Map, Value, ValueKind};
+use serde::Serialize;
+use vandamme_actors::secret::ApiKey;
+
+use super::layer::Layer;
+use super::schema::{self, PROVIDER_VARIABLES};
+
+/// One value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Said {
+    /// As it would be written in a file: `limits.drain`, `poe.base-url`.
+    pub key: String,
+    /// As it would be written in a file; a key's id instead of a key.
+    pub value: String,
+    /// `FILE:LINE:COLUMN: …`, `environment variable NAME` or the like.
+    pub place: String,
+}
+
+/// A variable, for `vdm config env`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Documented {
+    pub name: String,
+    pub about: String,
+}
+
+/// All that merged layers say, in alphabetical order of the keys.
+pub(super) fn all(merged: &Layer) -> Vec<Said> {
+    let mut said = Vec::new();
+    collect(merged.tree(), &mut Vec::new(), &mut said);
+    said.sort_by(|one, other| one.key.cmp(&other.key));
+    said
+}
+
+fn collect(table: &Map<String, Value>, path: &mut Vec<String>, said: &mut Vec<Said>) {
+    for (name, value) in table {
+        path.push(name.clone());
+        if let ValueKind::Table(table) = &value.kind {
+            collect(table, path, said);
+        } else if !is_note(path) {
+            let place = value.origin().unwrap_or_default().to_owned();
+            said.push(Said { key: key(path), value: shown(path, &value.kind), place });
+        }
+        path.pop();
+    }
+}
+
+/// That a file has a profile is a note of ours, and no key.
+fn is_note(path: &[String]) -> bool {
+    matches!(path, [first, _, last] if first == "profiles" && last == "said")
+}
+
+fn key(path: &[String]) -> String {
+    match path {
+        [first, rest @ ..] if first == "providers" => rest.join("."),
+        [first, name, rest @ ..] if first == "profiles" => format!("\"#{name}\".{}", rest.join(".")),
+        // What a variable sets for all providers, above what files say.
+        [first, rest @ ..] if first == "everywhere" => format!("(all providers) {}", rest.join(".")),
+        path => path.join("."),
+    }
+}
+
+fn shown(path: &[String], kind: &ValueKind) -> String {
+    let is_secret =
+        path.iter().any(|part| part == "api-key" || part == "proxy-api-key" || part == "custom-headers");
+    match kind {
+        ValueKind::String(text) if is_secret => {
+            let ids: Vec<String> =
+                text.split_whitespace().map(|key| format!("<{}>", ApiKey::new(key).id())).collect();
+            ids.join(" ")
+        }
+        ValueKind::String(text) if text.contains('\n') => {
+            let words: Vec<String> = text.lines().map(|word| format!("{word:?}")).collect();
+            format!("[{}]", words.join(", "))
+        }
+        ValueKind::String(text) => format!("{text:?}"),
+        ValueKind::Float(number) => number.to_string(),
+        ValueKind::I64(number) => number.to_string(),
+        ValueKind::Boolean(truth) => truth.to_string(),
+        ValueKind::Nil
+        | ValueKind::I128(_)
+        | ValueKind::U64(_)
+        | ValueKind::U128(_)
+        | ValueKind::Table(_)
+        | ValueKind::Array(_) => kind.to_string(),
+    }
+}
+
+/// Every variable, out of the same tables that are read by.
+pub(super) fn variables() -> Vec<Documented> {
+    let global = schema::VARIABLES
+        .iter()
+        .map(|variable| Documented { name: variable.name.to_owned(), about: variable.about.to_owned() });
+    let of_a_provider = PROVIDER_VARIABLES.iter().map(|(suffix, key)| Documented {
+        name: format!("{{PROVIDER}}{suffix}"),
+        about: format!("{key} of that provider, over the files"),
+    });
+    let free = [
+        ("{PROVIDER}_ALIAS_{NAME}", "an alias of that provider: a model, or PROVIDER:MODEL"),
+        ("{PROVIDER}_CUSTOM_HEADER_{X_Y}", "a header X-Y on every request to that provider"),
+        ("HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY", "proxies on the way to providers"),
+        ("SSL_CERT_FILE, SSL_CERT_DIR", "certificates to trust besides the public ones"),
+        ("NO_COLOR", "no colours"),
+    ];
+    let free = free.map(|(name, about)| Documented { name: name.to_owned(), about: about.to_owned() });
+    global.chain(of_a_provider).chain(free).collect()
+}

@@ -1,0 +1,209 @@
+//! Where names lead: the worked examples of the specification (configuration §4.8), by their numbers.
+
+use vandamme_actors::router::{Lists, Routes};
+use vandamme_actors::snapshot::Snapshot;
+
+use super::Machine;
+
+/// Keys for seven providers, Poe the default.
+const A: &[(&str, &str)] = &[
+    ("POE_API_KEY", "k"),
+    ("OPENAI_API_KEY", "k"),
+    ("ANTHROPIC_API_KEY", "k"),
+    ("OPENROUTER_API_KEY", "k"),
+    ("NANOGPT_API_KEY", "k"),
+    ("AGENTROUTER_API_KEY", "k"),
+    ("ZAI_API_KEY", "k"),
+    ("VDM_DEFAULT_PROVIDER", "poe"),
+];
+
+fn routes(machine: &Machine) -> Routes {
+    Routes::new(&machine.load().settings, Snapshot::new(Lists::new()))
+}
+
+fn route(routes: &Routes, name: &str) -> String {
+    match routes.resolve(name) {
+        Ok(route) => format!("{}, {}", route.provider.name, route.model),
+        Err(error) => format!("✗ {error}"),
+    }
+}
+
+/// Each name must lead where it says; behind `✗` stands a part of the error.
+fn lead(routes: &Routes, examples: &[(&str, &str)]) {
+    for (name, expected) in examples {
+        let found = route(routes, name);
+        match expected.strip_prefix("✗ ") {
+            Some(part) => assert!(found.starts_with('✗') && found.contains(part), "{name}: {found}"),
+            None => assert_eq!(found, *expected, "{name}"),
+        }
+    }
+}
+
+#[test]
+fn names_lead_where_the_specification_says() {
+    let routes = routes(&Machine::with(A));
+    lead(
+        &routes,
+        &[
+            ("haiku", "poe, gpt-5.1-mini"),
+            ("HAIKU", "poe, gpt-5.1-mini"),
+            ("my-haiku-model", "poe, gpt-5.1-mini"),
+            ("claude-3-5-haiku-20241022", "poe, gpt-5.1-mini"),
+            ("claude-opus-4-5-20251101", "poe, gpt-5.1-codex-max"),
+            (" haiku ", "poe, gpt-5.1-mini"),
+            ("gpt-4.1-nano", "poe, gpt-4.1-nano"),
+            ("openai:gpt-4o-mini", "openai, gpt-4o-mini"),
+            ("Poe:GPT-4o", "poe, GPT-4o"),
+            ("POE:Haiku", "poe, gpt-5.1-mini"),
+            ("docs", "poe, deepseek-v3.2"),
+            ("extract2", "poe, grok-4"),
+            ("extract", "poe, claude-sonnet-4"),
+            ("summary22", "poe, gpt-5-nano"),
+            ("gemini_flash", "poe, gemini-3-flash"),
+            ("GEMINI-FLASH-LITE", "poe, gemini-3-flash"),
+            ("openai:claude-sonnet-4-5-20250929", "openai, gpt-5.1-codex"),
+            ("anthropic:claude-sonnet-4-5", "anthropic, claude-sonnet-4-5"),
+            ("anthropic:claude-3-haiku-20240307", "anthropic, claude-3-haiku-20240307"),
+            ("agentrouter:glm-5", "agentrouter, glm-4.6"),
+            ("!agentrouter:glm-5", "agentrouter, glm-5"),
+            ("agentrouter:haiku", "agentrouter, glm-4.6"),
+            ("nanogpt:sonnet", "nanogpt, moonshotai/Kimi-K2-Instruct-0905"),
+            ("nanogpt:opus_e", "nanogpt, google/gemini-3-flash-preview-thinking"),
+            ("nanogpt:opus", "nanogpt, zai-org/glm-4.7-original:thinking"),
+            ("openrouter:free", "openrouter, kwaipilot/kat-coder-pro:free"),
+            ("OPENROUTER:free", "openrouter, kwaipilot/kat-coder-pro:free"),
+            ("openrouter:qwen/qwen3-coder:free", "openrouter, qwen/qwen3-coder:free"),
+            ("openrouter:openai/gpt-5.2", "openrouter, openai/gpt-5.2"),
+        ],
+    );
+}
+
+#[test]
+fn profiles_literals_and_nonsense_lead_where_the_specification_says() {
+    let routes = routes(&Machine::with(A));
+    lead(
+        &routes,
+        &[
+            ("top:haiku", "zai, GLM-4.7"),
+            ("TOP:HAIKU", "zai, GLM-4.7"),
+            ("main:opus", "agentrouter, claude-opus-4-5-20251101"),
+            ("top:gpt-4o", "poe, gpt-4o"),
+            ("main:poe:haiku", "poe, gpt-5.1-mini"),
+            ("main:zai:haiku", "zai, GLM-4.5-Air"),
+            ("main:claude-3-haiku", "zai, GLM-4.5-Air"),
+            ("a:b:c", "✗ unknown provider 'a'"),
+            ("unknown:gpt", "✗ unknown provider 'unknown'"),
+            ("poe::x", "poe, :x"),
+            ("poe:", "✗ the name is empty"),
+            (":x", "✗ the name is empty"),
+            ("", "✗ the name is empty"),
+            ("!haiku", "poe, haiku"),
+            ("!openai:gpt-4o", "openai, gpt-4o"),
+            ("desktop", "poe, gpt-5.2"),
+            ("!desktop", "poe, desktop"),
+            ("deepseek:deepseek-chat", "✗ provider 'deepseek' has no key: set DEEPSEEK_API_KEY"),
+        ],
+    );
+}
+
+#[test]
+fn aliases_of_variables_lead_where_the_specification_says() {
+    let with = |variables: &[(&str, &str)]| routes(&Machine::with(&[A, variables].concat()));
+    lead(&with(&[("POE_ALIAS_FAST", "gemini-flash")]), &[("my-fast-model", "poe, gemini-3-flash")]);
+    let mine = with(&[("POE_ALIAS_MY_ALIAS", "target-1")]);
+    for name in ["oh-my-alias-model", "oh_my_alias", "MY_ALIAS"] {
+        lead(&mine, &[(name, "poe, target-1")]);
+    }
+    lead(&with(&[("POE_ALIAS_X1", "openai:haiku")]), &[("x1", "openai, gpt-5.1-mini")]);
+    let unknown = with(&[("POE_ALIAS_X2", "unknownprov:model")]);
+    lead(&unknown, &[("x2", "poe, unknownprov:model"), ("poe:x2", "poe, unknownprov:model")]);
+    let upper = with(&[("POE_ALIAS_UP", "OPENAI:gpt-4o")]);
+    lead(&upper, &[("up", "openai, gpt-4o"), ("poe:up", "openai, gpt-4o")]);
+    lead(&with(&[("POE_ALIAS_SELF", "self")]), &[("self", "poe, self")]);
+    lead(&with(&[("POE_ALIAS_AT", " m@1 ")]), &[("at", "poe, m@1")]);
+    let haiku = with(&[("POE_ALIAS_HAIKU", "my-haiku")]);
+    lead(&haiku, &[("haiku", "poe, my-haiku"), ("fasthaiku", "poe, my-haiku")]);
+    let ghost = with(&[("GHOST_ALIAS_G", "gm")]);
+    lead(&ghost, &[("ghost:gg", "✗ provider 'ghost' has no key: set GHOST_API_KEY"), ("g", "poe, g")]);
+    let nested = with(&[("POE_ALIAS_BAR_ALIAS_BAZ", "t")]);
+    lead(&nested, &[("baz", "poe, baz"), ("poe_alias_bar:baz", "✗ has no key")]);
+}
+
+#[test]
+fn circles_and_long_chains_end_with_an_error_and_are_told_at_the_start() {
+    let circle = [("POE_ALIAS_CYC_A", "cyc_b"), ("POE_ALIAS_CYC_B", "cyc_c"), ("POE_ALIAS_CYC_C", "cyc_a")];
+    let machine = Machine::with(&[A, &circle].concat());
+    lead(&routes(&machine), &[("cyc_a", "✗ in a circle"), ("poe:cyc_a", "✗ in a circle")]);
+    let warnings = machine.load().warnings.join("\n");
+    assert!(warnings.contains("poe:cyc_b → poe:cyc_c → poe:cyc_a"), "{warnings}");
+
+    let letters: Vec<char> = ('a'..='y').collect();
+    let links: Vec<(String, String)> = letters
+        .windows(2)
+        .map(|pair| (format!("POE_ALIAS_Z{}", pair[0].to_ascii_uppercase()), format!("z{}", pair[1])))
+        .collect();
+    let machine = links.iter().fold(Machine::with(A), |machine, (name, text)| machine.variable(name, text));
+    lead(
+        &routes(&machine),
+        &[("za", "✗ more than 10 aliases"), ("poe:za", "✗ more than 10 aliases"), ("zu", "poe, zy")],
+    );
+}
+
+#[test]
+fn aliases_for_all_and_a_profile_with_a_providers_name_lead_where_the_specification_says() {
+    let toml = "[defaults.aliases]\nQuick = 'openai:gpt-4o-mini'\nhaiku = 'never'";
+    let quick = routes(&Machine::with(A).toml(toml));
+    lead(
+        &quick,
+        &[
+            ("quick", "openai, gpt-4o-mini"),
+            ("poe:quick", "openai, gpt-4o-mini"),
+            ("haiku", "poe, gpt-5.1-mini"),
+        ],
+    );
+    let shadow = routes(&Machine::with(A).toml("['#openai'.aliases]\nhaiku = 'poe:haiku'"));
+    lead(&shadow, &[("openai:haiku", "poe, gpt-5.1-mini"), ("!openai:haiku", "openai, haiku")]);
+}
+
+#[test]
+fn other_machines_lead_elsewhere() {
+    let poe = Machine::with(&[("POE_API_KEY", "k")]);
+    lead(
+        &routes(&poe),
+        &[("top:haiku", "✗ profile 'top' is inactive: it leads to provider 'zai': set ZAI_API_KEY")],
+    );
+    let openai = routes(&Machine::with(&[("OPENAI_API_KEY", "k")]));
+    lead(&openai, &[("per-message", "openai, per-message"), ("gpt-4o", "openai, gpt-4o")]);
+    let openrouter = Machine::with(&[("OPENROUTER_API_KEY", "k"), ("VDM_DEFAULT_PROVIDER", "openrouter")]);
+    lead(
+        &routes(&openrouter),
+        &[
+            ("cheap3", "openrouter, qwen/qwen3-coder:free"),
+            ("nousresearch/hermes:free", "openrouter, nousresearch/hermes:free"),
+        ],
+    );
+    let three = [
+        ("ZAI_API_KEY", "k"),
+        ("POE_API_KEY", "k"),
+        ("AGENTROUTER_API_KEY", "k"),
+        ("VDM_DEFAULT_PROVIDER", "top"),
+    ];
+    lead(&routes(&Machine::with(&three)), &[("haiku", "zai, GLM-4.7"), ("gpt-4o", "poe, gpt-4o")]);
+}
+
+#[test]
+fn a_profile_is_as_the_highest_file_has_it() {
+    let machine = Machine::with(A)
+        .file(
+            "home/.config/vandamme-proxy/vandamme-config.toml",
+            "['#top'.aliases]\nfast = 'poe:fast'\n['#mine']\ntimeout = 7\n['#mine'.aliases]\na = 'kimi:b'",
+        )
+        .toml("['#main']");
+    let config = machine.load();
+    let profile =
+        |name: &str| config.settings.profiles.iter().find(|profile| *profile.name == *name).unwrap();
+    assert_eq!(profile("top").aliases.keys().collect::<Vec<_>>(), ["fast"]);
+    assert!(profile("main").aliases.is_empty() && profile("main").timeout.is_none());
+    let warning = "profile \"mine\" is inactive: it leads to provider 'kimi': set KIMI_API_KEY and restart";
+    assert_eq!(config.warnings, [warning]);
+}

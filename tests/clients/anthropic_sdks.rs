@@ -1,0 +1,216 @@
+//! Anthropic's SDKs read what the gateway says as if it were Anthropic's. What they must make of it stands in
+//! `anthropic_sdk.py` and `anthropic_sdk.mjs`; here the upstream is scripted.
+
+use serde_json::{Value, json};
+
+use crate::script::{self, Conversation, SIGNATURE};
+use crate::sdk::{self, PNG, Sdks, WAYS};
+use crate::support::canned;
+use crate::support::gateway::{Gateway, Setup};
+use crate::support::upstream::{Answer, Deaf, Ending, Upstream};
+use crate::two_calls;
+
+#[test]
+fn text_comes_whole_and_streamed() {
+    let sdks = Sdks::anthropic();
+    for upstream in [Upstream::anthropic(), Upstream::openai()] {
+        let gateway = Gateway::before(&upstream).start();
+
+        sdks.hold("text", &gateway, &[]);
+    }
+}
+
+#[test]
+fn a_thought_and_a_tool_call_go_there_and_back() {
+    let sdks = Sdks::anthropic();
+    for (upstream, signature) in [(Upstream::anthropic(), SIGNATURE), (Upstream::openai(), "vdm1.")] {
+        let upstream = weather().played_by(upstream);
+        let gateway = Gateway::before(&upstream).start();
+
+        sdks.hold("tools", &gateway, &[signature]);
+    }
+}
+
+#[test]
+fn two_calls_at_once_go_there_and_back() {
+    let sdks = Sdks::anthropic();
+    let inputs = json!(two_calls::inputs()).to_string();
+    for upstream in [Upstream::anthropic(), Upstream::openai()] {
+        let upstream = two_calls::played_by(upstream);
+        let gateway = Gateway::before(&upstream).start();
+
+        sdks.hold("two_calls", &gateway, &[&inputs]);
+
+        two_calls::expect_second_turns(&upstream, sdks.count() * WAYS);
+    }
+}
+
+#[test]
+fn images_arrive_upstream() {
+    let sdks = Sdks::anthropic();
+    let text = json!({"type": "text", "text": "What are these?"});
+    let png = json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}});
+    let far = json!({"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}});
+    let asked = |content: [&Value; 3]| json!({"messages": [{"role": "user", "content": content}]});
+    let sent = asked([&text, &png, &far]);
+    let png = json!({"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{PNG}")}});
+    let far = json!({"type": "image_url", "image_url": {"url": "https://example.com/a.png"}});
+
+    sdks.carry(&Upstream::anthropic(), &sent, &sent);
+    sdks.carry(&Upstream::openai(), &sent, &asked([&text, &png, &far]));
+}
+
+#[test]
+fn system_blocks_arrive_upstream() {
+    let sdks = Sdks::anthropic();
+    let question = json!({"role": "user", "content": "How is the weather?"});
+    let sent = json!({"messages": [question], "system": [
+        {"type": "text", "text": "You are terse.", "cache_control": {"type": "ephemeral", "ttl": "1h"}},
+        {"type": "text", "text": "You speak \"French\".", "cache_control": {"type": "ephemeral"}},
+    ]});
+    let system = json!({"role": "system", "content": "You are terse.\n\nYou speak \"French\"."});
+
+    sdks.carry(&Upstream::anthropic(), &sent, &sent);
+    sdks.carry(&Upstream::openai(), &sent, &json!({"messages": [system, question], "system": null}));
+}
+
+#[test]
+fn a_providers_models_are_listed() {
+    for upstream in [Upstream::openai(), Upstream::anthropic()] {
+        let upstream = sdk::listing(upstream);
+        let gateway = Gateway::before(&upstream).start();
+
+        Sdks::anthropic().hold("models", &gateway, &[]);
+    }
+}
+
+#[test]
+fn usage_and_cache_are_what_the_upstream_counted() {
+    let sdks = Sdks::anthropic();
+    let counted = json!({"input_tokens": 11, "cache_creation_input_tokens": 3, "cache_read_input_tokens": 7,
+                         "output_tokens": 9});
+    let whole = json!({"id": "msg_01Counted", "type": "message", "role": "assistant", "model": "a-model",
+                       "content": [{"type": "text", "text": "Hi"}], "stop_reason": "end_turn",
+                       "stop_sequence": null, "usage": counted});
+    let streamed = canned::anthropic::text(&["Hi"]);
+    let anthropic = script::by_delivery(
+        Upstream::anthropic(),
+        Answer::events(streamed),
+        Answer::json(200, whole.to_string()),
+    );
+    // Of 100 tokens 40 were cached; there, nobody counts what is written to a cache.
+    let translated = json!({"input_tokens": 60, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 40,
+                            "output_tokens": 20});
+    for (upstream, expected) in [(anthropic, counted), (Upstream::openai(), translated)] {
+        let gateway = Gateway::before(&upstream).start();
+
+        sdks.hold("usage", &gateway, &[&expected.to_string()]);
+    }
+}
+
+#[test]
+fn an_anthropic_upstream_counts_tokens_itself() {
+    let sdks = Sdks::anthropic();
+    let upstream = Upstream::anthropic().always(Answer::json(200, "{\"input_tokens\": 4711}"));
+    let gateway = Gateway::before(&upstream).start();
+
+    sdks.hold("counted", &gateway, &["4711"]);
+
+    let requests = upstream.requests();
+    assert_eq!(requests.len(), sdks.count());
+    for seen in requests {
+        assert_eq!(seen.target(), "/v1/messages/count_tokens");
+        assert_eq!(seen.json()["system"], "Be brief.");
+        assert_eq!(seen.json()["tools"][0]["name"], "get_weather");
+    }
+}
+
+#[test]
+fn before_an_openai_upstream_tokens_are_estimated() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).start();
+
+    Sdks::anthropic().hold("estimated", &gateway, &[]);
+
+    assert_eq!(upstream.count(), 0);
+}
+
+#[test]
+fn an_anthropic_upstreams_errors_have_their_classes() {
+    Sdks::anthropic().know_the_errors_of(Upstream::anthropic);
+}
+
+#[test]
+fn an_openai_upstreams_errors_have_their_classes() {
+    Sdks::anthropic().know_the_errors_of(Upstream::openai);
+}
+
+#[test]
+fn a_client_without_the_gateways_key_is_not_authenticated() {
+    let sdks = Sdks::anthropic();
+    let upstream = Upstream::anthropic();
+    let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "sk-of-the-gateway").start();
+
+    sdks.hold("refused", &gateway, &["401"]);
+
+    assert_eq!(upstream.count(), 0);
+}
+
+#[test]
+fn a_provider_that_is_not_there_is_not_found() {
+    let sdks = Sdks::anthropic();
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).start();
+
+    sdks.hold("refused", &gateway, &["404", "nowhere:some-model"]);
+}
+
+#[test]
+fn a_reply_that_breaks_off_is_an_error() {
+    let sdks = Sdks::anthropic();
+    for speaking in [Upstream::anthropic, Upstream::openai] {
+        // A proper end of the body is none of the stream.
+        for ending in [Ending::Cut, Ending::Close] {
+            let upstream = script::breaking_off(speaking(), ending);
+            let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
+
+            sdks.hold("cut", &gateway, &[]);
+        }
+    }
+}
+
+#[test]
+fn a_client_that_gives_up_frees_the_upstream() {
+    let sdks = Sdks::anthropic();
+    for upstream in [Upstream::anthropic(), Upstream::openai()] {
+        let upstream = upstream.always(Answer::silence());
+        let gateway = Gateway::before(&upstream).start();
+
+        sdks.hold("impatient", &gateway, &[]);
+
+        for request in 0..sdks.count() {
+            upstream.closed(request);
+        }
+    }
+}
+
+#[test]
+fn an_upstream_that_does_not_listen_is_a_servers_error() {
+    let sdks = Sdks::anthropic();
+    let deaf = Deaf::new();
+    let gateway = Setup::default()
+        .env("ANTHROPIC_API_KEY", "sk-test")
+        .env("ANTHROPIC_BASE_URL", format!("http://{}", deaf.address))
+        .env("MAX_RETRIES", "0")
+        .start();
+
+    sdks.hold("unreachable", &gateway, &[]);
+}
+
+fn weather() -> Conversation {
+    Conversation {
+        tool: "get_weather",
+        input: json!({"city": "Genève \"Cornavin\""}),
+        last_words: "It is sunny there.",
+    }
+}

@@ -1,0 +1,232 @@
+"""OpenAI's Python SDK before the gateway: each scenario asserts what the SDK makes of the replies.
+
+    python openai_sdk.py SCENARIO BASE_URL [ARGUMENT...]
+
+tests/clients/openai_sdks.rs scripts the upstream and runs this. The exit code is 0 when all holds.
+"""
+
+import json
+import sys
+
+import openai
+
+MODEL = "test-model"
+QUESTION = [{"role": "user", "content": "How is the weather in Genève?"}]
+
+
+def tool(name, argument, kind):
+    parameters = {
+        "type": "object",
+        "properties": {argument: {"type": kind}},
+        "required": [argument],
+        "additionalProperties": False,
+    }
+    return {"type": "function", "function": {"name": name, "strict": True, "parameters": parameters}}
+
+
+TOOLS = [tool("get_weather", "city", "string"), tool("get_time", "zones", "array")]
+
+
+def connect(base_url, **options):
+    return openai.OpenAI(base_url=f"{base_url}/v1", api_key="sk-of-the-client", max_retries=0, **options)
+
+
+def whole(client, **body):
+    return client.chat.completions.create(**{"model": MODEL, "messages": QUESTION, **body})
+
+
+def assembled(client, **body):
+    """The completion that the SDK puts together."""
+    with client.chat.completions.stream(**{"model": MODEL, "messages": QUESTION, **body}) as stream:
+        for _ in stream:
+            pass
+        return stream.get_final_completion()
+
+
+# A completion, in each of the ways it can come.
+WAYS = (whole, assembled)
+
+
+def chunks(client, received, **body):
+    """The chunks of a stream, as they come, so that those before an error are kept."""
+    for chunk in whole(client, stream=True, **body):
+        received.append(chunk)
+    return received
+
+
+def pieces_of(received):
+    return [choice.delta.content for chunk in received for choice in chunk.choices if choice.delta.content]
+
+
+def text(base_url):
+    client = connect(base_url)
+    for ask in WAYS:
+        answer = ask(client)
+        (choice,) = answer.choices
+        assert (choice.message.role, choice.message.content) == ("assistant", "Hello there!"), answer
+        assert (choice.finish_reason, answer.id) == ("stop", "chatcmpl-upstream"), answer
+    assert whole(client)._request_id.startswith("req_")
+    received = chunks(client, [])
+    assert pieces_of(received) == ["Hello ", "there!"], received
+    assert [choice.finish_reason for chunk in received for choice in chunk.choices][-1] == "stop", received
+
+
+def two_calls(base_url, inputs):
+    """Two calls at once with these inputs, then both results go back and are answered."""
+    client, inputs = connect(base_url), json.loads(inputs)
+    for ask in WAYS:
+        (choice,) = ask(client, tools=TOOLS).choices
+        message = choice.message
+        assert (choice.finish_reason, message.content) == ("tool_calls", "Let me look."), choice
+        assert [call.function.name for call in message.tool_calls] == ["get_weather", "get_time"], message
+        assert [json.loads(call.function.arguments) for call in message.tool_calls] == inputs, message
+
+        results = [
+            {"role": "tool", "tool_call_id": call.id, "content": f"of {call.function.name}"}
+            for call in message.tool_calls
+        ]
+        (choice,) = ask(client, tools=TOOLS, messages=[*QUESTION, message, *results]).choices
+        assert (choice.finish_reason, choice.message.content) == ("stop", "Sunny, and noon."), choice
+
+
+def carries(base_url, body):
+    """These parts of a request are sent; what arrives upstream is looked at there."""
+    client, body = connect(base_url), json.loads(body)
+    for ask in WAYS:
+        answer = ask(client, **body)
+        assert answer.choices[0].message.content == "Hello there!", answer
+
+
+def usage(base_url, expected):
+    """The tokens are those that the upstream counted; in a stream they stand in the last chunk alone."""
+    client, expected = connect(base_url), json.loads(expected)
+    told = whole(client).usage.model_dump(exclude_unset=True)
+    assert told == expected, told
+    told = assembled(client, stream_options={"include_usage": True}).usage.model_dump(exclude_unset=True)
+    assert told == expected, told
+    *others, last = chunks(client, [], stream_options={"include_usage": True})
+    assert last.choices == [] and last.usage.model_dump(exclude_unset=True) == expected, last
+    assert all(chunk.choices and chunk.usage is None for chunk in others), others
+
+
+def usage_unasked(base_url):
+    """Who does not ask for the usage sees no trace of it in a stream."""
+    client = connect(base_url)
+    for options in ({}, {"stream_options": {"include_usage": False}}):
+        received = chunks(client, [], **options)
+        assert pieces_of(received) == ["Hello ", "there!"], received
+        assert all(chunk.choices for chunk in received), received
+        assert not any("usage" in chunk.model_fields_set for chunk in received), received
+    assert assembled(client).usage is None
+
+
+# The class that the SDK documents for a status; it has none for some.
+ERRORS = {
+    400: openai.BadRequestError,
+    401: openai.AuthenticationError,
+    403: openai.PermissionDeniedError,
+    404: openai.NotFoundError,
+    413: openai.APIStatusError,
+    429: openai.RateLimitError,
+    500: openai.InternalServerError,
+    503: openai.InternalServerError,
+    529: openai.InternalServerError,
+}
+
+
+def refusal(ask, *given, **body):
+    try:
+        answer = ask(*given, **body)
+    except openai.APIError as error:
+        return error
+    raise AssertionError(f"an error was expected, not {answer}")
+
+
+def streamed(client):
+    return chunks(client, [])
+
+
+def errors(status, base_url):
+    """The upstream answers with this status; the SDK must see it as OpenAI's own."""
+    client = connect(base_url)
+    for ask in (whole, streamed, assembled):
+        error = refusal(ask, client)
+        assert type(error) is ERRORS[status], f"{status}: {error!r}"
+        assert error.status_code == status and error.type, f"{status}: {error!r} {error.body}"
+        assert error.request_id.startswith("req_"), f"{status}: {error.response.headers}"
+        assert error.body["message"], f"{status}: {error.body}"
+        if status == 429:
+            assert int(error.response.headers["retry-after"]) >= 1
+        else:
+            assert (error.code, error.body["message"]) == ("a_code", "upstream said no"), f"{status}: {error.body}"
+
+
+def all_errors(*pairs):
+    for pair in pairs:
+        status, base_url = pair.split("=", 1)
+        errors(int(status), base_url)
+
+
+def refused(base_url, status, code, model=MODEL):
+    """The gateway itself refuses, before any upstream."""
+    for ask in WAYS:
+        error = refusal(ask, connect(base_url), model=model)
+        assert type(error) is ERRORS[int(status)], repr(error)
+        assert (error.type, error.code, error.param) == ("invalid_request_error", code, None), error.body
+        assert error.body["message"], error.body
+        assert error.request_id.startswith("req_"), error.response.headers
+
+
+def cut(base_url):
+    """The upstream breaks off in the middle: an error, never a shorter answer."""
+    client, received = connect(base_url), []
+    for error in (refusal(chunks, client, received), refusal(assembled, client)):
+        assert type(error) is openai.APIError, repr(error)
+        assert error.body["message"] and error.type == "server_error", error.body
+    assert pieces_of(received) == ["Hello "], received
+    assert not any(choice.finish_reason for chunk in received for choice in chunk.choices), received
+    error = refusal(whole, client)
+    assert isinstance(error, openai.InternalServerError), repr(error)
+
+
+def impatient(base_url):
+    """The client gives up before the upstream has said anything."""
+    error = refusal(whole, connect(base_url, timeout=1.0))
+    assert isinstance(error, openai.APITimeoutError), repr(error)
+
+
+def unreachable(base_url):
+    """No upstream listens: the gateway says so as a server's error, which clients repeat."""
+    for ask in WAYS:
+        error = refusal(ask, connect(base_url))
+        assert isinstance(error, openai.InternalServerError), repr(error)
+        assert error.type == "server_error" and error.body["message"], error.body
+
+
+def models(base_url):
+    """The provider's models, listed and one by one."""
+    client = connect(base_url)
+    listed = list(client.models.list())
+    assert [model.id for model in listed] == ["model-1", "vendor/model-2"], listed
+    assert all(model.object == "model" and model.owned_by and model.created >= 0 for model in listed), listed
+    assert client.models.retrieve("vendor/model-2").id == "vendor/model-2"
+    error = refusal(client.models.retrieve, "model-3")
+    assert isinstance(error, openai.NotFoundError), repr(error)
+
+
+SCENARIOS = (
+    text,
+    two_calls,
+    carries,
+    usage,
+    usage_unasked,
+    all_errors,
+    refused,
+    cut,
+    impatient,
+    unreachable,
+    models,
+)
+
+if __name__ == "__main__":
+    {scenario.__name__: scenario for scenario in SCENARIOS}[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,153 @@
+//! OpenAI's SDKs read what the gateway says as if it were OpenAI's. What they must make of it stands in
+//! `openai_sdk.py` and `openai_sdk.mjs`; here the upstream is scripted.
+
+use serde_json::json;
+
+use crate::script;
+use crate::sdk::{self, PNG, Sdks, WAYS};
+use crate::support::gateway::{Gateway, Setup};
+use crate::support::upstream::{Answer, Deaf, Ending, Upstream};
+use crate::two_calls;
+
+#[test]
+fn text_comes_whole_and_streamed() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).start();
+
+    Sdks::openai().hold("text", &gateway, &[]);
+
+    assert!(upstream.requests().iter().all(|seen| seen.key() == "sk-test"), "only the provider's key");
+}
+
+#[test]
+fn two_calls_at_once_go_there_and_back() {
+    let sdks = Sdks::openai();
+    let upstream = two_calls::played_by(Upstream::openai());
+    let gateway = Gateway::before(&upstream).start();
+
+    sdks.hold("two_calls", &gateway, &[&json!(two_calls::inputs()).to_string()]);
+
+    two_calls::expect_second_turns(&upstream, sdks.count() * WAYS);
+}
+
+#[test]
+fn images_arrive_upstream() {
+    let sent = json!({"messages": [{"role": "user", "content": [
+        {"type": "text", "text": "What are these?"},
+        {"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{PNG}"), "detail": "low"}},
+        {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
+    ]}]});
+
+    Sdks::openai().carry(&Upstream::openai(), &sent, &sent);
+}
+
+#[test]
+fn system_and_developer_messages_arrive_upstream() {
+    let sent = json!({"messages": [
+        {"role": "system", "content": "You are terse."},
+        {"role": "developer", "content": [{"type": "text", "text": "You speak \"French\"."}]},
+        {"role": "user", "content": "How is the weather in Genève?"},
+    ]});
+
+    Sdks::openai().carry(&Upstream::openai(), &sent, &sent);
+}
+
+#[test]
+fn a_providers_models_are_listed() {
+    for upstream in [Upstream::openai(), Upstream::anthropic()] {
+        let upstream = sdk::listing(upstream);
+        let gateway = Gateway::before(&upstream).start();
+
+        Sdks::openai().hold("models", &gateway, &[]);
+    }
+}
+
+#[test]
+fn usage_and_cache_are_what_the_upstream_counted() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).start();
+    let counted = json!({"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120,
+                         "prompt_tokens_details": {"cached_tokens": 40}});
+
+    Sdks::openai().hold("usage", &gateway, &[&counted.to_string()]);
+}
+
+#[test]
+fn usage_that_was_not_asked_for_is_not_seen() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).start();
+
+    Sdks::openai().hold("usage_unasked", &gateway, &[]);
+
+    for seen in upstream.requests() {
+        assert_eq!(seen.json()["stream_options"]["include_usage"], true, "there was some to be hidden");
+    }
+}
+
+#[test]
+fn an_upstreams_errors_have_their_classes() {
+    Sdks::openai().know_the_errors_of(Upstream::openai);
+}
+
+#[test]
+fn a_client_without_the_gateways_key_is_not_authenticated() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "sk-of-the-gateway").start();
+
+    Sdks::openai().hold("refused", &gateway, &["401", "invalid_api_key"]);
+
+    assert_eq!(upstream.count(), 0);
+}
+
+#[test]
+fn a_client_with_the_gateways_key_is_let_in() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "sk-of-the-client").start();
+
+    Sdks::openai().hold("text", &gateway, &[]);
+}
+
+#[test]
+fn a_provider_that_is_not_there_is_not_found() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).start();
+
+    Sdks::openai().hold("refused", &gateway, &["404", "model_not_found", "nowhere:some-model"]);
+}
+
+#[test]
+fn a_reply_that_breaks_off_is_an_error() {
+    let sdks = Sdks::openai();
+    // A proper end of the body is none of the stream.
+    for ending in [Ending::Cut, Ending::Close] {
+        let upstream = script::breaking_off(Upstream::openai(), ending);
+        let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
+
+        sdks.hold("cut", &gateway, &[]);
+    }
+}
+
+#[test]
+fn a_client_that_gives_up_frees_the_upstream() {
+    let sdks = Sdks::openai();
+    let upstream = Upstream::openai().always(Answer::silence());
+    let gateway = Gateway::before(&upstream).start();
+
+    sdks.hold("impatient", &gateway, &[]);
+
+    for request in 0..sdks.count() {
+        upstream.closed(request);
+    }
+}
+
+#[test]
+fn an_upstream_that_does_not_listen_is_a_servers_error() {
+    let deaf = Deaf::new();
+    let gateway = Setup::default()
+        .env("OPENAI_API_KEY", "sk-test")
+        .env("OPENAI_BASE_URL", format!("http://{}/v1", deaf.address))
+        .env("MAX_RETRIES", "0")
+        .start();
+
+    Sdks::openai().hold("unreachable", &gateway, &[]);
+}

@@ -1,0 +1,103 @@
+//! The commands on the built binary: what they print where, and how they end.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::support::gateway::fresh_directory;
+
+/// Runs `vdm` with nothing but these variables, in an empty directory with this configuration file.
+fn vdm(arguments: &[&str], environment: &[(&str, &str)], file: &str) -> Output {
+    let directory = fresh_directory();
+    std::fs::write(directory.join("vandamme-config.toml"), file).expect("a writable directory");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vdm"));
+    command.args(arguments).env_clear().current_dir(&directory).envs(environment.iter().copied());
+    let output = command.env("HOME", &directory).output().expect("vdm is built");
+    std::fs::remove_dir_all(directory).expect("ours");
+    output
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+const OPENAI: &[(&str, &str)] = &[("OPENAI_API_KEY", "sk-canary")];
+
+#[test]
+fn explain_tells_each_step_and_ends_with_1_when_a_name_leads_nowhere() {
+    let output = vdm(&["explain", "sonnet", "poe:x"], OPENAI, "");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        stdout(&output),
+        "sonnet\n  no prefix: 'sonnet' goes to the default provider 'openai'\n  alias 'sonnet' of 'openai' stands for 'gpt-5.1-codex'\n→ openai:gpt-5.1-codex\npoe:x\n"
+    );
+    assert_eq!(stderr(&output), "vdm: provider 'poe' has no key: set POE_API_KEY and restart\n");
+
+    let output =
+        vdm(&["explain", "--json", "top:haiku", "!x"], OPENAI, "['#top'.aliases]\nhaiku = 'openai:gpt-4o'");
+    assert_eq!(output.status.code(), Some(0));
+    let explained: Value = serde_json::from_slice(&output.stdout).expect("JSON alone");
+    assert_eq!(
+        (&explained[0]["profile"], &explained[0]["upstream_model"]),
+        (&"top".into(), &"gpt-4o".into())
+    );
+    assert_eq!(explained[1]["upstream_model"], "x");
+}
+
+#[test]
+fn validate_succeeds_when_the_gateway_would_start_and_tells_every_mistake_when_not() {
+    let output = vdm(&["config", "validate"], OPENAI, "");
+    assert_eq!(
+        (output.status.code(), stdout(&output).as_str()),
+        (Some(0), "The configuration is valid; providers: openai.\n")
+    );
+
+    let output = vdm(&["config", "validate"], &[("PORT", "x"), ("FOO_API_KEY", "k")], "[limits]\ndrian = 1");
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(1), ""));
+    let said = stderr(&output);
+    assert!(said.contains("2:1: [limits] drian") && said.contains("environment variable PORT"), "{said}");
+
+    let warned = vdm(&["config", "validate", "--json"], &[("FOO_API_KEY", "k")], "");
+    let verdict: Value = serde_json::from_slice(&warned.stdout).expect("JSON alone");
+    assert!(verdict["warnings"][0].as_str().is_some_and(|warning| warning.contains("FOO_BASE_URL")));
+}
+
+#[test]
+fn show_tells_each_value_with_its_place_and_no_secret() {
+    let file = "[poe]\napi-key = 'canary-of-poe'\n[poe.custom-headers]\nx-team = 'canary-team'\n[openai]\ntimeout = 7";
+    let environment = [("OPENAI_API_KEY", "sk-canary"), ("PROXY_API_KEY", "canary"), ("MAX_RETRIES", "4")];
+    let output = vdm(&["config", "show"], &environment, file);
+    let shown = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(!shown.contains("canary"), "{shown}");
+    let line = |key: &str| {
+        let line = shown.lines().find(|line| line.starts_with(key));
+        line.unwrap_or_else(|| panic!("no {key} in {shown}")).to_owned()
+    };
+    assert!(line("openai.timeout = 7").contains("vandamme-config.toml:6:11"));
+    assert!(line("openai.api-key = <").contains("environment variable OPENAI_API_KEY"));
+    assert!(line("(all providers) max-retries = 4").contains("environment variable MAX_RETRIES"));
+    assert!(line("limits.drain = 25").contains("built-in defaults"));
+    assert!(line("\"#top\".aliases.haiku = \"zai:opus\"").contains("built-in defaults"));
+
+    let broken = vdm(&["config", "show"], OPENAI, "port = 'x'\nhost = 'h'");
+    assert_eq!(broken.status.code(), Some(1));
+    assert!(stdout(&broken).contains("host = \"h\"") && stderr(&broken).contains("1:8: port"));
+}
+
+#[test]
+fn env_documents_the_variables_that_are_read() {
+    let output = vdm(&["config", "env"], &[], "");
+    let told = stdout(&output);
+    for name in ["HOST", "PROXY_API_KEY", "MAX_TOKENS_LIMIT", "{PROVIDER}_API_KEY", "{PROVIDER}_ALIAS_{NAME}"]
+    {
+        assert!(told.lines().any(|line| line.starts_with(name)), "{name}: {told}");
+    }
+    let json: Value =
+        serde_json::from_slice(&vdm(&["config", "env", "--json"], &[], "").stdout).expect("JSON");
+    assert!(json.as_array().is_some_and(|all| all.len() >= 15));
+}
