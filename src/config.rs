@@ -1,7 +1,9 @@
 //! The configuration: read once from all its layers, checked whole, and from there on types.
 
+mod azure;
 mod base_url;
 mod default_provider;
+mod edits;
 mod environment;
 mod file;
 mod headers;

@@ -65,9 +65,11 @@ pub fn provider(base_url: &str) -> ProviderSettings {
         name: Arc::from("demo"),
         api: Api::ChatCompletions,
         base_url: base_url.to_owned(),
+        azure: None,
         // The upstream asks for none; a provider without a key is not a provider.
         keys: vec![ApiKey::new("vdm-demo")],
         custom_headers: Vec::new(),
+        edits: Vec::new(),
         aliases: BTreeMap::from(aliases),
         serves_claude: false,
         timeout: None,

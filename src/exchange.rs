@@ -1,9 +1,11 @@
 //! The life of one request: route → lease → send → first event → converter. It runs in the request's own task, so that
 //! a client that leaves drops it, and with it the upstream's connection, in every phase.
 
+mod address;
 mod call;
 mod count;
 mod failure;
+mod healing;
 mod late;
 mod listing;
 mod outgoing;
@@ -19,7 +21,7 @@ use actix_web::http::header::HeaderMap;
 use actix_web::rt::time::{sleep, timeout};
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use vandamme_actors::attempts::{Attempts, Next};
+use vandamme_actors::attempts::{self, Attempts, Next};
 use vandamme_actors::converter::{self, ReplyBody};
 use vandamme_actors::ledger::{End, Entry};
 use vandamme_actors::provider::{CallOutcome, Lease, LeaseKey, NoLease, Scope};
@@ -31,6 +33,7 @@ use vandamme_protocol::span::Head;
 use self::call::Answered;
 pub(crate) use self::count::{Count, count};
 pub(crate) use self::failure::{Answer, Failure, Relayed};
+use self::healing::Healing;
 pub(crate) use self::late::LateReply;
 pub(crate) use self::listing::{Listed, Remembered, models};
 use self::verdict::CallFailure;
@@ -126,16 +129,25 @@ impl Exchange<'_> {
         let mut lease = self.lease(None, &[]).await.map_err(Failure::NoLease)?;
         let mut attempts = Attempts::new(lease.max_retries(), self.client_retries());
         let mut tried = vec![];
+        let mut healing = Healing::default();
         loop {
             note(&lease, attempts.calls() + 1);
-            let failed = match self.call(&lease).await {
-                Ok(answered) => return Ok((answered, lease)),
+            let failed = match self.call(&lease, &healing).await {
+                Ok(answered) => {
+                    healing.prove(&lease);
+                    return Ok((answered, lease));
+                }
                 Err(failed) => failed,
             };
             self.tell(&lease, &failed, attempts.calls() + 1);
             lease.report(self.question.endpoint.lesson(failed.outcome));
+            if failed.retry == attempts::Failure::Named {
+                // It names something new, so what was learnt before has helped.
+                healing.prove(&lease);
+            }
             match attempts.next(failed.retry, fastrand::f64()) {
                 Next::SameKey(pause) => sleep(pause).await,
+                Next::Edited => healing.learn(failed.named),
                 Next::Give => return Err(self.given_up(&lease, failed, &mut tried).await),
                 Next::NextKey => {
                     tried.push(lease.key.id());

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Upstream calls for one client request, over all keys.
 const CALLS: u32 = 6;
+/// Of these, the ones that may go to trying what a refusal taught.
+const EDITS: u32 = 3;
 const BACKOFF: Duration = Duration::from_millis(500);
 const BACKOFF_CAP: Duration = Duration::from_secs(8);
 /// An upstream that asks for a longer pause than this gets none from us: the client is told to wait instead.
@@ -14,6 +16,7 @@ const PAUSE_CAP: Duration = Duration::from_secs(10);
 pub struct Attempts {
     calls: u32,
     repeats: u32,
+    edits: u32,
     max_repeats: u32,
     /// The client itself already repeats this request, so it does the waiting.
     client_retries: bool,
@@ -29,6 +32,8 @@ pub enum Failure {
     Passing { after: Option<Duration> },
     /// No answer in time: the call may still be running up there.
     Timeout,
+    /// A refusal that names something which the request had, and can do without.
+    Named,
     /// Anything that would fail again.
     Final,
 }
@@ -37,6 +42,8 @@ pub enum Failure {
 pub enum Next {
     /// The same call again with the same key, after a pause.
     SameKey(Duration),
+    /// Again at once with the same key, without what was named.
+    Edited,
     /// Again with a key that was not tried yet.
     NextKey,
     /// The failure goes to the client.
@@ -46,7 +53,7 @@ pub enum Next {
 impl Attempts {
     /// `max_repeats` counts repeats on one key; `client_retries` is the client's own count (`x-stainless-retry-count`).
     pub fn new(max_repeats: u32, client_retries: u32) -> Self {
-        Self { calls: 0, repeats: 0, max_repeats, client_retries: client_retries >= 1 }
+        Self { calls: 0, repeats: 0, edits: 0, max_repeats, client_retries: client_retries >= 1 }
     }
 
     pub fn calls(&self) -> u32 {
@@ -69,7 +76,11 @@ impl Attempts {
                 self.repeats += 1;
                 if pause > PAUSE_CAP { Next::Give } else { Next::SameKey(pause) }
             }
-            Failure::Passing { .. } | Failure::Timeout | Failure::Final => Next::Give,
+            Failure::Named if self.edits < EDITS => {
+                self.edits += 1;
+                Next::Edited
+            }
+            Failure::Named | Failure::Passing { .. } | Failure::Timeout | Failure::Final => Next::Give,
         }
     }
 
@@ -114,6 +125,15 @@ mod tests {
 
         assert_eq!(attempts.next(PASSING, 0.0), Next::Give);
         assert_eq!(attempts.next(Failure::Key, 0.0), Next::NextKey);
+    }
+
+    #[test]
+    fn a_request_is_edited_three_times_at_most_even_for_a_client_that_retries() {
+        let mut attempts = Attempts::new(0, 1);
+
+        let next = [(); 4].map(|()| attempts.next(Failure::Named, 0.0));
+
+        assert_eq!(next, [Next::Edited, Next::Edited, Next::Edited, Next::Give]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! | message | from | answer |
 //! |---|---|---|
 //! | [`LeaseKey`] | router, exchange | a [`Lease`] through the message's own channel, now or when a permit is free; or a [`Refusal`] |
-//! | `Report`, `Freed` | a lease | – |
+//! | `Report`, `Freed`, `Learn` | a lease | – |
 //! | [`Observe`] | supervisor, health page, tests | [`ProviderView`] |
 //!
 //! It never waits for the network: it lends and is told. After a panic it goes on from the last health that was
@@ -12,6 +12,7 @@
 mod breaker;
 mod key_ring;
 mod lease;
+mod lessons;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -19,12 +20,15 @@ use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult, Supervised};
 use tokio::sync::oneshot;
+use vandamme_protocol::healing::Edit;
 
 use self::breaker::{Breaker, Health};
 use self::key_ring::{Exhausted, KeyRing, Verdict};
 pub use self::key_ring::{KeyView, Scope};
 pub use self::lease::{CallOutcome, Lease};
-pub(crate) use self::lease::{Freed, Permits, Report};
+pub(crate) use self::lease::{Freed, Learn, Permits, Report};
+pub use self::lessons::LessonView;
+use self::lessons::{Lessons, Novelty};
 use crate::clock::{self, Millis};
 use crate::observe::{Observe, Ping};
 use crate::router::Unroutable;
@@ -55,6 +59,7 @@ pub struct ProviderHealth {
     ring: KeyRing,
     breaker: Breaker,
     overload: HashMap<Arc<str>, Breaker>,
+    lessons: Lessons,
 }
 
 /// Asks for a key for one request for `model`, not one of `tried`.
@@ -103,6 +108,8 @@ pub struct ProviderView {
     pub in_flight: usize,
     pub waiting: usize,
     pub breaker_open: bool,
+    /// What refusals have taught, by model.
+    pub lessons: Vec<LessonView>,
     pub incarnation: u64,
 }
 
@@ -118,6 +125,7 @@ impl ProviderHealth {
             ring: KeyRing::new(&settings.keys, limits),
             breaker: Breaker::default(),
             overload: HashMap::new(),
+            lessons: Lessons::new(limits.healing_ttl),
         }
     }
 
@@ -169,8 +177,9 @@ impl Provider {
             Err(refusal) => Err(self.refused(model, refusal)),
             Ok(key) => {
                 let settings = self.settings.clone();
+                let remembered = self.health.lessons.recall(now, &model);
                 let owner = (context.address(), self.incarnation, permit);
-                Ok(Lease::new(settings, model, key, owner).under(profile))
+                Ok(Lease::new(settings, model, key, owner).under(profile).remembering(remembered))
             }
         };
         // A lease that nobody takes any more reports itself as cancelled.
@@ -258,6 +267,19 @@ impl Provider {
     }
 }
 
+impl Provider {
+    /// Tells whoever reads the log what would spare the next refusal, once.
+    fn learn(&mut self, model: &Arc<str>, edit: Edit) {
+        let rule = edit.to_string();
+        if self.health.lessons.learn(clock::now(), model, edit) == Novelty::New {
+            let name = &self.settings.name;
+            log::warn!(
+                "provider '{name}' refuses a part of requests for '{model}', which go without it for now; to let them all go without it, write under [{name}]: {rule}"
+            );
+        }
+    }
+}
+
 impl From<Exhausted> for Refusal {
     fn from(exhausted: Exhausted) -> Self {
         match exhausted {
@@ -299,6 +321,15 @@ impl Handler<Report> for Provider {
     }
 }
 
+impl Handler<Learn> for Provider {
+    type Result = ();
+
+    fn handle(&mut self, Learn { model, edits }: Learn, _: &mut Self::Context) {
+        edits.into_iter().for_each(|edit| self.learn(&model, edit));
+        self.saved.store(self.health.clone());
+    }
+}
+
 impl Handler<Freed> for Provider {
     type Result = ();
 
@@ -324,6 +355,7 @@ impl Handler<Observe<ProviderView>> for Provider {
             in_flight: self.permits.taken(),
             waiting: self.waiting.len(),
             breaker_open: self.health.breaker.is_open(now),
+            lessons: self.health.lessons.view(now),
             incarnation: self.incarnation,
         })
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::header::{HeaderName, HeaderValue};
+use vandamme_protocol::healing::Edit;
 
 use vandamme_protocol::bridge::messages_over_chat::Dialect;
 
@@ -36,10 +37,14 @@ pub struct ProviderSettings {
     pub api: Api,
     /// Scheme, authority and path prefix, without a trailing slash.
     pub base_url: String,
+    /// Set when this is a resource of Azure OpenAI, which has addresses and a credential header of its own.
+    pub azure: Option<Azure>,
     /// Never empty, no duplicates, in the order written.
     pub keys: Vec<ApiKey>,
     /// Set on every upstream request, over what the client sent; never a credential, framing or routing header.
     pub custom_headers: Vec<(HeaderName, HeaderValue)>,
+    /// Made to every request, in the words of the upstream's API.
+    pub edits: Vec<Edit>,
     /// Alias (lower case) to model, or to `provider:model`.
     pub aliases: BTreeMap<String, String>,
     /// The upstream itself knows the ids that start with `claude-`: they are sent unchanged.
@@ -86,6 +91,15 @@ pub enum Api {
     Messages,
     /// OpenAI's Chat Completions API: `{base}/chat/completions`. In the configuration: `openai`.
     ChatCompletions,
+}
+
+/// How a resource of Azure OpenAI is addressed: learn.microsoft.com/azure/foundry/openai/api-version-lifecycle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Azure {
+    /// `{base}/openai/deployments/{model}/…?api-version=…`: what a model is called there is the name of a deployment.
+    Deployments { api_version: String },
+    /// `{base}/…`, where the base ends in `/openai/v1`.
+    V1 { api_version: Option<String> },
 }
 
 /// Every bound of the gateway. The defaults stand in the edge's `defaults.toml`; each can be configured
@@ -138,6 +152,8 @@ pub struct Limits {
     pub models_ttl: Duration,
     /// How many aliases may stand for each other in a row. Default 10.
     pub alias_chain: usize,
+    /// How long a request is spared what an upstream has refused before. Default a day.
+    pub healing_ttl: Duration,
     /// Streams may run this long after SIGTERM. Default 25 s.
     pub drain: Duration,
     /// How often the supervisor asks its actors for a sign of life, and how long it waits. Default 250 ms, 500 ms.

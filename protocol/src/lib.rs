@@ -3,6 +3,7 @@
 pub mod anthropic;
 pub mod bridge;
 pub mod estimate;
+pub mod healing;
 mod json;
 pub mod models;
 pub mod openai;

@@ -10,12 +10,15 @@ use thiserror::Error;
 use cursor::{Cursor, NotJson, Walk, decoded};
 
 mod cursor;
+mod pruned;
 mod thinking;
 mod tools;
+mod trimmed;
 mod usage;
 
 pub use thinking::{OWN_SIGNATURE, without_own_thinking};
 pub use tools::ToolHistory;
+pub(crate) use trimmed::{Unwanted, renamed, trimmed};
 
 /// What a gateway must know of a request that it passes through.
 #[derive(Debug)]

@@ -39,18 +39,11 @@ pub(super) fn layer(variables: &Variables, known: &[String], mistakes: &mut Vec<
     layer
 }
 
-/// The variables that were of use to the original and come with a later version: one line for each that
-/// concerns a provider in use, since ignoring it may surprise.
-pub(super) fn not_yet<'a>(
-    variables: &'a Variables,
-    registered: &'a [&str],
-) -> impl Iterator<Item = String> + 'a {
+/// The variables that were of use to the original and come with a later version: one line for each, since ignoring it
+/// may surprise.
+pub(super) fn not_yet(variables: &Variables) -> impl Iterator<Item = String> + '_ {
     let set = variables.iter().filter(|(_, variable)| !variable.text.trim().is_empty());
-    let later = set.filter(move |(name, _)| {
-        let prefixes = registered.iter().map(|provider| prefix(provider));
-        let mut rests = prefixes.filter_map(|prefix| name.strip_prefix(&prefix)?.strip_prefix('_'));
-        name.starts_with(HEADER_FOR_ALL) || rests.any(|rest| rest == "API_VERSION")
-    });
+    let later = set.filter(|(name, _)| name.starts_with(HEADER_FOR_ALL));
     later.map(|(_, variable)| {
         format!("{}: not available in this version of vdm, so it has no effect", variable.place)
     })

@@ -5,6 +5,7 @@ use config::ValueKind;
 use toml_edit::{Array, Value};
 
 use super::base_url;
+use super::edits;
 use super::headers;
 
 /// The kinds of values. Sizes become bytes, durations become seconds with a fraction.
@@ -36,6 +37,10 @@ pub(super) enum Type {
     Object,
     /// A whole number, this at least.
     Count(u32),
+    /// `drop-params`
+    Params,
+    /// `drop-betas`
+    Betas,
 }
 
 /// The kinds of keys.
@@ -92,6 +97,8 @@ impl Type {
             Self::Count(least) => {
                 raw.whole().filter(|n| (i64::from(least)..=MOST).contains(n)).map(ValueKind::from)
             }
+            Self::Params => return edits::params(raw),
+            Self::Betas => return edits::betas(raw),
             Self::OneOf(words) => raw.text().and_then(|text| one_of(words, text)),
             Self::Words => raw.words().map(|words| ValueKind::from(words.join("\n"))),
             Self::Object => raw.text().and_then(members),
@@ -116,6 +123,8 @@ impl Type {
             | Self::Url
             | Self::Link
             | Self::Format
+            | Self::Params
+            | Self::Betas
             | Self::OneOf(_)
             | Self::Words
             | Self::Object
@@ -160,6 +169,8 @@ impl Type {
             Self::Bytes => "a size above 0: a number of bytes, or text such as \"32MiB\"".to_owned(),
             Self::OneOf(words) => format!("one of {}", words.join(", ")),
             Self::Words => "words in an array: [\"a\", \"b\"]".to_owned(),
+            // These two say more themselves.
+            Self::Params | Self::Betas => "names in an array".to_owned(),
             Self::Object => "a JSON object in single quotes: '{\"a\": 1}'".to_owned(),
             Self::Count(least) => format!("a whole number from {least} to {MOST}"),
         }
@@ -200,7 +211,7 @@ impl<'a> Raw<'a> {
         }
     }
 
-    fn words(self) -> Option<Vec<&'a str>> {
+    pub(super) fn words(self) -> Option<Vec<&'a str>> {
         match self {
             Raw::Text(text) => Some(text.split_whitespace().collect()),
             Raw::Array(array) => {

@@ -9,7 +9,9 @@ use vandamme_actors::secret::ApiKey;
 use vandamme_actors::settings::{Api, PartialProvider, ProviderSettings};
 use vandamme_protocol::bridge::messages_over_chat::{Dialect, Reasoning, Replay};
 
+use super::azure;
 use super::base_url::{self, Listener};
+use super::edits;
 use super::environment::{self, prefix};
 use super::headers;
 use super::kind::LONGEST;
@@ -75,11 +77,9 @@ impl<'a> Builder<'a> {
         self.merged.providers().iter().filter(|name| !is_there(name)).cloned().collect()
     }
 
-    /// Variables of a later version that concern the providers in use.
+    /// Variables of a later version.
     pub(super) fn warn_of_variables(&mut self, variables: &Variables) {
-        let registered: Vec<&str> = self.registered.iter().map(|provider| &*provider.name).collect();
-        let warnings: Vec<_> = environment::not_yet(variables, &registered).collect();
-        self.warnings.extend(warnings);
+        self.warnings.extend(environment::not_yet(variables));
     }
 
     fn section(&self, layer: &'a Layer, name: &str) -> Section<'a> {
@@ -137,12 +137,19 @@ impl<'a> Builder<'a> {
             let text = "demo is the name of the embedded provider; choose another";
             return self.mistakes.push(Mistake::new(keys.place, text));
         }
+        let api = self.api(section);
+        let azure = azure::read(api, (name, &base_url), section.text("api-version"), &mut self.warnings);
         let settings = ProviderSettings {
             name: name.into(),
-            api: self.api(section),
+            api,
             base_url,
+            azure: azure.unwrap_or_else(|mistake| {
+                self.mistakes.push(mistake);
+                None
+            }),
             keys: self.keys(name, keys),
             custom_headers: self.custom_headers(section),
+            edits: edits::read(section),
             aliases: self.aliases(section),
             serves_claude: section.flag("serves-claude").unwrap_or(false),
             timeout: self.timeout(section),

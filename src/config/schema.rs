@@ -2,8 +2,8 @@
 
 use super::kind::Kind::{self, Aliases, AuthMode, Headers, Later, Value};
 use super::kind::Type::{
-    self, Bytes, Count, Flag, Format, Host, Link, LogLevel, Object, OneOf, Pause, Port, Seconds, Secret,
-    Text, Url, Words,
+    self, Betas, Bytes, Count, Flag, Format, Host, Link, LogLevel, Object, OneOf, Params, Pause, Port,
+    Seconds, Secret, Text, Url, Words,
 };
 
 pub(super) type Keys = &'static [(&'static str, Kind)];
@@ -53,6 +53,7 @@ pub(super) const LIMITS: Keys = &[
     ("cooldown-cap", Value(Seconds)),
     ("alias-chain", Value(Count(1))),
     ("models-ttl", Value(Seconds)),
+    ("healing-ttl", Value(Seconds)),
     ("drain", Value(Seconds)),
     ("watch-interval", Value(Pause)),
     ("watch-patience", Value(Pause)),
@@ -63,14 +64,17 @@ pub(super) const PROVIDER: Keys = &[
     ("api-key", Value(Type::Keys)),
     ("base-url", Value(Url)),
     ("api-format", Value(Format)),
+    ("api-version", Value(Text)),
     ("timeout", Value(Seconds)),
     ("max-retries", Value(Count(0))),
     ("serves-claude", Value(Flag)),
     ("models-url", Value(Link)),
+    ("drop-params", Value(Params)),
+    ("drop-betas", Value(Betas)),
+    ("max-tokens-as", Value(OneOf(&["max_tokens", "max_completion_tokens"]))),
     ("aliases", Aliases),
     ("custom-headers", Headers),
     ("auth-mode", AuthMode),
-    ("api-version", Later),
     ("tool-name-sanitization", Value(Flag)),
     ("reasoning-models", Value(Words)),
     ("reasoning-parameter", Value(OneOf(&["reasoning_effort", "reasoning", "thinking"]))),
@@ -183,8 +187,12 @@ pub(super) const VARIABLES: [Variable; 10] = [
 pub(super) const PROXY_API_KEY: &str = "PROXY_API_KEY";
 
 /// `{P}_…` and the key of `[P]` that it sets.
-pub(super) const PROVIDER_VARIABLES: [(&str, &str); 3] =
-    [("_API_KEY", "api-key"), ("_BASE_URL", "base-url"), ("_API_FORMAT", "api-format")];
+pub(super) const PROVIDER_VARIABLES: [(&str, &str); 4] = [
+    ("_API_KEY", "api-key"),
+    ("_BASE_URL", "base-url"),
+    ("_API_FORMAT", "api-format"),
+    ("_API_VERSION", "api-version"),
+];
 
 /// The name that is meant, if one is near.
 pub(super) fn suggestion<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {

@@ -13,15 +13,17 @@ use vandamme_actors::provider::Lease;
 use vandamme_actors::settings::Api;
 use vandamme_actors::upstream::{self, Borrow};
 use vandamme_protocol::bridge::Fault;
+use vandamme_protocol::healing;
 use vandamme_protocol::passthrough::{self, ChatTap, Tap};
 use vandamme_protocol::span::{self, Streaming};
 use vandamme_protocol::vocabulary::{ErrorKind, Usage};
 use vandamme_protocol::{anthropic, openai};
 
 use super::failure::{Answer, Relayed};
+use super::healing::Healing;
 use super::outgoing::{Outgoing, Slices, Way, passed_back};
 use super::translation::Translation;
-use super::verdict::{CallFailure, asked_to_wait, judge};
+use super::verdict::{CallFailure, asked_to_wait, judge, located};
 use super::{Endpoint, Exchange};
 
 /// An error body is read up to this size and for this long.
@@ -47,8 +49,27 @@ enum Content {
 }
 
 impl Exchange<'_> {
-    pub(super) async fn call(&self, lease: &Lease) -> Result<Answered, CallFailure> {
-        let outgoing = self.outgoing(lease).map_err(|message| CallFailure::refused(&message))?;
+    pub(super) async fn call(&self, lease: &Lease, healing: &Healing) -> Result<Answered, CallFailure> {
+        let outgoing = self.edited(lease, healing).map_err(|message| CallFailure::refused(&message))?;
+        let result = self.call_in_time(lease, outgoing).await;
+        let Err(mut failed) = result else { return result };
+        // What another endpoint does not know, that of replies may well.
+        if !failed.named.is_empty()
+            && self.question.endpoint == Endpoint::Reply
+            && let Ok(sent) = self.edited(lease, healing)
+        {
+            healing.judge(&sent, &mut failed);
+        }
+        Err(failed)
+    }
+
+    fn edited(&self, lease: &Lease, healing: &Healing) -> Result<Outgoing, String> {
+        let mut outgoing = self.outgoing(lease)?;
+        healing.edit(lease, &mut outgoing);
+        Ok(outgoing)
+    }
+
+    async fn call_in_time(&self, lease: &Lease, outgoing: Outgoing) -> Result<Answered, CallFailure> {
         let patience = self.patience(lease);
         let calling = self.send_and_read(lease, outgoing);
         let Some(patience) = patience else { return calling.await };
@@ -247,7 +268,9 @@ impl Exchange<'_> {
             Ok(Ok(Some(body))) => body,
             Ok(Ok(None) | Err(_)) | Err(_) => Bytes::new(),
         };
-        let fault = self.scrubbed(fault(status, &body, (lease.provider.api, self.question.api)));
+        let named = healing::recognise(status, &body);
+        let fault = fault(status, &body, (lease.provider.api, self.question.api));
+        let fault = self.scrubbed(located(lease, fault));
         let after = asked_to_wait(&upstream);
         let (retry, outcome) = judge(status, &body, (after, &lease.model), &upstream);
         let json = content(&upstream) == Content::Json && span::is_complete_json(&body);
@@ -260,7 +283,7 @@ impl Exchange<'_> {
             fault,
             relayed: relays.then_some(Relayed(body)),
         };
-        CallFailure { retry, outcome, answer }
+        CallFailure { retry, outcome, answer, named }
     }
 
     fn scrubbed(&self, fault: Fault) -> Fault {

@@ -14,7 +14,7 @@ use vandamme_protocol::bridge::{chat_over_messages, messages_over_chat};
 use vandamme_protocol::span::{self, UsageAsked};
 
 use super::translation::Translation;
-use super::{Endpoint, Exchange, Question};
+use super::{Endpoint, Exchange, Question, address};
 
 /// A body goes to the socket in slices of this size: awc copies what it is given whole into its write buffer.
 const SLICE: usize = 64 << 10;
@@ -77,20 +77,22 @@ impl Exchange<'_> {
         let (body, way, url, headers) = match (question.api, provider.api) {
             (Api::Messages, Api::Messages) => {
                 let edited = question.head.with_model(&question.body, &lease.model);
-                let url = messages_url(provider, question);
+                let url = address::messages(provider, question);
                 (span::without_own_thinking(&edited), Way::Messages, url, passed_on(&question.headers))
             }
             (Api::Messages, Api::ChatCompletions) => {
                 let (body, back) = for_chat(question, lease)?;
-                (body, Way::Bridge(back), chat_url(provider), own_headers())
+                let url = address::chat_completions(provider, &lease.model);
+                (body, Way::Bridge(back), url, own_headers())
             }
             (Api::ChatCompletions, Api::ChatCompletions) => {
                 let (body, asked) = question.head.with_model_and_usage(&question.body, &lease.model);
-                (body, Way::Chat(asked), chat_url(provider), allowed(&question.headers))
+                let url = address::chat_completions(provider, &lease.model);
+                (body, Way::Chat(asked), url, allowed(&question.headers))
             }
             (Api::ChatCompletions, Api::Messages) => {
                 let (body, back) = for_messages(question, lease)?;
-                (body, Way::Bridge(back), reply_url(provider), anthropic_headers(&question.headers))
+                (body, Way::Bridge(back), address::replies(provider), anthropic_headers(&question.headers))
             }
         };
         Self::finished(lease, Outgoing { method: Method::POST, url, headers, body, way })
@@ -104,10 +106,7 @@ impl Exchange<'_> {
         for (name, value) in &provider.custom_headers {
             headers.insert(name.clone(), value.clone());
         }
-        let (name, text) = match provider.api {
-            Api::Messages => (HeaderName::from_static("x-api-key"), key.to_owned()),
-            Api::ChatCompletions => (header::AUTHORIZATION, format!("Bearer {key}")),
-        };
+        let (name, text) = address::credential(provider, key);
         let mut credential = HeaderValue::from_str(&text)
             .map_err(|_| format!("the key of provider '{}' is unusable", provider.name))?;
         credential.set_sensitive(true);
@@ -137,43 +136,15 @@ fn for_messages(question: &Question, lease: &Lease) -> Result<(Bytes, Translatio
     Ok((translated.body.into(), Translation::Chat(translated.reply)))
 }
 
-/// Asks for all models at once: 1000 is the most that Anthropic's API lists, whose default is 20.
 fn models_request(provider: &ProviderSettings) -> Outgoing {
     let mut headers = own_headers();
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     headers.remove(header::CONTENT_TYPE);
-    let url = match provider.api {
-        Api::Messages => {
-            headers.insert(ANTHROPIC_VERSION, HeaderValue::from_static(VERSION));
-            format!("{}/v1/models?limit=1000", anthropic_base(provider))
-        }
-        Api::ChatCompletions => format!("{}/models", provider.base_url),
-    };
+    if provider.api == Api::Messages {
+        headers.insert(ANTHROPIC_VERSION, HeaderValue::from_static(VERSION));
+    }
+    let url = address::models(provider);
     Outgoing { method: Method::GET, url, headers, body: Bytes::new(), way: Way::Messages }
-}
-
-/// A base URL is written without `/v1`; one that has it means the same.
-fn anthropic_base(provider: &ProviderSettings) -> &str {
-    provider.base_url.strip_suffix("/v1").unwrap_or(&provider.base_url)
-}
-
-/// Without the client's query, which is one of another API.
-fn reply_url(provider: &ProviderSettings) -> String {
-    format!("{}/v1/messages", anthropic_base(provider))
-}
-
-fn messages_url(provider: &ProviderSettings, question: &Question) -> String {
-    let base = anthropic_base(provider);
-    let path = match question.endpoint {
-        Endpoint::Reply | Endpoint::Models(_) => "/v1/messages",
-        Endpoint::Count => "/v1/messages/count_tokens",
-    };
-    let mark = if question.query.is_empty() { "" } else { "?" };
-    format!("{base}{path}{mark}{}", question.query)
-}
-
-fn chat_url(provider: &ProviderSettings) -> String {
-    format!("{}/chat/completions", provider.base_url)
 }
 
 /// What a client's headers become on a passthrough.

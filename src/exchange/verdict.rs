@@ -6,7 +6,9 @@ use actix_web::http::header::{self, HeaderMap};
 use awc::error::{ConnectError, SendRequestError};
 use vandamme_actors::attempts;
 use vandamme_actors::provider::{CallOutcome, Lease, Scope};
+use vandamme_actors::settings::Azure;
 use vandamme_protocol::bridge::Fault;
+use vandamme_protocol::healing::{self, Edit};
 use vandamme_protocol::openai;
 use vandamme_protocol::vocabulary::ErrorKind;
 
@@ -17,11 +19,14 @@ pub(super) struct CallFailure {
     pub(super) retry: attempts::Failure,
     pub(super) outcome: CallOutcome,
     pub(super) answer: Answer,
+    /// What the upstream refuses, as far as the request can do without.
+    pub(super) named: Vec<Edit>,
 }
 
 impl CallFailure {
     fn new(kind: ErrorKind, message: String, (retry, outcome): (attempts::Failure, CallOutcome)) -> Self {
-        Self { retry, outcome, answer: Answer::own(Fault { kind, status: kind.status(), message }) }
+        let answer = Answer::own(Fault { kind, status: kind.status(), message });
+        Self { retry, outcome, answer, named: vec![] }
     }
 
     /// The client's request cannot be sent to this upstream.
@@ -50,7 +55,8 @@ impl CallFailure {
     pub(super) fn said(fault: Fault) -> Self {
         let status = fault.status;
         let (retry, outcome) = judge(status, fault.message.as_bytes(), (None, ""), &HeaderMap::new());
-        Self { retry, outcome, answer: Answer::own(fault) }
+        let named = healing::recognise(status, fault.message.as_bytes());
+        Self { retry, outcome, answer: Answer::own(fault), named }
     }
 
     pub(super) fn timeout(lease: &Lease, patience: Duration) -> Self {
@@ -122,6 +128,15 @@ pub(super) fn judge(
         (Some("true"), attempts::Failure::Final) => (passing, outcome),
         _ => (retry, outcome),
     }
+}
+
+/// Azure says that a deployment does not exist, but not which.
+pub(super) fn located(lease: &Lease, mut fault: Fault) -> Fault {
+    if fault.status == 404 && matches!(lease.provider.azure, Some(Azure::Deployments { .. })) {
+        let (model, provider) = (&lease.model, &lease.provider.name);
+        fault.message = format!("{} (deployment '{model}' of provider '{provider}')", fault.message);
+    }
+    fault
 }
 
 /// `retry-after-ms`, or `retry-after` as seconds or as a date.

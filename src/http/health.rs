@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Serialize, Serializer};
 use vandamme_actors::observe::Observe;
-use vandamme_actors::provider::ProviderView;
+use vandamme_actors::provider::{LessonView, ProviderView};
 use vandamme_actors::settings::{Api, PartialProvider};
 
 use super::report::{self, rfc3339, scalar, wants_json};
@@ -54,12 +54,23 @@ struct ProviderHealth {
     waiting: Option<usize>,
     breaker: Option<&'static str>,
     keys: Vec<KeyHealth>,
+    /// What requests go without since the provider has refused it.
+    healed: Vec<Healed>,
 }
 
 #[derive(Serialize)]
 struct KeyHealth {
     id: String,
     state: &'static str,
+}
+
+#[derive(Serialize)]
+struct Healed {
+    model: String,
+    /// The line of configuration that would have spared the refusal.
+    rule: String,
+    /// Until it is forgotten.
+    seconds_left: u64,
 }
 
 /// A map, as in the YAML, in registry order.
@@ -115,6 +126,7 @@ impl ProviderHealth {
     fn new(settings: &vandamme_actors::settings::ProviderSettings, view: Option<ProviderView>) -> Self {
         let breaker = |view: &ProviderView| if view.breaker_open { "open" } else { "closed" };
         let keys = view.as_ref().map(|view| &view.keys).into_iter().flatten();
+        let lessons = view.as_ref().map(|view| &view.lessons).into_iter().flatten();
         Self {
             name: settings.name.to_string(),
             api_format: match settings.api {
@@ -130,6 +142,7 @@ impl ProviderHealth {
             waiting: view.as_ref().map(|view| view.waiting),
             breaker: view.as_ref().map(breaker),
             keys: keys.map(|key| KeyHealth { id: key.id.to_string(), state: key.state }).collect(),
+            healed: lessons.map(Healed::new).collect(),
         }
     }
 
@@ -154,6 +167,20 @@ impl ProviderHealth {
         for KeyHealth { id, state } in &self.keys {
             let _ = writeln!(out, "      - id: {}\n        state: {state}", scalar(id));
         }
+        let _ = writeln!(out, "    healed:{}", if self.healed.is_empty() { " []" } else { "" });
+        for Healed { model, rule, seconds_left } in &self.healed {
+            let (model, rule) = (scalar(model), scalar(rule));
+            let _ = writeln!(
+                out,
+                "      - model: {model}\n        rule: {rule}\n        seconds_left: {seconds_left}"
+            );
+        }
+    }
+}
+
+impl Healed {
+    fn new(LessonView { model, edit, left }: &LessonView) -> Self {
+        Self { model: model.to_string(), rule: edit.to_string(), seconds_left: left.as_secs() }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The gateway as its users meet it: the real binary over real sockets, before an upstream that does what it is
 //! told. A file per story.
 
+mod azure;
 mod chat_completions;
 mod command_line;
 mod configuration;
@@ -8,6 +9,7 @@ mod container;
 mod count_tokens;
 mod cutting;
 mod demo;
+mod healing;
 mod hostile_clients;
 mod keys;
 mod liveness;

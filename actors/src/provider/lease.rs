@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::{Addr, Message};
+use vandamme_protocol::healing::Edit;
 
 use super::Provider;
 use super::key_ring::Scope;
@@ -56,6 +57,8 @@ pub struct Lease {
     /// The model's name at that provider.
     pub model: Arc<str>,
     pub key: ApiKey,
+    /// What refusals have taught about requests for this model.
+    pub remembered: Option<Arc<[Edit]>>,
     /// Whose timeout and retries hold.
     pub profile: Option<Arc<Profile>>,
     ticket: Ticket,
@@ -121,7 +124,12 @@ impl Lease {
             stage: Stage::Silent,
             permit: Some(permit),
         };
-        Self { provider, model, key, profile: None, ticket }
+        Self { provider, model, key, remembered: None, profile: None, ticket }
+    }
+
+    pub(crate) fn remembering(mut self, remembered: Option<Arc<[Edit]>>) -> Self {
+        self.remembered = remembered;
+        self
     }
 
     pub(crate) fn under(mut self, profile: Option<Arc<Profile>>) -> Self {
@@ -144,6 +152,12 @@ impl Lease {
     pub fn report(&mut self, outcome: CallOutcome) {
         self.ticket.stage = Stage::Reported;
         self.ticket.report(outcome);
+    }
+
+    /// Tells the provider which edits made a refused request acceptable.
+    pub fn learn(&self, edits: Vec<Edit>) {
+        // Bounded by the requests in flight; it must never block.
+        self.ticket.owner.do_send(Learn { model: self.model.clone(), edits });
     }
 
     /// Gives the lease back.
@@ -181,6 +195,14 @@ impl Drop for Ticket {
             }
         }
     }
+}
+
+/// Tells a provider what a refusal has taught about a model.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Learn {
+    pub(crate) model: Arc<str>,
+    pub(crate) edits: Vec<Edit>,
 }
 
 /// Tells a provider that a permit has become free.

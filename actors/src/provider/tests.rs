@@ -17,6 +17,20 @@ fn start(keys: &[&str], limits: Limits) -> Addr<Provider> {
     })
 }
 
+/// Starts the actors that take one another's place.
+fn incarnations(keys: &[&str]) -> impl Fn(u64) -> Addr<Provider> {
+    let settings = provider("p").keys(keys).build();
+    let saved = Snapshot::new(ProviderHealth::new(&settings, &limits()));
+    let permits = Permits::new(8);
+    let arbiter = Arbiter::new();
+    move |number| {
+        let (settings, permits, saved) = (settings.clone(), permits.clone(), saved.clone());
+        keeper::start(&arbiter.handle(), "p", MAILBOX, move || {
+            Provider::new(settings, limits(), permits, (number, saved))
+        })
+    }
+}
+
 async fn lease(provider: &Addr<Provider>, tried: &[KeyId]) -> Result<Lease, Refusal> {
     let (reply, answer) = oneshot::channel();
     provider.do_send(LeaseKey { model: "m".into(), profile: None, tried: tried.to_vec(), reply });
@@ -119,16 +133,7 @@ async fn one_overloaded_model_leaves_the_others_alone() {
 
 #[actix_rt::test]
 async fn a_new_incarnation_knows_what_the_old_one_knew_of_its_keys() {
-    let settings = provider("p").keys(&["a", "b"]).build();
-    let saved = Snapshot::new(ProviderHealth::new(&settings, &limits()));
-    let permits = Permits::new(8);
-    let arbiter = Arbiter::new();
-    let incarnation = |number| {
-        let (settings, permits, saved) = (settings.clone(), permits.clone(), saved.clone());
-        keeper::start(&arbiter.handle(), "p", MAILBOX, move || {
-            Provider::new(settings, limits(), permits, (number, saved))
-        })
-    };
+    let incarnation = incarnations(&["a", "b"]);
     let first = incarnation(1);
     let taken = lease(&first, &[]).await.unwrap();
     let bad = taken.key.id();
@@ -140,4 +145,23 @@ async fn a_new_incarnation_knows_what_the_old_one_knew_of_its_keys() {
     let rejected: Vec<_> =
         view(&second).await.keys.into_iter().filter(|key| key.state == "rejected").collect();
     assert_eq!(rejected.iter().map(|key| key.id).collect::<Vec<_>>(), [bad]);
+}
+
+#[actix_rt::test]
+async fn what_a_refusal_taught_comes_with_later_leases_for_that_model_whoever_lends_them() {
+    let incarnation = incarnations(&["a"]);
+    let edit = Edit::param("top_p").unwrap();
+    let first = incarnation(1);
+    let taken = lease(&first, &[]).await.unwrap();
+    assert!(taken.remembered.is_none());
+    taken.learn(vec![edit.clone()]);
+    assert_eq!(view(&first).await.lessons[0].edit, edit);
+
+    for provider in [first, incarnation(2)] {
+        let later = lease(&provider, &[]).await.unwrap();
+        assert_eq!(later.remembered.as_deref(), Some(&[edit.clone()][..]));
+        let (reply, answer) = oneshot::channel();
+        provider.do_send(LeaseKey { model: "other".into(), tried: vec![], profile: None, reply });
+        assert!(answer.await.unwrap().unwrap().remembered.is_none());
+    }
 }

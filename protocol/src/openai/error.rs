@@ -1,5 +1,6 @@
 //! Errors of the Chat Completions API: read from upstreams, in any vendor's shape; written for clients.
 
+mod content_filter;
 mod context;
 
 use bytes::BytesMut;
@@ -124,8 +125,9 @@ impl Report {
         let fields = ["code", "type", "status"].map(|field| inner.get(field).or_else(|| value.get(field)));
         let words = fields.iter().flatten().filter_map(|field| field.as_str()).map(str::to_ascii_lowercase);
         let count = |field| inner.get(field).and_then(Value::as_u64);
+        let message = message.or_else(|| self::message(value));
         Self {
-            message: message.or_else(|| self::message(value)),
+            message: message.map(|message| message + &content_filter::reasons(inner)),
             words: words.collect(),
             code: fields[0].and_then(status_code),
             counts: count("n_prompt_tokens").zip(count("n_ctx")),

@@ -44,12 +44,18 @@ impl<'a> Cursor<'a> {
 
     /// Walks an object; `each` gets the decoded key and must consume the value, at which the cursor stands.
     pub(super) fn members(&mut self, mut each: impl FnMut(&mut Self, &str) -> Walk<()>) -> Walk<()> {
+        self.entries(|cursor, _, key| each(cursor, key))
+    }
+
+    /// The same; `each` also gets where the member begins.
+    pub(super) fn entries(&mut self, mut each: impl FnMut(&mut Self, usize, &str) -> Walk<()>) -> Walk<()> {
         self.list(b'{', b'}', |cursor| {
+            let start = cursor.at;
             let key = cursor.key()?;
             cursor.space();
             cursor.expect(b':')?;
             cursor.space();
-            each(cursor, &key)
+            each(cursor, start, &key)
         })
     }
 

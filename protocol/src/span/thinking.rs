@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use memchr::memmem;
 
 use super::cursor::{Cursor, Walk, decoded};
+use super::pruned::{Fate, Pruned, without};
 
 /// What the signature of a thinking block starts with when the block was made here.
 pub const OWN_SIGNATURE: &str = "vdm1.";
@@ -27,18 +28,6 @@ pub fn without_own_thinking(body: &Bytes) -> Bytes {
         return body.clone();
     }
     without(body, cuts)
-}
-
-fn without(body: &[u8], mut cuts: Vec<Range<usize>>) -> Bytes {
-    cuts.sort_unstable_by_key(|cut| cut.start);
-    let mut kept = BytesMut::with_capacity(body.len());
-    let mut from = 0;
-    for cut in cuts {
-        kept.extend_from_slice(&body[from..cut.start]);
-        from = cut.end;
-    }
-    kept.extend_from_slice(&body[from..]);
-    kept.freeze()
 }
 
 fn messages(cursor: &mut Cursor<'_>, cuts: &mut Vec<Range<usize>>) -> Walk<()> {
@@ -131,46 +120,10 @@ impl Kind {
     }
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Fate {
-    Stays,
-    Goes,
-}
-
 fn fate_of(signature: &[u8]) -> Fate {
     match decoded(signature) {
         Some(signature) if signature.starts_with(OWN_SIGNATURE) => Fate::Goes,
         _ => Fate::Stays,
-    }
-}
-
-/// An array that loses elements, and with each of them one comma.
-#[derive(Default)]
-struct Pruned {
-    /// End of the last element that stays.
-    stays: Option<usize>,
-    /// The elements that go, since then.
-    goes: Option<Range<usize>>,
-}
-
-impl Pruned {
-    fn add(&mut self, element: Range<usize>, fate: Fate, cuts: &mut Vec<Range<usize>>) {
-        if fate == Fate::Goes {
-            let start = self.goes.as_ref().map_or(element.start, |goes| goes.start);
-            self.goes = Some(start..element.end);
-            return;
-        }
-        if let Some(goes) = self.goes.take() {
-            cuts.push(goes.start..element.start);
-        }
-        self.stays = Some(element.end);
-    }
-
-    /// Cuts what goes at the end; the array's owner goes too when nothing is left of it.
-    fn close(self, cuts: &mut Vec<Range<usize>>) -> Fate {
-        let Some(goes) = self.goes else { return Fate::Stays };
-        cuts.push(self.stays.unwrap_or(goes.start)..goes.end);
-        if self.stays.is_some() { Fate::Stays } else { Fate::Goes }
     }
 }
 

@@ -145,8 +145,8 @@ const OF_A_FILE: &[(&str, &str)] = &[
         "2:1: [openai] auth-mode: not available in this version of vdm; remove it",
     ),
     (
-        "[openai]\napi-version = '1'",
-        "2:1: [openai] api-version: not available in this version of vdm; remove it",
+        "[openai]\nmodel-page = '1'",
+        "2:1: [openai] model-page: not available in this version of vdm; remove it",
     ),
     (
         "[kimi]\nreasoning-parameter = 'x'",

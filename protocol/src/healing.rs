@@ -1,0 +1,183 @@
+//! Requests that heal: what an upstream's refusal says it does not know, and the request without just that.
+//!
+//! [`recognise`] reads a refusal, [`apply`] edits a request, and an [`Edit`] says of itself which line of a
+//! configuration would have spared the refusal.
+
+mod betas;
+mod named;
+mod wordings;
+
+use std::fmt;
+
+use bytes::Bytes;
+
+pub use self::wordings::recognise;
+use crate::span::{Unwanted, renamed, trimmed};
+
+/// How a request does without one thing that an upstream does not know.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Edit {
+    /// Without this member of the body: the names on the way to it with dots between them, arrays passed through.
+    Param(Box<str>),
+    /// Without this keyword in the JSON schemas of tools and replies.
+    Keyword(Box<str>),
+    /// Without this value of the header `anthropic-beta`, or any (`*`), and the members that mean nothing without it.
+    Beta(Box<str>),
+    /// With the limit of tokens under this name.
+    Limit(Limit),
+}
+
+/// What Chat Completions upstreams call the limit of tokens: the old name, and the one of reasoning models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Limit {
+    MaxTokens,
+    MaxCompletionTokens,
+}
+
+/// A request after its edits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edited {
+    pub body: Bytes,
+    /// Of `anthropic-beta`; empty when nothing is left of it.
+    pub betas: String,
+}
+
+impl Edit {
+    /// What `drop-params` says, and refusals name. `None` for what no request can do without, and for what no name is.
+    #[must_use]
+    pub fn param(text: &str) -> Option<Self> {
+        named::param(text)
+    }
+
+    /// What `drop-betas` says, and refusals name.
+    #[must_use]
+    pub fn beta(text: &str) -> Option<Self> {
+        let word = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        let is_name = !text.is_empty() && text.len() <= named::LONGEST && text.bytes().all(word);
+        (is_name || text == betas::ANY).then(|| Self::Beta(text.into()))
+    }
+}
+
+impl Limit {
+    /// The member's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MaxTokens => "max_tokens",
+            Self::MaxCompletionTokens => "max_completion_tokens",
+        }
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Self::MaxTokens => Self::MaxCompletionTokens,
+            Self::MaxCompletionTokens => Self::MaxTokens,
+        }
+    }
+}
+
+/// The line of a provider's configuration that asks for the same.
+impl fmt::Display for Edit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Param(path) => write!(f, "drop-params = [\"{path}\"]"),
+            Self::Keyword(keyword) => write!(f, "drop-params = [\"schema.{keyword}\"]"),
+            Self::Beta(flag) => write!(f, "drop-betas = [\"{flag}\"]"),
+            Self::Limit(limit) => write!(f, "max-tokens-as = \"{}\"", limit.name()),
+        }
+    }
+}
+
+/// The request with all `edits` made; `betas` is what its `anthropic-beta` says. The body is itself, uncopied, when none
+/// of them concerns it; of several limits the last counts.
+#[must_use]
+pub fn apply<'e>(edits: impl IntoIterator<Item = &'e Edit>, body: &Bytes, betas: &str) -> Edited {
+    let mut unwanted = Unwanted::default();
+    let mut limit = None;
+    let mut left = betas.to_owned();
+    for edit in edits {
+        match edit {
+            Edit::Param(path) => unwanted.members.push(path.split('.').collect()),
+            Edit::Keyword(keyword) => unwanted.keywords.push(keyword),
+            Edit::Beta(flag) => {
+                let (kept, dropped) = betas::without(&left, flag);
+                let members = dropped.iter().flat_map(|flag| betas::members_of(flag));
+                unwanted.members.extend(members.map(|path| path.split('.').collect()));
+                left = kept;
+            }
+            Edit::Limit(name) => limit = Some(*name),
+        }
+    }
+    let body = if unwanted.is_empty() { body.clone() } else { trimmed(body, &unwanted) };
+    let body = match limit {
+        Some(limit) => renamed(&body, limit.other().name(), limit.name()),
+        None => body,
+    };
+    Edited { body, betas: left }
+}
+
+/// Whether the edit would change this request.
+#[must_use]
+pub fn concerns(edit: &Edit, body: &Bytes, betas: &str) -> bool {
+    let edited = apply([edit], body, betas);
+    edited.body.as_ptr() != body.as_ptr() || edited.betas != betas
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edited(edits: &[Edit], body: &'static str, betas: &str) -> (String, String) {
+        let Edited { body, betas } = apply(edits, &Bytes::from_static(body.as_bytes()), betas);
+        (String::from_utf8(body.to_vec()).unwrap(), betas)
+    }
+
+    #[test]
+    fn a_beta_goes_with_what_means_nothing_without_it() {
+        let body = r#"{"context_management":{"edits":[]},"tools":[{"name":"a","defer_loading":true}],"x":1}"#;
+        let betas = "claude-code-20250219, context-management-2025-06-27,interleaved-thinking-2025-05-14";
+        let edit = [Edit::beta("context-management-2025-06-27").unwrap()];
+
+        let (body_left, betas_left) = edited(&edit, body, betas);
+
+        assert_eq!(body_left, r#"{"tools":[{"name":"a","defer_loading":true}],"x":1}"#);
+        assert_eq!(betas_left, "claude-code-20250219,interleaved-thinking-2025-05-14");
+        assert_eq!(edited(&edit, body, "other"), (body.to_owned(), "other".to_owned()));
+    }
+
+    #[test]
+    fn all_betas_go_at_once_when_none_is_named() {
+        let body =
+            r#"{"context_management":{},"tools":[{"defer_loading":true}],"output_config":{"effort":"low"}}"#;
+        let betas = "context-management-2025-06-27,advanced-tool-use-2025-11-20";
+
+        let (body, betas) = edited(&[Edit::beta("*").unwrap()], body, betas);
+
+        assert_eq!(
+            (body.as_str(), betas.as_str()),
+            (r#"{"tools":[{}],"output_config":{"effort":"low"}}"#, "")
+        );
+    }
+
+    #[test]
+    fn only_what_the_request_has_concerns_it() {
+        let body = Bytes::from_static(br#"{"max_tokens":5,"temperature":1}"#);
+        let has = |edit: Edit| concerns(&edit, &body, "a-1");
+
+        assert!(has(Edit::param("temperature").unwrap()) && !has(Edit::param("top_p").unwrap()));
+        assert!(has(Edit::beta("a-1").unwrap()) && !has(Edit::beta("b-1").unwrap()));
+        assert!(has(Edit::Limit(Limit::MaxCompletionTokens)) && !has(Edit::Limit(Limit::MaxTokens)));
+    }
+
+    #[test]
+    fn an_edit_is_told_as_the_line_that_asks_for_it() {
+        for (edit, line) in [
+            (Edit::param("tools[0].function.strict"), r#"drop-params = ["tools.strict"]"#),
+            (Edit::param("schema.propertyNames"), r#"drop-params = ["schema.propertyNames"]"#),
+            (Edit::beta("a-1"), r#"drop-betas = ["a-1"]"#),
+            (Some(Edit::Limit(Limit::MaxTokens)), r#"max-tokens-as = "max_tokens""#),
+        ] {
+            assert_eq!(edit.unwrap().to_string(), line);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The values of `anthropic-beta`, and the members of a request that mean nothing without one of them.
+
+/// Stands for every value.
+pub(super) const ANY: &str = "*";
+
+/// By a value's name without its date: platform.claude.com/docs/en/api/beta-headers and what Claude Code sends.
+const MEMBERS: [(&str, &[&str]); 13] = [
+    ("context-management", &["context_management"]),
+    ("compact", &["context_management"]),
+    ("effort", &["output_config.effort"]),
+    ("task-budgets", &["output_config.task_budget"]),
+    ("structured-outputs", &["output_format", "output_config.format", "tools.strict"]),
+    ("advanced-tool-use", &["tools.defer_loading", "tools.input_examples", "tools.allowed_callers"]),
+    ("tool-search-tool", &["tools.defer_loading"]),
+    ("tool-examples", &["tools.input_examples"]),
+    ("fine-grained-tool-streaming", &["tools.eager_input_streaming"]),
+    (
+        "prompt-caching-scope",
+        &["system.cache_control.scope", "tools.cache_control.scope", "cache_control.scope"],
+    ),
+    ("extended-cache-ttl", &["system.cache_control.ttl", "tools.cache_control.ttl", "cache_control.ttl"]),
+    ("mcp-client", &["mcp_servers"]),
+    ("fast-mode", &["speed"]),
+];
+
+/// What goes with this value.
+pub(super) fn members_of(flag: &str) -> &'static [&'static str] {
+    let known = MEMBERS.iter().find(|(name, _)| flag.strip_prefix(name).is_some_and(is_date));
+    known.map_or(&[], |(_, members)| *members)
+}
+
+/// The header's value without `flag`, as it was if that is not in it, and what was taken out.
+pub(super) fn without<'b>(betas: &'b str, flag: &str) -> (String, Vec<&'b str>) {
+    let flags = betas.split(',').map(str::trim).filter(|flag| !flag.is_empty());
+    let (dropped, kept): (Vec<_>, Vec<_>) = flags.partition(|&known| flag == ANY || known == flag);
+    let left = if dropped.is_empty() { betas.to_owned() } else { kept.join(",") };
+    (left, dropped)
+}
+
+/// `-2025-06-27`, `-20250627`, or nothing.
+fn is_date(rest: &str) -> bool {
+    rest.is_empty()
+        || (rest.starts_with('-') && rest.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_values_members_are_known_whatever_its_date() {
+        for flag in ["effort-2025-11-24", "effort-20270101", "effort"] {
+            assert_eq!(members_of(flag), ["output_config.effort"], "{flag}");
+        }
+        for flag in ["effortless-2025-11-24", "claude-code-20250219", "interleaved-thinking-2025-05-14"] {
+            assert!(members_of(flag).is_empty(), "{flag}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_not_there_changes_nothing() {
+        assert_eq!(without(" a ,  b", "c"), (" a ,  b".to_owned(), vec![]));
+        assert_eq!(without(" a ,  b", "a"), ("b".to_owned(), vec!["a"]));
+        assert_eq!(without("", "*"), (String::new(), vec![]));
+    }
+}

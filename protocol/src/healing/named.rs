@@ -1,0 +1,151 @@
+//! From the name in a refusal to what may go: vendors count array elements, name the variant they tried, and write
+//! brackets, dots or slashes; and there is much that must never go.
+
+use super::Edit;
+
+/// The longest name.
+pub(super) const LONGEST: usize = 64;
+const DEEPEST: usize = 6;
+
+/// Conversations: nothing that was said may be lost, whatever an upstream makes of it.
+const SAID: [&str; 5] = ["messages", "contents", "content", "prompt", "input"];
+/// A request without one of these would be another request.
+const NEEDED: [&str; 8] =
+    ["model", "stream", "tools", "system", "functions", "max_tokens", "max_completion_tokens", "schema"];
+/// A tool without one of these would be none.
+const NEEDED_OF_TOOLS: [&str; 6] = ["name", "type", "function", "parameters", "input_schema", "custom"];
+/// A schema without one of these would mean something else.
+const NEEDED_OF_SCHEMAS: [&str; 3] = ["type", "properties", "items"];
+/// Between a place and what is in it, the variant that the upstream took it for.
+const VARIANTS: [&str; 10] =
+    ["custom", "function", "ephemeral", "enabled", "disabled", "adaptive", "auto", "any", "tool", "none"];
+/// Where a schema begins.
+const SCHEMAS: [&str; 3] = ["parameters", "input_schema", "schema"];
+
+/// The edit without the member that `text` leads to.
+pub(super) fn param(text: &str) -> Option<Edit> {
+    let names: Vec<&str> = text
+        .split(['.', '[', ']', '/', '#', ' '])
+        .map(|name| name.trim_matches(['\'', '"']))
+        .filter(|name| !name.is_empty() && *name != "*" && !name.bytes().all(|byte| byte.is_ascii_digit()))
+        .collect();
+    let names = match names.split_first() {
+        Some((&("body" | "GenerateContentRequest"), inside)) => inside,
+        Some(_) | None => &names,
+    };
+    if names.is_empty() || !names.iter().all(|name| is_name(name)) {
+        return None;
+    }
+    let container = names.iter().position(|name| SCHEMAS.contains(name));
+    match (container, names) {
+        (Some(at), [.., keyword]) if at + 1 < names.len() && holds_schemas(names) => {
+            (!NEEDED_OF_SCHEMAS.contains(keyword)).then(|| Edit::Keyword((*keyword).into()))
+        }
+        _ => member(names),
+    }
+}
+
+fn member(names: &[&str]) -> Option<Edit> {
+    let (first, rest) = names.split_first()?;
+    let (last, way) = rest.split_last().map_or((None, rest), |(last, way)| (Some(*last), way));
+    // Every kind of tool is a variant, and there are many.
+    let is_kind = |at: usize, name: &str| *first == "tools" && at == 0 && name != "cache_control";
+    let is_variant = |&(at, name): &(usize, &&str)| VARIANTS.contains(name) || is_kind(at, name);
+    let way = way.iter().enumerate().filter(|step| !is_variant(step)).map(|(_, name)| *name);
+    let path: Vec<&str> = std::iter::once(*first).chain(way).chain(last).collect();
+    let may_go = match path[..] {
+        [.., last] if SCHEMAS.contains(&last) => false,
+        [only] => !SAID.contains(&only) && !NEEDED.contains(&only),
+        ["tools", member] => !NEEDED_OF_TOOLS.contains(&member),
+        ["system", inside, ..] => inside == "cache_control",
+        [first, ..] => !SAID.contains(&first),
+        [] => false,
+    };
+    (may_go && path.len() <= DEEPEST).then(|| Edit::Param(path.join(".").into()))
+}
+
+/// `schema` alone stands for all of them.
+fn holds_schemas(names: &[&str]) -> bool {
+    matches!(
+        names.first(),
+        Some(&("tools" | "response_format" | "output_format" | "output_config" | "schema"))
+    )
+}
+
+fn is_name(name: &str) -> bool {
+    name.len() <= LONGEST && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-$".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_freed_from_counts_variants_and_punctuation() {
+        for (text, path) in [
+            ("temperature", "temperature"),
+            ("body.temperature", "temperature"),
+            ("tools[0].function.strict", "tools.strict"),
+            ("tools.3.custom.defer_loading", "tools.defer_loading"),
+            ("tools.0.bash_20250124.defer_loading", "tools.defer_loading"),
+            ("#/tools/0/strict", "tools.strict"),
+            ("system.1.cache_control.ephemeral.scope", "system.cache_control.scope"),
+            ("tools.1.cache_control.scope", "tools.cache_control.scope"),
+            ("tools.1.custom.cache_control.ephemeral.scope", "tools.cache_control.scope"),
+            ("thinking.enabled.display", "thinking.display"),
+            ("output_config.effort", "output_config.effort"),
+            ("tool_choice.auto.disable_parallel_tool_use", "tool_choice.disable_parallel_tool_use"),
+        ] {
+            assert_eq!(param(text), Some(Edit::Param(path.into())), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_lies_in_a_schema_is_its_keyword() {
+        for text in [
+            "schema.$ref",
+            "tools[0].function.parameters.properties.x.$ref",
+            "tools.0.custom.input_schema.properties.a.items.$ref",
+            "tools[0].function_declarations[3].parameters.$ref",
+            "response_format.json_schema.schema.$ref",
+        ] {
+            assert_eq!(param(text), Some(Edit::Keyword("$ref".into())), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_no_request_can_do_without_never_goes() {
+        for text in [
+            "",
+            ".",
+            "0",
+            "model",
+            "messages",
+            "messages.0",
+            "messages[0].content[1].cache_control",
+            "stream",
+            "max_tokens",
+            "max_completion_tokens",
+            "tools",
+            "tools.0",
+            "tools[0].function",
+            "tools.0.name",
+            "tools.0.custom.input_schema",
+            "tools.0.type",
+            "system",
+            "system.0.text",
+            "input",
+            "prompt",
+            "schema",
+            "tools.0.input_schema.type",
+            "schema.properties",
+            "contents.0.parts",
+            "a b\u{e9}",
+            "a\"b",
+            "a,b",
+            "one.two.three.four.five.six.seven",
+        ] {
+            assert_eq!(param(text), None, "{text}");
+        }
+    }
+}

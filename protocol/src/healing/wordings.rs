@@ -1,0 +1,300 @@
+//! Refusals in the words of many vendors, and what each of them names.
+
+use serde_json::{Map, Value};
+
+use super::{Edit, Limit, betas};
+
+/// What a member, a keyword or a value of a header is called in a refusal.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Names {
+    Member,
+    /// As xAI's own code calls it: `reasoningEffort`.
+    CamelCase,
+    /// Several, with commas between them.
+    Members,
+    Keyword,
+    Betas,
+}
+
+/// Where the named thing lies, if the refusal says it apart from the name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    InName,
+    /// Right before the wording, and this between them.
+    Before(&'static str),
+    /// Behind this, right behind the wording.
+    Behind(&'static str),
+}
+
+/// What stands around a name, in lower case. Quotes around the name itself are optional and of any kind.
+struct Wording(&'static str, &'static str, Names, Place);
+
+const WORDINGS: [Wording; 23] = [
+    // OpenAI, Azure, and whoever has copied them.
+    Wording("unsupported parameter: ", "", Names::Member, Place::InName),
+    Wording("unsupported value: ", " does not support", Names::Member, Place::InName),
+    Wording("unknown parameter: ", "", Names::Member, Place::InName),
+    Wording("unrecognized request argument supplied: ", "", Names::Member, Place::InName),
+    Wording("unrecognized request arguments supplied: ", "", Names::Members, Place::InName),
+    Wording(
+        "additional properties are not allowed (",
+        " was unexpected)",
+        Names::Member,
+        Place::Behind(" - '"),
+    ),
+    Wording("function tools with ", " are not supported", Names::Member, Place::InName),
+    // Groq, Cerebras.
+    Wording("property ", " is unsupported", Names::Member, Place::Before("' : ")),
+    Wording("", " is not supported with this model", Names::Member, Place::InName),
+    // Anthropic; Vertex and Bedrock, which pass its words on; pydantic as people read it.
+    Wording("", ": extra inputs are not permitted", Names::Member, Place::InName),
+    Wording("", "\n extra inputs are not permitted", Names::Member, Place::InName),
+    Wording("", " is deprecated for this model", Names::Member, Place::InName),
+    Wording("unexpected value(s) ", " for the 'anthropic-beta' header", Names::Betas, Place::InName),
+    // Bedrock's own.
+    Wording("extraneous key [", "] is not permitted", Names::Member, Place::Before(": ")),
+    // Fireworks.
+    Wording("extra inputs are not permitted, field: ", "", Names::Member, Place::InName),
+    // Gemini.
+    Wording("unknown name ", "", Names::Member, Place::Behind(" at '")),
+    Wording("", ": only 'enum' and 'date-time' are supported for string type", Names::Member, Place::InName),
+    // xAI.
+    Wording("does not support parameter ", "", Names::CamelCase, Place::InName),
+    Wording("argument not supported on this model: ", "", Names::CamelCase, Place::InName),
+    // Poe.
+    Wording("do not support extra_body fields: ", "", Names::Members, Place::InName),
+    // DeepSeek, and others whose servers are written in Rust; llama.cpp.
+    Wording("unknown field ", ", expected", Names::Member, Place::InName),
+    Wording("unsupported param: ", "", Names::Member, Place::InName),
+    // OpenAI's strict schemas.
+    Wording("), ", " is not permitted", Names::Keyword, Place::InName),
+];
+
+/// Refusals that name something in other words than its name.
+const PHRASES: [(&str, &[&str]); 7] = [
+    ("does not support the effort parameter", &["output_config.effort"]),
+    ("adaptive thinking is not supported", &["thinking"]),
+    ("input tag 'adaptive' found using 'type' does not match", &["thinking"]),
+    // What is left of a request that has just lost its thinking.
+    ("strategy requires 'thinking'", &["context_management"]),
+    // Ollama.
+    ("does not support thinking", &["reasoning_effort", "thinking", "reasoning"]),
+    ("does not support this tool_choice", &["tool_choice"]),
+    ("'temperature' and 'top_p' cannot both be specified", &["top_p"]),
+];
+
+/// OpenAI's codes, beside which `param` is the name.
+const CODES: [&str; 3] = ["unsupported_parameter", "unsupported_value", "unknown_parameter"];
+
+/// What is longer than this is no wording but an echo of the request.
+const LONGEST_TEXT: usize = 8 << 10;
+/// Errors of errors, each in a string of the other.
+const DEEPEST: usize = 6;
+/// Things named at once; nobody should lose more than that without being told.
+const MOST: usize = 8;
+
+/// How a request could do without what an upstream refuses in it. Nothing when the refusal names nothing, or also
+/// something that must not go: then the request would be refused again.
+#[must_use]
+pub fn recognise(status: u16, body: &[u8]) -> Vec<Edit> {
+    if !matches!(status, 400 | 422) {
+        return vec![];
+    }
+    let mut refusal = Refusal { edits: vec![], is_hopeless: false };
+    match serde_json::from_slice(body) {
+        Ok(value) => refusal.value(&value, 0),
+        Err(_) => refusal.text(&String::from_utf8_lossy(body)),
+    }
+    if refusal.is_hopeless { vec![] } else { refusal.edits }
+}
+
+struct Refusal {
+    edits: Vec<Edit>,
+    is_hopeless: bool,
+}
+
+impl Refusal {
+    fn value(&mut self, value: &Value, depth: usize) {
+        match value {
+            _ if depth >= DEEPEST || self.is_hopeless => {}
+            Value::Object(fields) => self.object(fields, depth),
+            Value::Array(values) => values.iter().for_each(|value| self.value(value, depth + 1)),
+            Value::String(text) => match serde_json::from_str(text) {
+                Ok(inner @ (Value::Object(_) | Value::Array(_))) => self.value(&inner, depth + 1),
+                Ok(_) | Err(_) => self.text(text),
+            },
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    fn object(&mut self, fields: &Map<String, Value>, depth: usize) {
+        let word = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
+        if CODES.contains(&word("code")) && !word("param").is_empty() {
+            self.name(word("param"), word("message"));
+        }
+        // Mistral, vLLM, Azure's models of others: pydantic's list of what is wrong where.
+        if let Some(Value::Array(loc)) = fields.get("loc")
+            && is_extra(&word("msg").to_ascii_lowercase())
+        {
+            let steps: Vec<_> = loc.iter().filter_map(Value::as_str).collect();
+            self.name(&steps.join("."), "");
+        }
+        // `input` repeats what was sent, where anything may be said.
+        let told = fields.iter().filter(|(name, _)| *name != "input");
+        told.for_each(|(_, value)| self.value(value, depth + 1));
+    }
+
+    fn text(&mut self, text: &str) {
+        if text.len() > LONGEST_TEXT {
+            return;
+        }
+        let text = plain(text);
+        let lower = text.to_ascii_lowercase();
+        for (phrase, paths) in PHRASES {
+            if lower.contains(phrase) {
+                self.edits.extend(paths.iter().filter_map(|path| Edit::param(path)));
+            }
+        }
+        if lower.contains("invalid beta flag") {
+            self.add(Edit::beta(betas::ANY));
+        }
+        for wording in &WORDINGS {
+            wording.find(&text, &lower, &mut |name, place| self.named(wording.2, (name, place), &text));
+        }
+        python(&text, &mut |path| self.name(path, ""));
+    }
+
+    fn named(&mut self, names: Names, (name, place): (&str, &str), text: &str) {
+        let each = name.split(',').map(|name| name.trim_matches([' ', '\'']));
+        match names {
+            Names::Member => self.name(&format!("{place}.{name}"), text),
+            Names::CamelCase => self.name(&snake_case(name), text),
+            Names::Members => each.for_each(|name| self.name(name, text)),
+            Names::Keyword => self.add(Edit::param(&format!("schema.{name}"))),
+            Names::Betas => each.for_each(|name| self.add(Edit::beta(name))),
+        }
+    }
+
+    /// The limit of tokens never goes; it may be called otherwise.
+    fn name(&mut self, name: &str, text: &str) {
+        let other = Limit::MaxCompletionTokens.name();
+        self.add(match name.trim_start_matches(['.', '#']).trim_start_matches("body.") {
+            "max_tokens" if text.contains(other) => Some(Edit::Limit(Limit::MaxCompletionTokens)),
+            name if name == other => Some(Edit::Limit(Limit::MaxTokens)),
+            name => Edit::param(name),
+        });
+    }
+
+    fn add(&mut self, edit: Option<Edit>) {
+        match edit {
+            Some(edit) if self.edits.contains(&edit) => {}
+            Some(edit) if self.edits.len() < MOST => self.edits.push(edit),
+            Some(_) | None => self.is_hopeless = true,
+        }
+    }
+}
+
+impl Wording {
+    /// Calls `found` with every name in `text`, and the place it is said to be in; `lower` is the text in lower case.
+    fn find(&self, text: &str, lower: &str, found: &mut impl FnMut(&str, &str)) {
+        let Self(before, after, _, place) = *self;
+        if before.is_empty() {
+            for (at, _) in lower.match_indices(after) {
+                found(ending(text[..at].trim_end_matches('\'')), "");
+            }
+            return;
+        }
+        for (at, _) in lower.match_indices(before) {
+            let start = at + before.len();
+            let Some((name, behind)) = self.name(&text[start..], &lower[start..]) else { continue };
+            let place = match place {
+                Place::InName => "",
+                Place::Before(mark) => text[..at].strip_suffix(mark).map_or("", ending),
+                Place::Behind(mark) => behind.strip_prefix(mark).map_or("", beginning),
+            };
+            found(name, place);
+        }
+    }
+
+    /// The name or names with which `text` begins, and what stands behind the wording.
+    fn name<'t>(&self, text: &'t str, lower: &str) -> Option<(&'t str, &'t str)> {
+        let Self(_, after, names, _) = *self;
+        let (name, behind) = match names {
+            Names::Betas => text.split_at(lower.find(after)?),
+            Names::Members => text.split_at(run(text, &|c| is_of_name(c) || ", '".contains(c)).len()),
+            Names::Member | Names::CamelCase | Names::Keyword => {
+                // What a quote opens, another one closes.
+                let quote = if text.starts_with('\'') { "'" } else { "" };
+                let name = beginning(&text[quote.len()..]);
+                (name, text[quote.len() + name.len()..].strip_prefix(quote)?)
+            }
+        };
+        let (around, behind) = behind.split_at_checked(after.len())?;
+        (around.eq_ignore_ascii_case(after) && !name.is_empty()).then_some((name, behind))
+    }
+}
+
+/// Without escapes, all quotes alike, and blanks single: a message that was put into a string loses nothing so.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars().filter(|&c| c != '\\') {
+        match c {
+            '"' | '`' | '\u{2018}' | '\u{2019}' | '\u{201c}' | '\u{201d}' => plain.push('\''),
+            ' ' if plain.ends_with(' ') => {}
+            c => plain.push(c),
+        }
+    }
+    plain
+}
+
+/// pydantic's list as Python prints it: `'type': 'extra_forbidden', 'loc': ('body', 'n')`.
+fn python(text: &str, found: &mut impl FnMut(&str)) {
+    const LOC: &str = "'extra_forbidden', 'loc': (";
+    for (at, _) in text.match_indices(LOC) {
+        let rest = &text[at + LOC.len()..];
+        let steps = rest[..rest.find(')').unwrap_or(0)].split(',').map(|step| step.trim_matches([' ', '\'']));
+        found(&steps.collect::<Vec<_>>().join("."));
+    }
+}
+
+fn is_extra(message: &str) -> bool {
+    message.contains("extra inputs are not permitted") || message.contains("extra fields not permitted")
+}
+
+fn is_of_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "_-.[]$#/".contains(c)
+}
+
+fn run<'t>(text: &'t str, belongs: &dyn Fn(char) -> bool) -> &'t str {
+    let end = text.find(|c| !belongs(c)).unwrap_or(text.len());
+    text[..end].trim_end_matches(['.', ' ', ','])
+}
+
+/// The name that a text begins with, without the full stop of a sentence.
+fn beginning(text: &str) -> &str {
+    let name = run(text, &is_of_name);
+    // A bracket that was not opened belongs to the sentence.
+    if name.contains('[') { name } else { name.trim_end_matches(']') }
+}
+
+/// The name that a text ends with.
+fn ending(text: &str) -> &str {
+    let start = text
+        .rfind(|c| !is_of_name(c))
+        .map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8));
+    &text[start..]
+}
+
+fn snake_case(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len() + 4);
+    for c in name.chars() {
+        if c.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(c.to_ascii_lowercase());
+    }
+    snake
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,46 @@
+//! Which of Azure's content filters stopped a prompt: its errors say so beside the message, not in it.
+
+use serde_json::Value;
+
+/// What there is to add to the message of `error`: ` (filtered: hate (high), jailbreak)`. Nothing for any other error.
+pub(super) fn reasons(error: &Value) -> String {
+    let results = error.get("innererror").and_then(|inner| inner.get("content_filter_result"));
+    let Some(Value::Object(results)) = results else { return String::new() };
+    let stopped = results.iter().filter(|(_, result)| result.get("filtered") == Some(&Value::Bool(true)));
+    let told: Vec<_> = stopped
+        .map(|(category, result)| match result.get("severity").and_then(Value::as_str) {
+            Some(severity) => format!("{category} ({severity})"),
+            None => category.clone(),
+        })
+        .collect();
+    if told.is_empty() { String::new() } else { format!(" (filtered: {})", told.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::openai::error::read;
+    use crate::vocabulary::ErrorKind;
+
+    #[test]
+    fn a_filtered_prompt_is_told_with_what_filtered_it() {
+        let body = br#"{"error":{"message":"The response was filtered.","type":null,"param":"prompt","code":"content_filter",
+            "status":400,"innererror":{"code":"ResponsibleAIPolicyViolation","content_filter_result":{
+            "hate":{"filtered":true,"severity":"high"},"jailbreak":{"filtered":true,"detected":true},
+            "violence":{"filtered":false,"severity":"safe"}}}}}"#;
+
+        let fault = read(400, body);
+
+        assert_eq!((fault.status, fault.kind), (400, ErrorKind::InvalidRequest));
+        assert_eq!(fault.message, "The response was filtered. (filtered: hate (high), jailbreak)");
+    }
+
+    #[test]
+    fn an_error_without_filters_keeps_its_message() {
+        for inner in
+            [r#"null"#, r#"{"code":"x"}"#, r#"{"content_filter_result":{"hate":{"filtered":false}}}"#]
+        {
+            let body = format!(r#"{{"error":{{"message":"m","innererror":{inner}}}}}"#);
+            assert_eq!(read(400, body.as_bytes()).message, "m");
+        }
+    }
+}

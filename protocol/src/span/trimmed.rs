@@ -1,0 +1,310 @@
+//! Takes named members out of a request, or gives one another name. What is said in `messages` is out of reach.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::cursor::{Cursor, Walk};
+use super::pruned::{Fate, Pruned, without};
+use super::{Edit, spliced};
+
+/// What lies deeper is left as it is: each level costs stack.
+const DEEPEST: usize = 128;
+
+/// What a request is to do without.
+#[derive(Debug, Default)]
+pub(crate) struct Unwanted<'e> {
+    /// The names from the top of the body to a member, through every element of the arrays on the way. A tool's
+    /// `function` need not be named.
+    pub(crate) members: Vec<Vec<&'e str>>,
+    /// Keywords of the JSON schemas of tools and replies.
+    pub(crate) keywords: Vec<&'e str>,
+}
+
+impl Unwanted<'_> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.keywords.is_empty()
+    }
+}
+
+/// The body without them, every other byte as it was; itself, uncopied, when it has none of them.
+pub(crate) fn trimmed(body: &Bytes, unwanted: &Unwanted<'_>) -> Bytes {
+    let mut trimmer = Trimmer { keywords: &unwanted.keywords, depth: 0, cuts: Vec::new() };
+    let paths: Vec<&[&str]> = unwanted.members.iter().map(Vec::as_slice).collect();
+    let mut cursor = Cursor::new(body);
+    let walked = trimmer.object(&mut cursor, &paths, Place::Top).and_then(|()| cursor.end());
+    if walked.is_err() || trimmer.cuts.is_empty() {
+        return body.clone();
+    }
+    without(body, trimmer.cuts)
+}
+
+/// The body with its top-level `from` called `to`; where both are, without `from`.
+pub(crate) fn renamed(body: &Bytes, from: &str, to: &str) -> Bytes {
+    let mut keys: Vec<Range<usize>> = Vec::new();
+    let mut has_both = false;
+    let walked = Cursor::new(body).entries(|cursor, start, key| {
+        let before_value = cursor.at();
+        has_both |= key == to;
+        if key == from {
+            let quote = body[start..before_value].iter().rposition(|&byte| byte == b'"');
+            keys.push(start..start + quote.unwrap_or(0) + 1);
+        }
+        cursor.value().map(drop)
+    });
+    if walked.is_err() || keys.is_empty() {
+        return body.clone();
+    }
+    if has_both {
+        return trimmed(body, &Unwanted { members: vec![vec![from]], keywords: vec![] });
+    }
+    let text = format!("\"{to}\"");
+    let mut edits: Vec<_> = keys.into_iter().map(|span| Edit { span, text: text.clone() }).collect();
+    spliced(body, &mut edits)
+}
+
+/// Where in a request an object stands, as far as that decides where schemas are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Top,
+    /// `tools`, and each of them.
+    Tools,
+    /// The `function` of a Chat Completions tool.
+    Function,
+    /// What says how a reply is to look.
+    Format,
+    Messages,
+    Schema,
+    Other,
+}
+
+impl Place {
+    fn of(self, key: &str) -> Self {
+        match (self, key) {
+            (Self::Top, "tools") => Self::Tools,
+            (Self::Top, "messages") => Self::Messages,
+            (Self::Top, "response_format" | "output_format" | "output_config") => Self::Format,
+            (Self::Tools, "function") => Self::Function,
+            (Self::Tools | Self::Function, "parameters" | "input_schema") => Self::Schema,
+            (Self::Format, "schema") => Self::Schema,
+            (Self::Format, "json_schema" | "format") => Self::Format,
+            _ => Self::Other,
+        }
+    }
+
+    fn holds_schemas(self) -> bool {
+        matches!(self, Self::Tools | Self::Function | Self::Format)
+    }
+}
+
+struct Trimmer<'e> {
+    keywords: &'e [&'e str],
+    depth: usize,
+    cuts: Vec<Range<usize>>,
+}
+
+impl Trimmer<'_> {
+    /// Goes one level down.
+    fn within(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        walk: impl FnOnce(&mut Self, &mut Cursor<'_>) -> Walk<()>,
+    ) -> Walk<()> {
+        if self.depth >= DEEPEST {
+            return skip(cursor);
+        }
+        self.depth += 1;
+        let walked = walk(self, cursor);
+        self.depth -= 1;
+        walked
+    }
+
+    /// An object, or each object of an array, without the members at the ends of `paths`.
+    fn object(&mut self, cursor: &mut Cursor<'_>, paths: &[&[&str]], place: Place) -> Walk<()> {
+        match cursor.peek() {
+            Some(b'[') => {
+                return cursor.elements(|cursor| {
+                    self.within(cursor, |trimmer, cursor| trimmer.object(cursor, paths, place))
+                });
+            }
+            Some(b'{') => {}
+            _ => return skip(cursor),
+        }
+        let mut pruned = Pruned::default();
+        cursor.entries(|cursor, start, key| {
+            let inside = place.of(key);
+            let goes = paths.iter().any(|path| **path == [key]) && inside != Place::Messages;
+            let fate = if goes { Fate::Goes } else { Fate::Stays };
+            match fate {
+                Fate::Goes => skip(cursor)?,
+                Fate::Stays => self.value(cursor, &onward(paths, key, inside), inside)?,
+            }
+            pruned.add(start..cursor.at(), fate, &mut self.cuts);
+            Ok(())
+        })?;
+        pruned.close(&mut self.cuts);
+        Ok(())
+    }
+
+    /// A member that stays, though perhaps not all of it.
+    fn value(&mut self, cursor: &mut Cursor<'_>, paths: &[&[&str]], place: Place) -> Walk<()> {
+        let has_keywords = !self.keywords.is_empty();
+        match place {
+            Place::Messages => skip(cursor),
+            Place::Schema if has_keywords => self.schema(cursor),
+            _ if !paths.is_empty() || (has_keywords && place.holds_schemas()) => {
+                self.within(cursor, |trimmer, cursor| trimmer.object(cursor, paths, place))
+            }
+            Place::Top | Place::Tools | Place::Function | Place::Format | Place::Schema | Place::Other => {
+                skip(cursor)
+            }
+        }
+    }
+
+    fn schema(&mut self, cursor: &mut Cursor<'_>) -> Walk<()> {
+        match cursor.peek() {
+            Some(b'[') => return cursor.elements(|cursor| self.within(cursor, Self::schema)),
+            Some(b'{') => {}
+            _ => return skip(cursor),
+        }
+        let mut pruned = Pruned::default();
+        cursor.entries(|cursor, start, key| {
+            let fate = if self.keywords.contains(&key) { Fate::Goes } else { Fate::Stays };
+            match (fate, key) {
+                (Fate::Goes, _) | (_, "enum" | "const" | "default" | "examples" | "required") => {
+                    skip(cursor)?;
+                }
+                (
+                    Fate::Stays,
+                    "properties" | "patternProperties" | "$defs" | "definitions" | "dependentSchemas",
+                ) => self.named_schemas(cursor)?,
+                (Fate::Stays, _) => self.within(cursor, Self::schema)?,
+            }
+            pruned.add(start..cursor.at(), fate, &mut self.cuts);
+            Ok(())
+        })?;
+        pruned.close(&mut self.cuts);
+        Ok(())
+    }
+
+    /// An object whose names are anybody's, and whose values are schemas.
+    fn named_schemas(&mut self, cursor: &mut Cursor<'_>) -> Walk<()> {
+        if cursor.peek() != Some(b'{') {
+            return skip(cursor);
+        }
+        cursor.members(|cursor, _| self.within(cursor, Self::schema))
+    }
+}
+
+/// What is left of the paths that lead through `key`.
+fn onward<'p>(paths: &[&'p [&'p str]], key: &str, inside: Place) -> Vec<&'p [&'p str]> {
+    let through = paths.iter().filter_map(|path| match path {
+        [first, rest @ ..] if *first == key && !rest.is_empty() => Some(rest),
+        _ => None,
+    });
+    let unnamed = paths.iter().copied().filter(|_| inside == Place::Function);
+    through.chain(unnamed).collect()
+}
+
+fn skip(cursor: &mut Cursor<'_>) -> Walk<()> {
+    cursor.value().map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(bytes: &Bytes) -> &str {
+        std::str::from_utf8(bytes).unwrap()
+    }
+
+    fn trim(body: &str, members: &[&str], keywords: &[&str]) -> String {
+        let members = members.iter().map(|path| path.split('.').collect()).collect();
+        let trimmed =
+            trimmed(&Bytes::from(body.to_owned()), &Unwanted { members, keywords: keywords.to_vec() });
+        text(&trimmed).to_owned()
+    }
+
+    #[test]
+    fn members_go_with_one_comma_each_wherever_they_stand() {
+        for (body, left) in [
+            (r#"{ "a" : 1 , "b":2, "c":3 }"#, r#"{ "b":2, "c":3 }"#),
+            (r#"{"b":2,"a":[1,{"a":1}],"c":3}"#, r#"{"b":2,"c":3}"#),
+            (r#"{"b":2 , "a":"}" }"#, r#"{"b":2 }"#),
+            (r#"{"a":1,"a":2,"b":{"a":3}}"#, r#"{"b":{"a":3}}"#),
+            (r#"{ "\u0061" : 1 }"#, r#"{  }"#),
+        ] {
+            assert_eq!(trim(body, &["a"], &[]), left);
+        }
+    }
+
+    #[test]
+    fn paths_lead_through_arrays_and_past_a_tools_function() {
+        let body = r#"{"tools":[{"type":"function","function":{"name":"a","strict":true}},{"name":"b","strict":false}],"strict":1}"#;
+        let left = r#"{"tools":[{"type":"function","function":{"name":"a"}},{"name":"b"}],"strict":1}"#;
+        assert_eq!(trim(body, &["tools.strict"], &[]), left);
+        assert_eq!(trim(body, &["tools.strict", "strict"], &[]), left.replace(r#","strict":1"#, ""));
+
+        let body =
+            r#"{"output_config":{"effort":"low"},"system":[{"cache_control":{"scope":"g","type":"e"}}]}"#;
+        let left = r#"{"output_config":{},"system":[{"cache_control":{"type":"e"}}]}"#;
+        assert_eq!(trim(body, &["output_config.effort", "system.cache_control.scope"], &[]), left);
+    }
+
+    #[test]
+    fn keywords_go_from_schemas_and_nowhere_else() {
+        let schema = r#"{"type":"object","title":"T","properties":{"title":{"anyOf":[{"title":"x"}],"default":{"title":1}}},"required":["title"]}"#;
+        let left = r#"{"type":"object","properties":{"title":{"anyOf":[{}],"default":{"title":1}}},"required":["title"]}"#;
+        let body = |schema: &str| {
+            format!(
+                r#"{{"title":1,"tools":[{{"title":2,"input_schema":{schema}}},{{"function":{{"parameters":{schema}}}}}],"response_format":{{"json_schema":{{"title":3,"schema":{schema}}}}},"output_config":{{"format":{{"schema":{schema}}}}}}}"#
+            )
+        };
+        assert_eq!(trim(&body(schema), &[], &["title"]), body(left));
+    }
+
+    #[test]
+    fn messages_and_broken_bodies_are_not_touched() {
+        for body in [
+            r#"{"messages":[{"a":1,"content":[{"a":1}]}]}"#,
+            r#"{"b":{"a":1},"a":1"#,
+            r#"{"a":1}}"#,
+            r#"[{"b":1}]"#,
+            r#""a""#,
+        ] {
+            assert_eq!(trim(body, &["messages.a", "messages", "messages.content.a", "a"], &["a"]), body);
+        }
+    }
+
+    #[test]
+    fn what_is_too_deep_is_left_alone() {
+        let nested = |open: &str, close: &str| format!("{}1{}", open.repeat(50_000), close.repeat(50_000));
+        let schema = nested(r#"{"x":{"not":"#, "}}");
+        for body in [
+            format!(r#"{{"tools":[{{"input_schema":{schema}}}]}}"#),
+            format!(r#"{{"tools":{}}}"#, nested("[", "]")),
+            format!(r#"{{"output_config":{}}}"#, nested(r#"{"format":"#, "}")),
+        ] {
+            assert_eq!(trim(&body, &["tools.y", "output_config.y"], &["y"]), body);
+        }
+    }
+
+    #[test]
+    fn a_member_gets_another_name_unless_that_is_taken() {
+        let rename = |body: &'static str| {
+            text(&renamed(&Bytes::from_static(body.as_bytes()), "max_tokens", "max_completion_tokens"))
+                .to_owned()
+        };
+        for (body, left) in [
+            (
+                r#"{ "max_tokens" : 5 ,"x":{"max_tokens":1}}"#,
+                r#"{ "max_completion_tokens" : 5 ,"x":{"max_tokens":1}}"#,
+            ),
+            (r#"{"max\u005ftokens":5}"#, r#"{"max_completion_tokens":5}"#),
+            (r#"{"max_tokens":5,"max_completion_tokens":6}"#, r#"{"max_completion_tokens":6}"#),
+            (r#"{"x":1}"#, r#"{"x":1}"#),
+        ] {
+            assert_eq!(rename(body), left);
+        }
+    }
+}

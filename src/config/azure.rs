@@ -1,0 +1,117 @@
+//! Whether a provider is a resource of Azure OpenAI, and in which of its two ways it is addressed.
+
+use url::Url;
+use vandamme_actors::settings::{Api, Azure};
+
+use super::layer::Placed;
+use super::mistake::Mistake;
+
+/// The domains below which Azure keeps its resources, those of its closed clouds included.
+const DOMAINS: [&str; 3] = [".azure.com", ".azure.us", ".azure.cn"];
+
+/// The kinds of resources that answer on no other path. Azure hosts models of others too, which are asked like OpenAI's.
+const RESOURCES: [&str; 2] = [".openai.azure.", ".cognitiveservices.azure."];
+
+/// `None` for a provider that has nothing of Azure. `stated` is its `api-version`.
+pub(super) fn read(
+    api: Api,
+    (name, base_url): (&str, &str),
+    stated: Option<Placed<'_>>,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Azure>, Mistake> {
+    let version = stated.filter(|stated| !stated.text.trim().is_empty()).map(version).transpose()?;
+    match (api, version, base_url.ends_with("/openai/v1")) {
+        (Api::Messages, Some((_, place)), _) => {
+            let text =
+                "an api-version means nothing to a provider that speaks Anthropic's API; it has no effect";
+            warnings.push(format!("{place}: {text}"));
+            Ok(None)
+        }
+        (Api::Messages, None, _) => Ok(None),
+        (Api::ChatCompletions, Some((api_version, _)), true) => {
+            Ok(Some(Azure::V1 { api_version: Some(api_version) }))
+        }
+        (Api::ChatCompletions, Some((api_version, _)), false) => Ok(Some(Azure::Deployments { api_version })),
+        // Others than Azure have a base URL that ends so, Groq for one.
+        (Api::ChatCompletions, None, true) => {
+            let azures = DOMAINS.iter().any(|domain| host(base_url).ends_with(domain));
+            Ok(azures.then_some(Azure::V1 { api_version: None }))
+        }
+        (Api::ChatCompletions, None, false) => {
+            if RESOURCES.iter().any(|kind| host(base_url).contains(kind)) {
+                warnings.push(format!(
+                    "{name} is a resource of Azure, which needs an api-version, or a base URL that ends in /openai/v1"
+                ));
+            }
+            Ok(None)
+        }
+    }
+}
+
+/// As it can stand in a query, with its place.
+fn version(Placed { text, place }: Placed<'_>) -> Result<(String, &str), Mistake> {
+    let text = text.trim();
+    if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {
+        return Ok((text.to_owned(), place));
+    }
+    Err(Mistake::new(place, "expected an API version such as \"2024-10-21\" or \"preview\""))
+}
+
+fn host(base_url: &str) -> String {
+    let url = Url::parse(base_url);
+    url.ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLASSIC: &str = "https://r.openai.azure.com";
+    const V1: &str = "https://r.openai.azure.com/openai/v1";
+
+    fn read_as(api: Api, base_url: &str, stated: Option<&str>) -> (Option<Azure>, Vec<String>) {
+        let mut warnings = vec![];
+        let stated = stated.map(|text| Placed { text, place: "here" });
+        let azure = read(api, ("az", base_url), stated, &mut warnings);
+        (azure.unwrap_or_else(|mistake| panic!("{mistake}")), warnings)
+    }
+
+    #[test]
+    fn the_base_url_says_which_of_the_two_ways_is_meant() {
+        let chat = |base_url, stated| read_as(Api::ChatCompletions, base_url, stated).0;
+        let deployments = Some(Azure::Deployments { api_version: "2024-10-21".into() });
+
+        assert_eq!(chat(CLASSIC, Some(" 2024-10-21 ")), deployments);
+        assert_eq!(chat("http://gateway.lan/azure", Some("2024-10-21")), deployments);
+        assert_eq!(chat(V1, None), Some(Azure::V1 { api_version: None }));
+        assert_eq!(chat(V1, Some("preview")), Some(Azure::V1 { api_version: Some("preview".into()) }));
+        for version in [None, Some(""), Some("  ")] {
+            assert_eq!(chat("https://api.groq.com/openai/v1", version), None);
+        }
+    }
+
+    #[test]
+    fn a_version_that_means_nothing_and_one_that_is_missing_are_told() {
+        let (azure, warnings) = read_as(Api::Messages, CLASSIC, Some("2024-10-21"));
+        assert!(azure.is_none() && warnings[0].starts_with("here: an api-version means nothing"));
+
+        let (azure, warnings) = read_as(Api::ChatCompletions, CLASSIC, None);
+        assert!(azure.is_none() && warnings[0].contains("needs an api-version"), "{warnings:?}");
+
+        let (azure, warnings) =
+            read_as(Api::ChatCompletions, "https://m.eastus.models.ai.azure.com/v1", None);
+        assert!(azure.is_none() && warnings.is_empty(), "{warnings:?}");
+    }
+
+    #[test]
+    fn a_version_that_no_query_can_hold_is_a_mistake() {
+        let stated = Some(Placed { text: "2024&x=1", place: "here" });
+
+        let mistake = read(Api::ChatCompletions, ("az", CLASSIC), stated, &mut vec![]).unwrap_err();
+
+        assert_eq!(
+            mistake.to_string(),
+            "here: expected an API version such as \"2024-10-21\" or \"preview\""
+        );
+    }
+}

@@ -1,0 +1,74 @@
+//! A request's edits: those configured, those remembered, and those that its own refusals have just taught.
+
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use vandamme_actors::attempts;
+use vandamme_actors::provider::Lease;
+use vandamme_protocol::healing::{self, Edit, Edited};
+
+use super::outgoing::Outgoing;
+use super::verdict::CallFailure;
+
+const BETAS: HeaderName = HeaderName::from_static("anthropic-beta");
+
+/// What the refusals of one request have taught.
+#[derive(Default)]
+pub(super) struct Healing {
+    learnt: Vec<Edit>,
+    /// So many of them are known to have helped, and are the provider's to remember.
+    proven: usize,
+}
+
+impl Healing {
+    /// Makes all edits. Costs nothing when there are none, as good as always.
+    pub(super) fn edit(&self, lease: &Lease, outgoing: &mut Outgoing) {
+        let configured = &lease.provider.edits;
+        let remembered = lease.remembered.as_deref().unwrap_or_default();
+        if configured.is_empty() && remembered.is_empty() && self.learnt.is_empty() {
+            return;
+        }
+        let betas = betas(&outgoing.headers);
+        let edits = configured.iter().chain(remembered).chain(&self.learnt);
+        let Edited { body, betas: left } = healing::apply(edits, &outgoing.body, &betas);
+        outgoing.body = body;
+        if left != betas {
+            outgoing.headers.remove(&BETAS);
+            if let (Ok(value), false) = (HeaderValue::from_str(&left), left.is_empty()) {
+                outgoing.headers.insert(BETAS, value);
+            }
+        }
+    }
+
+    /// Leaves of what a refusal named only what the request had: that makes it worth another call.
+    pub(super) fn judge(&self, sent: &Outgoing, failed: &mut CallFailure) {
+        let betas = betas(&sent.headers);
+        let renamed = self.learnt.iter().any(|edit| matches!(edit, Edit::Limit(_)));
+        failed.named.retain(|edit| {
+            // One that asks for the other name and then for the first is not to be pleased.
+            let again = renamed && matches!(edit, Edit::Limit(_));
+            !again && healing::concerns(edit, &sent.body, &betas)
+        });
+        if failed.retry == attempts::Failure::Final && !failed.named.is_empty() {
+            failed.retry = attempts::Failure::Named;
+        }
+    }
+
+    /// Takes up what a refusal named.
+    pub(super) fn learn(&mut self, named: Vec<Edit>) {
+        self.learnt.extend(named);
+    }
+
+    /// The edits so far have helped.
+    pub(super) fn prove(&mut self, lease: &Lease) {
+        let proven = &self.learnt[self.proven..];
+        if !proven.is_empty() {
+            lease.learn(proven.to_vec());
+        }
+        self.proven = self.learnt.len();
+    }
+}
+
+/// The values of all such headers as one.
+fn betas(headers: &HeaderMap) -> String {
+    let values: Vec<_> = headers.get_all(&BETAS).filter_map(|value| value.to_str().ok()).collect();
+    values.join(",")
+}

@@ -1,0 +1,237 @@
+//! What a refusal teaches: used at once, remembered for the model, forgotten in its time.
+
+use std::thread;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{chat, chat_with, extra, has_beta, suggested, with, without};
+use crate::support::canned::{anthropic, openai};
+use crate::support::chat as chats;
+use crate::support::client::prompt;
+use crate::support::gateway::{Gateway, MODEL, whole_prompt};
+use crate::support::upstream::{Answer, Upstream};
+
+#[test]
+fn a_parameter_that_is_refused_is_left_out_at_once_and_from_then_on() {
+    let upstream = without("top_p");
+    let gateway = Gateway::before(&upstream).start();
+    let body = chat_with(json!({"top_p": 0.5, "seed": 7}));
+
+    assert_eq!(chats::text(&chat(&gateway, &body)), "Hello there!");
+    assert_eq!(upstream.count(), 2);
+    assert_eq!(chats::text(&chat(&gateway, &body)), "Hello there!");
+
+    assert_eq!(upstream.count(), 3);
+    let sent: Vec<_> = upstream.requests().iter().map(|seen| seen.text()).collect();
+    let left = body.to_string().replace(r#","top_p":0.5"#, "");
+    assert_eq!(sent, [body.to_string(), left.clone(), left]);
+    assert_eq!(upstream.keys_seen(), ["sk-test"; 3]);
+}
+
+#[test]
+fn every_delivery_by_both_doors_heals() {
+    for streamed in [true, false] {
+        let upstream = without("temperature");
+        let gateway = Gateway::before(&upstream).start();
+        let members = json!({"temperature": 0.5, "stream": streamed});
+
+        let reply = gateway.messages(&with(prompt(MODEL, "hi"), members.clone())).reply();
+        assert_eq!(reply.text(), "Hello there!");
+        assert_eq!(upstream.count(), 2);
+        assert_eq!(chats::text(&chat(&gateway, &chat_with(members))), "Hello there!");
+        assert_eq!(upstream.count(), 3, "the doors share what is known of the provider");
+    }
+}
+
+#[test]
+fn other_models_and_requests_without_the_parameter_are_not_affected() {
+    let upstream = without("top_p");
+    let gateway = Gateway::before(&upstream).start();
+    let body = chat_with(json!({"top_p": 0.5}));
+    chat(&gateway, &body);
+
+    chat(&gateway, &with(body.clone(), json!({"model": "other-model"})));
+    let plain = chat_with(json!({"seed": 1}));
+    chat(&gateway, &plain);
+
+    let sent = upstream.requests();
+    assert_eq!(sent.len(), 5, "the other model had to be tried for itself");
+    assert_eq!(sent[2].json()["top_p"], 0.5);
+    assert_eq!(sent[4].text(), plain.to_string());
+}
+
+#[test]
+fn what_was_learnt_is_forgotten_when_its_time_is_over() {
+    let upstream = without("top_p");
+    let gateway = Gateway::before(&upstream).limit("healing-ttl", "1.5").start();
+    let body = chat_with(json!({"top_p": 0.5}));
+    chat(&gateway, &body);
+    chat(&gateway, &body);
+    assert_eq!(upstream.count(), 3);
+    assert_eq!(suggested(&gateway, "openai").len(), 1);
+
+    thread::sleep(Duration::from_millis(1700));
+
+    assert!(suggested(&gateway, "openai").is_empty());
+    assert_eq!(chats::text(&chat(&gateway, &body)), "Hello there!");
+    assert_eq!(upstream.count(), 5);
+    let log = gateway.stop();
+    assert_eq!(log.matches("drop-params = [\"top_p\"]").count(), 1, "it is told once: {log}");
+}
+
+#[test]
+fn a_beta_goes_together_with_the_member_that_needs_it() {
+    const FLAG: &str = "context-management-2025-06-27";
+    let refusal = format!(
+        "Unexpected value(s) `{FLAG}` for the `anthropic-beta` header. Please consult our documentation."
+    );
+    let upstream = Upstream::anthropic().ruled_by(move |seen| {
+        let error = || Answer::json(400, anthropic::error("invalid_request_error", &refusal));
+        has_beta(seen, FLAG).then(error)
+    });
+    let gateway = Gateway::before(&upstream).start();
+    let body = r#"{ "model":"test-model", "context_management" : {"edits":[]}, "max_tokens":1e2, "messages":[{"role":"user","content":"context_management"}]}"#;
+    let ask = || {
+        let call = gateway.call("POST", "/v1/messages?beta=true").header("content-type", "application/json");
+        call.header("anthropic-beta", &format!("claude-code-20250219, {FLAG} ,effort-2025-11-24"))
+            .body(body)
+            .reply()
+    };
+
+    assert_eq!(ask().text(), "Hello there!");
+    assert_eq!(ask().text(), "Hello there!");
+
+    assert_eq!(upstream.count(), 3);
+    for seen in &upstream.requests()[1..] {
+        assert_eq!(seen.head.header("anthropic-beta"), Some("claude-code-20250219,effort-2025-11-24"));
+        assert_eq!(seen.text(), body.replace(r#""context_management" : {"edits":[]}, "#, ""));
+        assert_eq!(seen.target(), "/v1/messages?beta=true");
+    }
+    let rule = format!("drop-betas = [\"{FLAG}\"]");
+    assert_eq!(suggested(&gateway, "anthropic"), [("test-model".to_owned(), rule)]);
+}
+
+#[test]
+fn an_upstream_that_knows_no_beta_gets_none() {
+    let upstream = Upstream::anthropic().ruled_by(|seen| {
+        let known = seen.head.header("anthropic-beta").is_none();
+        (!known).then(|| Answer::json(400, r#"{"message":"invalid beta flag"}"#))
+    });
+    let gateway = Gateway::before(&upstream).start();
+
+    let call = gateway.messages(&prompt(MODEL, "hi")).header("anthropic-beta", "a-2025-01-01");
+    let reply = call.header("anthropic-beta", "b-2025-01-01").reply();
+
+    assert_eq!(reply.text(), "Hello there!");
+    assert_eq!(upstream.count(), 2);
+}
+
+#[test]
+fn members_and_schema_keywords_go_from_every_tool() {
+    let upstream = Upstream::anthropic().ruled_by(|seen| {
+        let tools = seen.json()["tools"].to_string();
+        let refuse =
+            |path: &str| tools.contains(path.rsplit('.').next().unwrap_or_default()).then(|| extra(path));
+        refuse("tools.0.custom.defer_loading").or_else(|| refuse("tools.1.custom.input_schema.propertyNames"))
+    });
+    let gateway = Gateway::before(&upstream).start();
+    let tool = |name: &str| {
+        json!({"name": name, "defer_loading": true, "input_schema": {"type": "object",
+               "properties": {"x": {"type": "object", "propertyNames": {"pattern": "a"}}}}})
+    };
+    let body = with(whole_prompt(MODEL, "hi"), json!({"tools": [tool("a"), tool("b")]}));
+
+    assert_eq!(gateway.messages(&body).reply().text(), "Hello there!");
+
+    assert_eq!(upstream.count(), 3, "each refusal named something new");
+    let healed = body.to_string().replace(r#""defer_loading":true,"#, "");
+    let healed = healed.replace(r#""propertyNames":{"pattern":"a"},"#, "");
+    assert_eq!(upstream.request(2).text(), healed);
+    gateway.messages(&body).reply();
+    assert_eq!(upstream.count(), 4);
+}
+
+#[test]
+fn what_a_cut_makes_illegal_is_cut_too() {
+    let refuse = |message: &str| Answer::json(400, anthropic::error("invalid_request_error", message));
+    let upstream = Upstream::anthropic().ruled_by(move |seen| {
+        let body = seen.json();
+        match (body.get("thinking"), body.get("context_management")) {
+            (Some(_), _) => Some(refuse("adaptive thinking is not supported on this model")),
+            (None, Some(_)) => Some(refuse(
+                "`clear_thinking_20251015` strategy requires `thinking` to be enabled or adaptive",
+            )),
+            (None, None) => None,
+        }
+    });
+    let gateway = Gateway::before(&upstream).start();
+    let edits = json!([{"type": "clear_thinking_20251015", "keep": "all"}]);
+    let members = json!({"thinking": {"type": "adaptive"}, "context_management": {"edits": edits}});
+
+    for calls in [3, 4] {
+        let reply = gateway.messages(&with(prompt(MODEL, "hi"), members.clone())).reply();
+        assert_eq!((reply.text().as_str(), upstream.count()), ("Hello there!", calls));
+    }
+}
+
+#[test]
+fn a_limit_of_tokens_is_sent_under_the_name_that_is_asked_for() {
+    let upstream = Upstream::openai().ruled_by(|seen| {
+        let message = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.";
+        let refusal = || openai::error(message, "invalid_request_error", "unsupported_parameter");
+        seen.json().get("max_tokens").map(|_| Answer::json(400, refusal()))
+    });
+    let gateway = Gateway::before(&upstream).start();
+
+    for _ in 0..2 {
+        assert_eq!(chats::text(&chat(&gateway, &chat_with(json!({"max_tokens": 64})))), "Hello there!");
+        assert_eq!(gateway.messages(&whole_prompt(MODEL, "hi")).reply().text(), "Hello there!");
+    }
+
+    assert_eq!(upstream.count(), 5);
+    assert_eq!(upstream.request(1).json()["max_completion_tokens"], 64);
+    let rule = "max-tokens-as = \"max_completion_tokens\"".to_owned();
+    assert_eq!(suggested(&gateway, "openai"), [(MODEL.to_owned(), rule)]);
+}
+
+#[test]
+fn health_shows_the_rule_in_yaml_too() {
+    let upstream = without("top_p");
+    let gateway = Gateway::before(&upstream).start();
+    assert!(gateway.get("/health").raw().contains("\n    healed: []\n"));
+    chat(&gateway, &chat_with(json!({"top_p": 0.5})));
+
+    let yaml = gateway.get("/health").raw();
+
+    let lesson = "    healed:\n      - model: test-model\n        rule: 'drop-params = [\"top_p\"]'\n        seconds_left: 86";
+    assert!(yaml.contains(lesson), "{yaml}");
+}
+
+#[test]
+fn a_refusal_in_a_streams_first_event_heals_like_a_status() {
+    let event = json!({"error": {"message": "Unsupported parameter: 'top_p' is not supported with this model.", "code": 400}});
+    let upstream = Upstream::openai()
+        .ruled_by(move |seen| seen.json().get("top_p").map(|_| Answer::events(vec![openai::data(&event)])));
+    let gateway = Gateway::before(&upstream).start();
+
+    let reply = chat(&gateway, &chat_with(json!({"top_p": 0.5, "stream": true})));
+
+    assert_eq!(chats::text(&reply), "Hello there!");
+    assert_eq!(upstream.count(), 2);
+}
+
+#[test]
+fn a_key_that_fails_on_the_way_does_not_undo_what_was_learnt() {
+    let upstream = without("top_p")
+        .ruled_by(|seen| (seen.key() == "sk-a").then(|| Answer::json(429, openai::error("slow", "x", "y"))));
+    let gateway = Gateway::before(&upstream).keys(["sk-a", "sk-b"]).start();
+
+    let body = chat_with(json!({"top_p": 0.5}));
+    assert_eq!(chats::text(&chat(&gateway, &body)), "Hello there!");
+
+    let seen = upstream.requests();
+    assert!(seen[1..].iter().all(|seen| seen.json().get("top_p").is_none()));
+    assert_eq!(suggested(&gateway, "openai").len(), 1);
+    assert_eq!(upstream.keys_seen(), ["sk-a", "sk-a", "sk-b"]);
+}
