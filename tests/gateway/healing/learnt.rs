@@ -64,14 +64,14 @@ fn other_models_and_requests_without_the_parameter_are_not_affected() {
 #[test]
 fn what_was_learnt_is_forgotten_when_its_time_is_over() {
     let upstream = without("top_p");
-    let gateway = Gateway::before(&upstream).limit("healing-ttl", "1.5").start();
+    let gateway = Gateway::before(&upstream).limit("healing-ttl", "4").start();
     let body = chat_with(json!({"top_p": 0.5}));
     chat(&gateway, &body);
     chat(&gateway, &body);
     assert_eq!(upstream.count(), 3);
     assert_eq!(suggested(&gateway, "openai").len(), 1);
 
-    thread::sleep(Duration::from_millis(1700));
+    thread::sleep(Duration::from_millis(4200));
 
     assert!(suggested(&gateway, "openai").is_empty());
     assert_eq!(chats::text(&chat(&gateway, &body)), "Hello there!");
