@@ -75,6 +75,7 @@ pub fn provider(base_url: &str) -> ProviderSettings {
         timeout: None,
         max_retries: 2,
         demo: true,
+        passthrough: false,
         dialect: Dialect { system_anywhere: true, ..Dialect::default() },
         models_url: None,
     }

@@ -39,6 +39,7 @@ pub(crate) use self::late::LateReply;
 pub(crate) use self::listing::{Listed, Remembered, models};
 use self::verdict::CallFailure;
 use crate::gateway::Gateway;
+use crate::http::caller;
 
 /// Before the actor asked is asked again: it is being replaced.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -127,7 +128,7 @@ struct Exchange<'x> {
 impl Exchange<'_> {
     /// Calls upstreams until one answers or the budget is spent; `note` is told of each call before it is made.
     async fn run(&self, mut note: impl FnMut(&Lease, u32)) -> Result<(Answered, Lease), Failure> {
-        let mut lease = self.lease(None, &[]).await.map_err(Failure::NoLease)?;
+        let mut lease = self.signed(self.lease(None, &[]).await.map_err(Failure::NoLease)?)?;
         let mut attempts = Attempts::new(lease.max_retries(), self.client_retries());
         let mut tried = vec![];
         let mut healing = Healing::default();
@@ -159,6 +160,15 @@ impl Exchange<'_> {
                 }
             }
         }
+    }
+
+    /// The lease with the client's own key where the provider wants that.
+    fn signed(&self, mut lease: Lease) -> Result<Lease, Failure> {
+        if lease.provider.passthrough {
+            let key = caller::own_key(&self.question.headers, self.gateway.proxy_key.as_ref());
+            lease.key = key.ok_or_else(|| Failure::NoClientKey(lease.provider.name.clone()))?;
+        }
+        Ok(lease)
     }
 
     /// A last call that failed for its key still wants to know how long the keys must rest.

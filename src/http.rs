@@ -1,7 +1,7 @@
 //! Every route on one page.
 
 mod body;
-mod caller;
+pub(crate) mod caller;
 mod chat_completions;
 mod count_tokens;
 mod door;

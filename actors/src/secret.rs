@@ -69,6 +69,12 @@ impl Secrets {
         Self(keys.into_iter().collect())
     }
 
+    /// These and another one.
+    #[must_use]
+    pub fn with(&self, key: ApiKey) -> Self {
+        Self::new(self.0.iter().cloned().chain([key]))
+    }
+
     pub fn found_in(&self, bytes: &[u8]) -> bool {
         self.0.iter().any(|key| memchr::memmem::find(bytes, key.expose().as_bytes()).is_some())
     }

@@ -39,7 +39,7 @@ pub struct ProviderSettings {
     pub base_url: String,
     /// Set when this is a resource of Azure OpenAI, which has addresses and a credential header of its own.
     pub azure: Option<Azure>,
-    /// Never empty, no duplicates, in the order written.
+    /// No duplicates, in the order written; empty exactly if clients bring their own.
     pub keys: Vec<ApiKey>,
     /// Set on every upstream request, over what the client sent; never a credential, framing or routing header.
     pub custom_headers: Vec<(HeaderName, HeaderValue)>,
@@ -54,6 +54,8 @@ pub struct ProviderSettings {
     pub timeout: Option<Duration>,
     /// Repeats on one key; rotation to another key is not counted.
     pub max_retries: u32,
+    /// Requests are signed with the key that the client brings, and none is kept.
+    pub passthrough: bool,
     /// The embedded provider that answers when nothing is configured.
     pub demo: bool,
     /// What it takes beyond what every Chat Completions upstream takes.

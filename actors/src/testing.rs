@@ -22,6 +22,7 @@ pub(crate) fn provider(name: &str) -> ProviderBuilder {
         timeout: None,
         max_retries: 2,
         demo: false,
+        passthrough: false,
         dialect: vandamme_protocol::bridge::messages_over_chat::Dialect::default(),
         models_url: None,
     })

@@ -111,7 +111,11 @@ fn row(provider: &ProviderSettings, settings: &Settings) -> [String; 4] {
         format!("{mark} {}", provider.name),
         format.to_owned(),
         provider.base_url.clone(),
-        format!("{count} ({})", ids.join(", ")),
+        if provider.passthrough {
+            "the client's own key".to_owned()
+        } else {
+            format!("{count} ({})", ids.join(", "))
+        },
     ]
 }
 

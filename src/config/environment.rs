@@ -35,6 +35,14 @@ pub(super) fn layer(variables: &Variables, known: &[String], mistakes: &mut Vec<
             put(&mut layer, (&named(provider, known), key), variable);
         }
     }
+    for (name, variable) in
+        variables.iter().filter(|(_, mode)| mode.text.trim().eq_ignore_ascii_case("passthrough"))
+    {
+        if let Some(provider) = name.strip_suffix("_AUTH_MODE").filter(|provider| is_prefix(provider)) {
+            let path = ["providers", &named(provider, known), "auth-mode"];
+            layer.put(&path, ValueKind::from("passthrough"), &variable.place);
+        }
+    }
     mistakes.extend(oauth(variables, known));
     layer
 }

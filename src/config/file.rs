@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::{Document, Item, Key, TableLike};
 
-use super::kind::{self, Kind, Raw};
+use super::kind::{self, Kind, Raw, Type};
 use super::layer::Layer;
 use super::mistake::Mistake;
 use super::schema::{self, Keys};
@@ -137,7 +137,7 @@ impl Reader<'_> {
         let path = [path, &[name]].concat();
         match kind {
             Kind::Later => self.wrong(&place, schema::NOT_YET),
-            Kind::AuthMode => self.auth_mode(&place, item),
+            Kind::AuthMode => self.auth_mode(&path, (key, item)),
             Kind::Targets => self.names(&path, (key, item), kind::target),
             Kind::Aliases => self.names(&path, (key, item), kind::alias),
             Kind::Headers => self.names(&path, (key, item), kind::header),
@@ -145,11 +145,12 @@ impl Reader<'_> {
         }
     }
 
-    fn auth_mode(&mut self, place: &str, item: &Item) {
-        if item.as_str().is_some_and(|mode| mode.eq_ignore_ascii_case("oauth")) {
+    fn auth_mode(&mut self, path: &[&str], entry: (&Key, &Item)) {
+        if entry.1.as_str().is_some_and(|mode| mode.eq_ignore_ascii_case("oauth")) {
+            let place = self.key(entry.0, &path[..path.len() - 1]);
             self.mistakes.push(Mistake::oauth(place));
         } else {
-            self.wrong(place, schema::NOT_YET);
+            self.value(path, entry, |raw| Type::OneOf(&["passthrough"]).check(raw));
         }
     }
 

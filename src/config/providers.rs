@@ -17,8 +17,14 @@ use super::headers;
 use super::kind::LONGEST;
 use super::layer::{Layer, Placed, Section};
 use super::mistake::Mistake;
-use super::schema;
 use super::variables::Variables;
+
+/// Stands where a key would, for the one that the client brings.
+const PASSTHROUGH: &str = "!PASSTHRU";
+
+fn is_passthrough(keys: &str) -> bool {
+    keys.trim().eq_ignore_ascii_case(PASSTHROUGH)
+}
 
 /// Builds one provider after the other and collects what there is to say.
 pub(super) struct Builder<'a> {
@@ -52,7 +58,16 @@ impl<'a> Builder<'a> {
 
     fn build(&mut self, name: &'a str) {
         let section = self.section(self.merged, name);
-        let Some(keys) = section.text("api-key").filter(|keys| !keys.text.trim().is_empty()) else { return };
+        let stated = section.text("api-key").filter(|keys| !keys.text.trim().is_empty());
+        // The mode alone makes a provider, too.
+        let mode = section.text("auth-mode");
+        if let (Some(keys), Some(mode)) = (stated, mode)
+            && !is_passthrough(keys.text)
+        {
+            let text = "this provider has keys, too; it has them or takes its clients', not both";
+            return self.mistakes.push(Mistake::new(mode.place, text));
+        }
+        let Some(keys) = stated.or(mode) else { return };
         if self.is_refused(keys) {
             return;
         }
@@ -93,8 +108,10 @@ impl<'a> Builder<'a> {
             self.mistakes.push(Mistake::oauth(keys.place));
             return true;
         }
-        if is("!PASSTHRU") {
-            let text = format!("!PASSTHRU (the client's own key) is {}", schema::NOT_YET);
+        if is(PASSTHROUGH) && keys.text.split_whitespace().count() > 1 {
+            let text = format!(
+                "{PASSTHROUGH} (the client's own key) stands alone: a provider has keys or takes its clients'"
+            );
             self.mistakes.push(Mistake::new(keys.place, text));
             return true;
         }
@@ -139,6 +156,7 @@ impl<'a> Builder<'a> {
         }
         let api = self.api(section);
         let azure = azure::read(api, (name, &base_url), section.text("api-version"), &mut self.warnings);
+        let passthrough = is_passthrough(keys.text) || section.text("auth-mode").is_some();
         let settings = ProviderSettings {
             name: name.into(),
             api,
@@ -147,7 +165,8 @@ impl<'a> Builder<'a> {
                 self.mistakes.push(mistake);
                 None
             }),
-            keys: self.keys(name, keys),
+            keys: if passthrough { Vec::new() } else { self.keys(name, keys) },
+            passthrough,
             custom_headers: self.custom_headers(section),
             edits: edits::read(section),
             aliases: self.aliases(section),

@@ -230,6 +230,20 @@ fn timeouts_and_retries_of_variables_stand_above_the_providers_own() {
 }
 
 #[test]
+fn a_provider_takes_its_clients_keys_by_the_word_or_by_its_mode() {
+    for (variables, toml) in [
+        (&[("POE_API_KEY", " !passthru ")][..], ""),
+        (&[("POE_AUTH_MODE", "Passthrough")][..], ""),
+        (&[][..], "[poe]\nauth-mode = 'passthrough'"),
+        (&[("POE_API_KEY", "!PASSTHRU")][..], "[poe]\nauth-mode = 'passthrough'"),
+    ] {
+        let config = Machine::with(variables).toml(toml).load();
+        let poe = provider(&config, "poe");
+        assert!(poe.passthrough && poe.keys.is_empty(), "{variables:?} {toml}");
+    }
+}
+
+#[test]
 fn what_a_provider_takes_is_said_in_its_section() {
     let toml = "[x]\napi-key = 'k'\nbase-url = 'http://x'\nreasoning-models = ['a*', 'b']\nreasoning-parameter = 'thinking'
         reasoning-replay = 'none'\nthink-tags = true\ncache-control = true\ntop-k = true\nuser-fields = 'user'

@@ -57,6 +57,10 @@ pub(super) fn models(provider: &ProviderSettings) -> String {
 /// The header for a key, and its value. Azure takes a key in `api-key`; `authorization` is there for tokens of Entra ID.
 pub(super) fn credential(provider: &ProviderSettings, key: &str) -> (HeaderName, String) {
     match (provider.api, &provider.azure) {
+        // A subscription's token is a bearer (platform.claude.com/docs/en/api/oauth).
+        (Api::Messages, _) if key.starts_with("sk-ant-oat") => {
+            (header::AUTHORIZATION, format!("Bearer {key}"))
+        }
         (Api::Messages, _) => (HeaderName::from_static("x-api-key"), key.to_owned()),
         (Api::ChatCompletions, Some(_)) => (HeaderName::from_static("api-key"), key.to_owned()),
         (Api::ChatCompletions, None) => (header::AUTHORIZATION, format!("Bearer {key}")),

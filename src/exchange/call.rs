@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use vandamme_actors::converter::{Batch, Closing, Flow, Machine, Opened, Progress, UpstreamBody};
 use vandamme_actors::provider::Lease;
+use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::Api;
 use vandamme_actors::upstream::{self, Borrow};
 use vandamme_protocol::bridge::Fault;
@@ -137,14 +138,14 @@ impl Exchange<'_> {
                 Err(CallFailure::misbehaved(&format!("the upstream answered with {kind} instead of a reply")))
             }
             (Content::Json, Way::Bridge(back)) => {
-                self.translate_whole(response, headers, (content, back)).await
+                self.translate_whole(lease, response, headers, (content, back)).await
             }
             (Content::Events, Way::Bridge(back)) if self.question.head.delivery == Streaming::No => {
-                self.translate_whole(response, headers, (content, back)).await
+                self.translate_whole(lease, response, headers, (content, back)).await
             }
-            (Content::Events, way) => self.open(response, headers, way).await,
+            (Content::Events, way) => self.open(lease, response, headers, way).await,
             (Content::Json | Content::Encoded, Way::Messages | Way::Chat(_)) => {
-                self.pass_whole(response, headers).await
+                self.pass_whole(lease, response, headers).await
             }
         }
     }
@@ -152,6 +153,7 @@ impl Exchange<'_> {
     /// Reads a stream until its first event other than a ping.
     async fn open(
         &self,
+        lease: &Lease,
         response: ClientResponse,
         mut headers: HeaderMap,
         way: Way,
@@ -167,7 +169,7 @@ impl Exchange<'_> {
         };
         let mut upstream: UpstreamBody = Box::pin(response);
         let limit = self.gateway.settings.limits.event;
-        let mut flow = Flow::new(machine, self.question.api, limit, self.gateway.secrets.clone());
+        let mut flow = Flow::new(machine, self.question.api, limit, self.secrets(lease));
         let mut first = Batch::default();
         let mut ended = false;
         while !flow.started() && !ended {
@@ -179,7 +181,7 @@ impl Exchange<'_> {
                         // Something of worth came along with the fault: the client gets both.
                         return Ok(Answered::Opened { headers, opened: faulted(flow, first, fault) });
                     }
-                    Progress::Faulted(fault) => return Err(CallFailure::said(self.scrubbed(fault))),
+                    Progress::Faulted(fault) => return Err(CallFailure::said(self.scrubbed(lease, fault))),
                 },
                 Some(Err(_)) | None => {
                     return Err(CallFailure::broken("the upstream closed the stream before its first event"));
@@ -194,6 +196,7 @@ impl Exchange<'_> {
 
     async fn pass_whole(
         &self,
+        lease: &Lease,
         response: ClientResponse,
         mut headers: HeaderMap,
     ) -> Result<Answered, CallFailure> {
@@ -215,7 +218,7 @@ impl Exchange<'_> {
         let closing = read_along(self.question.api, &body);
         if let Some((kind, message)) = closing.fault {
             // An error in the clothes of a reply.
-            return Err(CallFailure::said(self.scrubbed(Fault::said(kind, message))));
+            return Err(CallFailure::said(self.scrubbed(lease, Fault::said(kind, message))));
         }
         Ok(Answered::Whole { status, headers, body, closing })
     }
@@ -223,12 +226,13 @@ impl Exchange<'_> {
     /// A reply that came whole from the other API: the same state machine makes a whole reply or events of it.
     async fn translate_whole(
         &self,
+        lease: &Lease,
         response: ClientResponse,
         mut headers: HeaderMap,
         (content, back): (Content, Translation),
     ) -> Result<Answered, CallFailure> {
         let body = self.read_whole(response).await?;
-        let said = |fault| CallFailure::said(self.scrubbed(fault));
+        let said = |fault| CallFailure::said(self.scrubbed(lease, fault));
         let (kind, body, outcome) = match self.question.head.delivery {
             Streaming::Yes => {
                 let mut events = BytesMut::new();
@@ -270,7 +274,7 @@ impl Exchange<'_> {
         };
         let named = healing::recognise(status, &body);
         let fault = fault(status, &body, (lease.provider.api, self.question.api));
-        let fault = self.scrubbed(located(lease, fault));
+        let fault = self.scrubbed(lease, located(lease, fault));
         let after = asked_to_wait(&upstream);
         let (retry, outcome) = judge(status, &body, (after, &lease.model), &upstream);
         let json = content(&upstream) == Content::Json && span::is_complete_json(&body);
@@ -286,8 +290,14 @@ impl Exchange<'_> {
         CallFailure { retry, outcome, answer, named }
     }
 
-    fn scrubbed(&self, fault: Fault) -> Fault {
-        Fault { message: self.gateway.secrets.scrub(fault.message), ..fault }
+    fn scrubbed(&self, lease: &Lease, fault: Fault) -> Fault {
+        Fault { message: self.secrets(lease).scrub(fault.message), ..fault }
+    }
+
+    /// What must not leave in a text: a client's own key is not in the configuration.
+    fn secrets(&self, lease: &Lease) -> Secrets {
+        let secrets = &self.gateway.secrets;
+        if lease.provider.passthrough { secrets.with(lease.key.clone()) } else { secrets.clone() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Why a request has no reply: the situation with its data. What the client sees of it is the business of `http/error`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::HeaderMap;
@@ -17,6 +18,8 @@ pub(crate) enum Failure {
     Upstream(Box<Answer>),
     /// All keys that could be tried are limited or rejected, at least one only for a while.
     Cooling { answer: Option<Box<Answer>>, wait: Duration, said: Option<Duration> },
+    /// This provider wants the client's own key, and there is none.
+    NoClientKey(Arc<str>),
     /// The request cannot be understood.
     Malformed(String),
     /// Something of ours broke.
@@ -70,6 +73,7 @@ impl Failure {
             Self::NoLease(none) => crate::http::error::no_lease_kind(none.as_ref()),
             Self::Upstream(answer) => answer.fault.kind,
             Self::Cooling { .. } => ErrorKind::RateLimit,
+            Self::NoClientKey(_) => ErrorKind::Authentication,
             Self::Malformed(_) => ErrorKind::InvalidRequest,
             Self::Panicked => ErrorKind::Api,
         }
@@ -80,6 +84,7 @@ impl Failure {
             Self::NoLease(none) => crate::http::error::no_lease_status(none.as_ref()),
             Self::Upstream(answer) => answer.status,
             Self::Cooling { .. } => 429,
+            Self::NoClientKey(_) => 401,
             Self::Malformed(_) => 400,
             Self::Panicked => 500,
         }

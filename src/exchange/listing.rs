@@ -34,9 +34,13 @@ pub(crate) enum Listed {
 pub(crate) async fn models(
     gateway: Arc<Gateway>,
     id: Arc<str>,
-    provider: &Arc<ProviderSettings>,
+    (provider, headers): (&Arc<ProviderSettings>, &HeaderMap),
     remembered: Remembered,
 ) -> Result<Listed, Failure> {
+    if provider.passthrough {
+        // What one client's key may see is nobody else's business.
+        return ask(&gateway, id, provider, headers).await.map(Listed::Current).map_err(in_own_words);
+    }
     let catalog = gateway.roster.load().catalog.clone();
     let recalled = catalog.send(Recall(provider.name.clone())).timeout(PATIENCE).await.ok().flatten();
     let ttl = gateway.settings.limits.models_ttl;
@@ -45,7 +49,7 @@ pub(crate) async fn models(
     {
         return Ok(Listed::Current(listing.body.clone()));
     }
-    match ask(&gateway, id, provider).await {
+    match ask(&gateway, id, provider, headers).await {
         Ok(body) => {
             let listing =
                 Listing { provider: provider.name.clone(), body: body.clone(), listed: Instant::now() };
@@ -64,6 +68,7 @@ async fn ask(
     gateway: &Arc<Gateway>,
     id: Arc<str>,
     provider: &Arc<ProviderSettings>,
+    headers: &HeaderMap,
 ) -> Result<Bytes, Failure> {
     let question = Question {
         id,
@@ -71,7 +76,7 @@ async fn ask(
         endpoint: Endpoint::Models(provider.name.clone()),
         body: Bytes::new(),
         head: Head::of_nothing(),
-        headers: HeaderMap::new(),
+        headers: headers.clone(),
         query: String::new(),
         committed: Rc::new(Cell::new(false)),
     };
@@ -106,7 +111,7 @@ fn in_own_words(failure: Failure) -> Failure {
             Failure::Upstream(answer)
         }
         Failure::Cooling { wait, said, .. } => Failure::Cooling { answer: None, wait, said },
-        Failure::NoLease(_) | Failure::Malformed(_) | Failure::Panicked => failure,
+        Failure::NoLease(_) | Failure::NoClientKey(_) | Failure::Malformed(_) | Failure::Panicked => failure,
     }
 }
 

@@ -15,6 +15,17 @@ pub(crate) fn presents(headers: &HeaderMap, key: &ApiKey) -> bool {
     })
 }
 
+/// The key that a client brings for a provider: in `x-api-key`, else as a bearer; never the gateway's own.
+pub(crate) fn own_key(headers: &HeaderMap, proxy_key: Option<&ApiKey>) -> Option<ApiKey> {
+    let plain = headers.get("x-api-key").map(|value| value.as_bytes());
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
+    let is_ours = |key: &[u8]| proxy_key.is_some_and(|ours| bool::from(key.ct_eq(ours.expose().as_bytes())));
+    let keys = plain.into_iter().chain(bearer).map(<[u8]>::trim_ascii);
+    let own =
+        keys.filter(|key| !key.is_empty() && !is_ours(key)).find_map(|key| std::str::from_utf8(key).ok());
+    own.map(ApiKey::new)
+}
+
 /// The token of `Bearer TOKEN`; the scheme is written in any case (RFC 9110, section 11.1).
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked(b"bearer ".len())?;
@@ -71,6 +82,32 @@ mod tests {
         assert!(!presented(&[("authorization", "the-key")]));
         assert!(!presented(&[("authorization", "Basic the-key")]));
         assert!(!presented(&[("authorization", "Bearer ' OR '1'='1")]));
+    }
+
+    fn own(headers: &[(&'static str, &'static str)]) -> Option<String> {
+        let mut request = TestRequest::default();
+        for header in headers {
+            request = request.append_header(*header);
+        }
+        let key = own_key(request.to_http_request().headers(), Some(&ApiKey::new("the-key")));
+        key.map(|key| key.expose().to_owned())
+    }
+
+    #[test]
+    fn a_clients_own_key_is_found_beside_the_gateways() {
+        assert_eq!(own(&[("x-api-key", "ck1")]).as_deref(), Some("ck1"));
+        assert_eq!(own(&[("authorization", "bearer ck2")]).as_deref(), Some("ck2"));
+        assert_eq!(own(&[("x-api-key", "ck1"), ("authorization", "Bearer ck2")]).as_deref(), Some("ck1"));
+        assert_eq!(own(&[("x-api-key", "the-key"), ("authorization", "Bearer ck2")]).as_deref(), Some("ck2"));
+        assert_eq!(own(&[("x-api-key", " k1 k2 ")]).as_deref(), Some("k1 k2"));
+        for none in [
+            ("x-api-key", "the-key"),
+            ("x-api-key", ""),
+            ("authorization", "ck"),
+            ("authorization", "Bearer "),
+        ] {
+            assert_eq!(own(&[none]), None, "{none:?}");
+        }
     }
 
     fn local(host: &'static str, peer: &str, forwarded: Option<&'static str>) -> bool {

@@ -73,6 +73,9 @@ impl Failure {
         match self {
             Self::Panicked => "the gateway failed at this request by a fault of its own".to_owned(),
             Self::Malformed(message) => message.clone(),
+            Self::NoClientKey(provider) => format!(
+                "Provider '{provider}' requires API key passthrough, but no client API key was provided: send one in x-api-key or as a bearer, beside the gateway's own key if it has one"
+            ),
             Self::Upstream(answer) => answer.fault.message.clone(),
             Self::Cooling { answer: Some(answer), .. } => answer.fault.message.clone(),
             Self::Cooling { answer: None, .. } => "all API keys of the provider are rate limited".to_owned(),
@@ -102,9 +105,11 @@ impl Failure {
             Self::Upstream(answer) | Self::Cooling { answer: Some(answer), .. } => {
                 upstream(api, answer, request_id)
             }
-            Self::NoLease(_) | Self::Cooling { answer: None, .. } | Self::Malformed(_) | Self::Panicked => {
-                shaped(api, (self.status(), self.kind()), &message, request_id)
-            }
+            Self::NoLease(_)
+            | Self::NoClientKey(_)
+            | Self::Cooling { answer: None, .. }
+            | Self::Malformed(_)
+            | Self::Panicked => shaped(api, (self.status(), self.kind()), &message, request_id),
         };
         match self {
             Self::Upstream(answer) => {
@@ -122,7 +127,7 @@ impl Failure {
             Self::NoLease(Some(NoLease::Refused { refusal: Refusal::Busy, .. })) => {
                 retry_after(&mut response, busy_wait());
             }
-            Self::NoLease(_) | Self::Malformed(_) | Self::Panicked => {}
+            Self::NoLease(_) | Self::NoClientKey(_) | Self::Malformed(_) | Self::Panicked => {}
         }
         response
     }

@@ -34,8 +34,10 @@ enum Format {
 }
 
 /// What of the query and the headers counts.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Asked {
+    /// With which the client may bring its own key.
+    headers: HeaderMap,
     format: Format,
     provider: Option<String>,
     remembered: Remembered,
@@ -107,7 +109,7 @@ impl Failed {
 async fn all(gateway: &Arc<Gateway>, asked: &Asked, id: &RequestId) -> Result<HttpResponse, Failed> {
     let routes = gateway.roster.load().routes.clone();
     let provider = routes.provider(asked.provider.as_deref()).map_err(Failed::unroutable)?;
-    let (body, headers) = listed(gateway, (provider, id), asked.remembered).await?;
+    let (body, headers) = listed(gateway, (provider, id), asked).await?;
     let body = match asked.format {
         Format::Raw => body,
         Format::Of(Api::ChatCompletions) => read(&body)?.chat(&provider.name).into(),
@@ -139,7 +141,7 @@ async fn single(
             (route.provider, route.model)
         }
     };
-    let (body, headers) = listed(gateway, (&provider, id), asked.remembered).await?;
+    let (body, headers) = listed(gateway, (&provider, id), asked).await?;
     let models = read(&body)?;
     let Some(found) = models.find(&model) else {
         let message = format!("provider '{}' lists no model '{model}'", provider.name);
@@ -156,9 +158,10 @@ async fn single(
 async fn listed(
     gateway: &Arc<Gateway>,
     (provider, id): (&Arc<ProviderSettings>, &RequestId),
-    remembered: Remembered,
+    asked: &Asked,
 ) -> Result<(bytes::Bytes, HeaderMap), Failed> {
-    let listed = exchange::models(gateway.clone(), id.shared(), provider, remembered).await;
+    let listed =
+        exchange::models(gateway.clone(), id.shared(), (provider, &asked.headers), asked.remembered).await;
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     match listed.map_err(Failed::Exchange)? {
@@ -183,6 +186,7 @@ impl Asked {
     /// The error is for the client.
     fn read(query: &str, headers: &HeaderMap) -> Result<Self, String> {
         let mut asked = Self {
+            headers: headers.clone(),
             format: Format::Of(spoken(headers)),
             provider: None,
             remembered: Remembered::Serves,

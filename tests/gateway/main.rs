@@ -15,6 +15,7 @@ mod keys;
 mod liveness;
 mod model_names;
 mod models;
+mod own_keys;
 mod passthrough;
 mod routing;
 mod running_totals;

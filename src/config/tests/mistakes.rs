@@ -26,7 +26,7 @@ fn every_mistake_of_a_variable_names_it_and_what_it_expects() {
 
 #[test]
 fn all_mistakes_of_all_layers_are_told_at_once() {
-    let mut machine = Machine::with(&[("PORT", "abc"), ("POE_API_KEY", "!PASSTHRU")])
+    let mut machine = Machine::with(&[("PORT", "abc"), ("POE_API_KEY", "!PASSTHRU k")])
         .file("home/.config/vandamme-proxy/vandamme-config.toml", "x = 1\n[zai]\ny = 2")
         .toml("= 1")
         .file("work/.env", "no equals sign");
@@ -141,8 +141,8 @@ const OF_A_FILE: &[(&str, &str)] = &[
         "2:1: [\"#fast\"] retries: there is no such key; did you mean \"max-retries\"?",
     ),
     (
-        "[openai]\nauth-mode = 'passthrough'",
-        "2:1: [openai] auth-mode: not available in this version of vdm; remove it",
+        "[openai]\nauth-mode = 'magic'",
+        "2:13: [openai] auth-mode: expected one of passthrough, found \"magic\"",
     ),
     (
         "[openai]\nmodel-page = '1'",
@@ -209,8 +209,12 @@ const OF_A_VARIABLE: &[(Set<'static>, &str)] = &[
         "POE_API_KEY: a key holds characters that no header can carry; copy the key again",
     ),
     (
-        &[("POE_API_KEY", "!PASSTHRU")],
-        "POE_API_KEY: !PASSTHRU (the client's own key) is not available in this version of vdm; remove it",
+        &[("POE_API_KEY", "!PASSTHRU k")],
+        "POE_API_KEY: !PASSTHRU (the client's own key) stands alone: a provider has keys or takes its clients'",
+    ),
+    (
+        &[("POE_API_KEY", "k"), ("POE_AUTH_MODE", "passthrough")],
+        "POE_AUTH_MODE: this provider has keys, too; it has them or takes its clients', not both",
     ),
     (
         &[("DEMO_API_KEY", "k"), ("DEMO_BASE_URL", "http://d")],

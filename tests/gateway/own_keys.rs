@@ -1,0 +1,118 @@
+//! `!PASSTHRU`: the client's own key signs its requests.
+
+use crate::support::canned;
+use crate::support::client::{Call, prompt};
+use crate::support::gateway::{Gateway, MODEL, Setup, whole_prompt};
+use crate::support::upstream::{Answer, Dialect, Upstream};
+
+fn passing(upstream: &Upstream) -> Setup {
+    Gateway::before(upstream).keys(["!PASSTHRU"])
+}
+
+fn ask(gateway: &Gateway) -> Call {
+    gateway.messages(&prompt(MODEL, "hi"))
+}
+
+#[test]
+fn the_clients_key_goes_where_the_upstream_looks_for_it() {
+    for (upstream, header) in [(Upstream::openai(), "authorization"), (Upstream::anthropic(), "x-api-key")] {
+        let gateway = passing(&upstream).start();
+        assert_eq!(ask(&gateway).header("x-api-key", "client-key-1").reply().text(), "Hello there!");
+        assert_eq!(
+            ask(&gateway).header("authorization", "bearer client-key-2").reply().text(),
+            "Hello there!"
+        );
+        assert_eq!(upstream.keys_seen(), ["client-key-1", "client-key-2"]);
+        for seen in upstream.requests() {
+            let other = if header == "x-api-key" { "authorization" } else { "x-api-key" };
+            assert!(
+                seen.head.header(header).is_some() && seen.head.header(other).is_none(),
+                "{:?}",
+                seen.head
+            );
+        }
+    }
+}
+
+#[test]
+fn a_subscriptions_token_stays_a_bearer() {
+    let upstream = Upstream::anthropic();
+    let gateway = passing(&upstream).start();
+    assert_eq!(ask(&gateway).header("authorization", "Bearer sk-ant-oat01-x").reply().status(), 200);
+    let seen = upstream.only_request();
+    assert_eq!(seen.head.header("authorization"), Some("Bearer sk-ant-oat01-x"));
+    assert_eq!(seen.head.header("x-api-key"), None);
+}
+
+#[test]
+fn without_a_key_of_the_client_it_is_a_401_and_nobody_is_asked() {
+    let upstream = Upstream::openai();
+    let gateway = passing(&upstream).env("PROXY_API_KEY", "sk-gateway").start();
+    for headers in
+        [&[("x-api-key", "sk-gateway")][..], &[("x-vdm-proxy-key", "sk-gateway"), ("x-api-key", "")][..]]
+    {
+        let call = headers.iter().fold(ask(&gateway), |call, (name, value)| call.header(name, value));
+        let reply = call.reply();
+        assert_eq!((reply.status(), reply.error_type().as_str()), (401, "authentication_error"), "{reply}");
+        assert!(reply.error_message().contains("requires API key passthrough"), "{reply}");
+    }
+    assert_eq!(upstream.count(), 0);
+    let both = ask(&gateway).header("x-api-key", "client-key").header("authorization", "Bearer sk-gateway");
+    assert_eq!(both.reply().status(), 200);
+    assert_eq!(upstream.keys_seen(), ["client-key"]);
+}
+
+#[test]
+fn one_clients_bad_key_costs_the_others_nothing_and_is_not_repeated() {
+    for upstream in [Upstream::openai(), Upstream::anthropic()] {
+        let body = match upstream.dialect() {
+            Dialect::Anthropic => {
+                canned::anthropic::error("authentication_error", "bad client-key-of-mallory")
+            }
+            Dialect::OpenAi => {
+                canned::openai::error("bad client-key-of-mallory", "invalid_request_error", "x")
+            }
+        };
+        let upstream = upstream
+            .answering_key("client-key-of-mallory", Answer::json(401, body))
+            .answering_key("client-key-limited", Answer::json(429, "{}"));
+        let gateway = passing(&upstream).env("MAX_RETRIES", "0").start();
+        for _ in 0..12 {
+            assert_eq!(ask(&gateway).header("x-api-key", "client-key-of-mallory").reply().status(), 401);
+            assert_eq!(ask(&gateway).header("x-api-key", "client-key-limited").reply().status(), 429);
+        }
+        assert_eq!(upstream.count(), 24, "each is told what the upstream says, at once");
+        let good =
+            gateway.messages(&whole_prompt(MODEL, "hi")).header("x-api-key", "client-key-of-alice").reply();
+        assert_eq!(good.status(), 200, "{good}");
+        assert!(!gateway.stop().contains("mallory"));
+    }
+}
+
+#[test]
+fn lists_of_models_are_each_clients_own() {
+    let list = |id: &str| Answer::json(200, format!(r#"{{"data":[{{"id":"{id}"}}]}}"#));
+    let upstream =
+        Upstream::openai().answering_key("client-a", list("of-a")).answering_key("client-b", list("of-b"));
+    let gateway = passing(&upstream).start();
+    for (key, id) in [("client-a", "of-a"), ("client-b", "of-b"), ("client-a", "of-a")] {
+        let reply = gateway.call("GET", "/v1/models").header("x-api-key", key).reply();
+        assert_eq!(reply.json()["data"][0]["id"], id);
+    }
+    assert_eq!(gateway.get("/v1/models").status(), 401);
+    assert_eq!(upstream.count(), 3);
+}
+
+#[test]
+fn health_tells_the_mode_and_no_key() {
+    let upstream = Upstream::openai();
+    let gateway = passing(&upstream).start();
+    ask(&gateway).header("x-api-key", "client-key").reply();
+    let health = gateway.get("/health?format=json").json();
+    let provider = &health["providers"]["openai"];
+    assert_eq!(
+        (&provider["auth_mode"], &provider["api_key_hash"]),
+        (&"passthrough".into(), &"sha256:PASSTHRU".into())
+    );
+    assert!(gateway.log().contains("the client's own key"));
+}
