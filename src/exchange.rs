@@ -9,6 +9,7 @@ mod healing;
 mod late;
 mod listing;
 mod outgoing;
+mod translation;
 mod verdict;
 
 use std::cell::Cell;

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, Resource, Route, web};
 use futures_util::FutureExt as _;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
@@ -35,52 +35,30 @@ pub(crate) fn doors(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::ServiceCo
     let gateway = gateway.clone();
     move |app| {
         app.app_data(gateway.clone());
-        app.service(
-            web::resource(["/v1/messages", "/v1/messages/"])
-                .route(web::post().to(messages::create))
-                .default_service(web::to(|request| wrong_method(request, "POST"))),
-        );
-        app.service(
-            web::resource(["/v1/messages/count_tokens", "/v1/messages/count_tokens/"])
-                .route(web::post().to(count_tokens::count))
-                .default_service(web::to(|request| wrong_method(request, "POST"))),
-        );
-        app.service(
-            web::resource(["/v1/chat/completions", "/v1/chat/completions/"])
-                .route(web::post().to(chat_completions::create))
-                .default_service(web::to(|request| wrong_method(request, "POST"))),
-        );
-        app.service(
-            web::resource(["/v1/models", "/v1/models/"])
-                .route(web::get().to(models::list))
-                .route(web::head().to(models::list))
-                .default_service(web::to(|request| wrong_method(request, "GET, HEAD"))),
-        );
-        app.service(
-            // An id may have slashes: `vendor/model`.
-            web::resource("/v1/models/{id:.+}")
-                .route(web::get().to(models::one))
-                .route(web::head().to(models::one))
-                .default_service(web::to(|request| wrong_method(request, "GET, HEAD"))),
-        );
-        app.service(
-            web::resource(["/health", "/health/"])
-                .route(web::get().to(health::health))
-                .route(web::head().to(health::health))
-                .default_service(web::to(|request| wrong_method(request, "GET, HEAD"))),
-        );
-        app.service(
-            web::resource(["/metrics/running-totals", "/metrics/running-totals/"])
-                .route(web::get().to(running_totals::running_totals))
-                .route(web::head().to(running_totals::running_totals))
-                .default_service(web::to(|request| wrong_method(request, "GET, HEAD"))),
-        );
-        app.service(
-            web::resource("/")
-                .route(web::get().to(welcome::welcome))
-                .route(web::head().to(HttpResponse::Ok))
-                .default_service(web::to(|request| wrong_method(request, "GET, HEAD"))),
-        );
+        // Each path by itself: a resource of several is a regular expression, which costs every request some 2 µs.
+        for path in ["/v1/messages", "/v1/messages/"] {
+            app.service(only_post(path, web::post().to(messages::create)));
+        }
+        for path in ["/v1/messages/count_tokens", "/v1/messages/count_tokens/"] {
+            app.service(only_post(path, web::post().to(count_tokens::count)));
+        }
+        for path in ["/v1/chat/completions", "/v1/chat/completions/"] {
+            app.service(only_post(path, web::post().to(chat_completions::create)));
+        }
+        for path in ["/v1/models", "/v1/models/"] {
+            app.service(only_get(path, [web::get().to(models::list), web::head().to(models::list)]));
+        }
+        for path in ["/health", "/health/"] {
+            app.service(only_get(path, [web::get().to(health::health), web::head().to(health::health)]));
+        }
+        for path in ["/metrics/running-totals", "/metrics/running-totals/"] {
+            let totals = running_totals::running_totals;
+            app.service(only_get(path, [web::get().to(totals), web::head().to(totals)]));
+        }
+        // Behind the paths that requests take. An id may have slashes: `vendor/model`.
+        let one = [web::get().to(models::one), web::head().to(models::one)];
+        app.service(only_get("/v1/models/{id:.+}", one));
+        app.service(only_get("/", [web::get().to(welcome::welcome), web::head().to(HttpResponse::Ok)]));
         // Claude Code warms its connection up with this, and wants nothing but an answer.
         app.service(
             web::resource("/api/hello")
@@ -91,6 +69,19 @@ pub(crate) fn doors(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::ServiceCo
         app.service(web::resource("/faults/{what}").route(web::post().to(faults::strike)));
         app.default_service(web::to(nothing_here));
     }
+}
+
+/// A door that takes nothing but GET and HEAD.
+fn only_get(path: &str, [get, head]: [Route; 2]) -> Resource {
+    web::resource(path)
+        .route(get)
+        .route(head)
+        .default_service(web::to(|request| wrong_method(request, "GET, HEAD")))
+}
+
+/// A door that takes nothing but POST.
+fn only_post(path: &'static str, route: Route) -> Resource {
+    web::resource(path).route(route).default_service(web::to(|request| wrong_method(request, "POST")))
 }
 
 /// Runs a door so that a panic costs its own request only.

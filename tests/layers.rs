@@ -52,7 +52,7 @@ fn dependencies(manifest: &str) -> Vec<String> {
 
 #[test]
 fn no_file_is_named_after_nothing() {
-    for path in rust_files(&["src", "actors", "protocol", "tests"]) {
+    for path in rust_files(&["src", "actors", "protocol", "tests", "benches"]) {
         let relative = path.strip_prefix(root()).expect("below the top");
         for part in relative.iter().map(|part| part.to_string_lossy()) {
             assert!(!NAMES_OF_NOTHING.iter().any(|name| part.starts_with(name)), "{}", relative.display());
@@ -62,14 +62,14 @@ fn no_file_is_named_after_nothing() {
 
 #[test]
 fn every_file_opens_with_what_it_owns() {
-    for path in rust_files(&["src", "actors", "protocol", "tests"]) {
+    for path in rust_files(&["src", "actors", "protocol", "tests", "benches"]) {
         assert!(read(&path).starts_with("//!"), "{} does not begin with //!", path.display());
     }
 }
 
 #[test]
 fn no_file_outgrows_its_reader() {
-    let sources = rust_files(&["src", "actors/src", "protocol/src"]);
+    let sources = rust_files(&["src", "actors/src", "protocol/src", "benches"]);
     for path in sources.iter().filter(|path| !path.ends_with("tests.rs")) {
         let code = read(path).lines().take_while(|line| line.trim() != "#[cfg(test)]").count();
         assert!(code <= LONGEST_FILE, "{}: {code} lines before its tests", path.display());

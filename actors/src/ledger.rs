@@ -2,10 +2,11 @@
 //!
 //! | message | from | answer |
 //! |---|---|---|
-//! | `Started`, `Finished` | an [`Entry`] | – |
+//! | `Finished` | an [`Entry`] | – |
 //! | [`Observe`] | pages, tests | [`LedgerView`] |
 //!
-//! What runs is known by the course that each request writes down itself, so that being routed costs no message.
+//! What runs is known by the course that each request writes down itself, so that being routed costs no message. Nor
+//! does a beginning: it goes on a list that the ledger reads before it answers or counts, and nobody is woken for it.
 //!
 //! It also says in one log line how each request ended, so that no worker thread formats text.
 
@@ -15,25 +16,32 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use actix::{Actor, Context, Handler, Message, MessageResult, Supervised};
+use actix::{Actor, Addr, Context, Handler, Message, MessageResult, Supervised};
+use actix_rt::Arbiter;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use vandamme_protocol::span::ToolHistory;
 use vandamme_protocol::vocabulary::Usage;
 
 pub use self::totals::{Counts, Rows, Totals};
 use crate::clock;
+use crate::keeper;
 use crate::observe::{Observe, Ping};
 use crate::roster::Roster;
 use crate::secret::KeyId;
 use crate::snapshot::Snapshot;
 
-/// Two messages per request.
-pub(crate) const MAILBOX: usize = 8192;
+/// One message per request.
+const MAILBOX: usize = 8192;
 
-#[derive(Default)]
 pub struct Ledger {
     rows: Rows,
     running: HashMap<Arc<str>, Arc<Course>>,
+    beginnings: UnboundedReceiver<Started>,
 }
+
+/// Where a ledger is told which requests have begun. Bounded by the requests in flight.
+#[derive(Clone)]
+pub(crate) struct Beginnings(UnboundedSender<Started>);
 
 /// The counts so far.
 #[derive(Clone, Debug, Default)]
@@ -102,8 +110,6 @@ pub struct Entry {
     course: Arc<Course>,
 }
 
-#[derive(Message)]
-#[rtype(result = "()")]
 struct Started(Arc<str>, Arc<Course>);
 
 #[derive(Message)]
@@ -113,8 +119,8 @@ struct Finished(Record);
 impl Entry {
     pub fn open(request_id: Arc<str>, roster: Snapshot<Roster>) -> Self {
         let course = Arc::<Course>::default();
-        // Bounded by the requests in flight; it must never block.
-        roster.load().ledger.do_send(Started(request_id.clone(), course.clone()));
+        // A ledger that is gone has no use for it.
+        drop(roster.load().beginnings.0.send(Started(request_id.clone(), course.clone())));
         let record = Record {
             request_id,
             requested_model: String::new(),
@@ -156,11 +162,29 @@ impl Drop for Entry {
         if std::thread::panicking() {
             record.end = End::Failed { kind: "api_error", message: "the request panicked".to_owned() };
         }
+        // Bounded by the requests in flight; it must never block.
         self.roster.load().ledger.do_send(Finished(record));
     }
 }
 
+/// Starts an empty ledger.
+pub(crate) fn start(arbiter: &Arbiter) -> (Addr<Ledger>, Beginnings) {
+    let (sender, beginnings) = unbounded_channel();
+    let address = keeper::start(&arbiter.handle(), "ledger", MAILBOX, move || Ledger {
+        rows: Rows::default(),
+        running: HashMap::new(),
+        beginnings,
+    });
+    (address, Beginnings(sender))
+}
+
 impl Ledger {
+    fn catch_up(&mut self) {
+        while let Ok(Started(id, course)) = self.beginnings.try_recv() {
+            self.running.insert(id, course);
+        }
+    }
+
     fn log(record: &Record) {
         let route = match (&record.provider, &record.model) {
             (Some(provider), Some(model)) => format!("{provider}:{model}"),
@@ -197,18 +221,11 @@ impl Actor for Ledger {
 
 impl Supervised for Ledger {}
 
-impl Handler<Started> for Ledger {
-    type Result = ();
-
-    fn handle(&mut self, Started(id, course): Started, _: &mut Self::Context) {
-        self.running.insert(id, course);
-    }
-}
-
 impl Handler<Finished> for Ledger {
     type Result = ();
 
     fn handle(&mut self, Finished(record): Finished, _: &mut Self::Context) {
+        self.catch_up();
         self.running.remove(&record.request_id);
         self.rows.count(&record, clock::now());
         Self::log(&record);
@@ -218,13 +235,16 @@ impl Handler<Finished> for Ledger {
 impl Handler<Ping> for Ledger {
     type Result = ();
 
-    fn handle(&mut self, _: Ping, _: &mut Self::Context) {}
+    fn handle(&mut self, _: Ping, _: &mut Self::Context) {
+        self.catch_up();
+    }
 }
 
 impl Handler<Observe<LedgerView>> for Ledger {
     type Result = MessageResult<Observe<LedgerView>>;
 
     fn handle(&mut self, _: Observe<LedgerView>, _: &mut Self::Context) -> Self::Result {
+        self.catch_up();
         let active = self.running.values().map(|course| course.now()).collect();
         MessageResult(LedgerView { active, rows: self.rows.clone() })
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix::Addr;
 
 use crate::catalog::Catalog;
-use crate::ledger::Ledger;
+use crate::ledger::{Beginnings, Ledger};
 use crate::provider::Provider;
 use crate::router::{Router, Routes};
 
@@ -15,6 +15,7 @@ pub struct Roster {
     pub router: Addr<Router>,
     pub ledger: Addr<Ledger>,
     pub catalog: Addr<Catalog>,
+    pub(crate) beginnings: Beginnings,
     /// The router's own tables, for those who only want to look.
     pub routes: Arc<Routes>,
     pub(crate) providers: BTreeMap<Arc<str>, Addr<Provider>>,

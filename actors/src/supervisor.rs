@@ -20,7 +20,7 @@ use actix_rt::Arbiter;
 
 use crate::catalog::{self, Catalog};
 use crate::keeper;
-use crate::ledger::{self, Ledger};
+use crate::ledger;
 use crate::observe::Ping;
 use crate::provider::{self, Permits, Provider, ProviderHealth};
 use crate::roster::Roster;
@@ -99,7 +99,7 @@ impl Supervisor {
             arbiters.insert(Name::Provider(name.clone()), arbiter);
         }
         let (for_ledger, for_catalog, for_router) = (Arbiter::new(), Arbiter::new(), Arbiter::new());
-        let ledger = keeper::start(&for_ledger.handle(), "ledger", ledger::MAILBOX, Ledger::default);
+        let (ledger, beginnings) = ledger::start(&for_ledger);
         let catalog = keeper::start(&for_catalog.handle(), "catalog", catalog::MAILBOX, {
             let lists = lists.clone();
             move || Catalog::new(lists)
@@ -111,6 +111,7 @@ impl Supervisor {
             router,
             ledger,
             catalog,
+            beginnings,
             routes: routes.clone(),
             providers: addresses,
             generation: 0,
@@ -154,8 +155,9 @@ impl Supervisor {
     fn replace(&mut self, name: &Name, reason: &str) -> bool {
         let old = self.roster.load();
         let arbiter = Arbiter::new();
-        let (mut router, mut ledger, mut catalog, mut providers) =
-            (old.router.clone(), old.ledger.clone(), old.catalog.clone(), old.providers.clone());
+        let (mut router, mut catalog) = (old.router.clone(), old.catalog.clone());
+        let (mut ledger, mut beginnings) = (old.ledger.clone(), old.beginnings.clone());
+        let mut providers = old.providers.clone();
         match name {
             Name::Router => {
                 let (routes, roster) = (self.routes.clone(), self.roster.clone());
@@ -163,9 +165,7 @@ impl Supervisor {
                     Router::new(routes, roster)
                 });
             }
-            Name::Ledger => {
-                ledger = keeper::start(&arbiter.handle(), "ledger", ledger::MAILBOX, Ledger::default)
-            }
+            Name::Ledger => (ledger, beginnings) = ledger::start(&arbiter),
             Name::Catalog => {
                 let lists = self.lists.clone();
                 catalog = keeper::start(&arbiter.handle(), "catalog", catalog::MAILBOX, move || {
@@ -178,7 +178,7 @@ impl Supervisor {
             }
         }
         let (routes, generation) = (self.routes.clone(), old.generation + 1);
-        self.roster.store(Roster { router, ledger, catalog, routes, providers, generation });
+        self.roster.store(Roster { router, ledger, catalog, beginnings, routes, providers, generation });
         if let Some(left) = self.arbiters.insert(name.clone(), arbiter) {
             left.stop();
         }

@@ -291,6 +291,13 @@ pub(crate) fn count(raw: Option<&RawValue>) -> Option<u64> {
     })
 }
 
+/// What serde expected, without the position and without what it found (which may be part of a prompt).
+pub(crate) fn wrong_type(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let text = text.rfind(" at line ").map_or(text.as_str(), |at| &text[..at]);
+    text.rfind(", expected ").map_or(text, |at| &text[at + 2..]).to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -128,6 +128,11 @@ impl Usage {
         let cache_creation = cache_creation.min(prompt - cache_read);
         Self { input: prompt - cache_read - cache_creation, output, cache_read, cache_creation }
     }
+
+    /// The way back: what Chat Completions calls `prompt_tokens`.
+    pub fn prompt_total(self) -> u64 {
+        self.input.saturating_add(self.cache_read).saturating_add(self.cache_creation)
+    }
 }
 
 /// Why a reply ended, in Anthropic's categories.
@@ -170,6 +175,16 @@ impl StopReason {
     /// The reason of an Anthropic `stop_reason`, or `None` for a word not known here.
     pub fn from_anthropic(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.anthropic() == word)
+    }
+
+    /// The `finish_reason` that OpenAI's own API would give.
+    pub fn finish_reason(self) -> &'static str {
+        match self {
+            Self::EndTurn | Self::StopSequence | Self::PauseTurn => "stop",
+            Self::MaxTokens | Self::ModelContextWindowExceeded => "length",
+            Self::ToolUse => "tool_calls",
+            Self::Refusal => "content_filter",
+        }
     }
 
     /// The reason a Chat Completions `finish_reason` stands for, or `None` for a word not known here. Besides
@@ -218,10 +233,19 @@ mod tests {
     }
 
     #[test]
+    fn every_finish_reason_is_one_that_openai_has_and_can_be_read_back() {
+        for reason in StopReason::ALL {
+            let word = reason.finish_reason();
+            assert!(["stop", "length", "tool_calls", "content_filter"].contains(&word));
+            assert_eq!(StopReason::from_finish_reason(word).map(StopReason::finish_reason), Some(word));
+        }
+    }
+
+    #[test]
     fn the_input_parts_add_up_to_the_prompt_whatever_the_upstream_claims() {
         for (prompt, read, creation) in [(100, 40, 10), (10, 40, 10), (10, 4, 90), (0, 1, 1)] {
             let usage = Usage::from_prompt_total(prompt, 7, read, creation);
-            assert_eq!(usage.input + usage.cache_read + usage.cache_creation, prompt);
+            assert_eq!(usage.prompt_total(), prompt);
         }
     }
 }

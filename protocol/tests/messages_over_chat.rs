@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use vandamme_protocol::{
     bridge::{
-        Fault, Outcome, Step,
+        Bridge as _, Fault, Outcome, Step,
         messages_over_chat::{
             Collector, Dialect, Machine, PLAIN, Replay, ReplyContext, Target, request, whole, whole_as_events,
         },

@@ -18,6 +18,11 @@ pub(super) fn messages(provider: &ProviderSettings, question: &Question) -> Stri
     format!("{base}{path}{mark}{}", question.query)
 }
 
+/// Where a reply is asked for in the Messages API by a client of another one, whose query means nothing there.
+pub(super) fn reply(provider: &ProviderSettings) -> String {
+    format!("{}/v1/messages", anthropic_base(provider))
+}
+
 /// Where a Chat Completions request for `model` goes.
 pub(super) fn chat_completions(provider: &ProviderSettings, model: &str) -> String {
     let base = &provider.base_url;

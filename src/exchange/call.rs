@@ -12,18 +12,17 @@ use vandamme_actors::converter::{Batch, Closing, Flow, Machine, Opened, Progress
 use vandamme_actors::provider::Lease;
 use vandamme_actors::settings::Api;
 use vandamme_actors::upstream::{self, Borrow};
-use vandamme_protocol::bridge::messages_over_chat::{self, ReplyContext};
-use vandamme_protocol::bridge::{Fault, Step};
+use vandamme_protocol::bridge::Fault;
 use vandamme_protocol::healing;
 use vandamme_protocol::passthrough::{self, ChatTap, Tap};
 use vandamme_protocol::span::{self, Streaming};
-use vandamme_protocol::sse;
 use vandamme_protocol::vocabulary::{ErrorKind, Usage};
 use vandamme_protocol::{anthropic, openai};
 
 use super::failure::{Answer, Relayed};
 use super::healing::Healing;
 use super::outgoing::{Outgoing, Slices, Way, passed_back};
+use super::translation::Translation;
 use super::verdict::{CallFailure, asked_to_wait, judge, located};
 use super::{Endpoint, Exchange};
 
@@ -137,11 +136,11 @@ impl Exchange<'_> {
                 let kind = kind.unwrap_or("no content type");
                 Err(CallFailure::misbehaved(&format!("the upstream answered with {kind} instead of a reply")))
             }
-            (Content::Json, Way::Bridge(context)) => {
-                self.translate_whole(response, headers, (content, context)).await
+            (Content::Json, Way::Bridge(back)) => {
+                self.translate_whole(response, headers, (content, back)).await
             }
-            (Content::Events, Way::Bridge(context)) if self.question.head.delivery == Streaming::No => {
-                self.translate_whole(response, headers, (content, context)).await
+            (Content::Events, Way::Bridge(back)) if self.question.head.delivery == Streaming::No => {
+                self.translate_whole(response, headers, (content, back)).await
             }
             (Content::Events, way) => self.open(response, headers, way).await,
             (Content::Json | Content::Encoded, Way::Messages | Way::Chat(_)) => {
@@ -164,9 +163,7 @@ impl Exchange<'_> {
         let machine = match way {
             Way::Messages => Machine::Passthrough(Tap::new()),
             Way::Chat(asked) => Machine::ChatPassthrough(ChatTap::new(asked)),
-            Way::Bridge(context) => {
-                Machine::Bridge(Box::new(messages_over_chat::Machine::new(context, fastrand::u128(..))))
-            }
+            Way::Bridge(back) => Machine::Bridge(back.bridge()),
         };
         let mut upstream: UpstreamBody = Box::pin(response);
         let limit = self.gateway.settings.limits.event;
@@ -228,24 +225,20 @@ impl Exchange<'_> {
         &self,
         response: ClientResponse,
         mut headers: HeaderMap,
-        (content, context): (Content, ReplyContext),
+        (content, back): (Content, Translation),
     ) -> Result<Answered, CallFailure> {
         let body = self.read_whole(response).await?;
-        let seed = fastrand::u128(..);
         let said = |fault| CallFailure::said(self.scrubbed(fault));
         let (kind, body, outcome) = match self.question.head.delivery {
             Streaming::Yes => {
                 let mut events = BytesMut::new();
-                let outcome =
-                    messages_over_chat::whole_as_events(&body, context, seed, &mut events).map_err(said)?;
+                let outcome = back.whole_as_events(&body, &mut events).map_err(said)?;
                 ("text/event-stream; charset=utf-8", events.freeze(), outcome)
             }
             Streaming::No => {
                 let whole = match content {
-                    Content::Events => collected(&body, context, seed),
-                    Content::Json | Content::Encoded | Content::Other => {
-                        messages_over_chat::whole(&body, context, seed)
-                    }
+                    Content::Events => back.collected(&body),
+                    Content::Json | Content::Encoded | Content::Other => back.whole(&body),
                 };
                 let whole = whole.map_err(said)?;
                 ("application/json", Bytes::from(whole.body), whole.outcome)
@@ -276,11 +269,7 @@ impl Exchange<'_> {
             Ok(Ok(None) | Err(_)) | Err(_) => Bytes::new(),
         };
         let named = healing::recognise(status, &body);
-        let fault = match (lease.provider.api, anthropic::error::read(&body)) {
-            (Api::Messages, Some((kind, message))) => Fault { kind, status, message },
-            (Api::Messages, None) => Fault { status, ..openai::error::read(status, &body) },
-            (Api::ChatCompletions, _) => openai::error::read(status, &body),
-        };
+        let fault = fault(status, &body, (lease.provider.api, self.question.api));
         let fault = self.scrubbed(located(lease, fault));
         let after = asked_to_wait(&upstream);
         let (retry, outcome) = judge(status, &body, (after, &lease.model), &upstream);
@@ -325,6 +314,21 @@ fn read_along(api: Api, body: &[u8]) -> Closing {
     }
 }
 
+/// What an upstream that answered with this status and body says, for a client of the other API of these two.
+fn fault(status: u16, body: &[u8], (upstream, client): (Api, Api)) -> Fault {
+    let read = openai::error::read(status, body);
+    match (upstream, client) {
+        (Api::ChatCompletions, _) => read,
+        (Api::Messages, Api::Messages) => match anthropic::error::read(body) {
+            Some((kind, message)) => Fault { kind, status, message },
+            None => Fault { status, ..read },
+        },
+        // OpenAI has this one, too.
+        (Api::Messages, Api::ChatCompletions) if status == 422 => Fault { status, ..read },
+        (Api::Messages, Api::ChatCompletions) => read,
+    }
+}
+
 fn content(headers: &HeaderMap) -> Content {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().trim();
     let encoding = text(header::CONTENT_ENCODING);
@@ -358,18 +362,6 @@ async fn read_up_to(response: ClientResponse, limit: usize) -> Result<Option<Byt
         body.extend_from_slice(&chunk);
     }
     Ok(Some(body.freeze()))
-}
-
-fn collected(body: &[u8], context: ReplyContext, seed: u128) -> Result<messages_over_chat::Whole, Fault> {
-    let mut collector = messages_over_chat::Collector::new(context, seed);
-    for data in sse::events(body).filter_map(|event| event.data()) {
-        match collector.push(&data) {
-            Step::More => {}
-            Step::End => break,
-            Step::Fault(fault) => return Err(fault),
-        }
-    }
-    collector.finish()
 }
 
 /// A reply that failed in the same breath in which it began.

@@ -10,9 +10,10 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::settings::{Api, ProviderSettings};
-use vandamme_protocol::bridge::messages_over_chat::{self, ReplyContext, Target};
+use vandamme_protocol::bridge::{chat_over_messages, messages_over_chat};
 use vandamme_protocol::span::{self, UsageAsked};
 
+use super::translation::Translation;
 use super::{Endpoint, Exchange, Question, address};
 
 /// A body goes to the socket in slices of this size: awc copies what it is given whole into its write buffer.
@@ -62,7 +63,7 @@ pub(super) enum Way {
     /// As it is, except for a usage that the client did not ask for.
     Chat(UsageAsked),
     /// Translated; this is what the translation back must know.
-    Bridge(ReplyContext),
+    Bridge(Translation),
 }
 
 impl Exchange<'_> {
@@ -80,9 +81,9 @@ impl Exchange<'_> {
                 (span::without_own_thinking(&edited), Way::Messages, url, passed_on(&question.headers))
             }
             (Api::Messages, Api::ChatCompletions) => {
-                let translated = translate(question, lease)?;
+                let (body, back) = for_chat(question, lease)?;
                 let url = address::chat_completions(provider, &lease.model);
-                (translated.body.into(), Way::Bridge(translated.reply), url, own_headers())
+                (body, Way::Bridge(back), url, own_headers())
             }
             (Api::ChatCompletions, Api::ChatCompletions) => {
                 let (body, asked) = question.head.with_model_and_usage(&question.body, &lease.model);
@@ -90,10 +91,9 @@ impl Exchange<'_> {
                 (body, Way::Chat(asked), url, allowed(&question.headers))
             }
             (Api::ChatCompletions, Api::Messages) => {
-                return Err(format!(
-                    "provider '{}' speaks Anthropic's API, which /v1/chat/completions does not reach: use /v1/messages",
-                    provider.name
-                ));
+                let (body, back) = for_messages(question, lease)?;
+                let url = address::reply(provider);
+                (body, Way::Bridge(back), url, anthropic_headers(&question.headers))
             }
         };
         Self::finished(lease, Outgoing { method: Method::POST, url, headers, body, way })
@@ -118,14 +118,23 @@ impl Exchange<'_> {
     }
 }
 
-fn translate(question: &Question, lease: &Lease) -> Result<messages_over_chat::ChatRequest, String> {
-    let target = Target {
+fn for_chat(question: &Question, lease: &Lease) -> Result<(Bytes, Translation), String> {
+    let target = messages_over_chat::Target {
         provider: &lease.provider.name,
         model: &lease.model,
         requested_model: &question.head.model,
         dialect: &lease.provider.dialect,
     };
-    messages_over_chat::request(&question.body, &target).map_err(|error| error.to_string())
+    let translated = messages_over_chat::request(&question.body, &target);
+    let translated = translated.map_err(|error| error.to_string())?;
+    Ok((translated.body.into(), Translation::Messages(translated.reply)))
+}
+
+fn for_messages(question: &Question, lease: &Lease) -> Result<(Bytes, Translation), String> {
+    let target = chat_over_messages::Target { model: &lease.model, requested_model: &question.head.model };
+    let translated = chat_over_messages::request(&question.body, &target);
+    let translated = translated.map_err(|error| error.to_string())?;
+    Ok((translated.body.into(), Translation::Chat(translated.reply)))
 }
 
 fn models_request(provider: &ProviderSettings) -> Outgoing {
@@ -172,6 +181,16 @@ fn own_headers() -> HeaderMap {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
     headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("vdm/", env!("CARGO_PKG_VERSION"))));
+    headers
+}
+
+/// Another API gets none of the client's headers, except those that are this one's.
+fn anthropic_headers(client: &HeaderMap) -> HeaderMap {
+    let mut headers = own_headers();
+    headers.insert(ANTHROPIC_VERSION, HeaderValue::from_static(VERSION));
+    for (name, value) in client.iter().filter(|(name, _)| name.as_str().starts_with("anthropic-")) {
+        headers.insert(name.clone(), value.clone());
+    }
     headers
 }
 

@@ -1,10 +1,11 @@
-//! The door of the Chat Completions API, OpenAI-format upstreams behind it: the same promises as on the Messages door,
-//! in this API's words.
+//! The door of the Chat Completions API: the same promises as on the Messages door, in this API's words. Behind it
+//! stand OpenAI-format upstreams, except where a file says otherwise.
 
 mod cutting;
 mod errors;
 mod keys;
 mod leaving;
+mod over_anthropic;
 mod replies;
 mod requests;
 mod streams;

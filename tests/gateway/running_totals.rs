@@ -27,6 +27,7 @@ fn ways() -> Vec<Way> {
         ("/v1/messages", Dialect::Anthropic),
         ("/v1/messages", Dialect::OpenAi),
         ("/v1/chat/completions", Dialect::OpenAi),
+        ("/v1/chat/completions", Dialect::Anthropic),
     ];
     let both = |(door, provider)| [true, false].map(|stream| Way { door, provider, stream });
     pairs.into_iter().flat_map(both).collect()

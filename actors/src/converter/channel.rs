@@ -91,6 +91,23 @@ impl Sender {
 }
 
 impl Shared {
+    /// The next buffer. Only a sender that waits for room is woken: another one would find nothing to do.
+    fn take(&mut self) -> Option<Bytes> {
+        let bytes = self.queue.pop_front()?;
+        let was_full = self.waiting >= self.bound;
+        self.waiting -= bytes.len();
+        if was_full && self.waiting < self.bound {
+            self.wake_sender();
+        }
+        Some(bytes)
+    }
+
+    fn wake_sender(&mut self) {
+        if let Some(waker) = self.sender_waker.take() {
+            waker.wake();
+        }
+    }
+
     fn wake_receiver(&mut self) {
         if let Some(waker) = self.receiver_waker.take() {
             waker.wake();
@@ -113,11 +130,7 @@ impl ReplyBody {
     /// The same as [`MessageBody::poll_next`], for a body that contains this one.
     pub fn poll_bytes(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<Bytes, CutReply>>> {
         let mut shared = self.shared.borrow_mut();
-        if let Some(bytes) = shared.queue.pop_front() {
-            shared.waiting -= bytes.len();
-            if let Some(waker) = shared.sender_waker.take() {
-                waker.wake();
-            }
+        if let Some(bytes) = shared.take() {
             return Poll::Ready(Some(Ok(bytes)));
         }
         if self.closed {
@@ -160,9 +173,7 @@ impl Drop for ReplyBody {
     fn drop(&mut self) {
         let mut shared = self.shared.borrow_mut();
         shared.receiver_gone = true;
-        if let Some(waker) = shared.sender_waker.take() {
-            waker.wake();
-        }
+        shared.wake_sender();
     }
 }
 

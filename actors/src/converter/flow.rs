@@ -3,8 +3,7 @@
 
 use bytes::{Bytes, BytesMut};
 use vandamme_protocol::anthropic;
-use vandamme_protocol::bridge::messages_over_chat;
-use vandamme_protocol::bridge::{Fault, Step};
+use vandamme_protocol::bridge::{Bridge, Fault, Step};
 use vandamme_protocol::openai;
 use vandamme_protocol::passthrough::{ChatTap, Tap};
 use vandamme_protocol::span;
@@ -20,8 +19,8 @@ pub enum Machine {
     Passthrough(Tap),
     /// Chat Completions on both sides.
     ChatPassthrough(ChatTap),
-    /// The Messages API over a Chat Completions upstream.
-    Bridge(Box<messages_over_chat::Machine>),
+    /// One API on this side, the other on that.
+    Bridge(Box<dyn Bridge>),
     /// An encoding that nobody asked for: bytes pass, and nothing of ours can be put between them.
     Opaque,
 }
@@ -120,7 +119,7 @@ impl Flow {
             Machine::Passthrough(tap) => pass(tap, self.splitter.pass(chunk), batch, &self.secrets),
             Machine::ChatPassthrough(tap) => pass_chat(tap, self.splitter.pass(chunk), batch, &self.secrets),
             Machine::Bridge(machine) => match self.splitter.pass(chunk) {
-                Some(block) => convert(machine, &block, batch),
+                Some(block) => convert(machine.as_mut(), &block, batch),
                 None => Progress::More,
             },
         };
@@ -203,7 +202,7 @@ impl Flow {
             Machine::Bridge(machine) => {
                 // What was cut inside an event says nothing; one that only lacks its blank line does.
                 let whole = sse::events(&rest).filter_map(|event| event.data()).all(|data| is_whole(&data));
-                if whole && let Progress::Faulted(fault) = convert(machine, &rest, batch) {
+                if whole && let Progress::Faulted(fault) = convert(machine.as_mut(), &rest, batch) {
                     return converted(machine.fail(scrubbed(fault, &self.secrets), batch.buffer()));
                 }
                 converted(machine.finish(batch.buffer()))
@@ -280,7 +279,7 @@ fn scrubbed(fault: Fault, secrets: &Secrets) -> Fault {
     Fault { message: secrets.scrub(fault.message), ..fault }
 }
 
-fn convert(machine: &mut messages_over_chat::Machine, block: &[u8], batch: &mut Batch) -> Progress {
+fn convert(machine: &mut dyn Bridge, block: &[u8], batch: &mut Batch) -> Progress {
     for event in sse::events(block) {
         let Some(data) = event.data() else { continue };
         match machine.push(&data, batch.buffer()) {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-use crate::json::{Literal, Word};
+use crate::json::{Literal, Word, wrong_type};
 
 /// The top level. Fields that no bridge needs are skipped.
 #[derive(Deserialize)]
@@ -195,11 +195,4 @@ impl<'a> Content<'a> {
         }
         serde_json::from_str(raw.get()).map(Self::Blocks).map_err(|error| wrong_type(&error))
     }
-}
-
-/// What serde expected, without the position and without what it found (which may be part of a prompt).
-pub(crate) fn wrong_type(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let text = text.rfind(" at line ").map_or(text.as_str(), |at| &text[..at]);
-    text.rfind(", expected ").map_or(text, |at| &text[at + 2..]).to_owned()
 }

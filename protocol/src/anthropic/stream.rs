@@ -228,7 +228,7 @@ impl Sink for Collected {
 
 /// `input` of a whole tool_use block: the arguments if they are an object, else kept as they are beside a name that
 /// tells the model and the client what happened (arguments cut off by `length`, or never JSON).
-fn tool_input(arguments: &str, out: &mut Vec<u8>) {
+pub(crate) fn tool_input(arguments: &str, out: &mut Vec<u8>) {
     let decoded = json::decode(arguments);
     let object = decoded.as_deref().map(str::trim).filter(|text| text.starts_with('{'));
     match object.filter(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()) {

@@ -13,12 +13,12 @@ mod stream;
 mod thinking;
 
 pub use dialect::{Dialect, PLAIN, Reasoning, Replay};
-pub use reply::{Collector, Whole, whole, whole_as_events};
+pub use reply::{Collector, whole, whole_as_events};
 pub use stream::Machine;
 
 use std::collections::HashMap;
 
-use crate::vocabulary::Delivery;
+use crate::{bridge::RequestError, vocabulary::Delivery};
 
 /// What a request is translated for.
 #[derive(Clone, Copy, Debug)]
@@ -51,20 +51,6 @@ pub struct ReplyContext {
     think_tags: bool,
     /// Thoughts must come back as the upstream's own objects.
     keeps_details: bool,
-}
-
-/// The client's request cannot be translated: 400 `invalid_request_error`. The message names the JSON path and
-/// never repeats the prompt.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct RequestError {
-    pub message: String,
-}
-
-impl RequestError {
-    fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into() }
-    }
 }
 
 /// Translates a whole request body.

@@ -33,6 +33,8 @@ pub fn event(kind: ErrorKind, message: &str, out: &mut BytesMut) {
 
 fn write(kind: ErrorKind, message: &str, out: &mut impl Write) {
     let (r#type, code) = kind.openai();
+    let overflows = kind == ErrorKind::InvalidRequest && context::is_told(message);
+    let code = if overflows { Some(context::CODE) } else { code };
     out.put(b"{\"error\":{\"message\":");
     out.string(message);
     out.put(b",\"type\":");
@@ -221,6 +223,19 @@ mod tests {
             r#"{"error":{"message":"slow \"down\"","type":"rate_limit_error","param":null,"code":"rate_limit_exceeded"}}"#
         );
         assert_eq!(read(429, &body).message, "slow \"down\"");
+    }
+
+    #[test]
+    fn a_prompt_that_is_too_long_has_the_code_on_which_clients_shorten_it() {
+        for message in [
+            "prompt is too long: 5 tokens > 4 maximum",
+            "input length and `max_tokens` exceed context limit: 3 + 2 > 4",
+        ] {
+            let body = String::from_utf8(body(ErrorKind::InvalidRequest, message)).unwrap();
+            assert!(body.ends_with(r#","param":null,"code":"context_length_exceeded"}}"#), "{body}");
+        }
+        let other = String::from_utf8(body(ErrorKind::Api, "prompt is too long: 1")).unwrap();
+        assert!(other.ends_with(r#""code":null}}"#), "{other}");
     }
 
     #[test]

@@ -127,17 +127,6 @@ fn an_unknown_provider_is_not_found() {
 }
 
 #[test]
-fn an_anthropic_format_provider_is_a_clear_400() {
-    let upstream = Upstream::anthropic();
-    let gateway = Gateway::before(&upstream).start();
-    for ask in BOTH {
-        let message = expect(&ask(&gateway), 400, (INVALID, None));
-        assert!(message.contains("anthropic") && message.contains("/v1/messages"), "{message}");
-    }
-    assert_eq!(upstream.count(), 0);
-}
-
-#[test]
 fn a_body_that_cannot_be_read_is_a_400_that_says_why() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();

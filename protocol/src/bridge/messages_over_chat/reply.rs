@@ -6,15 +6,8 @@ use bytes::BytesMut;
 use super::{Machine, ReplyContext};
 use crate::{
     anthropic::stream::{Collected, Sink},
-    bridge::{Fault, Outcome, Step},
+    bridge::{Fault, Outcome, Step, Whole},
 };
-
-/// A whole Messages reply.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Whole {
-    pub body: Vec<u8>,
-    pub outcome: Outcome,
-}
 
 /// Translates a whole upstream reply into a whole Messages reply.
 ///

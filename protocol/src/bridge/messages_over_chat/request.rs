@@ -13,11 +13,12 @@ mod tools;
 mod user;
 
 use super::{
-    ChatRequest, Replay, ReplyContext, RequestError, Target,
+    ChatRequest, Replay, ReplyContext, Target,
     names::{Alphabet, Names},
 };
 use crate::{
-    anthropic::request::{Content, Message, Request, wrong_type},
+    anthropic::request::{Content, Message, Request},
+    bridge::RequestError,
     json::{Literal, Word, Write},
     signature,
     vocabulary::Delivery,
@@ -30,7 +31,8 @@ use tools::{Toolbox, all_names};
 
 pub(super) fn translate(body: &[u8], target: &Target<'_>) -> Result<ChatRequest, RequestError> {
     let text = std::str::from_utf8(body).map_err(|_| RequestError::new("the request body is not UTF-8"))?;
-    let request: Request<'_> = serde_json::from_str(text).map_err(|error| unreadable(&error))?;
+    let request: Request<'_> =
+        serde_json::from_str(text).map_err(|error| RequestError::unreadable(&error))?;
     if request.mcp_servers.as_ref().is_some_and(|servers| !servers.is_empty()) {
         return Err(RequestError::new("mcp_servers: not supported by a Chat Completions upstream"));
     }
@@ -79,20 +81,6 @@ fn reply_context(request: &Request<'_>, target: &Target<'_>, names: &Names) -> R
         think_tags: target.dialect.think_tags,
         keeps_details: target.dialect.replay == Replay::Details,
     }
-}
-
-fn unreadable(error: &serde_json::Error) -> RequestError {
-    let (line, column) = (error.line(), error.column());
-    RequestError::new(match error.classify() {
-        serde_json::error::Category::Data => {
-            format!("request body, line {line} column {column}: {}", wrong_type(error))
-        }
-        serde_json::error::Category::Syntax
-        | serde_json::error::Category::Eof
-        | serde_json::error::Category::Io => {
-            format!("the request body is not valid JSON (line {line} column {column})")
-        }
-    })
 }
 
 fn write_messages(

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     anthropic::stream::{Delta, Ending, Event, Opening, Sink},
-    bridge::{Fault, Outcome, Step},
+    bridge::{Bridge, Fault, Outcome, Step},
     openai::{
         error,
         stream::{Choice, Chunk, Counts, Message},
@@ -22,11 +22,7 @@ use crate::{
     vocabulary::{ErrorKind, StopReason, Usage},
 };
 
-/// One reply on its way from an upstream to a client.
-///
-/// [`push`](Self::push) every event until it says otherwise, then [`finish`](Self::finish) or
-/// [`fail`](Self::fail), once. A fault that `push` returns has written nothing: the caller may still try another
-/// upstream if nothing [`started`](Self::started), and else passes the fault to `fail`.
+/// One Chat Completions reply on its way to a Messages client.
 pub struct Machine {
     context: ReplyContext,
     seed: u128,
@@ -52,6 +48,29 @@ struct Blocks {
     open: Option<Prose>,
 }
 
+impl Bridge for Machine {
+    fn push(&mut self, data: &[u8], out: &mut BytesMut) -> Step {
+        self.take(data, out)
+    }
+
+    fn finish(&mut self, out: &mut BytesMut) -> Outcome {
+        self.end(out)
+    }
+
+    fn fail(&mut self, fault: Fault, out: &mut BytesMut) -> Outcome {
+        self.broken = Some(fault);
+        self.end(out)
+    }
+
+    fn started(&self) -> bool {
+        self.is_started
+    }
+
+    fn finishing(&self) -> bool {
+        self.finish.reason.is_some() || self.is_done
+    }
+}
+
 impl Machine {
     /// `seed` is where the message's id and missing tool ids come from; it must be new for every reply, since Claude
     /// Code joins replies that share an id.
@@ -72,33 +91,6 @@ impl Machine {
             usage: None,
             broken: None,
         }
-    }
-
-    /// Takes one upstream event's data (its lines joined) and appends what follows from it to `out`.
-    pub fn push(&mut self, data: &[u8], out: &mut BytesMut) -> Step {
-        self.take(data, out)
-    }
-
-    /// The upstream's body has ended, or its terminator came: closes what is open and ends the message, or, if the
-    /// upstream never finished, appends `event: error`.
-    pub fn finish(&mut self, out: &mut BytesMut) -> Outcome {
-        self.end(out)
-    }
-
-    /// The stream broke for an outside reason: appends `event: error`.
-    pub fn fail(&mut self, fault: Fault, out: &mut BytesMut) -> Outcome {
-        self.broken = Some(fault);
-        self.end(out)
-    }
-
-    /// Whether something went out that a client would see.
-    pub fn started(&self) -> bool {
-        self.is_started
-    }
-
-    /// Whether the upstream said that the reply is over, so that only usage and the terminator can follow.
-    pub fn finishing(&self) -> bool {
-        self.finish.reason.is_some() || self.is_done
     }
 
     pub(super) fn take<S: Sink>(&mut self, data: &[u8], sink: &mut S) -> Step {

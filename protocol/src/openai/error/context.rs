@@ -42,9 +42,12 @@ const WORDINGS: [Wording; 12] = [
     },
 ];
 
+/// OpenAI's code for it.
+pub(super) const CODE: &str = "context_length_exceeded";
+
 /// Texts and codes that say it without numbers.
 const NUMBERLESS: [&str; 11] = [
-    "context_length_exceeded",
+    CODE,
     "exceed_context_size",
     "available context size",
     "prompt is too long",
@@ -57,13 +60,19 @@ const NUMBERLESS: [&str; 11] = [
     "exceeds the maximum number of tokens",
 ];
 
+/// Whether a message says it in Anthropic's own words.
+pub(super) fn is_told(message: &str) -> bool {
+    let lower = message.to_ascii_lowercase();
+    lower.starts_with("prompt is too long:") || lower.starts_with("input length and `max_tokens` exceed")
+}
+
 /// The message in Anthropic's words, if this is about length. `codes` are the vendor's, lower case.
 pub(super) fn read(message: &str, codes: &[String]) -> Option<String> {
-    let lower = message.to_ascii_lowercase();
-    // Anthropic's own words, let through by an upstream that is itself a gateway.
-    if lower.starts_with("prompt is too long:") || lower.starts_with("input length and `max_tokens` exceed") {
+    // Let through by an upstream that is itself a gateway.
+    if is_told(message) {
         return Some(message.to_owned());
     }
+    let lower = message.to_ascii_lowercase();
     let numbers = WORDINGS.iter().filter(|wording| lower.contains(wording.says)).find_map(|wording| {
         let limit = number_after(&lower, wording.limit)?;
         let tokens = number_after(&lower, wording.tokens)?;

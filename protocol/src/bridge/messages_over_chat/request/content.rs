@@ -4,14 +4,11 @@ use std::{borrow::Cow, fmt};
 
 use serde_json::value::RawValue;
 
-use super::{
-    RequestError,
-    documents::{Shown, document, search_result},
-};
+use super::documents::{Shown, document, search_result};
 use crate::{
-    anthropic::request::{Block, Content, Source, wrong_type},
-    bridge::messages_over_chat::Dialect,
-    json::{Literal, Word, Write, trim, trim_end, trim_start},
+    anthropic::request::{Block, Content, Source},
+    bridge::{RequestError, messages_over_chat::Dialect},
+    json::{Literal, Word, Write, trim, trim_end, trim_start, wrong_type},
 };
 
 /// What Claude Code puts first in `system`; it changes with every request and would spoil an upstream's prefix cache.

@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 
 use super::{RequestError, content::Image};
 use crate::{
-    anthropic::request::{Block, Content, Source, wrong_type},
-    json::{Literal, Word, Write},
+    anthropic::request::{Block, Content, Source},
+    json::{Literal, Word, Write, wrong_type},
 };
 
 /// One part of what a block shows, its texts inner.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    RequestError, Role, Target, Turn,
+    Role, Target, Turn,
     content::{System, ToolOutput, system},
     documents::Shown,
     pairing::{Call, Pairing},
@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     anthropic::request::{Block, Content},
-    bridge::messages_over_chat::{Replay, names::Names},
+    bridge::{
+        RequestError,
+        messages_over_chat::{Replay, names::Names},
+    },
     json::{Literal, Write},
     signature::{self, Origin},
 };

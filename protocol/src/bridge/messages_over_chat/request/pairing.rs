@@ -10,7 +10,7 @@ use std::{
 use super::{Role, Turn};
 use crate::{
     anthropic::request::{Block, Content},
-    bridge::messages_over_chat::RequestError,
+    bridge::RequestError,
     json::Literal,
 };
 

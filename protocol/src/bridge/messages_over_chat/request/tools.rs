@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use serde_json::value::RawValue;
 
-use super::{RequestError, Role, Turn, client_tools::ClientTool};
+use super::{Role, Turn, client_tools::ClientTool};
 use crate::{
     anthropic::request::{Block, Content, Tool, ToolChoice},
-    bridge::messages_over_chat::names::Names,
+    bridge::{RequestError, messages_over_chat::names::Names},
     json::{Literal, Word, Write, trim},
 };
 

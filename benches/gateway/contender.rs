@@ -1,0 +1,110 @@
+//! Who is measured, and how each of them is started in front of the scripted upstream.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::Trouble;
+use crate::listener::free_port;
+use crate::process::{Farewell, Process, directory};
+use crate::{meter, nginx};
+
+/// More than any row opens.
+const LIMITS: &str = "[limits]
+connections = 40000
+in-flight = 20000
+provider-in-flight = 20000
+";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Contender {
+    Nginx,
+    Bare,
+    Ours,
+}
+
+/// A contender that answers.
+pub(crate) struct Running {
+    process: Process,
+}
+
+/// The scripted upstream.
+pub(crate) fn upstream() -> Result<Running, Trouble> {
+    let port = free_port()?;
+    let mut command = this_program()?;
+    command.args(["upstream", &port.to_string()]);
+    Ok(Running { process: Process::start(&command, directory()?, (port, Farewell::Kill))? })
+}
+
+impl Contender {
+    pub(crate) const ALL: [Self; 3] = [Self::Nginx, Self::Bare, Self::Ours];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx",
+            Self::Bare => "bare proxy",
+            Self::Ours => "vdm",
+        }
+    }
+
+    pub(crate) fn start(self, upstream: SocketAddr) -> Result<Running, Trouble> {
+        let port = free_port()?;
+        let process = match self {
+            Self::Nginx => start_nginx(port, upstream),
+            Self::Bare => {
+                let mut command = this_program()?;
+                command.args(["bare", &port.to_string(), &upstream.to_string()]);
+                Process::start(&command, directory()?, (port, Farewell::Kill))
+            }
+            Self::Ours => start_gateway(port, upstream),
+        };
+        Ok(Running { process: process.map_err(|trouble| format!("{}: {trouble}", self.name()))? })
+    }
+}
+
+impl Running {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.process.address
+    }
+
+    pub(crate) fn cpu(&self) -> Result<Duration, Trouble> {
+        meter::cpu(self.process.id())
+    }
+
+    /// KiB.
+    pub(crate) fn resident(&self) -> Result<u64, Trouble> {
+        meter::resident(self.process.id())
+    }
+
+    pub(crate) fn ready_after(&self) -> Duration {
+        self.process.ready_after
+    }
+}
+
+fn this_program() -> Result<Command, Trouble> {
+    Ok(Command::new(std::env::current_exe()?))
+}
+
+fn start_nginx(port: u16, upstream: SocketAddr) -> Result<Process, Trouble> {
+    let directory = directory()?;
+    let file = directory.join("nginx.conf");
+    fs::write(&file, nginx::configuration(&directory, port, upstream.port()))?;
+    let mut command = Command::new("nginx");
+    command.args(["-e", "stderr", "-p"]).arg(&directory).arg("-c").arg(&file);
+    Process::start(&command, directory, (port, Farewell::Terminate))
+}
+
+fn start_gateway(port: u16, upstream: SocketAddr) -> Result<Process, Trouble> {
+    let directory = directory()?;
+    let file = directory.join("bench.toml");
+    fs::write(&file, LIMITS)?;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vdm"));
+    command.args(["server", "start", "--port", &port.to_string(), "--config"]).arg(&file);
+    command.env("HOME", &directory);
+    // As nginx, which keeps no access log here.
+    command.env("LOG_LEVEL", "WARNING");
+    command.env("ANTHROPIC_API_KEY", "sk-bench").env("ANTHROPIC_BASE_URL", format!("http://{upstream}"));
+    command.env("OPENAI_API_KEY", "sk-bench").env("OPENAI_BASE_URL", format!("http://{upstream}/v1"));
+    Process::start(&command, directory, (port, Farewell::Kill))
+}

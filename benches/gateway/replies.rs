@@ -1,0 +1,164 @@
+//! What the scripted upstream says, made once and sent as it is.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+/// Text deltas of a stream that comes in bursts.
+pub(crate) const BURST_EVENTS: usize = 200;
+/// How many writes they come in.
+const BURSTS: usize = 4;
+/// The last words of every whole reply.
+pub(crate) const LAST_WORDS: &str = "and that was the whole story.";
+/// What upstreams say in a whole reply.
+const STORY: usize = 700;
+
+const STREAM_HEAD: &str =
+    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n";
+
+/// How a reply comes; a model's name says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// 1 KB of JSON.
+    Whole,
+    /// A stream, in few writes.
+    Burst,
+    /// A stream, each event in a write of its own.
+    Paced { interval: Duration, events: usize },
+    /// A stream that says one word and then nothing.
+    Open,
+}
+
+impl Shape {
+    pub(crate) fn model(self) -> String {
+        match self {
+            Self::Whole => "whole".to_owned(),
+            Self::Burst => "burst".to_owned(),
+            Self::Open => "open".to_owned(),
+            Self::Paced { interval, events } => format!("paced-{}-{events}", interval.as_millis()),
+        }
+    }
+
+    pub(crate) fn of_model(name: &str) -> Option<Self> {
+        match name {
+            "whole" => Some(Self::Whole),
+            "burst" => Some(Self::Burst),
+            "open" => Some(Self::Open),
+            paced => {
+                let (interval, events) = paced.strip_prefix("paced-")?.split_once('-')?;
+                let interval = Duration::from_millis(interval.parse().ok()?);
+                Some(Self::Paced { interval, events: events.parse().ok()? })
+            }
+        }
+    }
+}
+
+/// All that an upstream of one API says.
+pub(crate) struct Replies {
+    pub(crate) whole: Bytes,
+    pub(crate) bursts: Vec<Bytes>,
+    /// The head, and all up to the first word.
+    pub(crate) opening: Bytes,
+    /// One word more.
+    pub(crate) word: Bytes,
+    pub(crate) ending: Bytes,
+}
+
+impl Replies {
+    pub(crate) fn anthropic() -> Self {
+        let event =
+            |name: &str, rest: &str| format!("event: {name}\ndata: {{\"type\":\"{name}\"{rest}}}\n\n");
+        let usage = r#"{"input_tokens":2095,"cache_creation_input_tokens":0,"cache_read_input_tokens":1024,"output_tokens":1}"#;
+        let opening = [
+            event(
+                "message_start",
+                &format!(
+                    r#","message":{{"id":"msg_01XFDUDYJgAACzvnptvVoYEL","type":"message","role":"assistant","model":"claude-sonnet-4-5-20250929","content":[],"stop_reason":null,"stop_sequence":null,"usage":{usage}}}"#
+                ),
+            ),
+            event("content_block_start", r#","index":0,"content_block":{"type":"text","text":""}"#),
+            event("ping", ""),
+        ];
+        let word =
+            event("content_block_delta", r#","index":0,"delta":{"type":"text_delta","text":" a few words"}"#);
+        let ending = [
+            event("content_block_stop", r#","index":0"#),
+            event(
+                "message_delta",
+                r#","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":403}"#,
+            ),
+            event("message_stop", ""),
+        ];
+        let whole = format!(
+            r#"{{"id":"msg_01XFDUDYJgAACzvnptvVoYEL","type":"message","role":"assistant","model":"claude-sonnet-4-5-20250929","content":[{{"type":"text","text":"{}"}}],"stop_reason":"end_turn","stop_sequence":null,"usage":{usage}}}"#,
+            story()
+        );
+        Self::new(&opening, &word, (&ending, &whole))
+    }
+
+    pub(crate) fn openai() -> Self {
+        let chunk = |choices: &str, usage: &str| {
+            format!(
+                "data: {{\"id\":\"chatcmpl-B9MHDbslfkBeAs8l4bebGdFOJ6PeG\",\"object\":\"chat.completion.chunk\",\"created\":1741570283,\"model\":\"gpt-4o-2024-08-06\",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_fc9f1d7035\",\"choices\":{choices},\"usage\":{usage}}}\n\n"
+            )
+        };
+        let delta = |delta: &str| {
+            chunk(&format!(r#"[{{"index":0,"delta":{delta},"logprobs":null,"finish_reason":null}}]"#), "null")
+        };
+        let usage = r#"{"prompt_tokens":2095,"completion_tokens":403,"total_tokens":2498,"prompt_tokens_details":{"cached_tokens":1024,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0}}"#;
+        let opening = [delta(r#"{"role":"assistant","content":"","refusal":null}"#)];
+        let word = delta(r#"{"content":" a few words"}"#);
+        let ending = [
+            chunk(r#"[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}]"#, "null"),
+            chunk("[]", usage),
+            "data: [DONE]\n\n".to_owned(),
+        ];
+        let whole = format!(
+            r#"{{"id":"chatcmpl-B9MHDbslfkBeAs8l4bebGdFOJ6PeG","object":"chat.completion","created":1741570283,"model":"gpt-4o-2024-08-06","choices":[{{"index":0,"message":{{"role":"assistant","content":"{}","refusal":null}},"logprobs":null,"finish_reason":"stop"}}],"usage":{usage}}}"#,
+            story()
+        );
+        Self::new(&opening, &word, (&ending, &whole))
+    }
+
+    fn new(opening: &[String], word: &str, (ending, whole): (&[String], &str)) -> Self {
+        let first: String = opening.iter().map(|event| framed(event)).collect();
+        let word = framed(word);
+        let ending: String = ending.iter().map(|event| framed(event)).collect();
+        Self {
+            whole: format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{whole}",
+                whole.len()
+            )
+            .into(),
+            bursts: bursts(&first, &word, &ending),
+            opening: format!("{STREAM_HEAD}{first}{word}").into(),
+            word: word.into(),
+            ending: format!("{ending}0\r\n\r\n").into(),
+        }
+    }
+}
+
+fn bursts(first: &str, word: &str, ending: &str) -> Vec<Bytes> {
+    let words = word.repeat(BURST_EVENTS / BURSTS);
+    let mut bursts = vec![words; BURSTS];
+    bursts[0].insert_str(0, &format!("{STREAM_HEAD}{first}"));
+    bursts[BURSTS - 1].push_str(&format!("{ending}0\r\n\r\n"));
+    bursts.into_iter().map(Bytes::from).collect()
+}
+
+/// An event in an HTTP chunk of its own, as the vendors send them.
+fn framed(event: &str) -> String {
+    format!("{:x}\r\n{event}\r\n", event.len())
+}
+
+fn story() -> String {
+    let mut story = String::new();
+    for line in 1.. {
+        if story.len() >= STORY {
+            break;
+        }
+        let _written = write!(story, "Line {line} of what the model has to say.\\n");
+    }
+    story + LAST_WORDS
+}

@@ -1,0 +1,133 @@
+//! Every row of the table, in its order.
+
+mod cost;
+mod event;
+mod held;
+mod latency;
+mod memory;
+mod start;
+
+use std::thread;
+use std::time::Duration;
+
+use crate::Trouble;
+use crate::contender::Contender;
+use crate::replies::Shape;
+use crate::requests::Question;
+use crate::stage::{Stage, Task, Way};
+use crate::table::{Row, Table};
+
+/// One number for each contender.
+struct Trio([f64; 3]);
+
+impl Trio {
+    /// Measures every contender in turn, again and again, and takes the median of each.
+    fn of_rounds(
+        rounds: usize,
+        mut measure: impl FnMut(Contender) -> Result<f64, Trouble>,
+    ) -> Result<Self, Trouble> {
+        let mut seen = [const { Vec::new() }; 3];
+        for _ in 0..rounds {
+            for (seen, contender) in seen.iter_mut().zip(Contender::ALL) {
+                let measured = measure(contender);
+                seen.push(measured.map_err(|trouble| format!("{}: {trouble}", contender.name()))?);
+            }
+        }
+        Ok(Self(seen.map(crate::table::median)))
+    }
+
+    fn row(&self, work: &str, wanted: [&'static str; 2], write: impl Fn(f64) -> String) -> Row {
+        let [nginx, bare, ours] = self.0.map(write);
+        Row { work: work.to_owned(), nginx, bare, ours, wanted }
+    }
+}
+
+/// Far beyond what it takes.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// A row to be measured.
+enum Plan {
+    Cost(&'static cost::Work),
+    Other(&'static str, fn(&Stage) -> Result<Row, Trouble>),
+}
+
+impl Plan {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Cost(work) => work.name,
+            Self::Other(name, _) => name,
+        }
+    }
+
+    fn measure(&self, stage: &Stage) -> Result<Row, Trouble> {
+        let row = match self {
+            Self::Cost(work) => work.row(stage),
+            Self::Other(_, measure) => measure(stage),
+        };
+        let row = row.map_err(|trouble| format!("{}: {trouble}", self.name()))?;
+        eprintln!("{}: {} | {} | {}", row.work, row.nginx, row.bare, row.ours);
+        Ok(row)
+    }
+}
+
+/// The rows whose name has `words` in it.
+pub(crate) fn measure(words: &str) -> Result<Table, Trouble> {
+    thread::spawn(|| {
+        thread::sleep(LONGEST);
+        eprintln!("bench: not done after {} s", LONGEST.as_secs());
+        // What we started ends with us.
+        std::process::exit(1);
+    });
+    let stage = Stage::set()?;
+    let chosen = plans().filter(|plan| plan.name().contains(words));
+    chosen.map(|plan| plan.measure(&stage)).collect::<Result<_, _>>().map(Table)
+}
+
+fn plans() -> impl Iterator<Item = Plan> {
+    COSTS.iter().map(Plan::Cost).chain([
+        Plan::Other(event::WORK, event::row),
+        Plan::Other(latency::WORK, latency::row),
+        Plan::Other(memory::WORK, memory::row),
+        Plan::Other(held::WORK, held::row),
+        Plan::Other(start::WORK, start::row),
+    ])
+}
+
+static COSTS: [cost::Work; 6] = [
+    cost::Work {
+        name: "passthrough, 1 KB",
+        task: Task { way: Way::Passthrough, question: Question::Short, shape: Shape::Whole },
+        clients: 16,
+        wanted: ["≤ 4 ×", "≤ 2.5 ×"],
+    },
+    cost::Work {
+        name: "passthrough, 100 KB body",
+        task: Task { way: Way::Passthrough, question: Question::ClaudeCode, shape: Shape::Whole },
+        clients: 16,
+        wanted: ["≤ 2 ×", "≤ 1.2 ×"],
+    },
+    cost::Work {
+        name: "passthrough stream, 200 events in bursts",
+        task: Task { way: Way::Passthrough, question: Question::Short, shape: Shape::Burst },
+        clients: 16,
+        wanted: ["≤ 1.5 ×", "≤ 1.2 ×"],
+    },
+    cost::Work {
+        name: "translation, 1 KB, whole reply",
+        task: Task { way: Way::Translation, question: Question::Short, shape: Shape::Whole },
+        clients: 16,
+        wanted: ["≤ 6 ×", "≤ 3 ×"],
+    },
+    cost::Work {
+        name: "translation of a 100 KB Claude Code request",
+        task: Task { way: Way::Translation, question: Question::ClaudeCode, shape: Shape::Whole },
+        clients: 16,
+        wanted: ["≤ 9 ×", "≤ 5 ×"],
+    },
+    cost::Work {
+        name: "translated stream, 200 events in bursts, 50 at once",
+        task: Task { way: Way::Translation, question: Question::Short, shape: Shape::Burst },
+        clients: 50,
+        wanted: ["≤ 4 ×", "≤ 2.5 ×"],
+    },
+];

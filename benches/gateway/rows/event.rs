@@ -1,0 +1,34 @@
+//! CPU of a contender per event, when every event comes alone: system calls are most of it.
+
+use std::time::Duration;
+
+use super::Trio;
+use super::cost::per_mark;
+use crate::Trouble;
+use crate::load::Load;
+use crate::replies::Shape;
+use crate::stage::{Stage, Task, Way};
+use crate::table::Row;
+
+pub(super) const WORK: &str = "translated, one event per wake-up";
+const ROUNDS: usize = 2;
+const CLIENTS: u32 = 16;
+const INTERVAL: Duration = Duration::from_millis(20);
+/// No stream begins or ends while the events are measured.
+const EVENTS: usize = 175;
+const WARM: Duration = Duration::from_millis(400);
+const MEASURED: Duration = Duration::from_secs(3);
+
+pub(super) fn row(stage: &Stage) -> Result<Row, Trouble> {
+    let task = Task::short(Way::Translation, Shape::Paced { interval: INTERVAL, events: EVENTS });
+    let costs = Trio::of_rounds(ROUNDS, |contender| {
+        let running = stage.running(contender);
+        let load = Load { stagger: INTERVAL / CLIENTS, ..task.load(contender, running) };
+        per_mark(&load, running, (WARM, MEASURED))
+    })?;
+    let [_, bare, ours] = costs.0;
+    let wanted = ["≤ 1.5 × bare", "≤ 1.15 × bare"];
+    let mut row = costs.row(WORK, wanted, |cost| format!("{cost:.1} µs"));
+    row.ours = format!("{ours:.1} µs ({:.2} × bare)", ours / bare);
+    Ok(row)
+}

@@ -1,0 +1,54 @@
+//! How many streams at a reader's pace can be kept going at once.
+
+use std::time::Duration;
+
+use super::Trio;
+use crate::Trouble;
+use crate::load::{Habit, Load};
+use crate::replies::Shape;
+use crate::stage::{Stage, Task, Way};
+use crate::table::Row;
+
+pub(super) const WORK: &str = "streams held at 20 events/s each, complete";
+/// So many are tried, the most first.
+const STREAMS: [u32; 3] = [4000, 2000, 1000];
+/// The machine is shared: what was not held once is tried again.
+const TRIES: usize = 3;
+const INTERVAL: Duration = Duration::from_millis(50);
+const EVENTS: u32 = 80;
+const STARTED_WITHIN: Duration = Duration::from_secs(1);
+/// Of what the upstream takes: a stream that takes longer has fallen behind.
+const SLACK: f64 = 1.1;
+
+pub(super) fn row(stage: &Stage) -> Result<Row, Trouble> {
+    let shape = Shape::Paced { interval: INTERVAL, events: EVENTS as usize };
+    let task = Task::short(Way::Translation, shape);
+    let held = Trio::of_rounds(1, |contender| most_held(&task.load(contender, stage.running(contender))))?;
+    Ok(held.row(WORK, ["≥ 2000", "≥ 4000"], |held| format!("{held:.0}")))
+}
+
+/// The most of [`STREAMS`] that are in time, or 0.
+fn most_held(load: &Load) -> Result<f64, Trouble> {
+    for streams in STREAMS {
+        for _ in 0..TRIES {
+            if in_time(load, streams)? {
+                return Ok(f64::from(streams));
+            }
+        }
+    }
+    Ok(0.0)
+}
+
+fn in_time(load: &Load, streams: u32) -> Result<bool, Trouble> {
+    let crowd = Load {
+        clients: streams as usize,
+        stagger: STARTED_WITHIN / streams,
+        habit: Habit::AsksOnce,
+        ..load.clone()
+    }
+    .start();
+    let slowest = crowd.wait()?.iter().map(|timing| timing.whole).max().ok_or("no stream was held")?;
+    let paced = INTERVAL * (EVENTS - 1);
+    eprintln!("  {streams} streams: the slowest took {:.2} of its time", slowest.div_duration_f64(paced));
+    Ok(slowest <= paced.mul_f64(SLACK))
+}

@@ -1,0 +1,42 @@
+//! What an open stream holds on to.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::Trio;
+use crate::Trouble;
+use crate::load::{Habit, Load};
+use crate::replies::Shape;
+use crate::stage::{Stage, Task, Way};
+use crate::table::Row;
+
+pub(super) const WORK: &str = "memory per open stream, 5,000 open";
+const ROUNDS: usize = 2;
+const STREAMS: u32 = 5000;
+const OPENED_WITHIN: Duration = Duration::from_secs(1);
+/// Before and after, so that what is only needed for the moment is gone.
+const REST: Duration = Duration::from_millis(400);
+
+pub(super) fn row(stage: &Stage) -> Result<Row, Trouble> {
+    let open = Task::short(Way::Translation, Shape::Open);
+    let warm_up = Task::short(Way::Translation, Shape::Burst);
+    let held = Trio::of_rounds(ROUNDS, |contender| {
+        let fresh = contender.start(stage.upstream().address())?;
+        let crowd = warm_up.load(contender, &fresh).start();
+        sleep(REST);
+        crowd.stop()?;
+        let before = fresh.resident()?;
+        let load = Load {
+            clients: STREAMS as usize,
+            stagger: OPENED_WITHIN / STREAMS,
+            habit: Habit::Holds,
+            ..open.load(contender, &fresh)
+        };
+        let crowd = load.start().await_seen(u64::from(STREAMS))?;
+        sleep(REST);
+        let after = fresh.resident()?;
+        crowd.stop()?;
+        Ok(after.saturating_sub(before) as f64 / f64::from(STREAMS))
+    })?;
+    Ok(held.row(WORK, ["≤ 80 KiB", "≤ 50 KiB"], |kibibytes| format!("{kibibytes:.0} KiB")))
+}

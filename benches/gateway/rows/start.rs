@@ -1,0 +1,31 @@
+//! How soon a contender answers, and what it takes doing nothing.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::Trio;
+use crate::Trouble;
+use crate::stage::Stage;
+use crate::table::Row;
+
+pub(super) const WORK: &str = "start to first /health; RSS idle";
+const ROUNDS: usize = 5;
+const REST: Duration = Duration::from_millis(200);
+
+pub(super) fn row(stage: &Stage) -> Result<Row, Trouble> {
+    let mut resident = [const { Vec::new() }; 3];
+    let ready = Trio::of_rounds(ROUNDS, |contender| {
+        let fresh = contender.start(stage.upstream().address())?;
+        sleep(REST);
+        resident[contender as usize].push(fresh.resident()? as f64 / 1024.0);
+        Ok(fresh.ready_after().as_secs_f64() * 1e3)
+    })?;
+    let resident = Trio(resident.map(crate::table::median));
+    let wanted = ["≤ 100 ms; ≤ 20 MiB", "≤ 50 ms; ≤ 12 MiB"];
+    let mut row = ready.row(WORK, wanted, |ready| format!("{ready:.0} ms"));
+    let cells = [&mut row.nginx, &mut row.bare, &mut row.ours];
+    for (cell, mebibytes) in cells.into_iter().zip(resident.0) {
+        cell.push_str(&format!("; {mebibytes:.0} MiB"));
+    }
+    Ok(row)
+}

@@ -1,0 +1,82 @@
+//! Upstream and contenders, running for many rows.
+
+use std::time::Duration;
+
+use crate::Trouble;
+use crate::connection::Expected;
+use crate::contender::{self, Contender, Running};
+use crate::load::{Habit, Load};
+use crate::replies::Shape;
+use crate::requests::{Question, request};
+
+pub(crate) struct Stage {
+    // Dropped in this order.
+    nginx: Running,
+    bare: Running,
+    ours: Running,
+    upstream: Running,
+}
+
+/// What the gateway has to do for a request. The others have nothing to do but to pass it on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Passthrough,
+    Translation,
+}
+
+/// What is asked, and how it is answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Task {
+    pub(crate) way: Way,
+    pub(crate) question: Question,
+    pub(crate) shape: Shape,
+}
+
+impl Stage {
+    pub(crate) fn set() -> Result<Self, Trouble> {
+        let upstream = contender::upstream()?;
+        let start = |contender: Contender| contender.start(upstream.address());
+        let (nginx, bare) = (start(Contender::Nginx)?, start(Contender::Bare)?);
+        Ok(Self { nginx, bare, ours: start(Contender::Ours)?, upstream })
+    }
+
+    pub(crate) fn upstream(&self) -> &Running {
+        &self.upstream
+    }
+
+    pub(crate) fn running(&self, contender: Contender) -> &Running {
+        match contender {
+            Contender::Nginx => &self.nginx,
+            Contender::Bare => &self.bare,
+            Contender::Ours => &self.ours,
+        }
+    }
+}
+
+impl Task {
+    pub(crate) fn short(way: Way, shape: Shape) -> Self {
+        Self { way, question: Question::Short, shape }
+    }
+
+    /// The clients of this task: 16 that repeat it.
+    pub(crate) fn load(self, contender: Contender, running: &Running) -> Load {
+        let translated = contender == Contender::Ours && self.way == Way::Translation;
+        self.load_of(if translated { "openai" } else { "anthropic" }, running)
+    }
+
+    /// Without anybody between.
+    pub(crate) fn direct(self, upstream: &Running) -> Load {
+        self.load_of("anthropic", upstream)
+    }
+
+    fn load_of(self, provider: &str, running: &Running) -> Load {
+        Load {
+            address: running.address(),
+            request: request(self.question, provider, self.shape),
+            expected: Expected::of(self.shape),
+            clients: 16,
+            stagger: Duration::ZERO,
+            habit: Habit::Repeats,
+        }
+    }
+}

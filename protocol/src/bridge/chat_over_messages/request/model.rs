@@ -1,0 +1,93 @@
+//! What an Anthropic-format upstream's model can be asked for, as far as its name tells.
+
+/// A model by its generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Model {
+    /// Major and minor version of a Claude; one without a version in its name is taken for a new one.
+    Claude(u32, u32),
+    /// Another vendor's behind Anthropic's API.
+    Other,
+}
+
+/// How a model is told to think.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Thinking {
+    Never,
+    /// `enabled`, with a budget.
+    Budgeted,
+    /// `adaptive`, with an effort; a budget is deprecated or refused.
+    Adaptive,
+}
+
+impl Model {
+    /// Reads ids like `claude-opus-4-5-20251101`, `claude-3-7-sonnet-latest`, `anthropic/claude-sonnet-4.6`.
+    pub(super) fn of(name: &str) -> Self {
+        let name = name.to_ascii_lowercase();
+        let Some(at) = name.rfind("claude") else { return Self::Other };
+        let mut words = name[at..].split(|letter: char| !letter.is_ascii_alphanumeric());
+        // Longer numbers are dates.
+        let version = |word: &str| word.parse().ok().filter(|_| word.len() <= 2);
+        let Some(major) = words.by_ref().find_map(version) else { return Self::Claude(u32::MAX, 0) };
+        Self::Claude(major, words.next().and_then(version).unwrap_or(0))
+    }
+
+    /// What is asked for if the client leaves it open, which Chat Completions allows and the Messages API does not: what
+    /// all models of the generation grant.
+    pub(super) fn max_tokens(self) -> u64 {
+        match self {
+            Self::Claude(4.., _) | Self::Claude(3, 7..) => 32_000,
+            Self::Claude(3, 5..) => 8192,
+            Self::Claude(..) | Self::Other => 4096,
+        }
+    }
+
+    pub(super) fn thinking(self) -> Thinking {
+        match self {
+            Self::Claude(5.., _) | Self::Claude(4, 6..) => Thinking::Adaptive,
+            Self::Claude(4, _) | Self::Claude(3, 7..) | Self::Other => Thinking::Budgeted,
+            Self::Claude(..) => Thinking::Never,
+        }
+    }
+
+    /// Whether it takes `temperature` and its like; from Opus 4.7 on they are refused.
+    /// platform.claude.com/docs/en/about-claude/models/migration-guide
+    pub(super) fn takes_sampling(self) -> bool {
+        !matches!(self, Self::Claude(5.., _) | Self::Claude(4, 7..))
+    }
+
+    /// Whether it can be told not to think; from Opus 5.5 on that is refused, and no name tells for the rest of the
+    /// fifth generation, so that none of it is told.
+    pub(super) fn can_stop_thinking(self) -> bool {
+        !matches!(self, Self::Claude(5.., _)) && self.thinking() != Thinking::Never
+    }
+
+    /// Whether it knows the effort `xhigh`.
+    pub(super) fn has_xhigh(self) -> bool {
+        matches!(self, Self::Claude(5.., _) | Self::Claude(4, 7..))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claudes_version_is_read_from_every_kind_of_id() {
+        for (name, model) in [
+            ("claude-opus-4-5-20251101", Model::Claude(4, 5)),
+            ("claude-sonnet-4-20250514", Model::Claude(4, 0)),
+            ("claude-3-7-sonnet-latest", Model::Claude(3, 7)),
+            ("claude-3-haiku-20240307", Model::Claude(3, 0)),
+            ("claude-2.1", Model::Claude(2, 1)),
+            ("claude-opus-5-5", Model::Claude(5, 5)),
+            ("claude-fable-5", Model::Claude(5, 0)),
+            ("anthropic/Claude-Sonnet-4.6:beta", Model::Claude(4, 6)),
+            ("us.anthropic.claude-haiku-4-5-20251001-v1:0", Model::Claude(4, 5)),
+            ("claude-mythos-preview", Model::Claude(u32::MAX, 0)),
+            ("kimi-k2", Model::Other),
+            ("", Model::Other),
+        ] {
+            assert_eq!(Model::of(name), model, "{name}");
+        }
+    }
+}

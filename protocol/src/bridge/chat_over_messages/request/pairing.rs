@@ -1,0 +1,130 @@
+//! Which tool message answers which tool call. The Messages API wants all results in the message right behind the calls;
+//! clients send them late, twice, without an id, or not at all.
+
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet, VecDeque},
+    ops::Range,
+};
+
+use serde_json::value::RawValue;
+
+use super::messages::{Role, Turn};
+use crate::{
+    bridge::RequestError,
+    json::Literal,
+    openai::request::{Called, Message},
+};
+
+/// A tool call of the history.
+pub(super) struct Call<'a> {
+    /// As the upstream gets it; inner text.
+    pub(super) id: Cow<'a, str>,
+    /// Inner text.
+    pub(super) name: &'a str,
+    pub(super) arguments: Option<&'a RawValue>,
+    /// The turn that answers it.
+    pub(super) answer: Option<usize>,
+}
+
+/// All calls and results of a conversation.
+pub(super) struct Pairing<'a> {
+    pub(super) calls: Vec<Call<'a>>,
+    by_turn: HashMap<usize, Range<usize>>,
+    orphans: HashSet<usize>,
+}
+
+/// Calls without an answer, the latest last.
+#[derive(Default)]
+struct Open<'a> {
+    by_id: HashMap<Cow<'a, str>, VecDeque<usize>>,
+    by_name: HashMap<&'a str, VecDeque<usize>>,
+    ids: HashSet<Cow<'a, str>>,
+}
+
+impl<'a> Pairing<'a> {
+    /// Matches every result with the nearest earlier call of its id that has none: ids are only unique within a turn
+    /// with some vendors.
+    pub(super) fn of(turns: &[Turn<'a>]) -> Result<Self, RequestError> {
+        let mut pairing = Self { calls: Vec::new(), by_turn: HashMap::new(), orphans: HashSet::new() };
+        let mut open = Open::default();
+        for turn in turns {
+            match turn.role {
+                Role::Assistant => pairing.book_calls(turn, &mut open)?,
+                Role::Tool | Role::Function => pairing.book_result(turn, &mut open),
+                Role::System | Role::User => {}
+            }
+        }
+        Ok(pairing)
+    }
+
+    fn book_calls(&mut self, turn: &Turn<'a>, open: &mut Open<'a>) -> Result<(), RequestError> {
+        let start = self.calls.len();
+        for (at, (id, called)) in calls_of(turn.message).enumerate() {
+            let name = called.name.map(Literal::inner).filter(|name| !name.is_empty());
+            let missing = || {
+                RequestError::new(format!(
+                    "messages.{}.tool_calls.{at}.function.name: field required",
+                    turn.at
+                ))
+            };
+            let name = name.ok_or_else(missing)?;
+            let number = self.calls.len();
+            let key = id.map(key).unwrap_or_default();
+            let own = is_id(&key) && !open.ids.contains(&key);
+            // Always the same one for the same history, or no cache would ever be hit.
+            let id = if own { key.clone() } else { format!("toolu_vdm_{}_{at}", turn.at).into() };
+            open.ids.insert(id.clone());
+            open.by_id.entry(key).or_default().push_back(number);
+            open.by_name.entry(name).or_default().push_back(number);
+            self.calls.push(Call { id, name, arguments: called.arguments, answer: None });
+        }
+        self.by_turn.insert(turn.at, start..self.calls.len());
+        Ok(())
+    }
+
+    fn book_result(&mut self, turn: &Turn<'a>, open: &mut Open<'a>) {
+        let message = turn.message;
+        let found = match (turn.role, message.tool_call_id) {
+            (Role::Function, None) => message.name.and_then(|name| open.by_name.get_mut(name.inner())),
+            (_, id) => open.by_id.get_mut(&id.map(key).unwrap_or_default()),
+        };
+        // Those without an id are answered in their order.
+        let is_named = turn.role == Role::Function || message.tool_call_id.is_some();
+        let call = found.and_then(|open| if is_named { open.pop_back() } else { open.pop_front() });
+        match call.map(|call| &mut self.calls[call]).filter(|call| call.answer.is_none()) {
+            Some(call) => call.answer = Some(turn.at),
+            None => {
+                self.orphans.insert(turn.at);
+            }
+        }
+    }
+
+    /// The calls of an assistant turn, in its order.
+    pub(super) fn calls(&self, turn: usize) -> &[Call<'a>] {
+        self.by_turn.get(&turn).map_or(&[], |range| &self.calls[range.clone()])
+    }
+
+    /// Whether this result answers no call, or one that another result answered.
+    pub(super) fn is_orphan(&self, turn: usize) -> bool {
+        self.orphans.contains(&turn)
+    }
+}
+
+/// Calls of an assistant's message, the old kind last.
+fn calls_of<'r, 'a>(
+    message: &'r Message<'a>,
+) -> impl Iterator<Item = (Option<Literal<'a>>, Called<'a>)> + use<'r, 'a> {
+    let calls = message.tool_calls.iter().flatten();
+    let calls = calls.filter_map(|call| Some((call.id, call.function?)));
+    calls.chain(message.function_call.map(|called| (None, called)))
+}
+
+fn key<'a>(id: Literal<'a>) -> Cow<'a, str> {
+    id.decode().unwrap_or(Cow::Borrowed(id.inner()))
+}
+
+/// Whether Anthropic takes it for an id.
+fn is_id(id: &str) -> bool {
+    !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+}

@@ -1,0 +1,197 @@
+//! Tools and the choice among them.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::value::RawValue;
+
+use crate::{
+    bridge::RequestError,
+    json::{Literal, Word, Write, trim},
+    openai::request::{Function, Request, ToolChoice},
+};
+
+/// What the client wants of the tools.
+pub(super) enum Choice<'a> {
+    /// It says nothing.
+    Open,
+    Auto,
+    None,
+    Any,
+    Tool(Literal<'a>),
+}
+
+impl<'a> Choice<'a> {
+    pub(super) fn read(request: &Request<'a>) -> Result<Self, RequestError> {
+        match (request.tool_choice, request.function_call) {
+            (Some(raw), _) => Self::of(raw, "tool_choice"),
+            (None, Some(raw)) => Self::of(raw, "function_call"),
+            (None, None) => Ok(Self::Open),
+        }
+    }
+
+    fn of(raw: &'a RawValue, field: &str) -> Result<Self, RequestError> {
+        let unknown =
+            || RequestError::new(format!("{field}: must be none, auto, required or name a function"));
+        if let Some(word) = Literal::of(raw).and_then(Literal::decode) {
+            return match &*word {
+                "auto" => Ok(Self::Auto),
+                "none" => Ok(Self::None),
+                "required" | "any" => Ok(Self::Any),
+                _ => Err(unknown()),
+            };
+        }
+        let choice: ToolChoice<'_> = serde_json::from_str(raw.get()).map_err(|_| unknown())?;
+        let kind = choice.r#type.as_ref().map_or("function", Word::as_str);
+        let name = choice.function.and_then(|function| function.name).or(choice.name);
+        match (kind, name) {
+            ("function", Some(name)) => Ok(Self::Tool(name)),
+            ("function", None) => Err(RequestError::new(format!("{field}.function.name: field required"))),
+            _ => Err(unknown()),
+        }
+    }
+
+    /// Whether a tool must be called.
+    pub(super) fn is_forced(&self) -> bool {
+        match self {
+            Self::Any | Self::Tool(_) => true,
+            Self::Open | Self::Auto | Self::None => false,
+        }
+    }
+
+    fn write(&self, parallel: Option<bool>, out: &mut Vec<u8>) {
+        let alone = parallel == Some(false);
+        match self {
+            Self::Open if !alone => return,
+            Self::Open | Self::Auto => out.put(b",\"tool_choice\":{\"type\":\"auto\""),
+            Self::None => {
+                out.put(b",\"tool_choice\":{\"type\":\"none\"}");
+                return;
+            }
+            Self::Any => out.put(b",\"tool_choice\":{\"type\":\"any\""),
+            Self::Tool(name) => {
+                out.put(b",\"tool_choice\":{\"type\":\"tool\",\"name\":");
+                out.quoted(name.inner());
+            }
+        }
+        out.raw(if alone { ",\"disable_parallel_tool_use\":true}" } else { "}" });
+    }
+}
+
+/// Appends `tools` and `tool_choice`, as far as there are tools that the upstream can call. `called` are the names that
+/// the history knows: Anthropic refuses a history with calls if there are no tools, so that these stand in then.
+pub(super) fn write(
+    request: &Request<'_>,
+    choice: &Choice<'_>,
+    called: &[&str],
+    out: &mut Vec<u8>,
+) -> Result<(), RequestError> {
+    let mut list = List { out, names: Vec::new() };
+    for (at, tool) in request.tools.iter().flatten().enumerate() {
+        // What is no function, the upstream does not have.
+        if tool.r#type.as_ref().is_some_and(|kind| kind.as_str() != "function") {
+            continue;
+        }
+        let function = tool.function.as_ref();
+        let function =
+            function.ok_or_else(|| RequestError::new(format!("tools.{at}.function: field required")))?;
+        list.function(function, tool.cache_control, &format_args!("tools.{at}.function"))?;
+    }
+    for (at, function) in request.functions.iter().flatten().enumerate() {
+        list.function(function, None, &format_args!("functions.{at}"))?;
+    }
+    if list.names.is_empty() {
+        stand_ins(called, out);
+        return Ok(());
+    }
+    if let Choice::Tool(name) = choice {
+        list.has(*name)?;
+    }
+    out.put(b"]");
+    // With `functions` there never was more than one call.
+    let parallel = request.functions.as_ref().map(|_| false).or(request.parallel_tool_calls);
+    choice.write(parallel, out);
+    Ok(())
+}
+
+/// The tools as they are written.
+struct List<'o, 'a> {
+    out: &'o mut Vec<u8>,
+    names: Vec<Literal<'a>>,
+}
+
+impl<'a> List<'_, 'a> {
+    fn function(
+        &mut self,
+        function: &Function<'a>,
+        cache_control: Option<&RawValue>,
+        path: &dyn std::fmt::Display,
+    ) -> Result<(), RequestError> {
+        let name = function.name.filter(|name| !trim(name.inner()).is_empty());
+        let name = name.ok_or_else(|| RequestError::new(format!("{path}.name: field required")))?;
+        self.out.raw(if self.names.is_empty() { ",\"tools\":[{\"name\":" } else { ",{\"name\":" });
+        self.names.push(name);
+        self.out.quoted(name.inner());
+        if let Some(description) = function.description.filter(|text| !text.inner().is_empty()) {
+            self.out.put(b",\"description\":");
+            self.out.quoted(description.inner());
+        }
+        self.out.put(b",\"input_schema\":");
+        schema(function.parameters, path, self.out)?;
+        if let Some(strict) = function.strict {
+            self.out.raw(if strict { ",\"strict\":true" } else { ",\"strict\":false" });
+        }
+        super::content::write_cache_control(cache_control, self.out);
+        self.out.put(b"}");
+        Ok(())
+    }
+
+    fn has(&self, name: Literal<'_>) -> Result<(), RequestError> {
+        let decoded = name.decode().unwrap_or_default();
+        if self.names.iter().any(|known| known.is(&decoded)) {
+            return Ok(());
+        }
+        Err(RequestError::new("tool_choice.function.name: no function in tools has this name"))
+    }
+}
+
+/// Anthropic wants to read that the schema is one of an object; OpenAI takes it as said.
+fn schema(
+    parameters: Option<&RawValue>,
+    path: &dyn std::fmt::Display,
+    out: &mut Vec<u8>,
+) -> Result<(), RequestError> {
+    #[derive(Deserialize)]
+    struct Typed {
+        r#type: Option<IgnoredAny>,
+    }
+    let Some(schema) = parameters.map(RawValue::get) else {
+        out.put(b"{\"type\":\"object\",\"properties\":{}}");
+        return Ok(());
+    };
+    let Some(inside) = schema.strip_prefix('{') else {
+        return Err(RequestError::new(format!("{path}.parameters: must be an object")));
+    };
+    if serde_json::from_str::<Typed>(schema).is_ok_and(|schema| schema.r#type.is_some()) {
+        out.raw(schema);
+        return Ok(());
+    }
+    let is_empty = inside.trim_start().starts_with('}');
+    out.raw(if is_empty { "{\"type\":\"object\",\"properties\":{}" } else { "{\"type\":\"object\"," });
+    out.raw(inside.trim_start());
+    Ok(())
+}
+
+fn stand_ins(called: &[&str], out: &mut Vec<u8>) {
+    let mut separator = ",\"tools\":[{\"name\":";
+    let mut written = HashSet::new();
+    for name in called.iter().filter(|name| written.insert(**name)) {
+        out.raw(separator);
+        out.quoted(name);
+        out.put(b",\"input_schema\":{\"type\":\"object\",\"properties\":{}}}");
+        separator = ",{\"name\":";
+    }
+    if !called.is_empty() {
+        out.put(b"],\"tool_choice\":{\"type\":\"none\"}");
+    }
+}

@@ -1,0 +1,280 @@
+//! The state machine that turns a Messages reply into chunks of Chat Completions.
+//!
+//! Texts, thoughts and arguments go out as they come: Chat Completions has a place for each of them, so that none has
+//! to wait for another. That the reply is over goes out only when the upstream has said its last word.
+
+use bytes::BytesMut;
+
+use super::{Birth, ReplyContext, calls::Calls};
+use crate::{
+    anthropic::{
+        self,
+        event::{Block, Delta, Event as Upstream, Kind, Message, Shown},
+    },
+    bridge::{Bridge, Fault, Outcome, Step},
+    json,
+    openai::{
+        self,
+        chunk::{Event, Sink, Stamp},
+    },
+    vocabulary::{StopReason, Usage},
+};
+
+/// One Messages reply on its way to a Chat Completions client.
+pub struct Machine {
+    stamp: Stamp,
+    seed: u128,
+    shows_reasoning: bool,
+    calls: Calls,
+    is_started: bool,
+    is_done: bool,
+    stop: Option<StopReason>,
+    usage: Option<Usage>,
+    broken: Option<Fault>,
+}
+
+impl Bridge for Machine {
+    fn push(&mut self, data: &[u8], out: &mut BytesMut) -> Step {
+        self.take(data, out)
+    }
+
+    fn finish(&mut self, out: &mut BytesMut) -> Outcome {
+        self.end(out)
+    }
+
+    fn fail(&mut self, fault: Fault, out: &mut BytesMut) -> Outcome {
+        self.broken = Some(fault);
+        self.end(out)
+    }
+
+    fn started(&self) -> bool {
+        self.is_started
+    }
+
+    fn finishing(&self) -> bool {
+        self.is_done
+    }
+}
+
+impl Machine {
+    /// For one reply to the request that `context` is from.
+    pub fn new(context: ReplyContext, birth: Birth) -> Self {
+        let ReplyContext { requested_model, tells_usage, shows_reasoning } = context;
+        let id = format!("chatcmpl-{:032x}", birth.seed);
+        Self {
+            stamp: Stamp { id, created: birth.created, model: requested_model, tells_usage },
+            seed: birth.seed,
+            shows_reasoning,
+            calls: Calls::default(),
+            is_started: false,
+            is_done: false,
+            stop: None,
+            usage: None,
+            broken: None,
+        }
+    }
+
+    pub(super) fn take<S: Sink>(&mut self, data: &[u8], sink: &mut S) -> Step {
+        let data = data.trim_ascii();
+        // Some vendors close with the other API's last word, which means nothing here.
+        if data.is_empty() || data == b"[DONE]" {
+            return Step::More;
+        }
+        match Upstream::read(data) {
+            Ok(Some(event)) => self.event(data, &event, sink),
+            Ok(None) => Step::More,
+            Err(_) => self.broke(Fault::bad_gateway("invalid JSON in upstream stream")),
+        }
+    }
+
+    /// Takes a whole message. A fault has written nothing.
+    pub(super) fn take_whole<S: Sink>(&mut self, body: &[u8], sink: &mut S) -> Result<(), Fault> {
+        let Ok(message) = Message::read(body.trim_ascii()) else {
+            return Err(Fault::bad_gateway("invalid JSON from the upstream"));
+        };
+        if message.as_ref().is_some_and(Message::is_error) {
+            return Err(reported(body));
+        }
+        let Some((blocks, message)) = message.and_then(|message| Some((message.blocks()?, message))) else {
+            return Err(Fault::bad_gateway("the upstream's reply has no content"));
+        };
+        self.start(&message, sink);
+        for (at, block) in blocks.iter().enumerate() {
+            let index = i64::try_from(at).ok();
+            self.block(index, block, sink);
+            self.block_over(index, sink);
+        }
+        self.stop = message.stop_reason();
+        self.is_done = true;
+        Ok(())
+    }
+
+    fn event<S: Sink>(&mut self, data: &[u8], event: &Upstream<'_>, sink: &mut S) -> Step {
+        match event.kind() {
+            Kind::MessageStart => {
+                if let Some(message) = &event.message.0 {
+                    self.start(message, sink);
+                }
+            }
+            Kind::BlockStart => {
+                if let Some(block) = &event.content_block.0 {
+                    self.block(event.index(), block, sink);
+                }
+            }
+            Kind::Delta => {
+                if let Some(delta) = &event.delta.0 {
+                    self.delta(event.index(), delta, sink);
+                }
+            }
+            Kind::BlockStop => self.block_over(event.index(), sink),
+            Kind::MessageDelta => self.message_delta(event),
+            Kind::MessageStop => {
+                self.is_done = true;
+                return Step::End;
+            }
+            Kind::Error => return self.broke(reported(data)),
+            Kind::Other => {}
+        }
+        Step::More
+    }
+
+    /// What the upstream reported as broken; remembered, so that a `finish` after it is no happy end.
+    fn broke(&mut self, fault: Fault) -> Step {
+        self.broken = Some(fault.clone());
+        Step::Fault(fault)
+    }
+
+    fn start<S: Sink>(&mut self, message: &Message<'_>, sink: &mut S) {
+        if let Some(counts) = &message.usage.0 {
+            self.usage = Some(counts.after(self.usage.unwrap_or_default()));
+        }
+        self.begin(sink);
+    }
+
+    fn begin<S: Sink>(&mut self, sink: &mut S) {
+        if !self.is_started {
+            self.is_started = true;
+            sink.emit(&self.stamp, Event::Start);
+        }
+    }
+
+    fn block<S: Sink>(&mut self, index: Option<i64>, block: &Block<'_>, sink: &mut S) {
+        self.begin(sink);
+        match block.shown() {
+            Shown::Text(inner) => self.text(inner, sink),
+            Shown::Thinking(inner) => self.reasoning(inner, sink),
+            Shown::ToolUse { id, name, input } => {
+                let made_up = (id.is_empty() || self.calls.has(id)).then(|| self.call_id());
+                let id = made_up.as_deref().unwrap_or(id);
+                let number = self.calls.begin(index, id, input.map(json::escape));
+                sink.emit(&self.stamp, Event::Call { number, id, name });
+            }
+            Shown::Nothing => {}
+        }
+    }
+
+    fn delta<S: Sink>(&mut self, index: Option<i64>, delta: &Delta<'_>, sink: &mut S) {
+        self.begin(sink);
+        self.text(delta.text(), sink);
+        self.reasoning(delta.thinking(), sink);
+        let fragment = delta.arguments();
+        // Of a call that the vendor runs itself, nothing is shown.
+        if !fragment.is_empty()
+            && let Some(number) = self.calls.continued(index)
+        {
+            sink.emit(&self.stamp, Event::Arguments { number, fragment });
+        }
+    }
+
+    fn text<S: Sink>(&self, inner: &str, sink: &mut S) {
+        if !inner.is_empty() {
+            sink.emit(&self.stamp, Event::Text(inner));
+        }
+    }
+
+    fn reasoning<S: Sink>(&self, inner: &str, sink: &mut S) {
+        if self.shows_reasoning && !inner.is_empty() {
+            sink.emit(&self.stamp, Event::Reasoning(inner));
+        }
+    }
+
+    fn block_over<S: Sink>(&mut self, index: Option<i64>, sink: &mut S) {
+        if let Some(closed) = self.calls.close(index)
+            && let Some(arguments) = closed.arguments
+        {
+            sink.emit(&self.stamp, Event::Arguments { number: closed.number, fragment: &arguments });
+        }
+    }
+
+    fn message_delta(&mut self, event: &Upstream<'_>) {
+        if let Some(counts) = &event.usage.0 {
+            self.usage = Some(counts.after(self.usage.unwrap_or_default()));
+        }
+        self.stop = event.delta.0.as_ref().and_then(Delta::stop_reason).or(self.stop);
+    }
+
+    fn call_id(&self) -> String {
+        // An odd factor keeps the ids of one reply apart.
+        let salt =
+            (u128::from(self.calls.count()) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
+        format!("toolu_{:024x}", (self.seed.rotate_left(48) ^ salt) & NINETY_SIX_BITS)
+    }
+
+    pub(super) fn end<S: Sink>(&mut self, sink: &mut S) -> Outcome {
+        let fault = self.broken.take().or_else(|| self.unfinished());
+        let stop_reason = match &fault {
+            Some(fault) => {
+                sink.emit(&self.stamp, Event::Error(fault));
+                None
+            }
+            None => Some(self.complete(sink)),
+        };
+        Outcome { stop_reason, usage: self.usage, tool_calls: self.calls.count(), fault }
+    }
+
+    fn unfinished(&self) -> Option<Fault> {
+        match (self.is_started, self.is_done) {
+            (true, true) => None,
+            (false, true) => Some(Fault::bad_gateway("the upstream ended the stream without a reply")),
+            (_, false) => Some(Fault::cut()),
+        }
+    }
+
+    fn complete<S: Sink>(&mut self, sink: &mut S) -> StopReason {
+        for closed in self.calls.close_all() {
+            if let Some(arguments) = closed.arguments {
+                sink.emit(&self.stamp, Event::Arguments { number: closed.number, fragment: &arguments });
+            }
+        }
+        let reason = self.reason();
+        let usage = self.usage.unwrap_or_default();
+        sink.emit(&self.stamp, Event::End { finish_reason: reason.finish_reason(), usage });
+        reason
+    }
+
+    /// What the client is told: `tool_calls` exactly if there are calls, unless the reply was cut or refused.
+    fn reason(&self) -> StopReason {
+        let reason = self.stop.unwrap_or(StopReason::EndTurn);
+        let was_free = match reason {
+            StopReason::EndTurn | StopReason::StopSequence | StopReason::ToolUse | StopReason::PauseTurn => {
+                true
+            }
+            StopReason::MaxTokens | StopReason::Refusal | StopReason::ModelContextWindowExceeded => false,
+        };
+        match self.calls.count() {
+            1.. if was_free => StopReason::ToolUse,
+            0 if reason == StopReason::ToolUse => StopReason::EndTurn,
+            _ => reason,
+        }
+    }
+}
+
+/// An error object, inside a stream or with status 200.
+fn reported(data: &[u8]) -> Fault {
+    match anthropic::error::read(data) {
+        Some((kind, message)) => Fault::said(kind, message),
+        None => openai::error::read_inside(data),
+    }
+}
+
+const NINETY_SIX_BITS: u128 = (1 << 96) - 1;

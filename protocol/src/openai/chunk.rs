@@ -1,0 +1,225 @@
+//! A Chat Completions reply as it is written, and the two places it can go: onto the wire chunk by chunk, or into one
+//! whole completion.
+
+use bytes::BytesMut;
+
+use crate::{
+    bridge::Fault,
+    json::Write,
+    openai::error::{self, DONE},
+    vocabulary::Usage,
+};
+
+/// What every chunk of one reply repeats.
+#[derive(Clone, Debug)]
+pub(crate) struct Stamp {
+    pub(crate) id: String,
+    /// Seconds since 1970.
+    pub(crate) created: u64,
+    pub(crate) model: String,
+    /// Whether the client of a stream wants its usage; a whole reply always has it.
+    pub(crate) tells_usage: bool,
+}
+
+/// What a reply says next. Texts are inner texts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Event<'a> {
+    Start,
+    Text(&'a str),
+    Reasoning(&'a str),
+    /// A tool call begins, `number` counting from 0.
+    Call {
+        number: u32,
+        id: &'a str,
+        name: &'a str,
+    },
+    Arguments {
+        number: u32,
+        fragment: &'a str,
+    },
+    End {
+        finish_reason: &'static str,
+        usage: Usage,
+    },
+    Error(&'a Fault),
+}
+
+/// Where events go.
+pub(crate) trait Sink {
+    fn emit(&mut self, stamp: &Stamp, event: Event<'_>);
+}
+
+/// Onto the wire, as server-sent events.
+impl Sink for BytesMut {
+    fn emit(&mut self, stamp: &Stamp, event: Event<'_>) {
+        match event {
+            Event::Start => {
+                delta(stamp, self, |out| out.put(b"\"role\":\"assistant\",\"content\":\"\""));
+            }
+            Event::Text(inner) => delta(stamp, self, |out| {
+                out.put(b"\"content\":");
+                out.quoted(inner);
+            }),
+            Event::Reasoning(inner) => delta(stamp, self, |out| {
+                out.put(b"\"reasoning_content\":");
+                out.quoted(inner);
+            }),
+            Event::Call { number, id, name } => delta(stamp, self, |out| {
+                out.put(b"\"tool_calls\":[{\"index\":");
+                out.number(number.into());
+                out.put(b",");
+                call_head(id, name, out);
+                out.put(b"\"\"}}]");
+            }),
+            Event::Arguments { number, fragment } => delta(stamp, self, |out| {
+                out.put(b"\"tool_calls\":[{\"index\":");
+                out.number(number.into());
+                out.put(b",\"function\":{\"arguments\":");
+                out.quoted(fragment);
+                out.put(b"}}]");
+            }),
+            Event::End { finish_reason, usage } => end(stamp, (finish_reason, usage), self),
+            Event::Error(fault) => error::event(fault.kind, &fault.message, self),
+        }
+    }
+}
+
+fn delta(stamp: &Stamp, out: &mut BytesMut, write: impl FnOnce(&mut BytesMut)) {
+    chunk_head(stamp, out);
+    out.put(b"{\"index\":0,\"delta\":{");
+    write(out);
+    out.put(b"},\"finish_reason\":null}");
+    chunk_tail(stamp, out);
+}
+
+fn chunk_head(stamp: &Stamp, out: &mut BytesMut) {
+    out.put(b"data: ");
+    head(stamp, "chat.completion.chunk", out);
+}
+
+fn chunk_tail(stamp: &Stamp, out: &mut BytesMut) {
+    // So it is documented for streams whose usage was asked for.
+    out.put(if stamp.tells_usage { b"],\"usage\":null}\n\n" } else { b"]}\n\n" });
+}
+
+fn end(stamp: &Stamp, (finish_reason, usage): (&str, Usage), out: &mut BytesMut) {
+    chunk_head(stamp, out);
+    out.put(b"{\"index\":0,\"delta\":{},\"finish_reason\":\"");
+    out.raw(finish_reason);
+    out.put(b"\"}");
+    chunk_tail(stamp, out);
+    if stamp.tells_usage {
+        chunk_head(stamp, out);
+        out.put(b"],\"usage\":");
+        usage_object(usage, out);
+        out.put(b"}\n\n");
+    }
+    out.put(DONE);
+}
+
+fn head(stamp: &Stamp, object: &str, out: &mut impl Write) {
+    out.put(b"{\"id\":\"");
+    out.raw(&stamp.id);
+    out.put(b"\",\"object\":\"");
+    out.raw(object);
+    out.put(b"\",\"created\":");
+    out.number(stamp.created);
+    out.put(b",\"model\":");
+    out.string(&stamp.model);
+    out.put(b",\"choices\":[");
+}
+
+/// Up to the value of `arguments`.
+fn call_head(id: &str, name: &str, out: &mut impl Write) {
+    out.put(b"\"id\":");
+    out.quoted(id);
+    out.put(b",\"type\":\"function\",\"function\":{\"name\":");
+    out.quoted(name);
+    out.put(b",\"arguments\":");
+}
+
+fn usage_object(usage: Usage, out: &mut impl Write) {
+    let prompt = usage.prompt_total();
+    out.put(b"{\"prompt_tokens\":");
+    out.number(prompt);
+    out.put(b",\"completion_tokens\":");
+    out.number(usage.output);
+    out.put(b",\"total_tokens\":");
+    out.number(prompt.saturating_add(usage.output));
+    out.put(b",\"prompt_tokens_details\":{\"cached_tokens\":");
+    out.number(usage.cache_read);
+    out.put(b",\"cache_write_tokens\":");
+    out.number(usage.cache_creation);
+    out.put(b"}}");
+}
+
+/// Into one whole completion, whose parts stand in another order than they come.
+#[derive(Default)]
+pub(crate) struct Collected {
+    text: String,
+    reasoning: String,
+    calls: Vec<Call>,
+    body: Vec<u8>,
+}
+
+/// One call; inner texts.
+struct Call {
+    id: String,
+    name: String,
+    arguments: String,
+}
+
+impl Collected {
+    /// The completion, if its last event came.
+    pub(crate) fn into_body(self) -> Vec<u8> {
+        self.body
+    }
+
+    fn finish(&mut self, stamp: &Stamp, (finish_reason, usage): (&str, Usage)) {
+        let mut out = Vec::with_capacity(self.text.len() + self.reasoning.len() + 512);
+        head(stamp, "chat.completion", &mut out);
+        out.put(b"{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
+        if self.text.is_empty() {
+            out.put(b"null");
+        } else {
+            out.quoted(&self.text);
+        }
+        out.put(b",\"refusal\":null");
+        if !self.reasoning.is_empty() {
+            out.put(b",\"reasoning_content\":");
+            out.quoted(&self.reasoning);
+        }
+        for (at, call) in self.calls.iter().enumerate() {
+            out.raw(if at == 0 { ",\"tool_calls\":[{" } else { ",{" });
+            call_head(&call.id, &call.name, &mut out);
+            out.quoted(&call.arguments);
+            out.put(b"}}");
+        }
+        out.raw(if self.calls.is_empty() { "}" } else { "]}" });
+        out.put(b",\"logprobs\":null,\"finish_reason\":\"");
+        out.raw(finish_reason);
+        out.put(b"\"}],\"usage\":");
+        usage_object(usage, &mut out);
+        out.put(b"}");
+        self.body = out;
+    }
+}
+
+impl Sink for Collected {
+    fn emit(&mut self, stamp: &Stamp, event: Event<'_>) {
+        match event {
+            Event::Text(inner) => self.text.push_str(inner),
+            Event::Reasoning(inner) => self.reasoning.push_str(inner),
+            Event::Call { id, name, .. } => {
+                self.calls.push(Call { id: id.to_owned(), name: name.to_owned(), arguments: String::new() });
+            }
+            Event::Arguments { number, fragment } => {
+                if let Some(call) = self.calls.get_mut(number as usize) {
+                    call.arguments.push_str(fragment);
+                }
+            }
+            Event::End { finish_reason, usage } => self.finish(stamp, (finish_reason, usage)),
+            Event::Start | Event::Error(_) => {}
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! A Chat Completions request as it stands in the client's bytes: borrowed, and parsed only as deep as a bridge must
+//! look.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::json::{Literal, Word, wrong_type};
+
+/// The top level. Fields that no bridge needs are skipped.
+#[derive(Deserialize)]
+#[serde(expecting = "a JSON object")]
+pub(crate) struct Request<'a> {
+    #[serde(borrow)]
+    pub(crate) messages: Option<Vec<Message<'a>>>,
+    #[serde(borrow)]
+    pub(crate) tools: Option<Vec<Tool<'a>>>,
+    #[serde(borrow)]
+    pub(crate) tool_choice: Option<&'a RawValue>,
+    pub(crate) parallel_tool_calls: Option<bool>,
+    /// From before parallel calls existed.
+    #[serde(borrow)]
+    pub(crate) functions: Option<Vec<Function<'a>>>,
+    /// The choice among `functions`.
+    #[serde(borrow)]
+    pub(crate) function_call: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) max_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) max_completion_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) temperature: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) top_p: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) stop: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) n: Option<&'a RawValue>,
+    pub(crate) stream: Option<bool>,
+    pub(crate) stream_options: Option<StreamOptions>,
+    #[serde(borrow)]
+    pub(crate) reasoning_effort: Option<Word<'a>>,
+    #[serde(borrow)]
+    pub(crate) response_format: Option<ResponseFormat<'a>>,
+    #[serde(borrow)]
+    pub(crate) user: Option<Literal<'a>>,
+    /// What replaces `user`.
+    #[serde(borrow)]
+    pub(crate) safety_identifier: Option<Literal<'a>>,
+    /// Anthropic's own, which clients add who know what is behind this API.
+    #[serde(borrow)]
+    pub(crate) thinking: Option<&'a RawValue>,
+    /// Anthropic's own, too.
+    #[serde(borrow)]
+    pub(crate) top_k: Option<&'a RawValue>,
+}
+
+/// What a stream brings along.
+#[derive(Deserialize)]
+#[serde(expecting = "a stream_options object")]
+pub(crate) struct StreamOptions {
+    pub(crate) include_usage: Option<bool>,
+}
+
+/// The shape that an answer must have.
+#[derive(Deserialize)]
+#[serde(expecting = "a response_format object")]
+pub(crate) struct ResponseFormat<'a> {
+    #[serde(borrow)]
+    pub(crate) r#type: Option<Word<'a>>,
+    #[serde(borrow)]
+    pub(crate) json_schema: Option<JsonSchema<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(expecting = "a json_schema object")]
+pub(crate) struct JsonSchema<'a> {
+    #[serde(borrow)]
+    pub(crate) schema: Option<&'a RawValue>,
+}
+
+/// One message of any role, their fields side by side.
+#[derive(Deserialize)]
+#[serde(expecting = "a message object")]
+pub(crate) struct Message<'a> {
+    #[serde(borrow)]
+    pub(crate) role: Option<Word<'a>>,
+    #[serde(borrow)]
+    pub(crate) content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) refusal: Option<Literal<'a>>,
+    /// Of a speaker, which says nothing to us, or of the function that a message of the role `function` is from.
+    #[serde(borrow)]
+    pub(crate) name: Option<Literal<'a>>,
+    #[serde(borrow)]
+    pub(crate) tool_calls: Option<Vec<ToolCall<'a>>>,
+    #[serde(borrow)]
+    pub(crate) function_call: Option<Called<'a>>,
+    #[serde(borrow)]
+    pub(crate) tool_call_id: Option<Literal<'a>>,
+}
+
+/// A call that the assistant made.
+#[derive(Deserialize)]
+#[serde(expecting = "a tool call object")]
+pub(crate) struct ToolCall<'a> {
+    #[serde(borrow)]
+    pub(crate) id: Option<Literal<'a>>,
+    #[serde(borrow)]
+    pub(crate) function: Option<Called<'a>>,
+}
+
+/// The function that was called.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(expecting = "a function object")]
+pub(crate) struct Called<'a> {
+    #[serde(borrow)]
+    pub(crate) name: Option<Literal<'a>>,
+    #[serde(borrow)]
+    pub(crate) arguments: Option<&'a RawValue>,
+}
+
+/// One entry of `tools`.
+#[derive(Deserialize)]
+#[serde(expecting = "a tool object")]
+pub(crate) struct Tool<'a> {
+    #[serde(borrow)]
+    pub(crate) r#type: Option<Word<'a>>,
+    #[serde(borrow)]
+    pub(crate) function: Option<Function<'a>>,
+    /// Anthropic's own.
+    #[serde(borrow)]
+    pub(crate) cache_control: Option<&'a RawValue>,
+}
+
+/// A function that the model may call.
+#[derive(Deserialize)]
+#[serde(expecting = "a function object")]
+pub(crate) struct Function<'a> {
+    #[serde(borrow)]
+    pub(crate) name: Option<Literal<'a>>,
+    #[serde(borrow)]
+    pub(crate) description: Option<Literal<'a>>,
+    #[serde(borrow)]
+    pub(crate) parameters: Option<&'a RawValue>,
+    pub(crate) strict: Option<bool>,
+}
+
+/// The client's wish for or against tools, where it is no single word.
+#[derive(Deserialize)]
+#[serde(expecting = "a tool choice object")]
+pub(crate) struct ToolChoice<'a> {
+    #[serde(borrow)]
+    pub(crate) r#type: Option<Word<'a>>,
+    #[serde(borrow)]
+    pub(crate) function: Option<Called<'a>>,
+    /// The function's name in `function_call`.
+    #[serde(borrow)]
+    pub(crate) name: Option<Literal<'a>>,
+}
+
+/// One part of a message's content, of any kind.
+#[derive(Deserialize)]
+#[serde(expecting = "a content part object")]
+pub(crate) struct Part<'a> {
+    #[serde(borrow)]
+    pub(crate) r#type: Option<Word<'a>>,
+    #[serde(borrow)]
+    pub(crate) text: Option<Literal<'a>>,
+    #[serde(borrow)]
+    pub(crate) refusal: Option<Literal<'a>>,
+    #[serde(borrow)]
+    pub(crate) image_url: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) file: Option<&'a RawValue>,
+    /// Anthropic's own.
+    #[serde(borrow)]
+    pub(crate) cache_control: Option<&'a RawValue>,
+}
+
+impl Part<'_> {
+    /// Its `type`, empty if absent.
+    pub(crate) fn kind(&self) -> &str {
+        self.r#type.as_ref().map_or("", Word::as_str)
+    }
+}
+
+/// Where an image is.
+#[derive(Deserialize)]
+#[serde(expecting = "an image_url object")]
+pub(crate) struct ImageUrl<'a> {
+    #[serde(borrow)]
+    pub(crate) url: Option<Literal<'a>>,
+}
+
+/// A file that came along.
+#[derive(Deserialize)]
+#[serde(expecting = "a file object")]
+pub(crate) struct File<'a> {
+    #[serde(borrow)]
+    pub(crate) file_data: Option<Literal<'a>>,
+    #[serde(borrow)]
+    pub(crate) filename: Option<Literal<'a>>,
+}
+
+/// `content`: nothing, one string, or a list of parts.
+pub(crate) enum Content<'a> {
+    Nothing,
+    Text(Literal<'a>),
+    Parts(Vec<Part<'a>>),
+}
+
+impl<'a> Content<'a> {
+    /// Takes a raw value apart. The error says what was expected, without echoing what was found.
+    pub(crate) fn read(raw: Option<&'a RawValue>) -> Result<Self, String> {
+        let Some(raw) = raw else { return Ok(Self::Nothing) };
+        if let Some(literal) = Literal::of(raw) {
+            return Ok(Self::Text(literal));
+        }
+        if !raw.get().starts_with('[') {
+            return Err("must be a string or an array of content parts".into());
+        }
+        serde_json::from_str(raw.get()).map(Self::Parts).map_err(|error| wrong_type(&error))
+    }
+}

@@ -1,0 +1,133 @@
+//! The grammar of a Chat Completions stream, as a client would check it. Panics with the rule that is broken.
+
+use serde_json::{Value, json};
+
+/// What a valid stream said.
+#[derive(Debug, Default)]
+pub(crate) struct Reply {
+    pub(crate) id: String,
+    pub(crate) model: String,
+    pub(crate) text: String,
+    pub(crate) reasoning: String,
+    /// Id, name and arguments of each call.
+    pub(crate) calls: Vec<[String; 3]>,
+    /// Only a reply that is complete has one.
+    pub(crate) finish_reason: Option<String>,
+    pub(crate) usage: Option<Value>,
+    /// The `error` object that ended it, if one did.
+    pub(crate) error: Option<Value>,
+    chunks: usize,
+}
+
+/// The data of a wire text that is made of whole events and nothing else.
+pub(crate) fn data(wire: &[u8]) -> Vec<Value> {
+    let text = std::str::from_utf8(wire).expect("the stream is UTF-8");
+    let events = text.split_inclusive("\n\n").map(|event| {
+        let event = event.strip_suffix("\n\n").expect("an event ends with a blank line");
+        let data = event.strip_prefix("data: ").expect("an event is one line of data");
+        assert!(!data.contains(['\n', '\r']), "data is one line");
+        if data == "[DONE]" { json!(data) } else { serde_json::from_str(data).expect("data is JSON") }
+    });
+    events.collect()
+}
+
+/// Checks a stream from its first chunk to its last.
+pub(crate) fn check(wire: &[u8]) -> Reply {
+    let mut chunks = data(wire);
+    assert_eq!(chunks.pop(), Some(json!("[DONE]")), "the stream ends");
+    let mut reply = Reply::default();
+    for chunk in &chunks {
+        assert!(reply.error.is_none() && reply.usage.is_none(), "nothing follows the end: {chunk}");
+        if chunk.get("error").is_some() {
+            assert!(reply.finish_reason.is_none(), "what has failed was never finished");
+            error(&mut reply, chunk);
+        } else {
+            take(&mut reply, chunk);
+        }
+    }
+    assert!(reply.finish_reason.is_some() != reply.error.is_some(), "it ends in one of two ways");
+    reply
+}
+
+fn error(reply: &mut Reply, chunk: &Value) {
+    let error = &chunk["error"];
+    assert!(error["message"].is_string() && error["type"].is_string(), "{error}");
+    assert!(error.get("param").is_some() && error.get("code").is_some(), "{error}");
+    reply.error = Some(error.clone());
+}
+
+fn take(reply: &mut Reply, chunk: &Value) {
+    head(reply, chunk);
+    let choices = chunk["choices"].as_array().expect("choices is a list");
+    if choices.is_empty() {
+        assert!(reply.finish_reason.is_some(), "the usage comes last");
+        check_usage(&chunk["usage"]);
+        reply.usage = Some(chunk["usage"].clone());
+        return;
+    }
+    assert!(reply.finish_reason.is_none(), "nothing but the usage follows the finish: {chunk}");
+    assert!(chunk["usage"].is_null() && choices.len() == 1);
+    let choice = &choices[0];
+    assert_eq!(choice["index"], 0);
+    let delta = choice["delta"].as_object().expect("delta is an object");
+    if reply.chunks == 0 {
+        assert_eq!(choice["delta"], json!({"role": "assistant", "content": ""}));
+    } else if let Some(reason) = choice["finish_reason"].as_str() {
+        assert!(delta.is_empty() && ["stop", "length", "tool_calls", "content_filter"].contains(&reason));
+        assert!(reason != "tool_calls" || !reply.calls.is_empty());
+        reply.finish_reason = Some(reason.to_owned());
+    } else {
+        assert!(delta.len() == 1 && choice["finish_reason"].is_null(), "a chunk brings one thing: {chunk}");
+        grow(reply, &choice["delta"]);
+    }
+    reply.chunks += 1;
+}
+
+fn head(reply: &mut Reply, chunk: &Value) {
+    let word = |key: &str| chunk[key].as_str().expect("a string").to_owned();
+    let (id, model) = (word("id"), word("model"));
+    assert!(id.strip_prefix("chatcmpl-").is_some_and(|rest| rest.len() >= 24), "{id}");
+    assert_eq!((word("object").as_str(), chunk["created"].is_u64()), ("chat.completion.chunk", true));
+    if reply.chunks > 0 {
+        assert_eq!((&reply.id, &reply.model), (&id, &model), "all chunks repeat them");
+    }
+    (reply.id, reply.model) = (id, model);
+}
+
+pub(crate) fn check_usage(usage: &Value) {
+    let count = |key: &str| usage[key].as_u64().expect("a count");
+    assert_eq!(count("prompt_tokens").saturating_add(count("completion_tokens")), count("total_tokens"));
+    let cached = ["cached_tokens", "cache_write_tokens"]
+        .map(|key| usage["prompt_tokens_details"][key].as_u64().expect("a count"));
+    assert!(cached[0].saturating_add(cached[1]) <= count("prompt_tokens"));
+}
+
+fn grow(reply: &mut Reply, delta: &Value) {
+    let piece = |key: &str| delta[key].as_str().filter(|piece| !piece.is_empty());
+    if let Some(text) = piece("content") {
+        reply.text.push_str(text);
+    } else if let Some(text) = piece("reasoning_content") {
+        reply.reasoning.push_str(text);
+    } else {
+        let calls = delta["tool_calls"].as_array().expect("a delta that is known, and not empty");
+        assert_eq!(calls.len(), 1);
+        call(reply, &calls[0]);
+    }
+}
+
+fn call(reply: &mut Reply, call: &Value) {
+    let index = usize::try_from(call["index"].as_u64().expect("an index")).unwrap();
+    let arguments = call["function"]["arguments"].as_str().expect("arguments are there, however empty");
+    if index == reply.calls.len() {
+        let word = |value: &Value| value.as_str().filter(|word| !word.is_empty()).unwrap().to_owned();
+        assert_eq!((&call["type"], arguments), (&json!("function"), ""));
+        let id = word(&call["id"]);
+        assert!(reply.calls.iter().all(|call| call[0] != id), "ids are unique");
+        reply.calls.push([id, word(&call["function"]["name"]), String::new()]);
+        return;
+    }
+    assert!(index < reply.calls.len(), "indexes grow by one");
+    assert!(call.get("id").is_none() && call.get("type").is_none(), "said once: {call}");
+    assert!(call["function"].get("name").is_none() && !arguments.is_empty(), "{call}");
+    reply.calls[index][2].push_str(arguments);
+}

@@ -1,0 +1,52 @@
+//! Anthropic-format upstreams behind the door of Chat Completions: what they are asked, and what becomes of their
+//! answers.
+
+mod errors;
+mod replies;
+mod requests;
+mod streams;
+
+use serde_json::{Value, json};
+
+use super::{call, impatient};
+use crate::support::canned::anthropic;
+use crate::support::chat;
+use crate::support::gateway::{Gateway, MODEL};
+use crate::support::reply::Reply;
+use crate::support::upstream::{Answer, Upstream};
+
+/// A request with these members beside model and one user message.
+fn request(members: Value) -> Value {
+    let mut body = json!({"model": MODEL, "messages": [{"role": "user", "content": "hi"}]});
+    for (key, value) in members.as_object().expect("members") {
+        body[key] = value.clone();
+    }
+    body
+}
+
+/// What the upstream is asked when the client asks this.
+fn translated(members: Value) -> Value {
+    let upstream = Upstream::anthropic();
+    let gateway = Gateway::before(&upstream).start();
+    let reply = call(&gateway, &request(members)).reply();
+    assert_eq!(reply.status(), 200, "{reply}");
+    upstream.only_request().json()
+}
+
+/// The reply to this body before an upstream that gives this answer.
+fn answered(body: &Value, answer: Answer) -> Reply {
+    let upstream = Upstream::anthropic().always(answer);
+    call(&impatient(&upstream).start(), body).reply()
+}
+
+/// The reply to a question for a stream and its usage.
+fn streamed(answer: Answer) -> Reply {
+    answered(&chat::prompt_with_usage(MODEL, "hi"), answer)
+}
+
+fn whole(answer: Answer) -> Reply {
+    answered(&chat::whole_prompt(MODEL, "hi"), answer)
+}
+
+/// Both deliveries.
+const BOTH: [fn(Answer) -> Reply; 2] = [streamed, whole];

@@ -1,0 +1,210 @@
+//! Streams: their chunks, their silences, and how they break.
+
+use std::thread;
+
+use serde_json::{Value, json};
+
+use super::{Answer, Gateway, MODEL, Upstream, answered, anthropic, call, chat, request, streamed};
+use crate::chat_completions::impatient;
+use crate::support::chat::{Chat, Error};
+use crate::support::upstream::Ending;
+
+const KEEP_ALIVE: &str = ": keep-alive\n\n";
+
+/// Silent for ever after the first of two words.
+fn silent_after_the_first_word() -> Upstream {
+    let events = anthropic::text(&["first", "second"]);
+    let begun = events[..4].concat().len();
+    Upstream::anthropic().always(Answer::events(events).silent_after(begun))
+}
+
+/// What stands in the only choice of each chunk.
+fn deltas(chat: &Chat) -> Vec<Value> {
+    chat.chunks
+        .iter()
+        .filter_map(|chunk| chunk["choices"].get(0))
+        .map(|choice| choice["delta"].clone())
+        .collect()
+}
+
+#[test]
+fn text_and_its_usage_arrive() {
+    let reply = streamed(Answer::events(anthropic::text(&["Hello ", "thére!"])));
+    assert_eq!(chat::text(&reply), "Hello thére!");
+    let mut chunks = Chat::of(&reply).chunks;
+    let usage = chunks.pop().expect("the chunk of the usage");
+    assert_eq!(usage["choices"], json!([]));
+    assert_eq!(
+        usage["usage"],
+        json!({"prompt_tokens": 21, "completion_tokens": 9, "total_tokens": 30,
+               "prompt_tokens_details": {"cached_tokens": 7, "cache_write_tokens": 3}})
+    );
+    let last = chunks.pop().expect("a finish");
+    assert_eq!(last["choices"][0]["finish_reason"], "stop");
+    assert!(
+        chunks.iter().all(|chunk| chunk["object"] == "chat.completion.chunk" && chunk["usage"].is_null())
+    );
+    assert!(reply.header("content-type").is_some_and(|kind| kind.starts_with("text/event-stream")));
+}
+
+#[test]
+fn a_client_that_did_not_ask_for_the_usage_gets_none() {
+    let reply = answered(&chat::prompt(MODEL, "hi"), Answer::events(anthropic::text(&["x"])));
+    assert_eq!(chat::text(&reply), "x");
+    assert!(!reply.raw().contains("usage"), "{reply}");
+}
+
+#[test]
+fn parallel_calls_are_numbered_among_themselves_and_named_once() {
+    let tool = |id: &str| json!({"type": "tool_use", "id": id, "name": "get_weather", "input": {}});
+    let input = |index: u32, json: &str| {
+        anthropic::delta(index, &json!({"type": "input_json_delta", "partial_json": json}))
+    };
+    let mut events = anthropic::text(&["Both:"]);
+    events.truncate(events.len() - 2);
+    for (index, id) in [(1, "toolu_a"), (2, "toolu_b")] {
+        events.push(anthropic::block_start(index, &tool(id)));
+        events.extend([input(index, ""), input(index, "{\"city\":"), input(index, "\"Genève\"}")]);
+        events.push(anthropic::block_stop(index));
+    }
+    events.extend(anthropic::end("tool_use"));
+    let reply = streamed(Answer::events(events));
+    let begins = |index: u32, id: &str| {
+        json!({"tool_calls": [{"index": index, "id": id, "type": "function",
+               "function": {"name": "get_weather", "arguments": ""}}]})
+    };
+    let goes_on =
+        |index: u32, json: &str| json!({"tool_calls": [{"index": index, "function": {"arguments": json}}]});
+    assert_eq!(
+        deltas(&Chat::of(&reply)),
+        [
+            json!({"role": "assistant", "content": ""}),
+            json!({"content": "Both:"}),
+            begins(0, "toolu_a"),
+            goes_on(0, "{\"city\":"),
+            goes_on(0, "\"Genève\"}"),
+            begins(1, "toolu_b"),
+            goes_on(1, "{\"city\":"),
+            goes_on(1, "\"Genève\"}"),
+            json!({}),
+        ]
+    );
+}
+
+#[test]
+fn thoughts_are_shown_to_those_who_asked_for_reasoning() {
+    let asked = request(json!({"stream": true, "reasoning_effort": "low", "max_tokens": 9000}));
+    let unasked = request(json!({"stream": true}));
+    for (body, expected) in [(asked, Some("Where is it?")), (unasked, None)] {
+        let reply = answered(&body, Answer::events(anthropic::thinking_and_tool()));
+        let deltas = deltas(&Chat::of(&reply));
+        let thoughts: Vec<&str> =
+            deltas.iter().filter_map(|delta| delta["reasoning_content"].as_str()).collect();
+        assert_eq!(thoughts, expected.into_iter().collect::<Vec<_>>(), "{reply}");
+        assert!(!reply.raw().contains("EqQBCgIYAhIM"), "a signature is nothing to this client");
+    }
+}
+
+#[test]
+fn however_it_is_cut_into_segments_the_chunks_are_the_same() {
+    let answer = Answer::events(anthropic::text(&["Hé\u{1F600}", "llo"]));
+    let expected = deltas(&Chat::of(&streamed(answer.clone())));
+    assert_eq!(deltas(&Chat::of(&streamed(answer.byte_by_byte()))), expected);
+}
+
+#[test]
+fn a_stream_broken_off_anywhere_is_never_taken_for_a_complete_one() {
+    let whole = Answer::events(anthropic::text(&["é\u{1F600}"]));
+    let body = whole.body();
+    let upstream = Upstream::anthropic();
+    let gateway = impatient(&upstream).start();
+    for byte in (1..body.len() - 2).step_by(7) {
+        upstream.then(whole.clone().broken_after(byte, Ending::Cut));
+        let reply = call(&gateway, &chat::prompt(MODEL, "hi")).reply();
+        assert_eq!(Error::of(&reply).words(), ("server_error", None), "broken off at {byte}: {reply}");
+        if reply.is_stream() {
+            let chat = Chat::of(&reply);
+            let finish = |chunk: &Value| chunk["choices"][0]["finish_reason"].is_string();
+            assert!(!chat.chunks.iter().any(finish), "broken off at {byte}: {reply}");
+        } else {
+            assert_eq!(reply.status(), 502, "{reply}");
+        }
+        // Two good answers for each broken one: no breaker of the gateway may come between.
+        for _ in 0..2 {
+            assert_eq!(chat::text(&call(&gateway, &chat::whole_prompt(MODEL, "hi")).reply()), "Hello there!");
+        }
+    }
+}
+
+#[test]
+fn malformed_events_end_the_stream_with_an_error() {
+    let mut events = anthropic::text(&["first"])[..4].to_vec();
+    events.push(b"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\n\n".to_vec());
+    events.extend(anthropic::end("end_turn"));
+    let reply = streamed(Answer::events(events));
+    assert_eq!(Error::of(&reply).words(), ("server_error", None));
+    assert_eq!(Chat::of(&reply).text(), "first");
+}
+
+#[test]
+fn a_silent_stream_is_kept_alive_with_comments_and_an_upstreams_ping_is_none_of_the_clients_business() {
+    let upstream = silent_after_the_first_word();
+    let gateway = impatient(&upstream).limit("ping-interval", 0.1).start();
+    let mut exchange = call(&gateway, &chat::prompt(MODEL, "hi")).open();
+    for content in ["", "first"] {
+        let chunk = exchange.event().expect("a chunk").data;
+        assert_eq!(chunk["choices"][0]["delta"]["content"], content);
+    }
+    for _ in 0..3 {
+        assert_eq!(exchange.event().expect("a comment").raw, KEEP_ALIVE);
+    }
+}
+
+#[test]
+fn a_stall_ends_with_an_error_and_closes_the_upstream() {
+    let upstream = silent_after_the_first_word();
+    let gateway = impatient(&upstream).limit("idle-timeout", 0.4).start();
+    let reply = call(&gateway, &chat::prompt(MODEL, "hi")).reply();
+    assert_eq!(Error::of(&reply).words(), ("server_error", Some("timeout")));
+    assert_eq!(Chat::of(&reply).text(), "first");
+    upstream.closed(0);
+}
+
+#[test]
+fn beyond_the_patience_there_are_comments_and_then_the_answer_in_whatever_form() {
+    let late = [
+        Answer::events(anthropic::text(&["late"])).head_on_permit(),
+        Answer::json(200, anthropic::whole("late")).head_on_permit(),
+    ];
+    for answer in late {
+        let upstream = Upstream::anthropic().always(answer);
+        let gateway = impatient(&upstream).limit("head-patience", 0.1).limit("ping-interval", 0.1).start();
+        let mut exchange = call(&gateway, &chat::prompt(MODEL, "hi")).open();
+        assert_eq!(exchange.event().expect("a comment").raw, KEEP_ALIVE);
+        upstream.permit();
+        assert_eq!(chat::text(&exchange.finish()), "late");
+    }
+}
+
+#[test]
+fn a_client_that_leaves_takes_its_upstream_call_along() {
+    let upstream = silent_after_the_first_word();
+    let gateway = Gateway::before(&upstream).start();
+    let mut exchange = call(&gateway, &chat::prompt(MODEL, "hi")).open();
+    exchange.event().expect("the role");
+    exchange.hang_up();
+    upstream.closed(0);
+    thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(upstream.count(), 1, "nothing is tried again for nobody");
+}
+
+#[test]
+fn a_client_that_leaves_before_a_whole_reply_does_too() {
+    let upstream =
+        Upstream::anthropic().always(Answer::json(200, anthropic::whole("Hello")).silent_after(20));
+    let gateway = Gateway::before(&upstream).start();
+    let exchange = call(&gateway, &chat::whole_prompt(MODEL, "hi")).send();
+    upstream.request(0);
+    exchange.hang_up();
+    upstream.closed(0);
+}
