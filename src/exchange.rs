@@ -20,6 +20,7 @@ use std::time::Duration;
 use actix_web::http::header::HeaderMap;
 use actix_web::rt::time::{sleep, timeout};
 use bytes::Bytes;
+use futures_util::future::{Either, select};
 use tokio::sync::oneshot;
 use vandamme_actors::attempts::{self, Attempts, Next};
 use vandamme_actors::converter::{self, ReplyBody};
@@ -39,8 +40,8 @@ pub(crate) use self::listing::{Listed, Remembered, models};
 use self::verdict::CallFailure;
 use crate::gateway::Gateway;
 
-/// How often somebody who waits for a lease looks whether the actor asked still lives.
-const WATCH: Duration = Duration::from_millis(250);
+/// Before the actor asked is asked again: it is being replaced.
+const PAUSE: Duration = Duration::from_millis(250);
 /// Beyond the provider's own longest wait, an answer is not to be expected.
 const LEASE_SLACK: Duration = Duration::from_secs(3);
 
@@ -222,24 +223,34 @@ impl Exchange<'_> {
             if sent && let Some(answer) = self.awaited(answer, roster.generation).await {
                 return answer.map_err(Some);
             }
-            sleep(WATCH).await;
+            sleep(PAUSE).await;
         }
         Err(None)
     }
 
-    /// The answer, or `None` when it will not come.
+    /// The answer, or `None` when it will not come. No short timer stands here: each that is set before all others costs
+    /// a thread a wake-up (measured).
     async fn awaited(
         &self,
-        mut answer: oneshot::Receiver<Result<Lease, NoLease>>,
+        answer: oneshot::Receiver<Result<Lease, NoLease>>,
         generation: u64,
     ) -> Option<Result<Lease, NoLease>> {
-        let mut left = self.gateway.settings.limits.provider_queue_wait + LEASE_SLACK;
+        let patience = self.gateway.settings.limits.provider_queue_wait + LEASE_SLACK;
+        let replaced = Box::pin(self.replaced(generation));
+        match timeout(patience, select(answer, replaced)).await {
+            Ok(Either::Left((answer, _))) => answer.ok(),
+            Ok(Either::Right(_)) | Err(_) => None,
+        }
+    }
+
+    /// Ends when an actor has been replaced since that generation.
+    async fn replaced(&self, generation: u64) {
         loop {
-            match timeout(WATCH, &mut answer).await {
-                Ok(answer) => return answer.ok(),
-                Err(_elapsed) if self.gateway.roster.load().generation != generation => return None,
-                Err(_elapsed) => left = left.checked_sub(WATCH)?,
+            let changed = self.gateway.roster.changed();
+            if self.gateway.roster.load().generation != generation {
+                return;
             }
+            changed.await;
         }
     }
 

@@ -3,24 +3,37 @@
 use std::sync::Arc;
 
 use parking_lot::RwLock;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 /// A cell with the newest version of an immutable value. Reading clones an [`Arc`]; nothing is held while the
 /// value is in use.
 pub struct Snapshot<T> {
-    cell: Arc<RwLock<Arc<T>>>,
+    cell: Arc<Cell<T>>,
+}
+
+struct Cell<T> {
+    value: RwLock<Arc<T>>,
+    changed: Notify,
 }
 
 impl<T> Snapshot<T> {
     pub fn new(value: T) -> Self {
-        Self { cell: Arc::new(RwLock::new(Arc::new(value))) }
+        Self { cell: Arc::new(Cell { value: RwLock::new(Arc::new(value)), changed: Notify::new() }) }
     }
 
     pub fn load(&self) -> Arc<T> {
-        self.cell.read().clone()
+        self.cell.value.read().clone()
     }
 
     pub fn store(&self, value: T) {
-        *self.cell.write() = Arc::new(value);
+        *self.cell.value.write() = Arc::new(value);
+        self.cell.changed.notify_waiters();
+    }
+
+    /// Ends at the next [`store`](Self::store) after this call.
+    pub fn changed(&self) -> Notified<'_> {
+        self.cell.changed.notified()
     }
 }
 

@@ -18,8 +18,8 @@ pub(super) fn messages(provider: &ProviderSettings, question: &Question) -> Stri
     format!("{base}{path}{mark}{}", question.query)
 }
 
-/// Where a reply is asked for in the Messages API by a client of another one, whose query means nothing there.
-pub(super) fn reply(provider: &ProviderSettings) -> String {
+/// Where a request goes that was one of another API, so without the client's query.
+pub(super) fn replies(provider: &ProviderSettings) -> String {
     format!("{}/v1/messages", anthropic_base(provider))
 }
 

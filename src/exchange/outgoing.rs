@@ -92,8 +92,7 @@ impl Exchange<'_> {
             }
             (Api::ChatCompletions, Api::Messages) => {
                 let (body, back) = for_messages(question, lease)?;
-                let url = address::reply(provider);
-                (body, Way::Bridge(back), url, anthropic_headers(&question.headers))
+                (body, Way::Bridge(back), address::replies(provider), anthropic_headers(&question.headers))
             }
         };
         Self::finished(lease, Outgoing { method: Method::POST, url, headers, body, way })

@@ -4,6 +4,7 @@
 mod anthropic_sdks;
 mod claude_code;
 mod installed;
+mod openai_over_anthropic;
 mod openai_sdks;
 mod script;
 mod sdk;
