@@ -45,6 +45,21 @@ fn every_delivery_by_both_doors_heals() {
 }
 
 #[test]
+fn a_chat_client_of_an_anthropic_provider_is_healed_in_the_providers_words() {
+    let upstream = Upstream::anthropic().ruled_by(|seen| {
+        let refusal =
+            || anthropic::error("invalid_request_error", "`temperature` is deprecated for this model.");
+        seen.json().get("temperature").map(|_| Answer::json(400, refusal()))
+    });
+    let gateway = Gateway::before(&upstream).start();
+
+    for calls in [2, 3] {
+        let reply = chat(&gateway, &chat_with(json!({"temperature": 0.5, "max_tokens": 64})));
+        assert_eq!((chats::text(&reply).as_str(), upstream.count()), ("Hello there!", calls));
+    }
+}
+
+#[test]
 fn other_models_and_requests_without_the_parameter_are_not_affected() {
     let upstream = without("top_p");
     let gateway = Gateway::before(&upstream).start();
