@@ -3,7 +3,9 @@
 pub mod anthropic;
 pub mod bridge;
 pub mod estimate;
+pub mod gemini;
 mod json;
+pub mod middleware;
 pub mod models;
 pub mod openai;
 pub mod passthrough;
