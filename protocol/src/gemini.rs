@@ -6,6 +6,7 @@ mod schema;
 mod signatures;
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 
 use crate::middleware::{Listener, Memory, Middleware};
 use request::Outgoing;
@@ -22,6 +23,13 @@ pub struct Gemini {
 pub enum Signatures {
     Remembered,
     Left,
+}
+
+/// What Gemini sent beside a call or a text, if there is a signature in it, under whichever of Google's names.
+pub(crate) fn signature(extra_content: &RawValue) -> Option<&str> {
+    let extra = extra_content.get();
+    let is_signed = memchr::memmem::find(extra.as_bytes(), b"\"thought_signature\"").is_some();
+    (extra.starts_with('{') && is_signed).then_some(extra)
 }
 
 /// Its name in the configuration.

@@ -221,7 +221,7 @@ fn unsigned<'a>(
     extra_content: Option<&'a RawValue>,
     key: impl FnOnce() -> String,
 ) -> Option<Unsigned<'a>> {
-    let is_signed = extra_content.is_some_and(|extra| signatures::is_signed(extra.get()));
+    let is_signed = extra_content.and_then(super::signature).is_some();
     (!is_signed).then(|| Unsigned { object, extra_content, key: key() })
 }
 

@@ -22,11 +22,6 @@ pub(super) fn of_text(turn: usize, text: &str) -> String {
     format!("{NAME}:text:{turn}:{digest}")
 }
 
-/// Whether an `extra_content` has a signature, under whichever of Google's names.
-pub(super) fn is_signed(extra_content: &str) -> bool {
-    memchr::memmem::find(extra_content.as_bytes(), b"\"thought_signature\"").is_some()
-}
-
 /// Follows one reply, a stream or whole.
 #[derive(Default)]
 pub(super) struct Hearing {
@@ -52,19 +47,17 @@ impl Hearing {
                 self.calls.push((call.index(), id.into_owned()));
             }
             let known = self.calls.iter().rev().find(|(index, _)| *index == call.index());
-            let signature = call.extra_content.map(|extra| extra.get()).filter(|extra| worth_keeping(extra));
+            let signature =
+                call.extra_content.and_then(super::signature).filter(|extra| extra.len() <= LARGEST);
             if let (Some((_, id)), Some(signature)) = (known, signature) {
                 self.learnt.push((of_call(id), signature.to_owned()));
             }
         }
         self.text.extend(message.texts().filter_map(decode));
-        let signature = message.extra_content.map(|extra| extra.get()).filter(|extra| worth_keeping(extra));
+        let signature =
+            message.extra_content.and_then(super::signature).filter(|extra| extra.len() <= LARGEST);
         self.text_signature = signature.map(str::to_owned).or(self.text_signature.take());
     }
-}
-
-fn worth_keeping(extra_content: &str) -> bool {
-    extra_content.starts_with('{') && extra_content.len() <= LARGEST && is_signed(extra_content)
 }
 
 impl Listener for Hearing {
