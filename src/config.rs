@@ -8,6 +8,7 @@ mod headers;
 mod kind;
 mod layer;
 mod limits;
+mod middleware;
 mod mistake;
 mod providers;
 mod schema;

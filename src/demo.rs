@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use vandamme_actors::secret::ApiKey;
 use vandamme_actors::settings::{Api, ProviderSettings};
 use vandamme_protocol::bridge::messages_over_chat::Dialect;
+use vandamme_protocol::middleware::Chain;
 
 use self::answer::Answer;
 use self::completion::Completion;
@@ -74,6 +75,7 @@ pub fn provider(base_url: &str) -> ProviderSettings {
         max_retries: 2,
         demo: true,
         dialect: Dialect { system_anywhere: true, ..Dialect::default() },
+        middleware: Chain::default(),
         models_url: None,
     }
 }

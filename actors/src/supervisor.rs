@@ -27,6 +27,7 @@ use crate::roster::Roster;
 use crate::router::{self, Router, Routes};
 use crate::settings::{ProviderSettings, Settings};
 use crate::snapshot::Snapshot;
+use crate::thoughts::{self, Thoughts};
 
 pub struct Supervisor {
     settings: Settings,
@@ -44,12 +45,13 @@ struct Station {
     incarnation: u64,
 }
 
-/// An actor's name: `router`, `ledger`, `catalog`, `provider:NAME`.
+/// An actor's name: `router`, `ledger`, `catalog`, `thoughts`, `provider:NAME`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Name {
     Router,
     Ledger,
     Catalog,
+    Thoughts,
     Provider(Arc<str>),
 }
 
@@ -64,6 +66,7 @@ impl Name {
             "router" => Some(Self::Router),
             "ledger" => Some(Self::Ledger),
             "catalog" => Some(Self::Catalog),
+            "thoughts" => Some(Self::Thoughts),
             _ => text.strip_prefix("provider:").map(|name| Self::Provider(name.into())),
         }
     }
@@ -75,6 +78,7 @@ impl std::fmt::Display for Name {
             Self::Router => f.write_str("router"),
             Self::Ledger => f.write_str("ledger"),
             Self::Catalog => f.write_str("catalog"),
+            Self::Thoughts => f.write_str("thoughts"),
             Self::Provider(name) => write!(f, "provider:{name}"),
         }
     }
@@ -97,8 +101,10 @@ impl Supervisor {
             arbiters.insert(Name::Provider(name.clone()), arbiter);
         }
         let (for_ledger, for_catalog, for_router) = (Arbiter::new(), Arbiter::new(), Arbiter::new());
+        let for_thoughts = Arbiter::new();
         let ledger = keeper::start(&for_ledger.handle(), "ledger", ledger::MAILBOX, Ledger::default);
         let catalog = keeper::start(&for_catalog.handle(), "catalog", catalog::MAILBOX, Catalog::default);
+        let thoughts = start_thoughts(&for_thoughts, &settings);
         // The router reads the roster that it stands in: it gets the cell first and the roster is filled in after.
         let (sender, receiver) = actix::dev::channel::channel(router::MAILBOX);
         let router = Addr::new(sender);
@@ -106,6 +112,7 @@ impl Supervisor {
             router,
             ledger,
             catalog,
+            thoughts,
             routes: routes.clone(),
             providers: addresses,
             generation: 0,
@@ -115,6 +122,7 @@ impl Supervisor {
         arbiters.extend([
             (Name::Ledger, for_ledger),
             (Name::Catalog, for_catalog),
+            (Name::Thoughts, for_thoughts),
             (Name::Router, for_router),
         ]);
         let supervisor = Self { settings, routes, roster: roster.clone(), providers, arbiters };
@@ -126,6 +134,7 @@ impl Supervisor {
         self.ask(Name::Router, &roster.router, context);
         self.ask(Name::Ledger, &roster.ledger, context);
         self.ask(Name::Catalog, &roster.catalog, context);
+        self.ask(Name::Thoughts, &roster.thoughts, context);
         for (name, provider) in roster.providers() {
             self.ask(Name::Provider(name.clone()), provider, context);
         }
@@ -151,6 +160,7 @@ impl Supervisor {
         let arbiter = Arbiter::new();
         let (mut router, mut ledger, mut catalog, mut providers) =
             (old.router.clone(), old.ledger.clone(), old.catalog.clone(), old.providers.clone());
+        let mut thoughts = old.thoughts.clone();
         match name {
             Name::Router => {
                 let (routes, roster) = (self.routes.clone(), self.roster.clone());
@@ -164,13 +174,14 @@ impl Supervisor {
             Name::Catalog => {
                 catalog = keeper::start(&arbiter.handle(), "catalog", catalog::MAILBOX, Catalog::default);
             }
+            Name::Thoughts => thoughts = start_thoughts(&arbiter, &self.settings),
             Name::Provider(provider) => {
                 let Some(station) = self.providers.get_mut(provider) else { return false };
                 providers.insert(provider.clone(), station.start(&arbiter, &self.settings));
             }
         }
         let (routes, generation) = (self.routes.clone(), old.generation + 1);
-        self.roster.store(Roster { router, ledger, catalog, routes, providers, generation });
+        self.roster.store(Roster { router, ledger, catalog, thoughts, routes, providers, generation });
         if let Some(left) = self.arbiters.insert(name.clone(), arbiter) {
             left.stop();
         }
@@ -199,6 +210,11 @@ impl Station {
             Provider::new(provider, limits, permits, origin)
         })
     }
+}
+
+fn start_thoughts(arbiter: &Arbiter, settings: &Settings) -> Addr<Thoughts> {
+    let retention = settings.limits.thoughts;
+    keeper::start(&arbiter.handle(), "thoughts", thoughts::MAILBOX, move || Thoughts::new(retention))
 }
 
 fn reason(error: MailboxError) -> &'static str {
@@ -296,8 +312,8 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn a_router_ledger_or_catalog_that_has_been_given_up_is_replaced() {
-        for name in [Name::Router, Name::Ledger, Name::Catalog] {
+    async fn an_actor_for_all_that_has_been_given_up_is_replaced() {
+        for name in [Name::Router, Name::Ledger, Name::Catalog, Name::Thoughts] {
             let (_supervisor, roster) = tree();
 
             for _ in 0..6 {
@@ -308,6 +324,7 @@ mod tests {
             assert!(lease(&roster, "p:m").await.is_some(), "{name}");
             assert!(roster.load().ledger.connected(), "{name}");
             assert!(roster.load().catalog.connected(), "{name}");
+            assert!(roster.load().thoughts.connected(), "{name}");
         }
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use vandamme_actors::settings::Limits;
+use vandamme_actors::thoughts::Retention;
 
 use super::layer::Section;
 
@@ -33,6 +34,9 @@ struct Table {
     cooldown: f64,
     cooldown_cap: f64,
     models_ttl: f64,
+    thoughts: u64,
+    thoughts_ttl: f64,
+    thoughts_sweep: f64,
     drain: f64,
     watch_interval: f64,
     watch_patience: f64,
@@ -64,6 +68,11 @@ pub(super) fn build(limits: Section<'_>) -> Result<Limits, String> {
         cooldown: Duration::from_secs_f64(table.cooldown),
         cooldown_cap: Duration::from_secs_f64(table.cooldown_cap),
         models_ttl: Duration::from_secs_f64(table.models_ttl),
+        thoughts: Retention {
+            entries: size(table.thoughts),
+            ttl: Duration::from_secs_f64(table.thoughts_ttl),
+            sweep: Duration::from_secs_f64(table.thoughts_sweep),
+        },
         drain: Duration::from_secs_f64(table.drain),
         watch_interval: Duration::from_secs_f64(table.watch_interval),
         watch_patience: Duration::from_secs_f64(table.watch_patience),

@@ -8,12 +8,14 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use vandamme_actors::secret::ApiKey;
 use vandamme_actors::settings::{Api, PartialProvider, ProviderSettings};
 use vandamme_protocol::bridge::messages_over_chat::{Dialect, Reasoning, Replay};
+use vandamme_protocol::middleware::Chain;
 
 use super::base_url::{self, Listener};
 use super::environment::{self, prefix};
 use super::headers;
 use super::kind::LONGEST;
 use super::layer::{Layer, Placed, Section};
+use super::middleware;
 use super::mistake::Mistake;
 use super::schema;
 use super::variables::Variables;
@@ -139,7 +141,11 @@ impl<'a> Builder<'a> {
             timeout: self.timeout(section),
             max_retries: self.max_retries(section),
             demo: false,
-            dialect: dialect(section, self.merged.root().section("everywhere")),
+            dialect: Dialect {
+                extras: middleware::remembers_signatures(self.merged.root().section("defaults")),
+                ..dialect(section, self.merged.root().section("everywhere"))
+            },
+            middleware: self.middleware(section),
             models_url: section.text("models-url").map(|url| url.text.to_owned()),
         };
         self.registered.push(Arc::new(settings));
@@ -157,6 +163,14 @@ impl<'a> Builder<'a> {
                 Api::ChatCompletions
             }
         }
+    }
+
+    fn middleware(&mut self, section: Section<'_>) -> Chain {
+        let chain = middleware::chain(section, self.merged.root().section("defaults"));
+        chain.unwrap_or_else(|mistake| {
+            self.mistakes.push(mistake);
+            Chain::default()
+        })
     }
 
     fn keys(&mut self, name: &str, written: Placed<'_>) -> Vec<ApiKey> {
@@ -243,6 +257,7 @@ fn dialect(section: Section<'_>, everywhere: Section<'_>) -> Dialect {
         web_search: word("web-search").map(str::to_owned),
         fewest_tokens: tokens("min-tokens-limit"),
         most_tokens: tokens("max-tokens-limit"),
+        ..Dialect::default()
     }
 }
 

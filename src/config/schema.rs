@@ -21,6 +21,7 @@ pub(super) const DEFAULTS: Keys = &[
     ("default-provider", Value(Text)),
     ("timeout", Value(Seconds)),
     ("max-retries", Value(Count(0))),
+    ("gemini-thought-signatures", Value(Flag)),
     ("aliases", Later),
 ];
 
@@ -48,6 +49,9 @@ pub(super) const LIMITS: Keys = &[
     ("cooldown", Value(Seconds)),
     ("cooldown-cap", Value(Seconds)),
     ("models-ttl", Value(Seconds)),
+    ("thoughts", Value(Count(1))),
+    ("thoughts-ttl", Value(Pause)),
+    ("thoughts-sweep", Value(Pause)),
     ("drain", Value(Seconds)),
     ("watch-interval", Value(Pause)),
     ("watch-patience", Value(Pause)),
@@ -76,6 +80,7 @@ pub(super) const PROVIDER: Keys = &[
     ("top-k", Value(Flag)),
     ("user-fields", Value(Words)),
     ("web-search", Value(Object)),
+    ("middleware", Value(Words)),
     ("model-page", Later),
 ];
 
@@ -98,7 +103,7 @@ pub(super) struct Variable {
     pub(super) path: &'static [&'static str],
 }
 
-pub(super) const VARIABLES: [Variable; 10] = [
+pub(super) const VARIABLES: [Variable; 14] = [
     Variable { name: "HOST", kind: Host, empty: WhenEmpty::Unset, path: &["host"] },
     Variable { name: "PORT", kind: Port, empty: WhenEmpty::Wrong, path: &["port"] },
     Variable { name: "LOG_LEVEL", kind: LogLevel, empty: WhenEmpty::Wrong, path: &["log-level"] },
@@ -133,6 +138,30 @@ pub(super) const VARIABLES: [Variable; 10] = [
         kind: Count(1),
         empty: WhenEmpty::Wrong,
         path: &["everywhere", "max-tokens-limit"],
+    },
+    Variable {
+        name: "GEMINI_THOUGHT_SIGNATURES_ENABLED",
+        kind: Flag,
+        empty: WhenEmpty::Wrong,
+        path: &["defaults", "gemini-thought-signatures"],
+    },
+    Variable {
+        name: "THOUGHT_SIGNATURE_MAX_CACHE_SIZE",
+        kind: Count(1),
+        empty: WhenEmpty::Wrong,
+        path: &["limits", "thoughts"],
+    },
+    Variable {
+        name: "THOUGHT_SIGNATURE_CACHE_TTL",
+        kind: Pause,
+        empty: WhenEmpty::Wrong,
+        path: &["limits", "thoughts-ttl"],
+    },
+    Variable {
+        name: "THOUGHT_SIGNATURE_CLEANUP_INTERVAL",
+        kind: Pause,
+        empty: WhenEmpty::Wrong,
+        path: &["limits", "thoughts-sweep"],
     },
     Variable { name: "VDM_DEMO", kind: Flag, empty: WhenEmpty::Unset, path: &["demo"] },
 ];

@@ -73,6 +73,7 @@ async fn ask(
         head: Head::of_nothing(),
         headers: HeaderMap::new(),
         query: String::new(),
+        peer: None,
         committed: Rc::new(Cell::new(false)),
     };
     let exchange = Exchange { gateway, question: &question };

@@ -8,6 +8,7 @@ use actix_http::body::{BodySize, MessageBody};
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
+use vandamme_actors::converter::Audience;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::settings::{Api, ProviderSettings};
 use vandamme_protocol::bridge::messages_over_chat::{self, ReplyContext, Target};
@@ -53,6 +54,8 @@ pub(super) struct Outgoing {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) way: Way,
+    /// Who follows the reply.
+    pub(super) audience: Option<Audience>,
 }
 
 /// How the reply becomes the client's.
@@ -94,7 +97,7 @@ impl Exchange<'_> {
                 ));
             }
         };
-        Self::finished(lease, Outgoing { method: Method::POST, url, headers, body, way })
+        Self::finished(lease, Outgoing { method: Method::POST, url, headers, body, way, audience: None })
     }
 
     /// With what every upstream gets.
@@ -141,7 +144,7 @@ fn models_request(provider: &ProviderSettings) -> Outgoing {
         }
         Api::ChatCompletions => format!("{}/models", provider.base_url),
     };
-    Outgoing { method: Method::GET, url, headers, body: Bytes::new(), way: Way::Messages }
+    Outgoing { method: Method::GET, url, headers, body: Bytes::new(), way: Way::Messages, audience: None }
 }
 
 /// A base URL is written without `/v1`; one that has it means the same.

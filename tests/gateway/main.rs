@@ -7,6 +7,7 @@ mod container;
 mod count_tokens;
 mod cutting;
 mod demo;
+mod gemini;
 mod hostile_clients;
 mod keys;
 mod liveness;

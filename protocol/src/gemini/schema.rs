@@ -143,7 +143,7 @@ struct Schema {
     #[serde(rename = "enum", skip_serializing_if = "Vec::is_empty")]
     choices: Vec<Choice>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    items: Option<Box<Schema>>,
+    items: Option<Box<Self>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     min_items: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -169,7 +169,7 @@ struct Schema {
     #[serde(skip_serializing_if = "Option::is_none")]
     pattern: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    any_of: Vec<Schema>,
+    any_of: Vec<Self>,
 }
 
 fn is_empty(properties: &Properties) -> bool {

@@ -8,6 +8,9 @@ use crate::json::decode;
 use crate::middleware::Listener;
 use crate::openai::stream::{Chunk, Message};
 
+/// A text that is longer is not looked for again, nor is a call beyond so many.
+const LONGEST_TEXT: usize = 1 << 20;
+const MOST_CALLS: usize = 1024;
 /// No signature is known to come near this; what is larger is not remembered.
 const LARGEST: usize = 256 << 10;
 
@@ -43,7 +46,7 @@ impl Hearing {
     fn message(&mut self, message: &Message<'_>) {
         for call in message.tool_calls.0.iter().filter_map(|call| call.0.as_ref()) {
             let id = decode(call.id()).unwrap_or_default();
-            if !id.is_empty() {
+            if !id.is_empty() && self.calls.len() < MOST_CALLS {
                 self.calls.push((call.index(), id.into_owned()));
             }
             let known = self.calls.iter().rev().find(|(index, _)| *index == call.index());
@@ -53,7 +56,9 @@ impl Hearing {
                 self.learnt.push((of_call(id), signature.to_owned()));
             }
         }
-        self.text.extend(message.texts().filter_map(decode));
+        if self.text.len() <= LONGEST_TEXT {
+            self.text.extend(message.texts().filter_map(decode));
+        }
         let signature =
             message.extra_content.and_then(super::signature).filter(|extra| extra.len() <= LARGEST);
         self.text_signature = signature.map(str::to_owned).or(self.text_signature.take());
@@ -67,7 +72,8 @@ impl Listener for Hearing {
         if let Some(message) = choice.delta.0.as_ref().or(choice.message.0.as_ref()) {
             self.message(message);
         }
-        if choice.finish_reason().is_some() && !self.text.trim().is_empty() {
+        if choice.finish_reason().is_some() && !self.text.trim().is_empty() && self.text.len() <= LONGEST_TEXT
+        {
             let signature =
                 self.text_signature.take().map(|signature| (of_text(self.turn, &self.text), signature));
             self.learnt.extend(signature);
