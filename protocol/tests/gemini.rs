@@ -1,5 +1,7 @@
 //! What Gemini gets of a request, and what is remembered of its replies.
 
+#![expect(clippy::unwrap_used, reason = "a helper that panics fails its test, which is what it is for")]
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -320,9 +322,9 @@ fn a_call_of_another_model_gets_googles_word_for_it_where_none_is_refused() {
         ("gemini-flash-latest", false),
     ] {
         let turn = called(&["call_a", "call_b"]);
-        let calls =
-            applied(&conversation(model, &[turn.clone()]), &Memory::new())["messages"][1]["tool_calls"]
-                .clone();
+        let calls = applied(&conversation(model, std::slice::from_ref(&turn)), &Memory::new())["messages"][1]
+            ["tool_calls"]
+            .clone();
         let expected = stands_in.then(|| signature("skip_thought_signature_validator"));
         assert_eq!(calls[0].get("extra_content").cloned(), expected, "{model}");
         assert!(calls[1].get("extra_content").is_none());
@@ -352,8 +354,8 @@ fn it_is_for_models_with_its_name_in_them() {
     }
 }
 
-/// Schemas with everything in them that a schema may have, sensible or not.
-fn schemas() -> impl Strategy<Value = Value> {
+/// Members without schemas inside.
+fn leaves() -> impl Strategy<Value = Vec<(&'static str, Value)>> + Clone {
     let scalar = prop_oneof![
         Just(json!(null)),
         any::<bool>().prop_map(Value::from),
@@ -398,11 +400,15 @@ fn schemas() -> impl Strategy<Value = Value> {
         prop::collection::vec(scalar, 0..4).prop_map(|values| ("enum", Value::from(values))),
         reference.prop_map(|reference| ("$ref", Value::from(reference))),
     ];
+    prop::collection::vec(leaf, 0..4)
+}
+
+/// Schemas with everything in them that a schema may have, sensible or not.
+fn schemas() -> impl Strategy<Value = Value> {
     let object = |members: Vec<(&'static str, Value)>| {
         members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Value>()
     };
-    let leaves = prop::collection::vec(leaf, 0..4);
-    leaves.clone().prop_map(object).prop_recursive(6, 64, 6, move |inner| {
+    leaves().prop_map(object).prop_recursive(6, 64, 6, move |inner| {
         let one = prop::sample::select(vec!["items", "not", "additionalProperties", "if", "contains"]);
         let list = prop::sample::select(vec!["anyOf", "oneOf", "allOf", "prefixItems", "items"]);
         let map = prop::sample::select(vec!["properties", "$defs", "patternProperties"]);
@@ -414,7 +420,7 @@ fn schemas() -> impl Strategy<Value = Value> {
             (map, prop::collection::vec((name, inner), 0..4))
                 .prop_map(move |(word, members)| (word, object(members))),
         ];
-        (leaves.clone(), prop::collection::vec(branch, 0..4))
+        (leaves(), prop::collection::vec(branch, 0..4))
             .prop_map(move |(leaves, branches)| object(leaves.into_iter().chain(branches).collect()))
     })
 }

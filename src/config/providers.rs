@@ -141,10 +141,7 @@ impl<'a> Builder<'a> {
             timeout: self.timeout(section),
             max_retries: self.max_retries(section),
             demo: false,
-            dialect: Dialect {
-                extras: middleware::remembers_signatures(self.merged.root().section("defaults")),
-                ..dialect(section, self.merged.root().section("everywhere"))
-            },
+            dialect: dialect(section, self.merged.root()),
             middleware: self.middleware(section),
             models_url: section.text("models-url").map(|url| url.text.to_owned()),
         };
@@ -228,8 +225,9 @@ enum BaseUrl {
     Wrong(Mistake),
 }
 
-/// What is not said is as everywhere; `everywhere` has what holds for all providers.
-fn dialect(section: Section<'_>, everywhere: Section<'_>) -> Dialect {
+/// What is not said is as everywhere; `root` has what holds for all providers.
+fn dialect(section: Section<'_>, root: Section<'_>) -> Dialect {
+    let everywhere = root.section("everywhere");
     let word = |key| section.text(key).map(|word| word.text);
     let words = |key| {
         section.text(key).map_or_else(Vec::new, |words| words.text.lines().map(str::to_owned).collect())
@@ -257,7 +255,7 @@ fn dialect(section: Section<'_>, everywhere: Section<'_>) -> Dialect {
         web_search: word("web-search").map(str::to_owned),
         fewest_tokens: tokens("min-tokens-limit"),
         most_tokens: tokens("max-tokens-limit"),
-        ..Dialect::default()
+        extras: middleware::remembers_signatures(root.section("defaults")),
     }
 }
 

@@ -34,7 +34,7 @@ pub struct Flow {
     api: Api,
     limit: usize,
     secrets: Secrets,
-    audience: Option<Audience>,
+    audience: Option<Box<Audience>>,
 }
 
 /// Client bytes that go out together.
@@ -111,7 +111,7 @@ impl Flow {
     /// With somebody who follows the upstream's events, before anything else is done with them.
     #[must_use]
     pub fn before(self, audience: Option<Audience>) -> Self {
-        Self { audience, ..self }
+        Self { audience: audience.map(Box::new), ..self }
     }
 
     /// The API that the client came by.
