@@ -3,6 +3,7 @@
 
 mod anthropic_sdks;
 mod claude_code;
+mod gemini;
 mod installed;
 mod openai_sdks;
 mod script;
