@@ -10,6 +10,7 @@ mod headers;
 mod kind;
 mod layer;
 mod limits;
+mod middleware;
 mod mistake;
 mod profiles;
 mod providers;

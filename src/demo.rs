@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use vandamme_actors::secret::ApiKey;
 use vandamme_actors::settings::{Api, ProviderSettings};
 use vandamme_protocol::bridge::messages_over_chat::Dialect;
+use vandamme_protocol::middleware::Chain;
 
 use self::answer::Answer;
 use self::completion::Completion;
@@ -77,6 +78,7 @@ pub fn provider(base_url: &str) -> ProviderSettings {
         demo: true,
         passthrough: false,
         dialect: Dialect { system_anywhere: true, ..Dialect::default() },
+        middleware: Chain::default(),
         models_url: None,
     }
 }

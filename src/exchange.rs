@@ -8,11 +8,13 @@ mod failure;
 mod healing;
 mod late;
 mod listing;
+mod middleware;
 mod outgoing;
 mod translation;
 mod verdict;
 
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +59,8 @@ pub(crate) struct Question {
     /// As the client sent them.
     pub(crate) headers: HeaderMap,
     pub(crate) query: String,
+    /// Where it came from.
+    pub(crate) peer: Option<IpAddr>,
     /// Set when the client has been answered 200 before the upstream was known to be willing.
     pub(crate) committed: Rc<Cell<bool>>,
 }

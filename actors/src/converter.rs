@@ -10,6 +10,7 @@
 //! stops the actor, which closes the upstream connection. If the actor panics, the body sees the missing end and says
 //! `event: error`.
 
+mod audience;
 mod channel;
 mod clock;
 mod flow;
@@ -28,6 +29,7 @@ use futures_util::Stream;
 use vandamme_protocol::bridge::Fault;
 use vandamme_protocol::vocabulary::ErrorKind;
 
+pub use self::audience::Audience;
 pub use self::channel::{CutReply, ReplyBody};
 use self::channel::{Sender, channel};
 use self::clock::{Clock, Due};

@@ -11,6 +11,7 @@ use crate::provider::Provider;
 use crate::roster::Roster;
 use crate::router::Router;
 use crate::supervisor::Name;
+use crate::thoughts::Thoughts;
 
 /// What is to happen to an actor when it handles this message.
 #[derive(Clone, Copy, Debug, Message)]
@@ -38,6 +39,7 @@ pub fn strike(roster: &Roster, name: &Name, misfortune: Misfortune) -> bool {
         Name::Router => roster.router.do_send(misfortune),
         Name::Ledger => roster.ledger.do_send(misfortune),
         Name::Catalog => roster.catalog.do_send(misfortune),
+        Name::Thoughts => roster.thoughts.do_send(misfortune),
         Name::Provider(name) => {
             let Some(provider) = roster.provider(name) else { return false };
             provider.do_send(misfortune);
@@ -70,6 +72,14 @@ impl Handler<Misfortune> for Ledger {
 }
 
 impl Handler<Misfortune> for Catalog {
+    type Result = ();
+
+    fn handle(&mut self, misfortune: Misfortune, _: &mut Self::Context) {
+        suffer(misfortune);
+    }
+}
+
+impl Handler<Misfortune> for Thoughts {
     type Result = ();
 
     fn handle(&mut self, misfortune: Misfortune, _: &mut Self::Context) {

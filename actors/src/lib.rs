@@ -8,6 +8,8 @@
 //! | [`Upstream`](upstream::Upstream) | provider and worker thread | the worker | the HTTP client, which it lends |
 //! | [`Converter`](converter::Converter) | streamed reply | the worker | the upstream body and one state machine |
 //! | [`Ledger`](ledger::Ledger) | process | an arbiter of its own | counts of what happened |
+//! | [`Catalog`](catalog::Catalog) | process | an arbiter of its own | lists of models |
+//! | [`Thoughts`](thoughts::Thoughts) | process | an arbiter of its own | what middleware wants remembered |
 //!
 //! A message goes down this table, never up, except that a lease reports to its provider and everything reports to the
 //! ledger. No actor waits for the network inside its mailbox.
@@ -31,4 +33,5 @@ pub mod snapshot;
 pub mod supervisor;
 #[cfg(test)]
 mod testing;
+pub mod thoughts;
 pub mod upstream;

@@ -9,6 +9,7 @@ use crate::catalog::Catalog;
 use crate::ledger::{Beginnings, Ledger};
 use crate::provider::Provider;
 use crate::router::{Router, Routes};
+use crate::thoughts::Thoughts;
 
 /// The addresses of one moment. Read it anew for every message: an actor started anew has a new address.
 pub struct Roster {
@@ -16,6 +17,7 @@ pub struct Roster {
     pub ledger: Addr<Ledger>,
     pub catalog: Addr<Catalog>,
     pub(crate) beginnings: Beginnings,
+    pub thoughts: Addr<Thoughts>,
     /// The router's own tables, for those who only want to look.
     pub routes: Arc<Routes>,
     pub(crate) providers: BTreeMap<Arc<str>, Addr<Provider>>,

@@ -9,8 +9,10 @@ use actix_http::header::{HeaderName, HeaderValue};
 use vandamme_protocol::healing::Edit;
 
 use vandamme_protocol::bridge::messages_over_chat::Dialect;
+use vandamme_protocol::middleware::Chain;
 
 use crate::secret::ApiKey;
+use crate::thoughts::Retention;
 
 /// Everything the actor tree starts from.
 #[derive(Clone, Debug)]
@@ -60,6 +62,8 @@ pub struct ProviderSettings {
     pub demo: bool,
     /// What it takes beyond what every Chat Completions upstream takes.
     pub dialect: Dialect,
+    /// What its requests and replies pass through; of no use to the Messages API.
+    pub middleware: Chain,
     /// Where a person reads about this provider's models.
     pub models_url: Option<String>,
 }
@@ -156,6 +160,8 @@ pub struct Limits {
     pub alias_chain: usize,
     /// How long a request is spared what an upstream has refused before. Default a day.
     pub healing_ttl: Duration,
+    /// What middleware has remembered. Default 10,000 entries for an hour each, swept every 5 min.
+    pub thoughts: Retention,
     /// Streams may run this long after SIGTERM. Default 25 s.
     pub drain: Duration,
     /// How often the supervisor asks its actors for a sign of life, and how long it waits. Default 250 ms, 500 ms.

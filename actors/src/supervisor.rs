@@ -27,6 +27,7 @@ use crate::roster::Roster;
 use crate::router::{self, Lists, Router, Routes};
 use crate::settings::{ProviderSettings, Settings};
 use crate::snapshot::Snapshot;
+use crate::thoughts::{self, Thoughts};
 
 pub struct Supervisor {
     settings: Settings,
@@ -45,12 +46,13 @@ struct Station {
     incarnation: u64,
 }
 
-/// An actor's name: `router`, `ledger`, `catalog`, `provider:NAME`.
+/// An actor's name: `router`, `ledger`, `catalog`, `thoughts`, `provider:NAME`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Name {
     Router,
     Ledger,
     Catalog,
+    Thoughts,
     Provider(Arc<str>),
 }
 
@@ -65,6 +67,7 @@ impl Name {
             "router" => Some(Self::Router),
             "ledger" => Some(Self::Ledger),
             "catalog" => Some(Self::Catalog),
+            "thoughts" => Some(Self::Thoughts),
             _ => text.strip_prefix("provider:").map(|name| Self::Provider(name.into())),
         }
     }
@@ -76,6 +79,7 @@ impl std::fmt::Display for Name {
             Self::Router => f.write_str("router"),
             Self::Ledger => f.write_str("ledger"),
             Self::Catalog => f.write_str("catalog"),
+            Self::Thoughts => f.write_str("thoughts"),
             Self::Provider(name) => write!(f, "provider:{name}"),
         }
     }
@@ -99,11 +103,13 @@ impl Supervisor {
             arbiters.insert(Name::Provider(name.clone()), arbiter);
         }
         let (for_ledger, for_catalog, for_router) = (Arbiter::new(), Arbiter::new(), Arbiter::new());
+        let for_thoughts = Arbiter::new();
         let (ledger, beginnings) = ledger::start(&for_ledger);
         let catalog = keeper::start(&for_catalog.handle(), "catalog", catalog::MAILBOX, {
             let lists = lists.clone();
             move || Catalog::new(lists)
         });
+        let thoughts = start_thoughts(&for_thoughts, &settings);
         // The router reads the roster that it stands in: it gets the cell first and the roster is filled in after.
         let (sender, receiver) = actix::dev::channel::channel(router::MAILBOX);
         let router = Addr::new(sender);
@@ -112,6 +118,7 @@ impl Supervisor {
             ledger,
             catalog,
             beginnings,
+            thoughts,
             routes: routes.clone(),
             providers: addresses,
             generation: 0,
@@ -121,6 +128,7 @@ impl Supervisor {
         arbiters.extend([
             (Name::Ledger, for_ledger),
             (Name::Catalog, for_catalog),
+            (Name::Thoughts, for_thoughts),
             (Name::Router, for_router),
         ]);
         let supervisor = Self { settings, routes, lists, roster: roster.clone(), providers, arbiters };
@@ -132,6 +140,7 @@ impl Supervisor {
         self.ask(Name::Router, &roster.router, context);
         self.ask(Name::Ledger, &roster.ledger, context);
         self.ask(Name::Catalog, &roster.catalog, context);
+        self.ask(Name::Thoughts, &roster.thoughts, context);
         for (name, provider) in roster.providers() {
             self.ask(Name::Provider(name.clone()), provider, context);
         }
@@ -157,7 +166,7 @@ impl Supervisor {
         let arbiter = Arbiter::new();
         let (mut router, mut catalog) = (old.router.clone(), old.catalog.clone());
         let (mut ledger, mut beginnings) = (old.ledger.clone(), old.beginnings.clone());
-        let mut providers = old.providers.clone();
+        let (mut thoughts, mut providers) = (old.thoughts.clone(), old.providers.clone());
         match name {
             Name::Router => {
                 let (routes, roster) = (self.routes.clone(), self.roster.clone());
@@ -172,13 +181,23 @@ impl Supervisor {
                     Catalog::new(lists)
                 });
             }
+            Name::Thoughts => thoughts = start_thoughts(&arbiter, &self.settings),
             Name::Provider(provider) => {
                 let Some(station) = self.providers.get_mut(provider) else { return false };
                 providers.insert(provider.clone(), station.start(&arbiter, &self.settings));
             }
         }
         let (routes, generation) = (self.routes.clone(), old.generation + 1);
-        self.roster.store(Roster { router, ledger, catalog, beginnings, routes, providers, generation });
+        self.roster.store(Roster {
+            router,
+            ledger,
+            catalog,
+            thoughts,
+            beginnings,
+            routes,
+            providers,
+            generation,
+        });
         if let Some(left) = self.arbiters.insert(name.clone(), arbiter) {
             left.stop();
         }
@@ -207,6 +226,11 @@ impl Station {
             Provider::new(provider, limits, permits, origin)
         })
     }
+}
+
+fn start_thoughts(arbiter: &Arbiter, settings: &Settings) -> Addr<Thoughts> {
+    let retention = settings.limits.thoughts;
+    keeper::start(&arbiter.handle(), "thoughts", thoughts::MAILBOX, move || Thoughts::new(retention))
 }
 
 fn reason(error: MailboxError) -> &'static str {
@@ -304,8 +328,8 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn a_router_ledger_or_catalog_that_has_been_given_up_is_replaced() {
-        for name in [Name::Router, Name::Ledger, Name::Catalog] {
+    async fn an_actor_for_all_that_has_been_given_up_is_replaced() {
+        for name in [Name::Router, Name::Ledger, Name::Catalog, Name::Thoughts] {
             let (_supervisor, roster) = tree();
 
             for _ in 0..6 {
@@ -316,6 +340,7 @@ mod tests {
             assert!(lease(&roster, "p:m").await.is_some(), "{name}");
             assert!(roster.load().ledger.connected(), "{name}");
             assert!(roster.load().catalog.connected(), "{name}");
+            assert!(roster.load().thoughts.connected(), "{name}");
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::secret::ApiKey;
 use crate::settings::{Api, Limits, ProviderSettings, Settings};
+use crate::thoughts::Retention;
 
 pub(crate) struct ProviderBuilder(ProviderSettings);
 
@@ -24,6 +25,7 @@ pub(crate) fn provider(name: &str) -> ProviderBuilder {
         demo: false,
         passthrough: false,
         dialect: vandamme_protocol::bridge::messages_over_chat::Dialect::default(),
+        middleware: Default::default(),
         models_url: None,
     })
 }
@@ -89,6 +91,7 @@ pub(crate) fn limits() -> Limits {
         alias_chain: 10,
         models_ttl: 300 * second,
         healing_ttl: 86_400 * second,
+        thoughts: Retention { entries: 10_000, ttl: 3600 * second, sweep: 300 * second },
         drain: 25 * second,
         watch_interval: Duration::from_millis(250),
         watch_patience: Duration::from_millis(500),

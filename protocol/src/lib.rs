@@ -3,8 +3,10 @@
 pub mod anthropic;
 pub mod bridge;
 pub mod estimate;
+pub mod gemini;
 pub mod healing;
 mod json;
+pub mod middleware;
 pub mod models;
 pub mod openai;
 pub mod passthrough;

@@ -174,13 +174,13 @@ pub enum UsageAsked {
 
 /// A span of a body and what stands there instead.
 #[derive(Debug)]
-struct Edit {
-    span: Range<usize>,
-    text: String,
+pub(crate) struct Edit {
+    pub(crate) span: Range<usize>,
+    pub(crate) text: String,
 }
 
 /// The body with these spans, which do not overlap, replaced.
-fn spliced(body: &Bytes, edits: &mut [Edit]) -> Bytes {
+pub(crate) fn spliced(body: &Bytes, edits: &mut [Edit]) -> Bytes {
     edits.sort_by_key(|edit| edit.span.start);
     let added: usize = edits.iter().map(|edit| edit.text.len()).sum();
     let mut spliced = BytesMut::with_capacity(body.len() + added);

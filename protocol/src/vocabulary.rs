@@ -101,10 +101,13 @@ impl ErrorKind {
     }
 
     /// The kind of failure that a Chat Completions `finish_reason` reports (OpenRouter's and DeepSeek's words for a
-    /// reply that broke off); `None` if the reply ended for a [`StopReason`].
+    /// reply that broke off, Gemini's for a call that it could not spell); `None` if the reply ended for a
+    /// [`StopReason`].
     pub fn from_finish_reason(word: &str) -> Option<Self> {
-        match word {
-            "error" => Some(Self::Api),
+        match plain_reason(word).as_str() {
+            "error" | "malformed_function_call" | "malformed_response" | "unexpected_tool_call" => {
+                Some(Self::Api)
+            }
             "insufficient_system_resource" => Some(Self::Overloaded),
             _ => None,
         }
@@ -188,21 +191,29 @@ impl StopReason {
     }
 
     /// The reason a Chat Completions `finish_reason` stands for, or `None` for a word not known here. Besides
-    /// OpenAI's words it knows those that compatible vendors let through from below (Gemini's in capitals,
+    /// OpenAI's words it knows those that compatible vendors let through from below (Gemini's, in capitals or not,
     /// Mistral's `model_length`, Text Generation Inference's `eos_token`).
     pub fn from_finish_reason(word: &str) -> Option<Self> {
-        match word {
-            "stop" | "STOP" | "eos" | "eos_token" | "end_turn" => Some(Self::EndTurn),
-            "length" | "max_tokens" | "MAX_TOKENS" => Some(Self::MaxTokens),
+        match plain_reason(word).as_str() {
+            "stop" | "eos" | "eos_token" | "end_turn" => Some(Self::EndTurn),
+            "length" | "max_tokens" => Some(Self::MaxTokens),
             "stop_sequence" => Some(Self::StopSequence),
             "tool_calls" | "function_call" | "tool_use" => Some(Self::ToolUse),
-            "content_filter" | "SAFETY" | "RECITATION" | "PROHIBITED_CONTENT" | "refusal" | "sensitive" => {
+            "content_filter" | "refusal" | "sensitive" => Some(Self::Refusal),
+            "safety" | "recitation" | "prohibited_content" | "blocklist" | "spii" | "language" => {
                 Some(Self::Refusal)
             }
+            "image_safety" | "image_prohibited_content" | "image_recitation" => Some(Self::Refusal),
             "model_length" | "model_context_window_exceeded" => Some(Self::ModelContextWindowExceeded),
             _ => None,
         }
     }
+}
+
+/// Gemini writes its reasons in capitals, and some behind what they are an instance of
+/// (`content_filter: PROHIBITED_CONTENT`).
+fn plain_reason(word: &str) -> String {
+    word.rsplit(':').next().unwrap_or(word).trim().to_ascii_lowercase()
 }
 
 /// How the client wants its reply.
@@ -238,6 +249,29 @@ mod tests {
             let word = reason.finish_reason();
             assert!(["stop", "length", "tool_calls", "content_filter"].contains(&word));
             assert_eq!(StopReason::from_finish_reason(word).map(StopReason::finish_reason), Some(word));
+        }
+    }
+
+    #[test]
+    fn geminis_reasons_are_known_in_capitals_and_out_of_them() {
+        let reasons = [
+            ("STOP", StopReason::EndTurn),
+            ("MAX_TOKENS", StopReason::MaxTokens),
+            ("SAFETY", StopReason::Refusal),
+            ("RECITATION", StopReason::Refusal),
+            ("PROHIBITED_CONTENT", StopReason::Refusal),
+            ("BLOCKLIST", StopReason::Refusal),
+            ("content_filter: SPII", StopReason::Refusal),
+            ("IMAGE_SAFETY", StopReason::Refusal),
+        ];
+        for (word, reason) in reasons {
+            for word in [word.to_owned(), word.to_ascii_lowercase()] {
+                assert_eq!(StopReason::from_finish_reason(&word), Some(reason), "{word}");
+                assert_eq!(ErrorKind::from_finish_reason(&word), None, "{word}");
+            }
+        }
+        for word in ["MALFORMED_FUNCTION_CALL", "function_call_filter: malformed_function_call"] {
+            assert_eq!(ErrorKind::from_finish_reason(word), Some(ErrorKind::Api), "{word}");
         }
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use vandamme_actors::settings::Limits;
+use vandamme_actors::thoughts::Retention;
 
 use super::layer::Section;
 
@@ -35,6 +36,9 @@ struct Table {
     alias_chain: u64,
     models_ttl: f64,
     healing_ttl: f64,
+    thoughts: u64,
+    thoughts_ttl: f64,
+    thoughts_sweep: f64,
     drain: f64,
     watch_interval: f64,
     watch_patience: f64,
@@ -68,6 +72,11 @@ pub(super) fn build(limits: Section<'_>) -> Result<Limits, String> {
         alias_chain: size(table.alias_chain),
         models_ttl: Duration::from_secs_f64(table.models_ttl),
         healing_ttl: Duration::from_secs_f64(table.healing_ttl),
+        thoughts: Retention {
+            entries: size(table.thoughts),
+            ttl: Duration::from_secs_f64(table.thoughts_ttl),
+            sweep: Duration::from_secs_f64(table.thoughts_sweep),
+        },
         drain: Duration::from_secs_f64(table.drain),
         watch_interval: Duration::from_secs_f64(table.watch_interval),
         watch_patience: Duration::from_secs_f64(table.watch_patience),

@@ -8,6 +8,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use vandamme_actors::secret::ApiKey;
 use vandamme_actors::settings::{Api, PartialProvider, ProviderSettings};
 use vandamme_protocol::bridge::messages_over_chat::{Dialect, Reasoning, Replay};
+use vandamme_protocol::middleware::Chain;
 
 use super::azure;
 use super::base_url::{self, Listener};
@@ -16,6 +17,7 @@ use super::environment::{self, prefix};
 use super::headers;
 use super::kind::LONGEST;
 use super::layer::{Layer, Placed, Section};
+use super::middleware;
 use super::mistake::Mistake;
 use super::variables::Variables;
 
@@ -174,7 +176,8 @@ impl<'a> Builder<'a> {
             timeout: self.timeout(section),
             max_retries: self.max_retries(section),
             demo: false,
-            dialect: dialect(section, self.merged.root().section("everywhere")),
+            dialect: dialect(section, self.merged.root()),
+            middleware: self.middleware(section),
             models_url: section.text("models-url").map(|url| url.text.to_owned()),
         };
         self.registered.push(Arc::new(settings));
@@ -192,6 +195,14 @@ impl<'a> Builder<'a> {
                 Api::ChatCompletions
             }
         }
+    }
+
+    fn middleware(&mut self, section: Section<'_>) -> Chain {
+        let chain = middleware::chain(section, self.merged.root().section("defaults"));
+        chain.unwrap_or_else(|mistake| {
+            self.mistakes.push(mistake);
+            Chain::default()
+        })
     }
 
     fn keys(&mut self, name: &str, written: Placed<'_>) -> Vec<ApiKey> {
@@ -260,8 +271,9 @@ enum BaseUrl {
     Wrong(Mistake),
 }
 
-/// What is not said is as everywhere; `everywhere` has what holds for all providers.
-fn dialect(section: Section<'_>, everywhere: Section<'_>) -> Dialect {
+/// What is not said is as everywhere; `root` has what holds for all providers.
+fn dialect(section: Section<'_>, root: Section<'_>) -> Dialect {
+    let everywhere = root.section("everywhere");
     let word = |key| section.text(key).map(|word| word.text);
     let words = |key| {
         section.text(key).map_or_else(Vec::new, |words| words.text.lines().map(str::to_owned).collect())
@@ -289,6 +301,7 @@ fn dialect(section: Section<'_>, everywhere: Section<'_>) -> Dialect {
         web_search: word("web-search").map(str::to_owned),
         fewest_tokens: tokens("min-tokens-limit"),
         most_tokens: tokens("max-tokens-limit"),
+        extras: middleware::remembers_signatures(root.section("defaults")),
     }
 }
 

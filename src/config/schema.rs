@@ -21,6 +21,7 @@ pub(super) const DEFAULTS: Keys = &[
     ("default-provider", Value(Text)),
     ("timeout", Value(Seconds)),
     ("max-retries", Value(Count(0))),
+    ("gemini-thought-signatures", Value(Flag)),
     ("aliases", Aliases),
 ];
 
@@ -54,6 +55,9 @@ pub(super) const LIMITS: Keys = &[
     ("alias-chain", Value(Count(1))),
     ("models-ttl", Value(Seconds)),
     ("healing-ttl", Value(Seconds)),
+    ("thoughts", Value(Count(1))),
+    ("thoughts-ttl", Value(Pause)),
+    ("thoughts-sweep", Value(Pause)),
     ("drain", Value(Seconds)),
     ("watch-interval", Value(Pause)),
     ("watch-patience", Value(Pause)),
@@ -85,6 +89,7 @@ pub(super) const PROVIDER: Keys = &[
     ("top-k", Value(Flag)),
     ("user-fields", Value(Words)),
     ("web-search", Value(Object)),
+    ("middleware", Value(Words)),
     ("model-page", Later),
 ];
 
@@ -109,7 +114,7 @@ pub(super) struct Variable {
     pub(super) path: &'static [&'static str],
 }
 
-pub(super) const VARIABLES: [Variable; 10] = [
+pub(super) const VARIABLES: [Variable; 14] = [
     Variable {
         name: "HOST",
         about: "the address or name to listen on (127.0.0.1)",
@@ -180,6 +185,34 @@ pub(super) const VARIABLES: [Variable; 10] = [
         kind: Flag,
         empty: WhenEmpty::Unset,
         path: &["demo"],
+    },
+    Variable {
+        name: "GEMINI_THOUGHT_SIGNATURES_ENABLED",
+        about: "whether Gemini gets its thought signatures back (true)",
+        kind: Flag,
+        empty: WhenEmpty::Wrong,
+        path: &["defaults", "gemini-thought-signatures"],
+    },
+    Variable {
+        name: "THOUGHT_SIGNATURE_MAX_CACHE_SIZE",
+        about: "how many of them are remembered (10000)",
+        kind: Count(1),
+        empty: WhenEmpty::Wrong,
+        path: &["limits", "thoughts"],
+    },
+    Variable {
+        name: "THOUGHT_SIGNATURE_CACHE_TTL",
+        about: "for how many seconds each (3600)",
+        kind: Pause,
+        empty: WhenEmpty::Wrong,
+        path: &["limits", "thoughts-ttl"],
+    },
+    Variable {
+        name: "THOUGHT_SIGNATURE_CLEANUP_INTERVAL",
+        about: "seconds between looking for old ones (300)",
+        kind: Pause,
+        empty: WhenEmpty::Wrong,
+        path: &["limits", "thoughts-sweep"],
     },
 ];
 

@@ -260,6 +260,7 @@ fn what_a_provider_takes_is_said_in_its_section() {
         plain_tool_names: true,
         user_fields: vec!["user".to_owned()],
         web_search: Some("\"a\": {}".to_owned()),
+        extras: true,
         fewest_tokens: Some(16),
         most_tokens: Some(4096),
     };
@@ -416,6 +417,51 @@ fn a_provider_that_only_knows_our_own_address_is_not_usable() {
     assert!(config.settings.providers.is_empty());
     assert_eq!(config.settings.partial[0].missing, "FOO_BASE_URL");
     assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
+}
+
+#[test]
+fn middleware_is_all_that_there_is_unless_a_section_names_it() {
+    let applies = |toml: &str, model: &str| {
+        let config = Machine::with(&[("POE_API_KEY", "k")]).toml(toml).load();
+        provider(&config, "poe").middleware.for_model(model).is_some()
+    };
+    let (named, none) = ("[poe]\nmiddleware = ['gemini']", "[poe]\nmiddleware = []");
+    for (toml, model, expected) in [
+        ("", "Gemini-3-flash", true),
+        ("", "gpt-5", false),
+        (named, "gpt-5", true),
+        (none, "gemini-3-flash", false),
+    ] {
+        assert_eq!(applies(toml, model), expected, "{toml} {model}");
+    }
+    let mistakes = Machine::with(&[("POE_API_KEY", "k")]).toml("[poe]\nmiddleware = ['x']").mistakes();
+    assert_eq!(
+        mistakes,
+        ["work/vandamme-config.toml:2:14: [poe] middleware: expected \"gemini\", found \"x\""]
+    );
+}
+
+#[test]
+fn thought_signatures_are_remembered_as_the_originals_variables_say() {
+    let stock = Machine::new().load().settings.limits.thoughts;
+    let second = Duration::from_secs(1);
+    assert_eq!((stock.entries, stock.ttl, stock.sweep), (10_000, 3_600 * second, 300 * second));
+
+    let config = Machine::with(&[
+        ("POE_API_KEY", "k"),
+        ("GEMINI_THOUGHT_SIGNATURES_ENABLED", "false"),
+        ("THOUGHT_SIGNATURE_MAX_CACHE_SIZE", "7"),
+        ("THOUGHT_SIGNATURE_CACHE_TTL", "1.5"),
+        ("THOUGHT_SIGNATURE_CLEANUP_INTERVAL", "2"),
+    ])
+    .toml("[limits]\nthoughts = 8")
+    .load();
+    let thoughts = config.settings.limits.thoughts;
+    assert_eq!((thoughts.entries, thoughts.ttl, thoughts.sweep), (7, second * 3 / 2, 2 * second));
+    assert!(!provider(&config, "poe").dialect.extras);
+
+    let wrong = [("THOUGHT_SIGNATURE_MAX_CACHE_SIZE", "0"), ("THOUGHT_SIGNATURE_CACHE_TTL", "0")];
+    assert_eq!(Machine::with(&wrong).mistakes().len(), 2);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use actix_web::rt::time::timeout;
 use awc::ClientResponse;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
-use vandamme_actors::converter::{Batch, Closing, Flow, Machine, Opened, Progress, UpstreamBody};
+use vandamme_actors::converter::{Audience, Batch, Closing, Flow, Machine, Opened, Progress, UpstreamBody};
 use vandamme_actors::provider::Lease;
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::Api;
@@ -22,6 +22,7 @@ use vandamme_protocol::{anthropic, openai};
 
 use super::failure::{Answer, Relayed};
 use super::healing::Healing;
+use super::middleware::heard;
 use super::outgoing::{Outgoing, Slices, Way, passed_back};
 use super::translation::Translation;
 use super::verdict::{CallFailure, asked_to_wait, judge, located};
@@ -52,6 +53,7 @@ enum Content {
 impl Exchange<'_> {
     pub(super) async fn call(&self, lease: &Lease, healing: &Healing) -> Result<Answered, CallFailure> {
         let outgoing = self.edited(lease, healing).map_err(|message| CallFailure::refused(&message))?;
+        let outgoing = self.through_middleware(lease, outgoing).await;
         let result = self.call_in_time(lease, outgoing).await;
         let Err(mut failed) = result else { return result };
         // What another endpoint does not know, that of replies may well.
@@ -93,7 +95,7 @@ impl Exchange<'_> {
     }
 
     async fn send_and_read(&self, lease: &Lease, outgoing: Outgoing) -> Result<Answered, CallFailure> {
-        let Outgoing { method, url, headers, body, way } = outgoing;
+        let Outgoing { method, url, headers, body, way, audience } = outgoing;
         let upstream = upstream::here(&lease.provider.name, &self.gateway.wiring);
         let client =
             upstream.send(Borrow).await.map_err(|_closed| CallFailure::broken("the HTTP client has died"))?;
@@ -103,7 +105,7 @@ impl Exchange<'_> {
             request.send_body(Slices(body)).await.map_err(|error| CallFailure::unsent(lease, &error))?;
         let status = response.status().as_u16();
         match status {
-            200..=299 => self.read_reply(lease, response, way).await,
+            200..=299 => self.read_reply(lease, response, (way, audience)).await,
             300..=399 => Err(CallFailure::misbehaved(&format!(
                 "the upstream answered with a redirect ({status}), which is not followed: check the base URL of provider '{}'",
                 lease.provider.name
@@ -119,7 +121,7 @@ impl Exchange<'_> {
         &self,
         lease: &Lease,
         response: ClientResponse,
-        way: Way,
+        (way, audience): (Way, Option<Audience>),
     ) -> Result<Answered, CallFailure> {
         if unframed(&response) {
             let message =
@@ -138,14 +140,14 @@ impl Exchange<'_> {
                 Err(CallFailure::misbehaved(&format!("the upstream answered with {kind} instead of a reply")))
             }
             (Content::Json, Way::Bridge(back)) => {
-                self.translate_whole(lease, response, headers, (content, back)).await
+                self.translate_whole(lease, (response, audience), headers, (content, back)).await
             }
             (Content::Events, Way::Bridge(back)) if self.question.head.delivery == Streaming::No => {
-                self.translate_whole(lease, response, headers, (content, back)).await
+                self.translate_whole(lease, (response, audience), headers, (content, back)).await
             }
-            (Content::Events, way) => self.open(lease, response, headers, way).await,
+            (Content::Events, way) => self.open(lease, response, headers, (way, audience)).await,
             (Content::Json | Content::Encoded, Way::Messages | Way::Chat(_)) => {
-                self.pass_whole(lease, response, headers).await
+                self.pass_whole(lease, (response, audience), headers).await
             }
         }
     }
@@ -156,7 +158,7 @@ impl Exchange<'_> {
         lease: &Lease,
         response: ClientResponse,
         mut headers: HeaderMap,
-        way: Way,
+        (way, audience): (Way, Option<Audience>),
     ) -> Result<Answered, CallFailure> {
         let own = HeaderValue::from_static("text/event-stream; charset=utf-8");
         let passed = response.headers().get(header::CONTENT_TYPE).cloned();
@@ -169,7 +171,8 @@ impl Exchange<'_> {
         };
         let mut upstream: UpstreamBody = Box::pin(response);
         let limit = self.gateway.settings.limits.event;
-        let mut flow = Flow::new(machine, self.question.api, limit, self.secrets(lease));
+        let flow = Flow::new(machine, self.question.api, limit, self.secrets(lease));
+        let mut flow = flow.before(audience);
         let mut first = Batch::default();
         let mut ended = false;
         while !flow.started() && !ended {
@@ -197,7 +200,7 @@ impl Exchange<'_> {
     async fn pass_whole(
         &self,
         lease: &Lease,
-        response: ClientResponse,
+        (response, audience): (ClientResponse, Option<Audience>),
         mut headers: HeaderMap,
     ) -> Result<Answered, CallFailure> {
         let status = response.status().as_u16();
@@ -220,18 +223,22 @@ impl Exchange<'_> {
             // An error in the clothes of a reply.
             return Err(CallFailure::said(self.scrubbed(lease, Fault::said(kind, message))));
         }
-        Ok(Answered::Whole { status, headers, body, closing })
+        Ok(Answered::Whole { status, headers, body: heard(audience, body), closing })
     }
 
     /// A reply that came whole from the other API: the same state machine makes a whole reply or events of it.
     async fn translate_whole(
         &self,
         lease: &Lease,
-        response: ClientResponse,
+        (response, audience): (ClientResponse, Option<Audience>),
         mut headers: HeaderMap,
         (content, back): (Content, Translation),
     ) -> Result<Answered, CallFailure> {
         let body = self.read_whole(response).await?;
+        let body = match (content, audience) {
+            (Content::Events, Some(mut audience)) => audience.pass(body),
+            (_, audience) => heard(audience, body),
+        };
         let said = |fault| CallFailure::said(self.scrubbed(lease, fault));
         let (kind, body, outcome) = match self.question.head.delivery {
             Streaming::Yes => {

@@ -78,6 +78,7 @@ async fn ask(
         head: Head::of_nothing(),
         headers: headers.clone(),
         query: String::new(),
+        peer: None,
         committed: Rc::new(Cell::new(false)),
     };
     let exchange = Exchange { gateway, question: &question };

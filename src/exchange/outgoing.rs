@@ -8,6 +8,7 @@ use actix_http::body::{BodySize, MessageBody};
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
+use vandamme_actors::converter::Audience;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::settings::{Api, ProviderSettings};
 use vandamme_protocol::bridge::{chat_over_messages, messages_over_chat};
@@ -54,6 +55,8 @@ pub(super) struct Outgoing {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) way: Way,
+    /// Who follows the reply.
+    pub(super) audience: Option<Audience>,
 }
 
 /// How the reply becomes the client's.
@@ -95,7 +98,7 @@ impl Exchange<'_> {
                 (body, Way::Bridge(back), address::replies(provider), anthropic_headers(&question.headers))
             }
         };
-        Self::finished(lease, Outgoing { method: Method::POST, url, headers, body, way })
+        Self::finished(lease, Outgoing { method: Method::POST, url, headers, body, way, audience: None })
     }
 
     /// With what every upstream gets.
@@ -144,7 +147,7 @@ fn models_request(provider: &ProviderSettings) -> Outgoing {
         headers.insert(ANTHROPIC_VERSION, HeaderValue::from_static(VERSION));
     }
     let url = address::models(provider);
-    Outgoing { method: Method::GET, url, headers, body: Bytes::new(), way: Way::Messages }
+    Outgoing { method: Method::GET, url, headers, body: Bytes::new(), way: Way::Messages, audience: None }
 }
 
 /// What a client's headers become on a passthrough.

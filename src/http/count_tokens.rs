@@ -54,6 +54,7 @@ async fn answer(
         head,
         headers: request.headers().clone(),
         query: request.query_string().to_owned(),
+        peer: request.peer_addr().map(|peer| peer.ip()),
         committed: Rc::new(Cell::new(false)),
     };
     Ok(match exchange::count(gateway.clone(), question).await {

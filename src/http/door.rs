@@ -129,6 +129,7 @@ impl Door {
             head,
             headers: self.request.headers().clone(),
             query: self.request.query_string().to_owned(),
+            peer: self.request.peer_addr().map(|peer| peer.ip()),
             committed: Rc::new(Cell::new(false)),
         };
         Ok((question, admission))

@@ -1,6 +1,7 @@
 //! Claude Code in print mode works through a tool-use conversation that really writes a file.
 
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
@@ -11,8 +12,8 @@ use crate::support::canned;
 use crate::support::gateway::Gateway;
 use crate::support::upstream::{Answer, Dialect, Upstream};
 
-const OLD: &str = "claude-old/node_modules/.bin/claude";
-const NEW: &str = "claude-new/node_modules/.bin/claude";
+pub(crate) const OLD: &str = "claude-old/node_modules/.bin/claude";
+pub(crate) const NEW: &str = "claude-new/node_modules/.bin/claude";
 
 #[test]
 fn the_old_one_writes_a_file_through_an_anthropic_upstream() {
@@ -134,21 +135,23 @@ fn is_first_turn(request: &Value) -> bool {
     script::offers(request, "Write") && script::result(request).is_none()
 }
 
-/// As a person runs it who has set the gateway as base URL, and nothing that leaves the machine.
 fn ask(claude: &Path, home: &Home, prompt: &str, gateway: &Gateway) -> Finished {
-    installed::run(claude, home, |command| {
-        command.args(["-p", prompt, "--allowedTools", "Write", "--output-format", "json"]);
-        command.env("ANTHROPIC_BASE_URL", format!("http://{}", gateway.address));
-        command.env("ANTHROPIC_API_KEY", "sk-of-the-client");
-        for switch in [
-            "DISABLE_TELEMETRY",
-            "DISABLE_ERROR_REPORTING",
-            "DISABLE_AUTOUPDATER",
-            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
-        ] {
-            command.env(switch, "1");
-        }
-    })
+    installed::run(claude, home, |command| prepare(command, prompt, gateway))
+}
+
+/// As a person runs it who has set the gateway as base URL, and nothing that leaves the machine.
+pub(crate) fn prepare(command: &mut Command, prompt: &str, gateway: &Gateway) {
+    command.args(["-p", prompt, "--allowedTools", "Write", "--output-format", "json"]);
+    command.env("ANTHROPIC_BASE_URL", format!("http://{}", gateway.address));
+    command.env("ANTHROPIC_API_KEY", "sk-of-the-client");
+    for switch in [
+        "DISABLE_TELEMETRY",
+        "DISABLE_ERROR_REPORTING",
+        "DISABLE_AUTOUPDATER",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
+    ] {
+        command.env(switch, "1");
+    }
 }
 
 fn expect_the_poem(finished: &Finished, home: &Home) {

@@ -3,6 +3,7 @@
 
 mod anthropic_sdks;
 mod claude_code;
+mod gemini;
 mod installed;
 mod openai_over_anthropic;
 mod openai_sdks;

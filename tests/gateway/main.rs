@@ -9,6 +9,7 @@ mod container;
 mod count_tokens;
 mod cutting;
 mod demo;
+mod gemini;
 mod healing;
 mod hostile_clients;
 mod keys;

@@ -10,6 +10,7 @@ use vandamme_protocol::span;
 use vandamme_protocol::sse::{self, Splitter};
 use vandamme_protocol::vocabulary::{ErrorKind, Usage};
 
+use super::audience::Audience;
 use crate::secret::Secrets;
 use crate::settings::Api;
 
@@ -32,6 +33,7 @@ pub struct Flow {
     api: Api,
     limit: usize,
     secrets: Secrets,
+    audience: Option<Box<Audience>>,
 }
 
 /// Client bytes that go out together.
@@ -102,7 +104,13 @@ impl Flow {
     /// `api` is the client's; `limit`: the largest single event, bytes; `secrets` must not be in an error that the upstream
     /// reports.
     pub fn new(machine: Machine, api: Api, limit: usize, secrets: Secrets) -> Self {
-        Self { splitter: Splitter::new(limit), machine, api, limit, secrets }
+        Self { splitter: Splitter::new(limit), machine, api, limit, secrets, audience: None }
+    }
+
+    /// With somebody who follows the upstream's events, before anything else is done with them.
+    #[must_use]
+    pub fn before(self, audience: Option<Audience>) -> Self {
+        Self { audience: audience.map(Box::new), ..self }
     }
 
     /// The API that the client came by.
@@ -111,14 +119,20 @@ impl Flow {
     }
 
     pub fn take(&mut self, chunk: Bytes, batch: &mut Batch) -> Progress {
+        if let Machine::Opaque = self.machine {
+            batch.add(chunk);
+            return Progress::More;
+        }
+        let block = self.splitter.pass(chunk);
+        let block = match &mut self.audience {
+            Some(audience) => block.map(|block| audience.pass(block)),
+            None => block,
+        };
         let progress = match &mut self.machine {
-            Machine::Opaque => {
-                batch.add(chunk);
-                return Progress::More;
-            }
-            Machine::Passthrough(tap) => pass(tap, self.splitter.pass(chunk), batch, &self.secrets),
-            Machine::ChatPassthrough(tap) => pass_chat(tap, self.splitter.pass(chunk), batch, &self.secrets),
-            Machine::Bridge(machine) => match self.splitter.pass(chunk) {
+            Machine::Opaque => Progress::More,
+            Machine::Passthrough(tap) => pass(tap, block, batch, &self.secrets),
+            Machine::ChatPassthrough(tap) => pass_chat(tap, block, batch, &self.secrets),
+            Machine::Bridge(machine) => match block {
                 Some(block) => convert(machine.as_mut(), &block, batch),
                 None => Progress::More,
             },
@@ -202,6 +216,10 @@ impl Flow {
             Machine::Bridge(machine) => {
                 // What was cut inside an event says nothing; one that only lacks its blank line does.
                 let whole = sse::events(&rest).filter_map(|event| event.data()).all(|data| is_whole(&data));
+                let rest = match &mut self.audience {
+                    Some(audience) if whole => audience.pass(rest),
+                    Some(_) | None => rest,
+                };
                 if whole && let Progress::Faulted(fault) = convert(machine.as_mut(), &rest, batch) {
                     return converted(machine.fail(scrubbed(fault, &self.secrets), batch.buffer()));
                 }

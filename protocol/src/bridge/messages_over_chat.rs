@@ -5,6 +5,7 @@
 
 mod calls;
 mod dialect;
+mod extras;
 mod finish;
 mod names;
 mod reply;
@@ -51,6 +52,8 @@ pub struct ReplyContext {
     think_tags: bool,
     /// Thoughts must come back as the upstream's own objects.
     keeps_details: bool,
+    /// What comes beside calls and texts must come back with them.
+    keeps_extras: bool,
 }
 
 /// Translates a whole request body.

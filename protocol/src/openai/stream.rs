@@ -96,6 +96,9 @@ pub(crate) struct Message<'a> {
     /// From before parallel calls existed.
     #[serde(borrow, default = "Default::default")]
     pub(crate) function_call: Object<Function<'a>>,
+    /// Gemini's, about the text: to be sent back with it.
+    #[serde(borrow)]
+    pub(crate) extra_content: Option<&'a RawValue>,
 }
 
 impl<'a> Message<'a> {
@@ -160,6 +163,9 @@ pub(crate) struct ToolCall<'a> {
     id: Option<&'a RawValue>,
     #[serde(borrow, default = "Default::default")]
     pub(crate) function: Object<Function<'a>>,
+    /// Gemini's: to be sent back with the call.
+    #[serde(borrow)]
+    pub(crate) extra_content: Option<&'a RawValue>,
 }
 
 impl<'a> ToolCall<'a> {

@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 
 use crate::{
+    gemini,
     json::{self, Literal},
     openai::stream::{Function, ToolCall},
 };
@@ -13,6 +14,8 @@ pub(super) struct Fragment<'a> {
     pub(super) id: &'a str,
     pub(super) name: &'a str,
     pub(super) arguments: Arguments<'a>,
+    /// What is to be sent back with the call.
+    pub(super) extra: Option<&'a str>,
 }
 
 /// New argument text; owned where a vendor sent JSON instead of a string of JSON.
@@ -44,12 +47,14 @@ impl<'a> Fragment<'a> {
     /// A piece from `tool_calls`; `None` if it has no function.
     pub(super) fn of_call(call: &ToolCall<'a>) -> Option<Self> {
         let function = call.function.0.as_ref()?;
-        Some(Self { index: call.index(), id: call.id(), ..Self::of_function(function) })
+        let extra = call.extra_content.and_then(gemini::signature);
+        Some(Self { index: call.index(), id: call.id(), extra, ..Self::of_function(function) })
     }
 
     /// A piece from `function_call`, which is call 0.
     pub(super) fn of_function(function: &Function<'a>) -> Self {
-        Self { index: Some(0), id: "", name: function.name(), arguments: Arguments::of(function.arguments) }
+        let arguments = Arguments::of(function.arguments);
+        Self { index: Some(0), id: "", name: function.name(), arguments, extra: None }
     }
 }
 
@@ -61,6 +66,7 @@ pub(super) struct Call {
     pub(super) name: String,
     /// Arguments that have not gone out.
     pub(super) pending: String,
+    pub(super) extra: Option<String>,
     shape: Shape,
 }
 
@@ -78,6 +84,9 @@ impl Call {
     fn take(&mut self, fragment: &Fragment<'_>) {
         if self.id.is_empty() {
             fragment.id.clone_into(&mut self.id);
+        }
+        if self.extra.is_none() {
+            self.extra = fragment.extra.map(str::to_owned);
         }
         // Some vendors repeat the whole name with every piece, others split it; none splits it once arguments began.
         if fragment.name != self.name && (self.name.is_empty() || !self.has_arguments()) {

@@ -25,6 +25,8 @@ pub struct Dialect {
     pub user_fields: Vec<String>,
     /// Members of the body (without braces) that make the upstream search the web itself.
     pub web_search: Option<String>,
+    /// Signatures beside calls and texts (`extra_content`) go back with them, as far as the client carries them.
+    pub extras: bool,
     /// `max_tokens` is raised to this at least.
     pub fewest_tokens: Option<u64>,
     /// `max_tokens` is lowered to this at most.
@@ -65,6 +67,7 @@ pub static PLAIN: Dialect = Dialect {
     plain_tool_names: false,
     user_fields: Vec::new(),
     web_search: None,
+    extras: true,
     fewest_tokens: None,
     most_tokens: None,
 };

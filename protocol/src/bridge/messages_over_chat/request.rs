@@ -80,6 +80,7 @@ fn reply_context(request: &Request<'_>, target: &Target<'_>, names: &Names) -> R
         names: names.back(),
         think_tags: target.dialect.think_tags,
         keeps_details: target.dialect.replay == Replay::Details,
+        keeps_extras: target.dialect.extras,
     }
 }
 

@@ -4,6 +4,8 @@
 //! whose turn it is. Everything that would have to stand inside that call waits until its arguments are a whole
 //! object, or until the reply is over.
 
+mod prose;
+
 use bytes::BytesMut;
 
 use super::{
@@ -15,6 +17,7 @@ use super::{
 use crate::{
     anthropic::stream::{Delta, Ending, Event, Opening, Sink},
     bridge::{Bridge, Fault, Outcome, Step},
+    gemini,
     openai::{
         error,
         stream::{Choice, Chunk, Counts, Message},
@@ -178,6 +181,9 @@ impl Machine {
         if let Some(details) = delta.reasoning_details.filter(|_| self.context.keeps_details) {
             self.details.take(details);
         }
+        if let Some(extra) = delta.extra_content.and_then(gemini::signature).filter(|_| self.carries()) {
+            self.details.take_extra(None, extra);
+        }
         delta.texts().for_each(|inner| self.text(inner, sink));
         if let Some(inner) = delta.refusal() {
             self.finish.is_refused = true;
@@ -194,69 +200,6 @@ impl Machine {
         if let Some(function) = &delta.function_call.0 {
             self.fragment(&Fragment::of_function(function), sink);
         }
-    }
-
-    fn text<S: Sink>(&mut self, inner: &str, sink: &mut S) {
-        if let Tags::Over = self.tags {
-            return self.prose(Prose::Text, inner, sink);
-        }
-        let pieces = self.tags.take(inner);
-        self.pieces(pieces, sink);
-    }
-
-    fn pieces<S: Sink>(&mut self, pieces: Vec<(Prose, String)>, sink: &mut S) {
-        for (prose, inner) in pieces {
-            if prose == Prose::Text || self.context.signature.is_some() {
-                self.prose(prose, &inner, sink);
-            }
-        }
-    }
-
-    fn prose<S: Sink>(&mut self, prose: Prose, inner: &str, sink: &mut S) {
-        if inner.is_empty() {
-            return;
-        }
-        match self.calls.open().map(|call| call.is_complete()) {
-            Some(false) => match self.held.last_mut() {
-                Some((last, text)) if *last == prose => text.push_str(inner),
-                _ => self.held.push((prose, inner.to_owned())),
-            },
-            Some(true) => {
-                self.close_call(sink);
-                self.write(prose, inner, sink);
-            }
-            None => self.write(prose, inner, sink),
-        }
-    }
-
-    fn write<S: Sink>(&mut self, prose: Prose, inner: &str, sink: &mut S) {
-        if self.blocks.open != Some(prose) {
-            self.close_prose(sink);
-            self.blocks.open = Some(prose);
-            let block = match prose {
-                Prose::Text => Opening::Text,
-                Prose::Thinking => Opening::Thinking,
-            };
-            sink.emit(Event::BlockStart { index: self.blocks.index, block });
-        }
-        let delta = match prose {
-            Prose::Text => Delta::Text(inner),
-            Prose::Thinking => Delta::Thinking(inner),
-        };
-        sink.emit(Event::Delta { index: self.blocks.index, delta });
-    }
-
-    fn close_prose<S: Sink>(&mut self, sink: &mut S) {
-        let Some(prose) = self.blocks.open.take() else { return };
-        let index = self.blocks.index;
-        if prose == Prose::Thinking
-            && let Some(signature) = &self.context.signature
-        {
-            let signature = self.details.signed(signature);
-            sink.emit(Event::Delta { index, delta: Delta::Signature(&signature) });
-        }
-        sink.emit(Event::BlockStop { index });
-        self.blocks.index += 1;
     }
 
     fn fragment<S: Sink>(&mut self, fragment: &Fragment<'_>, sink: &mut S) {
@@ -288,10 +231,15 @@ impl Machine {
     }
 
     fn open_call<S: Sink>(&mut self, sink: &mut S) {
-        self.close_prose(sink);
-        let index = self.blocks.index;
         let made_up = self.calls.next_id().is_none().then(|| self.tool_id());
         let id = self.calls.next_id().map(str::to_owned).or(made_up).unwrap_or_default();
+        let extra = self.calls.next().and_then(|call| call.extra.take()).filter(|_| self.carries());
+        if let Some(extra) = extra {
+            self.details.take_extra(Some(&id), &extra);
+        }
+        self.carry(sink);
+        self.close_prose(sink);
+        let index = self.blocks.index;
         let Some(call) = self.calls.next() else { return };
         let name = self.context.names.get(&call.name).unwrap_or(&call.name);
         sink.emit(Event::BlockStart { index, block: Opening::ToolUse { id: &id, name } });

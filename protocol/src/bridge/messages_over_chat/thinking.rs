@@ -3,6 +3,7 @@
 
 use serde_json::value::RawValue;
 
+use super::extras;
 use crate::{
     json::{self, Literal, decode},
     signature,
@@ -112,6 +113,8 @@ pub(super) struct Details {
     whole: Vec<String>,
     last: Option<Piece>,
     size: usize,
+    /// Something is among them that belongs to what comes next.
+    is_due: bool,
 }
 
 /// An object that may still grow: its text (inner) and its other members, both as JSON.
@@ -144,6 +147,21 @@ impl Details {
         }
     }
 
+    /// Takes what belongs to the text, or to the call of this id (inner text), that comes next.
+    pub(super) fn take_extra(&mut self, id: Option<&str>, extra: &str) {
+        self.size += extra.len();
+        if self.size <= LARGEST_LOAD {
+            self.close();
+            self.whole.push(extras::entry(id, extra));
+            self.is_due = true;
+        }
+    }
+
+    /// Whether something must go out before what comes next.
+    pub(super) fn is_due(&self) -> bool {
+        self.is_due
+    }
+
     fn close(&mut self) {
         self.whole.extend(self.last.take().map(Piece::into_json));
     }
@@ -151,6 +169,7 @@ impl Details {
     /// `signature` with all that has come since the last time.
     pub(super) fn signed(&mut self, signature: &str) -> String {
         self.close();
+        self.is_due = false;
         let mut signed = signature.to_owned();
         let load = std::mem::take(&mut self.whole).join(",");
         if !load.is_empty() && self.size <= LARGEST_LOAD {

@@ -13,7 +13,11 @@ use crate::{
     anthropic::request::{Block, Content},
     bridge::{
         RequestError,
-        messages_over_chat::{Replay, names::Names},
+        messages_over_chat::{
+            Replay,
+            extras::{Extras, has_text},
+            names::Names,
+        },
     },
     json::{Literal, Write},
     signature::{self, Origin},
@@ -80,21 +84,26 @@ impl<'a> Scribe<'_, 'a> {
             splice(texts, out);
         }
         thoughts.write(out);
+        if has_text(blocks) {
+            thoughts.extras.write_for_text(out);
+        }
         for (at, call) in calls.iter().enumerate() {
             out.raw(if at == 0 { ",\"tool_calls\":[" } else { "," });
-            self.tool_call(call, out);
+            self.tool_call(call, &thoughts.extras, out);
         }
         out.raw(if calls.is_empty() { "}," } else { "]}," });
     }
 
-    fn tool_call(&self, call: &Call<'_, '_>, out: &mut Vec<u8>) {
+    fn tool_call(&self, call: &Call<'_, '_>, extras: &Extras, out: &mut Vec<u8>) {
         out.put(b"{\"id\":");
         out.quoted(call.id.inner());
         out.put(b",\"type\":\"function\",\"function\":{\"name\":");
         out.quoted(self.names.there(call.name));
         out.put(b",\"arguments\":");
         out.string(call.block.input.map_or("{}", |input| input.get()));
-        out.put(b"}}");
+        out.put(b"}");
+        extras.write_for_call(call.id, out);
+        out.put(b"}");
     }
 
     /// Appends the tool messages of one assistant message, then what their tools returned beside text: a tool message
@@ -145,26 +154,33 @@ struct Thoughts<'a> {
     texts: Vec<Literal<'a>>,
     /// The upstream's own objects (JSON, without brackets), where it sent any.
     details: Vec<String>,
+    /// What it sent beside its calls and its text.
+    extras: Extras,
 }
 
 impl<'a> Thoughts<'a> {
     fn of(blocks: &[Block<'a>], target: &Target<'_>) -> Self {
-        let mut thoughts = Self { texts: vec![], details: vec![] };
-        if target.dialect.replay == Replay::Nothing {
-            return thoughts;
-        }
+        let mut thoughts = Self { texts: vec![], details: vec![], extras: Extras::default() };
         for block in blocks.iter().filter(|block| block.kind() == "thinking") {
             let origin = block.signature.and_then(|signature| signature::read(signature.inner()));
             let Some(Origin { provider, model, carried }) = origin else { continue };
             if provider != target.provider || model != target.model {
                 continue;
             }
-            thoughts.texts.extend(block.thinking);
-            let details = carried.and_then(|carried| String::from_utf8(carried).ok());
+            // A block without a text is there for what its signature carries.
+            thoughts.texts.extend(block.thinking.filter(|thought| !thought.inner().is_empty()));
+            let load = carried.and_then(|carried| String::from_utf8(carried).ok());
+            let details = load.map(|load| thoughts.extras.take(load));
             thoughts.details.extend(details.filter(|details| !details.is_empty()));
         }
         if target.dialect.replay != Replay::Details {
             thoughts.details.clear();
+        }
+        if target.dialect.replay == Replay::Nothing {
+            thoughts.texts.clear();
+        }
+        if !target.dialect.extras {
+            thoughts.extras = Extras::default();
         }
         thoughts
     }

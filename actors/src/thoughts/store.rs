@@ -1,0 +1,141 @@
+//! Facts in the order in which they were learnt, bounded in number and in bytes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use super::Scope;
+
+/// All of it, bytes: signatures have a few thousand each.
+const MOST_BYTES: usize = 64 << 20;
+
+#[derive(Default)]
+pub(super) struct Store {
+    facts: HashMap<Scope, HashMap<String, Fact>>,
+    /// By number: the oldest first.
+    order: BTreeMap<u64, (Scope, String)>,
+    next: u64,
+    bytes: usize,
+}
+
+struct Fact {
+    text: String,
+    number: u64,
+    learnt: Instant,
+}
+
+impl Store {
+    pub(super) fn find(&self, scope: &Scope, key: &str) -> Option<&str> {
+        self.facts.get(scope)?.get(key).map(|fact| fact.text.as_str())
+    }
+
+    /// Keeps a fact among `most` at most.
+    pub(super) fn keep(
+        &mut self,
+        (scope, key): (Scope, String),
+        text: String,
+        (now, most): (Instant, usize),
+    ) {
+        self.forget(&scope, &key);
+        // A tenth at once, so that a full memory does not mean one more thing to do each time.
+        if self.order.len() >= most {
+            self.forget_oldest((most / 10).max(1));
+        }
+        while self.bytes + text.len() > MOST_BYTES && !self.order.is_empty() {
+            self.forget_oldest(1);
+        }
+        let number = self.next;
+        self.next += 1;
+        self.bytes += text.len();
+        self.order.insert(number, (scope.clone(), key.clone()));
+        self.facts.entry(scope).or_default().insert(key, Fact { text, number, learnt: now });
+    }
+
+    pub(super) fn forget_older(&mut self, now: Instant, ttl: Duration) {
+        while let Some((_, (scope, key))) = self.order.first_key_value() {
+            let learnt = self.facts.get(scope).and_then(|facts| facts.get(key)).map(|fact| fact.learnt);
+            if learnt.is_some_and(|learnt| now.duration_since(learnt) < ttl) {
+                break;
+            }
+            self.forget_oldest(1);
+        }
+    }
+
+    fn forget_oldest(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some((_, (scope, key))) = self.order.pop_first() else { return };
+            self.forget(&scope, &key);
+        }
+    }
+
+    fn forget(&mut self, scope: &Scope, key: &str) {
+        let Some(facts) = self.facts.get_mut(scope) else { return };
+        if let Some(fact) = facts.remove(key) {
+            self.order.remove(&fact.number);
+            self.bytes -= fact.text.len();
+        }
+        if facts.is_empty() {
+            self.facts.remove(scope);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::CallerId;
+    use super::*;
+
+    const TTL: Duration = Duration::from_secs(10);
+
+    fn scope(caller: u8, provider: &str) -> Scope {
+        Scope { caller: CallerId([caller; 16]), provider: provider.into() }
+    }
+
+    fn keep(store: &mut Store, key: &str, text: &str, at: (Instant, usize)) {
+        store.keep((scope(1, "p"), key.to_owned()), text.to_owned(), at);
+    }
+
+    #[test]
+    fn a_fact_is_known_to_its_caller_and_provider_alone() {
+        let mut store = Store::default();
+        keep(&mut store, "k", "fact", (Instant::now(), 10));
+        assert_eq!(store.find(&scope(1, "p"), "k"), Some("fact"));
+        assert_eq!(store.find(&scope(2, "p"), "k"), None);
+        assert_eq!(store.find(&scope(1, "q"), "k"), None);
+    }
+
+    #[test]
+    fn the_oldest_tenth_goes_when_it_is_full() {
+        let (mut store, now) = (Store::default(), Instant::now());
+        for at in 0..20 {
+            keep(&mut store, &at.to_string(), "x", (now, 20));
+        }
+        // Said again, it is not the oldest any more, and takes no room of its own.
+        keep(&mut store, "0", "y", (now, 20));
+        keep(&mut store, "20", "x", (now, 20));
+        let known = |key: &str| store.find(&scope(1, "p"), key).is_some();
+        assert!(!known("1") && !known("2") && known("3") && known("20"));
+        assert_eq!(store.find(&scope(1, "p"), "0"), Some("y"));
+        assert_eq!((store.order.len(), store.bytes), (19, 19));
+    }
+
+    #[test]
+    fn a_fact_is_forgotten_in_time_and_leaves_nothing_behind() {
+        let (mut store, now) = (Store::default(), Instant::now());
+        keep(&mut store, "a", "x", (now, 10));
+        keep(&mut store, "b", "x", (now + TTL / 2, 10));
+        store.forget_older(now + TTL, TTL);
+        assert_eq!((store.find(&scope(1, "p"), "a"), store.find(&scope(1, "p"), "b")), (None, Some("x")));
+        store.forget_older(now + 2 * TTL, TTL);
+        assert!(store.facts.is_empty() && store.order.is_empty() && store.bytes == 0);
+    }
+
+    #[test]
+    fn its_bytes_are_bounded() {
+        let (mut store, now) = (Store::default(), Instant::now());
+        let large = "x".repeat(MOST_BYTES / 4);
+        for at in 0..9 {
+            keep(&mut store, &at.to_string(), &large, (now, 100));
+        }
+        assert!(store.bytes <= MOST_BYTES && store.order.len() == 4);
+    }
+}

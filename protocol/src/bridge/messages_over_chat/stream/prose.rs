@@ -1,0 +1,96 @@
+//! Texts and thoughts of a reply: their blocks, and what travels in the signatures of thoughts.
+
+use super::Machine;
+use crate::{
+    anthropic::stream::{Delta, Event, Opening, Sink},
+    bridge::messages_over_chat::thinking::{Prose, Tags},
+};
+
+impl Machine {
+    pub(super) fn text<S: Sink>(&mut self, inner: &str, sink: &mut S) {
+        if let Tags::Over = self.tags {
+            return self.prose(Prose::Text, inner, sink);
+        }
+        let pieces = self.tags.take(inner);
+        self.pieces(pieces, sink);
+    }
+
+    pub(super) fn pieces<S: Sink>(&mut self, pieces: Vec<(Prose, String)>, sink: &mut S) {
+        for (prose, inner) in pieces {
+            if prose == Prose::Text || self.context.signature.is_some() {
+                self.prose(prose, &inner, sink);
+            }
+        }
+    }
+
+    pub(super) fn prose<S: Sink>(&mut self, prose: Prose, inner: &str, sink: &mut S) {
+        if inner.is_empty() {
+            return;
+        }
+        match self.calls.open().map(|call| call.is_complete()) {
+            Some(false) => match self.held.last_mut() {
+                Some((last, text)) if *last == prose => text.push_str(inner),
+                _ => self.held.push((prose, inner.to_owned())),
+            },
+            Some(true) => {
+                self.close_call(sink);
+                self.write(prose, inner, sink);
+            }
+            None => self.write(prose, inner, sink),
+        }
+    }
+
+    pub(super) fn write<S: Sink>(&mut self, prose: Prose, inner: &str, sink: &mut S) {
+        if self.blocks.open != Some(prose) {
+            if prose == Prose::Text {
+                self.carry(sink);
+            }
+            self.close_prose(sink);
+            self.open_prose(prose, sink);
+        }
+        let delta = match prose {
+            Prose::Text => Delta::Text(inner),
+            Prose::Thinking => Delta::Thinking(inner),
+        };
+        sink.emit(Event::Delta { index: self.blocks.index, delta });
+    }
+
+    fn open_prose<S: Sink>(&mut self, prose: Prose, sink: &mut S) {
+        self.blocks.open = Some(prose);
+        let block = match prose {
+            Prose::Text => Opening::Text,
+            Prose::Thinking => Opening::Thinking,
+        };
+        sink.emit(Event::BlockStart { index: self.blocks.index, block });
+    }
+
+    /// Whether the client takes thinking blocks, in whose signatures things can travel.
+    pub(super) fn carries(&self) -> bool {
+        self.context.signature.is_some() && self.context.keeps_extras
+    }
+
+    /// Lets what is due travel in a thinking block before the next block: in the open one, else in one of its own.
+    pub(super) fn carry<S: Sink>(&mut self, sink: &mut S) {
+        if !self.details.is_due() {
+            return;
+        }
+        if self.blocks.open != Some(Prose::Thinking) {
+            self.close_prose(sink);
+            self.open_prose(Prose::Thinking, sink);
+        }
+        self.close_prose(sink);
+    }
+
+    pub(super) fn close_prose<S: Sink>(&mut self, sink: &mut S) {
+        let Some(prose) = self.blocks.open.take() else { return };
+        let index = self.blocks.index;
+        if prose == Prose::Thinking
+            && let Some(signature) = &self.context.signature
+        {
+            let signature = self.details.signed(signature);
+            sink.emit(Event::Delta { index, delta: Delta::Signature(&signature) });
+        }
+        sink.emit(Event::BlockStop { index });
+        self.blocks.index += 1;
+    }
+}

@@ -1,0 +1,250 @@
+//! JSON Schema as far as Gemini knows it: a subset of OpenAPI's (ai.google.dev/api/caching#Schema), where one unknown
+//! keyword makes the whole request fail.
+//!
+//! A schema is read into the fields that Gemini has, so that nothing else can come out. What it says beyond them is
+//! resolved (`$ref`, `allOf`), put in other words (`const`, `oneOf`, a list of types), or left out.
+
+mod read;
+mod settle;
+
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
+use serde_json::value::RawValue;
+
+/// A function's parameters as Gemini takes them; `None` if there are none to take.
+pub(super) fn parameters(schema: &RawValue) -> Option<String> {
+    let schema = read::root(schema);
+    let takes_something = schema.kind == Some(Kind::Object) && !schema.properties.0.is_empty();
+    takes_something.then(|| schema.text())
+}
+
+/// The schema of an answer as Gemini takes it.
+pub(super) fn answer(schema: &RawValue) -> String {
+    read::root(schema).text()
+}
+
+/// The values of `type`; null is [`Schema::nullable`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    String,
+    Number,
+    Integer,
+    Boolean,
+    Array,
+    Object,
+}
+
+impl Kind {
+    /// Google's own libraries write the words in capitals.
+    fn of(word: &str) -> Option<Self> {
+        match word.to_ascii_lowercase().as_str() {
+            "string" => Some(Self::String),
+            "number" => Some(Self::Number),
+            "integer" => Some(Self::Integer),
+            "boolean" => Some(Self::Boolean),
+            "array" => Some(Self::Array),
+            "object" => Some(Self::Object),
+            _ => None,
+        }
+    }
+
+    /// The values of `format` that are not refused.
+    fn takes_format(self, format: &str) -> bool {
+        match self {
+            Self::String => matches!(format, "enum" | "date-time"),
+            Self::Number => matches!(format, "float" | "double"),
+            Self::Integer => matches!(format, "int32" | "int64"),
+            Self::Boolean | Self::Array | Self::Object => false,
+        }
+    }
+}
+
+/// One value of an `enum`, as text.
+#[derive(Clone, Debug, PartialEq)]
+enum Choice {
+    Text(String),
+    Number(String),
+    Truth(String),
+}
+
+impl Choice {
+    fn text(&self) -> &str {
+        match self {
+            Self::Text(text) | Self::Number(text) | Self::Truth(text) => text,
+        }
+    }
+
+    fn into_text(self) -> Self {
+        match self {
+            Self::Text(text) | Self::Number(text) | Self::Truth(text) => Self::Text(text),
+        }
+    }
+}
+
+impl Serialize for Choice {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.text())
+    }
+}
+
+/// A number as it was written.
+#[derive(Clone, Debug, PartialEq)]
+struct Numeral(String);
+
+impl Serialize for Numeral {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let raw = RawValue::from_string(self.0.clone()).map_err(serde::ser::Error::custom)?;
+        raw.serialize(serializer)
+    }
+}
+
+/// In the order in which they were written.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Properties(Vec<(String, Schema)>);
+
+impl Properties {
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
+    fn add(&mut self, others: Self) {
+        for (name, schema) in others.0 {
+            if !self.has(&name) {
+                self.0.push((name, schema));
+            }
+        }
+    }
+}
+
+impl Serialize for Properties {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, schema) in &self.0 {
+            map.serialize_entry(name, schema)?;
+        }
+        map.end()
+    }
+}
+
+/// All that Gemini can be told about a value, except for `default` and `example`, of which it takes no notice.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Schema {
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<Kind>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    nullable: bool,
+    #[serde(rename = "enum", skip_serializing_if = "Vec::is_empty")]
+    choices: Vec<Choice>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    items: Option<Box<Self>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_items: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_items: Option<u64>,
+    #[serde(skip_serializing_if = "is_empty")]
+    properties: Properties,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    property_ordering: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    required: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_properties: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_properties: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    minimum: Option<Numeral>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    maximum: Option<Numeral>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_length: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_length: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pattern: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    any_of: Vec<Self>,
+}
+
+fn is_empty(properties: &Properties) -> bool {
+    properties.0.is_empty()
+}
+
+impl Schema {
+    fn text(&self) -> String {
+        serde_json::to_string(self).expect("a schema has a JSON form")
+    }
+
+    fn add_choice(&mut self, choice: Choice) {
+        if !self.choices.contains(&choice) {
+            self.choices.push(choice);
+        }
+    }
+
+    /// Whether it says that the value is null, and nothing else.
+    fn is_null(&self) -> bool {
+        let Self { title, description, .. } = self;
+        let (title, description) = (title.clone(), description.clone());
+        *self == Self { nullable: true, title, description, ..Self::default() }
+    }
+
+    /// Takes over what `other` says beside it. Where both speak of the same, this one's word holds.
+    fn join(&mut self, other: Self) {
+        let both = !self.choices.is_empty() && !other.choices.is_empty();
+        let agreed = |choice: &Choice| other.choices.iter().any(|known| known.text() == choice.text());
+        if both && self.choices.iter().any(agreed) {
+            self.choices.retain(agreed);
+        }
+        if self.choices.is_empty() {
+            self.choices = other.choices;
+        }
+        self.kind = self.kind.or(other.kind);
+        self.format = self.format.take().or(other.format);
+        self.title = self.title.take().or(other.title);
+        self.description = self.description.take().or(other.description);
+        self.nullable |= other.nullable;
+        self.items = self.items.take().or(other.items);
+        self.min_items = self.min_items.or(other.min_items);
+        self.max_items = self.max_items.or(other.max_items);
+        self.properties.add(other.properties);
+        add_all(&mut self.property_ordering, other.property_ordering);
+        add_all(&mut self.required, other.required);
+        self.min_properties = self.min_properties.or(other.min_properties);
+        self.max_properties = self.max_properties.or(other.max_properties);
+        self.minimum = self.minimum.take().or(other.minimum);
+        self.maximum = self.maximum.take().or(other.maximum);
+        self.min_length = self.min_length.or(other.min_length);
+        self.max_length = self.max_length.or(other.max_length);
+        self.pattern = self.pattern.take().or(other.pattern);
+        if self.any_of.is_empty() {
+            self.any_of = other.any_of;
+        }
+    }
+}
+
+/// Where a schema stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Root,
+    Inside,
+}
+
+impl Place {
+    fn of(depth: usize) -> Self {
+        if depth == 0 { Self::Root } else { Self::Inside }
+    }
+}
+
+fn add_all(names: &mut Vec<String>, others: Vec<String>) {
+    for name in others {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! JSON Schema read, whatever draft and whatever size: recursion, depth and growth are bounded.
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use super::{Choice, Kind, Numeral, Place, Schema};
+use crate::json::Word;
+
+/// No tool's parameters nest like this; what does is told as an object.
+const DEEPEST: usize = 32;
+/// What references may add to a schema, bytes: each is put in where it stands.
+const MOST_ADDED: usize = 256 << 10;
+/// Gemini's counts have 64 bits with a sign.
+const LARGEST_COUNT: u64 = i64::MAX as u64;
+
+/// Reads a document.
+pub(super) fn root(raw: &RawValue) -> Schema {
+    let mut reader = Reader { document: raw, following: vec![], added: 0 };
+    reader.nested(raw, 0)
+}
+
+struct Reader<'a> {
+    document: &'a RawValue,
+    /// The references that are being followed: each leads out of the one before.
+    following: Vec<String>,
+    added: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// A schema that stands for a value, which even one that is always null must say the type of.
+    fn nested(&mut self, raw: &'a RawValue, depth: usize) -> Schema {
+        let mut schema = self.unsettled(raw, depth);
+        schema.settle(Place::of(depth));
+        schema
+    }
+
+    /// One of several cases; `kind` is the type that all of them have.
+    fn alternative(&mut self, raw: &'a RawValue, kind: Option<Kind>, depth: usize) -> Schema {
+        let mut schema = self.unsettled(raw, depth);
+        if !schema.is_null() {
+            schema.kind = schema.kind.or(kind);
+            schema.settle(Place::Inside);
+        }
+        schema
+    }
+
+    /// What is said, before it is known whether it is all.
+    fn unsettled(&mut self, raw: &'a RawValue, depth: usize) -> Schema {
+        let Ok(members) = serde_json::from_str::<Members<'a>>(raw.get()) else { return Schema::default() };
+        if depth > DEEPEST {
+            return Schema { kind: Some(Kind::Object), ..Schema::default() };
+        }
+        let mut schema = plain(&members);
+        self.add_contents(&mut schema, &members, depth);
+        if let Some(reference) = members.text("$ref") {
+            let target = self.follow(&reference, depth);
+            schema.join(target);
+        }
+        for part in members.list("allOf") {
+            let part = self.unsettled(part, depth + 1);
+            schema.join(part);
+        }
+        let kinds = kinds(&members, &mut schema);
+        if let [kind] = kinds[..] {
+            schema.kind = Some(kind);
+        }
+        for word in ["anyOf", "oneOf"] {
+            let kind = schema.kind;
+            let alternatives = members.list(word).into_iter();
+            let alternatives = alternatives.map(|each| self.alternative(each, kind, depth + 1)).collect();
+            schema.choose(alternatives, Place::of(depth));
+        }
+        if kinds.len() > 1 && schema.any_of.is_empty() {
+            schema.choose(one_for_each(&kinds, &schema), Place::of(depth));
+        }
+        schema
+    }
+
+    fn add_contents(&mut self, schema: &mut Schema, members: &Members<'a>, depth: usize) {
+        for (name, raw) in members.members("properties").0 {
+            // What is never valid cannot be given.
+            if raw.get() != "false" {
+                let property = self.nested(raw, depth + 1);
+                schema.properties.0.retain(|(known, _)| known != name.as_str());
+                schema.properties.0.push((name.as_str().to_owned(), property));
+            }
+        }
+        let items = members.value("items").filter(|items| items.get().starts_with('{'));
+        let tuple = [members.list("prefixItems"), members.list("items")].concat();
+        if let Some(items) = items {
+            schema.items = Some(Box::new(self.nested(items, depth + 1)));
+        } else if !tuple.is_empty() {
+            let mut any = Schema::default();
+            let alternatives =
+                tuple.into_iter().map(|item| self.alternative(item, None, depth + 1)).collect();
+            any.choose(alternatives, Place::Inside);
+            any.settle(Place::Inside);
+            schema.items = Some(Box::new(any));
+        }
+    }
+
+    /// What a reference within the document means. One that leads back to itself, out of the document or nowhere means
+    /// some object.
+    fn follow(&mut self, reference: &str, depth: usize) -> Schema {
+        let unknown = Schema { kind: Some(Kind::Object), ..Schema::default() };
+        let Some(target) = self.resolve(reference) else { return unknown };
+        self.added += target.get().len();
+        if self.added > MOST_ADDED || self.following.iter().any(|followed| followed == reference) {
+            return unknown;
+        }
+        self.following.push(reference.to_owned());
+        let schema = self.unsettled(target, depth + 1);
+        self.following.pop();
+        schema
+    }
+
+    fn resolve(&self, reference: &str) -> Option<&'a RawValue> {
+        let pointer = reference.strip_prefix('#')?;
+        let steps = pointer.split('/').skip(1);
+        steps.map(|step| step.replace("~1", "/").replace("~0", "~")).try_fold(self.document, |raw, step| {
+            if raw.get().starts_with('[') {
+                let list: Vec<&RawValue> = serde_json::from_str(raw.get()).ok()?;
+                return list.get(step.parse::<usize>().ok()?).copied();
+            }
+            serde_json::from_str::<Members<'_>>(raw.get()).ok()?.value(&step)
+        })
+    }
+}
+
+/// What needs no look inside.
+fn plain(members: &Members<'_>) -> Schema {
+    let mut schema = Schema {
+        format: members.text("format"),
+        title: members.text("title"),
+        description: members.text("description"),
+        nullable: members.value("nullable").is_some_and(|value| value.get() == "true"),
+        min_items: members.count("minItems"),
+        max_items: members.count("maxItems"),
+        property_ordering: members.texts("propertyOrdering"),
+        required: members.texts("required"),
+        min_properties: members.count("minProperties"),
+        max_properties: members.count("maxProperties"),
+        minimum: members.number("minimum"),
+        maximum: members.number("maximum"),
+        min_length: members.count("minLength"),
+        max_length: members.count("maxLength"),
+        pattern: members.text("pattern"),
+        ..Schema::default()
+    };
+    for value in members.list("enum").into_iter().chain(members.value("const")) {
+        add_choice(&mut schema, value);
+    }
+    schema
+}
+
+/// An empty text cannot be chosen (ai.google.dev refuses it); values with an inside cannot be told.
+fn add_choice(schema: &mut Schema, value: &RawValue) {
+    let text = value.get();
+    let choice = match text.as_bytes() {
+        b"null" => {
+            schema.nullable = true;
+            return;
+        }
+        b"true" | b"false" => Choice::Truth(text.to_owned()),
+        [b'"', ..] => match serde_json::from_str::<String>(text) {
+            Ok(text) if !text.is_empty() => Choice::Text(text),
+            Ok(_) | Err(_) => return,
+        },
+        [b'{' | b'[', ..] => return,
+        _ => Choice::Number(text.to_owned()),
+    };
+    schema.add_choice(choice);
+}
+
+/// The types that are named, without null.
+fn kinds(members: &Members<'_>, schema: &mut Schema) -> Vec<Kind> {
+    let mut words = members.texts("type");
+    words.extend(members.text("type"));
+    schema.nullable |= words.iter().any(|word| word.eq_ignore_ascii_case("null"));
+    let mut kinds = vec![];
+    for kind in words.iter().filter_map(|word| Kind::of(word)) {
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    kinds
+}
+
+/// A value of one of several types: each with what is said of values of that type.
+fn one_for_each(kinds: &[Kind], schema: &Schema) -> Vec<Schema> {
+    let of = |&kind: &Kind| {
+        let mut one =
+            Schema { kind: Some(kind), title: None, description: None, nullable: false, ..schema.clone() };
+        let fits = |choice: &Choice| match choice {
+            Choice::Text(_) => kind == Kind::String,
+            Choice::Number(_) => matches!(kind, Kind::Number | Kind::Integer),
+            Choice::Truth(_) => kind == Kind::Boolean,
+        };
+        one.choices.retain(fits);
+        one.settle(Place::Inside);
+        one
+    };
+    kinds.iter().map(of).collect()
+}
+
+/// An object's members in their order.
+struct Members<'a>(Vec<(Word<'a>, &'a RawValue)>);
+
+impl<'a> Members<'a> {
+    /// The last of duplicates counts.
+    fn value(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().rev().find(|(known, _)| known.as_str() == name).map(|(_, value)| *value)
+    }
+
+    fn read<T: Deserialize<'a>>(&self, name: &str) -> Option<T> {
+        serde_json::from_str(self.value(name)?.get()).ok()
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        self.read(name)
+    }
+
+    fn texts(&self, name: &str) -> Vec<String> {
+        let mut texts = vec![];
+        super::add_all(&mut texts, self.read(name).unwrap_or_default());
+        texts
+    }
+
+    fn list(&self, name: &str) -> Vec<&'a RawValue> {
+        self.read(name).unwrap_or_default()
+    }
+
+    fn members(&self, name: &str) -> Self {
+        self.read(name).unwrap_or(Self(vec![]))
+    }
+
+    fn count(&self, name: &str) -> Option<u64> {
+        crate::json::count(self.value(name)).filter(|&count| count <= LARGEST_COUNT)
+    }
+
+    fn number(&self, name: &str) -> Option<Numeral> {
+        let text = self.value(name)?.get();
+        let is_finite = text.parse::<f64>().is_ok_and(f64::is_finite);
+        is_finite.then(|| Numeral(text.to_owned()))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Members<'de>;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = vec![];
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(InOrder)
+    }
+}

@@ -1,0 +1,157 @@
+//! What was read of a schema becomes what Gemini takes together: alternatives are decided or left, a type is found, and
+//! only what belongs to the type stays.
+
+use super::{Choice, Kind, Place, Schema, add_all};
+
+impl Schema {
+    /// Takes over what holds in one of these cases. `Place::Root` is an object, whatever else.
+    pub(super) fn choose(&mut self, alternatives: Vec<Self>, place: Place) {
+        let mut distinct: Vec<Self> = vec![];
+        for alternative in alternatives.into_iter().flat_map(Self::flat) {
+            if alternative.is_null() {
+                self.nullable = true;
+            } else if !distinct.contains(&alternative) {
+                distinct.push(alternative);
+            }
+        }
+        let are_objects = distinct.iter().all(Self::is_object);
+        if distinct.len() == 1 {
+            distinct.into_iter().for_each(|only| self.join(only));
+        } else if !self.properties.0.is_empty() || (place == Place::Root && are_objects) {
+            self.spread(distinct);
+        } else if !distinct.is_empty() && distinct.iter().all(Self::is_choice) {
+            let mut any = Self { kind: Some(Kind::String), ..Self::default() };
+            let choices = distinct.into_iter().flat_map(|alternative| alternative.choices);
+            choices.for_each(|choice| any.add_choice(choice));
+            self.join(any);
+        } else {
+            self.any_of.append(&mut distinct);
+        }
+    }
+
+    fn flat(self) -> Vec<Self> {
+        if self.any_of.is_empty() { vec![self] } else { self.any_of }
+    }
+
+    fn is_object(&self) -> bool {
+        self.kind == Some(Kind::Object) || (self.kind.is_none() && !self.properties.0.is_empty())
+    }
+
+    /// Whether it names strings, and says nothing else that matters.
+    fn is_choice(&self) -> bool {
+        let Self { choices, title, description, .. } = self;
+        let names = |kind| Self {
+            kind,
+            choices: choices.clone(),
+            title: title.clone(),
+            description: description.clone(),
+            ..Self::default()
+        };
+        let texts = choices.iter().all(|choice| matches!(choice, Choice::Text(_)));
+        !choices.is_empty() && texts && (*self == names(None) || *self == names(Some(Kind::String)))
+    }
+
+    /// An object that may look like any of these has all their properties; needed are those that all of them need.
+    fn spread(&mut self, alternatives: Vec<Self>) {
+        let mut needed = alternatives.iter().map(|alternative| alternative.required.clone());
+        let first = needed.next().unwrap_or_default();
+        let needed = needed
+            .fold(first, |needed, other| needed.into_iter().filter(|name| other.contains(name)).collect());
+        add_all(&mut self.required, needed);
+        for alternative in alternatives {
+            self.properties.add(alternative.properties);
+        }
+    }
+
+    /// Makes of all that was read what Gemini takes together.
+    pub(super) fn settle(&mut self, place: Place) {
+        let alternatives = std::mem::take(&mut self.any_of);
+        self.choose(alternatives, place);
+        if !self.any_of.is_empty() {
+            return self.settle_alternatives();
+        }
+        let kind = self.kind.unwrap_or_else(|| self.likely(place));
+        let mut other = std::mem::take(self);
+        *self = Self { kind: Some(kind), title: other.title, nullable: other.nullable, ..Self::default() };
+        self.description = other.description;
+        self.format = other.format.filter(|format| kind.takes_format(format));
+        match kind {
+            Kind::String => {
+                other.choices.into_iter().map(Choice::into_text).for_each(|choice| self.add_choice(choice));
+                self.format =
+                    self.format.take().filter(|format| format != "enum" || !self.choices.is_empty());
+                (self.min_length, self.max_length) = (other.min_length, other.max_length);
+                self.pattern = other.pattern;
+            }
+            Kind::Number | Kind::Integer => {
+                (self.minimum, self.maximum) = (other.minimum, other.maximum);
+                self.tell(&other.choices);
+            }
+            Kind::Boolean => self.tell(&other.choices),
+            Kind::Array => {
+                let unsaid = || Box::new(Self { kind: Some(Kind::String), ..Self::default() });
+                self.items = Some(other.items.unwrap_or_else(unsaid));
+                (self.min_items, self.max_items) = (other.min_items, other.max_items);
+            }
+            Kind::Object => {
+                for names in [&mut other.required, &mut other.property_ordering] {
+                    names.retain(|name| other.properties.has(name));
+                }
+                self.properties = other.properties;
+                (self.required, self.property_ordering) = (other.required, other.property_ordering);
+                (self.min_properties, self.max_properties) = (other.min_properties, other.max_properties);
+            }
+        }
+    }
+
+    /// Nothing may stand beside `anyOf`: what is said of all goes to the first that does not say it itself.
+    fn settle_alternatives(&mut self) {
+        let mut any_of = std::mem::take(&mut self.any_of);
+        let description = self.description.take();
+        if let Some(silent) = any_of.iter_mut().find(|alternative| alternative.description.is_none()) {
+            silent.description = description;
+        }
+        if let Some(first) = any_of.first_mut() {
+            first.nullable |= self.nullable;
+        }
+        *self = Self::default();
+        self.choose(any_of, Place::Inside);
+        if self.any_of.is_empty() {
+            self.settle(Place::Inside);
+        }
+    }
+
+    /// A type must be said. What could be anything is told as text.
+    fn likely(&self, place: Place) -> Kind {
+        let all = |is: fn(&Choice) -> bool| !self.choices.is_empty() && self.choices.iter().all(is);
+        if !self.properties.0.is_empty() || !self.required.is_empty() {
+            Kind::Object
+        } else if self.items.is_some() || self.min_items.is_some() || self.max_items.is_some() {
+            Kind::Array
+        } else if all(|choice| matches!(choice, Choice::Truth(_))) {
+            Kind::Boolean
+        } else if all(|choice| matches!(choice, Choice::Number(_)))
+            || self.minimum.is_some()
+            || self.maximum.is_some()
+        {
+            Kind::Number
+        } else if place == Place::Root && self.choices.is_empty() {
+            Kind::Object
+        } else {
+            Kind::String
+        }
+    }
+
+    /// Only texts can be enumerated; other values are told in words.
+    fn tell(&mut self, choices: &[Choice]) {
+        if choices.is_empty() {
+            return;
+        }
+        let values: Vec<&str> = choices.iter().map(Choice::text).collect();
+        let told = format!("One of: {}.", values.join(", "));
+        self.description = Some(match self.description.take() {
+            Some(description) => format!("{description} {told}"),
+            None => told,
+        });
+    }
+}

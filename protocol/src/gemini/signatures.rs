@@ -1,0 +1,87 @@
+//! Thought signatures in a reply, and the keys under which they are remembered: a call by its id, a text by itself and
+//! its place in the conversation.
+
+use sha2::{Digest as _, Sha256};
+
+use super::NAME;
+use crate::json::decode;
+use crate::middleware::Listener;
+use crate::openai::stream::{Chunk, Message};
+
+/// A text that is longer is not looked for again, nor is a call beyond so many.
+const LONGEST_TEXT: usize = 1 << 20;
+const MOST_CALLS: usize = 1024;
+/// No signature is known to come near this; what is larger is not remembered.
+const LARGEST: usize = 256 << 10;
+
+pub(super) fn of_call(id: &str) -> String {
+    format!("{NAME}:call:{id}")
+}
+
+/// `turn` is the message's index.
+pub(super) fn of_text(turn: usize, text: &str) -> String {
+    let digest = Sha256::digest(text.trim().as_bytes());
+    let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("{NAME}:text:{turn}:{digest}")
+}
+
+/// Follows one reply, a stream or whole.
+#[derive(Default)]
+pub(super) struct Hearing {
+    /// The index that the reply will have in the conversation.
+    turn: usize,
+    /// The ids of the calls, by their index in the stream.
+    calls: Vec<(Option<i64>, String)>,
+    text: String,
+    text_signature: Option<String>,
+    learnt: Vec<(String, String)>,
+}
+
+impl Hearing {
+    /// The reply to a conversation of so many messages.
+    pub(super) fn after(turn: usize) -> Self {
+        Self { turn, ..Self::default() }
+    }
+
+    fn message(&mut self, message: &Message<'_>) {
+        for call in message.tool_calls.0.iter().filter_map(|call| call.0.as_ref()) {
+            let id = decode(call.id()).unwrap_or_default();
+            if !id.is_empty() && self.calls.len() < MOST_CALLS {
+                self.calls.push((call.index(), id.into_owned()));
+            }
+            let known = self.calls.iter().rev().find(|(index, _)| *index == call.index());
+            let signature =
+                call.extra_content.and_then(super::signature).filter(|extra| extra.len() <= LARGEST);
+            if let (Some((_, id)), Some(signature)) = (known, signature) {
+                self.learnt.push((of_call(id), signature.to_owned()));
+            }
+        }
+        if self.text.len() <= LONGEST_TEXT {
+            self.text.extend(message.texts().filter_map(decode));
+        }
+        let signature =
+            message.extra_content.and_then(super::signature).filter(|extra| extra.len() <= LARGEST);
+        self.text_signature = signature.map(str::to_owned).or(self.text_signature.take());
+    }
+}
+
+impl Listener for Hearing {
+    fn hear(&mut self, data: &[u8]) -> Option<Vec<u8>> {
+        let chunk = Chunk::read(data.trim_ascii()).ok()??;
+        let choice = chunk.choice()?;
+        if let Some(message) = choice.delta.0.as_ref().or(choice.message.0.as_ref()) {
+            self.message(message);
+        }
+        if choice.finish_reason().is_some() && !self.text.trim().is_empty() && self.text.len() <= LONGEST_TEXT
+        {
+            let signature =
+                self.text_signature.take().map(|signature| (of_text(self.turn, &self.text), signature));
+            self.learnt.extend(signature);
+        }
+        None
+    }
+
+    fn learnt(&mut self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.learnt)
+    }
+}

@@ -1,0 +1,258 @@
+//! Middleware: what an upstream needs beyond its API. It stands on the upstream's side of the bridge, sees requests and
+//! replies in the upstream's words (Chat Completions), and so serves every door.
+//!
+//! A [`Middleware`] is pure. What it must know of earlier exchanges it names by keys; whoever drives it fetches that, and
+//! keeps what its [`Listener`]s learn. Members of a [`Chain`] act in the order of the configuration, on requests and on
+//! replies alike.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::sse;
+
+/// Facts by the keys under which a middleware wants them remembered. Keys start with the middleware's own name.
+pub type Memory = HashMap<String, String>;
+
+/// One adjustment to one kind of upstream.
+pub trait Middleware: fmt::Debug + Send + Sync {
+    /// As it is called in the configuration.
+    fn name(&self) -> &'static str;
+
+    /// Whether it is for this model of the upstream, where the configuration leaves that open.
+    fn is_for(&self, model: &str) -> bool;
+
+    /// The keys of what it should know before it looks at this request.
+    fn wants(&self, _request: &[u8]) -> Vec<String> {
+        vec![]
+    }
+
+    /// The request as the upstream is to get it; `known` has those of the wanted facts that are remembered.
+    fn apply(&self, request: Bytes, known: &Memory) -> Bytes;
+
+    /// Who listens to the reply to this request, if it matters.
+    fn listen(&self, _request: &[u8]) -> Option<Box<dyn Listener>> {
+        None
+    }
+}
+
+/// Follows one reply.
+pub trait Listener {
+    /// Hears the data of an event, or the whole body of a reply that is no stream. What it returns takes its place.
+    fn hear(&mut self, data: &[u8]) -> Option<Vec<u8>>;
+
+    /// The facts to remember that have become known since the last time, under their keys.
+    fn learnt(&mut self) -> Vec<(String, String)> {
+        vec![]
+    }
+}
+
+/// Decides which models of a provider a chain is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// Each member for itself.
+    #[default]
+    ByModel,
+    /// The configuration names the members: they are for all models.
+    Always,
+}
+
+/// The middleware of one provider.
+#[derive(Clone, Debug, Default)]
+pub struct Chain {
+    members: Vec<Arc<dyn Middleware>>,
+    choice: Choice,
+}
+
+impl Chain {
+    pub fn new(members: Vec<Arc<dyn Middleware>>, choice: Choice) -> Self {
+        Self { members, choice }
+    }
+
+    /// What of it is for this model; `None` if nothing is.
+    pub fn for_model(&self, model: &str) -> Option<Applying> {
+        let members = self.members.iter().filter(|member| match self.choice {
+            Choice::ByModel => member.is_for(model),
+            Choice::Always => true,
+        });
+        let members: Vec<_> = members.cloned().collect();
+        (!members.is_empty()).then_some(Applying(members))
+    }
+
+    /// The names of its members, in their order.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.members.iter().map(|member| member.name()).collect()
+    }
+}
+
+/// The middleware for one exchange, never empty.
+pub struct Applying(Vec<Arc<dyn Middleware>>);
+
+impl Applying {
+    /// See [`Middleware::wants`].
+    pub fn wants(&self, request: &[u8]) -> Vec<String> {
+        self.0.iter().flat_map(|member| member.wants(request)).collect()
+    }
+
+    /// See [`Middleware::apply`].
+    pub fn apply(&self, request: Bytes, known: &Memory) -> Bytes {
+        self.0.iter().fold(request, |request, member| member.apply(request, known))
+    }
+
+    /// See [`Middleware::listen`].
+    pub fn listen(&self, request: &[u8]) -> Option<Listeners> {
+        let listeners: Vec<_> = self.0.iter().filter_map(|member| member.listen(request)).collect();
+        (!listeners.is_empty()).then_some(Listeners(listeners))
+    }
+}
+
+/// Those who follow one reply, never nobody.
+pub struct Listeners(Vec<Box<dyn Listener>>);
+
+impl Listeners {
+    /// A block of complete events on its way; itself, unless somebody changes something in it.
+    pub fn pass(&mut self, block: Bytes) -> Bytes {
+        let mut changed: Option<BytesMut> = None;
+        let mut at = 0;
+        for event in sse::events(&block) {
+            let raw = event.raw();
+            let data = event.data().filter(|data| data.trim_ascii() != b"[DONE]");
+            let new = data.and_then(|data| self.hear(&data));
+            match (new, &mut changed) {
+                (None, None) => {}
+                (None, Some(changed)) => changed.extend_from_slice(raw),
+                (Some(new), changed) => {
+                    // Everything up to the first change is copied once there is one.
+                    let changed = changed.get_or_insert_with(|| BytesMut::from(&block[..at]));
+                    write_event(event.name(), &new, changed);
+                }
+            }
+            at += raw.len();
+        }
+        changed.map_or(block, BytesMut::freeze)
+    }
+
+    /// The body of a whole reply.
+    pub fn whole(&mut self, body: Bytes) -> Bytes {
+        self.hear(&body).map_or(body, Bytes::from)
+    }
+
+    /// See [`Listener::learnt`].
+    pub fn learnt(&mut self) -> Vec<(String, String)> {
+        self.0.iter_mut().flat_map(|listener| listener.learnt()).collect()
+    }
+
+    fn hear(&mut self, data: &[u8]) -> Option<Vec<u8>> {
+        self.0.iter_mut().fold(None, |new, listener| {
+            let heard = listener.hear(new.as_deref().unwrap_or(data));
+            heard.or(new)
+        })
+    }
+}
+
+fn write_event(name: Option<&[u8]>, data: &[u8], out: &mut BytesMut) {
+    if let Some(name) = name {
+        out.extend_from_slice(b"event: ");
+        out.extend_from_slice(name);
+        out.extend_from_slice(b"\n");
+    }
+    for line in data.split(|&byte| byte == b'\n') {
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(line);
+        out.extend_from_slice(b"\n");
+    }
+    out.extend_from_slice(b"\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes its letter behind every request and every event that it hears, and remembers how many it has heard.
+    #[derive(Debug)]
+    struct Marker(&'static str);
+
+    struct Marking(&'static str, usize);
+
+    impl Middleware for Marker {
+        fn name(&self) -> &'static str {
+            self.0
+        }
+
+        fn is_for(&self, model: &str) -> bool {
+            model.contains(self.0)
+        }
+
+        fn wants(&self, _: &[u8]) -> Vec<String> {
+            vec![format!("{}:heard", self.0)]
+        }
+
+        fn apply(&self, request: Bytes, known: &Memory) -> Bytes {
+            let known = known.get(&format!("{}:heard", self.0)).map_or("", String::as_str);
+            [&request[..], self.0.as_bytes(), known.as_bytes()].concat().into()
+        }
+
+        fn listen(&self, _: &[u8]) -> Option<Box<dyn Listener>> {
+            Some(Box::new(Marking(self.0, 0)))
+        }
+    }
+
+    impl Listener for Marking {
+        fn hear(&mut self, data: &[u8]) -> Option<Vec<u8>> {
+            self.1 += 1;
+            (!data.starts_with(b"-")).then(|| [data, self.0.as_bytes()].concat())
+        }
+
+        fn learnt(&mut self) -> Vec<(String, String)> {
+            vec![(format!("{}:heard", self.0), self.1.to_string())]
+        }
+    }
+
+    fn chain(choice: Choice) -> Chain {
+        Chain::new(vec![Arc::new(Marker("a")), Arc::new(Marker("b"))], choice)
+    }
+
+    #[test]
+    fn members_act_in_the_order_of_the_configuration_on_requests_and_on_replies() {
+        let applying = chain(Choice::ByModel).for_model("xaxbx").unwrap();
+        assert_eq!(applying.wants(b""), ["a:heard", "b:heard"]);
+        let known = Memory::from([("b:heard".to_owned(), "7".to_owned())]);
+        assert_eq!(applying.apply(Bytes::from_static(b"q"), &known), &b"qab7"[..]);
+
+        let mut listeners = applying.listen(b"q").unwrap();
+        let block = Bytes::from_static(b": c\n\ndata: -\n\nevent: n\ndata: 1\ndata: 2\n\ndata: [DONE]\n\n");
+        let passed = listeners.pass(block);
+        assert_eq!(passed, &b": c\n\ndata: -\n\nevent: n\ndata: 1\ndata: 2ab\n\ndata: [DONE]\n\n"[..]);
+        assert_eq!(listeners.whole(Bytes::from_static(b"{}")), &b"{}ab"[..]);
+        assert_eq!(listeners.learnt().concat_values(), "33");
+    }
+
+    trait ConcatValues {
+        fn concat_values(&self) -> String;
+    }
+
+    impl ConcatValues for Vec<(String, String)> {
+        fn concat_values(&self) -> String {
+            self.iter().map(|(_, value)| value.as_str()).collect()
+        }
+    }
+
+    #[test]
+    fn only_members_for_the_model_apply_unless_the_configuration_names_them() {
+        let names =
+            |choice, model: &str| chain(choice).for_model(model).map(|applying| applying.wants(b"").concat());
+        assert_eq!(names(Choice::ByModel, "b"), Some("b:heard".to_owned()));
+        assert_eq!(names(Choice::ByModel, "x"), None);
+        assert_eq!(names(Choice::Always, "x"), Some("a:heardb:heard".to_owned()));
+        assert!(Chain::new(vec![], Choice::Always).for_model("a").is_none());
+    }
+
+    #[test]
+    fn a_block_in_which_nothing_changes_is_passed_on_itself() {
+        let mut listeners = chain(Choice::Always).for_model("").unwrap().listen(b"").unwrap();
+        let block = Bytes::from("data: -\r\n\r\n: comment\n\n".to_owned());
+        assert_eq!(listeners.pass(block.clone()).as_ptr(), block.as_ptr());
+    }
+}

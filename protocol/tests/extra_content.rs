@@ -1,0 +1,189 @@
+//! Thought signatures through the bridge: out to a client that thinks, inside the signatures of thinking blocks, and back
+//! onto the calls and texts that they came with.
+
+#![expect(clippy::unwrap_used, reason = "a helper that panics fails its test, which is what it is for")]
+
+#[path = "grammar/stream.rs"]
+mod grammar;
+
+use bytes::BytesMut;
+use serde_json::{Value, json};
+use vandamme_protocol::{
+    bridge::{
+        Bridge as _, Step,
+        messages_over_chat::{Dialect, Machine, Replay, Target, request, whole},
+    },
+    signature,
+};
+
+fn target(dialect: &Dialect) -> Target<'_> {
+    Target { provider: "g", model: "gemini-3-pro", requested_model: "g:gemini-3-pro", dialect }
+}
+
+fn body(thinking: Value, turns: &[Value]) -> Vec<u8> {
+    let mut messages = vec![json!({"role": "user", "content": "hi"})];
+    messages.extend(turns.iter().cloned());
+    json!({"max_tokens": 9, "messages": messages, "thinking": thinking}).to_string().into_bytes()
+}
+
+fn signed(text: &str) -> Value {
+    json!({"google": {"thought_signature": text}})
+}
+
+fn chunk(delta: Value, finish: Value) -> Value {
+    json!({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+}
+
+fn call(id: Value, extra: Option<Value>) -> Value {
+    let mut call = json!({"index": 0, "id": id, "type": "function", "function": {"name": "f", "arguments": "{\"a\":1}"}});
+    if let Some(extra) = extra {
+        call["extra_content"] = extra;
+    }
+    call
+}
+
+/// What the client has of this reply, streamed.
+fn content(thinking: &Value, dialect: &Dialect, chunks: &[Value]) -> Value {
+    let context = request(&body(thinking.clone(), &[]), &target(dialect)).unwrap().reply;
+    let mut machine = Machine::new(context, 7);
+    let mut out = BytesMut::new();
+    for chunk in chunks {
+        assert!(matches!(machine.push(chunk.to_string().as_bytes(), &mut out), Step::More));
+    }
+    assert_eq!(machine.finish(&mut out).fault, None);
+    grammar::check(&out).message["content"].clone()
+}
+
+/// What the upstream gets of it in the next request.
+fn sent_back(content: &Value, target: &Target<'_>) -> Value {
+    let turn = json!({"role": "assistant", "content": content});
+    let chat = request(&body(json!({"type": "adaptive"}), &[turn]), target).unwrap().body;
+    serde_json::from_slice::<Value>(&chat).unwrap()["messages"][1].clone()
+}
+
+fn kinds(content: &Value) -> Vec<&str> {
+    content.as_array().unwrap().iter().map(|block| block["type"].as_str().unwrap()).collect()
+}
+
+fn thinks() -> Value {
+    json!({"type": "adaptive"})
+}
+
+#[test]
+fn the_signature_of_a_call_travels_in_a_thinking_block_before_it_and_comes_back_on_it() {
+    let dialect = Dialect::default();
+    let chunks = [
+        chunk(json!({"role": "assistant", "content": "Working"}), Value::Null),
+        chunk(json!({"tool_calls": [call(json!("call_a"), Some(signed("SIG-A")))]}), Value::Null),
+        chunk(json!({"tool_calls": [call(json!("call_b"), None)]}), Value::Null),
+        chunk(json!({"tool_calls": [call(json!("call_c"), Some(signed("SIG-C")))]}), json!("tool_calls")),
+    ];
+    let content = content(&thinks(), &dialect, &chunks);
+    assert_eq!(kinds(&content), ["text", "thinking", "tool_use", "tool_use", "thinking", "tool_use"]);
+    assert_eq!(content[1]["thinking"], "");
+    let message = sent_back(&content, &target(&dialect));
+    let calls = message["tool_calls"].clone();
+    assert_eq!((&calls[0]["id"], &calls[0]["extra_content"]), (&json!("call_a"), &signed("SIG-A")));
+    assert!(calls[1].get("extra_content").is_none(), "{calls}");
+    assert_eq!((&calls[2]["id"], &calls[2]["extra_content"]), (&json!("call_c"), &signed("SIG-C")));
+    assert!(
+        message.get("reasoning_content").is_none() && message.get("extra_content").is_none(),
+        "{message}"
+    );
+}
+
+#[test]
+fn an_open_thought_takes_the_signature_along_and_keeps_its_own_load() {
+    let dialect = Dialect { replay: Replay::Details, ..Dialect::default() };
+    let detail = json!({"type": "reasoning.encrypted", "data": "x", "id": "call_a"});
+    let chunks = [
+        chunk(json!({"reasoning": "Hm.", "reasoning_details": [detail]}), Value::Null),
+        chunk(json!({"tool_calls": [call(json!("call_a"), Some(signed("S")))]}), json!("tool_calls")),
+    ];
+    let content = content(&thinks(), &dialect, &chunks);
+    assert_eq!(kinds(&content), ["thinking", "tool_use"]);
+    let message = sent_back(&content, &target(&dialect));
+    assert_eq!(message["tool_calls"][0]["extra_content"], signed("S"));
+    assert_eq!(message["reasoning_details"], json!([detail]));
+}
+
+#[test]
+fn the_signature_of_a_text_travels_before_it_and_comes_back_with_it() {
+    let dialect = Dialect { replay: Replay::Nothing, ..Dialect::default() };
+    let chunks = [
+        chunk(json!({"content": "Four", "extra_content": signed("T")}), Value::Null),
+        chunk(json!({"content": ".", "extra_content": {"google": {"thought": true}}}), json!("STOP")),
+    ];
+    let content = content(&thinks(), &dialect, &chunks);
+    assert_eq!(kinds(&content), ["thinking", "text"]);
+    let message = sent_back(&content, &target(&dialect));
+    assert_eq!((&message["content"], &message["extra_content"]), (&json!("Four."), &signed("T")));
+}
+
+#[test]
+fn a_reply_never_ends_with_a_thought_that_is_only_there_to_carry() {
+    let late = [
+        chunk(json!({"content": "Four."}), Value::Null),
+        chunk(json!({"content": "", "extra_content": signed("T")}), json!("stop")),
+    ];
+    assert_eq!(kinds(&content(&thinks(), &Dialect::default(), &late)), ["text"]);
+}
+
+#[test]
+fn a_call_without_an_id_gets_its_signature_back_under_the_id_that_it_was_given() {
+    let dialect = Dialect::default();
+    let chunks = [chunk(json!({"tool_calls": [call(Value::Null, Some(signed("S")))]}), json!("stop"))];
+    let content = content(&thinks(), &dialect, &chunks);
+    assert_eq!(sent_back(&content, &target(&dialect))["tool_calls"][0]["extra_content"], signed("S"));
+}
+
+#[test]
+fn a_whole_reply_carries_the_same() {
+    let dialect = Dialect::default();
+    let context = request(&body(thinks(), &[]), &target(&dialect)).unwrap().reply;
+    let calls = json!([call(json!("call_a"), None), call(json!("call_b"), Some(signed("B")))]);
+    let upstream = json!({"choices": [{"message": {"content": "Hi", "tool_calls": calls, "extra_content": signed("T")},
+                                       "finish_reason": "tool_calls"}]});
+    let reply = whole(upstream.to_string().as_bytes(), context, 7).unwrap();
+    let content = serde_json::from_slice::<Value>(&reply.body).unwrap()["content"].clone();
+    let message = sent_back(&content, &target(&dialect));
+    assert_eq!(message["extra_content"], signed("T"));
+    assert!(message["tool_calls"][0].get("extra_content").is_none());
+    assert_eq!(message["tool_calls"][1]["extra_content"], signed("B"));
+}
+
+#[test]
+fn nothing_is_carried_where_nobody_thinks_or_it_is_turned_off() {
+    let off = Dialect { extras: false, ..Dialect::default() };
+    let chunks = [chunk(json!({"tool_calls": [call(json!("call_a"), Some(signed("S")))]}), json!("stop"))];
+    assert_eq!(kinds(&content(&json!({"type": "disabled"}), &Dialect::default(), &chunks)), ["tool_use"]);
+    assert_eq!(kinds(&content(&thinks(), &off, &chunks)), ["tool_use"]);
+    let carried = content(&thinks(), &Dialect::default(), &chunks);
+    assert!(sent_back(&carried, &target(&off))["tool_calls"][0].get("extra_content").is_none());
+}
+
+#[test]
+fn another_provider_and_another_model_get_no_signature_and_nonsense_harms_nobody() {
+    let dialect = Dialect::default();
+    let chunks = [chunk(json!({"tool_calls": [call(json!("call_a"), Some(signed("S")))]}), json!("stop"))];
+    let content = content(&thinks(), &dialect, &chunks);
+    for other in [
+        Target { provider: "other", ..target(&dialect) },
+        Target { model: "gemini-2.5-pro", ..target(&dialect) },
+    ] {
+        assert!(sent_back(&content, &other)["tool_calls"][0].get("extra_content").is_none());
+    }
+    for load in [
+        "\"vdm.extra_content\"",
+        "{\"type\":\"vdm.extra_content\"}",
+        "{vdm.extra_content",
+        "\u{0}vdm.extra_content",
+    ] {
+        let mut own = signature::mint("g", "gemini-3-pro");
+        signature::carry(&mut own, load.as_bytes());
+        let mut forged = content.clone();
+        forged[0]["signature"] = json!(own);
+        let message = sent_back(&forged, &target(&dialect));
+        assert!(message["tool_calls"][0].get("extra_content").is_none(), "{message}");
+    }
+}

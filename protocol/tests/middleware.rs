@@ -1,0 +1,45 @@
+//! The example of ARCHITECTURE.md, which is to be copied, works.
+
+use bytes::Bytes;
+use vandamme_protocol::middleware::{Memory, Middleware};
+
+// From here on it stands there too.
+/// Tells an upstream which of our teams asks.
+#[derive(Debug)]
+pub struct Team;
+
+impl Middleware for Team {
+    fn name(&self) -> &'static str {
+        "team"
+    }
+
+    /// Only where `middleware = ["team"]` says so.
+    fn is_for(&self, _model: &str) -> bool {
+        false
+    }
+
+    fn apply(&self, request: Bytes, _known: &Memory) -> Bytes {
+        match serde_json::from_slice::<serde_json::Map<_, _>>(&request) {
+            Ok(mut body) => {
+                body.insert("team".to_owned(), "platform".into());
+                serde_json::Value::Object(body).to_string().into()
+            }
+            Err(_) => request,
+        }
+    }
+}
+// Up to here.
+
+#[test]
+fn the_example_does_what_it_says() {
+    let request = Bytes::from_static(br#"{"model":"m"}"#);
+    assert_eq!(Team.apply(request, &Memory::new()), &br#"{"model":"m","team":"platform"}"#[..]);
+    assert_eq!((Team.name(), Team.is_for("team")), ("team", false));
+}
+
+#[test]
+fn the_page_shows_this_very_example() {
+    let (_, rest) = include_str!("middleware.rs").split_once("there too.\n").expect("it begins");
+    let (example, _) = rest.split_once("// Up to here.").expect("it ends");
+    assert!(include_str!("../../ARCHITECTURE.md").contains(example));
+}

@@ -1,0 +1,36 @@
+//! A provider's middleware, by name.
+
+use std::sync::Arc;
+
+use vandamme_protocol::gemini::{Gemini, Signatures};
+use vandamme_protocol::middleware::{Chain, Choice, Middleware};
+
+use super::layer::Section;
+use super::mistake::Mistake;
+
+/// What a provider's section says, or for lack of it all that there is, each for the models that need it. `defaults` has
+/// what holds for all providers.
+pub(super) fn chain(section: Section<'_>, defaults: Section<'_>) -> Result<Chain, Mistake> {
+    let known = all(defaults);
+    let Some(named) = section.text("middleware") else { return Ok(Chain::new(known, Choice::ByModel)) };
+    let mut members: Vec<Arc<dyn Middleware>> = Vec::new();
+    for name in named.text.lines().filter(|name| !name.is_empty()) {
+        let Some(member) = known.iter().find(|member| member.name() == name) else {
+            let names: Vec<String> = known.iter().map(|member| format!("\"{}\"", member.name())).collect();
+            let text = format!("expected {}, found {name:?}", names.join(" or "));
+            return Err(Mistake::new(named.place, text));
+        };
+        members.push(Arc::clone(member));
+    }
+    Ok(Chain::new(members, Choice::Always))
+}
+
+fn all(defaults: Section<'_>) -> Vec<Arc<dyn Middleware>> {
+    let signatures = if remembers_signatures(defaults) { Signatures::Remembered } else { Signatures::Left };
+    vec![Arc::new(Gemini { signatures })]
+}
+
+/// Whether thought signatures are given back to those who gave them.
+pub(super) fn remembers_signatures(defaults: Section<'_>) -> bool {
+    defaults.flag("gemini-thought-signatures").unwrap_or(true)
+}
