@@ -100,11 +100,13 @@ impl ErrorKind {
         }
     }
 
-    /// The kind of failure that a Chat Completions `finish_reason` reports (OpenRouter's and DeepSeek's words for a
-    /// reply that broke off); `None` if the reply ended for a [`StopReason`].
+    /// The kind of failure that a Chat Completions `finish_reason` reports, in the words that OpenRouter, vLLM, GLM,
+    /// Gemini (for a call it could not read) and DeepSeek have for a reply that broke off; `None` if it ended for a
+    /// [`StopReason`].
     pub fn from_finish_reason(word: &str) -> Option<Self> {
-        match word {
-            "error" => Some(Self::Api),
+        match without_detail(word) {
+            "error" | "abort" | "network_error" => Some(Self::Api),
+            "function_call_filter" | "MALFORMED_FUNCTION_CALL" | "UNEXPECTED_TOOL_CALL" => Some(Self::Api),
             "insufficient_system_resource" => Some(Self::Overloaded),
             _ => None,
         }
@@ -176,18 +178,22 @@ impl StopReason {
     /// OpenAI's words it knows those that compatible vendors let through from below (Gemini's in capitals,
     /// Mistral's `model_length`, Text Generation Inference's `eos_token`).
     pub fn from_finish_reason(word: &str) -> Option<Self> {
-        match word {
+        match without_detail(word) {
             "stop" | "STOP" | "eos" | "eos_token" | "end_turn" => Some(Self::EndTurn),
             "length" | "max_tokens" | "MAX_TOKENS" => Some(Self::MaxTokens),
             "stop_sequence" => Some(Self::StopSequence),
             "tool_calls" | "function_call" | "tool_use" => Some(Self::ToolUse),
-            "content_filter" | "SAFETY" | "RECITATION" | "PROHIBITED_CONTENT" | "refusal" | "sensitive" => {
-                Some(Self::Refusal)
-            }
+            "content_filter" | "refusal" | "sensitive" => Some(Self::Refusal),
+            "SAFETY" | "RECITATION" | "PROHIBITED_CONTENT" | "BLOCKLIST" | "SPII" => Some(Self::Refusal),
             "model_length" | "model_context_window_exceeded" => Some(Self::ModelContextWindowExceeded),
             _ => None,
         }
     }
+}
+
+/// Gemini's `content_filter: RECITATION` without what follows the colon.
+fn without_detail(word: &str) -> &str {
+    word.split_once(':').map_or(word, |(reason, _)| reason)
 }
 
 /// How the client wants its reply.

@@ -6,6 +6,7 @@
 mod calls;
 mod dialect;
 mod finish;
+mod halves;
 mod names;
 mod reply;
 mod request;
