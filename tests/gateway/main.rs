@@ -2,6 +2,7 @@
 //! told. A file per story.
 
 mod chat_completions;
+mod complaints;
 mod configuration;
 mod container;
 mod count_tokens;
