@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that panics fails its test, which is what it is for")]
 
-use std::collections::HashSet;
+#[path = "properties/order.rs"]
+mod order;
 
+use order::check_order;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use vandamme_protocol::{
@@ -393,25 +395,6 @@ fn deep_nesting_is_carried_without_recursion() {
     );
     let sent = request(body.as_bytes(), &TARGET).unwrap().body;
     assert!(sent.len() > 400_000);
-}
-
-/// What OpenAI checks: every call is answered right behind its message, and nothing else is a tool message.
-fn check_order(messages: &Value) {
-    let mut open = HashSet::new();
-    for message in messages.as_array().unwrap() {
-        match message["role"].as_str().unwrap() {
-            "tool" => assert!(
-                open.remove(message["tool_call_id"].as_str().unwrap()),
-                "a result answers an open call"
-            ),
-            role => {
-                assert!(open.is_empty(), "a {role} message came before all results");
-                let calls = message["tool_calls"].as_array();
-                open = calls.into_iter().flatten().map(|call| call["id"].as_str().unwrap()).collect();
-            }
-        }
-        assert!(message["content"] != json!([]), "no message is empty");
-    }
 }
 
 fn history() -> impl Strategy<Value = Vec<Value>> {

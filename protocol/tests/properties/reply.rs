@@ -118,7 +118,7 @@ fn input(arguments: &str) -> Value {
 }
 
 /// JSON in which halves of surrogate pairs, which `serde_json` does not read and clients do, are question marks.
-fn readable(json: &[u8]) -> Vec<u8> {
+pub(crate) fn readable(json: &[u8]) -> Vec<u8> {
     let mut readable = json.to_vec();
     let mut at = 0;
     while at + 6 <= readable.len() {
