@@ -14,6 +14,7 @@ mod liveness;
 mod model_names;
 mod models;
 mod passthrough;
+mod recording;
 mod routing;
 mod running_totals;
 mod scripted_upstream;
