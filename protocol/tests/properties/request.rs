@@ -43,8 +43,8 @@ fn check_sent(asked: &[u8], sent: &[u8], dialect: &Dialect) {
     };
     assert_eq!(sent["model"], "up/m");
     check_order(&sent["messages"]);
-    for tool in sent["tools"].as_array().into_iter().flatten() {
-        let name = tool["function"]["name"].as_str().expect("a function has a name");
+    for name in names(&sent) {
+        let name = name.as_str().expect("a function has a name");
         let fits = |byte: u8| {
             byte.is_ascii_alphanumeric() || byte == b'_' || (byte == b'-' && !dialect.plain_tool_names)
         };
@@ -54,6 +54,14 @@ fn check_sent(asked: &[u8], sent: &[u8], dialect: &Dialect) {
         );
     }
     check_texts(asked, &sent);
+}
+
+/// The names of all tools that are listed and called.
+fn names(sent: &Value) -> impl Iterator<Item = &Value> {
+    let messages = sent["messages"].as_array().into_iter().flatten();
+    let called = messages.flat_map(|message| message["tool_calls"].as_array().into_iter().flatten());
+    let listed = sent["tools"].as_array().into_iter().flatten().filter(|tool| tool["type"] == "function");
+    listed.chain(called).map(|tool| &tool["function"]["name"])
 }
 
 /// Every text of the user is there.
