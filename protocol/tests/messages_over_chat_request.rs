@@ -199,6 +199,25 @@ fn an_id_that_comes_again_in_a_later_turn_is_another_call() {
 }
 
 #[test]
+fn calls_that_share_an_id_in_one_turn_are_told_apart_and_answered_in_order() {
+    let call = |id: &str| json!({"type": "tool_use", "id": id, "name": "f", "input": {}});
+    let result = |text: &str| json!({"type": "tool_result", "tool_use_id": "c", "content": text});
+    let sent = messages(json!([
+        {"role": "user", "content": "x"},
+        {"role": "assistant", "content": [call("c"), call("c"), call("c_2"), call("c")]},
+        {"role": "user", "content": [result("one"), result("two"), result("three"), result("four")]},
+    ]));
+    check_order(&sent);
+    let told: Vec<_> = (2..6).map(|at| json!([sent[at]["tool_call_id"], sent[at]["content"]])).collect();
+    let nothing = &sent[4]["content"];
+    assert_eq!(
+        told,
+        [json!(["c", "one"]), json!(["c_3", "two"]), json!(["c_2", nothing]), json!(["c_4", "three"])]
+    );
+    assert_eq!(sent[6]["content"], "[tool result c] four");
+}
+
+#[test]
 fn results_in_every_form_have_a_text() {
     for (result, expected) in [
         (json!({}), "No content provided"),
