@@ -100,14 +100,14 @@ impl ErrorKind {
         }
     }
 
-    /// The kind of failure that a Chat Completions `finish_reason` reports (OpenRouter's and DeepSeek's words for a
-    /// reply that broke off, Gemini's for a call that it could not spell); `None` if the reply ended for a
+    /// The kind of failure that a Chat Completions `finish_reason` reports, in the words that OpenRouter, vLLM, GLM,
+    /// Gemini (for a call it could not spell) and DeepSeek have for a reply that broke off; `None` if it ended for a
     /// [`StopReason`].
     pub fn from_finish_reason(word: &str) -> Option<Self> {
         match plain_reason(word).as_str() {
-            "error" | "malformed_function_call" | "malformed_response" | "unexpected_tool_call" => {
-                Some(Self::Api)
-            }
+            "error" | "abort" | "network_error" => Some(Self::Api),
+            "malformed_function_call" | "malformed_response" | "unexpected_tool_call" => Some(Self::Api),
+            "function_call_filter" => Some(Self::Api),
             "insufficient_system_resource" => Some(Self::Overloaded),
             _ => None,
         }

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that panics fails its test, which is what it is for")]
 
-use std::collections::HashSet;
+#[path = "properties/order.rs"]
+mod order;
 
+use order::check_order;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use vandamme_protocol::{
@@ -194,6 +196,25 @@ fn an_id_that_comes_again_in_a_later_turn_is_another_call() {
     let sent = messages(json!([{"role": "user", "content": "x"}, call, result("one"), call, result("two")]));
     assert_eq!((&sent[2]["content"], &sent[4]["content"]), (&json!("one"), &json!("two")));
     assert_eq!(sent[1]["content"], Value::Null);
+}
+
+#[test]
+fn calls_that_share_an_id_in_one_turn_are_told_apart_and_answered_in_order() {
+    let call = |id: &str| json!({"type": "tool_use", "id": id, "name": "f", "input": {}});
+    let result = |text: &str| json!({"type": "tool_result", "tool_use_id": "c", "content": text});
+    let sent = messages(json!([
+        {"role": "user", "content": "x"},
+        {"role": "assistant", "content": [call("c"), call("c"), call("c_2"), call("c")]},
+        {"role": "user", "content": [result("one"), result("two"), result("three"), result("four")]},
+    ]));
+    check_order(&sent);
+    let told: Vec<_> = (2..6).map(|at| json!([sent[at]["tool_call_id"], sent[at]["content"]])).collect();
+    let nothing = &sent[4]["content"];
+    assert_eq!(
+        told,
+        [json!(["c", "one"]), json!(["c_3", "two"]), json!(["c_2", nothing]), json!(["c_4", "three"])]
+    );
+    assert_eq!(sent[6]["content"], "[tool result c] four");
 }
 
 #[test]
@@ -393,25 +414,6 @@ fn deep_nesting_is_carried_without_recursion() {
     );
     let sent = request(body.as_bytes(), &TARGET).unwrap().body;
     assert!(sent.len() > 400_000);
-}
-
-/// What OpenAI checks: every call is answered right behind its message, and nothing else is a tool message.
-fn check_order(messages: &Value) {
-    let mut open = HashSet::new();
-    for message in messages.as_array().unwrap() {
-        match message["role"].as_str().unwrap() {
-            "tool" => assert!(
-                open.remove(message["tool_call_id"].as_str().unwrap()),
-                "a result answers an open call"
-            ),
-            role => {
-                assert!(open.is_empty(), "a {role} message came before all results");
-                let calls = message["tool_calls"].as_array();
-                open = calls.into_iter().flatten().map(|call| call["id"].as_str().unwrap()).collect();
-            }
-        }
-        assert!(message["content"] != json!([]), "no message is empty");
-    }
 }
 
 fn history() -> impl Strategy<Value = Vec<Value>> {

@@ -110,6 +110,9 @@ pub(super) fn judge(
     let scope = if named { Scope::Model } else { Scope::Key };
     let (retry, outcome) = match status {
         401 => (attempts::Failure::Key, CallOutcome::Rejected { scope: Scope::Key }),
+        400 if openai::error::refuses_key(body) => {
+            (attempts::Failure::Key, CallOutcome::Rejected { scope: Scope::Key })
+        }
         403 => (attempts::Failure::Key, CallOutcome::Rejected { scope: Scope::Model }),
         429 => (attempts::Failure::Key, CallOutcome::RateLimited { after, scope }),
         402 => (attempts::Failure::Key, CallOutcome::RateLimited { after, scope: Scope::Key }),

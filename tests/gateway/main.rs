@@ -4,6 +4,7 @@
 mod azure;
 mod chat_completions;
 mod command_line;
+mod complaints;
 mod configuration;
 mod container;
 mod count_tokens;
@@ -18,6 +19,7 @@ mod model_names;
 mod models;
 mod own_keys;
 mod passthrough;
+mod recording;
 mod routing;
 mod running_totals;
 mod scripted_upstream;

@@ -7,6 +7,7 @@ mod calls;
 mod dialect;
 mod extras;
 mod finish;
+mod halves;
 mod names;
 mod reply;
 mod request;

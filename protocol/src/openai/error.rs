@@ -9,6 +9,8 @@ use serde_json::Value;
 use crate::{bridge::Fault, json::Write, vocabulary::ErrorKind};
 
 const LONGEST_MESSAGE: usize = 500;
+/// All that OpenRouter says itself when a provider failed.
+const SAYS_NOTHING: &str = "Provider returned error";
 
 /// What ends a stream, whatever came before.
 pub const DONE: &[u8] = b"data: [DONE]\n\n";
@@ -52,6 +54,7 @@ fn write(kind: ErrorKind, message: &str, out: &mut impl Write) {
 /// Claude Code compacts its conversation.
 pub fn read(status: u16, body: &[u8]) -> Fault {
     let report = Report::read(body);
+    let status = if status == 400 && report.refuses_key() { 401 } else { status };
     let message = report.message.as_deref().map(shorten).filter(|message| !message.is_empty());
     let message = message.unwrap_or_else(|| format!("the upstream answered {status} without a message"));
     report.overflow(status).unwrap_or_else(|| fault(status, message))
@@ -83,10 +86,17 @@ pub fn is_quota_exhausted(body: &[u8]) -> bool {
     MARKS.iter().any(|mark| text.contains(mark))
 }
 
+/// Whether a 400 is about the key after all: xAI and Gemini give that status to a key that they do not know.
+pub fn refuses_key(body: &[u8]) -> bool {
+    Report::read(body).refuses_key()
+}
+
 fn fault(status: u16, message: String) -> Fault {
     let status = match status {
         422 => 400,
         408 | 524 => 504,
+        // Groq, when its spare capacity is used up.
+        498 => 503,
         400..=599 => status,
         _ => 502,
     };
@@ -116,6 +126,21 @@ impl Report {
     fn of(value: &Value) -> Self {
         let value = value.get(0).unwrap_or(value);
         let inner = value.get("error").filter(|error| !error.is_null()).unwrap_or(value);
+        let report = Self::on_top(value, inner);
+        match Self::below(inner).filter(|_| report.message.as_deref() == Some(SAYS_NOTHING)) {
+            Some(below) => Self { code: report.code, ..below },
+            None => report,
+        }
+    }
+
+    /// OpenRouter: what the provider said that it asked.
+    fn below(inner: &Value) -> Option<Self> {
+        let raw = inner.get("metadata")?.get("raw")?;
+        let report = raw.as_str().map_or_else(|| Self::of(raw), |text| Self::read(text.as_bytes()));
+        report.message.is_some().then_some(report)
+    }
+
+    fn on_top(value: &Value, inner: &Value) -> Self {
         let message = match inner {
             Value::String(text) => Some(text.clone()),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
@@ -132,6 +157,12 @@ impl Report {
             code: fields[0].and_then(status_code),
             counts: count("n_prompt_tokens").zip(count("n_ctx")),
         }
+    }
+
+    fn refuses_key(&self) -> bool {
+        const MARKS: [&str; 3] = ["incorrect api key provided", "api key not valid", "invalid api key"];
+        let message = self.message.as_deref().unwrap_or_default().to_ascii_lowercase();
+        MARKS.iter().any(|mark| message.starts_with(mark))
     }
 
     /// The status that its code or type stands for.
@@ -179,12 +210,21 @@ fn message(value: &Value) -> Option<String> {
         Value::String(text) => Some(text.clone()),
         // FastAPI: a list of what is wrong where.
         Value::Array(entries) => {
-            let texts: Vec<_> = entries.iter().filter_map(|entry| entry.get("msg")?.as_str()).collect();
+            let texts: Vec<_> = entries.iter().filter_map(complaint).collect();
             Some(texts.join("; "))
         }
-        Value::Object(fields) => fields.get("message")?.as_str().map(str::to_owned),
+        Value::Object(_) => self::message(field),
         Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
+}
+
+/// What is wrong, and in which field.
+fn complaint(entry: &Value) -> Option<String> {
+    let said = entry.get("msg")?.as_str()?;
+    let steps = entry.get("loc").and_then(Value::as_array).into_iter().flatten();
+    let steps = steps.map(|step| step.as_str().map_or_else(|| step.to_string(), str::to_owned));
+    let path: Vec<_> = steps.filter(|step| step != "body").collect();
+    Some(if path.is_empty() { said.to_owned() } else { format!("{}: {said}", path.join(".")) })
 }
 
 /// A body that is not JSON: the title of a page, or the text itself.
@@ -203,7 +243,7 @@ fn plain(text: &str) -> String {
 }
 
 /// One line of at most 500 characters.
-fn shorten(text: &str) -> String {
+pub(super) fn shorten(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(LONGEST_MESSAGE) {
         Some(_) => line.chars().take(LONGEST_MESSAGE - 1).chain(['…']).collect(),
@@ -255,6 +295,9 @@ mod tests {
             r#"{"object":"error","message":"no luck","code":400}"#,
             r#"{"detail":"no luck"}"#,
             r#"{"detail":[{"loc":["body"],"msg":"no luck"}]}"#,
+            r#"{"object":"error","message":{"detail":[{"msg":"no luck"}]}}"#,
+            r#"{"error":{"message":"Provider returned error","metadata":{"raw":"{\"error\":\"no luck\"}"}}}"#,
+            r#"{"error":{"message":"no luck","metadata":{"raw":"whatever"}}}"#,
             r#"{"code":1210,"msg":"no luck"}"#,
             r#"{"errors":[{"message":"no luck"}]}"#,
             "  no\n luck ",

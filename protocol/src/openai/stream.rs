@@ -5,9 +5,11 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::error;
 use crate::{
+    bridge::Fault,
     json::{self, List, Literal, Object},
-    vocabulary::Usage,
+    vocabulary::{ErrorKind, StopReason, Usage},
 };
 
 /// One event's data, or one whole reply.
@@ -16,20 +18,53 @@ pub(crate) struct Chunk<'a> {
     #[serde(borrow, default = "Default::default")]
     pub(crate) choices: List<Object<Choice<'a>>>,
     #[serde(borrow, default = "Default::default")]
-    pub(crate) usage: Object<Counts<'a>>,
+    usage: Object<Counts<'a>>,
     #[serde(borrow)]
-    pub(crate) error: Option<&'a RawValue>,
+    error: Option<&'a RawValue>,
     /// Some vendors answer 200 with `{"code": …, "msg": …}`.
     #[serde(borrow)]
-    pub(crate) msg: Option<&'a RawValue>,
+    msg: Option<&'a RawValue>,
+    /// vLLM: `error`, with the error's members beside it.
+    #[serde(borrow)]
+    object: Option<&'a RawValue>,
+    #[serde(borrow, default = "Default::default")]
+    x_groq: Object<Groq<'a>>,
 }
 
 impl<'a> Chunk<'a> {
-    /// Takes one JSON object apart. `Ok(None)` is JSON, but no object.
+    /// Takes one JSON object apart, also one in a list (Gemini's errors). `Ok(None)` is JSON, but no object.
     pub(crate) fn read(data: &'a [u8]) -> Result<Option<Self>, BadJson> {
         let text = std::str::from_utf8(data).map_err(|_| BadJson)?;
+        if text.starts_with('[') {
+            let list: List<Object<Self>> = serde_json::from_str(text).map_err(|_| BadJson)?;
+            return Ok(list.0.into_iter().next().and_then(|chunk| chunk.0));
+        }
         let chunk: Object<Self> = serde_json::from_str(text).map_err(|_| BadJson)?;
         Ok(chunk.0)
+    }
+
+    /// The tokens so far, wherever the vendor tells them.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        let inside = || self.choice()?.usage.0.as_ref();
+        let groqs = || self.x_groq.0.as_ref()?.usage.0.as_ref();
+        self.usage.0.as_ref().or_else(inside).or_else(groqs).map(Counts::usage)
+    }
+
+    /// What went wrong, if `data`, of which this was read, says that something did.
+    pub(crate) fn fault(&self, data: &[u8]) -> Option<Fault> {
+        let choice = self.choice();
+        let is_error = literal(self.object).is_some_and(|object| object.is("error"));
+        if self.error.is_some() || (choice.is_none() && (self.msg.is_some() || is_error)) {
+            return Some(error::read_inside(data));
+        }
+        let groqs = || self.x_groq.0.as_ref()?.error;
+        if let Some(error) = choice.and_then(|choice| choice.error).or_else(groqs) {
+            return Some(error::read_inside(error.get().as_bytes()));
+        }
+        let word = choice?.finish_reason()?.decode()?;
+        let kind = ErrorKind::from_finish_reason(&word)?;
+        let message = format!("the upstream gave up in the middle of its reply: finish_reason '{word}'");
+        Some(Fault::said(kind, error::shorten(&message)))
     }
 
     /// The first choice: only one was asked for.
@@ -60,10 +95,31 @@ pub(crate) struct Choice<'a> {
     stop_reason: Option<&'a RawValue>,
     /// Kimi.
     #[serde(borrow, default = "Default::default")]
-    pub(crate) usage: Object<Counts<'a>>,
+    usage: Object<Counts<'a>>,
+    /// OpenRouter.
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+/// What Groq puts beside the members that everybody has.
+#[derive(Deserialize)]
+struct Groq<'a> {
+    #[serde(borrow, default = "Default::default")]
+    usage: Object<Counts<'a>>,
+    /// Why it stopped early.
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
 }
 
 impl<'a> Choice<'a> {
+    /// Whether this is an answer. One that was filtered may have no message at all (Gemini).
+    pub(crate) fn is_answer(&self) -> bool {
+        let word = self.finish_reason().and_then(Literal::decode);
+        let is_refused =
+            word.and_then(|word| StopReason::from_finish_reason(&word)) == Some(StopReason::Refusal);
+        self.message.0.is_some() || self.delta.0.is_some() || is_refused
+    }
+
     /// Why it ended, if it did.
     pub(crate) fn finish_reason(&self) -> Option<Literal<'a>> {
         literal(self.finish_reason)
@@ -85,9 +141,12 @@ pub(crate) struct Message<'a> {
     /// DeepSeek, Qwen, Kimi, GLM, vLLM.
     #[serde(borrow)]
     reasoning_content: Option<&'a RawValue>,
-    /// OpenRouter, Groq.
+    /// OpenRouter, Groq, Ollama.
     #[serde(borrow)]
     reasoning: Option<&'a RawValue>,
+    /// Ollama, in its own words.
+    #[serde(borrow)]
+    thinking: Option<&'a RawValue>,
     /// OpenRouter.
     #[serde(borrow)]
     pub(crate) reasoning_details: Option<&'a RawValue>,
@@ -105,22 +164,17 @@ impl<'a> Message<'a> {
     /// The inner texts of its content: one for a string, one for each text part of an array.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let string = literal(self.content).map(Literal::inner);
-        let array = self.content.filter(|content| content.get().starts_with('['));
-        let parts: Option<List<Object<Part<'a>>>> =
-            array.and_then(|array| serde_json::from_str(array.get()).ok());
-        let parts = parts.unwrap_or_default().0.into_iter().filter_map(|part| part.0);
-        string.into_iter().chain(parts.filter_map(|part| part.answer()))
+        string.into_iter().chain(parts(self.content).filter_map(|part| part.answer()))
     }
 
-    /// The inner texts of its reasoning, from the first field that has any.
+    /// The inner texts of its reasoning, from the first place that has any.
     pub(crate) fn reasoning(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        let strings = [literal(self.reasoning_content), literal(self.reasoning)];
+        let strings = [self.reasoning_content, self.reasoning, self.thinking].map(literal);
         let string = strings.into_iter().flatten().map(Literal::inner).find(|inner| !inner.is_empty());
         let details = self.reasoning_details.filter(|_| string.is_none());
-        let details: Option<List<Object<Part<'a>>>> =
-            details.and_then(|details| serde_json::from_str(details.get()).ok());
-        let details = details.unwrap_or_default().0.into_iter();
-        let thoughts: Vec<_> = details.filter_map(|part| part.0?.thought()).collect();
+        let inside = self.content.filter(|_| string.is_none());
+        let thoughts = parts(details).filter_map(|part| part.thought());
+        let thoughts = thoughts.chain(parts(inside).flat_map(|part| part.thinking()));
         string.into_iter().chain(thoughts)
     }
 
@@ -128,6 +182,14 @@ impl<'a> Message<'a> {
     pub(crate) fn refusal(&self) -> Option<&'a str> {
         literal(self.refusal).map(Literal::inner).filter(|inner| !inner.is_empty())
     }
+}
+
+/// The parts of a value that is an array of them.
+fn parts<'a>(raw: Option<&'a RawValue>) -> impl Iterator<Item = Part<'a>> + use<'a> {
+    let array = raw.filter(|raw| raw.get().starts_with('['));
+    let parts: Option<List<Object<Part<'a>>>> =
+        array.and_then(|array| serde_json::from_str(array.get()).ok());
+    parts.unwrap_or_default().0.into_iter().filter_map(|part| part.0)
 }
 
 /// One part of array content or of `reasoning_details`.
@@ -139,6 +201,9 @@ struct Part<'a> {
     text: Option<&'a RawValue>,
     #[serde(borrow)]
     summary: Option<&'a RawValue>,
+    /// Mistral: a text, or parts that are.
+    #[serde(borrow)]
+    thinking: Option<&'a RawValue>,
 }
 
 impl<'a> Part<'a> {
@@ -151,6 +216,12 @@ impl<'a> Part<'a> {
     /// The inner text of a piece of reasoning, or of its summary if that is all there is.
     fn thought(&self) -> Option<&'a str> {
         literal(self.text).or(literal(self.summary)).map(Literal::inner)
+    }
+
+    /// The inner texts of a piece of reasoning that stands in the content.
+    fn thinking(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let string = literal(self.thinking).map(Literal::inner);
+        string.into_iter().chain(parts(self.thinking).filter_map(|part| part.answer()))
     }
 }
 
@@ -174,9 +245,9 @@ impl<'a> ToolCall<'a> {
         self.index.and_then(|index| index.get().parse().ok())
     }
 
-    /// The inner text of its id, empty if it has none.
+    /// The inner text of its id, empty if it has none. Mistral has written `"null"` for none.
     pub(crate) fn id(&self) -> &'a str {
-        literal(self.id).map_or("", Literal::inner)
+        literal(self.id).map(Literal::inner).filter(|id| *id != "null").unwrap_or_default()
     }
 }
 
@@ -203,6 +274,8 @@ pub(crate) struct Counts<'a> {
     prompt_tokens: Option<&'a RawValue>,
     #[serde(borrow)]
     completion_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    total_tokens: Option<&'a RawValue>,
     #[serde(borrow, default = "Default::default")]
     prompt_tokens_details: Object<CacheCounts<'a>>,
     /// DeepSeek.
@@ -234,12 +307,19 @@ impl Counts<'_> {
         let creation = details.and_then(|details| {
             json::count(details.cache_write_tokens).or_else(|| json::count(details.cache_creation_tokens))
         });
-        Usage::from_prompt_total(
-            json::count(self.prompt_tokens).unwrap_or(0),
-            json::count(self.completion_tokens).unwrap_or(0),
-            read.unwrap_or(0),
-            creation.unwrap_or(0),
-        )
+        let (read, creation) = (read.unwrap_or(0), creation.unwrap_or(0));
+        let prompt = json::count(self.prompt_tokens).unwrap_or(0);
+        let output = json::count(self.completion_tokens).unwrap_or(0);
+        let uncounted = self.uncounted().filter(|uncounted| *uncounted != read.saturating_add(creation));
+        let output = output.saturating_add(uncounted.unwrap_or(0));
+        Usage::from_prompt_total(prompt, output, read, creation)
+    }
+
+    /// What the total has beyond prompt and completion: xAI and Gemini leave the thoughts out of the completion.
+    fn uncounted(&self) -> Option<u64> {
+        let prompt = json::count(self.prompt_tokens)?;
+        let completion = json::count(self.completion_tokens)?;
+        json::count(self.total_tokens)?.checked_sub(prompt.checked_add(completion)?)
     }
 }
 

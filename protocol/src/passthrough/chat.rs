@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 use memchr::memmem;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use crate::openai;
 use crate::span::UsageAsked;
@@ -17,6 +18,8 @@ pub struct ChatTap {
     started: bool,
     choices: Choices,
     done: bool,
+    /// Index and id of the call that was counted last.
+    counted: Option<Box<str>>,
     summary: ChatSummary,
 }
 
@@ -38,6 +41,7 @@ impl ChatTap {
             started: false,
             choices: Choices::default(),
             done: false,
+            counted: None,
             summary: ChatSummary::default(),
         }
     }
@@ -120,24 +124,30 @@ impl ChatTap {
     }
 
     fn note(&mut self, chunk: &Chunk, data: &[u8]) {
-        if let Some(usage) = &chunk.usage {
-            self.summary.usage = usage.counted();
-        }
-        if chunk.error.is_some() {
-            let fault = openai::error::read_inside(data);
-            self.summary.error = Some((fault.kind, fault.message));
+        if let Ok(Some(said)) = openai::stream::Chunk::read(data.trim_ascii()) {
+            self.summary.usage = said.usage().unwrap_or(self.summary.usage);
+            let fault = said.fault(data).map(|fault| (fault.kind, fault.message));
+            self.summary.error = fault.or(self.summary.error.take());
         }
         chunk.choices.iter().for_each(|choice| self.choices.note(choice));
         let Some(choice) = chunk.choices.first() else { return };
         let delta = choice.delta.as_ref().or(choice.message.as_ref());
-        let calls = delta.and_then(|delta| delta.tool_calls.as_ref());
-        let named = calls.into_iter().flatten().filter(|call| {
-            call.function
-                .as_ref()
-                .and_then(|function| function.name.as_ref())
-                .is_some_and(|name| !name.is_empty())
-        });
-        self.summary.tool_calls += u32::try_from(named.count()).unwrap_or(u32::MAX);
+        let Some(delta) = delta else { return };
+        delta.tool_calls.iter().flatten().for_each(|call| self.count(call));
+        let old = delta.function_call.as_ref().and_then(|function| function.name.as_ref());
+        self.summary.tool_calls += u32::from(old.is_some());
+    }
+
+    fn count(&mut self, call: &Call) {
+        let name = call.function.as_ref().and_then(|function| function.name.as_deref());
+        let id = call.id.as_ref().and_then(Value::as_str).filter(|id| !matches!(*id, "" | "null"));
+        let key = id.map(|id| format!("{:?} {id}", call.index).into_boxed_str());
+        // Some vendors repeat name and id with every piece.
+        let is_known = key.is_some() && key == self.counted;
+        if name.is_some_and(|name| !name.is_empty()) && !is_known {
+            self.summary.tool_calls += 1;
+            self.counted = key;
+        }
     }
 }
 
@@ -181,6 +191,7 @@ fn says_something(data: &[u8]) -> bool {
         || told(b"\"finish_reason\"", b"\"finish_reason\":null")
         || has(b"\"error\"")
         || has(b"\"tool_calls\"")
+        || has(b"\"function_call\"")
         || names_a_later_one(data)
 }
 
@@ -251,8 +262,7 @@ fn null_usage_at(raw: &[u8], at: usize) -> Option<(usize, usize)> {
 struct Chunk {
     #[serde(default, deserialize_with = "or_empty")]
     choices: Vec<Choice>,
-    usage: Option<ChatUsage>,
-    error: Option<IgnoredAny>,
+    usage: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -266,48 +276,20 @@ struct Choice {
 #[derive(Deserialize)]
 struct Delta {
     tool_calls: Option<Vec<Call>>,
+    /// From before parallel calls existed.
+    function_call: Option<Function>,
 }
 
 #[derive(Deserialize)]
 struct Call {
+    index: Option<Value>,
+    id: Option<Value>,
     function: Option<Function>,
 }
 
 #[derive(Deserialize)]
 struct Function {
     name: Option<String>,
-}
-
-/// Floats, because there are upstreams that write them.
-#[derive(Deserialize)]
-struct ChatUsage {
-    prompt_tokens: Option<f64>,
-    completion_tokens: Option<f64>,
-    prompt_tokens_details: Option<PromptDetails>,
-    /// DeepSeek's name for what the cache served.
-    prompt_cache_hit_tokens: Option<f64>,
-}
-
-#[derive(Deserialize)]
-struct PromptDetails {
-    cached_tokens: Option<f64>,
-    #[serde(alias = "cache_creation_tokens")]
-    cache_write_tokens: Option<f64>,
-}
-
-impl ChatUsage {
-    fn counted(&self) -> Usage {
-        let count = |value: Option<f64>| value.unwrap_or_default() as u64;
-        let details = self.prompt_tokens_details.as_ref();
-        let cached = details.and_then(|details| details.cached_tokens).or(self.prompt_cache_hit_tokens);
-        let written = details.and_then(|details| details.cache_write_tokens);
-        Usage::from_prompt_total(
-            count(self.prompt_tokens),
-            count(self.completion_tokens),
-            count(cached),
-            count(written),
-        )
-    }
 }
 
 fn or_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Choice>, D::Error> {

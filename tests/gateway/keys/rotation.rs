@@ -51,6 +51,22 @@ fn a_refused_key_is_replaced_before_the_client_notices() {
 }
 
 #[test]
+fn a_key_that_is_refused_with_a_400_is_replaced_too() {
+    let gemini = r#"[{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT"}}]"#;
+    let xai =
+        r#"{"code":"Client specified an invalid argument","error":"Incorrect API key provided: xa***yz."}"#;
+    for body in [gemini, xai] {
+        let upstream = Upstream::openai().answering_key("bad", Answer::json(400, body));
+        let gateway = Gateway::before(&upstream).keys(["bad", "good"]).start();
+        assert_eq!(gateway.ask("hi").text(), "Hello there!");
+        assert_eq!(gateway.ask("hi").text(), "Hello there!");
+        assert_eq!(upstream.keys_seen(), ["bad", "good", "good"], "a dead key is remembered");
+        let alone = Gateway::before(&upstream).keys(["bad"]).start().ask("hi");
+        assert_eq!((alone.status(), alone.error_type().as_str()), (401, "authentication_error"));
+    }
+}
+
+#[test]
 fn the_request_that_another_key_gets_is_the_same() {
     for upstream in both() {
         let upstream = upstream.refusing("bad");

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use sha2::{Digest, Sha256};
 
-use crate::json::{Literal, decode};
+use crate::json::{Literal, decode, trim};
 
 const LONGEST: usize = 64;
 /// What is left of a name that a hash ends: 55 characters, `_`, 8 digits.
@@ -84,7 +84,8 @@ impl Names {
 
     /// The way back: what the upstream calls by the first name is the client's second, inner texts.
     pub(super) fn back(&self) -> HashMap<String, String> {
-        self.0.iter().map(|(original, name)| (name.clone(), original.clone())).collect()
+        let named = self.0.iter().filter(|(original, _)| !trim(original).is_empty());
+        named.map(|(original, name)| (name.clone(), original.clone())).collect()
     }
 }
 

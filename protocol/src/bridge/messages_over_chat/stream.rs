@@ -12,17 +12,15 @@ use super::{
     ReplyContext,
     calls::{Calls, Fragment},
     finish::Finish,
+    halves::Halves,
     thinking::{Details, Prose, Tags},
 };
 use crate::{
     anthropic::stream::{Delta, Ending, Event, Opening, Sink},
     bridge::{Bridge, Fault, Outcome, Step},
     gemini,
-    openai::{
-        error,
-        stream::{Choice, Chunk, Counts, Message},
-    },
-    vocabulary::{ErrorKind, StopReason, Usage},
+    openai::stream::{Choice, Chunk, Message},
+    vocabulary::{StopReason, Usage},
 };
 
 /// One Chat Completions reply on its way to a Messages client.
@@ -49,6 +47,27 @@ struct Blocks {
     /// The index of the open block, or of the next one.
     index: u64,
     open: Option<Prose>,
+    halves: Halves,
+}
+
+impl Blocks {
+    fn prose<S: Sink>(&self, prose: Prose, inner: &str, sink: &mut S) {
+        let delta = match prose {
+            Prose::Text => Delta::Text(inner),
+            Prose::Thinking => Delta::Thinking(inner),
+        };
+        self.delta(delta, inner, sink);
+    }
+
+    fn arguments<S: Sink>(&self, inner: &str, sink: &mut S) {
+        self.delta(Delta::Arguments(inner), inner, sink);
+    }
+
+    fn delta<S: Sink>(&self, delta: Delta<'_>, inner: &str, sink: &mut S) {
+        if !inner.is_empty() {
+            sink.emit(Event::Delta { index: self.index, delta });
+        }
+    }
 }
 
 impl Bridge for Machine {
@@ -117,12 +136,10 @@ impl Machine {
         let Ok(chunk) = Chunk::read(body.trim_ascii()) else {
             return Err(Fault::bad_gateway("invalid JSON from the upstream"));
         };
-        let choice = chunk.as_ref().and_then(Chunk::choice);
-        let reported = chunk
-            .as_ref()
-            .is_some_and(|chunk| chunk.error.is_some() || (choice.is_none() && chunk.msg.is_some()));
-        let has_message = choice.is_some_and(|choice| choice.message.0.is_some() || choice.delta.0.is_some());
-        if !has_message && !reported {
+        let is_reply = chunk.as_ref().is_some_and(|chunk| {
+            chunk.choice().is_some_and(Choice::is_answer) || chunk.fault(body).is_some()
+        });
+        if !is_reply {
             return Err(Fault::bad_gateway("the upstream's reply has no message"));
         }
         self.is_done = true;
@@ -134,13 +151,12 @@ impl Machine {
     }
 
     fn chunk<S: Sink>(&mut self, data: &[u8], chunk: &Chunk<'_>, sink: &mut S) -> Step {
-        let choice = chunk.choice();
-        if chunk.error.is_some() || (choice.is_none() && chunk.msg.is_some()) {
-            return self.broke(error::read_inside(data));
+        self.usage = chunk.usage().or(self.usage);
+        match (chunk.fault(data), chunk.choice()) {
+            (Some(fault), _) => self.broke(fault),
+            (None, Some(choice)) => self.choice(choice, sink),
+            (None, None) => Step::More,
         }
-        let counts = chunk.usage.0.as_ref().or_else(|| choice?.usage.0.as_ref());
-        self.usage = counts.map(Counts::usage).or(self.usage);
-        choice.map_or(Step::More, |choice| self.choice(choice, sink))
     }
 
     /// What the upstream reported as broken; remembered, so that a `finish` after it is no happy end.
@@ -150,12 +166,6 @@ impl Machine {
     }
 
     fn choice<S: Sink>(&mut self, choice: &Choice<'_>, sink: &mut S) -> Step {
-        let finish = choice.finish_reason();
-        if let Some(kind) = finish.and_then(|word| ErrorKind::from_finish_reason(word.inner())) {
-            let status = if kind == ErrorKind::Api { 502 } else { kind.status() };
-            let message = "the upstream gave up in the middle of its reply".to_owned();
-            return self.broke(Fault { kind, status, message });
-        }
         self.start(sink);
         if let Some(delta) = choice.delta.0.as_ref().or(choice.message.0.as_ref()) {
             self.delta(delta, sink);
@@ -208,8 +218,9 @@ impl Machine {
         if !self.calls.is_open_at(at) {
             self.calls.keep(at, arguments);
             self.advance(sink);
-        } else if !arguments.is_empty() {
-            sink.emit(Event::Delta { index: self.blocks.index, delta: Delta::Arguments(arguments) });
+        } else {
+            let arguments = self.blocks.halves.join(arguments);
+            self.blocks.arguments(&arguments, sink);
         }
     }
 
@@ -244,9 +255,8 @@ impl Machine {
         let name = self.context.names.get(&call.name).unwrap_or(&call.name);
         sink.emit(Event::BlockStart { index, block: Opening::ToolUse { id: &id, name } });
         let pending = std::mem::take(&mut call.pending);
-        if !pending.is_empty() {
-            sink.emit(Event::Delta { index, delta: Delta::Arguments(&pending) });
-        }
+        let pending = self.blocks.halves.join(&pending);
+        self.blocks.arguments(&pending, sink);
         self.calls.opened();
     }
 
@@ -254,9 +264,8 @@ impl Machine {
         let Some(call) = self.calls.open() else { return };
         let index = self.blocks.index;
         // Clients parse the accumulated input when the block stops.
-        if !call.has_arguments() {
-            sink.emit(Event::Delta { index, delta: Delta::Arguments("{}") });
-        }
+        let rest = if call.has_arguments() { self.blocks.halves.rest() } else { "{}" };
+        self.blocks.arguments(rest, sink);
         sink.emit(Event::BlockStop { index });
         self.blocks.index += 1;
         self.calls.closed();

@@ -17,9 +17,9 @@ struct Wording {
     tokens: &'static str,
 }
 
-/// Texts of OpenAI, vLLM, OpenRouter, DeepSeek (first three), Gemini, xAI, Moonshot, Mistral, llama.cpp, Cerebras,
+/// Texts of OpenAI, vLLM, OpenRouter, DeepSeek (first three), newer ones of OpenAI, Gemini, xAI, Moonshot, Mistral, llama.cpp, Cerebras,
 /// GitHub Copilot, Together, SGLang; lower case. The more particular one stands first.
-const WORDINGS: [Wording; 12] = [
+const WORDINGS: [Wording; 13] = [
     Wording {
         says: "maximum context length is",
         limit: "maximum context length is",
@@ -27,6 +27,11 @@ const WORDINGS: [Wording; 12] = [
     },
     Wording { says: "maximum context length is", limit: "maximum context length is", tokens: "resulted in" },
     Wording { says: "maximum context length is", limit: "maximum context length is", tokens: "request has" },
+    Wording {
+        says: "exceed the configured limit of",
+        limit: "exceed the configured limit of",
+        tokens: "resulted in",
+    },
     Wording { says: "exceeds the maximum number of tokens", limit: "allowed", tokens: "token count" },
     Wording { says: "maximum prompt length is", limit: "prompt length is", tokens: "request contains" },
     Wording { says: "exceeded model token limit", limit: "token limit:", tokens: "requested:" },

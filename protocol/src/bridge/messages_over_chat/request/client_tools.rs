@@ -2,10 +2,7 @@
 //!
 //! Sources: platform.claude.com/docs/en/agents-and-tools/tool-use (bash, text editor, computer use, memory).
 
-use crate::{
-    anthropic::request::Tool,
-    json::{Literal, Write},
-};
+use crate::{anthropic::request::Tool, json::Write};
 
 /// What another model must be told of such a tool.
 pub(super) struct ClientTool {
@@ -62,14 +59,6 @@ impl ClientTool {
         }
         out.put(b"\",\"parameters\":");
         out.raw(self.schema);
-    }
-
-    /// The name that the client gave, or the fixed one.
-    pub(super) fn name<'n>(&self, given: Option<Literal<'n>>) -> &'n str
-    where
-        'static: 'n,
-    {
-        given.map_or(self.name, Literal::inner)
     }
 }
 

@@ -96,13 +96,16 @@ impl<'a> Scribe<'_, 'a> {
 
     fn tool_call(&self, call: &Call<'_, '_>, extras: &Extras, out: &mut Vec<u8>) {
         out.put(b"{\"id\":");
-        out.quoted(call.id.inner());
+        out.quoted(&call.id);
         out.put(b",\"type\":\"function\",\"function\":{\"name\":");
         out.quoted(self.names.there(call.name));
         out.put(b",\"arguments\":");
         out.string(call.block.input.map_or("{}", |input| input.get()));
         out.put(b"}");
-        extras.write_for_call(call.id, out);
+        // By the id that the client knows.
+        if let Some(id) = call.block.id {
+            extras.write_for_call(id, out);
+        }
         out.put(b"}");
     }
 
@@ -123,7 +126,7 @@ impl<'a> Scribe<'_, 'a> {
                 continue;
             }
             out.put(b"{\"role\":\"tool\",\"tool_call_id\":");
-            out.quoted(call.id.inner());
+            out.quoted(&call.id);
             out.put(b",\"content\":");
             let mark = call.answer.and_then(|answer| answer.block.cache_control);
             let mark = mark.filter(|_| self.target.dialect.cache_control);
@@ -219,7 +222,7 @@ fn returned(attached: &[(&Call<'_, '_>, Vec<Shown<'_>>)], out: &mut Vec<u8>) {
         out.put(b" returned by tool ");
         out.raw(call.name.inner());
         out.put(b" (");
-        out.raw(call.id.inner());
+        out.raw(&call.id);
         out.put(b")\"}");
         for part in parts {
             out.put(b",");

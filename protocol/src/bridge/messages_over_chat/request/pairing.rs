@@ -11,12 +11,13 @@ use super::{Role, Turn};
 use crate::{
     anthropic::request::{Block, Content},
     bridge::RequestError,
-    json::Literal,
+    json::{Literal, decode},
 };
 
 /// A tool call of the history.
 pub(super) struct Call<'r, 'a> {
-    pub(super) id: Literal<'a>,
+    /// Its id, inner text, unlike that of every other call of its turn.
+    pub(super) id: Cow<'a, str>,
     pub(super) name: Literal<'a>,
     pub(super) block: &'r Block<'a>,
     pub(super) answer: Option<Answer<'r, 'a>>,
@@ -39,7 +40,7 @@ pub(super) struct Pairing<'r, 'a> {
 
 impl<'r, 'a> Pairing<'r, 'a> {
     /// Matches every result with the nearest earlier call of its id: ids are only unique within a turn with some
-    /// vendors.
+    /// vendors. Where they are not even that, the results answer the calls in order.
     pub(super) fn of(turns: &'r [Turn<'a>]) -> Result<Self, RequestError> {
         let mut pairing = Self { calls: Vec::new(), by_turn: HashMap::new(), orphans: HashSet::new() };
         let mut latest = HashMap::new();
@@ -58,13 +59,18 @@ impl<'r, 'a> Pairing<'r, 'a> {
         &mut self,
         turn: usize,
         blocks: &'r [Block<'a>],
-        latest: &mut HashMap<Cow<'a, str>, usize>,
+        latest: &mut Latest<'a>,
     ) -> Result<(), RequestError> {
         let start = self.calls.len();
-        for (at, block) in blocks.iter().enumerate().filter(|(_, block)| block.kind() == "tool_use") {
-            let id = required(block.id, turn, at, "id")?;
+        let calls = || blocks.iter().enumerate().filter(|(_, block)| block.kind() == "tool_use");
+        let mut taken: HashSet<_> = calls().filter_map(|(_, block)| block.id).map(key).collect();
+        for (at, block) in calls() {
+            let given = required(block.id, turn, at, "id")?;
             let name = required(block.name, turn, at, "name")?;
-            latest.insert(key(id), self.calls.len());
+            let same = latest.entry(key(given)).or_default();
+            same.retain(|&call| call >= start);
+            let id = if same.is_empty() { given.inner().into() } else { another(given, &mut taken) };
+            same.push(self.calls.len());
             self.calls.push(Call { id, name, block, answer: None });
         }
         self.by_turn.insert(turn, start..self.calls.len());
@@ -75,13 +81,13 @@ impl<'r, 'a> Pairing<'r, 'a> {
         &mut self,
         turn: usize,
         blocks: &'r [Block<'a>],
-        latest: &HashMap<Cow<'a, str>, usize>,
+        latest: &Latest<'a>,
     ) -> Result<(), RequestError> {
         for (at, block) in blocks.iter().enumerate().filter(|(_, block)| block.kind() == "tool_result") {
             let id = required(block.tool_use_id, turn, at, "tool_use_id")?;
-            let call = latest.get(&key(id)).map(|&call| &mut self.calls[call]);
-            match call.filter(|call| call.answer.is_none()) {
-                Some(call) => call.answer = Some(Answer { block, turn, at }),
+            let mut calls = latest.get(&key(id)).into_iter().flatten();
+            match calls.find(|&&call| self.calls[call].answer.is_none()) {
+                Some(&call) => self.calls[call].answer = Some(Answer { block, turn, at }),
                 None => {
                     self.orphans.insert((turn, at));
                 }
@@ -99,6 +105,17 @@ impl<'r, 'a> Pairing<'r, 'a> {
     pub(super) fn is_orphan(&self, turn: usize, at: usize) -> bool {
         self.orphans.contains(&(turn, at))
     }
+}
+
+/// The calls of an id in the last turn that has it.
+type Latest<'a> = HashMap<Cow<'a, str>, Vec<usize>>;
+
+/// An id like this one, for a call of a turn in which it and those in `taken` are given to others.
+fn another<'a>(given: Literal<'a>, taken: &mut HashSet<Cow<'a, str>>) -> Cow<'a, str> {
+    let mut ids = (2..).map(|number| format!("{}_{number}", given.inner()));
+    let is_free =
+        |id: &String| taken.insert(decode(id).map_or_else(|| id.clone().into(), |id| id.into_owned().into()));
+    ids.find(is_free).map_or_else(|| given.inner().into(), Cow::Owned)
 }
 
 fn key<'a>(id: Literal<'a>) -> Cow<'a, str> {

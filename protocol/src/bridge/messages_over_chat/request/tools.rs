@@ -41,11 +41,12 @@ pub(super) fn all_names<'r, 'a>(
     tools: &'r [Tool<'a>],
     turns: &'r [Turn<'a>],
 ) -> impl Iterator<Item = &'a str> + Clone + use<'r, 'a> {
-    let listed = tools.iter().filter_map(|tool| tool.name);
+    // A listed tool without a name is left out; a call without one must be told somehow.
+    let listed = tools.iter().filter_map(|tool| tool.name).filter(|name| !trim(name.inner()).is_empty());
     let called = blocks(turns, Role::Assistant)
         .filter(|block| block.kind() == "tool_use")
         .filter_map(|block| block.name);
-    listed.chain(called).map(Literal::inner).filter(|name| !trim(name).is_empty())
+    listed.chain(called).map(Literal::inner)
 }
 
 fn blocks<'r, 'a>(
@@ -78,7 +79,8 @@ impl<'a> Toolbox<'_, 'a> {
                 }
                 (Way::Function, Some(name)) if trim(name.inner()).is_empty() => continue,
                 (Way::Function, Some(name)) => self.names.there(name),
-                (Way::Client(client), name) => client.name(name),
+                (Way::Client(_), Some(name)) if !trim(name.inner()).is_empty() => self.names.there(name),
+                (Way::Client(client), _) => client.name,
             };
             if tool.name.is_some_and(|name| deferred.contains(name.inner())) {
                 continue;

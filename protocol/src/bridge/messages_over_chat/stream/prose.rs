@@ -48,11 +48,8 @@ impl Machine {
             self.close_prose(sink);
             self.open_prose(prose, sink);
         }
-        let delta = match prose {
-            Prose::Text => Delta::Text(inner),
-            Prose::Thinking => Delta::Thinking(inner),
-        };
-        sink.emit(Event::Delta { index: self.blocks.index, delta });
+        let inner = self.blocks.halves.join(inner);
+        self.blocks.prose(prose, &inner, sink);
     }
 
     fn open_prose<S: Sink>(&mut self, prose: Prose, sink: &mut S) {
@@ -84,6 +81,8 @@ impl Machine {
     pub(super) fn close_prose<S: Sink>(&mut self, sink: &mut S) {
         let Some(prose) = self.blocks.open.take() else { return };
         let index = self.blocks.index;
+        let rest = self.blocks.halves.rest();
+        self.blocks.prose(prose, rest, sink);
         if prose == Prose::Thinking
             && let Some(signature) = &self.context.signature
         {

@@ -1,0 +1,143 @@
+//! What one event costs on its way from a Chat Completions upstream to a client: `cargo bench -p vandamme-protocol`.
+//!
+//! Every number is for one event (items per second are events per second).
+
+use bytes::{Bytes, BytesMut};
+use divan::counter::ItemsCount;
+use divan::{Bencher, black_box};
+use serde_json::{Value, json};
+use vandamme_protocol::bridge::Bridge as _;
+use vandamme_protocol::bridge::messages_over_chat::{Machine, PLAIN, ReplyContext, Target, request, whole};
+use vandamme_protocol::passthrough::{ChatTap, Tap};
+use vandamme_protocol::span::UsageAsked;
+use vandamme_protocol::sse::{Splitter, events};
+
+fn main() {
+    divan::main();
+}
+
+const EVENTS: usize = 1000;
+const ARGUMENT: &str = "\"some words of an argument, ";
+
+/// What a stream consists of.
+#[derive(Clone, Copy, Debug)]
+enum Of {
+    Text,
+    Thinking,
+    Arguments,
+}
+
+const KINDS: [Of; 3] = [Of::Text, Of::Thinking, Of::Arguments];
+
+fn chunk(delta: &Value) -> Vec<u8> {
+    json!({"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_767_312_000, "model": "gpt-5.1",
+        "system_fingerprint": null, "choices": [{"index": 0, "delta": delta, "finish_reason": null}], "usage": null})
+    .to_string()
+    .into_bytes()
+}
+
+fn data(of: Of) -> Vec<Vec<u8>> {
+    let delta = |number: usize| match of {
+        Of::Text => json!({"content": " a few words\n"}),
+        Of::Thinking => json!({"reasoning_content": " a few words\n"}),
+        Of::Arguments if number == 0 => {
+            json!({"tool_calls": [{"index": 0, "id": "call_1", "type": "function",
+            "function": {"name": "write_file", "arguments": "{"}}]})
+        }
+        Of::Arguments => json!({"tool_calls": [{"index": 0, "function": {"arguments": ARGUMENT}}]}),
+    };
+    (0..EVENTS).map(|number| chunk(&delta(number))).collect()
+}
+
+/// As they come: server-sent events, a few in each segment.
+fn segments(of: Of) -> Vec<Bytes> {
+    let events: Vec<Vec<u8>> = data(of).iter().map(|data| [b"data: ", &data[..], b"\n\n"].concat()).collect();
+    events.chunks(4).map(|events| Bytes::from(events.concat())).collect()
+}
+
+fn context() -> ReplyContext {
+    let body = json!({"max_tokens": 9, "thinking": {"type": "adaptive"}, "messages": [{"role": "user", "content": "x"}]});
+    let target = Target { provider: "p", model: "m", requested_model: "p:m", dialect: &PLAIN };
+    request(body.to_string().as_bytes(), &target).expect("a request").reply
+}
+
+#[divan::bench(args = KINDS)]
+fn translated(bencher: Bencher<'_, '_>, of: Of) {
+    let (segments, context) = (segments(of), context());
+    bencher.counter(ItemsCount::new(EVENTS)).bench(|| {
+        let (mut splitter, mut machine) = (Splitter::new(1 << 20), Machine::new(context.clone(), 1));
+        let mut out = BytesMut::with_capacity(1 << 18);
+        for segment in &segments {
+            let Some(block) = splitter.pass(segment.clone()) else { continue };
+            for event in events(&block) {
+                let data = event.data().expect("data");
+                black_box(machine.push(&data, &mut out));
+            }
+        }
+        out
+    });
+}
+
+#[divan::bench(args = KINDS)]
+fn passed_through_to_a_chat_client(bencher: Bencher<'_, '_>, of: Of) {
+    let segments = segments(of);
+    bencher.counter(ItemsCount::new(EVENTS)).bench(|| {
+        let (mut splitter, mut tap) = (Splitter::new(1 << 20), ChatTap::new(UsageAsked::ByGateway));
+        for segment in &segments {
+            black_box(splitter.pass(segment.clone()).map(|block| tap.pass(block)));
+        }
+        tap.done()
+    });
+}
+
+#[divan::bench]
+fn passed_through_to_a_messages_client(bencher: Bencher<'_, '_>) {
+    const EVENT: &str = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\" a few words\\n\"}}\n\n";
+    let segment = Bytes::from(EVENT.repeat(4));
+    bencher.counter(ItemsCount::new(EVENTS)).bench(|| {
+        let (mut splitter, mut tap) = (Splitter::new(1 << 20), Tap::new());
+        for _ in 0..EVENTS / 4 {
+            if let Some(block) = splitter.pass(segment.clone()) {
+                tap.observe(&block);
+            }
+        }
+        tap.ended()
+    });
+}
+
+/// For one whole reply with a thought, a text and a call.
+#[divan::bench]
+fn a_whole_reply(bencher: Bencher<'_, '_>) {
+    let body = json!({"id": "c", "choices": [{"index": 0, "finish_reason": "tool_calls", "message": {
+        "role": "assistant", "reasoning_content": "words ".repeat(200), "content": "words ".repeat(200),
+        "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": "{\"a\":[1,2,3]}"}}]}}],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 5}})
+    .to_string();
+    let context = context();
+    bencher.bench(|| whole(black_box(body.as_bytes()), context.clone(), 1));
+}
+
+/// For one request of Claude Code's size: a hundred turns and thirty tools.
+#[divan::bench]
+fn a_long_request(bencher: Bencher<'_, '_>) {
+    let turns: Vec<Value> = (0..50)
+        .flat_map(|turn| {
+            let id = format!("call_{turn}");
+            [
+                json!({"role": "assistant", "content": [{"type": "text", "text": "words ".repeat(50)},
+                    {"type": "tool_use", "id": id, "name": "tool_1", "input": {"path": "src/main.rs"}}]}),
+                json!({"role": "user", "content": [
+                    {"type": "tool_result", "tool_use_id": id, "content": "lines of a file\n".repeat(200)}]}),
+            ]
+        })
+        .collect();
+    let tools: Vec<Value> = (0..30)
+        .map(|tool| {
+            json!({"name": format!("tool_{tool}"), "description": "words ".repeat(80),
+            "input_schema": {"type": "object", "properties": {"path": {"type": "string"}}}})
+        })
+        .collect();
+    let body = json!({"max_tokens": 9, "tools": tools, "messages": turns}).to_string();
+    let target = Target { provider: "p", model: "m", requested_model: "p:m", dialect: &PLAIN };
+    bencher.bench(|| request(black_box(body.as_bytes()), &target));
+}

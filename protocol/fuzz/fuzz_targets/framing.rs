@@ -1,0 +1,5 @@
+//! Server-sent events in any slicing.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| vandamme_protocol_fuzz::run("framing", bytes));

@@ -1,0 +1,5 @@
+//! Chat Completions streams on their way to a Messages client.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| vandamme_protocol_fuzz::run("reply", bytes));

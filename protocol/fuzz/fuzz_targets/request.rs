@@ -1,0 +1,5 @@
+//! Messages requests on their way to a Chat Completions upstream.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| vandamme_protocol_fuzz::run("request", bytes));

@@ -1,0 +1,26 @@
+//! The properties that the stable tests check on seeds and fixtures, for a fuzzer.
+
+#[path = "../../tests/properties/calls.rs"]
+mod calls;
+#[path = "../../tests/properties/cases.rs"]
+mod cases;
+#[path = "../../tests/properties/error.rs"]
+mod error;
+#[path = "../../tests/properties/framing.rs"]
+mod framing;
+#[path = "../../tests/grammar/stream.rs"]
+mod grammar;
+#[path = "../../tests/properties/order.rs"]
+mod order;
+#[path = "../../tests/properties/reply.rs"]
+mod reply;
+#[path = "../../tests/properties/request.rs"]
+mod request;
+#[path = "../../tests/properties/span.rs"]
+mod span;
+
+/// Checks what the target of this name says of these bytes.
+pub fn run(target: &str, bytes: &[u8]) {
+    let (_, check) = cases::TARGETS.into_iter().find(|(name, _)| *name == target).expect("a target of this name");
+    check(bytes);
+}

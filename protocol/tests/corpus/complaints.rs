@@ -1,0 +1,87 @@
+//! What users of gateways complain about, as far as no other test says it. Which test answers which complaint is
+//! told by the table in tests/complaints.rs.
+
+use serde_json::{Value, json};
+use vandamme_protocol::bridge::messages_over_chat::{Dialect, PLAIN, Reasoning, Target, request};
+
+use crate::reply::{Asked, context, message, streamed};
+
+fn data(delta: Value) -> String {
+    format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": delta}]}))
+}
+
+/// The message of a stream with these deltas.
+fn said(deltas: &[String]) -> Value {
+    let end = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]});
+    let stream = format!("{}data: {end}\n\ndata: [DONE]\n\n", deltas.concat());
+    message(&streamed(&[stream.as_bytes()], &context(Asked::ForThinking, &PLAIN)).0).expect("complete")
+}
+
+#[test]
+fn a_call_that_begins_in_the_chunk_that_ends_a_text_keeps_its_arguments_in_any_pieces() {
+    const ARGUMENTS: &str = r#"{"path":"a.rs","lines":[1,{"text":"}\"{"}]}"#;
+    let input: Value = serde_json::from_str(ARGUMENTS).expect("JSON");
+    for length in 1..=ARGUMENTS.len() {
+        let mut pieces = ARGUMENTS.as_bytes().chunks(length).map(String::from_utf8_lossy);
+        let head = json!({"index": 0, "id": "c", "function": {"name": "f", "arguments": pieces.next()}});
+        let mut deltas = vec![
+            data(json!({"role": "assistant", "content": "I wri"})),
+            data(json!({"content": "te.", "tool_calls": [head]})),
+        ];
+        let more = |piece| data(json!({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}));
+        deltas.extend(pieces.map(more));
+        let content = said(&deltas)["content"].clone();
+        assert_eq!(content[0], json!({"type": "text", "text": "I write."}));
+        assert_eq!(content[1]["input"], input, "in pieces of {length}");
+    }
+}
+
+#[test]
+fn a_thought_without_words_is_no_block() {
+    for nothing in [json!(""), json!(null), json!([]), json!({})] {
+        for field in ["reasoning_content", "reasoning", "reasoning_details", "thinking"] {
+            let deltas = [data(json!({field: nothing, "content": null})), data(json!({"content": "x"}))];
+            assert_eq!(
+                said(&deltas)["content"],
+                json!([{"type": "text", "text": "x"}]),
+                "{field}: {nothing}"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_request_says_two_things_about_reasoning() {
+    let wishes = [
+        json!({}),
+        json!({"thinking": {"type": "disabled"}}),
+        json!({"thinking": {"type": "adaptive"}}),
+        json!({"thinking": {"type": "enabled", "budget_tokens": 4096}}),
+    ];
+    for reasoning in [Reasoning::Effort, Reasoning::Nested, Reasoning::Switch] {
+        let dialect = Dialect { reasoning, reasoning_models: vec!["*".into()], ..Dialect::default() };
+        for wish in &wishes {
+            for effort in [json!(null), json!({"effort": "low"})] {
+                let mut body = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
+                body.as_object_mut().expect("an object").extend(wish.as_object().expect("an object").clone());
+                if effort.is_object() {
+                    body["output_config"] = effort;
+                }
+                check_reasoning(&body, &dialect);
+            }
+        }
+    }
+}
+
+fn check_reasoning(body: &Value, dialect: &Dialect) {
+    let target = Target { provider: "p", model: "m", requested_model: "p:m", dialect };
+    let sent = request(body.to_string().as_bytes(), &target).expect("a request").body;
+    let sent: Value = serde_json::from_slice(&sent).expect("JSON");
+    let told =
+        ["reasoning", "reasoning_effort", "thinking"].into_iter().filter(|field| sent.get(field).is_some());
+    assert!(told.count() <= 1, "{body} became {sent}");
+    assert!(
+        sent["reasoning"].as_object().is_none_or(|reasoning| reasoning.len() == 1),
+        "{body} became {sent}"
+    );
+}

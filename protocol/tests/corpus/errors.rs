@@ -1,0 +1,23 @@
+//! Every error fixture: status, type and message that a client of the Messages API gets.
+
+use vandamme_protocol::openai::error::{is_quota_exhausted, read};
+
+use crate::fixtures::{Fixture, all_agree, of_kind};
+
+/// The status stands behind the kind in the file's name.
+fn status(fixture: &Fixture) -> u16 {
+    let name = fixture.name.rsplit('/').next().unwrap_or_default();
+    let status = name.split('-').nth(1).and_then(|status| status.parse().ok());
+    status.unwrap_or_else(|| panic!("{} names no status", fixture.name))
+}
+
+fn snapshot(fixture: &Fixture) -> String {
+    let fault = read(status(fixture), &fixture.body);
+    let purse = if is_quota_exhausted(&fixture.body) { "empty" } else { "not the matter" };
+    format!("{} {}\n{}\nthe key's purse: {purse}\n", fault.status, fault.kind.anthropic(), fault.message)
+}
+
+#[test]
+fn every_error_says_to_its_client_what_its_snapshot_says() {
+    all_agree(of_kind("error").iter().map(|fixture| fixture.compare(&snapshot(fixture))));
+}

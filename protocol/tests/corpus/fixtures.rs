@@ -1,0 +1,106 @@
+//! The files: what is a fixture, and what stands in its snapshot.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use vandamme_protocol::bridge::Outcome;
+use vandamme_protocol::bridge::messages_over_chat::{Dialect, Replay};
+
+/// One upstream body, `<vendor>/<kind>-<fact>.<extension>`.
+pub(crate) struct Fixture {
+    pub(crate) name: String,
+    pub(crate) body: Vec<u8>,
+    path: PathBuf,
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures")
+}
+
+fn files() -> impl Iterator<Item = PathBuf> {
+    let list = |folder: &Path| -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("readable").path()).collect();
+        paths.sort();
+        paths
+    };
+    let vendors = list(&folder()).into_iter().filter(|path| path.is_dir());
+    vendors.flat_map(move |vendor| list(&vendor))
+}
+
+/// All of one kind: `stream`, `whole` or `error`.
+pub(crate) fn of_kind(kind: &str) -> Vec<Fixture> {
+    let is_one = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        name.starts_with(kind) && !name.ends_with(".snap")
+    };
+    let read = |path: PathBuf| Fixture {
+        name: path.strip_prefix(folder()).expect("below").to_string_lossy().into_owned(),
+        body: fs::read(&path).expect("readable"),
+        path,
+    };
+    let found: Vec<Fixture> = files().filter(is_one).map(read).collect();
+    assert!(found.len() > 20, "the corpus is there");
+    found
+}
+
+impl Fixture {
+    /// The ways of its vendor, as far as they change how a reply is read.
+    pub(crate) fn dialect(&self) -> Dialect {
+        let replay = if self.name.starts_with("openrouter/") { Replay::Details } else { Replay::Content };
+        Dialect { replay, think_tags: self.name.contains("think-tags"), ..Dialect::default() }
+    }
+
+    /// Compares with what is committed; says what differs.
+    pub(crate) fn compare(&self, now: &str) -> Result<(), String> {
+        let path = self.path.with_extension("snap");
+        if env::var_os("UPDATE_SNAPSHOTS").is_some_and(|value| value == "1") {
+            fs::write(&path, now).expect("writable");
+        }
+        let committed = fs::read_to_string(&path).unwrap_or_default();
+        if committed == now {
+            return Ok(());
+        }
+        Err(format!("--- {}: committed\n{committed}--- now\n{now}", self.name))
+    }
+}
+
+/// Fails with all that differs at once.
+pub(crate) fn all_agree(results: impl Iterator<Item = Result<(), String>>) {
+    let wrong: Vec<String> = results.filter_map(Result::err).collect();
+    assert!(wrong.is_empty(), "{}\n{} snapshots differ", wrong.join("\n"), wrong.len());
+}
+
+/// What the ledger gets to know of a reply.
+pub(crate) fn ledger(outcome: &Outcome) -> String {
+    let mut text = String::from("ledger\n");
+    let reason = outcome.stop_reason.map_or("none", |reason| reason.anthropic());
+    let _ = writeln!(text, "  stop_reason: {reason}");
+    let usage = outcome.usage.map_or("never said".to_owned(), |usage| {
+        format!(
+            "input {}, output {}, cache_read {}, cache_creation {}",
+            usage.input, usage.output, usage.cache_read, usage.cache_creation
+        )
+    });
+    let _ = writeln!(text, "  usage: {usage}");
+    let _ = writeln!(text, "  tool_calls: {}", outcome.tool_calls);
+    if let Some(fault) = &outcome.fault {
+        let _ = writeln!(text, "  fault: {} {}: {}", fault.status, fault.kind.anthropic(), fault.message);
+    }
+    text
+}
+
+#[test]
+fn every_file_is_a_fixture_or_its_snapshot_and_has_a_fact_in_its_name() {
+    for path in files() {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let kind = name.split('-').next().unwrap_or_default();
+        assert!(matches!(kind, "stream" | "whole" | "error"), "{name} is of no kind");
+        assert!(name.split('-').count() > 2 || kind == "whole", "{name} says no fact");
+        if name.ends_with(".snap") {
+            let is_used = ["sse", "json", "html", "txt"].iter().any(|end| path.with_extension(end).exists());
+            assert!(is_used, "{name} belongs to no fixture");
+        }
+    }
+}

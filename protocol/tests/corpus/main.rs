@@ -1,0 +1,31 @@
+//! Traffic as the vendors send it, one fact a file, held against what a client is to see of it.
+//!
+//! `UPDATE_SNAPSHOTS=1` writes the snapshots anew; look at every line that changes.
+
+#![expect(clippy::unwrap_used, reason = "a broken grammar fails its test, which is what it is for")]
+
+#[path = "../properties/calls.rs"]
+mod calls;
+#[path = "../properties/cases.rs"]
+mod cases;
+#[path = "../properties/error.rs"]
+mod error;
+#[path = "../properties/framing.rs"]
+mod framing;
+#[path = "../grammar/stream.rs"]
+mod grammar;
+#[path = "../properties/order.rs"]
+mod order;
+#[path = "../properties/reply.rs"]
+mod reply;
+#[path = "../properties/request.rs"]
+mod request;
+#[path = "../properties/span.rs"]
+mod span;
+
+mod complaints;
+mod errors;
+mod fixtures;
+mod seeds;
+mod streams;
+mod wholes;

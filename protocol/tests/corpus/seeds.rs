@@ -1,0 +1,55 @@
+//! What the fuzzers start from and what they have found, checked without a fuzzer.
+
+use std::fs;
+use std::path::Path;
+
+use crate::cases::TARGETS;
+use crate::fixtures::of_kind;
+
+/// Every file of the seeds of a target.
+fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
+    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let paths = entries.map(|entry| entry.expect("readable").path());
+    paths.map(|path| (path.display().to_string(), fs::read(&path).expect("readable"))).collect()
+}
+
+/// Says which seed it was if one breaks a property.
+struct Trying(String);
+
+impl Drop for Trying {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("it was {}", self.0);
+        }
+    }
+}
+
+#[test]
+fn every_seed_keeps_the_properties_of_its_target() {
+    for (target, check) in TARGETS {
+        let seeds = seeds(target);
+        assert!(seeds.len() > 3, "there are seeds for {target}");
+        for (path, bytes) in seeds {
+            let _trying = Trying(path);
+            check(&bytes);
+        }
+    }
+}
+
+#[test]
+fn every_fixture_keeps_the_properties_of_framing_and_errors() {
+    for fixture in of_kind("stream") {
+        let _trying = Trying(fixture.name);
+        for size in [1, 7, 64] {
+            let chunks: Vec<&[u8]> = fixture.body.chunks(size).collect();
+            crate::framing::check(&fixture.body, &chunks);
+        }
+    }
+    for fixture in of_kind("error") {
+        let _trying = Trying(fixture.name);
+        for status in [200, 400, 413, 429, 500, 503] {
+            crate::error::check(status, &fixture.body);
+        }
+    }
+}

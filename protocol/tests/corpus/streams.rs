@@ -1,0 +1,83 @@
+//! Every streamed fixture: in any slicing, broken off anywhere, passed through or translated.
+
+use serde_json::Value;
+use vandamme_protocol::passthrough::ChatTap;
+use vandamme_protocol::span::UsageAsked;
+
+use crate::fixtures::{Fixture, all_agree, ledger, of_kind};
+use crate::reply::{self, Asked, context, message, streamed};
+
+fn snapshot(fixture: &Fixture) -> String {
+    let (wire, outcome) = streamed(&[&fixture.body], &context(Asked::ForThinking, &fixture.dialect()));
+    let wire = String::from_utf8(wire).expect("UTF-8");
+    let data = wire.lines().filter_map(|line| line.strip_prefix("data: "));
+    let events: String = data.map(|data| format!("  {data}\n")).collect();
+    format!("streamed\n{events}{}", ledger(&outcome))
+}
+
+#[test]
+fn every_stream_says_to_its_client_what_its_snapshot_says() {
+    all_agree(of_kind("stream").iter().map(|fixture| fixture.compare(&snapshot(fixture))));
+}
+
+#[test]
+fn every_stream_obeys_the_grammar_and_is_the_same_whole() {
+    for fixture in of_kind("stream") {
+        reply::check(&fixture.body, fixture.body.len() / 2, &fixture.dialect());
+    }
+}
+
+#[test]
+fn every_stream_cut_at_every_byte_gives_the_same_bytes() {
+    for fixture in of_kind("stream") {
+        let context = context(Asked::ForThinking, &fixture.dialect());
+        let expected = streamed(&[&fixture.body], &context);
+        for cut in 1..fixture.body.len() {
+            let (front, back) = fixture.body.split_at(cut);
+            assert_eq!(streamed(&[front, back], &context), expected, "{} cut at {cut}", fixture.name);
+        }
+    }
+}
+
+#[test]
+fn no_stream_broken_off_looks_complete_unless_its_upstream_had_finished() {
+    for fixture in of_kind("stream") {
+        let context = context(Asked::ForThinking, &fixture.dialect());
+        let whole = message(&streamed(&[&fixture.body], &context).0);
+        for end in 0..fixture.body.len() {
+            let so_far = &fixture.body[..end];
+            let (wire, outcome) = streamed(&[so_far], &context);
+            let said = message(&wire);
+            assert_eq!(said.is_none(), outcome.fault.is_some());
+            let Some(said) = said else { continue };
+            assert!(has_finished(so_far), "{} broken off at {end}", fixture.name);
+            let whole = whole.as_ref().expect("a stream that failed had not finished before");
+            assert_eq!(said["content"], whole["content"], "{} broken off at {end}", fixture.name);
+        }
+    }
+}
+
+/// Whether an upstream's text has said that the reply is over, read in the simplest way there is.
+fn has_finished(so_far: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(so_far);
+    text.lines().filter_map(|line| line.strip_prefix("data: ")).any(|data| {
+        let chunk: Value = serde_json::from_str(data).unwrap_or_default();
+        data == "[DONE]" || chunk["choices"][0]["finish_reason"].is_string()
+    })
+}
+
+#[test]
+fn the_ledger_gets_the_same_whether_a_stream_is_translated_or_passed_through() {
+    for fixture in of_kind("stream") {
+        let (_, outcome) = streamed(&[&fixture.body], &context(Asked::ForThinking, &fixture.dialect()));
+        let mut tap = ChatTap::new(UsageAsked::ByClient);
+        tap.pass(fixture.body.clone().into());
+        let passed = tap.summary();
+        // Behind a fault nobody reads on, and a client that sees the upstream's own bytes may.
+        if outcome.fault.is_none() {
+            assert_eq!(passed.usage, outcome.usage.unwrap_or_default(), "{}", fixture.name);
+            assert_eq!(passed.tool_calls, outcome.tool_calls, "{}", fixture.name);
+            assert_eq!(passed.error, None, "{}", fixture.name);
+        }
+    }
+}

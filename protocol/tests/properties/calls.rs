@@ -1,0 +1,165 @@
+//! What holds of every stream of text, thoughts and tool calls in pieces: all of it arrives, and nothing else.
+
+use std::collections::VecDeque;
+
+use serde_json::{Value, json};
+use vandamme_protocol::bridge::messages_over_chat::PLAIN;
+
+use crate::reply::{Asked, context, message, streamed};
+
+/// How an upstream says which call a piece belongs to.
+#[derive(Clone, Copy, Debug)]
+enum Addressing {
+    /// As OpenAI does: index always, id and name once.
+    Index,
+    /// Index, id and name with every piece.
+    Everything,
+    /// An id that changes with every piece, as some vendors make one up.
+    PassingIds,
+}
+
+/// What an upstream says in all, and in which pieces.
+#[derive(Debug, Default)]
+struct Play {
+    data: Vec<Value>,
+    text: String,
+    thoughts: String,
+    /// Names and arguments, in order of appearance.
+    calls: Vec<(String, Value)>,
+}
+
+/// Plays the stream that these bytes describe, and checks what arrives.
+pub(crate) fn check(bytes: &[u8]) {
+    let mut script = Script(bytes);
+    let addressing = match script.byte() % 3 {
+        0 => Addressing::Index,
+        1 => Addressing::Everything,
+        _ => Addressing::PassingIds,
+    };
+    let play = play(&mut script, addressing);
+    let mut wire: String = play.data.iter().map(|data| format!("data: {data}\n\n")).collect();
+    wire.push_str(
+        "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
+    );
+    let (events, outcome) = streamed(&[wire.as_bytes()], &context(Asked::ForThinking, &PLAIN));
+    assert_eq!(outcome.fault, None);
+    let message = message(&events).expect("no fault, no error");
+    assert_eq!(joined(&message, "text"), play.text);
+    assert_eq!(joined(&message, "thinking"), play.thoughts);
+    let blocks = message["content"].as_array().expect("checked").iter();
+    let calls: Vec<_> = blocks
+        .filter(|block| block["type"] == "tool_use")
+        .map(|block| (block["name"].as_str().expect("checked").to_owned(), block["input"].clone()))
+        .collect();
+    assert_eq!(calls, play.calls);
+    assert_eq!(outcome.tool_calls as usize, play.calls.len());
+}
+
+fn joined(message: &Value, kind: &str) -> String {
+    let blocks = message["content"].as_array().expect("checked").iter().filter(|block| block["type"] == kind);
+    blocks.map(|block| block[kind].as_str().expect("checked")).collect()
+}
+
+/// The fuzzer's bytes, read as decisions; behind their end all are 0.
+struct Script<'a>(&'a [u8]);
+
+impl Script<'_> {
+    fn byte(&mut self) -> u8 {
+        let Some((&first, rest)) = self.0.split_first() else { return 0 };
+        self.0 = rest;
+        first
+    }
+
+    fn text(&mut self) -> String {
+        let length = usize::from(self.byte() % 32).min(self.0.len());
+        let (text, rest) = self.0.split_at(length);
+        self.0 = rest;
+        String::from_utf8_lossy(text).into_owned()
+    }
+}
+
+const MOST_CALLS: u8 = 4;
+
+fn play(script: &mut Script<'_>, addressing: Addressing) -> Play {
+    let mut play = Play::default();
+    let mut waiting: Vec<VecDeque<Value>> = Vec::new();
+    let mut numbers: Vec<u8> = Vec::new();
+    while !script.0.is_empty() {
+        match script.byte() % 8 {
+            0 => {
+                let text = script.text();
+                play.text.push_str(&text);
+                play.data.push(delta(json!({"content": text})));
+            }
+            1 => {
+                let text = script.text();
+                play.thoughts.push_str(&text);
+                play.data.push(delta(json!({"reasoning_content": text})));
+            }
+            2 if numbers.len() < usize::from(MOST_CALLS) => {
+                let number = u8::try_from(numbers.len()).expect("a few");
+                let (call, pieces) = call(script, (number, addressing));
+                play.calls.push(call);
+                numbers.push(number);
+                waiting.push(pieces);
+                say(&mut play, &mut waiting, usize::from(number));
+            }
+            _ if !waiting.is_empty() => {
+                let at = usize::from(script.byte()) % waiting.len();
+                say(&mut play, &mut waiting, at);
+            }
+            _ => {}
+        }
+    }
+    for at in 0..waiting.len() {
+        while !waiting[at].is_empty() {
+            say(&mut play, &mut waiting, at);
+        }
+    }
+    play
+}
+
+fn say(play: &mut Play, waiting: &mut [VecDeque<Value>], at: usize) {
+    let piece = waiting[at].pop_front();
+    play.data.extend(piece.map(|piece| delta(json!({"tool_calls": [piece]}))));
+}
+
+/// A call, and its pieces.
+fn call(
+    script: &mut Script<'_>,
+    (number, addressing): (u8, Addressing),
+) -> ((String, Value), VecDeque<Value>) {
+    let name = format!("tool_{number}");
+    let input = json!({script.text(): [script.text(), number]});
+    let arguments = input.to_string();
+    let mut pieces = VecDeque::from([piece((number, 0, addressing), "")]);
+    let mut rest = arguments.as_str();
+    while !rest.is_empty() {
+        let length = usize::from(script.byte() % 16 + 1).min(rest.len());
+        let length = (length..=rest.len()).find(|&at| rest.is_char_boundary(at)).unwrap_or(rest.len());
+        let (front, back) = rest.split_at(length);
+        pieces.push_back(piece((number, pieces.len(), addressing), front));
+        rest = back;
+    }
+    ((name, input), pieces)
+}
+
+fn piece((call, number, addressing): (u8, usize, Addressing), arguments: &str) -> Value {
+    let name = format!("tool_{call}");
+    match (addressing, number) {
+        (Addressing::Index, 0) | (Addressing::Everything, _) => {
+            json!({"index": call, "id": format!("call_{call}"), "function": {"name": name, "arguments": arguments}})
+        }
+        (Addressing::Index, _) => json!({"index": call, "function": {"arguments": arguments}}),
+        (Addressing::PassingIds, 0) => {
+            json!({"index": call, "id": "x0", "function": {"name": name, "arguments": arguments}})
+        }
+        (Addressing::PassingIds, _) => {
+            json!({"index": call, "id": format!("x{number}"), "function": {"arguments": arguments}})
+        }
+    }
+}
+
+fn delta(delta: Value) -> Value {
+    json!({"choices": [{"index": 0, "delta": delta}]})
+}

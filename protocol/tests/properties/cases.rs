@@ -1,0 +1,49 @@
+//! The bytes of a fuzzer, or of a seed file, as cases of the properties.
+
+use vandamme_protocol::bridge::messages_over_chat::{Dialect, PLAIN};
+
+use crate::{calls, error, framing, reply, request, span};
+
+/// Looks at any bytes, and panics where a property does not hold.
+type Check = fn(&[u8]);
+
+/// Every target: its name, which is also that of its seeds' folder, and what it does with bytes.
+pub(crate) const TARGETS: [(&str, Check); 6] = [
+    ("framing", in_chunks),
+    ("span", looked_at),
+    ("request", translated),
+    ("reply", answered),
+    ("calls", calls::check),
+    ("error", failed),
+];
+
+/// A stream, behind the size of its chunks.
+fn in_chunks(bytes: &[u8]) {
+    let Some((&size, stream)) = bytes.split_first() else { return };
+    let chunks: Vec<&[u8]> = stream.chunks(usize::from(size).max(1)).collect();
+    framing::check(stream, &chunks);
+    let (front, back) = stream.split_at(usize::from(size).min(stream.len()));
+    framing::check(stream, &[front, back]);
+}
+
+fn looked_at(bytes: &[u8]) {
+    span::check(bytes, "m\"é\n");
+}
+
+fn translated(bytes: &[u8]) {
+    request::check(bytes);
+}
+
+/// A stream of chunks, cut where its own bytes say.
+fn answered(bytes: &[u8]) {
+    let sum: usize = bytes.iter().map(|&byte| usize::from(byte)).sum();
+    let cut = sum % (bytes.len() + 1);
+    reply::check(bytes, cut, &PLAIN);
+    reply::check(bytes, cut, &Dialect { think_tags: true, ..Dialect::default() });
+}
+
+/// A body, behind the two bytes of its status.
+fn failed(bytes: &[u8]) {
+    let [high, low, body @ ..] = bytes else { return };
+    error::check(u16::from_be_bytes([*high, *low]), body);
+}

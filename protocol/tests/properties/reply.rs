@@ -1,0 +1,194 @@
+//! What holds of every Chat Completions stream on its way to a client of the Messages API, whatever is in it.
+
+use bytes::{Bytes, BytesMut};
+use serde_json::{Value, json};
+use vandamme_protocol::bridge::messages_over_chat::{
+    Collector, Dialect, Machine, ReplyContext, Target, request,
+};
+use vandamme_protocol::bridge::{Bridge as _, Fault, Outcome, Step, Whole};
+use vandamme_protocol::span::is_complete_json;
+use vandamme_protocol::sse::{self, Splitter};
+
+use crate::grammar;
+
+pub(crate) const SEED: u128 = 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef;
+
+/// How a client asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    ForThinking,
+    ForTheAnswerAlone,
+}
+
+/// What a reply must know of a request that asked so, and gave the stop sequence `</answer>`.
+pub(crate) fn context(asked: Asked, dialect: &Dialect) -> ReplyContext {
+    let thinking = match asked {
+        Asked::ForThinking => json!({"type": "adaptive"}),
+        Asked::ForTheAnswerAlone => json!({"type": "disabled"}),
+    };
+    let body = json!({"max_tokens": 9, "thinking": thinking, "stop_sequences": ["</answer>"],
+        "messages": [{"role": "user", "content": "hi"}]});
+    let target = Target { provider: "p", model: "up/m", requested_model: "p:m", dialect };
+    request(body.to_string().as_bytes(), &target).expect("a request").reply
+}
+
+/// The client's bytes for an upstream's bytes, which come in these pieces; as the gateway does it, an event that only
+/// lacks its blank line is read when the body has ended.
+pub(crate) fn streamed(pieces: &[&[u8]], context: &ReplyContext) -> (Vec<u8>, Outcome) {
+    let mut splitter = Splitter::new(1 << 20);
+    let mut machine = Machine::new(context.clone(), SEED);
+    let mut out = BytesMut::new();
+    for piece in pieces {
+        let Some(block) = splitter.pass(Bytes::copy_from_slice(piece)) else { continue };
+        match pushed(&block, |data| machine.push(data, &mut out)) {
+            Step::More => {}
+            Step::End => return ended(machine, out),
+            Step::Fault(fault) => return failed(machine, out, fault),
+        }
+    }
+    let rest = splitter.rest();
+    if is_whole(&rest)
+        && let Step::Fault(fault) = pushed(&rest, |data| machine.push(data, &mut out))
+    {
+        return failed(machine, out, fault);
+    }
+    ended(machine, out)
+}
+
+fn ended(mut machine: Machine, mut out: BytesMut) -> (Vec<u8>, Outcome) {
+    let outcome = machine.finish(&mut out);
+    (out.to_vec(), outcome)
+}
+
+fn failed(mut machine: Machine, mut out: BytesMut, fault: Fault) -> (Vec<u8>, Outcome) {
+    let outcome = machine.fail(fault, &mut out);
+    (out.to_vec(), outcome)
+}
+
+/// The same upstream's bytes for a client that wants its reply whole.
+pub(crate) fn collected(bytes: &[u8], context: &ReplyContext) -> Result<Whole, Fault> {
+    let mut collector = Collector::new(context.clone(), SEED);
+    let mut splitter = Splitter::new(1 << 20);
+    splitter.push(bytes);
+    let complete = splitter.complete().unwrap_or_default();
+    let rest = Some(splitter.rest()).filter(|rest| is_whole(rest)).unwrap_or_default();
+    for block in [complete, rest] {
+        match pushed(&block, |data| collector.push(data)) {
+            Step::More => {}
+            Step::End => break,
+            Step::Fault(fault) => return Err(fault),
+        }
+    }
+    collector.finish()
+}
+
+fn pushed(block: &[u8], mut push: impl FnMut(&[u8]) -> Step) -> Step {
+    for event in sse::events(block) {
+        let Some(data) = event.data() else { continue };
+        match push(&data) {
+            Step::More => {}
+            last @ (Step::End | Step::Fault(_)) => return last,
+        }
+    }
+    Step::More
+}
+
+fn is_whole(rest: &[u8]) -> bool {
+    let whole = |data: &[u8]| data.trim_ascii() == b"[DONE]" || is_complete_json(data);
+    sse::events(rest).filter_map(|event| event.data()).all(|data| whole(&data))
+}
+
+/// The message that a client makes of these events, which must be a valid stream; `None` if it ends with an error.
+pub(crate) fn message(wire: &[u8]) -> Option<Value> {
+    let reply = grammar::check(&readable(wire));
+    assert_eq!(reply.has_stopped, reply.error.is_none(), "a stream stops or fails");
+    let mut message = reply.error.is_none().then_some(reply.message)?;
+    for block in message["content"].as_array_mut().expect("checked") {
+        if block["type"] == "tool_use" {
+            block["input"] = input(block["input"].as_str().expect("checked"));
+        }
+    }
+    Some(message)
+}
+
+/// An accumulated input as a whole reply shows it.
+fn input(arguments: &str) -> Value {
+    let parsed = serde_json::from_str::<Value>(arguments).ok().filter(Value::is_object);
+    parsed.unwrap_or_else(|| json!({"raw_arguments": arguments}))
+}
+
+/// JSON in which halves of surrogate pairs, which `serde_json` does not read and clients do, are question marks.
+pub(crate) fn readable(json: &[u8]) -> Vec<u8> {
+    let mut readable = json.to_vec();
+    let mut at = 0;
+    while at + 6 <= readable.len() {
+        if readable[at] != b'\\' {
+            at += 1;
+            continue;
+        }
+        match (half(&readable[at..]), half(readable.get(at + 6..).unwrap_or_default())) {
+            (Some(Half::High), Some(Half::Low)) => at += 12,
+            (Some(_), _) => {
+                readable[at..at + 6].copy_from_slice(b"\\u003f");
+                at += 6;
+            }
+            (None, _) => at += 2,
+        }
+    }
+    readable
+}
+
+#[derive(Clone, Copy)]
+enum Half {
+    High,
+    Low,
+}
+
+/// The half of a surrogate pair that an escape at the start of this is.
+fn half(json: &[u8]) -> Option<Half> {
+    let digits = json.strip_prefix(b"\\u")?.get(..4)?;
+    let code = u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    match code {
+        0xD800..=0xDBFF => Some(Half::High),
+        0xDC00..=0xDFFF => Some(Half::Low),
+        _ => None,
+    }
+}
+
+/// Checks all of it for a stream that comes whole, in two pieces, and (if it is short) byte by byte.
+pub(crate) fn check(stream: &[u8], cut: usize, dialect: &Dialect) {
+    let context = context(Asked::ForThinking, dialect);
+    let (wire, outcome) = streamed(&[stream], &context);
+    let message = message(&wire);
+    assert_eq!(message.is_none(), outcome.fault.is_some(), "the ledger knows what the client sees");
+
+    let (front, back) = stream.split_at(cut.min(stream.len()));
+    assert_eq!(streamed(&[front, back], &context), (wire.clone(), outcome.clone()), "cut at {cut}");
+    if stream.len() < 512 {
+        let bytes: Vec<&[u8]> = stream.chunks(1).collect();
+        assert_eq!(streamed(&bytes, &context).0, wire, "byte by byte");
+    }
+    check_whole(collected(stream, &context), message, &outcome);
+    check_answer_alone(stream, dialect);
+}
+
+fn check_whole(whole: Result<Whole, Fault>, streamed: Option<Value>, outcome: &Outcome) {
+    match (whole, streamed) {
+        (Ok(whole), Some(streamed)) => {
+            assert_eq!(&whole.outcome, outcome);
+            // What this parser cannot read (numbers beyond a double) is not the bridge's doing.
+            if let Ok(whole) = serde_json::from_slice::<Value>(&readable(&whole.body)) {
+                assert_eq!(whole, streamed, "whole is the collected stream");
+            }
+        }
+        (Err(fault), None) => assert_eq!(Some(fault), outcome.fault),
+        (whole, streamed) => panic!("whole {whole:?}, streamed {streamed:?}"),
+    }
+}
+
+fn check_answer_alone(stream: &[u8], dialect: &Dialect) {
+    let (wire, _) = streamed(&[stream], &context(Asked::ForTheAnswerAlone, dialect));
+    let Some(message) = message(&wire) else { return };
+    let mut blocks = message["content"].as_array().expect("checked").iter();
+    assert!(blocks.all(|block| block["type"] != "thinking"), "nobody asked for thinking");
+}
