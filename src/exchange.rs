@@ -187,11 +187,12 @@ impl Exchange<'_> {
         }
     }
 
-    fn deliver(&self, answered: Answered, lease: Lease, mut entry: Entry) -> Reply {
+    fn deliver(&self, answered: Answered, mut lease: Lease, mut entry: Entry) -> Reply {
         match answered {
             Answered::Opened { headers, opened } => {
                 entry.record.status = 200;
-                let body = converter::start(opened, &self.gateway.settings.limits, entry, lease);
+                lease.begun();
+                let body = converter::start(*opened, &self.gateway.settings.limits, entry, lease);
                 Reply::Streamed { headers, body }
             }
             Answered::Whole { status, headers, body, closing } => {

@@ -51,6 +51,8 @@ pub struct Opened {
     pub first: Batch,
     /// The upstream's terminator was in there already.
     pub ended: bool,
+    /// It has failed already, and the client is told so in there.
+    pub failed: Option<Closing>,
 }
 
 pub struct Converter {
@@ -106,7 +108,10 @@ pub fn start(opened: Opened, limits: &Limits, entry: Entry, lease: Lease) -> Rep
         lease: Some(lease),
         number,
     };
-    if opened.ended {
+    if let Some(closing) = opened.failed {
+        converter.close(closing, CallOutcome::Failed);
+        converter.phase = Phase::Over;
+    } else if opened.ended {
         converter.ended();
     }
     converter.flush();
@@ -178,7 +183,8 @@ impl Converter {
     /// The protocol's terminator has come: the client's reply is complete.
     fn ended(&mut self) {
         let closing = self.flow.end(&mut self.batch);
-        self.close(closing, CallOutcome::Answered);
+        let outcome = if closing.fault.is_some() { CallOutcome::Failed } else { CallOutcome::Answered };
+        self.close(closing, outcome);
     }
 
     fn upstream_ended(&mut self) {

@@ -138,11 +138,16 @@ impl ProviderHealth {
         health
     }
 
-    fn admit(&mut self, now: Millis, model: &str) -> Result<(), Duration> {
-        if let Some(overload) = self.overload.get_mut(model) {
-            overload.admit(now)?;
-        }
-        self.breaker.admit(now)
+    fn check(&self, now: Millis, model: &str) -> Result<(), Duration> {
+        self.overload.get(model).map_or(Ok(()), |overload| overload.check(now))?;
+        self.breaker.check(now)
+    }
+
+    /// A request with this key goes, and will report. Answers whether others must wait for that.
+    fn go(&mut self, model: &str, key: KeyId) -> bool {
+        let overload = self.overload.get_mut(model).is_some_and(Breaker::go);
+        let breaker = self.breaker.go();
+        overload || breaker || self.ring.is_tried_out(key, model)
     }
 
     fn overload(&mut self, model: &Arc<str>) -> &mut Breaker {
@@ -169,7 +174,7 @@ impl Provider {
         let Some(permit) = self.permits.take() else { return self.queue(request, context) };
         let now = clock::now();
         let LeaseKey { model, profile, tried, reply } = request;
-        let granted = match self.health.admit(now, &model) {
+        let granted = match self.health.check(now, &model) {
             Err(wait) => Err(Refusal::BreakerOpen { wait }),
             Ok(()) if self.settings.passthrough => client_key(&tried),
             Ok(()) => self.health.ring.take(now, &model, &tried).map_err(Refusal::from),
@@ -180,7 +185,9 @@ impl Provider {
                 let settings = self.settings.clone();
                 let remembered = self.health.lessons.recall(now, &model);
                 let owner = (context.address(), self.incarnation, permit);
-                Ok(Lease::new(settings, model, key, owner).under(profile).remembering(remembered))
+                let probes = self.health.go(&model, key.id());
+                let lease = Lease::new(settings, model, key, owner).under(profile).remembering(remembered);
+                Ok(if probes { lease.watched() } else { lease })
             }
         };
         // A lease that nobody takes any more reports itself as cancelled.

@@ -36,7 +36,7 @@ const LISTING_TIME: Duration = Duration::from_secs(30);
 
 /// A reply that is safe to hand on.
 pub(super) enum Answered {
-    Opened { headers: HeaderMap, opened: Opened },
+    Opened { headers: HeaderMap, opened: Box<Opened> },
     Whole { status: u16, headers: HeaderMap, body: Bytes, closing: Closing },
 }
 
@@ -182,7 +182,10 @@ impl Exchange<'_> {
                     Progress::Ended => ended = true,
                     Progress::Faulted(fault) if flow.started() => {
                         // Something of worth came along with the fault: the client gets both.
-                        return Ok(Answered::Opened { headers, opened: faulted(flow, first, fault) });
+                        return Ok(Answered::Opened {
+                            headers,
+                            opened: Box::new(faulted(flow, first, fault)),
+                        });
                     }
                     Progress::Faulted(fault) => return Err(CallFailure::said(self.scrubbed(lease, fault))),
                 },
@@ -194,7 +197,10 @@ impl Exchange<'_> {
         if ended && let Some(fault) = flow.failed_at_once(&first) {
             return Err(CallFailure::said(fault));
         }
-        Ok(Answered::Opened { headers, opened: Opened { upstream, flow, first, ended } })
+        Ok(Answered::Opened {
+            headers,
+            opened: Box::new(Opened { upstream, flow, first, ended, failed: None }),
+        })
     }
 
     async fn pass_whole(
@@ -383,6 +389,6 @@ async fn read_up_to(response: ClientResponse, limit: usize) -> Result<Option<Byt
 
 /// A reply that failed in the same breath in which it began.
 fn faulted(mut flow: Flow, mut first: Batch, fault: Fault) -> Opened {
-    let _closing = flow.fail(fault, &mut first);
-    Opened { upstream: Box::pin(futures_util::stream::empty()), flow, first, ended: true }
+    let failed = Some(flow.fail(fault, &mut first));
+    Opened { upstream: Box::pin(futures_util::stream::empty()), flow, first, ended: true, failed }
 }

@@ -38,16 +38,19 @@ pub(super) enum Health {
 
 impl Breaker {
     /// Whether a request may go; the error is how long to wait.
-    pub(super) fn admit(&mut self, now: Millis) -> Result<(), Duration> {
-        let Some(open) = &mut self.open else { return Ok(()) };
+    pub(super) fn check(&self, now: Millis) -> Result<(), Duration> {
+        let Some(open) = &self.open else { return Ok(()) };
         if open.until > now {
             return Err(Duration::from_millis(open.until - now).min(PAUSE_CAP));
         }
-        if open.probing {
-            return Err(Duration::from_secs(1));
-        }
+        if open.probing { Err(Duration::from_secs(1)) } else { Ok(()) }
+    }
+
+    /// A request goes, and will report. Answers whether others must wait for that.
+    pub(super) fn go(&mut self) -> bool {
+        let Some(open) = &mut self.open else { return false };
         open.probing = true;
-        Ok(())
+        true
     }
 
     /// A request that was let through ended without saying anything.
@@ -100,16 +103,22 @@ mod tests {
         breaker
     }
 
+    fn admit(breaker: &mut Breaker, now: Millis) -> Result<(), Duration> {
+        breaker.check(now)?;
+        breaker.go();
+        Ok(())
+    }
+
     #[test]
     fn fewer_than_ten_failures_prove_nothing() {
-        assert_eq!(after([Health::Bad; 9]).admit(0), Ok(()));
+        assert_eq!(admit(&mut after([Health::Bad; 9]), 0), Ok(()));
     }
 
     #[test]
     fn half_of_ten_opens_it_for_a_while() {
         let mut breaker = after([Health::Good; 5].into_iter().chain([Health::Bad; 5]));
 
-        assert_eq!(breaker.admit(0), Err(PAUSE));
+        assert_eq!(admit(&mut breaker, 0), Err(PAUSE));
         assert!(breaker.is_open(0));
     }
 
@@ -118,12 +127,12 @@ mod tests {
         let mut breaker = after([Health::Bad; 10]);
         let later = millis(PAUSE);
 
-        assert_eq!(breaker.admit(later), Ok(()));
-        assert_eq!(breaker.admit(later), Err(Duration::from_secs(1)));
+        assert_eq!(admit(&mut breaker, later), Ok(()));
+        assert_eq!(admit(&mut breaker, later), Err(Duration::from_secs(1)));
         breaker.note(later, Health::Good);
 
-        assert_eq!(breaker.admit(later), Ok(()));
-        assert_eq!(breaker.admit(later), Ok(()));
+        assert_eq!(admit(&mut breaker, later), Ok(()));
+        assert_eq!(admit(&mut breaker, later), Ok(()));
     }
 
     #[test]
@@ -133,10 +142,10 @@ mod tests {
         let mut pauses = vec![];
 
         for _ in 0..4 {
-            let Err(pause) = breaker.admit(now) else { panic!("closed") };
+            let Err(pause) = admit(&mut breaker, now) else { panic!("closed") };
             pauses.push(pause.as_secs());
             now += millis(pause);
-            assert_eq!(breaker.admit(now), Ok(()));
+            assert_eq!(admit(&mut breaker, now), Ok(()));
             breaker.note(now, Health::Bad);
         }
 
@@ -149,6 +158,6 @@ mod tests {
 
         breaker.note(millis(WINDOW) + 1, Health::Bad);
 
-        assert_eq!(breaker.admit(millis(WINDOW) + 1), Ok(()));
+        assert_eq!(admit(&mut breaker, millis(WINDOW) + 1), Ok(()));
     }
 }

@@ -119,6 +119,12 @@ impl KeyRing {
         Ok(key.key.clone())
     }
 
+    /// Whether a key that rested is being tried out, so that no other request gets it.
+    pub(super) fn is_tried_out(&self, id: KeyId, model: &str) -> bool {
+        let key = self.keys.iter().find(|key| key.key.id() == id);
+        key.is_some_and(|key| key.read(model).any(|state| state.probing))
+    }
+
     /// Notes what a request with key `id` showed. Answers whether the ring's health changed.
     pub(super) fn note(
         &mut self,
@@ -136,7 +142,7 @@ impl KeyRing {
         }
         match verdict {
             Verdict::Unknown => false,
-            Verdict::Works => key.recover(model),
+            Verdict::Works => key.recover(now, model),
             Verdict::RateLimited { after } => {
                 let state = key.scoped(model, scope);
                 let guess = doubled(cooldown, state.strikes).min(GUESS_CAP);
@@ -204,10 +210,17 @@ impl Key {
         })
     }
 
-    fn recover(&mut self, model: &str) -> bool {
-        let changed = self.read(model).any(|state| state.rest.is_some() || state.strikes > 0);
-        self.whole = State::default();
-        self.models.remove(model);
+    /// A key that rests is not lent, so what works with it then began before, and says nothing against the rest.
+    fn recover(&mut self, now: Millis, model: &str) -> bool {
+        let is_over = |state: &State| state.rest.as_ref().is_none_or(|rest| rest.until <= now);
+        let changed =
+            self.read(model).any(|state| is_over(state) && (state.rest.is_some() || state.strikes > 0));
+        if is_over(&self.whole) {
+            self.whole = State::default();
+        }
+        if self.models.get(model).is_some_and(is_over) {
+            self.models.remove(model);
+        }
         changed
     }
 
@@ -275,6 +288,18 @@ mod tests {
         let taken: Vec<_> = (0..4).map(|_| take(&mut ring, 0).unwrap()).collect();
 
         assert_eq!(taken, [id("a"), id("b"), id("c"), id("a")]);
+    }
+
+    #[test]
+    fn a_success_that_began_before_a_rest_does_not_end_it() {
+        let mut ring = ring(&["a", "b"]);
+        let after = Some(Duration::from_secs(60));
+
+        note(&mut ring, 0, "a", Verdict::RateLimited { after });
+        note(&mut ring, 1, "a", Verdict::Works);
+
+        assert_eq!(take(&mut ring, 2), Ok(id("b")));
+        assert_eq!(take(&mut ring, 3), Ok(id("b")));
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub struct Lease {
     pub remembered: Option<Arc<[Edit]>>,
     /// Whose timeout and retries hold.
     pub profile: Option<Arc<Profile>>,
+    /// Others wait for what this request shows.
+    watched: bool,
     ticket: Ticket,
 }
 
@@ -124,11 +126,16 @@ impl Lease {
             stage: Stage::Silent,
             permit: Some(permit),
         };
-        Self { provider, model, key, remembered: None, profile: None, ticket }
+        Self { provider, model, key, remembered: None, profile: None, watched: false, ticket }
     }
 
     pub(crate) fn remembering(mut self, remembered: Option<Arc<[Edit]>>) -> Self {
         self.remembered = remembered;
+        self
+    }
+
+    pub(crate) fn watched(mut self) -> Self {
+        self.watched = true;
         self
     }
 
@@ -146,6 +153,13 @@ impl Lease {
     pub fn max_retries(&self) -> u32 {
         let own = self.profile.as_ref().and_then(|profile| profile.max_retries);
         own.unwrap_or(self.provider.max_retries)
+    }
+
+    /// A reply has begun well, and may go on for long: who waits for this request need not wait for its end.
+    pub fn begun(&mut self) {
+        if self.watched {
+            self.report(CallOutcome::Answered);
+        }
     }
 
     /// Tells the provider what a call showed, and keeps the lease for another one.

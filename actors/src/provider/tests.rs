@@ -165,3 +165,33 @@ async fn what_a_refusal_taught_comes_with_later_leases_for_that_model_whoever_le
         assert!(answer.await.unwrap().unwrap().remembered.is_none());
     }
 }
+
+#[test]
+fn a_request_that_gets_no_key_is_no_probe() {
+    let settings = provider("p").keys(&["a"]).build();
+    let mut health = ProviderHealth::new(&settings, &limits());
+    let model: Arc<str> = "m".into();
+    for _ in 0..10 {
+        health.breaker.note(0, Health::Bad);
+        health.overload(&model).note(0, Health::Bad);
+    }
+    let later = 60_000;
+
+    assert_eq!((health.check(later, "m"), health.check(later, "m")), (Ok(()), Ok(())));
+    assert!(health.go("m", settings.keys[0].id()));
+    assert!(health.check(later, "m").is_err());
+}
+
+#[actix_rt::test]
+async fn nobody_waits_for_the_end_of_a_reply_that_has_begun_well() {
+    let provider = start(&["a"], Limits { cooldown: Duration::from_millis(20), ..limits() });
+    let limited = lease(&provider, &[]).await.unwrap();
+    limited.finish(CallOutcome::RateLimited { after: None, scope: Scope::Key });
+    actix_rt::time::sleep(Duration::from_millis(60)).await;
+
+    let mut probe = lease(&provider, &[]).await.unwrap();
+    assert!(lease(&provider, &[]).await.is_err(), "one at a time until it is known");
+    probe.begun();
+
+    assert!(lease(&provider, &[]).await.is_ok());
+}

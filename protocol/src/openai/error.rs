@@ -82,8 +82,12 @@ pub fn is_quota_exhausted(body: &[u8]) -> bool {
         "insufficient credits",
         "credit balance is too low",
     ];
-    let text = String::from_utf8_lossy(body).to_ascii_lowercase();
-    MARKS.iter().any(|mark| text.contains(mark))
+    // Not the whole body: some vendors repeat the request in it.
+    let report = Report::read(body);
+    let message = report.message.unwrap_or_default().to_ascii_lowercase();
+    let is_told =
+        |mark: &&str| message.contains(*mark) || report.words.iter().any(|word| word.contains(*mark));
+    MARKS.iter().any(is_told)
 }
 
 /// Whether a 400 is about the key after all: xAI and Gemini give that status to a key that they do not know.
@@ -367,5 +371,8 @@ mod tests {
         assert!(is_quota_exhausted(br#"{"error":{"code":"insufficient_quota"}}"#));
         assert!(is_quota_exhausted(br#"{"error":{"message":"Insufficient Balance"}}"#));
         assert!(!is_quota_exhausted(br#"{"error":{"code":"rate_limit_exceeded"}}"#));
+        let echo =
+            br#"{"detail":[{"msg":"Field required","input":{"content":"my credit balance is too low"}}]}"#;
+        assert!(!is_quota_exhausted(echo));
     }
 }

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::{Delivery, answered, streamed, thinking};
 use crate::support::canned::openai;
+use crate::support::gateway::Gateway;
 use crate::support::reply::Reply;
-use crate::support::upstream::{Answer, Ending};
+use crate::support::upstream::{Answer, Ending, Upstream};
 
 /// An element of `tool_calls` with all its parts.
 fn part(index: Value, id: Value, name: Value, arguments: Value) -> Vec<u8> {
@@ -396,4 +397,19 @@ fn streamed_and_whole_are_the_same_message() {
     for key in ["content", "stop_reason", "stop_sequence", "usage", "model", "role", "type"] {
         assert_eq!(whole.message()[key], stream.message()[key], "{key}");
     }
+}
+
+#[test]
+fn a_fault_in_the_first_breath_is_one_error() {
+    let role =
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"Hi\"}}]}\n\n";
+    let error = "data: {\"error\":{\"message\":\"the engine is on fire\",\"code\":500}}\n\n";
+    let upstream =
+        Upstream::openai().always(Answer::whole(200, "text/event-stream", format!("{role}{error}")));
+    let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
+    let reply = gateway.ask("hi");
+    let names = reply.names();
+    assert_eq!(names.iter().filter(|name| *name == "error").count(), 1, "{reply}");
+    assert_eq!(names.last().map(String::as_str), Some("error"), "{reply}");
+    assert!(reply.error_message().contains("on fire"), "{reply}");
 }

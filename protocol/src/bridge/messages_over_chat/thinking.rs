@@ -42,6 +42,10 @@ impl Tags {
         }
         // Half of a surrogate pair stands in no tag.
         let Some(text) = decode(inner) else {
+            if let Self::Inside(held) = self {
+                let held = json::escape(&std::mem::take(held));
+                return vec![(Prose::Thinking, held + inner)];
+            }
             let mut pieces = self.finish();
             pieces.push((Prose::Text, inner.to_owned()));
             return pieces;
@@ -259,6 +263,8 @@ mod tests {
         assert_eq!(told(&["<thi"]), (String::new(), "<thi".into()));
         assert_eq!(told(&["<think>a", "b</thi"]), ("ab</thi".into(), String::new()));
         assert_eq!(told(&[r"\ud83d", "x"]), (String::new(), r"\ud83dx".into()));
+        let halves = told(&["<think>a", r"\ud83d", r"\ude00", "b</think>c"]);
+        assert_eq!(halves, (r"a\ud83d\ude00b".into(), "c".into()));
     }
 
     fn raw(json: &str) -> Box<RawValue> {

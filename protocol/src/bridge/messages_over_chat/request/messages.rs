@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde_json::value::RawValue;
+
 use super::{
     Role, Target, Turn,
     content::{System, ToolOutput, system},
@@ -174,7 +176,8 @@ impl<'a> Thoughts<'a> {
             thoughts.texts.extend(block.thinking.filter(|thought| !thought.inner().is_empty()));
             let load = carried.and_then(|carried| String::from_utf8(carried).ok());
             let details = load.map(|load| thoughts.extras.take(load));
-            thoughts.details.extend(details.filter(|details| !details.is_empty()));
+            // What a client has cut or made up must not become a part of the body.
+            thoughts.details.extend(details.filter(|details| are_objects(details)));
         }
         if target.dialect.replay != Replay::Details {
             thoughts.details.clear();
@@ -202,6 +205,13 @@ impl<'a> Thoughts<'a> {
             splice(self.texts.iter().copied(), out);
         }
     }
+}
+
+/// Whether a text is JSON objects with commas between them, at least one.
+fn are_objects(text: &str) -> bool {
+    let list = format!("[{text}]");
+    let list: Result<Vec<&RawValue>, _> = serde_json::from_str(&list);
+    list.is_ok_and(|list| !list.is_empty() && list.iter().all(|object| object.get().starts_with('{')))
 }
 
 /// Appends one literal made of several.
