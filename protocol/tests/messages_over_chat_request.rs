@@ -246,6 +246,10 @@ fn a_call_that_nobody_answered_is_answered_unless_it_is_the_last_word() {
         json!({"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "f", "input": {}}]});
     let sent = messages(json!([{"role": "user", "content": "x"}, call, {"role": "user", "content": "stop"}]));
     assert_eq!((&sent[2]["role"], &sent[2]["tool_call_id"]), (&json!("tool"), &json!("a")));
+    let sent =
+        messages(json!([{"role": "user", "content": "x"}, call, {"role": "system", "content": "note"}]));
+    check_order(&sent);
+    assert_eq!(sent[2]["role"], "tool");
     let sent = messages(json!([{"role": "user", "content": "x"}, call]));
     assert_eq!(sent.as_array().unwrap().len(), 2);
 }

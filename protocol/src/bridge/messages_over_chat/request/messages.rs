@@ -48,7 +48,7 @@ pub(super) struct Scribe<'r, 'a> {
 impl<'a> Scribe<'_, 'a> {
     /// Appends all messages.
     pub(super) fn write(&self, out: &mut Vec<u8>) -> Result<(), RequestError> {
-        let last = self.turns.iter().rposition(|turn| turn.role != Role::System);
+        let last = self.turns.len().checked_sub(1);
         for (at, turn) in self.turns.iter().enumerate() {
             match turn.role {
                 Role::System => system(&turn.content, System::Message(at), self.target.dialect, out)?,
