@@ -5,6 +5,7 @@ mod base_url;
 mod default_provider;
 mod edits;
 mod environment;
+mod fallbacks;
 mod file;
 mod headers;
 mod kind;
@@ -254,6 +255,7 @@ impl<'a> Reading<'a> {
         }
 
         let profiles = builder.profiles();
+        builder.check_fallbacks();
         let default_profile = builder.default_profile(&profiles);
         self.mistakes.append(&mut builder.mistakes);
         let settings = Settings {
@@ -268,6 +270,7 @@ impl<'a> Reading<'a> {
         let routes = Routes::new(&settings, Snapshot::new(Lists::new()));
         let mut warnings = builder.warnings;
         warnings.extend(routes.mistakes().iter().map(ToString::to_string));
+        warnings.extend(routes.unusable_fallbacks());
         let log_level = level(&log_level_word);
         Some(Config { host, port, log_level, log_level_word, proxy_api_key, settings, demo, warnings })
     }

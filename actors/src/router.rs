@@ -8,6 +8,7 @@
 //! anew is found at once.
 
 mod aliases;
+mod fallbacks;
 mod resolve;
 mod steps;
 mod walk;
@@ -17,7 +18,8 @@ use std::sync::Arc;
 use actix::{Actor, Context, Handler, Message, Supervised};
 use tokio::sync::oneshot;
 
-pub use self::resolve::{DISCOVERED, Lists, Route, Routes, Unroutable};
+pub use self::fallbacks::LeftOut;
+pub use self::resolve::{DISCOVERED, Lists, Route, Routes, Target, Unroutable};
 pub use self::steps::{Fit, Kept, Step};
 use crate::observe::Ping;
 use crate::provider::{Lease, LeaseKey, NoLease};
@@ -47,7 +49,7 @@ impl Router {
     }
 
     fn dispatch(&self, Dispatch { model, reply }: Dispatch) {
-        let Route { provider, model, profile } = match self.routes.resolve(&model) {
+        let Route { provider, model, profile, .. } = match self.routes.resolve(&model) {
             Ok(route) => route,
             Err(reason) => return drop(reply.send(Err(NoLease::Unroutable(reason)))),
         };

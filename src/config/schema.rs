@@ -1,6 +1,6 @@
 //! Which keys and variables exist, and what each may hold. A key that is not here is refused.
 
-use super::kind::Kind::{self, Aliases, AuthMode, Headers, Later, Value};
+use super::kind::Kind::{self, Aliases, AuthMode, Fallbacks, Headers, Later, Value};
 use super::kind::Type::{
     self, Betas, Bytes, Count, Flag, Format, Host, Link, LogLevel, Object, OneOf, Params, Pause, Port,
     Seconds, Secret, Text, Url, Words,
@@ -26,8 +26,12 @@ pub(super) const DEFAULTS: Keys = &[
 ];
 
 /// `["#NAME"]`
-pub(super) const PROFILE: Keys =
-    &[("timeout", Value(Seconds)), ("max-retries", Value(Count(0))), ("aliases", Kind::Targets)];
+pub(super) const PROFILE: Keys = &[
+    ("timeout", Value(Seconds)),
+    ("max-retries", Value(Count(0))),
+    ("aliases", Kind::Targets),
+    ("fallbacks", Fallbacks),
+];
 
 /// `[limits]`
 pub(super) const LIMITS: Keys = &[
@@ -77,6 +81,7 @@ pub(super) const PROVIDER: Keys = &[
     ("drop-betas", Value(Betas)),
     ("max-tokens-as", Value(OneOf(&["max_tokens", "max_completion_tokens"]))),
     ("aliases", Aliases),
+    ("fallbacks", Fallbacks),
     ("custom-headers", Headers),
     ("auth-mode", AuthMode),
     ("tool-name-sanitization", Value(Flag)),

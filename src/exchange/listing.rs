@@ -82,7 +82,7 @@ async fn ask(
         committed: Rc::new(Cell::new(false)),
     };
     let exchange = Exchange { gateway, question: &question };
-    let (answered, lease) = exchange.run(|_, _| {}).await?;
+    let (answered, lease) = exchange.run(|_| {}).await?;
     lease.finish(CallOutcome::Answered);
     let Answered::Whole { body, .. } = answered else {
         return Err(misbehaved(provider, "the provider answered with a stream of events"));
