@@ -2,6 +2,7 @@
 //! a client that leaves drops it, and with it the upstream's connection, in every phase.
 
 mod address;
+mod affinity;
 mod call;
 mod count;
 mod failure;
@@ -240,19 +241,21 @@ impl Exchange<'_> {
             }
             (None, Endpoint::Reply | Endpoint::Count) => None,
         };
+        let session = affinity::session(self.question);
         for _ in 0..3 {
             let roster = self.gateway.roster.load();
             let (reply, answer) = oneshot::channel();
             let sent = match &known {
                 None => roster
                     .router
-                    .try_send(Dispatch { model: (*self.question.head.model).into(), reply })
+                    .try_send(Dispatch { model: (*self.question.head.model).into(), session, reply })
                     .is_ok(),
                 Some(Place { provider, model, profile }) => {
                     roster.provider(provider).is_some_and(|provider| {
                         let request = LeaseKey {
                             model: model.clone(),
                             profile: profile.clone(),
+                            session,
                             tried: tried.to_vec(),
                             reply,
                         };

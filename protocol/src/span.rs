@@ -11,6 +11,7 @@ use cursor::{Cursor, NotJson, Walk, decoded};
 
 mod cursor;
 mod pruned;
+mod session;
 mod thinking;
 mod tools;
 mod trimmed;
@@ -33,6 +34,8 @@ pub struct Head<'a> {
     spans: ModelSpans,
     /// The value of the last top-level `stream_options`.
     stream_options: Option<Range<usize>>,
+    /// The value of the last top-level `metadata`.
+    metadata: Option<Range<usize>>,
     /// Where the object's closing brace stands.
     end: usize,
 }
@@ -106,6 +109,7 @@ pub fn head(body: &[u8]) -> Result<Head<'_>, HeadError> {
         tools: found.tools,
         spans,
         stream_options: found.stream_options,
+        metadata: found.metadata,
         end: found.end,
     })
 }
@@ -120,6 +124,7 @@ impl Head<'static> {
             tools: ToolHistory::default(),
             spans: ModelSpans { earlier: vec![], last: 0..0 },
             stream_options: None,
+            metadata: None,
             end: 0,
         }
     }
@@ -215,6 +220,7 @@ struct Found {
     model: Option<Range<usize>>,
     stream: Option<Range<usize>>,
     stream_options: Option<Range<usize>>,
+    metadata: Option<Range<usize>>,
     tools: ToolHistory,
     end: usize,
 }
@@ -244,6 +250,7 @@ impl Found {
             "model" => self.earlier.extend(self.model.replace(value)),
             "stream" => self.stream = Some(value),
             "stream_options" => self.stream_options = Some(value),
+            "metadata" => self.metadata = Some(value),
             _ => {}
         }
         Ok(())
