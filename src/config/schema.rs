@@ -14,6 +14,7 @@ pub(super) const TOP: Keys = &[
     ("port", Value(Port)),
     ("log-level", Value(LogLevel)),
     ("proxy-api-key", Value(Secret)),
+    ("proxy-api-key-file", Value(Text)),
 ];
 
 /// `[defaults]`
@@ -70,6 +71,7 @@ pub(super) const LIMITS: Keys = &[
 /// `[P]`, for every provider.
 pub(super) const PROVIDER: Keys = &[
     ("api-key", Value(Type::Keys)),
+    ("api-key-file", Value(Text)),
     ("base-url", Value(Url)),
     ("api-format", Value(Format)),
     ("api-version", Value(Text)),
@@ -119,7 +121,7 @@ pub(super) struct Variable {
     pub(super) path: &'static [&'static str],
 }
 
-pub(super) const VARIABLES: [Variable; 14] = [
+pub(super) const VARIABLES: [Variable; 15] = [
     Variable {
         name: "HOST",
         about: "the address or name to listen on (127.0.0.1)",
@@ -147,6 +149,13 @@ pub(super) const VARIABLES: [Variable; 14] = [
         kind: Secret,
         empty: WhenEmpty::Unset,
         path: &["proxy-api-key"],
+    },
+    Variable {
+        name: PROXY_API_KEY_FILE,
+        about: "a file with that key in it",
+        kind: Text,
+        empty: WhenEmpty::Unset,
+        path: &["proxy-api-key-file"],
     },
     Variable {
         name: "VDM_DEFAULT_PROVIDER",
@@ -224,9 +233,12 @@ pub(super) const VARIABLES: [Variable; 14] = [
 /// Ends like a provider's key, but is the key that clients of the gateway must show.
 pub(super) const PROXY_API_KEY: &str = "PROXY_API_KEY";
 
+pub(super) const PROXY_API_KEY_FILE: &str = "PROXY_API_KEY_FILE";
+
 /// `{P}_…` and the key of `[P]` that it sets.
-pub(super) const PROVIDER_VARIABLES: [(&str, &str); 4] = [
+pub(super) const PROVIDER_VARIABLES: [(&str, &str); 5] = [
     ("_API_KEY", "api-key"),
+    ("_API_KEY_FILE", "api-key-file"),
     ("_BASE_URL", "base-url"),
     ("_API_FORMAT", "api-format"),
     ("_API_VERSION", "api-version"),
