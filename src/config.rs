@@ -277,6 +277,7 @@ impl<'a> Reading<'a> {
             profiles,
             default_profile,
             default_provider,
+            route_header: root.flag("route-header").unwrap_or(false),
             limits,
         };
         let routes = Routes::new(&settings, Snapshot::new(Lists::new()));

@@ -12,6 +12,7 @@ mod late;
 mod listing;
 mod middleware;
 mod outgoing;
+mod trail;
 mod translation;
 mod verdict;
 
@@ -42,6 +43,7 @@ use self::fallbacks::{Fallbacks, Moment, Place, Stopped};
 use self::healing::Healing;
 pub(crate) use self::late::LateReply;
 pub(crate) use self::listing::{Listed, Remembered, models};
+pub(crate) use self::trail::Trail;
 use self::verdict::CallFailure;
 use crate::gateway::Gateway;
 use crate::http::caller;
@@ -66,6 +68,8 @@ pub(crate) struct Question {
     pub(crate) peer: Option<IpAddr>,
     /// Set when the client has been answered 200 before the upstream was known to be willing.
     pub(crate) committed: Rc<Cell<bool>>,
+    /// What the client is told about its way.
+    pub(crate) trail: Trail,
 }
 
 /// What is wanted of a request.
@@ -110,11 +114,15 @@ pub(crate) async fn answer(
     let exchange = Exchange { gateway: &gateway, question: &question };
     let note = |moment: Moment<'_>| match moment {
         Moment::Call { lease, number } => {
+            question.trail.call(lease);
             entry.routed(&lease.provider.name, &lease.model);
             entry.record.key = Some(lease.key.id());
             entry.record.upstream_calls = number;
         }
-        Moment::Left { provider, model } => entry.left(provider, model),
+        Moment::Left { provider, model, failure } => {
+            question.trail.left((provider, model), failure);
+            entry.left(provider, model);
+        }
     };
     match exchange.run(note).await {
         Ok((answered, lease)) => Ok(exchange.deliver(answered, lease, entry)),

@@ -7,6 +7,8 @@
 //! Its tables are an immutable [`Routes`]; the providers' addresses are read from the roster, so that one started
 //! anew is found at once.
 
+#[cfg(test)]
+mod agreement;
 mod aliases;
 mod fallbacks;
 mod resolve;

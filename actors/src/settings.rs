@@ -28,6 +28,8 @@ pub struct Settings {
     pub default_profile: Option<Arc<str>>,
     /// Where a model name without a prefix goes; a name out of `providers`, `None` when there is none.
     pub default_provider: Option<Arc<str>>,
+    /// Clients are told why a model name went where it went.
+    pub route_header: bool,
     pub limits: Limits,
 }
 

@@ -73,6 +73,7 @@ pub(crate) fn settings(providers: Vec<Arc<ProviderSettings>>) -> Settings {
         profiles: vec![],
         default_profile: None,
         default_provider,
+        route_header: false,
         limits: limits(),
     }
 }

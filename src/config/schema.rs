@@ -15,6 +15,7 @@ pub(super) const TOP: Keys = &[
     ("log-level", Value(LogLevel)),
     ("proxy-api-key", Value(Secret)),
     ("proxy-api-key-file", Value(Text)),
+    ("route-header", Value(Flag)),
 ];
 
 /// `[defaults]`
@@ -121,7 +122,7 @@ pub(super) struct Variable {
     pub(super) path: &'static [&'static str],
 }
 
-pub(super) const VARIABLES: [Variable; 15] = [
+pub(super) const VARIABLES: [Variable; 16] = [
     Variable {
         name: "HOST",
         about: "the address or name to listen on (127.0.0.1)",
@@ -163,6 +164,13 @@ pub(super) const VARIABLES: [Variable; 15] = [
         kind: Text,
         empty: WhenEmpty::Unset,
         path: &["defaults", "default-provider"],
+    },
+    Variable {
+        name: "VDM_ROUTE_HEADER",
+        about: "1 tells clients in x-vdm-route why a model name went where it went (0)",
+        kind: Flag,
+        empty: WhenEmpty::Unset,
+        path: &["route-header"],
     },
     // These two stand above what a provider's own table says, so they have a place of their own.
     Variable {

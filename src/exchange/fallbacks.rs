@@ -32,7 +32,7 @@ pub(super) enum Moment<'m> {
     /// A call is about to be made, so many counting this one.
     Call { lease: &'m Lease, number: u32 },
     /// This target could not serve the request, and the next one is asked.
-    Left { provider: &'m Arc<str>, model: &'m Arc<str> },
+    Left { provider: &'m Arc<str>, model: &'m Arc<str>, failure: &'m Failure },
 }
 
 /// Why a target has not served a request.
@@ -108,7 +108,7 @@ impl Exchange<'_> {
                 failure.status(),
                 failure.message(),
             );
-            note(Moment::Left { provider: &provider, model: &model });
+            note(Moment::Left { provider: &provider, model: &model, failure: &failure });
             place = Some(next);
         }
     }

@@ -268,3 +268,30 @@ fn a_client_whose_own_key_is_refused_is_not_served_with_another() {
     assert_eq!(call.reply().status(), 401);
     assert_eq!(two.count(), 0);
 }
+
+#[test]
+fn the_route_header_tells_each_step_where_it_is_asked_for_and_explain_tells_the_same() {
+    let (one, two) = (failing(Upstream::openai(), 503), Upstream::openai());
+    let toml = "[one]\nfallbacks = [\"two:b\"]\n[one.aliases]\nfast = \"a\"";
+    let setup = chain(&[("one", &one), ("two", &two)], toml);
+    let silent = setup.start();
+    assert_eq!(ask(&silent, "one:fast").header("x-vdm-route"), None);
+    let gateway = setup.env("VDM_ROUTE_HEADER", "1").start();
+    for body in [prompt("one:fast", "hi"), whole_prompt("one:fast", "hi")] {
+        assert_eq!(
+            gateway.messages(&body).reply().header("x-vdm-route"),
+            Some(
+                "the prefix names provider 'one': 'fast'; alias 'fast' of 'one' stands for 'a'; \
+                 if that fails: 'two:b', which is two:b; -> one:a; one:a failed with 503; -> two:b"
+            )
+        );
+    }
+    let nowhere = ask(&gateway, "nobody:x");
+    assert_eq!(nowhere.status(), 404);
+    let literal = ask(&gateway, "!two:x");
+    assert!(literal.header("x-vdm-route").is_some_and(|route| route.ends_with("; -> two:x")), "{literal}");
+    // Whatever a client puts into a name, a header stays a header.
+    let odd = ask(&gateway, "two:n\u{e4}\r\nx-forged: 1");
+    assert_eq!((odd.status(), odd.header("x-forged")), (200, None));
+    assert!(odd.header("x-vdm-route").is_some_and(|route| route.contains("two:n???x-forged: 1")), "{odd}");
+}
