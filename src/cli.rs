@@ -5,6 +5,7 @@ pub mod exit_code;
 mod explain;
 mod health;
 mod server;
+mod setup;
 mod summary;
 
 use std::ffi::OsString;

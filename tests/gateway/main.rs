@@ -25,6 +25,7 @@ mod routing;
 mod running_totals;
 mod scripted_upstream;
 mod secrets;
+mod setup;
 mod side_by_side;
 mod supervision;
 mod support;
