@@ -1,9 +1,11 @@
 //! The commands. Results and talk go to stderr, except for what a command was asked to print.
 
+mod completions;
 mod configuration;
 pub mod exit_code;
 mod explain;
 mod health;
+mod man;
 mod server;
 mod setup;
 mod summary;
@@ -24,6 +26,7 @@ pub use summary::{Style, summary};
 /// An LLM gateway for Claude Code and every other client of the Messages API.
 #[derive(Debug, Parser)]
 #[command(name = "vdm", version, about, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(max_term_width = 100)]
 struct Vdm {
     #[command(subcommand)]
     command: Command,
@@ -34,7 +37,7 @@ enum Command {
     /// Run the gateway.
     #[command(subcommand, arg_required_else_help = true)]
     Server(Server),
-    /// Look at the configuration.
+    /// Look at the configuration, or write one.
     #[command(subcommand, arg_required_else_help = true)]
     Config(configuration::Configuration),
     /// Tell where a model name goes, and why.
@@ -42,6 +45,10 @@ enum Command {
     /// Ask how a gateway is.
     #[command(subcommand, arg_required_else_help = true)]
     Health(Health),
+    /// Print what a shell must know to complete vdm.
+    Completions(completions::Completions),
+    /// Print the manual page, or write all of them.
+    Man(man::Manual),
     /// Print the version.
     Version,
 }
@@ -73,6 +80,8 @@ impl Command {
             Self::Config(configuration) => configuration.run(),
             Self::Explain(explain) => explain.run(),
             Self::Health(Health::Server(server)) => server.run(),
+            Self::Completions(completions) => completions.run(),
+            Self::Man(manual) => manual.run(),
             Self::Version => print_version(),
         }
     }

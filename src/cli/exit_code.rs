@@ -19,8 +19,32 @@ pub enum Exit {
     Internal = 70,
 }
 
+impl Exit {
+    pub const ALL: [Self; 5] = [Self::Ok, Self::Failed, Self::Usage, Self::Bind, Self::Internal];
+
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// For the manual page.
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Ok => "Done; a server was asked to stop, and stopped in order.",
+            Self::Failed => {
+                "The configuration has a mistake (all are told), the gateway that was asked is not healthy, a name \
+                 leads nowhere, or setup wrote nothing."
+            }
+            Self::Usage => "The command line makes no sense, or what was asked is refused on purpose.",
+            Self::Bind => {
+                "The address cannot be listened on: the port is in use, or the host is not this machine."
+            }
+            Self::Internal => "A fault of vdm itself.",
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(exit.number())
     }
 }

@@ -13,6 +13,7 @@ mod demo;
 mod fallbacks;
 mod gemini;
 mod healing;
+mod help;
 mod hostile_clients;
 mod keys;
 mod liveness;
