@@ -9,6 +9,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::rt::System;
 use actix_web::rt::time::{sleep, timeout};
 use actix_web::{App, HttpServer, web};
+use vandamme_actors::observe::Observe;
 use vandamme_actors::settings::Limits;
 use vandamme_actors::supervisor::Supervisor;
 use vandamme_actors::upstream::{ProxySettings, Wiring, client_config};
@@ -64,6 +65,8 @@ async fn run(listener: TcpListener, config: Config) -> Result<(), String> {
     drain(&gateway, &handle, &mut termination).await;
     // A server that was told to hurry while it was stopping does not hear it: the process ends without it.
     drop(timeout(LAST_WORDS, serving).await);
+    // Before the ledger has answered, the last requests are not in the log.
+    drop(timeout(LAST_WORDS, gateway.roster.load().ledger.send(Observe::new())).await);
     Ok(())
 }
 

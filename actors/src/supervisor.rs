@@ -104,7 +104,7 @@ impl Supervisor {
         }
         let (for_ledger, for_catalog, for_router) = (Arbiter::new(), Arbiter::new(), Arbiter::new());
         let for_thoughts = Arbiter::new();
-        let (ledger, beginnings) = ledger::start(&for_ledger);
+        let (ledger, diary) = ledger::start(&for_ledger);
         let catalog = keeper::start(&for_catalog.handle(), "catalog", catalog::MAILBOX, {
             let lists = lists.clone();
             move || Catalog::new(lists)
@@ -117,7 +117,7 @@ impl Supervisor {
             router,
             ledger,
             catalog,
-            beginnings,
+            diary,
             thoughts,
             routes: routes.clone(),
             providers: addresses,
@@ -165,7 +165,7 @@ impl Supervisor {
         let old = self.roster.load();
         let arbiter = Arbiter::new();
         let (mut router, mut catalog) = (old.router.clone(), old.catalog.clone());
-        let (mut ledger, mut beginnings) = (old.ledger.clone(), old.beginnings.clone());
+        let (mut ledger, mut diary) = (old.ledger.clone(), old.diary.clone());
         let (mut thoughts, mut providers) = (old.thoughts.clone(), old.providers.clone());
         match name {
             Name::Router => {
@@ -174,7 +174,7 @@ impl Supervisor {
                     Router::new(routes, roster)
                 });
             }
-            Name::Ledger => (ledger, beginnings) = ledger::start(&arbiter),
+            Name::Ledger => (ledger, diary) = ledger::start(&arbiter),
             Name::Catalog => {
                 let lists = self.lists.clone();
                 catalog = keeper::start(&arbiter.handle(), "catalog", catalog::MAILBOX, move || {
@@ -188,16 +188,7 @@ impl Supervisor {
             }
         }
         let (routes, generation) = (self.routes.clone(), old.generation + 1);
-        self.roster.store(Roster {
-            router,
-            ledger,
-            catalog,
-            thoughts,
-            beginnings,
-            routes,
-            providers,
-            generation,
-        });
+        self.roster.store(Roster { router, ledger, catalog, thoughts, diary, routes, providers, generation });
         if let Some(left) = self.arbiters.insert(name.clone(), arbiter) {
             left.stop();
         }

@@ -102,7 +102,7 @@ impl Exchange<'_> {
         let mut request = client.request(method, url);
         *request.headers_mut() = headers;
         let response =
-            request.send_body(Slices(body)).await.map_err(|error| CallFailure::unsent(lease, &error))?;
+            request.send_body(Slices::of(body)).await.map_err(|error| CallFailure::unsent(lease, &error))?;
         let status = response.status().as_u16();
         match status {
             200..=299 => self.read_reply(lease, response, (way, audience)).await,
