@@ -519,6 +519,39 @@ fn the_choice_among_tools_is_carried_over() {
 }
 
 #[test]
+fn of_allowed_tools_the_upstream_is_told_alone() {
+    let allowed = |mode: &str, names: &[&str]| {
+        let tools: Vec<_> =
+            names.iter().map(|name| json!({"type": "function", "function": {"name": name}})).collect();
+        json!({"tools": [tool("a"), tool("b"), tool("c")],
+            "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}})
+    };
+    for (mode, kind) in [("auto", "auto"), ("required", "any")] {
+        let sent = with(allowed(mode, &["c", "a"]));
+        let names: Vec<_> =
+            sent["tools"].as_array().unwrap().iter().map(|tool| tool["name"].clone()).collect();
+        assert_eq!((names, &sent["tool_choice"]), (vec![json!("a"), json!("c")], &json!({"type": kind})));
+    }
+    for (fields, message) in [
+        (allowed("auto", &["z"]), "tool_choice.allowed_tools.tools: no function in tools has this name"),
+        (allowed("auto", &[]), "tool_choice.allowed_tools.tools: at least one tool is required"),
+        (allowed("never", &["a"]), "tool_choice.allowed_tools.mode: must be auto or required"),
+        (
+            json!({"tools": [tool("a")], "tool_choice": {"type": "allowed_tools"}}),
+            "tool_choice.allowed_tools: field required",
+        ),
+    ] {
+        assert_eq!(refusal(fields), message);
+    }
+}
+
+#[test]
+fn json_of_any_shape_is_left_to_the_prompt() {
+    let sent = with(json!({"response_format": {"type": "json_object"}}));
+    assert_eq!(sent.get("output_config"), None);
+}
+
+#[test]
 fn a_history_with_calls_has_tools_even_if_the_client_has_none_left() {
     let history = json!([
         {"role": "user", "content": "q"},
