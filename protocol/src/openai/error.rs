@@ -3,6 +3,8 @@
 mod content_filter;
 mod context;
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 use serde_json::Value;
 
@@ -88,6 +90,15 @@ pub fn is_quota_exhausted(body: &[u8]) -> bool {
     let is_told =
         |mark: &&str| message.contains(*mark) || report.words.iter().any(|word| word.contains(*mark));
     MARKS.iter().any(is_told)
+}
+
+/// How long Google asks to wait: it says so in the body alone (`google.rpc.RetryInfo`), like `"34s"` or `"0.5s"`.
+pub fn retry_delay(body: &[u8]) -> Option<Duration> {
+    let value: Value = serde_json::from_slice(body).ok()?;
+    let value = value.get(0).unwrap_or(&value);
+    let details = value.get("error")?.get("details")?.as_array()?;
+    let told = details.iter().find_map(|detail| detail.get("retryDelay")?.as_str())?;
+    Duration::try_from_secs_f64(told.strip_suffix('s')?.parse().ok()?).ok()
 }
 
 /// Whether a 400 is about the key after all: xAI and Gemini give that status to a key that they do not know.
@@ -364,6 +375,25 @@ mod tests {
         ] {
             assert_eq!(read_inside(body.as_bytes()).status, status, "{body}");
         }
+    }
+
+    #[test]
+    fn the_wait_that_google_asks_for_is_found_in_the_body() {
+        let told = |delay: &str| {
+            let info =
+                format!(r#"{{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":{delay}}}"#);
+            let error = format!(r#"{{"error":{{"code":429,"details":[{{"@type":"x"}},{info}]}}}}"#);
+            let list = format!("[{error}]");
+            let found = retry_delay(error.as_bytes());
+            assert_eq!(retry_delay(list.as_bytes()), found, "Gemini's chat endpoint answers with a list");
+            found.map(|wait| wait.as_millis())
+        };
+        assert_eq!(told(r#""34s""#), Some(34_000));
+        assert_eq!(told(r#""0.5s""#), Some(500));
+        for nonsense in ["34", r#""34""#, r#""-1s""#, r#""NaNs""#, r#""1e99s""#, "null"] {
+            assert_eq!(told(nonsense), None, "{nonsense}");
+        }
+        assert_eq!(retry_delay(b"<html>"), None);
     }
 
     #[test]
