@@ -18,7 +18,7 @@ mod usage;
 
 pub use thinking::{OWN_SIGNATURE, without_own_thinking};
 pub use tools::ToolHistory;
-pub(crate) use trimmed::{Unwanted, renamed, trimmed};
+pub(crate) use trimmed::{Unwanted, renamed, trimmed, value_at};
 
 /// What a gateway must know of a request that it passes through.
 #[derive(Debug)]
