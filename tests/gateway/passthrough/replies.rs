@@ -70,6 +70,10 @@ fn a_whole_message_where_a_stream_was_asked_for_becomes_one() {
     let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
     let reply = gateway.messages(&prompt(MODEL, "hello")).reply();
     assert!(reply.is_stream() && reply.complete, "{reply}");
+    assert_eq!(
+        (reply.header("cache-control"), reply.header("x-accel-buffering")),
+        (Some("no-cache"), Some("no"))
+    );
     assert_eq!((reply.text().as_str(), reply.stop_reason().as_str()), ("Hé \"quoted\"", "end_turn"));
     // Whoever asked for no stream gets the upstream's bytes.
     let whole = gateway.messages(&whole_prompt(MODEL, "hello")).reply();

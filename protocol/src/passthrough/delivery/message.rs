@@ -39,9 +39,10 @@ fn event(name: &str, members: &str, out: &mut String) {
 fn tell(index: usize, mut block: Object, out: &mut String) {
     let mut deltas = vec![];
     let mut later = |block: &mut Object, name: &str, empty: &str, kind: &str, field: &str| {
-        let Some(value) = block.get_mut(name).filter(|value| *value != empty && *value != "null") else {
-            return;
+        let is_there = |value: &&mut String| {
+            *value != empty && *value != "null" && (empty != "[]" || value.starts_with('['))
         };
+        let Some(value) = block.get_mut(name).filter(is_there) else { return };
         let value = std::mem::replace(value, empty.to_owned());
         let pieces = if empty == "[]" { list(&value) } else { vec![value] };
         deltas.extend(pieces.into_iter().map(|piece| {
