@@ -228,7 +228,7 @@ impl Exchange<'_> {
         let named = healing::recognise(status, &body);
         let fault = fault(status, &body, (lease.provider.api, self.question.api));
         let fault = self.scrubbed(lease, located(lease, fault));
-        let after = asked_to_wait(&upstream).or_else(|| openai::error::retry_delay(&body));
+        let after = asked_to_wait(&upstream, &body);
         let (retry, outcome) = judge(status, &body, (after, &lease.model), &upstream);
         let json = content(&upstream) == Content::Json && span::is_complete_json(&body);
         let relays = lease.provider.api == self.question.api && json && !self.gateway.secrets.found_in(&body);

@@ -3,8 +3,6 @@
 mod content_filter;
 mod context;
 
-use std::time::Duration;
-
 use bytes::BytesMut;
 use serde_json::Value;
 
@@ -92,13 +90,14 @@ pub fn is_quota_exhausted(body: &[u8]) -> bool {
     MARKS.iter().any(is_told)
 }
 
-/// How long Google asks to wait: it says so in the body alone (`google.rpc.RetryInfo`), like `"34s"` or `"0.5s"`.
-pub fn retry_delay(body: &[u8]) -> Option<Duration> {
+/// How many seconds Google asks to wait: it says so in the body alone (`google.rpc.RetryInfo`), like `"34s"` or `"0.5s"`.
+pub fn retry_delay(body: &[u8]) -> Option<f64> {
     let value: Value = serde_json::from_slice(body).ok()?;
     let value = value.get(0).unwrap_or(&value);
     let details = value.get("error")?.get("details")?.as_array()?;
     let told = details.iter().find_map(|detail| detail.get("retryDelay")?.as_str())?;
-    Duration::try_from_secs_f64(told.strip_suffix('s')?.parse().ok()?).ok()
+    let seconds: f64 = told.strip_suffix('s')?.parse().ok()?;
+    (seconds.is_finite() && seconds >= 0.0).then_some(seconds)
 }
 
 /// Whether a 400 is about the key after all: xAI and Gemini give that status to a key that they do not know.
@@ -386,11 +385,11 @@ mod tests {
             let list = format!("[{error}]");
             let found = retry_delay(error.as_bytes());
             assert_eq!(retry_delay(list.as_bytes()), found, "Gemini's chat endpoint answers with a list");
-            found.map(|wait| wait.as_millis())
+            found
         };
-        assert_eq!(told(r#""34s""#), Some(34_000));
-        assert_eq!(told(r#""0.5s""#), Some(500));
-        for nonsense in ["34", r#""34""#, r#""-1s""#, r#""NaNs""#, r#""1e99s""#, "null"] {
+        assert_eq!(told(r#""34s""#), Some(34.0));
+        assert_eq!(told(r#""0.5s""#), Some(0.5));
+        for nonsense in ["34", r#""34""#, r#""-1s""#, r#""NaNs""#, r#""infs""#, "null"] {
             assert_eq!(told(nonsense), None, "{nonsense}");
         }
         assert_eq!(retry_delay(b"<html>"), None);
