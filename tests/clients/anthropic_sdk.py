@@ -236,7 +236,8 @@ def reads(base_url, *models):
         said = []
         for ask in WAYS:
             message = ask(client, model=model, thinking=thinking)
-            content = [block.model_dump() for block in message.content]
+            # An id that the vendor did not give is made up for each reply.
+            content = [block.model_dump(exclude={"id"}) for block in message.content]
             if message.stop_reason == "max_tokens":
                 # Arguments that were cut are what each SDK makes of them.
                 content = [block for block in content if block["type"] != "tool_use"]
