@@ -12,6 +12,7 @@ mod middleware;
 mod outgoing;
 mod translation;
 mod verdict;
+mod whole;
 
 use std::cell::Cell;
 use std::net::IpAddr;

@@ -21,7 +21,7 @@ pub use pieces::Pieces;
 pub use thinking::{OWN_SIGNATURE, without_own_thinking};
 use tools::History;
 pub use tools::ToolHistory;
-pub(crate) use trimmed::{Unwanted, renamed, trimmed};
+pub(crate) use trimmed::{Unwanted, renamed, trimmed, value_at};
 
 /// What a gateway must know of a request that it passes through.
 #[derive(Debug)]

@@ -195,18 +195,25 @@ where
 {
     let mut response = HttpResponse::with_body(StatusCode::OK, BoxBody::new(body));
     *response.headers_mut() = headers;
+    named(as_events(response), id)
+}
+
+fn as_events(mut response: HttpResponse) -> HttpResponse {
     let own = response.headers_mut();
     own.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // nginx, and what is built on it, would otherwise collect the events.
     own.insert(header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    named(response, id)
+    response
 }
 
 pub(super) fn whole(status: u16, headers: HeaderMap, body: Bytes, id: &RequestId) -> HttpResponse {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
     let mut response = HttpResponse::with_body(status, BoxBody::new(body));
     *response.headers_mut() = headers;
-    named(response, id)
+    // A whole reply that became a stream is treated as one by everybody on its way.
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let is_stream = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    named(if is_stream { as_events(response) } else { response }, id)
 }
 
 fn named(mut response: HttpResponse, id: &RequestId) -> HttpResponse {
