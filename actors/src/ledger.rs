@@ -71,9 +71,13 @@ pub struct Active {
     pub streamed: bool,
 }
 
-/// Where a running request has been sent. Its thread writes it once, when it knows; nobody waits for it.
+/// Where a running request has been sent. Its thread writes it when it knows; nobody waits for it.
 #[derive(Debug, Default)]
-struct Course(OnceLock<Active>);
+struct Course {
+    at: OnceLock<Active>,
+    /// Where it went when it failed there.
+    next: OnceLock<Box<Self>>,
+}
 
 /// How a request ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +99,8 @@ pub struct Record {
     pub requested_model: String,
     pub provider: Option<Arc<str>>,
     pub model: Option<Arc<str>>,
+    /// The targets that could not serve it, as `provider:model`. Bounded by the calls of one request.
+    pub left: Vec<String>,
     pub key: Option<KeyId>,
     /// The status the client saw; 0 when it left before there was one.
     pub status: u16,
@@ -137,6 +143,7 @@ impl Entry {
             requested_model: String::new(),
             provider: None,
             model: None,
+            left: vec![],
             key: None,
             status: 0,
             streamed: false,
@@ -153,16 +160,36 @@ impl Entry {
     /// The request is for this provider and this model of it.
     pub fn routed(&mut self, provider: &Arc<str>, model: &Arc<str>) {
         let streamed = self.record.streamed;
-        self.course.0.get_or_init(|| Active { provider: provider.clone(), model: model.clone(), streamed });
+        let active = || Active { provider: provider.clone(), model: model.clone(), streamed };
+        self.course.last(self.record.left.len()).at.get_or_init(active);
         self.record.provider = Some(provider.clone());
         self.record.model = Some(model.clone());
+    }
+
+    /// This target could not serve it, and it goes on to the next one.
+    pub fn left(&mut self, provider: &Arc<str>, model: &Arc<str>) {
+        self.routed(provider, model);
+        self.record.left.push(format!("{provider}:{model}"));
     }
 }
 
 impl Course {
     fn now(&self) -> Active {
+        let mut course = self;
+        while let Some(next) = course.next.get().filter(|next| next.at.get().is_some()) {
+            course = next;
+        }
         let unknown = || Active { provider: UNKNOWN.into(), model: UNKNOWN.into(), streamed: false };
-        self.0.get().cloned().unwrap_or_else(unknown)
+        course.at.get().cloned().unwrap_or_else(unknown)
+    }
+
+    /// Where it is after it has left so many targets.
+    fn last(&self, left: usize) -> &Self {
+        let mut course = self;
+        for _ in 0..left {
+            course = course.next.get_or_init(Box::default);
+        }
+        course
     }
 }
 
@@ -224,9 +251,13 @@ impl Ledger {
         };
         let delivery = if record.streamed { "streamed" } else { "whole" };
         let key = record.key.map(|key| format!(" key={key}")).unwrap_or_default();
+        let left = match &record.left[..] {
+            [] => String::new(),
+            left => format!(" after={}", left.join(",")),
+        };
         let Usage { input, output, cache_read, cache_creation } = record.usage;
         let line = format!(
-            "{} {} -> {route} {} {delivery} {:.3}s calls={}{key} tokens={input}+{cache_read}+{cache_creation}/{output}",
+            "{} {} -> {route} {} {delivery} {:.3}s calls={}{left}{key} tokens={input}+{cache_read}+{cache_creation}/{output}",
             record.request_id,
             printable(&record.requested_model),
             record.status,

@@ -24,7 +24,7 @@ use vandamme_protocol::healing::Edit;
 
 use self::breaker::{Breaker, Health};
 use self::key_ring::{Exhausted, KeyRing, Verdict};
-pub use self::key_ring::{KeyView, Scope};
+pub use self::key_ring::{KeyView, Scope, Session};
 pub use self::lease::{CallOutcome, Lease};
 pub(crate) use self::lease::{Freed, Learn, Permits};
 use self::lease::{Permit, Report};
@@ -70,6 +70,8 @@ pub struct LeaseKey {
     pub model: Arc<str>,
     /// Whose timeout and retries hold.
     pub profile: Option<Arc<Profile>>,
+    /// Requests of one session get the same key as long as it is healthy.
+    pub session: Option<Session>,
     pub tried: Vec<KeyId>,
     /// Dropped by the asker when the client has left.
     pub reply: oneshot::Sender<Result<Lease, NoLease>>,
@@ -91,7 +93,7 @@ pub enum NoLease {
 /// Why a provider lends no key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Some keys only wait for their rate limit; `said` is the wait that the upstream asked for.
+    /// Some keys only wait for their rate limit; `said` is what is left of the wait that the upstream asked for.
     Cooling { wait: Duration, said: Option<Duration> },
     /// All keys that could be tried have been rejected.
     AllRejected,
@@ -174,11 +176,11 @@ impl Provider {
         }
         let Some(permit) = self.permit() else { return self.queue(request, context) };
         let now = clock::now();
-        let LeaseKey { model, profile, tried, reply } = request;
+        let LeaseKey { model, profile, session, tried, reply } = request;
         let granted = match self.health.check(now, &model) {
             Err(wait) => Err(Refusal::BreakerOpen { wait }),
             Ok(()) if self.settings.passthrough => client_key(&tried),
-            Ok(()) => self.health.ring.take(now, &model, &tried).map_err(Refusal::from),
+            Ok(()) => self.health.ring.take(now, &model, (&tried, session)).map_err(Refusal::from),
         };
         let answer = match granted {
             Err(refusal) => Err(self.refused(model, refusal)),

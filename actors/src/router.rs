@@ -7,7 +7,10 @@
 //! Its tables are an immutable [`Routes`]; the providers' addresses are read from the roster, so that one started
 //! anew is found at once.
 
+#[cfg(test)]
+mod agreement;
 mod aliases;
+mod fallbacks;
 mod resolve;
 mod steps;
 mod walk;
@@ -17,10 +20,11 @@ use std::sync::Arc;
 use actix::{Actor, Context, Handler, Message, Supervised};
 use tokio::sync::oneshot;
 
-pub use self::resolve::{DISCOVERED, Lists, Route, Routes, Unroutable};
+pub use self::fallbacks::LeftOut;
+pub use self::resolve::{DISCOVERED, Lists, Route, Routes, Target, Unroutable};
 pub use self::steps::{Fit, Kept, Step};
 use crate::observe::Ping;
-use crate::provider::{Lease, LeaseKey, NoLease};
+use crate::provider::{Lease, LeaseKey, NoLease, Session};
 use crate::roster::Roster;
 use crate::snapshot::Snapshot;
 
@@ -37,6 +41,8 @@ pub struct Router {
 #[rtype(result = "()")]
 pub struct Dispatch {
     pub model: Box<str>,
+    /// See [`LeaseKey`].
+    pub session: Option<Session>,
     /// Answered by the provider; by the router itself when there is none.
     pub reply: oneshot::Sender<Result<Lease, NoLease>>,
 }
@@ -46,14 +52,14 @@ impl Router {
         Self { routes, roster }
     }
 
-    fn dispatch(&self, Dispatch { model, reply }: Dispatch) {
-        let Route { provider, model, profile } = match self.routes.resolve(&model) {
+    fn dispatch(&self, Dispatch { model, session, reply }: Dispatch) {
+        let Route { provider, model, profile, .. } = match self.routes.resolve(&model) {
             Ok(route) => route,
             Err(reason) => return drop(reply.send(Err(NoLease::Unroutable(reason)))),
         };
         // What cannot be delivered is dropped with its reply channel, which the asker sees.
         if let Some(address) = self.roster.load().provider(&provider.name) {
-            drop(address.try_send(LeaseKey { model, profile, tried: vec![], reply }));
+            drop(address.try_send(LeaseKey { model, profile, session, tried: vec![], reply }));
         }
     }
 }

@@ -276,7 +276,7 @@ mod tests {
 
     async fn lease(roster: &Snapshot<Roster>, model: &str) -> Option<Lease> {
         let (reply, answer) = oneshot::channel();
-        roster.load().router.do_send(Dispatch { model: model.into(), reply });
+        roster.load().router.do_send(Dispatch { model: model.into(), session: None, reply });
         timeout(Duration::from_secs(1), answer).await.ok()?.ok()?.ok()
     }
 

@@ -12,6 +12,7 @@ use cursor::{Cursor, NotJson, Walk, decoded};
 mod cursor;
 mod pieces;
 mod pruned;
+mod session;
 mod thinking;
 mod tools;
 mod trimmed;
@@ -38,6 +39,8 @@ pub struct Head<'a> {
     spans: ModelSpans,
     /// The value of the last top-level `stream_options`.
     stream_options: Option<Range<usize>>,
+    /// The value of the last top-level `metadata`.
+    metadata: Option<Range<usize>>,
     /// Where the object's closing brace stands.
     end: usize,
 }
@@ -112,6 +115,7 @@ pub fn head(body: &[u8]) -> Result<Head<'_>, HeadError> {
         own_thinking: found.history.own_thinking,
         spans,
         stream_options: found.stream_options,
+        metadata: found.metadata,
         end: found.end,
     })
 }
@@ -127,6 +131,7 @@ impl Head<'static> {
             own_thinking: false,
             spans: ModelSpans { earlier: vec![], last: 0..0 },
             stream_options: None,
+            metadata: None,
             end: 0,
         }
     }
@@ -212,6 +217,7 @@ struct Found {
     model: Option<Range<usize>>,
     stream: Option<Range<usize>>,
     stream_options: Option<Range<usize>>,
+    metadata: Option<Range<usize>>,
     history: History,
     end: usize,
 }
@@ -241,6 +247,7 @@ impl Found {
             "model" => self.earlier.extend(self.model.replace(value)),
             "stream" => self.stream = Some(value),
             "stream_options" => self.stream_options = Some(value),
+            "metadata" => self.metadata = Some(value),
             _ => {}
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Which keys and variables exist, and what each may hold. A key that is not here is refused.
 
-use super::kind::Kind::{self, Aliases, AuthMode, Headers, Later, Value};
+use super::kind::Kind::{self, Aliases, AuthMode, Fallbacks, Headers, Later, Value};
 use super::kind::Type::{
     self, Betas, Bytes, Count, Flag, Format, Host, Link, LogLevel, Object, OneOf, Params, Pause, Port,
     Seconds, Secret, Text, Url, Words,
@@ -14,6 +14,8 @@ pub(super) const TOP: Keys = &[
     ("port", Value(Port)),
     ("log-level", Value(LogLevel)),
     ("proxy-api-key", Value(Secret)),
+    ("proxy-api-key-file", Value(Text)),
+    ("route-header", Value(Flag)),
 ];
 
 /// `[defaults]`
@@ -26,8 +28,12 @@ pub(super) const DEFAULTS: Keys = &[
 ];
 
 /// `["#NAME"]`
-pub(super) const PROFILE: Keys =
-    &[("timeout", Value(Seconds)), ("max-retries", Value(Count(0))), ("aliases", Kind::Targets)];
+pub(super) const PROFILE: Keys = &[
+    ("timeout", Value(Seconds)),
+    ("max-retries", Value(Count(0))),
+    ("aliases", Kind::Targets),
+    ("fallbacks", Fallbacks),
+];
 
 /// `[limits]`
 pub(super) const LIMITS: Keys = &[
@@ -66,6 +72,7 @@ pub(super) const LIMITS: Keys = &[
 /// `[P]`, for every provider.
 pub(super) const PROVIDER: Keys = &[
     ("api-key", Value(Type::Keys)),
+    ("api-key-file", Value(Text)),
     ("base-url", Value(Url)),
     ("api-format", Value(Format)),
     ("api-version", Value(Text)),
@@ -77,6 +84,7 @@ pub(super) const PROVIDER: Keys = &[
     ("drop-betas", Value(Betas)),
     ("max-tokens-as", Value(OneOf(&["max_tokens", "max_completion_tokens"]))),
     ("aliases", Aliases),
+    ("fallbacks", Fallbacks),
     ("custom-headers", Headers),
     ("auth-mode", AuthMode),
     ("tool-name-sanitization", Value(Flag)),
@@ -114,7 +122,7 @@ pub(super) struct Variable {
     pub(super) path: &'static [&'static str],
 }
 
-pub(super) const VARIABLES: [Variable; 14] = [
+pub(super) const VARIABLES: [Variable; 16] = [
     Variable {
         name: "HOST",
         about: "the address or name to listen on (127.0.0.1)",
@@ -144,11 +152,25 @@ pub(super) const VARIABLES: [Variable; 14] = [
         path: &["proxy-api-key"],
     },
     Variable {
+        name: PROXY_API_KEY_FILE,
+        about: "a file with that key in it",
+        kind: Text,
+        empty: WhenEmpty::Unset,
+        path: &["proxy-api-key-file"],
+    },
+    Variable {
         name: "VDM_DEFAULT_PROVIDER",
         about: "the provider or profile that takes models without a prefix (openai)",
         kind: Text,
         empty: WhenEmpty::Unset,
         path: &["defaults", "default-provider"],
+    },
+    Variable {
+        name: "VDM_ROUTE_HEADER",
+        about: "1 tells clients in x-vdm-route why a model name went where it went (0)",
+        kind: Flag,
+        empty: WhenEmpty::Unset,
+        path: &["route-header"],
     },
     // These two stand above what a provider's own table says, so they have a place of their own.
     Variable {
@@ -219,9 +241,12 @@ pub(super) const VARIABLES: [Variable; 14] = [
 /// Ends like a provider's key, but is the key that clients of the gateway must show.
 pub(super) const PROXY_API_KEY: &str = "PROXY_API_KEY";
 
+pub(super) const PROXY_API_KEY_FILE: &str = "PROXY_API_KEY_FILE";
+
 /// `{P}_…` and the key of `[P]` that it sets.
-pub(super) const PROVIDER_VARIABLES: [(&str, &str); 4] = [
+pub(super) const PROVIDER_VARIABLES: [(&str, &str); 5] = [
     ("_API_KEY", "api-key"),
+    ("_API_KEY_FILE", "api-key-file"),
     ("_BASE_URL", "base-url"),
     ("_API_FORMAT", "api-format"),
     ("_API_VERSION", "api-version"),

@@ -16,7 +16,7 @@ use vandamme_protocol::span::Head;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::call::Answered;
-use super::{Answer, Endpoint, Exchange, Failure, Question};
+use super::{Answer, Endpoint, Exchange, Failure, Question, Trail};
 use crate::gateway::Gateway;
 
 /// A catalog that does not answer within this is starting anew, and knows nothing then.
@@ -80,9 +80,10 @@ async fn ask(
         query: String::new(),
         peer: None,
         committed: Rc::new(Cell::new(false)),
+        trail: Trail::default(),
     };
     let exchange = Exchange { gateway, question: &question };
-    let (answered, lease) = exchange.run(|_, _| {}).await?;
+    let (answered, lease) = exchange.run(|_| {}).await?;
     lease.finish(CallOutcome::Answered);
     let Answered::Whole { body, .. } = answered else {
         return Err(misbehaved(provider, "the provider answered with a stream of events"));

@@ -17,7 +17,7 @@ use super::{Exchange, Question};
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The headers in which clients show a key.
-const CREDENTIALS: [&str; 3] = ["authorization", "x-api-key", "x-vdm-proxy-key"];
+pub(super) const CREDENTIALS: [&str; 3] = ["authorization", "x-api-key", "x-vdm-proxy-key"];
 
 impl Exchange<'_> {
     /// The request after the middleware for this model, if there is any.

@@ -10,6 +10,7 @@ mod container;
 mod count_tokens;
 mod cutting;
 mod demo;
+mod fallbacks;
 mod gemini;
 mod healing;
 mod hostile_clients;
