@@ -38,7 +38,7 @@ pub(crate) use self::count::{Count, count};
 pub(crate) use self::failure::{Answer, Failure, Relayed};
 use self::healing::Healing;
 pub(crate) use self::late::LateReply;
-pub(crate) use self::listing::{Listed, Remembered, models};
+pub(crate) use self::listing::{Listed, Remembered, models, remembered};
 use self::verdict::CallFailure;
 use crate::gateway::Gateway;
 use crate::http::caller;

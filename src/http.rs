@@ -4,6 +4,7 @@ mod body;
 pub(crate) mod caller;
 mod chat_completions;
 mod count_tokens;
+mod discovery;
 mod door;
 pub(crate) mod error;
 #[cfg(feature = "faults")]
@@ -27,7 +28,7 @@ use futures_util::FutureExt as _;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
-use self::request_id::RequestId;
+pub(crate) use self::request_id::RequestId;
 use crate::gateway::Gateway;
 
 /// The doors. A path with a slash behind it is the same door.

@@ -1,26 +1,33 @@
 //! Which models a provider has: as the catalog remembers, else asked of the provider, else as it was once told.
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::http::header::HeaderMap;
+use actix_web::rt::time::timeout;
 use bytes::Bytes;
-use vandamme_actors::catalog::{Keep, Listing, Recall};
+use vandamme_actors::catalog::{Keep, Listing, Recall, Survey, Surveyed};
 use vandamme_actors::provider::CallOutcome;
 use vandamme_actors::settings::ProviderSettings;
 use vandamme_protocol::bridge::Fault;
-use vandamme_protocol::models::Models;
+use vandamme_protocol::models::{Models, Named};
 use vandamme_protocol::span::Head;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::call::Answered;
 use super::{Answer, Endpoint, Exchange, Failure, Question};
 use crate::gateway::Gateway;
+use crate::http::RequestId;
 
 /// A catalog that does not answer within this is starting anew, and knows nothing then.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The same where the client waits for less than a second.
+const SURVEY_PATIENCE: Duration = Duration::from_millis(500);
+/// What nobody waits for ends, too.
+const BACKGROUND: Duration = Duration::from_secs(60);
 
 /// A provider's list, byte for byte.
 pub(crate) enum Listed {
@@ -51,10 +58,7 @@ pub(crate) async fn models(
     }
     match ask(&gateway, id, provider, headers).await {
         Ok(body) => {
-            let listing =
-                Listing { provider: provider.name.clone(), body: body.clone(), listed: Instant::now() };
-            // Full or gone: then the next request asks again.
-            drop(catalog.try_send(Keep(listing)));
+            keep(&gateway, provider, body.clone());
             Ok(Listed::Current(body))
         }
         Err(failure) => match recalled {
@@ -62,6 +66,46 @@ pub(crate) async fn models(
             Some(_) | None => Err(in_own_words(failure)),
         },
     }
+}
+
+/// What is remembered of these providers' models, at once: a catalog that is starting anew knows nothing. Those that are
+/// old or not known are asked in the background, for the next time.
+pub(crate) async fn remembered(
+    gateway: &Arc<Gateway>,
+    providers: Vec<Arc<ProviderSettings>>,
+) -> HashMap<Arc<str>, Arc<[Named]>> {
+    // What one client's key may see is nobody else's business.
+    let shared = providers.into_iter().filter(|provider| !provider.passthrough);
+    let shared: HashMap<_, _> = shared.map(|provider| (provider.name.clone(), provider)).collect();
+    let catalog = gateway.roster.load().catalog.clone();
+    let survey =
+        Survey { providers: shared.keys().cloned().collect(), ttl: gateway.settings.limits.models_ttl };
+    let Ok(Surveyed { known, due }) = catalog.send(survey).timeout(SURVEY_PATIENCE).await else {
+        return HashMap::new();
+    };
+    for provider in due.iter().filter_map(|name| shared.get(name)) {
+        actix_web::rt::spawn(refreshed(gateway.clone(), provider.clone()));
+    }
+    known
+}
+
+/// Asks a provider anew, for the catalog alone.
+async fn refreshed(gateway: Arc<Gateway>, provider: Arc<ProviderSettings>) {
+    let nobody = HeaderMap::new();
+    let asked = ask(&gateway, RequestId::new().shared(), &provider, &nobody);
+    match timeout(BACKGROUND, asked).await {
+        Ok(Ok(body)) => keep(&gateway, &provider, body),
+        Ok(Err(failure)) => {
+            log::info!("the models of {} are not known: {}", provider.name, failure.message());
+        }
+        Err(_elapsed) => log::info!("the models of {} are not known: no answer in time", provider.name),
+    }
+}
+
+fn keep(gateway: &Gateway, provider: &ProviderSettings, body: Bytes) {
+    let listing = Listing { provider: provider.name.clone(), body, listed: Instant::now() };
+    // Full or gone: then the next request asks again.
+    drop(gateway.roster.load().catalog.try_send(Keep(listing)));
 }
 
 async fn ask(

@@ -13,6 +13,7 @@ use vandamme_actors::settings::{Api, ProviderSettings};
 use vandamme_protocol::models::{Cursor, Models, Page};
 use vandamme_protocol::vocabulary::ErrorKind;
 
+use super::discovery;
 use super::door::{self, Refused};
 use super::request_id::RequestId;
 use super::{guarded, shared};
@@ -107,20 +108,17 @@ impl Failed {
 }
 
 async fn all(gateway: &Arc<Gateway>, asked: &Asked, id: &RequestId) -> Result<HttpResponse, Failed> {
+    if asked.provider.is_none() && asked.format == Format::Of(Api::Messages) {
+        let everything = discovery::everything(gateway).await;
+        return Ok(door::whole(200, in_json(), asked.paged(&read(&everything)?)?, id));
+    }
     let routes = gateway.roster.load().routes.clone();
     let provider = routes.provider(asked.provider.as_deref()).map_err(Failed::unroutable)?;
     let (body, headers) = listed(gateway, (provider, id), asked).await?;
     let body = match asked.format {
         Format::Raw => body,
         Format::Of(Api::ChatCompletions) => read(&body)?.chat(&provider.name).into(),
-        Format::Of(Api::Messages) => {
-            let models = read(&body)?;
-            let page = models.messages(&asked.page()).map_err(|id| {
-                let message = format!("after_id and before_id name a model of the list, which has no '{id}'");
-                Failed::Refused(Refused(400, ErrorKind::InvalidRequest, message))
-            })?;
-            page.into()
-        }
+        Format::Of(Api::Messages) => asked.paged(&read(&body)?)?,
     };
     Ok(door::whole(200, headers, body, id))
 }
@@ -162,8 +160,7 @@ async fn listed(
 ) -> Result<(bytes::Bytes, HeaderMap), Failed> {
     let listed =
         exchange::models(gateway.clone(), id.shared(), (provider, &asked.headers), asked.remembered).await;
-    let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let mut headers = in_json();
     match listed.map_err(Failed::Exchange)? {
         Listed::Current(body) => Ok((body, headers)),
         Listed::Stale(body) => {
@@ -171,6 +168,12 @@ async fn listed(
             Ok((body, headers))
         }
     }
+}
+
+fn in_json() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers
 }
 
 /// It could be read when it came.
@@ -214,13 +217,18 @@ impl Asked {
         Ok(asked)
     }
 
-    fn page(&self) -> Page<'_> {
+    /// The page that is wanted of a list.
+    fn paged(&self, models: &Models<'_>) -> Result<bytes::Bytes, Failed> {
         let cursor = match (&self.after, &self.before) {
             (Some(id), _) => Cursor::After(id),
             (None, Some(id)) => Cursor::Before(id),
             (None, None) => Cursor::Front,
         };
-        Page { limit: self.limit, cursor }
+        let page = models.messages(&Page { limit: self.limit, cursor });
+        page.map(Into::into).map_err(|id| {
+            let message = format!("after_id and before_id name a model of the list, which has no '{id}'");
+            Failed::Refused(Refused(400, ErrorKind::InvalidRequest, message))
+        })
     }
 }
 

@@ -10,6 +10,7 @@ mod container;
 mod count_tokens;
 mod cutting;
 mod demo;
+mod discovery;
 mod gemini;
 mod healing;
 mod hostile_clients;
