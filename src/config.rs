@@ -30,7 +30,7 @@ use vandamme_actors::snapshot::Snapshot;
 
 use base_url::Listener;
 use file::Presence;
-use layer::Layer;
+use layer::{Layer, Section};
 pub use mistake::{Mistake, MistakeKind};
 use providers::Builder;
 pub use said::{Documented, Said};
@@ -233,6 +233,19 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// Where lists of models are kept: `~` is the home, and without a home there is no place for them.
+    fn cache(&self, root: Section<'_>) -> Option<PathBuf> {
+        let defaults = root.section("defaults");
+        let directory =
+            defaults.text("cache-dir").filter(|_| defaults.flag("models-cache") != Some(false))?;
+        let home = || self.overrides.home.clone();
+        match directory.text.trim().strip_prefix('~') {
+            Some("") => home(),
+            Some(rest) if rest.starts_with('/') => Some(home()?.join(rest.trim_start_matches('/'))),
+            Some(_) | None => Some(self.overrides.working_directory.join(directory.text.trim())),
+        }
+    }
+
     /// `None` if something that the built-in file gives is not there because it was written wrongly.
     fn config(&mut self, merged: &Layer) -> Option<Config> {
         let root = merged.root();
@@ -263,6 +276,7 @@ impl<'a> Reading<'a> {
             profiles,
             default_profile,
             default_provider,
+            cache: self.cache(root),
             limits,
         };
         let routes = Routes::new(&settings, Snapshot::new(Lists::new()));

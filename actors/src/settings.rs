@@ -2,6 +2,7 @@
 //! business of the edge.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub struct Settings {
     pub default_profile: Option<Arc<str>>,
     /// Where a model name without a prefix goes; a name out of `providers`, `None` when there is none.
     pub default_provider: Option<Arc<str>>,
+    /// Where lists of models are kept between runs; `None`: nowhere.
+    pub cache: Option<PathBuf>,
     pub limits: Limits,
 }
 
@@ -156,6 +159,8 @@ pub struct Limits {
     pub cooldown_cap: Duration,
     /// How long a provider's list of models may be told again without asking. Default 5 min.
     pub models_ttl: Duration,
+    /// How long an older one is told while a new one is asked for. Default a day.
+    pub models_cache_ttl: Duration,
     /// How many aliases may stand for each other in a row. Default 10.
     pub alias_chain: usize,
     /// How long a request is spared what an upstream has refused before. Default a day.

@@ -60,6 +60,7 @@ pub(crate) fn settings(providers: Vec<Arc<ProviderSettings>>) -> Settings {
         profiles: vec![],
         default_profile: None,
         default_provider,
+        cache: None,
         limits: limits(),
     }
 }
@@ -90,6 +91,7 @@ pub(crate) fn limits() -> Limits {
         cooldown_cap: 300 * second,
         alias_chain: 10,
         models_ttl: 300 * second,
+        models_cache_ttl: 86_400 * second,
         healing_ttl: 86_400 * second,
         thoughts: Retention { entries: 10_000, ttl: 3600 * second, sweep: 300 * second },
         drain: 25 * second,

@@ -3,6 +3,8 @@
 //!
 //! Shapes: platform.claude.com/docs/en/api/models-list, platform.openai.com/docs/api-reference/models/list.
 
+pub mod cached;
+
 use std::borrow::Cow;
 use std::fmt;
 

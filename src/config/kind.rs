@@ -28,6 +28,8 @@ pub(super) enum Type {
     Seconds,
     /// More than zero.
     Pause,
+    /// The same, of a variable that counts in hours.
+    Hours,
     Bytes,
     /// One of these words.
     OneOf(&'static [&'static str]),
@@ -93,6 +95,10 @@ impl Type {
             Self::Flag => raw.truth().map(ValueKind::from),
             Self::Seconds => raw.number().filter(|n| (0.0..=LONGEST).contains(n)).map(ValueKind::from),
             Self::Pause => raw.number().filter(|n| *n >= 0.001 && *n <= LONGEST).map(ValueKind::from),
+            Self::Hours => {
+                let seconds = raw.number().map(|hours| hours * 3600.0);
+                seconds.filter(|n| *n >= 0.001 && *n <= LONGEST).map(ValueKind::from)
+            }
             Self::Bytes => raw.bytes().filter(|bytes| *bytes > 0).map(ValueKind::from),
             Self::Count(least) => {
                 raw.whole().filter(|n| (i64::from(least)..=MOST).contains(n)).map(ValueKind::from)
@@ -111,7 +117,7 @@ impl Type {
     pub(super) fn check_variable(self, text: &str) -> Result<ValueKind, String> {
         let trimmed = text.trim();
         let raw = match self {
-            Self::Port | Self::Count(_) | Self::Seconds | Self::Pause => {
+            Self::Port | Self::Count(_) | Self::Seconds | Self::Pause | Self::Hours => {
                 number(trimmed).unwrap_or(Raw::Text(text))
             }
             Self::Flag => truth(trimmed).unwrap_or(Raw::Text(text)),
@@ -150,7 +156,7 @@ impl Type {
     fn may_be_repeated(self) -> bool {
         matches!(self, Self::Host | Self::Port | Self::LogLevel | Self::Format | Self::Flag)
             || matches!(self, Self::OneOf(_))
-            || matches!(self, Self::Seconds | Self::Pause | Self::Bytes | Self::Count(_))
+            || matches!(self, Self::Seconds | Self::Pause | Self::Hours | Self::Bytes | Self::Count(_))
     }
 
     fn expected(self) -> String {
@@ -166,6 +172,7 @@ impl Type {
             Self::Flag => "true or false".to_owned(),
             Self::Seconds => "a number of seconds, 0 or more and a year at most".to_owned(),
             Self::Pause => "a number of seconds, more than 0 and a year at most".to_owned(),
+            Self::Hours => "a number of hours, more than 0 and a year at most".to_owned(),
             Self::Bytes => "a size above 0: a number of bytes, or text such as \"32MiB\"".to_owned(),
             Self::OneOf(words) => format!("one of {}", words.join(", ")),
             Self::Words => "words in an array: [\"a\", \"b\"]".to_owned(),

@@ -2,7 +2,7 @@
 
 use super::kind::Kind::{self, Aliases, AuthMode, Headers, Later, Value};
 use super::kind::Type::{
-    self, Betas, Bytes, Count, Flag, Format, Host, Link, LogLevel, Object, OneOf, Params, Pause, Port,
+    self, Betas, Bytes, Count, Flag, Format, Host, Hours, Link, LogLevel, Object, OneOf, Params, Pause, Port,
     Seconds, Secret, Text, Url, Words,
 };
 
@@ -22,6 +22,8 @@ pub(super) const DEFAULTS: Keys = &[
     ("timeout", Value(Seconds)),
     ("max-retries", Value(Count(0))),
     ("gemini-thought-signatures", Value(Flag)),
+    ("cache-dir", Value(Text)),
+    ("models-cache", Value(Flag)),
     ("aliases", Aliases),
 ];
 
@@ -54,6 +56,7 @@ pub(super) const LIMITS: Keys = &[
     ("cooldown-cap", Value(Seconds)),
     ("alias-chain", Value(Count(1))),
     ("models-ttl", Value(Seconds)),
+    ("models-cache-ttl", Value(Seconds)),
     ("healing-ttl", Value(Seconds)),
     ("thoughts", Value(Count(1))),
     ("thoughts-ttl", Value(Pause)),
@@ -114,7 +117,7 @@ pub(super) struct Variable {
     pub(super) path: &'static [&'static str],
 }
 
-pub(super) const VARIABLES: [Variable; 14] = [
+pub(super) const VARIABLES: [Variable; 17] = [
     Variable {
         name: "HOST",
         about: "the address or name to listen on (127.0.0.1)",
@@ -213,6 +216,27 @@ pub(super) const VARIABLES: [Variable; 14] = [
         kind: Pause,
         empty: WhenEmpty::Wrong,
         path: &["limits", "thoughts-sweep"],
+    },
+    Variable {
+        name: "CACHE_DIR",
+        about: "where lists of models are kept between runs (~/.cache/vandamme-proxy)",
+        kind: Text,
+        empty: WhenEmpty::Unset,
+        path: &["defaults", "cache-dir"],
+    },
+    Variable {
+        name: "MODELS_CACHE_ENABLED",
+        about: "whether they are kept (true)",
+        kind: Flag,
+        empty: WhenEmpty::Unset,
+        path: &["defaults", "models-cache"],
+    },
+    Variable {
+        name: "MODELS_CACHE_TTL_HOURS",
+        about: "for how many hours an old one is told while a new one is asked for (24)",
+        kind: Hours,
+        empty: WhenEmpty::Wrong,
+        path: &["limits", "models-cache-ttl"],
     },
 ];
 

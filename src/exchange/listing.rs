@@ -4,12 +4,12 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix_web::http::header::HeaderMap;
 use actix_web::rt::time::timeout;
 use bytes::Bytes;
-use vandamme_actors::catalog::{Keep, Listing, Recall, Survey, Surveyed};
+use vandamme_actors::catalog::{Claim, Keep, Listing, Recall, Survey, Surveyed};
 use vandamme_actors::provider::CallOutcome;
 use vandamme_actors::settings::ProviderSettings;
 use vandamme_protocol::bridge::Fault;
@@ -33,8 +33,8 @@ const BACKGROUND: Duration = Duration::from_secs(60);
 pub(crate) enum Listed {
     /// As the provider would say it now, or has said a moment ago.
     Current(Bytes),
-    /// As it said it once: now it does not answer.
-    Stale(Bytes),
+    /// As it said it once: it does not answer now, or has not been waited for.
+    Stale(Listing),
 }
 
 /// The models of `provider`; `remembered` says whether one told a moment ago will do.
@@ -49,12 +49,22 @@ pub(crate) async fn models(
         return ask(&gateway, id, provider, headers).await.map(Listed::Current).map_err(in_own_words);
     }
     let catalog = gateway.roster.load().catalog.clone();
-    let recalled = catalog.send(Recall(provider.name.clone())).timeout(PATIENCE).await.ok().flatten();
-    let ttl = gateway.settings.limits.models_ttl;
-    if remembered == Remembered::Serves
-        && let Some(listing) = recalled.as_ref().filter(|listing| listing.holds(ttl))
-    {
-        return Ok(Listed::Current(listing.body.clone()));
+    let limits = &gateway.settings.limits;
+    let recall = Recall { provider: provider.clone(), ttl: limits.models_ttl };
+    let recalled = catalog.send(recall).timeout(PATIENCE).await.ok().flatten();
+    let old = recalled.as_ref().filter(|_| remembered != Remembered::PassedOver);
+    match old {
+        Some(listing) if listing.holds(limits.models_ttl) => {
+            return Ok(Listed::Current(listing.body.clone()));
+        }
+        Some(listing) if remembered == Remembered::Serves && listing.holds(limits.models_cache_ttl) => {
+            let due = catalog.send(Claim(provider.name.clone())).timeout(PATIENCE).await;
+            if due.unwrap_or(false) {
+                actix_web::rt::spawn(refreshed(gateway.clone(), provider.clone()));
+            }
+            return Ok(Listed::Stale(listing.clone()));
+        }
+        Some(_) | None => {}
     }
     match ask(&gateway, id, provider, headers).await {
         Ok(body) => {
@@ -62,7 +72,7 @@ pub(crate) async fn models(
             Ok(Listed::Current(body))
         }
         Err(failure) => match recalled {
-            Some(listing) if is_the_moments(failure.status()) => Ok(Listed::Stale(listing.body)),
+            Some(listing) if is_the_moments(failure.status()) => Ok(Listed::Stale(listing)),
             Some(_) | None => Err(in_own_words(failure)),
         },
     }
@@ -75,16 +85,14 @@ pub(crate) async fn remembered(
     providers: Vec<Arc<ProviderSettings>>,
 ) -> HashMap<Arc<str>, Arc<[Named]>> {
     // What one client's key may see is nobody else's business.
-    let shared = providers.into_iter().filter(|provider| !provider.passthrough);
-    let shared: HashMap<_, _> = shared.map(|provider| (provider.name.clone(), provider)).collect();
+    let providers = providers.into_iter().filter(|provider| !provider.passthrough).collect();
     let catalog = gateway.roster.load().catalog.clone();
-    let survey =
-        Survey { providers: shared.keys().cloned().collect(), ttl: gateway.settings.limits.models_ttl };
+    let survey = Survey { providers, ttl: gateway.settings.limits.models_ttl };
     let Ok(Surveyed { known, due }) = catalog.send(survey).timeout(SURVEY_PATIENCE).await else {
         return HashMap::new();
     };
-    for provider in due.iter().filter_map(|name| shared.get(name)) {
-        actix_web::rt::spawn(refreshed(gateway.clone(), provider.clone()));
+    for provider in due {
+        actix_web::rt::spawn(refreshed(gateway.clone(), provider));
     }
     known
 }
@@ -102,10 +110,10 @@ async fn refreshed(gateway: Arc<Gateway>, provider: Arc<ProviderSettings>) {
     }
 }
 
-fn keep(gateway: &Gateway, provider: &ProviderSettings, body: Bytes) {
-    let listing = Listing { provider: provider.name.clone(), body, listed: Instant::now() };
+fn keep(gateway: &Gateway, provider: &Arc<ProviderSettings>, body: Bytes) {
+    let keep = Keep { provider: provider.clone(), listing: Listing::fresh(provider, body) };
     // Full or gone: then the next request asks again.
-    drop(gateway.roster.load().catalog.try_send(Keep(listing)));
+    drop(gateway.roster.load().catalog.try_send(keep));
 }
 
 async fn ask(
@@ -163,6 +171,10 @@ fn in_own_words(failure: Failure) -> Failure {
 /// Whether a list that was told a moment ago will do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Remembered {
+    /// An old one, too: a new one is then asked for in the background.
     Serves,
+    /// While it holds; else only if the provider does not answer.
+    ServesWhileItHolds,
+    /// Only if the provider does not answer.
     PassedOver,
 }

@@ -20,7 +20,7 @@ use super::{guarded, shared};
 use crate::exchange::{self, Failure, Listed, Remembered};
 use crate::gateway::Gateway;
 
-/// Says that the provider did not answer and that this is what it said before.
+/// Says that this is what the provider said before: it does not answer, or has not been waited for.
 const CACHE: HeaderName = HeaderName::from_static("x-vdm-cache");
 /// As at Anthropic (platform.claude.com/docs/en/api/models-list).
 const PAGE: usize = 20;
@@ -114,7 +114,7 @@ async fn all(gateway: &Arc<Gateway>, asked: &Asked, id: &RequestId) -> Result<Ht
     }
     let routes = gateway.roster.load().routes.clone();
     let provider = routes.provider(asked.provider.as_deref()).map_err(Failed::unroutable)?;
-    let (body, headers) = listed(gateway, (provider, id), asked).await?;
+    let (body, headers) = listed(gateway, (provider, id), (asked, asked.remembered)).await?;
     let body = match asked.format {
         Format::Raw => body,
         Format::Of(Api::ChatCompletions) => read(&body)?.chat(&provider.name).into(),
@@ -139,7 +139,12 @@ async fn single(
             (route.provider, route.model)
         }
     };
-    let (body, headers) = listed(gateway, (&provider, id), asked).await?;
+    // An old list may lack it.
+    let remembered = match asked.remembered {
+        Remembered::Serves => Remembered::ServesWhileItHolds,
+        other @ (Remembered::ServesWhileItHolds | Remembered::PassedOver) => other,
+    };
+    let (body, headers) = listed(gateway, (&provider, id), (asked, remembered)).await?;
     let models = read(&body)?;
     let Some(found) = models.find(&model) else {
         let message = format!("provider '{}' lists no model '{model}'", provider.name);
@@ -156,16 +161,15 @@ async fn single(
 async fn listed(
     gateway: &Arc<Gateway>,
     (provider, id): (&Arc<ProviderSettings>, &RequestId),
-    asked: &Asked,
+    (asked, remembered): (&Asked, Remembered),
 ) -> Result<(bytes::Bytes, HeaderMap), Failed> {
-    let listed =
-        exchange::models(gateway.clone(), id.shared(), (provider, &asked.headers), asked.remembered).await;
+    let listed = exchange::models(gateway.clone(), id.shared(), (provider, &asked.headers), remembered).await;
     let mut headers = in_json();
     match listed.map_err(Failed::Exchange)? {
         Listed::Current(body) => Ok((body, headers)),
-        Listed::Stale(body) => {
+        Listed::Stale(listing) => {
             headers.insert(CACHE, HeaderValue::from_static("stale"));
-            Ok((body, headers))
+            Ok((listing.body, headers))
         }
     }
 }

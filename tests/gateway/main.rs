@@ -18,6 +18,7 @@ mod keys;
 mod liveness;
 mod model_names;
 mod models;
+mod models_cache;
 mod own_keys;
 mod passthrough;
 mod recording;
