@@ -16,6 +16,7 @@ mod profiles;
 mod providers;
 mod said;
 mod schema;
+mod top_models;
 mod variables;
 
 use std::collections::BTreeMap;
@@ -189,7 +190,7 @@ impl<'a> Reading<'a> {
             Origin::Variables => Some(self.variables()),
             Origin::CommandLine => Some(self.command_line()),
         };
-        self.layers.extend(layer);
+        self.layers.extend(layer.map(|layer| layer.of(origin)));
     }
 
     fn file(&mut self, path: PathBuf, presence: Presence) -> Option<Layer> {
@@ -268,6 +269,7 @@ impl<'a> Reading<'a> {
 
         let profiles = builder.profiles();
         let default_profile = builder.default_profile(&profiles);
+        let top_models = builder.top_models(&self.overrides.working_directory);
         self.mistakes.append(&mut builder.mistakes);
         let settings = Settings {
             keyless: builder.keyless(),
@@ -277,6 +279,7 @@ impl<'a> Reading<'a> {
             default_profile,
             default_provider,
             cache: self.cache(root),
+            top_models,
             limits,
         };
         let routes = Routes::new(&settings, Snapshot::new(Lists::new()));

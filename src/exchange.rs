@@ -11,6 +11,7 @@ mod listing;
 mod middleware;
 mod outgoing;
 mod translation;
+mod trial;
 mod verdict;
 
 use std::cell::Cell;
@@ -38,7 +39,8 @@ pub(crate) use self::count::{Count, count};
 pub(crate) use self::failure::{Answer, Failure, Relayed};
 use self::healing::Healing;
 pub(crate) use self::late::LateReply;
-pub(crate) use self::listing::{Listed, Remembered, models, remembered};
+pub(crate) use self::listing::{Listed, Remembered, last, models, remembered};
+pub(crate) use self::trial::{Trial, Verdict, trial};
 use self::verdict::CallFailure;
 use crate::gateway::Gateway;
 use crate::http::caller;

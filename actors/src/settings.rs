@@ -31,6 +31,8 @@ pub struct Settings {
     pub default_provider: Option<Arc<str>>,
     /// Where lists of models are kept between runs; `None`: nowhere.
     pub cache: Option<PathBuf>,
+    /// The models worth looking at; `None` when nobody is to be asked for them.
+    pub top_models: Option<TopModels>,
     pub limits: Limits,
 }
 
@@ -44,7 +46,8 @@ pub struct ProviderSettings {
     pub base_url: String,
     /// Set when this is a resource of Azure OpenAI, which has addresses and a credential header of its own.
     pub azure: Option<Azure>,
-    /// No duplicates, in the order written; empty exactly if clients bring their own.
+    /// No duplicates, in the order written; empty exactly if clients bring their own, or if it is asked for nothing but its
+    /// public list of models.
     pub keys: Vec<ApiKey>,
     /// Set on every upstream request, over what the client sent; never a credential, framing or routing header.
     pub custom_headers: Vec<(HeaderName, HeaderValue)>,
@@ -83,6 +86,39 @@ pub struct Profile {
     pub timeout: Option<Duration>,
     /// Instead of the provider's.
     pub max_retries: Option<u32>,
+    pub source: ProfileSource,
+}
+
+/// Which file a profile comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProfileSource {
+    /// Built in.
+    Package,
+    User,
+    /// In the working directory.
+    Local,
+    /// By `--config`.
+    Given,
+}
+
+/// An aggregator's catalogue, and what is shown of it.
+#[derive(Clone, Debug)]
+pub struct TopModels {
+    /// Whose catalogue it is. One without a key is asked without any.
+    pub catalogue: Arc<ProviderSettings>,
+    /// Only these are shown, in their order.
+    pub ranking: Option<Ranking>,
+    /// Models are left out whose id contains one of these.
+    pub exclude: Vec<String>,
+    /// The longest that somebody waits for the catalogue.
+    pub timeout: Duration,
+}
+
+/// A list made by hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ranking {
+    pub file: PathBuf,
+    pub ids: Vec<String>,
 }
 
 /// A provider that has a key but cannot be used.

@@ -61,6 +61,7 @@ pub(crate) fn settings(providers: Vec<Arc<ProviderSettings>>) -> Settings {
         default_profile: None,
         default_provider,
         cache: None,
+        top_models: None,
         limits: limits(),
     }
 }

@@ -4,6 +4,7 @@
 //! Shapes: platform.claude.com/docs/en/api/models-list, platform.openai.com/docs/api-reference/models/list.
 
 pub mod cached;
+pub mod top;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -178,6 +179,23 @@ impl<'a> Model<'a> {
         #[derive(Deserialize)]
         struct Text<'t>(#[serde(borrow)] Cow<'t, str>);
         serde_json::from_str(self.field(name)?.get()).ok().map(|Text(text)| text)
+    }
+
+    fn whole(&self, name: &str) -> Option<u64> {
+        serde_json::from_str(self.field(name)?.get()).ok()
+    }
+
+    /// The texts in the lists of these names, each once.
+    fn words(&self, names: &[&str]) -> Vec<String> {
+        let mut words = vec![];
+        let lists = names.iter().filter_map(|name| self.field(name));
+        let lists = lists.filter_map(|list| serde_json::from_str::<Vec<&RawValue>>(list.get()).ok());
+        for word in lists.flatten().filter_map(|word| serde_json::from_str::<String>(word.get()).ok()) {
+            if !words.contains(&word) {
+                words.push(word);
+            }
+        }
+        words
     }
 
     fn id(&self) -> Option<Cow<'a, str>> {

@@ -35,6 +35,8 @@ pub(super) enum Type {
     OneOf(&'static [&'static str]),
     /// Words in an array, or between blanks in one text. The layers carry them with line ends between.
     Words,
+    /// Texts in an array, or between commas in one text. The layers carry them with line ends between.
+    Parts,
     /// A JSON object in quotes; the layers carry its members.
     Object,
     /// A whole number, this at least.
@@ -107,6 +109,7 @@ impl Type {
             Self::Betas => return edits::betas(raw),
             Self::OneOf(words) => raw.text().and_then(|text| one_of(words, text)),
             Self::Words => raw.words().map(|words| ValueKind::from(words.join("\n"))),
+            Self::Parts => raw.parts().map(|parts| ValueKind::from(parts.join("\n"))),
             Self::Object => raw.text().and_then(members),
             Self::Url => return raw.text().ok_or_else(|| self.refusal(raw)).and_then(url),
         };
@@ -133,6 +136,7 @@ impl Type {
             | Self::Betas
             | Self::OneOf(_)
             | Self::Words
+            | Self::Parts
             | Self::Object
             | Self::Bytes => Raw::Text(trimmed),
         };
@@ -176,6 +180,7 @@ impl Type {
             Self::Bytes => "a size above 0: a number of bytes, or text such as \"32MiB\"".to_owned(),
             Self::OneOf(words) => format!("one of {}", words.join(", ")),
             Self::Words => "words in an array: [\"a\", \"b\"]".to_owned(),
+            Self::Parts => "texts in an array: [\"a\", \"b\"]".to_owned(),
             // These two say more themselves.
             Self::Params | Self::Betas => "names in an array".to_owned(),
             Self::Object => "a JSON object in single quotes: '{\"a\": 1}'".to_owned(),
@@ -227,6 +232,15 @@ impl<'a> Raw<'a> {
             }
             Raw::Whole(_) | Raw::Fraction(_) | Raw::Truth(_) | Raw::Other(_) => None,
         }
+    }
+
+    fn parts(self) -> Option<Vec<&'a str>> {
+        let parts = match self {
+            Raw::Text(text) => text.split(',').collect(),
+            Raw::Array(array) => array.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?,
+            Raw::Whole(_) | Raw::Fraction(_) | Raw::Truth(_) | Raw::Other(_) => return None,
+        };
+        Some(parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).collect())
     }
 
     fn bytes(self) -> Option<i64> {

@@ -2,9 +2,10 @@
 
 use super::kind::Kind::{self, Aliases, AuthMode, Headers, Later, Value};
 use super::kind::Type::{
-    self, Betas, Bytes, Count, Flag, Format, Host, Hours, Link, LogLevel, Object, OneOf, Params, Pause, Port,
-    Seconds, Secret, Text, Url, Words,
+    self, Betas, Bytes, Count, Flag, Format, Host, Hours, Link, LogLevel, Object, OneOf, Params, Parts,
+    Pause, Port, Seconds, Secret, Text, Url, Words,
 };
+use super::top_models::SOURCES;
 
 pub(super) type Keys = &'static [(&'static str, Kind)];
 
@@ -24,6 +25,10 @@ pub(super) const DEFAULTS: Keys = &[
     ("gemini-thought-signatures", Value(Flag)),
     ("cache-dir", Value(Text)),
     ("models-cache", Value(Flag)),
+    ("top-models-source", Value(OneOf(SOURCES))),
+    ("top-models-rankings-file", Value(Text)),
+    ("top-models-timeout", Value(Pause)),
+    ("top-models-exclude", Value(Parts)),
     ("aliases", Aliases),
 ];
 
@@ -117,7 +122,7 @@ pub(super) struct Variable {
     pub(super) path: &'static [&'static str],
 }
 
-pub(super) const VARIABLES: [Variable; 17] = [
+pub(super) const VARIABLES: [Variable; 21] = [
     Variable {
         name: "HOST",
         about: "the address or name to listen on (127.0.0.1)",
@@ -237,6 +242,34 @@ pub(super) const VARIABLES: [Variable; 17] = [
         kind: Hours,
         empty: WhenEmpty::Wrong,
         path: &["limits", "models-cache-ttl"],
+    },
+    Variable {
+        name: "TOP_MODELS_SOURCE",
+        about: "openrouter, manual_rankings or disabled (openrouter if that provider has a key)",
+        kind: OneOf(SOURCES),
+        empty: WhenEmpty::Unset,
+        path: &["defaults", "top-models-source"],
+    },
+    Variable {
+        name: "TOP_MODELS_RANKINGS_FILE",
+        about: "the TOML file of manual_rankings: [[models]] with an id each",
+        kind: Text,
+        empty: WhenEmpty::Unset,
+        path: &["defaults", "top-models-rankings-file"],
+    },
+    Variable {
+        name: "TOP_MODELS_TIMEOUT_SECONDS",
+        about: "the longest wait for the catalogue (5)",
+        kind: Pause,
+        empty: WhenEmpty::Wrong,
+        path: &["defaults", "top-models-timeout"],
+    },
+    Variable {
+        name: "TOP_MODELS_EXCLUDE",
+        about: "parts of the ids of models to leave out, with commas between them",
+        kind: Parts,
+        empty: WhenEmpty::Unset,
+        path: &["defaults", "top-models-exclude"],
     },
 ];
 

@@ -13,15 +13,15 @@ use vandamme_actors::settings::{Api, ProviderSettings};
 use vandamme_protocol::models::{Cursor, Models, Page};
 use vandamme_protocol::vocabulary::ErrorKind;
 
-use super::discovery;
 use super::door::{self, Refused};
 use super::request_id::RequestId;
+use super::{discovery, profiles};
 use super::{guarded, shared};
 use crate::exchange::{self, Failure, Listed, Remembered};
 use crate::gateway::Gateway;
 
 /// Says that this is what the provider said before: it does not answer, or has not been waited for.
-const CACHE: HeaderName = HeaderName::from_static("x-vdm-cache");
+pub(super) const CACHE: HeaderName = HeaderName::from_static("x-vdm-cache");
 /// As at Anthropic (platform.claude.com/docs/en/api/models-list).
 const PAGE: usize = 20;
 const LARGEST_PAGE: usize = 1000;
@@ -113,6 +113,16 @@ async fn all(gateway: &Arc<Gateway>, asked: &Asked, id: &RequestId) -> Result<Ht
         return Ok(door::whole(200, in_json(), asked.paged(&read(&everything)?)?, id));
     }
     let routes = gateway.roster.load().routes.clone();
+    if let Some(profile) = profiles::asked(&gateway.settings, asked.provider.as_deref()) {
+        let profile = profile.map_err(Failed::unroutable)?;
+        let listed = profiles::models_of(&profile);
+        let models = read(&listed)?;
+        let body = match asked.format {
+            Format::Raw | Format::Of(Api::ChatCompletions) => models.chat("").into(),
+            Format::Of(Api::Messages) => asked.paged(&models)?,
+        };
+        return Ok(door::whole(200, in_json(), body, id));
+    }
     let provider = routes.provider(asked.provider.as_deref()).map_err(Failed::unroutable)?;
     let (body, headers) = listed(gateway, (provider, id), (asked, asked.remembered)).await?;
     let body = match asked.format {
@@ -166,7 +176,7 @@ async fn listed(
     let listed = exchange::models(gateway.clone(), id.shared(), (provider, &asked.headers), remembered).await;
     let mut headers = in_json();
     match listed.map_err(Failed::Exchange)? {
-        Listed::Current(body) => Ok((body, headers)),
+        Listed::Current(listing) => Ok((listing.body, headers)),
         Listed::Stale(listing) => {
             headers.insert(CACHE, HeaderValue::from_static("stale"));
             Ok((listing.body, headers))
@@ -247,11 +257,18 @@ impl Format {
     }
 }
 
-fn refresh(text: &str) -> Result<Remembered, String> {
+pub(super) fn refresh(text: &str) -> Result<Remembered, String> {
+    Ok(match truth("refresh", text)? {
+        true => Remembered::PassedOver,
+        false => Remembered::Serves,
+    })
+}
+
+pub(super) fn truth(name: &str, text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Ok(Remembered::PassedOver),
-        "false" | "0" | "no" | "off" => Ok(Remembered::Serves),
-        _ => Err("refresh: expected true or false".to_owned()),
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err(format!("{name}: expected true or false")),
     }
 }
 

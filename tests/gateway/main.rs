@@ -11,6 +11,7 @@ mod count_tokens;
 mod cutting;
 mod demo;
 mod discovery;
+mod doors;
 mod gemini;
 mod healing;
 mod hostile_clients;
