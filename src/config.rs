@@ -18,6 +18,7 @@ mod profiles;
 mod providers;
 mod said;
 mod schema;
+mod top_models;
 mod variables;
 
 use std::collections::BTreeMap;
@@ -33,7 +34,7 @@ use vandamme_actors::snapshot::Snapshot;
 use base_url::Listener;
 use file::Presence;
 use key_files::KeyFiles;
-use layer::Layer;
+use layer::{Layer, Section};
 pub use mistake::{Mistake, MistakeKind};
 use providers::Builder;
 pub use said::{Documented, Said};
@@ -202,7 +203,7 @@ impl<'a> Reading<'a> {
             Origin::Variables => Some(self.variables()),
             Origin::CommandLine => Some(self.command_line()),
         };
-        self.layers.extend(layer);
+        self.layers.extend(layer.map(|layer| layer.of(origin)));
     }
 
     fn file(&mut self, path: PathBuf, presence: Presence) -> Option<Layer> {
@@ -246,6 +247,19 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// Where lists of models are kept: `~` is the home, and without a home there is no place for them.
+    fn cache(&self, root: Section<'_>) -> Option<PathBuf> {
+        let defaults = root.section("defaults");
+        let directory =
+            defaults.text("cache-dir").filter(|_| defaults.flag("models-cache") != Some(false))?;
+        let home = || self.overrides.home.clone();
+        match directory.text.trim().strip_prefix('~') {
+            Some("") => home(),
+            Some(rest) if rest.starts_with('/') => Some(home()?.join(rest.trim_start_matches('/'))),
+            Some(_) | None => Some(self.overrides.working_directory.join(directory.text.trim())),
+        }
+    }
+
     /// `None` if something that the built-in file gives is not there because it was written wrongly.
     fn config(&mut self, merged: &Layer) -> Option<Config> {
         let root = merged.root();
@@ -269,6 +283,7 @@ impl<'a> Reading<'a> {
         let profiles = builder.profiles();
         builder.check_fallbacks();
         let default_profile = builder.default_profile(&profiles);
+        let top_models = builder.top_models(&self.overrides.working_directory);
         self.mistakes.append(&mut builder.mistakes);
         let settings = Settings {
             keyless: builder.keyless(),
@@ -278,6 +293,8 @@ impl<'a> Reading<'a> {
             default_profile,
             default_provider,
             route_header: root.flag("route-header").unwrap_or(false),
+            cache: self.cache(root),
+            top_models,
             limits,
         };
         let routes = Routes::new(&settings, Snapshot::new(Lists::new()));

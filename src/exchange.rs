@@ -14,6 +14,7 @@ mod middleware;
 mod outgoing;
 mod trail;
 mod translation;
+mod trial;
 mod verdict;
 mod whole;
 
@@ -43,8 +44,9 @@ pub(crate) use self::failure::{Answer, Failure, Relayed};
 use self::fallbacks::{Fallbacks, Moment, Place, Stopped};
 use self::healing::Healing;
 pub(crate) use self::late::LateReply;
-pub(crate) use self::listing::{Listed, Remembered, models};
 pub(crate) use self::trail::Trail;
+pub(crate) use self::listing::{Listed, Remembered, last, models, remembered};
+pub(crate) use self::trial::{Trial, Verdict, trial};
 use self::verdict::CallFailure;
 use crate::gateway::Gateway;
 use crate::http::caller;

@@ -33,6 +33,7 @@ pub struct Supervisor {
     settings: Settings,
     routes: Arc<Routes>,
     lists: Snapshot<Lists>,
+    disk: catalog::Disk,
     roster: Snapshot<Roster>,
     providers: BTreeMap<Arc<str>, Station>,
     arbiters: BTreeMap<Name, Arbiter>,
@@ -105,9 +106,10 @@ impl Supervisor {
         let (for_ledger, for_catalog, for_router) = (Arbiter::new(), Arbiter::new(), Arbiter::new());
         let for_thoughts = Arbiter::new();
         let (ledger, diary) = ledger::start(&for_ledger);
+        let disk = Catalog::disk(settings.cache.as_deref());
         let catalog = keeper::start(&for_catalog.handle(), "catalog", catalog::MAILBOX, {
-            let lists = lists.clone();
-            move || Catalog::new(lists)
+            let (lists, disk) = (lists.clone(), disk.clone());
+            move || Catalog::new(lists, disk)
         });
         let thoughts = start_thoughts(&for_thoughts, &settings);
         // The router reads the roster that it stands in: it gets the cell first and the roster is filled in after.
@@ -131,7 +133,7 @@ impl Supervisor {
             (Name::Thoughts, for_thoughts),
             (Name::Router, for_router),
         ]);
-        let supervisor = Self { settings, routes, lists, roster: roster.clone(), providers, arbiters };
+        let supervisor = Self { settings, routes, lists, disk, roster: roster.clone(), providers, arbiters };
         (supervisor.start(), roster)
     }
 
@@ -176,9 +178,9 @@ impl Supervisor {
             }
             Name::Ledger => (ledger, diary) = ledger::start(&arbiter),
             Name::Catalog => {
-                let lists = self.lists.clone();
+                let (lists, disk) = (self.lists.clone(), self.disk.clone());
                 catalog = keeper::start(&arbiter.handle(), "catalog", catalog::MAILBOX, move || {
-                    Catalog::new(lists)
+                    Catalog::new(lists, disk)
                 });
             }
             Name::Thoughts => thoughts = start_thoughts(&arbiter, &self.settings),
