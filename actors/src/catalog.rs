@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`Recall`] | the models door | the provider's [`Listing`], if there is one |
 //! | [`Keep`] | the models door | – |
+//! | [`Forget`] | supervisor | – |
 //!
 //! It asks nobody itself: whoever finds no listing that holds gets a new one in the request's own task, so that a slow
 //! provider keeps nobody else waiting.
@@ -56,6 +57,11 @@ pub struct Recall(pub Arc<str>);
 #[rtype(result = "()")]
 pub struct Keep(pub Listing);
 
+/// These providers are gone, or others under the same names.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Forget(pub(crate) Vec<Arc<str>>);
+
 impl Listing {
     /// Whether it may still stand for what the provider would say now.
     #[must_use]
@@ -90,6 +96,19 @@ impl Handler<Keep> for Catalog {
             }
             self.listings.insert(listing.provider.clone(), listing);
         }
+    }
+}
+
+impl Handler<Forget> for Catalog {
+    type Result = ();
+
+    fn handle(&mut self, Forget(providers): Forget, _: &mut Self::Context) {
+        let mut lists = self.lists.load().as_ref().clone();
+        for provider in &providers {
+            self.listings.remove(provider);
+            lists.remove(provider);
+        }
+        self.lists.store(lists);
     }
 }
 

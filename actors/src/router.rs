@@ -4,15 +4,13 @@
 //! |---|---|---|
 //! | [`Dispatch`] | exchange | through the message's own channel: what the provider answers, or why there is none |
 //!
-//! Its tables are an immutable [`Routes`]; the providers' addresses are read from the roster, so that one started
-//! anew is found at once.
+//! Its tables are an immutable [`Routes`]. They are read from the roster, as the providers' addresses are, so that what a
+//! reload has changed holds from the next message on, and a provider started anew is found at once.
 
 mod aliases;
 mod resolve;
 mod steps;
 mod walk;
-
-use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, Message, Supervised};
 use tokio::sync::oneshot;
@@ -28,7 +26,6 @@ use crate::snapshot::Snapshot;
 pub(crate) const MAILBOX: usize = 4096;
 
 pub struct Router {
-    routes: Arc<Routes>,
     roster: Snapshot<Roster>,
 }
 
@@ -42,17 +39,18 @@ pub struct Dispatch {
 }
 
 impl Router {
-    pub(crate) fn new(routes: Arc<Routes>, roster: Snapshot<Roster>) -> Self {
-        Self { routes, roster }
+    pub(crate) fn new(roster: Snapshot<Roster>) -> Self {
+        Self { roster }
     }
 
     fn dispatch(&self, Dispatch { model, reply }: Dispatch) {
-        let Route { provider, model, profile } = match self.routes.resolve(&model) {
+        let roster = self.roster.load();
+        let Route { provider, model, profile } = match roster.routes.resolve(&model) {
             Ok(route) => route,
             Err(reason) => return drop(reply.send(Err(NoLease::Unroutable(reason)))),
         };
         // What cannot be delivered is dropped with its reply channel, which the asker sees.
-        if let Some(address) = self.roster.load().provider(&provider.name) {
+        if let Some(address) = roster.provider(&provider.name) {
             drop(address.try_send(LeaseKey { model, profile, tried: vec![], reply }));
         }
     }

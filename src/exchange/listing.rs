@@ -43,7 +43,7 @@ pub(crate) async fn models(
     }
     let catalog = gateway.roster.load().catalog.clone();
     let recalled = catalog.send(Recall(provider.name.clone())).timeout(PATIENCE).await.ok().flatten();
-    let ttl = gateway.settings.limits.models_ttl;
+    let ttl = gateway.terms().settings.limits.models_ttl;
     if remembered == Remembered::Serves
         && let Some(listing) = recalled.as_ref().filter(|listing| listing.holds(ttl))
     {

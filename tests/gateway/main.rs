@@ -19,6 +19,7 @@ mod model_names;
 mod models;
 mod own_keys;
 mod passthrough;
+mod process_control;
 mod recording;
 mod routing;
 mod running_totals;

@@ -17,7 +17,7 @@ use crate::settings::{Profile, ProviderSettings};
 #[derive(Debug)]
 pub(crate) struct Permits {
     taken: AtomicUsize,
-    limit: usize,
+    limit: AtomicUsize,
 }
 
 /// One of them; freed by its drop.
@@ -26,7 +26,7 @@ pub(crate) struct Permit(Arc<Permits>);
 
 impl Permits {
     pub(crate) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { taken: AtomicUsize::new(0), limit })
+        Arc::new(Self { taken: AtomicUsize::new(0), limit: AtomicUsize::new(limit) })
     }
 
     pub(crate) fn taken(&self) -> usize {
@@ -34,11 +34,17 @@ impl Permits {
     }
 
     pub(crate) fn has_room(&self) -> bool {
-        self.taken() < self.limit
+        self.taken() < self.limit.load(Ordering::Acquire)
+    }
+
+    /// From now on there are so many. Those that are taken beyond that come back in their time.
+    pub(crate) fn resize(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Release);
     }
 
     pub(crate) fn take(self: &Arc<Self>) -> Option<Permit> {
-        let room = |taken: usize| (taken < self.limit).then_some(taken + 1);
+        let limit = self.limit.load(Ordering::Acquire);
+        let room = |taken: usize| (taken < limit).then_some(taken + 1);
         self.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, room).ok()?;
         Some(Permit(self.clone()))
     }
