@@ -56,6 +56,8 @@ pub struct Config {
     pub demo: DemoMode,
     /// One line each, to be told at the start.
     pub warnings: Vec<String>,
+    /// Every value with its place.
+    pub said: Vec<Said>,
 }
 
 /// When the embedded provider answers.
@@ -120,6 +122,16 @@ const PRECEDENCE: [Origin; 6] = [
 ];
 
 impl Config {
+    /// The address that is to be listened on, as far as that can be told: of use with a configuration that is wrong
+    /// elsewhere.
+    pub fn listener(overrides: &Overrides) -> Option<(String, u16)> {
+        let mut reading = Reading::new(overrides);
+        PRECEDENCE.into_iter().for_each(|origin| reading.add(origin));
+        let merged = Layer::merged(&reading.layers).ok()?;
+        let root = merged.root();
+        Some((root.text("host")?.text.to_owned(), u16::try_from(root.count("port")?).ok()?))
+    }
+
     /// Reads everything.
     ///
     /// # Errors
@@ -303,7 +315,8 @@ impl<'a> Reading<'a> {
         warnings.extend(routes.mistakes().iter().map(ToString::to_string));
         warnings.extend(routes.unusable_fallbacks());
         let log_level = level(&log_level_word);
-        Some(Config { host, port, log_level, log_level_word, proxy_api_key, settings, demo, warnings })
+        let said = said::all(merged);
+        Some(Config { host, port, log_level, log_level_word, proxy_api_key, settings, demo, warnings, said })
     }
 }
 

@@ -44,8 +44,8 @@ pub(crate) use self::failure::{Answer, Failure, Relayed};
 use self::fallbacks::{Fallbacks, Moment, Place, Stopped};
 use self::healing::Healing;
 pub(crate) use self::late::LateReply;
-pub(crate) use self::trail::Trail;
 pub(crate) use self::listing::{Listed, Remembered, last, models, remembered};
+pub(crate) use self::trail::Trail;
 pub(crate) use self::trial::{Trial, Verdict, trial};
 use self::verdict::CallFailure;
 use crate::gateway::Gateway;
@@ -204,7 +204,8 @@ impl Exchange<'_> {
     /// The lease with the client's own key where the provider wants that.
     fn signed(&self, mut lease: Lease) -> Result<Lease, Failure> {
         if lease.provider.passthrough {
-            let key = caller::own_key(&self.question.headers, self.gateway.proxy_key.as_ref());
+            let terms = self.gateway.terms();
+            let key = caller::own_key(&self.question.headers, terms.proxy_key.as_ref());
             lease.key = key.ok_or_else(|| Failure::NoClientKey(lease.provider.name.clone()))?;
         }
         Ok(lease)
@@ -227,7 +228,7 @@ impl Exchange<'_> {
             Answered::Opened { headers, opened } => {
                 entry.record.status = 200;
                 lease.begun();
-                let body = converter::start(*opened, &self.gateway.settings.limits, entry, lease);
+                let body = converter::start(*opened, &self.gateway.terms().settings.limits, entry, lease);
                 Reply::Streamed { headers, body }
             }
             Answered::Whole { status, headers, body, closing } => {
@@ -289,7 +290,7 @@ impl Exchange<'_> {
         answer: oneshot::Receiver<Result<Lease, NoLease>>,
         generation: u64,
     ) -> Option<Result<Lease, NoLease>> {
-        let patience = self.gateway.settings.limits.provider_queue_wait + LEASE_SLACK;
+        let patience = self.gateway.terms().settings.limits.provider_queue_wait + LEASE_SLACK;
         let replaced = Box::pin(self.replaced(generation));
         match timeout(patience, select(answer, replaced)).await {
             Ok(Either::Left((answer, _))) => answer.ok(),

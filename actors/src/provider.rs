@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`LeaseKey`] | router, exchange | a [`Lease`] through the message's own channel, now or when a permit is free; or a [`Refusal`] |
 //! | `Freed`, `Learn` | a lease | – |
+//! | `Reconfigure` | supervisor | – |
 //! | [`Observe`] | supervisor, health page, tests | [`ProviderView`] |
 //!
 //! It never waits for the network: it lends and is told. After a panic it goes on from the last health that was
@@ -13,6 +14,7 @@ mod breaker;
 mod key_ring;
 mod lease;
 mod lessons;
+mod reconfigure;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -30,6 +32,7 @@ pub(crate) use self::lease::{Freed, Learn, Permits};
 use self::lease::{Permit, Report};
 pub use self::lessons::LessonView;
 use self::lessons::{Lessons, Novelty};
+pub(crate) use self::reconfigure::{Reconfigure, is_another};
 use crate::clock::{self, Millis};
 use crate::observe::{Observe, Ping};
 use crate::router::Unroutable;

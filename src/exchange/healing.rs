@@ -44,7 +44,7 @@ impl Healing {
         let (body, betas) = (sent.body.clone().joined(), betas(&sent.headers));
         let renamed = self.learnt.iter().any(|edit| matches!(edit, Edit::Limit(_)));
         let named = std::mem::take(&mut failed.named).into_iter();
-        failed.named = named.map(|edit| edit.taught_by(&sent.body)).collect();
+        failed.named = named.map(|edit| edit.taught_by(&body)).collect();
         failed.named.retain(|edit| {
             // One that asks for the other name and then for the first is not to be pleased.
             let again = renamed && matches!(edit, Edit::Limit(_));

@@ -72,7 +72,7 @@ impl Refused {
 /// What is decided before the body is read.
 pub(super) fn admitted(request: &HttpRequest, gateway: &Gateway) -> Result<Admission, Refused> {
     let headers = request.headers();
-    if let Some(key) = &gateway.proxy_key
+    if let Some(key) = &gateway.terms().proxy_key
         && !caller::presents(headers, key)
     {
         let message =
@@ -114,7 +114,8 @@ impl Door {
     }
 
     async fn question(&self, payload: &mut web::Payload) -> Result<(Question, Admission), Refused> {
-        let limits = &self.gateway.settings.limits;
+        let terms = self.gateway.terms();
+        let limits = &terms.settings.limits;
         let admission = match admitted(&self.request, &self.gateway) {
             Ok(admission) => admission,
             Err(refused) => {
@@ -123,7 +124,7 @@ impl Door {
             }
         };
         let (body, head) = read(&self.request, payload, &self.gateway).await?;
-        let trail = match self.gateway.settings.route_header {
+        let trail = match self.gateway.terms().settings.route_header {
             true => Trail::begin(&self.gateway.roster.load().routes, &head.model),
             false => Trail::default(),
         };
@@ -145,7 +146,7 @@ impl Door {
     async fn answer(self, question: Question, admission: Admission, entry: Entry) -> HttpResponse {
         let (trail, gateway) = (question.trail.clone(), self.gateway.clone());
         let mut response = self.replied(question, admission, entry).await;
-        if let Some(route) = trail.header(&gateway.secrets) {
+        if let Some(route) = trail.header(&gateway.terms().secrets) {
             response.headers_mut().insert(ROUTE, route);
         }
         response
@@ -153,7 +154,8 @@ impl Door {
 
     async fn replied(self, question: Question, admission: Admission, entry: Entry) -> HttpResponse {
         let Self { api, id, gateway, .. } = self;
-        let limits = &gateway.settings.limits;
+        let terms = gateway.terms();
+        let limits = &terms.settings.limits;
         let (streaming, committed) = (question.head.delivery, question.committed.clone());
         let exchange = AssertUnwindSafe(exchange::answer(gateway.clone(), question, entry)).catch_unwind();
         let mut exchange = Box::pin(exchange.map(|outcome| outcome.unwrap_or(Err(Failure::Panicked))));
@@ -184,7 +186,8 @@ pub(super) async fn read(
     payload: &mut web::Payload,
     gateway: &Gateway,
 ) -> Result<(Bytes, Head<'static>), Refused> {
-    let limits = &gateway.settings.limits;
+    let terms = gateway.terms();
+    let limits = &terms.settings.limits;
     let body = match body::read(payload, request.headers(), limits).await {
         Ok(body) => body,
         Err(Unreadable::TooLarge) => {

@@ -23,7 +23,7 @@ use crate::settings::{Profile, ProviderSettings};
 #[derive(Debug)]
 pub(crate) struct Permits {
     taken: AtomicUsize,
-    limit: usize,
+    limit: AtomicUsize,
     reports: SegQueue<Report>,
     /// Somebody waits for a permit.
     awaited: AtomicBool,
@@ -35,8 +35,8 @@ pub(crate) struct Permit(Arc<Permits>);
 
 impl Permits {
     pub(crate) fn new(limit: usize) -> Arc<Self> {
-        let (reports, awaited) = (SegQueue::new(), AtomicBool::new(false));
-        Arc::new(Self { taken: AtomicUsize::new(0), limit, reports, awaited })
+        let (taken, limit) = (AtomicUsize::new(0), AtomicUsize::new(limit));
+        Arc::new(Self { taken, limit, reports: SegQueue::new(), awaited: AtomicBool::new(false) })
     }
 
     pub(crate) fn taken(&self) -> usize {
@@ -54,11 +54,17 @@ impl Permits {
     }
 
     pub(crate) fn has_room(&self) -> bool {
-        self.taken() < self.limit
+        self.taken() < self.limit.load(Ordering::Acquire)
+    }
+
+    /// From now on there are so many. Those that are taken beyond that come back in their time.
+    pub(crate) fn resize(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Release);
     }
 
     pub(crate) fn take(self: &Arc<Self>) -> Option<Permit> {
-        let room = |taken: usize| (taken < self.limit).then_some(taken + 1);
+        let limit = self.limit.load(Ordering::Acquire);
+        let room = |taken: usize| (taken < limit).then_some(taken + 1);
         self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, room).ok()?;
         Some(Permit(self.clone()))
     }
