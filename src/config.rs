@@ -18,6 +18,7 @@ mod profiles;
 mod providers;
 mod said;
 mod schema;
+mod top_models;
 mod variables;
 
 use std::collections::BTreeMap;
@@ -35,7 +36,7 @@ pub(crate) use environment::prefix as variable_prefix;
 use file::Presence;
 pub(crate) use file::of_user as user_file;
 use key_files::KeyFiles;
-use layer::Layer;
+use layer::{Layer, Section};
 pub use mistake::{Mistake, MistakeKind};
 use providers::Builder;
 pub use said::{Documented, Said};
@@ -57,6 +58,8 @@ pub struct Config {
     pub demo: DemoMode,
     /// One line each, to be told at the start.
     pub warnings: Vec<String>,
+    /// Every value with its place.
+    pub said: Vec<Said>,
 }
 
 /// When the embedded provider answers.
@@ -121,6 +124,16 @@ const PRECEDENCE: [Origin; 6] = [
 ];
 
 impl Config {
+    /// The address that is to be listened on, as far as that can be told: of use with a configuration that is wrong
+    /// elsewhere.
+    pub fn listener(overrides: &Overrides) -> Option<(String, u16)> {
+        let mut reading = Reading::new(overrides);
+        PRECEDENCE.into_iter().for_each(|origin| reading.add(origin));
+        let merged = Layer::merged(&reading.layers).ok()?;
+        let root = merged.root();
+        Some((root.text("host")?.text.to_owned(), u16::try_from(root.count("port")?).ok()?))
+    }
+
     /// Reads everything.
     ///
     /// # Errors
@@ -204,7 +217,7 @@ impl<'a> Reading<'a> {
             Origin::Variables => Some(self.variables()),
             Origin::CommandLine => Some(self.command_line()),
         };
-        self.layers.extend(layer);
+        self.layers.extend(layer.map(|layer| layer.of(origin)));
     }
 
     fn file(&mut self, path: PathBuf, presence: Presence) -> Option<Layer> {
@@ -248,6 +261,19 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// Where lists of models are kept: `~` is the home, and without a home there is no place for them.
+    fn cache(&self, root: Section<'_>) -> Option<PathBuf> {
+        let defaults = root.section("defaults");
+        let directory =
+            defaults.text("cache-dir").filter(|_| defaults.flag("models-cache") != Some(false))?;
+        let home = || self.overrides.home.clone();
+        match directory.text.trim().strip_prefix('~') {
+            Some("") => home(),
+            Some(rest) if rest.starts_with('/') => Some(home()?.join(rest.trim_start_matches('/'))),
+            Some(_) | None => Some(self.overrides.working_directory.join(directory.text.trim())),
+        }
+    }
+
     /// `None` if something that the built-in file gives is not there because it was written wrongly.
     fn config(&mut self, merged: &Layer) -> Option<Config> {
         let root = merged.root();
@@ -271,6 +297,7 @@ impl<'a> Reading<'a> {
         let profiles = builder.profiles();
         builder.check_fallbacks();
         let default_profile = builder.default_profile(&profiles);
+        let top_models = builder.top_models(&self.overrides.working_directory);
         self.mistakes.append(&mut builder.mistakes);
         let settings = Settings {
             keyless: builder.keyless(),
@@ -280,6 +307,8 @@ impl<'a> Reading<'a> {
             default_profile,
             default_provider,
             route_header: root.flag("route-header").unwrap_or(false),
+            cache: self.cache(root),
+            top_models,
             limits,
         };
         let routes = Routes::new(&settings, Snapshot::new(Lists::new()));
@@ -288,7 +317,8 @@ impl<'a> Reading<'a> {
         warnings.extend(routes.mistakes().iter().map(ToString::to_string));
         warnings.extend(routes.unusable_fallbacks());
         let log_level = level(&log_level_word);
-        Some(Config { host, port, log_level, log_level_word, proxy_api_key, settings, demo, warnings })
+        let said = said::all(merged);
+        Some(Config { host, port, log_level, log_level_word, proxy_api_key, settings, demo, warnings, said })
     }
 }
 

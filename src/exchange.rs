@@ -14,7 +14,9 @@ mod middleware;
 mod outgoing;
 mod trail;
 mod translation;
+mod trial;
 mod verdict;
+mod whole;
 
 use std::cell::Cell;
 use std::net::IpAddr;
@@ -42,8 +44,9 @@ pub(crate) use self::failure::{Answer, Failure, Relayed};
 use self::fallbacks::{Fallbacks, Moment, Place, Stopped};
 use self::healing::Healing;
 pub(crate) use self::late::LateReply;
-pub(crate) use self::listing::{Listed, Remembered, models};
+pub(crate) use self::listing::{Listed, Remembered, last, models, remembered};
 pub(crate) use self::trail::Trail;
+pub(crate) use self::trial::{Trial, Verdict, trial};
 use self::verdict::CallFailure;
 use crate::gateway::Gateway;
 use crate::http::caller;
@@ -59,6 +62,7 @@ pub(crate) struct Question {
     /// The API that the client came by, in which it is answered.
     pub(crate) api: Api,
     pub(crate) endpoint: Endpoint,
+    pub(crate) targets: Targets,
     pub(crate) body: Bytes,
     pub(crate) head: Head<'static>,
     /// As the client sent them.
@@ -70,6 +74,15 @@ pub(crate) struct Question {
     pub(crate) committed: Rc<Cell<bool>>,
     /// What the client is told about its way.
     pub(crate) trail: Trail,
+}
+
+/// Who may answer it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Targets {
+    /// Where its name leads, else the fallbacks of that.
+    WithFallbacks,
+    /// Nobody else: the question is about that provider.
+    FirstAlone,
 }
 
 /// What is wanted of a request.
@@ -201,7 +214,8 @@ impl Exchange<'_> {
     /// The lease with the client's own key where the provider wants that.
     fn signed(&self, mut lease: Lease) -> Result<Lease, Failure> {
         if lease.provider.passthrough {
-            let key = caller::own_key(&self.question.headers, self.gateway.proxy_key.as_ref());
+            let terms = self.gateway.terms();
+            let key = caller::own_key(&self.question.headers, terms.proxy_key.as_ref());
             lease.key = key.ok_or_else(|| Failure::NoClientKey(lease.provider.name.clone()))?;
         }
         Ok(lease)
@@ -224,7 +238,7 @@ impl Exchange<'_> {
             Answered::Opened { headers, opened } => {
                 entry.record.status = 200;
                 lease.begun();
-                let body = converter::start(*opened, &self.gateway.settings.limits, entry, lease);
+                let body = converter::start(*opened, &self.gateway.terms().settings.limits, entry, lease);
                 Reply::Streamed { headers, body }
             }
             Answered::Whole { status, headers, body, closing } => {
@@ -286,7 +300,7 @@ impl Exchange<'_> {
         answer: oneshot::Receiver<Result<Lease, NoLease>>,
         generation: u64,
     ) -> Option<Result<Lease, NoLease>> {
-        let patience = self.gateway.settings.limits.provider_queue_wait + LEASE_SLACK;
+        let patience = self.gateway.terms().settings.limits.provider_queue_wait + LEASE_SLACK;
         let replaced = Box::pin(self.replaced(generation));
         match timeout(patience, select(answer, replaced)).await {
             Ok(Either::Left((answer, _))) => answer.ok(),

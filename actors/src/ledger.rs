@@ -2,21 +2,23 @@
 //!
 //! | message | from | answer |
 //! |---|---|---|
-//! | `Finished` | an [`Entry`] | – |
+//! | `News` | an [`Entry`], if the ledger sleeps | – |
 //! | [`Observe`] | pages, tests | [`LedgerView`] |
 //!
-//! What runs is known by the course that each request writes down itself, so that being routed costs no message. Nor
-//! does a beginning: it goes on a list that the ledger reads before it answers or counts, and nobody is woken for it.
+//! What runs is known by the course that each request writes down itself, so that being routed costs no message. What
+//! begins and ends goes on a list, which the ledger reads before it answers and soon after it was woken; while it is
+//! awake it is not woken again. To wake a thread costs more than to count a request (measured).
 //!
 //! It also says in one log line how each request ended, so that no worker thread formats text.
 
 mod totals;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use actix::{Actor, Addr, Context, Handler, Message, MessageResult, Supervised};
+use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, MessageResult, Supervised};
 use actix_rt::Arbiter;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use vandamme_protocol::span::ToolHistory;
@@ -30,18 +32,24 @@ use crate::roster::Roster;
 use crate::secret::KeyId;
 use crate::snapshot::Snapshot;
 
-/// One message per request.
-const MAILBOX: usize = 8192;
+/// It is woken by one message, and looked after.
+const MAILBOX: usize = 64;
+/// For how long what was woken waits for more to come.
+const NAP: Duration = Duration::from_millis(20);
 
 pub struct Ledger {
     rows: Rows,
     running: HashMap<Arc<str>, Arc<Course>>,
-    beginnings: UnboundedReceiver<Started>,
+    events: UnboundedReceiver<Event>,
+    awake: Arc<AtomicBool>,
 }
 
-/// Where a ledger is told which requests have begun. Bounded by the requests in flight.
+/// Where a ledger is told which requests have begun and ended. Holds what happens within a nap.
 #[derive(Clone)]
-pub(crate) struct Beginnings(UnboundedSender<Started>);
+pub(crate) struct Diary {
+    events: UnboundedSender<Event>,
+    awake: Arc<AtomicBool>,
+}
 
 /// The counts so far.
 #[derive(Clone, Debug, Default)]
@@ -116,17 +124,20 @@ pub struct Entry {
     course: Arc<Course>,
 }
 
-struct Started(Arc<str>, Arc<Course>);
+enum Event {
+    Started(Arc<str>, Arc<Course>),
+    Finished(Box<Record>),
+}
 
+/// Something has ended since the ledger fell asleep.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Finished(Record);
+struct News;
 
 impl Entry {
     pub fn open(request_id: Arc<str>, roster: Snapshot<Roster>) -> Self {
         let course = Arc::<Course>::default();
-        // A ledger that is gone has no use for it.
-        drop(roster.load().beginnings.0.send(Started(request_id.clone(), course.clone())));
+        roster.load().diary.write(Event::Started(request_id.clone(), course.clone()));
         let record = Record {
             request_id,
             requested_model: String::new(),
@@ -189,26 +200,47 @@ impl Drop for Entry {
         if std::thread::panicking() {
             record.end = End::Failed { kind: "api_error", message: "the request panicked".to_owned() };
         }
-        // Bounded by the requests in flight; it must never block.
-        self.roster.load().ledger.do_send(Finished(record));
+        let roster = self.roster.load();
+        roster.diary.write(Event::Finished(Box::new(record)));
+        if !roster.diary.awake.swap(true, Ordering::AcqRel) {
+            // One at a time; it must never block.
+            roster.ledger.do_send(News);
+        }
+    }
+}
+
+impl Diary {
+    /// A ledger that is gone has no use for it.
+    fn write(&self, event: Event) {
+        drop(self.events.send(event));
     }
 }
 
 /// Starts an empty ledger.
-pub(crate) fn start(arbiter: &Arbiter) -> (Addr<Ledger>, Beginnings) {
-    let (sender, beginnings) = unbounded_channel();
+pub(crate) fn start(arbiter: &Arbiter) -> (Addr<Ledger>, Diary) {
+    let (sender, events) = unbounded_channel();
+    let awake = Arc::<AtomicBool>::default();
+    let diary = Diary { events: sender, awake: awake.clone() };
     let address = keeper::start(&arbiter.handle(), "ledger", MAILBOX, move || Ledger {
         rows: Rows::default(),
         running: HashMap::new(),
-        beginnings,
+        events,
+        awake,
     });
-    (address, Beginnings(sender))
+    (address, diary)
 }
 
 impl Ledger {
     fn catch_up(&mut self) {
-        while let Ok(Started(id, course)) = self.beginnings.try_recv() {
-            self.running.insert(id, course);
+        while let Ok(event) = self.events.try_recv() {
+            match event {
+                Event::Started(id, course) => drop(self.running.insert(id, course)),
+                Event::Finished(record) => {
+                    self.running.remove(&record.request_id);
+                    self.rows.count(&record, clock::now());
+                    Self::log(&record);
+                }
+            }
         }
     }
 
@@ -250,16 +282,22 @@ impl Actor for Ledger {
     type Context = Context<Self>;
 }
 
-impl Supervised for Ledger {}
+impl Supervised for Ledger {
+    /// The nap of before the panic may be among what was lost.
+    fn restarting(&mut self, _: &mut Self::Context) {
+        self.awake.store(false, Ordering::Release);
+    }
+}
 
-impl Handler<Finished> for Ledger {
+impl Handler<News> for Ledger {
     type Result = ();
 
-    fn handle(&mut self, Finished(record): Finished, _: &mut Self::Context) {
-        self.catch_up();
-        self.running.remove(&record.request_id);
-        self.rows.count(&record, clock::now());
-        Self::log(&record);
+    fn handle(&mut self, _: News, context: &mut Self::Context) {
+        context.run_later(NAP, |ledger, _| {
+            // First it counts as asleep: what comes from here on wakes it, or is read right now.
+            ledger.awake.store(false, Ordering::Release);
+            ledger.catch_up();
+        });
     }
 }
 

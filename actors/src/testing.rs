@@ -74,6 +74,8 @@ pub(crate) fn settings(providers: Vec<Arc<ProviderSettings>>) -> Settings {
         default_profile: None,
         default_provider,
         route_header: false,
+        cache: None,
+        top_models: None,
         limits: limits(),
     }
 }
@@ -104,6 +106,7 @@ pub(crate) fn limits() -> Limits {
         cooldown_cap: 300 * second,
         alias_chain: 10,
         models_ttl: 300 * second,
+        models_cache_ttl: 86_400 * second,
         healing_ttl: 86_400 * second,
         thoughts: Retention { entries: 10_000, ttl: 3600 * second, sweep: 300 * second },
         drain: 25 * second,

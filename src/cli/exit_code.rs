@@ -8,8 +8,8 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Done; for a server: asked to stop, and stopped in order.
     Ok = 0,
-    /// The configuration has a mistake (every one was told), the gateway that was asked about is not healthy, a name
-    /// that was to be explained leads nowhere, or setup ended without writing anything.
+    /// The configuration has a mistake (every one was told), the gateway that was asked about does not run, is not
+    /// healthy or did not stop in time, a name that was to be explained leads nowhere, or setup wrote nothing.
     Failed = 1,
     /// The command line makes no sense, or what was asked is refused on purpose (OAuth subscriptions).
     Usage = 2,
@@ -31,8 +31,8 @@ impl Exit {
         match self {
             Self::Ok => "Done; a server was asked to stop, and stopped in order.",
             Self::Failed => {
-                "The configuration has a mistake (all are told), the gateway that was asked is not healthy, a name \
-                 leads nowhere, or setup wrote nothing."
+                "The configuration has a mistake (all are told), the gateway that was asked does not run, is not \
+                 healthy or did not stop in time, a name leads nowhere, or setup wrote nothing."
             }
             Self::Usage => "The command line makes no sense, or what was asked is refused on purpose.",
             Self::Bind => {

@@ -2,9 +2,10 @@
 
 use super::kind::Kind::{self, Aliases, AuthMode, Fallbacks, Headers, Later, Value};
 use super::kind::Type::{
-    self, Betas, Bytes, Count, Flag, Format, Host, Link, LogLevel, Object, OneOf, Params, Pause, Port,
-    Seconds, Secret, Text, Url, Words,
+    self, Betas, Bytes, Count, Flag, Format, Host, Hours, Link, LogLevel, Object, OneOf, Params, Parts,
+    Pause, Port, Seconds, Secret, Text, Url, Words,
 };
+use super::top_models::SOURCES;
 
 pub(super) type Keys = &'static [(&'static str, Kind)];
 
@@ -24,6 +25,12 @@ pub(super) const DEFAULTS: Keys = &[
     ("timeout", Value(Seconds)),
     ("max-retries", Value(Count(0))),
     ("gemini-thought-signatures", Value(Flag)),
+    ("cache-dir", Value(Text)),
+    ("models-cache", Value(Flag)),
+    ("top-models-source", Value(OneOf(SOURCES))),
+    ("top-models-rankings-file", Value(Text)),
+    ("top-models-timeout", Value(Pause)),
+    ("top-models-exclude", Value(Parts)),
     ("aliases", Aliases),
 ];
 
@@ -60,6 +67,7 @@ pub(super) const LIMITS: Keys = &[
     ("cooldown-cap", Value(Seconds)),
     ("alias-chain", Value(Count(1))),
     ("models-ttl", Value(Seconds)),
+    ("models-cache-ttl", Value(Seconds)),
     ("healing-ttl", Value(Seconds)),
     ("thoughts", Value(Count(1))),
     ("thoughts-ttl", Value(Pause)),
@@ -122,7 +130,7 @@ pub(super) struct Variable {
     pub(super) path: &'static [&'static str],
 }
 
-pub(super) const VARIABLES: [Variable; 16] = [
+pub(super) const VARIABLES: [Variable; 23] = [
     Variable {
         name: "HOST",
         about: "the address or name to listen on (127.0.0.1)",
@@ -235,6 +243,55 @@ pub(super) const VARIABLES: [Variable; 16] = [
         kind: Pause,
         empty: WhenEmpty::Wrong,
         path: &["limits", "thoughts-sweep"],
+    },
+    Variable {
+        name: "CACHE_DIR",
+        about: "where lists of models are kept between runs (~/.cache/vandamme-proxy)",
+        kind: Text,
+        empty: WhenEmpty::Unset,
+        path: &["defaults", "cache-dir"],
+    },
+    Variable {
+        name: "MODELS_CACHE_ENABLED",
+        about: "whether they are kept (true)",
+        kind: Flag,
+        empty: WhenEmpty::Unset,
+        path: &["defaults", "models-cache"],
+    },
+    Variable {
+        name: "MODELS_CACHE_TTL_HOURS",
+        about: "for how many hours an old one is told while a new one is asked for (24)",
+        kind: Hours,
+        empty: WhenEmpty::Wrong,
+        path: &["limits", "models-cache-ttl"],
+    },
+    Variable {
+        name: "TOP_MODELS_SOURCE",
+        about: "openrouter, manual_rankings or disabled (openrouter if that provider has a key)",
+        kind: OneOf(SOURCES),
+        empty: WhenEmpty::Unset,
+        path: &["defaults", "top-models-source"],
+    },
+    Variable {
+        name: "TOP_MODELS_RANKINGS_FILE",
+        about: "the TOML file of manual_rankings: [[models]] with an id each",
+        kind: Text,
+        empty: WhenEmpty::Unset,
+        path: &["defaults", "top-models-rankings-file"],
+    },
+    Variable {
+        name: "TOP_MODELS_TIMEOUT_SECONDS",
+        about: "the longest wait for the catalogue (5)",
+        kind: Pause,
+        empty: WhenEmpty::Wrong,
+        path: &["defaults", "top-models-timeout"],
+    },
+    Variable {
+        name: "TOP_MODELS_EXCLUDE",
+        about: "parts of the ids of models to leave out, with commas between them",
+        kind: Parts,
+        empty: WhenEmpty::Unset,
+        path: &["defaults", "top-models-exclude"],
     },
 ];
 

@@ -144,16 +144,17 @@ pub(super) fn located(lease: &Lease, mut fault: Fault) -> Fault {
     fault
 }
 
-/// `retry-after-ms`, or `retry-after` as seconds or as a date.
-pub(super) fn asked_to_wait(headers: &HeaderMap) -> Option<Duration> {
+/// `retry-after-ms`, or `retry-after` as seconds or as a date; else what the body says.
+pub(super) fn asked_to_wait(headers: &HeaderMap, body: &[u8]) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let seconds = |value: f64| Duration::try_from_secs_f64(value).ok();
     let millis = text("retry-after-ms").and_then(|text| seconds(text.parse::<f64>().ok()? / 1000.0));
-    millis.or_else(|| {
+    let whole = || {
         let text = text("retry-after")?;
         text.parse().ok().and_then(seconds).or_else(|| {
             let date: header::HttpDate = text.parse().ok()?;
             Some(SystemTime::from(date).duration_since(SystemTime::now()).unwrap_or_default())
         })
-    })
+    };
+    millis.or_else(whole).or_else(|| openai::error::retry_delay(body).and_then(seconds))
 }

@@ -13,7 +13,7 @@ use super::body;
 use super::door::{self, Refused};
 use super::request_id::RequestId;
 use super::{guarded, shared};
-use crate::exchange::{self, Count, Endpoint, Question, Trail};
+use crate::exchange::{self, Count, Endpoint, Question, Targets, Trail};
 use crate::gateway::Gateway;
 
 /// Says that the number is the gateway's estimate.
@@ -42,7 +42,7 @@ async fn answer(
 ) -> Result<HttpResponse, Refused> {
     let admission = door::admitted(request, gateway);
     if admission.is_err() {
-        body::drain(payload, &gateway.settings.limits).await;
+        body::drain(payload, &gateway.terms().settings.limits).await;
     }
     let _admission = admission?;
     let (body, head) = door::read(request, payload, gateway).await?;
@@ -50,6 +50,7 @@ async fn answer(
         id: id.shared(),
         api: Api::Messages,
         endpoint: Endpoint::Count,
+        targets: Targets::FirstAlone,
         body,
         head,
         headers: request.headers().clone(),

@@ -105,6 +105,19 @@ impl KeyRing {
         Self { keys, next: 0, cooldown: limits.cooldown, cap: limits.cooldown_cap }
     }
 
+    /// The ring of these keys, of which those that are here already keep what is known of them.
+    pub(super) fn of(&self, keys: &[ApiKey], limits: &Limits) -> Self {
+        let mut ring = Self::new(keys, limits);
+        for key in &mut ring.keys {
+            if let Some(known) = self.keys.iter().find(|known| known.key.id() == key.key.id()) {
+                key.clone_from(known);
+            }
+        }
+        let next = self.keys.get(self.next).map(|key| key.key.id());
+        ring.next = ring.keys.iter().position(|key| Some(key.key.id()) == next).unwrap_or_default();
+        ring
+    }
+
     /// A key that is not in `tried` and does not rest: the next in turn, or that of the session. A key whose rest is over
     /// is lent to one request at a time until that one reports.
     pub(super) fn take(

@@ -2,13 +2,14 @@
 //! explanation says, and fails as it says.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::settings::{Fallbacks, PartialProvider, Profile, Settings};
+use crate::settings::{Fallbacks, PartialProvider, Profile, ProfileSource, Settings};
 use crate::supervisor::Supervisor;
 use crate::testing::{provider, settings};
 
@@ -49,6 +50,7 @@ fn configuration() -> impl Strategy<Value = Settings> {
         name: name.into(),
         aliases: aliases.into_iter().filter(|(_, target)| target.contains(':')).collect(),
         fallbacks,
+        source: ProfileSource::User,
         inactive: (!works).then(|| "it leads nowhere".to_owned()),
         timeout: None,
         max_retries: None,

@@ -134,6 +134,7 @@ fn profile(name: &str, aliases: &[(&str, &str)]) -> Profile {
         inactive: None,
         timeout: None,
         max_retries: Some(7),
+        source: crate::settings::ProfileSource::Package,
     }
 }
 
