@@ -33,7 +33,7 @@ use vandamme_actors::attempts::{self, Attempts, Next};
 use vandamme_actors::converter::{self, ReplyBody};
 use vandamme_actors::ledger::{End, Entry};
 use vandamme_actors::provider::{CallOutcome, Lease, LeaseKey, NoLease, Scope};
-use vandamme_actors::router::Dispatch;
+use vandamme_actors::router::{self, Dispatch};
 use vandamme_actors::secret::KeyId;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::span::Head;
@@ -258,8 +258,7 @@ impl Exchange<'_> {
             let roster = self.gateway.roster.load();
             let (reply, answer) = oneshot::channel();
             let sent = match &known {
-                None => roster
-                    .router
+                None => router::here(&self.gateway.roster)
                     .try_send(Dispatch { model: (*self.question.head.model).into(), session, reply })
                     .is_ok(),
                 Some(Place { provider, model, profile }) => {
