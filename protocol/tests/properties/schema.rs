@@ -101,7 +101,8 @@ pub(crate) fn check_any(bytes: &[u8]) {
     let _ = GEMINI.apply(Bytes::copy_from_slice(bytes), &Memory::new());
     // Deeper than this parser reads is not asked of Gemini either: then nothing is changed.
     let Ok(schema) = serde_json::from_slice::<Value>(bytes) else { return };
-    if depth(&schema) > 100 {
+    // And one that is null is none.
+    if depth(&schema) > 100 || schema.is_null() {
         return;
     }
     for clean in
