@@ -81,7 +81,8 @@ impl Exchange<'_> {
     }
 
     fn patience(&self, lease: &Lease) -> Option<Duration> {
-        let limits = &self.gateway.settings.limits;
+        let terms = self.gateway.terms();
+        let limits = &terms.settings.limits;
         let patience = lease.timeout().or(match self.question.head.delivery {
             Streaming::Yes => limits.first_byte_timeout,
             Streaming::No => limits.whole_timeout,
@@ -100,7 +101,7 @@ impl Exchange<'_> {
         let mut request = client.request(method, url);
         *request.headers_mut() = headers;
         let response =
-            request.send_body(Slices(body)).await.map_err(|error| CallFailure::unsent(lease, &error))?;
+            request.send_body(Slices::of(body)).await.map_err(|error| CallFailure::unsent(lease, &error))?;
         let status = response.status().as_u16();
         match status {
             200..=299 => self.read_reply(lease, response, (way, audience)).await,
@@ -174,7 +175,7 @@ impl Exchange<'_> {
             Way::Bridge(back) => Machine::Bridge(back.bridge()),
         };
         let mut upstream: UpstreamBody = Box::pin(response);
-        let limit = self.gateway.settings.limits.event;
+        let limit = self.gateway.terms().settings.limits.event;
         let flow = Flow::new(machine, self.question.api, limit, self.secrets(lease));
         let mut flow = flow.before(audience);
         let mut first = Batch::default();
@@ -208,7 +209,7 @@ impl Exchange<'_> {
     }
 
     pub(super) async fn read_whole(&self, response: ClientResponse) -> Result<Bytes, CallFailure> {
-        let limit = self.gateway.settings.limits.whole_reply;
+        let limit = self.gateway.terms().settings.limits.whole_reply;
         match read_up_to(response, limit).await {
             Ok(Some(body)) => Ok(body),
             Ok(None) => {
@@ -231,7 +232,8 @@ impl Exchange<'_> {
         let after = asked_to_wait(&upstream, &body);
         let (retry, outcome) = judge(status, &body, (after, &lease.model), &upstream);
         let json = content(&upstream) == Content::Json && span::is_complete_json(&body);
-        let relays = lease.provider.api == self.question.api && json && !self.gateway.secrets.found_in(&body);
+        let relays =
+            lease.provider.api == self.question.api && json && !self.gateway.terms().secrets.found_in(&body);
         let answer = Answer {
             // A body that goes on as it is keeps its status; in other words it gets the one that belongs to them.
             status: if relays { status } else { fault.status },
@@ -249,8 +251,8 @@ impl Exchange<'_> {
 
     /// What must not leave in a text: a client's own key is not in the configuration.
     fn secrets(&self, lease: &Lease) -> Secrets {
-        let secrets = &self.gateway.secrets;
-        if lease.provider.passthrough { secrets.with(lease.key.clone()) } else { secrets.clone() }
+        let secrets = self.gateway.terms().secrets.clone();
+        if lease.provider.passthrough { secrets.with(lease.key.clone()) } else { secrets }
     }
 }
 

@@ -31,7 +31,7 @@ impl CallFailure {
 
     /// The client's request cannot be sent to this upstream.
     pub(super) fn refused(message: &str) -> Self {
-        let verdict = (attempts::Failure::Final, CallOutcome::Cancelled);
+        let verdict = (attempts::Failure::Here, CallOutcome::Cancelled);
         Self::new(ErrorKind::InvalidRequest, message.to_owned(), verdict)
     }
 
@@ -48,7 +48,7 @@ impl CallFailure {
 
     /// The upstream answered something that would be the same the next time.
     pub(super) fn misbehaved(message: &str) -> Self {
-        Self { retry: attempts::Failure::Final, ..Self::broken(message) }
+        Self { retry: attempts::Failure::Here, ..Self::broken(message) }
     }
 
     /// The upstream said with status 200 that it failed.
@@ -122,13 +122,15 @@ pub(super) fn judge(
         408 | 409 => (passing, CallOutcome::Answered),
         529 => (passing, CallOutcome::Overloaded),
         500..=599 => (passing, CallOutcome::Failed),
+        // A model that is gone here may still be elsewhere.
+        404 => (attempts::Failure::Here, CallOutcome::Answered),
         _ => (attempts::Failure::Final, CallOutcome::Answered),
     };
     // The upstream knows best, except that another key is another matter.
     let said = headers.get("x-should-retry").and_then(|value| value.to_str().ok());
     match (said, retry) {
-        (Some("false"), attempts::Failure::Passing { .. }) => (attempts::Failure::Final, outcome),
-        (Some("true"), attempts::Failure::Final) => (passing, outcome),
+        (Some("false"), attempts::Failure::Passing { .. }) => (attempts::Failure::Here, outcome),
+        (Some("true"), attempts::Failure::Final | attempts::Failure::Here) => (passing, outcome),
         _ => (retry, outcome),
     }
 }

@@ -26,25 +26,34 @@ struct Endpoints<'a> {
     count_tokens: &'a str,
     chat_completions: &'a str,
     models: &'a str,
+    aliases: &'a str,
+    profiles: &'a str,
+    top_models: &'a str,
+    test_connection: &'a str,
     health: &'a str,
     running_totals: &'a str,
 }
 
 pub(super) async fn welcome(gateway: web::Data<Gateway>) -> HttpResponse {
-    let providers = &gateway.settings.providers;
+    let terms = gateway.terms();
+    let providers = &terms.settings.providers;
     HttpResponse::Ok().json(Welcome {
         message: concat!("Vandamme Proxy v", env!("CARGO_PKG_VERSION")),
         status: "running",
         version: env!("CARGO_PKG_VERSION"),
         config: Summary {
             api_key_configured: providers.iter().any(|provider| !provider.demo),
-            client_api_key_validation: gateway.proxy_key.is_some(),
+            client_api_key_validation: terms.proxy_key.is_some(),
         },
         endpoints: Endpoints {
             messages: "/v1/messages",
             count_tokens: "/v1/messages/count_tokens",
             chat_completions: "/v1/chat/completions",
             models: "/v1/models",
+            aliases: "/v1/aliases",
+            profiles: "/v1/profiles",
+            top_models: "/top-models",
+            test_connection: "/test-connection",
             health: "/health",
             running_totals: "/metrics/running-totals",
         },

@@ -205,8 +205,8 @@ async function unreachable(url) {
 }
 
 // The provider's models, page by page and one by one.
-async function models(url) {
-  const client = connect(url);
+async function models(url, provider) {
+  const client = connect(url, { defaultHeaders: { provider } });
   const listed = [];
   for await (const model of client.models.list({ limit: 1 })) listed.push(model);
   assert.deepEqual(listed.map((model) => model.id), ["model-1", "vendor/model-2"]);

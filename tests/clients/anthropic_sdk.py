@@ -217,9 +217,9 @@ def unreachable(base_url):
         assert error.body["type"] == "error", json.dumps(error.body)
 
 
-def models(base_url):
+def models(base_url, provider):
     """The provider's models, page by page and one by one."""
-    client = connect(base_url)
+    client = connect(base_url, default_headers={"provider": provider})
     listed = list(client.models.list(limit=1))
     assert [model.id for model in listed] == ["model-1", "vendor/model-2"], listed
     assert all(model.type == "model" and model.display_name and model.created_at.year for model in listed), listed

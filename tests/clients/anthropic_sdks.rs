@@ -115,11 +115,11 @@ fn system_blocks_arrive_upstream() {
 
 #[test]
 fn a_providers_models_are_listed() {
-    for upstream in [Upstream::openai(), Upstream::anthropic()] {
+    for (provider, upstream) in [("openai", Upstream::openai()), ("anthropic", Upstream::anthropic())] {
         let upstream = sdk::listing(upstream);
         let gateway = Gateway::before(&upstream).start();
 
-        Sdks::anthropic().hold("models", &gateway, &[]);
+        Sdks::anthropic().hold("models", &gateway, &[provider]);
     }
 }
 
