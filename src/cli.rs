@@ -64,6 +64,14 @@ enum Command {
 enum Server {
     /// Start the gateway and serve until told to stop.
     Start(server::Start),
+    /// Tell whether a gateway of yours runs, and how it is; exit with 0 when it does, else with 1.
+    Status(server::Status),
+    /// Stop the running gateway: requests in flight may finish.
+    Stop(server::Stop),
+    /// Make the running gateway read its configuration again; a wrong one changes nothing.
+    Reload(server::Order),
+    /// Stop the running gateway and start it again with the command line and environment that it had.
+    Restart(server::Restart),
 }
 
 #[derive(Debug, Subcommand)]
@@ -85,7 +93,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 impl Command {
     fn run(self) -> Exit {
         match self {
-            Self::Server(Server::Start(start)) => start.run(),
+            Self::Server(server) => server.run(),
             Self::Config(configuration) => configuration.run(),
             Self::Explain(explain) => explain.run(),
             Self::Models(models) => models.run(),
@@ -94,6 +102,18 @@ impl Command {
             Self::Health(Health::Server(server)) => server.run(),
             Self::Health(Health::Upstream(upstream)) => upstream.run(),
             Self::Version => print_version(),
+        }
+    }
+}
+
+impl Server {
+    fn run(self) -> Exit {
+        match self {
+            Self::Start(start) => start.run(),
+            Self::Status(status) => status.run(),
+            Self::Stop(stop) => stop.run(),
+            Self::Reload(order) => order.reload(),
+            Self::Restart(restart) => restart.run(),
         }
     }
 }
@@ -161,7 +181,7 @@ mod tests {
         ] {
             assert_eq!(exit(line), Exit::Ok, "{line}");
         }
-        let wrong = ["vdm", "vdm server", "vdm server stop", "vdm start", "vdm server start --port 65536"];
+        let wrong = ["vdm", "vdm server", "vdm server kill", "vdm start", "vdm server start --port 65536"];
         for line in wrong.into_iter().chain([
             "vdm server start --daemon",
             "vdm server start extra",

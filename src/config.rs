@@ -5,8 +5,10 @@ mod base_url;
 mod default_provider;
 mod edits;
 mod environment;
+mod fallbacks;
 mod file;
 mod headers;
+mod key_files;
 mod kind;
 mod layer;
 mod limits;
@@ -31,6 +33,7 @@ use vandamme_actors::snapshot::Snapshot;
 
 use base_url::Listener;
 use file::Presence;
+use key_files::KeyFiles;
 use layer::{Layer, Section};
 pub use mistake::{Mistake, MistakeKind};
 use providers::Builder;
@@ -53,6 +56,8 @@ pub struct Config {
     pub demo: DemoMode,
     /// One line each, to be told at the start.
     pub warnings: Vec<String>,
+    /// Every value with its place.
+    pub said: Vec<Said>,
 }
 
 /// When the embedded provider answers.
@@ -117,15 +122,23 @@ const PRECEDENCE: [Origin; 6] = [
 ];
 
 impl Config {
+    /// The address that is to be listened on, as far as that can be told: of use with a configuration that is wrong
+    /// elsewhere.
+    pub fn listener(overrides: &Overrides) -> Option<(String, u16)> {
+        let mut reading = Reading::new(overrides);
+        PRECEDENCE.into_iter().for_each(|origin| reading.add(origin));
+        let merged = Layer::merged(&reading.layers).ok()?;
+        let root = merged.root();
+        Some((root.text("host")?.text.to_owned(), u16::try_from(root.count("port")?).ok()?))
+    }
+
     /// Reads everything.
     ///
     /// # Errors
     /// All mistakes of all layers at once.
     pub fn load(overrides: &Overrides) -> Result<Self, Vec<Mistake>> {
         let mut reading = Reading::new(overrides);
-        for origin in PRECEDENCE {
-            reading.add(origin);
-        }
+        reading.add_all();
         reading.finish()
     }
 }
@@ -133,7 +146,7 @@ impl Config {
 /// What the configuration says, as far as it can be read, and what is wrong with it.
 pub fn said(overrides: &Overrides) -> (Vec<Said>, Vec<Mistake>) {
     let mut reading = Reading::new(overrides);
-    PRECEDENCE.into_iter().for_each(|origin| reading.add(origin));
+    reading.add_all();
     let said = Layer::merged(&reading.layers).map_or_else(|_| Vec::new(), |merged| said::all(&merged));
     let mistakes = reading.finish().err().unwrap_or_default();
     (said, mistakes)
@@ -170,6 +183,7 @@ struct Reading<'a> {
     variables: Variables,
     layers: Vec<Layer>,
     mistakes: Vec<Mistake>,
+    warnings: Vec<String>,
 }
 
 impl<'a> Reading<'a> {
@@ -177,7 +191,18 @@ impl<'a> Reading<'a> {
         let mut mistakes = Vec::new();
         let dotenv = overrides.working_directory.join(".env");
         let variables = Variables::read(&overrides.environment, &dotenv, &mut mistakes);
-        Self { overrides, variables, layers: Vec::new(), mistakes }
+        Self { overrides, variables, layers: Vec::new(), mistakes, warnings: Vec::new() }
+    }
+
+    fn add_all(&mut self) {
+        PRECEDENCE.into_iter().for_each(|origin| self.add(origin));
+        // Which files hold keys is known when all layers are.
+        let Ok(merged) = Layer::merged(&self.layers) else { return };
+        let mut files = KeyFiles::read(&merged, &self.overrides.working_directory);
+        self.mistakes.append(&mut files.mistakes);
+        self.warnings.append(&mut files.warnings);
+        let keys = files.layer;
+        self.layers.push(keys);
     }
 
     fn add(&mut self, origin: Origin) {
@@ -273,6 +298,7 @@ impl<'a> Reading<'a> {
         }
 
         let profiles = builder.profiles();
+        builder.check_fallbacks();
         let default_profile = builder.default_profile(&profiles);
         let top_models = builder.top_models(&self.overrides.working_directory);
         self.mistakes.append(&mut builder.mistakes);
@@ -283,15 +309,19 @@ impl<'a> Reading<'a> {
             profiles,
             default_profile,
             default_provider,
+            route_header: root.flag("route-header").unwrap_or(false),
             cache: self.cache(root),
             top_models,
             limits,
         };
         let routes = Routes::new(&settings, Snapshot::new(Lists::new()));
-        let mut warnings = builder.warnings;
+        let mut warnings = std::mem::take(&mut self.warnings);
+        warnings.append(&mut builder.warnings);
         warnings.extend(routes.mistakes().iter().map(ToString::to_string));
+        warnings.extend(routes.unusable_fallbacks());
         let log_level = level(&log_level_word);
-        Some(Config { host, port, log_level, log_level_word, proxy_api_key, settings, demo, warnings })
+        let said = said::all(merged);
+        Some(Config { host, port, log_level, log_level_word, proxy_api_key, settings, demo, warnings, said })
     }
 }
 

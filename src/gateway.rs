@@ -13,17 +13,22 @@ use vandamme_actors::upstream::Wiring;
 
 /// One running gateway.
 pub(crate) struct Gateway {
-    pub(crate) settings: Settings,
+    terms: Snapshot<Terms>,
     pub(crate) roster: Snapshot<Roster>,
     pub(crate) wiring: Wiring,
-    /// What clients must present, if anything.
-    pub(crate) proxy_key: Option<ApiKey>,
-    /// All configured keys, as texts that must not leave.
-    pub(crate) secrets: Secrets,
     in_flight: Arc<AtomicUsize>,
     ready: AtomicBool,
     drain: watch::Sender<bool>,
     workers: Snapshot<Vec<ArbiterHandle>>,
+}
+
+/// What a reload replaces, as a whole.
+pub(crate) struct Terms {
+    pub(crate) settings: Settings,
+    /// What clients must present, if anything.
+    pub(crate) proxy_key: Option<ApiKey>,
+    /// All configured keys, as texts that must not leave; also those of the terms before, which requests in flight have.
+    pub(crate) secrets: Secrets,
 }
 
 /// One request's place among those in flight; freed by its drop.
@@ -35,6 +40,22 @@ impl Drop for Admission {
     }
 }
 
+impl Terms {
+    fn new(settings: Settings, proxy_key: Option<ApiKey>, before: Option<&Self>) -> Self {
+        let mut keys: Vec<ApiKey> = own_keys(&settings, proxy_key.as_ref());
+        for key in before.into_iter().flat_map(|terms| own_keys(&terms.settings, terms.proxy_key.as_ref())) {
+            if keys.iter().all(|known| known.id() != key.id()) {
+                keys.push(key);
+            }
+        }
+        Self { settings, proxy_key, secrets: Secrets::new(keys) }
+    }
+}
+
+fn own_keys(settings: &Settings, proxy_key: Option<&ApiKey>) -> Vec<ApiKey> {
+    settings.providers.iter().flat_map(|provider| &provider.keys).chain(proxy_key).cloned().collect()
+}
+
 impl Gateway {
     pub(crate) fn new(
         settings: Settings,
@@ -42,14 +63,10 @@ impl Gateway {
         wiring: Wiring,
         proxy_key: Option<ApiKey>,
     ) -> Self {
-        let keys = settings.providers.iter().flat_map(|provider| &provider.keys);
-        let secrets = Secrets::new(keys.chain(&proxy_key).cloned());
         Self {
-            settings,
+            terms: Snapshot::new(Terms::new(settings, proxy_key, None)),
             roster,
             wiring,
-            proxy_key,
-            secrets,
             in_flight: Arc::default(),
             ready: AtomicBool::new(true),
             drain: watch::Sender::new(false),
@@ -57,9 +74,25 @@ impl Gateway {
         }
     }
 
+    /// What holds now. Read it once for what must go together.
+    pub(crate) fn terms(&self) -> Arc<Terms> {
+        self.terms.load()
+    }
+
+    /// From now on these hold.
+    pub(crate) fn agree(&self, settings: Settings, proxy_key: Option<ApiKey>) {
+        let before = self.terms.load();
+        self.terms.store(Terms::new(settings, proxy_key, Some(&before)));
+    }
+
+    /// How many requests are in flight.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Acquire)
+    }
+
     /// A place among the requests in flight; `None` when there are too many.
     pub(crate) fn admit(&self) -> Option<Admission> {
-        let limit = self.settings.limits.in_flight;
+        let limit = self.terms().settings.limits.in_flight;
         let room = |taken: usize| (taken < limit).then_some(taken + 1);
         self.in_flight.fetch_update(Ordering::AcqRel, Ordering::Acquire, room).ok()?;
         Some(Admission(self.in_flight.clone()))
@@ -84,6 +117,14 @@ impl Gateway {
         let mut workers = self.workers.load().as_ref().clone();
         workers.push(worker);
         self.workers.store(workers);
+    }
+
+    /// Closes the connections that are kept for the next request to these providers.
+    pub(crate) fn hang_up(&self, providers: &[Arc<str>]) {
+        for worker in self.workers.load().iter() {
+            let providers = providers.to_vec();
+            worker.spawn_fn(move || vandamme_actors::upstream::forget_here(&providers));
+        }
     }
 
     /// Ends all replies that still run, each with an error event.

@@ -10,4 +10,4 @@ mod process;
 mod serve;
 pub mod telemetry;
 
-pub use self::serve::serve;
+pub use self::serve::{Ending, serve};

@@ -1,5 +1,8 @@
 //! The whole gateway as one call.
 
+mod orders;
+mod reload;
+
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,40 +12,45 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::rt::System;
 use actix_web::rt::time::{sleep, timeout};
 use actix_web::{App, HttpServer, web};
+use futures_util::future::select;
+use vandamme_actors::observe::Observe;
 use vandamme_actors::settings::Limits;
 use vandamme_actors::supervisor::Supervisor;
 use vandamme_actors::upstream::{ProxySettings, Wiring, client_config};
 
-use crate::config::{Config, DemoMode};
-use crate::demo;
+use self::orders::{Orders, Told};
+use self::reload::Reloader;
+use crate::config::{Config, Overrides};
 use crate::gateway::Gateway;
 use crate::http;
-use crate::process::Termination;
+use crate::process::Signals;
 
 /// Clients keep their connections; balancers in front of us close theirs after a minute.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Between the error events and the end, so that they reach the clients.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// Serves on `listener` until SIGTERM or SIGINT, then drains: requests in flight may finish within `limits.drain`, a second
-/// signal ends them at once. The error is one line for the person who started it.
-pub fn serve(listener: TcpListener, config: Config) -> Result<(), String> {
-    System::new().block_on(run(listener, config))
+/// How it came to an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    Stopped,
+    /// It is to be started again, the same way.
+    Restart,
 }
 
-async fn run(listener: TcpListener, config: Config) -> Result<(), String> {
+/// Serves on `listener` until SIGTERM, SIGINT or an order over the control socket, then drains: requests in flight may finish
+/// within `limits.drain`, a second signal ends them at once. `origin` is what `config` was read from.
+///
+/// # Errors
+/// One line for the person who started it.
+pub fn serve(listener: TcpListener, config: Config, origin: Overrides) -> Result<Ending, String> {
+    System::new().block_on(run(listener, config, origin))
+}
+
+async fn run(listener: TcpListener, config: Config, origin: Overrides) -> Result<Ending, String> {
+    let mut reloader = Reloader::new(&config, origin);
     let Config { mut settings, proxy_api_key, demo: mode, .. } = config;
-    let _demo = match mode {
-        DemoMode::Off => None,
-        DemoMode::Forced | DemoMode::Fallback => {
-            let demo =
-                demo::start().map_err(|error| format!("the demo provider cannot be started: {error}"))?;
-            let provider = Arc::new(demo::provider(&demo.base_url));
-            settings.default_provider.get_or_insert_with(|| provider.name.clone());
-            settings.providers.push(provider);
-            Some(demo)
-        }
-    };
+    reloader.embed_demo(mode, &mut settings)?;
     let proxies =
         ProxySettings::read(|name| std::env::var(name).ok()).map_err(|mistakes| mistakes.join("; "))?;
     let wiring = Wiring {
@@ -51,20 +59,23 @@ async fn run(listener: TcpListener, config: Config) -> Result<(), String> {
         connect_timeout: settings.limits.connect_timeout,
     };
     let limits = settings.limits.clone();
-    let (_supervisor, roster) = Supervisor::start_tree(settings.clone());
+    let (supervisor, roster) = Supervisor::start_tree(settings.clone());
     let gateway = web::Data::new(Gateway::new(settings, roster, wiring, proxy_api_key));
-    let mut termination =
-        Termination::listen().map_err(|error| format!("signals cannot be handled: {error}"))?;
+    let mut signals = Signals::listen().map_err(|error| format!("signals cannot be handled: {error}"))?;
+    let address = listener.local_addr().map_err(|error| format!("the listener has no address: {error}"))?;
     let server =
         server(listener, &gateway, &limits).map_err(|error| format!("the server cannot start: {error}"))?;
     let handle = server.handle();
     let serving = actix_web::rt::spawn(server);
-    termination.received().await;
-    log::info!("stopping: requests in flight have {} s", limits.drain.as_secs_f64());
-    drain(&gateway, &handle, &mut termination).await;
+    let (_control, mut orders) = orders::open(&gateway, address);
+    let told = orders.until_told((&gateway, &supervisor), &mut reloader, &mut signals).await;
+    log::info!("stopping: requests in flight have {} s", gateway.terms().settings.limits.drain.as_secs_f64());
+    drain(&gateway, &handle, (&mut signals, &mut orders), told).await;
     // A server that was told to hurry while it was stopping does not hear it: the process ends without it.
     drop(timeout(LAST_WORDS, serving).await);
-    Ok(())
+    // Before the ledger has answered, the last requests are not in the log.
+    drop(timeout(LAST_WORDS, gateway.roster.load().ledger.send(Observe::new())).await);
+    Ok(if told == Told::Restart { Ending::Restart } else { Ending::Stopped })
 }
 
 fn server(listener: TcpListener, gateway: &web::Data<Gateway>, limits: &Limits) -> std::io::Result<Server> {
@@ -91,17 +102,24 @@ fn workers() -> usize {
 }
 
 /// Turns new requests away, waits for those in flight, then ends what still runs.
-async fn drain(gateway: &Gateway, handle: &ServerHandle, termination: &mut Termination) {
+async fn drain(
+    gateway: &Gateway,
+    handle: &ServerHandle,
+    (signals, orders): (&mut Signals, &mut Orders),
+    told: Told,
+) {
     gateway.leave_rotation();
     let stopping = handle.stop(true);
     let impatient = async {
-        let second = Box::pin(termination.received());
-        let deadline = Box::pin(sleep(gateway.settings.limits.drain));
-        futures_util::future::select(second, deadline).await;
+        let drain = gateway.terms().settings.limits.drain;
+        let patience = if told == Told::StopNow { Duration::ZERO } else { drain };
+        let second = Box::pin(select(Box::pin(signals.stop()), Box::pin(orders.hurry(gateway))));
+        let deadline = Box::pin(sleep(patience));
+        select(second, deadline).await;
         gateway.end_replies();
         sleep(LAST_WORDS).await;
     };
-    futures_util::future::select(Box::pin(stopping), Box::pin(impatient)).await;
+    select(Box::pin(stopping), Box::pin(impatient)).await;
     // Whatever is left now is not worth waiting for.
     drop(handle.stop(false));
 }

@@ -6,6 +6,7 @@
 //! | [`Keep`] | the models door | – |
 //! | [`Survey`] | Claude Code's discovery | what is known of all providers, and whom to ask anew |
 //! | [`Claim`] | whoever found an old listing | whether it is theirs to ask anew |
+//! | [`Forget`] | supervisor | – |
 //!
 //! It asks nobody itself: whoever finds no listing that holds gets a new one in the request's own task, so that a slow
 //! provider keeps nobody else waiting. Nor does it touch the disk: a thread of its own does.
@@ -105,6 +106,11 @@ pub struct Surveyed {
 #[derive(Message, Debug)]
 #[rtype(result = "bool")]
 pub struct Claim(pub Arc<str>);
+
+/// These providers are gone, or others under the same names.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Forget(pub(crate) Vec<Arc<str>>);
 
 impl Listing {
     /// What the provider says now.
@@ -247,6 +253,19 @@ impl Handler<Claim> for Catalog {
 
     fn handle(&mut self, Claim(provider): Claim, _: &mut Self::Context) -> bool {
         self.claim(&provider)
+    }
+}
+
+impl Handler<Forget> for Catalog {
+    type Result = ();
+
+    fn handle(&mut self, Forget(providers): Forget, _: &mut Self::Context) {
+        let mut lists = self.lists.load().as_ref().clone();
+        for provider in &providers {
+            self.shelves.remove(provider);
+            lists.remove(provider);
+        }
+        self.lists.store(lists);
     }
 }
 

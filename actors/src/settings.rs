@@ -29,6 +29,8 @@ pub struct Settings {
     pub default_profile: Option<Arc<str>>,
     /// Where a model name without a prefix goes; a name out of `providers`, `None` when there is none.
     pub default_provider: Option<Arc<str>>,
+    /// Clients are told why a model name went where it went.
+    pub route_header: bool,
     /// Where lists of models are kept between runs; `None`: nowhere.
     pub cache: Option<PathBuf>,
     /// The models worth looking at; `None` when nobody is to be asked for them.
@@ -55,6 +57,7 @@ pub struct ProviderSettings {
     pub edits: Vec<Edit>,
     /// Alias (lower case) to model, or to `provider:model`.
     pub aliases: BTreeMap<String, String>,
+    pub fallbacks: Fallbacks,
     /// The upstream itself knows the ids that start with `claude-`: they are sent unchanged.
     pub serves_claude: bool,
     /// Until the first byte of the reply's head; `None` takes the limit for the kind of request. "No limit"
@@ -80,6 +83,7 @@ pub struct Profile {
     pub name: Arc<str>,
     /// Alias (lower case) to `provider:model`.
     pub aliases: BTreeMap<String, String>,
+    pub fallbacks: Fallbacks,
     /// Why it cannot be used, if so.
     pub inactive: Option<String>,
     /// Instead of the provider's.
@@ -120,6 +124,13 @@ pub struct Ranking {
     pub file: PathBuf,
     pub ids: Vec<String>,
 }
+
+/// Where requests go when their own target fails: by alias or model (lower case), or [`EVERY_NAME`], to one
+/// `provider:model` after the other.
+pub type Fallbacks = BTreeMap<String, Vec<String>>;
+
+/// Stands for every name that has no fallbacks of its own.
+pub const EVERY_NAME: &str = "*";
 
 /// A provider that has a key but cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,16 +4,19 @@
 //! | message | from | answer |
 //! |---|---|---|
 //! | [`Restart`] | operators, tests | whether there is an actor of that name |
+//! | [`Reconfigure`] | a reload | – |
 //!
 //! Each of its actors lives on an arbiter of its own, so that one that hangs costs nobody else. A replacement starts on
 //! a fresh arbiter from what its predecessor last published; its new address goes into the roster. The thread of a hung
 //! actor cannot be killed: it ends if its work ever does.
 
+mod reconfigure;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use actix::{
-    Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, MailboxError, Message,
+    Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, MailboxError, Message, WeakAddr,
     WrapFuture as _,
 };
 use actix_rt::Arbiter;
@@ -37,6 +40,8 @@ pub struct Supervisor {
     roster: Snapshot<Roster>,
     providers: BTreeMap<Arc<str>, Station>,
     arbiters: BTreeMap<Name, Arbiter>,
+    /// Providers that are no longer configured, for as long as requests in flight have a lease of theirs.
+    retired: Vec<(WeakAddr<Provider>, Arbiter)>,
 }
 
 /// What of a provider outlives its actor.
@@ -61,6 +66,12 @@ pub enum Name {
 #[derive(Message)]
 #[rtype(result = "bool")]
 pub struct Restart(pub Name);
+
+/// Everything goes on under other settings. What has not changed keeps what it knows; requests in flight end under the settings
+/// that they began under.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Reconfigure(pub Settings);
 
 impl Name {
     pub fn parse(text: &str) -> Option<Self> {
@@ -105,7 +116,7 @@ impl Supervisor {
         }
         let (for_ledger, for_catalog, for_router) = (Arbiter::new(), Arbiter::new(), Arbiter::new());
         let for_thoughts = Arbiter::new();
-        let (ledger, beginnings) = ledger::start(&for_ledger);
+        let (ledger, diary) = ledger::start(&for_ledger);
         let disk = Catalog::disk(settings.cache.as_deref());
         let catalog = keeper::start(&for_catalog.handle(), "catalog", catalog::MAILBOX, {
             let (lists, disk) = (lists.clone(), disk.clone());
@@ -119,25 +130,35 @@ impl Supervisor {
             router,
             ledger,
             catalog,
-            beginnings,
+            diary,
             thoughts,
             routes: routes.clone(),
             providers: addresses,
             generation: 0,
         });
-        let (table, cell) = (routes.clone(), roster.clone());
-        keeper::start_behind(&for_router.handle(), "router", receiver, move || Router::new(table, cell));
+        let cell = roster.clone();
+        keeper::start_behind(&for_router.handle(), "router", receiver, move || Router::new(cell));
         arbiters.extend([
             (Name::Ledger, for_ledger),
             (Name::Catalog, for_catalog),
             (Name::Thoughts, for_thoughts),
             (Name::Router, for_router),
         ]);
-        let supervisor = Self { settings, routes, lists, disk, roster: roster.clone(), providers, arbiters };
+        let supervisor = Self {
+            settings,
+            routes,
+            lists,
+            disk,
+            roster: roster.clone(),
+            providers,
+            arbiters,
+            retired: Vec::new(),
+        };
         (supervisor.start(), roster)
     }
 
-    fn watch(&self, context: &mut Context<Self>) {
+    fn watch(&mut self, context: &mut Context<Self>) {
+        self.bury();
         let roster = self.roster.load();
         self.ask(Name::Router, &roster.router, context);
         self.ask(Name::Ledger, &roster.ledger, context);
@@ -167,16 +188,15 @@ impl Supervisor {
         let old = self.roster.load();
         let arbiter = Arbiter::new();
         let (mut router, mut catalog) = (old.router.clone(), old.catalog.clone());
-        let (mut ledger, mut beginnings) = (old.ledger.clone(), old.beginnings.clone());
+        let (mut ledger, mut diary) = (old.ledger.clone(), old.diary.clone());
         let (mut thoughts, mut providers) = (old.thoughts.clone(), old.providers.clone());
         match name {
             Name::Router => {
-                let (routes, roster) = (self.routes.clone(), self.roster.clone());
-                router = keeper::start(&arbiter.handle(), "router", router::MAILBOX, move || {
-                    Router::new(routes, roster)
-                });
+                let roster = self.roster.clone();
+                router =
+                    keeper::start(&arbiter.handle(), "router", router::MAILBOX, move || Router::new(roster));
             }
-            Name::Ledger => (ledger, beginnings) = ledger::start(&arbiter),
+            Name::Ledger => (ledger, diary) = ledger::start(&arbiter),
             Name::Catalog => {
                 let (lists, disk) = (self.lists.clone(), self.disk.clone());
                 catalog = keeper::start(&arbiter.handle(), "catalog", catalog::MAILBOX, move || {
@@ -190,16 +210,7 @@ impl Supervisor {
             }
         }
         let (routes, generation) = (self.routes.clone(), old.generation + 1);
-        self.roster.store(Roster {
-            router,
-            ledger,
-            catalog,
-            thoughts,
-            beginnings,
-            routes,
-            providers,
-            generation,
-        });
+        self.roster.store(Roster { router, ledger, catalog, thoughts, diary, routes, providers, generation });
         if let Some(left) = self.arbiters.insert(name.clone(), arbiter) {
             left.stop();
         }
@@ -252,6 +263,14 @@ impl Actor for Supervisor {
     }
 }
 
+impl Handler<Reconfigure> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Reconfigure(settings): Reconfigure, _: &mut Self::Context) {
+        self.reconfigure(settings);
+    }
+}
+
 impl Handler<Restart> for Supervisor {
     type Result = bool;
 
@@ -287,7 +306,7 @@ mod tests {
 
     async fn lease(roster: &Snapshot<Roster>, model: &str) -> Option<Lease> {
         let (reply, answer) = oneshot::channel();
-        roster.load().router.do_send(Dispatch { model: model.into(), reply });
+        roster.load().router.do_send(Dispatch { model: model.into(), session: None, reply });
         timeout(Duration::from_secs(1), answer).await.ok()?.ok()?.ok()
     }
 

@@ -86,6 +86,15 @@ pub fn here(provider: &Arc<str>, wiring: &Wiring) -> Addr<Upstream> {
     })
 }
 
+/// Closes the connections of this thread that these providers keep for their next request. What is in flight goes on.
+pub fn forget_here(providers: &[Arc<str>]) {
+    UPSTREAMS.with_borrow_mut(|upstreams| {
+        for provider in providers {
+            upstreams.remove(provider);
+        }
+    });
+}
+
 impl Upstream {
     fn new(wiring: Wiring) -> Self {
         let client = client(&wiring);

@@ -71,7 +71,8 @@ fn embedded(settings: &mut Settings) -> Result<demo::Demo, String> {
 /// Those that are meant; whoever is meant by a name that nobody has is told, with the name that is near.
 pub(super) fn providers(gateway: &Gateway, whom: &Whom<'_>) -> Result<Vec<Arc<ProviderSettings>>, Exit> {
     let routes = gateway.roster.load().routes.clone();
-    let settings = &gateway.settings;
+    let terms = gateway.terms();
+    let settings = &terms.settings;
     let found = match whom {
         Whom::One(name) => routes.provider(*name).map(|provider| vec![provider.clone()]),
         Whom::All if settings.providers.is_empty() => Err(Unroutable::NoProvider),

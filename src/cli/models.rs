@@ -220,7 +220,8 @@ impl Top {
     }
 
     async fn ask(self, gateway: Arc<Gateway>) -> Exit {
-        let Some(top) = &gateway.settings.top_models else {
+        let terms = gateway.terms();
+        let Some(top) = &terms.settings.top_models else {
             say(format_args!(
                 "vdm: top models are not asked for: set TOP_MODELS_SOURCE=openrouter, or OPENROUTER_API_KEY\n"
             ));

@@ -1,16 +1,21 @@
-//! `vdm server start`
+//! `vdm server start`, and below it what is said to a gateway that runs.
+
+mod running;
 
 use std::io::{Error, ErrorKind};
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
+use std::process::Command;
 
 use clap::Args;
 
+pub(super) use self::running::{Order, Restart, Status, Stop};
 use super::exit_code::Exit;
 use super::summary::{Style, summary};
 use super::{say, tell};
 use crate::config::{Config, Overrides, Verbose};
-use crate::telemetry;
+use crate::{Ending, telemetry};
 
 #[derive(Args, Debug)]
 pub(super) struct Start {
@@ -30,7 +35,10 @@ pub(super) struct Start {
 
 impl Start {
     pub(super) fn run(self) -> Exit {
-        let config = match Config::load(&self.overrides()) {
+        // Now, since the file may be replaced by a newer one while the gateway runs.
+        let program = std::env::current_exe();
+        let origin = self.overrides();
+        let config = match Config::load(&origin) {
             Ok(config) => config,
             Err(mistakes) => return tell(&mistakes),
         };
@@ -46,10 +54,11 @@ impl Start {
             Ok(bound) => say(format_args!("{}", summary(&config, bound, Style::of_stderr()))),
             Err(error) => log::warn!("the listener does not tell its address: {error}"),
         }
-        let served = crate::serve(listener, config);
+        let served = crate::serve(listener, config, origin);
         drop(logs);
         match served {
-            Ok(()) => Exit::Ok,
+            Ok(Ending::Stopped) => Exit::Ok,
+            Ok(Ending::Restart) => again(program),
             Err(refusal) => {
                 eprintln!("vdm: {refusal}");
                 Exit::Internal
@@ -66,6 +75,20 @@ impl Start {
             ..Overrides::of_process()
         }
     }
+}
+
+/// Puts a new program with the same arguments in the place of this one: process, terminal and supervisor stay.
+fn again(program: std::io::Result<PathBuf>) -> Exit {
+    let failed = program.map_or_else(
+        |error| error,
+        |program| {
+            let mut arguments = std::env::args_os();
+            let name = arguments.next().unwrap_or_else(|| program.clone().into());
+            Command::new(program).arg0(name).args(arguments).exec()
+        },
+    );
+    say(format_args!("vdm: the gateway has stopped and cannot be started again: {failed}\n"));
+    Exit::Internal
 }
 
 fn bind(config: &Config) -> Result<TcpListener, String> {

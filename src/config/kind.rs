@@ -55,6 +55,8 @@ pub(super) enum Kind {
     Aliases,
     /// `["#NAME".aliases]`: each with a provider.
     Targets,
+    /// `[P.fallbacks]`: lists of `provider:model` by name, or one such list for every name.
+    Fallbacks,
     /// `[P.custom-headers]`
     Headers,
     /// Comes with a later version.
@@ -331,12 +333,20 @@ pub(super) fn alias(_: &str, raw: Raw<'_>) -> Result<ValueKind, String> {
 
 /// Judges one entry of `["#NAME".aliases]`.
 pub(super) fn target(_: &str, raw: Raw<'_>) -> Result<ValueKind, String> {
-    let text = raw.text().map(str::trim).filter(|text| {
-        text.trim_start_matches('!')
-            .split_once(':')
-            .is_some_and(|(provider, model)| !provider.is_empty() && !model.is_empty())
-    });
+    let text = raw.text().map(str::trim).filter(|text| is_target(text));
     text.map(ValueKind::from).ok_or_else(|| "expected \"provider:model\"".to_owned())
+}
+
+/// Judges one list of fallbacks; the layers carry it with line ends between.
+pub(super) fn fallbacks(raw: Raw<'_>) -> Result<ValueKind, String> {
+    let targets = raw.words().filter(|words| words.iter().all(|word| is_target(word)));
+    let text = targets.map(|targets| ValueKind::from(targets.join("\n")));
+    text.ok_or_else(|| "expected a list of targets: [\"provider:model\", …]".to_owned())
+}
+
+fn is_target(text: &str) -> bool {
+    let named = text.trim_start_matches('!').split_once(':');
+    named.is_some_and(|(provider, model)| !provider.is_empty() && !model.is_empty())
 }
 
 fn shortened(text: &str) -> String {

@@ -6,6 +6,7 @@ use vandamme_actors::settings::{Profile, ProfileSource};
 
 use super::Origin;
 use super::environment::prefix;
+use super::fallbacks;
 use super::file::BUILT_IN;
 use super::layer::Section;
 use super::providers::{Builder, aliases, unless_zero};
@@ -56,6 +57,7 @@ impl Builder<'_> {
             name: name.into(),
             timeout: section.seconds("timeout").map(unless_zero),
             max_retries: section.count("max-retries").and_then(|count| u32::try_from(count).ok()),
+            fallbacks: fallbacks::read(section),
             inactive: unusable,
             source: ProfileSource::Package,
             aliases,

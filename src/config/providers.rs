@@ -14,6 +14,7 @@ use super::azure;
 use super::base_url::{self, Listener};
 use super::edits;
 use super::environment::{self, prefix};
+use super::fallbacks;
 use super::headers;
 use super::kind::LONGEST;
 use super::layer::{Layer, Placed, Section};
@@ -180,6 +181,7 @@ impl<'a> Builder<'a> {
             custom_headers: self.custom_headers(section),
             edits: edits::read(section),
             aliases: self.aliases(section),
+            fallbacks: fallbacks::read(section),
             serves_claude: section.flag("serves-claude").unwrap_or(false),
             timeout: self.timeout(section),
             max_retries: self.max_retries(section),

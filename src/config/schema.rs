@@ -1,6 +1,6 @@
 //! Which keys and variables exist, and what each may hold. A key that is not here is refused.
 
-use super::kind::Kind::{self, Aliases, AuthMode, Headers, Later, Value};
+use super::kind::Kind::{self, Aliases, AuthMode, Fallbacks, Headers, Later, Value};
 use super::kind::Type::{
     self, Betas, Bytes, Count, Flag, Format, Host, Hours, Link, LogLevel, Object, OneOf, Params, Parts,
     Pause, Port, Seconds, Secret, Text, Url, Words,
@@ -15,6 +15,8 @@ pub(super) const TOP: Keys = &[
     ("port", Value(Port)),
     ("log-level", Value(LogLevel)),
     ("proxy-api-key", Value(Secret)),
+    ("proxy-api-key-file", Value(Text)),
+    ("route-header", Value(Flag)),
 ];
 
 /// `[defaults]`
@@ -33,8 +35,12 @@ pub(super) const DEFAULTS: Keys = &[
 ];
 
 /// `["#NAME"]`
-pub(super) const PROFILE: Keys =
-    &[("timeout", Value(Seconds)), ("max-retries", Value(Count(0))), ("aliases", Kind::Targets)];
+pub(super) const PROFILE: Keys = &[
+    ("timeout", Value(Seconds)),
+    ("max-retries", Value(Count(0))),
+    ("aliases", Kind::Targets),
+    ("fallbacks", Fallbacks),
+];
 
 /// `[limits]`
 pub(super) const LIMITS: Keys = &[
@@ -74,6 +80,7 @@ pub(super) const LIMITS: Keys = &[
 /// `[P]`, for every provider.
 pub(super) const PROVIDER: Keys = &[
     ("api-key", Value(Type::Keys)),
+    ("api-key-file", Value(Text)),
     ("base-url", Value(Url)),
     ("api-format", Value(Format)),
     ("api-version", Value(Text)),
@@ -85,6 +92,7 @@ pub(super) const PROVIDER: Keys = &[
     ("drop-betas", Value(Betas)),
     ("max-tokens-as", Value(OneOf(&["max_tokens", "max_completion_tokens"]))),
     ("aliases", Aliases),
+    ("fallbacks", Fallbacks),
     ("custom-headers", Headers),
     ("auth-mode", AuthMode),
     ("tool-name-sanitization", Value(Flag)),
@@ -122,7 +130,7 @@ pub(super) struct Variable {
     pub(super) path: &'static [&'static str],
 }
 
-pub(super) const VARIABLES: [Variable; 21] = [
+pub(super) const VARIABLES: [Variable; 23] = [
     Variable {
         name: "HOST",
         about: "the address or name to listen on (127.0.0.1)",
@@ -152,11 +160,25 @@ pub(super) const VARIABLES: [Variable; 21] = [
         path: &["proxy-api-key"],
     },
     Variable {
+        name: PROXY_API_KEY_FILE,
+        about: "a file with that key in it",
+        kind: Text,
+        empty: WhenEmpty::Unset,
+        path: &["proxy-api-key-file"],
+    },
+    Variable {
         name: "VDM_DEFAULT_PROVIDER",
         about: "the provider or profile that takes models without a prefix (openai)",
         kind: Text,
         empty: WhenEmpty::Unset,
         path: &["defaults", "default-provider"],
+    },
+    Variable {
+        name: "VDM_ROUTE_HEADER",
+        about: "1 tells clients in x-vdm-route why a model name went where it went (0)",
+        kind: Flag,
+        empty: WhenEmpty::Unset,
+        path: &["route-header"],
     },
     // These two stand above what a provider's own table says, so they have a place of their own.
     Variable {
@@ -276,9 +298,12 @@ pub(super) const VARIABLES: [Variable; 21] = [
 /// Ends like a provider's key, but is the key that clients of the gateway must show.
 pub(super) const PROXY_API_KEY: &str = "PROXY_API_KEY";
 
+pub(super) const PROXY_API_KEY_FILE: &str = "PROXY_API_KEY_FILE";
+
 /// `{P}_…` and the key of `[P]` that it sets.
-pub(super) const PROVIDER_VARIABLES: [(&str, &str); 4] = [
+pub(super) const PROVIDER_VARIABLES: [(&str, &str); 5] = [
     ("_API_KEY", "api-key"),
+    ("_API_KEY_FILE", "api-key-file"),
     ("_BASE_URL", "base-url"),
     ("_API_FORMAT", "api-format"),
     ("_API_VERSION", "api-version"),

@@ -20,7 +20,7 @@ use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::address;
 use super::call::Answered;
-use super::{Answer, Endpoint, Exchange, Failure, Question};
+use super::{Answer, Endpoint, Exchange, Failure, Question, Trail};
 use crate::gateway::Gateway;
 use crate::http::RequestId;
 
@@ -55,7 +55,7 @@ pub(crate) async fn models(
         return asked.map(|body| Listed::Current(Listing::fresh(provider, body)));
     }
     let catalog = gateway.roster.load().catalog.clone();
-    let limits = &gateway.settings.limits;
+    let limits = &gateway.terms().settings.limits;
     let recall = Recall { provider: provider.clone(), ttl: limits.models_ttl };
     let recalled = catalog.send(recall).timeout(PATIENCE).await.ok().flatten();
     let old = recalled.as_ref().filter(|_| remembered != Remembered::PassedOver);
@@ -84,7 +84,7 @@ pub(crate) async fn models(
 /// What a provider last listed, however long ago.
 pub(crate) async fn last(gateway: &Gateway, provider: &Arc<ProviderSettings>) -> Option<Listing> {
     let catalog = gateway.roster.load().catalog.clone();
-    let recall = Recall { provider: provider.clone(), ttl: gateway.settings.limits.models_ttl };
+    let recall = Recall { provider: provider.clone(), ttl: gateway.terms().settings.limits.models_ttl };
     catalog.send(recall).timeout(SURVEY_PATIENCE).await.ok().flatten()
 }
 
@@ -97,7 +97,7 @@ pub(crate) async fn remembered(
     // What one client's key may see is nobody else's business.
     let providers = providers.into_iter().filter(|provider| !provider.passthrough).collect();
     let catalog = gateway.roster.load().catalog.clone();
-    let survey = Survey { providers, ttl: gateway.settings.limits.models_ttl };
+    let survey = Survey { providers, ttl: gateway.terms().settings.limits.models_ttl };
     let Ok(Surveyed { known, due }) = catalog.send(survey).timeout(SURVEY_PATIENCE).await else {
         return HashMap::new();
     };
@@ -165,9 +165,10 @@ async fn ask(
         query: String::new(),
         peer: None,
         committed: Rc::new(Cell::new(false)),
+        trail: Trail::default(),
     };
     let exchange = Exchange { gateway, question: &question };
-    let (answered, lease) = exchange.run(|_, _| {}).await?;
+    let (answered, lease) = exchange.run(|_| {}).await?;
     lease.finish(CallOutcome::Answered);
     let Answered::Whole { body, .. } = answered else {
         return Err(misbehaved(provider, "the provider answered with a stream of events"));

@@ -14,7 +14,7 @@ use vandamme_actors::settings::{Api, ProviderSettings};
 use vandamme_protocol::models::Models;
 use vandamme_protocol::span::{self, Head};
 
-use super::{Endpoint, Listed, Question, Remembered, Reply, answer, models};
+use super::{Endpoint, Listed, Question, Remembered, Reply, Trail, answer, models};
 use crate::gateway::Gateway;
 use crate::http::RequestId;
 
@@ -136,6 +136,7 @@ async fn ask(gateway: &Arc<Gateway>, model: &str) -> Result<Option<String>, Verd
         query: String::new(),
         peer: None,
         committed: Rc::new(Cell::new(false)),
+        trail: Trail::default(),
     };
     match answer(gateway.clone(), question, entry).await {
         Ok(Reply::Whole { body, .. }) => {

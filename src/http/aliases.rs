@@ -47,5 +47,5 @@ pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> H
         Err(refused) => return refused.response(Api::Messages, &id),
     };
     let suggested = top_models::remembered(&gateway).await;
-    HttpResponse::Ok().json(Aliases::of(&gateway.settings, suggested))
+    HttpResponse::Ok().json(Aliases::of(&gateway.terms().settings, suggested))
 }

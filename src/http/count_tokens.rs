@@ -13,7 +13,7 @@ use super::body;
 use super::door::{self, Refused};
 use super::request_id::RequestId;
 use super::{guarded, shared};
-use crate::exchange::{self, Count, Endpoint, Question};
+use crate::exchange::{self, Count, Endpoint, Question, Trail};
 use crate::gateway::Gateway;
 
 /// Says that the number is the gateway's estimate.
@@ -42,7 +42,7 @@ async fn answer(
 ) -> Result<HttpResponse, Refused> {
     let admission = door::admitted(request, gateway);
     if admission.is_err() {
-        body::drain(payload, &gateway.settings.limits).await;
+        body::drain(payload, &gateway.terms().settings.limits).await;
     }
     let _admission = admission?;
     let (body, head) = door::read(request, payload, gateway).await?;
@@ -56,6 +56,7 @@ async fn answer(
         query: request.query_string().to_owned(),
         peer: request.peer_addr().map(|peer| peer.ip()),
         committed: Rc::new(Cell::new(false)),
+        trail: Trail::default(),
     };
     Ok(match exchange::count(gateway.clone(), question).await {
         Ok(Count::Told { status, headers, body }) => door::whole(status, headers, body, id),

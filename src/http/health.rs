@@ -80,7 +80,7 @@ fn by_name<S: Serializer>(providers: &[ProviderHealth], serializer: S) -> Result
 
 pub(super) async fn health(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
     let now = rfc3339(SystemTime::now());
-    let usable = !gateway.settings.providers.is_empty();
+    let usable = !gateway.terms().settings.providers.is_empty();
     let (status, message) = match (gateway.is_ready(), usable) {
         (false, _) => ("draining", Some("the gateway is shutting down")),
         (true, false) => ("degraded", Some(NO_PROVIDER)),
@@ -96,7 +96,8 @@ pub(super) async fn health(request: HttpRequest, gateway: web::Data<Gateway>) ->
 }
 
 async fn details(gateway: &Gateway) -> Details {
-    let settings = &gateway.settings;
+    let terms = gateway.terms();
+    let settings = &terms.settings;
     let mut providers = vec![];
     for settings in &settings.providers {
         let roster = gateway.roster.load();
@@ -110,7 +111,7 @@ async fn details(gateway: &Gateway) -> Details {
     Details {
         version: env!("CARGO_PKG_VERSION"),
         api_key_valid: settings.providers.iter().any(|provider| !provider.demo),
-        client_api_key_validation: gateway.proxy_key.is_some(),
+        client_api_key_validation: terms.proxy_key.is_some(),
         default_provider: default.clone(),
         active_provider: default,
         providers,

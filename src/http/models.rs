@@ -113,7 +113,7 @@ async fn all(gateway: &Arc<Gateway>, asked: &Asked, id: &RequestId) -> Result<Ht
         return Ok(door::whole(200, in_json(), asked.paged(&read(&everything)?)?, id));
     }
     let routes = gateway.roster.load().routes.clone();
-    if let Some(profile) = profiles::asked(&gateway.settings, asked.provider.as_deref()) {
+    if let Some(profile) = profiles::asked(&gateway.terms().settings, asked.provider.as_deref()) {
         let profile = profile.map_err(Failed::unroutable)?;
         let listed = profiles::models_of(&profile);
         let models = read(&listed)?;

@@ -74,7 +74,7 @@ fn word(source: ProfileSource) -> &'static str {
 pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
     let id = RequestId::new();
     match door::admitted(&request, &gateway) {
-        Ok(_admission) => HttpResponse::Ok().json(Profiles::of(&gateway.settings)),
+        Ok(_admission) => HttpResponse::Ok().json(Profiles::of(&gateway.terms().settings)),
         Err(refused) => refused.response(Api::Messages, &id),
     }
 }

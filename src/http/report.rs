@@ -99,7 +99,7 @@ pub(super) fn yaml(sections: &[Branch]) -> String {
 
 /// Whether this caller may see more than a status: whoever has the gateway's key; where there is none, this machine.
 pub(super) fn may_read(request: &HttpRequest, gateway: &Gateway) -> bool {
-    match &gateway.proxy_key {
+    match &gateway.terms().proxy_key {
         Some(key) => caller::presents(request.headers(), key),
         None => caller::is_local(request),
     }

@@ -49,7 +49,7 @@ pub(super) async fn running_totals(request: HttpRequest, gateway: web::Data<Gate
     let id = RequestId::new();
     let refuse = |kind, message: &str| error::error(Api::Messages, kind, message, id.as_str());
     if !report::may_read(&request, &gateway) {
-        return match gateway.proxy_key {
+        return match gateway.terms().proxy_key {
             Some(_) => refuse(
                 ErrorKind::Authentication,
                 "invalid API key: this gateway wants its own key (PROXY_API_KEY) in x-api-key or as a bearer",

@@ -138,7 +138,7 @@ pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> H
 
 /// The models as they are wanted.
 pub(crate) async fn tell(gateway: &Arc<Gateway>, wanted: &Wanted) -> Result<Told, Unknown> {
-    let Some(top) = &gateway.settings.top_models else { return Ok(Told::disabled()) };
+    let Some(top) = &gateway.terms().settings.top_models else { return Ok(Told::disabled()) };
     let began = rounded_now();
     let (listing, stale) = match listed(gateway, top, wanted.remembered).await? {
         Listed::Current(listing) => (listing, false),
@@ -150,7 +150,7 @@ pub(crate) async fn tell(gateway: &Arc<Gateway>, wanted: &Wanted) -> Result<Told
     let shown = |id: &String| models.iter().any(|model| model.id == *id);
     let cache = wanted.cache_info.then(|| CacheInfo {
         rankings_file: top.ranking.as_ref().map(|ranking| ranking.file.display().to_string()),
-        cache_ttl_seconds: gateway.settings.limits.models_cache_ttl.as_secs(),
+        cache_ttl_seconds: gateway.terms().settings.limits.models_cache_ttl.as_secs(),
     });
     Ok(Told {
         object: "top_models",
@@ -168,7 +168,7 @@ pub(crate) async fn tell(gateway: &Arc<Gateway>, wanted: &Wanted) -> Result<Told
 
 /// What would be suggested, as far as it is known at once; the catalogue is asked for in the background if it is old.
 pub(super) async fn remembered(gateway: &Arc<Gateway>) -> BTreeMap<&'static str, String> {
-    let Some(top) = &gateway.settings.top_models else { return BTreeMap::new() };
+    let Some(top) = &gateway.terms().settings.top_models else { return BTreeMap::new() };
     // For its own sake: whoever is due is asked anew.
     drop(exchange::remembered(gateway, vec![top.catalogue.clone()]).await);
     let Some(listing) = exchange::last(gateway, &top.catalogue).await else { return BTreeMap::new() };

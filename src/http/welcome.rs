@@ -35,14 +35,15 @@ struct Endpoints<'a> {
 }
 
 pub(super) async fn welcome(gateway: web::Data<Gateway>) -> HttpResponse {
-    let providers = &gateway.settings.providers;
+    let terms = gateway.terms();
+    let providers = &terms.settings.providers;
     HttpResponse::Ok().json(Welcome {
         message: concat!("Vandamme Proxy v", env!("CARGO_PKG_VERSION")),
         status: "running",
         version: env!("CARGO_PKG_VERSION"),
         config: Summary {
             api_key_configured: providers.iter().any(|provider| !provider.demo),
-            client_api_key_validation: gateway.proxy_key.is_some(),
+            client_api_key_validation: terms.proxy_key.is_some(),
         },
         endpoints: Endpoints {
             messages: "/v1/messages",

@@ -228,6 +228,23 @@ def models(base_url, provider):
     assert isinstance(error, anthropic.NotFoundError), repr(error)
 
 
+def reads(base_url, *models):
+    """Streams of many vendors, each behind a model's name: put together, they are what comes whole."""
+    client = connect(base_url)
+    thinking = {"type": "enabled", "budget_tokens": 1024}
+    for model in models:
+        said = []
+        for ask in WAYS:
+            message = ask(client, model=model, thinking=thinking)
+            # An id that the vendor did not give is made up for each reply.
+            content = [block.model_dump(exclude={"id"}) for block in message.content]
+            if message.stop_reason == "max_tokens":
+                # Arguments that were cut are what each SDK makes of them.
+                content = [block for block in content if block["type"] != "tool_use"]
+            said.append((content, message.stop_reason, message.stop_sequence, message.usage.output_tokens))
+        assert said[0] == said[1], (model, said)
+
+
 SCENARIOS = (
     text,
     tools,
@@ -242,6 +259,7 @@ SCENARIOS = (
     impatient,
     unreachable,
     models,
+    reads,
 )
 
 if __name__ == "__main__":

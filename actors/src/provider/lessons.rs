@@ -56,6 +56,11 @@ impl Lessons {
         Self { models: HashMap::new(), ttl }
     }
 
+    /// What is learnt from now on is remembered for so long.
+    pub(super) fn keep_for(&mut self, ttl: Duration) {
+        self.ttl = ttl;
+    }
+
     /// The edits that requests for `model` need; as good as always none.
     pub(super) fn recall(&mut self, now: Millis, model: &str) -> Option<Arc<[Edit]>> {
         let lesson = self.models.get_mut(model)?;

@@ -151,7 +151,7 @@ impl Setup {
         command.current_dir(&directory).env_clear().env("HOME", &directory);
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.envs(&self.environment);
-        Run::spawn(command, directory)
+        Run::spawn(command, (directory, self.environment.clone()))
     }
 
     fn config_text(&self) -> String {
@@ -179,10 +179,11 @@ pub(crate) struct Run {
     readers: Vec<thread::JoinHandle<()>>,
     deaf: Arc<AtomicBool>,
     directory: PathBuf,
+    environment: BTreeMap<String, String>,
 }
 
 impl Run {
-    fn spawn(mut command: Command, directory: PathBuf) -> Self {
+    fn spawn(mut command: Command, (directory, environment): (PathBuf, BTreeMap<String, String>)) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("vdm is built");
         let log = Arc::default();
@@ -191,7 +192,25 @@ impl Run {
             collect(child.stdout.take().expect("piped"), &log, &deaf),
             collect(child.stderr.take().expect("piped"), &log, &deaf),
         ];
-        Self { child, log, readers, deaf, directory }
+        Self { child, log, readers, deaf, directory, environment }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Another `vdm`, as its user would call it in the same place.
+    pub(crate) fn vdm(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vdm"));
+        command.args(arguments).current_dir(&self.directory).env_clear().env("HOME", &self.directory);
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.envs(&self.environment).stdin(Stdio::null());
+        command
+    }
+
+    /// Replaces a file of its directory: `test.toml` is what `--config` names.
+    pub(crate) fn write(&self, path: &str, content: &str) {
+        std::fs::write(self.directory.join(path), content).expect("a writable directory");
     }
 
     /// Leaves what it says in the pipe from now on.
@@ -214,6 +233,10 @@ impl Run {
             (log, _) = self.log.1.wait_timeout(log, left).unwrap_or_else(PoisonError::into_inner);
         }
         log.clone()
+    }
+
+    pub(crate) fn rename(&self, from: &str, to: &str) {
+        std::fs::rename(self.directory.join(from), self.directory.join(to)).expect("a writable directory");
     }
 
     /// Waits for its end, and for all it had to say.
@@ -313,6 +336,13 @@ impl Gateway {
 
     pub(crate) fn log(&self) -> String {
         self.run.log()
+    }
+
+    /// `vdm server …` about this gateway.
+    pub(crate) fn server(&self, arguments: &[&str]) -> Command {
+        let mut command = self.run.vdm(&["server"]);
+        command.args(arguments).args(["--port", &self.address.port().to_string()]);
+        command
     }
 
     /// Ends it, and hands over all that it ever said.

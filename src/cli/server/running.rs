@@ -1,0 +1,311 @@
+//! `vdm server status`, `stop`, `reload` and `restart`: what is said to a gateway that runs, over its control socket.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::cli::exit_code::Exit;
+use crate::cli::say;
+use crate::config::{Config, Overrides};
+use crate::process::control::client::{self, Answers, Running};
+use crate::process::control::{self, Ask, Reloaded, Said, State};
+
+/// Between two looks whether a gateway is back.
+const PAUSE: Duration = Duration::from_millis(50);
+/// The longest that an answer may take that is not the end of requests in flight.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Which gateway, and how it is told.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Order {
+    /// The gateway at this address or host name, over HOST and the files
+    #[arg(long, value_name = "HOST")]
+    host: Option<String>,
+    /// The gateway on this port, over PORT and the files
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+    /// Read this configuration file too, over the others, for host and port
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Status {
+    #[command(flatten)]
+    order: Order,
+}
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Stop {
+    #[command(flatten)]
+    order: Order,
+    /// End requests in flight instead of letting them finish
+    #[arg(long)]
+    now: bool,
+    /// Wait this long for its end
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    timeout: u32,
+}
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Restart {
+    #[command(flatten)]
+    order: Order,
+    /// Wait this long for its end and its return
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    timeout: u32,
+}
+
+impl Order {
+    /// The gateway that is meant; that there is none is told.
+    fn find(&self) -> Result<Running, Exit> {
+        let Self { host, port, config, .. } = self;
+        let (host, port, config) = (host.clone(), *port, config.clone());
+        let overrides = Overrides { host, port, config, ..Overrides::of_process() };
+        // What else is wrong with the configuration is no reason not to find the gateway.
+        let (host, port) =
+            Config::listener(&overrides).unwrap_or_else(|| (Ipv4Addr::LOCALHOST.to_string(), 8082));
+        client::find(&host, port).ok_or_else(|| {
+            self.print_json(&json!({"running": false}));
+            say(format_args!("vdm: no gateway of yours runs at {host}, port {port}{}\n", others()));
+            Exit::Failed
+        })
+    }
+
+    fn ask(&self, running: &Running, ask: Ask) -> Result<(Answers, Said), Exit> {
+        let answer = client::ask(&running.socket, ask).and_then(|mut answers| {
+            let said = answers.next()?;
+            Ok((answers, said))
+        });
+        match answer {
+            Ok((_, Some(Said::Refused(lines)))) => {
+                self.print_json(&json!({"refused": lines}));
+                lines.iter().for_each(|line| say(format_args!("vdm: {line}\n")));
+                Err(Exit::Failed)
+            }
+            Ok((answers, Some(said))) => Ok((answers, said)),
+            Ok((_, None)) => Err(self.lost(running, "it ended before it answered")),
+            Err(error) => Err(self.lost(running, &error.to_string())),
+        }
+    }
+
+    fn lost(&self, running: &Running, why: &str) -> Exit {
+        say(format_args!("vdm: the gateway at {} does not answer: {why}\n", url(running.status.address)));
+        Exit::Failed
+    }
+
+    /// When that was asked for.
+    fn print_json<T: Serialize>(&self, value: &T) {
+        if self.json {
+            print(&serde_json::to_string(value).unwrap_or_default());
+        }
+    }
+
+    fn print(&self, text: &str) {
+        if !self.json {
+            print(text);
+        }
+    }
+
+    pub(in crate::cli) fn reload(self) -> Exit {
+        let told = self.find().and_then(|running| Ok((self.ask(&running, Ask::Reload)?.1, running)));
+        match told {
+            Ok((Said::Reloaded(reloaded), running)) => {
+                self.print_json(&reloaded);
+                self.print(&told_of(&reloaded, &running));
+                reloaded.warnings.iter().for_each(|line| say(format_args!("warning: {line}\n")));
+                Exit::Ok
+            }
+            Ok((Said::Status(_) | Said::Stopping { .. } | Said::Refused(_), running)) => {
+                self.lost(&running, "it answers something else")
+            }
+            Err(exit) => {
+                if exit == Exit::Failed {
+                    say(format_args!("vdm: nothing was changed\n"));
+                }
+                exit
+            }
+        }
+    }
+
+    /// Waits until the process that stops is gone, telling what it waits for.
+    fn await_end(&self, running: &Running, answers: &mut Answers, until: Instant) -> Result<(), Exit> {
+        let control::Status { pid, address, .. } = running.status;
+        let url = url(address);
+        let mut left = None;
+        loop {
+            let patience = until.saturating_duration_since(Instant::now());
+            let late = patience.is_zero() || answers.wait_at_most(patience).is_err();
+            match if late { Ok(Some(Said::Stopping { in_flight: 0 })) } else { answers.next() } {
+                Ok(None) => return Ok(()),
+                Ok(Some(Said::Stopping { in_flight })) if !late => {
+                    say(format_args!("vdm: {url} (pid {pid}) stops; {} in flight\n", requests(in_flight)));
+                    left = Some(in_flight);
+                }
+                Ok(Some(_)) | Err(_) => {
+                    let left = left.map(|left| format!(" with {} in flight", requests(left)));
+                    say(format_args!(
+                        "vdm: {url} (pid {pid}) still stops{}; `vdm server stop --now` ends them\n",
+                        left.unwrap_or_default()
+                    ));
+                    return Err(Exit::Failed);
+                }
+            }
+        }
+    }
+}
+
+impl Status {
+    pub(in crate::cli) fn run(self) -> Exit {
+        match self.order.find() {
+            Ok(Running { status, .. }) => {
+                self.order.print_json(&Shown { running: true, status: &status });
+                self.order.print(&described(&status));
+                Exit::Ok
+            }
+            Err(exit) => exit,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    running: bool,
+    #[serde(flatten)]
+    status: &'a control::Status,
+}
+
+impl Stop {
+    pub(in crate::cli) fn run(self) -> Exit {
+        self.stop().err().unwrap_or(Exit::Ok)
+    }
+
+    fn stop(&self) -> Result<(), Exit> {
+        let until = Instant::now() + Duration::from_secs(self.timeout.into());
+        let running = self.order.find()?;
+        let ask = if self.now { Ask::StopNow } else { Ask::Stop };
+        let (mut answers, said) = self.order.ask(&running, ask)?;
+        tell_of_those_in_flight(&running, &said);
+        self.order.await_end(&running, &mut answers, until)?;
+        let control::Status { pid, address, .. } = running.status;
+        self.order.print_json(&json!({"stopped": true, "pid": pid}));
+        self.order.print(&format!("{} (pid {pid}) has stopped", url(address)));
+        Ok(())
+    }
+}
+
+impl Restart {
+    pub(in crate::cli) fn run(self) -> Exit {
+        self.restart().err().unwrap_or(Exit::Ok)
+    }
+
+    fn restart(&self) -> Result<(), Exit> {
+        let until = Instant::now() + Duration::from_secs(self.timeout.into());
+        let running = self.order.find()?;
+        let (mut answers, said) = self.order.ask(&running, Ask::Restart)?;
+        tell_of_those_in_flight(&running, &said);
+        self.order.await_end(&running, &mut answers, until)?;
+        let until = until.max(Instant::now() + PATIENCE);
+        while Instant::now() < until {
+            // By its process: it may listen on another port now.
+            let is_back = |new: &control::Status| {
+                new.pid == running.status.pid && new.started != running.status.started
+            };
+            if let Some(new) = client::running().into_iter().find(|new| is_back(&new.status)) {
+                self.order.print_json(&Shown { running: true, status: &new.status });
+                self.order.print(&described(&new.status));
+                return Ok(());
+            }
+            sleep(PAUSE);
+        }
+        let url = url(running.status.address);
+        say(format_args!("vdm: {url} has stopped and is not back; what it said itself tells why\n"));
+        Err(Exit::Failed)
+    }
+}
+
+fn tell_of_those_in_flight(running: &Running, said: &Said) {
+    if let Said::Stopping { in_flight: left @ 1.. } = said {
+        let control::Status { pid, address, .. } = running.status;
+        say(format_args!("vdm: {} (pid {pid}) stops; {} in flight\n", url(address), requests(*left)));
+    }
+}
+
+fn described(status: &control::Status) -> String {
+    let control::Status { pid, address, version, uptime_seconds, state, in_flight, .. } = status;
+    let state = match state {
+        State::Running => "runs",
+        State::Stopping => "is stopping",
+    };
+    let mut text = format!(
+        "{} {state}: vdm {version}, pid {pid}, for {}, {} in flight",
+        url(*address),
+        span(*uptime_seconds),
+        requests(*in_flight)
+    );
+    let is_default = |name: &String| status.default_provider.as_ref() == Some(name);
+    let providers = status.providers.iter();
+    let providers: Vec<_> = providers
+        .map(|name| if is_default(name) { format!("{name} (default)") } else { name.clone() })
+        .collect();
+    let providers = if providers.is_empty() { "none".to_owned() } else { providers.join(", ") };
+    // Writing to a string cannot fail.
+    let _ = write!(text, "\nproviders: {providers}");
+    text
+}
+
+fn told_of(reloaded: &Reloaded, running: &Running) -> String {
+    let Reloaded { changed, needs_restart, .. } = reloaded;
+    let mut lines: Vec<String> = changed.iter().map(|line| format!("changed: {line}")).collect();
+    lines.extend(needs_restart.iter().map(|line| format!("needs a restart: {line}")));
+    if lines.is_empty() {
+        lines.push(format!("{} has reloaded; nothing has changed", url(running.status.address)));
+    }
+    lines.join("\n")
+}
+
+/// The other gateways of this user, for somebody who meant one of them.
+fn others() -> String {
+    let running = client::running();
+    let urls: Vec<_> = running
+        .iter()
+        .map(|Running { status, .. }| format!("{} (pid {})", url(status.address), status.pid))
+        .collect();
+    if urls.is_empty() {
+        String::new()
+    } else {
+        format!("; what runs: {}; name one with --port", urls.join(", "))
+    }
+}
+
+fn requests(count: usize) -> String {
+    if count == 1 { "1 request".to_owned() } else { format!("{count} requests") }
+}
+
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86400 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+        86400.. => format!("{} d {} h", seconds / 86400, seconds / 3600 % 24),
+    }
+}
+
+fn url(address: SocketAddr) -> String {
+    format!("http://{address}")
+}
+
+/// A reader that has gone is not our fault.
+fn print(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}

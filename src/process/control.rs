@@ -1,0 +1,104 @@
+//! The control socket: how the command line talks to a running gateway of the same user, and nobody else does. One line of
+//! JSON each way; only the answer to [`Ask::Stop`] has more, one whenever the number of requests in flight changes, and ends
+//! when the process does.
+
+pub(crate) mod client;
+pub(crate) mod listener;
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// Raised when an older command line would misunderstand an answer, or an older gateway a question.
+const VERSION: u32 = 1;
+/// The longest question.
+const QUESTION: usize = 4 << 10;
+/// The longest line of an answer: what a reload has changed may be long.
+const ANSWER: usize = 1 << 20;
+
+/// A question as it goes over the socket.
+#[derive(Debug, Serialize, Deserialize)]
+struct Question {
+    version: u32,
+    ask: Ask,
+}
+
+/// An answer as it goes over the socket.
+#[derive(Debug, Serialize, Deserialize)]
+struct Answer {
+    version: u32,
+    #[serde(flatten)]
+    said: Said,
+}
+
+/// What a running gateway can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Ask {
+    /// How it is.
+    Status,
+    /// Read the configuration again, and go on with it.
+    Reload,
+    /// Finish what is in flight, and go.
+    Stop,
+    /// End what is in flight, and go.
+    StopNow,
+    /// Finish what is in flight, and start again with the same command line, unless the configuration is wrong.
+    Restart,
+}
+
+/// What it answers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Said {
+    Status(Box<Status>),
+    /// It stops, with so many requests in flight.
+    Stopping {
+        in_flight: usize,
+    },
+    Reloaded(Reloaded),
+    /// It does not do what was asked: one line each for a person.
+    Refused(Vec<String>),
+}
+
+/// A running gateway.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Status {
+    pub(crate) pid: u32,
+    pub(crate) address: SocketAddr,
+    pub(crate) version: String,
+    /// When it started, in milliseconds since 1970.
+    pub(crate) started: u64,
+    pub(crate) uptime_seconds: u64,
+    pub(crate) state: State,
+    pub(crate) in_flight: usize,
+    pub(crate) providers: Vec<String>,
+    pub(crate) default_provider: Option<String>,
+}
+
+/// What a reload has done, one line each for a person.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Reloaded {
+    pub(crate) changed: Vec<String>,
+    /// What has changed in the configuration and will only hold after a restart.
+    pub(crate) needs_restart: Vec<String>,
+    pub(crate) warnings: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum State {
+    Running,
+    /// It lets requests in flight finish, and takes no new ones.
+    Stopping,
+}
+
+/// What the socket of the gateway at this address is called.
+fn name(address: SocketAddr) -> String {
+    let ip = address.ip();
+    if ip.is_ipv6() {
+        format!("[{ip}]-{}.sock", address.port())
+    } else {
+        format!("{ip}-{}.sock", address.port())
+    }
+}

@@ -1,0 +1,108 @@
+//! The command line's end of the control socket.
+
+use std::io::{BufRead as _, BufReader, Error, ErrorKind, Read as _, Result, Write as _};
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{ANSWER, Answer, Ask, Question, Said, Status, VERSION, name};
+use crate::process::directory;
+
+/// A gateway that runs answers at once; one that hangs must not hang us.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The longest that a gateway may take to read and check a configuration.
+const LONG_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A gateway that has been found.
+#[derive(Clone, Debug)]
+pub(crate) struct Running {
+    pub(crate) socket: PathBuf,
+    pub(crate) status: Status,
+}
+
+/// An answer of several lines, read one by one.
+pub(crate) struct Answers {
+    lines: BufReader<UnixStream>,
+}
+
+/// All running gateways of this user. Sockets that killed ones have left behind are removed on the way.
+pub(crate) fn running() -> Vec<Running> {
+    let sockets = directory::existing().into_iter().flat_map(|directory| directory::sockets(&directory));
+    let found = sockets.filter_map(|socket| {
+        let running = at(&socket);
+        if running.is_none() {
+            directory::remove_dead(&socket);
+        }
+        running
+    });
+    found.collect()
+}
+
+/// The gateway that listens on this address: the one of that name, else one that was started with another name of it.
+pub(crate) fn find(host: &str, port: u16) -> Option<Running> {
+    let addresses: Vec<SocketAddr> =
+        (host, port).to_socket_addrs().map(Iterator::collect).unwrap_or_default();
+    let directories = directory::existing();
+    let named = directories
+        .iter()
+        .flat_map(|directory| addresses.iter().map(|address| directory.join(name(*address))));
+    named.into_iter().find_map(|socket| at(&socket)).or_else(|| {
+        let everywhere = |address: &SocketAddr| address.ip().is_unspecified();
+        let reaches = |address: SocketAddr| {
+            address.port() == port && (everywhere(&address) || addresses.iter().any(everywhere))
+        };
+        running().into_iter().find(|running| reaches(running.status.address))
+    })
+}
+
+/// The gateway behind this socket.
+pub(crate) fn at(socket: &Path) -> Option<Running> {
+    match ask(socket, Ask::Status).ok()?.next().ok()?? {
+        Said::Status(status) => Some(Running { socket: socket.to_owned(), status: *status }),
+        Said::Reloaded(_) | Said::Stopping { .. } | Said::Refused(_) => None,
+    }
+}
+
+/// Asks the gateway behind this socket.
+///
+/// # Errors
+/// When nobody is there.
+pub(crate) fn ask(socket: &Path, ask: Ask) -> Result<Answers> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(match ask {
+        Ask::Status => PATIENCE,
+        Ask::Reload | Ask::Stop | Ask::StopNow | Ask::Restart => LONG_PATIENCE,
+    }))?;
+    let mut question = serde_json::to_vec(&Question { version: VERSION, ask })?;
+    question.push(b'\n');
+    stream.write_all(&question)?;
+    Ok(Answers { lines: BufReader::new(stream) })
+}
+
+impl Answers {
+    /// The next line; `None` at the end, which is the end of the process.
+    ///
+    /// # Errors
+    /// When none comes in time, or none that can be understood.
+    pub(crate) fn next(&mut self) -> Result<Option<Said>> {
+        let mut line = String::new();
+        let limit = u64::try_from(ANSWER).unwrap_or(u64::MAX);
+        match self.lines.by_ref().take(limit).read_line(&mut line) {
+            Ok(0) => return Ok(None),
+            Ok(_) => {}
+            // It has gone with what we had not read yet.
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        let answer: Answer = serde_json::from_str(&line)
+            .map_err(|_| Error::other("the gateway that runs speaks otherwise: it is of another version"))?;
+        Ok(Some(answer.said))
+    }
+
+    /// How long the next line may take.
+    pub(crate) fn wait_at_most(&self, patience: Duration) -> Result<()> {
+        self.lines.get_ref().set_read_timeout(Some(patience.max(Duration::from_millis(1))))
+    }
+}

@@ -1,0 +1,89 @@
+//! Where this user's running gateways are found: a directory that nobody else can enter.
+
+use std::fs::{self, DirBuilder, Metadata};
+use std::io::{Error, ErrorKind, Result};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Entries looked at; one gateway has three.
+const ENTRIES: usize = 512;
+
+/// A socket that is older is nobody's who has just started.
+const SETTLED: Duration = Duration::from_secs(60);
+
+/// The directory for a gateway that starts, created when it is not there.
+///
+/// # Errors
+/// When it cannot be created, or is not this user's alone.
+pub(crate) fn create() -> Result<PathBuf> {
+    let place = places().next().unwrap_or_else(temporary);
+    if let Err(error) = DirBuilder::new().mode(0o700).create(&place)
+        && error.kind() != ErrorKind::AlreadyExists
+    {
+        return Err(Error::new(error.kind(), format!("{}: {error}", place.display())));
+    }
+    if is_ours(&place) {
+        return Ok(place);
+    }
+    let message = format!("{} is not a directory of this user alone; remove it", place.display());
+    Err(Error::new(ErrorKind::PermissionDenied, message))
+}
+
+/// The directories in which gateways of this user may be found: the environment of a shell need not be that of a service.
+pub(crate) fn existing() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for place in places() {
+        if !found.contains(&place) && is_ours(&place) {
+            found.push(place);
+        }
+    }
+    found
+}
+
+/// The control sockets in `directory`.
+pub(crate) fn sockets(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().take(ENTRIES);
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut sockets: Vec<_> =
+        paths.filter(|path| path.extension().is_some_and(|extension| extension == "sock")).collect();
+    sockets.sort();
+    sockets
+}
+
+/// Removes a socket that nobody listens on, unless it is so young that somebody else may just be replacing it.
+pub(crate) fn remove_dead(socket: &Path) {
+    let is_dead =
+        || UnixStream::connect(socket).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused);
+    let age = |metadata: Metadata| metadata.modified().ok()?.elapsed().ok();
+    let is_old = fs::symlink_metadata(socket).ok().and_then(age).is_some_and(|age| age > SETTLED);
+    if is_old && is_dead() {
+        let _gone_anyway = fs::remove_file(socket);
+    }
+}
+
+/// The effective user.
+pub(crate) fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// In the order in which they are preferred. The first two are made by the system for each user who is logged in.
+fn places() -> impl Iterator<Item = PathBuf> {
+    let named = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let usual = PathBuf::from(format!("/run/user/{}", user()));
+    let of_system = named.into_iter().chain([usual]);
+    let of_system = of_system.filter(|path| path.is_absolute() && path.is_dir());
+    of_system.map(|path| path.join("vandamme")).chain([temporary()])
+}
+
+fn temporary() -> PathBuf {
+    std::env::temp_dir().join(format!("vandamme-{}", user()))
+}
+
+/// A directory, and not a link to one, that nobody else can read or write.
+fn is_ours(path: &Path) -> bool {
+    let ours =
+        |metadata: Metadata| metadata.is_dir() && metadata.uid() == user() && metadata.mode() & 0o077 == 0;
+    fs::symlink_metadata(path).is_ok_and(ours)
+}

@@ -1,0 +1,253 @@
+//! `vdm server status`, `stop` and `restart`, and the socket by which they reach the gateway.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::thread;
+
+use serde_json::Value;
+
+use super::{Ended, paused, provider};
+use crate::support::client::prompt;
+use crate::support::gateway::{Gateway, MODEL, free_port};
+use crate::support::upstream::Upstream;
+
+/// A runtime directory of its own, with a path that is short enough for a socket.
+struct Runtime(PathBuf);
+
+impl Runtime {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("vdm-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).expect("a writable directory");
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("ASCII")
+    }
+
+    fn socket(&self, gateway: &Gateway) -> PathBuf {
+        self.0.join(format!("vandamme/127.0.0.1-{}.sock", gateway.address.port()))
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        let _removed = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn status_tells_how_a_gateway_is() {
+    let (upstream, _) = paused();
+    let gateway = Gateway::before(&upstream).start();
+    let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();
+    exchange.event_named("content_block_delta");
+
+    let told = Ended::of(&mut gateway.server(&["status", "--json"])).json();
+
+    assert_eq!(told["running"], true);
+    assert_eq!(told["pid"], gateway.run.pid());
+    assert_eq!(told["address"], gateway.address.to_string());
+    assert_eq!((&told["in_flight"], &told["state"]), (&1.into(), &"running".into()));
+    assert_eq!(told["providers"], Value::from(vec!["anthropic"]));
+    assert!(told["uptime_seconds"].is_u64());
+    let words = Ended::of(&mut gateway.server(&["status"]));
+    assert!(words.results().contains("1 request in flight"), "{}", words.stdout);
+    assert!(words.results().contains("providers: anthropic (default)"), "{}", words.stdout);
+}
+
+#[test]
+fn status_exits_with_1_where_none_runs_and_names_those_that_do() {
+    let gateway = Gateway::bare().start();
+    let port = free_port().to_string();
+    for command in ["status", "stop", "reload", "restart"] {
+        let ended = Ended::of(&mut gateway.run.vdm(&["server", command, "--port", &port]));
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{command}");
+        assert!(ended.stderr.contains(&format!("no gateway of yours runs at 127.0.0.1, port {port}")));
+        assert!(ended.stderr.contains(&gateway.address.to_string()), "{}", ended.stderr);
+    }
+    let ended = Ended::of(&mut gateway.run.vdm(&["server", "status", "--json", "--port", &port]));
+    assert_eq!((ended.code, &ended.json()["running"]), (Some(1), &false.into()));
+}
+
+#[test]
+fn a_gateway_is_found_though_its_configuration_has_become_wrong() {
+    let gateway = Gateway::bare().start();
+    gateway.run.write("vandamme-config.toml", &format!("port = {}\nprot = 1\n", gateway.address.port()));
+
+    let ended = Ended::of(&mut gateway.run.vdm(&["server", "status"]));
+
+    assert!(ended.results().contains(&gateway.address.to_string()));
+}
+
+#[test]
+fn stop_lets_requests_finish_and_waits_for_the_end() {
+    let (upstream, events) = paused();
+    let mut gateway = Gateway::before(&upstream).start();
+    let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();
+    exchange.event_named("content_block_delta");
+    let mut stop = gateway.server(&["stop"]);
+    let stopping = thread::spawn(move || Ended::of(&mut stop));
+    gateway.run.await_refusal(gateway.address);
+
+    upstream.permit();
+
+    assert_eq!(exchange.finish().body, events.concat());
+    let ended = stopping.join().expect("no panic");
+    assert!(ended.results().contains("has stopped"));
+    assert!(ended.stderr.contains("1 request in flight"), "{}", ended.stderr);
+    assert_eq!(gateway.run.wait().code(), Some(0));
+}
+
+#[test]
+fn stop_gives_up_waiting_in_time_and_a_second_one_ends_what_runs() {
+    let (upstream, _) = paused();
+    let mut gateway = Gateway::before(&upstream).limit("drain", 600).start();
+    let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();
+    exchange.event_named("content_block_delta");
+
+    let late = Ended::of(&mut gateway.server(&["stop", "--timeout", "1"]));
+    assert_eq!(late.code, Some(1));
+    assert!(late.stderr.contains("still stops") && late.stderr.contains("--now"), "{}", late.stderr);
+    let status = Ended::of(&mut gateway.server(&["status", "--json"])).json();
+    assert_eq!(status["state"], "stopping");
+    let refused = Ended::of(&mut gateway.server(&["reload"]));
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("the gateway is stopping"), "{}", refused.stderr);
+
+    assert_eq!(Ended::of(&mut gateway.server(&["stop", "--now", "--json"])).json()["stopped"], true);
+    assert!(!exchange.finish().error_type().is_empty());
+    assert_eq!(gateway.run.wait().code(), Some(0));
+}
+
+#[test]
+fn stop_now_does_not_wait() {
+    let (upstream, _) = paused();
+    let mut gateway = Gateway::before(&upstream).limit("drain", 600).start();
+    let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();
+    exchange.event_named("content_block_delta");
+
+    Ended::of(&mut gateway.server(&["stop", "--now"])).results();
+
+    assert!(!exchange.finish().error_type().is_empty());
+    assert_eq!(gateway.run.wait().code(), Some(0));
+}
+
+#[test]
+fn one_of_two_is_stopped_and_the_other_stays() {
+    let [mut one, other] = [Gateway::bare().start(), Gateway::bare().start()];
+
+    Ended::of(&mut one.server(&["stop"])).results();
+
+    assert_eq!(one.run.wait().code(), Some(0));
+    Ended::of(&mut other.server(&["status"])).results();
+    assert_eq!(other.get("/health").status(), 200);
+}
+
+#[test]
+fn the_socket_is_for_its_user_alone_and_goes_with_the_gateway() {
+    let runtime = Runtime::new("alone");
+    let gateway = Gateway::bare().env("XDG_RUNTIME_DIR", runtime.path()).start();
+    let socket = runtime.socket(&gateway);
+    let mode = |path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+
+    assert_eq!(mode(&socket), 0o600);
+    assert_eq!(mode(&runtime.0.join("vandamme")), 0o700);
+    gateway.stop();
+    assert_eq!(fs::read_dir(runtime.0.join("vandamme")).expect("there").count(), 0);
+}
+
+#[test]
+fn the_socket_of_a_killed_gateway_is_taken_over() {
+    let gateway = Gateway::bare().start();
+    let port = gateway.address.port();
+    gateway.run.signal("KILL");
+    drop(gateway);
+
+    let gateway = Gateway::bare().start_on(port);
+
+    Ended::of(&mut gateway.server(&["status"])).results();
+}
+
+#[test]
+fn where_others_could_come_in_there_is_no_socket_and_the_gateway_serves_all_the_same() {
+    let runtime = Runtime::new("open");
+    let directory = runtime.0.join("vandamme");
+    fs::create_dir(&directory).expect("a writable directory");
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).expect("ours");
+
+    let gateway = Gateway::bare().env("XDG_RUNTIME_DIR", runtime.path()).start();
+
+    gateway.run.await_log("is not a directory of this user alone; remove it");
+    assert_eq!(gateway.get("/health").status(), 200);
+    assert_eq!(fs::read_dir(&directory).expect("there").count(), 0);
+    assert_eq!(Ended::of(&mut gateway.server(&["status"])).code, Some(1));
+}
+
+#[test]
+fn what_is_no_question_is_refused_and_disturbs_nobody() {
+    let runtime = Runtime::new("hostile");
+    let gateway = Gateway::bare().env("XDG_RUNTIME_DIR", runtime.path()).start();
+    let connect = || UnixStream::connect(runtime.socket(&gateway)).expect("the gateway listens");
+    let silent: Vec<UnixStream> = (0..8).map(|_| connect()).collect();
+
+    let long = vec![b'x'; 64 << 10];
+    for question in [
+        b"{}\n".as_slice(),
+        b"\n",
+        br#"{"version":2,"ask":"stop"}"#,
+        b"{\"version\":1,\"ask\":\"x\"}\n",
+        &long,
+    ] {
+        let mut stream = connect();
+        // A gateway that has read enough closes before all is written.
+        let _sent = stream.write_all(question).and_then(|()| stream.shutdown(std::net::Shutdown::Write));
+        let mut answer = String::new();
+        let _read = stream.read_to_string(&mut answer);
+        assert!(answer.contains("\"refused\"") || question.len() > 4096, "{answer}");
+    }
+
+    Ended::of(&mut gateway.server(&["status"])).results();
+    drop(silent);
+}
+
+#[test]
+fn restart_takes_the_same_command_line_and_what_has_changed_in_the_files() {
+    let upstream = Upstream::openai();
+    let mut gateway = Gateway::bare().toml(&provider("one", &upstream, "sk-one")).start();
+    let pid = gateway.run.pid();
+    gateway.run.write("test.toml", &provider("two", &upstream, "sk-two"));
+
+    let told = Ended::of(&mut gateway.server(&["restart", "--json"])).json();
+
+    assert_eq!((&told["pid"], &told["providers"]), (&pid.into(), &Value::from(vec!["two"])));
+    assert_eq!(gateway.ask("hi").status(), 200);
+    assert_eq!(upstream.keys_seen(), ["sk-two"]);
+    gateway.run.signal("TERM");
+    assert_eq!(gateway.run.wait().code(), Some(0));
+}
+
+#[test]
+fn restart_does_not_stop_a_gateway_that_could_not_start_again() {
+    let gateway = Gateway::bare().start();
+    gateway.run.write("test.toml", "prot = 1\n");
+
+    let ended = Ended::of(&mut gateway.server(&["restart"]));
+
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("test.toml:1:1: prot: there is no such key"), "{}", ended.stderr);
+    assert_eq!(gateway.get("/health").status(), 200);
+}
+
+#[test]
+fn the_two_commands_talk_only_on_stderr_while_they_wait() {
+    let gateway = Gateway::bare().start();
+    let mut stop = gateway.server(&["stop", "--json"]);
+    let output = stop.stdout(Stdio::piped()).stderr(Stdio::piped()).output().expect("vdm is built");
+    let told: Value = serde_json::from_slice(&output.stdout).expect("JSON alone");
+    assert_eq!(told["pid"], gateway.run.pid());
+}

@@ -1,0 +1,227 @@
+//! `vdm server reload`: another configuration for the running gateway, which what is in flight does not notice.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Ended, paused, provider};
+use crate::support::PATIENCE;
+use crate::support::client::prompt;
+use crate::support::gateway::{Gateway, MODEL};
+use crate::support::upstream::{Answer, Upstream};
+
+fn reload(gateway: &Gateway) -> Ended {
+    Ended::of(&mut gateway.server(&["reload"]))
+}
+
+#[test]
+fn a_stream_of_a_provider_that_goes_stays_whole() {
+    let (old, events) = paused();
+    let new = Upstream::openai();
+    let gateway = Gateway::bare().toml(&provider("old", &old, "sk-old")).start();
+    let mut exchange = gateway.messages(&prompt("old:m", "hi")).open();
+    exchange.event_named("content_block_delta");
+    gateway.run.write("test.toml", &provider("new", &new, "sk-new"));
+
+    let told = reload(&gateway);
+
+    for line in ["provider 'new' is new", "provider 'old' is gone", "names without a prefix go to 'new'"] {
+        assert!(told.results().contains(line), "{}", told.stdout);
+    }
+    assert_eq!(gateway.ask("hi").status(), 200);
+    assert_eq!(new.keys_seen(), ["sk-new"]);
+    let lost = gateway.messages(&prompt("old:m", "hi")).reply();
+    assert_eq!((lost.status(), lost.error_type().as_str()), (404, "not_found_error"));
+    old.permit();
+    assert_eq!(exchange.finish().body, events.concat());
+}
+
+#[test]
+fn a_stream_goes_on_through_a_change_of_its_own_provider() {
+    let (upstream, events) = paused();
+    let other = Upstream::anthropic();
+    let gateway = Gateway::bare().toml(&provider("p", &upstream, "sk-a")).start();
+    let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();
+    exchange.event_named("content_block_delta");
+    gateway.run.write("test.toml", &provider("p", &other, "sk-b"));
+
+    let told = reload(&gateway);
+
+    assert!(told.results().contains("changed: p.base-url = "), "{}", told.stdout);
+    assert!(!format!("{}{}{}", told.stdout, told.stderr, gateway.log()).contains("sk-"), "no key is told");
+    assert_eq!(gateway.ask("hi").status(), 200);
+    assert_eq!(other.keys_seen(), ["sk-b"]);
+    upstream.permit();
+    assert_eq!(exchange.finish().body, events.concat());
+    assert_eq!(upstream.keys_seen(), ["sk-a"]);
+}
+
+#[test]
+fn a_wrong_file_changes_nothing_and_is_told_as_validate_tells_it() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::bare().toml(&provider("p", &upstream, "sk-a")).start();
+    gateway.run.write("test.toml", "[p]\napi-kye = 'sk-b'\n[limits]\ndrain = 'soon'\n");
+
+    let refused = reload(&gateway);
+    let validated = Ended::of(&mut gateway.run.vdm(&["config", "validate", "--config", "test.toml"]));
+
+    assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""));
+    let paths = |text: &str| {
+        text.lines().filter(|line| line.contains("test.toml")).map(after_path).collect::<Vec<_>>()
+    };
+    assert_eq!(paths(&refused.stderr), paths(&validated.stderr));
+    assert_eq!(paths(&refused.stderr).len(), 2, "{}", refused.stderr);
+    assert!(refused.stderr.ends_with("vdm: nothing was changed\n"), "{}", refused.stderr);
+    assert_eq!(gateway.ask("hi").status(), 200);
+    assert_eq!(upstream.keys_seen(), ["sk-a"]);
+}
+
+fn after_path(line: &str) -> String {
+    line.split_once("test.toml").map(|(_, rest)| rest.to_owned()).unwrap_or_default()
+}
+
+#[test]
+fn keys_are_rotated_and_what_is_known_of_the_others_stays() {
+    let refused = Answer::json(429, "{}").header("retry-after", "60");
+    let upstream = Upstream::openai().answering_key("cooled", refused);
+    let gateway = Gateway::bare().toml(&provider("p", &upstream, "cooled old")).start();
+    assert_eq!(gateway.ask("hi").status(), 200);
+    assert_eq!(upstream.keys_seen(), ["cooled", "old"]);
+    gateway.run.write("test.toml", &provider("p", &upstream, "cooled new"));
+
+    reload(&gateway).results();
+
+    for _ in 0..3 {
+        assert_eq!(gateway.ask("hi").status(), 200);
+    }
+    assert_eq!(upstream.keys_seen(), ["cooled", "old", "new", "new", "new"]);
+}
+
+#[test]
+fn a_provider_that_has_not_changed_keeps_its_connection() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::bare().toml(&provider("p", &upstream, "sk-a")).start();
+    // Each of its threads has connections of its own.
+    let settled = || {
+        for _ in 0..16 {
+            assert_eq!(gateway.ask("hi").status(), 200);
+        }
+        upstream.connections()
+    };
+    let before = settled();
+    gateway.run.write("test.toml", &(provider("p", &upstream, "sk-a") + "[p.aliases]\nx = 'y'\n"));
+
+    assert!(reload(&gateway).results().contains("changed: p.aliases.x = \"y\", was not set"));
+
+    assert_eq!(gateway.messages(&prompt("x", "hi")).reply().status(), 200);
+    assert_eq!(upstream.request(16).json()["model"], "y");
+    assert!(settled() <= before.max(threads()), "at most one connection for each thread");
+}
+
+fn threads() -> usize {
+    thread::available_parallelism().map_or(2, usize::from)
+}
+
+#[test]
+fn the_gateways_own_key_changes() {
+    let upstream = Upstream::openai();
+    let file = |key: &str| format!("proxy-api-key = '{key}'\n{}", provider("p", &upstream, "sk-a"));
+    let gateway = Gateway::bare().start();
+    let ask = |key: &str| gateway.messages(&prompt(MODEL, "hi")).header("x-api-key", key).reply().status();
+    gateway.run.write("test.toml", &file("first"));
+    reload(&gateway).results();
+    assert_eq!((ask("first"), ask("second"), ask("")), (200, 401, 401));
+
+    gateway.run.write("test.toml", &file("second"));
+    reload(&gateway).results();
+
+    assert_eq!((ask("first"), ask("second")), (401, 200));
+}
+
+#[test]
+fn a_limit_is_raised_for_those_who_wait_already() {
+    let (upstream, events) = paused();
+    let file = |limit: u32| {
+        let limits = format!("[limits]\nprovider-in-flight = {limit}\nprovider-queue-wait = 60\n");
+        limits + &provider("p", &upstream, "sk-a")
+    };
+    let gateway = Gateway::bare().start();
+    gateway.run.write("test.toml", &file(1));
+    reload(&gateway).results();
+    let mut first = gateway.messages(&prompt(MODEL, "hi")).open();
+    first.event_named("content_block_delta");
+    let mut second = gateway.messages(&prompt(MODEL, "hi")).send();
+    let until = Instant::now() + PATIENCE;
+    while !gateway.get("/health?format=json").raw().contains("\"waiting\":1") {
+        assert!(Instant::now() < until, "nobody waits:\n{}", gateway.log());
+        thread::sleep(Duration::from_millis(10));
+    }
+    gateway.run.write("test.toml", &file(2));
+
+    reload(&gateway).results();
+
+    second.event_named("content_block_delta");
+    upstream.permit();
+    upstream.permit();
+    assert_eq!((first.finish().body, second.finish().body), (events.concat(), events.concat()));
+}
+
+#[test]
+fn what_needs_a_restart_is_said_until_there_is_one_and_the_rest_holds() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::bare().start();
+    let file = "log-level = 'WARNING'\n[limits]\nconnections = 9\n".to_owned();
+    gateway.run.write("test.toml", &(file + &provider("p", &upstream, "sk-a")));
+    for _ in 0..2 {
+        let told = reload(&gateway);
+        for line in ["limits.connections = 9, was 10000", "log-level = \"WARNING\", was \"INFO\""] {
+            assert!(told.results().contains(&format!("needs a restart: {line}")), "{}", told.stdout);
+        }
+        assert_eq!(gateway.ask("hi").status(), 200);
+    }
+    Ended::of(&mut gateway.server(&["restart"])).results();
+    assert!(reload(&gateway).results().contains("nothing has changed"));
+}
+
+#[test]
+fn sighup_reloads() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::bare().start();
+    gateway.run.write("test.toml", &provider("p", &upstream, "sk-a"));
+
+    gateway.run.signal("HUP");
+
+    gateway.run.await_log("reloaded: provider 'p' is new");
+    assert_eq!(gateway.ask("hi").status(), 200);
+    gateway.run.write("test.toml", "prot = 1\n");
+    gateway.run.signal("HUP");
+    gateway.run.await_log("not reloaded, nothing has changed: ");
+    assert_eq!(gateway.ask("hi").status(), 200);
+}
+
+#[test]
+fn reloads_come_one_after_the_other_while_requests_go_on() {
+    let upstreams = [Upstream::openai(), Upstream::anthropic()];
+    let gateway = Gateway::bare().toml(&provider("p", &upstreams[0], "sk-0")).start();
+    thread::scope(|scope| {
+        let reloads: Vec<_> = (0..6)
+            .map(|turn| {
+                let (gateway, upstream) = (&gateway, &upstreams[turn % 2]);
+                scope.spawn(move || {
+                    // As a whole, since another reload may read it meanwhile.
+                    let name = format!("{turn}.toml");
+                    gateway.run.write(&name, &provider("p", upstream, &format!("sk-{turn}")));
+                    gateway.run.rename(&name, "test.toml");
+                    reload(gateway).results().to_owned()
+                })
+            })
+            .collect();
+        for _ in 0..20 {
+            assert_eq!(gateway.ask("hi").status(), 200);
+        }
+        reloads.into_iter().for_each(|reload| drop(reload.join().expect("no panic")));
+    });
+    gateway.run.write("test.toml", &provider("p", &upstreams[0], "sk-last"));
+    reload(&gateway).results();
+    assert_eq!(gateway.ask("hi").status(), 200);
+    assert_eq!(upstreams[0].keys_seen().last().map(String::as_str), Some("sk-last"));
+}
