@@ -9,7 +9,8 @@ pub enum Exit {
     /// Done; for a server: asked to stop, and stopped in order.
     Ok = 0,
     /// The configuration has a mistake (every one was told), the gateway that was asked about does not run, is not
-    /// healthy or did not stop in time, a name that was to be explained leads nowhere, or setup wrote nothing.
+    /// healthy or did not stop in time, a name that was to be explained leads nowhere, a provider that was asked does not
+    /// answer or is not known, or setup wrote nothing.
     Failed = 1,
     /// The command line makes no sense, or what was asked is refused on purpose (OAuth subscriptions).
     Usage = 2,
@@ -32,7 +33,8 @@ impl Exit {
             Self::Ok => "Done; a server was asked to stop, and stopped in order.",
             Self::Failed => {
                 "The configuration has a mistake (all are told), the gateway that was asked does not run, is not \
-                 healthy or did not stop in time, a name leads nowhere, or setup wrote nothing."
+                 healthy or did not stop in time, a name leads nowhere, a provider does not answer or is not known, \
+                 or setup wrote nothing."
             }
             Self::Usage => "The command line makes no sense, or what was asked is refused on purpose.",
             Self::Bind => {
