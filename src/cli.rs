@@ -6,6 +6,7 @@ mod explain;
 mod health;
 mod server;
 mod summary;
+mod wrap;
 
 use std::ffi::OsString;
 use std::fmt::Arguments;
@@ -41,6 +42,8 @@ enum Command {
     /// Ask how a gateway is.
     #[command(subcommand, arg_required_else_help = true)]
     Health(Health),
+    /// Run a tool through a gateway, which is started when none runs and stopped with the last tool.
+    Wrap(wrap::Wrap),
     /// Print the version.
     Version,
 }
@@ -67,6 +70,8 @@ enum Health {
 
 /// Does what the arguments (the first is the program's name) ask for.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let arguments = wrap::spelled_out(&arguments).unwrap_or(arguments);
     match Vdm::try_parse_from(arguments) {
         Ok(vdm) => vdm.command.run(),
         Err(error) => explain(&error),
@@ -80,6 +85,7 @@ impl Command {
             Self::Config(configuration) => configuration.run(),
             Self::Explain(explain) => explain.run(),
             Self::Health(Health::Server(server)) => server.run(),
+            Self::Wrap(wrap) => wrap.run(),
             Self::Version => print_version(),
         }
     }

@@ -17,6 +17,10 @@ pub enum Exit {
     Bind = 3,
     /// Our own fault.
     Internal = 70,
+    /// The tool to be wrapped is there, but cannot be run.
+    NotExecutable = 126,
+    /// The tool to be wrapped is not there. Otherwise `wrap` ends as the tool does.
+    NotFound = 127,
 }
 
 impl From<Exit> for ExitCode {

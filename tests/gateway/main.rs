@@ -29,3 +29,4 @@ mod side_by_side;
 mod supervision;
 mod support;
 mod translation;
+mod wrap;
