@@ -93,6 +93,10 @@ impl Orders {
             let (said, told) = match ask {
                 Ask::Stop => (stopping, Some(Told::Stop)),
                 Ask::StopNow => (stopping, Some(Told::StopNow)),
+                Ask::Restart if self.sessions.is_some() => {
+                    let refusal = "a gateway that `vdm wrap` has started goes with its sessions, and is started by them";
+                    (Said::Refused(vec![refusal.to_owned()]), None)
+                }
                 Ask::Restart => match reloader.check().await {
                     Ok(()) => (stopping, Some(Told::Restart)),
                     Err(mistakes) => (Said::Refused(mistakes), None),

@@ -102,6 +102,29 @@ fn a_killed_gateway_is_replaced_for_the_next_session() {
 }
 
 #[test]
+fn it_is_reloaded_as_any_other_but_starts_with_its_sessions_alone() {
+    let user = User::with_claude("reload", WAITING);
+    let session = user.session("a");
+    let port = session.url.rsplit(':').next().expect("a port").to_owned();
+    let server = |order: &str| {
+        let mut command = user.command(env!("CARGO_BIN_EXE_vdm"));
+        ended(command.args(["server", order, "--port", &port]))
+    };
+    std::fs::write(user.home.join(".env"), "ZAI_API_KEY=sk-canary\n").expect("a writable directory");
+
+    let (code, out, talk) = server("reload");
+    assert_eq!(code, Some(0), "{talk}");
+    assert!(out.contains("provider 'zai' is new"), "{out}");
+    let (code, _, talk) = server("restart");
+    assert_eq!(code, Some(1));
+    assert!(talk.contains("goes with its sessions"), "{talk}");
+
+    assert!(session.is_served());
+    session.leave();
+    user.await_no_gateway();
+}
+
+#[test]
 fn another_configuration_is_another_gateway() {
     let user = User::with_claude("other", WAITING);
     let one = user.session("one");
