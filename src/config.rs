@@ -5,8 +5,10 @@ mod base_url;
 mod default_provider;
 mod edits;
 mod environment;
+mod fallbacks;
 mod file;
 mod headers;
+mod key_files;
 mod kind;
 mod layer;
 mod limits;
@@ -16,6 +18,7 @@ mod profiles;
 mod providers;
 mod said;
 mod schema;
+mod top_models;
 mod variables;
 
 use std::collections::BTreeMap;
@@ -30,7 +33,8 @@ use vandamme_actors::snapshot::Snapshot;
 
 use base_url::Listener;
 use file::Presence;
-use layer::Layer;
+use key_files::KeyFiles;
+use layer::{Layer, Section};
 pub use mistake::{Mistake, MistakeKind};
 use providers::Builder;
 pub use said::{Documented, Said};
@@ -134,9 +138,7 @@ impl Config {
     /// All mistakes of all layers at once.
     pub fn load(overrides: &Overrides) -> Result<Self, Vec<Mistake>> {
         let mut reading = Reading::new(overrides);
-        for origin in PRECEDENCE {
-            reading.add(origin);
-        }
+        reading.add_all();
         reading.finish()
     }
 }
@@ -144,7 +146,7 @@ impl Config {
 /// What the configuration says, as far as it can be read, and what is wrong with it.
 pub fn said(overrides: &Overrides) -> (Vec<Said>, Vec<Mistake>) {
     let mut reading = Reading::new(overrides);
-    PRECEDENCE.into_iter().for_each(|origin| reading.add(origin));
+    reading.add_all();
     let said = Layer::merged(&reading.layers).map_or_else(|_| Vec::new(), |merged| said::all(&merged));
     let mistakes = reading.finish().err().unwrap_or_default();
     (said, mistakes)
@@ -176,6 +178,7 @@ struct Reading<'a> {
     variables: Variables,
     layers: Vec<Layer>,
     mistakes: Vec<Mistake>,
+    warnings: Vec<String>,
 }
 
 impl<'a> Reading<'a> {
@@ -183,7 +186,18 @@ impl<'a> Reading<'a> {
         let mut mistakes = Vec::new();
         let dotenv = overrides.working_directory.join(".env");
         let variables = Variables::read(&overrides.environment, &dotenv, &mut mistakes);
-        Self { overrides, variables, layers: Vec::new(), mistakes }
+        Self { overrides, variables, layers: Vec::new(), mistakes, warnings: Vec::new() }
+    }
+
+    fn add_all(&mut self) {
+        PRECEDENCE.into_iter().for_each(|origin| self.add(origin));
+        // Which files hold keys is known when all layers are.
+        let Ok(merged) = Layer::merged(&self.layers) else { return };
+        let mut files = KeyFiles::read(&merged, &self.overrides.working_directory);
+        self.mistakes.append(&mut files.mistakes);
+        self.warnings.append(&mut files.warnings);
+        let keys = files.layer;
+        self.layers.push(keys);
     }
 
     fn add(&mut self, origin: Origin) {
@@ -201,7 +215,7 @@ impl<'a> Reading<'a> {
             Origin::Variables => Some(self.variables()),
             Origin::CommandLine => Some(self.command_line()),
         };
-        self.layers.extend(layer);
+        self.layers.extend(layer.map(|layer| layer.of(origin)));
     }
 
     fn file(&mut self, path: PathBuf, presence: Presence) -> Option<Layer> {
@@ -245,6 +259,19 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// Where lists of models are kept: `~` is the home, and without a home there is no place for them.
+    fn cache(&self, root: Section<'_>) -> Option<PathBuf> {
+        let defaults = root.section("defaults");
+        let directory =
+            defaults.text("cache-dir").filter(|_| defaults.flag("models-cache") != Some(false))?;
+        let home = || self.overrides.home.clone();
+        match directory.text.trim().strip_prefix('~') {
+            Some("") => home(),
+            Some(rest) if rest.starts_with('/') => Some(home()?.join(rest.trim_start_matches('/'))),
+            Some(_) | None => Some(self.overrides.working_directory.join(directory.text.trim())),
+        }
+    }
+
     /// `None` if something that the built-in file gives is not there because it was written wrongly.
     fn config(&mut self, merged: &Layer) -> Option<Config> {
         let root = merged.root();
@@ -266,7 +293,9 @@ impl<'a> Reading<'a> {
         }
 
         let profiles = builder.profiles();
+        builder.check_fallbacks();
         let default_profile = builder.default_profile(&profiles);
+        let top_models = builder.top_models(&self.overrides.working_directory);
         self.mistakes.append(&mut builder.mistakes);
         let settings = Settings {
             keyless: builder.keyless(),
@@ -275,11 +304,16 @@ impl<'a> Reading<'a> {
             profiles,
             default_profile,
             default_provider,
+            route_header: root.flag("route-header").unwrap_or(false),
+            cache: self.cache(root),
+            top_models,
             limits,
         };
         let routes = Routes::new(&settings, Snapshot::new(Lists::new()));
-        let mut warnings = builder.warnings;
+        let mut warnings = std::mem::take(&mut self.warnings);
+        warnings.append(&mut builder.warnings);
         warnings.extend(routes.mistakes().iter().map(ToString::to_string));
+        warnings.extend(routes.unusable_fallbacks());
         let log_level = level(&log_level_word);
         let said = said::all(merged);
         Some(Config { host, port, log_level, log_level_word, proxy_api_key, settings, demo, warnings, said })

@@ -71,6 +71,7 @@ pub fn provider(base_url: &str) -> ProviderSettings {
         keys: vec![ApiKey::new("vdm-demo")],
         custom_headers: Vec::new(),
         edits: Vec::new(),
+        fallbacks: Default::default(),
         aliases: BTreeMap::from(aliases),
         serves_claude: false,
         timeout: None,

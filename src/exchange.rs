@@ -2,16 +2,21 @@
 //! a client that leaves drops it, and with it the upstream's connection, in every phase.
 
 mod address;
+mod affinity;
 mod call;
 mod count;
 mod failure;
+mod fallbacks;
 mod healing;
 mod late;
 mod listing;
 mod middleware;
 mod outgoing;
+mod trail;
 mod translation;
+mod trial;
 mod verdict;
+mod whole;
 
 use std::cell::Cell;
 use std::net::IpAddr;
@@ -36,9 +41,12 @@ use vandamme_protocol::span::Head;
 use self::call::Answered;
 pub(crate) use self::count::{Count, count};
 pub(crate) use self::failure::{Answer, Failure, Relayed};
+use self::fallbacks::{Fallbacks, Moment, Place, Stopped};
 use self::healing::Healing;
 pub(crate) use self::late::LateReply;
-pub(crate) use self::listing::{Listed, Remembered, models};
+pub(crate) use self::listing::{Listed, Remembered, last, models, remembered};
+pub(crate) use self::trail::Trail;
+pub(crate) use self::trial::{Trial, Verdict, trial};
 use self::verdict::CallFailure;
 use crate::gateway::Gateway;
 use crate::http::caller;
@@ -63,6 +71,8 @@ pub(crate) struct Question {
     pub(crate) peer: Option<IpAddr>,
     /// Set when the client has been answered 200 before the upstream was known to be willing.
     pub(crate) committed: Rc<Cell<bool>>,
+    /// What the client is told about its way.
+    pub(crate) trail: Trail,
 }
 
 /// What is wanted of a request.
@@ -105,10 +115,17 @@ pub(crate) async fn answer(
     mut entry: Entry,
 ) -> Result<Reply, Failure> {
     let exchange = Exchange { gateway: &gateway, question: &question };
-    let note = |lease: &Lease, call: u32| {
-        entry.routed(&lease.provider.name, &lease.model);
-        entry.record.key = Some(lease.key.id());
-        entry.record.upstream_calls = call;
+    let note = |moment: Moment<'_>| match moment {
+        Moment::Call { lease, number } => {
+            question.trail.call(lease);
+            entry.routed(&lease.provider.name, &lease.model);
+            entry.record.key = Some(lease.key.id());
+            entry.record.upstream_calls = number;
+        }
+        Moment::Left { provider, model, failure } => {
+            question.trail.left((provider, model), failure);
+            entry.left(provider, model);
+        }
     };
     match exchange.run(note).await {
         Ok((answered, lease)) => Ok(exchange.deliver(answered, lease, entry)),
@@ -130,14 +147,22 @@ struct Exchange<'x> {
 }
 
 impl Exchange<'_> {
-    /// Calls upstreams until one answers or the budget is spent; `note` is told of each call before it is made.
-    async fn run(&self, mut note: impl FnMut(&Lease, u32)) -> Result<(Answered, Lease), Failure> {
-        let mut lease = self.signed(self.lease(None, &[]).await.map_err(Failure::NoLease)?)?;
-        let mut attempts = Attempts::new(lease.max_retries(), self.client_retries());
+    /// Calls one target until it answers, or nothing is left to be tried there: the router's for `None`.
+    async fn try_target(
+        &self,
+        place: Option<&Place>,
+        (attempts, fallbacks): (&mut Attempts, &mut Fallbacks),
+        note: &mut impl FnMut(Moment<'_>),
+    ) -> Result<(Answered, Lease), Stopped> {
+        let mut lease = match self.lease(place, &[]).await {
+            Ok(lease) => self.signed(lease).map_err(Stopped::Everywhere)?,
+            Err(none) => return Err(Stopped::without_lease(none, (attempts, fallbacks.left(self)))),
+        };
+        attempts.at(lease.max_retries());
         let mut tried = vec![];
         let mut healing = Healing::default();
         loop {
-            note(&lease, attempts.calls() + 1);
+            note(Moment::Call { lease: &lease, number: attempts.calls() + 1 });
             let failed = match self.call(&lease, &healing).await {
                 Ok(answered) => {
                     healing.prove(&lease);
@@ -151,15 +176,25 @@ impl Exchange<'_> {
                 // It names something new, so what was learnt before has helped.
                 healing.prove(&lease);
             }
-            match attempts.next(failed.retry, fastrand::f64()) {
+            let left = fallbacks.left(self);
+            match attempts.next(fallbacks::retry(&lease, &failed), left, fastrand::f64()) {
                 Next::SameKey(pause) => sleep(pause).await,
                 Next::Edited => healing.learn(failed.named),
-                Next::Give => return Err(self.given_up(&lease, failed, &mut tried).await),
+                next @ Next::NextTarget => {
+                    return Err(Stopped::after(&lease, next, Failure::Upstream(Box::new(failed.answer))));
+                }
+                next @ Next::Give => {
+                    let failure = self.given_up(&lease, failed, &mut tried).await;
+                    return Err(Stopped::after(&lease, next, failure));
+                }
                 Next::NextKey => {
                     tried.push(lease.key.id());
-                    match self.lease(Some(&lease), &tried).await {
+                    match self.lease(Some(&Place::of(&lease)), &tried).await {
                         Ok(next) => lease = next,
-                        Err(none) => return Err(Failure::after(failed, none)),
+                        Err(none) => {
+                            let next = attempts.elsewhere(left);
+                            return Err(Stopped::after(&lease, next, Failure::after(failed, none)));
+                        }
                     }
                 }
             }
@@ -182,7 +217,7 @@ impl Exchange<'_> {
             return Failure::Upstream(Box::new(failed.answer));
         }
         tried.push(lease.key.id());
-        match self.lease(Some(lease), tried).await {
+        match self.lease(Some(&Place::of(lease)), tried).await {
             Ok(_unused) => Failure::Upstream(Box::new(failed.answer)),
             Err(none) => Failure::after(failed, none),
         }
@@ -207,34 +242,38 @@ impl Exchange<'_> {
         }
     }
 
-    /// A key for this request, not one of `tried`: from the provider of `again` or the one whose models are asked for,
+    /// A key for this request, not one of `tried`: from the provider of `place` or the one whose models are asked for,
     /// else wherever the router finds.
     /// Asks once more when the actor asked is replaced meanwhile.
-    async fn lease(&self, again: Option<&Lease>, tried: &[KeyId]) -> Result<Lease, Option<NoLease>> {
-        let known = match (again, &self.question.endpoint) {
-            (Some(lease), _) => {
-                Some((lease.provider.name.clone(), lease.model.clone(), lease.profile.clone()))
+    async fn lease(&self, place: Option<&Place>, tried: &[KeyId]) -> Result<Lease, Option<NoLease>> {
+        let known = match (place, &self.question.endpoint) {
+            (Some(place), _) => Some(place.clone()),
+            (None, Endpoint::Models(provider)) => {
+                Some(Place { provider: provider.clone(), model: "".into(), profile: None })
             }
-            (None, Endpoint::Models(provider)) => Some((provider.clone(), "".into(), None)),
             (None, Endpoint::Reply | Endpoint::Count) => None,
         };
+        let session = affinity::session(self.question);
         for _ in 0..3 {
             let roster = self.gateway.roster.load();
             let (reply, answer) = oneshot::channel();
             let sent = match &known {
                 None => roster
                     .router
-                    .try_send(Dispatch { model: (*self.question.head.model).into(), reply })
+                    .try_send(Dispatch { model: (*self.question.head.model).into(), session, reply })
                     .is_ok(),
-                Some((provider, model, profile)) => roster.provider(provider).is_some_and(|provider| {
-                    let request = LeaseKey {
-                        model: model.clone(),
-                        profile: profile.clone(),
-                        tried: tried.to_vec(),
-                        reply,
-                    };
-                    provider.try_send(request).is_ok()
-                }),
+                Some(Place { provider, model, profile }) => {
+                    roster.provider(provider).is_some_and(|provider| {
+                        let request = LeaseKey {
+                            model: model.clone(),
+                            profile: profile.clone(),
+                            session,
+                            tried: tried.to_vec(),
+                            reply,
+                        };
+                        provider.try_send(request).is_ok()
+                    })
+                }
             };
             if sent && let Some(answer) = self.awaited(answer, roster.generation).await {
                 return answer.map_err(Some);

@@ -1,9 +1,11 @@
 //! Every route on one page.
 
+mod aliases;
 mod body;
 pub(crate) mod caller;
 mod chat_completions;
 mod count_tokens;
+mod discovery;
 mod door;
 pub(crate) mod error;
 #[cfg(feature = "faults")]
@@ -11,9 +13,12 @@ mod faults;
 mod health;
 mod messages;
 mod models;
+mod profiles;
 mod report;
 mod request_id;
 mod running_totals;
+mod test_connection;
+mod top_models;
 mod welcome;
 
 use std::future::Future;
@@ -27,7 +32,7 @@ use futures_util::FutureExt as _;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
-use self::request_id::RequestId;
+pub(crate) use self::request_id::RequestId;
 use crate::gateway::Gateway;
 
 /// The doors. A path with a slash behind it is the same door.
@@ -47,6 +52,20 @@ pub(crate) fn doors(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::ServiceCo
         }
         for path in ["/v1/models", "/v1/models/"] {
             app.service(only_get(path, [web::get().to(models::list), web::head().to(models::list)]));
+        }
+        for path in ["/v1/aliases", "/v1/aliases/"] {
+            app.service(only_get(path, [web::get().to(aliases::list), web::head().to(aliases::list)]));
+        }
+        for path in ["/v1/profiles", "/v1/profiles/", "/profiles", "/profiles/"] {
+            app.service(only_get(path, [web::get().to(profiles::list), web::head().to(profiles::list)]));
+        }
+        for path in ["/top-models", "/top-models/"] {
+            app.service(only_get(path, [web::get().to(top_models::list), web::head().to(top_models::list)]));
+        }
+        // Asks a model: nothing that a HEAD should do.
+        for path in ["/test-connection", "/test-connection/"] {
+            let test = web::get().to(test_connection::test);
+            app.service(web::resource(path).route(test).default_service(web::to(|r| wrong_method(r, "GET"))));
         }
         for path in ["/health", "/health/"] {
             app.service(only_get(path, [web::get().to(health::health), web::head().to(health::health)]));

@@ -30,11 +30,13 @@ pub enum Failure {
     /// 408, 409, 5xx, 529, no connection, or an answer that broke off: the same call may do later. `after` is what the
     /// upstream asked for.
     Passing { after: Option<Duration> },
+    /// It would fail again here, but is not the request's own fault: another target may do.
+    Here,
     /// No answer in time: the call may still be running up there.
     Timeout,
     /// A refusal that names something which the request had, and can do without.
     Named,
-    /// Anything that would fail again.
+    /// Anything that would fail again anywhere.
     Final,
 }
 
@@ -46,42 +48,62 @@ pub enum Next {
     Edited,
     /// Again with a key that was not tried yet.
     NextKey,
+    /// Again with the next target of the fallbacks.
+    NextTarget,
     /// The failure goes to the client.
     Give,
 }
 
 impl Attempts {
-    /// `max_repeats` counts repeats on one key; `client_retries` is the client's own count (`x-stainless-retry-count`).
-    pub fn new(max_repeats: u32, client_retries: u32) -> Self {
-        Self { calls: 0, repeats: 0, edits: 0, max_repeats, client_retries: client_retries >= 1 }
+    /// `client_retries` is the client's own count (`x-stainless-retry-count`).
+    pub fn new(client_retries: u32) -> Self {
+        Self { calls: 0, repeats: 0, edits: 0, max_repeats: 0, client_retries: client_retries >= 1 }
+    }
+
+    /// The calls from now on are to another target, which takes so many repeats on one key.
+    pub fn at(&mut self, max_repeats: u32) {
+        (self.repeats, self.max_repeats) = (0, max_repeats);
     }
 
     pub fn calls(&self) -> u32 {
         self.calls
     }
 
-    /// Decides after one more failed call. `jitter` is a random number in 0..1.
-    pub fn next(&mut self, failure: Failure, jitter: f64) -> Next {
+    /// Decides after one more failed call. `left` targets have not been tried; one call is kept for each of them.
+    /// `jitter` is a random number in 0..1.
+    pub fn next(&mut self, failure: Failure, left: usize, jitter: f64) -> Next {
         self.calls += 1;
-        if self.calls >= CALLS {
-            return Next::Give;
-        }
+        let room = self.room() > left;
         match failure {
-            Failure::Key => {
+            Failure::Key if room => {
                 self.repeats = 0;
                 Next::NextKey
             }
-            Failure::Passing { after } if self.repeats < self.max_repeats && !self.client_retries => {
+            Failure::Passing { after } if room && self.may_repeat() => {
                 let pause = after.unwrap_or_else(|| self.backoff(jitter));
                 self.repeats += 1;
-                if pause > PAUSE_CAP { Next::Give } else { Next::SameKey(pause) }
+                if pause > PAUSE_CAP { self.elsewhere(left) } else { Next::SameKey(pause) }
             }
-            Failure::Named if self.edits < EDITS => {
+            Failure::Named if room && self.edits < EDITS => {
                 self.edits += 1;
                 Next::Edited
             }
-            Failure::Named | Failure::Passing { .. } | Failure::Timeout | Failure::Final => Next::Give,
+            Failure::Key | Failure::Passing { .. } | Failure::Here => self.elsewhere(left),
+            Failure::Named | Failure::Timeout | Failure::Final => Next::Give,
         }
+    }
+
+    /// Where to go from a target that lends no key; nothing was called.
+    pub fn elsewhere(&self, left: usize) -> Next {
+        if left > 0 && self.room() > 0 { Next::NextTarget } else { Next::Give }
+    }
+
+    fn room(&self) -> usize {
+        usize::try_from(CALLS.saturating_sub(self.calls)).unwrap_or_default()
+    }
+
+    fn may_repeat(&self) -> bool {
+        self.repeats < self.max_repeats && !self.client_retries
     }
 
     /// Doubles from half a second; a quarter of it is random, so that clients do not come back in step.
@@ -97,11 +119,17 @@ mod tests {
 
     const PASSING: Failure = Failure::Passing { after: None };
 
+    fn attempts(max_repeats: u32, client_retries: u32) -> Attempts {
+        let mut attempts = Attempts::new(client_retries);
+        attempts.at(max_repeats);
+        attempts
+    }
+
     #[test]
     fn a_passing_failure_is_repeated_on_the_same_key_as_often_as_configured() {
-        let mut attempts = Attempts::new(2, 0);
+        let mut attempts = attempts(2, 0);
 
-        let next = [(); 3].map(|()| attempts.next(PASSING, 0.0));
+        let next = [(); 3].map(|()| attempts.next(PASSING, 0, 0.0));
 
         assert_eq!(
             next,
@@ -111,9 +139,9 @@ mod tests {
 
     #[test]
     fn a_key_failure_is_not_counted_as_a_repeat_but_the_whole_is_bounded() {
-        let mut attempts = Attempts::new(0, 0);
+        let mut attempts = attempts(0, 0);
 
-        let next = [(); 6].map(|()| attempts.next(Failure::Key, 0.0));
+        let next = [(); 6].map(|()| attempts.next(Failure::Key, 0, 0.0));
 
         assert_eq!(next[..5], [Next::NextKey; 5]);
         assert_eq!(next[5], Next::Give);
@@ -121,43 +149,81 @@ mod tests {
 
     #[test]
     fn a_client_that_retries_itself_is_not_made_to_wait_by_us() {
-        let mut attempts = Attempts::new(2, 1);
+        let mut attempts = attempts(2, 1);
 
-        assert_eq!(attempts.next(PASSING, 0.0), Next::Give);
-        assert_eq!(attempts.next(Failure::Key, 0.0), Next::NextKey);
+        assert_eq!(attempts.next(PASSING, 0, 0.0), Next::Give);
+        assert_eq!(attempts.next(Failure::Key, 0, 0.0), Next::NextKey);
     }
 
     #[test]
     fn a_request_is_edited_three_times_at_most_even_for_a_client_that_retries() {
-        let mut attempts = Attempts::new(0, 1);
+        let mut attempts = attempts(0, 1);
 
-        let next = [(); 4].map(|()| attempts.next(Failure::Named, 0.0));
+        let next = [(); 4].map(|()| attempts.next(Failure::Named, 0, 0.0));
 
         assert_eq!(next, [Next::Edited, Next::Edited, Next::Edited, Next::Give]);
     }
 
     #[test]
     fn a_timeout_is_never_repeated() {
-        assert_eq!(Attempts::new(2, 0).next(Failure::Timeout, 0.0), Next::Give);
+        assert_eq!(attempts(2, 0).next(Failure::Timeout, 0, 0.0), Next::Give);
     }
 
     #[test]
     fn the_upstreams_own_pause_is_kept_unless_it_is_long() {
         let said = |secs| Failure::Passing { after: Some(Duration::from_secs(secs)) };
 
-        assert_eq!(Attempts::new(2, 0).next(said(3), 0.5), Next::SameKey(Duration::from_secs(3)));
-        assert_eq!(Attempts::new(2, 0).next(said(60), 0.5), Next::Give);
+        assert_eq!(attempts(2, 0).next(said(3), 0, 0.5), Next::SameKey(Duration::from_secs(3)));
+        assert_eq!(attempts(2, 0).next(said(60), 0, 0.5), Next::Give);
     }
 
     #[test]
     fn the_backoff_grows_to_its_cap_and_jitter_only_shortens_it() {
-        let mut attempts = Attempts::new(9, 0);
+        let mut attempts = attempts(9, 0);
         let mut last = Duration::ZERO;
 
         for jitter in [0.0, 1.0, 0.5, 0.0, 0.0] {
-            let Next::SameKey(pause) = attempts.next(PASSING, jitter) else { panic!("gave up") };
+            let Next::SameKey(pause) = attempts.next(PASSING, 0, jitter) else { panic!("gave up") };
             assert!(pause <= BACKOFF_CAP && pause > last, "{pause:?}");
             last = pause;
         }
+    }
+
+    #[test]
+    fn what_fails_here_may_do_elsewhere_as_long_as_there_is_another_target() {
+        let mut attempts = attempts(1, 0);
+
+        assert!(matches!(attempts.next(PASSING, 1, 0.0), Next::SameKey(_)));
+        assert_eq!(attempts.next(PASSING, 1, 0.0), Next::NextTarget);
+        attempts.at(1);
+        assert!(matches!(attempts.next(PASSING, 0, 0.0), Next::SameKey(_)));
+        assert_eq!(attempts.next(PASSING, 0, 0.0), Next::Give);
+        assert_eq!(attempts.calls(), 4);
+    }
+
+    #[test]
+    fn the_requests_own_fault_and_a_call_that_may_still_run_go_nowhere() {
+        for failure in [Failure::Final, Failure::Timeout] {
+            assert_eq!(attempts(2, 0).next(failure, 3, 0.0), Next::Give, "{failure:?}");
+        }
+        assert_eq!(attempts(2, 0).next(Failure::Here, 3, 0.0), Next::NextTarget);
+    }
+
+    #[test]
+    fn a_call_is_kept_for_every_target_and_no_more_than_the_budget_is_spent() {
+        let mut attempts = attempts(9, 0);
+
+        let next = [(); 4].map(|()| attempts.next(Failure::Key, 2, 0.0));
+
+        assert_eq!(next, [Next::NextKey, Next::NextKey, Next::NextKey, Next::NextTarget]);
+        assert_eq!(attempts.next(Failure::Key, 1, 0.0), Next::NextTarget);
+        assert_eq!(attempts.elsewhere(1), Next::NextTarget);
+        assert_eq!(attempts.next(Failure::Key, 7, 0.0), Next::Give);
+        assert_eq!(attempts.elsewhere(1), Next::Give);
+    }
+
+    #[test]
+    fn a_client_that_retries_itself_goes_to_the_next_target_at_once() {
+        assert_eq!(attempts(2, 1).next(PASSING, 1, 0.0), Next::NextTarget);
     }
 }

@@ -1,42 +1,65 @@
-//! Catalog: the models that providers have listed, for as long as they hold and as a last resort beyond.
+//! Catalog: the models that providers have listed, for as long as they hold and as a last resort beyond; on disk, too.
 //!
 //! | message | from | answer |
 //! |---|---|---|
 //! | [`Recall`] | the models door | the provider's [`Listing`], if there is one |
 //! | [`Keep`] | the models door | – |
+//! | [`Survey`] | Claude Code's discovery | what is known of all providers, and whom to ask anew |
+//! | [`Claim`] | whoever found an old listing | whether it is theirs to ask anew |
 //! | [`Forget`] | supervisor | – |
 //!
 //! It asks nobody itself: whoever finds no listing that holds gets a new one in the request's own task, so that a slow
-//! provider keeps nobody else waiting.
+//! provider keeps nobody else waiting. Nor does it touch the disk: a thread of its own does.
+
+mod disk;
+pub mod store;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{Actor, Context, Handler, Message, MessageResult, Supervised};
+use actix::{
+    Actor, ActorFutureExt as _, Context, Handler, Message, ResponseActFuture, Supervised, WrapFuture as _,
+    fut,
+};
+use actix_rt::time::timeout;
 use bytes::Bytes;
+use futures_util::future::join_all;
 
-use vandamme_protocol::models::Models;
+use vandamme_protocol::models::{Models, Named};
 
+pub(crate) use self::disk::Disk;
+use crate::clock::{self, Millis, millis};
 use crate::observe::Ping;
 use crate::router::Lists;
+use crate::settings::ProviderSettings;
 use crate::snapshot::Snapshot;
 
 pub(crate) const MAILBOX: usize = 256;
 /// A list that is larger is not kept: the largest known, an aggregator's, has half a megabyte.
 const LARGEST: usize = 8 << 20;
+/// Before a provider is asked again in the background that has not answered.
+const PAUSE: Duration = Duration::from_secs(30);
+/// A disk that takes longer is as good as none.
+const DISK_PATIENCE: Duration = Duration::from_millis(250);
 
 /// One listing for each provider, so that its size is bounded by the configuration.
 pub struct Catalog {
-    listings: HashMap<Arc<str>, Listing>,
+    shelves: HashMap<Arc<str>, Shelf>,
+    /// When somebody last set out to ask a provider anew, and has not come back since.
+    claims: HashMap<Arc<str>, Instant>,
     /// What the router looks at.
     lists: Snapshot<Lists>,
+    disk: Disk,
 }
 
-impl Catalog {
-    pub(crate) fn new(lists: Snapshot<Lists>) -> Self {
-        Self { listings: HashMap::new(), lists }
-    }
+/// A listing, and what it says.
+struct Shelf {
+    /// Of the provider's address: after a change of the configuration there may be another one under the same name.
+    fingerprint: String,
+    listing: Listing,
+    models: Arc<[Named]>,
 }
 
 /// What a provider answered when it was asked for its models, byte for byte.
@@ -44,18 +67,45 @@ impl Catalog {
 pub struct Listing {
     pub provider: Arc<str>,
     pub body: Bytes,
-    pub listed: Instant,
+    pub listed: Millis,
 }
 
-/// Asks for what a provider last listed, however old.
+/// Asks for what a provider last listed, however old. One that is older than `ttl` is looked up on disk, too: somebody else
+/// may have a newer one.
 #[derive(Message, Debug)]
 #[rtype(result = "Option<Listing>")]
-pub struct Recall(pub Arc<str>);
+pub struct Recall {
+    pub provider: Arc<ProviderSettings>,
+    pub ttl: Duration,
+}
 
 /// Replaces what a provider has listed before.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
-pub struct Keep(pub Listing);
+pub struct Keep {
+    pub provider: Arc<ProviderSettings>,
+    pub listing: Listing,
+}
+
+/// Asks for what is known of all these providers, whatever its age. Those whose listing is missing or older than `ttl`
+/// become the asker's to ask anew.
+#[derive(Message, Debug)]
+#[rtype(result = "Surveyed")]
+pub struct Survey {
+    pub providers: Vec<Arc<ProviderSettings>>,
+    pub ttl: Duration,
+}
+
+#[derive(Debug)]
+pub struct Surveyed {
+    pub known: HashMap<Arc<str>, Arc<[Named]>>,
+    pub due: Vec<Arc<ProviderSettings>>,
+}
+
+/// Whether it is the asker's part to ask this provider anew.
+#[derive(Message, Debug)]
+#[rtype(result = "bool")]
+pub struct Claim(pub Arc<str>);
 
 /// These providers are gone, or others under the same names.
 #[derive(Message, Debug)]
@@ -63,10 +113,78 @@ pub struct Keep(pub Listing);
 pub(crate) struct Forget(pub(crate) Vec<Arc<str>>);
 
 impl Listing {
+    /// What the provider says now.
+    #[must_use]
+    pub fn fresh(provider: &ProviderSettings, body: Bytes) -> Self {
+        Self { provider: provider.name.clone(), body, listed: clock::now() }
+    }
+
     /// Whether it may still stand for what the provider would say now.
     #[must_use]
     pub fn holds(&self, ttl: Duration) -> bool {
-        self.listed.elapsed() < ttl
+        // One of the future is of a clock that went wrong.
+        clock::now().checked_sub(self.listed).is_some_and(|age| age < millis(ttl))
+    }
+}
+
+impl Catalog {
+    pub(crate) fn new(lists: Snapshot<Lists>, disk: Disk) -> Self {
+        Self { shelves: HashMap::new(), claims: HashMap::new(), lists, disk }
+    }
+
+    /// The disk that a catalog with this cache directory has.
+    pub(crate) fn disk(cache: Option<&Path>) -> Disk {
+        Disk::start(cache)
+    }
+
+    fn shelf(&self, provider: &ProviderSettings) -> Option<&Shelf> {
+        let shelf = self.shelves.get(&provider.name)?;
+        (shelf.fingerprint == store::fingerprint(provider)).then_some(shelf)
+    }
+
+    fn holds(&self, provider: &ProviderSettings, ttl: Duration) -> bool {
+        self.shelf(provider).is_some_and(|shelf| shelf.listing.holds(ttl))
+    }
+
+    /// Puts it in the old one's place, if it is newer and a list.
+    fn shelve(&mut self, provider: &ProviderSettings, listing: Listing) {
+        if listing.body.len() > LARGEST
+            || self.shelf(provider).is_some_and(|shelf| shelf.listing.listed > listing.listed)
+        {
+            return;
+        }
+        let models: Arc<[Named]> = match Models::read(&listing.body) {
+            Ok(models) => models.named().collect(),
+            Err(_no_list) => return,
+        };
+        let mut lists = self.lists.load().as_ref().clone();
+        lists.insert(provider.name.clone(), models.iter().map(|model| model.id.clone()).collect());
+        self.lists.store(lists);
+        let fingerprint = store::fingerprint(provider);
+        self.shelves.insert(provider.name.clone(), Shelf { fingerprint, listing, models });
+    }
+
+    /// Whether this provider is to be asked in the background now: one at a time does, and not again at once after it
+    /// has failed.
+    fn claim(&mut self, provider: &Arc<str>) -> bool {
+        let free = self.claims.get(provider).is_none_or(|claimed| claimed.elapsed() >= PAUSE);
+        if free {
+            self.claims.insert(provider.clone(), Instant::now());
+        }
+        free
+    }
+
+    fn surveyed(&mut self, Survey { providers, ttl }: Survey) -> Surveyed {
+        let (mut known, mut due) = (HashMap::new(), vec![]);
+        for provider in providers {
+            if let Some(shelf) = self.shelf(&provider) {
+                known.insert(provider.name.clone(), shelf.models.clone());
+            }
+            if !self.holds(&provider, ttl) && self.claim(&provider.name) {
+                due.push(provider);
+            }
+        }
+        Surveyed { known, due }
     }
 }
 
@@ -77,25 +195,64 @@ impl Actor for Catalog {
 impl Supervised for Catalog {}
 
 impl Handler<Recall> for Catalog {
-    type Result = MessageResult<Recall>;
+    type Result = ResponseActFuture<Self, Option<Listing>>;
 
-    fn handle(&mut self, Recall(provider): Recall, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.listings.get(&provider).cloned())
+    fn handle(&mut self, Recall { provider, ttl }: Recall, _: &mut Self::Context) -> Self::Result {
+        let recalled = |catalog: &Self, provider: &ProviderSettings| {
+            catalog.shelf(provider).map(|shelf| shelf.listing.clone())
+        };
+        if self.holds(&provider, ttl) {
+            return Box::pin(fut::ready(recalled(self, &provider)));
+        }
+        let read = timeout(DISK_PATIENCE, self.disk.clone().read(provider.clone()));
+        Box::pin(read.into_actor(self).map(move |found, catalog, _| {
+            if let Ok(Some(listing)) = found {
+                catalog.shelve(&provider, listing);
+            }
+            recalled(catalog, &provider)
+        }))
     }
 }
 
 impl Handler<Keep> for Catalog {
     type Result = ();
 
-    fn handle(&mut self, Keep(listing): Keep, _: &mut Self::Context) {
-        if listing.body.len() <= LARGEST {
-            if let Ok(models) = Models::read(&listing.body) {
-                let mut lists = self.lists.load().as_ref().clone();
-                lists.insert(listing.provider.clone(), models.ids().collect());
-                self.lists.store(lists);
-            }
-            self.listings.insert(listing.provider.clone(), listing);
+    fn handle(&mut self, Keep { provider, listing }: Keep, _: &mut Self::Context) {
+        self.claims.remove(&provider.name);
+        self.shelve(&provider, listing.clone());
+        // The demo has another address at every start.
+        if !provider.demo {
+            self.disk.write(provider, listing);
         }
+    }
+}
+
+impl Handler<Survey> for Catalog {
+    type Result = ResponseActFuture<Self, Surveyed>;
+
+    fn handle(&mut self, survey: Survey, _: &mut Self::Context) -> Self::Result {
+        let old = survey.providers.iter().filter(|provider| !self.holds(provider, survey.ttl));
+        let reads = old.map(|provider| {
+            let (provider, disk) = (provider.clone(), self.disk.clone());
+            async move { (provider.clone(), disk.read(provider).await) }
+        });
+        let reads = timeout(DISK_PATIENCE, join_all(reads));
+        Box::pin(reads.into_actor(self).map(move |found, catalog, _| {
+            for (provider, listing) in found.into_iter().flatten() {
+                if let Some(listing) = listing {
+                    catalog.shelve(&provider, listing);
+                }
+            }
+            catalog.surveyed(survey)
+        }))
+    }
+}
+
+impl Handler<Claim> for Catalog {
+    type Result = bool;
+
+    fn handle(&mut self, Claim(provider): Claim, _: &mut Self::Context) -> bool {
+        self.claim(&provider)
     }
 }
 
@@ -105,7 +262,7 @@ impl Handler<Forget> for Catalog {
     fn handle(&mut self, Forget(providers): Forget, _: &mut Self::Context) {
         let mut lists = self.lists.load().as_ref().clone();
         for provider in &providers {
-            self.listings.remove(provider);
+            self.shelves.remove(provider);
             lists.remove(provider);
         }
         self.lists.store(lists);

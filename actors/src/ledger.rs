@@ -2,21 +2,23 @@
 //!
 //! | message | from | answer |
 //! |---|---|---|
-//! | `Finished` | an [`Entry`] | – |
+//! | `News` | an [`Entry`], if the ledger sleeps | – |
 //! | [`Observe`] | pages, tests | [`LedgerView`] |
 //!
-//! What runs is known by the course that each request writes down itself, so that being routed costs no message. Nor
-//! does a beginning: it goes on a list that the ledger reads before it answers or counts, and nobody is woken for it.
+//! What runs is known by the course that each request writes down itself, so that being routed costs no message. What
+//! begins and ends goes on a list, which the ledger reads before it answers and soon after it was woken; while it is
+//! awake it is not woken again. To wake a thread costs more than to count a request (measured).
 //!
 //! It also says in one log line how each request ended, so that no worker thread formats text.
 
 mod totals;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use actix::{Actor, Addr, Context, Handler, Message, MessageResult, Supervised};
+use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, MessageResult, Supervised};
 use actix_rt::Arbiter;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use vandamme_protocol::span::ToolHistory;
@@ -30,18 +32,24 @@ use crate::roster::Roster;
 use crate::secret::KeyId;
 use crate::snapshot::Snapshot;
 
-/// One message per request.
-const MAILBOX: usize = 8192;
+/// It is woken by one message, and looked after.
+const MAILBOX: usize = 64;
+/// For how long what was woken waits for more to come.
+const NAP: Duration = Duration::from_millis(20);
 
 pub struct Ledger {
     rows: Rows,
     running: HashMap<Arc<str>, Arc<Course>>,
-    beginnings: UnboundedReceiver<Started>,
+    events: UnboundedReceiver<Event>,
+    awake: Arc<AtomicBool>,
 }
 
-/// Where a ledger is told which requests have begun. Bounded by the requests in flight.
+/// Where a ledger is told which requests have begun and ended. Holds what happens within a nap.
 #[derive(Clone)]
-pub(crate) struct Beginnings(UnboundedSender<Started>);
+pub(crate) struct Diary {
+    events: UnboundedSender<Event>,
+    awake: Arc<AtomicBool>,
+}
 
 /// The counts so far.
 #[derive(Clone, Debug, Default)]
@@ -63,9 +71,13 @@ pub struct Active {
     pub streamed: bool,
 }
 
-/// Where a running request has been sent. Its thread writes it once, when it knows; nobody waits for it.
+/// Where a running request has been sent. Its thread writes it when it knows; nobody waits for it.
 #[derive(Debug, Default)]
-struct Course(OnceLock<Active>);
+struct Course {
+    at: OnceLock<Active>,
+    /// Where it went when it failed there.
+    next: OnceLock<Box<Self>>,
+}
 
 /// How a request ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +99,8 @@ pub struct Record {
     pub requested_model: String,
     pub provider: Option<Arc<str>>,
     pub model: Option<Arc<str>>,
+    /// The targets that could not serve it, as `provider:model`. Bounded by the calls of one request.
+    pub left: Vec<String>,
     pub key: Option<KeyId>,
     /// The status the client saw; 0 when it left before there was one.
     pub status: u16,
@@ -110,22 +124,26 @@ pub struct Entry {
     course: Arc<Course>,
 }
 
-struct Started(Arc<str>, Arc<Course>);
+enum Event {
+    Started(Arc<str>, Arc<Course>),
+    Finished(Box<Record>),
+}
 
+/// Something has ended since the ledger fell asleep.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Finished(Record);
+struct News;
 
 impl Entry {
     pub fn open(request_id: Arc<str>, roster: Snapshot<Roster>) -> Self {
         let course = Arc::<Course>::default();
-        // A ledger that is gone has no use for it.
-        drop(roster.load().beginnings.0.send(Started(request_id.clone(), course.clone())));
+        roster.load().diary.write(Event::Started(request_id.clone(), course.clone()));
         let record = Record {
             request_id,
             requested_model: String::new(),
             provider: None,
             model: None,
+            left: vec![],
             key: None,
             status: 0,
             streamed: false,
@@ -142,16 +160,36 @@ impl Entry {
     /// The request is for this provider and this model of it.
     pub fn routed(&mut self, provider: &Arc<str>, model: &Arc<str>) {
         let streamed = self.record.streamed;
-        self.course.0.get_or_init(|| Active { provider: provider.clone(), model: model.clone(), streamed });
+        let active = || Active { provider: provider.clone(), model: model.clone(), streamed };
+        self.course.last(self.record.left.len()).at.get_or_init(active);
         self.record.provider = Some(provider.clone());
         self.record.model = Some(model.clone());
+    }
+
+    /// This target could not serve it, and it goes on to the next one.
+    pub fn left(&mut self, provider: &Arc<str>, model: &Arc<str>) {
+        self.routed(provider, model);
+        self.record.left.push(format!("{provider}:{model}"));
     }
 }
 
 impl Course {
     fn now(&self) -> Active {
+        let mut course = self;
+        while let Some(next) = course.next.get().filter(|next| next.at.get().is_some()) {
+            course = next;
+        }
         let unknown = || Active { provider: UNKNOWN.into(), model: UNKNOWN.into(), streamed: false };
-        self.0.get().cloned().unwrap_or_else(unknown)
+        course.at.get().cloned().unwrap_or_else(unknown)
+    }
+
+    /// Where it is after it has left so many targets.
+    fn last(&self, left: usize) -> &Self {
+        let mut course = self;
+        for _ in 0..left {
+            course = course.next.get_or_init(Box::default);
+        }
+        course
     }
 }
 
@@ -162,26 +200,47 @@ impl Drop for Entry {
         if std::thread::panicking() {
             record.end = End::Failed { kind: "api_error", message: "the request panicked".to_owned() };
         }
-        // Bounded by the requests in flight; it must never block.
-        self.roster.load().ledger.do_send(Finished(record));
+        let roster = self.roster.load();
+        roster.diary.write(Event::Finished(Box::new(record)));
+        if !roster.diary.awake.swap(true, Ordering::AcqRel) {
+            // One at a time; it must never block.
+            roster.ledger.do_send(News);
+        }
+    }
+}
+
+impl Diary {
+    /// A ledger that is gone has no use for it.
+    fn write(&self, event: Event) {
+        drop(self.events.send(event));
     }
 }
 
 /// Starts an empty ledger.
-pub(crate) fn start(arbiter: &Arbiter) -> (Addr<Ledger>, Beginnings) {
-    let (sender, beginnings) = unbounded_channel();
+pub(crate) fn start(arbiter: &Arbiter) -> (Addr<Ledger>, Diary) {
+    let (sender, events) = unbounded_channel();
+    let awake = Arc::<AtomicBool>::default();
+    let diary = Diary { events: sender, awake: awake.clone() };
     let address = keeper::start(&arbiter.handle(), "ledger", MAILBOX, move || Ledger {
         rows: Rows::default(),
         running: HashMap::new(),
-        beginnings,
+        events,
+        awake,
     });
-    (address, Beginnings(sender))
+    (address, diary)
 }
 
 impl Ledger {
     fn catch_up(&mut self) {
-        while let Ok(Started(id, course)) = self.beginnings.try_recv() {
-            self.running.insert(id, course);
+        while let Ok(event) = self.events.try_recv() {
+            match event {
+                Event::Started(id, course) => drop(self.running.insert(id, course)),
+                Event::Finished(record) => {
+                    self.running.remove(&record.request_id);
+                    self.rows.count(&record, clock::now());
+                    Self::log(&record);
+                }
+            }
         }
     }
 
@@ -192,9 +251,13 @@ impl Ledger {
         };
         let delivery = if record.streamed { "streamed" } else { "whole" };
         let key = record.key.map(|key| format!(" key={key}")).unwrap_or_default();
+        let left = match &record.left[..] {
+            [] => String::new(),
+            left => format!(" after={}", left.join(",")),
+        };
         let Usage { input, output, cache_read, cache_creation } = record.usage;
         let line = format!(
-            "{} {} -> {route} {} {delivery} {:.3}s calls={}{key} tokens={input}+{cache_read}+{cache_creation}/{output}",
+            "{} {} -> {route} {} {delivery} {:.3}s calls={}{left}{key} tokens={input}+{cache_read}+{cache_creation}/{output}",
             record.request_id,
             printable(&record.requested_model),
             record.status,
@@ -219,16 +282,22 @@ impl Actor for Ledger {
     type Context = Context<Self>;
 }
 
-impl Supervised for Ledger {}
+impl Supervised for Ledger {
+    /// The nap of before the panic may be among what was lost.
+    fn restarting(&mut self, _: &mut Self::Context) {
+        self.awake.store(false, Ordering::Release);
+    }
+}
 
-impl Handler<Finished> for Ledger {
+impl Handler<News> for Ledger {
     type Result = ();
 
-    fn handle(&mut self, Finished(record): Finished, _: &mut Self::Context) {
-        self.catch_up();
-        self.running.remove(&record.request_id);
-        self.rows.count(&record, clock::now());
-        Self::log(&record);
+    fn handle(&mut self, _: News, context: &mut Self::Context) {
+        context.run_later(NAP, |ledger, _| {
+            // First it counts as asleep: what comes from here on wakes it, or is read right now.
+            ledger.awake.store(false, Ordering::Release);
+            ledger.catch_up();
+        });
     }
 }
 

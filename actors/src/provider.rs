@@ -3,7 +3,7 @@
 //! | message | from | answer |
 //! |---|---|---|
 //! | [`LeaseKey`] | router, exchange | a [`Lease`] through the message's own channel, now or when a permit is free; or a [`Refusal`] |
-//! | `Report`, `Freed`, `Learn` | a lease | – |
+//! | `Freed`, `Learn` | a lease | – |
 //! | `Reconfigure` | supervisor | – |
 //! | [`Observe`] | supervisor, health page, tests | [`ProviderView`] |
 //!
@@ -26,9 +26,10 @@ use vandamme_protocol::healing::Edit;
 
 use self::breaker::{Breaker, Health};
 use self::key_ring::{Exhausted, KeyRing, Verdict};
-pub use self::key_ring::{KeyView, Scope};
+pub use self::key_ring::{KeyView, Scope, Session};
 pub use self::lease::{CallOutcome, Lease};
-pub(crate) use self::lease::{Freed, Learn, Permits, Report};
+pub(crate) use self::lease::{Freed, Learn, Permits};
+use self::lease::{Permit, Report};
 pub use self::lessons::LessonView;
 use self::lessons::{Lessons, Novelty};
 pub(crate) use self::reconfigure::{Reconfigure, is_another};
@@ -72,6 +73,8 @@ pub struct LeaseKey {
     pub model: Arc<str>,
     /// Whose timeout and retries hold.
     pub profile: Option<Arc<Profile>>,
+    /// Requests of one session get the same key as long as it is healthy.
+    pub session: Option<Session>,
     pub tried: Vec<KeyId>,
     /// Dropped by the asker when the client has left.
     pub reply: oneshot::Sender<Result<Lease, NoLease>>,
@@ -93,7 +96,7 @@ pub enum NoLease {
 /// Why a provider lends no key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Some keys only wait for their rate limit; `said` is the wait that the upstream asked for.
+    /// Some keys only wait for their rate limit; `said` is what is left of the wait that the upstream asked for.
     Cooling { wait: Duration, said: Option<Duration> },
     /// All keys that could be tried have been rejected.
     AllRejected,
@@ -174,13 +177,13 @@ impl Provider {
         if request.reply.is_closed() {
             return;
         }
-        let Some(permit) = self.permits.take() else { return self.queue(request, context) };
+        let Some(permit) = self.permit() else { return self.queue(request, context) };
         let now = clock::now();
-        let LeaseKey { model, profile, tried, reply } = request;
+        let LeaseKey { model, profile, session, tried, reply } = request;
         let granted = match self.health.check(now, &model) {
             Err(wait) => Err(Refusal::BreakerOpen { wait }),
             Ok(()) if self.settings.passthrough => client_key(&tried),
-            Ok(()) => self.health.ring.take(now, &model, &tried).map_err(Refusal::from),
+            Ok(()) => self.health.ring.take(now, &model, (&tried, session)).map_err(Refusal::from),
         };
         let answer = match granted {
             Err(refusal) => Err(self.refused(model, refusal)),
@@ -195,6 +198,16 @@ impl Provider {
         };
         // A lease that nobody takes any more reports itself as cancelled.
         drop(reply.send(answer));
+    }
+
+    /// Whoever gives one back while there is none is asked to say so.
+    fn permit(&self) -> Option<Permit> {
+        let awaits = || {
+            self.permits.await_freed(true);
+            // It may have been given back in between.
+            self.permits.take()
+        };
+        self.permits.take().or_else(awaits)
     }
 
     fn refused(&self, model: Arc<str>, refusal: Refusal) -> NoLease {
@@ -219,6 +232,7 @@ impl Provider {
     /// its lease was its predecessor's.
     fn tend(context: &mut Context<Self>) {
         context.run_later(TEND, |provider, context| {
+            provider.catch_up();
             provider.serve_waiting(context);
             provider.dismiss(clock::now());
             if !provider.waiting.is_empty() {
@@ -242,12 +256,23 @@ impl Provider {
             let Some(waiter) = self.waiting.pop_front() else { return };
             self.serve(waiter.request, context);
         }
+        self.permits.await_freed(!self.waiting.is_empty());
+    }
+
+    /// Reads what requests have shown since the last time.
+    fn catch_up(&mut self) {
+        while let Some(report) = self.permits.report() {
+            // An older incarnation's requests still tell the truth about keys and upstream, except that their probes are
+            // not ours.
+            if report.incarnation == self.incarnation || report.outcome != CallOutcome::Cancelled {
+                self.note(&report);
+            }
+        }
     }
 
     fn note(&mut self, report: &Report) {
-        let now = clock::now();
-        let Report { key, model, outcome, .. } = report;
-        let (verdict, scope) = match *outcome {
+        let &Report { at: now, key, ref model, outcome, .. } = report;
+        let (verdict, scope) = match outcome {
             CallOutcome::Answered => (Verdict::Works, Scope::Key),
             CallOutcome::RateLimited { after, scope } => (Verdict::RateLimited { after }, scope),
             CallOutcome::Rejected { scope } => (Verdict::Rejected, scope),
@@ -255,8 +280,8 @@ impl Provider {
                 (Verdict::Unknown, Scope::Key)
             }
         };
-        let changed = self.health.ring.note(now, *key, model, verdict, scope);
-        match *outcome {
+        let changed = self.health.ring.note(now, key, model, verdict, scope);
+        match outcome {
             CallOutcome::Failed => self.health.breaker.note(now, Health::Bad),
             CallOutcome::Overloaded => self.health.overload(model).note(now, Health::Bad),
             CallOutcome::Cancelled => {
@@ -320,20 +345,8 @@ impl Handler<LeaseKey> for Provider {
     type Result = ();
 
     fn handle(&mut self, request: LeaseKey, context: &mut Self::Context) {
+        self.catch_up();
         self.serve(request, context);
-    }
-}
-
-impl Handler<Report> for Provider {
-    type Result = ();
-
-    fn handle(&mut self, report: Report, context: &mut Self::Context) {
-        // An older incarnation's requests still tell the truth about keys and upstream, except that their probes are
-        // not ours.
-        if report.incarnation == self.incarnation || report.outcome != CallOutcome::Cancelled {
-            self.note(&report);
-        }
-        self.serve_waiting(context);
     }
 }
 
@@ -341,6 +354,7 @@ impl Handler<Learn> for Provider {
     type Result = ();
 
     fn handle(&mut self, Learn { model, edits }: Learn, _: &mut Self::Context) {
+        self.catch_up();
         edits.into_iter().for_each(|edit| self.learn(&model, edit));
         self.saved.store(self.health.clone());
     }
@@ -350,6 +364,7 @@ impl Handler<Freed> for Provider {
     type Result = ();
 
     fn handle(&mut self, _: Freed, context: &mut Self::Context) {
+        self.catch_up();
         self.serve_waiting(context);
     }
 }
@@ -357,13 +372,16 @@ impl Handler<Freed> for Provider {
 impl Handler<Ping> for Provider {
     type Result = ();
 
-    fn handle(&mut self, _: Ping, _: &mut Self::Context) {}
+    fn handle(&mut self, _: Ping, _: &mut Self::Context) {
+        self.catch_up();
+    }
 }
 
 impl Handler<Observe<ProviderView>> for Provider {
     type Result = MessageResult<Observe<ProviderView>>;
 
     fn handle(&mut self, _: Observe<ProviderView>, _: &mut Self::Context) -> Self::Result {
+        self.catch_up();
         let now = clock::now();
         MessageResult(ProviderView {
             settings: self.settings.clone(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix::Addr;
 
 use crate::catalog::Catalog;
-use crate::ledger::{Beginnings, Ledger};
+use crate::ledger::{Diary, Ledger};
 use crate::provider::Provider;
 use crate::router::{Router, Routes};
 use crate::thoughts::Thoughts;
@@ -16,7 +16,7 @@ pub struct Roster {
     pub router: Addr<Router>,
     pub ledger: Addr<Ledger>,
     pub catalog: Addr<Catalog>,
-    pub(crate) beginnings: Beginnings,
+    pub(crate) diary: Diary,
     pub thoughts: Addr<Thoughts>,
     /// The router's own tables, for those who only want to look.
     pub routes: Arc<Routes>,

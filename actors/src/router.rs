@@ -7,7 +7,10 @@
 //! Its tables are an immutable [`Routes`]. They are read from the roster, as the providers' addresses are, so that what a
 //! reload has changed holds from the next message on, and a provider started anew is found at once.
 
+#[cfg(test)]
+mod agreement;
 mod aliases;
+mod fallbacks;
 mod resolve;
 mod steps;
 mod walk;
@@ -15,10 +18,11 @@ mod walk;
 use actix::{Actor, Context, Handler, Message, Supervised};
 use tokio::sync::oneshot;
 
-pub use self::resolve::{DISCOVERED, Lists, Route, Routes, Unroutable};
+pub use self::fallbacks::LeftOut;
+pub use self::resolve::{DISCOVERED, Lists, Route, Routes, Target, Unroutable};
 pub use self::steps::{Fit, Kept, Step};
 use crate::observe::Ping;
-use crate::provider::{Lease, LeaseKey, NoLease};
+use crate::provider::{Lease, LeaseKey, NoLease, Session};
 use crate::roster::Roster;
 use crate::snapshot::Snapshot;
 
@@ -34,6 +38,8 @@ pub struct Router {
 #[rtype(result = "()")]
 pub struct Dispatch {
     pub model: Box<str>,
+    /// See [`LeaseKey`].
+    pub session: Option<Session>,
     /// Answered by the provider; by the router itself when there is none.
     pub reply: oneshot::Sender<Result<Lease, NoLease>>,
 }
@@ -43,15 +49,15 @@ impl Router {
         Self { roster }
     }
 
-    fn dispatch(&self, Dispatch { model, reply }: Dispatch) {
+    fn dispatch(&self, Dispatch { model, session, reply }: Dispatch) {
         let roster = self.roster.load();
-        let Route { provider, model, profile } = match roster.routes.resolve(&model) {
+        let Route { provider, model, profile, .. } = match roster.routes.resolve(&model) {
             Ok(route) => route,
             Err(reason) => return drop(reply.send(Err(NoLease::Unroutable(reason)))),
         };
         // What cannot be delivered is dropped with its reply channel, which the asker sees.
         if let Some(address) = roster.provider(&provider.name) {
-            drop(address.try_send(LeaseKey { model, profile, tried: vec![], reply }));
+            drop(address.try_send(LeaseKey { model, profile, session, tried: vec![], reply }));
         }
     }
 }

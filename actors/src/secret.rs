@@ -36,6 +36,11 @@ impl ApiKey {
 }
 
 impl KeyId {
+    /// Its bits over the whole width, for mixing.
+    pub(crate) fn spread(self) -> u64 {
+        u64::from(self.0).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
     fn of(text: &str) -> Self {
         let digest = Sha256::digest(text.as_bytes());
         Self(u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]))

@@ -2,6 +2,7 @@
 //! business of the edge.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,12 @@ pub struct Settings {
     pub default_profile: Option<Arc<str>>,
     /// Where a model name without a prefix goes; a name out of `providers`, `None` when there is none.
     pub default_provider: Option<Arc<str>>,
+    /// Clients are told why a model name went where it went.
+    pub route_header: bool,
+    /// Where lists of models are kept between runs; `None`: nowhere.
+    pub cache: Option<PathBuf>,
+    /// The models worth looking at; `None` when nobody is to be asked for them.
+    pub top_models: Option<TopModels>,
     pub limits: Limits,
 }
 
@@ -41,7 +48,8 @@ pub struct ProviderSettings {
     pub base_url: String,
     /// Set when this is a resource of Azure OpenAI, which has addresses and a credential header of its own.
     pub azure: Option<Azure>,
-    /// No duplicates, in the order written; empty exactly if clients bring their own.
+    /// No duplicates, in the order written; empty exactly if clients bring their own, or if it is asked for nothing but its
+    /// public list of models.
     pub keys: Vec<ApiKey>,
     /// Set on every upstream request, over what the client sent; never a credential, framing or routing header.
     pub custom_headers: Vec<(HeaderName, HeaderValue)>,
@@ -49,6 +57,7 @@ pub struct ProviderSettings {
     pub edits: Vec<Edit>,
     /// Alias (lower case) to model, or to `provider:model`.
     pub aliases: BTreeMap<String, String>,
+    pub fallbacks: Fallbacks,
     /// The upstream itself knows the ids that start with `claude-`: they are sent unchanged.
     pub serves_claude: bool,
     /// Until the first byte of the reply's head; `None` takes the limit for the kind of request. "No limit"
@@ -74,13 +83,54 @@ pub struct Profile {
     pub name: Arc<str>,
     /// Alias (lower case) to `provider:model`.
     pub aliases: BTreeMap<String, String>,
+    pub fallbacks: Fallbacks,
     /// Why it cannot be used, if so.
     pub inactive: Option<String>,
     /// Instead of the provider's.
     pub timeout: Option<Duration>,
     /// Instead of the provider's.
     pub max_retries: Option<u32>,
+    pub source: ProfileSource,
 }
+
+/// Which file a profile comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProfileSource {
+    /// Built in.
+    Package,
+    User,
+    /// In the working directory.
+    Local,
+    /// By `--config`.
+    Given,
+}
+
+/// An aggregator's catalogue, and what is shown of it.
+#[derive(Clone, Debug)]
+pub struct TopModels {
+    /// Whose catalogue it is. One without a key is asked without any.
+    pub catalogue: Arc<ProviderSettings>,
+    /// Only these are shown, in their order.
+    pub ranking: Option<Ranking>,
+    /// Models are left out whose id contains one of these.
+    pub exclude: Vec<String>,
+    /// The longest that somebody waits for the catalogue.
+    pub timeout: Duration,
+}
+
+/// A list made by hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ranking {
+    pub file: PathBuf,
+    pub ids: Vec<String>,
+}
+
+/// Where requests go when their own target fails: by alias or model (lower case), or [`EVERY_NAME`], to one
+/// `provider:model` after the other.
+pub type Fallbacks = BTreeMap<String, Vec<String>>;
+
+/// Stands for every name that has no fallbacks of its own.
+pub const EVERY_NAME: &str = "*";
 
 /// A provider that has a key but cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,6 +206,8 @@ pub struct Limits {
     pub cooldown_cap: Duration,
     /// How long a provider's list of models may be told again without asking. Default 5 min.
     pub models_ttl: Duration,
+    /// How long an older one is told while a new one is asked for. Default a day.
+    pub models_cache_ttl: Duration,
     /// How many aliases may stand for each other in a row. Default 10.
     pub alias_chain: usize,
     /// How long a request is spared what an upstream has refused before. Default a day.

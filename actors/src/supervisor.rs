@@ -36,6 +36,7 @@ pub struct Supervisor {
     settings: Settings,
     routes: Arc<Routes>,
     lists: Snapshot<Lists>,
+    disk: catalog::Disk,
     roster: Snapshot<Roster>,
     providers: BTreeMap<Arc<str>, Station>,
     arbiters: BTreeMap<Name, Arbiter>,
@@ -115,10 +116,11 @@ impl Supervisor {
         }
         let (for_ledger, for_catalog, for_router) = (Arbiter::new(), Arbiter::new(), Arbiter::new());
         let for_thoughts = Arbiter::new();
-        let (ledger, beginnings) = ledger::start(&for_ledger);
+        let (ledger, diary) = ledger::start(&for_ledger);
+        let disk = Catalog::disk(settings.cache.as_deref());
         let catalog = keeper::start(&for_catalog.handle(), "catalog", catalog::MAILBOX, {
-            let lists = lists.clone();
-            move || Catalog::new(lists)
+            let (lists, disk) = (lists.clone(), disk.clone());
+            move || Catalog::new(lists, disk)
         });
         let thoughts = start_thoughts(&for_thoughts, &settings);
         // The router reads the roster that it stands in: it gets the cell first and the roster is filled in after.
@@ -128,7 +130,7 @@ impl Supervisor {
             router,
             ledger,
             catalog,
-            beginnings,
+            diary,
             thoughts,
             routes: routes.clone(),
             providers: addresses,
@@ -146,6 +148,7 @@ impl Supervisor {
             settings,
             routes,
             lists,
+            disk,
             roster: roster.clone(),
             providers,
             arbiters,
@@ -185,7 +188,7 @@ impl Supervisor {
         let old = self.roster.load();
         let arbiter = Arbiter::new();
         let (mut router, mut catalog) = (old.router.clone(), old.catalog.clone());
-        let (mut ledger, mut beginnings) = (old.ledger.clone(), old.beginnings.clone());
+        let (mut ledger, mut diary) = (old.ledger.clone(), old.diary.clone());
         let (mut thoughts, mut providers) = (old.thoughts.clone(), old.providers.clone());
         match name {
             Name::Router => {
@@ -193,11 +196,11 @@ impl Supervisor {
                 router =
                     keeper::start(&arbiter.handle(), "router", router::MAILBOX, move || Router::new(roster));
             }
-            Name::Ledger => (ledger, beginnings) = ledger::start(&arbiter),
+            Name::Ledger => (ledger, diary) = ledger::start(&arbiter),
             Name::Catalog => {
-                let lists = self.lists.clone();
+                let (lists, disk) = (self.lists.clone(), self.disk.clone());
                 catalog = keeper::start(&arbiter.handle(), "catalog", catalog::MAILBOX, move || {
-                    Catalog::new(lists)
+                    Catalog::new(lists, disk)
                 });
             }
             Name::Thoughts => thoughts = start_thoughts(&arbiter, &self.settings),
@@ -207,16 +210,7 @@ impl Supervisor {
             }
         }
         let (routes, generation) = (self.routes.clone(), old.generation + 1);
-        self.roster.store(Roster {
-            router,
-            ledger,
-            catalog,
-            thoughts,
-            beginnings,
-            routes,
-            providers,
-            generation,
-        });
+        self.roster.store(Roster { router, ledger, catalog, thoughts, diary, routes, providers, generation });
         if let Some(left) = self.arbiters.insert(name.clone(), arbiter) {
             left.stop();
         }
@@ -312,7 +306,7 @@ mod tests {
 
     async fn lease(roster: &Snapshot<Roster>, model: &str) -> Option<Lease> {
         let (reply, answer) = oneshot::channel();
-        roster.load().router.do_send(Dispatch { model: model.into(), reply });
+        roster.load().router.do_send(Dispatch { model: model.into(), session: None, reply });
         timeout(Duration::from_secs(1), answer).await.ok()?.ok()?.ok()
     }
 

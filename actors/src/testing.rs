@@ -19,6 +19,7 @@ pub(crate) fn provider(name: &str) -> ProviderBuilder {
         custom_headers: vec![],
         edits: vec![],
         aliases: Default::default(),
+        fallbacks: Default::default(),
         serves_claude: false,
         timeout: None,
         max_retries: 2,
@@ -33,6 +34,18 @@ pub(crate) fn provider(name: &str) -> ProviderBuilder {
 impl ProviderBuilder {
     pub(crate) fn aliases(mut self, aliases: &[(&str, &str)]) -> Self {
         self.0.aliases = aliases.iter().map(|&(name, target)| (name.into(), target.into())).collect();
+        self
+    }
+
+    pub(crate) fn fallbacks(mut self, fallbacks: &[(&str, &[&str])]) -> Self {
+        let owned = |targets: &[&str]| targets.iter().map(|&target| target.into()).collect();
+        self.0.fallbacks = fallbacks.iter().map(|&(name, targets)| (name.into(), owned(targets))).collect();
+        self
+    }
+
+    pub(crate) fn passthrough(mut self) -> Self {
+        self.0.passthrough = true;
+        self.0.keys.clear();
         self
     }
 
@@ -60,6 +73,9 @@ pub(crate) fn settings(providers: Vec<Arc<ProviderSettings>>) -> Settings {
         profiles: vec![],
         default_profile: None,
         default_provider,
+        route_header: false,
+        cache: None,
+        top_models: None,
         limits: limits(),
     }
 }
@@ -90,6 +106,7 @@ pub(crate) fn limits() -> Limits {
         cooldown_cap: 300 * second,
         alias_chain: 10,
         models_ttl: 300 * second,
+        models_cache_ttl: 86_400 * second,
         healing_ttl: 86_400 * second,
         thoughts: Retention { entries: 10_000, ttl: 3600 * second, sweep: 300 * second },
         drain: 25 * second,

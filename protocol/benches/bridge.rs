@@ -3,13 +3,13 @@
 //! Every number is for one event (items per second are events per second).
 
 use bytes::{Bytes, BytesMut};
-use divan::counter::ItemsCount;
+use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use serde_json::{Value, json};
 use vandamme_protocol::bridge::Bridge as _;
 use vandamme_protocol::bridge::messages_over_chat::{Machine, PLAIN, ReplyContext, Target, request, whole};
 use vandamme_protocol::passthrough::{ChatTap, Tap};
-use vandamme_protocol::span::UsageAsked;
+use vandamme_protocol::span::{UsageAsked, head};
 use vandamme_protocol::sse::{Splitter, events};
 
 fn main() {
@@ -117,27 +117,63 @@ fn a_whole_reply(bencher: Bencher<'_, '_>) {
     bencher.bench(|| whole(black_box(body.as_bytes()), context.clone(), 1));
 }
 
-/// For one request of Claude Code's size: a hundred turns and thirty tools.
-#[divan::bench]
-fn a_long_request(bencher: Bencher<'_, '_>) {
-    let turns: Vec<Value> = (0..50)
+/// A request of Claude Code's size: some turns into its work, with a tool's schema for every few bytes of prose.
+fn claude_code() -> String {
+    let turns: Vec<Value> = (0..30)
         .flat_map(|turn| {
-            let id = format!("call_{turn}");
+            let id = format!("toolu_{turn:024}");
             [
-                json!({"role": "assistant", "content": [{"type": "text", "text": "words ".repeat(50)},
-                    {"type": "tool_use", "id": id, "name": "tool_1", "input": {"path": "src/main.rs"}}]}),
-                json!({"role": "user", "content": [
-                    {"type": "tool_result", "tool_use_id": id, "content": "lines of a file\n".repeat(200)}]}),
+                json!({"role": "assistant", "content": [{"type": "text", "text": "words ".repeat(25)},
+                    {"type": "tool_use", "id": id, "name": "tool_1", "input": {"path": "src/main.rs", "offset": 40}}]}),
+                json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": id,
+                    "content": "    let words = \"of a file\";\n".repeat(60)}]}),
             ]
         })
         .collect();
-    let tools: Vec<Value> = (0..30)
+    let text = |length: usize| "a few words on what it is for. ".repeat(length / 31);
+    let tools: Vec<Value> = (0..24)
         .map(|tool| {
-            json!({"name": format!("tool_{tool}"), "description": "words ".repeat(80),
-            "input_schema": {"type": "object", "properties": {"path": {"type": "string"}}}})
+            json!({"name": format!("tool_{tool}"), "description": text(900), "input_schema": {
+                "$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object", "properties": {
+                    "path": {"type": "string", "description": text(90)},
+                    "offset": {"type": "integer", "minimum": 0, "description": text(90)},
+                    "mode": {"type": "string", "enum": ["content", "files", "count"], "default": "content"},
+                    "edits": {"type": "array", "minItems": 1, "items": {"type": "object",
+                        "properties": {"old": {"type": "string"}, "new": {"type": "string"}},
+                        "required": ["old", "new"], "additionalProperties": false}}},
+                "required": ["path"], "additionalProperties": false}})
         })
         .collect();
-    let body = json!({"max_tokens": 9, "tools": tools, "messages": turns}).to_string();
+    let system = json!([{"type": "text", "text": text(12_000), "cache_control": {"type": "ephemeral"}}]);
+    format!(
+        "{{\"model\":\"claude-opus-4-8\",\"messages\":{},\"system\":{system},\"tools\":{},\"max_tokens\":32000,\"stream\":true}}",
+        Value::Array(turns),
+        Value::Array(tools)
+    )
+}
+
+#[divan::bench]
+fn the_request_translated(bencher: Bencher<'_, '_>) {
+    let body = claude_code();
     let target = Target { provider: "p", model: "m", requested_model: "p:m", dialect: &PLAIN };
-    bencher.bench(|| request(black_box(body.as_bytes()), &target));
+    bencher.counter(BytesCount::new(body.len())).bench(|| request(black_box(body.as_bytes()), &target));
+}
+
+/// What must be known of it on a passthrough.
+#[divan::bench]
+fn the_request_looked_at(bencher: Bencher<'_, '_>) {
+    let body = claude_code().into_bytes();
+    bencher.counter(BytesCount::new(body.len())).bench(|| head(black_box(&body)).map(|head| head.delivery));
+}
+#[divan::bench]
+fn the_request_utf8(bencher: Bencher<'_, '_>) {
+    let body = claude_code().into_bytes();
+    bencher.counter(BytesCount::new(body.len())).bench(|| std::str::from_utf8(black_box(&body)).is_ok());
+}
+#[divan::bench]
+fn the_request_own(bencher: Bencher<'_, '_>) {
+    let body = Bytes::from(claude_code());
+    bencher
+        .counter(BytesCount::new(body.len()))
+        .bench(|| vandamme_protocol::span::without_own_thinking(black_box(&body)).len());
 }

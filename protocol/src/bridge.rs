@@ -6,7 +6,9 @@ pub mod messages_over_chat;
 use bytes::BytesMut;
 
 use crate::{
+    anthropic,
     json::wrong_type,
+    openai,
     vocabulary::{ErrorKind, StopReason, Usage},
 };
 
@@ -82,6 +84,14 @@ impl Fault {
     pub fn said(kind: ErrorKind, message: String) -> Self {
         let status = if kind == ErrorKind::Api { 502 } else { kind.status() };
         Self { kind, status, message }
+    }
+
+    /// A Messages upstream's error object, inside a stream or with status 200.
+    pub(crate) fn reported(data: &[u8]) -> Self {
+        match anthropic::error::read(data) {
+            Some((kind, message)) => Self::said(kind, message),
+            None => openai::error::read_inside(data),
+        }
     }
 
     /// A stream that ended before its end: 502 `api_error`.

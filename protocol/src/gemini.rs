@@ -32,6 +32,11 @@ pub(crate) fn signature(extra_content: &RawValue) -> Option<&str> {
     (extra.starts_with('{') && is_signed).then_some(extra)
 }
 
+/// Whether a model is one of Gemini's, in any case and with any prefix.
+pub(crate) fn is_named_in(model: &str) -> bool {
+    model.as_bytes().windows(NAME.len()).any(|part| part.eq_ignore_ascii_case(NAME.as_bytes()))
+}
+
 /// Its name in the configuration.
 pub const NAME: &str = "gemini";
 
@@ -41,7 +46,7 @@ impl Middleware for Gemini {
     }
 
     fn is_for(&self, model: &str) -> bool {
-        model.as_bytes().windows(NAME.len()).any(|part| part.eq_ignore_ascii_case(NAME.as_bytes()))
+        is_named_in(model)
     }
 
     fn wants(&self, request: &[u8]) -> Vec<String> {

@@ -5,6 +5,7 @@
 
 mod betas;
 mod named;
+mod refused;
 mod wordings;
 
 use std::fmt;
@@ -19,6 +20,9 @@ use crate::span::{Unwanted, renamed, trimmed};
 pub enum Edit {
     /// Without this member of the body: the names on the way to it with dots between them, arrays passed through.
     Param(Box<str>),
+    /// Without this member where it has this value, which others may not have; `None` until it is known which request was
+    /// refused.
+    Value(Box<str>, Option<Box<str>>),
     /// Without this keyword in the JSON schemas of tools and replies.
     Keyword(Box<str>),
     /// Without this value of the header `anthropic-beta`, or any (`*`), and the members that mean nothing without it.
@@ -43,10 +47,38 @@ pub struct Edited {
 }
 
 impl Edit {
-    /// What `drop-params` says, and refusals name. `None` for what no request can do without, and for what no name is.
+    /// What `drop-params` says: a name, or a name and a value with `=` between them. `None` for what no request can do
+    /// without, and for what no name is.
     #[must_use]
     pub fn param(text: &str) -> Option<Self> {
-        named::param(text)
+        let Some((name, value)) = text.split_once('=') else { return named::param(text) };
+        let is_value = refused::is_value(value);
+        named::param(name).and_then(Self::of_value).filter(|_| is_value).map(|edit| match edit {
+            Self::Value(path, _) => Self::Value(path, Some(value.into())),
+            Self::Param(_) | Self::Keyword(_) | Self::Beta(_) | Self::Limit(_) => edit,
+        })
+    }
+
+    /// The same for a value of the member only. A keyword has none.
+    fn of_value(self) -> Option<Self> {
+        match self {
+            Self::Param(path) => Some(Self::Value(path, None)),
+            Self::Value(..) => Some(self),
+            Self::Keyword(_) | Self::Beta(_) | Self::Limit(_) => None,
+        }
+    }
+
+    /// What the refusal of this request teaches: a value that was refused counts for requests with the same one. A value
+    /// that no rule could hold takes the member along.
+    #[must_use]
+    pub fn taught_by(self, body: &[u8]) -> Self {
+        match self {
+            Self::Value(path, None) => match refused::value(body, &path) {
+                Some(value) => Self::Value(path, Some(value.into())),
+                None => Self::Param(path),
+            },
+            Self::Param(_) | Self::Value(..) | Self::Keyword(_) | Self::Beta(_) | Self::Limit(_) => self,
+        }
     }
 
     /// What `drop-betas` says, and refusals name.
@@ -80,7 +112,9 @@ impl Limit {
 impl fmt::Display for Edit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Param(path) => write!(f, "drop-params = [\"{path}\"]"),
+            Self::Param(path) | Self::Value(path, None) => write!(f, "drop-params = [\"{path}\"]"),
+            // TOML's literal string: a value may have quotes in it.
+            Self::Value(path, Some(value)) => write!(f, "drop-params = ['{path}={value}']"),
             Self::Keyword(keyword) => write!(f, "drop-params = [\"schema.{keyword}\"]"),
             Self::Beta(flag) => write!(f, "drop-betas = [\"{flag}\"]"),
             Self::Limit(limit) => write!(f, "max-tokens-as = \"{}\"", limit.name()),
@@ -97,7 +131,12 @@ pub fn apply<'e>(edits: impl IntoIterator<Item = &'e Edit>, body: &Bytes, betas:
     let mut left = betas.to_owned();
     for edit in edits {
         match edit {
-            Edit::Param(path) => unwanted.members.push(path.split('.').collect()),
+            Edit::Param(path) | Edit::Value(path, None) => unwanted.members.push(path.split('.').collect()),
+            Edit::Value(path, Some(value)) => {
+                if refused::value(body, path).as_deref() == Some(value) {
+                    unwanted.members.push(path.split('.').collect());
+                }
+            }
             Edit::Keyword(keyword) => unwanted.keywords.push(keyword),
             Edit::Beta(flag) => {
                 let (kept, dropped) = betas::without(&left, flag);
@@ -167,6 +206,27 @@ mod tests {
         assert!(has(Edit::param("temperature").unwrap()) && !has(Edit::param("top_p").unwrap()));
         assert!(has(Edit::beta("a-1").unwrap()) && !has(Edit::beta("b-1").unwrap()));
         assert!(has(Edit::Limit(Limit::MaxCompletionTokens)) && !has(Edit::Limit(Limit::MaxTokens)));
+    }
+
+    #[test]
+    fn a_value_that_was_refused_goes_and_others_stay() {
+        let asked =
+            br#"{"reasoning_effort":"none","thinking": { "type" : "adaptive" },"tools":[{"strict":true}]}"#;
+        let taught = |name: &str| Edit::Value(name.into(), None).taught_by(asked);
+        assert_eq!(taught("reasoning_effort"), Edit::param("reasoning_effort=none").unwrap());
+        assert_eq!(taught("thinking"), Edit::param(r#"thinking={"type":"adaptive"}"#).unwrap());
+        assert_eq!(taught("tools.strict"), Edit::param("tools.strict").unwrap(), "there may be many of them");
+        assert_eq!(taught("gone"), Edit::param("gone").unwrap());
+
+        let edits = [taught("reasoning_effort"), taught("thinking")];
+        let left = r#"{"tools":[{"strict":true}]}"#;
+        assert_eq!(edited(&edits, std::str::from_utf8(asked).unwrap(), "").0, left);
+        let other = r#"{"reasoning_effort":"low","thinking":{"type":"enabled"}}"#;
+        assert_eq!(edited(&edits, other, "").0, other);
+        assert_eq!(edits[1].to_string(), r#"drop-params = ['thinking={"type":"adaptive"}']"#);
+        for nonsense in ["model=x", "=x", "x=", "x='", "x=a b", "schema.$ref=x"] {
+            assert_eq!(Edit::param(nonsense), None, "{nonsense}");
+        }
     }
 
     #[test]

@@ -89,6 +89,13 @@ pub(crate) fn decode(inner: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str::<String>(&format!("\"{inner}\"")).ok().map(Cow::Owned)
 }
 
+/// How many characters inner text means.
+pub(crate) fn characters(inner: &str) -> u64 {
+    let plain = |text: &str| text.bytes().filter(|byte| byte & 0xC0 != 0x80).count() as u64;
+    // Half of a surrogate pair is one character to nobody; as it is written it is six.
+    decode(inner).map_or_else(|| plain(inner), |text| plain(&text))
+}
+
 /// Inner text for a plain one.
 pub(crate) fn escape(text: &str) -> String {
     let mut literal = serde_json::to_string(text).expect("a string has a JSON form");

@@ -3,6 +3,9 @@
 //!
 //! Shapes: platform.claude.com/docs/en/api/models-list, platform.openai.com/docs/api-reference/models/list.
 
+pub mod cached;
+pub mod top;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -23,6 +26,16 @@ pub struct Models<'a>(Vec<Model<'a>>);
 /// One of them: its fields in the upstream's order.
 #[derive(Debug)]
 pub struct Model<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+/// A model as a list of many providers' models shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    pub id: String,
+    /// What people call it, where that differs from the id.
+    pub name: Option<String>,
+    /// RFC 3339.
+    pub created: Option<String>,
+}
 
 /// Why a body is no list of models.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -74,9 +87,13 @@ impl<'a> Models<'a> {
         Ok(Self(entries.into_iter().filter_map(|entry| serde_json::from_str(entry.get()).ok()).collect()))
     }
 
-    /// The ids of all that have one.
-    pub fn ids(&self) -> impl Iterator<Item = String> {
-        self.0.iter().filter_map(|model| model.id().map(Cow::into_owned))
+    /// All that have an id, with what people call them.
+    pub fn named(&self) -> impl Iterator<Item = Named> {
+        self.0.iter().filter_map(|model| {
+            let id = model.id()?.into_owned();
+            let name = model.display_name().map(Cow::into_owned).filter(|name| *name != id);
+            Some(Named { id, name, created: model.created_at().map(Cow::into_owned) })
+        })
     }
 
     /// The model with this id.
@@ -164,8 +181,35 @@ impl<'a> Model<'a> {
         serde_json::from_str(self.field(name)?.get()).ok().map(|Text(text)| text)
     }
 
+    fn whole(&self, name: &str) -> Option<u64> {
+        serde_json::from_str(self.field(name)?.get()).ok()
+    }
+
+    /// The texts in the lists of these names, each once.
+    fn words(&self, names: &[&str]) -> Vec<String> {
+        let mut words = vec![];
+        let lists = names.iter().filter_map(|name| self.field(name));
+        let lists = lists.filter_map(|list| serde_json::from_str::<Vec<&RawValue>>(list.get()).ok());
+        for word in lists.flatten().filter_map(|word| serde_json::from_str::<String>(word.get()).ok()) {
+            if !words.contains(&word) {
+                words.push(word);
+            }
+        }
+        words
+    }
+
     fn id(&self) -> Option<Cow<'a, str>> {
         self.text("id")
+    }
+
+    fn display_name(&self) -> Option<Cow<'a, str>> {
+        self.text("display_name").or_else(|| self.text("name"))
+    }
+
+    /// RFC 3339.
+    fn created_at(&self) -> Option<Cow<'a, str>> {
+        let written = self.text("created_at").filter(|text| text.parse::<Timestamp>().is_ok());
+        written.or_else(|| Some(Timestamp::from_second(self.created()?).ok()?.to_string().into()))
     }
 
     /// Seconds since 1970.
@@ -225,12 +269,8 @@ impl Serialize for ForMessages<'_, '_> {
         const REWRITTEN: [&str; 6] = ["id", "type", "display_name", "created_at", "created", "object"];
         let Self(model) = self;
         let id = model.id().unwrap_or_default();
-        let name = model.text("display_name").or_else(|| model.text("name"));
-        let created = model.text("created_at").filter(|text| text.parse::<Timestamp>().is_ok());
-        let created = created.or_else(|| {
-            let time = Timestamp::from_second(model.created()?).ok()?;
-            Some(Cow::Owned(time.to_string()))
-        });
+        let name = model.display_name();
+        let created = model.created_at();
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("id", &id)?;
         map.serialize_entry("type", "model")?;
@@ -365,6 +405,18 @@ mod tests {
         for body in ["{}", "7", "null", r#"{"data":7}"#] {
             assert_eq!(Models::read(body.as_bytes()).err(), Some(NotAList::NoData), "{body}");
         }
+    }
+
+    #[test]
+    fn models_are_named_by_id_and_by_what_people_call_them() {
+        let listed = r#"{"data":[{"id":"m","name":"The M","created":1700000000},{"id":"n","display_name":"n"},{"no":"id"}]}"#;
+        let named: Vec<_> = Models::read(listed.as_bytes()).unwrap().named().collect();
+        let m = Named {
+            id: "m".into(),
+            name: Some("The M".into()),
+            created: Some("2023-11-14T22:13:20Z".into()),
+        };
+        assert_eq!(named, [m, Named { id: "n".into(), name: None, created: None }]);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The Messages API passed through: what is read along, while not a byte of the reply changes.
 
 mod chat;
+mod delivery;
 
 pub use self::chat::{ChatSummary, ChatTap, summary_of_whole_chat};
+pub use self::delivery::{chunks_as_completion, completion_as_chunks, events_as_message, message_as_events};
 
 use std::borrow::Cow;
 

@@ -4,21 +4,25 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use thiserror::Error;
 
 use cursor::{Cursor, NotJson, Walk, decoded};
 
 mod cursor;
+mod pieces;
 mod pruned;
+mod session;
 mod thinking;
 mod tools;
 mod trimmed;
 mod usage;
 
+pub use pieces::Pieces;
 pub use thinking::{OWN_SIGNATURE, without_own_thinking};
+use tools::History;
 pub use tools::ToolHistory;
-pub(crate) use trimmed::{Unwanted, renamed, trimmed};
+pub(crate) use trimmed::{Unwanted, renamed, trimmed, value_at};
 
 /// What a gateway must know of a request that it passes through.
 #[derive(Debug)]
@@ -30,9 +34,13 @@ pub struct Head<'a> {
     /// In the last top-level `messages`.
     pub tools: ToolHistory,
     /// The values of every top-level `model`, in order.
+    /// Whether [`without_own_thinking`] may find something.
+    pub own_thinking: bool,
     spans: ModelSpans,
     /// The value of the last top-level `stream_options`.
     stream_options: Option<Range<usize>>,
+    /// The value of the last top-level `metadata`.
+    metadata: Option<Range<usize>>,
     /// Where the object's closing brace stands.
     end: usize,
 }
@@ -103,9 +111,11 @@ pub fn head(body: &[u8]) -> Result<Head<'_>, HeadError> {
     Ok(Head {
         model,
         delivery,
-        tools: found.tools,
+        tools: found.history.tools,
+        own_thinking: found.history.own_thinking,
         spans,
         stream_options: found.stream_options,
+        metadata: found.metadata,
         end: found.end,
     })
 }
@@ -118,8 +128,10 @@ impl Head<'static> {
             model: Cow::Borrowed(""),
             delivery: Streaming::No,
             tools: ToolHistory::default(),
+            own_thinking: false,
             spans: ModelSpans { earlier: vec![], last: 0..0 },
             stream_options: None,
+            metadata: None,
             end: 0,
         }
     }
@@ -135,17 +147,17 @@ impl Head<'_> {
     /// The body with the value of every top-level `model` replaced and everything else byte-identical. `body` must
     /// be the one that this head was found in. It is returned itself, uncopied, when it already says so.
     #[must_use]
-    pub fn with_model(&self, body: &Bytes, model: &str) -> Bytes {
+    pub fn with_model(&self, body: &Bytes, model: &str) -> Pieces {
         if self.spans.earlier.is_empty() && self.model == model {
-            return body.clone();
+            return body.clone().into();
         }
-        spliced(body, &mut self.model_edits(model))
+        Pieces::new(body, &mut self.model_edits(model))
     }
 
     /// The same for Chat Completions, whose streams tell their usage only when asked: a streamed request is made to ask.
     /// The answer is also whether the client asked itself.
     #[must_use]
-    pub fn with_model_and_usage(&self, body: &Bytes, model: &str) -> (Bytes, UsageAsked) {
+    pub fn with_model_and_usage(&self, body: &Bytes, model: &str) -> (Pieces, UsageAsked) {
         if self.delivery == Streaming::No {
             return (self.with_model(body, model), UsageAsked::ByClient);
         }
@@ -154,7 +166,7 @@ impl Head<'_> {
         };
         let mut edits = self.model_edits(model);
         edits.push(edit);
-        (spliced(body, &mut edits), UsageAsked::ByGateway)
+        (Pieces::new(body, &mut edits), UsageAsked::ByGateway)
     }
 
     fn model_edits(&self, model: &str) -> Vec<Edit> {
@@ -181,17 +193,7 @@ pub(crate) struct Edit {
 
 /// The body with these spans, which do not overlap, replaced.
 pub(crate) fn spliced(body: &Bytes, edits: &mut [Edit]) -> Bytes {
-    edits.sort_by_key(|edit| edit.span.start);
-    let added: usize = edits.iter().map(|edit| edit.text.len()).sum();
-    let mut spliced = BytesMut::with_capacity(body.len() + added);
-    let mut from = 0;
-    for Edit { span, text } in edits {
-        spliced.extend_from_slice(&body[from..span.start]);
-        spliced.extend_from_slice(text.as_bytes());
-        from = span.end;
-    }
-    spliced.extend_from_slice(&body[from..]);
-    spliced.freeze()
+    Pieces::new(body, edits).joined()
 }
 
 /// Whether a body is one JSON value, whole: brackets match, strings are terminated, nothing stands behind. This
@@ -215,7 +217,8 @@ struct Found {
     model: Option<Range<usize>>,
     stream: Option<Range<usize>>,
     stream_options: Option<Range<usize>>,
-    tools: ToolHistory,
+    metadata: Option<Range<usize>>,
+    history: History,
     end: usize,
 }
 
@@ -236,7 +239,7 @@ fn find(body: &[u8]) -> Result<Found, HeadError> {
 impl Found {
     fn take(&mut self, key: &str, cursor: &mut Cursor<'_>) -> Walk<()> {
         if key == "messages" {
-            self.tools = ToolHistory::of(cursor)?;
+            self.history = History::of(cursor)?;
             return Ok(());
         }
         let value = cursor.value()?;
@@ -244,6 +247,7 @@ impl Found {
             "model" => self.earlier.extend(self.model.replace(value)),
             "stream" => self.stream = Some(value),
             "stream_options" => self.stream_options = Some(value),
+            "metadata" => self.metadata = Some(value),
             _ => {}
         }
         Ok(())
@@ -288,7 +292,7 @@ mod tests {
             Bytes::from_static(b"{\"model\":7, \"mod\\u0065l\" :\"b\",\"stream\":true,\"stream\":null}");
         let head = head(&body).unwrap();
         assert_eq!((&*head.model, head.delivery), ("b", Streaming::No));
-        let edited = head.with_model(&body, "c\"");
+        let edited = head.with_model(&body, "c\"").joined();
         assert_eq!(
             edited,
             &b"{\"model\":\"c\\\"\", \"mod\\u0065l\" :\"c\\\"\",\"stream\":true,\"stream\":null}"[..]
@@ -300,7 +304,7 @@ mod tests {
         let body = Bytes::from("{\"model\":\"m\",\"stream\":true}".to_owned());
         let head = head(&body).unwrap();
         assert_eq!(head.delivery, Streaming::Yes);
-        assert_eq!(head.with_model(&body, "m").as_ptr(), body.as_ptr());
+        assert_eq!(head.with_model(&body, "m").joined().as_ptr(), body.as_ptr());
     }
 
     #[test]

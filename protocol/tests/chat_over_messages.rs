@@ -367,6 +367,67 @@ fn an_upstream_that_never_says_its_last_word_has_failed() {
 }
 
 #[test]
+fn a_client_from_before_there_were_tools_gets_a_function_call() {
+    let functions = json!({"functions": [{"name": "f", "parameters": {"type": "object"}}]});
+    let data = reply(
+        &[text(0, &["Hm."]), tool(1, ["x", "f"], &["{\"a\":", "1}"]), tool(2, ["y", "g"], &["{}"])],
+        "tool_use",
+    );
+    let (wire, outcome) = stream(context(functions.clone()), &data);
+    let told = grammar::check(&wire);
+    assert_eq!(told.function, Some(["f".to_owned(), "{\"a\":1}".to_owned()]));
+    assert_eq!((told.text.as_str(), told.finish_reason.as_deref()), ("Hm.", Some("function_call")));
+    assert!(told.calls.is_empty() && outcome.fault.is_none());
+
+    let upstream = json!({"type": "message", "content": [{"type": "tool_use", "id": "x", "name": "f", "input": {"a": 1}}],
+        "stop_reason": "tool_use"});
+    let whole = whole(upstream.to_string().as_bytes(), context(functions.clone()), BIRTH).unwrap();
+    let choice = serde_json::from_slice::<Value>(&whole.body).unwrap()["choices"][0].clone();
+    let call = json!({"name": "f", "arguments": "{\"a\":1}"});
+    assert_eq!(
+        choice["message"],
+        json!({"role": "assistant", "content": null, "refusal": null, "function_call": call})
+    );
+    assert_eq!(choice["finish_reason"], "function_call");
+
+    // Whoever knows tools gets calls of tools.
+    let mut both = functions;
+    both["tools"] = json!([{"type": "function", "function": {"name": "g"}}]);
+    assert_eq!(grammar::check(&stream(context(both), &data).0).calls.len(), 2);
+}
+
+#[test]
+fn the_sources_of_a_text_are_told_behind_it() {
+    let cited = |url: Value| json!({"type": "citations_delta", "citation": {"type": "web_search_result_location", "url": url, "title": "T \"q\"", "cited_text": "c", "encrypted_index": "e"}});
+    let mut block = text(1, &["é\n", "bc"]);
+    block.insert(2, delta(1, cited(json!("https://a.example/x"))));
+    block.insert(
+        1,
+        delta(
+            1,
+            json!({"type": "citations_delta", "citation": {"type": "char_location", "document_index": 0}}),
+        ),
+    );
+    block.insert(3, delta(1, cited(json!("https://b.example/"))));
+    let data = reply(&[text(0, &["See: "]), block, text(2, &["!"])], "end_turn");
+    let told = complete(&data);
+    assert_eq!(told.text, "See: é\nbc!");
+    let expected = [("https://b.example/".to_owned(), 5, 9), ("https://a.example/x".to_owned(), 5, 9)];
+    assert_eq!(told.sources, expected);
+
+    let upstream = json!({"type": "message", "stop_reason": "end_turn", "content": [
+        {"type": "text", "text": "See: ", "citations": null},
+        {"type": "text", "text": "é\nbc", "citations": [cited(json!("https://a.example/x"))["citation"], cited(json!(7))["citation"], 3]}]});
+    let whole = whole(upstream.to_string().as_bytes(), curious(), BIRTH).unwrap();
+    let message = serde_json::from_slice::<Value>(&whole.body).unwrap()["choices"][0]["message"].clone();
+    assert_eq!(
+        message["annotations"],
+        json!([{"type": "url_citation",
+        "url_citation": {"start_index": 5, "end_index": 9, "title": "T \"q\"", "url": "https://a.example/x"}}])
+    );
+}
+
+#[test]
 fn a_whole_reply_is_one_completion() {
     let upstream = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "claude",
         "content": [

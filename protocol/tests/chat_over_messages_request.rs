@@ -2,7 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that panics fails its test, which is what it is for")]
 
-use std::collections::HashSet;
+#[path = "properties/turns.rs"]
+mod turns;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -10,6 +11,8 @@ use vandamme_protocol::{
     bridge::chat_over_messages::{MessagesRequest, Target, request},
     vocabulary::Delivery,
 };
+
+use turns::check_turns;
 
 const MODEL: &str = "claude-sonnet-4-5";
 const PNG: &str = "data:image/png;base64,AA==";
@@ -428,7 +431,7 @@ fn ids_are_such_that_the_upstream_takes_them_and_unique() {
         history.extend(turn(id));
     }
     let sent = messages(json!(history));
-    check_order(&sent);
+    check_turns(&sent);
     let ids: Vec<_> = sent.as_array().unwrap().iter().map(|turn| turn["content"][0]["id"].clone()).collect();
     assert_eq!(ids[1], "call_0");
     for made_up in [3, 5, 7, 9] {
@@ -516,6 +519,39 @@ fn the_choice_among_tools_is_carried_over() {
             assert_eq!(with(fields).get("tool_choice"), None, "there is nothing to choose from");
         }
     }
+}
+
+#[test]
+fn of_allowed_tools_the_upstream_is_told_alone() {
+    let allowed = |mode: &str, names: &[&str]| {
+        let tools: Vec<_> =
+            names.iter().map(|name| json!({"type": "function", "function": {"name": name}})).collect();
+        json!({"tools": [tool("a"), tool("b"), tool("c")],
+            "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}})
+    };
+    for (mode, kind) in [("auto", "auto"), ("required", "any")] {
+        let sent = with(allowed(mode, &["c", "a"]));
+        let names: Vec<_> =
+            sent["tools"].as_array().unwrap().iter().map(|tool| tool["name"].clone()).collect();
+        assert_eq!((names, &sent["tool_choice"]), (vec![json!("a"), json!("c")], &json!({"type": kind})));
+    }
+    for (fields, message) in [
+        (allowed("auto", &["z"]), "tool_choice.allowed_tools.tools: no function in tools has this name"),
+        (allowed("auto", &[]), "tool_choice.allowed_tools.tools: at least one tool is required"),
+        (allowed("never", &["a"]), "tool_choice.allowed_tools.mode: must be auto or required"),
+        (
+            json!({"tools": [tool("a")], "tool_choice": {"type": "allowed_tools"}}),
+            "tool_choice.allowed_tools: field required",
+        ),
+    ] {
+        assert_eq!(refusal(fields), message);
+    }
+}
+
+#[test]
+fn json_of_any_shape_is_left_to_the_prompt() {
+    let sent = with(json!({"response_format": {"type": "json_object"}}));
+    assert_eq!(sent.get("output_config"), None);
 }
 
 #[test]
@@ -664,34 +700,6 @@ fn deep_nesting_is_carried_without_recursion() {
     assert!(sent.len() > 400_000);
 }
 
-/// What Anthropic checks: turns alternate and begin with the user, no message and no text is empty, ids are unique, and
-/// the results of all calls come first in the message behind them.
-fn check_order(messages: &Value) {
-    let mut ids = HashSet::new();
-    let mut open = HashSet::new();
-    for (at, message) in messages.as_array().unwrap().iter().enumerate() {
-        assert_eq!(message["role"], if at % 2 == 0 { "user" } else { "assistant" });
-        let content = message["content"].as_array().unwrap();
-        assert!(!content.is_empty());
-        for block in content {
-            match block["type"].as_str().unwrap() {
-                "tool_result" => {
-                    assert!(open.remove(block["tool_use_id"].as_str().unwrap()), "it answers an open call");
-                }
-                "tool_use" => {
-                    let id = block["id"].as_str().unwrap();
-                    assert!(ids.insert(id) && open.insert(id), "ids are unique");
-                }
-                _ => {
-                    assert!(message["role"] == "assistant" || open.is_empty(), "results come first");
-                    assert!(!block["text"].as_str().unwrap().trim().is_empty());
-                }
-            }
-        }
-        assert!(message["role"] == "assistant" || open.is_empty(), "every call is answered");
-    }
-}
-
 fn history() -> impl Strategy<Value = Vec<Value>> {
     let content = prop_oneof![Just(json!("t")), Just(json!("")), Just(json!(null)), Just(json!([text("t")]))];
     let user = content.clone().prop_map(|content| json!({"role": "user", "content": content}));
@@ -718,7 +726,7 @@ proptest! {
     #[test]
     fn any_history_comes_out_in_an_order_that_anthropic_accepts_and_complete(history in history()) {
         let sent = messages(json!(history));
-        check_order(&sent);
+        check_turns(&sent);
         let sent = sent.to_string();
         let count = |text: &str| history.iter().map(|turn| turn.to_string().matches(text).count()).sum::<usize>();
         // A result stands in a block of its own or, as an orphan, in a text.

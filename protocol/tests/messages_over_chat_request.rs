@@ -636,6 +636,16 @@ fn only_models_that_reason_are_told_how_much() {
 }
 
 #[test]
+fn a_limit_is_raised_and_lowered_where_the_configuration_says_so() {
+    let bounded = Dialect { fewest_tokens: Some(100), most_tokens: Some(4096), ..Dialect::default() };
+    for (asked, bounded_to) in [(1, 100), (100, 100), (500, 500), (4096, 4096), (32_000, 4096)] {
+        let fields = json!({"max_tokens": asked});
+        assert_eq!(through(&bounded, fields.clone())["max_tokens"], bounded_to, "{asked}");
+        assert_eq!(with(fields)["max_tokens"], asked, "nobody asked for bounds");
+    }
+}
+
+#[test]
 fn what_a_provider_is_declared_to_take_it_gets() {
     let fields = json!({"top_k": 7, "metadata": {"user_id": "u".repeat(65)}, "max_tokens": 5,
         "tools": [{"type": "web_search_20250305", "name": "web_search"}],

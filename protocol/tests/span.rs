@@ -104,7 +104,7 @@ proptest! {
         prop_assert_eq!(&*head.model, was.as_str().unwrap());
         prop_assert_eq!(head.delivery == Streaming::Yes, parsed.get("stream") == Some(&Value::Bool(true)));
 
-        let edited = head.with_model(&body, &model);
+        let edited = head.with_model(&body, &model).joined();
         let value = Value::from(&*model).to_string();
         let replaced: Vec<Member> = members
             .iter()
@@ -153,7 +153,7 @@ fn ten_thousand_levels_need_no_stack() {
     let body = Bytes::from(format!(
         "{{\"a\":{deep},\"model\":\"m\",\"b\":{deep},\"messages\":{deep},\"c\":\"vdm1.\"}}"
     ));
-    let edited = head(&body).unwrap().with_model(&body, "n");
+    let edited = head(&body).unwrap().with_model(&body, "n").joined();
     assert_eq!(edited, String::from_utf8_lossy(&body).replace("\"model\":\"m\"", "\"model\":\"n\""));
     assert!(is_complete_json(&body));
     assert_eq!(without_own_thinking(&body), body);

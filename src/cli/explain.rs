@@ -35,6 +35,9 @@ struct Explained<'a> {
     upstream_model: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     profile: Option<String>,
+    /// Where it goes next when that fails, as `provider:model`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fallbacks: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -62,7 +65,11 @@ impl<'a> Explained<'a> {
         let found = routes.explain(model, &mut |step| steps.push(step.to_string()));
         let error = found.as_ref().err().map(Unroutable::to_string);
         let route = found.ok();
+        let fallbacks = route.iter().flat_map(|route| &route.fallbacks);
+        let fallbacks =
+            fallbacks.map(|target| format!("{}:{}", target.provider.name, target.model)).collect();
         Self {
+            fallbacks,
             model,
             steps,
             provider: route.as_ref().map(|route| route.provider.name.to_string()),
@@ -80,13 +87,16 @@ fn print_json(explained: &[Explained<'_>]) -> std::io::Result<()> {
 
 fn print_words(explained: &[Explained<'_>]) -> std::io::Result<()> {
     let mut out = std::io::stdout();
-    for Explained { model, steps, provider, upstream_model, error, .. } in explained {
+    for Explained { model, steps, provider, upstream_model, fallbacks, error, .. } in explained {
         writeln!(out, "{model}")?;
         for step in steps {
             writeln!(out, "  {step}")?;
         }
         match (provider, upstream_model, error) {
-            (Some(provider), Some(upstream_model), _) => writeln!(out, "→ {provider}:{upstream_model}")?,
+            (Some(provider), Some(upstream_model), _) => {
+                let then: String = fallbacks.iter().map(|target| format!(", then {target}")).collect();
+                writeln!(out, "→ {provider}:{upstream_model}{then}")?;
+            }
             (_, _, Some(error)) => say(format_args!("vdm: {error}\n")),
             (_, _, None) => {}
         }

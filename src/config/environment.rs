@@ -4,7 +4,7 @@ use config::ValueKind;
 
 use super::layer::Layer;
 use super::mistake::Mistake;
-use super::schema::{PROVIDER_VARIABLES, PROXY_API_KEY, VARIABLES, WhenEmpty};
+use super::schema::{PROVIDER_VARIABLES, PROXY_API_KEY, PROXY_API_KEY_FILE, VARIABLES, WhenEmpty};
 use super::variables::{Variable, Variables};
 
 /// Between a provider and the name of a header, in which `_` stands for `-`.
@@ -89,7 +89,7 @@ fn put(layer: &mut Layer, (provider, key): (&str, Key<'_>), variable: &Variable)
 
 /// The provider's prefix and what is said about it.
 fn of_provider(name: &str) -> Option<(&str, Key<'_>)> {
-    if name == PROXY_API_KEY || name.starts_with(HEADER_FOR_ALL) {
+    if [PROXY_API_KEY, PROXY_API_KEY_FILE].contains(&name) || name.starts_with(HEADER_FOR_ALL) {
         return None;
     }
     let (provider, key) = match (name.split_once(HEADER), name.rsplit_once(ALIAS)) {
@@ -122,6 +122,7 @@ fn oauth<'a>(variables: &'a Variables, known: &'a [String]) -> impl Iterator<Ite
         *provider == "CHATGPT"
             || known.iter().any(|name| prefix(name) == *provider)
             || set("_API_KEY")
+            || set("_API_KEY_FILE")
             || set("_BASE_URL")
     });
     ours.map(|(_, variable)| Mistake::oauth(&variable.place))

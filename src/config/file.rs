@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use toml_edit::{Document, Item, Key, TableLike};
+use vandamme_actors::settings::EVERY_NAME;
 
 use super::kind::{self, Kind, Raw, Type};
 use super::layer::Layer;
@@ -140,6 +141,7 @@ impl Reader<'_> {
             Kind::AuthMode => self.auth_mode(&path, (key, item)),
             Kind::Targets => self.names(&path, (key, item), kind::target),
             Kind::Aliases => self.names(&path, (key, item), kind::alias),
+            Kind::Fallbacks => self.fallbacks(&path, (key, item)),
             Kind::Headers => self.names(&path, (key, item), kind::header),
             Kind::Value(value) => self.value(&path, (key, item), |raw| value.check(raw)),
         }
@@ -151,6 +153,18 @@ impl Reader<'_> {
             self.mistakes.push(Mistake::oauth(place));
         } else {
             self.value(path, entry, |raw| Type::OneOf(&["passthrough"]).check(raw));
+        }
+    }
+
+    /// A list for every name, or a table of lists.
+    fn fallbacks(&mut self, path: &[&str], (key, item): (&Key, &Item)) {
+        if item.as_table_like().is_some() {
+            return self.names(path, (key, item), |_, raw| kind::fallbacks(raw));
+        }
+        let place = self.placed(key, item.span().or_else(|| key.span()), &path[..path.len() - 1]);
+        match kind::fallbacks(item.as_value().map_or(Raw::Other("a table"), Raw::of)) {
+            Ok(list) => self.layer.put(&[path, &[EVERY_NAME]].concat(), list, &place),
+            Err(refusal) => self.wrong(&place, refusal),
         }
     }
 

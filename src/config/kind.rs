@@ -28,11 +28,15 @@ pub(super) enum Type {
     Seconds,
     /// More than zero.
     Pause,
+    /// The same, of a variable that counts in hours.
+    Hours,
     Bytes,
     /// One of these words.
     OneOf(&'static [&'static str]),
     /// Words in an array, or between blanks in one text. The layers carry them with line ends between.
     Words,
+    /// Texts in an array, or between commas in one text. The layers carry them with line ends between.
+    Parts,
     /// A JSON object in quotes; the layers carry its members.
     Object,
     /// A whole number, this at least.
@@ -51,6 +55,8 @@ pub(super) enum Kind {
     Aliases,
     /// `["#NAME".aliases]`: each with a provider.
     Targets,
+    /// `[P.fallbacks]`: lists of `provider:model` by name, or one such list for every name.
+    Fallbacks,
     /// `[P.custom-headers]`
     Headers,
     /// Comes with a later version.
@@ -93,6 +99,10 @@ impl Type {
             Self::Flag => raw.truth().map(ValueKind::from),
             Self::Seconds => raw.number().filter(|n| (0.0..=LONGEST).contains(n)).map(ValueKind::from),
             Self::Pause => raw.number().filter(|n| *n >= 0.001 && *n <= LONGEST).map(ValueKind::from),
+            Self::Hours => {
+                let seconds = raw.number().map(|hours| hours * 3600.0);
+                seconds.filter(|n| *n >= 0.001 && *n <= LONGEST).map(ValueKind::from)
+            }
             Self::Bytes => raw.bytes().filter(|bytes| *bytes > 0).map(ValueKind::from),
             Self::Count(least) => {
                 raw.whole().filter(|n| (i64::from(least)..=MOST).contains(n)).map(ValueKind::from)
@@ -101,6 +111,7 @@ impl Type {
             Self::Betas => return edits::betas(raw),
             Self::OneOf(words) => raw.text().and_then(|text| one_of(words, text)),
             Self::Words => raw.words().map(|words| ValueKind::from(words.join("\n"))),
+            Self::Parts => raw.parts().map(|parts| ValueKind::from(parts.join("\n"))),
             Self::Object => raw.text().and_then(members),
             Self::Url => return raw.text().ok_or_else(|| self.refusal(raw)).and_then(url),
         };
@@ -111,7 +122,7 @@ impl Type {
     pub(super) fn check_variable(self, text: &str) -> Result<ValueKind, String> {
         let trimmed = text.trim();
         let raw = match self {
-            Self::Port | Self::Count(_) | Self::Seconds | Self::Pause => {
+            Self::Port | Self::Count(_) | Self::Seconds | Self::Pause | Self::Hours => {
                 number(trimmed).unwrap_or(Raw::Text(text))
             }
             Self::Flag => truth(trimmed).unwrap_or(Raw::Text(text)),
@@ -127,6 +138,7 @@ impl Type {
             | Self::Betas
             | Self::OneOf(_)
             | Self::Words
+            | Self::Parts
             | Self::Object
             | Self::Bytes => Raw::Text(trimmed),
         };
@@ -150,7 +162,7 @@ impl Type {
     fn may_be_repeated(self) -> bool {
         matches!(self, Self::Host | Self::Port | Self::LogLevel | Self::Format | Self::Flag)
             || matches!(self, Self::OneOf(_))
-            || matches!(self, Self::Seconds | Self::Pause | Self::Bytes | Self::Count(_))
+            || matches!(self, Self::Seconds | Self::Pause | Self::Hours | Self::Bytes | Self::Count(_))
     }
 
     fn expected(self) -> String {
@@ -166,9 +178,11 @@ impl Type {
             Self::Flag => "true or false".to_owned(),
             Self::Seconds => "a number of seconds, 0 or more and a year at most".to_owned(),
             Self::Pause => "a number of seconds, more than 0 and a year at most".to_owned(),
+            Self::Hours => "a number of hours, more than 0 and a year at most".to_owned(),
             Self::Bytes => "a size above 0: a number of bytes, or text such as \"32MiB\"".to_owned(),
             Self::OneOf(words) => format!("one of {}", words.join(", ")),
             Self::Words => "words in an array: [\"a\", \"b\"]".to_owned(),
+            Self::Parts => "texts in an array: [\"a\", \"b\"]".to_owned(),
             // These two say more themselves.
             Self::Params | Self::Betas => "names in an array".to_owned(),
             Self::Object => "a JSON object in single quotes: '{\"a\": 1}'".to_owned(),
@@ -220,6 +234,15 @@ impl<'a> Raw<'a> {
             }
             Raw::Whole(_) | Raw::Fraction(_) | Raw::Truth(_) | Raw::Other(_) => None,
         }
+    }
+
+    fn parts(self) -> Option<Vec<&'a str>> {
+        let parts = match self {
+            Raw::Text(text) => text.split(',').collect(),
+            Raw::Array(array) => array.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?,
+            Raw::Whole(_) | Raw::Fraction(_) | Raw::Truth(_) | Raw::Other(_) => return None,
+        };
+        Some(parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).collect())
     }
 
     fn bytes(self) -> Option<i64> {
@@ -310,12 +333,20 @@ pub(super) fn alias(_: &str, raw: Raw<'_>) -> Result<ValueKind, String> {
 
 /// Judges one entry of `["#NAME".aliases]`.
 pub(super) fn target(_: &str, raw: Raw<'_>) -> Result<ValueKind, String> {
-    let text = raw.text().map(str::trim).filter(|text| {
-        text.trim_start_matches('!')
-            .split_once(':')
-            .is_some_and(|(provider, model)| !provider.is_empty() && !model.is_empty())
-    });
+    let text = raw.text().map(str::trim).filter(|text| is_target(text));
     text.map(ValueKind::from).ok_or_else(|| "expected \"provider:model\"".to_owned())
+}
+
+/// Judges one list of fallbacks; the layers carry it with line ends between.
+pub(super) fn fallbacks(raw: Raw<'_>) -> Result<ValueKind, String> {
+    let targets = raw.words().filter(|words| words.iter().all(|word| is_target(word)));
+    let text = targets.map(|targets| ValueKind::from(targets.join("\n")));
+    text.ok_or_else(|| "expected a list of targets: [\"provider:model\", …]".to_owned())
+}
+
+fn is_target(text: &str) -> bool {
+    let named = text.trim_start_matches('!').split_once(':');
+    named.is_some_and(|(provider, model)| !provider.is_empty() && !model.is_empty())
 }
 
 fn shortened(text: &str) -> String {

@@ -4,12 +4,16 @@ use std::fmt;
 
 use config::{ConfigError, Map, Source, Value, ValueKind};
 
+use super::Origin;
+
 /// The values of one file, of the variables, or of the command line.
 #[derive(Clone, Default)]
 pub(super) struct Layer {
     tree: Map<String, Value>,
     /// The providers it names, in the order written, which the tree does not keep.
     providers: Vec<String>,
+    /// Where it was read from; `None` for several merged.
+    origin: Option<Origin>,
 }
 
 /// A table of a layer, or of all layers merged.
@@ -31,6 +35,14 @@ impl Layer {
             self.providers.push((*name).to_owned());
         }
         put(&mut self.tree, path, Value::new(Some(&place.to_owned()), value));
+    }
+
+    pub(super) fn of(self, origin: Origin) -> Self {
+        Self { origin: Some(origin), ..self }
+    }
+
+    pub(super) fn origin(&self) -> Option<Origin> {
+        self.origin
     }
 
     pub(super) fn providers(&self) -> &[String] {
@@ -55,7 +67,7 @@ impl Layer {
                 providers.push(name.clone());
             }
         }
-        Ok(Self { tree: merged.collect()?, providers })
+        Ok(Self { tree: merged.collect()?, providers, origin: None })
     }
 }
 

@@ -35,6 +35,7 @@ struct Table {
     cooldown_cap: f64,
     alias_chain: u64,
     models_ttl: f64,
+    models_cache_ttl: f64,
     healing_ttl: f64,
     thoughts: u64,
     thoughts_ttl: f64,
@@ -71,6 +72,7 @@ pub(super) fn build(limits: Section<'_>) -> Result<Limits, String> {
         cooldown_cap: Duration::from_secs_f64(table.cooldown_cap),
         alias_chain: size(table.alias_chain),
         models_ttl: Duration::from_secs_f64(table.models_ttl),
+        models_cache_ttl: Duration::from_secs_f64(table.models_cache_ttl),
         healing_ttl: Duration::from_secs_f64(table.healing_ttl),
         thoughts: Retention {
             entries: size(table.thoughts),

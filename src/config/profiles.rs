@@ -2,12 +2,23 @@
 
 use std::sync::Arc;
 
-use vandamme_actors::settings::Profile;
+use vandamme_actors::settings::{Profile, ProfileSource};
 
+use super::Origin;
 use super::environment::prefix;
+use super::fallbacks;
 use super::file::BUILT_IN;
 use super::layer::Section;
 use super::providers::{Builder, aliases, unless_zero};
+
+fn source(origin: Option<Origin>) -> ProfileSource {
+    match origin {
+        Some(Origin::UserFile) => ProfileSource::User,
+        Some(Origin::LocalFile) => ProfileSource::Local,
+        Some(Origin::GivenFile) => ProfileSource::Given,
+        Some(Origin::BuiltIn | Origin::Variables | Origin::CommandLine) | None => ProfileSource::Package,
+    }
+}
 
 impl Builder<'_> {
     /// Each as the highest file that names it has it: nothing is inherited. One that leads to a provider that is not
@@ -15,10 +26,15 @@ impl Builder<'_> {
     pub(super) fn profiles(&mut self) -> Vec<Arc<Profile>> {
         let mut profiles = Vec::new();
         for name in self.merged.root().section("profiles").names() {
-            let highest =
-                self.layers.iter().rev().map(|layer| layer.root().section("profiles").section(name));
-            let Some(section) = highest.into_iter().find(|section| section.is_there()) else { continue };
-            let profile = self.profile(name, section);
+            let highest = self
+                .layers
+                .iter()
+                .rev()
+                .map(|layer| (layer.root().section("profiles").section(name), source(layer.origin())));
+            let Some((section, source)) = highest.into_iter().find(|(section, _)| section.is_there()) else {
+                continue;
+            };
+            let profile = Profile { source, ..self.profile(name, section) };
             let place = section.section("aliases").texts().first().map(|(_, target)| target.place);
             if let Some(why) = &profile.inactive
                 && place.is_some_and(|place| !place.starts_with(BUILT_IN))
@@ -41,7 +57,9 @@ impl Builder<'_> {
             name: name.into(),
             timeout: section.seconds("timeout").map(unless_zero),
             max_retries: section.count("max-retries").and_then(|count| u32::try_from(count).ok()),
+            fallbacks: fallbacks::read(section),
             inactive: unusable,
+            source: ProfileSource::Package,
             aliases,
         }
     }

@@ -14,6 +14,7 @@ use super::azure;
 use super::base_url::{self, Listener};
 use super::edits;
 use super::environment::{self, prefix};
+use super::fallbacks;
 use super::headers;
 use super::kind::LONGEST;
 use super::layer::{Layer, Placed, Section};
@@ -135,6 +136,14 @@ impl<'a> Builder<'a> {
         ours.map_or(BaseUrl::Missing, |place| BaseUrl::Ours(place.to_owned()))
     }
 
+    /// The provider's URL, whether or not it has a key; a wrong one is told by whoever builds it.
+    pub(super) fn usable_url(&mut self, name: &str) -> Option<String> {
+        match self.base_url(name) {
+            BaseUrl::Usable(url) => Some(url),
+            BaseUrl::Missing | BaseUrl::Ours(_) | BaseUrl::Wrong(_) => None,
+        }
+    }
+
     fn usable(&mut self, url: String, ours: Option<&str>) -> BaseUrl {
         if let Some(place) = ours {
             self.warnings.push(format!("{place}: this is the gateway's own address; using {url} instead"));
@@ -172,6 +181,7 @@ impl<'a> Builder<'a> {
             custom_headers: self.custom_headers(section),
             edits: edits::read(section),
             aliases: self.aliases(section),
+            fallbacks: fallbacks::read(section),
             serves_claude: section.flag("serves-claude").unwrap_or(false),
             timeout: self.timeout(section),
             max_retries: self.max_retries(section),

@@ -1,10 +1,11 @@
 //! Which keys and variables exist, and what each may hold. A key that is not here is refused.
 
-use super::kind::Kind::{self, Aliases, AuthMode, Headers, Later, Value};
+use super::kind::Kind::{self, Aliases, AuthMode, Fallbacks, Headers, Later, Value};
 use super::kind::Type::{
-    self, Betas, Bytes, Count, Flag, Format, Host, Link, LogLevel, Object, OneOf, Params, Pause, Port,
-    Seconds, Secret, Text, Url, Words,
+    self, Betas, Bytes, Count, Flag, Format, Host, Hours, Link, LogLevel, Object, OneOf, Params, Parts,
+    Pause, Port, Seconds, Secret, Text, Url, Words,
 };
+use super::top_models::SOURCES;
 
 pub(super) type Keys = &'static [(&'static str, Kind)];
 
@@ -14,6 +15,8 @@ pub(super) const TOP: Keys = &[
     ("port", Value(Port)),
     ("log-level", Value(LogLevel)),
     ("proxy-api-key", Value(Secret)),
+    ("proxy-api-key-file", Value(Text)),
+    ("route-header", Value(Flag)),
 ];
 
 /// `[defaults]`
@@ -22,12 +25,22 @@ pub(super) const DEFAULTS: Keys = &[
     ("timeout", Value(Seconds)),
     ("max-retries", Value(Count(0))),
     ("gemini-thought-signatures", Value(Flag)),
+    ("cache-dir", Value(Text)),
+    ("models-cache", Value(Flag)),
+    ("top-models-source", Value(OneOf(SOURCES))),
+    ("top-models-rankings-file", Value(Text)),
+    ("top-models-timeout", Value(Pause)),
+    ("top-models-exclude", Value(Parts)),
     ("aliases", Aliases),
 ];
 
 /// `["#NAME"]`
-pub(super) const PROFILE: Keys =
-    &[("timeout", Value(Seconds)), ("max-retries", Value(Count(0))), ("aliases", Kind::Targets)];
+pub(super) const PROFILE: Keys = &[
+    ("timeout", Value(Seconds)),
+    ("max-retries", Value(Count(0))),
+    ("aliases", Kind::Targets),
+    ("fallbacks", Fallbacks),
+];
 
 /// `[limits]`
 pub(super) const LIMITS: Keys = &[
@@ -54,6 +67,7 @@ pub(super) const LIMITS: Keys = &[
     ("cooldown-cap", Value(Seconds)),
     ("alias-chain", Value(Count(1))),
     ("models-ttl", Value(Seconds)),
+    ("models-cache-ttl", Value(Seconds)),
     ("healing-ttl", Value(Seconds)),
     ("thoughts", Value(Count(1))),
     ("thoughts-ttl", Value(Pause)),
@@ -66,6 +80,7 @@ pub(super) const LIMITS: Keys = &[
 /// `[P]`, for every provider.
 pub(super) const PROVIDER: Keys = &[
     ("api-key", Value(Type::Keys)),
+    ("api-key-file", Value(Text)),
     ("base-url", Value(Url)),
     ("api-format", Value(Format)),
     ("api-version", Value(Text)),
@@ -77,6 +92,7 @@ pub(super) const PROVIDER: Keys = &[
     ("drop-betas", Value(Betas)),
     ("max-tokens-as", Value(OneOf(&["max_tokens", "max_completion_tokens"]))),
     ("aliases", Aliases),
+    ("fallbacks", Fallbacks),
     ("custom-headers", Headers),
     ("auth-mode", AuthMode),
     ("tool-name-sanitization", Value(Flag)),
@@ -114,7 +130,7 @@ pub(super) struct Variable {
     pub(super) path: &'static [&'static str],
 }
 
-pub(super) const VARIABLES: [Variable; 14] = [
+pub(super) const VARIABLES: [Variable; 23] = [
     Variable {
         name: "HOST",
         about: "the address or name to listen on (127.0.0.1)",
@@ -144,11 +160,25 @@ pub(super) const VARIABLES: [Variable; 14] = [
         path: &["proxy-api-key"],
     },
     Variable {
+        name: PROXY_API_KEY_FILE,
+        about: "a file with that key in it",
+        kind: Text,
+        empty: WhenEmpty::Unset,
+        path: &["proxy-api-key-file"],
+    },
+    Variable {
         name: "VDM_DEFAULT_PROVIDER",
         about: "the provider or profile that takes models without a prefix (openai)",
         kind: Text,
         empty: WhenEmpty::Unset,
         path: &["defaults", "default-provider"],
+    },
+    Variable {
+        name: "VDM_ROUTE_HEADER",
+        about: "1 tells clients in x-vdm-route why a model name went where it went (0)",
+        kind: Flag,
+        empty: WhenEmpty::Unset,
+        path: &["route-header"],
     },
     // These two stand above what a provider's own table says, so they have a place of their own.
     Variable {
@@ -214,14 +244,66 @@ pub(super) const VARIABLES: [Variable; 14] = [
         empty: WhenEmpty::Wrong,
         path: &["limits", "thoughts-sweep"],
     },
+    Variable {
+        name: "CACHE_DIR",
+        about: "where lists of models are kept between runs (~/.cache/vandamme-proxy)",
+        kind: Text,
+        empty: WhenEmpty::Unset,
+        path: &["defaults", "cache-dir"],
+    },
+    Variable {
+        name: "MODELS_CACHE_ENABLED",
+        about: "whether they are kept (true)",
+        kind: Flag,
+        empty: WhenEmpty::Unset,
+        path: &["defaults", "models-cache"],
+    },
+    Variable {
+        name: "MODELS_CACHE_TTL_HOURS",
+        about: "for how many hours an old one is told while a new one is asked for (24)",
+        kind: Hours,
+        empty: WhenEmpty::Wrong,
+        path: &["limits", "models-cache-ttl"],
+    },
+    Variable {
+        name: "TOP_MODELS_SOURCE",
+        about: "openrouter, manual_rankings or disabled (openrouter if that provider has a key)",
+        kind: OneOf(SOURCES),
+        empty: WhenEmpty::Unset,
+        path: &["defaults", "top-models-source"],
+    },
+    Variable {
+        name: "TOP_MODELS_RANKINGS_FILE",
+        about: "the TOML file of manual_rankings: [[models]] with an id each",
+        kind: Text,
+        empty: WhenEmpty::Unset,
+        path: &["defaults", "top-models-rankings-file"],
+    },
+    Variable {
+        name: "TOP_MODELS_TIMEOUT_SECONDS",
+        about: "the longest wait for the catalogue (5)",
+        kind: Pause,
+        empty: WhenEmpty::Wrong,
+        path: &["defaults", "top-models-timeout"],
+    },
+    Variable {
+        name: "TOP_MODELS_EXCLUDE",
+        about: "parts of the ids of models to leave out, with commas between them",
+        kind: Parts,
+        empty: WhenEmpty::Unset,
+        path: &["defaults", "top-models-exclude"],
+    },
 ];
 
 /// Ends like a provider's key, but is the key that clients of the gateway must show.
 pub(super) const PROXY_API_KEY: &str = "PROXY_API_KEY";
 
+pub(super) const PROXY_API_KEY_FILE: &str = "PROXY_API_KEY_FILE";
+
 /// `{P}_…` and the key of `[P]` that it sets.
-pub(super) const PROVIDER_VARIABLES: [(&str, &str); 4] = [
+pub(super) const PROVIDER_VARIABLES: [(&str, &str); 5] = [
     ("_API_KEY", "api-key"),
+    ("_API_KEY_FILE", "api-key-file"),
     ("_BASE_URL", "base-url"),
     ("_API_FORMAT", "api-format"),
     ("_API_VERSION", "api-version"),

@@ -15,19 +15,17 @@ use vandamme_actors::settings::Api;
 use vandamme_actors::upstream::{self, Borrow};
 use vandamme_protocol::bridge::Fault;
 use vandamme_protocol::healing;
-use vandamme_protocol::passthrough::{self, ChatTap, Tap};
+use vandamme_protocol::passthrough::{ChatTap, Tap};
 use vandamme_protocol::span::{self, Streaming};
-use vandamme_protocol::vocabulary::{ErrorKind, Usage};
 use vandamme_protocol::{anthropic, openai};
 
 use super::failure::{Answer, Relayed};
 use super::healing::Healing;
-use super::middleware::heard;
 use super::outgoing::{Outgoing, Slices, Way, passed_back};
-use super::translation::Translation;
 use super::verdict::{CallFailure, asked_to_wait, judge, located};
 use super::{Endpoint, Exchange};
 
+pub(super) const EVENTS: &str = "text/event-stream; charset=utf-8";
 /// An error body is read up to this size and for this long.
 const ERROR_BODY: usize = 1 << 20;
 const ERROR_BODY_TIME: Duration = Duration::from_secs(10);
@@ -42,7 +40,7 @@ pub(super) enum Answered {
 
 /// How the upstream's body is to be read.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Content {
+pub(super) enum Content {
     Events,
     Json,
     /// Compressed although we asked for plain text.
@@ -103,7 +101,7 @@ impl Exchange<'_> {
         let mut request = client.request(method, url);
         *request.headers_mut() = headers;
         let response =
-            request.send_body(Slices(body)).await.map_err(|error| CallFailure::unsent(lease, &error))?;
+            request.send_body(Slices::of(body)).await.map_err(|error| CallFailure::unsent(lease, &error))?;
         let status = response.status().as_u16();
         match status {
             200..=299 => self.read_reply(lease, response, (way, audience)).await,
@@ -146,9 +144,15 @@ impl Exchange<'_> {
             (Content::Events, Way::Bridge(back)) if self.question.head.delivery == Streaming::No => {
                 self.translate_whole(lease, (response, audience), headers, (content, back)).await
             }
+            (Content::Events, Way::Messages | Way::Chat(_)) if self.wants_one_body() => {
+                self.collect(lease, (response, audience), headers).await
+            }
             (Content::Events, way) => self.open(lease, response, headers, (way, audience)).await,
-            (Content::Json | Content::Encoded, Way::Messages | Way::Chat(_)) => {
-                self.pass_whole(lease, (response, audience), headers).await
+            (Content::Json | Content::Encoded, Way::Messages) => {
+                self.pass_whole(lease, (response, audience), (headers, None)).await
+            }
+            (Content::Json | Content::Encoded, Way::Chat(asked)) => {
+                self.pass_whole(lease, (response, audience), (headers, Some(asked))).await
             }
         }
     }
@@ -161,7 +165,7 @@ impl Exchange<'_> {
         mut headers: HeaderMap,
         (way, audience): (Way, Option<Audience>),
     ) -> Result<Answered, CallFailure> {
-        let own = HeaderValue::from_static("text/event-stream; charset=utf-8");
+        let own = HeaderValue::from_static(EVENTS);
         let passed = response.headers().get(header::CONTENT_TYPE).cloned();
         let passed = passed.filter(|_| !matches!(way, Way::Bridge(_)));
         headers.insert(header::CONTENT_TYPE, passed.unwrap_or(own));
@@ -204,71 +208,7 @@ impl Exchange<'_> {
         })
     }
 
-    async fn pass_whole(
-        &self,
-        lease: &Lease,
-        (response, audience): (ClientResponse, Option<Audience>),
-        mut headers: HeaderMap,
-    ) -> Result<Answered, CallFailure> {
-        let status = response.status().as_u16();
-        let upstream = response.headers().clone();
-        for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
-            if let Some(value) = upstream.get(&name) {
-                headers.insert(name, value.clone());
-            }
-        }
-        let body = self.read_whole(response).await?;
-        let declared =
-            upstream.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        let short = declared.is_some_and(|declared: usize| body.len() < declared);
-        let broken = content(&upstream) == Content::Json && !span::is_complete_json(&body);
-        if short || broken {
-            return Err(CallFailure::broken("the upstream's reply was cut"));
-        }
-        let closing = read_along(self.question.api, &body);
-        if let Some((kind, message)) = closing.fault {
-            // An error in the clothes of a reply.
-            return Err(CallFailure::said(self.scrubbed(lease, Fault::said(kind, message))));
-        }
-        Ok(Answered::Whole { status, headers, body: heard(audience, body), closing })
-    }
-
-    /// A reply that came whole from the other API: the same state machine makes a whole reply or events of it.
-    async fn translate_whole(
-        &self,
-        lease: &Lease,
-        (response, audience): (ClientResponse, Option<Audience>),
-        mut headers: HeaderMap,
-        (content, back): (Content, Translation),
-    ) -> Result<Answered, CallFailure> {
-        let body = self.read_whole(response).await?;
-        let body = match (content, audience) {
-            (Content::Events, Some(mut audience)) => audience.pass(body),
-            (_, audience) => heard(audience, body),
-        };
-        let said = |fault| CallFailure::said(self.scrubbed(lease, fault));
-        let (kind, body, outcome) = match self.question.head.delivery {
-            Streaming::Yes => {
-                let mut events = BytesMut::new();
-                let outcome = back.whole_as_events(&body, &mut events).map_err(said)?;
-                ("text/event-stream; charset=utf-8", events.freeze(), outcome)
-            }
-            Streaming::No => {
-                let whole = match content {
-                    Content::Events => back.collected(&body),
-                    Content::Json | Content::Encoded | Content::Other => back.whole(&body),
-                };
-                let whole = whole.map_err(said)?;
-                ("application/json", Bytes::from(whole.body), whole.outcome)
-            }
-        };
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-        let closing =
-            Closing { usage: outcome.usage.unwrap_or_default(), tool_calls: outcome.tool_calls, fault: None };
-        Ok(Answered::Whole { status: 200, headers, body, closing })
-    }
-
-    async fn read_whole(&self, response: ClientResponse) -> Result<Bytes, CallFailure> {
+    pub(super) async fn read_whole(&self, response: ClientResponse) -> Result<Bytes, CallFailure> {
         let limit = self.gateway.terms().settings.limits.whole_reply;
         match read_up_to(response, limit).await {
             Ok(Some(body)) => Ok(body),
@@ -289,7 +229,7 @@ impl Exchange<'_> {
         let named = healing::recognise(status, &body);
         let fault = fault(status, &body, (lease.provider.api, self.question.api));
         let fault = self.scrubbed(lease, located(lease, fault));
-        let after = asked_to_wait(&upstream);
+        let after = asked_to_wait(&upstream, &body);
         let (retry, outcome) = judge(status, &body, (after, &lease.model), &upstream);
         let json = content(&upstream) == Content::Json && span::is_complete_json(&body);
         let relays =
@@ -305,7 +245,7 @@ impl Exchange<'_> {
         CallFailure { retry, outcome, answer, named }
     }
 
-    fn scrubbed(&self, lease: &Lease, fault: Fault) -> Fault {
+    pub(super) fn scrubbed(&self, lease: &Lease, fault: Fault) -> Fault {
         Fault { message: self.secrets(lease).scrub(fault.message), ..fault }
     }
 
@@ -313,29 +253,6 @@ impl Exchange<'_> {
     fn secrets(&self, lease: &Lease) -> Secrets {
         let secrets = self.gateway.terms().secrets.clone();
         if lease.provider.passthrough { secrets.with(lease.key.clone()) } else { secrets }
-    }
-}
-
-/// What a whole reply that passes through says of itself.
-fn read_along(api: Api, body: &[u8]) -> Closing {
-    match api {
-        Api::Messages => {
-            let summary = passthrough::summary_of_whole(body);
-            let usage = Usage {
-                input: summary.input,
-                output: summary.output,
-                cache_read: summary.cache_read,
-                cache_creation: summary.cache_creation,
-            };
-            let fault = summary
-                .error
-                .map(|(kind, message)| (ErrorKind::from_anthropic(&kind).unwrap_or(ErrorKind::Api), message));
-            Closing { usage, tool_calls: summary.tool_calls, fault }
-        }
-        Api::ChatCompletions => {
-            let summary = passthrough::summary_of_whole_chat(body);
-            Closing { usage: summary.usage, tool_calls: summary.tool_calls, fault: summary.error }
-        }
     }
 }
 
@@ -354,7 +271,7 @@ fn fault(status: u16, body: &[u8], (upstream, client): (Api, Api)) -> Fault {
     }
 }
 
-fn content(headers: &HeaderMap) -> Content {
+pub(super) fn content(headers: &HeaderMap) -> Content {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().trim();
     let encoding = text(header::CONTENT_ENCODING);
     let kind = text(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim().to_ascii_lowercase();

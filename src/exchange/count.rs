@@ -34,7 +34,7 @@ pub(crate) async fn count(gateway: Arc<Gateway>, question: Question) -> Result<C
     if route.provider.api == Api::Messages {
         let exchange = Exchange { gateway: &gateway, question: &question };
         // Counting is nothing that the ledger keeps.
-        let Ok(told) = timeout(PATIENCE, exchange.run(|_, _| {})).await else {
+        let Ok(told) = timeout(PATIENCE, exchange.run(|_| {})).await else {
             return estimated(&question);
         };
         match told {

@@ -28,8 +28,9 @@ impl Healing {
         }
         let betas = betas(&outgoing.headers);
         let edits = configured.iter().chain(remembered).chain(&self.learnt);
-        let Edited { body, betas: left } = healing::apply(edits, &outgoing.body, &betas);
-        outgoing.body = body;
+        let whole = outgoing.body.clone().joined();
+        let Edited { body, betas: left } = healing::apply(edits, &whole, &betas);
+        outgoing.body = body.into();
         if left != betas {
             outgoing.headers.remove(&BETAS);
             if let (Ok(value), false) = (HeaderValue::from_str(&left), left.is_empty()) {
@@ -40,12 +41,14 @@ impl Healing {
 
     /// Leaves of what a refusal named only what the request had: that makes it worth another call.
     pub(super) fn judge(&self, sent: &Outgoing, failed: &mut CallFailure) {
-        let betas = betas(&sent.headers);
+        let (body, betas) = (sent.body.clone().joined(), betas(&sent.headers));
         let renamed = self.learnt.iter().any(|edit| matches!(edit, Edit::Limit(_)));
+        let named = std::mem::take(&mut failed.named).into_iter();
+        failed.named = named.map(|edit| edit.taught_by(&body)).collect();
         failed.named.retain(|edit| {
             // One that asks for the other name and then for the first is not to be pleased.
             let again = renamed && matches!(edit, Edit::Limit(_));
-            !again && healing::concerns(edit, &sent.body, &betas)
+            !again && healing::concerns(edit, &body, &betas)
         });
         if failed.retry == attempts::Failure::Final && !failed.named.is_empty() {
             failed.retry = attempts::Failure::Named;

@@ -1,33 +1,45 @@
 //! Which models a provider has: as the catalog remembers, else asked of the provider, else as it was once told.
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::rt::time::timeout;
 use bytes::Bytes;
-use vandamme_actors::catalog::{Keep, Listing, Recall};
+use vandamme_actors::catalog::{Claim, Keep, Listing, Recall, Survey, Surveyed};
 use vandamme_actors::provider::CallOutcome;
 use vandamme_actors::settings::ProviderSettings;
+use vandamme_actors::upstream::{self, Borrow};
 use vandamme_protocol::bridge::Fault;
-use vandamme_protocol::models::Models;
+use vandamme_protocol::models::{Models, Named};
 use vandamme_protocol::span::Head;
 use vandamme_protocol::vocabulary::ErrorKind;
 
+use super::address;
 use super::call::Answered;
-use super::{Answer, Endpoint, Exchange, Failure, Question};
+use super::{Answer, Endpoint, Exchange, Failure, Question, Trail};
 use crate::gateway::Gateway;
+use crate::http::RequestId;
 
 /// A catalog that does not answer within this is starting anew, and knows nothing then.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The same where the client waits for less than a second.
+const SURVEY_PATIENCE: Duration = Duration::from_millis(500);
+/// What nobody waits for ends, too.
+const BACKGROUND: Duration = Duration::from_secs(60);
+/// The largest known catalogue has half a megabyte.
+const LARGEST: usize = 8 << 20;
+const AGENT: &str = concat!("vandamme-proxy/", env!("CARGO_PKG_VERSION"));
 
 /// A provider's list, byte for byte.
 pub(crate) enum Listed {
     /// As the provider would say it now, or has said a moment ago.
-    Current(Bytes),
-    /// As it said it once: now it does not answer.
-    Stale(Bytes),
+    Current(Listing),
+    /// As it said it once: it does not answer now, or has not been waited for.
+    Stale(Listing),
 }
 
 /// The models of `provider`; `remembered` says whether one told a moment ago will do.
@@ -39,29 +51,81 @@ pub(crate) async fn models(
 ) -> Result<Listed, Failure> {
     if provider.passthrough {
         // What one client's key may see is nobody else's business.
-        return ask(&gateway, id, provider, headers).await.map(Listed::Current).map_err(in_own_words);
+        let asked = ask(&gateway, id, provider, headers).await.map_err(in_own_words);
+        return asked.map(|body| Listed::Current(Listing::fresh(provider, body)));
     }
     let catalog = gateway.roster.load().catalog.clone();
-    let recalled = catalog.send(Recall(provider.name.clone())).timeout(PATIENCE).await.ok().flatten();
-    let ttl = gateway.terms().settings.limits.models_ttl;
-    if remembered == Remembered::Serves
-        && let Some(listing) = recalled.as_ref().filter(|listing| listing.holds(ttl))
-    {
-        return Ok(Listed::Current(listing.body.clone()));
+    let limits = &gateway.terms().settings.limits;
+    let recall = Recall { provider: provider.clone(), ttl: limits.models_ttl };
+    let recalled = catalog.send(recall).timeout(PATIENCE).await.ok().flatten();
+    let old = recalled.as_ref().filter(|_| remembered != Remembered::PassedOver);
+    match old {
+        Some(listing) if listing.holds(limits.models_ttl) => {
+            return Ok(Listed::Current(listing.clone()));
+        }
+        Some(listing) if remembered == Remembered::Serves && listing.holds(limits.models_cache_ttl) => {
+            let due = catalog.send(Claim(provider.name.clone())).timeout(PATIENCE).await;
+            if due.unwrap_or(false) {
+                actix_web::rt::spawn(refreshed(gateway.clone(), provider.clone()));
+            }
+            return Ok(Listed::Stale(listing.clone()));
+        }
+        Some(_) | None => {}
     }
     match ask(&gateway, id, provider, headers).await {
-        Ok(body) => {
-            let listing =
-                Listing { provider: provider.name.clone(), body: body.clone(), listed: Instant::now() };
-            // Full or gone: then the next request asks again.
-            drop(catalog.try_send(Keep(listing)));
-            Ok(Listed::Current(body))
-        }
+        Ok(body) => Ok(Listed::Current(keep(&gateway, provider, body))),
         Err(failure) => match recalled {
-            Some(listing) if is_the_moments(failure.status()) => Ok(Listed::Stale(listing.body)),
+            Some(listing) if is_the_moments(failure.status()) => Ok(Listed::Stale(listing)),
             Some(_) | None => Err(in_own_words(failure)),
         },
     }
+}
+
+/// What a provider last listed, however long ago.
+pub(crate) async fn last(gateway: &Gateway, provider: &Arc<ProviderSettings>) -> Option<Listing> {
+    let catalog = gateway.roster.load().catalog.clone();
+    let recall = Recall { provider: provider.clone(), ttl: gateway.terms().settings.limits.models_ttl };
+    catalog.send(recall).timeout(SURVEY_PATIENCE).await.ok().flatten()
+}
+
+/// What is remembered of these providers' models, at once: a catalog that is starting anew knows nothing. Those that are
+/// old or not known are asked in the background, for the next time.
+pub(crate) async fn remembered(
+    gateway: &Arc<Gateway>,
+    providers: Vec<Arc<ProviderSettings>>,
+) -> HashMap<Arc<str>, Arc<[Named]>> {
+    // What one client's key may see is nobody else's business.
+    let providers = providers.into_iter().filter(|provider| !provider.passthrough).collect();
+    let catalog = gateway.roster.load().catalog.clone();
+    let survey = Survey { providers, ttl: gateway.terms().settings.limits.models_ttl };
+    let Ok(Surveyed { known, due }) = catalog.send(survey).timeout(SURVEY_PATIENCE).await else {
+        return HashMap::new();
+    };
+    for provider in due {
+        actix_web::rt::spawn(refreshed(gateway.clone(), provider));
+    }
+    known
+}
+
+/// Asks a provider anew, for the catalog alone.
+async fn refreshed(gateway: Arc<Gateway>, provider: Arc<ProviderSettings>) {
+    let nobody = HeaderMap::new();
+    let asked = ask(&gateway, RequestId::new().shared(), &provider, &nobody);
+    match timeout(BACKGROUND, asked).await {
+        Ok(Ok(body)) => drop(keep(&gateway, &provider, body)),
+        Ok(Err(failure)) => {
+            log::info!("the models of {} are not known: {}", provider.name, failure.message());
+        }
+        Err(_elapsed) => log::info!("the models of {} are not known: no answer in time", provider.name),
+    }
+}
+
+fn keep(gateway: &Gateway, provider: &Arc<ProviderSettings>, body: Bytes) -> Listing {
+    let listing = Listing::fresh(provider, body);
+    let keep = Keep { provider: provider.clone(), listing: listing.clone() };
+    // Full or gone: then the next request asks again.
+    drop(gateway.roster.load().catalog.try_send(keep));
+    listing
 }
 
 async fn ask(
@@ -70,6 +134,9 @@ async fn ask(
     provider: &Arc<ProviderSettings>,
     headers: &HeaderMap,
 ) -> Result<Bytes, Failure> {
+    if provider.keys.is_empty() && !provider.passthrough {
+        return in_public(gateway, provider).await;
+    }
     let question = Question {
         id,
         api: provider.api,
@@ -80,9 +147,10 @@ async fn ask(
         query: String::new(),
         peer: None,
         committed: Rc::new(Cell::new(false)),
+        trail: Trail::default(),
     };
     let exchange = Exchange { gateway, question: &question };
-    let (answered, lease) = exchange.run(|_, _| {}).await?;
+    let (answered, lease) = exchange.run(|_| {}).await?;
     lease.finish(CallOutcome::Answered);
     let Answered::Whole { body, .. } = answered else {
         return Err(misbehaved(provider, "the provider answered with a stream of events"));
@@ -91,6 +159,21 @@ async fn ask(
         Ok(_) => Ok(body),
         Err(error) => Err(misbehaved(provider, &error.to_string())),
     }
+}
+
+/// The list of one who is no provider of ours, but shows it to everybody.
+async fn in_public(gateway: &Gateway, provider: &ProviderSettings) -> Result<Bytes, Failure> {
+    let nobody = || Failure::NoLease(None);
+    let client = upstream::here(&provider.name, &gateway.wiring).send(Borrow).await.map_err(|_| nobody())?;
+    let request = client.get(address::models(provider)).insert_header((header::USER_AGENT, AGENT));
+    let mut response = request.send().await.map_err(|error| misbehaved(provider, &error.to_string()))?;
+    if !response.status().is_success() {
+        return Err(misbehaved(provider, &format!("it answers with status {}", response.status())));
+    }
+    let body = response.body().limit(LARGEST).await;
+    let body = body.map_err(|error| misbehaved(provider, &error.to_string()))?;
+    Models::read(&body).map_err(|error| misbehaved(provider, &error.to_string()))?;
+    Ok(body)
 }
 
 fn misbehaved(provider: &ProviderSettings, how: &str) -> Failure {
@@ -119,6 +202,10 @@ fn in_own_words(failure: Failure) -> Failure {
 /// Whether a list that was told a moment ago will do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Remembered {
+    /// An old one, too: a new one is then asked for in the background.
     Serves,
+    /// While it holds; else only if the provider does not answer.
+    ServesWhileItHolds,
+    /// Only if the provider does not answer.
     PassedOver,
 }

@@ -17,7 +17,7 @@ use super::{Exchange, Question};
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The headers in which clients show a key.
-const CREDENTIALS: [&str; 3] = ["authorization", "x-api-key", "x-vdm-proxy-key"];
+pub(super) const CREDENTIALS: [&str; 3] = ["authorization", "x-api-key", "x-vdm-proxy-key"];
 
 impl Exchange<'_> {
     /// The request after the middleware for this model, if there is any.
@@ -28,10 +28,12 @@ impl Exchange<'_> {
         let Some(applying) = lease.provider.middleware.for_model(&lease.model) else { return outgoing };
         let scope = Scope { caller: caller(self.question), provider: lease.provider.name.clone() };
         let memory = Keeping { roster: self.gateway.roster.clone(), scope };
-        let wanted = applying.wants(&outgoing.body);
+        let body = outgoing.body.joined();
+        let wanted = applying.wants(&body);
         let known = if wanted.is_empty() { Memory::new() } else { memory.recall(wanted, PATIENCE).await };
-        outgoing.body = applying.apply(outgoing.body, &known);
-        let listeners = applying.listen(&outgoing.body);
+        let body = applying.apply(body, &known);
+        let listeners = applying.listen(&body);
+        outgoing.body = body.into();
         outgoing.audience = listeners.map(|listeners| Audience { listeners, memory });
         outgoing
     }

@@ -12,7 +12,7 @@ use vandamme_actors::converter::Audience;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::settings::{Api, ProviderSettings};
 use vandamme_protocol::bridge::{chat_over_messages, messages_over_chat};
-use vandamme_protocol::span::{self, UsageAsked};
+use vandamme_protocol::span::{self, Pieces, UsageAsked};
 
 use super::translation::Translation;
 use super::{Endpoint, Exchange, Question, address};
@@ -53,7 +53,7 @@ pub(super) struct Outgoing {
     pub(super) method: Method,
     pub(super) url: String,
     pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+    pub(super) body: Pieces,
     pub(super) way: Way,
     /// Who follows the reply.
     pub(super) audience: Option<Audience>,
@@ -81,12 +81,17 @@ impl Exchange<'_> {
             (Api::Messages, Api::Messages) => {
                 let edited = question.head.with_model(&question.body, &lease.model);
                 let url = address::messages(provider, question);
-                (span::without_own_thinking(&edited), Way::Messages, url, passed_on(&question.headers))
+                let body = if question.head.own_thinking {
+                    span::without_own_thinking(&edited.joined()).into()
+                } else {
+                    edited
+                };
+                (body, Way::Messages, url, passed_on(&question.headers))
             }
             (Api::Messages, Api::ChatCompletions) => {
                 let (body, back) = for_chat(question, lease)?;
                 let url = address::chat_completions(provider, &lease.model);
-                (body, Way::Bridge(back), url, own_headers())
+                (body.into(), Way::Bridge(back), url, own_headers())
             }
             (Api::ChatCompletions, Api::ChatCompletions) => {
                 let (body, asked) = question.head.with_model_and_usage(&question.body, &lease.model);
@@ -95,7 +100,8 @@ impl Exchange<'_> {
             }
             (Api::ChatCompletions, Api::Messages) => {
                 let (body, back) = for_messages(question, lease)?;
-                (body, Way::Bridge(back), address::replies(provider), anthropic_headers(&question.headers))
+                let headers = anthropic_headers(&question.headers);
+                (body.into(), Way::Bridge(back), address::replies(provider), headers)
             }
         };
         Self::finished(lease, Outgoing { method: Method::POST, url, headers, body, way, audience: None })
@@ -147,7 +153,14 @@ fn models_request(provider: &ProviderSettings) -> Outgoing {
         headers.insert(ANTHROPIC_VERSION, HeaderValue::from_static(VERSION));
     }
     let url = address::models(provider);
-    Outgoing { method: Method::GET, url, headers, body: Bytes::new(), way: Way::Messages, audience: None }
+    Outgoing {
+        method: Method::GET,
+        url,
+        headers,
+        body: Bytes::new().into(),
+        way: Way::Messages,
+        audience: None,
+    }
 }
 
 /// What a client's headers become on a passthrough.
@@ -217,20 +230,35 @@ pub(super) fn passed_back(upstream: &HeaderMap) -> HeaderMap {
     headers
 }
 
-/// A body that goes out in slices and can be sent again.
-pub(super) struct Slices(pub(super) Bytes);
+/// A body that goes out in slices.
+pub(super) struct Slices {
+    length: usize,
+    pieces: std::vec::IntoIter<Bytes>,
+    /// Of a piece.
+    rest: Bytes,
+}
+
+impl Slices {
+    pub(super) fn of(body: Pieces) -> Self {
+        Self { length: body.length(), pieces: body.into_iter(), rest: Bytes::new() }
+    }
+}
 
 impl MessageBody for Slices {
     type Error = Infallible;
 
     fn size(&self) -> BodySize {
-        if self.0.is_empty() { BodySize::None } else { BodySize::Sized(self.0.len() as u64) }
+        if self.length == 0 { BodySize::None } else { BodySize::Sized(self.length as u64) }
     }
 
     fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
-        let rest = &mut self.get_mut().0;
-        let slice = rest.split_to(rest.len().min(SLICE));
-        Poll::Ready((!slice.is_empty()).then_some(Ok(slice)))
+        let this = self.get_mut();
+        while this.rest.is_empty() {
+            let Some(piece) = this.pieces.next() else { return Poll::Ready(None) };
+            this.rest = piece;
+        }
+        let slice = this.rest.split_to(this.rest.len().min(SLICE));
+        Poll::Ready(Some(Ok(slice)))
     }
 }
 
@@ -289,16 +317,21 @@ mod tests {
 
     #[test]
     fn a_body_is_sent_whole_in_slices() {
-        let mut slices = Slices(Bytes::from(vec![7; SLICE + 1]));
-        let mut lengths = vec![];
+        let body = Bytes::from(format!("{{\"model\":\"m\",\"a\":\"{}\"}}", "a".repeat(SLICE)));
+        let edited = span::head(&body).unwrap().with_model(&body, "other");
+        let expected = edited.clone().joined();
+        let mut slices = Slices::of(edited);
+        assert_eq!(slices.size(), BodySize::Sized(expected.len() as u64));
+        let mut sent = vec![];
         let waker = futures_util::task::noop_waker();
 
         while let Poll::Ready(Some(Ok(slice))) =
             Pin::new(&mut slices).poll_next(&mut Context::from_waker(&waker))
         {
-            lengths.push(slice.len());
+            assert!(!slice.is_empty() && slice.len() <= SLICE);
+            sent.extend_from_slice(&slice);
         }
 
-        assert_eq!(lengths, [SLICE, 1]);
+        assert_eq!(sent, expected);
     }
 }

@@ -31,7 +31,7 @@ impl CallFailure {
 
     /// The client's request cannot be sent to this upstream.
     pub(super) fn refused(message: &str) -> Self {
-        let verdict = (attempts::Failure::Final, CallOutcome::Cancelled);
+        let verdict = (attempts::Failure::Here, CallOutcome::Cancelled);
         Self::new(ErrorKind::InvalidRequest, message.to_owned(), verdict)
     }
 
@@ -48,7 +48,7 @@ impl CallFailure {
 
     /// The upstream answered something that would be the same the next time.
     pub(super) fn misbehaved(message: &str) -> Self {
-        Self { retry: attempts::Failure::Final, ..Self::broken(message) }
+        Self { retry: attempts::Failure::Here, ..Self::broken(message) }
     }
 
     /// The upstream said with status 200 that it failed.
@@ -122,13 +122,15 @@ pub(super) fn judge(
         408 | 409 => (passing, CallOutcome::Answered),
         529 => (passing, CallOutcome::Overloaded),
         500..=599 => (passing, CallOutcome::Failed),
+        // A model that is gone here may still be elsewhere.
+        404 => (attempts::Failure::Here, CallOutcome::Answered),
         _ => (attempts::Failure::Final, CallOutcome::Answered),
     };
     // The upstream knows best, except that another key is another matter.
     let said = headers.get("x-should-retry").and_then(|value| value.to_str().ok());
     match (said, retry) {
-        (Some("false"), attempts::Failure::Passing { .. }) => (attempts::Failure::Final, outcome),
-        (Some("true"), attempts::Failure::Final) => (passing, outcome),
+        (Some("false"), attempts::Failure::Passing { .. }) => (attempts::Failure::Here, outcome),
+        (Some("true"), attempts::Failure::Final | attempts::Failure::Here) => (passing, outcome),
         _ => (retry, outcome),
     }
 }
@@ -142,16 +144,17 @@ pub(super) fn located(lease: &Lease, mut fault: Fault) -> Fault {
     fault
 }
 
-/// `retry-after-ms`, or `retry-after` as seconds or as a date.
-pub(super) fn asked_to_wait(headers: &HeaderMap) -> Option<Duration> {
+/// `retry-after-ms`, or `retry-after` as seconds or as a date; else what the body says.
+pub(super) fn asked_to_wait(headers: &HeaderMap, body: &[u8]) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let seconds = |value: f64| Duration::try_from_secs_f64(value).ok();
     let millis = text("retry-after-ms").and_then(|text| seconds(text.parse::<f64>().ok()? / 1000.0));
-    millis.or_else(|| {
+    let whole = || {
         let text = text("retry-after")?;
         text.parse().ok().and_then(seconds).or_else(|| {
             let date: header::HttpDate = text.parse().ok()?;
             Some(SystemTime::from(date).duration_since(SystemTime::now()).unwrap_or_default())
         })
-    })
+    };
+    millis.or_else(whole).or_else(|| openai::error::retry_delay(body).and_then(seconds))
 }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use actix_http::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::rt::time::timeout;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
@@ -23,10 +23,12 @@ use super::body::{self, Unreadable};
 use super::error::{self, REQUEST_ID};
 use super::request_id::RequestId;
 use super::{caller, guarded, shared};
-use crate::exchange::{self, Endpoint, Failure, LateReply, Question, Reply};
+use crate::exchange::{self, Endpoint, Failure, LateReply, Question, Reply, Trail};
 use crate::gateway::{Admission, Gateway};
 
 const HOP: &str = "x-vdm-hop";
+/// Why the model name went where it went; only where `route-header` asks for it.
+const ROUTE: HeaderName = HeaderName::from_static("x-vdm-route");
 
 /// Answers a request that came by `api`.
 pub(super) async fn serve(
@@ -122,6 +124,10 @@ impl Door {
             }
         };
         let (body, head) = read(&self.request, payload, &self.gateway).await?;
+        let trail = match self.gateway.terms().settings.route_header {
+            true => Trail::begin(&self.gateway.roster.load().routes, &head.model),
+            false => Trail::default(),
+        };
         let question = Question {
             id: self.id.shared(),
             api: self.api,
@@ -132,11 +138,21 @@ impl Door {
             query: self.request.query_string().to_owned(),
             peer: self.request.peer_addr().map(|peer| peer.ip()),
             committed: Rc::new(Cell::new(false)),
+            trail,
         };
         Ok((question, admission))
     }
 
     async fn answer(self, question: Question, admission: Admission, entry: Entry) -> HttpResponse {
+        let (trail, gateway) = (question.trail.clone(), self.gateway.clone());
+        let mut response = self.replied(question, admission, entry).await;
+        if let Some(route) = trail.header(&gateway.terms().secrets) {
+            response.headers_mut().insert(ROUTE, route);
+        }
+        response
+    }
+
+    async fn replied(self, question: Question, admission: Admission, entry: Entry) -> HttpResponse {
         let Self { api, id, gateway, .. } = self;
         let terms = gateway.terms();
         let limits = &terms.settings.limits;
@@ -198,18 +214,25 @@ where
 {
     let mut response = HttpResponse::with_body(StatusCode::OK, BoxBody::new(body));
     *response.headers_mut() = headers;
+    named(as_events(response), id)
+}
+
+fn as_events(mut response: HttpResponse) -> HttpResponse {
     let own = response.headers_mut();
     own.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // nginx, and what is built on it, would otherwise collect the events.
     own.insert(header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    named(response, id)
+    response
 }
 
 pub(super) fn whole(status: u16, headers: HeaderMap, body: Bytes, id: &RequestId) -> HttpResponse {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
     let mut response = HttpResponse::with_body(status, BoxBody::new(body));
     *response.headers_mut() = headers;
-    named(response, id)
+    // A whole reply that became a stream is treated as one by everybody on its way.
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let is_stream = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    named(if is_stream { as_events(response) } else { response }, id)
 }
 
 fn named(mut response: HttpResponse, id: &RequestId) -> HttpResponse {

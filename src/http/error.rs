@@ -140,7 +140,7 @@ pub(crate) fn busy_wait() -> u64 {
 
 fn upstream(api: Api, answer: &Answer, request_id: &str) -> HttpResponse {
     let mut response = match &answer.relayed {
-        Some(Relayed(body)) => HttpResponse::build(status_code(answer.status))
+        Some(Relayed(body)) => HttpResponse::build(status_code(api.status(answer.status)))
             .content_type("application/json")
             .body(body.clone()),
         None => shaped(api, (answer.status, answer.fault.kind), &answer.fault.message, request_id),

@@ -15,12 +15,13 @@ use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::door::{self, Refused};
 use super::request_id::RequestId;
+use super::{discovery, profiles};
 use super::{guarded, shared};
 use crate::exchange::{self, Failure, Listed, Remembered};
 use crate::gateway::Gateway;
 
-/// Says that the provider did not answer and that this is what it said before.
-const CACHE: HeaderName = HeaderName::from_static("x-vdm-cache");
+/// Says that this is what the provider said before: it does not answer, or has not been waited for.
+pub(super) const CACHE: HeaderName = HeaderName::from_static("x-vdm-cache");
 /// As at Anthropic (platform.claude.com/docs/en/api/models-list).
 const PAGE: usize = 20;
 const LARGEST_PAGE: usize = 1000;
@@ -107,20 +108,27 @@ impl Failed {
 }
 
 async fn all(gateway: &Arc<Gateway>, asked: &Asked, id: &RequestId) -> Result<HttpResponse, Failed> {
+    if asked.provider.is_none() && asked.format == Format::Of(Api::Messages) {
+        let everything = discovery::everything(gateway).await;
+        return Ok(door::whole(200, in_json(), asked.paged(&read(&everything)?)?, id));
+    }
     let routes = gateway.roster.load().routes.clone();
+    if let Some(profile) = profiles::asked(&gateway.terms().settings, asked.provider.as_deref()) {
+        let profile = profile.map_err(Failed::unroutable)?;
+        let listed = profiles::models_of(&profile);
+        let models = read(&listed)?;
+        let body = match asked.format {
+            Format::Raw | Format::Of(Api::ChatCompletions) => models.chat("").into(),
+            Format::Of(Api::Messages) => asked.paged(&models)?,
+        };
+        return Ok(door::whole(200, in_json(), body, id));
+    }
     let provider = routes.provider(asked.provider.as_deref()).map_err(Failed::unroutable)?;
-    let (body, headers) = listed(gateway, (provider, id), asked).await?;
+    let (body, headers) = listed(gateway, (provider, id), (asked, asked.remembered)).await?;
     let body = match asked.format {
         Format::Raw => body,
         Format::Of(Api::ChatCompletions) => read(&body)?.chat(&provider.name).into(),
-        Format::Of(Api::Messages) => {
-            let models = read(&body)?;
-            let page = models.messages(&asked.page()).map_err(|id| {
-                let message = format!("after_id and before_id name a model of the list, which has no '{id}'");
-                Failed::Refused(Refused(400, ErrorKind::InvalidRequest, message))
-            })?;
-            page.into()
-        }
+        Format::Of(Api::Messages) => asked.paged(&read(&body)?)?,
     };
     Ok(door::whole(200, headers, body, id))
 }
@@ -141,7 +149,12 @@ async fn single(
             (route.provider, route.model)
         }
     };
-    let (body, headers) = listed(gateway, (&provider, id), asked).await?;
+    // An old list may lack it.
+    let remembered = match asked.remembered {
+        Remembered::Serves => Remembered::ServesWhileItHolds,
+        other @ (Remembered::ServesWhileItHolds | Remembered::PassedOver) => other,
+    };
+    let (body, headers) = listed(gateway, (&provider, id), (asked, remembered)).await?;
     let models = read(&body)?;
     let Some(found) = models.find(&model) else {
         let message = format!("provider '{}' lists no model '{model}'", provider.name);
@@ -158,19 +171,23 @@ async fn single(
 async fn listed(
     gateway: &Arc<Gateway>,
     (provider, id): (&Arc<ProviderSettings>, &RequestId),
-    asked: &Asked,
+    (asked, remembered): (&Asked, Remembered),
 ) -> Result<(bytes::Bytes, HeaderMap), Failed> {
-    let listed =
-        exchange::models(gateway.clone(), id.shared(), (provider, &asked.headers), asked.remembered).await;
-    let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let listed = exchange::models(gateway.clone(), id.shared(), (provider, &asked.headers), remembered).await;
+    let mut headers = in_json();
     match listed.map_err(Failed::Exchange)? {
-        Listed::Current(body) => Ok((body, headers)),
-        Listed::Stale(body) => {
+        Listed::Current(listing) => Ok((listing.body, headers)),
+        Listed::Stale(listing) => {
             headers.insert(CACHE, HeaderValue::from_static("stale"));
-            Ok((body, headers))
+            Ok((listing.body, headers))
         }
     }
+}
+
+fn in_json() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers
 }
 
 /// It could be read when it came.
@@ -214,13 +231,18 @@ impl Asked {
         Ok(asked)
     }
 
-    fn page(&self) -> Page<'_> {
+    /// The page that is wanted of a list.
+    fn paged(&self, models: &Models<'_>) -> Result<bytes::Bytes, Failed> {
         let cursor = match (&self.after, &self.before) {
             (Some(id), _) => Cursor::After(id),
             (None, Some(id)) => Cursor::Before(id),
             (None, None) => Cursor::Front,
         };
-        Page { limit: self.limit, cursor }
+        let page = models.messages(&Page { limit: self.limit, cursor });
+        page.map(Into::into).map_err(|id| {
+            let message = format!("after_id and before_id name a model of the list, which has no '{id}'");
+            Failed::Refused(Refused(400, ErrorKind::InvalidRequest, message))
+        })
     }
 }
 
@@ -235,11 +257,18 @@ impl Format {
     }
 }
 
-fn refresh(text: &str) -> Result<Remembered, String> {
+pub(super) fn refresh(text: &str) -> Result<Remembered, String> {
+    Ok(match truth("refresh", text)? {
+        true => Remembered::PassedOver,
+        false => Remembered::Serves,
+    })
+}
+
+pub(super) fn truth(name: &str, text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Ok(Remembered::PassedOver),
-        "false" | "0" | "no" | "off" => Ok(Remembered::Serves),
-        _ => Err("refresh: expected true or false".to_owned()),
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err(format!("{name}: expected true or false")),
     }
 }
 

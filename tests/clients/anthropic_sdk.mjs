@@ -205,14 +205,31 @@ async function unreachable(url) {
 }
 
 // The provider's models, page by page and one by one.
-async function models(url) {
-  const client = connect(url);
+async function models(url, provider) {
+  const client = connect(url, { defaultHeaders: { provider } });
   const listed = [];
   for await (const model of client.models.list({ limit: 1 })) listed.push(model);
   assert.deepEqual(listed.map((model) => model.id), ["model-1", "vendor/model-2"]);
   assert.ok(listed.every((model) => model.type === "model" && model.display_name), JSON.stringify(listed));
   assert.equal((await client.models.retrieve("vendor/model-2")).id, "vendor/model-2");
   assert.ok((await refusal(client.models.retrieve("model-3"))) instanceof Anthropic.NotFoundError);
+}
+
+// Streams of many vendors, each behind a model's name: put together, they are what comes whole.
+async function reads(url, ...models) {
+  const client = connect(url);
+  for (const model of models) {
+    const said = [];
+    for (const ask of WAYS) {
+      const message = await ask(client, { model, thinking: { type: "enabled", budget_tokens: 1024 } });
+      // Arguments that were cut are what each SDK makes of them.
+      const isWhole = (block) => message.stop_reason !== "max_tokens" || block.type !== "tool_use";
+      // An id that the vendor did not give is made up for each reply.
+      const content = message.content.filter(isWhole).map(({ id, ...block }) => block);
+      said.push([content, message.stop_reason, message.stop_sequence, message.usage.output_tokens]);
+    }
+    assert.deepEqual(JSON.parse(JSON.stringify(said[0])), JSON.parse(JSON.stringify(said[1])), model);
+  }
 }
 
 const SCENARIOS = {
@@ -229,6 +246,7 @@ const SCENARIOS = {
   impatient,
   unreachable,
   models,
+  reads,
 };
 
 await SCENARIOS[process.argv[2]](...process.argv.slice(3));

@@ -217,15 +217,32 @@ def unreachable(base_url):
         assert error.body["type"] == "error", json.dumps(error.body)
 
 
-def models(base_url):
+def models(base_url, provider):
     """The provider's models, page by page and one by one."""
-    client = connect(base_url)
+    client = connect(base_url, default_headers={"provider": provider})
     listed = list(client.models.list(limit=1))
     assert [model.id for model in listed] == ["model-1", "vendor/model-2"], listed
     assert all(model.type == "model" and model.display_name and model.created_at.year for model in listed), listed
     assert client.models.retrieve("vendor/model-2").id == "vendor/model-2"
     error = refusal(client.models.retrieve, "model-3")
     assert isinstance(error, anthropic.NotFoundError), repr(error)
+
+
+def reads(base_url, *models):
+    """Streams of many vendors, each behind a model's name: put together, they are what comes whole."""
+    client = connect(base_url)
+    thinking = {"type": "enabled", "budget_tokens": 1024}
+    for model in models:
+        said = []
+        for ask in WAYS:
+            message = ask(client, model=model, thinking=thinking)
+            # An id that the vendor did not give is made up for each reply.
+            content = [block.model_dump(exclude={"id"}) for block in message.content]
+            if message.stop_reason == "max_tokens":
+                # Arguments that were cut are what each SDK makes of them.
+                content = [block for block in content if block["type"] != "tool_use"]
+            said.append((content, message.stop_reason, message.stop_sequence, message.usage.output_tokens))
+        assert said[0] == said[1], (model, said)
 
 
 SCENARIOS = (
@@ -242,6 +259,7 @@ SCENARIOS = (
     impatient,
     unreachable,
     models,
+    reads,
 )
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 //! Anthropic's SDKs read what the gateway says as if it were Anthropic's. What they must make of it stands in
 //! `anthropic_sdk.py` and `anthropic_sdk.mjs`; here the upstream is scripted.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use serde_json::{Value, json};
 
 use crate::script::{self, Conversation, SIGNATURE};
@@ -45,6 +48,41 @@ fn two_calls_at_once_go_there_and_back() {
     }
 }
 
+/// The streams of the corpus that end well, by the vendor's and the file's name.
+fn streams() -> Vec<(String, Vec<u8>)> {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let list = |folder: &Path| -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        entries.map(|entry| entry.expect("readable").path()).collect()
+    };
+    let files = list(&corpus).into_iter().filter(|path| path.is_dir()).flat_map(|vendor| list(&vendor));
+    let streams = files.filter(|path| path.extension().is_some_and(|extension| extension == "sse"));
+    let told = |path: &PathBuf| fs::read_to_string(path.with_extension("snap")).expect("a snapshot");
+    let well = streams.filter(|path| !told(path).contains("  fault: "));
+    let name = |path: &Path| {
+        let name = path.strip_prefix(&corpus).expect("below").with_extension("");
+        name.to_string_lossy().into_owned()
+    };
+    let mut found: Vec<_> = well.map(|path| (name(&path), fs::read(&path).expect("readable"))).collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn every_vendors_stream_is_read_without_an_exception() {
+    let streams = streams();
+    assert!(streams.len() > 40, "the corpus is there");
+    let models: Vec<String> = streams.iter().map(|(name, _)| format!("openai:{name}")).collect();
+    let upstream = Upstream::openai().ruled_by(move |seen| {
+        let model = seen.json()["model"].as_str().unwrap_or_default().to_owned();
+        let (_, stream) = streams.iter().find(|(name, _)| *name == model)?;
+        Some(Answer::events(vec![stream.clone()]))
+    });
+    let gateway = Gateway::before(&upstream).start();
+
+    Sdks::anthropic().hold("reads", &gateway, &models.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
 #[test]
 fn images_arrive_upstream() {
     let sdks = Sdks::anthropic();
@@ -76,11 +114,11 @@ fn system_blocks_arrive_upstream() {
 
 #[test]
 fn a_providers_models_are_listed() {
-    for upstream in [Upstream::openai(), Upstream::anthropic()] {
+    for (provider, upstream) in [("openai", Upstream::openai()), ("anthropic", Upstream::anthropic())] {
         let upstream = sdk::listing(upstream);
         let gateway = Gateway::before(&upstream).start();
 
-        Sdks::anthropic().hold("models", &gateway, &[]);
+        Sdks::anthropic().hold("models", &gateway, &[provider]);
     }
 }
 

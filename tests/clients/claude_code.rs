@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::installed::{self, Finished, Home};
 use crate::script::{self, CALL_ID, Conversation, SIGNATURE};
+use crate::sdk;
 use crate::support::canned;
 use crate::support::gateway::Gateway;
 use crate::support::upstream::{Answer, Dialect, Upstream};
@@ -193,3 +194,35 @@ fn expect_the_result_upstream(upstream: &Upstream) {
 
 /// With what an encoding may get wrong.
 const POEM: &str = "Roses are \"red\",\n\tGenève has a \\ and 🌹.\n";
+
+/// Its `/model` shows what it keeps in this file.
+const DISCOVERED: &str = ".claude/cache/gateway-models.json";
+
+#[test]
+fn the_new_one_discovers_the_models_and_asks_for_one_of_them() {
+    let Some(claude) = installed::client(NEW) else { return };
+    let home = Home::new();
+    let upstream = sdk::listing(Upstream::openai());
+    let gateway = Gateway::before(&upstream).start();
+    // So that the catalog knows them.
+    assert_eq!(gateway.get("/v1/models").status(), 200);
+    let model = "claude-vdm/openai:vendor/model-2";
+
+    let finished = installed::run(&claude, &home, |command| {
+        prepare(command, "hi", &gateway);
+        command.args(["--model", model]);
+        command.env("CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY", "1");
+    });
+
+    assert!(finished.status.success(), "{finished:#?}");
+    let kept = std::fs::read_to_string(home.path.join(DISCOVERED)).expect("what Claude Code discovered");
+    let kept: Value = serde_json::from_str(&kept).expect("JSON");
+    let ids: Vec<_> = script::list(&kept["models"]).iter().filter_map(|model| model["id"].as_str()).collect();
+    for id in ["claude-vdm/openai:haiku", "claude-vdm/openai:model-1", model] {
+        assert!(ids.contains(&id), "{id}: {kept}");
+    }
+    let asked = upstream.requests().iter().map(script::body).find(|body| script::offers(body, "Write"));
+    assert_eq!(asked.expect("a turn")["model"], "vendor/model-2");
+    let said: Value = serde_json::from_str(&finished.stdout).expect("JSON");
+    assert!(said["modelUsage"].get(model).is_some(), "the reply names it: {said}");
+}

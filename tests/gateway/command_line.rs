@@ -101,3 +101,45 @@ fn env_documents_the_variables_that_are_read() {
         serde_json::from_slice(&vdm(&["config", "env", "--json"], &[], "").stdout).expect("JSON");
     assert!(json.as_array().is_some_and(|all| all.len() >= 15));
 }
+
+#[test]
+fn explain_tells_where_a_name_goes_when_its_target_fails() {
+    let keys = &[("OPENAI_API_KEY", "sk-canary"), ("ZAI_API_KEY", "sk-canary2")];
+    let file = "[openai.fallbacks]\nsonnet = ['zai:opus', 'poe:x']\n";
+    let output = vdm(&["explain", "sonnet"], keys, file);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let told = stdout(&output);
+    let opus = told.lines().find_map(|line| line.split_once(", then ")).expect("a chain").1.to_owned();
+    assert!(told.contains(&format!("  if that fails: 'zai:opus', which is {opus}\n")), "{told}");
+    assert!(
+        told.contains("  fallback 'poe:x' is left out: provider 'poe' has no key: set POE_API_KEY"),
+        "{told}"
+    );
+    let json = vdm(&["explain", "--json", "sonnet"], keys, file);
+    let json: Value = serde_json::from_slice(&json.stdout).expect("JSON alone");
+    assert_eq!(json[0]["fallbacks"], serde_json::json!([opus]));
+}
+
+#[test]
+fn a_fallback_that_can_lead_nowhere_is_refused_with_its_place() {
+    let file =
+        "[openai]\nfallbacks = ['opanrouter:x']\n[openai.aliases]\na = 'b'\n\n['#p'.fallbacks]\nh = ['q']\n";
+    let output = vdm(&["config", "validate"], OPENAI, file);
+    assert_eq!(output.status.code(), Some(1));
+    let told = stderr(&output);
+    assert!(
+        told.contains(
+            "vandamme-config.toml:2:13: [openai] fallbacks: fallback \"opanrouter:x\": there is no provider \"opanrouter\"; did you mean \"openrouter:…\"?"
+        ),
+        "{told}"
+    );
+    assert!(
+        told.contains("vandamme-config.toml:7:5: [\"#p\".fallbacks] h: expected a list of targets"),
+        "{told}"
+    );
+
+    let output = vdm(&["config", "validate"], OPENAI, "[openai]\nfallbacks = ['poe:x']\n");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let warned = stderr(&output);
+    assert!(warned.contains("fallback 'poe:x' for '*' of 'openai' is left out"), "{warned}");
+}

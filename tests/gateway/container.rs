@@ -118,3 +118,24 @@ fn the_dockerfile_copies_what_there_is_and_all_that_the_build_reads() {
     assert!(lines(&top("Dockerfile"), "USER").iter().all(|user| user != "root" && user != "0"));
     assert_eq!(lines(&top("Dockerfile"), "USER").len(), 1);
 }
+
+#[test]
+fn keys_are_taken_from_mounted_files() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::bare()
+        .env("OPENAI_BASE_URL", upstream.base_url())
+        .env("OPENAI_API_KEY_FILE", "secrets/openai")
+        .env("PROXY_API_KEY_FILE", "secrets/own")
+        .file("secrets/openai", "sk-one\nsk-two\n")
+        .file("secrets/own", "sk-front\n")
+        .start();
+    assert_eq!(gateway.ask("hi").status(), 401);
+    for _ in 0..2 {
+        let call =
+            gateway.messages(&crate::support::client::prompt("m", "hi")).header("x-api-key", "sk-front");
+        assert_eq!(call.reply().status(), 200);
+    }
+    assert_eq!(upstream.keys_seen(), ["sk-one", "sk-two"]);
+    let log = gateway.stop();
+    assert!(!["sk-one", "sk-two", "sk-front"].iter().any(|key| log.contains(key)), "{log}");
+}

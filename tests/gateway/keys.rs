@@ -3,6 +3,7 @@
 mod exhaustion;
 mod retries;
 mod rotation;
+mod sessions;
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -9,6 +9,7 @@ use crate::support::reply::Reply;
 use crate::support::upstream::{Answer, Upstream};
 
 const PATH: &str = "/v1/models";
+const OF_OPENAI: &str = "/v1/models?provider=openai";
 const OPENAI: &str = r#"{"object":"list","data":[{"id":"m-1","object":"model","created":1700000000,"owned_by":"them","x":1e2},{"id":"vendor/m-2"}],"extra":1}"#;
 const ANTHROPIC: &str = r#"{"data":[{"type":"model","id":"claude-a","display_name":"Claude A","created_at":"2025-02-19T00:00:00Z","max_tokens":7},{"type":"model","id":"claude-b","display_name":"Claude B","created_at":"2025-02-20T00:00:00Z"}],"has_more":false,"first_id":"claude-a","last_id":"claude-b"}"#;
 
@@ -17,6 +18,7 @@ fn listing(upstream: Upstream, list: &str) -> Upstream {
     upstream.ruled_first(move |seen| seen.target().contains("/models").then(|| answer.clone()))
 }
 
+/// As a Messages client asks; one that names no provider is told of all (`discovery.rs`).
 fn as_claude(gateway: &Gateway, target: &str) -> Reply {
     gateway.call("GET", target).header("anthropic-version", "2023-06-01").reply()
 }
@@ -39,11 +41,11 @@ fn an_openai_providers_models_are_told_in_both_shapes_and_raw() {
     ]});
     assert_eq!(chat.json(), expected);
     assert_eq!(chat.header("content-type"), Some("application/json"));
-    let claude = as_claude(&gateway, "/v1/models/?limit=1000").json();
+    let claude = as_claude(&gateway, "/v1/models/?limit=1000&provider=openai").json();
     assert_eq!(claude["data"][0]["created_at"], "2023-11-14T22:13:20Z");
     assert_eq!((&claude["last_id"], &claude["has_more"]), (&json!("vendor/m-2"), &json!(false)));
     assert_eq!(as_claude(&gateway, "/v1/models?format=openai").json(), expected);
-    assert_eq!(gateway.get("/v1/models?format=anthropic").json(), claude);
+    assert_eq!(gateway.get("/v1/models?format=anthropic&provider=openai").json(), claude);
     assert_eq!(gateway.get("/v1/models?format=raw").raw(), OPENAI);
 
     let seen = upstream.only_request();
@@ -60,15 +62,18 @@ fn an_anthropic_providers_models_are_asked_for_at_its_own_door() {
     let upstream = listing(Upstream::anthropic(), ANTHROPIC);
     let gateway = Gateway::before(&upstream).keys(["the-key"]).start();
 
-    let first = as_claude(&gateway, "/v1/models?limit=1").json();
+    let first = as_claude(&gateway, "/v1/models?limit=1&provider=anthropic").json();
     assert_eq!(
         first,
         json!({"data": [{"id": "claude-a", "type": "model", "display_name": "Claude A",
             "created_at": "2025-02-19T00:00:00Z", "max_tokens": 7}],
             "first_id": "claude-a", "last_id": "claude-a", "has_more": true})
     );
-    assert_eq!(ids(&as_claude(&gateway, "/v1/models?limit=1&after_id=claude-a")), ["claude-b"]);
-    assert_eq!(ids(&as_claude(&gateway, "/v1/models?before_id=claude-b")), ["claude-a"]);
+    assert_eq!(
+        ids(&as_claude(&gateway, "/v1/models?limit=1&after_id=claude-a&provider=anthropic")),
+        ["claude-b"]
+    );
+    assert_eq!(ids(&as_claude(&gateway, "/v1/models?before_id=claude-b&provider=anthropic")), ["claude-a"]);
     let chat = gateway.get(PATH).json();
     assert_eq!(
         (&chat["data"][0]["created"], &chat["data"][0]["object"]),
@@ -93,15 +98,20 @@ fn a_list_is_remembered_until_it_is_old_or_a_new_one_is_wanted() {
     assert_eq!(gateway.get("/v1/models?refresh=false").status(), 200);
     assert_eq!(upstream.count(), 2);
     std::thread::sleep(Duration::from_millis(600));
-    assert_eq!(gateway.get(PATH).status(), 200);
-    assert_eq!(upstream.count(), 3);
+    // The old one is told while the new one is asked for.
+    assert_eq!(gateway.get(PATH).header("x-vdm-cache"), Some("stale"));
+    upstream.request(2);
 }
 
 #[test]
 fn an_old_list_is_better_than_none_and_says_so() {
     let upstream = Upstream::openai().answering(Answer::json(200, OPENAI)).answering(Answer::json(500, "{}"));
     upstream.then(Answer::json(404, r#"{"error":{"message":"no such thing"}}"#));
-    let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").limit("models-ttl", 0).start();
+    let gateway = Gateway::before(&upstream)
+        .env("MAX_RETRIES", "0")
+        .limit("models-ttl", 0)
+        .limit("models-cache-ttl", 0)
+        .start();
     assert_eq!(gateway.get(PATH).header("x-vdm-cache"), None);
 
     let stale = gateway.get(PATH);
@@ -141,7 +151,7 @@ fn what_fails_is_told_in_the_callers_words_with_the_providers_status() {
         let upstream = Upstream::openai().always(Answer::json(status, refusal.to_string()));
         let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
 
-        let claude = as_claude(&gateway, PATH);
+        let claude = as_claude(&gateway, OF_OPENAI);
         assert_eq!((claude.status(), claude.error_type().as_str()), (status, kind), "{claude}");
         assert_eq!(claude.json()["type"], "error");
         let said = claude.error_message();
@@ -174,7 +184,7 @@ fn what_is_no_list_is_a_502_and_is_not_remembered() {
         .answering(Answer::json(200, OPENAI));
     let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
     for _ in 0..2 {
-        let reply = as_claude(&gateway, PATH);
+        let reply = as_claude(&gateway, OF_OPENAI);
         assert_eq!(reply.status(), 502, "{reply}");
         let said = reply.error_message();
         assert!(said.starts_with("Failed to list models: ") && !said.contains('<'), "{said}");
@@ -189,10 +199,10 @@ fn what_cannot_be_meant_is_a_400() {
     for query in
         ["format=xml", "refresh=abc", "limit=0", "limit=1001", "limit=x", "after_id=m-1&before_id=m-1"]
     {
-        let reply = as_claude(&gateway, &format!("{PATH}?{query}"));
+        let reply = as_claude(&gateway, &format!("{OF_OPENAI}&{query}"));
         assert_eq!((reply.status(), reply.error_type().as_str()), (400, "invalid_request_error"), "{query}");
     }
-    assert_eq!(as_claude(&gateway, "/v1/models?after_id=nowhere").status(), 400);
+    assert_eq!(as_claude(&gateway, "/v1/models?after_id=nowhere&provider=openai").status(), 400);
     let wrong = gateway.call("POST", PATH).reply();
     assert_eq!((wrong.status(), wrong.header("allow")), (405, Some("GET, HEAD")));
 }
@@ -252,7 +262,7 @@ fn a_provider_that_cannot_list_still_answers_requests() {
 #[test]
 fn the_demo_provider_lists_its_model() {
     let gateway = Gateway::bare().start();
-    assert_eq!(ids(&as_claude(&gateway, PATH)), ["demo-1"]);
+    assert_eq!(ids(&as_claude(&gateway, "/v1/models?provider=demo")), ["demo-1"]);
     assert_eq!(gateway.call("HEAD", PATH).reply().status(), 200);
     assert_eq!(gateway.get("/").json()["endpoints"]["models"], PATH);
 }

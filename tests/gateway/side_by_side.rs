@@ -47,6 +47,39 @@ fn everybody_gets_the_answer_to_their_own_question() {
 }
 
 #[test]
+fn of_fifty_at_once_every_line_of_the_log_names_its_own() {
+    const KEY: &str = "sk-canary-of-the-provider";
+    let refused = |seen: &Seen| {
+        let message = format!("{} was refused with {KEY}", asked(seen));
+        (seen.json()["model"] != MODEL).then(|| Answer::json(400, openai::error(&message, "x", "y")))
+    };
+    let upstream = echoing_openai().ruled_first(refused);
+    let gateway = Gateway::before(&upstream).keys([KEY]).start();
+    let ask = |client: u32| {
+        let model = if client.is_multiple_of(2) { MODEL.to_owned() } else { format!("refused-{client}") };
+        let reply = gateway.messages(&prompt(&model, &format!("client {client}"))).reply();
+        assert!(!reply.raw().contains("canary"), "{reply}");
+        (model, reply.header("request-id").expect("a name").to_owned())
+    };
+    let named: Vec<(String, String)> = thread::scope(|scope| {
+        let asking: Vec<_> = (0..50).map(|client| scope.spawn(move || ask(client))).collect();
+        asking.into_iter().map(|asked| asked.join().expect("an answer")).collect()
+    });
+    let log = gateway.stop();
+    assert!(!log.contains("canary"), "{log}");
+    let about: Vec<&str> = log.lines().filter(|line| line.contains("-> openai:")).collect();
+    assert_eq!(about.len(), 50, "{log}");
+    for (model, id) in named {
+        let own: Vec<&&str> = about.iter().filter(|line| line.contains(&id)).collect();
+        assert!(own.len() == 1 && own[0].contains(&format!(" {model} ")), "{id} {model}: {own:?}");
+    }
+    // Nothing that is about one request is said without its name, or with two.
+    for line in log.lines().filter(|line| line.contains("refused-") || line.contains(" call 1 to ")) {
+        assert_eq!(line.matches("req_").count(), 1, "{line}");
+    }
+}
+
+#[test]
 fn a_stalled_stream_holds_up_nobody() {
     for upstream in [echoing_anthropic(), echoing_openai()] {
         let silent = upstream.ruled_first(|seen| (asked(seen) == "silence").then(Answer::silence));

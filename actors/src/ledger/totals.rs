@@ -107,6 +107,7 @@ mod tests {
             requested_model: "m".to_owned(),
             provider: Some("p".into()),
             model: Some(model.into()),
+            left: vec![],
             key: None,
             status: 200,
             streamed: false,

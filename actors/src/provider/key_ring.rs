@@ -10,7 +10,7 @@ use crate::settings::Limits;
 
 /// A wait that nobody told us is never longer than this, so that clients keep retrying.
 const GUESS_CAP: Duration = Duration::from_secs(60);
-/// Models whose limits are remembered per key; beyond, the whole key rests instead.
+/// Models whose limits are remembered per key; beyond, the one whose rest ends first is forgotten.
 const MODELS_PER_KEY: usize = 64;
 
 /// A provider's keys, taken in turn.
@@ -46,8 +46,8 @@ struct Rest {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
-    /// 429. `said`: the wait that the upstream asked for, uncapped; without it the wait is our guess.
-    RateLimited { said: Option<Duration> },
+    /// 429. `said`: until when the upstream asked to wait, uncapped; without it the wait is our guess.
+    RateLimited { said: Option<Millis> },
     /// 401 or 403.
     Rejected,
 }
@@ -55,11 +55,15 @@ enum Cause {
 /// Why no key can be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exhausted {
-    /// At least one key only waits for its rate limit to pass.
+    /// At least one key only waits for its rate limit to pass; `said` is what is left of what the upstream asked for.
     Cooling { wait: Duration, said: Option<Duration> },
     /// Every key has been rejected.
     Rejected,
 }
+
+/// What requests have in common that should get the same key: a hash of their session and their caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session(pub u64);
 
 /// What a key's answer says about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,17 +122,28 @@ impl KeyRing {
         ring
     }
 
-    /// The next key in turn that is not in `tried` and does not rest. A key whose rest is over is lent to one request
-    /// at a time until that one reports.
-    pub(super) fn take(&mut self, now: Millis, model: &str, tried: &[KeyId]) -> Result<ApiKey, Exhausted> {
+    /// A key that is not in `tried` and does not rest: the next in turn, or that of the session. A key whose rest is over
+    /// is lent to one request at a time until that one reports.
+    pub(super) fn take(
+        &mut self,
+        now: Millis,
+        model: &str,
+        (tried, session): (&[KeyId], Option<Session>),
+    ) -> Result<ApiKey, Exhausted> {
         let count = self.keys.len();
         let turn = (0..count).map(|step| (self.next + step) % count);
-        let found = turn.clone().find(|&at| {
+        let mut usable = turn.filter(|&at| {
             let key = &self.keys[at];
             !tried.contains(&key.key.id()) && key.usable(now, model)
         });
+        let found = match session {
+            Some(session) => usable.max_by_key(|&at| session.weight(self.keys[at].key.id())),
+            None => usable.next(),
+        };
         let Some(at) = found else { return Err(self.exhausted(now, model)) };
-        self.next = (at + 1) % count;
+        if session.is_none() {
+            self.next = (at + 1) % count;
+        }
         let key = &mut self.keys[at];
         for state in key.states(model) {
             state.probing |= state.rest.is_some();
@@ -163,7 +178,8 @@ impl KeyRing {
             Verdict::RateLimited { after } => {
                 let state = key.scoped(model, scope);
                 let guess = doubled(cooldown, state.strikes).min(GUESS_CAP);
-                state.rest(now, after.unwrap_or(guess).min(cap), Cause::RateLimited { said: after });
+                let said = after.map(|after| now.saturating_add(millis(after)));
+                state.rest(now, after.unwrap_or(guess).min(cap), Cause::RateLimited { said });
                 true
             }
             // The last key is never quarantined: the upstream's own answer is the best there is.
@@ -194,7 +210,7 @@ impl KeyRing {
         let soonest = cooling.min_by_key(|&(until, _)| until);
         soonest.map_or(Exhausted::Rejected, |(until, said)| Exhausted::Cooling {
             wait: Duration::from_millis(until.saturating_sub(now)).min(self.cap),
-            said,
+            said: said.map(|said| Duration::from_millis(said.saturating_sub(now))),
         })
     }
 }
@@ -216,7 +232,7 @@ impl Key {
         self.read(model).any(|state| state.rest.is_some_and(|rest| rest.cause == Cause::Rejected))
     }
 
-    fn cooling(&self, model: &str) -> Option<(Millis, Option<Duration>)> {
+    fn cooling(&self, model: &str) -> Option<(Millis, Option<Millis>)> {
         if self.rejected(model) {
             return None;
         }
@@ -242,10 +258,24 @@ impl Key {
     }
 
     fn scoped(&mut self, model: &Arc<str>, scope: Scope) -> &mut State {
-        let room = self.models.len() < MODELS_PER_KEY || self.models.contains_key(model);
         match scope {
-            Scope::Model if room => self.models.entry(model.clone()).or_default(),
-            Scope::Model | Scope::Key => &mut self.whole,
+            Scope::Key => &mut self.whole,
+            Scope::Model => {
+                self.make_room(model);
+                self.models.entry(model.clone()).or_default()
+            }
+        }
+    }
+
+    /// What is about one model must never be taken for a matter of the whole key.
+    fn make_room(&mut self, model: &str) {
+        if self.models.len() < MODELS_PER_KEY || self.models.contains_key(model) {
+            return;
+        }
+        let end = |state: &State| state.rest.map(|rest| rest.until);
+        let first = self.models.iter().min_by_key(|(_, state)| end(state)).map(|(model, _)| model.clone());
+        if let Some(first) = first {
+            self.models.remove(&first);
         }
     }
 
@@ -257,6 +287,17 @@ impl Key {
             Some(Cause::Rejected) => "rejected",
         };
         KeyView { id: self.key.id(), state, until: rest.map(|rest| rest.until) }
+    }
+}
+
+impl Session {
+    /// How much this session would like this key (rendezvous hashing): when a key goes, only its own sessions move. The
+    /// mixing is that of SplitMix64.
+    fn weight(self, key: KeyId) -> u64 {
+        let mut hash = self.0 ^ key.spread();
+        hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        hash ^ (hash >> 31)
     }
 }
 
@@ -291,7 +332,7 @@ mod tests {
     }
 
     fn take(ring: &mut KeyRing, now: Millis) -> Result<KeyId, Exhausted> {
-        ring.take(now, MODEL, &[]).map(|key| key.id())
+        ring.take(now, MODEL, (&[], None)).map(|key| key.id())
     }
 
     fn note(ring: &mut KeyRing, now: Millis, key: &str, verdict: Verdict) {
@@ -355,8 +396,8 @@ mod tests {
     fn a_key_that_was_tried_is_not_lent_again() {
         let mut ring = ring(&["a", "b"]);
 
-        assert_eq!(ring.take(0, MODEL, &[id("a")]).unwrap().id(), id("b"));
-        assert_eq!(ring.take(0, MODEL, &[id("a"), id("b")]).unwrap_err(), Exhausted::Rejected);
+        assert_eq!(ring.take(0, MODEL, (&[id("a")], None)).unwrap().id(), id("b"));
+        assert_eq!(ring.take(0, MODEL, (&[id("a"), id("b")], None)).unwrap_err(), Exhausted::Rejected);
     }
 
     #[test]
@@ -432,7 +473,7 @@ mod tests {
         ring.note(0, id("a"), &MODEL.into(), Verdict::RateLimited { after: None }, Scope::Model);
 
         assert!(take(&mut ring, 0).is_err());
-        assert_eq!(ring.take(0, "other", &[]).unwrap().id(), id("a"));
+        assert_eq!(ring.take(0, "other", (&[], None)).unwrap().id(), id("a"));
     }
 
     #[test]
@@ -446,5 +487,75 @@ mod tests {
         ring.forget_probes();
 
         assert_eq!(take(&mut ring, later), Ok(id("a")));
+    }
+
+    fn of_session(ring: &mut KeyRing, session: u64) -> KeyId {
+        ring.take(0, MODEL, (&[], Some(Session(session)))).unwrap().id()
+    }
+
+    #[test]
+    fn a_session_keeps_its_key_and_does_not_move_the_turn_of_others() {
+        let mut ring = ring(&["a", "b", "c"]);
+        let first = of_session(&mut ring, 7);
+
+        assert_eq!(take(&mut ring, 0), Ok(id("a")));
+        assert_eq!(of_session(&mut ring, 7), first);
+        assert_eq!(take(&mut ring, 0), Ok(id("b")));
+    }
+
+    #[test]
+    fn sessions_are_spread_evenly() {
+        let mut ring = ring(&["a", "b", "c", "d"]);
+        let mut counts = HashMap::new();
+
+        for session in 0..4000 {
+            *counts.entry(of_session(&mut ring, session)).or_insert(0) += 1;
+        }
+
+        assert!(counts.len() == 4 && counts.values().all(|count| (850..1150).contains(count)), "{counts:?}");
+    }
+
+    #[test]
+    fn when_a_key_rests_only_its_own_sessions_move_and_they_come_back() {
+        let mut ring = ring(&["a", "b", "c"]);
+        let before: Vec<_> = (0..200).map(|session| of_session(&mut ring, session)).collect();
+        note(&mut ring, 0, "b", Verdict::RateLimited { after: Some(Duration::from_secs(9)) });
+
+        for (session, key) in (0..200).zip(&before) {
+            let now = of_session(&mut ring, session);
+            assert!(now == *key || *key == id("b"), "session {session}");
+            assert_ne!(now, id("b"));
+        }
+        note(&mut ring, 10_000, "b", Verdict::Works);
+        let after: Vec<_> = (0..200).map(|session| of_session(&mut ring, session)).collect();
+        assert_eq!(after, before);
+    }
+
+    #[test]
+    fn what_the_upstream_asked_for_runs_down_too() {
+        let mut ring = ring(&["a"]);
+        note(&mut ring, 0, "a", Verdict::RateLimited { after: Some(Duration::from_secs(400)) });
+
+        let Err(Exhausted::Cooling { wait, said }) = take(&mut ring, 100_000) else { panic!("not cooling") };
+
+        assert_eq!((wait.as_secs(), said), (200, Some(Duration::from_secs(300))));
+    }
+
+    #[test]
+    fn refusals_for_ever_so_many_models_leave_the_key_to_the_others() {
+        for verdict in [Verdict::Rejected, Verdict::RateLimited { after: None }] {
+            let mut ring = ring(&["a", "b"]);
+            let model = |number: usize| -> Arc<str> { format!("m{number}").into() };
+
+            for number in 0..3 * MODELS_PER_KEY {
+                ring.note(0, id("a"), &model(number), verdict, Scope::Model);
+            }
+
+            let key = &ring.keys[0];
+            assert!(key.usable(0, "other"), "{verdict:?}");
+            assert_eq!(key.models.len(), MODELS_PER_KEY);
+            let last = 3 * MODELS_PER_KEY - 1;
+            assert!(!key.usable(0, &model(last)), "{verdict:?}");
+        }
     }
 }

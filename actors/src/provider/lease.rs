@@ -1,23 +1,32 @@
 //! The right to ask one provider once with one key: a guard that always reports how it ended.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::{Addr, Message};
+use crossbeam_queue::SegQueue;
 use vandamme_protocol::healing::Edit;
 
 use super::Provider;
 use super::key_ring::Scope;
+use crate::clock::{self, Millis};
 use crate::secret::{ApiKey, KeyId};
 use crate::settings::{Profile, ProviderSettings};
 
-/// How many requests a provider has in flight. It outlives the provider's actor, so that one started anew neither
-/// forgets nor leaks any.
+/// How many requests a provider has in flight, and what those have shown that it has not looked at yet. It outlives the
+/// provider's actor, so that one started anew neither forgets nor leaks any.
+///
+/// A report wakes nobody who does not wait for it, since to wake a thread costs more than all that is done with a report
+/// (measured): the provider reads them before it lends or tells anything, and whenever it is looked after. So there are
+/// never more than the requests in flight and those that have ended in between.
 #[derive(Debug)]
 pub(crate) struct Permits {
     taken: AtomicUsize,
     limit: AtomicUsize,
+    reports: SegQueue<Report>,
+    /// Somebody waits for a permit.
+    awaited: AtomicBool,
 }
 
 /// One of them; freed by its drop.
@@ -26,11 +35,22 @@ pub(crate) struct Permit(Arc<Permits>);
 
 impl Permits {
     pub(crate) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { taken: AtomicUsize::new(0), limit: AtomicUsize::new(limit) })
+        let (taken, limit) = (AtomicUsize::new(0), AtomicUsize::new(limit));
+        Arc::new(Self { taken, limit, reports: SegQueue::new(), awaited: AtomicBool::new(false) })
     }
 
     pub(crate) fn taken(&self) -> usize {
-        self.taken.load(Ordering::Acquire)
+        self.taken.load(Ordering::SeqCst)
+    }
+
+    /// The oldest report that nobody has read.
+    pub(crate) fn report(&self) -> Option<Report> {
+        self.reports.pop()
+    }
+
+    /// Whether the provider wants to hear of every permit that becomes free.
+    pub(crate) fn await_freed(&self, awaited: bool) {
+        self.awaited.store(awaited, Ordering::SeqCst);
     }
 
     pub(crate) fn has_room(&self) -> bool {
@@ -45,14 +65,14 @@ impl Permits {
     pub(crate) fn take(self: &Arc<Self>) -> Option<Permit> {
         let limit = self.limit.load(Ordering::Acquire);
         let room = |taken: usize| (taken < limit).then_some(taken + 1);
-        self.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, room).ok()?;
+        self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, room).ok()?;
         Some(Permit(self.clone()))
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.taken.fetch_sub(1, Ordering::AcqRel);
+        self.0.taken.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -80,6 +100,7 @@ struct Ticket {
     key: KeyId,
     model: Arc<str>,
     stage: Stage,
+    permits: Arc<Permits>,
     permit: Option<Permit>,
 }
 
@@ -107,10 +128,11 @@ pub enum CallOutcome {
     Cancelled,
 }
 
-/// Tells a provider how a call with one of its keys ended.
-#[derive(Message, Debug)]
-#[rtype(result = "()")]
+/// How a call with one of a provider's keys ended.
+#[derive(Debug)]
 pub(crate) struct Report {
+    /// When it was known; a cool-down counts from here.
+    pub(crate) at: Millis,
     pub(crate) incarnation: u64,
     pub(crate) key: KeyId,
     pub(crate) model: Arc<str>,
@@ -130,6 +152,7 @@ impl Lease {
             key: key.id(),
             model: model.clone(),
             stage: Stage::Silent,
+            permits: permit.0.clone(),
             permit: Some(permit),
         };
         Self { provider, model, key, remembered: None, profile: None, watched: false, ticket }
@@ -188,19 +211,29 @@ impl Lease {
 
 impl Ticket {
     fn report(&self, outcome: CallOutcome) {
-        let report =
-            Report { incarnation: self.incarnation, key: self.key, model: self.model.clone(), outcome };
-        // Bounded by the requests in flight; it must never block.
-        self.owner.do_send(report);
+        let report = Report {
+            at: clock::now(),
+            incarnation: self.incarnation,
+            key: self.key,
+            model: self.model.clone(),
+            outcome,
+        };
+        self.permits.reports.push(report);
     }
-}
 
-impl Ticket {
     fn finish(&mut self, outcome: CallOutcome) {
-        // First the permit, then the word: the provider looks for waiters when it hears.
-        self.permit.take();
         self.stage = Stage::Finished;
         self.report(outcome);
+        self.free();
+    }
+
+    /// First the permit, then the word: the provider looks for waiters when it hears.
+    fn free(&mut self) {
+        self.permit.take();
+        if self.permits.awaited.load(Ordering::SeqCst) {
+            // Bounded by the requests in flight; it must never block.
+            self.owner.do_send(Freed);
+        }
     }
 }
 
@@ -209,10 +242,7 @@ impl Drop for Ticket {
         match self.stage {
             Stage::Finished => {}
             Stage::Silent => self.finish(CallOutcome::Cancelled),
-            Stage::Reported => {
-                self.permit.take();
-                self.owner.do_send(Freed);
-            }
+            Stage::Reported => self.free(),
         }
     }
 }

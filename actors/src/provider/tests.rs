@@ -33,7 +33,13 @@ fn incarnations(keys: &[&str]) -> impl Fn(u64) -> Addr<Provider> {
 
 async fn lease(provider: &Addr<Provider>, tried: &[KeyId]) -> Result<Lease, Refusal> {
     let (reply, answer) = oneshot::channel();
-    provider.do_send(LeaseKey { model: "m".into(), profile: None, tried: tried.to_vec(), reply });
+    provider.do_send(LeaseKey {
+        model: "m".into(),
+        profile: None,
+        session: None,
+        tried: tried.to_vec(),
+        reply,
+    });
     answer.await.unwrap().map_err(|no_lease| match no_lease {
         NoLease::Refused { refusal, .. } => refusal,
         NoLease::Unroutable(reason) => panic!("{reason}"),
@@ -127,7 +133,7 @@ async fn one_overloaded_model_leaves_the_others_alone() {
 
     assert!(matches!(lease(&provider, &[]).await, Err(Refusal::BreakerOpen { .. })));
     let (reply, answer) = oneshot::channel();
-    provider.do_send(LeaseKey { model: "other".into(), profile: None, tried: vec![], reply });
+    provider.do_send(LeaseKey { model: "other".into(), profile: None, session: None, tried: vec![], reply });
     assert!(answer.await.unwrap().is_ok());
 }
 
@@ -161,7 +167,13 @@ async fn what_a_refusal_taught_comes_with_later_leases_for_that_model_whoever_le
         let later = lease(&provider, &[]).await.unwrap();
         assert_eq!(later.remembered.as_deref(), Some(&[edit.clone()][..]));
         let (reply, answer) = oneshot::channel();
-        provider.do_send(LeaseKey { model: "other".into(), tried: vec![], profile: None, reply });
+        provider.do_send(LeaseKey {
+            model: "other".into(),
+            tried: vec![],
+            profile: None,
+            session: None,
+            reply,
+        });
         assert!(answer.await.unwrap().unwrap().remembered.is_none());
     }
 }

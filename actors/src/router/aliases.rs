@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::steps::Fit;
+use crate::settings::{EVERY_NAME, Fallbacks};
 
 /// The aliases of one provider or profile. Case counts for nothing, and `_` is as good as `-`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Aliases {
     /// By folded name; the value is the name as configured, and its target.
     by_name: BTreeMap<String, (String, String)>,
+    /// By folded name, of aliases and of models.
+    fallbacks: Fallbacks,
 }
 
 /// An alias that fits.
@@ -25,12 +28,13 @@ fn folded(name: &str) -> String {
 
 impl Aliases {
     /// Of two names that differ only in their folding, the first in alphabetical order counts.
-    pub(super) fn new(aliases: &BTreeMap<String, String>) -> Self {
+    pub(super) fn new(aliases: &BTreeMap<String, String>, fallbacks: &Fallbacks) -> Self {
         let mut by_name = BTreeMap::new();
         for (name, target) in aliases {
             by_name.entry(folded(name)).or_insert_with(|| (name.clone(), target.clone()));
         }
-        Self { by_name }
+        let fallbacks = fallbacks.iter().map(|(name, targets)| (folded(name), targets.clone())).collect();
+        Self { by_name, fallbacks }
     }
 
     /// The alias that is this name.
@@ -56,6 +60,24 @@ impl Aliases {
         self.by_name.values().any(|(_, target)| target.trim_start_matches('!').eq_ignore_ascii_case(model))
     }
 
+    /// What is to be tried when a request under this name fails, if something is said about it.
+    pub(super) fn fallbacks(&self, name: &str) -> Option<&[String]> {
+        if self.fallbacks.is_empty() {
+            return None;
+        }
+        self.fallbacks.get(&folded(name)).map(Vec::as_slice)
+    }
+
+    /// The same for names about which nothing is said.
+    pub(super) fn fallbacks_of_all(&self) -> Option<&[String]> {
+        self.fallbacks.get(EVERY_NAME).map(Vec::as_slice)
+    }
+
+    /// The names that have fallbacks, with these.
+    pub(super) fn all_fallbacks(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.fallbacks.iter().map(|(name, targets)| (name.as_str(), targets.as_slice()))
+    }
+
     /// Names as configured, with their targets.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.by_name.values().map(|(name, target)| (name.as_str(), target.as_str()))
@@ -67,7 +89,8 @@ mod tests {
     use super::*;
 
     fn table(entries: &[(&str, &str)]) -> Aliases {
-        Aliases::new(&entries.iter().map(|&(name, target)| (name.into(), target.into())).collect())
+        let aliases = entries.iter().map(|&(name, target)| (name.into(), target.into())).collect();
+        Aliases::new(&aliases, &Fallbacks::new())
     }
 
     #[test]

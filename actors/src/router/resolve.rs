@@ -44,6 +44,16 @@ pub struct Route {
     pub model: Arc<str>,
     /// The profile whose timeout and retries hold.
     pub profile: Option<Arc<Profile>>,
+    /// Where it goes next, one after the other, while it fails.
+    pub fallbacks: Vec<Target>,
+}
+
+/// A model of a provider that stands in for another.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub provider: Arc<ProviderSettings>,
+    /// As that provider calls it.
+    pub model: Arc<str>,
 }
 
 /// Why a model name leads nowhere. Every text is for the client.
@@ -79,12 +89,13 @@ impl Routes {
     pub fn new(settings: &Settings, lists: Snapshot<Lists>) -> Self {
         let home = |provider: &Arc<ProviderSettings>| Home {
             settings: provider.clone(),
-            aliases: Aliases::new(&provider.aliases),
+            aliases: Aliases::new(&provider.aliases, &provider.fallbacks),
         };
         let providers: HashMap<_, _> =
             settings.providers.iter().map(|provider| (provider.name.to_string(), home(provider))).collect();
         let profile = |profile: &Arc<Profile>| {
-            (profile.name.to_lowercase(), (profile.clone(), Aliases::new(&profile.aliases)))
+            let aliases = Aliases::new(&profile.aliases, &profile.fallbacks);
+            (profile.name.to_lowercase(), (profile.clone(), aliases))
         };
         let default = settings.default_provider.as_ref().and_then(|name| providers.get(&**name));
         Self {
@@ -113,7 +124,7 @@ impl Routes {
     /// # Errors
     /// When it leads nowhere.
     pub fn explain(&self, model: &str, tell: &mut dyn FnMut(Step<'_>)) -> Result<Route, Unroutable> {
-        Walk { routes: self, tell, asked: model, profile: None }.route(model)
+        Walk::new(self, model, tell).route()
     }
 
     /// The provider of that name in any case, or the default one.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::fallbacks::LeftOut;
+
 /// One decision. Names are as they stand in the request or in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step<'s> {
@@ -23,6 +25,10 @@ pub enum Step<'s> {
     Alias { owner: &'s str, alias: &'s str, target: &'s str, fit: Fit },
     /// An alias would fit, but the name is a model's own.
     Kept { name: &'s str, alias: &'s str, why: Kept },
+    /// If that fails, it goes here next: `target` as configured, which leads to this model of that provider.
+    Fallback { target: &'s str, provider: &'s str, model: &'s str },
+    /// A fallback that is not used.
+    LeftOut { target: &'s str, why: &'s LeftOut },
 }
 
 /// How an alias fits a name.
@@ -73,6 +79,10 @@ impl fmt::Display for Step<'_> {
                 };
                 write!(f, "'{name}' contains alias '{alias}', but stays: {why}")
             }
+            Self::Fallback { target, provider, model } => {
+                write!(f, "if that fails: '{target}', which is {provider}:{model}")
+            }
+            Self::LeftOut { target, why } => write!(f, "fallback '{target}' is left out: {why}"),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::aliases::{Aliases, Hit};
-use super::resolve::{DISCOVERED, Home, MARKER, Route, Routes, Unroutable};
+use super::resolve::{DISCOVERED, Home, MARKER, Route, Routes, Target, Unroutable};
 use super::steps::{Kept, Step};
 use crate::settings::Profile;
 
@@ -20,16 +20,58 @@ enum Chosen {
 
 /// One resolution.
 pub(super) struct Walk<'r, 't> {
-    pub(super) routes: &'r Routes,
-    pub(super) tell: &'t mut dyn FnMut(Step<'_>),
+    routes: &'r Routes,
+    tell: &'t mut dyn FnMut(Step<'_>),
     /// As the client sent it.
-    pub(super) asked: &'t str,
-    pub(super) profile: Option<Arc<Profile>>,
+    asked: &'t str,
+    profile: Option<Arc<Profile>>,
+    /// Of the first alias on the way that has any.
+    fallbacks: Option<&'r [String]>,
 }
 
-impl<'r> Walk<'r, '_> {
-    pub(super) fn route(mut self, model: &str) -> Result<Route, Unroutable> {
-        let (model, chosen) = self.unmarked(model.trim());
+/// Where a walk ends: a provider, and the model's name there.
+type Landed<'r> = Result<(&'r Home, String), Unroutable>;
+
+impl<'r, 't> Walk<'r, 't> {
+    pub(super) fn new(routes: &'r Routes, asked: &'t str, tell: &'t mut dyn FnMut(Step<'_>)) -> Self {
+        Self { routes, tell, asked, profile: None, fallbacks: None }
+    }
+
+    pub(super) fn route(mut self) -> Result<Route, Unroutable> {
+        let (home, model) = self.walk()?;
+        let fallbacks = self.fallbacks_at(home, &model).unwrap_or_default();
+        let Target { provider, model } = target(home, &model);
+        let mut route = Route { provider, model, profile: self.profile, fallbacks: vec![] };
+        self.routes.fall_back(&mut route, fallbacks, self.tell);
+        Ok(route)
+    }
+
+    /// Where a fallback leads, which always names its provider.
+    pub(super) fn target_of_fallback(mut self) -> Result<Target, Unroutable> {
+        let (home, model) = match self.asked.strip_prefix('!') {
+            Some(literal) => self.literal(literal)?,
+            None => {
+                let (home, name) = self.split(self.asked)?.0;
+                self.follow(home, name)?
+            }
+        };
+        Ok(target(home, &model))
+    }
+
+    /// Those of the name that was asked for, of the model it stands for, of the profile, of the provider: the first.
+    fn fallbacks_at(&self, home: &'r Home, model: &str) -> Option<&'r [String]> {
+        let of_profile = || {
+            let profile = self.profile.as_ref()?;
+            self.routes.profiles.get(&profile.name.to_lowercase())?.1.fallbacks_of_all()
+        };
+        self.fallbacks
+            .or_else(|| home.aliases.fallbacks(model))
+            .or_else(of_profile)
+            .or_else(|| home.aliases.fallbacks_of_all())
+    }
+
+    fn walk(&mut self) -> Landed<'r> {
+        let (model, chosen) = self.unmarked(self.asked.trim());
         if let Some(literal) = model.strip_prefix('!') {
             (self.tell)(Step::Literal { name: literal });
             return self.literal(literal);
@@ -62,10 +104,10 @@ impl<'r> Walk<'r, '_> {
     }
 
     fn through_profile(
-        mut self,
+        &mut self,
         (profile, aliases): (&'r Arc<Profile>, &'r Aliases),
         name: &str,
-    ) -> Result<Route, Unroutable> {
+    ) -> Landed<'r> {
         if name.is_empty() {
             return Err(Unroutable::EmptyModel);
         }
@@ -79,7 +121,7 @@ impl<'r> Walk<'r, '_> {
             (self.tell)(Step::NotInProfile { profile: &profile.name, name });
             return self.without_profile_again(name);
         };
-        self.tell_alias(&profile.name, hit);
+        self.tell_alias(&profile.name, aliases, hit);
         match hit.target.strip_prefix('!') {
             Some(literal) => self.literal(literal),
             None => {
@@ -90,7 +132,7 @@ impl<'r> Walk<'r, '_> {
     }
 
     /// A name that may still start with the default profile's aliases.
-    fn without_profile(self, model: &str, chosen: Chosen) -> Result<Route, Unroutable> {
+    fn without_profile(&mut self, model: &str, chosen: Chosen) -> Landed<'r> {
         let routes = self.routes;
         if model.is_empty() {
             return Err(Unroutable::EmptyModel);
@@ -107,14 +149,14 @@ impl<'r> Walk<'r, '_> {
         self.at_provider(model, chosen)
     }
 
-    fn without_profile_again(self, name: &str) -> Result<Route, Unroutable> {
+    fn without_profile_again(&mut self, name: &str) -> Landed<'r> {
         match name.strip_prefix('!') {
             Some(literal) => self.literal(literal),
             None => self.at_provider(name, Chosen::Not),
         }
     }
 
-    fn at_provider(mut self, model: &str, chosen: Chosen) -> Result<Route, Unroutable> {
+    fn at_provider(&mut self, model: &str, chosen: Chosen) -> Landed<'r> {
         let ((home, name), prefixed) = self.split(model)?;
         let chosen = match chosen {
             Chosen::Not if prefixed => Chosen::ForThis,
@@ -128,11 +170,11 @@ impl<'r> Walk<'r, '_> {
         } else {
             Step::Default { provider, name }
         });
-        let Some(hit) = self.hit(home, name, chosen) else { return Ok(self.found(home, name)) };
-        self.tell_alias(&home.settings.name, hit);
+        let Some(hit) = self.hit(home, name, chosen) else { return Ok((home, name.to_owned())) };
+        self.tell_alias(&home.settings.name, &home.aliases, hit);
         match hit.target.strip_prefix('!') {
             Some(literal) => self.literal_at(home, literal),
-            None if hit.target.eq_ignore_ascii_case(name) => Ok(self.found(home, hit.target)),
+            None if hit.target.eq_ignore_ascii_case(name) => Ok((home, hit.target.to_owned())),
             None => {
                 let (home, name) = self.target(home, hit.target)?;
                 self.follow(home, name)
@@ -165,7 +207,7 @@ impl<'r> Walk<'r, '_> {
     }
 
     /// Follows exact aliases until none applies.
-    fn follow(mut self, home: &'r Home, name: &str) -> Result<Route, Unroutable> {
+    fn follow(&mut self, home: &'r Home, name: &str) -> Landed<'r> {
         let (mut home, mut name) = (home, name.to_owned());
         let mut chain = vec![format!("{}:{name}", home.settings.name)];
         while let Some(hit) = home.aliases.whole(&name) {
@@ -173,7 +215,7 @@ impl<'r> Walk<'r, '_> {
                 name = hit.target.to_owned();
                 break;
             }
-            self.tell_alias(&home.settings.name, hit);
+            self.tell_alias(&home.settings.name, &home.aliases, hit);
             if let Some(literal) = hit.target.strip_prefix('!') {
                 return self.literal_at(home, literal);
             }
@@ -190,21 +232,21 @@ impl<'r> Walk<'r, '_> {
                 return Err(Unroutable::LongChain { model, chain: chain.join(" → "), limit });
             }
         }
-        Ok(self.found(home, &name))
+        Ok((home, name))
     }
 
-    fn literal(self, literal: &str) -> Result<Route, Unroutable> {
+    fn literal(&self, literal: &str) -> Landed<'r> {
         if literal.is_empty() {
             return Err(Unroutable::EmptyModel);
         }
         let ((home, name), _) = self.split(literal)?;
-        Ok(self.found(home, name))
+        Ok((home, name.to_owned()))
     }
 
     /// A literal target of an alias at `home`.
-    fn literal_at(self, home: &'r Home, literal: &str) -> Result<Route, Unroutable> {
+    fn literal_at(&self, home: &'r Home, literal: &str) -> Landed<'r> {
         let (home, name) = self.target(home, literal)?;
-        Ok(self.found(home, name))
+        Ok((home, name.to_owned()))
     }
 
     /// Where a target of an alias at `home` leads: across only if its first part is a provider.
@@ -244,11 +286,12 @@ impl<'r> Walk<'r, '_> {
         Err(Unroutable::UnknownProvider { prefix: prefix.to_owned(), model: model.to_owned(), known })
     }
 
-    fn tell_alias(&mut self, owner: &str, Hit { alias, target, fit }: Hit<'_>) {
+    fn tell_alias(&mut self, owner: &str, aliases: &'r Aliases, Hit { alias, target, fit }: Hit<'_>) {
         (self.tell)(Step::Alias { owner, alias, target, fit });
+        self.fallbacks = self.fallbacks.or_else(|| aliases.fallbacks(alias));
     }
+}
 
-    fn found(self, home: &Home, name: &str) -> Route {
-        Route { provider: home.settings.clone(), model: name.into(), profile: self.profile }
-    }
+fn target(home: &Home, model: &str) -> Target {
+    Target { provider: home.settings.clone(), model: model.into() }
 }

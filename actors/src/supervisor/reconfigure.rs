@@ -49,7 +49,7 @@ impl Supervisor {
             ledger: old.ledger.clone(),
             catalog: old.catalog.clone(),
             thoughts: old.thoughts.clone(),
-            beginnings: old.beginnings.clone(),
+            diary: old.diary.clone(),
             routes: self.routes.clone(),
             providers: addresses,
             // Nobody who waits for an answer waits in vain.

@@ -4,20 +4,28 @@
 mod calls;
 #[path = "../../tests/properties/cases.rs"]
 mod cases;
+#[path = "../../tests/properties/chat.rs"]
+mod chat;
 #[path = "../../tests/properties/error.rs"]
 mod error;
 #[path = "../../tests/properties/framing.rs"]
 mod framing;
 #[path = "../../tests/grammar/stream.rs"]
 mod grammar;
+#[path = "../../tests/properties/healing.rs"]
+mod healing;
 #[path = "../../tests/properties/order.rs"]
 mod order;
 #[path = "../../tests/properties/reply.rs"]
 mod reply;
 #[path = "../../tests/properties/request.rs"]
 mod request;
+#[path = "../../tests/properties/schema.rs"]
+mod schema;
 #[path = "../../tests/properties/span.rs"]
 mod span;
+#[path = "../../tests/properties/turns.rs"]
+mod turns;
 
 /// Checks what the target of this name says of these bytes.
 pub fn run(target: &str, bytes: &[u8]) {

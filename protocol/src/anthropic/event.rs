@@ -134,6 +134,29 @@ pub(crate) struct Block<'a> {
     name: Option<&'a RawValue>,
     #[serde(borrow)]
     input: Option<&'a RawValue>,
+    #[serde(borrow)]
+    citations: Option<&'a RawValue>,
+}
+
+/// Where a text comes from.
+#[derive(Deserialize)]
+pub(crate) struct Citation<'a> {
+    #[serde(borrow)]
+    url: Option<&'a RawValue>,
+    #[serde(borrow)]
+    title: Option<&'a RawValue>,
+}
+
+impl<'a> Citation<'a> {
+    /// Inner text; empty for what has no address.
+    pub(crate) fn url(&self) -> &'a str {
+        inner(self.url)
+    }
+
+    /// Inner text.
+    pub(crate) fn title(&self) -> &'a str {
+        inner(self.title)
+    }
 }
 
 /// What a client can be shown of a block. Texts are inner texts.
@@ -153,6 +176,14 @@ pub(crate) enum Shown<'a> {
 }
 
 impl<'a> Block<'a> {
+    /// The sources of a text that came whole.
+    pub(crate) fn citations(&self) -> Vec<Citation<'a>> {
+        let list = self.citations.filter(|list| list.get().starts_with('['));
+        let list: Option<List<Object<Citation<'a>>>> =
+            list.and_then(|list| serde_json::from_str(list.get()).ok());
+        list.unwrap_or_default().0.into_iter().filter_map(|citation| citation.0).collect()
+    }
+
     pub(crate) fn shown(&self) -> Shown<'a> {
         let kind = literal(self.r#type).and_then(Literal::decode);
         match kind.as_deref() {
@@ -183,6 +214,8 @@ pub(crate) struct Delta<'a> {
     thinking: Option<&'a RawValue>,
     #[serde(borrow)]
     partial_json: Option<&'a RawValue>,
+    #[serde(borrow, default = "Default::default")]
+    pub(crate) citation: Object<Citation<'a>>,
     #[serde(borrow)]
     stop_reason: Option<&'a RawValue>,
 }

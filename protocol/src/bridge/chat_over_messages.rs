@@ -4,6 +4,7 @@
 //! whole, and whether it leaves as a stream or whole.
 
 mod calls;
+mod cited;
 mod reply;
 mod request;
 mod stream;
@@ -11,7 +12,7 @@ mod stream;
 pub use reply::{Collector, whole, whole_as_events};
 pub use stream::Machine;
 
-use crate::{bridge::RequestError, vocabulary::Delivery};
+use crate::{bridge::RequestError, openai::chunk::Calling, vocabulary::Delivery};
 
 /// What a request is translated for.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +39,7 @@ pub struct ReplyContext {
     tells_usage: bool,
     /// Whether the client asked for reasoning, and so gets to see it.
     shows_reasoning: bool,
+    calls: Calling,
 }
 
 /// What makes a reply one of its own.

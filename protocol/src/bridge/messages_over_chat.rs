@@ -21,6 +21,7 @@ pub use stream::Machine;
 use std::collections::HashMap;
 
 use crate::{bridge::RequestError, vocabulary::Delivery};
+use thinking::Tag;
 
 /// What a request is translated for.
 #[derive(Clone, Copy, Debug)]
@@ -50,11 +51,14 @@ pub struct ReplyContext {
     stop_sequences: Vec<String>,
     /// What the upstream calls by the first name is the client's second, inner texts.
     names: HashMap<String, String>,
-    think_tags: bool,
+    think_tag: Option<Tag>,
     /// Thoughts must come back as the upstream's own objects.
     keeps_details: bool,
     /// What comes beside calls and texts must come back with them.
     keeps_extras: bool,
+    /// What must come back with a call comes behind it, so that calls wait for the end of the reply: nothing can travel
+    /// in front of a block that the client has.
+    signs_late: bool,
 }
 
 /// Translates a whole request body.

@@ -2,12 +2,15 @@
 
 use serde_json::{Map, Value};
 
+use super::named::param;
 use super::{Edit, Limit, betas};
 
 /// What a member, a keyword or a value of a header is called in a refusal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Names {
     Member,
+    /// One whose value alone is refused.
+    Value,
     /// As xAI's own code calls it: `reasoningEffort`.
     CamelCase,
     /// Several, with commas between them.
@@ -32,7 +35,7 @@ struct Wording(&'static str, &'static str, Names, Place);
 const WORDINGS: [Wording; 23] = [
     // OpenAI, Azure, and whoever has copied them.
     Wording("unsupported parameter: ", "", Names::Member, Place::InName),
-    Wording("unsupported value: ", " does not support", Names::Member, Place::InName),
+    Wording("unsupported value: ", " does not support", Names::Value, Place::InName),
     Wording("unknown parameter: ", "", Names::Member, Place::InName),
     Wording("unrecognized request argument supplied: ", "", Names::Member, Place::InName),
     Wording("unrecognized request arguments supplied: ", "", Names::Members, Place::InName),
@@ -71,20 +74,26 @@ const WORDINGS: [Wording; 23] = [
 ];
 
 /// Refusals that name something in other words than its name.
-const PHRASES: [(&str, &[&str]); 7] = [
-    ("does not support the effort parameter", &["output_config.effort"]),
-    ("adaptive thinking is not supported", &["thinking"]),
-    ("input tag 'adaptive' found using 'type' does not match", &["thinking"]),
+const PHRASES: [(&str, Names, &[&str]); 7] = [
+    ("does not support the effort parameter", Names::Member, &["output_config.effort"]),
+    ("adaptive thinking is not supported", Names::Value, &["thinking"]),
+    ("input tag 'adaptive' found using 'type' does not match", Names::Value, &["thinking"]),
     // What is left of a request that has just lost its thinking.
-    ("strategy requires 'thinking'", &["context_management"]),
+    ("strategy requires 'thinking'", Names::Member, &["context_management"]),
     // Ollama.
-    ("does not support thinking", &["reasoning_effort", "thinking", "reasoning"]),
-    ("does not support this tool_choice", &["tool_choice"]),
-    ("'temperature' and 'top_p' cannot both be specified", &["top_p"]),
+    ("does not support thinking", Names::Member, &["reasoning_effort", "thinking", "reasoning"]),
+    ("does not support this tool_choice", Names::Value, &["tool_choice"]),
+    ("'temperature' and 'top_p' cannot both be specified", Names::Member, &["top_p"]),
 ];
 
 /// OpenAI's codes, beside which `param` is the name.
-const CODES: [&str; 3] = ["unsupported_parameter", "unsupported_value", "unknown_parameter"];
+const CODES: [(&str, Names); 3] = [
+    ("unsupported_parameter", Names::Member),
+    ("unsupported_value", Names::Value),
+    ("unknown_parameter", Names::Member),
+];
+/// Then whatever else is said would be refused, too, and who says nothing has this one.
+const NO_OTHER: &str = "only the default";
 
 /// What is longer than this is no wording but an echo of the request.
 const LONGEST_TEXT: usize = 8 << 10;
@@ -129,8 +138,9 @@ impl Refusal {
 
     fn object(&mut self, fields: &Map<String, Value>, depth: usize) {
         let word = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
-        if CODES.contains(&word("code")) && !word("param").is_empty() {
-            self.name(word("param"), word("message"));
+        let code = CODES.iter().find(|(code, _)| *code == word("code"));
+        if let Some((_, names)) = code.filter(|_| !word("param").is_empty()) {
+            self.named(*names, (word("param"), ""), word("message"));
         }
         // Mistral, vLLM, Azure's models of others: pydantic's list of what is wrong where.
         if let Some(Value::Array(loc)) = fields.get("loc")
@@ -150,9 +160,9 @@ impl Refusal {
         }
         let text = plain(text);
         let lower = text.to_ascii_lowercase();
-        for (phrase, paths) in PHRASES {
+        for (phrase, names, paths) in PHRASES {
             if lower.contains(phrase) {
-                self.edits.extend(paths.iter().filter_map(|path| Edit::param(path)));
+                paths.iter().for_each(|path| self.named(names, (path, ""), &text));
             }
         }
         if lower.contains("invalid beta flag") {
@@ -167,10 +177,13 @@ impl Refusal {
     fn named(&mut self, names: Names, (name, place): (&str, &str), text: &str) {
         let each = name.split(',').map(|name| name.trim_matches([' ', '\'']));
         match names {
-            Names::Member => self.name(&format!("{place}.{name}"), text),
+            Names::Value if !text.to_ascii_lowercase().contains(NO_OTHER) => {
+                self.add(param(name).and_then(Edit::of_value));
+            }
+            Names::Member | Names::Value => self.name(&format!("{place}.{name}"), text),
             Names::CamelCase => self.name(&snake_case(name), text),
             Names::Members => each.for_each(|name| self.name(name, text)),
-            Names::Keyword => self.add(Edit::param(&format!("schema.{name}"))),
+            Names::Keyword => self.add(param(&format!("schema.{name}"))),
             Names::Betas => each.for_each(|name| self.add(Edit::beta(name))),
         }
     }
@@ -181,7 +194,7 @@ impl Refusal {
         self.add(match name.trim_start_matches(['.', '#']).trim_start_matches("body.") {
             "max_tokens" if text.contains(other) => Some(Edit::Limit(Limit::MaxCompletionTokens)),
             name if name == other => Some(Edit::Limit(Limit::MaxTokens)),
-            name => Edit::param(name),
+            name => param(name),
         });
     }
 
@@ -222,7 +235,7 @@ impl Wording {
         let (name, behind) = match names {
             Names::Betas => text.split_at(lower.find(after)?),
             Names::Members => text.split_at(run(text, &|c| is_of_name(c) || ", '".contains(c)).len()),
-            Names::Member | Names::CamelCase | Names::Keyword => {
+            Names::Member | Names::Value | Names::CamelCase | Names::Keyword => {
                 // What a quote opens, another one closes.
                 let quote = if text.starts_with('\'') { "'" } else { "" };
                 let name = beginning(&text[quote.len()..]);

@@ -19,6 +19,24 @@ pub(crate) struct Stamp {
     pub(crate) model: String,
     /// Whether the client of a stream wants its usage; a whole reply always has it.
     pub(crate) tells_usage: bool,
+    pub(crate) calls: Calling,
+}
+
+/// How a client reads calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Calling {
+    Tools,
+    /// As one `function_call`, from before there were tools; the request has asked for one at most.
+    Function,
+}
+
+/// A page that a part of the text is from; the texts are inner texts, the places counted in characters.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) url: String,
+    pub(crate) title: String,
+    pub(crate) start: u64,
+    pub(crate) end: u64,
 }
 
 /// What a reply says next. Texts are inner texts.
@@ -27,6 +45,8 @@ pub(crate) enum Event<'a> {
     Start,
     Text(&'a str),
     Reasoning(&'a str),
+    /// Of the text before it.
+    Sources(&'a [Source]),
     /// A tool call begins, `number` counting from 0.
     Call {
         number: u32,
@@ -64,6 +84,25 @@ impl Sink for BytesMut {
                 out.put(b"\"reasoning_content\":");
                 out.quoted(inner);
             }),
+            Event::Sources(sources) => delta(stamp, self, |out| {
+                out.put(b"\"annotations\":[");
+                annotations(sources, out);
+                out.put(b"]");
+            }),
+            Event::Call { number: 1.., .. } | Event::Arguments { number: 1.., .. }
+                if stamp.calls == Calling::Function => {}
+            Event::Call { name, .. } if stamp.calls == Calling::Function => delta(stamp, self, |out| {
+                out.put(b"\"function_call\":{\"name\":");
+                out.quoted(name);
+                out.put(b",\"arguments\":\"\"}");
+            }),
+            Event::Arguments { fragment, .. } if stamp.calls == Calling::Function => {
+                delta(stamp, self, |out| {
+                    out.put(b"\"function_call\":{\"arguments\":");
+                    out.quoted(fragment);
+                    out.put(b"}");
+                })
+            }
             Event::Call { number, id, name } => delta(stamp, self, |out| {
                 out.put(b"\"tool_calls\":[{\"index\":");
                 out.number(number.into());
@@ -78,9 +117,37 @@ impl Sink for BytesMut {
                 out.quoted(fragment);
                 out.put(b"}}]");
             }),
-            Event::End { finish_reason, usage } => end(stamp, (finish_reason, usage), self),
+            Event::End { finish_reason, usage } => {
+                end(stamp, (stamp.calls.reason(finish_reason), usage), self)
+            }
             Event::Error(fault) => error::event(fault.kind, &fault.message, self),
         }
+    }
+}
+
+impl Calling {
+    /// Each form of calls has its own word for a reply that ends with one.
+    fn reason(self, finish_reason: &'static str) -> &'static str {
+        match (self, finish_reason) {
+            (Self::Function, "tool_calls") => "function_call",
+            (Self::Tools | Self::Function, reason) => reason,
+        }
+    }
+}
+
+/// Without brackets.
+fn annotations(sources: &[Source], out: &mut impl Write) {
+    for (at, source) in sources.iter().enumerate() {
+        out.raw(if at == 0 { "" } else { "," });
+        out.put(b"{\"type\":\"url_citation\",\"url_citation\":{\"start_index\":");
+        out.number(source.start);
+        out.put(b",\"end_index\":");
+        out.number(source.end);
+        out.put(b",\"title\":");
+        out.quoted(&source.title);
+        out.put(b",\"url\":");
+        out.quoted(&source.url);
+        out.put(b"}}");
     }
 }
 
@@ -159,6 +226,7 @@ pub(crate) struct Collected {
     text: String,
     reasoning: String,
     calls: Vec<Call>,
+    sources: Vec<Source>,
     body: Vec<u8>,
 }
 
@@ -189,13 +257,13 @@ impl Collected {
             out.put(b",\"reasoning_content\":");
             out.quoted(&self.reasoning);
         }
-        for (at, call) in self.calls.iter().enumerate() {
-            out.raw(if at == 0 { ",\"tool_calls\":[{" } else { ",{" });
-            call_head(&call.id, &call.name, &mut out);
-            out.quoted(&call.arguments);
-            out.put(b"}}");
+        if !self.sources.is_empty() {
+            out.put(b",\"annotations\":[");
+            annotations(&self.sources, &mut out);
+            out.put(b"]");
         }
-        out.raw(if self.calls.is_empty() { "}" } else { "]}" });
+        self.write_calls(stamp.calls, &mut out);
+        out.put(b"}");
         out.put(b",\"logprobs\":null,\"finish_reason\":\"");
         out.raw(finish_reason);
         out.put(b"\"}],\"usage\":");
@@ -205,11 +273,36 @@ impl Collected {
     }
 }
 
+impl Collected {
+    fn write_calls(&self, calling: Calling, out: &mut Vec<u8>) {
+        match (&self.calls[..], calling) {
+            ([], _) => {}
+            ([call, ..], Calling::Function) => {
+                out.put(b",\"function_call\":{\"name\":");
+                out.quoted(&call.name);
+                out.put(b",\"arguments\":");
+                out.quoted(&call.arguments);
+                out.put(b"}");
+            }
+            (calls, Calling::Tools) => {
+                for (at, call) in calls.iter().enumerate() {
+                    out.raw(if at == 0 { ",\"tool_calls\":[{" } else { ",{" });
+                    call_head(&call.id, &call.name, out);
+                    out.quoted(&call.arguments);
+                    out.put(b"}}");
+                }
+                out.put(b"]");
+            }
+        }
+    }
+}
+
 impl Sink for Collected {
     fn emit(&mut self, stamp: &Stamp, event: Event<'_>) {
         match event {
             Event::Text(inner) => self.text.push_str(inner),
             Event::Reasoning(inner) => self.reasoning.push_str(inner),
+            Event::Sources(sources) => self.sources.extend_from_slice(sources),
             Event::Call { id, name, .. } => {
                 self.calls.push(Call { id: id.to_owned(), name: name.to_owned(), arguments: String::new() });
             }
@@ -218,7 +311,9 @@ impl Sink for Collected {
                     call.arguments.push_str(fragment);
                 }
             }
-            Event::End { finish_reason, usage } => self.finish(stamp, (finish_reason, usage)),
+            Event::End { finish_reason, usage } => {
+                self.finish(stamp, (stamp.calls.reason(finish_reason), usage))
+            }
             Event::Start | Event::Error(_) => {}
         }
     }

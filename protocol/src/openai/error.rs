@@ -90,6 +90,16 @@ pub fn is_quota_exhausted(body: &[u8]) -> bool {
     MARKS.iter().any(is_told)
 }
 
+/// How many seconds Google asks to wait: it says so in the body alone (`google.rpc.RetryInfo`), like `"34s"` or `"0.5s"`.
+pub fn retry_delay(body: &[u8]) -> Option<f64> {
+    let value: Value = serde_json::from_slice(body).ok()?;
+    let value = value.get(0).unwrap_or(&value);
+    let details = value.get("error")?.get("details")?.as_array()?;
+    let told = details.iter().find_map(|detail| detail.get("retryDelay")?.as_str())?;
+    let seconds: f64 = told.strip_suffix('s')?.parse().ok()?;
+    (seconds.is_finite() && seconds >= 0.0).then_some(seconds)
+}
+
 /// Whether a 400 is about the key after all: xAI and Gemini give that status to a key that they do not know.
 pub fn refuses_key(body: &[u8]) -> bool {
     Report::read(body).refuses_key()
@@ -364,6 +374,25 @@ mod tests {
         ] {
             assert_eq!(read_inside(body.as_bytes()).status, status, "{body}");
         }
+    }
+
+    #[test]
+    fn the_wait_that_google_asks_for_is_found_in_the_body() {
+        let told = |delay: &str| {
+            let info =
+                format!(r#"{{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":{delay}}}"#);
+            let error = format!(r#"{{"error":{{"code":429,"details":[{{"@type":"x"}},{info}]}}}}"#);
+            let list = format!("[{error}]");
+            let found = retry_delay(error.as_bytes());
+            assert_eq!(retry_delay(list.as_bytes()), found, "Gemini's chat endpoint answers with a list");
+            found
+        };
+        assert_eq!(told(r#""34s""#), Some(34.0));
+        assert_eq!(told(r#""0.5s""#), Some(0.5));
+        for nonsense in ["34", r#""34""#, r#""-1s""#, r#""NaNs""#, r#""infs""#, "null"] {
+            assert_eq!(told(nonsense), None, "{nonsense}");
+        }
+        assert_eq!(retry_delay(b"<html>"), None);
     }
 
     #[test]

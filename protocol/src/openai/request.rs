@@ -156,6 +156,18 @@ pub(crate) struct ToolChoice<'a> {
     /// The function's name in `function_call`.
     #[serde(borrow)]
     pub(crate) name: Option<Literal<'a>>,
+    #[serde(borrow)]
+    pub(crate) allowed_tools: Option<AllowedTools<'a>>,
+}
+
+/// A choice among some of the tools.
+#[derive(Deserialize)]
+#[serde(expecting = "an allowed_tools object")]
+pub(crate) struct AllowedTools<'a> {
+    #[serde(borrow)]
+    pub(crate) mode: Option<Word<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) tools: Vec<Tool<'a>>,
 }
 
 /// One part of a message's content, of any kind.

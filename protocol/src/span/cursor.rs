@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use memchr::memchr_iter;
+use memchr::memchr;
 use serde::de::IgnoredAny;
 
 /// Where the text stopped being JSON.
@@ -20,12 +20,14 @@ pub(super) type Walk<T> = Result<T, NotJson>;
 pub(super) struct Cursor<'a> {
     text: &'a [u8],
     at: usize,
+    /// The brackets that close what is skipped; empty between values.
+    open: Vec<u8>,
 }
 
 impl<'a> Cursor<'a> {
     /// Starts at the first byte that is not white space.
     pub(super) fn new(text: &'a [u8]) -> Self {
-        let mut cursor = Self { text, at: 0 };
+        let mut cursor = Self { text, at: 0, open: vec![] };
         cursor.space();
         cursor
     }
@@ -109,34 +111,36 @@ impl<'a> Cursor<'a> {
 
     /// A quote ends the string unless an odd number of backslashes stands before it.
     fn string(&mut self) -> Walk<()> {
-        let inside = &self.text[self.at + 1..];
-        let is_end = |&quote: &usize| {
-            let backslashes = inside[..quote].iter().rev().take_while(|&&byte| byte == b'\\').count();
-            backslashes.is_multiple_of(2)
-        };
-        match memchr_iter(b'"', inside).find(is_end) {
-            Some(quote) => self.at += quote + 2,
-            None => return Err(NotJson { offset: self.text.len() }),
+        let inside = self.at + 1;
+        let mut from = inside;
+        while let Some(quote) = quote(self.text, from) {
+            let before = &self.text[inside..quote];
+            let backslashes = before.iter().rev().take_while(|&&byte| byte == b'\\').count();
+            if backslashes.is_multiple_of(2) {
+                self.at = quote + 1;
+                return Ok(());
+            }
+            from = quote + 1;
         }
-        Ok(())
+        Err(NotJson { offset: self.text.len() })
     }
 
     fn container(&mut self) -> Walk<()> {
-        let mut open = Vec::new();
+        self.open.clear();
         loop {
             match self.peek() {
                 Some(b'"') => {
                     self.string()?;
                     continue;
                 }
-                Some(b'{') => open.push(b'}'),
-                Some(b'[') => open.push(b']'),
-                Some(close @ (b'}' | b']')) if open.pop() != Some(close) => return self.fail(),
+                Some(b'{') => self.open.push(b'}'),
+                Some(b'[') => self.open.push(b']'),
+                Some(close @ (b'}' | b']')) if self.open.pop() != Some(close) => return self.fail(),
                 None => return self.fail(),
                 Some(_) => {}
             }
             self.at += 1;
-            if open.is_empty() {
+            if self.open.is_empty() {
                 return Ok(());
             }
         }
@@ -170,6 +174,29 @@ impl<'a> Cursor<'a> {
     fn fail<T>(&self) -> Walk<T> {
         Err(NotJson { offset: self.at })
     }
+}
+
+/// Where the first quote stands at or behind `from`. Most strings of a request are keys and short words, for which the
+/// set-up of a search costs more than the search: the near bytes are looked at eight at a time.
+fn quote(text: &[u8], from: usize) -> Option<usize> {
+    const NEAR: usize = 4;
+    let behind = text.get(from..)?;
+    let (words, _) = behind.as_chunks();
+    for (number, word) in words.iter().take(NEAR).enumerate() {
+        let found = quotes(u64::from_le_bytes(*word));
+        if found != 0 {
+            return Some(from + number * size_of::<u64>() + (found.trailing_zeros() / u8::BITS) as usize);
+        }
+    }
+    let looked_at = words.len().min(NEAR) * size_of::<u64>();
+    memchr(b'"', &behind[looked_at..]).map(|quote| from + looked_at + quote)
+}
+
+/// Sets the highest bit of every byte that is a quote; those above the first may be wrong.
+fn quotes(word: u64) -> u64 {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let zero_where_quote = word ^ (ONES * b'"' as u64);
+    zero_where_quote.wrapping_sub(ONES) & !zero_where_quote & (ONES << 7)
 }
 
 /// What a string with its quotes says; `None` if it is no valid string.

@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use memchr::memmem;
 
 use super::cursor::{Cursor, Walk, decoded};
 use super::pruned::{Fate, Pruned, without};
@@ -13,12 +12,9 @@ pub const OWN_SIGNATURE: &str = "vdm1.";
 
 /// The body without the `thinking` and `redacted_thinking` blocks in `messages[].content[]` whose `signature` or
 /// `data` starts with [`OWN_SIGNATURE`]. A message that loses its last block so is removed too. Every other byte
-/// stays; a body without the marker comes back as it is, at the cost of one byte search.
+/// stays; a body without such a block comes back as it is.
 #[must_use]
 pub fn without_own_thinking(body: &Bytes) -> Bytes {
-    if memmem::find(body, OWN_SIGNATURE.as_bytes()).is_none() {
-        return body.clone();
-    }
     let mut cuts = Vec::new();
     let walked = Cursor::new(body).members(|cursor, key| match key {
         "messages" => messages(cursor, &mut cuts),
@@ -102,6 +98,14 @@ fn block(cursor: &mut Cursor<'_>) -> Walk<Fate> {
         Kind::Redacted => data,
         Kind::Other => Fate::Stays,
     })
+}
+
+/// Whether a string may be a signature or data of ours: at a glance, so one that begins with an escape may be, too.
+pub(super) fn may_be_own(value: &[u8]) -> bool {
+    // The longest way to write the marker.
+    const ESCAPED: usize = 6 * OWN_SIGNATURE.len();
+    let Some(text) = value.strip_prefix(b"\"") else { return false };
+    text.starts_with(OWN_SIGNATURE.as_bytes()) || text.iter().take(ESCAPED).any(|&byte| byte == b'\\')
 }
 
 enum Kind {

@@ -1,6 +1,7 @@
-//! How often tools stand in a request's history: counted while the body is walked anyway.
+//! What stands in a request's history: looked at while the body is walked anyway.
 
 use super::cursor::{Cursor, Walk, decoded};
+use super::thinking::may_be_own;
 
 /// The tool calls that a request repeats, and what came of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,8 +12,16 @@ pub struct ToolHistory {
     pub results: u32,
 }
 
-impl ToolHistory {
-    /// Counts in the value of `messages`, which is walked whatever it is.
+/// What a request's history holds.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    pub(super) tools: ToolHistory,
+    /// Whether a block may be one of our own thinking blocks; never `false` where there is one.
+    pub(super) own_thinking: bool,
+}
+
+impl History {
+    /// Looks at the value of `messages`, which is walked whatever it is.
     pub(super) fn of(cursor: &mut Cursor<'_>) -> Walk<Self> {
         let mut history = Self::default();
         history.messages(cursor)?;
@@ -24,12 +33,12 @@ impl ToolHistory {
             members(cursor, |cursor, key| match key {
                 "content" => elements(cursor, |cursor| self.block(cursor)),
                 "tool_calls" => elements(cursor, |cursor| {
-                    self.uses = self.uses.saturating_add(1);
+                    self.tools.uses = self.tools.uses.saturating_add(1);
                     cursor.value().map(drop)
                 }),
                 "role" => {
                     if word(cursor)?.as_deref() == Some("tool") {
-                        self.results = self.results.saturating_add(1);
+                        self.tools.results = self.tools.results.saturating_add(1);
                     }
                     Ok(())
                 }
@@ -40,13 +49,17 @@ impl ToolHistory {
 
     fn block(&mut self, cursor: &mut Cursor<'_>) -> Walk<()> {
         members(cursor, |cursor, key| {
-            if key != "type" {
-                return cursor.value().map(drop);
-            }
-            match word(cursor)?.as_deref() {
-                Some("tool_use") => self.uses = self.uses.saturating_add(1),
-                Some("tool_result") => self.results = self.results.saturating_add(1),
-                _ => {}
+            match key {
+                "type" => match word(cursor)?.as_deref() {
+                    Some("tool_use") => self.tools.uses = self.tools.uses.saturating_add(1),
+                    Some("tool_result") => self.tools.results = self.tools.results.saturating_add(1),
+                    _ => {}
+                },
+                "signature" | "data" => {
+                    let value = cursor.value()?;
+                    self.own_thinking |= may_be_own(cursor.slice(value));
+                }
+                _ => drop(cursor.value()?),
             }
             Ok(())
         })
@@ -69,6 +82,18 @@ fn members(cursor: &mut Cursor<'_>, each: impl FnMut(&mut Cursor<'_>, &str) -> W
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn own_thinking_is_seen_where_it_would_be_removed() {
+        let own = |block: &str| {
+            let body = format!(r#"{{"model":"m","messages":[{{"content":[{block}]}}]}}"#);
+            crate::span::head(body.as_bytes()).unwrap().own_thinking
+        };
+        assert!(own(r#"{"type":"thinking","thinking":"t","signature":"vdm1.x"}"#));
+        assert!(own(r#"{"data":"vdm1.","type":"redacted_thinking"}"#));
+        assert!(own(r#"{"type":"thinking","signature":"\u0076dm1.x"}"#));
+        assert!(!own(r#"{"type":"thinking","signature":"Ev8BCm"},{"type":"text","text":"vdm1."}"#));
+    }
+
     fn history(messages: &str) -> (u32, u32) {
         let body = format!(r#"{{"model":"m","tools":[{{"type":"tool_use"}}],"messages":{messages}}}"#);
         let head = crate::span::head(body.as_bytes()).unwrap();

@@ -63,6 +63,21 @@ pub(crate) fn renamed(body: &Bytes, from: &str, to: &str) -> Bytes {
     spliced(body, &mut edits)
 }
 
+/// The value at the end of these names, objects alone on the way to it; of equal names the last counts.
+pub(crate) fn value_at<'b>(object: &'b [u8], names: &[&str]) -> Option<&'b [u8]> {
+    let (first, rest) = names.split_first()?;
+    let mut found = None;
+    let walked = Cursor::new(object).members(|cursor, key| {
+        let value = cursor.value()?;
+        if key == *first {
+            found = Some(value);
+        }
+        Ok(())
+    });
+    let value = found.filter(|_| walked.is_ok()).map(|span| &object[span])?;
+    if rest.is_empty() { Some(value) } else { value_at(value, rest) }
+}
+
 /// Where in a request an object stands, as far as that decides where schemas are.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {

@@ -46,7 +46,7 @@ mod tests {
     fn asked(body: &'static str) -> (String, UsageAsked) {
         let (edited, asked) =
             head(body.as_bytes()).unwrap().with_model_and_usage(&Bytes::from_static(body.as_bytes()), "m");
-        (String::from_utf8(edited.to_vec()).unwrap(), asked)
+        (String::from_utf8(edited.joined().to_vec()).unwrap(), asked)
     }
 
     #[test]

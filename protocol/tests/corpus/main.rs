@@ -8,20 +8,28 @@
 mod calls;
 #[path = "../properties/cases.rs"]
 mod cases;
+#[path = "../properties/chat.rs"]
+mod chat;
 #[path = "../properties/error.rs"]
 mod error;
 #[path = "../properties/framing.rs"]
 mod framing;
 #[path = "../grammar/stream.rs"]
 mod grammar;
+#[path = "../properties/healing.rs"]
+mod healing;
 #[path = "../properties/order.rs"]
 mod order;
 #[path = "../properties/reply.rs"]
 mod reply;
 #[path = "../properties/request.rs"]
 mod request;
+#[path = "../properties/schema.rs"]
+mod schema;
 #[path = "../properties/span.rs"]
 mod span;
+#[path = "../properties/turns.rs"]
+mod turns;
 
 mod complaints;
 mod errors;

@@ -11,6 +11,10 @@ pub(crate) struct Reply {
     pub(crate) reasoning: String,
     /// Id, name and arguments of each call.
     pub(crate) calls: Vec<[String; 3]>,
+    /// Name and arguments of the one call that an old client gets.
+    pub(crate) function: Option<[String; 2]>,
+    /// Address, and from where to where in the text.
+    pub(crate) sources: Vec<(String, u64, u64)>,
     /// Only a reply that is complete has one.
     pub(crate) finish_reason: Option<String>,
     pub(crate) usage: Option<Value>,
@@ -73,8 +77,10 @@ fn take(reply: &mut Reply, chunk: &Value) {
     if reply.chunks == 0 {
         assert_eq!(choice["delta"], json!({"role": "assistant", "content": ""}));
     } else if let Some(reason) = choice["finish_reason"].as_str() {
-        assert!(delta.is_empty() && ["stop", "length", "tool_calls", "content_filter"].contains(&reason));
+        let reasons = ["stop", "length", "tool_calls", "function_call", "content_filter"];
+        assert!(delta.is_empty() && reasons.contains(&reason));
         assert!(reason != "tool_calls" || !reply.calls.is_empty());
+        assert!(reason != "function_call" || reply.function.is_some());
         reply.finish_reason = Some(reason.to_owned());
     } else {
         assert!(delta.len() == 1 && choice["finish_reason"].is_null(), "a chunk brings one thing: {chunk}");
@@ -108,10 +114,31 @@ fn grow(reply: &mut Reply, delta: &Value) {
         reply.text.push_str(text);
     } else if let Some(text) = piece("reasoning_content") {
         reply.reasoning.push_str(text);
+    } else if delta.get("annotations").is_some() {
+        sources(reply, &delta["annotations"]);
+    } else if let Some(piece) = delta.get("function_call") {
+        let [_, arguments] = reply.function.get_or_insert_with(|| {
+            [
+                piece["name"].as_str().filter(|name| !name.is_empty()).expect("a name").to_owned(),
+                String::new(),
+            ]
+        });
+        arguments.push_str(piece["arguments"].as_str().expect("arguments are there, however empty"));
     } else {
         let calls = delta["tool_calls"].as_array().expect("a delta that is known, and not empty");
         assert_eq!(calls.len(), 1);
         call(reply, &calls[0]);
+    }
+}
+
+fn sources(reply: &mut Reply, annotations: &Value) {
+    for annotation in annotations.as_array().expect("a list") {
+        assert_eq!(annotation["type"], "url_citation");
+        let source = &annotation["url_citation"];
+        let place = |name: &str| source[name].as_u64().expect("a place in the text");
+        let (start, end) = (place("start_index"), place("end_index"));
+        assert!(start <= end && end <= reply.text.chars().count() as u64 && source["title"].is_string());
+        reply.sources.push((source["url"].as_str().expect("an address").to_owned(), start, end));
     }
 }
 

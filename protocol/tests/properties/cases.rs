@@ -2,19 +2,22 @@
 
 use vandamme_protocol::bridge::messages_over_chat::{Dialect, PLAIN};
 
-use crate::{calls, error, framing, reply, request, span};
+use crate::{calls, chat, error, framing, healing, reply, request, schema, span};
 
 /// Looks at any bytes, and panics where a property does not hold.
 type Check = fn(&[u8]);
 
 /// Every target: its name, which is also that of its seeds' folder, and what it does with bytes.
-pub(crate) const TARGETS: [(&str, Check); 6] = [
+pub(crate) const TARGETS: [(&str, Check); 9] = [
     ("framing", in_chunks),
     ("span", looked_at),
     ("request", translated),
     ("reply", answered),
     ("calls", calls::check),
     ("error", failed),
+    ("chat", in_front_of_messages),
+    ("schema", schema::check_any),
+    ("healing", healing::check),
 ];
 
 /// A stream, behind the size of its chunks.
@@ -34,10 +37,19 @@ fn translated(bytes: &[u8]) {
     request::check(bytes);
 }
 
-/// A stream of chunks, cut where its own bytes say.
-fn answered(bytes: &[u8]) {
+/// Where the bytes themselves say that they are cut.
+fn cut(bytes: &[u8]) -> usize {
     let sum: usize = bytes.iter().map(|&byte| usize::from(byte)).sum();
-    let cut = sum % (bytes.len() + 1);
+    sum % (bytes.len() + 1)
+}
+
+fn in_front_of_messages(bytes: &[u8]) {
+    chat::check(bytes, cut(bytes));
+}
+
+/// A stream of chunks.
+fn answered(bytes: &[u8]) {
+    let cut = cut(bytes);
     reply::check(bytes, cut, &PLAIN);
     reply::check(bytes, cut, &Dialect { think_tags: true, ..Dialect::default() });
 }

@@ -16,6 +16,9 @@ pub(crate) fn check(body: &[u8], model: &str) {
     }
     let pruned = without_own_thinking(&body);
     assert_eq!(without_own_thinking(&pruned), pruned, "there is nothing to remove twice");
+    if let Ok(found) = head(&body) {
+        assert!(found.own_thinking || pruned == body, "what is to be removed was seen");
+    }
     let parsed: Option<Object> = serde_json::from_slice(&body).ok();
     match (head(&body), parsed) {
         (Ok(head), parsed) => check_edits(&body, &head, (model, parsed)),
@@ -36,11 +39,16 @@ fn check_refusal(error: &HeadError, parsed: &Object) {
 }
 
 fn check_edits(body: &Bytes, found: &Head<'_>, (model, parsed): (&str, Option<Object>)) {
-    let edited = found.with_model(body, model);
+    let edited = found.with_model(body, model).joined();
     let again = head(&edited).expect("an edited body is a request");
     assert_eq!((&*again.model, again.delivery), (model, found.delivery));
-    assert_eq!(again.with_model(&edited, "other"), found.with_model(body, "other"), "only the value changed");
+    assert_eq!(
+        again.with_model(&edited, "other").joined(),
+        found.with_model(body, "other").joined(),
+        "only the value changed"
+    );
     let (asking, asked) = found.with_model_and_usage(body, model);
+    let asking = asking.joined();
     head(&asking).expect("a body that asks for usage is a request");
     let Some(mut expected) = parsed else { return };
     assert_eq!(expected.get("model").and_then(Value::as_str), Some(&*found.model));

@@ -37,6 +37,17 @@ fn error_bodies_are_byte_exact_with_their_status() {
 }
 
 #[test]
+fn a_status_that_only_anthropic_has_is_a_503_with_and_without_a_body() {
+    let body = "{ \"error\" : {\"message\": \"busy\", \"type\":\"t\",\"param\":null, \"code\":null} }";
+    for answer in [Answer::json(529, body), Answer::whole(529, "text/plain", "")] {
+        for reply in [streamed_before(answer.clone()), whole_before(answer)] {
+            assert_eq!(reply.status(), 503, "{reply}");
+        }
+    }
+    assert_eq!(whole_before(Answer::json(529, body)).raw(), body);
+}
+
+#[test]
 fn a_context_that_is_too_long_keeps_the_upstreams_words() {
     let body = openai::error(
         "This model's maximum context length is 128000 tokens. However, your messages resulted in 210000 tokens.",

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{ask, ask_whole, call, impatient, streamed_before, whole_before};
 use crate::support::canned::openai;
-use crate::support::chat::{self, Error};
+use crate::support::chat::{self, Chat, Error};
 use crate::support::gateway::{Gateway, MODEL};
 use crate::support::upstream::{Answer, Ending, Piece, Upstream};
 
@@ -68,11 +68,44 @@ fn a_whole_reply_is_byte_identical() {
 }
 
 #[test]
-fn a_whole_reply_to_a_request_for_a_stream_goes_through_as_it_is() {
-    let body = openai::whole("whole");
-    let reply = streamed_before(Answer::json(200, body.clone()));
-    assert_eq!((reply.status(), reply.raw()), (200, body));
-    assert!(!reply.is_stream(), "{reply}");
+fn json_where_a_stream_was_asked_for_becomes_a_stream_here_too() {
+    let upstream = Upstream::openai().always(Answer::json(200, openai::whole("whole")));
+    let gateway = impatient(&upstream).start();
+    for (body, tells_usage) in
+        [(chat::prompt_with_usage(MODEL, "hi"), true), (chat::prompt(MODEL, "hi"), false)]
+    {
+        let reply = call(&gateway, &body).reply();
+        assert_eq!(chat::text(&reply), "whole");
+        assert_eq!(
+            Chat::of(&reply).chunks.iter().any(|chunk| chunk["usage"].is_object()),
+            tells_usage,
+            "{reply}"
+        );
+    }
+    let totals = gateway.get("/metrics/running-totals").raw();
+    assert!(totals.contains("total_output_tokens: 40"), "{totals}");
+    assert_eq!(Error::of(&streamed_before(Answer::json(200, "{}"))).kind, "server_error");
+}
+
+#[test]
+fn a_stream_where_json_was_asked_for_is_put_together_here_too() {
+    for answer in [Answer::events(openai::tool_call()), Answer::events(openai::tool_call()).byte_by_byte()] {
+        let reply = whole_before(answer);
+        assert_eq!(
+            (reply.status(), reply.header("content-type")),
+            (200, Some("application/json")),
+            "{reply}"
+        );
+        let completion = reply.json();
+        let choice = &completion["choices"][0];
+        assert_eq!(choice["message"]["tool_calls"][0]["function"]["arguments"], "{\"city\": \"Genève\"}");
+        assert_eq!(
+            (&choice["finish_reason"], &completion["usage"]["total_tokens"]),
+            (&json!("tool_calls"), &json!(120))
+        );
+    }
+    let cut = openai::text(&["Hel", "lo"])[..3].to_vec();
+    assert_eq!(whole_before(Answer::events(cut)).status(), 502);
 }
 
 #[test]

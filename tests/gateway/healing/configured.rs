@@ -54,6 +54,18 @@ fn rules_hold_for_their_provider_alone_and_for_all_of_its_models() {
 }
 
 #[test]
+fn a_rule_for_a_value_leaves_other_values_alone() {
+    let upstream = Upstream::openai();
+    let rules = r#"drop-params = ['reasoning_effort=none', 'tool_choice={"type":"x"}']"#;
+    let gateway = Gateway::before(&upstream).toml(&format!("[openai]\n{rules}")).start();
+    for (effort, left) in [("none", json!(null)), ("low", json!("low"))] {
+        chat(&gateway, &chat_with(json!({"reasoning_effort": effort, "tool_choice": {"type": "x"}})));
+        let sent = upstream.requests().pop().expect("a request").json();
+        assert_eq!((&sent["reasoning_effort"], sent.get("tool_choice")), (&left, None));
+    }
+}
+
+#[test]
 fn betas_are_dropped_by_rule_with_what_belongs_to_them() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).toml("[anthropic]\ndrop-betas = ['effort-2025-11-24']").start();

@@ -78,6 +78,18 @@ fn a_wait_that_we_only_guess_is_short_and_worth_a_retry() {
 }
 
 #[test]
+fn a_wait_that_google_names_in_the_body_alone_is_kept() {
+    let body = r#"[{"error":{"code":429,"message":"Quota exceeded.","status":"RESOURCE_EXHAUSTED","details":[
+        {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"34.2s"}]}}]"#;
+    let upstream = Upstream::openai().always(Answer::json(429, body));
+    let gateway = Gateway::before(&upstream).start();
+    let reply = gateway.ask("hi");
+    assert_eq!((reply.status(), reply.error_type().as_str()), (429, "rate_limit_error"), "{reply}");
+    assert!((33..=35).contains(&reply.integer("retry-after")), "{reply}");
+    assert_eq!(reply.header("x-should-retry"), None, "it is no guess: {reply}");
+}
+
+#[test]
 fn a_long_wait_that_the_upstream_named_stops_the_retries() {
     for upstream in both() {
         let dialect = upstream.dialect();

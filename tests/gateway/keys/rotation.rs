@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::{await_that, both, limited, refusal};
 use crate::support::canned::openai;
 use crate::support::client::prompt;
-use crate::support::gateway::Gateway;
+use crate::support::gateway::{Gateway, MODEL};
 use crate::support::upstream::{Answer, Dialect, Upstream};
 
 #[test]
@@ -85,6 +85,32 @@ fn two_keys_may_fail_for_different_reasons() {
         let gateway = Gateway::before(&upstream).keys(["bad", "busy", "good"]).start();
         assert_eq!(gateway.ask("hi").text(), "Hello there!");
         assert_eq!(upstream.keys_seen(), ["bad", "busy", "good"]);
+    }
+}
+
+#[test]
+fn the_third_key_serves_on_all_four_ways_streamed_and_whole() {
+    for (speaking, door, stream) in [0, 1].into_iter().flat_map(|speaking| {
+        let doors = ["/v1/messages", "/v1/chat/completions"];
+        doors.into_iter().flat_map(move |door| [true, false].map(|stream| (speaking, door, stream)))
+    }) {
+        let [anthropic, openai] = both();
+        let upstream = if speaking == 0 { anthropic } else { openai };
+        let dialect = upstream.dialect();
+        let upstream = upstream
+            .answering_key("bad", refusal(dialect, 401))
+            .answering_key("busy", limited(dialect, "30"));
+        let gateway = Gateway::before(&upstream).keys(["bad", "busy", "good"]).start();
+        let mut body = prompt(MODEL, "hi");
+        body["stream"] = stream.into();
+        let reply = gateway.call("POST", door).json(&body).reply();
+        let way = format!("{dialect:?} {door} {stream}: {reply}");
+        assert!(
+            reply.status() == 200 && reply.is_stream() == stream && !reply.raw().contains("error"),
+            "{way}"
+        );
+        assert!(reply.raw().contains("there!"), "{way}");
+        assert_eq!(upstream.keys_seen(), ["bad", "busy", "good"], "{way}");
     }
 }
 

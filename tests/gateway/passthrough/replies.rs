@@ -5,7 +5,7 @@ use serde_json::json;
 use super::ask_before;
 use crate::support::canned::anthropic;
 use crate::support::client::prompt;
-use crate::support::gateway::Gateway;
+use crate::support::gateway::{Gateway, MODEL, whole_prompt};
 use crate::support::reply::Event;
 use crate::support::upstream::{Answer, Ending, Piece, Upstream};
 
@@ -54,10 +54,62 @@ fn an_event_is_delivered_as_soon_as_it_is_complete() {
 #[test]
 fn a_whole_reply_is_byte_identical() {
     let body = anthropic::whole("Hé \"quoted\"");
-    let (_, reply) = ask_before(Answer::json(200, body.clone()));
+    let upstream = Upstream::anthropic().always(Answer::json(200, body.clone()));
+    let reply = Gateway::before(&upstream).start().messages(&whole_prompt(MODEL, "hello")).reply();
     assert_eq!(reply.raw(), body);
     assert_eq!(reply.header("content-length"), Some(body.len().to_string().as_str()));
     assert_eq!(reply.header("content-type"), Some("application/json"));
+}
+
+#[test]
+fn a_whole_message_where_a_stream_was_asked_for_becomes_one() {
+    let body = json!({"id": "msg_01Upstream", "type": "message", "role": "assistant", "model": "claude",
+        "content": [{"type": "text", "text": "Hé \"quoted\""}], "stop_reason": "end_turn", "stop_sequence": null,
+        "usage": {"input_tokens": 11, "output_tokens": 9, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0}});
+    let upstream = Upstream::anthropic().always(Answer::json(200, body.to_string()));
+    let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
+    let reply = gateway.messages(&prompt(MODEL, "hello")).reply();
+    assert!(reply.is_stream() && reply.complete, "{reply}");
+    assert_eq!(
+        (reply.header("cache-control"), reply.header("x-accel-buffering")),
+        (Some("no-cache"), Some("no"))
+    );
+    assert_eq!((reply.text().as_str(), reply.stop_reason().as_str()), ("Hé \"quoted\"", "end_turn"));
+    // Whoever asked for no stream gets the upstream's bytes.
+    let whole = gateway.messages(&whole_prompt(MODEL, "hello")).reply();
+    assert_eq!(whole.raw(), body.to_string());
+    let totals = gateway.get("/metrics/running-totals").raw();
+    assert!(totals.contains("total_output_tokens: 18"), "{totals}");
+}
+
+#[test]
+fn a_stream_where_a_whole_message_was_asked_for_is_put_together() {
+    for answer in [
+        Answer::events(anthropic::thinking_and_tool()),
+        Answer::events(anthropic::thinking_and_tool()).byte_by_byte(),
+    ] {
+        let upstream = Upstream::anthropic().always(answer);
+        let reply = Gateway::before(&upstream).start().messages(&whole_prompt(MODEL, "hello")).reply();
+        assert_eq!(
+            (reply.status(), reply.header("content-type")),
+            (200, Some("application/json")),
+            "{reply}"
+        );
+        let message = reply.json();
+        assert_eq!(
+            message["content"][0],
+            json!({"type": "thinking", "thinking": "Where is it?", "signature": "EqQBCgIYAhIM"})
+        );
+        assert_eq!(message["content"][1]["input"], json!({"city": "Genève"}));
+        assert_eq!(
+            (&message["stop_reason"], &message["usage"]["output_tokens"], &message["usage"]["input_tokens"]),
+            (&json!("tool_use"), &json!(9), &json!(11))
+        );
+    }
+    let cut = anthropic::text(&["Hello"])[..4].to_vec();
+    let upstream = Upstream::anthropic().always(Answer::events(cut));
+    let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
+    assert_eq!(gateway.messages(&whole_prompt(MODEL, "hello")).reply().status(), 502);
 }
 
 #[test]

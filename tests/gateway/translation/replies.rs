@@ -6,7 +6,7 @@ use super::{Delivery, answered, thinking};
 use crate::support::canned::openai;
 use crate::support::gateway::{Gateway, MODEL};
 use crate::support::reply::Reply;
-use crate::support::upstream::{Answer, Upstream};
+use crate::support::upstream::{Answer, Seen, Upstream};
 
 fn whole(message: Value, reason: &str) -> Reply {
     answered(json!({}), Answer::json(200, openai::completion(&message, reason)), Delivery::Whole)
@@ -70,6 +70,48 @@ fn odd_arguments_become_an_object() {
     assert_eq!(input(""), json!({}));
     assert_eq!(input("{\"a\":"), json!({"raw_arguments": "{\"a\":"}));
     assert_eq!(input("{\"n\":1.50,\"u\":\"é\"}"), json!({"n": 1.5, "u": "é"}));
+}
+
+#[test]
+fn odd_tool_names_are_the_clients_own_again_streamed_and_whole() {
+    let tool = |name: &str| json!({"name": name, "input_schema": {"type": "object"}});
+    let names = ["get weather!", "a-b", "a_b", "1abc"];
+    let echo = |seen: &Seen| {
+        let body = seen.json();
+        let called =
+            |at: usize| body["tools"][at]["function"]["name"].as_str().unwrap_or_default().to_owned();
+        let calls: Vec<Value> = (0..4).map(|at| function(&format!("c{at}"), &called(at), "{}")).collect();
+        let message = json!({"role": "assistant", "content": null, "tool_calls": calls});
+        Some(match body["stream"] == true {
+            false => Answer::json(200, openai::completion(&message, "tool_calls")),
+            true => {
+                let piece = |(at, call): (usize, &Value)| {
+                    let mut call = call.clone();
+                    call["index"] = json!(at);
+                    openai::tool(&call)
+                };
+                Answer::events(openai::stream(calls.iter().enumerate().map(piece).collect(), "tool_calls"))
+            }
+        })
+    };
+    let upstream = Upstream::openai().ruled_by(echo);
+    let gateway = Gateway::before(&upstream).toml("[openai]\ntool-name-sanitization = true").start();
+    for stream in [true, false] {
+        let mut body = super::request(json!({"tools": names.map(tool)}));
+        body["stream"] = json!(stream);
+        let called: Vec<String> =
+            gateway.messages(&body).reply().tools().into_iter().map(|tool| tool.0).collect();
+        assert_eq!(called, names, "streamed {stream}");
+    }
+    let sent = upstream.request(0).json();
+    let sent: Vec<&str> = sent["tools"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|tool| tool["function"]["name"].as_str())
+        .collect();
+    assert_eq!((sent[0], sent[2], sent[3]), ("get_weather_", "a_b", "t_1abc"), "what fits keeps its name");
+    assert!(sent[1].starts_with("a_b_") && sent[1].len() <= 64, "{sent:?}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Names and where they lead, on tables of these tests.
 
 use super::*;
+use crate::settings::Fallbacks;
 use crate::testing::{provider, settings};
 
 fn routes() -> Routes {
@@ -128,10 +129,12 @@ fn a_model_that_the_provider_lists_is_left_alone_when_it_is_asked_for_by_prefix(
 fn profile(name: &str, aliases: &[(&str, &str)]) -> Profile {
     Profile {
         name: name.into(),
+        fallbacks: Fallbacks::new(),
         aliases: aliases.iter().map(|&(alias, target)| (alias.into(), target.into())).collect(),
         inactive: None,
         timeout: None,
         max_retries: Some(7),
+        source: crate::settings::ProfileSource::Package,
     }
 }
 
@@ -203,4 +206,68 @@ fn circles_are_found_before_anybody_asks() {
     let mistakes: Vec<_> = routes().mistakes().iter().map(ToString::to_string).collect();
     assert_eq!(mistakes.len(), 2, "{mistakes:?}");
     assert!(mistakes[0].contains("poe:loop-a → poe:loop-b"), "{mistakes:?}");
+}
+
+fn falling_back() -> Routes {
+    let mut settings = settings(vec![
+        provider("openai")
+            .aliases(&[("haiku", "gpt-mini"), ("fast", "haiku"), ("sonnet", "gpt")])
+            .fallbacks(&[
+                ("fast", &["poe:ds", "openai:gpt-mini", "poe:deepseek", "kimi:k2"]),
+                ("gpt", &["poe:literal", "!poe:ds"]),
+                ("*", &["poe:any"]),
+            ])
+            .build(),
+        provider("poe").aliases(&[("ds", "deepseek"), ("a", "b"), ("b", "a")]).build(),
+        provider("own").passthrough().fallbacks(&[("*", &["other:m", "poe:m", "own:n"])]).build(),
+        provider("other").passthrough().build(),
+    ]);
+    settings.keyless = vec!["kimi".into()];
+    let of_profile = Fallbacks::from([("*".to_owned(), vec!["poe:of-profile".to_owned()])]);
+    settings.profiles = vec![Arc::new(Profile { fallbacks: of_profile, ..profile("top", &[]) })];
+    Routes::new(&settings, Snapshot::new(Lists::new()))
+}
+
+fn fallbacks(name: &str) -> Vec<String> {
+    let route = falling_back().resolve(name).unwrap();
+    route.fallbacks.iter().map(|target| format!("{}:{}", target.provider.name, target.model)).collect()
+}
+
+#[test]
+fn fallbacks_are_those_of_the_name_then_of_the_model_then_of_the_profile_then_of_the_provider() {
+    assert_eq!(fallbacks("FAST"), ["poe:deepseek"]);
+    assert_eq!(fallbacks("openai:fast"), ["poe:deepseek"]);
+    assert_eq!(fallbacks("sonnet"), ["poe:literal", "poe:ds"]);
+    assert_eq!(fallbacks("gpt"), ["poe:literal", "poe:ds"]);
+    assert_eq!(fallbacks("top:gpt"), ["poe:literal", "poe:ds"]);
+    assert_eq!(fallbacks("top:haiku"), ["poe:of-profile"]);
+    assert_eq!(fallbacks("haiku"), ["poe:any"]);
+    assert!(fallbacks("poe:ds").is_empty());
+}
+
+#[test]
+fn a_clients_own_key_is_not_taken_along_to_another_provider() {
+    assert_eq!(fallbacks("own:m"), ["poe:m", "own:n"]);
+}
+
+#[test]
+fn fallbacks_are_told_and_so_is_why_one_is_left_out() {
+    let mut steps = vec![];
+    falling_back().explain("fast", &mut |step| steps.push(step.to_string())).unwrap();
+    assert_eq!(
+        steps[3..],
+        [
+            "if that fails: 'poe:ds', which is poe:deepseek",
+            "fallback 'openai:gpt-mini' is left out: it has been tried by then",
+            "fallback 'poe:deepseek' is left out: it has been tried by then",
+            "fallback 'kimi:k2' is left out: provider 'kimi' has no key: set KIMI_API_KEY and restart",
+        ]
+    );
+    let unusable = falling_back().unusable_fallbacks();
+    assert_eq!(
+        unusable,
+        [
+            "fallback 'kimi:k2' for 'fast' of 'openai' is left out: provider 'kimi' has no key: set KIMI_API_KEY and restart"
+        ]
+    );
 }

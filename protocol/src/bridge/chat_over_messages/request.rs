@@ -17,7 +17,7 @@ use super::{MessagesRequest, ReplyContext, Target};
 use crate::{
     bridge::RequestError,
     json::{Literal, Word, Write, trim},
-    openai::request::Request,
+    openai::{chunk::Calling, request::Request},
     vocabulary::Delivery,
 };
 use messages::{Role, Turn};
@@ -75,6 +75,10 @@ fn reply_context(request: &Request<'_>, reasoning: &Reasoning<'_>, target: &Targ
         requested_model: target.requested_model.to_owned(),
         tells_usage: options.is_some_and(|options| options.include_usage == Some(true)),
         shows_reasoning: reasoning.is_asked(),
+        calls: match (&request.functions, &request.tools) {
+            (Some(functions), None) if !functions.is_empty() => Calling::Function,
+            (Some(_) | None, _) => Calling::Tools,
+        },
     }
 }
 
@@ -167,6 +171,8 @@ fn write_user(request: &Request<'_>, out: &mut Vec<u8>) {
 
 /// What an answer must look like, and how much is put into it.
 fn write_output_config(request: &Request<'_>, reasoning: &Reasoning<'_>, out: &mut Vec<u8>) {
+    // `json_object` is not one of Anthropic's forms. OpenAI demands that the prompt asks for JSON then, so that the model
+    // knows; a schema of any object would be a demand for an empty one.
     let format = request.response_format.as_ref();
     let format = format.filter(|format| format.r#type.as_ref().map(Word::as_str) == Some("json_schema"));
     let schema = format.and_then(|format| format.json_schema.as_ref()?.schema);

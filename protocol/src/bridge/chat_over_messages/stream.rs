@@ -5,18 +5,12 @@
 
 use bytes::BytesMut;
 
-use super::{Birth, ReplyContext, calls::Calls};
+use super::{Birth, ReplyContext, calls::Calls, cited::Cited};
 use crate::{
-    anthropic::{
-        self,
-        event::{Block, Delta, Event as Upstream, Kind, Message, Shown},
-    },
+    anthropic::event::{Block, Delta, Event as Upstream, Kind, Message, Shown},
     bridge::{Bridge, Fault, Outcome, Step},
     json,
-    openai::{
-        self,
-        chunk::{Event, Sink, Stamp},
-    },
+    openai::chunk::{Event, Sink, Stamp},
     vocabulary::{StopReason, Usage},
 };
 
@@ -26,6 +20,7 @@ pub struct Machine {
     seed: u128,
     shows_reasoning: bool,
     calls: Calls,
+    cited: Cited,
     is_started: bool,
     is_done: bool,
     stop: Option<StopReason>,
@@ -59,13 +54,14 @@ impl Bridge for Machine {
 impl Machine {
     /// For one reply to the request that `context` is from.
     pub fn new(context: ReplyContext, birth: Birth) -> Self {
-        let ReplyContext { requested_model, tells_usage, shows_reasoning } = context;
+        let ReplyContext { requested_model, tells_usage, shows_reasoning, calls } = context;
         let id = format!("chatcmpl-{:032x}", birth.seed);
         Self {
-            stamp: Stamp { id, created: birth.created, model: requested_model, tells_usage },
+            stamp: Stamp { id, created: birth.created, model: requested_model, tells_usage, calls },
             seed: birth.seed,
             shows_reasoning,
             calls: Calls::default(),
+            cited: Cited::default(),
             is_started: false,
             is_done: false,
             stop: None,
@@ -93,7 +89,7 @@ impl Machine {
             return Err(Fault::bad_gateway("invalid JSON from the upstream"));
         };
         if message.as_ref().is_some_and(Message::is_error) {
-            return Err(reported(body));
+            return Err(Fault::reported(body));
         }
         let Some((blocks, message)) = message.and_then(|message| Some((message.blocks()?, message))) else {
             return Err(Fault::bad_gateway("the upstream's reply has no content"));
@@ -132,7 +128,7 @@ impl Machine {
                 self.is_done = true;
                 return Step::End;
             }
-            Kind::Error => return self.broke(reported(data)),
+            Kind::Error => return self.broke(Fault::reported(data)),
             Kind::Other => {}
         }
         Step::More
@@ -161,7 +157,11 @@ impl Machine {
     fn block<S: Sink>(&mut self, index: Option<i64>, block: &Block<'_>, sink: &mut S) {
         self.begin(sink);
         match block.shown() {
-            Shown::Text(inner) => self.text(inner, sink),
+            Shown::Text(inner) => {
+                self.cited.begin();
+                self.text(inner, sink);
+                block.citations().iter().for_each(|citation| self.cited.take(citation));
+            }
             Shown::Thinking(inner) => self.reasoning(inner, sink),
             Shown::ToolUse { id, name, input } => {
                 let made_up = (id.is_empty() || self.calls.has(id)).then(|| self.call_id());
@@ -177,6 +177,9 @@ impl Machine {
         self.begin(sink);
         self.text(delta.text(), sink);
         self.reasoning(delta.thinking(), sink);
+        if let Some(citation) = &delta.citation.0 {
+            self.cited.take(citation);
+        }
         let fragment = delta.arguments();
         // Of a call that the vendor runs itself, nothing is shown.
         if !fragment.is_empty()
@@ -186,8 +189,9 @@ impl Machine {
         }
     }
 
-    fn text<S: Sink>(&self, inner: &str, sink: &mut S) {
+    fn text<S: Sink>(&mut self, inner: &str, sink: &mut S) {
         if !inner.is_empty() {
+            self.cited.passed(inner);
             sink.emit(&self.stamp, Event::Text(inner));
         }
     }
@@ -199,10 +203,18 @@ impl Machine {
     }
 
     fn block_over<S: Sink>(&mut self, index: Option<i64>, sink: &mut S) {
+        self.tell_sources(sink);
         if let Some(closed) = self.calls.close(index)
             && let Some(arguments) = closed.arguments
         {
             sink.emit(&self.stamp, Event::Arguments { number: closed.number, fragment: &arguments });
+        }
+    }
+
+    fn tell_sources<S: Sink>(&mut self, sink: &mut S) {
+        let sources = self.cited.end();
+        if !sources.is_empty() {
+            sink.emit(&self.stamp, Event::Sources(&sources));
         }
     }
 
@@ -241,6 +253,7 @@ impl Machine {
     }
 
     fn complete<S: Sink>(&mut self, sink: &mut S) -> StopReason {
+        self.tell_sources(sink);
         for closed in self.calls.close_all() {
             if let Some(arguments) = closed.arguments {
                 sink.emit(&self.stamp, Event::Arguments { number: closed.number, fragment: &arguments });
@@ -266,14 +279,6 @@ impl Machine {
             0 if reason == StopReason::ToolUse => StopReason::EndTurn,
             _ => reason,
         }
-    }
-}
-
-/// An error object, inside a stream or with status 200.
-fn reported(data: &[u8]) -> Fault {
-    match anthropic::error::read(data) {
-        Some((kind, message)) => Fault::said(kind, message),
-        None => openai::error::read_inside(data),
     }
 }
 

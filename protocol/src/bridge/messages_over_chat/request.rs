@@ -15,10 +15,12 @@ mod user;
 use super::{
     ChatRequest, Replay, ReplyContext, Target,
     names::{Alphabet, Names},
+    thinking::Tag,
 };
 use crate::{
     anthropic::request::{Content, Message, Request},
     bridge::RequestError,
+    gemini,
     json::{Literal, Word, Write},
     signature,
     vocabulary::Delivery,
@@ -72,15 +74,22 @@ fn reply_context(request: &Request<'_>, target: &Target<'_>, names: &Names) -> R
         .as_ref()
         .and_then(|thinking| thinking.r#type.as_ref())
         .is_some_and(|kind| kind.as_str() != "disabled");
+    let keeps_details = target.dialect.replay == Replay::Details;
     let sequences = sequences(request).filter_map(Literal::decode).map(|sequence| sequence.into_owned());
     ReplyContext {
         requested_model: target.requested_model.to_owned(),
         signature: thinks.then(|| signature::mint(target.provider, target.model)),
         stop_sequences: sequences.collect(),
         names: names.back(),
-        think_tags: target.dialect.think_tags,
-        keeps_details: target.dialect.replay == Replay::Details,
+        think_tag: match (gemini::is_named_in(target.model), target.dialect.think_tags) {
+            (true, _) => Some(Tag::Thought),
+            (false, true) => Some(Tag::Think),
+            (false, false) => None,
+        },
+        keeps_details,
         keeps_extras: target.dialect.extras,
+        // OpenRouter sends Gemini's signatures when its calls have come, each of them in one piece.
+        signs_late: thinks && keeps_details && gemini::is_named_in(target.model),
     }
 }
 

@@ -97,7 +97,7 @@ impl Machine {
     /// `seed` is where the message's id and missing tool ids come from; it must be new for every reply, since Claude
     /// Code joins replies that share an id.
     pub fn new(context: ReplyContext, seed: u128) -> Self {
-        let tags = if context.think_tags { Tags::Start(String::new()) } else { Tags::Over };
+        let tags = Tags::expecting(context.think_tag);
         Self {
             context,
             seed,
@@ -188,7 +188,8 @@ impl Machine {
         if self.context.signature.is_some() {
             delta.reasoning().for_each(|inner| self.prose(Prose::Thinking, inner, sink));
         }
-        if let Some(details) = delta.reasoning_details.filter(|_| self.context.keeps_details) {
+        let travels = self.context.keeps_details && self.context.signature.is_some();
+        if let Some(details) = delta.reasoning_details.filter(|_| travels) {
             self.details.take(details);
         }
         if let Some(extra) = delta.extra_content.and_then(gemini::signature).filter(|_| self.carries()) {
@@ -226,6 +227,9 @@ impl Machine {
 
     /// Lets calls go out as far as their order and completeness allow.
     fn advance<S: Sink>(&mut self, sink: &mut S) {
+        if self.context.signs_late {
+            return;
+        }
         loop {
             if let Some(open) = self.calls.open() {
                 if !(open.is_complete() && self.calls.has_more()) {

@@ -19,22 +19,49 @@ pub(super) enum Prose {
     Thinking,
 }
 
-/// Takes `<think>…</think>` at the start of a reply out of its text.
+/// What thoughts at the start of a reply stand between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tag {
+    /// Of most models that are served as they are.
+    Think,
+    /// Gemini's, where a request asks for its thoughts (ai.google.dev/gemini-api/docs/openai).
+    Thought,
+}
+
+impl Tag {
+    fn opening(self) -> &'static str {
+        match self {
+            Self::Think => "<think>",
+            Self::Thought => "<thought>",
+        }
+    }
+
+    fn closing(self) -> &'static str {
+        match self {
+            Self::Think => "</think>",
+            Self::Thought => "</thought>",
+        }
+    }
+}
+
+/// Takes thoughts between tags at the start of a reply out of its text.
 #[derive(Debug)]
 pub(super) enum Tags {
     /// What came so far could still be the tag.
-    Start(String),
+    Start(Tag, String),
     /// The end may be the beginning of the closing tag.
-    Inside(String),
+    Inside(Tag, String),
     /// Behind the closing tag, before the answer's first word.
     Behind,
     Over,
 }
 
-const OPENING: &str = "<think>";
-const CLOSING: &str = "</think>";
-
 impl Tags {
+    /// For a reply of which nothing has come yet; without a tag, all of it is text.
+    pub(super) fn expecting(tag: Option<Tag>) -> Self {
+        tag.map_or(Self::Over, |tag| Self::Start(tag, String::new()))
+    }
+
     /// Takes text of a reply and says what it is, all of it inner text.
     pub(super) fn take(&mut self, inner: &str) -> Vec<(Prose, String)> {
         if let Self::Over = self {
@@ -42,7 +69,7 @@ impl Tags {
         }
         // Half of a surrogate pair stands in no tag.
         let Some(text) = decode(inner) else {
-            if let Self::Inside(held) = self {
+            if let Self::Inside(_, held) = self {
                 let held = json::escape(&std::mem::take(held));
                 return vec![(Prose::Thinking, held + inner)];
             }
@@ -58,8 +85,8 @@ impl Tags {
     /// What is left when the reply is over.
     pub(super) fn finish(&mut self) -> Vec<(Prose, String)> {
         let left = match std::mem::replace(self, Self::Over) {
-            Self::Start(text) => (Prose::Text, text),
-            Self::Inside(text) => (Prose::Thinking, text),
+            Self::Start(_, text) => (Prose::Text, text),
+            Self::Inside(_, text) => (Prose::Thinking, text),
             Self::Behind | Self::Over => return vec![],
         };
         if left.1.is_empty() { vec![] } else { vec![(left.0, json::escape(&left.1))] }
@@ -67,27 +94,28 @@ impl Tags {
 
     fn step(&mut self, text: String, pieces: &mut Vec<(Prose, String)>) {
         match self {
-            Self::Start(seen) => {
+            Self::Start(tag, seen) => {
                 seen.push_str(&text);
                 let begun = seen.trim_start();
-                if let Some(rest) = begun.strip_prefix(OPENING) {
+                if let Some(rest) = begun.strip_prefix(tag.opening()) {
                     let rest = rest.to_owned();
-                    *self = Self::Inside(String::new());
+                    *self = Self::Inside(*tag, String::new());
                     self.step(rest, pieces);
-                } else if !OPENING.starts_with(begun) {
+                } else if !tag.opening().starts_with(begun) {
                     pieces.push((Prose::Text, std::mem::take(seen)));
                     *self = Self::Over;
                 }
             }
-            Self::Inside(seen) => {
+            Self::Inside(tag, seen) => {
+                let closing = tag.closing();
                 seen.push_str(&text);
-                if let Some(at) = seen.find(CLOSING) {
-                    let rest = seen.split_off(at)[CLOSING.len()..].to_owned();
+                if let Some(at) = seen.find(closing) {
+                    let rest = seen.split_off(at)[closing.len()..].to_owned();
                     push(pieces, Prose::Thinking, std::mem::take(seen));
                     *self = Self::Behind;
                     self.step(rest, pieces);
                 } else {
-                    let kept = (0..=CLOSING.len()).rev().find(|&kept| seen.ends_with(&CLOSING[..kept]));
+                    let kept = (0..=closing.len()).rev().find(|&kept| seen.ends_with(&closing[..kept]));
                     let tail = seen.split_off(seen.len() - kept.unwrap_or(0));
                     push(pieces, Prose::Thinking, std::mem::replace(seen, tail));
                 }
@@ -138,7 +166,10 @@ impl Details {
         self.size += details.get().len();
         let Ok(objects) = serde_json::from_str::<Vec<&RawValue>>(details.get()) else { return };
         for object in objects.into_iter().filter(|object| object.get().starts_with('{')) {
-            match (Piece::of(object), &mut self.last) {
+            let piece = Piece::of(object);
+            // Without a thought that the client sees, it would have nothing to travel in.
+            self.is_due |= piece.as_ref().is_none_or(Piece::says_something);
+            match (piece, &mut self.last) {
                 (Some(piece), Some(last)) if last.goes_on_with(&piece) => last.join(piece),
                 (piece, _) => {
                     self.close();
@@ -163,7 +194,7 @@ impl Details {
 
     /// Whether something must go out before what comes next.
     pub(super) fn is_due(&self) -> bool {
-        self.is_due
+        self.is_due && self.size <= LARGEST_LOAD
     }
 
     fn close(&mut self) {
@@ -200,6 +231,10 @@ impl Piece {
         Some(Self { field, text: text.unwrap_or_default(), members })
     }
 
+    fn says_something(&self) -> bool {
+        !self.text.is_empty() || self.members.iter().any(|(name, _)| name == "signature")
+    }
+
     fn goes_on_with(&self, next: &Self) -> bool {
         let index = |piece: &Self| piece.members.iter().find(|(name, _)| name == "index").cloned();
         self.field == next.field && index(self) == index(next)
@@ -230,7 +265,7 @@ mod tests {
     use super::*;
 
     fn told(pieces: &[&str]) -> (String, String) {
-        let mut tags = Tags::Start(String::new());
+        let mut tags = Tags::expecting(Some(Tag::Think));
         let (mut thinking, mut text) = (String::new(), String::new());
         let mut all: Vec<_> = pieces.iter().flat_map(|piece| tags.take(piece)).collect();
         all.extend(tags.finish());
@@ -265,6 +300,24 @@ mod tests {
         assert_eq!(told(&[r"\ud83d", "x"]), (String::new(), r"\ud83dx".into()));
         let halves = told(&["<think>a", r"\ud83d", r"\ude00", "b</think>c"]);
         assert_eq!(halves, (r"a\ud83d\ude00b".into(), "c".into()));
+    }
+
+    #[test]
+    fn geminis_thoughts_have_a_tag_of_their_own() {
+        let mut tags = Tags::expecting(Some(Tag::Thought));
+        let pieces =
+            ["<tho", "ught>**Plan**\\n<think>", "x</th", "ought>Yes."].map(|piece| tags.take(piece)).concat();
+        let all = |kind: Prose| {
+            pieces
+                .iter()
+                .filter(|(prose, _)| *prose == kind)
+                .map(|(_, text)| text.as_str())
+                .collect::<String>()
+        };
+        assert_eq!(
+            (all(Prose::Thinking), all(Prose::Text)),
+            ("**Plan**\\n<think>x".to_owned(), "Yes.".to_owned())
+        );
     }
 
     fn raw(json: &str) -> Box<RawValue> {

@@ -66,6 +66,30 @@ fn the_wordings_of_openai_and_azure_are_known() {
 }
 
 #[test]
+fn a_refused_value_says_nothing_of_other_values() {
+    for (body, edit) in [
+        (
+            r#"{"error":{"message":"Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1) value is supported.","type":"invalid_request_error","param":"temperature","code":"unsupported_value"}}"#,
+            Edit::Param("temperature".into()),
+        ),
+        (
+            r#"{"error":{"message":"Unsupported value: 'reasoning_effort' does not support 'none' with this model. Supported values are: 'minimal', 'low', 'medium', and 'high'.","type":"invalid_request_error","param":"reasoning_effort","code":"unsupported_value"}}"#,
+            Edit::Value("reasoning_effort".into(), None),
+        ),
+        (
+            r#"{"error":{"message":"deepseek-reasoner does not support this tool_choice"}}"#,
+            Edit::Value("tool_choice".into(), None),
+        ),
+        (
+            r#"{"type":"error","error":{"type":"invalid_request_error","message":"adaptive thinking is not supported on this model"}}"#,
+            Edit::Value("thinking".into(), None),
+        ),
+    ] {
+        assert_eq!(recognise(400, body.as_bytes()), [edit], "{body}");
+    }
+}
+
+#[test]
 fn the_wordings_of_anthropic_bedrock_and_vertex_are_known() {
     for (body, names) in [
         (

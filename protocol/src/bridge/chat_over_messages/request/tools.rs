@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::{
     bridge::RequestError,
     json::{Literal, Word, Write, trim},
-    openai::request::{Function, Request, ToolChoice},
+    openai::request::{AllowedTools, Function, Request, ToolChoice},
 };
 
 /// What the client wants of the tools.
@@ -19,6 +19,10 @@ pub(super) enum Choice<'a> {
     None,
     Any,
     Tool(Literal<'a>),
+    /// As `Auto`, of these alone.
+    AutoAmong(Vec<Literal<'a>>),
+    /// As `Any`, of these alone.
+    AnyAmong(Vec<Literal<'a>>),
 }
 
 impl<'a> Choice<'a> {
@@ -43,6 +47,9 @@ impl<'a> Choice<'a> {
         }
         let choice: ToolChoice<'_> = serde_json::from_str(raw.get()).map_err(|_| unknown())?;
         let kind = choice.r#type.as_ref().map_or("function", Word::as_str);
+        if kind == "allowed_tools" {
+            return Self::among(choice.allowed_tools, field);
+        }
         let name = choice.function.and_then(|function| function.name).or(choice.name);
         match (kind, name) {
             ("function", Some(name)) => Ok(Self::Tool(name)),
@@ -51,11 +58,44 @@ impl<'a> Choice<'a> {
         }
     }
 
+    fn among(allowed: Option<AllowedTools<'a>>, field: &str) -> Result<Self, RequestError> {
+        let wrong = |what: &str| RequestError::new(format!("{field}.allowed_tools{what}"));
+        let allowed = allowed.ok_or_else(|| wrong(": field required"))?;
+        let names = allowed.tools.iter().map(|tool| tool.function.as_ref()?.name).collect::<Option<Vec<_>>>();
+        let names = names.ok_or_else(|| wrong(".tools: each must name a function"))?;
+        match allowed.mode.as_ref().map(Word::as_str) {
+            _ if names.is_empty() => Err(wrong(".tools: at least one tool is required")),
+            Some("auto") => Ok(Self::AutoAmong(names)),
+            Some("required") => Ok(Self::AnyAmong(names)),
+            Some(_) | None => Err(wrong(".mode: must be auto or required")),
+        }
+    }
+
     /// Whether a tool must be called.
     pub(super) fn is_forced(&self) -> bool {
         match self {
-            Self::Any | Self::Tool(_) => true,
-            Self::Open | Self::Auto | Self::None => false,
+            Self::Any | Self::Tool(_) | Self::AnyAmong(_) => true,
+            Self::Open | Self::Auto | Self::None | Self::AutoAmong(_) => false,
+        }
+    }
+
+    /// The tools that it names.
+    fn named(&self) -> &[Literal<'a>] {
+        match self {
+            Self::Tool(name) => std::slice::from_ref(name),
+            Self::AutoAmong(names) | Self::AnyAmong(names) => names,
+            Self::Open | Self::Auto | Self::None | Self::Any => &[],
+        }
+    }
+
+    /// Whether the upstream is to be told of this function: it has no other way to leave one alone.
+    fn allows(&self, name: Literal<'_>) -> bool {
+        match self {
+            Self::AutoAmong(names) | Self::AnyAmong(names) => {
+                let name = name.decode().unwrap_or_default();
+                names.iter().any(|known| known.is(&name))
+            }
+            Self::Open | Self::Auto | Self::None | Self::Any | Self::Tool(_) => true,
         }
     }
 
@@ -63,12 +103,14 @@ impl<'a> Choice<'a> {
         let alone = parallel == Some(false);
         match self {
             Self::Open if !alone => return,
-            Self::Open | Self::Auto => out.put(b",\"tool_choice\":{\"type\":\"auto\""),
+            Self::Open | Self::Auto | Self::AutoAmong(_) => {
+                out.put(b",\"tool_choice\":{\"type\":\"auto\"");
+            }
             Self::None => {
                 out.put(b",\"tool_choice\":{\"type\":\"none\"}");
                 return;
             }
-            Self::Any => out.put(b",\"tool_choice\":{\"type\":\"any\""),
+            Self::Any | Self::AnyAmong(_) => out.put(b",\"tool_choice\":{\"type\":\"any\""),
             Self::Tool(name) => {
                 out.put(b",\"tool_choice\":{\"type\":\"tool\",\"name\":");
                 out.quoted(name.inner());
@@ -86,7 +128,7 @@ pub(super) fn write(
     called: &[&str],
     out: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
-    let mut list = List { out, names: Vec::new() };
+    let mut list = List { out, choice, names: Vec::new(), told: 0 };
     for (at, tool) in request.tools.iter().flatten().enumerate() {
         // What is no function, the upstream does not have.
         if tool.r#type.as_ref().is_some_and(|kind| kind.as_str() != "function") {
@@ -104,9 +146,7 @@ pub(super) fn write(
         stand_ins(called, out);
         return Ok(());
     }
-    if let Choice::Tool(name) = choice {
-        list.has(*name)?;
-    }
+    choice.named().iter().try_for_each(|name| list.has(*name))?;
     out.put(b"]");
     // With `functions` there never was more than one call.
     let parallel = request.functions.as_ref().map(|_| false).or(request.parallel_tool_calls);
@@ -117,7 +157,9 @@ pub(super) fn write(
 /// The tools as they are written.
 struct List<'o, 'a> {
     out: &'o mut Vec<u8>,
+    choice: &'o Choice<'a>,
     names: Vec<Literal<'a>>,
+    told: usize,
 }
 
 impl<'a> List<'_, 'a> {
@@ -129,8 +171,12 @@ impl<'a> List<'_, 'a> {
     ) -> Result<(), RequestError> {
         let name = function.name.filter(|name| !trim(name.inner()).is_empty());
         let name = name.ok_or_else(|| RequestError::new(format!("{path}.name: field required")))?;
-        self.out.raw(if self.names.is_empty() { ",\"tools\":[{\"name\":" } else { ",{\"name\":" });
         self.names.push(name);
+        if !self.choice.allows(name) {
+            return Ok(());
+        }
+        self.out.raw(if self.told == 0 { ",\"tools\":[{\"name\":" } else { ",{\"name\":" });
+        self.told += 1;
         self.out.quoted(name.inner());
         if let Some(description) = function.description.filter(|text| !text.inner().is_empty()) {
             self.out.put(b",\"description\":");
@@ -151,7 +197,9 @@ impl<'a> List<'_, 'a> {
         if self.names.iter().any(|known| known.is(&decoded)) {
             return Ok(());
         }
-        Err(RequestError::new("tool_choice.function.name: no function in tools has this name"))
+        let path =
+            if matches!(self.choice, Choice::Tool(_)) { "function.name" } else { "allowed_tools.tools" };
+        Err(RequestError::new(format!("tool_choice.{path}: no function in tools has this name")))
     }
 }
 

@@ -1,0 +1,133 @@
+//! What is explained is what is done: over random configurations, the living router sends every name to where the
+//! explanation says, and fails as it says.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+use crate::settings::{Fallbacks, PartialProvider, Profile, ProfileSource, Settings};
+use crate::supervisor::Supervisor;
+use crate::testing::{provider, settings};
+
+const NAMES: [&str; 9] =
+    ["a", "b", "Haiku", "sonnet", "claude-haiku-4-5", "x_a", "gpt-5", "vendor/model:free", "a-long-model"];
+
+fn target() -> impl Strategy<Value = String> {
+    let prefix = select(vec!["", "", "!", "p:", "q:", "!q:", "P:", "foo:", "kimi:", "nobody:", "top:"]);
+    (prefix, select(NAMES.to_vec())).prop_map(|(prefix, name)| format!("{prefix}{name}"))
+}
+
+fn asked() -> impl Strategy<Value = String> {
+    let front = select(vec!["", "", "", "!", "top:", "off:", "TOP:q:", "claude-vdm/", "claude-vdm/q:", " "]);
+    (front, target(), select(vec!["", "", "[1m]"]))
+        .prop_map(|(front, name, back)| format!("{front}{name}{back}"))
+}
+
+fn aliases() -> impl Strategy<Value = BTreeMap<String, String>> {
+    btree_map(select(NAMES.to_vec()).prop_map(str::to_lowercase), target(), 0..5)
+}
+
+fn fallbacks() -> impl Strategy<Value = Fallbacks> {
+    let name = select([&NAMES[..], &["*"]].concat()).prop_map(str::to_lowercase);
+    btree_map(name, vec(target().prop_filter("has a provider", |target| target.contains(':')), 0..4), 0..3)
+}
+
+fn configuration() -> impl Strategy<Value = Settings> {
+    let provider_of = |name: &'static str| {
+        (aliases(), fallbacks(), any::<bool>()).prop_map(move |(aliases, fallbacks, serves_claude)| {
+            let mut settings = Arc::unwrap_or_clone(provider(name).build());
+            (settings.aliases, settings.fallbacks) = (aliases, fallbacks);
+            settings.serves_claude = serves_claude;
+            Arc::new(settings)
+        })
+    };
+    let profile = (aliases(), fallbacks(), any::<bool>(), select(vec!["top", "q"]));
+    let profile = profile.prop_map(|(aliases, fallbacks, works, name)| Profile {
+        name: name.into(),
+        aliases: aliases.into_iter().filter(|(_, target)| target.contains(':')).collect(),
+        fallbacks,
+        source: ProfileSource::User,
+        inactive: (!works).then(|| "it leads nowhere".to_owned()),
+        timeout: None,
+        max_retries: None,
+    });
+    let defaults = (any::<bool>(), select(vec![None, Some("p"), Some("q")]));
+    (provider_of("p"), provider_of("q"), profile, defaults).prop_map(
+        |(p, q, profile, (by_profile, default))| {
+            let mut settings = settings(vec![p, q]);
+            settings.partial = vec![PartialProvider { name: "foo".into(), missing: "FOO_BASE_URL".into() }];
+            settings.keyless = vec!["kimi".into()];
+            settings.default_profile =
+                (by_profile && profile.inactive.is_none()).then(|| profile.name.clone());
+            settings.profiles = vec![Arc::new(profile)];
+            settings.default_provider = default.map(Into::into);
+            settings
+        },
+    )
+}
+
+/// Where a name goes and under which profile, or why nowhere.
+type Decision = Result<(String, Option<Arc<str>>), Unroutable>;
+
+async fn decided(roster: &Roster, model: &str) -> Decision {
+    let (reply, answer) = oneshot::channel();
+    roster.router.do_send(Dispatch { model: model.into(), session: None, reply });
+    match answer.await.expect("the router and its providers live") {
+        Ok(lease) => {
+            let profile = lease.profile.as_ref().map(|profile| profile.name.clone());
+            Ok((format!("{}:{}", lease.provider.name, lease.model), profile))
+        }
+        Err(NoLease::Unroutable(reason)) => Err(reason),
+        Err(NoLease::Refused { refusal, .. }) => panic!("every key is healthy: {refusal:?}"),
+    }
+}
+
+/// What the explanation concludes; what it tells on the way must lead there.
+fn explained(routes: &Routes, model: &str) -> Decision {
+    let (mut last, mut next) = (String::new(), vec![]);
+    let route = routes.explain(model, &mut |step| match step {
+        Step::Unmarked { name, .. }
+        | Step::Literal { name }
+        | Step::Prefix { name, .. }
+        | Step::Profile { name, .. }
+        | Step::NotInProfile { name, .. }
+        | Step::Default { name, .. }
+        | Step::Alias { target: name, .. }
+        | Step::Kept { name, .. } => last = name.to_lowercase(),
+        Step::DefaultProfile { .. } | Step::LeftOut { .. } => {}
+        Step::Fallback { provider, model, .. } => next.push(format!("{provider}:{model}")),
+    })?;
+    let names = route.fallbacks.iter().map(|target| format!("{}:{}", target.provider.name, target.model));
+    assert_eq!(names.collect::<Vec<_>>(), next, "{model}");
+    let found = route.model.to_lowercase();
+    assert!(
+        last.ends_with(&found) || model.to_lowercase().ends_with(&found),
+        "{model}: {last:?} is not {found:?}"
+    );
+    Ok((
+        format!("{}:{}", route.provider.name, route.model),
+        route.profile.map(|profile| profile.name.clone()),
+    ))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_explanation_is_the_living_routers_decision(settings in configuration(), names in vec(asked(), 1..40)) {
+        actix_rt::System::new().block_on(async {
+            let (_supervisor, roster) = Supervisor::start_tree(settings.clone());
+            let roster = roster.load();
+            // As `vdm explain` has them: its own tables, from the same settings.
+            let routes = Routes::new(&settings, Snapshot::new(Lists::new()));
+            for name in &names {
+                assert_eq!(explained(&routes, name), decided(&roster, name).await, "{name}");
+            }
+            actix_rt::System::current().stop();
+        });
+    }
+}

@@ -1,0 +1,45 @@
+//! The sources of a reply's text: Anthropic cites beside the text as it comes, OpenAI says behind it from where to where
+//! a source counts.
+
+use crate::{anthropic::event::Citation, json::characters, openai::chunk::Source};
+
+/// Beyond this, the sources of one block are not told.
+const MOST: usize = 256;
+
+#[derive(Default)]
+pub(super) struct Cited {
+    /// Characters of the text so far.
+    length: u64,
+    /// Where the open block begins.
+    start: u64,
+    found: Vec<Source>,
+}
+
+impl Cited {
+    /// A block of text begins.
+    pub(super) fn begin(&mut self) {
+        self.start = self.length;
+    }
+
+    /// Inner text goes out.
+    pub(super) fn passed(&mut self, inner: &str) {
+        self.length += characters(inner);
+    }
+
+    /// Takes a source of the open block. Those without an address, such as pages of a document, mean nothing to a client
+    /// of Chat Completions.
+    pub(super) fn take(&mut self, citation: &Citation<'_>) {
+        let url = citation.url();
+        if !url.is_empty() && self.found.len() < MOST {
+            let (url, title) = (url.to_owned(), citation.title().to_owned());
+            self.found.push(Source { url, title, start: self.start, end: self.start });
+        }
+    }
+
+    /// The block is over.
+    pub(super) fn end(&mut self) -> Vec<Source> {
+        let mut found = std::mem::take(&mut self.found);
+        found.iter_mut().for_each(|source| source.end = self.length);
+        found
+    }
+}

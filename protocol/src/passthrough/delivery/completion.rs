@@ -1,0 +1,187 @@
+//! A completion of Chat Completions, whole and as chunks.
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use super::{Object, no_reply, object, objects, written};
+use crate::bridge::Fault;
+use crate::openai::stream::Chunk;
+use crate::span::UsageAsked;
+use crate::sse;
+
+/// A whole completion told as the chunks of a stream; the usage only to a client that asked for it.
+///
+/// # Errors
+/// It is no completion.
+pub fn completion_as_chunks(body: &[u8], asked: UsageAsked) -> Result<Bytes, Fault> {
+    let mut completion = std::str::from_utf8(body).ok().and_then(object).ok_or_else(no_reply)?;
+    let choices = completion.remove("choices").and_then(|choices| objects(&choices)).ok_or_else(no_reply)?;
+    if choices.is_empty() {
+        return Err(no_reply());
+    }
+    let usage = completion.remove("usage").filter(|usage| usage != "null");
+    completion.insert("object".to_owned(), "\"chat.completion.chunk\"".to_owned());
+    let mut out = String::with_capacity(body.len() * 2);
+    let mut tell = |choices: &str, usage: Option<String>| {
+        completion.insert("choices".to_owned(), format!("[{choices}]"));
+        match (usage, asked) {
+            (Some(usage), _) => completion.insert("usage".to_owned(), usage),
+            (None, UsageAsked::ByClient) => completion.insert("usage".to_owned(), "null".to_owned()),
+            (None, UsageAsked::ByGateway) => completion.remove("usage"),
+        };
+        out.push_str(&format!("data: {}\n\n", written(&completion)));
+    };
+    for (at, mut choice) in choices.into_iter().enumerate() {
+        let message = choice.remove("message").and_then(|message| object(&message)).ok_or_else(no_reply)?;
+        choice.entry("index".to_owned()).or_insert_with(|| at.to_string());
+        choice.insert("delta".to_owned(), written(&numbered(message)));
+        let reason = choice.insert("finish_reason".to_owned(), "null".to_owned());
+        tell(&written(&choice), None);
+        let reason = reason.filter(|reason| reason != "null").unwrap_or_else(|| "\"stop\"".to_owned());
+        choice.insert("finish_reason".to_owned(), reason);
+        choice.insert("delta".to_owned(), "{}".to_owned());
+        choice.remove("logprobs");
+        tell(&written(&choice), None);
+    }
+    if let Some(usage) = usage.filter(|_| asked == UsageAsked::ByClient) {
+        tell("", Some(usage));
+    }
+    out.push_str("data: [DONE]\n\n");
+    Ok(out.into())
+}
+
+/// In a stream, a call says which it is.
+fn numbered(mut message: Object) -> Object {
+    let calls = message.get("tool_calls").and_then(|calls| objects(calls));
+    if let Some(calls) = calls {
+        let calls = calls.into_iter().enumerate().map(|(at, mut call)| {
+            call.insert("index".to_owned(), at.to_string());
+            written(&call)
+        });
+        let calls = calls.collect::<Vec<_>>().join(",");
+        message.insert("tool_calls".to_owned(), format!("[{calls}]"));
+    }
+    message
+}
+
+/// The chunks of a stream put together into the completion that a client would make of them.
+///
+/// # Errors
+/// They are no completion, report an error, or end before the completion does.
+pub fn chunks_as_completion(stream: &[u8]) -> Result<Vec<u8>, Fault> {
+    let mut completion = Map::new();
+    let mut choices: Vec<Map<String, Value>> = Vec::new();
+    for data in sse::events(stream).filter_map(|event| event.data()) {
+        let data = data.trim_ascii();
+        if data.is_empty() {
+            continue;
+        }
+        if data == b"[DONE]" {
+            break;
+        }
+        let chunk = Chunk::read(data).ok().flatten();
+        if let Some(fault) = chunk.and_then(|chunk| chunk.fault(data)) {
+            return Err(fault);
+        }
+        let Ok(Value::Object(mut chunk)) = serde_json::from_slice(data) else {
+            return Err(Fault::bad_gateway("invalid JSON in upstream stream"));
+        };
+        if let Some(Value::Array(said)) = chunk.remove("choices") {
+            said.into_iter().for_each(|choice| take(choice, &mut choices));
+        }
+        completion.extend(chunk.into_iter().filter(|(_, value)| !value.is_null()));
+    }
+    let is_over = |choice: &Map<String, Value>| choice.get("finish_reason").is_some_and(Value::is_string);
+    if choices.is_empty() || !choices.iter().all(is_over) {
+        return Err(Fault::cut());
+    }
+    choices.iter_mut().for_each(plain);
+    completion.insert("object".to_owned(), "chat.completion".into());
+    completion.insert("choices".to_owned(), choices.into_iter().map(Value::Object).collect());
+    Ok(Value::Object(completion).to_string().into_bytes())
+}
+
+fn take(choice: Value, choices: &mut Vec<Map<String, Value>>) {
+    let Value::Object(mut choice) = choice else { return };
+    let message = choice.remove("delta").or_else(|| choice.remove("message")).unwrap_or_default();
+    let index = choice.get("index").cloned().unwrap_or_else(|| 0.into());
+    let at = choices.iter().position(|known| known.get("index") == Some(&index)).unwrap_or_else(|| {
+        let begun = [("index".to_owned(), index), ("message".to_owned(), Value::Object(Map::new()))];
+        choices.push(begun.into_iter().collect());
+        choices.len() - 1
+    });
+    let known = &mut choices[at];
+    if let Some(whole) = known.get_mut("message") {
+        grow(whole, message);
+    }
+    choice.remove("index");
+    choice.into_iter().for_each(|(name, value)| member(known, name, value));
+}
+
+/// What is said once, and repeated by some.
+const ONCE: [&str; 6] = ["role", "id", "type", "name", "finish_reason", "index"];
+
+fn grow(known: &mut Value, more: Value) {
+    match (known, more) {
+        (_, Value::Null) => {}
+        (Value::String(known), Value::String(more)) => known.push_str(&more),
+        (Value::Object(known), Value::Object(more)) => {
+            more.into_iter().for_each(|(name, value)| member(known, name, value));
+        }
+        (Value::Array(known), Value::Array(more)) => known.extend(more),
+        (known, more) => *known = more,
+    }
+}
+
+fn member(object: &mut Map<String, Value>, name: String, value: Value) {
+    match object.get_mut(&name) {
+        Some(Value::Array(calls)) if name == "tool_calls" => {
+            let more = value.as_array().cloned().unwrap_or_default();
+            more.into_iter().for_each(|piece| call(calls, piece));
+        }
+        Some(known) if ONCE.contains(&name.as_str()) => {
+            if !value.is_null() && value != "" {
+                *known = value;
+            }
+        }
+        Some(known) => grow(known, value),
+        None if name == "tool_calls" => {
+            let mut calls = vec![];
+            value
+                .as_array()
+                .cloned()
+                .unwrap_or_default()
+                .into_iter()
+                .for_each(|piece| call(&mut calls, piece));
+            object.insert(name, Value::Array(calls));
+        }
+        None => {
+            object.insert(name, value);
+        }
+    }
+}
+
+/// A piece of a call: of the one with its index, unless it has an id of its own.
+fn call(calls: &mut Vec<Value>, piece: Value) {
+    let id = |call: &Value| call["id"].as_str().filter(|id| !id.is_empty()).map(str::to_owned);
+    let found = calls.iter().rposition(|known| {
+        let is_it = piece["index"].is_null() || known["index"] == piece["index"];
+        is_it && (id(&piece).is_none() || id(known).is_none() || id(known) == id(&piece))
+    });
+    match found {
+        Some(at) => grow(&mut calls[at], piece),
+        None => calls.push(piece),
+    }
+}
+
+/// A message as it is told whole: its calls have no index.
+fn plain(choice: &mut Map<String, Value>) {
+    let Some(Value::Object(message)) = choice.get_mut("message") else { return };
+    if let Some(Value::Array(calls)) = message.get_mut("tool_calls") {
+        calls.iter_mut().filter_map(Value::as_object_mut).for_each(|call| {
+            call.remove("index");
+        });
+    }
+    message.entry("content").or_insert(Value::Null);
+    message.entry("role").or_insert_with(|| "assistant".into());
+}

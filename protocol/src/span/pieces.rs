@@ -1,0 +1,59 @@
+//! An edited body that has not been put together.
+
+use std::mem::take;
+
+use bytes::{Bytes, BytesMut};
+
+use super::Edit;
+
+/// A body as what it consists of, in order: slices of the original and what stands between them now. Nothing of the
+/// original has been copied.
+#[derive(Clone, Debug)]
+pub struct Pieces(Vec<Bytes>);
+
+impl Pieces {
+    /// The body with these spans, which do not overlap, replaced.
+    pub(super) fn new(body: &Bytes, edits: &mut [Edit]) -> Self {
+        edits.sort_by_key(|edit| edit.span.start);
+        let mut pieces = Vec::with_capacity(2 * edits.len() + 1);
+        let mut from = 0;
+        for Edit { span, text } in edits {
+            pieces.extend([body.slice(from..span.start), Bytes::from(take(text))]);
+            from = span.end;
+        }
+        pieces.push(body.slice(from..));
+        Self(pieces)
+    }
+
+    /// How many bytes the body has.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+
+    /// The body as one. An only piece is not copied.
+    #[must_use]
+    pub fn joined(self) -> Bytes {
+        if let [only] = &self.0[..] {
+            return only.clone();
+        }
+        let mut joined = BytesMut::with_capacity(self.length());
+        self.0.iter().for_each(|piece| joined.extend_from_slice(piece));
+        joined.freeze()
+    }
+}
+
+impl From<Bytes> for Pieces {
+    fn from(whole: Bytes) -> Self {
+        Self(vec![whole])
+    }
+}
+
+impl IntoIterator for Pieces {
+    type Item = Bytes;
+    type IntoIter = std::vec::IntoIter<Bytes>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}

@@ -1,0 +1,175 @@
+//! Replies of the client's own API in the other form than was asked for.
+
+#![expect(clippy::unwrap_used, reason = "a helper that panics fails its test, which is what it is for")]
+
+use serde_json::{Value, json};
+use vandamme_protocol::passthrough::{
+    chunks_as_completion, completion_as_chunks, events_as_message, message_as_events,
+};
+use vandamme_protocol::span::UsageAsked;
+use vandamme_protocol::sse;
+
+fn parsed(body: &[u8]) -> Value {
+    serde_json::from_slice(body).unwrap()
+}
+
+/// One of every kind of block, also such as this gateway has never heard of.
+fn message() -> Value {
+    json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "claude", "container": {"id": "c"},
+        "content": [
+            {"type": "thinking", "thinking": "Hm \"é\"", "signature": "EqQB"},
+            {"type": "redacted_thinking", "data": "x"},
+            {"type": "text", "text": "Hé\n", "citations": [{"type": "char_location", "cited_text": "a"}, {"type": "b"}]},
+            {"type": "text", "text": ""},
+            {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "q"}},
+            {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": [{"title": "t"}]},
+            {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"a": [1, {"b": "\u{1F600}"}]}},
+            {"type": "tool_use", "id": "toolu_2", "name": "g", "input": {}},
+            {"type": "of_tomorrow", "x": {"y": 1}}],
+        "stop_reason": "tool_use", "stop_sequence": null,
+        "usage": {"input_tokens": 11, "output_tokens": 9, "cache_read_input_tokens": 7, "service_tier": "standard"}})
+}
+
+#[test]
+fn a_message_told_as_events_is_a_valid_stream_and_says_the_same() {
+    let events = message_as_events(message().to_string().as_bytes()).unwrap();
+    let mut open = None;
+    let mut stopped = 0;
+    let mut names = vec![];
+    for event in sse::events(&events) {
+        let data = parsed(&event.data().unwrap());
+        let name = String::from_utf8(event.name().unwrap().to_vec()).unwrap();
+        assert_eq!(data["type"], name.as_str());
+        match name.as_str() {
+            "content_block_start" => {
+                assert_eq!((open.take(), &data["index"]), (None, &json!(stopped)), "one block at a time");
+                open = Some(data["index"].clone());
+            }
+            "content_block_delta" => assert_eq!(open.as_ref(), Some(&data["index"])),
+            "content_block_stop" => {
+                assert_eq!(open.take().as_ref(), Some(&data["index"]));
+                stopped += 1;
+            }
+            _ => names.push(name),
+        }
+    }
+    assert_eq!(stopped, message()["content"].as_array().unwrap().len());
+    assert_eq!(names, ["message_start", "message_delta", "message_stop"]);
+    assert_eq!(parsed(&events_as_message(&events).unwrap()), message());
+}
+
+#[test]
+fn numbers_in_a_calls_input_stay_as_they_were_written() {
+    let body = r#"{"type":"message","content":[{"type":"tool_use","id":"t","name":"f","input":{"n":123456789012345678901234567890,"f":1.50}}],"stop_reason":"tool_use","usage":{"input_tokens":1,"output_tokens":1}}"#;
+    let events = message_as_events(body.as_bytes()).unwrap();
+    let back = String::from_utf8(events_as_message(&events).unwrap()).unwrap();
+    assert!(back.contains(r#"{"n":123456789012345678901234567890,"f":1.50}"#), "{back}");
+}
+
+#[test]
+fn later_counts_replace_earlier_ones_and_cut_arguments_are_kept() {
+    let stream = concat!(
+        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"content\":[],\"stop_reason\":null,\"usage\":{\"input_tokens\":3,\"output_tokens\":1}}}\n\n",
+        ": a comment\n\nevent: ping\ndata: {\"type\":\"ping\"}\n\n",
+        "data: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"f\",\"input\":{}}}\n\n",
+        "data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"{\\\"a\\\":\"}}\n\n",
+        "data: {\"type\":\"content_block_stop\",\"index\":0}\n\n",
+        "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"max_tokens\",\"stop_sequence\":null},\"usage\":{\"output_tokens\":8},\"context_management\":{\"applied_edits\":[]}}\n\n",
+        "data: {\"type\":\"message_stop\"}\n\n",
+    );
+    let message = parsed(&events_as_message(stream.as_bytes()).unwrap());
+    assert_eq!(message["usage"], json!({"input_tokens": 3, "output_tokens": 8}));
+    assert_eq!(message["content"][0]["input"], json!({"raw_arguments": "{\"a\":"}));
+    assert_eq!(
+        (&message["stop_reason"], &message["context_management"]),
+        (&json!("max_tokens"), &json!({"applied_edits": []}))
+    );
+}
+
+#[test]
+fn a_stream_that_is_no_complete_reply_is_a_fault() {
+    let events = message_as_events(message().to_string().as_bytes()).unwrap();
+    let end = events.len() - "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n".len();
+    assert_eq!(events_as_message(&events[..end]).unwrap_err().status, 502);
+    assert_eq!(events_as_message(b"").unwrap_err().status, 502);
+    assert_eq!(events_as_message(b"data: {\"type\":\"message_stop\"}\n\n").unwrap_err().status, 502);
+    assert_eq!(events_as_message(b"data: {\n\n").unwrap_err().status, 502);
+    let overloaded = b"event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"m\"}}\n\n";
+    assert_eq!(events_as_message(overloaded).unwrap_err().status, 529);
+    let chunks = completion_as_chunks(completion().to_string().as_bytes(), UsageAsked::ByClient).unwrap();
+    assert_eq!(chunks_as_completion(&chunks[..200]).unwrap_err().status, 502);
+    assert_eq!(chunks_as_completion(b"data: [DONE]\n\n").unwrap_err().status, 502);
+    assert_eq!(
+        chunks_as_completion(b"data: {\"error\":{\"message\":\"m\",\"code\":429}}\n\n").unwrap_err().status,
+        429
+    );
+    for body in
+        ["", "[]", "{}", "{\"content\":7}", "{\"content\":[7]}", "{\"choices\":[]}", "{\"choices\":[{}]}"]
+    {
+        assert!(message_as_events(body.as_bytes()).is_err(), "{body}");
+        assert!(completion_as_chunks(body.as_bytes(), UsageAsked::ByClient).is_err(), "{body}");
+    }
+}
+
+fn completion() -> Value {
+    let call =
+        |id: &str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{\"a\":1}"}});
+    json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "system_fingerprint": "fp",
+        "choices": [
+            {"index": 0, "finish_reason": "tool_calls", "message": {"role": "assistant", "content": "Hé", "reasoning_content": "r",
+                "tool_calls": [call("a"), call("b")]}},
+            {"index": 1, "finish_reason": "stop", "logprobs": {"content": [{"token": "x", "logprob": -0.5}]},
+                "message": {"role": "assistant", "content": "two"}}],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13}})
+}
+
+#[test]
+fn a_completion_told_as_chunks_says_the_same_and_its_usage_to_those_who_asked() {
+    let body = completion().to_string();
+    let chunks = completion_as_chunks(body.as_bytes(), UsageAsked::ByClient).unwrap();
+    assert!(chunks.ends_with(b"data: [DONE]\n\n"));
+    assert_eq!(parsed(&chunks_as_completion(&chunks).unwrap()), completion());
+
+    let chunks = completion_as_chunks(body.as_bytes(), UsageAsked::ByGateway).unwrap();
+    let text = String::from_utf8(chunks.to_vec()).unwrap();
+    assert!(!text.contains("\"usage\""), "{text}");
+    let first: Value =
+        serde_json::from_str(text.lines().next().unwrap().strip_prefix("data: ").unwrap()).unwrap();
+    assert_eq!(first["object"], "chat.completion.chunk");
+    let delta = &first["choices"][0]["delta"];
+    assert_eq!((&delta["tool_calls"][1]["index"], &delta["role"]), (&json!(1), &json!("assistant")));
+}
+
+#[test]
+fn chunks_of_every_vendor_are_put_together() {
+    let chunk = |delta: Value, finish: Value| {
+        format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}))
+    };
+    let stream = [
+        chunk(json!({"role": "assistant", "content": ""}), Value::Null),
+        chunk(json!({"role": "assistant", "content": "Hé"}), Value::Null),
+        chunk(
+            json!({"tool_calls": [{"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": ""}}]}),
+            Value::Null,
+        ),
+        chunk(
+            json!({"tool_calls": [{"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}),
+            Value::Null,
+        ),
+        chunk(
+            json!({"tool_calls": [{"index": 0, "id": "b", "function": {"name": "g", "arguments": "{\"x\":1}"}}]}),
+            json!("stop"),
+        ),
+        "data: {\"choices\":[],\"usage\":{\"total_tokens\":5}}\n\ndata: [DONE]\n\n".to_owned(),
+    ];
+    let completion = parsed(&chunks_as_completion(stream.concat().as_bytes()).unwrap());
+    let message = &completion["choices"][0]["message"];
+    assert_eq!((&message["role"], &message["content"]), (&json!("assistant"), &json!("Hé")));
+    let called: Vec<_> =
+        message["tool_calls"].as_array().unwrap().iter().map(|call| &call["function"]).collect();
+    assert_eq!(
+        called,
+        [&json!({"name": "f", "arguments": "{}"}), &json!({"name": "g", "arguments": "{\"x\":1}"})]
+    );
+    assert_eq!(completion["usage"]["total_tokens"], 5);
+}

@@ -1,0 +1,47 @@
+//! What holds of every refusal and every request that is edited for it.
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use vandamme_protocol::healing::{Edit, Edited, apply, recognise};
+use vandamme_protocol::span::is_complete_json;
+
+/// A refusal up to the first line end, and behind it the request that was refused.
+pub(crate) fn check(bytes: &[u8]) {
+    let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len());
+    let (refusal, body) = (&bytes[..end], bytes.get(end + 1..).unwrap_or_default());
+    let edits: Vec<Edit> = recognise(400, refusal).into_iter().map(|edit| edit.taught_by(body)).collect();
+    edits.iter().for_each(check_rule);
+    let body = Bytes::copy_from_slice(body);
+    let Edited { body: edited, betas } = apply(&edits, &body, "a-1, b-2");
+    assert!("a-1, b-2".contains(betas.trim()) || betas == "a-1,b-2", "{betas}");
+    if is_complete_json(&body) {
+        assert!(is_complete_json(&edited), "an edit leaves JSON");
+    }
+    // A number that this parser does not read is not the edit's doing.
+    let Ok(before) = serde_json::from_slice::<Map<String, Value>>(&body) else { return };
+    let after: Map<String, Value> = serde_json::from_slice(&edited).expect("an edit leaves an object");
+    for name in ["model", "messages", "stream"] {
+        assert_eq!(before.get(name), after.get(name), "{name}");
+    }
+    for name in ["tools", "system", "functions"] {
+        assert_eq!(before.contains_key(name), after.contains_key(name), "{name}");
+    }
+    let limit = |body: &Map<String, Value>| {
+        ["max_tokens", "max_completion_tokens"].into_iter().find_map(|name| body.get(name)).is_some()
+    };
+    assert_eq!(limit(&before), limit(&after), "the limit of tokens stays, under whatever name");
+    assert_eq!(apply(&edits, &edited, &betas).body, edited, "what is gone does not go twice");
+}
+
+/// What the log suggests is a rule that asks for the same.
+fn check_rule(edit: &Edit) {
+    let line = edit.to_string();
+    let (key, value) = line.split_once(" = ").expect("a line of a configuration");
+    let text = value.trim_start_matches('[').trim_end_matches(']');
+    let text = text.get(1..text.len() - 1).expect("it is quoted");
+    match key {
+        "drop-params" => assert_eq!(Edit::param(text).as_ref(), Some(edit), "{line}"),
+        "drop-betas" => assert_eq!(Edit::beta(text).as_ref(), Some(edit), "{line}"),
+        _ => assert_eq!(key, "max-tokens-as"),
+    }
+}

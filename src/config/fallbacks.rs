@@ -1,0 +1,43 @@
+//! Where requests go when their own target fails: read per provider and profile, and held against the providers there are.
+
+use vandamme_actors::settings::Fallbacks;
+
+use super::layer::{Placed, Section};
+use super::mistake::Mistake;
+use super::providers::Builder;
+use super::schema;
+
+/// Those of a provider or a profile.
+pub(super) fn read(section: Section<'_>) -> Fallbacks {
+    let entries = section.section("fallbacks").texts().into_iter();
+    entries.map(|(name, targets)| (name.to_owned(), each(targets).map(str::to_owned).collect())).collect()
+}
+
+fn each(targets: Placed<'_>) -> impl Iterator<Item = &str> {
+    targets.text.lines()
+}
+
+impl Builder<'_> {
+    /// A provider that nobody has ever named is misspelt; one without a key is merely left out.
+    pub(super) fn check_fallbacks(&mut self) {
+        let root = self.merged.root();
+        let owners = ["providers", "profiles"].into_iter().map(|kind| root.section(kind));
+        let owners = owners.flat_map(|kind| kind.names().into_iter().map(move |name| kind.section(name)));
+        let lists = owners.flat_map(|owner| owner.section("fallbacks").texts());
+        let known = || self.merged.providers().iter().map(String::as_str).chain([super::DEMO]);
+        let mut mistakes = Vec::new();
+        for (_, list) in lists {
+            for target in each(list) {
+                let provider = target.trim_start_matches('!').split(':').next().unwrap_or_default();
+                if known().any(|name| name.eq_ignore_ascii_case(provider)) {
+                    continue;
+                }
+                let meant = schema::suggestion(provider, known());
+                let meant = meant.map_or_else(String::new, |name| format!("; did you mean \"{name}:…\"?"));
+                let text = format!("fallback {target:?}: there is no provider {provider:?}{meant}");
+                mistakes.push(Mistake::new(list.place, text));
+            }
+        }
+        self.mistakes.append(&mut mistakes);
+    }
+}

@@ -1,0 +1,112 @@
+//! Keys that stand in files of their own, as containers get their secrets: read into a layer, so that what comes after
+//! knows only keys.
+
+use std::fs::{self, File, Metadata};
+use std::io::Read as _;
+use std::path::Path;
+
+use config::ValueKind;
+
+use super::environment::prefix;
+use super::layer::{Layer, Placed, Section};
+use super::mistake::Mistake;
+
+/// What a file may hold, in bytes.
+const LARGEST: u64 = 64 << 10;
+/// Where container runtimes mount secrets, readable for all, in a place of the container's own.
+const MOUNTED: [&str; 2] = ["/run/secrets", "/var/run/secrets"];
+
+/// The keys of all files that `merged` names, and what there is to say about them.
+pub(super) struct KeyFiles<'a> {
+    merged: &'a Layer,
+    directory: &'a Path,
+    pub(super) layer: Layer,
+    pub(super) mistakes: Vec<Mistake>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl<'a> KeyFiles<'a> {
+    /// A relative path starts at `directory`.
+    pub(super) fn read(merged: &'a Layer, directory: &'a Path) -> Self {
+        let mut files =
+            Self { merged, directory, layer: Layer::default(), mistakes: Vec::new(), warnings: Vec::new() };
+        for name in merged.providers() {
+            files.of_provider(name);
+        }
+        files.of_the_gateway();
+        files
+    }
+
+    fn of_provider(&mut self, name: &str) {
+        let section = self.merged.root().section("providers").section(name);
+        let Some(file) = section.text("api-key-file") else { return };
+        if let Some(mistake) = both(section, ("api-key", file)) {
+            return self.mistakes.push(mistake);
+        }
+        match self.words(file.text) {
+            Ok(keys) => self.layer.put(&["providers", name, "api-key"], ValueKind::from(keys), file.text),
+            // Many a program has variables of this form, and only a base URL shows that this one is for us.
+            Err(refusal) if section.text("base-url").is_none() => {
+                let missing = format!("{}_BASE_URL", prefix(name));
+                self.warnings.push(format!("{}: {refusal}; to use {name}, set {missing} too", file.place));
+            }
+            Err(refusal) => self.mistakes.push(Mistake::new(file.place, refusal)),
+        }
+    }
+
+    fn of_the_gateway(&mut self) {
+        let root = self.merged.root();
+        let Some(file) = root.text("proxy-api-key-file") else { return };
+        if let Some(mistake) = both(root, ("proxy-api-key", file)) {
+            return self.mistakes.push(mistake);
+        }
+        match self.words(file.text) {
+            Ok(key) if key.contains(' ') => {
+                let text = format!("{} holds several words, but the gateway has one key", file.text);
+                self.mistakes.push(Mistake::new(file.place, text));
+            }
+            Ok(key) => self.layer.put(&["proxy-api-key"], ValueKind::from(key), file.text),
+            Err(refusal) => self.mistakes.push(Mistake::new(file.place, refusal)),
+        }
+    }
+
+    /// The words of a file with a blank between; what cannot be a key is never repeated.
+    fn words(&mut self, path: &str) -> Result<String, String> {
+        let full = self.directory.join(path);
+        let refused = |error: std::io::Error| format!("cannot read the key file {path}: {error}");
+        let metadata = fs::metadata(&full).map_err(refused)?;
+        if !metadata.is_file() {
+            return Err(format!("the key file {path} is no regular file"));
+        }
+        if metadata.len() > LARGEST {
+            return Err(format!("the key file {path} has more than {LARGEST} bytes; is it the right one?"));
+        }
+        let mut text = String::new();
+        File::open(&full).and_then(|file| file.take(LARGEST).read_to_string(&mut text)).map_err(refused)?;
+        let words: Vec<_> = text.trim_start_matches('\u{feff}').split_whitespace().collect();
+        if words.is_empty() {
+            return Err(format!("the key file {path} is empty; write a key into it, or several"));
+        }
+        if is_open_to_all(&metadata) && !MOUNTED.iter().any(|mounted| full.starts_with(mounted)) {
+            self.warnings.push(format!("everybody on this machine can read {path}; chmod 600 {path}"));
+        }
+        Ok(words.join(" "))
+    }
+}
+
+fn both(section: Section<'_>, (key, file): (&str, Placed<'_>)) -> Option<Mistake> {
+    let stated = section.text(key).filter(|stated| !stated.text.trim().is_empty())?;
+    let text = format!("the key is set twice: here as a file and by {}; take one away", stated.place);
+    Some(Mistake::new(file.place, text))
+}
+
+#[cfg(unix)]
+fn is_open_to_all(metadata: &Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    metadata.permissions().mode() & 0o004 != 0
+}
+
+#[cfg(not(unix))]
+fn is_open_to_all(_: &Metadata) -> bool {
+    false
+}

@@ -1,0 +1,97 @@
+//! Where the models come from that `/top-models` shows. Nobody is asked unless it is wanted: by name, or by having a key of
+//! the aggregator.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use vandamme_actors::settings::{ProviderSettings, Ranking, TopModels};
+
+use super::layer::{Placed, Section};
+use super::mistake::Mistake;
+use super::providers::Builder;
+use crate::demo;
+
+/// Whose catalogue it is.
+const AGGREGATOR: &str = "openrouter";
+pub(super) const SOURCES: &[&str] = &["openrouter", "manual_rankings", "disabled"];
+
+/// A list made by hand; what else the original's file says is of no use here.
+#[derive(Deserialize)]
+struct File {
+    models: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    id: String,
+}
+
+impl Builder<'_> {
+    /// `None` when they are not wanted.
+    pub(super) fn top_models(&mut self, directory: &Path) -> Option<TopModels> {
+        let defaults = self.merged.root().section("defaults");
+        let registered = self.registered.iter().find(|provider| *provider.name == *AGGREGATOR).cloned();
+        let ranking = match defaults.text("top-models-source") {
+            None => registered.is_some().then_some(None)?,
+            Some(source) if source.text == "disabled" => return None,
+            Some(source) if source.text == "manual_rankings" => {
+                Some(self.ranking(defaults, (source, directory))?)
+            }
+            Some(_) => None,
+        };
+        // One that clients bring their keys for is asked without any.
+        let catalogue =
+            registered.filter(|provider| !provider.passthrough).or_else(|| self.keyless_catalogue())?;
+        let exclude = defaults.text("top-models-exclude").map_or("", |rules| rules.text);
+        Some(TopModels {
+            catalogue,
+            ranking,
+            exclude: exclude.lines().map(str::to_owned).collect(),
+            timeout: Duration::from_secs_f64(defaults.seconds("top-models-timeout")?),
+        })
+    }
+
+    fn keyless_catalogue(&mut self) -> Option<Arc<ProviderSettings>> {
+        let base_url = self.usable_url(AGGREGATOR)?;
+        Some(Arc::new(ProviderSettings {
+            name: AGGREGATOR.into(),
+            keys: Vec::new(),
+            aliases: BTreeMap::new(),
+            demo: false,
+            ..demo::provider(&base_url)
+        }))
+    }
+
+    fn ranking(
+        &mut self,
+        defaults: Section<'_>,
+        (source, directory): (Placed<'_>, &Path),
+    ) -> Option<Ranking> {
+        let Some(Placed { text, place }) = defaults.text("top-models-rankings-file") else {
+            let text = "manual_rankings needs a file: set TOP_MODELS_RANKINGS_FILE to a TOML file with [[models]] and their ids";
+            self.mistakes.push(Mistake::new(source.place, text));
+            return None;
+        };
+        let file = directory.join(text.trim());
+        let shown = file.display();
+        let read = std::fs::read_to_string(&file).map_err(|error| format!("cannot read {shown}: {error}"));
+        let ids = read.and_then(|text| {
+            let file = toml_edit::de::from_str::<File>(&text);
+            let ids = file.map(|file| file.models.into_iter().map(|model| model.id).collect());
+            ids.map_err(|error| {
+                let message = error.message().replace('\n', ", ");
+                format!("{shown} is no ranking, which has [[models]] with an id each: {message}")
+            })
+        });
+        match ids {
+            Ok(ids) => Some(Ranking { file, ids }),
+            Err(wrong) => {
+                self.mistakes.push(Mistake::new(place, wrong));
+                None
+            }
+        }
+    }
+}

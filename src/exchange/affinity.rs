@@ -1,0 +1,30 @@
+//! Which requests belong together, so that they get the same key and the upstream's prompt cache is of use.
+
+use vandamme_actors::provider::Session;
+
+use super::Question;
+use super::middleware::CREDENTIALS;
+
+/// Claude Code says it in every request.
+const SESSION_ID: &str = "x-claude-code-session-id";
+
+/// FNV-1a: the same on every machine and in every version, and cheap.
+const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+const PRIME: u64 = 0x0100_0000_01b3;
+
+/// The session of a request together with its caller, since ids are the caller's to choose.
+pub(super) fn session(question: &Question) -> Option<Session> {
+    let header = question.headers.get(SESSION_ID).map(|value| value.as_bytes().trim_ascii());
+    let session = match header.filter(|id| !id.is_empty()) {
+        Some(id) => hashed(OFFSET, id),
+        None => hashed(OFFSET, question.head.session(&question.body)?.as_bytes()),
+    };
+    let shown = CREDENTIALS.iter().filter_map(|name| question.headers.get(*name));
+    Some(Session(shown.fold(session, |hash, value| hashed(hash, value.as_bytes()))))
+}
+
+fn hashed(hash: u64, bytes: &[u8]) -> u64 {
+    // What ends one part is in no other.
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(PRIME);
+    step(bytes.iter().copied().fold(hash, step), 0)
+}

@@ -1,0 +1,147 @@
+//! Replies that are read to their end before anything of them is sent: those that the client wants whole, and those that
+//! come in the other form than it wants.
+
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use awc::ClientResponse;
+use bytes::{Bytes, BytesMut};
+use vandamme_actors::converter::{Audience, Closing};
+use vandamme_actors::provider::Lease;
+use vandamme_actors::settings::Api;
+use vandamme_protocol::bridge::Fault;
+use vandamme_protocol::passthrough;
+use vandamme_protocol::span::{self, Streaming, UsageAsked};
+use vandamme_protocol::vocabulary::{ErrorKind, Usage};
+
+use super::call::{Answered, Content, EVENTS, content};
+use super::middleware::heard;
+use super::translation::Translation;
+use super::verdict::CallFailure;
+use super::{Endpoint, Exchange};
+
+impl Exchange<'_> {
+    /// Whether a stream would be of no use to the client.
+    pub(super) fn wants_one_body(&self) -> bool {
+        self.question.endpoint == Endpoint::Reply && self.question.head.delivery == Streaming::No
+    }
+
+    /// A stream of the client's own API that it did not ask for.
+    pub(super) async fn collect(
+        &self,
+        lease: &Lease,
+        (response, audience): (ClientResponse, Option<Audience>),
+        mut headers: HeaderMap,
+    ) -> Result<Answered, CallFailure> {
+        let stream = self.read_whole(response).await?;
+        let stream = match audience {
+            Some(mut audience) => audience.pass(stream),
+            None => stream,
+        };
+        let body = match self.question.api {
+            Api::Messages => passthrough::events_as_message(&stream),
+            Api::ChatCompletions => passthrough::chunks_as_completion(&stream),
+        };
+        let body = body.map_err(|fault| CallFailure::said(self.scrubbed(lease, fault)))?;
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let closing = read_along(self.question.api, &body);
+        Ok(Answered::Whole { status: 200, headers, body: body.into(), closing })
+    }
+
+    pub(super) async fn pass_whole(
+        &self,
+        lease: &Lease,
+        (response, audience): (ClientResponse, Option<Audience>),
+        (mut headers, asked): (HeaderMap, Option<UsageAsked>),
+    ) -> Result<Answered, CallFailure> {
+        let status = response.status().as_u16();
+        let upstream = response.headers().clone();
+        for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
+            if let Some(value) = upstream.get(&name) {
+                headers.insert(name, value.clone());
+            }
+        }
+        let body = self.read_whole(response).await?;
+        let declared =
+            upstream.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let short = declared.is_some_and(|declared: usize| body.len() < declared);
+        let broken = content(&upstream) == Content::Json && !span::is_complete_json(&body);
+        if short || broken {
+            return Err(CallFailure::broken("the upstream's reply was cut"));
+        }
+        let closing = read_along(self.question.api, &body);
+        if let Some((kind, message)) = closing.fault {
+            // An error in the clothes of a reply.
+            return Err(CallFailure::said(self.scrubbed(lease, Fault::said(kind, message))));
+        }
+        let body = heard(audience, body);
+        let wants_events =
+            self.question.endpoint == Endpoint::Reply && self.question.head.delivery == Streaming::Yes;
+        if !wants_events || content(&upstream) != Content::Json {
+            return Ok(Answered::Whole { status, headers, body, closing });
+        }
+        let events = match asked {
+            None => passthrough::message_as_events(&body),
+            Some(asked) => passthrough::completion_as_chunks(&body, asked),
+        };
+        let body = events.map_err(|fault| CallFailure::said(self.scrubbed(lease, fault)))?;
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENTS));
+        Ok(Answered::Whole { status: 200, headers, body, closing })
+    }
+
+    /// A reply that came whole from the other API: the same state machine makes a whole reply or events of it.
+    pub(super) async fn translate_whole(
+        &self,
+        lease: &Lease,
+        (response, audience): (ClientResponse, Option<Audience>),
+        mut headers: HeaderMap,
+        (content, back): (Content, Translation),
+    ) -> Result<Answered, CallFailure> {
+        let body = self.read_whole(response).await?;
+        let body = match (content, audience) {
+            (Content::Events, Some(mut audience)) => audience.pass(body),
+            (_, audience) => heard(audience, body),
+        };
+        let said = |fault| CallFailure::said(self.scrubbed(lease, fault));
+        let (kind, body, outcome) = match self.question.head.delivery {
+            Streaming::Yes => {
+                let mut events = BytesMut::new();
+                let outcome = back.whole_as_events(&body, &mut events).map_err(said)?;
+                (EVENTS, events.freeze(), outcome)
+            }
+            Streaming::No => {
+                let whole = match content {
+                    Content::Events => back.collected(&body),
+                    Content::Json | Content::Encoded | Content::Other => back.whole(&body),
+                };
+                let whole = whole.map_err(said)?;
+                ("application/json", Bytes::from(whole.body), whole.outcome)
+            }
+        };
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        let closing =
+            Closing { usage: outcome.usage.unwrap_or_default(), tool_calls: outcome.tool_calls, fault: None };
+        Ok(Answered::Whole { status: 200, headers, body, closing })
+    }
+}
+
+/// What a whole reply that passes through says of itself.
+fn read_along(api: Api, body: &[u8]) -> Closing {
+    match api {
+        Api::Messages => {
+            let summary = passthrough::summary_of_whole(body);
+            let usage = Usage {
+                input: summary.input,
+                output: summary.output,
+                cache_read: summary.cache_read,
+                cache_creation: summary.cache_creation,
+            };
+            let fault = summary
+                .error
+                .map(|(kind, message)| (ErrorKind::from_anthropic(&kind).unwrap_or(ErrorKind::Api), message));
+            Closing { usage, tool_calls: summary.tool_calls, fault }
+        }
+        Api::ChatCompletions => {
+            let summary = passthrough::summary_of_whole_chat(body);
+            Closing { usage: summary.usage, tool_calls: summary.tool_calls, fault: summary.error }
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! The doors that tell of the configuration and of the world: aliases, profiles, top models, and a test of the connection.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::PATIENCE;
+use crate::support::gateway::{Gateway, Setup, free_port};
+use crate::support::upstream::{Answer, Upstream};
+
+const CATALOGUE: &str = r#"{"data":[
+    {"id":"a/first","name":"The First","context_length":128000,"pricing":{"prompt":"0.0000025","completion":"0.00001"}},
+    {"id":"b/cheap","context_length":8000,"pricing":{"prompt":"0.0000001","completion":"0.0000003"}},
+    {"id":"b/long","context_length":2000000},{"id":"c/preview"}]}"#;
+
+fn ids(told: &Value) -> Vec<&str> {
+    let models = told["models"].as_array().map(Vec::as_slice).unwrap_or_default();
+    models.iter().filter_map(|model| model["id"].as_str()).collect()
+}
+
+/// Beside a provider of which this is not about.
+fn before_catalogue(catalogue: &Upstream) -> Setup {
+    Gateway::bare()
+        .env("OPENAI_API_KEY", "k")
+        .env("OPENAI_BASE_URL", format!("http://127.0.0.1:{}", free_port()))
+        .env("OPENROUTER_BASE_URL", catalogue.base_url())
+        .env("TOP_MODELS_SOURCE", "openrouter")
+}
+
+#[test]
+fn aliases_are_told_by_provider_and_the_suggestions_apart() {
+    let catalogue = Upstream::openai().always(Answer::json(200, CATALOGUE));
+    let gateway = before_catalogue(&catalogue)
+        .provider("mine", &catalogue)
+        .env("MINE_ALIAS_FAST", "m-1")
+        .toml("[mine.aliases]\nDocs = '!openai:ds'")
+        .start();
+
+    let told = gateway.get("/v1/aliases").json();
+
+    assert_eq!(
+        (&told["object"], &told["aliases"]["mine"]),
+        (&json!("list"), &json!({"fast": "m-1", "docs": "!openai:ds"}))
+    );
+    assert!(told["aliases"]["openai"]["haiku"].is_string() && told["aliases"].get("poe").is_none(), "{told}");
+    let counted: usize = told["aliases"]
+        .as_object()
+        .expect("a map")
+        .values()
+        .filter_map(Value::as_object)
+        .map(serde_json::Map::len)
+        .sum();
+    assert_eq!(told["total"], counted);
+    // They come with the catalogue, which is not waited for.
+    let until = Instant::now() + PATIENCE;
+    let expected = json!({"top": "a/first", "top-cheap": "b/cheap", "top-longctx": "b/long"});
+    while gateway.get("/v1/aliases/").json()["suggested"]["default"] != expected {
+        assert!(Instant::now() < until, "no suggestions");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(catalogue.count(), 1);
+}
+
+#[test]
+fn profiles_are_told_by_name_with_their_terms_and_where_they_come_from() {
+    let user = "['#mine']\ntimeout = 7.5\nmax-retries = 0\n['#mine'.aliases]\nhaiku = 'openai:gpt-4o'";
+    let gateway = Gateway::bare()
+        .env("OPENAI_API_KEY", "k")
+        .file(".config/vandamme-proxy/vandamme-config.toml", user)
+        .file("vandamme-config.toml", "['#here']\n['#ever']\ntimeout = 0")
+        .toml("['#last'.aliases]\nx = 'openai:y'\n[defaults]\ndefault-provider = 'mine'")
+        .start();
+    for path in ["/profiles", "/v1/profiles", "/v1/profiles/"] {
+        let told = gateway.get(path).json();
+        let data = told["data"].as_array().expect("a list");
+        let names: Vec<_> = data.iter().filter_map(|profile| profile["name"].as_str()).collect();
+        assert_eq!(names, ["ever", "here", "last", "main", "mine", "top"]);
+        let sources: Vec<_> = data.iter().filter_map(|profile| profile["source"].as_str()).collect();
+        assert_eq!(sources, ["local", "local", "given", "package", "user", "package"]);
+        assert_eq!(
+            data[4],
+            json!({"name": "mine", "timeout": 7.5, "max_retries": 0, "alias_count": 1,
+                "aliases": {"haiku": "openai:gpt-4o"}, "source": "user", "default": true})
+        );
+        assert_eq!((&data[0]["timeout"], &data[1]["timeout"]), (&json!(0.0), &Value::Null));
+        assert!(data[5]["inactive"].as_str().is_some_and(|why| why.contains("_API_KEY")), "{}", data[5]);
+    }
+}
+
+#[test]
+fn a_profile_in_the_place_of_a_provider_lists_its_aliases() {
+    let upstream = Upstream::openai();
+    let setup = Gateway::before(&upstream).toml("['#team'.aliases]\nfast = 'openai:m-1'");
+    let gateway = setup.start();
+    let expected = json!({"object": "list", "data": [
+        {"id": "openai:m-1", "alias": "fast", "owned_by": "openai", "object": "model", "created": 0}]});
+    for name in ["team", "TEAM", "%23team"] {
+        assert_eq!(gateway.get(&format!("/v1/models?provider={name}")).json(), expected);
+    }
+    let claude = gateway.get("/v1/models?provider=team&format=anthropic").json();
+    assert_eq!(
+        (&claude["data"][0]["id"], &claude["data"][0]["type"]),
+        (&json!("openai:m-1"), &json!("model"))
+    );
+    let inactive = gateway.get("/v1/models?provider=top");
+    assert_eq!(inactive.status(), 404);
+    assert!(inactive.raw().contains("profile 'top' is inactive"), "{inactive}");
+
+    let gateway = setup.env("VDM_DEFAULT_PROVIDER", "team").start();
+    assert_eq!(gateway.get("/v1/models").json(), expected);
+    assert_eq!(upstream.count(), 0);
+}
+
+#[test]
+fn the_catalogue_is_asked_without_a_key_and_remembered() {
+    let catalogue = Upstream::openai().always(Answer::json(200, CATALOGUE));
+    let gateway = before_catalogue(&catalogue).env("TOP_MODELS_EXCLUDE", "preview, nothing").start();
+
+    let told = gateway.get("/top-models").json();
+
+    assert_eq!(
+        (&told["object"], &told["source"], &told["cached"]),
+        (&json!("top_models"), &json!("openrouter"), &json!(false))
+    );
+    assert_eq!(ids(&told), ["a/first", "b/cheap", "b/long"]);
+    assert_eq!(
+        told["models"][0]["pricing"],
+        json!({"input_per_million": 2.5, "output_per_million": 10.0, "average_per_million": 6.25})
+    );
+    assert_eq!((&told["providers"], &told["sub_providers"]), (&json!(["openrouter"]), &json!(["a", "b"])));
+    assert_eq!(told["meta"], json!({"excluded_rules": ["preview", "nothing"]}));
+    assert!(told["last_updated"].as_str().is_some_and(|time| time.ends_with('Z')), "{told}");
+    // What is wanted is looked for before it is counted; what is suggested must be among what is shown.
+    let one = gateway.get("/top-models?limit=1&sub_provider=B&include_cache_info=true").json();
+    assert_eq!((ids(&one), &one["suggested_aliases"]), (vec!["b/cheap"], &json!({"top-cheap": "b/cheap"})));
+    assert_eq!(one["meta"]["cache_ttl_seconds"], 86_400);
+    assert_eq!(one["cached"], true);
+    assert_eq!(ids(&gateway.get("/top-models?provider=openrouter").json()).len(), 3);
+    assert_eq!(ids(&gateway.get("/top-models?provider=poe").json()).len(), 0);
+    let seen = catalogue.only_request();
+    assert_eq!((seen.target(), seen.key()), ("/v1/models", ""));
+    assert!(seen.head.header("user-agent").is_some_and(|agent| agent.starts_with("vandamme-proxy/")));
+    assert_eq!(gateway.get("/top-models?refresh=true").status(), 200);
+    assert_eq!(catalogue.count(), 2);
+}
+
+#[test]
+fn a_ranking_by_hand_says_which_and_in_which_order() {
+    let catalogue = Upstream::openai().always(Answer::json(200, CATALOGUE));
+    let gateway = before_catalogue(&catalogue)
+        .env("TOP_MODELS_SOURCE", "manual_rankings")
+        .env("TOP_MODELS_RANKINGS_FILE", "best.toml")
+        .file("best.toml", "version = 1\n[[models]]\nid = 'b/long'\n[[models]]\nid = 'x/unknown'\n[[models]]\nid = 'a/first'")
+        .start();
+    let told = gateway.get("/top-models?include_cache_info=1").json();
+    assert_eq!((ids(&told), &told["source"]), (vec!["b/long", "a/first"], &json!("manual_rankings")));
+    assert!(told["meta"]["rankings_file"].as_str().is_some_and(|file| file.ends_with("best.toml")), "{told}");
+
+    for (file, expected) in [("absent.toml", "cannot read"), ("bad.toml", "[[models]]")] {
+        let finished = before_catalogue(&catalogue)
+            .env("TOP_MODELS_SOURCE", "manual_rankings")
+            .env("TOP_MODELS_RANKINGS_FILE", file)
+            .file("bad.toml", "models = 7")
+            .run_to_end();
+        assert_eq!(finished.status.code(), Some(1));
+        let said = finished.output;
+        assert!(
+            said.contains("environment variable TOP_MODELS_RANKINGS_FILE: ") && said.contains(expected),
+            "{said}"
+        );
+    }
+    let nameless = before_catalogue(&catalogue).env("TOP_MODELS_SOURCE", "manual_rankings").run_to_end();
+    assert!(nameless.output.contains("set TOP_MODELS_RANKINGS_FILE"), "{}", nameless.output);
+}
+
+#[test]
+fn nobody_is_asked_who_is_not_wanted() {
+    let catalogue = Upstream::openai().always(Answer::json(200, CATALOGUE));
+    let unnamed = Gateway::bare().env("OPENAI_API_KEY", "k").env("OPENROUTER_BASE_URL", catalogue.base_url());
+    for setup in [unnamed, before_catalogue(&catalogue).env("TOP_MODELS_SOURCE", "disabled")] {
+        let gateway = setup.start();
+        let told = gateway.get("/top-models?refresh=true").json();
+        assert_eq!(
+            (&told["source"], &told["models"], &told["suggested_aliases"]),
+            (&json!("disabled"), &json!([]), &json!({}))
+        );
+        assert_eq!(gateway.get("/v1/aliases").json()["suggested"], json!({}));
+    }
+    assert_eq!(catalogue.count(), 0);
+    // Who has a key of it has named it; it is asked as any provider.
+    let gateway = Gateway::bare().provider("openrouter", &catalogue).start();
+    assert_eq!(ids(&gateway.get("/top-models").json()).len(), 4);
+    assert_eq!(catalogue.keys_seen(), ["sk-test"]);
+}
+
+#[test]
+fn without_the_catalogue_the_last_one_is_told_and_without_any_the_truth() {
+    let catalogue = Upstream::openai().answering(Answer::json(200, CATALOGUE));
+    for _ in 0..3 {
+        catalogue.then(Answer::json(500, "{}"));
+    }
+    let gateway = before_catalogue(&catalogue).start();
+    assert_eq!(gateway.get("/top-models").header("x-vdm-cache"), None);
+    let stale = gateway.get("/top-models?refresh=true");
+    assert_eq!((stale.header("x-vdm-cache"), &stale.json()["cached"]), (Some("stale"), &json!(true)));
+    assert_eq!(ids(&stale.json()).len(), 4);
+
+    let nobody = before_catalogue(&catalogue)
+        .env("OPENROUTER_BASE_URL", format!("http://127.0.0.1:{}", free_port()))
+        .start()
+        .get("/top-models");
+    assert_eq!((nobody.status(), nobody.error_type().as_str()), (502, "api_error"));
+    assert!(nobody.error_message().contains("TOP_MODELS_SOURCE=disabled"), "{nobody}");
+    let silent = Upstream::openai().always(Answer::silence());
+    let gateway = before_catalogue(&silent).env("TOP_MODELS_TIMEOUT_SECONDS", "0.3").start();
+    assert_eq!(gateway.get("/top-models").status(), 504);
+    assert_eq!(gateway.get("/v1/aliases").json()["suggested"], json!({}));
+}
+
+#[test]
+fn a_connection_is_tested_by_a_small_question() {
+    for (upstream, name) in [(Upstream::openai(), "openai"), (Upstream::anthropic(), "anthropic")] {
+        let gateway = Gateway::before(&upstream).start();
+        let told = gateway.get("/test-connection");
+        assert_eq!((told.status(), told.header("cache-control")), (200, Some("no-cache")));
+        let told = told.json();
+        assert_eq!((&told["status"], &told["provider"]), (&json!("success"), &json!(name)));
+        assert_eq!(told["model_used"], format!("{name}:haiku"));
+        assert!(told["response_id"].is_string() && told["timestamp"].is_string(), "{told}");
+        let asked = upstream.only_request().json();
+        assert_eq!(asked["messages"][0]["content"], "Hello", "{asked}");
+    }
+    let two = Upstream::openai();
+    let gateway = Gateway::bare().env("OPENAI_API_KEY", "k").provider("two", &two).start();
+    let told = gateway.get("/test-connection?provider=TWO&model=m-9").json();
+    assert_eq!((&told["status"], &told["model_used"]), (&json!("success"), &json!("two:m-9")));
+    assert_eq!(two.only_request().json()["model"], "m-9");
+    assert_eq!(gateway.get("/test-connection?provider=nobody").status(), 404);
+    assert_eq!(gateway.call("HEAD", "/test-connection").reply().status(), 405);
+}
+
+#[test]
+fn a_provider_without_aliases_is_asked_for_the_first_model_that_it_lists() {
+    let list = Answer::json(200, r#"{"data":[{"id":"vendor/m:free"},{"id":"m-2"}]}"#);
+    let upstream =
+        Upstream::openai().ruled_first(move |seen| seen.target().contains("/models").then(|| list.clone()));
+    let gateway = Gateway::bare().provider("mine", &upstream).start();
+    let told = gateway.get("/test-connection?provider=mine").json();
+    assert_eq!((&told["status"], &told["model_used"]), (&json!("success"), &json!("!mine:vendor/m:free")));
+    assert_eq!(upstream.request(1).json()["model"], "vendor/m:free");
+}
+
+#[test]
+fn a_connection_that_fails_says_how_and_what_to_do() {
+    let refusal = r#"{"error":{"message":"no such key sk-test","type":"invalid_request_error","code":"invalid_api_key"}}"#;
+    let upstream = Upstream::openai().always(Answer::json(401, refusal));
+    let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
+    let told = gateway.get("/test-connection");
+    assert_eq!(told.status(), 503);
+    let body = told.json();
+    assert_eq!((&body["status"], &body["upstream_status"]), (&json!("failed"), &json!(401)));
+    assert_eq!(body["error_type"], "authentication_error");
+    assert_eq!(body["suggestions"].as_array().map(Vec::len), Some(4));
+    assert!(!told.raw().contains("sk-test"), "{told}");
+
+    let gateway = Gateway::bare().env("OPENAI_API_KEY", "!PASSTHRU").start();
+    let told = gateway.get("/test-connection");
+    assert_eq!((told.status(), &told.json()["status"]), (200, &json!("skipped")));
+    assert_eq!(told.json()["auth_mode"], "passthrough");
+}
+
+#[test]
+fn the_gateways_key_is_wanted_at_all_of_them() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "sk-gateway").start();
+    for path in ["/v1/aliases", "/profiles", "/v1/profiles", "/top-models", "/test-connection"] {
+        assert_eq!(gateway.get(path).status(), 401, "{path}");
+        let admitted = gateway.call("GET", path).header("x-api-key", "sk-gateway").reply();
+        assert_eq!(admitted.status(), 200, "{path}: {admitted}");
+        assert_eq!(
+            gateway.call("POST", path).header("x-api-key", "sk-gateway").reply().status(),
+            405,
+            "{path}"
+        );
+    }
+    for query in ["limit=0", "limit=51", "limit=x", "refresh=maybe", "include_cache_info=7"] {
+        let path = format!("/top-models?{query}");
+        let refused = gateway.call("GET", &path).header("x-api-key", "sk-gateway").reply();
+        assert_eq!(
+            (refused.status(), refused.error_type().as_str()),
+            (400, "invalid_request_error"),
+            "{query}"
+        );
+    }
+}
