@@ -19,7 +19,9 @@ use crate::process::control::Reloaded;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is built once, at the start. Every other key holds from the reload on.
-const ONCE: [&str; 11] = [
+const ONCE: [&str; 13] = [
+    "defaults.cache-dir",
+    "defaults.models-cache",
     "host",
     "port",
     "log-level",

@@ -134,7 +134,7 @@ mod tests {
 
     async fn lease(roster: &Snapshot<Roster>, model: &str) -> Result<Lease, NoLease> {
         let (reply, answer) = oneshot::channel();
-        roster.load().router.do_send(Dispatch { model: model.into(), reply });
+        roster.load().router.do_send(Dispatch { model: model.into(), session: None, reply });
         timeout(Duration::from_secs(5), answer).await.expect("in time").expect("an answer")
     }
 

@@ -15,6 +15,8 @@ pub(super) const URL: &str = "VDM_WRAP_URL";
 
 /// Shown where a gateway wants no key of its own.
 const ANY: &str = "vdm";
+/// Claude Code asks the gateway which models there are, and shows them in `/model`.
+const DISCOVERY: &str = "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY";
 /// Claude Code would go to another cloud.
 const CLOUDS: [&str; 3] = ["CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY"];
 const PROXIES: [&str; 6] =
@@ -42,6 +44,9 @@ impl Changes {
         let mut changes = Self::around(url, read);
         changes.set.insert("ANTHROPIC_BASE_URL", url.to_owned());
         changes.unset.extend(CLOUDS);
+        if read(DISCOVERY).is_none() {
+            changes.set.insert(DISCOVERY, "1".to_owned());
+        }
         changes.credential("ANTHROPIC_AUTH_TOKEN", config);
         // Where clients bring their own keys this may be one. But it is also where the gateway's own provider has its keys.
         let brings = brings_own(config) && read("ANTHROPIC_API_KEY").is_some_and(|key| is_one_key(&key));
