@@ -21,7 +21,7 @@ use actix::{
 };
 use actix_rt::Arbiter;
 
-use crate::catalog::{self, Catalog};
+use crate::catalog::{self, Catalog, Restore};
 use crate::keeper;
 use crate::ledger;
 use crate::observe::Ping;
@@ -119,6 +119,7 @@ impl Supervisor {
             let (lists, disk) = (lists.clone(), disk.clone());
             move || Catalog::new(lists, disk)
         });
+        catalog.do_send(Restore(settings.providers.clone()));
         let thoughts = start_thoughts(&for_thoughts, &settings);
         let roster = Snapshot::new(Roster {
             ledger,

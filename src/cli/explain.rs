@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use vandamme_actors::router::{Lists, Routes, Unroutable};
+use vandamme_actors::catalog;
+use vandamme_actors::router::{Routes, Unroutable};
 use vandamme_actors::snapshot::Snapshot;
 
 use super::exit_code::Exit;
@@ -48,7 +49,8 @@ impl Explain {
             Ok(config) => config,
             Err(exit) => return exit,
         };
-        let routes = Routes::new(&config.settings, Snapshot::new(Lists::new()));
+        let lists = catalog::remembered(&config.settings);
+        let routes = Routes::new(&config.settings, Snapshot::new(lists));
         let explained: Vec<_> = self.models.iter().map(|model| Explained::of(&routes, model)).collect();
         // A reader that has gone is not our fault.
         let _ = if self.json { print_json(&explained) } else { print_words(&explained) };
