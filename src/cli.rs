@@ -1,18 +1,22 @@
 //! The commands. Results and talk go to stderr, except for what a command was asked to print.
 
 mod aliases;
+mod completions;
 mod configuration;
 pub mod exit_code;
 mod explain;
 mod health;
 mod inside;
+mod man;
 mod models;
 mod progress;
 mod server;
+mod setup;
 mod summary;
 mod table;
 mod test;
 mod upstream;
+mod wrap;
 
 use std::ffi::OsString;
 use std::fmt::Arguments;
@@ -30,6 +34,7 @@ pub use summary::{Style, summary};
 /// An LLM gateway for Claude Code and every other client of the Messages API.
 #[derive(Debug, Parser)]
 #[command(name = "vdm", version, about, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(max_term_width = 100)]
 struct Vdm {
     #[command(subcommand)]
     command: Command,
@@ -40,7 +45,7 @@ enum Command {
     /// Run the gateway.
     #[command(subcommand, arg_required_else_help = true)]
     Server(Server),
-    /// Look at the configuration.
+    /// Look at the configuration, or write one.
     #[command(subcommand, arg_required_else_help = true)]
     Config(configuration::Configuration),
     /// Tell where a model name goes, and why.
@@ -56,6 +61,12 @@ enum Command {
     /// Ask how a gateway or its providers are.
     #[command(subcommand, arg_required_else_help = true)]
     Health(Health),
+    /// Print what a shell must know to complete vdm.
+    Completions(completions::Completions),
+    /// Print the manual page, or write all of them.
+    Man(man::Manual),
+    /// Run a tool through a gateway, which is started when none runs and stopped with the last tool.
+    Wrap(wrap::Wrap),
     /// Print the version.
     Version,
 }
@@ -84,6 +95,8 @@ enum Health {
 
 /// Does what the arguments (the first is the program's name) ask for.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let arguments = wrap::spelled_out(&arguments).unwrap_or(arguments);
     match Vdm::try_parse_from(arguments) {
         Ok(vdm) => vdm.command.run(),
         Err(error) => explain(&error),
@@ -101,6 +114,9 @@ impl Command {
             Self::Test(test) => test.run(),
             Self::Health(Health::Server(server)) => server.run(),
             Self::Health(Health::Upstream(upstream)) => upstream.run(),
+            Self::Completions(completions) => completions.run(),
+            Self::Man(manual) => manual.run(),
+            Self::Wrap(wrap) => wrap.run(),
             Self::Version => print_version(),
         }
     }
