@@ -59,14 +59,22 @@ const TABLE: [Statement; LAST as usize] = [
             "health_tells_the_mode_and_no_key",
         ],
     ),
-    Waits(
-        11,
-        "the front door lists what is there; aliases, top models and the connection test are not yet",
-        &["the_front_door_says_what_runs_here"],
+    Held(11, &["the_front_door_says_what_runs_here"]),
+    Held(12, &["profiles_are_told_by_name_with_their_terms_and_where_they_come_from"]),
+    Held(
+        13,
+        &[
+            "aliases_are_told_by_provider_and_the_suggestions_apart",
+            "without_the_catalogue_the_last_one_is_told_and_without_any_the_truth",
+        ],
     ),
-    Waits(12, "/profiles and /v1/profiles", &[]),
-    Waits(13, "/v1/aliases", &[]),
-    Waits(14, "/top-models", &[]),
+    Held(
+        14,
+        &[
+            "the_gateways_key_is_wanted_at_all_of_them",
+            "without_the_catalogue_the_last_one_is_told_and_without_any_the_truth",
+        ],
+    ),
     Held(15, &["the_doors_that_probes_knock_at_are_open", "an_unknown_path_is_a_404_in_json"]),
     Replaced(
         16,
@@ -76,7 +84,7 @@ const TABLE: [Statement; LAST as usize] = [
             "a_text_stream_has_the_order_that_clients_expect",
         ],
     ),
-    Waits(17, "/test-connection", &[]),
+    Held(17, &["a_connection_that_fails_says_how_and_what_to_do"]),
     Held(18, &["an_unknown_provider_is_a_404_that_names_it"]),
     // Models.
     Held(19, &["an_openai_providers_models_are_told_in_both_shapes_and_raw"]),
@@ -103,7 +111,7 @@ const TABLE: [Statement; LAST as usize] = [
         "the statuses hold; the types are those of http §6.2, which every client knows",
         &["nobody_there_is_a_502_and_no_answer_a_504"],
     ),
-    Waits(29, "a profile as the provider of /v1/models", &[]),
+    Held(29, &["a_profile_in_the_place_of_a_provider_lists_its_aliases"]),
     // Request conversion.
     Held(30, &["the_system_prompt_comes_first_in_one_message"]),
     Held(31, &["the_system_prompt_comes_first_in_one_message"]),
