@@ -1,11 +1,21 @@
 //! The commands. Results and talk go to stderr, except for what a command was asked to print.
 
+mod aliases;
+mod completions;
 mod configuration;
 pub mod exit_code;
 mod explain;
 mod health;
+mod inside;
+mod man;
+mod models;
+mod progress;
 mod server;
+mod setup;
 mod summary;
+mod table;
+mod test;
+mod upstream;
 
 use std::ffi::OsString;
 use std::fmt::Arguments;
@@ -23,6 +33,7 @@ pub use summary::{Style, summary};
 /// An LLM gateway for Claude Code and every other client of the Messages API.
 #[derive(Debug, Parser)]
 #[command(name = "vdm", version, about, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(max_term_width = 100)]
 struct Vdm {
     #[command(subcommand)]
     command: Command,
@@ -33,14 +44,26 @@ enum Command {
     /// Run the gateway.
     #[command(subcommand, arg_required_else_help = true)]
     Server(Server),
-    /// Look at the configuration.
+    /// Look at the configuration, or write one.
     #[command(subcommand, arg_required_else_help = true)]
     Config(configuration::Configuration),
     /// Tell where a model name goes, and why.
     Explain(explain::Explain),
-    /// Ask how a gateway is.
+    /// Tell which models there are.
+    #[command(subcommand, arg_required_else_help = true)]
+    Models(models::ModelsOf),
+    /// Tell which names stand for which models.
+    Aliases(aliases::Aliases),
+    /// Try providers and models.
+    #[command(subcommand, arg_required_else_help = true)]
+    Test(test::Test),
+    /// Ask how a gateway or its providers are.
     #[command(subcommand, arg_required_else_help = true)]
     Health(Health),
+    /// Print what a shell must know to complete vdm.
+    Completions(completions::Completions),
+    /// Print the manual page, or write all of them.
+    Man(man::Manual),
     /// Print the version.
     Version,
 }
@@ -63,6 +86,8 @@ enum Server {
 enum Health {
     /// Ask the running gateway; exit with 0 when it is healthy, else with 1.
     Server(health::Server),
+    /// Ask providers for their models, with the configured keys; exit with 0 when all asked answer, else with 1.
+    Upstream(upstream::Upstream),
 }
 
 /// Does what the arguments (the first is the program's name) ask for.
@@ -79,7 +104,13 @@ impl Command {
             Self::Server(server) => server.run(),
             Self::Config(configuration) => configuration.run(),
             Self::Explain(explain) => explain.run(),
+            Self::Models(models) => models.run(),
+            Self::Aliases(aliases) => aliases.run(),
+            Self::Test(test) => test.run(),
             Self::Health(Health::Server(server)) => server.run(),
+            Self::Health(Health::Upstream(upstream)) => upstream.run(),
+            Self::Completions(completions) => completions.run(),
+            Self::Man(manual) => manual.run(),
             Self::Version => print_version(),
         }
     }
@@ -113,6 +144,12 @@ fn tell(mistakes: &[Mistake]) -> Exit {
 /// On stderr. If nobody reads it any more, that is no reason to stop.
 fn say(text: Arguments<'_>) {
     let _ = std::io::stderr().write_fmt(text);
+}
+
+/// On stdout; a reader that has gone is not our fault.
+fn print_json<T: serde::Serialize>(value: &T) {
+    let json = serde_json::to_string_pretty(value).unwrap_or_default();
+    let _ = writeln!(std::io::stdout(), "{json}");
 }
 
 fn print_version() -> Exit {

@@ -32,7 +32,9 @@ use vandamme_actors::settings::Settings;
 use vandamme_actors::snapshot::Snapshot;
 
 use base_url::Listener;
+pub(crate) use environment::prefix as variable_prefix;
 use file::Presence;
+pub(crate) use file::of_user as user_file;
 use key_files::KeyFiles;
 use layer::{Layer, Section};
 pub use mistake::{Mistake, MistakeKind};
@@ -150,6 +152,11 @@ pub fn said(overrides: &Overrides) -> (Vec<Said>, Vec<Mistake>) {
     let said = Layer::merged(&reading.layers).map_or_else(|_| Vec::new(), |merged| said::all(&merged));
     let mistakes = reading.finish().err().unwrap_or_default();
     (said, mistakes)
+}
+
+/// The name that is meant by one that nobody has, if one is near.
+pub(crate) fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    schema::suggestion(written, names)
 }
 
 /// Every variable that is read.

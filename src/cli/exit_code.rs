@@ -9,7 +9,8 @@ pub enum Exit {
     /// Done; for a server: asked to stop, and stopped in order.
     Ok = 0,
     /// The configuration has a mistake (every one was told), the gateway that was asked about does not run, is not
-    /// healthy or did not stop in time, or a name that was to be explained leads nowhere.
+    /// healthy or did not stop in time, a name that was to be explained leads nowhere, a provider that was asked does not
+    /// answer or is not known, or setup ended without writing anything.
     Failed = 1,
     /// The command line makes no sense, or what was asked is refused on purpose (OAuth subscriptions).
     Usage = 2,
@@ -19,8 +20,32 @@ pub enum Exit {
     Internal = 70,
 }
 
+impl Exit {
+    pub const ALL: [Self; 5] = [Self::Ok, Self::Failed, Self::Usage, Self::Bind, Self::Internal];
+
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// For the manual page.
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Ok => "Done; a server was asked to stop, and stopped in order.",
+            Self::Failed => {
+                "The configuration has a mistake (all are told), the gateway that was asked is not healthy, a name \
+                 leads nowhere, or setup wrote nothing."
+            }
+            Self::Usage => "The command line makes no sense, or what was asked is refused on purpose.",
+            Self::Bind => {
+                "The address cannot be listened on: the port is in use, or the host is not this machine."
+            }
+            Self::Internal => "A fault of vdm itself.",
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(exit.number())
     }
 }

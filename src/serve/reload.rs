@@ -19,10 +19,12 @@ use crate::process::control::Reloaded;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is built once, at the start. Every other key holds from the reload on.
-const ONCE: [&str; 11] = [
+const ONCE: [&str; 13] = [
     "host",
     "port",
     "log-level",
+    "defaults.cache-dir",
+    "defaults.models-cache",
     "limits.connections",
     "limits.request-head-timeout",
     "limits.connect-timeout",

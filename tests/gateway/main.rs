@@ -1,6 +1,7 @@
 //! The gateway as its users meet it: the real binary over real sockets, before an upstream that does what it is
 //! told. A file per story.
 
+mod asking_commands;
 mod azure;
 mod chat_completions;
 mod command_line;
@@ -15,6 +16,7 @@ mod doors;
 mod fallbacks;
 mod gemini;
 mod healing;
+mod help;
 mod hostile_clients;
 mod keys;
 mod liveness;
@@ -29,6 +31,7 @@ mod routing;
 mod running_totals;
 mod scripted_upstream;
 mod secrets;
+mod setup;
 mod side_by_side;
 mod supervision;
 mod support;

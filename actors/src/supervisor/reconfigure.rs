@@ -45,7 +45,6 @@ impl Supervisor {
         old.catalog.do_send(Forget(strangers));
         self.routes = Arc::new(Routes::new(&settings, self.lists.clone()));
         self.roster.store(Roster {
-            router: old.router.clone(),
             ledger: old.ledger.clone(),
             catalog: old.catalog.clone(),
             thoughts: old.thoughts.clone(),
