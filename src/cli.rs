@@ -16,6 +16,7 @@ mod summary;
 mod table;
 mod test;
 mod upstream;
+mod wrap;
 
 use std::ffi::OsString;
 use std::fmt::Arguments;
@@ -64,6 +65,8 @@ enum Command {
     Completions(completions::Completions),
     /// Print the manual page, or write all of them.
     Man(man::Manual),
+    /// Run a tool through a gateway, which is started when none runs and stopped with the last tool.
+    Wrap(wrap::Wrap),
     /// Print the version.
     Version,
 }
@@ -92,6 +95,8 @@ enum Health {
 
 /// Does what the arguments (the first is the program's name) ask for.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let arguments = wrap::spelled_out(&arguments).unwrap_or(arguments);
     match Vdm::try_parse_from(arguments) {
         Ok(vdm) => vdm.command.run(),
         Err(error) => explain(&error),
@@ -111,6 +116,7 @@ impl Command {
             Self::Health(Health::Upstream(upstream)) => upstream.run(),
             Self::Completions(completions) => completions.run(),
             Self::Man(manual) => manual.run(),
+            Self::Wrap(wrap) => wrap.run(),
             Self::Version => print_version(),
         }
     }

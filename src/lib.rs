@@ -10,4 +10,4 @@ mod process;
 mod serve;
 pub mod telemetry;
 
-pub use self::serve::{Ending, serve};
+pub use self::serve::{Ending, Origin, serve};

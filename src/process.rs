@@ -3,12 +3,35 @@
 
 pub(crate) mod control;
 pub(crate) mod directory;
+pub(crate) mod sessions;
 
 use std::fs::File;
 use std::io::IsTerminal as _;
+use std::os::fd::AsFd as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 
 use actix_web::rt::signal::unix::{Signal, SignalKind, signal};
 use futures_util::future::{Either, select};
+
+/// Puts another program in the place of this one. Process, terminal, group and parent stay, so that signals, job control and exit
+/// code are that program's own. Returns only why that was not possible.
+pub(crate) fn become_program(command: &mut Command) -> std::io::Error {
+    command.exec()
+}
+
+/// Empties what this process writes its messages to, once that is a file of more than so many bytes.
+pub(crate) fn bound_output(limit: u64) -> std::io::Result<()> {
+    let output = File::from(std::io::stderr().as_fd().try_clone_to_owned()?);
+    let metadata = output.metadata()?;
+    if metadata.is_file() && metadata.len() > limit { output.set_len(0) } else { Ok(()) }
+}
+
+/// Leaves the terminal that this process was started from: what is typed and closed there does not concern it.
+pub(crate) fn leave_terminal() {
+    // It fails in a process that leads a group already, which then has no terminal to lose.
+    let _leads_already = rustix::process::setsid();
+}
 
 /// The signals that mean something here.
 pub(crate) struct Signals {

@@ -38,17 +38,25 @@ pub enum Ending {
     Restart,
 }
 
+/// Where a running gateway comes from.
+pub struct Origin {
+    /// What its configuration was read from.
+    pub overrides: Overrides,
+    /// Set when it lives for the sessions of this name.
+    pub sessions: Option<String>,
+}
+
 /// Serves on `listener` until SIGTERM, SIGINT or an order over the control socket, then drains: requests in flight may finish
-/// within `limits.drain`, a second signal ends them at once. `origin` is what `config` was read from.
+/// within `limits.drain`, a second signal ends them at once.
 ///
 /// # Errors
 /// One line for the person who started it.
-pub fn serve(listener: TcpListener, config: Config, origin: Overrides) -> Result<Ending, String> {
+pub fn serve(listener: TcpListener, config: Config, origin: Origin) -> Result<Ending, String> {
     System::new().block_on(run(listener, config, origin))
 }
 
-async fn run(listener: TcpListener, config: Config, origin: Overrides) -> Result<Ending, String> {
-    let mut reloader = Reloader::new(&config, origin);
+async fn run(listener: TcpListener, config: Config, origin: Origin) -> Result<Ending, String> {
+    let mut reloader = Reloader::new(&config, origin.overrides);
     let Config { mut settings, proxy_api_key, demo: mode, .. } = config;
     reloader.embed_demo(mode, &mut settings)?;
     let proxies =
@@ -67,7 +75,7 @@ async fn run(listener: TcpListener, config: Config, origin: Overrides) -> Result
         server(listener, &gateway, &limits).map_err(|error| format!("the server cannot start: {error}"))?;
     let handle = server.handle();
     let serving = actix_web::rt::spawn(server);
-    let (_control, mut orders) = orders::open(&gateway, address);
+    let (_control, mut orders) = orders::open(&gateway, address, origin.sessions.as_deref())?;
     let told = orders.until_told((&gateway, &supervisor), &mut reloader, &mut signals).await;
     log::info!("stopping: requests in flight have {} s", gateway.terms().settings.limits.drain.as_secs_f64());
     drain(&gateway, &handle, (&mut signals, &mut orders), told).await;

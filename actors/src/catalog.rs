@@ -263,6 +263,7 @@ impl Handler<Forget> for Catalog {
         let mut lists = self.lists.load().as_ref().clone();
         for provider in &providers {
             self.shelves.remove(provider);
+            self.claims.remove(provider);
             lists.remove(provider);
         }
         self.lists.store(lists);

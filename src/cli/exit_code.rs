@@ -18,10 +18,22 @@ pub enum Exit {
     Bind = 3,
     /// Our own fault.
     Internal = 70,
+    /// The tool to be wrapped is there, but cannot be run.
+    NotExecutable = 126,
+    /// The tool to be wrapped is not there. Otherwise `wrap` ends as the tool does.
+    NotFound = 127,
 }
 
 impl Exit {
-    pub const ALL: [Self; 5] = [Self::Ok, Self::Failed, Self::Usage, Self::Bind, Self::Internal];
+    pub const ALL: [Self; 7] = [
+        Self::Ok,
+        Self::Failed,
+        Self::Usage,
+        Self::Bind,
+        Self::Internal,
+        Self::NotExecutable,
+        Self::NotFound,
+    ];
 
     pub fn number(self) -> u8 {
         self as u8
@@ -32,14 +44,16 @@ impl Exit {
         match self {
             Self::Ok => "Done; a server was asked to stop, and stopped in order.",
             Self::Failed => {
-                "The configuration has a mistake (all are told), the gateway that was asked is not healthy, a name \
-                 leads nowhere, or setup wrote nothing."
+                "The configuration has a mistake (all are told), the gateway that was asked does not run, is not healthy \
+                 or did not stop in time, a name leads nowhere, a provider does not answer, or setup wrote nothing."
             }
             Self::Usage => "The command line makes no sense, or what was asked is refused on purpose.",
             Self::Bind => {
                 "The address cannot be listened on: the port is in use, or the host is not this machine."
             }
             Self::Internal => "A fault of vdm itself.",
+            Self::NotExecutable => "The tool to be wrapped is there, but cannot be run.",
+            Self::NotFound => "The tool to be wrapped is not there. Otherwise wrap ends as the tool does.",
         }
     }
 }

@@ -4,7 +4,6 @@ mod running;
 
 use std::io::{Error, ErrorKind};
 use std::net::TcpListener;
-use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -15,7 +14,7 @@ use super::exit_code::Exit;
 use super::summary::{Style, summary};
 use super::{say, tell};
 use crate::config::{Config, Overrides, Verbose};
-use crate::{Ending, telemetry};
+use crate::{Ending, Origin, process, telemetry};
 
 #[derive(Args, Debug)]
 pub(super) struct Start {
@@ -31,19 +30,28 @@ pub(super) struct Start {
     /// Log at DEBUG, whatever LOG_LEVEL says
     #[arg(short, long)]
     verbose: bool,
+    /// Live for the sessions of this name, as `vdm wrap` wants it
+    #[arg(long, hide = true, value_name = "NAME")]
+    sessions: Option<String>,
 }
 
 impl Start {
     pub(super) fn run(self) -> Exit {
+        if self.sessions.is_some() {
+            process::leave_terminal();
+        }
         // Now, since the file may be replaced by a newer one while the gateway runs.
         let program = std::env::current_exe();
-        let origin = self.overrides();
-        let config = match Config::load(&origin) {
+        let anywhere = self.sessions.is_some() && self.port.is_none();
+        let sessions = self.sessions.clone();
+        let overrides = self.overrides();
+        let config = match Config::load(&overrides) {
             Ok(config) => config,
             Err(mistakes) => return tell(&mistakes),
         };
         let logs = telemetry::start(config.log_level);
-        let listener = match bind(&config) {
+        let port = if anywhere { 0 } else { config.port };
+        let listener = match bind(&config, port) {
             Ok(listener) => listener,
             Err(refusal) => {
                 say(format_args!("vdm: {refusal}\n"));
@@ -54,7 +62,7 @@ impl Start {
             Ok(bound) => say(format_args!("{}", summary(&config, bound, Style::of_stderr()))),
             Err(error) => log::warn!("the listener does not tell its address: {error}"),
         }
-        let served = crate::serve(listener, config, origin);
+        let served = crate::serve(listener, config, Origin { overrides, sessions });
         drop(logs);
         match served {
             Ok(Ending::Stopped) => Exit::Ok,
@@ -81,18 +89,14 @@ impl Start {
 fn again(program: std::io::Result<PathBuf>) -> Exit {
     let failed = program.map_or_else(
         |error| error,
-        |program| {
-            let mut arguments = std::env::args_os();
-            let name = arguments.next().unwrap_or_else(|| program.clone().into());
-            Command::new(program).arg0(name).args(arguments).exec()
-        },
+        |program| process::become_program(Command::new(program).args(std::env::args_os().skip(1))),
     );
     say(format_args!("vdm: the gateway has stopped and cannot be started again: {failed}\n"));
     Exit::Internal
 }
 
-fn bind(config: &Config) -> Result<TcpListener, String> {
-    let address = (config.host.as_str(), config.port);
+fn bind(config: &Config, port: u16) -> Result<TcpListener, String> {
+    let address = (config.host.as_str(), port);
     TcpListener::bind(address).map_err(|error| refusal(config, &error))
 }
 
@@ -123,7 +127,7 @@ mod tests {
             Overrides { port: Some(port), working_directory: "/absent".into(), ..Overrides::default() };
         let config = Config::load(&overrides).unwrap();
 
-        let refusal = bind(&config).unwrap_err();
+        let refusal = bind(&config, port).unwrap_err();
 
         let expected = format!(
             "port {port} on 127.0.0.1 is in use; stop what uses it, or set another with --port or PORT"
@@ -135,7 +139,7 @@ mod tests {
     fn port_zero_takes_any_free_one() {
         let overrides =
             Overrides { port: Some(0), working_directory: "/absent".into(), ..Overrides::default() };
-        let listener = bind(&Config::load(&overrides).unwrap()).unwrap();
+        let listener = bind(&Config::load(&overrides).unwrap(), 0).unwrap();
         assert_ne!(listener.local_addr().unwrap().port(), 0);
     }
 

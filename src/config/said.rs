@@ -102,6 +102,8 @@ pub(super) fn variables() -> Vec<Documented> {
         ("HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY", "proxies on the way to providers"),
         ("SSL_CERT_FILE, SSL_CERT_DIR", "certificates to trust besides the public ones"),
         ("NO_COLOR", "no colours"),
+        ("XDG_RUNTIME_DIR", "where the control sockets of running gateways are"),
+        ("VDM_WRAP_URL", "set by `vdm wrap`: the gateway that its tool has, and the tools within that"),
     ];
     let free = free.map(|(name, about)| Documented { name: name.to_owned(), about: about.to_owned() });
     global.chain(of_a_provider).chain(free).collect()

@@ -37,6 +37,8 @@ struct Answer {
 pub(crate) enum Ask {
     /// How it is.
     Status,
+    /// Live at least as long as the process that asks.
+    Join,
     /// Read the configuration again, and go on with it.
     Reload,
     /// Finish what is in flight, and go.
@@ -56,6 +58,10 @@ pub(crate) enum Said {
     Stopping {
         in_flight: usize,
     },
+    /// It does, and listens here.
+    Joined {
+        address: SocketAddr,
+    },
     Reloaded(Reloaded),
     /// It does not do what was asked: one line each for a person.
     Refused(Vec<String>),
@@ -74,6 +80,8 @@ pub(crate) struct Status {
     pub(crate) in_flight: usize,
     pub(crate) providers: Vec<String>,
     pub(crate) default_provider: Option<String>,
+    /// It was started by `vdm wrap`, and goes with its last session.
+    pub(crate) wrapped: bool,
 }
 
 /// What a reload has done, one line each for a person.
@@ -93,8 +101,13 @@ pub(crate) enum State {
     Stopping,
 }
 
+/// What the socket is called of the gateway that lives for the sessions of this name.
+pub(crate) fn name_for_sessions(name: &str) -> String {
+    format!("session-{name}.sock")
+}
+
 /// What the socket of the gateway at this address is called.
-fn name(address: SocketAddr) -> String {
+pub(crate) fn name(address: SocketAddr) -> String {
     let ip = address.ip();
     if ip.is_ipv6() {
         format!("[{ip}]-{}.sock", address.port())

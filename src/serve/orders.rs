@@ -3,9 +3,10 @@
 use std::future::pending;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use actix::Addr;
+use actix_web::rt::time::sleep;
 use actix_web::web;
 use futures_util::future::{Either, select};
 use tokio::sync::mpsc;
@@ -14,11 +15,28 @@ use vandamme_actors::supervisor::Supervisor;
 use super::reload::Reloader;
 use crate::gateway::Gateway;
 use crate::process::control::listener::{self, Control, Observed, Order};
-use crate::process::control::{Ask, Reloaded, Said, State, Status};
-use crate::process::{Notice, Signals};
+use crate::process::control::{self, Ask, Reloaded, Said, State, Status};
+use crate::process::sessions::Sessions;
+use crate::process::{self, Notice, Signals};
+
+/// The longest log of a gateway for sessions, bytes.
+const LOG: u64 = 8 << 20;
+/// How often a gateway for sessions looks whether they are still there.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Those that come over the control socket, if there is one.
-pub(super) struct Orders(Option<mpsc::Receiver<Order>>);
+pub(super) struct Orders {
+    waiting: Option<mpsc::Receiver<Order>>,
+    sessions: Option<Sessions>,
+    address: SocketAddr,
+}
+
+/// Something to be done, or to end for.
+enum Event {
+    Order(Order),
+    /// The last session has gone.
+    SessionsOver,
+}
 
 /// What an order ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,16 +47,24 @@ pub(super) enum Told {
     Restart,
 }
 
-/// Opens the control socket. A gateway without one serves all the same.
-pub(super) fn open(gateway: &web::Data<Gateway>, address: SocketAddr) -> (Option<Control>, Orders) {
+/// Opens the control socket. A gateway without one serves all the same, unless it is for sessions, which could not join it.
+pub(super) fn open(
+    gateway: &web::Data<Gateway>,
+    address: SocketAddr,
+    sessions: Option<&str>,
+) -> Result<(Option<Control>, Orders), String> {
     let (gateway, started, since) = (gateway.clone(), SystemTime::now(), Instant::now());
-    match listener::open(address, Rc::new(Site { gateway, address, started, since })) {
-        Ok((control, orders)) => (Some(control), Orders(Some(orders))),
+    let site = Rc::new(Site { gateway, address, started, since, wrapped: sessions.is_some() });
+    let name = sessions.map_or_else(|| control::name(address), control::name_for_sessions);
+    let sessions = sessions.map(|_| Sessions::new(Instant::now()));
+    match listener::open(&name, site) {
+        Ok((control, waiting)) => Ok((Some(control), Orders { waiting: Some(waiting), sessions, address })),
+        Err(error) if sessions.is_some() => Err(format!("there is no control socket: {error}")),
         Err(error) => {
             log::warn!(
                 "without a control socket `vdm server` finds this gateway only by its signals: {error}"
             );
-            (None, Orders(None))
+            Ok((None, Orders { waiting: None, sessions, address }))
         }
     }
 }
@@ -52,19 +78,25 @@ impl Orders {
         signals: &mut Signals,
     ) -> Told {
         loop {
-            let (signal, order) = (Box::pin(signals.next()), Box::pin(self.next()));
-            let Order { ask, reply } = match select(signal, order).await {
-                Either::Left((Notice::Stop, _)) => return Told::Stop,
+            let (signal, event) = (Box::pin(signals.next()), Box::pin(self.next()));
+            let Order { ask, process, reply } = match select(signal, event).await {
+                Either::Left((Notice::Stop, _)) | Either::Right((Event::SessionsOver, _)) => {
+                    return Told::Stop;
+                }
                 Either::Left((Notice::Reload, _)) => {
                     log_reload(&reloader.reload(gateway, supervisor).await);
                     continue;
                 }
-                Either::Right((order, _)) => order,
+                Either::Right((Event::Order(order), _)) => order,
             };
             let stopping = Said::Stopping { in_flight: gateway.in_flight() };
             let (said, told) = match ask {
                 Ask::Stop => (stopping, Some(Told::Stop)),
                 Ask::StopNow => (stopping, Some(Told::StopNow)),
+                Ask::Restart if self.sessions.is_some() => {
+                    let refusal = "a gateway that `vdm wrap` has started goes with its sessions, and is started by them";
+                    (Said::Refused(vec![refusal.to_owned()]), None)
+                }
                 Ask::Restart => match reloader.check().await {
                     Ok(()) => (stopping, Some(Told::Restart)),
                     Err(mistakes) => (Said::Refused(mistakes), None),
@@ -74,6 +106,7 @@ impl Orders {
                     log_reload(&reloaded);
                     (reloaded.map_or_else(Said::Refused, Said::Reloaded), None)
                 }
+                Ask::Join => (self.join(process), None),
                 // Answered before it becomes an order.
                 Ask::Status => continue,
             };
@@ -87,11 +120,12 @@ impl Orders {
 
     /// While the gateway stops: waits until it is told to hurry.
     pub(super) async fn hurry(&mut self, gateway: &Gateway) {
+        self.sessions = None;
         loop {
-            let Order { ask, reply } = self.next().await;
+            let Event::Order(Order { ask, reply, .. }) = self.next().await else { continue };
             let said = match ask {
                 Ask::Stop | Ask::StopNow => Said::Stopping { in_flight: gateway.in_flight() },
-                Ask::Status | Ask::Reload | Ask::Restart => {
+                Ask::Status | Ask::Join | Ask::Reload | Ask::Restart => {
                     Said::Refused(vec!["the gateway is stopping".to_owned()])
                 }
             };
@@ -102,13 +136,44 @@ impl Orders {
         }
     }
 
-    async fn next(&mut self) -> Order {
-        if let Some(orders) = &mut self.0
-            && let Some(order) = orders.recv().await
-        {
-            return order;
+    /// A gateway that was started by hand lives on anyway.
+    fn join(&mut self, process: Option<i32>) -> Said {
+        let joined = match (&mut self.sessions, process) {
+            (Some(sessions), Some(process)) => sessions.join(process),
+            (Some(_), None) => Err("the system does not tell which process joins"),
+            (None, _) => Ok(()),
+        };
+        match joined {
+            Ok(()) => Said::Joined { address: self.address },
+            Err(refusal) => Said::Refused(vec![refusal.to_owned()]),
         }
-        pending().await
+    }
+
+    async fn next(&mut self) -> Event {
+        let Self { waiting, sessions, .. } = self;
+        let order = Box::pin(async {
+            match waiting {
+                Some(waiting) => waiting.recv().await,
+                None => None,
+            }
+        });
+        let over = Box::pin(async {
+            let Some(sessions) = sessions else { return pending().await };
+            while !sessions.are_over(Instant::now()) {
+                // A file that cannot be emptied grows on; there is nobody to tell.
+                let _ = process::bound_output(LOG);
+                sleep(LOOK).await;
+            }
+        });
+        match select(order, over).await {
+            Either::Left((Some(order), _)) => Event::Order(order),
+            // Nobody will order anything.
+            Either::Left((None, over)) => {
+                over.await;
+                Event::SessionsOver
+            }
+            Either::Right(((), _)) => Event::SessionsOver,
+        }
     }
 }
 
@@ -134,6 +199,7 @@ struct Site {
     address: SocketAddr,
     started: SystemTime,
     since: Instant,
+    wrapped: bool,
 }
 
 impl Observed for Site {
@@ -151,6 +217,7 @@ impl Observed for Site {
             in_flight: self.gateway.in_flight(),
             providers: settings.providers.iter().map(|provider| provider.name.to_string()).collect(),
             default_provider: settings.default_provider.as_ref().map(ToString::to_string),
+            wrapped: self.wrapped,
         }
     }
 }

@@ -10,6 +10,7 @@ mod openai_sdks;
 mod script;
 mod sdk;
 mod two_calls;
+mod wrapped;
 /// What the black-box tests stand on; a folder by path, so that the files below it are found.
 #[path = "../gateway"]
 mod gateway {

@@ -36,3 +36,4 @@ mod side_by_side;
 mod supervision;
 mod support;
 mod translation;
+mod wrap;

@@ -113,6 +113,10 @@ impl KeyRing {
                 key.clone_from(known);
             }
         }
+        // The last key is never quarantined, and those that were not are no longer here.
+        if ring.keys.iter().all(|key| key.rejected("")) {
+            ring.keys.iter_mut().for_each(|key| key.whole = State::default());
+        }
         let next = self.keys.get(self.next).map(|key| key.key.id());
         ring.next = ring.keys.iter().position(|key| Some(key.key.id()) == next).unwrap_or_default();
         ring
@@ -333,6 +337,38 @@ mod tests {
 
     fn note(ring: &mut KeyRing, now: Millis, key: &str, verdict: Verdict) {
         ring.note(now, id(key), &MODEL.into(), verdict, Scope::Key);
+    }
+
+    fn of(ring: &KeyRing, keys: &[&str]) -> KeyRing {
+        ring.of(&provider("p").keys(keys).build().keys, &limits())
+    }
+
+    #[test]
+    fn other_keys_come_in_and_what_is_known_of_the_others_stays() {
+        let mut ring = ring(&["a", "b", "c"]);
+        take(&mut ring, 0).unwrap();
+        note(&mut ring, 0, "b", Verdict::RateLimited { after: None });
+
+        let mut ring = of(&ring, &["a", "b", "d"]);
+
+        assert_eq!([take(&mut ring, 0), take(&mut ring, 0)], [Ok(id("d")), Ok(id("a"))]);
+        assert_eq!(take(&mut ring, 0), Ok(id("d")));
+    }
+
+    #[test]
+    fn a_turn_goes_on_where_it_was() {
+        let mut ring = ring(&["a", "b"]);
+        take(&mut ring, 0).unwrap();
+
+        assert_eq!(take(&mut of(&ring, &["a", "c", "b"]), 0), Ok(id("b")));
+    }
+
+    #[test]
+    fn of_refused_keys_alone_each_gets_another_chance() {
+        let mut ring = ring(&["a", "b"]);
+        note(&mut ring, 0, "a", Verdict::Rejected);
+
+        assert_eq!(take(&mut of(&ring, &["a"]), 0), Ok(id("a")));
     }
 
     #[test]

@@ -42,6 +42,8 @@ impl Handler<Reconfigure> for Provider {
     type Result = ();
 
     fn handle(&mut self, Reconfigure { settings, limits }: Reconfigure, context: &mut Self::Context) {
+        // What requests have shown so far they have shown of the old ones.
+        self.catch_up();
         self.health = self.health.under((&self.settings, &settings), &limits);
         self.saved.store(self.health.clone());
         self.settings = settings;

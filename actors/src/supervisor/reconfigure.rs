@@ -99,3 +99,99 @@ impl Station {
         self.settings = provider.clone();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use actix::Addr;
+    use actix_rt::time::{sleep, timeout};
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::faults::{Misfortune, strike};
+    use crate::observe::Observe;
+    use crate::provider::{CallOutcome, Lease, NoLease, Scope};
+    use crate::router::Dispatch;
+    use crate::snapshot::Snapshot;
+    use crate::supervisor::Reconfigure;
+    use crate::testing::{limits, provider, settings};
+
+    fn quick(providers: Vec<Arc<ProviderSettings>>) -> Settings {
+        let mut settings = settings(providers);
+        settings.limits = Limits {
+            watch_interval: Duration::from_millis(10),
+            watch_patience: Duration::from_millis(50),
+            ..limits()
+        };
+        settings
+    }
+
+    fn tree(providers: Vec<Arc<ProviderSettings>>) -> (Addr<Supervisor>, Snapshot<Roster>) {
+        Supervisor::start_tree(quick(providers))
+    }
+
+    async fn lease(roster: &Snapshot<Roster>, model: &str) -> Result<Lease, NoLease> {
+        let (reply, answer) = oneshot::channel();
+        roster.load().router.do_send(Dispatch { model: model.into(), session: None, reply });
+        timeout(Duration::from_secs(5), answer).await.expect("in time").expect("an answer")
+    }
+
+    #[actix_rt::test]
+    async fn a_provider_that_goes_stays_for_its_lease_and_no_longer() {
+        let (supervisor, roster) = tree(vec![provider("p").build(), provider("q").build()]);
+        let held = lease(&roster, "p:m").await.unwrap();
+        let address = roster.load().provider("p").unwrap().downgrade();
+
+        supervisor.send(Reconfigure(quick(vec![provider("q").build()]))).await.unwrap();
+
+        assert!(matches!(lease(&roster, "p:m").await, Err(NoLease::Unroutable(_))));
+        lease(&roster, "q:m").await.unwrap();
+        sleep(Duration::from_millis(50)).await;
+        assert!(address.upgrade().is_some_and(|address| address.connected()));
+        held.finish(CallOutcome::Answered);
+        let gone = async {
+            while address.upgrade().is_some() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(5), gone).await.expect("it goes");
+    }
+
+    #[actix_rt::test]
+    async fn a_provider_comes_back_as_somebody_new() {
+        let (supervisor, roster) = tree(vec![provider("p").build(), provider("q").build()]);
+        let held = lease(&roster, "p:m").await.unwrap();
+
+        supervisor.send(Reconfigure(quick(vec![provider("q").build()]))).await.unwrap();
+        supervisor.send(Reconfigure(quick(vec![provider("p").build()]))).await.unwrap();
+
+        let view = roster.load().provider("p").unwrap().send(Observe::new()).await.unwrap();
+        assert_eq!(view.in_flight, 0);
+        lease(&roster, "p:m").await.unwrap();
+        drop(held);
+    }
+
+    #[actix_rt::test]
+    async fn one_that_hangs_meanwhile_is_replaced_by_one_with_the_new_keys() {
+        let (supervisor, roster) = tree(vec![provider("p").keys(&["a", "b"]).build()]);
+        lease(&roster, "p:m").await.unwrap().finish(CallOutcome::Rejected { scope: Scope::Key });
+        roster.load().provider("p").unwrap().send(Observe::new()).await.unwrap();
+        strike(&roster.load(), &Name::Provider("p".into()), Misfortune::Hang(Duration::from_secs(2)));
+
+        let other = quick(vec![provider("p").keys(&["a", "c"]).build()]);
+        supervisor.send(Reconfigure(other)).await.unwrap();
+        let replaced = async {
+            while roster.load().generation == 0 {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(5), replaced).await.expect("it is replaced");
+
+        let view = roster.load().provider("p").unwrap().send(Observe::new()).await.unwrap();
+        let states: Vec<_> = view.keys.iter().map(|key| key.state).collect();
+        assert_eq!((view.incarnation, states), (2, vec!["rejected", "ready"]));
+        let key = crate::secret::ApiKey::new("c").id();
+        assert_eq!(lease(&roster, "p:m").await.unwrap().key.id(), key);
+    }
+}

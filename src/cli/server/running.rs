@@ -126,9 +126,10 @@ impl Order {
                 reloaded.warnings.iter().for_each(|line| say(format_args!("warning: {line}\n")));
                 Exit::Ok
             }
-            Ok((Said::Status(_) | Said::Stopping { .. } | Said::Refused(_), running)) => {
-                self.lost(&running, "it answers something else")
-            }
+            Ok((
+                Said::Status(_) | Said::Joined { .. } | Said::Stopping { .. } | Said::Refused(_),
+                running,
+            )) => self.lost(&running, "it answers something else"),
             Err(exit) => {
                 if exit == Exit::Failed {
                     say(format_args!("vdm: nothing was changed\n"));

@@ -50,7 +50,8 @@ pub(crate) fn find(host: &str, port: u16) -> Option<Running> {
     named.into_iter().find_map(|socket| at(&socket)).or_else(|| {
         let everywhere = |address: &SocketAddr| address.ip().is_unspecified();
         let reaches = |address: SocketAddr| {
-            address.port() == port && (everywhere(&address) || addresses.iter().any(everywhere))
+            let is_named = addresses.contains(&address);
+            address.port() == port && (is_named || everywhere(&address) || addresses.iter().any(everywhere))
         };
         running().into_iter().find(|running| reaches(running.status.address))
     })
@@ -60,7 +61,21 @@ pub(crate) fn find(host: &str, port: u16) -> Option<Running> {
 pub(crate) fn at(socket: &Path) -> Option<Running> {
     match ask(socket, Ask::Status).ok()?.next().ok()?? {
         Said::Status(status) => Some(Running { socket: socket.to_owned(), status: *status }),
-        Said::Reloaded(_) | Said::Stopping { .. } | Said::Refused(_) => None,
+        Said::Joined { .. } | Said::Reloaded(_) | Said::Stopping { .. } | Said::Refused(_) => None,
+    }
+}
+
+/// Has the gateway behind this socket live at least as long as this process; where it listens.
+///
+/// # Errors
+/// When nobody is there, or it is about to go.
+pub(crate) fn join(socket: &Path) -> Result<SocketAddr> {
+    match ask(socket, Ask::Join)?.next()? {
+        Some(Said::Joined { address }) => Ok(address),
+        Some(Said::Refused(lines)) => Err(Error::other(lines.join("; "))),
+        Some(Said::Status(_) | Said::Reloaded(_) | Said::Stopping { .. }) | None => {
+            Err(Error::other("the gateway is about to go"))
+        }
     }
 }
 
@@ -72,7 +87,7 @@ pub(crate) fn ask(socket: &Path, ask: Ask) -> Result<Answers> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.set_read_timeout(Some(match ask {
-        Ask::Status => PATIENCE,
+        Ask::Status | Ask::Join => PATIENCE,
         Ask::Reload | Ask::Stop | Ask::StopNow | Ask::Restart => LONG_PATIENCE,
     }))?;
     let mut question = serde_json::to_vec(&Question { version: VERSION, ask })?;

@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::fs::{self, Permissions};
 use std::io::{Error, Result};
-use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -15,7 +14,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Answer, Ask, QUESTION, Question, Said, Status, VERSION, name};
+use super::{Answer, Ask, QUESTION, Question, Said, Status, VERSION};
 use crate::process::directory;
 
 /// A question must come within this, and an answer must be taken.
@@ -38,6 +37,8 @@ pub(crate) struct Control {
 /// What one who may says is to be done, and who is told.
 pub(crate) struct Order {
     pub(crate) ask: Ask,
+    /// The process that asks.
+    pub(crate) process: Option<i32>,
     pub(crate) reply: oneshot::Sender<Said>,
 }
 
@@ -46,15 +47,15 @@ pub(crate) trait Observed {
     fn status(&self) -> Status;
 }
 
-/// Listens for the gateway at `address`. Whoever had this socket before has lost the address, too.
+/// Listens at the socket of this name. Whoever had it before has lost the address, too, or is about to go.
 ///
 /// # Errors
 /// When there is no place for a socket of this user alone.
-pub(crate) fn open<O>(address: SocketAddr, observed: Rc<O>) -> Result<(Control, mpsc::Receiver<Order>)>
+pub(crate) fn open<O>(name: &str, observed: Rc<O>) -> Result<(Control, mpsc::Receiver<Order>)>
 where
     O: Observed + 'static,
 {
-    let path = directory::create()?.join(name(address));
+    let path = directory::create()?.join(name);
     let (listener, control) = bind(path)?;
     let (orders, waiting) = mpsc::channel(ORDERS);
     rt::spawn(accept(listener, observed, orders));
@@ -112,12 +113,13 @@ async fn converse<O: Observed>(
         Ok(ask) => ask,
         Err(refusal) => return say(&mut stream, Said::Refused(vec![refusal])).await,
     };
+    let process = stream.peer_cred().ok().and_then(|peer| peer.pid());
     if ask == Ask::Status {
         return say(&mut stream, Said::Status(Box::new(observed.status()))).await;
     }
     let (reply, answer) = oneshot::channel();
     let busy = || Said::Refused(vec!["the gateway is busy with other orders; try again".to_owned()]);
-    let said = match orders.try_send(Order { ask, reply }) {
+    let said = match orders.try_send(Order { ask, process, reply }) {
         Ok(()) => answer.await.unwrap_or_else(|_| Said::Stopping { in_flight: observed.status().in_flight }),
         Err(_) => busy(),
     };

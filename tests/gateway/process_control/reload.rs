@@ -97,6 +97,22 @@ fn keys_are_rotated_and_what_is_known_of_the_others_stays() {
 }
 
 #[test]
+fn keys_in_a_file_of_their_own_are_rotated_too() {
+    let upstream = Upstream::openai();
+    let base_url = upstream.base_url();
+    let file = format!("[p]\napi-key-file = 'key'\nbase-url = '{base_url}'\napi-format = 'openai'\n");
+    let gateway = Gateway::bare().file("key", "sk-old").toml(&file).start();
+    assert_eq!(gateway.ask("hi").status(), 200);
+    gateway.run.write("key", "sk-new");
+
+    let told = reload(&gateway);
+
+    assert!(told.results().contains("changed: p.api-key = <"), "{}", told.stdout);
+    assert_eq!(gateway.ask("hi").status(), 200);
+    assert_eq!(upstream.keys_seen(), ["sk-old", "sk-new"]);
+}
+
+#[test]
 fn a_provider_that_has_not_changed_keeps_its_connection() {
     let upstream = Upstream::openai();
     let gateway = Gateway::bare().toml(&provider("p", &upstream, "sk-a")).start();

@@ -1,0 +1,223 @@
+//! `vdm wrap TOOL` and `claude.vdm`: a tool run through a gateway. The tool takes the place of this process, so that terminal,
+//! signals and exit code are its own.
+
+mod environment;
+mod gateway;
+mod settings;
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::Args;
+
+use self::environment::Changes;
+use self::gateway::Wanted;
+use self::settings::Effect;
+use super::exit_code::Exit;
+use super::{configured, say};
+use crate::process;
+
+/// What `vdm` is called where it wraps Claude Code.
+const CLAUDE_VDM: &str = "claude.vdm";
+
+#[derive(Args, Debug)]
+pub(super) struct Wrap {
+    /// The tool speaks Chat Completions: set OPENAI_BASE_URL, OPENAI_API_BASE and OPENAI_API_KEY
+    #[arg(long)]
+    openai: bool,
+    /// Use the gateway at this address or host name, over HOST and the files
+    #[arg(long, value_name = "HOST")]
+    host: Option<String>,
+    /// Use the gateway on this port, over PORT and the files
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+    /// Read this configuration file too, over the others
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print what would be run, and run nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// `claude`, or with --openai any tool that speaks Chat Completions
+    tool: OsString,
+    /// What the tool gets
+    #[arg(last = true, value_name = "ARGUMENTS")]
+    arguments: Vec<OsString>,
+}
+
+/// The tools that are known by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tool {
+    ClaudeCode,
+    /// Anything that speaks Chat Completions.
+    OfOpenAi,
+}
+
+/// The command line that `claude.vdm ARGUMENTS` stands for, if that is what was called: `--host` and `--port` are the
+/// gateway's, wherever they stand; all else is Claude Code's.
+pub(super) fn spelled_out(called: &[OsString]) -> Option<Vec<OsString>> {
+    let (name, rest) = called.split_first()?;
+    if Path::new(name).file_name()? != CLAUDE_VDM {
+        return None;
+    }
+    let mut own = vec![OsString::from("vdm"), "wrap".into()];
+    let mut claudes = Vec::new();
+    let mut rest = rest.iter();
+    while let Some(argument) = rest.next() {
+        let text = argument.to_string_lossy();
+        if argument == "--" {
+            claudes.push(argument.clone());
+            claudes.extend(rest.by_ref().cloned());
+        } else if argument == "--host" || argument == "--port" {
+            own.push(argument.clone());
+            own.extend(rest.next().cloned());
+        } else if text.starts_with("--host=") || text.starts_with("--port=") {
+            own.push(argument.clone());
+        } else {
+            claudes.push(argument.clone());
+        }
+    }
+    own.extend(["claude".into(), "--".into()]);
+    own.extend(claudes);
+    Some(own)
+}
+
+impl Wrap {
+    pub(super) fn run(self) -> Exit {
+        self.wrap().err().unwrap_or(Exit::Ok)
+    }
+
+    /// Comes back only when the tool could not be run, or was not to be.
+    fn wrap(&self) -> Result<(), Exit> {
+        let tool = self.known().map_err(|refusal| told(&refusal, Exit::Usage))?;
+        let program = program(&self.tool)?;
+        let config = configured(self.config.clone())?;
+        let (host, port, file) = (self.host.as_deref(), self.port, self.config.as_deref());
+        let wanted = Wanted { host, port, file, config: &config };
+        let url = if self.dry_run { wanted.expected() } else { wanted.reach()? };
+        let changes = match tool {
+            Tool::ClaudeCode => Changes::for_claude_code(&url, &config, &read),
+            Tool::OfOpenAi => Changes::for_openai(&url, &config, &read),
+        };
+        let mut arguments = self.arguments.clone();
+        if tool == Tool::ClaudeCode {
+            let effect = if self.dry_run { Effect::Shown } else { Effect::Real };
+            settings::overrule(&changes, &mut arguments, effect);
+        }
+        if self.dry_run {
+            // A reader that has gone is not our fault.
+            let _ = self.print(&changes, &arguments);
+            return Ok(());
+        }
+        let mut command = Command::new(&program);
+        command.args(arguments);
+        changes.apply(&mut command);
+        let failed = process::become_program(&mut command);
+        Err(told(&format!("{} cannot be run: {failed}", program.display()), Exit::NotExecutable))
+    }
+
+    fn known(&self) -> Result<Tool, String> {
+        let name = Path::new(&self.tool).file_stem().unwrap_or(&self.tool).to_string_lossy().to_lowercase();
+        match (&*name, self.openai) {
+            ("gemini" | "codex", _) => Err(format!(
+                "{name} speaks an API that this version of vdm does not serve; it serves the Messages API (claude) and Chat Completions (--openai TOOL)"
+            )),
+            ("claude", false) => Ok(Tool::ClaudeCode),
+            (_, true) => Ok(Tool::OfOpenAi),
+            (_, false) => Err(format!(
+                "there is no tool '{name}' that vdm knows by name, only claude; if it speaks Chat Completions: vdm wrap --openai {name}"
+            )),
+        }
+    }
+
+    fn print(&self, changes: &Changes, arguments: &[OsString]) -> std::io::Result<()> {
+        let mut out = std::io::stdout();
+        let words = std::iter::once(&self.tool).chain(arguments).map(|word| quoted(word));
+        writeln!(out, "{}", words.collect::<Vec<_>>().join(" "))?;
+        writeln!(out, "with")?;
+        changes.shown().iter().try_for_each(|line| writeln!(out, "  {line}"))
+    }
+}
+
+/// As a shell would read it.
+fn quoted(word: &OsStr) -> String {
+    let word = word.to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.into_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+fn read(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn told(message: &str, exit: Exit) -> Exit {
+    say(format_args!("vdm: {message}\n"));
+    exit
+}
+
+/// Where the tool is, looked for before anything is started for it.
+fn program(tool: &OsStr) -> Result<PathBuf, Exit> {
+    let given = Path::new(tool);
+    let candidates: Vec<PathBuf> = if given.components().count() > 1 {
+        vec![given.to_owned()]
+    } else {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).map(|directory| directory.join(given)).collect()
+    };
+    let mode = |path: &PathBuf| {
+        let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+        Some(metadata.permissions().mode())
+    };
+    let name = given.display();
+    if let Some(path) = candidates.iter().find(|path| mode(path).is_some_and(|mode| mode & 0o111 != 0)) {
+        return Ok(path.clone());
+    }
+    if let Some(path) = candidates.iter().find(|path| mode(path).is_some()) {
+        return Err(told(&format!("{} is not executable; chmod +x it", path.display()), Exit::NotExecutable));
+    }
+    let hint = if tool == "claude" {
+        ": install Claude Code (npm install -g @anthropic-ai/claude-code)"
+    } else {
+        ""
+    };
+    Err(told(&format!("{name} is not installed, or not on PATH{hint}"), Exit::NotFound))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spelled(line: &str) -> Option<String> {
+        let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        Some(spelled_out(&words)?.join(OsStr::new(" ")).to_string_lossy().into_owned())
+    }
+
+    #[test]
+    fn claude_vdm_stands_for_wrap_claude() {
+        for (called, stands_for) in [
+            ("claude.vdm", "vdm wrap claude --"),
+            ("/usr/bin/claude.vdm -p hi", "vdm wrap claude -- -p hi"),
+            ("claude.vdm --port 9999 --model sonnet", "vdm wrap --port 9999 claude -- --model sonnet"),
+            ("claude.vdm -p hi --host=h --port=1", "vdm wrap --host=h --port=1 claude -- -p hi"),
+            ("claude.vdm --help", "vdm wrap claude -- --help"),
+            ("claude.vdm -- --port 1", "vdm wrap claude -- -- --port 1"),
+            ("claude.vdm --port", "vdm wrap --port claude --"),
+        ] {
+            assert_eq!(spelled(called).as_deref(), Some(stands_for));
+        }
+        assert_eq!(spelled("vdm wrap claude"), None);
+        assert_eq!(spelled("claude"), None);
+    }
+
+    #[test]
+    fn what_is_printed_can_be_pasted_into_a_shell() {
+        assert_eq!(quoted(OsStr::new("--model=a/b:c")), "--model=a/b:c");
+        assert_eq!(quoted(OsStr::new("it's")), "'it'\\''s'");
+        assert_eq!(quoted(OsStr::new("")), "''");
+    }
+}

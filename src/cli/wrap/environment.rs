@@ -1,0 +1,229 @@
+//! What a tool must find in its environment to come to the gateway, and what it must not.
+//!
+//! Claude Code: code.claude.com/docs/en/llm-gateway-connect. Without any credential it asks for a login before it asks the
+//! gateway; a variable that chooses another cloud goes before the base URL.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::config::Config;
+
+/// Tells a tool that is wrapped by a wrapped tool that it may use the same gateway.
+pub(super) const URL: &str = "VDM_WRAP_URL";
+
+/// Shown where a gateway wants no key of its own.
+const ANY: &str = "vdm";
+/// Claude Code asks the gateway which models there are, and shows them in `/model`.
+const DISCOVERY: &str = "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY";
+/// Claude Code would go to another cloud.
+const CLOUDS: [&str; 3] = ["CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY"];
+const PROXIES: [&str; 6] =
+    ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+
+/// The tool's environment, as far as it differs from ours.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Changes {
+    set: BTreeMap<&'static str, String>,
+    unset: Vec<&'static str>,
+    /// The gateway's key is among what is set.
+    has_secret: HasSecret,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum HasSecret {
+    Yes,
+    #[default]
+    No,
+}
+
+impl Changes {
+    /// `read` tells a variable of our own environment.
+    pub(super) fn for_claude_code(url: &str, config: &Config, read: &dyn Fn(&str) -> Option<String>) -> Self {
+        let mut changes = Self::around(url, read);
+        changes.set.insert("ANTHROPIC_BASE_URL", url.to_owned());
+        changes.unset.extend(CLOUDS);
+        if read(DISCOVERY).is_none() {
+            changes.set.insert(DISCOVERY, "1".to_owned());
+        }
+        changes.credential("ANTHROPIC_AUTH_TOKEN", config);
+        // Where clients bring their own keys this may be one. But it is also where the gateway's own provider has its keys.
+        let brings = brings_own(config) && read("ANTHROPIC_API_KEY").is_some_and(|key| is_one_key(&key));
+        if !brings {
+            changes.unset.push("ANTHROPIC_API_KEY");
+        }
+        changes
+    }
+
+    pub(super) fn for_openai(url: &str, config: &Config, read: &dyn Fn(&str) -> Option<String>) -> Self {
+        let mut changes = Self::around(url, read);
+        changes.set.insert("OPENAI_BASE_URL", format!("{url}/v1"));
+        changes.set.insert("OPENAI_API_BASE", format!("{url}/v1"));
+        let brings = brings_own(config) && read("OPENAI_API_KEY").is_some_and(|key| is_one_key(&key));
+        if config.proxy_api_key.is_some() || !brings {
+            changes.credential("OPENAI_API_KEY", config);
+            changes.set.entry("OPENAI_API_KEY").or_insert_with(|| ANY.to_owned());
+        }
+        changes
+    }
+
+    fn around(url: &str, read: &dyn Fn(&str) -> Option<String>) -> Self {
+        let mut changes = Self::default();
+        changes.set.insert(URL, url.to_owned());
+        if PROXIES.iter().any(|name| read(name).is_some()) {
+            // The gateway is on this side of the proxy.
+            for name in ["NO_PROXY", "no_proxy"] {
+                let others = read(name).map(|others| format!(",{others}")).unwrap_or_default();
+                changes.set.insert(name, format!("127.0.0.1,localhost,::1{others}"));
+            }
+        }
+        changes
+    }
+
+    /// The gateway's key; where it has none any word, unless the client's own is wanted.
+    fn credential(&mut self, name: &'static str, config: &Config) {
+        if let Some(key) = &config.proxy_api_key {
+            self.set.insert(name, key.expose().to_owned());
+            self.has_secret = HasSecret::Yes;
+        } else if !brings_own(config) {
+            self.set.insert(name, ANY.to_owned());
+        }
+    }
+
+    pub(super) fn apply(&self, command: &mut Command) {
+        for name in &self.unset {
+            command.env_remove(name);
+        }
+        command.envs(&self.set);
+    }
+
+    /// One line for each change, for people: without the key.
+    pub(super) fn shown(&self) -> Vec<String> {
+        let is_key =
+            |name: &str| self.has_secret == HasSecret::Yes && !name.contains("URL") && is_credential(name);
+        let set = self.set.iter().map(|(name, value)| {
+            if is_key(name) { format!("{name}=<PROXY_API_KEY>") } else { format!("{name}={value}") }
+        });
+        set.chain(self.unset.iter().map(|name| format!("{name} not set"))).collect()
+    }
+
+    pub(super) fn has_secret(&self) -> bool {
+        self.has_secret == HasSecret::Yes
+    }
+
+    /// The same as settings of Claude Code, in which an empty text is as good as none.
+    pub(super) fn as_settings(&self) -> Value {
+        let ours = self.set.iter().filter(|(name, _)| **name != URL);
+        let set = ours.map(|(name, value)| ((*name).to_owned(), Value::from(value.clone())));
+        let unset = self.unset.iter().map(|name| ((*name).to_owned(), Value::from("")));
+        json!({"env": set.chain(unset).collect::<serde_json::Map<_, _>>()})
+    }
+
+    /// The variables that somebody else must not set.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.set.keys().chain(&self.unset).copied()
+    }
+}
+
+fn is_credential(name: &str) -> bool {
+    name.ends_with("_TOKEN") || name.ends_with("_KEY")
+}
+
+/// Some provider is asked with the client's own key.
+fn brings_own(config: &Config) -> bool {
+    config.settings.providers.iter().any(|provider| provider.passthrough)
+}
+
+/// What `{P}_API_KEY` may hold for the gateway is not always a key: several of them, or `!PASSTHRU`.
+fn is_one_key(text: &str) -> bool {
+    !text.trim().is_empty() && !text.starts_with('!') && !text.trim().contains(char::is_whitespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Overrides;
+
+    const ADDRESS: &str = "http://127.0.0.1:1";
+
+    fn variables(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn config(environment: &BTreeMap<String, String>) -> Config {
+        let environment = environment.clone();
+        let overrides =
+            Overrides { environment, working_directory: "/absent".into(), ..Overrides::default() };
+        Config::load(&overrides).unwrap()
+    }
+
+    fn claude_code(pairs: &[(&str, &str)]) -> Changes {
+        let environment = variables(pairs);
+        Changes::for_claude_code(ADDRESS, &config(&environment), &|name| environment.get(name).cloned())
+    }
+
+    fn openai(pairs: &[(&str, &str)]) -> Changes {
+        let environment = variables(pairs);
+        Changes::for_openai(ADDRESS, &config(&environment), &|name| environment.get(name).cloned())
+    }
+
+    #[test]
+    fn claude_code_shows_any_word_and_no_key_of_a_provider() {
+        let changes = claude_code(&[("ANTHROPIC_API_KEY", "sk-canary")]);
+
+        assert_eq!(changes.set["ANTHROPIC_BASE_URL"], ADDRESS);
+        assert_eq!(changes.set["ANTHROPIC_AUTH_TOKEN"], "vdm");
+        assert!(changes.unset.contains(&"ANTHROPIC_API_KEY"));
+        assert!(changes.unset.contains(&"CLAUDE_CODE_USE_BEDROCK"));
+        assert!(!changes.set.contains_key("NO_PROXY"));
+    }
+
+    #[test]
+    fn the_gateways_own_key_is_shown_to_it_and_to_nobody_else() {
+        let pairs = [("OPENAI_API_KEY", "sk-a"), ("PROXY_API_KEY", "canary")];
+        for (changes, name) in
+            [(claude_code(&pairs), "ANTHROPIC_AUTH_TOKEN"), (openai(&pairs), "OPENAI_API_KEY")]
+        {
+            assert_eq!(changes.set[name], "canary");
+            assert!(changes.has_secret());
+            let shown = changes.shown().join("\n");
+            assert!(
+                shown.contains(&format!("{name}=<PROXY_API_KEY>")) && !shown.contains("canary"),
+                "{shown}"
+            );
+        }
+    }
+
+    #[test]
+    fn where_clients_bring_their_own_keys_theirs_stay() {
+        let own =
+            [("POE_API_KEY", "!PASSTHRU"), ("ANTHROPIC_API_KEY", "sk-own"), ("OPENAI_API_KEY", "sk-own")];
+        let changes = claude_code(&own);
+        assert!(!changes.set.contains_key("ANTHROPIC_AUTH_TOKEN"));
+        assert!(!changes.unset.contains(&"ANTHROPIC_API_KEY"));
+        assert!(!openai(&own).set.contains_key("OPENAI_API_KEY"));
+
+        for no_key in ["!PASSTHRU", "sk-1 sk-2"] {
+            let changes = claude_code(&[("POE_API_KEY", "!PASSTHRU"), ("ANTHROPIC_API_KEY", no_key)]);
+            assert!(changes.unset.contains(&"ANTHROPIC_API_KEY"), "{no_key}");
+            let changes = openai(&[("POE_API_KEY", "!PASSTHRU"), ("OPENAI_API_KEY", no_key)]);
+            assert_eq!(changes.set["OPENAI_API_KEY"], "vdm");
+        }
+    }
+
+    #[test]
+    fn both_names_of_the_base_url_lead_to_the_gateway() {
+        let changes = openai(&[]);
+        assert_eq!(changes.set["OPENAI_BASE_URL"], "http://127.0.0.1:1/v1");
+        assert_eq!(changes.set["OPENAI_API_BASE"], "http://127.0.0.1:1/v1");
+        assert_eq!(changes.set["OPENAI_API_KEY"], "vdm");
+    }
+
+    #[test]
+    fn the_way_to_the_gateway_is_not_through_a_proxy() {
+        let changes = claude_code(&[("https_proxy", "http://proxy:3128"), ("NO_PROXY", "intranet")]);
+        assert_eq!(changes.set["NO_PROXY"], "127.0.0.1,localhost,::1,intranet");
+        assert_eq!(changes.set["no_proxy"], "127.0.0.1,localhost,::1");
+    }
+}

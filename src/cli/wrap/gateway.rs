@@ -1,0 +1,247 @@
+//! The gateway for a wrapped tool: one that runs already, one that another session with the same configuration has started, or
+//! a new one.
+
+use std::fmt::Write as _;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read as _, Result as IoResult, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use sha2::{Digest as _, Sha256};
+
+use super::environment::URL;
+use super::told;
+use crate::cli::exit_code::Exit;
+use crate::cli::say;
+use crate::config::Config;
+use crate::process::control::{self, State, client};
+use crate::process::directory;
+
+/// Whoever listens on this machine answers at once.
+const PROBE: Duration = Duration::from_secs(1);
+/// The longest that a gateway may take to be there, on a machine that is busy with other things.
+const START: Duration = Duration::from_secs(30);
+/// Another session may be starting one, and then this one may have to.
+const TURN: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(20);
+/// Beyond this somebody who waits is told what for.
+const SILENCE: Duration = Duration::from_secs(2);
+/// As much of a log as is told of a gateway that did not start.
+const LAST_LINES: usize = 20;
+/// What configures a gateway beside its configuration.
+const SURROUNDINGS: [&str; 10] = [
+    "HTTPS_PROXY",
+    "https_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
+
+/// Which gateway a tool is to have.
+pub(super) struct Wanted<'a> {
+    /// `--host` and `--port`: this one and no other.
+    pub(super) host: Option<&'a str>,
+    pub(super) port: Option<u16>,
+    /// `--config`
+    pub(super) file: Option<&'a Path>,
+    pub(super) config: &'a Config,
+}
+
+impl Wanted<'_> {
+    /// The base URL of a gateway that runs, and will for as long as this process does.
+    pub(super) fn reach(&self) -> Result<String, Exit> {
+        if let Some(url) = self.running() {
+            return Ok(url);
+        }
+        let directory = directory::create()
+            .map_err(|error| told(&format!("no gateway can be started: {error}"), Exit::Failed))?;
+        let name = self.name();
+        let socket = directory.join(control::name_for_sessions(&name));
+        let files = Files { socket, log: directory.join(format!("session-{name}.log")) };
+        let turn = turn(&directory.join(format!("session-{name}.lock")))
+            .map_err(|error| told(&format!("no gateway can be started: {error}"), Exit::Failed))?;
+        let address = match client::join(&files.socket) {
+            Ok(address) => address,
+            Err(_) => self.start(&name, &files)?,
+        };
+        drop(turn);
+        Ok(url(address))
+    }
+
+    /// Where it would be, as far as that is known without starting one.
+    pub(super) fn expected(&self) -> String {
+        let new = if self.is_given() { self.url() } else { "http://127.0.0.1:PORT".to_owned() };
+        self.running().unwrap_or(new)
+    }
+
+    fn is_given(&self) -> bool {
+        self.host.is_some() || self.port.is_some()
+    }
+
+    fn host(&self) -> &str {
+        self.host.unwrap_or(&self.config.host)
+    }
+
+    fn port(&self) -> u16 {
+        self.port.unwrap_or(self.config.port)
+    }
+
+    fn url(&self) -> String {
+        match self.host().parse::<IpAddr>() {
+            Ok(ip) => url(SocketAddr::new(ip, self.port())),
+            Err(_) => format!("http://{}:{}", self.host(), self.port()),
+        }
+    }
+
+    /// One that somebody has started where the configuration says, whoever that was; or the one of the session that this is a
+    /// part of.
+    fn running(&self) -> Option<String> {
+        if !self.is_given()
+            && let Some(around) = std::env::var(URL).ok()
+            && around.strip_prefix("http://").is_some_and(|authority| is_gateway(authority, authority))
+        {
+            return Some(around);
+        }
+        if let Some(found) = client::find(self.host(), self.port()) {
+            return (found.status.state == State::Running).then(|| url(found.status.address));
+        }
+        let url = self.url();
+        let authority = url.strip_prefix("http://")?;
+        is_gateway(authority, authority).then_some(url.clone())
+    }
+
+    /// Sessions share a gateway if this is the same: user, program, configuration, and what else makes a difference.
+    fn name(&self) -> String {
+        let mut hash = Sha256::new();
+        let mut add = |text: &str| {
+            hash.update(text.as_bytes());
+            hash.update([0]);
+        };
+        add(env!("CARGO_PKG_VERSION"));
+        add(&std::env::current_exe().unwrap_or_default().to_string_lossy());
+        add(&format!("{:?} {:?} {:?}", self.host, self.port, self.file));
+        for said in &self.config.said {
+            add(&said.key);
+            add(&said.value);
+        }
+        for provider in &self.config.settings.providers {
+            provider.keys.iter().for_each(|key| add(&key.id().to_string()));
+        }
+        for name in SURROUNDINGS {
+            add(&std::env::var(name).unwrap_or_default());
+        }
+        hash.finalize().iter().take(8).fold(String::new(), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+
+    fn start(&self, name: &str, files: &Files) -> Result<SocketAddr, Exit> {
+        let failed =
+            |error: std::io::Error| told(&format!("no gateway can be started: {error}"), Exit::Failed);
+        let mut gateway = self.spawn(name, &files.log).map_err(failed)?;
+        let began = Instant::now();
+        let mut is_silent = true;
+        while began.elapsed() < START {
+            if let Ok(address) = client::join(&files.socket) {
+                return Ok(address);
+            }
+            if let Ok(Some(status)) = gateway.try_wait() {
+                files.tell_last_lines();
+                let code =
+                    status.code().map_or_else(|| status.to_string(), |code| format!("exit code {code}"));
+                let exit = if status.code() == Some(Exit::Bind as i32) { Exit::Bind } else { Exit::Failed };
+                return Err(told(&format!("the gateway did not start ({code}); see above"), exit));
+            }
+            if is_silent && began.elapsed() > SILENCE {
+                is_silent = false;
+                say(format_args!("vdm: waiting for the gateway to start\n"));
+            }
+            sleep(PAUSE);
+        }
+        // It is ours, and nobody has joined it.
+        let _gone = gateway.kill().and_then(|()| gateway.wait());
+        files.tell_last_lines();
+        Err(told(&format!("the gateway did not start within {} s; see above", START.as_secs()), Exit::Failed))
+    }
+
+    fn spawn(&self, name: &str, log: &Path) -> IoResult<Child> {
+        // Appending, so that it goes on at the beginning when the gateway empties it.
+        let log = OpenOptions::new().create(true).append(true).mode(0o600).open(log)?;
+        log.set_len(0)?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["server", "start", "--sessions", name]);
+        command.args(["--host", self.host.unwrap_or("127.0.0.1")]);
+        if let Some(port) = self.port.or_else(|| self.host.map(|_| self.port())) {
+            command.args(["--port", &port.to_string()]);
+        }
+        if let Some(file) = self.file {
+            command.arg("--config").arg(file);
+        }
+        command.env_remove(URL).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()
+    }
+}
+
+struct Files {
+    socket: PathBuf,
+    log: PathBuf,
+}
+
+impl Files {
+    fn tell_last_lines(&self) {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        for line in &lines[lines.len().saturating_sub(LAST_LINES)..] {
+            say(format_args!("{line}\n"));
+        }
+    }
+}
+
+/// Only one session at a time looks for a gateway and starts one. The lock ends with the file, or with the process.
+fn turn(path: &Path) -> IoResult<File> {
+    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if began.elapsed() < TURN => sleep(PAUSE),
+            Err(error) => return Err(std::io::Error::other(format!("{}: {error}", path.display()))),
+        }
+    }
+}
+
+/// Whether a gateway like this one answers there, to whomever it belongs.
+fn is_gateway(address: &str, host: &str) -> bool {
+    let asked = || -> IoResult<String> {
+        let addresses = address.to_socket_addrs()?;
+        let connect = |address: SocketAddr| TcpStream::connect_timeout(&address, PROBE).ok();
+        let mut stream = addresses.take(2).find_map(connect).ok_or(std::io::ErrorKind::ConnectionRefused)?;
+        stream.set_read_timeout(Some(PROBE))?;
+        write!(stream, "GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")?;
+        let mut answer = Vec::new();
+        // What came before a failure may be enough.
+        let _ = stream.take(4 << 10).read_to_end(&mut answer);
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    };
+    asked().is_ok_and(|answer| answer.contains("\"Vandamme Proxy v"))
+}
+
+/// As a client on this machine reaches it.
+fn url(address: SocketAddr) -> String {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
+}

@@ -1,0 +1,146 @@
+//! The processes that a gateway lives for: it goes when the last of them has gone, however that went.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, RawPid};
+
+/// The first one joins as soon as the gateway is there.
+const UNTIL_THE_FIRST: Duration = Duration::from_secs(30);
+/// The next one often follows at once, as in a script.
+const AFTER_THE_LAST: Duration = Duration::from_secs(3);
+/// More than anybody has terminals.
+const MOST: usize = 4096;
+
+/// Who has joined and is still there.
+pub(crate) struct Sessions {
+    members: Vec<Member>,
+    /// When it is over, should nobody join until then.
+    deadline: Instant,
+}
+
+impl Sessions {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { members: Vec::new(), deadline: now + UNTIL_THE_FIRST }
+    }
+
+    /// The process stays a member for as long as it lives, whatever program it becomes.
+    ///
+    /// # Errors
+    /// When there is no such process, or there are too many.
+    pub(crate) fn join(&mut self, process: RawPid) -> Result<(), &'static str> {
+        self.members.retain(Member::lives);
+        if self.members.len() >= MOST {
+            return Err("the gateway has too many sessions");
+        }
+        let member = Pid::from_raw(process).map(Member::new).filter(Member::lives);
+        self.members.push(member.ok_or("the process that joins is not of this system")?);
+        Ok(())
+    }
+
+    /// Whether everybody has gone, and nobody has come for a while.
+    pub(crate) fn are_over(&mut self, now: Instant) -> bool {
+        let before = self.members.len();
+        self.members.retain(Member::lives);
+        if before > 0 {
+            self.deadline = now + AFTER_THE_LAST;
+        }
+        self.members.is_empty() && now >= self.deadline
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod member {
+    use std::os::fd::OwnedFd;
+
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::process::{Pid, PidfdFlags, pidfd_open, test_kill_process};
+
+    /// A process and, where the kernel has that, a descriptor of it: the number alone may become another's.
+    pub(super) struct Member {
+        process: Pid,
+        descriptor: Option<OwnedFd>,
+    }
+
+    impl Member {
+        pub(super) fn new(process: Pid) -> Self {
+            Self { process, descriptor: pidfd_open(process, PidfdFlags::empty()).ok() }
+        }
+
+        pub(super) fn lives(&self) -> bool {
+            let Some(descriptor) = &self.descriptor else { return test_kill_process(self.process).is_ok() };
+            // Readable once the process has ended, though nobody may have waited for it yet.
+            let mut ended = [PollFd::new(descriptor, PollFlags::IN)];
+            poll(&mut ended, Some(&Timespec::default())) == Ok(0)
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod member {
+    use rustix::process::{Pid, test_kill_process};
+
+    pub(super) struct Member(Pid);
+
+    impl Member {
+        pub(super) fn new(process: Pid) -> Self {
+            Self(process)
+        }
+
+        pub(super) fn lives(&self) -> bool {
+            test_kill_process(self.0).is_ok()
+        }
+    }
+}
+
+use member::Member;
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+
+    fn process() -> (Child, RawPid) {
+        let child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let process = child.id().try_into().unwrap();
+        (child, process)
+    }
+
+    #[test]
+    fn they_are_over_a_while_after_the_last_has_gone() {
+        let now = Instant::now();
+        let mut sessions = Sessions::new(now);
+        let [(mut one, first), (mut other, second)] = [process(), process()];
+        sessions.join(first).unwrap();
+        sessions.join(second).unwrap();
+
+        one.kill().unwrap();
+        one.wait().unwrap();
+        assert!(!sessions.are_over(now + UNTIL_THE_FIRST));
+        other.kill().unwrap();
+        other.wait().unwrap();
+
+        assert!(!sessions.are_over(now + UNTIL_THE_FIRST));
+        assert!(!sessions.are_over(now + UNTIL_THE_FIRST + AFTER_THE_LAST / 2));
+        assert!(sessions.are_over(now + UNTIL_THE_FIRST + AFTER_THE_LAST));
+    }
+
+    #[test]
+    fn the_first_has_its_time_to_come() {
+        let now = Instant::now();
+        let mut sessions = Sessions::new(now);
+
+        assert!(!sessions.are_over(now + UNTIL_THE_FIRST / 2));
+        assert!(sessions.are_over(now + UNTIL_THE_FIRST));
+    }
+
+    #[test]
+    fn a_process_that_is_not_there_does_not_join() {
+        let (mut child, process) = process();
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        assert!(Sessions::new(Instant::now()).join(process).is_err());
+        assert!(Sessions::new(Instant::now()).join(0).is_err());
+    }
+}
