@@ -458,7 +458,7 @@ const WEAKNESSES: [Weakness; 50] = [
         &[],
         &[
             "a_profile_comes_first_and_its_terms_hold",
-            "what_the_original_knew_and_we_do_not_yet_is_not_ignored_in_silence",
+            "a_header_for_all_goes_to_those_that_have_none_of_its_name",
         ],
     ),
     Weakness(
