@@ -112,7 +112,7 @@ mod tests {
     use crate::faults::{Misfortune, strike};
     use crate::observe::Observe;
     use crate::provider::{CallOutcome, Lease, NoLease, Scope};
-    use crate::router::Dispatch;
+    use crate::router::{self, Dispatch};
     use crate::snapshot::Snapshot;
     use crate::supervisor::Reconfigure;
     use crate::testing::{limits, provider, settings};
@@ -133,7 +133,7 @@ mod tests {
 
     async fn lease(roster: &Snapshot<Roster>, model: &str) -> Result<Lease, NoLease> {
         let (reply, answer) = oneshot::channel();
-        roster.load().router.do_send(Dispatch { model: model.into(), session: None, reply });
+        router::start(roster).do_send(Dispatch { model: model.into(), session: None, reply });
         timeout(Duration::from_secs(5), answer).await.expect("in time").expect("an answer")
     }
 

@@ -103,7 +103,7 @@ async fn list(settings: &Settings, provider: ProviderSettings) -> Result<Vec<Str
         connect_timeout: settings.limits.connect_timeout,
     };
     let provider = Arc::new(provider);
-    let settings = Settings { providers: vec![provider.clone()], ..settings.clone() };
+    let settings = Settings { providers: vec![provider.clone()], cache: None, ..settings.clone() };
     let (_supervisor, roster) = Supervisor::start_tree(settings.clone());
     let gateway = Arc::new(Gateway::new(settings, roster, wiring, None));
     let asked = (&provider, &HeaderMap::new());
