@@ -5,8 +5,9 @@
 //! | [`Recall`] | the models door | the provider's [`Listing`], if there is one |
 //! | [`Keep`] | the models door | – |
 //! | [`Survey`] | Claude Code's discovery | what is known of all providers, and whom to ask anew |
+//! | [`Warm`] | supervisor | – |
 //! | [`Claim`] | whoever found an old listing | whether it is theirs to ask anew |
-//! | [`Restore`], [`Forget`] | supervisor | – |
+//! | [`Forget`] | supervisor | – |
 //!
 //! It asks nobody itself: whoever finds no listing that holds gets a new one in the request's own task, so that a slow
 //! provider keeps nobody else waiting. Nor does it touch the disk: a thread of its own does.
@@ -20,8 +21,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{
-    Actor, ActorFutureExt as _, Context, Handler, Message, ResponseActFuture, Supervised, WrapFuture as _,
-    fut,
+    Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, ResponseActFuture, Supervised,
+    WrapFuture as _, fut,
 };
 use actix_rt::time::timeout;
 use bytes::Bytes;
@@ -30,11 +31,10 @@ use futures_util::future::join_all;
 use vandamme_protocol::models::{Models, Named};
 
 pub(crate) use self::disk::Disk;
-use self::store::Store;
 use crate::clock::{self, Millis, millis};
 use crate::observe::Ping;
 use crate::router::Lists;
-use crate::settings::{ProviderSettings, Settings};
+use crate::settings::ProviderSettings;
 use crate::snapshot::Snapshot;
 
 pub(crate) const MAILBOX: usize = 256;
@@ -45,6 +45,9 @@ const PAUSE: Duration = Duration::from_secs(30);
 /// A disk that takes longer is as good as none.
 const DISK_PATIENCE: Duration = Duration::from_millis(250);
 
+/// The same where nobody waits.
+const WARMING: Duration = Duration::from_secs(10);
+
 /// One listing for each provider, so that its size is bounded by the configuration.
 pub struct Catalog {
     shelves: HashMap<Arc<str>, Shelf>,
@@ -54,9 +57,6 @@ pub struct Catalog {
     lists: Snapshot<Lists>,
     disk: Disk,
 }
-
-/// What the disk has of a provider.
-type Found = (Arc<ProviderSettings>, Listing);
 
 /// A listing, and what it says.
 struct Shelf {
@@ -106,38 +106,20 @@ pub struct Surveyed {
     pub due: Vec<Arc<ProviderSettings>>,
 }
 
+/// These providers there are: what the disk has of them is known from now on, to the router, too.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Warm(pub(crate) Vec<Arc<ProviderSettings>>);
+
 /// Whether it is the asker's part to ask this provider anew.
 #[derive(Message, Debug)]
 #[rtype(result = "bool")]
 pub struct Claim(pub Arc<str>);
 
-/// Takes up what the disk remembers of these providers, so that a name leads to the same place before a list has been
-/// asked for and after.
-#[derive(Message, Debug)]
-#[rtype(result = "()")]
-pub(crate) struct Restore(pub(crate) Vec<Arc<ProviderSettings>>);
-
 /// These providers are gone, or others under the same names.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct Forget(pub(crate) Vec<Arc<str>>);
-
-/// The lists that a gateway with these settings has from the disk when it starts.
-#[must_use]
-pub fn remembered(settings: &Settings) -> Lists {
-    let Some(cache) = &settings.cache else { return Lists::new() };
-    let store = Store::new(cache);
-    let mut lists = Lists::new();
-    for provider in &settings.providers {
-        let Some(listing) = store.read(provider).filter(|listing| listing.body.len() <= LARGEST) else {
-            continue;
-        };
-        if let Ok(models) = Models::read(&listing.body) {
-            lists.insert(provider.name.clone(), models.named().map(|model| model.id).collect());
-        }
-    }
-    lists
-}
 
 impl Listing {
     /// What the provider says now.
@@ -189,19 +171,6 @@ impl Catalog {
         self.lists.store(lists);
         let fingerprint = store::fingerprint(provider);
         self.shelves.insert(provider.name.clone(), Shelf { fingerprint, listing, models });
-    }
-
-    /// What the disk has of these providers.
-    fn on_disk(&self, providers: Vec<Arc<ProviderSettings>>) -> impl Future<Output = Vec<Found>> + 'static {
-        let disk = self.disk.clone();
-        async move {
-            let reads = providers.into_iter().map(|provider| {
-                let disk = disk.clone();
-                async move { Some((provider.clone(), disk.read(provider).await?)) }
-            });
-            let found = timeout(DISK_PATIENCE, join_all(reads)).await;
-            found.into_iter().flatten().flatten().collect()
-        }
     }
 
     /// Whether this provider is to be asked in the background now: one at a time does, and not again at once after it
@@ -272,22 +241,34 @@ impl Handler<Survey> for Catalog {
 
     fn handle(&mut self, survey: Survey, _: &mut Self::Context) -> Self::Result {
         let old = survey.providers.iter().filter(|provider| !self.holds(provider, survey.ttl));
-        let reads = self.on_disk(old.cloned().collect());
+        let reads = old.map(|provider| {
+            let (provider, disk) = (provider.clone(), self.disk.clone());
+            async move { (provider.clone(), disk.read(provider).await) }
+        });
+        let reads = timeout(DISK_PATIENCE, join_all(reads));
         Box::pin(reads.into_actor(self).map(move |found, catalog, _| {
-            found.into_iter().for_each(|(provider, listing)| catalog.shelve(&provider, listing));
+            for (provider, listing) in found.into_iter().flatten() {
+                if let Some(listing) = listing {
+                    catalog.shelve(&provider, listing);
+                }
+            }
             catalog.surveyed(survey)
         }))
     }
 }
 
-impl Handler<Restore> for Catalog {
-    type Result = ResponseActFuture<Self, ()>;
+impl Handler<Warm> for Catalog {
+    type Result = ();
 
-    fn handle(&mut self, Restore(providers): Restore, _: &mut Self::Context) -> Self::Result {
-        let reads = self.on_disk(providers);
-        Box::pin(reads.into_actor(self).map(|found, catalog, _| {
-            found.into_iter().for_each(|(provider, listing)| catalog.shelve(&provider, listing));
-        }))
+    fn handle(&mut self, Warm(providers): Warm, context: &mut Self::Context) {
+        for provider in providers.into_iter().filter(|provider| self.shelf(provider).is_none()) {
+            let read = timeout(WARMING, self.disk.clone().read(provider.clone()));
+            context.spawn(read.into_actor(self).map(move |found, catalog, _| {
+                if let Ok(Some(listing)) = found {
+                    catalog.shelve(&provider, listing);
+                }
+            }));
+        }
     }
 }
 

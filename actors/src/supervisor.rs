@@ -21,7 +21,7 @@ use actix::{
 };
 use actix_rt::Arbiter;
 
-use crate::catalog::{self, Catalog, Restore};
+use crate::catalog::{self, Catalog};
 use crate::keeper;
 use crate::ledger;
 use crate::observe::Ping;
@@ -119,7 +119,6 @@ impl Supervisor {
             let (lists, disk) = (lists.clone(), disk.clone());
             move || Catalog::new(lists, disk)
         });
-        catalog.do_send(Restore(settings.providers.clone()));
         let thoughts = start_thoughts(&for_thoughts, &settings);
         let roster = Snapshot::new(Roster {
             ledger,
@@ -145,7 +144,14 @@ impl Supervisor {
             arbiters,
             retired: Vec::new(),
         };
+        supervisor.warm();
         (supervisor.start(), roster)
+    }
+
+    /// Tells the catalog which providers there are.
+    fn warm(&self) {
+        let shared = self.settings.providers.iter().filter(|provider| !provider.passthrough);
+        self.roster.load().catalog.do_send(catalog::Warm(shared.cloned().collect()));
     }
 
     fn watch(&mut self, context: &mut Context<Self>) {
@@ -196,6 +202,9 @@ impl Supervisor {
         }
         let (routes, generation) = (self.routes.clone(), old.generation + 1);
         self.roster.store(Roster { ledger, catalog, thoughts, diary, routes, providers, generation });
+        if *name == Name::Catalog {
+            self.warm();
+        }
         if let Some(left) = self.arbiters.insert(name.clone(), arbiter) {
             left.stop();
         }

@@ -106,6 +106,31 @@ fn discovery_knows_the_models_of_the_last_run_at_once() {
 }
 
 #[test]
+fn routing_knows_the_models_of_the_last_run() {
+    let list = r#"{"data":[{"id":"docs-writer"}]}"#;
+    let upstream = Upstream::openai()
+        .ruled_first(move |seen| seen.target().contains("/models").then(|| Answer::json(200, list)));
+    let cache = filled(&upstream);
+    let setup = Gateway::before(&upstream).env("CACHE_DIR", cache.path()).env("OPENAI_ALIAS_DOCS", "ds");
+
+    // A name chosen for one provider that has an alias in it, but is a model of that provider's.
+    let sent = |gateway: &Gateway| {
+        let before = upstream.count();
+        let reply = gateway.messages(&prompt("openai:docs-writer", "hi")).reply();
+        assert_eq!(reply.status(), 200, "{reply}");
+        upstream.request(before).json()["model"].as_str().expect("a model").to_owned()
+    };
+    let gateway = setup.start();
+    let until = Instant::now() + PATIENCE;
+    while sent(&gateway) != "docs-writer" {
+        assert!(Instant::now() < until, "the list is not known");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::fs::remove_file(cache.file()).expect("ours");
+    assert_eq!(sent(&setup.start()), "ds");
+}
+
+#[test]
 fn an_old_list_is_told_as_stale_while_a_new_one_is_asked_for() {
     let upstream = Upstream::openai().answering(Answer::json(200, LIST));
     let cache = filled(&upstream);

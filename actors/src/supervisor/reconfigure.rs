@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_rt::Arbiter;
 
 use super::{Name, Station, Supervisor};
-use crate::catalog::{Forget, Restore};
+use crate::catalog::Forget;
 use crate::provider::{self, Provider};
 use crate::roster::Roster;
 use crate::router::Routes;
@@ -43,7 +43,6 @@ impl Supervisor {
             strangers.push(name);
         }
         old.catalog.do_send(Forget(strangers));
-        old.catalog.do_send(Restore(settings.providers.clone()));
         self.routes = Arc::new(Routes::new(&settings, self.lists.clone()));
         self.roster.store(Roster {
             ledger: old.ledger.clone(),
@@ -56,6 +55,7 @@ impl Supervisor {
             generation: old.generation,
         });
         self.settings = settings;
+        self.warm();
     }
 
     fn enlist(
