@@ -73,6 +73,16 @@ pub(crate) struct Question {
     pub(crate) committed: Rc<Cell<bool>>,
     /// What the client is told about its way.
     pub(crate) trail: Trail,
+    pub(crate) elsewhere: Elsewhere,
+}
+
+/// Whether another target may answer when the first one cannot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Elsewhere {
+    /// Where there are fallbacks.
+    Allowed,
+    /// It is about this target.
+    Never,
 }
 
 /// What is wanted of a request.

@@ -20,7 +20,7 @@ use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::address;
 use super::call::Answered;
-use super::{Answer, Endpoint, Exchange, Failure, Question, Trail};
+use super::{Answer, Elsewhere, Endpoint, Exchange, Failure, Question, Trail};
 use crate::gateway::Gateway;
 use crate::http::RequestId;
 
@@ -166,6 +166,7 @@ async fn ask(
         peer: None,
         committed: Rc::new(Cell::new(false)),
         trail: Trail::default(),
+        elsewhere: Elsewhere::Never,
     };
     let exchange = Exchange { gateway, question: &question };
     let (answered, lease) = exchange.run(|_| {}).await?;

@@ -13,7 +13,7 @@ use super::body;
 use super::door::{self, Refused};
 use super::request_id::RequestId;
 use super::{guarded, shared};
-use crate::exchange::{self, Count, Endpoint, Question, Trail};
+use crate::exchange::{self, Count, Elsewhere, Endpoint, Question, Trail};
 use crate::gateway::Gateway;
 
 /// Says that the number is the gateway's estimate.
@@ -57,6 +57,7 @@ async fn answer(
         peer: request.peer_addr().map(|peer| peer.ip()),
         committed: Rc::new(Cell::new(false)),
         trail: Trail::default(),
+        elsewhere: Elsewhere::Never,
     };
     Ok(match exchange::count(gateway.clone(), question).await {
         Ok(Count::Told { status, headers, body }) => door::whole(status, headers, body, id),
