@@ -10,7 +10,7 @@ use vandamme_actors::settings::Profile;
 
 use super::call::Answered;
 use super::verdict::CallFailure;
-use super::{Elsewhere, Exchange, Failure};
+use super::{Exchange, Failure, Targets};
 
 /// A model of a provider, under a profile's terms.
 #[derive(Clone)]
@@ -115,7 +115,7 @@ impl Exchange<'_> {
 
     /// Where replies come from when the first target fails.
     fn fallbacks(&self) -> Vec<Place> {
-        if self.question.elsewhere == Elsewhere::Never {
+        if self.question.targets == Targets::FirstAlone {
             return vec![];
         }
         let route = self.gateway.roster.load().routes.resolve(&self.question.head.model);

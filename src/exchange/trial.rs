@@ -14,7 +14,7 @@ use vandamme_actors::settings::{Api, ProviderSettings};
 use vandamme_protocol::models::Models;
 use vandamme_protocol::span::{self, Head};
 
-use super::{Elsewhere, Endpoint, Listed, Question, Remembered, Reply, Trail, answer, models};
+use super::{Endpoint, Listed, Question, Remembered, Reply, Targets, Trail, answer, models};
 use crate::gateway::Gateway;
 use crate::http::RequestId;
 
@@ -130,6 +130,7 @@ async fn ask(gateway: &Arc<Gateway>, model: &str) -> Result<Option<String>, Verd
         id,
         api: Api::Messages,
         endpoint: Endpoint::Reply,
+        targets: Targets::FirstAlone,
         body,
         head,
         headers: HeaderMap::new(),
@@ -137,7 +138,6 @@ async fn ask(gateway: &Arc<Gateway>, model: &str) -> Result<Option<String>, Verd
         peer: None,
         committed: Rc::new(Cell::new(false)),
         trail: Trail::default(),
-        elsewhere: Elsewhere::Never,
     };
     match answer(gateway.clone(), question, entry).await {
         Ok(Reply::Whole { body, .. }) => {
