@@ -1,11 +1,18 @@
 //! The commands. Results and talk go to stderr, except for what a command was asked to print.
 
+mod aliases;
 mod configuration;
 pub mod exit_code;
 mod explain;
 mod health;
+mod inside;
+mod models;
+mod progress;
 mod server;
 mod summary;
+mod table;
+mod test;
+mod upstream;
 mod wrap;
 
 use std::ffi::OsString;
@@ -39,7 +46,15 @@ enum Command {
     Config(configuration::Configuration),
     /// Tell where a model name goes, and why.
     Explain(explain::Explain),
-    /// Ask how a gateway is.
+    /// Tell which models there are.
+    #[command(subcommand, arg_required_else_help = true)]
+    Models(models::ModelsOf),
+    /// Tell which names stand for which models.
+    Aliases(aliases::Aliases),
+    /// Try providers and models.
+    #[command(subcommand, arg_required_else_help = true)]
+    Test(test::Test),
+    /// Ask how a gateway or its providers are.
     #[command(subcommand, arg_required_else_help = true)]
     Health(Health),
     /// Run a tool through a gateway, which is started when none runs and stopped with the last tool.
@@ -66,6 +81,8 @@ enum Server {
 enum Health {
     /// Ask the running gateway; exit with 0 when it is healthy, else with 1.
     Server(health::Server),
+    /// Ask providers for their models, with the configured keys; exit with 0 when all asked answer, else with 1.
+    Upstream(upstream::Upstream),
 }
 
 /// Does what the arguments (the first is the program's name) ask for.
@@ -84,7 +101,11 @@ impl Command {
             Self::Server(server) => server.run(),
             Self::Config(configuration) => configuration.run(),
             Self::Explain(explain) => explain.run(),
+            Self::Models(models) => models.run(),
+            Self::Aliases(aliases) => aliases.run(),
+            Self::Test(test) => test.run(),
             Self::Health(Health::Server(server)) => server.run(),
+            Self::Health(Health::Upstream(upstream)) => upstream.run(),
             Self::Wrap(wrap) => wrap.run(),
             Self::Version => print_version(),
         }
@@ -119,6 +140,12 @@ fn tell(mistakes: &[Mistake]) -> Exit {
 /// On stderr. If nobody reads it any more, that is no reason to stop.
 fn say(text: Arguments<'_>) {
     let _ = std::io::stderr().write_fmt(text);
+}
+
+/// On stdout; a reader that has gone is not our fault.
+fn print_json<T: serde::Serialize>(value: &T) {
+    let json = serde_json::to_string_pretty(value).unwrap_or_default();
+    let _ = writeln!(std::io::stdout(), "{json}");
 }
 
 fn print_version() -> Exit {

@@ -152,6 +152,11 @@ pub fn said(overrides: &Overrides) -> (Vec<Said>, Vec<Mistake>) {
     (said, mistakes)
 }
 
+/// The name that is meant by one that nobody has, if one is near.
+pub(crate) fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    schema::suggestion(written, names)
+}
+
 /// Every variable that is read.
 pub fn variables() -> Vec<Documented> {
     said::variables()

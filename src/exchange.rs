@@ -33,7 +33,7 @@ use vandamme_actors::attempts::{self, Attempts, Next};
 use vandamme_actors::converter::{self, ReplyBody};
 use vandamme_actors::ledger::{End, Entry};
 use vandamme_actors::provider::{CallOutcome, Lease, LeaseKey, NoLease, Scope};
-use vandamme_actors::router::Dispatch;
+use vandamme_actors::router::{self, Dispatch};
 use vandamme_actors::secret::KeyId;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::span::Head;
@@ -44,9 +44,9 @@ pub(crate) use self::failure::{Answer, Failure, Relayed};
 use self::fallbacks::{Fallbacks, Moment, Place, Stopped};
 use self::healing::Healing;
 pub(crate) use self::late::LateReply;
-pub(crate) use self::listing::{Listed, Remembered, last, models, remembered};
+pub(crate) use self::listing::{Listed, Remembered, last, models, reached, remembered, written};
 pub(crate) use self::trail::Trail;
-pub(crate) use self::trial::{Trial, Verdict, trial};
+pub(crate) use self::trial::{Trial, Verdict, trial, trial_of};
 use self::verdict::CallFailure;
 use crate::gateway::Gateway;
 use crate::http::caller;
@@ -258,8 +258,7 @@ impl Exchange<'_> {
             let roster = self.gateway.roster.load();
             let (reply, answer) = oneshot::channel();
             let sent = match &known {
-                None => roster
-                    .router
+                None => router::here(&self.gateway.roster)
                     .try_send(Dispatch { model: (*self.question.head.model).into(), session, reply })
                     .is_ok(),
                 Some(Place { provider, model, profile }) => {

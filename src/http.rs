@@ -18,7 +18,7 @@ mod report;
 mod request_id;
 mod running_totals;
 mod test_connection;
-mod top_models;
+pub(crate) mod top_models;
 mod welcome;
 
 use std::future::Future;

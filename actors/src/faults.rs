@@ -9,7 +9,8 @@ use crate::catalog::Catalog;
 use crate::ledger::Ledger;
 use crate::provider::Provider;
 use crate::roster::Roster;
-use crate::router::Router;
+use crate::router::{self, Router};
+use crate::snapshot::Snapshot;
 use crate::supervisor::Name;
 use crate::thoughts::Thoughts;
 
@@ -36,7 +37,6 @@ pub(crate) fn converter() {
 /// Sends the misfortune to the actor of that name; `false` when there is none.
 pub fn strike(roster: &Roster, name: &Name, misfortune: Misfortune) -> bool {
     match name {
-        Name::Router => roster.router.do_send(misfortune),
         Name::Ledger => roster.ledger.do_send(misfortune),
         Name::Catalog => roster.catalog.do_send(misfortune),
         Name::Thoughts => roster.thoughts.do_send(misfortune),
@@ -46,6 +46,11 @@ pub fn strike(roster: &Roster, name: &Name, misfortune: Misfortune) -> bool {
         }
     }
     true
+}
+
+/// Sends the misfortune to the router of this thread.
+pub fn strike_router(roster: &Snapshot<Roster>, misfortune: Misfortune) {
+    router::here(roster).do_send(misfortune);
 }
 
 fn suffer(misfortune: Misfortune) {

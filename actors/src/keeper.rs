@@ -14,7 +14,7 @@ use std::task::{Context as Task, Poll};
 use std::time::{Duration, Instant};
 
 use actix::dev::ContextFut;
-use actix::dev::channel::{AddressReceiver, channel};
+use actix::dev::channel::channel;
 use actix::{Actor, Addr, Context, Supervised};
 use actix_rt::ArbiterHandle;
 
@@ -35,29 +35,16 @@ where
     F: FnOnce() -> A + Send + 'static,
 {
     let (sender, receiver) = channel(capacity);
-    start_behind(arbiter, name, receiver, build);
-    Addr::new(sender)
-}
-
-/// The same behind a mailbox whose address is known already.
-pub(crate) fn start_behind<A, F>(
-    arbiter: &ArbiterHandle,
-    name: impl Into<Box<str>>,
-    mailbox: AddressReceiver<A>,
-    build: F,
-) where
-    A: Actor<Context = Context<A>> + Supervised + Unpin,
-    F: FnOnce() -> A + Send + 'static,
-{
     let name = name.into();
     arbiter.spawn_fn(move || {
-        let context = Context::with_receiver(mailbox);
+        let context = Context::with_receiver(receiver);
         actix_rt::spawn(Keeper {
             name,
             actor: Box::pin(context.into_future(build())),
             panics: VecDeque::new(),
         });
     });
+    Addr::new(sender)
 }
 
 struct Keeper<A>

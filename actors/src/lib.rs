@@ -3,7 +3,7 @@
 //! | actor | one per | lives on | owns |
 //! |---|---|---|---|
 //! | [`Supervisor`](supervisor::Supervisor) | process | main | who lives where; replaces what hangs or has died |
-//! | [`Router`](router::Router) | process | an arbiter of its own | alias tables, default provider |
+//! | [`Router`](router::Router) | worker thread | that thread | the way of a model name through the tables that the supervisor publishes |
 //! | [`Provider`](provider::Provider) | provider | an arbiter of its own | keys, their health, the breaker, who waits |
 //! | [`Upstream`](upstream::Upstream) | provider and worker thread | the worker | the HTTP client, which it lends |
 //! | [`Converter`](converter::Converter) | streamed reply | the worker | the upstream body and one state machine |

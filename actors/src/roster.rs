@@ -8,17 +8,16 @@ use actix::Addr;
 use crate::catalog::Catalog;
 use crate::ledger::{Diary, Ledger};
 use crate::provider::Provider;
-use crate::router::{Router, Routes};
+use crate::router::Routes;
 use crate::thoughts::Thoughts;
 
 /// The addresses of one moment. Read it anew for every message: an actor started anew has a new address.
 pub struct Roster {
-    pub router: Addr<Router>,
     pub ledger: Addr<Ledger>,
     pub catalog: Addr<Catalog>,
     pub(crate) diary: Diary,
     pub thoughts: Addr<Thoughts>,
-    /// The router's own tables, for those who only want to look.
+    /// The routers' tables.
     pub routes: Arc<Routes>,
     pub(crate) providers: BTreeMap<Arc<str>, Addr<Provider>>,
     /// Counts the restarts, so that somebody who waits for an answer can tell that it will not come.

@@ -6,6 +6,9 @@
 //!
 //! Its tables are an immutable [`Routes`]. They are read from the roster, as the providers' addresses are, so that what a
 //! reload has changed holds from the next message on, and a provider started anew is found at once.
+//!
+//! There is one on each worker thread, since it has nothing of its own and waits for nothing: a message to another thread
+//! would cost many times what it does (measured).
 
 #[cfg(test)]
 mod agreement;
@@ -15,19 +18,26 @@ mod resolve;
 mod steps;
 mod walk;
 
-use actix::{Actor, Context, Handler, Message, Supervised};
+use std::cell::RefCell;
+
+use actix::{Actor, Addr, Context, Handler, Message, Supervised};
+use actix_rt::Arbiter;
 use tokio::sync::oneshot;
 
 pub use self::fallbacks::LeftOut;
 pub use self::resolve::{DISCOVERED, Lists, Route, Routes, Target, Unroutable};
 pub use self::steps::{Fit, Kept, Step};
-use crate::observe::Ping;
+use crate::keeper;
 use crate::provider::{Lease, LeaseKey, NoLease, Session};
 use crate::roster::Roster;
 use crate::snapshot::Snapshot;
 
 /// One message per request that has just arrived; the gate in front of the doors is the bound that matters.
-pub(crate) const MAILBOX: usize = 4096;
+const MAILBOX: usize = 4096;
+
+thread_local! {
+    static ROUTER: RefCell<Option<Addr<Router>>> = const { RefCell::new(None) };
+}
 
 pub struct Router {
     roster: Snapshot<Roster>,
@@ -44,11 +54,21 @@ pub struct Dispatch {
     pub reply: oneshot::Sender<Result<Lease, NoLease>>,
 }
 
-impl Router {
-    pub(crate) fn new(roster: Snapshot<Roster>) -> Self {
-        Self { roster }
-    }
+/// The router of this thread, started if there is none or the old one has been given up. A thread serves one roster.
+pub fn here(roster: &Snapshot<Roster>) -> Addr<Router> {
+    ROUTER.with_borrow_mut(|router| match router {
+        Some(living) if living.connected() => living.clone(),
+        Some(_) | None => router.insert(start(roster)).clone(),
+    })
+}
 
+/// Starts one on this thread.
+pub(crate) fn start(roster: &Snapshot<Roster>) -> Addr<Router> {
+    let roster = roster.clone();
+    keeper::start(&Arbiter::current(), "router", MAILBOX, move || Router { roster })
+}
+
+impl Router {
     fn dispatch(&self, Dispatch { model, session, reply }: Dispatch) {
         let roster = self.roster.load();
         let Route { provider, model, profile, .. } = match roster.routes.resolve(&model) {
@@ -76,10 +96,4 @@ impl Handler<Dispatch> for Router {
             self.dispatch(dispatch);
         }
     }
-}
-
-impl Handler<Ping> for Router {
-    type Result = ();
-
-    fn handle(&mut self, _: Ping, _: &mut Self::Context) {}
 }

@@ -27,7 +27,7 @@ use crate::ledger;
 use crate::observe::Ping;
 use crate::provider::{self, Permits, Provider, ProviderHealth};
 use crate::roster::Roster;
-use crate::router::{self, Lists, Router, Routes};
+use crate::router::{Lists, Routes};
 use crate::settings::{ProviderSettings, Settings};
 use crate::snapshot::Snapshot;
 use crate::thoughts::{self, Thoughts};
@@ -52,10 +52,9 @@ struct Station {
     incarnation: u64,
 }
 
-/// An actor's name: `router`, `ledger`, `catalog`, `thoughts`, `provider:NAME`.
+/// An actor's name: `ledger`, `catalog`, `thoughts`, `provider:NAME`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Name {
-    Router,
     Ledger,
     Catalog,
     Thoughts,
@@ -76,7 +75,6 @@ pub struct Reconfigure(pub Settings);
 impl Name {
     pub fn parse(text: &str) -> Option<Self> {
         match text {
-            "router" => Some(Self::Router),
             "ledger" => Some(Self::Ledger),
             "catalog" => Some(Self::Catalog),
             "thoughts" => Some(Self::Thoughts),
@@ -88,7 +86,6 @@ impl Name {
 impl std::fmt::Display for Name {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Router => f.write_str("router"),
             Self::Ledger => f.write_str("ledger"),
             Self::Catalog => f.write_str("catalog"),
             Self::Thoughts => f.write_str("thoughts"),
@@ -114,7 +111,7 @@ impl Supervisor {
             addresses.insert(name.clone(), station.start(&arbiter, &settings));
             arbiters.insert(Name::Provider(name.clone()), arbiter);
         }
-        let (for_ledger, for_catalog, for_router) = (Arbiter::new(), Arbiter::new(), Arbiter::new());
+        let (for_ledger, for_catalog) = (Arbiter::new(), Arbiter::new());
         let for_thoughts = Arbiter::new();
         let (ledger, diary) = ledger::start(&for_ledger);
         let disk = Catalog::disk(settings.cache.as_deref());
@@ -123,11 +120,7 @@ impl Supervisor {
             move || Catalog::new(lists, disk)
         });
         let thoughts = start_thoughts(&for_thoughts, &settings);
-        // The router reads the roster that it stands in: it gets the cell first and the roster is filled in after.
-        let (sender, receiver) = actix::dev::channel::channel(router::MAILBOX);
-        let router = Addr::new(sender);
         let roster = Snapshot::new(Roster {
-            router,
             ledger,
             catalog,
             diary,
@@ -136,13 +129,10 @@ impl Supervisor {
             providers: addresses,
             generation: 0,
         });
-        let cell = roster.clone();
-        keeper::start_behind(&for_router.handle(), "router", receiver, move || Router::new(cell));
         arbiters.extend([
             (Name::Ledger, for_ledger),
             (Name::Catalog, for_catalog),
             (Name::Thoughts, for_thoughts),
-            (Name::Router, for_router),
         ]);
         let supervisor = Self {
             settings,
@@ -160,7 +150,6 @@ impl Supervisor {
     fn watch(&mut self, context: &mut Context<Self>) {
         self.bury();
         let roster = self.roster.load();
-        self.ask(Name::Router, &roster.router, context);
         self.ask(Name::Ledger, &roster.ledger, context);
         self.ask(Name::Catalog, &roster.catalog, context);
         self.ask(Name::Thoughts, &roster.thoughts, context);
@@ -187,15 +176,10 @@ impl Supervisor {
     fn replace(&mut self, name: &Name, reason: &str) -> bool {
         let old = self.roster.load();
         let arbiter = Arbiter::new();
-        let (mut router, mut catalog) = (old.router.clone(), old.catalog.clone());
         let (mut ledger, mut diary) = (old.ledger.clone(), old.diary.clone());
+        let mut catalog = old.catalog.clone();
         let (mut thoughts, mut providers) = (old.thoughts.clone(), old.providers.clone());
         match name {
-            Name::Router => {
-                let roster = self.roster.clone();
-                router =
-                    keeper::start(&arbiter.handle(), "router", router::MAILBOX, move || Router::new(roster));
-            }
             Name::Ledger => (ledger, diary) = ledger::start(&arbiter),
             Name::Catalog => {
                 let (lists, disk) = (self.lists.clone(), self.disk.clone());
@@ -210,7 +194,7 @@ impl Supervisor {
             }
         }
         let (routes, generation) = (self.routes.clone(), old.generation + 1);
-        self.roster.store(Roster { router, ledger, catalog, thoughts, diary, routes, providers, generation });
+        self.roster.store(Roster { ledger, catalog, thoughts, diary, routes, providers, generation });
         if let Some(left) = self.arbiters.insert(name.clone(), arbiter) {
             left.stop();
         }
@@ -290,7 +274,7 @@ mod tests {
     use crate::faults::{Misfortune, strike};
     use crate::observe::Observe;
     use crate::provider::{CallOutcome, Lease, Scope};
-    use crate::router::Dispatch;
+    use crate::router::{self, Dispatch};
     use crate::settings::Limits;
     use crate::testing::{limits, provider, settings};
 
@@ -306,7 +290,7 @@ mod tests {
 
     async fn lease(roster: &Snapshot<Roster>, model: &str) -> Option<Lease> {
         let (reply, answer) = oneshot::channel();
-        roster.load().router.do_send(Dispatch { model: model.into(), session: None, reply });
+        router::start(roster).do_send(Dispatch { model: model.into(), session: None, reply });
         timeout(Duration::from_secs(1), answer).await.ok()?.ok()?.ok()
     }
 
@@ -350,7 +334,7 @@ mod tests {
 
     #[actix_rt::test]
     async fn an_actor_for_all_that_has_been_given_up_is_replaced() {
-        for name in [Name::Router, Name::Ledger, Name::Catalog, Name::Thoughts] {
+        for name in [Name::Ledger, Name::Catalog, Name::Thoughts] {
             let (_supervisor, roster) = tree();
 
             for _ in 0..6 {

@@ -9,7 +9,8 @@ pub enum Exit {
     /// Done; for a server: asked to stop, and stopped in order.
     Ok = 0,
     /// The configuration has a mistake (every one was told), the gateway that was asked about does not run, is not
-    /// healthy or did not stop in time, or a name that was to be explained leads nowhere.
+    /// healthy or did not stop in time, a name that was to be explained leads nowhere, or a provider that was asked does not
+    /// answer or is not known.
     Failed = 1,
     /// The command line makes no sense, or what was asked is refused on purpose (OAuth subscriptions).
     Usage = 2,

@@ -22,6 +22,12 @@ impl Style {
         if std::io::stderr().is_terminal() && !unwanted { Self::Coloured } else { Self::Plain }
     }
 
+    /// The same for results.
+    pub(crate) fn of_stdout() -> Self {
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        if std::io::stdout().is_terminal() && !unwanted { Self::Coloured } else { Self::Plain }
+    }
+
     pub(crate) fn paint(self, colour: &str, text: &str) -> String {
         match self {
             Self::Plain => text.to_owned(),

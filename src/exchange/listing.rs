@@ -107,6 +107,24 @@ pub(crate) async fn remembered(
     known
 }
 
+/// What a provider says when it is asked now.
+pub(crate) async fn reached(
+    gateway: &Arc<Gateway>,
+    provider: &Arc<ProviderSettings>,
+) -> Result<Listing, Failure> {
+    let nobody = HeaderMap::new();
+    let asked = ask(gateway, RequestId::new().shared(), provider, &nobody).await;
+    asked.map(|body| keep(gateway, provider, body)).map_err(in_own_words)
+}
+
+/// Ends when the disk has what the catalog was told before, or does not answer.
+pub(crate) async fn written(gateway: &Gateway, provider: &Arc<ProviderSettings>) {
+    let catalog = gateway.roster.load().catalog.clone();
+    // One that never holds is looked up on disk, behind what is to be written there.
+    let recall = Recall { provider: provider.clone(), ttl: Duration::ZERO };
+    drop(catalog.send(recall).timeout(SURVEY_PATIENCE).await);
+}
+
 /// Asks a provider anew, for the catalog alone.
 async fn refreshed(gateway: Arc<Gateway>, provider: Arc<ProviderSettings>) {
     let nobody = HeaderMap::new();

@@ -66,15 +66,26 @@ pub(crate) async fn trial(
         asked = Some(name.clone());
         ask(gateway, &name).await
     };
-    let verdict = match timeout(PATIENCE, running).await {
+    let verdict = within_patience(running).await;
+    Trial { model: asked, elapsed: began.elapsed(), verdict }
+}
+
+/// Asks for a model as a client would name it.
+pub(crate) async fn trial_of(gateway: &Arc<Gateway>, model: &str) -> Trial {
+    let began = Instant::now();
+    let verdict = within_patience(ask(gateway, model)).await;
+    Trial { model: Some(model.to_owned()), elapsed: began.elapsed(), verdict }
+}
+
+async fn within_patience(asking: impl Future<Output = Result<Option<String>, Verdict>>) -> Verdict {
+    match timeout(PATIENCE, asking).await {
         Ok(Ok(response_id)) => Verdict::Answered { response_id },
         Ok(Err(failed)) => failed,
         Err(_elapsed) => {
             let message = format!("no answer within {} s", PATIENCE.as_secs());
             Verdict::Failed { status: 504, kind: "timeout_error", message }
         }
-    };
-    Trial { model: asked, elapsed: began.elapsed(), verdict }
+    }
 }
 
 /// A name that leads to this provider.

@@ -17,10 +17,11 @@ use crate::gateway::Gateway;
 
 /// Every model's id and what people call it, as a list that [`vandamme_protocol::models::Models`] reads.
 pub(super) async fn everything(gateway: &Arc<Gateway>) -> Vec<u8> {
-    let known = exchange::remembered(gateway, gateway.terms().settings.providers.clone()).await;
+    let terms = gateway.terms();
+    let known = exchange::remembered(gateway, terms.settings.providers.clone()).await;
     let routes = gateway.roster.load().routes.clone();
     let mut list = List { routes: &routes, told: HashSet::new(), entries: vec![] };
-    list.fill(&gateway.terms().settings, &known);
+    list.fill(&terms.settings, &known);
     // Strings: nothing in it can fail.
     serde_json::to_vec(&list.entries).unwrap_or_default()
 }

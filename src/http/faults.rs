@@ -38,6 +38,10 @@ pub(super) async fn strike(
             faults::arm_converter();
             HttpResponse::NoContent().finish()
         }
+        "router" => {
+            faults::strike_router(&gateway.roster, misfortune);
+            HttpResponse::NoContent().finish()
+        }
         name => {
             let struck = Name::parse(name)
                 .is_some_and(|name| faults::strike(&gateway.roster.load(), &name, misfortune));

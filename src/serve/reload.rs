@@ -20,11 +20,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is built once, at the start. Every other key holds from the reload on.
 const ONCE: [&str; 13] = [
-    "defaults.cache-dir",
-    "defaults.models-cache",
     "host",
     "port",
     "log-level",
+    "defaults.cache-dir",
+    "defaults.models-cache",
     "limits.connections",
     "limits.request-head-timeout",
     "limits.connect-timeout",

@@ -55,7 +55,8 @@ fn streams() -> Vec<(String, Vec<u8>)> {
         let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
         entries.map(|entry| entry.expect("readable").path()).collect()
     };
-    let files = list(&corpus).into_iter().filter(|path| path.is_dir()).flat_map(|vendor| list(&vendor));
+    let others = |path: &PathBuf| path.is_dir() && !path.ends_with("anthropic");
+    let files = list(&corpus).into_iter().filter(others).flat_map(|vendor| list(&vendor));
     let streams = files.filter(|path| path.extension().is_some_and(|extension| extension == "sse"));
     let told = |path: &PathBuf| fs::read_to_string(path.with_extension("snap")).expect("a snapshot");
     let well = streams.filter(|path| !told(path).contains("  fault: "));

@@ -1,6 +1,7 @@
 //! The gateway as its users meet it: the real binary over real sockets, before an upstream that does what it is
 //! told. A file per story.
 
+mod asking_commands;
 mod azure;
 mod chat_completions;
 mod command_line;

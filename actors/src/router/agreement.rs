@@ -73,9 +73,9 @@ fn configuration() -> impl Strategy<Value = Settings> {
 /// Where a name goes and under which profile, or why nowhere.
 type Decision = Result<(String, Option<Arc<str>>), Unroutable>;
 
-async fn decided(roster: &Roster, model: &str) -> Decision {
+async fn decided(router: &Addr<Router>, model: &str) -> Decision {
     let (reply, answer) = oneshot::channel();
-    roster.router.do_send(Dispatch { model: model.into(), session: None, reply });
+    router.do_send(Dispatch { model: model.into(), session: None, reply });
     match answer.await.expect("the router and its providers live") {
         Ok(lease) => {
             let profile = lease.profile.as_ref().map(|profile| profile.name.clone());
@@ -121,11 +121,11 @@ proptest! {
     fn an_explanation_is_the_living_routers_decision(settings in configuration(), names in vec(asked(), 1..40)) {
         actix_rt::System::new().block_on(async {
             let (_supervisor, roster) = Supervisor::start_tree(settings.clone());
-            let roster = roster.load();
+            let router = start(&roster);
             // As `vdm explain` has them: its own tables, from the same settings.
             let routes = Routes::new(&settings, Snapshot::new(Lists::new()));
             for name in &names {
-                assert_eq!(explained(&routes, name), decided(&roster, name).await, "{name}");
+                assert_eq!(explained(&routes, name), decided(&router, name).await, "{name}");
             }
             actix_rt::System::current().stop();
         });

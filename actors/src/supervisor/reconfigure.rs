@@ -45,7 +45,6 @@ impl Supervisor {
         old.catalog.do_send(Forget(strangers));
         self.routes = Arc::new(Routes::new(&settings, self.lists.clone()));
         self.roster.store(Roster {
-            router: old.router.clone(),
             ledger: old.ledger.clone(),
             catalog: old.catalog.clone(),
             thoughts: old.thoughts.clone(),
@@ -113,7 +112,7 @@ mod tests {
     use crate::faults::{Misfortune, strike};
     use crate::observe::Observe;
     use crate::provider::{CallOutcome, Lease, NoLease, Scope};
-    use crate::router::Dispatch;
+    use crate::router::{self, Dispatch};
     use crate::snapshot::Snapshot;
     use crate::supervisor::Reconfigure;
     use crate::testing::{limits, provider, settings};
@@ -134,7 +133,7 @@ mod tests {
 
     async fn lease(roster: &Snapshot<Roster>, model: &str) -> Result<Lease, NoLease> {
         let (reply, answer) = oneshot::channel();
-        roster.load().router.do_send(Dispatch { model: model.into(), session: None, reply });
+        router::start(roster).do_send(Dispatch { model: model.into(), session: None, reply });
         timeout(Duration::from_secs(5), answer).await.expect("in time").expect("an answer")
     }
 

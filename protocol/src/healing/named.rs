@@ -24,15 +24,13 @@ const SCHEMAS: [&str; 3] = ["parameters", "input_schema", "schema"];
 
 /// The edit without the member that `text` leads to.
 pub(super) fn param(text: &str) -> Option<Edit> {
-    let names: Vec<&str> = text
-        .split(['.', '[', ']', '/', '#', ' '])
-        .map(|name| name.trim_matches(['\'', '"']))
-        .filter(|name| !name.is_empty() && *name != "*" && !name.bytes().all(|byte| byte.is_ascii_digit()))
-        .collect();
-    let names = match names.split_first() {
-        Some((&("body" | "GenerateContentRequest"), inside)) => inside,
-        Some(_) | None => &names,
+    let steps = steps(text);
+    let steps = match steps.split_first() {
+        Some((Step("body" | "GenerateContentRequest", _), inside)) => inside,
+        Some(_) | None => &steps,
     };
+    let names: Vec<&str> = steps.iter().map(|Step(name, _)| *name).collect();
+    let names = names.as_slice();
     if names.is_empty() || !names.iter().all(|name| is_name(name)) {
         return None;
     }
@@ -41,17 +39,45 @@ pub(super) fn param(text: &str) -> Option<Edit> {
         (Some(at), [.., keyword]) if at + 1 < names.len() && holds_schemas(names) => {
             (!NEEDED_OF_SCHEMAS.contains(keyword)).then(|| Edit::Keyword((*keyword).into()))
         }
-        _ => member(names),
+        _ => member(steps),
     }
 }
 
-fn member(names: &[&str]) -> Option<Edit> {
-    let (first, rest) = names.split_first()?;
-    let (last, way) = rest.split_last().map_or((None, rest), |(last, way)| (Some(*last), way));
-    // Every kind of tool is a variant, and there are many.
-    let is_kind = |at: usize, name: &str| *first == "tools" && at == 0 && name != "cache_control";
-    let is_variant = |&(at, name): &(usize, &&str)| VARIANTS.contains(name) || is_kind(at, name);
-    let way = way.iter().enumerate().filter(|step| !is_variant(step)).map(|(_, name)| *name);
+/// One name on the way, and what stood before it.
+struct Step<'t>(&'t str, Before);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    Name,
+    /// Which element of a list is meant.
+    Count,
+}
+
+fn steps(text: &str) -> Vec<Step<'_>> {
+    let mut steps = vec![];
+    let mut before = Before::Name;
+    for name in text.split(['.', '[', ']', '/', '#', ' ']).map(|name| name.trim_matches(['\'', '"'])) {
+        match name {
+            "" | "*" => {}
+            count if count.bytes().all(|byte| byte.is_ascii_digit()) => before = Before::Count,
+            name => {
+                steps.push(Step(name, before));
+                before = Before::Name;
+            }
+        }
+    }
+    steps
+}
+
+fn member(steps: &[Step<'_>]) -> Option<Edit> {
+    let (Step(first, _), rest) = steps.split_first()?;
+    let (last, way) = rest.split_last().map_or((None, rest), |(Step(last, _), way)| (Some(*last), way));
+    // Every kind of tool is a variant, and there are many: one is named behind the number of the tool.
+    let is_kind = |Step(name, before): &Step<'_>| {
+        *first == "tools" && *before == Before::Count && *name != "cache_control"
+    };
+    let stays = |step: &&Step<'_>| !VARIANTS.contains(&step.0) && !is_kind(step);
+    let way = way.iter().filter(stays).map(|Step(name, _)| *name);
     let path: Vec<&str> = std::iter::once(*first).chain(way).chain(last).collect();
     let may_go = match path[..] {
         [.., last] if SCHEMAS.contains(&last) => false,

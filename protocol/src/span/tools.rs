@@ -59,7 +59,9 @@ impl History {
                     let value = cursor.value()?;
                     self.own_thinking |= may_be_own(cursor.slice(value));
                 }
-                _ => drop(cursor.value()?),
+                _ => {
+                    cursor.value()?;
+                }
             }
             Ok(())
         })

@@ -5,7 +5,7 @@ use vandamme_protocol::openai::error::{is_quota_exhausted, read};
 use crate::fixtures::{Fixture, all_agree, of_kind};
 
 /// The status stands behind the kind in the file's name.
-fn status(fixture: &Fixture) -> u16 {
+pub(crate) fn status(fixture: &Fixture) -> u16 {
     let name = fixture.name.rsplit('/').next().unwrap_or_default();
     let status = name.split('-').nth(1).and_then(|status| status.parse().ok());
     status.unwrap_or_else(|| panic!("{} names no status", fixture.name))

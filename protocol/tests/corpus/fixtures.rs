@@ -29,20 +29,34 @@ fn files() -> impl Iterator<Item = PathBuf> {
     vendors.flat_map(move |vendor| list(&vendor))
 }
 
-/// All of one kind: `stream`, `whole` or `error`.
+/// All of one kind from upstreams that speak Chat Completions: `stream`, `whole` or `error`.
 pub(crate) fn of_kind(kind: &str) -> Vec<Fixture> {
+    let found = all_of(kind, |vendor| vendor != ANTHROPIC);
+    assert!(found.len() > 20, "the corpus is there");
+    found
+}
+
+/// The same from the one that speaks the Messages API.
+pub(crate) fn of_messages(kind: &str) -> Vec<Fixture> {
+    let found = all_of(kind, |vendor| vendor == ANTHROPIC);
+    assert!(found.len() > 3, "the corpus is there");
+    found
+}
+
+const ANTHROPIC: &str = "anthropic";
+
+fn all_of(kind: &str, is_meant: impl Fn(&str) -> bool) -> Vec<Fixture> {
     let is_one = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        name.starts_with(kind) && !name.ends_with(".snap")
+        let word = |path: Option<&std::ffi::OsStr>| path.unwrap_or_default().to_string_lossy().into_owned();
+        let (vendor, name) = (word(path.parent().and_then(Path::file_name)), word(path.file_name()));
+        is_meant(&vendor) && name.starts_with(kind) && !name.ends_with(".snap")
     };
     let read = |path: PathBuf| Fixture {
         name: path.strip_prefix(folder()).expect("below").to_string_lossy().into_owned(),
         body: fs::read(&path).expect("readable"),
         path,
     };
-    let found: Vec<Fixture> = files().filter(is_one).map(read).collect();
-    assert!(found.len() > 20, "the corpus is there");
-    found
+    files().filter(is_one).map(read).collect()
 }
 
 impl Fixture {

@@ -34,6 +34,7 @@ mod turns;
 mod complaints;
 mod errors;
 mod fixtures;
+mod in_front_of_messages;
 mod seeds;
 mod streams;
 mod wholes;

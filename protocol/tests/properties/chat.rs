@@ -16,7 +16,8 @@ use vandamme_protocol::sse::{self, Splitter};
 use crate::reply::readable;
 use crate::turns::check_turns;
 
-const BIRTH: Birth = Birth { seed: 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef, created: 1_760_000_000 };
+pub(crate) const BIRTH: Birth =
+    Birth { seed: 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef, created: 1_760_000_000 };
 const TARGET: Target<'_> = Target { model: "claude-sonnet-4-5", requested_model: "p:m" };
 
 /// Checks these bytes in every role, a stream cut at this place.
@@ -59,7 +60,7 @@ fn check_sent(asked: &[u8], sent: &[u8], model: &str) {
     }
 }
 
-fn context(fields: Value) -> ReplyContext {
+pub(crate) fn context(fields: Value) -> ReplyContext {
     let mut body = json!({"messages": [{"role": "user", "content": "hi"}]});
     let all = body.as_object_mut().expect("an object");
     all.extend(fields.as_object().expect("members").clone());
@@ -92,7 +93,7 @@ fn check_reply(stream: &[u8], cut: usize, context: &ReplyContext) {
     }
 }
 
-fn streamed(pieces: &[&[u8]], context: &ReplyContext) -> (Vec<u8>, Outcome) {
+pub(crate) fn streamed(pieces: &[&[u8]], context: &ReplyContext) -> (Vec<u8>, Outcome) {
     let mut splitter = Splitter::new(1 << 20);
     let mut machine = Machine::new(context.clone(), BIRTH);
     let mut out = BytesMut::new();

@@ -115,11 +115,18 @@ fn take(choice: Value, choices: &mut Vec<Map<String, Value>>) {
         grow(whole, message);
     }
     choice.remove("index");
-    choice.into_iter().for_each(|(name, value)| member(known, name, value));
+    for (name, value) in choice {
+        match name.as_str() {
+            "logprobs" => member(known, name, value),
+            // Of what stands beside the message, the last word counts.
+            _ if known.contains_key(&name) && value.is_null() => {}
+            _ => drop(known.insert(name, value)),
+        }
+    }
 }
 
 /// What is said once, and repeated by some.
-const ONCE: [&str; 6] = ["role", "id", "type", "name", "finish_reason", "index"];
+const ONCE: [&str; 5] = ["role", "id", "type", "name", "index"];
 
 fn grow(known: &mut Value, more: Value) {
     match (known, more) {

@@ -1,0 +1,108 @@
+//! Anthropic's fixtures as a client of Chat Completions gets them: streams in any slicing and broken off anywhere, whole
+//! replies, errors.
+
+use serde_json::{Value, json};
+use vandamme_protocol::bridge::chat_over_messages::{ReplyContext, whole};
+use vandamme_protocol::openai::error::{body, read};
+use vandamme_protocol::passthrough::{Tap, events_as_message, message_as_events, summary_of_whole};
+
+use crate::chat::{BIRTH, check, context, streamed};
+use crate::errors::status;
+use crate::fixtures::{Fixture, all_agree, ledger, of_messages};
+
+/// Of a client that wants to see all there is.
+fn curious() -> ReplyContext {
+    context(json!({"reasoning_effort": "low", "stream_options": {"include_usage": true}}))
+}
+
+fn stream_snapshot(fixture: &Fixture) -> String {
+    let (wire, outcome) = streamed(&[&fixture.body], &curious());
+    let wire = String::from_utf8(wire).expect("UTF-8");
+    let data = wire.lines().filter_map(|line| line.strip_prefix("data: "));
+    let chunks: String = data.map(|data| format!("  {data}\n")).collect();
+    format!("streamed\n{chunks}{}", ledger(&outcome))
+}
+
+fn whole_snapshot(fixture: &Fixture) -> String {
+    match whole(&fixture.body, curious(), BIRTH) {
+        Ok(whole) => {
+            let body: Value = serde_json::from_slice(&whole.body).expect("JSON");
+            format!("whole\n{body:#}\n{}", ledger(&whole.outcome))
+        }
+        Err(fault) => format!("fault\n  {} {}: {}\n", fault.status, fault.kind.anthropic(), fault.message),
+    }
+}
+
+fn error_snapshot(fixture: &Fixture) -> String {
+    let fault = read(status(fixture), &fixture.body);
+    let told = String::from_utf8(body(fault.kind, &fault.message)).expect("UTF-8");
+    format!("{}\n{told}\n", fault.status)
+}
+
+#[test]
+fn everything_of_anthropics_says_to_a_chat_client_what_its_snapshot_says() {
+    let of = |kind: &str, snapshot: fn(&Fixture) -> String| {
+        of_messages(kind).into_iter().map(move |fixture| fixture.compare(&snapshot(&fixture)))
+    };
+    let streams = of("stream", stream_snapshot);
+    all_agree(streams.chain(of("whole", whole_snapshot)).chain(of("error", error_snapshot)));
+}
+
+#[test]
+fn every_stream_of_anthropics_is_the_same_whole_and_cut_at_every_byte() {
+    for fixture in of_messages("stream") {
+        check(&fixture.body, fixture.body.len() / 2);
+        let expected = streamed(&[&fixture.body], &curious());
+        for cut in 1..fixture.body.len() {
+            let (front, back) = fixture.body.split_at(cut);
+            assert_eq!(streamed(&[front, back], &curious()), expected, "{} cut at {cut}", fixture.name);
+        }
+    }
+}
+
+#[test]
+fn no_stream_of_anthropics_looks_complete_before_its_last_word() {
+    for fixture in of_messages("stream") {
+        for end in 0..fixture.body.len() {
+            let (wire, outcome) = streamed(&[&fixture.body[..end]], &curious());
+            let is_told = String::from_utf8_lossy(&wire).contains("\"finish_reason\":\"");
+            assert!(outcome.fault.is_some() && !is_told, "{} broken off at {end}", fixture.name);
+        }
+    }
+}
+
+#[test]
+fn the_ledger_gets_the_same_whether_anthropics_reply_is_translated_or_passed_through() {
+    for fixture in of_messages("stream") {
+        let (_, outcome) = streamed(&[&fixture.body], &curious());
+        let mut tap = Tap::new();
+        tap.observe(&fixture.body);
+        let passed = tap.summary();
+        assert_eq!(passed.tool_calls, outcome.tool_calls, "{}", fixture.name);
+        assert_eq!(passed.error.is_some(), outcome.fault.is_some(), "{}", fixture.name);
+        let usage = outcome.usage.unwrap_or_default();
+        assert_eq!(
+            [passed.input, passed.output, passed.cache_read, passed.cache_creation],
+            [usage.input, usage.output, usage.cache_read, usage.cache_creation],
+            "{}",
+            fixture.name
+        );
+    }
+}
+
+#[test]
+fn a_stream_of_anthropics_put_together_says_the_same_as_before() {
+    for fixture in of_messages("stream") {
+        let (_, outcome) = streamed(&[&fixture.body], &curious());
+        match events_as_message(&fixture.body) {
+            Ok(message) => {
+                let passed = summary_of_whole(&message);
+                assert_eq!(passed.tool_calls, outcome.tool_calls, "{}", fixture.name);
+                assert_eq!(passed.output, outcome.usage.unwrap_or_default().output, "{}", fixture.name);
+                let again = message_as_events(&message).expect("a message");
+                assert_eq!(events_as_message(&again).as_ref(), Ok(&message), "{}", fixture.name);
+            }
+            Err(fault) => assert_eq!(outcome.fault, Some(fault), "{}", fixture.name),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! `vdm aliases`: every name that stands for a model, and where it leads.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use vandamme_actors::router::{Lists, Routes};
+use vandamme_actors::settings::Settings;
+use vandamme_actors::snapshot::Snapshot;
+
+use super::exit_code::Exit;
+use super::table::Table;
+use super::{configured, print_json, say};
+use crate::config;
+
+#[derive(Args, Debug)]
+pub(super) struct Aliases {
+    /// Only those of this provider or profile
+    #[arg(short, long, value_name = "PROVIDER")]
+    provider: Option<String>,
+    /// Read this configuration file too, over the others
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// One alias.
+#[derive(Serialize)]
+struct Row {
+    /// As a request names it.
+    name: String,
+    owner: String,
+    kind: &'static str,
+    /// As configured.
+    target: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leads_to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl Aliases {
+    pub(super) fn run(self) -> Exit {
+        let config = match configured(self.config) {
+            Ok(config) => config,
+            Err(exit) => return exit,
+        };
+        let settings = &config.settings;
+        let mut rows = rows(settings);
+        if let Some(asked) = self.provider {
+            let asked = asked.trim_start_matches('#').to_lowercase();
+            let mut owners = owners(settings);
+            if !owners.contains(&asked) {
+                owners.sort_unstable();
+                let near = config::nearest(&asked, owners.iter().map(String::as_str));
+                let near = near.map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
+                let known = owners.join(", ");
+                say(format_args!("vdm: no provider or profile is called '{asked}', but {known}{near}\n"));
+                return Exit::Failed;
+            }
+            rows.retain(|row| row.owner == asked);
+        }
+        if self.json {
+            print_json(&rows)
+        } else {
+            print(&rows)
+        }
+        Exit::Ok
+    }
+}
+
+fn owners(settings: &Settings) -> Vec<String> {
+    let providers = settings.providers.iter().map(|provider| provider.name.to_string());
+    providers.chain(settings.profiles.iter().map(|profile| profile.name.to_lowercase())).collect()
+}
+
+fn rows(settings: &Settings) -> Vec<Row> {
+    let routes = Routes::new(settings, Snapshot::new(Lists::new()));
+    let profiles = settings.profiles.iter().map(|profile| ("profile", &profile.name, &profile.aliases));
+    let providers = settings.providers.iter().map(|provider| ("provider", &provider.name, &provider.aliases));
+    let owned = profiles.chain(providers).flat_map(|(kind, owner, aliases)| {
+        aliases.iter().map(move |(alias, target)| (kind, owner, alias, target))
+    });
+    owned
+        .map(|(kind, owner, alias, target)| {
+            let name = format!("{owner}:{alias}");
+            let (leads_to, error) = match routes.resolve(&name) {
+                Ok(route) => (Some(format!("{}:{}", route.provider.name, route.model)), None),
+                Err(reason) => (None, Some(reason.to_string())),
+            };
+            Row { name, owner: owner.to_lowercase(), kind, target: target.clone(), leads_to, error }
+        })
+        .collect()
+}
+
+fn print(rows: &[Row]) {
+    if rows.is_empty() {
+        return say(format_args!("there are no aliases; set {{PROVIDER}}_ALIAS_{{NAME}} to make one\n"));
+    }
+    let mut table = Table::new(["ALIAS", "STANDS FOR", "LEADS TO"]);
+    for Row { name, target, leads_to, error, .. } in rows {
+        let end = match (leads_to, error) {
+            (Some(model), _) => model.clone(),
+            (None, error) => format!("nowhere: {}", error.as_deref().unwrap_or_default()),
+        };
+        table.row([name.clone(), target.clone(), end]);
+    }
+    table.print();
+}

@@ -1,0 +1,291 @@
+//! `vdm models list` and `vdm models top`: which models there are, and which are worth looking at.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use actix_web::http::header::HeaderMap;
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde::Serialize;
+use vandamme_actors::catalog::Listing;
+use vandamme_actors::settings::ProviderSettings;
+use vandamme_protocol::models::Models;
+use vandamme_protocol::models::top::TopModel;
+
+use super::exit_code::Exit;
+use super::inside::{self, Whom};
+use super::table::Table;
+use super::{print_json, say};
+use crate::exchange::{self, Listed, Remembered};
+use crate::gateway::Gateway;
+use crate::http::RequestId;
+use crate::http::top_models::{self, Told, Wanted};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ModelsOf {
+    /// List the models of all providers, by the names that requests use.
+    List(List),
+    /// List models worth looking at, out of OpenRouter's catalogue.
+    Top(Top),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct List {
+    /// Only this provider's
+    #[arg(short, long, value_name = "PROVIDER")]
+    provider: Option<String>,
+    /// Ask anew, whatever is remembered
+    #[arg(long)]
+    refresh: bool,
+    /// Read this configuration file too, over the others
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Top {
+    /// How many
+    #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u8).range(1..=50))]
+    limit: u8,
+    /// Only of this provider, or this owner of models
+    #[arg(short, long, value_name = "PROVIDER")]
+    provider: Option<String>,
+    /// Only of this owner of models: what stands before the / of an id
+    #[arg(long, value_name = "OWNER")]
+    sub_provider: Option<String>,
+    /// Ask anew, whatever is remembered
+    #[arg(long)]
+    refresh: bool,
+    /// Read this configuration file too, over the others
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// One model of the list.
+#[derive(Serialize)]
+struct Row {
+    /// As a request names it.
+    model: String,
+    provider: String,
+    id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    display_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_at: Option<String>,
+}
+
+/// Who could not be listed.
+#[derive(Serialize)]
+struct Missing {
+    provider: String,
+    message: String,
+}
+
+/// A list that is not of this moment.
+#[derive(Serialize)]
+struct Aged {
+    provider: String,
+    listed: String,
+}
+
+#[derive(Default, Serialize)]
+struct Found {
+    models: Vec<Row>,
+    errors: Vec<Missing>,
+    /// Whose lists are their clients' own.
+    skipped: Vec<String>,
+    stale: Vec<Aged>,
+}
+
+impl ModelsOf {
+    pub(super) fn run(self) -> Exit {
+        match self {
+            Self::List(list) => list.run(),
+            Self::Top(top) => top.run(),
+        }
+    }
+}
+
+impl List {
+    fn run(self) -> Exit {
+        inside::with_gateway(self.config.clone(), async |gateway| self.ask(gateway).await)
+    }
+
+    async fn ask(self, gateway: Arc<Gateway>) -> Exit {
+        let whom = self.provider.as_deref().map_or(Whom::All, |name| Whom::One(Some(name)));
+        let providers = match inside::providers(&gateway, &whom) {
+            Ok(providers) => providers,
+            Err(exit) => return exit,
+        };
+        let (own, providers): (Vec<_>, Vec<_>) =
+            providers.into_iter().partition(|provider| provider.passthrough);
+        let remembered = if self.refresh { Remembered::PassedOver } else { Remembered::ServesWhileItHolds };
+        let names: Vec<_> = providers.iter().map(|provider| provider.name.to_string()).collect();
+        let answers = inside::each(&names, |index| listed(&gateway, &providers[index], remembered)).await;
+        let skipped = own.iter().map(|provider| provider.name.to_string()).collect();
+        let mut found = Found { skipped, ..Found::default() };
+        for (provider, answer) in providers.iter().zip(answers) {
+            found.take(provider, answer);
+        }
+        for provider in &providers {
+            exchange::written(&gateway, provider).await;
+        }
+        if self.json {
+            print_json(&found)
+        } else {
+            found.print()
+        }
+        match found.errors.is_empty() && !providers.is_empty() {
+            true => Exit::Ok,
+            false => Exit::Failed,
+        }
+    }
+}
+
+async fn listed(
+    gateway: &Arc<Gateway>,
+    provider: &Arc<ProviderSettings>,
+    remembered: Remembered,
+) -> Result<Listed, String> {
+    let nobody = HeaderMap::new();
+    let id = RequestId::new().shared();
+    let listed = exchange::models(gateway.clone(), id, (provider, &nobody), remembered).await;
+    listed.map_err(|failure| failure.message())
+}
+
+impl Found {
+    fn take(&mut self, provider: &ProviderSettings, answer: Result<Listed, String>) {
+        let name = provider.name.to_string();
+        let listing = match answer {
+            Ok(Listed::Current(listing)) => listing,
+            Ok(Listed::Stale(listing)) => {
+                self.stale.push(Aged { provider: name.clone(), listed: time(&listing) });
+                listing
+            }
+            Err(message) => return self.errors.push(Missing { provider: name, message }),
+        };
+        // It could be read when it came.
+        let models = Models::read(&listing.body).ok();
+        self.models.extend(models.iter().flat_map(Models::named).map(|model| Row {
+            model: format!("{name}:{}", model.id),
+            provider: name.clone(),
+            id: model.id,
+            display_name: model.name,
+            created_at: model.created,
+        }));
+    }
+
+    fn print(&self) {
+        let mut table = Table::new(["MODEL", "CREATED", "NAME"]);
+        for Row { model, display_name, created_at, .. } in &self.models {
+            let day = created_at.as_deref().filter(|time| !time.starts_with("1970")).unwrap_or_default();
+            let day = day.split('T').next().unwrap_or_default();
+            table.row([model.clone(), day.to_owned(), display_name.clone().unwrap_or_default()]);
+        }
+        if !self.models.is_empty() {
+            table.print();
+        }
+        for provider in &self.skipped {
+            say(format_args!(
+                "vdm: {provider} takes the key that each client brings, and there is none here\n"
+            ));
+        }
+        for Aged { provider, listed } in &self.stale {
+            say(format_args!("vdm: {provider} does not answer now; this is what it listed at {listed}\n"));
+        }
+        for Missing { provider, message } in &self.errors {
+            say(format_args!("vdm: {provider}: {message}\n"));
+        }
+    }
+}
+
+fn time(listing: &Listing) -> String {
+    let time = UNIX_EPOCH + Duration::from_millis(listing.listed);
+    let time = Timestamp::try_from(time).ok().map(|time| time.as_second());
+    time.and_then(|second| Timestamp::from_second(second).ok())
+        .map(|time| time.to_string())
+        .unwrap_or_default()
+}
+
+impl Top {
+    fn run(self) -> Exit {
+        inside::with_gateway(self.config.clone(), async |gateway| self.ask(gateway).await)
+    }
+
+    async fn ask(self, gateway: Arc<Gateway>) -> Exit {
+        let terms = gateway.terms();
+        let Some(top) = &terms.settings.top_models else {
+            say(format_args!(
+                "vdm: top models are not asked for: set TOP_MODELS_SOURCE=openrouter, or OPENROUTER_API_KEY\n"
+            ));
+            return Exit::Failed;
+        };
+        let wanted = Wanted {
+            limit: self.limit.into(),
+            remembered: if self.refresh { Remembered::PassedOver } else { Remembered::ServesWhileItHolds },
+            provider: self.provider,
+            sub_provider: self.sub_provider,
+            cache_info: true,
+        };
+        let asked = [top.catalogue.name.to_string()];
+        let answers = inside::each(&asked, |_| top_models::tell(&gateway, &wanted)).await;
+        exchange::written(&gateway, &top.catalogue).await;
+        let Some(answer) = answers.into_iter().next() else { return Exit::Internal };
+        match answer {
+            Ok(told) => {
+                if self.json {
+                    print_json(&told)
+                } else {
+                    print_top(&told)
+                }
+                Exit::Ok
+            }
+            Err(unknown) => {
+                say(format_args!("vdm: {}\n", unknown.message));
+                Exit::Failed
+            }
+        }
+    }
+}
+
+fn print_top(told: &Told) {
+    let mut table = Table::new(["MODEL", "CONTEXT", "$/M IN", "$/M OUT", "$/M AVG", "CAPABILITIES"]);
+    for TopModel { id, provider, context_window, capabilities, pricing, .. } in &told.models {
+        let dollars = |price: Option<f64>| price.map(|price| format!("{price:.3}")).unwrap_or_default();
+        table.row([
+            format!("{provider}:{id}"),
+            context_window.map(|tokens| tokens.to_string()).unwrap_or_default(),
+            dollars(pricing.input),
+            dollars(pricing.output),
+            dollars(pricing.average),
+            capabilities.join(","),
+        ]);
+    }
+    table.print();
+    if !told.suggested_aliases.is_empty() {
+        let mut suggested = Table::new(["SUGGESTED", "MODEL"]);
+        for (name, id) in &told.suggested_aliases {
+            suggested.row([(*name).to_owned(), id.clone()]);
+        }
+        println_blank();
+        suggested.print();
+    }
+    let time = told.last_updated.as_deref().unwrap_or_default();
+    if told.stale {
+        say(format_args!("vdm: the catalogue cannot be had now; this is the one of {time}\n"));
+    } else if told.cached {
+        say(format_args!("remembered from {time}; --refresh asks anew\n"));
+    }
+}
+
+fn println_blank() {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout());
+}

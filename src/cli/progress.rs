@@ -1,0 +1,30 @@
+//! What is going on, for a person who waits at a terminal; gone when it is over.
+
+use std::io::{IsTerminal as _, Write as _};
+
+/// One line on stderr, written over by the next.
+pub(super) struct Progress {
+    shown: bool,
+}
+
+const CLEAR: &str = "\r\u{1b}[K";
+
+impl Progress {
+    /// Only where somebody watches, on a terminal that can take a line back.
+    pub(super) fn new() -> Self {
+        let dumb = std::env::var_os("TERM").is_none_or(|terminal| terminal == "dumb");
+        Self { shown: std::io::stderr().is_terminal() && !dumb }
+    }
+
+    pub(super) fn tell(&self, text: &str) {
+        if self.shown {
+            let _ = write!(std::io::stderr(), "{CLEAR}{text}");
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.tell("");
+    }
+}

@@ -1,0 +1,294 @@
+//! `vdm test …`: whether providers and models answer a small question, and which providers are configured.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use vandamme_actors::settings::{Api, ProviderSettings};
+
+use super::exit_code::Exit;
+use super::inside::{self, Whom};
+use super::table::Table;
+use super::{configured, print_json, say};
+use crate::exchange::{self, Trial, Verdict};
+use crate::gateway::Gateway;
+
+/// What Claude Code asks for when nobody has chosen.
+const USUAL: [&str; 3] = ["haiku", "sonnet", "opus"];
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Test {
+    /// Ask a provider a small question, which costs a few tokens; exit with 0 when it answers, else with 1.
+    Connection(Connection),
+    /// Ask models a small question each, which costs a few tokens; exit with 0 when all answer, else with 1.
+    Models(ModelNames),
+    /// Tell which providers are configured, without asking them; exit with 0 when there is one, else with 1.
+    Providers(Providers),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Connection {
+    /// This provider; else the default one
+    #[arg(short, long, value_name = "PROVIDER", conflicts_with = "all")]
+    provider: Option<String>,
+    /// All providers
+    #[arg(long, conflicts_with = "model")]
+    all: bool,
+    /// This model of it; else one that its aliases or its list name
+    #[arg(short, long, value_name = "MODEL")]
+    model: Option<String>,
+    /// Read this configuration file too, over the others
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ModelNames {
+    /// As a client would name them; else haiku, sonnet and opus
+    #[arg(value_name = "MODEL")]
+    models: Vec<String>,
+    /// Read this configuration file too, over the others
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Providers {
+    /// Read this configuration file too, over the others
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What came of one question.
+#[derive(Serialize)]
+struct Outcome {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<String>,
+    model: Option<String>,
+    /// Where the router sends it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leads_to: Option<String>,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    elapsed_ms: Option<u128>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+}
+
+impl Test {
+    pub(super) fn run(self) -> Exit {
+        match self {
+            Self::Connection(connection) => connection.run(),
+            Self::Models(models) => models.run(),
+            Self::Providers(providers) => providers.run(),
+        }
+    }
+}
+
+impl Outcome {
+    fn of(provider: Option<String>, trial: Trial) -> Self {
+        let Trial { model, elapsed, verdict } = trial;
+        let elapsed_ms = Some(elapsed.as_millis());
+        let outcome = Self {
+            provider,
+            model,
+            leads_to: None,
+            status: "success",
+            elapsed_ms,
+            upstream_status: None,
+            message: None,
+        };
+        match verdict {
+            Verdict::Answered { .. } => outcome,
+            Verdict::Skipped => {
+                let message = "it takes the key that each client brings, and there is none here".to_owned();
+                Self { status: "skipped", elapsed_ms: None, message: Some(message), ..outcome }
+            }
+            Verdict::Failed { status, message, .. } => {
+                Self { status: "failed", upstream_status: Some(status), message: Some(message), ..outcome }
+            }
+        }
+    }
+
+    fn row(&self) -> [String; 3] {
+        let time = self.elapsed_ms.map(|elapsed| format!("{elapsed} ms")).unwrap_or_default();
+        let name = self.model.as_ref().or(self.provider.as_ref()).cloned().unwrap_or_default();
+        let said = match (&self.message, self.upstream_status) {
+            (Some(message), Some(status)) => format!("{} ({status}): {message}", self.status),
+            (Some(message), None) => format!("{}: {message}", self.status),
+            (None, _) => self
+                .leads_to
+                .as_ref()
+                .map_or_else(|| "answers".to_owned(), |model| format!("answers as {model}")),
+        };
+        [name, time, said]
+    }
+}
+
+fn concluded(outcomes: &[Outcome], json: &Json) -> Exit {
+    if json.0 {
+        print_json(&outcomes);
+    } else {
+        let mut table = Table::new(["MODEL", "TIME", "RESULT"]);
+        outcomes.iter().for_each(|outcome| table.row(outcome.row()));
+        table.print();
+    }
+    match outcomes.iter().any(|outcome| outcome.status == "failed") {
+        true => Exit::Failed,
+        false => Exit::Ok,
+    }
+}
+
+/// `--json` was given, or not.
+struct Json(bool);
+
+impl Connection {
+    fn run(self) -> Exit {
+        inside::with_gateway(self.config.clone(), async |gateway| self.ask(gateway).await)
+    }
+
+    async fn ask(self, gateway: Arc<Gateway>) -> Exit {
+        let whom = if self.all { Whom::All } else { Whom::One(self.provider.as_deref()) };
+        let providers = match inside::providers(&gateway, &whom) {
+            Ok(providers) => providers,
+            Err(exit) => return exit,
+        };
+        let names = names(&providers);
+        let model = self.model.as_deref();
+        let trials = inside::each(&names, |index| exchange::trial(&gateway, &providers[index], model)).await;
+        let outcomes: Vec<_> =
+            names.into_iter().zip(trials).map(|(name, trial)| Outcome::of(Some(name), trial)).collect();
+        concluded(&outcomes, &Json(self.json))
+    }
+}
+
+fn names(providers: &[Arc<ProviderSettings>]) -> Vec<String> {
+    providers.iter().map(|provider| provider.name.to_string()).collect()
+}
+
+impl ModelNames {
+    fn run(self) -> Exit {
+        inside::with_gateway(self.config.clone(), async |gateway| self.ask(gateway).await)
+    }
+
+    async fn ask(self, gateway: Arc<Gateway>) -> Exit {
+        let models = match self.models.is_empty() {
+            true => USUAL.map(str::to_owned).to_vec(),
+            false => self.models,
+        };
+        let trials = inside::each(&models, |index| exchange::trial_of(&gateway, &models[index])).await;
+        let routes = gateway.roster.load().routes.clone();
+        let leads_to = |trial: &Trial| {
+            let route = routes.resolve(trial.model.as_deref()?).ok()?;
+            Some(format!("{}:{}", route.provider.name, route.model))
+        };
+        let outcomes: Vec<_> = trials
+            .into_iter()
+            .map(|trial| Outcome { leads_to: leads_to(&trial), ..Outcome::of(None, trial) })
+            .collect();
+        concluded(&outcomes, &Json(self.json))
+    }
+}
+
+/// One provider as configured.
+#[derive(Serialize)]
+struct Configured {
+    provider: String,
+    default: bool,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_format: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base_url: Option<String>,
+    keys: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing: Option<String>,
+}
+
+impl Providers {
+    fn run(self) -> Exit {
+        let config = match configured(self.config) {
+            Ok(config) => config,
+            Err(exit) => return exit,
+        };
+        let settings = &config.settings;
+        let default = settings.default_provider.as_ref();
+        let mut all: Vec<_> = settings
+            .providers
+            .iter()
+            .map(|provider| Configured {
+                default: default == Some(&provider.name),
+                ..Configured::of(provider)
+            })
+            .collect();
+        all.extend(settings.partial.iter().map(|partial| Configured {
+            provider: partial.name.clone(),
+            default: false,
+            status: "incomplete",
+            api_format: None,
+            base_url: None,
+            keys: vec![],
+            missing: Some(partial.missing.clone()),
+        }));
+        if self.json {
+            print_json(&all)
+        } else {
+            print_providers(&all)
+        }
+        if settings.providers.is_empty() {
+            say(format_args!(
+                "vdm: no provider is configured; set OPENAI_API_KEY, ANTHROPIC_API_KEY or another\n"
+            ));
+            return Exit::Failed;
+        }
+        Exit::Ok
+    }
+}
+
+impl Configured {
+    fn of(provider: &ProviderSettings) -> Self {
+        Self {
+            provider: provider.name.to_string(),
+            default: false,
+            status: if provider.passthrough { "passthrough" } else { "ready" },
+            api_format: Some(match provider.api {
+                Api::Messages => "anthropic",
+                Api::ChatCompletions => "openai",
+            }),
+            base_url: Some(provider.base_url.clone()),
+            keys: provider.keys.iter().map(|key| key.id().to_string()).collect(),
+            missing: None,
+        }
+    }
+}
+
+fn print_providers(all: &[Configured]) {
+    if all.is_empty() {
+        return;
+    }
+    let mut table = Table::new(["PROVIDER", "STATUS", "FORMAT", "KEYS", "BASE URL"]);
+    for Configured { provider, default, status, api_format, base_url, keys, missing } in all {
+        let mark = if *default { " *" } else { "" };
+        let status =
+            missing.as_ref().map_or_else(|| (*status).to_owned(), |missing| format!("set {missing}"));
+        let format = api_format.unwrap_or_default().to_owned();
+        let base_url = base_url.clone().unwrap_or_default();
+        table.row([format!("{provider}{mark}"), status, format, keys.join(" "), base_url]);
+    }
+    table.print();
+    if all.iter().any(|provider| provider.default) {
+        say(format_args!("* takes model names without a prefix\n"));
+    }
+}

@@ -1,0 +1,118 @@
+//! `vdm health upstream`: whether providers can be reached with the keys that are configured. It spends no tokens.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use clap::Args;
+use serde::Serialize;
+use vandamme_actors::settings::ProviderSettings;
+use vandamme_protocol::models::Models;
+
+use super::exit_code::Exit;
+use super::inside::{self, Whom};
+use super::print_json;
+use super::table::Table;
+use crate::exchange;
+use crate::gateway::Gateway;
+
+#[derive(Args, Debug)]
+pub(super) struct Upstream {
+    /// This provider; else the default one
+    #[arg(short, long, value_name = "PROVIDER", conflicts_with = "all")]
+    provider: Option<String>,
+    /// All providers
+    #[arg(long)]
+    all: bool,
+    /// Read this configuration file too, over the others
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How one provider is.
+#[derive(Serialize)]
+struct Health {
+    provider: String,
+    status: &'static str,
+    base_url: String,
+    /// Ids of the keys, never the keys.
+    api_keys: Vec<String>,
+    elapsed_ms: u128,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    models: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+}
+
+impl Upstream {
+    pub(super) fn run(self) -> Exit {
+        inside::with_gateway(self.config.clone(), async |gateway| self.ask(gateway).await)
+    }
+
+    async fn ask(self, gateway: Arc<Gateway>) -> Exit {
+        let whom = if self.all { Whom::All } else { Whom::One(self.provider.as_deref()) };
+        let providers = match inside::providers(&gateway, &whom) {
+            Ok(providers) => providers,
+            Err(exit) => return exit,
+        };
+        let names: Vec<_> = providers.iter().map(|provider| provider.name.to_string()).collect();
+        let all = inside::each(&names, |index| health(&gateway, &providers[index])).await;
+        for provider in &providers {
+            exchange::written(&gateway, provider).await;
+        }
+        if self.json {
+            print_json(&all)
+        } else {
+            print(&all)
+        }
+        match all.iter().any(|health| health.status == "error") {
+            true => Exit::Failed,
+            false => Exit::Ok,
+        }
+    }
+}
+
+async fn health(gateway: &Arc<Gateway>, provider: &Arc<ProviderSettings>) -> Health {
+    let began = Instant::now();
+    let (status, models, message) = if provider.passthrough {
+        let message = "it takes the key that each client brings, and there is none here";
+        ("skipped", None, Some(message.to_owned()))
+    } else {
+        match exchange::reached(gateway, provider).await {
+            Ok(listing) => {
+                ("healthy", Models::read(&listing.body).ok().map(|models| models.named().count()), None)
+            }
+            Err(failure) => ("error", None, Some(format!("{} ({})", failure.message(), failure.status()))),
+        }
+    };
+    Health {
+        provider: provider.name.to_string(),
+        status,
+        base_url: provider.base_url.clone(),
+        api_keys: provider.keys.iter().map(|key| format!("sha256:{}", key.id())).collect(),
+        elapsed_ms: began.elapsed().as_millis(),
+        models,
+        message,
+    }
+}
+
+fn print(all: &[Health]) {
+    let mut table = Table::new(["PROVIDER", "STATUS", "TIME", "BASE URL", "SAYS"]);
+    for Health { provider, status, base_url, elapsed_ms, models, message, .. } in all {
+        let said = match (message, models) {
+            (Some(message), _) => message.clone(),
+            (None, models) => format!("{} models", models.unwrap_or_default()),
+        };
+        table.row([
+            provider.clone(),
+            (*status).to_owned(),
+            format!("{elapsed_ms} ms"),
+            base_url.clone(),
+            said,
+        ]);
+    }
+    table.print();
+}
