@@ -1,14 +1,17 @@
 //! The commands. Results and talk go to stderr, except for what a command was asked to print.
 
 mod aliases;
+mod completions;
 mod configuration;
 pub mod exit_code;
 mod explain;
 mod health;
 mod inside;
+mod man;
 mod models;
 mod progress;
 mod server;
+mod setup;
 mod summary;
 mod table;
 mod test;
@@ -31,6 +34,7 @@ pub use summary::{Style, summary};
 /// An LLM gateway for Claude Code and every other client of the Messages API.
 #[derive(Debug, Parser)]
 #[command(name = "vdm", version, about, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(max_term_width = 100)]
 struct Vdm {
     #[command(subcommand)]
     command: Command,
@@ -41,7 +45,7 @@ enum Command {
     /// Run the gateway.
     #[command(subcommand, arg_required_else_help = true)]
     Server(Server),
-    /// Look at the configuration.
+    /// Look at the configuration, or write one.
     #[command(subcommand, arg_required_else_help = true)]
     Config(configuration::Configuration),
     /// Tell where a model name goes, and why.
@@ -59,6 +63,10 @@ enum Command {
     Health(Health),
     /// Run a tool through a gateway, which is started when none runs and stopped with the last tool.
     Wrap(wrap::Wrap),
+    /// Print what a shell must know to complete vdm.
+    Completions(completions::Completions),
+    /// Print the manual page, or write all of them.
+    Man(man::Manual),
     /// Print the version.
     Version,
 }
@@ -107,6 +115,8 @@ impl Command {
             Self::Health(Health::Server(server)) => server.run(),
             Self::Health(Health::Upstream(upstream)) => upstream.run(),
             Self::Wrap(wrap) => wrap.run(),
+            Self::Completions(completions) => completions.run(),
+            Self::Man(manual) => manual.run(),
             Self::Version => print_version(),
         }
     }

@@ -32,7 +32,9 @@ use vandamme_actors::settings::Settings;
 use vandamme_actors::snapshot::Snapshot;
 
 use base_url::Listener;
+pub(crate) use environment::prefix as variable_prefix;
 use file::Presence;
+pub(crate) use file::of_user as user_file;
 use key_files::KeyFiles;
 use layer::{Layer, Section};
 pub use mistake::{Mistake, MistakeKind};

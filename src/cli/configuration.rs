@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::exit_code::Exit;
+use super::setup::Setup;
 use super::{configured, say};
 use crate::config::{self, Overrides, Said};
 
@@ -18,6 +19,8 @@ pub(super) enum Configuration {
     Show(Which),
     /// Print every environment variable that the gateway reads.
     Env(Env),
+    /// Choose providers, hand over their keys, and write that down; by questions, or by flags.
+    Setup(Setup),
 }
 
 #[derive(Args, Debug)]
@@ -50,6 +53,7 @@ impl Configuration {
             Self::Validate(which) => which.validate(),
             Self::Show(which) => which.show(),
             Self::Env(env) => env.run(),
+            Self::Setup(setup) => setup.run(),
         }
     }
 }

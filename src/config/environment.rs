@@ -58,7 +58,7 @@ pub(super) fn not_yet(variables: &Variables) -> impl Iterator<Item = String> + '
 }
 
 /// `{P}` of a provider: `my-corp` is `MY_CORP`.
-pub(super) fn prefix(provider: &str) -> String {
+pub(crate) fn prefix(provider: &str) -> String {
     provider.to_ascii_uppercase().replace('-', "_")
 }
 

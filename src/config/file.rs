@@ -51,7 +51,7 @@ pub(super) fn parse(label: &str, text: &str, mistakes: &mut Vec<Mistake>) -> Lay
 }
 
 /// `~/.config/vandamme-proxy/vandamme-config.toml`
-pub(super) fn of_user(home: &Path) -> PathBuf {
+pub(crate) fn of_user(home: &Path) -> PathBuf {
     home.join(".config/vandamme-proxy").join(NAME)
 }
 

@@ -1,0 +1,204 @@
+//! `vdm config setup`: asks for providers and keys, tries them, and writes what was answered into one file. Nothing is
+//! written before the end, and nothing that was not answered changes.
+
+mod answers;
+mod dotenv;
+mod flags;
+mod questions;
+mod target;
+mod toml;
+mod trial;
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use self::answers::{Answers, Setting};
+use self::target::Target;
+use super::exit_code::Exit;
+use super::{say, tell};
+use crate::config::{self, Config, Mistake, Overrides};
+
+#[derive(Args, Debug)]
+pub(super) struct Setup {
+    /// Use this provider; its key comes from --keys or from the environment
+    #[arg(long, value_name = "NAME")]
+    provider: Vec<String>,
+    /// Where a provider is that vdm does not know
+    #[arg(long, value_name = "NAME=URL")]
+    base_url: Vec<String>,
+    /// What such a provider speaks: openai or anthropic
+    #[arg(long, value_name = "NAME=FORMAT")]
+    api_format: Vec<String>,
+    /// The provider that takes models without a prefix
+    #[arg(long, value_name = "NAME")]
+    default: Option<String>,
+    /// Another name for a model
+    #[arg(long, value_name = "PROVIDER:ALIAS=MODEL")]
+    alias: Vec<String>,
+    /// Read keys from this file (- is stdin), in lines such as OPENAI_API_KEY=…; PROXY_API_KEY too
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+    /// Do not try the keys
+    #[arg(long)]
+    no_test: bool,
+    /// Write into this file, TOML by its name or else variables [default: .env]
+    #[arg(short, long, value_name = "FILE")]
+    write: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why nothing was written.
+enum Stopped {
+    /// What was asked makes no sense.
+    Usage(String),
+    Failed(String),
+    /// Of the configuration as it is, or as it would be.
+    Mistakes(Vec<Mistake>),
+    /// The person who was asked went away.
+    Cancelled,
+}
+
+/// What the result says.
+#[derive(Serialize)]
+struct Written {
+    file: String,
+    set: Vec<String>,
+    tried: Vec<trial::Tried>,
+}
+
+impl Setup {
+    pub(super) fn run(self) -> Exit {
+        match self.set_up() {
+            Ok(written) => {
+                // A reader that has gone is not our fault.
+                let _ = if self.json { written.print_json() } else { written.print_words() };
+                Exit::Ok
+            }
+            Err(Stopped::Usage(text)) => {
+                say(format_args!("vdm: {text}\n"));
+                Exit::Usage
+            }
+            Err(Stopped::Failed(text)) => {
+                say(format_args!("vdm: {text}; nothing was changed\n"));
+                Exit::Failed
+            }
+            Err(Stopped::Mistakes(mistakes)) => {
+                let exit = tell(&mistakes);
+                say(format_args!("vdm: nothing was changed\n"));
+                exit
+            }
+            Err(Stopped::Cancelled) => {
+                say(format_args!("vdm: setup was cancelled; nothing was changed\n"));
+                Exit::Failed
+            }
+        }
+    }
+
+    fn set_up(&self) -> Result<Written, Stopped> {
+        let here = Machine { overrides: Overrides::of_process() };
+        let now = here.with(&[])?;
+        let (answers, tried, path) = if self.says_something() {
+            let answers = flags::answers(self, &now)?;
+            let tried = self.try_all(&here, &answers)?;
+            (answers, tried, self.write.clone())
+        } else if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
+            questions::ask(&here, &now, self.write.clone())?
+        } else {
+            let text = "setup asks questions, and there is no terminal; say it all by flags, such as --provider NAME";
+            return Err(Stopped::Usage(text.to_owned()));
+        };
+        let target = Target::open(path.unwrap_or_else(|| PathBuf::from(".env"))).map_err(Stopped::Failed)?;
+        let settings = answers.settings();
+        if settings.is_empty() {
+            return Err(Stopped::Failed("there is nothing to set".to_owned()));
+        }
+        // As variables they stand above all files, so that a mistake shows whatever the file is.
+        here.with(&settings)?;
+        target.write(&settings).map_err(Stopped::Failed)?;
+        here.warn_of_hidden(&settings, &target);
+        let set = settings.iter().map(|setting| setting.variable.clone()).collect();
+        Ok(Written { file: target.path().display().to_string(), set, tried })
+    }
+
+    fn says_something(&self) -> bool {
+        let lists = [&self.provider, &self.base_url, &self.api_format, &self.alias];
+        lists.iter().any(|list| !list.is_empty()) || self.default.is_some() || self.keys.is_some()
+    }
+
+    fn try_all(&self, here: &Machine, answers: &Answers) -> Result<Vec<trial::Tried>, Stopped> {
+        if self.no_test {
+            return Ok(Vec::new());
+        }
+        let config = here.with(&answers.settings())?;
+        let mut tried = Vec::new();
+        for name in answers.with_new_keys() {
+            let outcome = trial::of(&config, name);
+            if let Some(why) = outcome.refusal() {
+                return Err(Stopped::Failed(format!("{why}; mend that, or say --no-test")));
+            }
+            say(format_args!("{outcome}\n"));
+            tried.push(outcome);
+        }
+        Ok(tried)
+    }
+}
+
+impl Written {
+    fn print_words(&self) -> std::io::Result<()> {
+        writeln!(std::io::stdout(), "Wrote {}: {}", self.file, self.set.join(", "))?;
+        say(format_args!("Now start the gateway:  vdm server start\n"));
+        Ok(())
+    }
+
+    fn print_json(&self) -> std::io::Result<()> {
+        writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(self).unwrap_or_default())
+    }
+}
+
+/// This machine's configuration, and what it would be.
+struct Machine {
+    overrides: Overrides,
+}
+
+impl Machine {
+    /// With these settings above all others.
+    fn with(&self, settings: &[Setting]) -> Result<Config, Stopped> {
+        let mut overrides = self.overrides.clone();
+        for Setting { variable, value, .. } in settings {
+            overrides.environment.insert(variable.clone(), value.expose().to_owned());
+        }
+        Config::load(&overrides).map_err(Stopped::Mistakes)
+    }
+
+    /// A value that another layer sets is not the one that was just written.
+    fn warn_of_hidden(&self, settings: &[Setting], target: &Target) {
+        let (said, mistakes) = config::said(&self.overrides);
+        for mistake in mistakes {
+            say(format_args!("warning: {mistake}\n"));
+        }
+        let places: BTreeMap<_, _> =
+            said.iter().map(|said| (said.key.as_str(), said.place.as_str())).collect();
+        if !said.iter().any(|said| target.is_in(&said.place)) {
+            let file = target.path().display();
+            let how = match target.is_toml() {
+                true => format!("start it with --config {file}"),
+                false => "it reads .env where it is started".to_owned(),
+            };
+            return say(format_args!("warning: the gateway does not read {file} by itself; {how}\n"));
+        }
+        for Setting { variable, path, value } in settings {
+            let same = self.overrides.environment.get(variable).is_some_and(|set| set == value.expose());
+            let key = path.join(".");
+            let place = places.get(key.as_str()).filter(|place| !same && !target.is_in(place));
+            if let Some(place) = place {
+                say(format_args!("warning: {key} is set by {place}, over this file\n"));
+            }
+        }
+    }
+}

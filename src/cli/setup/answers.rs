@@ -1,0 +1,88 @@
+//! What was answered, and what of it is to be set.
+
+use vandamme_actors::secret::ApiKey;
+
+use crate::config::variable_prefix;
+
+/// What is to be written.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    pub(super) providers: Vec<Provider>,
+    /// The provider that takes models without a prefix.
+    pub(super) default: Option<String>,
+    pub(super) aliases: Vec<Alias>,
+    /// What clients must show.
+    pub(super) own_key: Option<ApiKey>,
+}
+
+#[derive(Debug)]
+pub(super) struct Provider {
+    pub(super) name: String,
+    /// One or several with blanks between; `None`: the one that is there stays.
+    pub(super) keys: Option<ApiKey>,
+    pub(super) base_url: Option<String>,
+    pub(super) api_format: Option<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct Alias {
+    pub(super) provider: String,
+    pub(super) name: String,
+    pub(super) model: String,
+}
+
+/// One value, by the name that it has in either kind of file.
+#[derive(Debug)]
+pub(super) struct Setting {
+    pub(super) variable: String,
+    pub(super) path: Vec<String>,
+    /// A key or not, it is not printed.
+    pub(super) value: ApiKey,
+}
+
+impl Answers {
+    pub(super) fn settings(&self) -> Vec<Setting> {
+        let mut settings = Vec::new();
+        for Provider { name, keys, base_url, api_format } in &self.providers {
+            let values = [
+                ("_BASE_URL", "base-url", base_url.as_deref()),
+                ("_API_FORMAT", "api-format", api_format.as_deref()),
+                ("_API_KEY", "api-key", keys.as_ref().map(ApiKey::expose)),
+            ];
+            let values = values.into_iter().filter_map(|(suffix, key, value)| Some((suffix, key, value?)));
+            settings.extend(values.map(|(suffix, key, value)| {
+                Setting::new(format!("{}{suffix}", variable_prefix(name)), &[name, key], value)
+            }));
+        }
+        settings.extend(self.aliases.iter().map(|Alias { provider, name, model }| {
+            let variable = format!("{}_ALIAS_{}", variable_prefix(provider), variable_prefix(name));
+            Setting::new(variable, &[provider, "aliases", &name.to_lowercase()], model)
+        }));
+        let default = self.default.iter();
+        settings.extend(default.map(|name| {
+            Setting::new("VDM_DEFAULT_PROVIDER".to_owned(), &["defaults", "default-provider"], name)
+        }));
+        let own = self.own_key.iter();
+        settings.extend(
+            own.map(|key| Setting::new("PROXY_API_KEY".to_owned(), &["proxy-api-key"], key.expose())),
+        );
+        settings
+    }
+
+    /// The providers whose keys are worth a try: not those whose clients bring them.
+    pub(super) fn with_new_keys(&self) -> impl Iterator<Item = &str> {
+        let own = |keys: &ApiKey| keys.expose().starts_with('!');
+        let new = self
+            .providers
+            .iter()
+            .filter(move |provider| provider.keys.as_ref().is_some_and(|keys| !own(keys)));
+        new.map(|provider| provider.name.as_str())
+    }
+}
+
+impl Setting {
+    fn new(variable: String, path: &[&str], value: &str) -> Self {
+        let path = path.iter().map(|&part| part.to_owned()).collect();
+        Self { variable, path, value: ApiKey::new(value) }
+    }
+}

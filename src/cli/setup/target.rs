@@ -1,0 +1,97 @@
+//! The file that is written: as a whole or not at all, and for its owner alone.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::answers::Setting;
+use super::{dotenv, toml};
+
+/// A file as it was when setup began.
+pub(super) struct Target {
+    /// As it was named.
+    named: PathBuf,
+    /// Where that leads.
+    path: PathBuf,
+    before: Option<String>,
+}
+
+impl Target {
+    pub(super) fn open(path: PathBuf) -> Result<Self, String> {
+        let named = std::path::absolute(&path).unwrap_or(path);
+        // A link stays one: what it leads to is written.
+        let path = fs::canonicalize(&named).unwrap_or_else(|_| named.clone());
+        let before = read(&path)?;
+        Ok(Self { named, path, before })
+    }
+
+    pub(super) fn is_toml(&self) -> bool {
+        self.path.extension().is_some_and(|extension| extension == "toml")
+    }
+
+    /// Whether a value with this place stands in this file.
+    pub(super) fn is_in(&self, place: &str) -> bool {
+        [&self.named, &self.path].iter().any(|path| {
+            place.strip_prefix(&*path.to_string_lossy()).is_some_and(|rest| rest.starts_with(':'))
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The error says why, and leaves the file as it was.
+    pub(super) fn write(&self, settings: &[Setting]) -> Result<(), String> {
+        let text = self.edited(settings)?;
+        if read(&self.path)? != self.before {
+            return Err(format!("{} has been changed by somebody else meanwhile", self.path.display()));
+        }
+        let failed = |error: std::io::Error| format!("cannot write {}: {error}", self.path.display());
+        if let Some(directory) = self.path.parent() {
+            fs::create_dir_all(directory).map_err(failed)?;
+        }
+        let mut name = self.path.clone().into_os_string();
+        name.push(format!(".{}.new", std::process::id()));
+        let new = PathBuf::from(name);
+        let written = private(&new).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        });
+        written.and_then(|()| fs::rename(&new, &self.path)).map_err(|error| {
+            drop(fs::remove_file(&new));
+            failed(error)
+        })
+    }
+
+    fn edited(&self, settings: &[Setting]) -> Result<String, String> {
+        let mut text = self.before.clone().unwrap_or_default();
+        for Setting { variable, path, value } in settings {
+            text = match self.is_toml() {
+                true => toml::with(&text, path, value.expose())
+                    .map_err(|why| format!("cannot edit {}: {why}", self.path.display()))?,
+                false => dotenv::with(&text, variable, value.expose()),
+            };
+        }
+        Ok(text)
+    }
+}
+
+fn read(path: &Path) -> Result<Option<String>, String> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("cannot read {}: {error}", path.display())),
+    }
+}
+
+/// A new file that nobody else can read, from its first byte.
+fn private(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    options.open(path)
+}

@@ -1,0 +1,115 @@
+//! Keys held against their providers: each is asked for its list of models, as the gateway would ask.
+
+use std::fmt;
+use std::sync::Arc;
+
+use actix_web::http::header::HeaderMap;
+use serde::Serialize;
+use vandamme_actors::settings::{ProviderSettings, Settings};
+use vandamme_actors::supervisor::Supervisor;
+use vandamme_actors::upstream::{ProxySettings, Wiring, client_config};
+use vandamme_protocol::models::Models;
+
+use crate::config::Config;
+use crate::exchange::{self, Listed, Remembered};
+use crate::gateway::Gateway;
+
+/// What became of a provider's keys.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Tried {
+    provider: String,
+    /// What it lists, by the last key.
+    #[serde(skip)]
+    pub(super) models: Vec<String>,
+    #[serde(flatten)]
+    outcome: Outcome,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+enum Outcome {
+    Works {
+        models: usize,
+    },
+    /// It has no list of models, so that nothing is known about its keys.
+    Untold,
+    Refused {
+        why: String,
+    },
+    Unreachable {
+        why: String,
+    },
+}
+
+impl Tried {
+    pub(super) fn is_of(&self, provider: &str) -> bool {
+        self.provider == provider
+    }
+
+    /// Why a provider cannot be used as it is.
+    pub(super) fn refusal(&self) -> Option<String> {
+        match &self.outcome {
+            Outcome::Works { .. } | Outcome::Untold => None,
+            Outcome::Refused { .. } | Outcome::Unreachable { .. } => Some(self.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = &self.provider;
+        match &self.outcome {
+            Outcome::Works { models } => write!(f, "{name} answers: it has {models} models"),
+            Outcome::Untold => write!(f, "{name} answers, but has no list of models to try a key by"),
+            Outcome::Refused { why } => write!(f, "{name} refuses a key: {why}"),
+            Outcome::Unreachable { why } => write!(f, "{name} cannot be asked: {why}"),
+        }
+    }
+}
+
+/// Tries every key of a provider, each by itself.
+pub(super) fn of(config: &Config, name: &str) -> Tried {
+    let provider = config.settings.providers.iter().find(|provider| *provider.name == *name);
+    let Some(provider) = provider else {
+        let why = "it has no base URL".to_owned();
+        return Tried { provider: name.to_owned(), models: vec![], outcome: Outcome::Unreachable { why } };
+    };
+    let mut tried = Tried { provider: name.to_owned(), models: vec![], outcome: Outcome::Untold };
+    for key in &provider.keys {
+        let alone = ProviderSettings { keys: vec![key.clone()], max_retries: 0, ..(**provider).clone() };
+        let outcome = match actix_rt::System::new().block_on(list(&config.settings, alone)) {
+            Ok(models) => {
+                tried.models = models;
+                Outcome::Works { models: tried.models.len() }
+            }
+            Err((404 | 405, _)) => Outcome::Untold,
+            Err((401 | 403, why)) => Outcome::Refused { why: format!("{} ({why})", key.id()) },
+            Err((_, why)) => Outcome::Unreachable { why },
+        };
+        tried.outcome = outcome;
+        if tried.refusal().is_some() {
+            break;
+        }
+    }
+    tried
+}
+
+async fn list(settings: &Settings, provider: ProviderSettings) -> Result<Vec<String>, (u16, String)> {
+    let ours = |why: String| (500, why);
+    let proxies = ProxySettings::read(|name| std::env::var(name).ok()).map_err(|why| ours(why.join("; ")))?;
+    let wiring = Wiring {
+        tls: client_config().map_err(ours)?,
+        proxies: Arc::new(proxies),
+        connect_timeout: settings.limits.connect_timeout,
+    };
+    let provider = Arc::new(provider);
+    let settings = Settings { providers: vec![provider.clone()], ..settings.clone() };
+    let (_supervisor, roster) = Supervisor::start_tree(settings.clone());
+    let gateway = Arc::new(Gateway::new(settings, roster, wiring, None));
+    let asked = (&provider, &HeaderMap::new());
+    let listed = exchange::models(gateway, "setup".into(), asked, Remembered::PassedOver).await;
+    let (Listed::Current(listing) | Listed::Stale(listing)) =
+        listed.map_err(|failure| (failure.status(), failure.message()))?;
+    let models = Models::read(&listing.body).map_err(|error| ours(error.to_string()))?;
+    Ok(models.named().map(|model| model.id).collect())
+}

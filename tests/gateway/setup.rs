@@ -1,0 +1,280 @@
+//! `vdm config setup`: by flags without a terminal, and by questions on a pseudo-terminal.
+
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use rexpect::session::{PtySession, spawn_command};
+use serde_json::Value;
+
+use crate::support::canned::openai;
+use crate::support::gateway::fresh_directory;
+use crate::support::upstream::{Answer, Upstream};
+
+/// A directory of its own, which is also this user's home.
+struct Home(PathBuf);
+
+impl Home {
+    fn new() -> Self {
+        Self(fresh_directory())
+    }
+
+    fn with(self, name: &str, text: &str) -> Self {
+        std::fs::write(self.0.join(name), text).expect("a writable directory");
+        self
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.0.join(name)).unwrap_or_default()
+    }
+
+    fn mode(&self, name: &str) -> u32 {
+        let metadata = std::fs::metadata(self.0.join(name)).expect("it is there");
+        metadata.permissions().mode() & 0o777
+    }
+
+    /// What lies here, by name.
+    fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.0).expect("ours");
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.expect("ours").file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    fn command(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vdm"));
+        command.args(["config", "setup"]).args(arguments).current_dir(&self.0).env_clear();
+        command.env("HOME", &self.0).env("TERM", "xterm").envs(environment.iter().copied());
+        command
+    }
+
+    fn run(&self, arguments: &[&str], environment: &[(&str, &str)], stdin: &str) -> Output {
+        let mut command = self.command(arguments, environment);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("vdm is built");
+        let mut input = child.stdin.take().expect("piped");
+        // One that does not read it is no failure.
+        drop(input.write_all(stdin.as_bytes()));
+        drop(input);
+        child.wait_with_output().expect("our child")
+    }
+
+    fn ask(&self, environment: &[(&str, &str)]) -> PtySession {
+        spawn_command(self.command(&[], environment), Some(60_000)).expect("a pseudo-terminal")
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let _removed = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Lists two models for every key but `sk-bad`.
+fn upstream() -> Upstream {
+    let list = r#"{"object":"list","data":[{"id":"one-model","object":"model"},{"id":"two-model","object":"model"}]}"#;
+    let wrong = openai::error("Incorrect API key provided", "invalid_request_error", "invalid_api_key");
+    Upstream::openai().answering_key("sk-bad", Answer::json(401, wrong)).always(Answer::json(200, list))
+}
+
+#[test]
+fn flags_alone_write_what_they_say_and_keep_the_rest() {
+    let upstream = upstream();
+    let url = upstream.base_url();
+    let before = "# mine\nexport OPENAI_API_KEY=sk-old # old\nOTHER='a\nOPENAI_API_KEY=no\n'\n";
+    let home = Home::new().with(".env", before);
+    let base = format!("mine={url}");
+    let arguments = [
+        "--provider",
+        "openai",
+        "--provider",
+        "mine",
+        "--base-url",
+        &base,
+        "--default",
+        "mine",
+        "--alias",
+        "mine:haiku=one-model",
+        "--keys",
+        "-",
+        "--json",
+    ];
+    let keys = "MINE_API_KEY='sk-one sk-two'\nOPENAI_API_KEY=sk-new\nPROXY_API_KEY=sk-front\n";
+    let output = home.run(&arguments, &[("OPENAI_BASE_URL", &url)], keys);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let written: Value = serde_json::from_slice(&output.stdout).expect("JSON alone");
+    assert_eq!(written["tried"][1]["models"], 2);
+    let mut seen = upstream.keys_seen();
+    seen.sort();
+    assert_eq!(seen, ["sk-new", "sk-one", "sk-two"], "each key by itself");
+    let expected = before.replace("export OPENAI_API_KEY=sk-old # old", "OPENAI_API_KEY=sk-new")
+        + &format!(
+            "MINE_BASE_URL={url}\nMINE_API_KEY='sk-one sk-two'\nMINE_ALIAS_HAIKU=one-model\nVDM_DEFAULT_PROVIDER=mine\nPROXY_API_KEY=sk-front\n"
+        );
+    assert_eq!(home.read(".env"), expected);
+    assert_eq!(home.mode(".env"), 0o600);
+    assert_eq!(home.names(), [".env"], "nothing else is left behind");
+    assert!(!(stdout(&output) + &stderr(&output)).contains("sk-"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_toml_file_keeps_its_comments_and_an_environment_that_wins_is_told() {
+    let before = "# top\nport = 9000 # mine\n\n[openai]\ntimeout = 5 # short\n";
+    let home = Home::new().with("vandamme-config.toml", before);
+    let arguments = ["--provider", "openai", "--no-test", "--keys", "-", "--write", "vandamme-config.toml"];
+    let output = home.run(&arguments, &[("OPENAI_API_KEY", "sk-other")], "OPENAI_API_KEY=sk-new");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(home.read("vandamme-config.toml"), before.to_owned() + "api-key = \"sk-new\"\n");
+    assert_eq!(home.mode("vandamme-config.toml"), 0o600);
+    let warning = "warning: openai.api-key is set by environment variable OPENAI_API_KEY, over this file";
+    assert!(stderr(&output).contains(warning), "{}", stderr(&output));
+
+    let output = home.run(
+        &["--provider", "openai", "--no-test", "--write", "x.toml"],
+        &[("OPENAI_API_KEY", "sk-new")],
+        "",
+    );
+    assert!(stderr(&output).contains("start it with --config"), "{}", stderr(&output));
+}
+
+#[test]
+fn what_cannot_be_is_one_line_and_changes_nothing() {
+    let upstream = upstream();
+    let base_url = ("OPENAI_BASE_URL", upstream.base_url());
+    let refused: [(&[&str], &str, i32, &str); 10] = [
+        (&[], "", 2, "vdm: setup asks questions, and there is no terminal"),
+        (&["--provider", "openai"], "", 2, "vdm: there is no key for openai: set OPENAI_API_KEY"),
+        (&["--provider", "op enai"], "", 2, "vdm: --provider: a name may hold"),
+        (&["--base-url", "x"], "", 2, "vdm: --base-url takes NAME=URL, not \"x\""),
+        (&["--base-url", "x=http://y"], "", 2, "vdm: x is not among the providers; add --provider x"),
+        (&["--alias", "haiku=x"], "", 2, "vdm: --alias takes PROVIDER:ALIAS=MODEL"),
+        (&["--provider", "openai", "--keys", "absent"], "", 1, "vdm: cannot read keys from absent"),
+        (&["--keys", "-"], "OPENAI_API_KEY sk-canary", 1, "vdm: keys from stdin: expected lines such as"),
+        (&["--provider", "openai", "--keys", "-"], "OPENAI_API_KEY=sk-bad", 1, "vdm: openai refuses a key: "),
+        (
+            &["--provider", "foo", "--keys", "-", "--base-url", "foo=ftp://x"],
+            "FOO_API_KEY=k",
+            1,
+            "FOO_BASE_URL: ",
+        ),
+    ];
+    for (arguments, stdin, code, words) in refused {
+        let home = Home::new().with(".env", "A=1\n");
+        let output = home.run(arguments, &[(base_url.0, &base_url.1)], stdin);
+        assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(code), ""), "{arguments:?}");
+        assert!(stderr(&output).contains(words), "{arguments:?}: {}", stderr(&output));
+        assert!(!stderr(&output).contains("canary"), "{}", stderr(&output));
+        assert_eq!((home.read(".env"), home.names()), ("A=1\n".to_owned(), vec![".env".to_owned()]));
+    }
+}
+
+/// Answers one question: waits for it, and sends what a person would type.
+fn answer(session: &mut PtySession, question: &str, typed: &str) -> String {
+    let before = session.exp_string(question).unwrap_or_else(|error| panic!("{question}: {error}"));
+    session.send(typed).and_then(|_| session.flush()).expect("it listens");
+    before
+}
+
+const ENTER: &str = "\r";
+const CTRL_C: &str = "\x03";
+
+#[test]
+fn the_questions_lead_to_a_file_that_works_and_no_key_is_seen() {
+    let upstream = upstream();
+    let url = upstream.base_url();
+    let home = Home::new().with(".env", "# kept\nLOG_LEVEL=INFO\n");
+    let mut session = home.ask(&[("OPENAI_BASE_URL", &url)]);
+    let mut screen = answer(&mut session, "Which providers?", " \r");
+    screen += &answer(&mut session, "Key of openai:", "sk-bad\r");
+    screen += &answer(&mut session, "openai refuses a key", "");
+    screen += &answer(&mut session, "What now?", ENTER);
+    screen += &answer(&mut session, "Key of openai:", "sk-good-canary\r");
+    screen += &answer(&mut session, "openai answers: it has 2 models", "");
+    screen += &answer(&mut session, "Change what Claude Code's models stand for?", "y\r");
+    screen += &answer(&mut session, "haiku:", &("\x7f".repeat(30) + "two-model\r"));
+    for name in ["sonnet:", "opus:", "fable:"] {
+        screen += &answer(&mut session, name, ENTER);
+    }
+    screen += &answer(&mut session, "clients of the gateway must show:", "sk-front-canary\r");
+    screen += &answer(&mut session, "Write it to?", ENTER);
+    screen += &session.exp_eof().expect("it ends");
+    assert!(!screen.contains("canary") && !screen.contains("sk-bad"), "{screen}");
+    assert!(screen.contains("Wrote "), "{screen}");
+    assert_eq!(
+        home.read(".env"),
+        "# kept\nLOG_LEVEL=INFO\nOPENAI_API_KEY=sk-good-canary\nOPENAI_ALIAS_HAIKU=two-model\nPROXY_API_KEY=sk-front-canary\n"
+    );
+    assert_eq!(home.mode(".env"), 0o600);
+}
+
+#[test]
+fn a_provider_of_ones_own_can_be_named_and_written_for_everywhere() {
+    let upstream = upstream();
+    let home = Home::new();
+    let mut session = home.ask(&[]);
+    answer(&mut session, "Which providers?", "another");
+    answer(&mut session, "another one, by its URL", " \r");
+    answer(&mut session, "Its name:", "My-LLM\r");
+    answer(&mut session, "Its base URL:", "nonsense\r");
+    answer(&mut session, "What does it speak?", ENTER);
+    answer(&mut session, "MY_LLM_BASE_URL", "");
+    answer(&mut session, "Its base URL:", &(upstream.base_url() + "\r"));
+    answer(&mut session, "What does it speak?", ENTER);
+    answer(&mut session, "Key of my_llm:", "sk-good\r");
+    answer(&mut session, "it has 2 models", "");
+    answer(&mut session, "Change what Claude Code's models stand for?", "n\r");
+    answer(&mut session, "clients of the gateway must show:", ENTER);
+    answer(&mut session, "Write it to?", "\x1b[B\r");
+    let screen = session.exp_eof().expect("it ends");
+    let file = ".config/vandamme-proxy/vandamme-config.toml";
+    assert!(screen.contains(file) && !screen.contains("warning"), "{screen}");
+    let text = home.read(file);
+    let url = upstream.base_url();
+    assert_eq!(
+        text,
+        format!("[my_llm]\nbase-url = \"{url}\"\napi-format = \"openai\"\napi-key = \"sk-good\"\n")
+    );
+    let validated = Command::new(env!("CARGO_BIN_EXE_vdm"))
+        .args(["config", "validate"])
+        .env_clear()
+        .env("HOME", &home.0)
+        .current_dir(Path::new("/"))
+        .output();
+    assert!(stdout(&validated.expect("vdm is built")).contains("providers: my_llm"));
+}
+
+#[test]
+fn whoever_breaks_off_at_any_question_leaves_everything_as_it_was() {
+    let upstream = upstream();
+    let url = upstream.base_url();
+    let way = [
+        ("Which providers?", " \r"),
+        ("Key of openai:", "sk-good\r"),
+        ("Change what Claude Code's models stand for?", "n\r"),
+        ("clients of the gateway must show:", ENTER),
+        ("Write it to?", ENTER),
+    ];
+    for last in 0..way.len() {
+        let home = Home::new().with(".env", "A=1\n");
+        let mut session = home.ask(&[("OPENAI_BASE_URL", &url)]);
+        for (question, typed) in &way[..last] {
+            answer(&mut session, question, typed);
+        }
+        answer(&mut session, way[last].0, CTRL_C);
+        let screen = session.exp_eof().expect("it ends");
+        assert!(screen.contains("vdm: setup was cancelled; nothing was changed"), "{screen}");
+        let status = session.process().wait().expect("our child");
+        assert!(matches!(status, rexpect::process::WaitStatus::Exited(_, 1)), "{status:?}");
+        assert_eq!((home.read(".env"), home.names()), ("A=1\n".to_owned(), vec![".env".to_owned()]));
+    }
+}
