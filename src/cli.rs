@@ -42,7 +42,7 @@ struct Vdm {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the gateway.
+    /// Run a gateway, or tell the one that runs what to do.
     #[command(subcommand, arg_required_else_help = true)]
     Server(Server),
     /// Look at the configuration, or write one.
@@ -61,12 +61,12 @@ enum Command {
     /// Ask how a gateway or its providers are.
     #[command(subcommand, arg_required_else_help = true)]
     Health(Health),
-    /// Run a tool through a gateway, which is started when none runs and stopped with the last tool.
-    Wrap(wrap::Wrap),
     /// Print what a shell must know to complete vdm.
     Completions(completions::Completions),
     /// Print the manual page, or write all of them.
     Man(man::Manual),
+    /// Run a tool through a gateway, which is started when none runs and stopped with the last tool.
+    Wrap(wrap::Wrap),
     /// Print the version.
     Version,
 }
@@ -114,9 +114,9 @@ impl Command {
             Self::Test(test) => test.run(),
             Self::Health(Health::Server(server)) => server.run(),
             Self::Health(Health::Upstream(upstream)) => upstream.run(),
-            Self::Wrap(wrap) => wrap.run(),
             Self::Completions(completions) => completions.run(),
             Self::Man(manual) => manual.run(),
+            Self::Wrap(wrap) => wrap.run(),
             Self::Version => print_version(),
         }
     }

@@ -44,16 +44,16 @@ impl Exit {
         match self {
             Self::Ok => "Done; a server was asked to stop, and stopped in order.",
             Self::Failed => {
-                "The configuration has a mistake (all are told), the gateway that was asked does not run, is \
-                 not healthy or did not stop in time, a name leads nowhere, or setup wrote nothing."
+                "The configuration has a mistake (all are told), the gateway that was asked does not run, is not healthy \
+                 or did not stop in time, a name leads nowhere, a provider does not answer, or setup wrote nothing."
             }
             Self::Usage => "The command line makes no sense, or what was asked is refused on purpose.",
             Self::Bind => {
                 "The address cannot be listened on: the port is in use, or the host is not this machine."
             }
             Self::Internal => "A fault of vdm itself.",
-            Self::NotExecutable => "The tool to be wrapped cannot be run.",
-            Self::NotFound => "The tool to be wrapped is not there; else wrap ends as the tool does.",
+            Self::NotExecutable => "The tool to be wrapped is there, but cannot be run.",
+            Self::NotFound => "The tool to be wrapped is not there. Otherwise wrap ends as the tool does.",
         }
     }
 }
