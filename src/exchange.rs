@@ -62,6 +62,7 @@ pub(crate) struct Question {
     /// The API that the client came by, in which it is answered.
     pub(crate) api: Api,
     pub(crate) endpoint: Endpoint,
+    pub(crate) targets: Targets,
     pub(crate) body: Bytes,
     pub(crate) head: Head<'static>,
     /// As the client sent them.
@@ -73,6 +74,15 @@ pub(crate) struct Question {
     pub(crate) committed: Rc<Cell<bool>>,
     /// What the client is told about its way.
     pub(crate) trail: Trail,
+}
+
+/// Who may answer it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Targets {
+    /// Where its name leads, else the fallbacks of that.
+    WithFallbacks,
+    /// Nobody else: the question is about that provider.
+    FirstAlone,
 }
 
 /// What is wanted of a request.

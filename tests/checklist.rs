@@ -1,5 +1,6 @@
-//! The specification's checklist (http §11), statement by statement: the tests that hold it, or why none has to. A
-//! statement that is left out, and a test that is named here and is not there, fails.
+//! The specification's checklist (http §11), statement by statement: the tests that hold it, or why none has to; and the
+//! weaknesses of the original (§10) that it answers. What is left out, and a test that is named here and is not there,
+//! fails.
 
 #[path = "named/tests.rs"]
 mod named;
@@ -59,14 +60,22 @@ const TABLE: [Statement; LAST as usize] = [
             "health_tells_the_mode_and_no_key",
         ],
     ),
-    Waits(
-        11,
-        "the front door lists what is there; aliases, top models and the connection test are not yet",
-        &["the_front_door_says_what_runs_here"],
+    Held(11, &["the_front_door_says_what_runs_here"]),
+    Held(12, &["profiles_are_told_by_name_with_their_terms_and_where_they_come_from"]),
+    Held(
+        13,
+        &[
+            "aliases_are_told_by_provider_and_the_suggestions_apart",
+            "without_the_catalogue_the_last_one_is_told_and_without_any_the_truth",
+        ],
     ),
-    Waits(12, "/profiles and /v1/profiles", &[]),
-    Waits(13, "/v1/aliases", &[]),
-    Waits(14, "/top-models", &[]),
+    Held(
+        14,
+        &[
+            "the_gateways_key_is_wanted_at_all_of_them",
+            "without_the_catalogue_the_last_one_is_told_and_without_any_the_truth",
+        ],
+    ),
     Held(15, &["the_doors_that_probes_knock_at_are_open", "an_unknown_path_is_a_404_in_json"]),
     Replaced(
         16,
@@ -76,7 +85,7 @@ const TABLE: [Statement; LAST as usize] = [
             "a_text_stream_has_the_order_that_clients_expect",
         ],
     ),
-    Waits(17, "/test-connection", &[]),
+    Held(17, &["a_connection_that_fails_says_how_and_what_to_do"]),
     Held(18, &["an_unknown_provider_is_a_404_that_names_it"]),
     // Models.
     Held(19, &["an_openai_providers_models_are_told_in_both_shapes_and_raw"]),
@@ -103,7 +112,7 @@ const TABLE: [Statement; LAST as usize] = [
         "the statuses hold; the types are those of http §6.2, which every client knows",
         &["nobody_there_is_a_502_and_no_answer_a_504"],
     ),
-    Waits(29, "a profile as the provider of /v1/models", &[]),
+    Held(29, &["a_profile_in_the_place_of_a_provider_lists_its_aliases"]),
     // Request conversion.
     Held(30, &["the_system_prompt_comes_first_in_one_message"]),
     Held(31, &["the_system_prompt_comes_first_in_one_message"]),
@@ -379,6 +388,89 @@ const TABLE: [Statement; LAST as usize] = [
     ),
 ];
 
+/// A weakness of the original (http §10): the statements that it comes down to, and the tests of what is beyond them.
+struct Weakness(u8, &'static [u8], &'static [&'static str]);
+
+const WEAKNESSES: [Weakness; 50] = [
+    Weakness(1, &[30, 31], &[]),
+    Weakness(2, &[88], &[]),
+    Weakness(3, &[94], &[]),
+    Weakness(4, &[42, 43, 45], &["documents_that_a_tool_returned_follow_its_message"]),
+    Weakness(5, &[87, 89], &[]),
+    Weakness(6, &[80, 81], &[]),
+    Weakness(7, &[76], &[]),
+    // OAuth is refused instead (design §9).
+    Weakness(8, &[], &["oauth_is_refused_with_a_reason", "oauth_is_refused_wherever_it_is_asked_for"]),
+    Weakness(9, &[93], &["nothing_in_the_json_is_taken_for_an_option_of_the_transport"]),
+    Weakness(10, &[49], &[]),
+    Weakness(11, &[100], &[]),
+    Weakness(12, &[7], &[]),
+    Weakness(13, &[101], &[]),
+    Weakness(14, &[6, 18, 56], &["a_body_that_is_no_request_is_a_400_that_says_why_and_quotes_nothing"]),
+    Weakness(15, &[47, 48], &[]),
+    Weakness(16, &[38], &["a_result_of_an_unknown_call_is_not_lost"]),
+    Weakness(17, &[39, 41], &[]),
+    Weakness(18, &[34, 97], &["images_become_blocks"]),
+    Weakness(19, &[63], &[]),
+    Weakness(20, &[64], &["cached_tokens_are_read_from_every_vendors_place"]),
+    Weakness(21, &[66, 83], &[]),
+    Weakness(22, &[61], &[]),
+    Weakness(23, &[61], &[]),
+    Weakness(24, &[69, 70, 71, 72, 73, 74, 75], &[]),
+    Weakness(25, &[97, 98], &[]),
+    Weakness(26, &[99], &[]),
+    Weakness(27, &[90, 105, 106], &["timeouts_and_retries_of_variables_stand_above_the_providers_own"]),
+    Weakness(28, &[104], &["a_stall_in_the_middle_ends_with_an_error_and_closes_the_upstream"]),
+    Weakness(29, &[112, 113], &[]),
+    Weakness(30, &[92, 95, 115], &["a_success_counts_what_the_upstream_and_the_client_said"]),
+    Weakness(31, &[109, 110], &["an_alias_of_gemini_is_gemini_too"]),
+    Weakness(32, &[18], &[]),
+    Weakness(33, &[86], &[]),
+    Weakness(34, &[22, 26, 27], &["an_anthropic_providers_models_are_asked_for_at_its_own_door"]),
+    Weakness(35, &[89, 90], &[]),
+    Weakness(36, &[50], &[]),
+    Weakness(37, &[53], &["the_form_of_the_answer_is_carried_over"]),
+    Weakness(
+        38,
+        &[],
+        &[
+            "newer_models_get_max_completion_tokens",
+            "a_limit_of_tokens_is_sent_under_the_name_that_is_asked_for",
+        ],
+    ),
+    Weakness(39, &[120], &[]),
+    Weakness(40, &[13, 14], &["the_catalogue_is_asked_without_a_key_and_remembered"]),
+    Weakness(
+        41,
+        &[10],
+        &["the_gateways_key_is_wanted_here_too", "the_gateways_key_is_wanted_at_all_of_them"],
+    ),
+    Weakness(42, &[17], &["a_connection_is_tested_by_a_small_question"]),
+    Weakness(43, &[65], &[]),
+    Weakness(44, &[54, 55], &[]),
+    Weakness(45, &[119], &[]),
+    // Keys are found by what they are, not by how they look.
+    Weakness(46, &[120], &["keys_are_taken_out_of_texts", "no_key_is_ever_shown_whatever_goes_wrong"]),
+    Weakness(47, &[9], &["a_time_is_written_as_utc"]),
+    Weakness(48, &[82], &["beyond_the_patience_there_are_pings_and_then_the_answer"]),
+    Weakness(
+        49,
+        &[],
+        &[
+            "a_profile_comes_first_and_its_terms_hold",
+            "a_header_for_all_goes_to_those_that_have_none_of_its_name",
+        ],
+    ),
+    Weakness(
+        50,
+        &[],
+        &[
+            "reasoning_details_come_back_as_they_were",
+            "every_whole_reply_says_to_its_client_what_its_snapshot_says",
+        ],
+    ),
+];
+
 impl Statement {
     fn parts(&self) -> (u8, &'static [&'static str]) {
         match self {
@@ -407,6 +499,20 @@ fn what_is_said_to_hold_is_held_by_tests_that_are_there() {
             Held(..) => assert!(!tests.is_empty(), "{number} is held by nothing"),
             Replaced(_, why, _) => assert!(!tests.is_empty() && !why.is_empty(), "{number}: by what?"),
             Waits(_, what, _) => assert!(!what.is_empty(), "{number}: for what?"),
+        }
+    }
+}
+
+#[test]
+fn every_weakness_of_the_original_is_answered() {
+    let names = named::tests();
+    let numbers: Vec<u8> = WEAKNESSES.iter().map(|Weakness(number, ..)| *number).collect();
+    assert_eq!(numbers, (1..=50).collect::<Vec<_>>());
+    for Weakness(number, statements, tests) in &WEAKNESSES {
+        assert!(!statements.is_empty() || !tests.is_empty(), "W{number} is answered by nothing");
+        assert!(statements.iter().all(|statement| (1..=LAST).contains(statement)), "W{number}");
+        for test in *tests {
+            assert!(names.contains(*test), "W{number}: there is no test {test}");
         }
     }
 }

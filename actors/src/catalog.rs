@@ -5,6 +5,7 @@
 //! | [`Recall`] | the models door | the provider's [`Listing`], if there is one |
 //! | [`Keep`] | the models door | – |
 //! | [`Survey`] | Claude Code's discovery | what is known of all providers, and whom to ask anew |
+//! | [`Warm`] | supervisor | – |
 //! | [`Claim`] | whoever found an old listing | whether it is theirs to ask anew |
 //! | [`Forget`] | supervisor | – |
 //!
@@ -20,8 +21,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{
-    Actor, ActorFutureExt as _, Context, Handler, Message, ResponseActFuture, Supervised, WrapFuture as _,
-    fut,
+    Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, ResponseActFuture, Supervised,
+    WrapFuture as _, fut,
 };
 use actix_rt::time::timeout;
 use bytes::Bytes;
@@ -43,6 +44,9 @@ const LARGEST: usize = 8 << 20;
 const PAUSE: Duration = Duration::from_secs(30);
 /// A disk that takes longer is as good as none.
 const DISK_PATIENCE: Duration = Duration::from_millis(250);
+
+/// The same where nobody waits.
+const WARMING: Duration = Duration::from_secs(10);
 
 /// One listing for each provider, so that its size is bounded by the configuration.
 pub struct Catalog {
@@ -101,6 +105,11 @@ pub struct Surveyed {
     pub known: HashMap<Arc<str>, Arc<[Named]>>,
     pub due: Vec<Arc<ProviderSettings>>,
 }
+
+/// These providers there are: what the disk has of them is known from now on, to the router, too.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Warm(pub(crate) Vec<Arc<ProviderSettings>>);
 
 /// Whether it is the asker's part to ask this provider anew.
 #[derive(Message, Debug)]
@@ -245,6 +254,21 @@ impl Handler<Survey> for Catalog {
             }
             catalog.surveyed(survey)
         }))
+    }
+}
+
+impl Handler<Warm> for Catalog {
+    type Result = ();
+
+    fn handle(&mut self, Warm(providers): Warm, context: &mut Self::Context) {
+        for provider in providers.into_iter().filter(|provider| self.shelf(provider).is_none()) {
+            let read = timeout(WARMING, self.disk.clone().read(provider.clone()));
+            context.spawn(read.into_actor(self).map(move |found, catalog, _| {
+                if let Ok(Some(listing)) = found {
+                    catalog.shelve(&provider, listing);
+                }
+            }));
+        }
     }
 }
 

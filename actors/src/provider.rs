@@ -203,7 +203,7 @@ impl Provider {
     /// Whoever gives one back while there is none is asked to say so.
     fn permit(&self) -> Option<Permit> {
         let awaits = || {
-            self.permits.await_freed(true);
+            self.permits.await_freed(1);
             // It may have been given back in between.
             self.permits.take()
         };
@@ -256,7 +256,7 @@ impl Provider {
             let Some(waiter) = self.waiting.pop_front() else { return };
             self.serve(waiter.request, context);
         }
-        self.permits.await_freed(!self.waiting.is_empty());
+        self.permits.await_freed(self.waiting.len());
     }
 
     /// Reads what requests have shown since the last time.

@@ -144,7 +144,14 @@ impl Supervisor {
             arbiters,
             retired: Vec::new(),
         };
+        supervisor.warm();
         (supervisor.start(), roster)
+    }
+
+    /// Tells the catalog which providers there are.
+    fn warm(&self) {
+        let shared = self.settings.providers.iter().filter(|provider| !provider.passthrough);
+        self.roster.load().catalog.do_send(catalog::Warm(shared.cloned().collect()));
     }
 
     fn watch(&mut self, context: &mut Context<Self>) {
@@ -195,6 +202,9 @@ impl Supervisor {
         }
         let (routes, generation) = (self.routes.clone(), old.generation + 1);
         self.roster.store(Roster { ledger, catalog, thoughts, diary, routes, providers, generation });
+        if *name == Name::Catalog {
+            self.warm();
+        }
         if let Some(left) = self.arbiters.insert(name.clone(), arbiter) {
             left.stop();
         }

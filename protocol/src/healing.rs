@@ -23,6 +23,8 @@ pub enum Edit {
     /// Without this member where it has this value, which others may not have; `None` until it is known which request was
     /// refused.
     Value(Box<str>, Option<Box<str>>),
+    /// Without the first of these members where the second is, too.
+    Beside(Box<str>, Box<str>),
     /// Without this keyword in the JSON schemas of tools and replies.
     Keyword(Box<str>),
     /// Without this value of the header `anthropic-beta`, or any (`*`), and the members that mean nothing without it.
@@ -47,23 +49,26 @@ pub struct Edited {
 }
 
 impl Edit {
-    /// What `drop-params` says: a name, or a name and a value with `=` between them. `None` for what no request can do
-    /// without, and for what no name is.
+    /// What `drop-params` says: a name, a name and a value with `=` between them, or two names with `&`. `None` for what no
+    /// request can do without, and for what no name is.
     #[must_use]
     pub fn param(text: &str) -> Option<Self> {
-        let Some((name, value)) = text.split_once('=') else { return named::param(text) };
-        let is_value = refused::is_value(value);
-        named::param(name).and_then(Self::of_value).filter(|_| is_value).map(|edit| match edit {
-            Self::Value(path, _) => Self::Value(path, Some(value.into())),
-            Self::Param(_) | Self::Keyword(_) | Self::Beta(_) | Self::Limit(_) => edit,
-        })
+        if let Some((name, value)) = text.split_once('=') {
+            let path = named::param(name)?.into_path()?;
+            return refused::is_value(value).then(|| Self::Value(path, Some(value.into())));
+        }
+        match text.split_once('&') {
+            Some((one, other)) => {
+                Some(Self::Beside(named::param(one)?.into_path()?, named::param(other)?.into_path()?))
+            }
+            None => named::param(text),
+        }
     }
 
-    /// The same for a value of the member only. A keyword has none.
-    fn of_value(self) -> Option<Self> {
+    /// The way to the member that goes; there is none to a keyword.
+    fn into_path(self) -> Option<Box<str>> {
         match self {
-            Self::Param(path) => Some(Self::Value(path, None)),
-            Self::Value(..) => Some(self),
+            Self::Param(path) | Self::Value(path, _) | Self::Beside(path, _) => Some(path),
             Self::Keyword(_) | Self::Beta(_) | Self::Limit(_) => None,
         }
     }
@@ -77,7 +82,12 @@ impl Edit {
                 Some(value) => Self::Value(path, Some(value.into())),
                 None => Self::Param(path),
             },
-            Self::Param(_) | Self::Value(..) | Self::Keyword(_) | Self::Beta(_) | Self::Limit(_) => self,
+            Self::Param(_)
+            | Self::Value(..)
+            | Self::Beside(..)
+            | Self::Keyword(_)
+            | Self::Beta(_)
+            | Self::Limit(_) => self,
         }
     }
 
@@ -113,6 +123,7 @@ impl fmt::Display for Edit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Param(path) | Self::Value(path, None) => write!(f, "drop-params = [\"{path}\"]"),
+            Self::Beside(path, other) => write!(f, "drop-params = [\"{path}&{other}\"]"),
             // TOML's literal string: a value may have quotes in it.
             Self::Value(path, Some(value)) => write!(f, "drop-params = ['{path}={value}']"),
             Self::Keyword(keyword) => write!(f, "drop-params = [\"schema.{keyword}\"]"),
@@ -132,6 +143,11 @@ pub fn apply<'e>(edits: impl IntoIterator<Item = &'e Edit>, body: &Bytes, betas:
     for edit in edits {
         match edit {
             Edit::Param(path) | Edit::Value(path, None) => unwanted.members.push(path.split('.').collect()),
+            Edit::Beside(path, other) => {
+                if refused::is_there(body, other) {
+                    unwanted.members.push(path.split('.').collect());
+                }
+            }
             Edit::Value(path, Some(value)) => {
                 if refused::value(body, path).as_deref() == Some(value) {
                     unwanted.members.push(path.split('.').collect());
@@ -225,6 +241,17 @@ mod tests {
         assert_eq!(edited(&edits, other, "").0, other);
         assert_eq!(edits[1].to_string(), r#"drop-params = ['thinking={"type":"adaptive"}']"#);
         for nonsense in ["model=x", "=x", "x=", "x='", "x=a b", "schema.$ref=x"] {
+            assert_eq!(Edit::param(nonsense), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn what_may_not_stand_beside_another_stays_alone() {
+        let edit = [Edit::param("top_p&temperature").unwrap()];
+        assert_eq!(edited(&edit, r#"{"top_p":0.5,"temperature":1}"#, "").0, r#"{"temperature":1}"#);
+        assert_eq!(edited(&edit, r#"{"top_p":0.5}"#, "").0, r#"{"top_p":0.5}"#);
+        assert_eq!(edit[0].to_string(), r#"drop-params = ["top_p&temperature"]"#);
+        for nonsense in ["top_p&", "&top_p", "model&top_p", "schema.x&top_p", "top_p&a=b"] {
             assert_eq!(Edit::param(nonsense), None, "{nonsense}");
         }
     }

@@ -4,9 +4,10 @@
 //! `vdm1.<provider>~<model>`, both percent-encoded outside `[A-Za-z0-9._-]`, and behind another `~` in base64url what the
 //! bridge wants back with the block.
 
-use std::fmt::Write as _;
-
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
 
 /// What every signature of ours starts with, and no signature of Anthropic's.
 pub const PREFIX: &str = "vdm1.";
@@ -22,11 +23,7 @@ pub struct Origin {
 
 /// Makes the signature that names this provider and upstream model.
 pub fn mint(provider: &str, model: &str) -> String {
-    let mut signature = String::from(PREFIX);
-    encode(provider, &mut signature);
-    signature.push('~');
-    encode(model, &mut signature);
-    signature
+    format!("{PREFIX}{}~{}", encode(provider), encode(model))
 }
 
 /// Makes a signature take something along.
@@ -43,25 +40,14 @@ pub fn read(signature: &str) -> Option<Origin> {
     Some(Origin { provider: decode(provider)?, model: decode(model)?, carried })
 }
 
-fn encode(text: &str, out: &mut String) {
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' => out.push(byte.into()),
-            _ => write!(out, "%{byte:02X}").expect("a String takes every write"),
-        }
-    }
+fn encode(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
+/// `None` for what was not written like this.
 fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('%') {
-        bytes.extend_from_slice(&rest.as_bytes()[..at]);
-        bytes.push(u8::from_str_radix(rest.get(at + 1..at + 3)?, 16).ok()?);
-        rest = &rest[at + 3..];
-    }
-    bytes.extend_from_slice(rest.as_bytes());
-    String::from_utf8(bytes).ok()
+    let decoded = percent_decode_str(text).decode_utf8().ok()?;
+    (encode(&decoded) == text).then(|| decoded.into_owned())
 }
 
 #[cfg(test)]

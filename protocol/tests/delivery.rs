@@ -59,6 +59,22 @@ fn a_message_told_as_events_is_a_valid_stream_and_says_the_same() {
 }
 
 #[test]
+fn a_reply_on_many_lines_becomes_events_of_one_line_of_data() {
+    let pretty = format!("{:#}", message()).replace('\n', "\r\n");
+    let events = message_as_events(pretty.as_bytes()).unwrap();
+    assert_eq!(parsed(&events_as_message(&events).unwrap()), message());
+    let pretty = format!("{:#}", completion());
+    let chunks = completion_as_chunks(pretty.as_bytes(), UsageAsked::ByClient).unwrap();
+    assert_eq!(parsed(&chunks_as_completion(&chunks).unwrap()), completion());
+    for wire in [events, chunks] {
+        let text = String::from_utf8(wire.to_vec()).unwrap();
+        let is_known =
+            |line: &str| line.is_empty() || line.starts_with("data: ") || line.starts_with("event: ");
+        assert!(text.lines().all(is_known), "{text}");
+    }
+}
+
+#[test]
 fn numbers_in_a_calls_input_stay_as_they_were_written() {
     let body = r#"{"type":"message","content":[{"type":"tool_use","id":"t","name":"f","input":{"n":123456789012345678901234567890,"f":1.50}}],"stop_reason":"tool_use","usage":{"input_tokens":1,"output_tokens":1}}"#;
     let events = message_as_events(body.as_bytes()).unwrap();

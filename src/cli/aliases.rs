@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use vandamme_actors::router::{Lists, Routes};
+use vandamme_actors::router::Routes;
 use vandamme_actors::settings::Settings;
 use vandamme_actors::snapshot::Snapshot;
 
 use super::exit_code::Exit;
+use super::explain::listed;
 use super::table::Table;
 use super::{configured, print_json, say};
 use crate::config;
@@ -77,7 +78,7 @@ fn owners(settings: &Settings) -> Vec<String> {
 }
 
 fn rows(settings: &Settings) -> Vec<Row> {
-    let routes = Routes::new(settings, Snapshot::new(Lists::new()));
+    let routes = Routes::new(settings, Snapshot::new(listed(settings)));
     let profiles = settings.profiles.iter().map(|profile| ("profile", &profile.name, &profile.aliases));
     let providers = settings.providers.iter().map(|provider| ("provider", &provider.name, &provider.aliases));
     let owned = profiles.chain(providers).flat_map(|(kind, owner, aliases)| {

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
+use vandamme_actors::catalog::store::Store;
 use vandamme_actors::router::{Lists, Routes, Unroutable};
+use vandamme_actors::settings::Settings;
 use vandamme_actors::snapshot::Snapshot;
 
 use super::exit_code::Exit;
@@ -48,7 +50,7 @@ impl Explain {
             Ok(config) => config,
             Err(exit) => return exit,
         };
-        let routes = Routes::new(&config.settings, Snapshot::new(Lists::new()));
+        let routes = Routes::new(&config.settings, Snapshot::new(listed(&config.settings)));
         let explained: Vec<_> = self.models.iter().map(|model| Explained::of(&routes, model)).collect();
         // A reader that has gone is not our fault.
         let _ = if self.json { print_json(&explained) } else { print_words(&explained) };
@@ -57,6 +59,12 @@ impl Explain {
             false => Exit::Ok,
         }
     }
+}
+
+/// What providers have listed, to this or another process: the gateway knows it, too.
+pub(super) fn listed(settings: &Settings) -> Lists {
+    let store = settings.cache.as_deref().map(Store::new);
+    store.map(|store| store.lists(&settings.providers)).unwrap_or_default()
 }
 
 impl<'a> Explained<'a> {

@@ -2,6 +2,7 @@
 
 use config::ValueKind;
 
+use super::headers;
 use super::layer::Layer;
 use super::mistake::Mistake;
 use super::schema::{PROVIDER_VARIABLES, PROXY_API_KEY, PROXY_API_KEY_FILE, VARIABLES, WhenEmpty};
@@ -10,8 +11,17 @@ use super::variables::{Variable, Variables};
 /// Between a provider and the name of a header, in which `_` stands for `-`.
 const HEADER: &str = "_CUSTOM_HEADER_";
 
-/// Before the name of a header that would go to every provider.
+/// Before the name of a header that goes to every provider.
 const HEADER_FOR_ALL: &str = "CUSTOM_HEADER_";
+
+/// What the original knew and comes with a later version.
+const LATER: [&str; 5] = [
+    "LOG_REQUEST_METRICS",
+    "LOG_SUMMARY_INTERVAL",
+    "VDM_ACTIVE_REQUESTS_SSE_ENABLED",
+    "VDM_ACTIVE_REQUESTS_SSE_INTERVAL",
+    "VDM_ACTIVE_REQUESTS_SSE_HEARTBEAT",
+];
 
 /// Between a provider and the name of an alias; the last one counts.
 const ALIAS: &str = "_ALIAS_";
@@ -34,6 +44,15 @@ pub(super) fn layer(variables: &Variables, known: &[String], mistakes: &mut Vec<
         if let Some((provider, key)) = of_provider(name) {
             put(&mut layer, (&named(provider, known), key), variable);
         }
+        if let Some(header) = name.strip_prefix(HEADER_FOR_ALL).filter(|header| !header.is_empty()) {
+            match headers::parse(&header_name(header), &variable.text) {
+                Ok((header, _)) => {
+                    let path = ["everywhere", "custom-headers", header.as_str()];
+                    layer.put(&path, ValueKind::from(variable.text.clone()), &variable.place);
+                }
+                Err(refusal) => mistakes.push(Mistake::new(&variable.place, refusal)),
+            }
+        }
     }
     for (name, variable) in
         variables.iter().filter(|(_, mode)| mode.text.trim().eq_ignore_ascii_case("passthrough"))
@@ -51,7 +70,7 @@ pub(super) fn layer(variables: &Variables, known: &[String], mistakes: &mut Vec<
 /// may surprise.
 pub(super) fn not_yet(variables: &Variables) -> impl Iterator<Item = String> + '_ {
     let set = variables.iter().filter(|(_, variable)| !variable.text.trim().is_empty());
-    let later = set.filter(|(name, _)| name.starts_with(HEADER_FOR_ALL));
+    let later = set.filter(|(name, _)| LATER.contains(name));
     later.map(|(_, variable)| {
         format!("{}: not available in this version of vdm, so it has no effect", variable.place)
     })
@@ -80,11 +99,15 @@ fn put(layer: &mut Layer, (provider, key): (&str, Key<'_>), variable: &Variable)
             layer.put(&path, value(variable.text.trim()), &variable.place);
         }
         Key::Header(name) => {
-            let name = name.replace('_', "-").to_ascii_lowercase();
-            let path = ["providers", provider, "custom-headers", &name];
+            let path = ["providers", provider, "custom-headers", &header_name(name)];
             layer.put(&path, value(&variable.text), &variable.place);
         }
     }
+}
+
+/// `X_TEAM` is `x-team`.
+fn header_name(variable: &str) -> String {
+    variable.replace('_', "-").to_ascii_lowercase()
 }
 
 /// The provider's prefix and what is said about it.

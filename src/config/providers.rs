@@ -233,9 +233,14 @@ impl<'a> Builder<'a> {
         words.into_iter().map(ApiKey::new).collect()
     }
 
+    /// Those for all, and its own, which win.
     fn custom_headers(&mut self, section: Section<'_>) -> Vec<(HeaderName, HeaderValue)> {
         let mut headers = Vec::new();
-        for (name, Placed { text, place }) in section.section("custom-headers").texts() {
+        let for_all = self.merged.root().section("everywhere").section("custom-headers").texts();
+        let own = section.section("custom-headers").texts();
+        let has_own = |name: &str| own.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+        let for_all: Vec<_> = for_all.into_iter().filter(|(name, _)| !has_own(name)).collect();
+        for (name, Placed { text, place }) in for_all.into_iter().chain(own) {
             match headers::parse(name, text) {
                 Ok(header) => headers.push(header),
                 Err(refusal) => self.mistakes.push(Mistake::new(place, refusal)),

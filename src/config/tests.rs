@@ -335,6 +335,25 @@ fn custom_headers_go_to_their_provider_only() {
 }
 
 #[test]
+fn a_header_for_all_goes_to_those_that_have_none_of_its_name() {
+    let machine = Machine::with(&[
+        ("POE_API_KEY", "k"),
+        ("ZAI_API_KEY", "k"),
+        ("CUSTOM_HEADER_X_TEAM", "all"),
+        ("CUSTOM_HEADER_", "ignored"),
+    ])
+    .toml("[poe.custom-headers]\nX-Team = 'own'");
+    let config = machine.load();
+
+    for (name, value) in [("poe", "own"), ("zai", "all")] {
+        let headers = &provider(&config, name).custom_headers;
+        let headers: Vec<_> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        assert_eq!(headers, [("x-team", value)], "{name}");
+    }
+}
+
+#[test]
 fn the_default_provider_is_the_configured_else_openai_else_the_first() {
     let key = |name| (name, "k");
     let poe = key("POE_API_KEY");
@@ -481,9 +500,9 @@ fn variables_that_are_not_for_us_do_no_harm() {
 
 #[test]
 fn what_the_original_knew_and_we_do_not_yet_is_not_ignored_in_silence() {
-    let machine = Machine::with(&[("POE_API_KEY", "k"), ("CUSTOM_HEADER_X", "canary")]);
+    let machine = Machine::with(&[("POE_API_KEY", "k"), ("LOG_REQUEST_METRICS", "false")]);
     let warnings = machine.warnings();
-    let named = ["CUSTOM_HEADER_X"];
+    let named = ["LOG_REQUEST_METRICS"];
     let expected = named.map(|name| {
         format!("environment variable {name}: not available in this version of vdm, so it has no effect")
     });

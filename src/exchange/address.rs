@@ -1,11 +1,13 @@
 //! Where an upstream is asked, and the header that carries its key.
 
 use actix_web::http::header::{self, HeaderName};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use vandamme_actors::settings::{Api, Azure, ProviderSettings};
 
 use super::{Endpoint, Question};
 
-const HEX: [u8; 16] = *b"0123456789ABCDEF";
+/// All but RFC 3986's unreserved characters.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Where a Messages request goes, with the query that the client sent.
 pub(super) fn messages(provider: &ProviderSettings, question: &Question) -> String {
@@ -77,19 +79,9 @@ fn azure_base(base: &str) -> &str {
     base.strip_suffix("/openai").unwrap_or(base)
 }
 
-/// The text as one segment of a path: all but RFC 3986's unreserved characters encoded.
+/// The text as one segment of a path.
 fn segment(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let digits = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
-            encoded.push('%');
-            encoded.extend(digits.map(char::from));
-        }
-    }
-    encoded
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 #[cfg(test)]

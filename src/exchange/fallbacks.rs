@@ -10,7 +10,7 @@ use vandamme_actors::settings::Profile;
 
 use super::call::Answered;
 use super::verdict::CallFailure;
-use super::{Endpoint, Exchange, Failure};
+use super::{Exchange, Failure, Targets};
 
 /// A model of a provider, under a profile's terms.
 #[derive(Clone)]
@@ -113,9 +113,9 @@ impl Exchange<'_> {
         }
     }
 
-    /// Where replies come from when the first target fails. Counting and listing are about one provider alone.
+    /// Where replies come from when the first target fails.
     fn fallbacks(&self) -> Vec<Place> {
-        if self.question.endpoint != Endpoint::Reply {
+        if self.question.targets == Targets::FirstAlone {
             return vec![];
         }
         let route = self.gateway.roster.load().routes.resolve(&self.question.head.model);

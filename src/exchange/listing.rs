@@ -20,7 +20,7 @@ use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::address;
 use super::call::Answered;
-use super::{Answer, Endpoint, Exchange, Failure, Question, Trail};
+use super::{Answer, Endpoint, Exchange, Failure, Question, Targets, Trail};
 use crate::gateway::Gateway;
 use crate::http::RequestId;
 
@@ -159,6 +159,7 @@ async fn ask(
         id,
         api: provider.api,
         endpoint: Endpoint::Models(provider.name.clone()),
+        targets: Targets::FirstAlone,
         body: Bytes::new(),
         head: Head::of_nothing(),
         headers: headers.clone(),

@@ -14,7 +14,7 @@ use vandamme_actors::settings::{Api, ProviderSettings};
 use vandamme_protocol::models::Models;
 use vandamme_protocol::span::{self, Head};
 
-use super::{Endpoint, Listed, Question, Remembered, Reply, Trail, answer, models};
+use super::{Endpoint, Listed, Question, Remembered, Reply, Targets, Trail, answer, models};
 use crate::gateway::Gateway;
 use crate::http::RequestId;
 
@@ -130,6 +130,7 @@ async fn ask(gateway: &Arc<Gateway>, model: &str) -> Result<Option<String>, Verd
         id,
         api: Api::Messages,
         endpoint: Endpoint::Reply,
+        targets: Targets::FirstAlone,
         body,
         head,
         headers: HeaderMap::new(),

@@ -13,7 +13,7 @@ use super::body;
 use super::door::{self, Refused};
 use super::request_id::RequestId;
 use super::{guarded, shared};
-use crate::exchange::{self, Count, Endpoint, Question, Trail};
+use crate::exchange::{self, Count, Endpoint, Question, Targets, Trail};
 use crate::gateway::Gateway;
 
 /// Says that the number is the gateway's estimate.
@@ -50,6 +50,7 @@ async fn answer(
         id: id.shared(),
         api: Api::Messages,
         endpoint: Endpoint::Count,
+        targets: Targets::FirstAlone,
         body,
         head,
         headers: request.headers().clone(),

@@ -23,7 +23,7 @@ use super::body::{self, Unreadable};
 use super::error::{self, REQUEST_ID};
 use super::request_id::RequestId;
 use super::{caller, guarded, shared};
-use crate::exchange::{self, Endpoint, Failure, LateReply, Question, Reply, Trail};
+use crate::exchange::{self, Endpoint, Failure, LateReply, Question, Reply, Targets, Trail};
 use crate::gateway::{Admission, Gateway};
 
 const HOP: &str = "x-vdm-hop";
@@ -132,6 +132,7 @@ impl Door {
             id: self.id.shared(),
             api: self.api,
             endpoint: Endpoint::Reply,
+            targets: Targets::WithFallbacks,
             body,
             head,
             headers: self.request.headers().clone(),

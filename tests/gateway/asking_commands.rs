@@ -249,6 +249,20 @@ fn aliases_tell_where_they_lead_without_asking_anybody() {
 }
 
 #[test]
+fn explain_knows_what_a_provider_has_listed() {
+    let list = r#"{"data":[{"id":"docs-writer"}]}"#;
+    let upstream = Upstream::openai().always(Answer::json(200, list));
+    let user = User::of(&upstream).env("OPENAI_ALIAS_DOCS", "ds");
+    assert!(user.vdm("explain openai:docs-writer").stdout.ends_with("→ openai:ds\n"));
+    assert_eq!(user.vdm("models list").code, Some(0));
+    let told = user.vdm("explain openai:docs-writer");
+    assert!(
+        told.stdout.contains("the provider lists it") && told.stdout.ends_with("→ openai:docs-writer\n"),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn test_connection_asks_one_provider_or_all() {
     let upstream = Upstream::openai();
     let user = User::of(&upstream).with_nobody();

@@ -295,3 +295,13 @@ fn the_route_header_tells_each_step_where_it_is_asked_for_and_explain_tells_the_
     assert_eq!((odd.status(), odd.header("x-forged")), (200, None));
     assert!(odd.header("x-vdm-route").is_some_and(|route| route.contains("two:n???x-forged: 1")), "{odd}");
 }
+
+#[test]
+fn a_connection_that_is_tested_is_that_providers_own() {
+    let (one, two) = (failing(Upstream::openai(), 503), Upstream::openai());
+    let toml = "[one]\nfallbacks = [\"two:b\"]\n[one.aliases]\nhaiku = \"a\"";
+    let gateway = chain(&[("one", &one), ("two", &two)], toml).env("VDM_DEFAULT_PROVIDER", "one").start();
+    let tested = gateway.get("/test-connection");
+    assert_eq!(tested.status(), 503, "{tested}");
+    assert_eq!((one.count(), two.count()), (1, 0));
+}

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::support::PATIENCE;
+use crate::support::client::prompt;
 use crate::support::gateway::{Gateway, fresh_directory};
 use crate::support::upstream::{Answer, Upstream};
 
@@ -101,6 +102,31 @@ fn discovery_knows_the_models_of_the_last_run_at_once() {
     let list = gateway.call("GET", "/v1/models?limit=1000").header("anthropic-version", "2023-06-01").reply();
 
     assert!(list.raw().contains(r#""id":"claude-vdm/openai:m-1""#), "{list}");
+}
+
+#[test]
+fn routing_knows_the_models_of_the_last_run() {
+    let list = r#"{"data":[{"id":"docs-writer"}]}"#;
+    let upstream = Upstream::openai()
+        .ruled_first(move |seen| seen.target().contains("/models").then(|| Answer::json(200, list)));
+    let cache = filled(&upstream);
+    let setup = Gateway::before(&upstream).env("CACHE_DIR", cache.path()).env("OPENAI_ALIAS_DOCS", "ds");
+
+    // A name chosen for one provider that has an alias in it, but is a model of that provider's.
+    let sent = |gateway: &Gateway| {
+        let before = upstream.count();
+        let reply = gateway.messages(&prompt("openai:docs-writer", "hi")).reply();
+        assert_eq!(reply.status(), 200, "{reply}");
+        upstream.request(before).json()["model"].as_str().expect("a model").to_owned()
+    };
+    let gateway = setup.start();
+    let until = Instant::now() + PATIENCE;
+    while sent(&gateway) != "docs-writer" {
+        assert!(Instant::now() < until, "the list is not known");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::fs::remove_file(cache.file()).expect("ours");
+    assert_eq!(sent(&setup.start()), "ds");
 }
 
 #[test]

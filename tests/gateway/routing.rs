@@ -35,8 +35,18 @@ fn the_front_door_says_what_runs_here() {
     let gateway = Gateway::before(&upstream).start();
     let root = gateway.get("/").json();
     assert_eq!(root["status"], "running");
-    assert_eq!(root["endpoints"]["messages"], "/v1/messages");
-    assert_eq!(root["endpoints"]["health"], "/health");
+    for (name, path) in [
+        ("messages", "/v1/messages"),
+        ("count_tokens", "/v1/messages/count_tokens"),
+        ("running_totals", "/metrics/running-totals"),
+        ("models", "/v1/models"),
+        ("aliases", "/v1/aliases"),
+        ("top_models", "/top-models"),
+        ("health", "/health"),
+        ("test_connection", "/test-connection"),
+    ] {
+        assert_eq!(root["endpoints"][name], path);
+    }
     assert!(
         root["message"].as_str().is_some_and(|words| words.contains(env!("CARGO_PKG_VERSION"))),
         "{root}"

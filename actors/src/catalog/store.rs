@@ -3,13 +3,15 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use vandamme_protocol::models::cached;
+use vandamme_protocol::models::{Models, cached};
 
 use super::{LARGEST, Listing};
+use crate::router::Lists;
 use crate::settings::ProviderSettings;
 
 /// So many addresses of a provider are remembered; one changes with the base URL and with every extra header.
@@ -50,6 +52,17 @@ impl Store {
         }
         let (listed, body) = cached::read(&fs::read(path).ok()?)?;
         Some(Listing { provider: provider.name.clone(), body: Bytes::from(body), listed })
+    }
+
+    /// The ids of the models of all these providers, as the router knows them.
+    #[must_use]
+    pub fn lists(&self, providers: &[Arc<ProviderSettings>]) -> Lists {
+        let listed = providers.iter().filter(|provider| !provider.passthrough).filter_map(|provider| {
+            let listing = self.read(provider)?;
+            let models = Models::read(&listing.body).ok()?;
+            Some((provider.name.clone(), models.named().map(|model| model.id).collect()))
+        });
+        listed.collect()
     }
 
     /// Replaces the file: a reader sees the old one or the new one, whole.

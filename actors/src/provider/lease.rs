@@ -48,9 +48,9 @@ impl Permits {
         self.reports.pop()
     }
 
-    /// Whether the provider wants to hear of every permit that becomes free.
-    pub(crate) fn await_freed(&self, awaited: bool) {
-        self.awaited.store(awaited, Ordering::SeqCst);
+    /// So many wait at the provider; while anybody does, it wants to hear of every permit that becomes free.
+    pub(crate) fn await_freed(&self, waiting: usize) {
+        self.awaited.store(waiting > 0, Ordering::SeqCst);
     }
 
     pub(crate) fn has_room(&self) -> bool {

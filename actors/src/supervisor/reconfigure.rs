@@ -55,6 +55,7 @@ impl Supervisor {
             generation: old.generation,
         });
         self.settings = settings;
+        self.warm();
     }
 
     fn enlist(

@@ -20,6 +20,11 @@ pub(super) fn value(body: &[u8], path: &str) -> Option<String> {
     is_value(&value).then_some(value)
 }
 
+/// Whether there is anything at this path.
+pub(super) fn is_there(body: &[u8], path: &str) -> bool {
+    value_at(body, &path.split('.').collect::<Vec<_>>()).is_some_and(|value| value != b"null")
+}
+
 /// Whether a rule can say this.
 pub(super) fn is_value(text: &str) -> bool {
     let stands_alone = |c: char| !c.is_whitespace() && !c.is_control() && c != '\'';

@@ -74,7 +74,7 @@ const WORDINGS: [Wording; 23] = [
 ];
 
 /// Refusals that name something in other words than its name.
-const PHRASES: [(&str, Names, &[&str]); 7] = [
+const PHRASES: [(&str, Names, &[&str]); 6] = [
     ("does not support the effort parameter", Names::Member, &["output_config.effort"]),
     ("adaptive thinking is not supported", Names::Value, &["thinking"]),
     ("input tag 'adaptive' found using 'type' does not match", Names::Value, &["thinking"]),
@@ -83,8 +83,11 @@ const PHRASES: [(&str, Names, &[&str]); 7] = [
     // Ollama.
     ("does not support thinking", Names::Member, &["reasoning_effort", "thinking", "reasoning"]),
     ("does not support this tool_choice", Names::Value, &["tool_choice"]),
-    ("'temperature' and 'top_p' cannot both be specified", Names::Member, &["top_p"]),
 ];
+
+/// Refusals of one member beside another, and the rule for that.
+const TOGETHER: [(&str, &str); 1] =
+    [("'temperature' and 'top_p' cannot both be specified", "top_p&temperature")];
 
 /// OpenAI's codes, beside which `param` is the name.
 const CODES: [(&str, Names); 3] = [
@@ -165,6 +168,11 @@ impl Refusal {
                 paths.iter().for_each(|path| self.named(names, (path, ""), &text));
             }
         }
+        for (phrase, rule) in TOGETHER {
+            if lower.contains(phrase) {
+                self.add(Edit::param(rule));
+            }
+        }
         if lower.contains("invalid beta flag") {
             self.add(Edit::beta(betas::ANY));
         }
@@ -178,7 +186,8 @@ impl Refusal {
         let each = name.split(',').map(|name| name.trim_matches([' ', '\'']));
         match names {
             Names::Value if !text.to_ascii_lowercase().contains(NO_OTHER) => {
-                self.add(param(name).and_then(Edit::of_value));
+                let path = param(name).and_then(Edit::into_path);
+                self.add(path.map(|path| Edit::Value(path, None)));
             }
             Names::Member | Names::Value => self.name(&format!("{place}.{name}"), text),
             Names::CamelCase => self.name(&snake_case(name), text),

@@ -16,6 +16,11 @@ use crate::{bridge::Fault, json::Literal};
 /// The members of a JSON object: names, and values as JSON.
 type Object = BTreeMap<String, String>;
 
+/// A body on one line, as data of an event must be. No string of JSON has a line end in it.
+fn one_line(body: &[u8]) -> Option<String> {
+    std::str::from_utf8(body).ok().map(|text| text.replace(['\n', '\r'], " "))
+}
+
 /// `None` for what is no object.
 fn object(json: &str) -> Option<Object> {
     let members: BTreeMap<String, &RawValue> = serde_json::from_str(json).ok()?;

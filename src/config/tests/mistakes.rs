@@ -201,6 +201,10 @@ const OF_A_VARIABLE: &[(Set<'static>, &str)] = &[
         "POE_API_FORMAT: expected \"openai\" or \"anthropic\", found \"soap\"",
     ),
     (
+        &[KEY, ("CUSTOM_HEADER_AUTHORIZATION", "canary")],
+        "CUSTOM_HEADER_AUTHORIZATION: the header authorization is set by vdm itself and cannot be configured; remove it",
+    ),
+    (
         &[KEY, ("POE_CUSTOM_HEADER_X_VDM_HOP", "1")],
         "POE_CUSTOM_HEADER_X_VDM_HOP: the header x-vdm-hop is set by vdm itself and cannot be configured; remove it",
     ),

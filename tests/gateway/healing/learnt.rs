@@ -98,6 +98,28 @@ fn a_refused_value_is_left_out_and_other_values_go_on() {
 }
 
 #[test]
+fn what_is_refused_beside_another_goes_on_alone() {
+    let upstream = Upstream::anthropic().ruled_by(|seen| {
+        let body = seen.json();
+        let refusal =
+            "`temperature` and `top_p` cannot both be specified for this model. Please use only one.";
+        let both = body.get("temperature").is_some() && body.get("top_p").is_some();
+        both.then(|| Answer::json(400, anthropic::error("invalid_request_error", refusal)))
+    });
+    let gateway = Gateway::before(&upstream).start();
+    let ask = |members: serde_json::Value| {
+        assert_eq!(gateway.messages(&with(prompt(MODEL, "hi"), members)).reply().text(), "Hello there!");
+    };
+
+    ask(json!({"temperature": 1, "top_p": 0.5}));
+    ask(json!({"top_p": 0.5}));
+    ask(json!({"temperature": 1, "top_p": 0.5}));
+
+    let sent: Vec<_> = upstream.requests().iter().map(|seen| seen.json()["top_p"].clone()).collect();
+    assert_eq!(sent, [json!(0.5), json!(null), json!(0.5), json!(null)]);
+}
+
+#[test]
 fn what_was_learnt_is_forgotten_when_its_time_is_over() {
     let upstream = without("top_p");
     let gateway = Gateway::before(&upstream).limit("healing-ttl", "4").start();

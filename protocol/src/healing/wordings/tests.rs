@@ -131,7 +131,7 @@ fn the_wordings_of_anthropic_bedrock_and_vertex_are_known() {
         ),
         (
             r#"{"type":"error","error":{"type":"invalid_request_error","message":"`temperature` and `top_p` cannot both be specified for this model. Please use only one."}}"#,
-            "top_p",
+            "top_p&temperature",
         ),
         (
             r#"{"message":"Malformed input request: #: extraneous key [frequency_penalty] is not permitted, please reformat your input and try again."}"#,

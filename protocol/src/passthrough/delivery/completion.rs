@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::{Object, no_reply, object, objects, written};
+use super::{Object, no_reply, object, objects, one_line, written};
 use crate::bridge::Fault;
 use crate::openai::stream::Chunk;
 use crate::span::UsageAsked;
@@ -14,7 +14,7 @@ use crate::sse;
 /// # Errors
 /// It is no completion.
 pub fn completion_as_chunks(body: &[u8], asked: UsageAsked) -> Result<Bytes, Fault> {
-    let mut completion = std::str::from_utf8(body).ok().and_then(object).ok_or_else(no_reply)?;
+    let mut completion = one_line(body).and_then(|body| object(&body)).ok_or_else(no_reply)?;
     let choices = completion.remove("choices").and_then(|choices| objects(&choices)).ok_or_else(no_reply)?;
     if choices.is_empty() {
         return Err(no_reply());

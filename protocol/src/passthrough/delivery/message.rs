@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Object, no_reply, object, objects, quoted, text, written};
+use super::{Object, no_reply, object, objects, one_line, quoted, text, written};
 use crate::bridge::Fault;
 use crate::span::is_complete_json;
 use crate::sse;
@@ -12,7 +12,7 @@ use crate::sse;
 /// # Errors
 /// It is no message.
 pub fn message_as_events(body: &[u8]) -> Result<Bytes, Fault> {
-    let message = std::str::from_utf8(body).ok().and_then(object).ok_or_else(no_reply)?;
+    let message = one_line(body).and_then(|body| object(&body)).ok_or_else(no_reply)?;
     let blocks = message.get("content").and_then(|content| objects(content)).ok_or_else(no_reply)?;
     let said = |name: &str| message.get(name).cloned().unwrap_or_else(|| "null".to_owned());
     let mut out = String::with_capacity(body.len() * 2);
