@@ -23,6 +23,7 @@ mod liveness;
 mod model_names;
 mod models;
 mod models_cache;
+mod original;
 mod own_keys;
 mod passthrough;
 mod process_control;
