@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use std::thread;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::canned::{anthropic, openai};
 use crate::support::client::prompt;
@@ -159,18 +159,36 @@ fn names_that_lead_nowhere_have_their_status_at_both_doors() {
 #[test]
 fn kimi_gets_plain_tool_names_and_the_client_its_own() {
     let echo = |seen: &Seen| {
-        let name = seen.json()["tools"][0]["function"]["name"].clone();
-        let call = json!({"id": "c", "type": "function", "function": {"name": name, "arguments": "{}"}});
-        let message = json!({"role": "assistant", "content": null, "tool_calls": [call]});
+        let tools = seen.json()["tools"].as_array().cloned().unwrap_or_default();
+        let call = |tool: &Value| {
+            let function = json!({"name": tool["function"]["name"], "arguments": "{}"});
+            json!({"id": tool["function"]["name"], "type": "function", "function": function})
+        };
+        let calls: Vec<Value> = tools.iter().map(call).collect();
+        let message = json!({"role": "assistant", "content": null, "tool_calls": calls});
         Some(Answer::json(200, openai::completion(&message, "tool_calls")))
     };
     let upstream = Upstream::openai().ruled_by(echo);
     let gateway = Gateway::bare().env("KIMI_API_KEY", "k").env("KIMI_BASE_URL", upstream.base_url()).start();
-    let mut body = whole_prompt("kimi:m", "hi");
-    body["tools"] = json!([{"name": "my.tool/x y", "input_schema": {"type": "object"}}]);
-    let reply = gateway.messages(&body).reply();
-    assert_eq!(upstream.only_request().json()["tools"][0]["function"]["name"], "my_tool_x_y");
-    assert_eq!(reply.tools(), [("my.tool/x y".to_owned(), json!({}))]);
+    let (long, cut) = ("x".repeat(70), format!("{}_c71bd109", "x".repeat(55)));
+    // As the original named them, except that a name that fits stays as it is.
+    let cases: [(&[&str], &[&str]); 3] = [
+        (&["my.tool/x y", "mcp__server__tool"], &["my_tool_x_y", "mcp__server__tool"]),
+        (&["a-b", "9lives", "é_tool"], &["a_b", "t_9lives", "__tool"]),
+        (&[&long], &[&cut]),
+    ];
+    for (asked, (own, plain)) in cases.into_iter().enumerate() {
+        let mut body = whole_prompt("kimi:m", "hi");
+        body["tools"] =
+            own.iter().map(|name| json!({"name": name, "input_schema": {"type": "object"}})).collect();
+        let reply = gateway.messages(&body).reply();
+        let sent = upstream.request(asked).json()["tools"].clone();
+        let sent: Vec<_> =
+            sent.as_array().into_iter().flatten().map(|tool| tool["function"]["name"].clone()).collect();
+        assert_eq!(sent, plain, "{own:?}");
+        let called: Vec<String> = reply.tools().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(called, own, "{reply}");
+    }
 }
 
 #[test]
