@@ -4,6 +4,7 @@
 mod asking_commands;
 mod azure;
 mod chat_completions;
+mod coming_from_python;
 mod command_line;
 mod complaints;
 mod configuration;
