@@ -65,9 +65,7 @@ impl Reloader {
             Some(demo) => demo,
             None => demo::start().map_err(|error| format!("the demo provider cannot be started: {error}"))?,
         };
-        let provider = Arc::new(demo::provider(&demo.base_url));
-        settings.default_provider.get_or_insert_with(|| provider.name.clone());
-        settings.providers.push(provider);
+        demo::embed(settings, &demo.base_url);
         self.demo = Some(demo);
         Ok(())
     }
