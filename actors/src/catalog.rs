@@ -6,9 +6,9 @@
 //! | [`Keep`] | the models door | – |
 //! | [`Survey`] | Claude Code's discovery | what is known of all providers, and whom to ask anew |
 //! | [`Settle`] | a command that is about to end | – |
-//! | [`Warm`] | supervisor | – |
+//! | `Warm` | supervisor | – |
 //! | [`Claim`] | whoever found an old listing | whether it is theirs to ask anew |
-//! | [`Forget`] | supervisor | – |
+//! | `Forget` | supervisor | – |
 //!
 //! It asks nobody itself: whoever finds no listing that holds gets a new one in the request's own task, so that a slow
 //! provider keeps nobody else waiting. Nor does it touch the disk: a thread of its own does.
