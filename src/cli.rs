@@ -42,7 +42,7 @@ struct Vdm {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the gateway.
+    /// Run a gateway, or tell the one that runs what to do.
     #[command(subcommand, arg_required_else_help = true)]
     Server(Server),
     /// Look at the configuration, or write one.

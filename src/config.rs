@@ -123,7 +123,20 @@ const PRECEDENCE: [Origin; 6] = [
     Origin::CommandLine,
 ];
 
+/// Where the embedded provider is as long as it does not run.
+const NOWHERE: &str = "http://127.0.0.1:0";
+
 impl Config {
+    /// The settings as a gateway has them, which runs the embedded provider where that answers.
+    #[must_use]
+    pub fn settings_with_demo(&self) -> Settings {
+        let mut settings = self.settings.clone();
+        if self.demo != DemoMode::Off {
+            crate::demo::embed(&mut settings, NOWHERE);
+        }
+        settings
+    }
+
     /// The address that is to be listened on, as far as that can be told: of use with a configuration that is wrong
     /// elsewhere.
     pub fn listener(overrides: &Overrides) -> Option<(String, u16)> {
@@ -316,14 +329,16 @@ impl<'a> Reading<'a> {
             top_models,
             limits,
         };
-        let routes = Routes::new(&settings, Snapshot::new(Lists::new()));
         let mut warnings = std::mem::take(&mut self.warnings);
         warnings.append(&mut builder.warnings);
-        warnings.extend(routes.mistakes().iter().map(ToString::to_string));
-        warnings.extend(routes.unusable_fallbacks());
         let log_level = level(&log_level_word);
         let said = said::all(merged);
-        Some(Config { host, port, log_level, log_level_word, proxy_api_key, settings, demo, warnings, said })
+        let mut config =
+            Config { host, port, log_level, log_level_word, proxy_api_key, settings, demo, warnings, said };
+        let routes = Routes::new(&config.settings_with_demo(), Snapshot::new(Lists::new()));
+        config.warnings.extend(routes.mistakes().iter().map(ToString::to_string));
+        config.warnings.extend(routes.unusable_fallbacks());
+        Some(config)
     }
 }
 

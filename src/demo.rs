@@ -18,7 +18,7 @@ use actix_web::http::StatusCode;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use serde_json::{Value, json};
 use vandamme_actors::secret::ApiKey;
-use vandamme_actors::settings::{Api, ProviderSettings};
+use vandamme_actors::settings::{Api, ProviderSettings, Settings};
 use vandamme_protocol::bridge::messages_over_chat::Dialect;
 use vandamme_protocol::middleware::Chain;
 
@@ -57,6 +57,13 @@ pub fn start() -> io::Result<Demo> {
     let handle =
         handle.recv().map_err(|_| io::Error::other("the demo provider's thread ended at once"))??;
     Ok(Demo { base_url, handle })
+}
+
+/// Registers it behind all others; it is the default where there is none.
+pub fn embed(settings: &mut Settings, base_url: &str) {
+    let provider = Arc::new(provider(base_url));
+    settings.default_provider.get_or_insert_with(|| provider.name.clone());
+    settings.providers.push(provider);
 }
 
 /// What the gateway must be told to use the demo upstream at `base_url` as provider `demo`.

@@ -5,6 +5,7 @@
 //! | [`Recall`] | the models door | the provider's [`Listing`], if there is one |
 //! | [`Keep`] | the models door | – |
 //! | [`Survey`] | Claude Code's discovery | what is known of all providers, and whom to ask anew |
+//! | [`Settle`] | a command that is about to end | – |
 //! | [`Warm`] | supervisor | – |
 //! | [`Claim`] | whoever found an old listing | whether it is theirs to ask anew |
 //! | [`Forget`] | supervisor | – |
@@ -21,8 +22,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{
-    Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, ResponseActFuture, Supervised,
-    WrapFuture as _, fut,
+    Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, ResponseActFuture,
+    ResponseFuture, Supervised, WrapFuture as _, fut,
 };
 use actix_rt::time::timeout;
 use bytes::Bytes;
@@ -47,6 +48,9 @@ const DISK_PATIENCE: Duration = Duration::from_millis(250);
 
 /// The same where nobody waits.
 const WARMING: Duration = Duration::from_secs(10);
+
+/// How long a command waits for the disk before it ends.
+const SETTLING: Duration = Duration::from_secs(5);
 
 /// One listing for each provider, so that its size is bounded by the configuration.
 pub struct Catalog {
@@ -111,10 +115,18 @@ pub struct Surveyed {
 #[rtype(result = "()")]
 pub(crate) struct Warm(pub(crate) Vec<Arc<ProviderSettings>>);
 
-/// Whether it is the asker's part to ask this provider anew.
+/// Answered when the disk has done what it was told before, or takes too long over it.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct Settle(pub Arc<ProviderSettings>);
+
+/// Whether it is the asker's part to ask this provider anew: not if somebody else does, or has just done so.
 #[derive(Message, Debug)]
 #[rtype(result = "bool")]
-pub struct Claim(pub Arc<str>);
+pub struct Claim {
+    pub provider: Arc<ProviderSettings>,
+    pub ttl: Duration,
+}
 
 /// These providers are gone, or others under the same names.
 #[derive(Message, Debug)]
@@ -257,6 +269,16 @@ impl Handler<Survey> for Catalog {
     }
 }
 
+impl Handler<Settle> for Catalog {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, Settle(provider): Settle, _: &mut Self::Context) -> Self::Result {
+        // It does one thing after the other.
+        let behind = timeout(SETTLING, self.disk.clone().read(provider));
+        Box::pin(async move { drop(behind.await) })
+    }
+}
+
 impl Handler<Warm> for Catalog {
     type Result = ();
 
@@ -275,8 +297,8 @@ impl Handler<Warm> for Catalog {
 impl Handler<Claim> for Catalog {
     type Result = bool;
 
-    fn handle(&mut self, Claim(provider): Claim, _: &mut Self::Context) -> bool {
-        self.claim(&provider)
+    fn handle(&mut self, Claim { provider, ttl }: Claim, _: &mut Self::Context) -> bool {
+        !self.holds(&provider, ttl) && self.claim(&provider.name)
     }
 }
 

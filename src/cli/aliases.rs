@@ -38,6 +38,9 @@ struct Row {
     target: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     leads_to: Option<String>,
+    /// Where requests go when that fails, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fallbacks: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -87,11 +90,15 @@ fn rows(settings: &Settings) -> Vec<Row> {
     owned
         .map(|(kind, owner, alias, target)| {
             let name = format!("{owner}:{alias}");
-            let (leads_to, error) = match routes.resolve(&name) {
-                Ok(route) => (Some(format!("{}:{}", route.provider.name, route.model)), None),
-                Err(reason) => (None, Some(reason.to_string())),
-            };
-            Row { name, owner: owner.to_lowercase(), kind, target: target.clone(), leads_to, error }
+            let found = routes.resolve(&name);
+            let error = found.as_ref().err().map(ToString::to_string);
+            let route = found.ok();
+            let fallbacks = route.iter().flat_map(|route| &route.fallbacks);
+            let fallbacks =
+                fallbacks.map(|target| format!("{}:{}", target.provider.name, target.model)).collect();
+            let leads_to = route.map(|route| format!("{}:{}", route.provider.name, route.model));
+            let (owner, target) = (owner.to_lowercase(), target.clone());
+            Row { name, owner, kind, target, leads_to, fallbacks, error }
         })
         .collect()
 }
@@ -101,9 +108,12 @@ fn print(rows: &[Row]) {
         return say(format_args!("there are no aliases; set {{PROVIDER}}_ALIAS_{{NAME}} to make one\n"));
     }
     let mut table = Table::new(["ALIAS", "STANDS FOR", "LEADS TO"]);
-    for Row { name, target, leads_to, error, .. } in rows {
+    for Row { name, target, leads_to, fallbacks, error, .. } in rows {
         let end = match (leads_to, error) {
-            (Some(model), _) => model.clone(),
+            (Some(model), _) => {
+                let then = fallbacks.iter().map(|target| format!(", then {target}"));
+                then.fold(model.clone(), |line, then| line + &then)
+            }
             (None, error) => format!("nowhere: {}", error.as_deref().unwrap_or_default()),
         };
         table.row([name.clone(), target.clone(), end]);

@@ -50,7 +50,8 @@ impl Explain {
             Ok(config) => config,
             Err(exit) => return exit,
         };
-        let routes = Routes::new(&config.settings, Snapshot::new(listed(&config.settings)));
+        let settings = config.settings_with_demo();
+        let routes = Routes::new(&settings, Snapshot::new(listed(&settings)));
         let explained: Vec<_> = self.models.iter().map(|model| Explained::of(&routes, model)).collect();
         // A reader that has gone is not our fault.
         let _ = if self.json { print_json(&explained) } else { print_words(&explained) };

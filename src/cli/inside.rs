@@ -62,9 +62,7 @@ where
 
 fn embedded(settings: &mut Settings) -> Result<demo::Demo, String> {
     let demo = demo::start().map_err(|error| format!("the demo provider cannot be started: {error}"))?;
-    let provider = Arc::new(demo::provider(&demo.base_url));
-    settings.default_provider.get_or_insert_with(|| provider.name.clone());
-    settings.providers.push(provider);
+    demo::embed(settings, &demo.base_url);
     Ok(demo)
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::rt::time::timeout;
 use bytes::Bytes;
-use vandamme_actors::catalog::{Claim, Keep, Listing, Recall, Survey, Surveyed};
+use vandamme_actors::catalog::{Claim, Keep, Listing, Recall, Settle, Survey, Surveyed};
 use vandamme_actors::provider::CallOutcome;
 use vandamme_actors::settings::ProviderSettings;
 use vandamme_actors::upstream::{self, Borrow};
@@ -64,7 +64,8 @@ pub(crate) async fn models(
             return Ok(Listed::Current(listing.clone()));
         }
         Some(listing) if remembered == Remembered::Serves && listing.holds(limits.models_cache_ttl) => {
-            let due = catalog.send(Claim(provider.name.clone())).timeout(PATIENCE).await;
+            let claim = Claim { provider: provider.clone(), ttl: limits.models_ttl };
+            let due = catalog.send(claim).timeout(PATIENCE).await;
             if due.unwrap_or(false) {
                 actix_web::rt::spawn(refreshed(gateway.clone(), provider.clone()));
             }
@@ -120,9 +121,7 @@ pub(crate) async fn reached(
 /// Ends when the disk has what the catalog was told before, or does not answer.
 pub(crate) async fn written(gateway: &Gateway, provider: &Arc<ProviderSettings>) {
     let catalog = gateway.roster.load().catalog.clone();
-    // One that never holds is looked up on disk, behind what is to be written there.
-    let recall = Recall { provider: provider.clone(), ttl: Duration::ZERO };
-    drop(catalog.send(recall).timeout(SURVEY_PATIENCE).await);
+    let _settled = catalog.send(Settle(provider.clone())).await;
 }
 
 /// Asks a provider anew, for the catalog alone.

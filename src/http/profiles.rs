@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use vandamme_actors::router::Unroutable;
-use vandamme_actors::settings::{Api, Profile, ProfileSource, Settings};
+use vandamme_actors::settings::{Api, Fallbacks, Profile, ProfileSource, Settings};
 
 use super::door;
 use super::request_id::RequestId;
@@ -31,6 +31,9 @@ pub(crate) struct Told<'a> {
     max_retries: Option<u32>,
     alias_count: usize,
     pub(crate) aliases: &'a BTreeMap<String, String>,
+    /// Where requests go when the target of an alias fails.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    fallbacks: &'a Fallbacks,
     source: &'static str,
     pub(crate) default: bool,
     /// Why it cannot be used, if so.
@@ -47,6 +50,7 @@ impl<'a> Profiles<'a> {
             max_retries: profile.max_retries,
             alias_count: profile.aliases.len(),
             aliases: &profile.aliases,
+            fallbacks: &profile.fallbacks,
             source: word(profile.source),
             default: default == Some(&profile.name),
             inactive: profile.inactive.as_deref(),

@@ -56,17 +56,17 @@ mod member {
     use rustix::process::{Pid, PidfdFlags, pidfd_open, test_kill_process};
 
     /// A process and, where the kernel has that, a descriptor of it: the number alone may become another's.
-    pub(super) struct Member {
+    pub(crate) struct Member {
         process: Pid,
         descriptor: Option<OwnedFd>,
     }
 
     impl Member {
-        pub(super) fn new(process: Pid) -> Self {
+        pub(crate) fn new(process: Pid) -> Self {
             Self { process, descriptor: pidfd_open(process, PidfdFlags::empty()).ok() }
         }
 
-        pub(super) fn lives(&self) -> bool {
+        pub(crate) fn lives(&self) -> bool {
             let Some(descriptor) = &self.descriptor else { return test_kill_process(self.process).is_ok() };
             // Readable once the process has ended, though nobody may have waited for it yet.
             let mut ended = [PollFd::new(descriptor, PollFlags::IN)];
@@ -79,20 +79,20 @@ mod member {
 mod member {
     use rustix::process::{Pid, test_kill_process};
 
-    pub(super) struct Member(Pid);
+    pub(crate) struct Member(Pid);
 
     impl Member {
-        pub(super) fn new(process: Pid) -> Self {
+        pub(crate) fn new(process: Pid) -> Self {
             Self(process)
         }
 
-        pub(super) fn lives(&self) -> bool {
+        pub(crate) fn lives(&self) -> bool {
             test_kill_process(self.0).is_ok()
         }
     }
 }
 
-use member::Member;
+pub(crate) use member::Member;
 
 #[cfg(test)]
 mod tests {

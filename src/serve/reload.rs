@@ -2,11 +2,13 @@
 //! nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use actix::Addr;
 use actix_web::rt::time::timeout;
-use actix_web::web;
+use tokio::sync::oneshot;
 use vandamme_actors::settings::{ProviderSettings, Settings};
 use vandamme_actors::supervisor::{Reconfigure, Supervisor};
 
@@ -17,6 +19,9 @@ use crate::process::control::Reloaded;
 
 /// A file that cannot be read in this time (on a network that hangs, say) is not read.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A thread reads the configuration. There is one at most, however long it takes.
+static READING: AtomicBool = AtomicBool::new(false);
 
 /// What is built once, at the start. Every other key holds from the reload on.
 const ONCE: [&str; 13] = [
@@ -60,9 +65,7 @@ impl Reloader {
             Some(demo) => demo,
             None => demo::start().map_err(|error| format!("the demo provider cannot be started: {error}"))?,
         };
-        let provider = Arc::new(demo::provider(&demo.base_url));
-        settings.default_provider.get_or_insert_with(|| provider.name.clone());
-        settings.providers.push(provider);
+        demo::embed(settings, &demo.base_url);
         self.demo = Some(demo);
         Ok(())
     }
@@ -111,11 +114,32 @@ impl Reloader {
     }
 }
 
+/// On a thread of its own: the end of the process waits for none that still reads, as it would for those of the runtime.
 async fn load(origin: Overrides) -> Result<Config, Vec<String>> {
-    let loading = web::block(move || Config::load(&origin));
-    match timeout(PATIENCE, loading).await {
+    if READING.swap(true, Ordering::AcqRel) {
+        return Err(vec!["the configuration is still being read since the last attempt".to_owned()]);
+    }
+    let (answer, loaded) = oneshot::channel();
+    let thread = thread::Builder::new().name("reload".to_owned()).spawn(move || {
+        let config = Config::load(&origin);
+        READING.store(false, Ordering::Release);
+        // Whoever asked may have given up.
+        drop(answer.send(config));
+    });
+    if let Err(error) = thread {
+        READING.store(false, Ordering::Release);
+        return Err(vec![format!("the configuration cannot be read: {error}")]);
+    }
+    match timeout(PATIENCE, loaded).await {
         Ok(Ok(config)) => config.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect()),
-        Ok(Err(_)) | Err(_) => Err(vec!["the configuration could not be read in time".to_owned()]),
+        Ok(Err(_)) => {
+            READING.store(false, Ordering::Release);
+            Err(vec!["reading the configuration failed by a fault of vdm itself".to_owned()])
+        }
+        Err(_) => Err(vec![format!(
+            "the configuration could not be read within {} s; is one of its files on a disk that hangs?",
+            PATIENCE.as_secs()
+        )]),
     }
 }
 

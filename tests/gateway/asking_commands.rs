@@ -28,6 +28,11 @@ impl User {
         self
     }
 
+    fn file(self, path: &str, content: &str) -> Self {
+        std::fs::write(self.directory.join(path), content).expect("a writable directory");
+        self
+    }
+
     /// Who has a key for `openai`, which is this upstream, and one for `zai`, where nobody is.
     fn of(upstream: &Upstream) -> Self {
         Self::new()
@@ -284,6 +289,20 @@ fn test_connection_asks_one_provider_or_all() {
     assert_eq!((named.code, upstream.request(2).json()["model"].as_str()), (Some(0), Some("m-9")));
     assert_eq!(user.vdm("test connection --all -p zai").code, Some(2));
     assert_eq!(user.vdm("test connection -p nobody").code, Some(1));
+}
+
+#[test]
+fn a_provider_that_fails_is_not_tested_by_way_of_its_fallback() {
+    let upstream = Upstream::openai();
+    let toml = "[zai.fallbacks]\n'*' = ['openai:m-2']\n['#team'.aliases]\nfast = 'zai:x'\n['#team'.fallbacks]\nfast = ['openai:m-2']";
+    let user = User::of(&upstream).with_nobody().file("vandamme-config.toml", toml);
+    let told = user.vdm("test connection -p zai");
+    assert_eq!(told.code, Some(1), "{told:?}");
+    let told = user.vdm("test models zai:x --json");
+    assert_eq!((told.code, &told.json()[0]["leads_to"]), (Some(1), &json!("zai:x")), "{told:?}");
+    assert_eq!(upstream.count(), 0);
+    let told = user.vdm("aliases -p team");
+    assert!(told.stdout.ends_with("team:fast  zai:x       zai:x, then openai:m-2\n"), "{told:?}");
 }
 
 #[test]

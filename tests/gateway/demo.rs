@@ -87,3 +87,22 @@ fn without_a_provider_beyond_loopback_it_starts_degraded_and_names_the_variable(
     assert!(reply.error_message().contains("_API_KEY"), "{reply}");
     assert_eq!(reply.header("x-vdm-demo"), None);
 }
+
+#[test]
+fn explain_knows_the_demo_as_the_gateway_does() {
+    let explained = |variables: &[(&str, &str)], model: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_vdm"));
+        command.args(["explain", model]).env_clear().envs(variables.iter().copied());
+        let output = command.current_dir(std::env::temp_dir()).output().expect("vdm is built");
+        String::from_utf8_lossy(&output.stdout).trim_end().lines().last().unwrap_or_default().to_owned()
+    };
+    let gateway = Gateway::bare().env("VDM_ROUTE_HEADER", "1").start();
+    let reply = gateway.messages(&prompt("haiku", "hi")).reply();
+    let route = reply.header("x-vdm-route").expect("asked for");
+    let target = explained(&[], "haiku").replace("→ ", "");
+    assert!(target.starts_with("demo:") && route.ends_with(&format!("-> {target}")), "{target} {route}");
+    let beside = [("OPENAI_API_KEY", "k"), ("VDM_DEMO", "1")];
+    assert_eq!(explained(&beside, "demo:x"), "→ demo:x");
+    assert_eq!(explained(&beside, "haiku"), "→ openai:gpt-5.1-mini");
+    assert_eq!(explained(&[("VDM_DEMO", "0")], "haiku"), "haiku");
+}

@@ -1,6 +1,7 @@
 //! Lists of models between runs: the cache on disk, in the layout of the Python original.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -8,7 +9,7 @@ use serde_json::Value;
 use crate::support::PATIENCE;
 use crate::support::client::prompt;
 use crate::support::gateway::{Gateway, fresh_directory};
-use crate::support::upstream::{Answer, Upstream};
+use crate::support::upstream::{Answer, Seen, Upstream};
 
 const PATH: &str = "/v1/models";
 const LIST: &str = r#"{"data":[{"id":"m-1"}],"object":"list"}"#;
@@ -226,4 +227,41 @@ fn nothing_is_kept_when_nothing_is_to_be_kept() {
     assert_eq!(demo.get(PATH).status(), 200);
     demo.stop();
     assert!(!cache.0.join("models").exists());
+}
+
+/// Where a name with an alias in it goes, by the gateway and by `vdm explain`.
+fn ways(upstream: &Upstream, cache: &Cache) -> [String; 2] {
+    let base = upstream.base_url();
+    let environment =
+        [("OPENAI_API_KEY", "sk-test"), ("OPENAI_BASE_URL", base.as_str()), ("CACHE_DIR", cache.path())];
+    let mut explain = Command::new(env!("CARGO_BIN_EXE_vdm"));
+    explain.args(["explain", "--json", "openai:my-haiku-9"]).env_clear().envs(environment);
+    let explained = explain.current_dir(cache.path()).output().expect("vdm is built");
+    let explained: Value = serde_json::from_slice(&explained.stdout).expect("JSON alone");
+
+    let setup = Gateway::bare().env("VDM_ROUTE_HEADER", "1");
+    let gateway = environment.iter().fold(setup, |setup, (name, value)| setup.env(name, *value)).start();
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let reply = gateway.messages(&prompt("openai:my-haiku-9", "hi")).reply();
+        let route = reply.header("x-vdm-route").expect("asked for").to_owned();
+        let gone = route.rsplit("-> openai:").next().unwrap_or_default().to_owned();
+        let explained = explained[0]["upstream_model"].as_str().unwrap_or_default().to_owned();
+        // The disk is read behind the start.
+        if gone == explained || Instant::now() > until {
+            return [gone, explained];
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_model_that_the_last_run_listed_keeps_its_name_and_explain_says_so_too() {
+    let list = r#"{"data":[{"id":"my-haiku-9"}],"object":"list"}"#;
+    let listing = move |seen: &Seen| seen.target().ends_with("/models").then(|| Answer::json(200, list));
+    let upstream = Upstream::openai().ruled_by(listing);
+    let empty = Cache::new();
+    assert_eq!(ways(&upstream, &empty), ["gpt-5.1-mini", "gpt-5.1-mini"]);
+    let cache = filled(&upstream);
+    assert_eq!(ways(&upstream, &cache), ["my-haiku-9", "my-haiku-9"]);
 }

@@ -8,6 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use rustix::process::Pid;
 use serde::Serialize;
 use serde_json::json;
 
@@ -16,6 +17,7 @@ use crate::cli::say;
 use crate::config::{Config, Overrides};
 use crate::process::control::client::{self, Answers, Running};
 use crate::process::control::{self, Ask, Reloaded, Said, State};
+use crate::process::sessions::Member;
 
 /// Between two looks whether a gateway is back.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -194,11 +196,19 @@ impl Stop {
     fn stop(&self) -> Result<(), Exit> {
         let until = Instant::now() + Duration::from_secs(self.timeout.into());
         let running = self.order.find()?;
+        let process = i32::try_from(running.status.pid).ok().and_then(Pid::from_raw).map(Member::new);
         let ask = if self.now { Ask::StopNow } else { Ask::Stop };
         let (mut answers, said) = self.order.ask(&running, ask)?;
         tell_of_those_in_flight(&running, &said);
         self.order.await_end(&running, &mut answers, until)?;
         let control::Status { pid, address, .. } = running.status;
+        while process.as_ref().is_some_and(Member::lives) {
+            if Instant::now() >= until {
+                say(format_args!("vdm: process {pid} has said good-bye and is still there\n"));
+                return Err(Exit::Failed);
+            }
+            sleep(PAUSE);
+        }
         self.order.print_json(&json!({"stopped": true, "pid": pid}));
         self.order.print(&format!("{} (pid {pid}) has stopped", url(address)));
         Ok(())

@@ -114,15 +114,15 @@ impl Changes {
 
     /// The same as settings of Claude Code, in which an empty text is as good as none.
     pub(super) fn as_settings(&self) -> Value {
-        let ours = self.set.iter().filter(|(name, _)| **name != URL);
+        let ours = self.set.iter().filter(|(name, _)| ![URL, DISCOVERY].contains(*name));
         let set = ours.map(|(name, value)| ((*name).to_owned(), Value::from(value.clone())));
         let unset = self.unset.iter().map(|name| ((*name).to_owned(), Value::from("")));
         json!({"env": set.chain(unset).collect::<serde_json::Map<_, _>>()})
     }
 
-    /// The variables that somebody else must not set.
+    /// The variables that somebody else must not set; the others are only proposed.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.set.keys().chain(&self.unset).copied()
+        self.set.keys().chain(&self.unset).copied().filter(|name| *name != DISCOVERY)
     }
 }
 

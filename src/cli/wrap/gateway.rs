@@ -160,7 +160,11 @@ impl Wanted<'_> {
                 files.tell_last_lines();
                 let code =
                     status.code().map_or_else(|| status.to_string(), |code| format!("exit code {code}"));
-                let exit = if status.code() == Some(Exit::Bind as i32) { Exit::Bind } else { Exit::Failed };
+                let exit = if status.code() == Some(i32::from(Exit::Bind.number())) {
+                    Exit::Bind
+                } else {
+                    Exit::Failed
+                };
                 return Err(told(&format!("the gateway did not start ({code}); see above"), exit));
             }
             if is_silent && began.elapsed() > SILENCE {

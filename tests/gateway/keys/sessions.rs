@@ -109,10 +109,10 @@ fn eight_sessions_over_four_keys_find_their_prompts_in_the_cache() {
 
 #[test]
 fn the_wait_that_a_client_is_told_runs_down() {
-    let upstream = Upstream::openai().always(limited(Dialect::OpenAi, "90"));
+    let upstream = Upstream::openai().always(limited(Dialect::OpenAi, "900"));
     let gateway = Gateway::before(&upstream).start();
     let first = gateway.ask("hi").integer("retry-after");
-    assert_eq!(first, 90);
+    assert!((600..=900).contains(&first), "{first}");
     super::await_that("the wait has become shorter", || {
         let reply = gateway.ask("hi");
         assert_eq!((reply.status(), reply.header("x-should-retry")), (429, Some("false")), "{reply}");

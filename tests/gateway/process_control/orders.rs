@@ -139,7 +139,9 @@ fn stop_now_does_not_wait() {
 
 #[test]
 fn one_of_two_is_stopped_and_the_other_stays() {
-    let [mut one, other] = [Gateway::bare().start(), Gateway::bare().start()];
+    let runtime = Runtime::new("both");
+    let start = || Gateway::bare().env("XDG_RUNTIME_DIR", runtime.path()).start();
+    let [mut one, other] = [start(), start()];
 
     Ended::of(&mut one.server(&["stop"])).results();
 
@@ -163,12 +165,14 @@ fn the_socket_is_for_its_user_alone_and_goes_with_the_gateway() {
 
 #[test]
 fn the_socket_of_a_killed_gateway_is_taken_over() {
-    let gateway = Gateway::bare().start();
-    let port = gateway.address.port();
-    gateway.run.signal("KILL");
+    let runtime = Runtime::new("taken");
+    let setup = Gateway::bare().env("XDG_RUNTIME_DIR", runtime.path());
+    let gateway = setup.start();
+    let (port, socket) = (gateway.address.port(), runtime.socket(&gateway));
     drop(gateway);
+    assert!(socket.exists(), "it was killed");
 
-    let gateway = Gateway::bare().start_on(port);
+    let gateway = setup.start_on(port);
 
     Ended::of(&mut gateway.server(&["status"])).results();
 }

@@ -199,6 +199,24 @@ fn what_needs_a_restart_is_said_until_there_is_one_and_the_rest_holds() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_holds_up_neither_the_gateway_nor_its_end() {
+    let upstream = Upstream::openai();
+    let mut gateway = Gateway::bare().toml(&provider("p", &upstream, "sk-a")).start();
+    gateway.run.pipe("vandamme-config.toml");
+
+    // From elsewhere, where nothing of the kind is to be read.
+    let [refused, again] =
+        [(); 2].map(|()| Ended::of(gateway.server(&["reload"]).current_dir("/").env("HOME", "/")));
+
+    assert_eq!((refused.code, again.code), (Some(1), Some(1)));
+    assert!(refused.stderr.contains("could not be read within"), "{}", refused.stderr);
+    assert!(again.stderr.contains("is still being read"), "{}", again.stderr);
+    assert_eq!(gateway.ask("hi").status(), 200);
+    gateway.run.signal("TERM");
+    assert_eq!(gateway.run.wait().code(), Some(0));
+}
+
+#[test]
 fn sighup_reloads() {
     let upstream = Upstream::openai();
     let gateway = Gateway::bare().start();

@@ -150,8 +150,9 @@ impl Setup {
             .args(&self.arguments);
         command.current_dir(&directory).env_clear().env("HOME", &directory);
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.envs(&self.environment);
-        Run::spawn(command, (directory, self.environment.clone()))
+        let runtime = Runtime::new();
+        command.env("XDG_RUNTIME_DIR", &runtime.0).envs(&self.environment);
+        Run::spawn(command, (directory, runtime, self.environment.clone()))
     }
 
     fn config_text(&self) -> String {
@@ -179,11 +180,34 @@ pub(crate) struct Run {
     readers: Vec<thread::JoinHandle<()>>,
     deaf: Arc<AtomicBool>,
     directory: PathBuf,
+    runtime: Runtime,
     environment: BTreeMap<String, String>,
 }
 
+/// Where control sockets are: apart for each gateway, and with a path that is short enough for one.
+struct Runtime(PathBuf);
+
+impl Runtime {
+    fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("vdm-test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).expect("a writable directory");
+        Self(path)
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        let _removed = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 impl Run {
-    fn spawn(mut command: Command, (directory, environment): (PathBuf, BTreeMap<String, String>)) -> Self {
+    fn spawn(
+        mut command: Command,
+        (directory, runtime, environment): (PathBuf, Runtime, BTreeMap<String, String>),
+    ) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("vdm is built");
         let log = Arc::default();
@@ -192,7 +216,7 @@ impl Run {
             collect(child.stdout.take().expect("piped"), &log, &deaf),
             collect(child.stderr.take().expect("piped"), &log, &deaf),
         ];
-        Self { child, log, readers, deaf, directory, environment }
+        Self { child, log, readers, deaf, directory, runtime, environment }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -204,7 +228,7 @@ impl Run {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vdm"));
         command.args(arguments).current_dir(&self.directory).env_clear().env("HOME", &self.directory);
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.envs(&self.environment).stdin(Stdio::null());
+        command.env("XDG_RUNTIME_DIR", &self.runtime.0).envs(&self.environment).stdin(Stdio::null());
         command
     }
 
@@ -233,6 +257,12 @@ impl Run {
             (log, _) = self.log.1.wait_timeout(log, left).unwrap_or_else(PoisonError::into_inner);
         }
         log.clone()
+    }
+
+    /// Puts a pipe there that nobody writes to.
+    pub(crate) fn pipe(&self, path: &str) {
+        let made = Command::new("mkfifo").arg(self.directory.join(path)).status();
+        assert!(made.expect("mkfifo is there").success());
     }
 
     pub(crate) fn rename(&self, from: &str, to: &str) {

@@ -152,6 +152,10 @@ fn a_gateway_that_runs_already_is_used_and_stays() {
     let mut elsewhere = user.claude_vdm(&[]);
     elsewhere.env("XDG_RUNTIME_DIR", "/nowhere").env("TMPDIR", user.home.join("bin"));
     assert_eq!(ended(&mut elsewhere), (Some(0), format!("{url}\n"), String::new()));
+    // An address that is only for listening is none for clients.
+    let mut everywhere = user.claude_vdm(&[]);
+    everywhere.env("HOST", "0.0.0.0").env("PROXY_API_KEY", "key");
+    assert_eq!(ended(&mut everywhere), (Some(0), format!("{url}\n"), String::new()));
 
     thread::sleep(A_WHILE);
     assert!(is_served(&url));
