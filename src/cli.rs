@@ -9,6 +9,7 @@ mod health;
 mod inside;
 mod man;
 mod models;
+mod original;
 mod progress;
 mod server;
 mod setup;
@@ -97,9 +98,9 @@ enum Health {
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let arguments = wrap::spelled_out(&arguments).unwrap_or(arguments);
-    match Vdm::try_parse_from(arguments) {
+    match Vdm::try_parse_from(&arguments) {
         Ok(vdm) => vdm.command.run(),
-        Err(error) => explain(&error),
+        Err(error) => explain(&error, &arguments),
     }
 }
 
@@ -165,13 +166,17 @@ fn print_version() -> Exit {
 }
 
 /// Help and version were asked for; all else is a mistake in usage. A reader that has gone is not our fault.
-fn explain(error: &clap::Error) -> Exit {
-    let _ = error.print();
+fn explain(error: &clap::Error, arguments: &[OsString]) -> Exit {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        Exit::Ok
-    } else {
-        Exit::Usage
+        let _ = error.print();
+        return Exit::Ok;
     }
+    let unknown = matches!(error.kind(), ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument);
+    match original::advice(arguments).filter(|_| unknown) {
+        Some(advice) => say(format_args!("vdm: {advice}\n")),
+        None => drop(error.print()),
+    }
+    Exit::Usage
 }
 
 #[cfg(test)]

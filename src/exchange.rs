@@ -323,8 +323,12 @@ impl Exchange<'_> {
         header.and_then(|value| value.to_str().ok()?.trim().parse().ok()).unwrap_or(0)
     }
 
+    /// A key of ours that is refused or limited is the operator's business; one that a client brought is not.
     fn tell(&self, lease: &Lease, failed: &CallFailure, call: u32) {
-        log::info!(
+        let ours = failed.retry == attempts::Failure::Key && !lease.provider.passthrough;
+        let level = if ours { log::Level::Warn } else { log::Level::Info };
+        log::log!(
+            level,
             "{} call {call} to {}:{} with key {} failed: {}",
             self.question.id,
             lease.provider.name,

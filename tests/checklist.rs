@@ -380,7 +380,7 @@ const TABLE: [Statement; LAST as usize] = [
     Waits(
         119,
         "LOG_REQUEST_METRICS, which is said to be unknown at the start",
-        &["what_the_original_knew_and_we_do_not_yet_is_not_ignored_in_silence"],
+        &["what_has_no_effect_is_not_ignored_in_silence"],
     ),
     Held(
         120,

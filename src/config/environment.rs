@@ -23,6 +23,19 @@ const LATER: [&str; 5] = [
     "VDM_ACTIVE_REQUESTS_SSE_HEARTBEAT",
 ];
 
+/// What comes with a later version of a provider's own.
+const LATER_OF_A_PROVIDER: &str = "_MODEL_PAGE";
+
+/// What the original knew and is not needed here, with the reason.
+const GONE: [(&str, &str); 3] = [
+    ("ALIAS_CACHE_TTL_SECONDS", "aliases are not cached"),
+    ("ALIAS_CACHE_MAX_SIZE", "aliases are not cached"),
+    (
+        "VDM_STRICT_PROFILE_VALIDATION",
+        "a profile that leads to a provider without a key is inactive and never ends the start",
+    ),
+];
+
 /// Between a provider and the name of an alias; the last one counts.
 const ALIAS: &str = "_ALIAS_";
 
@@ -41,7 +54,9 @@ pub(super) fn layer(variables: &Variables, known: &[String], mistakes: &mut Vec<
         }
     }
     for (name, variable) in variables.iter().filter(|(_, variable)| !variable.text.trim().is_empty()) {
-        if let Some((provider, key)) = of_provider(name) {
+        if let Some((provider, key)) = of_provider(name)
+            && !names_itself(key, variable)
+        {
             put(&mut layer, (&named(provider, known), key), variable);
         }
         if let Some(header) = name.strip_prefix(HEADER_FOR_ALL).filter(|header| !header.is_empty()) {
@@ -66,14 +81,28 @@ pub(super) fn layer(variables: &Variables, known: &[String], mistakes: &mut Vec<
     layer
 }
 
-/// The variables that were of use to the original and come with a later version: one line for each, since ignoring it
-/// may surprise.
-pub(super) fn not_yet(variables: &Variables) -> impl Iterator<Item = String> + '_ {
-    let set = variables.iter().filter(|(_, variable)| !variable.text.trim().is_empty());
-    let later = set.filter(|(name, _)| LATER.contains(name));
-    later.map(|(_, variable)| {
-        format!("{}: not available in this version of vdm, so it has no effect", variable.place)
-    })
+/// The variables that are set and change nothing although their names say that they might: one line for each.
+pub(super) fn without_effect(variables: &Variables) -> impl Iterator<Item = String> + '_ {
+    variables
+        .iter()
+        .filter_map(|(name, variable)| Some(format!("{}: {}", variable.place, idle(name, variable)?)))
+}
+
+fn idle(name: &str, variable: &Variable) -> Option<String> {
+    let text = variable.text.trim();
+    if let Some((_, key @ Key::Alias(_))) = of_provider(name) {
+        let nothing = text.is_empty().then_some("it is empty, so there is no such alias");
+        let itself = names_itself(key, variable).then_some("it stands for its own name, so it is left out");
+        return nothing.or(itself).map(str::to_owned);
+    }
+    if text.is_empty() {
+        return None;
+    }
+    if let Some((_, why)) = GONE.iter().find(|(gone, _)| *gone == name) {
+        return Some(format!("no longer needed, so it has no effect: {why}"));
+    }
+    let later = LATER.contains(&name) || name.strip_suffix(LATER_OF_A_PROVIDER).is_some_and(is_prefix);
+    later.then(|| "not available in this version of vdm, so it has no effect".to_owned())
 }
 
 /// `{P}` of a provider: `my-corp` is `MY_CORP`.
@@ -86,6 +115,11 @@ enum Key<'a> {
     Setting(&'static str),
     Header(&'a str),
     Alias(&'a str),
+}
+
+/// An alias that could only lead other names astray, by being a part of them.
+fn names_itself(key: Key<'_>, variable: &Variable) -> bool {
+    matches!(key, Key::Alias(alias) if variable.text.trim().eq_ignore_ascii_case(alias))
 }
 
 fn put(layer: &mut Layer, (provider, key): (&str, Key<'_>), variable: &Variable) {

@@ -95,9 +95,9 @@ impl<'a> Builder<'a> {
         self.merged.providers().iter().filter(|name| !is_there(name)).cloned().collect()
     }
 
-    /// Variables of a later version.
+    /// Variables that are of no use.
     pub(super) fn warn_of_variables(&mut self, variables: &Variables) {
-        self.warnings.extend(environment::not_yet(variables));
+        self.warnings.extend(environment::without_effect(variables));
     }
 
     fn section(&self, layer: &'a Layer, name: &str) -> Section<'a> {

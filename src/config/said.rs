@@ -97,6 +97,7 @@ pub(super) fn variables() -> Vec<Documented> {
         about: format!("{key} of that provider, over the files"),
     });
     let free = [
+        ("{PROVIDER}_AUTH_MODE", "passthrough signs each request with the key that its client brings"),
         ("{PROVIDER}_ALIAS_{NAME}", "an alias of that provider: a model, or PROVIDER:MODEL"),
         ("{PROVIDER}_CUSTOM_HEADER_{X_Y}", "a header X-Y on every request to that provider"),
         ("CUSTOM_HEADER_{X_Y}", "a header X-Y on every request to every provider that has none of its own"),

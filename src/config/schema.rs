@@ -130,7 +130,7 @@ pub(super) struct Variable {
     pub(super) path: &'static [&'static str],
 }
 
-pub(super) const VARIABLES: [Variable; 23] = [
+pub(super) const VARIABLES: [Variable; 26] = [
     Variable {
         name: "HOST",
         about: "the address or name to listen on (127.0.0.1)",
@@ -194,6 +194,27 @@ pub(super) const VARIABLES: [Variable; 23] = [
         kind: Count(0),
         empty: WhenEmpty::Wrong,
         path: &["everywhere", "max-retries"],
+    },
+    Variable {
+        name: "STREAMING_CONNECT_TIMEOUT_SECONDS",
+        about: "the longest wait for a connection to a provider (10)",
+        kind: Pause,
+        empty: WhenEmpty::Wrong,
+        path: &["limits", "connect-timeout"],
+    },
+    Variable {
+        name: "STREAMING_READ_TIMEOUT_SECONDS",
+        about: "the longest silence of a provider in the middle of a stream (300)",
+        kind: Pause,
+        empty: WhenEmpty::Wrong,
+        path: &["limits", "idle-timeout"],
+    },
+    Variable {
+        name: "ALIAS_MAX_CHAIN_LENGTH",
+        about: "how many aliases may lead from one to the next (10)",
+        kind: Count(1),
+        empty: WhenEmpty::Wrong,
+        path: &["limits", "alias-chain"],
     },
     Variable {
         name: "MIN_TOKENS_LIMIT",
@@ -301,12 +322,13 @@ pub(super) const PROXY_API_KEY: &str = "PROXY_API_KEY";
 pub(super) const PROXY_API_KEY_FILE: &str = "PROXY_API_KEY_FILE";
 
 /// `{P}_…` and the key of `[P]` that it sets.
-pub(super) const PROVIDER_VARIABLES: [(&str, &str); 5] = [
+pub(super) const PROVIDER_VARIABLES: [(&str, &str); 6] = [
     ("_API_KEY", "api-key"),
     ("_API_KEY_FILE", "api-key-file"),
     ("_BASE_URL", "base-url"),
     ("_API_FORMAT", "api-format"),
     ("_API_VERSION", "api-version"),
+    ("_MODELS_URL", "models-url"),
 ];
 
 /// The name that is meant, if one is near.

@@ -12,6 +12,7 @@ use super::*;
 
 mod key_files;
 mod mistakes;
+mod original;
 mod routes;
 
 /// Variables and what they are set to.
@@ -189,13 +190,13 @@ fn layers_merge_value_by_value() {
     let machine = Machine::with(&[("POE_API_KEY", "k")])
         .file(
             "home/.config/vandamme-proxy/vandamme-config.toml",
-            "[poe]\ntimeout = 60\n[poe.aliases]\nmine = 'a'",
+            "[poe]\ntimeout = 50\nmax-retries = 7\n[poe.aliases]\nmine = 'a'\nhaiku = 'below'",
         )
-        .toml("[POE.aliases]\nHAIKU = 'x'\n'gpt-4.1' = 'y'");
+        .toml("[POE]\ntimeout = 60\n[POE.aliases]\nHAIKU = 'x'\n'gpt-4.1' = 'y'");
     let config = machine.load();
     let poe = provider(&config, "poe");
 
-    assert_eq!(poe.timeout, Some(Duration::from_secs(60)));
+    assert_eq!((poe.timeout, poe.max_retries), (Some(Duration::from_secs(60)), 7));
     assert_eq!(poe.base_url, "https://api.poe.com/v1");
     assert_eq!(poe.aliases["haiku"], "x");
     assert_eq!(poe.aliases["mine"], "a");
@@ -496,17 +497,6 @@ fn variables_that_are_not_for_us_do_no_harm() {
         ("POE_BASE_URL", "not a url"),
     ]);
     assert_eq!(names(&machine.load()), ["openai"]);
-}
-
-#[test]
-fn what_the_original_knew_and_we_do_not_yet_is_not_ignored_in_silence() {
-    let machine = Machine::with(&[("POE_API_KEY", "k"), ("LOG_REQUEST_METRICS", "false")]);
-    let warnings = machine.warnings();
-    let named = ["LOG_REQUEST_METRICS"];
-    let expected = named.map(|name| {
-        format!("environment variable {name}: not available in this version of vdm, so it has no effect")
-    });
-    assert_eq!(warnings, expected);
 }
 
 #[test]

@@ -221,6 +221,13 @@ fn models_top_needs_to_be_wanted_and_suggests() {
     assert_eq!(json.json()["models"][0]["id"], "vendor/m-2");
     assert_eq!((json.json()["cached"].clone(), upstream.count()), (json!(true), 1));
     assert_eq!(user.vdm("models top --limit 51").code, Some(2));
+
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    let told = User::of(&upstream)
+        .env("TOP_MODELS_SOURCE", "openrouter")
+        .env("OPENROUTER_BASE_URL", nobody)
+        .vdm("models top");
+    assert_eq!((told.code, told.stdout.as_str(), told.stderr.lines().count()), (Some(1), "", 1), "{told:?}");
 }
 
 #[test]

@@ -69,7 +69,12 @@ fn validate_succeeds_when_the_gateway_would_start_and_tells_every_mistake_when_n
 #[test]
 fn show_tells_each_value_with_its_place_and_no_secret() {
     let file = "[poe]\napi-key = 'canary-of-poe'\n[poe.custom-headers]\nx-team = 'canary-team'\n[openai]\ntimeout = 7";
-    let environment = [("OPENAI_API_KEY", "sk-canary"), ("PROXY_API_KEY", "canary"), ("MAX_RETRIES", "4")];
+    let environment = [
+        ("OPENAI_API_KEY", "sk-canary"),
+        ("PROXY_API_KEY", "canary"),
+        ("MAX_RETRIES", "4"),
+        ("VDM_DEFAULT_PROVIDER", "openai"),
+    ];
     let output = vdm(&["config", "show"], &environment, file);
     let shown = stdout(&output);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
@@ -81,6 +86,8 @@ fn show_tells_each_value_with_its_place_and_no_secret() {
     assert!(line("openai.timeout = 7").contains("vandamme-config.toml:6:11"));
     assert!(line("openai.api-key = <").contains("environment variable OPENAI_API_KEY"));
     assert!(line("(all providers) max-retries = 4").contains("environment variable MAX_RETRIES"));
+    let default = line("defaults.default-provider = \"openai\"");
+    assert!(default.contains("environment variable VDM_DEFAULT_PROVIDER"), "{default}");
     assert!(line("limits.drain = 25").contains("built-in defaults"));
     assert!(line("\"#top\".aliases.haiku = \"zai:opus\"").contains("built-in defaults"));
 

@@ -4,6 +4,7 @@
 mod asking_commands;
 mod azure;
 mod chat_completions;
+mod coming_from_python;
 mod command_line;
 mod complaints;
 mod configuration;
@@ -23,6 +24,7 @@ mod liveness;
 mod model_names;
 mod models;
 mod models_cache;
+mod original;
 mod own_keys;
 mod passthrough;
 mod process_control;

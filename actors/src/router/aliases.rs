@@ -99,6 +99,8 @@ mod tests {
             table(&[("my-alias", "1"), ("summary", "2"), ("summary2", "3"), ("ab", "4"), ("bc", "5")]);
         assert_eq!(table.whole("MY_ALIAS").map(|hit| hit.target), Some("1"));
         assert_eq!(table.whole("my"), None);
+        assert_eq!(table.whole("summary").map(|hit| hit.target), Some("2"));
+        assert_eq!(table.part("my-summary2-model").map(|hit| hit.target), Some("3"));
         assert_eq!(table.part("oh_my_alias_model").map(|hit| hit.target), Some("1"));
         assert_eq!(table.part("summary22").map(|hit| hit.target), Some("3"));
         assert_eq!(table.part("abc").map(|hit| hit.alias), Some("ab"));

@@ -110,6 +110,10 @@ const OF_A_FILE: &[(&str, &str)] = &[
         "[defaults]\nmax-retries = 1.5",
         "2:15: [defaults] max-retries: expected a whole number from 0 to 1000000000, found 1.5",
     ),
+    (
+        "[poe]\ntimeout = 'null'",
+        "2:11: [poe] timeout: expected a number of seconds, 0 or more and a year at most, found \"null\"",
+    ),
     ("[defaults]\ntimeuot = 1", "2:1: [defaults] timeuot: there is no such key; did you mean \"timeout\"?"),
     (
         "[openai]\nbase-url = 'ftp://x'",
@@ -181,6 +185,15 @@ const OF_A_VARIABLE: &[(Set<'static>, &str)] = &[
     (
         &[("REQUEST_TIMEOUT", "inf")],
         "REQUEST_TIMEOUT: expected a number of seconds, 0 or more and a year at most, found inf",
+    ),
+    (
+        &[("STREAMING_READ_TIMEOUT_SECONDS", "0")],
+        "STREAMING_READ_TIMEOUT_SECONDS: expected a number of seconds, more than 0 and a year at most, found 0",
+    ),
+    (&[("MODELS_CACHE_ENABLED", "maybe")], "MODELS_CACHE_ENABLED: expected true or false, found \"maybe\""),
+    (
+        &[("TOP_MODELS_SOURCE", "foo")],
+        "TOP_MODELS_SOURCE: expected one of openrouter, manual_rankings, disabled, found \"foo\"",
     ),
     (&[("MAX_RETRIES", "-1")], "MAX_RETRIES: expected a whole number from 0 to 1000000000, found -1"),
     (&[("VDM_DEMO", "maybe")], "VDM_DEMO: expected true or false, found \"maybe\""),

@@ -1,6 +1,7 @@
 //! Where names lead: the worked examples of the specification (configuration §4.8), by their numbers.
 
 use vandamme_actors::router::{Lists, Routes};
+use vandamme_actors::settings::ProfileSource;
 use vandamme_actors::snapshot::Snapshot;
 
 use super::Machine;
@@ -143,9 +144,19 @@ fn circles_and_long_chains_end_with_an_error_and_are_told_at_the_start() {
         .map(|pair| (format!("POE_ALIAS_Z{}", pair[0].to_ascii_uppercase()), format!("z{}", pair[1])))
         .collect();
     let machine = links.iter().fold(Machine::with(A), |machine, (name, text)| machine.variable(name, text));
+    let told = |machine: &Machine| machine.load().warnings.join("\n");
+    assert!(told(&machine).contains("more than 10 aliases"), "{}", told(&machine));
     lead(
         &routes(&machine),
         &[("za", "✗ more than 10 aliases"), ("poe:za", "✗ more than 10 aliases"), ("zu", "poe, zy")],
+    );
+    let five =
+        [("POE_ALIAS_Z1", "z2"), ("POE_ALIAS_Z2", "z3"), ("POE_ALIAS_Z3", "z4"), ("POE_ALIAS_Z4", "z5")];
+    let machine = Machine::with(&[A, &five, &[("ALIAS_MAX_CHAIN_LENGTH", "3")]].concat());
+    assert!(told(&machine).contains("more than 3 aliases"), "{}", told(&machine));
+    lead(
+        &routes(&machine),
+        &[("z1", "✗ more than 3 aliases"), ("poe:z1", "✗ more than 3 aliases"), ("z2", "poe, z5")],
     );
 }
 
@@ -161,7 +172,10 @@ fn aliases_for_all_and_a_profile_with_a_providers_name_lead_where_the_specificat
             ("haiku", "poe, gpt-5.1-mini"),
         ],
     );
-    let shadow = routes(&Machine::with(A).toml("['#openai'.aliases]\nhaiku = 'poe:haiku'"));
+    let machine = Machine::with(A).toml("['#openai'.aliases]\nhaiku = 'poe:haiku'");
+    let told = "\"openai\" is a profile and a provider: \"openai:…\" means the profile";
+    assert_eq!(machine.load().warnings, [told]);
+    let shadow = routes(&machine);
     lead(&shadow, &[("openai:haiku", "poe, gpt-5.1-mini"), ("!openai:haiku", "openai, haiku")]);
 }
 
@@ -203,7 +217,8 @@ fn a_profile_is_as_the_highest_file_has_it() {
     let profile =
         |name: &str| config.settings.profiles.iter().find(|profile| *profile.name == *name).unwrap();
     assert_eq!(profile("top").aliases.keys().collect::<Vec<_>>(), ["fast"]);
-    assert!(profile("main").aliases.is_empty() && profile("main").timeout.is_none());
+    let main = profile("main");
+    assert!(main.aliases.is_empty() && main.timeout.is_none() && main.source == ProfileSource::Local);
     let warning = "profile \"mine\" is inactive: it leads to provider 'kimi': set KIMI_API_KEY and restart";
     assert_eq!(config.warnings, [warning]);
 }

@@ -119,9 +119,13 @@ fn an_exhausted_quota_is_a_matter_of_the_key_whatever_its_status() {
     for status in [400, 402, 429] {
         let body =
             openai::error("You exceeded your current quota", "insufficient_quota", "insufficient_quota");
-        let upstream = Upstream::openai().answering_key("empty", Answer::json(status, body));
-        let gateway = Gateway::before(&upstream).keys(["empty", "good"]).start();
-        assert_eq!(gateway.ask("hi").text(), "Hello there!", "{status}");
+        for upstream in both() {
+            let upstream = upstream.answering_key("empty", Answer::json(status, body.clone()));
+            let gateway = Gateway::before(&upstream).keys(["empty", "good"]).start();
+            assert_eq!(gateway.ask("hi").text(), "Hello there!", "{status}");
+            assert_eq!(gateway.ask_whole("hi").text(), "Hello there!", "{status}");
+            assert_eq!(upstream.keys_seen(), ["empty", "good", "good"], "{status}");
+        }
     }
 }
 

@@ -132,6 +132,13 @@ fn a_dry_run_tells_and_does_nothing() {
     assert!(out.starts_with("claude -p 'two words'\nwith\n"), "{out}");
     assert!(out.contains("  ANTHROPIC_BASE_URL=http://127.0.0.1:9999\n"), "{out}");
     assert!(out.contains("  ANTHROPIC_AUTH_TOKEN=<PROXY_API_KEY>\n") && !out.contains("canary"), "{out}");
+    for host in ["0.0.0.0", "::"] {
+        let (_, out, _) = ended(
+            user.wrap(&["--dry-run", "--port", "9999", "claude"]).env("HOST", host).env("PROXY_API_KEY", "k"),
+        );
+        let own = if host == "::" { "[::1]" } else { "127.0.0.1" };
+        assert!(out.contains(&format!("  ANTHROPIC_BASE_URL=http://{own}:9999\n")), "{out}");
+    }
     assert!(!user.home.join("vandamme").exists());
 }
 

@@ -1,0 +1,91 @@
+//! What the variables and files of the Python original mean here.
+
+use super::*;
+
+#[test]
+fn words_for_yes_and_for_a_level_are_known_in_any_case() {
+    for (word, kept) in [("YES", true), ("1", true), ("On", true), (" false ", false), ("off", false)] {
+        let config = Machine::with(&[("MODELS_CACHE_ENABLED", word)]).load();
+        assert_eq!(config.settings.cache.is_some(), kept, "{word}");
+    }
+    assert_eq!(Machine::with(&[("LOG_LEVEL", "debug")]).load().log_level_word, "DEBUG");
+}
+
+#[test]
+fn limits_have_the_originals_variables_too() {
+    let second = Duration::from_secs(1);
+    let config = Machine::with(&[
+        ("STREAMING_READ_TIMEOUT_SECONDS", "1.5"),
+        ("STREAMING_CONNECT_TIMEOUT_SECONDS", "3"),
+        ("ALIAS_MAX_CHAIN_LENGTH", "3"),
+    ])
+    .toml("[limits]\nidle-timeout = 9\nalias-chain = 9")
+    .load();
+    let limits = &config.settings.limits;
+    assert_eq!((limits.idle_timeout, limits.connect_timeout), (Some(second * 3 / 2), 3 * second));
+    assert_eq!(limits.alias_chain, 3);
+}
+
+#[test]
+fn a_variable_tells_where_a_provider_lists_its_models() {
+    let machine = Machine::with(&[("POE_API_KEY", "k"), ("POE_MODELS_URL", "https://poe.example/all")]);
+    assert_eq!(provider(&machine.load(), "poe").models_url.as_deref(), Some("https://poe.example/all"));
+}
+
+#[test]
+fn a_section_alone_makes_a_provider_with_all_of_its_keys() {
+    let toml = "[mycorp]\napi-key = 'a b'\nbase-url = 'http://c'";
+    let config = Machine::with(&[("OPENAI_API_KEY", "   ")]).toml(toml).load();
+    assert_eq!(names(&config), ["mycorp"]);
+    let keys: Vec<_> = provider(&config, "mycorp").keys.iter().map(ApiKey::expose).collect();
+    assert_eq!(keys, ["a", "b"]);
+}
+
+#[test]
+fn aliases_for_all_merge_name_by_name() {
+    let config = Machine::with(&[("POE_API_KEY", "k")])
+        .file(
+            "home/.config/vandamme-proxy/vandamme-config.toml",
+            "[defaults.aliases]\nOne = 'below'\ntwo = 'stays'\nhaiku = 'never'",
+        )
+        .toml("[defaults.aliases]\nONE = 'above'")
+        .load();
+    let aliases = &provider(&config, "poe").aliases;
+    assert_eq!((aliases["one"].as_str(), aliases["two"].as_str()), ("above", "stays"));
+    assert_eq!(aliases["haiku"], "gpt-5.1-mini", "a provider's own come first");
+}
+
+#[test]
+fn a_wrong_provider_does_not_hide_the_mistakes_of_the_next() {
+    let toml =
+        "[one]\napi-key = 'a !PASSTHRU'\nbase-url = 'http://one'\n[two]\napi-key = 'k'\nbase-url = 'two'";
+    let mistakes = Machine::new().toml(toml).mistakes();
+    assert!(mistakes.iter().any(|mistake| mistake.contains("[one] api-key")), "{mistakes:?}");
+    assert!(mistakes.iter().any(|mistake| mistake.contains("[two] base-url")), "{mistakes:?}");
+}
+
+#[test]
+fn what_has_no_effect_is_not_ignored_in_silence() {
+    for (name, text, told) in [
+        ("LOG_REQUEST_METRICS", "false", "not available in this version of vdm, so it has no effect"),
+        ("POE_MODEL_PAGE", "https://x/{id}", "not available in this version of vdm, so it has no effect"),
+        ("ALIAS_CACHE_MAX_SIZE", "5", "no longer needed, so it has no effect: aliases are not cached"),
+        (
+            "VDM_STRICT_PROFILE_VALIDATION",
+            "false",
+            "no longer needed, so it has no effect: a profile that leads to a provider without a key is inactive and \
+             never ends the start",
+        ),
+        ("POE_ALIAS_SELF", " Self ", "it stands for its own name, so it is left out"),
+        ("POE_ALIAS_E", " ", "it is empty, so there is no such alias"),
+    ] {
+        let machine = Machine::with(&[("POE_API_KEY", "k"), (name, text)]);
+        assert_eq!(machine.warnings(), [format!("environment variable {name}: {told}")]);
+        let config = machine.load();
+        let aliases = &provider(&config, "poe").aliases;
+        assert!(!aliases.contains_key("self") && !aliases.contains_key("e"));
+    }
+    for name in ["LOG_REQUEST_METRICS", "POE_MODEL_PAGE", "ALIAS_CACHE_MAX_SIZE"] {
+        assert!(Machine::with(&[("POE_API_KEY", "k"), (name, "")]).warnings().is_empty(), "{name}");
+    }
+}

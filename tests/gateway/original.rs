@@ -1,0 +1,276 @@
+//! What users of the Python original rely on, or were promised (specification: configuration and command line, §11).
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::process::{Command, Output};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::canned::{anthropic, openai};
+use crate::support::client::prompt;
+use crate::support::gateway::{Gateway, MODEL, fresh_directory, whole_prompt};
+use crate::support::upstream::{Answer, Dialect, Seen, Upstream};
+
+const DOORS: [&str; 2] = ["/v1/messages", "/v1/chat/completions"];
+
+fn vdm(line: &str, environment: &[(&str, &str)]) -> Output {
+    let directory = fresh_directory();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vdm"));
+    command.args(line.split(' ')).env_clear().current_dir(&directory).envs(environment.iter().copied());
+    let output = command.env("HOME", &directory).output().expect("vdm is built");
+    std::fs::remove_dir_all(directory).expect("ours");
+    output
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Answers whole, after this long.
+fn late(upstream: Upstream, pause: Duration) -> Upstream {
+    let body = match upstream.dialect() {
+        Dialect::Anthropic => anthropic::whole("late"),
+        Dialect::OpenAi => openai::whole("late"),
+    };
+    upstream.always(Answer::json(200, body).head_after(pause))
+}
+
+#[test]
+fn a_wrong_port_ends_every_command_that_reads_the_configuration() {
+    for line in [
+        "server start",
+        "config validate",
+        "config show",
+        "explain x",
+        "aliases",
+        "models list",
+        "test providers",
+        "test connection",
+        "health upstream",
+    ] {
+        for port in ["abc", "0", "70000", ""] {
+            let output = vdm(line, &[("OPENAI_API_KEY", "k"), ("PORT", port)]);
+            let told = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(1), "{line} {port}: {told}");
+            let named: Vec<_> = told.lines().filter(|line| line.contains("PORT")).collect();
+            assert_eq!(named.len(), 1, "{line} {port}: {told}");
+        }
+    }
+}
+
+#[test]
+fn a_setup_for_poe_alone_is_valid_and_a_default_without_a_url_is_told() {
+    let output = vdm("config validate", &[("POE_API_KEY", "k")]);
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+    let partial = [("POE_API_KEY", "k"), ("FOO_API_KEY", "k"), ("VDM_DEFAULT_PROVIDER", "foo")];
+    let output = vdm("config validate", &partial);
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(told.contains("\"foo\" misses FOO_BASE_URL; using \"poe\" instead"), "{told}");
+}
+
+#[test]
+fn the_originals_command_line_is_answered_with_what_takes_its_place() {
+    for (line, words) in [
+        ("oauth login chatgpt", "OAuth subscriptions are refused"),
+        ("oauth status chatgpt", "OAuth subscriptions are refused"),
+        ("server start --daemon", "stays in the foreground"),
+        ("server start --pid-file x", "control socket"),
+        ("config reload-profiles", "vdm server reload"),
+    ] {
+        let output = vdm(line, &[("OPENAI_API_KEY", "k")]);
+        let told = text(&output.stderr);
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), String::new()), "{line}: {told}");
+        assert!(told.starts_with("vdm: ") && told.contains(words) && told.lines().count() == 1, "{told}");
+    }
+    let version = vdm("version", &[]);
+    let told = format!("vdm {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!((version.status.code(), text(&version.stdout)), (Some(0), told));
+    assert_eq!(vdm("bogus", &[]).status.code(), Some(2));
+}
+
+#[test]
+fn what_the_start_says_has_no_escape_sequences_in_a_pipe() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).env("TERM", "xterm-256color").env("FOO_API_KEY", "k").start();
+    gateway.run.await_log("FOO_BASE_URL");
+    assert!(!gateway.stop().contains('\x1b'));
+}
+
+#[test]
+fn a_timeout_of_zero_is_none() {
+    let upstream = late(Upstream::openai(), Duration::from_millis(900));
+    let setup = Gateway::before(&upstream).limit("first-byte-timeout", 0.2).limit("whole-timeout", 0.2);
+    assert_eq!(setup.start().ask_whole("hi").status(), 504, "so it would be without");
+    assert_eq!(setup.clone().env("REQUEST_TIMEOUT", "0").start().ask_whole("hi").text(), "late");
+    assert_eq!(setup.toml("[openai]\ntimeout = 0").start().ask_whole("hi").text(), "late");
+}
+
+#[test]
+fn a_providers_timeout_is_a_504_at_both_doors_of_both_formats() {
+    for (upstream, name) in [(Upstream::openai(), "openai"), (Upstream::anthropic(), "anthropic")] {
+        let upstream = upstream.always(Answer::silence());
+        let gateway = Gateway::before(&upstream).toml(&format!("[{name}]\ntimeout = 0.3")).start();
+        for door in DOORS {
+            for body in [prompt(MODEL, "hi"), whole_prompt(MODEL, "hi")] {
+                let reply = gateway.call("POST", door).json(&body).reply();
+                assert_eq!(reply.status(), 504, "{name} {door}: {reply}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_profiles_timeout_holds_for_what_goes_through_it() {
+    let upstream = late(Upstream::openai(), Duration::from_millis(1200));
+    let gateway = Gateway::before(&upstream)
+        .toml("['#brisk']\ntimeout = 0.3\n['#brisk'.aliases]\nm = 'openai:m'")
+        .start();
+    assert_eq!(gateway.messages(&whole_prompt("brisk:m", "hi")).reply().status(), 504);
+    assert_eq!(gateway.messages(&whole_prompt("openai:m", "hi")).reply().text(), "late");
+}
+
+#[test]
+fn names_that_lead_nowhere_have_their_status_at_both_doors() {
+    let upstream = Upstream::openai();
+    let gateway =
+        Gateway::before(&upstream).env("OPENAI_ALIAS_ONE", "two").env("OPENAI_ALIAS_TWO", "one").start();
+    assert!(gateway.run.await_log("in a circle").contains("openai:one → openai:two"));
+    for door in DOORS {
+        for (name, status, words) in [
+            ("one", 400, "in a circle"),
+            ("!", 400, "the name is empty"),
+            ("", 400, "empty"),
+            ("nope:m", 404, "the providers are openai"),
+            ("kimi:m", 404, "set KIMI_API_KEY"),
+        ] {
+            let reply = gateway.call("POST", door).json(&prompt(name, "hi")).reply();
+            assert_eq!(reply.status(), status, "{door} {name:?}: {reply}");
+            let told = reply.json();
+            assert_eq!(told["type"] == "error", door == DOORS[0], "{reply}");
+            assert!(told["error"]["message"].as_str().is_some_and(|told| told.contains(words)), "{reply}");
+        }
+    }
+    assert_eq!(upstream.count(), 0);
+}
+
+#[test]
+fn kimi_gets_plain_tool_names_and_the_client_its_own() {
+    let echo = |seen: &Seen| {
+        let tools = seen.json()["tools"].as_array().cloned().unwrap_or_default();
+        let call = |tool: &Value| {
+            let function = json!({"name": tool["function"]["name"], "arguments": "{}"});
+            json!({"id": tool["function"]["name"], "type": "function", "function": function})
+        };
+        let calls: Vec<Value> = tools.iter().map(call).collect();
+        let message = json!({"role": "assistant", "content": null, "tool_calls": calls});
+        Some(Answer::json(200, openai::completion(&message, "tool_calls")))
+    };
+    let upstream = Upstream::openai().ruled_by(echo);
+    let gateway = Gateway::bare().env("KIMI_API_KEY", "k").env("KIMI_BASE_URL", upstream.base_url()).start();
+    let (long, cut) = ("x".repeat(70), format!("{}_c71bd109", "x".repeat(55)));
+    // As the original named them, except that a name that fits stays as it is.
+    let cases: [(&[&str], &[&str]); 3] = [
+        (&["my.tool/x y", "mcp__server__tool"], &["my_tool_x_y", "mcp__server__tool"]),
+        (&["a-b", "9lives", "é_tool"], &["a_b", "t_9lives", "__tool"]),
+        (&[&long], &[&cut]),
+    ];
+    for (asked, (own, plain)) in cases.into_iter().enumerate() {
+        let mut body = whole_prompt("kimi:m", "hi");
+        body["tools"] =
+            own.iter().map(|name| json!({"name": name, "input_schema": {"type": "object"}})).collect();
+        let reply = gateway.messages(&body).reply();
+        let sent = upstream.request(asked).json()["tools"].clone();
+        let sent: Vec<_> =
+            sent.as_array().into_iter().flatten().map(|tool| tool["function"]["name"].clone()).collect();
+        assert_eq!(sent, plain, "{own:?}");
+        let called: Vec<String> = reply.tools().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(called, own, "{reply}");
+    }
+}
+
+#[test]
+fn the_gateways_key_is_wanted_before_anything_is_read() {
+    let upstream = Upstream::openai();
+    let setup = Gateway::before(&upstream).env("PROXY_API_KEY", "sk-gateway");
+    let gateway = setup.start();
+    for (method, path) in [
+        ("POST", "/v1/messages"),
+        ("POST", "/v1/messages/count_tokens"),
+        ("POST", "/v1/chat/completions"),
+        ("GET", "/v1/models"),
+        ("GET", "/v1/aliases"),
+        ("GET", "/top-models"),
+        ("GET", "/metrics/running-totals"),
+    ] {
+        for key in ["", "sk-wrong"] {
+            let reply = gateway.call(method, path).header("x-api-key", key).body("{").reply();
+            assert_eq!(reply.status(), 401, "{method} {path} {key}: {reply}");
+        }
+    }
+    assert_eq!(setup.env("PROXY_API_KEY", "").start().ask("hi").status(), 200, "empty is open");
+}
+
+#[test]
+fn of_a_clients_two_keys_the_one_in_x_api_key_is_sent() {
+    for upstream in [Upstream::openai(), Upstream::anthropic()] {
+        let gateway = Gateway::before(&upstream).keys(["!PASSTHRU"]).start();
+        let call = gateway.messages(&prompt(MODEL, "hi"));
+        let both = call.header("x-api-key", "first").header("authorization", "Bearer second").reply();
+        assert_eq!(both.status(), 200, "{both}");
+        assert_eq!(upstream.keys_seen(), ["first"]);
+        let none = gateway.ask("hi");
+        let name = if upstream.dialect() == Dialect::OpenAi { "openai" } else { "anthropic" };
+        assert_eq!(none.status(), 401);
+        assert!(none.error_message().contains(name), "{none}");
+    }
+}
+
+#[test]
+fn health_upstream_asks_at_the_providers_own_address() {
+    // A proxy that lets nobody through hears where the way was to lead.
+    let proxy = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", proxy.local_addr().expect("bound"));
+    let heard = thread::spawn(move || {
+        let (mut stream, _) = proxy.accept().expect("a caller");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") && stream.read_exact(&mut byte).is_ok() {
+            head.push(byte[0]);
+        }
+        let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n");
+        text(&head)
+    });
+    let output = vdm(
+        "health upstream",
+        &[
+            ("OPENAI_API_KEY", "sk-canary-openai"),
+            ("ZAI_API_KEY", "sk-canary-zai"),
+            ("VDM_DEFAULT_PROVIDER", "zai"),
+            ("HTTPS_PROXY", &url),
+            ("MAX_RETRIES", "0"),
+        ],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let told: Vec<String> = text(&output.stdout).lines().map(str::to_owned).collect();
+    assert!(told.get(1).is_some_and(|line| line.starts_with("zai ")), "{told:?}");
+    let heard = heard.join().expect("no panic");
+    assert!(heard.starts_with("CONNECT api.z.ai:443 ") && !heard.contains("canary"), "{heard}");
+}
+
+#[test]
+fn a_key_that_is_passed_over_is_told_in_the_log_and_never_shown() {
+    for upstream in [Upstream::openai(), Upstream::anthropic()] {
+        let upstream = upstream.refusing("sk-canary-bad-0123456789");
+        let keys = ["sk-canary-bad-0123456789", "sk-canary-good-0123456789"];
+        let gateway = Gateway::before(&upstream).keys(keys).start();
+        assert_eq!(gateway.ask("hi").text(), "Hello there!");
+        let log = gateway.stop();
+        let told = log.lines().find(|line| line.contains("WARN") && line.contains("401"));
+        assert!(told.is_some_and(|line| line.contains("call 1") && line.contains("with key ")), "{log}");
+        assert!(!log.contains("canary"), "{log}");
+    }
+}
