@@ -6,9 +6,9 @@
 //! | [`Keep`] | the models door | – |
 //! | [`Survey`] | Claude Code's discovery | what is known of all providers, and whom to ask anew |
 //! | [`Settle`] | a command that is about to end | – |
-//! | [`Warm`] | supervisor | – |
+//! | `Warm` | supervisor | – |
 //! | [`Claim`] | whoever found an old listing | whether it is theirs to ask anew |
-//! | [`Forget`] | supervisor | – |
+//! | `Forget` | supervisor | – |
 //!
 //! It asks nobody itself: whoever finds no listing that holds gets a new one in the request's own task, so that a slow
 //! provider keeps nobody else waiting. Nor does it touch the disk: a thread of its own does.
@@ -169,9 +169,9 @@ impl Catalog {
 
     /// Puts it in the old one's place, if it is newer and a list.
     fn shelve(&mut self, provider: &ProviderSettings, listing: Listing) {
-        if listing.body.len() > LARGEST
-            || self.shelf(provider).is_some_and(|shelf| shelf.listing.listed > listing.listed)
-        {
+        // One of the future is of a clock that went wrong, and is newer than nothing.
+        let newer = |shelf: &Shelf| (listing.listed + 1..=clock::now()).contains(&shelf.listing.listed);
+        if listing.body.len() > LARGEST || self.shelf(provider).is_some_and(newer) {
             return;
         }
         let models: Arc<[Named]> = match Models::read(&listing.body) {
@@ -320,4 +320,59 @@ impl Handler<Ping> for Catalog {
     type Result = ();
 
     fn handle(&mut self, _: Ping, _: &mut Self::Context) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::provider;
+
+    const TTL: Duration = Duration::from_secs(60);
+
+    fn listing(listed: Millis) -> Listing {
+        Listing { provider: "p".into(), body: Bytes::from_static(br#"{"data":[{"id":"m"}]}"#), listed }
+    }
+
+    #[actix_rt::test]
+    async fn one_asker_at_a_time_is_sent_and_none_where_the_list_holds() {
+        let catalog = Catalog::new(Snapshot::new(Lists::new()), Catalog::disk(None)).start();
+        let provider = provider("p").build();
+        let claim = || catalog.send(Claim { provider: provider.clone(), ttl: TTL });
+        assert!(claim().await.unwrap());
+        assert!(!claim().await.unwrap());
+
+        catalog.send(Keep { provider: provider.clone(), listing: listing(clock::now()) }).await.unwrap();
+
+        // Also for whoever has recalled the old one a moment before.
+        assert!(!claim().await.unwrap());
+        let surveyed = catalog.send(Survey { providers: vec![provider.clone()], ttl: TTL }).await.unwrap();
+        assert_eq!((&*surveyed.known["p"][0].id, surveyed.due.len()), ("m", 0));
+    }
+
+    #[actix_rt::test]
+    async fn an_older_list_never_takes_a_newer_ones_place() {
+        let lists = Snapshot::new(Lists::new());
+        let catalog = Catalog::new(lists.clone(), Catalog::disk(None)).start();
+        let provider = provider("p").build();
+        let now = clock::now();
+        for listed in [now, now - 5000] {
+            catalog.send(Keep { provider: provider.clone(), listing: listing(listed) }).await.unwrap();
+        }
+        let recall = Recall { provider: provider.clone(), ttl: TTL };
+        assert_eq!(catalog.send(recall).await.unwrap().unwrap().listed, now);
+        assert!(lists.load()["p"].contains("m"));
+
+        // Of a clock that went wrong: it is known, but does not hold.
+        let future = listing(now + 3_600_000);
+        assert!(!future.holds(TTL));
+        for listing in [future, listing(now + 1)] {
+            catalog.send(Keep { provider: provider.clone(), listing }).await.unwrap();
+        }
+        let recall = Recall { provider: provider.clone(), ttl: TTL };
+        assert_eq!(catalog.send(recall).await.unwrap().unwrap().listed, now + 1);
+        // At another address there is another list.
+        let elsewhere =
+            Arc::new(ProviderSettings { base_url: "http://127.0.0.1:2".into(), ..(*provider).clone() });
+        assert!(catalog.send(Recall { provider: elsewhere, ttl: TTL }).await.unwrap().is_none());
+    }
 }

@@ -3,7 +3,7 @@
 //! | message | from | answer |
 //! |---|---|---|
 //! | [`LeaseKey`] | router, exchange | a [`Lease`] through the message's own channel, now or when a permit is free; or a [`Refusal`] |
-//! | `Freed`, `Learn` | a lease | – |
+//! | `Freed` | a lease | – |
 //! | `Reconfigure` | supervisor | – |
 //! | [`Observe`] | supervisor, health page, tests | [`ProviderView`] |
 //!
@@ -14,6 +14,7 @@ mod breaker;
 mod key_ring;
 mod lease;
 mod lessons;
+mod offer;
 mod reconfigure;
 
 use std::collections::{HashMap, VecDeque};
@@ -28,8 +29,8 @@ use self::breaker::{Breaker, Health};
 use self::key_ring::{Exhausted, KeyRing, Verdict};
 pub use self::key_ring::{KeyView, Scope, Session};
 pub use self::lease::{CallOutcome, Lease};
-pub(crate) use self::lease::{Freed, Learn, Permits};
-use self::lease::{Permit, Report};
+pub(crate) use self::lease::{Freed, Permits};
+use self::lease::{Permit, Report, Told};
 pub use self::lessons::LessonView;
 use self::lessons::{Lessons, Novelty};
 pub(crate) use self::reconfigure::{Reconfigure, is_another};
@@ -149,6 +150,12 @@ impl ProviderHealth {
         self.breaker.check(now)
     }
 
+    /// Whether nobody need be asked who gets a key.
+    fn is_untroubled(&self) -> bool {
+        let breakers = self.overload.values().chain([&self.breaker]);
+        self.ring.is_untroubled() && self.lessons.are_none() && breakers.into_iter().all(Breaker::is_closed)
+    }
+
     /// A request with this key goes, and will report. Answers whether others must wait for that.
     fn go(&mut self, model: &str, key: KeyId) -> bool {
         let overload = self.overload.get_mut(model).is_some_and(Breaker::go);
@@ -183,7 +190,7 @@ impl Provider {
         let granted = match self.health.check(now, &model) {
             Err(wait) => Err(Refusal::BreakerOpen { wait }),
             Ok(()) if self.settings.passthrough => client_key(&tried),
-            Ok(()) => self.health.ring.take(now, &model, (&tried, session)).map_err(Refusal::from),
+            Ok(()) => self.key(now, &model, (&tried, session)).map_err(Refusal::from),
         };
         let answer = match granted {
             Err(refusal) => Err(self.refused(model, refusal)),
@@ -198,6 +205,39 @@ impl Provider {
         };
         // A lease that nobody takes any more reports itself as cancelled.
         drop(reply.send(answer));
+    }
+
+    fn key(
+        &mut self,
+        now: Millis,
+        model: &str,
+        (tried, session): (&[KeyId], Option<Session>),
+    ) -> Result<ApiKey, Exhausted> {
+        let counter = &self.permits.counter;
+        self.health.ring.turn_to(counter.turn());
+        let key = self.health.ring.take(now, model, (tried, session));
+        counter.set_turn(self.health.ring.next());
+        key
+    }
+
+    /// Makes this actor and its settings the ones that are offered.
+    fn offer(&self, context: &Context<Self>) {
+        if self.permits.belongs_to(self.incarnation) {
+            self.permits.counter.open(&self.settings, &context.address(), self.incarnation);
+            self.settle();
+        }
+    }
+
+    /// Offers keys to everybody as long as there is nothing to decide.
+    fn settle(&self) {
+        if !self.permits.belongs_to(self.incarnation) {
+            return;
+        }
+        if self.waiting.is_empty() && self.health.is_untroubled() {
+            self.permits.counter.stand();
+        } else {
+            self.permits.counter.fall();
+        }
     }
 
     /// Whoever gives one back while there is none is asked to say so.
@@ -222,6 +262,8 @@ impl Provider {
             return;
         }
         let wait = self.limits.provider_queue_wait;
+        // Who comes now must not overtake those who wait.
+        self.permits.counter.fall();
         self.waiting.push_back(Waiter { request, deadline: clock::now() + clock::millis(wait) });
         if self.waiting.len() == 1 {
             Self::tend(context);
@@ -257,16 +299,32 @@ impl Provider {
             self.serve(waiter.request, context);
         }
         self.permits.await_freed(self.waiting.len());
+        self.settle();
     }
 
     /// Reads what requests have shown since the last time.
     fn catch_up(&mut self) {
-        while let Some(report) = self.permits.report() {
-            // An older incarnation's requests still tell the truth about keys and upstream, except that their probes are
-            // not ours.
-            if report.incarnation == self.incarnation || report.outcome != CallOutcome::Cancelled {
-                self.note(&report);
+        if !self.permits.belongs_to(self.incarnation) {
+            return;
+        }
+        while let Some(told) = self.permits.told() {
+            self.permits.counter.deal_with(&told);
+            match told {
+                Told::Report(report) => self.take_note(&report),
+                Told::Lesson { model, edits } => {
+                    edits.into_iter().for_each(|edit| self.learn(&model, edit));
+                    self.saved.store(self.health.clone());
+                }
             }
+        }
+        self.settle();
+    }
+
+    /// An older incarnation's requests still tell the truth about keys and upstream, except that their probes are not
+    /// ours.
+    fn take_note(&mut self, report: &Report) {
+        if report.incarnation == self.incarnation || report.outcome != CallOutcome::Cancelled {
+            self.note(report);
         }
     }
 
@@ -332,12 +390,17 @@ impl From<Exhausted> for Refusal {
 
 impl Actor for Provider {
     type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        self.offer(context);
+    }
 }
 
 impl Supervised for Provider {
     fn restarting(&mut self, _: &mut Self::Context) {
         self.health = self.saved.load().handed_on();
         self.waiting.clear();
+        self.settle();
     }
 }
 
@@ -347,16 +410,6 @@ impl Handler<LeaseKey> for Provider {
     fn handle(&mut self, request: LeaseKey, context: &mut Self::Context) {
         self.catch_up();
         self.serve(request, context);
-    }
-}
-
-impl Handler<Learn> for Provider {
-    type Result = ();
-
-    fn handle(&mut self, Learn { model, edits }: Learn, _: &mut Self::Context) {
-        self.catch_up();
-        edits.into_iter().for_each(|edit| self.learn(&model, edit));
-        self.saved.store(self.health.clone());
     }
 }
 

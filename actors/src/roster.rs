@@ -7,7 +7,7 @@ use actix::Addr;
 
 use crate::catalog::Catalog;
 use crate::ledger::{Diary, Ledger};
-use crate::provider::Provider;
+use crate::provider::{Permits, Provider};
 use crate::router::Routes;
 use crate::thoughts::Thoughts;
 
@@ -19,17 +19,28 @@ pub struct Roster {
     pub thoughts: Addr<Thoughts>,
     /// The routers' tables.
     pub routes: Arc<Routes>,
-    pub(crate) providers: BTreeMap<Arc<str>, Addr<Provider>>,
+    pub(crate) providers: BTreeMap<Arc<str>, Post>,
     /// Counts the restarts, so that somebody who waits for an answer can tell that it will not come.
     pub generation: u64,
 }
 
+/// Where a provider's keys are to be had.
+#[derive(Clone)]
+pub(crate) struct Post {
+    pub(crate) address: Addr<Provider>,
+    pub(crate) permits: Arc<Permits>,
+}
+
 impl Roster {
     pub fn provider(&self, name: &str) -> Option<&Addr<Provider>> {
-        self.providers.get(name)
+        self.providers.get(name).map(|post| &post.address)
     }
 
     pub fn providers(&self) -> impl Iterator<Item = (&Arc<str>, &Addr<Provider>)> {
-        self.providers.iter()
+        self.providers.iter().map(|(name, post)| (name, &post.address))
+    }
+
+    pub(crate) fn post(&self, name: &str) -> Option<&Post> {
+        self.providers.get(name)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | message | from | answer |
 //! |---|---|---|
-//! | [`Dispatch`] | exchange | through the message's own channel: what the provider answers, or why there is none |
+//! | [`Dispatch`] | exchange | through the message's own channel: a lease that the provider offers to everybody, or what it answers, or why there is none |
 //!
 //! Its tables are an immutable [`Routes`]. They are read from the roster, as the providers' addresses are, so that what a
 //! reload has changed holds from the next message on, and a provider started anew is found at once.
@@ -75,10 +75,13 @@ impl Router {
             Ok(route) => route,
             Err(reason) => return drop(reply.send(Err(NoLease::Unroutable(reason)))),
         };
-        // What cannot be delivered is dropped with its reply channel, which the asker sees.
-        if let Some(address) = roster.provider(&provider.name) {
-            drop(address.try_send(LeaseKey { model, profile, session, tried: vec![], reply }));
+        let Some(post) = roster.post(&provider.name) else { return };
+        if let Some(lease) = post.permits.lend(&model, profile.as_ref(), session) {
+            // One that nobody takes any more reports itself as cancelled.
+            return drop(reply.send(Ok(lease)));
         }
+        // What cannot be delivered is dropped with its reply channel, which the asker sees.
+        drop(post.address.try_send(LeaseKey { model, profile, session, tried: vec![], reply }));
     }
 }
 

@@ -26,7 +26,7 @@ use crate::keeper;
 use crate::ledger;
 use crate::observe::Ping;
 use crate::provider::{self, Permits, Provider, ProviderHealth};
-use crate::roster::Roster;
+use crate::roster::{Post, Roster};
 use crate::router::{Lists, Routes};
 use crate::settings::{ProviderSettings, Settings};
 use crate::snapshot::Snapshot;
@@ -223,15 +223,17 @@ impl Station {
         }
     }
 
-    fn start(&mut self, arbiter: &Arbiter, settings: &Settings) -> Addr<Provider> {
+    fn start(&mut self, arbiter: &Arbiter, settings: &Settings) -> Post {
         self.incarnation += 1;
-        let (provider, limits, permits) =
-            (self.settings.clone(), settings.limits.clone(), self.permits.clone());
+        self.permits.belong_to(self.incarnation);
+        let (provider, limits) = (self.settings.clone(), settings.limits.clone());
+        let (permits, counted) = (self.permits.clone(), self.permits.clone());
         let origin = (self.incarnation, self.health.clone());
         let name = Name::Provider(provider.name.clone()).to_string();
-        keeper::start(&arbiter.handle(), name, provider::MAILBOX, move || {
-            Provider::new(provider, limits, permits, origin)
-        })
+        let address = keeper::start(&arbiter.handle(), name, provider::MAILBOX, move || {
+            Provider::new(provider, limits, counted, origin)
+        });
+        Post { address, permits }
     }
 }
 

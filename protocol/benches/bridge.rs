@@ -126,7 +126,7 @@ fn claude_code() -> String {
                 json!({"role": "assistant", "content": [{"type": "text", "text": "words ".repeat(25)},
                     {"type": "tool_use", "id": id, "name": "tool_1", "input": {"path": "src/main.rs", "offset": 40}}]}),
                 json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": id,
-                    "content": "    let words = \"of a file\";\n".repeat(60)}]}),
+                    "content": "   120→\tlet field = parser.next(\"name\\n\")?; // reads on\n".repeat(40)}]}),
             ]
         })
         .collect();

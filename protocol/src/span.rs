@@ -13,6 +13,7 @@ mod cursor;
 mod pieces;
 mod pruned;
 mod session;
+mod structure;
 mod thinking;
 mod tools;
 mod trimmed;
@@ -92,7 +93,7 @@ impl From<NotJson> for HeadError {
 /// # Errors
 /// The first of [`HeadError`] that applies; a body is checked to its end before a field is missed.
 pub fn head(body: &[u8]) -> Result<Head<'_>, HeadError> {
-    if let Err(error) = std::str::from_utf8(body) {
+    if let Err(error) = simdutf8::compat::from_utf8(body) {
         return Err(HeadError::NotUtf8 { offset: error.valid_up_to() });
     }
     let found = find(body)?;

@@ -382,7 +382,12 @@ fn health_upstream_uses_the_keys_as_requests_do() {
     // A list that is remembered is no sign of health.
     assert_eq!(upstream.count(), 2);
 
-    let refused = Upstream::openai().always(Answer::json(401, r#"{"error":{"message":"no"}}"#));
+    // A provider that repeats the key it refuses: it is not shown.
+    let refusal = r#"{"error":{"message":"incorrect key sk-canary-1"}}"#;
+    let refused = Upstream::openai().always(Answer::json(401, refusal));
+    for line in ["models list", "test connection", "test models --json"] {
+        assert_eq!(User::of(&refused).vdm(line).code, Some(1), "{line}");
+    }
     let told = User::of(&refused).vdm("health upstream");
     assert_eq!(told.code, Some(1));
     assert!(told.stdout.contains("error") && told.stdout.contains("(401)"), "{told:?}");

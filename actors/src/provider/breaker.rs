@@ -70,6 +70,11 @@ impl Breaker {
         }
     }
 
+    /// Whether it lets everybody through.
+    pub(super) fn is_closed(&self) -> bool {
+        self.open.is_none()
+    }
+
     pub(super) fn is_open(&self, now: Millis) -> bool {
         self.open.is_some_and(|open| open.until > now)
     }

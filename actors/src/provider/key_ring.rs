@@ -151,6 +151,21 @@ impl KeyRing {
         Ok(key.key.clone())
     }
 
+    /// Whether every key is to be had for every model.
+    pub(super) fn is_untroubled(&self) -> bool {
+        self.keys.iter().all(|key| key.models.is_empty() && key.whole.rest.is_none() && !key.whole.probing)
+    }
+
+    /// The place of the next key in turn.
+    pub(super) fn next(&self) -> usize {
+        self.next
+    }
+
+    /// So many keys have been taken in turn.
+    pub(super) fn turn_to(&mut self, turn: usize) {
+        self.next = turn.checked_rem(self.keys.len()).unwrap_or_default();
+    }
+
     /// Whether a key that rested is being tried out, so that no other request gets it.
     pub(super) fn is_tried_out(&self, id: KeyId, model: &str) -> bool {
         let key = self.keys.iter().find(|key| key.key.id() == id);
@@ -288,6 +303,11 @@ impl Key {
         };
         KeyView { id: self.key.id(), state, until: rest.map(|rest| rest.until) }
     }
+}
+
+/// The place of the key that this session gets of these.
+pub(super) fn preferred(session: Session, keys: impl Iterator<Item = KeyId>) -> Option<usize> {
+    keys.enumerate().max_by_key(|&(_, key)| session.weight(key)).map(|(at, _)| at)
 }
 
 impl Session {

@@ -1,7 +1,8 @@
 //! The right to ask one provider once with one key: a guard that always reports how it ended.
 
+use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::{Addr, Message};
@@ -10,6 +11,7 @@ use vandamme_protocol::healing::Edit;
 
 use super::Provider;
 use super::key_ring::Scope;
+use super::offer::Counter;
 use crate::clock::{self, Millis};
 use crate::secret::{ApiKey, KeyId};
 use crate::settings::{Profile, ProviderSettings};
@@ -20,32 +22,77 @@ use crate::settings::{Profile, ProviderSettings};
 /// A report wakes nobody who does not wait for it, since to wake a thread costs more than all that is done with a report
 /// (measured): the provider reads them before it lends or tells anything, and whenever it is looked after. So there are
 /// never more than the requests in flight and those that have ended in between.
-#[derive(Debug)]
 pub(crate) struct Permits {
     taken: AtomicUsize,
     limit: AtomicUsize,
-    reports: SegQueue<Report>,
+    told: SegQueue<Told>,
     /// Somebody waits for a permit.
     awaited: AtomicBool,
+    pub(super) counter: Counter,
+    /// The incarnation of the actor to which all this belongs. One that was replaced may still be about.
+    current: AtomicU64,
 }
 
 /// One of them; freed by its drop.
-#[derive(Debug)]
 pub(crate) struct Permit(Arc<Permits>);
+
+impl fmt::Debug for Permits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permits").field("taken", &self.taken()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Permit")
+    }
+}
 
 impl Permits {
     pub(crate) fn new(limit: usize) -> Arc<Self> {
         let (taken, limit) = (AtomicUsize::new(0), AtomicUsize::new(limit));
-        Arc::new(Self { taken, limit, reports: SegQueue::new(), awaited: AtomicBool::new(false) })
+        let (told, awaited) = (SegQueue::new(), AtomicBool::new(false));
+        Arc::new(Self {
+            taken,
+            limit,
+            told,
+            awaited,
+            counter: Counter::default(),
+            current: AtomicU64::new(0),
+        })
     }
 
     pub(crate) fn taken(&self) -> usize {
         self.taken.load(Ordering::SeqCst)
     }
 
-    /// The oldest report that nobody has read.
-    pub(crate) fn report(&self) -> Option<Report> {
-        self.reports.pop()
+    /// The oldest of what nobody has read.
+    pub(crate) fn told(&self) -> Option<Told> {
+        self.told.pop()
+    }
+
+    fn tell(&self, told: Told) {
+        self.counter.hear(&told);
+        self.told.push(told);
+    }
+
+    /// From now on this incarnation's actor lends, and reads the reports.
+    pub(crate) fn belong_to(&self, incarnation: u64) {
+        self.current.store(incarnation, Ordering::SeqCst);
+    }
+
+    pub(super) fn belongs_to(&self, incarnation: u64) -> bool {
+        self.current.load(Ordering::SeqCst) == incarnation
+    }
+
+    /// How much nobody has read.
+    pub(super) fn unread(&self) -> usize {
+        self.told.len()
+    }
+
+    /// Whoever wants a key must ask the actor, until that has heard of its new settings.
+    pub(crate) fn withdraw(&self) {
+        self.counter.close();
     }
 
     /// So many wait at the provider; while anybody does, it wants to hear of every permit that becomes free.
@@ -128,6 +175,17 @@ pub enum CallOutcome {
     Cancelled,
 }
 
+/// What requests tell their provider.
+#[derive(Debug)]
+pub(crate) enum Told {
+    Report(Report),
+    /// What a refusal has taught about a model.
+    Lesson {
+        model: Arc<str>,
+        edits: Vec<Edit>,
+    },
+}
+
 /// How a call with one of a provider's keys ended.
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -199,8 +257,7 @@ impl Lease {
 
     /// Tells the provider which edits made a refused request acceptable.
     pub fn learn(&self, edits: Vec<Edit>) {
-        // Bounded by the requests in flight; it must never block.
-        self.ticket.owner.do_send(Learn { model: self.model.clone(), edits });
+        self.ticket.permits.tell(Told::Lesson { model: self.model.clone(), edits });
     }
 
     /// Gives the lease back.
@@ -218,7 +275,7 @@ impl Ticket {
             model: self.model.clone(),
             outcome,
         };
-        self.permits.reports.push(report);
+        self.permits.tell(Told::Report(report));
     }
 
     fn finish(&mut self, outcome: CallOutcome) {
@@ -245,14 +302,6 @@ impl Drop for Ticket {
             Stage::Reported => self.free(),
         }
     }
-}
-
-/// Tells a provider what a refusal has taught about a model.
-#[derive(Message, Debug)]
-#[rtype(result = "()")]
-pub(crate) struct Learn {
-    pub(crate) model: Arc<str>,
-    pub(crate) edits: Vec<Edit>,
 }
 
 /// Tells a provider that a permit has become free.

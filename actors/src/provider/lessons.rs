@@ -52,6 +52,10 @@ pub(super) enum Novelty {
 }
 
 impl Lessons {
+    pub(super) fn are_none(&self) -> bool {
+        self.models.is_empty()
+    }
+
     pub(super) fn new(ttl: Duration) -> Self {
         Self { models: HashMap::new(), ttl }
     }

@@ -48,6 +48,8 @@ impl Handler<Reconfigure> for Provider {
         self.saved.store(self.health.clone());
         self.settings = settings;
         self.limits = limits;
+        self.permits.counter.set_turn(self.health.ring.next());
+        self.offer(context);
         self.serve_waiting(context);
     }
 }

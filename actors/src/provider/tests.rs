@@ -12,6 +12,7 @@ fn start(keys: &[&str], limits: Limits) -> Addr<Provider> {
     let settings = provider("p").keys(keys).build();
     let saved = Snapshot::new(ProviderHealth::new(&settings, &limits));
     let permits = Permits::new(limits.provider_in_flight);
+    permits.belong_to(1);
     keeper::start(&Arbiter::new().handle(), "p", MAILBOX, move || {
         Provider::new(settings, limits, permits, (1, saved))
     })
@@ -25,6 +26,7 @@ fn incarnations(keys: &[&str]) -> impl Fn(u64) -> Addr<Provider> {
     let arbiter = Arbiter::new();
     move |number| {
         let (settings, permits, saved) = (settings.clone(), permits.clone(), saved.clone());
+        permits.belong_to(number);
         keeper::start(&arbiter.handle(), "p", MAILBOX, move || {
             Provider::new(settings, limits(), permits, (number, saved))
         })
@@ -206,4 +208,140 @@ async fn nobody_waits_for_the_end_of_a_reply_that_has_begun_well() {
     probe.begun();
 
     assert!(lease(&provider, &[]).await.is_ok());
+}
+
+/// A provider whose offer is looked at, and its settings.
+async fn offering(keys: &[&str], limits: Limits) -> (Addr<Provider>, Arc<Permits>) {
+    let settings = provider("p").keys(keys).build();
+    let saved = Snapshot::new(ProviderHealth::new(&settings, &limits));
+    let permits = Permits::new(limits.provider_in_flight);
+    permits.belong_to(1);
+    let offered = permits.clone();
+    let address = keeper::start(&Arbiter::new().handle(), "p", MAILBOX, move || {
+        Provider::new(settings, limits, permits, (1, saved))
+    });
+    address.send(Ping).await.unwrap();
+    (address, offered)
+}
+
+fn lend(permits: &Arc<Permits>) -> Option<Lease> {
+    permits.lend(&"m".into(), None, None)
+}
+
+#[actix_rt::test]
+async fn while_nothing_is_wrong_keys_are_lent_in_turn_without_asking() {
+    let (provider, permits) = offering(&["a", "b"], limits()).await;
+
+    let keys: Vec<_> = (0..3).map(|_| lend(&permits).unwrap().key.expose().to_owned()).collect();
+    let asked = lease(&provider, &[]).await.unwrap();
+
+    assert_eq!(keys, ["a", "b", "a"]);
+    assert_eq!(asked.key.expose(), "b", "who asks has the next turn");
+    assert_eq!(permits.taken(), 1);
+}
+
+#[actix_rt::test]
+async fn a_session_is_lent_the_key_that_it_would_be_given() {
+    let (provider, permits) = offering(&["a", "b", "c"], limits()).await;
+
+    for session in (0..32).map(|number| Some(Session(number))) {
+        let lent = permits.lend(&"m".into(), None, session).unwrap();
+        let (reply, answer) = oneshot::channel();
+        let request = LeaseKey { model: "m".into(), profile: None, session, tried: vec![], reply };
+        provider.do_send(request);
+        assert_eq!(answer.await.unwrap().unwrap().key.id(), lent.key.id());
+    }
+}
+
+#[actix_rt::test]
+async fn a_failure_ends_the_offer_before_the_actor_hears_of_it() {
+    let troubles = [
+        CallOutcome::RateLimited { after: None, scope: Scope::Key },
+        CallOutcome::Rejected { scope: Scope::Model },
+    ];
+    for outcome in troubles {
+        let (provider, permits) = offering(&["a", "b"], limits()).await;
+
+        lend(&permits).unwrap().finish(outcome);
+        assert!(lend(&permits).is_none(), "{outcome:?}, unread");
+
+        provider.send(Ping).await.unwrap();
+        assert!(lend(&permits).is_none(), "{outcome:?}, while the key rests");
+        assert_eq!(lease(&provider, &[]).await.unwrap().key.expose(), "b");
+    }
+}
+
+#[actix_rt::test]
+async fn the_offer_stands_again_when_the_failure_is_over() {
+    let limits = Limits { cooldown: Duration::from_millis(1), ..limits() };
+    let (provider, permits) = offering(&["a"], limits).await;
+
+    lend(&permits).unwrap().finish(CallOutcome::Failed);
+    provider.send(Ping).await.unwrap();
+    lend(&permits)
+        .expect("one failure is no reason")
+        .finish(CallOutcome::RateLimited { after: None, scope: Scope::Key });
+    provider.send(Ping).await.unwrap();
+    actix_rt::time::sleep(Duration::from_millis(20)).await;
+    lease(&provider, &[]).await.unwrap().finish(CallOutcome::Answered);
+    provider.send(Ping).await.unwrap();
+
+    assert!(lend(&permits).is_some());
+}
+
+#[actix_rt::test]
+async fn nobody_overtakes_those_who_wait() {
+    let limits = Limits { provider_in_flight: 1, ..limits() };
+    let (provider, permits) = offering(&["a"], limits).await;
+    let only = lend(&permits).unwrap();
+    assert!(lend(&permits).is_none(), "there is none left");
+
+    let (reply, answer) = oneshot::channel();
+    provider.do_send(LeaseKey { model: "m".into(), profile: None, session: None, tried: vec![], reply });
+    provider.send(Ping).await.unwrap();
+    only.finish(CallOutcome::Answered);
+    assert!(lend(&permits).is_none());
+
+    let waited = answer.await.unwrap().unwrap();
+    provider.send(Ping).await.unwrap();
+    drop(waited);
+    assert!(lend(&permits).is_some());
+}
+
+#[actix_rt::test]
+async fn what_was_learnt_is_to_be_had_of_the_actor_alone() {
+    let (provider, permits) = offering(&["a"], limits()).await;
+
+    lend(&permits).unwrap().learn(vec![Edit::param("top_p").unwrap()]);
+    assert!(lend(&permits).is_none(), "unread");
+    provider.send(Ping).await.unwrap();
+
+    assert!(lend(&permits).is_none());
+    assert!(lease(&provider, &[]).await.unwrap().remembered.is_some());
+}
+
+#[actix_rt::test]
+async fn one_that_was_replaced_offers_nothing_and_reads_nothing() {
+    let (old, permits) = offering(&["a"], limits()).await;
+    let lent = lend(&permits).unwrap();
+
+    permits.belong_to(2);
+    permits.withdraw();
+    lent.finish(CallOutcome::Rejected { scope: Scope::Key });
+    old.send(Ping).await.unwrap();
+
+    assert!(lend(&permits).is_none());
+    assert!(permits.told().is_some(), "its successor's to read");
+}
+
+#[actix_rt::test]
+async fn a_provider_that_is_gone_offers_nothing() {
+    let (provider, permits) = offering(&["a"], limits()).await;
+    assert!(lend(&permits).is_some());
+
+    drop(provider);
+
+    while lend(&permits).is_some() {
+        actix_rt::time::sleep(Duration::from_millis(5)).await;
+    }
 }

@@ -6,8 +6,8 @@ use actix_rt::Arbiter;
 
 use super::{Name, Station, Supervisor};
 use crate::catalog::Forget;
-use crate::provider::{self, Provider};
-use crate::roster::Roster;
+use crate::provider;
+use crate::roster::{Post, Roster};
 use crate::router::Routes;
 use crate::settings::{Limits, ProviderSettings, Settings};
 
@@ -17,25 +17,26 @@ impl Supervisor {
         let old = self.roster.load();
         let mut stations = std::mem::take(&mut self.providers);
         let mut strangers = Vec::new();
-        let mut addresses = std::collections::BTreeMap::new();
+        let mut posts = std::collections::BTreeMap::new();
         for provider in &settings.providers {
             let name = &provider.name;
-            let (station, address) = match (stations.remove(name), old.provider(name)) {
-                (Some(mut station), Some(address)) => {
+            let (station, post) = match (stations.remove(name), old.post(name)) {
+                (Some(mut station), Some(post)) => {
                     if provider::is_another(&station.settings, provider) {
                         strangers.push(name.clone());
                     }
                     station.reconfigure(provider, &settings.limits);
                     // Before the routes that lead to it, and to the same mailbox.
-                    address.do_send(provider::Reconfigure {
+                    post.permits.withdraw();
+                    post.address.do_send(provider::Reconfigure {
                         settings: provider.clone(),
                         limits: settings.limits.clone(),
                     });
-                    (station, address.clone())
+                    (station, post.clone())
                 }
                 (Some(_), None) | (None, _) => self.enlist(provider, &settings),
             };
-            addresses.insert(name.clone(), address);
+            posts.insert(name.clone(), post);
             self.providers.insert(name.clone(), station);
         }
         for name in stations.into_keys() {
@@ -50,7 +51,7 @@ impl Supervisor {
             thoughts: old.thoughts.clone(),
             diary: old.diary.clone(),
             routes: self.routes.clone(),
-            providers: addresses,
+            providers: posts,
             // Nobody who waits for an answer waits in vain.
             generation: old.generation,
         });
@@ -58,18 +59,14 @@ impl Supervisor {
         self.warm();
     }
 
-    fn enlist(
-        &mut self,
-        provider: &Arc<ProviderSettings>,
-        settings: &Settings,
-    ) -> (Station, actix::Addr<Provider>) {
+    fn enlist(&mut self, provider: &Arc<ProviderSettings>, settings: &Settings) -> (Station, Post) {
         let arbiter = Arbiter::new();
         let mut station = Station::new(provider, settings);
-        let address = station.start(&arbiter, settings);
+        let post = station.start(&arbiter, settings);
         if let Some(left) = self.arbiters.insert(Name::Provider(provider.name.clone()), arbiter) {
             left.stop();
         }
-        (station, address)
+        (station, post)
     }
 
     /// The actor ends when its last lease does; its thread is ended after it.

@@ -9,6 +9,8 @@ use std::ops::Range;
 use memchr::memchr;
 use serde::de::IgnoredAny;
 
+use super::structure::{Structure, places};
+
 /// Where the text stopped being JSON.
 #[derive(Debug)]
 pub(super) struct NotJson {
@@ -17,17 +19,68 @@ pub(super) struct NotJson {
 
 pub(super) type Walk<T> = Result<T, NotJson>;
 
+/// What is told of a value while it is skipped. `open` are the brackets that close what is open, the outermost first.
+pub(super) trait Watch {
+    /// Whether strings are told, too.
+    const OF_STRINGS: bool;
+
+    /// An object has begun, the last of `open`.
+    fn object(&mut self, open: &[u8]);
+
+    /// A string with its quotes, key or value, and the text behind it.
+    fn string(&mut self, open: &[u8], string: &[u8], rest: &[u8]);
+}
+
+/// Nobody watches.
+impl Watch for () {
+    const OF_STRINGS: bool = false;
+
+    fn object(&mut self, _: &[u8]) {}
+
+    fn string(&mut self, _: &[u8], _: &[u8], _: &[u8]) {}
+}
+
 pub(super) struct Cursor<'a> {
     text: &'a [u8],
     at: usize,
-    /// The brackets that close what is skipped; empty between values.
+}
+
+/// A container on the way.
+struct Skipped<'t, W> {
+    text: &'t [u8],
     open: Vec<u8>,
+    /// Where the string begins that has not ended.
+    string: Option<usize>,
+    watch: &'t mut W,
+}
+
+/// A bracket that closes nothing.
+struct Unmatched;
+
+impl<W: Watch> Skipped<'_, W> {
+    /// Passes the bracket or quote at `at`. Answers whether the container ends there.
+    fn pass(&mut self, at: usize) -> Result<bool, Unmatched> {
+        match self.text[at] {
+            b'{' => {
+                self.open.push(b'}');
+                self.watch.object(&self.open);
+            }
+            b'[' => self.open.push(b']'),
+            b'"' => match self.string.take() {
+                None => self.string = Some(at),
+                Some(start) => self.watch.string(&self.open, &self.text[start..=at], &self.text[at + 1..]),
+            },
+            close if self.open.pop() == Some(close) => return Ok(self.open.is_empty()),
+            _ => return Err(Unmatched),
+        }
+        Ok(false)
+    }
 }
 
 impl<'a> Cursor<'a> {
     /// Starts at the first byte that is not white space.
     pub(super) fn new(text: &'a [u8]) -> Self {
-        let mut cursor = Self { text, at: 0, open: vec![] };
+        let mut cursor = Self { text, at: 0 };
         cursor.space();
         cursor
     }
@@ -71,7 +124,7 @@ impl<'a> Cursor<'a> {
         let start = self.at;
         match self.peek() {
             Some(b'"') => self.string()?,
-            Some(b'{' | b'[') => self.container()?,
+            Some(b'{' | b'[') => self.container(&mut ())?,
             _ => self.scalar()?,
         }
         Ok(start..self.at)
@@ -125,25 +178,24 @@ impl<'a> Cursor<'a> {
         Err(NotJson { offset: self.text.len() })
     }
 
-    fn container(&mut self) -> Walk<()> {
-        self.open.clear();
-        loop {
-            match self.peek() {
-                Some(b'"') => {
-                    self.string()?;
-                    continue;
+    /// Skips the object or array at which the cursor stands; `watch` is told what is in it.
+    pub(super) fn container<W: Watch>(&mut self, watch: &mut W) -> Walk<()> {
+        let text = &self.text[self.at..];
+        let mut skipped = Skipped { text, open: vec![], string: None, watch };
+        for (from, marks) in Structure::blocks(text) {
+            let bits = if W::OF_STRINGS { marks.brackets | marks.quotes } else { marks.brackets };
+            for at in places(bits).map(|place| from + place) {
+                match skipped.pass(at) {
+                    Ok(true) => {
+                        self.at += at + 1;
+                        return Ok(());
+                    }
+                    Ok(false) => {}
+                    Err(Unmatched) => return Err(NotJson { offset: self.at + at }),
                 }
-                Some(b'{') => self.open.push(b'}'),
-                Some(b'[') => self.open.push(b']'),
-                Some(close @ (b'}' | b']')) if self.open.pop() != Some(close) => return self.fail(),
-                None => return self.fail(),
-                Some(_) => {}
-            }
-            self.at += 1;
-            if self.open.is_empty() {
-                return Ok(());
             }
         }
+        Err(NotJson { offset: self.text.len() })
     }
 
     fn scalar(&mut self) -> Walk<()> {
@@ -202,7 +254,8 @@ fn quotes(word: u64) -> u64 {
 /// What a string with its quotes says; `None` if it is no valid string.
 pub(super) fn decoded(quoted: &[u8]) -> Option<Cow<'_, str>> {
     let plain = quoted.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-    if plain.iter().any(|&byte| byte == b'\\' || byte < b' ') {
+    // All of it is looked at: most are short, and a loop without a way out is done many bytes at a time.
+    if plain.iter().fold(false, |odd, &byte| odd | (byte == b'\\') | (byte < b' ')) {
         return serde_json::from_slice(quoted).ok().map(Cow::Owned);
     }
     std::str::from_utf8(plain).ok().map(Cow::Borrowed)

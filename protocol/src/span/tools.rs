@@ -1,6 +1,6 @@
 //! What stands in a request's history: looked at while the body is walked anyway.
 
-use super::cursor::{Cursor, Walk, decoded};
+use super::cursor::{Cursor, Walk, Watch};
 use super::thinking::may_be_own;
 
 /// The tool calls that a request repeats, and what came of them.
@@ -21,65 +21,108 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Looks at the value of `messages`, which is walked whatever it is.
+    /// Looks at the value of `messages`, which is skipped whatever it is. What stands there in an unusual way (another
+    /// shape, an escaped key) is not counted.
     pub(super) fn of(cursor: &mut Cursor<'_>) -> Walk<Self> {
-        let mut history = Self::default();
-        history.messages(cursor)?;
-        Ok(history)
-    }
-
-    fn messages(&mut self, cursor: &mut Cursor<'_>) -> Walk<()> {
-        elements(cursor, |cursor| {
-            members(cursor, |cursor, key| match key {
-                "content" => elements(cursor, |cursor| self.block(cursor)),
-                "tool_calls" => elements(cursor, |cursor| {
-                    self.tools.uses = self.tools.uses.saturating_add(1);
-                    cursor.value().map(drop)
-                }),
-                "role" => {
-                    if word(cursor)?.as_deref() == Some("tool") {
-                        self.tools.results = self.tools.results.saturating_add(1);
-                    }
-                    Ok(())
-                }
-                _ => cursor.value().map(drop),
-            })
-        })
-    }
-
-    fn block(&mut self, cursor: &mut Cursor<'_>) -> Walk<()> {
-        members(cursor, |cursor, key| {
-            match key {
-                "type" => match word(cursor)?.as_deref() {
-                    Some("tool_use") => self.tools.uses = self.tools.uses.saturating_add(1),
-                    Some("tool_result") => self.tools.results = self.tools.results.saturating_add(1),
-                    _ => {}
-                },
-                "signature" | "data" => {
-                    let value = cursor.value()?;
-                    self.own_thinking |= may_be_own(cursor.slice(value));
-                }
-                _ => {
-                    cursor.value()?;
-                }
+        let mut reader = Reader::default();
+        match cursor.peek() {
+            Some(b'[') => cursor.container(&mut reader)?,
+            _ => {
+                cursor.value()?;
             }
-            Ok(())
-        })
+        }
+        Ok(reader.history)
     }
 }
 
-fn word<'a>(cursor: &mut Cursor<'a>) -> Walk<Option<std::borrow::Cow<'a, str>>> {
-    let value = cursor.value()?;
-    Ok(decoded(cursor.slice(value)))
+/// Reads the history while it is skipped.
+#[derive(Default)]
+struct Reader {
+    history: History,
+    /// The member of a message and of a block whose value comes next, or is being skipped.
+    message: MessageKey,
+    block: BlockKey,
 }
 
-/// The elements of an array; anything else is one value without any.
-fn elements(cursor: &mut Cursor<'_>, each: impl FnMut(&mut Cursor<'_>) -> Walk<()>) -> Walk<()> {
-    if cursor.peek() == Some(b'[') { cursor.elements(each) } else { cursor.value().map(drop) }
+#[derive(Default, PartialEq, Eq)]
+enum MessageKey {
+    Role,
+    Content,
+    ToolCalls,
+    #[default]
+    Other,
 }
 
-fn members(cursor: &mut Cursor<'_>, each: impl FnMut(&mut Cursor<'_>, &str) -> Walk<()>) -> Walk<()> {
-    if cursor.peek() == Some(b'{') { cursor.members(each) } else { cursor.value().map(drop) }
+#[derive(Default)]
+enum BlockKey {
+    Type,
+    /// What may hold a signature.
+    Sealed,
+    #[default]
+    Other,
+}
+
+/// What is open inside of a message, and inside of one of its blocks or calls.
+const MESSAGE: &[u8] = b"]}";
+const BLOCK: &[u8] = b"]}]}";
+
+impl Watch for Reader {
+    const OF_STRINGS: bool = true;
+
+    fn object(&mut self, open: &[u8]) {
+        if self.message == MessageKey::ToolCalls && open == BLOCK {
+            self.history.tools.uses = self.history.tools.uses.saturating_add(1);
+        }
+    }
+
+    fn string(&mut self, open: &[u8], string: &[u8], rest: &[u8]) {
+        if open == MESSAGE {
+            self.in_message(string, rest);
+        } else if open == BLOCK && self.message == MessageKey::Content {
+            self.in_block(string, rest);
+        }
+    }
+}
+
+impl Reader {
+    fn in_message(&mut self, string: &[u8], rest: &[u8]) {
+        if is_key(rest) {
+            self.message = match string {
+                b"\"role\"" => MessageKey::Role,
+                b"\"content\"" => MessageKey::Content,
+                b"\"tool_calls\"" => MessageKey::ToolCalls,
+                _ => MessageKey::Other,
+            };
+            // It may be the content in disguise.
+            self.history.own_thinking |= string.contains(&b'\\');
+        } else if self.message == MessageKey::Role && string == b"\"tool\"" {
+            self.history.tools.results = self.history.tools.results.saturating_add(1);
+        }
+    }
+
+    fn in_block(&mut self, string: &[u8], rest: &[u8]) {
+        let History { tools, own_thinking } = &mut self.history;
+        if is_key(rest) {
+            self.block = match string {
+                b"\"type\"" => BlockKey::Type,
+                b"\"signature\"" | b"\"data\"" => BlockKey::Sealed,
+                _ => BlockKey::Other,
+            };
+            // It may be one of these in disguise.
+            *own_thinking |= string.contains(&b'\\');
+            return;
+        }
+        match (&self.block, string) {
+            (BlockKey::Type, b"\"tool_use\"") => tools.uses = tools.uses.saturating_add(1),
+            (BlockKey::Type, b"\"tool_result\"") => tools.results = tools.results.saturating_add(1),
+            (BlockKey::Sealed, value) => *own_thinking |= may_be_own(value),
+            (BlockKey::Type | BlockKey::Other, _) => {}
+        }
+    }
+}
+
+fn is_key(rest: &[u8]) -> bool {
+    rest.trim_ascii_start().first() == Some(&b':')
 }
 
 #[cfg(test)]
@@ -93,6 +136,7 @@ mod tests {
         assert!(own(r#"{"type":"thinking","thinking":"t","signature":"vdm1.x"}"#));
         assert!(own(r#"{"data":"vdm1.","type":"redacted_thinking"}"#));
         assert!(own(r#"{"type":"thinking","signature":"\u0076dm1.x"}"#));
+        assert!(own(r#"{"type":"thinking","signatur\u0065" :"vdm1.x"}"#));
         assert!(!own(r#"{"type":"thinking","signature":"Ev8BCm"},{"type":"text","text":"vdm1."}"#));
     }
 

@@ -125,15 +125,15 @@ async fn converse<O: Observed>(
     };
     let Said::Stopping { mut in_flight } = said else { return say(&mut stream, said).await };
     say(&mut stream, said).await?;
-    // Until the process ends, and the connection with it.
-    loop {
-        sleep(PROGRESS).await;
+    // Until the process ends, and the connection with it, or whoever waits for that gives up.
+    while timeout(PROGRESS, stream.read(&mut [0])).await.is_err() {
         let left = observed.status().in_flight;
         if left != in_flight {
             in_flight = left;
             say(&mut stream, Said::Stopping { in_flight }).await?;
         }
     }
+    Ok(())
 }
 
 async fn question(stream: &mut UnixStream) -> Result<std::result::Result<Ask, String>> {

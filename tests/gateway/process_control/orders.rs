@@ -115,6 +115,11 @@ fn stop_gives_up_waiting_in_time_and_a_second_one_ends_what_runs() {
     assert!(late.stderr.contains("still stops") && late.stderr.contains("--now"), "{}", late.stderr);
     let status = Ended::of(&mut gateway.server(&["status", "--json"])).json();
     assert_eq!(status["state"], "stopping");
+    // Those who have given up are forgotten, however many.
+    for _ in 0..40 {
+        let mut impatient = gateway.server(&["stop", "--timeout", "0"]);
+        assert_eq!(Ended::of(&mut impatient).code, Some(1));
+    }
     let refused = Ended::of(&mut gateway.server(&["reload"]));
     assert_eq!(refused.code, Some(1));
     assert!(refused.stderr.contains("the gateway is stopping"), "{}", refused.stderr);

@@ -1,0 +1,157 @@
+//! Where the brackets and strings of JSON text stand, sixty-four bytes at a time and without a look at the single byte.
+//!
+//! The method is that of Langdale and Lemire, "Parsing Gigabytes of JSON per Second" (VLDB Journal 28, 2019), section 3.1:
+//! one bit for each byte, and arithmetic on all of them.
+
+use wide::u8x16;
+
+/// How many bytes are looked at together: as many as a mask has bits.
+const BLOCK: usize = u64::BITS as usize;
+const LANE: usize = 16;
+/// `[` and `{` differ in this bit alone, and so do `]` and `}`.
+const CURLY: u8 = b'{' - b'[';
+
+/// Goes through a text that begins outside of a string.
+#[derive(Default)]
+pub(super) struct Structure {
+    /// All ones if the next block begins inside of a string.
+    inside: u64,
+    /// One if a backslash escapes the first byte of the next block.
+    escaped: u64,
+}
+
+/// What stands in one block: a bit for each byte, the lowest for the first.
+pub(super) struct Marks {
+    /// Quotes that begin or end a string.
+    pub(super) quotes: u64,
+    /// Brackets outside of strings.
+    pub(super) brackets: u64,
+}
+
+impl Structure {
+    /// The blocks of `text`, each with where it begins.
+    pub(super) fn blocks(text: &[u8]) -> impl Iterator<Item = (usize, Marks)> {
+        let mut structure = Self::default();
+        let (whole, rest) = text.as_chunks::<BLOCK>();
+        let mut last = [b' '; BLOCK];
+        last[..rest.len()].copy_from_slice(rest);
+        let last = (!rest.is_empty()).then_some(last);
+        let whole = whole.iter().copied().chain(last).enumerate();
+        whole.map(move |(number, block)| (number * BLOCK, structure.marks(&block)))
+    }
+
+    fn marks(&mut self, block: &[u8; BLOCK]) -> Marks {
+        let (mut quotes, mut backslashes, mut brackets) = (0, 0, 0);
+        for (number, lane) in block.as_chunks::<LANE>().0.iter().enumerate() {
+            let lane = u8x16::new(*lane);
+            let curly = lane | u8x16::splat(CURLY);
+            let bracket = curly.simd_eq(u8x16::splat(b'{')) | curly.simd_eq(u8x16::splat(b'}'));
+            let at = number * LANE;
+            quotes |= bits(lane.simd_eq(u8x16::splat(b'"'))) << at;
+            backslashes |= bits(lane.simd_eq(u8x16::splat(b'\\'))) << at;
+            brackets |= bits(bracket) << at;
+        }
+        let quotes = quotes & !self.escaped(backslashes);
+        // A byte is inside of a string if the number of quotes up to it is odd; the quote that ends one is not.
+        let inside = parity(quotes) ^ self.inside;
+        self.inside = if inside >> (BLOCK - 1) == 1 { u64::MAX } else { 0 };
+        Marks { quotes, brackets: brackets & !inside }
+    }
+
+    /// The bytes that a backslash stands before which is not escaped itself: every second one after the first backslash of
+    /// a row.
+    fn escaped(&mut self, backslashes: u64) -> u64 {
+        const EVEN: u64 = u64::MAX / 3;
+        let before = self.escaped;
+        if backslashes == 0 {
+            self.escaped = 0;
+            return before;
+        }
+        // One that is escaped escapes nothing.
+        let escaping = backslashes & !before;
+        let behind = escaping << 1 | before;
+        let first = escaping & !behind;
+        // Adding the first bit of a row carries through the row to the bit behind it, and out of the block if the row
+        // goes on there.
+        let (ends_of_odd, carried) = escaping.overflowing_add(first & !EVEN);
+        self.escaped = u64::from(carried);
+        // In a row that began on an even place the odd ones are escaped, and the other way round.
+        (EVEN ^ (ends_of_odd << 1)) & behind
+    }
+}
+
+/// One bit for each byte that compared equal.
+fn bits(equal: u8x16) -> u64 {
+    u64::from(equal.to_bitmask())
+}
+
+/// Each bit becomes the parity of itself and all lower ones.
+fn parity(mut bits: u64) -> u64 {
+    for distance in [1, 2, 4, 8, 16, 32] {
+        bits ^= bits << distance;
+    }
+    bits
+}
+
+/// The places of the bits that are set, the lowest first.
+pub(super) fn places(mut bits: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        (bits != 0).then(|| {
+            let place = bits.trailing_zeros() as usize;
+            bits &= bits - 1;
+            place
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+
+    /// One byte after the other.
+    fn plain(text: &[u8]) -> (Vec<usize>, Vec<usize>) {
+        let (mut quotes, mut brackets) = (vec![], vec![]);
+        let (mut inside, mut escaped) = (false, false);
+        for (at, byte) in text.iter().enumerate() {
+            let literal = std::mem::take(&mut escaped);
+            match byte {
+                b'\\' => escaped = !literal,
+                b'"' if !literal => {
+                    inside = !inside;
+                    quotes.push(at);
+                }
+                b'{' | b'}' | b'[' | b']' if !inside => brackets.push(at),
+                _ => {}
+            }
+        }
+        (quotes, brackets)
+    }
+
+    fn in_blocks(text: &[u8]) -> (Vec<usize>, Vec<usize>) {
+        let (mut quotes, mut brackets) = (vec![], vec![]);
+        for (from, marks) in Structure::blocks(text) {
+            quotes.extend(places(marks.quotes).map(|place| from + place));
+            brackets.extend(places(marks.brackets).map(|place| from + place));
+        }
+        (quotes, brackets)
+    }
+
+    proptest! {
+        #[test]
+        fn blocks_have_what_a_look_at_every_byte_finds(
+            text in vec(select(&b"\"\\\\\\{}[],:a ;\xC3\x5A\x7F"[..]), 0..400),
+        ) {
+            prop_assert_eq!(in_blocks(&text), plain(&text));
+        }
+
+        #[test]
+        fn a_row_of_backslashes_of_any_length_at_any_place(before in 0..130usize, length in 0..200usize) {
+            let text = ["\"", &"a".repeat(before), &"\\".repeat(length), "\"]{\"[\""].concat();
+            prop_assert_eq!(in_blocks(text.as_bytes()), plain(text.as_bytes()));
+        }
+    }
+}
