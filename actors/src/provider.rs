@@ -230,8 +230,13 @@ impl Provider {
 
     /// Offers keys to everybody as long as there is nothing to decide.
     fn settle(&self) {
-        if self.permits.belongs_to(self.incarnation) {
-            self.permits.counter.stand(self.waiting.is_empty() && self.health.is_untroubled());
+        if !self.permits.belongs_to(self.incarnation) {
+            return;
+        }
+        if self.waiting.is_empty() && self.health.is_untroubled() {
+            self.permits.counter.stand();
+        } else {
+            self.permits.counter.fall();
         }
     }
 
@@ -258,7 +263,7 @@ impl Provider {
         }
         let wait = self.limits.provider_queue_wait;
         // Who comes now must not overtake those who wait.
-        self.permits.counter.stand(false);
+        self.permits.counter.fall();
         self.waiting.push_back(Waiter { request, deadline: clock::now() + clock::millis(wait) });
         if self.waiting.len() == 1 {
             Self::tend(context);
