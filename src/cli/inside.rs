@@ -93,7 +93,10 @@ where
 {
     let progress = Progress::new();
     let mut waiting: Vec<&'a str> = asked.iter().map(String::as_str).collect();
-    let tell = |waiting: &[&str]| progress.tell(&format!("waiting for {}", waiting.join(", ")));
+    let tell = |waiting: &[&str]| match waiting {
+        [] => progress.tell(""),
+        _ => progress.tell(&format!("waiting for {}", waiting.join(", "))),
+    };
     tell(&waiting);
     let mut running: FuturesUnordered<_> = (0..asked.len())
         .map(|index| {

@@ -78,12 +78,17 @@ fn places() -> impl Iterator<Item = PathBuf> {
     let named = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let usual = PathBuf::from(format!("/run/user/{}", user()));
     let of_system = named.into_iter().chain([usual]);
-    let of_system = of_system.filter(|path| path.is_absolute() && path.is_dir());
+    // After `sudo -E` the first is another user's, who must not find our directory in the place of the own one.
+    let of_system = of_system.filter(|path| path.is_absolute() && is_users(path));
     of_system.map(|path| path.join("vandamme")).chain([temporary()])
 }
 
 fn temporary() -> PathBuf {
     std::env::temp_dir().join(format!("vandamme-{}", user()))
+}
+
+fn is_users(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == user())
 }
 
 /// A directory, and not a link to one, that nobody else can read or write.

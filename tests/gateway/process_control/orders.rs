@@ -198,6 +198,19 @@ fn where_others_could_come_in_there_is_no_socket_and_the_gateway_serves_all_the_
 }
 
 #[test]
+fn the_runtime_directory_of_another_user_is_left_alone() {
+    let runtime = Runtime::new("others");
+    // Only root can give one away; to everybody else that of the system is another's.
+    let others = std::os::unix::fs::chown(&runtime.0, Some(65534), None);
+    let others = others.map_or_else(|_| PathBuf::from("/usr"), |()| runtime.0.clone());
+    let gateway = Gateway::bare().env("XDG_RUNTIME_DIR", others.to_str().expect("ASCII")).start();
+
+    Ended::of(&mut gateway.server(&["status"])).results();
+
+    assert!(!others.join("vandamme").exists());
+}
+
+#[test]
 fn a_gateway_that_hangs_is_told_from_none() {
     let runtime = Runtime::new("hangs");
     let directory = runtime.0.join("vandamme");
