@@ -4,7 +4,6 @@ mod orders;
 mod reload;
 
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_rt::Arbiter;
@@ -16,7 +15,7 @@ use futures_util::future::select;
 use vandamme_actors::observe::Observe;
 use vandamme_actors::settings::Limits;
 use vandamme_actors::supervisor::Supervisor;
-use vandamme_actors::upstream::{ProxySettings, Wiring, client_config};
+use vandamme_actors::upstream::{Wiring, client_config};
 
 use self::orders::{Orders, Told};
 use self::reload::Reloader;
@@ -57,15 +56,10 @@ pub fn serve(listener: TcpListener, config: Config, origin: Origin) -> Result<En
 
 async fn run(listener: TcpListener, config: Config, origin: Origin) -> Result<Ending, String> {
     let mut reloader = Reloader::new(&config, origin.overrides);
-    let Config { mut settings, proxy_api_key, demo: mode, .. } = config;
+    let Config { mut settings, proxies, proxy_api_key, demo: mode, .. } = config;
     reloader.embed_demo(mode, &mut settings)?;
-    let proxies =
-        ProxySettings::read(|name| std::env::var(name).ok()).map_err(|mistakes| mistakes.join("; "))?;
-    let wiring = Wiring {
-        tls: client_config()?,
-        proxies: Arc::new(proxies),
-        connect_timeout: settings.limits.connect_timeout,
-    };
+    let connect_timeout = settings.limits.connect_timeout;
+    let wiring = Wiring { tls: client_config()?, proxies, connect_timeout };
     let limits = settings.limits.clone();
     let (supervisor, roster) = Supervisor::start_tree(settings.clone());
     let gateway = web::Data::new(Gateway::new(settings, roster, wiring, proxy_api_key));
