@@ -30,6 +30,7 @@ use vandamme_actors::router::{Lists, Routes};
 use vandamme_actors::secret::ApiKey;
 use vandamme_actors::settings::Settings;
 use vandamme_actors::snapshot::Snapshot;
+use vandamme_actors::upstream::ProxySettings;
 
 use base_url::Listener;
 pub(crate) use environment::prefix as variable_prefix;
@@ -55,6 +56,8 @@ pub struct Config {
     /// What clients of the gateway must show; `None`: nothing.
     pub proxy_api_key: Option<ApiKey>,
     pub settings: Settings,
+    /// On the way to providers.
+    pub proxies: ProxySettings,
     pub demo: DemoMode,
     /// One line each, to be told at the start.
     pub warnings: Vec<String>,
@@ -292,6 +295,17 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// Of the environment alone, as other programs read them.
+    fn proxies(&mut self) -> ProxySettings {
+        let read = ProxySettings::read(|name| self.overrides.environment.get(name).cloned());
+        read.unwrap_or_else(|wrong| {
+            let place = |name: String| format!("environment variable {name}");
+            let mistakes = wrong.into_iter().map(|name| Mistake::new(place(name), ProxySettings::EXPECTED));
+            self.mistakes.extend(mistakes);
+            ProxySettings::default()
+        })
+    }
+
     /// `None` if something that the built-in file gives is not there because it was written wrongly.
     fn config(&mut self, merged: &Layer) -> Option<Config> {
         let root = merged.root();
@@ -301,6 +315,8 @@ impl<'a> Reading<'a> {
         let log_level_word = root.text("log-level")?.text.to_owned();
         let limits = limits::build(root.section("limits"));
         let limits = limits.map_err(|error| self.mistakes.push(Mistake::new("[limits]", error))).ok()?;
+
+        let proxies = self.proxies();
 
         let mut builder = Builder::new(&self.layers, merged, &listener);
         builder.build_all();
@@ -333,8 +349,18 @@ impl<'a> Reading<'a> {
         warnings.append(&mut builder.warnings);
         let log_level = level(&log_level_word);
         let said = said::all(merged);
-        let mut config =
-            Config { host, port, log_level, log_level_word, proxy_api_key, settings, demo, warnings, said };
+        let mut config = Config {
+            host,
+            port,
+            log_level,
+            log_level_word,
+            proxy_api_key,
+            settings,
+            proxies,
+            demo,
+            warnings,
+            said,
+        };
         let routes = Routes::new(&config.settings_with_demo(), Snapshot::new(Lists::new()));
         config.warnings.extend(routes.mistakes().iter().map(ToString::to_string));
         config.warnings.extend(routes.unusable_fallbacks());

@@ -181,6 +181,11 @@ impl Supervisor {
     }
 
     fn replace(&mut self, name: &Name, reason: &str) -> bool {
+        if let Name::Provider(provider) = name
+            && !self.providers.contains_key(provider)
+        {
+            return false;
+        }
         let old = self.roster.load();
         let arbiter = Arbiter::new();
         let (mut ledger, mut diary) = (old.ledger.clone(), old.diary.clone());

@@ -24,7 +24,10 @@ impl std::fmt::Debug for ProxyAddress {
 }
 
 impl ProxySettings {
-    /// Reads the variables through `variable`. Errors name the variable, never its value: it may hold a password.
+    /// What stands for a proxy.
+    pub const EXPECTED: &str = "expected a proxy as http://host:port";
+
+    /// Reads the variables through `variable`. Errors are the names of those that are wrong; a value may hold a password.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
         let either = |upper: &str| {
             let lower = upper.to_ascii_lowercase();
@@ -36,8 +39,8 @@ impl ProxySettings {
             let (name, url) =
                 names.iter().find_map(|name| either(name)).filter(|(_, url)| !url.trim().is_empty())?;
             let parsed = ProxyAddress::parse(url.trim());
-            if parsed.is_none() {
-                mistakes.push(format!("{name}: expected a proxy as http://host:port"));
+            if parsed.is_none() && !mistakes.contains(&name) {
+                mistakes.push(name);
             }
             parsed
         };
@@ -171,6 +174,7 @@ mod tests {
     fn a_proxy_that_cannot_be_used_is_a_mistake_that_names_the_variable_only() {
         let mistakes = read(&[("HTTPS_PROXY", "socks5://user:secret@host")]).unwrap_err();
 
-        assert_eq!(mistakes, ["HTTPS_PROXY: expected a proxy as http://host:port"]);
+        assert_eq!(mistakes, ["HTTPS_PROXY"]);
+        assert_eq!(read(&[("all_proxy", "socks5://host")]).unwrap_err(), ["all_proxy"], "told once");
     }
 }

@@ -96,7 +96,9 @@ pub(super) fn of(config: &Config, name: &str) -> Tried {
 
 async fn list(settings: &Settings, provider: ProviderSettings) -> Result<Vec<String>, (u16, String)> {
     let ours = |why: String| (500, why);
-    let proxies = ProxySettings::read(|name| std::env::var(name).ok()).map_err(|why| ours(why.join("; ")))?;
+    let proxies = ProxySettings::read(|name| std::env::var(name).ok());
+    let proxies =
+        proxies.map_err(|wrong| ours(format!("{}: {}", wrong.join(", "), ProxySettings::EXPECTED)))?;
     let wiring = Wiring {
         tls: client_config().map_err(ours)?,
         proxies: Arc::new(proxies),
