@@ -229,8 +229,13 @@ impl Provider {
 
     /// Offers keys to everybody as long as there is nothing to decide.
     fn settle(&self) {
-        if self.permits.belongs_to(self.incarnation) {
-            self.permits.counter.stand(self.waiting.is_empty() && self.health.is_untroubled());
+        if !self.permits.belongs_to(self.incarnation) {
+            return;
+        }
+        if self.waiting.is_empty() && self.health.is_untroubled() {
+            self.permits.counter.stand();
+        } else {
+            self.permits.counter.fall();
         }
     }
 

@@ -307,7 +307,7 @@ mod tests {
 
     async fn lease(roster: &Snapshot<Roster>, model: &str) -> Option<Lease> {
         let (reply, answer) = oneshot::channel();
-        router::start(roster).do_send(Dispatch { model: model.into(), session: None, reply });
+        router::here(roster).do_send(Dispatch { model: model.into(), session: None, reply });
         timeout(Duration::from_secs(1), answer).await.ok()?.ok()?.ok()
     }
 

@@ -64,8 +64,14 @@ impl Counter {
         self.offer.store(None);
     }
 
-    pub(super) fn stand(&self, stands: bool) {
-        self.stands.store(stands, Ordering::SeqCst);
+    /// The actor finds nothing wrong.
+    pub(super) fn stand(&self) {
+        self.stands.store(true, Ordering::SeqCst);
+    }
+
+    /// Whoever wants a key must ask the actor.
+    pub(super) fn fall(&self) {
+        self.stands.store(false, Ordering::SeqCst);
     }
 
     /// A request is about to tell this.
@@ -78,7 +84,7 @@ impl Counter {
     /// The actor is about to deal with it.
     pub(super) fn deal_with(&self, told: &Told) {
         if is_trouble(told) {
-            self.stand(false);
+            self.fall();
             self.troubles.fetch_sub(1, Ordering::SeqCst);
         }
     }

@@ -70,7 +70,7 @@ impl Provider {
             return;
         }
         let wait = self.limits.provider_queue_wait;
-        self.permits.counter.stand(false);
+        self.permits.counter.fall();
         self.waiting.waiters.push_back(Waiter { request, deadline: clock::now() + clock::millis(wait) });
         self.tend(context);
     }

@@ -45,6 +45,38 @@ pub(super) struct Cursor<'a> {
     at: usize,
 }
 
+/// A container on the way.
+struct Skipped<'t, W> {
+    text: &'t [u8],
+    open: Vec<u8>,
+    /// Where the string begins that has not ended.
+    string: Option<usize>,
+    watch: &'t mut W,
+}
+
+/// A bracket that closes nothing.
+struct Unmatched;
+
+impl<W: Watch> Skipped<'_, W> {
+    /// Passes the bracket or quote at `at`. Answers whether the container ends there.
+    fn pass(&mut self, at: usize) -> Result<bool, Unmatched> {
+        match self.text[at] {
+            b'{' => {
+                self.open.push(b'}');
+                self.watch.object(&self.open);
+            }
+            b'[' => self.open.push(b']'),
+            b'"' => match self.string.take() {
+                None => self.string = Some(at),
+                Some(start) => self.watch.string(&self.open, &self.text[start..=at], &self.text[at + 1..]),
+            },
+            close if self.open.pop() == Some(close) => return Ok(self.open.is_empty()),
+            _ => return Err(Unmatched),
+        }
+        Ok(false)
+    }
+}
+
 impl<'a> Cursor<'a> {
     /// Starts at the first byte that is not white space.
     pub(super) fn new(text: &'a [u8]) -> Self {
@@ -148,31 +180,18 @@ impl<'a> Cursor<'a> {
 
     /// Skips the object or array at which the cursor stands; `watch` is told what is in it.
     pub(super) fn container<W: Watch>(&mut self, watch: &mut W) -> Walk<()> {
-        let mut open = Vec::new();
-        let mut string = None;
         let text = &self.text[self.at..];
+        let mut skipped = Skipped { text, open: vec![], string: None, watch };
         for (from, marks) in Structure::blocks(text) {
             let bits = if W::OF_STRINGS { marks.brackets | marks.quotes } else { marks.brackets };
             for at in places(bits).map(|place| from + place) {
-                match text[at] {
-                    b'{' => {
-                        open.push(b'}');
-                        watch.object(&open);
+                match skipped.pass(at) {
+                    Ok(true) => {
+                        self.at += at + 1;
+                        return Ok(());
                     }
-                    b'[' => open.push(b']'),
-                    b'"' => match string.take() {
-                        None => string = Some(at),
-                        Some(start) => watch.string(&open, &text[start..=at], &text[at + 1..]),
-                    },
-                    close => {
-                        if open.pop() != Some(close) {
-                            return Err(NotJson { offset: self.at + at });
-                        }
-                        if open.is_empty() {
-                            self.at += at + 1;
-                            return Ok(());
-                        }
-                    }
+                    Ok(false) => {}
+                    Err(Unmatched) => return Err(NotJson { offset: self.at + at }),
                 }
             }
         }
