@@ -20,6 +20,7 @@ mod whole;
 
 use std::cell::Cell;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -137,7 +138,14 @@ pub(crate) async fn answer(
             entry.left(provider, model);
         }
     };
-    match exchange.run(note).await {
+    let outcome = {
+        let (run, end) = (pin!(exchange.run(note)), pin!(gateway.drained()));
+        match select(run, end).await {
+            Either::Left((outcome, _)) => outcome,
+            Either::Right(((), _)) => Err(Failure::Stopping),
+        }
+    };
+    match outcome {
         Ok((answered, lease)) => Ok(exchange.deliver(answered, lease, entry)),
         Err(failure) => {
             if let Failure::NoLease(Some(NoLease::Refused { provider, model, .. })) = &failure {
