@@ -148,10 +148,16 @@ impl ProviderHealth {
         self.breaker.check(now)
     }
 
+    /// Forgets what was about one model alone, and nobody has asked for since: it would keep all others from the offer.
+    fn forget_old(&mut self, now: Millis) {
+        self.ring.forget_old(now);
+        self.overload.retain(|_, overload| !overload.is_forgotten(now));
+    }
+
     /// Whether nobody need be asked who gets a key.
-    fn is_untroubled(&self) -> bool {
-        let breakers = self.overload.values().chain([&self.breaker]);
-        self.ring.is_untroubled() && self.lessons.are_none() && breakers.into_iter().all(Breaker::is_closed)
+    fn is_untroubled(&self, now: Millis) -> bool {
+        let mut breakers = self.overload.values().chain([&self.breaker]);
+        self.ring.is_untroubled() && self.lessons.are_none(now) && breakers.all(Breaker::is_closed)
     }
 
     /// A request with this key goes, and will report. Answers whether others must wait for that.
@@ -232,7 +238,7 @@ impl Provider {
         if !self.permits.belongs_to(self.incarnation) {
             return;
         }
-        if self.waiting.is_empty() && self.health.is_untroubled() {
+        if self.waiting.is_empty() && self.health.is_untroubled(clock::now()) {
             self.permits.counter.stand();
         } else {
             self.permits.counter.fall();
@@ -258,6 +264,7 @@ impl Provider {
                 Told::Lesson { .. } => {}
             }
         }
+        self.health.forget_old(clock::now());
         self.settle();
     }
 

@@ -478,3 +478,16 @@ async fn one_that_was_replaced_saves_nothing_when_it_hears_of_a_reload_late() {
 
     assert_eq!(kept.load().ring.view(0).len(), 1);
 }
+
+#[actix_rt::test]
+async fn when_what_was_learnt_holds_no_longer_the_offer_stands_again() {
+    let limits = Limits { healing_ttl: Duration::from_millis(20), ..limits() };
+    let (provider, permits) = offering(&["a"], limits).await;
+    lend(&permits).unwrap().learn(vec![Edit::param("top_p").unwrap()]);
+
+    while lend(&permits).is_none() {
+        provider.send(Ping).await.unwrap();
+        actix_rt::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(view(&provider).await.lessons.is_empty());
+}
