@@ -29,7 +29,7 @@ use ::config::ValueKind;
 use log::LevelFilter;
 use vandamme_actors::router::{Lists, Routes};
 use vandamme_actors::secret::ApiKey;
-use vandamme_actors::settings::Settings;
+use vandamme_actors::settings::{Metrics, Settings};
 use vandamme_actors::snapshot::Snapshot;
 use vandamme_actors::upstream::ProxySettings;
 
@@ -339,6 +339,8 @@ impl<'a> Reading<'a> {
             default_profile,
             default_provider,
             route_header: root.flag("route-header").unwrap_or(false),
+            request_metrics: if root.flag("request-metrics")? { Metrics::Kept } else { Metrics::Off },
+            active_stream: root.flag("active-requests-stream")?,
             cache: self.cache(root),
             top_models,
             limits,

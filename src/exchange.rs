@@ -32,12 +32,12 @@ use futures_util::future::{Either, select};
 use tokio::sync::oneshot;
 use vandamme_actors::attempts::{self, Attempts, Next};
 use vandamme_actors::converter::{self, ReplyBody};
-use vandamme_actors::ledger::{End, Entry};
+use vandamme_actors::ledger::{Asked, End, Entry};
 use vandamme_actors::provider::{CallOutcome, Held, Lease, LeaseKey, NoLease, Scope};
 use vandamme_actors::router::{self, Dispatch};
 use vandamme_actors::secret::KeyId;
 use vandamme_actors::settings::Api;
-use vandamme_protocol::span::Head;
+use vandamme_protocol::span::{Head, Streaming};
 
 use self::call::Answered;
 pub(crate) use self::count::{Count, count};
@@ -75,6 +75,19 @@ pub(crate) struct Question {
     pub(crate) committed: Rc<Cell<bool>>,
     /// What the client is told about its way.
     pub(crate) trail: Trail,
+}
+
+impl Question {
+    /// As the ledger knows it.
+    pub(crate) fn asked(&self) -> Asked {
+        Asked {
+            model: (*self.head.model).into(),
+            streamed: self.head.delivery == Streaming::Yes,
+            tools: self.head.tools,
+            messages: self.head.messages,
+            size: self.body.len(),
+        }
+    }
 }
 
 /// Who may answer it.

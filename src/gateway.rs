@@ -11,12 +11,16 @@ use vandamme_actors::settings::Settings;
 use vandamme_actors::snapshot::Snapshot;
 use vandamme_actors::upstream::Wiring;
 
+/// Clients that may watch the running requests, each of which is told all of them anew.
+const WATCHERS: usize = 16;
+
 /// One running gateway.
 pub(crate) struct Gateway {
     terms: Snapshot<Terms>,
     pub(crate) roster: Snapshot<Roster>,
     pub(crate) wiring: Wiring,
     in_flight: Arc<AtomicUsize>,
+    watchers: Arc<AtomicUsize>,
     ready: AtomicBool,
     drain: watch::Sender<bool>,
     workers: Snapshot<Vec<ArbiterHandle>>,
@@ -31,8 +35,16 @@ pub(crate) struct Terms {
     pub(crate) secrets: Secrets,
 }
 
-/// One request's place among those in flight; freed by its drop.
+/// One request's place among those in flight, or among those that watch; freed by its drop.
 pub(crate) struct Admission(Arc<AtomicUsize>);
+
+impl Admission {
+    fn among(taken: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
+        let room = |taken: usize| (taken < limit).then_some(taken + 1);
+        taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, room).ok()?;
+        Some(Self(taken.clone()))
+    }
+}
 
 impl Drop for Admission {
     fn drop(&mut self) {
@@ -68,6 +80,7 @@ impl Gateway {
             roster,
             wiring,
             in_flight: Arc::default(),
+            watchers: Arc::default(),
             ready: AtomicBool::new(true),
             drain: watch::Sender::new(false),
             workers: Snapshot::new(vec![]),
@@ -93,9 +106,12 @@ impl Gateway {
     /// A place among the requests in flight; `None` when there are too many.
     pub(crate) fn admit(&self) -> Option<Admission> {
         let limit = self.terms().settings.limits.in_flight;
-        let room = |taken: usize| (taken < limit).then_some(taken + 1);
-        self.in_flight.fetch_update(Ordering::AcqRel, Ordering::Acquire, room).ok()?;
-        Some(Admission(self.in_flight.clone()))
+        Admission::among(&self.in_flight, limit)
+    }
+
+    /// A place among the clients that watch the running requests; `None` when there are too many.
+    pub(crate) fn watch(&self) -> Option<Admission> {
+        Admission::among(&self.watchers, WATCHERS)
     }
 
     /// Whether new requests are welcome; not while the gateway drains.

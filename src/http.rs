@@ -1,5 +1,6 @@
 //! Every route on one page.
 
+mod active_requests;
 mod aliases;
 mod body;
 pub(crate) mod caller;
@@ -11,6 +12,7 @@ pub(crate) mod error;
 #[cfg(feature = "faults")]
 mod faults;
 mod health;
+mod logs;
 mod messages;
 mod models;
 mod profiles;
@@ -73,6 +75,20 @@ pub(crate) fn doors(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::ServiceCo
         for path in ["/metrics/running-totals", "/metrics/running-totals/"] {
             let totals = running_totals::running_totals;
             app.service(only_get(path, [web::get().to(totals), web::head().to(totals)]));
+        }
+        for path in ["/metrics/logs", "/metrics/logs/"] {
+            app.service(only_get(path, [web::get().to(logs::list), web::head().to(logs::list)]));
+        }
+        for path in ["/metrics/active-requests", "/metrics/active-requests/"] {
+            let list = active_requests::list;
+            app.service(only_get(path, [web::get().to(list), web::head().to(list)]));
+        }
+        // Has no end: nothing that a HEAD should wait for.
+        for path in ["/metrics/active-requests/stream", "/metrics/active-requests/stream/"] {
+            let watch = web::get().to(active_requests::stream::watch);
+            app.service(
+                web::resource(path).route(watch).default_service(web::to(|r| wrong_method(r, "GET"))),
+            );
         }
         // Behind the paths that requests take. An id may have slashes: `vendor/model`.
         let one = [web::get().to(models::one), web::head().to(models::one)];

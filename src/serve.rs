@@ -14,6 +14,7 @@ use actix_web::rt::System;
 use actix_web::rt::time::{sleep, timeout};
 use actix_web::{App, HttpServer, web};
 use futures_util::future::select;
+use vandamme_actors::ledger::LedgerView;
 use vandamme_actors::observe::Observe;
 use vandamme_actors::settings::Limits;
 use vandamme_actors::supervisor::Supervisor;
@@ -78,7 +79,7 @@ async fn run(listener: TcpListener, config: Config, origin: Origin) -> Result<En
     // A server that was told to hurry while it was stopping does not hear it: the process ends without it.
     drop(timeout(LAST_WORDS, serving).await);
     // Before the ledger has answered, the last requests are not in the log.
-    drop(timeout(LAST_WORDS, gateway.roster.load().ledger.send(Observe::new())).await);
+    drop(timeout(LAST_WORDS, gateway.roster.load().ledger.send(Observe::<LedgerView>::new())).await);
     Ok(if told == Told::Restart { Ending::Restart } else { Ending::Stopped })
 }
 

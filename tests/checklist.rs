@@ -13,11 +13,9 @@ enum Statement {
     Held(u8, &'static [&'static str]),
     /// It does not hold as it is written: what replaces it, and the tests that hold that.
     Replaced(u8, &'static str, &'static [&'static str]),
-    /// It belongs to a door that is not built yet; the tests hold the part that is.
-    Waits(u8, &'static str, &'static [&'static str]),
 }
 
-use Statement::{Held, Replaced, Waits};
+use Statement::{Held, Replaced};
 
 const LAST: u8 = 120;
 
@@ -371,17 +369,24 @@ const TABLE: [Statement; LAST as usize] = [
         ],
     ),
     Held(116, &["filters_are_patterns_in_any_case_and_models_keep_their_whole_name"]),
-    Waits(
+    Held(
         117,
-        "/metrics/logs; that failed streams count as errors holds",
-        &["a_stream_that_stalls_is_an_error_with_the_tokens_so_far"],
+        &[
+            "a_trace_has_what_the_upstream_and_the_client_said",
+            "a_failed_stream_is_an_error_that_says_how_it_failed",
+            "as_many_are_told_as_are_asked_for",
+        ],
     ),
-    Waits(118, "/metrics/active-requests and its stream", &[]),
-    Waits(
-        119,
-        "LOG_REQUEST_METRICS, which is said to be unknown at the start",
-        &["what_has_no_effect_is_not_ignored_in_silence"],
+    Held(
+        118,
+        &[
+            "watchers_are_told_at_once_when_a_request_begins_and_ends",
+            "numbers_are_told_at_the_interval_and_time_alone_is_not",
+            "watchers_get_signs_of_life",
+            "without_the_stream_running_requests_are_told_on_demand_alone",
+        ],
     ),
+    Held(119, &["without_metrics_the_doors_say_so_and_requests_are_answered_with_their_usage"]),
     Held(
         120,
         &["of_fifty_at_once_every_line_of_the_log_names_its_own", "no_key_is_ever_shown_whatever_goes_wrong"],
@@ -474,7 +479,7 @@ const WEAKNESSES: [Weakness; 50] = [
 impl Statement {
     fn parts(&self) -> (u8, &'static [&'static str]) {
         match self {
-            Held(number, tests) | Replaced(number, _, tests) | Waits(number, _, tests) => (*number, tests),
+            Held(number, tests) | Replaced(number, _, tests) => (*number, tests),
         }
     }
 }
@@ -498,7 +503,6 @@ fn what_is_said_to_hold_is_held_by_tests_that_are_there() {
         match statement {
             Held(..) => assert!(!tests.is_empty(), "{number} is held by nothing"),
             Replaced(_, why, _) => assert!(!tests.is_empty() && !why.is_empty(), "{number}: by what?"),
-            Waits(_, what, _) => assert!(!what.is_empty(), "{number}: for what?"),
         }
     }
 }

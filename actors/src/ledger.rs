@@ -3,7 +3,7 @@
 //! | message | from | answer |
 //! |---|---|---|
 //! | `News` | an [`Entry`], if the ledger sleeps | – |
-//! | [`Observe`] | pages, tests | [`LedgerView`] |
+//! | [`Observe`] | pages, tests | [`LedgerView`], [`ActiveView`] or [`TraceView`] |
 //!
 //! What runs is known by the course that each request writes down itself, so that being routed costs no message. What
 //! begins and ends goes on a list, which the ledger reads before it answers and soon after it was woken; while it is
@@ -11,25 +11,31 @@
 //!
 //! It also says in one log line how each request ended, so that no worker thread formats text.
 
+mod course;
 mod totals;
+mod traces;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, MessageResult, Supervised};
 use actix_rt::Arbiter;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use vandamme_protocol::span::ToolHistory;
 use vandamme_protocol::vocabulary::Usage;
 
+use self::course::Course;
+pub use self::course::{Active, Asked};
 pub use self::totals::{Counts, Rows, Totals};
+use self::traces::Traces;
+pub use self::traces::{Trace, TraceError};
 use crate::clock;
 use crate::keeper;
 use crate::observe::{Observe, Ping};
 use crate::roster::Roster;
 use crate::secret::KeyId;
+use crate::settings::Metrics;
 use crate::snapshot::Snapshot;
 
 /// It is woken by one message, and looked after.
@@ -39,6 +45,7 @@ const NAP: Duration = Duration::from_millis(20);
 
 pub struct Ledger {
     rows: Rows,
+    traces: Traces,
     running: HashMap<Arc<str>, Arc<Course>>,
     events: UnboundedReceiver<Event>,
     awake: Arc<AtomicBool>,
@@ -60,24 +67,20 @@ pub struct LedgerView {
     pub rows: Rows,
 }
 
+/// The requests that have started and not ended, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct ActiveView(pub Vec<Active>);
+
+/// The last requests that have ended, each list newest first.
+#[derive(Clone, Debug, Default)]
+pub struct TraceView {
+    pub errors: Vec<Trace>,
+    /// Whatever their end.
+    pub traces: Vec<Trace>,
+}
+
 /// Stands for the provider and the model of a request that never got to one.
 pub const UNKNOWN: &str = "unknown";
-
-/// A request that runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Active {
-    pub provider: Arc<str>,
-    pub model: Arc<str>,
-    pub streamed: bool,
-}
-
-/// Where a running request has been sent. Its thread writes it when it knows; nobody waits for it.
-#[derive(Debug, Default)]
-struct Course {
-    at: OnceLock<Active>,
-    /// Where it went when it failed there.
-    next: OnceLock<Box<Self>>,
-}
 
 /// How a request ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,8 +98,7 @@ pub enum End {
 #[derive(Clone, Debug)]
 pub struct Record {
     pub request_id: Arc<str>,
-    /// As the client named it.
-    pub requested_model: String,
+    pub asked: Asked,
     pub provider: Option<Arc<str>>,
     pub model: Option<Arc<str>>,
     /// The targets that could not serve it, as `provider:model`. Bounded by the calls of one request.
@@ -104,12 +106,8 @@ pub struct Record {
     pub key: Option<KeyId>,
     /// The status the client saw; 0 when it left before there was one.
     pub status: u16,
-    /// As the client asked.
-    pub streamed: bool,
     pub upstream_calls: u32,
     pub usage: Usage,
-    /// In the history that the client sent.
-    pub tools: ToolHistory,
     /// In the reply.
     pub tool_calls: u32,
     pub elapsed: Duration,
@@ -120,13 +118,15 @@ pub struct Record {
 pub struct Entry {
     pub record: Record,
     roster: Snapshot<Roster>,
-    started: Instant,
+    metrics: Metrics,
     course: Arc<Course>,
 }
 
 enum Event {
     Started(Arc<str>, Arc<Course>),
     Finished(Box<Record>),
+    /// One of which nothing is kept.
+    Unkept(Box<Record>),
 }
 
 /// Something has ended since the ledger fell asleep.
@@ -135,33 +135,42 @@ enum Event {
 struct News;
 
 impl Entry {
-    pub fn open(request_id: Arc<str>, roster: Snapshot<Roster>) -> Self {
-        let course = Arc::<Course>::default();
-        roster.load().diary.write(Event::Started(request_id.clone(), course.clone()));
+    pub fn open(request_id: Arc<str>, roster: Snapshot<Roster>, metrics: Metrics) -> Self {
+        let course = Arc::new(Course::begin());
+        if metrics == Metrics::Kept {
+            roster.load().diary.write(Event::Started(request_id.clone(), course.clone()));
+        }
         let record = Record {
             request_id,
-            requested_model: String::new(),
+            asked: Asked::default(),
             provider: None,
             model: None,
             left: vec![],
             key: None,
             status: 0,
-            streamed: false,
             upstream_calls: 0,
             usage: Usage::default(),
-            tools: ToolHistory::default(),
             tool_calls: 0,
             elapsed: Duration::ZERO,
             end: End::Cancelled,
         };
-        Self { record, roster, started: Instant::now(), course }
+        Self { record, roster, metrics, course }
+    }
+
+    /// What the client wants is known.
+    pub fn asked(&mut self, asked: Asked) {
+        self.course.asked(asked.clone());
+        self.record.asked = asked;
+    }
+
+    /// What the upstream has told so far.
+    pub(crate) fn counted(&self, usage: Usage, tool_calls: u32) {
+        self.course.counted(usage, tool_calls);
     }
 
     /// The request is for this provider and this model of it.
     pub fn routed(&mut self, provider: &Arc<str>, model: &Arc<str>) {
-        let streamed = self.record.streamed;
-        let active = || Active { provider: provider.clone(), model: model.clone(), streamed };
-        self.course.last(self.record.left.len()).at.get_or_init(active);
+        self.course.routed(self.record.left.len(), provider, model);
         self.record.provider = Some(provider.clone());
         self.record.model = Some(model.clone());
     }
@@ -173,35 +182,20 @@ impl Entry {
     }
 }
 
-impl Course {
-    fn now(&self) -> Active {
-        let mut course = self;
-        while let Some(next) = course.next.get().filter(|next| next.at.get().is_some()) {
-            course = next;
-        }
-        let unknown = || Active { provider: UNKNOWN.into(), model: UNKNOWN.into(), streamed: false };
-        course.at.get().cloned().unwrap_or_else(unknown)
-    }
-
-    /// Where it is after it has left so many targets.
-    fn last(&self, left: usize) -> &Self {
-        let mut course = self;
-        for _ in 0..left {
-            course = course.next.get_or_init(Box::default);
-        }
-        course
-    }
-}
-
 impl Drop for Entry {
     fn drop(&mut self) {
         let mut record = self.record.clone();
-        record.elapsed = self.started.elapsed();
+        record.elapsed = self.course.elapsed();
         if std::thread::panicking() {
             record.end = End::Failed { kind: "api_error", message: "the request panicked".to_owned() };
         }
+        let event = match self.metrics {
+            Metrics::Kept => Event::Finished(Box::new(record)),
+            Metrics::Off if log::log_enabled!(log::Level::Debug) => Event::Unkept(Box::new(record)),
+            Metrics::Off => return,
+        };
         let roster = self.roster.load();
-        roster.diary.write(Event::Finished(Box::new(record)));
+        roster.diary.write(event);
         if !roster.diary.awake.swap(true, Ordering::AcqRel) {
             // One at a time; it must never block.
             roster.ledger.do_send(News);
@@ -223,6 +217,7 @@ pub(crate) fn start(arbiter: &Arbiter) -> (Addr<Ledger>, Diary) {
     let diary = Diary { events: sender, awake: awake.clone() };
     let address = keeper::start(&arbiter.handle(), "ledger", MAILBOX, move || Ledger {
         rows: Rows::default(),
+        traces: Traces::default(),
         running: HashMap::new(),
         events,
         awake,
@@ -237,19 +232,27 @@ impl Ledger {
                 Event::Started(id, course) => drop(self.running.insert(id, course)),
                 Event::Finished(record) => {
                     self.running.remove(&record.request_id);
-                    self.rows.count(&record, clock::now());
-                    Self::log(&record);
+                    let now = clock::now();
+                    self.rows.count(&record, now);
+                    self.traces.keep(&record, now);
+                    let failed = matches!(record.end, End::Failed { .. });
+                    Self::log(&record, if failed { log::Level::Warn } else { log::Level::Info });
                 }
+                Event::Unkept(record) => Self::log(&record, log::Level::Debug),
             }
         }
     }
 
-    fn log(record: &Record) {
+    fn active(&self) -> Vec<Active> {
+        self.running.iter().map(|(id, course)| course.now(id)).collect()
+    }
+
+    fn log(record: &Record, level: log::Level) {
         let route = match (&record.provider, &record.model) {
             (Some(provider), Some(model)) => format!("{provider}:{model}"),
             _ => "-".to_owned(),
         };
-        let delivery = if record.streamed { "streamed" } else { "whole" };
+        let delivery = if record.asked.streamed { "streamed" } else { "whole" };
         let key = record.key.map(|key| format!(" key={key}")).unwrap_or_default();
         let left = match &record.left[..] {
             [] => String::new(),
@@ -259,15 +262,15 @@ impl Ledger {
         let line = format!(
             "{} {} -> {route} {} {delivery} {:.3}s calls={}{left}{key} tokens={input}+{cache_read}+{cache_creation}/{output}",
             record.request_id,
-            printable(&record.requested_model),
+            printable(&record.asked.model),
             record.status,
             record.elapsed.as_secs_f64(),
             record.upstream_calls,
         );
         match &record.end {
-            End::Succeeded => log::info!("{line}"),
-            End::Cancelled => log::info!("{line} the client left"),
-            End::Failed { kind, message } => log::warn!("{line} {kind}: {}", printable(message)),
+            End::Succeeded => log::log!(level, "{line}"),
+            End::Cancelled => log::log!(level, "{line} the client left"),
+            End::Failed { kind, message } => log::log!(level, "{line} {kind}: {}", printable(message)),
         }
     }
 }
@@ -315,7 +318,28 @@ impl Handler<Observe<LedgerView>> for Ledger {
 
     fn handle(&mut self, _: Observe<LedgerView>, _: &mut Self::Context) -> Self::Result {
         self.catch_up();
-        let active = self.running.values().map(|course| course.now()).collect();
-        MessageResult(LedgerView { active, rows: self.rows.clone() })
+        MessageResult(LedgerView { active: self.active(), rows: self.rows.clone() })
+    }
+}
+
+impl Handler<Observe<ActiveView>> for Ledger {
+    type Result = MessageResult<Observe<ActiveView>>;
+
+    fn handle(&mut self, _: Observe<ActiveView>, _: &mut Self::Context) -> Self::Result {
+        self.catch_up();
+        let mut active = self.active();
+        active.sort_unstable_by(|one, other| {
+            (other.since, &other.request_id).cmp(&(one.since, &one.request_id))
+        });
+        MessageResult(ActiveView(active))
+    }
+}
+
+impl Handler<Observe<TraceView>> for Ledger {
+    type Result = MessageResult<Observe<TraceView>>;
+
+    fn handle(&mut self, _: Observe<TraceView>, _: &mut Self::Context) -> Self::Result {
+        self.catch_up();
+        MessageResult(TraceView { errors: self.traces.errors(), traces: self.traces.traces() })
     }
 }

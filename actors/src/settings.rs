@@ -31,11 +31,21 @@ pub struct Settings {
     pub default_provider: Option<Arc<str>>,
     /// Clients are told why a model name went where it went.
     pub route_header: bool,
+    pub request_metrics: Metrics,
+    /// Those that run are told as a stream, too.
+    pub active_stream: bool,
     /// Where lists of models are kept between runs; `None`: nowhere.
     pub cache: Option<PathBuf>,
     /// The models worth looking at; `None` when nobody is to be asked for them.
     pub top_models: Option<TopModels>,
     pub limits: Limits,
+}
+
+/// Whether requests are counted, traced and told in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metrics {
+    Kept,
+    Off,
 }
 
 /// One registered provider: it has a key and a base URL.
@@ -221,4 +231,8 @@ pub struct Limits {
     /// How often the supervisor asks its actors for a sign of life, and how long it waits. Default 250 ms, 500 ms.
     pub watch_interval: Duration,
     pub watch_patience: Duration,
+    /// How often the numbers of running requests are told to those who watch them. Default 500 ms.
+    pub active_interval: Duration,
+    /// How often they get a sign of life. Default 30 s.
+    pub active_heartbeat: Duration,
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::secret::ApiKey;
-use crate::settings::{Api, Limits, ProviderSettings, Settings};
+use crate::settings::{Api, Limits, Metrics, ProviderSettings, Settings};
 use crate::thoughts::Retention;
 
 pub(crate) struct ProviderBuilder(ProviderSettings);
@@ -74,6 +74,8 @@ pub(crate) fn settings(providers: Vec<Arc<ProviderSettings>>) -> Settings {
         default_profile: None,
         default_provider,
         route_header: false,
+        request_metrics: Metrics::Kept,
+        active_stream: true,
         cache: None,
         top_models: None,
         limits: limits(),
@@ -113,5 +115,7 @@ pub(crate) fn limits() -> Limits {
         drain: 25 * second,
         watch_interval: Duration::from_millis(250),
         watch_patience: Duration::from_millis(500),
+        active_interval: Duration::from_millis(500),
+        active_heartbeat: Duration::from_secs(30),
     }
 }

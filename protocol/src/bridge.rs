@@ -62,6 +62,9 @@ pub trait Bridge {
 
     /// Whether the upstream said that the reply is over, so that only formalities can follow.
     fn finishing(&self) -> bool;
+
+    /// The tokens that the upstream has told so far, and its tool calls.
+    fn counted(&self) -> (Usage, u32);
 }
 
 /// Something the upstream did wrong or refused, in the gateway's words.

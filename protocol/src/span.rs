@@ -34,6 +34,8 @@ pub struct Head<'a> {
     pub delivery: Streaming,
     /// In the last top-level `messages`.
     pub tools: ToolHistory,
+    /// How many there are in there.
+    pub messages: u32,
     /// The values of every top-level `model`, in order.
     /// Whether [`without_own_thinking`] may find something.
     pub own_thinking: bool,
@@ -113,6 +115,7 @@ pub fn head(body: &[u8]) -> Result<Head<'_>, HeadError> {
         model,
         delivery,
         tools: found.history.tools,
+        messages: found.history.messages,
         own_thinking: found.history.own_thinking,
         spans,
         stream_options: found.stream_options,
@@ -129,6 +132,7 @@ impl Head<'static> {
             model: Cow::Borrowed(""),
             delivery: Streaming::No,
             tools: ToolHistory::default(),
+            messages: 0,
             own_thinking: false,
             spans: ModelSpans { earlier: vec![], last: 0..0 },
             stream_options: None,

@@ -15,13 +15,7 @@ const HEADER: &str = "_CUSTOM_HEADER_";
 const HEADER_FOR_ALL: &str = "CUSTOM_HEADER_";
 
 /// What the original knew and comes with a later version.
-const LATER: [&str; 5] = [
-    "LOG_REQUEST_METRICS",
-    "LOG_SUMMARY_INTERVAL",
-    "VDM_ACTIVE_REQUESTS_SSE_ENABLED",
-    "VDM_ACTIVE_REQUESTS_SSE_INTERVAL",
-    "VDM_ACTIVE_REQUESTS_SSE_HEARTBEAT",
-];
+const LATER: &str = "LOG_SUMMARY_INTERVAL";
 
 /// What comes with a later version of a provider's own.
 const LATER_OF_A_PROVIDER: &str = "_MODEL_PAGE";
@@ -103,7 +97,7 @@ fn idle(name: &str, text: &str, is_provider: impl Fn(&str) -> bool) -> Option<St
     if let Some((_, why)) = GONE.iter().find(|(gone, _)| *gone == name) {
         return Some(format!("no longer needed, so it has no effect: {why}"));
     }
-    let later = LATER.contains(&name) || name.strip_suffix(LATER_OF_A_PROVIDER).is_some_and(is_provider);
+    let later = name == LATER || name.strip_suffix(LATER_OF_A_PROVIDER).is_some_and(is_provider);
     later.then(|| "not available in this version of vdm, so it has no effect".to_owned())
 }
 

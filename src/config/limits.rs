@@ -44,6 +44,8 @@ struct Table {
     drain: f64,
     watch_interval: f64,
     watch_patience: f64,
+    active_requests_interval: f64,
+    active_requests_heartbeat: f64,
 }
 
 /// The limits, or which key is missing.
@@ -84,6 +86,8 @@ pub(super) fn build(limits: Section<'_>) -> Result<Limits, String> {
         drain: Duration::from_secs_f64(table.drain),
         watch_interval: Duration::from_secs_f64(table.watch_interval),
         watch_patience: Duration::from_secs_f64(table.watch_patience),
+        active_interval: Duration::from_secs_f64(table.active_requests_interval),
+        active_heartbeat: Duration::from_secs_f64(table.active_requests_heartbeat),
     })
 }
 

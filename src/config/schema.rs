@@ -17,6 +17,8 @@ pub(super) const TOP: Keys = &[
     ("proxy-api-key", Value(Secret)),
     ("proxy-api-key-file", Value(Text)),
     ("route-header", Value(Flag)),
+    ("request-metrics", Value(Flag)),
+    ("active-requests-stream", Value(Flag)),
 ];
 
 /// `[defaults]`
@@ -76,6 +78,8 @@ pub(super) const LIMITS: Keys = &[
     ("drain", Value(Seconds)),
     ("watch-interval", Value(Pause)),
     ("watch-patience", Value(Pause)),
+    ("active-requests-interval", Value(Pause)),
+    ("active-requests-heartbeat", Value(Pause)),
 ];
 
 /// `[P]`, for every provider.
@@ -131,7 +135,7 @@ pub(super) struct Variable {
     pub(super) path: &'static [&'static str],
 }
 
-pub(super) const VARIABLES: [Variable; 26] = [
+pub(super) const VARIABLES: [Variable; 30] = [
     Variable {
         name: "HOST",
         about: "the address or name to listen on (127.0.0.1)",
@@ -314,6 +318,34 @@ pub(super) const VARIABLES: [Variable; 26] = [
         kind: Parts,
         empty: WhenEmpty::Unset,
         path: &["defaults", "top-models-exclude"],
+    },
+    Variable {
+        name: "LOG_REQUEST_METRICS",
+        about: "whether requests are counted, traced and told in the log (true)",
+        kind: Flag,
+        empty: WhenEmpty::Unset,
+        path: &["request-metrics"],
+    },
+    Variable {
+        name: "VDM_ACTIVE_REQUESTS_SSE_ENABLED",
+        about: "whether /metrics/active-requests/stream tells those that run (true)",
+        kind: Flag,
+        empty: WhenEmpty::Unset,
+        path: &["active-requests-stream"],
+    },
+    Variable {
+        name: "VDM_ACTIVE_REQUESTS_SSE_INTERVAL",
+        about: "seconds between two updates of its numbers, 0.05 at least (0.5)",
+        kind: Pause,
+        empty: WhenEmpty::Wrong,
+        path: &["limits", "active-requests-interval"],
+    },
+    Variable {
+        name: "VDM_ACTIVE_REQUESTS_SSE_HEARTBEAT",
+        about: "seconds between two of its signs of life (30)",
+        kind: Pause,
+        empty: WhenEmpty::Wrong,
+        path: &["limits", "active-requests-heartbeat"],
     },
 ];
 

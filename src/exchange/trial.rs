@@ -124,8 +124,7 @@ async fn ask(gateway: &Arc<Gateway>, model: &str) -> Result<Option<String>, Verd
     let malformed = |message: String| Verdict::Failed { status: 400, kind: "invalid_request_error", message };
     let head = span::head(&body).map(Head::into_owned).map_err(|error| malformed(error.to_string()))?;
     let id = RequestId::new().shared();
-    let mut entry = Entry::open(id.clone(), gateway.roster.clone());
-    entry.record.requested_model = model.to_owned();
+    let mut entry = Entry::open(id.clone(), gateway.roster.clone(), gateway.terms().settings.request_metrics);
     let question = Question {
         id,
         api: Api::Messages,
@@ -139,6 +138,7 @@ async fn ask(gateway: &Arc<Gateway>, model: &str) -> Result<Option<String>, Verd
         committed: Rc::new(Cell::new(false)),
         trail: Trail::default(),
     };
+    entry.asked(question.asked());
     match answer(gateway.clone(), question, entry).await {
         Ok(Reply::Whole { body, .. }) => {
             Ok(serde_json::from_slice(&body).ok().and_then(|message: Message| message.id))

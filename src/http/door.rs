@@ -97,12 +97,11 @@ pub(super) fn admitted(request: &HttpRequest, gateway: &Gateway) -> Result<Admis
 
 impl Door {
     async fn serve(self, payload: &mut web::Payload) -> HttpResponse {
-        let mut entry = Entry::open(self.id.shared(), self.gateway.roster.clone());
+        let metrics = self.gateway.terms().settings.request_metrics;
+        let mut entry = Entry::open(self.id.shared(), self.gateway.roster.clone(), metrics);
         match self.question(payload).await {
             Ok((question, admission)) => {
-                entry.record.requested_model = question.head.model.to_string();
-                entry.record.streamed = question.head.delivery == Streaming::Yes;
-                entry.record.tools = question.head.tools;
+                entry.asked(question.asked());
                 self.answer(question, admission, entry).await
             }
             Err(refused) => {

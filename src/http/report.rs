@@ -1,20 +1,27 @@
 //! What the report doors share: one tree, told as YAML for people or as JSON on request, and who may read it.
 
 use std::fmt::Write as _;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
+use vandamme_actors::clock::Millis;
+use vandamme_actors::settings::Api;
+use vandamme_protocol::vocabulary::ErrorKind;
+
 use super::caller;
+use super::error;
+use super::request_id::RequestId;
 use crate::gateway::Gateway;
 
 /// A report's content, in the order in which it is told.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Tree {
     Null,
+    Truth(bool),
     Number(u64),
     /// Told to one decimal place.
     Decimal(f64),
@@ -47,6 +54,7 @@ impl Tree {
         let indent = "  ".repeat(depth);
         let _ = match self {
             Self::Null => writeln!(out, " null"),
+            Self::Truth(truth) => writeln!(out, " {truth}"),
             Self::Number(number) => writeln!(out, " {number}"),
             Self::Decimal(number) => writeln!(out, " {:.1}", tenths(*number)),
             Self::Text(text) => writeln!(out, " {}", scalar(text)),
@@ -70,6 +78,7 @@ impl Serialize for Tree {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Null => serializer.serialize_none(),
+            Self::Truth(truth) => serializer.serialize_bool(*truth),
             Self::Number(number) => serializer.serialize_u64(*number),
             Self::Decimal(number) => serializer.serialize_f64(tenths(*number)),
             Self::Text(text) => serializer.serialize_str(text),
@@ -103,6 +112,32 @@ pub(super) fn may_read(request: &HttpRequest, gateway: &Gateway) -> bool {
         Some(key) => caller::presents(request.headers(), key),
         None => caller::is_local(request),
     }
+}
+
+/// The answer to a caller who may not read `what`.
+pub(super) fn turned_away(
+    request: &HttpRequest,
+    gateway: &Gateway,
+    what: &str,
+    id: &RequestId,
+) -> Option<HttpResponse> {
+    if may_read(request, gateway) {
+        return None;
+    }
+    let (kind, message) = match gateway.terms().proxy_key {
+        Some(_) => (
+            ErrorKind::Authentication,
+            "invalid API key: this gateway wants its own key (PROXY_API_KEY) in x-api-key or as a bearer"
+                .to_owned(),
+        ),
+        None => (
+            ErrorKind::Permission,
+            format!(
+                "{what} are for this machine only: set PROXY_API_KEY and present it to read them from elsewhere"
+            ),
+        ),
+    };
+    Some(error::error(Api::Messages, kind, &message, id.as_str()))
 }
 
 pub(super) fn wants_json(request: &HttpRequest) -> bool {
@@ -146,6 +181,11 @@ pub(super) fn one_line(text: &str) -> String {
     text.chars().map(|c| if breaks(c) { ' ' } else { c }).collect()
 }
 
+/// Seconds since the Unix epoch, to the millisecond.
+pub(super) fn epoch_seconds(at: Millis) -> f64 {
+    Duration::from_millis(at).as_secs_f64()
+}
+
 /// UTC, in whole seconds.
 pub(super) fn rfc3339(time: SystemTime) -> String {
     let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -158,8 +198,6 @@ pub(super) fn rfc3339(time: SystemTime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

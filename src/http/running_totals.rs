@@ -11,11 +11,12 @@ use serde::Deserialize;
 use vandamme_actors::clock::Millis;
 use vandamme_actors::ledger::{Active, LedgerView};
 use vandamme_actors::observe::Observe;
-use vandamme_actors::settings::Api;
+use vandamme_actors::settings::{Api, Metrics};
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use self::pattern::Pattern;
 use self::sums::{ProviderSums, Split, Sums, by_provider};
+use super::active_requests::{Disabled, NO_METRICS};
 use super::error;
 use super::report::{self, Branch, Tree};
 use super::request_id::RequestId;
@@ -48,22 +49,16 @@ enum Running {
 pub(super) async fn running_totals(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
     let id = RequestId::new();
     let refuse = |kind, message: &str| error::error(Api::Messages, kind, message, id.as_str());
-    if !report::may_read(&request, &gateway) {
-        return match gateway.terms().proxy_key {
-            Some(_) => refuse(
-                ErrorKind::Authentication,
-                "invalid API key: this gateway wants its own key (PROXY_API_KEY) in x-api-key or as a bearer",
-            ),
-            None => refuse(
-                ErrorKind::Permission,
-                "the totals are for this machine only: set PROXY_API_KEY and present it to read them from elsewhere",
-            ),
-        };
+    if let Some(refusal) = report::turned_away(&request, &gateway, "the totals", &id) {
+        return refusal;
     }
     let filter = match Filter::parse(request.query_string()) {
         Ok(filter) => filter,
         Err(message) => return refuse(ErrorKind::InvalidRequest, &message),
     };
+    if gateway.terms().settings.request_metrics == Metrics::Off {
+        return disabled(&request);
+    }
     let ledger = gateway.roster.load().ledger.clone();
     let Ok(view) = ledger.send(Observe::<LedgerView>::new()).timeout(PATIENCE).await else {
         return refuse(ErrorKind::Api, "the ledger does not answer; try again");
@@ -75,6 +70,24 @@ pub(super) async fn running_totals(request: HttpRequest, gateway: web::Data<Gate
         let now = report::rfc3339(SystemTime::now());
         let text = format!("{}{}", filter.heading(&now), report::yaml(&sections));
         report::in_yaml("running-totals", &now, text)
+    })
+}
+
+/// Nothing is counted.
+fn disabled(request: &HttpRequest) -> HttpResponse {
+    let Disabled { message, suggestion, .. } = NO_METRICS;
+    let now = report::rfc3339(SystemTime::now());
+    report::uncached(if report::wants_json(request) {
+        let (message, suggestion) = (Tree::Text(message.to_owned()), Tree::Text(suggestion.to_owned()));
+        HttpResponse::Ok().json(Tree::Map(vec![
+            Branch::new("_metrics_enabled", Tree::Truth(false)),
+            Branch::new("message", message),
+            Branch::new("suggestion", suggestion),
+        ]))
+    } else {
+        let comments =
+            format!("# Running Totals Report\n\n# Message: {message}\n# Suggestion: {suggestion}\n\n");
+        report::in_yaml("running-totals", &now, format!("{comments}_metrics_enabled: false\n"))
     })
 }
 

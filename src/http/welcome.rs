@@ -32,6 +32,9 @@ struct Endpoints<'a> {
     test_connection: &'a str,
     health: &'a str,
     running_totals: &'a str,
+    active_requests: &'a str,
+    active_requests_stream: &'a str,
+    logs: &'a str,
 }
 
 pub(super) async fn welcome(gateway: web::Data<Gateway>) -> HttpResponse {
@@ -56,6 +59,9 @@ pub(super) async fn welcome(gateway: web::Data<Gateway>) -> HttpResponse {
             test_connection: "/test-connection",
             health: "/health",
             running_totals: "/metrics/running-totals",
+            active_requests: "/metrics/active-requests",
+            active_requests_stream: "/metrics/active-requests/stream",
+            logs: "/metrics/logs",
         },
     })
 }

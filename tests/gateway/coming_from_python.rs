@@ -314,8 +314,9 @@ fn every_door_of_the_original_has_its_state_and_that_is_true() {
     let gateway = Gateway::before(&upstream).start();
     for (door, state) in &page {
         let (method, path) = door.split_once(' ').expect("a method and a path");
-        let reply = gateway.call(method, path).body("").reply();
-        assert_eq!(reply.status() != 404, is_there(*state), "{door}: {reply}");
+        // Not to the end, which a stream may not have.
+        let status = gateway.call(method, path).body("").open().status();
+        assert_eq!(status != 404, is_there(*state), "{door}: {status}");
     }
 }
 

@@ -22,6 +22,7 @@ mod help;
 mod hostile_clients;
 mod keys;
 mod liveness;
+mod metrics;
 mod model_names;
 mod models;
 mod models_cache;

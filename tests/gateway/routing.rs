@@ -39,6 +39,9 @@ fn the_front_door_says_what_runs_here() {
         ("messages", "/v1/messages"),
         ("count_tokens", "/v1/messages/count_tokens"),
         ("running_totals", "/metrics/running-totals"),
+        ("active_requests", "/metrics/active-requests"),
+        ("active_requests_stream", "/metrics/active-requests/stream"),
+        ("logs", "/metrics/logs"),
         ("models", "/v1/models"),
         ("aliases", "/v1/aliases"),
         ("top_models", "/top-models"),
@@ -54,7 +57,7 @@ fn the_front_door_says_what_runs_here() {
     let listed: Vec<&str> =
         root["endpoints"].as_object().expect("a map").values().filter_map(|v| v.as_str()).collect();
     for target in listed {
-        assert_ne!(gateway.get(target).status(), 404, "{target} is listed but absent");
+        assert_ne!(gateway.call("GET", target).open().status(), 404, "{target} is listed but absent");
     }
 }
 

@@ -16,13 +16,13 @@ const TOTALS: &str = "/metrics/running-totals";
 
 /// A door and the API that the provider behind it speaks.
 #[derive(Clone, Copy, Debug)]
-struct Way {
-    door: &'static str,
-    provider: Dialect,
-    stream: bool,
+pub(crate) struct Way {
+    pub(crate) door: &'static str,
+    pub(crate) provider: Dialect,
+    pub(crate) stream: bool,
 }
 
-fn ways() -> Vec<Way> {
+pub(crate) fn ways() -> Vec<Way> {
     let pairs = [
         ("/v1/messages", Dialect::Anthropic),
         ("/v1/messages", Dialect::OpenAi),
@@ -34,14 +34,14 @@ fn ways() -> Vec<Way> {
 }
 
 impl Way {
-    fn upstream(self) -> Upstream {
+    pub(crate) fn upstream(self) -> Upstream {
         match self.provider {
             Dialect::Anthropic => Upstream::anthropic(),
             Dialect::OpenAi => Upstream::openai(),
         }
     }
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self.provider {
             Dialect::Anthropic => "anthropic",
             Dialect::OpenAi => "openai",
@@ -49,7 +49,7 @@ impl Way {
     }
 
     /// A question whose history has one call of a tool, and what came of it.
-    fn ask(self, gateway: &Gateway) -> Call {
+    pub(crate) fn ask(self, gateway: &Gateway) -> Call {
         let user = json!({"role": "user", "content": "Weather?"});
         let input = json!({"city": "Genève"});
         let history = if self.door == "/v1/messages" {
@@ -67,7 +67,7 @@ impl Way {
     }
 
     /// A reply that calls a tool.
-    fn tool_call(self) -> Answer {
+    pub(crate) fn tool_call(self) -> Answer {
         match (self.provider, self.stream) {
             (Dialect::Anthropic, true) => Answer::events(anthropic::thinking_and_tool()),
             (Dialect::OpenAi, true) => Answer::events(openai::tool_call()),
@@ -89,14 +89,14 @@ impl Way {
     }
 
     /// Input, output, cache read and cache creation tokens of that reply.
-    fn tokens(self) -> [u64; 4] {
+    pub(crate) fn tokens(self) -> [u64; 4] {
         match self.provider {
             Dialect::Anthropic => [11, 9, 7, 3],
             Dialect::OpenAi => [60, 20, 40, 0],
         }
     }
 
-    fn error(self) -> Answer {
+    pub(crate) fn error(self) -> Answer {
         match self.provider {
             Dialect::Anthropic => Answer::json(400, anthropic::error("invalid_request_error", "no")),
             Dialect::OpenAi => Answer::json(400, openai::error("no", "invalid_request_error", "x")),
@@ -104,7 +104,7 @@ impl Way {
     }
 
     /// A stream that says one word and then nothing any more.
-    fn stalling(self) -> Answer {
+    pub(crate) fn stalling(self) -> Answer {
         let events = match self.provider {
             Dialect::Anthropic => anthropic::text(&["Hello"]),
             Dialect::OpenAi => openai::text(&["Hello"]),

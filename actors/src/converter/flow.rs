@@ -244,6 +244,16 @@ impl Flow {
         }
     }
 
+    /// The tokens that the upstream has told so far, and its tool calls.
+    pub fn counted(&self) -> (Usage, u32) {
+        match &self.machine {
+            Machine::Passthrough(tap) => (told(tap), tap.summary().tool_calls),
+            Machine::ChatPassthrough(tap) => (tap.summary().usage, tap.summary().tool_calls),
+            Machine::Bridge(machine) => machine.counted(),
+            Machine::Opaque => (Usage::default(), 0),
+        }
+    }
+
     /// What is known when the client leaves in the middle.
     pub fn so_far(&mut self) -> Closing {
         match &mut self.machine {
@@ -317,18 +327,22 @@ fn is_whole(data: &[u8]) -> bool {
     data.trim_ascii() == b"[DONE]" || span::is_complete_json(data)
 }
 
-fn passed(tap: &Tap, secrets: &Secrets) -> Closing {
+fn told(tap: &Tap) -> Usage {
     let summary = tap.summary();
-    let usage = Usage {
+    Usage {
         input: summary.input,
         output: summary.output,
         cache_read: summary.cache_read,
         cache_creation: summary.cache_creation,
-    };
+    }
+}
+
+fn passed(tap: &Tap, secrets: &Secrets) -> Closing {
+    let summary = tap.summary();
     let fault = summary.error.clone().map(|(kind, message)| {
         (ErrorKind::from_anthropic(&kind).unwrap_or(ErrorKind::Api), secrets.scrub(message))
     });
-    Closing { usage, tool_calls: summary.tool_calls, fault }
+    Closing { usage: told(tap), tool_calls: summary.tool_calls, fault }
 }
 
 fn converted(outcome: vandamme_protocol::bridge::Outcome) -> Closing {

@@ -56,7 +56,7 @@ impl Rows {
             row = (OTHER.into(), OTHER.into());
         }
         let totals = self.0.entry(row).or_default();
-        let counts = if record.streamed { &mut totals.streamed } else { &mut totals.whole };
+        let counts = if record.asked.streamed { &mut totals.streamed } else { &mut totals.whole };
         *counts += Counts::of(record);
         totals.last = totals.last.max(now);
     }
@@ -69,8 +69,8 @@ impl Counts {
             failed: u64::from(matches!(record.end, End::Failed { .. })),
             cancelled: u64::from(record.end == End::Cancelled),
             tokens: record.usage,
-            tool_uses: record.tools.uses.into(),
-            tool_results: record.tools.results.into(),
+            tool_uses: record.asked.tools.uses.into(),
+            tool_results: record.asked.tools.results.into(),
             tool_calls: record.tool_calls.into(),
             elapsed: record.elapsed,
         }
@@ -96,24 +96,23 @@ impl AddAssign for Counts {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use vandamme_protocol::span::ToolHistory;
 
+    use super::super::Asked;
     use super::*;
 
-    fn record(model: &str, end: End) -> Record {
+    pub(in crate::ledger) fn record(model: &str, end: End) -> Record {
         Record {
             request_id: "req_1".into(),
-            requested_model: "m".to_owned(),
+            asked: Asked { tools: ToolHistory { uses: 5, results: 6 }, ..Asked::default() },
             provider: Some("p".into()),
             model: Some(model.into()),
             left: vec![],
             key: None,
             status: 200,
-            streamed: false,
             upstream_calls: 1,
             usage: Usage { input: 1, output: 2, cache_read: 3, cache_creation: 4 },
-            tools: ToolHistory { uses: 5, results: 6 },
             tool_calls: 7,
             elapsed: Duration::from_millis(8),
             end,
@@ -126,7 +125,9 @@ mod tests {
         rows.count(&record("m", End::Succeeded), 10);
         rows.count(&record("m", End::Cancelled), 30);
         let failed = End::Failed { kind: "api_error", message: String::new() };
-        rows.count(&Record { streamed: true, ..record("m", failed) }, 20);
+        let mut streamed = record("m", failed);
+        streamed.asked.streamed = true;
+        rows.count(&streamed, 20);
 
         let (_, _, totals) = rows.iter().next().unwrap();
         let two = Usage { input: 2, output: 4, cache_read: 6, cache_creation: 8 };

@@ -16,6 +16,7 @@ pub struct ToolHistory {
 #[derive(Debug, Default)]
 pub(super) struct History {
     pub(super) tools: ToolHistory,
+    pub(super) messages: u32,
     /// Whether a block may be one of our own thinking blocks; never `false` where there is one.
     pub(super) own_thinking: bool,
 }
@@ -70,7 +71,9 @@ impl Watch for Reader {
     const OF_STRINGS: bool = true;
 
     fn object(&mut self, open: &[u8]) {
-        if self.message == MessageKey::ToolCalls && open == BLOCK {
+        if open == MESSAGE {
+            self.history.messages = self.history.messages.saturating_add(1);
+        } else if self.message == MessageKey::ToolCalls && open == BLOCK {
             self.history.tools.uses = self.history.tools.uses.saturating_add(1);
         }
     }
@@ -101,7 +104,7 @@ impl Reader {
     }
 
     fn in_block(&mut self, string: &[u8], rest: &[u8]) {
-        let History { tools, own_thinking } = &mut self.history;
+        let History { tools, own_thinking, .. } = &mut self.history;
         if is_key(rest) {
             self.block = match string {
                 b"\"type\"" => BlockKey::Type,
@@ -154,6 +157,16 @@ mod tests {
                 {"input":{"type":"tool_result"},"type":"tool_use"},{"type":"tool_use"}]},
             {"role":"user","content":[{"type":"tool_result","content":[{"type":"tool_use"}]}]}]"#;
         assert_eq!(history(messages), (2, 1));
+    }
+
+    #[test]
+    fn messages_are_counted_and_nothing_inside_of_them() {
+        let messages = |messages: &str| {
+            let body = format!(r#"{{"model":"m","system":[{{"a":1}}],"messages":{messages}}}"#);
+            crate::span::head(body.as_bytes()).unwrap().messages
+        };
+        assert_eq!(messages(r#"[{"content":[{"a":{}},{}]},{"metadata":{"b":[{}]}},{}]"#), 3);
+        assert_eq!((messages("[]"), messages("null"), messages(r#"{"role":{}}"#)), (0, 0, 0));
     }
 
     #[test]

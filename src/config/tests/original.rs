@@ -67,7 +67,7 @@ fn a_wrong_provider_does_not_hide_the_mistakes_of_the_next() {
 #[test]
 fn what_has_no_effect_is_not_ignored_in_silence() {
     for (name, text, told) in [
-        ("LOG_REQUEST_METRICS", "false", "not available in this version of vdm, so it has no effect"),
+        ("LOG_SUMMARY_INTERVAL", "100", "not available in this version of vdm, so it has no effect"),
         ("POE_MODEL_PAGE", "https://x/{id}", "not available in this version of vdm, so it has no effect"),
         ("ALIAS_CACHE_MAX_SIZE", "5", "no longer needed, so it has no effect: aliases are not cached"),
         (
@@ -86,6 +86,7 @@ fn what_has_no_effect_is_not_ignored_in_silence() {
         assert!(!aliases.contains_key("self") && !aliases.contains_key("e"));
     }
     for (name, text) in [
+        ("LOG_SUMMARY_INTERVAL", ""),
         ("LOG_REQUEST_METRICS", ""),
         ("POE_MODEL_PAGE", ""),
         ("ALIAS_CACHE_MAX_SIZE", ""),

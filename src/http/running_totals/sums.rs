@@ -37,9 +37,9 @@ pub(super) fn by_provider<'v>(
         let split = Split { streamed: Sums::of(totals.streamed), whole: Sums::of(totals.whole) };
         providers.entry(provider.to_owned()).or_default().add(model, split, Some(totals.last));
     }
-    for Active { provider, model, streamed } in running {
+    for Active { provider, model, asked, .. } in running {
         let one = Sums { requests: 1, ended: Counts::default() };
-        let split = match streamed {
+        let split = match asked.streamed {
             true => Split { streamed: one, ..Split::default() },
             false => Split { whole: one, ..Split::default() },
         };
@@ -116,13 +116,17 @@ impl AddAssign for Split {
 mod tests {
     use std::time::Duration;
 
+    use vandamme_actors::ledger::Asked;
+
     use super::*;
 
     #[test]
     fn a_running_request_counts_once_and_lengthens_no_average() {
         let ended = Counts { requests: 2, elapsed: Duration::from_millis(681), ..Counts::default() };
         let totals = Totals { whole: ended, last: 5, ..Totals::default() };
-        let active = Active { provider: "p".into(), model: "vendor/m:free".into(), streamed: true };
+        let asked = Asked { streamed: true, ..Asked::default() };
+        let active =
+            Active { provider: "p".into(), model: "vendor/m:free".into(), asked, ..Active::default() };
 
         let providers = by_provider([("p", "vendor/m:free", &totals)].into_iter(), [&active].into_iter());
 

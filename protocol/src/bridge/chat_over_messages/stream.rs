@@ -49,6 +49,10 @@ impl Bridge for Machine {
     fn finishing(&self) -> bool {
         self.is_done
     }
+
+    fn counted(&self) -> (Usage, u32) {
+        (self.usage.unwrap_or_default(), self.calls.count())
+    }
 }
 
 impl Machine {

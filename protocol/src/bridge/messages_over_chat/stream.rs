@@ -91,6 +91,10 @@ impl Bridge for Machine {
     fn finishing(&self) -> bool {
         self.finish.reason.is_some() || self.is_done
     }
+
+    fn counted(&self) -> (Usage, u32) {
+        (self.usage.unwrap_or_default(), self.calls.sent())
+    }
 }
 
 impl Machine {

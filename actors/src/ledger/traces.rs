@@ -1,0 +1,217 @@
+//! The last requests that have ended, and the last that failed. Pure: two rings that are added to.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use vandamme_protocol::span::ToolHistory;
+use vandamme_protocol::vocabulary::Usage;
+
+use super::{End, Record, UNKNOWN, printable};
+use crate::clock::Millis;
+
+/// How many failures are kept, and how many requests whatever their end.
+const ERRORS: usize = 100;
+const TRACES: usize = 200;
+/// The longest name of a model that is kept, in bytes; nobody's is that long.
+const LONGEST_NAME: usize = 300;
+
+/// What is kept of one request.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    /// Counts what its list has had, from 1.
+    pub seq: u64,
+    /// When it ended.
+    pub at: Millis,
+    pub request_id: Arc<str>,
+    /// Both are [`UNKNOWN`] for a request that never got to one.
+    pub provider: Arc<str>,
+    /// As the provider calls it.
+    pub model: Arc<str>,
+    pub streamed: bool,
+    pub elapsed: Duration,
+    pub usage: Usage,
+    pub tools: ToolHistory,
+    pub tool_calls: u32,
+    pub error: Option<TraceError>,
+}
+
+/// Why it did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceError {
+    /// In the words of the Python original.
+    pub kind: &'static str,
+    /// One line.
+    pub message: Arc<str>,
+}
+
+/// Both lists.
+#[derive(Debug)]
+pub(super) struct Traces {
+    errors: Ring,
+    traces: Ring,
+}
+
+#[derive(Debug)]
+struct Ring {
+    rows: VecDeque<Trace>,
+    had: u64,
+    room: usize,
+}
+
+impl Default for Traces {
+    fn default() -> Self {
+        Self { errors: Ring::of(ERRORS), traces: Ring::of(TRACES) }
+    }
+}
+
+impl Traces {
+    pub(super) fn keep(&mut self, record: &Record, now: Millis) {
+        let trace = Trace::of(record, now);
+        // A client that leaves is nobody's failure, and many do.
+        if matches!(record.end, End::Failed { .. }) {
+            self.errors.push(trace.clone());
+        }
+        self.traces.push(trace);
+    }
+
+    /// Newest first.
+    pub(super) fn errors(&self) -> Vec<Trace> {
+        self.errors.newest_first()
+    }
+
+    /// Newest first.
+    pub(super) fn traces(&self) -> Vec<Trace> {
+        self.traces.newest_first()
+    }
+}
+
+impl Ring {
+    fn of(room: usize) -> Self {
+        Self { rows: VecDeque::new(), had: 0, room }
+    }
+
+    fn push(&mut self, trace: Trace) {
+        if self.rows.len() >= self.room {
+            self.rows.pop_front();
+        }
+        self.had += 1;
+        self.rows.push_back(Trace { seq: self.had, ..trace });
+    }
+
+    fn newest_first(&self) -> Vec<Trace> {
+        self.rows.iter().rev().cloned().collect()
+    }
+}
+
+impl Trace {
+    fn of(record: &Record, at: Millis) -> Self {
+        let named = |name: &Option<Arc<str>>| match name {
+            None => UNKNOWN.into(),
+            Some(name) if name.len() > LONGEST_NAME => printable(name).into(),
+            Some(name) => name.clone(),
+        };
+        Self {
+            seq: 0,
+            at,
+            request_id: record.request_id.clone(),
+            provider: named(&record.provider),
+            model: named(&record.model),
+            streamed: record.asked.streamed,
+            elapsed: record.elapsed,
+            usage: record.usage,
+            tools: record.asked.tools,
+            tool_calls: record.tool_calls,
+            error: TraceError::of(record),
+        }
+    }
+}
+
+impl TraceError {
+    fn of(record: &Record) -> Option<Self> {
+        match &record.end {
+            End::Succeeded => None,
+            End::Cancelled => Some(Self { kind: "client_disconnect", message: "the client left".into() }),
+            End::Failed { kind, message } => {
+                Some(Self { kind: named(kind, record), message: printable(message).into() })
+            }
+        }
+    }
+}
+
+/// The Python original's word for an error of this type.
+fn named(kind: &str, record: &Record) -> &'static str {
+    let upstream = record.upstream_calls > 0;
+    match kind {
+        "authentication_error" | "permission_error" => "auth_error",
+        "rate_limit_error" => "rate_limit",
+        "invalid_request_error" | "not_found_error" | "request_too_large" => "bad_request",
+        "timeout_error" if upstream => "upstream_timeout",
+        "timeout_error" => "timeout",
+        // Behind a 200: the reply had begun.
+        _ if upstream && record.asked.streamed && record.status == 200 => "streaming_error",
+        _ if upstream => "upstream_http_error",
+        _ => "api_error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::totals::tests::record;
+    use super::*;
+
+    fn failed(kind: &'static str, message: &str) -> End {
+        End::Failed { kind, message: message.to_owned() }
+    }
+
+    #[test]
+    fn the_newest_stand_first_and_the_oldest_go() {
+        let mut traces = Traces::default();
+        for number in 0..TRACES + 5 {
+            traces.keep(&record("m", failed("api_error", &number.to_string())), 7);
+        }
+        traces.keep(&record("last", End::Succeeded), 8);
+
+        let (errors, all) = (traces.errors(), traces.traces());
+        assert_eq!((errors.len(), all.len()), (ERRORS, TRACES));
+        assert_eq!((errors[0].seq, &*errors[0].error.as_ref().unwrap().message), (205, "204"));
+        assert_eq!((errors[ERRORS - 1].seq, all[TRACES - 1].seq), (106, 7));
+        assert_eq!((all[0].seq, &*all[0].model, all[0].at, &all[0].error), (206, "last", 8, &None));
+    }
+
+    #[test]
+    fn a_client_that_left_is_a_trace_and_no_error() {
+        let mut traces = Traces::default();
+        traces.keep(&record("m", End::Cancelled), 1);
+
+        assert!(traces.errors().is_empty());
+        assert_eq!(traces.traces()[0].error.as_ref().unwrap().kind, "client_disconnect");
+    }
+
+    #[test]
+    fn an_error_is_called_by_what_went_wrong() {
+        let kind = |kind, status, streamed, upstream_calls| {
+            let mut record = Record { status, upstream_calls, ..record("m", failed(kind, "x")) };
+            record.asked.streamed = streamed;
+            TraceError::of(&record).unwrap().kind
+        };
+        assert_eq!(kind("timeout_error", 504, true, 1), "upstream_timeout");
+        assert_eq!(kind("timeout_error", 408, true, 0), "timeout");
+        assert_eq!(kind("overloaded_error", 200, true, 1), "streaming_error");
+        assert_eq!(kind("api_error", 502, true, 2), "upstream_http_error");
+        assert_eq!(kind("api_error", 500, false, 0), "api_error");
+        assert_eq!(kind("rate_limit_error", 429, false, 1), "rate_limit");
+        assert_eq!(kind("authentication_error", 401, false, 0), "auth_error");
+        assert_eq!(kind("request_too_large", 413, false, 0), "bad_request");
+    }
+
+    #[test]
+    fn what_is_kept_has_a_bound() {
+        let long = "x".repeat(1 << 20);
+        let mut traces = Traces::default();
+        traces.keep(&record(&long, failed("api_error", &long)), 1);
+
+        let [trace] = &traces.traces()[..] else { panic!("one") };
+        assert!(trace.model.len() <= LONGEST_NAME && trace.error.as_ref().unwrap().message.len() <= 300);
+    }
+}

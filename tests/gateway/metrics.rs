@@ -1,0 +1,39 @@
+//! What is told of single requests: those that run, the last that ended, and nothing at all where nobody wants it kept.
+
+mod active;
+mod logs;
+mod off;
+
+use crate::support::gateway::Gateway;
+use crate::support::upstream::Upstream;
+
+const ACTIVE: &str = "/metrics/active-requests";
+const STREAM: &str = "/metrics/active-requests/stream";
+const LOGS: &str = "/metrics/logs";
+
+#[test]
+fn they_are_for_whoever_has_the_key_or_for_this_machine() {
+    let upstream = Upstream::openai();
+    let open = Gateway::before(&upstream).start();
+    let closed = Gateway::before(&upstream).env("PROXY_API_KEY", "pk").start();
+    for door in [ACTIVE, STREAM, LOGS] {
+        let from_afar = open.call("GET", door).header("x-forwarded-for", "192.0.2.1").reply();
+        assert_eq!(
+            (from_afar.status(), from_afar.error_type().as_str()),
+            (403, "permission_error"),
+            "{door}"
+        );
+        assert!(from_afar.error_message().contains("set PROXY_API_KEY"), "{from_afar}");
+        let unknown = closed.call("GET", door).header("x-api-key", "wrong").reply();
+        assert_eq!(
+            (unknown.status(), unknown.error_type().as_str()),
+            (401, "authentication_error"),
+            "{door}"
+        );
+        let mut known = closed.call("GET", door).header("x-api-key", "pk").open();
+        assert_eq!(known.status(), 200, "{door}");
+        let allowed = if door == STREAM { "GET" } else { "GET, HEAD" };
+        let wrong = open.call("POST", door).reply();
+        assert_eq!((wrong.status(), wrong.header("allow")), (405, Some(allowed)), "{door}");
+    }
+}
