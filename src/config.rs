@@ -315,7 +315,7 @@ impl<'a> Reading<'a> {
         let log_level_word = root.text("log-level")?.text.to_owned();
         let limits = limits::build(root.section("limits"));
         let limits = limits.map_err(|error| self.mistakes.push(Mistake::new("[limits]", error))).ok()?;
-
+        let proxies = self.proxies();
         let mut builder = Builder::new(&self.layers, merged, &listener);
         builder.build_all();
         let demo = demo_mode(root.flag("demo"), &builder, &listener);
@@ -347,7 +347,6 @@ impl<'a> Reading<'a> {
         warnings.append(&mut builder.warnings);
         let log_level = level(&log_level_word);
         let said = said::all(merged);
-        let proxies = self.proxies();
         let mut config = Config {
             host,
             port,

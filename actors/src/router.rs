@@ -80,7 +80,7 @@ impl Router {
             return drop(reply.send(Ok(lease)));
         }
         // What cannot be delivered is dropped with its reply channel, which the asker sees.
-        drop(post.address.try_send(LeaseKey { model, profile, session, tried: vec![], reply }));
+        drop(post.address.try_send(LeaseKey { model, profile, session, tried: vec![], held: None, reply }));
     }
 }
 
