@@ -51,7 +51,7 @@ impl Aliases {
             Ok(config) => config,
             Err(exit) => return exit,
         };
-        let settings = &config.settings;
+        let settings = &config.settings_with_demo();
         let mut rows = rows(settings);
         if let Some(asked) = self.provider {
             let asked = asked.trim_start_matches('#').to_lowercase();

@@ -185,7 +185,8 @@ fn program(tool: &OsStr) -> Result<PathBuf, Exit> {
     } else {
         ""
     };
-    Err(told(&format!("{name} is not installed, or not on PATH{hint}"), Exit::NotFound))
+    let what = if given.components().count() > 1 { "is no file" } else { "is not installed, or not on PATH" };
+    Err(told(&format!("{name} {what}{hint}"), Exit::NotFound))
 }
 
 #[cfg(test)]

@@ -231,6 +231,13 @@ fn models_top_needs_to_be_wanted_and_suggests() {
 }
 
 #[test]
+fn aliases_of_the_demo_are_told_while_it_answers() {
+    let told = User::new().vdm("aliases -p demo");
+    assert_eq!(told.code, Some(0), "{told:?}");
+    assert!(told.stdout.contains("demo:sonnet  demo-1      demo:demo-1\n"), "{told:?}");
+}
+
+#[test]
 fn aliases_tell_where_they_lead_without_asking_anybody() {
     let user = User::new().env("OPENAI_API_KEY", "sk-canary-1").env("OPENAI_ALIAS_FAR", "poe:x");
     let expected = "ALIAS           STANDS FOR     LEADS TO\n\

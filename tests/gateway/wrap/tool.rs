@@ -95,7 +95,7 @@ fn what_cannot_be_run_is_told_and_starts_no_gateway() {
     fs::write(user.home.join("bin/text"), "no program").expect("a writable directory");
     let cases: [(&[&str], i32, &str); 7] = [
         (&["--openai", "absent"], 127, "absent is not installed, or not on PATH"),
-        (&["--openai", "./absent"], 127, "./absent is not installed"),
+        (&["--openai", "./absent"], 127, "./absent is no file"),
         (&["--openai", "text"], 126, "text is not executable"),
         (&["codex"], 2, "codex speaks an API that this version of vdm does not serve"),
         (&["--openai", "gemini"], 2, "gemini speaks an API that this version of vdm does not serve"),
