@@ -25,7 +25,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use exit_code::Exit;
 
@@ -69,7 +69,14 @@ enum Command {
     /// Run a tool through a gateway, which is started when none runs and stopped with the last tool.
     Wrap(wrap::Wrap),
     /// Print the version.
-    Version,
+    Version(Version),
+}
+
+#[derive(Args, Debug)]
+struct Version {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -118,7 +125,7 @@ impl Command {
             Self::Completions(completions) => completions.run(),
             Self::Man(manual) => manual.run(),
             Self::Wrap(wrap) => wrap.run(),
-            Self::Version => print_version(),
+            Self::Version(version) => version.run(),
         }
     }
 }
@@ -159,10 +166,16 @@ fn print_json<T: serde::Serialize>(value: &T) {
     let _ = writeln!(std::io::stdout(), "{json}");
 }
 
-fn print_version() -> Exit {
-    let version = Vdm::command().render_version();
-    let _ = write!(std::io::stdout(), "{version}");
-    Exit::Ok
+impl Version {
+    fn run(self) -> Exit {
+        if self.json {
+            print_json(&serde_json::json!({"version": env!("CARGO_PKG_VERSION")}));
+        } else {
+            // A reader that has gone is not our fault.
+            let _ = write!(std::io::stdout(), "{}", Vdm::command().render_version());
+        }
+        Exit::Ok
+    }
 }
 
 /// Help and version were asked for; all else is a mistake in usage. A reader that has gone is not our fault.

@@ -23,6 +23,7 @@ mod variables;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ::config::ValueKind;
 use log::LevelFilter;
@@ -30,6 +31,7 @@ use vandamme_actors::router::{Lists, Routes};
 use vandamme_actors::secret::ApiKey;
 use vandamme_actors::settings::{Metrics, Settings};
 use vandamme_actors::snapshot::Snapshot;
+use vandamme_actors::upstream::ProxySettings;
 
 use base_url::Listener;
 pub(crate) use environment::prefix as variable_prefix;
@@ -55,6 +57,8 @@ pub struct Config {
     /// What clients of the gateway must show; `None`: nothing.
     pub proxy_api_key: Option<ApiKey>,
     pub settings: Settings,
+    /// By the environment alone.
+    pub proxies: Arc<ProxySettings>,
     pub demo: DemoMode,
     /// One line each, to be told at the start.
     pub warnings: Vec<String>,
@@ -292,6 +296,16 @@ impl<'a> Reading<'a> {
         }
     }
 
+    fn proxies(&mut self) -> Arc<ProxySettings> {
+        let read = ProxySettings::read(|name| self.overrides.environment.get(name).cloned());
+        Arc::new(read.unwrap_or_else(|wrong| {
+            let mistake =
+                |name| Mistake::new(format!("environment variable {name}"), ProxySettings::EXPECTED);
+            self.mistakes.extend(wrong.into_iter().map(mistake));
+            ProxySettings::default()
+        }))
+    }
+
     /// `None` if something that the built-in file gives is not there because it was written wrongly.
     fn config(&mut self, merged: &Layer) -> Option<Config> {
         let root = merged.root();
@@ -301,7 +315,7 @@ impl<'a> Reading<'a> {
         let log_level_word = root.text("log-level")?.text.to_owned();
         let limits = limits::build(root.section("limits"));
         let limits = limits.map_err(|error| self.mistakes.push(Mistake::new("[limits]", error))).ok()?;
-
+        let proxies = self.proxies();
         let mut builder = Builder::new(&self.layers, merged, &listener);
         builder.build_all();
         let demo = demo_mode(root.flag("demo"), &builder, &listener);
@@ -335,8 +349,18 @@ impl<'a> Reading<'a> {
         warnings.append(&mut builder.warnings);
         let log_level = level(&log_level_word);
         let said = said::all(merged);
-        let mut config =
-            Config { host, port, log_level, log_level_word, proxy_api_key, settings, demo, warnings, said };
+        let mut config = Config {
+            host,
+            port,
+            log_level,
+            log_level_word,
+            proxy_api_key,
+            settings,
+            proxies,
+            demo,
+            warnings,
+            said,
+        };
         let routes = Routes::new(&config.settings_with_demo(), Snapshot::new(Lists::new()));
         config.warnings.extend(routes.mistakes().iter().map(ToString::to_string));
         config.warnings.extend(routes.unusable_fallbacks());

@@ -20,6 +20,7 @@ mod whole;
 
 use std::cell::Cell;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +33,7 @@ use tokio::sync::oneshot;
 use vandamme_actors::attempts::{self, Attempts, Next};
 use vandamme_actors::converter::{self, ReplyBody};
 use vandamme_actors::ledger::{Asked, End, Entry};
-use vandamme_actors::provider::{CallOutcome, Lease, LeaseKey, NoLease, Scope};
+use vandamme_actors::provider::{CallOutcome, Held, Lease, LeaseKey, NoLease, Scope};
 use vandamme_actors::router::{self, Dispatch};
 use vandamme_actors::secret::KeyId;
 use vandamme_actors::settings::Api;
@@ -150,7 +151,14 @@ pub(crate) async fn answer(
             entry.left(provider, model);
         }
     };
-    match exchange.run(note).await {
+    let outcome = {
+        let (run, end) = (pin!(exchange.run(note)), pin!(gateway.drained()));
+        match select(run, end).await {
+            Either::Left((outcome, _)) => outcome,
+            Either::Right(((), _)) => Err(Failure::Stopping),
+        }
+    };
+    match outcome {
         Ok((answered, lease)) => Ok(exchange.deliver(answered, lease, entry)),
         Err(failure) => {
             if let Failure::NoLease(Some(NoLease::Refused { provider, model, .. })) = &failure {
@@ -177,9 +185,9 @@ impl Exchange<'_> {
         (attempts, fallbacks): (&mut Attempts, &mut Fallbacks),
         note: &mut impl FnMut(Moment<'_>),
     ) -> Result<(Answered, Lease), Stopped> {
-        let mut lease = match self.lease(place, &[]).await {
+        let mut lease = match self.lease(place, (&[], None)).await {
             Ok(lease) => self.signed(lease).map_err(Stopped::Everywhere)?,
-            Err(none) => return Err(Stopped::without_lease(none, (attempts, fallbacks.left(self)))),
+            Err(none) => return Err(Stopped::without_lease(none, place, (attempts, fallbacks.left(self)))),
         };
         attempts.at(lease.max_retries());
         let mut tried = vec![];
@@ -212,8 +220,8 @@ impl Exchange<'_> {
                 }
                 Next::NextKey => {
                     tried.push(lease.key.id());
-                    match self.lease(Some(&Place::of(&lease)), &tried).await {
-                        Ok(next) => lease = next,
+                    match self.another(&lease, &tried).await {
+                        Ok(next) => lease = next.after(lease),
                         Err(none) => {
                             let next = attempts.elsewhere(left);
                             return Err(Stopped::after(&lease, next, Failure::after(failed, none)));
@@ -240,7 +248,7 @@ impl Exchange<'_> {
             return Failure::Upstream(Box::new(failed.answer));
         }
         tried.push(lease.key.id());
-        match self.lease(Some(&Place::of(lease)), tried).await {
+        match self.another(lease, tried).await {
             Ok(_unused) => Failure::Upstream(Box::new(failed.answer)),
             Err(none) => Failure::after(failed, none),
         }
@@ -265,10 +273,19 @@ impl Exchange<'_> {
         }
     }
 
+    /// A lease like this one with a key that was not tried.
+    async fn another(&self, lease: &Lease, tried: &[KeyId]) -> Result<Lease, Option<NoLease>> {
+        self.lease(Some(&Place::of(lease)), (tried, lease.held())).await
+    }
+
     /// A key for this request, not one of `tried`: from the provider of `place` or the one whose models are asked for,
     /// else wherever the router finds.
     /// Asks once more when the actor asked is replaced meanwhile.
-    async fn lease(&self, place: Option<&Place>, tried: &[KeyId]) -> Result<Lease, Option<NoLease>> {
+    async fn lease(
+        &self,
+        place: Option<&Place>,
+        (tried, held): (&[KeyId], Option<Held>),
+    ) -> Result<Lease, Option<NoLease>> {
         let known = match (place, &self.question.endpoint) {
             (Some(place), _) => Some(place.clone()),
             (None, Endpoint::Models(provider)) => {
@@ -285,16 +302,17 @@ impl Exchange<'_> {
                     .try_send(Dispatch { model: (*self.question.head.model).into(), session, reply })
                     .is_ok(),
                 Some(Place { provider, model, profile }) => {
-                    roster.provider(provider).is_some_and(|provider| {
-                        let request = LeaseKey {
-                            model: model.clone(),
-                            profile: profile.clone(),
-                            session,
-                            tried: tried.to_vec(),
-                            reply,
-                        };
-                        provider.try_send(request).is_ok()
-                    })
+                    // Whoever is being replaced has a successor in there; this one is gone.
+                    let Some(provider) = roster.provider(provider) else { return Err(None) };
+                    let request = LeaseKey {
+                        model: model.clone(),
+                        profile: profile.clone(),
+                        session,
+                        tried: tried.to_vec(),
+                        held: held.clone(),
+                        reply,
+                    };
+                    provider.try_send(request).is_ok()
                 }
             };
             if sent && let Some(answer) = self.awaited(answer, roster.generation).await {

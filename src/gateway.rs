@@ -123,9 +123,12 @@ impl Gateway {
         self.ready.store(false, Ordering::Release);
     }
 
-    /// Changes to `true` when replies that still run are to end.
-    pub(crate) fn drained(&self) -> watch::Receiver<bool> {
-        self.drain.subscribe()
+    /// Ends when replies that still run are to end.
+    pub(crate) async fn drained(&self) {
+        if self.drain.subscribe().wait_for(|&drained| drained).await.is_err() {
+            // Its other end is this gateway's own.
+            std::future::pending().await
+        }
     }
 
     /// Called once by each worker thread as it starts.

@@ -3,11 +3,12 @@
 mod orders;
 mod reload;
 
+use std::any::Any;
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_rt::Arbiter;
+use actix_rt::net::TcpStream;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::rt::System;
 use actix_web::rt::time::{sleep, timeout};
@@ -17,7 +18,7 @@ use vandamme_actors::ledger::LedgerView;
 use vandamme_actors::observe::Observe;
 use vandamme_actors::settings::Limits;
 use vandamme_actors::supervisor::Supervisor;
-use vandamme_actors::upstream::{ProxySettings, Wiring, client_config};
+use vandamme_actors::upstream::{Wiring, client_config};
 
 use self::orders::{Orders, Told};
 use self::reload::Reloader;
@@ -58,15 +59,10 @@ pub fn serve(listener: TcpListener, config: Config, origin: Origin) -> Result<En
 
 async fn run(listener: TcpListener, config: Config, origin: Origin) -> Result<Ending, String> {
     let mut reloader = Reloader::new(&config, origin.overrides);
-    let Config { mut settings, proxy_api_key, demo: mode, .. } = config;
+    let Config { mut settings, proxies, proxy_api_key, demo: mode, .. } = config;
     reloader.embed_demo(mode, &mut settings)?;
-    let proxies =
-        ProxySettings::read(|name| std::env::var(name).ok()).map_err(|mistakes| mistakes.join("; "))?;
-    let wiring = Wiring {
-        tls: client_config()?,
-        proxies: Arc::new(proxies),
-        connect_timeout: settings.limits.connect_timeout,
-    };
+    let connect_timeout = settings.limits.connect_timeout;
+    let wiring = Wiring { tls: client_config()?, proxies, connect_timeout };
     let limits = settings.limits.clone();
     let (supervisor, roster) = Supervisor::start_tree(settings.clone());
     let gateway = web::Data::new(Gateway::new(settings, roster, wiring, proxy_api_key));
@@ -88,7 +84,7 @@ async fn run(listener: TcpListener, config: Config, origin: Origin) -> Result<En
 }
 
 fn server(listener: TcpListener, gateway: &web::Data<Gateway>, limits: &Limits) -> std::io::Result<Server> {
-    let app_gateway = gateway.clone();
+    let (app_gateway, connected) = (gateway.clone(), gateway.clone());
     let server = HttpServer::new(move || {
         app_gateway.enlist(Arbiter::current());
         App::new().configure(http::doors(&app_gateway))
@@ -98,12 +94,29 @@ fn server(listener: TcpListener, gateway: &web::Data<Gateway>, limits: &Limits) 
     .h1_allow_half_closed(false)
     .tcp_nodelay(true)
     .keep_alive(KEEP_ALIVE)
+    .on_connect(move |connection, _| bound_silence(connection, &connected))
     .client_request_timeout(limits.request_head_timeout)
     .max_connections(limits.connections.div_ceil(workers()))
     .workers(workers())
     .shutdown_timeout(limits.drain.as_secs().saturating_add(2))
     .listen(listener)?;
     Ok(server.run())
+}
+
+/// Lets the system close the connection of a client that takes nothing of what waits for it: no part of the server is asked
+/// for more before it does.
+fn bound_silence(connection: &dyn Any, gateway: &Gateway) {
+    let Some(stream) = connection.downcast_ref::<TcpStream>() else { return };
+    #[cfg(target_os = "linux")]
+    if let Some(patience) = gateway.terms().settings.limits.client_timeout {
+        let longest = i32::MAX.unsigned_abs();
+        let patience = u32::try_from(patience.as_millis()).map_or(longest, |millis| millis.clamp(1, longest));
+        if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(stream, patience) {
+            log::warn!("client-timeout cannot be had: {error}");
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (stream, gateway);
 }
 
 fn workers() -> usize {

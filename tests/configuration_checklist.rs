@@ -1,6 +1,6 @@
 //! The specification's checklist of configuration, routing, keys and the command line (configuration §11), statement by
-//! statement: the tests that hold it, or what holds in its place. What is left out, and a test that is named here and is
-//! not there, fails.
+//! statement: the tests that hold it, or what holds in its place; and the weaknesses of the original (§10) that it answers.
+//! What is left out, and a test that is named here and is not there, fails.
 
 #[path = "named/tests.rs"]
 mod named;
@@ -488,6 +488,103 @@ const TABLE: [Statement; LAST as usize] = [
     Held(112, &["what_the_start_says_has_no_escape_sequences_in_a_pipe"]),
 ];
 
+/// A weakness of the original (configuration §10): the statements that it comes down to, and the tests of what is beyond
+/// them.
+struct Weakness(u8, &'static [u8], &'static [&'static str]);
+
+const WEAKNESSES: [Weakness; 51] = [
+    Weakness(1, &[58], &[]),
+    Weakness(2, &[41], &[]),
+    Weakness(3, &[45, 68], &[]),
+    Weakness(4, &[42, 46], &["the_built_in_providers_come_in_order_and_serve_claude_codes_models"]),
+    Weakness(5, &[9], &[]),
+    Weakness(6, &[31], &[]),
+    Weakness(7, &[], &["oauth_is_refused_wherever_it_is_asked_for"]),
+    Weakness(8, &[37, 73], &[]),
+    Weakness(9, &[10, 38, 39], &[]),
+    Weakness(10, &[], &["a_provider_takes_its_clients_keys_by_the_word_or_by_its_mode"]),
+    Weakness(11, &[21], &[]),
+    Weakness(12, &[32, 33, 34], &[]),
+    Weakness(13, &[72], &[]),
+    Weakness(14, &[66], &[]),
+    Weakness(15, &[54, 59], &[]),
+    Weakness(
+        16,
+        &[58, 60, 61],
+        &["a_model_that_the_provider_lists_is_left_alone_when_it_is_asked_for_by_prefix"],
+    ),
+    Weakness(17, &[54], &[]),
+    Weakness(18, &[43], &[]),
+    Weakness(19, &[62, 63], &[]),
+    Weakness(20, &[28], &[]),
+    Weakness(21, &[20], &[]),
+    Weakness(22, &[20], &["other_machines_lead_elsewhere"]),
+    Weakness(23, &[57], &[]),
+    Weakness(24, &[], &["oauth_is_refused_wherever_it_is_asked_for"]),
+    Weakness(
+        25,
+        &[36],
+        &[
+            "another_key_lists_when_one_is_refused",
+            "lists_of_models_are_each_clients_own",
+            "models_are_listed_where_azure_lists_them",
+            "the_provider_is_the_headers_then_the_querys_then_the_default",
+        ],
+    ),
+    Weakness(26, &[], &["a_wrong_file_changes_nothing_and_is_told_as_validate_tells_it", "sighup_reloads"]),
+    Weakness(27, &[80], &[]),
+    Weakness(28, &[81], &[]),
+    Weakness(29, &[78], &[]),
+    Weakness(30, &[7, 65], &[]),
+    Weakness(31, &[79], &[]),
+    Weakness(32, &[92], &[]),
+    Weakness(33, &[87, 89, 90], &[]),
+    Weakness(
+        34,
+        &[107],
+        &[
+            "the_gateways_own_key_is_shown_to_it_and_to_nobody_else",
+            "where_clients_bring_their_own_keys_theirs_stay",
+        ],
+    ),
+    Weakness(35, &[], &["the_originals_command_line_is_answered_with_what_takes_its_place"]),
+    Weakness(36, &[101], &[]),
+    Weakness(
+        37,
+        &[],
+        &[
+            "aliases_tell_where_they_lead_without_asking_anybody",
+            "show_tells_each_value_with_its_place_and_no_secret",
+        ],
+    ),
+    Weakness(38, &[109], &[]),
+    Weakness(39, &[], &["of_fifty_at_once_every_line_of_the_log_names_its_own"]),
+    Weakness(40, &[103], &[]),
+    Weakness(
+        41,
+        &[],
+        &["a_stderr_that_nobody_reads_holds_up_nobody", "its_input_results_and_talk_are_its_own"],
+    ),
+    Weakness(42, &[], &["two_sessions_share_a_gateway_and_the_last_one_ends_it"]),
+    Weakness(43, &[106], &["its_end_by_a_signal_is_that_of_wrap"]),
+    Weakness(
+        44,
+        &[111],
+        &[
+            "status_tells_how_a_gateway_is",
+            "stop_lets_requests_finish_and_waits_for_the_end",
+            "restart_takes_the_same_command_line_and_what_has_changed_in_the_files",
+        ],
+    ),
+    Weakness(45, &[], &["no_header_is_made_of_a_variable_that_does_not_say_so"]),
+    Weakness(46, &[], &["headers_of_framing_routing_and_credentials_are_refused"]),
+    Weakness(47, &[], &["health_tells_the_mode_and_no_key"]),
+    Weakness(48, &[], &["oauth_is_refused_wherever_it_is_asked_for"]),
+    Weakness(49, &[19], &[]),
+    Weakness(50, &[], &["secrets_are_in_no_output", "mistakes_in_keys_do_not_show_them"]),
+    Weakness(51, &[23, 44], &["the_start_message_says_where_it_listens_and_how_to_point_claude_code_at_it"]),
+];
+
 impl Statement {
     fn parts(&self) -> (u8, &'static [&'static str]) {
         match self {
@@ -515,6 +612,20 @@ fn what_is_said_to_hold_of_the_configuration_is_held_by_tests_that_are_there() {
         }
         if let Replaced(_, why, _) = statement {
             assert!(!why.is_empty(), "{number}: by what?");
+        }
+    }
+}
+
+#[test]
+fn every_weakness_of_the_originals_configuration_is_answered() {
+    let names = named::tests();
+    let numbers: Vec<u8> = WEAKNESSES.iter().map(|Weakness(number, ..)| *number).collect();
+    assert_eq!(numbers, (1..=51).collect::<Vec<_>>());
+    for Weakness(number, statements, tests) in &WEAKNESSES {
+        assert!(!statements.is_empty() || !tests.is_empty(), "W{number} is answered by nothing");
+        assert!(statements.iter().all(|statement| (1..=LAST).contains(statement)), "W{number}");
+        for test in *tests {
+            assert!(names.contains(*test), "W{number}: there is no test {test}");
         }
     }
 }

@@ -298,7 +298,8 @@ impl Handler<News> for Ledger {
     fn handle(&mut self, _: News, context: &mut Self::Context) {
         context.run_later(NAP, |ledger, _| {
             // First it counts as asleep: what comes from here on wakes it, or is read right now.
-            ledger.awake.store(false, Ordering::Release);
+            // A swap, since a store may become visible only after the list has been read.
+            ledger.awake.swap(false, Ordering::AcqRel);
             ledger.catch_up();
         });
     }

@@ -15,9 +15,10 @@ mod key_ring;
 mod lease;
 mod lessons;
 mod offer;
+mod queue;
 mod reconfigure;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,11 +29,12 @@ use vandamme_protocol::healing::Edit;
 use self::breaker::{Breaker, Health};
 use self::key_ring::{Exhausted, KeyRing, Verdict};
 pub use self::key_ring::{KeyView, Scope, Session};
-pub use self::lease::{CallOutcome, Lease};
-pub(crate) use self::lease::{Freed, Permits};
+pub(crate) use self::lease::Permits;
+pub use self::lease::{CallOutcome, Held, Lease};
 use self::lease::{Permit, Report, Told};
 pub use self::lessons::LessonView;
 use self::lessons::{Lessons, Novelty};
+use self::queue::Queue;
 pub(crate) use self::reconfigure::{Reconfigure, is_another};
 use crate::clock::{self, Millis};
 use crate::observe::{Observe, Ping};
@@ -43,8 +45,6 @@ use crate::snapshot::Snapshot;
 
 /// Leases come one per request in flight; the gate in front of the doors is the bound that matters.
 pub(crate) const MAILBOX: usize = 4096;
-/// How often those who wait are looked after.
-const TEND: Duration = Duration::from_millis(50);
 /// Models whose overload is watched apart from the provider's; beyond, the provider's breaker stands for them.
 const MODELS_WATCHED: usize = 64;
 
@@ -55,7 +55,7 @@ pub struct Provider {
     incarnation: u64,
     saved: Snapshot<ProviderHealth>,
     health: ProviderHealth,
-    waiting: VecDeque<Waiter>,
+    waiting: Queue,
 }
 
 /// What a provider knows about its keys and its upstream: handed from one incarnation to the next.
@@ -77,6 +77,8 @@ pub struct LeaseKey {
     /// Requests of one session get the same key as long as it is healthy.
     pub session: Option<Session>,
     pub tried: Vec<KeyId>,
+    /// Whoever has a permit need not wait for another.
+    pub held: Option<Held>,
     /// Dropped by the asker when the client has left.
     pub reply: oneshot::Sender<Result<Lease, NoLease>>,
 }
@@ -120,12 +122,6 @@ pub struct ProviderView {
     pub incarnation: u64,
 }
 
-#[derive(Debug)]
-struct Waiter {
-    request: LeaseKey,
-    deadline: Millis,
-}
-
 impl ProviderHealth {
     pub(crate) fn new(settings: &ProviderSettings, limits: &Limits) -> Self {
         Self {
@@ -136,9 +132,11 @@ impl ProviderHealth {
         }
     }
 
-    /// As one actor hands it on to the next: without the probes that will not report to it.
-    fn handed_on(&self) -> Self {
+    /// As one actor hands it on to the next with these settings: without the probes that will not report to it. What was
+    /// saved may be of other settings, whose keys must not be lent under these.
+    fn handed_on(&self, settings: &ProviderSettings, limits: &Limits) -> Self {
         let mut health = self.clone();
+        health.ring = self.ring.of(&settings.keys, limits);
         health.ring.forget_probes();
         health.breaker.forget();
         health.overload.values_mut().for_each(Breaker::forget);
@@ -150,10 +148,16 @@ impl ProviderHealth {
         self.breaker.check(now)
     }
 
+    /// Forgets what was about one model alone, and nobody has asked for since: it would keep all others from the offer.
+    fn forget_old(&mut self, now: Millis) {
+        self.ring.forget_old(now);
+        self.overload.retain(|_, overload| !overload.is_forgotten(now));
+    }
+
     /// Whether nobody need be asked who gets a key.
-    fn is_untroubled(&self) -> bool {
-        let breakers = self.overload.values().chain([&self.breaker]);
-        self.ring.is_untroubled() && self.lessons.are_none() && breakers.into_iter().all(Breaker::is_closed)
+    fn is_untroubled(&self, now: Millis) -> bool {
+        let mut breakers = self.overload.values().chain([&self.breaker]);
+        self.ring.is_untroubled() && self.lessons.are_none(now) && breakers.all(Breaker::is_closed)
     }
 
     /// A request with this key goes, and will report. Answers whether others must wait for that.
@@ -176,17 +180,17 @@ impl Provider {
         permits: Arc<Permits>,
         (incarnation, saved): (u64, Snapshot<ProviderHealth>),
     ) -> Self {
-        let health = saved.load().handed_on();
-        Self { settings, limits, permits, incarnation, saved, health, waiting: VecDeque::new() }
+        let health = saved.load().handed_on(&settings, &limits);
+        Self { settings, limits, permits, incarnation, saved, health, waiting: Queue::default() }
     }
 
-    fn serve(&mut self, request: LeaseKey, context: &mut Context<Self>) {
+    /// Answers a request with this permit, or with none when it has one.
+    fn grant(&mut self, request: LeaseKey, permit: Option<Permit>, context: &mut Context<Self>) {
         if request.reply.is_closed() {
             return;
         }
-        let Some(permit) = self.permit() else { return self.queue(request, context) };
         let now = clock::now();
-        let LeaseKey { model, profile, session, tried, reply } = request;
+        let LeaseKey { model, profile, session, tried, reply, .. } = request;
         let granted = match self.health.check(now, &model) {
             Err(wait) => Err(Refusal::BreakerOpen { wait }),
             Ok(()) if self.settings.passthrough => client_key(&tried),
@@ -197,9 +201,10 @@ impl Provider {
             Ok(key) => {
                 let settings = self.settings.clone();
                 let remembered = self.health.lessons.recall(now, &model);
-                let owner = (context.address(), self.incarnation, permit);
+                let owner = (context.address(), self.incarnation, self.permits.clone());
                 let probes = self.health.go(&model, key.id());
-                let lease = Lease::new(settings, model, key, owner).under(profile).remembering(remembered);
+                let lease = Lease::new(settings, model, key, owner).holding(permit);
+                let lease = lease.under(profile).remembering(remembered);
                 Ok(if probes { lease.watched() } else { lease })
             }
         };
@@ -233,97 +238,46 @@ impl Provider {
         if !self.permits.belongs_to(self.incarnation) {
             return;
         }
-        if self.waiting.is_empty() && self.health.is_untroubled() {
+        if self.waiting.is_empty() && self.health.is_untroubled(clock::now()) {
             self.permits.counter.stand();
         } else {
             self.permits.counter.fall();
         }
     }
 
-    /// Whoever gives one back while there is none is asked to say so.
-    fn permit(&self) -> Option<Permit> {
-        let awaits = || {
-            self.permits.await_freed(1);
-            // It may have been given back in between.
-            self.permits.take()
-        };
-        self.permits.take().or_else(awaits)
-    }
-
     fn refused(&self, model: Arc<str>, refusal: Refusal) -> NoLease {
         NoLease::Refused { provider: self.settings.clone(), model, refusal }
     }
 
-    fn queue(&mut self, request: LeaseKey, context: &mut Context<Self>) {
-        self.waiting.retain(|waiter| !waiter.request.reply.is_closed());
-        if self.waiting.len() >= self.limits.provider_queue {
-            let LeaseKey { model, reply, .. } = request;
-            drop(reply.send(Err(self.refused(model, Refusal::Busy))));
-            return;
-        }
-        let wait = self.limits.provider_queue_wait;
-        // Who comes now must not overtake those who wait.
-        self.permits.counter.fall();
-        self.waiting.push_back(Waiter { request, deadline: clock::now() + clock::millis(wait) });
-        if self.waiting.len() == 1 {
-            Self::tend(context);
-        }
-    }
-
-    /// Looks after those who wait, as long as somebody does. A permit may come free without a word to this actor, when
-    /// its lease was its predecessor's.
-    fn tend(context: &mut Context<Self>) {
-        context.run_later(TEND, |provider, context| {
-            provider.catch_up();
-            provider.serve_waiting(context);
-            provider.dismiss(clock::now());
-            if !provider.waiting.is_empty() {
-                Self::tend(context);
-            }
-        });
-    }
-
-    /// Sends those away who have waited too long.
-    fn dismiss(&mut self, now: Millis) {
-        while self.waiting.front().is_some_and(|waiter| waiter.deadline <= now) {
-            if let Some(waiter) = self.waiting.pop_front() {
-                let LeaseKey { model, reply, .. } = waiter.request;
-                drop(reply.send(Err(self.refused(model, Refusal::Busy))));
-            }
-        }
-    }
-
-    fn serve_waiting(&mut self, context: &mut Context<Self>) {
-        while !self.waiting.is_empty() && self.permits.has_room() {
-            let Some(waiter) = self.waiting.pop_front() else { return };
-            self.serve(waiter.request, context);
-        }
-        self.permits.await_freed(self.waiting.len());
-        self.settle();
-    }
-
     /// Reads what requests have shown since the last time.
     fn catch_up(&mut self) {
-        if !self.permits.belongs_to(self.incarnation) {
-            return;
-        }
-        while let Some(told) = self.permits.told() {
+        while self.permits.belongs_to(self.incarnation)
+            && let Some(told) = self.permits.told()
+        {
             self.permits.counter.deal_with(&told);
             match told {
                 Told::Report(report) => self.take_note(&report),
-                Told::Lesson { model, edits } => {
+                Told::Lesson { provider, model, edits } if self.is_of(&provider) => {
                     edits.into_iter().for_each(|edit| self.learn(&model, edit));
                     self.saved.store(self.health.clone());
                 }
+                Told::Lesson { .. } => {}
             }
         }
+        self.health.forget_old(clock::now());
         self.settle();
     }
 
+    /// Whether a lease under these settings was for the upstream that is asked now.
+    fn is_of(&self, settings: &Arc<ProviderSettings>) -> bool {
+        Arc::ptr_eq(settings, &self.settings) || !is_another(settings, &self.settings)
+    }
+
     /// An older incarnation's requests still tell the truth about keys and upstream, except that their probes are not
-    /// ours.
+    /// ours. What began before a reload may be about another upstream, and says nothing of this one.
     fn take_note(&mut self, report: &Report) {
-        if report.incarnation == self.incarnation || report.outcome != CallOutcome::Cancelled {
+        let is_ours = report.incarnation == self.incarnation || report.outcome != CallOutcome::Cancelled;
+        if is_ours && self.is_of(&report.provider) {
             self.note(report);
         }
     }
@@ -398,8 +352,8 @@ impl Actor for Provider {
 
 impl Supervised for Provider {
     fn restarting(&mut self, _: &mut Self::Context) {
-        self.health = self.saved.load().handed_on();
-        self.waiting.clear();
+        self.health = self.saved.load().handed_on(&self.settings, &self.limits);
+        self.waiting = Queue::default();
         self.settle();
     }
 }
@@ -409,16 +363,7 @@ impl Handler<LeaseKey> for Provider {
 
     fn handle(&mut self, request: LeaseKey, context: &mut Self::Context) {
         self.catch_up();
-        self.serve(request, context);
-    }
-}
-
-impl Handler<Freed> for Provider {
-    type Result = ();
-
-    fn handle(&mut self, _: Freed, context: &mut Self::Context) {
-        self.catch_up();
-        self.serve_waiting(context);
+        self.enter(request, context);
     }
 }
 

@@ -36,7 +36,7 @@ use crate::snapshot::Snapshot;
 const MAILBOX: usize = 4096;
 
 thread_local! {
-    static ROUTER: RefCell<Option<Addr<Router>>> = const { RefCell::new(None) };
+    static ROUTER: RefCell<Option<(Snapshot<Roster>, Addr<Router>)>> = const { RefCell::new(None) };
 }
 
 pub struct Router {
@@ -54,16 +54,15 @@ pub struct Dispatch {
     pub reply: oneshot::Sender<Result<Lease, NoLease>>,
 }
 
-/// The router of this thread, started if there is none or the old one has been given up. A thread serves one roster.
+/// The router of this thread for this roster, started if there is none or the old one has been given up.
 pub fn here(roster: &Snapshot<Roster>) -> Addr<Router> {
     ROUTER.with_borrow_mut(|router| match router {
-        Some(living) if living.connected() => living.clone(),
-        Some(_) | None => router.insert(start(roster)).clone(),
+        Some((its, living)) if its.is(roster) && living.connected() => living.clone(),
+        Some(_) | None => router.insert((roster.clone(), start(roster))).1.clone(),
     })
 }
 
-/// Starts one on this thread.
-pub(crate) fn start(roster: &Snapshot<Roster>) -> Addr<Router> {
+fn start(roster: &Snapshot<Roster>) -> Addr<Router> {
     let roster = roster.clone();
     keeper::start(&Arbiter::current(), "router", MAILBOX, move || Router { roster })
 }
@@ -81,7 +80,7 @@ impl Router {
             return drop(reply.send(Ok(lease)));
         }
         // What cannot be delivered is dropped with its reply channel, which the asker sees.
-        drop(post.address.try_send(LeaseKey { model, profile, session, tried: vec![], reply }));
+        drop(post.address.try_send(LeaseKey { model, profile, session, tried: vec![], held: None, reply }));
     }
 }
 

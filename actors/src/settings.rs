@@ -190,6 +190,8 @@ pub struct Limits {
     pub provider_queue: usize,
     /// The longest such wait. Default 5 s.
     pub provider_queue_wait: Duration,
+    /// How long a client may take nothing of what waits for it. Default 10 min.
+    pub client_timeout: Option<Duration>,
     /// What may wait for a slow client in one stream, bytes. Default 64 KiB.
     pub client_channel: usize,
     /// One SSE event, bytes. Default 16 MiB.

@@ -26,6 +26,11 @@ impl<T> Snapshot<T> {
         self.cell.value.read().clone()
     }
 
+    /// Whether both are the same cell.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.cell, &other.cell)
+    }
+
     pub fn store(&self, value: T) {
         *self.cell.value.write() = Arc::new(value);
         self.cell.changed.notify_waiters();

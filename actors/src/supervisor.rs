@@ -181,6 +181,11 @@ impl Supervisor {
     }
 
     fn replace(&mut self, name: &Name, reason: &str) -> bool {
+        if let Name::Provider(provider) = name
+            && !self.providers.contains_key(provider)
+        {
+            return false;
+        }
         let old = self.roster.load();
         let arbiter = Arbiter::new();
         let (mut ledger, mut diary) = (old.ledger.clone(), old.diary.clone());
@@ -302,7 +307,7 @@ mod tests {
 
     async fn lease(roster: &Snapshot<Roster>, model: &str) -> Option<Lease> {
         let (reply, answer) = oneshot::channel();
-        router::start(roster).do_send(Dispatch { model: model.into(), session: None, reply });
+        router::here(roster).do_send(Dispatch { model: model.into(), session: None, reply });
         timeout(Duration::from_secs(1), answer).await.ok()?.ok()?.ok()
     }
 
@@ -371,5 +376,91 @@ mod tests {
 
         assert!(lease(&roster, "q:m").await.is_some());
         assert_eq!(roster.load().generation, 1);
+    }
+
+    /// What one request shows, told from wherever it is.
+    fn end(lease: Lease, number: u64) {
+        let after = Some(Duration::from_millis(1));
+        match number % 8 {
+            0 => lease.finish(CallOutcome::RateLimited { after, scope: Scope::Key }),
+            1 => lease.finish(CallOutcome::Rejected { scope: Scope::Model }),
+            2 => drop(std::thread::spawn(move || drop(lease)).join()),
+            3 => drop(lease),
+            _ => lease.finish(CallOutcome::Answered),
+        }
+    }
+
+    /// Asks again and again, as exchanges on a worker thread do.
+    async fn ask_on(roster: Snapshot<Roster>, seed: u64) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        for _ in 0..300 {
+            if let Some(lease) = lease(&roster, "p:m").await {
+                if random.bool() {
+                    sleep(Duration::from_micros(random.u64(..500))).await;
+                }
+                end(lease, random.u64(..));
+            }
+        }
+    }
+
+    #[actix_rt::test]
+    async fn whatever_happens_at_once_no_permit_is_lost_and_the_offer_stands_in_the_end() {
+        let begun = |keys: &[&str]| {
+            let mut settings = settings(vec![provider("p").keys(keys).build()]);
+            settings.limits = Limits {
+                watch_interval: Duration::from_millis(10),
+                watch_patience: Duration::from_millis(30),
+                provider_in_flight: 3,
+                cooldown: Duration::from_millis(1),
+                cooldown_cap: Duration::from_millis(5),
+                ..limits()
+            };
+            settings
+        };
+        let (supervisor, roster) = Supervisor::start_tree(begun(&["a", "b"]));
+        let askers: Vec<_> = (0..4)
+            .map(|seed| {
+                let roster = roster.clone();
+                std::thread::spawn(move || actix_rt::System::new().block_on(ask_on(roster, seed)))
+            })
+            .collect();
+        let name = Name::Provider("p".into());
+        for round in 0.. {
+            let done = match round % 4 {
+                0 => strike(&roster.load(), &name, Misfortune::Panic),
+                1 => supervisor.send(Reconfigure(begun(&["a", "b", "c"]))).await.is_ok(),
+                2 => strike(&roster.load(), &name, Misfortune::Hang(Duration::from_millis(60))),
+                _ => supervisor.send(Reconfigure(begun(&["b", "a"]))).await.is_ok(),
+            };
+            assert!(done);
+            sleep(Duration::from_millis(20)).await;
+            if askers.iter().all(std::thread::JoinHandle::is_finished) {
+                break;
+            }
+        }
+        askers.into_iter().for_each(|asker| asker.join().expect("no panic"));
+
+        let recovered = async {
+            loop {
+                let post = roster.load().post("p").cloned().expect("it is there");
+                let read = post.address.send(Ping).await;
+                if read.is_ok()
+                    && let Some(lent) = post.permits.lend(&"m".into(), None, None)
+                {
+                    break (lent, post);
+                }
+                if let Some(lease) = lease(&roster, "p:m").await {
+                    lease.finish(CallOutcome::Answered);
+                }
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let (_lent, post) = timeout(Duration::from_secs(20), recovered).await.expect("the offer stands");
+        let given_back = async {
+            while post.permits.taken() > 1 {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(20), given_back).await.expect("no permit is lost");
     }
 }

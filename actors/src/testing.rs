@@ -100,6 +100,7 @@ pub(crate) fn limits() -> Limits {
         connect_timeout: 10 * second,
         whole_timeout: Some(600 * second),
         first_byte_timeout: Some(300 * second),
+        client_timeout: Some(600 * second),
         idle_timeout: Some(300 * second),
         total_timeout: None,
         head_patience: 45 * second,

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::exit_code::Exit;
 use super::setup::Setup;
-use super::{configured, say};
-use crate::config::{self, Overrides, Said};
+use super::{say, tell};
+use crate::config::{self, Config, Mistake, Overrides, Said};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Configuration {
@@ -45,6 +45,7 @@ struct Verdict {
     valid: bool,
     providers: Vec<String>,
     warnings: Vec<String>,
+    mistakes: Vec<String>,
 }
 
 impl Configuration {
@@ -60,12 +61,17 @@ impl Configuration {
 
 impl Which {
     fn validate(self) -> Exit {
-        let config = match configured(self.config) {
+        let config = match Config::load(&Overrides { config: self.config, ..Overrides::of_process() }) {
             Ok(config) => config,
-            Err(exit) => return exit,
+            Err(mistakes) => {
+                if self.json {
+                    let _ = print_json(&Verdict::against(&mistakes));
+                }
+                return tell(&mistakes);
+            }
         };
         let providers = config.settings.providers.iter().map(|provider| provider.name.to_string()).collect();
-        let verdict = Verdict { valid: true, providers, warnings: config.warnings };
+        let verdict = Verdict { valid: true, providers, warnings: config.warnings, mistakes: Vec::new() };
         // A reader that has gone is not our fault.
         let _ = if self.json { print_json(&verdict) } else { verdict.print() };
         Exit::Ok
@@ -83,6 +89,11 @@ impl Which {
 }
 
 impl Verdict {
+    fn against(mistakes: &[Mistake]) -> Self {
+        let mistakes = mistakes.iter().map(ToString::to_string).collect();
+        Self { valid: false, providers: Vec::new(), warnings: Vec::new(), mistakes }
+    }
+
     fn print(&self) -> Result<()> {
         for warning in &self.warnings {
             say(format_args!("warning: {warning}\n"));

@@ -12,7 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use vandamme_actors::router::Unroutable;
 use vandamme_actors::settings::{ProviderSettings, Settings};
 use vandamme_actors::supervisor::Supervisor;
-use vandamme_actors::upstream::{ProxySettings, Wiring, client_config};
+use vandamme_actors::upstream::{Wiring, client_config};
 
 use super::exit_code::Exit;
 use super::progress::Progress;
@@ -38,17 +38,13 @@ where
         Err(exit) => return exit,
     };
     let worked = System::new().block_on(async {
-        let Config { mut settings, proxy_api_key, demo: mode, .. } = config;
+        let Config { mut settings, proxies, proxy_api_key, demo: mode, .. } = config;
         let _demo = match mode {
             DemoMode::Off => None,
             DemoMode::Forced | DemoMode::Fallback => Some(embedded(&mut settings)?),
         };
-        let proxies = ProxySettings::read(|name| std::env::var(name).ok());
-        let wiring = Wiring {
-            tls: client_config()?,
-            proxies: Arc::new(proxies.map_err(|mistakes| mistakes.join("; "))?),
-            connect_timeout: settings.limits.connect_timeout,
-        };
+        let connect_timeout = settings.limits.connect_timeout;
+        let wiring = Wiring { tls: client_config()?, proxies, connect_timeout };
         let (_supervisor, roster) = Supervisor::start_tree(settings.clone());
         // An actor that has a timer and never came to run panics when the system ends.
         sleep(Duration::from_millis(1)).await;
@@ -97,7 +93,10 @@ where
 {
     let progress = Progress::new();
     let mut waiting: Vec<&'a str> = asked.iter().map(String::as_str).collect();
-    let tell = |waiting: &[&str]| progress.tell(&format!("waiting for {}", waiting.join(", ")));
+    let tell = |waiting: &[&str]| match waiting {
+        [] => progress.tell(""),
+        _ => progress.tell(&format!("waiting for {}", waiting.join(", "))),
+    };
     tell(&waiting);
     let mut running: FuturesUnordered<_> = (0..asked.len())
         .map(|index| {

@@ -2,6 +2,8 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
+use super::table;
+
 /// One line on stderr, written over by the next.
 pub(super) struct Progress {
     shown: bool,
@@ -16,8 +18,11 @@ impl Progress {
         Self { shown: std::io::stderr().is_terminal() && !dumb }
     }
 
+    /// No more than one line of it: a second one could not be taken back.
     pub(super) fn tell(&self, text: &str) {
         if self.shown {
+            let room = table::width().unwrap_or(80).saturating_sub(1);
+            let text: String = text.chars().take(room).collect();
             let _ = write!(std::io::stderr(), "{CLEAR}{text}");
         }
     }

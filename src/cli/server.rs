@@ -68,7 +68,7 @@ impl Start {
             Ok(Ending::Stopped) => Exit::Ok,
             Ok(Ending::Restart) => again(program),
             Err(refusal) => {
-                eprintln!("vdm: {refusal}");
+                say(format_args!("vdm: {refusal}\n"));
                 Exit::Internal
             }
         }

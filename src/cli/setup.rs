@@ -119,7 +119,7 @@ impl Setup {
             return Err(Stopped::Failed("there is nothing to set".to_owned()));
         }
         // As variables they stand above all files, so that a mistake shows whatever the file is.
-        here.with(&settings)?;
+        self.check_default(&here.with(&settings)?)?;
         target.write(&settings).map_err(Stopped::Failed)?;
         here.warn_of_hidden(&settings, &target);
         let set = settings.iter().map(|setting| setting.variable.clone()).collect();
@@ -129,6 +129,23 @@ impl Setup {
     fn says_something(&self) -> bool {
         let lists = [&self.provider, &self.base_url, &self.api_format, &self.alias];
         lists.iter().any(|list| !list.is_empty()) || self.default.is_some() || self.keys.is_some()
+    }
+
+    /// The gateway would take another one and warn; whoever names one here is told before it is written.
+    fn check_default(&self, config: &Config) -> Result<(), Stopped> {
+        let Some(name) = &self.default else { return Ok(()) };
+        let settings = config.settings_with_demo();
+        let providers = settings.providers.iter().map(|provider| &*provider.name);
+        let mut known = providers.chain(settings.profiles.iter().map(|profile| &*profile.name));
+        let folded = name.trim_start_matches('#').to_lowercase().replace('-', "_");
+        if known.any(|known| known == folded || known.eq_ignore_ascii_case(name)) {
+            return Ok(());
+        }
+        let names: Vec<_> = settings.providers.iter().map(|provider| &*provider.name).collect();
+        let names = names.join(", ");
+        Err(Stopped::Usage(format!(
+            "--default {name}: no provider with a key, and no profile; providers: {names}"
+        )))
     }
 
     fn try_all(&self, here: &Machine, answers: &Answers) -> Result<Vec<trial::Tried>, Stopped> {

@@ -79,7 +79,7 @@ fn line<const N: usize>(cells: &[String; N], widths: [usize; N]) -> String {
 }
 
 /// Of the terminal, or what `COLUMNS` says it is.
-fn width() -> Option<usize> {
+pub(super) fn width() -> Option<usize> {
     let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.trim().parse().ok());
     said.filter(|&columns: &usize| columns > 0)
         .or_else(|| terminal_size::terminal_size().map(|(terminal_size::Width(width), _)| width.into()))

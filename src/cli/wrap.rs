@@ -62,7 +62,7 @@ pub(super) fn spelled_out(called: &[OsString]) -> Option<Vec<OsString>> {
     if Path::new(name).file_name()? != CLAUDE_VDM {
         return None;
     }
-    let mut own = vec![OsString::from("vdm"), "wrap".into()];
+    let mut own = vec![OsString::from("vdm"), "wrap".into(), "claude".into()];
     let mut claudes = Vec::new();
     let mut rest = rest.iter();
     while let Some(argument) = rest.next() {
@@ -79,7 +79,7 @@ pub(super) fn spelled_out(called: &[OsString]) -> Option<Vec<OsString>> {
             claudes.push(argument.clone());
         }
     }
-    own.extend(["claude".into(), "--".into()]);
+    own.push("--".into());
     own.extend(claudes);
     Some(own)
 }
@@ -202,11 +202,11 @@ mod tests {
         for (called, stands_for) in [
             ("claude.vdm", "vdm wrap claude --"),
             ("/usr/bin/claude.vdm -p hi", "vdm wrap claude -- -p hi"),
-            ("claude.vdm --port 9999 --model sonnet", "vdm wrap --port 9999 claude -- --model sonnet"),
-            ("claude.vdm -p hi --host=h --port=1", "vdm wrap --host=h --port=1 claude -- -p hi"),
+            ("claude.vdm --port 9999 --model sonnet", "vdm wrap claude --port 9999 -- --model sonnet"),
+            ("claude.vdm -p hi --host=h --port=1", "vdm wrap claude --host=h --port=1 -- -p hi"),
             ("claude.vdm --help", "vdm wrap claude -- --help"),
             ("claude.vdm -- --port 1", "vdm wrap claude -- -- --port 1"),
-            ("claude.vdm --port", "vdm wrap --port claude --"),
+            ("claude.vdm --port", "vdm wrap claude --port --"),
         ] {
             assert_eq!(spelled(called).as_deref(), Some(stands_for));
         }

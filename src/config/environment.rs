@@ -49,7 +49,7 @@ pub(super) fn layer(variables: &Variables, known: &[String], mistakes: &mut Vec<
     }
     for (name, variable) in variables.iter().filter(|(_, variable)| !variable.text.trim().is_empty()) {
         if let Some((provider, key)) = of_provider(name)
-            && !names_itself(key, variable)
+            && !names_itself(key, &variable.text)
         {
             put(&mut layer, (&named(provider, known), key), variable);
         }
@@ -75,19 +75,21 @@ pub(super) fn layer(variables: &Variables, known: &[String], mistakes: &mut Vec<
     layer
 }
 
-/// The variables that are set and change nothing although their names say that they might: one line for each.
-pub(super) fn without_effect(variables: &Variables) -> impl Iterator<Item = String> + '_ {
-    variables
-        .iter()
-        .filter_map(|(name, variable)| Some(format!("{}: {}", variable.place, idle(name, variable)?)))
+/// The variables that are set and change nothing although their names say that they might: one line for each. What ends
+/// like a variable of ours, but is of nothing that `is_provider` by that prefix, may be another program's.
+pub(super) fn without_effect(variables: &Variables, is_provider: impl Fn(&str) -> bool) -> Vec<String> {
+    let idle = variables.iter().filter_map(|(name, variable)| {
+        let why = idle(name, variable.text.trim(), &is_provider)?;
+        Some(format!("{}: {why}", variable.place))
+    });
+    idle.collect()
 }
 
-fn idle(name: &str, variable: &Variable) -> Option<String> {
-    let text = variable.text.trim();
-    if let Some((_, key @ Key::Alias(_))) = of_provider(name) {
+fn idle(name: &str, text: &str, is_provider: impl Fn(&str) -> bool) -> Option<String> {
+    if let Some((provider, key @ Key::Alias(_))) = of_provider(name) {
         let nothing = text.is_empty().then_some("it is empty, so there is no such alias");
-        let itself = names_itself(key, variable).then_some("it stands for its own name, so it is left out");
-        return nothing.or(itself).map(str::to_owned);
+        let itself = names_itself(key, text).then_some("it stands for its own name, so it is left out");
+        return nothing.or(itself).filter(|_| is_provider(provider)).map(str::to_owned);
     }
     if text.is_empty() {
         return None;
@@ -95,7 +97,7 @@ fn idle(name: &str, variable: &Variable) -> Option<String> {
     if let Some((_, why)) = GONE.iter().find(|(gone, _)| *gone == name) {
         return Some(format!("no longer needed, so it has no effect: {why}"));
     }
-    let later = name == LATER || name.strip_suffix(LATER_OF_A_PROVIDER).is_some_and(is_prefix);
+    let later = name == LATER || name.strip_suffix(LATER_OF_A_PROVIDER).is_some_and(is_provider);
     later.then(|| "not available in this version of vdm, so it has no effect".to_owned())
 }
 
@@ -112,8 +114,8 @@ enum Key<'a> {
 }
 
 /// An alias that could only lead other names astray, by being a part of them.
-fn names_itself(key: Key<'_>, variable: &Variable) -> bool {
-    matches!(key, Key::Alias(alias) if variable.text.trim().eq_ignore_ascii_case(alias))
+fn names_itself(key: Key<'_>, text: &str) -> bool {
+    matches!(key, Key::Alias(alias) if text.trim().eq_ignore_ascii_case(alias))
 }
 
 fn put(layer: &mut Layer, (provider, key): (&str, Key<'_>), variable: &Variable) {

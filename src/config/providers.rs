@@ -97,7 +97,9 @@ impl<'a> Builder<'a> {
 
     /// Variables that are of no use.
     pub(super) fn warn_of_variables(&mut self, variables: &Variables) {
-        self.warnings.extend(environment::without_effect(variables));
+        let is_provider =
+            |named: &str| self.registered.iter().any(|provider| prefix(&provider.name) == named);
+        self.warnings.extend(environment::without_effect(variables, is_provider));
     }
 
     fn section(&self, layer: &'a Layer, name: &str) -> Section<'a> {

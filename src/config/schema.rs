@@ -56,6 +56,7 @@ pub(super) const LIMITS: Keys = &[
     ("provider-queue", Value(Count(0))),
     ("provider-queue-wait", Value(Seconds)),
     ("client-channel", Value(Bytes)),
+    ("client-timeout", Value(Seconds)),
     ("event", Value(Bytes)),
     ("whole-reply", Value(Bytes)),
     ("connect-timeout", Value(Pause)),

@@ -22,6 +22,8 @@ pub(crate) enum Failure {
     NoClientKey(Arc<str>),
     /// The request cannot be understood.
     Malformed(String),
+    /// The gateway ends, and waits no longer.
+    Stopping,
     /// Something of ours broke.
     Panicked,
 }
@@ -75,6 +77,7 @@ impl Failure {
             Self::Cooling { .. } => ErrorKind::RateLimit,
             Self::NoClientKey(_) => ErrorKind::Authentication,
             Self::Malformed(_) => ErrorKind::InvalidRequest,
+            Self::Stopping => ErrorKind::Overloaded,
             Self::Panicked => ErrorKind::Api,
         }
     }
@@ -86,6 +89,7 @@ impl Failure {
             Self::Cooling { .. } => 429,
             Self::NoClientKey(_) => 401,
             Self::Malformed(_) => 400,
+            Self::Stopping => 529,
             Self::Panicked => 500,
         }
     }

@@ -55,11 +55,16 @@ impl Stopped {
         Self::at(next, (&lease.provider.name, &lease.model), failure)
     }
 
-    /// No key was to be had.
-    pub(super) fn without_lease(none: Option<NoLease>, (attempts, left): (&Attempts, usize)) -> Self {
+    /// No key was to be had; `asked` is the fallback that was, which a reload may have removed.
+    pub(super) fn without_lease(
+        none: Option<NoLease>,
+        asked: Option<&Place>,
+        (attempts, left): (&Attempts, usize),
+    ) -> Self {
         let at = match &none {
             Some(NoLease::Refused { provider, model, .. }) => Some((provider.name.clone(), model.clone())),
-            Some(NoLease::Unroutable(_)) | None => None,
+            Some(NoLease::Unroutable(_)) => None,
+            None => asked.map(|place| (place.provider.clone(), place.model.clone())),
         };
         let failure = Failure::NoLease(none);
         match at {

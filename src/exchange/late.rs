@@ -11,7 +11,6 @@ use actix_web::http::header::{self, HeaderMap};
 use actix_web::rt::time::Instant;
 use actix_web::rt::time::{Interval, interval_at};
 use bytes::{Bytes, BytesMut};
-use tokio::sync::watch;
 use vandamme_actors::converter::{CutReply, ReplyBody};
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
@@ -27,7 +26,7 @@ pub(crate) struct LateReply {
 }
 
 enum Stage {
-    Waiting { exchange: Pending, pings: Interval, drained: Pin<Box<dyn Future<Output = ()>>> },
+    Waiting { exchange: Pending, pings: Interval },
     Streaming(ReplyBody),
     Last(Bytes),
     Over,
@@ -35,18 +34,9 @@ enum Stage {
 
 impl LateReply {
     /// The first ping goes out at once.
-    pub(crate) fn new(
-        api: Api,
-        exchange: Pending,
-        (ping_interval, mut drained): (Duration, watch::Receiver<bool>),
-    ) -> Self {
+    pub(crate) fn new(api: Api, exchange: Pending, ping_interval: Duration) -> Self {
         let pings = interval_at(Instant::now(), ping_interval);
-        let drained = Box::pin(async move {
-            if drained.wait_for(|&drained| drained).await.is_err() {
-                std::future::pending().await
-            }
-        });
-        Self { api, stage: Stage::Waiting { exchange, pings, drained } }
+        Self { api, stage: Stage::Waiting { exchange, pings } }
     }
 }
 
@@ -87,12 +77,9 @@ impl MessageBody for LateReply {
         let this = self.get_mut();
         loop {
             match &mut this.stage {
-                Stage::Waiting { exchange, pings, drained } => {
+                Stage::Waiting { exchange, pings } => {
                     if let Poll::Ready(outcome) = exchange.as_mut().poll(task) {
                         this.stage = Stage::after(this.api, outcome);
-                    } else if drained.as_mut().poll(task).is_ready() {
-                        this.stage =
-                            Stage::error(this.api, ErrorKind::Overloaded, "the gateway is shutting down");
                     } else if pings.poll_tick(task).is_ready() {
                         return Poll::Ready(Some(Ok(Bytes::from_static(this.api.keep_alive()))));
                     } else {

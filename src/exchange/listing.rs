@@ -213,7 +213,11 @@ fn in_own_words(failure: Failure) -> Failure {
             Failure::Upstream(answer)
         }
         Failure::Cooling { wait, said, .. } => Failure::Cooling { answer: None, wait, said },
-        Failure::NoLease(_) | Failure::NoClientKey(_) | Failure::Malformed(_) | Failure::Panicked => failure,
+        Failure::NoLease(_)
+        | Failure::NoClientKey(_)
+        | Failure::Malformed(_)
+        | Failure::Stopping
+        | Failure::Panicked => failure,
     }
 }
 

@@ -165,7 +165,7 @@ impl Door {
                 Ok(outcome) => outcome,
                 Err(_elapsed) => {
                     committed.set(true);
-                    let late = LateReply::new(api, exchange, (limits.ping_interval, gateway.drained()));
+                    let late = LateReply::new(api, exchange, limits.ping_interval);
                     return streamed(event_stream(), Admitted { body: late, _admission: admission }, &id);
                 }
             },

@@ -72,6 +72,7 @@ impl Failure {
     pub(crate) fn message(&self) -> String {
         match self {
             Self::Panicked => "the gateway failed at this request by a fault of its own".to_owned(),
+            Self::Stopping => "the gateway is shutting down".to_owned(),
             Self::Malformed(message) => message.clone(),
             Self::NoClientKey(provider) => format!(
                 "Provider '{provider}' requires API key passthrough, but no client API key was provided: send one in x-api-key or as a bearer, beside the gateway's own key if it has one"
@@ -109,6 +110,7 @@ impl Failure {
             | Self::NoClientKey(_)
             | Self::Cooling { answer: None, .. }
             | Self::Malformed(_)
+            | Self::Stopping
             | Self::Panicked => shaped(api, (self.status(), self.kind()), &message, request_id),
         };
         match self {
@@ -124,7 +126,7 @@ impl Failure {
             Self::NoLease(Some(NoLease::Refused { refusal: Refusal::BreakerOpen { wait }, .. })) => {
                 retry_after(&mut response, whole_seconds(wait).min(BREAKER_CAP));
             }
-            Self::NoLease(Some(NoLease::Refused { refusal: Refusal::Busy, .. })) => {
+            Self::Stopping | Self::NoLease(Some(NoLease::Refused { refusal: Refusal::Busy, .. })) => {
                 retry_after(&mut response, busy_wait());
             }
             Self::NoLease(_) | Self::NoClientKey(_) | Self::Malformed(_) | Self::Panicked => {}

@@ -7,8 +7,10 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Entries looked at; one gateway has three.
-const ENTRIES: usize = 512;
+/// Entries looked at: each configuration of a session leaves two that are no sockets.
+const ENTRIES: usize = 16 << 10;
+/// Sockets among them.
+const SOCKETS: usize = 512;
 
 /// A socket that is older is nobody's who has just started.
 const SETTLED: Duration = Duration::from_secs(60);
@@ -27,7 +29,10 @@ pub(crate) fn create() -> Result<PathBuf> {
     if is_ours(&place) {
         return Ok(place);
     }
-    let message = format!("{} is not a directory of this user alone; remove it", place.display());
+    let message = format!(
+        "{} is not a directory of this user alone; remove it, or set XDG_RUNTIME_DIR",
+        place.display()
+    );
     Err(Error::new(ErrorKind::PermissionDenied, message))
 }
 
@@ -46,8 +51,8 @@ pub(crate) fn existing() -> Vec<PathBuf> {
 pub(crate) fn sockets(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).into_iter().flatten().take(ENTRIES);
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut sockets: Vec<_> =
-        paths.filter(|path| path.extension().is_some_and(|extension| extension == "sock")).collect();
+    let is_socket = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "sock");
+    let mut sockets: Vec<_> = paths.filter(is_socket).take(SOCKETS).collect();
     sockets.sort();
     sockets
 }
@@ -73,12 +78,17 @@ fn places() -> impl Iterator<Item = PathBuf> {
     let named = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let usual = PathBuf::from(format!("/run/user/{}", user()));
     let of_system = named.into_iter().chain([usual]);
-    let of_system = of_system.filter(|path| path.is_absolute() && path.is_dir());
+    // After `sudo -E` the first is another user's, who must not find our directory in the place of the own one.
+    let of_system = of_system.filter(|path| path.is_absolute() && is_users(path));
     of_system.map(|path| path.join("vandamme")).chain([temporary()])
 }
 
 fn temporary() -> PathBuf {
     std::env::temp_dir().join(format!("vandamme-{}", user()))
+}
+
+fn is_users(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == user())
 }
 
 /// A directory, and not a link to one, that nobody else can read or write.

@@ -61,6 +61,13 @@ fn validate_succeeds_when_the_gateway_would_start_and_tells_every_mistake_when_n
     let said = stderr(&output);
     assert!(said.contains("2:1: [limits] drian") && said.contains("environment variable PORT"), "{said}");
 
+    let output = vdm(&["config", "validate", "--json"], &[("HTTPS_PROXY", "socks5://me:secret@h")], "");
+    assert_eq!(output.status.code(), Some(1));
+    let verdict: Value = serde_json::from_slice(&output.stdout).expect("JSON alone");
+    assert_eq!(verdict["valid"], false);
+    let mistake = "environment variable HTTPS_PROXY: expected a proxy as http://host:port";
+    assert_eq!(verdict["mistakes"], serde_json::json!([mistake]));
+
     let warned = vdm(&["config", "validate", "--json"], &[("FOO_API_KEY", "k")], "");
     let verdict: Value = serde_json::from_slice(&warned.stdout).expect("JSON alone");
     assert!(verdict["warnings"][0].as_str().is_some_and(|warning| warning.contains("FOO_BASE_URL")));

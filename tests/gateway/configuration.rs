@@ -227,6 +227,7 @@ fn every_limit_can_be_set() {
         "provider-queue",
         "provider-queue-wait",
         "client-channel",
+        "client-timeout",
         "event",
         "whole-reply",
         "connect-timeout",
@@ -272,4 +273,17 @@ fn a_slow_request_head_or_body_is_a_408() {
         assert_eq!(Exchange::new(stream).finish().status(), 408, "cut at {cut} of {}", whole.len());
     }
     assert_eq!(upstream.count(), 0);
+}
+
+#[test]
+fn a_proxy_that_cannot_be_used_is_told_before_anybody_is_served() {
+    let upstream = Upstream::openai();
+    let setup = || Gateway::before(&upstream).env("HTTPS_PROXY", "socks5://me:canary@proxy:1080");
+    let output = refused(setup()).output;
+    let line = line_naming(&output, "HTTPS_PROXY");
+    assert!(
+        line.contains("environment variable HTTPS_PROXY: expected a proxy as http://host:port"),
+        "{line}"
+    );
+    assert!(!output.contains("canary") && !output.contains("listens"), "{output}");
 }

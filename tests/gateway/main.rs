@@ -13,6 +13,7 @@ mod count_tokens;
 mod cutting;
 mod demo;
 mod discovery;
+mod documented;
 mod doors;
 mod fallbacks;
 mod gemini;

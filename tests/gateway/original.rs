@@ -274,3 +274,17 @@ fn a_key_that_is_passed_over_is_told_in_the_log_and_never_shown() {
         assert!(!log.contains("canary"), "{log}");
     }
 }
+
+#[test]
+fn no_header_is_made_of_a_variable_that_does_not_say_so() {
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream)
+        .env("OPENAI_ORG_ID", "canary-org")
+        .env("OPENAI_PROJECT_ID", "canary-project")
+        .env("OPENAI_CUSTOM_HEADER_OPENAI_ORGANIZATION", "said")
+        .start();
+    assert_eq!(gateway.ask("hi").status(), 200);
+    let seen = upstream.only_request();
+    assert!(!format!("{:?}", seen.head).contains("canary"), "{:?}", seen.head);
+    assert_eq!(seen.head.header("openai-organization"), Some("said"));
+}

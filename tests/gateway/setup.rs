@@ -278,3 +278,18 @@ fn whoever_breaks_off_at_any_question_leaves_everything_as_it_was() {
         assert_eq!((home.read(".env"), home.names()), ("A=1\n".to_owned(), vec![".env".to_owned()]));
     }
 }
+
+#[test]
+fn a_default_that_nobody_has_is_refused() {
+    let home = Home::new();
+    let key = [("POE_API_KEY", "k")];
+
+    let output = home.run(&["--provider", "poe", "--default", "peo", "--no-test"], &key, "");
+
+    assert_eq!(output.status.code(), Some(2));
+    let said = stderr(&output);
+    assert!(said.contains("--default peo: no provider with a key, and no profile; providers: poe"), "{said}");
+    assert_eq!(home.read(".env"), "");
+    let output = home.run(&["--provider", "poe", "--default", "Poe", "--no-test"], &key, "");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}

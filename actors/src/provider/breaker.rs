@@ -14,6 +14,8 @@ const KEPT: usize = 64;
 /// The first pause; it doubles up to [`PAUSE_CAP`].
 const PAUSE: Duration = Duration::from_secs(5);
 const PAUSE_CAP: Duration = Duration::from_secs(30);
+/// After this long without a probe it is as if nothing had been.
+const FORGOTTEN: Duration = Duration::from_secs(300);
 
 /// Closed while fewer than half of the recent requests fail; then open for a pause; then one probe at a time.
 #[derive(Clone, Debug, Default)]
@@ -68,6 +70,11 @@ impl Breaker {
             (Some(_), _) => *self = Self::default(),
             (None, _) => self.sample(now, health),
         }
+    }
+
+    /// Whether its pause is over for so long, without anybody who came to try, that it says nothing any more.
+    pub(super) fn is_forgotten(&self, now: Millis) -> bool {
+        self.open.is_some_and(|open| !open.probing && open.until.saturating_add(millis(FORGOTTEN)) <= now)
     }
 
     /// Whether it lets everybody through.
@@ -155,6 +162,16 @@ mod tests {
         }
 
         assert_eq!(pauses, [5, 10, 20, 30]);
+    }
+
+    #[test]
+    fn a_breaker_that_nobody_tries_is_forgotten() {
+        let mut breaker = after([Health::Bad; 10]);
+        let long = millis(PAUSE + FORGOTTEN);
+
+        assert!(!breaker.is_forgotten(long - 1) && breaker.is_forgotten(long));
+        breaker.go();
+        assert!(!breaker.is_forgotten(long), "it is tried just now");
     }
 
     #[test]

@@ -10,6 +10,8 @@ use crate::settings::Limits;
 
 /// A wait that nobody told us is never longer than this, so that clients keep retrying.
 const GUESS_CAP: Duration = Duration::from_secs(60);
+/// After this long without a request for a model it is as if its rest had not been.
+const FORGOTTEN: Duration = Duration::from_secs(300);
 /// Models whose limits are remembered per key; beyond, the one whose rest ends first is forgotten.
 const MODELS_PER_KEY: usize = 64;
 
@@ -154,6 +156,16 @@ impl KeyRing {
     /// Whether every key is to be had for every model.
     pub(super) fn is_untroubled(&self) -> bool {
         self.keys.iter().all(|key| key.models.is_empty() && key.whole.rest.is_none() && !key.whole.probing)
+    }
+
+    /// Forgets what was about one model alone and has been over for so long, without anybody who came to try, that it says
+    /// nothing any more.
+    pub(super) fn forget_old(&mut self, now: Millis) {
+        let long = millis(FORGOTTEN);
+        let is_over = |rest: Rest| rest.until.saturating_add(long) <= now;
+        for key in &mut self.keys {
+            key.models.retain(|_, state| state.probing || !state.rest.is_none_or(is_over));
+        }
     }
 
     /// The place of the next key in turn.
@@ -381,6 +393,23 @@ mod tests {
         take(&mut ring, 0).unwrap();
 
         assert_eq!(take(&mut of(&ring, &["a", "c", "b"]), 0), Ok(id("b")));
+    }
+
+    #[test]
+    fn the_rest_of_a_model_that_nobody_wants_any_more_is_forgotten() {
+        let mut ring = ring(&["a", "b"]);
+        let after = Some(Duration::from_secs(1));
+        ring.note(0, id("a"), &MODEL.into(), Verdict::RateLimited { after }, Scope::Model);
+
+        ring.forget_old(300_999);
+        assert!(!ring.is_untroubled());
+        ring.forget_old(301_000);
+        assert!(ring.is_untroubled());
+
+        ring.note(0, id("a"), &MODEL.into(), Verdict::RateLimited { after }, Scope::Model);
+        ring.take(301_000, MODEL, (&[id("b")], None)).unwrap();
+        ring.forget_old(301_000);
+        assert!(!ring.is_untroubled(), "it is tried just now");
     }
 
     #[test]

@@ -36,6 +36,10 @@ pub(crate) struct Permits {
 /// One of them; freed by its drop.
 pub(crate) struct Permit(Arc<Permits>);
 
+/// Says that a request has a permit already, by a lease whose successor it wants.
+#[derive(Clone, Debug)]
+pub struct Held(Arc<Permits>);
+
 impl fmt::Debug for Permits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Permits").field("taken", &self.taken()).finish_non_exhaustive()
@@ -100,10 +104,6 @@ impl Permits {
         self.awaited.store(waiting > 0, Ordering::SeqCst);
     }
 
-    pub(crate) fn has_room(&self) -> bool {
-        self.taken() < self.limit.load(Ordering::Acquire)
-    }
-
     /// From now on there are so many. Those that are taken beyond that come back in their time.
     pub(crate) fn resize(&self, limit: usize) {
         self.limit.store(limit, Ordering::Release);
@@ -114,6 +114,12 @@ impl Permits {
         let room = |taken: usize| (taken < limit).then_some(taken + 1);
         self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, room).ok()?;
         Some(Permit(self.clone()))
+    }
+}
+
+impl Held {
+    pub(super) fn is_of(&self, permits: &Arc<Permits>) -> bool {
+        Arc::ptr_eq(&self.0, permits)
     }
 }
 
@@ -143,6 +149,7 @@ pub struct Lease {
 #[derive(Debug)]
 struct Ticket {
     owner: Addr<Provider>,
+    provider: Arc<ProviderSettings>,
     incarnation: u64,
     key: KeyId,
     model: Arc<str>,
@@ -181,6 +188,7 @@ pub(crate) enum Told {
     Report(Report),
     /// What a refusal has taught about a model.
     Lesson {
+        provider: Arc<ProviderSettings>,
         model: Arc<str>,
         edits: Vec<Edit>,
     },
@@ -191,6 +199,8 @@ pub(crate) enum Told {
 pub(crate) struct Report {
     /// When it was known; a cool-down counts from here.
     pub(crate) at: Millis,
+    /// As it was when the lease was made.
+    pub(crate) provider: Arc<ProviderSettings>,
     pub(crate) incarnation: u64,
     pub(crate) key: KeyId,
     pub(crate) model: Arc<str>,
@@ -202,22 +212,28 @@ impl Lease {
         provider: Arc<ProviderSettings>,
         model: Arc<str>,
         key: ApiKey,
-        (owner, incarnation, permit): (Addr<Provider>, u64, Permit),
+        (owner, incarnation, permits): (Addr<Provider>, u64, Arc<Permits>),
     ) -> Self {
         let ticket = Ticket {
             owner,
+            provider: provider.clone(),
             incarnation,
             key: key.id(),
             model: model.clone(),
             stage: Stage::Silent,
-            permits: permit.0.clone(),
-            permit: Some(permit),
+            permits,
+            permit: None,
         };
         Self { provider, model, key, remembered: None, profile: None, watched: false, ticket }
     }
 
     pub(crate) fn remembering(mut self, remembered: Option<Arc<[Edit]>>) -> Self {
         self.remembered = remembered;
+        self
+    }
+
+    pub(crate) fn holding(mut self, permit: Option<Permit>) -> Self {
+        self.ticket.permit = permit;
         self
     }
 
@@ -257,7 +273,23 @@ impl Lease {
 
     /// Tells the provider which edits made a refused request acceptable.
     pub fn learn(&self, edits: Vec<Edit>) {
-        self.ticket.permits.tell(Told::Lesson { model: self.model.clone(), edits });
+        let (provider, model) = (self.provider.clone(), self.model.clone());
+        self.ticket.permits.tell(Told::Lesson { provider, model, edits });
+    }
+
+    /// For the next lease of the same request: while all permits are taken, requests that want another key would wait for
+    /// one another.
+    pub fn held(&self) -> Option<Held> {
+        self.ticket.permit.as_ref().map(|permit| Held(permit.0.clone()))
+    }
+
+    /// Goes on with the permit of the lease before, unless it has got one of its own.
+    #[must_use]
+    pub fn after(mut self, mut before: Self) -> Self {
+        if self.ticket.permit.is_none() {
+            self.ticket.permit = before.ticket.permit.take();
+        }
+        self
     }
 
     /// Gives the lease back.
@@ -270,6 +302,7 @@ impl Ticket {
     fn report(&self, outcome: CallOutcome) {
         let report = Report {
             at: clock::now(),
+            provider: self.provider.clone(),
             incarnation: self.incarnation,
             key: self.key,
             model: self.model.clone(),

@@ -52,8 +52,9 @@ pub(super) enum Novelty {
 }
 
 impl Lessons {
-    pub(super) fn are_none(&self) -> bool {
-        self.models.is_empty()
+    /// Whether nothing is remembered that holds.
+    pub(super) fn are_none(&self, now: Millis) -> bool {
+        self.models.values().all(|lesson| lesson.learnt.iter().all(|learnt| learnt.until <= now))
     }
 
     pub(super) fn new(ttl: Duration) -> Self {
@@ -149,6 +150,7 @@ mod tests {
         assert_eq!(recalled(&mut lessons, 99, "m"), [edit("a"), edit("b")]);
         assert_eq!(recalled(&mut lessons, 100, "m"), [edit("b")]);
         assert_eq!(lessons.view(100).iter().map(|view| view.left.as_millis()).collect::<Vec<_>>(), [50]);
+        assert!(!lessons.are_none(149) && lessons.are_none(150));
         assert!(lessons.recall(150, "m").is_none() && lessons.view(150).is_empty());
         assert!(lessons.recall(0, "other").is_none());
     }

@@ -124,12 +124,13 @@ impl Permits {
             return None;
         }
         let offer = counter.offer.load();
-        let offer = offer.as_ref().as_ref()?;
+        let offer = offer.as_ref().as_ref().filter(|offer| self.belongs_to(offer.incarnation))?;
         let owner = offer.owner.upgrade().filter(Addr::connected)?;
         let permit = self.take()?;
         let key = counter.key(offer, session)?;
-        let owner = (owner, offer.incarnation, permit);
-        Some(Lease::new(offer.settings.clone(), model.clone(), key, owner).under(profile.cloned()))
+        let owner = (owner, offer.incarnation, self.clone());
+        let lease = Lease::new(offer.settings.clone(), model.clone(), key, owner);
+        Some(lease.holding(Some(permit)).under(profile.cloned()))
     }
 }
 

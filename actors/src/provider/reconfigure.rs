@@ -45,10 +45,13 @@ impl Handler<Reconfigure> for Provider {
         // What requests have shown so far they have shown of the old ones.
         self.catch_up();
         self.health = self.health.under((&self.settings, &settings), &limits);
-        self.saved.store(self.health.clone());
         self.settings = settings;
         self.limits = limits;
-        self.permits.counter.set_turn(self.health.ring.next());
+        // One that was replaced may hear of it late, and of later ones never.
+        if self.permits.belongs_to(self.incarnation) {
+            self.saved.store(self.health.clone());
+            self.permits.counter.set_turn(self.health.ring.next());
+        }
         self.offer(context);
         self.serve_waiting(context);
     }

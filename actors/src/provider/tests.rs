@@ -40,6 +40,7 @@ async fn lease(provider: &Addr<Provider>, tried: &[KeyId]) -> Result<Lease, Refu
         profile: None,
         session: None,
         tried: tried.to_vec(),
+        held: None,
         reply,
     });
     answer.await.unwrap().map_err(|no_lease| match no_lease {
@@ -135,7 +136,14 @@ async fn one_overloaded_model_leaves_the_others_alone() {
 
     assert!(matches!(lease(&provider, &[]).await, Err(Refusal::BreakerOpen { .. })));
     let (reply, answer) = oneshot::channel();
-    provider.do_send(LeaseKey { model: "other".into(), profile: None, session: None, tried: vec![], reply });
+    provider.do_send(LeaseKey {
+        model: "other".into(),
+        profile: None,
+        session: None,
+        tried: vec![],
+        held: None,
+        reply,
+    });
     assert!(answer.await.unwrap().is_ok());
 }
 
@@ -172,6 +180,7 @@ async fn what_a_refusal_taught_comes_with_later_leases_for_that_model_whoever_le
         provider.do_send(LeaseKey {
             model: "other".into(),
             tried: vec![],
+            held: None,
             profile: None,
             session: None,
             reply,
@@ -247,7 +256,8 @@ async fn a_session_is_lent_the_key_that_it_would_be_given() {
     for session in (0..32).map(|number| Some(Session(number))) {
         let lent = permits.lend(&"m".into(), None, session).unwrap();
         let (reply, answer) = oneshot::channel();
-        let request = LeaseKey { model: "m".into(), profile: None, session, tried: vec![], reply };
+        let request =
+            LeaseKey { model: "m".into(), profile: None, session, tried: vec![], held: None, reply };
         provider.do_send(request);
         assert_eq!(answer.await.unwrap().unwrap().key.id(), lent.key.id());
     }
@@ -297,7 +307,14 @@ async fn nobody_overtakes_those_who_wait() {
     assert!(lend(&permits).is_none(), "there is none left");
 
     let (reply, answer) = oneshot::channel();
-    provider.do_send(LeaseKey { model: "m".into(), profile: None, session: None, tried: vec![], reply });
+    provider.do_send(LeaseKey {
+        model: "m".into(),
+        profile: None,
+        session: None,
+        tried: vec![],
+        held: None,
+        reply,
+    });
     provider.send(Ping).await.unwrap();
     only.finish(CallOutcome::Answered);
     assert!(lend(&permits).is_none());
@@ -344,4 +361,133 @@ async fn a_provider_that_is_gone_offers_nothing() {
     while lend(&permits).is_some() {
         actix_rt::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+#[actix_rt::test]
+async fn whoever_has_a_permit_gets_another_key_without_waiting_for_one() {
+    let limits = Limits { provider_in_flight: 1, ..limits() };
+    let (provider, permits) = offering(&["a", "b"], limits).await;
+    let mut first = lend(&permits).unwrap();
+    first.report(CallOutcome::RateLimited { after: None, scope: Scope::Key });
+
+    let (reply, answer) = oneshot::channel();
+    let (tried, held) = (vec![first.key.id()], first.held());
+    provider.do_send(LeaseKey { model: "m".into(), profile: None, session: None, tried, held, reply });
+    let second = answer.await.unwrap().unwrap().after(first);
+
+    assert_eq!((second.key.expose(), permits.taken()), ("b", 1));
+    drop(second);
+    assert_eq!(permits.taken(), 0);
+}
+
+#[actix_rt::test]
+async fn a_permit_of_another_provider_is_none_here() {
+    let limits = Limits { provider_in_flight: 1, provider_queue: 0, ..limits() };
+    let (provider, _) = offering(&["a"], limits.clone()).await;
+    let (_other, others) = offering(&["a"], limits).await;
+    let _held = lease(&provider, &[]).await.unwrap();
+
+    let (reply, answer) = oneshot::channel();
+    let held = lend(&others).unwrap().held();
+    provider.do_send(LeaseKey {
+        model: "m".into(),
+        profile: None,
+        session: None,
+        tried: vec![],
+        held,
+        reply,
+    });
+
+    assert!(answer.await.unwrap().is_err());
+}
+
+#[actix_rt::test]
+async fn who_comes_when_a_permit_is_free_waits_behind_those_who_wait() {
+    let limits = Limits { provider_in_flight: 1, ..limits() };
+    let (provider, permits) = offering(&["a"], limits).await;
+    let quiet = permits.take().unwrap();
+    let ask = || {
+        let (reply, answer) = oneshot::channel();
+        let (model, tried) = ("m".into(), vec![]);
+        provider.do_send(LeaseKey { model, profile: None, session: None, tried, held: None, reply });
+        answer
+    };
+
+    let first = ask();
+    assert_eq!(view(&provider).await.waiting, 1);
+    drop(quiet);
+    let mut second = ask();
+    assert_eq!(view(&provider).await.waiting, 1);
+
+    let first = first.await.unwrap().unwrap();
+    assert!(second.try_recv().is_err(), "there is one permit");
+    drop(first);
+    assert!(second.await.unwrap().is_ok());
+}
+
+fn elsewhere(keys: &[&str]) -> Arc<ProviderSettings> {
+    let mut settings = Arc::unwrap_or_clone(provider("p").keys(keys).build());
+    settings.base_url = "http://127.0.0.1:2/v1".into();
+    Arc::new(settings)
+}
+
+#[actix_rt::test]
+async fn what_began_before_a_reload_says_nothing_of_another_upstream() {
+    let (provider, permits) = offering(&["a", "b"], limits()).await;
+    let before: Vec<_> = (0..10).map(|_| lend(&permits).unwrap()).collect();
+    let taught = lend(&permits).unwrap();
+
+    provider.do_send(Reconfigure { settings: elsewhere(&["a", "b"]), limits: limits() });
+    provider.send(Ping).await.unwrap();
+    taught.learn(vec![Edit::param("top_p").unwrap()]);
+    taught.finish(CallOutcome::Rejected { scope: Scope::Key });
+    before.into_iter().for_each(|lease| lease.finish(CallOutcome::Failed));
+
+    let view = view(&provider).await;
+    assert!(!view.breaker_open && view.lessons.is_empty());
+    assert!(view.keys.iter().all(|key| key.state == "ready"), "{:?}", view.keys);
+    assert!(lend(&permits).is_some());
+}
+
+#[actix_rt::test]
+async fn whatever_was_saved_only_configured_keys_are_lent() {
+    let (old, new) = (provider("p").keys(&["old"]).build(), elsewhere(&["new"]));
+    let saved = Snapshot::new(ProviderHealth::new(&old, &limits()));
+    let permits = Permits::new(8);
+    permits.belong_to(1);
+    let provider = keeper::start(&Arbiter::new().handle(), "p", MAILBOX, move || {
+        Provider::new(new, limits(), permits, (1, saved))
+    });
+
+    assert_eq!(lease(&provider, &[]).await.unwrap().key.expose(), "new");
+}
+
+#[actix_rt::test]
+async fn one_that_was_replaced_saves_nothing_when_it_hears_of_a_reload_late() {
+    let settings = provider("p").keys(&["a"]).build();
+    let saved = Snapshot::new(ProviderHealth::new(&settings, &limits()));
+    let permits = Permits::new(8);
+    permits.belong_to(2);
+    let kept = saved.clone();
+    let late = keeper::start(&Arbiter::new().handle(), "p", MAILBOX, move || {
+        Provider::new(settings, limits(), permits, (1, saved))
+    });
+
+    late.do_send(Reconfigure { settings: provider("p").keys(&["a", "b"]).build(), limits: limits() });
+    late.send(Ping).await.unwrap();
+
+    assert_eq!(kept.load().ring.view(0).len(), 1);
+}
+
+#[actix_rt::test]
+async fn when_what_was_learnt_holds_no_longer_the_offer_stands_again() {
+    let limits = Limits { healing_ttl: Duration::from_millis(20), ..limits() };
+    let (provider, permits) = offering(&["a"], limits).await;
+    lend(&permits).unwrap().learn(vec![Edit::param("top_p").unwrap()]);
+
+    while lend(&permits).is_none() {
+        provider.send(Ping).await.unwrap();
+        actix_rt::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(view(&provider).await.lessons.is_empty());
 }

@@ -121,7 +121,7 @@ proptest! {
     fn an_explanation_is_the_living_routers_decision(settings in configuration(), names in vec(asked(), 1..40)) {
         actix_rt::System::new().block_on(async {
             let (_supervisor, roster) = Supervisor::start_tree(settings.clone());
-            let router = start(&roster);
+            let router = here(&roster);
             // As `vdm explain` has them: its own tables, from the same settings.
             let routes = Routes::new(&settings, Snapshot::new(Lists::new()));
             for name in &names {

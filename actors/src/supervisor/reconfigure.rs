@@ -131,7 +131,7 @@ mod tests {
 
     async fn lease(roster: &Snapshot<Roster>, model: &str) -> Result<Lease, NoLease> {
         let (reply, answer) = oneshot::channel();
-        router::start(roster).do_send(Dispatch { model: model.into(), session: None, reply });
+        router::here(roster).do_send(Dispatch { model: model.into(), session: None, reply });
         timeout(Duration::from_secs(5), answer).await.expect("in time").expect("an answer")
     }
 

@@ -24,20 +24,26 @@ impl std::fmt::Debug for ProxyAddress {
 }
 
 impl ProxySettings {
-    /// Reads the variables through `variable`. Errors name the variable, never its value: it may hold a password.
+    /// What a variable must hold.
+    pub const EXPECTED: &str = "expected a proxy as http://host:port";
+
+    /// Reads the variables through `variable`.
+    ///
+    /// # Errors
+    /// The variables that hold something else; never what they hold: it may be a password.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
         let either = |upper: &str| {
             let lower = upper.to_ascii_lowercase();
             let found = variable(&lower).map(|value| (lower, value));
             found.or_else(|| variable(upper).map(|value| (upper.to_owned(), value)))
         };
-        let mut mistakes = vec![];
+        let mut wrong = vec![];
         let mut address = |names: [&str; 2]| {
             let (name, url) =
                 names.iter().find_map(|name| either(name)).filter(|(_, url)| !url.trim().is_empty())?;
             let parsed = ProxyAddress::parse(url.trim());
-            if parsed.is_none() {
-                mistakes.push(format!("{name}: expected a proxy as http://host:port"));
+            if parsed.is_none() && !wrong.contains(&name) {
+                wrong.push(name);
             }
             parsed
         };
@@ -47,11 +53,7 @@ impl ProxySettings {
             .split(',')
             .map(|entry| entry.trim().to_ascii_lowercase())
             .filter(|entry| !entry.is_empty());
-        if mistakes.is_empty() {
-            Ok(Self { https, http, exceptions: exceptions.collect() })
-        } else {
-            Err(mistakes)
-        }
+        if wrong.is_empty() { Ok(Self { https, http, exceptions: exceptions.collect() }) } else { Err(wrong) }
     }
 
     /// The proxy for one upstream host. This machine itself is never reached through one.
@@ -169,8 +171,8 @@ mod tests {
 
     #[test]
     fn a_proxy_that_cannot_be_used_is_a_mistake_that_names_the_variable_only() {
-        let mistakes = read(&[("HTTPS_PROXY", "socks5://user:secret@host")]).unwrap_err();
-
-        assert_eq!(mistakes, ["HTTPS_PROXY: expected a proxy as http://host:port"]);
+        for name in ["HTTPS_PROXY", "all_proxy"] {
+            assert_eq!(read(&[(name, "socks5://user:secret@host")]).unwrap_err(), [name]);
+        }
     }
 }

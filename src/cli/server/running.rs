@@ -79,7 +79,13 @@ impl Order {
             Config::listener(&overrides).unwrap_or_else(|| (Ipv4Addr::LOCALHOST.to_string(), 8082));
         client::find(&host, port).ok_or_else(|| {
             self.print_json(&json!({"running": false}));
-            say(format_args!("vdm: no gateway of yours runs at {host}, port {port}{}\n", others()));
+            match client::held(&host, port) {
+                Some(socket) => say(format_args!(
+                    "vdm: the gateway at {host}, port {port} does not answer on {}: it hangs, or is of another version; end it by a signal\n",
+                    socket.display()
+                )),
+                None => say(format_args!("vdm: no gateway of yours runs at {host}, port {port}{}\n", others())),
+            }
             Exit::Failed
         })
     }

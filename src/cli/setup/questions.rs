@@ -209,6 +209,8 @@ fn own_key(now: &Config) -> Result<Option<ApiKey>, Stopped> {
     };
     let question = Password::new("A key that clients of the gateway must show:");
     let question = question.with_display_mode(PasswordDisplayMode::Masked).with_validator(valid);
+    // As many stars whatever it is; but not for nothing.
+    let question = question.with_formatter(&|text| if text.is_empty() { "-" } else { "********" }.to_owned());
     let key = question.without_confirmation().with_help_message(help).prompt()?;
     Ok(Some(key.trim()).filter(|key| !key.is_empty()).map(ApiKey::new))
 }

@@ -7,7 +7,7 @@ use actix_web::http::header::HeaderMap;
 use serde::Serialize;
 use vandamme_actors::settings::{ProviderSettings, Settings};
 use vandamme_actors::supervisor::Supervisor;
-use vandamme_actors::upstream::{ProxySettings, Wiring, client_config};
+use vandamme_actors::upstream::{Wiring, client_config};
 use vandamme_protocol::models::Models;
 
 use crate::config::Config;
@@ -77,7 +77,7 @@ pub(super) fn of(config: &Config, name: &str) -> Tried {
     let mut tried = Tried { provider: name.to_owned(), models: vec![], outcome: Outcome::Untold };
     for key in &provider.keys {
         let alone = ProviderSettings { keys: vec![key.clone()], max_retries: 0, ..(**provider).clone() };
-        let outcome = match actix_rt::System::new().block_on(list(&config.settings, alone)) {
+        let outcome = match actix_rt::System::new().block_on(list(config, alone)) {
             Ok(models) => {
                 tried.models = models;
                 Outcome::Works { models: tried.models.len() }
@@ -94,12 +94,12 @@ pub(super) fn of(config: &Config, name: &str) -> Tried {
     tried
 }
 
-async fn list(settings: &Settings, provider: ProviderSettings) -> Result<Vec<String>, (u16, String)> {
+async fn list(config: &Config, provider: ProviderSettings) -> Result<Vec<String>, (u16, String)> {
+    let settings = &config.settings;
     let ours = |why: String| (500, why);
-    let proxies = ProxySettings::read(|name| std::env::var(name).ok()).map_err(|why| ours(why.join("; ")))?;
     let wiring = Wiring {
         tls: client_config().map_err(ours)?,
-        proxies: Arc::new(proxies),
+        proxies: config.proxies.clone(),
         connect_timeout: settings.limits.connect_timeout,
     };
     let provider = Arc::new(provider);

@@ -59,7 +59,7 @@ pub(super) struct Wanted<'a> {
 impl Wanted<'_> {
     /// The base URL of a gateway that runs, and will for as long as this process does.
     pub(super) fn reach(&self) -> Result<String, Exit> {
-        if let Some(url) = self.running() {
+        if let Some(url) = self.running().and_then(Found::held) {
             return Ok(url);
         }
         let directory = directory::create()
@@ -80,7 +80,7 @@ impl Wanted<'_> {
     /// Where it would be, as far as that is known without starting one.
     pub(super) fn expected(&self) -> String {
         let new = if self.is_given() { self.url() } else { "http://127.0.0.1:PORT".to_owned() };
-        self.running().unwrap_or(new)
+        self.running().map_or(new, |found| found.url)
     }
 
     fn is_given(&self) -> bool {
@@ -104,19 +104,24 @@ impl Wanted<'_> {
 
     /// One that somebody has started where the configuration says, whoever that was; or the one of the session that this is a
     /// part of.
-    fn running(&self) -> Option<String> {
+    fn running(&self) -> Option<Found> {
         if !self.is_given()
             && let Some(around) = std::env::var(URL).ok()
-            && around.strip_prefix("http://").is_some_and(|authority| is_gateway(authority, authority))
+            && let Some(authority) = around.strip_prefix("http://")
+            && is_gateway(authority, authority)
         {
-            return Some(around);
+            let address = authority.parse::<SocketAddr>().ok();
+            let ours = address.and_then(|address| client::find(&address.ip().to_string(), address.port()));
+            let socket = ours.filter(|ours| ours.status.wrapped).map(|ours| ours.socket);
+            return Some(Found { url: around, socket });
         }
-        if let Some(found) = client::find(self.host(), self.port()) {
-            return (found.status.state == State::Running).then(|| url(found.status.address));
+        if let Some(client::Running { socket, status }) = client::find(self.host(), self.port()) {
+            let found = Found { url: url(status.address), socket: status.wrapped.then_some(socket) };
+            return (status.state == State::Running).then_some(found);
         }
         let url = self.url();
         let authority = url.strip_prefix("http://")?;
-        is_gateway(authority, authority).then_some(url.clone())
+        is_gateway(authority, authority).then(|| Found { url: url.clone(), socket: None })
     }
 
     /// Sessions share a gateway if this is the same: user, program, configuration, and what else makes a difference.
@@ -193,6 +198,23 @@ impl Wanted<'_> {
             command.arg("--config").arg(file);
         }
         command.env_remove(URL).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()
+    }
+}
+
+/// A gateway that runs.
+struct Found {
+    url: String,
+    /// Set when it goes with its sessions, so that it has to be joined to stay.
+    socket: Option<PathBuf>,
+}
+
+impl Found {
+    /// Its URL, once it stays for as long as this process does; `None` when it is about to go.
+    fn held(self) -> Option<String> {
+        match self.socket {
+            Some(socket) => client::join(&socket).is_ok().then_some(self.url),
+            None => Some(self.url),
+        }
     }
 }
 

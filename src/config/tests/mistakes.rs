@@ -172,6 +172,8 @@ const OF_A_FILE: &[(&str, &str)] = &[
 /// Variables, and what is said about them.
 const OF_A_VARIABLE: &[(Set<'static>, &str)] = &[
     (&[("PORT", "abc")], "PORT: expected a port number from 1 to 65535, found \"abc\""),
+    (&[("HTTPS_PROXY", "socks5://me:secret@h")], "HTTPS_PROXY: expected a proxy as http://host:port"),
+    (&[("all_proxy", "socks5://h")], "all_proxy: expected a proxy as http://host:port"),
     (&[("PORT", "")], "PORT: expected a port number from 1 to 65535, found \"\""),
     (&[("PORT", "70000")], "PORT: expected a port number from 1 to 65535, found 70000"),
     (

@@ -85,7 +85,15 @@ fn what_has_no_effect_is_not_ignored_in_silence() {
         let aliases = &provider(&config, "poe").aliases;
         assert!(!aliases.contains_key("self") && !aliases.contains_key("e"));
     }
-    for name in ["LOG_SUMMARY_INTERVAL", "LOG_REQUEST_METRICS", "POE_MODEL_PAGE", "ALIAS_CACHE_MAX_SIZE"] {
-        assert!(Machine::with(&[("POE_API_KEY", "k"), (name, "")]).warnings().is_empty(), "{name}");
+    for (name, text) in [
+        ("LOG_SUMMARY_INTERVAL", ""),
+        ("LOG_REQUEST_METRICS", ""),
+        ("POE_MODEL_PAGE", ""),
+        ("ALIAS_CACHE_MAX_SIZE", ""),
+        ("SHELL_ALIAS_LS", ""),
+        ("SHELL_ALIAS_LS", "ls"),
+        ("SOME_MODEL_PAGE", "x"),
+    ] {
+        assert!(Machine::with(&[("POE_API_KEY", "k"), (name, text)]).warnings().is_empty(), "{name}");
     }
 }

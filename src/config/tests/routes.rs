@@ -103,6 +103,10 @@ fn profiles_literals_and_nonsense_lead_where_the_specification_says() {
             ("desktop", "poe, gpt-5.2"),
             ("!desktop", "poe, desktop"),
             ("deepseek:deepseek-chat", "✗ provider 'deepseek' has no key: set DEEPSEEK_API_KEY"),
+            // No aliases for all are built in: they would send one provider's requests to another.
+            ("zai:per-message", "zai, per-message"),
+            ("zai:docs", "zai, docs"),
+            ("openai:docs-writer", "openai, docs-writer"),
         ],
     );
 }
@@ -176,7 +180,14 @@ fn aliases_for_all_and_a_profile_with_a_providers_name_lead_where_the_specificat
     let told = "\"openai\" is a profile and a provider: \"openai:…\" means the profile";
     assert_eq!(machine.load().warnings, [told]);
     let shadow = routes(&machine);
-    lead(&shadow, &[("openai:haiku", "poe, gpt-5.1-mini"), ("!openai:haiku", "openai, haiku")]);
+    lead(
+        &shadow,
+        &[
+            ("openai:haiku", "poe, gpt-5.1-mini"),
+            ("openai:gpt-4o", "poe, gpt-4o"),
+            ("!openai:haiku", "openai, haiku"),
+        ],
+    );
 }
 
 #[test]
@@ -188,6 +199,8 @@ fn other_machines_lead_elsewhere() {
     );
     let openai = routes(&Machine::with(&[("OPENAI_API_KEY", "k")]));
     lead(&openai, &[("per-message", "openai, per-message"), ("gpt-4o", "openai, gpt-4o")]);
+    let cerebras = [("CEREBRAS_API_KEY", "k"), ("ZAI_API_KEY", "k"), ("VDM_DEFAULT_PROVIDER", "cerebras")];
+    lead(&routes(&Machine::with(&cerebras)), &[("haiku", "cerebras, haiku"), ("sonnet", "cerebras, sonnet")]);
     let openrouter = Machine::with(&[("OPENROUTER_API_KEY", "k"), ("VDM_DEFAULT_PROVIDER", "openrouter")]);
     lead(
         &routes(&openrouter),

@@ -39,15 +39,27 @@ pub(crate) fn running() -> Vec<Running> {
     found.collect()
 }
 
-/// The gateway that listens on this address: the one of that name, else one that was started with another name of it.
-pub(crate) fn find(host: &str, port: u16) -> Option<Running> {
-    let addresses: Vec<SocketAddr> =
-        (host, port).to_socket_addrs().map(Iterator::collect).unwrap_or_default();
+/// The socket of a gateway at this address that somebody holds, though it may not answer.
+pub(crate) fn held(host: &str, port: u16) -> Option<PathBuf> {
+    sockets_of(&addresses(host, port)).into_iter().find(|socket| UnixStream::connect(socket).is_ok())
+}
+
+fn addresses(host: &str, port: u16) -> Vec<SocketAddr> {
+    (host, port).to_socket_addrs().map(Iterator::collect).unwrap_or_default()
+}
+
+fn sockets_of(addresses: &[SocketAddr]) -> Vec<PathBuf> {
     let directories = directory::existing();
     let named = directories
         .iter()
         .flat_map(|directory| addresses.iter().map(|address| directory.join(name(*address))));
-    named.into_iter().find_map(|socket| at(&socket)).or_else(|| {
+    named.collect()
+}
+
+/// The gateway that listens on this address: the one of that name, else one that was started with another name of it.
+pub(crate) fn find(host: &str, port: u16) -> Option<Running> {
+    let addresses = addresses(host, port);
+    sockets_of(&addresses).iter().find_map(|socket| at(socket)).or_else(|| {
         let everywhere = |address: &SocketAddr| address.ip().is_unspecified();
         let reaches = |address: SocketAddr| {
             let is_named = addresses.contains(&address);

@@ -216,3 +216,19 @@ fn a_providers_keys_never_serve_another_provider() {
         (vec!["key-of-one".to_owned()], vec!["key-of-two".to_owned()])
     );
 }
+
+#[test]
+fn another_key_needs_no_second_place_among_the_requests_in_flight() {
+    for upstream in both() {
+        let dialect = upstream.dialect();
+        let upstream = upstream.answering_key("bad", refusal(dialect, 401));
+        let gateway = Gateway::before(&upstream)
+            .keys(["bad", "good"])
+            .limit("provider-in-flight", 1)
+            .limit("provider-queue", 0)
+            .start();
+        assert_eq!(gateway.ask("hi").text(), "Hello there!");
+        assert_eq!(gateway.ask("hi").text(), "Hello there!", "the place is free again");
+        assert_eq!(upstream.keys_seen(), ["bad", "good", "good"]);
+    }
+}

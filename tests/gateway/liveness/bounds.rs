@@ -1,6 +1,9 @@
 //! Room: what a slow client, a huge reply or too many at once may cost (design §7).
 
+use std::time::{Duration, Instant};
+
 use super::impatient;
+use crate::support::PATIENCE;
 use crate::support::canned::{anthropic, openai};
 use crate::support::client::prompt;
 use crate::support::gateway::{Gateway, MODEL};
@@ -103,4 +106,22 @@ fn a_place_is_free_again_when_its_client_has_left() {
     upstream.request(0);
     first.hang_up();
     assert_eq!(gateway.ask("two").text(), "Hello there!");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_client_that_takes_nothing_loses_its_place_in_the_end() {
+    let flood = Piece::Flood(anthropic::text_delta(&"x".repeat(16 << 10)));
+    let start = Piece::Bytes(anthropic::text(&[""])[..2].concat());
+    let upstream = Upstream::anthropic().answering(Answer::pieces(vec![start, flood]));
+    let gateway = Gateway::before(&upstream).limit("client-timeout", 1).limit("in-flight", 1).start();
+    let deaf = gateway.messages(&prompt(MODEL, "hi")).send();
+    upstream.closed(0);
+    let until = Instant::now() + PATIENCE;
+    while gateway.ask("hi").status() == 529 {
+        assert!(Instant::now() < until, "its place is taken for ever");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(gateway.ask("hi").text(), "Hello there!");
+    drop(deaf);
 }

@@ -3,7 +3,7 @@
 use super::both_silent_after_the_first_word;
 use crate::support::canned::anthropic;
 use crate::support::client::prompt;
-use crate::support::gateway::{Gateway, MODEL};
+use crate::support::gateway::{Gateway, MODEL, whole_prompt};
 use crate::support::upstream::{Answer, Piece, Upstream};
 
 #[test]
@@ -48,5 +48,22 @@ fn a_second_signal_waits_for_no_stream() {
         gateway.run.signal(signal);
         gateway.run.wait();
         upstream.closed(0);
+    }
+}
+
+#[test]
+fn a_request_that_still_waits_for_its_head_is_told_and_in_the_log() {
+    let upstream = Upstream::anthropic().always(Answer::silence());
+    for body in [prompt(MODEL, "hi"), whole_prompt(MODEL, "hi")] {
+        let mut gateway = Gateway::before(&upstream).limit("drain", 0.5).start();
+        let before = upstream.count();
+        let waiting = gateway.messages(&body).send();
+        upstream.request(before);
+        gateway.run.signal("TERM");
+        let reply = waiting.finish();
+        assert_eq!((reply.status(), reply.error_type().as_str()), (529, "overloaded_error"), "{reply}");
+        assert_eq!(gateway.run.wait().code(), Some(0));
+        let log = gateway.log();
+        assert!(log.contains("overloaded_error: the gateway is shutting down"), "{log}");
     }
 }

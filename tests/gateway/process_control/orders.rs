@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixStream;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 
 use serde_json::Value;
@@ -191,10 +191,39 @@ fn where_others_could_come_in_there_is_no_socket_and_the_gateway_serves_all_the_
 
     let gateway = Gateway::bare().env("XDG_RUNTIME_DIR", runtime.path()).start();
 
-    gateway.run.await_log("is not a directory of this user alone; remove it");
+    gateway.run.await_log("is not a directory of this user alone; remove it, or set XDG_RUNTIME_DIR");
     assert_eq!(gateway.get("/health").status(), 200);
     assert_eq!(fs::read_dir(&directory).expect("there").count(), 0);
     assert_eq!(Ended::of(&mut gateway.server(&["status"])).code, Some(1));
+}
+
+#[test]
+fn the_runtime_directory_of_another_user_is_left_alone() {
+    let runtime = Runtime::new("others");
+    // Only root can give one away; to everybody else that of the system is another's.
+    let others = std::os::unix::fs::chown(&runtime.0, Some(65534), None);
+    let others = others.map_or_else(|_| PathBuf::from("/usr"), |()| runtime.0.clone());
+    let gateway = Gateway::bare().env("XDG_RUNTIME_DIR", others.to_str().expect("ASCII")).start();
+
+    Ended::of(&mut gateway.server(&["status"])).results();
+
+    assert!(!others.join("vandamme").exists());
+}
+
+#[test]
+fn a_gateway_that_hangs_is_told_from_none() {
+    let runtime = Runtime::new("hangs");
+    let directory = runtime.0.join("vandamme");
+    fs::DirBuilder::new().mode(0o700).create(&directory).expect("a writable directory");
+    // The system takes the connection, and nobody ever answers it.
+    let _hanging = UnixListener::bind(directory.join("127.0.0.1-9.sock")).expect("a short path");
+    let mut status = Command::new(env!("CARGO_BIN_EXE_vdm"));
+    status.args(["server", "status", "--port", "9"]).env("XDG_RUNTIME_DIR", runtime.path());
+
+    let ended = Ended::of(&mut status);
+
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("127.0.0.1, port 9 does not answer on"), "{}", ended.stderr);
 }
 
 #[test]

@@ -259,3 +259,26 @@ fn reloads_come_one_after_the_other_while_requests_go_on() {
     assert_eq!(gateway.ask("hi").status(), 200);
     assert_eq!(upstreams[0].keys_seen().last().map(String::as_str), Some("sk-last"));
 }
+
+#[test]
+fn a_fallback_that_goes_meanwhile_is_passed_over() {
+    let failing = |answer: fn(Answer) -> Answer| {
+        Upstream::openai().always(answer(Answer::json(500, "{\"error\":{\"message\":\"broken\"}}")))
+    };
+    let (one, two) = (failing(|answer| answer), failing(Answer::head_on_permit));
+    let (three, four) = (Upstream::openai(), Upstream::openai());
+    let [one_, two_, four_] = [("one", &one), ("two", &two), ("four", &four)]
+        .map(|(name, upstream)| provider(name, upstream, "sk-a"));
+    let chain = "fallbacks = [\"two:m\", \"three:m\", \"four:m\"]\n";
+    let before = format!("{one_}{chain}{two_}{four_}{}", provider("three", &three, "sk-a"));
+    let gateway = Gateway::bare().env("MAX_RETRIES", "0").toml(&before).start();
+    let waiting = gateway.messages(&prompt("one:m", "hi")).send();
+    two.request(0);
+    gateway.run.write("test.toml", &format!("{one_}{two_}{four_}"));
+    reload(&gateway).results();
+
+    two.permit();
+
+    assert_eq!(waiting.finish().text(), "Hello there!");
+    assert_eq!((three.count(), four.count()), (0, 1));
+}

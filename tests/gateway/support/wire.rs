@@ -165,7 +165,13 @@ impl Wire {
 
     fn fill(&mut self) -> io::Result<usize> {
         let mut buffer = [0; 16 * 1024];
-        let read = self.stream.read(&mut buffer)?;
+        // A machine that pauses its processes interrupts reads that have a timeout, whoever handles signals.
+        let read = loop {
+            match self.stream.read(&mut buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
         self.held.extend_from_slice(&buffer[..read]);
         Ok(read)
     }

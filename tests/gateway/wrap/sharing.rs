@@ -6,6 +6,8 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use crate::support::gateway::free_port;
+
 use super::{User, WAITING, await_some, ended, is_served};
 
 /// Longer than a gateway stays that nobody needs.
@@ -29,6 +31,29 @@ fn two_sessions_share_a_gateway_and_the_last_one_ends_it() {
 
     user.await_no_gateway();
     assert!(!is_listening(&url));
+}
+
+#[test]
+fn sessions_that_name_its_port_keep_a_gateway_too() {
+    let user = User::with_claude("named", WAITING);
+    let port = free_port().to_string();
+    let session = |name: &str| user.session_by(user.claude_vdm(&[name, "--port", &port]), name);
+    let [one, other] = ["one", "other"].map(session);
+    assert_eq!(one.url, other.url);
+    // By another configuration, which has a name of its own.
+    let mut third = user.claude_vdm(&["third", "--port", &port]);
+    third.env("MAX_RETRIES", "5");
+    let third = user.session_by(third, "third");
+
+    one.leave();
+    thread::sleep(A_WHILE);
+    assert!(other.is_served());
+    other.leave();
+    thread::sleep(A_WHILE);
+    assert!(third.is_served());
+    third.leave();
+
+    user.await_no_gateway();
 }
 
 #[test]
@@ -172,6 +197,20 @@ fn a_stranger_on_the_configured_port_disturbs_nobody() {
 
     assert!(session.is_served());
     assert!(!session.url.ends_with(&format!(":{}", user.port)));
+}
+
+#[test]
+fn a_tool_that_outlives_the_tool_around_it_keeps_the_gateway() {
+    let script = "if [ $1 = inner ]; then exec $VDM wrap --openai waiting -- inner; fi";
+    let user = User::with_claude("outlives", &format!("{script}\n$VDM wrap claude -- inner </dev/null &"));
+    user.tool("waiting", WAITING);
+
+    let session = user.session_by(user.claude_vdm(&["outer"]), "inner");
+    thread::sleep(A_WHILE);
+
+    assert!(session.is_served());
+    session.leave();
+    user.await_no_gateway();
 }
 
 #[test]

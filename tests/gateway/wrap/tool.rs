@@ -175,6 +175,9 @@ fn a_port_that_is_named_is_the_gateways_or_nobodys() {
     assert_eq!((code, out.as_str()), (Some(3), ""), "{talk}");
     assert!(talk.contains(&format!("port {port} on 127.0.0.1 is in use")), "{talk}");
     drop(taken);
+    let (code, _, talk) = ended(&mut user.claude_vdm(&["--port"]));
+    assert_eq!(code, Some(2));
+    assert!(talk.contains("a value is required for '--port <PORT>'"), "{talk}");
 
     let (code, out, talk) = ended(&mut user.claude_vdm(&["--port", &port]));
     assert_eq!((code, out), (Some(0), format!("http://127.0.0.1:{port}\n")), "{talk}");
