@@ -125,16 +125,21 @@ impl Watcher {
 }
 
 impl Last {
-    /// Whether these are to be told. They are if a request has begun or ended, and if `interval` has passed and anything
-    /// else is new.
+    /// Whether these are to be told. They are if a request has begun, ended or been sent somewhere, and if `interval` has
+    /// passed and a number is another one.
     fn take(&mut self, rows: &[Active], interval: Duration) -> bool {
         let timeless = |row: &Active| Active { elapsed: Duration::ZERO, ..row.clone() };
         let rows: Vec<_> = rows.iter().map(timeless).collect();
         let news = match &self.rows {
             None => true,
             Some(told) => {
-                let ids = |rows: &[Active]| rows.iter().map(|row| row.request_id.clone()).collect::<Vec<_>>();
-                ids(told) != ids(&rows) || (*told != rows && self.at.elapsed() >= interval)
+                let same = |(one, other): (&Active, &Active)| {
+                    let (usage, tool_calls) = (other.usage, other.tool_calls);
+                    Active { usage, tool_calls, ..one.clone() } == *other
+                };
+                told.len() != rows.len()
+                    || !told.iter().zip(&rows).all(same)
+                    || (*told != rows && self.at.elapsed() >= interval)
             }
         };
         if news {
@@ -176,6 +181,8 @@ mod tests {
         assert!(!last.take(&[row("a", 9, 5)], long), "numbers wait for the interval");
         assert!(last.take(&[row("a", 9, 5)], Duration::ZERO));
         assert!(last.take(&[row("b", 1, 0)], long));
+        let sent = Active { provider: "p".into(), ..row("b", 1, 0) };
+        assert!(last.take(&[sent], long), "it has been sent somewhere");
         assert!(last.take(&[], long));
     }
 }
