@@ -13,6 +13,8 @@ fn remembered(setup: impl FnOnce(Setup) -> Setup) -> Vec<(String, Option<serde_j
     let gateway = setup(before(&upstream)).start();
     let talk = Talk::new(Delivery::Streamed);
     let reply = talk.say(&gateway, &[]);
+    // The shortest memory that is asked for is over by then.
+    thread::sleep(Duration::from_millis(20));
     talk.answer(&gateway, &reply.content());
     signatures(&upstream, 1)
 }
