@@ -6,8 +6,8 @@ use bytes::{Bytes, BytesMut};
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use serde_json::{Value, json};
-use vandamme_protocol::bridge::Bridge as _;
 use vandamme_protocol::bridge::messages_over_chat::{Machine, PLAIN, ReplyContext, Target, request, whole};
+use vandamme_protocol::bridge::{Bridge as _, chat_over_messages};
 use vandamme_protocol::passthrough::{ChatTap, Tap};
 use vandamme_protocol::span::{UsageAsked, head};
 use vandamme_protocol::sse::{Splitter, events};
@@ -105,6 +105,44 @@ fn passed_through_to_a_messages_client(bencher: Bencher<'_, '_>) {
     });
 }
 
+/// The same kinds as an Anthropic upstream streams them, translated for a client of Chat Completions.
+#[divan::bench(args = KINDS)]
+fn translated_for_a_chat_client(bencher: Bencher<'_, '_>, of: Of) {
+    let (block, delta) = match of {
+        Of::Text => {
+            (json!({"type": "text", "text": ""}), json!({"type": "text_delta", "text": " a few words\n"}))
+        }
+        Of::Thinking => (
+            json!({"type": "thinking", "thinking": "", "signature": ""}),
+            json!({"type": "thinking_delta", "thinking": " a few words\n"}),
+        ),
+        Of::Arguments => (
+            json!({"type": "tool_use", "id": "toolu_1", "name": "write_file", "input": {}}),
+            json!({"type": "input_json_delta", "partial_json": ARGUMENT}),
+        ),
+    };
+    let message = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [],
+        "stop_reason": null, "stop_sequence": null, "usage": {"input_tokens": 9, "output_tokens": 1}});
+    let delta = json!({"type": "content_block_delta", "index": 0, "delta": delta}).to_string();
+    let begun = [
+        json!({"type": "message_start", "message": message}).to_string(),
+        json!({"type": "content_block_start", "index": 0, "content_block": block}).to_string(),
+    ];
+    let body =
+        json!({"model": "m", "stream": true, "messages": [{"role": "user", "content": "x"}]}).to_string();
+    let target = chat_over_messages::Target { model: "m", requested_model: "p:m" };
+    let context = chat_over_messages::request(body.as_bytes(), &target).expect("a request").reply;
+    bencher.counter(ItemsCount::new(EVENTS)).bench(|| {
+        let birth = chat_over_messages::Birth { seed: 1, created: 1 };
+        let mut machine = chat_over_messages::Machine::new(context.clone(), birth);
+        let mut out = BytesMut::with_capacity(1 << 18);
+        for data in begun.iter().chain(std::iter::repeat_n(&delta, EVENTS)) {
+            black_box(machine.push(data.as_bytes(), &mut out));
+        }
+        out
+    });
+}
+
 /// For one whole reply with a thought, a text and a call.
 #[divan::bench]
 fn a_whole_reply(bencher: Bencher<'_, '_>) {
@@ -164,16 +202,4 @@ fn the_request_translated(bencher: Bencher<'_, '_>) {
 fn the_request_looked_at(bencher: Bencher<'_, '_>) {
     let body = claude_code().into_bytes();
     bencher.counter(BytesCount::new(body.len())).bench(|| head(black_box(&body)).map(|head| head.delivery));
-}
-#[divan::bench]
-fn the_request_utf8(bencher: Bencher<'_, '_>) {
-    let body = claude_code().into_bytes();
-    bencher.counter(BytesCount::new(body.len())).bench(|| std::str::from_utf8(black_box(&body)).is_ok());
-}
-#[divan::bench]
-fn the_request_own(bencher: Bencher<'_, '_>) {
-    let body = Bytes::from(claude_code());
-    bencher
-        .counter(BytesCount::new(body.len()))
-        .bench(|| vandamme_protocol::span::without_own_thinking(black_box(&body)).len());
 }
