@@ -2,20 +2,11 @@
 //! statement: the tests that hold it, or what holds in its place; and the weaknesses of the original (§10) that it answers.
 //! What is left out, and a test that is named here and is not there, fails.
 
-#[path = "named/tests.rs"]
-mod named;
+#[path = "named/checklist.rs"]
+mod checklist;
 
-use std::collections::HashSet;
-
-/// What became of a statement.
-enum Statement {
-    /// These tests hold it.
-    Held(u8, &'static [&'static str]),
-    /// It does not hold as it is written: what replaces it, and the tests that hold that.
-    Replaced(u8, &'static str, &'static [&'static str]),
-}
-
-use Statement::{Held, Replaced};
+use checklist::Statement::{self, Held, Replaced};
+use checklist::{Weakness, assert_answered, assert_complete, assert_held};
 
 const LAST: u8 = 112;
 
@@ -488,10 +479,7 @@ const TABLE: [Statement; LAST as usize] = [
     Held(112, &["what_the_start_says_has_no_escape_sequences_in_a_pipe"]),
 ];
 
-/// A weakness of the original (configuration §10): the statements that it comes down to, and the tests of what is beyond
-/// them.
-struct Weakness(u8, &'static [u8], &'static [&'static str]);
-
+/// By number, those of §10.
 const WEAKNESSES: [Weakness; 51] = [
     Weakness(1, &[58], &[]),
     Weakness(2, &[41], &[]),
@@ -585,47 +573,17 @@ const WEAKNESSES: [Weakness; 51] = [
     Weakness(51, &[23, 44], &["the_start_message_says_where_it_listens_and_how_to_point_claude_code_at_it"]),
 ];
 
-impl Statement {
-    fn parts(&self) -> (u8, &'static [&'static str]) {
-        match self {
-            Held(number, tests) | Replaced(number, _, tests) => (*number, tests),
-        }
-    }
-}
-
 #[test]
 fn every_statement_of_the_configuration_has_its_place() {
-    let numbers: Vec<u8> = TABLE.iter().map(|statement| statement.parts().0).collect();
-    assert_eq!(numbers, (1..=LAST).collect::<Vec<_>>());
+    assert_complete(&TABLE, LAST);
 }
 
 #[test]
 fn what_is_said_to_hold_of_the_configuration_is_held_by_tests_that_are_there() {
-    let names = named::tests();
-    for statement in &TABLE {
-        let (number, tests) = statement.parts();
-        assert!(!tests.is_empty(), "{number} is held by nothing");
-        let distinct: HashSet<_> = tests.iter().collect();
-        assert_eq!(distinct.len(), tests.len(), "{number} names a test twice");
-        for test in tests {
-            assert!(names.contains(*test), "{number}: there is no test {test}");
-        }
-        if let Replaced(_, why, _) = statement {
-            assert!(!why.is_empty(), "{number}: by what?");
-        }
-    }
+    assert_held(&TABLE);
 }
 
 #[test]
 fn every_weakness_of_the_originals_configuration_is_answered() {
-    let names = named::tests();
-    let numbers: Vec<u8> = WEAKNESSES.iter().map(|Weakness(number, ..)| *number).collect();
-    assert_eq!(numbers, (1..=51).collect::<Vec<_>>());
-    for Weakness(number, statements, tests) in &WEAKNESSES {
-        assert!(!statements.is_empty() || !tests.is_empty(), "W{number} is answered by nothing");
-        assert!(statements.iter().all(|statement| (1..=LAST).contains(statement)), "W{number}");
-        for test in *tests {
-            assert!(names.contains(*test), "W{number}: there is no test {test}");
-        }
-    }
+    assert_answered(&WEAKNESSES, 51, LAST);
 }

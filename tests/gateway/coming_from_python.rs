@@ -3,9 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::{Command, Output};
 
-use crate::support::gateway::{Gateway, fresh_directory};
+use crate::support::gateway::{Gateway, vdm};
 use crate::support::upstream::Upstream;
 
 /// What became of something.
@@ -50,16 +49,6 @@ fn names(rows: &BTreeMap<String, State>) -> BTreeSet<&str> {
 
 fn is_there(state: State) -> bool {
     matches!(state, Same | Better)
-}
-
-fn vdm(arguments: &[&str], environment: &[(&str, &str)], file: &str) -> Output {
-    let directory = fresh_directory();
-    std::fs::write(directory.join("vandamme-config.toml"), file).expect("a writable directory");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vdm"));
-    command.args(arguments).env_clear().current_dir(&directory).envs(environment.iter().copied());
-    let output = command.env("HOME", &directory).output().expect("vdm is built");
-    std::fs::remove_dir_all(directory).expect("ours");
-    output
 }
 
 fn text(bytes: &[u8]) -> String {

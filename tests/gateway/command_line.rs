@@ -1,21 +1,10 @@
 //! The commands on the built binary: what they print where, and how they end.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
 
-use crate::support::gateway::fresh_directory;
-
-/// Runs `vdm` with nothing but these variables, in an empty directory with this configuration file.
-fn vdm(arguments: &[&str], environment: &[(&str, &str)], file: &str) -> Output {
-    let directory = fresh_directory();
-    std::fs::write(directory.join("vandamme-config.toml"), file).expect("a writable directory");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vdm"));
-    command.args(arguments).env_clear().current_dir(&directory).envs(environment.iter().copied());
-    let output = command.env("HOME", &directory).output().expect("vdm is built");
-    std::fs::remove_dir_all(directory).expect("ours");
-    output
-}
+use crate::support::gateway::vdm;
 
 fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()

@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::thread;
 use std::time::Duration;
 
@@ -10,18 +10,13 @@ use serde_json::{Value, json};
 
 use crate::support::canned::{anthropic, openai};
 use crate::support::client::prompt;
-use crate::support::gateway::{Gateway, MODEL, fresh_directory, whole_prompt};
+use crate::support::gateway::{self, Gateway, MODEL, whole_prompt};
 use crate::support::upstream::{Answer, Dialect, Seen, Upstream};
 
 const DOORS: [&str; 2] = ["/v1/messages", "/v1/chat/completions"];
 
 fn vdm(line: &str, environment: &[(&str, &str)]) -> Output {
-    let directory = fresh_directory();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vdm"));
-    command.args(line.split(' ')).env_clear().current_dir(&directory).envs(environment.iter().copied());
-    let output = command.env("HOME", &directory).output().expect("vdm is built");
-    std::fs::remove_dir_all(directory).expect("ours");
-    output
+    gateway::vdm(&line.split(' ').collect::<Vec<_>>(), environment, "")
 }
 
 fn text(bytes: &[u8]) -> String {

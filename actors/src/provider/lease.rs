@@ -19,8 +19,8 @@ use crate::settings::{Profile, ProviderSettings};
 /// How many requests a provider has in flight, and what those have shown that it has not looked at yet. It outlives the
 /// provider's actor, so that one started anew neither forgets nor leaks any.
 ///
-/// A report wakes nobody who does not wait for it, since to wake a thread costs more than all that is done with a report
-/// (measured): the provider reads them before it lends or tells anything, and whenever it is looked after. So there are
+/// A report wakes nobody who does not wait for it, since wake-ups were most of what a small request cost (measured): the
+/// provider reads them before it lends or tells anything, and whenever it is looked after. So there are
 /// never more than the requests in flight and those that have ended in between.
 pub(crate) struct Permits {
     taken: AtomicUsize,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
@@ -395,6 +395,17 @@ pub(crate) fn whole_prompt(model: &str, text: &str) -> Value {
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("bound").port()
+}
+
+/// Runs `vdm` with nothing but these variables, in an empty directory with this configuration file.
+pub(crate) fn vdm(arguments: &[&str], environment: &[(&str, &str)], file: &str) -> Output {
+    let directory = fresh_directory();
+    std::fs::write(directory.join("vandamme-config.toml"), file).expect("a writable directory");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vdm"));
+    command.args(arguments).env_clear().current_dir(&directory).envs(environment.iter().copied());
+    let output = command.env("HOME", &directory).output().expect("vdm is built");
+    std::fs::remove_dir_all(directory).expect("ours");
+    output
 }
 
 pub(crate) fn fresh_directory() -> PathBuf {
