@@ -157,6 +157,8 @@ impl Converter {
                     heard = true;
                     self.take(chunk);
                 }
+                // Everything but the formal end is there.
+                Poll::Ready(Some(Err(_))) if self.flow.finishing() => self.upstream_ended(),
                 Poll::Ready(Some(Err(error))) => self.fail(broken(&error), CallOutcome::Failed),
                 Poll::Ready(None) => self.upstream_ended(),
             }

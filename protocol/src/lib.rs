@@ -5,6 +5,7 @@ pub mod bridge;
 pub mod estimate;
 pub mod gemini;
 pub mod healing;
+pub mod http1;
 mod json;
 pub mod middleware;
 pub mod models;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use actix_http::error::PayloadError;
+use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::rt::time::timeout;
 use awc::ClientResponse;
@@ -12,7 +13,7 @@ use vandamme_actors::converter::{Audience, Batch, Closing, Flow, Machine, Opened
 use vandamme_actors::provider::Lease;
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::Api;
-use vandamme_actors::upstream::{self, Borrow};
+use vandamme_actors::upstream::{self, Borrow, Request};
 use vandamme_protocol::bridge::Fault;
 use vandamme_protocol::healing;
 use vandamme_protocol::passthrough::{ChatTap, Tap};
@@ -98,10 +99,9 @@ impl Exchange<'_> {
         let upstream = upstream::here(&lease.provider.name, &self.gateway.wiring);
         let client =
             upstream.send(Borrow).await.map_err(|_closed| CallFailure::broken("the HTTP client has died"))?;
-        let mut request = client.request(method, url);
-        *request.headers_mut() = headers;
-        let response =
-            request.send_body(Slices::of(body)).await.map_err(|error| CallFailure::unsent(lease, &error))?;
+        let request = Request { method, url, headers };
+        let sent = client.send(request, || Slices::of(body.clone())).await;
+        let response = sent.map_err(|error| CallFailure::unsent(lease, &error))?;
         let status = response.status().as_u16();
         match status {
             200..=299 => self.read_reply(lease, response, (way, audience)).await,
@@ -111,7 +111,7 @@ impl Exchange<'_> {
             ))),
             400..=599 => Err(self.read_error(lease, response).await),
             _ => Err(CallFailure::broken(&format!(
-                "the upstream answered with status {status}, which ends nothing"
+                "the upstream answered with the unexpected status {status}"
             ))),
         }
     }
@@ -122,14 +122,12 @@ impl Exchange<'_> {
         response: ClientResponse,
         (way, audience): (Way, Option<Audience>),
     ) -> Result<Answered, CallFailure> {
-        if unframed(&response) {
-            let message =
-                "the upstream's reply has neither a length nor chunks, so that its end cannot be told";
-            return Err(CallFailure::misbehaved(message));
-        }
         let mut headers = passed_back(response.headers());
         if lease.provider.demo {
             headers.insert(header::HeaderName::from_static("x-vdm-demo"), HeaderValue::from_static("1"));
+        }
+        if response.status() == StatusCode::NO_CONTENT {
+            return no_content(headers, &way);
         }
         let content = content(response.headers());
         match (content, way) {
@@ -256,6 +254,18 @@ impl Exchange<'_> {
     }
 }
 
+/// A 204 goes on as it is to a client of the same API. Nothing can be made of it for a client of another one.
+fn no_content(headers: HeaderMap, way: &Way) -> Result<Answered, CallFailure> {
+    match way {
+        Way::Messages | Way::Chat(_) => {
+            Ok(Answered::Whole { status: 204, headers, body: Bytes::new(), closing: Closing::default() })
+        }
+        Way::Bridge(_) => Err(CallFailure::misbehaved(
+            "the upstream answered with status 204 (no content) instead of a reply",
+        )),
+    }
+}
+
 /// What an upstream that answered with this status and body says, for a client of the other API of these two.
 fn fault(status: u16, body: &[u8], (upstream, client): (Api, Api)) -> Fault {
     let read = openai::error::read(status, body);
@@ -282,14 +292,6 @@ pub(super) fn content(headers: &HeaderMap) -> Content {
         kind if kind.ends_with("+json") => Content::Json,
         _ => Content::Other,
     }
-}
-
-/// awc reads the body of an HTTP/1.1 reply that ends with its connection as empty (measured).
-fn unframed(response: &ClientResponse) -> bool {
-    let headers = response.headers();
-    response.version() == actix_web::http::Version::HTTP_11
-        && !headers.contains_key(header::CONTENT_LENGTH)
-        && !headers.contains_key(header::TRANSFER_ENCODING)
 }
 
 /// `None` when there is more.

@@ -44,12 +44,12 @@ impl Stage {
     fn after(api: Api, outcome: Result<Reply, Failure>) -> Self {
         match outcome {
             Ok(Reply::Streamed { body, .. }) => Self::Streaming(body),
-            // A whole reply comes as events by now, unless it is encoded.
+            // A whole reply comes as events by now, unless it is encoded or has no content.
             Ok(Reply::Whole { headers, body, .. }) if is_events(&headers) => Self::Last(body),
             Ok(Reply::Whole { .. }) => Self::error(
                 api,
                 ErrorKind::Api,
-                "the upstream answered with an encoded reply where a stream was asked for",
+                "the upstream answered without a stream of events, which the request asked for",
             ),
             Err(failure) => Self::error(api, failure.kind(), &failure.message()),
         }

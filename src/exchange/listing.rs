@@ -6,13 +6,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::rt::time::timeout;
 use bytes::Bytes;
 use vandamme_actors::catalog::{Claim, Keep, Listing, Recall, Settle, Survey, Surveyed};
 use vandamme_actors::provider::CallOutcome;
 use vandamme_actors::settings::ProviderSettings;
-use vandamme_actors::upstream::{self, Borrow};
+use vandamme_actors::upstream::{self, Borrow, Request};
 use vandamme_protocol::bridge::Fault;
 use vandamme_protocol::models::{Models, Named};
 use vandamme_protocol::span::Head;
@@ -183,8 +184,11 @@ async fn ask(
 async fn in_public(gateway: &Gateway, provider: &ProviderSettings) -> Result<Bytes, Failure> {
     let nobody = || Failure::NoLease(None);
     let client = upstream::here(&provider.name, &gateway.wiring).send(Borrow).await.map_err(|_| nobody())?;
-    let request = client.get(address::models(provider)).insert_header((header::USER_AGENT, AGENT));
-    let mut response = request.send().await.map_err(|error| misbehaved(provider, &error.to_string()))?;
+    let mut headers = HeaderMap::new();
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
+    let request = Request { method: Method::GET, url: address::models(provider), headers };
+    let sent = client.send(request, || ()).await;
+    let mut response = sent.map_err(|error| misbehaved(provider, &error.to_string()))?;
     if !response.status().is_success() {
         return Err(misbehaved(provider, &format!("it answers with status {}", response.status())));
     }

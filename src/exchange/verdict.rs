@@ -1,5 +1,6 @@
 //! What a failed upstream call means: for the client, for retries, and for the key.
 
+use std::io;
 use std::time::{Duration, SystemTime};
 
 use actix_web::http::header::{self, HeaderMap};
@@ -7,8 +8,10 @@ use awc::error::{ConnectError, SendRequestError};
 use vandamme_actors::attempts;
 use vandamme_actors::provider::{CallOutcome, Lease, Scope};
 use vandamme_actors::settings::Azure;
+use vandamme_actors::upstream::{ConnectionFault, SendError};
 use vandamme_protocol::bridge::Fault;
 use vandamme_protocol::healing::{self, Edit};
+use vandamme_protocol::http1::ReplyError;
 use vandamme_protocol::openai;
 use vandamme_protocol::vocabulary::ErrorKind;
 
@@ -66,9 +69,13 @@ impl CallFailure {
         Self::new(ErrorKind::Timeout, message, verdict)
     }
 
-    pub(super) fn unsent(lease: &Lease, error: &SendRequestError) -> Self {
+    pub(super) fn unsent(lease: &Lease, error: &SendError) -> Self {
         let name = &lease.provider.name;
-        let passing = (attempts::Failure::Passing { after: None }, CallOutcome::Failed);
+        let error = match error {
+            SendError::Local(error) => return Self::out_of_resources(error),
+            SendError::Connection(fault) => return Self::connection(name, *fault),
+            SendError::Other(error) => error,
+        };
         #[expect(
             clippy::wildcard_enum_match_arm,
             reason = "awc may add errors, and one it adds is one more that broke off"
@@ -76,24 +83,49 @@ impl CallFailure {
         match error {
             SendRequestError::Connect(ConnectError::Timeout) => {
                 let message = format!("provider '{name}' could not be reached in time");
+                let passing = (attempts::Failure::Passing { after: None }, CallOutcome::Failed);
                 Self::new(ErrorKind::Timeout, message, passing)
             }
             SendRequestError::Connect(ConnectError::Resolver(_) | ConnectError::NoRecords) => Self::broken(
                 &format!("the host of provider '{name}' has no address: check its base URL and DNS"),
             ),
-            SendRequestError::Connect(ConnectError::Disconnected) => {
-                Self::broken(&format!("provider '{name}' closed the connection before it answered"))
-            }
             SendRequestError::Connect(error) => {
                 Self::broken(&format!("provider '{name}' could not be reached: {error}"))
             }
             SendRequestError::Url(error) => {
                 Self::misbehaved(&format!("the base URL of provider '{name}' cannot be used: {error}"))
             }
-            SendRequestError::Send(_) => Self::broken(&format!(
+            other => Self::broken(&format!("provider '{name}' broke off: {other}")),
+        }
+    }
+
+    /// This machine cannot open another connection, to whomever: the provider has no part in it.
+    fn out_of_resources(error: &io::Error) -> Self {
+        let message = format!(
+            "the gateway cannot open another connection ({error}): raise its limit of open files (ulimit -n, LimitNOFILE)"
+        );
+        log::error!("{message}");
+        let passing = (attempts::Failure::Passing { after: None }, CallOutcome::Cancelled);
+        let mut failure = Self::new(ErrorKind::Api, message, passing);
+        failure.answer.status = 503;
+        failure.answer.retry_after = Some(1);
+        failure
+    }
+
+    fn connection(name: &str, fault: ConnectionFault) -> Self {
+        match fault {
+            ConnectionFault::Stale | ConnectionFault::BeforeReply => {
+                Self::broken(&format!("provider '{name}' closed the connection before it answered"))
+            }
+            ConnectionFault::WhileSending => Self::broken(&format!(
                 "provider '{name}' closed the connection while the request was sent; it may be too large for it"
             )),
-            other => Self::broken(&format!("provider '{name}' broke off: {other}")),
+            ConnectionFault::Reply(ReplyError::Cut) => {
+                Self::broken(&format!("provider '{name}' closed the connection inside the head of its reply"))
+            }
+            ConnectionFault::Reply(error) => {
+                Self::misbehaved(&format!("the reply of provider '{name}' cannot be read: {error}"))
+            }
         }
     }
 }

@@ -1,21 +1,27 @@
-//! How TCP connections to upstreams are made: without Nagle's delay, with keep-alive, through a proxy where one is
-//! configured. awc has no switch for any of these.
+//! How connections to upstreams are made: an idle one from the pool, else a new one, without Nagle's delay, with keep-alive,
+//! through a proxy where one is configured, with TLS where the URL says https.
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::Uri;
 use actix_rt::net::TcpStream;
 use actix_service::Service;
+use actix_tls::connect::rustls_0_23::TlsConnector;
 use actix_tls::connect::{
     ConnectError, ConnectInfo, Connection, Connector as TcpConnector, ConnectorService,
 };
 use futures_util::future::LocalBoxFuture;
+use rustls::ClientConfig;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::pool::{Connection as Pooled, Origin, Pool};
 use super::proxy::{ProxyAddress, ProxySettings, Tls};
+use super::reply_io::ReplyIo;
+use super::transport::Transport;
 
 /// An idle connection is probed after this long, so that one that died behind a firewall is noticed.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -23,19 +29,46 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 const TUNNEL_ANSWER: usize = 8 << 10;
 
 #[derive(Clone)]
-pub(crate) struct UpstreamConnector {
+pub(super) struct UpstreamConnector {
     tcp: ConnectorService,
     proxies: Rc<ProxySettings>,
+    /// `None`: plain TCP.
+    tls: Option<Arc<ClientConfig>>,
+    pool: Rc<Pool>,
 }
 
 impl UpstreamConnector {
-    pub(crate) fn new(proxies: Rc<ProxySettings>) -> Self {
-        Self { tcp: TcpConnector::default().service(), proxies }
+    pub(super) fn new(proxies: Rc<ProxySettings>, tls: Option<Arc<ClientConfig>>, pool: Rc<Pool>) -> Self {
+        Self { tcp: TcpConnector::default().service(), proxies, tls, pool }
+    }
+
+    /// A new TCP connection to the host of `uri`, or through a proxy.
+    fn connect(
+        &self,
+        uri: &Uri,
+    ) -> LocalBoxFuture<'static, Result<Connection<Uri, TcpStream>, ConnectError>> {
+        let tls = if self.tls.is_some() { Tls::Yes } else { Tls::No };
+        let proxy = uri.host().and_then(|host| self.proxies.of(tls, host)).cloned();
+        let uri = uri.clone();
+        let Some(proxy) = proxy else {
+            let connecting = self.tcp.call(ConnectInfo::new(uri));
+            return Box::pin(async move { tuned(connecting.await?) });
+        };
+        let address = ConnectInfo::new(format!("{}:{}", proxy.host, proxy.port));
+        let connecting = Service::<ConnectInfo<String>>::call(&self.tcp, address);
+        Box::pin(async move {
+            let (mut stream, _) = tuned(connecting.await?)?.into_parts();
+            let port = uri.port_u16().unwrap_or(80);
+            tunnel(&mut stream, &proxy, &format!("{}:{port}", uri.host().unwrap_or_default()))
+                .await
+                .map_err(ConnectError::Io)?;
+            Ok(Connection::new(uri, stream))
+        })
     }
 }
 
 impl Service<ConnectInfo<Uri>> for UpstreamConnector {
-    type Response = Connection<Uri, TcpStream>;
+    type Response = Connection<Uri, ReplyIo>;
     type Error = ConnectError;
     type Future = LocalBoxFuture<'static, Result<Self::Response, Self::Error>>;
 
@@ -43,24 +76,28 @@ impl Service<ConnectInfo<Uri>> for UpstreamConnector {
 
     fn call(&self, request: ConnectInfo<Uri>) -> Self::Future {
         let uri = request.request().clone();
-        let tls = if uri.scheme_str() == Some("https") { Tls::Yes } else { Tls::No };
-        let proxy = uri.host().and_then(|host| self.proxies.of(tls, host)).cloned();
-        let Some(proxy) = proxy else {
-            let connecting = self.tcp.call(request);
-            return Box::pin(async move { tuned(connecting.await?) });
+        let pool = Rc::downgrade(&self.pool);
+        let Some(authority) = uri.authority().cloned() else {
+            return Box::pin(async { Err(ConnectError::Unresolved) });
         };
-        let address = ConnectInfo::new(format!("{}:{}", proxy.host, proxy.port));
-        let connecting = Service::<ConnectInfo<String>>::call(&self.tcp, address);
+        let origin = Origin { authority, tls: self.tls.is_some() };
+        if let Some(connection) = self.pool.take(&origin) {
+            let io = ReplyIo::new(connection, pool, true);
+            return Box::pin(async move { Ok(Connection::new(uri, io)) });
+        }
+        let connecting = self.connect(&uri);
+        let tls = self.tls.clone().map(TlsConnector::service);
         Box::pin(async move {
-            let (mut stream, _) = tuned(connecting.await?)?.into_parts();
-            let port = uri.port_u16().unwrap_or(match tls {
-                Tls::Yes => 443,
-                Tls::No => 80,
-            });
-            tunnel(&mut stream, &proxy, &format!("{}:{port}", uri.host().unwrap_or_default()))
-                .await
-                .map_err(ConnectError::Io)?;
-            Ok(Connection::new(uri, stream))
+            let connection = connecting.await?;
+            let transport = match tls {
+                None => Transport::Plain(connection.into_parts().0),
+                Some(tls) => {
+                    let secured = tls.call(connection).await.map_err(ConnectError::Io)?;
+                    Transport::Tls(Box::new(secured.into_parts().0))
+                }
+            };
+            let io = ReplyIo::new(Pooled::new(transport, origin), pool, false);
+            Ok(Connection::new(uri, io))
         })
     }
 }

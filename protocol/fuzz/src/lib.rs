@@ -14,6 +14,8 @@ mod framing;
 mod grammar;
 #[path = "../../tests/properties/healing.rs"]
 mod healing;
+#[path = "../../tests/properties/http1.rs"]
+mod http1;
 #[path = "../../tests/properties/order.rs"]
 mod order;
 #[path = "../../tests/properties/reply.rs"]

@@ -18,6 +18,8 @@ mod framing;
 mod grammar;
 #[path = "../properties/healing.rs"]
 mod healing;
+#[path = "../properties/http1.rs"]
+mod http1;
 #[path = "../properties/order.rs"]
 mod order;
 #[path = "../properties/reply.rs"]

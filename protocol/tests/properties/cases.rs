@@ -2,13 +2,13 @@
 
 use vandamme_protocol::bridge::messages_over_chat::{Dialect, PLAIN};
 
-use crate::{calls, chat, error, framing, healing, reply, request, schema, span};
+use crate::{calls, chat, error, framing, healing, http1, reply, request, schema, span};
 
 /// Looks at any bytes, and panics where a property does not hold.
 type Check = fn(&[u8]);
 
 /// Every target: its name, which is also that of its seeds' folder, and what it does with bytes.
-pub(crate) const TARGETS: [(&str, Check); 9] = [
+pub(crate) const TARGETS: [(&str, Check); 10] = [
     ("framing", in_chunks),
     ("span", looked_at),
     ("request", translated),
@@ -18,6 +18,7 @@ pub(crate) const TARGETS: [(&str, Check); 9] = [
     ("chat", in_front_of_messages),
     ("schema", schema::check_any),
     ("healing", healing::check),
+    ("http1", upstream_reply),
 ];
 
 /// A stream, behind the size of its chunks.
@@ -27,6 +28,12 @@ fn in_chunks(bytes: &[u8]) {
     framing::check(stream, &chunks);
     let (front, back) = stream.split_at(usize::from(size).min(stream.len()));
     framing::check(stream, &[front, back]);
+}
+
+/// An HTTP/1.1 reply, behind the size of its pieces.
+fn upstream_reply(bytes: &[u8]) {
+    let Some((&size, reply)) = bytes.split_first() else { return };
+    http1::check(reply, usize::from(size));
 }
 
 fn looked_at(bytes: &[u8]) {

@@ -98,6 +98,13 @@ impl Answer {
         answer
     }
 
+    /// These bytes and nothing else, in these steps; then the connection serves further requests.
+    pub(crate) fn raw(pieces: Vec<Piece>) -> Self {
+        let mut answer = Self::new(0, Framed::Bare);
+        answer.pieces = pieces;
+        answer
+    }
+
     /// Takes the request and never answers.
     pub(crate) fn silence() -> Self {
         let mut answer = Self::new(0, Framed::Bare);

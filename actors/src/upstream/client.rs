@@ -1,0 +1,152 @@
+//! The HTTP client of one provider on one thread, as it is lent: awc, over connections that cannot mix two exchanges.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+
+use actix_http::body::MessageBody;
+use actix_http::header::HeaderMap;
+use actix_http::{Method, Uri};
+use awc::ClientResponse;
+use awc::error::{ConnectError, SendRequestError};
+use send_wrapper::SendWrapper;
+use thiserror::Error;
+
+use super::Wiring;
+use super::connector::UpstreamConnector;
+use super::pool::Pool;
+use super::reply_io::ConnectionFault;
+
+/// `EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`, `EADDRNOTAVAIL`: what connecting to anybody needs is used up here.
+const LOCAL_SHORTAGES: [i32; 5] = [24, 23, 105, 12, 99];
+
+/// A lent client. It panics when it is used on another thread.
+#[derive(Clone)]
+pub struct Client(SendWrapper<Rc<Clients>>);
+
+/// awc takes the scheme from the URL and would put TLS above our connections, where the end of a reply cannot be seen. So it
+/// is told http always, by the client that adds TLS below or by the one that does not.
+struct Clients {
+    plain: awc::Client,
+    tls: awc::Client,
+    pool: Rc<Pool>,
+}
+
+/// The head of a GET or POST request.
+pub struct Request {
+    pub method: Method,
+    pub url: String,
+    pub headers: HeaderMap,
+}
+
+/// Why there is no reply.
+#[derive(Debug, Error)]
+pub enum SendError {
+    /// This machine has run out of descriptors, ports or memory. It says nothing about the upstream.
+    #[error("this machine cannot open another connection: {0}")]
+    Local(io::Error),
+    #[error("{0}")]
+    Connection(ConnectionFault),
+    #[error("{0}")]
+    Other(SendRequestError),
+}
+
+impl From<SendRequestError> for SendError {
+    fn from(error: SendRequestError) -> Self {
+        if let Some(fault) = ConnectionFault::of(&error) {
+            return Self::Connection(fault);
+        }
+        match error {
+            SendRequestError::Connect(ConnectError::Io(error)) if is_local(&error) => Self::Local(error),
+            // A resolver that lacks a descriptor says that the name has no address.
+            SendRequestError::Connect(ConnectError::Resolver(error)) => match new_socket() {
+                Err(shortage) if is_local(&shortage) => Self::Local(shortage),
+                _ => Self::Other(SendRequestError::Connect(ConnectError::Resolver(error))),
+            },
+            error => Self::Other(error),
+        }
+    }
+}
+
+fn is_local(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(|code| LOCAL_SHORTAGES.contains(&code))
+}
+
+fn new_socket() -> io::Result<socket2::Socket> {
+    socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)
+}
+
+impl Client {
+    pub(super) fn new(wiring: &Wiring, pool: Rc<Pool>) -> Self {
+        let proxies = Rc::new(wiring.proxies.as_ref().clone());
+        let client = |tls| {
+            let connector = UpstreamConnector::new(proxies.clone(), tls, pool.clone());
+            let connector = awc::Connector::new()
+                .connector(connector)
+                .timeout(wiring.connect_timeout)
+                // The gate is the provider's; a limit here would be shared by all hosts and wait in silence.
+                .limit(0);
+            awc::Client::builder()
+                .connector(connector)
+                // A redirect would carry `x-api-key` to another host.
+                .disable_redirects()
+                // Deadlines are the exchange's own.
+                .disable_timeout()
+                .no_default_headers()
+                .finish()
+        };
+        let (plain, tls) = (client(None), client(Some(wiring.tls.clone())));
+        Self(SendWrapper::new(Rc::new(Clients { plain, tls, pool })))
+    }
+
+    /// Sends a request and waits for the final head of the reply. When the connection turns out to have been closed by the
+    /// upstream since its last reply, the request is sent once more on a new one; `body` makes the body for each.
+    ///
+    /// # Errors
+    /// The request was not sent, or not answered.
+    pub async fn send<B>(&self, request: Request, body: impl Fn() -> B) -> Result<ClientResponse, SendError>
+    where
+        B: MessageBody + 'static,
+    {
+        let Request { method, url, headers } = request;
+        let (client, url) = match url.strip_prefix("https://") {
+            Some(rest) => (&self.0.tls, with_port(rest)),
+            None => (&self.0.plain, url),
+        };
+        let mut request = client.request(method, url);
+        *request.headers_mut() = headers;
+        let request = request.freeze().map_err(SendRequestError::from)?;
+        let sent = request.send_body(body()).await.map_err(SendError::from);
+        let Err(SendError::Connection(ConnectionFault::Stale)) = sent else { return sent };
+        let mut again = pin!(async { request.send_body(body()).await });
+        let sent = poll_fn(|task| self.0.pool.with_new_only(|| again.as_mut().poll(task))).await;
+        sent.map_err(SendError::from)
+    }
+}
+
+/// An https URL, given without its scheme, as an http URL to the same host and port.
+fn with_port(rest: &str) -> String {
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let port = authority.parse::<Uri>().ok().and_then(|uri| uri.port_u16());
+    match port {
+        Some(_) => format!("http://{rest}"),
+        None => format!("http://{authority}:443{path}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_https_url_keeps_its_port() {
+        assert_eq!(with_port("api.example/v1?a=b"), "http://api.example:443/v1?a=b");
+        assert_eq!(with_port("api.example"), "http://api.example:443");
+        assert_eq!(with_port("api.example:8443/v1"), "http://api.example:8443/v1");
+        assert_eq!(with_port("[::1]/v1"), "http://[::1]:443/v1");
+        assert_eq!(with_port("[::1]:8443/v1"), "http://[::1]:8443/v1");
+        assert_eq!(with_port("me@api.example/v1"), "http://me@api.example:443/v1");
+    }
+}

@@ -1,0 +1,191 @@
+//! The idle connections of one provider on one thread. awc has a pool as well, but it takes an interim reply for a final
+//! one and notices a closed connection only when it needs it, so it never gets a connection to keep
+//! (see [`ReplyIo`](super::reply_io::ReplyIo)).
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_http::uri::Authority;
+use actix_rt::time::{Instant, sleep};
+use bytes::BytesMut;
+use tokio_util::io::poll_read_buf;
+
+use super::transport::{Received, Transport};
+
+/// More idle connections than this are not kept.
+const MOST_IDLE: usize = 256;
+/// Balancers move; a connection that is this old is replaced between two requests.
+const LIFETIME: Duration = Duration::from_secs(600);
+/// Below the 60 s and more after which providers close idle connections themselves.
+const IDLE_TLS: Duration = Duration::from_secs(50);
+/// Below the 5 s of what people run themselves (uvicorn, Node.js, actix). A new connection without TLS costs next to
+/// nothing.
+const IDLE_PLAIN: Duration = Duration::from_secs(4);
+/// Room for a head and the beginning of a body, bytes.
+const INPUT: usize = 4 << 10;
+/// How often idle connections are looked at.
+const SWEEP: Duration = Duration::from_secs(1);
+/// How long an upstream whose replies do not end where their framing says gets a connection for each request.
+const DISTRUST: Duration = Duration::from_secs(600);
+
+/// Which connections can stand in for each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    pub(super) authority: Authority,
+    pub(super) tls: bool,
+}
+
+/// A connection between two exchanges, or in one.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) transport: Transport,
+    pub(super) origin: Origin,
+    opened: Instant,
+    /// Read, but not yet taken: the head of a reply and what came with it. Empty between two exchanges.
+    pub(super) input: BytesMut,
+}
+
+impl Connection {
+    pub(super) fn new(transport: Transport, origin: Origin) -> Self {
+        Self { transport, origin, opened: Instant::now(), input: BytesMut::new() }
+    }
+
+    /// Reads into `input`; `Ok(0)` is the end.
+    pub(super) fn poll_input(&mut self, task: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.input.reserve(INPUT);
+        poll_read_buf(Pin::new(&mut self.transport), task, &mut self.input)
+    }
+}
+
+struct Idle {
+    connection: Connection,
+    until: Instant,
+}
+
+pub(super) struct Pool {
+    provider: Arc<str>,
+    /// The most recently used one last.
+    idle: RefCell<Vec<Idle>>,
+    is_swept: Cell<bool>,
+    distrusted_until: Cell<Option<Instant>>,
+    /// Set while a request is sent that must get a new connection.
+    new_only: Cell<bool>,
+}
+
+impl Pool {
+    pub(super) fn new(provider: Arc<str>) -> Rc<Self> {
+        Rc::new(Self {
+            provider,
+            idle: RefCell::default(),
+            is_swept: Cell::new(false),
+            distrusted_until: Cell::new(None),
+            new_only: Cell::new(false),
+        })
+    }
+
+    /// Runs `poll`, during which only new connections are given out.
+    pub(super) fn with_new_only<T>(&self, poll: impl FnOnce() -> T) -> T {
+        self.new_only.set(true);
+        let result = poll();
+        self.new_only.set(false);
+        result
+    }
+
+    /// An idle connection to `origin` that has received nothing since its last reply.
+    pub(super) fn take(&self, origin: &Origin) -> Option<Connection> {
+        if self.new_only.get() {
+            return None;
+        }
+        let now = Instant::now();
+        loop {
+            let Idle { mut connection, until } = {
+                let mut idle = self.idle.borrow_mut();
+                let index = idle.iter().rposition(|idle| idle.connection.origin == *origin)?;
+                idle.remove(index)
+            };
+            if now < until && self.is_quiet(&mut connection) {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Keeps a connection whose reply has ended. `keep_alive`: the seconds for which the upstream keeps it.
+    pub(super) fn put(self: &Rc<Self>, connection: Connection, keep_alive: Option<u64>) {
+        let now = Instant::now();
+        let full = self.idle.borrow().len() >= MOST_IDLE;
+        if full || self.is_distrusted(now) || now.duration_since(connection.opened) >= LIFETIME {
+            return;
+        }
+        let longest = if connection.origin.tls { IDLE_TLS } else { IDLE_PLAIN };
+        // A second less, because the upstream counts from an earlier moment.
+        let announced = keep_alive.map(|seconds| Duration::from_secs(seconds.saturating_sub(1)));
+        let until = now + announced.map_or(longest, |announced| announced.min(IDLE_TLS));
+        self.idle.borrow_mut().push(Idle { connection, until });
+        if !self.is_swept.replace(true) {
+            actix_rt::spawn(sweep(Rc::downgrade(self)));
+        }
+    }
+
+    /// From now on each request gets a connection of its own: the upstream sends bytes that belong to no reply, and such bytes
+    /// must not be taken for the reply to another request.
+    pub(super) fn distrust(&self) {
+        let now = Instant::now();
+        if !self.is_distrusted(now) {
+            log::warn!(
+                "provider '{}' sent bytes that belong to no reply; its connections are not reused for {} s",
+                self.provider,
+                DISTRUST.as_secs()
+            );
+        }
+        self.distrusted_until.set(Some(now + DISTRUST));
+        self.idle.borrow_mut().clear();
+    }
+
+    fn is_distrusted(&self, now: Instant) -> bool {
+        self.distrusted_until.get().is_some_and(|until| now < until)
+    }
+
+    fn is_quiet(&self, connection: &mut Connection) -> bool {
+        match connection.transport.received_while_idle() {
+            Received::Nothing => true,
+            Received::Closed => false,
+            Received::Bytes => {
+                self.distrust();
+                false
+            }
+        }
+    }
+
+    /// Closes what has been idle for too long, was closed by the upstream, or received something. False when nothing is left.
+    fn sweep(&self) -> bool {
+        let now = Instant::now();
+        let idle = std::mem::take(&mut *self.idle.borrow_mut());
+        let mut kept: Vec<_> = idle
+            .into_iter()
+            .filter_map(|mut idle| (now < idle.until && self.is_quiet(&mut idle.connection)).then_some(idle))
+            .collect();
+        if self.is_distrusted(now) {
+            kept.clear();
+        }
+        let left = !kept.is_empty();
+        *self.idle.borrow_mut() = kept;
+        left
+    }
+}
+
+/// Runs until no idle connection is left.
+async fn sweep(pool: Weak<Pool>) {
+    loop {
+        sleep(SWEEP).await;
+        let Some(pool) = pool.upgrade() else { return };
+        if !pool.sweep() {
+            pool.is_swept.set(false);
+            return;
+        }
+    }
+}

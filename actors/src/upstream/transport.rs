@@ -1,0 +1,118 @@
+//! A connection to an upstream below HTTP: TCP, with TLS above it where the upstream's URL says https.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use actix_rt::net::TcpStream;
+use actix_tls::connect::rustls_0_23::reexports::AsyncTlsStream;
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// How a server begins to say that it closes an idle connection.
+const FAREWELL: &[u8] = b"HTTP/1.1 408";
+
+#[derive(Debug)]
+pub(super) enum Transport {
+    Plain(TcpStream),
+    Tls(Box<AsyncTlsStream<TcpStream>>),
+}
+
+/// What an idle connection has received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Received {
+    Nothing,
+    /// Its end, or something that only concerns the connection.
+    Closed,
+    /// Bytes that nobody asked for.
+    Bytes,
+}
+
+impl Transport {
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+
+    /// Looks at an idle connection, which ought to have received nothing. It is of no use if it has.
+    pub(super) fn received_while_idle(&mut self) -> Received {
+        let mut bytes = [0; FAREWELL.len()];
+        let mut read = ReadBuf::new(&mut bytes);
+        let mut task = Context::from_waker(Waker::noop());
+        match Pin::new(&mut *self).poll_read(&mut task, &mut read) {
+            // The runtime only knows what the system has reported to it. The socket itself knows what has arrived.
+            Poll::Pending => self.socket_received(),
+            Poll::Ready(Ok(())) => Received::unasked(read.filled()),
+            Poll::Ready(Err(_)) => Received::Closed,
+        }
+    }
+
+    /// Asks the socket itself what it has received, and takes nothing of it.
+    fn socket_received(&self) -> Received {
+        let mut bytes = [0; FAREWELL.len()];
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        match (rustix::net::recv(self.tcp(), &mut bytes[..], flags), self) {
+            (Err(Errno::WOULDBLOCK), _) => Received::Nothing,
+            // What TLS has received may concern TLS alone, which cannot be seen from here.
+            (Ok((0, _)) | Err(_), _) | (Ok(_), Self::Tls(_)) => Received::Closed,
+            (Ok((length, _)), Self::Plain(_)) => Received::unasked(&bytes[..length.min(bytes.len())]),
+        }
+    }
+}
+
+impl Received {
+    /// A server may close an idle connection with a 408 (RFC 9110, section 15.5.9).
+    fn unasked(bytes: &[u8]) -> Self {
+        if FAREWELL.starts_with(bytes) { Self::Closed } else { Self::Bytes }
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(task, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(task, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(self: Pin<&mut Self>, task: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(task, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(task, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(task),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(task),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(task),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(task),
+        }
+    }
+}
+
+/// The bytes read into `buffer` by one poll; `Ok(0)` is the end.
+pub(super) fn poll_read_into(
+    transport: &mut Transport,
+    task: &mut Context<'_>,
+    buffer: &mut ReadBuf<'_>,
+) -> Poll<io::Result<usize>> {
+    let before = buffer.filled().len();
+    ready!(Pin::new(transport).poll_read(task, buffer))?;
+    Poll::Ready(Ok(buffer.filled().len() - before))
+}

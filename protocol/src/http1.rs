@@ -1,0 +1,196 @@
+//! Where an HTTP/1.1 reply ends (RFC 9112), and whether its connection may carry another request.
+//!
+//! [`ReplyReader`] is the only judge of this in the gateway: the HTTP client behind it receives heads without framing
+//! headers and bodies without chunks, so that the two cannot disagree about the end of a reply.
+
+use bytes::{Buf as _, BytesMut};
+use thiserror::Error;
+
+use self::chunked::Chunked;
+use self::head::{Body, Parsed};
+
+mod chunked;
+mod head;
+
+/// The largest head of a reply, interim heads included, in bytes. The HTTP client has the same limit.
+pub const LARGEST_HEAD: usize = 128 << 10;
+
+/// Why a reply cannot be read. The connection that it came on must be closed.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum ReplyError {
+    #[error("the reply is not HTTP/1.1")]
+    NotHttp,
+    #[error("the head of the reply is malformed")]
+    Head,
+    #[error("the head of the reply has more than {} KiB or more than {} headers", LARGEST_HEAD >> 10, head::MOST_HEADERS)]
+    HeadTooLarge,
+    #[error("the upstream switched protocols (101), which the request did not ask for")]
+    Switched,
+    #[error("the content-length of the reply is invalid or contradicts itself")]
+    Length,
+    #[error("the reply has a transfer-encoding other than chunked")]
+    TransferEncoding,
+    #[error("the chunks of the reply are malformed")]
+    Chunks,
+    #[error("the connection closed before the end of the reply")]
+    Cut,
+}
+
+/// Reads one reply to a GET or POST request: skips interim (1xx) heads, and removes the framing.
+#[derive(Debug, Default)]
+pub struct ReplyReader {
+    state: State,
+    /// Bytes of interim heads so far.
+    interim: usize,
+    /// Bytes at the front of the input that are known to hold no end of a head.
+    searched: usize,
+    close: Close,
+    /// The seconds for which the upstream keeps an idle connection, where it says so.
+    keep_alive: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Head,
+    /// So many bytes of the body are missing.
+    Length(u64),
+    Chunked(Chunked),
+    UntilClose,
+    End,
+}
+
+/// Whether the connection must close after the reply, and why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Close {
+    #[default]
+    No,
+    /// The upstream says so, or its framing leaves a doubt.
+    Yes,
+    /// Bytes follow the end of the reply: the upstream and the gateway disagree about where it ends.
+    Excess,
+}
+
+impl ReplyReader {
+    /// Reads heads from the front of `input`. After the final head, appends it to `output` in the form that the HTTP client
+    /// gets, and returns true; the rest of `input` belongs to the body. False means that more input is needed.
+    ///
+    /// # Errors
+    /// The head is malformed or too large. The reader is of no further use.
+    pub fn head(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Result<bool, ReplyError> {
+        while matches!(self.state, State::Head) {
+            let start = &input[..input.len().min(head::PREFIX.len())];
+            if !head::PREFIX.starts_with(start) {
+                return Err(ReplyError::NotHttp);
+            }
+            let Some(length) = head::end(input, &mut self.searched) else {
+                return if input.len() + self.interim > LARGEST_HEAD {
+                    Err(ReplyError::HeadTooLarge)
+                } else {
+                    Ok(false)
+                };
+            };
+            if length + self.interim > LARGEST_HEAD {
+                return Err(ReplyError::HeadTooLarge);
+            }
+            let parsed = head::parse(&input[..length], output)?;
+            self.searched = 0;
+            input.advance(length);
+            match parsed {
+                Parsed::Interim => self.interim += length,
+                Parsed::Final { body, reusable, keep_alive } => {
+                    self.close = if reusable { Close::No } else { Close::Yes };
+                    self.keep_alive = keep_alive;
+                    self.state = match body {
+                        Body::Length(0) => State::End,
+                        Body::Length(length) => State::Length(length),
+                        Body::Chunked => State::Chunked(Chunked::default()),
+                        Body::UntilClose => State::UntilClose,
+                    };
+                }
+            }
+        }
+        if self.ended() && !input.is_empty() {
+            self.close = Close::Excess;
+        }
+        Ok(true)
+    }
+
+    /// Moves the body's own bytes to the front of `bytes` and returns how many they are. Call it after the head only.
+    ///
+    /// # Errors
+    /// The chunks are malformed. The reader is of no further use.
+    pub fn body(&mut self, bytes: &mut [u8]) -> Result<usize, ReplyError> {
+        match &mut self.state {
+            State::Length(missing) => {
+                let available = bytes.len() as u64;
+                if available < *missing {
+                    *missing -= available;
+                    return Ok(bytes.len());
+                }
+                let length = usize::try_from(*missing).map_err(|_| ReplyError::Length)?;
+                self.end(bytes.len() - length);
+                Ok(length)
+            }
+            State::Chunked(chunked) => {
+                let decoded = chunked.decode(bytes)?;
+                if decoded.ended {
+                    self.end(bytes.len() - decoded.read);
+                }
+                Ok(decoded.length)
+            }
+            State::UntilClose => Ok(bytes.len()),
+            State::Head | State::End => {
+                self.end(bytes.len());
+                Ok(0)
+            }
+        }
+    }
+
+    fn end(&mut self, excess: usize) {
+        self.state = State::End;
+        if excess > 0 {
+            self.close = Close::Excess;
+        }
+    }
+
+    /// The connection has closed.
+    ///
+    /// # Errors
+    /// The reply lacks its end.
+    pub fn closed(&mut self) -> Result<(), ReplyError> {
+        match self.state {
+            State::UntilClose => self.state = State::End,
+            State::End => {}
+            State::Head | State::Length(_) | State::Chunked(_) => return Err(ReplyError::Cut),
+        }
+        self.close = self.close.max(Close::Yes);
+        Ok(())
+    }
+
+    /// Whether the final head is still missing.
+    pub fn in_head(&self) -> bool {
+        matches!(self.state, State::Head)
+    }
+
+    /// Whether all of the reply has been read.
+    pub fn ended(&self) -> bool {
+        matches!(self.state, State::End)
+    }
+
+    /// Whether the connection may carry another request: the reply has ended exactly where its framing says, nothing
+    /// about the framing is doubtful, and the upstream keeps the connection open.
+    pub fn reusable(&self) -> bool {
+        self.ended() && self.close == Close::No
+    }
+
+    /// Whether bytes followed the end of the reply.
+    pub fn has_excess(&self) -> bool {
+        self.close == Close::Excess
+    }
+
+    /// The seconds for which the upstream keeps an idle connection (`keep-alive: timeout=5`), if it says so.
+    pub fn keep_alive(&self) -> Option<u64> {
+        self.keep_alive
+    }
+}

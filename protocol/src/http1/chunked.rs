@@ -1,0 +1,123 @@
+//! Chunked transfer coding (RFC 9112, section 7.1), decoded in place.
+
+use super::ReplyError;
+
+/// The longest chunk extension or line of a size, and all trailers together, in bytes.
+const LONGEST_LINE: usize = 16 << 10;
+/// Sixteen digits fill a `u64`; one less cannot overflow.
+const MOST_DIGITS: u8 = 15;
+
+/// A decoder between two pieces of input.
+#[derive(Debug, Default)]
+pub(super) struct Chunked {
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Size {
+        size: u64,
+        digits: u8,
+    },
+    /// Behind the digits of the size, up to the line's CR; so many bytes of it were read.
+    Extension {
+        size: u64,
+        length: usize,
+    },
+    /// The LF of the line of the size.
+    SizeLf {
+        size: u64,
+    },
+    Data {
+        missing: u64,
+    },
+    DataCr,
+    DataLf,
+    /// In a line of the trailer section, of which so many bytes were read; `line` of them in this line.
+    Trailer {
+        length: usize,
+        line: usize,
+    },
+    TrailerLf {
+        length: usize,
+        line: usize,
+    },
+    End,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Size { size: 0, digits: 0 }
+    }
+}
+
+/// What became of one piece of input.
+pub(super) struct Decoded {
+    /// Bytes of the body, now at the front of the input.
+    pub(super) length: usize,
+    /// Bytes of the input that belong to the reply.
+    pub(super) read: usize,
+    pub(super) ended: bool,
+}
+
+impl Chunked {
+    /// Moves the data of the chunks to the front of `bytes`.
+    pub(super) fn decode(&mut self, bytes: &mut [u8]) -> Result<Decoded, ReplyError> {
+        let (mut read, mut length) = (0, 0);
+        while read < bytes.len() {
+            if let State::Data { missing } = &mut self.state {
+                let available = bytes.len() - read;
+                let taken = usize::try_from(*missing).map_or(available, |missing| missing.min(available));
+                bytes.copy_within(read..read + taken, length);
+                read += taken;
+                length += taken;
+                *missing -= taken as u64;
+                if *missing == 0 {
+                    self.state = State::DataCr;
+                }
+                continue;
+            }
+            self.step(bytes[read])?;
+            read += 1;
+            if matches!(self.state, State::End) {
+                break;
+            }
+        }
+        Ok(Decoded { length, read, ended: matches!(self.state, State::End) })
+    }
+
+    /// Takes one byte outside of the data.
+    fn step(&mut self, byte: u8) -> Result<(), ReplyError> {
+        self.state = match (&self.state, byte) {
+            (&State::Size { size, digits }, _) => Self::size((size, digits), byte)?,
+            (&State::Extension { size, .. }, b'\r') => State::SizeLf { size },
+            (&State::Extension { size, length }, _) if byte != b'\n' && length < LONGEST_LINE => {
+                State::Extension { size, length: length + 1 }
+            }
+            (State::SizeLf { size: 0 }, b'\n') => State::Trailer { length: 0, line: 0 },
+            (&State::SizeLf { size }, b'\n') => State::Data { missing: size },
+            (State::DataCr, b'\r') => State::DataLf,
+            (State::DataLf, b'\n') => State::default(),
+            (&State::Trailer { length, line }, b'\r') => State::TrailerLf { length, line },
+            (&State::Trailer { length, line }, _) if byte != b'\n' && length < LONGEST_LINE => {
+                State::Trailer { length: length + 1, line: line + 1 }
+            }
+            (State::TrailerLf { line: 0, .. }, b'\n') => State::End,
+            (&State::TrailerLf { length, .. }, b'\n') => State::Trailer { length: length + 1, line: 0 },
+            _ => return Err(ReplyError::Chunks),
+        };
+        Ok(())
+    }
+
+    fn size((size, digits): (u64, u8), byte: u8) -> Result<State, ReplyError> {
+        let digit = char::from(byte).to_digit(16);
+        match (digit, byte) {
+            (Some(digit), _) if digits < MOST_DIGITS => {
+                Ok(State::Size { size: size << 4 | u64::from(digit), digits: digits + 1 })
+            }
+            (None, b'\r') if digits > 0 => Ok(State::SizeLf { size }),
+            (None, b';' | b' ' | b'\t') if digits > 0 => Ok(State::Extension { size, length: 0 }),
+            _ => Err(ReplyError::Chunks),
+        }
+    }
+}

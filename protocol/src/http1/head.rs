@@ -1,0 +1,213 @@
+//! The head of a reply: how long its body is, and the head that the HTTP client gets instead.
+
+use std::fmt::{self, Write as _};
+
+use bytes::BytesMut;
+
+use super::ReplyError;
+
+/// What every reply begins with. Earlier versions have no status line, later ones another framing.
+pub(super) const PREFIX: &[u8] = b"HTTP/1.";
+/// The HTTP client reads no more (actix-http's `MAX_HEADERS`).
+pub(super) const MOST_HEADERS: usize = 96;
+
+/// Headers that describe the connection and not the reply, and those that the reader sets itself.
+const NOT_PASSED_ON: [&str; 8] = [
+    "connection",
+    "content-length",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// One head.
+pub(super) enum Parsed {
+    /// 1xx: another head follows.
+    Interim,
+    Final {
+        body: Body,
+        reusable: bool,
+        keep_alive: Option<u64>,
+    },
+}
+
+/// How the end of a body is found (RFC 9112, section 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Body {
+    Length(u64),
+    Chunked,
+    UntilClose,
+}
+
+/// Where the head at the front of `input` ends, if it does. `searched` bytes of it have been looked at before.
+pub(super) fn end(input: &[u8], searched: &mut usize) -> Option<usize> {
+    // A line feed alone ends a line as well (RFC 9112, section 2.2), and httparse reads it so.
+    let from = searched.saturating_sub(3);
+    for at in memchr::memchr_iter(b'\n', &input[from..]).map(|at| from + at) {
+        let rest = &input[at + 1..];
+        if rest.starts_with(b"\n") {
+            return Some(at + 2);
+        }
+        if rest.starts_with(b"\r\n") {
+            return Some(at + 3);
+        }
+    }
+    *searched = input.len();
+    None
+}
+
+/// Reads a complete head. A final one is appended to `output` in the form that the HTTP client gets: without framing headers
+/// except for a length, and as HTTP/1.0, whose bodies end with the connection, where there is no length.
+pub(super) fn parse(bytes: &[u8], output: &mut BytesMut) -> Result<Parsed, ReplyError> {
+    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    let mut response = httparse::Response::new(&mut headers);
+    // The HTTP client behind the reader has the same setting, so both read the same headers.
+    let mut config = httparse::ParserConfig::default();
+    config.allow_spaces_after_header_name_in_responses(true);
+    let length = match config.parse_response(&mut response, bytes) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Err(ReplyError::Head),
+        Err(httparse::Error::TooManyHeaders) => return Err(ReplyError::HeadTooLarge),
+        Err(_) => return Err(ReplyError::Head),
+    };
+    let (Some(status), Some(version)) = (response.code, response.version) else {
+        return Err(ReplyError::Head);
+    };
+    if length != bytes.len() {
+        return Err(ReplyError::Head);
+    }
+    match status {
+        101 => return Err(ReplyError::Switched),
+        100..=199 => return Ok(Parsed::Interim),
+        200..=999 => {}
+        _ => return Err(ReplyError::Head),
+    }
+    let framing = Framing::of(response.headers, version)?;
+    let (body, certain) = framing.body(status)?;
+    // A buffer grows as it must.
+    write(&response, (status, body), output).map_err(|_| ReplyError::Head)?;
+    let reusable = certain && version == 1 && !framing.close && body != Body::UntilClose;
+    Ok(Parsed::Final { body, reusable, keep_alive: framing.keep_alive })
+}
+
+/// What the headers say of the connection.
+#[derive(Default)]
+struct Framing {
+    length: Option<u64>,
+    /// The length is given more than once.
+    repeated: bool,
+    coding: Option<Coding>,
+    close: bool,
+    keep_alive: Option<u64>,
+    version: u8,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    Chunked,
+    /// No coding at all, in the words of RFC 2616.
+    Identity,
+}
+
+impl Framing {
+    fn of(headers: &[httparse::Header<'_>], version: u8) -> Result<Self, ReplyError> {
+        let mut framing = Self { version, ..Self::default() };
+        for header in headers {
+            let value = header.value;
+            if header.name.eq_ignore_ascii_case("content-length") {
+                framing.add_length(value)?;
+            } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
+                framing.add_coding(value)?;
+            } else if header.name.eq_ignore_ascii_case("connection") {
+                framing.close |= elements(value).any(|element| element.eq_ignore_ascii_case(b"close"));
+            } else if header.name.eq_ignore_ascii_case("keep-alive") {
+                framing.keep_alive = elements(value).find_map(keep_alive_timeout);
+            }
+        }
+        Ok(framing)
+    }
+
+    /// A list of equal lengths is one length (RFC 9110, section 8.6); anything else cannot be believed.
+    fn add_length(&mut self, value: &[u8]) -> Result<(), ReplyError> {
+        for element in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+            let digits = !element.is_empty() && element.iter().all(u8::is_ascii_digit);
+            let length =
+                std::str::from_utf8(element).ok().filter(|_| digits).and_then(|text| text.parse().ok());
+            let length: u64 = length.ok_or(ReplyError::Length)?;
+            self.repeated |= self.length.is_some();
+            if self.length.replace(length).is_some_and(|before| before != length) {
+                return Err(ReplyError::Length);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_coding(&mut self, value: &[u8]) -> Result<(), ReplyError> {
+        for element in elements(value) {
+            let coding = if element.eq_ignore_ascii_case(b"chunked") {
+                Coding::Chunked
+            } else if element.eq_ignore_ascii_case(b"identity") {
+                Coding::Identity
+            } else {
+                return Err(ReplyError::TransferEncoding);
+            };
+            if self.coding.replace(coding).is_some() {
+                return Err(ReplyError::TransferEncoding);
+            }
+        }
+        // A header without a coding says nothing that can be relied on.
+        self.coding.map(|_| ()).ok_or(ReplyError::TransferEncoding)
+    }
+
+    /// How the body of a reply with this status ends, and whether that is beyond doubt.
+    fn body(&self, status: u16) -> Result<(Body, bool), ReplyError> {
+        if matches!(status, 204 | 304) {
+            let empty = self.coding.is_none() && (status == 304 || self.length.unwrap_or(0) == 0);
+            return Ok((Body::Length(0), empty && !self.repeated));
+        }
+        Ok(match (self.coding, self.length) {
+            // The coding overrides the length, and the connection closes afterwards; so it does where an HTTP/1.0 sender
+            // uses a coding that this version lacks (RFC 9112, sections 6.1 and 6.3).
+            (Some(Coding::Chunked), length) => (Body::Chunked, length.is_none() && self.version == 1),
+            (coding, Some(length)) => (Body::Length(length), coding.is_none() && !self.repeated),
+            (_, None) => (Body::UntilClose, true),
+        })
+    }
+}
+
+/// The elements of a comma-separated list.
+fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
+}
+
+fn keep_alive_timeout(element: &[u8]) -> Option<u64> {
+    let (name, value) = element.split_at_checked(b"timeout=".len())?;
+    let value = name.eq_ignore_ascii_case(b"timeout=").then_some(value)?;
+    std::str::from_utf8(value).ok()?.trim().parse().ok()
+}
+
+fn write(
+    response: &httparse::Response<'_, '_>,
+    (status, body): (u16, Body),
+    output: &mut BytesMut,
+) -> fmt::Result {
+    let version = match body {
+        Body::Length(_) => "HTTP/1.1",
+        Body::Chunked | Body::UntilClose => "HTTP/1.0",
+    };
+    write!(output, "{version} {status} {}\r\n", response.reason.unwrap_or_default())?;
+    if let Body::Length(length @ 1..) = body {
+        write!(output, "content-length: {length}\r\n")?;
+    }
+    let passed_on = |name: &str| !NOT_PASSED_ON.iter().any(|other| name.eq_ignore_ascii_case(other));
+    for header in response.headers.iter().filter(|header| passed_on(header.name)) {
+        for part in [header.name.as_bytes(), b": ", header.value, b"\r\n"] {
+            output.extend_from_slice(part);
+        }
+    }
+    output.extend_from_slice(b"\r\n");
+    Ok(())
+}
