@@ -6,14 +6,14 @@ mod properties;
 use proptest::prelude::*;
 use vandamme_protocol::http1::{LARGEST_HEAD, ReplyError};
 
-use properties::{Read, check, read};
+use properties::{Read, Then, check, read};
 
 fn whole(reply: &str) -> Result<Read, ReplyError> {
-    read(&[reply.as_bytes()], false)
+    read(&[reply.as_bytes()], Then::Open)
 }
 
 fn closed(reply: &str) -> Result<Read, ReplyError> {
-    read(&[reply.as_bytes()], true)
+    read(&[reply.as_bytes()], Then::Closed)
 }
 
 fn body(read: &Result<Read, ReplyError>) -> &str {
@@ -184,7 +184,7 @@ proptest! {
         reply.extend_from_slice(&suffix);
 
         check(&reply, size);
-        let read = read(&[&reply], false).unwrap();
+        let read = read(&[&reply], Then::Open).unwrap();
         prop_assert_eq!(read.body, expected);
         prop_assert!(read.ended);
         prop_assert_eq!(read.reusable, suffix.is_empty());

@@ -127,7 +127,19 @@ impl Exchange<'_> {
             headers.insert(header::HeaderName::from_static("x-vdm-demo"), HeaderValue::from_static("1"));
         }
         if response.status() == StatusCode::NO_CONTENT {
-            return no_content(headers, &way);
+            // It goes on as it is to a client of the same API. Nothing can be made of it for a client of another one.
+            return match way {
+                Way::Messages | Way::Chat(_) => Ok(Answered::Whole {
+                    status: 204,
+                    headers,
+                    body: Bytes::new(),
+                    closing: Closing::default(),
+                }),
+                Way::Bridge(_) => {
+                    let message = "the upstream answered with status 204 (no content) instead of a reply";
+                    Err(CallFailure::misbehaved(message))
+                }
+            };
         }
         let content = content(response.headers());
         match (content, way) {
@@ -251,18 +263,6 @@ impl Exchange<'_> {
     fn secrets(&self, lease: &Lease) -> Secrets {
         let secrets = self.gateway.terms().secrets.clone();
         if lease.provider.passthrough { secrets.with(lease.key.clone()) } else { secrets }
-    }
-}
-
-/// A 204 goes on as it is to a client of the same API. Nothing can be made of it for a client of another one.
-fn no_content(headers: HeaderMap, way: &Way) -> Result<Answered, CallFailure> {
-    match way {
-        Way::Messages | Way::Chat(_) => {
-            Ok(Answered::Whole { status: 204, headers, body: Bytes::new(), closing: Closing::default() })
-        }
-        Way::Bridge(_) => Err(CallFailure::misbehaved(
-            "the upstream answered with status 204 (no content) instead of a reply",
-        )),
     }
 }
 

@@ -14,9 +14,10 @@ use serde_json::Value;
 
 use crate::support::canned::{anthropic, openai};
 use crate::support::chat::{self, Chat};
-use crate::support::client::prompt;
+use crate::support::client::{connect, prompt};
 use crate::support::gateway::{Gateway, MODEL, Setup, whole_prompt};
 use crate::support::reply::Reply;
+use crate::support::tls::{Farewell, TlsFront};
 use crate::support::upstream::{Answer, Dialect, Ending, Piece, Upstream};
 use crate::support::wire::{Framing, Wire};
 
@@ -30,9 +31,9 @@ fn asked(body: &Value) -> String {
     content.as_str().or(content[0]["text"].as_str()).unwrap_or_default().to_owned()
 }
 
-/// A whole reply, or one of events, that says `text`: content type and body.
-fn said(dialect: Dialect, streamed: bool, text: &str) -> (&'static str, Vec<u8>) {
-    match (dialect, streamed) {
+/// A reply that says `text`, of events if the request wants them: content type and body.
+fn said(dialect: Dialect, request: &Value, text: &str) -> (&'static str, Vec<u8>) {
+    match (dialect, request["stream"] == true) {
         (Dialect::Anthropic, true) => ("text/event-stream", anthropic::text(&[text]).concat()),
         (Dialect::OpenAi, true) => ("text/event-stream", openai::text(&[text]).concat()),
         (Dialect::Anthropic, false) => ("application/json", anthropic::whole(text).into()),
@@ -41,8 +42,8 @@ fn said(dialect: Dialect, streamed: bool, text: &str) -> (&'static str, Vec<u8>)
 }
 
 /// The same with a head and a length.
-fn framed(dialect: Dialect, streamed: bool, text: &str) -> Vec<u8> {
-    let (kind, body) = said(dialect, streamed, text);
+fn framed(dialect: Dialect, request: &Value, text: &str) -> Vec<u8> {
+    let (kind, body) = said(dialect, request, text);
     let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n", body.len());
     [head.into_bytes(), body].concat()
 }
@@ -85,9 +86,9 @@ fn interim_replies_are_skipped_however_long_the_final_one_takes() {
             ];
             let number = number.fetch_add(1, Ordering::SeqCst);
             let body = seen.json();
-            let reply = framed(dialect, body["stream"] == true, &asked(&body));
+            let reply = framed(dialect, &body, &asked(&body));
             let mut pieces = vec![Piece::Bytes(hints[number % 3].into())];
-            if number % 2 == 0 {
+            if number.is_multiple_of(2) {
                 pieces.push(Piece::Bytes(hints[(number + 1) % 3].into()));
                 pieces.push(Piece::Pause(Duration::from_millis(150)));
             }
@@ -128,7 +129,7 @@ fn a_connection_with_doubtful_framing_is_not_reused() {
         let dialect = upstream.dialect();
         let upstream = upstream.ruled_by(move |seen| {
             let body = seen.json();
-            let (kind, reply) = said(dialect, body["stream"] == true, &asked(&body));
+            let (kind, reply) = said(dialect, &body, &asked(&body));
             let head = format!(
                 "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: 9\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n",
                 reply.len()
@@ -151,9 +152,10 @@ fn bytes_after_a_reply_never_reach_the_next_client() {
     for (upstream, together) in both().into_iter().chain(both()).zip([true, true, false, false]) {
         let dialect = upstream.dialect();
         let upstream = upstream.ruled_by(move |seen| {
-            let question = asked(&seen.json());
-            let own = framed(dialect, false, &question);
-            let stray = framed(dialect, false, &format!("the reply to {question} once more"));
+            let body = seen.json();
+            let question = asked(&body);
+            let own = framed(dialect, &body, &question);
+            let stray = framed(dialect, &body, &format!("the reply to {question} once more"));
             let apart = [
                 Piece::Bytes(own.clone()),
                 Piece::Pause(Duration::from_millis(1)),
@@ -203,7 +205,7 @@ fn serve_once(stream: &TcpStream, dialect: Dialect, second: &dyn Fn(&TcpStream))
     let Ok(body) = wire.body(Framing::of_request(&head)) else { return };
     let body: Value = serde_json::from_slice(&body).expect("JSON");
     let mut writer = stream;
-    let _written = writer.write_all(&framed(dialect, body["stream"] == true, &asked(&body)));
+    let _written = writer.write_all(&framed(dialect, &body, &asked(&body)));
     if let Ok(1..) = stream.peek(&mut [0]) {
         second(stream);
     }
@@ -292,8 +294,8 @@ fn a_reply_that_comes_before_the_request_is_sent_is_read() {
 fn an_interim_reply_during_an_upload_does_not_end_the_upload() {
     let upstream = UnhurriedReader::start();
     let gateway = before(Dialect::Anthropic, upstream).start();
-    let question = "y".repeat(12 << 20);
-    for _ in 0..3 {
+    let question = "y".repeat(8 << 20);
+    for _ in 0..2 {
         let reply = gateway.ask_whole(&question);
         assert_eq!((reply.status(), reply.text().len()), (200, question.len()));
     }
@@ -322,7 +324,7 @@ impl UnhurriedReader {
             thread::sleep(Duration::from_millis(100));
             let Ok(body) = wire.body(Framing::of_request(&head)) else { return };
             let body: Value = serde_json::from_slice(&body).expect("the whole request");
-            let _written = writer.write_all(&framed(Dialect::Anthropic, false, &asked(&body)));
+            let _written = writer.write_all(&framed(Dialect::Anthropic, &body, &asked(&body)));
         }
     }
 }
@@ -356,8 +358,9 @@ fn an_idle_connection_is_closed_after_a_while() {
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
         let mut wire = Wire::new(stream.try_clone().expect("a descriptor"));
         let head = wire.head().expect("a request").expect("a request");
-        let _body = wire.body(Framing::of_request(&head)).expect("a request");
-        let reply = framed(Dialect::Anthropic, false, "hi");
+        let body = wire.body(Framing::of_request(&head)).expect("a request");
+        let body: Value = serde_json::from_slice(&body).expect("JSON");
+        let reply = framed(Dialect::Anthropic, &body, "hi");
         // What Node.js says of itself.
         let reply =
             String::from_utf8(reply).expect("text").replacen("\r\n", "\r\nkeep-alive: timeout=3\r\n", 1);
@@ -376,7 +379,7 @@ fn a_reply_that_ends_with_its_connection_is_read_to_its_end() {
         let upstream = upstream.ruled_by(move |seen| {
             let body = seen.json();
             let question = asked(&body);
-            let (kind, reply) = said(dialect, body["stream"] == true, &question);
+            let (kind, reply) = said(dialect, &body, &question);
             let version = if question.ends_with("old") { "1.0" } else { "1.1" };
             let head = format!("HTTP/{version} 200 OK\r\ncontent-type: {kind}\r\n\r\n");
             Some(Answer::bare([head.into_bytes(), reply].concat()))
@@ -425,4 +428,105 @@ fn what_is_not_http_is_an_error_that_says_so() {
         assert_eq!(reply.status(), 502, "{reply}");
         assert!(reply.error_message().contains("not HTTP/1.1"), "{reply}");
     }
+}
+
+#[test]
+fn a_lack_of_descriptors_here_is_no_failure_of_the_provider() {
+    // An address, and a name that must be looked up.
+    for host in ["127.0.0.1", "localhost"] {
+        let reply = Answer::json(200, anthropic::whole("Hello there!")).ending(Ending::Close);
+        let upstream = Upstream::anthropic().always(reply);
+        let port = upstream.address().port();
+        let gateway = before(Dialect::Anthropic, upstream.address())
+            .env("MINE_BASE_URL", format!("http://{host}:{port}"))
+            .start();
+        let pid = gateway.run.pid();
+        let mut client = connect(gateway.address);
+        let mut wire = Wire::new(client.try_clone().expect("a descriptor"));
+        let mut ask = |text: &str| {
+            client.write_all(&gateway.messages(&whole_prompt(MODEL, text)).bytes()).expect("it listens");
+            let head = wire.head().expect("a reply").expect("a reply");
+            let body = wire.body(Framing::of_reply(&head)).expect("a reply");
+            Reply { head, body, complete: true }
+        };
+        // The connection is accepted, and whoever asked for readiness has gone.
+        assert_eq!(ask("").status(), 200);
+        thread::sleep(Duration::from_millis(300));
+        let before = limit_descriptors(pid, 1);
+        for _ in 0..12 {
+            let reply = ask("hi");
+            assert_eq!((reply.status(), reply.error_type().as_str()), (503, "api_error"), "{reply}");
+            assert!(reply.error_message().contains("cannot open another connection"), "{reply}");
+            assert!(reply.integer("retry-after") > 0);
+        }
+        limit_descriptors(pid, before);
+        assert_eq!(gateway.ask_whole("hi").text(), "Hello there!", "{host}: {}", gateway.log());
+    }
+}
+
+/// Sets the soft limit of open files of process `pid`; what it was before.
+fn limit_descriptors(pid: u32, soft: u64) -> u64 {
+    use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+    let pid = Pid::from_raw(pid.try_into().expect("a process id"));
+    // A child has the hard limit of its parent.
+    let wanted = Rlimit { current: Some(soft), maximum: getrlimit(Resource::Nofile).maximum };
+    let before = prlimit(pid, Resource::Nofile, wanted).expect("a child of ours");
+    before.current.expect("a limit")
+}
+
+/// A gateway before an upstream that is reached by TLS.
+fn before_tls(dialect: Dialect, tls: &TlsFront) -> Gateway {
+    before(dialect, tls.address)
+        .env("MINE_BASE_URL", tls.base_url())
+        .env("SSL_CERT_FILE", "authority.pem")
+        .file("authority.pem", &tls.certificate)
+        .start()
+}
+
+#[test]
+fn the_same_holds_over_tls() {
+    for upstream in both() {
+        let dialect = upstream.dialect();
+        let upstream = upstream.ruled_by(move |seen| {
+            let body = seen.json();
+            let question = asked(&body);
+            let hint = Piece::Bytes(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n".to_vec());
+            let reply = Piece::Bytes(framed(dialect, &body, &question));
+            Some(Answer::raw(vec![hint, Piece::Pause(Duration::from_millis(20)), reply]))
+        });
+        let tls = TlsFront::before(upstream.address(), Farewell::CloseNotify);
+        let gateway = before_tls(dialect, &tls);
+        for turn in 0..4 {
+            let question = format!("mark {turn}");
+            for (reply, text) in ask_every_way(&gateway, &question) {
+                assert_eq!(text, question, "{reply}");
+            }
+        }
+        assert_eq!(upstream.count(), 16);
+        assert!(upstream.connections() <= 4, "{} connections", upstream.connections());
+    }
+}
+
+#[test]
+fn a_reply_that_ends_with_its_tls_connection_needs_the_end_of_tls() {
+    for (farewell, status) in [(Farewell::CloseNotify, 200), (Farewell::None, 502)] {
+        let upstream = Upstream::anthropic().ruled_by(|seen| {
+            let reply = anthropic::whole(&asked(&seen.json()));
+            Some(Answer::json(200, reply).until_close())
+        });
+        let tls = TlsFront::before(upstream.address(), farewell);
+        let gateway = before_tls(Dialect::Anthropic, &tls);
+        // Anybody on the way can end a TCP connection; RFC 9112, section 9.8.
+        assert_eq!(gateway.ask_whole("hi").status(), status);
+    }
+}
+
+#[test]
+fn a_certificate_that_nobody_vouches_for_is_refused() {
+    let upstream = Upstream::anthropic();
+    let tls = TlsFront::before(upstream.address(), Farewell::CloseNotify);
+    let gateway = before(Dialect::Anthropic, tls.address).env("MINE_BASE_URL", tls.base_url()).start();
+    let reply = gateway.ask_whole("hi");
+    assert_eq!((reply.status(), upstream.count()), (502, 0), "{reply}");
+    assert!(reply.error_message().contains("certificate"), "{reply}");
 }

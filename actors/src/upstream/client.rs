@@ -57,6 +57,7 @@ impl From<SendRequestError> for SendError {
         if let Some(fault) = ConnectionFault::of(&error) {
             return Self::Connection(fault);
         }
+        #[expect(clippy::wildcard_enum_match_arm, reason = "awc's other errors have other causes")]
         match error {
             SendRequestError::Connect(ConnectError::Io(error)) if is_local(&error) => Self::Local(error),
             // A resolver that lacks a descriptor says that the name has no address.

@@ -20,7 +20,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::pool::{Connection as Pooled, Origin, Pool};
 use super::proxy::{ProxyAddress, ProxySettings, Tls};
-use super::reply_io::ReplyIo;
+use super::reply_io::{History, ReplyIo};
 use super::transport::Transport;
 
 /// An idle connection is probed after this long, so that one that died behind a firewall is noticed.
@@ -82,7 +82,7 @@ impl Service<ConnectInfo<Uri>> for UpstreamConnector {
         };
         let origin = Origin { authority, tls: self.tls.is_some() };
         if let Some(connection) = self.pool.take(&origin) {
-            let io = ReplyIo::new(connection, pool, true);
+            let io = ReplyIo::new(connection, pool, History::Reused);
             return Box::pin(async move { Ok(Connection::new(uri, io)) });
         }
         let connecting = self.connect(&uri);
@@ -96,7 +96,7 @@ impl Service<ConnectInfo<Uri>> for UpstreamConnector {
                     Transport::Tls(Box::new(secured.into_parts().0))
                 }
             };
-            let io = ReplyIo::new(Pooled::new(transport, origin), pool, false);
+            let io = ReplyIo::new(Pooled::new(transport, origin), pool, History::New);
             Ok(Connection::new(uri, io))
         })
     }

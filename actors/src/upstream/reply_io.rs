@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::rc::Weak;
 use std::task::{Context, Poll, ready};
 
+use actix_http::error::ParseError;
 use actix_rt::net::{ActixStream, Ready};
 use awc::error::SendRequestError;
 use bytes::{Buf as _, BytesMut};
@@ -32,11 +33,9 @@ pub enum ConnectionFault {
 impl ConnectionFault {
     /// What `error` says of the connection, if it comes from here.
     pub fn of(error: &SendRequestError) -> Option<Self> {
-        #[expect(clippy::wildcard_enum_match_arm, reason = "awc's other errors have other causes")]
-        let error = match error {
-            SendRequestError::Send(error)
-            | SendRequestError::Response(actix_http::error::ParseError::Io(error)) => error,
-            _ => return None,
+        let (SendRequestError::Send(error) | SendRequestError::Response(ParseError::Io(error))) = error
+        else {
+            return None;
         };
         error.get_ref()?.downcast_ref().copied()
     }
@@ -70,13 +69,19 @@ pub(super) struct ReplyIo {
     reply: ReplyReader,
     /// What awc gets next: the head, and what came with it.
     output: BytesMut,
-    /// The connection has carried other exchanges.
-    reused: bool,
+    history: History,
     /// A byte of the reply has come.
     heard: bool,
     request: Request,
     /// Why the exchange broke off before its final head, for awc's next read.
     fault: Option<ConnectionFault>,
+}
+
+/// Whether a connection has carried other exchanges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum History {
+    New,
+    Reused,
 }
 
 /// What becomes of the request's bytes.
@@ -91,18 +96,18 @@ enum Request {
 
 impl fmt::Debug for ReplyIo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReplyIo").field("reused", &self.reused).finish_non_exhaustive()
+        f.debug_struct("ReplyIo").field("history", &self.history).finish_non_exhaustive()
     }
 }
 
 impl ReplyIo {
-    pub(super) fn new(connection: Connection, pool: Weak<Pool>, reused: bool) -> Self {
+    pub(super) fn new(connection: Connection, pool: Weak<Pool>, history: History) -> Self {
         Self {
             connection: Some(connection),
             pool,
             reply: ReplyReader::default(),
             output: BytesMut::new(),
-            reused,
+            history,
             heard: false,
             request: Request::Sent,
             fault: None,
@@ -128,7 +133,7 @@ impl ReplyIo {
 
     /// On a reused connection, the bytes most likely belong to an earlier exchange. A new connection leaves no doubt.
     fn unreadable_head(&mut self, error: ReplyError) -> io::Error {
-        if !self.reused {
+        if self.history == History::New {
             return self.fail(ConnectionFault::Reply(error));
         }
         if let Some(pool) = self.pool.upgrade() {
@@ -140,11 +145,11 @@ impl ReplyIo {
     /// The connection has ended, with `error` or without.
     fn closed(&mut self, error: Option<io::Error>) -> io::Result<()> {
         if !self.heard {
-            return Err(match (self.reused, self.request, error) {
-                (true, _, _) => self.fail(ConnectionFault::Stale),
-                (false, Request::Refused, _) => self.fail(ConnectionFault::WhileSending),
-                (false, _, None) => self.fail(ConnectionFault::BeforeReply),
-                (false, _, Some(error)) => error,
+            return Err(match (self.history, self.request, error) {
+                (History::Reused, _, _) => self.fail(ConnectionFault::Stale),
+                (History::New, Request::Refused, _) => self.fail(ConnectionFault::WhileSending),
+                (History::New, _, None) => self.fail(ConnectionFault::BeforeReply),
+                (History::New, _, Some(error)) => error,
             });
         }
         if let Some(error) = error {
@@ -238,7 +243,7 @@ impl ReplyIo {
             }
         }
         self.request = Request::Superseded;
-        if self.reused {
+        if self.history == History::Reused {
             // Nothing tells this reply from a late one to an earlier exchange.
             self.output.clear();
             self.fail(ConnectionFault::Stale);

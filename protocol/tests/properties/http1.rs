@@ -13,8 +13,15 @@ pub(crate) struct Read {
     pub(crate) excess: bool,
 }
 
-/// Reads a reply that comes in these pieces; then, if `closes`, the connection closes.
-pub(crate) fn read(pieces: &[&[u8]], closes: bool) -> Result<Read, ReplyError> {
+/// What the connection does when all has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    Open,
+    Closed,
+}
+
+/// Reads a reply that comes in these pieces.
+pub(crate) fn read(pieces: &[&[u8]], then: Then) -> Result<Read, ReplyError> {
     let mut reader = ReplyReader::default();
     let (mut input, mut head, mut body) = (BytesMut::new(), BytesMut::new(), vec![]);
     for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
@@ -29,7 +36,7 @@ pub(crate) fn read(pieces: &[&[u8]], closes: bool) -> Result<Read, ReplyError> {
         let length = reader.body(&mut bytes)?;
         body.extend_from_slice(&bytes[..length]);
     }
-    if closes {
+    if then == Then::Closed {
         reader.closed()?;
     }
     let (head, ended) = (head.to_vec(), reader.ended());
@@ -38,11 +45,11 @@ pub(crate) fn read(pieces: &[&[u8]], closes: bool) -> Result<Read, ReplyError> {
 
 /// Checks that these bytes read the same in one piece, in pieces of `size`, and byte by byte.
 pub(crate) fn check(bytes: &[u8], size: usize) {
-    for closes in [false, true] {
-        let whole = read(&[bytes], closes);
+    for then in [Then::Open, Then::Closed] {
+        let whole = read(&[bytes], then);
         for size in [1, size.max(1)] {
             let pieces: Vec<&[u8]> = bytes.chunks(size).collect();
-            let sliced = read(&pieces, closes);
+            let sliced = read(&pieces, then);
             match (&whole, &sliced) {
                 // Which of two faults comes first may depend on the pieces.
                 (Err(_), Err(_)) => {}
@@ -50,14 +57,14 @@ pub(crate) fn check(bytes: &[u8], size: usize) {
             }
         }
         let Ok(whole) = whole else { continue };
-        assert!(!(whole.reusable && closes), "a closed connection is reused");
-        assert!(!(whole.reusable && !whole.ended), "an unfinished reply leaves its connection to others");
+        assert!(!(whole.reusable && then == Then::Closed), "a closed connection is reused");
+        assert!(whole.ended || !whole.reusable, "an unfinished reply leaves its connection to others");
         assert!(!(whole.reusable && whole.excess), "a connection with excess bytes is reused");
         assert!(whole.body.len() <= bytes.len());
         if whole.reusable {
             // Whatever follows belongs to nobody.
             let longer = [bytes, b"x"].concat();
-            let read = read(&[&longer], false).expect("the reply itself is as it was");
+            let read = read(&[&longer], Then::Open).expect("the reply itself is as it was");
             assert!(read.excess && !read.reusable && read.body == whole.body);
         }
     }

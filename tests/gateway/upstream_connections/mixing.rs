@@ -68,7 +68,7 @@ impl Plan {
             format!("HTTP/1.1 {status}\r\nlink: <{mark}>\r\n\r\n")
         };
         let before = (0..rng.usize(0..3)).map(|_| interim(&mut rng)).collect::<String>().into_bytes();
-        let (kind, payload) = said(dialect, body["stream"] == true, &mark);
+        let (kind, payload) = said(dialect, body, &mark);
         let (reply, closes) = framed(&mut rng, kind, &payload);
         let garbage = format!("<p>the reply to {mark}, once more</p>\r\n\r\n");
         let again = framed(&mut rng, kind, &payload).0;
@@ -216,7 +216,8 @@ fn no_client_ever_sees_a_byte_that_was_meant_for_another() {
                     assert!(all[at..].starts_with(&mark), "{mark} sees another's: {reply}");
                 }
                 // To the upstream it looks the same by either endpoint.
-                let body = if way % 2 == 0 { prompt(MODEL, &mark) } else { whole_prompt(MODEL, &mark) };
+                let body =
+                    if way.is_multiple_of(2) { prompt(MODEL, &mark) } else { whole_prompt(MODEL, &mark) };
                 if Plan::new(dialect, &body, strays).cut.is_none() {
                     assert_eq!(reply.status(), 200, "{mark}: {reply}");
                     assert!(reply.raw().contains(&mark), "{mark}: {reply}");

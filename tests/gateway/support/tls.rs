@@ -1,0 +1,89 @@
+//! TLS in front of a scripted upstream, with a certificate of its own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+
+use tokio::io::{AsyncWriteExt as _, copy};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+/// A TLS endpoint for `localhost` that hands everything on to a plain one.
+pub(crate) struct TlsFront {
+    pub(crate) address: SocketAddr,
+    /// What a client must trust, as PEM.
+    pub(crate) certificate: String,
+}
+
+/// How it ends a connection that the plain endpoint has ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    /// With `close_notify`, as TLS wants it.
+    CloseNotify,
+    /// With the end of the TCP connection alone, as whoever cuts the connection can.
+    None,
+}
+
+impl TlsFront {
+    pub(crate) fn before(upstream: SocketAddr, farewell: Farewell) -> Self {
+        let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let certificate = key.cert.pem();
+        let secret = PrivateKeyDer::try_from(key.signing_key.serialize_der()).expect("a key");
+        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("known versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![key.cert.der().clone()], secret)
+            .expect("its own key");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        listener.set_nonblocking(true).expect("a socket");
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.expect("a runtime");
+            runtime.block_on(accept(listener, TlsAcceptor::from(Arc::new(config)), (upstream, farewell)));
+        });
+        Self { address, certificate }
+    }
+
+    pub(crate) fn base_url(&self) -> String {
+        format!("https://localhost:{}", self.address.port())
+    }
+}
+
+async fn accept(
+    listener: std::net::TcpListener,
+    acceptor: TlsAcceptor,
+    (upstream, farewell): (SocketAddr, Farewell),
+) {
+    let listener = TcpListener::from_std(listener).expect("a socket");
+    while let Ok((stream, _)) = listener.accept().await {
+        let acceptor = acceptor.clone();
+        tokio::spawn(async move {
+            let Ok(secured) = acceptor.accept(stream).await else { return };
+            let Ok(plain) = TcpStream::connect(upstream).await else { return };
+            let (mut from_client, mut to_client) = tokio::io::split(secured);
+            let (mut from_upstream, mut to_upstream) = plain.into_split();
+            let up = async {
+                let _copied = copy(&mut from_client, &mut to_upstream).await;
+                let _closed = to_upstream.shutdown().await;
+            };
+            let down = async {
+                let _copied = copy(&mut from_upstream, &mut to_client).await;
+                if farewell == Farewell::CloseNotify {
+                    let _closed = to_client.shutdown().await;
+                }
+            };
+            // The client may keep its end open: what the upstream says is over when it is over.
+            tokio::pin!(up);
+            tokio::pin!(down);
+            tokio::select! {
+                () = &mut down => {}
+                () = &mut up => down.await,
+            }
+        });
+    }
+}
