@@ -10,6 +10,8 @@ use crate::listener::free_port;
 use crate::process::{Farewell, Process, directory};
 use crate::{meter, nginx};
 
+/// The gateway of this build.
+pub(crate) const OURS: &str = env!("CARGO_BIN_EXE_vdm");
 /// More than any row opens.
 const LIMITS: &str = "[limits]
 connections = 40000
@@ -57,7 +59,7 @@ impl Contender {
                 command.args(["bare", &port.to_string(), &upstream.to_string()]);
                 Process::start(&command, directory()?, (port, Farewell::Kill))
             }
-            Self::Ours => start_gateway(port, upstream),
+            Self::Ours => start_gateway(OURS, port, upstream),
         };
         Ok(Running { process: process.map_err(|trouble| format!("{}: {trouble}", self.name()))? })
     }
@@ -95,11 +97,17 @@ fn start_nginx(port: u16, upstream: SocketAddr) -> Result<Process, Trouble> {
     Process::start(&command, directory, (port, Farewell::Terminate))
 }
 
-fn start_gateway(port: u16, upstream: SocketAddr) -> Result<Process, Trouble> {
+/// A gateway of any build.
+pub(crate) fn gateway(binary: &str, upstream: SocketAddr) -> Result<Running, Trouble> {
+    let process = start_gateway(binary, free_port()?, upstream);
+    Ok(Running { process: process.map_err(|trouble| format!("{binary}: {trouble}"))? })
+}
+
+fn start_gateway(binary: &str, port: u16, upstream: SocketAddr) -> Result<Process, Trouble> {
     let directory = directory()?;
     let file = directory.join("bench.toml");
     fs::write(&file, LIMITS)?;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vdm"));
+    let mut command = Command::new(binary);
     command.args(["server", "start", "--port", &port.to_string(), "--config"]).arg(&file);
     command.env("HOME", &directory);
     // As nginx, which keeps no access log here.

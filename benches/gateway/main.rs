@@ -31,6 +31,9 @@ fn main() -> ExitCode {
         ["bare", port, upstream] => {
             port.parse().map_err(Trouble::from).and_then(|port| bare::serve(port, upstream))
         }
+        ["--bench", "--against", binary, ref words @ ..] => {
+            rows::against::measure(binary, &words.join(" ")).map(|table| print!("{table}"))
+        }
         ["--bench", ref words @ ..] => rows::measure(&words.join(" ")).map(|table| print!("{table}")),
         _ => {
             eprintln!("this is a benchmark: run scripts/bench");

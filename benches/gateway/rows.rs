@@ -1,5 +1,6 @@
 //! Every row of the table, in its order.
 
+pub(crate) mod against;
 mod cost;
 mod event;
 mod held;
@@ -70,14 +71,19 @@ impl Plan {
     }
 }
 
-/// The rows whose name has `words` in it.
-pub(crate) fn measure(words: &str) -> Result<Table, Trouble> {
-    thread::spawn(|| {
-        thread::sleep(LONGEST);
-        eprintln!("bench: not done after {} s", LONGEST.as_secs());
+/// Ends the benchmark when it takes much longer than it should.
+fn end_after(longest: Duration) {
+    thread::spawn(move || {
+        thread::sleep(longest);
+        eprintln!("bench: not done after {} s", longest.as_secs());
         // What we started ends with us.
         std::process::exit(1);
     });
+}
+
+/// The rows whose name has `words` in it.
+pub(crate) fn measure(words: &str) -> Result<Table, Trouble> {
+    end_after(LONGEST);
     let stage = Stage::set()?;
     let chosen = plans().filter(|plan| plan.name().contains(words));
     chosen.map(|plan| plan.measure(&stage)).collect::<Result<_, _>>().map(Table)

@@ -44,6 +44,8 @@ pub struct ReplyReader {
     interim: usize,
     /// Bytes at the front of the input that are known to hold no end of a head.
     searched: usize,
+    /// Of the final head.
+    status: u16,
     close: Close,
     /// The seconds for which the upstream keeps an idle connection, where it says so.
     keep_alive: Option<u64>,
@@ -98,7 +100,8 @@ impl ReplyReader {
             input.advance(length);
             match parsed {
                 Parsed::Interim => self.interim += length,
-                Parsed::Final { body, reusable, keep_alive } => {
+                Parsed::Final { status, body, reusable, keep_alive } => {
+                    self.status = status;
                     self.close = if reusable { Close::No } else { Close::Yes };
                     self.keep_alive = keep_alive;
                     self.state = match body {
@@ -171,6 +174,11 @@ impl ReplyReader {
     /// Whether the final head is still missing.
     pub fn in_head(&self) -> bool {
         matches!(self.state, State::Head)
+    }
+
+    /// The status of the reply; 0 before its final head.
+    pub fn status(&self) -> u16 {
+        self.status
     }
 
     /// Whether all of the reply has been read.

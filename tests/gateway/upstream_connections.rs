@@ -2,6 +2,7 @@
 //! connection, and a connection that cannot be trusted is not used again.
 
 mod mixing;
+mod tls;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,7 +18,6 @@ use crate::support::chat::{self, Chat};
 use crate::support::client::{connect, prompt};
 use crate::support::gateway::{Gateway, MODEL, Setup, whole_prompt};
 use crate::support::reply::Reply;
-use crate::support::tls::{Farewell, TlsFront};
 use crate::support::upstream::{Answer, Dialect, Ending, Piece, Upstream};
 use crate::support::wire::{Framing, Wire};
 
@@ -301,6 +301,30 @@ fn an_interim_reply_during_an_upload_does_not_end_the_upload() {
     }
 }
 
+#[test]
+fn a_reply_that_begins_before_its_request_is_read_does_not_end_the_upload() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let read = thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("the gateway connects");
+        let mut wire = Wire::new(stream.try_clone().expect("a descriptor"));
+        let head = wire.head().expect("a request").expect("a request");
+        let reply = anthropic::whole("early");
+        let begun = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            reply.len()
+        );
+        (&stream).write_all(begun.as_bytes()).expect("a socket");
+        thread::sleep(Duration::from_millis(200));
+        let body = wire.body(Framing::of_request(&head)).expect("the whole request");
+        (&stream).write_all(reply.as_bytes()).expect("a socket");
+        body.len()
+    });
+    let gateway = before(Dialect::Anthropic, address).start();
+    assert_eq!(gateway.ask_whole(&"z".repeat(8 << 20)).text(), "early");
+    assert!(read.join().expect("no panic") > 8 << 20);
+}
+
 /// An upstream that says 100 before it reads the body, and takes its time.
 struct UnhurriedReader;
 
@@ -472,61 +496,4 @@ fn limit_descriptors(pid: u32, soft: u64) -> u64 {
     let wanted = Rlimit { current: Some(soft), maximum: getrlimit(Resource::Nofile).maximum };
     let before = prlimit(pid, Resource::Nofile, wanted).expect("a child of ours");
     before.current.expect("a limit")
-}
-
-/// A gateway before an upstream that is reached by TLS.
-fn before_tls(dialect: Dialect, tls: &TlsFront) -> Gateway {
-    before(dialect, tls.address)
-        .env("MINE_BASE_URL", tls.base_url())
-        .env("SSL_CERT_FILE", "authority.pem")
-        .file("authority.pem", &tls.certificate)
-        .start()
-}
-
-#[test]
-fn the_same_holds_over_tls() {
-    for upstream in both() {
-        let dialect = upstream.dialect();
-        let upstream = upstream.ruled_by(move |seen| {
-            let body = seen.json();
-            let question = asked(&body);
-            let hint = Piece::Bytes(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n".to_vec());
-            let reply = Piece::Bytes(framed(dialect, &body, &question));
-            Some(Answer::raw(vec![hint, Piece::Pause(Duration::from_millis(20)), reply]))
-        });
-        let tls = TlsFront::before(upstream.address(), Farewell::CloseNotify);
-        let gateway = before_tls(dialect, &tls);
-        for turn in 0..4 {
-            let question = format!("mark {turn}");
-            for (reply, text) in ask_every_way(&gateway, &question) {
-                assert_eq!(text, question, "{reply}");
-            }
-        }
-        assert_eq!(upstream.count(), 16);
-        assert!(upstream.connections() <= 4, "{} connections", upstream.connections());
-    }
-}
-
-#[test]
-fn a_reply_that_ends_with_its_tls_connection_needs_the_end_of_tls() {
-    for (farewell, status) in [(Farewell::CloseNotify, 200), (Farewell::None, 502)] {
-        let upstream = Upstream::anthropic().ruled_by(|seen| {
-            let reply = anthropic::whole(&asked(&seen.json()));
-            Some(Answer::json(200, reply).until_close())
-        });
-        let tls = TlsFront::before(upstream.address(), farewell);
-        let gateway = before_tls(Dialect::Anthropic, &tls);
-        // Anybody on the way can end a TCP connection; RFC 9112, section 9.8.
-        assert_eq!(gateway.ask_whole("hi").status(), status);
-    }
-}
-
-#[test]
-fn a_certificate_that_nobody_vouches_for_is_refused() {
-    let upstream = Upstream::anthropic();
-    let tls = TlsFront::before(upstream.address(), Farewell::CloseNotify);
-    let gateway = before(Dialect::Anthropic, tls.address).env("MINE_BASE_URL", tls.base_url()).start();
-    let reply = gateway.ask_whole("hi");
-    assert_eq!((reply.status(), upstream.count()), (502, 0), "{reply}");
-    assert!(reply.error_message().contains("certificate"), "{reply}");
 }

@@ -88,7 +88,7 @@ pub(super) enum History {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Request {
     Sent,
-    /// The upstream has replied before it took all of the request; the rest is dropped.
+    /// The upstream has refused the request before it took all of it; the rest is dropped.
     Superseded,
     /// The upstream has closed the connection; the rest is dropped.
     Refused,
@@ -241,6 +241,10 @@ impl ReplyIo {
             if self.take_head().is_err() {
                 return Poll::Ready(());
             }
+        }
+        // An upstream that is content with the request may still want the rest of it.
+        if self.history == History::New && self.reply.status() < 400 {
+            return Poll::Pending;
         }
         self.request = Request::Superseded;
         if self.history == History::Reused {

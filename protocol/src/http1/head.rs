@@ -28,6 +28,7 @@ pub(super) enum Parsed {
     /// 1xx: another head follows.
     Interim,
     Final {
+        status: u16,
         body: Body,
         reusable: bool,
         keep_alive: Option<u64>,
@@ -90,7 +91,7 @@ pub(super) fn parse(bytes: &[u8], output: &mut BytesMut) -> Result<Parsed, Reply
     // A buffer grows as it must.
     write(&response, (status, body), output).map_err(|_| ReplyError::Head)?;
     let reusable = certain && version == 1 && !framing.close && body != Body::UntilClose;
-    Ok(Parsed::Final { body, reusable, keep_alive: framing.keep_alive })
+    Ok(Parsed::Final { status, body, reusable, keep_alive: framing.keep_alive })
 }
 
 /// What the headers say of the connection.
