@@ -7,8 +7,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use vandamme_actors::provider::NoLease;
 use vandamme_actors::settings::{Api, ProviderSettings};
+use vandamme_protocol::vocabulary::ErrorKind;
 
-use super::door;
+use super::door::{self, Refused};
 use super::report::{rfc3339, uncached};
 use super::request_id::RequestId;
 use super::{guarded, shared};
@@ -54,6 +55,10 @@ pub(super) async fn test(request: HttpRequest, gateway: web::Data<Gateway>) -> H
                 "model" if !value.is_empty() => model = Some(value.into_owned()),
                 _ => {}
             }
+        }
+        let named = [provider.as_deref(), model.as_deref()].into_iter().flatten();
+        if let Err(message) = named.into_iter().try_for_each(|name| door::model_name(name, &gateway.terms())) {
+            return Refused(400, ErrorKind::InvalidRequest, message).response(Api::Messages, &id);
         }
         let routes = gateway.roster.load().routes.clone();
         let provider = match routes.provider(provider.as_deref()) {
