@@ -98,7 +98,11 @@ impl<'a> Models<'a> {
         self.0.iter().filter_map(|model| {
             let id = model.id().filter(|id| id.len() <= LONGEST_ID)?.into_owned();
             let name = model.display_name().filter(|name| *name != id && name.len() <= LONGEST_ID);
-            Some(Named { id, name: name.map(Cow::into_owned), created: model.created_at().map(Cow::into_owned) })
+            Some(Named {
+                id,
+                name: name.map(Cow::into_owned),
+                created: model.created_at().map(Cow::into_owned),
+            })
         })
     }
 

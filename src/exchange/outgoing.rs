@@ -388,7 +388,10 @@ mod tests {
         assert_eq!(sent(&messages, "anthropic-beta"), ["a,b,c"]);
         assert_eq!(sent(&messages, "anthropic-version"), ["new"]);
         let chat = allowed(&client);
-        assert_eq!((sent(&chat, "tracestate"), sent(&chat, "traceparent")), (vec!["x=1,y=2".into()], vec!["t".into()]));
+        assert_eq!(
+            (sent(&chat, "tracestate"), sent(&chat, "traceparent")),
+            (vec!["x=1,y=2".into()], vec!["t".into()])
+        );
         assert_eq!(sent(&passed_on(&client), "anthropic-beta"), ["a", "b,c"]);
     }
 

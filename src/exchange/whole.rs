@@ -58,7 +58,9 @@ impl Exchange<'_> {
         let upstream = response.headers().clone();
         let secrets = self.secrets(lease);
         for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
-            if let Some(value) = upstream.get(&name).filter(|value| !secrets.found_in_header(value.as_bytes())) {
+            if let Some(value) =
+                upstream.get(&name).filter(|value| !secrets.found_in_header(value.as_bytes()))
+            {
                 headers.insert(name, value.clone());
             }
         }

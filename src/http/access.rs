@@ -15,6 +15,8 @@ use vandamme_actors::excerpt;
 
 use crate::gateway::{Gateway, Listener};
 
+/// What everybody can do who is refused.
+const REMEDY: &str = "set PROXY_API_KEY on the gateway and present that key";
 /// The part of a header that a refusal repeats, in characters.
 const SHOWN: usize = 100;
 /// Ends of names that nobody can register on the internet.
@@ -35,11 +37,19 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Why a gateway without a key does not serve this request; for the client.
 pub(super) fn refusal(request: &HttpRequest, gateway: &Gateway) -> Option<String> {
     let reach = Reach::of(gateway);
-    let why = from_a_web_page(request, &reach).or_else(|| match reach.listener {
-        Some(listener) if !listener.address.ip().to_canonical().is_loopback() => None,
-        Some(_) | None => from_elsewhere(request),
-    })?;
-    Some(format!("{why}; set PROXY_API_KEY on the gateway and present that key"))
+    let elsewhere = || if reach.is_local { from_elsewhere(request) } else { None };
+    from_a_web_page(request, &reach).or_else(elsewhere)
+}
+
+/// The same for a request whose method alone says that it costs nothing, while it does. Browsers send such for the images
+/// of any page, and to an address in the network they do not say which page that is.
+pub(super) fn refusal_to_spend(request: &HttpRequest, gateway: &Gateway) -> Option<String> {
+    let headers = request.headers();
+    let agent = headers.get(header::USER_AGENT).map_or(&b""[..], |value| value.as_bytes());
+    let named = headers.get(&FETCH_SITE).is_some_and(|site| site == "none" || site == "same-origin");
+    let keyless = gateway.terms().proxy_key.is_none();
+    (keyless && !named && agent.starts_with(b"Mozilla/"))
+        .then(|| format!("a browser sent this request and does not say for which page; {REMEDY}"))
 }
 
 /// Whether the request comes from this machine itself, and not from a web page.
@@ -78,14 +88,15 @@ impl<'g> Reach<'g> {
 fn from_a_web_page(request: &HttpRequest, reach: &Reach<'_>) -> Option<String> {
     let headers = request.headers();
     if headers.get_all(&FETCH_SITE).any(|site| site == "cross-site") {
-        return Some("the request comes from a web page of another site (Sec-Fetch-Site: cross-site)".to_owned());
+        let sent = "the request comes from a web page of another site (Sec-Fetch-Site: cross-site)";
+        return Some(format!("{sent}; {REMEDY}"));
     }
     let Some(host) = only(headers, &header::HOST) else {
-        return Some("the request has no Host header that can be read".to_owned());
+        return Some(format!("the request has no Host header that can be read; {REMEDY}"));
     };
     if !reach.takes(name_of(host)) {
         return Some(format!(
-            "the name '{}' in the Host header is not one of this gateway's: use its IP address, or add the name to allowed-hosts (VDM_ALLOWED_HOSTS)",
+            "the name '{}' in the Host header is not one of this gateway's: use its IP address, add the name to allowed-hosts (VDM_ALLOWED_HOSTS), or {REMEDY}",
             shown(host)
         ));
     }
@@ -94,21 +105,28 @@ fn from_a_web_page(request: &HttpRequest, reach: &Reach<'_>) -> Option<String> {
     }
     let origin = only(headers, &header::ORIGIN).unwrap_or("null");
     if !is_own(origin, host) {
-        return Some(format!("the request comes from a web page of another site (Origin: {})", shown(origin)));
+        return Some(format!(
+            "the request comes from a web page of another site (Origin: {}); {REMEDY}",
+            shown(origin)
+        ));
     }
     (request.method() == Method::POST && !is_json(headers)).then(|| {
-        "a request with an Origin header must have the content type application/json".to_owned()
+        format!(
+            "a request with an Origin header must have the content type application/json; otherwise {REMEDY}"
+        )
     })
 }
 
 fn from_elsewhere(request: &HttpRequest) -> Option<String> {
     let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
     if !peer.is_some_and(|peer| peer.is_loopback()) {
-        return Some("without a key this gateway serves this machine only".to_owned());
+        return Some(format!("without a key this gateway serves this machine only; {REMEDY}"));
     }
     let forwarded = |name: &str| FORWARDING.contains(&name) || name.starts_with("x-forwarded-");
     let name = request.headers().keys().find(|name| forwarded(name.as_str()))?;
-    Some(format!("without a key this gateway serves this machine only, and a proxy forwarded this request ({name})"))
+    Some(format!(
+        "without a key this gateway serves this machine only, and a proxy forwarded this request ({name}); {REMEDY}"
+    ))
 }
 
 /// The value of a header that stands there once.
@@ -135,7 +153,9 @@ fn is_local_name(name: &str) -> bool {
 /// Whether a page of this origin is this machine's or the gateway's own.
 fn is_own(origin: &str, host: &str) -> bool {
     let Ok(url) = Url::parse(origin) else { return false };
-    let Some(name) = url.host_str().filter(|_| matches!(url.scheme(), "http" | "https")) else { return false };
+    let Some(name) = url.host_str().filter(|_| matches!(url.scheme(), "http" | "https")) else {
+        return false;
+    };
     let authority = origin.split_once("://").map_or("", |(_, authority)| authority);
     authority.eq_ignore_ascii_case(host) || is_local_name(name_of(name))
 }
@@ -163,7 +183,8 @@ mod tests {
     }
 
     fn refused(listener: &Listener, peer: &str, headers: &[(&'static str, &str)]) -> Option<String> {
-        let method = if headers.iter().any(|(name, _)| *name == "content-type") { Method::POST } else { Method::GET };
+        let method =
+            if headers.iter().any(|(name, _)| *name == "content-type") { Method::POST } else { Method::GET };
         let request = TestRequest::default().method(method).peer_addr(peer.parse().unwrap());
         let request = headers.iter().fold(request, |request, header| request.append_header(*header));
         let is_local = listener.address.ip().is_loopback();
@@ -177,11 +198,14 @@ mod tests {
     fn this_machine_is_trusted_only_when_nothing_stands_between() {
         let own = listener("127.0.0.1:8082", "127.0.0.1");
         let ask = |host: &'static str, peer: &str| refused(&own, peer, &[("host", host)]);
-        for host in ["localhost:8082", "LOCALHOST", "127.0.0.1:8082", "127.8.8.8", "[::1]:8082", "x.localhost"] {
+        for host in
+            ["localhost:8082", "LOCALHOST", "127.0.0.1:8082", "127.8.8.8", "[::1]:8082", "x.localhost"]
+        {
             assert_eq!(ask(host, LOOPBACK), None, "{host}");
         }
         assert_eq!(ask("gateway.corp.example", "[::ffff:127.0.0.1]:5"), None);
-        for host in ["evil.example", "localhost.evil.example", "10.0.0.1", "vdm", "vdm.local", "", "0.0.0.0"] {
+        for host in ["evil.example", "localhost.evil.example", "10.0.0.1", "vdm", "vdm.local", "", "0.0.0.0"]
+        {
             assert!(ask(host, LOOPBACK).unwrap().contains("Host"), "{host}");
         }
         assert!(ask("localhost", "10.0.0.1:5").unwrap().contains("this machine only"));
@@ -198,8 +222,17 @@ mod tests {
     #[test]
     fn who_listens_for_others_serves_them_by_names_that_no_page_can_have() {
         let open = listener("0.0.0.0:8082", "0.0.0.0");
-        let ask = |host: &'static str, peer: &str| refused(&open, peer, &[("host", host), ("x-forwarded-for", "1.2.3.4")]);
-        for host in ["10.0.0.7:8082", "[fd00::1]:8082", "vdm:8082", "nas.local", "host.docker.internal", "203.0.113.9"] {
+        let ask = |host: &'static str, peer: &str| {
+            refused(&open, peer, &[("host", host), ("x-forwarded-for", "1.2.3.4")])
+        };
+        for host in [
+            "10.0.0.7:8082",
+            "[fd00::1]:8082",
+            "vdm:8082",
+            "nas.local",
+            "host.docker.internal",
+            "203.0.113.9",
+        ] {
             assert_eq!(ask(host, "10.0.0.9:5"), None, "{host}");
         }
         assert_eq!(ask("gateway.corp.example.", "10.0.0.9:5"), None);
@@ -214,15 +247,20 @@ mod tests {
             let ask = |headers: &[(&'static str, &str)]| {
                 refused(&own, LOOPBACK, &[&[("host", "127.0.0.1:8082")], headers].concat())
             };
-            for origin in ["https://evil.example", "null", "", "file://", "chrome-extension://abc", "http://10.0.0.5"] {
+            for origin in
+                ["https://evil.example", "null", "", "file://", "chrome-extension://abc", "http://10.0.0.5"]
+            {
                 let why = ask(&[("origin", origin), ("content-type", "application/json")]).unwrap();
                 assert!(why.contains("Origin"), "{origin}: {why}");
             }
             for origin in ["http://127.0.0.1:8082", "http://localhost:3000", "https://[::1]:1"] {
-                for kind in ["application/json", "Application/JSON; charset=utf-8", "application/vnd.x+json"] {
+                for kind in ["application/json", "Application/JSON; charset=utf-8", "application/vnd.x+json"]
+                {
                     assert_eq!(ask(&[("origin", origin), ("content-type", kind)]), None, "{origin} {kind}");
                 }
-                for kind in ["text/plain", "application/x-www-form-urlencoded", "text/plain; application/json"] {
+                for kind in
+                    ["text/plain", "application/x-www-form-urlencoded", "text/plain; application/json"]
+                {
                     assert!(ask(&[("origin", origin), ("content-type", kind)]).is_some(), "{kind}");
                 }
             }

@@ -79,7 +79,10 @@ mod tests {
         for header in headers {
             request = request.append_header(*header);
         }
-        let key = own_key(request.to_http_request().headers(), &[ApiKey::new("old-key-0123456789"), ApiKey::new("the-key")]);
+        let key = own_key(
+            request.to_http_request().headers(),
+            &[ApiKey::new("old-key-0123456789"), ApiKey::new("the-key")],
+        );
         key.map(|key| key.expose().to_owned())
     }
 

@@ -134,7 +134,8 @@ impl Failure {
             Self::Stopping | Self::NoLease(Some(NoLease::Refused { refusal: Refusal::Busy, .. })) => {
                 retry_after(&mut response, busy_wait());
             }
-            Self::NoLease(_) | Self::NoClientKey(_) | Self::Malformed(_) | Self::Panicked => {}
+            Self::NoClientKey(_) => final_refusal(&mut response),
+            Self::NoLease(_) | Self::Malformed(_) | Self::Panicked => {}
         }
         response
     }

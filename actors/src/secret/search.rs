@@ -50,8 +50,7 @@ impl fmt::Debug for Secrets {
 impl Secrets {
     /// Keys that are too short or too common to be told from ordinary text are not searched for.
     pub fn new(keys: impl IntoIterator<Item = ApiKey>) -> Self {
-        let keys: Vec<ApiKey> =
-            keys.into_iter().filter(|key| shape::is_distinctive(key.expose())).collect();
+        let keys: Vec<ApiKey> = keys.into_iter().filter(|key| shape::is_distinctive(key.expose())).collect();
         let shortest = keys.iter().map(|key| key.expose().len()).min().unwrap_or(usize::MAX);
         let search = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
@@ -105,7 +104,8 @@ impl Secrets {
         if self.found_in(&bytes) {
             return WITHHELD.to_owned();
         }
-        String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+        String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
     }
 
     fn found(&self, text: &[u8], place: Place) -> bool {
@@ -205,8 +205,9 @@ fn first(
 fn stands_alone(text: &[u8], found: &Range<usize>) -> bool {
     let is_word = |at: usize| text.get(at).is_some_and(|&byte| is_of_a_word(byte));
     let before = &text[..found.start];
-    let goes_on_before =
-        is_word(found.start) && before.last().is_some_and(|&byte| is_of_a_word(byte)) && !ends_in_escape(before);
+    let goes_on_before = is_word(found.start)
+        && before.last().is_some_and(|&byte| is_of_a_word(byte))
+        && !ends_in_escape(before);
     let goes_on_behind = is_word(found.end - 1) && is_word(found.end);
     !goes_on_before && !goes_on_behind
 }

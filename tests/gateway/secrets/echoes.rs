@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{assert_no_canary, reload_with_gateway_key, with_gateway_key};
 use crate::running_totals::{Way, ways};
 use crate::support::canned::{anthropic, openai};
-use crate::support::client::Exchange;
+use crate::support::client::{Call, Exchange};
 use crate::support::gateway::{Gateway, MODEL};
 use crate::support::upstream::{Answer, Dialect, Upstream};
 
@@ -51,8 +51,8 @@ fn error_event(dialect: Dialect, message: &str) -> Vec<u8> {
 }
 
 /// A proper answer of this upstream.
-fn good(dialect: Dialect, text: &str, stream: bool) -> Answer {
-    match (dialect, stream) {
+fn good(way: Way, text: &str) -> Answer {
+    match (way.provider, way.stream) {
         (Dialect::OpenAi, true) => Answer::events(openai::text(&["Hello"])),
         (Dialect::Anthropic, true) => Answer::events(anthropic::text(&["Hello"])),
         (Dialect::OpenAi, false) => Answer::json(200, openai::whole(text)),
@@ -107,8 +107,8 @@ fn echoes(way: Way) -> Vec<Answer> {
         Answer::bare(format!("HTTP/1.1 400 {said}\r\ncontent-length: 0\r\n\r\n")),
         Answer::events(vec![error_event(dialect, &said)]),
         Answer::events(late),
-        good(dialect, &format!("the key was {KEY}, and {HEADER}"), way.stream),
-        in_headers(good(dialect, "Hello", way.stream)),
+        good(way, &format!("the key was {KEY}, and {HEADER}")),
+        in_headers(good(way, "Hello")),
         in_headers(Answer::json(400, error(dialect, &said))),
         in_headers(Answer::events(vec![error_event(dialect, &said)])),
     ]
@@ -167,7 +167,7 @@ fn a_key_that_two_reloads_have_replaced_is_still_told_to_nobody() {
 fn what_a_client_has_sent_comes_back_as_it_is() {
     for way in ways().into_iter().filter(|way| !way.stream) {
         let text = format!("OPENAI_API_KEY={KEY}");
-        let upstream = way.upstream().always(good(way.provider, &text, false));
+        let upstream = way.upstream().always(good(way, &text));
         let gateway = with_gateway_key(GATEWAY_KEYS[0]).toml(&config(&upstream, 0)).start();
         let body = json!({"model": MODEL, "max_tokens": 9,
                           "messages": [{"role": "user", "content": format!("edit this: {text}")}]});
@@ -202,5 +202,24 @@ fn dummy_keys_are_cut_out_of_no_message() {
             let reply = way.ask(&gateway).reply();
             assert!(reply.raw().contains(message), "{key} {way:?} {reply}");
         }
+    }
+}
+
+#[test]
+fn a_list_of_models_and_a_count_of_tokens_show_no_key() {
+    let list = format!("{{\"data\": [{{\"id\": \"m\", \"note\": \"{KEY}\"}}], \"echo\": \"Bearer {KEY}\"}}");
+    for upstream in [Upstream::openai(), Upstream::anthropic()] {
+        let upstream = upstream.always(in_headers(Answer::json(200, list.clone())));
+        let gateway = with_gateway_key(GATEWAY_KEYS[0]).toml(&config(&upstream, 0)).start();
+        let with_key = |call: Call| call.header("x-api-key", GATEWAY_KEYS[0]).reply();
+        for path in ["/v1/models?format=raw", "/v1/models?format=openai", "/v1/models/p:m?format=raw"] {
+            let listed = with_key(gateway.call("GET", path));
+            assert!(listed.status() == 200 && listed.raw().contains("[key]"), "{path}: {listed}");
+            assert_no_canary(path, &listed.to_string());
+        }
+        let body = json!({"model": MODEL, "messages": [{"role": "user", "content": "hi"}]});
+        let counted = with_key(gateway.call("POST", "/v1/messages/count_tokens").json(&body));
+        assert_eq!(counted.status(), 200, "{counted}");
+        assert_no_canary("a count", &counted.to_string());
     }
 }
