@@ -13,7 +13,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderName};
 use url::Url;
 use vandamme_actors::excerpt;
 
-use crate::gateway::{Gateway, Listener};
+use crate::gateway::{Gateway, Listener, Terms};
 
 /// What everybody can do who is refused.
 const REMEDY: &str = "set PROXY_API_KEY on the gateway and present that key";
@@ -36,7 +36,8 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Why a gateway without a key does not serve this request; for the client.
 pub(super) fn refusal(request: &HttpRequest, gateway: &Gateway) -> Option<String> {
-    let reach = Reach::of(gateway);
+    let terms = gateway.terms();
+    let reach = Reach::of(gateway, &terms);
     let elsewhere = || if reach.is_local { from_elsewhere(request) } else { None };
     from_a_web_page(request, &reach).or_else(elsewhere)
 }
@@ -54,30 +55,34 @@ pub(super) fn refusal_to_spend(request: &HttpRequest, gateway: &Gateway) -> Opti
 
 /// Whether the request comes from this machine itself, and not from a web page.
 pub(super) fn is_local(request: &HttpRequest, gateway: &Gateway) -> bool {
-    let reach = Reach { is_local: true, ..Reach::of(gateway) };
+    let terms = gateway.terms();
+    let reach = Reach { is_local: true, ..Reach::of(gateway, &terms) };
     from_a_web_page(request, &reach).is_none() && from_elsewhere(request).is_none()
 }
 
 /// Under which names clients may come.
 struct Reach<'g> {
     listener: Option<&'g Listener>,
-    allowed: Vec<String>,
+    allowed: &'g [String],
     /// Names of this machine alone.
     is_local: bool,
 }
 
 impl<'g> Reach<'g> {
-    fn of(gateway: &'g Gateway) -> Self {
+    fn of(gateway: &'g Gateway, terms: &'g Terms) -> Self {
         let listener = gateway.listener();
         let is_local = listener.is_none_or(|listener| listener.address.ip().to_canonical().is_loopback());
-        Self { listener, allowed: gateway.terms().settings.allowed_hosts.clone(), is_local }
+        Self { listener, allowed: &terms.settings.allowed_hosts, is_local }
     }
 
     /// Whether no web page can have made up this name for an address of ours.
     fn takes(&self, name: &str) -> bool {
+        if is_local_name(name) {
+            return true;
+        }
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         let configured = self.listener.is_some_and(|listener| listener.host.eq_ignore_ascii_case(&name));
-        if configured || self.allowed.contains(&name) || is_local_name(&name) {
+        if configured || self.allowed.contains(&name) {
             return true;
         }
         let private = || !name.contains('.') || PRIVATE_NAMES.iter().any(|end| name.ends_with(end));
@@ -91,10 +96,13 @@ fn from_a_web_page(request: &HttpRequest, reach: &Reach<'_>) -> Option<String> {
         let sent = "the request comes from a web page of another site (Sec-Fetch-Site: cross-site)";
         return Some(format!("{sent}; {REMEDY}"));
     }
-    let Some(host) = only(headers, &header::HOST) else {
-        return Some(format!("the request has no Host header that can be read; {REMEDY}"));
+    let host = match only(headers, &header::HOST) {
+        Some(host) => host,
+        // No browser leaves it out.
+        None if !headers.contains_key(header::HOST) => "",
+        None => return Some(format!("the request's Host header cannot be read; {REMEDY}")),
     };
-    if !reach.takes(name_of(host)) {
+    if headers.contains_key(header::HOST) && !reach.takes(name_of(host)) {
         return Some(format!(
             "the name '{}' in the Host header is not one of this gateway's: use its IP address, add the name to allowed-hosts (VDM_ALLOWED_HOSTS), or {REMEDY}",
             shown(host)
@@ -145,8 +153,12 @@ fn name_of(host: &str) -> &str {
 }
 
 fn is_local_name(name: &str) -> bool {
-    name == "localhost"
-        || name.ends_with(".localhost")
+    let below_localhost = || {
+        let (_, end) = name.rsplit_once('.').unwrap_or_default();
+        end.eq_ignore_ascii_case("localhost")
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || below_localhost()
         || name.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
@@ -188,8 +200,8 @@ mod tests {
         let request = TestRequest::default().method(method).peer_addr(peer.parse().unwrap());
         let request = headers.iter().fold(request, |request, header| request.append_header(*header));
         let is_local = listener.address.ip().is_loopback();
-        let reach =
-            Reach { listener: Some(listener), allowed: vec!["gateway.corp.example".to_owned()], is_local };
+        let allowed = ["gateway.corp.example".to_owned()];
+        let reach = Reach { listener: Some(listener), allowed: &allowed, is_local };
         let request = request.to_http_request();
         from_a_web_page(&request, &reach).or_else(|| is_local.then(|| from_elsewhere(&request)).flatten())
     }
@@ -213,7 +225,7 @@ mod tests {
             let why = refused(&own, LOOPBACK, &[("host", "localhost"), (name, "1.2.3.4")]).unwrap();
             assert!(why.contains(name), "{why}");
         }
-        assert!(refused(&own, LOOPBACK, &[]).is_some());
+        assert_eq!(refused(&own, LOOPBACK, &[]), None, "HTTP/1.0 has no Host");
         assert!(refused(&own, LOOPBACK, &[("host", "localhost"), ("host", "localhost")]).is_some());
         let named = listener("127.0.1.1:8082", "Box.example");
         assert_eq!(refused(&named, LOOPBACK, &[("host", "box.example:8082")]), None);

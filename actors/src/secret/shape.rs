@@ -34,6 +34,9 @@ const CREDENTIAL_NAMES: [&str; 12] = [
     "signature",
     "token",
 ];
+/// Headers whose values look like credentials and are none.
+const PLAIN_NAMES: [&str; 6] =
+    ["anthropic-beta", "openai-beta", "openai-organization", "openai-project", "http-referer", "user-agent"];
 /// Schemes of `authorization`, which some upstreams take in headers of their own.
 const SCHEMES: [&str; 4] = ["basic ", "bearer ", "token ", "apikey "];
 
@@ -57,7 +60,8 @@ pub fn in_header(name: &str, value: &str) -> Vec<ApiKey> {
     if by_name && !scheme {
         found.push(value.trim().to_owned());
     }
-    for word in words.filter(|word| by_name || is_random(word)) {
+    let by_look = |word: &str| !PLAIN_NAMES.contains(&name.as_str()) && is_random(word);
+    for word in words.filter(|word| by_name || by_look(word)) {
         found.push(word.to_owned());
         found.extend(password(word));
     }
@@ -150,6 +154,7 @@ mod tests {
             ("x-title", "Vandamme Proxy 2 for the whole team"),
             ("http-referer", "https://example.com/some/path/0123456789abcdef"),
             ("anthropic-beta", "context-management-2025-06-27,effort-2025-11-24"),
+            ("OpenAI-Organization", "org-AbCd1234EfGh5678IjKl"),
             ("x-region", "us-east-1"),
             ("x-max-tokens", "4096"),
             ("authorization", "none"),
