@@ -15,7 +15,7 @@ use vandamme_actors::upstream::Wiring;
 
 /// Clients that may watch the running requests, each of which is told all of them anew.
 const WATCHERS: usize = 16;
-/// Keys that are remembered after a reload has replaced them; beyond, the oldest are forgotten.
+/// How many keys are remembered, replaced ones included. Beyond that, the oldest are forgotten.
 const MOST_KEYS: usize = 10_000;
 
 /// One running gateway.
@@ -92,12 +92,12 @@ fn credentials(settings: &Settings, proxy_key: Option<&ApiKey>) -> Vec<ApiKey> {
     keys.chain(in_headers).collect()
 }
 
-/// Each of these once, where it stands last; the last of them, if there are too many.
+/// Without duplicates, of which the last occurrence stays, and with the most recent [`MOST_KEYS`] only.
 fn latest(keys: impl Iterator<Item = ApiKey>) -> Vec<ApiKey> {
-    let mut seen = HashSet::new();
     let all: Vec<_> = keys.collect();
-    let last_first = all.into_iter().rev().filter(|key| seen.insert(key.id())).take(MOST_KEYS);
-    let mut latest: Vec<_> = last_first.collect();
+    let mut seen = HashSet::new();
+    let last_first = all.iter().rev().filter(|key| seen.insert(key.expose())).take(MOST_KEYS);
+    let mut latest: Vec<_> = last_first.cloned().collect();
     latest.reverse();
     latest
 }

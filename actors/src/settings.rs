@@ -29,7 +29,7 @@ pub struct Settings {
     pub default_profile: Option<Arc<str>>,
     /// Where a model name without a prefix goes; a name out of `providers`, `None` when there is none.
     pub default_provider: Option<Arc<str>>,
-    /// Names by which clients may address a gateway that has no key, beside those that no web page can make up.
+    /// Host names that a gateway without a key accepts, in addition to those that nobody can register. Lower case.
     pub allowed_hosts: Vec<String>,
     /// Clients are told why a model name went where it went.
     pub route_header: bool,

@@ -93,8 +93,8 @@ impl Exchange<'_> {
         Ok(Answered::Whole { status: 200, headers, body, closing })
     }
 
-    /// A reply without a key that the upstream echoes in it. One that the client itself has sent is the client's: a model
-    /// that edits a file with keys in it must write them as they are.
+    /// Removes keys that the upstream echoes in its reply, unless the client sent a key in its request: a model that edits a
+    /// file with keys in it must be able to write them back.
     fn without_echo(&self, secrets: &Secrets, body: Bytes) -> Bytes {
         if !secrets.found_plainly_in(&body) || secrets.found_plainly_in(&self.question.body) {
             return body;

@@ -15,7 +15,7 @@ use vandamme_actors::excerpt;
 
 use crate::gateway::{Gateway, Listener, Terms};
 
-/// What everybody can do who is refused.
+/// What a refused client can do.
 const REMEDY: &str = "set PROXY_API_KEY on the gateway and present that key";
 /// The part of a header that a refusal repeats, in characters.
 const SHOWN: usize = 100;
@@ -42,15 +42,15 @@ pub(super) fn refusal(request: &HttpRequest, gateway: &Gateway) -> Option<String
     from_a_web_page(request, &reach).or_else(elsewhere)
 }
 
-/// The same for a request whose method alone says that it costs nothing, while it does. Browsers send such for the images
-/// of any page, and to an address in the network they do not say which page that is.
+/// The same for a GET request that spends tokens. A browser sends a GET for an image on any page, and over plain HTTP to a
+/// private address it sends neither `Origin` nor `Sec-Fetch-Site` with it.
 pub(super) fn refusal_to_spend(request: &HttpRequest, gateway: &Gateway) -> Option<String> {
     let headers = request.headers();
     let agent = headers.get(header::USER_AGENT).map_or(&b""[..], |value| value.as_bytes());
     let named = headers.get(&FETCH_SITE).is_some_and(|site| site == "none" || site == "same-origin");
     let keyless = gateway.terms().proxy_key.is_none();
     (keyless && !named && agent.starts_with(b"Mozilla/"))
-        .then(|| format!("a browser sent this request and does not say for which page; {REMEDY}"))
+        .then(|| format!("the request comes from a browser without a Sec-Fetch-Site header; {REMEDY}"))
 }
 
 /// Whether the request comes from this machine itself, and not from a web page.
@@ -60,7 +60,7 @@ pub(super) fn is_local(request: &HttpRequest, gateway: &Gateway) -> bool {
     from_a_web_page(request, &reach).is_none() && from_elsewhere(request).is_none()
 }
 
-/// Under which names clients may come.
+/// The names by which clients may address the gateway.
 struct Reach<'g> {
     listener: Option<&'g Listener>,
     allowed: &'g [String],
@@ -75,7 +75,7 @@ impl<'g> Reach<'g> {
         Self { listener, allowed: &terms.settings.allowed_hosts, is_local }
     }
 
-    /// Whether no web page can have made up this name for an address of ours.
+    /// Whether this name is safe: nobody can register it and let it resolve to an address of this gateway.
     fn takes(&self, name: &str) -> bool {
         if is_local_name(name) {
             return true;
@@ -98,7 +98,7 @@ fn from_a_web_page(request: &HttpRequest, reach: &Reach<'_>) -> Option<String> {
     }
     let host = match only(headers, &header::HOST) {
         Some(host) => host,
-        // No browser leaves it out.
+        // Browsers always send it.
         None if !headers.contains_key(header::HOST) => "",
         None => return Some(format!("the request's Host header cannot be read; {REMEDY}")),
     };

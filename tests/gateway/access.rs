@@ -169,7 +169,7 @@ fn a_browser_that_does_not_say_who_sent_it_spends_nothing() {
     let gateway = Gateway::before(&upstream).env("HOST", "0.0.0.0").start();
     let test = || gateway.call("GET", "/test-connection");
     let browser = || test().header("user-agent", "Mozilla/5.0 (X11; Linux x86_64)");
-    assert_refused(&browser().reply(), "an image of some page");
+    assert_refused(&browser().reply(), "an image on some page");
     assert_eq!(upstream.count(), 0);
     assert_eq!(browser().header("sec-fetch-site", "none").reply().status(), 200, "a person typed it");
     assert_eq!(test().header("user-agent", "curl/8").reply().status(), 200);

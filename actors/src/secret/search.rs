@@ -1,7 +1,6 @@
 //! The search for secrets in text that is about to leave the process: every key of this process's lifetime at once, in the
 //! forms in which an upstream may echo it.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,28 +8,23 @@ use std::sync::Arc;
 use aho_corasick::{AhoCorasick, Input, MatchKind};
 use memchr::memmem;
 
-use super::{ApiKey, KeyId, encoded, shape};
+use super::{ApiKey, encoded, shape};
 
 /// Stands in a text where a key was.
 const REDACTED: &str = "[key]";
-/// What is left of a text in which a key cannot be told from the rest.
+/// Replaces a text from which a key cannot be cut out.
 const WITHHELD: &str = "[a text that contains a key was withheld]";
-/// JSON inside of JSON inside of JSON: deeper, nobody reports an error.
+/// How many layers of escapes are undone: JSON inside JSON inside JSON.
 const DEEPEST: usize = 3;
 
 /// Every key that must not leave the process in a text. The search is built once; a copy of this is cheap.
 #[derive(Clone)]
 pub struct Secrets {
-    known: Arc<Known>,
-    /// Beside those; the key of one request, which need not be in the configuration.
+    known: Option<Arc<AhoCorasick>>,
+    /// The key of one request, which need not be in the configuration.
     own: Option<ApiKey>,
     /// The length of the shortest that is searched for.
     shortest: usize,
-}
-
-struct Known {
-    ids: HashSet<KeyId>,
-    search: Option<AhoCorasick>,
 }
 
 /// Which occurrences of a key count.
@@ -43,7 +37,9 @@ enum Place {
 
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Secrets({})", self.known.ids.len())
+        // The search itself would print what it looks for.
+        let known = self.known.as_ref().map_or(0, |search| search.patterns_len());
+        write!(f, "Secrets({known})")
     }
 }
 
@@ -55,17 +51,17 @@ impl Secrets {
         let search = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
             .build(keys.iter().map(ApiKey::expose));
-        // It fails for more text than a configuration can hold.
-        let search = search.ok().filter(|_| !keys.is_empty());
-        let ids = keys.iter().map(ApiKey::id).collect();
-        Self { known: Arc::new(Known { ids, search }), own: None, shortest }
+        // Building fails only beyond 2^31 states, more than the bound on keys allows.
+        let known = search.ok().filter(|_| !keys.is_empty()).map(Arc::new);
+        Self { known, own: None, shortest }
     }
 
     /// These and another one.
     #[must_use]
     pub fn with(&self, key: &ApiKey) -> Self {
         let text = key.expose();
-        if self.known.ids.contains(&key.id()) || !shape::is_distinctive(text) {
+        let known = self.known.as_ref().and_then(|search| search.find(text));
+        if known.is_some_and(|found| found.range() == (0..text.len())) || !shape::is_distinctive(text) {
             return self.clone();
         }
         Self { known: self.known.clone(), own: Some(key.clone()), shortest: self.shortest.min(text.len()) }
@@ -76,12 +72,12 @@ impl Secrets {
         self.found(text, Place::Alone)
     }
 
-    /// The same for a header's value, in which no word is worth more than a key is.
+    /// The same for the value of a header, where an occurrence inside a longer word counts, too.
     pub fn found_in_header(&self, value: &[u8]) -> bool {
         self.found(value, Place::Anywhere)
     }
 
-    /// The same as [`Self::found_in`], but for plain text only: of use where much is searched.
+    /// The same as [`Self::found_in`] without the encoded forms. It is fast enough for whole replies.
     pub fn found_plainly_in(&self, text: &[u8]) -> bool {
         text.len() >= self.shortest && self.next(text, 0, Place::Alone).is_some()
     }
@@ -96,7 +92,7 @@ impl Secrets {
             if !self.found_in(&bytes) {
                 break;
             }
-            // What is read is what the key is in, so that this becomes the text.
+            // The key stands there in an encoded form: continue with the decoded text.
             let decoded = encoded::unescaped(&bytes).or_else(|| encoded::percent_decoded(&bytes));
             let Some(decoded) = decoded else { break };
             bytes = self.cut(&decoded);
@@ -167,7 +163,7 @@ impl Secrets {
 
     /// The first occurrence from there on.
     fn next(&self, text: &[u8], from: usize, place: Place) -> Option<Range<usize>> {
-        let known = self.known.search.as_ref().and_then(|search| {
+        let known = self.known.as_ref().and_then(|search| {
             first(text, (from, place), |at| {
                 search.find(Input::new(text).span(at..text.len())).map(|found| found.range())
             })

@@ -40,8 +40,8 @@ const PLAIN_NAMES: [&str; 6] =
 /// Schemes of `authorization`, which some upstreams take in headers of their own.
 const SCHEMES: [&str; 4] = ["basic ", "bearer ", "token ", "apikey "];
 
-/// Whether a key can be told from ordinary text. Dummy keys of local servers (`ollama`, `none`, `x`) cannot: to search for
-/// them would cut words out of every message.
+/// Whether a key differs from ordinary text. The dummy keys of local servers (`ollama`, `none`, `x`) do not: a search for
+/// them would cut words out of error messages.
 pub(super) fn is_distinctive(key: &str) -> bool {
     let prefixed = key.starts_with(PREFIX) && key.len() >= SHORTEST_WITH_PREFIX;
     prefixed || (key.len() >= SHORTEST && (key.len() > LONGEST_WORD || is_mixed(key)))
@@ -92,7 +92,7 @@ fn is_mixed_case(word: &str) -> bool {
     upper(rest) && lower(word)
 }
 
-/// Whether a header's value is a credential by its look alone. Dates, versions, names and addresses are not.
+/// Whether a word looks like a credential, whatever the name of its header. Dates, versions and URLs do not.
 fn is_random(word: &str) -> bool {
     let part = |part: &str| {
         let has = |of: fn(&u8) -> bool| part.as_bytes().iter().any(of);
