@@ -3,7 +3,7 @@
 #   docker build -t vdm .
 #   docker run --rm -p 127.0.0.1:8082:8082 -e OPENAI_API_KEY vdm
 #
-# Without a key of its own (PROXY_API_KEY) it serves whoever reaches the published port.
+# Without a key of its own (PROXY_API_KEY) it serves every program that reaches the published port, but no web page.
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build

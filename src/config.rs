@@ -338,6 +338,7 @@ impl<'a> Reading<'a> {
             profiles,
             default_profile,
             default_provider,
+            allowed_hosts: allowed_hosts(root),
             route_header: root.flag("route-header").unwrap_or(false),
             request_metrics: if root.flag("request-metrics")? { Metrics::Kept } else { Metrics::Off },
             active_stream: root.flag("active-requests-stream")?,
@@ -366,6 +367,12 @@ impl<'a> Reading<'a> {
         config.warnings.extend(routes.unusable_fallbacks());
         Some(config)
     }
+}
+
+/// In lower case, without the dot at the end that a name may have.
+fn allowed_hosts(root: Section<'_>) -> Vec<String> {
+    let names = root.text("allowed-hosts").map(|names| names.text.lines()).into_iter().flatten();
+    names.map(|name| name.trim_end_matches('.').to_ascii_lowercase()).collect()
 }
 
 fn demo_mode(asked: Option<bool>, builder: &Builder<'_>, listener: &Listener) -> DemoMode {

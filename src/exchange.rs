@@ -236,7 +236,7 @@ impl Exchange<'_> {
     fn signed(&self, mut lease: Lease) -> Result<Lease, Failure> {
         if lease.provider.passthrough {
             let terms = self.gateway.terms();
-            let key = caller::own_key(&self.question.headers, terms.proxy_key.as_ref());
+            let key = caller::own_key(&self.question.headers, &terms.gateway_keys);
             lease.key = key.ok_or_else(|| Failure::NoClientKey(lease.provider.name.clone()))?;
         }
         Ok(lease)

@@ -1,18 +1,22 @@
 //! What every thread of the running gateway shares.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use actix_rt::ArbiterHandle;
 use tokio::sync::watch;
 use vandamme_actors::roster::Roster;
-use vandamme_actors::secret::{ApiKey, Secrets};
+use vandamme_actors::secret::{self, ApiKey, Secrets};
 use vandamme_actors::settings::Settings;
 use vandamme_actors::snapshot::Snapshot;
 use vandamme_actors::upstream::Wiring;
 
 /// Clients that may watch the running requests, each of which is told all of them anew.
 const WATCHERS: usize = 16;
+/// How many keys are remembered, replaced ones included. Beyond that, the oldest are forgotten.
+const MOST_KEYS: usize = 10_000;
 
 /// One running gateway.
 pub(crate) struct Gateway {
@@ -24,6 +28,15 @@ pub(crate) struct Gateway {
     ready: AtomicBool,
     drain: watch::Sender<bool>,
     workers: Snapshot<Vec<ArbiterHandle>>,
+    listener: OnceLock<Listener>,
+}
+
+/// Where clients reach the gateway.
+#[derive(Clone, Debug)]
+pub(crate) struct Listener {
+    pub(crate) address: SocketAddr,
+    /// As configured: a name or an address.
+    pub(crate) host: String,
 }
 
 /// What a reload replaces, as a whole.
@@ -31,8 +44,14 @@ pub(crate) struct Terms {
     pub(crate) settings: Settings,
     /// What clients must present, if anything.
     pub(crate) proxy_key: Option<ApiKey>,
-    /// All configured keys, as texts that must not leave; also those of the terms before, which requests in flight have.
+    /// All keys and credentials that this process has had, as texts that must not leave: requests in flight have those of the
+    /// terms before.
     pub(crate) secrets: Secrets,
+    /// Every key that has ever been what clients must present, the oldest first. None of them goes to an upstream: a request
+    /// may have been admitted with one that a reload has replaced since.
+    pub(crate) gateway_keys: Vec<ApiKey>,
+    /// What `secrets` searches for, the oldest first.
+    known: Vec<ApiKey>,
 }
 
 /// One request's place among those in flight, or among those that watch; freed by its drop.
@@ -54,18 +73,33 @@ impl Drop for Admission {
 
 impl Terms {
     fn new(settings: Settings, proxy_key: Option<ApiKey>, before: Option<&Self>) -> Self {
-        let mut keys: Vec<ApiKey> = own_keys(&settings, proxy_key.as_ref());
-        for key in before.into_iter().flat_map(|terms| own_keys(&terms.settings, terms.proxy_key.as_ref())) {
-            if keys.iter().all(|known| known.id() != key.id()) {
-                keys.push(key);
-            }
-        }
-        Self { settings, proxy_key, secrets: Secrets::new(keys) }
+        let earlier = |of: fn(&Self) -> &[ApiKey]| before.map(of).unwrap_or_default().iter().cloned();
+        let known = latest(earlier(|terms| &terms.known).chain(credentials(&settings, proxy_key.as_ref())));
+        let gateway_keys = latest(earlier(|terms| &terms.gateway_keys).chain(proxy_key.clone()));
+        Self { settings, proxy_key, secrets: Secrets::new(known.iter().cloned()), gateway_keys, known }
     }
 }
 
-fn own_keys(settings: &Settings, proxy_key: Option<&ApiKey>) -> Vec<ApiKey> {
-    settings.providers.iter().flat_map(|provider| &provider.keys).chain(proxy_key).cloned().collect()
+/// All that a configuration keeps secret.
+fn credentials(settings: &Settings, proxy_key: Option<&ApiKey>) -> Vec<ApiKey> {
+    let catalogue = settings.top_models.as_ref().map(|top| &top.catalogue);
+    let providers: Vec<_> = settings.providers.iter().chain(catalogue).collect();
+    let headers = providers.iter().flat_map(|provider| &provider.custom_headers);
+    let in_headers = headers
+        .filter_map(|(name, value)| Some(secret::in_header(name.as_str(), value.to_str().ok()?)))
+        .flatten();
+    let keys = providers.iter().flat_map(|provider| &provider.keys).chain(proxy_key).cloned();
+    keys.chain(in_headers).collect()
+}
+
+/// Without duplicates, of which the last occurrence stays, and with the most recent [`MOST_KEYS`] only.
+fn latest(keys: impl Iterator<Item = ApiKey>) -> Vec<ApiKey> {
+    let all: Vec<_> = keys.collect();
+    let mut seen = HashSet::new();
+    let last_first = all.iter().rev().filter(|key| seen.insert(key.expose())).take(MOST_KEYS);
+    let mut latest: Vec<_> = last_first.cloned().collect();
+    latest.reverse();
+    latest
 }
 
 impl Gateway {
@@ -84,7 +118,18 @@ impl Gateway {
             ready: AtomicBool::new(true),
             drain: watch::Sender::new(false),
             workers: Snapshot::new(vec![]),
+            listener: OnceLock::new(),
         }
+    }
+
+    /// Called once, before anybody is served.
+    pub(crate) fn listens(&self, listener: Listener) {
+        self.listener.get_or_init(|| listener);
+    }
+
+    /// `None` when nobody can reach it: a command asks providers.
+    pub(crate) fn listener(&self) -> Option<&Listener> {
+        self.listener.get()
     }
 
     /// What holds now. Read it once for what must go together.
@@ -152,5 +197,22 @@ impl Gateway {
         for worker in self.workers.load().iter() {
             worker.spawn_fn(vandamme_actors::converter::drain_here);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_keys_are_kept_each_once() {
+        let keys = |texts: &[&str]| -> Vec<String> {
+            let latest = latest(texts.iter().map(|text| ApiKey::new(*text)));
+            latest.iter().map(|key| key.expose().to_owned()).collect()
+        };
+        assert_eq!(keys(&["a", "b", "a", "c"]), ["b", "a", "c"]);
+        let many: Vec<_> = (0..MOST_KEYS + 2).map(|number| number.to_string()).collect();
+        let kept = keys(&many.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!((kept.len(), kept[0].as_str()), (MOST_KEYS, "2"));
     }
 }

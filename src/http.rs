@@ -1,5 +1,6 @@
 //! Every route on one page.
 
+mod access;
 mod active_requests;
 mod aliases;
 mod body;

@@ -23,7 +23,7 @@ use vandamme_actors::upstream::{Wiring, client_config};
 use self::orders::{Orders, Told};
 use self::reload::Reloader;
 use crate::config::{Config, Overrides};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Listener};
 use crate::http;
 use crate::process::Signals;
 
@@ -59,7 +59,7 @@ pub fn serve(listener: TcpListener, config: Config, origin: Origin) -> Result<En
 
 async fn run(listener: TcpListener, config: Config, origin: Origin) -> Result<Ending, String> {
     let mut reloader = Reloader::new(&config, origin.overrides);
-    let Config { mut settings, proxies, proxy_api_key, demo: mode, .. } = config;
+    let Config { host, mut settings, proxies, proxy_api_key, demo: mode, .. } = config;
     reloader.embed_demo(mode, &mut settings)?;
     let connect_timeout = settings.limits.connect_timeout;
     let wiring = Wiring { tls: client_config()?, proxies, connect_timeout };
@@ -68,6 +68,7 @@ async fn run(listener: TcpListener, config: Config, origin: Origin) -> Result<En
     let gateway = web::Data::new(Gateway::new(settings, roster, wiring, proxy_api_key));
     let mut signals = Signals::listen().map_err(|error| format!("signals cannot be handled: {error}"))?;
     let address = listener.local_addr().map_err(|error| format!("the listener has no address: {error}"))?;
+    gateway.listens(Listener { address, host });
     let server =
         server(listener, &gateway, &limits).map_err(|error| format!("the server cannot start: {error}"))?;
     let handle = server.handle();

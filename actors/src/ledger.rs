@@ -31,6 +31,7 @@ pub use self::totals::{Counts, Rows, Totals};
 use self::traces::Traces;
 pub use self::traces::{Trace, TraceError};
 use crate::clock;
+use crate::excerpt::{self, one_line};
 use crate::keeper;
 use crate::observe::{Observe, Ping};
 use crate::roster::Roster;
@@ -40,6 +41,8 @@ use crate::snapshot::Snapshot;
 
 /// It is woken by one message, and looked after.
 const MAILBOX: usize = 64;
+/// What is kept of an error's message, in bytes; more is neither shown nor logged.
+const MESSAGE: usize = 4 * excerpt::LINE;
 /// For how long what was woken waits for more to come.
 const NAP: Duration = Duration::from_millis(20);
 
@@ -184,6 +187,10 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
+        if let End::Failed { message, .. } = &mut self.record.end {
+            // It waits in a queue from here on.
+            *message = excerpt::cut(std::mem::take(message), MESSAGE);
+        }
         let mut record = self.record.clone();
         record.elapsed = self.course.elapsed();
         if std::thread::panicking() {
@@ -275,10 +282,9 @@ impl Ledger {
     }
 }
 
-/// A text from outside on one log line, shortened.
+/// A text from outside on one log line.
 fn printable(text: &str) -> String {
-    const SHOWN: usize = 300;
-    text.chars().take(SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    one_line(text, excerpt::LINE)
 }
 
 impl Actor for Ledger {

@@ -19,6 +19,7 @@ pub mod catalog;
 pub mod clock;
 pub mod converter;
 mod dialect;
+pub mod excerpt;
 #[cfg(any(test, feature = "faults"))]
 pub mod faults;
 mod keeper;

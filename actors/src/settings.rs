@@ -29,6 +29,8 @@ pub struct Settings {
     pub default_profile: Option<Arc<str>>,
     /// Where a model name without a prefix goes; a name out of `providers`, `None` when there is none.
     pub default_provider: Option<Arc<str>>,
+    /// Host names that a gateway without a key accepts, in addition to those that nobody can register. Lower case.
+    pub allowed_hosts: Vec<String>,
     /// Clients are told why a model name went where it went.
     pub route_header: bool,
     pub request_metrics: Metrics,
@@ -174,6 +176,8 @@ pub enum Azure {
 pub struct Limits {
     /// Request body, bytes. Default 32 MiB.
     pub request_body: usize,
+    /// The name of a model in a request, bytes. Default 256.
+    pub model_name: usize,
     /// Until a request's head has arrived. Default 10 s.
     pub request_head_timeout: Duration,
     /// After this long a request body must come at `body_min_rate` at least. Default 10 s.

@@ -73,6 +73,7 @@ pub(crate) fn settings(providers: Vec<Arc<ProviderSettings>>) -> Settings {
         profiles: vec![],
         default_profile: None,
         default_provider,
+        allowed_hosts: vec![],
         route_header: false,
         request_metrics: Metrics::Kept,
         active_stream: true,
@@ -86,6 +87,7 @@ pub(crate) fn limits() -> Limits {
     let second = Duration::from_secs(1);
     Limits {
         request_body: 32 << 20,
+        model_name: 256,
         request_head_timeout: 10 * second,
         body_grace: 10 * second,
         body_min_rate: 1024,

@@ -19,6 +19,11 @@ use thiserror::Error;
 /// What stands for a time that the upstream does not tell.
 const UNKNOWN_TIME: &str = "1970-01-01T00:00:00Z";
 
+/// The longest id that counts, in bytes; nobody could ask for a longer one.
+pub const LONGEST_ID: usize = 256;
+/// The most models of one upstream that count; the largest known catalogue has some thousands.
+pub const MOST: usize = 20_000;
+
 /// The models of one upstream, as it listed them.
 #[derive(Debug)]
 pub struct Models<'a>(Vec<Model<'a>>);
@@ -84,15 +89,20 @@ impl<'a> Models<'a> {
             let listed: Option<Listed<'a>> = serde_json::from_str(raw.get()).ok();
             listed.and_then(|listed| listed.data).ok_or(NotAList::NoData)?
         };
-        Ok(Self(entries.into_iter().filter_map(|entry| serde_json::from_str(entry.get()).ok()).collect()))
+        let models = entries.into_iter().take(MOST);
+        Ok(Self(models.filter_map(|entry| serde_json::from_str(entry.get()).ok()).collect()))
     }
 
-    /// All that have an id, with what people call them.
+    /// All that have an id of a usual length, with what people call them.
     pub fn named(&self) -> impl Iterator<Item = Named> {
         self.0.iter().filter_map(|model| {
-            let id = model.id()?.into_owned();
-            let name = model.display_name().map(Cow::into_owned).filter(|name| *name != id);
-            Some(Named { id, name, created: model.created_at().map(Cow::into_owned) })
+            let id = model.id().filter(|id| id.len() <= LONGEST_ID)?.into_owned();
+            let name = model.display_name().filter(|name| *name != id && name.len() <= LONGEST_ID);
+            Some(Named {
+                id,
+                name: name.map(Cow::into_owned),
+                created: model.created_at().map(Cow::into_owned),
+            })
         })
     }
 

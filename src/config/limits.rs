@@ -13,6 +13,7 @@ use super::layer::Section;
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Table {
     request_body: u64,
+    model_name: u64,
     request_head_timeout: f64,
     body_grace: f64,
     body_min_rate: u64,
@@ -53,6 +54,7 @@ pub(super) fn build(limits: Section<'_>) -> Result<Limits, String> {
     let table: Table = limits.value().try_deserialize().map_err(|error| error.to_string())?;
     Ok(Limits {
         request_body: size(table.request_body),
+        model_name: size(table.model_name),
         request_head_timeout: Duration::from_secs_f64(table.request_head_timeout),
         body_grace: Duration::from_secs_f64(table.body_grace),
         body_min_rate: table.body_min_rate,

@@ -16,6 +16,7 @@ pub(super) const TOP: Keys = &[
     ("log-level", Value(LogLevel)),
     ("proxy-api-key", Value(Secret)),
     ("proxy-api-key-file", Value(Text)),
+    ("allowed-hosts", Value(Words)),
     ("route-header", Value(Flag)),
     ("request-metrics", Value(Flag)),
     ("active-requests-stream", Value(Flag)),
@@ -47,6 +48,7 @@ pub(super) const PROFILE: Keys = &[
 /// `[limits]`
 pub(super) const LIMITS: Keys = &[
     ("request-body", Value(Bytes)),
+    ("model-name", Value(Bytes)),
     ("request-head-timeout", Value(Pause)),
     ("body-grace", Value(Seconds)),
     ("body-min-rate", Value(Bytes)),
@@ -135,7 +137,7 @@ pub(super) struct Variable {
     pub(super) path: &'static [&'static str],
 }
 
-pub(super) const VARIABLES: [Variable; 30] = [
+pub(super) const VARIABLES: [Variable; 31] = [
     Variable {
         name: "HOST",
         about: "the address or name to listen on (127.0.0.1)",
@@ -170,6 +172,13 @@ pub(super) const VARIABLES: [Variable; 30] = [
         kind: Text,
         empty: WhenEmpty::Unset,
         path: &["proxy-api-key-file"],
+    },
+    Variable {
+        name: "VDM_ALLOWED_HOSTS",
+        about: "names in the Host header that a gateway without PROXY_API_KEY accepts, with blanks between them",
+        kind: Words,
+        empty: WhenEmpty::Unset,
+        path: &["allowed-hosts"],
     },
     Variable {
         name: "VDM_DEFAULT_PROVIDER",

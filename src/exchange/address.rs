@@ -4,20 +4,20 @@ use actix_web::http::header::{self, HeaderName};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use vandamme_actors::settings::{Api, Azure, ProviderSettings};
 
-use super::{Endpoint, Question};
+use super::Endpoint;
 
 /// All but RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Where a Messages request goes, with the query that the client sent.
-pub(super) fn messages(provider: &ProviderSettings, question: &Question) -> String {
+pub(super) fn messages(provider: &ProviderSettings, endpoint: &Endpoint, query: &str) -> String {
     let base = anthropic_base(provider);
-    let path = match question.endpoint {
+    let path = match endpoint {
         Endpoint::Reply | Endpoint::Models(_) => "/v1/messages",
         Endpoint::Count => "/v1/messages/count_tokens",
     };
-    let mark = if question.query.is_empty() { "" } else { "?" };
-    format!("{base}{path}{mark}{}", question.query)
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!("{base}{path}{mark}{query}")
 }
 
 /// Where a request goes that was one of another API, so without the client's query.

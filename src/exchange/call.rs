@@ -10,6 +10,7 @@ use awc::ClientResponse;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use vandamme_actors::converter::{Audience, Batch, Closing, Flow, Machine, Opened, Progress, UpstreamBody};
+use vandamme_actors::excerpt;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::Api;
@@ -22,6 +23,7 @@ use vandamme_protocol::{anthropic, openai};
 
 use super::failure::{Answer, Relayed};
 use super::healing::Healing;
+use super::listing::LARGEST as LARGEST_LIST;
 use super::outgoing::{Outgoing, Slices, Way, passed_back};
 use super::verdict::{CallFailure, asked_to_wait, judge, located};
 use super::{Endpoint, Exchange};
@@ -32,6 +34,9 @@ const ERROR_BODY: usize = 1 << 20;
 const ERROR_BODY_TIME: Duration = Duration::from_secs(10);
 /// A list of models is there by then, or somebody who waits for it has gone.
 const LISTING_TIME: Duration = Duration::from_secs(30);
+
+/// The part of a content type that an error repeats, in characters.
+const LONGEST_TYPE: usize = 100;
 
 /// A reply that is safe to hand on.
 pub(super) enum Answered {
@@ -50,7 +55,17 @@ pub(super) enum Content {
 }
 
 impl Exchange<'_> {
+    /// What fails is told without secrets and within bounds, whoever words it.
     pub(super) async fn call(&self, lease: &Lease, healing: &Healing) -> Result<Answered, CallFailure> {
+        let called = self.call_upstream(lease, healing).await;
+        called.map_err(|mut failed| {
+            let fault = self.scrubbed(lease, failed.answer.fault);
+            failed.answer.fault = Fault { message: excerpt::cut(fault.message, excerpt::ERROR), ..fault };
+            failed
+        })
+    }
+
+    async fn call_upstream(&self, lease: &Lease, healing: &Healing) -> Result<Answered, CallFailure> {
         let outgoing = self.edited(lease, healing).map_err(|message| CallFailure::refused(&message))?;
         let outgoing = self.through_middleware(lease, outgoing).await;
         let result = self.call_in_time(lease, outgoing).await;
@@ -122,7 +137,7 @@ impl Exchange<'_> {
         response: ClientResponse,
         (way, audience): (Way, Option<Audience>),
     ) -> Result<Answered, CallFailure> {
-        let mut headers = passed_back(response.headers());
+        let mut headers = passed_back(response.headers(), &self.secrets(lease));
         if lease.provider.demo {
             headers.insert(header::HeaderName::from_static("x-vdm-demo"), HeaderValue::from_static("1"));
         }
@@ -145,7 +160,7 @@ impl Exchange<'_> {
         match (content, way) {
             (Content::Other, _) | (Content::Encoded, Way::Bridge(_)) => {
                 let kind = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-                let kind = kind.unwrap_or("no content type");
+                let kind = excerpt::one_line(kind.unwrap_or("no content type"), LONGEST_TYPE);
                 Err(CallFailure::misbehaved(&format!("the upstream answered with {kind} instead of a reply")))
             }
             (Content::Json, Way::Bridge(back)) => {
@@ -176,7 +191,9 @@ impl Exchange<'_> {
         (way, audience): (Way, Option<Audience>),
     ) -> Result<Answered, CallFailure> {
         let own = HeaderValue::from_static(EVENTS);
+        let secrets = self.secrets(lease);
         let passed = response.headers().get(header::CONTENT_TYPE).cloned();
+        let passed = passed.filter(|value| !secrets.found_in_header(value.as_bytes()));
         let passed = passed.filter(|_| !matches!(way, Way::Bridge(_)));
         headers.insert(header::CONTENT_TYPE, passed.unwrap_or(own));
         let machine = match way {
@@ -186,7 +203,7 @@ impl Exchange<'_> {
         };
         let mut upstream: UpstreamBody = Box::pin(response);
         let limit = self.gateway.terms().settings.limits.event;
-        let flow = Flow::new(machine, self.question.api, limit, self.secrets(lease));
+        let flow = Flow::new(machine, self.question.api, limit, secrets);
         let mut flow = flow.before(audience);
         let mut first = Batch::default();
         let mut ended = false;
@@ -220,6 +237,10 @@ impl Exchange<'_> {
 
     pub(super) async fn read_whole(&self, response: ClientResponse) -> Result<Bytes, CallFailure> {
         let limit = self.gateway.terms().settings.limits.whole_reply;
+        let limit = match self.question.endpoint {
+            Endpoint::Models(_) => limit.min(LARGEST_LIST),
+            Endpoint::Reply | Endpoint::Count => limit,
+        };
         match read_up_to(response, limit).await {
             Ok(Some(body)) => Ok(body),
             Ok(None) => {
@@ -242,12 +263,17 @@ impl Exchange<'_> {
         let after = asked_to_wait(&upstream, &body);
         let (retry, outcome) = judge(status, &body, (after, &lease.model), &upstream);
         let json = content(&upstream) == Content::Json && span::is_complete_json(&body);
-        let relays =
-            lease.provider.api == self.question.api && json && !self.gateway.terms().secrets.found_in(&body);
+        // The client's own key may come back to it.
+        let secrets = if lease.provider.passthrough {
+            self.gateway.terms().secrets.clone()
+        } else {
+            self.secrets(lease)
+        };
+        let relays = lease.provider.api == self.question.api && json && !secrets.found_in(&body);
         let answer = Answer {
             // A body that goes on as it is keeps its status; in other words it gets the one that belongs to them.
             status: if relays { status } else { fault.status },
-            headers: passed_back(&upstream),
+            headers: passed_back(&upstream, &secrets),
             retry_after: after.map(|after| after.as_secs_f64().ceil() as u64),
             fault,
             relayed: relays.then_some(Relayed(body)),
@@ -259,10 +285,9 @@ impl Exchange<'_> {
         Fault { message: self.secrets(lease).scrub(fault.message), ..fault }
     }
 
-    /// What must not leave in a text: a client's own key is not in the configuration.
-    fn secrets(&self, lease: &Lease) -> Secrets {
-        let secrets = self.gateway.terms().secrets.clone();
-        if lease.provider.passthrough { secrets.with(lease.key.clone()) } else { secrets }
+    /// What must not leave in a text: the key of this call, too, which is the client's own or may have been removed long ago.
+    pub(super) fn secrets(&self, lease: &Lease) -> Secrets {
+        self.gateway.terms().secrets.with(&lease.key)
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix_web::http::header::HeaderMap;
 use bytes::Bytes;
+use vandamme_actors::excerpt;
 use vandamme_actors::provider::{CallOutcome, NoLease, Refusal};
 use vandamme_protocol::bridge::Fault;
 use vandamme_protocol::vocabulary::ErrorKind;
@@ -50,8 +51,10 @@ impl Answer {
         Self { status: fault.status, headers: HeaderMap::new(), retry_after: None, fault, relayed: None }
     }
 
+    /// On one line, for the log.
     pub(crate) fn summary(&self) -> String {
-        format!("{} {}: {}", self.status, self.fault.kind.anthropic(), self.fault.message)
+        let message = excerpt::one_line(&self.fault.message, excerpt::LINE);
+        format!("{} {}: {message}", self.status, self.fault.kind.anthropic())
     }
 }
 

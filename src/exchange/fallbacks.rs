@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::vec::IntoIter;
 
 use vandamme_actors::attempts::{self, Attempts, Next};
+use vandamme_actors::excerpt;
 use vandamme_actors::provider::{CallOutcome, Lease, NoLease};
 use vandamme_actors::router::{Route, Target};
 use vandamme_actors::settings::Profile;
@@ -111,7 +112,7 @@ impl Exchange<'_> {
                 next.provider,
                 next.model,
                 failure.status(),
-                failure.message(),
+                excerpt::one_line(&failure.message(), excerpt::LINE),
             );
             note(Moment::Left { provider: &provider, model: &model, failure: &failure });
             place = Some(next);

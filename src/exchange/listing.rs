@@ -11,6 +11,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::rt::time::timeout;
 use bytes::Bytes;
 use vandamme_actors::catalog::{Claim, Keep, Listing, Recall, Settle, Survey, Surveyed};
+use vandamme_actors::excerpt;
 use vandamme_actors::provider::CallOutcome;
 use vandamme_actors::settings::ProviderSettings;
 use vandamme_actors::upstream::{self, Borrow, Request};
@@ -32,7 +33,7 @@ const SURVEY_PATIENCE: Duration = Duration::from_millis(500);
 /// What nobody waits for ends, too.
 const BACKGROUND: Duration = Duration::from_secs(60);
 /// The largest known catalogue has half a megabyte.
-const LARGEST: usize = 8 << 20;
+pub(super) const LARGEST: usize = 8 << 20;
 const AGENT: &str = concat!("vandamme-proxy/", env!("CARGO_PKG_VERSION"));
 
 /// A provider's list, byte for byte.
@@ -132,7 +133,8 @@ async fn refreshed(gateway: Arc<Gateway>, provider: Arc<ProviderSettings>) {
     match timeout(BACKGROUND, asked).await {
         Ok(Ok(body)) => drop(keep(&gateway, &provider, body)),
         Ok(Err(failure)) => {
-            log::info!("the models of {} are not known: {}", provider.name, failure.message());
+            let why = excerpt::one_line(&failure.message(), excerpt::LINE);
+            log::info!("the models of {} are not known: {why}", provider.name);
         }
         Err(_elapsed) => log::info!("the models of {} are not known: no answer in time", provider.name),
     }

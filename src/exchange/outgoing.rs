@@ -1,5 +1,6 @@
 //! The request as the upstream gets it: address, headers, body.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,15 +11,19 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use vandamme_actors::converter::Audience;
 use vandamme_actors::provider::Lease;
+use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::{Api, ProviderSettings};
 use vandamme_protocol::bridge::{chat_over_messages, messages_over_chat};
 use vandamme_protocol::span::{self, Pieces, UsageAsked};
 
 use super::translation::Translation;
 use super::{Endpoint, Exchange, Question, address};
+use crate::http::caller;
 
 /// A body goes to the socket in slices of this size: awc copies what it is given whole into its write buffer.
 const SLICE: usize = 64 << 10;
+/// A header of an upstream that a client sees, bytes.
+const LONGEST: usize = 4 << 10;
 /// Says that a request has been through a gateway like this one.
 pub(crate) const HOP: HeaderName = HeaderName::from_static("x-vdm-hop");
 
@@ -80,13 +85,13 @@ impl Exchange<'_> {
         let (body, way, url, headers) = match (question.api, provider.api) {
             (Api::Messages, Api::Messages) => {
                 let edited = question.head.with_model(&question.body, &lease.model);
-                let url = address::messages(provider, question);
+                let url = address::messages(provider, &question.endpoint, self.query());
                 let body = if question.head.own_thinking {
                     span::without_own_thinking(&edited.joined()).into()
                 } else {
                     edited
                 };
-                (body, Way::Messages, url, passed_on(&question.headers))
+                (body, Way::Messages, url, passed_on(&self.shown()))
             }
             (Api::Messages, Api::ChatCompletions) => {
                 let (body, back) = for_chat(question, lease)?;
@@ -96,15 +101,45 @@ impl Exchange<'_> {
             (Api::ChatCompletions, Api::ChatCompletions) => {
                 let (body, asked) = question.head.with_model_and_usage(&question.body, &lease.model);
                 let url = address::chat_completions(provider, &lease.model);
-                (body, Way::Chat(asked), url, allowed(&question.headers))
+                (body, Way::Chat(asked), url, allowed(&self.shown()))
             }
             (Api::ChatCompletions, Api::Messages) => {
                 let (body, back) = for_messages(question, lease)?;
-                let headers = anthropic_headers(&question.headers);
+                let headers = anthropic_headers(&self.shown());
                 (body.into(), Way::Bridge(back), address::replies(provider), headers)
             }
         };
         Self::finished(lease, Outgoing { method: Method::POST, url, headers, body, way, audience: None })
+    }
+
+    /// The client's headers without those that carry a key of the gateway, whatever they are called.
+    fn shown(&self) -> Cow<'_, HeaderMap> {
+        let headers = &self.question.headers;
+        let terms = self.gateway.terms();
+        let is_ours = |value: &HeaderValue| caller::carries(value.as_bytes(), &terms.gateway_keys);
+        if !headers.iter().any(|(_, value)| is_ours(value)) {
+            return Cow::Borrowed(headers);
+        }
+        let mut shown = HeaderMap::with_capacity(headers.len());
+        for (name, value) in headers.iter().filter(|(_, value)| !is_ours(value)) {
+            shown.append(name.clone(), value.clone());
+        }
+        Cow::Owned(shown)
+    }
+
+    /// The client's query, unless a key of the gateway is in it.
+    fn query(&self) -> &str {
+        let query = &self.question.query;
+        let terms = self.gateway.terms();
+        let ours = &terms.gateway_keys;
+        if query.is_empty() || ours.is_empty() {
+            return query;
+        }
+        let decoded = || percent_encoding::percent_decode_str(query).collect::<Vec<u8>>();
+        let values = query.split(['&', '=']);
+        let carries = |text: &[u8]| caller::carries(text, ours);
+        let is_secret = values.into_iter().any(|value| carries(value.as_bytes())) || carries(&decoded());
+        if is_secret { "" } else { query }
     }
 
     /// With what every upstream gets.
@@ -203,9 +238,7 @@ fn own_headers() -> HeaderMap {
 fn anthropic_headers(client: &HeaderMap) -> HeaderMap {
     let mut headers = own_headers();
     headers.insert(ANTHROPIC_VERSION, HeaderValue::from_static(VERSION));
-    for (name, value) in client.iter().filter(|(name, _)| name.as_str().starts_with("anthropic-")) {
-        headers.insert(name.clone(), value.clone());
-    }
+    take_over(&mut headers, client, |name| name.starts_with("anthropic-"));
     headers
 }
 
@@ -213,18 +246,34 @@ fn anthropic_headers(client: &HeaderMap) -> HeaderMap {
 fn allowed(client: &HeaderMap) -> HeaderMap {
     const ALLOWED: [&str; 4] = ["idempotency-key", "traceparent", "tracestate", "user-agent"];
     let mut headers = own_headers();
-    for (name, value) in client.iter().filter(|(name, _)| ALLOWED.contains(&name.as_str())) {
-        headers.insert(name.clone(), value.clone());
-    }
+    take_over(&mut headers, client, |name| ALLOWED.contains(&name));
     headers
 }
 
-/// What a client may see of an upstream's headers. `retry-after` is not among them: it is rewritten.
-pub(super) fn passed_back(upstream: &HeaderMap) -> HeaderMap {
+/// Sets those of a client's headers. Several of one name are a list, which is as good as one with commas (RFC 9110, section
+/// 5.3); of a name that takes one value alone the last counts.
+fn take_over(headers: &mut HeaderMap, client: &HeaderMap, wanted: impl Fn(&str) -> bool) {
+    const LISTS: [&str; 2] = ["anthropic-beta", "tracestate"];
+    for name in client.keys().filter(|name| wanted(name.as_str())) {
+        let values: Vec<_> = client.get_all(name).map(HeaderValue::as_bytes).collect();
+        let value = match (&values[..], LISTS.contains(&name.as_str())) {
+            ([.., last], false) => last.to_vec(),
+            (all, _) => all.join(&b","[..]),
+        };
+        if let Ok(value) = HeaderValue::from_bytes(&value) {
+            headers.insert(name.clone(), value);
+        }
+    }
+}
+
+/// What a client may see of an upstream's headers. `retry-after` is not among them: it is rewritten. One with a key in it, or
+/// of a length that none of them has, is left out.
+pub(super) fn passed_back(upstream: &HeaderMap, secrets: &Secrets) -> HeaderMap {
     let known = |name: &str| PASSED_BACK_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     let passes = |name: &str| PASSED_BACK.contains(&name) || known(name);
     let mut headers = HeaderMap::new();
-    for (name, value) in upstream.iter().filter(|(name, _)| passes(name.as_str())) {
+    let is_fit = |value: &HeaderValue| value.len() <= LONGEST && !secrets.found_in_header(value.as_bytes());
+    for (name, value) in upstream.iter().filter(|(name, value)| passes(name.as_str()) && is_fit(value)) {
         headers.append(name.clone(), value.clone());
     }
     headers
@@ -264,6 +313,8 @@ impl MessageBody for Slices {
 
 #[cfg(test)]
 mod tests {
+    use vandamme_actors::secret::ApiKey;
+
     use super::*;
 
     fn map(headers: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -302,17 +353,49 @@ mod tests {
 
     #[test]
     fn only_known_headers_come_back() {
-        let back = passed_back(&map(&[
+        let secrets = Secrets::new([ApiKey::new("sk-canary-0123456789")]);
+        let long = "x".repeat(LONGEST + 1).leak();
+        let headers = map(&[
             ("request-id", "req_1"),
+            ("openai-organization", "sk-canary-0123456789"),
+            ("x-request-id", "req_sk-canary-0123456789"),
+            ("x-ratelimit-key", "sk%2Dcanary%2D0123456789"),
+            ("anthropic-long", long),
             ("anthropic-ratelimit-requests-remaining", "3"),
             ("x-should-retry", "false"),
             ("retry-after", "7"),
             ("set-cookie", "c"),
             ("server", "s"),
-        ]));
+        ]);
+        let back = passed_back(&headers, &secrets);
 
-        assert_eq!(back.len(), 3);
+        assert_eq!(back.len(), 3, "{back:?}");
         assert!(!back.contains_key("retry-after"));
+    }
+
+    #[test]
+    fn headers_that_are_lists_are_joined_and_of_the_others_the_last_counts() {
+        let client = map(&[
+            ("anthropic-beta", "a"),
+            ("anthropic-beta", "b,c"),
+            ("anthropic-version", "old"),
+            ("anthropic-version", "new"),
+            ("tracestate", "x=1"),
+            ("tracestate", "y=2"),
+            ("traceparent", "t"),
+        ]);
+        let sent = |headers: &HeaderMap, name: &str| -> Vec<String> {
+            headers.get_all(name).map(|value| value.to_str().unwrap().to_owned()).collect()
+        };
+        let messages = anthropic_headers(&client);
+        assert_eq!(sent(&messages, "anthropic-beta"), ["a,b,c"]);
+        assert_eq!(sent(&messages, "anthropic-version"), ["new"]);
+        let chat = allowed(&client);
+        assert_eq!(
+            (sent(&chat, "tracestate"), sent(&chat, "traceparent")),
+            (vec!["x=1,y=2".into()], vec!["t".into()])
+        );
+        assert_eq!(sent(&passed_on(&client), "anthropic-beta"), ["a", "b,c"]);
     }
 
     #[test]

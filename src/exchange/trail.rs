@@ -76,9 +76,9 @@ mod tests {
     #[test]
     fn a_header_has_a_bound_and_neither_keys_nor_anything_that_is_not_ascii() {
         let trail = Trail(Some(Rc::default()));
-        let secrets = Secrets::new([ApiKey::new("canary")]);
+        let secrets = Secrets::new([ApiKey::new("canary-0123")]);
         trail.push("the name is 'naïve\r\n'");
-        trail.push("its alias is 'canary'");
+        trail.push("its alias is 'canary-0123'");
         assert_eq!(trail.header(&secrets).unwrap(), "the name is 'na?ve??'; its alias is '[key]'");
         (0..500).for_each(|_| trail.push("a step"));
         let value = trail.header(&secrets).unwrap();

@@ -6,6 +6,7 @@ use awc::ClientResponse;
 use bytes::{Bytes, BytesMut};
 use vandamme_actors::converter::{Audience, Closing};
 use vandamme_actors::provider::Lease;
+use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::bridge::Fault;
 use vandamme_protocol::passthrough;
@@ -32,6 +33,7 @@ impl Exchange<'_> {
         mut headers: HeaderMap,
     ) -> Result<Answered, CallFailure> {
         let stream = self.read_whole(response).await?;
+        let stream = self.without_echo(&self.secrets(lease), stream);
         let stream = match audience {
             Some(mut audience) => audience.pass(stream),
             None => stream,
@@ -54,8 +56,11 @@ impl Exchange<'_> {
     ) -> Result<Answered, CallFailure> {
         let status = response.status().as_u16();
         let upstream = response.headers().clone();
+        let secrets = self.secrets(lease);
         for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
-            if let Some(value) = upstream.get(&name) {
+            if let Some(value) =
+                upstream.get(&name).filter(|value| !secrets.found_in_header(value.as_bytes()))
+            {
                 headers.insert(name, value.clone());
             }
         }
@@ -72,6 +77,7 @@ impl Exchange<'_> {
             // An error in the clothes of a reply.
             return Err(CallFailure::said(self.scrubbed(lease, Fault::said(kind, message))));
         }
+        let body = self.without_echo(&secrets, body);
         let body = heard(audience, body);
         let wants_events =
             self.question.endpoint == Endpoint::Reply && self.question.head.delivery == Streaming::Yes;
@@ -87,6 +93,15 @@ impl Exchange<'_> {
         Ok(Answered::Whole { status: 200, headers, body, closing })
     }
 
+    /// Removes keys that the upstream echoes in its reply, unless the client sent a key in its request: a model that edits a
+    /// file with keys in it must be able to write them back.
+    fn without_echo(&self, secrets: &Secrets, body: Bytes) -> Bytes {
+        if !secrets.found_plainly_in(&body) || secrets.found_plainly_in(&self.question.body) {
+            return body;
+        }
+        secrets.without_plain(&body).into()
+    }
+
     /// A reply that came whole from the other API: the same state machine makes a whole reply or events of it.
     pub(super) async fn translate_whole(
         &self,
@@ -96,6 +111,7 @@ impl Exchange<'_> {
         (content, back): (Content, Translation),
     ) -> Result<Answered, CallFailure> {
         let body = self.read_whole(response).await?;
+        let body = self.without_echo(&self.secrets(lease), body);
         let body = match (content, audience) {
             (Content::Events, Some(mut audience)) => audience.pass(body),
             (_, audience) => heard(audience, body),

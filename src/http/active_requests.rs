@@ -156,7 +156,7 @@ mod tests {
     fn row(requested: &str) -> Row {
         let asked = Asked { model: requested.into(), ..Asked::default() };
         let active = Active { provider: "oa".into(), model: "v/x:free".into(), asked, ..Active::default() };
-        Row::of(&active, &Secrets::new([ApiKey::new("canary")]))
+        Row::of(&active, &Secrets::new([ApiKey::new("canary-0123")]))
     }
 
     #[test]
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn what_a_client_puts_in_its_place_is_cut_and_shows_no_key() {
-        assert_eq!(row("a canary\nb").requested_model, "a [key] b");
+        assert_eq!(row("a canary-0123\nb").requested_model, "a [key] b");
         assert_eq!(row(&"x".repeat(1 << 20)).requested_model.len(), LONGEST_NAME);
     }
 }

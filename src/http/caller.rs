@@ -1,56 +1,46 @@
-//! Who calls: the gateway's own key, and whether a stranger may see more than a status.
+//! Who calls: the gateway's own key, and the key that a client brings for a provider.
 
-use actix_web::HttpRequest;
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use subtle::ConstantTimeEq as _;
 use vandamme_actors::secret::ApiKey;
+
+/// A key of this length stands in no other text by chance.
+const LONG: usize = 12;
 
 /// Whether the request carries the gateway's key. The key may stand in `x-api-key`, in `authorization` as a bearer or in
 /// `x-vdm-proxy-key`, so that another header is free for a key of the client's own.
 pub(crate) fn presents(headers: &HeaderMap, key: &ApiKey) -> bool {
-    let plain = ["x-api-key", "x-vdm-proxy-key"].into_iter().filter_map(|name| headers.get(name));
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
+    let plain = ["x-api-key", "x-vdm-proxy-key"].into_iter().flat_map(|name| headers.get_all(name));
+    let bearer = headers.get_all(header::AUTHORIZATION).filter_map(|value| bearer(value.as_bytes()));
     plain.map(|value| value.as_bytes()).chain(bearer).fold(false, |found, presented| {
         found | bool::from(presented.trim_ascii().ct_eq(key.expose().as_bytes()))
     })
 }
 
-/// The key that a client brings for a provider: in `x-api-key`, else as a bearer; never the gateway's own.
-pub(crate) fn own_key(headers: &HeaderMap, proxy_key: Option<&ApiKey>) -> Option<ApiKey> {
-    let plain = headers.get("x-api-key").map(|value| value.as_bytes());
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
-    let is_ours = |key: &[u8]| proxy_key.is_some_and(|ours| bool::from(key.ct_eq(ours.expose().as_bytes())));
-    let keys = plain.into_iter().chain(bearer).map(<[u8]>::trim_ascii);
-    let own =
-        keys.filter(|key| !key.is_empty() && !is_ours(key)).find_map(|key| std::str::from_utf8(key).ok());
+/// The key that a client brings for a provider: in `x-api-key`, else as a bearer; never one of the gateway's own, past and
+/// present.
+pub(crate) fn own_key(headers: &HeaderMap, gateway_keys: &[ApiKey]) -> Option<ApiKey> {
+    let plain = headers.get_all("x-api-key").map(HeaderValue::as_bytes);
+    let bearer = headers.get_all(header::AUTHORIZATION).filter_map(|value| bearer(value.as_bytes()));
+    let keys = plain.chain(bearer).map(<[u8]>::trim_ascii);
+    let own = keys
+        .filter(|key| !key.is_empty() && !carries(key, gateway_keys))
+        .find_map(|key| std::str::from_utf8(key).ok());
     own.map(ApiKey::new)
+}
+
+/// Whether a header's value is one of these keys, or has one in it that is too long to be there by chance.
+pub(crate) fn carries(value: &[u8], keys: &[ApiKey]) -> bool {
+    keys.iter().map(|key| key.expose().as_bytes()).any(|key| {
+        let within = || key.len() >= LONG && memchr::memmem::find(value, key).is_some();
+        value.len() >= key.len() && (bool::from(value.trim_ascii().ct_eq(key)) || within())
+    })
 }
 
 /// The token of `Bearer TOKEN`; the scheme is written in any case (RFC 9110, section 11.1).
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked(b"bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
-}
-
-/// Whether the request comes from this machine itself: a loopback peer, nobody forwarding, and a local name asked for (so
-/// that no web page gets in by DNS rebinding).
-pub(crate) fn is_local(request: &HttpRequest) -> bool {
-    let headers = request.headers();
-    let forwarded = headers.keys().any(|name| {
-        let name = name.as_str();
-        name == "forwarded" || name == "x-real-ip" || name == "via" || name.starts_with("x-forwarded-")
-    });
-    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    request.peer_addr().is_some_and(|peer| peer.ip().is_loopback()) && !forwarded && is_local_name(host)
-}
-
-fn is_local_name(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    name.eq_ignore_ascii_case("localhost")
-        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -89,7 +79,10 @@ mod tests {
         for header in headers {
             request = request.append_header(*header);
         }
-        let key = own_key(request.to_http_request().headers(), Some(&ApiKey::new("the-key")));
+        let key = own_key(
+            request.to_http_request().headers(),
+            &[ApiKey::new("old-key-0123456789"), ApiKey::new("the-key")],
+        );
         key.map(|key| key.expose().to_owned())
     }
 
@@ -103,29 +96,12 @@ mod tests {
         for none in [
             ("x-api-key", "the-key"),
             ("x-api-key", ""),
+            ("x-api-key", "old-key-0123456789"),
+            ("authorization", "Bearer sk.old-key-0123456789.x"),
             ("authorization", "ck"),
             ("authorization", "Bearer "),
         ] {
             assert_eq!(own(&[none]), None, "{none:?}");
         }
-    }
-
-    fn local(host: &'static str, peer: &str, forwarded: Option<&'static str>) -> bool {
-        let request = TestRequest::default().insert_header(("host", host)).peer_addr(peer.parse().unwrap());
-        let request = match forwarded {
-            Some(name) => request.insert_header((name, "1.2.3.4")),
-            None => request,
-        };
-        is_local(&request.to_http_request())
-    }
-
-    #[test]
-    fn this_machine_is_trusted_only_when_nothing_stands_between() {
-        assert!(local("localhost:8082", "127.0.0.1:5", None));
-        assert!(local("[::1]:8082", "[::1]:5", None));
-        assert!(!local("evil.example", "127.0.0.1:5", None));
-        assert!(!local("localhost", "10.0.0.1:5", None));
-        assert!(!local("localhost", "127.0.0.1:5", Some("x-forwarded-for")));
-        assert!(!local("localhost", "127.0.0.1:5", Some("forwarded")));
     }
 }

@@ -22,9 +22,9 @@ use vandamme_protocol::vocabulary::ErrorKind;
 use super::body::{self, Unreadable};
 use super::error::{self, REQUEST_ID};
 use super::request_id::RequestId;
-use super::{caller, guarded, shared};
+use super::{access, caller, guarded, shared};
 use crate::exchange::{self, Endpoint, Failure, LateReply, Question, Reply, Targets, Trail};
-use crate::gateway::{Admission, Gateway};
+use crate::gateway::{Admission, Gateway, Terms};
 
 const HOP: &str = "x-vdm-hop";
 /// Why the model name went where it went; only where `route-header` asks for it.
@@ -61,6 +61,9 @@ impl Refused {
         if status == 529 {
             error::retry_after(&mut response, error::busy_wait());
         }
+        if matches!(status, 401 | 403) {
+            error::final_refusal(&mut response);
+        }
         if matches!(status, 408 | 413) {
             // There may be more of it.
             response.head_mut().set_connection_type(actix_http::ConnectionType::Close);
@@ -72,12 +75,18 @@ impl Refused {
 /// What is decided before the body is read.
 pub(super) fn admitted(request: &HttpRequest, gateway: &Gateway) -> Result<Admission, Refused> {
     let headers = request.headers();
-    if let Some(key) = &gateway.terms().proxy_key
-        && !caller::presents(headers, key)
-    {
-        let message =
-            "invalid API key: this gateway wants its own key (PROXY_API_KEY) in x-api-key or as a bearer";
-        return Err(Refused(401, ErrorKind::Authentication, message.to_owned()));
+    match &gateway.terms().proxy_key {
+        Some(key) if caller::presents(headers, key) => {}
+        Some(_) => {
+            let message =
+                "invalid API key: this gateway wants its own key (PROXY_API_KEY) in x-api-key or as a bearer";
+            return Err(Refused(401, ErrorKind::Authentication, message.to_owned()));
+        }
+        None => {
+            if let Some(message) = access::refusal(request, gateway) {
+                return Err(Refused(403, ErrorKind::Permission, message));
+            }
+        }
     }
     if headers.contains_key(HOP) {
         let message =
@@ -204,8 +213,24 @@ pub(super) async fn read(
             return Err(Refused(400, ErrorKind::InvalidRequest, message));
         }
     };
-    let head = span::head(&body).map(Head::into_owned);
-    head.map(|head| (body, head)).map_err(|error| Refused(400, ErrorKind::InvalidRequest, error.to_string()))
+    // A name that is too long is not even copied.
+    let head = span::head(&body).map_err(|error| error.to_string()).and_then(|head| {
+        model_name(&head.model, &terms)?;
+        Ok(head.into_owned())
+    });
+    head.map(|head| (body, head)).map_err(|message| Refused(400, ErrorKind::InvalidRequest, message))
+}
+
+/// Whether a name of a model may be kept and told: it has a bound, and no key in it.
+pub(super) fn model_name(name: &str, terms: &Terms) -> Result<(), String> {
+    let (length, most) = (name.len(), terms.settings.limits.model_name);
+    if length > most {
+        return Err(format!("model: the name has {length} bytes; {most} are allowed (limits.model-name)"));
+    }
+    if terms.secrets.found_plainly_in(name.as_bytes()) {
+        return Err("model: the name contains an API key; send the name of a model".to_owned());
+    }
+    Ok(())
 }
 
 fn streamed<B>(headers: HeaderMap, body: B, id: &RequestId) -> HttpResponse

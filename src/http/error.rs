@@ -38,6 +38,11 @@ pub(crate) fn shaped(
     response
 }
 
+/// Says that the same request would be refused again.
+pub(crate) fn final_refusal(response: &mut HttpResponse) {
+    insert(response, SHOULD_RETRY, "false");
+}
+
 pub(crate) fn no_lease_kind(none: Option<&NoLease>) -> ErrorKind {
     match none {
         None => ErrorKind::Api,
@@ -129,7 +134,8 @@ impl Failure {
             Self::Stopping | Self::NoLease(Some(NoLease::Refused { refusal: Refusal::Busy, .. })) => {
                 retry_after(&mut response, busy_wait());
             }
-            Self::NoLease(_) | Self::NoClientKey(_) | Self::Malformed(_) | Self::Panicked => {}
+            Self::NoClientKey(_) => final_refusal(&mut response),
+            Self::NoLease(_) | Self::Malformed(_) | Self::Panicked => {}
         }
         response
     }
@@ -147,8 +153,11 @@ fn upstream(api: Api, answer: &Answer, request_id: &str) -> HttpResponse {
             .body(body.clone()),
         None => shaped(api, (answer.status, answer.fault.kind), &answer.fault.message, request_id),
     };
+    for name in answer.headers.keys() {
+        response.headers_mut().remove(name);
+    }
     for (name, value) in &answer.headers {
-        response.headers_mut().insert(name.clone(), value.clone());
+        response.headers_mut().append(name.clone(), value.clone());
     }
     if !response.headers().contains_key(REQUEST_ID) {
         insert(&mut response, REQUEST_ID, request_id);

@@ -79,6 +79,13 @@ async fn answer(request: HttpRequest, gateway: web::Data<Gateway>, model: Option
             Ok(asked) => asked,
             Err(message) => return Refused(400, ErrorKind::InvalidRequest, message).response(api, &id),
         };
+        let named =
+            [model.as_deref(), asked.provider.as_deref(), asked.after.as_deref(), asked.before.as_deref()];
+        if let Err(message) =
+            named.into_iter().flatten().try_for_each(|name| door::model_name(name, &gateway.terms()))
+        {
+            return Refused(400, ErrorKind::InvalidRequest, message).response(api, &id);
+        }
         let told = match model {
             None => all(&gateway, &asked, &id).await,
             Some(model) => single(&gateway, &asked, (&model, &id)).await,

@@ -12,6 +12,7 @@ use vandamme_actors::clock::Millis;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
+use super::access;
 use super::caller;
 use super::error;
 use super::request_id::RequestId;
@@ -110,7 +111,7 @@ pub(super) fn yaml(sections: &[Branch]) -> String {
 pub(super) fn may_read(request: &HttpRequest, gateway: &Gateway) -> bool {
     match &gateway.terms().proxy_key {
         Some(key) => caller::presents(request.headers(), key),
-        None => caller::is_local(request),
+        None => access::is_local(request, gateway),
     }
 }
 
@@ -137,7 +138,9 @@ pub(super) fn turned_away(
             ),
         ),
     };
-    Some(error::error(Api::Messages, kind, &message, id.as_str()))
+    let mut response = error::error(Api::Messages, kind, &message, id.as_str());
+    error::final_refusal(&mut response);
+    Some(response)
 }
 
 pub(super) fn wants_json(request: &HttpRequest) -> bool {

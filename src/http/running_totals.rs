@@ -25,6 +25,9 @@ use crate::gateway::Gateway;
 /// A ledger that does not answer within this is starting anew.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Each is compared with every row.
+const LONGEST_PATTERN: usize = 512;
+
 #[derive(Deserialize)]
 struct Asked {
     provider: Option<String>,
@@ -101,8 +104,13 @@ impl Filter {
             Some("false" | "0" | "no" | "off") => Running::LeftOut,
             Some(_) => return Err("include_active: must be true or false".to_owned()),
         };
-        let pattern = |text: Option<String>| text.filter(|text| !text.is_empty()).map(Pattern::new);
-        Ok(Self { provider: pattern(provider), model: pattern(model), active })
+        let pattern = |text: Option<String>| match text.filter(|text| !text.is_empty()) {
+            Some(text) if text.len() > LONGEST_PATTERN => {
+                Err(format!("provider and model: a pattern may have {LONGEST_PATTERN} bytes"))
+            }
+            text => Ok(text.map(Pattern::new)),
+        };
+        Ok(Self { provider: pattern(provider)?, model: pattern(model)?, active })
     }
 
     fn wants(&self, provider: &str, model: &str) -> bool {

@@ -7,8 +7,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use vandamme_actors::provider::NoLease;
 use vandamme_actors::settings::{Api, ProviderSettings};
+use vandamme_protocol::vocabulary::ErrorKind;
 
-use super::door;
+use super::access;
+use super::door::{self, Refused};
 use super::report::{rfc3339, uncached};
 use super::request_id::RequestId;
 use super::{guarded, shared};
@@ -47,6 +49,9 @@ pub(super) async fn test(request: HttpRequest, gateway: web::Data<Gateway>) -> H
             Ok(admission) => admission,
             Err(refused) => return refused.response(Api::Messages, &id),
         };
+        if let Some(message) = access::refusal_to_spend(&request, &gateway) {
+            return Refused(403, ErrorKind::Permission, message).response(Api::Messages, &id);
+        }
         let (mut provider, mut model) = (None, None);
         for (name, value) in url::form_urlencoded::parse(request.query_string().as_bytes()) {
             match &*name {
@@ -54,6 +59,11 @@ pub(super) async fn test(request: HttpRequest, gateway: web::Data<Gateway>) -> H
                 "model" if !value.is_empty() => model = Some(value.into_owned()),
                 _ => {}
             }
+        }
+        let named = [provider.as_deref(), model.as_deref()].into_iter().flatten();
+        if let Err(message) = named.into_iter().try_for_each(|name| door::model_name(name, &gateway.terms()))
+        {
+            return Refused(400, ErrorKind::InvalidRequest, message).response(Api::Messages, &id);
         }
         let routes = gateway.roster.load().routes.clone();
         let provider = match routes.provider(provider.as_deref()) {

@@ -8,6 +8,9 @@ use log::{Level, Record};
 
 pub(super) use crate::cli::Style;
 
+/// A message, in bytes.
+const LONGEST: usize = 8 << 10;
+
 /// Writes the line. What is not ours to trust (an upstream's words) cannot begin a line of its own.
 pub(super) fn write(out: &mut impl Write, record: &Record<'_>, style: Style) -> io::Result<()> {
     let level = level(record.level(), style);
@@ -50,10 +53,14 @@ fn word(text: &str) -> String {
     if bare { text.to_owned() } else { format!("{text:?}") }
 }
 
-/// With control characters escaped.
+/// With control characters escaped, and cut: lines wait for the one who reads them.
 fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
+    let mut line = String::with_capacity(text.len().min(LONGEST));
     for c in text.chars() {
+        if line.len() >= LONGEST {
+            line.push('…');
+            break;
+        }
         if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
     }
     line

@@ -218,6 +218,7 @@ fn every_limit_can_be_set() {
     let mut setup = Gateway::before(&upstream);
     let limits = [
         "request-body",
+        "model-name",
         "request-head-timeout",
         "body-grace",
         "body-min-rate",

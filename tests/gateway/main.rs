@@ -1,8 +1,10 @@
 //! The gateway as its users meet it: the real binary over real sockets, before an upstream that does what it is
 //! told. A file per story.
 
+mod access;
 mod asking_commands;
 mod azure;
+mod bounds;
 mod chat_completions;
 mod coming_from_python;
 mod command_line;

@@ -1,10 +1,13 @@
 //! Keys: they reach the upstream that they are for, and nothing and nobody else.
 
+mod echoes;
+mod gateway_keys;
+
 use serde_json::json;
 
 use crate::support::canned::{anthropic, openai};
 use crate::support::client::prompt;
-use crate::support::gateway::{Gateway, MODEL};
+use crate::support::gateway::{Gateway, MODEL, Setup};
 use crate::support::upstream::{Answer, Dialect, Ending, Upstream};
 
 const CANARIES: [&str; 5] = [
@@ -14,6 +17,17 @@ const CANARIES: [&str; 5] = [
     "canary-client-key-01234",
     "canary-header-012345678",
 ];
+
+fn with_gateway_key(key: &str) -> Setup {
+    Gateway::bare().env("PROXY_API_KEY_FILE", "gateway-key").file("gateway-key", key)
+}
+
+/// Takes up the configuration as it is written now, and this key.
+fn reload_with_gateway_key(gateway: &Gateway, key: &str) {
+    gateway.run.write("gateway-key", key);
+    let output = gateway.server(&["reload"]).output().expect("vdm is built");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
 
 fn assert_no_canary(what: &str, text: &str) {
     for canary in CANARIES {

@@ -7,6 +7,8 @@ use super::Scope;
 
 /// All of it, bytes: signatures have a few thousand each.
 const MOST_BYTES: usize = 64 << 20;
+/// One fact with its key, bytes: a larger one is not kept.
+const LARGEST: usize = 1 << 20;
 
 #[derive(Default)]
 pub(super) struct Store {
@@ -36,16 +38,20 @@ impl Store {
         (now, most): (Instant, usize),
     ) {
         self.forget(&scope, &key);
+        let size = size(&key, &text);
+        if size > LARGEST {
+            return;
+        }
         // A tenth at once, so that a full memory does not mean one more thing to do each time.
         if self.order.len() >= most {
             self.forget_oldest((most / 10).max(1));
         }
-        while self.bytes + text.len() > MOST_BYTES && !self.order.is_empty() {
+        while self.bytes + size > MOST_BYTES && !self.order.is_empty() {
             self.forget_oldest(1);
         }
         let number = self.next;
         self.next += 1;
-        self.bytes += text.len();
+        self.bytes += size;
         self.order.insert(number, (scope.clone(), key.clone()));
         self.facts.entry(scope).or_default().insert(key, Fact { text, number, learnt: now });
     }
@@ -71,12 +77,17 @@ impl Store {
         let Some(facts) = self.facts.get_mut(scope) else { return };
         if let Some(fact) = facts.remove(key) {
             self.order.remove(&fact.number);
-            self.bytes -= fact.text.len();
+            self.bytes -= size(key, &fact.text);
         }
         if facts.is_empty() {
             self.facts.remove(scope);
         }
     }
+}
+
+/// The key stands there twice, and it is as long as the upstream makes it.
+fn size(key: &str, text: &str) -> usize {
+    2 * key.len() + text.len()
 }
 
 #[cfg(test)]
@@ -115,7 +126,8 @@ mod tests {
         let known = |key: &str| store.find(&scope(1, "p"), key).is_some();
         assert!(!known("1") && !known("2") && known("3") && known("20"));
         assert_eq!(store.find(&scope(1, "p"), "0"), Some("y"));
-        assert_eq!((store.order.len(), store.bytes), (19, 19));
+        let bytes = store.facts.values().flatten().map(|(key, fact)| size(key, &fact.text)).sum::<usize>();
+        assert_eq!((store.order.len(), store.bytes), (19, bytes));
     }
 
     #[test]
@@ -130,12 +142,14 @@ mod tests {
     }
 
     #[test]
-    fn its_bytes_are_bounded() {
+    fn its_bytes_are_bounded_and_keys_count() {
         let (mut store, now) = (Store::default(), Instant::now());
-        let large = "x".repeat(MOST_BYTES / 4);
-        for at in 0..9 {
-            keep(&mut store, &at.to_string(), &large, (now, 100));
+        let large = "x".repeat(LARGEST / 4);
+        for at in 0..1_000 {
+            keep(&mut store, &format!("{at}{large}"), &large, (now, 10_000));
         }
-        assert!(store.bytes <= MOST_BYTES && store.order.len() == 4);
+        assert!(store.bytes <= MOST_BYTES && (60..=90).contains(&store.order.len()), "{}", store.order.len());
+        keep(&mut store, "k", &"x".repeat(LARGEST), (now, 10_000));
+        assert_eq!(store.find(&scope(1, "p"), "k"), None, "one is larger than all others may be");
     }
 }

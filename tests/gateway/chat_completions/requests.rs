@@ -36,7 +36,8 @@ fn arrived(body: &str) -> String {
 /// The head that arrives upstream with this prepared call.
 fn head_of(prepare: impl FnOnce(Call) -> Call) -> crate::support::wire::Head {
     let upstream = Upstream::openai();
-    let gateway = Gateway::before(&upstream).start();
+    // One that listens for others takes what a proxy forwards.
+    let gateway = Gateway::before(&upstream).env("HOST", "0.0.0.0").start();
     let reply = prepare(call(&gateway, &chat::prompt(MODEL, "hi"))).reply();
     assert_eq!(reply.status(), 200, "{reply}");
     upstream.only_request().head

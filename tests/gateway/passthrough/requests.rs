@@ -122,7 +122,8 @@ fn repeated_headers_stay_repeated() {
 #[test]
 fn what_belongs_to_the_hop_or_to_others_is_not_forwarded() {
     let upstream = Upstream::anthropic();
-    let gateway = Gateway::before(&upstream).start();
+    // One that listens for others takes what a proxy forwards.
+    let gateway = Gateway::before(&upstream).env("HOST", "0.0.0.0").start();
     let dropped = [
         ("cookie", "session=secret"),
         ("forwarded", "for=192.0.2.1"),

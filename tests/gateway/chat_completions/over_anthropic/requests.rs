@@ -117,3 +117,15 @@ fn what_cannot_be_translated_is_a_400_that_says_why_and_costs_nothing() {
     assert_eq!(post(&gateway, "{\"model\":\"m\",\"messages\":").reply().status(), 400);
     assert_eq!(upstream.count(), 0);
 }
+
+#[test]
+fn repeated_betas_arrive_as_one_list() {
+    let upstream = Upstream::anthropic();
+    let gateway = Gateway::before(&upstream).start();
+    let asked = call(&gateway, &request(json!({})));
+    let asked = asked.header("anthropic-beta", "one-1").header("anthropic-beta", "two-2,three-3");
+    assert_eq!(asked.header("anthropic-version", "2023-06-01").reply().status(), 200);
+    let head = upstream.only_request().head;
+    assert_eq!(head.header("anthropic-beta"), Some("one-1,two-2,three-3"), "{head:?}");
+    assert_eq!((head.count("anthropic-beta"), head.count("anthropic-version")), (1, 1));
+}

@@ -1,0 +1,41 @@
+//! Text from outside, cut to a length that may be kept or logged.
+
+/// What of a text stands in one log line.
+pub const LINE: usize = 300;
+/// What of an upstream's error goes to a client in words of ours, in bytes.
+pub const ERROR: usize = 8 << 10;
+
+/// The first `most` characters of a text on one line.
+pub fn one_line(text: &str, most: usize) -> String {
+    text.chars().take(most).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// The text, unless it has more bytes: then as much of it as fits, and a mark.
+pub fn cut(mut text: String, most: usize) -> String {
+    const MARK: &str = "…";
+    if text.len() > most {
+        let mut end = most.saturating_sub(MARK.len());
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.push_str(MARK);
+        text.shrink_to_fit();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        assert_eq!(cut("short".to_owned(), 5), "short");
+        for most in 3..20 {
+            let text = cut("é".repeat(40), most);
+            assert!(text.len() <= most && text.ends_with('…'), "{most}: {text}");
+        }
+        assert_eq!(one_line("a\nb\u{1b}c", 4), "a b ");
+    }
+}

@@ -1,0 +1,118 @@
+//! The forms in which a text may carry another: JSON's escapes, percent-encoding and base64.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use base64::alphabet::STANDARD;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::{DecodePaddingMode, Engine};
+
+/// Takes text without its padding, and what a cut left in the last character.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+/// Characters for three bytes, of which any may be the first that belongs to the encoded text.
+const GROUP: usize = 4;
+
+/// The text without JSON's escapes; `None` when there are none.
+pub(super) fn unescaped(text: &[u8]) -> Option<Vec<u8>> {
+    memchr::memchr(b'\\', text)?;
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&first, after)) = rest.split_first() {
+        let (byte, left) = match (first, after) {
+            (b'\\', [b'u', digits @ ..]) => match hex(digits, 4) {
+                Some(code) => {
+                    let letter = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+                    out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
+                    rest = &digits[4..];
+                    continue;
+                }
+                None => (b'u', digits),
+            },
+            (b'\\', [b'n' | b'r' | b't' | b'b' | b'f', left @ ..]) => (b' ', left),
+            (b'\\', [escaped, left @ ..]) => (*escaped, left),
+            (byte, left) => (byte, left),
+        };
+        out.push(byte);
+        rest = left;
+    }
+    Some(out)
+}
+
+/// The text without percent-encoding; `None` when there is none.
+pub(super) fn percent_decoded(text: &[u8]) -> Option<Vec<u8>> {
+    match Cow::from(percent_encoding::percent_decode(text)) {
+        Cow::Owned(decoded) => Some(decoded),
+        Cow::Borrowed(_) => None,
+    }
+}
+
+/// The places of texts that may be base64 of `shortest` bytes or more.
+pub(super) fn base64_runs(text: &[u8], shortest: usize) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while at < text.len() {
+            let start = at + text[at..].iter().position(|&byte| is_base64(byte))?;
+            let length = text[start..].iter().position(|&byte| !is_base64(byte));
+            at = length.map_or(text.len(), |length| start + length);
+            if (at - start) * 3 / GROUP >= shortest {
+                return Some(start..at);
+            }
+        }
+        None
+    })
+}
+
+/// What such a text may stand for: it may begin inside of a group.
+pub(super) fn base64_decoded(run: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let standard: Vec<u8> = run
+        .iter()
+        .map(|&byte| match byte {
+            b'-' => b'+',
+            b'_' => b'/',
+            other => other,
+        })
+        .collect();
+    (0..GROUP).filter_map(move |skipped| {
+        let text = standard.get(skipped..)?;
+        // One character alone is no byte.
+        let whole = if text.len() % GROUP == 1 { text.len() - 1 } else { text.len() };
+        BASE64.decode(&text[..whole]).ok()
+    })
+}
+
+fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte)
+}
+
+fn hex(text: &[u8], digits: usize) -> Option<u32> {
+    let digits = text.get(..digits).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
+    u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_escapes_are_resolved() {
+        let plain = |text: &str| unescaped(text.as_bytes()).map(|text| String::from_utf8(text).unwrap());
+        assert_eq!(plain("none"), None);
+        assert_eq!(plain(r#"a\u002db\/c\"d\ne"#).as_deref(), Some("a-b/c\"d e"));
+        for cut in ["\\", "\\u", "\\u00", "\\uzzzz"] {
+            assert!(plain(cut).is_some(), "{cut}");
+        }
+    }
+
+    #[test]
+    fn base64_is_read_from_wherever_it_begins() {
+        let runs: Vec<_> = base64_runs(b"x Basic dXNlcjprZXktMDEyMzQ= y", 8).collect();
+        assert_eq!(runs.len(), 1);
+        let decoded: Vec<_> = base64_decoded(b"xdXNlcjprZXktMDEyMzQ").collect();
+        assert!(decoded.iter().any(|text| text.windows(9).any(|part| part == b"key-01234")), "{decoded:?}");
+    }
+}

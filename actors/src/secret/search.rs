@@ -1,0 +1,362 @@
+//! The search for secrets in text that is about to leave the process: every key of this process's lifetime at once, in the
+//! forms in which an upstream may echo it.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use aho_corasick::{AhoCorasick, Input, MatchKind};
+use memchr::memmem;
+
+use super::{ApiKey, encoded, shape};
+
+/// Stands in a text where a key was.
+const REDACTED: &str = "[key]";
+/// Replaces a text from which a key cannot be cut out.
+const WITHHELD: &str = "[a text that contains a key was withheld]";
+/// How many layers of escapes are undone: JSON inside JSON inside JSON.
+const DEEPEST: usize = 3;
+
+/// Every key that must not leave the process in a text. The search is built once; a copy of this is cheap.
+#[derive(Clone)]
+pub struct Secrets {
+    known: Option<Arc<AhoCorasick>>,
+    /// The key of one request, which need not be in the configuration.
+    own: Option<ApiKey>,
+    /// The length of the shortest that is searched for.
+    shortest: usize,
+}
+
+/// Which occurrences of a key count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Those that are not a part of a longer word: `token-1` is not in `token-10`.
+    Alone,
+    Anywhere,
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The search itself would print what it looks for.
+        let known = self.known.as_ref().map_or(0, |search| search.patterns_len());
+        write!(f, "Secrets({known})")
+    }
+}
+
+impl Secrets {
+    /// Keys that are too short or too common to be told from ordinary text are not searched for.
+    pub fn new(keys: impl IntoIterator<Item = ApiKey>) -> Self {
+        let keys: Vec<ApiKey> = keys.into_iter().filter(|key| shape::is_distinctive(key.expose())).collect();
+        let shortest = keys.iter().map(|key| key.expose().len()).min().unwrap_or(usize::MAX);
+        let search = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(keys.iter().map(ApiKey::expose));
+        // Building fails only beyond 2^31 states, more than the bound on keys allows.
+        let known = search.ok().filter(|_| !keys.is_empty()).map(Arc::new);
+        Self { known, own: None, shortest }
+    }
+
+    /// These and another one.
+    #[must_use]
+    pub fn with(&self, key: &ApiKey) -> Self {
+        let text = key.expose();
+        let known = self.known.as_ref().and_then(|search| search.find(text));
+        if known.is_some_and(|found| found.range() == (0..text.len())) || !shape::is_distinctive(text) {
+            return self.clone();
+        }
+        Self { known: self.known.clone(), own: Some(key.clone()), shortest: self.shortest.min(text.len()) }
+    }
+
+    /// Whether a text holds one of them where it stands alone, plainly or encoded.
+    pub fn found_in(&self, text: &[u8]) -> bool {
+        self.found(text, Place::Alone)
+    }
+
+    /// The same for the value of a header, where an occurrence inside a longer word counts, too.
+    pub fn found_in_header(&self, value: &[u8]) -> bool {
+        self.found(value, Place::Anywhere)
+    }
+
+    /// The same as [`Self::found_in`] without the encoded forms. It is fast enough for whole replies.
+    pub fn found_plainly_in(&self, text: &[u8]) -> bool {
+        text.len() >= self.shortest && self.next(text, 0, Place::Alone).is_some()
+    }
+
+    /// `text` without any of them.
+    pub fn scrub(&self, text: String) -> String {
+        if !self.found_in(text.as_bytes()) {
+            return text;
+        }
+        let mut bytes = self.cut(text.as_bytes());
+        for _ in 0..DEEPEST {
+            if !self.found_in(&bytes) {
+                break;
+            }
+            // The key stands there in an encoded form: continue with the decoded text.
+            let decoded = encoded::unescaped(&bytes).or_else(|| encoded::percent_decoded(&bytes));
+            let Some(decoded) = decoded else { break };
+            bytes = self.cut(&decoded);
+        }
+        if self.found_in(&bytes) {
+            return WITHHELD.to_owned();
+        }
+        String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    }
+
+    fn found(&self, text: &[u8], place: Place) -> bool {
+        if text.len() < self.shortest {
+            return false;
+        }
+        if self.next(text, 0, place).is_some() || self.in_base64(text) {
+            return true;
+        }
+        let in_decoded = |text: &[u8]| {
+            encoded::percent_decoded(text)
+                .is_some_and(|text| self.next(&text, 0, place).is_some() || self.in_base64(&text))
+        };
+        if in_decoded(text) {
+            return true;
+        }
+        let mut layer = encoded::unescaped(text);
+        for _ in 0..DEEPEST {
+            let Some(plain) = layer else { return false };
+            if self.next(&plain, 0, place).is_some() || self.in_base64(&plain) || in_decoded(&plain) {
+                return true;
+            }
+            layer = encoded::unescaped(&plain);
+        }
+        false
+    }
+
+    fn in_base64(&self, text: &[u8]) -> bool {
+        encoded::base64_runs(text, self.shortest).any(|run| self.is_base64_of_one(&text[run]))
+    }
+
+    fn is_base64_of_one(&self, run: &[u8]) -> bool {
+        encoded::base64_decoded(run).any(|decoded| self.next(&decoded, 0, Place::Anywhere).is_some())
+    }
+
+    /// The text without those that stand plainly in it; every other byte stays.
+    pub fn without_plain(&self, text: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(text.len());
+        let mut from = 0;
+        while let Some(found) = self.next(text, from, Place::Alone) {
+            out.extend_from_slice(&text[from..found.start]);
+            out.extend_from_slice(REDACTED.as_bytes());
+            from = found.end;
+        }
+        out.extend_from_slice(&text[from..]);
+        out
+    }
+
+    /// The same, and without those in base64.
+    fn cut(&self, text: &[u8]) -> Vec<u8> {
+        let mut out = self.without_plain(text);
+        let runs = encoded::base64_runs(&out, self.shortest);
+        let runs: Vec<_> = runs.filter(|run| self.is_base64_of_one(&out[run.clone()])).collect();
+        for run in runs.into_iter().rev() {
+            out.splice(run, REDACTED.bytes());
+        }
+        out
+    }
+
+    /// The first occurrence from there on.
+    fn next(&self, text: &[u8], from: usize, place: Place) -> Option<Range<usize>> {
+        let known = self.known.as_ref().and_then(|search| {
+            first(text, (from, place), |at| {
+                search.find(Input::new(text).span(at..text.len())).map(|found| found.range())
+            })
+        });
+        let own = self.own.as_ref().and_then(|key| {
+            let key = key.expose().as_bytes();
+            first(text, (from, place), |at| {
+                memmem::find(&text[at..], key).map(|found| at + found..at + found + key.len())
+            })
+        });
+        match (known, own) {
+            (Some(known), Some(own)) => Some(if own.start < known.start { own } else { known }),
+            (known, own) => known.or(own),
+        }
+    }
+}
+
+fn first(
+    text: &[u8],
+    (from, place): (usize, Place),
+    find: impl Fn(usize) -> Option<Range<usize>>,
+) -> Option<Range<usize>> {
+    let mut at = from;
+    while at < text.len() {
+        let found = find(at)?;
+        if place == Place::Anywhere || stands_alone(text, &found) {
+            return Some(found);
+        }
+        at = found.start + 1;
+    }
+    None
+}
+
+/// Whether what is found is not a part of a longer word.
+fn stands_alone(text: &[u8], found: &Range<usize>) -> bool {
+    let is_word = |at: usize| text.get(at).is_some_and(|&byte| is_of_a_word(byte));
+    let before = &text[..found.start];
+    let goes_on_before = is_word(found.start)
+        && before.last().is_some_and(|&byte| is_of_a_word(byte))
+        && !ends_in_escape(before);
+    let goes_on_behind = is_word(found.end - 1) && is_word(found.end);
+    !goes_on_before && !goes_on_behind
+}
+
+fn is_of_a_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+}
+
+/// Whether a text ends in what stands for one character: `\n`, `\u0022`, `%20`.
+fn ends_in_escape(text: &[u8]) -> bool {
+    let hex = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
+    match text {
+        [.., b'\\', b'n' | b'r' | b't' | b'b' | b'f'] => true,
+        [.., b'\\', b'u', one, two, three, four] => hex(&[*one, *two, *three, *four]),
+        [.., b'%', one, two] => hex(&[*one, *two]),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ONE: &str = "sk-one-0123456789";
+    const TWO: &str = "sk-two-0123456789";
+
+    fn secrets() -> Secrets {
+        Secrets::new([ApiKey::new(ONE), ApiKey::new(TWO)])
+    }
+
+    #[test]
+    fn keys_are_taken_out_of_texts() {
+        let secrets = secrets();
+        assert!(secrets.found_in(format!("{{\"k\":\"{TWO}\"}}").as_bytes()));
+        assert_eq!(secrets.scrub(format!("{ONE}, {TWO}.")), "[key], [key].");
+        assert_eq!(secrets.scrub(format!("Bearer {ONE}")), "Bearer [key]");
+        assert_eq!(secrets.scrub("none".into()), "none");
+        assert_eq!(secrets.scrub("sk-one...789".into()), "sk-one...789");
+    }
+
+    #[test]
+    fn dummy_keys_are_left_in_every_text() {
+        let secrets = Secrets::new(["ollama", "none", "x", "key", "max", "lm-studio"].map(ApiKey::new));
+        let secrets = secrets.with(&ApiKey::new("pull"));
+        for text in ["try pulling with ollama pull llama3", "max_tokens: none", "lm-studio has no key x"] {
+            assert!(!secrets.found_in(text.as_bytes()) && !secrets.found_in_header(text.as_bytes()));
+            assert_eq!(secrets.scrub(text.into()), text);
+        }
+        assert!(!Secrets::new([]).found_in(b"anything"));
+    }
+
+    #[test]
+    fn a_part_of_a_longer_word_is_no_key_but_in_a_header() {
+        let secrets = secrets();
+        for text in [format!("{ONE}0"), format!("x{ONE}"), format!("_{ONE}_"), format!("{ONE}-{TWO}-")] {
+            assert!(!secrets.found_in(text.as_bytes()), "{text}");
+            assert!(secrets.found_in_header(text.as_bytes()), "{text}");
+            assert_eq!(secrets.scrub(text.clone()), text);
+        }
+        let text = format!("x{ONE} {ONE}");
+        assert_eq!(secrets.scrub(text), format!("x{ONE} [key]"));
+    }
+
+    #[test]
+    fn of_two_keys_the_longer_one_that_fits_is_meant() {
+        let secrets = Secrets::new([ApiKey::new("token-0001"), ApiKey::new("token-0001.abcd")]);
+        assert_eq!(secrets.scrub("token-0001.abcd token-0001".into()), "[key] [key]");
+    }
+
+    #[test]
+    fn the_key_of_one_request_is_found_beside_the_others() {
+        let secrets = secrets().with(&ApiKey::new("client-key-77"));
+        assert_eq!(secrets.scrub(format!("client-key-77 {ONE} client-key-77")), "[key] [key] [key]");
+        assert!(secrets.found_in(b"client-key-77") && secrets.found_plainly_in(b"client-key-77"));
+    }
+
+    #[test]
+    fn encoded_keys_are_found_and_what_is_left_can_be_read() {
+        let key = "p@ss/w\"rd-0123456789";
+        let secrets = Secrets::new([ApiKey::new(key)]);
+        let json = |text: &str| format!("{text:?}");
+        let percent = utf8_percent_encode(key, NON_ALPHANUMERIC).to_string();
+        for text in [
+            json(key),
+            json(&json(key)),
+            key.replace('/', "\\/").replace('-', "\\u002d"),
+            format!("see /login?key={percent}&x=1"),
+            format!("Basic {}", STANDARD.encode(format!("user:{key}"))),
+            format!("authorization: {}", URL_SAFE_NO_PAD.encode(format!(":{key}:"))),
+            format!("{{\"a\":\"line\\n{}\"}}", percent),
+        ] {
+            assert!(secrets.found_in(text.as_bytes()), "{text}");
+            let scrubbed = secrets.scrub(text.clone());
+            assert!(scrubbed.contains(REDACTED), "{text}: {scrubbed}");
+            assert!(!secrets.found_in(scrubbed.as_bytes()), "{scrubbed}");
+        }
+    }
+
+    #[test]
+    fn an_escape_before_a_key_does_not_hide_it() {
+        for before in ["\\n", "\\t", "\\u0022", "%20", "key%3D", "\\\"", "é"] {
+            assert!(secrets().found_in(format!("a{before}{ONE}").as_bytes()), "{before}");
+        }
+    }
+
+    #[test]
+    fn ten_thousand_keys_are_one_search() {
+        let key = |number: u32| format!("sk-{number:08x}-{:032x}", u128::from(number) << 64);
+        let secrets = Secrets::new((0..10_000).map(|number| ApiKey::new(key(number))));
+        let text = format!("{} {} {}", "lorem sk- ipsum ".repeat(10_000), key(9_999), key(10_000));
+        assert!(secrets.found_in(text.as_bytes()));
+        let scrubbed = secrets.scrub(text);
+        assert!(scrubbed.ends_with(&format!("[key] {}", key(10_000))));
+    }
+
+    #[test]
+    fn nothing_of_it_prints() {
+        assert_eq!(format!("{:?}", secrets()), "Secrets(2)");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_keeps_a_key_in_any_form(
+            before in "[ -~\\\\%]{0,40}",
+            behind in "[ -~\\\\%]{0,40}",
+            key in "sk-[a-z]{4}[!-~]{0,12}[0-9]{6}",
+            form in 0..5_u8,
+        ) {
+            let secrets = Secrets::new([ApiKey::new(key.as_str())]);
+            let carried = match form {
+                0 => key.clone(),
+                1 => format!("{key:?}"),
+                2 => utf8_percent_encode(&key, NON_ALPHANUMERIC).to_string(),
+                3 => STANDARD.encode(format!("{before}{key}")),
+                _ => key.replace('-', "\\u002d"),
+            };
+            let text = format!("{before} {carried} {behind}");
+            let scrubbed = secrets.scrub(text);
+            prop_assert!(!scrubbed.contains(&key), "{}", scrubbed);
+            prop_assert!(!secrets.found_in(scrubbed.as_bytes()), "{}", scrubbed);
+        }
+
+        #[test]
+        fn no_bytes_break_the_search(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            let secrets = secrets();
+            let found = secrets.found_in(&bytes) || secrets.found_in_header(&bytes);
+            prop_assert!(found || secrets.scrub(text.clone()) == text);
+        }
+    }
+}

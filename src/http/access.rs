@@ -1,0 +1,286 @@
+//! Who may use a gateway that has no key of its own.
+//!
+//! One that listens on this machine alone trusts what comes from this machine: a loopback peer, no forwarding headers, a
+//! local name in `Host`. One that was bound to other addresses on purpose serves whoever reaches it. Neither serves web
+//! pages of other sites: a browser on this machine or in this network carries their requests here, with the page's
+//! `Origin`, or under a name of the page's own that was made to lead here (DNS rebinding).
+
+use std::net::IpAddr;
+
+use actix_web::HttpRequest;
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderMap, HeaderName};
+use url::Url;
+use vandamme_actors::excerpt;
+
+use crate::gateway::{Gateway, Listener, Terms};
+
+/// What a refused client can do.
+const REMEDY: &str = "set PROXY_API_KEY on the gateway and present that key";
+/// The part of a header that a refusal repeats, in characters.
+const SHOWN: usize = 100;
+/// Ends of names that nobody can register on the internet.
+const PRIVATE_NAMES: [&str; 6] = [".home.arpa", ".internal", ".lan", ".local", ".localhost", ".test"];
+/// Headers that only a proxy sets.
+const FORWARDING: [&str; 8] = [
+    "cdn-loop",
+    "cf-connecting-ip",
+    "forwarded",
+    "true-client-ip",
+    "via",
+    "x-client-ip",
+    "x-original-host",
+    "x-real-ip",
+];
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Why a gateway without a key does not serve this request; for the client.
+pub(super) fn refusal(request: &HttpRequest, gateway: &Gateway) -> Option<String> {
+    let terms = gateway.terms();
+    let reach = Reach::of(gateway, &terms);
+    let elsewhere = || if reach.is_local { from_elsewhere(request) } else { None };
+    from_a_web_page(request, &reach).or_else(elsewhere)
+}
+
+/// The same for a GET request that spends tokens. A browser sends a GET for an image on any page, and over plain HTTP to a
+/// private address it sends neither `Origin` nor `Sec-Fetch-Site` with it.
+pub(super) fn refusal_to_spend(request: &HttpRequest, gateway: &Gateway) -> Option<String> {
+    let headers = request.headers();
+    let agent = headers.get(header::USER_AGENT).map_or(&b""[..], |value| value.as_bytes());
+    let named = headers.get(&FETCH_SITE).is_some_and(|site| site == "none" || site == "same-origin");
+    let keyless = gateway.terms().proxy_key.is_none();
+    (keyless && !named && agent.starts_with(b"Mozilla/"))
+        .then(|| format!("the request comes from a browser without a Sec-Fetch-Site header; {REMEDY}"))
+}
+
+/// Whether the request comes from this machine itself, and not from a web page.
+pub(super) fn is_local(request: &HttpRequest, gateway: &Gateway) -> bool {
+    let terms = gateway.terms();
+    let reach = Reach { is_local: true, ..Reach::of(gateway, &terms) };
+    from_a_web_page(request, &reach).is_none() && from_elsewhere(request).is_none()
+}
+
+/// The names by which clients may address the gateway.
+struct Reach<'g> {
+    listener: Option<&'g Listener>,
+    allowed: &'g [String],
+    /// Names of this machine alone.
+    is_local: bool,
+}
+
+impl<'g> Reach<'g> {
+    fn of(gateway: &'g Gateway, terms: &'g Terms) -> Self {
+        let listener = gateway.listener();
+        let is_local = listener.is_none_or(|listener| listener.address.ip().to_canonical().is_loopback());
+        Self { listener, allowed: &terms.settings.allowed_hosts, is_local }
+    }
+
+    /// Whether this name is safe: nobody can register it and let it resolve to an address of this gateway.
+    fn takes(&self, name: &str) -> bool {
+        if is_local_name(name) {
+            return true;
+        }
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        let configured = self.listener.is_some_and(|listener| listener.host.eq_ignore_ascii_case(&name));
+        if configured || self.allowed.contains(&name) {
+            return true;
+        }
+        let private = || !name.contains('.') || PRIVATE_NAMES.iter().any(|end| name.ends_with(end));
+        !self.is_local && !name.is_empty() && (name.parse::<IpAddr>().is_ok() || private())
+    }
+}
+
+fn from_a_web_page(request: &HttpRequest, reach: &Reach<'_>) -> Option<String> {
+    let headers = request.headers();
+    if headers.get_all(&FETCH_SITE).any(|site| site == "cross-site") {
+        let sent = "the request comes from a web page of another site (Sec-Fetch-Site: cross-site)";
+        return Some(format!("{sent}; {REMEDY}"));
+    }
+    let host = match only(headers, &header::HOST) {
+        Some(host) => host,
+        // Browsers always send it.
+        None if !headers.contains_key(header::HOST) => "",
+        None => return Some(format!("the request's Host header cannot be read; {REMEDY}")),
+    };
+    if headers.contains_key(header::HOST) && !reach.takes(name_of(host)) {
+        return Some(format!(
+            "the name '{}' in the Host header is not one of this gateway's: use its IP address, add the name to allowed-hosts (VDM_ALLOWED_HOSTS), or {REMEDY}",
+            shown(host)
+        ));
+    }
+    if !headers.contains_key(header::ORIGIN) {
+        return None;
+    }
+    let origin = only(headers, &header::ORIGIN).unwrap_or("null");
+    if !is_own(origin, host) {
+        return Some(format!(
+            "the request comes from a web page of another site (Origin: {}); {REMEDY}",
+            shown(origin)
+        ));
+    }
+    (request.method() == Method::POST && !is_json(headers)).then(|| {
+        format!(
+            "a request with an Origin header must have the content type application/json; otherwise {REMEDY}"
+        )
+    })
+}
+
+fn from_elsewhere(request: &HttpRequest) -> Option<String> {
+    let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
+    if !peer.is_some_and(|peer| peer.is_loopback()) {
+        return Some(format!("without a key this gateway serves this machine only; {REMEDY}"));
+    }
+    let forwarded = |name: &str| FORWARDING.contains(&name) || name.starts_with("x-forwarded-");
+    let name = request.headers().keys().find(|name| forwarded(name.as_str()))?;
+    Some(format!(
+        "without a key this gateway serves this machine only, and a proxy forwarded this request ({name}); {REMEDY}"
+    ))
+}
+
+/// The value of a header that stands there once.
+fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    let mut values = headers.get_all(name);
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
+}
+
+/// The name in `name:port` or `[address]:port`.
+fn name_of(host: &str) -> &str {
+    match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    }
+}
+
+fn is_local_name(name: &str) -> bool {
+    let below_localhost = || {
+        let (_, end) = name.rsplit_once('.').unwrap_or_default();
+        end.eq_ignore_ascii_case("localhost")
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || below_localhost()
+        || name.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+/// Whether a page of this origin is this machine's or the gateway's own.
+fn is_own(origin: &str, host: &str) -> bool {
+    let Ok(url) = Url::parse(origin) else { return false };
+    let Some(name) = url.host_str().filter(|_| matches!(url.scheme(), "http" | "https")) else {
+        return false;
+    };
+    let authority = origin.split_once("://").map_or("", |(_, authority)| authority);
+    authority.eq_ignore_ascii_case(host) || is_local_name(name_of(name))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = only(headers, &header::CONTENT_TYPE).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+fn shown(text: &str) -> String {
+    excerpt::one_line(text, SHOWN)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    const LOOPBACK: &str = "127.0.0.1:5";
+
+    fn listener(address: &str, host: &str) -> Listener {
+        Listener { address: address.parse().unwrap(), host: host.to_owned() }
+    }
+
+    fn refused(listener: &Listener, peer: &str, headers: &[(&'static str, &str)]) -> Option<String> {
+        let method =
+            if headers.iter().any(|(name, _)| *name == "content-type") { Method::POST } else { Method::GET };
+        let request = TestRequest::default().method(method).peer_addr(peer.parse().unwrap());
+        let request = headers.iter().fold(request, |request, header| request.append_header(*header));
+        let is_local = listener.address.ip().is_loopback();
+        let allowed = ["gateway.corp.example".to_owned()];
+        let reach = Reach { listener: Some(listener), allowed: &allowed, is_local };
+        let request = request.to_http_request();
+        from_a_web_page(&request, &reach).or_else(|| is_local.then(|| from_elsewhere(&request)).flatten())
+    }
+
+    #[test]
+    fn this_machine_is_trusted_only_when_nothing_stands_between() {
+        let own = listener("127.0.0.1:8082", "127.0.0.1");
+        let ask = |host: &'static str, peer: &str| refused(&own, peer, &[("host", host)]);
+        for host in
+            ["localhost:8082", "LOCALHOST", "127.0.0.1:8082", "127.8.8.8", "[::1]:8082", "x.localhost"]
+        {
+            assert_eq!(ask(host, LOOPBACK), None, "{host}");
+        }
+        assert_eq!(ask("gateway.corp.example", "[::ffff:127.0.0.1]:5"), None);
+        for host in ["evil.example", "localhost.evil.example", "10.0.0.1", "vdm", "vdm.local", "", "0.0.0.0"]
+        {
+            assert!(ask(host, LOOPBACK).unwrap().contains("Host"), "{host}");
+        }
+        assert!(ask("localhost", "10.0.0.1:5").unwrap().contains("this machine only"));
+        for name in ["x-forwarded-for", "forwarded", "via", "x-real-ip"] {
+            let why = refused(&own, LOOPBACK, &[("host", "localhost"), (name, "1.2.3.4")]).unwrap();
+            assert!(why.contains(name), "{why}");
+        }
+        assert_eq!(refused(&own, LOOPBACK, &[]), None, "HTTP/1.0 has no Host");
+        assert!(refused(&own, LOOPBACK, &[("host", "localhost"), ("host", "localhost")]).is_some());
+        let named = listener("127.0.1.1:8082", "Box.example");
+        assert_eq!(refused(&named, LOOPBACK, &[("host", "box.example:8082")]), None);
+    }
+
+    #[test]
+    fn who_listens_for_others_serves_them_by_names_that_no_page_can_have() {
+        let open = listener("0.0.0.0:8082", "0.0.0.0");
+        let ask = |host: &'static str, peer: &str| {
+            refused(&open, peer, &[("host", host), ("x-forwarded-for", "1.2.3.4")])
+        };
+        for host in [
+            "10.0.0.7:8082",
+            "[fd00::1]:8082",
+            "vdm:8082",
+            "nas.local",
+            "host.docker.internal",
+            "203.0.113.9",
+        ] {
+            assert_eq!(ask(host, "10.0.0.9:5"), None, "{host}");
+        }
+        assert_eq!(ask("gateway.corp.example.", "10.0.0.9:5"), None);
+        for host in ["evil.example", "10.0.0.7.evil.example", "evil.local.example"] {
+            assert!(ask(host, LOOPBACK).unwrap().contains("VDM_ALLOWED_HOSTS"), "{host}");
+        }
+    }
+
+    #[test]
+    fn pages_of_other_sites_are_refused_wherever_it_listens() {
+        for own in [listener("127.0.0.1:8082", "127.0.0.1"), listener("0.0.0.0:8082", "0.0.0.0")] {
+            let ask = |headers: &[(&'static str, &str)]| {
+                refused(&own, LOOPBACK, &[&[("host", "127.0.0.1:8082")], headers].concat())
+            };
+            for origin in
+                ["https://evil.example", "null", "", "file://", "chrome-extension://abc", "http://10.0.0.5"]
+            {
+                let why = ask(&[("origin", origin), ("content-type", "application/json")]).unwrap();
+                assert!(why.contains("Origin"), "{origin}: {why}");
+            }
+            for origin in ["http://127.0.0.1:8082", "http://localhost:3000", "https://[::1]:1"] {
+                for kind in ["application/json", "Application/JSON; charset=utf-8", "application/vnd.x+json"]
+                {
+                    assert_eq!(ask(&[("origin", origin), ("content-type", kind)]), None, "{origin} {kind}");
+                }
+                for kind in
+                    ["text/plain", "application/x-www-form-urlencoded", "text/plain; application/json"]
+                {
+                    assert!(ask(&[("origin", origin), ("content-type", kind)]).is_some(), "{kind}");
+                }
+            }
+            assert!(ask(&[("sec-fetch-site", "cross-site")]).is_some());
+            for site in ["same-origin", "same-site", "none"] {
+                assert_eq!(ask(&[("sec-fetch-site", site)]), None);
+            }
+            assert_eq!(ask(&[("sec-fetch-mode", "cors"), ("accept-language", "*")]), None, "Node's fetch");
+        }
+    }
+}
