@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::rc::Rc;
 
 use actix_http::body::MessageBody;
-use actix_http::header::HeaderMap;
+use actix_http::header::{HOST, HeaderMap, HeaderValue};
 use actix_http::{Method, Uri};
 use awc::ClientResponse;
 use awc::error::{ConnectError, SendRequestError};
@@ -110,11 +110,15 @@ impl Client {
     where
         B: MessageBody + 'static,
     {
-        let Request { method, url, headers } = request;
+        let Request { method, url, mut headers } = request;
         let (client, url) = match url.strip_prefix("https://") {
             Some(rest) => (&self.0.tls, with_port(rest)),
             None => (&self.0.plain, url),
         };
+        // awc would make a second map of headers for this one.
+        if let Some(host) = host(&url) {
+            headers.insert(HOST, host);
+        }
         let mut request = client.request(method, url);
         *request.headers_mut() = headers;
         let request = request.freeze().map_err(SendRequestError::from)?;
@@ -124,6 +128,15 @@ impl Client {
         let sent = poll_fn(|task| self.0.pool.with_new_only(|| again.as_mut().poll(task))).await;
         sent.map_err(SendError::from)
     }
+}
+
+/// The host of an http URL, and its port unless that goes without saying.
+fn host(url: &str) -> Option<HeaderValue> {
+    let rest = url.strip_prefix("http://")?;
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let host = host.strip_suffix(":443").or_else(|| host.strip_suffix(":80")).unwrap_or(host);
+    HeaderValue::from_str(host).ok()
 }
 
 /// An https URL, given without its scheme, as an http URL to the same host and port.
@@ -140,6 +153,19 @@ fn with_port(rest: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_default_port_is_not_a_part_of_the_host() {
+        for (url, expected) in [
+            ("http://api.example:443/v1", "api.example"),
+            ("http://127.0.0.1:80", "127.0.0.1"),
+            ("http://me:p@api.example:8080?a=:80", "api.example:8080"),
+            ("http://[::1]:8443/v1", "[::1]:8443"),
+            ("http://api.example/v1/@me", "api.example"),
+        ] {
+            assert_eq!(host(url).unwrap(), expected);
+        }
+    }
 
     #[test]
     fn an_https_url_keeps_its_port() {

@@ -13,7 +13,7 @@ use actix_tls::connect::rustls_0_23::TlsConnector;
 use actix_tls::connect::{
     ConnectError, ConnectInfo, Connection, Connector as TcpConnector, ConnectorService,
 };
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{Either, LocalBoxFuture, Ready, ready};
 use rustls::ClientConfig;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -70,7 +70,10 @@ impl UpstreamConnector {
 impl Service<ConnectInfo<Uri>> for UpstreamConnector {
     type Response = Connection<Uri, ReplyIo>;
     type Error = ConnectError;
-    type Future = LocalBoxFuture<'static, Result<Self::Response, Self::Error>>;
+    type Future = Either<
+        Ready<Result<Self::Response, Self::Error>>,
+        LocalBoxFuture<'static, Result<Self::Response, Self::Error>>,
+    >;
 
     actix_service::always_ready!();
 
@@ -78,16 +81,16 @@ impl Service<ConnectInfo<Uri>> for UpstreamConnector {
         let uri = request.request().clone();
         let pool = Rc::downgrade(&self.pool);
         let Some(authority) = uri.authority().cloned() else {
-            return Box::pin(async { Err(ConnectError::Unresolved) });
+            return Either::Left(ready(Err(ConnectError::Unresolved)));
         };
         let origin = Origin { authority, tls: self.tls.is_some() };
         if let Some(connection) = self.pool.take(&origin) {
             let io = ReplyIo::new(connection, pool, History::Reused);
-            return Box::pin(async move { Ok(Connection::new(uri, io)) });
+            return Either::Left(ready(Ok(Connection::new(uri, io))));
         }
         let connecting = self.connect(&uri);
         let tls = self.tls.clone().map(TlsConnector::service);
-        Box::pin(async move {
+        Either::Right(Box::pin(async move {
             let connection = connecting.await?;
             let transport = match tls {
                 None => Transport::Plain(connection.into_parts().0),
@@ -98,7 +101,7 @@ impl Service<ConnectInfo<Uri>> for UpstreamConnector {
             };
             let io = ReplyIo::new(Pooled::new(transport, origin), pool, History::New);
             Ok(Connection::new(uri, io))
-        })
+        }))
     }
 }
 

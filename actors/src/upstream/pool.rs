@@ -51,8 +51,9 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(transport: Transport, origin: Origin) -> Self {
-        Self { transport, origin, opened: Instant::now(), input: BytesMut::new() }
+    /// In a box, since it moves around a good deal.
+    pub(super) fn new(transport: Transport, origin: Origin) -> Box<Self> {
+        Box::new(Self { transport, origin, opened: Instant::now(), input: BytesMut::new() })
     }
 
     /// Reads into `input`; `Ok(0)` is the end.
@@ -63,7 +64,7 @@ impl Connection {
 }
 
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     until: Instant,
 }
 
@@ -97,7 +98,7 @@ impl Pool {
     }
 
     /// An idle connection to `origin` that has received nothing since its last reply.
-    pub(super) fn take(&self, origin: &Origin) -> Option<Connection> {
+    pub(super) fn take(&self, origin: &Origin) -> Option<Box<Connection>> {
         if self.new_only.get() {
             return None;
         }
@@ -115,7 +116,7 @@ impl Pool {
     }
 
     /// Keeps a connection whose reply has ended. `keep_alive`: the seconds for which the upstream keeps it.
-    pub(super) fn put(self: &Rc<Self>, connection: Connection, keep_alive: Option<u64>) {
+    pub(super) fn put(self: &Rc<Self>, connection: Box<Connection>, keep_alive: Option<u64>) {
         let now = Instant::now();
         let full = self.idle.borrow().len() >= MOST_IDLE;
         if full || self.is_distrusted(now) || now.duration_since(connection.opened) >= LIFETIME {

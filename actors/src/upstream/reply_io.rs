@@ -64,7 +64,7 @@ impl From<ConnectionFault> for io::Error {
 
 pub(super) struct ReplyIo {
     /// `None` when the exchange is over.
-    connection: Option<Connection>,
+    connection: Option<Box<Connection>>,
     pool: Weak<Pool>,
     reply: ReplyReader,
     /// What awc gets next: the head, and what came with it.
@@ -101,7 +101,7 @@ impl fmt::Debug for ReplyIo {
 }
 
 impl ReplyIo {
-    pub(super) fn new(connection: Connection, pool: Weak<Pool>, history: History) -> Self {
+    pub(super) fn new(connection: Box<Connection>, pool: Weak<Pool>, history: History) -> Self {
         Self {
             connection: Some(connection),
             pool,
