@@ -20,7 +20,7 @@ use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::address;
 use super::call::Answered;
-use super::{Answer, Endpoint, Exchange, Failure, Question, Targets, Trail};
+use super::{Answer, Endpoint, Exchange, Failure, Question, Targets, Trail, reading};
 use crate::gateway::Gateway;
 use crate::http::RequestId;
 
@@ -184,12 +184,15 @@ async fn in_public(gateway: &Gateway, provider: &ProviderSettings) -> Result<Byt
     let nobody = || Failure::NoLease(None);
     let client = upstream::here(&provider.name, &gateway.wiring).send(Borrow).await.map_err(|_| nobody())?;
     let request = client.get(address::models(provider)).insert_header((header::USER_AGENT, AGENT));
-    let mut response = request.send().await.map_err(|error| misbehaved(provider, &error.to_string()))?;
+    let response = request.send().await.map_err(|error| misbehaved(provider, &error.to_string()))?;
     if !response.status().is_success() {
         return Err(misbehaved(provider, &format!("it answers with status {}", response.status())));
     }
-    let body = response.body().limit(LARGEST).await;
+    let (body, _) = reading::body(response).map_err(|error| misbehaved(provider, &error.to_string()))?;
+    let body = reading::read_up_to(body, LARGEST).await;
     let body = body.map_err(|error| misbehaved(provider, &error.to_string()))?;
+    let body =
+        body.ok_or_else(|| misbehaved(provider, &format!("its list has more than {LARGEST} bytes")))?;
     Models::read(&body).map_err(|error| misbehaved(provider, &error.to_string()))?;
     Ok(body)
 }

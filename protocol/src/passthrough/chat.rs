@@ -33,6 +33,16 @@ pub struct ChatSummary {
     pub error: Option<(ErrorKind, String)>,
 }
 
+/// A block as the client is to get it.
+#[derive(Debug)]
+pub struct Passed {
+    pub block: Bytes,
+    /// Where the event begins that ends the reply, if it is in there. Nothing follows it.
+    pub end: Option<usize>,
+    /// Something followed it in the upstream's block.
+    pub is_cut: bool,
+}
+
 impl ChatTap {
     #[must_use]
     pub fn new(asked: UsageAsked) -> Self {
@@ -47,16 +57,18 @@ impl ChatTap {
     }
 
     /// Looks at a block of complete events, and gives it back as the client is to get it: itself, unless there is
-    /// something in it that only the gateway asked for.
-    pub fn pass(&mut self, block: Bytes) -> Bytes {
+    /// something in it that only the gateway asked for, or something behind the event that ends the reply, which is
+    /// not part of it.
+    pub fn pass(&mut self, mut block: Bytes) -> Passed {
         let mut kept: Option<BytesMut> = None;
-        let mut at = 0;
+        let (mut at, mut end) = (0, None);
         for event in sse::events(&block) {
             let raw = event.raw();
             let piece = match event.data() {
                 Some(data) => self.read(&data, raw),
                 None => Piece::AsItIs,
             };
+            let start = kept.as_ref().map_or(at, BytesMut::len);
             // Everything up to the first change is copied once there is one.
             match (piece, &mut kept) {
                 (Piece::AsItIs, None) => {}
@@ -70,8 +82,16 @@ impl ChatTap {
                 }
             }
             at += raw.len();
+            if self.ended() {
+                end = Some(start);
+                break;
+            }
         }
-        kept.map_or(block, BytesMut::freeze)
+        let is_cut = end.is_some() && at < block.len();
+        if is_cut {
+            block.truncate(at);
+        }
+        Passed { block: kept.map_or(block, BytesMut::freeze), end, is_cut }
     }
 
     /// Whether an event with content, however empty, has been seen.
@@ -113,6 +133,9 @@ impl ChatTap {
         if says_something(data) {
             let Ok(chunk) = serde_json::from_slice::<Chunk>(data) else { return Piece::AsItIs };
             self.note(&chunk, data);
+            if self.summary.error.is_some() {
+                return Piece::AsItIs;
+            }
             if chunk.usage.is_some() && chunk.choices.is_empty() && self.asked == UsageAsked::ByGateway {
                 return Piece::Nothing;
             }
@@ -309,7 +332,7 @@ mod tests {
 
     fn passed(asked: UsageAsked, blocks: &[&str]) -> (String, ChatTap) {
         let mut tap = ChatTap::new(asked);
-        let passed = blocks.iter().map(|block| tap.pass(Bytes::copy_from_slice(block.as_bytes())));
+        let passed = blocks.iter().map(|block| tap.pass(Bytes::copy_from_slice(block.as_bytes())).block);
         let text = passed.map(|block| String::from_utf8(block.to_vec()).unwrap()).collect();
         (text, tap)
     }
@@ -366,6 +389,27 @@ mod tests {
         assert_eq!(text, error);
         assert_eq!(tap.summary().error, Some((ErrorKind::RateLimit, "busy".to_owned())));
         assert!(tap.ended());
+    }
+
+    #[test]
+    fn an_error_that_comes_with_a_usage_is_not_withheld() {
+        let error =
+            "data: {\"error\":{\"message\":\"busy\"},\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\n";
+
+        assert_eq!(passed(UsageAsked::ByGateway, &[error]).0, error);
+    }
+
+    #[test]
+    fn nothing_behind_the_end_is_part_of_a_reply() {
+        let error = "data: {\"error\":{\"message\":\"busy\",\"code\":429}}\n\n";
+        for last in [DONE, error] {
+            for asked in [UsageAsked::ByClient, UsageAsked::ByGateway] {
+                let block = Bytes::from([ROLE, last, TEXT, DONE].concat());
+                let passed = ChatTap::new(asked).pass(block);
+                let end = passed.end.unwrap();
+                assert_eq!(passed.block[end..], *last.as_bytes());
+            }
+        }
     }
 
     #[test]
