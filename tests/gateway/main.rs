@@ -40,4 +40,5 @@ mod side_by_side;
 mod supervision;
 mod support;
 mod translation;
+mod upstream_replies;
 mod wrap;
