@@ -82,7 +82,7 @@ impl Tap {
         let Some(data) = event.data() else { return };
         let named = event.name().and_then(Kind::of);
         let kind = named.unwrap_or_else(|| Kind::of_data(&data));
-        self.started |= kind != Kind::Ping;
+        self.started |= kind != Kind::Ping && !data.trim_ascii().is_empty();
         match kind {
             Kind::Ping | Kind::Other => {}
             Kind::MessageStart => self.summary.start(&data),
@@ -293,8 +293,9 @@ mod tests {
 
     #[test]
     fn pings_and_comments_start_nothing() {
-        let tap =
-            tapped("event: ping\ndata: {\"type\":\"ping\"}\n\n: hello\n\ndata: {\"type\": \"ping\"}\n\n");
+        let tap = tapped(
+            "event: ping\ndata: {\"type\":\"ping\"}\n\n: hello\n\ndata: {\"type\": \"ping\"}\n\ndata:\n\n",
+        );
         assert!(!tap.started() && !tap.ended());
         assert!(tapped("data: {\"type\":\"content_block_delta\"}\n\n").started());
     }

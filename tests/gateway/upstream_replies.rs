@@ -106,6 +106,17 @@ impl Way {
         }
     }
 
+    /// Fails unless this is a complete stream that says `text`, whatever comments stand in it.
+    fn assert_streamed(self, reply: &Reply, text: &str) {
+        let end = match self.client {
+            Dialect::Anthropic => "{\"type\":\"message_stop\"}\n\n",
+            Dialect::OpenAi => "data: [DONE]\n\n",
+        };
+        let raw = reply.raw();
+        assert!(reply.status() == 200 && reply.complete, "{self:?}: {reply}");
+        assert!(raw.contains(text) && raw.ends_with(end) && !raw.contains("\"error\""), "{self:?}: {reply}");
+    }
+
     /// The message of a reply that failed, as a status or in its stream; fails if it looks complete.
     fn failure(self, reply: &Reply) -> String {
         match self.client {

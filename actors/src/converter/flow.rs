@@ -179,6 +179,8 @@ impl Flow {
 
     /// Passes a block on whose last event, from `at` on, ends the reply.
     fn pass_end(&mut self, block: Bytes, at: usize, is_cut: bool, batch: &mut Batch) -> Progress {
+        // Line ends in front of it belong to the event before.
+        let at = at + block[at..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         let last = block.slice(at..);
         batch.add(block.slice(..at));
         // Whether an LF follows is known if anything does.
@@ -209,7 +211,7 @@ impl Flow {
     }
 
     fn progress_behind_the_end(&self) -> Progress {
-        let is_over = self.stage == Stage::Ended && (!self.awaits_body() || self.error().is_some());
+        let is_over = self.stage == Stage::Ended && !self.awaits_body();
         if is_over { Progress::Ended } else { Progress::More }
     }
 
@@ -248,9 +250,9 @@ impl Flow {
         }
     }
 
-    /// Whether the reply is complete only when the upstream's body has ended well.
+    /// Whether the reply is complete only when the upstream's body has ended well. An error is one in any case.
     pub fn awaits_body(&self) -> bool {
-        self.integrity == Integrity::Body
+        self.integrity == Integrity::Body && self.error().is_none()
     }
 
     /// The upstream's body has ended, or the reply has. Appends what is still to be said: the end, or an error.
@@ -389,3 +391,6 @@ fn converted(outcome: vandamme_protocol::bridge::Outcome) -> Closing {
         fault: outcome.fault.map(|fault| (fault.kind, fault.message)),
     }
 }
+
+#[cfg(test)]
+mod tests;

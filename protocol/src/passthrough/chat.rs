@@ -1,6 +1,6 @@
 //! The Chat Completions API passed through: the tap that reads along, and takes out what only the gateway asked for.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use memchr::memmem;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -18,6 +18,8 @@ pub struct ChatTap {
     started: bool,
     choices: Choices,
     done: bool,
+    /// The last block ended with the CR of an event that was withheld: an LF that follows is withheld, too.
+    withholds_line_feed: bool,
     /// Index and id of the call that was counted last.
     counted: Option<Box<str>>,
     summary: ChatSummary,
@@ -51,6 +53,7 @@ impl ChatTap {
             started: false,
             choices: Choices::default(),
             done: false,
+            withholds_line_feed: false,
             counted: None,
             summary: ChatSummary::default(),
         }
@@ -60,6 +63,9 @@ impl ChatTap {
     /// something in it that only the gateway asked for, or something behind the event that ends the reply, which is
     /// not part of it.
     pub fn pass(&mut self, mut block: Bytes) -> Passed {
+        if std::mem::take(&mut self.withholds_line_feed) && block.starts_with(b"\n") {
+            block.advance(1);
+        }
         let mut kept: Option<BytesMut> = None;
         let (mut at, mut end) = (0, None);
         for event in sse::events(&block) {
@@ -68,6 +74,7 @@ impl ChatTap {
                 Some(data) => self.read(&data, raw),
                 None => Piece::AsItIs,
             };
+            self.withholds_line_feed = matches!(piece, Piece::Nothing) && raw.ends_with(b"\r");
             let start = kept.as_ref().map_or(at, BytesMut::len);
             // Everything up to the first change is copied once there is one.
             match (piece, &mut kept) {
@@ -75,10 +82,13 @@ impl ChatTap {
                 (Piece::AsItIs, Some(kept)) => kept.extend_from_slice(raw),
                 (piece, kept) => {
                     let kept = kept.get_or_insert_with(|| BytesMut::from(&block[..at]));
-                    if let Piece::Without(span) = piece {
-                        kept.extend_from_slice(&raw[..span.0]);
-                        kept.extend_from_slice(&raw[span.1..]);
-                    }
+                    let (before, behind) = match piece {
+                        Piece::Without(span) => span,
+                        // The line ends in front of it belong to the event before.
+                        Piece::Nothing | Piece::AsItIs => (event.leading_line_ends(), raw.len()),
+                    };
+                    kept.extend_from_slice(&raw[..before]);
+                    kept.extend_from_slice(&raw[behind..]);
                 }
             }
             at += raw.len();
@@ -87,9 +97,13 @@ impl ChatTap {
                 break;
             }
         }
+        self.withholds_line_feed &= at == block.len();
         let is_cut = end.is_some() && at < block.len();
         if is_cut {
             block.truncate(at);
+        } else if let Some(kept) = &mut kept {
+            // Blank lines behind the last event.
+            kept.extend_from_slice(&block[at..]);
         }
         Passed { block: kept.map_or(block, BytesMut::freeze), end, is_cut }
     }
@@ -367,6 +381,24 @@ mod tests {
             assert_eq!(text, expected);
             assert_eq!(tap.summary().usage.output, 3);
         }
+    }
+
+    #[test]
+    fn line_ends_around_what_is_withheld_stay() {
+        let blocks = ["data: {\"a\":1}\r\n\r", &format!("\n{USAGE}"), "data: {\"usage\":null,\"b\":1}\n\n\n"];
+
+        let (text, _) = passed(UsageAsked::ByGateway, &blocks);
+
+        assert_eq!(text, "data: {\"a\":1}\r\n\r\ndata: {\"b\":1}\n\n\n");
+        assert_eq!(passed(UsageAsked::ByGateway, &[&blocks.concat()]).0, text);
+    }
+
+    #[test]
+    fn what_is_withheld_takes_its_last_line_feed_along() {
+        let usage = USAGE.replace('\n', "\r\n");
+        let (front, back) = usage.split_at(usage.len() - 1);
+
+        assert_eq!(passed(UsageAsked::ByGateway, &[front, back, "\n", DONE]).0, format!("\n{DONE}"));
     }
 
     #[test]

@@ -72,7 +72,8 @@ fn events(way: Way, (coding, encode): (&str, Encode)) -> (Vec<u8>, Answer) {
 }
 
 fn whole(way: Way, (coding, encode): (&str, Encode)) -> (Vec<u8>, Answer) {
-    let bytes = encode(&[way.whole("Héllo\u{1F600}").as_bytes()]);
+    // As a count of a stream's events, 9.0 would break their grammar.
+    let bytes = encode(&[way.whole("Héllo\u{1F600}").replace("9.0", "9").as_bytes()]);
     let answer = in_chunks(Answer::events(vec![]).typed("application/json"), &bytes, coding);
     (bytes, answer)
 }
@@ -84,13 +85,17 @@ fn a_compressed_reply_is_decoded() {
         let gateway = impatient(&upstream).start();
         for coding in CODINGS {
             // Both forms to both clients: those of the other form are converted.
-            for answer in [events(way, coding).1, whole(way, coding).1] {
-                for ask in [Way::streamed, Way::asked_whole] {
-                    upstream.then(answer.clone());
-                    let reply = ask(way, &gateway);
-                    assert_eq!(way.text(&reply), "Héllo\u{1F600}", "{way:?}, {coding:?}");
-                    assert_eq!(reply.header("content-encoding"), None, "{reply}");
-                }
+            let forms = [
+                (events(way, coding).1, Way::streamed as fn(Way, &Gateway) -> _),
+                (events(way, coding).1, Way::asked_whole),
+                (whole(way, coding).1, Way::streamed),
+                (whole(way, coding).1, Way::asked_whole),
+            ];
+            for (answer, ask) in forms {
+                upstream.then(answer);
+                let reply = ask(way, &gateway);
+                assert_eq!(way.text(&reply), "Héllo\u{1F600}", "{way:?}, {coding:?}");
+                assert_eq!(reply.header("content-encoding"), None, "{reply}");
             }
             upstream.then(events(way, coding).1);
             if way.is_passthrough() {
@@ -165,12 +170,18 @@ fn a_compressed_reply_that_breaks_off_is_never_complete() {
 
 #[test]
 fn what_follows_a_compressed_reply_or_is_damaged_in_it_is_an_error() {
+    // Bare deflate and Brotli have no checksum.
+    let has_checksum = |index: usize| !matches!(index, 3 | 4);
     for way in WAYS {
-        for coding in CODINGS {
+        for (index, coding) in CODINGS.into_iter().enumerate() {
             let (bytes, _) = whole(way, coding);
-            let mut damaged = bytes.clone();
-            damaged[bytes.len() / 2] ^= 0x55;
-            for bytes in [[&bytes[..], b"x"].concat(), damaged] {
+            let mut broken = vec![[&bytes[..], b"x"].concat()];
+            if has_checksum(index) {
+                let mut damaged = bytes.clone();
+                damaged[bytes.len() / 2] ^= 0x55;
+                broken.push(damaged);
+            }
+            for bytes in broken {
                 let answer = in_chunks(Answer::events(vec![]).typed("application/json"), &bytes, coding.0);
                 let reply = way.whole_before(answer);
                 assert_eq!(reply.status(), 502, "{way:?}, {coding:?}: {reply}");

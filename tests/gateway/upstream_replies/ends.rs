@@ -22,7 +22,9 @@ fn error_event(way: Way) -> Vec<u8> {
         Dialect::Anthropic => anthropic::event(
             &json!({"type": "error", "error": {"type": "overloaded_error", "message": "Busy"}}),
         ),
-        Dialect::OpenAi => openai::data(&json!({"error": {"message": "Busy", "code": 529}})),
+        Dialect::OpenAi => {
+            openai::data(&json!({"error": {"message": "Busy", "type": "x", "param": null, "code": 529}}))
+        }
     }
 }
 
