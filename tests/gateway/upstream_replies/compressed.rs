@@ -152,15 +152,18 @@ fn a_compressed_reply_that_breaks_off_is_never_complete() {
                 (whole, Way::streamed),
             ] {
                 let (bytes, answer) = form(way, coding);
-                for missing in [1, 2, 5, 9, bytes.len() / 2, bytes.len() - 1] {
-                    for ending in [Ending::KeepAlive, Ending::Cut] {
-                        upstream.then(answer.clone().broken_after(bytes.len() - missing, ending));
-                        let reply = ask(way, &gateway);
-                        way.failure(&reply);
-                        // Two good answers for each broken one: no breaker of the gateway may come between.
-                        for _ in 0..2 {
-                            assert_eq!(way.text(&way.asked_whole(&gateway)), "Hello there!");
-                        }
+                let half = bytes.len() / 2;
+                for (missing, ending) in [
+                    (1, Ending::KeepAlive),
+                    (9, Ending::KeepAlive),
+                    (half, Ending::KeepAlive),
+                    (half, Ending::Cut),
+                ] {
+                    upstream.then(answer.clone().broken_after(bytes.len() - missing, ending));
+                    way.failure(&ask(way, &gateway));
+                    // Two good answers for each broken one: no breaker of the gateway may come between.
+                    for _ in 0..2 {
+                        assert_eq!(way.text(&way.asked_whole(&gateway)), "Hello there!");
                     }
                 }
             }

@@ -53,9 +53,12 @@ fn before_the_first_event_only_so_many_pings_are_kept() {
     for way in WAYS {
         let upstream = way.upstream();
         let gateway = impatient(&upstream).limit("before-first-event", KEPT).start();
-        for sign in signs_of_life(way) {
+        // Large ones for what they would cost in memory, small ones for their kinds.
+        let large = format!(": {}\n\n", "still thinking ".repeat(70));
+        let floods = [(large.as_str(), FLOOD)].into_iter();
+        for (sign, length) in floods.chain(signs_of_life(way).into_iter().map(|sign| (sign, 1 << 20))) {
             let mut pieces = vec![Piece::Bytes(much(sign, 1 << 10)); 3];
-            pieces.extend(vec![Piece::Bytes(much(sign, 64 << 10)); FLOOD / (64 << 10)]);
+            pieces.extend(vec![Piece::Bytes(much(sign, 64 << 10)); length / (64 << 10)]);
             pieces.extend(way.events(&["at last"]).into_iter().map(Piece::Bytes));
             upstream.then(Answer::pieces(pieces));
             let reply = bounded(&gateway, || way.streamed(&gateway));
