@@ -318,11 +318,10 @@ impl Converter {
 
 fn broken(error: &PayloadError) -> Fault {
     log::debug!("an upstream's body broke: {error}");
-    match error {
-        PayloadError::EncodingCorrupted => {
-            Fault::bad_gateway("the upstream's compressed stream is damaged or was cut")
-        }
-        _ => Fault::cut(),
+    if matches!(error, PayloadError::EncodingCorrupted) {
+        Fault::bad_gateway("the upstream's compressed stream is damaged or was cut")
+    } else {
+        Fault::cut()
     }
 }
 

@@ -3,7 +3,7 @@
 mod chat;
 mod delivery;
 
-pub use self::chat::{ChatSummary, ChatTap, summary_of_whole_chat};
+pub use self::chat::{ChatSummary, ChatTap, Passed, summary_of_whole_chat};
 pub use self::delivery::{chunks_as_completion, completion_as_chunks, events_as_message, message_as_events};
 
 use std::borrow::Cow;

@@ -32,31 +32,31 @@ fn gzip(pieces: &[&[u8]]) -> Vec<u8> {
     let builder = flate2::GzBuilder::new().filename("reply.json").comment("none");
     let mut encoder = builder.write(Vec::new(), flate2::Compression::default());
     for piece in pieces {
-        encoder.write_all(piece).and_then(|()| encoder.flush()).unwrap();
+        encoder.write_all(piece).and_then(|()| encoder.flush()).expect("in memory");
     }
-    encoder.finish().unwrap()
+    encoder.finish().expect("in memory")
 }
 
 fn zlib(pieces: &[&[u8]]) -> Vec<u8> {
     let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
     for piece in pieces {
-        encoder.write_all(piece).and_then(|()| encoder.flush()).unwrap();
+        encoder.write_all(piece).and_then(|()| encoder.flush()).expect("in memory");
     }
-    encoder.finish().unwrap()
+    encoder.finish().expect("in memory")
 }
 
 fn deflate(pieces: &[&[u8]]) -> Vec<u8> {
     let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
     for piece in pieces {
-        encoder.write_all(piece).and_then(|()| encoder.flush()).unwrap();
+        encoder.write_all(piece).and_then(|()| encoder.flush()).expect("in memory");
     }
-    encoder.finish().unwrap()
+    encoder.finish().expect("in memory")
 }
 
 fn brotli(pieces: &[&[u8]]) -> Vec<u8> {
     let mut encoder = brotli::CompressorWriter::new(Vec::new(), 4096, 5, 20);
     for piece in pieces {
-        encoder.write_all(piece).and_then(|()| encoder.flush()).unwrap();
+        encoder.write_all(piece).and_then(|()| encoder.flush()).expect("in memory");
     }
     encoder.into_inner()
 }
@@ -66,7 +66,7 @@ fn zstd(content: &[u8]) -> Vec<u8> {
 }
 
 fn skipped(content: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(content.len()).unwrap().to_le_bytes();
+    let length = u32::try_from(content.len()).expect("in memory").to_le_bytes();
     [&b"\x53\x2a\x4d\x18"[..], &length, content].concat()
 }
 
@@ -132,7 +132,7 @@ fn a_wrong_checksum_is_an_error() {
 #[test]
 fn what_a_server_has_flushed_is_there_at_once() {
     for (name, coding) in [("gzip", Coding::Gzip), ("zlib", Coding::Deflate), ("br", Coding::Brotli)] {
-        let whole = encodings(&REPLY).into_iter().find(|(found, ..)| *found == name).unwrap().2;
+        let whole = encodings(&REPLY).into_iter().find(|(found, ..)| *found == name).expect("in memory").2;
         let front = match name {
             "gzip" => gzip(&REPLY[..1]).len() - 10,
             "zlib" => zlib(&REPLY[..1]).len() - 6,

@@ -51,7 +51,7 @@ impl Decoded {
                     let end = self.decoder.finish();
                     return Poll::Ready(end.err().map(|_| Err(PayloadError::EncodingCorrupted)));
                 }
-                other => return other,
+                still @ (Poll::Pending | Poll::Ready(Some(Err(_)))) => return still,
             }
         }
     }

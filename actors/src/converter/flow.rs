@@ -8,7 +8,7 @@
 use bytes::{Bytes, BytesMut};
 use vandamme_protocol::bridge::{Bridge, Fault, Step};
 use vandamme_protocol::openai;
-use vandamme_protocol::passthrough::{ChatTap, Tap};
+use vandamme_protocol::passthrough::{ChatTap, Passed, Tap};
 use vandamme_protocol::span;
 use vandamme_protocol::sse::{self, Splitter};
 use vandamme_protocol::vocabulary::{ErrorKind, Usage};
@@ -126,32 +126,27 @@ impl Flow {
             None => block,
         };
         let progress = match &mut self.machine {
-            Machine::Passthrough(tap) => match tap.observe(&block) {
-                None => {
-                    batch.add(block);
-                    Progress::More
-                }
-                Some(end) => {
-                    let is_cut = end.end < block.len();
-                    self.pass_end(block.slice(..end.end), end.start, is_cut, batch)
-                }
-            },
+            Machine::Passthrough(tap) => {
+                let passed = match tap.observe(&block) {
+                    None => Passed { block, end: None, is_cut: false },
+                    Some(end) => Passed {
+                        is_cut: end.end < block.len(),
+                        block: block.slice(..end.end),
+                        end: Some(end.start),
+                    },
+                };
+                self.pass(passed, batch)
+            }
             Machine::ChatPassthrough(tap) => {
                 let passed = tap.pass(block);
-                match passed.end {
-                    None => {
-                        batch.add(passed.block);
-                        Progress::More
-                    }
-                    Some(at) => self.pass_end(passed.block, at, passed.is_cut, batch),
-                }
+                self.pass(passed, batch)
             }
             Machine::Bridge(machine) => match convert(machine.as_mut(), &block, batch) {
                 Progress::Ended => {
                     self.stage = Stage::Ended;
                     self.progress_behind_the_end()
                 }
-                other => other,
+                step @ (Progress::More | Progress::Faulted(_)) => step,
             },
         };
         match progress {
@@ -177,8 +172,12 @@ impl Flow {
         )))
     }
 
-    /// Passes a block on whose last event, from `at` on, ends the reply.
-    fn pass_end(&mut self, block: Bytes, at: usize, is_cut: bool, batch: &mut Batch) -> Progress {
+    /// Passes a block of events on, with which the reply may end.
+    fn pass(&mut self, Passed { block, end, is_cut }: Passed, batch: &mut Batch) -> Progress {
+        let Some(at) = end else {
+            batch.add(block);
+            return Progress::More;
+        };
         // Line ends in front of it belong to the event before.
         let at = at + block[at..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         let last = block.slice(at..);

@@ -58,7 +58,9 @@ pub fn read(body: &[u8]) -> Option<(ErrorKind, String)> {
 /// A text of an upstream's, cut where it is longer than logs and error messages should be.
 pub(crate) fn bounded(mut text: String) -> String {
     if text.len() > LONGEST_TEXT {
-        text.truncate(text.floor_char_boundary(LONGEST_TEXT - '…'.len_utf8()));
+        let longest = LONGEST_TEXT - '…'.len_utf8();
+        let end = (0..=longest).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+        text.truncate(end);
         text.push('…');
     }
     text

@@ -1,8 +1,6 @@
 //! Replies that are compressed although `identity` was asked for: decoded within the bounds, checked to their end, or a
 //! clear error. `protocol/tests/content_coding.rs` cuts them at every byte; here it is whole exchanges.
 
-use std::io::Write as _;
-
 use serde_json::{Value, json};
 
 use super::floods::bounded;
@@ -111,14 +109,8 @@ fn a_compressed_reply_is_decoded() {
 #[test]
 fn an_event_of_a_compressed_stream_is_delivered_when_the_upstream_has_flushed_it() {
     for way in WAYS {
-        for encode in [gzip as Encode, zlib, bare_deflate, brotli] {
-            let coding = if encode as usize == gzip as usize {
-                "gzip"
-            } else if encode as usize == brotli as usize {
-                "br"
-            } else {
-                "deflate"
-            };
+        // What zstd has flushed is known only when its frame ends.
+        for (coding, encode) in CODINGS.into_iter().filter(|(coding, _)| *coding != "zstd") {
             let begun = way.begun("first");
             let all = encode(&[&begun.concat(), &way.events(&["first"])[begun.len()..].concat()]);
             let front = encode(&[&begun.concat()]);
@@ -162,9 +154,8 @@ fn a_compressed_reply_that_breaks_off_is_never_complete() {
                     upstream.then(answer.clone().broken_after(bytes.len() - missing, ending));
                     way.failure(&ask(way, &gateway));
                     // Two good answers for each broken one: no breaker of the gateway may come between.
-                    for _ in 0..2 {
-                        assert_eq!(way.text(&way.asked_whole(&gateway)), "Hello there!");
-                    }
+                    let good = [0; 2].map(|_| way.text(&way.asked_whole(&gateway)));
+                    assert_eq!(good, ["Hello there!"; 2]);
                 }
             }
         }

@@ -222,23 +222,26 @@ fn an_early_error_is_known_for_one_in_every_slicing() {
         for line_end in ["\n", "\r\n", "\r"] {
             let reply = (": hello\n\n".to_owned() + &failed(way.1)).replace('\n', line_end).into_bytes();
             for cut in 1..reply.len() {
-                let mut flow = flow(way, Integrity::Body);
-                let mut first = Batch::default();
-                let mut fault = None;
-                for piece in [&reply[..cut], &reply[cut..]] {
-                    // As the exchange does: the rest is for the converter.
-                    if !flow.started() && fault.is_none() {
-                        match flow.take(Bytes::copy_from_slice(piece), &mut first) {
-                            Progress::Faulted(known) => fault = Some(known),
-                            Progress::More | Progress::Ended => {}
-                        }
-                    }
-                }
-                let fault = fault.or_else(|| flow.failed_at_once(&first)).expect("an error");
+                let fault = early_error(flow(way, Integrity::Body), [&reply[..cut], &reply[cut..]]);
+                let fault = fault.expect("an error");
                 assert_eq!((fault.status, fault.message.as_str()), (529, "Busy"), "{way:?}, cut at {cut}");
             }
         }
     }
+}
+
+/// As the exchange reads a stream up to its first event: what comes then is for the converter.
+fn early_error(mut flow: Flow, pieces: [&[u8]; 2]) -> Option<Fault> {
+    let mut first = Batch::default();
+    for piece in pieces {
+        if flow.started() {
+            break;
+        }
+        if let Progress::Faulted(fault) = flow.take(Bytes::copy_from_slice(piece), &mut first) {
+            return Some(fault);
+        }
+    }
+    flow.failed_at_once(&first)
 }
 
 #[test]
