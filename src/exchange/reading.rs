@@ -86,18 +86,20 @@ pub(super) async fn read_up_to(mut body: UpstreamBody, limit: usize) -> Result<O
 pub(super) async fn read_error_body(mut body: UpstreamBody, limit: usize, time: Duration) -> Bytes {
     let mut read = BytesMut::new();
     let reading = async {
-        while let Some(Ok(chunk)) = body.next().await {
+        while let Some(chunk) = body.next().await {
+            let Ok(chunk) = chunk else { return false };
             let room = limit - read.len();
             read.extend_from_slice(&chunk[..chunk.len().min(room)]);
             if chunk.len() > room {
-                break;
+                return false;
             }
         }
+        true
     };
-    // What has come until then is there either way.
-    let _elapsed = timeout(time, reading).await;
+    // What has come by then is there either way.
+    let is_whole = timeout(time, reading).await.unwrap_or(false);
     let is_json = matches!(read.trim_ascii_start().first(), Some(b'{' | b'['));
-    if is_json && !span::is_complete_json(&read) { Bytes::new() } else { read.freeze() }
+    if is_json && !is_whole && !span::is_complete_json(&read) { Bytes::new() } else { read.freeze() }
 }
 
 /// What is wrong with a whole reply that says it is JSON.
