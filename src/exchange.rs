@@ -12,6 +12,7 @@ mod late;
 mod listing;
 mod middleware;
 mod outgoing;
+mod reading;
 mod trail;
 mod translation;
 mod trial;

@@ -96,7 +96,9 @@ fn the_protocol_touches_no_clock_no_socket_and_no_file() {
             for outside in
                 ["std::time", "std::net", "std::fs", "std::env", "std::process", "std::thread", "std::io"]
             {
-                assert!(!line.contains(outside), "{}:{}: {outside}", path.display(), number + 1);
+                // Decoders read and write memory through these traits, which reach nothing by themselves.
+                let is_trait = matches!(line, "use std::io::Read as _;" | "use std::io::Write as _;");
+                assert!(is_trait || !line.contains(outside), "{}:{}: {outside}", path.display(), number + 1);
             }
         }
     }

@@ -11,8 +11,10 @@
 //! `event: error`.
 
 mod audience;
+mod batch;
 mod channel;
 mod clock;
+mod decoded;
 mod flow;
 
 use std::cell::RefCell;
@@ -30,10 +32,12 @@ use vandamme_protocol::bridge::Fault;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 pub use self::audience::Audience;
-pub use self::channel::{CutReply, ReplyBody};
+pub use self::batch::Batch;
+pub use self::channel::ReplyBody;
 use self::channel::{Sender, channel};
 use self::clock::{Clock, Due};
-pub use self::flow::{Batch, Closing, Flow, Machine, Progress};
+pub use self::decoded::content;
+pub use self::flow::{Closing, Flow, Integrity, Machine, Progress};
 use crate::ledger::{End, Entry};
 use crate::provider::{CallOutcome, Lease};
 use crate::settings::Limits;
@@ -75,6 +79,14 @@ enum Phase {
     Over,
 }
 
+/// What one reading of the upstream brought.
+#[derive(Clone, Copy, Default)]
+struct Heard {
+    bytes: usize,
+    /// An event or a comment was completed.
+    an_event: bool,
+}
+
 /// The gateway shuts down and cannot wait for this reply any longer.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -113,6 +125,8 @@ pub fn start(opened: Opened, limits: &Limits, entry: Entry, lease: Lease) -> Rep
         converter.phase = Phase::Over;
     } else if opened.ended {
         converter.ended();
+    } else if converter.flow.finishing() {
+        converter.clock.linger();
     }
     converter.flush();
     let address = converter.start();
@@ -130,7 +144,7 @@ impl Converter {
             }
             if self.client.poll_room(task).is_pending() {
                 // A client that does not read is not the upstream's silence.
-                self.clock.heard = Instant::now();
+                self.clock.heard();
                 return self.look_at_clock(task);
             }
             let waits = self.fill(task).is_pending();
@@ -144,27 +158,34 @@ impl Converter {
 
     /// Takes what the upstream has ready, up to one batch.
     fn fill(&mut self, task: &mut Task<'_>) -> Poll<()> {
-        let mut heard = false;
+        let mut heard = Heard::default();
         while self.batch.len() < BATCH && self.phase == Phase::Streaming {
             match self.upstream.as_mut().poll_next(task) {
                 Poll::Pending => {
-                    if heard {
-                        self.clock.heard = Instant::now();
-                    }
+                    self.note(heard);
                     return Poll::Pending;
                 }
                 Poll::Ready(Some(Ok(chunk))) => {
-                    heard = true;
+                    heard.bytes += chunk.len();
                     self.take(chunk);
+                    heard.an_event |= self.flow.has_completed_an_event();
                 }
-                // Everything but the formal end is there.
-                Poll::Ready(Some(Err(_))) if self.flow.finishing() => self.upstream_ended(),
+                // Only formalities were missing.
+                Poll::Ready(Some(Err(_))) if self.may_end() => self.upstream_ended(),
                 Poll::Ready(Some(Err(error))) => self.fail(broken(&error), CallOutcome::Failed),
                 Poll::Ready(None) => self.upstream_ended(),
             }
         }
-        self.clock.heard = Instant::now();
+        self.note(heard);
         Poll::Ready(())
+    }
+
+    fn note(&mut self, heard: Heard) {
+        if heard.an_event {
+            self.clock.heard();
+        } else {
+            self.clock.heard_part(heard.bytes);
+        }
     }
 
     fn take(&mut self, chunk: Bytes) {
@@ -180,6 +201,11 @@ impl Converter {
         }
         #[cfg(any(test, feature = "faults"))]
         crate::faults::converter();
+    }
+
+    /// Whether the reply is complete although the upstream has not ended it.
+    fn may_end(&self) -> bool {
+        self.flow.finishing() && !self.flow.awaits_body()
     }
 
     /// The protocol's terminator has come: the client's reply is complete.
@@ -214,15 +240,10 @@ impl Converter {
             None => End::Succeeded,
             Some((kind, message)) => End::Failed { kind: kind.anthropic(), message: message.clone() },
         };
-        let cut = closing.fault.is_some() && !self.flow.speaks_events();
         self.record(closing, end);
         self.give_back(outcome);
         self.flush();
-        if cut {
-            self.client.cut()
-        } else {
-            self.client.end()
-        }
+        self.client.end();
         self.phase = Phase::Lingering;
         self.clock.linger();
     }
@@ -257,13 +278,13 @@ impl Converter {
                 Due::Nothing => return Poll::Pending,
                 Due::Ping => self.ping(),
                 // Everything but the formal end is there.
-                Due::Idle | Due::Linger if self.flow.finishing() => self.upstream_ended(),
+                Due::Idle | Due::Linger if self.may_end() => self.upstream_ended(),
                 Due::Idle => self
                     .fail(Fault::timeout("the upstream has been silent for too long"), CallOutcome::Failed),
                 Due::Total => {
                     self.fail(Fault::timeout("the reply has taken too long"), CallOutcome::Answered)
                 }
-                Due::Linger => self.upstream_ended(),
+                Due::Linger => self.fail(Fault::cut(), CallOutcome::Failed),
             }
             if self.phase != Phase::Streaming {
                 self.flush();
@@ -274,7 +295,7 @@ impl Converter {
 
     /// Says that we are still here, unless the client has not even read what it has.
     fn ping(&mut self) {
-        if self.flow.speaks_events() && self.client.is_empty() {
+        if self.client.is_empty() {
             self.client.send(Bytes::from_static(self.flow.api().keep_alive()));
         }
     }
@@ -297,7 +318,11 @@ impl Converter {
 
 fn broken(error: &PayloadError) -> Fault {
     log::debug!("an upstream's body broke: {error}");
-    Fault::cut()
+    if matches!(error, PayloadError::EncodingCorrupted) {
+        Fault::bad_gateway("the upstream's compressed stream is damaged or was cut")
+    } else {
+        Fault::cut()
+    }
 }
 
 impl Actor for Converter {

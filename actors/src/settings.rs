@@ -200,6 +200,10 @@ pub struct Limits {
     pub client_channel: usize,
     /// One SSE event, bytes. Default 16 MiB.
     pub event: usize,
+    /// Bytes a second at which an event that is not complete yet counts as a sign of life. Default 1024.
+    pub event_min_rate: u64,
+    /// Pings and comments that are kept before the first event of a stream, bytes. Default 64 KiB.
+    pub before_first_event: usize,
     /// A whole (non-streamed) upstream body, bytes. Default 64 MiB.
     pub whole_reply: usize,
     /// TCP and TLS to an upstream. Default 10 s.

@@ -98,6 +98,8 @@ pub(crate) fn limits() -> Limits {
         provider_queue_wait: 5 * second,
         client_channel: 64 << 10,
         event: 16 << 20,
+        event_min_rate: 1024,
+        before_first_event: 64 << 10,
         whole_reply: 64 << 20,
         connect_timeout: 10 * second,
         whole_timeout: Some(600 * second),

@@ -2,6 +2,7 @@
 
 pub mod anthropic;
 pub mod bridge;
+pub mod content_coding;
 pub mod estimate;
 pub mod gemini;
 pub mod healing;

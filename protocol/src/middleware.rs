@@ -126,10 +126,15 @@ impl Listeners {
                 (Some(new), changed) => {
                     // Everything up to the first change is copied once there is one.
                     let changed = changed.get_or_insert_with(|| BytesMut::from(&block[..at]));
+                    changed.extend_from_slice(&raw[..event.leading_line_ends()]);
                     write_event(event.name(), &new, changed);
                 }
             }
             at += raw.len();
+        }
+        if let Some(changed) = &mut changed {
+            // Blank lines behind the last event.
+            changed.extend_from_slice(&block[at..]);
         }
         changed.map_or(block, BytesMut::freeze)
     }

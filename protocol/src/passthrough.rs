@@ -3,14 +3,16 @@
 mod chat;
 mod delivery;
 
-pub use self::chat::{ChatSummary, ChatTap, summary_of_whole_chat};
+pub use self::chat::{ChatSummary, ChatTap, Passed, summary_of_whole_chat};
 pub use self::delivery::{chunks_as_completion, completion_as_chunks, events_as_message, message_as_events};
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use crate::anthropic::error::bounded;
 use crate::sse::{Event, events};
 
 /// Reads along with one streamed reply. Deltas, which are nearly all of its events, cost a look at their name.
@@ -43,11 +45,19 @@ impl Tap {
         Self::default()
     }
 
-    /// Looks at a block of complete events.
-    pub fn observe(&mut self, block: &[u8]) {
+    /// Looks at a block of complete events. When the reply ends in it, the answer is where the event that ends it
+    /// stands: what follows that is not part of the reply.
+    pub fn observe(&mut self, block: &[u8]) -> Option<Range<usize>> {
+        let mut at = 0;
         for event in events(block) {
+            let start = at;
+            at += event.raw().len();
             self.look(&event);
+            if self.ended {
+                return Some(start..at);
+            }
         }
+        None
     }
 
     /// Whether an event other than a ping has been seen.
@@ -72,7 +82,7 @@ impl Tap {
         let Some(data) = event.data() else { return };
         let named = event.name().and_then(Kind::of);
         let kind = named.unwrap_or_else(|| Kind::of_data(&data));
-        self.started |= kind != Kind::Ping;
+        self.started |= kind != Kind::Ping && !data.trim_ascii().is_empty();
         match kind {
             Kind::Ping | Kind::Other => {}
             Kind::MessageStart => self.summary.start(&data),
@@ -188,8 +198,11 @@ fn is_block_delta(data: &[u8]) -> bool {
 fn error_of(data: &[u8]) -> (String, String) {
     let unknown = || "api_error".to_owned();
     match serde_json::from_slice::<Failure>(data) {
-        Ok(Failure { error }) => (error.kind.unwrap_or_else(unknown), error.message.unwrap_or_default()),
-        Err(_) => (unknown(), String::from_utf8_lossy(data).into_owned()),
+        Ok(Failure { error }) => {
+            let kind = error.kind.map_or_else(unknown, bounded);
+            (kind, bounded(error.message.unwrap_or_default()))
+        }
+        Err(_) => (unknown(), bounded(String::from_utf8_lossy(data).into_owned())),
     }
 }
 
@@ -280,8 +293,9 @@ mod tests {
 
     #[test]
     fn pings_and_comments_start_nothing() {
-        let tap =
-            tapped("event: ping\ndata: {\"type\":\"ping\"}\n\n: hello\n\ndata: {\"type\": \"ping\"}\n\n");
+        let tap = tapped(
+            "event: ping\ndata: {\"type\":\"ping\"}\n\n: hello\n\ndata: {\"type\": \"ping\"}\n\ndata:\n\n",
+        );
         assert!(!tap.started() && !tap.ended());
         assert!(tapped("data: {\"type\":\"content_block_delta\"}\n\n").started());
     }
@@ -302,6 +316,29 @@ mod tests {
             assert_eq!(tap.summary().error, expected);
         }
         assert_eq!(summary_of_whole(bare.as_bytes()).error, error("api_error", "busy"));
+    }
+
+    #[test]
+    fn the_event_that_ends_a_reply_is_found_and_nothing_behind_it_is_read() {
+        let (front, back) = ("\n\n: c\n\ndata: {}\n\n", "event: error\ndata: {}\n\n");
+        for end in ["\revent: message_stop\r\ndata: {}\r\n\r\n", "event: error\rdata: {}\r\r"] {
+            let mut tap = Tap::new();
+            let found = tap.observe([front, end, back].concat().as_bytes());
+            assert_eq!(found, Some(front.len()..front.len() + end.len()));
+            assert_eq!(tap.summary().error.is_some(), end.contains("error"));
+        }
+        assert_eq!(Tap::new().observe(front.as_bytes()), None);
+    }
+
+    #[test]
+    fn an_upstreams_words_are_bounded() {
+        let long = "x".repeat(1 << 20);
+        let json = format!(r#"{{"error":{{"type":"{long}","message":"{long}"}}}}"#);
+        for data in [&long, &json] {
+            let tap = tapped(&format!("event: error\ndata: {data}\n\n"));
+            let (kind, message) = tap.summary().error.clone().unwrap();
+            assert!(kind.len() <= 2048 && message.len() == 2048, "{} {}", kind.len(), message.len());
+        }
     }
 
     #[test]

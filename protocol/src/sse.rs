@@ -171,6 +171,13 @@ impl<'a> Event<'a> {
         self.raw
     }
 
+    /// How many bytes of it are line ends that stand before its first line: what belongs to the event before where a
+    /// block was cut between a CR and its LF, and blank lines that nobody needs.
+    #[must_use]
+    pub fn leading_line_ends(&self) -> usize {
+        self.raw.iter().take_while(|&&byte| is_line_end(byte)).count()
+    }
+
     /// The value of the last `event:` line.
     #[must_use]
     pub fn name(&self) -> Option<&'a [u8]> {

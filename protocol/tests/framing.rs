@@ -164,7 +164,9 @@ fn a_tap_reads_the_same_from_every_slicing_and_spelling() {
 fn a_stream_broken_off_before_its_last_event_has_not_ended() {
     for end in 0..TAPPED.len() {
         let mut tap = Tap::new();
-        split(&[&TAPPED.as_bytes()[..end]]).0.iter().for_each(|block| tap.observe(block));
+        split(&[&TAPPED.as_bytes()[..end]]).0.iter().for_each(|block| {
+            tap.observe(block);
+        });
         assert!(!tap.ended(), "cut at byte {end}");
     }
 }

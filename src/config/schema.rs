@@ -60,6 +60,8 @@ pub(super) const LIMITS: Keys = &[
     ("client-channel", Value(Bytes)),
     ("client-timeout", Value(Seconds)),
     ("event", Value(Bytes)),
+    ("event-min-rate", Value(Bytes)),
+    ("before-first-event", Value(Bytes)),
     ("whole-reply", Value(Bytes)),
     ("connect-timeout", Value(Pause)),
     ("whole-timeout", Value(Seconds)),

@@ -1,15 +1,18 @@
 //! One upstream call, until its reply is safe to hand on: for a stream its first event, otherwise all of it.
 
+use std::future::Future;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use actix_http::error::PayloadError;
-use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
-use actix_web::rt::time::timeout;
+use actix_web::http::{Method, StatusCode};
+use actix_web::rt::time::{Sleep, sleep};
 use awc::ClientResponse;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::StreamExt as _;
-use vandamme_actors::converter::{Audience, Batch, Closing, Flow, Machine, Opened, Progress, UpstreamBody};
+use futures_util::future::{Either, select};
+use vandamme_actors::converter::{Audience, Batch, Closing, Flow, Machine, Opened, Progress};
 use vandamme_actors::excerpt;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::secret::Secrets;
@@ -18,13 +21,14 @@ use vandamme_actors::upstream::{self, Borrow, Request};
 use vandamme_protocol::bridge::Fault;
 use vandamme_protocol::healing;
 use vandamme_protocol::passthrough::{ChatTap, Tap};
-use vandamme_protocol::span::{self, Streaming};
+use vandamme_protocol::span::{self, Pieces, Streaming};
 use vandamme_protocol::{anthropic, openai};
 
 use super::failure::{Answer, Relayed};
 use super::healing::Healing;
 use super::listing::LARGEST as LARGEST_LIST;
 use super::outgoing::{Outgoing, Slices, Way, passed_back};
+use super::reading::{self, Content, read_error_body, read_up_to};
 use super::verdict::{CallFailure, asked_to_wait, judge, located};
 use super::{Endpoint, Exchange};
 
@@ -32,26 +36,15 @@ pub(super) const EVENTS: &str = "text/event-stream; charset=utf-8";
 /// An error body is read up to this size and for this long.
 const ERROR_BODY: usize = 1 << 20;
 const ERROR_BODY_TIME: Duration = Duration::from_secs(10);
+/// Instead of no deadline.
+const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// A list of models is there by then, or somebody who waits for it has gone.
 const LISTING_TIME: Duration = Duration::from_secs(30);
-
-/// The part of a content type that an error repeats, in characters.
-const LONGEST_TYPE: usize = 100;
 
 /// A reply that is safe to hand on.
 pub(super) enum Answered {
     Opened { headers: HeaderMap, opened: Box<Opened> },
     Whole { status: u16, headers: HeaderMap, body: Bytes, closing: Closing },
-}
-
-/// How the upstream's body is to be read.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Content {
-    Events,
-    Json,
-    /// Compressed although we asked for plain text.
-    Encoded,
-    Other,
 }
 
 impl Exchange<'_> {
@@ -88,11 +81,25 @@ impl Exchange<'_> {
 
     async fn call_in_time(&self, lease: &Lease, outgoing: Outgoing) -> Result<Answered, CallFailure> {
         let patience = self.patience(lease);
-        let calling = self.send_and_read(lease, outgoing);
-        let Some(patience) = patience else { return calling.await };
-        match timeout(patience, calling).await {
-            Ok(result) => result,
-            Err(_elapsed) => Err(CallFailure::timeout(lease, patience)),
+        let mut deadline = Deadline {
+            timer: pin!(sleep(patience.unwrap_or(NEVER))),
+            late: || CallFailure::timeout(lease, patience.unwrap_or(NEVER)),
+        };
+        let Outgoing { method, url, headers, body, way, audience } = outgoing;
+        let sending = self.send(lease, (method, url, headers), body);
+        let response = deadline.meet(sending).await?;
+        let status = response.status().as_u16();
+        match status {
+            200..=299 => deadline.meet(self.read_reply(lease, response, (way, audience))).await,
+            300..=399 => Err(CallFailure::misbehaved(&format!(
+                "the upstream answered with a redirect ({status}), which is not followed: check the base URL of provider '{}'",
+                lease.provider.name
+            ))),
+            // Its status is an answer, however long its body takes.
+            400..=599 => Err(self.read_error(lease, response, patience).await),
+            _ => Err(CallFailure::broken(&format!(
+                "the upstream answered with the unexpected status {status}"
+            ))),
         }
     }
 
@@ -109,26 +116,19 @@ impl Exchange<'_> {
         }
     }
 
-    async fn send_and_read(&self, lease: &Lease, outgoing: Outgoing) -> Result<Answered, CallFailure> {
-        let Outgoing { method, url, headers, body, way, audience } = outgoing;
+    /// Sends the request, and waits for the head of the reply.
+    async fn send(
+        &self,
+        lease: &Lease,
+        (method, url, headers): (Method, String, HeaderMap),
+        body: Pieces,
+    ) -> Result<ClientResponse, CallFailure> {
         let upstream = upstream::here(&lease.provider.name, &self.gateway.wiring);
         let client =
             upstream.send(Borrow).await.map_err(|_closed| CallFailure::broken("the HTTP client has died"))?;
         let request = Request { method, url, headers };
         let sent = client.send(request, || Slices::of(body.clone())).await;
-        let response = sent.map_err(|error| CallFailure::unsent(lease, &error))?;
-        let status = response.status().as_u16();
-        match status {
-            200..=299 => self.read_reply(lease, response, (way, audience)).await,
-            300..=399 => Err(CallFailure::misbehaved(&format!(
-                "the upstream answered with a redirect ({status}), which is not followed: check the base URL of provider '{}'",
-                lease.provider.name
-            ))),
-            400..=599 => Err(self.read_error(lease, response).await),
-            _ => Err(CallFailure::broken(&format!(
-                "the upstream answered with the unexpected status {status}"
-            ))),
-        }
+        sent.map_err(|error| CallFailure::unsent(lease, &error))
     }
 
     async fn read_reply(
@@ -156,13 +156,9 @@ impl Exchange<'_> {
                 }
             };
         }
-        let content = content(response.headers());
+        let content = Content::of(response.headers());
         match (content, way) {
-            (Content::Other, _) | (Content::Encoded, Way::Bridge(_)) => {
-                let kind = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-                let kind = excerpt::one_line(kind.unwrap_or("no content type"), LONGEST_TYPE);
-                Err(CallFailure::misbehaved(&format!("the upstream answered with {kind} instead of a reply")))
-            }
+            (Content::Other, _) => Err(reading::no_reply(response.headers())),
             (Content::Json, Way::Bridge(back)) => {
                 self.translate_whole(lease, (response, audience), headers, (content, back)).await
             }
@@ -173,10 +169,10 @@ impl Exchange<'_> {
                 self.collect(lease, (response, audience), headers).await
             }
             (Content::Events, way) => self.open(lease, response, headers, (way, audience)).await,
-            (Content::Json | Content::Encoded, Way::Messages) => {
+            (Content::Json, Way::Messages) => {
                 self.pass_whole(lease, (response, audience), (headers, None)).await
             }
-            (Content::Json | Content::Encoded, Way::Chat(asked)) => {
+            (Content::Json, Way::Chat(asked)) => {
                 self.pass_whole(lease, (response, audience), (headers, Some(asked))).await
             }
         }
@@ -201,15 +197,21 @@ impl Exchange<'_> {
             Way::Chat(asked) => Machine::ChatPassthrough(ChatTap::new(asked)),
             Way::Bridge(back) => Machine::Bridge(back.bridge()),
         };
-        let mut upstream: UpstreamBody = Box::pin(response);
-        let limit = self.gateway.terms().settings.limits.event;
-        let flow = Flow::new(machine, self.question.api, limit, secrets);
-        let mut flow = flow.before(audience);
+        let (mut upstream, integrity) =
+            reading::body(response).map_err(|error| reading::unsupported(lease, &error))?;
+        let (event, kept) = {
+            let terms = self.gateway.terms();
+            (terms.settings.limits.event, terms.settings.limits.before_first_event)
+        };
+        let flow = Flow::new(machine, self.question.api, event, secrets);
+        let mut flow = flow.before(audience).with_integrity(integrity);
         let mut first = Batch::default();
         let mut ended = false;
         while !flow.started() && !ended {
+            let before = first.len();
             match upstream.next().await {
                 Some(Ok(chunk)) => match flow.take(chunk, &mut first) {
+                    Progress::More if !flow.started() && first.len() > kept => first.truncate(before),
                     Progress::More => {}
                     Progress::Ended => ended = true,
                     Progress::Faulted(fault) if flow.started() => {
@@ -221,12 +223,13 @@ impl Exchange<'_> {
                     }
                     Progress::Faulted(fault) => return Err(CallFailure::said(self.scrubbed(lease, fault))),
                 },
+                Some(Err(PayloadError::EncodingCorrupted)) => return Err(damaged()),
                 Some(Err(_)) | None => {
                     return Err(CallFailure::broken("the upstream closed the stream before its first event"));
                 }
             }
         }
-        if ended && let Some(fault) = flow.failed_at_once(&first) {
+        if let Some(fault) = flow.failed_at_once(&first) {
             return Err(CallFailure::said(fault));
         }
         Ok(Answered::Opened {
@@ -235,34 +238,50 @@ impl Exchange<'_> {
         })
     }
 
-    pub(super) async fn read_whole(&self, response: ClientResponse) -> Result<Bytes, CallFailure> {
+    pub(super) async fn read_whole(
+        &self,
+        lease: &Lease,
+        response: ClientResponse,
+    ) -> Result<Bytes, CallFailure> {
         let limit = self.gateway.terms().settings.limits.whole_reply;
         let limit = match self.question.endpoint {
             Endpoint::Models(_) => limit.min(LARGEST_LIST),
             Endpoint::Reply | Endpoint::Count => limit,
         };
-        match read_up_to(response, limit).await {
+        let (body, _) = reading::body(response).map_err(|error| reading::unsupported(lease, &error))?;
+        match read_up_to(body, limit).await {
             Ok(Some(body)) => Ok(body),
             Ok(None) => {
                 Err(CallFailure::misbehaved(&format!("the upstream's reply has more than {limit} bytes")))
             }
+            Err(PayloadError::EncodingCorrupted) => Err(damaged()),
             Err(_) => Err(CallFailure::broken("the upstream's reply was cut")),
         }
     }
 
-    async fn read_error(&self, lease: &Lease, response: ClientResponse) -> CallFailure {
+    async fn read_error(
+        &self,
+        lease: &Lease,
+        response: ClientResponse,
+        patience: Option<Duration>,
+    ) -> CallFailure {
         let status = response.status().as_u16();
         let upstream = response.headers().clone();
-        let body = match timeout(ERROR_BODY_TIME, read_up_to(response, ERROR_BODY)).await {
-            Ok(Ok(Some(body))) => body,
-            Ok(Ok(None) | Err(_)) | Err(_) => Bytes::new(),
+        let time = ERROR_BODY_TIME.min(patience.unwrap_or(NEVER));
+        let (body, unsupported) = match reading::body(response) {
+            Ok((body, _)) => (read_error_body(body, ERROR_BODY, time).await, None),
+            Err(unsupported) => (Bytes::new(), Some(unsupported)),
         };
         let named = healing::recognise(status, &body);
-        let fault = fault(status, &body, (lease.provider.api, self.question.api));
+        let mut fault = fault(status, &body, (lease.provider.api, self.question.api));
+        if let Some(unsupported) = unsupported {
+            fault.message =
+                format!("the upstream answered {status} with {unsupported}, which cannot be decoded");
+        }
         let fault = self.scrubbed(lease, located(lease, fault));
         let after = asked_to_wait(&upstream, &body);
         let (retry, outcome) = judge(status, &body, (after, &lease.model), &upstream);
-        let json = content(&upstream) == Content::Json && span::is_complete_json(&body);
+        let json = Content::of(&upstream) == Content::Json && span::is_complete_json(&body);
         // The client's own key may come back to it.
         let secrets = if lease.provider.passthrough {
             self.gateway.terms().secrets.clone()
@@ -291,6 +310,25 @@ impl Exchange<'_> {
     }
 }
 
+/// Until when a call has to come to something, and what it is if it does not.
+struct Deadline<'d, L> {
+    timer: Pin<&'d mut Sleep>,
+    late: L,
+}
+
+impl<L: Fn() -> CallFailure> Deadline<'_, L> {
+    /// The timer comes first: an upstream that floods us must not keep it from being looked at.
+    async fn meet<T>(
+        &mut self,
+        step: impl Future<Output = Result<T, CallFailure>>,
+    ) -> Result<T, CallFailure> {
+        match select(self.timer.as_mut(), pin!(step)).await {
+            Either::Left(((), _)) => Err((self.late)()),
+            Either::Right((result, _)) => result,
+        }
+    }
+}
+
 /// What an upstream that answered with this status and body says, for a client of the other API of these two.
 fn fault(status: u16, body: &[u8], (upstream, client): (Api, Api)) -> Fault {
     let read = openai::error::read(status, body);
@@ -306,31 +344,8 @@ fn fault(status: u16, body: &[u8], (upstream, client): (Api, Api)) -> Fault {
     }
 }
 
-pub(super) fn content(headers: &HeaderMap) -> Content {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().trim();
-    let encoding = text(header::CONTENT_ENCODING);
-    let kind = text(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match kind.as_str() {
-        "text/event-stream" | "application/json" if !matches!(encoding, "" | "identity") => Content::Encoded,
-        "text/event-stream" => Content::Events,
-        "application/json" => Content::Json,
-        kind if kind.ends_with("+json") => Content::Json,
-        _ => Content::Other,
-    }
-}
-
-/// `None` when there is more.
-async fn read_up_to(response: ClientResponse, limit: usize) -> Result<Option<Bytes>, PayloadError> {
-    let mut body = BytesMut::new();
-    let mut response = Box::pin(response);
-    while let Some(chunk) = response.next().await {
-        let chunk = chunk?;
-        if body.len() + chunk.len() > limit {
-            return Ok(None);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(Some(body.freeze()))
+fn damaged() -> CallFailure {
+    CallFailure::broken("the upstream's compressed reply is damaged or was cut")
 }
 
 /// A reply that failed in the same breath in which it began.

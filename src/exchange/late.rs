@@ -1,6 +1,7 @@
 //! The reply to a client that could not be kept waiting for the upstream's head: pings while the exchange goes on, then
 //! its reply, or its failure as an error event.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,7 +12,7 @@ use actix_web::http::header::{self, HeaderMap};
 use actix_web::rt::time::Instant;
 use actix_web::rt::time::{Interval, interval_at};
 use bytes::{Bytes, BytesMut};
-use vandamme_actors::converter::{CutReply, ReplyBody};
+use vandamme_actors::converter::ReplyBody;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
@@ -44,7 +45,7 @@ impl Stage {
     fn after(api: Api, outcome: Result<Reply, Failure>) -> Self {
         match outcome {
             Ok(Reply::Streamed { body, .. }) => Self::Streaming(body),
-            // A whole reply comes as events by now, unless it is encoded or has no content.
+            // A whole reply comes as events by now, unless it has no content.
             Ok(Reply::Whole { headers, body, .. }) if is_events(&headers) => Self::Last(body),
             Ok(Reply::Whole { .. }) => Self::error(
                 api,
@@ -67,13 +68,13 @@ fn is_events(headers: &HeaderMap) -> bool {
 }
 
 impl MessageBody for LateReply {
-    type Error = CutReply;
+    type Error = Infallible;
 
     fn size(&self) -> BodySize {
         BodySize::Stream
     }
 
-    fn poll_next(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Result<Bytes, CutReply>>> {
+    fn poll_next(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
         let this = self.get_mut();
         loop {
             match &mut this.stage {

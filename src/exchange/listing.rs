@@ -22,7 +22,7 @@ use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::address;
 use super::call::Answered;
-use super::{Answer, Endpoint, Exchange, Failure, Question, Targets, Trail};
+use super::{Answer, Endpoint, Exchange, Failure, Question, Targets, Trail, reading};
 use crate::gateway::Gateway;
 use crate::http::RequestId;
 
@@ -190,12 +190,15 @@ async fn in_public(gateway: &Gateway, provider: &ProviderSettings) -> Result<Byt
     headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
     let request = Request { method: Method::GET, url: address::models(provider), headers };
     let sent = client.send(request, || ()).await;
-    let mut response = sent.map_err(|error| misbehaved(provider, &error.to_string()))?;
+    let response = sent.map_err(|error| misbehaved(provider, &error.to_string()))?;
     if !response.status().is_success() {
         return Err(misbehaved(provider, &format!("it answers with status {}", response.status())));
     }
-    let body = response.body().limit(LARGEST).await;
+    let (body, _) = reading::body(response).map_err(|error| misbehaved(provider, &error.to_string()))?;
+    let body = reading::read_up_to(body, LARGEST).await;
     let body = body.map_err(|error| misbehaved(provider, &error.to_string()))?;
+    let body =
+        body.ok_or_else(|| misbehaved(provider, &format!("its list has more than {LARGEST} bytes")))?;
     Models::read(&body).map_err(|error| misbehaved(provider, &error.to_string()))?;
     Ok(body)
 }

@@ -10,11 +10,12 @@ use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::bridge::Fault;
 use vandamme_protocol::passthrough;
-use vandamme_protocol::span::{self, Streaming, UsageAsked};
+use vandamme_protocol::span::{Streaming, UsageAsked};
 use vandamme_protocol::vocabulary::{ErrorKind, Usage};
 
-use super::call::{Answered, Content, EVENTS, content};
+use super::call::{Answered, EVENTS};
 use super::middleware::heard;
+use super::reading::{Content, broken_json};
 use super::translation::Translation;
 use super::verdict::CallFailure;
 use super::{Endpoint, Exchange};
@@ -32,7 +33,7 @@ impl Exchange<'_> {
         (response, audience): (ClientResponse, Option<Audience>),
         mut headers: HeaderMap,
     ) -> Result<Answered, CallFailure> {
-        let stream = self.read_whole(response).await?;
+        let stream = self.read_whole(lease, response).await?;
         let stream = self.without_echo(&self.secrets(lease), stream);
         let stream = match audience {
             Some(mut audience) => audience.pass(stream),
@@ -57,20 +58,20 @@ impl Exchange<'_> {
         let status = response.status().as_u16();
         let upstream = response.headers().clone();
         let secrets = self.secrets(lease);
-        for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
-            if let Some(value) =
-                upstream.get(&name).filter(|value| !secrets.found_in_header(value.as_bytes()))
-            {
-                headers.insert(name, value.clone());
-            }
+        let kind = upstream.get(header::CONTENT_TYPE);
+        if let Some(value) = kind.filter(|value| !secrets.found_in_header(value.as_bytes())) {
+            headers.insert(header::CONTENT_TYPE, value.clone());
         }
-        let body = self.read_whole(response).await?;
+        let body = self.read_whole(lease, response).await?;
+        // The length of a compressed body is not that of its content, whose end is checked by other means.
         let declared =
-            upstream.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        let short = declared.is_some_and(|declared: usize| body.len() < declared);
-        let broken = content(&upstream) == Content::Json && !span::is_complete_json(&body);
-        if short || broken {
+            upstream.get(header::CONTENT_LENGTH).filter(|_| !upstream.contains_key(header::CONTENT_ENCODING));
+        let declared = declared.and_then(|value| value.to_str().ok()?.parse().ok());
+        if declared.is_some_and(|declared: usize| body.len() < declared) {
             return Err(CallFailure::broken("the upstream's reply was cut"));
+        }
+        if let Some(broken) = broken_json(lease, &body) {
+            return Err(broken);
         }
         let closing = read_along(self.question.api, &body);
         if let Some((kind, message)) = closing.fault {
@@ -81,7 +82,7 @@ impl Exchange<'_> {
         let body = heard(audience, body);
         let wants_events =
             self.question.endpoint == Endpoint::Reply && self.question.head.delivery == Streaming::Yes;
-        if !wants_events || content(&upstream) != Content::Json {
+        if !wants_events {
             return Ok(Answered::Whole { status, headers, body, closing });
         }
         let events = match asked {
@@ -110,13 +111,17 @@ impl Exchange<'_> {
         mut headers: HeaderMap,
         (content, back): (Content, Translation),
     ) -> Result<Answered, CallFailure> {
-        let body = self.read_whole(response).await?;
+        let body = self.read_whole(lease, response).await?;
         let body = self.without_echo(&self.secrets(lease), body);
+        let given = body.clone();
         let body = match (content, audience) {
             (Content::Events, Some(mut audience)) => audience.pass(body),
             (_, audience) => heard(audience, body),
         };
-        let said = |fault| CallFailure::said(self.scrubbed(lease, fault));
+        let said = |fault| {
+            let broken = if content == Content::Json { broken_json(lease, &given) } else { None };
+            broken.unwrap_or_else(|| CallFailure::said(self.scrubbed(lease, fault)))
+        };
         let (kind, body, outcome) = match self.question.head.delivery {
             Streaming::Yes => {
                 let mut events = BytesMut::new();
@@ -126,7 +131,7 @@ impl Exchange<'_> {
             Streaming::No => {
                 let whole = match content {
                     Content::Events => back.collected(&body),
-                    Content::Json | Content::Encoded | Content::Other => back.whole(&body),
+                    Content::Json | Content::Other => back.whole(&body),
                 };
                 let whole = whole.map_err(said)?;
                 ("application/json", Bytes::from(whole.body), whole.outcome)

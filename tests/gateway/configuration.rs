@@ -230,6 +230,8 @@ fn every_limit_can_be_set() {
         "client-channel",
         "client-timeout",
         "event",
+        "event-min-rate",
+        "before-first-event",
         "whole-reply",
         "connect-timeout",
         "whole-timeout",

@@ -43,4 +43,5 @@ mod supervision;
 mod support;
 mod translation;
 mod upstream_connections;
+mod upstream_replies;
 mod wrap;

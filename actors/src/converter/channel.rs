@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -34,8 +35,6 @@ struct Shared {
 enum End {
     /// All was said.
     Said,
-    /// The connection is to be cut, so that the client can tell that something is missing.
-    Cut,
     /// The converter has died.
     Died,
 }
@@ -48,11 +47,6 @@ pub struct ReplyBody {
     api: Api,
     closed: bool,
 }
-
-/// The reply's bytes are incomplete in a way that only a cut connection can tell.
-#[derive(Debug, thiserror::Error)]
-#[error("the upstream's reply was cut")]
-pub struct CutReply;
 
 impl Sender {
     /// Whether there is room; if not, `task` is woken when there is. It is also woken when the client leaves.
@@ -83,10 +77,6 @@ impl Sender {
 
     pub(super) fn end(&self) {
         self.0.borrow_mut().finish(End::Said);
-    }
-
-    pub(super) fn cut(&self) {
-        self.0.borrow_mut().finish(End::Cut);
     }
 }
 
@@ -128,7 +118,7 @@ impl Drop for Sender {
 
 impl ReplyBody {
     /// The same as [`MessageBody::poll_next`], for a body that contains this one.
-    pub fn poll_bytes(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<Bytes, CutReply>>> {
+    pub fn poll_bytes(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
         let mut shared = self.shared.borrow_mut();
         if let Some(bytes) = shared.take() {
             return Poll::Ready(Some(Ok(bytes)));
@@ -143,7 +133,6 @@ impl ReplyBody {
         self.closed = true;
         Poll::Ready(match end {
             End::Said => None,
-            End::Cut => Some(Err(CutReply)),
             End::Died => {
                 let mut event = BytesMut::new();
                 self.api.error_event(
@@ -158,13 +147,13 @@ impl ReplyBody {
 }
 
 impl MessageBody for ReplyBody {
-    type Error = CutReply;
+    type Error = Infallible;
 
     fn size(&self) -> BodySize {
         BodySize::Stream
     }
 
-    fn poll_next(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Result<Bytes, CutReply>>> {
+    fn poll_next(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
         self.get_mut().poll_bytes(task)
     }
 }
@@ -188,7 +177,7 @@ mod tests {
         run(&mut Context::from_waker(&waker))
     }
 
-    fn next(body: &mut ReplyBody) -> Poll<Option<Result<Bytes, CutReply>>> {
+    fn next(body: &mut ReplyBody) -> Poll<Option<Result<Bytes, Infallible>>> {
         with_task(|task| body.poll_bytes(task))
     }
 
@@ -217,14 +206,10 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_that_was_said_ends_and_one_that_was_cut_is_an_error() {
+    fn a_reply_that_was_said_ends() {
         let (sender, mut said) = channel(4, Api::Messages);
         sender.end();
         assert!(matches!(next(&mut said), Poll::Ready(None)));
-
-        let (sender, mut cut) = channel(4, Api::Messages);
-        sender.cut();
-        assert!(matches!(next(&mut cut), Poll::Ready(Some(Err(CutReply)))));
     }
 
     #[test]

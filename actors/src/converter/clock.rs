@@ -18,7 +18,11 @@ pub(super) struct Clock {
     ping: Duration,
     idle: Option<Duration>,
     end: Option<Instant>,
-    pub(super) heard: Instant,
+    heard: Instant,
+    /// Bytes since then that completed no event.
+    part: u64,
+    /// So many of them within `idle` are no silence.
+    enough: u64,
     pub(super) said: Instant,
     linger: Option<Instant>,
 }
@@ -41,6 +45,10 @@ impl Clock {
             idle: limits.idle_timeout,
             end: limits.total_timeout.map(|total| now + total),
             heard: now,
+            part: 0,
+            enough: limits
+                .idle_timeout
+                .map_or(0, |idle| (idle.as_secs_f64() * limits.event_min_rate as f64) as u64),
             said: now,
             linger: None,
         };
@@ -84,6 +92,21 @@ impl Clock {
             if ping {
                 return Due::Ping;
             }
+        }
+    }
+
+    /// The upstream has completed an event or a comment.
+    pub(super) fn heard(&mut self) {
+        self.heard = Instant::now();
+        self.part = 0;
+    }
+
+    /// It has sent so many bytes of an event that is not complete. One byte now and then is silence; a large event
+    /// that takes its time is not.
+    pub(super) fn heard_part(&mut self, bytes: usize) {
+        self.part += bytes as u64;
+        if bytes > 0 && self.part >= self.enough {
+            self.heard();
         }
     }
 

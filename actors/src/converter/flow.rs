@@ -1,16 +1,20 @@
 //! Upstream bytes in, client bytes out: framing and the state machine of one reply, without any waiting. The exchange
 //! drives it until the first event is there; then the converter does.
+//!
+//! A reply ends with the event that its API ends replies with, or with an error. What the upstream sends behind that
+//! event is not part of the reply and is not passed on: no client reads it, and whether it would arrive together with the
+//! reply's end is chance.
 
 use bytes::{Bytes, BytesMut};
-use vandamme_protocol::anthropic;
 use vandamme_protocol::bridge::{Bridge, Fault, Step};
 use vandamme_protocol::openai;
-use vandamme_protocol::passthrough::{ChatTap, Tap};
+use vandamme_protocol::passthrough::{ChatTap, Passed, Tap};
 use vandamme_protocol::span;
 use vandamme_protocol::sse::{self, Splitter};
 use vandamme_protocol::vocabulary::{ErrorKind, Usage};
 
 use super::audience::Audience;
+use super::batch::Batch;
 use crate::secret::Secrets;
 use crate::settings::Api;
 
@@ -22,8 +26,24 @@ pub enum Machine {
     ChatPassthrough(ChatTap),
     /// One API on this side, the other on that.
     Bridge(Box<dyn Bridge>),
-    /// An encoding that nobody asked for: bytes pass, and nothing of ours can be put between them.
-    Opaque,
+}
+
+/// When the event that ends a reply may go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Integrity {
+    /// At once.
+    Events,
+    /// When the upstream's body has ended well: the checksum of a compressed reply comes last.
+    Body,
+}
+
+/// Where a reply stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Running,
+    /// The event that ends it has come, up to a CR. An LF right behind that belongs to it.
+    EndedWithCr,
+    Ended,
 }
 
 /// One reply on its way.
@@ -34,13 +54,11 @@ pub struct Flow {
     limit: usize,
     secrets: Secrets,
     audience: Option<Box<Audience>>,
-}
-
-/// Client bytes that go out together.
-#[derive(Debug, Default)]
-pub struct Batch {
-    single: Option<Bytes>,
-    joined: BytesMut,
+    integrity: Integrity,
+    stage: Stage,
+    /// The event that ends the reply, until the upstream's body has ended well.
+    withheld: Option<Bytes>,
+    has_completed_an_event: bool,
 }
 
 /// What one more piece of the upstream's body led to.
@@ -61,50 +79,22 @@ pub struct Closing {
     pub fault: Option<(ErrorKind, String)>,
 }
 
-impl Batch {
-    pub fn len(&self) -> usize {
-        self.single.as_ref().map_or(0, Bytes::len) + self.joined.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    fn bytes(&self) -> &[u8] {
-        self.single.as_ref().map_or(&self.joined, Bytes::as_ref)
-    }
-
-    pub fn take(&mut self) -> Bytes {
-        match self.single.take() {
-            Some(single) => single,
-            None => self.joined.split().freeze(),
-        }
-    }
-
-    fn add(&mut self, block: Bytes) {
-        if block.is_empty() {
-            return;
-        }
-        if self.is_empty() {
-            self.single = Some(block);
-        } else {
-            self.buffer().extend_from_slice(&block);
-        }
-    }
-
-    fn buffer(&mut self) -> &mut BytesMut {
-        if let Some(single) = self.single.take() {
-            self.joined.extend_from_slice(&single);
-        }
-        &mut self.joined
-    }
-}
-
 impl Flow {
     /// `api` is the client's; `limit`: the largest single event, bytes; `secrets` must not be in an error that the upstream
     /// reports.
     pub fn new(machine: Machine, api: Api, limit: usize, secrets: Secrets) -> Self {
-        Self { splitter: Splitter::new(limit), machine, api, limit, secrets, audience: None }
+        Self {
+            splitter: Splitter::new(limit),
+            machine,
+            api,
+            limit,
+            secrets,
+            audience: None,
+            integrity: Integrity::Events,
+            stage: Stage::Running,
+            withheld: None,
+            has_completed_an_event: false,
+        }
     }
 
     /// With somebody who follows the upstream's events, before anything else is done with them.
@@ -113,38 +103,123 @@ impl Flow {
         Self { audience: audience.map(Box::new), ..self }
     }
 
+    #[must_use]
+    pub fn with_integrity(self, integrity: Integrity) -> Self {
+        Self { integrity, ..self }
+    }
+
     /// The API that the client came by.
     pub fn api(&self) -> Api {
         self.api
     }
 
     pub fn take(&mut self, chunk: Bytes, batch: &mut Batch) -> Progress {
-        if let Machine::Opaque = self.machine {
-            batch.add(chunk);
-            return Progress::More;
+        self.has_completed_an_event = false;
+        if self.stage != Stage::Running {
+            return self.take_behind_the_end(&chunk, batch);
         }
-        let block = self.splitter.pass(chunk);
+        let Some(block) = self.splitter.pass(chunk) else { return self.unfinished() };
+        // Blank lines alone are no event.
+        self.has_completed_an_event = block.iter().any(|byte| !matches!(byte, b'\r' | b'\n'));
         let block = match &mut self.audience {
-            Some(audience) => block.map(|block| audience.pass(block)),
+            Some(audience) => audience.pass(block),
             None => block,
         };
         let progress = match &mut self.machine {
-            Machine::Opaque => Progress::More,
-            Machine::Passthrough(tap) => pass(tap, block, batch, &self.secrets),
-            Machine::ChatPassthrough(tap) => pass_chat(tap, block, batch, &self.secrets),
-            Machine::Bridge(machine) => match block {
-                Some(block) => convert(machine.as_mut(), &block, batch),
-                None => Progress::More,
+            Machine::Passthrough(tap) => {
+                let passed = match tap.observe(&block) {
+                    None => Passed { block, end: None, is_cut: false },
+                    Some(end) => Passed {
+                        is_cut: end.end < block.len(),
+                        block: block.slice(..end.end),
+                        end: Some(end.start),
+                    },
+                };
+                self.pass(passed, batch)
+            }
+            Machine::ChatPassthrough(tap) => {
+                let passed = tap.pass(block);
+                self.pass(passed, batch)
+            }
+            Machine::Bridge(machine) => match convert(machine.as_mut(), &block, batch) {
+                Progress::Ended => {
+                    self.stage = Stage::Ended;
+                    self.progress_behind_the_end()
+                }
+                step @ (Progress::More | Progress::Faulted(_)) => step,
             },
         };
         match progress {
-            Progress::More if self.splitter.oversized() => Progress::Faulted(Fault {
-                kind: ErrorKind::Api,
-                status: 502,
-                message: format!("the upstream sent an event of more than {} bytes", self.limit),
-            }),
+            Progress::More if self.stage == Stage::Running => self.unfinished(),
             Progress::Faulted(fault) => Progress::Faulted(scrubbed(fault, &self.secrets)),
             Progress::More | Progress::Ended => progress,
+        }
+    }
+
+    /// Whether the last piece completed an event or a comment.
+    pub fn has_completed_an_event(&self) -> bool {
+        self.has_completed_an_event
+    }
+
+    /// After a piece with which the reply goes on.
+    fn unfinished(&self) -> Progress {
+        if !self.splitter.oversized() {
+            return Progress::More;
+        }
+        let limit = self.limit;
+        Progress::Faulted(Fault::bad_gateway(format!(
+            "the upstream sent an event of more than {limit} bytes"
+        )))
+    }
+
+    /// Passes a block of events on, with which the reply may end.
+    fn pass(&mut self, Passed { block, end, is_cut }: Passed, batch: &mut Batch) -> Progress {
+        let Some(at) = end else {
+            batch.add(block);
+            return Progress::More;
+        };
+        // Line ends in front of it belong to the event before.
+        let at = at + block[at..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let last = block.slice(at..);
+        batch.add(block.slice(..at));
+        // Whether an LF follows is known if anything does.
+        let is_open = last.ends_with(b"\r") && !is_cut && self.splitter.held() == 0;
+        self.stage = if is_open { Stage::EndedWithCr } else { Stage::Ended };
+        match self.error() {
+            // An upstream that quotes our key in its error is not passed on to the letter.
+            Some((kind, message)) if self.secrets.found_in(&last) => {
+                self.stage = Stage::Ended;
+                self.api.error_event(kind, &message, batch.buffer());
+            }
+            None if self.integrity == Integrity::Body => self.withheld = Some(last),
+            Some(_) | None => batch.add(last),
+        }
+        self.progress_behind_the_end()
+    }
+
+    fn take_behind_the_end(&mut self, chunk: &Bytes, batch: &mut Batch) -> Progress {
+        if self.stage == Stage::EndedWithCr && !chunk.is_empty() {
+            self.stage = Stage::Ended;
+            let line_feed = if chunk[0] == b'\n' { chunk.slice(..1) } else { Bytes::new() };
+            match &mut self.withheld {
+                Some(last) => *last = [&last[..], &line_feed].concat().into(),
+                None => batch.add(line_feed),
+            }
+        }
+        self.progress_behind_the_end()
+    }
+
+    fn progress_behind_the_end(&self) -> Progress {
+        let is_over = self.stage == Stage::Ended && !self.awaits_body();
+        if is_over { Progress::Ended } else { Progress::More }
+    }
+
+    /// The error that the upstream's own events ended with, where they pass as they are.
+    fn error(&self) -> Option<(ErrorKind, String)> {
+        match &self.machine {
+            Machine::Passthrough(tap) => passed(tap, &self.secrets).fault,
+            Machine::ChatPassthrough(tap) => passed_chat(tap, &self.secrets).fault,
+            Machine::Bridge(_) => None,
         }
     }
 
@@ -154,21 +229,14 @@ impl Flow {
             Machine::Passthrough(tap) => tap.started(),
             Machine::ChatPassthrough(tap) => tap.started(),
             Machine::Bridge(machine) => machine.started(),
-            Machine::Opaque => true,
         }
     }
 
     /// The upstream's error, when it is all that `first`, the beginning of the reply, says: nothing has begun then.
     pub fn failed_at_once(&self, first: &Batch) -> Option<Fault> {
-        let closing = match &self.machine {
-            Machine::Passthrough(tap) => passed(tap, &self.secrets),
-            Machine::ChatPassthrough(tap) => passed_chat(tap, &self.secrets),
-            Machine::Bridge(_) | Machine::Opaque => return None,
-        };
-        let (kind, message) = closing.fault?;
-        let meant = |data: &[u8]| data.trim_ascii() != b"[DONE]";
+        let (kind, message) = self.error()?;
         let events = sse::events(first.bytes()).filter(|event| !is_ping(event));
-        let said = events.filter(|event| event.data().is_some_and(|data| meant(&data)));
+        let said = events.filter(|event| event.data().is_some());
         (said.count() == 1).then(|| Fault::said(kind, message))
     }
 
@@ -178,20 +246,21 @@ impl Flow {
             Machine::Passthrough(tap) => tap.ended(),
             Machine::ChatPassthrough(tap) => tap.finished(),
             Machine::Bridge(machine) => machine.finishing(),
-            Machine::Opaque => false,
         }
     }
 
-    /// Whether pings and errors of ours may stand between the upstream's events.
-    pub fn speaks_events(&self) -> bool {
-        !matches!(self.machine, Machine::Opaque)
+    /// Whether the reply is complete only when the upstream's body has ended well. An error is one in any case.
+    pub fn awaits_body(&self) -> bool {
+        self.integrity == Integrity::Body && self.error().is_none()
     }
 
-    /// The upstream's body has ended. Appends what is still to be said: the end, or an error.
+    /// The upstream's body has ended, or the reply has. Appends what is still to be said: the end, or an error.
     pub fn end(&mut self, batch: &mut Batch) -> Closing {
+        if let Some(last) = self.withheld.take() {
+            batch.add(last);
+        }
         let rest = self.splitter.rest();
         match &mut self.machine {
-            Machine::Opaque => Closing::default(),
             Machine::Passthrough(tap) => {
                 if tap.ended() {
                     return passed(tap, &self.secrets);
@@ -202,7 +271,7 @@ impl Flow {
             }
             Machine::ChatPassthrough(tap) => {
                 let closing = passed_chat(tap, &self.secrets);
-                if tap.done() {
+                if tap.ended() {
                     return closing;
                 }
                 if tap.finished() {
@@ -212,6 +281,9 @@ impl Flow {
                 let fault = Fault::cut();
                 self.api.error_event(fault.kind, &fault.message, batch.buffer());
                 Closing { fault: Some((fault.kind, fault.message)), ..closing }
+            }
+            Machine::Bridge(machine) if self.stage != Stage::Running => {
+                converted(machine.finish(batch.buffer()))
             }
             Machine::Bridge(machine) => {
                 // What was cut inside an event says nothing; one that only lacks its blank line does.
@@ -230,6 +302,7 @@ impl Flow {
 
     /// The reply cannot go on. Appends `event: error`.
     pub fn fail(&mut self, fault: Fault, batch: &mut Batch) -> Closing {
+        self.withheld = None;
         match &mut self.machine {
             Machine::Bridge(machine) => converted(machine.fail(fault, batch.buffer())),
             Machine::Passthrough(tap) => {
@@ -240,7 +313,6 @@ impl Flow {
                 self.api.error_event(fault.kind, &fault.message, batch.buffer());
                 Closing { fault: Some((fault.kind, fault.message)), ..passed_chat(tap, &self.secrets) }
             }
-            Machine::Opaque => Closing { fault: Some((fault.kind, fault.message)), ..Closing::default() },
         }
     }
 
@@ -250,7 +322,6 @@ impl Flow {
             Machine::Passthrough(tap) => (told(tap), tap.summary().tool_calls),
             Machine::ChatPassthrough(tap) => (tap.summary().usage, tap.summary().tool_calls),
             Machine::Bridge(machine) => machine.counted(),
-            Machine::Opaque => (Usage::default(), 0),
         }
     }
 
@@ -260,41 +331,8 @@ impl Flow {
             Machine::Passthrough(tap) => passed(tap, &self.secrets),
             Machine::ChatPassthrough(tap) => passed_chat(tap, &self.secrets),
             Machine::Bridge(machine) => converted(machine.finish(&mut BytesMut::new())),
-            Machine::Opaque => Closing::default(),
         }
     }
-}
-
-fn pass(tap: &mut Tap, block: Option<Bytes>, batch: &mut Batch, secrets: &Secrets) -> Progress {
-    let Some(block) = block else { return Progress::More };
-    tap.observe(&block);
-    if !tap.ended() {
-        batch.add(block);
-        return Progress::More;
-    }
-    match &tap.summary().error {
-        // An upstream that quotes our key in its error is not passed on to the letter.
-        Some((kind, message)) if secrets.found_in(&block) => {
-            let kind = ErrorKind::from_anthropic(kind).unwrap_or(ErrorKind::Api);
-            anthropic::error::event(kind, &secrets.scrub(message.clone()), batch.buffer());
-        }
-        Some(_) | None => batch.add(block),
-    }
-    Progress::Ended
-}
-
-fn pass_chat(tap: &mut ChatTap, block: Option<Bytes>, batch: &mut Batch, secrets: &Secrets) -> Progress {
-    let Some(block) = block else { return Progress::More };
-    let passed = tap.pass(block);
-    match &tap.summary().error {
-        Some((kind, message)) if secrets.found_in(&passed) => {
-            batch.buffer().extend_from_slice(b"data: ");
-            batch.buffer().extend_from_slice(&openai::error::body(*kind, &secrets.scrub(message.clone())));
-            batch.buffer().extend_from_slice(b"\n\n");
-        }
-        Some(_) | None => batch.add(passed),
-    }
-    if tap.ended() { Progress::Ended } else { Progress::More }
 }
 
 fn passed_chat(tap: &ChatTap, secrets: &Secrets) -> Closing {
@@ -352,3 +390,6 @@ fn converted(outcome: vandamme_protocol::bridge::Outcome) -> Closing {
         fault: outcome.fault.map(|fault| (fault.kind, fault.message)),
     }
 }
+
+#[cfg(test)]
+mod tests;

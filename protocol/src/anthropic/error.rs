@@ -5,6 +5,9 @@ use serde::Deserialize;
 
 use crate::{json::Write, vocabulary::ErrorKind};
 
+/// The longest message that is taken over from an upstream, bytes.
+const LONGEST_TEXT: usize = 2 << 10;
+
 /// The event that keeps a silent stream alive.
 pub const PING: &[u8] = b"event: ping\ndata: {\"type\": \"ping\"}\n\n";
 
@@ -49,7 +52,18 @@ pub fn read(body: &[u8]) -> Option<(ErrorKind, String)> {
 
     let envelope: Envelope = serde_json::from_slice(body).ok()?;
     let kind = ErrorKind::from_anthropic(&envelope.error.r#type).unwrap_or(ErrorKind::Api);
-    (envelope.r#type == "error").then_some((kind, envelope.error.message))
+    (envelope.r#type == "error").then(|| (kind, bounded(envelope.error.message)))
+}
+
+/// A text of an upstream's, cut where it is longer than logs and error messages should be.
+pub(crate) fn bounded(mut text: String) -> String {
+    if text.len() > LONGEST_TEXT {
+        let longest = LONGEST_TEXT - '…'.len_utf8();
+        let end = (0..=longest).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 #[cfg(test)]
@@ -62,6 +76,15 @@ mod tests {
         let body = body(ErrorKind::TooLarge, message, "req_1");
         assert_eq!(read(&body), Some((ErrorKind::TooLarge, message.to_owned())));
         assert!(String::from_utf8(body).unwrap().ends_with(r#","request_id":"req_1"}"#));
+    }
+
+    #[test]
+    fn a_long_message_is_cut_between_two_characters() {
+        let body = body(ErrorKind::Api, &"é".repeat(100_000), "req_1");
+        let (_, message) = read(&body).unwrap();
+        assert!((2040..=2048).contains(&message.len()), "{}", message.len());
+        assert!(message.ends_with("é…"));
+        assert_eq!(bounded("x".repeat(2048)).len(), 2048);
     }
 
     #[test]

@@ -12,7 +12,7 @@ const LONGEST_MESSAGE: usize = 500;
 /// All that OpenRouter says itself when a provider failed.
 const SAYS_NOTHING: &str = "Provider returned error";
 
-/// What ends a stream, whatever came before.
+/// What ends a stream that is complete.
 pub const DONE: &[u8] = b"data: [DONE]\n\n";
 
 /// What keeps a silent stream alive: a comment, since every event is a chunk to somebody.
@@ -25,12 +25,12 @@ pub fn body(kind: ErrorKind, message: &str) -> Vec<u8> {
     out
 }
 
-/// Appends the event that says a stream has failed, and its end.
+/// Appends the event that says a stream has failed. It is the last: behind `[DONE]` a client that does not know errors
+/// in streams would take the reply for a complete one. OpenAI's SDKs raise on this event.
 pub fn event(kind: ErrorKind, message: &str, out: &mut BytesMut) {
     out.put(b"data: ");
     write(kind, message, out);
     out.put(b"\n\n");
-    out.put(DONE);
 }
 
 fn write(kind: ErrorKind, message: &str, out: &mut impl Write) {
@@ -241,9 +241,12 @@ fn complaint(entry: &Value) -> Option<String> {
     Some(if path.is_empty() { said.to_owned() } else { format!("{}: {said}", path.join(".")) })
 }
 
-/// A body that is not JSON: the title of a page, or the text itself.
+/// A body that is not JSON: the title of a page, or the text itself. Of what is no text, nothing.
 fn plain(text: &str) -> String {
     let trimmed = text.trim();
+    if trimmed.contains(|letter: char| letter.is_control() && !letter.is_whitespace()) {
+        return String::new();
+    }
     if !trimmed.starts_with('<') {
         return trimmed.to_owned();
     }
@@ -293,11 +296,12 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_stream_says_so_and_ends() {
+    fn a_failed_stream_says_so_and_is_not_done() {
         let mut out = BytesMut::new();
         event(ErrorKind::Api, "cut", &mut out);
         assert!(out.starts_with(b"data: {\"error\":{\"message\":\"cut\""));
-        assert!(out.ends_with(b"}}\n\ndata: [DONE]\n\n"));
+        assert!(out.ends_with(b"}}\n\n"));
+        assert!(memchr::memmem::find(&out, b"[DONE]").is_none());
     }
 
     #[test]
@@ -323,7 +327,16 @@ mod tests {
 
     #[test]
     fn a_body_without_a_message_names_the_status() {
-        for body in ["", "{}", "[]", "null", "<html></html>", "<title>", "{\"error\":{}}"] {
+        for body in [
+            "",
+            "{}",
+            "[]",
+            "null",
+            "<html></html>",
+            "<title>",
+            "{\"error\":{}}",
+            "\u{1f}\u{fffd}\u{8}\0gzip",
+        ] {
             assert_eq!(
                 read(503, body.as_bytes()).message,
                 "the upstream answered 503 without a message",

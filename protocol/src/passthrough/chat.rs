@@ -1,6 +1,6 @@
 //! The Chat Completions API passed through: the tap that reads along, and takes out what only the gateway asked for.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use memchr::memmem;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -18,6 +18,8 @@ pub struct ChatTap {
     started: bool,
     choices: Choices,
     done: bool,
+    /// The last block ended with the CR of an event that was withheld: an LF that follows is withheld, too.
+    withholds_line_feed: bool,
     /// Index and id of the call that was counted last.
     counted: Option<Box<str>>,
     summary: ChatSummary,
@@ -33,6 +35,16 @@ pub struct ChatSummary {
     pub error: Option<(ErrorKind, String)>,
 }
 
+/// A block as the client is to get it.
+#[derive(Debug)]
+pub struct Passed {
+    pub block: Bytes,
+    /// Where the event begins that ends the reply, if it is in there. Nothing follows it.
+    pub end: Option<usize>,
+    /// Something followed it in the upstream's block.
+    pub is_cut: bool,
+}
+
 impl ChatTap {
     #[must_use]
     pub fn new(asked: UsageAsked) -> Self {
@@ -41,37 +53,59 @@ impl ChatTap {
             started: false,
             choices: Choices::default(),
             done: false,
+            withholds_line_feed: false,
             counted: None,
             summary: ChatSummary::default(),
         }
     }
 
     /// Looks at a block of complete events, and gives it back as the client is to get it: itself, unless there is
-    /// something in it that only the gateway asked for.
-    pub fn pass(&mut self, block: Bytes) -> Bytes {
+    /// something in it that only the gateway asked for, or something behind the event that ends the reply, which is
+    /// not part of it.
+    pub fn pass(&mut self, mut block: Bytes) -> Passed {
+        if std::mem::take(&mut self.withholds_line_feed) && block.starts_with(b"\n") {
+            block.advance(1);
+        }
         let mut kept: Option<BytesMut> = None;
-        let mut at = 0;
+        let (mut at, mut end) = (0, None);
         for event in sse::events(&block) {
             let raw = event.raw();
             let piece = match event.data() {
                 Some(data) => self.read(&data, raw),
                 None => Piece::AsItIs,
             };
+            self.withholds_line_feed = matches!(piece, Piece::Nothing) && raw.ends_with(b"\r");
+            let start = kept.as_ref().map_or(at, BytesMut::len);
             // Everything up to the first change is copied once there is one.
             match (piece, &mut kept) {
                 (Piece::AsItIs, None) => {}
                 (Piece::AsItIs, Some(kept)) => kept.extend_from_slice(raw),
                 (piece, kept) => {
                     let kept = kept.get_or_insert_with(|| BytesMut::from(&block[..at]));
-                    if let Piece::Without(span) = piece {
-                        kept.extend_from_slice(&raw[..span.0]);
-                        kept.extend_from_slice(&raw[span.1..]);
-                    }
+                    let (before, behind) = match piece {
+                        Piece::Without(span) => span,
+                        // The line ends in front of it belong to the event before.
+                        Piece::Nothing | Piece::AsItIs => (event.leading_line_ends(), raw.len()),
+                    };
+                    kept.extend_from_slice(&raw[..before]);
+                    kept.extend_from_slice(&raw[behind..]);
                 }
             }
             at += raw.len();
+            if self.ended() {
+                end = Some(start);
+                break;
+            }
         }
-        kept.map_or(block, BytesMut::freeze)
+        self.withholds_line_feed &= at == block.len();
+        let is_cut = end.is_some() && at < block.len();
+        if is_cut {
+            block.truncate(at);
+        } else if let Some(kept) = &mut kept {
+            // Blank lines behind the last event.
+            kept.extend_from_slice(&block[at..]);
+        }
+        Passed { block: kept.map_or(block, BytesMut::freeze), end, is_cut }
     }
 
     /// Whether an event with content, however empty, has been seen.
@@ -113,6 +147,9 @@ impl ChatTap {
         if says_something(data) {
             let Ok(chunk) = serde_json::from_slice::<Chunk>(data) else { return Piece::AsItIs };
             self.note(&chunk, data);
+            if self.summary.error.is_some() {
+                return Piece::AsItIs;
+            }
             if chunk.usage.is_some() && chunk.choices.is_empty() && self.asked == UsageAsked::ByGateway {
                 return Piece::Nothing;
             }
@@ -309,7 +346,7 @@ mod tests {
 
     fn passed(asked: UsageAsked, blocks: &[&str]) -> (String, ChatTap) {
         let mut tap = ChatTap::new(asked);
-        let passed = blocks.iter().map(|block| tap.pass(Bytes::copy_from_slice(block.as_bytes())));
+        let passed = blocks.iter().map(|block| tap.pass(Bytes::copy_from_slice(block.as_bytes())).block);
         let text = passed.map(|block| String::from_utf8(block.to_vec()).unwrap()).collect();
         (text, tap)
     }
@@ -347,6 +384,24 @@ mod tests {
     }
 
     #[test]
+    fn line_ends_around_what_is_withheld_stay() {
+        let blocks = ["data: {\"a\":1}\r\n\r", &format!("\n{USAGE}"), "data: {\"usage\":null,\"b\":1}\n\n\n"];
+
+        let (text, _) = passed(UsageAsked::ByGateway, &blocks);
+
+        assert_eq!(text, "data: {\"a\":1}\r\n\r\ndata: {\"b\":1}\n\n\n");
+        assert_eq!(passed(UsageAsked::ByGateway, &[&blocks.concat()]).0, text);
+    }
+
+    #[test]
+    fn what_is_withheld_takes_its_last_line_feed_along() {
+        let usage = USAGE.replace('\n', "\r\n");
+        let (front, back) = usage.split_at(usage.len() - 1);
+
+        assert_eq!(passed(UsageAsked::ByGateway, &[front, back, "\n", DONE]).0, format!("\n{DONE}"));
+    }
+
+    #[test]
     fn comments_and_events_of_other_kinds_pass() {
         let odd = ": OPENROUTER PROCESSING\n\nevent: x\ndata: {\"y\":1}\n\n";
 
@@ -366,6 +421,27 @@ mod tests {
         assert_eq!(text, error);
         assert_eq!(tap.summary().error, Some((ErrorKind::RateLimit, "busy".to_owned())));
         assert!(tap.ended());
+    }
+
+    #[test]
+    fn an_error_that_comes_with_a_usage_is_not_withheld() {
+        let error =
+            "data: {\"error\":{\"message\":\"busy\"},\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\n";
+
+        assert_eq!(passed(UsageAsked::ByGateway, &[error]).0, error);
+    }
+
+    #[test]
+    fn nothing_behind_the_end_is_part_of_a_reply() {
+        let error = "data: {\"error\":{\"message\":\"busy\",\"code\":429}}\n\n";
+        for last in [DONE, error] {
+            for asked in [UsageAsked::ByClient, UsageAsked::ByGateway] {
+                let block = Bytes::from([ROLE, last, TEXT, DONE].concat());
+                let passed = ChatTap::new(asked).pass(block);
+                let end = passed.end.unwrap();
+                assert_eq!(passed.block[end..], *last.as_bytes());
+            }
+        }
     }
 
     #[test]

@@ -10,6 +10,8 @@ mod calls;
 mod cases;
 #[path = "../properties/chat.rs"]
 mod chat;
+#[path = "../properties/coding.rs"]
+mod coding;
 #[path = "../properties/error.rs"]
 mod error;
 #[path = "../properties/framing.rs"]

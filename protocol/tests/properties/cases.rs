@@ -2,13 +2,13 @@
 
 use vandamme_protocol::bridge::messages_over_chat::{Dialect, PLAIN};
 
-use crate::{calls, chat, error, framing, healing, http1, reply, request, schema, span};
+use crate::{calls, chat, coding, error, framing, healing, http1, reply, request, schema, span};
 
 /// Looks at any bytes, and panics where a property does not hold.
 type Check = fn(&[u8]);
 
 /// Every target: its name, which is also that of its seeds' folder, and what it does with bytes.
-pub(crate) const TARGETS: [(&str, Check); 10] = [
+pub(crate) const TARGETS: [(&str, Check); 11] = [
     ("framing", in_chunks),
     ("span", looked_at),
     ("request", translated),
@@ -19,6 +19,7 @@ pub(crate) const TARGETS: [(&str, Check); 10] = [
     ("schema", schema::check_any),
     ("healing", healing::check),
     ("http1", upstream_reply),
+    ("coding", compressed),
 ];
 
 /// A stream, behind the size of its chunks.
@@ -52,6 +53,10 @@ fn cut(bytes: &[u8]) -> usize {
 
 fn in_front_of_messages(bytes: &[u8]) {
     chat::check(bytes, cut(bytes));
+}
+
+fn compressed(bytes: &[u8]) {
+    coding::check(bytes, cut(bytes));
 }
 
 /// A stream of chunks.

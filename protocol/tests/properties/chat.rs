@@ -161,7 +161,7 @@ impl Told {
                 told.take(&chunk["choices"][0], "delta");
             }
         }
-        assert!(is_over, "the stream ends");
+        assert!(is_over != told.has_failed, "what is complete is done, and what has failed is not");
         assert!(!(told.has_failed && told.finish_reason.is_some()), "what has failed was never finished");
         told
     }

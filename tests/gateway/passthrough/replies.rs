@@ -247,16 +247,6 @@ fn an_error_event_of_the_upstream_is_passed_on_and_nothing_is_added() {
 }
 
 #[test]
-fn a_reply_that_is_encoded_anyway_goes_through_as_it_is() {
-    let encoded = b"\x1f\x8b\x08\x00not really gzip but nobody here may look\x00\xff".to_vec();
-    let answer = Answer::whole(200, "text/event-stream", encoded.clone()).header("content-encoding", "gzip");
-    let (_, reply) = ask_before(answer);
-    assert_eq!(reply.status(), 200);
-    assert_eq!(reply.header("content-encoding"), Some("gzip"));
-    assert_eq!(reply.body, encoded);
-}
-
-#[test]
 fn a_200_that_is_neither_events_nor_json_is_a_502() {
     let pages = [
         Answer::whole(200, "text/html", "<html><title>Please log in</title>internals</html>"),

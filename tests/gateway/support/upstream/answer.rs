@@ -170,6 +170,25 @@ impl Answer {
         self
     }
 
+    /// Another body of these steps, in chunks.
+    pub(crate) fn in_pieces(mut self, pieces: Vec<Piece>) -> Self {
+        self.framing = Framed::Chunked;
+        self.pieces = pieces;
+        self
+    }
+
+    /// Another content type.
+    pub(crate) fn typed(mut self, content_type: &str) -> Self {
+        self.headers.retain(|(name, _)| name != "content-type");
+        self.header("content-type", content_type)
+    }
+
+    /// These bytes behind the body, again and again.
+    pub(crate) fn flooding(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.pieces.push(Piece::Flood(bytes.into()));
+        self
+    }
+
     /// The body in two writes, cut at this byte.
     pub(crate) fn split_at(mut self, byte: usize) -> Self {
         let mut body = self.body();

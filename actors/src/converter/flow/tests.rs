@@ -1,0 +1,281 @@
+use proptest::collection::vec;
+use proptest::prelude::*;
+use vandamme_protocol::bridge::{chat_over_messages, messages_over_chat};
+use vandamme_protocol::span::UsageAsked;
+
+use super::*;
+
+/// From one client API to one upstream API.
+type Way = (Api, Api);
+
+const WAYS: [Way; 4] = [
+    (Api::Messages, Api::Messages),
+    (Api::Messages, Api::ChatCompletions),
+    (Api::ChatCompletions, Api::ChatCompletions),
+    (Api::ChatCompletions, Api::Messages),
+];
+
+fn flow((client, upstream): Way, integrity: Integrity) -> Flow {
+    let machine = match (client, upstream) {
+        (Api::Messages, Api::Messages) => Machine::Passthrough(Tap::new()),
+        (Api::ChatCompletions, Api::ChatCompletions) => {
+            Machine::ChatPassthrough(ChatTap::new(UsageAsked::ByGateway))
+        }
+        (Api::Messages, Api::ChatCompletions) => {
+            let target = messages_over_chat::Target {
+                provider: "p",
+                model: "m",
+                requested_model: "m",
+                dialect: &messages_over_chat::PLAIN,
+            };
+            let body =
+                br#"{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"x"}]}"#;
+            let context = messages_over_chat::request(body, &target).unwrap().reply;
+            Machine::Bridge(Box::new(messages_over_chat::Machine::new(context, 7)))
+        }
+        (Api::ChatCompletions, Api::Messages) => {
+            let target = chat_over_messages::Target { model: "m", requested_model: "m" };
+            let body = br#"{"model":"m","stream":true,"messages":[{"role":"user","content":"x"}]}"#;
+            let context = chat_over_messages::request(body, &target).unwrap().reply;
+            let birth = chat_over_messages::Birth { seed: 7, created: 1 };
+            Machine::Bridge(Box::new(chat_over_messages::Machine::new(context, birth)))
+        }
+    };
+    let secrets = Secrets::new(vec![]);
+    Flow::new(machine, client, 1 << 20, secrets).with_integrity(integrity)
+}
+
+/// How the upstream's body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Body {
+    EndsWell,
+    Breaks,
+}
+
+/// What the client gets when the body comes in these pieces, as a converter drives the flow; and how it ended.
+fn run(mut flow: Flow, pieces: &[&[u8]], body: Body) -> (String, Option<(ErrorKind, String)>) {
+    let mut batch = Batch::default();
+    for piece in pieces {
+        match flow.take(Bytes::copy_from_slice(piece), &mut batch) {
+            Progress::More => {}
+            Progress::Ended => {
+                let closing = flow.end(&mut batch);
+                return (String::from_utf8_lossy(&batch.take()).into_owned(), closing.fault);
+            }
+            Progress::Faulted(fault) => {
+                let closing = flow.fail(fault, &mut batch);
+                return (String::from_utf8_lossy(&batch.take()).into_owned(), closing.fault);
+            }
+        }
+    }
+    let may_end = flow.finishing() && !flow.awaits_body();
+    let closing = match body {
+        Body::Breaks if !may_end => flow.fail(Fault::cut(), &mut batch),
+        Body::Breaks | Body::EndsWell => flow.end(&mut batch),
+    };
+    (String::from_utf8_lossy(&batch.take()).into_owned(), closing.fault)
+}
+
+fn chunk(members: &str) -> String {
+    format!("data: {{\"choices\":[{{\"index\":0,{members}}}],\"usage\":null}}\n\n")
+}
+
+fn event(kind: &str, members: &str) -> String {
+    format!("event: {kind}\ndata: {{\"type\":\"{kind}\"{members}}}\n\n")
+}
+
+fn text(upstream: Api, text: &str) -> String {
+    match upstream {
+        Api::Messages => event(
+            "content_block_delta",
+            &format!(",\"index\":0,\"delta\":{{\"type\":\"text_delta\",\"text\":\"{text}\"}}"),
+        ),
+        Api::ChatCompletions => {
+            chunk(&format!("\"delta\":{{\"content\":\"{text}\"}},\"finish_reason\":null"))
+        }
+    }
+}
+
+fn begun(upstream: Api) -> String {
+    let start = match upstream {
+        Api::Messages => {
+            event("message_start", ",\"message\":{\"content\":[],\"usage\":{\"input_tokens\":1}}")
+                + &event(
+                    "content_block_start",
+                    ",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}",
+                )
+        }
+        Api::ChatCompletions => String::new(),
+    };
+    format!(": hello\n\n{start}{}", text(upstream, "é"))
+}
+
+fn ended(upstream: Api) -> String {
+    match upstream {
+        Api::Messages => {
+            event("content_block_stop", ",\"index\":0")
+                + &event(
+                    "message_delta",
+                    ",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":2}",
+                )
+                + &event("message_stop", "")
+        }
+        Api::ChatCompletions => {
+            let usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\n";
+            chunk("\"delta\":{},\"finish_reason\":\"stop\"") + usage + "data: [DONE]\n\n"
+        }
+    }
+}
+
+fn failed(upstream: Api) -> String {
+    match upstream {
+        Api::Messages => event("error", ",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Busy\"}"),
+        Api::ChatCompletions => {
+            "data: {\"error\":{\"message\":\"Busy\",\"code\":529},\"choices\":[],\"usage\":null}\n\n"
+                .to_owned()
+        }
+    }
+}
+
+/// Replies with something behind their end, in all three spellings of a line's end.
+fn replies(upstream: Api) -> Vec<Vec<u8>> {
+    let whole = begun(upstream) + &ended(upstream);
+    let broken = begun(upstream) + &failed(upstream);
+    let mut replies = vec![];
+    for reply in [whole, broken, failed(upstream), begun(upstream)] {
+        for behind in
+            ["", "\n", "\n\n: c\n\n", "data: {\"x\":1}\n", &text(upstream, "LATER"), &failed(upstream)]
+        {
+            for line_end in ["\n", "\r\n", "\r"] {
+                replies.push(format!("{reply}{behind}").replace('\n', line_end).into_bytes());
+            }
+        }
+    }
+    replies
+}
+
+const BODIES: [(Integrity, Body); 4] = [
+    (Integrity::Events, Body::EndsWell),
+    (Integrity::Events, Body::Breaks),
+    (Integrity::Body, Body::EndsWell),
+    (Integrity::Body, Body::Breaks),
+];
+
+#[test]
+fn every_slicing_of_a_reply_gives_the_same_bytes_and_the_same_end() {
+    for way in WAYS {
+        for reply in replies(way.1) {
+            for (integrity, body) in BODIES {
+                let whole = run(flow(way, integrity), &[&reply], body);
+                // Every byte once, and near the end always.
+                let step = if (integrity, body) == BODIES[0] { 1 } else { 13 };
+                let cuts =
+                    (1..reply.len()).step_by(step).chain(reply.len() - reply.len().min(40)..reply.len());
+                for cut in cuts {
+                    let (front, back) = reply.split_at(cut);
+                    let sliced = run(flow(way, integrity), &[front, back], body);
+                    assert_eq!(sliced, whole, "{way:?}, {integrity:?}, {body:?}: cut at {cut}");
+                }
+                let bytes: Vec<&[u8]> = reply.chunks(1).collect();
+                assert_eq!(run(flow(way, integrity), &bytes, body), whole, "{way:?}, {integrity:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_passthrough_is_byte_identical_up_to_its_end_and_has_nothing_behind_it() {
+    for way in [WAYS[0], WAYS[2]] {
+        for end in [ended(way.1), failed(way.1)] {
+            for line_end in ["\n", "\r\n", "\r"] {
+                let spelled = |text: &str| text.replace('\n', line_end).into_bytes();
+                let reply = spelled(&(begun(way.1) + &end));
+                let behind = spelled(&text(way.1, "LATER"));
+                let all = [&reply[..], &behind].concat();
+                let mut asked = flow(way, Integrity::Events);
+                if way.1 == Api::ChatCompletions {
+                    asked.machine = Machine::ChatPassthrough(ChatTap::new(UsageAsked::ByClient));
+                }
+                assert_eq!(run(asked, &[&all], Body::EndsWell).0.as_bytes(), reply, "{way:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_compressed_reply_is_complete_only_when_its_body_has_ended_well() {
+    for way in WAYS {
+        let reply = (begun(way.1) + &ended(way.1)).into_bytes();
+        let (complete, fault) = run(flow(way, Integrity::Body), &[&reply], Body::EndsWell);
+        assert_eq!(fault, None, "{way:?}");
+        assert_eq!(run(flow(way, Integrity::Events), &[&reply], Body::EndsWell).0, complete);
+        let (broken, fault) = run(flow(way, Integrity::Body), &[&reply], Body::Breaks);
+        assert!(fault.is_some(), "{way:?}");
+        let is_complete = broken.contains("message_stop") || broken.contains("[DONE]");
+        assert!(!is_complete && broken.contains("\"error\""), "{way:?}: {broken}");
+    }
+}
+
+#[test]
+fn an_early_error_is_known_for_one_in_every_slicing() {
+    for way in WAYS {
+        for line_end in ["\n", "\r\n", "\r"] {
+            let reply = (": hello\n\n".to_owned() + &failed(way.1)).replace('\n', line_end).into_bytes();
+            for cut in 1..reply.len() {
+                let fault = early_error(flow(way, Integrity::Body), [&reply[..cut], &reply[cut..]]);
+                let fault = fault.expect("an error");
+                assert_eq!((fault.status, fault.message.as_str()), (529, "Busy"), "{way:?}, cut at {cut}");
+            }
+        }
+    }
+}
+
+/// As the exchange reads a stream up to its first event: what comes then is for the converter.
+fn early_error(mut flow: Flow, pieces: [&[u8]; 2]) -> Option<Fault> {
+    let mut first = Batch::default();
+    for piece in pieces {
+        if flow.started() {
+            break;
+        }
+        if let Progress::Faulted(fault) = flow.take(Bytes::copy_from_slice(piece), &mut first) {
+            return Some(fault);
+        }
+    }
+    flow.failed_at_once(&first)
+}
+
+#[test]
+fn blank_lines_and_parts_complete_no_event() {
+    for way in WAYS {
+        let mut flow = flow(way, Integrity::Events);
+        let mut batch = Batch::default();
+        for (piece, completes) in
+            [("\n", false), ("\r\n", false), (": c", false), ("\n\n", true), ("data", false), (":\r\r", true)]
+        {
+            flow.take(Bytes::from_static(piece.as_bytes()), &mut batch);
+            assert_eq!(flow.has_completed_an_event(), completes, "{piece:?}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_slicing_of_any_reply_gives_the_same(
+        way in 0..WAYS.len(), which in any::<prop::sample::Index>(), body in 0..BODIES.len(),
+        odd in any::<prop::sample::Index>(), byte in any::<u8>(), cuts in vec(any::<prop::sample::Index>(), 0..9),
+    ) {
+        let (way, (integrity, body)) = (WAYS[way], BODIES[body]);
+        let mut reply = which.get(&replies(way.1)).clone();
+        let at = odd.index(reply.len());
+        reply[at] = byte;
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(reply.len() + 1)).collect();
+        cuts.sort_unstable();
+        let ends = cuts.iter().copied().chain([reply.len()]);
+        let starts = [0].into_iter().chain(cuts.iter().copied());
+        let pieces: Vec<&[u8]> = starts.zip(ends).map(|(start, end)| &reply[start..end]).collect();
+        let whole = run(flow(way, integrity), &[&reply], body);
+        prop_assert_eq!(run(flow(way, integrity), &pieces, body), whole);
+    }
+}

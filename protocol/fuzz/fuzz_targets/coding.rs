@@ -1,0 +1,5 @@
+//! Bodies in content codings.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| vandamme_protocol_fuzz::run("coding", bytes));

@@ -1,0 +1,40 @@
+//! gzip, also several members one behind the other (RFC 1952, 2.2).
+
+use std::io::Write as _;
+
+use flate2::write::MultiGzDecoder;
+
+use super::{Damaged, Decode};
+
+/// What is taken at a time. The library writes all that follows from it, up to a thousandfold, before it returns.
+const SLICE: usize = 32;
+
+pub(super) struct Gzip {
+    decoder: MultiGzDecoder<Vec<u8>>,
+}
+
+impl Gzip {
+    pub(super) fn new() -> Self {
+        Self { decoder: MultiGzDecoder::new(Vec::new()) }
+    }
+}
+
+impl Decode for Gzip {
+    fn step(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, Damaged> {
+        let mut taken = 0;
+        while self.decoder.get_ref().len() < super::BLOCK && taken < input.len() {
+            let slice = &input[taken..input.len().min(taken + SLICE)];
+            taken += self.decoder.write(slice).map_err(|_| Damaged)?;
+        }
+        if taken == input.len() {
+            // Nothing that can be known now waits for what comes later.
+            self.decoder.flush().map_err(|_| Damaged)?;
+        }
+        std::mem::swap(self.decoder.get_mut(), out);
+        Ok(taken)
+    }
+
+    fn is_complete(&mut self) -> bool {
+        self.decoder.try_finish().is_ok()
+    }
+}

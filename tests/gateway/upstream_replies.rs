@@ -1,0 +1,153 @@
+//! Replies as upstreams should not send them: floods, dribbles, compression that nobody asked for, bytes behind the end,
+//! labels that lie. On every way between the two client APIs and the two upstream APIs.
+
+mod bodies;
+mod compressed;
+mod dribbles;
+mod ends;
+mod floods;
+
+use crate::support::canned::{anthropic, openai};
+use crate::support::chat::{self, Chat, Error};
+use crate::support::client::{Call, prompt};
+use crate::support::gateway::{Gateway, MODEL, Setup, whole_prompt};
+use crate::support::grammar::Ended;
+use crate::support::reply::Reply;
+use crate::support::upstream::{Answer, Dialect, Upstream};
+
+/// From one client API to one upstream API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Way {
+    client: Dialect,
+    upstream: Dialect,
+}
+
+const WAYS: [Way; 4] = [
+    Way { client: Dialect::Anthropic, upstream: Dialect::Anthropic },
+    Way { client: Dialect::Anthropic, upstream: Dialect::OpenAi },
+    Way { client: Dialect::OpenAi, upstream: Dialect::OpenAi },
+    Way { client: Dialect::OpenAi, upstream: Dialect::Anthropic },
+];
+
+impl Way {
+    fn upstream(self) -> Upstream {
+        match self.upstream {
+            Dialect::Anthropic => Upstream::anthropic(),
+            Dialect::OpenAi => Upstream::openai(),
+        }
+    }
+
+    fn is_passthrough(self) -> bool {
+        self.client == self.upstream
+    }
+
+    /// An answer of the upstream, event by event.
+    fn events(self, parts: &[&str]) -> Vec<Vec<u8>> {
+        match self.upstream {
+            Dialect::Anthropic => anthropic::text(parts),
+            Dialect::OpenAi => openai::text(parts),
+        }
+    }
+
+    /// Those of them with which the client has the first part.
+    fn begun(self, part: &str) -> Vec<Vec<u8>> {
+        let length = if self.upstream == Dialect::Anthropic { 4 } else { 2 };
+        self.events(&[part])[..length].to_vec()
+    }
+
+    fn whole(self, text: &str) -> String {
+        match self.upstream {
+            Dialect::Anthropic => anthropic::whole(text),
+            Dialect::OpenAi => openai::whole(text),
+        }
+    }
+
+    fn delta(self, text: &str) -> Vec<u8> {
+        match self.upstream {
+            Dialect::Anthropic => anthropic::text_delta(text),
+            Dialect::OpenAi => openai::content(text),
+        }
+    }
+
+    fn error(self, message: &str) -> String {
+        match self.upstream {
+            Dialect::Anthropic => anthropic::error("invalid_request_error", message),
+            Dialect::OpenAi => openai::error(message, "invalid_request_error", "x"),
+        }
+    }
+
+    fn call(self, gateway: &Gateway) -> Call {
+        match self.client {
+            Dialect::Anthropic => gateway.messages(&prompt(MODEL, "hi")),
+            Dialect::OpenAi => {
+                gateway.call("POST", "/v1/chat/completions").json(&chat::prompt_with_usage(MODEL, "hi"))
+            }
+        }
+    }
+
+    fn streamed(self, gateway: &Gateway) -> Reply {
+        self.call(gateway).reply()
+    }
+
+    fn asked_whole(self, gateway: &Gateway) -> Reply {
+        match self.client {
+            Dialect::Anthropic => gateway.messages(&whole_prompt(MODEL, "hi")).reply(),
+            Dialect::OpenAi => {
+                gateway.call("POST", "/v1/chat/completions").json(&chat::whole_prompt(MODEL, "hi")).reply()
+            }
+        }
+    }
+
+    /// The text of a reply that is complete.
+    fn text(self, reply: &Reply) -> String {
+        match self.client {
+            Dialect::Anthropic => reply.text(),
+            Dialect::OpenAi => chat::text(reply),
+        }
+    }
+
+    /// Fails unless this is a complete stream that says `text`, whatever comments stand in it.
+    fn assert_streamed(self, reply: &Reply, text: &str) {
+        let end = match self.client {
+            Dialect::Anthropic => "{\"type\":\"message_stop\"}\n\n",
+            Dialect::OpenAi => "data: [DONE]\n\n",
+        };
+        let raw = reply.raw();
+        assert!(reply.status() == 200 && reply.complete, "{self:?}: {reply}");
+        assert!(raw.contains(text) && raw.ends_with(end) && !raw.contains("\"error\""), "{self:?}: {reply}");
+    }
+
+    /// The message of a reply that failed, as a status or in its stream; fails if it looks complete.
+    fn failure(self, reply: &Reply) -> String {
+        match self.client {
+            Dialect::Anthropic => {
+                if reply.is_stream() {
+                    assert_eq!(reply.ended(), Ended::WithError, "{reply}");
+                }
+                reply.error_message()
+            }
+            Dialect::OpenAi => {
+                assert!(!reply.raw().contains("[DONE]"), "{reply}");
+                if reply.is_stream() {
+                    Chat::of(reply);
+                }
+                Error::of(reply).message
+            }
+        }
+    }
+
+    /// The reply to a streamed question before an upstream that always gives this answer.
+    fn before(self, answer: Answer) -> Reply {
+        let upstream = self.upstream().always(answer);
+        self.streamed(&impatient(&upstream).start())
+    }
+
+    fn whole_before(self, answer: Answer) -> Reply {
+        let upstream = self.upstream().always(answer);
+        self.asked_whole(&impatient(&upstream).start())
+    }
+}
+
+fn impatient(upstream: &Upstream) -> Setup {
+    Gateway::before(upstream).env("MAX_RETRIES", "0")
+}
