@@ -203,8 +203,9 @@ impl Exchange<'_> {
             let terms = self.gateway.terms();
             (terms.settings.limits.event, terms.settings.limits.before_first_event)
         };
+        let redacted = self.redacted(&secrets).cloned();
         let flow = Flow::new(machine, self.question.api, event, secrets);
-        let mut flow = flow.before(audience).with_integrity(integrity);
+        let mut flow = flow.before(audience).with_integrity(integrity).without(redacted);
         let mut first = Batch::default();
         let mut ended = false;
         while !flow.started() && !ended {

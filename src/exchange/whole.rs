@@ -94,13 +94,21 @@ impl Exchange<'_> {
         Ok(Answered::Whole { status: 200, headers, body, closing })
     }
 
-    /// Removes keys that the upstream echoes in its reply, unless the client sent a key in its request: a model that edits a
-    /// file with keys in it must be able to write them back.
+    /// Removes keys that the upstream echoes in its reply.
     fn without_echo(&self, secrets: &Secrets, body: Bytes) -> Bytes {
-        if !secrets.found_plainly_in(&body) || secrets.found_plainly_in(&self.question.body) {
+        if !secrets.found_plainly_in(&body) {
             return body;
         }
-        secrets.without_plain(&body).into()
+        match self.redacted(secrets) {
+            Some(secrets) => secrets.without_plain(&body).into(),
+            None => body,
+        }
+    }
+
+    /// What is cut out of the reply: nothing if the client sent a key in its request, since a model that edits a file with
+    /// keys in it must be able to write them back.
+    pub(super) fn redacted<'s>(&self, secrets: &'s Secrets) -> Option<&'s Secrets> {
+        (!secrets.found_plainly_in(&self.question.body)).then_some(secrets)
     }
 
     /// A reply that came whole from the other API: the same state machine makes a whole reply or events of it.

@@ -53,6 +53,8 @@ pub struct Flow {
     api: Api,
     limit: usize,
     secrets: Secrets,
+    /// What is cut out of events.
+    redacted: Option<Secrets>,
     audience: Option<Box<Audience>>,
     integrity: Integrity,
     stage: Stage,
@@ -89,6 +91,7 @@ impl Flow {
             api,
             limit,
             secrets,
+            redacted: None,
             audience: None,
             integrity: Integrity::Events,
             stage: Stage::Running,
@@ -101,6 +104,12 @@ impl Flow {
     #[must_use]
     pub fn before(self, audience: Option<Audience>) -> Self {
         Self { audience: audience.map(Box::new), ..self }
+    }
+
+    /// Cuts these out of the events, where they stand plainly in one.
+    #[must_use]
+    pub fn without(self, secrets: Option<Secrets>) -> Self {
+        Self { redacted: secrets, ..self }
     }
 
     #[must_use]
@@ -121,6 +130,10 @@ impl Flow {
         let Some(block) = self.splitter.pass(chunk) else { return self.unfinished() };
         // Blank lines alone are no event.
         self.has_completed_an_event = block.iter().any(|byte| !matches!(byte, b'\r' | b'\n'));
+        let block = match &self.redacted {
+            Some(secrets) if secrets.found_plainly_in(&block) => secrets.without_plain(&block).into(),
+            Some(_) | None => block,
+        };
         let block = match &mut self.audience {
             Some(audience) => audience.pass(block),
             None => block,
