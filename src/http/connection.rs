@@ -1,0 +1,225 @@
+//! Client connections: when the server may read the next request, and when a connection is closed.
+//!
+//! actix-http times the first head of a connection only, reads further requests while one is in progress, and stops reading
+//! when those fill its buffer. So its requests come through a [`ClientStream`], which hands it one request at a time and
+//! knows what the connection waits for; once in a while each worker thread looks at all of its connections ([`worker`]).
+
+mod framing;
+mod limiter;
+mod service;
+mod stream;
+mod worker;
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use actix_web::HttpRequest;
+
+pub(crate) use self::limiter::ConnectionLimiter;
+use self::limiter::Slot;
+pub(crate) use self::service::serve;
+pub(crate) use self::stream::ClientStream;
+pub(crate) use self::worker::{accept, start_sweeps};
+
+/// One client connection, as its stream, its requests and the sweep of its worker thread share it.
+pub(crate) struct Connection {
+    slot: Slot,
+    peer: Option<SocketAddr>,
+    phase: Cell<Phase>,
+    /// Since when it is in this phase.
+    since: Cell<Instant>,
+    /// Its place in the worker's list.
+    index: Cell<usize>,
+    /// Whether all of the request in progress has arrived.
+    read: Cell<bool>,
+    /// A request has been answered on it.
+    used: Cell<bool>,
+    /// Bytes of the next request are held back until this one has been answered.
+    held: Cell<Held>,
+    closing: Cell<Option<Closing>>,
+    /// Of the task that reads and writes the connection.
+    task: RefCell<Option<Waker>>,
+    interim: Cell<Interim>,
+    flow: Cell<Outflow>,
+}
+
+/// What a connection does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// No byte of the next request has arrived.
+    Idle,
+    /// A part of a request's head has arrived.
+    Head,
+    /// A request is in progress.
+    Serving,
+    /// A request has been answered before all of its body was there.
+    Discarding,
+}
+
+/// Why a connection is being closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closing {
+    /// No request is in progress.
+    Idle,
+    /// The head did not arrive in time.
+    HeadTimeout,
+    /// The client is not worth waiting for: what it has not taken yet is thrown away.
+    Abort,
+}
+
+/// What arrived behind the request that is in progress.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Held {
+    #[default]
+    Nothing,
+    Bytes,
+    /// No more is read, so the end of the connection can only be seen by looking for it.
+    Full,
+}
+
+/// `100 Continue`, where a client waits for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Interim {
+    #[default]
+    None,
+    /// The client waits for it, and nobody has asked for the body yet.
+    Expected,
+    /// So many bytes of it have been sent.
+    Sending(usize),
+}
+
+/// How the client takes what it is sent.
+#[derive(Clone, Copy, Debug)]
+struct Outflow {
+    /// Something waits to be taken.
+    blocked: bool,
+    /// Bytes that were taken in the period of measurement.
+    taken: u64,
+    /// For how long something waited in it.
+    waited: Duration,
+}
+
+impl Outflow {
+    const START: Self = Self { blocked: false, taken: 0, waited: Duration::ZERO };
+
+    fn after(self, written: &Poll<std::io::Result<usize>>) -> Self {
+        match written {
+            // A period begins when something has to wait; what went out before says nothing.
+            Poll::Pending if !self.blocked && self.waited.is_zero() => Self { blocked: true, ..Self::START },
+            Poll::Pending => Self { blocked: true, ..self },
+            Poll::Ready(Ok(taken)) => Self { blocked: false, taken: self.taken + *taken as u64, ..self },
+            Poll::Ready(Err(_)) => Self { blocked: false, ..self },
+        }
+    }
+
+    /// After so much more time. The error says that the client took less than `rate` bytes a second while something waited
+    /// for it, `grace` in all.
+    fn at_sweep(self, passed: Duration, grace: Duration, rate: u64) -> Result<Self, TooSlow> {
+        let waited = if self.blocked { self.waited + passed } else { self.waited };
+        if waited < grace {
+            return Ok(Self { waited, ..self });
+        }
+        if (self.taken as f64) < rate as f64 * waited.as_secs_f64() {
+            return Err(TooSlow);
+        }
+        Ok(Self { blocked: self.blocked, ..Self::START })
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct TooSlow;
+
+impl Connection {
+    fn new(slot: Slot, peer: Option<SocketAddr>) -> Self {
+        Self {
+            slot,
+            peer,
+            phase: Cell::new(Phase::Idle),
+            since: Cell::new(Instant::now()),
+            index: Cell::new(usize::MAX),
+            read: Cell::new(false),
+            used: Cell::new(false),
+            held: Cell::default(),
+            closing: Cell::new(None),
+            task: RefCell::default(),
+            interim: Cell::default(),
+            flow: Cell::new(Outflow::START),
+        }
+    }
+
+    /// For messages.
+    fn peer(&self) -> String {
+        self.peer.map_or_else(|| "an unknown address".to_owned(), |peer| peer.to_string())
+    }
+
+    fn enter(&self, phase: Phase, since: Instant) {
+        self.phase.set(phase);
+        self.since.set(since);
+    }
+
+    /// Remembers whom to wake.
+    fn runs_in(&self, task: &Context<'_>) {
+        let mut known = self.task.borrow_mut();
+        match &mut *known {
+            Some(waker) if waker.will_wake(task.waker()) => {}
+            Some(waker) => waker.clone_from(task.waker()),
+            none => *none = Some(task.waker().clone()),
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(task) = &*self.task.borrow() {
+            task.wake_by_ref();
+        }
+    }
+
+    /// Closes it as soon as its task runs.
+    fn close(&self, closing: Closing) {
+        if self.closing.get().is_none() {
+            self.closing.set(Some(closing));
+            self.wake();
+        }
+    }
+
+    /// The head of a request has arrived.
+    fn begin(&self) {
+        self.read.set(false);
+        self.phase.set(Phase::Serving);
+    }
+
+    /// All of the request in progress has arrived.
+    fn request_read(&self) {
+        self.read.set(true);
+        if self.phase.get() == Phase::Discarding {
+            self.enter(Phase::Idle, worker::about_now());
+        }
+    }
+
+    /// The reply to the request in progress has been handed over.
+    fn answered(&self) {
+        self.used.set(true);
+        if self.phase.get() == Phase::Serving {
+            let phase = if self.read.get() { Phase::Idle } else { Phase::Discarding };
+            self.enter(phase, worker::about_now());
+            if self.held.get() != Held::Nothing {
+                self.wake();
+            }
+        }
+    }
+
+    /// The body is wanted: a client that waits for `100 Continue` gets it.
+    fn body_wanted(&self) {
+        if self.interim.get() == Interim::Expected {
+            self.interim.set(Interim::Sending(0));
+        }
+    }
+}
+
+/// Whether the client keeps the body of its request back until it has read `100 Continue`.
+pub(super) fn awaits_continue(request: &HttpRequest) -> bool {
+    let connection = request.conn_data::<Rc<Connection>>();
+    connection.is_some_and(|connection| connection.interim.get() == Interim::Expected)
+}

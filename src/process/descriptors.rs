@@ -1,0 +1,87 @@
+//! File descriptors: as many as the system allows, and what happens when they run out.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use vandamme_actors::settings::Limits;
+
+/// What the process needs beside connections: files, pipes, threads' pollers, name resolution.
+const OWN: u64 = 64;
+/// Held open, and given away when there are no others.
+const RESERVE: usize = 16;
+
+/// The limit of open files, as it was found or set.
+pub(crate) struct Descriptors {
+    /// `None` when there is none.
+    limit: Option<u64>,
+}
+
+impl Descriptors {
+    /// Raises the soft limit to the hard limit. Says so if that is not enough for `limits.connections`.
+    pub(crate) fn raise(limits: &Limits) -> Self {
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        let mut limit = current;
+        if current != maximum {
+            match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+                Ok(()) => limit = maximum,
+                Err(error) => log::debug!("the soft limit of open files stays at {current:?}: {error}"),
+            }
+        }
+        let descriptors = Self { limit };
+        if let Some(warning) = descriptors.warning(limits) {
+            log::warn!("{warning}");
+        }
+        descriptors
+    }
+
+    /// How many client connections there are descriptors for, if each of them needs one to an upstream, too.
+    pub(crate) fn connections(&self) -> usize {
+        let Some(limit) = self.limit else { return usize::MAX };
+        let left = limit.saturating_sub(OWN + RESERVE as u64) / 2;
+        usize::try_from(left).unwrap_or(usize::MAX).max(1)
+    }
+
+    fn warning(&self, limits: &Limits) -> Option<String> {
+        let (limit, enough) = (self.limit?, self.connections());
+        if limits.connections <= enough {
+            return None;
+        }
+        let needed = (limits.connections as u64).saturating_mul(2) + OWN + RESERVE as u64;
+        Some(format!(
+            "the limit of open files ({limit}) is enough for {enough} client connections, limits.connections is {}: raise it to {needed} (LimitNOFILE= of the systemd unit, ulimit -n, --ulimit nofile= of docker), or lower limits.connections",
+            limits.connections
+        ))
+    }
+}
+
+/// Descriptors that are kept for when there are no others.
+#[derive(Default)]
+pub(crate) struct Reserve(Vec<OwnedFd>);
+
+impl Reserve {
+    /// Fills it. If the process has run out of descriptors, gives them all away; `false` then.
+    pub(crate) fn refill(&mut self) -> bool {
+        let exhausted = fill(&mut self.0).is_err_and(|error| is_exhaustion(&error));
+        // One more than it holds was only tried out.
+        self.0.truncate(if exhausted { 0 } else { RESERVE });
+        !exhausted
+    }
+}
+
+/// One more than the reserve: that it can be opened shows that there are others.
+fn fill(reserve: &mut Vec<OwnedFd>) -> io::Result<()> {
+    while reserve.len() <= RESERVE {
+        reserve.push(match reserve.first() {
+            Some(first) => first.try_clone()?,
+            None => File::open("/dev/null")?.into(),
+        });
+    }
+    Ok(())
+}
+
+fn is_exhaustion(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].iter().any(|errno| code == Some(errno.raw_os_error()))
+}
