@@ -40,6 +40,8 @@ use crate::settings::Limits;
 
 /// What goes out in one piece before the channel's room is looked at again.
 const BATCH: usize = 16 << 10;
+/// What the HTTP server holds of a reply beside the channel. It counts as a part of `client-channel`.
+const WRITE_BUFFER: usize = 32 << 10;
 /// An upstream's body.
 pub type UpstreamBody = Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>>;
 
@@ -92,7 +94,8 @@ pub fn drain_here() {
 
 /// Starts a converter on this thread; the answer is the client's body.
 pub fn start(opened: Opened, limits: &Limits, entry: Entry, lease: Lease) -> ReplyBody {
-    let (client, body) = channel(limits.client_channel, opened.flow.api());
+    let bound = limits.client_channel.saturating_sub(WRITE_BUFFER).max(1);
+    let (client, body) = channel(bound, opened.flow.api());
     let number = HERE.with_borrow_mut(|(next, _)| {
         *next += 1;
         *next

@@ -182,7 +182,7 @@ pub struct Limits {
     pub body_min_rate: u64,
     /// Open client connections. Default 10,000.
     pub connections: usize,
-    /// Those of one client address. Default 5,000.
+    /// Those of one client address. Default 8,000.
     pub connections_per_address: Option<usize>,
     /// Requests in flight over all providers. Default 4,096.
     pub in_flight: usize,

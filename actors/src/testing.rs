@@ -90,7 +90,7 @@ pub(crate) fn limits() -> Limits {
         body_grace: 10 * second,
         body_min_rate: 1024,
         connections: 10_000,
-        connections_per_address: Some(5_000),
+        connections_per_address: Some(8_000),
         in_flight: 4096,
         provider_in_flight: 1024,
         provider_queue: 256,

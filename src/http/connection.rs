@@ -44,6 +44,8 @@ pub(crate) struct Connection {
     task: RefCell<Option<Waker>>,
     interim: Cell<Interim>,
     flow: Cell<Outflow>,
+    /// The reply has not been asked for more, since the client does not take what it has.
+    paused: Cell<bool>,
 }
 
 /// What a connection does.
@@ -147,6 +149,7 @@ impl Connection {
             task: RefCell::default(),
             interim: Cell::default(),
             flow: Cell::new(Outflow::START),
+            paused: Cell::new(false),
         }
     }
 

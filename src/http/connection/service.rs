@@ -100,7 +100,15 @@ impl MessageBody for ReplyBody {
         self: Pin<&mut Self>,
         task: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Box<dyn StdError>>>> {
-        Pin::new(&mut self.get_mut().body).poll_next(task)
+        let this = self.get_mut();
+        // The server would ask for more although nothing can be written. The stream wakes it when all has been.
+        if let Some(connection) = &this.connection
+            && connection.flow.get().blocked
+        {
+            connection.paused.set(true);
+            return Poll::Pending;
+        }
+        Pin::new(&mut this.body).poll_next(task)
     }
 }
 

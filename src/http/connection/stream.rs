@@ -239,6 +239,9 @@ impl AsyncWrite for ClientStream {
     fn poll_flush(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(this.poll_continue(task))?;
+        if this.connection.paused.take() {
+            task.waker().wake_by_ref();
+        }
         Pin::new(&mut this.io).poll_flush(task)
     }
 

@@ -29,7 +29,7 @@ const FASTEST: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_millis(200);
 /// So much may wait in the system's buffer unsent. More would only hide how slowly a client reads.
 #[cfg(target_os = "linux")]
-const UNSENT: u32 = 128 << 10;
+const UNSENT: u32 = 16 << 10;
 
 /// The connections of this thread.
 struct Worker {
