@@ -185,11 +185,11 @@ fn a_limit_is_raised_for_those_who_wait_already() {
 fn what_needs_a_restart_is_said_until_there_is_one_and_the_rest_holds() {
     let upstream = Upstream::openai();
     let gateway = Gateway::bare().start();
-    let file = "log-level = 'WARNING'\n[limits]\nconnections = 9\n".to_owned();
+    let file = "log-level = 'WARNING'\n[limits]\nwatch-interval = 9\n".to_owned();
     gateway.run.write("test.toml", &(file + &provider("p", &upstream, "sk-a")));
     for _ in 0..2 {
         let told = reload(&gateway);
-        for line in ["limits.connections = 9, was 10000", "log-level = \"WARNING\", was \"INFO\""] {
+        for line in ["limits.watch-interval = 9.0, was 0.25", "log-level = \"WARNING\", was \"INFO\""] {
             assert!(told.results().contains(&format!("needs a restart: {line}")), "{}", told.stdout);
         }
         assert_eq!(gateway.ask("hi").status(), 200);
