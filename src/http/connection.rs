@@ -29,8 +29,10 @@ pub(crate) struct Connection {
     slot: Slot,
     peer: Option<SocketAddr>,
     phase: Cell<Phase>,
-    /// Since when it is in this phase.
+    /// Since when it is in this phase; of idle ones, to within a sweep.
     since: Cell<Instant>,
+    /// Orders the connections of a thread by when they became idle.
+    turn: Cell<u64>,
     /// Its place in the worker's list.
     index: Cell<usize>,
     /// Whether all of the request in progress has arrived.
@@ -78,8 +80,9 @@ enum Held {
     #[default]
     Nothing,
     Bytes,
-    /// No more is read, so the end of the connection can only be seen by looking for it.
-    Full,
+    /// More than is held back. It has been thrown away, and the connection is closed behind the reply: if it were not read, the
+    /// client's end of the connection could not be seen.
+    Discarded,
 }
 
 /// `100 Continue`, where a client waits for it.
@@ -141,6 +144,7 @@ impl Connection {
             peer,
             phase: Cell::new(Phase::Idle),
             since: Cell::new(Instant::now()),
+            turn: Cell::new(worker::next_turn()),
             index: Cell::new(usize::MAX),
             read: Cell::new(false),
             used: Cell::new(false),
@@ -161,6 +165,7 @@ impl Connection {
     fn enter(&self, phase: Phase, since: Instant) {
         self.phase.set(phase);
         self.since.set(since);
+        self.turn.set(worker::next_turn());
     }
 
     /// Remembers whom to wake.

@@ -16,6 +16,8 @@ const RESERVE: usize = 16;
 pub(crate) struct Descriptors {
     /// `None` when there is none.
     limit: Option<u64>,
+    /// Requests in flight, each of which needs one to an upstream.
+    in_flight: u64,
 }
 
 impl Descriptors {
@@ -29,17 +31,18 @@ impl Descriptors {
                 Err(error) => log::debug!("the soft limit of open files stays at {current:?}: {error}"),
             }
         }
-        let descriptors = Self { limit };
+        let descriptors = Self { limit, in_flight: limits.in_flight as u64 };
         if let Some(warning) = descriptors.warning(limits) {
             log::warn!("{warning}");
         }
         descriptors
     }
 
-    /// How many client connections there are descriptors for, if each of them needs one to an upstream, too.
+    /// How many client connections there are descriptors for, with those to upstreams.
     pub(crate) fn connections(&self) -> usize {
         let Some(limit) = self.limit else { return usize::MAX };
-        let left = limit.saturating_sub(OWN + RESERVE as u64) / 2;
+        let left = limit.saturating_sub(OWN + RESERVE as u64);
+        let left = left.saturating_sub(self.in_flight).max(left / 2);
         usize::try_from(left).unwrap_or(usize::MAX).max(1)
     }
 
@@ -48,7 +51,8 @@ impl Descriptors {
         if limits.connections <= enough {
             return None;
         }
-        let needed = (limits.connections as u64).saturating_mul(2) + OWN + RESERVE as u64;
+        let connections = limits.connections as u64;
+        let needed = connections + connections.min(self.in_flight) + OWN + RESERVE as u64;
         Some(format!(
             "the limit of open files ({limit}) is enough for {enough} client connections, limits.connections is {}: raise it to {needed} (LimitNOFILE= of the systemd unit, ulimit -n, --ulimit nofile= of docker), or lower limits.connections",
             limits.connections

@@ -106,6 +106,12 @@ impl ConnectionLimiter {
 }
 
 impl Slot {
+    pub(super) fn fits(&self, limits: &Limits) -> bool {
+        let limiter = &self.limiter;
+        !limiter.exhausted.load(Ordering::Acquire)
+            && limiter.open.load(Ordering::Acquire) <= limiter.limit(limits)
+    }
+
     /// Whether more connections are open than the limit and the reserve.
     pub(super) fn exceeds_reserve(&self, limits: &Limits) -> bool {
         let most = self.limiter.limit(limits).saturating_add(RESERVE);

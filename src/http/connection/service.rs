@@ -17,7 +17,7 @@ use futures_util::Stream;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::limiter::Class;
-use super::{Connection, Interim};
+use super::{Connection, Held, Interim};
 use crate::http::error;
 use crate::http::request_id::RequestId;
 use crate::http::spoken_at;
@@ -48,11 +48,12 @@ where
             (None, None) => Ok(Response::internal_server_error()),
         };
         let Some(connection) = connection else { return Ok(outcome?.map_body(|_, body| ReplyBody::untracked(body))) };
-        let unasked = matches!(connection.interim.take(), Interim::Expected);
+        let unasked = connection.interim.take() == Interim::Expected;
+        let overrun = connection.held.get() == Held::Discarded;
         match outcome {
             Ok(mut response) => {
-                // Nobody can tell whether a body comes that was not asked for.
-                if unasked || reserved {
+                // Nobody can tell whether a body comes that was not asked for, or what it was that was thrown away.
+                if unasked || overrun || reserved {
                     response.head_mut().set_connection_type(ConnectionType::Close);
                 }
                 Ok(response.map_body(|_, body| ReplyBody { body, connection: Some(connection) }))

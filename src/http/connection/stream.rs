@@ -8,9 +8,8 @@ use std::time::Instant;
 
 use actix_rt::net::TcpStream;
 use bytes::BytesMut;
-use futures_util::FutureExt as _;
 use memchr::memchr_iter;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::framing::{self, Head, Request};
 use super::worker;
@@ -152,16 +151,25 @@ impl ClientStream {
             Reading::Request(request) => request.take(new),
             Reading::Head | Reading::Next => 0,
         };
-        self.held.extend_from_slice(&new[taken..]);
-        buffer.set_filled(before + taken);
         self.end_if_complete();
+        self.hold(&buffer.filled()[before + taken..]);
+        buffer.set_filled(before + taken);
         taken > 0
     }
 
-    /// Whether the peer has closed, although there are bytes before its end that nobody reads.
-    fn has_hung_up(&self) -> bool {
-        let state = self.io.ready(Interest::READABLE).now_or_never();
-        state.is_some_and(|state| state.map_or(true, |ready| ready.is_read_closed()))
+    /// Holds these bytes back.
+    fn hold(&mut self, bytes: &[u8]) {
+        let connection = &self.connection;
+        if connection.held.get() == Held::Discarded {
+            return;
+        }
+        let pipelined = matches!(self.reading, Reading::Next);
+        if pipelined && self.held.len() + bytes.len() > LONGEST_PIPELINE {
+            self.held = BytesMut::new();
+            connection.held.set(Held::Discarded);
+            return;
+        }
+        self.held.extend_from_slice(bytes);
     }
 }
 
@@ -185,16 +193,17 @@ impl AsyncRead for ClientStream {
         }
         loop {
             if matches!(this.reading, Reading::Next) && this.connection.phase.get() != Phase::Serving {
+                if this.connection.held.get() == Held::Discarded {
+                    return Poll::Ready(Ok(()));
+                }
                 this.reading = Reading::Head;
             }
             if !this.held.is_empty() && this.hand_over(buffer) {
                 return Poll::Ready(Ok(()));
             }
-            if matches!(this.reading, Reading::Next) && this.held.len() >= LONGEST_PIPELINE {
-                this.connection.held.set(Held::Full);
-                return if this.has_hung_up() { Poll::Ready(Ok(())) } else { Poll::Pending };
+            if this.connection.held.get() != Held::Discarded {
+                this.connection.held.set(if this.held.is_empty() { Held::Nothing } else { Held::Bytes });
             }
-            this.connection.held.set(if this.held.is_empty() { Held::Nothing } else { Held::Bytes });
             let before = buffer.filled().len();
             ready!(Pin::new(&mut this.io).poll_read(task, buffer))?;
             if buffer.filled().len() == before || this.arrived(buffer, before) {

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use vandamme_actors::settings::Limits;
 
 use super::limiter::{Claim, Class};
-use super::{ClientStream, ConnectionLimiter, Closing, Connection, Held, Phase};
+use super::{ClientStream, ConnectionLimiter, Closing, Connection, Phase};
 use crate::gateway::Gateway;
 
 /// Clients keep their connections; balancers in front of us close theirs after a minute.
@@ -37,6 +37,7 @@ struct Worker {
     /// When the last sweep began.
     now: Cell<Instant>,
     swept: Cell<bool>,
+    turns: Cell<u64>,
 }
 
 thread_local! {
@@ -44,12 +45,20 @@ thread_local! {
         connections: RefCell::default(),
         now: Cell::new(Instant::now()),
         swept: Cell::new(false),
+        turns: Cell::new(0),
     };
 }
 
 /// The time of the last sweep: good enough for waits of a minute, and no system call.
 pub(super) fn about_now() -> Instant {
     HERE.with(|here| here.now.get())
+}
+
+pub(super) fn next_turn() -> u64 {
+    HERE.with(|here| {
+        here.turns.set(here.turns.get() + 1);
+        here.turns.get()
+    })
 }
 
 /// Sets a new connection up, or refuses it.
@@ -64,7 +73,8 @@ pub(crate) async fn accept(
     let slot = match limiter.claim(peer.map(|peer| peer.ip()), limits) {
         Claim::Granted(slot) => slot,
         Claim::Full(mut slot) => {
-            if !make_room(gateway).await {
+            // Another one may have closed meanwhile.
+            if !make_room(gateway).await && !slot.fits(limits) {
                 slot.class = Class::Reserved;
                 if slot.exceeds_reserve(limits) && !close_longest_waiting(Class::Reserved) {
                     return Err(refuse(&io, "the gateway has as many client connections as it may have"));
@@ -110,7 +120,7 @@ fn refuse(io: &TcpStream, why: &str) -> io::Error {
         body.len()
     );
     // A client that does not take it has lost nothing but the reason.
-    let _ = io.try_write(reply.as_bytes());
+    let _ = socket2::SockRef::from(io).send(reply.as_bytes());
     io::ErrorKind::ConnectionRefused.into()
 }
 
@@ -137,7 +147,7 @@ fn close_longest_waiting(class: Class) -> bool {
         let now = Instant::now();
         let connections = here.connections.borrow();
         let waiting = connections.iter().filter(|connection| connection.may_be_replaced(class, now));
-        let longest = waiting.min_by_key(|connection| connection.since.get());
+        let longest = waiting.min_by_key(|connection| connection.turn.get());
         longest.inspect(|connection| connection.close(Closing::Idle)).is_some()
     })
 }
@@ -230,11 +240,7 @@ impl Connection {
                     self.close(Closing::Idle);
                 }
             }
-            Phase::Serving => {
-                if self.held.get() == Held::Full {
-                    self.wake();
-                }
-            }
+            Phase::Serving => {}
         }
         match self.flow.get().at_sweep(passed, limits.reply_grace, limits.reply_min_rate) {
             Ok(flow) => self.flow.set(flow),

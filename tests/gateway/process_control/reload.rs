@@ -189,7 +189,7 @@ fn what_needs_a_restart_is_said_until_there_is_one_and_the_rest_holds() {
     gateway.run.write("test.toml", &(file + &provider("p", &upstream, "sk-a")));
     for _ in 0..2 {
         let told = reload(&gateway);
-        for line in ["limits.watch-interval = 9.0, was 0.25", "log-level = \"WARNING\", was \"INFO\""] {
+        for line in ["limits.watch-interval = 9, was 0.25", "log-level = \"WARNING\", was \"INFO\""] {
             assert!(told.results().contains(&format!("needs a restart: {line}")), "{}", told.stdout);
         }
         assert_eq!(gateway.ask("hi").status(), 200);
