@@ -87,5 +87,7 @@ fn fill(reserve: &mut Vec<OwnedFd>) -> io::Result<()> {
 
 fn is_exhaustion(error: &io::Error) -> bool {
     let code = error.raw_os_error();
-    [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].iter().any(|errno| code == Some(errno.raw_os_error()))
+    [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE]
+        .iter()
+        .any(|errno| code == Some(errno.raw_os_error()))
 }

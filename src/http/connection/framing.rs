@@ -247,7 +247,11 @@ impl Chunked {
             (Self::DataCr, b'\r') => Self::DataLf,
             (Self::DataLf, b'\n') => Self::SizeFirst,
             (Self::TrailerFirst | Self::Trailer, b'\r') => {
-                if self == Self::Trailer { Self::TrailerLf } else { Self::EndLf }
+                if self == Self::Trailer {
+                    Self::TrailerLf
+                } else {
+                    Self::EndLf
+                }
             }
             (Self::TrailerFirst | Self::Trailer, _) => Self::Trailer,
             (Self::TrailerLf, b'\n') => Self::TrailerFirst,
@@ -268,5 +272,4 @@ impl Chunked {
 }
 
 #[cfg(test)]
-#[path = "framing_tests.rs"]
 mod tests;

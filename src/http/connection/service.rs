@@ -47,7 +47,9 @@ where
             (None, Some(reply)) => reply.await.map(Response::from),
             (None, None) => Ok(Response::internal_server_error()),
         };
-        let Some(connection) = connection else { return Ok(outcome?.map_body(|_, body| ReplyBody::untracked(body))) };
+        let Some(connection) = connection else {
+            return Ok(outcome?.map_body(|_, body| ReplyBody::untracked(body)));
+        };
         let unasked = connection.interim.take() == Interim::Expected;
         let overrun = connection.held.get() == Held::Discarded;
         match outcome {

@@ -22,8 +22,7 @@ const LONGEST_PIPELINE: usize = 16 << 10;
 /// The longest end of a head, less one byte: an empty line behind the end of another.
 const END_OF_HEAD: usize = 3;
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-const HEAD_TIMEOUT: &[u8] =
-    b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+const HEAD_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 pub(crate) struct ClientStream {
     io: TcpStream,

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use vandamme_actors::settings::Limits;
 
 use super::limiter::{Claim, Class};
-use super::{ClientStream, ConnectionLimiter, Closing, Connection, Phase};
+use super::{ClientStream, Closing, Connection, ConnectionLimiter, Phase};
 use crate::gateway::Gateway;
 
 /// Clients keep their connections; balancers in front of us close theirs after a minute.
@@ -98,7 +98,8 @@ fn set_up(io: &TcpStream, limits: &Limits) {
         // The system closes the connection of a client that takes nothing at all.
         if let Some(patience) = limits.client_timeout {
             let longest = i32::MAX.unsigned_abs();
-            let patience = u32::try_from(patience.as_millis()).map_or(longest, |millis| millis.clamp(1, longest));
+            let patience =
+                u32::try_from(patience.as_millis()).map_or(longest, |millis| millis.clamp(1, longest));
             if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(io, patience) {
                 log::warn!("limits.client-timeout has no effect: {error}");
             }

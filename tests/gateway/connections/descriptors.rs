@@ -8,7 +8,8 @@ use crate::support::upstream::{Answer, Upstream};
 
 /// Sets the limit of open files of a running process, as `prlimit` writes it: `soft:hard`.
 fn limit(pid: u32, limits: &str) {
-    let set = Command::new("prlimit").args(["--pid", &pid.to_string(), &format!("--nofile={limits}")]).status();
+    let set =
+        Command::new("prlimit").args(["--pid", &pid.to_string(), &format!("--nofile={limits}")]).status();
     assert!(set.expect("prlimit is there").success());
 }
 

@@ -71,13 +71,18 @@ fn an_upgrade_that_nobody_offers_is_ignored() {
     let upgrades = [
         vec![("upgrade", "websocket"), ("connection", "upgrade")],
         vec![("upgrade", "websocket")],
-        vec![("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"), ("HTTP2-Settings", "AAMAAABkAAQAAP__")],
+        vec![
+            ("Connection", "Upgrade, HTTP2-Settings"),
+            ("Upgrade", "h2c"),
+            ("HTTP2-Settings", "AAMAAABkAAQAAP__"),
+        ],
         vec![("connection", "keep-alive, Upgrade"), ("upgrade", "WebSocket, foo/2")],
     ];
     for upstream in [Upstream::anthropic(), Upstream::openai()] {
         let gateway = Gateway::before(&upstream).start();
         for headers in &upgrades {
-            let upgrading = |call: Call| headers.iter().fold(call, |call, (name, value)| call.header(name, value));
+            let upgrading =
+                |call: Call| headers.iter().fold(call, |call, (name, value)| call.header(name, value));
             let requests = [
                 (upgrading(gateway.messages(&prompt(MODEL, "hi"))), "message_stop"),
                 (upgrading(gateway.messages(&whole_prompt(MODEL, "hi"))), "Hello there!"),

@@ -76,11 +76,16 @@ fn when_all_connections_are_in_use_health_answers_and_the_rest_is_refused() {
 fn one_address_has_its_own_limit() {
     let upstream = Upstream::anthropic().always(Answer::silence());
     let gateway = Gateway::before(&upstream).limit("connections-per-address", 2).start();
+    // The connection that found the gateway to be ready is gone by then.
+    std::thread::sleep(Duration::from_millis(300));
     let held: Vec<_> = (0..2).map(|_| gateway.messages(&prompt(MODEL, "hi")).send()).collect();
     upstream.request(1);
     let mut refused = connect(gateway.address);
     let said = closed(&mut refused);
-    assert!(said.starts_with("HTTP/1.1 503 ") && said.contains("too many connections from this address"), "{said}");
+    assert!(
+        said.starts_with("HTTP/1.1 503 ") && said.contains("too many connections from this address"),
+        "{said}"
+    );
     drop(held);
     upstream.closed(1);
     let until = Instant::now() + PATIENCE;

@@ -26,7 +26,12 @@ fn kind(gateway: &Gateway, number: usize) -> (Call, &'static str, &'static str) 
         7 => (gateway.call("GET", "/nowhere"), "GET", "not_found_error"),
         _ => {
             let body = prompt(MODEL, "hi").to_string();
-            let chunked = format!("3\r\n{}\r\n{:X};x=y\r\n{}\r\n0\r\nx-trailer: 1\r\n\r\n", &body[..3], body.len() - 3, &body[3..]);
+            let chunked = format!(
+                "3\r\n{}\r\n{:X};x=y\r\n{}\r\n0\r\nx-trailer: 1\r\n\r\n",
+                &body[..3],
+                body.len() - 3,
+                &body[3..]
+            );
             let call = gateway.call("POST", "/v1/messages").header("transfer-encoding", "chunked");
             (call.header("content-type", "application/json").body(chunked), "POST", "message_stop")
         }
@@ -87,7 +92,8 @@ fn where_the_bytes_are_cut_changes_nothing() {
 
 #[test]
 fn a_head_in_single_bytes_behind_a_request_in_progress_is_whole() {
-    let upstream = Upstream::anthropic().answering(Answer::events(crate::support::canned::anthropic::text(&["late"])).head_on_permit());
+    let upstream = Upstream::anthropic()
+        .answering(Answer::events(crate::support::canned::anthropic::text(&["late"])).head_on_permit());
     let gateway = Gateway::before(&upstream).start();
     let mut stream = connect(gateway.address);
     stream.write_all(&gateway.messages(&prompt(MODEL, "hi")).bytes()).expect("the gateway takes it");

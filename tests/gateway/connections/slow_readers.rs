@@ -16,10 +16,7 @@ fn floods() -> [Upstream; 2] {
     let start = anthropic::text(&[""])[..2].concat();
     let messages = vec![Piece::Bytes(start), Piece::Flood(anthropic::text_delta(&word))];
     let chat = vec![Piece::Bytes(openai::role()), Piece::Flood(openai::content(&word))];
-    [
-        Upstream::anthropic().always(Answer::pieces(messages)),
-        Upstream::openai().always(Answer::pieces(chat)),
-    ]
+    [Upstream::anthropic().always(Answer::pieces(messages)), Upstream::openai().always(Answer::pieces(chat))]
 }
 
 #[test]
@@ -65,10 +62,12 @@ fn a_client_that_reads_slowly_but_reads_is_left_alone() {
 
 #[test]
 fn a_stream_with_nothing_to_take_is_left_alone() {
-    let upstream = Upstream::anthropic().always(Answer::events(anthropic::text(&["first", "second"])).silent_after(
-        anthropic::text(&["first", "second"])[..4].concat().len(),
-    ));
-    let gateway = Gateway::before(&upstream).limit("reply-grace", 0.2).limit("reply-min-rate", "'1GiB'").start();
+    let upstream = Upstream::anthropic().always(
+        Answer::events(anthropic::text(&["first", "second"]))
+            .silent_after(anthropic::text(&["first", "second"])[..4].concat().len()),
+    );
+    let gateway =
+        Gateway::before(&upstream).limit("reply-grace", 0.2).limit("reply-min-rate", "'1GiB'").start();
     let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();
     exchange.event_named("content_block_delta");
     std::thread::sleep(Duration::from_secs(2));
@@ -83,7 +82,8 @@ fn a_stream_that_nobody_reads_costs_little_memory() {
     for upstream in floods() {
         let gateway = Gateway::before(&upstream).start();
         let resident = || {
-            let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.run.pid())).expect("Linux");
+            let status =
+                std::fs::read_to_string(format!("/proc/{}/status", gateway.run.pid())).expect("Linux");
             let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
             line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number")
         };

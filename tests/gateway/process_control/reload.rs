@@ -199,6 +199,34 @@ fn what_needs_a_restart_is_said_until_there_is_one_and_the_rest_holds() {
 }
 
 #[test]
+fn a_raised_drain_is_honoured_and_one_that_ends_says_so() {
+    for (drain, whole) in [(60.0, true), (3.5, false)] {
+        let (upstream, events) = paused();
+        let mut gateway = Gateway::before(&upstream).limit("drain", 0.1).start();
+        let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();
+        exchange.event_named("content_block_delta");
+        gateway.run.write("test.toml", &format!("[limits]\ndrain = {drain}\n"));
+        let told = reload(&gateway);
+        assert!(told.results().contains("changed: limits.drain = "), "{}", told.stdout);
+        gateway.run.signal("TERM");
+        // Longer than the old value and all that was granted on top of it.
+        thread::sleep(Duration::from_millis(if whole { 4500 } else { 0 }));
+        if whole {
+            upstream.permit();
+        }
+        let reply = exchange.finish();
+        if whole {
+            assert_eq!(reply.body, events.concat());
+        } else {
+            assert!(reply.complete && reply.raw().contains("event: error"), "{reply}");
+        }
+        assert_eq!(gateway.run.wait().code(), Some(0));
+        let log = gateway.log();
+        assert!(!log.contains("cancelled") && !log.contains("left"), "{log}");
+    }
+}
+
+#[test]
 fn a_file_that_cannot_be_read_holds_up_neither_the_gateway_nor_its_end() {
     let upstream = Upstream::openai();
     let mut gateway = Gateway::bare().toml(&provider("p", &upstream, "sk-a")).start();
