@@ -60,17 +60,27 @@ impl Descriptors {
     }
 }
 
+/// Whether the process can open more files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Supply {
+    Enough,
+    Exhausted,
+}
+
 /// Descriptors that are kept for when there are no others.
 #[derive(Default)]
 pub(crate) struct Reserve(Vec<OwnedFd>);
 
 impl Reserve {
-    /// Fills it. If the process has run out of descriptors, gives them all away; `false` then.
-    pub(crate) fn refill(&mut self) -> bool {
-        let exhausted = fill(&mut self.0).is_err_and(|error| is_exhaustion(&error));
+    /// Fills it. If the process has run out of descriptors, gives all of them away.
+    pub(crate) fn refill(&mut self) -> Supply {
+        if fill(&mut self.0).is_err_and(|error| is_exhaustion(&error)) {
+            self.0.clear();
+            return Supply::Exhausted;
+        }
         // One more than it holds was only tried out.
-        self.0.truncate(if exhausted { 0 } else { RESERVE });
-        !exhausted
+        self.0.truncate(RESERVE);
+        Supply::Enough
     }
 }
 

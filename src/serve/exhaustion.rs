@@ -7,7 +7,7 @@ use actix_web::rt::time::sleep;
 
 use crate::gateway::Gateway;
 use crate::http::connection::ConnectionLimiter;
-use crate::process::descriptors::Reserve;
+use crate::process::descriptors::{Reserve, Supply};
 
 /// Between two looks. An accept that has failed for want of descriptors is repeated after half a second.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -17,17 +17,16 @@ const PAUSE: Duration = Duration::from_millis(250);
 pub(super) async fn watch(gateway: Arc<Gateway>, limiter: Arc<ConnectionLimiter>) {
     let mut reserve = Reserve::default();
     loop {
-        let exhausted = !reserve.refill();
-        if limiter.set_exhausted(exhausted) {
-            if exhausted {
-                log::warn!(
+        let supply = reserve.refill();
+        if limiter.note(supply) {
+            match supply {
+                Supply::Exhausted => log::warn!(
                     "the process has as many open files as the system allows: idle connections are closed and new clients get 503; raise the limit (LimitNOFILE= of the systemd unit, ulimit -n)"
-                );
-            } else {
-                log::info!("the process can open files again");
+                ),
+                Supply::Enough => log::info!("the process can open files again"),
             }
         }
-        if exhausted {
+        if supply == Supply::Exhausted {
             let terms = gateway.terms();
             let providers: Vec<_> =
                 terms.settings.providers.iter().map(|provider| provider.name.clone()).collect();

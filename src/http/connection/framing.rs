@@ -7,6 +7,8 @@ use std::ops::Range;
 
 use httparse::{Header, Status};
 
+use super::Interim;
+
 /// As many headers as the HTTP server takes.
 const HEADERS: usize = 96;
 
@@ -17,7 +19,7 @@ pub(super) enum Head {
     Partial,
     Complete {
         request: Request,
-        expects_continue: bool,
+        interim: Interim,
     },
     /// The HTTP server refuses this and closes the connection.
     Invalid,
@@ -68,8 +70,9 @@ pub(super) fn head(bytes: &mut [u8]) -> Head {
     for range in ignored {
         blank(bytes, range);
     }
-    let expects_continue = expects_continue && body != Body::Length(0);
-    Head::Complete { request: Request { head: length, body }, expects_continue }
+    let waits = expects_continue && body != Body::Length(0);
+    let interim = if waits { Interim::Expected } else { Interim::None };
+    Head::Complete { request: Request { head: length, body }, interim }
 }
 
 fn blank(bytes: &mut [u8], range: Range<usize>) {
@@ -81,20 +84,29 @@ fn blank(bytes: &mut [u8], range: Range<usize>) {
 /// The header fields that say where a request ends, or what comes after it.
 #[derive(Default)]
 struct Fields<'h> {
-    length: Option<&'h [u8]>,
-    coding: Option<&'h [u8]>,
-    /// A field stands there twice that may stand there once.
-    ambiguous: Ambiguity,
+    length: Field<'h>,
+    coding: Field<'h>,
     /// Values, and tokens of `connection`.
     upgrade: Vec<&'h [u8]>,
     expect: Option<&'h [u8]>,
 }
 
-#[derive(Default, PartialEq, Eq)]
-enum Ambiguity {
+/// A field that may stand in a head once.
+#[derive(Clone, Copy, Default)]
+enum Field<'h> {
     #[default]
-    None,
-    Twice,
+    Absent,
+    Once(&'h [u8]),
+    Repeated,
+}
+
+impl<'h> Field<'h> {
+    fn note(&mut self, value: &'h [u8]) {
+        *self = match self {
+            Self::Absent => Self::Once(value),
+            Self::Once(_) | Self::Repeated => Self::Repeated,
+        };
+    }
 }
 
 impl<'h> Fields<'h> {
@@ -113,33 +125,26 @@ impl<'h> Fields<'h> {
                 let tokens = value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
                 self.upgrade.extend(tokens.filter(|token| token.eq_ignore_ascii_case(b"upgrade")));
             }
-            14 if name.eq_ignore_ascii_case("content-length") => {
-                if self.length.replace(value).is_some() {
-                    self.ambiguous = Ambiguity::Twice;
-                }
-            }
-            17 if name.eq_ignore_ascii_case("transfer-encoding") => {
-                if self.coding.replace(value).is_some() {
-                    self.ambiguous = Ambiguity::Twice;
-                }
-            }
+            14 if name.eq_ignore_ascii_case("content-length") => self.length.note(value),
+            17 if name.eq_ignore_ascii_case("transfer-encoding") => self.coding.note(value),
             _ => {}
         }
     }
 
     fn body(&self, method: Option<&str>, version: Option<u8>) -> Body {
-        if self.ambiguous == Ambiguity::Twice || method == Some("CONNECT") {
+        if method == Some("CONNECT") {
             return Body::Unframed;
         }
         match (self.length, self.coding) {
-            (None, None) => Body::Length(0),
-            (Some(length), None) => decimal(length).map_or(Body::Unframed, Body::Length),
-            (None, Some(coding))
+            (Field::Absent, Field::Absent) => Body::Length(0),
+            (Field::Once(length), Field::Absent) => decimal(length).map_or(Body::Unframed, Body::Length),
+            (Field::Absent, Field::Once(coding))
                 if version == Some(1) && coding.trim_ascii().eq_ignore_ascii_case(b"chunked") =>
             {
                 Body::Chunked(Chunked::SizeFirst)
             }
-            (_, Some(_)) => Body::Unframed,
+            // Neither may stand there twice, nor one beside the other.
+            (_, Field::Once(_) | Field::Repeated) | (Field::Repeated, Field::Absent) => Body::Unframed,
         }
     }
 }
@@ -223,8 +228,18 @@ impl Chunked {
                     *self = if left == 0 { Self::DataCr } else { Self::Data(left) };
                     taken += here;
                 }
-                state => {
-                    *self = state.after(byte)?;
+                Self::SizeFirst
+                | Self::Size(_)
+                | Self::Blank(_)
+                | Self::Extension(_)
+                | Self::SizeLf(_)
+                | Self::DataCr
+                | Self::DataLf
+                | Self::TrailerFirst
+                | Self::Trailer
+                | Self::TrailerLf
+                | Self::EndLf => {
+                    *self = self.after(byte)?;
                     taken += 1;
                 }
             }

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use vandamme_actors::settings::Limits;
 
+use crate::process::descriptors::Supply;
+
 /// Connections above the limit, for health checks.
 const RESERVE: usize = 32;
 
@@ -60,8 +62,9 @@ impl ConnectionLimiter {
         }
     }
 
-    /// Tells whether the process has run out of descriptors; `true` when that is news.
-    pub(crate) fn set_exhausted(&self, exhausted: bool) -> bool {
+    /// Takes note of whether the process has descriptors left; `true` when that has changed.
+    pub(crate) fn note(&self, supply: Supply) -> bool {
+        let exhausted = supply == Supply::Exhausted;
         self.exhausted.swap(exhausted, Ordering::AcqRel) != exhausted
     }
 

@@ -91,8 +91,8 @@ impl ClientStream {
                     return false;
                 }
                 // The HTTP server says why.
-                Head::Partial | Head::Invalid => self.begin(Request::unframed(), false),
-                Head::Complete { request, expects_continue } => self.begin(request, expects_continue),
+                Head::Partial | Head::Invalid => self.begin(Request::unframed(), Interim::None),
+                Head::Complete { request, interim } => self.begin(request, interim),
             }
         }
         let Reading::Request(request) = &mut self.reading else { return false };
@@ -121,11 +121,11 @@ impl ClientStream {
         }
     }
 
-    fn begin(&mut self, request: Request, expects_continue: bool) {
+    fn begin(&mut self, request: Request, interim: Interim) {
         self.reading = Reading::Request(request);
         (self.searched, self.parse_at) = (0, 0);
         self.connection.begin();
-        self.connection.interim.set(if expects_continue { Interim::Expected } else { Interim::None });
+        self.connection.interim.set(interim);
     }
 
     fn end_if_complete(&mut self) {
@@ -141,8 +141,8 @@ impl ClientStream {
         if matches!(self.reading, Reading::Head) && self.held.is_empty() {
             match framing::head(new) {
                 Head::Partial => {}
-                Head::Invalid => self.begin(Request::unframed(), false),
-                Head::Complete { request, expects_continue } => self.begin(request, expects_continue),
+                Head::Invalid => self.begin(Request::unframed(), Interim::None),
+                Head::Complete { request, interim } => self.begin(request, interim),
             }
         }
         let new = &buffer.filled()[before..];

@@ -25,8 +25,8 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Between two sweeps.
 const SLOWEST: Duration = Duration::from_secs(1);
 const FASTEST: Duration = Duration::from_millis(50);
-/// How long another thread may take to find a connection to close.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// How long the other threads may take to find a connection to close.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// So much may wait in the system's buffer unsent. More would only hide how slowly a client reads.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 16 << 10;
@@ -130,17 +130,20 @@ async fn make_room(gateway: &Gateway) -> bool {
     if close_longest_waiting(Class::Ordinary) {
         return true;
     }
-    for worker in gateway.workers().iter() {
-        let (answer, closed) = oneshot::channel();
-        worker.spawn_fn(move || {
-            // Whoever asked may have given up.
-            let _ = answer.send(close_longest_waiting(Class::Ordinary));
-        });
-        if let Ok(Ok(true)) = timeout(PATIENCE, closed).await {
-            return true;
+    let elsewhere = async {
+        for worker in gateway.workers().iter() {
+            let (answer, closed) = oneshot::channel();
+            worker.spawn_fn(move || {
+                // Whoever asked may have given up.
+                let _ = answer.send(close_longest_waiting(Class::Ordinary));
+            });
+            if closed.await == Ok(true) {
+                return true;
+            }
         }
-    }
-    false
+        false
+    };
+    timeout(PATIENCE, elsewhere).await == Ok(true)
 }
 
 fn close_longest_waiting(class: Class) -> bool {

@@ -19,8 +19,9 @@ fn every_head_has_its_time_limit() {
     let health = gateway.call("GET", "/health").bytes();
     let model = gateway.messages(&prompt(MODEL, "hi")).bytes();
     let chunked = b"POST /health HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhe".to_vec();
-    // (what is sent before, replies to it, what follows in the same segment, what follows later)
-    let cases: [(&[u8], usize, &[u8], &[u8]); 7] = [
+    // What is sent before, replies to it, what follows in the same segment, what follows later.
+    type Case<'c> = (&'c [u8], usize, &'c [u8], &'c [u8]);
+    let cases: [Case<'_>; 7] = [
         (b"", 0, b"", b""),
         (b"", 0, b"G", b""),
         (&health, 1, b"", b"G"),

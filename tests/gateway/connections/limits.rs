@@ -60,7 +60,6 @@ fn when_all_connections_are_in_use_health_answers_and_the_rest_is_refused() {
     drop(silent);
     assert_eq!(upstream.count(), 3);
     held.remove(0).hang_up();
-    upstream.closed(0);
     let until = Instant::now() + PATIENCE;
     loop {
         let exchange = gateway.messages(&prompt(MODEL, "hi")).send();

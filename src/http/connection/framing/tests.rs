@@ -141,12 +141,12 @@ fn what_can_be_read_in_two_ways_has_no_end() {
 fn only_what_the_server_must_not_act_on_is_blanked_out() {
     let sent = "POST / HTTP/1.1\r\nUpgrade: h2c\r\nConnection: keep-alive, Upgrade,close\r\nExpect: 100-Continue\r\ncontent-length: 2\r\n\r\n{}";
     let mut bytes = sent.as_bytes().to_vec();
-    let Head::Complete { expects_continue, .. } = head(&mut bytes) else { panic!("no head") };
+    let Head::Complete { interim, .. } = head(&mut bytes) else { panic!("no head") };
     let seen = "POST / HTTP/1.1\r\nUpgrade:    \r\nConnection: keep-alive,        ,close\r\nExpect:             \r\ncontent-length: 2\r\n\r\n{}";
-    assert_eq!((String::from_utf8(bytes).unwrap().as_str(), expects_continue), (seen, true));
+    assert_eq!((String::from_utf8(bytes).unwrap().as_str(), interim), (seen, Interim::Expected));
 
     for no_reason in [sent.replace("HTTP/1.1", "HTTP/1.0"), sent.replace("length: 2", "length: 0")] {
         let mut bytes = no_reason.into_bytes();
-        assert!(matches!(head(&mut bytes), Head::Complete { expects_continue: false, .. }));
+        assert!(matches!(head(&mut bytes), Head::Complete { interim: Interim::None, .. }));
     }
 }
