@@ -101,6 +101,8 @@ enum Interim {
 struct Outflow {
     /// Something waits to be taken.
     blocked: bool,
+    /// Something has had to wait, so that the period has begun.
+    measured: bool,
     /// Bytes that were taken in the period of measurement.
     taken: u64,
     /// For how long something waited in it.
@@ -108,13 +110,13 @@ struct Outflow {
 }
 
 impl Outflow {
-    const START: Self = Self { blocked: false, taken: 0, waited: Duration::ZERO };
+    const START: Self = Self { blocked: false, measured: false, taken: 0, waited: Duration::ZERO };
 
     fn after(self, written: &Poll<std::io::Result<usize>>) -> Self {
         match written {
             // A period begins when something has to wait; what went out before says nothing.
-            Poll::Pending if !self.blocked && self.waited.is_zero() => Self { blocked: true, ..Self::START },
-            Poll::Pending => Self { blocked: true, ..self },
+            Poll::Pending if self.measured => Self { blocked: true, ..self },
+            Poll::Pending => Self { blocked: true, measured: true, ..Self::START },
             Poll::Ready(Ok(taken)) => Self { blocked: false, taken: self.taken + *taken as u64, ..self },
             Poll::Ready(Err(_)) => Self { blocked: false, ..self },
         }
@@ -130,7 +132,7 @@ impl Outflow {
         if (self.taken as f64) < rate as f64 * waited.as_secs_f64() {
             return Err(TooSlow);
         }
-        Ok(Self { blocked: self.blocked, ..Self::START })
+        Ok(Self { blocked: self.blocked, measured: self.blocked, ..Self::START })
     }
 }
 
@@ -230,4 +232,48 @@ impl Connection {
 pub(super) fn awaits_continue(request: &HttpRequest) -> bool {
     let connection = request.conn_data::<Rc<Connection>>();
     connection.is_some_and(|connection| connection.interim.get() == Interim::Expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn wrote(bytes: usize) -> Poll<std::io::Result<usize>> {
+        Poll::Ready(Ok(bytes))
+    }
+
+    #[test]
+    fn only_time_counts_during_which_something_waits() {
+        let mut flow = Outflow::START.after(&wrote(1 << 20));
+        for _ in 0..1000 {
+            flow = flow.at_sweep(SECOND, 60 * SECOND, 1024).unwrap();
+        }
+        flow = flow.after(&Poll::Pending);
+        for _ in 0..59 {
+            flow = flow.at_sweep(SECOND, 60 * SECOND, 1024).unwrap();
+        }
+        assert_eq!(flow.at_sweep(SECOND, 60 * SECOND, 1024).err(), Some(TooSlow));
+        assert!(flow.at_sweep(SECOND, 60 * SECOND, 0).is_ok(), "no minimum");
+    }
+
+    #[test]
+    fn who_takes_enough_gets_another_period() {
+        let mut flow = Outflow::START.after(&Poll::Pending);
+        for _ in 0..600 {
+            flow = flow.after(&wrote(1024)).after(&Poll::Pending);
+            flow = flow.at_sweep(SECOND, 60 * SECOND, 1024).unwrap();
+        }
+        let slow = (0..60).try_fold(flow, |flow, _| {
+            flow.after(&wrote(1000)).after(&Poll::Pending).at_sweep(SECOND, 60 * SECOND, 1024)
+        });
+        assert_eq!(slow.err(), Some(TooSlow));
+    }
+
+    #[test]
+    fn what_went_out_before_something_had_to_wait_does_not_count() {
+        let flow = Outflow::START.after(&wrote(1 << 30)).after(&Poll::Pending);
+        assert_eq!(flow.at_sweep(60 * SECOND, 60 * SECOND, 1024).err(), Some(TooSlow));
+    }
 }

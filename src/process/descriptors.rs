@@ -101,3 +101,29 @@ fn is_exhaustion(error: &io::Error) -> bool {
         .iter()
         .any(|errno| code == Some(errno.raw_os_error()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn enough(limit: Option<u64>, in_flight: u64) -> usize {
+        Descriptors { limit, in_flight }.connections()
+    }
+
+    #[test]
+    fn connections_leave_descriptors_for_their_requests() {
+        assert_eq!(enough(Some(1024), 4096), (1024 - 80) / 2);
+        assert_eq!(enough(Some(20_000), 4096), 20_000 - 80 - 4096);
+        assert_eq!(enough(Some(10), 4096), 1);
+        assert_eq!(enough(None, 4096), usize::MAX);
+    }
+
+    #[test]
+    fn a_reserve_can_be_filled_and_filled_again() {
+        let mut reserve = Reserve::default();
+        for _ in 0..2 {
+            assert_eq!(reserve.refill(), Supply::Enough);
+            assert_eq!(reserve.0.len(), RESERVE);
+        }
+    }
+}

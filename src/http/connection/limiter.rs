@@ -146,3 +146,68 @@ fn counted_as(address: IpAddr) -> IpAddr {
         address @ IpAddr::V4(_) => address,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Overrides};
+
+    fn limits(connections: usize, per_address: usize) -> Limits {
+        let overrides = Overrides { working_directory: "/absent".into(), ..Overrides::default() };
+        let limits = Config::load(&overrides).unwrap().settings.limits;
+        Limits { connections, connections_per_address: Some(per_address), ..limits }
+    }
+
+    fn claim(limiter: &Arc<ConnectionLimiter>, address: &str, limits: &Limits) -> Claim {
+        limiter.claim(Some(address.parse().unwrap()), limits)
+    }
+
+    #[test]
+    fn an_address_has_its_own_limit_and_gets_its_places_back() {
+        let (limiter, limits) = (Arc::new(ConnectionLimiter::new(100)), limits(50, 2));
+        let one = claim(&limiter, "10.0.0.1", &limits);
+        let two = claim(&limiter, "::ffff:10.0.0.1", &limits);
+        assert!(matches!((&one, &two), (Claim::Granted(_), Claim::Granted(_))));
+        assert!(matches!(claim(&limiter, "10.0.0.1", &limits), Claim::Refused));
+        assert!(matches!(claim(&limiter, "10.0.0.2", &limits), Claim::Granted(_)));
+        drop(one);
+        assert!(matches!(claim(&limiter, "10.0.0.1", &limits), Claim::Granted(_)));
+        drop(two);
+        assert_eq!((limiter.open.load(Ordering::Relaxed), limiter.addresses.lock().len()), (0, 0));
+    }
+
+    #[test]
+    fn ipv6_addresses_of_one_network_count_together() {
+        let (limiter, limits) = (Arc::new(ConnectionLimiter::new(100)), limits(50, 1));
+        let _one = claim(&limiter, "2001:db8::1", &limits);
+        assert!(matches!(claim(&limiter, "2001:db8::ffff:2", &limits), Claim::Refused));
+        assert!(matches!(claim(&limiter, "2001:db8:0:1::1", &limits), Claim::Granted(_)));
+    }
+
+    #[test]
+    fn beyond_the_limit_there_is_a_reserve() {
+        let limits = limits(50, 1000);
+        // The descriptors that there are come before what is configured.
+        for (most, limit) in [(100, 50), (20, 20)] {
+            let limiter = Arc::new(ConnectionLimiter::new(most));
+            let ordinary: Vec<_> = (0..limit).map(|_| claim(&limiter, "10.0.0.1", &limits)).collect();
+            assert!(ordinary.iter().all(|claim| matches!(claim, Claim::Granted(_))));
+            let mut reserved = Vec::new();
+            for number in 0..=RESERVE {
+                let Claim::Full(slot) = claim(&limiter, "10.0.0.1", &limits) else { panic!("no limit") };
+                assert!(!slot.fits(&limits));
+                assert_eq!(slot.exceeds_reserve(&limits), number == RESERVE);
+                reserved.push(slot);
+            }
+        }
+    }
+
+    #[test]
+    fn without_descriptors_nobody_is_granted_a_place() {
+        let (limiter, limits) = (Arc::new(ConnectionLimiter::new(100)), limits(50, 1000));
+        assert!(limiter.note(Supply::Exhausted) && !limiter.note(Supply::Exhausted));
+        assert!(matches!(claim(&limiter, "10.0.0.1", &limits), Claim::Full(_)));
+        assert!(limiter.note(Supply::Enough));
+        assert!(matches!(claim(&limiter, "10.0.0.1", &limits), Claim::Granted(_)));
+    }
+}
