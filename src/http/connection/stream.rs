@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use actix_rt::net::TcpStream;
-use bytes::BytesMut;
+use bytes::{Buf as _, BytesMut};
 use memchr::memchr_iter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -18,7 +18,7 @@ use super::{Closing, Connection, Held, Interim, Phase};
 /// The longest head that the HTTP server takes.
 const LONGEST_HEAD: usize = 128 << 10;
 /// What is read of further requests while one is in progress.
-const LONGEST_PIPELINE: usize = 16 << 10;
+const LONGEST_PIPELINE: usize = 64 << 10;
 /// The longest end of a head, less one byte: an empty line behind the end of another.
 const END_OF_HEAD: usize = 3;
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -91,14 +91,19 @@ impl ClientStream {
                     return false;
                 }
                 // The HTTP server says why.
-                Head::Partial | Head::Invalid => self.begin(Request::unframed(), Interim::None),
+                Head::Partial | Head::Invalid => self.begin_unframed(),
                 Head::Complete { request, interim } => self.begin(request, interim),
             }
         }
         let Reading::Request(request) = &mut self.reading else { return false };
         let fits = self.held.len().min(buffer.remaining());
         let taken = request.take(&self.held[..fits]);
-        buffer.put_slice(&self.held.split_to(taken));
+        buffer.put_slice(&self.held[..taken]);
+        self.held.advance(taken);
+        if self.held.is_empty() {
+            // Few connections ever need it.
+            self.held = BytesMut::new();
+        }
         self.end_if_complete();
         taken > 0
     }
@@ -128,6 +133,12 @@ impl ClientStream {
         self.connection.interim.set(interim);
     }
 
+    /// Nobody knows what follows on this connection: it ends with the reply.
+    fn begin_unframed(&mut self) {
+        self.connection.held.set(Held::Discarded);
+        self.begin(Request::unframed(), Interim::None);
+    }
+
     fn end_if_complete(&mut self) {
         if matches!(&self.reading, Reading::Request(request) if request.is_complete()) {
             self.reading = Reading::Next;
@@ -141,7 +152,7 @@ impl ClientStream {
         if matches!(self.reading, Reading::Head) && self.held.is_empty() {
             match framing::head(new) {
                 Head::Partial => {}
-                Head::Invalid => self.begin(Request::unframed(), Interim::None),
+                Head::Invalid => self.begin_unframed(),
                 Head::Complete { request, interim } => self.begin(request, interim),
             }
         }
