@@ -220,6 +220,15 @@ impl Connection {
         }
     }
 
+    /// The final reply is there: an interim one that has not begun is of no more use. `true` when nobody has asked for the body.
+    fn end_interim(&self) -> bool {
+        let interim = self.interim.get();
+        if matches!(interim, Interim::Expected | Interim::Sending(0)) {
+            self.interim.set(Interim::None);
+        }
+        interim == Interim::Expected
+    }
+
     /// The body is wanted: a client that waits for `100 Continue` gets it.
     fn body_wanted(&self) {
         if self.interim.get() == Interim::Expected {

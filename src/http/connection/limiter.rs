@@ -78,8 +78,9 @@ impl ConnectionLimiter {
         let open = self.open.fetch_add(1, Ordering::AcqRel) + 1;
         let slot = Slot { limiter: self.clone(), address, class: Class::Ordinary };
         let limit = self.limit(limits);
-        if self.exhausted.load(Ordering::Acquire) || open > limit {
-            if !self.full.swap(true, Ordering::AcqRel) {
+        let exhausted = self.exhausted.load(Ordering::Acquire);
+        if exhausted || open > limit {
+            if !exhausted && !self.full.swap(true, Ordering::AcqRel) {
                 log::warn!(
                     "{} client connections are open, the most there may be (limits.connections): the longest idle ones are closed for new ones",
                     open - 1

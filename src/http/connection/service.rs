@@ -50,7 +50,7 @@ where
         let Some(connection) = connection else {
             return Ok(outcome?.map_body(|_, body| ReplyBody::untracked(body)));
         };
-        let unasked = connection.interim.take() == Interim::Expected;
+        let unasked = connection.end_interim();
         let overrun = connection.held.get() == Held::Discarded;
         match outcome {
             Ok(mut response) => {

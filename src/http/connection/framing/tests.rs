@@ -1,3 +1,5 @@
+//! Requests cut out of the bytes of a connection, beside what the HTTP server makes of them.
+
 use actix_codec::Decoder as _;
 use actix_http::h1::{Codec, Message};
 use bytes::BytesMut;
