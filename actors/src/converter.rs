@@ -132,6 +132,8 @@ impl Converter {
                 break;
             }
             if self.client.poll_room(task).is_pending() {
+                // Its buffer is as large as a batch, and the client may not read for long.
+                self.batch = Batch::default();
                 // A client that does not read is not the upstream's silence.
                 self.clock.heard = Instant::now();
                 return self.look_at_clock(task);
