@@ -183,6 +183,11 @@ impl Gateway {
         self.workers.store(workers);
     }
 
+    /// Those that have called [`Gateway::enlist`].
+    pub(crate) fn workers(&self) -> Arc<Vec<ArbiterHandle>> {
+        self.workers.load()
+    }
+
     /// Closes the connections that are kept for the next request to these providers.
     pub(crate) fn hang_up(&self, providers: &[Arc<str>]) {
         for worker in self.workers.load().iter() {

@@ -6,6 +6,7 @@ mod aliases;
 mod body;
 pub(crate) mod caller;
 mod chat_completions;
+pub(crate) mod connection;
 mod count_tokens;
 mod discovery;
 mod door;

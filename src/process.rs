@@ -2,6 +2,7 @@
 //! that it lives for below.
 
 pub(crate) mod control;
+pub(crate) mod descriptors;
 pub(crate) mod directory;
 pub(crate) mod sessions;
 

@@ -1,22 +1,21 @@
 //! The whole gateway as one call.
 
+mod exhaustion;
 mod orders;
 mod reload;
+mod server;
 
-use std::any::Any;
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 
-use actix_rt::Arbiter;
-use actix_rt::net::TcpStream;
-use actix_web::dev::{Server, ServerHandle};
+use actix_web::dev::ServerHandle;
 use actix_web::rt::System;
 use actix_web::rt::time::{sleep, timeout};
-use actix_web::{App, HttpServer, web};
+use actix_web::web;
 use futures_util::future::select;
 use vandamme_actors::ledger::LedgerView;
 use vandamme_actors::observe::Observe;
-use vandamme_actors::settings::Limits;
 use vandamme_actors::supervisor::Supervisor;
 use vandamme_actors::upstream::{Wiring, client_config};
 
@@ -24,11 +23,10 @@ use self::orders::{Orders, Told};
 use self::reload::Reloader;
 use crate::config::{Config, Overrides};
 use crate::gateway::{Gateway, Listener};
-use crate::http;
+use crate::http::connection::ConnectionLimiter;
 use crate::process::Signals;
+use crate::process::descriptors::Descriptors;
 
-/// Clients keep their connections; balancers in front of us close theirs after a minute.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Between the error events and the end, so that they reach the clients.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -69,8 +67,11 @@ async fn run(listener: TcpListener, config: Config, origin: Origin) -> Result<En
     let mut signals = Signals::listen().map_err(|error| format!("signals cannot be handled: {error}"))?;
     let address = listener.local_addr().map_err(|error| format!("the listener has no address: {error}"))?;
     gateway.listens(Listener { address, host });
-    let server =
-        server(listener, &gateway, &limits).map_err(|error| format!("the server cannot start: {error}"))?;
+    let descriptors = Descriptors::raise(&limits);
+    let limiter = Arc::new(ConnectionLimiter::new(descriptors.connections()));
+    let server = server::server(listener, &gateway, &limiter)
+        .map_err(|error| format!("the server cannot start: {error}"))?;
+    actix_web::rt::spawn(exhaustion::watch(gateway.clone().into_inner(), limiter));
     let handle = server.handle();
     let serving = actix_web::rt::spawn(server);
     let (_control, mut orders) = orders::open(&gateway, address, origin.sessions.as_deref())?;
@@ -82,46 +83,6 @@ async fn run(listener: TcpListener, config: Config, origin: Origin) -> Result<En
     // Before the ledger has answered, the last requests are not in the log.
     drop(timeout(LAST_WORDS, gateway.roster.load().ledger.send(Observe::<LedgerView>::new())).await);
     Ok(if told == Told::Restart { Ending::Restart } else { Ending::Stopped })
-}
-
-fn server(listener: TcpListener, gateway: &web::Data<Gateway>, limits: &Limits) -> std::io::Result<Server> {
-    let (app_gateway, connected) = (gateway.clone(), gateway.clone());
-    let server = HttpServer::new(move || {
-        app_gateway.enlist(Arbiter::current());
-        App::new().configure(http::doors(&app_gateway))
-    })
-    .disable_signals()
-    // Otherwise a client that goes away is not noticed while the upstream is silent (measured).
-    .h1_allow_half_closed(false)
-    .tcp_nodelay(true)
-    .keep_alive(KEEP_ALIVE)
-    .on_connect(move |connection, _| bound_silence(connection, &connected))
-    .client_request_timeout(limits.request_head_timeout)
-    .max_connections(limits.connections.div_ceil(workers()))
-    .workers(workers())
-    .shutdown_timeout(limits.drain.as_secs().saturating_add(2))
-    .listen(listener)?;
-    Ok(server.run())
-}
-
-/// Lets the system close the connection of a client that takes nothing of what waits for it: no part of the server is asked
-/// for more before it does.
-fn bound_silence(connection: &dyn Any, gateway: &Gateway) {
-    let Some(stream) = connection.downcast_ref::<TcpStream>() else { return };
-    #[cfg(target_os = "linux")]
-    if let Some(patience) = gateway.terms().settings.limits.client_timeout {
-        let longest = i32::MAX.unsigned_abs();
-        let patience = u32::try_from(patience.as_millis()).map_or(longest, |millis| millis.clamp(1, longest));
-        if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(stream, patience) {
-            log::warn!("client-timeout cannot be had: {error}");
-        }
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = (stream, gateway);
-}
-
-fn workers() -> usize {
-    std::thread::available_parallelism().map_or(2, usize::from)
 }
 
 /// Turns new requests away, waits for those in flight, then ends what still runs.

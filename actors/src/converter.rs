@@ -44,6 +44,8 @@ use crate::settings::Limits;
 
 /// What goes out in one piece before the channel's room is looked at again.
 const BATCH: usize = 16 << 10;
+/// What the HTTP server holds of a reply beside the channel. It counts as a part of `client-channel`.
+const WRITE_BUFFER: usize = 32 << 10;
 /// An upstream's body.
 pub type UpstreamBody = Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>>;
 
@@ -104,7 +106,8 @@ pub fn drain_here() {
 
 /// Starts a converter on this thread; the answer is the client's body.
 pub fn start(opened: Opened, limits: &Limits, entry: Entry, lease: Lease) -> ReplyBody {
-    let (client, body) = channel(limits.client_channel, opened.flow.api());
+    let bound = limits.client_channel.saturating_sub(WRITE_BUFFER).max(1);
+    let (client, body) = channel(bound, opened.flow.api());
     let number = HERE.with_borrow_mut(|(next, _)| {
         *next += 1;
         *next
@@ -143,6 +146,8 @@ impl Converter {
                 break;
             }
             if self.client.poll_room(task).is_pending() {
+                // Its buffer is as large as a batch, and the client may not read for long.
+                self.batch = Batch::default();
                 // A client that does not read is not the upstream's silence.
                 self.clock.heard();
                 return self.look_at_clock(task);

@@ -186,6 +186,8 @@ pub struct Limits {
     pub body_min_rate: u64,
     /// Open client connections. Default 10,000.
     pub connections: usize,
+    /// Those of one client address. Default 8,000.
+    pub connections_per_address: Option<usize>,
     /// Requests in flight over all providers. Default 4,096.
     pub in_flight: usize,
     /// Requests in flight per provider. Default 1,024.
@@ -196,6 +198,10 @@ pub struct Limits {
     pub provider_queue_wait: Duration,
     /// How long a client may take nothing of what waits for it. Default 10 min.
     pub client_timeout: Option<Duration>,
+    /// While something waits for a client for this long in all, it must take it at `reply_min_rate` at least. Default 60 s.
+    pub reply_grace: Duration,
+    /// Bytes a second; 0 for no minimum. Default 1024.
+    pub reply_min_rate: u64,
     /// What may wait for a slow client in one stream, bytes. Default 64 KiB.
     pub client_channel: usize,
     /// One SSE event, bytes. Default 16 MiB.

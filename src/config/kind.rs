@@ -31,6 +31,8 @@ pub(super) enum Type {
     /// The same, of a variable that counts in hours.
     Hours,
     Bytes,
+    /// Bytes a second; zero is allowed.
+    Rate,
     /// One of these words.
     OneOf(&'static [&'static str]),
     /// Words in an array, or between blanks in one text. The layers carry them with line ends between.
@@ -104,6 +106,7 @@ impl Type {
                 seconds.filter(|n| *n >= 0.001 && *n <= LONGEST).map(ValueKind::from)
             }
             Self::Bytes => raw.bytes().filter(|bytes| *bytes > 0).map(ValueKind::from),
+            Self::Rate => raw.bytes().filter(|bytes| *bytes >= 0).map(ValueKind::from),
             Self::Count(least) => {
                 raw.whole().filter(|n| (i64::from(least)..=MOST).contains(n)).map(ValueKind::from)
             }
@@ -140,7 +143,8 @@ impl Type {
             | Self::Words
             | Self::Parts
             | Self::Object
-            | Self::Bytes => Raw::Text(trimmed),
+            | Self::Bytes
+            | Self::Rate => Raw::Text(trimmed),
         };
         self.check(raw)
     }
@@ -161,7 +165,7 @@ impl Type {
     /// Only where nobody would write a key.
     fn may_be_repeated(self) -> bool {
         matches!(self, Self::Host | Self::Port | Self::LogLevel | Self::Format | Self::Flag)
-            || matches!(self, Self::OneOf(_))
+            || matches!(self, Self::OneOf(_) | Self::Rate)
             || matches!(self, Self::Seconds | Self::Pause | Self::Hours | Self::Bytes | Self::Count(_))
     }
 
@@ -180,6 +184,7 @@ impl Type {
             Self::Pause => "a number of seconds, more than 0 and a year at most".to_owned(),
             Self::Hours => "a number of hours, more than 0 and a year at most".to_owned(),
             Self::Bytes => "a size above 0: a number of bytes, or text such as \"32MiB\"".to_owned(),
+            Self::Rate => "a number of bytes a second, 0 or more, or text such as \"1KiB\"".to_owned(),
             Self::OneOf(words) => format!("one of {}", words.join(", ")),
             Self::Words => "words in an array: [\"a\", \"b\"]".to_owned(),
             Self::Parts => "texts in an array: [\"a\", \"b\"]".to_owned(),

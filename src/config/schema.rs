@@ -3,7 +3,7 @@
 use super::kind::Kind::{self, Aliases, AuthMode, Fallbacks, Headers, Later, Value};
 use super::kind::Type::{
     self, Betas, Bytes, Count, Flag, Format, Host, Hours, Link, LogLevel, Object, OneOf, Params, Parts,
-    Pause, Port, Seconds, Secret, Text, Url, Words,
+    Pause, Port, Rate, Seconds, Secret, Text, Url, Words,
 };
 use super::top_models::SOURCES;
 
@@ -53,12 +53,15 @@ pub(super) const LIMITS: Keys = &[
     ("body-grace", Value(Seconds)),
     ("body-min-rate", Value(Bytes)),
     ("connections", Value(Count(1))),
+    ("connections-per-address", Value(Count(0))),
     ("in-flight", Value(Count(1))),
     ("provider-in-flight", Value(Count(1))),
     ("provider-queue", Value(Count(0))),
     ("provider-queue-wait", Value(Seconds)),
     ("client-channel", Value(Bytes)),
     ("client-timeout", Value(Seconds)),
+    ("reply-grace", Value(Pause)),
+    ("reply-min-rate", Value(Rate)),
     ("event", Value(Bytes)),
     ("event-min-rate", Value(Bytes)),
     ("before-first-event", Value(Bytes)),

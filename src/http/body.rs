@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::rt::time::Instant;
 use actix_web::web::Payload;
@@ -9,6 +10,8 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use tokio::time::timeout_at;
 use vandamme_actors::settings::Limits;
+
+use super::connection::awaits_continue;
 
 /// A refused body is still read for this long and up to this size, so that the client gets to see why.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
@@ -66,7 +69,11 @@ pub(crate) async fn read(
 }
 
 /// Reads on without keeping anything: a connection that is closed on unread data loses the answer on its way.
-pub(crate) async fn drain(payload: &mut Payload, limits: &Limits) {
+/// One whose client waits for `100 Continue` has not been sent, and need not be.
+pub(crate) async fn drain(request: &HttpRequest, payload: &mut Payload, limits: &Limits) {
+    if awaits_continue(request) {
+        return;
+    }
     let until = Instant::now() + DRAIN_TIME;
     let mut left = limits.request_body.saturating_mul(DRAIN_FACTOR);
     while let Ok(Some(Ok(chunk))) = timeout_at(until, payload.next()).await {

@@ -42,7 +42,7 @@ async fn answer(
 ) -> Result<HttpResponse, Refused> {
     let admission = door::admitted(request, gateway);
     if admission.is_err() {
-        body::drain(payload, &gateway.terms().settings.limits).await;
+        body::drain(request, payload, &gateway.terms().settings.limits).await;
     }
     let _admission = admission?;
     let (body, head) = door::read(request, payload, gateway).await?;

@@ -127,7 +127,7 @@ impl Door {
         let admission = match admitted(&self.request, &self.gateway) {
             Ok(admission) => admission,
             Err(refused) => {
-                body::drain(payload, limits).await;
+                body::drain(&self.request, payload, limits).await;
                 return Err(refused);
             }
         };
@@ -200,7 +200,7 @@ pub(super) async fn read(
     let body = match body::read(payload, request.headers(), limits).await {
         Ok(body) => body,
         Err(Unreadable::TooLarge) => {
-            body::drain(payload, limits).await;
+            body::drain(request, payload, limits).await;
             let message = format!("the request body has more than {} bytes", limits.request_body);
             return Err(Refused(413, ErrorKind::TooLarge, message));
         }

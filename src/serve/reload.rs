@@ -24,14 +24,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 static READING: AtomicBool = AtomicBool::new(false);
 
 /// What is built once, at the start. Every other key holds from the reload on.
-const ONCE: [&str; 13] = [
+const ONCE: [&str; 11] = [
     "host",
     "port",
     "log-level",
     "defaults.cache-dir",
     "defaults.models-cache",
-    "limits.connections",
-    "limits.request-head-timeout",
     "limits.connect-timeout",
     "limits.thoughts",
     "limits.thoughts-ttl",

@@ -10,6 +10,7 @@ mod coming_from_python;
 mod command_line;
 mod complaints;
 mod configuration;
+mod connections;
 mod container;
 mod count_tokens;
 mod cutting;

@@ -106,13 +106,15 @@ fn a_stderr_that_nobody_reads_holds_up_nobody() {
 }
 
 #[test]
-fn connections_over_the_limit_wait_outside() {
+fn connections_over_the_limit_are_refused_and_health_is_not() {
     let upstream = Upstream::anthropic().always(Answer::silence());
     let gateway = Gateway::before(&upstream).limit("connections", 2).start();
     let mut held: Vec<_> = (0..2).map(|_| gateway.messages(&prompt(MODEL, "hi")).send()).collect();
     upstream.request(1);
-    let waiting = gateway.call("GET", "/health").send();
-    waiting.assert_silent();
-    held.remove(0).hang_up();
-    assert_eq!(waiting.finish().status(), 200);
+    assert_eq!(gateway.get("/health").status(), 200);
+    assert_eq!(gateway.ask("hi").status(), 503);
+    held.clear();
+    upstream.closed(0);
+    upstream.closed(1);
+    assert_eq!(gateway.get("/health").status(), 200);
 }

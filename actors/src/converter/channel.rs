@@ -16,7 +16,7 @@ use crate::settings::Api;
 /// A channel in which at most `bound` bytes wait, except that one buffer always fits.
 /// `api` is the client's, for the last word of a converter that dies.
 pub(super) fn channel(bound: usize, api: Api) -> (Sender, ReplyBody) {
-    let shared = Rc::new(RefCell::new(Shared { bound, ..Shared::default() }));
+    let shared = Rc::new(RefCell::new(Shared { bound, open: true, ..Shared::default() }));
     (Sender(shared.clone()), ReplyBody { shared, api, closed: false })
 }
 
@@ -27,6 +27,10 @@ struct Shared {
     bound: usize,
     end: Option<End>,
     receiver_gone: bool,
+    /// The receiver has asked for more since it was last given something. One whose client does not take what it has does not
+    /// ask, so that nothing more is read for it.
+    open: bool,
+    sender_waits: bool,
     sender_waker: Option<Waker>,
     receiver_waker: Option<Waker>,
 }
@@ -56,7 +60,8 @@ impl Sender {
             Some(waker) => waker.clone_from(task.waker()),
             none => *none = Some(task.waker().clone()),
         }
-        if shared.waiting < shared.bound { Poll::Ready(()) } else { Poll::Pending }
+        shared.sender_waits = shared.waiting >= shared.bound || !shared.open;
+        if shared.sender_waits { Poll::Pending } else { Poll::Ready(()) }
     }
 
     /// Whether the client has been given all that was sent.
@@ -81,14 +86,18 @@ impl Sender {
 }
 
 impl Shared {
-    /// The next buffer. Only a sender that waits for room is woken: another one would find nothing to do.
+    /// The next buffer; without one, a request for more. Only a sender that waits for that is woken: another one would find
+    /// nothing to do.
     fn take(&mut self) -> Option<Bytes> {
-        let bytes = self.queue.pop_front()?;
-        let was_full = self.waiting >= self.bound;
+        let Some(bytes) = self.queue.pop_front() else {
+            self.open = true;
+            if std::mem::take(&mut self.sender_waits) {
+                self.wake_sender();
+            }
+            return None;
+        };
+        self.open = false;
         self.waiting -= bytes.len();
-        if was_full && self.waiting < self.bound {
-            self.wake_sender();
-        }
         Some(bytes)
     }
 
@@ -182,12 +191,14 @@ mod tests {
     }
 
     #[test]
-    fn a_full_channel_has_room_again_when_the_client_has_read() {
+    fn a_full_channel_has_room_again_when_the_client_asks_for_more() {
         let (sender, mut body) = channel(4, Api::Messages);
 
         sender.send(Bytes::from_static(b"12345"));
         assert!(with_task(|task| sender.poll_room(task)).is_pending());
         assert!(matches!(next(&mut body), Poll::Ready(Some(Ok(_)))));
+        assert!(with_task(|task| sender.poll_room(task)).is_pending(), "nobody has asked for more");
+        assert!(next(&mut body).is_pending());
 
         assert!(with_task(|task| sender.poll_room(task)).is_ready());
     }

@@ -185,17 +185,45 @@ fn a_limit_is_raised_for_those_who_wait_already() {
 fn what_needs_a_restart_is_said_until_there_is_one_and_the_rest_holds() {
     let upstream = Upstream::openai();
     let gateway = Gateway::bare().start();
-    let file = "log-level = 'WARNING'\n[limits]\nconnections = 9\n".to_owned();
+    let file = "log-level = 'WARNING'\n[limits]\nwatch-interval = 9\n".to_owned();
     gateway.run.write("test.toml", &(file + &provider("p", &upstream, "sk-a")));
     for _ in 0..2 {
         let told = reload(&gateway);
-        for line in ["limits.connections = 9, was 10000", "log-level = \"WARNING\", was \"INFO\""] {
+        for line in ["limits.watch-interval = 9, was 0.25", "log-level = \"WARNING\", was \"INFO\""] {
             assert!(told.results().contains(&format!("needs a restart: {line}")), "{}", told.stdout);
         }
         assert_eq!(gateway.ask("hi").status(), 200);
     }
     Ended::of(&mut gateway.server(&["restart"])).results();
     assert!(reload(&gateway).results().contains("nothing has changed"));
+}
+
+#[test]
+fn a_raised_drain_is_honoured_and_one_that_ends_says_so() {
+    for (drain, whole) in [(60.0, true), (3.5, false)] {
+        let (upstream, events) = paused();
+        let mut gateway = Gateway::before(&upstream).limit("drain", 0.1).start();
+        let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();
+        exchange.event_named("content_block_delta");
+        gateway.run.write("test.toml", &format!("[limits]\ndrain = {drain}\n"));
+        let told = reload(&gateway);
+        assert!(told.results().contains("changed: limits.drain = "), "{}", told.stdout);
+        gateway.run.signal("TERM");
+        // Longer than the old value and all that was granted on top of it.
+        thread::sleep(Duration::from_millis(if whole { 4500 } else { 0 }));
+        if whole {
+            upstream.permit();
+        }
+        let reply = exchange.finish();
+        if whole {
+            assert_eq!(reply.body, events.concat());
+        } else {
+            assert!(reply.complete && reply.raw().contains("event: error"), "{reply}");
+        }
+        assert_eq!(gateway.run.wait().code(), Some(0));
+        let log = gateway.log();
+        assert!(!log.contains("cancelled") && !log.contains("left"), "{log}");
+    }
 }
 
 #[test]

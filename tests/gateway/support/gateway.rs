@@ -28,9 +28,16 @@ pub(crate) struct Setup {
     arguments: Vec<String>,
     files: BTreeMap<String, String>,
     config: Option<String>,
+    shell: Option<String>,
 }
 
 impl Setup {
+    /// Starts it from a shell that has run this before: `ulimit`, say.
+    pub(crate) fn after_shell(mut self, line: &str) -> Self {
+        self.shell = Some(line.to_owned());
+        self
+    }
+
     pub(crate) fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.insert(name.to_owned(), value.into());
         self
@@ -143,7 +150,14 @@ impl Setup {
             std::fs::write(path, content).expect("a writable directory");
         }
         let file = self.config.as_ref().map_or(file, PathBuf::from);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vdm"));
+        let mut command = match &self.shell {
+            None => Command::new(env!("CARGO_BIN_EXE_vdm")),
+            Some(line) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("{line} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_vdm")]);
+                shell
+            }
+        };
         command
             .args(["server", "start", "--port", &port.to_string(), "--config"])
             .arg(&file)
@@ -357,6 +371,11 @@ impl Gateway {
     /// Asks a streamed question and reads the whole answer.
     pub(crate) fn ask(&self, text: &str) -> Reply {
         self.messages(&prompt(MODEL, text)).reply()
+    }
+
+    /// What [`Gateway::ask`] sends.
+    pub(crate) fn ask_bytes(&self, text: &str) -> Vec<u8> {
+        self.messages(&prompt(MODEL, text)).bytes()
     }
 
     /// The same without streaming.

@@ -1,0 +1,290 @@
+//! Where a request ends in the bytes of a connection (RFC 9112, section 6), as the HTTP server that reads them sees it.
+//!
+//! Where the two could differ, the request is [`Body::Unframed`]: the server refuses it and closes the connection.
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+use httparse::{Header, Status};
+
+use super::Interim;
+
+/// As many headers as the HTTP server takes.
+const HEADERS: usize = 96;
+
+/// What a connection's bytes begin with.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Head {
+    /// More bytes are needed.
+    Partial,
+    Complete {
+        request: Request,
+        interim: Interim,
+    },
+    /// The HTTP server refuses this and closes the connection.
+    Invalid,
+}
+
+/// What is still to come of one request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Request {
+    head: usize,
+    body: Body,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Body {
+    /// Bytes that are still to come.
+    Length(u64),
+    Chunked(Chunked),
+    /// Everything that follows on the connection.
+    Unframed,
+}
+
+/// Parses a head, and blanks out what the HTTP server must not act on: it takes `upgrade: websocket` for the end of HTTP, and
+/// answers `expect: 100-continue` before anybody has looked at the request.
+pub(super) fn head(bytes: &mut [u8]) -> Head {
+    let mut ignored = Vec::new();
+    let (length, body, expects_continue) = {
+        let mut headers = [const { MaybeUninit::uninit() }; HEADERS];
+        let mut request = httparse::Request::new(&mut []);
+        let length = match request.parse_with_uninit_headers(bytes, &mut headers) {
+            Ok(Status::Complete(length)) => length,
+            Ok(Status::Partial) => return Head::Partial,
+            Err(_) => return Head::Invalid,
+        };
+        let mut fields = Fields::default();
+        for header in request.headers.iter() {
+            fields.note(header);
+        }
+        let expects_continue = fields.expect.is_some() && request.version == Some(1);
+        let start = bytes.as_ptr() as usize;
+        let place = |value: &[u8]| {
+            let offset = value.as_ptr() as usize - start;
+            offset..offset + value.len()
+        };
+        ignored.extend(fields.upgrade.iter().map(|value| place(value)));
+        ignored.extend(fields.expect.filter(|_| expects_continue).map(place));
+        (length, fields.body(request.method, request.version), expects_continue)
+    };
+    for range in ignored {
+        blank(bytes, range);
+    }
+    let waits = expects_continue && body != Body::Length(0);
+    let interim = if waits { Interim::Expected } else { Interim::None };
+    Head::Complete { request: Request { head: length, body }, interim }
+}
+
+fn blank(bytes: &mut [u8], range: Range<usize>) {
+    if let Some(value) = bytes.get_mut(range) {
+        value.fill(b' ');
+    }
+}
+
+/// The header fields that say where a request ends, or what comes after it.
+#[derive(Default)]
+struct Fields<'h> {
+    length: Field<'h>,
+    coding: Field<'h>,
+    /// Values, and tokens of `connection`.
+    upgrade: Vec<&'h [u8]>,
+    expect: Option<&'h [u8]>,
+}
+
+/// A field that may stand in a head once.
+#[derive(Clone, Copy, Default)]
+enum Field<'h> {
+    #[default]
+    Absent,
+    Once(&'h [u8]),
+    Repeated,
+}
+
+impl<'h> Field<'h> {
+    fn note(&mut self, value: &'h [u8]) {
+        *self = match self {
+            Self::Absent => Self::Once(value),
+            Self::Once(_) | Self::Repeated => Self::Repeated,
+        };
+    }
+}
+
+impl<'h> Fields<'h> {
+    fn note(&mut self, header: &Header<'h>) {
+        let (name, value) = (header.name, header.value);
+        // By length first: most fields are none of these.
+        match name.len() {
+            6 if name.eq_ignore_ascii_case("expect") => {
+                let mut items = value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+                if items.any(|item| item.eq_ignore_ascii_case(b"100-continue")) {
+                    self.expect = Some(value);
+                }
+            }
+            7 if name.eq_ignore_ascii_case("upgrade") => self.upgrade.push(value),
+            10 if name.eq_ignore_ascii_case("connection") => {
+                let tokens = value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+                self.upgrade.extend(tokens.filter(|token| token.eq_ignore_ascii_case(b"upgrade")));
+            }
+            14 if name.eq_ignore_ascii_case("content-length") => self.length.note(value),
+            17 if name.eq_ignore_ascii_case("transfer-encoding") => self.coding.note(value),
+            _ => {}
+        }
+    }
+
+    fn body(&self, method: Option<&str>, version: Option<u8>) -> Body {
+        if method == Some("CONNECT") {
+            return Body::Unframed;
+        }
+        match (self.length, self.coding) {
+            (Field::Absent, Field::Absent) => Body::Length(0),
+            (Field::Once(length), Field::Absent) => decimal(length).map_or(Body::Unframed, Body::Length),
+            (Field::Absent, Field::Once(coding))
+                if version == Some(1) && coding.trim_ascii().eq_ignore_ascii_case(b"chunked") =>
+            {
+                Body::Chunked(Chunked::SizeFirst)
+            }
+            // Neither may stand there twice, nor one beside the other.
+            (_, Field::Once(_) | Field::Repeated) | (Field::Repeated, Field::Absent) => Body::Unframed,
+        }
+    }
+}
+
+/// Digits and nothing else.
+fn decimal(value: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(value.trim_ascii()).ok()?;
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+}
+
+impl Request {
+    /// One whose end nobody can tell.
+    pub(super) fn unframed() -> Self {
+        Self { head: 0, body: Body::Unframed }
+    }
+
+    /// How many of these bytes, the next ones of the connection, belong to this request.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> usize {
+        let of_head = self.head.min(bytes.len());
+        self.head -= of_head;
+        let rest = bytes.get(of_head..).unwrap_or_default();
+        of_head + if self.head == 0 { self.body.take(rest) } else { 0 }
+    }
+
+    /// Whether all of it has been taken.
+    pub(super) fn is_complete(&self) -> bool {
+        self.head == 0 && matches!(self.body, Body::Length(0) | Body::Chunked(Chunked::End))
+    }
+}
+
+impl Body {
+    fn take(&mut self, bytes: &[u8]) -> usize {
+        match self {
+            Self::Length(left) => {
+                let taken = usize::try_from(*left).map_or(bytes.len(), |left| left.min(bytes.len()));
+                *left -= taken as u64;
+                taken
+            }
+            Self::Chunked(chunked) => match chunked.take(bytes) {
+                Some(taken) => taken,
+                None => {
+                    *self = Self::Unframed;
+                    bytes.len()
+                }
+            },
+            Self::Unframed => bytes.len(),
+        }
+    }
+}
+
+/// What comes next in a body in chunks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Chunked {
+    SizeFirst,
+    Size(u64),
+    /// Blanks behind the size.
+    Blank(u64),
+    Extension(u64),
+    SizeLf(u64),
+    Data(u64),
+    DataCr,
+    DataLf,
+    /// A trailer field, or the end of the body.
+    TrailerFirst,
+    Trailer,
+    TrailerLf,
+    EndLf,
+    End,
+}
+
+impl Chunked {
+    /// How many of these bytes belong to the body; `None` where this is no body in chunks.
+    fn take(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut taken = 0;
+        while let Some(&byte) = bytes.get(taken) {
+            match *self {
+                Self::End => break,
+                Self::Data(left) => {
+                    let here = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len() - taken);
+                    let left = left - here as u64;
+                    *self = if left == 0 { Self::DataCr } else { Self::Data(left) };
+                    taken += here;
+                }
+                Self::SizeFirst
+                | Self::Size(_)
+                | Self::Blank(_)
+                | Self::Extension(_)
+                | Self::SizeLf(_)
+                | Self::DataCr
+                | Self::DataLf
+                | Self::TrailerFirst
+                | Self::Trailer
+                | Self::TrailerLf
+                | Self::EndLf => {
+                    *self = self.after(byte)?;
+                    taken += 1;
+                }
+            }
+        }
+        Some(taken)
+    }
+
+    fn after(self, byte: u8) -> Option<Self> {
+        let digit = || char::from(byte).to_digit(16).map(u64::from);
+        Some(match (self, byte) {
+            (Self::SizeFirst, _) => Self::Size(digit()?),
+            (Self::Size(size) | Self::Blank(size), b' ' | b'\t') => Self::Blank(size),
+            (Self::Size(size) | Self::Blank(size), b';') => Self::Extension(size),
+            (Self::Size(size) | Self::Blank(size) | Self::Extension(size), b'\r') => Self::SizeLf(size),
+            (Self::Size(size), _) => Self::Size(size.checked_mul(16)?.checked_add(digit()?)?),
+            (Self::Extension(_), 0x00..=0x08 | 0x0a..=0x1f | 0x7f) => return None,
+            (Self::Extension(size), _) => Self::Extension(size),
+            (Self::SizeLf(0), b'\n') => Self::TrailerFirst,
+            (Self::SizeLf(size), b'\n') => Self::Data(size),
+            (Self::DataCr, b'\r') => Self::DataLf,
+            (Self::DataLf, b'\n') => Self::SizeFirst,
+            (Self::TrailerFirst | Self::Trailer, b'\r') => {
+                if self == Self::Trailer {
+                    Self::TrailerLf
+                } else {
+                    Self::EndLf
+                }
+            }
+            (Self::TrailerFirst | Self::Trailer, _) => Self::Trailer,
+            (Self::TrailerLf, b'\n') => Self::TrailerFirst,
+            (Self::EndLf, b'\n') => Self::End,
+            (
+                Self::Blank(_)
+                | Self::SizeLf(_)
+                | Self::DataCr
+                | Self::DataLf
+                | Self::TrailerLf
+                | Self::EndLf
+                | Self::Data(_)
+                | Self::End,
+                _,
+            ) => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

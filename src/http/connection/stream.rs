@@ -1,0 +1,270 @@
+//! A client's TCP connection as the HTTP server reads and writes it: one request at a time.
+
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use actix_rt::net::TcpStream;
+use bytes::{Buf as _, BytesMut};
+use memchr::memchr_iter;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::framing::{self, Head, Request};
+use super::worker;
+use super::{Closing, Connection, Held, Interim, Phase};
+
+/// The longest head that the HTTP server takes.
+const LONGEST_HEAD: usize = 128 << 10;
+/// What is read of further requests while one is in progress.
+const LONGEST_PIPELINE: usize = 64 << 10;
+/// The longest end of a head, less one byte: an empty line behind the end of another.
+const END_OF_HEAD: usize = 3;
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+const HEAD_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+pub(crate) struct ClientStream {
+    io: TcpStream,
+    connection: Rc<Connection>,
+    reading: Reading,
+    /// Bytes that have arrived and must not be handed over yet.
+    held: BytesMut,
+    /// How many of those have been searched for the end of a head, and how many it takes to parse them anyway.
+    searched: usize,
+    parse_at: usize,
+}
+
+impl Drop for ClientStream {
+    fn drop(&mut self) {
+        worker::forget(&self.connection);
+    }
+}
+
+enum Reading {
+    /// The head of the next request.
+    Head,
+    Request(Request),
+    /// The request has arrived. What follows belongs to the next one.
+    Next,
+}
+
+impl ClientStream {
+    pub(super) fn new(io: TcpStream, connection: Rc<Connection>) -> Self {
+        Self { io, connection, reading: Reading::Head, held: BytesMut::new(), searched: 0, parse_at: 0 }
+    }
+
+    pub(crate) fn connection(&self) -> &Rc<Connection> {
+        &self.connection
+    }
+
+    /// Ends reading, if the connection is being closed.
+    fn closing(&self) -> Option<io::Result<()>> {
+        match self.connection.closing.get()? {
+            Closing::Idle => Some(Ok(())),
+            Closing::HeadTimeout => {
+                // Nothing else is being sent, or the client would not be waiting for us. Whether it takes it is its own business.
+                if !self.connection.flow.get().blocked {
+                    let _ = self.io.try_write(HEAD_TIMEOUT);
+                }
+                Some(Ok(()))
+            }
+            Closing::Abort => Some(Err(self.abort())),
+        }
+    }
+
+    fn abort(&self) -> io::Error {
+        // Otherwise the system would keep what the client does not take.
+        let _ = self.io.set_zero_linger();
+        io::ErrorKind::ConnectionAborted.into()
+    }
+
+    /// Hands over what is held of the request that may be read now; `false` when more must arrive before.
+    fn hand_over(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
+        if matches!(self.reading, Reading::Head) {
+            if !self.may_be_whole_head() {
+                return false;
+            }
+            match framing::head(&mut self.held) {
+                Head::Partial if self.held.len() < LONGEST_HEAD => {
+                    self.partial_head();
+                    return false;
+                }
+                // The HTTP server says why.
+                Head::Partial | Head::Invalid => self.begin_unframed(),
+                Head::Complete { request, interim } => self.begin(request, interim),
+            }
+        }
+        let Reading::Request(request) = &mut self.reading else { return false };
+        let fits = self.held.len().min(buffer.remaining());
+        let taken = request.take(&self.held[..fits]);
+        buffer.put_slice(&self.held[..taken]);
+        self.held.advance(taken);
+        if self.held.is_empty() {
+            // Few connections ever need it.
+            self.held = BytesMut::new();
+        }
+        self.end_if_complete();
+        taken > 0
+    }
+
+    /// Looks at as few bytes as possible twice, however slowly a head arrives.
+    fn may_be_whole_head(&mut self) -> bool {
+        let new = self.searched.saturating_sub(END_OF_HEAD).min(self.held.len());
+        self.searched = self.held.len();
+        self.held.len() >= self.parse_at || ends_head(&self.held[new..])
+    }
+
+    fn partial_head(&mut self) {
+        // An empty line before a request is none of it (RFC 9112, section 2.2).
+        if self.held.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+            self.held.clear();
+        }
+        (self.searched, self.parse_at) = (self.held.len(), self.held.len() * 2);
+        if !self.held.is_empty() && self.connection.phase.get() == Phase::Idle {
+            self.connection.enter(Phase::Head, Instant::now());
+        }
+    }
+
+    fn begin(&mut self, request: Request, interim: Interim) {
+        self.reading = Reading::Request(request);
+        (self.searched, self.parse_at) = (0, 0);
+        self.connection.begin();
+        self.connection.interim.set(interim);
+    }
+
+    /// Nobody knows what follows on this connection: it ends with the reply.
+    fn begin_unframed(&mut self) {
+        self.connection.held.set(Held::Discarded);
+        self.begin(Request::unframed(), Interim::None);
+    }
+
+    fn end_if_complete(&mut self) {
+        if matches!(&self.reading, Reading::Request(request) if request.is_complete()) {
+            self.reading = Reading::Next;
+            self.connection.request_read();
+        }
+    }
+
+    /// Takes what has just arrived in `buffer` behind its first `before` bytes; `false` when nothing of it is left there.
+    fn arrived(&mut self, buffer: &mut ReadBuf<'_>, before: usize) -> bool {
+        let new = &mut buffer.filled_mut()[before..];
+        if matches!(self.reading, Reading::Head) && self.held.is_empty() {
+            match framing::head(new) {
+                Head::Partial => {}
+                Head::Invalid => self.begin_unframed(),
+                Head::Complete { request, interim } => self.begin(request, interim),
+            }
+        }
+        let new = &buffer.filled()[before..];
+        let taken = match &mut self.reading {
+            Reading::Request(request) => request.take(new),
+            Reading::Head | Reading::Next => 0,
+        };
+        self.end_if_complete();
+        self.hold(&buffer.filled()[before + taken..]);
+        buffer.set_filled(before + taken);
+        taken > 0
+    }
+
+    /// Holds these bytes back.
+    fn hold(&mut self, bytes: &[u8]) {
+        let connection = &self.connection;
+        if connection.held.get() == Held::Discarded {
+            return;
+        }
+        let pipelined = matches!(self.reading, Reading::Next);
+        if pipelined && self.held.len() + bytes.len() > LONGEST_PIPELINE {
+            self.held = BytesMut::new();
+            connection.held.set(Held::Discarded);
+            return;
+        }
+        self.held.extend_from_slice(bytes);
+    }
+}
+
+fn ends_head(bytes: &[u8]) -> bool {
+    memchr_iter(b'\n', bytes).any(|end| {
+        let rest = &bytes[end + 1..];
+        rest.starts_with(b"\r\n") || rest.starts_with(b"\n")
+    })
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.connection.runs_in(task);
+        if let Some(ended) = this.closing() {
+            return Poll::Ready(ended);
+        }
+        loop {
+            if matches!(this.reading, Reading::Next) && this.connection.phase.get() != Phase::Serving {
+                if this.connection.held.get() == Held::Discarded {
+                    return Poll::Ready(Ok(()));
+                }
+                this.reading = Reading::Head;
+            }
+            if !this.held.is_empty() && this.hand_over(buffer) {
+                return Poll::Ready(Ok(()));
+            }
+            if this.connection.held.get() != Held::Discarded {
+                this.connection.held.set(if this.held.is_empty() { Held::Nothing } else { Held::Bytes });
+            }
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut this.io).poll_read(task, buffer))?;
+            if buffer.filled().len() == before || this.arrived(buffer, before) {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl ClientStream {
+    /// Sends what is left of `100 Continue`.
+    fn poll_continue(&mut self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Interim::Sending(sent) = self.connection.interim.get() {
+            let Some(rest) = CONTINUE.get(sent..).filter(|rest| !rest.is_empty()) else {
+                self.connection.interim.set(Interim::None);
+                break;
+            };
+            let more = ready!(Pin::new(&mut self.io).poll_write(task, rest))?;
+            self.connection.interim.set(Interim::Sending(sent + more));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(self: Pin<&mut Self>, task: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let connection = &this.connection;
+        if connection.closing.get() == Some(Closing::Abort) {
+            return Poll::Ready(Err(this.abort()));
+        }
+        // An interim reply that has begun comes before the final one; one that has not is of no more use then.
+        if matches!(connection.interim.get(), Interim::Sending(1..)) {
+            ready!(this.poll_continue(task))?;
+        }
+        let connection = &this.connection;
+        let written = Pin::new(&mut this.io).poll_write(task, bytes);
+        connection.flow.set(connection.flow.get().after(&written));
+        written
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_continue(task))?;
+        if this.connection.paused.take() {
+            task.waker().wake_by_ref();
+        }
+        Pin::new(&mut this.io).poll_flush(task)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(task)
+    }
+}
