@@ -193,8 +193,7 @@ impl Flow {
         };
         // Line ends in front of it belong to the event before.
         let at = at + block[at..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-        let last = block.slice(at..);
-        batch.add(block.slice(..at));
+        let (front, last) = (block.slice(..at), block.slice(at..));
         // Whether an LF follows is known if anything does.
         let is_open = last.ends_with(b"\r") && !is_cut && self.splitter.held() == 0;
         self.stage = if is_open { Stage::EndedWithCr } else { Stage::Ended };
@@ -202,10 +201,15 @@ impl Flow {
             // An upstream that quotes our key in its error is not passed on to the letter.
             Some((kind, message)) if self.secrets.found_in(&last) => {
                 self.stage = Stage::Ended;
+                batch.add(front);
                 self.api.error_event(kind, &message, batch.buffer());
             }
-            None if self.integrity == Integrity::Body => self.withheld = Some(last),
-            Some(_) | None => batch.add(last),
+            None if self.integrity == Integrity::Body => {
+                batch.add(front);
+                self.withheld = Some(last);
+            }
+            // In one piece, which is not copied.
+            Some(_) | None => batch.add(block),
         }
         self.progress_behind_the_end()
     }

@@ -1,3 +1,5 @@
+//! One reply in every slicing: the same bytes, the same end.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use vandamme_protocol::bridge::{chat_over_messages, messages_over_chat};
