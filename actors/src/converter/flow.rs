@@ -130,10 +130,6 @@ impl Flow {
         let Some(block) = self.splitter.pass(chunk) else { return self.unfinished() };
         // Blank lines alone are no event.
         self.has_completed_an_event = block.iter().any(|byte| !matches!(byte, b'\r' | b'\n'));
-        let block = match &self.redacted {
-            Some(secrets) if secrets.found_plainly_in(&block) => secrets.without_plain(&block).into(),
-            Some(_) | None => block,
-        };
         let block = match &mut self.audience {
             Some(audience) => audience.pass(block),
             None => block,
@@ -154,13 +150,15 @@ impl Flow {
                 let passed = tap.pass(block);
                 self.pass(passed, batch)
             }
-            Machine::Bridge(machine) => match convert(machine.as_mut(), &block, batch) {
-                Progress::Ended => {
-                    self.stage = Stage::Ended;
-                    self.progress_behind_the_end()
+            Machine::Bridge(machine) => {
+                match convert(machine.as_mut(), &redact(&self.redacted, block), batch) {
+                    Progress::Ended => {
+                        self.stage = Stage::Ended;
+                        self.progress_behind_the_end()
+                    }
+                    step @ (Progress::More | Progress::Faulted(_)) => step,
                 }
-                step @ (Progress::More | Progress::Faulted(_)) => step,
-            },
+            }
         };
         match progress {
             Progress::More if self.stage == Stage::Running => self.unfinished(),
@@ -188,7 +186,7 @@ impl Flow {
     /// Passes a block of events on, with which the reply may end.
     fn pass(&mut self, Passed { block, end, is_cut }: Passed, batch: &mut Batch) -> Progress {
         let Some(at) = end else {
-            batch.add(block);
+            batch.add(redact(&self.redacted, block));
             return Progress::More;
         };
         // Line ends in front of it belong to the event before.
@@ -201,15 +199,15 @@ impl Flow {
             // An upstream that quotes our key in its error is not passed on to the letter.
             Some((kind, message)) if self.secrets.found_in(&last) => {
                 self.stage = Stage::Ended;
-                batch.add(front);
+                batch.add(redact(&self.redacted, front));
                 self.api.error_event(kind, &message, batch.buffer());
             }
             None if self.integrity == Integrity::Body => {
-                batch.add(front);
-                self.withheld = Some(last);
+                batch.add(redact(&self.redacted, front));
+                self.withheld = Some(redact(&self.redacted, last));
             }
             // In one piece, which is not copied.
-            Some(_) | None => batch.add(block),
+            Some(_) | None => batch.add(redact(&self.redacted, block)),
         }
         self.progress_behind_the_end()
     }
@@ -356,6 +354,14 @@ fn passed_chat(tap: &ChatTap, secrets: &Secrets) -> Closing {
     let summary = tap.summary();
     let fault = summary.error.clone().map(|(kind, message)| (kind, secrets.scrub(message)));
     Closing { usage: summary.usage, tool_calls: summary.tool_calls, fault }
+}
+
+/// A block of events without secrets. It is searched, and copied only if one is found.
+fn redact(secrets: &Option<Secrets>, block: Bytes) -> Bytes {
+    match secrets {
+        Some(secrets) if secrets.found_plainly_in(&block) => secrets.without_plain(&block).into(),
+        Some(_) | None => block,
+    }
 }
 
 fn scrubbed(fault: Fault, secrets: &Secrets) -> Fault {
