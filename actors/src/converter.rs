@@ -14,6 +14,7 @@ mod audience;
 mod batch;
 mod channel;
 mod clock;
+mod closing;
 mod decoded;
 mod flow;
 

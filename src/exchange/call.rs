@@ -12,7 +12,7 @@ use awc::ClientResponse;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::{Either, select};
-use vandamme_actors::converter::{Audience, Batch, Closing, Flow, Machine, Opened, Progress};
+use vandamme_actors::converter::{Audience, Batch, Closing, Flow, Machine, Opened, Progress, UpstreamBody};
 use vandamme_actors::excerpt;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::secret::Secrets;
@@ -36,6 +36,8 @@ pub(super) const EVENTS: &str = "text/event-stream; charset=utf-8";
 /// An error body is read up to this size and for this long.
 const ERROR_BODY: usize = 1 << 20;
 const ERROR_BODY_TIME: Duration = Duration::from_secs(10);
+/// Before its first event a stream is read in pieces of this size, so that the bound on what comes before is exact.
+const PIECE: usize = 1 << 10;
 /// Instead of no deadline.
 const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// A list of models is there by then, or somebody who waits for it has gone.
@@ -207,27 +209,24 @@ impl Exchange<'_> {
         let flow = Flow::new(machine, self.question.api, event, secrets);
         let mut flow = flow.before(audience).with_integrity(integrity).without(redacted);
         let mut first = Batch::default();
-        let mut ended = false;
-        while !flow.started() && !ended {
+        let (mut ended, mut rest) = (false, Bytes::new());
+        while !ended && (!flow.started() || !rest.is_empty()) {
+            if rest.is_empty() {
+                rest = next_chunk(&mut upstream).await?;
+            }
+            let piece = if flow.started() { rest.len() } else { rest.len().min(PIECE) };
             let before = first.len();
-            match upstream.next().await {
-                Some(Ok(chunk)) => match flow.take(chunk, &mut first) {
-                    Progress::More if !flow.started() && first.len() > kept => first.truncate(before),
-                    Progress::More => {}
-                    Progress::Ended => ended = true,
-                    Progress::Faulted(fault) if flow.started() => {
-                        // Something of worth came along with the fault: the client gets both.
-                        return Ok(Answered::Opened {
-                            headers,
-                            opened: Box::new(faulted(flow, first, fault)),
-                        });
-                    }
-                    Progress::Faulted(fault) => return Err(CallFailure::said(self.scrubbed(lease, fault))),
-                },
-                Some(Err(PayloadError::EncodingCorrupted)) => return Err(damaged()),
-                Some(Err(_)) | None => {
-                    return Err(CallFailure::broken("the upstream closed the stream before its first event"));
+            match flow.take(rest.split_to(piece), &mut first) {
+                Progress::More if !flow.started() && first.len() > kept.saturating_sub(PIECE) => {
+                    first.truncate(before);
                 }
+                Progress::More => {}
+                Progress::Ended => ended = true,
+                Progress::Faulted(fault) if flow.started() => {
+                    // Something of worth came along with the fault: the client gets both.
+                    return Ok(Answered::Opened { headers, opened: Box::new(faulted(flow, first, fault)) });
+                }
+                Progress::Faulted(fault) => return Err(CallFailure::said(self.scrubbed(lease, fault))),
             }
         }
         if let Some(fault) = flow.failed_at_once(&first) {
@@ -342,6 +341,16 @@ fn fault(status: u16, body: &[u8], (upstream, client): (Api, Api)) -> Fault {
         // OpenAI has this one, too.
         (Api::Messages, Api::ChatCompletions) if status == 422 => Fault { status, ..read },
         (Api::Messages, Api::ChatCompletions) => read,
+    }
+}
+
+async fn next_chunk(upstream: &mut UpstreamBody) -> Result<Bytes, CallFailure> {
+    match upstream.next().await {
+        Some(Ok(chunk)) => Ok(chunk),
+        Some(Err(PayloadError::EncodingCorrupted)) => Err(damaged()),
+        Some(Err(_)) | None => {
+            Err(CallFailure::broken("the upstream closed the stream before its first event"))
+        }
     }
 }
 

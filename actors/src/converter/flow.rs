@@ -15,6 +15,8 @@ use vandamme_protocol::vocabulary::{ErrorKind, Usage};
 
 use super::audience::Audience;
 use super::batch::Batch;
+pub use super::closing::Closing;
+use super::closing::{converted, passed, passed_chat, told};
 use crate::secret::Secrets;
 use crate::settings::Api;
 
@@ -71,14 +73,6 @@ pub enum Progress {
     Ended,
     /// The upstream said that it failed, or it cannot be understood.
     Faulted(Fault),
-}
-
-/// How a reply ended, for the ledger.
-#[derive(Clone, Debug, Default)]
-pub struct Closing {
-    pub usage: Usage,
-    pub tool_calls: u32,
-    pub fault: Option<(ErrorKind, String)>,
 }
 
 impl Flow {
@@ -350,12 +344,6 @@ impl Flow {
     }
 }
 
-fn passed_chat(tap: &ChatTap, secrets: &Secrets) -> Closing {
-    let summary = tap.summary();
-    let fault = summary.error.clone().map(|(kind, message)| (kind, secrets.scrub(message)));
-    Closing { usage: summary.usage, tool_calls: summary.tool_calls, fault }
-}
-
 /// A block of events without secrets. It is searched, and copied only if one is found.
 fn redact(secrets: &Option<Secrets>, block: Bytes) -> Bytes {
     match secrets {
@@ -386,32 +374,6 @@ fn is_ping(event: &sse::Event<'_>) -> bool {
 
 fn is_whole(data: &[u8]) -> bool {
     data.trim_ascii() == b"[DONE]" || span::is_complete_json(data)
-}
-
-fn told(tap: &Tap) -> Usage {
-    let summary = tap.summary();
-    Usage {
-        input: summary.input,
-        output: summary.output,
-        cache_read: summary.cache_read,
-        cache_creation: summary.cache_creation,
-    }
-}
-
-fn passed(tap: &Tap, secrets: &Secrets) -> Closing {
-    let summary = tap.summary();
-    let fault = summary.error.clone().map(|(kind, message)| {
-        (ErrorKind::from_anthropic(&kind).unwrap_or(ErrorKind::Api), secrets.scrub(message))
-    });
-    Closing { usage: told(tap), tool_calls: summary.tool_calls, fault }
-}
-
-fn converted(outcome: vandamme_protocol::bridge::Outcome) -> Closing {
-    Closing {
-        usage: outcome.usage.unwrap_or_default(),
-        tool_calls: outcome.tool_calls,
-        fault: outcome.fault.map(|fault| (fault.kind, fault.message)),
-    }
 }
 
 #[cfg(test)]
