@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use base64::alphabet::STANDARD;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::general_purpose::{
+    GeneralPurpose, GeneralPurposeConfig, STANDARD_NO_PAD, URL_SAFE_NO_PAD,
+};
 use base64::engine::{DecodePaddingMode, Engine};
 
 /// Takes text without its padding, and what a cut left in the last character.
@@ -49,6 +51,18 @@ pub(super) fn percent_decoded(text: &[u8]) -> Option<Vec<u8>> {
         Cow::Owned(decoded) => Some(decoded),
         Cow::Borrowed(_) => None,
     }
+}
+
+/// What base64 of any text that contains `key` contains, in either alphabet: for each place of the key in a group, the
+/// characters that its neighbours do not change.
+pub(super) fn base64_forms(key: &[u8]) -> impl Iterator<Item = String> {
+    [(0, 0), (1, 2), (2, 3)].into_iter().flat_map(move |(before, changed)| {
+        let mut text = vec![0; before];
+        text.extend_from_slice(key);
+        let complete = text.len() * 8 / 6;
+        [STANDARD_NO_PAD.encode(&text), URL_SAFE_NO_PAD.encode(&text)]
+            .map(|form| form[changed..complete].to_owned())
+    })
 }
 
 /// The places of texts that may be base64 of `shortest` bytes or more.
@@ -105,6 +119,21 @@ mod tests {
         assert_eq!(plain(r#"a\u002db\/c\"d\ne"#).as_deref(), Some("a-b/c\"d e"));
         for cut in ["\\", "\\u", "\\u00", "\\uzzzz"] {
             assert!(plain(cut).is_some(), "{cut}");
+        }
+    }
+
+    #[test]
+    fn the_forms_of_a_key_are_in_every_base64_of_it() {
+        for key in ["sk-01234", "sk-012345", "sk-0123456?>~"] {
+            let forms: Vec<_> = base64_forms(key.as_bytes()).collect();
+            for (before, after) in
+                [("", ""), ("u:", ""), ("user:", "x"), ("a", "é"), ("ab", "cd"), ("abc", "")]
+            {
+                let text = format!("{before}{key}{after}");
+                for encoded in [STANDARD_NO_PAD.encode(&text), URL_SAFE_NO_PAD.encode(&text)] {
+                    assert!(forms.iter().any(|form| encoded.contains(form)), "{text}: {encoded} {forms:?}");
+                }
+            }
         }
     }
 

@@ -21,6 +21,8 @@ const DEEPEST: usize = 3;
 #[derive(Clone)]
 pub struct Secrets {
     known: Option<Arc<AhoCorasick>>,
+    /// The same in base64.
+    encoded: Option<Arc<AhoCorasick>>,
     /// The key of one request, which need not be in the configuration.
     own: Option<ApiKey>,
     /// The length of the shortest that is searched for.
@@ -53,7 +55,9 @@ impl Secrets {
             .build(keys.iter().map(ApiKey::expose));
         // Building fails only beyond 2^31 states, more than the bound on keys allows.
         let known = search.ok().filter(|_| !keys.is_empty()).map(Arc::new);
-        Self { known, own: None, shortest }
+        let forms = keys.iter().flat_map(|key| encoded::base64_forms(key.expose().as_bytes()));
+        let encoded = AhoCorasick::new(forms).ok().filter(|_| !keys.is_empty()).map(Arc::new);
+        Self { known, encoded, own: None, shortest }
     }
 
     /// These and another one.
@@ -64,7 +68,8 @@ impl Secrets {
         if known.is_some_and(|found| found.range() == (0..text.len())) || !shape::is_distinctive(text) {
             return self.clone();
         }
-        Self { known: self.known.clone(), own: Some(key.clone()), shortest: self.shortest.min(text.len()) }
+        let own = Some(key.clone());
+        Self { own, shortest: self.shortest.min(text.len()), ..self.clone() }
     }
 
     /// Whether a text holds one of them where it stands alone, plainly or encoded.
@@ -130,7 +135,9 @@ impl Secrets {
     }
 
     fn in_base64(&self, text: &[u8]) -> bool {
-        encoded::base64_runs(text, self.shortest).any(|run| self.is_base64_of_one(&text[run]))
+        let known = self.encoded.as_ref().is_some_and(|search| search.is_match(text));
+        let own = || encoded::base64_runs(text, self.shortest).any(|run| self.is_base64_of_one(&text[run]));
+        known || (self.own.is_some() && own())
     }
 
     fn is_base64_of_one(&self, run: &[u8]) -> bool {

@@ -17,6 +17,9 @@ use vandamme_protocol::http1::{ReplyError, ReplyReader};
 use super::pool::{Connection, Pool};
 use super::transport::poll_read_into;
 
+/// What is read of a body at once, bytes. It waits for a slow client whole.
+const LARGEST_READ: usize = 16 << 10;
+
 /// Why an exchange broke off, as far as HTTP is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionFault {
@@ -206,19 +209,20 @@ impl ReplyIo {
 
     /// Reads the body straight into awc's buffer.
     fn poll_body(&mut self, task: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let start = buffer.filled().len();
         loop {
             let Some(connection) = &mut self.connection else { return Poll::Ready(Ok(())) };
-            match ready!(poll_read_into(&mut connection.transport, task, buffer)) {
+            let room = buffer.remaining().min(LARGEST_READ);
+            let mut piece = ReadBuf::new(buffer.initialize_unfilled_to(room));
+            match ready!(poll_read_into(&mut connection.transport, task, &mut piece)) {
                 Ok(1..) => {}
                 Ok(0) => return Poll::Ready(self.closed(None)),
                 Err(error) => return Poll::Ready(self.closed(Some(error))),
             }
-            let length = match self.reply.body(&mut buffer.filled_mut()[start..]) {
+            let length = match self.reply.body(piece.filled_mut()) {
                 Ok(length) => length,
                 Err(error) => return Poll::Ready(Err(self.fail(ConnectionFault::Reply(error)))),
             };
-            buffer.set_filled(start + length);
+            buffer.advance(length);
             if self.reply.ended() {
                 self.finish();
             }
