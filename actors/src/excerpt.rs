@@ -7,6 +7,9 @@ pub const ERROR: usize = 8 << 10;
 
 /// The first `most` characters of a text on one line.
 pub fn one_line(text: &str, most: usize) -> String {
+    if text.len() <= most && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     text.chars().take(most).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

@@ -117,7 +117,7 @@ impl Exchange<'_> {
         let headers = &self.question.headers;
         let terms = self.gateway.terms();
         let is_ours = |value: &HeaderValue| caller::carries(value.as_bytes(), &terms.gateway_keys);
-        if !headers.iter().any(|(_, value)| is_ours(value)) {
+        if terms.gateway_keys.is_empty() || !headers.iter().any(|(_, value)| is_ours(value)) {
             return Cow::Borrowed(headers);
         }
         let mut shown = HeaderMap::with_capacity(headers.len());

@@ -133,8 +133,9 @@ impl Client {
 /// The host of an http URL, and its port unless that goes without saying.
 fn host(url: &str) -> Option<HeaderValue> {
     let rest = url.strip_prefix("http://")?;
-    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let end = rest.bytes().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
+    let authority = &rest[..end.unwrap_or(rest.len())];
+    let host = authority.bytes().rposition(|byte| byte == b'@').map_or(authority, |at| &authority[at + 1..]);
     let host = host.strip_suffix(":443").or_else(|| host.strip_suffix(":80")).unwrap_or(host);
     HeaderValue::from_str(host).ok()
 }

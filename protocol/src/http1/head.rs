@@ -1,27 +1,18 @@
 //! The head of a reply: how long its body is, and the head that the HTTP client gets instead.
 
 use std::fmt::{self, Write as _};
+use std::mem::MaybeUninit;
 
 use bytes::BytesMut;
 
 use super::ReplyError;
 
+/// Room for what is written before the headers that are passed on, unless the reason is long.
+const LONGEST_START: usize = 80;
 /// What every reply begins with. Earlier versions have no status line, later ones another framing.
 pub(super) const PREFIX: &[u8] = b"HTTP/1.";
 /// The HTTP client reads no more (actix-http's `MAX_HEADERS`).
 pub(super) const MOST_HEADERS: usize = 96;
-
-/// Headers that describe the connection and not the reply, and those that the reader sets itself.
-const NOT_PASSED_ON: [&str; 8] = [
-    "connection",
-    "content-length",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// One head.
 pub(super) enum Parsed {
@@ -63,12 +54,12 @@ pub(super) fn end(input: &[u8], searched: &mut usize) -> Option<usize> {
 /// Reads a complete head. A final one is appended to `output` in the form that the HTTP client gets: without framing headers
 /// except for a length, and as HTTP/1.0, whose bodies end with the connection, where there is no length.
 pub(super) fn parse(bytes: &[u8], output: &mut BytesMut) -> Result<Parsed, ReplyError> {
-    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
-    let mut response = httparse::Response::new(&mut headers);
+    let mut headers = [const { MaybeUninit::uninit() }; MOST_HEADERS];
+    let mut response = httparse::Response::new(&mut []);
     // The HTTP client behind the reader has the same setting, so both read the same headers.
     let mut config = httparse::ParserConfig::default();
     config.allow_spaces_after_header_name_in_responses(true);
-    let length = match config.parse_response(&mut response, bytes) {
+    let length = match config.parse_response_with_uninit_headers(&mut response, bytes, &mut headers) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Err(ReplyError::Head),
         Err(httparse::Error::TooManyHeaders) => return Err(ReplyError::HeadTooLarge),
@@ -92,6 +83,36 @@ pub(super) fn parse(bytes: &[u8], output: &mut BytesMut) -> Result<Parsed, Reply
     write(&response, (status, body), output).map_err(|_| ReplyError::Head)?;
     let reusable = certain && version == 1 && !framing.close && body != Body::UntilClose;
     Ok(Parsed::Final { status, body, reusable, keep_alive: framing.keep_alive })
+}
+
+/// What a header is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Field {
+    ContentLength,
+    TransferEncoding,
+    Connection,
+    KeepAlive,
+    /// It describes the connection as well, but nothing that matters here.
+    OtherOfConnection,
+    PassedOn,
+}
+
+impl Field {
+    fn of(name: &str) -> Self {
+        // By length first: most headers have that of none of these.
+        let (known, field) = match name.len() {
+            2 => ("te", Self::OtherOfConnection),
+            7 if name.as_bytes()[0].eq_ignore_ascii_case(&b't') => ("trailer", Self::OtherOfConnection),
+            7 => ("upgrade", Self::OtherOfConnection),
+            10 if name.as_bytes()[0].eq_ignore_ascii_case(&b'c') => ("connection", Self::Connection),
+            10 => ("keep-alive", Self::KeepAlive),
+            14 => ("content-length", Self::ContentLength),
+            16 => ("proxy-connection", Self::OtherOfConnection),
+            17 => ("transfer-encoding", Self::TransferEncoding),
+            _ => return Self::PassedOn,
+        };
+        if name.eq_ignore_ascii_case(known) { field } else { Self::PassedOn }
+    }
 }
 
 /// What the headers say of the connection.
@@ -118,14 +139,14 @@ impl Framing {
         let mut framing = Self { version, ..Self::default() };
         for header in headers {
             let value = header.value;
-            if header.name.eq_ignore_ascii_case("content-length") {
-                framing.add_length(value)?;
-            } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
-                framing.add_coding(value)?;
-            } else if header.name.eq_ignore_ascii_case("connection") {
-                framing.close |= elements(value).any(|element| element.eq_ignore_ascii_case(b"close"));
-            } else if header.name.eq_ignore_ascii_case("keep-alive") {
-                framing.keep_alive = elements(value).find_map(keep_alive_timeout);
+            match Field::of(header.name) {
+                Field::ContentLength => framing.add_length(value)?,
+                Field::TransferEncoding => framing.add_coding(value)?,
+                Field::Connection => {
+                    framing.close |= elements(value).any(|element| element.eq_ignore_ascii_case(b"close"));
+                }
+                Field::KeepAlive => framing.keep_alive = elements(value).find_map(keep_alive_timeout),
+                Field::OtherOfConnection | Field::PassedOn => {}
             }
         }
         Ok(framing)
@@ -199,12 +220,14 @@ fn write(
         Body::Length(_) => "HTTP/1.1",
         Body::Chunked | Body::UntilClose => "HTTP/1.0",
     };
+    output.reserve(
+        LONGEST_START + response.headers.iter().map(|h| h.name.len() + h.value.len() + 4).sum::<usize>(),
+    );
     write!(output, "{version} {status} {}\r\n", response.reason.unwrap_or_default())?;
     if let Body::Length(length @ 1..) = body {
         write!(output, "content-length: {length}\r\n")?;
     }
-    let passed_on = |name: &str| !NOT_PASSED_ON.iter().any(|other| name.eq_ignore_ascii_case(other));
-    for header in response.headers.iter().filter(|header| passed_on(header.name)) {
+    for header in response.headers.iter().filter(|header| Field::of(header.name) == Field::PassedOn) {
         for part in [header.name.as_bytes(), b": ", header.value, b"\r\n"] {
             output.extend_from_slice(part);
         }
