@@ -13,6 +13,9 @@ use vandamme_protocol::vocabulary::ErrorKind;
 
 use crate::settings::Api;
 
+/// What the HTTP server gets at once, bytes. It takes as much beyond what it holds of a reply.
+const PIECE: usize = 16 << 10;
+
 /// A channel in which at most `bound` bytes wait, except that one buffer always fits.
 /// `api` is the client's, for the last word of a converter that dies.
 pub(super) fn channel(bound: usize, api: Api) -> (Sender, ReplyBody) {
@@ -89,13 +92,17 @@ impl Shared {
     /// The next buffer; without one, a request for more. Only a sender that waits for that is woken: another one would find
     /// nothing to do.
     fn take(&mut self) -> Option<Bytes> {
-        let Some(bytes) = self.queue.pop_front() else {
+        let Some(first) = self.queue.front_mut() else {
             self.open = true;
             if std::mem::take(&mut self.sender_waits) {
                 self.wake_sender();
             }
             return None;
         };
+        let bytes = first.split_to(first.len().min(PIECE));
+        if first.is_empty() {
+            self.queue.pop_front();
+        }
         self.open = false;
         self.waiting -= bytes.len();
         Some(bytes)

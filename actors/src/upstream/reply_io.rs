@@ -18,7 +18,7 @@ use super::pool::{Connection, Pool};
 use super::transport::poll_read_into;
 
 /// What is read of a body at once, bytes. It waits for a slow client whole.
-const LARGEST_READ: usize = 16 << 10;
+const LARGEST_READ: usize = 8 << 10;
 
 /// Why an exchange broke off, as far as HTTP is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

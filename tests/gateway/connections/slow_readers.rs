@@ -97,6 +97,6 @@ fn a_stream_that_nobody_reads_costs_little_memory() {
         let each = resident().saturating_sub(before) / STREAMS;
         drop(streams);
         // Its channel of 64 KiB, what HTTP holds on both sides, and a debug build's own.
-        assert!(each < 230, "{each} KiB for a stream that nobody reads");
+        assert!(each < 260, "{each} KiB for a stream that nobody reads");
     }
 }
