@@ -193,7 +193,8 @@ mod faults {
             let upstream = upstream.answering(Answer::pieces(paced));
             let gateway = Gateway::before(&upstream).start();
             strike(&gateway, "panic?actor=converter");
-            let exchange = gateway.messages(&prompt(MODEL, "hi")).send();
+            // The head has come, so a converter has the rest.
+            let exchange = gateway.messages(&prompt(MODEL, "hi")).open();
             for _ in 0..20 {
                 upstream.permit();
             }
