@@ -195,6 +195,8 @@ impl Converter {
     }
 
     fn take(&mut self, chunk: Bytes) {
+        #[cfg(any(test, feature = "faults"))]
+        crate::faults::converter();
         let was_finishing = self.flow.finishing();
         match self.flow.take(chunk, &mut self.batch) {
             Progress::More => {
@@ -205,8 +207,6 @@ impl Converter {
             Progress::Ended => self.ended(),
             Progress::Faulted(fault) => self.fail(fault, CallOutcome::Failed),
         }
-        #[cfg(any(test, feature = "faults"))]
-        crate::faults::converter();
     }
 
     /// Whether the reply is complete although the upstream has not ended it.

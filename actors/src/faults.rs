@@ -25,7 +25,7 @@ pub enum Misfortune {
 
 static CONVERTER: AtomicBool = AtomicBool::new(false);
 
-/// The next converter on any thread panics after the first piece it takes.
+/// The next converter on any thread panics as it takes its first piece.
 pub fn arm_converter() {
     CONVERTER.store(true, Ordering::SeqCst);
 }
