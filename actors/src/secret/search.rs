@@ -14,6 +14,8 @@ use super::{ApiKey, encoded, shape};
 const REDACTED: &str = "[key]";
 /// Replaces a text from which a key cannot be cut out.
 const WITHHELD: &str = "[a text that contains a key was withheld]";
+/// The most keys whose forms in base64 are searched for: six each.
+const MOST_FORMS: usize = 500;
 /// How many layers of escapes are undone: JSON inside JSON inside JSON.
 const DEEPEST: usize = 3;
 
@@ -21,7 +23,7 @@ const DEEPEST: usize = 3;
 #[derive(Clone)]
 pub struct Secrets {
     known: Option<Arc<AhoCorasick>>,
-    /// The same in base64.
+    /// The same in base64, unless they are too many: then texts are decoded.
     encoded: Option<Arc<AhoCorasick>>,
     /// The key of one request, which need not be in the configuration.
     own: Option<ApiKey>,
@@ -56,7 +58,8 @@ impl Secrets {
         // Building fails only beyond 2^31 states, more than the bound on keys allows.
         let known = search.ok().filter(|_| !keys.is_empty()).map(Arc::new);
         let forms = keys.iter().flat_map(|key| encoded::base64_forms(key.expose().as_bytes()));
-        let encoded = AhoCorasick::new(forms).ok().filter(|_| !keys.is_empty()).map(Arc::new);
+        let is_few = (1..=MOST_FORMS).contains(&keys.len());
+        let encoded = is_few.then(|| AhoCorasick::new(forms).ok()).flatten().map(Arc::new);
         Self { known, encoded, own: None, shortest }
     }
 
@@ -135,9 +138,13 @@ impl Secrets {
     }
 
     fn in_base64(&self, text: &[u8]) -> bool {
-        let known = self.encoded.as_ref().is_some_and(|search| search.is_match(text));
-        let own = || encoded::base64_runs(text, self.shortest).any(|run| self.is_base64_of_one(&text[run]));
-        known || (self.own.is_some() && own())
+        match &self.encoded {
+            Some(search) if search.is_match(text) => true,
+            Some(_) if self.own.is_none() => false,
+            Some(_) | None => {
+                encoded::base64_runs(text, self.shortest).any(|run| self.is_base64_of_one(&text[run]))
+            }
+        }
     }
 
     fn is_base64_of_one(&self, run: &[u8]) -> bool {
