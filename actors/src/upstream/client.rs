@@ -25,8 +25,8 @@ const LOCAL_SHORTAGES: [i32; 5] = [24, 23, 105, 12, 99];
 #[derive(Clone)]
 pub struct Client(SendWrapper<Rc<Clients>>);
 
-/// awc takes the scheme from the URL and would put TLS above our connections, where the end of a reply cannot be seen. So it
-/// is told http always, by the client that adds TLS below or by the one that does not.
+/// For an https URL awc would add TLS above our connections, and the end of a reply cannot be seen below TLS. So awc gets http
+/// URLs only. One of the two clients connects without TLS, the other adds TLS below our connections.
 struct Clients {
     plain: awc::Client,
     tls: awc::Client,

@@ -25,7 +25,7 @@ pub(super) enum Received {
     Nothing,
     /// Its end, or something that only concerns the connection.
     Closed,
-    /// Bytes that nobody asked for.
+    /// Bytes that belong to no reply.
     Bytes,
 }
 

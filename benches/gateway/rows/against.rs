@@ -42,7 +42,7 @@ fn compare(work: &Work, (before, now): (&Running, &Running)) -> Result<Compariso
     };
     let mut rounds = Vec::new();
     for round in 0..ROUNDS {
-        // Whoever is second finds a warmer machine.
+        // The order alternates: the second of a round runs on a warmer machine.
         let (first, second) = if round % 2 == 0 { (before, now) } else { (now, before) };
         let (first, second) = (cost(first)?, cost(second)?);
         rounds.push(if round % 2 == 0 { (first, second) } else { (second, first) });
