@@ -255,6 +255,9 @@ impl Ledger {
     }
 
     fn log(record: &Record, level: log::Level) {
+        if !log::log_enabled!(level) {
+            return;
+        }
         let route = match (&record.provider, &record.model) {
             (Some(provider), Some(model)) => format!("{provider}:{model}"),
             _ => "-".to_owned(),

@@ -7,13 +7,14 @@
 //! Its tables are an immutable [`Routes`]. They are read from the roster, as the providers' addresses are, so that what a
 //! reload has changed holds from the next message on, and a provider started anew is found at once.
 //!
-//! There is one on each worker thread, since it has nothing of its own and waits for nothing: a message to another thread
+//! There is one on each worker thread, since it has nothing of its own but a memory of recent answers and waits for nothing: a message to another thread
 //! would cost a wake-up for each request.
 
 #[cfg(test)]
 mod agreement;
 mod aliases;
 mod fallbacks;
+mod remembered;
 mod resolve;
 mod steps;
 mod walk;
@@ -25,6 +26,7 @@ use actix_rt::Arbiter;
 use tokio::sync::oneshot;
 
 pub use self::fallbacks::LeftOut;
+use self::remembered::Remembered;
 pub use self::resolve::{DISCOVERED, Lists, Route, Routes, Target, Unroutable};
 pub use self::steps::{Fit, Kept, Step};
 use crate::keeper;
@@ -41,6 +43,7 @@ thread_local! {
 
 pub struct Router {
     roster: Snapshot<Roster>,
+    remembered: Remembered,
 }
 
 /// Resolves a model name as the client sent it, and asks the provider found for a lease.
@@ -64,13 +67,16 @@ pub fn here(roster: &Snapshot<Roster>) -> Addr<Router> {
 
 fn start(roster: &Snapshot<Roster>) -> Addr<Router> {
     let roster = roster.clone();
-    keeper::start(&Arbiter::current(), "router", MAILBOX, move || Router { roster })
+    keeper::start(&Arbiter::current(), "router", MAILBOX, move || Router {
+        roster,
+        remembered: Remembered::default(),
+    })
 }
 
 impl Router {
-    fn dispatch(&self, Dispatch { model, session, reply }: Dispatch) {
+    fn dispatch(&mut self, Dispatch { model, session, reply }: Dispatch) {
         let roster = self.roster.load();
-        let Route { provider, model, profile, .. } = match roster.routes.resolve(&model) {
+        let Route { provider, model, profile, .. } = match self.remembered.resolve(&roster.routes, &model) {
             Ok(route) => route,
             Err(reason) => return drop(reply.send(Err(NoLease::Unroutable(reason)))),
         };

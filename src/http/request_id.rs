@@ -8,7 +8,14 @@ pub(crate) struct RequestId(Arc<str>);
 impl RequestId {
     /// `req_` and 24 hexadecimal digits at random.
     pub(crate) fn new() -> Self {
-        Self(format!("req_{:024x}", fastrand::u128(..) >> 32).into())
+        let mut text = String::with_capacity(28);
+        text.push_str("req_");
+        let mut bits = fastrand::u128(..);
+        for _ in 0..24 {
+            text.push(char::from(b"0123456789abcdef"[(bits & 0xf) as usize]));
+            bits >>= 4;
+        }
+        Self(text.into())
     }
 
     pub(crate) fn as_str(&self) -> &str {

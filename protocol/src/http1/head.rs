@@ -1,6 +1,5 @@
 //! The head of a reply: how long its body is, and the head that the HTTP client gets instead.
 
-use std::fmt::{self, Write as _};
 use std::mem::MaybeUninit;
 
 use bytes::BytesMut;
@@ -79,8 +78,7 @@ pub(super) fn parse(bytes: &[u8], output: &mut BytesMut) -> Result<Parsed, Reply
     }
     let framing = Framing::of(response.headers, version)?;
     let (body, certain) = framing.body(status)?;
-    // A buffer grows as it must.
-    write(&response, (status, body), output).map_err(|_| ReplyError::Head)?;
+    write(&response, (status, body), output);
     let reusable = certain && version == 1 && !framing.close && body != Body::UntilClose;
     Ok(Parsed::Final { status, body, reusable, keep_alive: framing.keep_alive })
 }
@@ -211,21 +209,22 @@ fn keep_alive_timeout(element: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok()?.trim().parse().ok()
 }
 
-fn write(
-    response: &httparse::Response<'_, '_>,
-    (status, body): (u16, Body),
-    output: &mut BytesMut,
-) -> fmt::Result {
+fn write(response: &httparse::Response<'_, '_>, (status, body): (u16, Body), output: &mut BytesMut) {
     let version = match body {
-        Body::Length(_) => "HTTP/1.1",
-        Body::Chunked | Body::UntilClose => "HTTP/1.0",
+        Body::Length(_) => "HTTP/1.1 ",
+        Body::Chunked | Body::UntilClose => "HTTP/1.0 ",
+    };
+    let (mut code, mut number) = (itoa::Buffer::new(), itoa::Buffer::new());
+    let length = match body {
+        Body::Length(length @ 1..) => ["content-length: ", number.format(length), "\r\n"],
+        Body::Length(0) | Body::Chunked | Body::UntilClose => [""; 3],
     };
     output.reserve(
         LONGEST_START + response.headers.iter().map(|h| h.name.len() + h.value.len() + 4).sum::<usize>(),
     );
-    write!(output, "{version} {status} {}\r\n", response.reason.unwrap_or_default())?;
-    if let Body::Length(length @ 1..) = body {
-        write!(output, "content-length: {length}\r\n")?;
+    let status_line = [version, code.format(status), " ", response.reason.unwrap_or_default(), "\r\n"];
+    for part in status_line.into_iter().chain(length) {
+        output.extend_from_slice(part.as_bytes());
     }
     for header in response.headers.iter().filter(|header| Field::of(header.name) == Field::PassedOn) {
         for part in [header.name.as_bytes(), b": ", header.value, b"\r\n"] {
@@ -233,5 +232,4 @@ fn write(
         }
     }
     output.extend_from_slice(b"\r\n");
-    Ok(())
 }
