@@ -25,6 +25,6 @@ WORKDIR /home/vdm
 # What is published must be reachable from outside of the container.
 ENV HOST=0.0.0.0
 EXPOSE 8082
-HEALTHCHECK --interval=30s --timeout=6s --start-period=5s CMD ["vdm", "health", "server"]
+HEALTHCHECK --interval=30s --timeout=6s --start-period=5s CMD ["vdm", "health", "server", "--live"]
 ENTRYPOINT ["vdm"]
 CMD ["server", "start"]

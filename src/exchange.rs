@@ -4,6 +4,7 @@
 mod address;
 mod affinity;
 mod call;
+mod classify;
 mod count;
 mod failure;
 mod fallbacks;
@@ -16,7 +17,6 @@ mod reading;
 mod trail;
 mod translation;
 mod trial;
-mod verdict;
 mod whole;
 
 use std::cell::Cell;
@@ -31,32 +31,34 @@ use actix_web::rt::time::{sleep, timeout};
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use tokio::sync::oneshot;
-use vandamme_actors::attempts::{self, Attempts, Next};
+use vandamme_actors::clock;
 use vandamme_actors::converter::{self, ReplyBody};
 use vandamme_actors::ledger::{Asked, End, Entry};
-use vandamme_actors::provider::{CallOutcome, Held, Lease, LeaseKey, NoLease, Scope};
+use vandamme_actors::outcome::{Outcome, Retry};
+use vandamme_actors::provider::{Alternatives, Held, Lease, LeaseKey, NoLease, Session, Size};
+use vandamme_actors::retry::{Attempts, Failed, Fixable, Next, Standing};
 use vandamme_actors::router::{self, Dispatch};
 use vandamme_actors::secret::KeyId;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::span::{Head, Streaming};
 
 use self::call::Answered;
+use self::classify::CallFailure;
 pub(crate) use self::count::{Count, count};
-pub(crate) use self::failure::{Answer, Failure, Relayed};
+pub(crate) use self::failure::{Answer, Failure, Relayed, ShouldRetry};
 use self::fallbacks::{Fallbacks, Moment, Place, Stopped};
 use self::healing::Healing;
 pub(crate) use self::late::LateReply;
 pub(crate) use self::listing::{Listed, Remembered, last, models, reached, remembered, written};
 pub(crate) use self::trail::Trail;
 pub(crate) use self::trial::{Trial, Verdict, trial, trial_of};
-use self::verdict::CallFailure;
 use crate::gateway::Gateway;
 use crate::http::caller;
 
 /// Before the actor asked is asked again: it is being replaced.
 const PAUSE: Duration = Duration::from_millis(250);
-/// Beyond the provider's own longest wait, an answer is not to be expected.
-const LEASE_SLACK: Duration = Duration::from_secs(3);
+/// What a lease may take beyond the wait for a permit: the wait for a session's key, and some slack.
+const LEASE_SLACK: Duration = Duration::from_secs(9);
 
 /// What a client asks, read as far as the gateway must.
 pub(crate) struct Question {
@@ -112,17 +114,13 @@ pub(crate) enum Endpoint {
 }
 
 impl Endpoint {
-    /// What is to be learnt from a call. Only a model's reply tells how a provider and its keys' limits are: other
-    /// endpoints have limits of their own (platform.claude.com/docs/en/build-with-claude/token-counting), and many a
-    /// provider lacks them. That a key is unknown is true everywhere.
-    fn lesson(&self, outcome: CallOutcome) -> CallOutcome {
+    /// What a call shows. Only a model's reply shows how a provider and its keys' limits are: other endpoints have limits of their
+    /// own (platform.claude.com/docs/en/build-with-claude/token-counting), and many providers lack them. A rejected key is
+    /// rejected everywhere.
+    fn shown(&self, outcome: Outcome) -> Outcome {
         match (self, outcome) {
-            (Self::Reply, _)
-            | (
-                _,
-                CallOutcome::Answered | CallOutcome::Rejected { scope: Scope::Key } | CallOutcome::Cancelled,
-            ) => outcome,
-            (Self::Count | Self::Models(_), _) => CallOutcome::Cancelled,
+            (Self::Reply, _) | (_, Outcome::Answered | Outcome::KeyRejected) => outcome,
+            (Self::Count | Self::Models(_), _) => Outcome::Cancelled,
         }
     }
 }
@@ -139,7 +137,7 @@ pub(crate) async fn answer(
     question: Question,
     mut entry: Entry,
 ) -> Result<Reply, Failure> {
-    let exchange = Exchange { gateway: &gateway, question: &question };
+    let exchange = Exchange::new(&gateway, &question);
     let note = |moment: Moment<'_>| match moment {
         Moment::Call { lease, number } => {
             question.trail.call(lease);
@@ -176,60 +174,112 @@ pub(crate) async fn answer(
 struct Exchange<'x> {
     gateway: &'x Arc<Gateway>,
     question: &'x Question,
+    session: Option<Session>,
+    /// By which the reports of its calls are recognised as one request's.
+    number: u64,
+}
+
+impl<'x> Exchange<'x> {
+    fn new(gateway: &'x Arc<Gateway>, question: &'x Question) -> Self {
+        Self { gateway, question, session: affinity::session(question), number: fastrand::u64(..) }
+    }
 }
 
 impl Exchange<'_> {
     /// Calls one target until it answers, or nothing is left to be tried there: the router's for `None`.
     async fn try_target(
         &self,
-        place: Option<&Place>,
+        target: Option<(&Place, Alternatives)>,
         (attempts, fallbacks): (&mut Attempts, &mut Fallbacks),
         note: &mut impl FnMut(Moment<'_>),
     ) -> Result<(Answered, Lease), Stopped> {
-        let mut lease = match self.lease(place, (&[], None)).await {
+        let place = target.map(|(place, _)| place);
+        let alternatives = target.map(|(_, alternatives)| alternatives).unwrap_or_default();
+        let mut lease = match self.lease(place, alternatives, (&[], None)).await {
             Ok(lease) => self.signed(lease).map_err(Stopped::Everywhere)?,
             Err(none) => return Err(Stopped::without_lease(none, place, (attempts, fallbacks.left(self)))),
         };
-        attempts.at(lease.max_retries());
+        attempts.start_target(lease.max_retries());
+        if attempts.calls() == 0 {
+            lease.count_request();
+        } else if !lease.draw_retry() {
+            let failure = Failure::NoLease(None);
+            return Err(Stopped::after(&lease, attempts.elsewhere(fallbacks.left(self)), failure));
+        }
         let mut tried = vec![];
         let mut healing = Healing::default();
+        let mut best: Option<Failure> = None;
         loop {
             note(Moment::Call { lease: &lease, number: attempts.calls() + 1 });
-            let failed = match self.call(&lease, &healing).await {
+            lease.begin_call(self.number);
+            let patience = self.patience(&lease);
+            let failed = match self.call(&lease, &healing, patience).await {
                 Ok(answered) => {
                     healing.prove(&lease);
                     return Ok((answered, lease));
                 }
                 Err(failed) => failed,
             };
-            self.tell(&lease, &failed, attempts.calls() + 1);
-            lease.report(self.question.endpoint.lesson(failed.outcome));
-            if failed.retry == attempts::Failure::Named {
+            self.log(&lease, &failed, attempts.calls() + 1);
+            lease.report(self.question.endpoint.shown(failed.outcome), &failed.answer.fault.message);
+            if failed.can_fix == Fixable::Yes {
                 // It names something new, so what was learnt before has helped.
                 healing.prove(&lease);
             }
             let left = fallbacks.left(self);
-            match attempts.next(fallbacks::retry(&lease, &failed), left, fastrand::f64()) {
-                Next::SameKey(pause) => sleep(pause).await,
-                Next::Edited => healing.learn(failed.named),
-                next @ Next::NextTarget => {
-                    return Err(Stopped::after(&lease, next, Failure::Upstream(Box::new(failed.answer))));
+            let decided = attempts.next(self.as_failed(&lease, &failed), left, fastrand::f64());
+            let next = self.within_budget(&lease, decided, attempts.elsewhere(left));
+            let named = failed.named;
+            let failure = fallbacks::better(best.take(), Failure::Upstream(Box::new(failed.answer)));
+            match next {
+                Next::SameKey(pause) => {
+                    sleep(pause).await;
+                    best = Some(failure);
                 }
-                next @ Next::Give => {
-                    let failure = self.given_up(&lease, failed, &mut tried).await;
-                    return Err(Stopped::after(&lease, next, failure));
-                }
+                Next::Fixed => healing.learn(named),
+                Next::NextTarget | Next::GiveUp => return Err(Stopped::after(&lease, next, failure)),
                 Next::NextKey => {
                     tried.push(lease.key.id());
                     match self.another(&lease, &tried).await {
                         Ok(next) => lease = next.after(lease),
-                        Err(none) => {
-                            let next = attempts.elsewhere(left);
-                            return Err(Stopped::after(&lease, next, Failure::after(failed, none)));
+                        Err(_none) => {
+                            return Err(Stopped::after(&lease, attempts.elsewhere(left), failure));
                         }
                     }
+                    best = Some(failure);
                 }
             }
+        }
+    }
+
+    fn as_failed(&self, lease: &Lease, failed: &CallFailure) -> Failed {
+        let CallFailure { outcome, retry, after, can_fix, .. } = *failed;
+        // A key that the client itself sent has no other beside it.
+        let is_about_key = outcome.treatment().retry == Retry::NextKey;
+        let retry = match retry {
+            Retry::NextKey if lease.provider.passthrough && is_about_key => match outcome {
+                Outcome::KeyRejected | Outcome::KeyForbidden => Retry::No,
+                _ => Retry::NextTarget,
+            },
+            other => other,
+        };
+        let length = self.question.body.len();
+        let is_client_retry = self
+            .session
+            .is_some_and(|session| self.gateway.failures.contains(session.0, length, clock::boot()));
+        let request = Standing {
+            is_client_retry,
+            is_known_to_fail: lease.is_known_to_fail,
+            has_session: self.session.is_some(),
+        };
+        Failed { outcome, retry, after, can_fix, request }
+    }
+
+    /// Every repeat and every further key draws on the provider's budget.
+    fn within_budget(&self, lease: &Lease, next: Next, otherwise: Next) -> Next {
+        match next {
+            Next::SameKey(_) | Next::NextKey if !lease.draw_retry() => otherwise,
+            Next::SameKey(_) | Next::NextKey | Next::Fixed | Next::NextTarget | Next::GiveUp => next,
         }
     }
 
@@ -243,18 +293,6 @@ impl Exchange<'_> {
         Ok(lease)
     }
 
-    /// A last call that failed for its key still wants to know how long the keys must rest.
-    async fn given_up(&self, lease: &Lease, failed: CallFailure, tried: &mut Vec<KeyId>) -> Failure {
-        if !matches!(failed.outcome, CallOutcome::RateLimited { .. }) {
-            return Failure::Upstream(Box::new(failed.answer));
-        }
-        tried.push(lease.key.id());
-        match self.another(lease, tried).await {
-            Ok(_unused) => Failure::Upstream(Box::new(failed.answer)),
-            Err(none) => Failure::after(failed, none),
-        }
-    }
-
     fn deliver(&self, answered: Answered, mut lease: Lease, mut entry: Entry) -> Reply {
         match answered {
             Answered::Opened { headers, opened } => {
@@ -264,7 +302,7 @@ impl Exchange<'_> {
                 Reply::Streamed { headers, body }
             }
             Answered::Whole { status, headers, body, closing } => {
-                lease.finish(CallOutcome::Answered);
+                lease.finish(Outcome::Answered);
                 entry.record.status = status;
                 entry.record.usage = closing.usage;
                 entry.record.tool_calls = closing.tool_calls;
@@ -276,7 +314,7 @@ impl Exchange<'_> {
 
     /// A lease like this one with a key that was not tried.
     async fn another(&self, lease: &Lease, tried: &[KeyId]) -> Result<Lease, Option<NoLease>> {
-        self.lease(Some(&Place::of(lease)), (tried, lease.held())).await
+        self.lease(Some(&Place::of(lease)), Alternatives::None, (tried, lease.held())).await
     }
 
     /// A key for this request, not one of `tried`: from the provider of `place` or the one whose models are asked for,
@@ -285,6 +323,7 @@ impl Exchange<'_> {
     async fn lease(
         &self,
         place: Option<&Place>,
+        alternatives: Alternatives,
         (tried, held): (&[KeyId], Option<Held>),
     ) -> Result<Lease, Option<NoLease>> {
         let known = match (place, &self.question.endpoint) {
@@ -294,13 +333,13 @@ impl Exchange<'_> {
             }
             (None, Endpoint::Reply | Endpoint::Count) => None,
         };
-        let session = affinity::session(self.question);
+        let (session, size) = (self.session, self.size());
         for _ in 0..3 {
             let roster = self.gateway.roster.load();
             let (reply, answer) = oneshot::channel();
             let sent = match &known {
                 None => router::here(&self.gateway.roster)
-                    .try_send(Dispatch { model: (*self.question.head.model).into(), session, reply })
+                    .try_send(Dispatch { model: (*self.question.head.model).into(), session, size, reply })
                     .is_ok(),
                 Some(Place { provider, model, profile }) => {
                     // Whoever is being replaced has a successor in there; this one is gone.
@@ -309,6 +348,8 @@ impl Exchange<'_> {
                         model: model.clone(),
                         profile: profile.clone(),
                         session,
+                        size,
+                        alternatives,
                         tried: tried.to_vec(),
                         held: held.clone(),
                         reply,
@@ -350,15 +391,15 @@ impl Exchange<'_> {
         }
     }
 
-    fn client_retries(&self) -> u32 {
-        let header = self.question.headers.get("x-stainless-retry-count");
-        header.and_then(|value| value.to_str().ok()?.trim().parse().ok()).unwrap_or(0)
+    fn size(&self) -> Size {
+        let Question { body, head, .. } = self.question;
+        Size { body: body.len(), max_tokens: head.max_tokens.unwrap_or_default() }
     }
 
     /// A key of ours that is refused or limited is the operator's business; one that a client brought is not.
-    fn tell(&self, lease: &Lease, failed: &CallFailure, call: u32) {
-        let ours = failed.retry == attempts::Failure::Key && !lease.provider.passthrough;
-        let level = if ours { log::Level::Warn } else { log::Level::Info };
+    fn log(&self, lease: &Lease, failed: &CallFailure, call: u32) {
+        let is_ours = failed.retry == Retry::NextKey && !lease.provider.passthrough;
+        let level = if is_ours { log::Level::Warn } else { log::Level::Info };
         log::log!(
             level,
             "{} call {call} to {}:{} with key {} failed: {}",

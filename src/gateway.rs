@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use actix_rt::ArbiterHandle;
 use tokio::sync::watch;
+use vandamme_actors::retry::RecentFailures;
 use vandamme_actors::roster::Roster;
 use vandamme_actors::secret::{self, ApiKey, Secrets};
 use vandamme_actors::settings::Settings;
@@ -23,6 +24,8 @@ pub(crate) struct Gateway {
     terms: Snapshot<Terms>,
     pub(crate) roster: Snapshot<Roster>,
     pub(crate) wiring: Wiring,
+    /// By which a client's own retry is recognised.
+    pub(crate) failures: RecentFailures,
     in_flight: Arc<AtomicUsize>,
     watchers: Arc<AtomicUsize>,
     ready: AtomicBool,
@@ -112,6 +115,7 @@ impl Gateway {
         Self {
             terms: Snapshot::new(Terms::new(settings, proxy_key, None)),
             roster,
+            failures: RecentFailures::default(),
             wiring,
             in_flight: Arc::default(),
             watchers: Arc::default(),

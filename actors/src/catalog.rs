@@ -137,14 +137,14 @@ impl Listing {
     /// What the provider says now.
     #[must_use]
     pub fn fresh(provider: &ProviderSettings, body: Bytes) -> Self {
-        Self { provider: provider.name.clone(), body, listed: clock::now() }
+        Self { provider: provider.name.clone(), body, listed: clock::wall() }
     }
 
     /// Whether it may still stand for what the provider would say now.
     #[must_use]
     pub fn holds(&self, ttl: Duration) -> bool {
         // One of the future is of a clock that went wrong.
-        clock::now().checked_sub(self.listed).is_some_and(|age| age < millis(ttl))
+        clock::wall().checked_sub(self.listed).is_some_and(|age| age < millis(ttl))
     }
 }
 
@@ -170,7 +170,7 @@ impl Catalog {
     /// Puts it in the old one's place, if it is newer and a list.
     fn shelve(&mut self, provider: &ProviderSettings, listing: Listing) {
         // One of the future is of a clock that went wrong, and is newer than nothing.
-        let newer = |shelf: &Shelf| (listing.listed + 1..=clock::now()).contains(&shelf.listing.listed);
+        let newer = |shelf: &Shelf| (listing.listed + 1..=clock::wall()).contains(&shelf.listing.listed);
         if listing.body.len() > LARGEST || self.shelf(provider).is_some_and(newer) {
             return;
         }
@@ -341,7 +341,7 @@ mod tests {
         assert!(claim().await.unwrap());
         assert!(!claim().await.unwrap());
 
-        catalog.send(Keep { provider: provider.clone(), listing: listing(clock::now()) }).await.unwrap();
+        catalog.send(Keep { provider: provider.clone(), listing: listing(clock::wall()) }).await.unwrap();
 
         // Also for whoever has recalled the old one a moment before.
         assert!(!claim().await.unwrap());
@@ -354,7 +354,7 @@ mod tests {
         let lists = Snapshot::new(Lists::new());
         let catalog = Catalog::new(lists.clone(), Catalog::disk(None)).start();
         let provider = provider("p").build();
-        let now = clock::now();
+        let now = clock::wall();
         for listed in [now, now - 5000] {
             catalog.send(Keep { provider: provider.clone(), listing: listing(listed) }).await.unwrap();
         }

@@ -1,12 +1,28 @@
-//! What time it is, as state keeps it: milliseconds since the Unix epoch, so that a snapshot means the same in
-//! another actor, and later in another process.
+//! The two clocks, both in milliseconds. Waits use the boot clock, which only goes forward; the wall clock is for what people
+//! read and for what is kept on disk.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Milliseconds since the Unix epoch.
+use rustix::time::{ClockId, clock_gettime};
+
+/// Milliseconds on one of the clocks below.
 pub type Millis = u64;
 
-pub fn now() -> Millis {
+/// The boot clock counts on while the machine is suspended.
+#[cfg(target_os = "linux")]
+const CLOCK: ClockId = ClockId::Boottime;
+#[cfg(not(target_os = "linux"))]
+const CLOCK: ClockId = ClockId::Monotonic;
+
+/// Milliseconds since the machine started.
+pub fn boot() -> Millis {
+    let time = clock_gettime(CLOCK);
+    let (seconds, nanos) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
+    seconds.unwrap_or_default() * 1000 + nanos.unwrap_or_default() / 1_000_000
+}
+
+/// Milliseconds since the Unix epoch.
+pub fn wall() -> Millis {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
 }
 

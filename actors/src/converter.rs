@@ -40,7 +40,8 @@ use self::clock::{Clock, Due};
 pub use self::decoded::content;
 pub use self::flow::{Closing, Flow, Integrity, Machine, Progress};
 use crate::ledger::{End, Entry};
-use crate::provider::{CallOutcome, Lease};
+use crate::outcome::{LimitScope, Outcome};
+use crate::provider::Lease;
 use crate::settings::Limits;
 
 /// What goes out in one piece before the channel's room is looked at again.
@@ -125,7 +126,8 @@ pub fn start(opened: Opened, limits: &Limits, entry: Entry, lease: Lease) -> Rep
         number,
     };
     if let Some(closing) = opened.failed {
-        converter.close(closing, CallOutcome::Failed);
+        let outcome = shown_by(&closing);
+        converter.close(closing, outcome);
         converter.phase = Phase::Over;
     } else if opened.ended {
         converter.ended();
@@ -178,7 +180,7 @@ impl Converter {
                 }
                 // Only formalities were missing.
                 Poll::Ready(Some(Err(_))) if self.may_end() => self.upstream_ended(),
-                Poll::Ready(Some(Err(error))) => self.fail(broken(&error), CallOutcome::Failed),
+                Poll::Ready(Some(Err(error))) => self.fail(broken(&error), Outcome::BrokenReply),
                 Poll::Ready(None) => self.upstream_ended(),
             }
         }
@@ -205,7 +207,10 @@ impl Converter {
                 }
             }
             Progress::Ended => self.ended(),
-            Progress::Faulted(fault) => self.fail(fault, CallOutcome::Failed),
+            Progress::Faulted(fault) => {
+                let outcome = outcome_of(fault.kind);
+                self.fail(fault, outcome);
+            }
         }
     }
 
@@ -217,18 +222,18 @@ impl Converter {
     /// The protocol's terminator has come: the client's reply is complete.
     fn ended(&mut self) {
         let closing = self.flow.end(&mut self.batch);
-        let outcome = if closing.fault.is_some() { CallOutcome::Failed } else { CallOutcome::Answered };
+        let outcome = shown_by(&closing);
         self.close(closing, outcome);
     }
 
     fn upstream_ended(&mut self) {
         let closing = self.flow.end(&mut self.batch);
-        let outcome = if closing.fault.is_some() { CallOutcome::Failed } else { CallOutcome::Answered };
+        let outcome = shown_by(&closing);
         self.close(closing, outcome);
         self.phase = Phase::Over;
     }
 
-    fn fail(&mut self, fault: Fault, outcome: CallOutcome) {
+    fn fail(&mut self, fault: Fault, outcome: Outcome) {
         let closing = self.flow.fail(fault, &mut self.batch);
         self.close(closing, outcome);
         self.phase = Phase::Over;
@@ -237,17 +242,18 @@ impl Converter {
     fn abandon(&mut self) {
         let closing = Closing { fault: None, ..self.flow.so_far() };
         self.record(closing, End::Cancelled);
-        self.give_back(CallOutcome::Cancelled);
+        self.give_back(Outcome::Cancelled, "");
         self.phase = Phase::Over;
     }
 
-    fn close(&mut self, closing: Closing, outcome: CallOutcome) {
+    fn close(&mut self, closing: Closing, outcome: Outcome) {
         let end = match &closing.fault {
             None => End::Succeeded,
             Some((kind, message)) => End::Failed { kind: kind.anthropic(), message: message.clone() },
         };
+        let message = closing.fault.as_ref().map(|(_, message)| message.clone()).unwrap_or_default();
         self.record(closing, end);
-        self.give_back(outcome);
+        self.give_back(outcome, &message);
         self.flush();
         self.client.end();
         self.phase = Phase::Lingering;
@@ -261,9 +267,9 @@ impl Converter {
         entry.record.end = end;
     }
 
-    fn give_back(&mut self, outcome: CallOutcome) {
+    fn give_back(&mut self, outcome: Outcome, message: &str) {
         if let Some(lease) = self.lease.take() {
-            lease.finish(outcome);
+            lease.finish_with(outcome, message);
         }
     }
 
@@ -286,11 +292,9 @@ impl Converter {
                 // Everything but the formal end is there.
                 Due::Idle | Due::Linger if self.may_end() => self.upstream_ended(),
                 Due::Idle => self
-                    .fail(Fault::timeout("the upstream has been silent for too long"), CallOutcome::Failed),
-                Due::Total => {
-                    self.fail(Fault::timeout("the reply has taken too long"), CallOutcome::Answered)
-                }
-                Due::Linger => self.fail(Fault::cut(), CallOutcome::Failed),
+                    .fail(Fault::timeout("the upstream has been silent for too long"), Outcome::BrokenReply),
+                Due::Total => self.fail(Fault::timeout("the reply has taken too long"), Outcome::Answered),
+                Due::Linger => self.fail(Fault::cut(), Outcome::BrokenReply),
             }
             if self.phase != Phase::Streaming {
                 self.flush();
@@ -319,6 +323,24 @@ impl Converter {
             }
         }
         Poll::Ready(())
+    }
+}
+
+/// What a reply shows by its end.
+fn shown_by(closing: &Closing) -> Outcome {
+    closing.fault.as_ref().map_or(Outcome::Answered, |(kind, _)| outcome_of(*kind))
+}
+
+/// What an error in mid-stream shows: a broken reply, unless it is a limit or the request's own fault.
+fn outcome_of(kind: ErrorKind) -> Outcome {
+    match kind {
+        ErrorKind::Overloaded => Outcome::Overloaded,
+        ErrorKind::RateLimit => Outcome::RateLimited { wait: None, scope: LimitScope::Model },
+        ErrorKind::Billing => Outcome::OutOfCredit,
+        ErrorKind::InvalidRequest | ErrorKind::NotFound | ErrorKind::TooLarge => Outcome::RequestRefused,
+        ErrorKind::Authentication | ErrorKind::Permission | ErrorKind::Api | ErrorKind::Timeout => {
+            Outcome::BrokenReply
+        }
     }
 }
 
@@ -353,8 +375,8 @@ impl Handler<Drain> for Converter {
     fn handle(&mut self, _: Drain, context: &mut Self::Context) {
         if self.phase == Phase::Streaming {
             let message = "the gateway is shutting down";
-            let fault = Fault { kind: ErrorKind::Overloaded, status: 529, message: message.to_owned() };
-            self.fail(fault, CallOutcome::Cancelled);
+            let fault = Fault { kind: ErrorKind::Api, status: 503, message: message.to_owned() };
+            self.fail(fault, Outcome::Cancelled);
         }
         context.stop();
     }

@@ -239,7 +239,7 @@ impl Ledger {
                 Event::Started(id, course) => drop(self.running.insert(id, course)),
                 Event::Finished(record) => {
                     self.running.remove(&record.request_id);
-                    let now = clock::now();
+                    let now = clock::wall();
                     self.rows.count(&record, now);
                     self.traces.keep(&record, now);
                     let failed = matches!(record.end, End::Failed { .. });

@@ -14,7 +14,6 @@
 //! A message goes down this table, never up, except that a lease reports to its provider and everything reports to the
 //! ledger. No actor waits for the network inside its mailbox.
 
-pub mod attempts;
 pub mod catalog;
 pub mod clock;
 pub mod converter;
@@ -25,7 +24,9 @@ pub mod faults;
 mod keeper;
 pub mod ledger;
 pub mod observe;
+pub mod outcome;
 pub mod provider;
+pub mod retry;
 pub mod roster;
 pub mod router;
 pub mod secret;

@@ -7,18 +7,16 @@
 //! | `Reconfigure` | supervisor | – |
 //! | [`Observe`] | supervisor, health page, tests | [`ProviderView`] |
 //!
-//! It never waits for the network: it lends and is told. After a panic it goes on from the last health that was
-//! published; permits are counted outside of it.
+//! It never waits for the network: it lends keys and reads reports. After a panic it continues with the health that it saved last;
+//! permits are counted outside of it.
 
-mod breaker;
-mod key_ring;
+mod fast_path;
+mod health;
 mod lease;
 mod lessons;
-mod offer;
 mod queue;
 mod reconfigure;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,17 +24,16 @@ use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult, Super
 use tokio::sync::oneshot;
 use vandamme_protocol::healing::Edit;
 
-use self::breaker::{Breaker, Health};
-use self::key_ring::{Exhausted, KeyRing, Verdict};
-pub use self::key_ring::{KeyView, Scope, Session};
+pub use self::health::{Alternatives, ConditionView, KeyView, ModelView, Session, Size};
+use self::health::{Change, Choice, Chosen, Health, Patience, Request, State, Subject};
 pub(crate) use self::lease::Permits;
-pub use self::lease::{CallOutcome, Held, Lease};
-use self::lease::{Permit, Report, Told};
+use self::lease::{Event, Permit};
+pub use self::lease::{Held, Lease};
 pub use self::lessons::LessonView;
 use self::lessons::{Lessons, Novelty};
 use self::queue::Queue;
 pub(crate) use self::reconfigure::{Reconfigure, is_another};
-use crate::clock::{self, Millis};
+use crate::clock;
 use crate::observe::{Observe, Ping};
 use crate::router::Unroutable;
 use crate::secret::{ApiKey, KeyId};
@@ -45,8 +42,6 @@ use crate::snapshot::Snapshot;
 
 /// Leases come one per request in flight; the gate in front of the doors is the bound that matters.
 pub(crate) const MAILBOX: usize = 4096;
-/// Models whose overload is watched apart from the provider's; beyond, the provider's breaker stands for them.
-const MODELS_WATCHED: usize = 64;
 
 pub struct Provider {
     settings: Arc<ProviderSettings>,
@@ -54,16 +49,14 @@ pub struct Provider {
     permits: Arc<Permits>,
     incarnation: u64,
     saved: Snapshot<ProviderHealth>,
-    health: ProviderHealth,
+    known: ProviderHealth,
     waiting: Queue,
 }
 
 /// What a provider knows about its keys and its upstream: handed from one incarnation to the next.
 #[derive(Clone, Debug)]
 pub struct ProviderHealth {
-    ring: KeyRing,
-    breaker: Breaker,
-    overload: HashMap<Arc<str>, Breaker>,
+    health: Health,
     lessons: Lessons,
 }
 
@@ -76,6 +69,10 @@ pub struct LeaseKey {
     pub profile: Option<Arc<Profile>>,
     /// Requests of one session get the same key as long as it is healthy.
     pub session: Option<Session>,
+    /// How large the request is.
+    pub size: Size,
+    /// Whether another target may serve it.
+    pub alternatives: Alternatives,
     pub tried: Vec<KeyId>,
     /// Whoever has a permit need not wait for another.
     pub held: Option<Held>,
@@ -99,12 +96,12 @@ pub enum NoLease {
 /// Why a provider lends no key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Some keys only wait for their rate limit; `said` is what is left of the wait that the upstream asked for.
-    Cooling { wait: Duration, said: Option<Duration> },
-    /// All keys that could be tried have been rejected.
-    AllRejected,
-    /// The upstream fails too often; it is left alone for a while.
-    BreakerOpen { wait: Duration },
+    /// The upstream itself asked to wait so long for this model, with every key that is left.
+    RateLimited { wait: Duration },
+    /// The provider or the model is known to fail, and another target is left.
+    PassedOver,
+    /// All keys have been tried.
+    AllTried,
     /// Too many requests wait already, or this one has waited too long.
     Busy,
 }
@@ -113,10 +110,13 @@ pub enum Refusal {
 #[derive(Clone, Debug)]
 pub struct ProviderView {
     pub settings: Arc<ProviderSettings>,
+    /// Whether the upstream's host works.
+    pub host: ConditionView,
     pub keys: Vec<KeyView>,
+    /// Models that are not preferred.
+    pub models: Vec<ModelView>,
     pub in_flight: usize,
     pub waiting: usize,
-    pub breaker_open: bool,
     /// What refusals have taught, by model.
     pub lessons: Vec<LessonView>,
     pub incarnation: u64,
@@ -124,52 +124,16 @@ pub struct ProviderView {
 
 impl ProviderHealth {
     pub(crate) fn new(settings: &ProviderSettings, limits: &Limits) -> Self {
-        Self {
-            ring: KeyRing::new(&settings.keys, limits),
-            breaker: Breaker::default(),
-            overload: HashMap::new(),
-            lessons: Lessons::new(limits.healing_ttl),
-        }
+        Self { health: Health::new(&settings.keys, limits), lessons: Lessons::new(limits.healing_ttl) }
     }
 
-    /// As one actor hands it on to the next with these settings: without the probes that will not report to it. What was
+    /// As one actor hands it on to the next with these settings: without the marks of leases that report elsewhere. What was
     /// saved may be of other settings, whose keys must not be lent under these.
     fn handed_on(&self, settings: &ProviderSettings, limits: &Limits) -> Self {
-        let mut health = self.clone();
-        health.ring = self.ring.of(&settings.keys, limits);
-        health.ring.forget_probes();
-        health.breaker.forget();
-        health.overload.values_mut().for_each(Breaker::forget);
-        health
-    }
-
-    fn check(&self, now: Millis, model: &str) -> Result<(), Duration> {
-        self.overload.get(model).map_or(Ok(()), |overload| overload.check(now))?;
-        self.breaker.check(now)
-    }
-
-    /// Forgets what was about one model alone, and nobody has asked for since: it would keep all others from the offer.
-    fn forget_old(&mut self, now: Millis) {
-        self.ring.forget_old(now);
-        self.overload.retain(|_, overload| !overload.is_forgotten(now));
-    }
-
-    /// Whether nobody need be asked who gets a key.
-    fn is_untroubled(&self, now: Millis) -> bool {
-        let mut breakers = self.overload.values().chain([&self.breaker]);
-        self.ring.is_untroubled() && self.lessons.are_none(now) && breakers.all(Breaker::is_closed)
-    }
-
-    /// A request with this key goes, and will report. Answers whether others must wait for that.
-    fn go(&mut self, model: &str, key: KeyId) -> bool {
-        let overload = self.overload.get_mut(model).is_some_and(Breaker::go);
-        let breaker = self.breaker.go();
-        overload || breaker || self.ring.is_tried_out(key, model)
-    }
-
-    fn overload(&mut self, model: &Arc<str>) -> &mut Breaker {
-        let room = self.overload.len() < MODELS_WATCHED || self.overload.contains_key(model);
-        if room { self.overload.entry(model.clone()).or_default() } else { &mut self.breaker }
+        let mut known = self.clone();
+        known.health = self.health.with_keys(&settings.keys, limits);
+        known.health.release_all();
+        known
     }
 }
 
@@ -180,68 +144,86 @@ impl Provider {
         permits: Arc<Permits>,
         (incarnation, saved): (u64, Snapshot<ProviderHealth>),
     ) -> Self {
-        let health = saved.load().handed_on(&settings, &limits);
-        Self { settings, limits, permits, incarnation, saved, health, waiting: Queue::default() }
+        let known = saved.load().handed_on(&settings, &limits);
+        Self { settings, limits, permits, incarnation, saved, known, waiting: Queue::default() }
     }
 
     /// Answers a request with this permit, or with none when it has one.
-    fn grant(&mut self, request: LeaseKey, permit: Option<Permit>, context: &mut Context<Self>) {
+    fn grant(
+        &mut self,
+        request: LeaseKey,
+        (permit, patience): (Option<Permit>, Patience),
+        context: &mut Context<Self>,
+    ) {
         if request.reply.is_closed() {
             return;
         }
-        let now = clock::now();
-        let LeaseKey { model, profile, session, tried, reply, .. } = request;
-        let granted = match self.health.check(now, &model) {
-            Err(wait) => Err(Refusal::BreakerOpen { wait }),
-            Ok(()) if self.settings.passthrough => client_key(&tried),
-            Ok(()) => self.key(now, &model, (&tried, session)).map_err(Refusal::from),
+        let number = self.permits.number();
+        let chosen = match self.choose(&request, (number, patience)) {
+            Choice::Key(chosen) => Ok(chosen),
+            Choice::WaitUntil(until) => return self.hold(request, (permit, until), context),
+            Choice::PassedOver => Err(Refusal::PassedOver),
+            Choice::RateLimited { wait } => Err(Refusal::RateLimited { wait }),
+            Choice::AllTried => Err(Refusal::AllTried),
         };
-        let answer = match granted {
+        let LeaseKey { model, profile, size, alternatives, reply, .. } = request;
+        let answer = match chosen {
             Err(refusal) => Err(self.refused(model, refusal)),
-            Ok(key) => {
+            Ok(Chosen { key, is_known_to_fail, is_trial }) => {
                 let settings = self.settings.clone();
-                let remembered = self.health.lessons.recall(now, &model);
+                let remembered = self.known.lessons.recall(clock::boot(), &model);
                 let owner = (context.address(), self.incarnation, self.permits.clone());
-                let probes = self.health.go(&model, key.id());
-                let lease = Lease::new(settings, model, key, owner).holding(permit);
-                let lease = lease.under(profile).remembering(remembered);
-                Ok(if probes { lease.watched() } else { lease })
+                let lease = Lease::new(settings, model, (key, size), owner).holding(permit);
+                let mut lease = lease.under(profile).remembering(remembered).beside(alternatives);
+                lease.is_known_to_fail = is_known_to_fail;
+                Ok(if is_trial { lease.on_trial(number) } else { lease })
             }
         };
         // A lease that nobody takes any more reports itself as cancelled.
         drop(reply.send(answer));
     }
 
-    fn key(
-        &mut self,
-        now: Millis,
-        model: &str,
-        (tried, session): (&[KeyId], Option<Session>),
-    ) -> Result<ApiKey, Exhausted> {
-        let counter = &self.permits.counter;
-        self.health.ring.turn_to(counter.turn());
-        let key = self.health.ring.take(now, model, (tried, session));
-        counter.set_turn(self.health.ring.next());
-        key
+    fn choose(&mut self, request: &LeaseKey, (lease, patience): (u64, Patience)) -> Choice {
+        let fast_path = &self.permits.fast_path;
+        self.known.health.set_turn(fast_path.turn());
+        let request = Request {
+            now: clock::boot(),
+            model: &request.model,
+            session: request.session,
+            tried: &request.tried,
+            size: request.size,
+            alternatives: request.alternatives,
+            patience,
+            lease,
+            chance: fastrand::f64(),
+        };
+        if self.settings.passthrough {
+            return self.known.health.choose_client_key(&request, client_key(request.tried));
+        }
+        let choice = self.known.health.choose(&request);
+        fast_path.set_turn(self.known.health.turn());
+        choice
     }
 
-    /// Makes this actor and its settings the ones that are offered.
-    fn offer(&self, context: &Context<Self>) {
+    /// Leases come from this actor and its settings from now on.
+    fn serve(&self, context: &Context<Self>) {
         if self.permits.belongs_to(self.incarnation) {
-            self.permits.counter.open(&self.settings, &context.address(), self.incarnation);
-            self.settle();
+            self.permits.fast_path.serve(&self.settings, &context.address(), self.incarnation);
+            self.set_fast_path();
         }
     }
 
-    /// Offers keys to everybody as long as there is nothing to decide.
-    fn settle(&self) {
+    /// Opens the fast path as long as there is nothing to decide.
+    fn set_fast_path(&self) {
         if !self.permits.belongs_to(self.incarnation) {
             return;
         }
-        if self.waiting.is_empty() && self.health.is_untroubled(clock::now()) {
-            self.permits.counter.stand();
+        let now = clock::boot();
+        let is_clear = self.known.health.is_clear(now) && self.known.lessons.are_none(now);
+        if self.waiting.is_empty() && is_clear {
+            self.permits.fast_path.open();
         } else {
-            self.permits.counter.fall();
+            self.permits.fast_path.close();
         }
     }
 
@@ -249,23 +231,30 @@ impl Provider {
         NoLease::Refused { provider: self.settings.clone(), model, refusal }
     }
 
-    /// Reads what requests have shown since the last time.
+    /// Reads what requests have reported since the last time.
     fn catch_up(&mut self) {
         while self.permits.belongs_to(self.incarnation)
-            && let Some(told) = self.permits.told()
+            && let Some(event) = self.permits.next_event()
         {
-            self.permits.counter.deal_with(&told);
-            match told {
-                Told::Report(report) => self.take_note(&report),
-                Told::Lesson { provider, model, edits } if self.is_of(&provider) => {
-                    edits.into_iter().for_each(|edit| self.learn(&model, edit));
-                    self.saved.store(self.health.clone());
+            self.permits.fast_path.before_read(&event);
+            match event {
+                Event::Report { provider, incarnation, mut report } if self.is_of(&provider) => {
+                    if incarnation != self.incarnation {
+                        // An older incarnation's requests still show how keys and upstream are, but their marks are not ours.
+                        report.lease = 0;
+                    }
+                    self.note(&report);
                 }
-                Told::Lesson { .. } => {}
+                Event::Lesson { provider, model, edits } if self.is_of(&provider) => {
+                    edits.into_iter().for_each(|edit| self.learn(&model, edit));
+                    self.saved.store(self.known.clone());
+                }
+                // What began before a reload may be about another upstream.
+                Event::Report { .. } | Event::Lesson { .. } => {}
             }
         }
-        self.health.forget_old(clock::now());
-        self.settle();
+        self.known.health.forget_old(clock::boot());
+        self.set_fast_path();
     }
 
     /// Whether a lease under these settings was for the upstream that is asked now.
@@ -273,53 +262,41 @@ impl Provider {
         Arc::ptr_eq(settings, &self.settings) || !is_another(settings, &self.settings)
     }
 
-    /// An older incarnation's requests still tell the truth about keys and upstream, except that their probes are not
-    /// ours. What began before a reload may be about another upstream, and says nothing of this one.
-    fn take_note(&mut self, report: &Report) {
-        let is_ours = report.incarnation == self.incarnation || report.outcome != CallOutcome::Cancelled;
-        if is_ours && self.is_of(&report.provider) {
-            self.note(report);
+    fn note(&mut self, report: &health::Report) {
+        let changes = self.known.health.note(report, fastrand::f64());
+        changes.iter().for_each(|change| self.log(change));
+        if !changes.is_empty() || report.outcome.is_adverse() {
+            self.saved.store(self.known.clone());
         }
     }
 
-    fn note(&mut self, report: &Report) {
-        let &Report { at: now, key, ref model, outcome, .. } = report;
-        let (verdict, scope) = match outcome {
-            CallOutcome::Answered => (Verdict::Works, Scope::Key),
-            CallOutcome::RateLimited { after, scope } => (Verdict::RateLimited { after }, scope),
-            CallOutcome::Rejected { scope } => (Verdict::Rejected, scope),
-            CallOutcome::Overloaded | CallOutcome::Failed | CallOutcome::Cancelled => {
-                (Verdict::Unknown, Scope::Key)
+    /// One line for each change of state.
+    fn log(&self, Change { subject, into }: &Change) {
+        let name = &self.settings.name;
+        let subject = match subject {
+            Subject::Key(key) => format!("key {key} of provider '{name}'"),
+            Subject::KeyAndModel(key, model) => {
+                format!("key {key} of provider '{name}' with model '{model}'")
             }
+            Subject::Model(model) => format!("model '{model}' of provider '{name}'"),
+            Subject::Host => format!("provider '{name}'"),
         };
-        let changed = self.health.ring.note(now, key, model, verdict, scope);
-        match outcome {
-            CallOutcome::Failed => self.health.breaker.note(now, Health::Bad),
-            CallOutcome::Overloaded => self.health.overload(model).note(now, Health::Bad),
-            CallOutcome::Cancelled => {
-                self.health.breaker.forget();
-                self.health.overload.get_mut(model).into_iter().for_each(Breaker::forget);
+        match into {
+            State::Preferred => log::info!("{subject} is preferred again"),
+            State::Resting { cause, pause, message } => {
+                let last = if message.is_empty() { String::new() } else { format!(": {message}") };
+                let pause = pause.as_secs_f64();
+                log::warn!("{subject} is not preferred for {pause:.1} s: {}{last}", cause.label());
             }
-            CallOutcome::Answered | CallOutcome::RateLimited { .. } | CallOutcome::Rejected { .. } => {
-                self.health.breaker.note(now, Health::Good);
-                self.health
-                    .overload
-                    .get_mut(model)
-                    .into_iter()
-                    .for_each(|breaker| breaker.note(now, Health::Good));
-            }
-        }
-        if changed || matches!(outcome, CallOutcome::Failed | CallOutcome::Overloaded) {
-            self.saved.store(self.health.clone());
         }
     }
 }
 
 impl Provider {
-    /// Tells whoever reads the log what would spare the next refusal, once.
+    /// Logs once which configuration would avoid the next refusal.
     fn learn(&mut self, model: &Arc<str>, edit: Edit) {
         let rule = edit.to_string();
-        if self.health.lessons.learn(clock::now(), model, edit) == Novelty::New {
+        if self.known.lessons.learn(clock::boot(), model, edit) == Novelty::New {
             let name = &self.settings.name;
             log::warn!(
                 "provider '{name}' refuses a part of requests for '{model}', which go without it for now; to let them all go without it, write under [{name}]: {rule}"
@@ -329,32 +306,23 @@ impl Provider {
 }
 
 /// Stands for the key that the client brings. There is no other one to try.
-fn client_key(tried: &[KeyId]) -> Result<ApiKey, Refusal> {
-    if tried.is_empty() { Ok(ApiKey::new("")) } else { Err(Refusal::AllRejected) }
-}
-
-impl From<Exhausted> for Refusal {
-    fn from(exhausted: Exhausted) -> Self {
-        match exhausted {
-            Exhausted::Cooling { wait, said } => Self::Cooling { wait, said },
-            Exhausted::Rejected => Self::AllRejected,
-        }
-    }
+fn client_key(tried: &[KeyId]) -> Option<ApiKey> {
+    tried.is_empty().then(|| ApiKey::new(""))
 }
 
 impl Actor for Provider {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
-        self.offer(context);
+        self.serve(context);
     }
 }
 
 impl Supervised for Provider {
     fn restarting(&mut self, _: &mut Self::Context) {
-        self.health = self.saved.load().handed_on(&self.settings, &self.limits);
+        self.known = self.saved.load().handed_on(&self.settings, &self.limits);
         self.waiting = Queue::default();
-        self.settle();
+        self.set_fast_path();
     }
 }
 
@@ -380,14 +348,15 @@ impl Handler<Observe<ProviderView>> for Provider {
 
     fn handle(&mut self, _: Observe<ProviderView>, _: &mut Self::Context) -> Self::Result {
         self.catch_up();
-        let now = clock::now();
+        let now = clock::boot();
         MessageResult(ProviderView {
             settings: self.settings.clone(),
-            keys: self.health.ring.view(now),
+            host: self.known.health.host_view(now),
+            keys: self.known.health.keys_view(now),
+            models: self.known.health.models_view(now),
             in_flight: self.permits.taken(),
             waiting: self.waiting.len(),
-            breaker_open: self.health.breaker.is_open(now),
-            lessons: self.health.lessons.view(now),
+            lessons: self.known.lessons.view(now),
             incarnation: self.incarnation,
         })
     }

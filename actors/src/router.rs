@@ -30,7 +30,7 @@ use self::remembered::Remembered;
 pub use self::resolve::{DISCOVERED, Lists, Route, Routes, Target, Unroutable};
 pub use self::steps::{Fit, Kept, Step};
 use crate::keeper;
-use crate::provider::{Lease, LeaseKey, NoLease, Session};
+use crate::provider::{Alternatives, Lease, LeaseKey, NoLease, Session, Size};
 use crate::roster::Roster;
 use crate::snapshot::Snapshot;
 
@@ -53,6 +53,7 @@ pub struct Dispatch {
     pub model: Box<str>,
     /// See [`LeaseKey`].
     pub session: Option<Session>,
+    pub size: Size,
     /// Answered by the provider; by the router itself when there is none.
     pub reply: oneshot::Sender<Result<Lease, NoLease>>,
 }
@@ -74,19 +75,30 @@ fn start(roster: &Snapshot<Roster>) -> Addr<Router> {
 }
 
 impl Router {
-    fn dispatch(&mut self, Dispatch { model, session, reply }: Dispatch) {
+    fn dispatch(&mut self, Dispatch { model, session, size, reply }: Dispatch) {
         let roster = self.roster.load();
-        let Route { provider, model, profile, .. } = match self.remembered.resolve(&roster.routes, &model) {
-            Ok(route) => route,
-            Err(reason) => return drop(reply.send(Err(NoLease::Unroutable(reason)))),
-        };
+        let Route { provider, model, profile, fallbacks } =
+            match self.remembered.resolve(&roster.routes, &model) {
+                Ok(route) => route,
+                Err(reason) => return drop(reply.send(Err(NoLease::Unroutable(reason)))),
+            };
         let Some(post) = roster.post(&provider.name) else { return };
-        if let Some(lease) = post.permits.lend(&model, profile.as_ref(), session) {
+        let alternatives = if fallbacks.is_empty() { Alternatives::None } else { Alternatives::Left };
+        if let Some(lease) = post.permits.lend(&model, profile.as_ref(), (session, size)) {
             // One that nobody takes any more reports itself as cancelled.
-            return drop(reply.send(Ok(lease)));
+            return drop(reply.send(Ok(lease.beside(alternatives))));
         }
         // What cannot be delivered is dropped with its reply channel, which the asker sees.
-        drop(post.address.try_send(LeaseKey { model, profile, session, tried: vec![], held: None, reply }));
+        drop(post.address.try_send(LeaseKey {
+            model,
+            profile,
+            session,
+            size,
+            alternatives,
+            tried: vec![],
+            held: None,
+            reply,
+        }));
     }
 }
 

@@ -44,6 +44,9 @@ pub struct Head<'a> {
     stream_options: Option<Range<usize>>,
     /// The value of the last top-level `metadata`.
     metadata: Option<Range<usize>>,
+    /// The most tokens that the client asks for, if it names a limit: the last top-level `max_tokens`, `max_completion_tokens` or
+    /// `max_output_tokens`.
+    pub max_tokens: Option<u64>,
     /// Where the object's closing brace stands.
     end: usize,
 }
@@ -120,6 +123,7 @@ pub fn head(body: &[u8]) -> Result<Head<'_>, HeadError> {
         spans,
         stream_options: found.stream_options,
         metadata: found.metadata,
+        max_tokens: found.max_tokens.and_then(|span| std::str::from_utf8(&body[span]).ok()?.parse().ok()),
         end: found.end,
     })
 }
@@ -137,6 +141,7 @@ impl Head<'static> {
             spans: ModelSpans { earlier: vec![], last: 0..0 },
             stream_options: None,
             metadata: None,
+            max_tokens: None,
             end: 0,
         }
     }
@@ -223,6 +228,7 @@ struct Found {
     stream: Option<Range<usize>>,
     stream_options: Option<Range<usize>>,
     metadata: Option<Range<usize>>,
+    max_tokens: Option<Range<usize>>,
     history: History,
     end: usize,
 }
@@ -253,6 +259,7 @@ impl Found {
             "stream" => self.stream = Some(value),
             "stream_options" => self.stream_options = Some(value),
             "metadata" => self.metadata = Some(value),
+            "max_tokens" | "max_completion_tokens" | "max_output_tokens" => self.max_tokens = Some(value),
             _ => {}
         }
         Ok(())

@@ -29,9 +29,12 @@ pub(super) struct Server {
     /// Read this configuration file too, over the others
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Print what the gateway says, as JSON
+    /// Print the report as JSON
     #[arg(long)]
     json: bool,
+    /// Succeed as long as the gateway answers and is not shutting down, even if a provider fails
+    #[arg(long)]
+    live: bool,
 }
 
 /// What of a health report is told in words.
@@ -61,7 +64,9 @@ impl Server {
         // Nobody reads it: the exit code still tells.
         drop(told);
         match answer.and_then(|body| report(&body)) {
-            Ok(report) if report.status == "healthy" => Exit::Ok,
+            Ok(report) if report.status == "healthy" || (self.live && report.status != "draining") => {
+                Exit::Ok
+            }
             Ok(_) | Err(_) => Exit::Failed,
         }
     }
@@ -125,8 +130,12 @@ fn print_words(url: &str, answer: &Result<Vec<u8>, String>) -> std::io::Result<(
     for (name, provider) in &report.providers {
         let keys = provider["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
         let ready = keys.iter().filter(|key| key["state"] == "ready").count();
-        let breaker = provider["breaker"].as_str().unwrap_or("does not answer");
-        writeln!(out, "  {name}: {ready} of {} keys ready; breaker {breaker}", keys.len())?;
+        let reason = provider["reason"].as_str().map(|reason| format!("; {reason}")).unwrap_or_default();
+        writeln!(out, "  {name}: {ready} of {} keys ready{reason}", keys.len())?;
+        for model in provider["models"].as_array().into_iter().flatten() {
+            let [model, reason] = ["model", "reason"].map(|field| model[field].as_str().unwrap_or_default());
+            writeln!(out, "    {model}: {reason}")?;
+        }
     }
     Ok(())
 }

@@ -7,14 +7,16 @@ use std::time::Duration;
 use actix_http::error::PayloadError;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
-use actix_web::rt::time::{Sleep, sleep};
+use actix_web::rt::time::{Instant, Sleep, sleep};
 use awc::ClientResponse;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::{Either, select};
 use vandamme_actors::converter::{Audience, Batch, Closing, Flow, Machine, Opened, Progress, UpstreamBody};
 use vandamme_actors::excerpt;
-use vandamme_actors::provider::Lease;
+use vandamme_actors::outcome::Outcome;
+use vandamme_actors::provider::{Alternatives, Lease};
+use vandamme_actors::retry::Fixable;
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::Api;
 use vandamme_actors::upstream::{self, Borrow, Request};
@@ -22,15 +24,17 @@ use vandamme_protocol::bridge::Fault;
 use vandamme_protocol::healing;
 use vandamme_protocol::passthrough::{ChatTap, Tap};
 use vandamme_protocol::span::{self, Pieces, Streaming};
+use vandamme_protocol::vocabulary::ErrorKind;
 use vandamme_protocol::{anthropic, openai};
 
-use super::failure::{Answer, Relayed};
+use super::classify::{CallFailure, asked_to_wait, classify, located};
+use super::failure::{Answer, Relayed, ShouldRetry};
 use super::healing::Healing;
 use super::listing::LARGEST as LARGEST_LIST;
 use super::outgoing::{Outgoing, Slices, Way, passed_back};
 use super::reading::{self, Content, read_error_body, read_up_to};
-use super::verdict::{CallFailure, asked_to_wait, judge, located};
 use super::{Endpoint, Exchange};
+use crate::http::error::{LONGEST_RETRY, busy_wait};
 
 pub(super) const EVENTS: &str = "text/event-stream; charset=utf-8";
 /// An error body is read up to this size and for this long.
@@ -40,6 +44,10 @@ const ERROR_BODY_TIME: Duration = Duration::from_secs(10);
 const PIECE: usize = 1 << 10;
 /// Instead of no deadline.
 const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+/// A streamed call that has been silent for so long counts while it still runs.
+const SILENCE: Duration = Duration::from_secs(30);
+/// The longest wait for a streamed reply's first byte while another target is left.
+const WITH_ALTERNATIVE: Duration = Duration::from_secs(60);
 /// A list of models is there by then, or somebody who waits for it has gone.
 const LISTING_TIME: Duration = Duration::from_secs(30);
 
@@ -51,8 +59,13 @@ pub(super) enum Answered {
 
 impl Exchange<'_> {
     /// What fails is told without secrets and within bounds, whoever words it.
-    pub(super) async fn call(&self, lease: &Lease, healing: &Healing) -> Result<Answered, CallFailure> {
-        let called = self.call_upstream(lease, healing).await;
+    pub(super) async fn call(
+        &self,
+        lease: &Lease,
+        healing: &Healing,
+        patience: Option<Duration>,
+    ) -> Result<Answered, CallFailure> {
+        let called = self.call_upstream(lease, healing, patience).await;
         called.map_err(|mut failed| {
             let fault = self.scrubbed(lease, failed.answer.fault);
             failed.answer.fault = Fault { message: excerpt::cut(fault.message, excerpt::ERROR), ..fault };
@@ -60,10 +73,15 @@ impl Exchange<'_> {
         })
     }
 
-    async fn call_upstream(&self, lease: &Lease, healing: &Healing) -> Result<Answered, CallFailure> {
+    async fn call_upstream(
+        &self,
+        lease: &Lease,
+        healing: &Healing,
+        patience: Option<Duration>,
+    ) -> Result<Answered, CallFailure> {
         let outgoing = self.edited(lease, healing).map_err(|message| CallFailure::refused(&message))?;
         let outgoing = self.through_middleware(lease, outgoing).await;
-        let result = self.call_in_time(lease, outgoing).await;
+        let result = self.call_in_time(lease, outgoing, patience).await;
         let Err(mut failed) = result else { return result };
         // What another endpoint does not know, that of replies may well.
         if !failed.named.is_empty()
@@ -81,12 +99,17 @@ impl Exchange<'_> {
         Ok(outgoing)
     }
 
-    async fn call_in_time(&self, lease: &Lease, outgoing: Outgoing) -> Result<Answered, CallFailure> {
-        let patience = self.patience(lease);
-        let mut deadline = Deadline {
-            timer: pin!(sleep(patience.unwrap_or(NEVER))),
-            late: || CallFailure::timeout(lease, patience.unwrap_or(NEVER)),
-        };
+    async fn call_in_time(
+        &self,
+        lease: &Lease,
+        outgoing: Outgoing,
+        patience: Option<Duration>,
+    ) -> Result<Answered, CallFailure> {
+        let whole = patience.unwrap_or(NEVER);
+        // A reply that is not streamed may well take longer.
+        let streamed = self.question.head.delivery == Streaming::Yes;
+        let silence = if streamed { whole.min(SILENCE) } else { whole };
+        let mut deadline = Deadline { timer: pin!(sleep(silence)), lease, whole, rest: whole - silence };
         let Outgoing { method, url, headers, body, way, audience } = outgoing;
         let sending = self.send(lease, (method, url, headers), body);
         let response = deadline.meet(sending).await?;
@@ -105,13 +128,20 @@ impl Exchange<'_> {
         }
     }
 
-    fn patience(&self, lease: &Lease) -> Option<Duration> {
+    /// How long the upstream may take for its first byte, or for a reply that is not streamed.
+    pub(super) fn patience(&self, lease: &Lease) -> Option<Duration> {
         let terms = self.gateway.terms();
         let limits = &terms.settings.limits;
         let patience = lease.timeout().or(match self.question.head.delivery {
             Streaming::Yes => limits.first_byte_timeout,
             Streaming::No => limits.whole_timeout,
         });
+        let patience = match (lease.alternatives, self.question.head.delivery) {
+            (Alternatives::Left, Streaming::Yes) => {
+                Some(patience.map_or(WITH_ALTERNATIVE, |own| own.min(WITH_ALTERNATIVE)))
+            }
+            (Alternatives::Left, Streaming::No) | (Alternatives::None, _) => patience,
+        };
         match self.question.endpoint {
             Endpoint::Models(_) => Some(patience.map_or(LISTING_TIME, |patience| patience.min(LISTING_TIME))),
             Endpoint::Reply | Endpoint::Count => patience,
@@ -226,11 +256,13 @@ impl Exchange<'_> {
                     // Something of worth came along with the fault: the client gets both.
                     return Ok(Answered::Opened { headers, opened: Box::new(faulted(flow, first, fault)) });
                 }
-                Progress::Faulted(fault) => return Err(CallFailure::said(self.scrubbed(lease, fault))),
+                Progress::Faulted(fault) => {
+                    return Err(CallFailure::reported(self.scrubbed(lease, fault), &lease.model));
+                }
             }
         }
         if let Some(fault) = flow.failed_at_once(&first) {
-            return Err(CallFailure::said(fault));
+            return Err(CallFailure::reported(fault, &lease.model));
         }
         Ok(Answered::Opened {
             headers,
@@ -252,7 +284,8 @@ impl Exchange<'_> {
         match read_up_to(body, limit).await {
             Ok(Some(body)) => Ok(body),
             Ok(None) => {
-                Err(CallFailure::misbehaved(&format!("the upstream's reply has more than {limit} bytes")))
+                let message = format!("the upstream's reply has more than {limit} bytes");
+                Err(CallFailure::reply_too_large(&message))
             }
             Err(PayloadError::EncodingCorrupted) => Err(damaged()),
             Err(_) => Err(CallFailure::broken("the upstream's reply was cut")),
@@ -280,7 +313,8 @@ impl Exchange<'_> {
         }
         let fault = self.scrubbed(lease, located(lease, fault));
         let after = asked_to_wait(&upstream, &body);
-        let (retry, outcome) = judge(status, &body, (after, &lease.model), &upstream);
+        let (outcome, retry) = classify((status, fault.kind), (&body, &lease.model), after, &upstream);
+        let fault = answered_as(outcome, fault);
         let json = Content::of(&upstream) == Content::Json && span::is_complete_json(&body);
         // The client's own key may come back to it.
         let secrets = if lease.provider.passthrough {
@@ -288,16 +322,19 @@ impl Exchange<'_> {
         } else {
             self.secrets(lease)
         };
-        let relays = lease.provider.api == self.question.api && json && !secrets.found_in(&body);
+        let is_same_error = status == fault.status || outcome != Outcome::OutOfCredit;
+        let relays =
+            lease.provider.api == self.question.api && json && is_same_error && !secrets.found_in(&body);
         let answer = Answer {
             // A body that goes on as it is keeps its status; in other words it gets the one that belongs to them.
             status: if relays { status } else { fault.status },
             headers: passed_back(&upstream, &secrets),
-            retry_after: after.map(|after| after.as_secs_f64().ceil() as u64),
+            retry_after: retry_after(outcome, after),
+            should_retry: should_retry(outcome, after),
             fault,
             relayed: relays.then_some(Relayed(body)),
         };
-        CallFailure { retry, outcome, answer, named }
+        CallFailure { outcome, retry, after, answer, named, can_fix: Fixable::No }
     }
 
     pub(super) fn scrubbed(&self, lease: &Lease, fault: Fault) -> Fault {
@@ -310,21 +347,32 @@ impl Exchange<'_> {
     }
 }
 
-/// Until when a call has to come to something, and what it is if it does not.
-struct Deadline<'d, L> {
+/// Until when a call must have come to something.
+struct Deadline<'d> {
     timer: Pin<&'d mut Sleep>,
-    late: L,
+    lease: &'d Lease,
+    whole: Duration,
+    /// What is left of it when the timer ends, after a report of the silence so far.
+    rest: Duration,
 }
 
-impl<L: Fn() -> CallFailure> Deadline<'_, L> {
+impl Deadline<'_> {
     /// The timer comes first: an upstream that floods us must not keep it from being looked at.
     async fn meet<T>(
         &mut self,
         step: impl Future<Output = Result<T, CallFailure>>,
     ) -> Result<T, CallFailure> {
-        match select(self.timer.as_mut(), pin!(step)).await {
-            Either::Left(((), _)) => Err((self.late)()),
-            Either::Right((result, _)) => result,
+        let mut step = pin!(step);
+        loop {
+            match select(self.timer.as_mut(), step.as_mut()).await {
+                Either::Left(((), _)) if self.rest > Duration::ZERO => {
+                    self.lease.report_silence();
+                    let end = Instant::now() + std::mem::take(&mut self.rest);
+                    self.timer.as_mut().reset(end);
+                }
+                Either::Left(((), _)) => return Err(CallFailure::timeout(self.lease, self.whole)),
+                Either::Right((result, _)) => return result,
+            }
         }
     }
 }
@@ -341,6 +389,36 @@ fn fault(status: u16, body: &[u8], (upstream, client): (Api, Api)) -> Fault {
         // OpenAI has this one, too.
         (Api::Messages, Api::ChatCompletions) if status == 422 => Fault { status, ..read },
         (Api::Messages, Api::ChatCompletions) => read,
+    }
+}
+
+/// The fault as the client gets it: without credit it is 402 under whatever status the upstream used, and Claude Code retries a
+/// 503 for minutes only as `api_error` (captured from 2.1.332).
+fn answered_as(outcome: Outcome, fault: Fault) -> Fault {
+    match outcome {
+        Outcome::OutOfCredit => Fault { kind: ErrorKind::Billing, status: 402, ..fault },
+        Outcome::ServerError => Fault { kind: ErrorKind::Api, ..fault },
+        _ => fault,
+    }
+}
+
+/// In seconds.
+fn retry_after(outcome: Outcome, after: Option<Duration>) -> Option<u64> {
+    match outcome {
+        Outcome::OutOfCredit | Outcome::RequestTooLarge => None,
+        Outcome::RateLimited { wait: None, .. } => Some(busy_wait()),
+        _ => after.map(|after| after.as_secs_f64().ceil() as u64),
+    }
+}
+
+fn should_retry(outcome: Outcome, after: Option<Duration>) -> Option<ShouldRetry> {
+    match outcome {
+        Outcome::OutOfCredit | Outcome::RequestTooLarge => Some(ShouldRetry::No),
+        Outcome::RateLimited { wait: None, .. } => Some(ShouldRetry::Yes),
+        Outcome::RateLimited { .. } if after.is_some_and(|after| after.as_secs() > LONGEST_RETRY) => {
+            Some(ShouldRetry::No)
+        }
+        _ => None,
     }
 }
 

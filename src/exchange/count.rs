@@ -7,7 +7,8 @@ use std::time::Duration;
 use actix_web::http::header::HeaderMap;
 use actix_web::rt::time::timeout;
 use bytes::Bytes;
-use vandamme_actors::provider::{CallOutcome, NoLease};
+use vandamme_actors::outcome::Outcome;
+use vandamme_actors::provider::NoLease;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::estimate;
 
@@ -32,17 +33,17 @@ pub(crate) async fn count(gateway: Arc<Gateway>, question: Question) -> Result<C
     let route = gateway.roster.load().routes.resolve(&question.head.model);
     let route = route.map_err(|reason| Failure::NoLease(Some(NoLease::Unroutable(reason))))?;
     if route.provider.api == Api::Messages {
-        let exchange = Exchange { gateway: &gateway, question: &question };
+        let exchange = Exchange::new(&gateway, &question);
         // Counting is nothing that the ledger keeps.
         let Ok(told) = timeout(PATIENCE, exchange.run(|_| {})).await else {
             return estimated(&question);
         };
         match told {
             Ok((Answered::Whole { status, headers, body, .. }, lease)) => {
-                lease.finish(CallOutcome::Answered);
+                lease.finish(Outcome::Answered);
                 return Ok(Count::Told { status, headers, body });
             }
-            Ok((Answered::Opened { .. }, lease)) => lease.finish(CallOutcome::Answered),
+            Ok((Answered::Opened { .. }, lease)) => lease.finish(Outcome::Answered),
             Err(failure) if is_the_requests_own(failure.status()) => return Err(failure),
             Err(_) => {}
         }

@@ -1,29 +1,24 @@
 //! Why a request has no reply: the situation with its data. What the client sees of it is the business of `http/error`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::http::header::HeaderMap;
 use bytes::Bytes;
 use vandamme_actors::excerpt;
-use vandamme_actors::provider::{CallOutcome, NoLease, Refusal};
+use vandamme_actors::provider::{NoLease, Refusal};
 use vandamme_protocol::bridge::Fault;
 use vandamme_protocol::vocabulary::ErrorKind;
-
-use super::verdict::CallFailure;
 
 pub(crate) enum Failure {
     /// No provider, or no key at the moment; `None` when nobody answered.
     NoLease(Option<NoLease>),
-    /// The upstream's last word.
+    /// The upstream's answer.
     Upstream(Box<Answer>),
-    /// All keys that could be tried are limited or rejected, at least one only for a while.
-    Cooling { answer: Option<Box<Answer>>, wait: Duration, said: Option<Duration> },
     /// This provider wants the client's own key, and there is none.
     NoClientKey(Arc<str>),
     /// The request cannot be understood.
     Malformed(String),
-    /// The gateway ends, and waits no longer.
+    /// The gateway is shutting down.
     Stopping,
     /// Something of ours broke.
     Panicked,
@@ -37,8 +32,17 @@ pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
     /// Whole seconds that the upstream asked to wait.
     pub(crate) retry_after: Option<u64>,
+    /// Whether the client is advised to retry, where the upstream itself says nothing.
+    pub(crate) should_retry: Option<ShouldRetry>,
     pub(crate) fault: Fault,
     pub(crate) relayed: Option<Relayed>,
+}
+
+/// The value of `x-should-retry`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ShouldRetry {
+    Yes,
+    No,
 }
 
 /// An error body that goes to the client byte for byte.
@@ -48,7 +52,14 @@ pub(crate) struct Relayed(pub(crate) Bytes);
 impl Answer {
     /// An answer of the gateway's own making.
     pub(crate) fn own(fault: Fault) -> Self {
-        Self { status: fault.status, headers: HeaderMap::new(), retry_after: None, fault, relayed: None }
+        Self {
+            status: fault.status,
+            headers: HeaderMap::new(),
+            retry_after: None,
+            should_retry: None,
+            fault,
+            relayed: None,
+        }
     }
 
     /// On one line, for the log.
@@ -59,17 +70,27 @@ impl Answer {
 }
 
 impl Failure {
-    /// A call failed for its key, and there is no other key.
-    pub(super) fn after(failed: CallFailure, none: Option<NoLease>) -> Self {
-        let limited = matches!(failed.outcome, CallOutcome::RateLimited { .. });
-        match none {
-            Some(NoLease::Refused { refusal: Refusal::Cooling { wait, said }, .. }) => {
-                // A 401 is not what the client should see while another key only has to wait.
-                Self::Cooling { answer: limited.then(|| Box::new(failed.answer)), wait, said }
+    /// Of several failures of one request, the client gets the one with the lowest rank: a rate limit with the smallest wait,
+    /// then 5xx, 402, 403, 401, anything else.
+    pub(super) fn rank(&self) -> (u8, u64) {
+        let wait = match self {
+            Self::Upstream(answer) => answer.retry_after.unwrap_or_default(),
+            Self::NoLease(Some(NoLease::Refused { refusal: Refusal::RateLimited { wait }, .. })) => {
+                wait.as_secs()
             }
-            Some(NoLease::Refused { .. } | NoLease::Unroutable(_)) | None => {
-                Self::Upstream(Box::new(failed.answer))
-            }
+            Self::NoLease(_)
+            | Self::NoClientKey(_)
+            | Self::Malformed(_)
+            | Self::Stopping
+            | Self::Panicked => 0,
+        };
+        match self.status() {
+            429 => (0, wait),
+            500..=599 => (1, 0),
+            402 => (2, 0),
+            403 => (3, 0),
+            401 => (4, 0),
+            _ => (5, 0),
         }
     }
 
@@ -77,10 +98,9 @@ impl Failure {
         match self {
             Self::NoLease(none) => crate::http::error::no_lease_kind(none.as_ref()),
             Self::Upstream(answer) => answer.fault.kind,
-            Self::Cooling { .. } => ErrorKind::RateLimit,
             Self::NoClientKey(_) => ErrorKind::Authentication,
             Self::Malformed(_) => ErrorKind::InvalidRequest,
-            Self::Stopping => ErrorKind::Overloaded,
+            Self::Stopping => ErrorKind::Api,
             Self::Panicked => ErrorKind::Api,
         }
     }
@@ -89,10 +109,9 @@ impl Failure {
         match self {
             Self::NoLease(none) => crate::http::error::no_lease_status(none.as_ref()),
             Self::Upstream(answer) => answer.status,
-            Self::Cooling { .. } => 429,
             Self::NoClientKey(_) => 401,
             Self::Malformed(_) => 400,
-            Self::Stopping => 529,
+            Self::Stopping => 503,
             Self::Panicked => 500,
         }
     }

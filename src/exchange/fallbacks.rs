@@ -1,16 +1,17 @@
 //! From one target to the next: what a request does when its provider cannot serve it, before its first byte.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::vec::IntoIter;
 
-use vandamme_actors::attempts::{self, Attempts, Next};
+use vandamme_actors::clock;
 use vandamme_actors::excerpt;
-use vandamme_actors::provider::{CallOutcome, Lease, NoLease};
+use vandamme_actors::provider::{Alternatives, Lease, NoLease, Refusal};
+use vandamme_actors::retry::{Attempts, Next};
 use vandamme_actors::router::{Route, Target};
 use vandamme_actors::settings::Profile;
 
 use super::call::Answered;
-use super::verdict::CallFailure;
 use super::{Exchange, Failure, Targets};
 
 /// A model of a provider, under a profile's terms.
@@ -39,84 +40,118 @@ pub(super) enum Moment<'m> {
 /// Why a target has not served a request.
 pub(super) enum Stopped {
     /// Another one may.
-    Here { provider: Arc<str>, model: Arc<str>, failure: Failure },
+    Here { place: Place, failure: Failure },
+    /// It was not called, since it is known to fail and another target is left.
+    PassedOver(Place),
     /// No other will, or the budget is spent.
     Everywhere(Failure),
 }
 
 impl Stopped {
-    fn at(next: Next, (provider, model): (&Arc<str>, &Arc<str>), failure: Failure) -> Self {
+    pub(super) fn after(lease: &Lease, next: Next, failure: Failure) -> Self {
         match next {
-            Next::NextTarget => Self::Here { provider: provider.clone(), model: model.clone(), failure },
-            Next::SameKey(_) | Next::Edited | Next::NextKey | Next::Give => Self::Everywhere(failure),
+            Next::NextTarget => Self::Here { place: Place::of(lease), failure },
+            Next::SameKey(_) | Next::Fixed | Next::NextKey | Next::GiveUp => Self::Everywhere(failure),
         }
     }
 
-    pub(super) fn after(lease: &Lease, next: Next, failure: Failure) -> Self {
-        Self::at(next, (&lease.provider.name, &lease.model), failure)
-    }
-
-    /// No key was to be had; `asked` is the fallback that was, which a reload may have removed.
+    /// There was no key; `asked` is the target that was asked, which a reload may have removed.
     pub(super) fn without_lease(
         none: Option<NoLease>,
         asked: Option<&Place>,
         (attempts, left): (&Attempts, usize),
     ) -> Self {
-        let at = match &none {
-            Some(NoLease::Refused { provider, model, .. }) => Some((provider.name.clone(), model.clone())),
+        let profile = asked.and_then(|place| place.profile.clone());
+        let place = match &none {
+            Some(NoLease::Refused { provider, model, refusal }) => {
+                let place = Place { provider: provider.name.clone(), model: model.clone(), profile };
+                if *refusal == Refusal::PassedOver {
+                    return Self::PassedOver(place);
+                }
+                Some(place)
+            }
             Some(NoLease::Unroutable(_)) => None,
-            None => asked.map(|place| (place.provider.clone(), place.model.clone())),
+            None => asked.cloned(),
         };
         let failure = Failure::NoLease(none);
-        match at {
-            Some((provider, model)) => Self::at(attempts.elsewhere(left), (&provider, &model), failure),
-            None => Self::Everywhere(failure),
+        match (place, attempts.elsewhere(left)) {
+            (Some(place), Next::NextTarget) => Self::Here { place, failure },
+            (Some(_) | None, _) => Self::Everywhere(failure),
         }
     }
 }
 
-/// The targets of one request that have not been tried. They are looked up when the first one has failed.
-pub(super) struct Fallbacks(Option<IntoIter<Place>>);
+/// The targets of one request that have not been called. They are looked up when the first one has failed.
+#[derive(Default)]
+pub(super) struct Fallbacks {
+    rest: Option<IntoIter<Place>>,
+    /// Known to fail: they are asked when nothing better is left.
+    passed_over: VecDeque<Place>,
+}
 
 impl Fallbacks {
-    pub(super) fn unknown() -> Self {
-        Self(None)
-    }
-
     pub(super) fn left(&mut self, exchange: &Exchange<'_>) -> usize {
-        self.0.get_or_insert_with(|| exchange.fallbacks().into_iter()).len()
+        let rest = self.rest.get_or_insert_with(|| exchange.fallbacks().into_iter()).len();
+        rest + self.passed_over.len()
     }
 
-    fn next(&mut self) -> Option<Place> {
-        self.0.as_mut()?.next()
+    /// The next target to be asked, and whether others are left behind it.
+    fn next(&mut self, exchange: &Exchange<'_>) -> Option<(Place, Alternatives)> {
+        self.left(exchange);
+        let next = self.rest.as_mut().and_then(Iterator::next);
+        let Some(next) = next else { return Some((self.passed_over.pop_front()?, Alternatives::None)) };
+        let alternatives = if self.left(exchange) > 0 { Alternatives::Left } else { Alternatives::None };
+        Some((next, alternatives))
     }
 }
 
 impl Exchange<'_> {
-    /// Calls upstreams until one answers or the budget is spent; `note` is told of it as it goes on.
+    /// Calls upstreams until one answers or the attempts are used up. `note` hears of each call.
     pub(super) async fn run(&self, mut note: impl FnMut(Moment<'_>)) -> Result<(Answered, Lease), Failure> {
-        let mut attempts = Attempts::new(self.client_retries());
-        let mut fallbacks = Fallbacks::unknown();
-        let mut place = None;
+        let mut attempts = Attempts::default();
+        let mut fallbacks = Fallbacks::default();
+        let mut target: Option<(Place, Alternatives)> = None;
+        let mut best: Option<Failure> = None;
         loop {
-            let tried = self.try_target(place.as_ref(), (&mut attempts, &mut fallbacks), &mut note).await;
-            let (provider, model, failure) = match tried {
+            let asked = target.as_ref().map(|(place, alternatives)| (place, *alternatives));
+            let tried = self.try_target(asked, (&mut attempts, &mut fallbacks), &mut note).await;
+            let (place, failure) = match tried {
                 Ok(answered) => return Ok(answered),
-                Err(Stopped::Everywhere(failure)) => return Err(failure),
-                Err(Stopped::Here { provider, model, failure }) => (provider, model, failure),
+                Err(Stopped::Everywhere(failure)) => return Err(self.failed(better(best, failure))),
+                Err(Stopped::Here { place, failure }) => (place, Some(failure)),
+                Err(Stopped::PassedOver(place)) => {
+                    fallbacks.passed_over.push_back(place.clone());
+                    (place, None)
+                }
             };
-            let Some(next) = fallbacks.next() else { return Err(failure) };
-            log::info!(
-                "{} falls back from {provider}:{model} to {}:{}: {} {}",
-                self.question.id,
-                next.provider,
-                next.model,
-                failure.status(),
-                excerpt::one_line(&failure.message(), excerpt::LINE),
-            );
-            note(Moment::Left { provider: &provider, model: &model, failure: &failure });
-            place = Some(next);
+            let Some((next, alternatives)) = fallbacks.next(self) else {
+                let last = failure.unwrap_or(Failure::NoLease(None));
+                return Err(self.failed(better(best, last)));
+            };
+            if let Some(failure) = failure {
+                log::info!(
+                    "{} falls back from {}:{} to {}:{}: {} {}",
+                    self.question.id,
+                    place.provider,
+                    place.model,
+                    next.provider,
+                    next.model,
+                    failure.status(),
+                    excerpt::one_line(&failure.message(), excerpt::LINE),
+                );
+                note(Moment::Left { provider: &place.provider, model: &place.model, failure: &failure });
+                best = Some(better(best, failure));
+            }
+            target = Some((next, alternatives));
         }
+    }
+
+    /// A repeat of this request within a minute is the client's retry.
+    fn failed(&self, failure: Failure) -> Failure {
+        if let Some(session) = self.session {
+            self.gateway.failures.note(session.0, self.question.body.len(), clock::boot());
+        }
+        failure
     }
 
     /// Where replies come from when the first target fails.
@@ -135,15 +170,10 @@ impl Exchange<'_> {
     }
 }
 
-/// A key that the client itself has shown is the client's own fault.
-pub(super) fn retry(lease: &Lease, failed: &CallFailure) -> attempts::Failure {
-    match failed.outcome {
-        CallOutcome::Rejected { .. } if lease.provider.passthrough => attempts::Failure::Final,
-        CallOutcome::Rejected { .. }
-        | CallOutcome::Answered
-        | CallOutcome::RateLimited { .. }
-        | CallOutcome::Overloaded
-        | CallOutcome::Failed
-        | CallOutcome::Cancelled => failed.retry,
+/// The failure that the client gets.
+pub(super) fn better(one: Option<Failure>, other: Failure) -> Failure {
+    match one {
+        Some(one) if one.rank() < other.rank() => one,
+        Some(_) | None => other,
     }
 }

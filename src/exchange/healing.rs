@@ -1,12 +1,13 @@
 //! A request's edits: those configured, those remembered, and those that its own refusals have just taught.
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
-use vandamme_actors::attempts;
+use vandamme_actors::outcome::Retry;
 use vandamme_actors::provider::Lease;
+use vandamme_actors::retry::Fixable;
 use vandamme_protocol::healing::{self, Edit, Edited};
 
+use super::classify::CallFailure;
 use super::outgoing::Outgoing;
-use super::verdict::CallFailure;
 
 const BETAS: HeaderName = HeaderName::from_static("anthropic-beta");
 
@@ -50,8 +51,8 @@ impl Healing {
             let again = renamed && matches!(edit, Edit::Limit(_));
             !again && healing::concerns(edit, &body, &betas)
         });
-        if failed.retry == attempts::Failure::Final && !failed.named.is_empty() {
-            failed.retry = attempts::Failure::Named;
+        if failed.retry == Retry::No && !failed.named.is_empty() {
+            failed.can_fix = Fixable::Yes;
         }
     }
 

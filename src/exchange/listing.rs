@@ -12,7 +12,7 @@ use actix_web::rt::time::timeout;
 use bytes::Bytes;
 use vandamme_actors::catalog::{Claim, Keep, Listing, Recall, Settle, Survey, Surveyed};
 use vandamme_actors::excerpt;
-use vandamme_actors::provider::CallOutcome;
+use vandamme_actors::outcome::Outcome;
 use vandamme_actors::settings::ProviderSettings;
 use vandamme_actors::upstream::{self, Borrow, Request};
 use vandamme_protocol::bridge::Fault;
@@ -170,9 +170,9 @@ async fn ask(
         committed: Rc::new(Cell::new(false)),
         trail: Trail::default(),
     };
-    let exchange = Exchange { gateway, question: &question };
+    let exchange = Exchange::new(gateway, &question);
     let (answered, lease) = exchange.run(|_| {}).await?;
-    lease.finish(CallOutcome::Answered);
+    lease.finish(Outcome::Answered);
     let Answered::Whole { body, .. } = answered else {
         return Err(misbehaved(provider, "the provider answered with a stream of events"));
     };
@@ -221,7 +221,6 @@ fn in_own_words(failure: Failure) -> Failure {
             answer.fault.message = format!("Failed to list models: {}", answer.fault.message);
             Failure::Upstream(answer)
         }
-        Failure::Cooling { wait, said, .. } => Failure::Cooling { answer: None, wait, said },
         Failure::NoLease(_)
         | Failure::NoClientKey(_)
         | Failure::Malformed(_)

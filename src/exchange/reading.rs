@@ -16,7 +16,7 @@ use vandamme_actors::provider::Lease;
 use vandamme_protocol::content_coding::{Coding, Unsupported};
 use vandamme_protocol::span;
 
-use super::verdict::CallFailure;
+use super::classify::CallFailure;
 
 /// How much of an upstream's header is repeated in a message.
 const LONGEST_KIND: usize = 100;

@@ -14,10 +14,10 @@ use vandamme_protocol::span::{Streaming, UsageAsked};
 use vandamme_protocol::vocabulary::{ErrorKind, Usage};
 
 use super::call::{Answered, EVENTS};
+use super::classify::CallFailure;
 use super::middleware::heard;
 use super::reading::{Content, broken_json};
 use super::translation::Translation;
-use super::verdict::CallFailure;
 use super::{Endpoint, Exchange};
 
 impl Exchange<'_> {
@@ -43,7 +43,7 @@ impl Exchange<'_> {
             Api::Messages => passthrough::events_as_message(&stream),
             Api::ChatCompletions => passthrough::chunks_as_completion(&stream),
         };
-        let body = body.map_err(|fault| CallFailure::said(self.scrubbed(lease, fault)))?;
+        let body = body.map_err(|fault| CallFailure::reported(self.scrubbed(lease, fault), &lease.model))?;
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let closing = read_along(self.question.api, &body);
         Ok(Answered::Whole { status: 200, headers, body: body.into(), closing })
@@ -68,7 +68,10 @@ impl Exchange<'_> {
         let closing = read_along(self.question.api, &body);
         if let Some((kind, message)) = closing.fault {
             // An error in the clothes of a reply.
-            return Err(CallFailure::said(self.scrubbed(lease, Fault::said(kind, message))));
+            return Err(CallFailure::reported(
+                self.scrubbed(lease, Fault::said(kind, message)),
+                &lease.model,
+            ));
         }
         let body = self.without_echo(&secrets, body);
         let body = heard(audience, body);
@@ -81,7 +84,8 @@ impl Exchange<'_> {
             None => passthrough::message_as_events(&body),
             Some(asked) => passthrough::completion_as_chunks(&body, asked),
         };
-        let body = events.map_err(|fault| CallFailure::said(self.scrubbed(lease, fault)))?;
+        let body =
+            events.map_err(|fault| CallFailure::reported(self.scrubbed(lease, fault), &lease.model))?;
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENTS));
         Ok(Answered::Whole { status: 200, headers, body, closing })
     }
@@ -120,7 +124,7 @@ impl Exchange<'_> {
         };
         let said = |fault| {
             let broken = if content == Content::Json { broken_json(lease, &given) } else { None };
-            broken.unwrap_or_else(|| CallFailure::said(self.scrubbed(lease, fault)))
+            broken.unwrap_or_else(|| CallFailure::reported(self.scrubbed(lease, fault), &lease.model))
         };
         let (kind, body, outcome) = match self.question.head.delivery {
             Streaming::Yes => {

@@ -5,15 +5,15 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use vandamme_actors::provider::{NoLease, Refusal};
+use vandamme_actors::retry::with_jitter;
 use vandamme_actors::router::Unroutable;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
-use crate::exchange::{Answer, Failure, Relayed};
+use crate::exchange::{Answer, Failure, Relayed, ShouldRetry};
 
-/// A wait of our own guessing is never longer than this: Claude Code gives up beyond.
-const GUESS_CAP: u64 = 60;
-const BREAKER_CAP: u64 = 30;
+/// After a longer wait than this, in seconds, clients are advised not to retry: Claude Code gives up beyond.
+pub(crate) const LONGEST_RETRY: u64 = 60;
 const BUSY_WAIT: u64 = 5;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
@@ -58,9 +58,8 @@ pub(crate) fn no_lease_kind(none: Option<&NoLease>) -> ErrorKind {
             }
         },
         Some(NoLease::Refused { refusal, .. }) => match refusal {
-            Refusal::Cooling { .. } => ErrorKind::RateLimit,
-            Refusal::AllRejected => ErrorKind::Authentication,
-            Refusal::BreakerOpen { .. } | Refusal::Busy => ErrorKind::Overloaded,
+            Refusal::RateLimited { .. } => ErrorKind::RateLimit,
+            Refusal::PassedOver | Refusal::AllTried | Refusal::Busy => ErrorKind::Api,
         },
     }
 }
@@ -68,6 +67,10 @@ pub(crate) fn no_lease_kind(none: Option<&NoLease>) -> ErrorKind {
 pub(crate) fn no_lease_status(none: Option<&NoLease>) -> u16 {
     match none {
         Some(NoLease::Unroutable(Unroutable::NoProvider)) => 503,
+        Some(NoLease::Refused {
+            refusal: Refusal::PassedOver | Refusal::AllTried | Refusal::Busy, ..
+        })
+        | None => 503,
         _ => no_lease_kind(none).status(),
     }
 }
@@ -76,28 +79,24 @@ impl Failure {
     /// What went wrong, for the client and the log.
     pub(crate) fn message(&self) -> String {
         match self {
-            Self::Panicked => "the gateway failed at this request by a fault of its own".to_owned(),
+            Self::Panicked => "internal gateway error".to_owned(),
             Self::Stopping => "the gateway is shutting down".to_owned(),
             Self::Malformed(message) => message.clone(),
             Self::NoClientKey(provider) => format!(
                 "Provider '{provider}' requires API key passthrough, but no client API key was provided: send one in x-api-key or as a bearer, beside the gateway's own key if it has one"
             ),
             Self::Upstream(answer) => answer.fault.message.clone(),
-            Self::Cooling { answer: Some(answer), .. } => answer.fault.message.clone(),
-            Self::Cooling { answer: None, .. } => "all API keys of the provider are rate limited".to_owned(),
             Self::NoLease(None) => "the gateway could not route this request in time".to_owned(),
             Self::NoLease(Some(NoLease::Unroutable(reason))) => reason.to_string(),
-            Self::NoLease(Some(NoLease::Refused { provider, refusal, .. })) => {
+            Self::NoLease(Some(NoLease::Refused { provider, model, refusal })) => {
                 let name = &provider.name;
                 match refusal {
-                    Refusal::Cooling { .. } => {
-                        format!("All provider API keys exhausted: every key of '{name}' is rate limited")
-                    }
-                    Refusal::AllRejected => {
-                        format!("All provider API keys exhausted: '{name}' rejects every key")
-                    }
-                    Refusal::BreakerOpen { .. } => {
-                        format!("provider '{name}' fails most of the time and is left alone for a moment")
+                    Refusal::RateLimited { wait } => format!(
+                        "provider '{name}' has rate limited model '{model}' with every key and asked to wait {} s more",
+                        whole_seconds(*wait)
+                    ),
+                    Refusal::PassedOver | Refusal::AllTried => {
+                        format!("provider '{name}' has no key left for this request")
                     }
                     Refusal::Busy => format!("too many requests are waiting for provider '{name}'"),
                 }
@@ -108,12 +107,9 @@ impl Failure {
     pub(crate) fn response(self, api: Api, request_id: &str) -> HttpResponse {
         let message = self.message();
         let mut response = match &self {
-            Self::Upstream(answer) | Self::Cooling { answer: Some(answer), .. } => {
-                upstream(api, answer, request_id)
-            }
+            Self::Upstream(answer) => upstream(api, answer, request_id),
             Self::NoLease(_)
             | Self::NoClientKey(_)
-            | Self::Cooling { answer: None, .. }
             | Self::Malformed(_)
             | Self::Stopping
             | Self::Panicked => shaped(api, (self.status(), self.kind()), &message, request_id),
@@ -123,15 +119,24 @@ impl Failure {
                 if let Some(seconds) = answer.retry_after {
                     retry_after(&mut response, seconds);
                 }
+                if let Some(advice) =
+                    answer.should_retry.filter(|_| !response.headers().contains_key(SHOULD_RETRY))
+                {
+                    let value = match advice {
+                        ShouldRetry::Yes => "true",
+                        ShouldRetry::No => "false",
+                    };
+                    insert(&mut response, SHOULD_RETRY, value);
+                }
             }
-            Self::Cooling { wait, said, .. }
-            | Self::NoLease(Some(NoLease::Refused { refusal: Refusal::Cooling { wait, said }, .. })) => {
-                cooling(&mut response, whole_seconds(wait), said.map(whole_seconds));
+            Self::NoLease(Some(NoLease::Refused { refusal: Refusal::RateLimited { wait }, .. })) => {
+                let seconds = whole_seconds(with_jitter(wait, fastrand::f64()));
+                retry_after(&mut response, seconds);
+                if wait.as_secs() > LONGEST_RETRY {
+                    final_refusal(&mut response);
+                }
             }
-            Self::NoLease(Some(NoLease::Refused { refusal: Refusal::BreakerOpen { wait }, .. })) => {
-                retry_after(&mut response, whole_seconds(wait).min(BREAKER_CAP));
-            }
-            Self::Stopping | Self::NoLease(Some(NoLease::Refused { refusal: Refusal::Busy, .. })) => {
+            Self::Stopping | Self::NoLease(None | Some(NoLease::Refused { .. })) => {
                 retry_after(&mut response, busy_wait());
             }
             Self::NoClientKey(_) => final_refusal(&mut response),
@@ -163,22 +168,6 @@ fn upstream(api: Api, answer: &Answer, request_id: &str) -> HttpResponse {
         insert(&mut response, REQUEST_ID, request_id);
     }
     response
-}
-
-/// A guess is short, and the client is told to try again; what the upstream really asked for is passed on, and beyond a
-/// minute the client is told not to try.
-fn cooling(response: &mut HttpResponse, wait: u64, said: Option<u64>) {
-    match said {
-        Some(said) if said > GUESS_CAP => {
-            retry_after(response, said);
-            insert(response, SHOULD_RETRY, "false");
-        }
-        Some(_) => retry_after(response, wait),
-        None => {
-            retry_after(response, wait.min(GUESS_CAP));
-            insert(response, SHOULD_RETRY, "true");
-        }
-    }
 }
 
 pub(crate) fn retry_after(response: &mut HttpResponse, seconds: u64) {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Serialize, Serializer};
 use vandamme_actors::observe::Observe;
-use vandamme_actors::provider::{LessonView, ProviderView};
+use vandamme_actors::provider::{ConditionView, KeyView, LessonView, ModelView, ProviderView};
 use vandamme_actors::settings::{Api, PartialProvider};
 
 use super::report::{self, rfc3339, scalar, wants_json};
@@ -52,8 +52,11 @@ struct ProviderHealth {
     /// `None` when its actor does not answer.
     in_flight: Option<usize>,
     waiting: Option<usize>,
-    breaker: Option<&'static str>,
+    #[serde(flatten)]
+    state: State,
     keys: Vec<KeyHealth>,
+    /// Models that are not preferred.
+    models: Vec<ModelHealth>,
     /// What requests go without since the provider has refused it.
     healed: Vec<Healed>,
 }
@@ -61,7 +64,29 @@ struct ProviderHealth {
 #[derive(Serialize)]
 struct KeyHealth {
     id: String,
+    /// In one word, as the first versions had it.
     state: &'static str,
+    #[serde(flatten)]
+    condition: State,
+    /// Models that this key is not preferred for.
+    models: Vec<ModelHealth>,
+}
+
+#[derive(Serialize)]
+struct ModelHealth {
+    model: String,
+    #[serde(flatten)]
+    state: State,
+}
+
+/// Whether requests go there first, and why not.
+#[derive(Serialize)]
+struct State {
+    preferred: bool,
+    reason: Option<&'static str>,
+    since: Option<String>,
+    until: Option<String>,
+    last_error: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -80,13 +105,14 @@ fn by_name<S: Serializer>(providers: &[ProviderHealth], serializer: S) -> Result
 
 pub(super) async fn health(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
     let now = rfc3339(SystemTime::now());
-    let usable = !gateway.terms().settings.providers.is_empty();
+    let details = details(&gateway).await;
+    let usable = !details.providers.is_empty();
     let (status, message) = match (gateway.is_ready(), usable) {
         (false, _) => ("draining", Some("the gateway is shutting down")),
         (true, false) => ("degraded", Some(NO_PROVIDER)),
-        (true, true) => ("healthy", None),
+        (true, true) => details.status(),
     };
-    let details = if report::may_read(&request, &gateway) { Some(details(&gateway).await) } else { None };
+    let details = report::may_read(&request, &gateway).then_some(details);
     let health = Health { status, timestamp: now, message, details };
     report::uncached(if wants_json(&request) {
         HttpResponse::Ok().json(&health)
@@ -98,15 +124,19 @@ pub(super) async fn health(request: HttpRequest, gateway: web::Data<Gateway>) ->
 async fn details(gateway: &Gateway) -> Details {
     let terms = gateway.terms();
     let settings = &terms.settings;
-    let mut providers = vec![];
-    for settings in &settings.providers {
-        let roster = gateway.roster.load();
-        let view = match roster.provider(&settings.name) {
-            Some(provider) => provider.send(Observe::new()).timeout(PATIENCE).await.ok(),
-            None => None,
-        };
-        providers.push(ProviderHealth::new(settings, view));
-    }
+    let roster = gateway.roster.load();
+    let views = settings.providers.iter().map(|settings| {
+        let asked =
+            roster.provider(&settings.name).map(|provider| provider.send(Observe::new()).timeout(PATIENCE));
+        async move {
+            let view = match asked {
+                Some(asked) => asked.await.ok(),
+                None => None,
+            };
+            ProviderHealth::new(settings, view)
+        }
+    });
+    let providers = futures_util::future::join_all(views).await;
     let default = settings.default_provider.as_ref().map(ToString::to_string);
     Details {
         version: env!("CARGO_PKG_VERSION"),
@@ -125,8 +155,8 @@ fn incomplete(PartialProvider { name, missing }: &PartialProvider) -> String {
 
 impl ProviderHealth {
     fn new(settings: &vandamme_actors::settings::ProviderSettings, view: Option<ProviderView>) -> Self {
-        let breaker = |view: &ProviderView| if view.breaker_open { "open" } else { "closed" };
         let keys = view.as_ref().map(|view| &view.keys).into_iter().flatten();
+        let models = view.as_ref().map(|view| &view.models[..]).unwrap_or_default();
         let lessons = view.as_ref().map(|view| &view.lessons).into_iter().flatten();
         Self {
             name: settings.name.to_string(),
@@ -144,8 +174,9 @@ impl ProviderHealth {
             demo: settings.demo,
             in_flight: view.as_ref().map(|view| view.in_flight),
             waiting: view.as_ref().map(|view| view.waiting),
-            breaker: view.as_ref().map(breaker),
-            keys: keys.map(|key| KeyHealth { id: key.id.to_string(), state: key.state }).collect(),
+            state: view.as_ref().map_or_else(State::unknown, |view| State::new(&view.host)),
+            keys: keys.map(KeyHealth::new).collect(),
+            models: models.iter().map(ModelHealth::new).collect(),
             healed: lessons.map(Healed::new).collect(),
         }
     }
@@ -161,16 +192,19 @@ impl ProviderHealth {
             ("demo", self.demo.to_string()),
             ("in_flight", optional(self.in_flight.map(|count| count.to_string()))),
             ("waiting", optional(self.waiting.map(|count| count.to_string()))),
-            ("breaker", optional(self.breaker.map(str::to_owned))),
         ];
         let _ = writeln!(out, "  {}:", scalar(&self.name));
         for (name, value) in lines {
             let _ = writeln!(out, "    {name}: {value}");
         }
+        self.state.yaml(4, out);
         let _ = writeln!(out, "    keys:{}", if self.keys.is_empty() { " []" } else { "" });
-        for KeyHealth { id, state } in &self.keys {
-            let _ = writeln!(out, "      - id: {}\n        state: {state}", scalar(id));
+        for KeyHealth { id, state, condition, models } in &self.keys {
+            let _ = writeln!(out, "      - id: {}\n        state: {}", scalar(id), scalar(state));
+            condition.yaml(8, out);
+            ModelHealth::yaml(models, 8, out);
         }
+        ModelHealth::yaml(&self.models, 4, out);
         let _ = writeln!(out, "    healed:{}", if self.healed.is_empty() { " []" } else { "" });
         for Healed { model, rule, seconds_left } in &self.healed {
             let (model, rule) = (scalar(model), scalar(rule));
@@ -178,6 +212,86 @@ impl ProviderHealth {
                 out,
                 "      - model: {model}\n        rule: {rule}\n        seconds_left: {seconds_left}"
             );
+        }
+    }
+}
+
+impl Details {
+    /// Whether requests are served as they should be: `degraded` when something is not preferred, `unhealthy` when a
+    /// provider has nothing else.
+    fn status(&self) -> (&'static str, Option<&'static str>) {
+        if self.providers.iter().any(|provider| !provider.is_usable()) {
+            return ("unhealthy", Some("a provider or all of its keys fail; see providers"));
+        }
+        if self.providers.iter().all(ProviderHealth::is_whole) {
+            return ("healthy", None);
+        }
+        ("degraded", Some("a key or a model fails; see providers"))
+    }
+}
+
+impl ProviderHealth {
+    fn is_usable(&self) -> bool {
+        let keys = self.keys.is_empty() || self.keys.iter().any(|key| key.condition.preferred);
+        self.state.preferred && keys
+    }
+
+    fn is_whole(&self) -> bool {
+        let is_key_whole = |key: &KeyHealth| key.condition.preferred && key.models.is_empty();
+        self.is_usable() && self.models.is_empty() && self.keys.iter().all(is_key_whole)
+    }
+}
+
+impl State {
+    fn new(view: &ConditionView) -> Self {
+        let time = |millis: u64| rfc3339(SystemTime::UNIX_EPOCH + Duration::from_millis(millis));
+        Self {
+            preferred: view.is_preferred(),
+            reason: view.reason,
+            since: view.since.map(time),
+            until: view.until.map(time),
+            last_error: view.last_error.as_deref().map(str::to_owned),
+        }
+    }
+
+    /// The provider's actor does not answer.
+    fn unknown() -> Self {
+        let reason = Some("the gateway's own provider actor does not answer");
+        Self { preferred: false, reason, since: None, until: None, last_error: None }
+    }
+
+    /// Why, where there is a reason.
+    fn yaml(&self, indent: usize, out: &mut String) {
+        let _ = writeln!(out, "{:indent$}preferred: {}", "", self.preferred);
+        let lines = [
+            ("reason", self.reason),
+            ("since", self.since.as_deref()),
+            ("until", self.until.as_deref()),
+            ("last_error", self.last_error.as_deref()),
+        ];
+        for (name, value) in lines.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+            let _ = writeln!(out, "{:indent$}{name}: {}", "", scalar(value));
+        }
+    }
+}
+
+impl KeyHealth {
+    fn new(KeyView { id, state, condition, models }: &KeyView) -> Self {
+        let models = models.iter().map(ModelHealth::new).collect();
+        Self { id: id.to_string(), state, condition: State::new(condition), models }
+    }
+}
+
+impl ModelHealth {
+    fn new(ModelView { model, condition }: &ModelView) -> Self {
+        Self { model: model.to_string(), state: State::new(condition) }
+    }
+
+    fn yaml(models: &[Self], indent: usize, out: &mut String) {
+        let _ = writeln!(out, "{:indent$}models:{}", "", if models.is_empty() { " []" } else { "" });
+        for Self { model, state } in models {
+            let _ = writeln!(out, "{:indent$}  - model: {}", "", scalar(model));
+            state.yaml(indent + 4, out);
         }
     }
 }

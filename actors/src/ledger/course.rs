@@ -70,7 +70,7 @@ impl Course {
     pub(super) fn begin() -> Self {
         Self {
             started: Instant::now(),
-            since: clock::now(),
+            since: clock::wall(),
             asked: OnceLock::new(),
             way: Leg::default(),
             counted: Counted::default(),

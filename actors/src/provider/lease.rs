@@ -10,9 +10,12 @@ use crossbeam_queue::SegQueue;
 use vandamme_protocol::healing::Edit;
 
 use super::Provider;
-use super::key_ring::Scope;
-use super::offer::Counter;
+use super::fast_path::FastPath;
+use super::health::{Alternatives, Report, Size};
 use crate::clock::{self, Millis};
+use crate::excerpt;
+use crate::outcome::Outcome;
+use crate::retry::RetryBudget;
 use crate::secret::{ApiKey, KeyId};
 use crate::settings::{Profile, ProviderSettings};
 
@@ -25,10 +28,13 @@ use crate::settings::{Profile, ProviderSettings};
 pub(crate) struct Permits {
     taken: AtomicUsize,
     limit: AtomicUsize,
-    told: SegQueue<Told>,
+    events: SegQueue<Event>,
     /// Somebody waits for a permit.
     awaited: AtomicBool,
-    pub(super) counter: Counter,
+    pub(super) fast_path: FastPath,
+    budget: RetryBudget,
+    /// Numbers the leases that try something out.
+    trials: AtomicU64,
     /// The incarnation of the actor to which all this belongs. One that was replaced may still be about.
     current: AtomicU64,
 }
@@ -55,13 +61,15 @@ impl fmt::Debug for Permit {
 impl Permits {
     pub(crate) fn new(limit: usize) -> Arc<Self> {
         let (taken, limit) = (AtomicUsize::new(0), AtomicUsize::new(limit));
-        let (told, awaited) = (SegQueue::new(), AtomicBool::new(false));
+        let (events, awaited) = (SegQueue::new(), AtomicBool::new(false));
         Arc::new(Self {
             taken,
             limit,
-            told,
+            events,
             awaited,
-            counter: Counter::default(),
+            fast_path: FastPath::default(),
+            budget: RetryBudget::default(),
+            trials: AtomicU64::new(0),
             current: AtomicU64::new(0),
         })
     }
@@ -70,14 +78,19 @@ impl Permits {
         self.taken.load(Ordering::SeqCst)
     }
 
-    /// The oldest of what nobody has read.
-    pub(crate) fn told(&self) -> Option<Told> {
-        self.told.pop()
+    /// The oldest unread event.
+    pub(crate) fn next_event(&self) -> Option<Event> {
+        self.events.pop()
     }
 
-    fn tell(&self, told: Told) {
-        self.counter.hear(&told);
-        self.told.push(told);
+    fn report(&self, event: Event) {
+        self.fast_path.before_report(&event);
+        self.events.push(event);
+    }
+
+    /// The number of a lease that may try something out. Never 0, which the leases of the fast path have.
+    pub(super) fn number(&self) -> u64 {
+        self.trials.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// From now on this incarnation's actor lends, and reads the reports.
@@ -91,12 +104,12 @@ impl Permits {
 
     /// How much nobody has read.
     pub(super) fn unread(&self) -> usize {
-        self.told.len()
+        self.events.len()
     }
 
     /// Whoever wants a key must ask the actor, until that has heard of its new settings.
     pub(crate) fn withdraw(&self) {
-        self.counter.close();
+        self.fast_path.withdraw();
     }
 
     /// So many wait at the provider; while anybody does, it wants to hear of every permit that becomes free.
@@ -140,8 +153,10 @@ pub struct Lease {
     pub remembered: Option<Arc<[Edit]>>,
     /// Whose timeout and retries hold.
     pub profile: Option<Arc<Profile>>,
-    /// Others wait for what this request shows.
-    watched: bool,
+    /// Nothing better was left: it gets one call.
+    pub is_known_to_fail: bool,
+    /// Whether another target is left.
+    pub alternatives: Alternatives,
     ticket: Ticket,
 }
 
@@ -151,11 +166,24 @@ struct Ticket {
     owner: Addr<Provider>,
     provider: Arc<ProviderSettings>,
     incarnation: u64,
-    key: KeyId,
-    model: Arc<str>,
     stage: Stage,
     permits: Arc<Permits>,
     permit: Option<Permit>,
+    /// Others pass over what this lease tries out, until it reports.
+    is_trial: bool,
+    /// What its next report says, apart from the outcome.
+    call: Call,
+}
+
+/// The call that goes on.
+#[derive(Clone, Debug)]
+struct Call {
+    key: KeyId,
+    model: Arc<str>,
+    began: Millis,
+    request: u64,
+    size: Size,
+    lease: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,66 +193,44 @@ enum Stage {
     Finished,
 }
 
-/// What one upstream call showed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallOutcome {
-    /// The upstream answered as it should, or refused what was wrong with the request itself.
-    Answered,
-    /// 429. `after` is the wait that the upstream asked for.
-    RateLimited { after: Option<Duration>, scope: Scope },
-    /// 401 or 403.
-    Rejected { scope: Scope },
-    /// 529.
-    Overloaded,
-    /// 5xx, no connection, no answer in time, or an answer that broke off.
-    Failed,
-    /// The client left, or the request ended before anything was learnt.
-    Cancelled,
-}
-
-/// What requests tell their provider.
+/// What requests report to their provider.
 #[derive(Debug)]
-pub(crate) enum Told {
-    Report(Report),
+pub(crate) enum Event {
+    /// How a call ended, under the settings that held when the lease was made.
+    Report { provider: Arc<ProviderSettings>, incarnation: u64, report: Report },
     /// What a refusal has taught about a model.
-    Lesson {
-        provider: Arc<ProviderSettings>,
-        model: Arc<str>,
-        edits: Vec<Edit>,
-    },
-}
-
-/// How a call with one of a provider's keys ended.
-#[derive(Debug)]
-pub(crate) struct Report {
-    /// When it was known; a cool-down counts from here.
-    pub(crate) at: Millis,
-    /// As it was when the lease was made.
-    pub(crate) provider: Arc<ProviderSettings>,
-    pub(crate) incarnation: u64,
-    pub(crate) key: KeyId,
-    pub(crate) model: Arc<str>,
-    pub(crate) outcome: CallOutcome,
+    Lesson { provider: Arc<ProviderSettings>, model: Arc<str>, edits: Vec<Edit> },
 }
 
 impl Lease {
     pub(crate) fn new(
         provider: Arc<ProviderSettings>,
         model: Arc<str>,
-        key: ApiKey,
+        (key, size): (ApiKey, Size),
         (owner, incarnation, permits): (Addr<Provider>, u64, Arc<Permits>),
     ) -> Self {
+        let call =
+            Call { key: key.id(), model: model.clone(), began: clock::boot(), request: 0, size, lease: 0 };
         let ticket = Ticket {
             owner,
             provider: provider.clone(),
             incarnation,
-            key: key.id(),
-            model: model.clone(),
             stage: Stage::Silent,
             permits,
             permit: None,
+            is_trial: false,
+            call,
         };
-        Self { provider, model, key, remembered: None, profile: None, watched: false, ticket }
+        Self {
+            provider,
+            model,
+            key,
+            remembered: None,
+            profile: None,
+            is_known_to_fail: false,
+            alternatives: Alternatives::None,
+            ticket,
+        }
     }
 
     pub(crate) fn remembering(mut self, remembered: Option<Arc<[Edit]>>) -> Self {
@@ -237,8 +243,10 @@ impl Lease {
         self
     }
 
-    pub(crate) fn watched(mut self) -> Self {
-        self.watched = true;
+    /// Number `lease` tries something out.
+    pub(super) fn on_trial(mut self, lease: u64) -> Self {
+        self.ticket.call.lease = lease;
+        self.ticket.is_trial = true;
         self
     }
 
@@ -247,7 +255,12 @@ impl Lease {
         self
     }
 
-    /// How long the upstream may take, if something is said about it.
+    pub(crate) fn beside(mut self, alternatives: Alternatives) -> Self {
+        self.alternatives = alternatives;
+        self
+    }
+
+    /// How long the upstream may take, if something is configured.
     pub fn timeout(&self) -> Option<Duration> {
         self.profile.as_ref().and_then(|profile| profile.timeout).or(self.provider.timeout)
     }
@@ -258,23 +271,44 @@ impl Lease {
         own.unwrap_or(self.provider.max_retries)
     }
 
-    /// A reply has begun well, and may go on for long: who waits for this request need not wait for its end.
+    /// A call for this client request begins now.
+    pub fn begin_call(&mut self, request: u64) {
+        self.ticket.call.began = clock::boot();
+        self.ticket.call.request = request;
+    }
+
+    /// Counts a client request's first call, of which the budget of retries depends.
+    pub fn count_request(&self) {
+        self.ticket.permits.budget.count_request(clock::boot());
+    }
+
+    /// Draws a further call from the provider's budget. False: it is used up.
+    pub fn draw_retry(&self) -> bool {
+        self.ticket.permits.budget.draw(clock::boot())
+    }
+
+    /// A reply has begun well and may take long: what the lease tries out works.
     pub fn begun(&mut self) {
-        if self.watched {
-            self.report(CallOutcome::Answered);
+        if self.ticket.is_trial {
+            self.report(Outcome::Answered, "");
         }
     }
 
-    /// Tells the provider what a call showed, and keeps the lease for another one.
-    pub fn report(&mut self, outcome: CallOutcome) {
+    /// Reports what a call showed so far, and keeps the lease. `message` is the upstream's error, without secrets.
+    pub fn report(&mut self, outcome: Outcome, message: &str) {
         self.ticket.stage = Stage::Reported;
-        self.ticket.report(outcome);
+        self.ticket.report(outcome, message);
     }
 
-    /// Tells the provider which edits made a refused request acceptable.
+    /// Reports that the call has been silent for long. It still runs.
+    pub fn report_silence(&self) {
+        self.ticket.report(Outcome::Silent, "no answer yet");
+    }
+
+    /// Reports which edits made a refused request acceptable.
     pub fn learn(&self, edits: Vec<Edit>) {
         let (provider, model) = (self.provider.clone(), self.model.clone());
-        self.ticket.permits.tell(Told::Lesson { provider, model, edits });
+        self.ticket.permits.report(Event::Lesson { provider, model, edits });
     }
 
     /// For the next lease of the same request: while all permits are taken, requests that want another key would wait for
@@ -293,31 +327,34 @@ impl Lease {
     }
 
     /// Gives the lease back.
-    pub fn finish(mut self, outcome: CallOutcome) {
-        self.ticket.finish(outcome);
+    pub fn finish(self, outcome: Outcome) {
+        self.finish_with(outcome, "");
+    }
+
+    /// The same with the upstream's error, without secrets.
+    pub fn finish_with(mut self, outcome: Outcome, message: &str) {
+        self.ticket.finish(outcome, message);
     }
 }
 
 impl Ticket {
-    fn report(&self, outcome: CallOutcome) {
-        let report = Report {
-            at: clock::now(),
-            provider: self.provider.clone(),
-            incarnation: self.incarnation,
-            key: self.key,
-            model: self.model.clone(),
-            outcome,
-        };
-        self.permits.tell(Told::Report(report));
+    fn report(&self, outcome: Outcome, message: &str) {
+        let outcome = if self.provider.passthrough { outcome.without_key() } else { outcome };
+        let Call { key, model, began, request, size, lease } = self.call.clone();
+        let message =
+            if outcome.is_adverse() { excerpt::one_line(message, excerpt::LINE).into() } else { "".into() };
+        let report = Report { outcome, key, model, began, at: clock::boot(), request, size, lease, message };
+        let (provider, incarnation) = (self.provider.clone(), self.incarnation);
+        self.permits.report(Event::Report { provider, incarnation, report });
     }
 
-    fn finish(&mut self, outcome: CallOutcome) {
+    fn finish(&mut self, outcome: Outcome, message: &str) {
         self.stage = Stage::Finished;
-        self.report(outcome);
+        self.report(outcome, message);
         self.free();
     }
 
-    /// First the permit, then the word: the provider looks for waiters when it hears.
+    /// First the permit, then the message: the provider looks for waiters when it comes.
     fn free(&mut self) {
         self.permit.take();
         if self.permits.awaited.load(Ordering::SeqCst) {
@@ -331,7 +368,7 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         match self.stage {
             Stage::Finished => {}
-            Stage::Silent => self.finish(CallOutcome::Cancelled),
+            Stage::Silent => self.finish(Outcome::Cancelled, ""),
             Stage::Reported => self.free(),
         }
     }

@@ -1,13 +1,15 @@
-//! Who waits for a permit: first come, first served, and not for ever.
+//! Requests that wait for a permit, first come, first served, and those that wait for their session's key. Both waits are bounded.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use actix::{AsyncContext as _, Context, Handler};
 
+use super::health::Patience;
 use super::lease::{Freed, Permit};
 use super::{LeaseKey, Provider, Refusal};
 use crate::clock::{self, Millis};
+use crate::retry::with_jitter;
 
 /// How often those who wait are looked after.
 const TEND: Duration = Duration::from_millis(50);
@@ -15,6 +17,8 @@ const TEND: Duration = Duration::from_millis(50);
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     waiters: VecDeque<Waiter>,
+    /// They have a permit, and wait for their session's key.
+    held: Vec<HeldRequest>,
     /// They will be looked after.
     tended: bool,
 }
@@ -25,13 +29,20 @@ struct Waiter {
     deadline: Millis,
 }
 
+#[derive(Debug)]
+struct HeldRequest {
+    request: LeaseKey,
+    permit: Option<Permit>,
+    until: Millis,
+}
+
 impl Queue {
     pub(super) fn is_empty(&self) -> bool {
-        self.waiters.is_empty()
+        self.waiters.is_empty() && self.held.is_empty()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.waiters.len()
+        self.waiters.len() + self.held.len()
     }
 }
 
@@ -42,12 +53,12 @@ impl Provider {
             return;
         }
         if request.held.as_ref().is_some_and(|held| held.is_of(&self.permits)) {
-            return self.grant(request, None, context);
+            return self.grant(request, (None, Patience::MayWait), context);
         }
         // Who comes now must not overtake those who wait.
         self.serve_waiting(context);
-        match self.waiting.is_empty().then(|| self.permit()).flatten() {
-            Some(permit) => self.grant(request, Some(permit), context),
+        match self.waiting.waiters.is_empty().then(|| self.permit()).flatten() {
+            Some(permit) => self.grant(request, (Some(permit), Patience::MayWait), context),
             None => self.queue(request, context),
         }
     }
@@ -64,15 +75,44 @@ impl Provider {
 
     fn queue(&mut self, request: LeaseKey, context: &mut Context<Self>) {
         self.waiting.waiters.retain(|waiter| !waiter.request.reply.is_closed());
-        if self.waiting.len() >= self.limits.provider_queue {
+        if self.waiting.waiters.len() >= self.limits.provider_queue {
             let LeaseKey { model, reply, .. } = request;
             drop(reply.send(Err(self.refused(model, Refusal::Busy))));
             return;
         }
         let wait = self.limits.provider_queue_wait;
-        self.permits.counter.fall();
-        self.waiting.waiters.push_back(Waiter { request, deadline: clock::now() + clock::millis(wait) });
+        self.permits.fast_path.close();
+        self.waiting.waiters.push_back(Waiter { request, deadline: clock::boot() + clock::millis(wait) });
         self.tend(context);
+    }
+
+    /// Lets a request wait until its session's key is free again, if there is room. Otherwise it gets what there is now.
+    pub(super) fn hold(
+        &mut self,
+        request: LeaseKey,
+        (permit, until): (Option<Permit>, Millis),
+        context: &mut Context<Self>,
+    ) {
+        self.waiting.held.retain(|held| !held.request.reply.is_closed());
+        if self.waiting.held.len() >= self.limits.provider_queue {
+            return self.grant(request, (permit, Patience::HasWaited), context);
+        }
+        // Not all at once.
+        let spread = with_jitter(Duration::from_millis(until.saturating_sub(clock::boot())), fastrand::f64());
+        let until = clock::boot() + clock::millis(spread);
+        self.permits.fast_path.close();
+        self.waiting.held.push(HeldRequest { request, permit, until });
+        self.tend(context);
+    }
+
+    fn serve_held(&mut self, context: &mut Context<Self>) {
+        let now = clock::boot();
+        let (due, held) =
+            std::mem::take(&mut self.waiting.held).into_iter().partition(|held| held.until <= now);
+        self.waiting.held = held;
+        for HeldRequest { request, permit, .. } in due {
+            self.grant(request, (permit, Patience::HasWaited), context);
+        }
     }
 
     /// Looks after those who wait, as long as somebody does. A permit may come free without a word to this actor, when
@@ -84,8 +124,9 @@ impl Provider {
         context.run_later(TEND, |provider, context| {
             provider.waiting.tended = false;
             provider.catch_up();
+            provider.serve_held(context);
             provider.serve_waiting(context);
-            provider.dismiss(clock::now());
+            provider.dismiss(clock::boot());
             if !provider.waiting.is_empty() {
                 provider.tend(context);
             }
@@ -103,17 +144,17 @@ impl Provider {
     }
 
     pub(super) fn serve_waiting(&mut self, context: &mut Context<Self>) {
-        if self.waiting.is_empty() {
+        if self.waiting.waiters.is_empty() {
             return;
         }
-        while !self.waiting.is_empty()
+        while !self.waiting.waiters.is_empty()
             && let Some(permit) = self.permits.take()
             && let Some(waiter) = self.waiting.waiters.pop_front()
         {
-            self.grant(waiter.request, Some(permit), context);
+            self.grant(waiter.request, (Some(permit), Patience::MayWait), context);
         }
-        self.permits.await_freed(self.waiting.len());
-        self.settle();
+        self.permits.await_freed(self.waiting.waiters.len());
+        self.set_fast_path();
     }
 }
 
@@ -124,6 +165,6 @@ impl Handler<Freed> for Provider {
         self.catch_up();
         self.serve_waiting(context);
         // Somebody may have got one at the second look, and not have waited.
-        self.permits.await_freed(self.waiting.len());
+        self.permits.await_freed(self.waiting.waiters.len());
     }
 }

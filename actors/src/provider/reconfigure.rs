@@ -31,10 +31,10 @@ impl ProviderHealth {
         if is_another(before, after) {
             return Self::new(after, limits);
         }
-        let mut health = self.clone();
-        health.ring = self.ring.of(&after.keys, limits);
-        health.lessons.keep_for(limits.healing_ttl);
-        health
+        let mut known = self.clone();
+        known.health = self.health.with_keys(&after.keys, limits);
+        known.lessons.keep_for(limits.healing_ttl);
+        known
     }
 }
 
@@ -44,15 +44,15 @@ impl Handler<Reconfigure> for Provider {
     fn handle(&mut self, Reconfigure { settings, limits }: Reconfigure, context: &mut Self::Context) {
         // What requests have shown so far they have shown of the old ones.
         self.catch_up();
-        self.health = self.health.under((&self.settings, &settings), &limits);
+        self.known = self.known.under((&self.settings, &settings), &limits);
         self.settings = settings;
         self.limits = limits;
         // One that was replaced may hear of it late, and of later ones never.
         if self.permits.belongs_to(self.incarnation) {
-            self.saved.store(self.health.clone());
-            self.permits.counter.set_turn(self.health.ring.next());
+            self.saved.store(self.known.clone());
+            self.permits.fast_path.set_turn(self.known.health.turn());
         }
-        self.offer(context);
+        self.serve(context);
         self.serve_waiting(context);
     }
 }

@@ -113,7 +113,7 @@ impl Watcher {
             && self.told.take(&rows, limits.active_interval)
         {
             let mut told = Told::rows(&rows, &terms.secrets);
-            told.timestamp = Some(report::epoch_seconds(clock::now()));
+            told.timestamp = Some(report::epoch_seconds(clock::wall()));
             return Some(event("update", &told));
         }
         let due = self.heard.elapsed() >= limits.active_heartbeat;

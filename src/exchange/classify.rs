@@ -1,12 +1,13 @@
-//! What a failed upstream call means: for the client, for retries, and for the key.
+//! What a failed upstream call showed ([`Outcome`]), and what the client gets of it.
 
 use std::io;
 use std::time::{Duration, SystemTime};
 
 use actix_web::http::header::{self, HeaderMap};
 use awc::error::{ConnectError, SendRequestError};
-use vandamme_actors::attempts;
-use vandamme_actors::provider::{CallOutcome, Lease, Scope};
+use vandamme_actors::outcome::{LimitScope, Outcome, Retry};
+use vandamme_actors::provider::Lease;
+use vandamme_actors::retry::Fixable;
 use vandamme_actors::settings::Azure;
 use vandamme_actors::upstream::{ConnectionFault, SendError};
 use vandamme_protocol::bridge::Fault;
@@ -17,56 +18,72 @@ use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::failure::Answer;
 
-/// A call that failed, for everybody who must know.
+/// A call that failed.
 pub(super) struct CallFailure {
-    pub(super) retry: attempts::Failure,
-    pub(super) outcome: CallOutcome,
+    pub(super) outcome: Outcome,
+    /// Which call may help: the outcome's own, unless the upstream's `x-should-retry` says otherwise.
+    pub(super) retry: Retry,
+    /// The pause that the upstream asked for.
+    pub(super) after: Option<Duration>,
     pub(super) answer: Answer,
     /// What the upstream refuses, as far as the request can do without.
     pub(super) named: Vec<Edit>,
+    /// Whether the request has any of that.
+    pub(super) can_fix: Fixable,
 }
 
 impl CallFailure {
-    fn new(kind: ErrorKind, message: String, (retry, outcome): (attempts::Failure, CallOutcome)) -> Self {
+    fn new(kind: ErrorKind, message: String, outcome: Outcome) -> Self {
         let answer = Answer::own(Fault { kind, status: kind.status(), message });
-        Self { retry, outcome, answer, named: vec![] }
+        Self {
+            outcome,
+            retry: outcome.treatment().retry,
+            after: None,
+            answer,
+            named: vec![],
+            can_fix: Fixable::No,
+        }
     }
 
-    /// The client's request cannot be sent to this upstream.
-    pub(super) fn refused(message: &str) -> Self {
-        let verdict = (attempts::Failure::Here, CallOutcome::Cancelled);
-        Self::new(ErrorKind::InvalidRequest, message.to_owned(), verdict)
-    }
-
-    /// The connection or the reply broke.
-    pub(super) fn broken(message: &str) -> Self {
-        let mut failure = Self::new(
-            ErrorKind::Api,
-            message.to_owned(),
-            (attempts::Failure::Passing { after: None }, CallOutcome::Failed),
-        );
+    fn bad_gateway(message: &str, outcome: Outcome) -> Self {
+        let mut failure = Self::new(ErrorKind::Api, message.to_owned(), outcome);
         failure.answer.status = 502;
         failure
     }
 
-    /// The upstream answered something that would be the same the next time.
-    pub(super) fn misbehaved(message: &str) -> Self {
-        Self { retry: attempts::Failure::Here, ..Self::broken(message) }
+    /// The client's request cannot be sent to this upstream.
+    pub(super) fn refused(message: &str) -> Self {
+        Self::new(ErrorKind::InvalidRequest, message.to_owned(), Outcome::NotServedHere)
     }
 
-    /// The upstream said with status 200 that it failed.
-    pub(super) fn said(fault: Fault) -> Self {
+    /// The connection or the reply broke.
+    pub(super) fn broken(message: &str) -> Self {
+        Self::bad_gateway(message, Outcome::BrokenReply)
+    }
+
+    /// The upstream answered something that would be the same the next time.
+    pub(super) fn misbehaved(message: &str) -> Self {
+        Self { retry: Retry::NextTarget, ..Self::broken(message) }
+    }
+
+    /// The reply exceeds the gateway's bounds, which says nothing about the upstream.
+    pub(super) fn reply_too_large(message: &str) -> Self {
+        Self::bad_gateway(message, Outcome::ReplyTooLarge)
+    }
+
+    /// The upstream reported with status 200 that it failed.
+    pub(super) fn reported(fault: Fault, model: &str) -> Self {
         let status = fault.status;
-        let (retry, outcome) = judge(status, fault.message.as_bytes(), (None, ""), &HeaderMap::new());
-        let named = healing::recognise(status, fault.message.as_bytes());
-        Self { retry, outcome, answer: Answer::own(fault), named }
+        let body = fault.message.as_bytes();
+        let (outcome, retry) = classify((status, fault.kind), (body, model), None, &HeaderMap::new());
+        let named = healing::recognise(status, body);
+        Self { outcome, retry, after: None, answer: Answer::own(fault), named, can_fix: Fixable::No }
     }
 
     pub(super) fn timeout(lease: &Lease, patience: Duration) -> Self {
         let message =
             format!("provider '{}' did not answer within {} s", lease.provider.name, patience.as_secs_f64());
-        let verdict = (attempts::Failure::Timeout, CallOutcome::Failed);
-        Self::new(ErrorKind::Timeout, message, verdict)
+        Self::new(ErrorKind::Timeout, message, Outcome::Silent)
     }
 
     pub(super) fn unsent(lease: &Lease, error: &SendError) -> Self {
@@ -83,15 +100,18 @@ impl CallFailure {
         match error {
             SendRequestError::Connect(ConnectError::Timeout) => {
                 let message = format!("provider '{name}' could not be reached in time");
-                let passing = (attempts::Failure::Passing { after: None }, CallOutcome::Failed);
-                Self::new(ErrorKind::Timeout, message, passing)
+                Self::new(ErrorKind::Timeout, message, Outcome::Unreachable)
             }
-            SendRequestError::Connect(ConnectError::Resolver(_) | ConnectError::NoRecords) => Self::broken(
-                &format!("the host of provider '{name}' has no address: check its base URL and DNS"),
+            SendRequestError::Connect(ConnectError::Resolver(_) | ConnectError::NoRecords) => {
+                Self::bad_gateway(
+                    &format!("the host of provider '{name}' has no address: check its base URL and DNS"),
+                    Outcome::Unreachable,
+                )
+            }
+            SendRequestError::Connect(error) => Self::bad_gateway(
+                &format!("provider '{name}' could not be reached: {error}"),
+                Outcome::Unreachable,
             ),
-            SendRequestError::Connect(error) => {
-                Self::broken(&format!("provider '{name}' could not be reached: {error}"))
-            }
             SendRequestError::Url(error) => {
                 Self::misbehaved(&format!("the base URL of provider '{name}' cannot be used: {error}"))
             }
@@ -105,8 +125,7 @@ impl CallFailure {
             "the gateway cannot open another connection ({error}): raise its limit of open files (ulimit -n, LimitNOFILE)"
         );
         log::error!("{message}");
-        let passing = (attempts::Failure::Passing { after: None }, CallOutcome::Cancelled);
-        let mut failure = Self::new(ErrorKind::Api, message, passing);
+        let mut failure = Self::new(ErrorKind::Api, message, Outcome::LocalFault);
         failure.answer.status = 503;
         failure.answer.retry_after = Some(1);
         failure
@@ -130,41 +149,37 @@ impl CallFailure {
     }
 }
 
-/// What a failed call means for retries and for the key.
-pub(super) fn judge(
-    status: u16,
-    body: &[u8],
-    (after, model): (Option<Duration>, &str),
+/// What an error reply shows. `model` is the model's name, which the client chose: it decides nothing.
+pub(super) fn classify(
+    (status, kind): (u16, ErrorKind),
+    (body, model): (&[u8], &str),
+    wait: Option<Duration>,
     headers: &HeaderMap,
-) -> (attempts::Failure, CallOutcome) {
-    let passing = attempts::Failure::Passing { after };
-    let named = !model.is_empty() && memchr::memmem::find(body, model.as_bytes()).is_some();
-    let scope = if named { Scope::Model } else { Scope::Key };
-    let (retry, outcome) = match status {
-        401 => (attempts::Failure::Key, CallOutcome::Rejected { scope: Scope::Key }),
-        400 if openai::error::refuses_key(body) => {
-            (attempts::Failure::Key, CallOutcome::Rejected { scope: Scope::Key })
-        }
-        403 => (attempts::Failure::Key, CallOutcome::Rejected { scope: Scope::Model }),
-        429 => (attempts::Failure::Key, CallOutcome::RateLimited { after, scope }),
-        402 => (attempts::Failure::Key, CallOutcome::RateLimited { after, scope: Scope::Key }),
-        _ if openai::error::is_quota_exhausted(body) => {
-            (attempts::Failure::Key, CallOutcome::RateLimited { after, scope: Scope::Key })
-        }
-        408 | 409 => (passing, CallOutcome::Answered),
-        529 => (passing, CallOutcome::Overloaded),
-        500..=599 => (passing, CallOutcome::Failed),
-        // A model that is gone here may still be elsewhere.
-        404 => (attempts::Failure::Here, CallOutcome::Answered),
-        _ => (attempts::Failure::Final, CallOutcome::Answered),
+) -> (Outcome, Retry) {
+    let _ = model;
+    let outcome = match status {
+        401 => Outcome::KeyRejected,
+        400 if openai::error::refuses_key(body) => Outcome::KeyRejected,
+        402 => Outcome::OutOfCredit,
+        400 | 403 | 429 if openai::error::is_quota_exhausted(body) => Outcome::OutOfCredit,
+        403 => Outcome::KeyForbidden,
+        429 => Outcome::RateLimited { wait, scope: LimitScope::Model },
+        408 | 409 => Outcome::TryAgain,
+        529 => Outcome::Overloaded,
+        500..=599 if kind == ErrorKind::Overloaded => Outcome::Overloaded,
+        500..=599 => Outcome::ServerError,
+        404 => Outcome::NotServedHere,
+        _ => Outcome::RequestRefused,
     };
+    let retry = outcome.treatment().retry;
     // The upstream knows best, except that another key is another matter.
-    let said = headers.get("x-should-retry").and_then(|value| value.to_str().ok());
-    match (said, retry) {
-        (Some("false"), attempts::Failure::Passing { .. }) => (attempts::Failure::Here, outcome),
-        (Some("true"), attempts::Failure::Final | attempts::Failure::Here) => (passing, outcome),
-        _ => (retry, outcome),
-    }
+    let should_retry = headers.get("x-should-retry").and_then(|value| value.to_str().ok());
+    let retry = match (should_retry, retry) {
+        (Some("false"), Retry::SameKey) => Retry::NextTarget,
+        (Some("true"), Retry::No | Retry::NextTarget) => Retry::SameKey,
+        _ => retry,
+    };
+    (outcome, retry)
 }
 
 /// Azure says that a deployment does not exist, but not which.

@@ -1,0 +1,279 @@
+//! What one upstream call showed, and what follows from it: the one table of retries, keys, health and answers.
+
+use std::time::Duration;
+
+/// What one upstream call showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The upstream replied as it should.
+    Answered,
+    /// A 4xx about the request itself (400, 413, 422).
+    RequestRefused,
+    /// A limit that only this request exceeds, because of its size.
+    RequestTooLarge,
+    /// A 404, or a request that this upstream's API cannot express: another target may serve it.
+    NotServedHere,
+    /// 408 or 409: the same request may succeed at once.
+    TryAgain,
+    /// 429. `wait` is what the upstream asked for, if it named a wait.
+    RateLimited { wait: Option<Duration>, scope: LimitScope },
+    /// 402, or any other reply that says that no credit or quota is left.
+    OutOfCredit,
+    /// 401, or a reply that names the key as invalid.
+    KeyRejected,
+    /// 403 that names the key's permissions.
+    KeyForbidden,
+    /// 529, or `overloaded_error` under any status.
+    Overloaded,
+    /// Another 5xx.
+    ServerError,
+    /// The connection or the reply broke, or the reply is none (HTML, a redirect).
+    BrokenReply,
+    /// A reply beyond the gateway's bounds.
+    ReplyTooLarge,
+    /// No connection: TCP, TLS or DNS.
+    Unreachable,
+    /// No first byte in time.
+    Silent,
+    /// This machine lacks descriptors or memory.
+    LocalFault,
+    /// The client disconnected, or the call ended before it showed anything.
+    Cancelled,
+}
+
+/// What a rate limit holds for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitScope {
+    /// One model with one key.
+    Model,
+    /// Everything with one key, because the upstream's error type or code says so.
+    Account,
+}
+
+/// What follows from an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Treatment {
+    pub retry: Retry,
+    pub key: KeyEffect,
+    pub health: HealthEffect,
+    /// What the client sees when no other call helps.
+    pub answer: &'static str,
+}
+
+/// Which call may help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// None.
+    No,
+    /// The same call after a pause.
+    SameKey,
+    /// The same call with another key.
+    NextKey,
+    /// The next target of the fallback chain.
+    NextTarget,
+}
+
+/// What an outcome says about the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyEffect {
+    None,
+    /// The key works, for this model too.
+    Works,
+    /// The key is limited for this model.
+    LimitsModel,
+    /// The key is limited for every model.
+    LimitsKey,
+    /// The key has no credit.
+    OutOfCredit,
+    /// The key is refused.
+    Rejects,
+    /// The key is refused for this model.
+    RejectsModel,
+}
+
+/// What an outcome says about the provider and the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HealthEffect {
+    None,
+    /// The provider's host works.
+    HostWorks,
+    /// The host and this model work.
+    ModelWorks,
+    /// This model fails.
+    ModelFails,
+    /// This model fails; on two models or more, the host does.
+    HostFails,
+}
+
+impl Outcome {
+    /// One of each, for the table.
+    pub const ALL: [Self; 18] = [
+        Self::Answered,
+        Self::RequestRefused,
+        Self::RequestTooLarge,
+        Self::NotServedHere,
+        Self::TryAgain,
+        Self::RateLimited { wait: None, scope: LimitScope::Model },
+        Self::RateLimited { wait: None, scope: LimitScope::Account },
+        Self::OutOfCredit,
+        Self::KeyRejected,
+        Self::KeyForbidden,
+        Self::Overloaded,
+        Self::ServerError,
+        Self::BrokenReply,
+        Self::ReplyTooLarge,
+        Self::Unreachable,
+        Self::Silent,
+        Self::LocalFault,
+        Self::Cancelled,
+    ];
+
+    pub const fn treatment(self) -> Treatment {
+        use {HealthEffect as Health, KeyEffect as Key};
+        let (retry, key, health, answer) = match self {
+            Self::Answered => (Retry::No, Key::Works, Health::ModelWorks, "the reply"),
+            Self::RequestRefused => (Retry::No, Key::None, Health::HostWorks, "the upstream's error"),
+            Self::RequestTooLarge => {
+                (Retry::NextTarget, Key::None, Health::HostWorks, "the upstream's error")
+            }
+            Self::NotServedHere => (Retry::NextTarget, Key::None, Health::HostWorks, "the upstream's error"),
+            Self::TryAgain => (Retry::SameKey, Key::None, Health::HostWorks, "the upstream's error"),
+            Self::RateLimited { scope: LimitScope::Model, .. } => {
+                (Retry::NextKey, Key::LimitsModel, Health::HostWorks, "429 rate_limit_error, retry-after")
+            }
+            Self::RateLimited { scope: LimitScope::Account, .. } => {
+                (Retry::NextKey, Key::LimitsKey, Health::HostWorks, "429 rate_limit_error, retry-after")
+            }
+            Self::OutOfCredit => (
+                Retry::NextKey,
+                Key::OutOfCredit,
+                Health::HostWorks,
+                "402 billing_error, x-should-retry: false",
+            ),
+            Self::KeyRejected => {
+                (Retry::NextKey, Key::Rejects, Health::HostWorks, "401 authentication_error")
+            }
+            Self::KeyForbidden => {
+                (Retry::NextKey, Key::RejectsModel, Health::HostWorks, "403 permission_error")
+            }
+            Self::Overloaded => (Retry::SameKey, Key::None, Health::ModelFails, "529 overloaded_error"),
+            Self::ServerError => (Retry::SameKey, Key::None, Health::ModelFails, "5xx api_error"),
+            Self::BrokenReply => (Retry::SameKey, Key::None, Health::ModelFails, "502 api_error"),
+            Self::ReplyTooLarge => (Retry::NextTarget, Key::None, Health::HostWorks, "502 api_error"),
+            Self::Unreachable => (Retry::SameKey, Key::None, Health::HostFails, "502 api_error"),
+            Self::Silent => (Retry::NextTarget, Key::None, Health::HostFails, "504 timeout_error"),
+            Self::LocalFault => (Retry::SameKey, Key::None, Health::None, "503 api_error, retry-after"),
+            Self::Cancelled => (Retry::No, Key::None, Health::None, "–"),
+        };
+        Treatment { retry, key, health, answer }
+    }
+
+    /// Whether it can change which key, model or target the next request gets.
+    pub(crate) const fn is_adverse(self) -> bool {
+        let Treatment { key, health, .. } = self.treatment();
+        let is_key_fine = matches!(key, KeyEffect::None | KeyEffect::Works);
+        !is_key_fine || matches!(health, HealthEffect::ModelFails | HealthEffect::HostFails)
+    }
+
+    /// The same call with a key that the client sent, which is nobody else's: what concerns the key has no effect.
+    pub(crate) const fn without_key(self) -> Self {
+        match self.treatment().key {
+            KeyEffect::None | KeyEffect::Works => self,
+            KeyEffect::LimitsModel
+            | KeyEffect::LimitsKey
+            | KeyEffect::OutOfCredit
+            | KeyEffect::Rejects
+            | KeyEffect::RejectsModel => Self::RequestRefused,
+        }
+    }
+
+    /// In a word or two, for logs and `/health`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::RequestRefused => "request refused",
+            Self::RequestTooLarge => "request too large for its limit",
+            Self::NotServedHere => "not served here",
+            Self::TryAgain => "try again (408, 409)",
+            Self::RateLimited { scope: LimitScope::Model, .. } => "rate limited",
+            Self::RateLimited { scope: LimitScope::Account, .. } => "account rate limited",
+            Self::OutOfCredit => "out of credit",
+            Self::KeyRejected => "key rejected",
+            Self::KeyForbidden => "key forbidden",
+            Self::Overloaded => "overloaded",
+            Self::ServerError => "server error",
+            Self::BrokenReply => "broken reply",
+            Self::ReplyTooLarge => "reply too large",
+            Self::Unreachable => "unreachable",
+            Self::Silent => "silent",
+            Self::LocalFault => "local fault",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    fn table() -> String {
+        let mut table = String::from("| outcome | retry | key | health | answer |\n|---|---|---|---|---|\n");
+        for outcome in Outcome::ALL {
+            let Treatment { retry, key, health, answer } = outcome.treatment();
+            let retry = match retry {
+                Retry::No => "none",
+                Retry::SameKey => "same key after a pause, then next target",
+                Retry::NextKey => "next key, then next target",
+                Retry::NextTarget => "next target",
+            };
+            let key = match key {
+                KeyEffect::None => "–",
+                KeyEffect::Works => "works again, for this model too",
+                KeyEffect::LimitsModel => "key and model rest",
+                KeyEffect::LimitsKey => "key rests",
+                KeyEffect::OutOfCredit => "key rests for 5 minutes",
+                KeyEffect::Rejects => "key rests",
+                KeyEffect::RejectsModel => "key and model rest",
+            };
+            let health = match health {
+                HealthEffect::None => "–",
+                HealthEffect::HostWorks => "provider works",
+                HealthEffect::ModelWorks => "provider and model work",
+                HealthEffect::ModelFails => "counts against the model",
+                HealthEffect::HostFails => "counts against the model; on two models, against the provider",
+            };
+            let label = outcome.label();
+            writeln!(table, "| {label} | {retry} | {key} | {health} | {answer} |").unwrap();
+        }
+        table
+    }
+
+    #[test]
+    fn the_documented_table_is_the_table_in_the_code() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/health.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        println!("{}", table());
+        assert!(page.contains(&table()), "copy the table that this test prints into docs/health.md");
+    }
+
+    #[test]
+    fn what_the_request_itself_or_this_machine_causes_affects_nobody_else() {
+        for outcome in [
+            Outcome::RequestRefused,
+            Outcome::RequestTooLarge,
+            Outcome::NotServedHere,
+            Outcome::TryAgain,
+            Outcome::ReplyTooLarge,
+            Outcome::LocalFault,
+            Outcome::Cancelled,
+        ] {
+            assert!(!outcome.is_adverse(), "{outcome:?}");
+        }
+        for outcome in Outcome::ALL {
+            let key = outcome.without_key().treatment().key;
+            assert!(matches!(key, KeyEffect::None | KeyEffect::Works), "{outcome:?}");
+        }
+    }
+}

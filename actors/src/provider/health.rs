@@ -1,0 +1,308 @@
+//! Which key, and whether this model here at all: what is known of a provider's keys, models and host. Pure: time and chance are
+//! handed in.
+//!
+//! Health is a preference. What is known to fail is passed over while anything better is left, and asked anyway when
+//! nothing is. Only the upstream's own wait for a key and model refuses a request without a call.
+
+mod choice;
+mod condition;
+mod models;
+mod view;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use self::choice::Alternatives;
+pub use self::choice::Session;
+pub(super) use self::choice::{Choice, Chosen, Patience, Request, preferred};
+use self::condition::{Condition, Evidence, Pauses};
+use self::models::ByModel;
+pub use self::view::{ConditionView, KeyView, ModelView};
+use crate::clock::{Millis, millis};
+use crate::outcome::{HealthEffect, KeyEffect, Outcome};
+use crate::secret::{ApiKey, KeyId};
+use crate::settings::Limits;
+
+/// Faults of the host that are this old say nothing about it.
+const HOST_WINDOW: Duration = Duration::from_secs(60);
+/// A fault of the host shows on so many models at least.
+const HOST_MODELS: usize = 2;
+/// After a pause of the whole provider, its traffic comes back over this time.
+const RAMP: Duration = Duration::from_secs(30);
+/// A key with so many models limited at once is taken for limited altogether, as far as there are others.
+const LIMITED_MODELS: usize = 3;
+
+/// How large a request is, as far as limits are concerned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Bytes of its body.
+    pub body: usize,
+    /// Tokens that it asks for at most; 0 if it names no limit.
+    pub max_tokens: u64,
+}
+
+impl Size {
+    /// Whether a limit that refused `other` is likely to refuse this one: it is at least half as large.
+    fn is_comparable_to(self, other: Self) -> bool {
+        self.body.saturating_mul(2) >= other.body && self.max_tokens.saturating_mul(2) >= other.max_tokens
+    }
+}
+
+/// What a call with one of the keys showed.
+#[derive(Clone, Debug)]
+pub(crate) struct Report {
+    pub(crate) outcome: Outcome,
+    pub(crate) key: KeyId,
+    pub(crate) model: Arc<str>,
+    /// When the call began and when this was known, on the boot clock.
+    pub(crate) began: Millis,
+    pub(crate) at: Millis,
+    /// The client's request, whose repeats count once.
+    pub(crate) request: u64,
+    pub(crate) size: Size,
+    /// The lease, which may have marked what it tries out.
+    pub(crate) lease: u64,
+    /// The upstream's error in short, without secrets.
+    pub(crate) message: Box<str>,
+}
+
+/// A change that somebody who reads the log wants to know of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) subject: Subject,
+    pub(super) into: State,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    Key(KeyId),
+    KeyAndModel(KeyId, Arc<str>),
+    Model(Arc<str>),
+    Host,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Preferred,
+    Resting { cause: Outcome, pause: Duration, message: Arc<str> },
+}
+
+/// What a provider knows of its keys, its models and its host.
+#[derive(Clone, Debug)]
+pub(super) struct Health {
+    keys: Vec<Key>,
+    /// The place of the next key in turn.
+    turn: usize,
+    models: ByModel,
+    host: Condition,
+    /// Models that showed a fault of the host since it last worked.
+    host_faults: Vec<(Arc<str>, Millis)>,
+    /// When the host's last pause ended: traffic comes back from then on.
+    ramp: Option<Millis>,
+    pauses: Pauses,
+}
+
+#[derive(Clone, Debug)]
+struct Key {
+    key: ApiKey,
+    whole: Condition,
+    models: ByModel,
+}
+
+impl Health {
+    /// Without keys the client's own is used, about which nothing is kept.
+    pub(super) fn new(keys: &[ApiKey], limits: &Limits) -> Self {
+        let key =
+            |key: &ApiKey| Key { key: key.clone(), whole: Condition::default(), models: ByModel::default() };
+        Self {
+            keys: keys.iter().map(key).collect(),
+            turn: 0,
+            models: ByModel::default(),
+            host: Condition::default(),
+            host_faults: vec![],
+            ramp: None,
+            pauses: Pauses { guess: limits.cooldown, cap: limits.cooldown_cap },
+        }
+    }
+
+    /// The same with these keys. Those that it has already keep what is known of them.
+    pub(super) fn with_keys(&self, keys: &[ApiKey], limits: &Limits) -> Self {
+        let mut health = Self::new(keys, limits);
+        for key in &mut health.keys {
+            if let Some(known) = self.keys.iter().find(|known| known.key.id() == key.key.id()) {
+                key.clone_from(known);
+            }
+        }
+        let next = self.keys.get(self.turn).map(|key| key.key.id());
+        health.turn = health.keys.iter().position(|key| Some(key.key.id()) == next).unwrap_or_default();
+        health.models = self.models.clone();
+        health.host = self.host.clone();
+        health.host_faults.clone_from(&self.host_faults);
+        health.ramp = self.ramp;
+        health
+    }
+
+    /// The place of the next key in turn.
+    pub(super) fn turn(&self) -> usize {
+        self.turn
+    }
+
+    /// So many keys have been taken in turn.
+    pub(super) fn set_turn(&mut self, turn: usize) {
+        self.turn = turn.checked_rem(self.keys.len()).unwrap_or_default();
+    }
+
+    /// Releases every mark: the leases that hold them report to somebody else.
+    pub(super) fn release_all(&mut self) {
+        self.conditions().for_each(Condition::release_all);
+    }
+
+    /// Whether every key is as good as any other for every model.
+    pub(super) fn is_clear(&self, now: Millis) -> bool {
+        let keys = self.keys.iter().all(|key| key.whole.is_clear() && key.models.are_clear());
+        keys && self.models.are_clear() && self.host.is_clear() && self.share(now) >= 1.0
+    }
+
+    /// Drops what has said nothing for a while.
+    pub(super) fn forget_old(&mut self, now: Millis) {
+        for key in &mut self.keys {
+            key.models.forget_old(now);
+            if key.whole.is_forgotten(now) {
+                key.whole = Condition::default();
+            }
+        }
+        self.models.forget_old(now);
+        if self.host.is_forgotten(now) {
+            self.host = Condition::default();
+        }
+    }
+
+    /// The share of traffic that it gets after a pause of the whole provider, if there is an alternative.
+    fn share(&self, now: Millis) -> f64 {
+        let Some(since) = self.ramp.filter(|&since| since <= now) else { return 1.0 };
+        let passed = (now - since) as f64 / RAMP.as_millis() as f64;
+        (0.1 + 0.9 * passed).min(1.0)
+    }
+
+    /// Takes note of what a call showed. Nothing that its lease has marked stays marked. Answers what has changed.
+    pub(super) fn note(&mut self, report: &Report, jitter: f64) -> Vec<Change> {
+        self.conditions().for_each(|condition| condition.release(report.lease));
+        let evidence = Evidence {
+            now: report.at,
+            began: report.began,
+            request: report.request,
+            size: report.size,
+            outcome: report.outcome,
+            message: &report.message,
+            jitter,
+        };
+        let treatment = report.outcome.treatment();
+        let mut changes = vec![];
+        self.note_key(report, treatment.key, &evidence, &mut changes);
+        self.note_health(report, treatment.health, &evidence, &mut changes);
+        changes
+    }
+
+    fn note_key(
+        &mut self,
+        report: &Report,
+        effect: KeyEffect,
+        evidence: &Evidence<'_>,
+        changes: &mut Vec<Change>,
+    ) {
+        let pauses = self.pauses;
+        let Some(key) = self.keys.iter_mut().find(|key| key.key.id() == report.key) else { return };
+        let Report { key: id, model, at, began, size, .. } = report;
+        let whole = Subject::Key(*id);
+        let with_model = Subject::KeyAndModel(*id, model.clone());
+        match effect {
+            KeyEffect::None => {}
+            KeyEffect::Works => {
+                let of_model = key.models.get_mut(model).map(|known| (with_model, known));
+                let both = [Some((whole, &mut key.whole)), of_model];
+                for (subject, condition) in both.into_iter().flatten() {
+                    if condition.succeed(*at, *began, *size) {
+                        changes.push(Change { subject, into: State::Preferred });
+                    }
+                }
+            }
+            KeyEffect::LimitsKey | KeyEffect::OutOfCredit | KeyEffect::Rejects => {
+                fail(&mut key.whole, (whole, evidence), pauses, changes);
+            }
+            KeyEffect::LimitsModel | KeyEffect::RejectsModel => {
+                fail(key.models.entry(model, *at), (with_model, evidence), pauses, changes);
+            }
+        }
+    }
+
+    fn note_health(
+        &mut self,
+        report: &Report,
+        effect: HealthEffect,
+        evidence: &Evidence<'_>,
+        changes: &mut Vec<Change>,
+    ) {
+        let Report { model, at, began, size, .. } = report;
+        if matches!(effect, HealthEffect::ModelWorks)
+            && let Some(known) = self.models.get_mut(model)
+            && known.succeed(*at, *began, *size)
+        {
+            changes.push(Change { subject: Subject::Model(model.clone()), into: State::Preferred });
+        }
+        if matches!(effect, HealthEffect::ModelFails | HealthEffect::HostFails) {
+            let subject = Subject::Model(model.clone());
+            fail(self.models.entry(model, *at), (subject, evidence), self.pauses, changes);
+        }
+        match effect {
+            HealthEffect::None => {}
+            // A reply of any kind comes from a host that works.
+            HealthEffect::HostWorks | HealthEffect::ModelWorks | HealthEffect::ModelFails => {
+                self.host_faults.retain(|&(_, fault)| fault > *began);
+                let end = self.host.rest().map(|rest| rest.until.min(*at));
+                if self.host.succeed(*at, *began, *size) {
+                    self.ramp = end;
+                    changes.push(Change { subject: Subject::Host, into: State::Preferred });
+                }
+            }
+            HealthEffect::HostFails => self.note_host_fault(report, evidence, changes),
+        }
+    }
+
+    fn note_host_fault(&mut self, report: &Report, evidence: &Evidence<'_>, changes: &mut Vec<Change>) {
+        let horizon = report.at.saturating_sub(millis(HOST_WINDOW));
+        self.host_faults.retain(|(model, at)| *at >= horizon && *model != report.model);
+        // More say no more.
+        self.host_faults.truncate(HOST_MODELS);
+        self.host_faults.push((report.model.clone(), report.at));
+        let is_known = !self.host.is_clear();
+        if is_known || self.host_faults.len() >= HOST_MODELS {
+            fail(&mut self.host, (Subject::Host, evidence), self.pauses, changes);
+            self.ramp = self.host.rest().map(|rest| rest.until).or(self.ramp);
+        }
+    }
+
+    fn conditions(&mut self) -> impl Iterator<Item = &mut Condition> {
+        let keys = self.keys.iter_mut();
+        let of_keys = keys.flat_map(|key| key.models.iter_mut().chain([&mut key.whole]));
+        of_keys.chain(self.models.iter_mut()).chain([&mut self.host])
+    }
+}
+
+fn fail(
+    condition: &mut Condition,
+    (subject, evidence): (Subject, &Evidence<'_>),
+    pauses: Pauses,
+    changes: &mut Vec<Change>,
+) {
+    if !condition.fail(evidence, pauses) {
+        return;
+    }
+    if let Some(rest) = condition.rest() {
+        let pause = Duration::from_millis(rest.until.saturating_sub(rest.since));
+        let into = State::Resting { cause: rest.cause, pause, message: rest.message.clone() };
+        changes.push(Change { subject, into });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,276 @@
+//! Which key a request gets.
+
+use std::time::Duration;
+
+use super::condition::{Condition, Standing};
+use super::{Health, Key, LIMITED_MODELS, Size};
+use crate::clock::Millis;
+use crate::outcome::Outcome;
+use crate::retry::SESSION_WAIT;
+use crate::secret::{ApiKey, KeyId};
+
+/// What requests have in common that should get the same key: a hash of their session and their caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session(pub u64);
+
+/// Whether something else may serve the request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Alternatives {
+    /// This provider is the last.
+    #[default]
+    None,
+    /// Another target is left.
+    Left,
+}
+
+/// Whether a request may wait for its session's key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::provider) enum Patience {
+    #[default]
+    MayWait,
+    /// It has waited already.
+    HasWaited,
+}
+
+/// A request that wants a key.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::provider) struct Request<'r> {
+    pub(in crate::provider) now: Millis,
+    pub(in crate::provider) model: &'r str,
+    pub(in crate::provider) session: Option<Session>,
+    pub(in crate::provider) tried: &'r [KeyId],
+    pub(in crate::provider) size: Size,
+    pub(in crate::provider) alternatives: Alternatives,
+    pub(in crate::provider) patience: Patience,
+    /// The lease that it gets.
+    pub(in crate::provider) lease: u64,
+    /// A random number in 0..1, for a request without a session.
+    pub(in crate::provider) chance: f64,
+}
+
+#[derive(Clone, Debug)]
+pub(in crate::provider) enum Choice {
+    Key(Chosen),
+    /// The session's own key is free again at this time.
+    WaitUntil(Millis),
+    /// Another target is better.
+    PassedOver,
+    /// The upstream itself asked to wait so long.
+    RateLimited {
+        wait: Duration,
+    },
+    /// Every key has been tried for this request.
+    AllTried,
+}
+
+#[derive(Clone, Debug)]
+pub(in crate::provider) struct Chosen {
+    pub(in crate::provider) key: ApiKey,
+    /// Nothing better was left, so it gets one call.
+    pub(in crate::provider) is_known_to_fail: bool,
+    /// Others pass over what this request tries out.
+    pub(in crate::provider) is_trial: bool,
+}
+
+/// The place of the key that this session gets of these.
+pub(in crate::provider) fn preferred(session: Session, keys: impl Iterator<Item = KeyId>) -> Option<usize> {
+    keys.enumerate().max_by_key(|&(_, key)| session.weight(key)).map(|(at, _)| at)
+}
+
+impl Session {
+    /// How much this session prefers this key (rendezvous hashing): when a key goes, only its own sessions move. The
+    /// mixing is that of SplitMix64.
+    fn weight(self, key: KeyId) -> u64 {
+        let mut hash = self.0 ^ key.spread();
+        hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        hash ^ (hash >> 31)
+    }
+
+    /// In 0..1, the same for all requests of the session.
+    fn fraction(self) -> f64 {
+        (self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+impl Health {
+    /// Chooses a key for the request, and marks what it tries out.
+    pub(in crate::provider) fn choose(&mut self, request: &Request<'_>) -> Choice {
+        if request.alternatives == Alternatives::Left && self.is_passed_over(request) {
+            return Choice::PassedOver;
+        }
+        let count = self.keys.len();
+        let places: Vec<_> = (0..count)
+            .map(|step| (self.turn + step) % count)
+            .filter(|&at| !request.tried.contains(&self.keys[at].key.id()))
+            .map(|at| (at, self.keys[at].standing(request)))
+            .collect();
+        if places.is_empty() {
+            return Choice::AllTried;
+        }
+        if let Some(until) = self.session_wait(request, &places) {
+            return Choice::WaitUntil(until);
+        }
+        let usable =
+            places.iter().filter(|(_, standing)| *standing <= Standing::Recovering).map(|&(at, _)| at);
+        let best = match request.session {
+            Some(session) => usable.max_by_key(|&at| session.weight(self.keys[at].key.id())),
+            None => usable.into_iter().next(),
+        };
+        if let Some(at) = best {
+            return self.take(at, request);
+        }
+        if request.alternatives == Alternatives::Left {
+            return Choice::PassedOver;
+        }
+        self.last_resort(request, &places)
+    }
+
+    /// The same where the client's own key is used, of which nothing is known.
+    pub(in crate::provider) fn choose_client_key(
+        &mut self,
+        request: &Request<'_>,
+        key: Option<ApiKey>,
+    ) -> Choice {
+        if request.alternatives == Alternatives::Left && self.is_passed_over(request) {
+            return Choice::PassedOver;
+        }
+        let Some(key) = key else { return Choice::AllTried };
+        let is_trial = self.begin_target_trial(request);
+        let is_known_to_fail = request.alternatives == Alternatives::None && self.fails(request);
+        Choice::Key(Chosen { key, is_known_to_fail, is_trial })
+    }
+
+    /// Marks the model and the host where another target is left. Whether there is anything to mark.
+    fn begin_target_trial(&mut self, request: &Request<'_>) -> bool {
+        if request.alternatives == Alternatives::None {
+            return false;
+        }
+        let known = [self.models.get_mut(request.model), Some(&mut self.host)];
+        let mut is_trial = false;
+        for condition in known.into_iter().flatten() {
+            is_trial |= condition.standing(request.now, request.size) == Standing::Recovering;
+            condition.begin_trial(request.now, request.lease);
+        }
+        is_trial
+    }
+
+    /// Whether the model or the host is known to fail, or still comes back slowly.
+    fn is_passed_over(&self, request: &Request<'_>) -> bool {
+        let conditions = [self.models.get(request.model), Some(&self.host)];
+        let worst = conditions.into_iter().flatten().map(|known| known.standing(request.now, request.size));
+        if worst.max().is_some_and(|worst| worst > Standing::Recovering) {
+            return true;
+        }
+        let fraction = request.session.map_or(request.chance, Session::fraction);
+        fraction >= self.share(request.now)
+    }
+
+    /// When the session's own key is free again, if that is soon enough to wait for.
+    fn session_wait(&self, request: &Request<'_>, places: &[(usize, Standing)]) -> Option<Millis> {
+        let session = request.session.filter(|_| request.patience == Patience::MayWait)?;
+        let own = places.iter().max_by_key(|&&(at, _)| session.weight(self.keys[at].key.id()))?;
+        let Standing::Waiting { until, .. } = own.1 else { return None };
+        (until.saturating_sub(request.now) <= crate::clock::millis(SESSION_WAIT)).then_some(until)
+    }
+
+    /// A key that is as good as any.
+    fn take(&mut self, at: usize, request: &Request<'_>) -> Choice {
+        if request.session.is_none() {
+            self.turn = (at + 1) % self.keys.len();
+        }
+        let of_key = self.keys[at].begin_trial(request);
+        let is_trial = self.begin_target_trial(request) || of_key;
+        let is_known_to_fail = request.alternatives == Alternatives::None && self.fails(request);
+        Choice::Key(Chosen { key: self.keys[at].key.clone(), is_known_to_fail, is_trial })
+    }
+
+    /// Whether the model or the host rests.
+    fn fails(&self, request: &Request<'_>) -> bool {
+        let known = [self.models.get(request.model), Some(&self.host)].into_iter().flatten();
+        known.map(|known| known.standing(request.now, request.size)).any(|known| known > Standing::OnTrial)
+    }
+
+    /// Nothing better is left: the best key is asked anyway, unless the upstream itself asked to wait.
+    fn last_resort(&mut self, request: &Request<'_>, places: &[(usize, Standing)]) -> Choice {
+        let waits = || {
+            places.iter().filter_map(|(at, standing)| match standing {
+                Standing::Waiting { until, may_look } => Some((*at, *until, *may_look)),
+                Standing::Preferred
+                | Standing::Recovering
+                | Standing::OnTrial
+                | Standing::Resting { .. }
+                | Standing::Refused { .. } => None,
+            })
+        };
+        let rank = |standing: Standing| match standing {
+            Standing::Preferred | Standing::Recovering | Standing::OnTrial => Some((0, 0)),
+            Standing::Resting { until } => Some((1, until)),
+            // To ask a key that was refused would give its 401 for the other key's 429.
+            Standing::Refused { until } => waits().next().is_none().then_some((2, until)),
+            Standing::Waiting { .. } => None,
+        };
+        let ranked = places.iter().filter_map(|&(at, standing)| Some((rank(standing)?, at)));
+        let best = ranked.min_by_key(|&(rank, at)| {
+            (rank, request.session.map(|session| u64::MAX - session.weight(self.keys[at].key.id())))
+        });
+        if let Some(((rank, _), at)) = best {
+            if request.session.is_none() {
+                self.turn = (at + 1) % self.keys.len();
+            }
+            let is_known_to_fail = rank > 0;
+            return Choice::Key(Chosen { key: self.keys[at].key.clone(), is_known_to_fail, is_trial: false });
+        }
+        if let Some((at, _, _)) = waits().find(|&(_, _, may_look)| may_look) {
+            self.keys[at].look(request);
+            let key = self.keys[at].key.clone();
+            return Choice::Key(Chosen { key, is_known_to_fail: true, is_trial: false });
+        }
+        let soonest = waits().map(|(_, until, _)| until).min().unwrap_or(request.now);
+        Choice::RateLimited { wait: Duration::from_millis(soonest.saturating_sub(request.now)) }
+    }
+}
+
+impl Key {
+    /// How the request finds it: the worse of the key and the key with this model.
+    fn standing(&self, request: &Request<'_>) -> Standing {
+        let whole = self.whole.standing(request.now, request.size);
+        let model = self
+            .models
+            .get(request.model)
+            .map_or(Standing::Preferred, |known| known.standing(request.now, request.size));
+        let worst = whole.max(model);
+        if worst < (Standing::Resting { until: 0 }) && self.seems_limited(request.now) {
+            return Standing::Resting { until: request.now };
+        }
+        worst
+    }
+
+    /// Several models are limited at once. That the limit holds for all of them is inferred, so it only orders.
+    fn seems_limited(&self, now: Millis) -> bool {
+        self.models.iter().filter(|(_, known)| known.is_rate_limited(now)).count() >= LIMITED_MODELS
+    }
+
+    fn of_request(&mut self, model: &str) -> impl Iterator<Item = &mut Condition> {
+        [Some(&mut self.whole), self.models.get_mut(model)].into_iter().flatten()
+    }
+
+    /// Marks what is just out of its rest. Whether there is anything to mark.
+    fn begin_trial(&mut self, request: &Request<'_>) -> bool {
+        let mut is_trial = false;
+        for condition in self.of_request(request.model) {
+            is_trial |= condition.standing(request.now, request.size) == Standing::Recovering;
+            condition.begin_trial(request.now, request.lease);
+        }
+        is_trial
+    }
+
+    fn look(&mut self, request: &Request<'_>) {
+        self.of_request(request.model).for_each(|condition| condition.look(request.now));
+    }
+}
+
+/// Whether a rest of this cause shows as rate limiting.
+pub(super) fn is_limit(cause: Outcome) -> bool {
+    matches!(cause, Outcome::RateLimited { .. })
+}

@@ -1,0 +1,276 @@
+//! What is known of one thing that requests depend on: a key, a key with one model, a model, or the provider's host.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Size;
+use crate::clock::{Millis, millis};
+use crate::outcome::Outcome;
+use crate::retry::SESSION_WAIT;
+
+/// So many requests in a row must fail before a model or a host rests. A rate-limited or rejected key rests at once.
+const FAILURES_BEFORE_REST: u32 = 3;
+/// A wait that the upstream did not name is never longer than this.
+const LONGEST_GUESS: Duration = Duration::from_secs(60);
+/// Beyond this wait, single calls look whether it is over.
+const LOOK_BEYOND: Duration = Duration::from_secs(60);
+const FIRST_LOOK: Duration = Duration::from_secs(10);
+const LONGEST_LOOK: Duration = Duration::from_secs(300);
+/// After this long without a change it is as if nothing had been.
+const FORGOTTEN: Duration = Duration::from_secs(300);
+
+/// One condition: preferred, resting, or just out of its rest.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Condition {
+    /// When it last began or ended a rest: a call that began before says nothing about now.
+    changed: Millis,
+    /// Requests that failed in a row, as far as they have not led to a rest.
+    failing: u32,
+    /// Rests in a row without a success between them.
+    rests: u32,
+    /// The request that failed last: its repeats count once.
+    last_request: Option<u64>,
+    rest: Option<Rest>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Rest {
+    pub(super) since: Millis,
+    pub(super) until: Millis,
+    pub(super) cause: Outcome,
+    /// The upstream's error in short.
+    pub(super) message: Arc<str>,
+    stated: Option<Stated>,
+    /// The lease that tries it out.
+    trial: Option<u64>,
+}
+
+/// The wait that the upstream itself named, for requests at least half as large as the refused one.
+#[derive(Clone, Copy, Debug)]
+struct Stated {
+    until: Millis,
+    size: Size,
+    next_look: Millis,
+    looks: u32,
+}
+
+/// How a request finds it, from best to worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Standing {
+    Preferred,
+    /// Its rest is over, and nobody tries it out.
+    Recovering,
+    /// Another request tries it out.
+    OnTrial,
+    Resting {
+        until: Millis,
+    },
+    /// It lacks credit, or the key is rejected.
+    Refused {
+        until: Millis,
+    },
+    /// The upstream asked to wait; `may_look`: a single call may pass.
+    Waiting {
+        until: Millis,
+        may_look: bool,
+    },
+}
+
+/// How long a rest is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pauses {
+    /// The first one where the upstream names none; doubled each time.
+    pub(super) guess: Duration,
+    /// The longest one.
+    pub(super) cap: Duration,
+}
+
+/// What a failed call says.
+#[derive(Clone, Debug)]
+pub(super) struct Evidence<'e> {
+    pub(super) now: Millis,
+    /// When the call began.
+    pub(super) began: Millis,
+    pub(super) request: u64,
+    pub(super) size: Size,
+    pub(super) outcome: Outcome,
+    pub(super) message: &'e str,
+    /// In 0..1.
+    pub(super) jitter: f64,
+}
+
+impl Condition {
+    pub(super) fn standing(&self, now: Millis, size: Size) -> Standing {
+        let Some(rest) = &self.rest else { return Standing::Preferred };
+        if rest.until <= now {
+            return match rest.trial {
+                _ if rest.is_short_wait() => Standing::Preferred,
+                Some(_) => Standing::OnTrial,
+                None => Standing::Recovering,
+            };
+        }
+        match rest.stated.filter(|stated| size.is_comparable_to(stated.size)) {
+            Some(stated) => Standing::Waiting { until: stated.until, may_look: stated.may_look(now) },
+            None if matches!(
+                rest.cause,
+                Outcome::OutOfCredit | Outcome::KeyRejected | Outcome::KeyForbidden
+            ) =>
+            {
+                Standing::Refused { until: rest.until }
+            }
+            None => Standing::Resting { until: rest.until },
+        }
+    }
+
+    /// Whether a request would find it the same as if nothing had ever happened.
+    pub(super) fn is_clear(&self) -> bool {
+        self.rest.is_none()
+    }
+
+    /// Whether it says nothing any more, so that it need not be kept.
+    pub(super) fn is_forgotten(&self, now: Millis) -> bool {
+        let end = self.rest.as_ref().map_or(self.changed, |rest| rest.until);
+        let is_tried = self.rest.as_ref().is_some_and(|rest| rest.trial.is_some());
+        !is_tried && end.saturating_add(millis(FORGOTTEN)) <= now
+    }
+
+    pub(super) fn rest(&self) -> Option<&Rest> {
+        self.rest.as_ref()
+    }
+
+    pub(super) fn is_rate_limited(&self, now: Millis) -> bool {
+        self.rest
+            .as_ref()
+            .is_some_and(|rest| rest.until > now && matches!(rest.cause, Outcome::RateLimited { .. }))
+    }
+
+    /// The lease tries it out: until it is released, others pass it over if they can.
+    pub(super) fn begin_trial(&mut self, now: Millis, lease: u64) {
+        if let Some(rest) = &mut self.rest
+            && rest.until <= now
+            && rest.trial.is_none()
+        {
+            rest.trial = Some(lease);
+        }
+    }
+
+    /// A single call passes to see whether the upstream's wait is over.
+    pub(super) fn look(&mut self, now: Millis) {
+        if let Some(stated) = self.rest.as_mut().and_then(|rest| rest.stated.as_mut()) {
+            stated.looks = stated.looks.saturating_add(1);
+            stated.next_look = now.saturating_add(millis(look_pause(stated.looks)));
+        }
+    }
+
+    /// Releases what the lease has marked.
+    pub(super) fn release(&mut self, lease: u64) {
+        if let Some(rest) = &mut self.rest
+            && rest.trial == Some(lease)
+        {
+            rest.trial = None;
+        }
+    }
+
+    pub(super) fn release_all(&mut self) {
+        if let Some(rest) = &mut self.rest {
+            rest.trial = None;
+        }
+    }
+
+    /// A call that began then succeeded. True: it is preferred again.
+    pub(super) fn succeed(&mut self, now: Millis, began: Millis, size: Size) -> bool {
+        if began < self.changed {
+            return false;
+        }
+        self.failing = 0;
+        let Some(rest) = &self.rest else {
+            self.rests = 0;
+            return false;
+        };
+        let is_about_less = rest.stated.is_some_and(|stated| {
+            stated.until > now && rest.until > now && !size.is_comparable_to(stated.size)
+        });
+        if is_about_less {
+            return false;
+        }
+        *self = Self { changed: now, ..Self::default() };
+        true
+    }
+
+    /// A call failed because of this. True: it begins a rest.
+    pub(super) fn fail(&mut self, evidence: &Evidence<'_>, pauses: Pauses) -> bool {
+        let is_repeat = self.last_request == Some(evidence.request);
+        if evidence.began < self.changed || (is_repeat && self.rest.is_none() && self.needs_many(evidence)) {
+            return false;
+        }
+        self.last_request = Some(evidence.request);
+        self.failing = self.failing.saturating_add(1);
+        if self.needs_many(evidence) && self.rest.is_none() && self.failing < FAILURES_BEFORE_REST {
+            return false;
+        }
+        let now = evidence.now;
+        let (pause, stated) = self.pause(evidence, pauses);
+        let rest = Rest {
+            since: now,
+            until: now.saturating_add(millis(pause)),
+            cause: evidence.outcome,
+            message: evidence.message.into(),
+            stated,
+            trial: None,
+        };
+        if !(is_repeat && self.rest.is_some()) {
+            self.rests = self.rests.saturating_add(1);
+        }
+        (self.changed, self.failing, self.rest) = (now, 0, Some(rest));
+        true
+    }
+
+    fn needs_many(&self, evidence: &Evidence<'_>) -> bool {
+        use crate::outcome::HealthEffect::{HostFails, ModelFails};
+        matches!(evidence.outcome.treatment().health, ModelFails | HostFails)
+    }
+
+    fn pause(&self, evidence: &Evidence<'_>, pauses: Pauses) -> (Duration, Option<Stated>) {
+        const CREDIT: Duration = Duration::from_secs(300);
+        let now = evidence.now;
+        let doubled = |longest: Duration| {
+            let full = pauses.guess.saturating_mul(2u32.saturating_pow(self.rests.min(16)));
+            full.mul_f64(1.0 - 0.25 * evidence.jitter).min(longest)
+        };
+        match evidence.outcome {
+            Outcome::RateLimited { wait: Some(wait), .. } => {
+                let until = now.saturating_add(millis(wait));
+                // A look that found the same wait makes the next one later.
+                let looks = self.rest.as_ref().and_then(|rest| rest.stated).map_or(0, |stated| stated.looks);
+                let next_look = now.saturating_add(millis(look_pause(looks)));
+                let stated = Stated { until, size: evidence.size, next_look, looks };
+                (wait.min(pauses.cap), Some(stated))
+            }
+            Outcome::OutOfCredit => (CREDIT.min(pauses.cap), None),
+            Outcome::KeyRejected | Outcome::KeyForbidden => (doubled(pauses.cap), None),
+            _ => (doubled(LONGEST_GUESS.min(pauses.cap)), None),
+        }
+    }
+}
+
+impl Rest {
+    /// After a short wait that the upstream named there is nothing to try out.
+    fn is_short_wait(&self) -> bool {
+        self.stated.is_some() && self.until.saturating_sub(self.since) <= millis(SESSION_WAIT)
+    }
+
+    pub(super) fn is_stated(&self) -> bool {
+        self.stated.is_some()
+    }
+}
+
+impl Stated {
+    fn may_look(&self, now: Millis) -> bool {
+        self.until.saturating_sub(now) > millis(LOOK_BEYOND) && self.next_look <= now
+    }
+}
+
+/// 10, 20, 40 … 300 s.
+fn look_pause(looks: u32) -> Duration {
+    FIRST_LOOK.saturating_mul(2u32.saturating_pow(looks.min(8))).min(LONGEST_LOOK)
+}

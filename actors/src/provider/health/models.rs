@@ -1,0 +1,57 @@
+//! Conditions by model, of the models that were used last.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::condition::Condition;
+use crate::clock::Millis;
+
+/// Clients choose models' names, so there must be a bound.
+const MOST: usize = 256;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct ByModel(HashMap<Arc<str>, Entry>);
+
+#[derive(Clone, Debug)]
+struct Entry {
+    condition: Condition,
+    used: Millis,
+}
+
+impl ByModel {
+    pub(super) fn get(&self, model: &str) -> Option<&Condition> {
+        self.0.get(model).map(|entry| &entry.condition)
+    }
+
+    pub(super) fn get_mut(&mut self, model: &str) -> Option<&mut Condition> {
+        self.0.get_mut(model).map(|entry| &mut entry.condition)
+    }
+
+    /// The model's own condition. The one that was used longest ago makes room for it.
+    pub(super) fn entry(&mut self, model: &Arc<str>, now: Millis) -> &mut Condition {
+        if self.0.len() >= MOST && !self.0.contains_key(model) {
+            let oldest = self.0.iter().min_by_key(|(_, entry)| entry.used).map(|(model, _)| model.clone());
+            oldest.map(|oldest| self.0.remove(&oldest));
+        }
+        let entry = self.0.entry(model.clone());
+        let entry = entry.or_insert_with(|| Entry { condition: Condition::default(), used: now });
+        entry.used = now;
+        &mut entry.condition
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Condition)> {
+        self.0.iter().map(|(model, entry)| (model, &entry.condition))
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Condition> {
+        self.0.values_mut().map(|entry| &mut entry.condition)
+    }
+
+    pub(super) fn are_clear(&self) -> bool {
+        self.0.values().all(|entry| entry.condition.is_clear())
+    }
+
+    pub(super) fn forget_old(&mut self, now: Millis) {
+        self.0.retain(|_, entry| !entry.condition.is_forgotten(now));
+    }
+}

@@ -1,0 +1,101 @@
+//! What `/health` shows of it.
+
+use std::sync::Arc;
+
+use super::choice::is_limit;
+use super::condition::Condition;
+use super::{Health, Key};
+use crate::clock::{self, Millis};
+use crate::outcome::Outcome;
+use crate::secret::KeyId;
+
+/// Whether something is preferred, and why not. Times are milliseconds since the Unix epoch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConditionView {
+    /// `None`: it is preferred.
+    pub reason: Option<&'static str>,
+    pub since: Option<Millis>,
+    pub until: Option<Millis>,
+    /// The upstream's error in short.
+    pub last_error: Option<Arc<str>>,
+    /// The upstream itself asked to wait, so that requests may be refused until then.
+    pub is_stated: bool,
+}
+
+/// One key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyView {
+    pub id: KeyId,
+    /// `ready`, `cooling`, `rejected` or `out of credit`.
+    pub state: &'static str,
+    pub condition: ConditionView,
+    /// Models that this key is not preferred for.
+    pub models: Vec<ModelView>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelView {
+    pub model: Arc<str>,
+    pub condition: ConditionView,
+}
+
+impl ConditionView {
+    pub fn is_preferred(&self) -> bool {
+        self.reason.is_none()
+    }
+
+    fn new(condition: &Condition, now: Millis) -> Self {
+        let Some(rest) = condition.rest().filter(|rest| rest.until > now) else { return Self::default() };
+        let wall = |time: Millis| clock::wall().saturating_add(time).saturating_sub(now);
+        Self {
+            reason: Some(rest.cause.label()),
+            since: Some(wall(rest.since)),
+            until: Some(wall(rest.until)),
+            last_error: (!rest.message.is_empty()).then(|| rest.message.clone()),
+            is_stated: rest.is_stated(),
+        }
+    }
+}
+
+fn models<'m>(models: impl Iterator<Item = (&'m Arc<str>, &'m Condition)>, now: Millis) -> Vec<ModelView> {
+    let view = |(model, condition): (&Arc<str>, &Condition)| ModelView {
+        model: model.clone(),
+        condition: ConditionView::new(condition, now),
+    };
+    let mut views: Vec<_> = models.map(view).filter(|view| !view.condition.is_preferred()).collect();
+    views.sort_by(|one, other| one.model.cmp(&other.model));
+    views
+}
+
+impl Health {
+    pub(in crate::provider) fn keys_view(&self, now: Millis) -> Vec<KeyView> {
+        self.keys.iter().map(|key| key.view(now)).collect()
+    }
+
+    /// The models that are not preferred.
+    pub(in crate::provider) fn models_view(&self, now: Millis) -> Vec<ModelView> {
+        models(self.models.iter(), now)
+    }
+
+    pub(in crate::provider) fn host_view(&self, now: Millis) -> ConditionView {
+        ConditionView::new(&self.host, now)
+    }
+}
+
+impl Key {
+    fn view(&self, now: Millis) -> KeyView {
+        let resting = self.whole.rest().filter(|rest| rest.until > now);
+        let state = match resting.map(|rest| rest.cause) {
+            None => "ready",
+            Some(cause) if is_limit(cause) => "cooling",
+            Some(Outcome::OutOfCredit) => "out of credit",
+            Some(_) => "rejected",
+        };
+        KeyView {
+            id: self.key.id(),
+            state,
+            condition: ConditionView::new(&self.whole, now),
+            models: models(self.models.iter(), now),
+        }
+    }
+}
