@@ -290,7 +290,8 @@ mod tests {
     use super::*;
     use crate::faults::{Misfortune, strike};
     use crate::observe::Observe;
-    use crate::provider::{CallOutcome, Lease, Scope};
+    use crate::outcome::{LimitScope, Outcome};
+    use crate::provider::{Lease, Size};
     use crate::router::{self, Dispatch};
     use crate::settings::Limits;
     use crate::testing::{limits, provider, settings};
@@ -307,7 +308,12 @@ mod tests {
 
     async fn lease(roster: &Snapshot<Roster>, model: &str) -> Option<Lease> {
         let (reply, answer) = oneshot::channel();
-        router::here(roster).do_send(Dispatch { model: model.into(), session: None, reply });
+        router::here(roster).do_send(Dispatch {
+            model: model.into(),
+            session: None,
+            size: Size::default(),
+            reply,
+        });
         timeout(Duration::from_secs(1), answer).await.ok()?.ok()?.ok()
     }
 
@@ -326,7 +332,7 @@ mod tests {
         let held = lease(&roster, "p:m").await.unwrap();
         let rejected = lease(&roster, "p:m").await.unwrap();
         let bad = rejected.key.id();
-        rejected.finish(CallOutcome::Rejected { scope: Scope::Key });
+        rejected.finish(Outcome::KeyRejected);
         let address = roster.load().provider("p").cloned().unwrap();
         address.send(Observe::new()).await.unwrap();
 
@@ -382,11 +388,11 @@ mod tests {
     fn end(lease: Lease, number: u64) {
         let after = Some(Duration::from_millis(1));
         match number % 8 {
-            0 => lease.finish(CallOutcome::RateLimited { after, scope: Scope::Key }),
-            1 => lease.finish(CallOutcome::Rejected { scope: Scope::Model }),
+            0 => lease.finish(Outcome::RateLimited { wait: after, scope: LimitScope::Account }),
+            1 => lease.finish(Outcome::KeyForbidden),
             2 => drop(std::thread::spawn(move || drop(lease)).join()),
             3 => drop(lease),
-            _ => lease.finish(CallOutcome::Answered),
+            _ => lease.finish(Outcome::Answered),
         }
     }
 
@@ -404,7 +410,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn whatever_happens_at_once_no_permit_is_lost_and_the_offer_stands_in_the_end() {
+    async fn whatever_happens_at_once_no_permit_is_lost_and_the_fast_path_is_open_in_the_end() {
         let begun = |keys: &[&str]| {
             let mut settings = settings(vec![provider("p").keys(keys).build()]);
             settings.limits = Limits {
@@ -445,17 +451,17 @@ mod tests {
                 let post = roster.load().post("p").cloned().expect("it is there");
                 let read = post.address.send(Ping).await;
                 if read.is_ok()
-                    && let Some(lent) = post.permits.lend(&"m".into(), None, None)
+                    && let Some(lent) = post.permits.lend(&"m".into(), None, (None, Size::default()))
                 {
                     break (lent, post);
                 }
                 if let Some(lease) = lease(&roster, "p:m").await {
-                    lease.finish(CallOutcome::Answered);
+                    lease.finish(Outcome::Answered);
                 }
                 sleep(Duration::from_millis(5)).await;
             }
         };
-        let (_lent, post) = timeout(Duration::from_secs(20), recovered).await.expect("the offer stands");
+        let (_lent, post) = timeout(Duration::from_secs(20), recovered).await.expect("the fast path is open");
         let given_back = async {
             while post.permits.taken() > 1 {
                 sleep(Duration::from_millis(5)).await;

@@ -75,7 +75,12 @@ type Decision = Result<(String, Option<Arc<str>>), Unroutable>;
 
 async fn decided(router: &Addr<Router>, model: &str) -> Decision {
     let (reply, answer) = oneshot::channel();
-    router.do_send(Dispatch { model: model.into(), session: None, reply });
+    router.do_send(Dispatch {
+        model: model.into(),
+        session: None,
+        size: crate::provider::Size::default(),
+        reply,
+    });
     match answer.await.expect("the router and its providers live") {
         Ok(lease) => {
             let profile = lease.profile.as_ref().map(|profile| profile.name.clone());

@@ -109,7 +109,8 @@ mod tests {
     use super::*;
     use crate::faults::{Misfortune, strike};
     use crate::observe::Observe;
-    use crate::provider::{CallOutcome, Lease, NoLease, Scope};
+    use crate::outcome::Outcome;
+    use crate::provider::{Lease, NoLease, Size};
     use crate::router::{self, Dispatch};
     use crate::snapshot::Snapshot;
     use crate::supervisor::Reconfigure;
@@ -131,7 +132,12 @@ mod tests {
 
     async fn lease(roster: &Snapshot<Roster>, model: &str) -> Result<Lease, NoLease> {
         let (reply, answer) = oneshot::channel();
-        router::here(roster).do_send(Dispatch { model: model.into(), session: None, reply });
+        router::here(roster).do_send(Dispatch {
+            model: model.into(),
+            session: None,
+            size: Size::default(),
+            reply,
+        });
         timeout(Duration::from_secs(5), answer).await.expect("in time").expect("an answer")
     }
 
@@ -147,7 +153,7 @@ mod tests {
         lease(&roster, "q:m").await.unwrap();
         sleep(Duration::from_millis(50)).await;
         assert!(address.upgrade().is_some_and(|address| address.connected()));
-        held.finish(CallOutcome::Answered);
+        held.finish(Outcome::Answered);
         let gone = async {
             while address.upgrade().is_some() {
                 sleep(Duration::from_millis(5)).await;
@@ -173,7 +179,7 @@ mod tests {
     #[actix_rt::test]
     async fn one_that_hangs_meanwhile_is_replaced_by_one_with_the_new_keys() {
         let (supervisor, roster) = tree(vec![provider("p").keys(&["a", "b"]).build()]);
-        lease(&roster, "p:m").await.unwrap().finish(CallOutcome::Rejected { scope: Scope::Key });
+        lease(&roster, "p:m").await.unwrap().finish(Outcome::KeyRejected);
         roster.load().provider("p").unwrap().send(Observe::new()).await.unwrap();
         strike(&roster.load(), &Name::Provider("p".into()), Misfortune::Hang(Duration::from_secs(2)));
 

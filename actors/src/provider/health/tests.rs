@@ -1,1 +1,455 @@
+//! The eight rules of health, each with time handed in.
 
+use std::collections::HashSet;
+
+use super::*;
+use crate::outcome::LimitScope;
+use crate::testing::{limits, provider};
+
+const MODEL: &str = "m";
+
+/// A provider's health, with a request number and a lease number that go on.
+struct Bench {
+    health: Health,
+    now: Millis,
+    count: u64,
+}
+
+/// One request that got a key.
+#[derive(Clone, Debug)]
+struct Taken {
+    key: KeyId,
+    model: &'static str,
+    began: Millis,
+    number: u64,
+    is_known_to_fail: bool,
+    size: Size,
+}
+
+fn bench(keys: &[&str]) -> Bench {
+    let limits = Limits { cooldown: Duration::from_secs(5), ..limits() };
+    Bench { health: Health::new(&provider("p").keys(keys).build().keys, &limits), now: 1_000_000, count: 0 }
+}
+
+fn id(text: &str) -> KeyId {
+    ApiKey::new(text).id()
+}
+
+fn limited(seconds: impl Into<Option<u64>>) -> Outcome {
+    Outcome::RateLimited { wait: seconds.into().map(Duration::from_secs), scope: LimitScope::Model }
+}
+
+impl Bench {
+    fn request(&mut self, set: impl FnOnce(&mut Request<'_>)) -> (Choice, u64, Size) {
+        self.count += 1;
+        let mut request = Request {
+            now: self.now,
+            model: MODEL,
+            session: None,
+            tried: &[],
+            size: Size { body: 1000, max_tokens: 100 },
+            alternatives: Alternatives::None,
+            patience: Patience::MayWait,
+            lease: self.count,
+            chance: 0.5,
+        };
+        set(&mut request);
+        (self.health.choose(&request), self.count, request.size)
+    }
+
+    fn take_with(
+        &mut self,
+        model: &'static str,
+        set: impl FnOnce(&mut Request<'_>),
+    ) -> Result<Taken, Choice> {
+        let began = self.now;
+        let (choice, number, size) = self.request(|request| {
+            request.model = model;
+            set(request);
+        });
+        match choice {
+            Choice::Key(Chosen { key, is_known_to_fail, .. }) => {
+                Ok(Taken { key: key.id(), model, began, number, is_known_to_fail, size })
+            }
+            other => Err(other),
+        }
+    }
+
+    fn take_without(&mut self, tried: KeyId) -> Result<Taken, Choice> {
+        let leaked: &'static [KeyId] = vec![tried].leak();
+        self.take_with(MODEL, |request| request.tried = leaked)
+    }
+
+    fn take(&mut self) -> Taken {
+        self.take_with(MODEL, |_| {}).expect("a key")
+    }
+
+    fn end(&mut self, taken: &Taken, outcome: Outcome) -> Vec<Change> {
+        let &Taken { key, model, began, number, size, .. } = taken;
+        let report = Report {
+            outcome,
+            key,
+            model: model.into(),
+            began,
+            at: self.now,
+            request: number,
+            size,
+            lease: number,
+            message: "why".into(),
+        };
+        self.health.note(&report, 0.0)
+    }
+
+    fn fail(&mut self, model: &'static str, outcome: Outcome) {
+        let taken = self.take_with(model, |_| {}).expect("a key");
+        self.end(&taken, outcome);
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        self.now += seconds * 1000;
+    }
+
+    fn beside_another(&mut self) -> Result<Taken, Choice> {
+        self.take_with(MODEL, |request| request.alternatives = Alternatives::Left)
+    }
+}
+
+#[test]
+fn keys_take_turns_and_a_session_keeps_its_own() {
+    let mut bench = bench(&["a", "b", "c"]);
+    let keys = [(); 4].map(|()| bench.take().key);
+    assert_eq!(keys, [id("a"), id("b"), id("c"), id("a")]);
+    let mut used = HashSet::new();
+    for session in 0..32 {
+        let keys = [(); 3].map(|()| {
+            bench.take_with(MODEL, |request| request.session = Some(Session(session))).unwrap().key
+        });
+        assert!(keys.iter().all(|key| *key == keys[0]));
+        used.insert(keys[0]);
+    }
+    assert_eq!(used.len(), 3);
+}
+
+#[test]
+fn a_lone_key_is_never_refused_for_a_guess_and_other_models_never_rest() {
+    for outcome in [
+        limited(None),
+        Outcome::OutOfCredit,
+        Outcome::KeyRejected,
+        Outcome::KeyForbidden,
+        Outcome::Overloaded,
+        Outcome::ServerError,
+        Outcome::BrokenReply,
+        Outcome::Unreachable,
+        Outcome::Silent,
+    ] {
+        let mut bench = bench(&["a"]);
+        for _ in 0..20 {
+            bench.fail("broken", outcome);
+            bench.take_with("broken", |_| {}).expect("it is asked anyway");
+            bench.take_with("fine", |_| {}).expect("another model");
+        }
+        if outcome.treatment().key == KeyEffect::LimitsModel {
+            assert!(!bench.take_with("fine", |_| {}).unwrap().is_known_to_fail);
+        }
+    }
+}
+
+#[test]
+fn only_the_upstreams_own_wait_refuses_and_only_what_is_as_large() {
+    let mut bench = bench(&["a"]);
+    bench.fail(MODEL, limited(30));
+    bench.pass(10);
+    let Err(Choice::RateLimited { wait }) = bench.take_with(MODEL, |_| {}) else { panic!("it waits") };
+    assert_eq!(wait, Duration::from_secs(20));
+    bench.take_with("other", |_| {}).expect("another model");
+    bench.take_with(MODEL, |request| request.size.body = 499).expect("a smaller body");
+    bench.take_with(MODEL, |request| request.size.max_tokens = 49).expect("fewer tokens");
+    bench.take_with(MODEL, |request| request.size = Size { body: 500, max_tokens: 50 }).expect_err("half");
+    bench.pass(20);
+    bench.take_with(MODEL, |_| {}).expect("the wait is over");
+}
+
+#[test]
+fn beyond_a_minute_single_calls_look_whether_the_wait_is_over() {
+    let mut bench = bench(&["a"]);
+    bench.fail(MODEL, limited(280));
+    let mut looked = vec![];
+    for second in 1..=220 {
+        bench.pass(1);
+        if let Ok(taken) = bench.take_with(MODEL, |_| {}) {
+            assert!(bench.take_with(MODEL, |_| {}).is_err(), "one at a time");
+            bench.end(&taken, limited(280 - second));
+            looked.push(second);
+        }
+    }
+    assert_eq!(looked, [10, 30, 70, 150]);
+    bench.pass(9);
+    assert!(bench.take_with(MODEL, |_| {}).is_err());
+}
+
+#[test]
+fn a_success_of_a_look_ends_the_wait() {
+    let mut bench = bench(&["a"]);
+    bench.fail(MODEL, limited(280));
+    bench.pass(10);
+    let look = bench.take();
+    bench.end(&look, Outcome::Answered);
+    bench.take();
+}
+
+#[test]
+fn a_small_request_that_succeeds_says_nothing_about_large_ones() {
+    let mut bench = bench(&["a"]);
+    bench.fail(MODEL, limited(30));
+    bench.pass(1);
+    let small = bench.take_with(MODEL, |request| request.size.body = 10).unwrap();
+    bench.end(&small, Outcome::Answered);
+    assert!(matches!(bench.take_with(MODEL, |_| {}), Err(Choice::RateLimited { .. })));
+}
+
+#[test]
+fn a_limited_key_is_passed_over_for_its_model_alone() {
+    let mut bench = bench(&["a", "b"]);
+    bench.fail(MODEL, limited(None));
+    assert_eq!([bench.take().key, bench.take().key], [id("b"); 2]);
+    let others: HashSet<_> = (0..4).map(|_| bench.take_with("other", |_| {}).unwrap().key).collect();
+    assert_eq!(others.len(), 2);
+}
+
+#[test]
+fn three_limited_models_order_the_key_last_and_never_refuse() {
+    let mut bench = bench(&["a", "b"]);
+    for model in ["x", "y", "z"] {
+        let taken = bench.take_with(model, |_| {}).unwrap();
+        let taken = Taken { key: id("a"), ..taken };
+        bench.end(&taken, limited(None));
+    }
+    assert_eq!([(); 3].map(|()| bench.take().key), [id("b"); 3]);
+    bench.take_without(id("b")).expect("the last key");
+}
+
+#[test]
+fn a_rest_doubles_with_each_failure_up_to_a_minute() {
+    let mut bench = bench(&["a", "b"]);
+    let mut pauses = vec![];
+    for _ in 0..6 {
+        bench.health.set_turn(0);
+        let taken = bench.take();
+        assert_eq!(taken.key, id("a"));
+        bench.end(&taken, limited(None));
+        let started = bench.now;
+        while bench.health.keys[0].models.get(MODEL).unwrap().standing(bench.now, Size::default())
+            > condition::Standing::Recovering
+        {
+            bench.now += 100;
+        }
+        pauses.push((bench.now - started) / 1000);
+    }
+    assert_eq!(pauses, [5, 10, 20, 40, 60, 60]);
+}
+
+#[test]
+fn no_credit_rests_the_key_for_five_minutes() {
+    let mut bench = bench(&["a", "b"]);
+    bench.fail(MODEL, Outcome::OutOfCredit);
+    for _ in 0..2 {
+        assert_eq!(bench.take_with("other", |_| {}).unwrap().key, id("b"));
+    }
+    bench.pass(299);
+    assert_eq!([bench.take().key, bench.take().key], [id("b"); 2]);
+    bench.pass(1);
+    assert!([bench.take().key, bench.take().key].contains(&id("a")));
+}
+
+#[test]
+fn a_rejected_key_is_asked_when_it_is_the_only_one_and_not_while_another_waits() {
+    let mut bench = bench(&["dead", "busy"]);
+    let dead = bench.take();
+    bench.end(&dead, Outcome::KeyRejected);
+    let busy = bench.take();
+    bench.end(&busy, limited(30));
+    assert!(matches!(bench.take_with(MODEL, |_| {}), Err(Choice::RateLimited { .. })));
+    let last = bench.take_without(id("busy")).unwrap();
+    assert!(last.key == id("dead") && last.is_known_to_fail);
+}
+
+#[test]
+fn a_model_that_fails_three_requests_is_passed_over_while_another_target_is_left() {
+    for outcome in [Outcome::ServerError, Outcome::Overloaded, Outcome::BrokenReply] {
+        let mut bench = bench(&["a"]);
+        (0..2).for_each(|_| bench.fail(MODEL, outcome));
+        bench.beside_another().expect("two prove nothing");
+        bench.fail(MODEL, outcome);
+        assert!(matches!(bench.beside_another(), Err(Choice::PassedOver)), "{outcome:?}");
+        let last = bench.take();
+        assert!(last.is_known_to_fail, "nothing better is left: {outcome:?}");
+        bench.take_with("other", |request| request.alternatives = Alternatives::Left).expect("another model");
+        bench.pass(5);
+        let trial = bench.beside_another().expect("its rest is over");
+        assert!(matches!(bench.beside_another(), Err(Choice::PassedOver)), "one at a time");
+        assert!(!bench.take().is_known_to_fail, "with nothing better it is an ordinary model");
+        bench.end(&trial, Outcome::Answered);
+        (0..3).for_each(|_| drop(bench.beside_another().expect("it works again")));
+    }
+}
+
+#[test]
+fn repeats_of_one_request_count_once() {
+    let mut bench = bench(&["a"]);
+    let taken = bench.take();
+    (0..5).for_each(|_| drop(bench.end(&taken, Outcome::ServerError)));
+    bench.beside_another().expect("it was one request");
+}
+
+#[test]
+fn the_host_rests_when_it_fails_on_two_models_and_comes_back_by_a_growing_share() {
+    for outcome in [Outcome::Unreachable, Outcome::Silent] {
+        let mut bench = bench(&["a"]);
+        bench.fail("x", outcome);
+        bench.fail("x", outcome);
+        bench.beside_another().expect("one model proves nothing");
+        for model in ["y", "x", "y"] {
+            bench.fail(model, outcome);
+        }
+        assert!(matches!(bench.beside_another(), Err(Choice::PassedOver)), "{outcome:?}");
+        bench.take().key;
+        bench.pass(60);
+        let answered = bench.take();
+        bench.end(&answered, Outcome::Answered);
+        let share = |bench: &mut Bench| {
+            let served = (0..1000).filter(|&session| {
+                let taken = bench.take_with(MODEL, |request| {
+                    (request.alternatives, request.session) = (Alternatives::Left, Some(Session(session)));
+                });
+                taken.is_ok()
+            });
+            served.count()
+        };
+        assert!(share(&mut bench) >= 900, "its pause was over long ago");
+    }
+}
+
+#[test]
+fn after_a_pause_of_the_host_no_session_flips() {
+    let mut bench = bench(&["a"]);
+    for model in ["x", "y", "x", "y", "x", "y"] {
+        bench.fail(model, Outcome::Unreachable);
+    }
+    let end = bench.health.host.rest().unwrap().until;
+    bench.now = end;
+    let answered = bench.take();
+    bench.end(&answered, Outcome::Answered);
+    let mut before = HashSet::new();
+    for second in [0, 10, 20, 30] {
+        bench.now = end + second * 1000;
+        let served: HashSet<u64> = (0..1000)
+            .filter(|&session| {
+                let taken = bench.take_with(MODEL, |request| {
+                    (request.alternatives, request.session) = (Alternatives::Left, Some(Session(session)));
+                });
+                taken.is_ok()
+            })
+            .collect();
+        let expected = 100 + 30 * usize::try_from(second).unwrap();
+        assert!(served.len().abs_diff(expected) < 60, "{second} s: {}", served.len());
+        assert!(before.is_subset(&served));
+        before = served;
+    }
+}
+
+#[test]
+fn what_began_before_the_last_change_says_nothing() {
+    let mut bench = bench(&["a", "b"]);
+    let late_success = bench.take();
+    let late_failure = Taken { key: late_success.key, ..bench.take() };
+    let limited_one = Taken { key: late_success.key, ..bench.take() };
+    bench.pass(1);
+    bench.end(&limited_one, limited(None));
+    bench.pass(1);
+    bench.end(&late_success, Outcome::Answered);
+    assert_eq!([bench.take().key, bench.take().key], [id("b"); 2], "the success is older than the rest");
+    bench.pass(5);
+    let trial = Taken { key: id("a"), ..bench.take() };
+    bench.end(&trial, Outcome::Answered);
+    bench.end(&late_failure, limited(None));
+    assert!(
+        [bench.take().key, bench.take().key].contains(&id("a")),
+        "the failure is older than the recovery"
+    );
+}
+
+#[test]
+fn what_the_request_itself_causes_changes_nothing() {
+    let mut bench = bench(&["a", "b"]);
+    for outcome in [
+        Outcome::RequestRefused,
+        Outcome::RequestTooLarge,
+        Outcome::NotServedHere,
+        Outcome::TryAgain,
+        Outcome::ReplyTooLarge,
+        Outcome::LocalFault,
+        Outcome::Cancelled,
+    ] {
+        (0..20).for_each(|_| bench.fail(MODEL, outcome));
+    }
+    assert!(bench.health.is_clear(bench.now));
+}
+
+#[test]
+fn a_session_waits_five_seconds_for_its_key_and_no_longer() {
+    for (wait, waits) in [(5, true), (6, false)] {
+        let mut bench = bench(&["a", "b"]);
+        let session = Some(Session(3));
+        let taken = bench.take_with(MODEL, |request| request.session = session).unwrap();
+        bench.end(&taken, limited(wait));
+        let next = bench.take_with(MODEL, |request| request.session = session);
+        match next {
+            Err(Choice::WaitUntil(until)) => assert!(waits && until == bench.now + wait * 1000),
+            Ok(moved) => assert!(!waits && moved.key != taken.key),
+            Err(other) => panic!("{other:?}"),
+        }
+        bench.pass(wait);
+        let back = bench.take_with(MODEL, |request| request.session = session).unwrap();
+        assert_eq!(back.key, taken.key);
+    }
+}
+
+#[test]
+fn models_are_bounded() {
+    let mut bench = bench(&["a"]);
+    for number in 0..600 {
+        let model: &'static str = format!("m{number}").leak();
+        for _ in 0..3 {
+            bench.fail(model, Outcome::ServerError);
+        }
+        bench.fail(model, limited(None));
+    }
+    assert!(bench.health.models_view(bench.now).len() <= 256);
+    assert!(bench.health.keys_view(bench.now)[0].models.len() <= 256);
+    bench.pass(3600);
+    bench.health.forget_old(bench.now);
+    assert!(bench.health.is_clear(bench.now));
+}
+
+#[test]
+fn each_change_is_told_once() {
+    let mut bench = bench(&["a", "b"]);
+    let taken = bench.take();
+    let changes = bench.end(&taken, limited(None));
+    assert!(matches!(&changes[..], [Change { into: State::Resting { .. }, .. }]), "{changes:?}");
+    bench.pass(5);
+    let trial = Taken { key: taken.key, ..bench.take() };
+    let changes = bench.end(&trial, Outcome::Answered);
+    assert!(matches!(&changes[..], [Change { into: State::Preferred, .. }]), "{changes:?}");
+    let other = bench.take();
+    assert_eq!(bench.end(&other, Outcome::Answered), []);
+}
+
+#[test]
+fn what_is_known_of_a_key_survives_a_reload_that_keeps_it() {
+    let mut bench = bench(&["a", "b"]);
+    bench.fail(MODEL, Outcome::KeyRejected);
+    bench.health = bench.health.with_keys(&provider("p").keys(&["c", "a"]).build().keys, &limits());
+    assert_eq!([bench.take().key, bench.take().key], [id("c"); 2]);
+}
