@@ -202,7 +202,7 @@ impl Exchange<'_> {
         attempts.start_target(lease.max_retries());
         if attempts.calls() == 0 {
             lease.count_request();
-        } else if !lease.draw_retry() {
+        } else if !lease.draw_retry() && lease.is_known_to_fail {
             let failure = Failure::NoLease(None);
             return Err(Stopped::after(&lease, attempts.elsewhere(fallbacks.left(self)), failure));
         }
@@ -241,8 +241,8 @@ impl Exchange<'_> {
                 Next::NextKey => {
                     tried.push(lease.key.id());
                     match self.another(&lease, &tried).await {
-                        Ok(next) => lease = next.after(lease),
-                        Err(_none) => {
+                        Ok(next) if next.draw_retry() || !next.is_known_to_fail => lease = next.after(lease),
+                        Ok(_) | Err(_) => {
                             return Err(Stopped::after(&lease, attempts.elsewhere(left), failure));
                         }
                     }
@@ -275,10 +275,11 @@ impl Exchange<'_> {
         Failed { outcome, retry, after, can_fix, request }
     }
 
-    /// Every repeat and every further key draws on the provider's budget.
+    /// Every further call draws on the provider's budget. Without budget there is no repeat of what has just failed; another key
+    /// that is not known to fail is called anyway.
     fn within_budget(&self, lease: &Lease, next: Next, otherwise: Next) -> Next {
         match next {
-            Next::SameKey(_) | Next::NextKey if !lease.draw_retry() => otherwise,
+            Next::SameKey(_) if !lease.draw_retry() => otherwise,
             Next::SameKey(_) | Next::NextKey | Next::Fixed | Next::NextTarget | Next::GiveUp => next,
         }
     }

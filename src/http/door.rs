@@ -58,7 +58,7 @@ impl Refused {
     pub(super) fn response(self, api: Api, id: &RequestId) -> HttpResponse {
         let Self(status, kind, message) = self;
         let mut response = error::shaped(api, (status, kind), &message, id.as_str());
-        if status == 529 {
+        if status == 503 {
             error::retry_after(&mut response, error::busy_wait());
         }
         if matches!(status, 401 | 403) {
@@ -98,9 +98,9 @@ pub(super) fn admitted(request: &HttpRequest, gateway: &Gateway) -> Result<Admis
         return Err(Refused(415, ErrorKind::InvalidRequest, message.to_owned()));
     }
     if !gateway.is_ready() {
-        return Err(Refused(529, ErrorKind::Overloaded, "the gateway is shutting down".to_owned()));
+        return Err(Refused(503, ErrorKind::Api, "the gateway is shutting down".to_owned()));
     }
-    let busy = || Refused(529, ErrorKind::Overloaded, "too many requests are in flight".to_owned());
+    let busy = || Refused(503, ErrorKind::Api, "too many requests are in flight".to_owned());
     gateway.admit().ok_or_else(busy)
 }
 

@@ -62,7 +62,7 @@ fn a_whole_reply_over_the_limit_is_a_502() {
 }
 
 #[test]
-fn too_many_requests_in_flight_are_a_529_that_says_when_to_come_back() {
+fn too_many_requests_in_flight_are_a_503_with_retry_after() {
     let upstream = Upstream::anthropic().always(Answer::silence());
     let bounded = [
         Gateway::before(&upstream).limit("in-flight", 1),
@@ -75,7 +75,7 @@ fn too_many_requests_in_flight_are_a_529_that_says_when_to_come_back() {
         let _first = gateway.messages(&prompt(MODEL, "hi")).send();
         upstream.request(before);
         let reply = gateway.ask("hi");
-        assert_eq!((reply.status(), reply.error_type().as_str()), (529, "overloaded_error"), "{reply}");
+        assert_eq!((reply.status(), reply.error_type().as_str()), (503, "api_error"), "{reply}");
         assert!((1..=5).contains(&reply.integer("retry-after")), "{reply}");
         assert_eq!(upstream.count(), before + 1);
     }

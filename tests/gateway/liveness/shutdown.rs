@@ -61,9 +61,9 @@ fn a_request_that_still_waits_for_its_head_is_told_and_in_the_log() {
         upstream.request(before);
         gateway.run.signal("TERM");
         let reply = waiting.finish();
-        assert_eq!((reply.status(), reply.error_type().as_str()), (529, "overloaded_error"), "{reply}");
+        assert_eq!((reply.status(), reply.error_type().as_str()), (503, "api_error"), "{reply}");
         assert_eq!(gateway.run.wait().code(), Some(0));
         let log = gateway.log();
-        assert!(log.contains("overloaded_error: the gateway is shutting down"), "{log}");
+        assert!(log.contains("api_error: the gateway is shutting down"), "{log}");
     }
 }
