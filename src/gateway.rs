@@ -13,6 +13,8 @@ use vandamme_actors::settings::Settings;
 use vandamme_actors::snapshot::Snapshot;
 use vandamme_actors::upstream::Wiring;
 
+use crate::exchange::Flights;
+
 /// Clients that may watch the running requests, each of which is told all of them anew.
 const WATCHERS: usize = 16;
 /// How many keys are remembered, replaced ones included. Beyond that, the oldest are forgotten.
@@ -23,6 +25,8 @@ pub(crate) struct Gateway {
     terms: Snapshot<Terms>,
     pub(crate) roster: Snapshot<Roster>,
     pub(crate) wiring: Wiring,
+    /// Calls for lists of models that are under way.
+    pub(crate) flights: Flights,
     in_flight: Arc<AtomicUsize>,
     watchers: Arc<AtomicUsize>,
     ready: AtomicBool,
@@ -113,6 +117,7 @@ impl Gateway {
             terms: Snapshot::new(Terms::new(settings, proxy_key, None)),
             roster,
             wiring,
+            flights: Flights::default(),
             in_flight: Arc::default(),
             watchers: Arc::default(),
             ready: AtomicBool::new(true),

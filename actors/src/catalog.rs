@@ -70,6 +70,21 @@ struct Shelf {
     models: Arc<[Named]>,
 }
 
+/// What a listing is kept under: after a change of the configuration there may be another provider under the same name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ListingKey {
+    pub provider: Arc<str>,
+    /// Of the provider's address and extra headers.
+    pub fingerprint: String,
+}
+
+impl ListingKey {
+    #[must_use]
+    pub fn new(provider: &ProviderSettings) -> Self {
+        Self { provider: provider.name.clone(), fingerprint: store::fingerprint(provider) }
+    }
+}
+
 /// What a provider answered when it was asked for its models, byte for byte.
 #[derive(Clone, Debug)]
 pub struct Listing {

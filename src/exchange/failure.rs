@@ -12,6 +12,7 @@ use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::verdict::CallFailure;
 
+#[derive(Clone)]
 pub(crate) enum Failure {
     /// No provider, or no key at the moment; `None` when nobody answered.
     NoLease(Option<NoLease>),
@@ -30,7 +31,7 @@ pub(crate) enum Failure {
 }
 
 /// How an upstream answered a call that failed, or how the gateway puts it where there was no answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     /// Those of the upstream's headers that a client may see.
@@ -42,7 +43,7 @@ pub(crate) struct Answer {
 }
 
 /// An error body that goes to the client byte for byte.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Relayed(pub(crate) Bytes);
 
 impl Answer {
