@@ -2,10 +2,12 @@
 
 mod content_filter;
 mod context;
+mod limits;
 
 use bytes::BytesMut;
 use serde_json::Value;
 
+pub use self::limits::{ErrorFacts, facts};
 use crate::{bridge::Fault, json::Write, vocabulary::ErrorKind};
 
 const LONGEST_MESSAGE: usize = 500;
@@ -92,8 +94,11 @@ pub fn is_quota_exhausted(body: &[u8]) -> bool {
 
 /// How many seconds Google asks to wait: it says so in the body alone (`google.rpc.RetryInfo`), like `"34s"` or `"0.5s"`.
 pub fn retry_delay(body: &[u8]) -> Option<f64> {
-    let value: Value = serde_json::from_slice(body).ok()?;
-    let value = value.get(0).unwrap_or(&value);
+    retry_delay_of(&serde_json::from_slice(body).ok()?)
+}
+
+fn retry_delay_of(value: &Value) -> Option<f64> {
+    let value = value.get(0).unwrap_or(value);
     let details = value.get("error")?.get("details")?.as_array()?;
     let told = details.iter().find_map(|detail| detail.get("retryDelay")?.as_str())?;
     let seconds: f64 = told.strip_suffix('s')?.parse().ok()?;
