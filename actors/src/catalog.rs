@@ -10,8 +10,9 @@
 //! | [`Claim`] | whoever found an old listing | whether it is theirs to ask anew |
 //! | `Forget` | supervisor | – |
 //!
-//! It asks nobody itself: whoever finds no listing that holds gets a new one in the request's own task, so that a slow
-//! provider keeps nobody else waiting. Nor does it touch the disk: a thread of its own does.
+//! It sends no requests itself: whoever finds no listing that holds fetches a new one, in one call for all who need it at
+//! the same time (`exchange::listing`), so that a slow provider keeps nobody else waiting. Nor does it touch the disk: a
+//! thread of its own does.
 
 mod disk;
 pub mod store;

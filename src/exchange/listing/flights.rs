@@ -137,7 +137,7 @@ mod tests {
 
     #[actix_web::test]
     async fn all_who_wait_get_the_outcome_of_one_call() {
-        let (flights, calls) = (Flights::default(), Rc::new(Cell::new(0)));
+        let (flights, key, calls) = (Flights::default(), key(), Rc::new(Cell::new(0)));
         let call = || {
             calls.set(calls.get() + 1);
             async {
@@ -145,7 +145,7 @@ mod tests {
                 Ok(listing())
             }
         };
-        let all = join_all((0..50).map(|_| flights.share(&key(), call))).await;
+        let all = join_all((0..50).map(|_| flights.share(&key, call))).await;
         assert!(all.iter().all(Result::is_ok));
         assert_eq!((calls.get(), flights.0.lock().len()), (1, 0));
     }
@@ -183,12 +183,12 @@ mod tests {
 
     #[actix_web::test]
     async fn a_call_that_panics_is_repeated_once_for_all() {
-        let (flights, calls) = (Flights::default(), Rc::new(Cell::new(0)));
+        let (flights, key, calls) = (Flights::default(), key(), Rc::new(Cell::new(0)));
         let call = || {
             calls.set(calls.get() + 1);
             async { panic!("on purpose") }
         };
-        let all = join_all((0..10).map(|_| flights.share(&key(), call))).await;
+        let all = join_all((0..10).map(|_| flights.share(&key, call))).await;
         assert!(all.iter().all(|outcome| matches!(outcome, Err(Failure::Panicked))));
         assert_eq!((calls.get(), flights.0.lock().len()), (2, 0));
     }
