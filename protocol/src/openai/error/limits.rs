@@ -16,6 +16,8 @@ use self::codes::Codes;
 use self::wording::Wording;
 use super::{Report, SAYS_NOTHING};
 
+/// A wait from which on a text about quota is about a plan, not about a limit per minute: seconds.
+const LONG: f64 = 300.0;
 /// A larger body is no error report. Its status remains.
 const LARGEST: usize = 1 << 20;
 
@@ -133,7 +135,7 @@ impl Evidence {
             || (self.wording.begins_out_of_quota()
                 && !self.codes.say_google_limit()
                 && !self.wording.names_a_rate()
-                && self.wording.wait().is_none())
+                && self.wording.wait().is_none_or(|seconds| seconds >= LONG))
     }
 }
 

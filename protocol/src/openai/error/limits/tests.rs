@@ -1,3 +1,5 @@
+//! Bodies of vendors, and what they say.
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -490,6 +492,10 @@ fn other_wordings_of_the_same_shapes() {
         assert_eq!(summary(&facts(429, body.as_bytes(), MODEL)), "credit", "{message}");
         assert!(!facts(404, body.as_bytes(), MODEL).out_of_credit, "{message}");
     }
+    let plan = br#"{"error":{"message":"You've hit your usage limit. Try again in 2 hours."}}"#;
+    assert_eq!(summary(&facts(429, plan, MODEL)), "credit, wait 7200");
+    let limit = br#"{"error":{"message":"Quota exceeded. Try again in 20s."}}"#;
+    assert_eq!(summary(&facts(429, limit, MODEL)), "wait 20");
     for message in
         ["The API key is invalid", "Invalid API-key", "Your API key was revoked", "Unknown x-api-key"]
     {
@@ -504,9 +510,12 @@ fn other_wordings_of_the_same_shapes() {
         let body = json!({"error": message}).to_string();
         assert_eq!(summary(&facts(429, body.as_bytes(), MODEL)), "large", "{message}");
     }
-    for message in
-        ["You sent 4 requests, the limit is 3 requests", "Limit 9000, requested 8999", "Rate limit reached"]
-    {
+    for message in [
+        "You sent 4 requests, the limit is 3 requests",
+        "Usage limit reached for requests per minute",
+        "Limit 9000, requested 8999",
+        "Rate limit reached",
+    ] {
         let body = json!({"error": message}).to_string();
         assert_eq!(summary(&facts(429, body.as_bytes(), MODEL)), "", "{message}");
     }

@@ -148,8 +148,7 @@ pub(super) const BAD_KEY: [&str; 13] = [
     "valid",
     "wrong",
 ];
-pub(super) const RATES: [&str; 10] =
-    ["hour", "min", "minute", "minutes", "rate", "rpd", "rpm", "sec", "second", "tpm"];
+pub(super) const RATES: [&str; 8] = ["min", "minute", "minutes", "rate", "rpm", "sec", "second", "tpm"];
 /// Between a number and the word that says what it counts.
 pub(super) const JOINING: [&str; 22] = [
     "a",

@@ -55,21 +55,20 @@ impl Wording {
         wait::in_text(&self.text)
     }
 
-    /// "Your credit balance is too low", "You've hit your usage limit": words of money and of lack, with neutral ones
-    /// between them.
+    /// "Your credit balance is too low": words of money and of lack, with neutral ones between them.
     pub(super) fn begins_out_of_credit(&self) -> bool {
         const CHINESE: [&str; 3] = ["余额不足", "账户余额不足", "账号余额不足"];
-        let money = |tokens: &[Token]| {
-            tokens.first().is_some_and(|first| first.is_any(&MONEY))
-                || is_pair(tokens, "usage", &["limit", "limits"])
-                || is_pair(tokens, "key", &["limit"])
-        };
+        let money = |tokens: &[Token]| tokens.first().is_some_and(|first| first.is_any(&MONEY));
         self.begins_with(money) || CHINESE.iter().any(|words| self.text.starts_with(words))
     }
 
-    /// "You exceeded your current quota".
+    /// "You exceeded your current quota", "You've hit your usage limit". Some limits per minute begin so, too.
     pub(super) fn begins_out_of_quota(&self) -> bool {
-        self.begins_with(|tokens| tokens.first().is_some_and(|first| first.is_any(&["quota"])))
+        self.begins_with(|tokens| {
+            tokens.first().is_some_and(|first| first.is_any(&["quota"]))
+                || is_pair(tokens, "usage", &["limit", "limits"])
+                || is_pair(tokens, "key", &["limit"])
+        })
     }
 
     fn begins_with(&self, noun: impl Fn(&[Token]) -> bool) -> bool {
@@ -106,6 +105,7 @@ impl Wording {
             && words.next().is_some_and(|token| token.is_any(&["big", "large", "long"]))
     }
 
+    /// A limit of minutes or seconds.
     pub(super) fn names_a_rate(&self) -> bool {
         self.tokens.iter().any(|token| token.is_any(&RATES))
     }
@@ -144,7 +144,8 @@ impl Wording {
             Some(_) | None => {}
         }
         let per = after.iter().take(4).position(|token| token.is_any(&["per"]))?;
-        after.get(per + 1)?.is_any(&RATES).then_some(Counts::Ceiling)
+        let period = after.get(per + 1)?;
+        (period.is_any(&RATES) || period.is_any(&["day", "hour"])).then_some(Counts::Ceiling)
     }
 
     /// The words of the first sentence up to the first that no shape has.
