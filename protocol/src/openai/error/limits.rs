@@ -1,4 +1,4 @@
-//! What an error reply says beyond its status: no credit, a request that is too large, a rejected key, a wait.
+//! What an error reply reports beyond its status: no credit, a request that is too large, a rejected key, a wait.
 //!
 //! These facts decide about state that all clients share, so a text that one client can influence decides nothing. A
 //! client chooses the name of its model, and upstreams repeat it in their messages. Therefore the vendor's own `type`,
@@ -21,7 +21,7 @@ const LONG: f64 = 300.0;
 /// A larger body is no error report. Its status remains.
 const LARGEST: usize = 1 << 20;
 
-/// What an error reply says beyond its status, judged by its `type`, `code` and anchored wordings alone.
+/// What an error reply reports beyond its status, judged by its `type`, `code` and anchored wordings alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ErrorFacts {
     /// No credit or quota is left, or the plan is used up: waiting for seconds does not help. Never together with
@@ -31,13 +31,13 @@ pub struct ErrorFacts {
     /// The limit is the request's own size: a smaller request would pass. True for every 413, for an OpenAI 429 that
     /// requests more tokens than its limit, for an OpenRouter 402 with "can only afford".
     pub too_large: bool,
-    /// `type` or `code` says that the limit holds for the whole account or organisation.
+    /// `type` or `code` reports that the limit holds for the whole account or organisation.
     pub account_wide: bool,
     /// The reply names the key or its permissions as the reason of a 400, 401 or 403: by `type` or `code`, or by a
     /// message that begins so (xAI has no code for it). A 401 without any such word is `false`, and so is moderation of
     /// one prompt (openrouter.ai/docs/api/reference/errors-and-debugging), an unsupported country, or a firewall's page.
     pub names_key: bool,
-    /// `type` or `code` says that the upstream is overloaded, whatever the status.
+    /// `type` or `code` reports that the upstream is overloaded, whatever the status.
     pub overloaded: bool,
     /// The wait that the body names, seconds, not negative: `google.rpc.RetryInfo`, `retry_after` beside the message,
     /// OpenRouter's copy of a provider's `Retry-After`, or "try again in 1m30s" in the message.
@@ -49,33 +49,33 @@ pub struct ErrorFacts {
 
 /// Reads an error reply of any vendor. `model` is the model's name that the client sent or that was sent upstream; the
 /// reply may repeat it with or without its prefixes. A 404 is about the model or the path: of its body, only `overloaded`
-/// counts. Work is linear in the size of the body, of which nothing is read beyond 1 MiB.
+/// counts. For an error inside a reply of status 200, `status` is the one that its code stands for. Work is linear in the size of the body, of which nothing is read beyond 1 MiB.
 #[must_use]
 pub fn facts(status: u16, body: &[u8], model: &str) -> ErrorFacts {
     let evidence = Evidence::read(body, model);
     let Evidence { codes, wording, .. } = &evidence;
-    let overloaded = codes.say_overloaded();
+    let overloaded = codes.name_overload();
     if status == 404 {
         return ErrorFacts { overloaded, ..ErrorFacts::default() };
     }
     let sized = status == 413
-        || codes.say_too_large()
+        || codes.name_size()
         || (matches!(status, 402 | 429) && (wording.begins_too_large() || wording.requests_too_much()));
     let broke = status == 402
-        || codes.say_out_of_credit()
-        || (matches!(status, 400 | 401 | 403 | 412 | 429) && evidence.words_out_of_credit());
+        || codes.name_lack_of_credit()
+        || (matches!(status, 400 | 401 | 403 | 412 | 429) && evidence.wording_lacks_credit());
     let out_of_credit = broke && !sized;
     let key = match status {
-        400 => codes.say_key() || wording.begins_with_key(),
-        401 | 403 => codes.say_key() || codes.say_permission() || wording.begins_with_key(),
+        400 => codes.name_key() || wording.begins_with_key(),
+        401 | 403 => codes.name_key() || codes.name_permission() || wording.begins_with_key(),
         _ => false,
     };
     let spoken = || wording.wait().filter(|_| matches!(status, 402 | 408 | 409 | 425 | 429 | 500..=599));
     ErrorFacts {
         out_of_credit,
         too_large: sized,
-        account_wide: codes.say_account_wide(),
-        names_key: key && !out_of_credit && !evidence.moderated && !codes.say_content_or_country(),
+        account_wide: codes.name_account(),
+        names_key: key && !out_of_credit && !evidence.moderated && !codes.name_content_or_country(),
         overloaded,
         wait: evidence.wait.or_else(spoken),
         resets_at_ms: evidence.resets_at_ms,
@@ -130,16 +130,16 @@ impl Evidence {
     }
 
     /// A lack of quota alone may be a limit per minute.
-    fn words_out_of_credit(&self) -> bool {
+    fn wording_lacks_credit(&self) -> bool {
         self.wording.begins_out_of_credit()
             || (self.wording.begins_out_of_quota()
-                && !self.codes.say_google_limit()
+                && !self.codes.are_of_google_limit()
                 && !self.wording.names_a_rate()
                 && self.wording.wait().is_none_or(|seconds| seconds >= LONG))
     }
 }
 
-/// The reply of the provider behind `OpenRouter`, if it is JSON and `OpenRouter` itself says nothing.
+/// The reply of the provider behind `OpenRouter`, if it is JSON and `OpenRouter` adds no message of its own.
 fn below(inner: &Value, metadata: &Value) -> Option<Value> {
     if inner.get("message").and_then(Value::as_str) != Some(SAYS_NOTHING) {
         return None;

@@ -159,11 +159,11 @@ impl Codes {
         }
     }
 
-    pub(super) fn say_out_of_credit(&self) -> bool {
+    pub(super) fn name_lack_of_credit(&self) -> bool {
         self.is_any(&OUT_OF_CREDIT)
     }
 
-    pub(super) fn say_too_large(&self) -> bool {
+    pub(super) fn name_size(&self) -> bool {
         self.is_any(&[
             "payload_too_large",
             "request_entity_too_large",
@@ -173,33 +173,33 @@ impl Codes {
     }
 
     /// Limits of one model are no limits of the account, although they hold for all of its keys.
-    pub(super) fn say_account_wide(&self) -> bool {
+    pub(super) fn name_account(&self) -> bool {
         let wide = |word: &String| has(word, &ACCOUNTS) && has(word, &LIMITED) && !has(word, &["model"]);
         self.0.iter().any(wide)
     }
 
-    pub(super) fn say_key(&self) -> bool {
+    pub(super) fn name_key(&self) -> bool {
         let known = |part: &str| [&BAD[..], &KEYS, &BESIDE_KEY].iter().any(|parts| parts.contains(&part));
         // `missing_required_key` is about a field.
         let key = |word: &String| has(word, &KEYS) && has(word, &BAD) && word.split('_').all(known);
         self.is_any(&KEY) || self.0.iter().any(key)
     }
 
-    pub(super) fn say_permission(&self) -> bool {
+    pub(super) fn name_permission(&self) -> bool {
         let permission = |word: &String| has(word, &["permission", "permissions"]) && has(word, &NOT_ALLOWED);
         self.is_any(&PERMISSION) || self.0.iter().any(permission)
     }
 
-    pub(super) fn say_content_or_country(&self) -> bool {
+    pub(super) fn name_content_or_country(&self) -> bool {
         self.0.iter().any(|word| has(word, &CONTENT_OR_COUNTRY))
     }
 
-    pub(super) fn say_overloaded(&self) -> bool {
+    pub(super) fn name_overload(&self) -> bool {
         self.0.iter().any(|word| has(word, &["overload", "overloaded"]))
     }
 
     /// Google has one status for all limits and quotas.
-    pub(super) fn say_google_limit(&self) -> bool {
+    pub(super) fn are_of_google_limit(&self) -> bool {
         self.is_any(&["resource_exhausted"])
     }
 

@@ -1,4 +1,4 @@
-//! Bodies of vendors, and what they say.
+//! Vendors' error bodies and the facts in them.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -299,6 +299,11 @@ fn groq_and_mistral() {
     check(&[
         // Groq.
         (
+            429,
+            r#"{"error":{"message":"Rate limit reached for model `some-model-1` in organization `org_1` on tokens per minute (TPM): Limit 7000, Used 0, Requested ~12903. Please try again in 50.5s. Need more tokens? Upgrade.","type":"tokens","code":"rate_limit_exceeded"}}"#,
+            "large, wait 50.5",
+        ),
+        (
             413,
             r#"{"error":{"message":"Request too large for model `some-model-1` in organization `org_1` service tier `on_demand` on tokens per minute (TPM): Limit 6000, Requested 9042, please reduce your message size and try again.","type":"tokens","code":"rate_limit_exceeded"}}"#,
             "large",
@@ -487,6 +492,10 @@ fn other_wordings_of_the_same_shapes() {
         "You've hit your usage limit.",
         "Account balance is negative",
         "Insufficient quota",
+        "429 You exceeded your quota, please check your plan",
+        "You have exceeded your monthly included credits for Inference Providers",
+        "Monthly usage limit reached",
+        "账户余额不足，请充值",
     ] {
         let body = json!({"error": {"message": message}}).to_string();
         assert_eq!(summary(&facts(429, body.as_bytes(), MODEL)), "credit", "{message}");
@@ -513,6 +522,11 @@ fn other_wordings_of_the_same_shapes() {
     for message in [
         "You sent 4 requests, the limit is 3 requests",
         "Usage limit reached for requests per minute",
+        "Insufficient permissions",
+        "The credit card form has too many fields: limit exceeded",
+        "Your account's rate limit is exceeded",
+        "You have reached the limit of concurrent requests of your account",
+        "Model is at capacity; credits are not used",
         "Limit 9000, requested 8999",
         "Rate limit reached",
     ] {
@@ -521,7 +535,7 @@ fn other_wordings_of_the_same_shapes() {
     }
 }
 
-/// What a client asked for, in an upstream's reply that repeats it.
+/// Upstreams repeat the name of the model that the client chose.
 #[test]
 fn the_name_of_a_model_decides_nothing() {
     let harmless = |status, template: &str| {
@@ -551,7 +565,7 @@ fn the_name_of_a_model_decides_nothing() {
     }
 }
 
-const TEMPLATES: [&str; 9] = [
+const TEMPLATES: [&str; 10] = [
     r#"{"error":{"message":"The model `{}` does not exist","type":"invalid_request_error","code":"model_not_found"}}"#,
     r#"{"error":{"message":"The model '{}' does not exist or you do not have access to it.","type":"x","code":null}}"#,
     r#"{"error":{"message":"{}: no such model"}}"#,
@@ -559,6 +573,7 @@ const TEMPLATES: [&str; 9] = [
     r#"{"error":{"message":"Rate limit reached for {} in organization org-1: Limit 30, Used 20, Requested 5. Please try again in 7s.","code":"rate_limit_exceeded"}}"#,
     r#"{"type":"error","error":{"type":"not_found_error","message":"model: {}"}}"#,
     r#"{"detail":"No endpoint found for {}"}"#,
+    r#"{"error":{"message":"This request would exceed your organization's rate limit of 30,000 input tokens per minute (org: 1-2, model: {}).","type":"rate_limit_error"}}"#,
     r#"{"error":{"message":"Provider returned error","metadata":{"raw":"{} is rate-limited upstream"}}}"#,
     "model {} not found",
 ];

@@ -49,7 +49,7 @@ pub(super) const LACK: [&str; 26] = [
     "lack",
 ];
 /// Words between which those of a shape may stand. Any other word ends the beginning of a message.
-pub(super) const NEUTRAL: [&str; 79] = [
+pub(super) const NEUTRAL: [&str; 82] = [
     "a",
     "access",
     "account",
@@ -77,6 +77,7 @@ pub(super) const NEUTRAL: [&str; 79] = [
     "either",
     "error",
     "for",
+    "free",
     "given",
     "hard",
     "has",
@@ -84,6 +85,7 @@ pub(super) const NEUTRAL: [&str; 79] = [
     "hour",
     "hours",
     "in",
+    "included",
     "is",
     "it",
     "its",
@@ -120,6 +122,7 @@ pub(super) const NEUTRAL: [&str; 79] = [
     "this",
     "to",
     "too",
+    "trial",
     "user",
     "was",
     "week",
@@ -149,7 +152,7 @@ pub(super) const BAD_KEY: [&str; 13] = [
     "wrong",
 ];
 pub(super) const RATES: [&str; 8] = ["min", "minute", "minutes", "rate", "rpm", "sec", "second", "tpm"];
-/// Between a number and the word that says what it counts.
+/// Between a number and the word that names what it counts.
 pub(super) const JOINING: [&str; 22] = [
     "a",
     "about",

@@ -1,4 +1,4 @@
-//! How long the body asks to wait.
+//! The wait that a body names.
 
 use serde_json::Value;
 

@@ -57,7 +57,7 @@ impl Wording {
 
     /// "Your credit balance is too low": words of money and of lack, with neutral ones between them.
     pub(super) fn begins_out_of_credit(&self) -> bool {
-        const CHINESE: [&str; 3] = ["余额不足", "账户余额不足", "账号余额不足"];
+        const CHINESE: [&str; 5] = ["余额不足", "账户余额不足", "账号余额不足", "账户已欠费", "用户额度不足"];
         let money = |tokens: &[Token]| tokens.first().is_some_and(|first| first.is_any(&MONEY));
         self.begins_with(money) || CHINESE.iter().any(|words| self.text.starts_with(words))
     }
@@ -128,7 +128,7 @@ impl Wording {
 
     fn counts(&self, at: usize) -> Option<Counts> {
         let (before, after) = (&self.tokens[..at], &self.tokens[at + 1..]);
-        // How many requests there are says nothing about the size of this one.
+        // A number of requests is not the size of this one.
         if after.iter().take(2).any(|token| token.is_any(&["request", "requests"])) {
             return None;
         }
