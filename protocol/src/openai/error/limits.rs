@@ -49,7 +49,8 @@ pub struct ErrorFacts {
 
 /// Reads an error reply of any vendor. `model` is the model's name that the client sent or that was sent upstream; the
 /// reply may repeat it with or without its prefixes. A 404 is about the model or the path: of its body, only `overloaded`
-/// counts. For an error inside a reply of status 200, `status` is the one that its code stands for. Work is linear in the size of the body, of which nothing is read beyond 1 MiB.
+/// counts. For an error inside a reply of status 200, `status` is the one that its code stands for. Work is linear in the
+/// size of the body; a body beyond 1 MiB is not read.
 #[must_use]
 pub fn facts(status: u16, body: &[u8], model: &str) -> ErrorFacts {
     let evidence = Evidence::read(body, model);
