@@ -49,7 +49,7 @@ pub(crate) use self::failure::{Answer, Failure, Relayed, ShouldRetry};
 use self::fallbacks::{Fallbacks, Moment, Place, Stopped};
 use self::healing::Healing;
 pub(crate) use self::late::LateReply;
-pub(crate) use self::listing::{Listed, Remembered, last, models, reached, remembered, written};
+pub(crate) use self::listing::{Flights, Listed, Remembered, last, models, reached, remembered, written};
 pub(crate) use self::trail::Trail;
 pub(crate) use self::trial::{Trial, Verdict, trial, trial_of};
 use crate::gateway::Gateway;

@@ -14,6 +14,8 @@ use vandamme_actors::settings::Settings;
 use vandamme_actors::snapshot::Snapshot;
 use vandamme_actors::upstream::Wiring;
 
+use crate::exchange::Flights;
+
 /// Clients that may watch the running requests, each of which is told all of them anew.
 const WATCHERS: usize = 16;
 /// How many keys are remembered, replaced ones included. Beyond that, the oldest are forgotten.
@@ -26,6 +28,8 @@ pub(crate) struct Gateway {
     pub(crate) wiring: Wiring,
     /// By which a client's own retry is recognised.
     pub(crate) failures: RecentFailures,
+    /// Calls for lists of models that are under way.
+    pub(crate) flights: Flights,
     in_flight: Arc<AtomicUsize>,
     watchers: Arc<AtomicUsize>,
     ready: AtomicBool,
@@ -117,6 +121,7 @@ impl Gateway {
             roster,
             failures: RecentFailures::default(),
             wiring,
+            flights: Flights::default(),
             in_flight: Arc::default(),
             watchers: Arc::default(),
             ready: AtomicBool::new(true),

@@ -10,8 +10,9 @@
 //! | [`Claim`] | whoever found an old listing | whether it is theirs to ask anew |
 //! | `Forget` | supervisor | – |
 //!
-//! It asks nobody itself: whoever finds no listing that holds gets a new one in the request's own task, so that a slow
-//! provider keeps nobody else waiting. Nor does it touch the disk: a thread of its own does.
+//! It sends no requests itself: whoever finds no listing that holds fetches a new one, in one call for all who need it at
+//! the same time (`exchange::listing`), so that a slow provider keeps nobody else waiting. Nor does it touch the disk: a
+//! thread of its own does.
 
 mod disk;
 pub mod store;
@@ -68,6 +69,21 @@ struct Shelf {
     fingerprint: String,
     listing: Listing,
     models: Arc<[Named]>,
+}
+
+/// What a listing is kept under: after a change of the configuration there may be another provider under the same name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ListingKey {
+    pub provider: Arc<str>,
+    /// Of the provider's address and extra headers.
+    pub fingerprint: String,
+}
+
+impl ListingKey {
+    #[must_use]
+    pub fn new(provider: &ProviderSettings) -> Self {
+        Self { provider: provider.name.clone(), fingerprint: store::fingerprint(provider) }
+    }
 }
 
 /// What a provider answered when it was asked for its models, byte for byte.

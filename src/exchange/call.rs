@@ -312,8 +312,9 @@ impl Exchange<'_> {
                 format!("the upstream answered {status} with {unsupported}, which cannot be decoded");
         }
         let fault = self.scrubbed(lease, located(lease, fault));
-        let after = asked_to_wait(&upstream, &body);
-        let (outcome, retry) = classify((status, fault.kind), (&body, &lease.model), after, &upstream);
+        let facts = openai::error::facts(status, &body, &lease.model);
+        let after = asked_to_wait(&upstream, &facts);
+        let (outcome, retry) = classify((status, fault.kind), &facts, after, &upstream);
         let fault = answered_as(outcome, fault);
         let json = Content::of(&upstream) == Content::Json && span::is_complete_json(&body);
         // The client's own key may come back to it.

@@ -14,6 +14,7 @@ use vandamme_protocol::bridge::Fault;
 use vandamme_protocol::healing::{self, Edit};
 use vandamme_protocol::http1::ReplyError;
 use vandamme_protocol::openai;
+use vandamme_protocol::openai::error::ErrorFacts;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::failure::Answer;
@@ -75,7 +76,8 @@ impl CallFailure {
     pub(super) fn reported(fault: Fault, model: &str) -> Self {
         let status = fault.status;
         let body = fault.message.as_bytes();
-        let (outcome, retry) = classify((status, fault.kind), (body, model), None, &HeaderMap::new());
+        let facts = openai::error::facts(status, body, model);
+        let (outcome, retry) = classify((status, fault.kind), &facts, None, &HeaderMap::new());
         let named = healing::recognise(status, body);
         Self { outcome, retry, after: None, answer: Answer::own(fault), named, can_fix: Fixable::No }
     }
@@ -149,26 +151,30 @@ impl CallFailure {
     }
 }
 
-/// What an error reply shows. `model` is the model's name, which the client chose: it decides nothing.
+/// What an error reply shows. The client chose the model's name, so what repeats it decides nothing.
 pub(super) fn classify(
     (status, kind): (u16, ErrorKind),
-    (body, model): (&[u8], &str),
+    facts: &ErrorFacts,
     wait: Option<Duration>,
     headers: &HeaderMap,
 ) -> (Outcome, Retry) {
-    let _ = model;
+    let scope = if facts.account_wide { LimitScope::Account } else { LimitScope::Model };
     let outcome = match status {
+        404 => Outcome::NotServedHere,
+        413 => Outcome::RequestRefused,
+        _ if facts.overloaded => Outcome::Overloaded,
+        _ if facts.too_large => Outcome::RequestTooLarge,
+        _ if facts.out_of_credit => Outcome::OutOfCredit,
         401 => Outcome::KeyRejected,
-        400 if openai::error::refuses_key(body) => Outcome::KeyRejected,
-        402 => Outcome::OutOfCredit,
-        400 | 403 | 429 if openai::error::is_quota_exhausted(body) => Outcome::OutOfCredit,
-        403 => Outcome::KeyForbidden,
-        429 => Outcome::RateLimited { wait, scope: LimitScope::Model },
+        400 if facts.names_key => Outcome::KeyRejected,
+        403 if facts.names_key => Outcome::KeyForbidden,
+        // Moderation of one prompt, a firewall or a country: another provider may serve it.
+        403 => Outcome::NotServedHere,
+        429 => Outcome::RateLimited { wait, scope },
         408 | 409 => Outcome::TryAgain,
         529 => Outcome::Overloaded,
         500..=599 if kind == ErrorKind::Overloaded => Outcome::Overloaded,
         500..=599 => Outcome::ServerError,
-        404 => Outcome::NotServedHere,
         _ => Outcome::RequestRefused,
     };
     let retry = outcome.treatment().retry;
@@ -191,8 +197,8 @@ pub(super) fn located(lease: &Lease, mut fault: Fault) -> Fault {
     fault
 }
 
-/// `retry-after-ms`, or `retry-after` as seconds or as a date; else what the body says.
-pub(super) fn asked_to_wait(headers: &HeaderMap, body: &[u8]) -> Option<Duration> {
+/// `retry-after-ms`, or `retry-after` as seconds or as a date; else what the body names.
+pub(super) fn asked_to_wait(headers: &HeaderMap, facts: &ErrorFacts) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let seconds = |value: f64| Duration::try_from_secs_f64(value).ok();
     let millis = text("retry-after-ms").and_then(|text| seconds(text.parse::<f64>().ok()? / 1000.0));
@@ -203,5 +209,9 @@ pub(super) fn asked_to_wait(headers: &HeaderMap, body: &[u8]) -> Option<Duration
             Some(SystemTime::from(date).duration_since(SystemTime::now()).unwrap_or_default())
         })
     };
-    millis.or_else(whole).or_else(|| openai::error::retry_delay(body).and_then(seconds))
+    let reset = || {
+        let reset = SystemTime::UNIX_EPOCH + Duration::from_millis(facts.resets_at_ms?);
+        reset.duration_since(SystemTime::now()).ok()
+    };
+    millis.or_else(whole).or_else(|| facts.wait.and_then(seconds)).or_else(reset)
 }

@@ -9,6 +9,7 @@ use vandamme_actors::provider::{NoLease, Refusal};
 use vandamme_protocol::bridge::Fault;
 use vandamme_protocol::vocabulary::ErrorKind;
 
+#[derive(Clone)]
 pub(crate) enum Failure {
     /// No provider, or no key at the moment; `None` when nobody answered.
     NoLease(Option<NoLease>),
@@ -25,7 +26,7 @@ pub(crate) enum Failure {
 }
 
 /// How an upstream answered a call that failed, or how the gateway puts it where there was no answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     /// Those of the upstream's headers that a client may see.
@@ -46,7 +47,7 @@ pub(crate) enum ShouldRetry {
 }
 
 /// An error body that goes to the client byte for byte.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Relayed(pub(crate) Bytes);
 
 impl Answer {

@@ -1,5 +1,7 @@
 //! Which models a provider has: as the catalog remembers, else asked of the provider, else as it was once told.
 
+mod flights;
+
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -10,7 +12,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::rt::time::timeout;
 use bytes::Bytes;
-use vandamme_actors::catalog::{Claim, Keep, Listing, Recall, Settle, Survey, Surveyed};
+use vandamme_actors::catalog::{Claim, Keep, Listing, ListingKey, Recall, Settle, Survey, Surveyed};
 use vandamme_actors::excerpt;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::settings::ProviderSettings;
@@ -20,6 +22,7 @@ use vandamme_protocol::models::{Models, Named};
 use vandamme_protocol::span::Head;
 use vandamme_protocol::vocabulary::ErrorKind;
 
+pub(crate) use self::flights::Flights;
 use super::address;
 use super::call::Answered;
 use super::{Answer, Endpoint, Exchange, Failure, Question, Targets, Trail, reading};
@@ -58,8 +61,7 @@ pub(crate) async fn models(
     }
     let catalog = gateway.roster.load().catalog.clone();
     let limits = &gateway.terms().settings.limits;
-    let recall = Recall { provider: provider.clone(), ttl: limits.models_ttl };
-    let recalled = catalog.send(recall).timeout(PATIENCE).await.ok().flatten();
+    let recalled = recall(&gateway, provider, limits.models_ttl).await;
     let old = recalled.as_ref().filter(|_| remembered != Remembered::PassedOver);
     match old {
         Some(listing) if listing.holds(limits.models_ttl) => {
@@ -75,8 +77,9 @@ pub(crate) async fn models(
         }
         Some(_) | None => {}
     }
-    match ask(&gateway, id, provider, headers).await {
-        Ok(body) => Ok(Listed::Current(keep(&gateway, provider, body))),
+    let ttl = if remembered == Remembered::PassedOver { Duration::ZERO } else { limits.models_ttl };
+    match fetched(&gateway, id, (provider, headers), ttl).await {
+        Ok(listing) => Ok(Listed::Current(listing)),
         Err(failure) => match recalled {
             Some(listing) if is_the_moments(failure.status()) => Ok(Listed::Stale(listing)),
             Some(_) | None => Err(in_own_words(failure)),
@@ -116,8 +119,8 @@ pub(crate) async fn reached(
     provider: &Arc<ProviderSettings>,
 ) -> Result<Listing, Failure> {
     let nobody = HeaderMap::new();
-    let asked = ask(gateway, RequestId::new().shared(), provider, &nobody).await;
-    asked.map(|body| keep(gateway, provider, body)).map_err(in_own_words)
+    let id = RequestId::new().shared();
+    fetched(gateway, id, (provider, &nobody), Duration::ZERO).await.map_err(in_own_words)
 }
 
 /// Ends when the disk has what the catalog was told before, or does not answer.
@@ -129,15 +132,47 @@ pub(crate) async fn written(gateway: &Gateway, provider: &Arc<ProviderSettings>)
 /// Asks a provider anew, for the catalog alone.
 async fn refreshed(gateway: Arc<Gateway>, provider: Arc<ProviderSettings>) {
     let nobody = HeaderMap::new();
-    let asked = ask(&gateway, RequestId::new().shared(), &provider, &nobody);
-    match timeout(BACKGROUND, asked).await {
-        Ok(Ok(body)) => drop(keep(&gateway, &provider, body)),
+    let ttl = gateway.terms().settings.limits.models_ttl;
+    let fetched = fetched(&gateway, RequestId::new().shared(), (&provider, &nobody), ttl);
+    match timeout(BACKGROUND, fetched).await {
+        Ok(Ok(_kept)) => {}
         Ok(Err(failure)) => {
             let why = excerpt::one_line(&failure.message(), excerpt::LINE);
             log::info!("the models of {} are not known: {why}", provider.name);
         }
         Err(_elapsed) => log::info!("the models of {} are not known: no answer in time", provider.name),
     }
+}
+
+async fn recall(gateway: &Gateway, provider: &Arc<ProviderSettings>, ttl: Duration) -> Option<Listing> {
+    let catalog = gateway.roster.load().catalog.clone();
+    catalog.send(Recall { provider: provider.clone(), ttl }).timeout(PATIENCE).await.ok().flatten()
+}
+
+/// The provider's list, from one call for all who need it at the same time. A list that the catalog has received since
+/// the caller looked, and that is not older than `ttl`, will do.
+async fn fetched(
+    gateway: &Arc<Gateway>,
+    id: Arc<str>,
+    (provider, headers): (&Arc<ProviderSettings>, &HeaderMap),
+    ttl: Duration,
+) -> Result<Listing, Failure> {
+    let call = || {
+        let (gateway, provider, id) = (gateway.clone(), provider.clone(), id.clone());
+        let headers = headers.clone();
+        async move {
+            if !ttl.is_zero() {
+                // A call that has just ended has sent its list to the catalog before this message.
+                let recalled = recall(&gateway, &provider, ttl).await;
+                if let Some(listing) = recalled.filter(|listing| listing.holds(ttl)) {
+                    return Ok(listing);
+                }
+            }
+            let body = ask(&gateway, id, &provider, &headers).await?;
+            Ok(keep(&gateway, &provider, body))
+        }
+    };
+    gateway.flights.share(&ListingKey::new(provider), call).await
 }
 
 fn keep(gateway: &Gateway, provider: &Arc<ProviderSettings>, body: Bytes) -> Listing {

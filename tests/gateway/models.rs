@@ -1,5 +1,7 @@
 //! `GET /v1/models`: what a provider has, in the shape of whoever asks.
 
+mod single_flight;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};

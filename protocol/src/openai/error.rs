@@ -2,10 +2,12 @@
 
 mod content_filter;
 mod context;
+mod limits;
 
 use bytes::BytesMut;
 use serde_json::Value;
 
+pub use self::limits::{ErrorFacts, facts};
 use crate::{bridge::Fault, json::Write, vocabulary::ErrorKind};
 
 const LONGEST_MESSAGE: usize = 500;
@@ -70,39 +72,13 @@ pub(crate) fn read_inside(body: &[u8]) -> Fault {
     report.overflow(status).unwrap_or_else(|| fault(status, message))
 }
 
-/// Whether the key's money or plan is used up, so that waiting does not help.
-pub fn is_quota_exhausted(body: &[u8]) -> bool {
-    const MARKS: [&str; 8] = [
-        "insufficient_quota",
-        "exceeded_current_quota",
-        "billing_hard_limit_reached",
-        "insufficient_user_quota",
-        "insufficient_balance",
-        "insufficient balance",
-        "insufficient credits",
-        "credit balance is too low",
-    ];
-    // Not the whole body: some vendors repeat the request in it.
-    let report = Report::read(body);
-    let message = report.message.unwrap_or_default().to_ascii_lowercase();
-    let is_told =
-        |mark: &&str| message.contains(*mark) || report.words.iter().any(|word| word.contains(*mark));
-    MARKS.iter().any(is_told)
-}
-
 /// How many seconds Google asks to wait: it says so in the body alone (`google.rpc.RetryInfo`), like `"34s"` or `"0.5s"`.
-pub fn retry_delay(body: &[u8]) -> Option<f64> {
-    let value: Value = serde_json::from_slice(body).ok()?;
-    let value = value.get(0).unwrap_or(&value);
+fn retry_delay_of(value: &Value) -> Option<f64> {
+    let value = value.get(0).unwrap_or(value);
     let details = value.get("error")?.get("details")?.as_array()?;
     let told = details.iter().find_map(|detail| detail.get("retryDelay")?.as_str())?;
     let seconds: f64 = told.strip_suffix('s')?.parse().ok()?;
     (seconds.is_finite() && seconds >= 0.0).then_some(seconds)
-}
-
-/// Whether a 400 is about the key after all: xAI and Gemini give that status to a key that they do not know.
-pub fn refuses_key(body: &[u8]) -> bool {
-    Report::read(body).refuses_key()
 }
 
 fn fault(status: u16, message: String) -> Fault {
@@ -396,8 +372,9 @@ mod tests {
                 format!(r#"{{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":{delay}}}"#);
             let error = format!(r#"{{"error":{{"code":429,"details":[{{"@type":"x"}},{info}]}}}}"#);
             let list = format!("[{error}]");
-            let found = retry_delay(error.as_bytes());
-            assert_eq!(retry_delay(list.as_bytes()), found, "Gemini's chat endpoint answers with a list");
+            let wait = |body: &str| retry_delay_of(&serde_json::from_str(body).unwrap());
+            let found = wait(&error);
+            assert_eq!(wait(&list), found, "Gemini's chat endpoint answers with a list");
             found
         };
         assert_eq!(told(r#""34s""#), Some(34.0));
@@ -405,16 +382,5 @@ mod tests {
         for nonsense in ["34", r#""34""#, r#""-1s""#, r#""NaNs""#, r#""infs""#, "null"] {
             assert_eq!(told(nonsense), None, "{nonsense}");
         }
-        assert_eq!(retry_delay(b"<html>"), None);
-    }
-
-    #[test]
-    fn an_empty_purse_is_told_from_a_passing_limit() {
-        assert!(is_quota_exhausted(br#"{"error":{"code":"insufficient_quota"}}"#));
-        assert!(is_quota_exhausted(br#"{"error":{"message":"Insufficient Balance"}}"#));
-        assert!(!is_quota_exhausted(br#"{"error":{"code":"rate_limit_exceeded"}}"#));
-        let echo =
-            br#"{"detail":[{"msg":"Field required","input":{"content":"my credit balance is too low"}}]}"#;
-        assert!(!is_quota_exhausted(echo));
     }
 }

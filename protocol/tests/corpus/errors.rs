@@ -1,6 +1,6 @@
 //! Every error fixture: status, type and message that a client of the Messages API gets.
 
-use vandamme_protocol::openai::error::{is_quota_exhausted, read};
+use vandamme_protocol::openai::error::{facts, read};
 
 use crate::fixtures::{Fixture, all_agree, of_kind};
 
@@ -13,7 +13,7 @@ pub(crate) fn status(fixture: &Fixture) -> u16 {
 
 fn snapshot(fixture: &Fixture) -> String {
     let fault = read(status(fixture), &fixture.body);
-    let purse = if is_quota_exhausted(&fixture.body) { "empty" } else { "not the matter" };
+    let purse = if facts(status(fixture), &fixture.body, "").out_of_credit { "empty" } else { "not the matter" };
     format!("{} {}\n{}\nthe key's purse: {purse}\n", fault.status, fault.kind.anthropic(), fault.message)
 }
 
