@@ -1,0 +1,165 @@
+//! 5xx, broken replies, overload: however often an upstream failed, once it is healthy the next request is served.
+
+use super::{
+    Switch, WAYS, answering_model, assert_served, both, calls, entries, failure, health,
+    overloaded_in_mid_stream, provider, streamed, without_repeats,
+};
+use crate::support::await_that;
+use crate::support::canned::{anthropic, openai};
+use crate::support::client::prompt;
+use crate::support::gateway::MODEL;
+use crate::support::upstream::{Answer, Dialect, Ending};
+
+/// Every kind of failure that is not the request's own.
+fn failures(dialect: Dialect, stream: bool) -> Vec<Answer> {
+    let broken = match (dialect, stream) {
+        (Dialect::Anthropic, true) => cut_after_the_first_word(&anthropic::text(&["first", "second"]), 4),
+        (Dialect::OpenAi, true) => cut_after_the_first_word(&openai::text(&["first", "second"]), 2),
+        (Dialect::Anthropic, false) => Answer::json(200, anthropic::whole("x")).broken_after(30, Ending::Cut),
+        (Dialect::OpenAi, false) => Answer::json(200, openai::whole("x")).broken_after(30, Ending::Cut),
+    };
+    let mut failures: Vec<Answer> = [500, 529, 503, 502].map(|status| failure(dialect, status)).into();
+    failures.extend([Answer::hang_up(), Answer::hang_up().ending(Ending::Reset), broken]);
+    failures.extend(stream.then(|| overloaded_in_mid_stream(dialect)));
+    failures
+}
+
+fn cut_after_the_first_word(events: &[Vec<u8>], through: usize) -> Answer {
+    let bytes = events[..through].concat().len();
+    Answer::events(events.to_vec()).broken_after(bytes, Ending::Cut)
+}
+
+/// Rotated and reversed: each failure comes first, last, and behind each other one.
+fn orders(failures: &[Answer]) -> Vec<Vec<Answer>> {
+    let mut orders = vec![];
+    for first in 0..failures.len() {
+        let mut order = failures.to_vec();
+        order.rotate_left(first);
+        orders.push([order.clone(), order.clone()].concat());
+        order.reverse();
+        orders.push([order.clone(), order].concat());
+    }
+    orders
+}
+
+#[test]
+fn after_failures_in_any_order_a_healed_model_is_served_at_once() {
+    for (ask, stream) in WAYS.into_iter().zip([true, false]) {
+        for upstream in both() {
+            let (dialect, switch) = (upstream.dialect(), Switch::default());
+            let upstream = switch.control(upstream);
+            let gateway = without_repeats(&upstream).start();
+            for order in orders(&failures(dialect, stream)) {
+                for failure in &order {
+                    switch.set(failure.clone());
+                    let before = upstream.count();
+                    ask(&gateway, MODEL);
+                    assert!(upstream.count() > before, "refused without a call: {failure:?}");
+                }
+                switch.heal();
+                let before = upstream.count();
+                assert_served(&ask(&gateway, MODEL));
+                assert_eq!(upstream.count(), before + 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn after_the_same_failure_of_many_models_a_healed_provider_serves_each_at_once() {
+    for (ask, stream) in WAYS.into_iter().zip([true, false]) {
+        for upstream in both() {
+            let (dialect, switch) = (upstream.dialect(), Switch::default());
+            let upstream = switch.control(upstream);
+            let gateway = without_repeats(&upstream).start();
+            for failure in failures(dialect, stream) {
+                switch.set(failure.clone());
+                for number in 0..15 {
+                    let before = upstream.count();
+                    ask(&gateway, &format!("model-{}", number % 5));
+                    assert!(upstream.count() > before, "refused without a call: {failure:?}");
+                }
+                switch.heal();
+                for model in ["model-0", "model-4", "never-asked"] {
+                    assert_served(&ask(&gateway, model));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_broken_model_costs_another_model_no_request() {
+    for upstream in both() {
+        let answer = failure(upstream.dialect(), 503);
+        let upstream = answering_model(upstream, "broken", answer);
+        let gateway = without_repeats(&upstream).start();
+        for number in 0..100 {
+            let ask = WAYS[number % 2];
+            if number % 4 == 0 {
+                assert_eq!(ask(&gateway, "broken").status(), 503, "request {number}");
+            } else {
+                assert_served(&ask(&gateway, "fine"));
+            }
+        }
+        assert_eq!((calls(&upstream, "broken"), calls(&upstream, "fine")), (25, 75));
+    }
+}
+
+#[test]
+fn health_is_not_healthy_while_a_model_without_alternative_fails() {
+    for upstream in both() {
+        let (dialect, switch) = (upstream.dialect(), Switch::default());
+        let upstream = switch.control(upstream);
+        let gateway = without_repeats(&upstream).start();
+        switch.set(failure(dialect, 503));
+        for _ in 0..15 {
+            assert_eq!(streamed(&gateway, "broken").status(), 503);
+        }
+        let report = health(&gateway);
+        assert_ne!(report["status"], "healthy", "{report}");
+        let models = entries(&report, provider(&upstream), "models");
+        let entry = models.iter().find(|entry| entry.to_string().contains("broken"));
+        let entry = entry.unwrap_or_else(|| panic!("the model is not listed: {report}"));
+        assert_eq!(entry["preferred"], false, "{entry}");
+        switch.heal();
+        await_that("the gateway is healthy again", || {
+            assert_served(&streamed(&gateway, "broken"));
+            health(&gateway)["status"] == "healthy"
+        });
+    }
+}
+
+#[test]
+fn overload_in_mid_stream_is_a_matter_of_that_model() {
+    for upstream in both() {
+        let answer = overloaded_in_mid_stream(upstream.dialect());
+        let upstream = answering_model(upstream, "busy", answer);
+        let gateway = without_repeats(&upstream).start();
+        for asked in 1..=15 {
+            let reply = streamed(&gateway, "busy");
+            assert_eq!((reply.status(), reply.error_type().as_str()), (200, "overloaded_error"), "{reply}");
+            assert_eq!(calls(&upstream, "busy"), asked);
+            if asked % 5 == 0 {
+                WAYS.iter().for_each(|ask| assert_served(&ask(&gateway, "idle")));
+            }
+        }
+    }
+}
+
+#[test]
+fn clients_that_leave_count_for_nothing() {
+    for upstream in both() {
+        let upstream = upstream.ruled_by(|seen| (super::model(seen) == "silent").then(Answer::silence));
+        let gateway = without_repeats(&upstream).start();
+        for number in 0..15 {
+            let call = gateway.messages(&prompt("silent", "hi")).send();
+            upstream.request(number);
+            call.hang_up();
+            upstream.closed(number);
+        }
+        let report = health(&gateway);
+        assert_eq!(report["status"], "healthy", "{report}");
+        assert_served(&streamed(&gateway, "other"));
+    }
+}
