@@ -113,10 +113,8 @@ fn late_failures_do_not_pause_a_target_that_has_served_meanwhile() {
             assert_served(&streamed(&gateway, "one:a"));
         }
         assert_eq!(one.count(), LATE + 3);
-        for exchange in held {
-            one.permit();
-            drop(exchange.finish());
-        }
+        held.iter().for_each(|_| one.permit());
+        held.into_iter().for_each(|exchange| assert_served(&exchange.finish()));
         let before = (one.count(), two.count());
         for _ in 0..3 {
             assert_served(&streamed(&gateway, "one:a"));

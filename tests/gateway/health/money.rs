@@ -43,14 +43,13 @@ fn a_single_key_without_money_is_a_402_that_no_client_retries() {
         for (answer, text) in without_money(dialect) {
             let upstream = upstream_without_money(dialect, answer);
             let gateway = Gateway::before(&upstream).keys(["empty"]).start();
-            for (asked, reply) in [gateway.ask("hi"), gateway.ask_whole("hi")].into_iter().enumerate() {
+            for reply in [gateway.ask("hi"), gateway.ask_whole("hi")] {
                 assert_eq!((reply.status(), reply.error_type().as_str()), (402, "billing_error"), "{reply}");
                 assert!(reply.error_message().contains(text), "{reply}");
                 assert_eq!(reply.header("x-should-retry"), Some("false"), "{reply}");
                 assert_eq!(reply.header("retry-after"), None, "nobody named a wait: {reply}");
-                assert!(upstream.count() > asked, "the last key is asked every time");
             }
-            assert_eq!(upstream.count(), 2, "no call is repeated");
+            assert_eq!(upstream.count(), 2, "the last key is asked every time, and once");
         }
     }
 }

@@ -10,15 +10,24 @@ use crate::support::chat::Error;
 use crate::support::client::prompt;
 use crate::support::gateway::{Gateway, MODEL};
 use crate::support::reply::Reply;
-use crate::support::upstream::{Answer, Upstream};
+use crate::support::upstream::{Answer, Dialect, Upstream};
 
 /// The upstream's own text, which only the request that got it may see.
 const OWN_TEXT: &str = "Rate limit reached for requests per min: Limit 3";
 
+/// A 429 with this text and the dialect's own type.
+fn limit(dialect: Dialect, text: &str) -> Answer {
+    let kind = match dialect {
+        Dialect::Anthropic => "rate_limit_error",
+        Dialect::OpenAi => "rate_limit_exceeded",
+    };
+    error(dialect, 429, kind, text)
+}
+
 /// Limits the first request for the model `limited`.
 fn limiting(upstream: Upstream, retry_after: &str) -> Upstream {
     let dialect = upstream.dialect();
-    let answer = error(dialect, 429, "rate_limit_exceeded", OWN_TEXT).header("retry-after", retry_after);
+    let answer = limit(dialect, OWN_TEXT).header("retry-after", retry_after);
     answering_first(upstream, ("limited", 1), answer)
 }
 
@@ -151,7 +160,7 @@ fn a_wait_that_only_the_text_names_is_kept() {
     ];
     for (text, waits) in texts {
         for upstream in both() {
-            let answer = error(upstream.dialect(), 429, "rate_limit_exceeded", text);
+            let answer = limit(upstream.dialect(), text);
             assert_waits(upstream, answer, &waits);
         }
     }
@@ -173,8 +182,7 @@ fn a_wait_that_openrouter_names_in_its_metadata_is_kept() {
 fn while_every_key_waits_the_client_gets_the_shortest_wait() {
     for upstream in both() {
         let dialect = upstream.dialect();
-        let limited =
-            |seconds| error(dialect, 429, "rate_limit_exceeded", OWN_TEXT).header("retry-after", seconds);
+        let limited = |seconds| limit(dialect, OWN_TEXT).header("retry-after", seconds);
         let upstream = upstream.answering_key("long", limited("40")).answering_key("short", limited("8"));
         let gateway = Gateway::before(&upstream).keys(["long", "short"]).start();
         let since = Instant::now();

@@ -155,6 +155,21 @@ fn a_silent_target_is_called_once_and_left_for_the_next() {
 }
 
 #[test]
+fn silence_on_several_models_speaks_about_the_provider() {
+    for one in both() {
+        let (one, two) = (one.always(Answer::silence()), Upstream::openai());
+        let gateway = chain(&one, &two).limit("first-byte-timeout", 0.3).start();
+        let mut number = 0;
+        await_that("the provider is passed over for a model that it was never asked for", || {
+            number += 1;
+            let before = one.count();
+            assert_served(&streamed(&gateway, &format!("one:model-{number}")));
+            one.count() == before
+        });
+    }
+}
+
+#[test]
 fn the_timeout_of_a_provider_leads_to_the_next_target_too() {
     let (one, two) = (Upstream::openai().always(Answer::silence()), Upstream::anthropic());
     let setup = Gateway::bare().provider("one", &one).provider("two", &two);
