@@ -30,7 +30,8 @@ fn a_session_in_the_metadata_marks_the_clients_repeat_as_well() {
     let upstream = Upstream::anthropic().always(answer);
     let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "2").start();
     let mut body = prompt(MODEL, "hi");
-    body["metadata"] = serde_json::json!({"user_id": "user_0af1_account__session_2c5bd53c-8a4d"});
+    body["metadata"] =
+        serde_json::json!({"user_id": "user_0af1_account__session_2c5bd53c-8a4d-4a3b-9c55-0b9d4c1d9e6f"});
     assert_eq!((gateway.messages(&body).reply().status(), upstream.count()), (500, 3));
     assert_eq!((gateway.messages(&body).reply().status(), upstream.count()), (500, 4));
 }

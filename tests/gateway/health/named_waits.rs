@@ -24,11 +24,11 @@ fn limit(dialect: Dialect, text: &str) -> Answer {
     error(dialect, 429, kind, text)
 }
 
-/// Limits the first request for the model `limited`.
+/// Limits the first request for the model `crowded`.
 fn limiting(upstream: Upstream, retry_after: &str) -> Upstream {
     let dialect = upstream.dialect();
     let answer = limit(dialect, OWN_TEXT).header("retry-after", retry_after);
-    answering_first(upstream, ("limited", 1), answer)
+    answering_first(upstream, ("crowded", 1), answer)
 }
 
 fn request(model: &str, letters: usize, stream: bool) -> Value {
@@ -47,7 +47,7 @@ fn assert_limited(reply: &Reply) {
 fn assert_refused(reply: &Reply, provider: &str, (seconds, since): (u64, Instant)) {
     assert_limited(reply);
     let message = reply.error_message();
-    assert!(message.contains(provider) && message.contains("limited"), "{reply}");
+    assert!(message.contains(provider) && message.contains("crowded"), "{reply}");
     assert!(!reply.raw().contains("per min"), "the text belongs to another request: {reply}");
     let least = seconds.saturating_sub(since.elapsed().as_secs() + 1).max(1);
     let most = seconds + seconds.div_ceil(5);
@@ -62,18 +62,18 @@ fn a_named_wait_refuses_requests_of_that_size_for_that_model() {
             let gateway = without_repeats(&upstream).start();
             let ask = |model: &str, letters| gateway.messages(&request(model, letters, stream)).reply();
             let since = Instant::now();
-            let first = ask("limited", 2000);
+            let first = ask("crowded", 2000);
             assert_limited(&first);
             assert_eq!(first.error_message(), OWN_TEXT);
             assert!((7..=10).contains(&first.integer("retry-after")), "{first}");
             for letters in [2000, 4000] {
-                let refused = ask("limited", letters);
+                let refused = ask("crowded", letters);
                 assert_refused(&refused, provider(&upstream), (8, since));
                 assert_ne!(refused.header("x-should-retry"), Some("false"), "{refused}");
             }
             assert_eq!(upstream.count(), 1, "no call is made during the wait");
             assert_served(&ask("other", 2000));
-            assert_eq!(calls(&upstream, "limited"), 1);
+            assert_eq!(calls(&upstream, "crowded"), 1);
         }
     }
 }
@@ -84,8 +84,8 @@ fn a_much_smaller_request_is_not_refused_by_a_named_wait() {
         for upstream in both() {
             let upstream = limiting(upstream, "8");
             let gateway = without_repeats(&upstream).start();
-            assert_limited(&gateway.messages(&request("limited", 2000, stream)).reply());
-            let mut small = request("limited", 2, stream);
+            assert_limited(&gateway.messages(&request("crowded", 2000, stream)).reply());
+            let mut small = request("crowded", 2, stream);
             small["max_tokens"] = 64.into();
             assert_served(&gateway.messages(&small).reply());
             assert_eq!(upstream.count(), 2);
@@ -100,7 +100,7 @@ fn chat_clients_get_the_same_refusal_in_their_own_shape() {
             let upstream = limiting(upstream, "8");
             let gateway = without_repeats(&upstream).start();
             let ask = || {
-                let body = request("limited", 2000, stream);
+                let body = request("crowded", 2000, stream);
                 gateway.call("POST", "/v1/chat/completions").json(&body).reply()
             };
             let first = ask();
@@ -123,10 +123,10 @@ fn a_wait_of_minutes_refuses_and_stops_the_clients_retries() {
         let upstream = limiting(upstream, "300");
         let gateway = without_repeats(&upstream).start();
         let since = Instant::now();
-        let first = streamed(&gateway, "limited");
+        let first = streamed(&gateway, "crowded");
         assert_limited(&first);
         assert_eq!(first.error_message(), OWN_TEXT);
-        let refused = streamed(&gateway, "limited");
+        let refused = streamed(&gateway, "crowded");
         assert_refused(&refused, provider(&upstream), (300, since));
         for reply in [first, refused] {
             assert!((290..=360).contains(&reply.integer("retry-after")), "{reply}");

@@ -46,7 +46,7 @@ fn a_refused_only_key_is_told_with_its_reason() {
         assert_ne!(report["status"], "healthy", "{report}");
         let keys = entries(&report, provider(&upstream), "keys");
         assert_eq!(keys.len(), 1, "{report}");
-        assert_explained(&keys[0], "failed with 401");
+        assert_explained(&keys[0], "401");
         assert!(!report.to_string().contains("sk-test"), "{report}");
         let yaml = gateway.get("/health").raw();
         assert!(yaml.contains("preferred: false") && !yaml.contains("status: healthy"), "{yaml}");
@@ -81,7 +81,7 @@ fn a_failing_model_is_told_with_its_reason() {
         let passed_over: Vec<&Value> = models.iter().filter(|model| model["preferred"] == false).collect();
         assert_eq!(passed_over.len(), 1, "{report}");
         assert!(passed_over[0].to_string().contains("broken"), "{report}");
-        assert_explained(passed_over[0], "failed with 503");
+        assert_explained(passed_over[0], "503");
     }
 }
 
@@ -97,7 +97,7 @@ fn a_limit_is_told_with_its_end() {
         let entries = lists.concat();
         let limited = entries.iter().find(|entry| entry["preferred"] == false);
         let limited = limited.unwrap_or_else(|| panic!("nothing is passed over: {report}"));
-        assert_explained(limited, "failed with 429");
+        assert_explained(limited, "429");
         assert!(!limited["until"].is_null(), "{limited}");
     }
 }
@@ -126,7 +126,7 @@ fn the_health_command_fails_while_the_gateway_is_not_healthy() {
             }
             let failing = health_command(&gateway);
             assert_eq!(failing.status.code(), Some(1), "{}", text(&failing));
-            assert!(text(&failing).contains(&format!("failed with {status}")), "{}", text(&failing));
+            assert!(text(&failing).contains(&status.to_string()), "{}", text(&failing));
             switch.heal();
             await_that("the gateway is healthy again", || {
                 assert_eq!(gateway.ask("hi").status(), 200);
