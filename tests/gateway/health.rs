@@ -38,6 +38,11 @@ type Ask = fn(&Gateway, &str) -> Reply;
 
 const WAYS: [Ask; 2] = [streamed, whole];
 
+/// The body of a request for this model with this text, streamed or whole.
+type Body = fn(&str, &str) -> Value;
+
+const BODIES: [Body; 2] = [prompt, whole_prompt];
+
 fn streamed(gateway: &Gateway, model: &str) -> Reply {
     gateway.messages(&prompt(model, "hi")).reply()
 }

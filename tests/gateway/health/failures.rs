@@ -1,8 +1,8 @@
 //! 5xx, broken replies, overload: however often an upstream failed, once it is healthy the next request is served.
 
 use super::{
-    Switch, WAYS, answering_model, assert_served, both, calls, entries, failure, health,
-    overloaded_in_mid_stream, provider, streamed, without_repeats,
+    Ask, Switch, WAYS, answering_model, assert_served, both, calls, entries, failure, health,
+    overloaded_in_mid_stream, provider, streamed, whole, without_repeats,
 };
 use crate::support::await_that;
 use crate::support::canned::{anthropic, openai};
@@ -11,18 +11,32 @@ use crate::support::gateway::MODEL;
 use crate::support::upstream::{Answer, Dialect, Ending};
 
 /// Every kind of failure that is not the request's own.
-fn failures(dialect: Dialect, stream: bool) -> Vec<Answer> {
-    let broken = match (dialect, stream) {
-        (Dialect::Anthropic, true) => cut_after_the_first_word(&anthropic::text(&["first", "second"]), 4),
-        (Dialect::OpenAi, true) => cut_after_the_first_word(&openai::text(&["first", "second"]), 2),
-        (Dialect::Anthropic, false) => Answer::json(200, anthropic::whole("x")).broken_after(30, Ending::Cut),
-        (Dialect::OpenAi, false) => Answer::json(200, openai::whole("x")).broken_after(30, Ending::Cut),
-    };
-    let mut failures: Vec<Answer> = [500, 529, 503, 502].map(|status| failure(dialect, status)).into();
-    failures.extend([Answer::hang_up(), Answer::hang_up().ending(Ending::Reset), broken]);
-    failures.extend(stream.then(|| overloaded_in_mid_stream(dialect)));
-    failures
+fn failures(dialect: Dialect, broken_reply: Answer) -> Vec<Answer> {
+    let statuses = [500, 529, 503, 502].map(|status| failure(dialect, status));
+    let broken = [Answer::hang_up(), Answer::hang_up().ending(Ending::Reset), broken_reply];
+    statuses.into_iter().chain(broken).collect()
 }
+
+fn failures_of_streams(dialect: Dialect) -> Vec<Answer> {
+    let broken = match dialect {
+        Dialect::Anthropic => cut_after_the_first_word(&anthropic::text(&["first", "second"]), 4),
+        Dialect::OpenAi => cut_after_the_first_word(&openai::text(&["first", "second"]), 2),
+    };
+    [failures(dialect, broken), vec![overloaded_in_mid_stream(dialect)]].concat()
+}
+
+fn failures_of_whole_replies(dialect: Dialect) -> Vec<Answer> {
+    let body = match dialect {
+        Dialect::Anthropic => anthropic::whole("x"),
+        Dialect::OpenAi => openai::whole("x"),
+    };
+    failures(dialect, Answer::json(200, body).broken_after(30, Ending::Cut))
+}
+
+type Failures = fn(Dialect) -> Vec<Answer>;
+
+/// How to ask, and how a reply to that fails.
+const FAILING: [(Ask, Failures); 2] = [(streamed, failures_of_streams), (whole, failures_of_whole_replies)];
 
 fn cut_after_the_first_word(events: &[Vec<u8>], through: usize) -> Answer {
     let bytes = events[..through].concat().len();
@@ -44,12 +58,12 @@ fn orders(failures: &[Answer]) -> Vec<Vec<Answer>> {
 
 #[test]
 fn after_failures_in_any_order_a_healed_model_is_served_at_once() {
-    for (ask, stream) in WAYS.into_iter().zip([true, false]) {
+    for (ask, failures) in FAILING {
         for upstream in both() {
             let (dialect, switch) = (upstream.dialect(), Switch::default());
             let upstream = switch.control(upstream);
             let gateway = without_repeats(&upstream).start();
-            for order in orders(&failures(dialect, stream)) {
+            for order in orders(&failures(dialect)) {
                 for failure in &order {
                     switch.set(failure.clone());
                     let before = upstream.count();
@@ -67,12 +81,12 @@ fn after_failures_in_any_order_a_healed_model_is_served_at_once() {
 
 #[test]
 fn after_the_same_failure_of_many_models_a_healed_provider_serves_each_at_once() {
-    for (ask, stream) in WAYS.into_iter().zip([true, false]) {
+    for (ask, failures) in FAILING {
         for upstream in both() {
             let (dialect, switch) = (upstream.dialect(), Switch::default());
             let upstream = switch.control(upstream);
             let gateway = without_repeats(&upstream).start();
-            for failure in failures(dialect, stream) {
+            for failure in failures(dialect) {
                 switch.set(failure.clone());
                 for number in 0..15 {
                     let before = upstream.count();

@@ -5,9 +5,10 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::{answering_first, assert_served, both, calls, error, provider, streamed, without_repeats};
+use super::{
+    BODIES, Body, answering_first, assert_served, both, calls, error, provider, streamed, without_repeats,
+};
 use crate::support::chat::Error;
-use crate::support::client::prompt;
 use crate::support::gateway::{Gateway, MODEL};
 use crate::support::reply::Reply;
 use crate::support::upstream::{Answer, Dialect, Upstream};
@@ -31,10 +32,8 @@ fn limiting(upstream: Upstream, retry_after: &str) -> Upstream {
     answering_first(upstream, ("crowded", 1), answer)
 }
 
-fn request(model: &str, letters: usize, stream: bool) -> Value {
-    let mut body = prompt(model, &"x".repeat(letters));
-    body["stream"] = stream.into();
-    body
+fn request(model: &str, letters: usize, body: Body) -> Value {
+    body(model, &"x".repeat(letters))
 }
 
 #[track_caller]
@@ -56,11 +55,11 @@ fn assert_refused(reply: &Reply, provider: &str, (seconds, since): (u64, Instant
 
 #[test]
 fn a_named_wait_refuses_requests_of_that_size_for_that_model() {
-    for stream in [true, false] {
+    for body in BODIES {
         for upstream in both() {
             let upstream = limiting(upstream, "8");
             let gateway = without_repeats(&upstream).start();
-            let ask = |model: &str, letters| gateway.messages(&request(model, letters, stream)).reply();
+            let ask = |model: &str, letters| gateway.messages(&request(model, letters, body)).reply();
             let since = Instant::now();
             let first = ask("crowded", 2000);
             assert_limited(&first);
@@ -80,12 +79,12 @@ fn a_named_wait_refuses_requests_of_that_size_for_that_model() {
 
 #[test]
 fn a_much_smaller_request_is_not_refused_by_a_named_wait() {
-    for stream in [true, false] {
+    for body in BODIES {
         for upstream in both() {
             let upstream = limiting(upstream, "8");
             let gateway = without_repeats(&upstream).start();
-            assert_limited(&gateway.messages(&request("crowded", 2000, stream)).reply());
-            let mut small = request("crowded", 2, stream);
+            assert_limited(&gateway.messages(&request("crowded", 2000, body)).reply());
+            let mut small = request("crowded", 2, body);
             small["max_tokens"] = 64.into();
             assert_served(&gateway.messages(&small).reply());
             assert_eq!(upstream.count(), 2);
@@ -95,14 +94,12 @@ fn a_much_smaller_request_is_not_refused_by_a_named_wait() {
 
 #[test]
 fn chat_clients_get_the_same_refusal_in_their_own_shape() {
-    for stream in [true, false] {
+    for body in BODIES {
         for upstream in both() {
             let upstream = limiting(upstream, "8");
             let gateway = without_repeats(&upstream).start();
-            let ask = || {
-                let body = request("crowded", 2000, stream);
-                gateway.call("POST", "/v1/chat/completions").json(&body).reply()
-            };
+            let ask =
+                || gateway.call("POST", "/v1/chat/completions").json(&request("crowded", 2000, body)).reply();
             let first = ask();
             assert_eq!((first.status(), Error::of(&first).message.as_str()), (429, OWN_TEXT), "{first}");
             let refused = ask();
