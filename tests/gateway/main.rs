@@ -21,6 +21,7 @@ mod doors;
 mod fallbacks;
 mod gemini;
 mod healing;
+mod health;
 mod help;
 mod hostile_clients;
 mod keys;

@@ -13,7 +13,17 @@ pub(crate) mod tls;
 pub(crate) mod upstream;
 pub(crate) mod wire;
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// How long a story waits for something that must happen. Generous: it is only reached when a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until this holds, asking again and again.
+pub(crate) fn await_that(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < until, "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -3,8 +3,9 @@
 mod answer;
 mod deaf;
 mod play;
+mod unread;
 
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -15,6 +16,7 @@ use serde_json::Value;
 
 pub(crate) use self::answer::{Answer, Ending, Piece};
 pub(crate) use self::deaf::Deaf;
+use self::unread::Unread;
 use super::wire::{Framing, Head, Wire};
 use super::{PATIENCE, canned};
 
@@ -38,6 +40,10 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    fn new(head: Head, body: Vec<u8>) -> Self {
+        Self { head, body, at: Instant::now(), closed: None, written: 0 }
+    }
+
     /// The key in either of the two headers that carry one.
     pub(crate) fn key(&self) -> &str {
         let bearer = || self.head.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
@@ -69,7 +75,7 @@ struct Script {
     seen: Vec<Seen>,
     rules: Vec<Rule>,
     queue: std::collections::VecDeque<Answer>,
-    unread: Option<Answer>,
+    unread: Option<Unread>,
     permits: usize,
 }
 
@@ -144,7 +150,13 @@ impl Upstream {
 
     /// Answers every request from its head alone; the body is read afterwards and thrown away.
     pub(crate) fn refusing_unread(self, answer: Answer) -> Self {
-        self.script().unread = Some(answer);
+        self.script().unread = Some(Unread { answer, over: 0, polite: true });
+        self
+    }
+
+    /// Answers every request with a longer body from its head alone and closes the connection at once.
+    pub(crate) fn cutting_off_over(self, over: usize, answer: Answer) -> Self {
+        self.script().unread = Some(Unread { answer, over, polite: false });
         self
     }
 
@@ -343,11 +355,13 @@ fn serve(stream: TcpStream, stage: &Arc<Stage>) {
     let mut wire = Wire::new(stream.try_clone().expect("a descriptor"));
     while let Ok(Some(head)) = wire.head() {
         let unread = stage.lock().unread.clone();
-        if let Some(answer) = unread {
-            return refuse(&stream, wire, (&head, &answer));
+        if let Some(unread) = unread.filter(|unread| unread.claims(&head)) {
+            stage.lock().seen.push(Seen::new(head.clone(), Vec::new()));
+            stage.changed.notify_all();
+            return unread.refuse(&stream, wire, &head);
         }
         let Ok(body) = wire.body(Framing::of_request(&head)) else { return };
-        let seen = Seen { head, body, at: Instant::now(), closed: None, written: 0 };
+        let seen = Seen::new(head, body);
         let (index, answer) = stage.enter(seen);
         let playing = Arc::new(AtomicBool::new(true));
         let watcher = watch(&stream, stage, (index, Arc::clone(&playing)));
@@ -358,12 +372,6 @@ fn serve(stream: TcpStream, stage: &Arc<Stage>) {
             return play::end(stream, &answer, watcher);
         }
     }
-}
-
-/// Answers first and reads then, as servers do that close politely: closing with bytes unread would be a reset.
-fn refuse(mut stream: &TcpStream, mut wire: Wire, (head, answer): (&Head, &Answer)) {
-    let sent = stream.write_all(&answer.head()).and_then(|()| stream.write_all(&answer.body()));
-    let _drained = sent.and_then(|()| wire.body(Framing::of_request(head)));
 }
 
 /// Notices when the peer closes while its answer is still being played.

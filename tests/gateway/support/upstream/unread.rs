@@ -1,0 +1,36 @@
+//! Refusals from a request's head alone, while its body is still on its way.
+
+use std::io::Write as _;
+use std::net::{Shutdown, TcpStream};
+
+use super::super::wire::{Framing, Head, Wire};
+use super::Answer;
+
+/// Which requests are refused unread, and how the connection ends.
+#[derive(Clone)]
+pub(super) struct Unread {
+    pub(super) answer: Answer,
+    /// Only requests whose body is longer than this.
+    pub(super) over: usize,
+    /// The body is read and thrown away; without that, the connection is closed at once.
+    pub(super) polite: bool,
+}
+
+impl Unread {
+    pub(super) fn claims(&self, head: &Head) -> bool {
+        match Framing::of_request(head) {
+            Framing::Length(length) => self.polite || length > self.over,
+            Framing::Chunked | Framing::UntilClose => true,
+        }
+    }
+
+    /// Closing with bytes unread is a reset, which comes behind the answer.
+    pub(super) fn refuse(&self, mut stream: &TcpStream, mut wire: Wire, head: &Head) {
+        let sent = stream.write_all(&self.answer.head()).and_then(|()| stream.write_all(&self.answer.body()));
+        if self.polite {
+            let _drained = sent.and_then(|()| wire.body(Framing::of_request(head)));
+        } else {
+            let _finished = stream.shutdown(Shutdown::Write);
+        }
+    }
+}
