@@ -73,7 +73,7 @@ impl ErrorKind {
             408 | 504 | 524 => Self::Timeout,
             413 => Self::TooLarge,
             429 => Self::RateLimit,
-            503 | 529 => Self::Overloaded,
+            529 => Self::Overloaded,
             400..=499 => Self::InvalidRequest,
             _ => Self::Api,
         }

@@ -20,6 +20,9 @@ fn both() -> [Upstream; 2] {
 fn refusal(dialect: Dialect, status: u16) -> Answer {
     let body = match dialect {
         Dialect::Anthropic => anthropic::error(error_type(status), &format!("refused with {status}")),
+        Dialect::OpenAi if status == 403 => {
+            openai::error("refused with 403", "invalid_request_error", "insufficient_permissions")
+        }
         Dialect::OpenAi => openai::error(&format!("refused with {status}"), "x", "y"),
     };
     Answer::json(status, body)
