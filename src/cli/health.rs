@@ -128,16 +128,42 @@ fn print_words(url: &str, answer: &Result<Vec<u8>, String>) -> std::io::Result<(
         writeln!(out, "  {message}")?;
     }
     for (name, provider) in &report.providers {
-        let keys = provider["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let keys = listed(provider, "keys");
         let ready = keys.iter().filter(|key| key["state"] == "ready").count();
         let reason = provider["reason"].as_str().map(|reason| format!("; {reason}")).unwrap_or_default();
         writeln!(out, "  {name}: {ready} of {} keys ready{reason}", keys.len())?;
-        for model in provider["models"].as_array().into_iter().flatten() {
-            let [model, reason] = ["model", "reason"].map(|field| model[field].as_str().unwrap_or_default());
-            writeln!(out, "    {model}: {reason}")?;
+        for key in keys {
+            let name = format!("key {}", key["id"].as_str().unwrap_or_default());
+            print_unless_preferred(&mut out, &name, key)?;
+            for model in listed(key, "models") {
+                print_unless_preferred(&mut out, &format!("{name}, model {}", named(model)), model)?;
+            }
+        }
+        for model in listed(provider, "models") {
+            print_unless_preferred(&mut out, &format!("model {}", named(model)), model)?;
         }
     }
     Ok(())
+}
+
+fn listed<'v>(value: &'v serde_json::Value, field: &str) -> &'v [serde_json::Value] {
+    value[field].as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn named(model: &serde_json::Value) -> &str {
+    model["model"].as_str().unwrap_or_default()
+}
+
+/// Why something is not preferred, on one line.
+fn print_unless_preferred(
+    out: &mut impl Write,
+    name: &str,
+    entry: &serde_json::Value,
+) -> std::io::Result<()> {
+    let Some(reason) = entry["reason"].as_str() else { return Ok(()) };
+    let until = entry["until"].as_str().map(|until| format!(" until {until}")).unwrap_or_default();
+    let last = entry["last_error"].as_str().map(|error| format!(": {error}")).unwrap_or_default();
+    writeln!(out, "    {name}: {reason}{until}{last}")
 }
 
 #[cfg(test)]

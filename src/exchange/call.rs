@@ -414,7 +414,10 @@ fn retry_after(outcome: Outcome, after: Option<Duration>) -> Option<u64> {
 
 fn should_retry(outcome: Outcome, after: Option<Duration>) -> Option<ShouldRetry> {
     match outcome {
-        Outcome::OutOfCredit | Outcome::RequestTooLarge => Some(ShouldRetry::No),
+        // Claude Code retries a 401 or 403 for minutes unless told otherwise (captured from 2.1.332).
+        Outcome::OutOfCredit | Outcome::RequestTooLarge | Outcome::KeyRejected | Outcome::KeyForbidden => {
+            Some(ShouldRetry::No)
+        }
         Outcome::RateLimited { wait: None, .. } => Some(ShouldRetry::Yes),
         Outcome::RateLimited { .. } if after.is_some_and(|after| after.as_secs() > LONGEST_RETRY) => {
             Some(ShouldRetry::No)

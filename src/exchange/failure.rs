@@ -86,6 +86,8 @@ impl Failure {
             | Self::Panicked => 0,
         };
         match self.status() {
+            // No call was made.
+            _ if matches!(self, Self::NoLease(None)) => (6, 0),
             429 => (0, wait),
             500..=599 => (1, 0),
             402 => (2, 0),

@@ -294,10 +294,12 @@ fn fail(
     pauses: Pauses,
     changes: &mut Vec<Change>,
 ) {
+    let before = condition.rest().map(|rest| rest.cause.label());
     if !condition.fail(evidence, pauses) {
         return;
     }
-    if let Some(rest) = condition.rest() {
+    // A longer rest for the same cause is no change.
+    if let Some(rest) = condition.rest().filter(|rest| before != Some(rest.cause.label())) {
         let pause = Duration::from_millis(rest.until.saturating_sub(rest.since));
         let into = State::Resting { cause: rest.cause, pause, message: rest.message.clone() };
         changes.push(Change { subject, into });

@@ -336,7 +336,7 @@ mod tests {
             (429, 429, ErrorKind::RateLimit),
             (500, 500, ErrorKind::Api),
             (502, 502, ErrorKind::Api),
-            (503, 503, ErrorKind::Overloaded),
+            (503, 503, ErrorKind::Api),
             (529, 529, ErrorKind::Overloaded),
             (302, 502, ErrorKind::Api),
         ] {

@@ -13,7 +13,8 @@ pub(crate) fn status(fixture: &Fixture) -> u16 {
 
 fn snapshot(fixture: &Fixture) -> String {
     let fault = read(status(fixture), &fixture.body);
-    let purse = if facts(status(fixture), &fixture.body, "").out_of_credit { "empty" } else { "not the matter" };
+    let purse =
+        if facts(status(fixture), &fixture.body, "").out_of_credit { "empty" } else { "not the matter" };
     format!("{} {}\n{}\nthe key's purse: {purse}\n", fault.status, fault.kind.anthropic(), fault.message)
 }
 

@@ -57,7 +57,11 @@ fn when_a_key_is_merely_cooling_the_client_is_told_how_long() {
         } else {
             ("rate_limit_error", Some("rate_limit_exceeded"))
         };
-        assert_eq!(Error::of(&reply).words(), words, "the upstream's own words are for the one who called it");
+        assert_eq!(
+            Error::of(&reply).words(),
+            words,
+            "the upstream's own words are for the one who called it"
+        );
         assert!((6..=10).contains(&reply.integer("retry-after")), "{reply}");
     }
     assert_eq!(upstream.count(), 3, "while all are cooling nobody is asked");

@@ -94,7 +94,8 @@ fn a_limit_is_told_with_its_end() {
         assert_eq!(streamed(&gateway, "busy").status(), 429);
         let report = health(&gateway);
         let lists = ["keys", "models"].map(|list| entries(&report, provider(&upstream), list));
-        let entries = lists.concat();
+        let of_keys = lists[0].iter().flat_map(|key| key["models"].as_array().cloned().unwrap_or_default());
+        let entries: Vec<Value> = lists.concat().into_iter().chain(of_keys).collect();
         let limited = entries.iter().find(|entry| entry["preferred"] == false);
         let limited = limited.unwrap_or_else(|| panic!("nothing is passed over: {report}"));
         assert_explained(limited, "429");

@@ -102,11 +102,9 @@ fn too_large(dialect: Dialect) -> Vec<(Answer, &'static str)> {
         Requested 30601. The input or output tokens must be reduced in order to run successfully.";
     let credits = "This request requires more credits, or fewer max_tokens. You requested up to 64000 tokens, \
         but can only afford 3919. To increase, visit the settings and upgrade to a paid account";
-    let exceed =
-        "This request would exceed the rate limit for your organization of 30,000 input tokens per minute.";
     match dialect {
         Dialect::Anthropic => {
-            vec![(error(dialect, 429, "rate_limit_error", exceed), "would exceed the rate limit")]
+            vec![(error(dialect, 429, "rate_limit_error", request), "Requested 30601")]
         }
         Dialect::OpenAi => {
             let tokens = Answer::json(429, openai::error(request, "tokens", "rate_limit_exceeded"));

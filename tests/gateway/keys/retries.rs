@@ -88,7 +88,8 @@ fn a_clients_own_retry_gets_another_key_and_no_repeat() {
         let dialect = upstream.dialect();
         let upstream = upstream.refusing("bad").answering_key("good", refusal(dialect, 503));
         let gateway = Gateway::before(&upstream).keys(["bad", "good"]).env("MAX_RETRIES", "1").start();
-        let ask = || -> Call { gateway.messages(&prompt(MODEL, "hi")).header("x-claude-code-session-id", "s") };
+        let ask =
+            || -> Call { gateway.messages(&prompt(MODEL, "hi")).header("x-claude-code-session-id", "s") };
         assert_eq!(ask().reply().status(), 503);
         let before = upstream.keys_seen();
         assert_eq!(before.iter().filter(|key| *key == "good").count(), 2, "{before:?}");

@@ -229,7 +229,7 @@ fn errors_of_the_upstream_have_their_counterpart_in_our_shape() {
         (429, 429, "rate_limit_error"),
         (500, 500, "api_error"),
         (502, 502, "api_error"),
-        (503, 503, "overloaded_error"),
+        (503, 503, "api_error"),
         (529, 529, "overloaded_error"),
     ];
     for (theirs, ours, kind) in table {

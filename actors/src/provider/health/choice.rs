@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::condition::{Condition, Standing};
+use super::condition::{Condition, Standing, Trial};
 use super::{Health, Key, LIMITED_MODELS, Size};
 use crate::clock::Millis;
 use crate::outcome::Outcome;
@@ -111,8 +111,12 @@ impl Health {
         if let Some(until) = self.session_wait(request, &places) {
             return Choice::WaitUntil(until);
         }
-        let usable =
-            places.iter().filter(|(_, standing)| *standing <= Standing::Recovering).map(|&(at, _)| at);
+        // A session that has waited for its own key is not to move because another one was faster.
+        let worst = match request.session {
+            Some(_) => Standing::OnTrial(Trial::OfShortWait),
+            None => Standing::Recovering,
+        };
+        let usable = places.iter().filter(|(_, standing)| *standing <= worst).map(|&(at, _)| at);
         let best = match request.session {
             Some(session) => usable.max_by_key(|&at| session.weight(self.keys[at].key.id())),
             None => usable.into_iter().next(),
@@ -188,7 +192,9 @@ impl Health {
     /// Whether the model or the host rests.
     fn fails(&self, request: &Request<'_>) -> bool {
         let known = [self.models.get(request.model), Some(&self.host)].into_iter().flatten();
-        known.map(|known| known.standing(request.now, request.size)).any(|known| known > Standing::OnTrial)
+        known
+            .map(|known| known.standing(request.now, request.size))
+            .any(|known| known > Standing::OnTrial(Trial::OfAnythingElse))
     }
 
     /// Nothing better is left: the best key is asked anyway, unless the upstream itself asked to wait.
@@ -198,13 +204,13 @@ impl Health {
                 Standing::Waiting { until, may_look } => Some((*at, *until, *may_look)),
                 Standing::Preferred
                 | Standing::Recovering
-                | Standing::OnTrial
+                | Standing::OnTrial(_)
                 | Standing::Resting { .. }
                 | Standing::Refused { .. } => None,
             })
         };
         let rank = |standing: Standing| match standing {
-            Standing::Preferred | Standing::Recovering | Standing::OnTrial => Some((0, 0)),
+            Standing::Preferred | Standing::Recovering | Standing::OnTrial(_) => Some((0, 0)),
             Standing::Resting { until } => Some((1, until)),
             // To ask a key that was refused would give its 401 for the other key's 429.
             Standing::Refused { until } => waits().next().is_none().then_some((2, until)),

@@ -24,6 +24,8 @@ const FORGOTTEN: Duration = Duration::from_secs(300);
 pub(super) struct Condition {
     /// When it last began or ended a rest: a call that began before says nothing about now.
     changed: Millis,
+    /// When a call last showed anything.
+    seen: Millis,
     /// Requests that failed in a row, as far as they have not led to a rest.
     failing: u32,
     /// Rests in a row without a success between them.
@@ -61,7 +63,7 @@ pub(super) enum Standing {
     /// Its rest is over, and nobody tries it out.
     Recovering,
     /// Another request tries it out.
-    OnTrial,
+    OnTrial(Trial),
     Resting {
         until: Millis,
     },
@@ -74,6 +76,14 @@ pub(super) enum Standing {
         until: Millis,
         may_look: bool,
     },
+}
+
+/// What a trial finds out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Trial {
+    /// Whether a short wait that the upstream named is over. It most likely is.
+    OfShortWait,
+    OfAnythingElse,
 }
 
 /// How long a rest is.
@@ -104,8 +114,8 @@ impl Condition {
         let Some(rest) = &self.rest else { return Standing::Preferred };
         if rest.until <= now {
             return match rest.trial {
-                _ if rest.is_short_wait() => Standing::Preferred,
-                Some(_) => Standing::OnTrial,
+                Some(_) if rest.is_short_wait() => Standing::OnTrial(Trial::OfShortWait),
+                Some(_) => Standing::OnTrial(Trial::OfAnythingElse),
                 None => Standing::Recovering,
             };
         }
@@ -129,7 +139,7 @@ impl Condition {
 
     /// Whether it says nothing any more, so that it need not be kept.
     pub(super) fn is_forgotten(&self, now: Millis) -> bool {
-        let end = self.rest.as_ref().map_or(self.changed, |rest| rest.until);
+        let end = self.rest.as_ref().map_or(self.seen, |rest| rest.until.max(self.seen));
         let is_tried = self.rest.as_ref().is_some_and(|rest| rest.trial.is_some());
         !is_tried && end.saturating_add(millis(FORGOTTEN)) <= now
     }
@@ -193,7 +203,7 @@ impl Condition {
         if is_about_less {
             return false;
         }
-        *self = Self { changed: now, ..Self::default() };
+        *self = Self { changed: now, seen: now, ..Self::default() };
         true
     }
 
@@ -204,6 +214,7 @@ impl Condition {
             return false;
         }
         self.last_request = Some(evidence.request);
+        self.seen = evidence.now;
         self.failing = self.failing.saturating_add(1);
         if self.needs_many(evidence) && self.rest.is_none() && self.failing < FAILURES_BEFORE_REST {
             return false;
@@ -254,7 +265,6 @@ impl Condition {
 }
 
 impl Rest {
-    /// After a short wait that the upstream named there is nothing to try out.
     fn is_short_wait(&self) -> bool {
         self.stated.is_some() && self.until.saturating_sub(self.since) <= millis(SESSION_WAIT)
     }
