@@ -40,7 +40,7 @@ use self::clock::{Clock, Due};
 pub use self::decoded::content;
 pub use self::flow::{Closing, Flow, Integrity, Machine, Progress};
 use crate::ledger::{End, Entry};
-use crate::outcome::{LimitScope, Outcome};
+use crate::outcome::Outcome;
 use crate::provider::Lease;
 use crate::settings::Limits;
 
@@ -126,7 +126,7 @@ pub fn start(opened: Opened, limits: &Limits, entry: Entry, lease: Lease) -> Rep
         number,
     };
     if let Some(closing) = opened.failed {
-        let outcome = shown_by(&closing);
+        let outcome = closing.shows();
         converter.close(closing, outcome);
         converter.phase = Phase::Over;
     } else if opened.ended {
@@ -208,7 +208,7 @@ impl Converter {
             }
             Progress::Ended => self.ended(),
             Progress::Faulted(fault) => {
-                let outcome = outcome_of(fault.kind);
+                let outcome = closing::outcome_of(fault.kind);
                 self.fail(fault, outcome);
             }
         }
@@ -222,13 +222,13 @@ impl Converter {
     /// The protocol's terminator has come: the client's reply is complete.
     fn ended(&mut self) {
         let closing = self.flow.end(&mut self.batch);
-        let outcome = shown_by(&closing);
+        let outcome = closing.shows();
         self.close(closing, outcome);
     }
 
     fn upstream_ended(&mut self) {
         let closing = self.flow.end(&mut self.batch);
-        let outcome = shown_by(&closing);
+        let outcome = closing.shows();
         self.close(closing, outcome);
         self.phase = Phase::Over;
     }
@@ -323,24 +323,6 @@ impl Converter {
             }
         }
         Poll::Ready(())
-    }
-}
-
-/// What a reply shows by its end.
-fn shown_by(closing: &Closing) -> Outcome {
-    closing.fault.as_ref().map_or(Outcome::Answered, |(kind, _)| outcome_of(*kind))
-}
-
-/// What an error in mid-stream shows: a broken reply, unless it is a limit or the request's own fault.
-fn outcome_of(kind: ErrorKind) -> Outcome {
-    match kind {
-        ErrorKind::Overloaded => Outcome::Overloaded,
-        ErrorKind::RateLimit => Outcome::RateLimited { wait: None, scope: LimitScope::Model },
-        ErrorKind::Billing => Outcome::OutOfCredit,
-        ErrorKind::InvalidRequest | ErrorKind::NotFound | ErrorKind::TooLarge => Outcome::RequestRefused,
-        ErrorKind::Authentication | ErrorKind::Permission | ErrorKind::Api | ErrorKind::Timeout => {
-            Outcome::BrokenReply
-        }
     }
 }
 

@@ -4,6 +4,7 @@ use vandamme_protocol::bridge::Outcome;
 use vandamme_protocol::passthrough::{ChatTap, Tap};
 use vandamme_protocol::vocabulary::{ErrorKind, Usage};
 
+use crate::outcome::{LimitScope, Outcome as CallOutcome};
 use crate::secret::Secrets;
 
 /// How a reply ended, for the ledger.
@@ -12,6 +13,26 @@ pub struct Closing {
     pub usage: Usage,
     pub tool_calls: u32,
     pub fault: Option<(ErrorKind, String)>,
+}
+
+impl Closing {
+    /// What the reply shows by its end.
+    pub(super) fn shows(&self) -> CallOutcome {
+        self.fault.as_ref().map_or(CallOutcome::Answered, |(kind, _)| outcome_of(*kind))
+    }
+}
+
+/// What an error in mid-stream shows: a broken reply, unless it is a limit or the request's own fault.
+pub(super) fn outcome_of(kind: ErrorKind) -> CallOutcome {
+    match kind {
+        ErrorKind::Overloaded => CallOutcome::Overloaded,
+        ErrorKind::RateLimit => CallOutcome::RateLimited { wait: None, scope: LimitScope::Model },
+        ErrorKind::Billing => CallOutcome::OutOfCredit,
+        ErrorKind::InvalidRequest | ErrorKind::NotFound | ErrorKind::TooLarge => CallOutcome::RequestRefused,
+        ErrorKind::Authentication | ErrorKind::Permission | ErrorKind::Api | ErrorKind::Timeout => {
+            CallOutcome::BrokenReply
+        }
+    }
 }
 
 pub(super) fn passed_chat(tap: &ChatTap, secrets: &Secrets) -> Closing {

@@ -54,7 +54,7 @@ fn slot_of(slots: &[AtomicU64], at: usize) -> &AtomicU64 {
 }
 
 fn second(now: Millis) -> u64 {
-    now / 1000 & ((1 << SECOND_BITS) - 1)
+    (now / 1000) & ((1 << SECOND_BITS) - 1)
 }
 
 #[cfg(test)]

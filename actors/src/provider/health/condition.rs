@@ -259,7 +259,20 @@ impl Condition {
             }
             Outcome::OutOfCredit => (CREDIT.min(pauses.cap), None),
             Outcome::KeyRejected | Outcome::KeyForbidden => (doubled(pauses.cap), None),
-            _ => (doubled(LONGEST_GUESS.min(pauses.cap)), None),
+            Outcome::Answered
+            | Outcome::RequestRefused
+            | Outcome::RequestTooLarge
+            | Outcome::NotServedHere
+            | Outcome::TryAgain
+            | Outcome::RateLimited { wait: None, .. }
+            | Outcome::Overloaded
+            | Outcome::ServerError
+            | Outcome::BrokenReply
+            | Outcome::ReplyTooLarge
+            | Outcome::Unreachable
+            | Outcome::Silent
+            | Outcome::LocalFault
+            | Outcome::Cancelled => (doubled(LONGEST_GUESS.min(pauses.cap)), None),
         }
     }
 }
