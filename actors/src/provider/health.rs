@@ -305,4 +305,6 @@ fn fail(
 }
 
 #[cfg(test)]
+mod released;
+#[cfg(test)]
 mod tests;

@@ -138,6 +138,12 @@ impl Condition {
         self.rest.as_ref()
     }
 
+    /// Whether a lease tries it out.
+    #[cfg(test)]
+    pub(super) fn is_on_trial(&self) -> bool {
+        self.rest.as_ref().is_some_and(|rest| rest.trial.is_some())
+    }
+
     pub(super) fn is_rate_limited(&self, now: Millis) -> bool {
         self.rest
             .as_ref()
