@@ -155,6 +155,7 @@ impl Condition {
         if let Some(rest) = &mut self.rest
             && rest.until <= now
             && rest.trial.is_none()
+            && !rest.is_short_wait()
         {
             rest.trial = Some(lease);
         }
