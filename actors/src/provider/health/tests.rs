@@ -303,6 +303,16 @@ fn repeats_of_one_request_count_once() {
 }
 
 #[test]
+fn repeats_that_interleave_count_once_too() {
+    let mut bench = bench(&["a"]);
+    let two = [bench.take(), bench.take()];
+    for taken in two.iter().cycle().take(6) {
+        bench.end(taken, Outcome::ServerError);
+    }
+    bench.beside_another().expect("they were two requests");
+}
+
+#[test]
 fn the_host_rests_when_it_fails_on_two_models_and_comes_back_by_a_growing_share() {
     for outcome in [Outcome::Unreachable, Outcome::Silent] {
         let mut bench = bench(&["a"]);
