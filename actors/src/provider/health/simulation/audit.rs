@@ -50,8 +50,8 @@ pub(super) struct Tried {
 pub(super) struct Audit {
     ledgers: [Ledger; PROVIDERS],
     counts: BTreeMap<&'static str, u64>,
-    /// Sessions are passed on since then although this place works.
-    detours: HashMap<Place, Millis>,
+    /// The first and the last request that was passed on although this place works.
+    detours: HashMap<Place, (Millis, Millis)>,
     detour_lengths: Vec<Millis>,
 }
 
@@ -66,11 +66,17 @@ struct Ledger {
     /// When something last changed.
     changed: HashMap<About, Millis>,
     /// Leases that try something out.
-    trials: HashMap<u64, (usize, usize)>,
+    trials: HashMap<u64, Trial>,
     last_calls: [[Millis; MODELS]; KEYS],
     /// First calls and further ones, by second, then all calls by minute.
     drawn: BTreeMap<u64, (u64, u64)>,
     made: BTreeMap<u64, (u64, u64)>,
+}
+
+struct Trial {
+    key: usize,
+    model: usize,
+    began: Millis,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -110,6 +116,10 @@ impl Audit {
 
     pub(super) fn counted(&self, name: &'static str) -> u64 {
         self.counts.get(name).copied().unwrap_or_default()
+    }
+
+    pub(super) fn forget(&mut self, name: &'static str) {
+        self.counts.remove(name);
     }
 
     pub(super) fn replaced(&mut self, provider: usize) {
@@ -159,8 +169,8 @@ impl Audit {
         ledger.last_calls[place.key][place.model] = now;
         let made = ledger.made.entry(now / MINUTE).or_default();
         *(if tried.calls.is_empty() { &mut made.0 } else { &mut made.1 }) += 1;
-        if let Some(since) = self.detours.remove(&place) {
-            self.detour_lengths.push(now - since);
+        if let Some((first, last)) = self.detours.remove(&place) {
+            self.detour_lengths.push(last - first);
         }
     }
 
@@ -277,9 +287,7 @@ impl Ledger {
             About::KeyAndModel(..) => {
                 (matches!(treatment.key, KeyEffect::LimitsModel | KeyEffect::RejectsModel), LONGEST_REST)
             }
-            About::Model(model) => {
-                (!before.is_model_clear || self.models[model].len() >= 3, LONGEST_GUESS)
-            }
+            About::Model(model) => (!before.is_model_clear || self.models[model].len() >= 3, LONGEST_GUESS),
             About::Host => {
                 let recent = |&&(_, at): &&(usize, Millis)| at + MINUTE >= report.at;
                 let mut models: Vec<_> = self.hosts.iter().filter(recent).map(|&(model, _)| model).collect();
@@ -288,7 +296,11 @@ impl Ledger {
                 (!before.is_host_clear || models.len() >= 2, LONGEST_GUESS)
             }
         };
-        assert!(is_allowed, "{about:?} rests because of too little: {report:?}, {:?}, {:?}", self.models, self.hosts);
+        assert!(
+            is_allowed,
+            "{about:?} rests because of too little: {report:?}, {:?}, {:?}",
+            self.models, self.hosts
+        );
         let longest = match report.outcome {
             Outcome::RateLimited { wait: None, .. } => LONGEST_GUESS,
             _ => longest,

@@ -88,7 +88,12 @@ impl Lease<'_> {
             lease,
             message: "".into(),
         };
-        self.world.audit.borrow_mut().note(self.place, &report, &mut provider.health.borrow_mut(), self.world);
+        self.world.audit.borrow_mut().note(
+            self.place,
+            &report,
+            &mut provider.health.borrow_mut(),
+            self.world,
+        );
     }
 
     fn draw_retry(&self) -> bool {
@@ -163,7 +168,8 @@ impl<'x> Exchange<'x> {
 
     async fn run(&mut self) -> Result<(Lease<'x>, Millis, Outcome), Ended> {
         let mut attempts = Attempts::default();
-        let mut fallbacks = Fallbacks { rest: CHAINS[self.request.model].iter().copied().collect(), ..Fallbacks::default() };
+        let mut fallbacks =
+            Fallbacks { rest: CHAINS[self.request.model].iter().copied().collect(), ..Fallbacks::default() };
         let mut best: Option<Failure> = None;
         let Some(mut target) = fallbacks.next() else { unreachable!("no chain is empty") };
         loop {
@@ -228,9 +234,18 @@ impl<'x> Exchange<'x> {
             };
             lease.report(failed.outcome);
             let place = lease.place;
-            self.tried.calls.push(Called { place, outcome: failed.outcome, is_known_to_fail: lease.is_known_to_fail });
+            self.tried.calls.push(Called {
+                place,
+                outcome: failed.outcome,
+                is_known_to_fail: lease.is_known_to_fail,
+            });
             let decided = attempts.next(self.as_failed(&lease, &failed), left, self.world.fraction());
-            self.world.audit.borrow_mut().decided(&failed.outcome, decided, self.request, (short_waits, attempts.calls() + left as u32));
+            self.world.audit.borrow_mut().decided(
+                &failed.outcome,
+                decided,
+                self.request,
+                (short_waits, attempts.calls() + left as u32),
+            );
             let next = self.within_budget(&lease, decided, attempts.elsewhere(left));
             let failure = better(best.take(), self.answer_of(&failed));
             match next {

@@ -76,6 +76,8 @@ pub(super) struct Upstream {
     coming: Vec<Vec<Fault>>,
     active: Vec<Vec<Fault>>,
     buckets: Vec<[[Option<Bucket>; MODELS]; KEYS]>,
+    /// Faults that are over.
+    past: Vec<Vec<Fault>>,
     pub(super) faults: usize,
 }
 
@@ -89,7 +91,7 @@ impl Upstream {
     fn healthy() -> Self {
         let none = || (0..PROVIDERS).map(|_| vec![]).collect();
         let buckets = vec![[[None; MODELS]; KEYS]; PROVIDERS];
-        Self { coming: none(), active: none(), buckets, faults: 0 }
+        Self { coming: none(), active: none(), buckets, past: none(), faults: 0 }
     }
 
     /// A day of faults that begin and end at random and overlap.
@@ -116,19 +118,30 @@ impl Upstream {
         while coming.last().is_some_and(|fault| fault.from <= now) {
             active.extend(coming.pop());
         }
-        active.retain(|fault| fault.until > now);
-        let holds = |fault: &&Fault| {
-            fault.key.is_none_or(|key| key == place.key)
-                && fault.model.is_none_or(|model| model == place.model)
-        };
+        self.past[place.provider].extend(active.extract_if(.., |fault| fault.until <= now));
         // What is in front of the rest answers first.
-        active.iter().filter(holds).max_by_key(|fault| fault.kind.precedence()).copied()
+        active.iter().filter(|fault| fault.holds(place)).max_by_key(|fault| fault.kind.precedence()).copied()
     }
 
     fn bucket(&self, place: Place, size: Size, now: Millis) -> Option<Bucket> {
         let bucket = self.buckets[place.provider][place.key][place.model]?;
         let is_large = size.body * 2 >= bucket.size.body && size.max_tokens * 2 >= bucket.size.max_tokens;
         (bucket.until > now && is_large).then_some(bucket)
+    }
+
+    /// Since when calls succeed, if they do.
+    pub(super) fn healthy_since(&mut self, place: Place, size: Size, now: Millis) -> Option<Millis> {
+        let past = |upstream: &Self| {
+            upstream.past[place.provider]
+                .iter()
+                .filter(|fault| fault.holds(place))
+                .map(|fault| fault.until)
+                .max()
+        };
+        let bucket = |upstream: &Self| {
+            upstream.buckets[place.provider][place.key][place.model].map(|bucket| bucket.until.min(now))
+        };
+        self.serves(place, size, now).then(|| past(self).max(bucket(self)).unwrap_or_default())
     }
 
     /// Whether a call that begins now succeeds.
@@ -140,13 +153,14 @@ impl Upstream {
         let first = 200 + (7_800.0 * rng.f64().powi(3)) as Millis;
         let rest = (52_000.0 * rng.f64().powi(6)) as Millis;
         let answered = Outcome::Answered;
-        let failed = |outcome, first| Shown { outcome, after: None, first: Some(first), rest: 0, end: outcome };
+        let failed =
+            |outcome, first| Shown { outcome, after: None, first: Some(first), rest: 0, end: outcome };
         let limited = |wait: Option<Millis>, scope| {
             let wait = wait.map(Duration::from_millis);
             Shown { after: wait, ..failed(Outcome::RateLimited { wait, scope }, 200) }
         };
         let Some(fault) = self.fault(place, now) else {
-            if self.bucket(place, size, now).is_none() && rng.f64() < 0.015 {
+            if now < START + DAY && self.bucket(place, size, now).is_none() && rng.f64() < 0.015 {
                 let wait = if rng.f64() < 0.8 { rng.u64(500..=4_900) } else { rng.u64(5_500..100_000) };
                 let bucket = Bucket { until: now + 200 + wait, size };
                 self.buckets[place.provider][place.key][place.model] = Some(bucket);
@@ -185,6 +199,12 @@ impl Upstream {
     }
 }
 
+impl Fault {
+    fn holds(&self, place: Place) -> bool {
+        self.key.is_none_or(|key| key == place.key) && self.model.is_none_or(|model| model == place.model)
+    }
+}
+
 impl Kind {
     fn precedence(self) -> u8 {
         match self {
@@ -216,12 +236,7 @@ const KINDS: [(Kind, Millis, Millis, Millis); 14] = [
     (Kind::Silent, 100 * MINUTE, 20 * SECOND, 5 * MINUTE),
 ];
 
-fn random_fault(
-    rng: &mut Rng,
-    from: Millis,
-    kind: Kind,
-    (shortest, longest): (Millis, Millis),
-) -> Fault {
+fn random_fault(rng: &mut Rng, from: Millis, kind: Kind, (shortest, longest): (Millis, Millis)) -> Fault {
     let length = shortest + ((longest - shortest) as f64 * rng.f64().powi(2)) as Millis;
     let (key, model) = (rng.usize(0..KEYS), rng.usize(0..MODELS));
     let (key, model) = match kind {

@@ -2,8 +2,8 @@
 
 use super::super::clients::ClientRequest;
 use super::super::upstream::Place;
-use super::super::{KEYS, World};
-use super::{Asked, Audit, LONGEST_DETOUR, LONGEST_REST, Ledger, SHORT_WAIT};
+use super::super::{KEYS, MINUTE, MODELS, World};
+use super::{About, Asked, Audit, LONGEST_DETOUR, LONGEST_REST, Ledger, SHORT_WAIT};
 use crate::clock::{Millis, millis};
 use crate::outcome::Outcome;
 use crate::provider::health::condition::Condition;
@@ -23,28 +23,40 @@ impl Ledger {
     fn is_skipped(&self, key: usize, health: &Health, asked: &Asked<'_>) -> bool {
         let (now, model) = (asked.request.now, asked.request.model);
         let (whole, with_model) = (&health.keys[key].whole, health.keys[key].models.get(model));
-        let limited = |at: usize| {
-            let known = health.keys[key].models.get(&format!("m{at}"));
-            let is_limited = |seen: super::Seen| matches!(seen.outcome, Outcome::RateLimited { .. });
-            is_resting(known, now) && self.keys_with_models[key][at].is_some_and(is_limited)
-        };
-        if (0..super::MODELS).filter(|&at| limited(at)).count() >= 3 {
+        if self.seems_limited(key, health, now) {
             return true;
         }
         let has_failed = self.keys[key].is_some() || self.keys_with_models[key][asked.model].is_some();
-        let is_on_trial = self.trials.values().any(|&(on, of)| {
-            on == key && (of == asked.model && has_rested(with_model) || has_rested(Some(whole)))
+        let is_on_trial = self.trials.values().any(|trial| {
+            let is_of_model = trial.model == asked.model && has_rested(with_model);
+            trial.key == key && (is_of_model || has_rested(Some(whole)))
         });
         has_failed && (is_resting(Some(whole), now) || is_resting(with_model, now) || is_on_trial)
+    }
+
+    /// Three models are limited with this key at once.
+    fn seems_limited(&self, key: usize, health: &Health, now: Millis) -> bool {
+        let is_limited = |at: usize| {
+            let known = health.keys[key].models.get(&format!("m{at}"));
+            let seen = self.keys_with_models[key][at];
+            is_resting(known, now)
+                && seen.is_some_and(|seen| matches!(seen.outcome, Outcome::RateLimited { .. }))
+        };
+        (0..MODELS).filter(|&at| is_limited(at)).count() >= 3
     }
 
     /// Whether the model or the host is worse than another target.
     fn is_passed_over(&self, health: &Health, asked: &Asked<'_>) -> bool {
         let (now, model) = (asked.request.now, health.models.get(asked.request.model));
-        let is_model_tried = has_rested(model) && self.trials.values().any(|&(_, of)| of == asked.model);
+        let is_model_tried =
+            has_rested(model) && self.trials.values().any(|trial| trial.model == asked.model);
         let is_host_tried = has_rested(Some(&health.host)) && !self.trials.is_empty();
         let is_slow = health.share(now) < 1.0;
-        is_resting(model, now) || is_resting(Some(&health.host), now) || is_model_tried || is_host_tried || is_slow
+        is_resting(model, now)
+            || is_resting(Some(&health.host), now)
+            || is_model_tried
+            || is_host_tried
+            || is_slow
     }
 
     /// The end of the upstream's own wait for this key and such a request.
@@ -82,7 +94,10 @@ impl Audit {
             Choice::WaitUntil(until) => {
                 assert!(request.patience == Patience::MayWait, "waits again: {about}");
                 assert!(until - request.now <= SHORT_WAIT, "waits for long: {about}");
-                assert!(own.and_then(|own| ledger.stated(own, asked)).is_some(), "no wait was named: {about}");
+                assert!(
+                    own.and_then(|own| ledger.stated(own, asked)).is_some(),
+                    "no wait was named: {about}"
+                );
             }
             Choice::PassedOver => {
                 assert!(request.alternatives == Alternatives::Left, "the last target is refused: {about}");
@@ -97,7 +112,8 @@ impl Audit {
                 let key = asked.keys.iter().position(|key| key.id() == chosen.key.id()).unwrap();
                 ledger.key(asked, (own, key), health, &about);
                 if chosen.is_known_to_fail {
-                    let is_known = ledger.is_passed_over(health, asked) || ledger.is_skipped(key, health, asked);
+                    let is_known =
+                        ledger.is_passed_over(health, asked) || ledger.is_skipped(key, health, asked);
                     assert!(is_known || ledger.stated(key, asked).is_some(), "not known to fail: {about}");
                 }
                 if chosen.is_trial {
@@ -105,20 +121,34 @@ impl Audit {
                 }
             }
         }
-        self.watch_detour(asked, own, choice, world);
+        self.watch_detour(asked, own, (choice, health), world);
     }
 
     fn begin_trial(&mut self, asked: &Asked<'_>, key: usize, about: &str) {
         self.count("trials");
         let ledger = &mut self.ledgers[asked.provider];
-        let is_second = ledger.trials.values().any(|&trial| trial == (key, asked.model));
+        let abouts =
+            [About::Key(key), About::KeyAndModel(key, asked.model), About::Model(asked.model), About::Host];
+        let changed = abouts.iter().filter_map(|about| ledger.changed.get(about)).max().copied();
+        // Another rest may have begun and ended since.
+        let is_same = |trial: &super::Trial| {
+            (trial.key, trial.model) == (key, asked.model) && Some(trial.began) >= changed
+        };
+        let is_second = ledger.trials.values().any(is_same);
         let matters = asked.request.alternatives == Alternatives::Left;
         assert!(!(is_second && matters), "a second trial: {about}");
-        ledger.trials.insert(asked.request.lease, (key, asked.model));
+        let (model, began) = (asked.model, asked.request.now);
+        ledger.trials.insert(asked.request.lease, super::Trial { key, model, began });
     }
 
     /// How long sessions are passed on although their own key would serve them.
-    fn watch_detour(&mut self, asked: &Asked<'_>, own: Option<usize>, choice: &Choice, world: &World) {
+    fn watch_detour(
+        &mut self,
+        asked: &Asked<'_>,
+        own: Option<usize>,
+        (choice, health): (&Choice, &Health),
+        world: &World,
+    ) {
         let (Some(key), true) = (own, asked.request.tried.is_empty()) else { return };
         let now = asked.request.now;
         let place = Place { provider: asked.provider, key, model: asked.model };
@@ -131,12 +161,19 @@ impl Audit {
         if !is_detour {
             return;
         }
-        if !world.upstream.borrow_mut().serves(place, asked.request.size, now) {
+        // What rests because of other models is another matter.
+        let is_about_others =
+            self.ledgers[asked.provider].seems_limited(key, health, now) || !health.host.is_clear();
+        let since = world.upstream.borrow_mut().healthy_since(place, asked.request.size, now);
+        let Some(since) = since.filter(|_| !is_about_others) else {
             self.detours.remove(&place);
             return;
-        }
-        let since = *self.detours.entry(place).or_insert(now);
-        assert!(now - since <= LONGEST_DETOUR, "{place:?} works and is not used for {} ms", now - since);
+        };
+        let (first, last) = self.detours.entry(place).or_insert((now, now));
+        // Where nobody asked for long, the rest may be over, and this request just met another one that tries it out.
+        let is_new = *first < since || now - *last > 2 * MINUTE;
+        (*first, *last) = (if is_new { now } else { *first }, now);
+        assert!(now - *first <= LONGEST_DETOUR, "{place:?} works and is not used for {} ms", now - *first);
     }
 
     /// A session waits for its key twice before it moves.
@@ -154,7 +191,10 @@ impl Audit {
         match next {
             Next::SameKey(_) => self.count("short waits of sessions"),
             Next::Fixed | Next::NextKey | Next::NextTarget | Next::GiveUp => {
-                assert!(short_waits >= 2 || spent >= 6, "moves at a short wait: {next:?} after {short_waits}");
+                assert!(
+                    short_waits >= 2 || spent >= 6,
+                    "moves at a short wait: {next:?} after {short_waits}"
+                );
                 self.count("sessions that moved after two short waits");
             }
         }
@@ -170,7 +210,10 @@ impl Ledger {
         let may_wait = request.patience == Patience::MayWait && !self.is_refused(own);
         let has_rest = has_rested(health.keys[own].models.get(request.model))
             || has_rested(Some(&health.keys[own].whole));
-        assert!(!(is_short && may_wait && has_rest), "a session leaves its key {own} at a short wait: {about}");
+        assert!(
+            !(is_short && may_wait && has_rest),
+            "a session leaves its key {own} at a short wait: {about}"
+        );
         let is_worse = self.is_skipped(own, health, asked) || self.stated(own, asked).is_some();
         assert!(is_worse, "a session leaves its key {own} without a reason: {about}");
     }
