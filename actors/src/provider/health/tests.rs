@@ -426,6 +426,20 @@ fn a_session_waits_five_seconds_for_its_key_and_no_longer() {
 }
 
 #[test]
+fn a_session_does_not_wait_for_a_key_without_credit() {
+    let mut bench = bench(&["a", "b"]);
+    let session = Some(Session(7));
+    let of_session = |request: &mut Request<'_>| request.session = session;
+    let limited_call = bench.take_with(MODEL, of_session).unwrap();
+    let other_call = bench.take_with("other", of_session).unwrap();
+    assert_eq!(limited_call.key, other_call.key);
+    bench.end(&limited_call, limited(4));
+    bench.end(&other_call, Outcome::OutOfCredit);
+    let moved = bench.take_with(MODEL, of_session).expect("the other key");
+    assert_ne!(moved.key, limited_call.key);
+}
+
+#[test]
 fn models_are_bounded() {
     let mut bench = bench(&["a"]);
     for number in 0..600 {
