@@ -16,10 +16,12 @@ use crate::secret::ApiKey;
 
 const LONGEST_GUESS: Millis = 60 * SECOND;
 const LONGEST_REST: Millis = 300 * SECOND;
+/// After a rest of the host.
+const RAMP: Millis = 30 * SECOND;
 const SHORT_WAIT: Millis = 5 * SECOND;
 /// A session that was passed on although its key would have served it is back on it after this long: the longest rest,
 /// the ramp after it, and a request that tries it out.
-const LONGEST_DETOUR: Millis = LONGEST_REST + 30 * SECOND + 60 * SECOND;
+const LONGEST_DETOUR: Millis = LONGEST_REST + RAMP + 60 * SECOND;
 
 /// A request for a key.
 pub(super) struct Asked<'a> {
@@ -63,6 +65,8 @@ struct Ledger {
     /// Requests that failed in a row.
     models: [Vec<u64>; MODELS],
     hosts: Vec<(usize, Millis)>,
+    /// When the host's last rest ends.
+    host_rests_until: Option<Millis>,
     /// When something last changed.
     changed: HashMap<About, Millis>,
     /// Leases that try something out.
@@ -97,6 +101,10 @@ struct Seen {
 }
 
 impl Seen {
+    fn is_refusal(self) -> bool {
+        matches!(self.outcome, Outcome::OutOfCredit | Outcome::KeyRejected | Outcome::KeyForbidden)
+    }
+
     fn waits(&self, size: Size, now: Millis) -> Option<Millis> {
         let is_large = size.body * 2 >= self.size.body && size.max_tokens * 2 >= self.size.max_tokens;
         self.until.filter(|&until| until > now && is_large)
@@ -208,7 +216,8 @@ impl Audit {
 }
 
 /// A day that does not show these checks too little.
-const NEEDED: [&str; 5] = [
+const NEEDED: [&str; 6] = [
+    "passed over while traffic comes back",
     "refused: the upstream's own wait",
     "refused: no target works",
     "waits for a session's key",
@@ -268,7 +277,13 @@ impl Ledger {
         match about {
             About::Key(key) => self.keys[key] = seen,
             About::KeyAndModel(key, model) => self.keys_with_models[key][model] = seen,
-            About::Model(_) | About::Host => {}
+            About::Model(_) => {}
+            About::Host => {
+                self.host_rests_until = match &change.into {
+                    State::Resting { pause, .. } => Some(report.at + millis(*pause)),
+                    State::Preferred => self.host_rests_until.map(|until| until.min(report.at)),
+                };
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use super::super::clients::ClientRequest;
 use super::super::upstream::Place;
 use super::super::{KEYS, MINUTE, MODELS, World};
-use super::{About, Asked, Audit, LONGEST_DETOUR, LONGEST_REST, Ledger, SHORT_WAIT};
+use super::{About, Asked, Audit, LONGEST_DETOUR, LONGEST_REST, Ledger, RAMP, SHORT_WAIT};
 use crate::clock::{Millis, millis};
 use crate::outcome::Outcome;
 use crate::provider::health::condition::Condition;
@@ -51,12 +51,12 @@ impl Ledger {
         let is_model_tried =
             has_rested(model) && self.trials.values().any(|trial| trial.model == asked.model);
         let is_host_tried = has_rested(Some(&health.host)) && !self.trials.is_empty();
-        let is_slow = health.share(now) < 1.0;
-        is_resting(model, now)
-            || is_resting(Some(&health.host), now)
-            || is_model_tried
-            || is_host_tried
-            || is_slow
+        is_resting(model, now) || is_resting(Some(&health.host), now) || is_model_tried || is_host_tried
+    }
+
+    /// Traffic comes back by a growing share after a rest of the host.
+    fn comes_back(&self, asked: &Asked<'_>) -> bool {
+        self.host_rests_until.is_some_and(|until| asked.request.now < until + RAMP)
     }
 
     /// The end of the upstream's own wait for this key and such a request.
@@ -69,9 +69,7 @@ impl Ledger {
     /// The key lacks credit or is rejected.
     fn is_refused(&self, key: usize) -> bool {
         let seen = [self.keys[key]].into_iter().chain(self.keys_with_models[key]);
-        seen.flatten().any(|seen| {
-            matches!(seen.outcome, Outcome::OutOfCredit | Outcome::KeyRejected | Outcome::KeyForbidden)
-        })
+        seen.flatten().any(super::Seen::is_refusal)
     }
 }
 
@@ -103,7 +101,10 @@ impl Audit {
                 assert!(request.alternatives == Alternatives::Left, "the last target is refused: {about}");
                 let is_better = ledger.is_passed_over(health, asked)
                     || left.iter().all(|&key| ledger.is_skipped(key, health, asked));
-                assert!(is_better, "passed over without a reason: {about}");
+                assert!(is_better || ledger.comes_back(asked), "passed over without a reason: {about}");
+                if !is_better {
+                    self.count("passed over while traffic comes back");
+                }
                 self.count("passed over");
             }
             Choice::AllTried => assert_eq!(request.tried.len(), KEYS, "{about}"),
