@@ -96,13 +96,21 @@ enum About {
 struct Seen {
     outcome: Outcome,
     size: Size,
+    at: Millis,
     /// The end of the wait that the upstream named.
     until: Option<Millis>,
+    /// Calls since then that found it again.
+    looks: u32,
 }
 
 impl Seen {
     fn is_refusal(self) -> bool {
         matches!(self.outcome, Outcome::OutOfCredit | Outcome::KeyRejected | Outcome::KeyForbidden)
+    }
+
+    /// When a call must have looked whether a long wait is over: after 10, 20, 40 … 300 s.
+    fn next_look(&self) -> Millis {
+        10 * SECOND * 2_u64.pow((self.looks + 1).min(5))
     }
 
     fn waits(&self, size: Size, now: Millis) -> Option<Millis> {
@@ -271,7 +279,14 @@ impl Ledger {
                     Outcome::RateLimited { wait: Some(wait), .. } => Some(report.at + millis(wait)),
                     _ => None,
                 };
-                Some(Seen { outcome: report.outcome, size: report.size, until })
+                let before = match about {
+                    About::Key(key) => self.keys[key],
+                    About::KeyAndModel(key, model) => self.keys_with_models[key][model],
+                    About::Model(_) | About::Host => None,
+                };
+                let before = before.filter(|seen| seen.until.is_some_and(|until| until > report.at));
+                let looks = before.map_or(0, |seen| seen.looks + 1);
+                Some(Seen { outcome: report.outcome, size: report.size, at: report.at, until, looks })
             }
         };
         match about {

@@ -181,13 +181,10 @@ impl<'x> Exchange<'x> {
                 outcome: failed.outcome,
                 is_known_to_fail: lease.is_known_to_fail,
             });
-            let decided = attempts.next(self.as_failed(&lease, &failed), left, self.world.fraction());
-            self.world.audit.borrow_mut().decided(
-                &failed.outcome,
-                decided,
-                self.request,
-                (short_waits, attempts.calls() + left as u32),
-            );
+            let as_failed = self.as_failed(&lease, &failed);
+            let decided = attempts.next(as_failed, left, self.world.fraction());
+            let spent = attempts.calls() as usize + left;
+            self.world.audit.borrow_mut().decided(&as_failed, decided, (short_waits, spent));
             let next = self.within_budget(&lease, decided, attempts.elsewhere(left));
             let failure = better(best.take(), self.answer_of(&failed));
             match next {

@@ -1,14 +1,13 @@
 //! Which key a request gets, and whether what is passed over is passed over for a reason.
 
-use super::super::clients::ClientRequest;
 use super::super::upstream::Place;
 use super::super::{KEYS, MINUTE, MODELS, World};
-use super::{About, Asked, Audit, LONGEST_DETOUR, LONGEST_REST, Ledger, RAMP, SHORT_WAIT};
+use super::{About, Asked, Audit, LONGEST_DETOUR, Ledger, RAMP, SHORT_WAIT};
 use crate::clock::{Millis, millis};
 use crate::outcome::Outcome;
 use crate::provider::health::condition::Condition;
 use crate::provider::health::{Alternatives, Choice, Health, Patience, preferred};
-use crate::retry::Next;
+use crate::retry::{Failed, Next, Standing};
 
 fn is_resting(known: Option<&Condition>, now: Millis) -> bool {
     known.and_then(Condition::rest).is_some_and(|rest| rest.until > now)
@@ -91,7 +90,7 @@ impl Audit {
         match choice {
             Choice::WaitUntil(until) => {
                 assert!(request.patience == Patience::MayWait, "waits again: {about}");
-                assert!(until - request.now <= SHORT_WAIT, "waits for long: {about}");
+                assert!(until.saturating_sub(request.now) <= SHORT_WAIT, "waits for long: {about}");
                 assert!(
                     own.and_then(|own| ledger.stated(own, asked)).is_some(),
                     "no wait was named: {about}"
@@ -177,16 +176,25 @@ impl Audit {
         assert!(now - *first <= LONGEST_DETOUR, "{place:?} works and is not used for {} ms", now - *first);
     }
 
-    /// A session waits for its key twice before it moves.
+    /// What is known to fail gets one call, a client's own retry is not repeated, and a session waits for its key twice
+    /// before it moves.
     pub(in super::super) fn decided(
         &mut self,
-        outcome: &Outcome,
+        failed: &Failed,
         next: Next,
-        request: &ClientRequest,
-        (short_waits, spent): (u32, u32),
+        (short_waits, spent): (u32, usize),
     ) {
-        let Outcome::RateLimited { wait: Some(wait), .. } = *outcome else { return };
-        if millis(wait) > SHORT_WAIT || request.session.is_none() {
+        let wait = match failed.outcome {
+            Outcome::RateLimited { wait, .. } => wait,
+            _ => None,
+        };
+        if wait.is_none_or(|wait| millis(wait) > SHORT_WAIT) || !failed.request.has_session {
+            let is_repeat = matches!(next, Next::SameKey(_));
+            let is_on = is_repeat || next == Next::NextKey;
+            let Standing { is_known_to_fail, is_client_retry, .. } = failed.request;
+            assert!(!(is_on && is_known_to_fail), "a second call to what is known to fail: {failed:?}");
+            assert!(!(is_repeat && is_client_retry), "the client repeats it already: {failed:?}");
+            assert!(!(is_on && failed.outcome == Outcome::Silent), "a silent provider is called again");
             return;
         }
         match next {
@@ -225,7 +233,10 @@ impl Ledger {
         assert!(asked.request.alternatives == Alternatives::None, "another target is left: {about}");
         let stated: Vec<_> = left.iter().filter_map(|&key| self.stated(key, asked)).collect();
         let soonest = stated.iter().min();
-        assert!(soonest.is_some_and(|&until| wait <= until - now), "no such wait was named: {about}");
+        assert!(
+            soonest.is_some_and(|&until| wait <= until.saturating_sub(now)),
+            "no such wait was named: {about}"
+        );
         for &key in left {
             let is_refused = self.is_refused(key);
             let Some(until) = self.stated(key, asked) else {
@@ -236,7 +247,9 @@ impl Ledger {
                 Some(_) => self.last_calls[key].into_iter().max().unwrap_or_default(),
                 None => self.last_calls[key][asked.model],
             };
-            let is_looked_at = until - now <= 60_000 || now - called <= LONGEST_REST + 60_000;
+            let seen = [self.keys[key], self.keys_with_models[key][asked.model]].into_iter().flatten();
+            let next_look = seen.map(|seen| seen.at.max(called) + seen.next_look()).max();
+            let is_looked_at = until - now <= MINUTE || next_look.is_some_and(|next_look| now <= next_look);
             assert!(is_looked_at, "nobody looks whether the wait of key {key} is over: {about}");
         }
     }
