@@ -254,14 +254,12 @@ impl Exchange<'_> {
 
     fn as_failed(&self, lease: &Lease, failed: &CallFailure) -> Failed {
         let CallFailure { outcome, retry, after, can_fix, .. } = *failed;
-        // A key that the client itself sent has no other beside it.
-        let is_about_key = outcome.treatment().retry == Retry::NextKey;
-        let retry = match retry {
-            Retry::NextKey if lease.provider.passthrough && is_about_key => match outcome {
-                Outcome::KeyRejected | Outcome::KeyForbidden => Retry::No,
-                _ => Retry::NextTarget,
-            },
-            other => other,
+        // A key that the client itself sent has no other beside it; if it is rejected, that is the client's answer.
+        let is_rejected = matches!(outcome, Outcome::KeyRejected | Outcome::KeyForbidden);
+        let retry = match (retry == Retry::NextKey && lease.provider.passthrough, is_rejected) {
+            (false, _) => retry,
+            (true, false) => Retry::NextTarget,
+            (true, true) => Retry::No,
         };
         let length = self.question.body.len();
         let is_client_retry = self

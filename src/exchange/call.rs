@@ -396,34 +396,35 @@ fn fault(status: u16, body: &[u8], (upstream, client): (Api, Api)) -> Fault {
 /// The fault as the client gets it: without credit it is 402 under whatever status the upstream used, and Claude Code retries a
 /// 503 for minutes only as `api_error` (captured from 2.1.332).
 fn answered_as(outcome: Outcome, fault: Fault) -> Fault {
-    match outcome {
-        Outcome::OutOfCredit => Fault { kind: ErrorKind::Billing, status: 402, ..fault },
-        Outcome::ServerError => Fault { kind: ErrorKind::Api, ..fault },
-        _ => fault,
+    if outcome == Outcome::OutOfCredit {
+        return Fault { kind: ErrorKind::Billing, status: 402, ..fault };
     }
+    if outcome == Outcome::ServerError { Fault { kind: ErrorKind::Api, ..fault } } else { fault }
 }
 
 /// In seconds.
 fn retry_after(outcome: Outcome, after: Option<Duration>) -> Option<u64> {
-    match outcome {
-        Outcome::OutOfCredit | Outcome::RequestTooLarge => None,
-        Outcome::RateLimited { wait: None, .. } => Some(busy_wait()),
-        _ => after.map(|after| after.as_secs_f64().ceil() as u64),
+    if matches!(outcome, Outcome::OutOfCredit | Outcome::RequestTooLarge) {
+        return None;
     }
+    if matches!(outcome, Outcome::RateLimited { wait: None, .. }) {
+        return Some(busy_wait());
+    }
+    after.map(|after| after.as_secs_f64().ceil() as u64)
 }
 
 fn should_retry(outcome: Outcome, after: Option<Duration>) -> Option<ShouldRetry> {
-    match outcome {
-        // Claude Code retries a 401 or 403 for minutes unless told otherwise (captured from 2.1.332).
-        Outcome::OutOfCredit | Outcome::RequestTooLarge | Outcome::KeyRejected | Outcome::KeyForbidden => {
-            Some(ShouldRetry::No)
-        }
-        Outcome::RateLimited { wait: None, .. } => Some(ShouldRetry::Yes),
-        Outcome::RateLimited { .. } if after.is_some_and(|after| after.as_secs() > LONGEST_RETRY) => {
-            Some(ShouldRetry::No)
-        }
-        _ => None,
+    // Claude Code retries a 401 or 403 for minutes unless told otherwise (captured from 2.1.332).
+    let is_final = matches!(
+        outcome,
+        Outcome::OutOfCredit | Outcome::RequestTooLarge | Outcome::KeyRejected | Outcome::KeyForbidden
+    );
+    let is_limit = matches!(outcome, Outcome::RateLimited { .. });
+    let is_long = is_limit && after.is_some_and(|after| after.as_secs() > LONGEST_RETRY);
+    if is_final || is_long {
+        return Some(ShouldRetry::No);
     }
+    (is_limit && after.is_none()).then_some(ShouldRetry::Yes)
 }
 
 async fn next_chunk(upstream: &mut UpstreamBody) -> Result<Bytes, CallFailure> {

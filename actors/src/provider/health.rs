@@ -307,4 +307,8 @@ fn fail(
 }
 
 #[cfg(test)]
+mod released;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;

@@ -175,6 +175,10 @@ impl Health {
         let session = request.session.filter(|_| request.patience == Patience::MayWait)?;
         let own = places.iter().max_by_key(|&&(at, _)| session.weight(self.keys[at].key.id()))?;
         let Standing::Waiting { until, .. } = own.1 else { return None };
+        let whole = self.keys[own.0].whole.standing(request.now, request.size);
+        if matches!(whole, Standing::Refused { .. }) {
+            return None;
+        }
         (until.saturating_sub(request.now) <= crate::clock::millis(SESSION_WAIT)).then_some(until)
     }
 

@@ -9,7 +9,9 @@ use crate::outcome::Outcome;
 use crate::retry::SESSION_WAIT;
 
 /// So many requests in a row must fail before a model or a host rests. A rate-limited or rejected key rests at once.
-const FAILURES_BEFORE_REST: u32 = 3;
+const FAILURES_BEFORE_REST: usize = 3;
+/// So many failed requests are remembered, to recognise their repeats.
+const REQUESTS: usize = 8;
 /// A wait that the upstream did not name is never longer than this.
 const LONGEST_GUESS: Duration = Duration::from_secs(60);
 /// Beyond this wait, single calls look whether it is over.
@@ -26,12 +28,10 @@ pub(super) struct Condition {
     changed: Millis,
     /// When a call last showed anything.
     seen: Millis,
-    /// Requests that failed in a row, as far as they have not led to a rest.
-    failing: u32,
+    /// The last requests that failed in a row. The repeats of each count once, however they interleave.
+    failed: Vec<u64>,
     /// Rests in a row without a success between them.
     rests: u32,
-    /// The request that failed last: its repeats count once.
-    last_request: Option<u64>,
     rest: Option<Rest>,
 }
 
@@ -148,6 +148,12 @@ impl Condition {
         self.rest.as_ref()
     }
 
+    /// Whether a lease tries it out.
+    #[cfg(test)]
+    pub(super) fn is_on_trial(&self) -> bool {
+        self.rest.as_ref().is_some_and(|rest| rest.trial.is_some())
+    }
+
     pub(super) fn is_rate_limited(&self, now: Millis) -> bool {
         self.rest
             .as_ref()
@@ -192,7 +198,7 @@ impl Condition {
         if began < self.changed {
             return false;
         }
-        self.failing = 0;
+        self.failed.clear();
         let Some(rest) = &self.rest else {
             self.rests = 0;
             return false;
@@ -209,14 +215,16 @@ impl Condition {
 
     /// A call failed because of this. True: it begins a rest.
     pub(super) fn fail(&mut self, evidence: &Evidence<'_>, pauses: Pauses) -> bool {
-        let is_repeat = self.last_request == Some(evidence.request);
+        let is_repeat = self.failed.contains(&evidence.request);
         if evidence.began < self.changed || (is_repeat && self.rest.is_none() && self.needs_many(evidence)) {
             return false;
         }
-        self.last_request = Some(evidence.request);
         self.seen = evidence.now;
-        self.failing = self.failing.saturating_add(1);
-        if self.needs_many(evidence) && self.rest.is_none() && self.failing < FAILURES_BEFORE_REST {
+        if !is_repeat {
+            self.failed.truncate(REQUESTS - 1);
+            self.failed.insert(0, evidence.request);
+        }
+        if self.needs_many(evidence) && self.rest.is_none() && self.failed.len() < FAILURES_BEFORE_REST {
             return false;
         }
         let now = evidence.now;
@@ -232,7 +240,7 @@ impl Condition {
         if !(is_repeat && self.rest.is_some()) {
             self.rests = self.rests.saturating_add(1);
         }
-        (self.changed, self.failing, self.rest) = (now, 0, Some(rest));
+        (self.changed, self.rest) = (now, Some(rest));
         true
     }
 

@@ -303,6 +303,16 @@ fn repeats_of_one_request_count_once() {
 }
 
 #[test]
+fn repeats_that_interleave_count_once_too() {
+    let mut bench = bench(&["a"]);
+    let two = [bench.take(), bench.take()];
+    for taken in two.iter().cycle().take(6) {
+        bench.end(taken, Outcome::ServerError);
+    }
+    bench.beside_another().expect("they were two requests");
+}
+
+#[test]
 fn the_host_rests_when_it_fails_on_two_models_and_comes_back_by_a_growing_share() {
     for outcome in [Outcome::Unreachable, Outcome::Silent] {
         let mut bench = bench(&["a"]);
@@ -413,6 +423,20 @@ fn a_session_waits_five_seconds_for_its_key_and_no_longer() {
         let back = bench.take_with(MODEL, |request| request.session = session).unwrap();
         assert_eq!(back.key, taken.key);
     }
+}
+
+#[test]
+fn a_session_does_not_wait_for_a_key_without_credit() {
+    let mut bench = bench(&["a", "b"]);
+    let session = Some(Session(7));
+    let of_session = |request: &mut Request<'_>| request.session = session;
+    let limited_call = bench.take_with(MODEL, of_session).unwrap();
+    let other_call = bench.take_with("other", of_session).unwrap();
+    assert_eq!(limited_call.key, other_call.key);
+    bench.end(&limited_call, limited(4));
+    bench.end(&other_call, Outcome::OutOfCredit);
+    let moved = bench.take_with(MODEL, of_session).expect("the other key");
+    assert_ne!(moved.key, limited_call.key);
 }
 
 #[test]

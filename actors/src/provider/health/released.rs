@@ -1,0 +1,283 @@
+//! Property: whatever happens to leases, nothing that they marked stays marked, and a healthy upstream is called with
+//! the first request.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::condition::Standing;
+use super::*;
+use crate::outcome::LimitScope;
+use crate::testing::{limits, provider};
+
+const KEYS: [&str; 3] = ["one", "two", "three"];
+const MODELS: [&str; 3] = ["m0", "m1", "m2"];
+/// Longer than any rest and the ramp after it.
+const PAST_EVERY_REST: Millis = 400_000;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Choose(Wanted),
+    /// The lease at this place reports, and goes on or ends.
+    Report(usize, Outcome, Afterwards),
+    /// The client disconnects.
+    Drop(usize),
+    Delay(Millis),
+    /// A reload with these keys.
+    Reload(Vec<&'static str>),
+    /// The provider's actor is replaced. Its leases report to the new one.
+    Replace,
+}
+
+#[derive(Clone, Debug)]
+struct Wanted {
+    model: &'static str,
+    session: Option<Session>,
+    size: Size,
+    alternatives: Alternatives,
+    patience: Patience,
+    chance: f64,
+}
+
+/// Whose keys the provider uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    Gateway,
+    /// Each client brings its own (`!PASSTHRU`).
+    Client,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Afterwards {
+    GoesOn,
+    Ends,
+}
+
+/// What the lease reports with.
+#[derive(Clone, Debug)]
+struct Taken {
+    key: KeyId,
+    model: &'static str,
+    began: Millis,
+    request: u64,
+    size: Size,
+    /// 0 if it tries nothing out, as in production.
+    lease: u64,
+    incarnation: u64,
+}
+
+struct Bench {
+    health: Health,
+    owner: Owner,
+    now: Millis,
+    count: u64,
+    incarnation: u64,
+    taken: Vec<Taken>,
+}
+
+fn keys(names: &[&str]) -> Vec<ApiKey> {
+    provider("p").keys(names).build().keys.clone()
+}
+
+impl Bench {
+    fn new(owner: Owner) -> Self {
+        let keys = match owner {
+            Owner::Gateway => keys(&KEYS),
+            Owner::Client => vec![],
+        };
+        let health = Health::new(&keys, &limits());
+        Self { health, owner, now: 1_000_000, count: 0, incarnation: 1, taken: vec![] }
+    }
+
+    fn choose(&mut self, wanted: &Wanted) -> Choice {
+        self.count += 1;
+        let Wanted { model, session, size, alternatives, patience, chance } = *wanted;
+        let (now, lease) = (self.now, self.count);
+        let tried = &[];
+        let request = Request { now, model, session, tried, size, alternatives, patience, lease, chance };
+        match self.owner {
+            Owner::Gateway => self.health.choose(&request),
+            Owner::Client => self.health.choose_client_key(&request, Some(ApiKey::new(""))),
+        }
+    }
+
+    fn take(&mut self, wanted: &Wanted) {
+        let Choice::Key(Chosen { key, is_trial, .. }) = self.choose(wanted) else { return };
+        self.taken.push(Taken {
+            key: key.id(),
+            model: wanted.model,
+            began: self.now,
+            request: self.count,
+            size: wanted.size,
+            lease: if is_trial { self.count } else { 0 },
+            incarnation: self.incarnation,
+        });
+    }
+
+    fn report(&mut self, taken: &Taken, outcome: Outcome) {
+        let Taken { key, model, began, request, size, lease, incarnation } = *taken;
+        let lease = if incarnation == self.incarnation { lease } else { 0 };
+        let outcome = match self.owner {
+            Owner::Gateway => outcome,
+            Owner::Client => outcome.without_key(),
+        };
+        let (model, at, message) = (model.into(), self.now, "".into());
+        self.health.note(&Report { outcome, key, model, began, at, request, size, lease, message }, 0.5);
+    }
+
+    fn run(&mut self, step: &Step) {
+        let place = |place: usize| (!self.taken.is_empty()).then(|| place % self.taken.len());
+        match step {
+            Step::Choose(wanted) => self.take(wanted),
+            Step::Report(at, outcome, afterwards) => {
+                let Some(at) = place(*at) else { return };
+                self.report(&self.taken[at].clone(), *outcome);
+                match afterwards {
+                    Afterwards::GoesOn => self.taken[at].began = self.now,
+                    Afterwards::Ends => drop(self.taken.remove(at)),
+                }
+            }
+            Step::Drop(at) => {
+                let Some(at) = place(*at) else { return };
+                let taken = self.taken.remove(at);
+                self.report(&taken, Outcome::Cancelled);
+            }
+            Step::Delay(millis) => self.now += millis,
+            Step::Reload(_) if self.owner == Owner::Client => {}
+            Step::Reload(names) => self.health = self.health.with_keys(&keys(names), &limits()),
+            Step::Replace => {
+                self.incarnation += 1;
+                self.health.release_all();
+            }
+        }
+    }
+
+    fn held(&mut self) -> usize {
+        self.health.conditions().filter(|condition| condition.is_on_trial()).count()
+    }
+
+    /// The first request now, with nothing better left.
+    fn first(&mut self, model: &'static str, size: Size) -> Choice {
+        let session = None;
+        let (alternatives, patience) = (Alternatives::None, Patience::HasWaited);
+        self.choose(&Wanted { model, session, size, alternatives, patience, chance: 0.9 })
+    }
+
+    /// Whether the upstream itself asked to wait with some key.
+    fn waits(&self, model: &str, size: Size) -> bool {
+        let is_waiting =
+            |known: &Condition| matches!(known.standing(self.now, size), Standing::Waiting { .. });
+        self.health
+            .keys
+            .iter()
+            .any(|key| is_waiting(&key.whole) || key.models.get(model).is_some_and(is_waiting))
+    }
+}
+
+fn size() -> impl Strategy<Value = Size> {
+    (1_usize..5, 1_u64..5).prop_map(|(body, tokens)| Size { body: body * 500, max_tokens: tokens * 500 })
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    let wait = prop_oneof![1..6_u64, 6..61_u64, 61..2000_u64];
+    let scope = prop_oneof![Just(LimitScope::Model), Just(LimitScope::Account)];
+    let limit = (wait, scope)
+        .prop_map(|(wait, scope)| Outcome::RateLimited { wait: Some(Duration::from_secs(wait)), scope });
+    prop_oneof![3 => proptest::sample::select(Outcome::ALL.to_vec()), 1 => limit]
+}
+
+fn wanted() -> impl Strategy<Value = Wanted> {
+    let model = proptest::sample::select(MODELS.to_vec());
+    let session = proptest::option::of((0..5_u64).prop_map(|session| Session(session * 7_919)));
+    let alternatives = prop_oneof![Just(Alternatives::None), Just(Alternatives::Left)];
+    let patience = prop_oneof![Just(Patience::MayWait), Just(Patience::HasWaited)];
+    (model, session, size(), alternatives, patience, 0.0..1.0).prop_map(
+        |(model, session, size, alternatives, patience, chance)| Wanted {
+            model,
+            session,
+            size,
+            alternatives,
+            patience,
+            chance,
+        },
+    )
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let afterwards = prop_oneof![1 => Just(Afterwards::GoesOn), 3 => Just(Afterwards::Ends)];
+    prop_oneof![
+        8 => wanted().prop_map(Step::Choose),
+        6 => (0_usize..99, outcome(), afterwards).prop_map(|(at, outcome, then)| Step::Report(at, outcome, then)),
+        2 => (0_usize..99).prop_map(Step::Drop),
+        4 => prop_oneof![0..3_000_u64, 3_000..90_000_u64, 90_000..400_000_u64].prop_map(Step::Delay),
+        1 => proptest::sample::subsequence(KEYS.to_vec(), 1..=3).prop_map(Step::Reload),
+        1 => Just(Step::Replace),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 400,
+        rng_seed: proptest::test_runner::RngSeed::Fixed(4),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn whatever_happens_to_leases_nothing_stays_marked(
+        owner in prop_oneof![3 => Just(Owner::Gateway), 1 => Just(Owner::Client)],
+        steps in vec(step(), 1..120),
+        ends in vec(outcome(), 8),
+    ) {
+        let mut bench = Bench::new(owner);
+        steps.iter().for_each(|step| bench.run(step));
+        for (place, taken) in std::mem::take(&mut bench.taken).into_iter().enumerate() {
+            let end = if place % 2 == 0 { ends[place / 2 % ends.len()] } else { Outcome::Cancelled };
+            bench.report(&taken, end);
+        }
+        prop_assert_eq!(bench.held(), 0);
+
+        // At once: only the upstream's own wait refuses a request, and only one of comparable size.
+        for model in MODELS {
+            let large = Size { body: 2500, max_tokens: 2500 };
+            let choice = bench.first(model, large);
+            let is_key = matches!(choice, Choice::Key(_));
+            prop_assert!(is_key || bench.waits(model, large), "{:?}", choice);
+            let choice = bench.first(model, Size::default());
+            prop_assert!(matches!(choice, Choice::Key(_)), "{:?}", choice);
+        }
+        bench.health.release_all();
+
+        // Past every rest, with another target left: every session gets the key that it prefers.
+        bench.now += PAST_EVERY_REST;
+        for (model, session) in MODELS.into_iter().flat_map(|model| (0..5).map(move |session| (model, session))) {
+            let session = Session(session * 7_919);
+            let own = preferred(session, bench.health.keys.iter().map(|key| key.key.id()));
+            let own = own.map(|at| bench.health.keys[at].key.id());
+            let (alternatives, patience) = (Alternatives::Left, Patience::MayWait);
+            let wanted = Wanted { model, session: Some(session), size: Size::default(), alternatives, patience, chance: 0.9 };
+            let before = bench.taken.len();
+            bench.take(&wanted);
+            prop_assert_eq!(bench.taken.len(), before + 1, "passed over");
+            let taken = bench.taken.remove(before);
+            prop_assert!(owner == Owner::Client || Some(taken.key) == own, "another key");
+            bench.now += 1000;
+            bench.report(&taken, Outcome::Answered);
+        }
+        prop_assert_eq!(bench.held(), 0);
+    }
+}
+
+#[test]
+fn a_short_wait_that_is_over_leaves_no_mark() {
+    let mut bench = Bench::new(Owner::Gateway);
+    let size = Size::default();
+    let (alternatives, patience) = (Alternatives::None, Patience::MayWait);
+    let wanted = Wanted { model: "m0", session: Some(Session(1)), size, alternatives, patience, chance: 0.5 };
+    bench.take(&wanted);
+    let limited = Outcome::RateLimited { wait: Some(Duration::from_secs(2)), scope: LimitScope::Model };
+    bench.run(&Step::Report(0, limited, Afterwards::Ends));
+    bench.now += 3000;
+    bench.take(&wanted);
+    bench.run(&Step::Drop(0));
+    assert_eq!(bench.held(), 0, "there was nothing to try out");
+}

@@ -1,0 +1,201 @@
+//! A day of mixed faults in virtual time: 3 providers with 3 keys and 5 models each, and clients that retry as Claude
+//! Code does. The health, the retry policy and the budget are those of production.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `timeline` | virtual time |
+//! | `upstream` | the ground truth: faults, when they begin and end |
+//! | `clients` | sessions, programs and batches |
+//! | `gateway` | the loop of the exchange, and the provider's leases |
+//! | `audit` | what must hold after every decision, and what is counted |
+
+mod audit;
+mod clients;
+mod gateway;
+mod timeline;
+mod upstream;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use self::audit::Audit;
+use self::clients::ClientRequest;
+use self::gateway::Exchange;
+use self::timeline::Timeline;
+use self::upstream::Upstream;
+use super::{Health, Session, Size, preferred};
+use crate::clock::Millis;
+use crate::retry::{RecentFailures, RetryBudget};
+use crate::secret::ApiKey;
+use crate::testing::{limits, provider};
+
+const PROVIDERS: usize = 3;
+const KEYS: usize = 3;
+const MODELS: usize = 5;
+/// Which providers serve a model, in order.
+const CHAINS: [&[usize]; MODELS] = [&[0, 1, 2], &[1, 2], &[2, 0], &[0], &[1]];
+const MAX_RETRIES: u32 = 2;
+
+const SECOND: Millis = 1_000;
+const MINUTE: Millis = 60 * SECOND;
+const HOUR: Millis = 60 * MINUTE;
+const DAY: Millis = 24 * HOUR;
+/// When the day begins, on the boot clock.
+const START: Millis = 10 * HOUR;
+
+struct World {
+    time: Timeline,
+    rng: RefCell<Rng>,
+    upstream: RefCell<Upstream>,
+    models: [Arc<str>; MODELS],
+    providers: Vec<Provider>,
+    recent: RecentFailures,
+    audit: RefCell<Audit>,
+}
+
+struct Provider {
+    health: RefCell<Health>,
+    keys: Vec<ApiKey>,
+    budget: RetryBudget,
+    leases: Cell<u64>,
+    incarnation: Cell<u64>,
+}
+
+impl Provider {
+    fn new(number: usize) -> Self {
+        let names: Vec<_> = (0..KEYS).map(|key| format!("provider-{number}-key-{key}")).collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let keys = provider("p").keys(&names).build().keys.clone();
+        let mut limits = limits();
+        (limits.cooldown, limits.cooldown_cap) = (Duration::from_secs(5), Duration::from_secs(300));
+        let health = RefCell::new(Health::new(&keys, &limits));
+        let (leases, incarnation) = (Cell::new(0), Cell::new(1));
+        Self { health, keys, budget: RetryBudget::default(), leases, incarnation }
+    }
+
+    /// Its actor is replaced.
+    fn replace(&self) {
+        let mut limits = limits();
+        (limits.cooldown, limits.cooldown_cap) = (Duration::from_secs(5), Duration::from_secs(300));
+        self.incarnation.set(self.incarnation.get() + 1);
+        let mut health = self.health.borrow_mut();
+        *health = health.with_keys(&self.keys, &limits);
+        health.release_all();
+    }
+}
+
+impl World {
+    fn new(seed: u64) -> Rc<Self> {
+        let mut rng = Rng::with_seed(seed);
+        let upstream = Upstream::of_a_day(&mut rng);
+        Rc::new(Self {
+            time: Timeline::new(START),
+            rng: RefCell::new(rng),
+            upstream: RefCell::new(upstream),
+            models: std::array::from_fn(|model| format!("m{model}").into()),
+            providers: (0..PROVIDERS).map(Provider::new).collect(),
+            recent: RecentFailures::default(),
+            audit: RefCell::new(Audit::default()),
+        })
+    }
+
+    fn fraction(&self) -> f64 {
+        self.rng.borrow_mut().f64()
+    }
+
+    fn chance(&self, share: f64) -> bool {
+        self.fraction() < share
+    }
+
+    fn pick(&self, count: usize) -> usize {
+        self.rng.borrow_mut().usize(0..count)
+    }
+
+    async fn pause(&self, from: Millis, to: Millis) {
+        let pause = self.rng.borrow_mut().u64(from..=to);
+        self.time.sleep_until(self.time.now() + pause).await;
+    }
+
+    fn held(&self) -> usize {
+        let held = |provider: &Provider| {
+            provider.health.borrow_mut().conditions().filter(|known| known.is_on_trial()).count()
+        };
+        self.providers.iter().map(held).sum()
+    }
+
+    fn count(&self, name: &'static str) -> u64 {
+        self.audit.borrow().counted(name)
+    }
+}
+
+/// Now and then a provider's actor is replaced.
+async fn replacements(world: Rc<World>) {
+    loop {
+        world.pause(40 * MINUTE, 80 * MINUTE).await;
+        let provider = world.pick(PROVIDERS);
+        world.providers[provider].replace();
+        world.audit.borrow_mut().replaced(provider);
+    }
+}
+
+/// Requests for each model at once, to an upstream that is healthy by now: the first call serves each of them.
+fn first_requests(world: &Rc<World>, size: Size) {
+    let calls = world.count("calls");
+    for model in 0..MODELS {
+        for session in [None, Some(Session(1)), Some(Session(99)), Some(Session(12_345_678))] {
+            let world = world.clone();
+            world.clone().time.spawn(async move {
+                let request = ClientRequest { model, session, size, gone: Millis::MAX, own_fault: None };
+                let answer = Exchange::new(&world, &request).answer().await;
+                assert!(answer.is_ok(), "m{model} was not served: {answer:?}");
+                world.audit.borrow_mut().count("first requests");
+            });
+        }
+    }
+    world.time.run_until(world.time.now() + 2 * MINUTE);
+    assert_eq!(world.count("first requests"), 4 * MODELS as u64);
+    assert_eq!(world.count("calls") - calls, 4 * MODELS as u64, "the first call serves each request");
+    world.audit.borrow_mut().forget("first requests");
+}
+
+fn simulate(seed: u64) {
+    let began = std::time::Instant::now();
+    let world = World::new(seed);
+    clients::start(&world);
+    world.time.spawn(replacements(world.clone()));
+    world.time.run_until(START + DAY);
+    world.audit.borrow().print(seed, world.upstream.borrow().faults);
+
+    // The day ends in the middle of trouble: every client disconnects, and everything works again.
+    assert_eq!(world.held(), 0, "what the leases marked is released");
+    let resting = world.providers.iter().filter(|known| !known.health.borrow().is_clear(world.time.now()));
+    assert_eq!(resting.count(), PROVIDERS, "the day ends while something rests");
+    world.upstream.borrow_mut().heal();
+    // Nobody was refused for so little that these would have to wait.
+    first_requests(&world, Size { body: 1, max_tokens: 1 });
+    world.time.advance(6 * MINUTE);
+    first_requests(&world, Size { body: 1_000_000, max_tokens: 64_000 });
+    assert_eq!(world.held(), 0, "nothing is tried out any more");
+    world.audit.borrow().check();
+    println!("simulated in {:?}", began.elapsed());
+}
+
+#[test]
+fn a_day_of_mixed_faults_refuses_nobody_without_need() {
+    simulate(std::env::var("SIM_SEED").map_or(1, |seed| seed.parse().unwrap()));
+}
+
+#[test]
+fn the_session_that_prefers_a_key_gets_it_in_the_simulation_too() {
+    let keys = Provider::new(0).keys;
+    let places = (0..100).filter_map(|session| preferred(Session(session), keys.iter().map(ApiKey::id)));
+    let counts = places.fold([0; KEYS], |mut counts, at| {
+        counts[at] += 1;
+        counts
+    });
+    assert!(counts.iter().all(|&count| count > 10), "{counts:?}");
+}

@@ -1,0 +1,340 @@
+//! What must hold after every decision, and what is counted. It keeps a record of its own, so that a rule that is broken
+//! in the code is not broken in its check too.
+
+mod decisions;
+mod refusals;
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::upstream::Place;
+use super::{KEYS, MINUTE, MODELS, PROVIDERS, SECOND, World};
+use crate::clock::{Millis, millis};
+use crate::outcome::{HealthEffect, KeyEffect, Outcome};
+use crate::provider::health::condition::Condition;
+use crate::provider::health::{Change, Health, Report, Request, Size, State, Subject};
+use crate::secret::ApiKey;
+
+const LONGEST_GUESS: Millis = 60 * SECOND;
+const LONGEST_REST: Millis = 300 * SECOND;
+/// After a rest of the host.
+const RAMP: Millis = 30 * SECOND;
+const SHORT_WAIT: Millis = 5 * SECOND;
+/// A session that was passed on although its key would have served it is back on it after this long: the longest rest,
+/// the ramp after it, and a request that tries it out.
+const LONGEST_DETOUR: Millis = LONGEST_REST + RAMP + 60 * SECOND;
+
+/// A request for a key.
+pub(super) struct Asked<'a> {
+    pub(super) provider: usize,
+    pub(super) model: usize,
+    pub(super) request: &'a Request<'a>,
+    pub(super) keys: &'a [ApiKey],
+}
+
+/// A call that failed.
+#[derive(Clone, Debug)]
+pub(super) struct Called {
+    pub(super) place: Place,
+    pub(super) outcome: Outcome,
+    pub(super) is_known_to_fail: bool,
+}
+
+/// What one request has tried.
+#[derive(Debug, Default)]
+pub(super) struct Tried {
+    pub(super) calls: Vec<Called>,
+    /// Providers that answered with the upstream's wait, without a call.
+    pub(super) waits: Vec<usize>,
+    pub(super) is_over_budget: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Audit {
+    ledgers: [Ledger; PROVIDERS],
+    counts: BTreeMap<&'static str, u64>,
+    /// The first and the last request that was passed on although this place works.
+    detours: HashMap<Place, (Millis, Millis)>,
+    detour_lengths: Vec<Millis>,
+}
+
+/// What one provider has shown.
+#[derive(Default)]
+struct Ledger {
+    keys: [Option<Seen>; KEYS],
+    keys_with_models: [[Option<Seen>; MODELS]; KEYS],
+    /// Requests that failed in a row.
+    models: [Vec<u64>; MODELS],
+    hosts: Vec<(usize, Millis)>,
+    /// When the host's last rest ends.
+    host_rests_until: Option<Millis>,
+    /// When something last changed.
+    changed: HashMap<About, Millis>,
+    /// Leases that try something out.
+    trials: HashMap<u64, Trial>,
+    last_calls: [[Millis; MODELS]; KEYS],
+    /// First calls and further ones, by second, then all calls by minute.
+    drawn: BTreeMap<u64, (u64, u64)>,
+    made: BTreeMap<u64, (u64, u64)>,
+}
+
+struct Trial {
+    key: usize,
+    model: usize,
+    began: Millis,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum About {
+    Key(usize),
+    KeyAndModel(usize, usize),
+    Model(usize),
+    Host,
+}
+
+/// A failure that led to a rest.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    outcome: Outcome,
+    size: Size,
+    at: Millis,
+    /// The end of the wait that the upstream named.
+    until: Option<Millis>,
+    /// Calls since then that found it again.
+    looks: u32,
+}
+
+impl Seen {
+    fn is_refusal(self) -> bool {
+        matches!(self.outcome, Outcome::OutOfCredit | Outcome::KeyRejected | Outcome::KeyForbidden)
+    }
+
+    /// When a call must have looked whether a long wait is over: after 10, 20, 40 … 300 s.
+    fn next_look(&self) -> Millis {
+        10 * SECOND * 2_u64.pow((self.looks + 1).min(5))
+    }
+
+    fn waits(&self, size: Size, now: Millis) -> Option<Millis> {
+        let is_large = size.body * 2 >= self.size.body && size.max_tokens * 2 >= self.size.max_tokens;
+        self.until.filter(|&until| until > now && is_large)
+    }
+}
+
+/// What was clear before a report.
+struct Before {
+    is_model_clear: bool,
+    is_host_clear: bool,
+}
+
+impl Audit {
+    pub(super) fn count(&mut self, name: &'static str) {
+        *self.counts.entry(name).or_default() += 1;
+    }
+
+    pub(super) fn counted(&self, name: &'static str) -> u64 {
+        self.counts.get(name).copied().unwrap_or_default()
+    }
+
+    pub(super) fn forget(&mut self, name: &'static str) {
+        self.counts.remove(name);
+    }
+
+    pub(super) fn replaced(&mut self, provider: usize) {
+        self.count("replaced actors");
+        self.ledgers[provider].trials.clear();
+    }
+
+    /// Hands the report to the provider's health, and looks at what changes.
+    pub(super) fn note(&mut self, place: Place, report: &Report, health: &mut Health, world: &World) {
+        let is_clear = |known: Option<&Condition>| known.is_none_or(Condition::is_clear);
+        let before = Before {
+            is_model_clear: is_clear(health.models.get(&report.model)),
+            is_host_clear: health.host.is_clear(),
+        };
+        let ledger = &mut self.ledgers[place.provider];
+        ledger.trials.remove(&report.lease);
+        ledger.read(place, report);
+        let changes = health.note(report, world.fraction());
+        for change in &changes {
+            self.count(match change.into {
+                State::Preferred => "preferred again",
+                State::Resting { .. } => "rests",
+            });
+            self.ledgers[place.provider].change(place, report, change, &before);
+        }
+    }
+
+    pub(super) fn counted_request(&mut self, provider: usize, now: Millis) {
+        self.ledgers[provider].drawn.entry(now / SECOND).or_default().0 += 1;
+    }
+
+    /// The budget holds at every draw.
+    pub(super) fn drew_retry(&mut self, provider: usize, now: Millis) {
+        self.count("retries");
+        let ledger = &mut self.ledgers[provider];
+        let second = now / SECOND;
+        ledger.drawn.entry(second).or_default().1 += 1;
+        let window = ledger.drawn.range(second - 9..=second);
+        let (requests, retries) = window.fold((0, 0), |sum, (_, one)| (sum.0 + one.0, sum.1 + one.1));
+        assert!(retries <= requests / 5 + 10, "{retries} retries for {requests} requests in 10 s");
+    }
+
+    pub(super) fn called(&mut self, place: Place, now: Millis, tried: &Tried) {
+        self.count("calls");
+        assert!(tried.calls.len() < 6, "a seventh call");
+        let ledger = &mut self.ledgers[place.provider];
+        ledger.last_calls[place.key][place.model] = now;
+        let made = ledger.made.entry(now / MINUTE).or_default();
+        *(if tried.calls.is_empty() { &mut made.0 } else { &mut made.1 }) += 1;
+        if let Some((first, last)) = self.detours.remove(&place) {
+            self.detour_lengths.push(last - first);
+        }
+    }
+
+    /// What cannot be checked at once.
+    pub(super) fn check(&self) {
+        for made in self.ledgers.iter().map(|ledger| &ledger.made) {
+            for (minute, (_, retries)) in made {
+                // A pause of up to 10 s stands between the draw and the call.
+                let requests: u64 = made.range(minute - 1..=*minute).map(|(_, made)| made.0).sum();
+                assert!(*retries <= requests / 5 + 80, "{retries} further calls in a minute");
+            }
+        }
+        for name in NEEDED {
+            assert!(self.counted(name) > 0, "the day must show: {name}");
+        }
+        assert!(self.detour_lengths.len() > 50, "the day must show detours");
+    }
+
+    pub(super) fn print(&self, seed: u64, faults: usize) {
+        println!("seed {seed}: a day with {faults} faults");
+        self.counts.iter().for_each(|(name, count)| println!("{count:>8}  {name}"));
+        let mut lengths = self.detour_lengths.clone();
+        lengths.sort_unstable();
+        let part = |part: f64| {
+            lengths.get((lengths.len() as f64 * part) as usize).copied().unwrap_or_default() as f64 / 1000.0
+        };
+        let longest = lengths.last().copied().unwrap_or_default() as f64 / 1000.0;
+        println!(
+            "sessions passed on although their key works again: {}, for {:.1} s (median), {:.1} s (99 %), {longest:.1} s (longest)",
+            lengths.len(),
+            part(0.5),
+            part(0.99),
+        );
+    }
+}
+
+/// A day that does not show these checks too little.
+const NEEDED: [&str; 6] = [
+    "passed over while traffic comes back",
+    "refused: the upstream's own wait",
+    "refused: no target works",
+    "waits for a session's key",
+    "passed over",
+    "trials",
+];
+
+impl Ledger {
+    /// What the report adds to what is known.
+    fn read(&mut self, place: Place, report: &Report) {
+        let is_about = |ledger: &Self, about| ledger.changed.get(&about).is_none_or(|&at| report.began >= at);
+        match report.outcome.treatment().health {
+            HealthEffect::ModelFails | HealthEffect::HostFails => {
+                if is_about(self, About::Model(place.model))
+                    && !self.models[place.model].contains(&report.request)
+                {
+                    self.models[place.model].push(report.request);
+                }
+            }
+            HealthEffect::ModelWorks => {
+                if is_about(self, About::Model(place.model)) {
+                    self.models[place.model].clear();
+                }
+            }
+            HealthEffect::None | HealthEffect::HostWorks => {}
+        }
+        match report.outcome.treatment().health {
+            HealthEffect::HostFails => self.hosts.push((place.model, report.at)),
+            HealthEffect::HostWorks | HealthEffect::ModelWorks | HealthEffect::ModelFails => {
+                self.hosts.retain(|&(_, at)| at > report.began);
+            }
+            HealthEffect::None => {}
+        }
+    }
+
+    fn change(&mut self, place: Place, report: &Report, change: &Change, before: &Before) {
+        let about = match &change.subject {
+            Subject::Key(_) => About::Key(place.key),
+            Subject::KeyAndModel(..) => About::KeyAndModel(place.key, place.model),
+            Subject::Model(_) => About::Model(place.model),
+            Subject::Host => About::Host,
+        };
+        let last = self.changed.insert(about, report.at);
+        let is_old = last.is_some_and(|last| report.began < last);
+        assert!(!is_old, "{about:?} changes because of a call that began before its last change: {report:?}");
+        let seen = match &change.into {
+            State::Preferred => None,
+            State::Resting { pause, .. } => {
+                self.rests(about, report, millis(*pause), before);
+                let until = match report.outcome {
+                    Outcome::RateLimited { wait: Some(wait), .. } => Some(report.at + millis(wait)),
+                    _ => None,
+                };
+                let before = match about {
+                    About::Key(key) => self.keys[key],
+                    About::KeyAndModel(key, model) => self.keys_with_models[key][model],
+                    About::Model(_) | About::Host => None,
+                };
+                let before = before.filter(|seen| seen.until.is_some_and(|until| until > report.at));
+                let looks = before.map_or(0, |seen| seen.looks + 1);
+                Some(Seen { outcome: report.outcome, size: report.size, at: report.at, until, looks })
+            }
+        };
+        match about {
+            About::Key(key) => self.keys[key] = seen,
+            About::KeyAndModel(key, model) => self.keys_with_models[key][model] = seen,
+            About::Model(_) => {}
+            About::Host => {
+                self.host_rests_until = match &change.into {
+                    State::Resting { pause, .. } => Some(report.at + millis(*pause)),
+                    State::Preferred => self.host_rests_until.map(|until| until.min(report.at)),
+                };
+            }
+        }
+    }
+
+    /// A rest is about what failed, after as many failures as it takes, and no longer than allowed.
+    fn rests(&self, about: About, report: &Report, pause: Millis, before: &Before) {
+        let treatment = report.outcome.treatment();
+        let (is_allowed, longest) = match about {
+            About::Key(_) => (
+                matches!(treatment.key, KeyEffect::LimitsKey | KeyEffect::OutOfCredit | KeyEffect::Rejects)
+                    && !matches!(
+                        report.outcome,
+                        Outcome::RateLimited { scope: crate::outcome::LimitScope::Model, .. }
+                    ),
+                LONGEST_REST,
+            ),
+            About::KeyAndModel(..) => {
+                (matches!(treatment.key, KeyEffect::LimitsModel | KeyEffect::RejectsModel), LONGEST_REST)
+            }
+            About::Model(model) => (!before.is_model_clear || self.models[model].len() >= 3, LONGEST_GUESS),
+            About::Host => {
+                let recent = |&&(_, at): &&(usize, Millis)| at + MINUTE >= report.at;
+                let mut models: Vec<_> = self.hosts.iter().filter(recent).map(|&(model, _)| model).collect();
+                models.sort_unstable();
+                models.dedup();
+                (!before.is_host_clear || models.len() >= 2, LONGEST_GUESS)
+            }
+        };
+        assert!(
+            is_allowed,
+            "{about:?} rests because of too little: {report:?}, {:?}, {:?}",
+            self.models, self.hosts
+        );
+        let longest = match report.outcome {
+            Outcome::RateLimited { wait: None, .. } => LONGEST_GUESS,
+            _ => longest,
+        };
+        assert!(pause <= longest, "{about:?} rests for {pause} ms: {report:?}");
+    }
+}

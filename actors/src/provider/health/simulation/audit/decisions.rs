@@ -1,0 +1,256 @@
+//! Which key a request gets, and whether what is passed over is passed over for a reason.
+
+use super::super::upstream::Place;
+use super::super::{KEYS, MINUTE, MODELS, World};
+use super::{About, Asked, Audit, LONGEST_DETOUR, Ledger, RAMP, SHORT_WAIT};
+use crate::clock::{Millis, millis};
+use crate::outcome::Outcome;
+use crate::provider::health::condition::Condition;
+use crate::provider::health::{Alternatives, Choice, Health, Patience, preferred};
+use crate::retry::{Failed, Next, Standing};
+
+fn is_resting(known: Option<&Condition>, now: Millis) -> bool {
+    known.and_then(Condition::rest).is_some_and(|rest| rest.until > now)
+}
+
+fn has_rested(known: Option<&Condition>) -> bool {
+    known.and_then(Condition::rest).is_some()
+}
+
+impl Ledger {
+    /// Whether this key is worse than another one, by what calls with it have shown.
+    fn is_skipped(&self, key: usize, health: &Health, asked: &Asked<'_>) -> bool {
+        let (now, model) = (asked.request.now, asked.request.model);
+        let (whole, with_model) = (&health.keys[key].whole, health.keys[key].models.get(model));
+        if self.seems_limited(key, health, now) {
+            return true;
+        }
+        let has_failed = self.keys[key].is_some() || self.keys_with_models[key][asked.model].is_some();
+        let is_on_trial = self.trials.values().any(|trial| {
+            let is_of_model = trial.model == asked.model && has_rested(with_model);
+            trial.key == key && (is_of_model || has_rested(Some(whole)))
+        });
+        has_failed && (is_resting(Some(whole), now) || is_resting(with_model, now) || is_on_trial)
+    }
+
+    /// Three models are limited with this key at once.
+    fn seems_limited(&self, key: usize, health: &Health, now: Millis) -> bool {
+        let is_limited = |at: usize| {
+            let known = health.keys[key].models.get(&format!("m{at}"));
+            let seen = self.keys_with_models[key][at];
+            is_resting(known, now)
+                && seen.is_some_and(|seen| matches!(seen.outcome, Outcome::RateLimited { .. }))
+        };
+        (0..MODELS).filter(|&at| is_limited(at)).count() >= 3
+    }
+
+    /// Whether the model or the host is worse than another target.
+    fn is_passed_over(&self, health: &Health, asked: &Asked<'_>) -> bool {
+        let (now, model) = (asked.request.now, health.models.get(asked.request.model));
+        let is_model_tried =
+            has_rested(model) && self.trials.values().any(|trial| trial.model == asked.model);
+        let is_host_tried = has_rested(Some(&health.host)) && !self.trials.is_empty();
+        is_resting(model, now) || is_resting(Some(&health.host), now) || is_model_tried || is_host_tried
+    }
+
+    /// Traffic comes back by a growing share after a rest of the host.
+    fn comes_back(&self, asked: &Asked<'_>) -> bool {
+        self.host_rests_until.is_some_and(|until| asked.request.now < until + RAMP)
+    }
+
+    /// The end of the upstream's own wait for this key and such a request.
+    fn stated(&self, key: usize, asked: &Asked<'_>) -> Option<Millis> {
+        let (size, now) = (asked.request.size, asked.request.now);
+        let seen = [self.keys[key], self.keys_with_models[key][asked.model]];
+        seen.into_iter().flatten().filter_map(|seen| seen.waits(size, now)).max()
+    }
+
+    /// The key lacks credit or is rejected.
+    fn is_refused(&self, key: usize) -> bool {
+        let seen = [self.keys[key]].into_iter().chain(self.keys_with_models[key]);
+        seen.flatten().any(super::Seen::is_refusal)
+    }
+}
+
+impl Audit {
+    pub(in super::super) fn chose(
+        &mut self,
+        asked: &Asked<'_>,
+        choice: &Choice,
+        health: &Health,
+        world: &World,
+    ) {
+        let request = asked.request;
+        let left: Vec<_> = (0..KEYS).filter(|&at| !request.tried.contains(&asked.keys[at].id())).collect();
+        let own = request.session.and_then(|session| {
+            preferred(session, left.iter().map(|&at| asked.keys[at].id())).map(|at| left[at])
+        });
+        let ledger = &self.ledgers[asked.provider];
+        let about = format!("{choice:?} for m{} of provider {}", asked.model, asked.provider);
+        match choice {
+            Choice::WaitUntil(until) => {
+                assert!(request.patience == Patience::MayWait, "waits again: {about}");
+                assert!(until.saturating_sub(request.now) <= SHORT_WAIT, "waits for long: {about}");
+                assert!(
+                    own.and_then(|own| ledger.stated(own, asked)).is_some(),
+                    "no wait was named: {about}"
+                );
+            }
+            Choice::PassedOver => {
+                assert!(request.alternatives == Alternatives::Left, "the last target is refused: {about}");
+                let is_better = ledger.is_passed_over(health, asked)
+                    || left.iter().all(|&key| ledger.is_skipped(key, health, asked));
+                assert!(is_better || ledger.comes_back(asked), "passed over without a reason: {about}");
+                if !is_better {
+                    self.count("passed over while traffic comes back");
+                }
+                self.count("passed over");
+            }
+            Choice::AllTried => assert_eq!(request.tried.len(), KEYS, "{about}"),
+            Choice::RateLimited { wait } => ledger.rate_limited(asked, &left, millis(*wait), &about),
+            Choice::Key(chosen) => {
+                let key = asked.keys.iter().position(|key| key.id() == chosen.key.id()).unwrap();
+                ledger.key(asked, (own, key), health, &about);
+                if chosen.is_known_to_fail {
+                    let is_known =
+                        ledger.is_passed_over(health, asked) || ledger.is_skipped(key, health, asked);
+                    assert!(is_known || ledger.stated(key, asked).is_some(), "not known to fail: {about}");
+                }
+                if chosen.is_trial {
+                    self.begin_trial(asked, key, &about);
+                }
+            }
+        }
+        self.watch_detour(asked, own, (choice, health), world);
+    }
+
+    fn begin_trial(&mut self, asked: &Asked<'_>, key: usize, about: &str) {
+        self.count("trials");
+        let ledger = &mut self.ledgers[asked.provider];
+        let abouts =
+            [About::Key(key), About::KeyAndModel(key, asked.model), About::Model(asked.model), About::Host];
+        let changed = abouts.iter().filter_map(|about| ledger.changed.get(about)).max().copied();
+        // Another rest may have begun and ended since.
+        let is_same = |trial: &super::Trial| {
+            (trial.key, trial.model) == (key, asked.model) && Some(trial.began) >= changed
+        };
+        let is_second = ledger.trials.values().any(is_same);
+        let matters = asked.request.alternatives == Alternatives::Left;
+        assert!(!(is_second && matters), "a second trial: {about}");
+        let (model, began) = (asked.model, asked.request.now);
+        ledger.trials.insert(asked.request.lease, super::Trial { key, model, began });
+    }
+
+    /// How long sessions are passed on although their own key would serve them.
+    fn watch_detour(
+        &mut self,
+        asked: &Asked<'_>,
+        own: Option<usize>,
+        (choice, health): (&Choice, &Health),
+        world: &World,
+    ) {
+        let (Some(key), true) = (own, asked.request.tried.is_empty()) else { return };
+        let now = asked.request.now;
+        let place = Place { provider: asked.provider, key, model: asked.model };
+        let is_detour = match choice {
+            Choice::Key(chosen) => chosen.key.id() != asked.keys[key].id(),
+            Choice::PassedOver => true,
+            // It is refused, which is checked elsewhere.
+            Choice::WaitUntil(_) | Choice::RateLimited { .. } | Choice::AllTried => return,
+        };
+        if !is_detour {
+            return;
+        }
+        // What rests because of other models is another matter.
+        let is_about_others =
+            self.ledgers[asked.provider].seems_limited(key, health, now) || !health.host.is_clear();
+        let since = world.upstream.borrow_mut().healthy_since(place, asked.request.size, now);
+        let Some(since) = since.filter(|_| !is_about_others) else {
+            self.detours.remove(&place);
+            return;
+        };
+        let (first, last) = self.detours.entry(place).or_insert((now, now));
+        // Where nobody asked for long, the rest may be over, and this request just met another one that tries it out.
+        let is_new = *first < since || now - *last > 2 * MINUTE;
+        (*first, *last) = (if is_new { now } else { *first }, now);
+        assert!(now - *first <= LONGEST_DETOUR, "{place:?} works and is not used for {} ms", now - *first);
+    }
+
+    /// What is known to fail gets one call, a client's own retry is not repeated, and a session waits for its key twice
+    /// before it moves.
+    pub(in super::super) fn decided(
+        &mut self,
+        failed: &Failed,
+        next: Next,
+        (short_waits, spent): (u32, usize),
+    ) {
+        let wait = match failed.outcome {
+            Outcome::RateLimited { wait, .. } => wait,
+            _ => None,
+        };
+        if wait.is_none_or(|wait| millis(wait) > SHORT_WAIT) || !failed.request.has_session {
+            let is_repeat = matches!(next, Next::SameKey(_));
+            let is_on = is_repeat || next == Next::NextKey;
+            let Standing { is_known_to_fail, is_client_retry, .. } = failed.request;
+            assert!(!(is_on && is_known_to_fail), "a second call to what is known to fail: {failed:?}");
+            assert!(!(is_repeat && is_client_retry), "the client repeats it already: {failed:?}");
+            assert!(!(is_on && failed.outcome == Outcome::Silent), "a silent provider is called again");
+            return;
+        }
+        match next {
+            Next::SameKey(_) => self.count("short waits of sessions"),
+            Next::Fixed | Next::NextKey | Next::NextTarget | Next::GiveUp => {
+                assert!(
+                    short_waits >= 2 || spent >= 6,
+                    "moves at a short wait: {next:?} after {short_waits}"
+                );
+                self.count("sessions that moved after two short waits");
+            }
+        }
+    }
+}
+
+impl Ledger {
+    /// A session gets its own key unless that is worse, and waits for it if that is short.
+    fn key(&self, asked: &Asked<'_>, (own, key): (Option<usize>, usize), health: &Health, about: &str) {
+        let Some(own) = own.filter(|&own| own != key) else { return };
+        let request = asked.request;
+        let is_short = self.stated(own, asked).is_some_and(|until| until - request.now <= SHORT_WAIT);
+        let may_wait = request.patience == Patience::MayWait && !self.is_refused(own);
+        let has_rest = has_rested(health.keys[own].models.get(request.model))
+            || has_rested(Some(&health.keys[own].whole));
+        assert!(
+            !(is_short && may_wait && has_rest),
+            "a session leaves its key {own} at a short wait: {about}"
+        );
+        let is_worse = self.is_skipped(own, health, asked) || self.stated(own, asked).is_some();
+        assert!(is_worse, "a session leaves its key {own} without a reason: {about}");
+    }
+
+    /// Only the upstream's own wait refuses a request, and single calls look whether a long one is over.
+    fn rate_limited(&self, asked: &Asked<'_>, left: &[usize], wait: Millis, about: &str) {
+        let now = asked.request.now;
+        assert!(asked.request.alternatives == Alternatives::None, "another target is left: {about}");
+        let stated: Vec<_> = left.iter().filter_map(|&key| self.stated(key, asked)).collect();
+        let soonest = stated.iter().min();
+        assert!(
+            soonest.is_some_and(|&until| wait <= until.saturating_sub(now)),
+            "no such wait was named: {about}"
+        );
+        for &key in left {
+            let is_refused = self.is_refused(key);
+            let Some(until) = self.stated(key, asked) else {
+                assert!(is_refused, "key {key} could be asked: {about}");
+                continue;
+            };
+            let called = match self.keys[key] {
+                Some(_) => self.last_calls[key].into_iter().max().unwrap_or_default(),
+                None => self.last_calls[key][asked.model],
+            };
+            let seen = [self.keys[key], self.keys_with_models[key][asked.model]].into_iter().flatten();
+            let next_look = seen.map(|seen| seen.at.max(called) + seen.next_look()).max();
+            let is_looked_at = until - now <= MINUTE || next_look.is_some_and(|next_look| now <= next_look);
+            assert!(is_looked_at, "nobody looks whether the wait of key {key} is over: {about}");
+        }
+    }
+}

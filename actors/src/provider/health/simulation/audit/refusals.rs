@@ -1,0 +1,54 @@
+//! Whether a request that failed could have been served.
+
+use super::super::clients::ClientRequest;
+use super::super::upstream::Place;
+use super::super::{CHAINS, KEYS};
+use super::{Audit, Tried};
+use crate::outcome::Retry;
+
+impl Audit {
+    /// A request failed for good: no target of its chain would have served it, or the design allows it.
+    pub(in super::super) fn refused(
+        &mut self,
+        request: &ClientRequest,
+        tried: &Tried,
+        calls: u32,
+        serves: &mut dyn FnMut(Place) -> bool,
+    ) {
+        self.count("refused");
+        if tried.calls.is_empty() {
+            self.count("refused without a call");
+        }
+        if request.own_fault.is_some() {
+            return self.count("refused: the request's own fault");
+        }
+        let mut reason = "refused: no target works";
+        for &provider in CHAINS[request.model] {
+            let has_failed = |called: &&super::Called| called.place.provider == provider;
+            let mut failed = tried.calls.iter().filter(has_failed);
+            // What failed is not about the key.
+            if failed.clone().any(|called| called.outcome.treatment().retry != Retry::NextKey) {
+                continue;
+            }
+            let is_known_to_fail = failed.any(|called| called.is_known_to_fail);
+            for key in 0..KEYS {
+                let place = Place { provider, key, model: request.model };
+                if tried.calls.iter().any(|called| called.place == place) || !serves(place) {
+                    continue;
+                }
+                reason = match () {
+                    () if calls >= 6 => "refused: six calls were made",
+                    () if tried.is_over_budget => "refused: the retry budget is used up",
+                    () if tried.waits.contains(&provider) => "refused: the upstream's own wait",
+                    () if is_known_to_fail => "refused: one call for what is known to fail",
+                    () => panic!("{place:?} would have served {request:?}, which tried {tried:?}"),
+                };
+            }
+        }
+        if tried.calls.is_empty() && reason == "refused: no target works" {
+            // It would have failed, so that nothing is lost.
+            assert!(!tried.waits.is_empty() || tried.is_over_budget, "refused without a call: {request:?}");
+        }
+        self.count(reason);
+    }
+}

@@ -1,0 +1,345 @@
+//! The loop that the exchange runs for one request: lease, call, report, next. It follows `src/exchange.rs` and
+//! `src/exchange/fallbacks.rs` name by name.
+
+mod lease;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use self::lease::{Lease, NoLease};
+use super::audit::{Called, Tried};
+use super::clients::ClientRequest;
+use super::{CHAINS, MAX_RETRIES, SECOND, World};
+use crate::clock::{Millis, millis};
+use crate::outcome::Outcome;
+use crate::provider::health::Alternatives;
+use crate::retry::{Attempts, Failed, Fixable, Next, Standing, with_jitter};
+
+/// A streamed call that has been silent for so long counts while it still runs.
+const SILENCE: Millis = 30 * SECOND;
+const FIRST_BYTE: Millis = 300 * SECOND;
+const WITH_ALTERNATIVE: Millis = 60 * SECOND;
+
+/// Why a client has no reply.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ended {
+    /// It has disconnected.
+    Gone,
+    /// The reply broke off after its first event.
+    Cut,
+    Failed(Failure),
+}
+
+/// What the client gets.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failure {
+    pub(super) status: u16,
+    pub(super) retry_after: Option<u64>,
+    pub(super) should_retry: Option<ShouldRetry>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ShouldRetry {
+    Yes,
+    No,
+}
+
+enum Stopped {
+    Here(Failure),
+    PassedOver,
+    Everywhere(Failure),
+    Gone,
+}
+
+#[derive(Default)]
+struct Fallbacks {
+    rest: VecDeque<usize>,
+    passed_over: VecDeque<usize>,
+}
+
+impl Fallbacks {
+    fn left(&self) -> usize {
+        self.rest.len() + self.passed_over.len()
+    }
+
+    fn next(&mut self) -> Option<(usize, Alternatives)> {
+        let Some(next) = self.rest.pop_front() else {
+            return Some((self.passed_over.pop_front()?, Alternatives::None));
+        };
+        Some((next, if self.left() > 0 { Alternatives::Left } else { Alternatives::None }))
+    }
+}
+
+pub(super) struct Exchange<'x> {
+    world: &'x World,
+    request: &'x ClientRequest,
+    number: u64,
+    /// What the audit wants to know of it.
+    tried: Tried,
+}
+
+struct CallFailure {
+    outcome: Outcome,
+    after: Option<Duration>,
+}
+
+impl<'x> Exchange<'x> {
+    pub(super) fn new(world: &'x World, request: &'x ClientRequest) -> Self {
+        Self { world, request, number: world.rng.borrow_mut().u64(..), tried: Tried::default() }
+    }
+
+    pub(super) async fn answer(mut self) -> Result<(), Ended> {
+        self.world.audit.borrow_mut().count("requests");
+        let (lease, rest, end) = self.run().await?;
+        // The reply has begun well: what the lease tries out works.
+        if lease.number > 0 {
+            lease.report(Outcome::Answered);
+        }
+        let now = self.world.time.now();
+        self.sleep_until(now + rest).await.map_err(|_| Ended::Gone)?;
+        lease.report(end);
+        self.world.audit.borrow_mut().count(if end == Outcome::Answered { "served" } else { "cut" });
+        if end == Outcome::Answered { Ok(()) } else { Err(Ended::Cut) }
+    }
+
+    async fn run(&mut self) -> Result<(Lease<'x>, Millis, Outcome), Ended> {
+        let mut attempts = Attempts::default();
+        let mut fallbacks =
+            Fallbacks { rest: CHAINS[self.request.model].iter().copied().collect(), ..Fallbacks::default() };
+        let mut best: Option<Failure> = None;
+        let Some(mut target) = fallbacks.next() else { unreachable!("no chain is empty") };
+        loop {
+            let failure = match self.try_target(target, (&mut attempts, &fallbacks)).await {
+                Ok(answered) => return Ok(answered),
+                Err(Stopped::Gone) => return Err(Ended::Gone),
+                Err(Stopped::Everywhere(failure)) => {
+                    return Err(self.failed(better(best, failure), &attempts));
+                }
+                Err(Stopped::Here(failure)) => Some(failure),
+                Err(Stopped::PassedOver) => {
+                    fallbacks.passed_over.push_back(target.0);
+                    None
+                }
+            };
+            let Some(next) = fallbacks.next() else {
+                let last = failure.unwrap_or(BUSY);
+                return Err(self.failed(better(best, last), &attempts));
+            };
+            if let Some(failure) = failure {
+                best = Some(better(best, failure));
+            }
+            target = next;
+        }
+    }
+
+    async fn try_target(
+        &mut self,
+        (provider, alternatives): (usize, Alternatives),
+        (attempts, fallbacks): (&mut Attempts, &Fallbacks),
+    ) -> Result<(Lease<'x>, Millis, Outcome), Stopped> {
+        let left = fallbacks.left();
+        let mut lease = match self.lease(provider, alternatives, &[]).await {
+            Ok(lease) => lease,
+            Err(NoLease::Gone) => return Err(Stopped::Gone),
+            Err(NoLease::PassedOver) => return Err(Stopped::PassedOver),
+            Err(NoLease::RateLimited(wait)) => {
+                self.tried.waits.push(provider);
+                return Err(stopped(attempts.elsewhere(left), self.rate_limited(wait)));
+            }
+            Err(NoLease::AllTried) => return Err(stopped(attempts.elsewhere(left), BUSY)),
+        };
+        attempts.start_target(MAX_RETRIES);
+        let now = self.world.time.now();
+        if attempts.calls() == 0 {
+            self.world.providers[provider].budget.count_request(now);
+            self.world.audit.borrow_mut().counted_request(provider, now);
+        } else if !lease.draw_retry() {
+            self.tried.is_over_budget = true;
+            return Err(stopped(attempts.elsewhere(left), BUSY));
+        }
+        let mut tried = vec![];
+        let mut short_waits = 0;
+        let mut best: Option<Failure> = None;
+        loop {
+            lease.began = self.world.time.now();
+            lease.request = self.number;
+            if lease.is_known_to_fail && !fallbacks.rest.is_empty() {
+                self.world
+                    .audit
+                    .borrow_mut()
+                    .count("calls known to fail although the next target was not asked");
+            }
+            let failed = match self.call(&lease).await {
+                Ok(answered) => return Ok((lease, answered.0, answered.1)),
+                Err(None) => return Err(Stopped::Gone),
+                Err(Some(failed)) => failed,
+            };
+            lease.report(failed.outcome);
+            let place = lease.place;
+            self.tried.calls.push(Called {
+                place,
+                outcome: failed.outcome,
+                is_known_to_fail: lease.is_known_to_fail,
+            });
+            let as_failed = self.as_failed(&lease, &failed);
+            let decided = attempts.next(as_failed, left, self.world.fraction());
+            let spent = attempts.calls() as usize + left;
+            self.world.audit.borrow_mut().decided(&as_failed, decided, (short_waits, spent));
+            let next = self.within_budget(&lease, decided, attempts.elsewhere(left));
+            let failure = better(best.take(), self.answer_of(&failed));
+            match next {
+                Next::SameKey(pause) => {
+                    short_waits += u32::from(matches!(failed.outcome, Outcome::RateLimited { .. }));
+                    let now = self.world.time.now();
+                    self.sleep_until(now + millis(pause)).await?;
+                    best = Some(failure);
+                }
+                Next::Fixed | Next::GiveUp => return Err(Stopped::Everywhere(failure)),
+                Next::NextTarget => return Err(Stopped::Here(failure)),
+                Next::NextKey => {
+                    tried.push(lease.place.key);
+                    match self.lease(provider, Alternatives::None, &tried).await {
+                        Ok(next) => lease = next,
+                        Err(NoLease::Gone) => return Err(Stopped::Gone),
+                        Err(none) => {
+                            if let NoLease::RateLimited(_) = none {
+                                self.tried.waits.push(provider);
+                            }
+                            return Err(stopped(attempts.elsewhere(left), failure));
+                        }
+                    }
+                    best = Some(failure);
+                }
+            }
+        }
+    }
+
+    fn as_failed(&self, lease: &Lease<'_>, failed: &CallFailure) -> Failed {
+        let CallFailure { outcome, after } = *failed;
+        let (now, length) = (self.world.time.now(), self.request.size.body);
+        let is_client_retry =
+            self.request.session.is_some_and(|session| self.world.recent.contains(session.0, length, now));
+        let request = Standing {
+            is_client_retry,
+            is_known_to_fail: lease.is_known_to_fail,
+            has_session: self.request.session.is_some(),
+        };
+        let retry = outcome.treatment().retry;
+        Failed { outcome, retry, after, can_fix: Fixable::No, request }
+    }
+
+    fn within_budget(&mut self, lease: &Lease<'_>, next: Next, otherwise: Next) -> Next {
+        match next {
+            Next::SameKey(_) | Next::NextKey if !lease.draw_retry() => {
+                self.tried.is_over_budget = true;
+                otherwise
+            }
+            Next::SameKey(_) | Next::NextKey | Next::Fixed | Next::NextTarget | Next::GiveUp => next,
+        }
+    }
+
+    /// What is left of the reply and how it will end; or how the call failed, unless the client has gone.
+    async fn call(&self, lease: &Lease<'_>) -> Result<(Millis, Outcome), Option<CallFailure>> {
+        let (world, began) = (self.world, lease.began);
+        world.audit.borrow_mut().called(lease.place, began, &self.tried);
+        let shown = {
+            let (upstream, rng) = (&mut world.upstream.borrow_mut(), &mut world.rng.borrow_mut());
+            upstream.call(lease.place, self.request.size, began, rng)
+        };
+        let first = shown.first.unwrap_or(Millis::MAX);
+        let patience = match lease.alternatives {
+            Alternatives::Left => WITH_ALTERNATIVE,
+            Alternatives::None => FIRST_BYTE,
+        };
+        if first > SILENCE {
+            self.sleep_until(began + SILENCE).await.map_err(|_| None)?;
+            lease.report(Outcome::Silent);
+        }
+        self.sleep_until(began + first.min(patience)).await.map_err(|_| None)?;
+        if first > patience {
+            return Err(Some(CallFailure { outcome: Outcome::Silent, after: None }));
+        }
+        let outcome = match (shown.outcome, self.request.own_fault) {
+            (Outcome::Answered, Some(own)) => own,
+            (shown, _) => shown,
+        };
+        match outcome {
+            Outcome::Answered => Ok((shown.rest, shown.end)),
+            outcome => Err(Some(CallFailure { outcome, after: shown.after })),
+        }
+    }
+
+    /// Fails when the client has gone by then.
+    async fn sleep_until(&self, at: Millis) -> Result<(), Stopped> {
+        let gone = self.request.gone;
+        self.world.time.sleep_until(at.min(gone)).await;
+        if gone <= at { Err(Stopped::Gone) } else { Ok(()) }
+    }
+
+    fn failed(&self, failure: Failure, attempts: &Attempts) -> Ended {
+        let (world, now) = (self.world, self.world.time.now());
+        if let Some(session) = self.request.session {
+            world.recent.note(session.0, self.request.size.body, now);
+        }
+        let upstream = &mut world.upstream.borrow_mut();
+        world.audit.borrow_mut().refused(self.request, &self.tried, attempts.calls(), &mut |place| {
+            upstream.serves(place, self.request.size, now)
+        });
+        Ended::Failed(failure)
+    }
+
+    fn rate_limited(&self, wait: Duration) -> Failure {
+        let wait = with_jitter(wait, self.world.fraction()).as_secs_f64().ceil() as u64;
+        let should_retry = (wait > 60).then_some(ShouldRetry::No);
+        Failure { status: 429, retry_after: Some(wait), should_retry }
+    }
+
+    fn answer_of(&self, failed: &CallFailure) -> Failure {
+        let after = failed.after.map(|after| after.as_secs_f64().ceil() as u64);
+        let (status, retry_after, should_retry) = match failed.outcome {
+            Outcome::RateLimited { wait: None, .. } => {
+                (429, Some(1 + self.world.pick(5) as u64), Some(ShouldRetry::Yes))
+            }
+            Outcome::RateLimited { .. } => {
+                (429, after, after.is_some_and(|after| after > 60).then_some(ShouldRetry::No))
+            }
+            Outcome::OutOfCredit => (402, None, Some(ShouldRetry::No)),
+            Outcome::KeyRejected => (401, None, None),
+            Outcome::KeyForbidden => (403, None, None),
+            Outcome::Overloaded => (529, after, None),
+            Outcome::ServerError => (500, after, None),
+            Outcome::BrokenReply | Outcome::ReplyTooLarge | Outcome::Unreachable => (502, after, None),
+            Outcome::Silent => (504, None, None),
+            Outcome::LocalFault => (503, Some(1), None),
+            Outcome::Answered
+            | Outcome::RequestRefused
+            | Outcome::RequestTooLarge
+            | Outcome::NotServedHere
+            | Outcome::TryAgain
+            | Outcome::Cancelled => (400, None, None),
+        };
+        Failure { status, retry_after, should_retry }
+    }
+}
+
+/// Our own bounds answer so.
+const BUSY: Failure = Failure { status: 503, retry_after: Some(1), should_retry: None };
+
+fn stopped(next: Next, failure: Failure) -> Stopped {
+    match next {
+        Next::NextTarget => Stopped::Here(failure),
+        Next::SameKey(_) | Next::Fixed | Next::NextKey | Next::GiveUp => Stopped::Everywhere(failure),
+    }
+}
+
+fn better(one: Option<Failure>, other: Failure) -> Failure {
+    let rank = |failure: &Failure| match failure.status {
+        429 => (0, failure.retry_after.unwrap_or_default()),
+        500..=599 => (1, 0),
+        402 => (2, 0),
+        403 => (3, 0),
+        401 => (4, 0),
+        _ => (5, 0),
+    };
+    one.filter(|one| rank(one) < rank(&other)).unwrap_or(other)
+}

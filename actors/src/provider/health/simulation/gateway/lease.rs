@@ -1,0 +1,149 @@
+//! What the provider's actor does for one request: it lends a key, and reads what the lease reports.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use super::super::World;
+use super::super::audit::Asked;
+use super::super::upstream::Place;
+use super::Exchange;
+use crate::clock::{Millis, millis};
+use crate::outcome::Outcome;
+use crate::provider::health::{Alternatives, Choice, Chosen, Patience, Report, Request, Size};
+use crate::retry::with_jitter;
+
+pub(super) enum NoLease {
+    RateLimited(Duration),
+    PassedOver,
+    AllTried,
+    Gone,
+}
+
+/// A key that is lent for one request; dropped without a report it reports `Cancelled`.
+pub(super) struct Lease<'w> {
+    world: &'w World,
+    pub(super) place: Place,
+    pub(super) is_known_to_fail: bool,
+    pub(super) alternatives: Alternatives,
+    /// 0 if it tries nothing out.
+    pub(super) number: u64,
+    incarnation: u64,
+    pub(super) began: Millis,
+    pub(super) request: u64,
+    size: Size,
+    is_reported: Cell<bool>,
+}
+
+impl Lease<'_> {
+    pub(super) fn report(&self, outcome: Outcome) {
+        self.is_reported.set(true);
+        let provider = &self.world.providers[self.place.provider];
+        // An older incarnation's marks are not those of the actor that reads the report.
+        let lease = if self.incarnation == provider.incarnation.get() { self.number } else { 0 };
+        let report = Report {
+            outcome,
+            key: provider.keys[self.place.key].id(),
+            model: self.world.models[self.place.model].clone(),
+            began: self.began,
+            at: self.world.time.now(),
+            request: self.request,
+            size: self.size,
+            lease,
+            message: "".into(),
+        };
+        self.world.audit.borrow_mut().note(
+            self.place,
+            &report,
+            &mut provider.health.borrow_mut(),
+            self.world,
+        );
+    }
+
+    pub(super) fn draw_retry(&self) -> bool {
+        let now = self.world.time.now();
+        let is_drawn = self.world.providers[self.place.provider].budget.draw(now);
+        if is_drawn {
+            self.world.audit.borrow_mut().drew_retry(self.place.provider, now);
+        }
+        is_drawn
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        // Where an assertion fails there is nothing more to check.
+        if !self.is_reported.get() && !std::thread::panicking() {
+            self.report(Outcome::Cancelled);
+        }
+    }
+}
+
+impl<'x> Exchange<'x> {
+    /// As the provider's actor answers, which lets a session wait for its key.
+    pub(super) async fn lease(
+        &mut self,
+        provider: usize,
+        alternatives: Alternatives,
+        tried: &[usize],
+    ) -> Result<Lease<'x>, NoLease> {
+        let (world, size) = (self.world, self.request.size);
+        let known = &world.providers[provider];
+        let tried: Vec<_> = tried.iter().map(|&at| known.keys[at].id()).collect();
+        let mut patience = Patience::MayWait;
+        loop {
+            known.leases.set(known.leases.get() + 1);
+            let lease = known.leases.get();
+            let now = world.time.now();
+            let request = Request {
+                now,
+                model: &world.models[self.request.model],
+                session: self.request.session,
+                tried: &tried,
+                size,
+                alternatives,
+                patience,
+                lease,
+                chance: world.fraction(),
+            };
+            let choice = {
+                let health = &mut known.health.borrow_mut();
+                health.forget_old(now);
+                let choice = health.choose(&request);
+                let asked =
+                    Asked { provider, model: self.request.model, request: &request, keys: &known.keys };
+                world.audit.borrow_mut().chose(&asked, &choice, health, world);
+                choice
+            };
+            match choice {
+                Choice::Key(Chosen { key, is_known_to_fail, is_trial }) => {
+                    let at = known.keys.iter().position(|known| known.id() == key.id()).unwrap();
+                    return Ok(Lease {
+                        world,
+                        place: Place { provider, key: at, model: self.request.model },
+                        is_known_to_fail,
+                        alternatives,
+                        number: if is_trial { lease } else { 0 },
+                        incarnation: known.incarnation.get(),
+                        began: now,
+                        request: 0,
+                        size,
+                        is_reported: false.into(),
+                    });
+                }
+                Choice::PassedOver => return Err(NoLease::PassedOver),
+                Choice::RateLimited { wait } => return Err(NoLease::RateLimited(wait)),
+                Choice::AllTried => return Err(NoLease::AllTried),
+                Choice::WaitUntil(until) => {
+                    patience = Patience::HasWaited;
+                    let wait = with_jitter(Duration::from_millis(until - now), world.fraction());
+                    self.held(now + millis(wait)).await?;
+                }
+            }
+        }
+    }
+
+    async fn held(&self, until: Millis) -> Result<(), NoLease> {
+        self.world.audit.borrow_mut().count("waits for a session's key");
+        self.sleep_until(until).await.map_err(|_| NoLease::Gone)
+    }
+}

@@ -1,0 +1,272 @@
+//! The upstream's ground truth: which faults it has, and when.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use super::{DAY, HOUR, KEYS, MINUTE, MODELS, PROVIDERS, SECOND, START};
+use crate::clock::Millis;
+use crate::outcome::{LimitScope, Outcome};
+use crate::provider::health::Size;
+
+/// One model with one key of one provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Place {
+    pub(super) provider: usize,
+    pub(super) key: usize,
+    pub(super) model: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Limited(Stated),
+    AccountLimited(Stated),
+    NoCredit,
+    Rejected,
+    Forbidden,
+    ServerError,
+    Overloaded,
+    MidStream,
+    Closed,
+    Unreachable,
+    Silent,
+}
+
+/// The wait that a 429 names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stated {
+    Nothing,
+    Exactly,
+    /// Fifteen minutes, whatever it is.
+    TooMuch,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Fault {
+    from: Millis,
+    until: Millis,
+    key: Option<usize>,
+    model: Option<usize>,
+    kind: Kind,
+}
+
+/// A token bucket that is empty for requests of this size.
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    until: Millis,
+    size: Size,
+}
+
+/// What a call shows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown {
+    pub(super) outcome: Outcome,
+    /// The pause that it names.
+    pub(super) after: Option<Duration>,
+    /// Until its first event or its failure; `None`: never.
+    pub(super) first: Option<Millis>,
+    /// From the first event to the end of the reply, which may be a failure too.
+    pub(super) rest: Millis,
+    pub(super) end: Outcome,
+}
+
+#[derive(Default)]
+pub(super) struct Upstream {
+    /// By provider, the last one first.
+    coming: Vec<Vec<Fault>>,
+    active: Vec<Vec<Fault>>,
+    buckets: Vec<[[Option<Bucket>; MODELS]; KEYS]>,
+    /// Faults that are over.
+    past: Vec<Vec<Fault>>,
+    pub(super) faults: usize,
+}
+
+impl Upstream {
+    /// Without any fault from now on.
+    pub(super) fn heal(&mut self) {
+        let healthy = Self::healthy();
+        (self.coming, self.active, self.buckets) = (healthy.coming, healthy.active, healthy.buckets);
+    }
+
+    fn healthy() -> Self {
+        let none = || (0..PROVIDERS).map(|_| vec![]).collect();
+        let buckets = vec![[[None; MODELS]; KEYS]; PROVIDERS];
+        Self { coming: none(), active: none(), buckets, past: none(), faults: 0 }
+    }
+
+    /// A day of faults that begin and end at random and overlap.
+    pub(super) fn of_a_day(rng: &mut Rng) -> Self {
+        let mut upstream = Self::healthy();
+        for provider in 0..PROVIDERS {
+            let mut faults = scenes(provider);
+            for (kind, gap, shortest, longest) in KINDS {
+                let mut at = START + (gap as f64 * rng.f64()) as Millis;
+                while at < START + DAY {
+                    faults.push(random_fault(rng, at, kind, (shortest, longest)));
+                    at += (gap as f64 * (0.2 + 1.6 * rng.f64())) as Millis;
+                }
+            }
+            faults.sort_by_key(|fault| std::cmp::Reverse(fault.from));
+            upstream.faults += faults.len();
+            upstream.coming[provider] = faults;
+        }
+        upstream
+    }
+
+    fn fault(&mut self, place: Place, now: Millis) -> Option<Fault> {
+        let (coming, active) = (&mut self.coming[place.provider], &mut self.active[place.provider]);
+        while coming.last().is_some_and(|fault| fault.from <= now) {
+            active.extend(coming.pop());
+        }
+        self.past[place.provider].extend(active.extract_if(.., |fault| fault.until <= now));
+        // What is in front of the rest answers first.
+        active.iter().filter(|fault| fault.holds(place)).max_by_key(|fault| fault.kind.precedence()).copied()
+    }
+
+    fn bucket(&self, place: Place, size: Size, now: Millis) -> Option<Bucket> {
+        let bucket = self.buckets[place.provider][place.key][place.model]?;
+        let is_large = size.body * 2 >= bucket.size.body && size.max_tokens * 2 >= bucket.size.max_tokens;
+        (bucket.until > now && is_large).then_some(bucket)
+    }
+
+    /// Since when calls succeed, if they do.
+    pub(super) fn healthy_since(&mut self, place: Place, size: Size, now: Millis) -> Option<Millis> {
+        let past = |upstream: &Self| {
+            upstream.past[place.provider]
+                .iter()
+                .filter(|fault| fault.holds(place))
+                .map(|fault| fault.until)
+                .max()
+        };
+        let bucket = |upstream: &Self| {
+            upstream.buckets[place.provider][place.key][place.model].map(|bucket| bucket.until.min(now))
+        };
+        self.serves(place, size, now).then(|| past(self).max(bucket(self)).unwrap_or_default())
+    }
+
+    /// Whether a call that begins now succeeds.
+    pub(super) fn serves(&mut self, place: Place, size: Size, now: Millis) -> bool {
+        self.fault(place, now).is_none() && self.bucket(place, size, now).is_none()
+    }
+
+    pub(super) fn call(&mut self, place: Place, size: Size, now: Millis, rng: &mut Rng) -> Shown {
+        let first = 200 + (7_800.0 * rng.f64().powi(3)) as Millis;
+        let rest = (52_000.0 * rng.f64().powi(6)) as Millis;
+        let answered = Outcome::Answered;
+        let failed =
+            |outcome, first| Shown { outcome, after: None, first: Some(first), rest: 0, end: outcome };
+        let limited = |wait: Option<Millis>, scope| {
+            let wait = wait.map(Duration::from_millis);
+            Shown { after: wait, ..failed(Outcome::RateLimited { wait, scope }, 200) }
+        };
+        let Some(fault) = self.fault(place, now) else {
+            if now < START + DAY && self.bucket(place, size, now).is_none() && rng.f64() < 0.015 {
+                let wait = if rng.f64() < 0.8 { rng.u64(500..=4_900) } else { rng.u64(5_500..100_000) };
+                let bucket = Bucket { until: now + 200 + wait, size };
+                self.buckets[place.provider][place.key][place.model] = Some(bucket);
+            }
+            return match self.bucket(place, size, now) {
+                // It answers after 200 ms.
+                Some(bucket) => limited(Some(bucket.until.saturating_sub(now + 200)), LimitScope::Model),
+                None => Shown { outcome: answered, after: None, first: Some(first), rest, end: answered },
+            };
+        };
+        let wait = |stated| match stated {
+            Stated::Nothing => None,
+            Stated::Exactly => Some(fault.until.saturating_sub(now + 200)),
+            Stated::TooMuch => Some(15 * MINUTE),
+        };
+        match fault.kind {
+            Kind::Limited(stated) => limited(wait(stated), LimitScope::Model),
+            Kind::AccountLimited(stated) => limited(wait(stated), LimitScope::Account),
+            Kind::NoCredit => failed(Outcome::OutOfCredit, 200),
+            Kind::Rejected => failed(Outcome::KeyRejected, 200),
+            Kind::Forbidden => failed(Outcome::KeyForbidden, 200),
+            Kind::ServerError => {
+                let after = (rng.f64() < 0.1).then(|| Duration::from_secs(rng.u64(1..15)));
+                Shown { after, ..failed(Outcome::ServerError, first) }
+            }
+            Kind::Overloaded => failed(Outcome::Overloaded, 300),
+            Kind::MidStream => {
+                Shown { outcome: answered, after: None, first: Some(first), rest, end: Outcome::BrokenReply }
+            }
+            Kind::Closed => failed(Outcome::BrokenReply, first),
+            Kind::Unreachable => failed(Outcome::Unreachable, if rng.f64() < 0.5 { 20 } else { 10_000 }),
+            Kind::Silent => {
+                Shown { outcome: Outcome::Silent, after: None, first: None, rest: 0, end: Outcome::Silent }
+            }
+        }
+    }
+}
+
+impl Fault {
+    fn holds(&self, place: Place) -> bool {
+        self.key.is_none_or(|key| key == place.key) && self.model.is_none_or(|model| model == place.model)
+    }
+}
+
+impl Kind {
+    fn precedence(self) -> u8 {
+        match self {
+            Self::Unreachable => 5,
+            Self::Silent | Self::Closed => 4,
+            Self::Rejected | Self::Forbidden => 3,
+            Self::NoCredit => 2,
+            Self::Limited(_) | Self::AccountLimited(_) => 1,
+            Self::ServerError | Self::Overloaded | Self::MidStream => 0,
+        }
+    }
+}
+
+/// What happens to each provider, how often (mean gap), and for how long (from, to).
+const KINDS: [(Kind, Millis, Millis, Millis); 14] = [
+    (Kind::Limited(Stated::Nothing), 12 * MINUTE, 2 * SECOND, 4 * MINUTE),
+    (Kind::Limited(Stated::Exactly), 15 * MINUTE, 6 * SECOND, 10 * MINUTE),
+    (Kind::Limited(Stated::TooMuch), 90 * MINUTE, 20 * SECOND, 4 * MINUTE),
+    (Kind::AccountLimited(Stated::Nothing), 80 * MINUTE, 5 * SECOND, 4 * MINUTE),
+    (Kind::AccountLimited(Stated::Exactly), 80 * MINUTE, SECOND, 5 * MINUTE),
+    (Kind::NoCredit, 150 * MINUTE, 2 * MINUTE, 30 * MINUTE),
+    (Kind::Rejected, 150 * MINUTE, 20 * SECOND, 20 * MINUTE),
+    (Kind::Forbidden, 150 * MINUTE, MINUTE, 20 * MINUTE),
+    (Kind::ServerError, 20 * MINUTE, SECOND, 5 * MINUTE),
+    (Kind::Overloaded, 30 * MINUTE, SECOND, 4 * MINUTE),
+    (Kind::MidStream, 40 * MINUTE, 5 * SECOND, 4 * MINUTE),
+    (Kind::Closed, 40 * MINUTE, SECOND, 3 * MINUTE),
+    (Kind::Unreachable, 80 * MINUTE, SECOND, 4 * MINUTE),
+    (Kind::Silent, 100 * MINUTE, 20 * SECOND, 5 * MINUTE),
+];
+
+fn random_fault(rng: &mut Rng, from: Millis, kind: Kind, (shortest, longest): (Millis, Millis)) -> Fault {
+    let length = shortest + ((longest - shortest) as f64 * rng.f64().powi(2)) as Millis;
+    let (key, model) = (rng.usize(0..KEYS), rng.usize(0..MODELS));
+    let (key, model) = match kind {
+        Kind::Limited(_) | Kind::Forbidden => (Some(key), Some(model)),
+        Kind::AccountLimited(_) | Kind::NoCredit | Kind::Rejected => (Some(key), None),
+        Kind::ServerError | Kind::Overloaded | Kind::MidStream => (None, Some(model)),
+        Kind::Closed | Kind::Silent => (None, (rng.f64() < 0.5).then_some(model)),
+        Kind::Unreachable => (None, None),
+    };
+    Fault { from, until: (from + length).min(START + DAY), key, model, kind }
+}
+
+/// What seldom happens by chance: every key of a provider, or every provider, at once.
+fn scenes(provider: usize) -> Vec<Fault> {
+    let scene = |hour: f64, minutes: u64, model, kind| {
+        let from = START + (hour * HOUR as f64) as Millis;
+        Fault { from, until: from + minutes * MINUTE, key: None, model, kind }
+    };
+    let mut scenes = vec![
+        scene(3.0, 6, None, Kind::Unreachable),
+        scene(6.0, 8, None, Kind::Limited(Stated::Nothing)),
+        scene(9.0, 8, None, Kind::Rejected),
+        scene(12.0, 10, None, Kind::ServerError),
+        scene(15.0, 9, None, Kind::Limited(Stated::Exactly)),
+        scene(16.5, 1, None, Kind::Limited(Stated::TooMuch)),
+        scene(18.0, 10, None, Kind::NoCredit),
+        scene(20.0, 5, None, Kind::Silent),
+    ];
+    // The day ends in the middle of trouble.
+    let last = [Kind::Limited(Stated::Nothing), Kind::Rejected, Kind::Unreachable][provider];
+    scenes.push(scene(24.0 - 1.0 / 30.0, 2, None, last));
+    scenes
+}
