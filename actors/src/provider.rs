@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 use vandamme_protocol::healing::Edit;
 
 pub use self::health::{Alternatives, ConditionView, KeyView, ModelView, Session, Size};
-use self::health::{Change, Choice, Chosen, Health, Patience, Request, State, Subject};
+use self::health::{Change, Choice, Chosen, Health, Patience, Request, RestKind, State, Subject};
 pub(crate) use self::lease::Permits;
 use self::lease::{Event, Permit};
 pub use self::lease::{Held, Lease};
@@ -283,7 +283,8 @@ impl Provider {
         };
         match into {
             State::Preferred => log::info!("{subject} is preferred again"),
-            State::Resting { cause, pause, message } => {
+            State::Resting { kind: RestKind::Extended, .. } => {}
+            State::Resting { kind: RestKind::New, cause, pause, message } => {
                 let last = if message.is_empty() { String::new() } else { format!(": {message}") };
                 let pause = pause.as_secs_f64();
                 log::warn!("{subject} is not preferred for {pause:.1} s: {}{last}", cause.label());

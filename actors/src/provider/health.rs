@@ -84,7 +84,14 @@ pub(super) enum Subject {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Preferred,
-    Resting { cause: Outcome, pause: Duration, message: Arc<str> },
+    Resting { kind: RestKind, cause: Outcome, pause: Duration, message: Arc<str> },
+}
+
+/// Whether it rested for the same cause before, without a success since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RestKind {
+    New,
+    Extended,
 }
 
 /// What a provider knows of its keys, its models and its host.
@@ -298,10 +305,10 @@ fn fail(
     if !condition.fail(evidence, pauses) {
         return;
     }
-    // A longer rest for the same cause is no change.
-    if let Some(rest) = condition.rest().filter(|rest| before != Some(rest.cause.label())) {
+    if let Some(rest) = condition.rest() {
         let pause = Duration::from_millis(rest.until.saturating_sub(rest.since));
-        let into = State::Resting { cause: rest.cause, pause, message: rest.message.clone() };
+        let kind = if before == Some(rest.cause.label()) { RestKind::Extended } else { RestKind::New };
+        let into = State::Resting { kind, cause: rest.cause, pause, message: rest.message.clone() };
         changes.push(Change { subject, into });
     }
 }
