@@ -10,6 +10,7 @@ mod failure;
 mod fallbacks;
 mod healing;
 mod late;
+mod leasing;
 mod listing;
 mod middleware;
 mod outgoing;
@@ -24,21 +25,17 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::http::header::HeaderMap;
-use actix_web::rt::time::{sleep, timeout};
+use actix_web::rt::time::sleep;
 use bytes::Bytes;
 use futures_util::future::{Either, select};
-use tokio::sync::oneshot;
 use vandamme_actors::clock;
 use vandamme_actors::converter::{self, ReplyBody};
 use vandamme_actors::ledger::{Asked, End, Entry};
 use vandamme_actors::outcome::{Outcome, Retry};
-use vandamme_actors::provider::{Alternatives, Held, Lease, LeaseKey, NoLease, Session, Size};
+use vandamme_actors::provider::{Alternatives, Lease, NoLease, Session};
 use vandamme_actors::retry::{Attempts, Failed, Fixable, Next, Standing};
-use vandamme_actors::router::{self, Dispatch};
-use vandamme_actors::secret::KeyId;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::span::{Head, Streaming};
 
@@ -54,11 +51,6 @@ pub(crate) use self::trail::Trail;
 pub(crate) use self::trial::{Trial, Verdict, trial, trial_of};
 use crate::gateway::Gateway;
 use crate::http::caller;
-
-/// Before the actor asked is asked again: it is being replaced.
-const PAUSE: Duration = Duration::from_millis(250);
-/// What a lease may take beyond the wait for a permit: the wait for a session's key, and some slack.
-const LEASE_SLACK: Duration = Duration::from_secs(9);
 
 /// What a client asks, read as far as the gateway must.
 pub(crate) struct Question {
@@ -309,90 +301,6 @@ impl Exchange<'_> {
                 Reply::Whole { status, headers, body }
             }
         }
-    }
-
-    /// A lease like this one with a key that was not tried.
-    async fn another(&self, lease: &Lease, tried: &[KeyId]) -> Result<Lease, Option<NoLease>> {
-        self.lease(Some(&Place::of(lease)), Alternatives::None, (tried, lease.held())).await
-    }
-
-    /// A key for this request, not one of `tried`: from the provider of `place` or the one whose models are asked for,
-    /// else wherever the router finds.
-    /// Asks once more when the actor asked is replaced meanwhile.
-    async fn lease(
-        &self,
-        place: Option<&Place>,
-        alternatives: Alternatives,
-        (tried, held): (&[KeyId], Option<Held>),
-    ) -> Result<Lease, Option<NoLease>> {
-        let known = match (place, &self.question.endpoint) {
-            (Some(place), _) => Some(place.clone()),
-            (None, Endpoint::Models(provider)) => {
-                Some(Place { provider: provider.clone(), model: "".into(), profile: None })
-            }
-            (None, Endpoint::Reply | Endpoint::Count) => None,
-        };
-        let (session, size) = (self.session, self.size());
-        for _ in 0..3 {
-            let roster = self.gateway.roster.load();
-            let (reply, answer) = oneshot::channel();
-            let sent = match &known {
-                None => router::here(&self.gateway.roster)
-                    .try_send(Dispatch { model: (*self.question.head.model).into(), session, size, reply })
-                    .is_ok(),
-                Some(Place { provider, model, profile }) => {
-                    // Whoever is being replaced has a successor in there; this one is gone.
-                    let Some(provider) = roster.provider(provider) else { return Err(None) };
-                    let request = LeaseKey {
-                        model: model.clone(),
-                        profile: profile.clone(),
-                        session,
-                        size,
-                        alternatives,
-                        tried: tried.to_vec(),
-                        held: held.clone(),
-                        reply,
-                    };
-                    provider.try_send(request).is_ok()
-                }
-            };
-            if sent && let Some(answer) = self.awaited(answer, roster.generation).await {
-                return answer.map_err(Some);
-            }
-            sleep(PAUSE).await;
-        }
-        Err(None)
-    }
-
-    /// The answer, or `None` when it will not come. No short timer stands here: each that is set before all others costs
-    /// a thread a wake-up (measured).
-    async fn awaited(
-        &self,
-        answer: oneshot::Receiver<Result<Lease, NoLease>>,
-        generation: u64,
-    ) -> Option<Result<Lease, NoLease>> {
-        let patience = self.gateway.terms().settings.limits.provider_queue_wait + LEASE_SLACK;
-        let replaced = Box::pin(self.replaced(generation));
-        match timeout(patience, select(answer, replaced)).await {
-            Ok(Either::Left((answer, _))) => answer.ok(),
-            Ok(Either::Right(_)) | Err(_) => None,
-        }
-    }
-
-    /// Ends when an actor has been replaced since that generation.
-    async fn replaced(&self, generation: u64) {
-        loop {
-            let changed = self.gateway.roster.changed();
-            if self.gateway.roster.load().generation != generation {
-                return;
-            }
-            changed.await;
-        }
-    }
-
-    fn size(&self) -> Size {
-        let Question { body, head, .. } = self.question;
-        Size { body: body.len(), max_tokens: head.max_tokens.unwrap_or_default() }
     }
 
     /// A key of ours that is refused or limited is the operator's business; one that a client brought is not.
