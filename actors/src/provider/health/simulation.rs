@@ -37,7 +37,7 @@ const PROVIDERS: usize = 3;
 const KEYS: usize = 3;
 const MODELS: usize = 5;
 /// Which providers serve a model, in order.
-const CHAINS: [&[usize]; MODELS] = [&[0, 1, 2], &[1, 2], &[2, 0], &[0], &[1]];
+const CHAINS: [&[usize]; MODELS] = [&[0, 1, 2], &[1, 0], &[2, 0], &[0], &[1]];
 const MAX_RETRIES: u32 = 2;
 
 const SECOND: Millis = 1_000;

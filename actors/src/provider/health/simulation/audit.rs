@@ -2,16 +2,17 @@
 //! in the code is not broken in its check too.
 
 mod decisions;
+mod ledger;
 mod refusals;
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::upstream::Place;
 use super::{KEYS, MINUTE, MODELS, PROVIDERS, SECOND, World};
-use crate::clock::{Millis, millis};
-use crate::outcome::{HealthEffect, KeyEffect, Outcome};
+use crate::clock::Millis;
+use crate::outcome::Outcome;
 use crate::provider::health::condition::Condition;
-use crate::provider::health::{Change, Health, Report, Request, Size, State, Subject};
+use crate::provider::health::{Health, Report, Request, Size, State};
 use crate::secret::ApiKey;
 
 const LONGEST_GUESS: Millis = 60 * SECOND;
@@ -62,8 +63,8 @@ pub(super) struct Audit {
 struct Ledger {
     keys: [Option<Seen>; KEYS],
     keys_with_models: [[Option<Seen>; MODELS]; KEYS],
-    /// Requests that failed in a row.
-    models: [Vec<u64>; MODELS],
+    /// Requests that failed in a row, and when.
+    models: [Vec<(u64, Millis)>; MODELS],
     hosts: Vec<(usize, Millis)>,
     /// When the host's last rest ends.
     host_rests_until: Option<Millis>,
@@ -106,6 +107,12 @@ struct Seen {
 impl Seen {
     fn is_refusal(self) -> bool {
         matches!(self.outcome, Outcome::OutOfCredit | Outcome::KeyRejected | Outcome::KeyForbidden)
+    }
+
+    /// The upstream's wait goes on, for larger requests than the one that succeeded.
+    fn is_about_more(self, report: &Report) -> bool {
+        let goes_on = self.until.is_some_and(|until| until > report.at);
+        goes_on && report.at < self.at + LONGEST_REST && self.waits(report.size, report.at).is_none()
     }
 
     /// When a call must have looked whether a long wait is over: after 10, 20, 40 … 300 s.
@@ -154,6 +161,7 @@ impl Audit {
         ledger.trials.remove(&report.lease);
         ledger.read(place, report);
         let changes = health.note(report, world.fraction());
+        assert!(ledger.is_noted(place, report, health), "nothing changes after {report:?}");
         for change in &changes {
             self.count(match change.into {
                 State::Preferred => "preferred again",
@@ -232,109 +240,3 @@ const NEEDED: [&str; 6] = [
     "passed over",
     "trials",
 ];
-
-impl Ledger {
-    /// What the report adds to what is known.
-    fn read(&mut self, place: Place, report: &Report) {
-        let is_about = |ledger: &Self, about| ledger.changed.get(&about).is_none_or(|&at| report.began >= at);
-        match report.outcome.treatment().health {
-            HealthEffect::ModelFails | HealthEffect::HostFails => {
-                if is_about(self, About::Model(place.model))
-                    && !self.models[place.model].contains(&report.request)
-                {
-                    self.models[place.model].push(report.request);
-                }
-            }
-            HealthEffect::ModelWorks => {
-                if is_about(self, About::Model(place.model)) {
-                    self.models[place.model].clear();
-                }
-            }
-            HealthEffect::None | HealthEffect::HostWorks => {}
-        }
-        match report.outcome.treatment().health {
-            HealthEffect::HostFails => self.hosts.push((place.model, report.at)),
-            HealthEffect::HostWorks | HealthEffect::ModelWorks | HealthEffect::ModelFails => {
-                self.hosts.retain(|&(_, at)| at > report.began);
-            }
-            HealthEffect::None => {}
-        }
-    }
-
-    fn change(&mut self, place: Place, report: &Report, change: &Change, before: &Before) {
-        let about = match &change.subject {
-            Subject::Key(_) => About::Key(place.key),
-            Subject::KeyAndModel(..) => About::KeyAndModel(place.key, place.model),
-            Subject::Model(_) => About::Model(place.model),
-            Subject::Host => About::Host,
-        };
-        let last = self.changed.insert(about, report.at);
-        let is_old = last.is_some_and(|last| report.began < last);
-        assert!(!is_old, "{about:?} changes because of a call that began before its last change: {report:?}");
-        let seen = match &change.into {
-            State::Preferred => None,
-            State::Resting { pause, .. } => {
-                self.rests(about, report, millis(*pause), before);
-                let until = match report.outcome {
-                    Outcome::RateLimited { wait: Some(wait), .. } => Some(report.at + millis(wait)),
-                    _ => None,
-                };
-                let before = match about {
-                    About::Key(key) => self.keys[key],
-                    About::KeyAndModel(key, model) => self.keys_with_models[key][model],
-                    About::Model(_) | About::Host => None,
-                };
-                let before = before.filter(|seen| seen.until.is_some_and(|until| until > report.at));
-                let looks = before.map_or(0, |seen| seen.looks + 1);
-                Some(Seen { outcome: report.outcome, size: report.size, at: report.at, until, looks })
-            }
-        };
-        match about {
-            About::Key(key) => self.keys[key] = seen,
-            About::KeyAndModel(key, model) => self.keys_with_models[key][model] = seen,
-            About::Model(_) => {}
-            About::Host => {
-                self.host_rests_until = match &change.into {
-                    State::Resting { pause, .. } => Some(report.at + millis(*pause)),
-                    State::Preferred => self.host_rests_until.map(|until| until.min(report.at)),
-                };
-            }
-        }
-    }
-
-    /// A rest is about what failed, after as many failures as it takes, and no longer than allowed.
-    fn rests(&self, about: About, report: &Report, pause: Millis, before: &Before) {
-        let treatment = report.outcome.treatment();
-        let (is_allowed, longest) = match about {
-            About::Key(_) => (
-                matches!(treatment.key, KeyEffect::LimitsKey | KeyEffect::OutOfCredit | KeyEffect::Rejects)
-                    && !matches!(
-                        report.outcome,
-                        Outcome::RateLimited { scope: crate::outcome::LimitScope::Model, .. }
-                    ),
-                LONGEST_REST,
-            ),
-            About::KeyAndModel(..) => {
-                (matches!(treatment.key, KeyEffect::LimitsModel | KeyEffect::RejectsModel), LONGEST_REST)
-            }
-            About::Model(model) => (!before.is_model_clear || self.models[model].len() >= 3, LONGEST_GUESS),
-            About::Host => {
-                let recent = |&&(_, at): &&(usize, Millis)| at + MINUTE >= report.at;
-                let mut models: Vec<_> = self.hosts.iter().filter(recent).map(|&(model, _)| model).collect();
-                models.sort_unstable();
-                models.dedup();
-                (!before.is_host_clear || models.len() >= 2, LONGEST_GUESS)
-            }
-        };
-        assert!(
-            is_allowed,
-            "{about:?} rests because of too little: {report:?}, {:?}, {:?}",
-            self.models, self.hosts
-        );
-        let longest = match report.outcome {
-            Outcome::RateLimited { wait: None, .. } => LONGEST_GUESS,
-            _ => longest,
-        };
-        assert!(pause <= longest, "{about:?} rests for {pause} ms: {report:?}");
-    }
-}
