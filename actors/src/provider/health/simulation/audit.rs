@@ -12,7 +12,7 @@ use super::{KEYS, MINUTE, MODELS, PROVIDERS, SECOND, World};
 use crate::clock::Millis;
 use crate::outcome::Outcome;
 use crate::provider::health::condition::Condition;
-use crate::provider::health::{Health, Report, Request, Size, State};
+use crate::provider::health::{Health, Report, Request, Size};
 use crate::secret::ApiKey;
 
 const LONGEST_GUESS: Millis = 60 * SECOND;
@@ -126,10 +126,33 @@ impl Seen {
     }
 }
 
-/// What was clear before a report.
-struct Before {
-    is_model_clear: bool,
-    is_host_clear: bool,
+/// What a report may change, with the beginning and the end of its rest.
+struct Rests([(About, Option<Rest>); 4]);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Rest {
+    since: Millis,
+    until: Millis,
+}
+
+impl Rests {
+    fn of(place: Place, report: &Report, health: &Health) -> Self {
+        let Place { key, model, .. } = place;
+        let rest = |known: Option<&Condition>| {
+            known.and_then(Condition::rest).map(|rest| Rest { since: rest.since, until: rest.until })
+        };
+        let known = &health.keys[key];
+        Self([
+            (About::Key(key), rest(Some(&known.whole))),
+            (About::KeyAndModel(key, model), rest(known.models.get(&report.model))),
+            (About::Model(model), rest(health.models.get(&report.model))),
+            (About::Host, rest(Some(&health.host))),
+        ])
+    }
+
+    fn is_clear(&self, about: About) -> bool {
+        self.0.iter().all(|&(one, rest)| one != about || rest.is_none())
+    }
 }
 
 impl Audit {
@@ -152,22 +175,18 @@ impl Audit {
 
     /// Hands the report to the provider's health, and looks at what changes.
     pub(super) fn note(&mut self, place: Place, report: &Report, health: &mut Health, world: &World) {
-        let is_clear = |known: Option<&Condition>| known.is_none_or(Condition::is_clear);
-        let before = Before {
-            is_model_clear: is_clear(health.models.get(&report.model)),
-            is_host_clear: health.host.is_clear(),
-        };
+        let before = Rests::of(place, report, health);
         let ledger = &mut self.ledgers[place.provider];
         ledger.trials.remove(&report.lease);
         ledger.read(place, report);
-        let changes = health.note(report, world.fraction());
+        health.note(report, world.fraction());
         assert!(ledger.is_noted(place, report, health), "nothing changes after {report:?}");
-        for change in &changes {
-            self.count(match change.into {
-                State::Preferred => "preferred again",
-                State::Resting { .. } => "rests",
-            });
-            self.ledgers[place.provider].change(place, report, change, &before);
+        let after = Rests::of(place, report, health);
+        for (&(about, is), &(_, was)) in after.0.iter().zip(&before.0) {
+            if is != was {
+                self.count(if is.is_some() { "rests" } else { "preferred again" });
+                self.ledgers[place.provider].change(report, (about, is), &before);
+            }
         }
     }
 

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use super::super::MINUTE;
 use super::super::upstream::Place;
-use super::{About, Before, LONGEST_GUESS, LONGEST_REST, Ledger, Seen};
+use super::{About, LONGEST_GUESS, LONGEST_REST, Ledger, Rest, Rests, Seen};
 use crate::clock::{Millis, millis};
 use crate::outcome::{HealthEffect, KeyEffect, LimitScope, Outcome};
 use crate::provider::health::condition::Condition;
-use crate::provider::health::{Change, Health, Report, State, Subject};
+use crate::provider::health::{Health, Report};
 
 /// The narrowest thing that an outcome is about, as the design has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,13 +111,7 @@ impl Ledger {
         }
     }
 
-    pub(super) fn change(&mut self, place: Place, report: &Report, change: &Change, before: &Before) {
-        let about = match &change.subject {
-            Subject::Key(_) => About::Key(place.key),
-            Subject::KeyAndModel(..) => About::KeyAndModel(place.key, place.model),
-            Subject::Model(_) => About::Model(place.model),
-            Subject::Host => About::Host,
-        };
+    pub(super) fn change(&mut self, report: &Report, (about, rest): (About, Option<Rest>), before: &Rests) {
         let last = self.changed.insert(about, report.at);
         let is_old = last.is_some_and(|last| report.began < last);
         assert!(!is_old, "{about:?} changes because of a call that began before its last change: {report:?}");
@@ -126,14 +120,14 @@ impl Ledger {
             About::KeyAndModel(key, model) => self.keys_with_models[key][model],
             About::Model(_) | About::Host => None,
         };
-        let seen = match &change.into {
-            State::Preferred => {
+        let seen = match rest {
+            None => {
                 let is_less = before_it.is_some_and(|seen| seen.is_about_more(report));
                 assert!(!is_less, "a small request ends the wait of large ones: {report:?}");
                 None
             }
-            State::Resting { pause, .. } => {
-                self.rests(about, report, millis(*pause), before);
+            Some(rest) => {
+                self.rests(about, report, rest.until - rest.since, before);
                 let until = match report.outcome {
                     Outcome::RateLimited { wait: Some(wait), .. } => Some(report.at + millis(wait)),
                     _ => None,
@@ -148,30 +142,28 @@ impl Ledger {
             About::KeyAndModel(key, model) => self.keys_with_models[key][model] = seen,
             About::Model(_) => {}
             About::Host => {
-                self.host_rests_until = match &change.into {
-                    State::Resting { pause, .. } => Some(report.at + millis(*pause)),
-                    State::Preferred => self.host_rests_until.map(|until| until.min(report.at)),
-                };
+                let over = self.host_rests_until.map(|until| until.min(report.at));
+                self.host_rests_until = rest.map(|rest| rest.until).or(over);
             }
         }
     }
 
     /// A rest is about what failed, after as many failures as it takes, and no longer than allowed.
-    fn rests(&self, about: About, report: &Report, pause: Millis, before: &Before) {
+    fn rests(&self, about: About, report: &Report, pause: Millis, before: &Rests) {
         let scope = Scope::from(report.outcome);
         let (is_allowed, longest) = match about {
             About::Key(_) => (scope == Scope::Key, LONGEST_REST),
             About::KeyAndModel(..) => (scope == Scope::KeyAndModel, LONGEST_REST),
             About::Model(model) => {
                 let is_about = matches!(scope, Scope::Model | Scope::Host);
-                (is_about && (!before.is_model_clear || self.models[model].len() >= 3), LONGEST_GUESS)
+                (is_about && (!before.is_clear(about) || self.models[model].len() >= 3), LONGEST_GUESS)
             }
             About::Host => {
                 let recent = |&&(_, at): &&(usize, Millis)| at + MINUTE >= report.at;
                 let mut models: Vec<_> = self.hosts.iter().filter(recent).map(|&(model, _)| model).collect();
                 models.sort_unstable();
                 models.dedup();
-                (scope == Scope::Host && (!before.is_host_clear || models.len() >= 2), LONGEST_GUESS)
+                (scope == Scope::Host && (!before.is_clear(about) || models.len() >= 2), LONGEST_GUESS)
             }
         };
         assert!(
