@@ -184,6 +184,7 @@ fn simulate(seed: u64) {
     println!("simulated in {:?}", began.elapsed());
 }
 
+/// Another day: `SIM_SEED=7 cargo test …`.
 #[test]
 fn a_day_of_mixed_faults_refuses_nobody_without_need() {
     simulate(std::env::var("SIM_SEED").map_or(1, |seed| seed.parse().unwrap()));

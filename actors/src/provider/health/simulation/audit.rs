@@ -100,7 +100,7 @@ struct Seen {
     at: Millis,
     /// The end of the wait that the upstream named.
     until: Option<Millis>,
-    /// Calls since then that found it again.
+    /// Calls since then that looked whether it is over.
     looks: u32,
 }
 
@@ -122,7 +122,9 @@ impl Seen {
 
     fn waits(&self, size: Size, now: Millis) -> Option<Millis> {
         let is_large = size.body * 2 >= self.size.body && size.max_tokens * 2 >= self.size.max_tokens;
-        self.until.filter(|&until| until > now && is_large)
+        // Its rest ends no later than that, and then it is tried out.
+        let rests = now < self.at + LONGEST_REST;
+        self.until.filter(|&until| until > now && is_large && rests)
     }
 }
 
@@ -205,11 +207,15 @@ impl Audit {
         assert!(retries <= requests / 5 + 10, "{retries} retries for {requests} requests in 10 s");
     }
 
-    pub(super) fn called(&mut self, place: Place, now: Millis, tried: &Tried) {
+    pub(super) fn called(&mut self, place: Place, size: Size, now: Millis, tried: &Tried) {
         self.count("calls");
         assert!(tried.calls.len() < 6, "a seventh call");
         let ledger = &mut self.ledgers[place.provider];
         ledger.last_calls[place.key][place.model] = now;
+        let known = [&mut ledger.keys[place.key], &mut ledger.keys_with_models[place.key][place.model]];
+        for seen in known.into_iter().flatten().filter(|seen| seen.waits(size, now).is_some()) {
+            seen.looks += 1;
+        }
         let made = ledger.made.entry(now / MINUTE).or_default();
         *(if tried.calls.is_empty() { &mut made.0 } else { &mut made.1 }) += 1;
         if let Some((first, last)) = self.detours.remove(&place) {

@@ -241,7 +241,7 @@ impl<'x> Exchange<'x> {
     /// What is left of the reply and how it will end; or how the call failed, unless the client has gone.
     async fn call(&self, lease: &Lease<'_>) -> Result<(Millis, Outcome), Option<CallFailure>> {
         let (world, began) = (self.world, lease.began);
-        world.audit.borrow_mut().called(lease.place, began, &self.tried);
+        world.audit.borrow_mut().called(lease.place, self.request.size, began, &self.tried);
         let shown = {
             let (upstream, rng) = (&mut world.upstream.borrow_mut(), &mut world.rng.borrow_mut());
             upstream.call(lease.place, self.request.size, began, rng)

@@ -132,8 +132,8 @@ impl Ledger {
                     Outcome::RateLimited { wait: Some(wait), .. } => Some(report.at + millis(wait)),
                     _ => None,
                 };
-                let before = before_it.filter(|seen| seen.until.is_some_and(|until| until > report.at));
-                let looks = before.map_or(0, |seen| seen.looks + 1);
+                // As long as nothing succeeds, looks are ever further apart.
+                let looks = before_it.map_or(0, |seen| seen.looks + 1);
                 Some(Seen { outcome: report.outcome, size: report.size, at: report.at, until, looks })
             }
         };
