@@ -128,10 +128,8 @@ impl Ledger {
             }
             Some(rest) => {
                 self.rests(about, report, rest.until - rest.since, before);
-                let until = match report.outcome {
-                    Outcome::RateLimited { wait: Some(wait), .. } => Some(report.at + millis(wait)),
-                    _ => None,
-                };
+                let wait = if let Outcome::RateLimited { wait, .. } = report.outcome { wait } else { None };
+                let until = wait.map(|wait| report.at + millis(wait));
                 // As long as nothing succeeds, looks are ever further apart.
                 let looks = before_it.map_or(0, |seen| seen.looks + 1);
                 Some(Seen { outcome: report.outcome, size: report.size, at: report.at, until, looks })
@@ -171,10 +169,8 @@ impl Ledger {
             "{about:?} rests because of too little: {report:?}, {:?}, {:?}",
             self.models, self.hosts
         );
-        let longest = match report.outcome {
-            Outcome::RateLimited { wait: None, .. } => LONGEST_GUESS,
-            _ => longest,
-        };
+        let is_guess = matches!(report.outcome, Outcome::RateLimited { wait: None, .. });
+        let longest = if is_guess { LONGEST_GUESS } else { longest };
         assert!(pause <= longest, "{about:?} rests for {pause} ms: {report:?}");
     }
 }
