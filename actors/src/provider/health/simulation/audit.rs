@@ -2,16 +2,17 @@
 //! in the code is not broken in its check too.
 
 mod decisions;
+mod ledger;
 mod refusals;
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::upstream::Place;
 use super::{KEYS, MINUTE, MODELS, PROVIDERS, SECOND, World};
-use crate::clock::{Millis, millis};
-use crate::outcome::{HealthEffect, KeyEffect, Outcome};
+use crate::clock::Millis;
+use crate::outcome::Outcome;
 use crate::provider::health::condition::Condition;
-use crate::provider::health::{Change, Health, Report, Request, Size, State, Subject};
+use crate::provider::health::{Health, Report, Request, Size};
 use crate::secret::ApiKey;
 
 const LONGEST_GUESS: Millis = 60 * SECOND;
@@ -62,8 +63,8 @@ pub(super) struct Audit {
 struct Ledger {
     keys: [Option<Seen>; KEYS],
     keys_with_models: [[Option<Seen>; MODELS]; KEYS],
-    /// Requests that failed in a row.
-    models: [Vec<u64>; MODELS],
+    /// Requests that failed in a row, and when.
+    models: [Vec<(u64, Millis)>; MODELS],
     hosts: Vec<(usize, Millis)>,
     /// When the host's last rest ends.
     host_rests_until: Option<Millis>,
@@ -99,13 +100,19 @@ struct Seen {
     at: Millis,
     /// The end of the wait that the upstream named.
     until: Option<Millis>,
-    /// Calls since then that found it again.
+    /// Calls since then that looked whether it is over.
     looks: u32,
 }
 
 impl Seen {
     fn is_refusal(self) -> bool {
         matches!(self.outcome, Outcome::OutOfCredit | Outcome::KeyRejected | Outcome::KeyForbidden)
+    }
+
+    /// The upstream's wait goes on, for larger requests than the one that succeeded.
+    fn is_about_more(self, report: &Report) -> bool {
+        let goes_on = self.until.is_some_and(|until| until > report.at);
+        goes_on && report.at < self.at + LONGEST_REST && self.waits(report.size, report.at).is_none()
     }
 
     /// When a call must have looked whether a long wait is over: after 10, 20, 40 … 300 s.
@@ -115,14 +122,39 @@ impl Seen {
 
     fn waits(&self, size: Size, now: Millis) -> Option<Millis> {
         let is_large = size.body * 2 >= self.size.body && size.max_tokens * 2 >= self.size.max_tokens;
-        self.until.filter(|&until| until > now && is_large)
+        // Its rest ends no later than that, and then it is tried out.
+        let rests = now < self.at + LONGEST_REST;
+        self.until.filter(|&until| until > now && is_large && rests)
     }
 }
 
-/// What was clear before a report.
-struct Before {
-    is_model_clear: bool,
-    is_host_clear: bool,
+/// What a report may change, with the beginning and the end of its rest.
+struct Rests([(About, Option<Rest>); 4]);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Rest {
+    since: Millis,
+    until: Millis,
+}
+
+impl Rests {
+    fn of(place: Place, report: &Report, health: &Health) -> Self {
+        let Place { key, model, .. } = place;
+        let rest = |known: Option<&Condition>| {
+            known.and_then(Condition::rest).map(|rest| Rest { since: rest.since, until: rest.until })
+        };
+        let known = &health.keys[key];
+        Self([
+            (About::Key(key), rest(Some(&known.whole))),
+            (About::KeyAndModel(key, model), rest(known.models.get(&report.model))),
+            (About::Model(model), rest(health.models.get(&report.model))),
+            (About::Host, rest(Some(&health.host))),
+        ])
+    }
+
+    fn is_clear(&self, about: About) -> bool {
+        self.0.iter().all(|&(one, rest)| one != about || rest.is_none())
+    }
 }
 
 impl Audit {
@@ -145,21 +177,18 @@ impl Audit {
 
     /// Hands the report to the provider's health, and looks at what changes.
     pub(super) fn note(&mut self, place: Place, report: &Report, health: &mut Health, world: &World) {
-        let is_clear = |known: Option<&Condition>| known.is_none_or(Condition::is_clear);
-        let before = Before {
-            is_model_clear: is_clear(health.models.get(&report.model)),
-            is_host_clear: health.host.is_clear(),
-        };
+        let before = Rests::of(place, report, health);
         let ledger = &mut self.ledgers[place.provider];
         ledger.trials.remove(&report.lease);
         ledger.read(place, report);
-        let changes = health.note(report, world.fraction());
-        for change in &changes {
-            self.count(match change.into {
-                State::Preferred => "preferred again",
-                State::Resting { .. } => "rests",
-            });
-            self.ledgers[place.provider].change(place, report, change, &before);
+        health.note(report, world.fraction());
+        assert!(ledger.is_noted(place, report, health), "nothing changes after {report:?}");
+        let after = Rests::of(place, report, health);
+        for (&(about, is), &(_, was)) in after.0.iter().zip(&before.0) {
+            if is != was {
+                self.count(if is.is_some() { "rests" } else { "preferred again" });
+                self.ledgers[place.provider].change(report, (about, is), &before);
+            }
         }
     }
 
@@ -178,11 +207,15 @@ impl Audit {
         assert!(retries <= requests / 5 + 10, "{retries} retries for {requests} requests in 10 s");
     }
 
-    pub(super) fn called(&mut self, place: Place, now: Millis, tried: &Tried) {
+    pub(super) fn called(&mut self, place: Place, size: Size, now: Millis, tried: &Tried) {
         self.count("calls");
         assert!(tried.calls.len() < 6, "a seventh call");
         let ledger = &mut self.ledgers[place.provider];
         ledger.last_calls[place.key][place.model] = now;
+        let known = [&mut ledger.keys[place.key], &mut ledger.keys_with_models[place.key][place.model]];
+        for seen in known.into_iter().flatten().filter(|seen| seen.waits(size, now).is_some()) {
+            seen.looks += 1;
+        }
         let made = ledger.made.entry(now / MINUTE).or_default();
         *(if tried.calls.is_empty() { &mut made.0 } else { &mut made.1 }) += 1;
         if let Some((first, last)) = self.detours.remove(&place) {
@@ -232,109 +265,3 @@ const NEEDED: [&str; 6] = [
     "passed over",
     "trials",
 ];
-
-impl Ledger {
-    /// What the report adds to what is known.
-    fn read(&mut self, place: Place, report: &Report) {
-        let is_about = |ledger: &Self, about| ledger.changed.get(&about).is_none_or(|&at| report.began >= at);
-        match report.outcome.treatment().health {
-            HealthEffect::ModelFails | HealthEffect::HostFails => {
-                if is_about(self, About::Model(place.model))
-                    && !self.models[place.model].contains(&report.request)
-                {
-                    self.models[place.model].push(report.request);
-                }
-            }
-            HealthEffect::ModelWorks => {
-                if is_about(self, About::Model(place.model)) {
-                    self.models[place.model].clear();
-                }
-            }
-            HealthEffect::None | HealthEffect::HostWorks => {}
-        }
-        match report.outcome.treatment().health {
-            HealthEffect::HostFails => self.hosts.push((place.model, report.at)),
-            HealthEffect::HostWorks | HealthEffect::ModelWorks | HealthEffect::ModelFails => {
-                self.hosts.retain(|&(_, at)| at > report.began);
-            }
-            HealthEffect::None => {}
-        }
-    }
-
-    fn change(&mut self, place: Place, report: &Report, change: &Change, before: &Before) {
-        let about = match &change.subject {
-            Subject::Key(_) => About::Key(place.key),
-            Subject::KeyAndModel(..) => About::KeyAndModel(place.key, place.model),
-            Subject::Model(_) => About::Model(place.model),
-            Subject::Host => About::Host,
-        };
-        let last = self.changed.insert(about, report.at);
-        let is_old = last.is_some_and(|last| report.began < last);
-        assert!(!is_old, "{about:?} changes because of a call that began before its last change: {report:?}");
-        let seen = match &change.into {
-            State::Preferred => None,
-            State::Resting { pause, .. } => {
-                self.rests(about, report, millis(*pause), before);
-                let until = match report.outcome {
-                    Outcome::RateLimited { wait: Some(wait), .. } => Some(report.at + millis(wait)),
-                    _ => None,
-                };
-                let before = match about {
-                    About::Key(key) => self.keys[key],
-                    About::KeyAndModel(key, model) => self.keys_with_models[key][model],
-                    About::Model(_) | About::Host => None,
-                };
-                let before = before.filter(|seen| seen.until.is_some_and(|until| until > report.at));
-                let looks = before.map_or(0, |seen| seen.looks + 1);
-                Some(Seen { outcome: report.outcome, size: report.size, at: report.at, until, looks })
-            }
-        };
-        match about {
-            About::Key(key) => self.keys[key] = seen,
-            About::KeyAndModel(key, model) => self.keys_with_models[key][model] = seen,
-            About::Model(_) => {}
-            About::Host => {
-                self.host_rests_until = match &change.into {
-                    State::Resting { pause, .. } => Some(report.at + millis(*pause)),
-                    State::Preferred => self.host_rests_until.map(|until| until.min(report.at)),
-                };
-            }
-        }
-    }
-
-    /// A rest is about what failed, after as many failures as it takes, and no longer than allowed.
-    fn rests(&self, about: About, report: &Report, pause: Millis, before: &Before) {
-        let treatment = report.outcome.treatment();
-        let (is_allowed, longest) = match about {
-            About::Key(_) => (
-                matches!(treatment.key, KeyEffect::LimitsKey | KeyEffect::OutOfCredit | KeyEffect::Rejects)
-                    && !matches!(
-                        report.outcome,
-                        Outcome::RateLimited { scope: crate::outcome::LimitScope::Model, .. }
-                    ),
-                LONGEST_REST,
-            ),
-            About::KeyAndModel(..) => {
-                (matches!(treatment.key, KeyEffect::LimitsModel | KeyEffect::RejectsModel), LONGEST_REST)
-            }
-            About::Model(model) => (!before.is_model_clear || self.models[model].len() >= 3, LONGEST_GUESS),
-            About::Host => {
-                let recent = |&&(_, at): &&(usize, Millis)| at + MINUTE >= report.at;
-                let mut models: Vec<_> = self.hosts.iter().filter(recent).map(|&(model, _)| model).collect();
-                models.sort_unstable();
-                models.dedup();
-                (!before.is_host_clear || models.len() >= 2, LONGEST_GUESS)
-            }
-        };
-        assert!(
-            is_allowed,
-            "{about:?} rests because of too little: {report:?}, {:?}, {:?}",
-            self.models, self.hosts
-        );
-        let longest = match report.outcome {
-            Outcome::RateLimited { wait: None, .. } => LONGEST_GUESS,
-            _ => longest,
-        };
-        assert!(pause <= longest, "{about:?} rests for {pause} ms: {report:?}");
-    }
-}

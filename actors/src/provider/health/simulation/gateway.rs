@@ -138,25 +138,7 @@ impl<'x> Exchange<'x> {
         (attempts, fallbacks): (&mut Attempts, &Fallbacks),
     ) -> Result<(Lease<'x>, Millis, Outcome), Stopped> {
         let left = fallbacks.left();
-        let mut lease = match self.lease(provider, alternatives, &[]).await {
-            Ok(lease) => lease,
-            Err(NoLease::Gone) => return Err(Stopped::Gone),
-            Err(NoLease::PassedOver) => return Err(Stopped::PassedOver),
-            Err(NoLease::RateLimited(wait)) => {
-                self.tried.waits.push(provider);
-                return Err(stopped(attempts.elsewhere(left), self.rate_limited(wait)));
-            }
-            Err(NoLease::AllTried) => return Err(stopped(attempts.elsewhere(left), BUSY)),
-        };
-        attempts.start_target(MAX_RETRIES);
-        let now = self.world.time.now();
-        if attempts.calls() == 0 {
-            self.world.providers[provider].budget.count_request(now);
-            self.world.audit.borrow_mut().counted_request(provider, now);
-        } else if !lease.draw_retry() {
-            self.tried.is_over_budget = true;
-            return Err(stopped(attempts.elsewhere(left), BUSY));
-        }
+        let mut lease = self.first_lease((provider, alternatives), (attempts, left)).await?;
         let mut tried = vec![];
         let mut short_waits = 0;
         let mut best: Option<Failure> = None;
@@ -198,20 +180,52 @@ impl<'x> Exchange<'x> {
                 Next::NextTarget => return Err(Stopped::Here(failure)),
                 Next::NextKey => {
                     tried.push(lease.place.key);
-                    match self.lease(provider, Alternatives::None, &tried).await {
-                        Ok(next) => lease = next,
-                        Err(NoLease::Gone) => return Err(Stopped::Gone),
-                        Err(none) => {
-                            if let NoLease::RateLimited(_) = none {
-                                self.tried.waits.push(provider);
-                            }
-                            return Err(stopped(attempts.elsewhere(left), failure));
-                        }
-                    }
+                    lease = match self.another(provider, &tried).await? {
+                        Some(next) => next,
+                        None => return Err(stopped(attempts.elsewhere(left), failure)),
+                    };
                     best = Some(failure);
                 }
             }
         }
+    }
+
+    /// A lease for this target within the budget.
+    async fn first_lease(
+        &mut self,
+        (provider, alternatives): (usize, Alternatives),
+        (attempts, left): (&mut Attempts, usize),
+    ) -> Result<Lease<'x>, Stopped> {
+        let lease = match self.lease(provider, alternatives, &[]).await {
+            Ok(lease) => lease,
+            Err(NoLease::Gone) => return Err(Stopped::Gone),
+            Err(NoLease::PassedOver) => return Err(Stopped::PassedOver),
+            Err(NoLease::RateLimited(wait)) => {
+                self.tried.waits.push(provider);
+                return Err(stopped(attempts.elsewhere(left), self.rate_limited(wait)));
+            }
+            Err(NoLease::AllTried) => return Err(stopped(attempts.elsewhere(left), BUSY)),
+        };
+        attempts.start_target(MAX_RETRIES);
+        let now = self.world.time.now();
+        if attempts.calls() == 0 {
+            self.world.providers[provider].budget.count_request(now);
+            self.world.audit.borrow_mut().counted_request(provider, now);
+        } else if !lease.draw_retry() {
+            self.tried.is_over_budget = true;
+            return Err(stopped(attempts.elsewhere(left), BUSY));
+        }
+        Ok(lease)
+    }
+
+    async fn another(&mut self, provider: usize, tried: &[usize]) -> Result<Option<Lease<'x>>, Stopped> {
+        match self.lease(provider, Alternatives::None, tried).await {
+            Ok(lease) => return Ok(Some(lease)),
+            Err(NoLease::Gone) => return Err(Stopped::Gone),
+            Err(NoLease::RateLimited(_)) => self.tried.waits.push(provider),
+            Err(NoLease::PassedOver | NoLease::AllTried) => {}
+        }
+        Ok(None)
     }
 
     fn as_failed(&self, lease: &Lease<'_>, failed: &CallFailure) -> Failed {
@@ -241,7 +255,7 @@ impl<'x> Exchange<'x> {
     /// What is left of the reply and how it will end; or how the call failed, unless the client has gone.
     async fn call(&self, lease: &Lease<'_>) -> Result<(Millis, Outcome), Option<CallFailure>> {
         let (world, began) = (self.world, lease.began);
-        world.audit.borrow_mut().called(lease.place, began, &self.tried);
+        world.audit.borrow_mut().called(lease.place, self.request.size, began, &self.tried);
         let shown = {
             let (upstream, rng) = (&mut world.upstream.borrow_mut(), &mut world.rng.borrow_mut());
             upstream.call(lease.place, self.request.size, began, rng)
@@ -263,10 +277,10 @@ impl<'x> Exchange<'x> {
             (Outcome::Answered, Some(own)) => own,
             (shown, _) => shown,
         };
-        match outcome {
-            Outcome::Answered => Ok((shown.rest, shown.end)),
-            outcome => Err(Some(CallFailure { outcome, after: shown.after })),
+        if outcome == Outcome::Answered {
+            return Ok((shown.rest, shown.end));
         }
+        Err(Some(CallFailure { outcome, after: shown.after }))
     }
 
     /// Fails when the client has gone by then.

@@ -184,10 +184,7 @@ impl Audit {
         next: Next,
         (short_waits, spent): (u32, usize),
     ) {
-        let wait = match failed.outcome {
-            Outcome::RateLimited { wait, .. } => wait,
-            _ => None,
-        };
+        let wait = if let Outcome::RateLimited { wait, .. } = failed.outcome { wait } else { None };
         if wait.is_none_or(|wait| millis(wait) > SHORT_WAIT) || !failed.request.has_session {
             let is_repeat = matches!(next, Next::SameKey(_));
             let is_on = is_repeat || next == Next::NextKey;

@@ -1,0 +1,176 @@
+//! What one provider has shown, and whether it follows from that what rests.
+
+use std::collections::HashMap;
+
+use super::super::MINUTE;
+use super::super::upstream::Place;
+use super::{About, LONGEST_GUESS, LONGEST_REST, Ledger, Rest, Rests, Seen};
+use crate::clock::{Millis, millis};
+use crate::outcome::{HealthEffect, KeyEffect, LimitScope, Outcome};
+use crate::provider::health::condition::Condition;
+use crate::provider::health::{Health, Report};
+
+/// The narrowest thing that an outcome is about, as the design has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    Nothing,
+    Key,
+    KeyAndModel,
+    Model,
+    Host,
+}
+
+impl From<Outcome> for Scope {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::OutOfCredit
+            | Outcome::KeyRejected
+            | Outcome::RateLimited { scope: LimitScope::Account, .. } => Self::Key,
+            Outcome::RateLimited { scope: LimitScope::Model, .. } | Outcome::KeyForbidden => {
+                Self::KeyAndModel
+            }
+            Outcome::Overloaded | Outcome::ServerError | Outcome::BrokenReply => Self::Model,
+            Outcome::Unreachable | Outcome::Silent => Self::Host,
+            Outcome::Answered
+            | Outcome::RequestRefused
+            | Outcome::RequestTooLarge
+            | Outcome::NotServedHere
+            | Outcome::TryAgain
+            | Outcome::ReplyTooLarge
+            | Outcome::LocalFault
+            | Outcome::Cancelled => Self::Nothing,
+        }
+    }
+}
+
+/// Whether the call began after this last changed.
+fn is_current(changed: &HashMap<About, Millis>, report: &Report, about: About) -> bool {
+    changed.get(&about).is_none_or(|&at| report.began >= at)
+}
+
+impl Ledger {
+    /// What fails is known to fail: a key and model at once, a model after three requests in a row. What works is
+    /// preferred again.
+    pub(super) fn is_noted(&self, place: Place, report: &Report, health: &Health) -> bool {
+        let Place { key, model, .. } = place;
+        let whole = &health.keys[key].whole;
+        let with_model = health.keys[key].models.get(&report.model);
+        let is_old = |about| !is_current(&self.changed, report, about);
+        let of_key = match report.outcome.treatment().key {
+            KeyEffect::LimitsModel | KeyEffect::RejectsModel => {
+                with_model.is_some_and(|known| !known.is_clear()) || is_old(About::KeyAndModel(key, model))
+            }
+            KeyEffect::LimitsKey | KeyEffect::OutOfCredit | KeyEffect::Rejects => {
+                !whole.is_clear() || is_old(About::Key(key))
+            }
+            KeyEffect::Works => {
+                let is_clear = |known: Option<&Condition>, about, seen: Option<Seen>| {
+                    let is_less = seen.is_some_and(|seen| seen.is_about_more(report));
+                    known.is_none_or(Condition::is_clear) || is_old(about) || is_less
+                };
+                is_clear(Some(whole), About::Key(key), self.keys[key])
+                    && is_clear(with_model, About::KeyAndModel(key, model), self.keys_with_models[key][model])
+            }
+            KeyEffect::None => true,
+        };
+        let of_host = match report.outcome.treatment().health {
+            HealthEffect::HostWorks | HealthEffect::ModelWorks | HealthEffect::ModelFails => {
+                health.host.is_clear() || is_old(About::Host)
+            }
+            HealthEffect::HostFails | HealthEffect::None => true,
+        };
+        let failed = self.models[model].iter().rev().take(3);
+        let recent = failed.filter(|(_, at)| at + 4 * MINUTE > report.at).count();
+        let of_model = recent < 3 || health.models.get(&report.model).is_some_and(|known| !known.is_clear());
+        of_key && of_host && of_model
+    }
+
+    /// What the report adds to what is known.
+    pub(super) fn read(&mut self, place: Place, report: &Report) {
+        match report.outcome.treatment().health {
+            HealthEffect::ModelFails | HealthEffect::HostFails => {
+                let failed = &mut self.models[place.model];
+                let is_repeat = failed.iter().any(|&(request, _)| request == report.request);
+                if is_current(&self.changed, report, About::Model(place.model)) && !is_repeat {
+                    failed.push((report.request, report.at));
+                }
+            }
+            HealthEffect::ModelWorks => {
+                if is_current(&self.changed, report, About::Model(place.model)) {
+                    self.models[place.model].clear();
+                }
+            }
+            HealthEffect::None | HealthEffect::HostWorks => {}
+        }
+        match report.outcome.treatment().health {
+            HealthEffect::HostFails => self.hosts.push((place.model, report.at)),
+            HealthEffect::HostWorks | HealthEffect::ModelWorks | HealthEffect::ModelFails => {
+                self.hosts.retain(|&(_, at)| at > report.began);
+            }
+            HealthEffect::None => {}
+        }
+    }
+
+    pub(super) fn change(&mut self, report: &Report, (about, rest): (About, Option<Rest>), before: &Rests) {
+        let last = self.changed.insert(about, report.at);
+        let is_old = last.is_some_and(|last| report.began < last);
+        assert!(!is_old, "{about:?} changes because of a call that began before its last change: {report:?}");
+        let before_it = match about {
+            About::Key(key) => self.keys[key],
+            About::KeyAndModel(key, model) => self.keys_with_models[key][model],
+            About::Model(_) | About::Host => None,
+        };
+        let seen = match rest {
+            None => {
+                let is_less = before_it.is_some_and(|seen| seen.is_about_more(report));
+                assert!(!is_less, "a small request ends the wait of large ones: {report:?}");
+                None
+            }
+            Some(rest) => {
+                self.rests(about, report, rest.until - rest.since, before);
+                let wait = if let Outcome::RateLimited { wait, .. } = report.outcome { wait } else { None };
+                let until = wait.map(|wait| report.at + millis(wait));
+                // As long as nothing succeeds, looks are ever further apart.
+                let looks = before_it.map_or(0, |seen| seen.looks + 1);
+                Some(Seen { outcome: report.outcome, size: report.size, at: report.at, until, looks })
+            }
+        };
+        match about {
+            About::Key(key) => self.keys[key] = seen,
+            About::KeyAndModel(key, model) => self.keys_with_models[key][model] = seen,
+            About::Model(_) => {}
+            About::Host => {
+                let over = self.host_rests_until.map(|until| until.min(report.at));
+                self.host_rests_until = rest.map(|rest| rest.until).or(over);
+            }
+        }
+    }
+
+    /// A rest is about what failed, after as many failures as it takes, and no longer than allowed.
+    fn rests(&self, about: About, report: &Report, pause: Millis, before: &Rests) {
+        let scope = Scope::from(report.outcome);
+        let (is_allowed, longest) = match about {
+            About::Key(_) => (scope == Scope::Key, LONGEST_REST),
+            About::KeyAndModel(..) => (scope == Scope::KeyAndModel, LONGEST_REST),
+            About::Model(model) => {
+                let is_about = matches!(scope, Scope::Model | Scope::Host);
+                (is_about && (!before.is_clear(about) || self.models[model].len() >= 3), LONGEST_GUESS)
+            }
+            About::Host => {
+                let recent = |&&(_, at): &&(usize, Millis)| at + MINUTE >= report.at;
+                let mut models: Vec<_> = self.hosts.iter().filter(recent).map(|&(model, _)| model).collect();
+                models.sort_unstable();
+                models.dedup();
+                (scope == Scope::Host && (!before.is_clear(about) || models.len() >= 2), LONGEST_GUESS)
+            }
+        };
+        assert!(
+            is_allowed,
+            "{about:?} rests because of too little: {report:?}, {:?}, {:?}",
+            self.models, self.hosts
+        );
+        let is_guess = matches!(report.outcome, Outcome::RateLimited { wait: None, .. });
+        let longest = if is_guess { LONGEST_GUESS } else { longest };
+        assert!(pause <= longest, "{about:?} rests for {pause} ms: {report:?}");
+    }
+}
