@@ -6,6 +6,7 @@ mod affinity;
 mod call;
 mod classify;
 mod count;
+mod deadline;
 mod failure;
 mod fallbacks;
 mod healing;

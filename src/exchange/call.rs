@@ -27,7 +27,10 @@ use vandamme_protocol::span::{self, Pieces, Streaming};
 use vandamme_protocol::vocabulary::ErrorKind;
 use vandamme_protocol::{anthropic, openai};
 
-use super::classify::{CallFailure, asked_to_wait, classify, located};
+use super::classify::{
+    CallFailure, answered_as, asked_to_wait, classify, located, retry_after, should_retry,
+};
+use super::deadline::Deadline;
 use super::failure::{Answer, Relayed, ShouldRetry};
 use super::healing::Healing;
 use super::listing::LARGEST as LARGEST_LIST;
@@ -109,7 +112,7 @@ impl Exchange<'_> {
         // A reply that is not streamed may well take longer.
         let streamed = self.question.head.delivery == Streaming::Yes;
         let silence = if streamed { whole.min(SILENCE) } else { whole };
-        let mut deadline = Deadline { timer: pin!(sleep(silence)), lease, whole, rest: whole - silence };
+        let mut deadline = Deadline::new(pin!(sleep(silence)), lease, (silence, whole));
         let Outgoing { method, url, headers, body, way, audience } = outgoing;
         let sending = self.send(lease, (method, url, headers), body);
         let response = deadline.meet(sending).await?;
@@ -348,36 +351,6 @@ impl Exchange<'_> {
     }
 }
 
-/// Until when a call must have come to something.
-struct Deadline<'d> {
-    timer: Pin<&'d mut Sleep>,
-    lease: &'d Lease,
-    whole: Duration,
-    /// What is left of it when the timer ends, after a report of the silence so far.
-    rest: Duration,
-}
-
-impl Deadline<'_> {
-    /// The timer comes first: an upstream that floods us must not keep it from being looked at.
-    async fn meet<T>(
-        &mut self,
-        step: impl Future<Output = Result<T, CallFailure>>,
-    ) -> Result<T, CallFailure> {
-        let mut step = pin!(step);
-        loop {
-            match select(self.timer.as_mut(), step.as_mut()).await {
-                Either::Left(((), _)) if self.rest > Duration::ZERO => {
-                    self.lease.report_silence();
-                    let end = Instant::now() + std::mem::take(&mut self.rest);
-                    self.timer.as_mut().reset(end);
-                }
-                Either::Left(((), _)) => return Err(CallFailure::timeout(self.lease, self.whole)),
-                Either::Right((result, _)) => return result,
-            }
-        }
-    }
-}
-
 /// What an upstream that answered with this status and body says, for a client of the other API of these two.
 fn fault(status: u16, body: &[u8], (upstream, client): (Api, Api)) -> Fault {
     let read = openai::error::read(status, body);
@@ -391,40 +364,6 @@ fn fault(status: u16, body: &[u8], (upstream, client): (Api, Api)) -> Fault {
         (Api::Messages, Api::ChatCompletions) if status == 422 => Fault { status, ..read },
         (Api::Messages, Api::ChatCompletions) => read,
     }
-}
-
-/// The fault as the client gets it: without credit it is 402 under whatever status the upstream used, and Claude Code retries a
-/// 503 for minutes only as `api_error` (captured from 2.1.332).
-fn answered_as(outcome: Outcome, fault: Fault) -> Fault {
-    if outcome == Outcome::OutOfCredit {
-        return Fault { kind: ErrorKind::Billing, status: 402, ..fault };
-    }
-    if outcome == Outcome::ServerError { Fault { kind: ErrorKind::Api, ..fault } } else { fault }
-}
-
-/// In seconds.
-fn retry_after(outcome: Outcome, after: Option<Duration>) -> Option<u64> {
-    if matches!(outcome, Outcome::OutOfCredit | Outcome::RequestTooLarge) {
-        return None;
-    }
-    if matches!(outcome, Outcome::RateLimited { wait: None, .. }) {
-        return Some(busy_wait());
-    }
-    after.map(|after| after.as_secs_f64().ceil() as u64)
-}
-
-fn should_retry(outcome: Outcome, after: Option<Duration>) -> Option<ShouldRetry> {
-    // Claude Code retries a 401 or 403 for minutes unless told otherwise (captured from 2.1.332).
-    let is_final = matches!(
-        outcome,
-        Outcome::OutOfCredit | Outcome::RequestTooLarge | Outcome::KeyRejected | Outcome::KeyForbidden
-    );
-    let is_limit = matches!(outcome, Outcome::RateLimited { .. });
-    let is_long = is_limit && after.is_some_and(|after| after.as_secs() > LONGEST_RETRY);
-    if is_final || is_long {
-        return Some(ShouldRetry::No);
-    }
-    (is_limit && after.is_none()).then_some(ShouldRetry::Yes)
 }
 
 async fn next_chunk(upstream: &mut UpstreamBody) -> Result<Bytes, CallFailure> {

@@ -17,7 +17,8 @@ use vandamme_protocol::openai;
 use vandamme_protocol::openai::error::ErrorFacts;
 use vandamme_protocol::vocabulary::ErrorKind;
 
-use super::failure::Answer;
+use super::failure::{Answer, ShouldRetry};
+use crate::http::error::{LONGEST_RETRY, busy_wait};
 
 /// A call that failed.
 pub(super) struct CallFailure {
@@ -186,6 +187,40 @@ pub(super) fn classify(
         _ => retry,
     };
     (outcome, retry)
+}
+
+/// The fault as the client gets it: without credit it is 402 under whatever status the upstream used, and Claude Code retries a
+/// 503 for minutes only as `api_error` (captured from 2.1.332).
+pub(super) fn answered_as(outcome: Outcome, fault: Fault) -> Fault {
+    if outcome == Outcome::OutOfCredit {
+        return Fault { kind: ErrorKind::Billing, status: 402, ..fault };
+    }
+    if outcome == Outcome::ServerError { Fault { kind: ErrorKind::Api, ..fault } } else { fault }
+}
+
+/// In seconds.
+pub(super) fn retry_after(outcome: Outcome, after: Option<Duration>) -> Option<u64> {
+    if matches!(outcome, Outcome::OutOfCredit | Outcome::RequestTooLarge) {
+        return None;
+    }
+    if matches!(outcome, Outcome::RateLimited { wait: None, .. }) {
+        return Some(busy_wait());
+    }
+    after.map(|after| after.as_secs_f64().ceil() as u64)
+}
+
+pub(super) fn should_retry(outcome: Outcome, after: Option<Duration>) -> Option<ShouldRetry> {
+    // Claude Code retries a 401 or 403 for minutes unless told otherwise (captured from 2.1.332).
+    let is_final = matches!(
+        outcome,
+        Outcome::OutOfCredit | Outcome::RequestTooLarge | Outcome::KeyRejected | Outcome::KeyForbidden
+    );
+    let is_limit = matches!(outcome, Outcome::RateLimited { .. });
+    let is_long = is_limit && after.is_some_and(|after| after.as_secs() > LONGEST_RETRY);
+    if is_final || is_long {
+        return Some(ShouldRetry::No);
+    }
+    (is_limit && after.is_none()).then_some(ShouldRetry::Yes)
 }
 
 /// Azure says that a deployment does not exist, but not which.

@@ -173,7 +173,7 @@ impl Exchange<'_> {
 /// The failure that the client gets.
 pub(super) fn better(one: Option<Failure>, other: Failure) -> Failure {
     match one {
-        Some(one) if one.rank() <= other.rank() => one,
+        Some(one) if one.rank() < other.rank() => one,
         Some(_) | None => other,
     }
 }
