@@ -1,17 +1,15 @@
 //! One upstream call, until its reply is safe to hand on: for a stream its first event, otherwise all of it.
 
-use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::time::Duration;
 
 use actix_http::error::PayloadError;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
-use actix_web::rt::time::{Instant, Sleep, sleep};
+use actix_web::rt::time::sleep;
 use awc::ClientResponse;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use futures_util::future::{Either, select};
 use vandamme_actors::converter::{Audience, Batch, Closing, Flow, Machine, Opened, Progress, UpstreamBody};
 use vandamme_actors::excerpt;
 use vandamme_actors::outcome::Outcome;
@@ -24,20 +22,18 @@ use vandamme_protocol::bridge::Fault;
 use vandamme_protocol::healing;
 use vandamme_protocol::passthrough::{ChatTap, Tap};
 use vandamme_protocol::span::{self, Pieces, Streaming};
-use vandamme_protocol::vocabulary::ErrorKind;
 use vandamme_protocol::{anthropic, openai};
 
 use super::classify::{
     CallFailure, answered_as, asked_to_wait, classify, located, retry_after, should_retry,
 };
 use super::deadline::Deadline;
-use super::failure::{Answer, Relayed, ShouldRetry};
+use super::failure::{Answer, Relayed};
 use super::healing::Healing;
 use super::listing::LARGEST as LARGEST_LIST;
 use super::outgoing::{Outgoing, Slices, Way, passed_back};
 use super::reading::{self, Content, read_error_body, read_up_to};
 use super::{Endpoint, Exchange};
-use crate::http::error::{LONGEST_RETRY, busy_wait};
 
 pub(super) const EVENTS: &str = "text/event-stream; charset=utf-8";
 /// An error body is read up to this size and for this long.
@@ -112,7 +108,8 @@ impl Exchange<'_> {
         // A reply that is not streamed may well take longer.
         let streamed = self.question.head.delivery == Streaming::Yes;
         let silence = if streamed { whole.min(SILENCE) } else { whole };
-        let mut deadline = Deadline::new(pin!(sleep(silence)), lease, (silence, whole));
+        let timer = pin!(sleep(silence));
+        let mut deadline = Deadline::new(timer, lease, (silence, whole));
         let Outgoing { method, url, headers, body, way, audience } = outgoing;
         let sending = self.send(lease, (method, url, headers), body);
         let response = deadline.meet(sending).await?;
