@@ -141,7 +141,7 @@ const ERRORS = {
   413: [ContentTooLargeError, "request_too_large"],
   429: [Anthropic.RateLimitError, "rate_limit_error"],
   500: [Anthropic.InternalServerError, "api_error"],
-  503: [ServiceUnavailableError, "overloaded_error"],
+  503: [ServiceUnavailableError, "api_error"],
   529: [OverloadedError, "overloaded_error"],
 };
 

@@ -144,7 +144,7 @@ ERRORS = {
     413: (anthropic.ContentTooLargeError, "request_too_large"),
     429: (anthropic.RateLimitError, "rate_limit_error"),
     500: (anthropic.InternalServerError, "api_error"),
-    503: (anthropic.ServiceUnavailableError, "overloaded_error"),
+    503: (anthropic.ServiceUnavailableError, "api_error"),
     529: (anthropic.OverloadedError, "overloaded_error"),
 }
 

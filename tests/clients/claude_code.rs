@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
@@ -91,6 +91,40 @@ fn writes_a_file(client: &str, upstream: Upstream) {
 
     expect_the_poem(&finished, &home);
     expect_the_result_upstream(&upstream);
+}
+
+#[test]
+fn the_new_one_comes_back_after_503s_and_a_429_with_one_key() {
+    for upstream in [Upstream::anthropic(), Upstream::openai()] {
+        let Some(claude) = installed::client(NEW) else { return };
+        let home = Home::new();
+        let upstream = poem(&home).played_by(refusing_first(upstream, &[503, 503, 429]));
+        let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
+
+        let finished = ask(&claude, &home, "Write the poem to poem.txt", &gateway);
+
+        expect_the_poem(&finished, &home);
+        let asked = upstream.requests().iter().filter(|seen| is_first_turn(&script::body(seen))).count();
+        assert_eq!(asked, 4, "the gateway refused none of them by itself");
+    }
+}
+
+/// The first turn of the conversation is refused with these, one after the other. The 429 names no wait.
+fn refusing_first(upstream: Upstream, statuses: &'static [u16]) -> Upstream {
+    let dialect = upstream.dialect();
+    let refused = AtomicUsize::new(0);
+    upstream.ruled_by(move |seen| {
+        if !is_first_turn(&script::body(seen)) {
+            return None;
+        }
+        let status = *statuses.get(refused.fetch_add(1, Ordering::SeqCst))?;
+        let kind = if status == 429 { "rate_limit_error" } else { "api_error" };
+        let body = match dialect {
+            Dialect::Anthropic => canned::anthropic::error(kind, "Not now"),
+            Dialect::OpenAi => canned::openai::error("Not now", "server_error", kind),
+        };
+        Some(Answer::json(status, body))
+    })
 }
 
 /// The gateway repeats nothing here, so that the client sees the 529 and repeats by itself.

@@ -97,7 +97,7 @@ const REFUSALS: [(u16, &str); 9] = [
     (413, "request_too_large"),
     (429, "rate_limit_error"),
     (500, "api_error"),
-    (503, "overloaded_error"),
+    (503, "api_error"),
     (529, "overloaded_error"),
 ];
 
