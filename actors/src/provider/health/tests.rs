@@ -67,12 +67,8 @@ impl Bench {
             request.model = model;
             set(request);
         });
-        match choice {
-            Choice::Key(Chosen { key, is_known_to_fail, .. }) => {
-                Ok(Taken { key: key.id(), model, began, number, is_known_to_fail, size })
-            }
-            other => Err(other),
-        }
+        let Choice::Key(Chosen { key, is_known_to_fail, .. }) = choice else { return Err(choice) };
+        Ok(Taken { key: key.id(), model, began, number, is_known_to_fail, size })
     }
 
     fn take_without(&mut self, tried: KeyId) -> Result<Taken, Choice> {
@@ -290,7 +286,9 @@ fn a_model_that_fails_three_requests_is_passed_over_while_another_target_is_left
         assert!(matches!(bench.beside_another(), Err(Choice::PassedOver)), "one at a time");
         assert!(!bench.take().is_known_to_fail, "with nothing better it is an ordinary model");
         bench.end(&trial, Outcome::Answered);
-        (0..3).for_each(|_| drop(bench.beside_another().expect("it works again")));
+        for _ in 0..3 {
+            bench.beside_another().expect("it works again");
+        }
     }
 }
 
@@ -323,7 +321,7 @@ fn the_host_rests_when_it_fails_on_two_models_and_comes_back_by_a_growing_share(
             bench.fail(model, outcome);
         }
         assert!(matches!(bench.beside_another(), Err(Choice::PassedOver)), "{outcome:?}");
-        bench.take().key;
+        bench.take();
         bench.pass(60);
         let answered = bench.take();
         bench.end(&answered, Outcome::Answered);
