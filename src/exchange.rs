@@ -193,9 +193,9 @@ impl Exchange<'_> {
             Err(none) => return Err(Stopped::without_lease(none, place, (attempts, fallbacks.left(self)))),
         };
         attempts.start_target(lease.max_retries());
-        if attempts.calls() == 0 {
+        if attempts.calls() == 0 || !lease.is_known_to_fail {
             lease.count_request();
-        } else if !lease.draw_retry() && lease.is_known_to_fail {
+        } else if !lease.draw_retry() && fallbacks.left(self) > 0 {
             let failure = Failure::NoLease(None);
             return Err(Stopped::after(&lease, attempts.elsewhere(fallbacks.left(self)), failure));
         }
@@ -220,8 +220,9 @@ impl Exchange<'_> {
                 healing.prove(&lease);
             }
             let left = fallbacks.left(self);
-            let decided = attempts.next(self.as_failed(&lease, &failed), left, fastrand::f64());
-            let next = self.within_budget(&lease, decided, attempts.elsewhere(left));
+            let failed_call = self.as_failed(&lease, &failed);
+            let decided = attempts.next(failed_call, left, fastrand::f64());
+            let next = self.within_budget(&lease, decided, (failed_call, attempts.elsewhere(left)));
             let named = failed.named;
             let failure = fallbacks::better(best.take(), Failure::Upstream(Box::new(failed.answer)));
             match next {
@@ -268,9 +269,13 @@ impl Exchange<'_> {
 
     /// Every further call draws on the provider's budget. Without budget there is no repeat of what has just failed; another key
     /// that is not known to fail is called anyway.
-    fn within_budget(&self, lease: &Lease, next: Next, otherwise: Next) -> Next {
+    fn within_budget(&self, lease: &Lease, next: Next, (failed, otherwise): (Failed, Next)) -> Next {
         match next {
-            Next::SameKey(_) if !lease.draw_retry() => otherwise,
+            Next::SameKey(_) if !lease.draw_retry() => {
+                // A session would have waited for its own key.
+                let has_others = failed.retry == Retry::NextKey && !failed.request.is_known_to_fail;
+                if has_others { Next::NextKey } else { otherwise }
+            }
             Next::SameKey(_) | Next::NextKey | Next::Fixed | Next::NextTarget | Next::GiveUp => next,
         }
     }

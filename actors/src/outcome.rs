@@ -133,9 +133,7 @@ impl Outcome {
         let (retry, key, health, answer) = match self {
             Self::Answered => (Retry::No, Key::Works, Health::ModelWorks, "the reply"),
             Self::RequestRefused => (Retry::No, Key::None, Health::HostWorks, "the upstream's error"),
-            Self::RequestTooLarge => {
-                (Retry::NextTarget, Key::None, Health::HostWorks, "the upstream's error")
-            }
+            Self::RequestTooLarge => (Retry::NextKey, Key::None, Health::HostWorks, "the upstream's error"),
             Self::NotServedHere => (Retry::NextTarget, Key::None, Health::HostWorks, "the upstream's error"),
             Self::TryAgain => (Retry::SameKey, Key::None, Health::HostWorks, "the upstream's error"),
             Self::RateLimited { scope: LimitScope::Model, .. } => {

@@ -15,8 +15,8 @@ use crate::config::{Config, Overrides};
 
 /// Beyond this a gateway that runs is not well.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A health report of a hundred providers has a tenth of it.
-const LARGEST: usize = 1 << 20;
+/// A health report of a hundred providers has a hundredth of it, as long as they work.
+const LARGEST: usize = 16 << 20;
 
 #[derive(Args, Debug)]
 pub(super) struct Server {

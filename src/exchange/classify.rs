@@ -78,9 +78,13 @@ impl CallFailure {
         let status = fault.status;
         let body = fault.message.as_bytes();
         let facts = openai::error::facts(status, body, model);
-        let (outcome, retry) = classify((status, fault.kind), &facts, None, &HeaderMap::new());
+        let after = asked_to_wait(&HeaderMap::new(), &facts);
+        let (outcome, retry) = classify((status, fault.kind), &facts, after, &HeaderMap::new());
         let named = healing::recognise(status, body);
-        Self { outcome, retry, after: None, answer: Answer::own(fault), named, can_fix: Fixable::No }
+        let mut answer = Answer::own(answered_as(outcome, fault));
+        answer.retry_after = retry_after(outcome, after);
+        answer.should_retry = should_retry(outcome, after);
+        Self { outcome, retry, after, answer, named, can_fix: Fixable::No }
     }
 
     pub(super) fn timeout(lease: &Lease, patience: Duration) -> Self {

@@ -40,10 +40,11 @@ pub(crate) async fn count(gateway: Arc<Gateway>, question: Question) -> Result<C
         };
         match told {
             Ok((Answered::Whole { status, headers, body, .. }, lease)) => {
-                lease.finish(Outcome::Answered);
+                // It shows that the host works, and nothing of the model or of the key's limits.
+                lease.finish(Outcome::RequestRefused);
                 return Ok(Count::Told { status, headers, body });
             }
-            Ok((Answered::Opened { .. }, lease)) => lease.finish(Outcome::Answered),
+            Ok((Answered::Opened { .. }, lease)) => lease.finish(Outcome::RequestRefused),
             Err(failure) if is_the_requests_own(failure.status()) => return Err(failure),
             Err(_) => {}
         }

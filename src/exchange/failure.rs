@@ -88,6 +88,8 @@ impl Failure {
         match self.status() {
             // No call was made.
             _ if matches!(self, Self::NoLease(None)) => (6, 0),
+            // No wait would help: it is the request's own size.
+            429 if matches!(self, Self::Upstream(answer) if answer.retry_after.is_none()) => (5, 0),
             429 => (0, wait),
             500..=599 => (1, 0),
             402 => (2, 0),

@@ -207,7 +207,8 @@ async fn ask(
     };
     let exchange = Exchange::new(gateway, &question);
     let (answered, lease) = exchange.run(|_| {}).await?;
-    lease.finish(Outcome::Answered);
+    // It shows that the host works, and nothing of a model or of the key's limits.
+    lease.finish(Outcome::RequestRefused);
     let Answered::Whole { body, .. } = answered else {
         return Err(misbehaved(provider, "the provider answered with a stream of events"));
     };

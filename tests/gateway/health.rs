@@ -5,6 +5,7 @@ mod client_keys;
 mod client_repeats;
 mod evidence;
 mod failures;
+mod in_band;
 mod logged;
 mod money;
 mod named_waits;

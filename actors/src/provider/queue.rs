@@ -124,6 +124,7 @@ impl Provider {
         context.run_later(TEND, |provider, context| {
             provider.waiting.tended = false;
             provider.catch_up();
+            provider.waiting.held.retain(|held| !held.request.reply.is_closed());
             provider.serve_held(context);
             provider.serve_waiting(context);
             provider.dismiss(clock::boot());

@@ -215,7 +215,8 @@ impl Health {
         };
         let rank = |standing: Standing| match standing {
             Standing::Preferred | Standing::Recovering | Standing::OnTrial(_) => Some((0, 0)),
-            Standing::Resting { until } => Some((1, until)),
+            // What is merely inferred has no end, and is not known to fail.
+            Standing::Resting { until } => Some((u8::from(until > request.now), until)),
             // To ask a key that was refused would give its 401 for the other key's 429.
             Standing::Refused { until } => waits().next().is_none().then_some((2, until)),
             Standing::Waiting { .. } => None,
