@@ -120,7 +120,7 @@ mod faults {
         let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();
         exchange.event_named("content_block_delta");
         strike(&gateway, "panic?actor=provider:anthropic");
-        assert_eq!(gateway.ask("no room").status(), 529, "the stream still has its place");
+        assert_eq!(gateway.ask("no room").status(), 503, "the stream still has its place");
         upstream.permit();
         assert_eq!(exchange.finish().text(), "firstsecond");
         await_recovery(&gateway);
