@@ -10,9 +10,8 @@
 //! | [`Claim`] | whoever found an old listing | whether it is theirs to ask anew |
 //! | `Forget` | supervisor | – |
 //!
-//! It sends no requests itself: whoever finds no listing that holds fetches a new one, in one call for all who need it at
-//! the same time (`exchange::listing`), so that a slow provider keeps nobody else waiting. Nor does it touch the disk: a
-//! thread of its own does.
+//! It sends no requests itself, so that a slow provider delays no other. `exchange::listing` fetches new listings; requests that
+//! need the same one share one call. A thread of its own reads and writes the disk.
 
 mod disk;
 pub mod store;

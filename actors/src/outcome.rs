@@ -173,7 +173,7 @@ impl Outcome {
         !is_key_fine || matches!(health, HealthEffect::ModelFails | HealthEffect::HostFails)
     }
 
-    /// The same call with a key that the client sent, which is nobody else's: what concerns the key has no effect.
+    /// The outcome where the client sent its own key, which no other client uses: no effect on keys.
     pub(crate) const fn without_key(self) -> Self {
         match self.treatment().key {
             KeyEffect::None | KeyEffect::Works => self,

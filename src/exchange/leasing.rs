@@ -12,7 +12,7 @@ use vandamme_actors::secret::KeyId;
 use super::fallbacks::Place;
 use super::{Endpoint, Exchange, Question};
 
-/// Before the actor asked is asked again: it is being replaced.
+/// The pause before an actor that is being replaced is asked again.
 const PAUSE: Duration = Duration::from_millis(250);
 /// What a lease may take beyond the wait for a permit: the wait for a session's key, and some slack.
 const LEASE_SLACK: Duration = Duration::from_secs(9);
@@ -23,9 +23,8 @@ impl Exchange<'_> {
         self.lease(Some(&Place::of(lease)), lease.alternatives, (tried, lease.held())).await
     }
 
-    /// A key for this request, not one of `tried`: from the provider of `place` or the one whose models are asked for,
-    /// else wherever the router finds.
-    /// Asks once more when the actor asked is replaced meanwhile.
+    /// A key for this request, not one of `tried`: from the provider of `place`, or the one whose models are listed, or else
+    /// the one that the router chooses. Asks again when the actor is replaced meanwhile.
     pub(super) async fn lease(
         &self,
         place: Option<&Place>,
@@ -48,7 +47,7 @@ impl Exchange<'_> {
                     .try_send(Dispatch { model: (*self.question.head.model).into(), session, size, reply })
                     .is_ok(),
                 Some(Place { provider, model, profile }) => {
-                    // Whoever is being replaced has a successor in there; this one is gone.
+                    // An actor that is being replaced is listed here; this provider has been removed.
                     let Some(provider) = roster.provider(provider) else { return Err(None) };
                     let request = LeaseKey {
                         model: model.clone(),

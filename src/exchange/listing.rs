@@ -149,8 +149,8 @@ async fn recall(gateway: &Gateway, provider: &Arc<ProviderSettings>, ttl: Durati
     catalog.send(Recall { provider: provider.clone(), ttl }).timeout(PATIENCE).await.ok().flatten()
 }
 
-/// The provider's list, from one call for all who need it at the same time. A list that the catalog has received since
-/// the caller looked, and that is not older than `ttl`, will do.
+/// The provider's list. Requests that need it at the same time share one call. A list that the catalog has received meanwhile
+/// and that is not older than `ttl` saves the call.
 async fn fetched(
     gateway: &Arc<Gateway>,
     id: Arc<str>,

@@ -35,7 +35,7 @@ fn replies(upstream: Upstream, answers: impl Iterator<Item = Answer>) -> Vec<Rep
         .map(|answer| {
             upstream.then(answer);
             let reply = gateway.messages(&prompt(MODEL, "hi")).reply();
-            // Two good answers for each broken one: no breaker of the gateway may come between.
+            // Two good answers for each broken one: the gateway serves well in between.
             for _ in 0..2 {
                 assert_eq!(gateway.ask_whole("hi").text(), "Hello there!");
             }

@@ -1,7 +1,7 @@
 //! Leases without a message to the provider's actor, as long as every key is as good as any other.
 //!
 //! A message to the actor wakes two threads, which costs a fourth of a small request (measured). Most of the time the answer is
-//! known: nothing rests and nobody waits. Then the fast path is open, and the router takes a lease itself. The first
+//! known, because nothing rests and no request waits. Then the fast path is open, and the router takes a lease itself. The first
 //! failure closes it, before the request that failed goes on, and every request asks the actor until that opens it again.
 
 use std::sync::Arc;

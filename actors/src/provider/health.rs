@@ -1,5 +1,5 @@
-//! Which key, and whether this model here at all: what is known of a provider's keys, models and host. Pure: time and chance are
-//! handed in.
+//! What is known of a provider's keys, models and host, and which key a request gets. Pure: time and random numbers are handed
+//! in.
 //!
 //! Health is a preference. What is known to fail is passed over while anything better is left, and asked anyway when
 //! nothing is. Only the upstream's own wait for a key and model refuses a request without a call.

@@ -277,7 +277,7 @@ impl Lease {
         self.ticket.call.request = request;
     }
 
-    /// Counts a client request's first call, of which the budget of retries depends.
+    /// Counts a call that is no retry of this provider. The budget of retries grows with these.
     pub fn count_request(&self) {
         self.ticket.permits.budget.count_request(clock::boot());
     }

@@ -27,7 +27,7 @@ struct Second {
 }
 
 impl RetryBudget {
-    /// Counts a request's first call.
+    /// Counts a call that is no retry of this provider.
     pub fn count_request(&self, now: Millis) {
         self.second(now).requests.fetch_add(1, Ordering::Relaxed);
     }

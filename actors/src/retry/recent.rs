@@ -28,13 +28,13 @@ impl RecentFailures {
     /// Notes that a request of this session and body length failed.
     pub fn note(&self, session: u64, length: usize, now: Millis) {
         let (slot, mark) = Self::place(session, length);
-        slot_of(&self.slots, slot).store(mark | second(now), Ordering::Relaxed);
+        self.slots[slot].store(mark | second(now), Ordering::Relaxed);
     }
 
     /// Whether such a request failed within the last minute.
     pub fn contains(&self, session: u64, length: usize, now: Millis) -> bool {
         let (slot, mark) = Self::place(session, length);
-        let noted = slot_of(&self.slots, slot).load(Ordering::Relaxed);
+        let noted = self.slots[slot].load(Ordering::Relaxed);
         let age = second(now).wrapping_sub(noted) & ((1 << SECOND_BITS) - 1);
         noted != 0 && noted >> SECOND_BITS << SECOND_BITS == mark && age <= WINDOW
     }
@@ -47,10 +47,6 @@ impl RecentFailures {
         let slot = usize::try_from(hash % SLOTS as u64).unwrap_or_default();
         (slot, (hash | 1 << 63) >> SECOND_BITS << SECOND_BITS)
     }
-}
-
-fn slot_of(slots: &[AtomicU64], at: usize) -> &AtomicU64 {
-    &slots[at]
 }
 
 fn second(now: Millis) -> u64 {

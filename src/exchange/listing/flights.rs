@@ -20,8 +20,8 @@ use super::Failure;
 const CALLS: usize = 2;
 
 /// What a call ended with, for all who waited. It is not kept for others.
-type Outcome = Result<Listing, Failure>;
-type Sender = watch::Sender<Option<Outcome>>;
+type Fetched = Result<Listing, Failure>;
+type Sender = watch::Sender<Option<Fetched>>;
 
 /// The calls for lists that are under way, by what the catalog keeps lists under.
 #[derive(Clone, Default)]
@@ -39,9 +39,9 @@ impl Flights {
     ///
     /// # Errors
     /// Those of the call, and [`Failure::Panicked`] for a call without an outcome.
-    pub(super) async fn share<F>(&self, key: &ListingKey, call: impl Fn() -> F) -> Outcome
+    pub(super) async fn share<F>(&self, key: &ListingKey, call: impl Fn() -> F) -> Fetched
     where
-        F: Future<Output = Outcome> + 'static,
+        F: Future<Output = Fetched> + 'static,
     {
         for _ in 0..CALLS {
             let mut outcome = self.join(key, &call);
@@ -54,9 +54,9 @@ impl Flights {
         Err(Failure::Panicked)
     }
 
-    fn join<F>(&self, key: &ListingKey, call: impl Fn() -> F) -> watch::Receiver<Option<Outcome>>
+    fn join<F>(&self, key: &ListingKey, call: impl Fn() -> F) -> watch::Receiver<Option<Fetched>>
     where
-        F: Future<Output = Outcome> + 'static,
+        F: Future<Output = Fetched> + 'static,
     {
         let mut running = self.0.lock();
         if let Some(sender) = running.get(key) {
@@ -73,7 +73,7 @@ impl Flights {
 }
 
 impl Flight {
-    async fn run(self, call: impl Future<Output = Outcome>) {
+    async fn run(self, call: impl Future<Output = Fetched>) {
         let mut call = pin!(call);
         loop {
             let left = pin!(self.sender.closed());

@@ -28,7 +28,7 @@ fn replies(answers: impl Iterator<Item = Answer>, ask: impl Fn(&Gateway) -> Repl
         .map(|answer| {
             upstream.then(answer);
             let reply = ask(&gateway);
-            // Two good answers for each broken one: no breaker of the gateway may come between.
+            // Two good answers for each broken one: the gateway serves well in between.
             for _ in 0..2 {
                 assert_eq!(chat::text(&ask_whole(&gateway)), "Hello there!");
             }

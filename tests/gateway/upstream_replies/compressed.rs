@@ -153,7 +153,7 @@ fn a_compressed_reply_that_breaks_off_is_never_complete() {
                 ] {
                     upstream.then(answer.clone().broken_after(bytes.len() - missing, ending));
                     way.failure(&ask(way, &gateway));
-                    // Two good answers for each broken one: no breaker of the gateway may come between.
+                    // Two good answers for each broken one: the gateway serves well in between.
                     let good = [0; 2].map(|_| way.text(&way.asked_whole(&gateway)));
                     assert_eq!(good, ["Hello there!"; 2]);
                 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::condition::{Condition, Standing, Trial};
 use super::{Health, Key, LIMITED_MODELS, Size};
 use crate::clock::Millis;
-use crate::outcome::Outcome;
 use crate::retry::SESSION_WAIT;
 use crate::secret::{ApiKey, KeyId};
 
@@ -279,9 +278,4 @@ impl Key {
     fn look(&mut self, request: &Request<'_>) {
         self.of_request(request.model).for_each(|condition| condition.look(request.now));
     }
-}
-
-/// Whether a rest of this cause shows as rate limiting.
-pub(super) fn is_limit(cause: Outcome) -> bool {
-    matches!(cause, Outcome::RateLimited { .. })
 }

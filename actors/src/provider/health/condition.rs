@@ -60,7 +60,7 @@ struct Stated {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Standing {
     Preferred,
-    /// Its rest is over, and nobody tries it out.
+    /// Its rest is over, and no request tries it out yet.
     Recovering,
     /// Another request tries it out.
     OnTrial(Trial),
@@ -288,10 +288,6 @@ impl Condition {
 impl Rest {
     fn is_short_wait(&self) -> bool {
         self.stated.is_some() && self.until.saturating_sub(self.since) <= millis(SESSION_WAIT)
-    }
-
-    pub(super) fn is_stated(&self) -> bool {
-        self.stated.is_some()
     }
 }
 

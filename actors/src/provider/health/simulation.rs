@@ -175,7 +175,7 @@ fn simulate(seed: u64) {
     let resting = world.providers.iter().filter(|known| !known.health.borrow().is_clear(world.time.now()));
     assert_eq!(resting.count(), PROVIDERS, "the day ends while something rests");
     world.upstream.borrow_mut().heal();
-    // Nobody was refused for so little that these would have to wait.
+    // No refused request was so small that its wait would apply to these.
     first_requests(&world, Size { body: 1, max_tokens: 1 });
     world.time.advance(6 * MINUTE);
     first_requests(&world, Size { body: 1_000_000, max_tokens: 64_000 });

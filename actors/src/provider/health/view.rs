@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::choice::is_limit;
 use super::condition::Condition;
 use super::{Health, Key};
 use crate::clock::{self, Millis};
@@ -18,8 +17,6 @@ pub struct ConditionView {
     pub until: Option<Millis>,
     /// The upstream's error in short.
     pub last_error: Option<Arc<str>>,
-    /// The upstream itself asked to wait, so that requests may be refused until then.
-    pub is_stated: bool,
 }
 
 /// One key.
@@ -52,7 +49,6 @@ impl ConditionView {
             since: Some(wall(rest.since)),
             until: Some(wall(rest.until)),
             last_error: (!rest.message.is_empty()).then(|| rest.message.clone()),
-            is_stated: rest.is_stated(),
         }
     }
 }
@@ -87,7 +83,7 @@ impl Key {
         let resting = self.whole.rest().filter(|rest| rest.until > now);
         let state = match resting.map(|rest| rest.cause) {
             None => "ready",
-            Some(cause) if is_limit(cause) => "cooling",
+            Some(Outcome::RateLimited { .. }) => "cooling",
             Some(Outcome::OutOfCredit) => "out of credit",
             Some(_) => "rejected",
         };

@@ -170,7 +170,7 @@ impl Audit {
             return;
         };
         let (first, last) = self.detours.entry(place).or_insert((now, now));
-        // Where nobody asked for long, the rest may be over, and this request just met another one that tries it out.
+        // After a long time without requests the rest may be over, and another request may be trying the key out just now.
         let is_new = *first < since || now - *last > 2 * MINUTE;
         (*first, *last) = (if is_new { now } else { *first }, now);
         assert!(now - *first <= LONGEST_DETOUR, "{place:?} works and is not used for {} ms", now - *first);
