@@ -189,9 +189,12 @@ impl Exchange<'_> {
         let place = target.map(|(place, _)| place);
         let alternatives = target.map(|(_, alternatives)| alternatives).unwrap_or_default();
         let mut lease = match self.lease(place, alternatives, (&[], None)).await {
-            Ok(lease) => self.signed(lease).map_err(Stopped::Everywhere)?,
+            Ok(lease) => lease,
             Err(none) => return Err(Stopped::without_lease(none, place, (attempts, fallbacks.left(self)))),
         };
+        if let Err(failure) = self.sign(&mut lease) {
+            return Err(Stopped::after(&lease, attempts.elsewhere(fallbacks.left(self)), failure));
+        }
         attempts.start_target(lease.max_retries());
         if attempts.calls() == 0 || !lease.is_known_to_fail {
             lease.count_request();
@@ -205,7 +208,7 @@ impl Exchange<'_> {
         loop {
             note(Moment::Call { lease: &lease, number: attempts.calls() + 1 });
             lease.begin_call(self.number);
-            let patience = self.patience(&lease);
+            let patience = self.patience(&lease, fallbacks.beside(&lease));
             let failed = match self.call(&lease, &healing, patience).await {
                 Ok(answered) => {
                     healing.prove(&lease);
@@ -280,14 +283,14 @@ impl Exchange<'_> {
         }
     }
 
-    /// The lease with the client's own key where the provider wants that.
-    fn signed(&self, mut lease: Lease) -> Result<Lease, Failure> {
+    /// Gives the lease the client's own key, if the provider takes its clients' keys.
+    fn sign(&self, lease: &mut Lease) -> Result<(), Failure> {
         if lease.provider.passthrough {
             let terms = self.gateway.terms();
             let key = caller::own_key(&self.question.headers, &terms.gateway_keys);
             lease.key = key.ok_or_else(|| Failure::NoClientKey(lease.provider.name.clone()))?;
         }
-        Ok(lease)
+        Ok(())
     }
 
     fn deliver(&self, answered: Answered, mut lease: Lease, mut entry: Entry) -> Reply {

@@ -211,6 +211,7 @@ impl Converter {
                 let outcome = closing::outcome_of(fault.kind);
                 self.fail(fault, outcome);
             }
+            Progress::Oversized(fault) => self.fail(fault, Outcome::ReplyTooLarge),
         }
     }
 

@@ -31,6 +31,9 @@ pub enum Outcome {
     BrokenReply,
     /// A reply beyond the gateway's bounds.
     ReplyTooLarge,
+    /// The upstream closed the connection while the request was being sent, without a reply. It most likely refuses the
+    /// request's size.
+    SendAborted,
     /// No connection: TCP, TLS or DNS.
     Unreachable,
     /// No first byte in time.
@@ -107,7 +110,7 @@ pub enum HealthEffect {
 
 impl Outcome {
     /// One of each, for the table.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Answered,
         Self::RequestRefused,
         Self::RequestTooLarge,
@@ -122,6 +125,7 @@ impl Outcome {
         Self::ServerError,
         Self::BrokenReply,
         Self::ReplyTooLarge,
+        Self::SendAborted,
         Self::Unreachable,
         Self::Silent,
         Self::LocalFault,
@@ -158,6 +162,7 @@ impl Outcome {
             Self::ServerError => (Retry::SameKey, Key::None, Health::ModelFails, "5xx api_error"),
             Self::BrokenReply => (Retry::SameKey, Key::None, Health::ModelFails, "502 api_error"),
             Self::ReplyTooLarge => (Retry::NextTarget, Key::None, Health::HostWorks, "502 api_error"),
+            Self::SendAborted => (Retry::NextTarget, Key::None, Health::None, "502 api_error"),
             Self::Unreachable => (Retry::SameKey, Key::None, Health::HostFails, "502 api_error"),
             Self::Silent => (Retry::NextTarget, Key::None, Health::HostFails, "504 timeout_error"),
             Self::LocalFault => (Retry::SameKey, Key::None, Health::None, "503 api_error, retry-after"),
@@ -202,6 +207,7 @@ impl Outcome {
             Self::ServerError => "server error",
             Self::BrokenReply => "broken reply",
             Self::ReplyTooLarge => "reply too large",
+            Self::SendAborted => "send aborted",
             Self::Unreachable => "unreachable",
             Self::Silent => "silent",
             Self::LocalFault => "local fault",
@@ -264,6 +270,7 @@ mod tests {
             Outcome::NotServedHere,
             Outcome::TryAgain,
             Outcome::ReplyTooLarge,
+            Outcome::SendAborted,
             Outcome::LocalFault,
             Outcome::Cancelled,
         ] {

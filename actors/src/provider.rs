@@ -332,7 +332,7 @@ impl Handler<LeaseKey> for Provider {
 
     fn handle(&mut self, request: LeaseKey, context: &mut Self::Context) {
         self.catch_up();
-        self.enter(request, context);
+        self.enter((request, Patience::MayWait), context);
     }
 }
 

@@ -129,14 +129,15 @@ impl Exchange<'_> {
     }
 
     /// How long the upstream may take for its first byte, or for a reply that is not streamed.
-    pub(super) fn patience(&self, lease: &Lease) -> Option<Duration> {
+    /// How long the upstream may take.
+    pub(super) fn patience(&self, lease: &Lease, alternatives: Alternatives) -> Option<Duration> {
         let terms = self.gateway.terms();
         let limits = &terms.settings.limits;
         let patience = lease.timeout().or(match self.question.head.delivery {
             Streaming::Yes => limits.first_byte_timeout,
             Streaming::No => limits.whole_timeout,
         });
-        let patience = match (lease.alternatives, self.question.head.delivery) {
+        let patience = match (alternatives, self.question.head.delivery) {
             (Alternatives::Left, Streaming::Yes) => {
                 Some(patience.map_or(WITH_ALTERNATIVE, |own| own.min(WITH_ALTERNATIVE)))
             }
@@ -252,13 +253,14 @@ impl Exchange<'_> {
                 }
                 Progress::More => {}
                 Progress::Ended => ended = true,
-                Progress::Faulted(fault) if flow.started() => {
+                Progress::Faulted(fault) | Progress::Oversized(fault) if flow.started() => {
                     // Something of worth came along with the fault: the client gets both.
                     return Ok(Answered::Opened { headers, opened: Box::new(faulted(flow, first, fault)) });
                 }
                 Progress::Faulted(fault) => {
                     return Err(CallFailure::reported(self.scrubbed(lease, fault), &lease.model));
                 }
+                Progress::Oversized(fault) => return Err(CallFailure::reply_too_large(&fault.message)),
             }
         }
         if let Some(fault) = flow.failed_at_once(&first) {

@@ -143,9 +143,12 @@ impl CallFailure {
             ConnectionFault::Stale | ConnectionFault::BeforeReply => {
                 Self::broken(&format!("provider '{name}' closed the connection before it answered"))
             }
-            ConnectionFault::WhileSending => Self::broken(&format!(
-                "provider '{name}' closed the connection while the request was sent; it may be too large for it"
-            )),
+            ConnectionFault::WhileSending => Self::bad_gateway(
+                &format!(
+                    "provider '{name}' closed the connection while the request was sent; it may be too large for it"
+                ),
+                Outcome::SendAborted,
+            ),
             ConnectionFault::Reply(ReplyError::Cut) => {
                 Self::broken(&format!("provider '{name}' closed the connection inside the head of its reply"))
             }

@@ -95,6 +95,11 @@ impl Fallbacks {
         rest + self.passed_over.len()
     }
 
+    /// Whether another target may serve the request if this one does not, including those that are known to fail.
+    pub(super) fn beside(&self, lease: &Lease) -> Alternatives {
+        if self.passed_over.is_empty() { lease.alternatives } else { Alternatives::Left }
+    }
+
     /// The next target to be asked, and whether others are left behind it.
     fn next(&mut self, exchange: &Exchange<'_>) -> Option<(Place, Alternatives)> {
         self.left(exchange);

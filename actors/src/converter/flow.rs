@@ -73,6 +73,8 @@ pub enum Progress {
     Ended,
     /// The upstream said that it failed, or it cannot be understood.
     Faulted(Fault),
+    /// One event exceeds the gateway's bound, which says nothing about the upstream.
+    Oversized(Fault),
 }
 
 impl Flow {
@@ -150,14 +152,14 @@ impl Flow {
                         self.stage = Stage::Ended;
                         self.progress_behind_the_end()
                     }
-                    step @ (Progress::More | Progress::Faulted(_)) => step,
+                    step @ (Progress::More | Progress::Faulted(_) | Progress::Oversized(_)) => step,
                 }
             }
         };
         match progress {
             Progress::More if self.stage == Stage::Running => self.unfinished(),
             Progress::Faulted(fault) => Progress::Faulted(scrubbed(fault, &self.secrets)),
-            Progress::More | Progress::Ended => progress,
+            Progress::More | Progress::Ended | Progress::Oversized(_) => progress,
         }
     }
 
@@ -172,7 +174,7 @@ impl Flow {
             return Progress::More;
         }
         let limit = self.limit;
-        Progress::Faulted(Fault::bad_gateway(format!(
+        Progress::Oversized(Fault::bad_gateway(format!(
             "the upstream sent an event of more than {limit} bytes"
         )))
     }

@@ -1,4 +1,5 @@
-//! Requests that wait for a permit, first come, first served, and those that wait for their session's key. Both waits are bounded.
+//! Requests that wait for a permit, first come, first served, and those that wait for their session's key, which hold no
+//! permit. Both waits are bounded.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -17,7 +18,7 @@ const TEND: Duration = Duration::from_millis(50);
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     waiters: VecDeque<Waiter>,
-    /// They have a permit, and wait for their session's key.
+    /// They wait for their session's key, and then for a permit.
     held: Vec<HeldRequest>,
     /// They will be looked after.
     tended: bool,
@@ -26,13 +27,13 @@ pub(super) struct Queue {
 #[derive(Debug)]
 struct Waiter {
     request: LeaseKey,
+    patience: Patience,
     deadline: Millis,
 }
 
 #[derive(Debug)]
 struct HeldRequest {
     request: LeaseKey,
-    permit: Option<Permit>,
     until: Millis,
 }
 
@@ -48,18 +49,18 @@ impl Queue {
 
 impl Provider {
     /// Answers a request, or lets it wait for a permit.
-    pub(super) fn enter(&mut self, request: LeaseKey, context: &mut Context<Self>) {
+    pub(super) fn enter(&mut self, (request, patience): (LeaseKey, Patience), context: &mut Context<Self>) {
         if request.reply.is_closed() {
             return;
         }
         if request.held.as_ref().is_some_and(|held| held.is_of(&self.permits)) {
-            return self.grant(request, (None, Patience::MayWait), context);
+            return self.grant(request, (None, patience), context);
         }
         // Who comes now must not overtake those who wait.
         self.serve_waiting(context);
         match self.waiting.waiters.is_empty().then(|| self.permit()).flatten() {
-            Some(permit) => self.grant(request, (Some(permit), Patience::MayWait), context),
-            None => self.queue(request, context),
+            Some(permit) => self.grant(request, (Some(permit), patience), context),
+            None => self.queue((request, patience), context),
         }
     }
 
@@ -73,7 +74,7 @@ impl Provider {
         self.permits.take().or_else(awaits)
     }
 
-    fn queue(&mut self, request: LeaseKey, context: &mut Context<Self>) {
+    fn queue(&mut self, (request, patience): (LeaseKey, Patience), context: &mut Context<Self>) {
         self.waiting.waiters.retain(|waiter| !waiter.request.reply.is_closed());
         if self.waiting.waiters.len() >= self.limits.provider_queue {
             let LeaseKey { model, reply, .. } = request;
@@ -82,11 +83,13 @@ impl Provider {
         }
         let wait = self.limits.provider_queue_wait;
         self.permits.fast_path.close();
-        self.waiting.waiters.push_back(Waiter { request, deadline: clock::boot() + clock::millis(wait) });
+        let deadline = clock::boot() + clock::millis(wait);
+        self.waiting.waiters.push_back(Waiter { request, patience, deadline });
         self.tend(context);
     }
 
     /// Lets a request wait until its session's key is free again, if there is room. Otherwise it gets what there is now.
+    /// Its permit serves others meanwhile.
     pub(super) fn hold(
         &mut self,
         request: LeaseKey,
@@ -101,7 +104,9 @@ impl Provider {
         let spread = with_jitter(Duration::from_millis(until.saturating_sub(clock::boot())), fastrand::f64());
         let until = clock::boot() + clock::millis(spread);
         self.permits.fast_path.close();
-        self.waiting.held.push(HeldRequest { request, permit, until });
+        self.waiting.held.push(HeldRequest { request, until });
+        // Whoever waits for a permit hears of it.
+        drop(permit);
         self.tend(context);
     }
 
@@ -110,8 +115,8 @@ impl Provider {
         let (due, held) =
             std::mem::take(&mut self.waiting.held).into_iter().partition(|held| held.until <= now);
         self.waiting.held = held;
-        for HeldRequest { request, permit, .. } in due {
-            self.grant(request, (permit, Patience::HasWaited), context);
+        for HeldRequest { request, .. } in due {
+            self.enter((request, Patience::HasWaited), context);
         }
     }
 
@@ -152,7 +157,7 @@ impl Provider {
             && let Some(permit) = self.permits.take()
             && let Some(waiter) = self.waiting.waiters.pop_front()
         {
-            self.grant(waiter.request, (Some(permit), Patience::MayWait), context);
+            self.grant(waiter.request, (Some(permit), waiter.patience), context);
         }
         self.permits.await_freed(self.waiting.waiters.len());
         self.set_fast_path();

@@ -1,5 +1,6 @@
 //! A session waits a few seconds for its key, since a moved session finds no prompt cache; longer, and it moves.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{BODIES, Body, assert_served, both, limited};
@@ -90,4 +91,24 @@ fn a_session_that_left_its_key_for_a_limit_comes_back() {
         assert_served(&of_session(&gateway, prompt).reply());
         upstream.keys_seen().last() == Some(&own)
     });
+}
+
+#[test]
+fn a_session_that_waits_for_its_key_keeps_nobody_else_waiting() {
+    for upstream in both() {
+        let dialect = upstream.dialect();
+        let setup = Gateway::before(&upstream).keys(["k1", "k2"]).limit("provider-in-flight", 2);
+        let gateway = setup.start();
+        assert_served(&of_session(&gateway, prompt).reply());
+        upstream.then(limited(dialect, "3"));
+        let first = of_session(&gateway, prompt).send();
+        upstream.request(1);
+        let second = of_session(&gateway, prompt).send();
+        thread::sleep(Duration::from_millis(300));
+        let asked = Instant::now();
+        assert_served(&gateway.ask("hi"));
+        assert!(asked.elapsed() < Duration::from_millis(2500), "{:?}", asked.elapsed());
+        assert_served(&first.finish());
+        assert_served(&second.finish());
+    }
 }

@@ -63,3 +63,16 @@ fn refusals_of_one_clients_key_move_no_other_client_to_the_next_target() {
         }
     }
 }
+
+#[test]
+fn a_client_without_a_key_goes_to_the_next_target() {
+    for one in both() {
+        let two = Upstream::openai();
+        let setup = chain(&one, &two).env("ONE_API_KEY", "!PASSTHRU");
+        let gateway = setup.start();
+        assert_served(&gateway.messages(&prompt("one:m", "hi")).reply());
+        assert_eq!((one.count(), two.count()), (0, 1));
+        assert_served(&with_key(&gateway, "one:m", "sk-of-alice").reply());
+        assert_eq!((one.count(), two.count()), (1, 1));
+    }
+}

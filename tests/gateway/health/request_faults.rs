@@ -1,7 +1,7 @@
 //! What a request causes by its own size or content: it is neither repeated nor counted, for no key and no model.
 
-use super::{answering_model, assert_served, both, error, provider, streamed};
-use crate::support::canned::openai;
+use super::{answering_model, assert_served, both, chain, error, provider, streamed};
+use crate::support::canned::{anthropic, openai};
 use crate::support::client::prompt;
 use crate::support::gateway::{Gateway, MODEL};
 use crate::support::upstream::{Answer, Dialect, Upstream};
@@ -172,6 +172,47 @@ fn a_body_that_the_upstream_cuts_off_is_sent_once_and_counts_for_nothing() {
             assert_served(&streamed(&gateway, MODEL));
         }
         assert_eq!(upstream.count(), before + 2);
+    }
+}
+
+#[test]
+fn a_body_whose_connection_is_reset_unread_is_sent_once_and_counts_for_nothing() {
+    for upstream in both() {
+        let upstream = upstream.resetting_over(1 << 20);
+        let gateway = Gateway::before(&upstream).start();
+        for asked in 1..=4 {
+            let reply = gateway.ask(&"x".repeat(6 << 20));
+            assert_eq!((reply.status(), reply.error_type().as_str()), (502, "api_error"), "{reply}");
+            assert!(reply.error_message().contains("may be too large"), "{reply}");
+            assert_eq!(upstream.count(), asked, "it is not repeated");
+        }
+        let report = super::health(&gateway);
+        assert_eq!(report["status"], "healthy", "{report}");
+        assert_served(&streamed(&gateway, MODEL));
+    }
+}
+
+#[test]
+fn an_event_beyond_the_bound_counts_against_no_model() {
+    for upstream in both() {
+        let long = "x".repeat(200_000);
+        let events = |words: &[&str]| match upstream.dialect() {
+            Dialect::Anthropic => anthropic::text(words),
+            Dialect::OpenAi => openai::text(words),
+        };
+        let answers = [events(&[&long]), events(&["first", &long])].map(Answer::events);
+        let setup = chain(&upstream, &Upstream::openai()).limit("event", 65536);
+        let gateway = setup.start();
+        for _ in 0..3 {
+            for answer in &answers {
+                upstream.then(answer.clone());
+                streamed(&gateway, "one:m");
+            }
+        }
+        let before = upstream.count();
+        assert_served(&streamed(&gateway, "one:m"));
+        assert_eq!(upstream.count(), before + 1, "it is not passed over");
+        assert_eq!(super::health(&gateway)["status"], "healthy");
     }
 }
 

@@ -150,13 +150,19 @@ impl Upstream {
 
     /// Answers every request from its head alone; the body is read afterwards and thrown away.
     pub(crate) fn refusing_unread(self, answer: Answer) -> Self {
-        self.script().unread = Some(Unread { answer, over: 0, polite: true });
+        self.script().unread = Some(Unread { answer: Some(answer), over: 0, polite: true });
         self
     }
 
     /// Answers every request with a longer body from its head alone and closes the connection at once.
     pub(crate) fn cutting_off_over(self, over: usize, answer: Answer) -> Self {
-        self.script().unread = Some(Unread { answer, over, polite: false });
+        self.script().unread = Some(Unread { answer: Some(answer), over, polite: false });
+        self
+    }
+
+    /// Resets the connection of every request with a longer body, without an answer.
+    pub(crate) fn resetting_over(self, over: usize) -> Self {
+        self.script().unread = Some(Unread { answer: None, over, polite: false });
         self
     }
 

@@ -64,7 +64,7 @@ fn run(mut flow: Flow, pieces: &[&[u8]], body: Body) -> (String, Option<(ErrorKi
                 let closing = flow.end(&mut batch);
                 return (String::from_utf8_lossy(&batch.take()).into_owned(), closing.fault);
             }
-            Progress::Faulted(fault) => {
+            Progress::Faulted(fault) | Progress::Oversized(fault) => {
                 let closing = flow.fail(fault, &mut batch);
                 return (String::from_utf8_lossy(&batch.take()).into_owned(), closing.fault);
             }

@@ -28,8 +28,8 @@ pub(super) struct Condition {
     changed: Millis,
     /// When a call last showed anything.
     seen: Millis,
-    /// The last requests that failed in a row. The repeats of each count once, however they interleave.
-    failed: Vec<u64>,
+    /// The last requests that failed in a row, and when. The repeats of each count once, however they interleave.
+    failed: Vec<(u64, Millis)>,
     /// Rests in a row without a success between them.
     rests: u32,
     rest: Option<Rest>,
@@ -198,7 +198,8 @@ impl Condition {
         if began < self.changed {
             return false;
         }
-        self.failed.clear();
+        // What failed after this call began is newer evidence.
+        self.failed.retain(|&(_, at)| at > began);
         let Some(rest) = &self.rest else {
             self.rests = 0;
             return false;
@@ -215,14 +216,14 @@ impl Condition {
 
     /// A call failed because of this. True: it begins a rest.
     pub(super) fn fail(&mut self, evidence: &Evidence<'_>, pauses: Pauses) -> bool {
-        let is_repeat = self.failed.contains(&evidence.request);
+        let is_repeat = self.failed.iter().any(|&(request, _)| request == evidence.request);
         if evidence.began < self.changed || (is_repeat && self.rest.is_none() && self.needs_many(evidence)) {
             return false;
         }
         self.seen = evidence.now;
         if !is_repeat {
             self.failed.truncate(REQUESTS - 1);
-            self.failed.insert(0, evidence.request);
+            self.failed.insert(0, (evidence.request, evidence.now));
         }
         if self.needs_many(evidence) && self.rest.is_none() && self.failed.len() < FAILURES_BEFORE_REST {
             return false;
@@ -260,7 +261,8 @@ impl Condition {
             Outcome::RateLimited { wait: Some(wait), .. } => {
                 let until = now.saturating_add(millis(wait));
                 // A look that found the same wait makes the next one later.
-                let looks = self.rest.as_ref().and_then(|rest| rest.stated).map_or(0, |stated| stated.looks);
+                let stated = self.rest.as_ref().and_then(|rest| rest.stated);
+                let looks = stated.filter(|stated| stated.until > now).map_or(0, |stated| stated.looks);
                 let next_look = now.saturating_add(millis(look_pause(looks)));
                 let stated = Stated { until, size: evidence.size, next_look, looks };
                 (wait.min(pauses.cap), Some(stated))
@@ -277,6 +279,7 @@ impl Condition {
             | Outcome::ServerError
             | Outcome::BrokenReply
             | Outcome::ReplyTooLarge
+            | Outcome::SendAborted
             | Outcome::Unreachable
             | Outcome::Silent
             | Outcome::LocalFault

@@ -468,3 +468,42 @@ fn what_is_known_of_a_key_survives_a_reload_that_keeps_it() {
     bench.health = bench.health.with_keys(&provider("p").keys(&["c", "a"]).build().keys, &limits());
     assert_eq!([bench.take().key, bench.take().key], [id("c"); 2]);
 }
+
+#[test]
+fn a_success_that_began_before_failures_does_not_erase_them() {
+    let mut bench = bench(&["a"]);
+    let slow = bench.take();
+    for _ in 0..2 {
+        bench.pass(1);
+        bench.fail(MODEL, Outcome::ServerError);
+    }
+    bench.end(&slow, Outcome::Answered);
+    bench.pass(1);
+    bench.fail(MODEL, Outcome::ServerError);
+    assert!(bench.beside_another().is_err(), "three requests in a row failed after it began");
+
+    let mut bench = self::bench(&["a"]);
+    for _ in 0..2 {
+        bench.fail(MODEL, Outcome::ServerError);
+    }
+    bench.pass(1);
+    let taken = bench.take();
+    bench.end(&taken, Outcome::Answered);
+    bench.fail(MODEL, Outcome::ServerError);
+    assert!(bench.beside_another().is_ok(), "it answered between them");
+}
+
+#[test]
+fn a_new_wait_begins_its_looks_anew() {
+    let mut bench = bench(&["a"]);
+    bench.fail(MODEL, limited(100));
+    for pause in [10, 20] {
+        bench.pass(pause);
+        let look = bench.take();
+        bench.end(&look, limited(100 - pause));
+    }
+    bench.pass(200);
+    bench.fail(MODEL, limited(280));
+    bench.pass(10);
+    bench.take_with(MODEL, |_| {}).expect("the first look comes after ten seconds");
+}

@@ -2,6 +2,9 @@
 
 use std::io::Write as _;
 use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
+
+use socket2::SockRef;
 
 use super::super::wire::{Framing, Head, Wire};
 use super::Answer;
@@ -9,7 +12,8 @@ use super::Answer;
 /// Which requests are refused unread, and how the connection ends.
 #[derive(Clone)]
 pub(super) struct Unread {
-    pub(super) answer: Answer,
+    /// Without one, the connection is reset.
+    pub(super) answer: Option<Answer>,
     /// Only requests whose body is longer than this.
     pub(super) over: usize,
     /// The body is read and thrown away; without that, the connection is closed at once.
@@ -26,7 +30,11 @@ impl Unread {
 
     /// Closing with bytes unread is a reset, which comes behind the answer.
     pub(super) fn refuse(&self, mut stream: &TcpStream, mut wire: Wire, head: &Head) {
-        let sent = stream.write_all(&self.answer.head()).and_then(|()| stream.write_all(&self.answer.body()));
+        let Some(answer) = &self.answer else {
+            let _set = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+            return;
+        };
+        let sent = stream.write_all(&answer.head()).and_then(|()| stream.write_all(&answer.body()));
         if self.polite {
             let _drained = sent.and_then(|()| wire.body(Framing::of_request(head)));
         } else {

@@ -322,7 +322,9 @@ impl<'x> Exchange<'x> {
             Outcome::KeyForbidden => (403, None, None),
             Outcome::Overloaded => (529, after, None),
             Outcome::ServerError => (500, after, None),
-            Outcome::BrokenReply | Outcome::ReplyTooLarge | Outcome::Unreachable => (502, after, None),
+            Outcome::BrokenReply | Outcome::ReplyTooLarge | Outcome::SendAborted | Outcome::Unreachable => {
+                (502, after, None)
+            }
             Outcome::Silent => (504, None, None),
             Outcome::LocalFault => (503, Some(1), None),
             Outcome::Answered

@@ -37,6 +37,7 @@ impl From<Outcome> for Scope {
             | Outcome::NotServedHere
             | Outcome::TryAgain
             | Outcome::ReplyTooLarge
+            | Outcome::SendAborted
             | Outcome::LocalFault
             | Outcome::Cancelled => Self::Nothing,
         }
@@ -97,7 +98,7 @@ impl Ledger {
             }
             HealthEffect::ModelWorks => {
                 if is_current(&self.changed, report, About::Model(place.model)) {
-                    self.models[place.model].clear();
+                    self.models[place.model].retain(|&(_, at)| at > report.began);
                 }
             }
             HealthEffect::None | HealthEffect::HostWorks => {}
@@ -130,8 +131,9 @@ impl Ledger {
                 self.rests(about, report, rest.until - rest.since, before);
                 let wait = if let Outcome::RateLimited { wait, .. } = report.outcome { wait } else { None };
                 let until = wait.map(|wait| report.at + millis(wait));
-                // As long as nothing succeeds, looks are ever further apart.
-                let looks = before_it.map_or(0, |seen| seen.looks + 1);
+                // As long as one wait follows another, looks are ever further apart.
+                let goes_on = |seen: &Seen| seen.until.is_some_and(|until| until > report.at);
+                let looks = before_it.filter(goes_on).map_or(0, |seen| seen.looks + 1);
                 Some(Seen { outcome: report.outcome, size: report.size, at: report.at, until, looks })
             }
         };
