@@ -3,11 +3,13 @@
 mod content_filter;
 mod context;
 mod limits;
+mod numbers;
 
 use bytes::BytesMut;
 use serde_json::Value;
 
 pub use self::limits::{ErrorFacts, facts};
+pub(crate) use self::numbers::{Number, numbers};
 use crate::{bridge::Fault, json::Write, vocabulary::ErrorKind};
 
 const LONGEST_MESSAGE: usize = 500;
@@ -49,6 +51,11 @@ fn write(kind: ErrorKind, message: &str, out: &mut impl Write) {
         None => out.put(b"null"),
     }
     out.put(b"}}");
+}
+
+/// Whether a message says that a prompt does not fit.
+pub(crate) fn is_overflow(message: &str) -> bool {
+    context::read(message, &[]).is_some()
 }
 
 /// Any answer other than 2xx as a fault. The body may be JSON of any shape, HTML (reduced to its title), text, or
