@@ -22,13 +22,14 @@ pub(super) struct Healing {
 impl Healing {
     /// Makes all edits. Costs nothing when there are none, as good as always.
     pub(super) fn edit(&self, lease: &Lease, outgoing: &mut Outgoing) {
-        let configured = &lease.provider.edits;
+        let rules = &lease.provider.edits;
         let remembered = lease.remembered.as_deref().unwrap_or_default();
-        if configured.is_empty() && remembered.is_empty() && self.learnt.is_empty() {
+        if rules.is_empty() && remembered.is_empty() && self.learnt.is_empty() {
             return;
         }
         let betas = betas(&outgoing.headers);
-        let edits = configured.iter().chain(remembered).chain(&self.learnt);
+        let configured = rules.iter().filter(|rule| rule.is_for(&lease.model)).map(|rule| &rule.edit);
+        let edits = configured.chain(remembered).chain(&self.learnt);
         let whole = outgoing.body.clone().joined();
         let Edited { body, betas: left } = healing::apply(edits, &whole, &betas);
         outgoing.body = body.into();
