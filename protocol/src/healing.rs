@@ -148,6 +148,26 @@ impl Edit {
         }
     }
 
+    /// Whether a request may get a member by it that it did not have.
+    #[must_use]
+    pub fn adds_a_member(&self) -> bool {
+        match self {
+            Self::Set(path, _, condition) => {
+                condition.as_ref().is_none_or(|condition| condition.path != *path)
+            }
+            Self::Param(_)
+            | Self::Value(..)
+            | Self::Beside(..)
+            | Self::Nearest(..)
+            | Self::Bound(..)
+            | Self::Keyword(_)
+            | Self::ToolSchemas
+            | Self::Reasoning(_)
+            | Self::Beta(_)
+            | Self::Limit(_) => false,
+        }
+    }
+
     /// The line of a provider's configuration that asks for the same, for this model alone where a rule can say so and
     /// other models may differ.
     #[must_use]

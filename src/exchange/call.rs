@@ -94,7 +94,7 @@ impl Exchange<'_> {
 
     fn edited(&self, lease: &Lease, healing: &Healing) -> Result<Outgoing, String> {
         let mut outgoing = self.outgoing(lease)?;
-        healing.edit(lease, &mut outgoing);
+        healing.edit(lease, &self.question.endpoint, &mut outgoing);
         Ok(outgoing)
     }
 

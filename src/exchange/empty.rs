@@ -36,10 +36,11 @@ impl Exchange<'_> {
     }
 }
 
+/// Clients expect one block at least.
 fn message(model: &str) -> String {
     json!({
         "id": format!("msg_{:032x}", fastrand::u128(..)), "type": "message", "role": "assistant", "model": model,
-        "content": [], "stop_reason": "max_tokens", "stop_sequence": null,
+        "content": [{"type": "text", "text": ""}], "stop_reason": "max_tokens", "stop_sequence": null,
         "usage": {"input_tokens": 0, "output_tokens": 0},
     })
     .to_string()

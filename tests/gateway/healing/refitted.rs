@@ -75,6 +75,20 @@ fn a_member_is_set_as_the_refusal_asks_for_it() {
 }
 
 #[test]
+fn counting_tokens_gets_no_member_that_only_replies_need() {
+    let upstream = Upstream::anthropic();
+    let rules =
+        "[anthropic]\nset-params = ['temperature=1', 'output_config.effort=high&output_config.effort=max']";
+    let gateway = Gateway::before(&upstream).toml(rules).start();
+    let body = with(whole_prompt(MODEL, "hi"), json!({"output_config": {"effort": "max"}}));
+
+    gateway.call("POST", "/v1/messages/count_tokens").json(&body).reply();
+
+    let sent = upstream.request(0).json();
+    assert_eq!((sent.get("temperature"), &sent["output_config"]["effort"]), (None, &json!("high")));
+}
+
+#[test]
 fn an_effort_that_a_provider_does_not_have_becomes_the_nearest() {
     let upstream = Upstream::anthropic().ruled_by(|seen| {
         let message = "output_config.effort: Input should be 'low', 'medium', 'high' or 'max'";
