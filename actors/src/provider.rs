@@ -296,11 +296,11 @@ impl Provider {
 impl Provider {
     /// Logs once which configuration would avoid the next refusal.
     fn learn(&mut self, model: &Arc<str>, edit: Edit) {
-        let rule = edit.to_string();
+        let rule = edit.line(model);
         if self.known.lessons.learn(clock::boot(), model, edit) == Novelty::New {
             let name = &self.settings.name;
             log::warn!(
-                "provider '{name}' refuses a part of requests for '{model}', which go without it for now; to let them all go without it, write under [{name}]: {rule}"
+                "provider '{name}' refused a part of the requests for '{model}'; they are now sent as it accepts them. To make this permanent, add under [{name}]: {rule}"
             );
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::header::{HeaderName, HeaderValue};
-use vandamme_protocol::healing::Edit;
+use vandamme_protocol::healing::Rule;
 
 use vandamme_protocol::bridge::messages_over_chat::Dialect;
 use vandamme_protocol::middleware::Chain;
@@ -65,8 +65,8 @@ pub struct ProviderSettings {
     pub keys: Vec<ApiKey>,
     /// Set on every upstream request, over what the client sent; never a credential, framing or routing header.
     pub custom_headers: Vec<(HeaderName, HeaderValue)>,
-    /// Made to every request, in the words of the upstream's API.
-    pub edits: Vec<Edit>,
+    /// Made to every request for the models of each, in the words of the upstream's API.
+    pub edits: Vec<Rule>,
     /// Alias (lower case) to model, or to `provider:model`.
     pub aliases: BTreeMap<String, String>,
     pub fallbacks: Fallbacks,

@@ -1,21 +1,29 @@
-//! Requests that heal: what an upstream's refusal says it does not know, and the request without just that.
+//! Requests that heal: what an upstream's refusal says it does not accept, and the request as it accepts it.
 //!
 //! [`recognise`] reads a refusal, [`apply`] edits a request, and an [`Edit`] says of itself which line of a
-//! configuration would have spared the refusal.
+//! configuration would have spared the refusal. An edit removes, sets or limits what was named.
 
 mod betas;
+mod bounds;
+mod choices;
 mod named;
 mod refused;
+mod rule;
+mod schemas;
+mod settings;
 mod wordings;
 
 use std::fmt;
 
 use bytes::Bytes;
 
+pub use self::rule::Rule;
 pub use self::wordings::recognise;
-use crate::span::{Unwanted, renamed, trimmed};
+use crate::schema_fit;
+pub use crate::span::Filler;
+use crate::span::{Unwanted, placed, renamed, trimmed, with_reasoning, with_tool_schemas};
 
-/// How a request does without one thing that an upstream does not know.
+/// How a request becomes one that an upstream accepts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Edit {
     /// Without this member of the body: the names on the way to it with dots between them, arrays passed through.
@@ -23,14 +31,38 @@ pub enum Edit {
     /// Without this member where it has this value, which others may not have; `None` until it is known which request was
     /// refused.
     Value(Box<str>, Option<Box<str>>),
-    /// Without the first of these members where the second is, too.
-    Beside(Box<str>, Box<str>),
+    /// Without this member where the condition holds.
+    Beside(Box<str>, Condition),
+    /// With this value of a member, wherever the condition holds, if there is one.
+    Set(Box<str>, Box<str>, Option<Condition>),
+    /// With the nearest of these values instead of the refused one, until it is known which request was refused.
+    Nearest(Box<str>, Box<[Box<str>]>),
+    /// With a number within this bound; `max_tokens` is the limit of tokens under any name.
+    Bound(Box<str>, Bound),
     /// Without this keyword in the JSON schemas of tools and replies.
     Keyword(Box<str>),
+    /// With schemas of tools as OpenAI requires them: one object, with `properties`, arrays with `items`.
+    ToolSchemas,
+    /// With something in place of the reasoning that earlier turns of the model lack.
+    Reasoning(Filler),
     /// Without this value of the header `anthropic-beta`, or any (`*`), and the members that mean nothing without it.
     Beta(Box<str>),
     /// With the limit of tokens under this name.
     Limit(Limit),
+}
+
+/// What must be in a request for an edit to concern it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Condition {
+    path: Box<str>,
+    value: Option<Box<str>>,
+}
+
+/// What a number must not exceed, or not fall below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Bound {
+    AtMost(u64),
+    AtLeast(u64),
 }
 
 /// What Chat Completions upstreams call the limit of tokens: the old name, and the one of reasoning models.
@@ -39,6 +71,12 @@ pub enum Limit {
     MaxTokens,
     MaxCompletionTokens,
 }
+
+/// The limit of tokens in all APIs.
+const TOKEN_LIMIT: &str = "max_tokens";
+const TOKEN_LIMITS: [&str; 3] = [TOKEN_LIMIT, "max_completion_tokens", "max_output_tokens"];
+/// Anthropic refuses a budget for thinking below this, and one that is not below the limit of tokens.
+const LEAST_BUDGET: u64 = 1024;
 
 /// A request after its edits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,27 +87,41 @@ pub struct Edited {
 }
 
 impl Edit {
-    /// What `drop-params` says: a name, a name and a value with `=` between them, or two names with `&`. `None` for what no
-    /// request can do without, and for what no name is.
+    /// What `drop-params` says without models: a name, a name and a value with `=` between them, or two names with `&`.
+    /// `None` for what no request can do without, and for what no name is.
     #[must_use]
     pub fn param(text: &str) -> Option<Self> {
-        if let Some((name, value)) = text.split_once('=') {
-            let path = named::param(name)?.into_path()?;
-            return refused::is_value(value).then(|| Self::Value(path, Some(value.into())));
-        }
-        match text.split_once('&') {
-            Some((one, other)) => {
-                Some(Self::Beside(named::param(one)?.into_path()?, named::param(other)?.into_path()?))
-            }
-            None => named::param(text),
-        }
+        rule::drop(text)
     }
 
-    /// The way to the member that goes; there is none to a keyword.
+    /// A member with this value; `None` for what may not be set.
+    fn set(name: &str, value: &str, condition: Option<Condition>) -> Option<Self> {
+        let Self::Param(path) = named::param(name)? else { return None };
+        let may_be = named::can_be_set(&path) && refused::is_value(value) && !value.contains('&');
+        may_be.then(|| Self::Set(path, value.into(), condition))
+    }
+
+    /// A number within a bound.
+    fn bound(name: &str, bound: Bound) -> Option<Self> {
+        if TOKEN_LIMITS.contains(&name) {
+            return Some(Self::Bound(TOKEN_LIMIT.into(), bound));
+        }
+        let Self::Param(path) = named::param(name)? else { return None };
+        named::can_be_set(&path).then(|| Self::Bound(path, bound))
+    }
+
+    /// The way to the member that is meant; there is none to a keyword.
     fn into_path(self) -> Option<Box<str>> {
         match self {
-            Self::Param(path) | Self::Value(path, _) | Self::Beside(path, _) => Some(path),
-            Self::Keyword(_) | Self::Beta(_) | Self::Limit(_) => None,
+            Self::Param(path)
+            | Self::Value(path, _)
+            | Self::Beside(path, _)
+            | Self::Set(path, ..)
+            | Self::Nearest(path, _)
+            | Self::Bound(path, _) => Some(path),
+            Self::Keyword(_) | Self::ToolSchemas | Self::Reasoning(_) | Self::Beta(_) | Self::Limit(_) => {
+                None
+            }
         }
     }
 
@@ -82,13 +134,68 @@ impl Edit {
                 Some(value) => Self::Value(path, Some(value.into())),
                 None => Self::Param(path),
             },
+            Self::Nearest(path, allowed) => choices::nearest(path, &allowed, body),
+            Self::Reasoning(_) => Self::Reasoning(missing_reasoning(body)),
             Self::Param(_)
             | Self::Value(..)
             | Self::Beside(..)
+            | Self::Set(..)
+            | Self::Bound(..)
             | Self::Keyword(_)
+            | Self::ToolSchemas
             | Self::Beta(_)
             | Self::Limit(_) => self,
         }
+    }
+
+    /// Whether a request may get a member by it that it did not have.
+    #[must_use]
+    pub fn adds_a_member(&self) -> bool {
+        match self {
+            Self::Set(path, _, condition) => {
+                condition.as_ref().is_none_or(|condition| condition.path != *path)
+            }
+            Self::Param(_)
+            | Self::Value(..)
+            | Self::Beside(..)
+            | Self::Nearest(..)
+            | Self::Bound(..)
+            | Self::Keyword(_)
+            | Self::ToolSchemas
+            | Self::Reasoning(_)
+            | Self::Beta(_)
+            | Self::Limit(_) => false,
+        }
+    }
+
+    /// The line of a provider's configuration that asks for the same, for this model alone where a rule can say so and
+    /// other models may differ.
+    #[must_use]
+    pub fn line(&self, model: &str) -> String {
+        match (self, self.rule()) {
+            (Self::Set(..) | Self::Bound(..), Some((key, rule))) if rule::is_pattern(model) => {
+                list(key, &format!("{rule}@{model}"))
+            }
+            _ => self.to_string(),
+        }
+    }
+
+    /// The key and the entry of its list.
+    fn rule(&self) -> Option<(&'static str, String)> {
+        Some(match self {
+            Self::Param(path) | Self::Value(path, None) | Self::Nearest(path, _) => {
+                ("drop-params", path.to_string())
+            }
+            Self::Value(path, Some(value)) => ("drop-params", format!("{path}={value}")),
+            Self::Beside(path, condition) => ("drop-params", format!("{path}&{condition}")),
+            Self::Set(path, value, None) => ("set-params", format!("{path}={value}")),
+            Self::Set(path, value, Some(condition)) => ("set-params", format!("{path}={value}&{condition}")),
+            Self::Bound(path, Bound::AtMost(most)) => ("limit-params", format!("{path}<={most}")),
+            Self::Bound(path, Bound::AtLeast(least)) => ("limit-params", format!("{path}>={least}")),
+            Self::Keyword(keyword) => ("drop-params", format!("schema.{keyword}")),
+            Self::Beta(flag) => ("drop-betas", flag.to_string()),
+            Self::ToolSchemas | Self::Reasoning(_) | Self::Limit(_) => return None,
+        })
     }
 
     /// What `drop-betas` says, and refusals name.
@@ -121,54 +228,146 @@ impl Limit {
 /// The line of a provider's configuration that asks for the same.
 impl fmt::Display for Edit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Param(path) | Self::Value(path, None) => write!(f, "drop-params = [\"{path}\"]"),
-            Self::Beside(path, other) => write!(f, "drop-params = [\"{path}&{other}\"]"),
-            // TOML's literal string: a value may have quotes in it.
-            Self::Value(path, Some(value)) => write!(f, "drop-params = ['{path}={value}']"),
-            Self::Keyword(keyword) => write!(f, "drop-params = [\"schema.{keyword}\"]"),
-            Self::Beta(flag) => write!(f, "drop-betas = [\"{flag}\"]"),
-            Self::Limit(limit) => write!(f, "max-tokens-as = \"{}\"", limit.name()),
+        match (self, self.rule()) {
+            (_, Some((key, rule))) => f.write_str(&list(key, &rule)),
+            (Self::Limit(limit), _) => write!(f, "max-tokens-as = \"{}\"", limit.name()),
+            (Self::Reasoning(filler), _) => write!(f, "missing-reasoning = \"{}\"", word(*filler)),
+            _ => f.write_str("fit-tool-schemas = true"),
         }
     }
 }
 
-/// The request with all `edits` made; `betas` is what its `anthropic-beta` says. The body is itself, uncopied, when none
-/// of them concerns it; of several limits the last counts.
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            Some(value) => write!(f, "{}={value}", self.path),
+            None => f.write_str(&self.path),
+        }
+    }
+}
+
+/// A list of one entry in TOML. A value may have quotes in it, and then stands in a literal string.
+fn list(key: &str, entry: &str) -> String {
+    let quote = if entry.contains(['"', '=', '\\']) { '\'' } else { '"' };
+    format!("{key} = [{quote}{entry}{quote}]")
+}
+
+/// What `missing-reasoning` calls a filler.
 #[must_use]
-pub fn apply<'e>(edits: impl IntoIterator<Item = &'e Edit>, body: &Bytes, betas: &str) -> Edited {
+pub fn word(filler: Filler) -> &'static str {
+    match filler {
+        Filler::Empty => "empty",
+        Filler::Blank => "blank",
+        Filler::ThinkingBlock => "thinking-block",
+    }
+}
+
+/// What earlier turns of this request lack.
+fn missing_reasoning(body: &[u8]) -> Filler {
+    let body = Bytes::copy_from_slice(body);
+    let changes = |filler: &Filler| with_reasoning(&body, *filler).as_ptr() != body.as_ptr();
+    [Filler::Empty, Filler::ThinkingBlock].into_iter().find(changes).unwrap_or(Filler::Blank)
+}
+
+/// The request with all `edits` made; `betas` is what its `anthropic-beta` says. The body is itself, uncopied, when none
+/// of them concerns it. Where edits contradict each other the last counts.
+#[must_use]
+pub fn apply<'e>(
+    edits: impl IntoIterator<Item = &'e Edit, IntoIter: Clone>,
+    body: &Bytes,
+    betas: &str,
+) -> Edited {
+    let edits = edits.into_iter();
     let mut unwanted = Unwanted::default();
-    let mut limit = None;
     let mut left = betas.to_owned();
-    for edit in edits {
-        match edit {
-            Edit::Param(path) | Edit::Value(path, None) => unwanted.members.push(path.split('.').collect()),
-            Edit::Beside(path, other) => {
-                if refused::is_there(body, other) {
-                    unwanted.members.push(path.split('.').collect());
-                }
-            }
-            Edit::Value(path, Some(value)) => {
-                if refused::value(body, path).as_deref() == Some(value) {
-                    unwanted.members.push(path.split('.').collect());
-                }
-            }
-            Edit::Keyword(keyword) => unwanted.keywords.push(keyword),
-            Edit::Beta(flag) => {
-                let (kept, dropped) = betas::without(&left, flag);
-                let members = dropped.iter().flat_map(|flag| betas::members_of(flag));
-                unwanted.members.extend(members.map(|path| path.split('.').collect()));
-                left = kept;
-            }
-            Edit::Limit(name) => limit = Some(*name),
+    for edit in edits.clone() {
+        unwanted.add(edit, body);
+        if let Edit::Beta(flag) = edit {
+            let (kept, dropped) = betas::without(&left, flag);
+            let members = dropped.iter().flat_map(|flag| betas::members_of(flag));
+            unwanted.members.extend(members.map(|path| path.split('.').collect()));
+            left = kept;
         }
     }
     let body = if unwanted.is_empty() { body.clone() } else { trimmed(body, &unwanted) };
-    let body = match limit {
+    let limit =
+        edits.clone().filter_map(|edit| if let Edit::Limit(name) = edit { Some(*name) } else { None });
+    let mut body = match limit.last() {
         Some(limit) => renamed(&body, limit.other().name(), limit.name()),
         None => body,
     };
+    for (at, edit) in edits.clone().enumerate() {
+        body = match edit {
+            Edit::Set(path, value, condition) => {
+                let is_taken_back = |later: &Edit| matches!(later, Edit::Param(other) if other == path);
+                let holds = condition.as_ref().is_none_or(|condition| refused::holds(&body, condition));
+                if !holds || edits.clone().skip(at + 1).any(is_taken_back) {
+                    continue;
+                }
+                placed(&body, &path.split('.').collect::<Vec<_>>(), &refused::json(value))
+            }
+            Edit::Bound(path, bound) => bounded(&body, path, *bound),
+            Edit::ToolSchemas => with_tool_schemas(&body, schema_fit::fitted),
+            Edit::Reasoning(filler) => with_reasoning(&body, *filler),
+            Edit::Param(_)
+            | Edit::Value(..)
+            | Edit::Beside(..)
+            | Edit::Nearest(..)
+            | Edit::Keyword(_)
+            | Edit::Beta(_)
+            | Edit::Limit(_) => continue,
+        };
+    }
     Edited { body, betas: left }
+}
+
+impl<'e> Unwanted<'e> {
+    /// Takes what an edit removes from this request.
+    fn add(&mut self, edit: &'e Edit, body: &[u8]) {
+        let path = match edit {
+            Edit::Param(path) | Edit::Value(path, None) => path,
+            Edit::Value(path, Some(value)) if refused::value(body, path).as_deref() == Some(value) => path,
+            Edit::Beside(path, condition) if refused::holds(body, condition) => path,
+            Edit::Keyword(keyword) => return self.keywords.push(keyword),
+            Edit::Value(..)
+            | Edit::Beside(..)
+            | Edit::Set(..)
+            | Edit::Nearest(..)
+            | Edit::Bound(..)
+            | Edit::ToolSchemas
+            | Edit::Reasoning(_)
+            | Edit::Beta(_)
+            | Edit::Limit(_) => return,
+        };
+        self.members.push(path.split('.').collect());
+    }
+}
+
+/// The body with this number within the bound. A budget for thinking follows the limit of tokens.
+fn bounded(body: &Bytes, path: &str, bound: Bound) -> Bytes {
+    let within = |body: &Bytes, path: &[&str], bound| match (refused::number(body, path), bound) {
+        (Some(number), Bound::AtMost(most)) if number > most as f64 => placed(body, path, &most.to_string()),
+        (Some(number), Bound::AtLeast(least)) if number < least as f64 => {
+            placed(body, path, &least.to_string())
+        }
+        _ => body.clone(),
+    };
+    if path != TOKEN_LIMIT {
+        return within(body, &path.split('.').collect::<Vec<_>>(), bound);
+    }
+    let mut limited = body.clone();
+    for name in TOKEN_LIMITS {
+        limited = within(&limited, &[name], bound);
+    }
+    match bound {
+        Bound::AtMost(most) if limited.as_ptr() != body.as_ptr() && most > LEAST_BUDGET => {
+            let budget = ["thinking", "budget_tokens"];
+            let is_over = refused::number(&limited, &budget).is_some_and(|number| number >= most as f64);
+            let fits = (most - most / 4).max(LEAST_BUDGET);
+            if is_over { placed(&limited, &budget, &fits.to_string()) } else { limited }
+        }
+        Bound::AtMost(_) | Bound::AtLeast(_) => limited,
+    }
 }
 
 /// Whether the edit would change this request.
@@ -251,9 +450,55 @@ mod tests {
         assert_eq!(edited(&edit, r#"{"top_p":0.5,"temperature":1}"#, "").0, r#"{"temperature":1}"#);
         assert_eq!(edited(&edit, r#"{"top_p":0.5}"#, "").0, r#"{"top_p":0.5}"#);
         assert_eq!(edit[0].to_string(), r#"drop-params = ["top_p&temperature"]"#);
-        for nonsense in ["top_p&", "&top_p", "model&top_p", "schema.x&top_p", "top_p&a=b"] {
+        for nonsense in ["top_p&", "&top_p", "model&top_p", "schema.x&top_p", "top_p&a="] {
             assert_eq!(Edit::param(nonsense), None, "{nonsense}");
         }
+    }
+
+    #[test]
+    fn a_member_is_set_where_it_is_asked_for_and_a_later_edit_may_take_it_back() {
+        let edit = [Rule::set("reasoning_effort=none&tools").unwrap().edit];
+        let tools = r#""tools":[{"name":"a"}]"#;
+        for (body, left) in [
+            (format!("{{{tools}}}"), format!(r#"{{"reasoning_effort":"none",{tools}}}"#)),
+            (
+                format!(r#"{{"reasoning_effort":"high",{tools}}}"#),
+                format!(r#"{{"reasoning_effort":"none",{tools}}}"#),
+            ),
+            (r#"{"tools":[]}"#.to_owned(), r#"{"tools":[]}"#.to_owned()),
+        ] {
+            assert_eq!(edited(&edit, body.leak(), "").0, left);
+        }
+        assert_eq!(edit[0].line("gpt-5.6"), "set-params = ['reasoning_effort=none&tools@gpt-5.6']");
+        assert_eq!(edit[0].line("a b"), "set-params = ['reasoning_effort=none&tools']");
+        let both = [edit[0].clone(), Edit::param("reasoning_effort").unwrap()];
+        assert_eq!(edited(&both, r#"{"tools":[1]}"#, "").0, r#"{"tools":[1]}"#);
+    }
+
+    #[test]
+    fn a_number_is_kept_within_its_bounds_under_each_of_its_names() {
+        let limit = |text: &str| Rule::limit(text).unwrap().edit;
+        let most = [limit("max_tokens<=8192")];
+        for (body, left) in [
+            (r#"{"max_tokens":64000}"#, r#"{"max_tokens":8192}"#),
+            (r#"{"max_completion_tokens":6.4e4}"#, r#"{"max_completion_tokens":8192}"#),
+            (r#"{"max_tokens":8192}"#, r#"{"max_tokens":8192}"#),
+            (r#"{"max_tokens":"many"}"#, r#"{"max_tokens":"many"}"#),
+            (r#"{"x":1}"#, r#"{"x":1}"#),
+            (
+                r#"{"max_tokens":64000,"thinking":{"type":"enabled","budget_tokens":32000}}"#,
+                r#"{"max_tokens":8192,"thinking":{"type":"enabled","budget_tokens":6144}}"#,
+            ),
+            (
+                r#"{"max_tokens":64000,"thinking":{"budget_tokens":2000}}"#,
+                r#"{"max_tokens":8192,"thinking":{"budget_tokens":2000}}"#,
+            ),
+        ] {
+            assert_eq!(edited(&most, body, "").0, left);
+        }
+        let least = [limit("max_output_tokens>=16")];
+        assert_eq!(edited(&least, r#"{"max_tokens":1}"#, "").0, r#"{"max_tokens":16}"#);
+        assert_eq!(least[0].line("m"), "limit-params = ['max_tokens>=16@m']");
     }
 
     #[test]
@@ -263,6 +508,8 @@ mod tests {
             (Edit::param("schema.propertyNames"), r#"drop-params = ["schema.propertyNames"]"#),
             (Edit::beta("a-1"), r#"drop-betas = ["a-1"]"#),
             (Some(Edit::Limit(Limit::MaxTokens)), r#"max-tokens-as = "max_tokens""#),
+            (Some(Edit::ToolSchemas), "fit-tool-schemas = true"),
+            (Some(Edit::Reasoning(Filler::Blank)), r#"missing-reasoning = "blank""#),
         ] {
             assert_eq!(edit.unwrap().to_string(), line);
         }

@@ -12,6 +12,7 @@ pub mod middleware;
 pub mod models;
 pub mod openai;
 pub mod passthrough;
+mod schema_fit;
 pub mod signature;
 pub mod span;
 pub mod sse;

@@ -11,7 +11,10 @@ use cursor::{Cursor, NotJson, Walk, decoded};
 
 mod cursor;
 mod pieces;
+mod placed;
 mod pruned;
+mod replay;
+mod schemas;
 mod session;
 mod structure;
 mod thinking;
@@ -20,6 +23,10 @@ mod trimmed;
 mod usage;
 
 pub use pieces::Pieces;
+pub(crate) use placed::placed;
+pub use replay::Filler;
+pub(crate) use replay::with_reasoning;
+pub(crate) use schemas::with_tool_schemas;
 pub use thinking::{OWN_SIGNATURE, without_own_thinking};
 use tools::History;
 pub use tools::ToolHistory;

@@ -237,6 +237,19 @@ fn thinking_in_anthropics_own_words_is_left_as_it_is() {
 }
 
 #[test]
+fn a_schema_for_the_answer_is_reduced_to_what_anthropic_supports() {
+    let list = json!({"type": "array", "items": {"type": "string", "pattern": "^a$"}, "minItems": 2});
+    let schema = json!({"type": "object", "properties": {"a": list}, "additionalProperties": true});
+    let format = json!({"type": "json_schema", "json_schema": {"name": "n", "schema": schema}});
+    let item = json!({"type": "string", "description": "{pattern: ^a$}"});
+    let list = json!({"type": "array", "items": item, "description": "{minItems: 2}"});
+    assert_eq!(
+        with(json!({"response_format": format}))["output_config"]["format"]["schema"],
+        json!({"type": "object", "properties": {"a": list}, "additionalProperties": false})
+    );
+}
+
+#[test]
 fn a_schema_for_the_answer_is_carried_over() {
     let schema =
         json!({"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": false});

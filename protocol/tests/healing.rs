@@ -5,7 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value};
-use vandamme_protocol::healing::{Edit, Limit, apply, recognise};
+use vandamme_protocol::healing::{Edit, Filler, Limit, Rule, apply, recognise};
 use vandamme_protocol::span::is_complete_json;
 
 fn space() -> impl Strategy<Value = String> {
@@ -209,6 +209,138 @@ proptest! {
         for name in ["tools", "system", "max_tokens"] {
             prop_assert_eq!(before.contains_key(name), after.contains_key(name), "{}", text);
         }
+    }
+}
+
+/// A number or a word, as they stand in refusals.
+fn piece() -> impl Strategy<Value = String> {
+    const WORDS: &[&str] = &[
+        "max_tokens",
+        "'max_tokens'",
+        "must be",
+        "at most",
+        "<=",
+        ">=",
+        "[1,",
+        "8192]",
+        "between",
+        "and",
+        "64000",
+        "0",
+        "schema",
+        "properties",
+        "property",
+        "is not supported",
+        "For 'array' type,",
+        "set",
+        "to",
+        "'none'",
+        "use",
+        "reasoning_effort",
+        "reasoning_effort='low'",
+        "Supported values are:",
+        "'high'.",
+        "tools",
+        "messages",
+        "model",
+        "missing",
+        "reasoning_content",
+        "tool_choice",
+        "thinking",
+        "disabled",
+        "when",
+        "top level",
+        "anyOf",
+        "regex",
+        "temperature",
+        "not supported",
+        "context length",
+        "exceeds",
+        "\u{e9}",
+        "\u{2019}",
+        ".",
+        "\"",
+        "\\",
+        "(",
+        ")",
+        "Invalid",
+        "above maximum",
+        "input should be less than",
+        ":",
+        "only",
+        "1",
+        "is allowed",
+        "system",
+        "stream",
+    ];
+    select(WORDS).prop_map(str::to_owned)
+}
+
+/// A conversation of both APIs, of which some turns lack their reasoning.
+fn conversation() -> impl Strategy<Value = String> {
+    const TURNS: &[&str] = &[
+        r#"{"role":"user","content":"a"}"#,
+        r#"{"role":"assistant","content":"b"}"#,
+        r#"{"role" : "assistant","tool_calls":[{"id":"1"}]}"#,
+        r#"{"role":"assistant","tool_calls":[ ],"reasoning_content":null}"#,
+        r#"{ "reasoning_content":"","role":"assistant","tool_calls":[{}]}"#,
+        r#"{"role":"assistant","content":[{"type":"tool_use","input":{}}]}"#,
+        r#"{"content":[{"type":"thinking","thinking":"t"},{"type":"tool_use"}],"role":"assistant"}"#,
+        r#"{"role":"tool","content":[]}"#,
+        "7",
+        "{}",
+    ];
+    vec(select(TURNS), 0..6).prop_map(|turns| format!("[{}]", turns.join(" , ")))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_words_make_an_edit_that_a_request_cannot_do_without(
+        words in vec(piece(), 0..14), body in request(), turns in conversation(),
+    ) {
+        let text = words.join(" ");
+        let body = Bytes::from(body.replacen('{', &format!("{{\"messages\":{turns},\"x\":1,"), 1).replace(",}", "}"));
+        let refusal = serde_json::to_vec(&serde_json::json!({"error": {"message": text}})).unwrap();
+        let edits: Vec<_> = recognise(400, &refusal).into_iter().map(|edit| edit.taught_by(&body)).collect();
+
+        let edited = apply(&edits, &body, "").body;
+
+        prop_assert!(is_complete_json(&edited), "{}", text);
+        let (before, after) = (parsed(&body), parsed(&edited));
+        prop_assert_eq!(before.get("model"), after.get("model"), "{}", text);
+        for name in ["tools", "system", "messages", "stream", "max_tokens"] {
+            prop_assert_eq!(before.contains_key(name), after.contains_key(name), "{} {}", name, text);
+        }
+        let count = |body: &Map<String, Value>| body.get("messages").and_then(Value::as_array).map(Vec::len);
+        prop_assert_eq!(count(&before), count(&after), "{}", text);
+        prop_assert_eq!(apply(&edits, &edited, "").body, edited, "{}", text);
+    }
+
+    #[test]
+    fn what_is_set_or_limited_stands_there_and_nothing_else_changes(
+        body in request(), path in select(&["temperature", "output_config.effort", "a.b.c", "max_tokens"][..]),
+        number in 0_u32..9, turns in conversation(),
+    ) {
+        let body = Bytes::from(body.replacen('{', &format!("{{\"messages\":{turns},\"x\":1,"), 1).replace(",}", "}"));
+        let mut edits = vec![Edit::Reasoning(Filler::Empty), Edit::Reasoning(Filler::ThinkingBlock), Edit::ToolSchemas];
+        edits.extend(Rule::set(&format!("{path}={number}")).map(|rule| rule.edit));
+        edits.extend(Rule::limit(&format!("{path}<={number}")).map(|rule| rule.edit));
+
+        let edited = apply(&edits, &body, "").body;
+
+        prop_assert!(is_complete_json(&edited));
+        let (before, after) = (parsed(&body), parsed(&edited));
+        if path != "max_tokens" {
+            let found = path.split('.').try_fold(&Value::Object(after.clone()), |value, name| value.get(name)).cloned();
+            prop_assert_eq!(found, Some(Value::from(number)));
+        }
+        let first = path.split('.').next().unwrap();
+        for name in TOP.iter().filter(|name| ![first, "tools", "messages", "t\\u0065mperature"].contains(*name)) {
+            prop_assert_eq!(before.get(*name), after.get(*name), "{}", name);
+        }
+        prop_assert_eq!(apply(&edits, &edited, "").body, edited);
     }
 }
 

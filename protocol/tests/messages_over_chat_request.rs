@@ -308,6 +308,20 @@ fn tools_become_functions_with_their_schema_unchanged() {
 }
 
 #[test]
+fn schemas_of_tools_get_what_openai_requires_and_nothing_else() {
+    let schema =
+        json!({"type": "object", "properties": {"list": {"type": "array"}, "map": {"type": "object"}}});
+    let chat = with(json!({"tools": [
+        {"name": "a", "input_schema": {"type": "object"}},
+        {"name": "b", "input_schema": schema},
+    ]}));
+    let schemas: Vec<_> = (0..2).map(|at| &chat["tools"][at]["function"]["parameters"]).collect();
+    assert_eq!(schemas[0], &json!({"type": "object", "properties": {}}));
+    let inside = json!({"list": {"type": "array", "items": {}}, "map": {"type": "object", "properties": {}}});
+    assert_eq!(schemas[1], &json!({"type": "object", "properties": inside}));
+}
+
+#[test]
 fn a_choice_goes_with_its_tools() {
     let f = json!({"name": "f", "input_schema": {}});
     let search = json!({"type": "web_search_20250305", "name": "web_search"});

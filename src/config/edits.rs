@@ -1,42 +1,61 @@
-//! What requests to a provider go without: `drop-params`, `drop-betas` and `max-tokens-as`, as the log and `/health`
-//! suggest them.
+//! How requests to a provider are changed into what it accepts: `drop-params`, `set-params`, `limit-params`,
+//! `drop-betas`, `max-tokens-as`, `fit-tool-schemas` and `missing-reasoning`, as the log and `/health` suggest them.
 
 use config::ValueKind;
-use vandamme_protocol::healing::{Edit, Limit};
+use vandamme_protocol::healing::{Edit, Filler, Limit, Rule, word};
 
 use super::kind::Raw;
 use super::layer::Section;
 
 const LIMITS: [Limit; 2] = [Limit::MaxTokens, Limit::MaxCompletionTokens];
+const FILLERS: [Filler; 3] = [Filler::Empty, Filler::Blank, Filler::ThinkingBlock];
+/// The values of `missing-reasoning`.
+pub(super) const MISSING_REASONING: &[&str] = &["empty", "blank", "thinking-block"];
 
-/// The edits that a provider's table asks for.
-pub(super) fn read(section: Section<'_>) -> Vec<Edit> {
-    let words = |key| section.text(key).map(|written| written.text).unwrap_or_default();
-    let params = words("drop-params").split_whitespace().filter_map(Edit::param);
-    let betas = words("drop-betas").split_whitespace().filter_map(Edit::beta);
-    params.chain(betas).chain(limit(words("max-tokens-as"))).collect()
+/// The rules that a provider's table contains.
+pub(super) fn read(section: Section<'_>) -> Vec<Rule> {
+    let text = |key| section.text(key).map(|written| written.text).unwrap_or_default();
+    let each = |key, read: fn(&str) -> Option<Rule>| text(key).split_whitespace().filter_map(read);
+    let betas = text("drop-betas").split_whitespace().filter_map(Edit::beta);
+    let schemas = section.flag("fit-tool-schemas").unwrap_or(false).then_some(Edit::ToolSchemas);
+    let filler = FILLERS.into_iter().find(|filler| word(*filler) == text("missing-reasoning"));
+    let others = betas.chain(limit(text("max-tokens-as"))).chain(schemas).chain(filler.map(Edit::Reasoning));
+    let lists = each("drop-params", Rule::drop).chain(each("set-params", Rule::set));
+    lists.chain(each("limit-params", Rule::limit)).chain(others.map(Rule::from)).collect()
 }
 
 /// Judges `drop-params`; the words of the list become one text.
 pub(super) fn params(raw: Raw<'_>) -> Result<ValueKind, String> {
     let expected =
         "a list of members that a request can do without, such as [\"reasoning_effort\", \"tools.strict\"]";
-    words(raw, expected, Edit::param)
+    words(raw, expected, |word| Rule::drop(word).is_some())
+}
+
+/// Judges `set-params`.
+pub(super) fn values(raw: Raw<'_>) -> Result<ValueKind, String> {
+    let expected = "a list of members and their values, such as [\"reasoning_effort=none&tools\"]";
+    words(raw, expected, |word| Rule::set(word).is_some())
+}
+
+/// Judges `limit-params`.
+pub(super) fn bounds(raw: Raw<'_>) -> Result<ValueKind, String> {
+    let expected = "a list of members and their bounds, such as [\"max_tokens<=8192\", \"max_tokens>=16\"]";
+    words(raw, expected, |word| Rule::limit(word).is_some())
 }
 
 /// Judges `drop-betas`.
 pub(super) fn betas(raw: Raw<'_>) -> Result<ValueKind, String> {
     let expected = "a list of values of the header anthropic-beta, or [\"*\"] for all";
-    words(raw, expected, Edit::beta)
+    words(raw, expected, |word| Edit::beta(word).is_some())
 }
 
 fn limit(name: &str) -> Option<Edit> {
     LIMITS.into_iter().find(|limit| limit.name() == name).map(Edit::Limit)
 }
 
-fn words(raw: Raw<'_>, expected: &str, read: impl Fn(&str) -> Option<Edit>) -> Result<ValueKind, String> {
+fn words(raw: Raw<'_>, expected: &str, is_rule: impl Fn(&str) -> bool) -> Result<ValueKind, String> {
     let words = raw.words().ok_or_else(|| format!("expected {expected}"))?;
-    let is_wrong = |word: &&&str| word.contains(char::is_whitespace) || read(word).is_none();
+    let is_wrong = |word: &&&str| word.contains(char::is_whitespace) || !is_rule(word);
     match words.iter().find(is_wrong) {
         Some(wrong) => Err(format!("expected {expected}, found {wrong:?} in it")),
         None => Ok(ValueKind::from(words.join("\n"))),

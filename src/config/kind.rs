@@ -45,6 +45,10 @@ pub(super) enum Type {
     Count(u32),
     /// `drop-params`
     Params,
+    /// `set-params`
+    Settings,
+    /// `limit-params`
+    Bounds,
     /// `drop-betas`
     Betas,
 }
@@ -111,6 +115,8 @@ impl Type {
                 raw.whole().filter(|n| (i64::from(least)..=MOST).contains(n)).map(ValueKind::from)
             }
             Self::Params => return edits::params(raw),
+            Self::Settings => return edits::values(raw),
+            Self::Bounds => return edits::bounds(raw),
             Self::Betas => return edits::betas(raw),
             Self::OneOf(words) => raw.text().and_then(|text| one_of(words, text)),
             Self::Words => raw.words().map(|words| ValueKind::from(words.join("\n"))),
@@ -138,6 +144,8 @@ impl Type {
             | Self::Link
             | Self::Format
             | Self::Params
+            | Self::Settings
+            | Self::Bounds
             | Self::Betas
             | Self::OneOf(_)
             | Self::Words
@@ -188,8 +196,8 @@ impl Type {
             Self::OneOf(words) => format!("one of {}", words.join(", ")),
             Self::Words => "words in an array: [\"a\", \"b\"]".to_owned(),
             Self::Parts => "texts in an array: [\"a\", \"b\"]".to_owned(),
-            // These two say more themselves.
-            Self::Params | Self::Betas => "names in an array".to_owned(),
+            // These say more themselves.
+            Self::Params | Self::Settings | Self::Bounds | Self::Betas => "names in an array".to_owned(),
             Self::Object => "a JSON object in single quotes: '{\"a\": 1}'".to_owned(),
             Self::Count(least) => format!("a whole number from {least} to {MOST}"),
         }

@@ -1,10 +1,12 @@
 //! Which keys and variables exist, and what each may hold. A key that is not here is refused.
 
+use super::edits::MISSING_REASONING;
 use super::kind::Kind::{self, Aliases, AuthMode, Fallbacks, Headers, Later, Value};
 use super::kind::Type::{
-    self, Betas, Bytes, Count, Flag, Format, Host, Hours, Link, LogLevel, Object, OneOf, Params, Parts,
-    Pause, Port, Rate, Seconds, Secret, Text, Url, Words,
+    self, Betas, Bounds, Bytes, Count, Flag, Format, Host, Hours, Link, LogLevel, Object, OneOf, Params,
+    Parts, Pause, Port, Rate, Seconds, Secret, Settings, Text, Url, Words,
 };
+
 use super::top_models::SOURCES;
 
 pub(super) type Keys = &'static [(&'static str, Kind)];
@@ -101,8 +103,12 @@ pub(super) const PROVIDER: Keys = &[
     ("serves-claude", Value(Flag)),
     ("models-url", Value(Link)),
     ("drop-params", Value(Params)),
+    ("set-params", Value(Settings)),
+    ("limit-params", Value(Bounds)),
     ("drop-betas", Value(Betas)),
     ("max-tokens-as", Value(OneOf(&["max_tokens", "max_completion_tokens"]))),
+    ("fit-tool-schemas", Value(Flag)),
+    ("missing-reasoning", Value(OneOf(MISSING_REASONING))),
     ("aliases", Aliases),
     ("fallbacks", Fallbacks),
     ("custom-headers", Headers),

@@ -94,7 +94,7 @@ impl Exchange<'_> {
 
     fn edited(&self, lease: &Lease, healing: &Healing) -> Result<Outgoing, String> {
         let mut outgoing = self.outgoing(lease)?;
-        healing.edit(lease, &mut outgoing);
+        healing.edit(lease, &self.question.endpoint, &mut outgoing);
         Ok(outgoing)
     }
 
@@ -121,7 +121,13 @@ impl Exchange<'_> {
                 lease.provider.name
             ))),
             // Its status is an answer, however long its body takes.
-            400..=599 => Err(self.read_error(lease, response, patience).await),
+            400..=599 => {
+                let failed = self.read_error(lease, response, patience).await;
+                if failed.is_out_of_tokens && self.question.endpoint == Endpoint::Reply {
+                    return self.without_content(lease, failed.answer.headers, (way, audience));
+                }
+                Err(failed)
+            }
             _ => Err(CallFailure::broken(&format!(
                 "the upstream answered with the unexpected status {status}"
             ))),
@@ -308,6 +314,7 @@ impl Exchange<'_> {
             Err(unsupported) => (Bytes::new(), Some(unsupported)),
         };
         let named = healing::recognise(status, &body);
+        let is_out_of_tokens = openai::error::is_out_of_tokens(status, &body);
         let mut fault = fault(status, &body, (lease.provider.api, self.question.api));
         if let Some(unsupported) = unsupported {
             fault.message =
@@ -337,7 +344,7 @@ impl Exchange<'_> {
             fault,
             relayed: relays.then_some(Relayed(body)),
         };
-        CallFailure { outcome, retry, after, answer, named, can_fix: Fixable::No }
+        CallFailure { outcome, retry, after, answer, named, can_fix: Fixable::No, is_out_of_tokens }
     }
 
     pub(super) fn scrubbed(&self, lease: &Lease, fault: Fault) -> Fault {

@@ -32,6 +32,8 @@ pub(super) struct CallFailure {
     pub(super) named: Vec<Edit>,
     /// Whether the request has any of that.
     pub(super) can_fix: Fixable,
+    /// The model used up its limit of tokens before its first word.
+    pub(super) is_out_of_tokens: bool,
 }
 
 impl CallFailure {
@@ -44,6 +46,7 @@ impl CallFailure {
             answer,
             named: vec![],
             can_fix: Fixable::No,
+            is_out_of_tokens: false,
         }
     }
 
@@ -84,7 +87,7 @@ impl CallFailure {
         let mut answer = Answer::own(answered_as(outcome, fault));
         answer.retry_after = retry_after(outcome, after);
         answer.should_retry = should_retry(outcome, after);
-        Self { outcome, retry, after, answer, named, can_fix: Fixable::No }
+        Self { outcome, retry, after, answer, named, can_fix: Fixable::No, is_out_of_tokens: false }
     }
 
     pub(super) fn timeout(lease: &Lease, patience: Duration) -> Self {

@@ -6,6 +6,7 @@ use vandamme_actors::provider::Lease;
 use vandamme_actors::retry::Fixable;
 use vandamme_protocol::healing::{self, Edit, Edited};
 
+use super::Endpoint;
 use super::classify::CallFailure;
 use super::outgoing::Outgoing;
 
@@ -21,14 +22,17 @@ pub(super) struct Healing {
 
 impl Healing {
     /// Makes all edits. Costs nothing when there are none, as good as always.
-    pub(super) fn edit(&self, lease: &Lease, outgoing: &mut Outgoing) {
-        let configured = &lease.provider.edits;
+    pub(super) fn edit(&self, lease: &Lease, endpoint: &Endpoint, outgoing: &mut Outgoing) {
+        let rules = &lease.provider.edits;
         let remembered = lease.remembered.as_deref().unwrap_or_default();
-        if configured.is_empty() && remembered.is_empty() && self.learnt.is_empty() {
+        if rules.is_empty() && remembered.is_empty() && self.learnt.is_empty() {
             return;
         }
         let betas = betas(&outgoing.headers);
-        let edits = configured.iter().chain(remembered).chain(&self.learnt);
+        let configured = rules.iter().filter(|rule| rule.is_for(&lease.model)).map(|rule| &rule.edit);
+        // What an endpoint for replies demands, another one may not know.
+        let fits = |edit: &&Edit| *endpoint == Endpoint::Reply || !edit.adds_a_member();
+        let edits = configured.chain(remembered).chain(&self.learnt).filter(fits);
         let whole = outgoing.body.clone().joined();
         let Edited { body, betas: left } = healing::apply(edits, &whole, &betas);
         outgoing.body = body.into();

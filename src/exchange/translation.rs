@@ -73,7 +73,11 @@ fn pushed(body: &[u8], mut push: impl FnMut(&[u8]) -> Step) -> Result<(), Fault>
 }
 
 fn birth() -> Birth {
+    Birth { seed: fastrand::u128(..), created: now() }
+}
+
+/// Seconds since 1970.
+pub(super) fn now() -> u64 {
     // A clock that stands before 1970 is not worth a failure.
-    let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Birth { seed: fastrand::u128(..), created }
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -62,6 +62,16 @@ impl Exchange<'_> {
             headers.insert(header::CONTENT_TYPE, value.clone());
         }
         let body = self.read_whole(lease, response).await?;
+        self.pass_body(lease, (body, audience), (status, headers, asked))
+    }
+
+    /// A whole reply of the client's own API, in the form that it asked for.
+    pub(super) fn pass_body(
+        &self,
+        lease: &Lease,
+        (body, audience): (Bytes, Option<Audience>),
+        (status, mut headers, asked): (u16, HeaderMap, Option<UsageAsked>),
+    ) -> Result<Answered, CallFailure> {
         if let Some(broken) = broken_json(lease, &body) {
             return Err(broken);
         }
@@ -73,7 +83,7 @@ impl Exchange<'_> {
                 &lease.model,
             ));
         }
-        let body = self.without_echo(&secrets, body);
+        let body = self.without_echo(&self.secrets(lease), body);
         let body = heard(audience, body);
         let wants_events =
             self.question.endpoint == Endpoint::Reply && self.question.head.delivery == Streaming::Yes;
@@ -112,10 +122,20 @@ impl Exchange<'_> {
         &self,
         lease: &Lease,
         (response, audience): (ClientResponse, Option<Audience>),
+        headers: HeaderMap,
+        way: (Content, Translation),
+    ) -> Result<Answered, CallFailure> {
+        let body = self.read_whole(lease, response).await?;
+        self.translate_body(lease, (body, audience), headers, way)
+    }
+
+    pub(super) fn translate_body(
+        &self,
+        lease: &Lease,
+        (body, audience): (Bytes, Option<Audience>),
         mut headers: HeaderMap,
         (content, back): (Content, Translation),
     ) -> Result<Answered, CallFailure> {
-        let body = self.read_whole(lease, response).await?;
         let body = self.without_echo(&self.secrets(lease), body);
         let given = body.clone();
         let body = match (content, audience) {

@@ -298,7 +298,7 @@ impl ModelHealth {
 
 impl Healed {
     fn new(LessonView { model, edit, left }: &LessonView) -> Self {
-        Self { model: model.to_string(), rule: edit.to_string(), seconds_left: left.as_secs() }
+        Self { model: model.to_string(), rule: edit.line(model), seconds_left: left.as_secs() }
     }
 }
 

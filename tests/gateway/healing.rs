@@ -3,6 +3,7 @@
 mod configured;
 mod learnt;
 mod passed_on;
+mod refitted;
 
 use serde_json::{Value, json};
 

@@ -14,6 +14,7 @@ mod request;
 mod stream;
 mod thinking;
 
+pub(crate) use dialect::matches;
 pub use dialect::{Dialect, PLAIN, Reasoning, Replay};
 pub use reply::{Collector, whole, whole_as_events};
 pub use stream::Machine;

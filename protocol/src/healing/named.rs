@@ -43,6 +43,19 @@ pub(super) fn param(text: &str) -> Option<Edit> {
     }
 }
 
+/// The way to a member that is only looked at, objects alone on it.
+pub(super) fn path(text: &str) -> Option<Box<str>> {
+    let names: Vec<_> = text.split('.').collect();
+    let is_path = names.len() <= DEEPEST && names.iter().all(|name| !name.is_empty() && is_name(name));
+    is_path.then(|| text.into())
+}
+
+/// Whether a member can be set: objects alone lead to it.
+pub(super) fn can_be_set(path: &str) -> bool {
+    let first = path.split('.').next().unwrap_or_default();
+    !["tools", "system", "functions"].contains(&first)
+}
+
 /// One name on the way, and what stood before it.
 struct Step<'t>(&'t str, Before);
 

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::Condition;
 use crate::span::value_at;
 
 /// What is longer says more than a setting.
@@ -22,11 +23,34 @@ pub(super) fn value(body: &[u8], path: &str) -> Option<String> {
 
 /// Whether there is anything at this path.
 pub(super) fn is_there(body: &[u8], path: &str) -> bool {
-    value_at(body, &path.split('.').collect::<Vec<_>>()).is_some_and(|value| value != b"null")
+    let value = value_at(body, &path.split('.').collect::<Vec<_>>());
+    value.is_some_and(|value| !matches!(value, b"null" | b"[]"))
+}
+
+/// Whether a request has what an edit depends on.
+pub(super) fn holds(body: &[u8], condition: &Condition) -> bool {
+    match &condition.value {
+        None => is_there(body, &condition.path),
+        Some(wanted) => value(body, &condition.path).as_deref() == Some(wanted),
+    }
+}
+
+/// A rule's value as JSON: what reads as JSON is that, all else is a text.
+pub(super) fn json(value: &str) -> String {
+    match serde_json::from_str::<Value>(value) {
+        Ok(_) => value.to_owned(),
+        Err(_) => Value::from(value).to_string(),
+    }
+}
+
+/// The number at this path.
+pub(super) fn number(body: &[u8], path: &[&str]) -> Option<f64> {
+    serde_json::from_slice(value_at(body, path)?).ok()
 }
 
 /// Whether a rule can say this.
 pub(super) fn is_value(text: &str) -> bool {
-    let stands_alone = |c: char| !c.is_whitespace() && !c.is_control() && c != '\'';
+    // `@` begins the model of a rule.
+    let stands_alone = |c: char| !c.is_whitespace() && !c.is_control() && c != '\'' && c != '@';
     (1..=LONGEST).contains(&text.len()) && text.chars().all(stands_alone)
 }

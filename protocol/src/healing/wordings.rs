@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::named::param;
-use super::{Edit, Limit, betas};
+use super::{Condition, Edit, Filler, Limit, betas, bounds, choices, schemas, settings};
 
 /// What a member, a keyword or a value of a header is called in a refusal.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,7 +74,7 @@ const WORDINGS: [Wording; 23] = [
 ];
 
 /// Refusals that name something in other words than its name.
-const PHRASES: [(&str, Names, &[&str]); 6] = [
+const PHRASES: [(&str, Names, &[&str]); 5] = [
     ("does not support the effort parameter", Names::Member, &["output_config.effort"]),
     ("adaptive thinking is not supported", Names::Value, &["thinking"]),
     ("input tag 'adaptive' found using 'type' does not match", Names::Value, &["thinking"]),
@@ -82,12 +82,14 @@ const PHRASES: [(&str, Names, &[&str]); 6] = [
     ("strategy requires 'thinking'", Names::Member, &["context_management"]),
     // Ollama.
     ("does not support thinking", Names::Member, &["reasoning_effort", "thinking", "reasoning"]),
-    ("does not support this tool_choice", Names::Value, &["tool_choice"]),
 ];
 
 /// Refusals of one member beside another, and the rule for that.
 const TOGETHER: [(&str, &str); 1] =
     [("'temperature' and 'top_p' cannot both be specified", "top_p&temperature")];
+
+/// Where an effort may stand.
+const EFFORTS: [&str; 3] = ["output_config.effort", "reasoning_effort", "reasoning.effort"];
 
 /// OpenAI's codes, beside which `param` is the name.
 const CODES: [(&str, Names); 3] = [
@@ -101,7 +103,7 @@ const NO_OTHER: &str = "only the default";
 /// What is longer than this is no wording but an echo of the request.
 const LONGEST_TEXT: usize = 8 << 10;
 /// Errors of errors, each in a string of the other.
-const DEEPEST: usize = 6;
+const DEEPEST: usize = 8;
 /// Things named at once; nobody should lose more than that without being told.
 const MOST: usize = 8;
 
@@ -112,17 +114,19 @@ pub fn recognise(status: u16, body: &[u8]) -> Vec<Edit> {
     if !matches!(status, 400 | 422) {
         return vec![];
     }
-    let mut refusal = Refusal { edits: vec![], is_hopeless: false };
+    let mut refusal = Refusal { edits: vec![], is_hopeless: false, param: String::new() };
     match serde_json::from_slice(body) {
         Ok(value) => refusal.value(&value, 0),
         Err(_) => refusal.text(&String::from_utf8_lossy(body)),
     }
-    if refusal.is_hopeless { vec![] } else { refusal.edits }
+    if refusal.is_hopeless { vec![] } else { refusal.settled() }
 }
 
 struct Refusal {
     edits: Vec<Edit>,
     is_hopeless: bool,
+    /// The name that stands beside the text that is read, if any.
+    param: String,
 }
 
 impl Refusal {
@@ -152,9 +156,29 @@ impl Refusal {
             let steps: Vec<_> = loc.iter().filter_map(Value::as_str).collect();
             self.name(&steps.join("."), "");
         }
+        let param = match fields.get("loc") {
+            Some(Value::Array(loc)) => {
+                let steps = loc.iter().filter_map(Value::as_str).filter(|step| *step != "body");
+                steps.collect::<Vec<_>>().join(".")
+            }
+            Some(_) | None => word("param").to_owned(),
+        };
+        let outside = std::mem::replace(&mut self.param, param);
         // `input` repeats what was sent, where anything may be said.
         let told = fields.iter().filter(|(name, _)| *name != "input");
         told.for_each(|(_, value)| self.value(value, depth + 1));
+        self.param = outside;
+    }
+
+    /// What is set needs not be removed.
+    fn settled(self) -> Vec<Edit> {
+        let is_set = |path: &str| {
+            self.edits
+                .iter()
+                .any(|edit| matches!(edit, Edit::Set(set, ..) | Edit::Nearest(set, _) if &**set == path))
+        };
+        let stays = |edit: &&Edit| !matches!(edit, Edit::Param(path) | Edit::Value(path, _) if is_set(path));
+        self.edits.iter().filter(stays).cloned().collect()
     }
 
     fn text(&mut self, text: &str) {
@@ -163,6 +187,9 @@ impl Refusal {
         }
         let text = plain(text);
         let lower = text.to_ascii_lowercase();
+        if self.shape(&text, &lower) {
+            return;
+        }
         for (phrase, names, paths) in PHRASES {
             if lower.contains(phrase) {
                 paths.iter().for_each(|path| self.named(names, (path, ""), &text));
@@ -180,6 +207,38 @@ impl Refusal {
             wording.find(&text, &lower, &mut |name, place| self.named(wording.2, (name, place), &text));
         }
         python(&text, &mut |path| self.name(path, ""));
+    }
+
+    /// Takes what a text means by its shape. Answers whether that is all that it means.
+    fn shape(&mut self, text: &str, lower: &str) -> bool {
+        let bounds = bounds::find(lower, &self.param.to_ascii_lowercase());
+        if !bounds.is_empty() {
+            bounds.into_iter().for_each(|edit| self.add(Some(edit)));
+            return true;
+        }
+        if settings::lacks_reasoning(lower) {
+            self.add(Some(Edit::Reasoning(Filler::Empty)));
+            return true;
+        }
+        if settings::effort_without_thinking(lower) {
+            let off = || Condition { path: "thinking.type".into(), value: Some("disabled".into()) };
+            EFFORTS.iter().for_each(|path| self.add(Some(Edit::Beside((*path).into(), off()))));
+            return true;
+        }
+        if schemas::is_unfit(lower) {
+            self.add(Some(Edit::ToolSchemas));
+            return true;
+        }
+        if settings::choice_against_thinking(lower) {
+            self.named(Names::Value, ("tool_choice", ""), lower);
+            return true;
+        }
+        if let Some(edit) = choices::find(text, lower, &self.param) {
+            self.add(Some(edit));
+        }
+        schemas::keywords(text, lower).iter().for_each(|name| self.add(param(&format!("schema.{name}"))));
+        settings::refused(lower).iter().for_each(|name| self.name(name, ""));
+        false
     }
 
     fn named(&mut self, names: Names, (name, place): (&str, &str), text: &str) {

@@ -3,11 +3,13 @@
 mod content_filter;
 mod context;
 mod limits;
+mod numbers;
 
 use bytes::BytesMut;
 use serde_json::Value;
 
 pub use self::limits::{ErrorFacts, facts};
+pub(crate) use self::numbers::{Number, numbers};
 use crate::{bridge::Fault, json::Write, vocabulary::ErrorKind};
 
 const LONGEST_MESSAGE: usize = 500;
@@ -49,6 +51,25 @@ fn write(kind: ErrorKind, message: &str, out: &mut impl Write) {
         None => out.put(b"null"),
     }
     out.put(b"}}");
+}
+
+/// Whether a message says that a prompt does not fit.
+pub(crate) fn is_overflow(message: &str) -> bool {
+    context::read(message, &[]).is_some()
+}
+
+/// Whether an error says that the model used up its limit of tokens before its first word. Such a reply is complete as
+/// far as a client is concerned: it has no content, and stopped at the limit.
+#[must_use]
+pub fn is_out_of_tokens(status: u16, body: &[u8]) -> bool {
+    if status != 400 {
+        return false;
+    }
+    let message = Report::read(body).message.unwrap_or_default().to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|words| message.contains(words));
+    says(&["could not finish", "couldn't finish", "could not complete", "unable to finish"])
+        && says(&["max_tokens", "max_completion_tokens", "max_output_tokens", "output limit"])
+        && message.contains("reached")
 }
 
 /// Any answer other than 2xx as a fault. The body may be JSON of any shape, HTML (reduced to its title), text, or
@@ -298,6 +319,17 @@ mod tests {
             "<!DOCTYPE html><html><TITLE lang=en> no luck </TITLE></html>",
         ] {
             assert_eq!(read(400, body.as_bytes()).message, "no luck", "{body}");
+        }
+    }
+
+    #[test]
+    fn a_model_that_used_up_its_tokens_is_told_from_a_bad_request() {
+        let said = r#"{"error":{"message":"Could not finish the message because max_tokens or model output limit was reached. Please try again with higher max_tokens.","type":"invalid_request_error","param":null,"code":null}}"#;
+        let below = r#"{"error":{"message":"Provider returned error","metadata":{"raw":"{\"error\":\"Could not finish the message because max_completion_tokens was reached.\"}"}}}"#;
+        assert!(is_out_of_tokens(400, said.as_bytes()) && is_out_of_tokens(400, below.as_bytes()));
+        assert!(!is_out_of_tokens(500, said.as_bytes()));
+        for other in ["max_tokens is too large", "the limit of requests was reached", ""] {
+            assert!(!is_out_of_tokens(400, other.as_bytes()), "{other}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
-use vandamme_protocol::healing::{Edit, Edited, apply, recognise};
+use vandamme_protocol::healing::{Edit, Edited, Rule, apply, recognise};
 use vandamme_protocol::span::is_complete_json;
 
 /// A refusal up to the first line end, and behind it the request that was refused.
@@ -20,8 +20,13 @@ pub(crate) fn check(bytes: &[u8]) {
     // A number that this parser does not read is not the edit's doing.
     let Ok(before) = serde_json::from_slice::<Map<String, Value>>(&body) else { return };
     let after: Map<String, Value> = serde_json::from_slice(&edited).expect("an edit leaves an object");
-    for name in ["model", "messages", "stream"] {
+    for name in ["model", "stream"] {
         assert_eq!(before.get(name), after.get(name), "{name}");
+    }
+    if edits.iter().any(|edit| matches!(edit, Edit::Reasoning(_))) {
+        check_turns(before.get("messages"), after.get("messages"));
+    } else {
+        assert_eq!(before.get("messages"), after.get("messages"), "what was said stays");
     }
     for name in ["tools", "system", "functions"] {
         assert_eq!(before.contains_key(name), after.contains_key(name), "{name}");
@@ -37,11 +42,31 @@ pub(crate) fn check(bytes: &[u8]) {
 fn check_rule(edit: &Edit) {
     let line = edit.to_string();
     let (key, value) = line.split_once(" = ").expect("a line of a configuration");
-    let text = value.trim_start_matches('[').trim_end_matches(']');
-    let text = text.get(1..text.len() - 1).expect("it is quoted");
+    // A list of one entry in quotes.
+    let text = if value.starts_with('[') { &value[2..value.len() - 2] } else { value };
     match key {
         "drop-params" => assert_eq!(Edit::param(text).as_ref(), Some(edit), "{line}"),
         "drop-betas" => assert_eq!(Edit::beta(text).as_ref(), Some(edit), "{line}"),
-        _ => assert_eq!(key, "max-tokens-as"),
+        "set-params" => assert_eq!(Rule::set(text).map(|rule| rule.edit).as_ref(), Some(edit), "{line}"),
+        "limit-params" => assert_eq!(Rule::limit(text).map(|rule| rule.edit).as_ref(), Some(edit), "{line}"),
+        _ => assert!(matches!(key, "max-tokens-as" | "fit-tool-schemas" | "missing-reasoning"), "{line}"),
+    }
+}
+
+/// Reasoning is added to turns, and nothing else happens to them.
+fn check_turns(before: Option<&Value>, after: Option<&Value>) {
+    let list = |turns: Option<&Value>| turns.and_then(Value::as_array).cloned().unwrap_or_default();
+    let (before, after) = (list(before), list(after));
+    assert_eq!(before.len(), after.len(), "no turn is lost");
+    for (mut before, mut after) in before.into_iter().zip(after) {
+        for turn in [&mut before, &mut after] {
+            if let Some(turn) = turn.as_object_mut() {
+                turn.remove("reasoning_content");
+            }
+            if let Some(blocks) = turn.get_mut("content").and_then(Value::as_array_mut) {
+                blocks.retain(|block| block.get("thinking").and_then(Value::as_str) != Some(""));
+            }
+        }
+        assert_eq!(before, after, "what was said stays");
     }
 }

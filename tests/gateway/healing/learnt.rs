@@ -79,21 +79,20 @@ fn other_models_and_requests_without_the_parameter_are_not_affected() {
 #[test]
 fn a_refused_value_is_left_out_and_other_values_go_on() {
     let upstream = Upstream::openai().ruled_by(|seen| {
-        let refusal = "Unsupported value: 'reasoning_effort' does not support 'none' with this model. Supported values are: 'low' and 'high'.";
-        let error = json!({"error": {"message": refusal, "param": "reasoning_effort", "code": "unsupported_value"}});
-        (seen.json()["reasoning_effort"] == "none").then(|| Answer::json(400, error.to_string()))
+        let refusal = "Unsupported value: 'verbosity' does not support 'low' with this model. Supported values are: 'medium'.";
+        let error = json!({"error": {"message": refusal, "param": "verbosity", "code": "unsupported_value"}});
+        (seen.json()["verbosity"] == "low").then(|| Answer::json(400, error.to_string()))
     });
     let gateway = Gateway::before(&upstream).start();
-    let ask = |effort: &str| chats::text(&chat(&gateway, &chat_with(json!({"reasoning_effort": effort}))));
+    let ask = |verbosity: &str| chats::text(&chat(&gateway, &chat_with(json!({"verbosity": verbosity}))));
 
-    for effort in ["none", "high", "none"] {
-        assert_eq!(ask(effort), "Hello there!");
+    for verbosity in ["low", "medium", "low"] {
+        assert_eq!(ask(verbosity), "Hello there!");
     }
 
-    let sent: Vec<_> =
-        upstream.requests().iter().map(|seen| seen.json()["reasoning_effort"].clone()).collect();
-    assert_eq!(sent, [json!("none"), json!(null), json!("high"), json!(null)]);
-    let rule = "drop-params = ['reasoning_effort=none']".to_owned();
+    let sent: Vec<_> = upstream.requests().iter().map(|seen| seen.json()["verbosity"].clone()).collect();
+    assert_eq!(sent, [json!("low"), json!(null), json!("medium"), json!(null)]);
+    let rule = "drop-params = ['verbosity=low']".to_owned();
     assert_eq!(suggested(&gateway, "openai"), [(MODEL.to_owned(), rule)]);
 }
 

@@ -18,6 +18,7 @@ use crate::{
     bridge::RequestError,
     json::{Literal, Word, Write, trim},
     openai::{chunk::Calling, request::Request},
+    schema_fit,
     vocabulary::Delivery,
 };
 use messages::{Role, Turn};
@@ -188,7 +189,7 @@ fn write_output_config(request: &Request<'_>, reasoning: &Reasoning<'_>, out: &m
     if let Some(schema) = schema {
         out.raw(if effort.is_some() { "," } else { "" });
         out.put(b"\"format\":{\"type\":\"json_schema\",\"schema\":");
-        out.raw(schema.get());
+        out.raw(&schema_fit::reduced(schema.get()));
         out.put(b"}");
     }
     out.put(b"}");

@@ -92,7 +92,7 @@ impl Dialect {
 }
 
 /// Whether a pattern, in which `*` stands for any characters, is about this text.
-fn matches(pattern: &str, text: &str) -> bool {
+pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(mut text) = text.strip_prefix(start) else { return false };
     let mut rest = rest;

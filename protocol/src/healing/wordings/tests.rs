@@ -74,7 +74,14 @@ fn a_refused_value_says_nothing_of_other_values() {
         ),
         (
             r#"{"error":{"message":"Unsupported value: 'reasoning_effort' does not support 'none' with this model. Supported values are: 'minimal', 'low', 'medium', and 'high'.","type":"invalid_request_error","param":"reasoning_effort","code":"unsupported_value"}}"#,
-            Edit::Value("reasoning_effort".into(), None),
+            Edit::Nearest(
+                "reasoning_effort".into(),
+                ["minimal", "low", "medium", "high"].map(Box::from).into(),
+            ),
+        ),
+        (
+            r#"{"error":{"message":"Unsupported value: 'verbosity' does not support 'low' with this model. Supported values are: 'medium'.","type":"invalid_request_error","param":"verbosity","code":"unsupported_value"}}"#,
+            Edit::Value("verbosity".into(), None),
         ),
         (
             r#"{"error":{"message":"deepseek-reasoner does not support this tool_choice"}}"#,
@@ -306,7 +313,6 @@ fn what_names_nothing_or_something_that_must_stay_is_not_healed() {
         "{}",
         r#"{"error":{"message":"Invalid value for 'temperature'","param":"temperature","code":"invalid_value"}}"#,
         r#"{"error":{"message":"This model's maximum context length is 128000 tokens.","param":"messages","code":"context_length_exceeded"}}"#,
-        r#"{"error":{"message":"max_tokens is too large: 32000. This model supports at most 16384 completion tokens.","param":"max_tokens","code":"invalid_value"}}"#,
         r#"{"error":{"message":"Unsupported parameter: 'max_tokens' is not supported with this model.","param":"max_tokens","code":"unsupported_parameter"}}"#,
         r#"{"error":{"message":"Unsupported value: 'stream' does not support true with this model.","param":"stream","code":"unsupported_value"}}"#,
         r#"{"error":{"message":"Unsupported value: 'messages[0].role' does not support 'system' with this model.","param":"messages[0].role","code":"unsupported_value"}}"#,
@@ -327,6 +333,112 @@ fn what_names_nothing_or_something_that_must_stay_is_not_healed() {
         assert!(recognise(status, named).is_empty(), "{status}");
     }
     assert_eq!(recognise(422, named).len(), 1);
+}
+
+/// What is recognised, and taught by this request, one line each.
+fn taught(refusal: &str, request: &str) -> Vec<String> {
+    let edits = recognise(400, refusal.as_bytes()).into_iter();
+    edits.map(|edit| edit.taught_by(request.as_bytes()).to_string()).collect()
+}
+
+fn error(message: &str, param: &str) -> String {
+    serde_json::json!({"error": {"message": message, "type": "invalid_request_error", "param": param, "code": null}})
+        .to_string()
+}
+
+#[test]
+fn what_is_to_be_set_replaces_what_would_be_removed() {
+    let told = "Function tools with reasoning_effort are not supported for gpt-5.6-terra in /v1/chat/completions. To use function tools, use /v1/responses or set reasoning_effort to 'none'.";
+    let request = r#"{"reasoning_effort":"low","tools":[{}]}"#;
+    assert_eq!(
+        taught(&error(told, "reasoning_effort"), request),
+        ["set-params = ['reasoning_effort=none&tools']"]
+    );
+    let extra = r#"{"detail":[{"type":"enum","loc":["body","reasoning_effort"],"msg":"Input should be 'none' or 'high'","input":"low"}]}"#;
+    assert_eq!(
+        taught(extra, r#"{"reasoning_effort":"low"}"#),
+        ["set-params = ['reasoning_effort=none&reasoning_effort=low']"]
+    );
+}
+
+#[test]
+fn limits_are_known_at_both_apis() {
+    for (refusal, rules) in [
+        (
+            error("max_tokens is too large: 32000. This model supports at most 16384 completion tokens.", "max_tokens"),
+            "limit-params = ['max_tokens<=16384']",
+        ),
+        (
+            error("Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16, but got 1 instead.", "max_output_tokens"),
+            "limit-params = ['max_tokens>=16']",
+        ),
+        (
+            r#"{"type":"error","error":{"type":"invalid_request_error","message":"max_tokens: 128000 > 64000, which is the maximum allowed number of output tokens for claude-sonnet-4-5"}}"#.to_owned(),
+            "limit-params = ['max_tokens<=64000']",
+        ),
+        (
+            r#"{"error":{"message":"Provider returned error","code":400,"metadata":{"raw":"{\n  \"error\": {\n    \"message\": \"Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16, but got 10 instead.\"}}"}}}"#.to_owned(),
+            "limit-params = ['max_tokens>=16']",
+        ),
+        (
+            r#"{"object":"error","message":"[{'type': 'less_than_equal', 'loc': ('body', 'max_tokens'), 'msg': 'Input should be less than or equal to 4096', 'input': 64000}]"}"#.to_owned(),
+            "limit-params = ['max_tokens<=4096']",
+        ),
+    ] {
+        assert_eq!(taught(&refusal, r#"{"max_tokens":1}"#).join("; "), rules, "{refusal}");
+    }
+}
+
+#[test]
+fn schemas_are_fitted_or_lose_a_keyword() {
+    for (message, rules) in [
+        (
+            "output_config.format.schema: For 'integer' type, properties maximum, minimum are not supported",
+            "drop-params = [\"schema.maximum\"]; drop-params = [\"schema.minimum\"]",
+        ),
+        (
+            "tools.0.custom.input_schema: For 'array' type, 'minItems' values other than 0 or 1 are not supported",
+            "drop-params = [\"schema.minItems\"]",
+        ),
+        (
+            "Invalid schema for function 'f': In context=(), object schema missing properties.",
+            "fit-tool-schemas = true",
+        ),
+        (
+            "Invalid schema for function 'f': schema must be a JSON Schema of 'type: \"object\"', got 'type: null'.",
+            "fit-tool-schemas = true",
+        ),
+        ("Invalid schema for function 'f': '^(?!x)' is not a 'regex'.", "drop-params = [\"schema.pattern\"]"),
+    ] {
+        assert_eq!(lines(&error(message, "tools[0].function.parameters")), rules, "{message}");
+    }
+}
+
+#[test]
+fn what_thinking_demands_and_excludes_is_known() {
+    let kimi = error("tool_choice 'required' is incompatible with thinking enabled", "");
+    assert_eq!(taught(&kimi, r#"{"tool_choice":"required"}"#), ["drop-params = ['tool_choice=required']"]);
+    let deepseek = error("thinking options type cannot be disabled when reasoning_effort is set", "");
+    assert!(lines(&deepseek).contains("drop-params = ['output_config.effort&thinking.type=disabled']"));
+    assert!(lines(&deepseek).contains("drop-params = ['reasoning_effort&thinking.type=disabled']"));
+
+    let missing = error("The `reasoning_content` in the thinking mode must be passed back to the API.", "");
+    for (request, filler) in [
+        (r#"{"messages":[{"role":"assistant","tool_calls":[{}]}]}"#, "empty"),
+        (r#"{"messages":[{"role":"assistant","tool_calls":[{}],"reasoning_content":""}]}"#, "blank"),
+        (r#"{"messages":[{"role":"assistant","content":[{"type":"tool_use"}]}]}"#, "thinking-block"),
+    ] {
+        assert_eq!(taught(&missing, request), [format!("missing-reasoning = \"{filler}\"")]);
+    }
+}
+
+#[test]
+fn sampling_that_the_newer_api_refuses_is_known() {
+    let message = "`temperature`, `top_p` and `top_k` are not supported with anthropic-version 2026-10-21.";
+    assert_eq!(lines(&error(message, "")), drops("temperature top_k top_p"));
+    // Claude Code reads these words and retries by itself, with the effort at its other place.
+    let turn = r#"{"type":"error","error":{"type":"invalid_request_error","message":"messages.4.output_config: Extra inputs are not permitted"}}"#;
+    assert_eq!(lines(turn), "");
 }
 
 #[test]

@@ -1,4 +1,9 @@
 //! How vendors say that a prompt does not fit, and how Anthropic says it.
+//!
+//! No list of sentences can be complete. A message is recognised by its shape: words for the input, for an excess and
+//! for tokens, and the numbers among them by what stands around each.
+
+use super::numbers::{Number, numbers};
 
 /// Anthropic's wording for a prompt that is too long by itself. Claude Code reads both numbers and compacts.
 pub(super) fn too_long(tokens: u64, maximum: u64) -> String {
@@ -10,59 +15,153 @@ fn no_room(input: u64, max_tokens: u64, limit: u64) -> String {
     format!("input length and `max_tokens` exceed context limit: {input} + {max_tokens} > {limit}")
 }
 
-/// A wording, and after which words its numbers stand.
-struct Wording {
-    says: &'static str,
-    limit: &'static str,
-    tokens: &'static str,
-}
-
-/// Texts of OpenAI, vLLM, OpenRouter, DeepSeek (first three), newer ones of OpenAI, Gemini, xAI, Moonshot, Mistral, llama.cpp, Cerebras,
-/// GitHub Copilot, Together, SGLang; lower case. The more particular one stands first.
-const WORDINGS: [Wording; 13] = [
-    Wording {
-        says: "maximum context length is",
-        limit: "maximum context length is",
-        tokens: "you requested",
-    },
-    Wording { says: "maximum context length is", limit: "maximum context length is", tokens: "resulted in" },
-    Wording { says: "maximum context length is", limit: "maximum context length is", tokens: "request has" },
-    Wording {
-        says: "exceed the configured limit of",
-        limit: "exceed the configured limit of",
-        tokens: "resulted in",
-    },
-    Wording { says: "exceeds the maximum number of tokens", limit: "allowed", tokens: "token count" },
-    Wording { says: "maximum prompt length is", limit: "prompt length is", tokens: "request contains" },
-    Wording { says: "exceeded model token limit", limit: "token limit:", tokens: "requested:" },
-    Wording { says: "too large for model with", limit: "too large for model with", tokens: "contains" },
-    Wording { says: "exceeds the available context size", limit: "context size", tokens: "request (" },
-    Wording { says: "current length is", limit: "limit is", tokens: "current length is" },
-    Wording { says: "prompt token count of", limit: "limit of", tokens: "token count of" },
-    Wording { says: "`inputs` tokens + `max_new_tokens` must be", limit: "must be <=", tokens: "given:" },
-    Wording {
-        says: "longer than the model's context length",
-        limit: "context length (",
-        tokens: "tokens) (",
-    },
-];
-
 /// OpenAI's code for it.
 pub(super) const CODE: &str = "context_length_exceeded";
 
-/// Texts and codes that say it without numbers.
-const NUMBERLESS: [&str; 11] = [
+/// Codes and texts that say it by themselves.
+const PHRASES: [&str; 24] = [
     CODE,
     "exceed_context_size",
     "available context size",
     "prompt is too long",
+    "prompt too long",
     "input is too long",
+    "input too long",
     "prompt exceeds max length",
     "reduce the length of the messages",
     "maximum context length",
-    "context window exceeded",
+    "context length exceeded",
+    "context length is only",
+    "context window exceed",
+    "context_window_exceeded",
     "exceeds the context window",
+    "exceeds model context window",
+    "exceed context limit",
+    "context overflow",
+    "greater than the context length",
+    "longer than the model's context length",
+    "longer than the maximum model length",
+    "exceeded model token limit",
     "exceeds the maximum number of tokens",
+    "input tokens exceed",
+];
+/// The words of the shape.
+const INPUT: [&str; 10] = [
+    "context",
+    "prompt",
+    "input",
+    "inputs",
+    "messages",
+    "conversation",
+    "history",
+    "sequence",
+    "n_ctx",
+    "n_keep",
+];
+const EXCESS: [&str; 15] = [
+    "at most",
+    "exceed",
+    "longer than",
+    "larger than",
+    "greater than",
+    "more than",
+    "too long",
+    "too large",
+    "too many",
+    "maximum",
+    "limit",
+    "overflow",
+    ">",
+    "<=",
+    "reduce",
+];
+const UNIT: [&str; 5] = ["token", "tokens", "context", "n_ctx", "n_keep"];
+/// What is said of requests in a time, and of money.
+const OTHER_LIMITS: [&str; 18] = [
+    "rate limit",
+    "rate_limit",
+    "per min",
+    "per hour",
+    "per day",
+    "tpm",
+    "rpm",
+    "daily",
+    "monthly",
+    "weekly",
+    "hourly",
+    "quota",
+    "credits",
+    "afford",
+    "billing",
+    "try again in",
+    "too many requests",
+    "concurren",
+];
+/// What only the reply's length is about.
+const OUTPUT: [&str; 8] = [
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "max_new_tokens",
+    "completion tokens",
+    "output tokens",
+    "max tokens",
+    "maximum tokens",
+];
+/// What makes it a matter of the input all the same.
+const INPUT_TOO: [&str; 10] = [
+    "context length",
+    "context window",
+    "context size",
+    "context limit",
+    "prompt",
+    "input tokens",
+    "input length",
+    "input messages",
+    "inputs",
+    "your messages",
+];
+/// Below it a number is a status or a count of something else.
+const LEAST: u64 = 1000;
+
+/// Around a number: what it counts.
+const AFTER_OUTPUT: [&str; 7] = [
+    "in the completion",
+    "for the completion",
+    "in the output",
+    "output tokens",
+    "completion tokens",
+    "'max_new_tokens'",
+    "in the response",
+];
+const AFTER_INPUT: [&str; 11] = [
+    "in the messages",
+    "in the functions",
+    "in the tools",
+    "in your prompt",
+    "of text input",
+    "of tool input",
+    "of image input",
+    "from the input",
+    "input tokens",
+    "prompt tokens",
+    "'inputs' tokens",
+];
+const AFTER_LIMIT: [&str; 4] = ["maximum", "max ", "token limit", "context"];
+const BEFORE_OUTPUT: [&str; 2] = ["is too large:", "max_new_tokens:"];
+const BEFORE_LIMIT: [&str; 12] = [
+    "maximum",
+    "limit",
+    "context length",
+    "context size",
+    "context window",
+    "n_ctx",
+    "allowed",
+    "at most",
+    "up to",
+    "<=",
+    "model length",
+    "model with",
 ];
 
 /// Whether a message says it in Anthropic's own words.
@@ -77,49 +176,102 @@ pub(super) fn read(message: &str, codes: &[String]) -> Option<String> {
     if is_told(message) {
         return Some(message.to_owned());
     }
-    let lower = message.to_ascii_lowercase();
-    let numbers = WORDINGS.iter().filter(|wording| lower.contains(wording.says)).find_map(|wording| {
-        let limit = number_after(&lower, wording.limit)?;
-        let tokens = number_after(&lower, wording.tokens)?;
-        Some((tokens, limit))
-    });
-    if let Some((tokens, limit)) = numbers {
-        return Some(budget(&lower, tokens, limit).unwrap_or_else(|| too_long(tokens, limit)));
+    let lower = message.to_ascii_lowercase().replace(['`', '"'], "'");
+    let numbers: Vec<_> = numbers(&lower).into_iter().filter(|number| number.value >= LEAST).collect();
+    let has_code = codes.iter().any(|code| PHRASES.iter().any(|phrase| code.contains(phrase)));
+    if !has_code && !is_about_input(&lower, &numbers) {
+        return None;
     }
-    let says = |mark: &&str| lower.contains(*mark) || codes.iter().any(|code| code.contains(*mark));
-    NUMBERLESS.iter().any(says).then(|| format!("prompt is too long: {message}"))
+    Some(Counts::of(&lower, &numbers).told().unwrap_or_else(|| format!("prompt is too long: {message}")))
 }
 
-/// Whether the prompt alone would have fit: `(98000 in the messages, 32000 in the completion)`, vLLM's
-/// `'max_tokens' … is too large: 32000`.
-fn budget(lower: &str, tokens: u64, limit: u64) -> Option<String> {
-    let wanted = number_after(lower, "is too large:").map(|wanted| (tokens, wanted));
-    let (input, wanted) = wanted.or_else(|| {
-        let input =
-            number_before(lower, " in the messages").or_else(|| number_before(lower, " of text input"))?;
-        let output =
-            number_before(lower, " in the completion").or_else(|| number_before(lower, " in the output"))?;
-        Some((input, output))
-    })?;
-    (input < limit && input.saturating_add(wanted) > limit).then(|| no_room(input, wanted, limit))
+fn is_about_input(lower: &str, numbers: &[Number]) -> bool {
+    let says = |phrase: &&str| lower.contains(*phrase);
+    let is_of_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let has = |known: &[&str]| lower.split(|c| !is_of_word(c)).any(|word| known.contains(&word));
+    if OTHER_LIMITS.iter().any(says) || (OUTPUT.iter().any(says) && !INPUT_TOO.iter().any(says)) {
+        return false;
+    }
+    PHRASES.iter().any(says)
+        || (!numbers.is_empty()
+            && has(&INPUT)
+            && has(&UNIT)
+            && EXCESS.iter().any(says)
+            && !is_about_form(lower))
 }
 
-/// The first number behind these words.
-fn number_after(text: &str, words: &str) -> Option<u64> {
-    let rest = &text[text.find(words)? + words.len()..];
-    let rest = &rest[rest.find(|character: char| character.is_ascii_digit())?..];
-    let end =
-        rest.find(|character: char| !character.is_ascii_digit() && character != ',').unwrap_or(rest.len());
-    rest[..end].replace(',', "").parse().ok()
+/// Whether it is about the length of one member, or about the form of the request.
+fn is_about_form(lower: &str) -> bool {
+    ["array too long", "string too long", "schema", "bytes", "characters"]
+        .iter()
+        .any(|words| lower.contains(words))
 }
 
-/// The number right before these words.
-fn number_before(text: &str, words: &str) -> Option<u64> {
-    let head = &text[..text.find(words)?];
-    let start =
-        head.rfind(|character: char| !character.is_ascii_digit() && character != ',').map_or(0, |at| at + 1);
-    // A multi-byte character right before the number would make `start` no boundary; then there is no number.
-    head.get(start..)?.replace(',', "").parse().ok()
+/// The numbers of a message, by what they count.
+#[derive(Default)]
+struct Counts {
+    /// Parts of the input.
+    input: Option<u64>,
+    output: Option<u64>,
+    limits: Vec<u64>,
+    others: Vec<u64>,
+}
+
+impl Counts {
+    fn of(lower: &str, numbers: &[Number]) -> Self {
+        let mut counts = Self::default();
+        let mut from = 0;
+        for number in numbers {
+            let before = &lower[from..number.start];
+            let before = before.rsplit(". ").next().unwrap_or(before);
+            let after = lower[number.end..].trim_start();
+            let follows = |words: &[&str]| words.iter().any(|words| after.starts_with(words));
+            let stands = |words: &[&str]| words.iter().any(|words| before.contains(words));
+            let value = number.value;
+            if follows(&AFTER_OUTPUT) || stands(&BEFORE_OUTPUT) {
+                counts.output = Some(value);
+            } else if follows(&AFTER_INPUT) || follows(&["tokens from the input"]) {
+                counts.input = Some(counts.input.unwrap_or_default().saturating_add(value));
+            } else if follows(&["tokens for the completion"]) {
+                counts.output = Some(value);
+            } else if numbers.len() == 1 && before.trim_end().ends_with('(') && after.starts_with(')') {
+                // MiniMax puts a code of its own there.
+                counts.others.push(value);
+            } else if stands(&BEFORE_LIMIT) || follows(&AFTER_LIMIT) {
+                counts.limits.push(value);
+            } else {
+                counts.others.push(value);
+            }
+            from = number.end;
+        }
+        counts
+    }
+
+    /// In Anthropic's words; `None` if the limit is not known.
+    fn told(&self) -> Option<String> {
+        let all = || self.limits.iter().chain(&self.others).copied();
+        let (limit, tokens) = match (&self.limits[..], self.input) {
+            // What is left for the input stands beside the limit of both.
+            ([..], Some(_)) if !self.limits.is_empty() => {
+                (self.limits.iter().copied().max()?, self.others.iter().copied().max())
+            }
+            ([limit], None) => (*limit, self.others.iter().copied().max()),
+            _ => (all().min()?, all().max().filter(|most| Some(*most) != all().min())),
+        };
+        if let (Some(input), Some(output)) = (self.input, self.output)
+            && input < limit
+            && input.saturating_add(output) > limit
+        {
+            return Some(no_room(input, output, limit));
+        }
+        let tokens = [tokens, self.input].into_iter().flatten().find(|&tokens| tokens >= limit);
+        match tokens {
+            Some(tokens) => Some(too_long(tokens, limit)),
+            // Only the limit is known: this is the least that does not fit.
+            None if !self.limits.is_empty() => Some(too_long(limit.saturating_add(1), limit)),
+            None => None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -175,6 +327,50 @@ mod tests {
             ),
             ("prompt is too long: 5 tokens > 4 maximum", "prompt is too long: 5 tokens > 4 maximum"),
             ("Prompt exceeds max length", "prompt is too long: Prompt exceeds max length"),
+            (
+                "The input (345516 tokens) is longer than the model's context length (262144 tokens).",
+                "prompt is too long: 345516 tokens > 262144 maximum",
+            ),
+            (
+                "The number of tokens to keep from the initial prompt is greater than the context length (n_keep: 20000>= n_ctx: 4096). Try to load the model with a larger context length, or provide a shorter input",
+                "prompt is too long: 20000 tokens > 4096 maximum",
+            ),
+            (
+                "Your request exceeded model token limit: 262144",
+                "prompt is too long: 262145 tokens > 262144 maximum",
+            ),
+            (
+                "The decoder prompt (length 40000) is longer than the maximum model length of 32768.",
+                "prompt is too long: 40000 tokens > 32768 maximum",
+            ),
+            (
+                "This endpoint's maximum context length is 262144 tokens. However, you requested about 284283 tokens (8963 of text input, 13176 of tool input, 262144 in the output). Please reduce the length of either one",
+                "input length and `max_tokens` exceed context limit: 22139 + 262144 > 262144",
+            ),
+            (
+                "You passed 30000 input tokens and requested 4096 output tokens. However, the model's context length is only 32768 tokens, resulting in a maximum input length of 28672 tokens. Please reduce the length of the input prompt.",
+                "input length and `max_tokens` exceed context limit: 30000 + 4096 > 32768",
+            ),
+            (
+                "Requested token count exceeds the model's maximum context length of 32768 tokens. You requested a total of 40000 tokens: 8000 tokens from the input messages and 32000 tokens for the completion.",
+                "input length and `max_tokens` exceed context limit: 8000 + 32000 > 32768",
+            ),
+            (
+                "`inputs` tokens + `max_new_tokens` must be <= 4097. Given: 5000 `inputs` tokens and 512 `max_new_tokens`",
+                "prompt is too long: 5000 tokens > 4097 maximum",
+            ),
+            (
+                "Error code: 400 - The conversation has 210,000 tokens, but this model takes at most 200,000.",
+                "prompt is too long: 210000 tokens > 200000 maximum",
+            ),
+            (
+                "the request exceeds the available context size (8192 tokens), try increasing it",
+                "prompt is too long: 8193 tokens > 8192 maximum",
+            ),
+            (
+                "invalid params, context window exceeds limit (2013)",
+                "prompt is too long: invalid params, context window exceeds limit (2013)",
+            ),
         ] {
             assert_eq!(read(vendor, &[]).as_deref(), Some(expected), "{vendor}");
         }
@@ -188,7 +384,21 @@ mod tests {
 
     #[test]
     fn other_errors_are_left_alone() {
-        for message in ["Invalid schema for function 'Read'", "max_tokens must be at least 1", ""] {
+        for message in [
+            "Invalid schema for function 'Read'",
+            "max_tokens must be at least 1",
+            "Rate limit reached for gpt-5 on input tokens per min (TPM): Limit 30000, Used 20000, Requested 15000.",
+            "Request too large for gpt-4o on tokens per min (TPM): Limit 30000, Requested 30601. The input or output tokens must be reduced.",
+            "Daily token limit of your prompt exceeded: 1000000",
+            "max_tokens is too large: 64000. This model supports at most 32768 completion tokens, whereas you provided 64000 completion tokens.",
+            "max_tokens: 128000 > 64000, which is the maximum allowed number of output tokens for claude-x-4-5",
+            "`max_completion_tokens` must be less than or equal to `32768`, the maximum value for `max_completion_tokens` is less than the `context_window` for this model",
+            "The maximum tokens you requested exceeds the model limit of 4096.",
+            "Invalid 'prompt_cache_key': string too long. Expected a string with maximum length 1024, but got a string with length 2000 instead.",
+            "messages.0.content.0.image.source.base64: image exceeds 5 MB maximum: 6291456 bytes > 5242880 bytes",
+            "This request requires more credits, or fewer max_tokens. You requested up to 64000 tokens, but can only afford 3919",
+            "",
+        ] {
             assert_eq!(read(message, &[]), None, "{message}");
         }
     }

@@ -9,6 +9,7 @@ use crate::{
     anthropic::request::{Block, Content, Tool, ToolChoice},
     bridge::{RequestError, messages_over_chat::names::Names},
     json::{Literal, Word, Write, trim},
+    schema_fit,
 };
 
 /// What a request says of tools, and what its upstream takes.
@@ -200,7 +201,10 @@ fn function(tool: &Tool<'_>, at: usize, out: &mut Vec<u8>) -> Result<(), Request
     out.quoted(tool.description.map_or("", Literal::inner));
     out.put(b",\"parameters\":");
     match tool.input_schema.map(|schema| schema.get()) {
-        Some(schema) if schema.starts_with('{') => out.raw(schema),
+        Some(schema) if schema.starts_with('{') => match schema_fit::completed(schema) {
+            Some(completed) => out.raw(&completed),
+            None => out.raw(schema),
+        },
         Some(_) => return Err(RequestError::new(format!("tools.{at}.input_schema: must be an object"))),
         None => return Err(RequestError::new(format!("tools.{at}.input_schema: field required"))),
     }

@@ -1,0 +1,160 @@
+//! Rules of a configuration: an edit, and the models that need it.
+//!
+//! | key | rule |
+//! |---|---|
+//! | `drop-params` | `NAME`, `NAME=VALUE`, `NAME&OTHER`, `NAME&OTHER=VALUE`, `schema.KEYWORD` |
+//! | `set-params` | `NAME=VALUE`, `NAME=VALUE&OTHER`, `NAME=VALUE&OTHER=VALUE` |
+//! | `limit-params` | `NAME<=NUMBER`, `NAME>=NUMBER` |
+//!
+//! `@MODEL` behind a rule makes it one for these models alone; a `*` in it stands for any characters.
+
+use super::{Bound, Condition, Edit, named, refused};
+use crate::bridge::messages_over_chat::matches;
+
+/// An edit that a configuration asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    pub edit: Edit,
+    /// A pattern; `None`: all models.
+    pub models: Option<Box<str>>,
+}
+
+impl Rule {
+    /// What `drop-params` says. `None` for what no request can do without, and for what no rule is.
+    #[must_use]
+    pub fn drop(text: &str) -> Option<Self> {
+        Self::scoped(text, Edit::param)
+    }
+
+    /// What `set-params` says.
+    #[must_use]
+    pub fn set(text: &str) -> Option<Self> {
+        Self::scoped(text, set)
+    }
+
+    /// What `limit-params` says.
+    #[must_use]
+    pub fn limit(text: &str) -> Option<Self> {
+        Self::scoped(text, limit)
+    }
+
+    fn scoped(text: &str, read: impl Fn(&str) -> Option<Edit>) -> Option<Self> {
+        let (text, models) = match text.split_once('@') {
+            Some((_, models)) if !is_pattern(models) => return None,
+            Some((text, models)) => (text, Some(models.into())),
+            None => (text, None),
+        };
+        Some(Self { edit: read(text)?, models })
+    }
+
+    /// Whether requests for this model need the edit.
+    #[must_use]
+    pub fn is_for(&self, model: &str) -> bool {
+        let Some(pattern) = &self.models else { return true };
+        matches(&pattern.to_ascii_lowercase(), &model.to_ascii_lowercase())
+    }
+}
+
+impl From<Edit> for Rule {
+    fn from(edit: Edit) -> Self {
+        Self { edit, models: None }
+    }
+}
+
+/// Whether a rule can name this model.
+pub(super) fn is_pattern(models: &str) -> bool {
+    let stands_alone = |c: char| !c.is_whitespace() && !c.is_control() && !"'\"\\".contains(c);
+    !models.is_empty() && models.chars().all(stands_alone)
+}
+
+/// What `drop-params` says without its models.
+pub(super) fn drop(text: &str) -> Option<Edit> {
+    match (text.find('&'), text.find('=')) {
+        (Some(and), equals) if equals.is_none_or(|equals| and < equals) => {
+            let path = named::param(&text[..and])?.into_path()?;
+            Some(Edit::Beside(path, condition(&text[and + 1..])?))
+        }
+        (_, Some(equals)) => {
+            let path = named::param(&text[..equals])?.into_path()?;
+            let value = &text[equals + 1..];
+            refused::is_value(value).then(|| Edit::Value(path, Some(value.into())))
+        }
+        (_, None) => named::param(text),
+    }
+}
+
+fn set(text: &str) -> Option<Edit> {
+    let (name, rest) = text.split_once('=')?;
+    let (value, condition) = match rest.split_once('&') {
+        Some((value, other)) => (value, Some(self::condition(other)?)),
+        None => (rest, None),
+    };
+    Edit::set(name, value, condition)
+}
+
+fn limit(text: &str) -> Option<Edit> {
+    let (name, sign, number) = ["<=", ">="].iter().find_map(|sign| {
+        let (name, number) = text.split_once(sign)?;
+        Some((name, *sign, number))
+    })?;
+    let number = number.parse().ok()?;
+    Edit::bound(name, if sign == "<=" { Bound::AtMost(number) } else { Bound::AtLeast(number) })
+}
+
+/// A name that must be there, with the value that it must have, if it matters.
+pub(super) fn condition(text: &str) -> Option<Condition> {
+    let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
+    if value.is_some_and(|value| !refused::is_value(value)) {
+        return None;
+    }
+    // What may not go may well be a condition.
+    let path = named::path(name)?;
+    Some(Condition { path, value: value.map(Into::into) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_says_of_itself_how_it_is_written() {
+        type Read = fn(&str) -> Option<Rule>;
+        for (read, key, text) in [
+            (Rule::drop as Read, "drop-params", "temperature"),
+            (Rule::drop, "drop-params", "top_p&temperature"),
+            (Rule::drop, "drop-params", "output_config.effort&thinking.type=disabled"),
+            (Rule::set, "set-params", "reasoning_effort=none"),
+            (Rule::set, "set-params", "reasoning_effort=none&tools"),
+            (Rule::set, "set-params", "reasoning_effort=low&reasoning_effort=minimal"),
+            (Rule::set, "set-params", "temperature=1"),
+            (Rule::limit, "limit-params", "max_tokens<=8192"),
+            (Rule::limit, "limit-params", "max_tokens>=16"),
+        ] {
+            let rule = read(text).unwrap();
+            let quote = if text.contains('=') { '\'' } else { '"' };
+            assert_eq!(rule.edit.to_string(), format!("{key} = [{quote}{text}{quote}]"));
+            let scoped = read(&format!("{text}@gpt-5*")).unwrap();
+            assert_eq!((&scoped.edit, scoped.models.as_deref()), (&rule.edit, Some("gpt-5*")));
+            assert!(scoped.is_for("GPT-5.6-terra") && !scoped.is_for("gpt-4o") && rule.is_for("gpt-4o"));
+        }
+        let vertex = Rule::drop("temperature@claude-sonnet-4@20250514").unwrap();
+        assert!(vertex.is_for("claude-sonnet-4@20250514"));
+    }
+
+    #[test]
+    fn what_is_no_rule_is_refused() {
+        for text in
+            ["", "=x", "messages=x", "model=x", "tools.strict=true", "a=", "a=b&", "a=b&c=", "a=b@", "a"]
+        {
+            assert_eq!(Rule::set(text), None, "{text}");
+        }
+        for text in
+            ["max_tokens", "max_tokens<=", "max_tokens<=-1", "max_tokens<=a", "<=1", "messages<=1", "a<1"]
+        {
+            assert_eq!(Rule::limit(text), None, "{text}");
+        }
+        for text in ["a&", "&a", "a&b=", "a@", "a@b c", "model&a", "schema.x&a"] {
+            assert_eq!(Rule::drop(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Schemas of answers as far as Anthropic's structured outputs support them.
+//!
+//! The rules are those of the vendor's own SDKs (`transform_schema`): what is not supported moves into the description,
+//! so that the model still reads it.
+
+use super::tree::{Members, Node};
+
+/// The values of `format` that are supported.
+const FORMATS: [&str; 10] =
+    ["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"];
+/// What says nothing about a value.
+const NOTES: [&str; 4] = ["$schema", "$id", "$comment", "$anchor"];
+
+/// The schema with what Anthropic supports; itself if it cannot be read.
+pub(crate) fn reduced(schema: &str) -> String {
+    Node::parse(schema).map_or_else(|| schema.to_owned(), |node| node_of(node).to_json())
+}
+
+fn node_of(node: Node) -> Node {
+    match node {
+        Node::Object(schema) => Node::Object(object(schema)),
+        Node::List(_) | Node::Text(_) => node,
+    }
+}
+
+fn object(mut schema: Members) -> Members {
+    let mut kept = Members::default();
+    for name in ["$defs", "definitions"] {
+        if let Some(Node::Object(definitions)) = schema.take(name) {
+            kept.set("$defs", Node::Object(each(definitions)));
+        }
+    }
+    if let Some(reference) = schema.take("$ref") {
+        let moved = reference
+            .text()
+            .and_then(|text| Some(format!("#/$defs/{}", text.strip_prefix("#/definitions/")?)));
+        kept.set("$ref", moved.map_or(reference, |moved| Node::string(&moved)));
+        return kept;
+    }
+    NOTES.iter().for_each(|note| drop(schema.take(note)));
+    let kind = kind(&mut schema, &mut kept);
+    for name in ["description", "title"] {
+        if let Some(value) = schema.take(name) {
+            kept.set(name, value);
+        }
+    }
+    match kind.as_deref() {
+        Some("object") => object_members(&mut schema, &mut kept),
+        Some("string") => {
+            let is_known = |format: &Node| format.text().is_some_and(|text| FORMATS.contains(&text.as_str()));
+            if schema.get("format").is_some_and(is_known) {
+                schema.take("format").into_iter().for_each(|format| kept.set("format", format));
+            }
+        }
+        Some("array") => array_members(&mut schema, &mut kept),
+        Some(_) | None => {}
+    }
+    describe(schema, &mut kept);
+    kept
+}
+
+/// Moves what says which values there are. Answers the type that the other members are about.
+fn kind(schema: &mut Members, kept: &mut Members) -> Option<String> {
+    let is_scalar = |node: &Node| matches!(node, Node::Text(_));
+    let are_scalars =
+        |node: &Node| node.list().is_some_and(|list| !list.is_empty() && list.iter().all(is_scalar));
+    if schema.get("enum").is_some_and(are_scalars) {
+        schema.take("enum").into_iter().for_each(|values| kept.set("enum", values));
+    }
+    if schema.get("const").is_some_and(is_scalar) {
+        schema.take("const").into_iter().for_each(|value| kept.set("const", value));
+    }
+    let has_values = kept.has("enum") || kept.has("const");
+    let kinds = schema.take("type");
+    for (word, name) in [("anyOf", "anyOf"), ("oneOf", "anyOf"), ("allOf", "allOf")] {
+        if let Some(Node::List(cases)) = schema.get(word).cloned() {
+            schema.take(word);
+            kept.set(name, Node::List(cases.into_iter().map(node_of).collect()));
+            return None;
+        }
+    }
+    match kinds {
+        _ if has_values => None,
+        Some(Node::List(kinds)) => {
+            let case = |kind| {
+                let mut case = schema.clone();
+                case.set("type", kind);
+                case.take("description");
+                case.take("title");
+                node_of(Node::Object(case))
+            };
+            kept.set("anyOf", Node::List(kinds.into_iter().map(case).collect()));
+            // Each case says them for itself.
+            schema.0.retain(|(name, _)| matches!(name.as_str(), "description" | "title"));
+            None
+        }
+        Some(kind) => {
+            kept.set("type", kind.clone());
+            kind.text()
+        }
+        None if schema.has("properties") => {
+            kept.set("type", Node::string("object"));
+            Some("object".to_owned())
+        }
+        None => None,
+    }
+}
+
+fn object_members(schema: &mut Members, kept: &mut Members) {
+    let properties = match schema.take("properties") {
+        Some(Node::Object(properties)) => each(properties),
+        Some(Node::List(_) | Node::Text(_)) | None => Members::default(),
+    };
+    kept.set("properties", Node::Object(properties));
+    schema.take("additionalProperties");
+    kept.set("additionalProperties", Node::Text("false".to_owned()));
+    if let Some(required) = schema.take("required") {
+        kept.set("required", required);
+    }
+}
+
+fn array_members(schema: &mut Members, kept: &mut Members) {
+    if let Some(items) = schema.take("items") {
+        kept.set("items", node_of(items));
+    }
+    if matches!(schema.get("minItems"), Some(Node::Text(count)) if matches!(count.as_str(), "0" | "1")) {
+        schema.take("minItems").into_iter().for_each(|count| kept.set("minItems", count));
+    }
+}
+
+fn each(named: Members) -> Members {
+    Members(named.0.into_iter().map(|(name, schema)| (name, node_of(schema))).collect())
+}
+
+/// Puts what is left into the description.
+fn describe(left: Members, kept: &mut Members) {
+    if left.0.is_empty() {
+        return;
+    }
+    let said: Vec<_> = left.0.iter().map(|(name, value)| format!("{name}: {}", plain(value))).collect();
+    let said = format!("{{{}}}", said.join(", "));
+    let description = kept.get("description").and_then(Node::text);
+    let description = description.map_or_else(|| said.clone(), |text| format!("{text}\n\n{said}"));
+    kept.set("description", Node::string(&description));
+}
+
+fn plain(value: &Node) -> String {
+    value.text().unwrap_or_else(|| value.to_json())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_move_into_the_description() {
+        for (schema, expected) in [
+            (
+                r#"{"type":"integer","minimum":1,"maximum":10,"description":"A number"}"#,
+                r#"{"type":"integer","description":"A number\n\n{minimum: 1, maximum: 10}"}"#,
+            ),
+            (
+                r#"{"type":"string","format":"uuid","pattern":"^a$"}"#,
+                r#"{"type":"string","format":"uuid","description":"{pattern: ^a$}"}"#,
+            ),
+            (r#"{"type":"string","format":"text"}"#, r#"{"type":"string","description":"{format: text}"}"#),
+            (
+                r#"{"type":"array","items":{"type":"number","multipleOf":2},"minItems":1,"maxItems":3}"#,
+                r#"{"type":"array","items":{"type":"number","description":"{multipleOf: 2}"},"minItems":1,"description":"{maxItems: 3}"}"#,
+            ),
+            (
+                r#"{"type":"array","items":{"type":"null"},"minItems":2}"#,
+                r#"{"type":"array","items":{"type":"null"},"description":"{minItems: 2}"}"#,
+            ),
+            (
+                r#"{"$schema":"x","type":"object","properties":{"a":{"type":["string","null"],"minLength":2}},"additionalProperties":{"type":"string"},"required":["a"]}"#,
+                r#"{"type":"object","properties":{"a":{"anyOf":[{"type":"string","description":"{minLength: 2}"},{"type":"null","description":"{minLength: 2}"}]}},"additionalProperties":false,"required":["a"]}"#,
+            ),
+            (
+                r##"{"definitions":{"x":{"type":"boolean"}},"$ref":"#/definitions/x"}"##,
+                r##"{"$defs":{"x":{"type":"boolean"}},"$ref":"#/$defs/x"}"##,
+            ),
+            (r#"{"type":"string","enum":["a","b"]}"#, r#"{"enum":["a","b"]}"#),
+            (
+                r#"{"oneOf":[{"type":"integer","maximum":1},{"const":null}],"title":"t"}"#,
+                r#"{"anyOf":[{"type":"integer","description":"{maximum: 1}"},{"const":null}],"title":"t"}"#,
+            ),
+            ("true", "true"),
+            ("{", "{"),
+        ] {
+            assert_eq!(reduced(schema), expected, "{schema}");
+        }
+    }
+
+    #[test]
+    fn what_is_reduced_is_not_reduced_again() {
+        let schema =
+            r#"{"type":"object","properties":{"a":{"type":"integer","minimum":1}},"minProperties":1}"#;
+        let once = reduced(schema);
+        let members = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
+        assert_eq!(members(&reduced(&once)), members(&once));
+    }
+}

@@ -1,0 +1,153 @@
+//! JSON as a tree that keeps the order of members and the text of scalars.
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use crate::json::Write;
+
+/// What lies deeper stays as it is written: each level costs stack.
+const DEEPEST: usize = 64;
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Node {
+    Object(Members),
+    List(Vec<Node>),
+    /// A scalar, or what is nested too deeply, as JSON.
+    Text(String),
+}
+
+/// The members of an object, in order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Members(pub(super) Vec<(String, Node)>);
+
+impl Node {
+    /// `None` for what is not JSON.
+    pub(super) fn parse(json: &str) -> Option<Self> {
+        let raw: &RawValue = serde_json::from_str(json).ok()?;
+        Some(Self::read(raw, 0))
+    }
+
+    fn read(raw: &RawValue, depth: usize) -> Self {
+        let text = raw.get();
+        let object = || serde_json::from_str::<Entries<'_>>(text).ok();
+        let list = || serde_json::from_str::<Vec<&RawValue>>(text).ok();
+        match text.as_bytes().first() {
+            Some(b'{') if depth < DEEPEST => object().map(|entries| {
+                let mut members = Members::default();
+                for (name, value) in entries.0 {
+                    members.set(&name, Self::read(value, depth + 1));
+                }
+                Self::Object(members)
+            }),
+            Some(b'[') if depth < DEEPEST => list()
+                .map(|values| Self::List(values.into_iter().map(|raw| Self::read(raw, depth + 1)).collect())),
+            _ => None,
+        }
+        .unwrap_or_else(|| Self::Text(text.to_owned()))
+    }
+
+    /// A string with this text.
+    pub(super) fn string(text: &str) -> Self {
+        let mut json = Vec::with_capacity(text.len() + 2);
+        json.string(text);
+        Self::Text(String::from_utf8(json).unwrap_or_default())
+    }
+
+    /// The text that a string means.
+    pub(super) fn text(&self) -> Option<String> {
+        match self {
+            Self::Text(json) if json.starts_with('"') => serde_json::from_str(json).ok(),
+            Self::Text(_) | Self::Object(_) | Self::List(_) => None,
+        }
+    }
+
+    pub(super) fn object(&self) -> Option<&Members> {
+        if let Self::Object(members) = self { Some(members) } else { None }
+    }
+
+    pub(super) fn list(&self) -> Option<&[Self]> {
+        if let Self::List(values) = self { Some(values) } else { None }
+    }
+
+    pub(super) fn to_json(&self) -> String {
+        let mut json = Vec::new();
+        self.write(&mut json);
+        String::from_utf8(json).unwrap_or_default()
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Text(json) => out.raw(json),
+            Self::List(values) => {
+                out.put(b"[");
+                for (at, value) in values.iter().enumerate() {
+                    out.raw(if at == 0 { "" } else { "," });
+                    value.write(out);
+                }
+                out.put(b"]");
+            }
+            Self::Object(members) => {
+                out.put(b"{");
+                for (at, (name, value)) in members.0.iter().enumerate() {
+                    out.raw(if at == 0 { "" } else { "," });
+                    out.string(name);
+                    out.put(b":");
+                    value.write(out);
+                }
+                out.put(b"}");
+            }
+        }
+    }
+}
+
+impl Members {
+    pub(super) fn get(&self, name: &str) -> Option<&Node> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Replaces the member in its place, or adds it at the end.
+    pub(super) fn set(&mut self, name: &str, value: Node) {
+        match self.0.iter_mut().find(|(known, _)| known == name) {
+            Some((_, known)) => *known = value,
+            None => self.0.push((name.to_owned(), value)),
+        }
+    }
+
+    pub(super) fn take(&mut self, name: &str) -> Option<Node> {
+        let at = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.remove(at).1)
+    }
+}
+
+struct Entries<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Entries<'de>;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = vec![];
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+
+        deserializer.deserialize_map(InOrder)
+    }
+}

@@ -1,0 +1,198 @@
+//! Gives earlier turns of the model the thoughts that an upstream demands and that nobody has.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::cursor::{Cursor, Walk};
+use super::schemas::{each_object, skip};
+use super::{Edit, spliced};
+
+/// What stands in for thoughts that are not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Filler {
+    /// An empty `reasoning_content`, in messages that call tools.
+    Empty,
+    /// A blank one, in all messages of the model: some upstreams refuse an empty text (NousResearch/hermes-agent#17341).
+    Blank,
+    /// An empty thinking block in front of calls (Messages).
+    ThinkingBlock,
+}
+
+/// The body with the filler in each message of the model that has no thoughts. Nothing that stands there changes, but
+/// for an empty text that becomes a blank.
+pub(crate) fn with_reasoning(body: &Bytes, filler: Filler) -> Bytes {
+    let mut edits = Vec::new();
+    let mut has_calls = false;
+    let mut cursor = Cursor::new(body);
+    let walked = cursor.members(|cursor, key| match key {
+        "messages" => each_object(cursor, &mut |cursor| {
+            let turn = Turn::read(cursor)?;
+            has_calls |= turn.has_calls;
+            edits.extend(turn.edit(body, filler));
+            Ok(())
+        }),
+        _ => skip(cursor),
+    });
+    let is_other_api = filler == Filler::Blank && !has_calls;
+    if walked.and_then(|()| cursor.end()).is_err() || edits.is_empty() || is_other_api {
+        return body.clone();
+    }
+    spliced(body, &mut edits)
+}
+
+/// One message, as far as it matters here.
+#[derive(Default)]
+struct Turn {
+    is_assistant: bool,
+    /// Where its first member begins.
+    inside: usize,
+    has_calls: bool,
+    reasoning: Option<Range<usize>>,
+    blocks: Option<Blocks>,
+}
+
+/// The content of a message in the Messages API.
+#[derive(Default)]
+struct Blocks {
+    /// Where the first one begins.
+    inside: Option<usize>,
+    call: bool,
+    thinking: bool,
+}
+
+impl Turn {
+    fn read(cursor: &mut Cursor<'_>) -> Walk<Self> {
+        let mut turn = Self::default();
+        let mut is_first = true;
+        cursor.entries(|cursor, start, key| {
+            if std::mem::take(&mut is_first) {
+                turn.inside = start;
+            }
+            match (key, cursor.peek()) {
+                ("content", Some(b'[')) => {
+                    turn.blocks = Some(Blocks::read(cursor)?);
+                    return Ok(());
+                }
+                ("tool_calls", Some(b'[')) => {
+                    turn.has_calls = false;
+                    return cursor.elements(|cursor| {
+                        turn.has_calls = true;
+                        skip(cursor)
+                    });
+                }
+                _ => {}
+            }
+            let span = cursor.value()?;
+            match key {
+                "role" => turn.is_assistant = cursor.slice(span) == b"\"assistant\"",
+                "reasoning_content" => turn.reasoning = Some(span),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(turn)
+    }
+
+    fn edit(self, body: &[u8], filler: Filler) -> Option<Edit> {
+        if !self.is_assistant {
+            return None;
+        }
+        match filler {
+            Filler::Empty if !self.has_calls => None,
+            Filler::Empty => self.reasoning_content(body, "\"\"", &[b"null"]),
+            Filler::Blank => self.reasoning_content(body, "\" \"", &[b"null", b"\"\""]),
+            Filler::ThinkingBlock => {
+                let blocks = self.blocks.filter(|blocks| blocks.call && !blocks.thinking)?;
+                let at = blocks.inside?;
+                let text = "{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"},".to_owned();
+                Some(Edit { span: at..at, text })
+            }
+        }
+    }
+
+    /// `instead_of` are the values that count as missing.
+    fn reasoning_content(self, body: &[u8], json: &str, instead_of: &[&[u8]]) -> Option<Edit> {
+        match self.reasoning {
+            Some(span) => {
+                let is_missing = instead_of.contains(&&body[span.clone()]);
+                is_missing.then(|| Edit { span, text: json.to_owned() })
+            }
+            None => {
+                let text = format!("\"reasoning_content\":{json},");
+                Some(Edit { span: self.inside..self.inside, text })
+            }
+        }
+    }
+}
+
+impl Blocks {
+    fn read(cursor: &mut Cursor<'_>) -> Walk<Self> {
+        let mut blocks = Self::default();
+        cursor.elements(|cursor| {
+            blocks.inside.get_or_insert(cursor.at());
+            if cursor.peek() != Some(b'{') {
+                return skip(cursor);
+            }
+            cursor.members(|cursor, key| {
+                let span = cursor.value()?;
+                if key == "type" {
+                    let kind = cursor.slice(span);
+                    blocks.call |= kind == b"\"tool_use\"";
+                    blocks.thinking |= matches!(kind, b"\"thinking\"" | b"\"redacted_thinking\"");
+                }
+                Ok(())
+            })
+        })?;
+        Ok(blocks)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(body: &str, filler: Filler) -> String {
+        let body = Bytes::from(body.to_owned());
+        let filled = with_reasoning(&body, filler);
+        assert_eq!(with_reasoning(&filled, filler).as_ptr(), filled.as_ptr(), "nothing is missing then");
+        String::from_utf8(filled.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn calls_without_reasoning_get_an_empty_one() {
+        let body = r#"{"messages":[{"role":"user","content":"a"},{ "role":"assistant","content":null,"tool_calls":[{"id":"1"}]},{"reasoning_content":null,"role":"assistant","tool_calls":[{}]},{"role":"assistant","content":"x","tool_calls":[]},{"role":"assistant","reasoning_content":"r","tool_calls":[{}]}],"x":1}"#;
+        let expected = body
+            .replace(r#"{ "role""#, r#"{ "reasoning_content":"","role""#)
+            .replace(r#""reasoning_content":null"#, r#""reasoning_content":"""#);
+        assert_eq!(filled(body, Filler::Empty), expected);
+    }
+
+    #[test]
+    fn a_blank_goes_into_every_turn_of_the_model() {
+        let body = r#"{"messages":[{"role":"assistant","content":"x"},{"role":"assistant","reasoning_content":"","tool_calls":[{}]},{"role":"tool","content":"t"}]}"#;
+        let expected = r#"{"messages":[{"reasoning_content":" ","role":"assistant","content":"x"},{"role":"assistant","reasoning_content":" ","tool_calls":[{}]},{"role":"tool","content":"t"}]}"#;
+        assert_eq!(filled(body, Filler::Blank), expected);
+    }
+
+    #[test]
+    fn calls_of_the_messages_api_get_a_thinking_block() {
+        let body = r#"{"messages":[{"role":"assistant","content":[{"type":"text","text":"a"},{"type":"tool_use","id":"1"}]},{"role":"assistant","content":[{"type":"thinking","thinking":"t"},{"type":"tool_use"}]},{"role":"user","content":[{"type":"tool_result"}]}]}"#;
+        let expected = body.replacen(
+            r#"[{"type":"text""#,
+            r#"[{"type":"thinking","thinking":"","signature":""},{"type":"text""#,
+            1,
+        );
+        assert_eq!(filled(body, Filler::ThinkingBlock), expected);
+        assert_eq!(filled(body, Filler::Empty), body);
+        assert_eq!(filled(body, Filler::Blank), body, "it is the other API");
+    }
+
+    #[test]
+    fn broken_bodies_stay() {
+        for body in [r#"{"messages":[{"role":"assistant","tool_calls":[{}]}"#, r#"{"messages":7}"#, "[]", ""]
+        {
+            assert_eq!(filled(body, Filler::Blank), body);
+        }
+    }
+}
