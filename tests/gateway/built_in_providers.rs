@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::support::canned::openai;
 use crate::support::chat;
 use crate::support::client::prompt;
 use crate::support::gateway::{Gateway, Setup, whole_prompt};
@@ -143,6 +144,26 @@ fn a_chat_completions_client_reaches_each_built_in_vendor_too() {
         }
         is_asked_as_it_wants(vendor, &upstream.request(0), vendor.opus);
         is_asked_as_it_wants(vendor, &upstream.request(1), vendor.opus);
+    }
+}
+
+/// Those that refuse a member of a message which they do not know get no thoughts back, not even their own.
+#[test]
+fn a_vendors_own_thoughts_stay_out_of_a_history_that_it_would_refuse() {
+    for vendor in VENDORS.iter().filter(|vendor| vendor.name != "azure") {
+        let thought = json!({"role": "assistant", "reasoning_content": "hidden thought", "content": "Yes."});
+        let upstream = Upstream::openai().answering(Answer::json(200, openai::completion(&thought, "stop")));
+        let gateway = in_front_of(vendor, &upstream).start();
+        let mut body = second_turn("opus");
+        body["messages"] = json!([{"role": "user", "content": "go"}]);
+        let reply = gateway.messages(&body).reply().json();
+        assert_eq!(reply["content"][0]["thinking"], "hidden thought", "{}: {reply}", vendor.name);
+        body["messages"] = json!([{"role": "user", "content": "go"},
+            {"role": "assistant", "content": reply["content"]}, {"role": "user", "content": "on"}]);
+        assert_eq!(gateway.messages(&body).reply().status(), 200, "{}", vendor.name);
+
+        let sent = upstream.request(1).json();
+        assert_eq!(sent["messages"][1], json!({"role": "assistant", "content": "Yes."}), "{}", vendor.name);
     }
 }
 

@@ -115,6 +115,30 @@ fn the_table_is_dated_and_no_extract_is_older() {
     }
 }
 
+/// The page that people read has a row for each provider, with the models that its names lead to.
+#[test]
+fn the_documentation_shows_the_table_as_it_is() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/providers.md");
+    let page = fs::read_to_string(&path).unwrap();
+    assert!(page.contains(&format!("are those of {OF}")), "the page states the day of the models");
+    let config = everything();
+    let routes = Routes::new(&config.settings, Snapshot::new(Lists::new()));
+    for provider in &config.settings.providers {
+        let api = if provider.api == Api::Messages { "anthropic" } else { "openai" };
+        let models = CLAUDE.map(|name| {
+            let route = routes.resolve(&format!("{}:{name}", provider.name)).unwrap();
+            format!("`{}`", route.model)
+        });
+        let start = format!("| `{}` | ", provider.name);
+        let end = format!(" | {api} | {} |", models.join(" | "));
+        let row = page.lines().find(|line| line.starts_with(&start)).unwrap_or_else(|| panic!("{start}"));
+        assert!(
+            row.ends_with(&end) && row.contains(&format!("{}_", variable_prefix(&provider.name))),
+            "{row}\n{end}"
+        );
+    }
+}
+
 /// What an objection is made of: the faults that were reported would be found.
 #[test]
 fn an_alias_that_leads_nowhere_is_found() {
