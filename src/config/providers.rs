@@ -75,7 +75,7 @@ impl<'a> Builder<'a> {
             let text = "this provider has keys, too; it has them or takes its clients', not both";
             return self.mistakes.push(Mistake::new(mode.place, text));
         }
-        let Some(keys) = stated.or(mode).or_else(|| self.without_key(name, section)) else { return };
+        let Some(keys) = stated.or(mode).or_else(|| self.without_key(name)) else { return };
         if self.is_refused(keys) {
             return;
         }
@@ -93,8 +93,8 @@ impl<'a> Builder<'a> {
 
     /// A provider that needs no key is registered by the base URL that a user has set, and never by the built-in one
     /// alone: nobody is called unasked.
-    fn without_key(&self, name: &str, section: Section<'a>) -> Option<Placed<'a>> {
-        if section.flag("api-key-optional") != Some(true) {
+    fn without_key(&self, name: &str) -> Option<Placed<'a>> {
+        if !self.needs_no_key(name) {
             return None;
         }
         let by_user = self.layers.iter().rev().filter(|layer| layer.origin() != Some(Origin::BuiltIn));
@@ -102,13 +102,18 @@ impl<'a> Builder<'a> {
         Some(Placed { text: NO_KEY, place: stated.place })
     }
 
-    /// The providers that are named somewhere and have no key.
-    pub(super) fn keyless(&self) -> Vec<String> {
+    /// The providers that are named somewhere and have no key, with what registers them.
+    pub(super) fn keyless(&self) -> Vec<PartialProvider> {
         let is_there = |name: &str| {
             self.registered.iter().any(|provider| *provider.name == *name)
                 || self.partial.iter().any(|partial| partial.name == name)
         };
-        self.merged.providers().iter().filter(|name| !is_there(name)).cloned().collect()
+        let absent = self.merged.providers().iter().filter(|name| !is_there(name));
+        let missing = |name: &String| {
+            let what = if self.needs_no_key(name) { "BASE_URL" } else { "API_KEY" };
+            PartialProvider { name: name.clone(), missing: format!("{}_{what}", prefix(name)) }
+        };
+        absent.map(missing).collect()
     }
 
     /// Variables that are of no use.
@@ -116,6 +121,10 @@ impl<'a> Builder<'a> {
         let is_provider =
             |named: &str| self.registered.iter().any(|provider| prefix(&provider.name) == named);
         self.warnings.extend(environment::without_effect(variables, is_provider));
+    }
+
+    fn needs_no_key(&self, name: &str) -> bool {
+        self.section(self.merged, name).flag("api-key-optional") == Some(true)
     }
 
     fn section(&self, layer: &'a Layer, name: &str) -> Section<'a> {
@@ -165,7 +174,7 @@ impl<'a> Builder<'a> {
     /// Local servers are mostly given as an address alone, and serve under /v1.
     fn with_path(&self, name: &str, url: &Url) -> String {
         let stated = base_url::stated(url);
-        let local = self.section(self.merged, name).flag("api-key-optional") == Some(true);
+        let local = self.needs_no_key(name);
         if local && url.path() == "/" { format!("{stated}/v1") } else { stated }
     }
 

@@ -65,8 +65,7 @@ pub(super) fn ask(here: &Machine, now: &Config, write: Option<PathBuf>) -> Resul
 fn chosen(now: &Config) -> Result<Vec<String>, Stopped> {
     let settings = &now.settings;
     let ready: Vec<_> = settings.providers.iter().map(|provider| provider.name.to_string()).collect();
-    let partial = settings.partial.iter().map(|provider| provider.name.clone());
-    let rest: Vec<_> = partial.chain(settings.keyless.iter().cloned()).collect();
+    let rest = settings.partial.iter().chain(&settings.keyless).map(|provider| provider.name.clone());
     let chosen: Vec<usize> = (0..ready.len()).collect();
     let all: Vec<String> = ready.into_iter().chain(rest).chain([ANOTHER.to_owned()]).collect();
     let question = MultiSelect::new("Which providers?", all).with_default(&chosen);

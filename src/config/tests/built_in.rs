@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use vandamme_actors::router::{Lists, Routes};
+use vandamme_actors::settings::PartialProvider;
 use vandamme_actors::snapshot::Snapshot;
 
 use super::*;
@@ -15,8 +16,11 @@ const CLAUDE: [&str; 4] = ["haiku", "sonnet", "opus", "fable"];
 /// The day of the table of aliases, as `defaults.toml` states it.
 const OF: &str = "2026-11-30";
 
-/// Models that stand behind Claude's names must not be about to end; for the others it is enough that they still are there.
-const LAST_SHUTDOWN: [(&str, bool); 2] = [("2027-06-01", true), ("2027-01-01", false)];
+/// A model behind one of Claude's names must not end before this day.
+const CLAUDES_STAY_UNTIL: &str = "2027-06-01";
+
+/// A model behind any other alias must not end before this day.
+const OTHERS_STAY_UNTIL: &str = "2027-01-01";
 
 /// `tests/vendor-models/*.json`
 #[derive(Deserialize)]
@@ -44,7 +48,7 @@ impl Extract {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
-    fn objection(&self, model: &str, api: Api, is_claudes: bool) -> Option<String> {
+    fn objection(&self, alias: &str, model: &str, api: Api) -> Option<String> {
         let word = match api {
             Api::ChatCompletions => "chat_completions",
             Api::Messages => "messages",
@@ -55,7 +59,7 @@ impl Extract {
         if !apis.iter().any(|served| served == word) {
             return Some(format!("it is not served by {word}"));
         }
-        let (limit, _) = LAST_SHUTDOWN.into_iter().find(|(_, claudes)| *claudes == is_claudes)?;
+        let limit = if CLAUDE.contains(&alias) { CLAUDES_STAY_UNTIL } else { OTHERS_STAY_UNTIL };
         let shutdown = self.shutdown.get(model).filter(|day| day.as_str() < limit)?;
         Some(format!("it ends on {shutdown}"))
     }
@@ -63,11 +67,11 @@ impl Extract {
 
 /// Everything that is built in, usable.
 fn everything() -> Config {
-    let names = Machine::new().load().settings.keyless;
-    let with_key = |machine: Machine, name: &String| {
-        machine.variable(&format!("{}_API_KEY", variable_prefix(name)), "k")
+    let keyless = Machine::new().load().settings.keyless;
+    let with_key = |machine: Machine, provider: &PartialProvider| {
+        machine.variable(&format!("{}_API_KEY", variable_prefix(&provider.name)), "k")
     };
-    let machine = names.iter().fold(Machine::new(), with_key);
+    let machine = keyless.iter().fold(Machine::new(), with_key);
     machine.variable("AZURE_BASE_URL", "https://r.openai.azure.com/openai/v1").load()
 }
 
@@ -79,7 +83,7 @@ fn every_alias_leads_to_a_model_that_its_vendor_serves_by_the_api_we_speak() {
     let mut check = |name: String, alias: &str| {
         let route = routes.resolve(&name).unwrap_or_else(|error| panic!("{name}: {error}"));
         let extract = Extract::of(&route.provider.name);
-        let objection = extract.objection(&route.model, route.provider.api, CLAUDE.contains(&alias));
+        let objection = extract.objection(alias, &route.model, route.provider.api);
         objections.extend(
             objection
                 .map(|why| format!("{name} leads to {}:{}, and {why}", route.provider.name, route.model)),
@@ -150,10 +154,10 @@ fn an_alias_that_leads_nowhere_is_found() {
         ("gpt-5", Api::ChatCompletions, "it ends on 2026-12-11"),
         ("gpt-6-luna", Api::Messages, "not served by messages"),
     ] {
-        let objection = openai.objection(model, api, true).unwrap_or_default();
+        let objection = openai.objection("sonnet", model, api).unwrap_or_default();
         assert!(objection.contains(word), "{model}: {objection}");
     }
-    assert_eq!(openai.objection("gpt-6-luna", Api::ChatCompletions, true), None);
+    assert_eq!(openai.objection("haiku", "gpt-6-luna", Api::ChatCompletions), None);
 }
 
 #[test]
@@ -170,7 +174,7 @@ fn openais_key_alone_leads_every_name_of_claude_code_to_chat_completions() {
         let route = routes.resolve(name).unwrap();
         let extract = Extract::of(&route.provider.name);
         assert_eq!(
-            extract.objection(&route.model, Api::ChatCompletions, true),
+            extract.objection("sonnet", &route.model, Api::ChatCompletions),
             None,
             "{name}: {}",
             route.model
@@ -180,7 +184,10 @@ fn openais_key_alone_leads_every_name_of_claude_code_to_chat_completions() {
 
 #[test]
 fn a_server_that_needs_no_key_is_registered_by_its_users_url_alone() {
-    assert!(names(&Machine::new().load()).is_empty(), "never by itself");
+    let nobody = Machine::new().load();
+    assert!(names(&nobody).is_empty(), "never by itself");
+    let missing = nobody.settings.keyless.iter().find(|provider| provider.name == "ollama").unwrap();
+    assert_eq!(missing.missing, "OLLAMA_BASE_URL");
 
     for (url, expected) in [
         ("http://localhost:11434", "http://localhost:11434/v1"),
