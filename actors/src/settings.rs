@@ -22,8 +22,8 @@ pub struct Settings {
     pub providers: Vec<Arc<ProviderSettings>>,
     /// Providers that have a key but no base URL, with the variable that is missing.
     pub partial: Vec<PartialProvider>,
-    /// Providers that are known by name and have no key, lower case.
-    pub keyless: Vec<String>,
+    /// Providers that are known by name and have no key, with the variable that registers them. Lower case.
+    pub keyless: Vec<PartialProvider>,
     pub profiles: Vec<Arc<Profile>>,
     /// The profile that model names without a prefix go through first.
     pub default_profile: Option<Arc<str>>,
@@ -144,11 +144,11 @@ pub type Fallbacks = BTreeMap<String, Vec<String>>;
 /// Stands for every name that has no fallbacks of its own.
 pub const EVERY_NAME: &str = "*";
 
-/// A provider that has a key but cannot be used.
+/// A provider that is known by name but cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartialProvider {
     pub name: String,
-    /// The environment variable that would complete it, such as `FOO_BASE_URL`.
+    /// The environment variable that would complete it, such as `FOO_BASE_URL` or `FOO_API_KEY`.
     pub missing: String,
 }
 

@@ -154,7 +154,7 @@ impl Setup {
         }
         let config = here.with(&answers.settings())?;
         let mut tried = Vec::new();
-        for name in answers.with_new_keys() {
+        for name in answers.to_try() {
             let outcome = trial::of(&config, name);
             if let Some(why) = outcome.refusal() {
                 return Err(Stopped::Failed(format!("{why}; mend that, or say --no-test")));

@@ -3,6 +3,7 @@
 use url::Url;
 use vandamme_actors::settings::{Api, Azure};
 
+use super::environment::prefix;
 use super::layer::Placed;
 use super::mistake::Mistake;
 
@@ -11,6 +12,14 @@ const DOMAINS: [&str; 3] = [".azure.com", ".azure.us", ".azure.cn"];
 
 /// The kinds of resources that answer on no other path. Azure hosts models of others too, which are asked like OpenAI's.
 const RESOURCES: [&str; 2] = [".openai.azure.", ".cognitiveservices.azure."];
+
+/// The built-in provider, whose base URL only its user knows.
+pub(super) const NAME: &str = "azure";
+
+/// What the base URL of the built-in provider looks like, for a message that asks for it.
+pub(super) fn example(name: &str) -> &'static str {
+    if name == NAME { " to https://RESOURCE.openai.azure.com/openai/v1" } else { "" }
+}
 
 /// `None` for a provider that has nothing of Azure. `stated` is its `api-version`.
 pub(super) fn read(
@@ -39,8 +48,9 @@ pub(super) fn read(
         }
         (Api::ChatCompletions, None, false) => {
             if RESOURCES.iter().any(|kind| host(base_url).contains(kind)) {
+                let version = format!("{}_API_VERSION", prefix(name));
                 warnings.push(format!(
-                    "{name} is a resource of Azure, which needs an api-version, or a base URL that ends in /openai/v1"
+                    "{name} is a resource of Azure, which needs an api-version ({version}), or a base URL that ends in /openai/v1"
                 ));
             }
             Ok(None)

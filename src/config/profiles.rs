@@ -71,8 +71,10 @@ impl Builder<'_> {
         if self.registered.iter().any(|registered| *registered.name == *provider) {
             return None;
         }
-        let partial = self.partial.iter().find(|partial| partial.name == provider);
-        let missing = partial.map_or_else(|| format!("{}_API_KEY", prefix(&provider)), |p| p.missing.clone());
+        let mut unusable = self.partial.iter().cloned().chain(self.keyless());
+        let partial = unusable.find(|partial| partial.name == provider);
+        let missing =
+            partial.map_or_else(|| format!("{}_API_KEY", prefix(&provider)), |partial| partial.missing);
         Some(format!("it leads to provider '{provider}': set {missing} and restart"))
     }
 }

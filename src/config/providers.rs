@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
+use url::Url;
 use vandamme_actors::secret::ApiKey;
 use vandamme_actors::settings::{Api, PartialProvider, ProviderSettings};
 use vandamme_protocol::bridge::messages_over_chat::{Dialect, Reasoning, Replay};
 use vandamme_protocol::middleware::Chain;
 
+use super::Origin;
 use super::azure;
 use super::base_url::{self, Listener};
 use super::edits;
@@ -21,6 +23,9 @@ use super::layer::{Layer, Placed, Section};
 use super::middleware;
 use super::mistake::Mistake;
 use super::variables::Variables;
+
+/// What a server that needs no key is sent in the place of one: most clients of such servers send some word.
+const NO_KEY: &str = "no-key-needed";
 
 /// Stands where a key would, for the one that the client brings.
 const PASSTHROUGH: &str = "!PASSTHRU";
@@ -70,7 +75,7 @@ impl<'a> Builder<'a> {
             let text = "this provider has keys, too; it has them or takes its clients', not both";
             return self.mistakes.push(Mistake::new(mode.place, text));
         }
-        let Some(keys) = stated.or(mode) else { return };
+        let Some(keys) = stated.or(mode).or_else(|| self.without_key(name)) else { return };
         if self.is_refused(keys) {
             return;
         }
@@ -86,13 +91,29 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The providers that are named somewhere and have no key.
-    pub(super) fn keyless(&self) -> Vec<String> {
+    /// A provider that needs no key is registered by the base URL that a user has set, and never by the built-in one
+    /// alone: nobody is called unasked.
+    fn without_key(&self, name: &str) -> Option<Placed<'a>> {
+        if !self.needs_no_key(name) {
+            return None;
+        }
+        let by_user = self.layers.iter().rev().filter(|layer| layer.origin() != Some(Origin::BuiltIn));
+        let stated = by_user.filter_map(|layer| self.section(layer, name).text("base-url")).next()?;
+        Some(Placed { text: NO_KEY, place: stated.place })
+    }
+
+    /// The providers that are named somewhere and have no key, with what registers them.
+    pub(super) fn keyless(&self) -> Vec<PartialProvider> {
         let is_there = |name: &str| {
             self.registered.iter().any(|provider| *provider.name == *name)
                 || self.partial.iter().any(|partial| partial.name == name)
         };
-        self.merged.providers().iter().filter(|name| !is_there(name)).cloned().collect()
+        let absent = self.merged.providers().iter().filter(|name| !is_there(name));
+        let missing = |name: &String| {
+            let what = if self.needs_no_key(name) { "BASE_URL" } else { "API_KEY" };
+            PartialProvider { name: name.clone(), missing: format!("{}_{what}", prefix(name)) }
+        };
+        absent.map(missing).collect()
     }
 
     /// Variables that are of no use.
@@ -100,6 +121,10 @@ impl<'a> Builder<'a> {
         let is_provider =
             |named: &str| self.registered.iter().any(|provider| prefix(&provider.name) == named);
         self.warnings.extend(environment::without_effect(variables, is_provider));
+    }
+
+    fn needs_no_key(&self, name: &str) -> bool {
+        self.section(self.merged, name).flag("api-key-optional") == Some(true)
     }
 
     fn section(&self, layer: &'a Layer, name: &str) -> Section<'a> {
@@ -131,7 +156,7 @@ impl<'a> Builder<'a> {
         for Placed { text, place } in stated {
             match base_url::parse(text) {
                 Ok(url) if self.listener.is(&url) => ours = ours.or(Some(place)),
-                Ok(url) => return self.usable(base_url::stated(&url), ours),
+                Ok(url) => return self.usable(self.with_path(name, &url), ours),
                 Err(refusal) => return BaseUrl::Wrong(Mistake::new(place, refusal)),
             }
         }
@@ -146,6 +171,13 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Local servers are mostly given as an address alone, and serve under /v1.
+    fn with_path(&self, name: &str, url: &Url) -> String {
+        let stated = base_url::stated(url);
+        let local = self.needs_no_key(name);
+        if local && url.path() == "/" { format!("{stated}/v1") } else { stated }
+    }
+
     fn usable(&mut self, url: String, ours: Option<&str>) -> BaseUrl {
         if let Some(place) = ours {
             self.warnings.push(format!("{place}: this is the gateway's own address; using {url} instead"));
@@ -157,7 +189,9 @@ impl<'a> Builder<'a> {
         let missing = format!("{}_BASE_URL", prefix(name));
         self.warnings.push(match ours {
             Some(place) => format!("{place}: this is the gateway's own address, so {name} cannot be used"),
-            None => format!("{name} has a key but no base URL; to use it, set {missing}"),
+            None => {
+                format!("{name} has a key but no base URL; to use it, set {missing}{}", azure::example(name))
+            }
         });
         self.partial.push(PartialProvider { name: name.to_owned(), missing });
     }

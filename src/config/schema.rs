@@ -95,6 +95,7 @@ pub(super) const LIMITS: Keys = &[
 pub(super) const PROVIDER: Keys = &[
     ("api-key", Value(Type::Keys)),
     ("api-key-file", Value(Text)),
+    ("api-key-optional", Value(Flag)),
     ("base-url", Value(Url)),
     ("api-format", Value(Format)),
     ("api-version", Value(Text)),

@@ -242,11 +242,11 @@ fn aliases_tell_where_they_lead_without_asking_anybody() {
     let user = User::new().env("OPENAI_API_KEY", "sk-canary-1").env("OPENAI_ALIAS_FAR", "poe:x");
     let expected = "ALIAS           STANDS FOR     LEADS TO\n\
                     openai:extract  gpt-4o         openai:gpt-4o\n\
-                    openai:fable    gpt-5.2        openai:gpt-5.2\n\
+                    openai:fable    gpt-6.2-astra  openai:gpt-6.2-astra\n\
                     openai:far      poe:x          nowhere: provider 'poe' has no key: set POE_API_KEY and restart\n\
-                    openai:haiku    gpt-5.1-mini   openai:gpt-5.1-mini\n\
-                    openai:opus     gpt-5.2        openai:gpt-5.2\n\
-                    openai:sonnet   gpt-5.1-codex  openai:gpt-5.1-codex\n";
+                    openai:haiku    gpt-6-luna     openai:gpt-6-luna\n\
+                    openai:opus     gpt-6.2-astra  openai:gpt-6.2-astra\n\
+                    openai:sonnet   gpt-6.1-sol    openai:gpt-6.1-sol\n";
     assert_eq!(user.vdm("aliases --provider openai").all(), (Some(0), expected, ""));
     let json = user.vdm("aliases --json").json();
     let rows = json.as_array().expect("a list");
@@ -254,8 +254,8 @@ fn aliases_tell_where_they_lead_without_asking_anybody() {
         |name: &str| rows.iter().find(|row| row["name"] == name).unwrap_or_else(|| panic!("no {name}"));
     assert_eq!(
         find("openai:haiku"),
-        &json!({"name": "openai:haiku", "owner": "openai", "kind": "provider", "target": "gpt-5.1-mini",
-            "leads_to": "openai:gpt-5.1-mini"})
+        &json!({"name": "openai:haiku", "owner": "openai", "kind": "provider", "target": "gpt-6-luna",
+            "leads_to": "openai:gpt-6-luna"})
     );
     assert_eq!(find("top:haiku")["kind"], "profile");
     assert!(find("top:haiku")["error"].as_str().is_some_and(|why| why.contains("ZAI_API_KEY")));
@@ -291,7 +291,7 @@ fn test_connection_asks_one_provider_or_all() {
         (told.code, &json[0]["status"], &json[0]["model"]),
         (Some(0), &json!("success"), &json!("openai:haiku"))
     );
-    assert_eq!(upstream.only_request().json()["model"], "gpt-5.1-mini");
+    assert_eq!(upstream.only_request().json()["model"], "gpt-6-luna");
 
     let told = user.vdm("test connection --all");
     assert_eq!((told.code, told.stderr.as_str()), (Some(1), ""));
@@ -327,10 +327,7 @@ fn test_models_asks_for_what_clients_ask_for() {
     assert_eq!((told.code, told.stderr.as_str()), (Some(0), ""));
     let lines: Vec<_> = told.stdout.lines().collect();
     assert_eq!(lines.len(), 4);
-    assert!(
-        lines[1].starts_with("haiku ") && lines[1].ends_with("answers as openai:gpt-5.1-mini"),
-        "{told:?}"
-    );
+    assert!(lines[1].starts_with("haiku ") && lines[1].ends_with("answers as openai:gpt-6-luna"), "{told:?}");
     assert_eq!(upstream.count(), 3);
 
     let told = user.vdm("test models m-1 nobody:x --json");

@@ -22,7 +22,7 @@ fn explain_tells_each_step_and_ends_with_1_when_a_name_leads_nowhere() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         stdout(&output),
-        "sonnet\n  no prefix: 'sonnet' goes to the default provider 'openai'\n  alias 'sonnet' of 'openai' stands for 'gpt-5.1-codex'\n→ openai:gpt-5.1-codex\npoe:x\n"
+        "sonnet\n  no prefix: 'sonnet' goes to the default provider 'openai'\n  alias 'sonnet' of 'openai' stands for 'gpt-6.1-sol'\n→ openai:gpt-6.1-sol\npoe:x\n"
     );
     assert_eq!(stderr(&output), "vdm: provider 'poe' has no key: set POE_API_KEY and restart\n");
 

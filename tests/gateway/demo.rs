@@ -103,6 +103,6 @@ fn explain_knows_the_demo_as_the_gateway_does() {
     assert!(target.starts_with("demo:") && route.ends_with(&format!("-> {target}")), "{target} {route}");
     let beside = [("OPENAI_API_KEY", "k"), ("VDM_DEMO", "1")];
     assert_eq!(explained(&beside, "demo:x"), "→ demo:x");
-    assert_eq!(explained(&beside, "haiku"), "→ openai:gpt-5.1-mini");
+    assert_eq!(explained(&beside, "haiku"), "→ openai:gpt-6-luna");
     assert_eq!(explained(&[("VDM_DEMO", "0")], "haiku"), "haiku");
 }

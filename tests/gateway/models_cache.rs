@@ -261,7 +261,7 @@ fn a_model_that_the_last_run_listed_keeps_its_name_and_explain_says_so_too() {
     let listing = move |seen: &Seen| seen.target().ends_with("/models").then(|| Answer::json(200, list));
     let upstream = Upstream::openai().ruled_by(listing);
     let empty = Cache::new();
-    assert_eq!(ways(&upstream, &empty), ["gpt-5.1-mini", "gpt-5.1-mini"]);
+    assert_eq!(ways(&upstream, &empty), ["gpt-6-luna", "gpt-6-luna"]);
     let cache = filled(&upstream);
     assert_eq!(ways(&upstream, &cache), ["my-haiku-9", "my-haiku-9"]);
 }

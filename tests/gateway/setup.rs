@@ -254,6 +254,49 @@ fn a_provider_of_ones_own_can_be_named_and_written_for_everywhere() {
 }
 
 #[test]
+fn a_local_server_is_set_up_by_its_address_and_azure_is_asked_for_its_resource() {
+    let upstream = upstream();
+    let url = upstream.base_url();
+    let home = Home::new();
+    let mut session = home.ask(&[]);
+    answer(&mut session, "Which providers?", "ollama \x7f\x7f\x7f\x7f\x7f\x7fazure \r");
+    answer(&mut session, "Base URL of azure:", "ftp://r\r");
+    answer(&mut session, "the URL must start with http", "");
+    answer(&mut session, "Base URL of azure:", &format!("{url}\r"));
+    answer(&mut session, "Key of azure:", "sk-azure\r");
+    answer(&mut session, "azure answers: it has 2 models", "");
+    answer(&mut session, "Base URL of ollama:", &format!("{}\r", url.replace("/v1", "")));
+    answer(&mut session, "Key of ollama:", ENTER);
+    answer(&mut session, "ollama answers: it has 2 models", "");
+    answer(&mut session, "Which one takes models without a prefix?", ENTER);
+    answer(&mut session, "Change what Claude Code's models stand for?", "n\r");
+    answer(&mut session, "clients of the gateway must show:", ENTER);
+    answer(&mut session, "Write it to?", ENTER);
+    session.exp_eof().expect("it ends");
+    let address = url.replace("/v1", "");
+    assert_eq!(
+        home.read(".env"),
+        format!("AZURE_BASE_URL={url}\nAZURE_API_KEY=sk-azure\nOLLAMA_BASE_URL={address}\n")
+    );
+    assert_eq!(upstream.keys_seen(), ["sk-azure", "no-key-needed"]);
+}
+
+#[test]
+fn flags_set_up_a_local_server_without_a_key() {
+    let upstream = upstream();
+    let home = Home::new();
+    let output = home.run(&["--provider", "ollama", "--no-test"], &[], "");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(home.read(".env"), "OLLAMA_BASE_URL=http://localhost:11434/v1\n");
+
+    let base_url = format!("ollama={}", upstream.base_url());
+    let output = home.run(&["--provider", "ollama", "--base-url", &base_url], &[], "");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("ollama answers: it has 2 models"), "{}", stderr(&output));
+    assert_eq!(home.read(".env"), format!("OLLAMA_BASE_URL={}\n", upstream.base_url()));
+}
+
+#[test]
 fn whoever_breaks_off_at_any_question_leaves_everything_as_it_was() {
     let upstream = upstream();
     let url = upstream.base_url();

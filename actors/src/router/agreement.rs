@@ -60,7 +60,7 @@ fn configuration() -> impl Strategy<Value = Settings> {
         |(p, q, profile, (by_profile, default))| {
             let mut settings = settings(vec![p, q]);
             settings.partial = vec![PartialProvider { name: "foo".into(), missing: "FOO_BASE_URL".into() }];
-            settings.keyless = vec!["kimi".into()];
+            settings.keyless = vec![PartialProvider { name: "kimi".into(), missing: "KIMI_API_KEY".into() }];
             settings.default_profile =
                 (by_profile && profile.inactive.is_none()).then(|| profile.name.clone());
             settings.profiles = vec![Arc::new(profile)];

@@ -24,7 +24,7 @@ pub struct Routes {
     pub(super) names: Vec<String>,
     pub(super) profiles: HashMap<String, (Arc<Profile>, Aliases)>,
     partial: Vec<PartialProvider>,
-    keyless: HashSet<String>,
+    keyless: Vec<PartialProvider>,
     pub(super) default: Option<Arc<ProviderSettings>>,
     pub(super) default_profile: Option<String>,
     pub(super) chain_limit: usize,
@@ -103,7 +103,7 @@ impl Routes {
             names: settings.providers.iter().map(|provider| provider.name.to_string()).collect(),
             profiles: settings.profiles.iter().map(profile).collect(),
             partial: settings.partial.clone(),
-            keyless: settings.keyless.iter().cloned().collect(),
+            keyless: settings.keyless.clone(),
             default_profile: settings.default_profile.as_ref().map(|name| name.to_lowercase()),
             chain_limit: settings.limits.alias_chain,
             providers,
@@ -173,10 +173,8 @@ impl Routes {
             let PartialProvider { name, missing } = partial.clone();
             return Some(Unroutable::Incomplete { name, missing });
         }
-        self.keyless.contains(&lower).then(|| {
-            let variable = format!("{}_API_KEY", lower.to_ascii_uppercase().replace('-', "_"));
-            Unroutable::Keyless { name: lower, variable }
-        })
+        let keyless = self.keyless.iter().find(|keyless| keyless.name == lower)?;
+        Some(Unroutable::Keyless { name: lower, variable: keyless.missing.clone() })
     }
 }
 

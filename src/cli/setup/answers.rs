@@ -2,7 +2,7 @@
 
 use vandamme_actors::secret::ApiKey;
 
-use crate::config::variable_prefix;
+use crate::config::{Config, variable_prefix};
 
 /// What is to be written.
 #[derive(Debug, Default)]
@@ -69,15 +69,26 @@ impl Answers {
         settings
     }
 
-    /// The providers whose keys are worth a try: not those whose clients bring them.
-    pub(super) fn with_new_keys(&self) -> impl Iterator<Item = &str> {
-        let own = |keys: &ApiKey| keys.expose().starts_with('!');
-        let new = self
-            .providers
-            .iter()
-            .filter(move |provider| provider.keys.as_ref().is_some_and(|keys| !own(keys)));
-        new.map(|provider| provider.name.as_str())
+    /// The providers that are worth a try, for a new key or a new address: not those whose clients bring the keys.
+    pub(super) fn to_try(&self) -> impl Iterator<Item = &str> {
+        let is_new = |provider: &&Provider| match &provider.keys {
+            Some(keys) => !keys.expose().starts_with('!'),
+            None => provider.base_url.is_some(),
+        };
+        self.providers.iter().filter(is_new).map(|provider| provider.name.as_str())
     }
+}
+
+/// What the configuration says about a provider, as it stands in a file but without quotes.
+pub(super) fn said<'a>(config: &'a Config, provider: &str, key: &str) -> Option<&'a str> {
+    let key = format!("{provider}.{key}");
+    let found = config.said.iter().find(|said| said.key == key)?;
+    Some(found.value.trim_matches('"'))
+}
+
+/// A server that needs no key, such as Ollama.
+pub(super) fn needs_no_key(config: &Config, provider: &str) -> bool {
+    said(config, provider, "api-key-optional") == Some("true")
 }
 
 impl Setting {

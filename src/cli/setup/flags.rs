@@ -7,7 +7,7 @@ use std::path::Path;
 
 use vandamme_actors::secret::ApiKey;
 
-use super::answers::{Alias, Answers, Provider};
+use super::answers::{Alias, Answers, Provider, needs_no_key, said};
 use super::{Setup, Stopped};
 use crate::config::{Config, variable_prefix};
 
@@ -54,7 +54,13 @@ fn provider(name: &str, keys: &BTreeMap<String, String>, now: &Config) -> Result
     let variable = format!("{}_API_KEY", variable_prefix(&name));
     let environment = std::env::var(&variable).ok();
     let key = keys.get(&variable).cloned().or(environment).filter(|key| !key.trim().is_empty());
-    if key.is_none() && !now.settings.providers.iter().any(|provider| *provider.name == *name) {
+    let is_new = key.is_none() && !now.settings.providers.iter().any(|provider| *provider.name == *name);
+    if is_new && needs_no_key(now, &name) {
+        // Its base URL is what registers it.
+        let base_url = said(now, &name, "base-url").map(str::to_owned);
+        return Ok(Provider { name, keys: None, base_url, api_format: None });
+    }
+    if is_new {
         let text = format!("there is no key for {name}: set {variable}, or hand it over with --keys");
         return Err(Stopped::Usage(text));
     }

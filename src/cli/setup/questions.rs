@@ -6,7 +6,7 @@ use inquire::validator::Validation;
 use inquire::{Confirm, InquireError, MultiSelect, Password, PasswordDisplayMode, Select, Text};
 use vandamme_actors::secret::ApiKey;
 
-use super::answers::{Alias, Answers, Provider};
+use super::answers::{Alias, Answers, Provider, needs_no_key, said};
 use super::flags::is_name;
 use super::trial::{self, Tried};
 use super::{Machine, Stopped};
@@ -39,7 +39,7 @@ pub(super) fn ask(here: &Machine, now: &Config, write: Option<PathBuf>) -> Resul
     for name in chosen(now)? {
         let provider = match name.as_str() {
             ANOTHER => unknown(here, &answers)?,
-            _ => Provider { name, keys: None, base_url: None, api_format: None },
+            _ => known(here, now, name)?,
         };
         answers.providers.push(provider);
         match with_key(here, now, &mut answers)? {
@@ -65,13 +65,42 @@ pub(super) fn ask(here: &Machine, now: &Config, write: Option<PathBuf>) -> Resul
 fn chosen(now: &Config) -> Result<Vec<String>, Stopped> {
     let settings = &now.settings;
     let ready: Vec<_> = settings.providers.iter().map(|provider| provider.name.to_string()).collect();
-    let partial = settings.partial.iter().map(|provider| provider.name.clone());
-    let rest: Vec<_> = partial.chain(settings.keyless.iter().cloned()).collect();
+    let rest = settings.partial.iter().chain(&settings.keyless).map(|provider| provider.name.clone());
     let chosen: Vec<usize> = (0..ready.len()).collect();
     let all: Vec<String> = ready.into_iter().chain(rest).chain([ANOTHER.to_owned()]).collect();
     let question = MultiSelect::new("Which providers?", all).with_default(&chosen);
     let help = "space selects, enter goes on, letters search; selected already: those with a key";
     Ok(question.with_help_message(help).with_page_size(16).prompt()?)
+}
+
+/// One of the list. Where the address is not built in, or is a server of the user's own, it is asked for.
+fn known(here: &Machine, now: &Config, name: String) -> Result<Provider, Stopped> {
+    let stated = said(now, &name, "base-url");
+    let is_ready = now.settings.providers.iter().any(|provider| *provider.name == *name);
+    if is_ready || (stated.is_some() && !needs_no_key(now, &name)) {
+        return Ok(Provider { name, keys: None, base_url: None, api_format: None });
+    }
+    loop {
+        let question = format!("Base URL of {name}:");
+        let question = match stated {
+            Some(url) => Text::new(&question).with_default(url),
+            None => Text::new(&question).with_placeholder("https://RESOURCE.openai.azure.com/openai/v1"),
+        };
+        let base_url = Some(question.prompt()?.trim().to_owned());
+        let provider =
+            Provider { name: name.clone(), keys: Some(ApiKey::new("none-yet")), base_url, api_format: None };
+        let trial = Answers { providers: vec![provider], ..Answers::default() };
+        match here.with(&trial.settings()) {
+            Ok(_) => {
+                let base_url = trial.providers.into_iter().find_map(|provider| provider.base_url);
+                return Ok(Provider { name, keys: None, base_url, api_format: None });
+            }
+            Err(Stopped::Mistakes(mistakes)) => {
+                let _ = crate::cli::tell(&mistakes);
+            }
+            Err(other) => return Err(other),
+        }
+    }
 }
 
 fn unknown(here: &Machine, answers: &Answers) -> Result<Provider, Stopped> {
@@ -111,19 +140,21 @@ fn unknown(here: &Machine, answers: &Answers) -> Result<Provider, Stopped> {
 fn with_key(here: &Machine, now: &Config, answers: &mut Answers) -> Result<Option<Vec<Tried>>, Stopped> {
     let Some(name) = answers.providers.last().map(|provider| provider.name.clone()) else { return Ok(None) };
     let has_one = now.settings.providers.iter().any(|provider| *provider.name == *name);
+    let without = needs_no_key(now, &name);
     loop {
         let question = format!("Key of {name}:");
-        let help = match has_one {
-            true => "enter keeps the key there is; several with blanks between them take turns",
-            false => "several with blanks between them take turns; enter leaves this provider out",
+        let help = match (has_one, without) {
+            (true, _) => "enter keeps the key there is; several with blanks between them take turns",
+            (false, true) => "enter for none: a local server needs no key",
+            (false, false) => "several with blanks between them take turns; enter leaves this provider out",
         };
         let question = Password::new(&question).with_display_mode(PasswordDisplayMode::Masked);
         let key = question.without_confirmation().with_help_message(help).prompt()?;
-        if key.trim().is_empty() {
+        if key.trim().is_empty() && (has_one || !without) {
             return Ok(has_one.then(Vec::new));
         }
         if let Some(provider) = answers.providers.last_mut() {
-            provider.keys = Some(ApiKey::new(key.trim()));
+            provider.keys = Some(key.trim()).filter(|key| !key.is_empty()).map(ApiKey::new);
         }
         let config = match here.with(&answers.settings()) {
             Ok(config) => config,
@@ -133,7 +164,7 @@ fn with_key(here: &Machine, now: &Config, answers: &mut Answers) -> Result<Optio
             }
             Err(other) => return Err(other),
         };
-        if answers.with_new_keys().all(|new| new != name) {
+        if answers.to_try().all(|new| new != name) {
             return Ok(Some(vec![]));
         }
         say(format_args!("  asking {name} …\n"));

@@ -17,8 +17,16 @@ pub(super) const URL: &str = "VDM_WRAP_URL";
 const ANY: &str = "vdm";
 /// Claude Code asks the gateway which models there are, and shows them in `/model`.
 const DISCOVERY: &str = "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY";
-/// Claude Code would go to another cloud.
-const CLOUDS: [&str; 3] = ["CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY"];
+/// With one of these, Claude Code ignores the base URL and calls another cloud. (Tried with 2.1.330; CLAUDE_CODE_USE_GATEWAY is
+/// no such one.)
+const CLOUDS: [&str; 6] = [
+    "CLAUDE_CODE_USE_BEDROCK",
+    "CLAUDE_CODE_USE_MANTLE",
+    "CLAUDE_CODE_USE_VERTEX",
+    "CLAUDE_CODE_USE_FOUNDRY",
+    "CLAUDE_CODE_USE_ANTHROPIC_AWS",
+    "CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD",
+];
 const PROXIES: [&str; 6] =
     ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
@@ -175,7 +183,11 @@ mod tests {
         assert_eq!(changes.set["ANTHROPIC_BASE_URL"], ADDRESS);
         assert_eq!(changes.set["ANTHROPIC_AUTH_TOKEN"], "vdm");
         assert!(changes.unset.contains(&"ANTHROPIC_API_KEY"));
-        assert!(changes.unset.contains(&"CLAUDE_CODE_USE_BEDROCK"));
+        let clouds = ["BEDROCK", "MANTLE", "VERTEX", "FOUNDRY", "ANTHROPIC_AWS", "ANTHROPIC_GOOGLE_CLOUD"];
+        for cloud in clouds.map(|cloud| format!("CLAUDE_CODE_USE_{cloud}")) {
+            assert!(changes.unset.contains(&cloud.as_str()), "{cloud}");
+            assert_eq!(changes.as_settings()["env"][&cloud], "", "{cloud}");
+        }
         assert!(!changes.set.contains_key("NO_PROXY"));
     }
 

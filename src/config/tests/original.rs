@@ -52,7 +52,7 @@ fn aliases_for_all_merge_name_by_name() {
         .load();
     let aliases = &provider(&config, "poe").aliases;
     assert_eq!((aliases["one"].as_str(), aliases["two"].as_str()), ("above", "stays"));
-    assert_eq!(aliases["haiku"], "gpt-5.1-mini", "a provider's own come first");
+    assert_eq!(aliases["haiku"], "gpt-5.4-mini", "a provider's own come first");
 }
 
 #[test]

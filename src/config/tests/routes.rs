@@ -46,34 +46,34 @@ fn names_lead_where_the_specification_says() {
     lead(
         &routes,
         &[
-            ("haiku", "poe, gpt-5.1-mini"),
-            ("HAIKU", "poe, gpt-5.1-mini"),
-            ("my-haiku-model", "poe, gpt-5.1-mini"),
-            ("claude-3-5-haiku-20241022", "poe, gpt-5.1-mini"),
-            ("claude-opus-4-5-20251101", "poe, gpt-5.1-codex-max"),
-            (" haiku ", "poe, gpt-5.1-mini"),
+            ("haiku", "poe, gpt-5.4-mini"),
+            ("HAIKU", "poe, gpt-5.4-mini"),
+            ("my-haiku-model", "poe, gpt-5.4-mini"),
+            ("claude-3-5-haiku-20241022", "poe, gpt-5.4-mini"),
+            ("claude-opus-4-5-20251101", "poe, gpt-5.5"),
+            (" haiku ", "poe, gpt-5.4-mini"),
             ("gpt-4.1-nano", "poe, gpt-4.1-nano"),
             ("openai:gpt-4o-mini", "openai, gpt-4o-mini"),
             ("Poe:GPT-4o", "poe, GPT-4o"),
-            ("POE:Haiku", "poe, gpt-5.1-mini"),
+            ("POE:Haiku", "poe, gpt-5.4-mini"),
             ("docs", "poe, deepseek-v3.2"),
             ("extract2", "poe, grok-4"),
-            ("extract", "poe, claude-sonnet-4"),
-            ("summary22", "poe, gpt-5-nano"),
+            ("extract", "poe, claude-sonnet-4.6"),
+            ("summary22", "poe, gpt-5.4-mini"),
             ("gemini_flash", "poe, gemini-3-flash"),
             ("GEMINI-FLASH-LITE", "poe, gemini-3-flash"),
-            ("openai:claude-sonnet-4-5-20250929", "openai, gpt-5.1-codex"),
+            ("openai:claude-sonnet-4-5-20250929", "openai, gpt-6.1-sol"),
             ("anthropic:claude-sonnet-4-5", "anthropic, claude-sonnet-4-5"),
             ("anthropic:claude-3-haiku-20240307", "anthropic, claude-3-haiku-20240307"),
-            ("agentrouter:glm-5", "agentrouter, glm-4.6"),
+            ("agentrouter:glm-5", "agentrouter, glm-5.3"),
             ("!agentrouter:glm-5", "agentrouter, glm-5"),
-            ("agentrouter:haiku", "agentrouter, glm-4.6"),
-            ("nanogpt:sonnet", "nanogpt, moonshotai/Kimi-K2-Instruct-0905"),
+            ("agentrouter:haiku", "agentrouter, glm-5.3"),
+            ("nanogpt:sonnet", "nanogpt, moonshotai/kimi-k3"),
             ("nanogpt:opus_e", "nanogpt, google/gemini-3-flash-preview-thinking"),
-            ("nanogpt:opus", "nanogpt, zai-org/glm-4.7-original:thinking"),
-            ("openrouter:free", "openrouter, kwaipilot/kat-coder-pro:free"),
-            ("OPENROUTER:free", "openrouter, kwaipilot/kat-coder-pro:free"),
-            ("openrouter:qwen/qwen3-coder:free", "openrouter, qwen/qwen3-coder:free"),
+            ("nanogpt:opus", "nanogpt, z-ai/glm-5.3:thinking"),
+            ("openrouter:free", "openrouter, nvidia/nemotron-3-ultra-550b-a55b:free"),
+            ("OPENROUTER:free", "openrouter, nvidia/nemotron-3-ultra-550b-a55b:free"),
+            ("openrouter:google/gemma-4-31b-it:free", "openrouter, google/gemma-4-31b-it:free"),
             ("openrouter:openai/gpt-5.2", "openrouter, openai/gpt-5.2"),
         ],
     );
@@ -85,13 +85,13 @@ fn profiles_literals_and_nonsense_lead_where_the_specification_says() {
     lead(
         &routes,
         &[
-            ("top:haiku", "zai, GLM-4.7"),
-            ("TOP:HAIKU", "zai, GLM-4.7"),
-            ("main:opus", "agentrouter, claude-opus-4-5-20251101"),
+            ("top:haiku", "zai, glm-5.3"),
+            ("TOP:HAIKU", "zai, glm-5.3"),
+            ("main:opus", "agentrouter, gpt-5.6-sol"),
             ("top:gpt-4o", "poe, gpt-4o"),
-            ("main:poe:haiku", "poe, gpt-5.1-mini"),
-            ("main:zai:haiku", "zai, GLM-4.5-Air"),
-            ("main:claude-3-haiku", "zai, GLM-4.5-Air"),
+            ("main:poe:haiku", "poe, gpt-5.4-mini"),
+            ("main:zai:haiku", "zai, glm-5.3-flash"),
+            ("main:claude-3-haiku", "zai, glm-5.3-flash"),
             ("a:b:c", "✗ unknown provider 'a'"),
             ("unknown:gpt", "✗ unknown provider 'unknown'"),
             ("poe::x", "poe, :x"),
@@ -119,7 +119,7 @@ fn aliases_of_variables_lead_where_the_specification_says() {
     for name in ["oh-my-alias-model", "oh_my_alias", "MY_ALIAS"] {
         lead(&mine, &[(name, "poe, target-1")]);
     }
-    lead(&with(&[("POE_ALIAS_X1", "openai:haiku")]), &[("x1", "openai, gpt-5.1-mini")]);
+    lead(&with(&[("POE_ALIAS_X1", "openai:haiku")]), &[("x1", "openai, gpt-6-luna")]);
     let unknown = with(&[("POE_ALIAS_X2", "unknownprov:model")]);
     lead(&unknown, &[("x2", "poe, unknownprov:model"), ("poe:x2", "poe, unknownprov:model")]);
     let upper = with(&[("POE_ALIAS_UP", "OPENAI:gpt-4o")]);
@@ -173,7 +173,7 @@ fn aliases_for_all_and_a_profile_with_a_providers_name_lead_where_the_specificat
         &[
             ("quick", "openai, gpt-4o-mini"),
             ("poe:quick", "openai, gpt-4o-mini"),
-            ("haiku", "poe, gpt-5.1-mini"),
+            ("haiku", "poe, gpt-5.4-mini"),
         ],
     );
     let machine = Machine::with(A).toml("['#openai'.aliases]\nhaiku = 'poe:haiku'");
@@ -183,7 +183,7 @@ fn aliases_for_all_and_a_profile_with_a_providers_name_lead_where_the_specificat
     lead(
         &shadow,
         &[
-            ("openai:haiku", "poe, gpt-5.1-mini"),
+            ("openai:haiku", "poe, gpt-5.4-mini"),
             ("openai:gpt-4o", "poe, gpt-4o"),
             ("!openai:haiku", "openai, haiku"),
         ],
@@ -200,12 +200,15 @@ fn other_machines_lead_elsewhere() {
     let openai = routes(&Machine::with(&[("OPENAI_API_KEY", "k")]));
     lead(&openai, &[("per-message", "openai, per-message"), ("gpt-4o", "openai, gpt-4o")]);
     let cerebras = [("CEREBRAS_API_KEY", "k"), ("ZAI_API_KEY", "k"), ("VDM_DEFAULT_PROVIDER", "cerebras")];
-    lead(&routes(&Machine::with(&cerebras)), &[("haiku", "cerebras, haiku"), ("sonnet", "cerebras, sonnet")]);
+    lead(
+        &routes(&Machine::with(&cerebras)),
+        &[("haiku", "cerebras, gpt-oss-120b"), ("fast", "cerebras, fast")],
+    );
     let openrouter = Machine::with(&[("OPENROUTER_API_KEY", "k"), ("VDM_DEFAULT_PROVIDER", "openrouter")]);
     lead(
         &routes(&openrouter),
         &[
-            ("cheap3", "openrouter, qwen/qwen3-coder:free"),
+            ("cheap3", "openrouter, qwen/qwen3-coder-next"),
             ("nousresearch/hermes:free", "openrouter, nousresearch/hermes:free"),
         ],
     );
@@ -215,7 +218,7 @@ fn other_machines_lead_elsewhere() {
         ("AGENTROUTER_API_KEY", "k"),
         ("VDM_DEFAULT_PROVIDER", "top"),
     ];
-    lead(&routes(&Machine::with(&three)), &[("haiku", "zai, GLM-4.7"), ("gpt-4o", "poe, gpt-4o")]);
+    lead(&routes(&Machine::with(&three)), &[("haiku", "zai, glm-5.3"), ("gpt-4o", "poe, gpt-4o")]);
 }
 
 #[test]

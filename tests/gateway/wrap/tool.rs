@@ -58,6 +58,8 @@ fn it_is_answered_through_the_gateway_with_the_gateways_key_and_never_sees_the_p
         ("PROXY_API_KEY", "own-key"),
         ("ANTHROPIC_API_KEY", "sk-canary-2"),
         ("CLAUDE_CODE_USE_BEDROCK", "1"),
+        ("CLAUDE_CODE_USE_MANTLE", "1"),
+        ("CLAUDE_CODE_USE_ANTHROPIC_AWS", "1"),
     ];
     // A proxy that is not there: neither the tool nor the gateway asks it.
     let proxies = [("HTTP_PROXY", "http://127.0.0.1:9"), ("NO_PROXY", "127.0.0.1")];
@@ -72,7 +74,7 @@ fn it_is_answered_through_the_gateway_with_the_gateways_key_and_never_sees_the_p
     assert_eq!(upstream.keys_seen(), ["sk-canary"]);
     let seen = fs::read_to_string(user.home.join("environment")).expect("the tool's environment");
     assert!(seen.contains("ANTHROPIC_AUTH_TOKEN=own-key\n"), "{seen}");
-    assert!(!seen.contains("\nANTHROPIC_API_KEY=") && !seen.contains("CLAUDE_CODE_USE_BEDROCK"), "{seen}");
+    assert!(!seen.contains("\nANTHROPIC_API_KEY=") && !seen.contains("CLAUDE_CODE_USE_"), "{seen}");
     assert!(seen.contains("NO_PROXY=127.0.0.1,localhost,::1,127.0.0.1\n"), "{seen}");
     assert_eq!(session.leave().code(), Some(7));
     user.await_no_gateway();

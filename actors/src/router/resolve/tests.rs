@@ -24,7 +24,7 @@ fn routes() -> Routes {
             .build(),
     ]);
     settings.partial = vec![PartialProvider { name: "foo".into(), missing: "FOO_BASE_URL".into() }];
-    settings.keyless = vec!["kimi".into()];
+    settings.keyless = vec![PartialProvider { name: "kimi".into(), missing: "KIMI_API_KEY".into() }];
     settings.default_provider = Some("openai".into());
     Routes::new(&settings, Snapshot::new(Lists::new()))
 }
@@ -222,7 +222,7 @@ fn falling_back() -> Routes {
         provider("own").passthrough().fallbacks(&[("*", &["other:m", "poe:m", "own:n"])]).build(),
         provider("other").passthrough().build(),
     ]);
-    settings.keyless = vec!["kimi".into()];
+    settings.keyless = vec![PartialProvider { name: "kimi".into(), missing: "KIMI_API_KEY".into() }];
     let of_profile = Fallbacks::from([("*".to_owned(), vec!["poe:of-profile".to_owned()])]);
     settings.profiles = vec![Arc::new(Profile { fallbacks: of_profile, ..profile("top", &[]) })];
     Routes::new(&settings, Snapshot::new(Lists::new()))
