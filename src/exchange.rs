@@ -289,7 +289,7 @@ impl Exchange<'_> {
         if lease.provider.passthrough {
             let terms = self.gateway.terms();
             let key = caller::own_key(&self.question.headers, &terms.gateway_keys);
-            lease.key = key.ok_or_else(|| Failure::NoClientKey(lease.provider.name.clone()))?;
+            lease.key = key.ok_or_else(|| Failure::NoClientKey(lease.provider.name.clone()))?.key;
         }
         Ok(())
     }

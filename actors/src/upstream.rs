@@ -10,6 +10,7 @@
 
 mod client;
 mod connector;
+mod forward;
 mod pool;
 mod proxy;
 mod reply_io;

@@ -104,30 +104,55 @@ pub(crate) fn escape(text: &str) -> String {
     literal
 }
 
-const ESCAPED_SPACES: [&str; 4] = [" ", "\\n", "\\t", "\\r"];
+/// How white space is escaped, apart from `\u` and four digits.
+const ESCAPED_SPACES: [&str; 4] = ["\\n", "\\t", "\\r", "\\f"];
+/// The length of `\u` and four digits.
+const UNICODE_ESCAPE: usize = 6;
 
-/// Inner text without the spaces, tabs and line ends at its start.
-pub(crate) fn trim_start(mut inner: &str) -> &str {
-    while let Some(rest) = ESCAPED_SPACES.iter().find_map(|space| inner.strip_prefix(space)) {
-        inner = rest;
+/// Whether this is `\u` and the four digits of white space.
+fn is_unicode_space(escape: &str) -> bool {
+    let digits = escape.strip_prefix("\\u").and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    digits.and_then(char::from_u32).is_some_and(char::is_whitespace)
+}
+
+/// Inner text without the white space at its start.
+pub(crate) fn trim_start(inner: &str) -> &str {
+    let mut inner = inner.trim_start();
+    while let Some(rest) = without_first_escaped_space(inner) {
+        inner = rest.trim_start();
     }
     inner
 }
 
-/// Inner text without the spaces, tabs and line ends at its end.
-pub(crate) fn trim_end(mut inner: &str) -> &str {
-    while let Some(rest) = ESCAPED_SPACES.iter().find_map(|space| inner.strip_suffix(space)) {
-        // An odd run of backslashes before the cut means that ours was the second half of an escaped one.
-        let backslashes = rest.bytes().rev().take_while(|&byte| byte == b'\\').count();
-        if !inner.ends_with(' ') && backslashes % 2 == 1 {
-            break;
-        }
-        inner = rest;
+fn without_first_escaped_space(inner: &str) -> Option<&str> {
+    let plain = ESCAPED_SPACES.iter().find_map(|space| inner.strip_prefix(space));
+    plain.or_else(|| {
+        let (escape, rest) = inner.split_at_checked(UNICODE_ESCAPE)?;
+        is_unicode_space(escape).then_some(rest)
+    })
+}
+
+/// Inner text without the white space at its end.
+pub(crate) fn trim_end(inner: &str) -> &str {
+    let mut inner = inner.trim_end();
+    while let Some(rest) = without_last_escaped_space(inner) {
+        inner = rest.trim_end();
     }
     inner
 }
 
-/// Inner text without the spaces, tabs and line ends at both ends.
+fn without_last_escaped_space(inner: &str) -> Option<&str> {
+    let plain = ESCAPED_SPACES.iter().find_map(|space| inner.strip_suffix(space));
+    let rest = plain.or_else(|| {
+        let (rest, escape) = inner.split_at_checked(inner.len().checked_sub(UNICODE_ESCAPE)?)?;
+        is_unicode_space(escape).then_some(rest)
+    })?;
+    // After an odd number of backslashes, the next one is the second half of an escaped backslash.
+    let backslashes = rest.bytes().rev().take_while(|&byte| byte == b'\\').count();
+    backslashes.is_multiple_of(2).then_some(rest)
+}
+
+/// Inner text without the white space at both ends.
 pub(crate) fn trim(inner: &str) -> &str {
     trim_end(trim_start(inner))
 }
@@ -316,6 +341,20 @@ mod tests {
         assert_eq!(trim(r"a\\\n"), r"a\\");
         assert_eq!(trim(r"a\\ "), r"a\\");
         assert_eq!(trim(r"\n \n"), "");
+    }
+
+    #[test]
+    fn trimming_knows_all_white_space_however_it_is_written() {
+        for space in
+            [" ", "\u{a0}", "\u{3000}", r"\f", r"\u0020", r"\u00a0", r"\u2003", r"\u000b", r"\n\u2028 "]
+        {
+            assert_eq!(trim(&format!("{space}é{space}")), "é", "{space}");
+            assert_eq!(trim(space), "", "{space}");
+        }
+        for text in [r"\u0041", r"\\u0020", r"\\\\f", r"u0020", "é", r"\ud83d"] {
+            assert_eq!(trim(text), text);
+        }
+        assert_eq!(trim(r"\\\u0020"), r"\\");
     }
 
     #[test]

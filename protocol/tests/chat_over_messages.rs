@@ -396,6 +396,99 @@ fn a_client_from_before_there_were_tools_gets_a_function_call() {
     assert_eq!(grammar::check(&stream(context(both), &data).0).calls.len(), 2);
 }
 
+/// Of a client with a custom tool and a function.
+fn with_custom_tool() -> ReplyContext {
+    context(json!({"tools": [
+        {"type": "custom", "custom": {"name": "pätch"}}, {"type": "function", "function": {"name": "f"}}]}))
+}
+
+#[test]
+fn the_text_for_a_custom_tool_comes_as_its_input() {
+    let input = "*** Begin \"Patch\"\n\\ é 🌹\u{1}";
+    let arguments = json!({ "input": input }).to_string();
+    let characters: Vec<String> = arguments.chars().map(String::from).collect();
+    let each: Vec<&str> = characters.iter().map(String::as_str).collect();
+    for fragments in [vec![""; 1], vec![arguments.as_str()], each] {
+        let expected = if fragments == [""] { "" } else { input };
+        let blocks = [
+            text(0, &["Let me see."]),
+            tool(1, ["toolu_a", "pätch"], &fragments),
+            tool(2, ["toolu_b", "f"], &["{\"input\":", "\"x\"}"]),
+            tool(3, ["toolu_c", "pätch"], &["{\"inp"]),
+        ];
+        let (wire, outcome) = stream(with_custom_tool(), &reply(&blocks, "tool_use"));
+        let told = grammar::check(&wire);
+        let calls =
+            [["toolu_a", "pätch", expected], ["toolu_b", "f", "{\"input\":\"x\"}"], ["toolu_c", "pätch", ""]];
+        assert_eq!(told.calls, calls.map(|call| call.map(str::to_owned)));
+        assert_eq!(
+            (told.custom, told.finish_reason.as_deref()),
+            (vec![true, false, true], Some("tool_calls"))
+        );
+        assert_eq!(outcome.tool_calls, 3);
+    }
+    // Streamed in one piece, in the order in which it is written, and without what wraps it.
+    let streamed = [r#"{"input":"a"#, "b", "c\"}"];
+    let (wire, _) = stream(with_custom_tool(), &reply(&[tool(0, ["t", "pätch"], &streamed)], "tool_use"));
+    let wire = String::from_utf8(wire).unwrap();
+    let at = |text: &str| wire.find(text).unwrap_or_else(|| panic!("{text} in {wire}"));
+    let name = at(r#""type":"custom","custom":{"name":"pätch","input":""}"#);
+    assert!(name < at(r#""custom":{"input":"a"}"#) && at(r#""input":"a""#) < at(r#""custom":{"input":"b"}"#));
+}
+
+#[test]
+fn a_custom_call_of_a_whole_reply_is_one_too() {
+    let upstream = json!({"type": "message", "stop_reason": "tool_use", "content": [
+        {"type": "tool_use", "id": "a", "name": "pätch", "input": {"input": "l1\n\"l2\""}},
+        {"type": "tool_use", "id": "b", "name": "f", "input": {"input": "x"}},
+        {"type": "tool_use", "id": "c", "name": "pätch", "input": {"text": 1}},
+        {"type": "tool_use", "id": "d", "name": "pätch", "input": {}}]});
+    let body = upstream.to_string();
+    let whole = whole(body.as_bytes(), with_custom_tool(), BIRTH).unwrap();
+    let completion: Value = serde_json::from_slice(&whole.body).unwrap();
+    let custom = |id: &str, input: &str| json!({"id": id, "type": "custom", "custom": {"name": "pätch", "input": input}});
+    assert_eq!(
+        completion["choices"][0]["message"]["tool_calls"],
+        json!([
+            custom("a", "l1\n\"l2\""),
+            {"id": "b", "type": "function", "function": {"name": "f", "arguments": "{\"input\":\"x\"}"}},
+            custom("c", "{\"text\":1}"),
+            custom("d", ""),
+        ])
+    );
+    let mut out = BytesMut::new();
+    whole_as_events(body.as_bytes(), with_custom_tool(), BIRTH, &mut out).unwrap();
+    let told = grammar::check(&out);
+    assert_eq!(told.custom, [true, false, true, true]);
+    let inputs: Vec<&str> = told.calls.iter().map(|call| call[2].as_str()).collect();
+    assert_eq!(inputs, ["l1\n\"l2\"", "{\"input\":\"x\"}", "{\"text\":1}", ""]);
+}
+
+#[test]
+fn the_sources_of_all_blocks_come_at_once_and_are_numbered() {
+    let cited = |url: &str| json!({"type": "citations_delta", "citation": {"type": "web_search_result_location", "url": url, "title": "T"}});
+    let block = |index: i64, said: &str, urls: &[&str]| {
+        let mut data = text(index, &[said]);
+        let citations = urls.iter().map(|url| delta(index, cited(url)));
+        data.splice(2..2, citations);
+        data
+    };
+    let blocks = [
+        block(0, "one ", &["https://a.example/", "https://b.example/"]),
+        tool(1, ["toolu_a", "f"], &["{}"]),
+        block(2, "two", &["https://c.example/"]),
+    ];
+    let told = complete(&reply(&blocks, "end_turn"));
+    let expected = [("https://a.example/", 0, 4), ("https://b.example/", 0, 4), ("https://c.example/", 4, 7)];
+    assert_eq!(told.sources, expected.map(|(url, start, end)| (url.to_owned(), start, end)));
+
+    // A block that the upstream never ends is over when the next one begins.
+    let mut open = blocks[0].clone();
+    open.pop();
+    let told = complete(&reply(&[open, block(1, "two", &[])], "end_turn"));
+    assert_eq!(told.sources.iter().map(|source| source.2).collect::<Vec<_>>(), [4, 4]);
+}
+
 #[test]
 fn the_sources_of_a_text_are_told_behind_it() {
     let cited = |url: Value| json!({"type": "citations_delta", "citation": {"type": "web_search_result_location", "url": url, "title": "T \"q\"", "cited_text": "c", "encrypted_index": "e"}});

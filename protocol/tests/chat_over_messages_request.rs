@@ -151,6 +151,29 @@ fn the_newer_word_for_the_user_is_preferred() {
 }
 
 #[test]
+fn a_user_that_anthropic_refuses_is_hashed() {
+    let user_id = |fields: Value| with(fields)["metadata"]["user_id"].as_str().unwrap().to_owned();
+    for user in ["me@example.com", "+1 (555) 123-4567", "Jo <jo@mail.example>", &"u".repeat(257)] {
+        let hashed = user_id(json!({"user": user}));
+        assert!(
+            hashed.len() == 64 && hashed.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            "{user}: {hashed}"
+        );
+        assert_eq!(user_id(json!({"safety_identifier": user, "user": "u1"})), hashed, "always the same");
+        assert!(!with(json!({"safety_identifier": user, "user": user})).to_string().contains(user));
+    }
+    assert_ne!(user_id(json!({"user": "a@b.example"})), user_id(json!({"user": "c@b.example"})));
+    let escaped = r#"{"user":"me\u0040example.com","messages":[{"role":"user","content":"hi"}]}"#;
+    let target = Target { model: MODEL, requested_model: "p:m" };
+    let sent: Value = serde_json::from_slice(&request(escaped.as_bytes(), &target).unwrap().body).unwrap();
+    assert_eq!(sent["metadata"]["user_id"], user_id(json!({"user": "me@example.com"})));
+    assert_eq!(
+        user_id(json!({"user": "550e8400-e29b-41d4-a716-446655440000"})),
+        "550e8400-e29b-41d4-a716-446655440000"
+    );
+}
+
+#[test]
 fn reasoning_is_asked_for_in_the_models_own_words() {
     let budget = |budget: u64| json!({"type": "enabled", "budget_tokens": budget});
     let effort = |effort: &str| json!({"effort": effort});
@@ -181,6 +204,25 @@ fn reasoning_is_asked_for_in_the_models_own_words() {
             (&thinking, &output_config),
             "{model} {word}"
         );
+    }
+}
+
+#[test]
+fn an_effort_that_is_left_to_the_model_is_not_mentioned() {
+    let said = |model: &str, fields: Value| {
+        let sent = with_for(model, fields);
+        [sent["thinking"].clone(), sent["output_config"].clone(), sent["temperature"].clone()]
+    };
+    for model in [MODEL, "claude-opus-4-6", "claude-opus-5-5", "kimi-k2", "claude-3-5-sonnet-latest"] {
+        let unsaid = said(model, json!({"temperature": 0.5}));
+        for word in ["default", "auto", "Default", "adaptive", ""] {
+            let fields = json!({"reasoning_effort": word, "temperature": 0.5});
+            assert_eq!(said(model, fields), unsaid, "{model} {word}");
+        }
+        for (word, same) in [("off", "none"), ("disabled", "none"), ("HIGH", "high"), ("Minimal", "low")] {
+            let [told, expected] = [word, same].map(|word| said(model, json!({"reasoning_effort": word})));
+            assert_eq!(told, expected, "{model} {word}");
+        }
     }
 }
 
@@ -487,6 +529,144 @@ fn a_conversation_begins_with_the_user() {
 }
 
 #[test]
+fn a_reply_is_not_begun_with_white_space_at_its_end() {
+    let user = json!({"role": "user", "content": "q"});
+    let last = |turns: &[Value]| {
+        let sent = messages(json!([&[user.clone()], turns].concat()));
+        sent.as_array().unwrap().last().unwrap()["content"].clone()
+    };
+    let assistant = |content: Value| json!({"role": "assistant", "content": content});
+    let mark = json!({"type": "ephemeral"});
+    let marked = |said: &str| json!({"type": "text", "text": said, "cache_control": mark});
+    for (turns, expected) in [
+        (vec![assistant(json!("a \n"))], json!([text("a")])),
+        (vec![assistant(json!([text("a \n")]))], json!([text("a")])),
+        (vec![assistant(json!([text("a "), text("b\t\u{a0}\u{3000}")]))], json!([text("a "), text("b")])),
+        (vec![assistant(json!([text("a "), text(" \n"), text("")]))], json!([text("a")])),
+        (vec![assistant(json!([marked("a\u{c}")]))], json!([marked("a")])),
+        (vec![assistant(json!("a ")), assistant(json!(null))], json!([text("a")])),
+        (vec![assistant(json!("a ")), assistant(json!([text("b ")]))], json!([text("a "), text("b")])),
+        (
+            vec![json!({"role": "assistant", "content": "a ", "refusal": "no "})],
+            json!([text("a "), text("no")]),
+        ),
+        (vec![assistant(json!("a\\ ")), json!({"role": "system", "content": "s"})], json!([text("a\\")])),
+    ] {
+        assert_eq!(last(&turns), expected, "{turns:?}");
+    }
+    let inside = [assistant(json!("a ")), json!({"role": "user", "content": "go on "})];
+    let sent = messages(json!([&[user.clone()], &inside[..]].concat()));
+    assert_eq!((&sent[1]["content"], &sent[2]["content"]), (&json!([text("a ")]), &json!([text("go on ")])));
+}
+
+#[test]
+fn what_only_a_user_may_show_moves_out_of_the_assistants_message() {
+    let image = json!({"type": "image_url", "image_url": {"url": PNG}});
+    let file = json!({"type": "file", "file": {"file_data": "data:application/pdf;base64,JVBERi0x"}});
+    let source = |kind: &str, data: &str| json!({"type": "base64", "media_type": kind, "data": data});
+    let (shown, document) = (
+        json!({"type": "image", "source": source("image/png", "AA==")}),
+        json!({"type": "document", "source": source("application/pdf", "JVBERi0x")}),
+    );
+    let sent = messages(json!([
+        {"role": "user", "content": "draw"},
+        {"role": "assistant", "content": [text("Here:"), image, file], "tool_calls": [call("a", "{}")]},
+        {"role": "tool", "tool_call_id": "a", "content": "r"},
+        {"role": "assistant", "content": [file]},
+    ]));
+    assert_eq!(
+        sent,
+        json!([
+            {"role": "user", "content": [text("draw"), shown, document]},
+            {"role": "assistant", "content": [text("Here:"), tool_use("a", json!({}))]},
+            {"role": "user", "content": [result("a", json!("r")), document]},
+        ])
+    );
+}
+
+fn custom_tool(name: &str, format: Value) -> Value {
+    json!({"type": "custom", "custom": {"name": name, "description": "d", "format": format}})
+}
+
+#[test]
+fn a_custom_tool_becomes_a_function_with_one_string() {
+    let grammar = |syntax: &str, definition: &str| json!({"type": "grammar", "grammar": {"syntax": syntax, "definition": definition}});
+    let expected = |description: &str| {
+        json!({"name": "patch", "description": "d", "input_schema": {"type": "object",
+            "properties": {"input": {"type": "string", "description": description}},
+            "required": ["input"], "additionalProperties": false}})
+    };
+    for (format, description) in [
+        (json!(null), "The tool's input as plain text."),
+        (json!({"type": "text"}), "The tool's input as plain text."),
+        (
+            grammar("lark", "start: \"a\"\n"),
+            "The tool's input as plain text. It must match this Lark grammar:\n\nstart: \"a\"\n",
+        ),
+        (
+            grammar("regex", "^\\d+$"),
+            "The tool's input as plain text. It must match this regular expression:\n\n^\\d+$",
+        ),
+    ] {
+        let sent = with(json!({"tools": [custom_tool("patch", format), tool("f")]}));
+        assert_eq!(sent["tools"][0], expected(description));
+        assert_eq!(sent["tools"][1]["name"], "f");
+    }
+    for (tool, message) in [
+        (json!({"type": "custom"}), "tools.0.custom: field required"),
+        (json!({"type": "custom", "custom": {}}), "tools.0.custom.name: field required"),
+        (custom_tool("p", json!({"type": "json"})), "tools.0.custom.format.type: must be text or grammar"),
+        (custom_tool("p", json!({"type": "grammar"})), "tools.0.custom.format.grammar: field required"),
+        (
+            custom_tool("p", grammar("ebnf", "a")),
+            "tools.0.custom.format.grammar.syntax: must be lark or regex",
+        ),
+        (custom_tool("p", grammar("lark", " ")), "tools.0.custom.format.grammar.definition: field required"),
+    ] {
+        assert_eq!(refusal(json!({"tools": [tool]})), message);
+    }
+}
+
+#[test]
+fn custom_calls_and_the_choice_of_a_custom_tool_are_carried_over() {
+    let input = "*** Begin \"Patch\"\n\\ é 🌹";
+    let called = |id: &str, input: Value| json!({"id": id, "type": "custom", "custom": {"name": "patch", "input": input}});
+    let used = |id: &str, input: &str| json!({"type": "tool_use", "id": id, "name": "patch", "input": {"input": input}});
+    let named = json!({"type": "custom", "custom": {"name": "patch"}});
+    let sent = with(json!({"tools": [custom_tool("patch", json!(null)), tool("f")], "tool_choice": named,
+    "messages": [
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "tool_calls":
+            [called("a", json!(input)), call("b", "{}"), called("c", json!(null)), called("d", json!({"x": 1}))]},
+        {"role": "tool", "tool_call_id": "a", "content": "ra"},
+        {"role": "tool", "tool_call_id": "b", "content": "rb"},
+        {"role": "tool", "tool_call_id": "c", "content": "rc"},
+        {"role": "tool", "tool_call_id": "d", "content": "rd"},
+    ]}));
+    assert_eq!(
+        sent["messages"][1]["content"],
+        json!([used("a", input), tool_use("b", json!({})), used("c", ""), used("d", "{\"x\":1}")])
+    );
+    assert_eq!(sent["messages"][2]["content"][0], result("a", json!("ra")));
+    assert_eq!(sent["tool_choice"], json!({"type": "tool", "name": "patch"}));
+
+    let allowed = json!({"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [named]}});
+    let sent = with(json!({"tools": [tool("f"), custom_tool("patch", json!(null))], "tool_choice": allowed}));
+    assert_eq!((sent["tools"].as_array().unwrap().len(), &sent["tools"][0]["name"]), (1, &json!("patch")));
+    assert_eq!(sent["tool_choice"], json!({"type": "any"}));
+
+    for (fields, message) in [
+        (json!({"tool_choice": {"type": "custom"}}), "tool_choice.custom.name: field required"),
+        (
+            json!({"messages": [{"role": "assistant", "tool_calls": [{"type": "custom", "custom": {"input": "x"}}]}]}),
+            "messages.0.tool_calls.0.custom.name: field required",
+        ),
+    ] {
+        assert_eq!(refusal(fields), message);
+    }
+}
+
+#[test]
 fn tools_keep_their_schemas() {
     let schema =
         json!({"type": "object", "properties": {"a": {"type": ["string", "null"]}}, "required": ["a"]});
@@ -495,7 +675,6 @@ fn tools_keep_their_schemas() {
         {"type": "function", "function": {"name": "g", "description": "", "parameters": null, "strict": null}},
         {"function": {"name": "h", "parameters": {}}},
         {"type": "function", "function": {"name": "i", "parameters": {"properties": {}}}},
-        {"type": "custom", "custom": {"name": "skipped"}},
         {"type": "web_search"},
     ]}));
     let empty = json!({"type": "object", "properties": {}});
@@ -608,7 +787,7 @@ fn what_cannot_be_translated_is_refused_by_its_path() {
         (json!({"stop": [1]}), "stop: must be a string or an array of strings"),
         (
             json!({"reasoning_effort": "extreme"}),
-            "reasoning_effort: must be none, minimal, low, medium, high, xhigh or max",
+            "reasoning_effort: must be default, none, minimal, low, medium, high, xhigh or max",
         ),
         (json!({"messages": []}), "messages: at least one message is required"),
         (json!({"messages": [{"content": "x"}]}), "messages.0.role: field required"),

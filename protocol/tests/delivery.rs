@@ -156,6 +156,37 @@ fn a_completion_told_as_chunks_says_the_same_and_its_usage_to_those_who_asked() 
     assert_eq!((&delta["tool_calls"][1]["index"], &delta["role"]), (&json!(1), &json!("assistant")));
 }
 
+/// OpenAI's Python library refuses a list of objects in a stream whose entries have none.
+#[test]
+fn every_entry_of_a_list_in_a_chunk_has_an_index() {
+    let source = |url: &str| json!({"type": "url_citation", "url_citation": {"url": url}});
+    let mut body = completion();
+    let message = &mut body["choices"][0]["message"];
+    message["annotations"] = json!([source("https://a.example"), source("https://b.example")]);
+    message["reasoning_details"] =
+        json!([{"type": "a", "index": 0}, {"type": "b", "index": 0}, {"type": "c"}]);
+    message["images"] = json!([{"type": "image_url", "image_url": {"url": "u"}}]);
+    message["empty"] = json!([]);
+    message["words"] = json!(["a", "b"]);
+    let chunks = completion_as_chunks(body.to_string().as_bytes(), UsageAsked::ByGateway).unwrap();
+    let first = std::str::from_utf8(&chunks).unwrap().lines().next().unwrap().strip_prefix("data: ").unwrap();
+    let delta = parsed(first.as_bytes())["choices"][0]["delta"].clone();
+    for (list, expected) in [
+        ("tool_calls", json!([0, 1])),
+        ("annotations", json!([0, 1])),
+        ("reasoning_details", json!([0, 0, 2])),
+        ("images", json!([0])),
+        ("empty", json!([])),
+    ] {
+        let indexes: Vec<_> =
+            delta[list].as_array().unwrap().iter().map(|entry| entry["index"].clone()).collect();
+        assert_eq!(json!(indexes), expected, "{list}: {delta}");
+    }
+    assert_eq!(delta["words"], json!(["a", "b"]));
+    let whole = parsed(&chunks_as_completion(&chunks).unwrap());
+    assert_eq!(whole["choices"][0]["message"]["annotations"], body["choices"][0]["message"]["annotations"]);
+}
+
 #[test]
 fn chunks_of_every_vendor_are_put_together() {
     let chunk = |delta: Value, finish: Value| {

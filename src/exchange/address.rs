@@ -5,6 +5,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use vandamme_actors::settings::{Api, Azure, ProviderSettings};
 
 use super::Endpoint;
+use crate::http::caller::KeyForm;
 
 /// All but RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -56,16 +57,23 @@ pub(super) fn models(provider: &ProviderSettings) -> String {
     }
 }
 
-/// The header for a key, and its value. Azure takes a key in `api-key`; `authorization` is there for tokens of Entra ID.
-pub(super) fn credential(provider: &ProviderSettings, key: &str) -> (HeaderName, String) {
-    match (provider.api, &provider.azure) {
-        // A subscription's token is a bearer (platform.claude.com/docs/en/api/oauth).
-        (Api::Messages, _) if key.starts_with("sk-ant-oat") => {
+/// The header for a key, and its value; `form` is that of a Messages client's own key. Azure takes a key in `api-key`;
+/// `authorization` is there for tokens of Entra ID.
+pub(super) fn credential(
+    provider: &ProviderSettings,
+    key: &str,
+    form: Option<KeyForm>,
+) -> (HeaderName, String) {
+    // A subscription's token is a bearer (platform.claude.com/docs/en/api/oauth).
+    let is_token = key.starts_with("sk-ant-oat");
+    match (provider.api, &provider.azure, form) {
+        (Api::Messages, _, None | Some(KeyForm::Plain)) if !is_token => {
+            (HeaderName::from_static("x-api-key"), key.to_owned())
+        }
+        (Api::ChatCompletions, Some(_), _) => (HeaderName::from_static("api-key"), key.to_owned()),
+        (Api::Messages, _, _) | (Api::ChatCompletions, None, _) => {
             (header::AUTHORIZATION, format!("Bearer {key}"))
         }
-        (Api::Messages, _) => (HeaderName::from_static("x-api-key"), key.to_owned()),
-        (Api::ChatCompletions, Some(_)) => (HeaderName::from_static("api-key"), key.to_owned()),
-        (Api::ChatCompletions, None) => (header::AUTHORIZATION, format!("Bearer {key}")),
     }
 }
 
@@ -121,9 +129,12 @@ mod tests {
     #[test]
     fn azure_gets_its_key_once_and_in_its_own_header() {
         let azure = provider("https://x/openai/v1", Some(Azure::V1 { api_version: None }));
-        assert_eq!(credential(&azure, "k"), (HeaderName::from_static("api-key"), "k".into()));
         assert_eq!(
-            credential(&provider("https://x/v1", None), "k"),
+            credential(&azure, "k", Some(KeyForm::Plain)),
+            (HeaderName::from_static("api-key"), "k".into())
+        );
+        assert_eq!(
+            credential(&provider("https://x/v1", None), "k", None),
             (header::AUTHORIZATION, "Bearer k".into())
         );
     }

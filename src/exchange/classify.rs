@@ -152,6 +152,12 @@ impl CallFailure {
                 ),
                 Outcome::SendAborted,
             ),
+            ConnectionFault::ProxyAuthentication => Self::bad_gateway(
+                &format!(
+                    "the proxy for provider '{name}' answered 407: check user and password in HTTP_PROXY or ALL_PROXY"
+                ),
+                Outcome::Unreachable,
+            ),
             ConnectionFault::Reply(ReplyError::Cut) => {
                 Self::broken(&format!("provider '{name}' closed the connection inside the head of its reply"))
             }

@@ -18,7 +18,7 @@ use vandamme_protocol::span::{self, Pieces, UsageAsked};
 
 use super::translation::Translation;
 use super::{Endpoint, Exchange, Question, address};
-use crate::http::caller;
+use crate::http::caller::{self, KeyForm};
 
 /// A body goes to the socket in slices of this size: awc copies what it is given whole into its write buffer.
 const SLICE: usize = 64 << 10;
@@ -80,7 +80,7 @@ impl Exchange<'_> {
         let provider = &lease.provider;
         let question = self.question;
         if let Endpoint::Models(_) = question.endpoint {
-            return Self::finished(lease, models_request(provider));
+            return self.finished(lease, models_request(provider));
         }
         let (body, way, url, headers) = match (question.api, provider.api) {
             (Api::Messages, Api::Messages) => {
@@ -109,7 +109,7 @@ impl Exchange<'_> {
                 (body.into(), Way::Bridge(back), address::replies(provider), headers)
             }
         };
-        Self::finished(lease, Outgoing { method: Method::POST, url, headers, body, way, audience: None })
+        self.finished(lease, Outgoing { method: Method::POST, url, headers, body, way, audience: None })
     }
 
     /// The client's headers without those that carry a key of the gateway, whatever they are called.
@@ -142,15 +142,25 @@ impl Exchange<'_> {
         if is_secret { "" } else { query }
     }
 
+    /// How the client presents the key that it brings for a provider of its own API: an Anthropic client has the choice.
+    fn key_form(&self, provider: &ProviderSettings) -> Option<KeyForm> {
+        let question = self.question;
+        if !provider.passthrough || question.api != Api::Messages {
+            return None;
+        }
+        let terms = self.gateway.terms();
+        Some(caller::own_key(&question.headers, &terms.gateway_keys)?.form)
+    }
+
     /// With what every upstream gets.
-    fn finished(lease: &Lease, mut outgoing: Outgoing) -> Result<Outgoing, String> {
+    fn finished(&self, lease: &Lease, mut outgoing: Outgoing) -> Result<Outgoing, String> {
         let provider = &lease.provider;
         let key = lease.key.expose();
         let headers = &mut outgoing.headers;
         for (name, value) in &provider.custom_headers {
             headers.insert(name.clone(), value.clone());
         }
-        let (name, text) = address::credential(provider, key);
+        let (name, text) = address::credential(provider, key, self.key_form(provider));
         let mut credential = HeaderValue::from_str(&text)
             .map_err(|_| format!("the key of provider '{}' is unusable", provider.name))?;
         credential.set_sensitive(true);
@@ -234,11 +244,12 @@ fn own_headers() -> HeaderMap {
     headers
 }
 
-/// Another API gets none of the client's headers, except those that are this one's.
+/// Another API gets none of the client's headers, except those that are this one's. The version stays ours: it says how
+/// the translated body is to be read, and later ones refuse a `temperature`.
 fn anthropic_headers(client: &HeaderMap) -> HeaderMap {
     let mut headers = own_headers();
     headers.insert(ANTHROPIC_VERSION, HeaderValue::from_static(VERSION));
-    take_over(&mut headers, client, |name| name.starts_with("anthropic-"));
+    take_over(&mut headers, client, |name| name.starts_with("anthropic-") && name != "anthropic-version");
     headers
 }
 
@@ -378,8 +389,9 @@ mod tests {
         let client = map(&[
             ("anthropic-beta", "a"),
             ("anthropic-beta", "b,c"),
-            ("anthropic-version", "old"),
-            ("anthropic-version", "new"),
+            ("anthropic-version", "2026-10-21"),
+            ("anthropic-workspace-id", "old"),
+            ("anthropic-workspace-id", "new"),
             ("tracestate", "x=1"),
             ("tracestate", "y=2"),
             ("traceparent", "t"),
@@ -389,7 +401,8 @@ mod tests {
         };
         let messages = anthropic_headers(&client);
         assert_eq!(sent(&messages, "anthropic-beta"), ["a,b,c"]);
-        assert_eq!(sent(&messages, "anthropic-version"), ["new"]);
+        assert_eq!(sent(&messages, "anthropic-workspace-id"), ["new"]);
+        assert_eq!(sent(&messages, "anthropic-version"), [VERSION], "what we write, we write for this one");
         let chat = allowed(&client);
         assert_eq!(
             (sent(&chat, "tracestate"), sent(&chat, "traceparent")),

@@ -17,16 +17,30 @@ pub(crate) fn presents(headers: &HeaderMap, key: &ApiKey) -> bool {
     })
 }
 
+/// A key that a client brings for a provider.
+pub(crate) struct OwnKey {
+    pub(crate) key: ApiKey,
+    pub(crate) form: KeyForm,
+}
+
+/// Which header a key stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyForm {
+    /// `x-api-key`
+    Plain,
+    /// `authorization`
+    Bearer,
+}
+
 /// The key that a client brings for a provider: in `x-api-key`, else as a bearer; never one of the gateway's own, past and
 /// present.
-pub(crate) fn own_key(headers: &HeaderMap, gateway_keys: &[ApiKey]) -> Option<ApiKey> {
+pub(crate) fn own_key(headers: &HeaderMap, gateway_keys: &[ApiKey]) -> Option<OwnKey> {
     let plain = headers.get_all("x-api-key").map(HeaderValue::as_bytes);
     let bearer = headers.get_all(header::AUTHORIZATION).filter_map(|value| bearer(value.as_bytes()));
-    let keys = plain.chain(bearer).map(<[u8]>::trim_ascii);
-    let own = keys
-        .filter(|key| !key.is_empty() && !carries(key, gateway_keys))
-        .find_map(|key| std::str::from_utf8(key).ok());
-    own.map(ApiKey::new)
+    let keys = plain.map(|key| (key, KeyForm::Plain)).chain(bearer.map(|key| (key, KeyForm::Bearer)));
+    keys.map(|(key, form)| (key.trim_ascii(), form))
+        .filter(|(key, _)| !key.is_empty() && !carries(key, gateway_keys))
+        .find_map(|(key, form)| Some(OwnKey { key: ApiKey::new(std::str::from_utf8(key).ok()?), form }))
 }
 
 /// Whether a header's value is one of these keys, or has one in it that is too long to be there by chance.
@@ -74,7 +88,7 @@ mod tests {
         assert!(!presented(&[("authorization", "Bearer ' OR '1'='1")]));
     }
 
-    fn own(headers: &[(&'static str, &'static str)]) -> Option<String> {
+    fn own(headers: &[(&'static str, &'static str)]) -> Option<(String, KeyForm)> {
         let mut request = TestRequest::default();
         for header in headers {
             request = request.append_header(*header);
@@ -83,16 +97,22 @@ mod tests {
             request.to_http_request().headers(),
             &[ApiKey::new("old-key-0123456789"), ApiKey::new("the-key")],
         );
-        key.map(|key| key.expose().to_owned())
+        key.map(|own| (own.key.expose().to_owned(), own.form))
     }
 
     #[test]
     fn a_clients_own_key_is_found_beside_the_gateways() {
-        assert_eq!(own(&[("x-api-key", "ck1")]).as_deref(), Some("ck1"));
-        assert_eq!(own(&[("authorization", "bearer ck2")]).as_deref(), Some("ck2"));
-        assert_eq!(own(&[("x-api-key", "ck1"), ("authorization", "Bearer ck2")]).as_deref(), Some("ck1"));
-        assert_eq!(own(&[("x-api-key", "the-key"), ("authorization", "Bearer ck2")]).as_deref(), Some("ck2"));
-        assert_eq!(own(&[("x-api-key", " k1 k2 ")]).as_deref(), Some("k1 k2"));
+        use KeyForm::{Bearer, Plain};
+
+        for (headers, key, form) in [
+            (&[("x-api-key", "ck1")][..], "ck1", Plain),
+            (&[("authorization", "bearer ck2")], "ck2", Bearer),
+            (&[("x-api-key", "ck1"), ("authorization", "Bearer ck2")], "ck1", Plain),
+            (&[("x-api-key", "the-key"), ("authorization", "Bearer ck2")], "ck2", Bearer),
+            (&[("x-api-key", " k1 k2 ")], "k1 k2", Plain),
+        ] {
+            assert_eq!(own(headers), Some((key.to_owned(), form)), "{headers:?}");
+        }
         for none in [
             ("x-api-key", "the-key"),
             ("x-api-key", ""),

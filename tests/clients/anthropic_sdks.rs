@@ -10,7 +10,7 @@ use crate::script::{self, Conversation, SIGNATURE};
 use crate::sdk::{self, PNG, Sdks, WAYS};
 use crate::support::canned;
 use crate::support::gateway::{Gateway, Setup};
-use crate::support::upstream::{Answer, Deaf, Ending, Upstream};
+use crate::support::upstream::{Answer, Deaf, Ending, Seen, Upstream};
 use crate::two_calls;
 
 #[test]
@@ -193,6 +193,39 @@ fn a_client_without_the_gateways_key_is_not_authenticated() {
     sdks.hold("refused", &gateway, &["401"]);
 
     assert_eq!(upstream.count(), 0);
+}
+
+/// The SDKs present their key as a bearer since `anthropic-version: 2026-10-21`.
+#[test]
+fn the_gateways_key_opens_every_endpoint_to_a_bearer() {
+    let sdks = Sdks::anthropic();
+    let count = |seen: &Seen| seen.target().contains("count_tokens");
+    let upstream = Upstream::anthropic()
+        .ruled_by(move |seen| count(seen).then(|| Answer::json(200, "{\"input_tokens\": 4711}")));
+    let upstream = sdk::listing(upstream);
+    let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "sk-of-the-client").start();
+
+    sdks.hold("text", &gateway, &[]);
+    sdks.hold("counted", &gateway, &["4711"]);
+    sdks.hold("models", &gateway, &["anthropic"]);
+
+    assert!(upstream.requests().iter().all(|seen| seen.key() == "sk-test"), "the gateway's key stays here");
+}
+
+#[test]
+fn a_clients_own_key_goes_upstream_as_the_bearer_that_it_is() {
+    let sdks = Sdks::anthropic();
+    let upstream = Upstream::anthropic();
+    let gateway = Gateway::before(&upstream).keys(["!PASSTHRU"]).start();
+
+    sdks.hold("text", &gateway, &[]);
+
+    for seen in upstream.requests() {
+        let header = |name: &str| seen.head.header(name).map(str::to_owned);
+        assert_eq!(header("authorization").as_deref(), Some("Bearer sk-of-the-client"));
+        assert_eq!(header("x-api-key"), None);
+        assert_eq!(header("anthropic-version").as_deref(), Some("2026-10-21"));
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! played. `scripts/check` installs the clients.
 
 mod anthropic_sdks;
+mod auto_mode;
 mod claude_code;
 mod gemini;
 mod installed;

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::script;
+use crate::script::{self, Conversation};
 use crate::sdk::{PNG, Sdks, WAYS};
 use crate::support::canned::anthropic;
 use crate::support::gateway::Gateway;
@@ -29,6 +29,66 @@ fn two_calls_at_once_go_there_and_back() {
     sdks.hold("two_calls", &gateway, &[&json!(two_calls::inputs()).to_string()]);
 
     two_calls::expect_second_turns(&upstream, sdks.count() * WAYS);
+}
+
+#[test]
+fn a_custom_tool_is_called_and_its_result_answered() {
+    let sdks = Sdks::openai();
+    let text = "*** Begin \"Patch\"\n+\tGenève \\ 🌹\n*** End Patch";
+    let conversation =
+        Conversation { tool: "patch", input: json!({ "input": text }), last_words: "It is applied." };
+    let upstream = conversation.played_by(Upstream::anthropic());
+    let gateway = Gateway::before(&upstream).start();
+
+    sdks.hold("custom", &gateway, &[text]);
+
+    let requests: Vec<Value> = upstream.requests().iter().map(script::body).collect();
+    let (seconds, firsts): (Vec<_>, Vec<_>) =
+        requests.iter().partition(|body| script::result(body).is_some());
+    assert_eq!((firsts.len(), seconds.len()), (sdks.count() * WAYS, sdks.count() * WAYS));
+    for first in firsts {
+        assert_eq!(first["tools"][0]["input_schema"]["required"], json!(["input"]), "{first}");
+        assert_eq!(first["tool_choice"], json!({"type": "tool", "name": "patch"}));
+    }
+    for second in seconds {
+        let call = &second["messages"][1]["content"][0];
+        assert_eq!((&call["type"], &call["input"]["input"]), (&json!("tool_use"), &json!(text)), "{second}");
+        assert_eq!(script::result(second).expect("just found")["content"], "applied");
+    }
+}
+
+#[test]
+fn the_sources_of_an_answer_are_its_annotations() {
+    let citation = |url: &str| {
+        json!({"type": "web_search_result_location", "url": url, "title": "T", "cited_text": "c",
+               "encrypted_index": "e"})
+    };
+    let sources = [("Sunny. ", "https://a.example/"), ("And warm.", "https://b.example/")];
+    let mut events = vec![anthropic::start()];
+    let mut content = Vec::new();
+    for (index, (text, url)) in (0..).zip(sources) {
+        let cited = json!({"type": "citations_delta", "citation": citation(url)});
+        events.extend([
+            anthropic::block_start(index, &json!({"type": "text", "text": "", "citations": []})),
+            anthropic::delta(index, &json!({"type": "text_delta", "text": text})),
+            anthropic::delta(index, &cited),
+            anthropic::block_stop(index),
+        ]);
+        content.push(json!({"type": "text", "text": text, "citations": [citation(url)]}));
+    }
+    events.extend(anthropic::end("end_turn"));
+    let mut whole: Value = serde_json::from_str(&anthropic::whole("")).expect("JSON");
+    whole["content"] = json!(content);
+    let (streamed, whole) = (Answer::events(events), Answer::json(200, whole.to_string()));
+    let upstream = script::by_delivery(Upstream::anthropic(), streamed, whole);
+    let gateway = Gateway::before(&upstream).start();
+    let annotation = |start: u32, end: u32, url: &str| {
+        json!({"type": "url_citation",
+               "url_citation": {"start_index": start, "end_index": end, "title": "T", "url": url}})
+    };
+    let expected = json!([annotation(0, 7, "https://a.example/"), annotation(7, 16, "https://b.example/")]);
+
+    Sdks::openai().hold("cited", &gateway, &[&expected.to_string()]);
 }
 
 #[test]

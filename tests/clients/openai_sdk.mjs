@@ -82,6 +82,35 @@ async function two_calls(url, inputs) {
   }
 }
 
+const PATCH = { type: "custom", custom: { name: "patch", description: "Applies a patch" } };
+
+// A custom tool is called with this text, then its result goes back and is answered.
+async function custom(url, text) {
+  const client = connect(url);
+  const tool_choice = { type: "custom", custom: { name: "patch" } };
+  for (const ask of WAYS) {
+    const [{ message, finish_reason }] = (await ask(client, { tools: [PATCH], tool_choice })).choices;
+    assert.equal(finish_reason, "tool_calls");
+    const [call] = message.tool_calls;
+    assert.deepEqual([call.type, call.custom], ["custom", { name: "patch", input: text }]);
+
+    const result = { role: "tool", tool_call_id: call.id, content: "applied" };
+    const called = { role: "assistant", tool_calls: [{ id: call.id, type: call.type, custom: call.custom }] };
+    const [second] = (await ask(client, { tools: [PATCH], messages: [...QUESTION, called, result] })).choices;
+    assert.deepEqual([second.finish_reason, second.message.content], ["stop", "It is applied."]);
+  }
+}
+
+// The sources of an answer, each once, whole and streamed.
+async function cited(url, expected) {
+  const client = connect(url);
+  for (const ask of WAYS) {
+    const { annotations } = (await ask(client)).choices[0].message;
+    const told = annotations.map(({ type, url_citation }) => ({ type, url_citation }));
+    assert.deepEqual(told, JSON.parse(expected));
+  }
+}
+
 // These parts of a request are sent; what arrives upstream is looked at there.
 async function carries(url, body) {
   for (const ask of WAYS) {
@@ -209,6 +238,8 @@ async function models(url) {
 const SCENARIOS = {
   text,
   two_calls,
+  custom,
+  cited,
   carries,
   usage,
   usage_unasked,

@@ -89,6 +89,58 @@ def two_calls(base_url, inputs):
         assert (choice.finish_reason, choice.message.content) == ("stop", "Sunny, and noon."), choice
 
 
+PATCH = {"type": "custom", "custom": {"name": "patch", "description": "Applies a patch"}}
+
+
+def streamed_custom(client, **body):
+    """The custom call of a stream, put together by hand: the SDK's helper for streams refuses custom tools."""
+    call, finish_reason = None, None
+    for chunk in chunks(client, [], **body):
+        for choice in chunk.choices:
+            finish_reason = choice.finish_reason or finish_reason
+            for piece in choice.delta.tool_calls or []:
+                assert piece.index == 0, piece
+                if call is None:
+                    assert piece.type == "custom", piece
+                    call = {"id": piece.id, "type": piece.type, "custom": dict(piece.custom)}
+                else:
+                    call["custom"]["input"] += piece.custom["input"]
+    return call, finish_reason
+
+
+def custom(base_url, text):
+    """A custom tool is called with this text, then its result goes back and is answered."""
+    client, choice = connect(base_url), {"type": "custom", "custom": {"name": "patch"}}
+    (first,) = whole(client, tools=[PATCH], tool_choice=choice).choices
+    called = first.message.tool_calls[0].model_dump(exclude_unset=True)
+    for call, finish_reason in (
+        (called, first.finish_reason),
+        streamed_custom(client, tools=[PATCH], tool_choice=choice),
+    ):
+        assert finish_reason == "tool_calls", (call, finish_reason)
+        assert (call["type"], call["custom"]["name"]) == ("custom", "patch"), call
+        assert call["custom"]["input"] == text, call
+        turns = [
+            {"role": "assistant", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": call["id"], "content": "applied"},
+        ]
+        (choice_,) = whole(client, tools=[PATCH], messages=[*QUESTION, *turns]).choices
+        assert (choice_.finish_reason, choice_.message.content) == ("stop", "It is applied."), choice_
+
+
+def cited(base_url, expected):
+    """The sources of an answer, each once, whole and streamed."""
+    client, expected = connect(base_url), json.loads(expected)
+    for ask in WAYS:
+        message = ask(client).choices[0].message.model_dump(exclude_unset=True)
+        told = [{key: one[key] for key in ("type", "url_citation")} for one in message["annotations"]]
+        assert told == expected, f"{ask.__name__}: {message}"
+    received = chunks(client, [])
+    deltas = [choice.delta.model_dump(exclude_unset=True) for chunk in received for choice in chunk.choices]
+    told = [one for delta in deltas for one in delta.get("annotations") or []]
+    assert [one["index"] for one in told] == list(range(len(expected))), told
+
+
 def carries(base_url, body):
     """These parts of a request are sent; what arrives upstream is looked at there."""
     client, body = connect(base_url), json.loads(body)
@@ -218,6 +270,8 @@ def models(base_url):
 SCENARIOS = (
     text,
     two_calls,
+    custom,
+    cited,
     carries,
     usage,
     usage_unasked,

@@ -73,6 +73,19 @@ impl Conversation {
         events
     }
 
+    /// The call, with what the server has found in a check of its calls.
+    pub(crate) fn judged_call_events(&self, judgement: &Value) -> Vec<Vec<u8>> {
+        let mut events = self.messages_call_events();
+        let results = json!([{"type": "dangerous_tool_use", "status":
+            {"type": "available", "tool_uses": {CALL_ID: judgement}}}]);
+        let delta = json!({"stop_reason": "tool_use", "stop_sequence": null, "safeguard_results": results});
+        let last = events.len() - 2;
+        events[last] = anthropic::event(
+            &json!({"type": "message_delta", "delta": delta, "usage": {"output_tokens": 9}}),
+        );
+        events
+    }
+
     fn messages_text_events(&self) -> Vec<Vec<u8>> {
         let mut events = anthropic::text(&words(self.last_words));
         events[0] = message_start("msg_01ScriptedText");

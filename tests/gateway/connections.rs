@@ -4,6 +4,7 @@ mod descriptors;
 mod expectations;
 mod heads;
 mod limits;
+mod old_clients;
 mod pipelining;
 mod slow_readers;
 

@@ -5,6 +5,7 @@ mod access;
 mod asking_commands;
 mod azure;
 mod bounds;
+mod broken_bodies;
 mod built_in_providers;
 mod chat_completions;
 mod coming_from_python;

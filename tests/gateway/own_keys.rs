@@ -1,6 +1,7 @@
 //! `!PASSTHRU`: the client's own key signs its requests.
 
 use crate::support::canned;
+use crate::support::chat;
 use crate::support::client::{Call, prompt};
 use crate::support::gateway::{Gateway, MODEL, Setup, whole_prompt};
 use crate::support::upstream::{Answer, Dialect, Upstream};
@@ -14,24 +15,54 @@ fn ask(gateway: &Gateway) -> Call {
 }
 
 #[test]
-fn the_clients_key_goes_where_the_upstream_looks_for_it() {
-    for (upstream, header) in [(Upstream::openai(), "authorization"), (Upstream::anthropic(), "x-api-key")] {
+fn an_openai_upstream_gets_the_clients_key_as_a_bearer() {
+    let upstream = Upstream::openai();
+    let gateway = passing(&upstream).start();
+    assert_eq!(ask(&gateway).header("x-api-key", "client-key-1").reply().text(), "Hello there!");
+    assert_eq!(ask(&gateway).header("authorization", "bearer client-key-2").reply().text(), "Hello there!");
+    for (seen, expected) in upstream.requests().iter().zip(["Bearer client-key-1", "Bearer client-key-2"]) {
+        assert_eq!(seen.head.header("authorization"), Some(expected));
+    }
+    assert!(upstream.requests().iter().all(|seen| seen.head.header("x-api-key").is_none()));
+}
+
+/// Anthropic's SDKs present a key as a bearer, older ones in `x-api-key`.
+#[test]
+fn an_anthropic_upstream_gets_the_clients_key_as_the_client_presents_it() {
+    let count = "/v1/messages/count_tokens";
+    for path in ["/v1/messages", count] {
+        let upstream = Upstream::anthropic();
+        let upstream =
+            upstream.ruled_by(move |_| (path == count).then(|| Answer::json(200, "{\"input_tokens\": 3}")));
         let gateway = passing(&upstream).start();
-        assert_eq!(ask(&gateway).header("x-api-key", "client-key-1").reply().text(), "Hello there!");
-        assert_eq!(
-            ask(&gateway).header("authorization", "bearer client-key-2").reply().text(),
-            "Hello there!"
-        );
-        assert_eq!(upstream.keys_seen(), ["client-key-1", "client-key-2"]);
-        for seen in upstream.requests() {
-            let other = if header == "x-api-key" { "authorization" } else { "x-api-key" };
-            assert!(
-                seen.head.header(header).is_some() && seen.head.header(other).is_none(),
-                "{:?}",
-                seen.head
-            );
+        for (name, value, other) in [
+            ("x-api-key", "client-key-1", "authorization"),
+            ("authorization", "Bearer client-key-2", "x-api-key"),
+        ] {
+            let call = gateway.call("POST", path).json(&prompt(MODEL, "hi"));
+            let reply = call.header("anthropic-version", "2026-10-21").header(name, value).reply();
+            assert_eq!(reply.status(), 200, "{reply}");
+            let requests = upstream.requests();
+            let seen = requests.last().expect("a request");
+            assert_eq!((seen.head.header(name), seen.head.header(other)), (Some(value), None), "{path}");
+            assert_eq!(seen.head.header("anthropic-version"), Some("2026-10-21"));
         }
     }
+}
+
+/// A client of Chat Completions has no other place for it.
+#[test]
+fn a_chat_clients_key_goes_where_an_anthropic_upstream_looks_for_it() {
+    let upstream = Upstream::anthropic();
+    let gateway = passing(&upstream).start();
+    let call = gateway.call("POST", "/v1/chat/completions").json(&chat::whole_prompt(MODEL, "hi"));
+    let reply =
+        call.header("authorization", "Bearer client-key").header("anthropic-version", "2026-10-21").reply();
+    assert_eq!(reply.status(), 200, "{reply}");
+    let seen = upstream.only_request();
+    assert_eq!(seen.head.header("x-api-key"), Some("client-key"));
+    assert_eq!(seen.head.header("authorization"), None);
+    assert_eq!(seen.head.header("anthropic-version"), Some("2023-06-01"), "the version of what we write");
 }
 
 #[test]

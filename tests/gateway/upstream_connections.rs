@@ -1,6 +1,7 @@
 //! The gateway's connections to its upstreams: each reply goes to the request that it answers, whatever else comes on the
 //! connection, and a connection that cannot be trusted is not used again.
 
+mod forwarding;
 mod mixing;
 mod tls;
 

@@ -18,6 +18,7 @@ use rustls::ClientConfig;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::forward::Forwarding;
 use super::pool::{Connection as Pooled, Origin, Pool};
 use super::proxy::{ProxyAddress, ProxySettings, Tls};
 use super::reply_io::{History, ReplyIo};
@@ -42,29 +43,42 @@ impl UpstreamConnector {
         Self { tcp: TcpConnector::default().service(), proxies, tls, pool }
     }
 
-    /// A new TCP connection to the host of `uri`, or through a proxy.
-    fn connect(
-        &self,
-        uri: &Uri,
-    ) -> LocalBoxFuture<'static, Result<Connection<Uri, TcpStream>, ConnectError>> {
+    /// A new TCP connection to the host of `uri`, or to a proxy: with a tunnel through it for TLS, else one whose requests
+    /// the proxy forwards.
+    fn connect(&self, uri: &Uri) -> LocalBoxFuture<'static, Result<Connected, ConnectError>> {
         let tls = if self.tls.is_some() { Tls::Yes } else { Tls::No };
         let proxy = uri.host().and_then(|host| self.proxies.of(tls, host)).cloned();
         let uri = uri.clone();
         let Some(proxy) = proxy else {
             let connecting = self.tcp.call(ConnectInfo::new(uri));
-            return Box::pin(async move { tuned(connecting.await?) });
+            return Box::pin(async move {
+                Ok(Connected { connection: tuned(connecting.await?)?, forwarding: None })
+            });
         };
         let address = ConnectInfo::new(format!("{}:{}", proxy.host, proxy.port));
         let connecting = Service::<ConnectInfo<String>>::call(&self.tcp, address);
         Box::pin(async move {
             let (mut stream, _) = tuned(connecting.await?)?.into_parts();
-            let port = uri.port_u16().unwrap_or(80);
-            tunnel(&mut stream, &proxy, &format!("{}:{port}", uri.host().unwrap_or_default()))
-                .await
-                .map_err(ConnectError::Io)?;
-            Ok(Connection::new(uri, stream))
+            let forwarding = match tls {
+                Tls::No => Some(Forwarding::new(&uri, proxy)),
+                Tls::Yes => {
+                    let port = uri.port_u16().unwrap_or(443);
+                    tunnel(&mut stream, &proxy, &format!("{}:{port}", uri.host().unwrap_or_default()))
+                        .await
+                        .map_err(ConnectError::Io)?;
+                    None
+                }
+            };
+            Ok(Connected { connection: Connection::new(uri, stream), forwarding })
         })
     }
+}
+
+/// A connection below TLS.
+struct Connected {
+    connection: Connection<Uri, TcpStream>,
+    /// For one to a proxy that forwards its requests.
+    forwarding: Option<Forwarding>,
 }
 
 impl Service<ConnectInfo<Uri>> for UpstreamConnector {
@@ -91,7 +105,7 @@ impl Service<ConnectInfo<Uri>> for UpstreamConnector {
         let connecting = self.connect(&uri);
         let tls = self.tls.clone().map(TlsConnector::service);
         Either::Right(Box::pin(async move {
-            let connection = connecting.await?;
+            let Connected { connection, forwarding } = connecting.await?;
             let transport = match tls {
                 None => Transport::Plain(connection.into_parts().0),
                 Some(tls) => {
@@ -99,7 +113,7 @@ impl Service<ConnectInfo<Uri>> for UpstreamConnector {
                     Transport::Tls(Box::new(secured.into_parts().0))
                 }
             };
-            let io = ReplyIo::new(Pooled::new(transport, origin), pool, History::New);
+            let io = ReplyIo::new(Pooled::new(transport, origin, forwarding), pool, History::New);
             Ok(Connection::new(uri, io))
         }))
     }

@@ -15,6 +15,7 @@ use actix_rt::time::{Instant, sleep};
 use bytes::BytesMut;
 use tokio_util::io::poll_read_buf;
 
+use super::forward::Forwarding;
 use super::transport::{Received, Transport};
 
 /// More idle connections than this are not kept.
@@ -33,7 +34,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// How long an upstream whose replies do not end where their framing says gets a connection for each request.
 const DISTRUST: Duration = Duration::from_secs(600);
 
-/// Which connections can stand in for each other.
+/// Which connections can stand in for each other. Those through a proxy belong to the upstream that they lead to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Origin {
     pub(super) authority: Authority,
@@ -45,6 +46,8 @@ pub(super) struct Origin {
 pub(super) struct Connection {
     pub(super) transport: Transport,
     pub(super) origin: Origin,
+    /// For a connection to a proxy that forwards its requests.
+    pub(super) forwarding: Option<Forwarding>,
     opened: Instant,
     /// Read, but not yet taken: the head of a reply and what came with it. Empty between two exchanges.
     pub(super) input: BytesMut,
@@ -52,8 +55,8 @@ pub(super) struct Connection {
 
 impl Connection {
     /// In a box, since it moves around a good deal.
-    pub(super) fn new(transport: Transport, origin: Origin) -> Box<Self> {
-        Box::new(Self { transport, origin, opened: Instant::now(), input: BytesMut::new() })
+    pub(super) fn new(transport: Transport, origin: Origin, forwarding: Option<Forwarding>) -> Box<Self> {
+        Box::new(Self { transport, origin, forwarding, opened: Instant::now(), input: BytesMut::new() })
     }
 
     /// Reads into `input`; `Ok(0)` is the end.

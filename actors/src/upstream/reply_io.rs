@@ -14,11 +14,14 @@ use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use vandamme_protocol::http1::{ReplyError, ReplyReader};
 
+use super::forward::RequestLine;
 use super::pool::{Connection, Pool};
 use super::transport::poll_read_into;
 
 /// What is read of a body at once, bytes. It waits for a slow client whole.
 const LARGEST_READ: usize = 8 << 10;
+/// Proxy Authentication Required.
+const PROXY_AUTHENTICATION: u16 = 407;
 
 /// Why an exchange broke off, as far as HTTP is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub enum ConnectionFault {
     WhileSending,
     /// The upstream closed the connection before its reply.
     BeforeReply,
+    /// The proxy that forwards the request wants another user or password (407).
+    ProxyAuthentication,
     Reply(ReplyError),
 }
 
@@ -52,6 +57,7 @@ impl fmt::Display for ConnectionFault {
                 f.write_str("the upstream closed the connection while the request was sent")
             }
             Self::BeforeReply => f.write_str("the upstream closed the connection before its reply"),
+            Self::ProxyAuthentication => f.write_str("the proxy wants another user or password"),
             Self::Reply(error) => fmt::Display::fmt(error, f),
         }
     }
@@ -76,6 +82,7 @@ pub(super) struct ReplyIo {
     /// A byte of the reply has come.
     heard: bool,
     request: Request,
+    request_line: RequestLine,
     /// Why the exchange broke off before its final head, for awc's next read.
     fault: Option<ConnectionFault>,
 }
@@ -106,6 +113,7 @@ impl fmt::Debug for ReplyIo {
 impl ReplyIo {
     pub(super) fn new(connection: Box<Connection>, pool: Weak<Pool>, history: History) -> Self {
         Self {
+            request_line: RequestLine::of(connection.forwarding.as_ref()),
             connection: Some(connection),
             pool,
             reply: ReplyReader::default(),
@@ -193,6 +201,10 @@ impl ReplyIo {
             Ok(false) => return Ok(()),
             Ok(true) => {}
             Err(error) => return Err(self.unreadable_head(error)),
+        }
+        // The upstream itself has no use for this status.
+        if self.reply.status() == PROXY_AUTHENTICATION && connection.forwarding.is_some() {
+            return Err(self.fail(ConnectionFault::ProxyAuthentication));
         }
         if !self.reply.ended() {
             match self.reply.body(input) {
@@ -287,7 +299,12 @@ impl AsyncWrite for ReplyIo {
         if this.request != Request::Sent {
             return Poll::Ready(Ok(bytes.len()));
         }
-        match Pin::new(&mut connection.transport).poll_write(task, bytes) {
+        let Connection { transport, forwarding, .. } = &mut **connection;
+        let written = match forwarding {
+            Some(forwarding) => this.request_line.poll_write(forwarding, transport, task, bytes),
+            None => Pin::new(transport).poll_write(task, bytes),
+        };
+        match written {
             Poll::Ready(Ok(length)) => Poll::Ready(Ok(length)),
             // A reply may have come before the upstream closed; awc looks for it once the request is out of the way.
             Poll::Ready(Err(_)) => {

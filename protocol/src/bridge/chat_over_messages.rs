@@ -5,6 +5,7 @@
 
 mod calls;
 mod cited;
+mod custom;
 mod reply;
 mod request;
 mod stream;
@@ -40,6 +41,8 @@ pub struct ReplyContext {
     /// Whether the client asked for reasoning, and so gets to see it.
     shows_reasoning: bool,
     calls: Calling,
+    /// The names of the custom tools.
+    custom: Vec<String>,
 }
 
 /// What makes a reply one of its own.

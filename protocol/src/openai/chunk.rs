@@ -30,6 +30,14 @@ pub(crate) enum Calling {
     Function,
 }
 
+/// What a call is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Callee {
+    Function,
+    /// A tool whose input is plain text.
+    Custom,
+}
+
 /// A page that a part of the text is from; the texts are inner texts, the places counted in characters.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
@@ -45,16 +53,19 @@ pub(crate) enum Event<'a> {
     Start,
     Text(&'a str),
     Reasoning(&'a str),
-    /// Of the text before it.
+    /// Of the whole text, once: a client may keep the last list alone.
     Sources(&'a [Source]),
     /// A tool call begins, `number` counting from 0.
     Call {
         number: u32,
+        callee: Callee,
         id: &'a str,
         name: &'a str,
     },
+    /// A function's arguments, or a custom tool's input.
     Arguments {
         number: u32,
+        callee: Callee,
         fragment: &'a str,
     },
     End {
@@ -86,7 +97,7 @@ impl Sink for BytesMut {
             }),
             Event::Sources(sources) => delta(stamp, self, |out| {
                 out.put(b"\"annotations\":[");
-                annotations(sources, out);
+                annotations(sources, Place::Chunk, out);
                 out.put(b"]");
             }),
             Event::Call { number: 1.., .. } | Event::Arguments { number: 1.., .. }
@@ -103,17 +114,20 @@ impl Sink for BytesMut {
                     out.put(b"}");
                 })
             }
-            Event::Call { number, id, name } => delta(stamp, self, |out| {
+            Event::Call { number, callee, id, name } => delta(stamp, self, |out| {
                 out.put(b"\"tool_calls\":[{\"index\":");
                 out.number(number.into());
                 out.put(b",");
-                call_head(id, name, out);
+                call_head(callee, id, name, out);
                 out.put(b"\"\"}}]");
             }),
-            Event::Arguments { number, fragment } => delta(stamp, self, |out| {
+            Event::Arguments { number, callee, fragment } => delta(stamp, self, |out| {
                 out.put(b"\"tool_calls\":[{\"index\":");
                 out.number(number.into());
-                out.put(b",\"function\":{\"arguments\":");
+                out.raw(match callee {
+                    Callee::Function => ",\"function\":{\"arguments\":",
+                    Callee::Custom => ",\"custom\":{\"input\":",
+                });
                 out.quoted(fragment);
                 out.put(b"}}]");
             }),
@@ -135,11 +149,27 @@ impl Calling {
     }
 }
 
+/// Where annotations stand.
+#[derive(Clone, Copy)]
+enum Place {
+    /// OpenAI's Python library wants an `index` in each entry of a list that comes in chunks.
+    Chunk,
+    Message,
+}
+
 /// Without brackets.
-fn annotations(sources: &[Source], out: &mut impl Write) {
+fn annotations(sources: &[Source], place: Place, out: &mut impl Write) {
     for (at, source) in sources.iter().enumerate() {
-        out.raw(if at == 0 { "" } else { "," });
-        out.put(b"{\"type\":\"url_citation\",\"url_citation\":{\"start_index\":");
+        out.raw(if at == 0 { "{" } else { ",{" });
+        match place {
+            Place::Chunk => {
+                out.put(b"\"index\":");
+                out.number(at as u64);
+                out.put(b",");
+            }
+            Place::Message => {}
+        }
+        out.put(b"\"type\":\"url_citation\",\"url_citation\":{\"start_index\":");
         out.number(source.start);
         out.put(b",\"end_index\":");
         out.number(source.end);
@@ -196,13 +226,19 @@ fn head(stamp: &Stamp, object: &str, out: &mut impl Write) {
     out.put(b",\"choices\":[");
 }
 
-/// Up to the value of `arguments`.
-fn call_head(id: &str, name: &str, out: &mut impl Write) {
+/// Up to the value of `arguments` or `input`.
+fn call_head(callee: Callee, id: &str, name: &str, out: &mut impl Write) {
     out.put(b"\"id\":");
     out.quoted(id);
-    out.put(b",\"type\":\"function\",\"function\":{\"name\":");
+    out.raw(match callee {
+        Callee::Function => ",\"type\":\"function\",\"function\":{\"name\":",
+        Callee::Custom => ",\"type\":\"custom\",\"custom\":{\"name\":",
+    });
     out.quoted(name);
-    out.put(b",\"arguments\":");
+    out.raw(match callee {
+        Callee::Function => ",\"arguments\":",
+        Callee::Custom => ",\"input\":",
+    });
 }
 
 fn usage_object(usage: Usage, out: &mut impl Write) {
@@ -232,6 +268,7 @@ pub(crate) struct Collected {
 
 /// One call; inner texts.
 struct Call {
+    callee: Callee,
     id: String,
     name: String,
     arguments: String,
@@ -259,7 +296,7 @@ impl Collected {
         }
         if !self.sources.is_empty() {
             out.put(b",\"annotations\":[");
-            annotations(&self.sources, &mut out);
+            annotations(&self.sources, Place::Message, &mut out);
             out.put(b"]");
         }
         self.write_calls(stamp.calls, &mut out);
@@ -287,7 +324,7 @@ impl Collected {
             (calls, Calling::Tools) => {
                 for (at, call) in calls.iter().enumerate() {
                     out.raw(if at == 0 { ",\"tool_calls\":[{" } else { ",{" });
-                    call_head(&call.id, &call.name, out);
+                    call_head(call.callee, &call.id, &call.name, out);
                     out.quoted(&call.arguments);
                     out.put(b"}}");
                 }
@@ -303,10 +340,11 @@ impl Sink for Collected {
             Event::Text(inner) => self.text.push_str(inner),
             Event::Reasoning(inner) => self.reasoning.push_str(inner),
             Event::Sources(sources) => self.sources.extend_from_slice(sources),
-            Event::Call { id, name, .. } => {
-                self.calls.push(Call { id: id.to_owned(), name: name.to_owned(), arguments: String::new() });
+            Event::Call { callee, id, name, .. } => {
+                let (id, name) = (id.to_owned(), name.to_owned());
+                self.calls.push(Call { callee, id, name, arguments: String::new() });
             }
-            Event::Arguments { number, fragment } => {
+            Event::Arguments { number, fragment, .. } => {
                 if let Some(call) = self.calls.get_mut(number as usize) {
                     call.arguments.push_str(fragment);
                 }

@@ -107,6 +107,19 @@ pub(crate) struct ToolCall<'a> {
     pub(crate) id: Option<Literal<'a>>,
     #[serde(borrow)]
     pub(crate) function: Option<Called<'a>>,
+    /// In the place of `function`, for a tool that takes plain text.
+    #[serde(borrow)]
+    pub(crate) custom: Option<CustomCalled<'a>>,
+}
+
+/// The custom tool that was called.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(expecting = "a custom tool object")]
+pub(crate) struct CustomCalled<'a> {
+    #[serde(borrow)]
+    pub(crate) name: Option<Literal<'a>>,
+    #[serde(borrow)]
+    pub(crate) input: Option<&'a RawValue>,
 }
 
 /// The function that was called.
@@ -119,7 +132,7 @@ pub(crate) struct Called<'a> {
     pub(crate) arguments: Option<&'a RawValue>,
 }
 
-/// One entry of `tools`.
+/// One entry of `tools`, or of those that a choice allows.
 #[derive(Deserialize)]
 #[serde(expecting = "a tool object")]
 pub(crate) struct Tool<'a> {
@@ -127,9 +140,50 @@ pub(crate) struct Tool<'a> {
     pub(crate) r#type: Option<Word<'a>>,
     #[serde(borrow)]
     pub(crate) function: Option<Function<'a>>,
+    #[serde(borrow)]
+    pub(crate) custom: Option<CustomTool<'a>>,
     /// Anthropic's own.
     #[serde(borrow)]
     pub(crate) cache_control: Option<&'a RawValue>,
+}
+
+impl<'a> Tool<'a> {
+    /// Of the function or custom tool.
+    pub(crate) fn name(&self) -> Option<Literal<'a>> {
+        let function = self.function.as_ref().and_then(|function| function.name);
+        function.or_else(|| self.custom.as_ref()?.name)
+    }
+}
+
+/// A tool whose input is plain text, which a grammar may restrict.
+#[derive(Deserialize)]
+#[serde(expecting = "a custom tool object")]
+pub(crate) struct CustomTool<'a> {
+    #[serde(borrow)]
+    pub(crate) name: Option<Literal<'a>>,
+    #[serde(borrow)]
+    pub(crate) description: Option<Literal<'a>>,
+    #[serde(borrow)]
+    pub(crate) format: Option<CustomFormat<'a>>,
+}
+
+/// What a custom tool's input must look like.
+#[derive(Deserialize)]
+#[serde(expecting = "a format object")]
+pub(crate) struct CustomFormat<'a> {
+    #[serde(borrow)]
+    pub(crate) r#type: Option<Word<'a>>,
+    #[serde(borrow)]
+    pub(crate) grammar: Option<Grammar<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(expecting = "a grammar object")]
+pub(crate) struct Grammar<'a> {
+    #[serde(borrow)]
+    pub(crate) syntax: Option<Word<'a>>,
+    #[serde(borrow)]
+    pub(crate) definition: Option<Literal<'a>>,
 }
 
 /// A function that the model may call.
@@ -153,6 +207,8 @@ pub(crate) struct ToolChoice<'a> {
     pub(crate) r#type: Option<Word<'a>>,
     #[serde(borrow)]
     pub(crate) function: Option<Called<'a>>,
+    #[serde(borrow)]
+    pub(crate) custom: Option<CustomCalled<'a>>,
     /// The function's name in `function_call`.
     #[serde(borrow)]
     pub(crate) name: Option<Literal<'a>>,

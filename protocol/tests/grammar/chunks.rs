@@ -11,6 +11,8 @@ pub(crate) struct Reply {
     pub(crate) reasoning: String,
     /// Id, name and arguments of each call.
     pub(crate) calls: Vec<[String; 3]>,
+    /// Which of the calls are of custom tools.
+    pub(crate) custom: Vec<bool>,
     /// Name and arguments of the one call that an old client gets.
     pub(crate) function: Option<[String; 2]>,
     /// Address, and from where to where in the text.
@@ -133,7 +135,9 @@ fn grow(reply: &mut Reply, delta: &Value) {
 }
 
 fn sources(reply: &mut Reply, annotations: &Value) {
-    for annotation in annotations.as_array().expect("a list") {
+    assert!(reply.sources.is_empty(), "all sources come at once");
+    for (at, annotation) in annotations.as_array().expect("a list").iter().enumerate() {
+        assert_eq!(annotation["index"], at, "OpenAI's Python library puts lists together by it");
         assert_eq!(annotation["type"], "url_citation");
         let source = &annotation["url_citation"];
         let place = |name: &str| source[name].as_u64().expect("a place in the text");
@@ -145,17 +149,21 @@ fn sources(reply: &mut Reply, annotations: &Value) {
 
 fn call(reply: &mut Reply, call: &Value) {
     let index = usize::try_from(call["index"].as_u64().expect("an index")).unwrap();
-    let arguments = call["function"]["arguments"].as_str().expect("arguments are there, however empty");
+    let (kind, member) =
+        if call.get("custom").is_some() { ("custom", "input") } else { ("function", "arguments") };
+    let arguments = call[kind][member].as_str().expect("arguments are there, however empty");
     if index == reply.calls.len() {
         let word = |value: &Value| value.as_str().filter(|word| !word.is_empty()).unwrap().to_owned();
-        assert_eq!((&call["type"], arguments), (&json!("function"), ""));
+        assert_eq!((&call["type"], arguments), (&json!(kind), ""));
         let id = word(&call["id"]);
         assert!(reply.calls.iter().all(|call| call[0] != id), "ids are unique");
-        reply.calls.push([id, word(&call["function"]["name"]), String::new()]);
+        reply.calls.push([id, word(&call[kind]["name"]), String::new()]);
+        reply.custom.push(kind == "custom");
         return;
     }
     assert!(index < reply.calls.len(), "indexes grow by one");
+    assert_eq!(reply.custom[index], kind == "custom", "a call stays of one kind: {call}");
     assert!(call.get("id").is_none() && call.get("type").is_none(), "said once: {call}");
-    assert!(call["function"].get("name").is_none() && !arguments.is_empty(), "{call}");
+    assert!(call[kind].get("name").is_none() && !arguments.is_empty(), "{call}");
     reply.calls[index][2].push_str(arguments);
 }

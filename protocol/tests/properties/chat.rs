@@ -28,9 +28,12 @@ pub(crate) fn check(bytes: &[u8], cut: usize) {
             Err(error) => assert!(!error.message.is_empty() && !error.message.contains('\n')),
         }
     }
+    let custom =
+        ["f", "get_weather", "Write"].map(|name| json!({"type": "custom", "custom": {"name": name}}));
     for fields in [
         json!({"reasoning_effort": "low", "stream_options": {"include_usage": true}}),
         json!({"functions": [{"name": "f"}]}),
+        json!({ "tools": custom }),
     ] {
         check_reply(bytes, cut, &context(fields));
     }
@@ -135,8 +138,8 @@ fn pushed(block: &[u8], before: Step, mut push: impl FnMut(&[u8]) -> Step) -> St
 struct Told {
     text: String,
     reasoning: String,
-    /// Ids, names and arguments.
-    calls: Vec<[String; 3]>,
+    /// Ids, types, names, and arguments or inputs.
+    calls: Vec<[String; 4]>,
     function: [String; 2],
     annotations: Vec<Value>,
     finish_reason: Option<String>,
@@ -180,14 +183,23 @@ impl Told {
         self.reasoning += &word(&delta["reasoning_content"]);
         self.function[0] += &word(&delta["function_call"]["name"]);
         self.function[1] += &word(&delta["function_call"]["arguments"]);
-        self.annotations.extend(delta["annotations"].as_array().into_iter().flatten().cloned());
+        for mut annotation in delta["annotations"].as_array().into_iter().flatten().cloned() {
+            let index = annotation.as_object_mut().expect("an object").remove("index");
+            let expected = (member == "delta").then(|| json!(self.annotations.len()));
+            assert_eq!(index, expected, "a chunk numbers what it lists");
+            self.annotations.push(annotation);
+        }
         for (at, call) in delta["tool_calls"].as_array().into_iter().flatten().enumerate() {
             let at = call["index"].as_u64().and_then(|index| usize::try_from(index).ok()).unwrap_or(at);
             assert!(at <= self.calls.len(), "indexes grow by one");
+            let (name, text) = match call.get("custom") {
+                Some(custom) => (&custom["name"], &custom["input"]),
+                None => (&call["function"]["name"], &call["function"]["arguments"]),
+            };
             if at == self.calls.len() {
-                self.calls.push([word(&call["id"]), word(&call["function"]["name"]), String::new()]);
+                self.calls.push([word(&call["id"]), word(&call["type"]), word(name), String::new()]);
             }
-            self.calls[at][2] += &word(&call["function"]["arguments"]);
+            self.calls[at][3] += &word(text);
         }
         if let Some(reason) = choice["finish_reason"].as_str() {
             assert_eq!(self.finish_reason, None, "it ends once");

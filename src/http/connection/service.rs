@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use actix_http::body::{BodySize, BoxBody, MessageBody};
 use actix_http::error::PayloadError;
-use actix_http::{ConnectionType, Payload, Request, Response};
+use actix_http::{ConnectionType, Payload, Request, Response, Version};
 use actix_service::Service;
 use actix_web::Error;
 use actix_web::dev::ServiceResponse;
@@ -30,6 +30,7 @@ pub(crate) fn serve<S>(
 where
     S: Service<Request, Response = ServiceResponse<BoxBody>, Error = Error>,
 {
+    let version = request.version();
     let connection = request.conn_data::<Rc<Connection>>().cloned();
     let reserved = connection.as_ref().is_some_and(|connection| connection.slot.class == Class::Reserved);
     let refusal = if reserved && !is_health(request.path()) { Some(refusal(request.path())) } else { None };
@@ -47,6 +48,7 @@ where
             (None, Some(reply)) => reply.await.map(Response::from),
             (None, None) => Ok(Response::internal_server_error()),
         };
+        let outcome = outcome.map(|response| readable_in(version, response));
         let Some(connection) = connection else {
             return Ok(outcome?.map_body(|_, body| ReplyBody::untracked(body)));
         };
@@ -66,6 +68,16 @@ where
             }
         }
     }
+}
+
+/// A client of HTTP/1.0 knows no chunks (RFC 9112, section 7): a body of unknown length ends with the connection.
+fn readable_in(version: Version, mut response: Response<BoxBody>) -> Response<BoxBody> {
+    if version < Version::HTTP_11 && response.body().size() == BodySize::Stream {
+        let head = response.head_mut();
+        head.no_chunking(true);
+        head.set_connection_type(ConnectionType::Close);
+    }
+    response
 }
 
 fn is_health(path: &str) -> bool {

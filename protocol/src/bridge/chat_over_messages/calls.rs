@@ -1,6 +1,9 @@
 //! The tool calls of one reply: which content block is which call, and what of it has gone out.
 
-use std::collections::HashSet;
+use std::{borrow::Cow, collections::HashSet};
+
+use super::custom::CustomInput;
+use crate::openai::chunk::Callee;
 
 /// A content block that is a tool call.
 struct OpenCall {
@@ -10,6 +13,8 @@ struct OpenCall {
     has_arguments: bool,
     /// The input that its beginning carried; inner text.
     input: Option<String>,
+    /// For a custom tool.
+    custom: Option<CustomInput>,
 }
 
 /// All calls: those that are open, and how many there have been.
@@ -20,39 +25,52 @@ pub(super) struct Calls {
     ids: HashSet<String>,
 }
 
-/// What is still missing of a call that is over.
-pub(super) struct Closed {
+/// A piece of a call's arguments; inner text.
+pub(super) struct Fragment<'a> {
     pub(super) number: u32,
-    /// All of its arguments, if none went out; inner text.
-    pub(super) arguments: Option<String>,
+    pub(super) callee: Callee,
+    pub(super) text: Cow<'a, str>,
 }
 
 impl Calls {
     /// Books a call that begins; returns its number, counted from 0.
-    pub(super) fn begin(&mut self, block: Option<i64>, id: &str, input: Option<String>) -> u32 {
+    pub(super) fn begin(
+        &mut self,
+        block: Option<i64>,
+        callee: Callee,
+        id: &str,
+        input: Option<String>,
+    ) -> u32 {
         let number = self.count;
         self.count = number.saturating_add(1);
         self.ids.insert(id.to_owned());
-        self.open.push(OpenCall { block, number, has_arguments: false, input });
+        let custom = match callee {
+            Callee::Function => None,
+            Callee::Custom => Some(CustomInput::default()),
+        };
+        self.open.push(OpenCall { block, number, has_arguments: false, input, custom });
         number
     }
 
-    /// The call that arguments of this block belong to, if it is one.
-    pub(super) fn continued(&mut self, block: Option<i64>) -> Option<u32> {
+    /// Takes arguments of this block. Returns what goes out of them, if it is a call.
+    pub(super) fn continued<'a>(&mut self, block: Option<i64>, fragment: &'a str) -> Option<Fragment<'a>> {
         let call = self.open.iter_mut().rfind(|call| block.is_none() || call.block == block)?;
         call.has_arguments = true;
-        Some(call.number)
+        match &mut call.custom {
+            None => Some(Fragment { number: call.number, callee: Callee::Function, text: fragment.into() }),
+            Some(custom) => Fragment::of_custom(call.number, custom.push(fragment)),
+        }
     }
 
-    /// This block is over.
-    pub(super) fn close(&mut self, block: Option<i64>) -> Option<Closed> {
+    /// This block is over. Returns what is still missing of its call, if it is one.
+    pub(super) fn close(&mut self, block: Option<i64>) -> Option<Fragment<'static>> {
         let at = self.open.iter().rposition(|call| block.is_none() || call.block == block)?;
-        Some(Closed::of(self.open.remove(at)))
+        self.open.remove(at).rest()
     }
 
-    /// The reply is over.
-    pub(super) fn close_all(&mut self) -> Vec<Closed> {
-        self.open.drain(..).map(Closed::of).collect()
+    /// The reply is over. Returns what is still missing of its calls.
+    pub(super) fn close_all(&mut self) -> Vec<Fragment<'static>> {
+        self.open.drain(..).filter_map(OpenCall::rest).collect()
     }
 
     /// Whether an earlier call has this id.
@@ -66,10 +84,27 @@ impl Calls {
     }
 }
 
-impl Closed {
-    fn of(call: OpenCall) -> Self {
-        // Clients parse the arguments when the call is over.
-        let missing = (!call.has_arguments).then(|| call.input.unwrap_or_else(|| "{}".to_owned()));
-        Self { number: call.number, arguments: missing }
+impl OpenCall {
+    fn rest(self) -> Option<Fragment<'static>> {
+        let missing = if self.has_arguments { None } else { self.input };
+        match self.custom {
+            Some(mut custom) => {
+                let mut text = missing.map(|input| custom.push(&input)).unwrap_or_default();
+                text.push_str(&custom.finish());
+                Fragment::of_custom(self.number, text)
+            }
+            None if self.has_arguments => None,
+            // Clients parse the arguments when the call is over.
+            None => {
+                let text = missing.map_or(Cow::Borrowed("{}"), Cow::Owned);
+                Some(Fragment { number: self.number, callee: Callee::Function, text })
+            }
+        }
+    }
+}
+
+impl Fragment<'_> {
+    fn of_custom(number: u32, text: String) -> Option<Self> {
+        (!text.is_empty()).then_some(Self { number, callee: Callee::Custom, text: text.into() })
     }
 }

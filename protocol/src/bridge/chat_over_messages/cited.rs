@@ -1,10 +1,10 @@
-//! The sources of a reply's text: Anthropic cites beside the text as it comes, OpenAI says behind it from where to where
-//! a source counts.
+//! The sources of a reply's text: Anthropic cites beside the text as it comes, OpenAI says at the end from where to where
+//! each source counts.
 
 use crate::{anthropic::event::Citation, json::characters, openai::chunk::Source};
 
-/// Beyond this, the sources of one block are not told.
-const MOST: usize = 256;
+/// Beyond this, the sources of one reply are left out.
+const MOST: usize = 1024;
 
 #[derive(Default)]
 pub(super) struct Cited {
@@ -13,11 +13,14 @@ pub(super) struct Cited {
     /// Where the open block begins.
     start: u64,
     found: Vec<Source>,
+    /// How many of those belong to blocks that are over.
+    closed: usize,
 }
 
 impl Cited {
     /// A block of text begins.
     pub(super) fn begin(&mut self) {
+        self.end();
         self.start = self.length;
     }
 
@@ -37,9 +40,15 @@ impl Cited {
     }
 
     /// The block is over.
-    pub(super) fn end(&mut self) -> Vec<Source> {
-        let mut found = std::mem::take(&mut self.found);
-        found.iter_mut().for_each(|source| source.end = self.length);
-        found
+    pub(super) fn end(&mut self) {
+        let open = self.found.iter_mut().skip(self.closed);
+        open.for_each(|source| source.end = self.length);
+        self.closed = self.found.len();
+    }
+
+    /// The reply is over: all its sources.
+    pub(super) fn finish(&mut self) -> Vec<Source> {
+        self.end();
+        std::mem::take(&mut self.found)
     }
 }

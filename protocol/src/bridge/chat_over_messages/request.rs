@@ -10,6 +10,7 @@ mod pairing;
 mod reasoning;
 mod system;
 mod tools;
+mod user;
 
 use serde_json::value::RawValue;
 
@@ -51,7 +52,7 @@ pub(super) fn translate(body: &[u8], target: &Target<'_>) -> Result<MessagesRequ
         write_sampling(&request, &mut out)?;
     }
     write_stop(request.stop, &mut out)?;
-    write_user(&request, &mut out);
+    user::write(&request, &mut out);
     reasoning.write(&mut out);
     write_output_config(&request, &reasoning, &mut out);
     system::write(&turns, &mut out)?;
@@ -80,6 +81,7 @@ fn reply_context(request: &Request<'_>, reasoning: &Reasoning<'_>, target: &Targ
             (Some(functions), None) if !functions.is_empty() => Calling::Function,
             (Some(_) | None, _) => Calling::Tools,
         },
+        custom: tools::custom_names(request),
     }
 }
 
@@ -159,15 +161,6 @@ fn write_stop(stop: Option<&RawValue>, out: &mut Vec<u8>) -> Result<(), RequestE
     }
     out.put(b"]");
     Ok(())
-}
-
-fn write_user(request: &Request<'_>, out: &mut Vec<u8>) {
-    let named = [request.safety_identifier, request.user].into_iter().flatten();
-    if let Some(user) = named.map(Literal::inner).find(|inner| !trim(inner).is_empty()) {
-        out.put(b",\"metadata\":{\"user_id\":");
-        out.quoted(user);
-        out.put(b"}");
-    }
 }
 
 /// What an answer must look like, and how much is put into it.

@@ -5,12 +5,16 @@
 
 use bytes::BytesMut;
 
-use super::{Birth, ReplyContext, calls::Calls, cited::Cited};
+use super::{
+    Birth, ReplyContext,
+    calls::{Calls, Fragment},
+    cited::Cited,
+};
 use crate::{
     anthropic::event::{Block, Delta, Event as Upstream, Kind, Message, Shown},
     bridge::{Bridge, Fault, Outcome, Step},
     json,
-    openai::chunk::{Event, Sink, Stamp},
+    openai::chunk::{Callee, Event, Sink, Stamp},
     vocabulary::{StopReason, Usage},
 };
 
@@ -19,6 +23,8 @@ pub struct Machine {
     stamp: Stamp,
     seed: u128,
     shows_reasoning: bool,
+    /// The names of the custom tools.
+    custom: Vec<String>,
     calls: Calls,
     cited: Cited,
     is_started: bool,
@@ -58,12 +64,13 @@ impl Bridge for Machine {
 impl Machine {
     /// For one reply to the request that `context` is from.
     pub fn new(context: ReplyContext, birth: Birth) -> Self {
-        let ReplyContext { requested_model, tells_usage, shows_reasoning, calls } = context;
+        let ReplyContext { requested_model, tells_usage, shows_reasoning, calls, custom } = context;
         let id = format!("chatcmpl-{:032x}", birth.seed);
         Self {
             stamp: Stamp { id, created: birth.created, model: requested_model, tells_usage, calls },
             seed: birth.seed,
             shows_reasoning,
+            custom,
             calls: Calls::default(),
             cited: Cited::default(),
             is_started: false,
@@ -170,8 +177,9 @@ impl Machine {
             Shown::ToolUse { id, name, input } => {
                 let made_up = (id.is_empty() || self.calls.has(id)).then(|| self.call_id());
                 let id = made_up.as_deref().unwrap_or(id);
-                let number = self.calls.begin(index, id, input.map(json::escape));
-                sink.emit(&self.stamp, Event::Call { number, id, name });
+                let callee = self.callee(name);
+                let number = self.calls.begin(index, callee, id, input.map(json::escape));
+                sink.emit(&self.stamp, Event::Call { number, callee, id, name });
             }
             Shown::Nothing => {}
         }
@@ -187,10 +195,24 @@ impl Machine {
         let fragment = delta.arguments();
         // Of a call that the vendor runs itself, nothing is shown.
         if !fragment.is_empty()
-            && let Some(number) = self.calls.continued(index)
+            && let Some(fragment) = self.calls.continued(index, fragment)
         {
-            sink.emit(&self.stamp, Event::Arguments { number, fragment });
+            self.arguments(&fragment, sink);
         }
+    }
+
+    /// What the tool of this name (inner text) is.
+    fn callee(&self, name: &str) -> Callee {
+        if self.custom.is_empty() {
+            return Callee::Function;
+        }
+        let name = json::decode(name).unwrap_or_default();
+        if self.custom.iter().any(|custom| **custom == *name) { Callee::Custom } else { Callee::Function }
+    }
+
+    fn arguments<S: Sink>(&self, fragment: &Fragment<'_>, sink: &mut S) {
+        let Fragment { number, callee, ref text } = *fragment;
+        sink.emit(&self.stamp, Event::Arguments { number, callee, fragment: text });
     }
 
     fn text<S: Sink>(&mut self, inner: &str, sink: &mut S) {
@@ -207,18 +229,9 @@ impl Machine {
     }
 
     fn block_over<S: Sink>(&mut self, index: Option<i64>, sink: &mut S) {
-        self.tell_sources(sink);
-        if let Some(closed) = self.calls.close(index)
-            && let Some(arguments) = closed.arguments
-        {
-            sink.emit(&self.stamp, Event::Arguments { number: closed.number, fragment: &arguments });
-        }
-    }
-
-    fn tell_sources<S: Sink>(&mut self, sink: &mut S) {
-        let sources = self.cited.end();
-        if !sources.is_empty() {
-            sink.emit(&self.stamp, Event::Sources(&sources));
+        self.cited.end();
+        if let Some(rest) = self.calls.close(index) {
+            self.arguments(&rest, sink);
         }
     }
 
@@ -257,11 +270,12 @@ impl Machine {
     }
 
     fn complete<S: Sink>(&mut self, sink: &mut S) -> StopReason {
-        self.tell_sources(sink);
-        for closed in self.calls.close_all() {
-            if let Some(arguments) = closed.arguments {
-                sink.emit(&self.stamp, Event::Arguments { number: closed.number, fragment: &arguments });
-            }
+        for rest in self.calls.close_all() {
+            self.arguments(&rest, sink);
+        }
+        let sources = self.cited.finish();
+        if !sources.is_empty() {
+            sink.emit(&self.stamp, Event::Sources(&sources));
         }
         let reason = self.reason();
         let usage = self.usage.unwrap_or_default();

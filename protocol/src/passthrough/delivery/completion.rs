@@ -50,16 +50,21 @@ pub fn completion_as_chunks(body: &[u8], asked: UsageAsked) -> Result<Bytes, Fau
     Ok(out.into())
 }
 
-/// In a stream, a call says which it is.
+/// In a stream, an entry of a list says which it is: clients put lists together by it.
 fn numbered(mut message: Object) -> Object {
-    let calls = message.get("tool_calls").and_then(|calls| objects(calls));
-    if let Some(calls) = calls {
-        let calls = calls.into_iter().enumerate().map(|(at, mut call)| {
-            call.insert("index".to_owned(), at.to_string());
-            written(&call)
+    for (name, list) in &mut message {
+        let Some(entries) = objects(list).filter(|entries| !entries.is_empty()) else { continue };
+        let entries = entries.into_iter().enumerate().map(|(at, mut entry)| {
+            let index = at.to_string();
+            if name == "tool_calls" {
+                entry.insert("index".to_owned(), index);
+            } else {
+                // A vendor's own may say that several entries belong together.
+                entry.entry("index".to_owned()).or_insert(index);
+            }
+            written(&entry)
         });
-        let calls = calls.collect::<Vec<_>>().join(",");
-        message.insert("tool_calls".to_owned(), format!("[{calls}]"));
+        *list = format!("[{}]", entries.collect::<Vec<_>>().join(","));
     }
     message
 }
@@ -181,12 +186,13 @@ fn call(calls: &mut Vec<Value>, piece: Value) {
     }
 }
 
-/// A message as it is told whole: its calls have no index.
+/// A message as it is told whole: its calls and annotations have no index.
 fn plain(choice: &mut Map<String, Value>) {
     let Some(Value::Object(message)) = choice.get_mut("message") else { return };
-    if let Some(Value::Array(calls)) = message.get_mut("tool_calls") {
-        calls.iter_mut().filter_map(Value::as_object_mut).for_each(|call| {
-            call.remove("index");
+    for list in ["tool_calls", "annotations"] {
+        let entries = message.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
+        entries.filter_map(Value::as_object_mut).for_each(|entry| {
+            entry.remove("index");
         });
     }
     message.entry("content").or_insert(Value::Null);

@@ -1,6 +1,6 @@
 //! Content parts that become blocks: texts, images, files.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, ops::Range};
 
 use serde_json::value::RawValue;
 
@@ -89,11 +89,21 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// Appends the block; `mark` is the part's `cache_control`.
-    pub(super) fn write(&self, mark: Option<&RawValue>, out: &mut Vec<u8>) {
+    pub(super) fn is_text(&self) -> bool {
+        match self {
+            Self::Text(_) => true,
+            Self::Image(_) | Self::Document(..) => false,
+        }
+    }
+
+    /// Appends the block; `mark` is the part's `cache_control`. Returns where the inner text stands, if it is a text.
+    pub(super) fn write(&self, mark: Option<&RawValue>, out: &mut Vec<u8>) -> Option<Range<usize>> {
+        let mut place = None;
         match self {
             Self::Text(text) => {
                 out.put(b"{\"type\":\"text\",\"text\":");
+                let start = out.len() + 1;
+                place = Some(start..start + text.len());
                 out.quoted(text);
             }
             Self::Image(source) => {
@@ -111,6 +121,7 @@ impl<'a> Block<'a> {
         }
         write_cache_control(mark, out);
         out.put(b"}");
+        place
     }
 }
 

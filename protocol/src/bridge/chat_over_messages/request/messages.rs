@@ -1,16 +1,16 @@
 //! The conversation: user and assistant in turns, each one's neighbours merged, the results right behind their calls.
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
 use serde_json::value::RawValue;
 
 use super::{
     content::{Block, is_blank, is_word},
-    pairing::{Call, Pairing},
+    pairing::{Call, Input, Pairing},
 };
 use crate::{
     anthropic::stream::tool_input,
-    bridge::RequestError,
+    bridge::{RequestError, chat_over_messages::custom},
     json::{self, Literal, Word, Write, trim_end},
     openai::request::{Content, Message, Part},
 };
@@ -72,14 +72,14 @@ impl<'a> Turn<'a> {
 pub(super) fn write<'a>(turns: &[Turn<'a>], out: &mut Vec<u8>) -> Result<Vec<&'a str>, RequestError> {
     let pairing = Pairing::of(turns)?;
     let last = turns.iter().rposition(|turn| turn.role != Role::System);
-    let mut conversation = Conversation { out, side: None };
+    let mut conversation = Conversation { out, side: None, last_text: None };
     conversation.out.put(b",\"messages\":[");
     for turn in turns {
         match turn.role {
             Role::System => {}
             Role::User => content(turn, &mut conversation, Side::User)?,
             Role::Assistant => {
-                assistant(turn, pairing.calls(turn.at), last, &mut conversation)?;
+                assistant(turn, pairing.calls(turn.at), &mut conversation)?;
                 let unanswered = (Some(turn.at) != last).then_some(UNANSWERED);
                 results(turns, pairing.calls(turn.at), unanswered, &mut conversation)?;
             }
@@ -103,6 +103,8 @@ struct Conversation<'o> {
     out: &'o mut Vec<u8>,
     /// Whose message is open.
     side: Option<Side>,
+    /// Where the inner text of the last block stands, if that is a text.
+    last_text: Option<Range<usize>>,
 }
 
 impl Conversation<'_> {
@@ -125,20 +127,35 @@ impl Conversation<'_> {
             }
         }
         self.side = Some(side);
+        self.last_text = None;
         self.out
+    }
+
+    /// Writes this side's next block; `mark` is its `cache_control`.
+    fn write(&mut self, side: Side, block: &Block<'_>, mark: Option<&RawValue>) {
+        let text = block.write(mark, self.block(side));
+        self.last_text = text;
     }
 
     /// Opens a message of a user who has nothing to say.
     fn no_word(&mut self) {
         self.out.put(b"{\"role\":\"user\",\"content\":[");
-        Block::Text(NO_WORD).write(None, self.out);
+        let _text = Block::Text(NO_WORD).write(None, self.out);
     }
 
     fn finish(&mut self) {
-        if self.side.is_none() {
-            self.no_word();
+        match (self.side, self.last_text.take()) {
+            (None, _) => self.no_word(),
+            (Some(Side::Assistant), Some(text)) => self.trim(text),
+            (Some(Side::User | Side::Assistant), _) => {}
         }
         self.out.put(b"]}]");
+    }
+
+    /// The upstream refuses to go on from white space. This text is not blank, so something is left of it.
+    fn trim(&mut self, text: Range<usize>) {
+        let kept = str::from_utf8(&self.out[text.clone()]).map_or(text.len(), |inner| trim_end(inner).len());
+        self.out.drain(text.start + kept..text.end);
     }
 }
 
@@ -156,11 +173,11 @@ fn content(turn: &Turn<'_>, conversation: &mut Conversation<'_>, side: Side) -> 
     match &turn.content {
         Content::Nothing => {}
         Content::Text(text) if is_blank(text.inner()) => {}
-        Content::Text(text) => Block::Text(text.inner()).write(None, conversation.block(side)),
+        Content::Text(text) => conversation.write(side, &Block::Text(text.inner()), None),
         Content::Parts(parts) => {
             for (at, part) in parts.iter().enumerate() {
                 if let Some(block) = Block::read(part, &Path(turn.at, at))? {
-                    block.write(part.cache_control, conversation.block(side));
+                    conversation.write(side, &block, part.cache_control);
                 }
             }
         }
@@ -168,28 +185,40 @@ fn content(turn: &Turn<'_>, conversation: &mut Conversation<'_>, side: Side) -> 
     Ok(())
 }
 
-/// `last` is the turn with which the conversation ends.
 fn assistant(
     turn: &Turn<'_>,
     calls: &[Call<'_>],
-    last: Option<usize>,
     conversation: &mut Conversation<'_>,
 ) -> Result<(), RequestError> {
     match &turn.content {
-        // The upstream refuses to go on from a space.
-        Content::Text(text) if Some(turn.at) == last && calls.is_empty() && !is_blank(text.inner()) => {
-            let text = trim_end(text.inner());
-            Block::Text(text).write(None, conversation.block(Side::Assistant));
-        }
-        Content::Nothing | Content::Text(_) | Content::Parts(_) => {
-            content(turn, conversation, Side::Assistant)?;
-        }
+        Content::Parts(parts) => assistant_parts(turn.at, parts, conversation)?,
+        Content::Nothing | Content::Text(_) => content(turn, conversation, Side::Assistant)?,
     }
     let refusal = turn.message.refusal.map(Literal::inner).filter(|text| !is_blank(text));
     if let Some(refusal) = refusal {
-        Block::Text(refusal).write(None, conversation.block(Side::Assistant));
+        conversation.write(Side::Assistant, &Block::Text(refusal), None);
     }
     calls.iter().for_each(|call| tool_use(call, conversation.block(Side::Assistant)));
+    Ok(())
+}
+
+/// Anthropic takes images and documents from the user alone, so they go into a user's message in front of the
+/// assistant's. There they fit whatever follows.
+fn assistant_parts(
+    turn: usize,
+    parts: &[Part<'_>],
+    conversation: &mut Conversation<'_>,
+) -> Result<(), RequestError> {
+    let blocks = parts
+        .iter()
+        .enumerate()
+        .map(|(at, part)| Ok(Block::read(part, &Path(turn, at))?.map(|block| (block, part.cache_control))));
+    let blocks = blocks.collect::<Result<Vec<_>, RequestError>>()?;
+    for is_text in [false, true] {
+        let side = if is_text { Side::Assistant } else { Side::User };
+        let of_side = blocks.iter().flatten().filter(|(block, _)| block.is_text() == is_text);
+        of_side.for_each(|(block, mark)| conversation.write(side, block, *mark));
+    }
     Ok(())
 }
 
@@ -199,7 +228,23 @@ fn tool_use(call: &Call<'_>, out: &mut Vec<u8>) {
     out.put(b",\"name\":");
     out.quoted(call.name);
     out.put(b",\"input\":");
-    input(call.arguments, out);
+    match call.input {
+        Input::Arguments(arguments) => input(arguments, out),
+        Input::Text(text) => custom_input(text, out),
+    }
+    out.put(b"}");
+}
+
+/// As the function takes it that stands in for the custom tool.
+fn custom_input(text: Option<&RawValue>, out: &mut Vec<u8>) {
+    out.put(b"{");
+    out.string(custom::PROPERTY);
+    out.put(b":");
+    match text.map(|raw| (raw, Literal::of(raw))) {
+        None => out.put(b"\"\""),
+        Some((_, Some(literal))) => out.quoted(literal.inner()),
+        Some((raw, None)) => out.string(raw.get()),
+    }
     out.put(b"}");
 }
 
@@ -263,7 +308,7 @@ fn output_parts(turn: usize, parts: &[Part<'_>], out: &mut Vec<u8>) -> Result<()
         };
         if let Some(block) = block {
             out.raw(separator);
-            block.write(part.cache_control, out);
+            let _text = block.write(part.cache_control, out);
             separator = ",";
         }
     }
@@ -290,7 +335,7 @@ fn orphan(turn: &Turn<'_>, conversation: &mut Conversation<'_>) -> Result<(), Re
         Content::Nothing | Content::Parts(_) => "",
     };
     let said = format!("[tool result {id}] {text}");
-    Block::Text(trim_end(&said)).write(None, conversation.block(Side::User));
+    conversation.write(Side::User, &Block::Text(trim_end(&said)), None);
     match &turn.content {
         Content::Parts(_) => content(turn, conversation, Side::User),
         Content::Nothing | Content::Text(_) => Ok(()),

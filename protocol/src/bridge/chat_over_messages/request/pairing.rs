@@ -13,7 +13,7 @@ use super::messages::{Role, Turn};
 use crate::{
     bridge::RequestError,
     json::Literal,
-    openai::request::{Called, Message},
+    openai::request::{Message, ToolCall},
 };
 
 /// A tool call of the history.
@@ -22,9 +22,25 @@ pub(super) struct Call<'a> {
     pub(super) id: Cow<'a, str>,
     /// Inner text.
     pub(super) name: &'a str,
-    pub(super) arguments: Option<&'a RawValue>,
+    pub(super) input: Input<'a>,
     /// The turn that answers it.
     pub(super) answer: Option<usize>,
+}
+
+/// What a tool was called with.
+#[derive(Clone, Copy)]
+pub(super) enum Input<'a> {
+    /// A function's arguments.
+    Arguments(Option<&'a RawValue>),
+    /// The text for a custom tool.
+    Text(Option<&'a RawValue>),
+}
+
+/// A call as the client has it.
+struct Made<'a> {
+    id: Option<Literal<'a>>,
+    name: Option<Literal<'a>>,
+    input: Input<'a>,
 }
 
 /// All calls and results of a conversation.
@@ -60,15 +76,15 @@ impl<'a> Pairing<'a> {
 
     fn book_calls(&mut self, turn: &Turn<'a>, open: &mut Open<'a>) -> Result<(), RequestError> {
         let start = self.calls.len();
-        for (at, (id, called)) in calls_of(turn.message).enumerate() {
-            let name = called.name.map(Literal::inner).filter(|name| !name.is_empty());
+        for (at, Made { id, name, input }) in calls_of(turn.message).enumerate() {
             let missing = || {
-                RequestError::new(format!(
-                    "messages.{}.tool_calls.{at}.function.name: field required",
-                    turn.at
-                ))
+                let kind = match input {
+                    Input::Arguments(_) => "function",
+                    Input::Text(_) => "custom",
+                };
+                RequestError::new(format!("messages.{}.tool_calls.{at}.{kind}.name: field required", turn.at))
             };
-            let name = name.ok_or_else(missing)?;
+            let name = name.map(Literal::inner).filter(|name| !name.is_empty()).ok_or_else(missing)?;
             let number = self.calls.len();
             let key = id.map(key).unwrap_or_default();
             let own = is_id(&key) && !open.ids.contains(&key);
@@ -77,7 +93,7 @@ impl<'a> Pairing<'a> {
             open.ids.insert(id.clone());
             open.by_id.entry(key).or_default().push_back(number);
             open.by_name.entry(name).or_default().push_back(number);
-            self.calls.push(Call { id, name, arguments: called.arguments, answer: None });
+            self.calls.push(Call { id, name, input, answer: None });
         }
         self.by_turn.insert(turn.at, start..self.calls.len());
         Ok(())
@@ -112,12 +128,22 @@ impl<'a> Pairing<'a> {
 }
 
 /// Calls of an assistant's message, the old kind last.
-fn calls_of<'r, 'a>(
-    message: &'r Message<'a>,
-) -> impl Iterator<Item = (Option<Literal<'a>>, Called<'a>)> + use<'r, 'a> {
-    let calls = message.tool_calls.iter().flatten();
-    let calls = calls.filter_map(|call| Some((call.id, call.function?)));
-    calls.chain(message.function_call.map(|called| (None, called)))
+fn calls_of<'r, 'a>(message: &'r Message<'a>) -> impl Iterator<Item = Made<'a>> + use<'r, 'a> {
+    let calls = message.tool_calls.iter().flatten().filter_map(Made::of);
+    calls.chain(message.function_call.map(|called| Made {
+        id: None,
+        name: called.name,
+        input: Input::Arguments(called.arguments),
+    }))
+}
+
+impl<'a> Made<'a> {
+    fn of(call: &ToolCall<'a>) -> Option<Self> {
+        let function = call.function.map(|called| (called.name, Input::Arguments(called.arguments)));
+        let custom = call.custom.map(|called| (called.name, Input::Text(called.input)));
+        let (name, input) = function.or(custom)?;
+        Some(Self { id: call.id, name, input })
+    }
 }
 
 fn key<'a>(id: Literal<'a>) -> Cow<'a, str> {

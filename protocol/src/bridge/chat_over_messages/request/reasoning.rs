@@ -42,18 +42,24 @@ enum Wish {
 }
 
 impl Wish {
-    fn read(word: &str) -> Result<Self, RequestError> {
-        match word {
-            "none" => Ok(Self::None),
-            "minimal" | "low" => Ok(Self::Low),
-            "medium" => Ok(Self::Medium),
-            "high" => Ok(Self::High),
-            "xhigh" => Ok(Self::XHigh),
-            "max" => Ok(Self::Max),
-            _ => Err(RequestError::new(
-                "reasoning_effort: must be none, minimal, low, medium, high, xhigh or max",
-            )),
-        }
+    /// `None` if the word leaves it to the model.
+    fn read(word: &str) -> Result<Option<Self>, RequestError> {
+        let wish = match word.to_ascii_lowercase().as_str() {
+            // Groq's word, and what other vendors say for it.
+            "" | "default" | "auto" | "adaptive" => return Ok(None),
+            "none" | "off" | "disabled" => Self::None,
+            "minimal" | "low" => Self::Low,
+            "medium" => Self::Medium,
+            "high" => Self::High,
+            "xhigh" => Self::XHigh,
+            "max" => Self::Max,
+            _ => {
+                return Err(RequestError::new(
+                    "reasoning_effort: must be default, none, minimal, low, medium, high, xhigh or max",
+                ));
+            }
+        };
+        Ok(Some(wish))
     }
 
     fn effort(self, model: Model) -> &'static str {
@@ -86,10 +92,10 @@ impl<'a> Reasoning<'a> {
         if let Some(own) = request.thinking.map(RawValue::get).filter(|own| own.starts_with('{')) {
             return Ok(Self { thinking: Some(Told::Own(own)), effort: None, is_asked: !is_off(own) });
         }
-        let Some(word) = &request.reasoning_effort else {
+        let wish = request.reasoning_effort.as_ref().map(|word| Wish::read(word.as_str())).transpose()?;
+        let Some(wish) = wish.flatten() else {
             return Ok(Self { thinking: None, effort: None, is_asked: false });
         };
-        let wish = Wish::read(word.as_str())?;
         let is_asked = wish != Wish::None;
         let thinks = is_asked && !hindrance.stops(model);
         let thinking = match model.thinking() {

@@ -6,9 +6,9 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use crate::{
-    bridge::RequestError,
+    bridge::{RequestError, chat_over_messages::custom::PROPERTY},
     json::{Literal, Word, Write, trim},
-    openai::request::{AllowedTools, Function, Request, ToolChoice},
+    openai::request::{AllowedTools, CustomFormat, CustomTool, Function, Request, Tool, ToolChoice},
 };
 
 /// What the client wants of the tools.
@@ -50,10 +50,13 @@ impl<'a> Choice<'a> {
         if kind == "allowed_tools" {
             return Self::among(choice.allowed_tools, field);
         }
-        let name = choice.function.and_then(|function| function.name).or(choice.name);
-        match (kind, name) {
-            ("function", Some(name)) => Ok(Self::Tool(name)),
-            ("function", None) => Err(RequestError::new(format!("{field}.function.name: field required"))),
+        let function = choice.function.and_then(|function| function.name).or(choice.name);
+        let custom = choice.custom.and_then(|custom| custom.name);
+        match (kind, function, custom) {
+            ("function", Some(name), _) | ("custom", _, Some(name)) => Ok(Self::Tool(name)),
+            ("function" | "custom", _, _) => {
+                Err(RequestError::new(format!("{field}.{kind}.name: field required")))
+            }
             _ => Err(unknown()),
         }
     }
@@ -61,8 +64,8 @@ impl<'a> Choice<'a> {
     fn among(allowed: Option<AllowedTools<'a>>, field: &str) -> Result<Self, RequestError> {
         let wrong = |what: &str| RequestError::new(format!("{field}.allowed_tools{what}"));
         let allowed = allowed.ok_or_else(|| wrong(": field required"))?;
-        let names = allowed.tools.iter().map(|tool| tool.function.as_ref()?.name).collect::<Option<Vec<_>>>();
-        let names = names.ok_or_else(|| wrong(".tools: each must name a function"))?;
+        let names = allowed.tools.iter().map(Tool::name).collect::<Option<Vec<_>>>();
+        let names = names.ok_or_else(|| wrong(".tools: each must name a tool"))?;
         match allowed.mode.as_ref().map(Word::as_str) {
             _ if names.is_empty() => Err(wrong(".tools: at least one tool is required")),
             Some("auto") => Ok(Self::AutoAmong(names)),
@@ -130,14 +133,22 @@ pub(super) fn write(
 ) -> Result<(), RequestError> {
     let mut list = List { out, choice, names: Vec::new(), told: 0 };
     for (at, tool) in request.tools.iter().flatten().enumerate() {
-        // What is no function, the upstream does not have.
-        if tool.r#type.as_ref().is_some_and(|kind| kind.as_str() != "function") {
-            continue;
+        match Kind::of(tool) {
+            Kind::Function => {
+                let function = tool.function.as_ref();
+                let function = function
+                    .ok_or_else(|| RequestError::new(format!("tools.{at}.function: field required")))?;
+                list.function(function, tool.cache_control, &format_args!("tools.{at}.function"))?;
+            }
+            Kind::Custom => {
+                let custom = tool.custom.as_ref();
+                let custom =
+                    custom.ok_or_else(|| RequestError::new(format!("tools.{at}.custom: field required")))?;
+                list.custom(custom, tool.cache_control, &format_args!("tools.{at}.custom"))?;
+            }
+            // The upstream does not have it.
+            Kind::Other => {}
         }
-        let function = tool.function.as_ref();
-        let function =
-            function.ok_or_else(|| RequestError::new(format!("tools.{at}.function: field required")))?;
-        list.function(function, tool.cache_control, &format_args!("tools.{at}.function"))?;
     }
     for (at, function) in request.functions.iter().flatten().enumerate() {
         list.function(function, None, &format_args!("functions.{at}"))?;
@@ -152,6 +163,30 @@ pub(super) fn write(
     let parallel = request.functions.as_ref().map(|_| false).or(request.parallel_tool_calls);
     choice.write(parallel, out);
     Ok(())
+}
+
+/// The names of the custom tools among the client's.
+pub(super) fn custom_names(request: &Request<'_>) -> Vec<String> {
+    let tools = request.tools.iter().flatten().filter(|tool| Kind::of(tool) == Kind::Custom);
+    let names = tools.filter_map(|tool| tool.custom.as_ref()?.name?.decode());
+    names.map(std::borrow::Cow::into_owned).collect()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Function,
+    Custom,
+    Other,
+}
+
+impl Kind {
+    fn of(tool: &Tool<'_>) -> Self {
+        match (tool.r#type.as_ref().map(Word::as_str), &tool.custom) {
+            (Some("custom"), _) | (None, Some(_)) => Self::Custom,
+            (Some("function") | None, _) => Self::Function,
+            (Some(_), _) => Self::Other,
+        }
+    }
 }
 
 /// The tools as they are written.
@@ -169,18 +204,8 @@ impl<'a> List<'_, 'a> {
         cache_control: Option<&RawValue>,
         path: &dyn std::fmt::Display,
     ) -> Result<(), RequestError> {
-        let name = function.name.filter(|name| !trim(name.inner()).is_empty());
-        let name = name.ok_or_else(|| RequestError::new(format!("{path}.name: field required")))?;
-        self.names.push(name);
-        if !self.choice.allows(name) {
+        if !self.begin(function.name, function.description, path)? {
             return Ok(());
-        }
-        self.out.raw(if self.told == 0 { ",\"tools\":[{\"name\":" } else { ",{\"name\":" });
-        self.told += 1;
-        self.out.quoted(name.inner());
-        if let Some(description) = function.description.filter(|text| !text.inner().is_empty()) {
-            self.out.put(b",\"description\":");
-            self.out.quoted(description.inner());
         }
         self.out.put(b",\"input_schema\":");
         schema(function.parameters, path, self.out)?;
@@ -192,6 +217,53 @@ impl<'a> List<'_, 'a> {
         Ok(())
     }
 
+    /// A custom tool becomes a function with one string property, which says what the text must look like.
+    fn custom(
+        &mut self,
+        tool: &CustomTool<'a>,
+        cache_control: Option<&RawValue>,
+        path: &dyn std::fmt::Display,
+    ) -> Result<(), RequestError> {
+        if !self.begin(tool.name, tool.description, path)? {
+            return Ok(());
+        }
+        self.out.put(b",\"input_schema\":{\"type\":\"object\",\"properties\":{");
+        self.out.string(PROPERTY);
+        self.out.put(b":{\"type\":\"string\",\"description\":\"The tool's input as plain text.");
+        if let Some(format) = &tool.format {
+            grammar(format, path, self.out)?;
+        }
+        self.out.put(b"\"}},\"required\":[");
+        self.out.string(PROPERTY);
+        self.out.put(b"],\"additionalProperties\":false}");
+        super::content::write_cache_control(cache_control, self.out);
+        self.out.put(b"}");
+        Ok(())
+    }
+
+    /// Begins a tool with its name and description. Answers whether the upstream is to know it.
+    fn begin(
+        &mut self,
+        name: Option<Literal<'a>>,
+        description: Option<Literal<'a>>,
+        path: &dyn std::fmt::Display,
+    ) -> Result<bool, RequestError> {
+        let name = name.filter(|name| !trim(name.inner()).is_empty());
+        let name = name.ok_or_else(|| RequestError::new(format!("{path}.name: field required")))?;
+        self.names.push(name);
+        if !self.choice.allows(name) {
+            return Ok(false);
+        }
+        self.out.raw(if self.told == 0 { ",\"tools\":[{\"name\":" } else { ",{\"name\":" });
+        self.told += 1;
+        self.out.quoted(name.inner());
+        if let Some(description) = description.filter(|text| !text.inner().is_empty()) {
+            self.out.put(b",\"description\":");
+            self.out.quoted(description.inner());
+        }
+        Ok(true)
+    }
+
     fn has(&self, name: Literal<'_>) -> Result<(), RequestError> {
         let decoded = name.decode().unwrap_or_default();
         if self.names.iter().any(|known| known.is(&decoded)) {
@@ -201,6 +273,30 @@ impl<'a> List<'_, 'a> {
             if matches!(self.choice, Choice::Tool(_)) { "function.name" } else { "allowed_tools.tools" };
         Err(RequestError::new(format!("tool_choice.{path}: no function in tools has this name")))
     }
+}
+
+/// Appends what a format demands, as inner text.
+fn grammar(
+    format: &CustomFormat<'_>,
+    path: &dyn std::fmt::Display,
+    out: &mut Vec<u8>,
+) -> Result<(), RequestError> {
+    let wrong = |what: &str| RequestError::new(format!("{path}.format.{what}"));
+    match format.r#type.as_ref().map(Word::as_str) {
+        Some("text") => return Ok(()),
+        Some("grammar") => {}
+        Some(_) | None => return Err(wrong("type: must be text or grammar")),
+    }
+    let grammar = format.grammar.as_ref().ok_or_else(|| wrong("grammar: field required"))?;
+    let definition = grammar.definition.filter(|definition| !trim(definition.inner()).is_empty());
+    let definition = definition.ok_or_else(|| wrong("grammar.definition: field required"))?;
+    out.raw(match grammar.syntax.as_ref().map(Word::as_str) {
+        Some("lark") => " It must match this Lark grammar:\\n\\n",
+        Some("regex") => " It must match this regular expression:\\n\\n",
+        Some(_) | None => return Err(wrong("grammar.syntax: must be lark or regex")),
+    });
+    out.raw(definition.inner());
+    Ok(())
 }
 
 /// Anthropic wants to read that the schema is one of an object; OpenAI takes it as said.

@@ -1,0 +1,135 @@
+//! Requests that a proxy forwards: without TLS to the upstream there is no tunnel, and the proxy reads the request itself,
+//! whose target is a whole URL then (RFC 9112, section 3.2.2).
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use actix_http::Uri;
+use bytes::{Buf as _, BytesMut};
+use tokio::io::AsyncWrite as _;
+
+use super::proxy::ProxyAddress;
+use super::transport::Transport;
+
+/// Where a proxy forwards the requests of one connection.
+#[derive(Debug)]
+pub(super) struct Forwarding {
+    /// The upstream's host and port, without a user.
+    authority: String,
+    proxy: ProxyAddress,
+}
+
+impl Forwarding {
+    pub(super) fn new(upstream: &Uri, proxy: ProxyAddress) -> Self {
+        let host = upstream.host().unwrap_or_default();
+        let port = upstream.port_u16().filter(|port| *port != 80);
+        let authority = port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        Self { authority, proxy }
+    }
+
+    /// The request line as the proxy needs it, with what only the proxy gets, for a request that begins with `head`; and
+    /// how many bytes of `head` it stands for. `None` unless the whole line is there.
+    fn line(&self, head: &[u8]) -> Option<(BytesMut, usize)> {
+        let end = memchr::memmem::find(head, b"\r\n")? + 2;
+        let method = memchr::memchr(b' ', &head[..end])? + 1;
+        let mut line = BytesMut::with_capacity(end + self.authority.len() + 128);
+        for part in [&head[..method], b"http://", self.authority.as_bytes(), &head[method..end]] {
+            line.extend_from_slice(part);
+        }
+        if let Some(authorization) = &self.proxy.authorization {
+            for part in ["proxy-authorization: ", authorization, "\r\n"] {
+                line.extend_from_slice(part.as_bytes());
+            }
+        }
+        Some((line, end))
+    }
+}
+
+/// How far the request line of one exchange has got.
+#[derive(Debug)]
+pub(super) enum RequestLine {
+    /// It is written as it is, or has been written.
+    Done,
+    /// No byte of the request has been written.
+    Due,
+    /// What is left of the line, and how many bytes of the request it stands for.
+    Writing(BytesMut, usize),
+}
+
+impl RequestLine {
+    pub(super) fn of(forwarding: Option<&Forwarding>) -> Self {
+        if forwarding.is_some() { Self::Due } else { Self::Done }
+    }
+
+    /// Writes the beginning of a request, which starts with `bytes`. Ready with how many of these have been written.
+    pub(super) fn poll_write(
+        &mut self,
+        forwarding: &Forwarding,
+        transport: &mut Transport,
+        task: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if let Self::Due = self {
+            let missing = || io::Error::other("the request line is longer than what is written at once");
+            let (line, length) = forwarding.line(bytes).ok_or_else(missing)?;
+            *self = Self::Writing(line, length);
+        }
+        let Self::Writing(line, length) = self else {
+            return Pin::new(transport).poll_write(task, bytes);
+        };
+        loop {
+            let slices = [IoSlice::new(line), IoSlice::new(&bytes[*length..])];
+            let written = ready!(Pin::new(&mut *transport).poll_write_vectored(task, &slices))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            if written >= line.len() {
+                let of_bytes = *length + written - line.len();
+                *self = Self::Done;
+                return Poll::Ready(Ok(of_bytes));
+            }
+            line.advance(written);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::proxy::{ProxySettings, Tls};
+
+    fn line(url: &str, proxy: &str, head: &str) -> Option<(String, usize)> {
+        let settings = ProxySettings::read(|name| (name == "HTTP_PROXY").then(|| proxy.to_owned())).unwrap();
+        let proxy = settings.of(Tls::No, "upstream.example").unwrap().clone();
+        let (line, length) = Forwarding::new(&url.parse().unwrap(), proxy).line(head.as_bytes())?;
+        Some((String::from_utf8(line.to_vec()).unwrap(), length))
+    }
+
+    #[test]
+    fn the_target_is_a_whole_url_and_the_proxys_password_stands_behind_it() {
+        let head = "POST /v1/messages?beta=true HTTP/1.1\r\nhost: x\r\n\r\n";
+        for (url, proxy, expected) in [
+            (
+                "http://upstream.example/v1",
+                "http://proxy:3128",
+                "POST http://upstream.example/v1/messages?beta=true HTTP/1.1\r\n",
+            ),
+            (
+                "http://me:secret@upstream.example:8080/",
+                "http://u:p@proxy",
+                "POST http://upstream.example:8080/v1/messages?beta=true HTTP/1.1\r\n\
+                 proxy-authorization: Basic dTpw\r\n",
+            ),
+            (
+                "http://[2001:db8::1]:80/",
+                "proxy",
+                "POST http://[2001:db8::1]/v1/messages?beta=true HTTP/1.1\r\n",
+            ),
+        ] {
+            let length = head.find("host").unwrap();
+            assert_eq!(line(url, proxy, head), Some((expected.to_owned(), length)), "{url}");
+        }
+        assert_eq!(line("http://upstream.example/", "proxy", "POST /v1"), None);
+    }
+}
