@@ -170,6 +170,11 @@ pub(super) fn is_told(message: &str) -> bool {
     lower.starts_with("prompt is too long:") || lower.starts_with("input length and `max_tokens` exceed")
 }
 
+/// Whether a message in Anthropic's words has the numbers that Claude Code reads.
+pub(super) fn has_numbers(message: &str) -> bool {
+    message.contains(" tokens > ") || message.contains(" exceed context limit: ")
+}
+
 /// The message in Anthropic's words, if this is about length. `codes` are the vendor's, lower case.
 pub(super) fn read(message: &str, codes: &[String]) -> Option<String> {
     // Let through by an upstream that is itself a gateway.
