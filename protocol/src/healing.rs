@@ -98,7 +98,7 @@ impl Edit {
     fn set(name: &str, value: &str, condition: Option<Condition>) -> Option<Self> {
         let Self::Param(path) = named::param(name)? else { return None };
         let may_be = named::can_be_set(&path) && refused::is_value(value) && !value.contains('&');
-        may_be.then(|| Self::Set(path, value.into(), condition))
+        may_be.then_some(Self::Set(path, value.into(), condition))
     }
 
     /// A number within a bound.
@@ -107,7 +107,7 @@ impl Edit {
             return Some(Self::Bound(TOKEN_LIMIT.into(), bound));
         }
         let Self::Param(path) = named::param(name)? else { return None };
-        named::can_be_set(&path).then(|| Self::Bound(path, bound))
+        named::can_be_set(&path).then_some(Self::Bound(path, bound))
     }
 
     /// The way to the member that is meant; there is none to a keyword.

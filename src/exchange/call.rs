@@ -315,7 +315,11 @@ impl Exchange<'_> {
         };
         let named = healing::recognise(status, &body);
         let is_out_of_tokens = openai::error::is_out_of_tokens(status, &body);
-        let mut fault = fault(status, &body, (lease.provider.api, self.question.api));
+        let apis = (lease.provider.api, self.question.api);
+        let reworded = openai::error::reworded_overflow(status, &body);
+        let reworded = reworded.filter(|_| apis == (Api::Messages, Api::Messages));
+        let is_reworded = reworded.is_some();
+        let mut fault = reworded.unwrap_or_else(|| fault(status, &body, apis));
         if let Some(unsupported) = unsupported {
             fault.message =
                 format!("the upstream answered {status} with {unsupported}, which cannot be decoded");
@@ -332,7 +336,7 @@ impl Exchange<'_> {
         } else {
             self.secrets(lease)
         };
-        let is_same_error = status == fault.status || outcome != Outcome::OutOfCredit;
+        let is_same_error = !is_reworded && (status == fault.status || outcome != Outcome::OutOfCredit);
         let relays =
             lease.provider.api == self.question.api && json && is_same_error && !secrets.found_in(&body);
         let answer = Answer {

@@ -18,6 +18,7 @@ use super::translation::now;
 
 impl Exchange<'_> {
     /// The reply that the upstream would have sent in its own API, on the way of every whole reply.
+    #[expect(clippy::result_large_err, reason = "the async functions around it return the same")]
     pub(super) fn without_content(
         &self,
         lease: &Lease,

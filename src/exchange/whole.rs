@@ -66,6 +66,7 @@ impl Exchange<'_> {
     }
 
     /// A whole reply of the client's own API, in the form that it asked for.
+    #[expect(clippy::result_large_err, reason = "the async functions around it return the same")]
     pub(super) fn pass_body(
         &self,
         lease: &Lease,
@@ -129,6 +130,8 @@ impl Exchange<'_> {
         self.translate_body(lease, (body, audience), headers, way)
     }
 
+    /// The same of a body that has been read.
+    #[expect(clippy::result_large_err, reason = "the async functions around it return the same")]
     pub(super) fn translate_body(
         &self,
         lease: &Lease,

@@ -34,6 +34,10 @@ pub(super) fn find(text: &str, lower: &str, param: &str) -> Option<Edit> {
 /// The efforts that there are, where another was refused.
 fn effort(lower: &str, param: &str) -> Option<Edit> {
     let path = EFFORT_NAMES.into_iter().find(|name| lower.contains(name) || param == *name)?;
+    // The list may be of another member.
+    if !param.is_empty() && !EFFORT_NAMES.contains(&param) {
+        return None;
+    }
     let list = LISTS.iter().find_map(|words| Some(&lower[lower.find(words)? + words.len()..]))?;
     let list = list.split(". ").next().unwrap_or_default();
     let words = list.split(|c: char| !c.is_ascii_alphanumeric());
@@ -96,6 +100,9 @@ impl<'t> Demand<'t> {
                 let is_one = !value.ends_with(',') && *value != "set";
                 is_one.then_some(Self { name, value, how: How::IfThere })
             }
+            [name, "may", "only", "be", "set", "to", value, ..] => {
+                Some(Self { name, value, how: How::IfThere })
+            }
             [name, "only", value, "is", "allowed" | "supported" | "accepted", ..] => {
                 Some(Self { name, value, how: How::IfThere })
             }
@@ -145,6 +152,7 @@ mod tests {
             ),
             ("With tools, please use reasoning_effort='none' instead.", "reasoning_effort=none&tools"),
             ("'reasoning_effort' must be 'none'", "reasoning_effort=none&reasoning_effort"),
+            ("'temperature' may only be set to 1 when thinking is enabled.", "temperature=1&temperature"),
             ("invalid temperature: only 1 is allowed for this model", "temperature=1&temperature"),
             (
                 "parameter.enable_thinking must be set to false for non-streaming calls",

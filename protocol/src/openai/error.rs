@@ -83,6 +83,20 @@ pub fn read(status: u16, body: &[u8]) -> Fault {
     report.overflow(status).unwrap_or_else(|| fault(status, message))
 }
 
+/// The fault in the words on which Claude Code compacts, if an upstream of the Messages API says in other words, with
+/// numbers, that a prompt is too long. Anthropic's own words, and Bedrock's, reach the client as they are.
+#[must_use]
+pub fn reworded_overflow(status: u16, body: &[u8]) -> Option<Fault> {
+    const KNOWN: [&str; 2] = ["prompt is too long", "input is too long for requested model"];
+    let report = Report::read(body);
+    let message = report.message.as_deref()?;
+    let lower = message.to_ascii_lowercase();
+    if context::is_told(message) || KNOWN.iter().any(|words| lower.contains(words)) {
+        return None;
+    }
+    report.overflow(status).filter(|fault| context::has_numbers(&fault.message))
+}
+
 /// An `error` object (or `msg`) inside a reply whose status was 200. The status comes from its `code` or `type`
 /// where these tell, else it is 502.
 pub(crate) fn read_inside(body: &[u8]) -> Fault {
@@ -330,6 +344,27 @@ mod tests {
         assert!(!is_out_of_tokens(500, said.as_bytes()));
         for other in ["max_tokens is too large", "the limit of requests was reached", ""] {
             assert!(!is_out_of_tokens(400, other.as_bytes()), "{other}");
+        }
+    }
+
+    #[test]
+    fn an_overflow_of_another_vendor_is_reworded_and_anthropics_own_is_not() {
+        let said = |message: &str| {
+            let body = serde_json::json!({"type": "error", "error": {"type": "invalid_request_error", "message": message}});
+            reworded_overflow(400, body.to_string().as_bytes()).map(|fault| (fault.status, fault.message))
+        };
+        assert_eq!(
+            said("Your request exceeded model token limit: 262144"),
+            Some((400, "prompt is too long: 262145 tokens > 262144 maximum".to_owned()))
+        );
+        for own in [
+            "prompt is too long: 5000 tokens > 4000 maximum",
+            "input length and `max_tokens` exceed context limit: 3000 + 2000 > 4000",
+            "Input is too long for requested model.",
+            "context length exceeded",
+            "max_tokens: 128000 > 64000, which is the maximum allowed number of output tokens",
+        ] {
+            assert_eq!(said(own), None, "{own}");
         }
     }
 

@@ -14,7 +14,7 @@ const DEEPEST: usize = 64;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Node {
     Object(Members),
-    List(Vec<Node>),
+    List(Vec<Self>),
     /// A scalar, or what is nested too deeply, as JSON.
     Text(String),
 }

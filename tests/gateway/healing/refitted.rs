@@ -382,11 +382,18 @@ fn a_prompt_that_is_too_long_is_reported_so_that_claude_code_compacts() {
             "prompt is too long: 262145 tokens > 262144 maximum",
         ),
     ] {
-        let upstream = Upstream::openai().always(refusal(message, ""));
-        let gateway = Gateway::before(&upstream).start();
-        let reply = gateway.messages(&prompt(MODEL, "hi")).reply();
-        assert_eq!((reply.status(), reply.error_message().as_str(), upstream.count()), (400, told, 1));
+        let upstreams =
+            [Upstream::openai().always(refusal(message, "")), Upstream::anthropic().always(refused(message))];
+        for upstream in upstreams {
+            let gateway = Gateway::before(&upstream).start();
+            let reply = gateway.messages(&prompt(MODEL, "hi")).reply();
+            assert_eq!((reply.status(), reply.error_message().as_str(), upstream.count()), (400, told, 1));
+        }
     }
+    let own = anthropic::error("invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum");
+    let upstream = Upstream::anthropic().always(Answer::json(400, own.clone()));
+    let reply = Gateway::before(&upstream).start().messages(&prompt(MODEL, "hi")).reply();
+    assert_eq!(reply.raw(), own, "Anthropic's own words pass as they are");
 }
 
 #[test]

@@ -170,6 +170,11 @@ pub(super) fn is_told(message: &str) -> bool {
     lower.starts_with("prompt is too long:") || lower.starts_with("input length and `max_tokens` exceed")
 }
 
+/// Whether a message in Anthropic's words has the numbers that Claude Code reads.
+pub(super) fn has_numbers(message: &str) -> bool {
+    message.contains(" tokens > ") || message.contains(" exceed context limit: ")
+}
+
 /// The message in Anthropic's words, if this is about length. `codes` are the vendor's, lower case.
 pub(super) fn read(message: &str, codes: &[String]) -> Option<String> {
     // Let through by an upstream that is itself a gateway.
@@ -278,101 +283,103 @@ impl Counts {
 mod tests {
     use super::*;
 
+    const VENDORS: &[(&str, &str)] = &[
+        (
+            "This model's maximum context length is 128000 tokens. However, your messages resulted in 130001 tokens. Please reduce the length of the messages.",
+            "prompt is too long: 130001 tokens > 128000 maximum",
+        ),
+        (
+            "This model's maximum context length is 4096 tokens. However, you requested 6000 tokens (5000 in the messages, 1000 in the completion).",
+            "prompt is too long: 6000 tokens > 4096 maximum",
+        ),
+        (
+            "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens (3000 in the messages, 2000 in the completion).",
+            "input length and `max_tokens` exceed context limit: 3000 + 2000 > 4096",
+        ),
+        (
+            "'max_tokens' or 'max_completion_tokens' is too large: 32000. This model's maximum context length is 40960 tokens and your request has 15000 input tokens (32000 > 40960 - 15000).",
+            "input length and `max_tokens` exceed context limit: 15000 + 32000 > 40960",
+        ),
+        (
+            "This endpoint's maximum context length is 131072 tokens. However, you requested about 140,000 tokens (100,000 of text input, 40,000 in the output).",
+            "input length and `max_tokens` exceed context limit: 100000 + 40000 > 131072",
+        ),
+        (
+            "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
+            "prompt is too long: 1200000 tokens > 1048576 maximum",
+        ),
+        (
+            "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
+            "prompt is too long: 537812 tokens > 131072 maximum",
+        ),
+        (
+            "Invalid request: Your request exceeded model token limit: 131072 (requested: 140000)",
+            "prompt is too long: 140000 tokens > 131072 maximum",
+        ),
+        (
+            "Prompt contains 40000 tokens and 0 draft tokens, too large for model with 32768 maximum context length",
+            "prompt is too long: 40000 tokens > 32768 maximum",
+        ),
+        (
+            "Please reduce the length of the messages or completion. Current length is 9000 while limit is 8192",
+            "prompt is too long: 9000 tokens > 8192 maximum",
+        ),
+        (
+            "prompt token count of 130000 exceeds the limit of 128000",
+            "prompt is too long: 130000 tokens > 128000 maximum",
+        ),
+        ("prompt is too long: 5 tokens > 4 maximum", "prompt is too long: 5 tokens > 4 maximum"),
+        ("Prompt exceeds max length", "prompt is too long: Prompt exceeds max length"),
+        (
+            "The input (345516 tokens) is longer than the model's context length (262144 tokens).",
+            "prompt is too long: 345516 tokens > 262144 maximum",
+        ),
+        (
+            "The number of tokens to keep from the initial prompt is greater than the context length (n_keep: 20000>= n_ctx: 4096). Try to load the model with a larger context length, or provide a shorter input",
+            "prompt is too long: 20000 tokens > 4096 maximum",
+        ),
+        (
+            "Your request exceeded model token limit: 262144",
+            "prompt is too long: 262145 tokens > 262144 maximum",
+        ),
+        (
+            "The decoder prompt (length 40000) is longer than the maximum model length of 32768.",
+            "prompt is too long: 40000 tokens > 32768 maximum",
+        ),
+        (
+            "This endpoint's maximum context length is 262144 tokens. However, you requested about 284283 tokens (8963 of text input, 13176 of tool input, 262144 in the output). Please reduce the length of either one",
+            "input length and `max_tokens` exceed context limit: 22139 + 262144 > 262144",
+        ),
+        (
+            "You passed 30000 input tokens and requested 4096 output tokens. However, the model's context length is only 32768 tokens, resulting in a maximum input length of 28672 tokens. Please reduce the length of the input prompt.",
+            "input length and `max_tokens` exceed context limit: 30000 + 4096 > 32768",
+        ),
+        (
+            "Requested token count exceeds the model's maximum context length of 32768 tokens. You requested a total of 40000 tokens: 8000 tokens from the input messages and 32000 tokens for the completion.",
+            "input length and `max_tokens` exceed context limit: 8000 + 32000 > 32768",
+        ),
+        (
+            "`inputs` tokens + `max_new_tokens` must be <= 4097. Given: 5000 `inputs` tokens and 512 `max_new_tokens`",
+            "prompt is too long: 5000 tokens > 4097 maximum",
+        ),
+        (
+            "Error code: 400 - The conversation has 210,000 tokens, but this model takes at most 200,000.",
+            "prompt is too long: 210000 tokens > 200000 maximum",
+        ),
+        (
+            "the request exceeds the available context size (8192 tokens), try increasing it",
+            "prompt is too long: 8193 tokens > 8192 maximum",
+        ),
+        (
+            "invalid params, context window exceeds limit (2013)",
+            "prompt is too long: invalid params, context window exceeds limit (2013)",
+        ),
+    ];
+
     #[test]
     fn every_vendors_wording_becomes_anthropics() {
-        for (vendor, expected) in [
-            (
-                "This model's maximum context length is 128000 tokens. However, your messages resulted in 130001 tokens. Please reduce the length of the messages.",
-                "prompt is too long: 130001 tokens > 128000 maximum",
-            ),
-            (
-                "This model's maximum context length is 4096 tokens. However, you requested 6000 tokens (5000 in the messages, 1000 in the completion).",
-                "prompt is too long: 6000 tokens > 4096 maximum",
-            ),
-            (
-                "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens (3000 in the messages, 2000 in the completion).",
-                "input length and `max_tokens` exceed context limit: 3000 + 2000 > 4096",
-            ),
-            (
-                "'max_tokens' or 'max_completion_tokens' is too large: 32000. This model's maximum context length is 40960 tokens and your request has 15000 input tokens (32000 > 40960 - 15000).",
-                "input length and `max_tokens` exceed context limit: 15000 + 32000 > 40960",
-            ),
-            (
-                "This endpoint's maximum context length is 131072 tokens. However, you requested about 140,000 tokens (100,000 of text input, 40,000 in the output).",
-                "input length and `max_tokens` exceed context limit: 100000 + 40000 > 131072",
-            ),
-            (
-                "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
-                "prompt is too long: 1200000 tokens > 1048576 maximum",
-            ),
-            (
-                "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
-                "prompt is too long: 537812 tokens > 131072 maximum",
-            ),
-            (
-                "Invalid request: Your request exceeded model token limit: 131072 (requested: 140000)",
-                "prompt is too long: 140000 tokens > 131072 maximum",
-            ),
-            (
-                "Prompt contains 40000 tokens and 0 draft tokens, too large for model with 32768 maximum context length",
-                "prompt is too long: 40000 tokens > 32768 maximum",
-            ),
-            (
-                "Please reduce the length of the messages or completion. Current length is 9000 while limit is 8192",
-                "prompt is too long: 9000 tokens > 8192 maximum",
-            ),
-            (
-                "prompt token count of 130000 exceeds the limit of 128000",
-                "prompt is too long: 130000 tokens > 128000 maximum",
-            ),
-            ("prompt is too long: 5 tokens > 4 maximum", "prompt is too long: 5 tokens > 4 maximum"),
-            ("Prompt exceeds max length", "prompt is too long: Prompt exceeds max length"),
-            (
-                "The input (345516 tokens) is longer than the model's context length (262144 tokens).",
-                "prompt is too long: 345516 tokens > 262144 maximum",
-            ),
-            (
-                "The number of tokens to keep from the initial prompt is greater than the context length (n_keep: 20000>= n_ctx: 4096). Try to load the model with a larger context length, or provide a shorter input",
-                "prompt is too long: 20000 tokens > 4096 maximum",
-            ),
-            (
-                "Your request exceeded model token limit: 262144",
-                "prompt is too long: 262145 tokens > 262144 maximum",
-            ),
-            (
-                "The decoder prompt (length 40000) is longer than the maximum model length of 32768.",
-                "prompt is too long: 40000 tokens > 32768 maximum",
-            ),
-            (
-                "This endpoint's maximum context length is 262144 tokens. However, you requested about 284283 tokens (8963 of text input, 13176 of tool input, 262144 in the output). Please reduce the length of either one",
-                "input length and `max_tokens` exceed context limit: 22139 + 262144 > 262144",
-            ),
-            (
-                "You passed 30000 input tokens and requested 4096 output tokens. However, the model's context length is only 32768 tokens, resulting in a maximum input length of 28672 tokens. Please reduce the length of the input prompt.",
-                "input length and `max_tokens` exceed context limit: 30000 + 4096 > 32768",
-            ),
-            (
-                "Requested token count exceeds the model's maximum context length of 32768 tokens. You requested a total of 40000 tokens: 8000 tokens from the input messages and 32000 tokens for the completion.",
-                "input length and `max_tokens` exceed context limit: 8000 + 32000 > 32768",
-            ),
-            (
-                "`inputs` tokens + `max_new_tokens` must be <= 4097. Given: 5000 `inputs` tokens and 512 `max_new_tokens`",
-                "prompt is too long: 5000 tokens > 4097 maximum",
-            ),
-            (
-                "Error code: 400 - The conversation has 210,000 tokens, but this model takes at most 200,000.",
-                "prompt is too long: 210000 tokens > 200000 maximum",
-            ),
-            (
-                "the request exceeds the available context size (8192 tokens), try increasing it",
-                "prompt is too long: 8193 tokens > 8192 maximum",
-            ),
-            (
-                "invalid params, context window exceeds limit (2013)",
-                "prompt is too long: invalid params, context window exceeds limit (2013)",
-            ),
-        ] {
-            assert_eq!(read(vendor, &[]).as_deref(), Some(expected), "{vendor}");
+        for (vendor, expected) in VENDORS {
+            assert_eq!(read(vendor, &[]).as_deref(), Some(*expected), "{vendor}");
         }
     }
 
