@@ -168,6 +168,7 @@ impl<'a> Builder<'a> {
             return self.mistakes.push(Mistake::new(keys.place, text));
         }
         let api = self.api(section);
+        let dialect = dialect(section, &base_url, self.merged.root());
         let azure = azure::read(api, (name, &base_url), section.text("api-version"), &mut self.warnings);
         let passthrough = is_passthrough(keys.text) || section.text("auth-mode").is_some();
         let settings = ProviderSettings {
@@ -188,7 +189,7 @@ impl<'a> Builder<'a> {
             timeout: self.timeout(section),
             max_retries: self.max_retries(section),
             demo: false,
-            dialect: dialect(section, self.merged.root()),
+            dialect,
             middleware: self.middleware(section),
             models_url: section.text("models-url").map(|url| url.text.to_owned()),
         };
@@ -288,8 +289,11 @@ enum BaseUrl {
     Wrong(Mistake),
 }
 
+/// OpenAI's own API. Others that copy it do not take all that it takes.
+const OPENAI: &str = "api.openai.com";
+
 /// What is not said is as everywhere; `root` has what holds for all providers.
-fn dialect(section: Section<'_>, root: Section<'_>) -> Dialect {
+fn dialect(section: Section<'_>, base_url: &str, root: Section<'_>) -> Dialect {
     let everywhere = root.section("everywhere");
     let word = |key| section.text(key).map(|word| word.text);
     let words = |key| {
@@ -305,6 +309,7 @@ fn dialect(section: Section<'_>, root: Section<'_>) -> Dialect {
         },
         reasoning_models: words("reasoning-models"),
         replay: match word("reasoning-replay") {
+            Some("reasoning_content_always") => Replay::Required,
             Some("reasoning_details") => Replay::Details,
             Some("none") => Replay::Nothing,
             _ => Replay::Content,
@@ -315,6 +320,9 @@ fn dialect(section: Section<'_>, root: Section<'_>) -> Dialect {
         top_k: is("top-k"),
         plain_tool_names: is("tool-name-sanitization"),
         user_fields: words("user-fields"),
+        prompt_cache: section.flag("prompt-cache").unwrap_or_else(|| {
+            base_url::parse(base_url).is_ok_and(|url| url.host_str() == Some(OPENAI))
+        }),
         web_search: word("web-search").map(str::to_owned),
         fewest_tokens: tokens("min-tokens-limit"),
         most_tokens: tokens("max-tokens-limit"),
