@@ -299,6 +299,11 @@ fn dialect(section: Section<'_>, base_url: &str, root: Section<'_>) -> Dialect {
     let words = |key| {
         section.text(key).map_or_else(Vec::new, |words| words.text.lines().map(str::to_owned).collect())
     };
+    // An empty list is for no model; none at all is for those that are known to reason.
+    let reasoning_models = match word("reasoning-models") {
+        Some("") => vec![String::new()],
+        Some(_) | None => words("reasoning-models"),
+    };
     let is = |key| section.flag(key).unwrap_or(false);
     let tokens = |key| everywhere.count(key).and_then(|count| u64::try_from(count).ok());
     Dialect {
@@ -307,7 +312,7 @@ fn dialect(section: Section<'_>, base_url: &str, root: Section<'_>) -> Dialect {
             Some("thinking") => Reasoning::Switch,
             _ => Reasoning::Effort,
         },
-        reasoning_models: words("reasoning-models"),
+        reasoning_models,
         replay: match word("reasoning-replay") {
             Some("reasoning_content_always") => Replay::Required,
             Some("reasoning_details") => Replay::Details,
@@ -320,9 +325,9 @@ fn dialect(section: Section<'_>, base_url: &str, root: Section<'_>) -> Dialect {
         top_k: is("top-k"),
         plain_tool_names: is("tool-name-sanitization"),
         user_fields: words("user-fields"),
-        prompt_cache: section.flag("prompt-cache").unwrap_or_else(|| {
-            base_url::parse(base_url).is_ok_and(|url| url.host_str() == Some(OPENAI))
-        }),
+        prompt_cache: section
+            .flag("prompt-cache")
+            .unwrap_or_else(|| base_url::parse(base_url).is_ok_and(|url| url.host_str() == Some(OPENAI))),
         web_search: word("web-search").map(str::to_owned),
         fewest_tokens: tokens("min-tokens-limit"),
         most_tokens: tokens("max-tokens-limit"),

@@ -14,6 +14,7 @@ mod key_files;
 mod mistakes;
 mod original;
 mod routes;
+mod thinking;
 
 /// Variables and what they are set to.
 type Set<'a> = &'a [(&'a str, &'a str)];

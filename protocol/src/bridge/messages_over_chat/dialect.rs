@@ -7,8 +7,8 @@
 pub struct Dialect {
     /// How models that reason are told how much.
     pub reasoning: Reasoning,
-    /// The models that are told; a `*` stands for any characters. Where none are listed, those that the table of
-    /// [`super::reasoning`] knows.
+    /// The models that are told; a `*` stands for any characters. Where none are listed, those that
+    /// [`super::FAMILIES`] knows.
     pub reasoning_models: Vec<String>,
     /// How a model gets its own earlier thoughts back.
     pub replay: Replay,

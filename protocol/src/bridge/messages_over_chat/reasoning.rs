@@ -62,7 +62,7 @@ const FIVE: &[&str] = &["low", "medium", "high", "xhigh", "max"];
 const SPARSE: &[&str] = &["low", "high", "max"];
 
 const OPENAI: &str = "developers.openai.com/api/docs/guides/reasoning";
-const OPENAI_SDK: &str = "openai 3.57.0 (PyPI), ReasoningEffort and stop";
+const OPENAI_MODELS: &str = "developers.openai.com/api/docs/models";
 const GEMINI: &str = "ai.google.dev/gemini-api/docs/openai";
 const XAI: &str = "docs.x.ai/docs/guides/reasoning";
 const MISTRAL: &str = "docs.mistral.ai/capabilities/reasoning";
@@ -79,14 +79,14 @@ const NEWEST: Family = row("gpt-5.6*", Off::None, FIVE, Stop::Cut, OPENAI);
 
 /// The table.
 pub const FAMILIES: &[Family] = &[
-    row("gpt-5*-chat*", Off::NoReasoning, &[], Stop::Cut, OPENAI_SDK),
-    row("gpt-5-pro*", Off::Lowest, &["high"], Stop::Cut, OPENAI_SDK),
-    row("gpt-5.*-pro*", Off::Lowest, &["medium", "high", "xhigh"], Stop::Cut, OPENAI_SDK),
-    row("gpt-5.1-codex-max*", Off::Lowest, FOUR, Stop::Cut, OPENAI_SDK),
-    row("gpt-5.1-codex-mini*", Off::Lowest, &["medium", "high"], Stop::Cut, OPENAI_SDK),
-    row("gpt-5-codex*", Off::Lowest, THREE, Stop::Cut, OPENAI_SDK),
-    row("gpt-5.1-codex*", Off::Lowest, THREE, Stop::Cut, OPENAI_SDK),
-    row("gpt-5.*-codex*", Off::Lowest, FOUR, Stop::Cut, OPENAI_SDK),
+    row("gpt-5*-chat*", Off::NoReasoning, &[], Stop::Cut, OPENAI_MODELS),
+    row("gpt-5-pro*", Off::Lowest, &["high"], Stop::Cut, OPENAI_MODELS),
+    row("gpt-5.*-pro*", Off::Lowest, &["medium", "high", "xhigh"], Stop::Cut, OPENAI_MODELS),
+    row("gpt-5.1-codex-max*", Off::Lowest, FOUR, Stop::Cut, OPENAI_MODELS),
+    row("gpt-5.1-codex-mini*", Off::Lowest, &["medium", "high"], Stop::Cut, OPENAI_MODELS),
+    row("gpt-5-codex*", Off::Lowest, THREE, Stop::Cut, OPENAI_MODELS),
+    row("gpt-5.1-codex*", Off::Lowest, THREE, Stop::Cut, OPENAI_MODELS),
+    row("gpt-5.*-codex*", Off::Lowest, FOUR, Stop::Cut, OPENAI_MODELS),
     row("gpt-5.1*", Off::None, THREE, Stop::Cut, OPENAI),
     row("gpt-5.2*", Off::None, FOUR, Stop::Cut, OPENAI),
     row("gpt-5.3*", Off::None, FOUR, Stop::Cut, OPENAI),
@@ -95,17 +95,17 @@ pub const FAMILIES: &[Family] = &[
     NEWEST,
     row("gpt-5", Off::Lowest, &["minimal", "low", "medium", "high"], Stop::Cut, OPENAI),
     row("gpt-5-*", Off::Lowest, &["minimal", "low", "medium", "high"], Stop::Cut, OPENAI),
-    row("o1-mini*", Off::Never, &[], Stop::Cut, OPENAI_SDK),
-    row("o1-preview*", Off::Never, &[], Stop::Cut, OPENAI_SDK),
+    row("o1-mini*", Off::Never, &[], Stop::Cut, OPENAI_MODELS),
+    row("o1-preview*", Off::Never, &[], Stop::Cut, OPENAI_MODELS),
     row("o1*", Off::Lowest, THREE, Stop::Cut, OPENAI),
     row("o3*", Off::Lowest, THREE, Stop::Cut, OPENAI),
     row("o4*", Off::Lowest, THREE, Stop::Cut, OPENAI),
-    row("codex-mini*", Off::Lowest, THREE, Stop::Cut, OPENAI_SDK),
+    row("codex-mini*", Off::Lowest, THREE, Stop::Cut, OPENAI_MODELS),
     row("gpt-oss*", Off::Lowest, THREE, Stop::Taken, GROQ),
-    row("gpt-3*", Off::NoReasoning, &[], Stop::Taken, OPENAI_SDK),
-    row("gpt-4*", Off::NoReasoning, &[], Stop::Taken, OPENAI_SDK),
-    row("gpt-audio*", Off::NoReasoning, &[], Stop::Taken, OPENAI_SDK),
-    row("chatgpt-*", Off::NoReasoning, &[], Stop::Taken, OPENAI_SDK),
+    row("gpt-3*", Off::NoReasoning, &[], Stop::Taken, OPENAI_MODELS),
+    row("gpt-4*", Off::NoReasoning, &[], Stop::Taken, OPENAI_MODELS),
+    row("gpt-audio*", Off::NoReasoning, &[], Stop::Taken, OPENAI_MODELS),
+    row("chatgpt-*", Off::NoReasoning, &[], Stop::Taken, OPENAI_MODELS),
     row("gemini-1*", Off::NoReasoning, &[], Stop::Taken, GEMINI),
     row("gemini-2.0*", Off::NoReasoning, &[], Stop::Taken, GEMINI),
     row("gemini-2.5-flash*", Off::None, THREE, Stop::Taken, GEMINI),
@@ -117,10 +117,15 @@ pub const FAMILIES: &[Family] = &[
     row("grok-3-mini*", Off::Lowest, &["low", "high"], Stop::Cut, XAI),
     row("grok-3*", Off::NoReasoning, &[], Stop::Taken, XAI),
     row("grok-4.3*", Off::None, THREE, Stop::Cut, XAI),
+    row("grok-4.5*", Off::Lowest, FOUR, Stop::Cut, XAI),
+    row("grok-4.6*", Off::Lowest, FOUR, Stop::Cut, XAI),
+    row("grok-4.7*", Off::Lowest, FOUR, Stop::Cut, XAI),
+    row("grok-latest", Off::Lowest, FOUR, Stop::Cut, XAI),
     row("grok-*", Off::Never, &[], Stop::Cut, XAI),
     row("magistral*", Off::Never, &[], Stop::Taken, MISTRAL),
     row("mistral-small-latest", Off::None, &["high"], Stop::Taken, MISTRAL),
     row("mistral-small-2603*", Off::None, &["high"], Stop::Taken, MISTRAL),
+    row("mistral-medium-latest", Off::None, &["high"], Stop::Taken, MISTRAL),
     row("mistral-medium-3-5*", Off::None, &["high"], Stop::Taken, MISTRAL),
     row("mistral-medium-3.5*", Off::None, &["high"], Stop::Taken, MISTRAL),
     row("mistral-large-4*", Off::None, THREE, Stop::Taken, MISTRAL),
@@ -147,12 +152,13 @@ pub const FAMILIES: &[Family] = &[
     row("qwen3-coder*", Off::NoReasoning, &[], Stop::Taken, GROQ),
     row("qwen3*instruct*", Off::NoReasoning, &[], Stop::Taken, GROQ),
     row("qwen3*thinking*", Off::Never, &[], Stop::Taken, GROQ),
+    row("qwen3.*", Off::None, THREE, Stop::Taken, GROQ),
     row("qwen3*", Off::None, &[], Stop::Taken, GROQ),
     row("qwq*", Off::Never, &[], Stop::Taken, GROQ),
     row("minimax-m*", Off::Never, &[], Stop::Taken, OPENROUTER),
     row("step-3*", Off::Never, &[], Stop::Taken, OPENROUTER),
     row("longcat-*-thinking*", Off::Never, &[], Stop::Taken, LONGCAT),
-    row("longcat-*", Off::NoReasoning, &[], Stop::Taken, LONGCAT),
+    row("longcat-flash-chat*", Off::NoReasoning, &[], Stop::Taken, LONGCAT),
 ];
 
 /// The row of this model. Case does not count, and neither does what a vendor puts before or behind the name
@@ -204,7 +210,49 @@ pub(super) fn nearest<'e>(efforts: &[&'e str], wanted: &str) -> Option<&'e str> 
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
+
+    /// The rows as `docs/thinking.md` has them.
+    fn table() -> String {
+        let mut table = format!(
+            "As of {AS_OF}.\n\n| model | thinking is turned off by | efforts | `stop` | source |\n|---|---|---|---|---|\n"
+        );
+        for family in FAMILIES {
+            let off = match family.off {
+                Off::NoReasoning => "(does not reason)",
+                Off::None => "effort `none`",
+                Off::Switch => "`thinking: disabled`",
+                Off::Ignored => "`thinking: disabled`, without effect",
+                Off::Lowest => "never; lowest effort",
+                Off::Never => "never; nothing is sent",
+            };
+            let efforts = if family.efforts.is_empty() { "-".to_owned() } else { family.efforts.join(", ") };
+            let stop = match family.stop {
+                Stop::Taken => "sent",
+                Stop::Cut => "cut here",
+            };
+            let Family { pattern, source, .. } = family;
+            writeln!(table, "| `{pattern}` | {off} | {efforts} | {stop} | {source} |").unwrap();
+        }
+        table
+    }
+
+    /// `UPDATE_SNAPSHOTS=1` writes it.
+    #[test]
+    fn the_page_about_thinking_has_the_table() {
+        const MARKS: [&str; 2] = ["<!-- table -->\n", "<!-- end of table -->\n"];
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/thinking.md");
+        let text = std::fs::read_to_string(page).unwrap();
+        let (before, rest) = text.split_once(MARKS[0]).unwrap();
+        let (printed, after) = rest.split_once(MARKS[1]).unwrap();
+        if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+            std::fs::write(page, [before, MARKS[0], &table(), MARKS[1], after].concat()).unwrap();
+        } else {
+            assert_eq!(printed, table(), "run with UPDATE_SNAPSHOTS=1");
+        }
+    }
 
     #[test]
     fn every_model_has_the_row_that_is_about_it() {
@@ -226,6 +274,8 @@ mod tests {
             ("gemini-3.1-pro-preview", Off::Lowest, Some("high")),
             ("grok-4.1-fast-non-reasoning", Off::NoReasoning, None),
             ("grok-4.1-fast-reasoning", Off::Never, None),
+            ("grok-4.7", Off::Lowest, Some("xhigh")),
+            ("qwen/qwen3.8-max", Off::None, Some("high")),
             ("kimi-k2-thinking-turbo", Off::Ignored, None),
             ("moonshotai/Kimi-K2-Instruct-0905", Off::NoReasoning, None),
             ("kimi-k2.6", Off::Switch, None),

@@ -33,7 +33,7 @@ use crate::{
 use caching::Marks;
 use content::{System, system};
 use effort::Effort;
-use messages::Scribe;
+use messages::{Need, Scribe};
 use pairing::Pairing;
 use settings::sequences;
 use tool_list::tool_list;
@@ -59,7 +59,8 @@ pub(super) fn translate(body: &[u8], target: &Target<'_>) -> Result<ChatRequest,
     let mut out = Vec::with_capacity(body.len() + body.len() / 8 + 512);
     out.put(b"{\"model\":");
     out.string(target.model);
-    settings::write((&request, &turns), target, &mut dropped, &mut out)?;
+    let effort = Effort::new(&request, &turns, target);
+    settings::write((&request, &effort), target, &mut dropped, &mut out)?;
     match delivery {
         Delivery::Streamed => out.put(b",\"stream\":true,\"stream_options\":{\"include_usage\":true}"),
         Delivery::Whole => out.put(b",\"stream\":false"),
@@ -70,9 +71,14 @@ pub(super) fn translate(body: &[u8], target: &Target<'_>) -> Result<ChatRequest,
     let choice = request.tool_choice.as_ref();
     Toolbox { tools: &tools, choice, turns: &turns, names: &names, target }.write(&mut dropped, &mut out)?;
     out.put(b",\"messages\":[");
-    write_messages((&request, &turns), target, (&names, &mut dropped), &mut out)?;
+    write_messages((&request, &turns, &effort), target, (&names, &mut dropped), &mut out)?;
     out.put(b"]}");
-    Ok(ChatRequest { body: out, delivery, reply: reply_context(&request, target, &names), dropped })
+    Ok(ChatRequest {
+        body: out,
+        delivery,
+        reply: reply_context((&request, &effort), target, &names),
+        dropped,
+    })
 }
 
 fn read_turns<'a>(request: &Request<'a>) -> Result<Vec<Turn<'a>>, RequestError> {
@@ -95,14 +101,18 @@ fn hide_cleared(messages: &[Message<'_>], turns: &mut [Turn<'_>]) {
     }
 }
 
-fn reply_context(request: &Request<'_>, target: &Target<'_>, names: &Names) -> ReplyContext {
+fn reply_context(
+    (request, effort): (&Request<'_>, &Effort),
+    target: &Target<'_>,
+    names: &Names,
+) -> ReplyContext {
     let thinks = request
         .thinking
         .as_ref()
         .and_then(|thinking| thinking.r#type.as_ref())
         .is_some_and(|kind| kind.as_str() != "disabled");
     let keeps_details = target.dialect.replay == Replay::Details;
-    let (stop_sequences, cut_at) = sequences(request, target.model);
+    let (stop_sequences, cut_at) = sequences(request, effort.stop());
     let searches = request.tools.iter().flatten().any(is_web_search) && target.dialect.web_search.is_some();
     ReplyContext {
         requested_model: target.requested_model.to_owned(),
@@ -134,7 +144,7 @@ fn asks_for_judgement(request: &Request<'_>) -> bool {
 }
 
 fn write_messages(
-    (request, turns): (&Request<'_>, &[Turn<'_>]),
+    (request, turns, effort): (&Request<'_>, &[Turn<'_>], &Effort),
     target: &Target<'_>,
     (names, dropped): (&Names, &mut Dropped),
     out: &mut Vec<u8>,
@@ -147,9 +157,11 @@ fn write_messages(
         system(&content, System::Top, (target.dialect, &marks), dropped, out)?;
     }
     let pairing = Pairing::of(turns)?;
-    let needs_thoughts =
-        target.dialect.replay == Replay::Required && !Effort::new(request, turns, target).is_off();
-    Scribe { turns, pairing: &pairing, names, target, marks: &marks, needs_thoughts }.write(dropped, out)?;
+    let need = match target.dialect.replay {
+        Replay::Required if !effort.is_off() => Need::Always,
+        Replay::Required | Replay::Content | Replay::Details | Replay::Nothing => Need::IfAny,
+    };
+    Scribe { turns, pairing: &pairing, names, target, marks: &marks, need }.write(dropped, out)?;
     // Every message was written with a comma behind it.
     if out.len() > start {
         out.pop();

@@ -5,7 +5,7 @@ use crate::{
     anthropic::request::Request,
     bridge::messages_over_chat::{
         Reasoning,
-        reasoning::{Family, Off, family, nearest},
+        reasoning::{Family, Off, Stop, family, nearest},
     },
     json::{Word, Write},
 };
@@ -100,6 +100,11 @@ impl Effort {
     /// Whether the client wants no thinking, or the model gets none that must come back.
     pub(super) fn is_off(&self) -> bool {
         self.thinking == Thinking::Off && !self.family.is_some_and(Family::reasons_anyway)
+    }
+
+    /// Whether the model takes stop sequences.
+    pub(super) fn stop(&self) -> Stop {
+        self.family.map_or(Stop::Taken, |family| family.stop)
     }
 
     /// What is said: an effort, and whether the switch is on.

@@ -46,8 +46,15 @@ pub(super) struct Scribe<'r, 'a> {
     pub(super) names: &'r Names,
     pub(super) target: &'r Target<'r>,
     pub(super) marks: &'r Marks,
-    /// Whether a message with calls must carry thoughts, and be it none.
-    pub(super) needs_thoughts: bool,
+    pub(super) need: Need,
+}
+
+/// When a message with calls carries thoughts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    IfAny,
+    /// The upstream refuses one without; empty ones will do.
+    Always,
 }
 
 impl<'a> Scribe<'_, 'a> {
@@ -125,7 +132,7 @@ impl<'a> Scribe<'_, 'a> {
             texts.iter().for_each(|text| out.raw(text));
             out.put(b"\"");
         }
-        thoughts.write(self.needs_thoughts && !calls.is_empty(), out);
+        thoughts.write(if calls.is_empty() { Need::IfAny } else { self.need }, out);
         if has_text(blocks) {
             thoughts.extras.write_for_text(out);
         }
@@ -233,13 +240,12 @@ impl<'a> Thoughts<'a> {
         self.texts.is_empty() && self.details.is_empty()
     }
 
-    /// Appends them; `is_required` if the upstream refuses a message without.
-    fn write(&self, is_required: bool, out: &mut Vec<u8>) {
+    fn write(&self, need: Need, out: &mut Vec<u8>) {
         if !self.details.is_empty() {
             out.put(b",\"reasoning_details\":[");
             out.raw(&self.details.join(","));
             out.put(b"]");
-        } else if !self.texts.is_empty() || is_required {
+        } else if !self.texts.is_empty() || need == Need::Always {
             out.put(b",\"reasoning_content\":");
             splice(self.texts.iter().copied(), out);
         }

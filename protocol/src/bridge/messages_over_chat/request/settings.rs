@@ -3,15 +3,12 @@
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use super::{RequestError, Target, Turn, caching, effort::Effort, strict, tools::is_web_search};
+use super::{RequestError, Target, caching, effort::Effort, strict, tools::is_web_search};
 use crate::{
     anthropic::request::Request,
     bridge::{
         Dropped,
-        messages_over_chat::{
-            Dialect,
-            reasoning::{Stop, family},
-        },
+        messages_over_chat::{Dialect, reasoning::Stop},
     },
     json::{Literal, Word, Write},
 };
@@ -23,13 +20,12 @@ const LONGEST_USER: usize = 64;
 
 /// Appends all of it, each member with a comma before it.
 pub(super) fn write(
-    (request, turns): (&Request<'_>, &[Turn<'_>]),
+    (request, effort): (&Request<'_>, &Effort),
     target: &Target<'_>,
     dropped: &mut Dropped,
     out: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
     let dialect = target.dialect;
-    let effort = Effort::new(request, turns, target);
     out.put(if renames_max_tokens(target.model) {
         b",\"max_completion_tokens\":"
     } else {
@@ -40,7 +36,7 @@ pub(super) fn write(
     if request.top_k.is_some() && !dialect.top_k {
         dropped.note("top_k");
     }
-    write_stop(told_sequences(request, target.model), out);
+    write_stop(told_sequences(request, effort.stop()), out);
     effort.write(out);
     if effort.is_lost() {
         dropped.note(if request.thinking.is_some() { "thinking" } else { "output_config.effort" });
@@ -144,20 +140,22 @@ fn write_stop<'a>(sequences: impl Iterator<Item = Literal<'a>>, out: &mut Vec<u8
 /// The stop sequences that the upstream is told: none if the model refuses them, else as many as can be sent.
 fn told_sequences<'r, 'a>(
     request: &'r Request<'a>,
-    model: &str,
+    stop: Stop,
 ) -> impl Iterator<Item = Literal<'a>> + use<'r, 'a> {
-    let takes = family(model).is_none_or(|family| family.stop == Stop::Taken);
-    request.stop_sequences.iter().flatten().copied().take(if takes { MOST_STOP_SEQUENCES } else { 0 })
+    let most = match stop {
+        Stop::Taken => MOST_STOP_SEQUENCES,
+        Stop::Cut => 0,
+    };
+    request.stop_sequences.iter().flatten().copied().take(most)
 }
 
 /// The stop sequences as they are meant: all of them, and those that the upstream is not told.
-pub(super) fn sequences(request: &Request<'_>, model: &str) -> (Vec<String>, Vec<String>) {
-    let all: Vec<_> = request.stop_sequences.iter().flatten().copied().filter_map(Literal::decode).collect();
-    let all: Vec<String> = all.into_iter().map(|sequence| sequence.into_owned()).collect();
-    let told: Vec<_> = told_sequences(request, model).filter_map(Literal::decode).collect();
-    let untold =
-        all.iter().filter(|sequence| !sequence.is_empty() && !told.iter().any(|told| *told == **sequence));
-    let untold = untold.cloned().collect();
+pub(super) fn sequences(request: &Request<'_>, stop: Stop) -> (Vec<String>, Vec<String>) {
+    let all = request.stop_sequences.iter().flatten().copied().filter_map(Literal::decode);
+    let all: Vec<String> = all.map(|sequence| sequence.into_owned()).collect();
+    let told: Vec<_> = told_sequences(request, stop).filter_map(Literal::decode).collect();
+    let is_untold = |sequence: &&String| !sequence.is_empty() && !told.iter().any(|told| *told == **sequence);
+    let untold = all.iter().filter(is_untold).cloned().collect();
     (all, untold)
 }
 
