@@ -7,6 +7,7 @@ mod call;
 mod classify;
 mod count;
 mod deadline;
+mod dropped;
 mod empty;
 mod failure;
 mod fallbacks;

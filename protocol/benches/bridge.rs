@@ -57,7 +57,7 @@ fn segments(of: Of) -> Vec<Bytes> {
 
 fn context() -> ReplyContext {
     let body = json!({"max_tokens": 9, "thinking": {"type": "adaptive"}, "messages": [{"role": "user", "content": "x"}]});
-    let target = Target { provider: "p", model: "m", requested_model: "p:m", dialect: &PLAIN };
+    let target = Target { provider: "p", model: "m", requested_model: "p:m", dialect: &PLAIN, session: None };
     request(body.to_string().as_bytes(), &target).expect("a request").reply
 }
 
@@ -193,7 +193,7 @@ fn claude_code() -> String {
 #[divan::bench]
 fn the_request_translated(bencher: Bencher<'_, '_>) {
     let body = claude_code();
-    let target = Target { provider: "p", model: "m", requested_model: "p:m", dialect: &PLAIN };
+    let target = Target { provider: "p", model: "m", requested_model: "p:m", dialect: &PLAIN, session: None };
     bencher.counter(BytesCount::new(body.len())).bench(|| request(black_box(body.as_bytes()), &target));
 }
 

@@ -1,7 +1,10 @@
 //! What all bridges share: one API served over an upstream that speaks another.
 
 pub mod chat_over_messages;
+mod dropped;
 pub mod messages_over_chat;
+
+pub use dropped::Dropped;
 
 use bytes::BytesMut;
 

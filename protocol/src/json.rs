@@ -4,6 +4,8 @@
 //! *Inner* text is what stands between a literal's quotes, escapes included. Inner texts can be joined and cut at
 //! escape boundaries without ever being decoded.
 
+mod top_level;
+
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use serde::{
@@ -11,6 +13,8 @@ use serde::{
     de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 use serde_json::value::RawValue;
+
+pub(crate) use top_level::request_body;
 
 /// A JSON string exactly as it stood in its document.
 #[derive(Clone, Copy, Debug)]

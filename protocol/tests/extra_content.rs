@@ -17,7 +17,7 @@ use vandamme_protocol::{
 };
 
 fn target(dialect: &Dialect) -> Target<'_> {
-    Target { provider: "g", model: "gemini-3-pro", requested_model: "g:gemini-3-pro", dialect }
+    Target { provider: "g", model: "gemini-3-pro", requested_model: "g:gemini-3-pro", dialect, session: None }
 }
 
 fn body(thinking: Value, turns: &[Value]) -> Vec<u8> {

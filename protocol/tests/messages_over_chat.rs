@@ -19,7 +19,8 @@ use vandamme_protocol::{
 };
 
 const SEED: u128 = 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef;
-const TARGET: Target<'_> = Target { provider: "p", model: "up/m", requested_model: "p:m", dialect: &PLAIN };
+const TARGET: Target<'_> =
+    Target { provider: "p", model: "up/m", requested_model: "p:m", dialect: &PLAIN, session: None };
 
 fn context(request_fields: Value) -> ReplyContext {
     let mut body = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});

@@ -14,7 +14,8 @@ use vandamme_protocol::{
     vocabulary::Delivery,
 };
 
-const TARGET: Target<'_> = Target { provider: "p", model: "up/m", requested_model: "p:m", dialect: &PLAIN };
+const TARGET: Target<'_> =
+    Target { provider: "p", model: "up/m", requested_model: "p:m", dialect: &PLAIN, session: None };
 
 fn translate(body: &Value) -> ChatRequest {
     request(body.to_string().as_bytes(), &TARGET).unwrap_or_else(|error| panic!("{error}: {body}"))
@@ -276,7 +277,7 @@ fn thoughts_go_back_only_to_the_model_that_had_them() {
 }
 
 #[test]
-fn blocks_of_anthropics_own_tools_are_dropped_from_history() {
+fn blocks_of_anthropics_own_tools_are_text_in_a_history() {
     let sent = messages(json!([
         {"role": "assistant", "content": [
             {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}},
@@ -285,7 +286,8 @@ fn blocks_of_anthropics_own_tools_are_dropped_from_history() {
         ]},
         {"role": "user", "content": "ok"},
     ]));
-    assert_eq!(sent[0], json!({"role": "assistant", "content": "found"}));
+    let text = "[Used web_search: {}]\n\n[Result of web_search]\nnothing\n\nfound";
+    assert_eq!(sent[0], json!({"role": "assistant", "content": text}));
 }
 
 #[test]
@@ -301,7 +303,7 @@ fn tools_become_functions_with_their_schema_unchanged() {
         chat["tools"],
         json!([
             {"type": "function", "function": {"name": "Read", "description": "reads", "parameters": schema}},
-            {"type": "function", "function": {"name": "Web", "description": "", "parameters": {}, "strict": true}},
+            {"type": "function", "function": {"name": "Web", "description": "", "parameters": {}, "strict": false}},
         ])
     );
     assert!(chat["tool_choice"].is_null());
@@ -335,8 +337,8 @@ fn a_choice_goes_with_its_tools() {
             json!({"type": "tool", "name": "f"}),
             json!({"type": "function", "function": {"name": "f"}}),
         ),
-        (json!([f, search]), json!({"type": "tool", "name": "web_search"}), json!(null)),
-        (json!([search]), json!({"type": "any", "disable_parallel_tool_use": true}), json!(null)),
+        (json!([f, search]), json!({"type": "auto"}), json!("auto")),
+        (json!([search]), json!({"type": "none", "disable_parallel_tool_use": true}), json!(null)),
         (json!([]), json!({"type": "auto"}), json!(null)),
     ] {
         let chat = with(json!({"tools": tools, "tool_choice": choice}));
@@ -363,7 +365,6 @@ fn what_cannot_be_translated_is_refused_by_its_path() {
         (json!({"max_tokens": 0}), "max_tokens: must be at least 1"),
         (json!({"max_tokens": -5}), "max_tokens: must be at least 1"),
         (json!({"max_tokens": 1.5}), "max_tokens: must be an integer"),
-        (json!({"mcp_servers": [{"url": "x"}]}), "mcp_servers: not supported by a Chat Completions upstream"),
         (json!({"temperature": "hot"}), "temperature: must be a number"),
         (
             json!({"messages": [{"role": "robot", "content": "x"}]}),
@@ -376,8 +377,8 @@ fn what_cannot_be_translated_is_refused_by_its_path() {
         ),
         (user(json!({})), "messages.1.content: expected a content block object"),
         (
-            json!({"messages": [{"role": "user", "content": [{"type": "video", "source": {}}]}]}),
-            "messages.0.content.0: a video block is not supported by a Chat Completions upstream",
+            json!({"messages": [{"role": "user", "content": [{"type": "no word"}]}]}),
+            "messages.0.content.0.type: no content block has this type",
         ),
         (
             json!({"messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "file"}}]}]}),
@@ -600,7 +601,9 @@ fn calls_of_tools_that_are_not_listed_get_stubs_that_must_not_be_called() {
         {"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "T", "input": {}},
             {"type": "tool_use", "id": "b", "name": "T", "input": {}}]},
         {"role": "user", "content": "sum up"}]);
-    for tools in [json!(null), json!([]), json!([{"type": "web_search_20250305", "name": "web_search"}])] {
+    for tools in
+        [json!(null), json!([]), json!([{"type": "code_execution_20250825", "name": "code_execution"}])]
+    {
         let sent = with(json!({"messages": turns, "tools": tools}));
         assert_eq!(sent["tools"].as_array().map(Vec::len), Some(1));
         assert_eq!(
@@ -612,8 +615,7 @@ fn calls_of_tools_that_are_not_listed_get_stubs_that_must_not_be_called() {
 
 #[test]
 fn the_form_of_the_answer_is_carried_over() {
-    let schema =
-        json!({"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": false});
+    let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": false});
     let format = json!({"type": "json_schema", "schema": schema});
     let expected =
         json!({"type": "json_schema", "json_schema": {"name": "response", "schema": schema, "strict": true}});
@@ -688,7 +690,9 @@ fn what_a_provider_is_declared_to_take_it_gets() {
     assert_eq!(sent["messages"][0]["content"], marked("s", json!({"type": "ephemeral"})));
     assert_eq!(sent["messages"][1]["content"], marked("a", json!({"type": "ephemeral", "ttl": "1h"})));
     assert_eq!(sent["messages"][3]["content"], marked("r", json!({"type": "ephemeral"})));
-    let plain = with(fields);
+    let mut unsearched = fields;
+    unsearched["tools"] = json!([]);
+    let plain = with(unsearched);
     assert!(
         !plain.to_string().contains("cache_control") && plain["user"].is_null() && plain["top_k"].is_null()
     );

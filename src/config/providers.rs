@@ -202,6 +202,7 @@ impl<'a> Builder<'a> {
             return self.mistakes.push(Mistake::new(keys.place, text));
         }
         let api = self.api(section);
+        let dialect = dialect(section, &base_url, self.merged.root());
         let azure = azure::read(api, (name, &base_url), section.text("api-version"), &mut self.warnings);
         let passthrough = is_passthrough(keys.text) || section.text("auth-mode").is_some();
         let settings = ProviderSettings {
@@ -222,7 +223,7 @@ impl<'a> Builder<'a> {
             timeout: self.timeout(section),
             max_retries: self.max_retries(section),
             demo: false,
-            dialect: dialect(section, self.merged.root()),
+            dialect,
             middleware: self.middleware(section),
             models_url: section.text("models-url").map(|url| url.text.to_owned()),
         };
@@ -322,12 +323,20 @@ enum BaseUrl {
     Wrong(Mistake),
 }
 
+/// OpenAI's own API. Others that copy it do not take all that it takes.
+const OPENAI: &str = "api.openai.com";
+
 /// What is not said is as everywhere; `root` has what holds for all providers.
-fn dialect(section: Section<'_>, root: Section<'_>) -> Dialect {
+fn dialect(section: Section<'_>, base_url: &str, root: Section<'_>) -> Dialect {
     let everywhere = root.section("everywhere");
     let word = |key| section.text(key).map(|word| word.text);
     let words = |key| {
         section.text(key).map_or_else(Vec::new, |words| words.text.lines().map(str::to_owned).collect())
+    };
+    // An empty list is for no model; none at all is for those that are known to reason.
+    let reasoning_models = match word("reasoning-models") {
+        Some("") => vec![String::new()],
+        Some(_) | None => words("reasoning-models"),
     };
     let is = |key| section.flag(key).unwrap_or(false);
     let tokens = |key| everywhere.count(key).and_then(|count| u64::try_from(count).ok());
@@ -337,8 +346,9 @@ fn dialect(section: Section<'_>, root: Section<'_>) -> Dialect {
             Some("thinking") => Reasoning::Switch,
             _ => Reasoning::Effort,
         },
-        reasoning_models: words("reasoning-models"),
+        reasoning_models,
         replay: match word("reasoning-replay") {
+            Some("reasoning_content_always") => Replay::Required,
             Some("reasoning_details") => Replay::Details,
             Some("none") => Replay::Nothing,
             _ => Replay::Content,
@@ -349,6 +359,9 @@ fn dialect(section: Section<'_>, root: Section<'_>) -> Dialect {
         top_k: is("top-k"),
         plain_tool_names: is("tool-name-sanitization"),
         user_fields: words("user-fields"),
+        prompt_cache: section
+            .flag("prompt-cache")
+            .unwrap_or_else(|| base_url::parse(base_url).is_ok_and(|url| url.host_str() == Some(OPENAI))),
         web_search: word("web-search").map(str::to_owned),
         fewest_tokens: tokens("min-tokens-limit"),
         most_tokens: tokens("max-tokens-limit"),

@@ -91,6 +91,8 @@ pub(super) const LIMITS: Keys = &[
     ("active-requests-heartbeat", Value(Pause)),
 ];
 
+const REPLAYS: &[&str] = &["reasoning_content", "reasoning_content_always", "reasoning_details", "none"];
+
 /// `[P]`, for every provider.
 pub(super) const PROVIDER: Keys = &[
     ("api-key", Value(Type::Keys)),
@@ -117,12 +119,13 @@ pub(super) const PROVIDER: Keys = &[
     ("tool-name-sanitization", Value(Flag)),
     ("reasoning-models", Value(Words)),
     ("reasoning-parameter", Value(OneOf(&["reasoning_effort", "reasoning", "thinking"]))),
-    ("reasoning-replay", Value(OneOf(&["reasoning_content", "reasoning_details", "none"]))),
+    ("reasoning-replay", Value(OneOf(REPLAYS))),
     ("think-tags", Value(Flag)),
     ("system-anywhere", Value(Flag)),
     ("cache-control", Value(Flag)),
     ("top-k", Value(Flag)),
     ("user-fields", Value(Words)),
+    ("prompt-cache", Value(Flag)),
     ("web-search", Value(Object)),
     ("middleware", Value(Words)),
     ("model-page", Later),

@@ -15,6 +15,7 @@ mod key_files;
 mod mistakes;
 mod original;
 mod routes;
+mod thinking;
 
 /// Variables and what they are set to.
 type Set<'a> = &'a [(&'a str, &'a str)];
@@ -257,7 +258,7 @@ fn a_provider_takes_its_clients_keys_by_the_word_or_by_its_mode() {
 #[test]
 fn what_a_provider_takes_is_said_in_its_section() {
     let toml = "[x]\napi-key = 'k'\nbase-url = 'http://x'\nreasoning-models = ['a*', 'b']\nreasoning-parameter = 'thinking'
-        reasoning-replay = 'none'\nthink-tags = true\ncache-control = true\ntop-k = true\nuser-fields = 'user'
+        reasoning-replay = 'none'\nthink-tags = true\ncache-control = true\ntop-k = true\nuser-fields = 'user'\nprompt-cache = true
         web-search = ' {\"a\": {}} '\ntool-name-sanitization = true\n[openrouter]\napi-key = 'k'\n[zai]\napi-key = 'k'";
     let config = Machine::with(&[("MIN_TOKENS_LIMIT", "16"), ("MAX_TOKENS_LIMIT", "4096")]).toml(toml).load();
     let dialect = Dialect {
@@ -270,6 +271,7 @@ fn what_a_provider_takes_is_said_in_its_section() {
         top_k: true,
         plain_tool_names: true,
         user_fields: vec!["user".to_owned()],
+        prompt_cache: true,
         web_search: Some("\"a\": {}".to_owned()),
         extras: true,
         fewest_tokens: Some(16),
@@ -278,6 +280,13 @@ fn what_a_provider_takes_is_said_in_its_section() {
     assert_eq!(provider(&config, "x").dialect, dialect);
     let openrouter = &provider(&config, "openrouter").dialect;
     assert_eq!((openrouter.reasoning, openrouter.replay), (Reasoning::Nested, Replay::Details));
+    assert!(!openrouter.prompt_cache);
+    let own = |toml: &str| {
+        let config = Machine::with(&[("OPENAI_API_KEY", "k")]).toml(toml).load();
+        provider(&config, "openai").dialect.prompt_cache
+    };
+    assert!(own(""));
+    assert!(!own("[openai]\nprompt-cache = false") && !own("[openai]\nbase-url = 'http://localhost:1/v1'"));
     let unsaid = Machine::new().toml("[zai]\napi-key = 'k'").load();
     assert_eq!(provider(&unsaid, "zai").dialect, Dialect::default());
 }

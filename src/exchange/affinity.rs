@@ -6,7 +6,7 @@ use super::Question;
 use super::middleware::CREDENTIALS;
 
 /// Claude Code says it in every request.
-const SESSION_ID: &str = "x-claude-code-session-id";
+pub(super) const SESSION_ID: &str = "x-claude-code-session-id";
 
 /// FNV-1a: the same on every machine and in every version, and cheap.
 const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;

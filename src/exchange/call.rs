@@ -110,12 +110,15 @@ impl Exchange<'_> {
         let silence = if streamed { whole.min(SILENCE) } else { whole };
         let timer = pin!(sleep(silence));
         let mut deadline = Deadline::new(timer, lease, (silence, whole));
-        let Outgoing { method, url, headers, body, way, audience } = outgoing;
+        let Outgoing { method, url, headers, body, way, audience, dropped } = outgoing;
         let sending = self.send(lease, (method, url, headers), body);
         let response = deadline.meet(sending).await?;
         let status = response.status().as_u16();
         match status {
-            200..=299 => deadline.meet(self.read_reply(lease, response, (way, audience))).await,
+            200..=299 => {
+                let read = deadline.meet(self.read_reply(lease, response, (way, audience))).await;
+                read.map(|answered| answered.naming(dropped))
+            }
             300..=399 => Err(CallFailure::misbehaved(&format!(
                 "the upstream answered with a redirect ({status}), which is not followed: check the base URL of provider '{}'",
                 lease.provider.name

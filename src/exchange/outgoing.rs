@@ -13,11 +13,11 @@ use vandamme_actors::converter::Audience;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::{Api, ProviderSettings};
-use vandamme_protocol::bridge::{chat_over_messages, messages_over_chat};
+use vandamme_protocol::bridge::{Dropped, chat_over_messages, messages_over_chat};
 use vandamme_protocol::span::{self, Pieces, UsageAsked};
 
 use super::translation::Translation;
-use super::{Endpoint, Exchange, Question, address};
+use super::{Endpoint, Exchange, Question, address, affinity};
 use crate::http::caller::{self, KeyForm};
 
 /// A body goes to the socket in slices of this size: awc copies what it is given whole into its write buffer.
@@ -62,6 +62,8 @@ pub(super) struct Outgoing {
     pub(super) way: Way,
     /// Who follows the reply.
     pub(super) audience: Option<Audience>,
+    /// Names what of the request the upstream's API cannot take, for the client.
+    pub(super) dropped: Option<HeaderValue>,
 }
 
 /// How the reply becomes the client's.
@@ -82,6 +84,7 @@ impl Exchange<'_> {
         if let Endpoint::Models(_) = question.endpoint {
             return self.finished(lease, models_request(provider));
         }
+        let mut dropped = Dropped::default();
         let (body, way, url, headers) = match (question.api, provider.api) {
             (Api::Messages, Api::Messages) => {
                 let edited = question.head.with_model(&question.body, &lease.model);
@@ -94,7 +97,10 @@ impl Exchange<'_> {
                 (body, Way::Messages, url, passed_on(&self.shown()))
             }
             (Api::Messages, Api::ChatCompletions) => {
-                let (body, back) = for_chat(question, lease)?;
+                let shown = self.shown();
+                let session = shown.get(affinity::SESSION_ID).and_then(|value| value.to_str().ok());
+                let session = session.map(str::trim).filter(|session| !session.is_empty());
+                let (body, back) = for_chat(question, (lease, session), &mut dropped)?;
                 let url = address::chat_completions(provider, &lease.model);
                 (body.into(), Way::Bridge(back), url, own_headers())
             }
@@ -104,12 +110,14 @@ impl Exchange<'_> {
                 (body, Way::Chat(asked), url, allowed(&self.shown()))
             }
             (Api::ChatCompletions, Api::Messages) => {
-                let (body, back) = for_messages(question, lease)?;
+                let (body, back) = for_messages(question, lease, &mut dropped)?;
                 let headers = anthropic_headers(&self.shown());
                 (body.into(), Way::Bridge(back), address::replies(provider), headers)
             }
         };
-        self.finished(lease, Outgoing { method: Method::POST, url, headers, body, way, audience: None })
+        let dropped = dropped.header().and_then(|names| HeaderValue::from_str(&names).ok());
+        let method = Method::POST;
+        self.finished(lease, Outgoing { method, url, headers, body, way, audience: None, dropped })
     }
 
     /// The client's headers without those that carry a key of the gateway, whatever they are called.
@@ -171,22 +179,33 @@ impl Exchange<'_> {
     }
 }
 
-fn for_chat(question: &Question, lease: &Lease) -> Result<(Bytes, Translation), String> {
+fn for_chat(
+    question: &Question,
+    (lease, session): (&Lease, Option<&str>),
+    dropped: &mut Dropped,
+) -> Result<(Bytes, Translation), String> {
     let target = messages_over_chat::Target {
         provider: &lease.provider.name,
         model: &lease.model,
         requested_model: &question.head.model,
         dialect: &lease.provider.dialect,
+        session,
     };
     let translated = messages_over_chat::request(&question.body, &target);
     let translated = translated.map_err(|error| error.to_string())?;
+    *dropped = translated.dropped;
     Ok((translated.body.into(), Translation::Messages(translated.reply)))
 }
 
-fn for_messages(question: &Question, lease: &Lease) -> Result<(Bytes, Translation), String> {
+fn for_messages(
+    question: &Question,
+    lease: &Lease,
+    dropped: &mut Dropped,
+) -> Result<(Bytes, Translation), String> {
     let target = chat_over_messages::Target { model: &lease.model, requested_model: &question.head.model };
     let translated = chat_over_messages::request(&question.body, &target);
     let translated = translated.map_err(|error| error.to_string())?;
+    *dropped = translated.dropped;
     Ok((translated.body.into(), Translation::Chat(translated.reply)))
 }
 
@@ -205,6 +224,7 @@ fn models_request(provider: &ProviderSettings) -> Outgoing {
         body: Bytes::new().into(),
         way: Way::Messages,
         audience: None,
+        dropped: None,
     }
 }
 

@@ -3,6 +3,7 @@
 mod replies;
 mod requests;
 mod streams;
+mod today;
 
 use serde_json::{Value, json};
 

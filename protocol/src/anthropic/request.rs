@@ -1,43 +1,39 @@
 //! A Messages request as it stands in the client's bytes: borrowed, and parsed only as deep as a bridge must look.
 
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::json::{Literal, Word, wrong_type};
+use crate::json::{Literal, Word, request_body, wrong_type};
 
-/// The top level. Fields that no bridge needs are skipped.
+request_body! {
+    /// The top level.
+    pub(crate) struct Request<'a> {
+        pub(crate) max_tokens: Option<&'a RawValue>,
+        pub(crate) system: Option<&'a RawValue>,
+        pub(crate) messages: Option<Vec<Message<'a>>>,
+        pub(crate) tools: Option<Vec<Tool<'a>>>,
+        pub(crate) tool_choice: Option<ToolChoice<'a>>,
+        pub(crate) stop_sequences: Option<Vec<Literal<'a>>>,
+        pub(crate) temperature: Option<&'a RawValue>,
+        pub(crate) top_p: Option<&'a RawValue>,
+        pub(crate) stream: Option<bool>,
+        pub(crate) thinking: Option<Thinking<'a>>,
+        pub(crate) output_config: Option<OutputConfig<'a>>,
+        /// What `output_config.format` was called in its beta.
+        pub(crate) output_format: Option<OutputFormat<'a>>,
+        pub(crate) metadata: Option<Metadata<'a>>,
+        pub(crate) top_k: Option<&'a RawValue>,
+        /// Whether the server is to judge tool calls (Claude Code's auto mode).
+        pub(crate) safeguards: Option<&'a RawValue>,
+    }
+}
+
+/// One entry of `safeguards`.
 #[derive(Deserialize)]
-#[serde(expecting = "a JSON object")]
-pub(crate) struct Request<'a> {
+#[serde(expecting = "a safeguard object")]
+pub(crate) struct Safeguard<'a> {
     #[serde(borrow)]
-    pub(crate) max_tokens: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(crate) system: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(crate) messages: Option<Vec<Message<'a>>>,
-    #[serde(borrow)]
-    pub(crate) tools: Option<Vec<Tool<'a>>>,
-    #[serde(borrow)]
-    pub(crate) tool_choice: Option<ToolChoice<'a>>,
-    #[serde(borrow)]
-    pub(crate) stop_sequences: Option<Vec<Literal<'a>>>,
-    #[serde(borrow)]
-    pub(crate) temperature: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(crate) top_p: Option<&'a RawValue>,
-    pub(crate) stream: Option<bool>,
-    #[serde(borrow)]
-    pub(crate) thinking: Option<Thinking<'a>>,
-    #[serde(borrow)]
-    pub(crate) output_config: Option<OutputConfig<'a>>,
-    /// What `output_config.format` was called in its beta.
-    #[serde(borrow)]
-    pub(crate) output_format: Option<OutputFormat<'a>>,
-    #[serde(borrow)]
-    pub(crate) metadata: Option<Metadata<'a>>,
-    #[serde(borrow)]
-    pub(crate) top_k: Option<&'a RawValue>,
-    pub(crate) mcp_servers: Option<Vec<IgnoredAny>>,
+    pub(crate) r#type: Option<Word<'a>>,
 }
 
 /// One turn.
@@ -48,6 +44,12 @@ pub(crate) struct Message<'a> {
     pub(crate) role: Option<Word<'a>>,
     #[serde(borrow)]
     pub(crate) content: Option<&'a RawValue>,
+    /// Of a system message: what holds from this turn on.
+    #[serde(borrow)]
+    pub(crate) output_config: Option<OutputConfig<'a>>,
+    /// Of a system message: when it stops being shown to the model.
+    #[serde(borrow)]
+    pub(crate) clear_at: Option<Word<'a>>,
 }
 
 /// One content block of any kind, its kinds' fields side by side.
@@ -86,6 +88,12 @@ pub(crate) struct Block<'a> {
     pub(crate) context: Option<Literal<'a>>,
     #[serde(borrow)]
     pub(crate) cache_control: Option<&'a RawValue>,
+    /// Of a change of the tools.
+    #[serde(borrow)]
+    pub(crate) tool: Option<&'a RawValue>,
+    /// Of a call of an MCP server's tool.
+    #[serde(borrow)]
+    pub(crate) server_name: Option<Literal<'a>>,
 }
 
 impl Block<'_> {
@@ -128,6 +136,15 @@ pub(crate) struct Tool<'a> {
     /// Of a computer.
     pub(crate) display_width_px: Option<u64>,
     pub(crate) display_height_px: Option<u64>,
+    /// Of a web search.
+    #[serde(borrow)]
+    pub(crate) allowed_domains: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) blocked_domains: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) max_uses: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) user_location: Option<&'a RawValue>,
 }
 
 /// The client's wish for or against tools.

@@ -32,6 +32,15 @@ pub(crate) enum Opening<'a> {
         id: &'a str,
         name: &'a str,
     },
+    /// A web search that the upstream has run; it says no more of it.
+    ServerToolUse {
+        id: &'a str,
+    },
+    /// What that search has found.
+    SearchResult {
+        id: &'a str,
+        sources: &'a [Source],
+    },
 }
 
 /// A piece of the open block; inner texts.
@@ -41,6 +50,16 @@ pub(crate) enum Delta<'a> {
     Thinking(&'a str),
     Signature(&'a str),
     Arguments(&'a str),
+    Citation(&'a Source),
+}
+
+/// A web page; inner texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    pub(crate) url: String,
+    pub(crate) title: String,
+    /// What the page says, as far as it is quoted.
+    pub(crate) quote: String,
 }
 
 /// Why the message ends; `sequence` is the inner text of the stop sequence that was met.
@@ -48,6 +67,10 @@ pub(crate) enum Delta<'a> {
 pub(crate) struct Ending<'a> {
     pub(crate) reason: StopReason,
     pub(crate) sequence: Option<&'a str>,
+    /// How many web searches there were, for a client that asked for one.
+    pub(crate) searches: Option<u64>,
+    /// The client asked for a judgement of the tool calls, and there is none.
+    pub(crate) is_unjudged: bool,
 }
 
 /// Where events go.
@@ -63,7 +86,7 @@ impl Sink for BytesMut {
                 self.put(b"event: message_start\ndata: {\"type\":\"message_start\",\"message\":");
                 message_head(id, model, self);
                 self.put(b"[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":");
-                usage_object(Usage::default(), self);
+                usage_object(Usage::default(), None, self);
                 self.put(b"}}\n\n");
             }
             Event::Ping => self.put(PING),
@@ -77,21 +100,8 @@ impl Sink for BytesMut {
             Event::Delta { index, delta } => {
                 self.put(b"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":");
                 self.number(index);
-                let (start, inner) = match delta {
-                    Delta::Text(inner) => (&b",\"delta\":{\"type\":\"text_delta\",\"text\":"[..], inner),
-                    Delta::Thinking(inner) => {
-                        (&b",\"delta\":{\"type\":\"thinking_delta\",\"thinking\":"[..], inner)
-                    }
-                    Delta::Signature(inner) => {
-                        (&b",\"delta\":{\"type\":\"signature_delta\",\"signature\":"[..], inner)
-                    }
-                    Delta::Arguments(inner) => {
-                        (&b",\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":"[..], inner)
-                    }
-                };
-                self.put(start);
-                self.quoted(inner);
-                self.put(b"}}\n\n");
+                piece(delta, self);
+                self.put(b"}\n\n");
             }
             Event::BlockStop { index } => {
                 self.put(b"event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":");
@@ -102,13 +112,34 @@ impl Sink for BytesMut {
                 self.put(b"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{");
                 ending(end, self);
                 self.put(b"},\"usage\":");
-                usage_object(usage, self);
+                usage_object(usage, end.searches, self);
                 self.put(b"}\n\n");
             }
             Event::MessageStop => self.put(b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"),
             Event::Error { fault } => error::event(fault.kind, &fault.message, self),
         }
     }
+}
+
+/// With `delta` as a member.
+fn piece(delta: Delta<'_>, out: &mut impl Write) {
+    let (start, inner) = match delta {
+        Delta::Text(inner) => (&b",\"delta\":{\"type\":\"text_delta\",\"text\":"[..], inner),
+        Delta::Thinking(inner) => (&b",\"delta\":{\"type\":\"thinking_delta\",\"thinking\":"[..], inner),
+        Delta::Signature(inner) => (&b",\"delta\":{\"type\":\"signature_delta\",\"signature\":"[..], inner),
+        Delta::Arguments(inner) => {
+            (&b",\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":"[..], inner)
+        }
+        Delta::Citation(source) => {
+            out.put(b",\"delta\":{\"type\":\"citations_delta\",\"citation\":");
+            citation(source, out);
+            out.put(b"}");
+            return;
+        }
+    };
+    out.put(start);
+    out.quoted(inner);
+    out.put(b"}");
 }
 
 fn message_head(id: &str, model: &str, out: &mut impl Write) {
@@ -127,7 +158,41 @@ fn opening(block: Opening<'_>, out: &mut impl Write) {
             tool_head(id, name, out);
             out.put(b"{}}");
         }
+        Opening::ServerToolUse { id } => server_tool_use(id, out),
+        Opening::SearchResult { id, sources } => search_result(id, sources, out),
     }
+}
+
+fn server_tool_use(id: &str, out: &mut impl Write) {
+    out.put(b"{\"type\":\"server_tool_use\",\"id\":");
+    out.quoted(id);
+    // What was searched for is not known.
+    out.put(b",\"name\":\"web_search\",\"input\":{}}");
+}
+
+fn search_result(id: &str, sources: &[Source], out: &mut impl Write) {
+    out.put(b"{\"type\":\"web_search_tool_result\",\"tool_use_id\":");
+    out.quoted(id);
+    out.put(b",\"content\":[");
+    for (at, source) in sources.iter().enumerate() {
+        out.raw(if at > 0 { "," } else { "" });
+        out.put(b"{\"type\":\"web_search_result\",\"url\":");
+        out.quoted(&source.url);
+        out.put(b",\"title\":");
+        out.quoted(&source.title);
+        out.put(b",\"encrypted_content\":\"\",\"page_age\":null}");
+    }
+    out.put(b"]}");
+}
+
+fn citation(source: &Source, out: &mut impl Write) {
+    out.put(b"{\"type\":\"web_search_result_location\",\"url\":");
+    out.quoted(&source.url);
+    out.put(b",\"title\":");
+    out.quoted(&source.title);
+    out.put(b",\"encrypted_index\":\"\",\"cited_text\":");
+    out.quoted(&source.quote);
+    out.put(b"}");
 }
 
 fn tool_head(id: &str, name: &str, out: &mut impl Write) {
@@ -146,9 +211,13 @@ fn ending(ending: Ending<'_>, out: &mut impl Write) {
         Some(inner) => out.quoted(inner),
         None => out.put(b"null"),
     }
+    if ending.is_unjudged {
+        // Never a verdict: nobody has looked at the calls.
+        out.put(b",\"safeguard_results\":[{\"type\":\"dangerous_tool_use\",\"status\":{\"type\":\"unsupported\"}}]");
+    }
 }
 
-fn usage_object(usage: Usage, out: &mut impl Write) {
+fn usage_object(usage: Usage, searches: Option<u64>, out: &mut impl Write) {
     out.put(b"{\"input_tokens\":");
     out.number(usage.input);
     out.put(b",\"cache_creation_input_tokens\":");
@@ -157,6 +226,11 @@ fn usage_object(usage: Usage, out: &mut impl Write) {
     out.number(usage.cache_read);
     out.put(b",\"output_tokens\":");
     out.number(usage.output);
+    if let Some(searches) = searches {
+        out.put(b",\"server_tool_use\":{\"web_search_requests\":");
+        out.number(searches);
+        out.put(b",\"web_fetch_requests\":0}");
+    }
     out.put(b"}");
 }
 
@@ -164,8 +238,21 @@ fn usage_object(usage: Usage, out: &mut impl Write) {
 #[derive(Default)]
 pub(crate) struct Collected {
     body: Vec<u8>,
-    /// The arguments of the open tool, inner text; they become JSON only when they are complete.
-    arguments: Option<String>,
+    open: Open,
+}
+
+/// How the open block is to be closed.
+#[derive(Default)]
+enum Open {
+    /// A text or a thought, which ends with its quote.
+    #[default]
+    Prose,
+    /// A text with citations behind it.
+    Cited,
+    /// The arguments of a tool, inner text; they become JSON only when they are complete.
+    Arguments(String),
+    /// Nothing is missing.
+    Complete,
 }
 
 impl Collected {
@@ -178,22 +265,43 @@ impl Collected {
         if index > 0 {
             self.body.put(b",");
         }
-        match block {
-            Opening::Text => self.body.put(b"{\"type\":\"text\",\"text\":\""),
-            Opening::Thinking => self.body.put(b"{\"type\":\"thinking\",\"thinking\":\""),
+        self.open = match block {
+            Opening::Text => {
+                self.body.put(b"{\"type\":\"text\",\"text\":\"");
+                Open::Prose
+            }
+            Opening::Thinking => {
+                self.body.put(b"{\"type\":\"thinking\",\"thinking\":\"");
+                Open::Prose
+            }
             Opening::ToolUse { id, name } => {
                 tool_head(id, name, &mut self.body);
-                self.arguments = Some(String::new());
+                Open::Arguments(String::new())
             }
-        }
+            Opening::ServerToolUse { .. } | Opening::SearchResult { .. } => {
+                opening(block, &mut self.body);
+                Open::Complete
+            }
+        };
+    }
+
+    fn cite(&mut self, source: &Source) {
+        let is_first = !matches!(self.open, Open::Cited);
+        self.body.raw(if is_first { "\",\"citations\":[" } else { "," });
+        citation(source, &mut self.body);
+        self.open = Open::Cited;
     }
 
     fn close(&mut self) {
-        match self.arguments.take() {
-            Some(arguments) => tool_input(&arguments, &mut self.body),
-            None => self.body.put(b"\""),
+        match std::mem::take(&mut self.open) {
+            Open::Prose => self.body.put(b"\"}"),
+            Open::Cited => self.body.put(b"]}"),
+            Open::Arguments(arguments) => {
+                tool_input(&arguments, &mut self.body);
+                self.body.put(b"}");
+            }
+            Open::Complete => {}
         }
-        self.body.put(b"}");
     }
 }
 
@@ -211,14 +319,17 @@ impl Sink for Collected {
                 self.body.raw(inner);
             }
             Event::Delta { delta: Delta::Arguments(inner), .. } => {
-                self.arguments.get_or_insert_default().push_str(inner);
+                if let Open::Arguments(arguments) = &mut self.open {
+                    arguments.push_str(inner);
+                }
             }
+            Event::Delta { delta: Delta::Citation(source), .. } => self.cite(source),
             Event::BlockStop { .. } => self.close(),
             Event::MessageDelta { ending: end, usage } => {
                 self.body.put(b"],");
                 ending(end, &mut self.body);
                 self.body.put(b",\"usage\":");
-                usage_object(usage, &mut self.body);
+                usage_object(usage, end.searches, &mut self.body);
                 self.body.put(b"}");
             }
             Event::Ping | Event::MessageStop | Event::Error { .. } => {}

@@ -13,7 +13,11 @@ mod stream;
 pub use reply::{Collector, whole, whole_as_events};
 pub use stream::Machine;
 
-use crate::{bridge::RequestError, openai::chunk::Calling, vocabulary::Delivery};
+use crate::{
+    bridge::{Dropped, RequestError},
+    openai::chunk::Calling,
+    vocabulary::Delivery,
+};
 
 /// What a request is translated for.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +34,8 @@ pub struct MessagesRequest {
     pub body: Vec<u8>,
     pub delivery: Delivery,
     pub reply: ReplyContext,
+    /// What the Messages API cannot take.
+    pub dropped: Dropped,
 }
 
 /// What a reply must know of its request.

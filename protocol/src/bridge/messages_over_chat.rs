@@ -4,24 +4,31 @@
 //! whole, and whether it leaves as a stream or whole.
 
 mod calls;
+mod cut;
 mod dialect;
 mod extras;
 mod finish;
 mod halves;
 mod names;
+mod reasoning;
 mod reply;
 mod request;
+mod search;
 mod stream;
 mod thinking;
 
 pub(crate) use dialect::matches;
 pub use dialect::{Dialect, PLAIN, Reasoning, Replay};
+pub use reasoning::{AS_OF, FAMILIES, Family, Off, Stop};
 pub use reply::{Collector, whole, whole_as_events};
 pub use stream::Machine;
 
 use std::collections::HashMap;
 
-use crate::{bridge::RequestError, vocabulary::Delivery};
+use crate::{
+    bridge::{Dropped, RequestError},
+    vocabulary::Delivery,
+};
 use thinking::Tag;
 
 /// What a request is translated for.
@@ -33,6 +40,8 @@ pub struct Target<'a> {
     /// The model as the client named it; replies repeat it.
     pub requested_model: &'a str,
     pub dialect: &'a Dialect,
+    /// The session that the client names beside the body.
+    pub session: Option<&'a str>,
 }
 
 /// A translated request, and what its reply needs to know.
@@ -41,6 +50,8 @@ pub struct ChatRequest {
     pub body: Vec<u8>,
     pub delivery: Delivery,
     pub reply: ReplyContext,
+    /// What Chat Completions, or this provider, cannot take.
+    pub dropped: Dropped,
 }
 
 /// What a reply must know of its request.
@@ -50,6 +61,12 @@ pub struct ReplyContext {
     /// Signs thinking blocks; absent if the client did not ask for thinking.
     signature: Option<String>,
     stop_sequences: Vec<String>,
+    /// Those that the upstream is not told: the reply is cut where one of them begins.
+    cut_at: Vec<String>,
+    /// The client asked for a web search, and the upstream has one.
+    searches: bool,
+    /// The client asked for a judgement of tool calls, which nobody here can give.
+    asks_for_judgement: bool,
     /// What the upstream calls by the first name is the client's second, inner texts.
     names: HashMap<String, String>,
     think_tag: Option<Tag>,

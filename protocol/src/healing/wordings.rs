@@ -74,12 +74,14 @@ const WORDINGS: [Wording; 23] = [
 ];
 
 /// Refusals that name something in other words than its name.
-const PHRASES: [(&str, Names, &[&str]); 5] = [
+const PHRASES: [(&str, Names, &[&str]); 6] = [
     ("does not support the effort parameter", Names::Member, &["output_config.effort"]),
     ("adaptive thinking is not supported", Names::Value, &["thinking"]),
     ("input tag 'adaptive' found using 'type' does not match", Names::Value, &["thinking"]),
     // What is left of a request that has just lost its thinking.
     ("strategy requires 'thinking'", Names::Member, &["context_management"]),
+    // OpenRouter, for models that always reason.
+    ("reasoning is mandatory for this endpoint", Names::Value, &["reasoning"]),
     // Ollama.
     ("does not support thinking", Names::Member, &["reasoning_effort", "thinking", "reasoning"]),
 ];

@@ -4,54 +4,37 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::json::{Literal, Word, wrong_type};
+use crate::json::{Literal, Word, request_body, wrong_type};
 
-/// The top level. Fields that no bridge needs are skipped.
-#[derive(Deserialize)]
-#[serde(expecting = "a JSON object")]
-pub(crate) struct Request<'a> {
-    #[serde(borrow)]
-    pub(crate) messages: Option<Vec<Message<'a>>>,
-    #[serde(borrow)]
-    pub(crate) tools: Option<Vec<Tool<'a>>>,
-    #[serde(borrow)]
-    pub(crate) tool_choice: Option<&'a RawValue>,
-    pub(crate) parallel_tool_calls: Option<bool>,
-    /// From before parallel calls existed.
-    #[serde(borrow)]
-    pub(crate) functions: Option<Vec<Function<'a>>>,
-    /// The choice among `functions`.
-    #[serde(borrow)]
-    pub(crate) function_call: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(crate) max_tokens: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(crate) max_completion_tokens: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(crate) temperature: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(crate) top_p: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(crate) stop: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(crate) n: Option<&'a RawValue>,
-    pub(crate) stream: Option<bool>,
-    pub(crate) stream_options: Option<StreamOptions>,
-    #[serde(borrow)]
-    pub(crate) reasoning_effort: Option<Word<'a>>,
-    #[serde(borrow)]
-    pub(crate) response_format: Option<ResponseFormat<'a>>,
-    #[serde(borrow)]
-    pub(crate) user: Option<Literal<'a>>,
-    /// What replaces `user`.
-    #[serde(borrow)]
-    pub(crate) safety_identifier: Option<Literal<'a>>,
-    /// Anthropic's own, which clients add who know what is behind this API.
-    #[serde(borrow)]
-    pub(crate) thinking: Option<&'a RawValue>,
-    /// Anthropic's own, too.
-    #[serde(borrow)]
-    pub(crate) top_k: Option<&'a RawValue>,
+request_body! {
+    /// The top level.
+    pub(crate) struct Request<'a> {
+        pub(crate) messages: Option<Vec<Message<'a>>>,
+        pub(crate) tools: Option<Vec<Tool<'a>>>,
+        pub(crate) tool_choice: Option<&'a RawValue>,
+        pub(crate) parallel_tool_calls: Option<bool>,
+        /// From before parallel calls existed.
+        pub(crate) functions: Option<Vec<Function<'a>>>,
+        /// The choice among `functions`.
+        pub(crate) function_call: Option<&'a RawValue>,
+        pub(crate) max_tokens: Option<&'a RawValue>,
+        pub(crate) max_completion_tokens: Option<&'a RawValue>,
+        pub(crate) temperature: Option<&'a RawValue>,
+        pub(crate) top_p: Option<&'a RawValue>,
+        pub(crate) stop: Option<&'a RawValue>,
+        pub(crate) n: Option<&'a RawValue>,
+        pub(crate) stream: Option<bool>,
+        pub(crate) stream_options: Option<StreamOptions>,
+        pub(crate) reasoning_effort: Option<Word<'a>>,
+        pub(crate) response_format: Option<ResponseFormat<'a>>,
+        pub(crate) user: Option<Literal<'a>>,
+        /// What replaces `user`.
+        pub(crate) safety_identifier: Option<Literal<'a>>,
+        /// Anthropic's own, which clients add who know what is behind this API.
+        pub(crate) thinking: Option<&'a RawValue>,
+        /// Anthropic's own, too.
+        pub(crate) top_k: Option<&'a RawValue>,
+    }
 }
 
 /// What a stream brings along.

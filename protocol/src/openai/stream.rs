@@ -50,6 +50,12 @@ impl<'a> Chunk<'a> {
         self.usage.0.as_ref().or_else(inside).or_else(groqs).map(Counts::usage)
     }
 
+    /// How often the vendor says that it has searched the web (OpenRouter).
+    pub(crate) fn searches(&self) -> Option<u64> {
+        let tools = self.usage.0.as_ref()?.server_tool_use.0.as_ref()?;
+        json::count(tools.web_search_requests)
+    }
+
     /// What went wrong, if `data`, of which this was read, says that something did.
     pub(crate) fn fault(&self, data: &[u8]) -> Option<Fault> {
         let choice = self.choice();
@@ -158,6 +164,9 @@ pub(crate) struct Message<'a> {
     /// Gemini's, about the text: to be sent back with it.
     #[serde(borrow)]
     pub(crate) extra_content: Option<&'a RawValue>,
+    /// Where the text comes from, if the vendor has searched the web.
+    #[serde(borrow)]
+    pub(crate) annotations: Option<&'a RawValue>,
 }
 
 impl<'a> Message<'a> {
@@ -284,6 +293,14 @@ pub(crate) struct Counts<'a> {
     /// Kimi.
     #[serde(borrow)]
     cached_tokens: Option<&'a RawValue>,
+    #[serde(borrow, default = "Default::default")]
+    server_tool_use: Object<ServerTools<'a>>,
+}
+
+#[derive(Deserialize)]
+struct ServerTools<'a> {
+    #[serde(borrow)]
+    web_search_requests: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]

@@ -74,7 +74,7 @@ fn no_request_says_two_things_about_reasoning() {
 }
 
 fn check_reasoning(body: &Value, dialect: &Dialect) {
-    let target = Target { provider: "p", model: "m", requested_model: "p:m", dialect };
+    let target = Target { provider: "p", model: "m", requested_model: "p:m", dialect, session: None };
     let sent = request(body.to_string().as_bytes(), &target).expect("a request").body;
     let sent: Value = serde_json::from_slice(&sent).expect("JSON");
     let told =

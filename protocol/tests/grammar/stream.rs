@@ -104,16 +104,36 @@ fn open_block(reply: &mut Reply, data: &Value) -> usize {
             assert!(!block["id"].as_str().unwrap().is_empty() && !block["name"].as_str().unwrap().is_empty());
             block["input"] = json!("");
         }
+        "server_tool_use" => {
+            assert_eq!((&block["name"], &block["input"]), (&json!("web_search"), &json!({})))
+        }
+        "web_search_tool_result" => check_results(content, &block),
         other => panic!("unknown block {other}"),
     }
     content.push(block);
     content.len() - 1
 }
 
+/// The results of a search follow it.
+fn check_results(before: &[Value], block: &Value) {
+    let search = before.last().expect("a search");
+    assert_eq!((&search["type"], &search["id"]), (&json!("server_tool_use"), &block["tool_use_id"]));
+    for page in block["content"].as_array().expect("a list of pages") {
+        assert!(page["type"] == "web_search_result" && page["url"].is_string() && page["title"].is_string());
+    }
+}
+
 fn delta(reply: &mut Reply, open: Option<usize>, data: &Value) {
     assert_eq!(data["index"].as_u64(), open.map(|index| index as u64), "deltas belong to the open block");
     let block = &mut reply.message["content"][open.expect("a block is open")];
     let delta = &data["delta"];
+    if delta["type"] == "citations_delta" {
+        assert_eq!(block["type"], "text", "a text has sources");
+        let mut citations = block["citations"].as_array().cloned().unwrap_or_default();
+        citations.push(delta["citation"].clone());
+        block["citations"] = json!(citations);
+        return;
+    }
     let (kind, from, to) = match delta["type"].as_str().unwrap() {
         "text_delta" => ("text", "text", "text"),
         "thinking_delta" => ("thinking", "thinking", "thinking"),

@@ -28,7 +28,7 @@ pub(crate) fn context(asked: Asked, dialect: &Dialect) -> ReplyContext {
     };
     let body = json!({"max_tokens": 9, "thinking": thinking, "stop_sequences": ["</answer>"],
         "messages": [{"role": "user", "content": "hi"}]});
-    let target = Target { provider: "p", model: "up/m", requested_model: "p:m", dialect };
+    let target = Target { provider: "p", model: "up/m", requested_model: "p:m", dialect, session: None };
     request(body.to_string().as_bytes(), &target).expect("a request").reply
 }
 

@@ -9,7 +9,7 @@ use crate::reply::readable;
 /// Checks what upstreams of very different ways get of this body, if it is one.
 pub(crate) fn check(body: &[u8]) {
     for dialect in [&PLAIN, &demanding()] {
-        let target = Target { provider: "p", model: "up/m", requested_model: "p:m", dialect };
+        let target = Target { provider: "p", model: "up/m", requested_model: "p:m", dialect, session: None };
         match request(body, &target) {
             Ok(translated) => check_sent(body, &translated.body, dialect),
             Err(error) => assert!(!error.message.is_empty() && !error.message.contains('\n')),
@@ -29,6 +29,7 @@ fn demanding() -> Dialect {
         top_k: true,
         plain_tool_names: true,
         user_fields: vec!["user".to_owned()],
+        prompt_cache: true,
         web_search: Some(r#""plugins":[{"id":"web"}]"#.to_owned()),
         fewest_tokens: Some(16),
         most_tokens: Some(1024),

@@ -435,7 +435,7 @@ fn what_would_lose_its_meaning_is_a_400_with_its_path() {
 }
 
 #[test]
-fn blocks_that_anthropics_servers_made_are_dropped() {
+fn blocks_that_anthropics_servers_made_are_text() {
     let sent = messages(json!([
         {"role": "user", "content": "x"},
         {"role": "assistant", "content": [
@@ -443,5 +443,6 @@ fn blocks_that_anthropics_servers_made_are_dropped() {
             {"type": "web_search_tool_result", "tool_use_id": "srv", "content": []},
             {"type": "text", "text": "found"}]},
         {"role": "user", "content": "y"}]));
-    assert_eq!(sent[1], json!({"role": "assistant", "content": "found"}));
+    let text = "[Used web_search: {\"query\":\"q\"}]\n\n[Result of web_search]\nnothing\n\nfound";
+    assert_eq!(sent[1], json!({"role": "assistant", "content": text}));
 }

@@ -29,6 +29,7 @@ fn flow((client, upstream): Way, integrity: Integrity) -> Flow {
                 model: "m",
                 requested_model: "m",
                 dialect: &messages_over_chat::PLAIN,
+                session: None,
             };
             let body =
                 br#"{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"x"}]}"#;

@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 
 use super::{MessagesRequest, ReplyContext, Target};
 use crate::{
-    bridge::RequestError,
+    bridge::{Dropped, RequestError},
     json::{Literal, Word, Write, trim},
     openai::{chunk::Calling, request::Request},
     schema_fit,
@@ -59,7 +59,18 @@ pub(super) fn translate(body: &[u8], target: &Target<'_>) -> Result<MessagesRequ
     let called = messages::write(&turns, &mut out)?;
     tools::write(&request, &choice, &called, &mut out)?;
     out.put(b"}");
-    Ok(MessagesRequest { body: out, delivery, reply: reply_context(&request, &reasoning, target) })
+    let reply = reply_context(&request, &reasoning, target);
+    Ok(MessagesRequest { body: out, delivery, reply, dropped: dropped(&request) })
+}
+
+/// Members that have been dealt with elsewhere, or say nothing to a server that keeps nothing.
+const ELSEWHERE: [&str; 2] = ["model", "store"];
+
+fn dropped(request: &Request<'_>) -> Dropped {
+    let mut dropped = Dropped::default();
+    let unknown = request.unknown.iter().map(Word::as_str);
+    unknown.filter(|name| !ELSEWHERE.contains(name)).for_each(|name| dropped.note(name));
+    dropped
 }
 
 fn hindrance(turns: &[Turn<'_>], choice: &Choice<'_>) -> Hindrance {

@@ -7,7 +7,8 @@
 pub struct Dialect {
     /// How models that reason are told how much.
     pub reasoning: Reasoning,
-    /// The models that are told; a `*` stands for any characters.
+    /// The models that are told; a `*` stands for any characters. Where none are listed, those that
+    /// [`super::FAMILIES`] knows.
     pub reasoning_models: Vec<String>,
     /// How a model gets its own earlier thoughts back.
     pub replay: Replay,
@@ -23,6 +24,8 @@ pub struct Dialect {
     pub plain_tool_names: bool,
     /// Fields that take the id of the client's user, 64 characters at most.
     pub user_fields: Vec<String>,
+    /// `cache_control` becomes `prompt_cache_breakpoint` where the model takes it, and the session `prompt_cache_key`.
+    pub prompt_cache: bool,
     /// Members of the body (without braces) that make the upstream search the web itself.
     pub web_search: Option<String>,
     /// Signatures beside calls and texts (`extra_content`) go back with them, as far as the client carries them.
@@ -47,8 +50,10 @@ pub enum Reasoning {
 /// The field of an assistant message that takes the model's earlier thoughts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replay {
-    /// `reasoning_content`, a text (DeepSeek, Kimi, GLM, vLLM).
+    /// `reasoning_content`, a text (GLM, vLLM).
     Content,
+    /// The same, and a message with calls is refused without it, at least while the model thinks (DeepSeek, Kimi).
+    Required,
     /// `reasoning_details`, the very objects that came (OpenRouter); where none came, `reasoning_content`.
     Details,
     /// None takes them.
@@ -66,6 +71,7 @@ pub static PLAIN: Dialect = Dialect {
     top_k: false,
     plain_tool_names: false,
     user_fields: Vec::new(),
+    prompt_cache: false,
     web_search: None,
     extras: true,
     fewest_tokens: None,
@@ -79,9 +85,9 @@ impl Default for Dialect {
 }
 
 impl Dialect {
-    /// Whether this model is told how much to think. Case counts for nothing, and neither does a vendor's prefix when
+    /// Whether this model is told how much to think, by what the provider's configuration says. Case counts for nothing, and neither does a vendor's prefix when
     /// the pattern has none.
-    pub(super) fn reasons(&self, model: &str) -> bool {
+    pub(super) fn lists(&self, model: &str) -> bool {
         let model = model.to_ascii_lowercase();
         let name = model.rsplit('/').next().unwrap_or(&model);
         self.reasoning_models.iter().any(|pattern| {
@@ -135,7 +141,7 @@ mod tests {
             ("glm-4.6", false),
             ("gpt-4o", false),
         ] {
-            assert_eq!(dialect.reasons(model), reasons, "{model}");
+            assert_eq!(dialect.lists(model), reasons, "{model}");
         }
     }
 }

@@ -9,6 +9,8 @@ pub(super) struct Finish {
     /// The stop sequence that was met, inner text.
     pub(super) stop_sequence: Option<String>,
     pub(super) is_refused: bool,
+    /// The gateway itself has cut the reply at `stop_sequence`, whatever the upstream says of its end.
+    is_cut: bool,
 }
 
 impl Finish {
@@ -26,8 +28,17 @@ impl Finish {
         }
     }
 
+    /// The reply was cut at this sequence (inner text).
+    pub(super) fn cut(&mut self, sequence: String) {
+        self.stop_sequence = Some(sequence);
+        self.is_cut = true;
+    }
+
     /// What the client is told: `tool_use` exactly if there is a tool to use, unless the reply was cut or refused.
     pub(super) fn reason(&self, calls: u32) -> StopReason {
+        if self.is_cut && calls == 0 {
+            return StopReason::StopSequence;
+        }
         match self.reason.unwrap_or(StopReason::EndTurn) {
             StopReason::EndTurn | StopReason::ToolUse | StopReason::PauseTurn if calls > 0 => {
                 StopReason::ToolUse

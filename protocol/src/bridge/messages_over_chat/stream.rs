@@ -4,21 +4,25 @@
 //! whose turn it is. Everything that would have to stand inside that call waits until its arguments are a whole
 //! object, or until the reply is over.
 
+mod cutting;
 mod prose;
+mod searching;
 
 use bytes::BytesMut;
 
 use super::{
     ReplyContext,
     calls::{Calls, Fragment},
+    cut::Cut,
     finish::Finish,
     halves::Halves,
+    search::Search,
     thinking::{Details, Prose, Tags},
 };
 use crate::{
     anthropic::stream::{Delta, Ending, Event, Opening, Sink},
     bridge::{Bridge, Fault, Outcome, Step},
-    gemini,
+    gemini, json,
     openai::stream::{Choice, Chunk, Message},
     vocabulary::{StopReason, Usage},
 };
@@ -37,6 +41,8 @@ pub struct Machine {
     is_done: bool,
     is_whole: bool,
     finish: Finish,
+    cut: Cut,
+    search: Search,
     usage: Option<Usage>,
     broken: Option<Fault>,
 }
@@ -100,8 +106,9 @@ impl Bridge for Machine {
 impl Machine {
     /// `seed` is where the message's id and missing tool ids come from; it must be new for every reply, since Claude
     /// Code joins replies that share an id.
-    pub fn new(context: ReplyContext, seed: u128) -> Self {
+    pub fn new(mut context: ReplyContext, seed: u128) -> Self {
         let tags = Tags::expecting(context.think_tag);
+        let cut = Cut::at(std::mem::take(&mut context.cut_at));
         Self {
             context,
             seed,
@@ -114,6 +121,8 @@ impl Machine {
             is_done: false,
             is_whole: false,
             finish: Finish::default(),
+            cut,
+            search: Search::default(),
             usage: None,
             broken: None,
         }
@@ -156,6 +165,7 @@ impl Machine {
 
     fn chunk<S: Sink>(&mut self, data: &[u8], chunk: &Chunk<'_>, sink: &mut S) -> Step {
         self.usage = chunk.usage().or(self.usage);
+        self.search.count(chunk.searches());
         match (chunk.fault(data), chunk.choice()) {
             (Some(fault), _) => self.broke(fault),
             (None, Some(choice)) => self.choice(choice, sink),
@@ -175,7 +185,7 @@ impl Machine {
             self.delta(delta, sink);
         }
         self.finish.take(choice, &self.context.stop_sequences);
-        Step::More
+        self.after_cut()
     }
 
     fn start<S: Sink>(&mut self, sink: &mut S) {
@@ -189,6 +199,7 @@ impl Machine {
     }
 
     fn delta<S: Sink>(&mut self, delta: &Message<'_>, sink: &mut S) {
+        self.sources(delta, sink);
         if self.context.signature.is_some() {
             delta.reasoning().for_each(|inner| self.prose(Prose::Thinking, inner, sink));
         }
@@ -218,6 +229,10 @@ impl Machine {
     }
 
     fn fragment<S: Sink>(&mut self, fragment: &Fragment<'_>, sink: &mut S) {
+        if self.is_cut_off() {
+            return;
+        }
+        self.release(sink);
         let at = self.calls.book(fragment);
         let arguments = fragment.arguments.inner();
         if !self.calls.is_open_at(at) {
@@ -312,7 +327,9 @@ impl Machine {
     fn complete<S: Sink>(&mut self, sink: &mut S) -> StopReason {
         let left = self.tags.finish();
         self.pieces(left, sink);
+        self.release(sink);
         self.close_call(sink);
+        self.show_search(sink);
         while let Some(call) = self.calls.next() {
             if call.name.is_empty() {
                 self.calls.skip();
@@ -327,10 +344,18 @@ impl Machine {
             sink.emit(Event::BlockStop { index: 0 });
             self.blocks.index += 1;
         }
+        if let Some(sequence) = self.cut.met() {
+            self.finish.cut(json::escape(sequence));
+        }
         let reason = self.finish.reason(self.calls.sent());
         let sequence = self.finish.stop_sequence.as_deref().filter(|_| reason == StopReason::StopSequence);
         sink.emit(Event::MessageDelta {
-            ending: Ending { reason, sequence },
+            ending: Ending {
+                reason,
+                sequence,
+                searches: self.context.searches.then(|| self.search.requests()),
+                is_unjudged: self.context.asks_for_judgement,
+            },
             usage: self.usage.unwrap_or_default(),
         });
         sink.emit(Event::MessageStop);

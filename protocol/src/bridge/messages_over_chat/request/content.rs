@@ -4,10 +4,13 @@ use std::{borrow::Cow, fmt};
 
 use serde_json::value::RawValue;
 
-use super::documents::{Shown, document, search_result};
+use super::{
+    caching::{Mark, Marks},
+    documents::{Shown, document, search_result},
+};
 use crate::{
     anthropic::request::{Block, Content, Source},
-    bridge::{RequestError, messages_over_chat::Dialect},
+    bridge::{Dropped, RequestError, messages_over_chat::Dialect},
     json::{Literal, Word, Write, trim, trim_end, trim_start, wrong_type},
 };
 
@@ -37,21 +40,33 @@ impl fmt::Display for System {
 pub(super) fn system(
     content: &Content<'_>,
     place: System,
-    dialect: &Dialect,
+    (dialect, marks): (&Dialect, &Marks),
+    dropped: &mut Dropped,
     out: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
-    let mut texts = Vec::new();
+    let mut texts: Vec<(&str, Option<Mark<'_>>)> = Vec::new();
     match content {
         Content::Text(text) => texts.push((text.inner(), None)),
         Content::Blocks(blocks) => {
             for (at, block) in blocks.iter().enumerate() {
-                if block.kind() != "text" {
-                    return Err(RequestError::new(format!(
-                        "{place}.{at}: only text blocks are supported here"
-                    )));
+                match (block.kind(), place) {
+                    ("text", _) => {}
+                    // The list of tools says what they have changed.
+                    ("tool_addition" | "tool_removal", System::Message(_)) => continue,
+                    // It stays in the history: refused once, the conversation would be stuck.
+                    (kind, System::Message(_)) if is_word(kind) => {
+                        dropped.note(format_args!("{place}.{at} ({kind})"));
+                        continue;
+                    }
+                    _ => {
+                        return Err(RequestError::new(format!(
+                            "{place}.{at}: only text blocks are supported here"
+                        )));
+                    }
                 }
-                let mark = block.cache_control.filter(|_| dialect.cache_control);
-                texts.extend(block.text.map(|text| (text.inner(), mark)));
+                let Some(text) = block.text.map(Literal::inner) else { continue };
+                let is_shown = !text.starts_with(ATTRIBUTION);
+                texts.push((text, marks.of(block.cache_control.filter(|_| is_shown))));
             }
             // A string is left alone: there it would be the head of the whole prompt.
             texts.retain(|(text, _)| !text.starts_with(ATTRIBUTION));
@@ -189,9 +204,7 @@ impl<'a> ToolOutput<'a> {
             }
             // What a tool returned stays in the history for good: refused once, the conversation would be stuck. The
             // model is told what it does not see.
-            kind if is_word(kind) => {
-                self.texts.push(Cow::Owned(format!("[{kind} left out: this provider cannot read it]")));
-            }
+            kind if is_word(kind) => self.texts.push(Cow::Owned(left_out(kind))),
             _ => return Err(unsupported(block, path)),
         }
         Ok(())
@@ -225,21 +238,20 @@ impl<'a> ToolOutput<'a> {
     }
 }
 
+/// What stands in for a block that the model cannot be shown.
+pub(super) fn left_out(kind: &str) -> String {
+    format!("[{kind} left out: this provider cannot read it]")
+}
+
 /// Whether a block's type can stand in a message.
-fn is_word(kind: &str) -> bool {
+pub(super) fn is_word(kind: &str) -> bool {
     (1..=40).contains(&kind.len()) && kind.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric())
 }
 
-/// The refusal of a block whose loss would change what the user said.
+/// The refusal of a block that is none.
 pub(super) fn unsupported(block: &Block<'_>, path: &dyn fmt::Display) -> RequestError {
     match block.kind() {
         "" => RequestError::new(format!("{path}.type: field required")),
-        kind if is_word(kind) => {
-            let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
-            RequestError::new(format!(
-                "{path}: {article} {kind} block is not supported by a Chat Completions upstream"
-            ))
-        }
         _ => RequestError::new(format!("{path}.type: no content block has this type")),
     }
 }

@@ -6,7 +6,7 @@ use std::{borrow::Cow, fmt};
 
 use serde_json::value::RawValue;
 
-use super::{RequestError, content::Image};
+use super::{RequestError, caching::Mark, content::Image};
 use crate::{
     anthropic::request::{Block, Content, Source},
     json::{Literal, Word, Write, wrong_type},
@@ -21,8 +21,8 @@ pub(super) enum Shown<'a> {
 }
 
 impl Shown<'_> {
-    /// Appends the content part with this `cache_control`.
-    pub(super) fn write(&self, mark: Option<&RawValue>, out: &mut Vec<u8>) {
+    /// Appends the content part with this mark.
+    pub(super) fn write(&self, mark: Option<Mark<'_>>, out: &mut Vec<u8>) {
         match self {
             Self::Text(text) => {
                 out.put(b"{\"type\":\"text\",\"text\":\"");
@@ -39,8 +39,7 @@ impl Shown<'_> {
             }
         }
         if let Some(mark) = mark {
-            out.put(b",\"cache_control\":");
-            out.raw(mark.get());
+            mark.write(out);
         }
         out.put(b"}");
     }

@@ -1,20 +1,22 @@
 //! The conversation: user, assistant and system turns become messages, each written with a comma behind it.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde_json::value::RawValue;
 
 use super::{
     Role, Target, Turn,
-    content::{System, ToolOutput, system},
-    documents::Shown,
+    caching::Marks,
+    content::{Image, System, ToolOutput, is_word, left_out, system},
+    documents::{Shown, document, search_result},
     pairing::{Call, Pairing},
-    user::user,
+    server_blocks::{ServerBlock, as_text},
+    user::{Part, message, user},
 };
 use crate::{
     anthropic::request::{Block, Content},
     bridge::{
-        RequestError,
+        Dropped, RequestError,
         messages_over_chat::{
             Replay,
             extras::{Extras, has_text},
@@ -43,17 +45,32 @@ pub(super) struct Scribe<'r, 'a> {
     pub(super) pairing: &'r Pairing<'r, 'a>,
     pub(super) names: &'r Names,
     pub(super) target: &'r Target<'r>,
+    pub(super) marks: &'r Marks,
+    pub(super) need: Need,
+}
+
+/// When a message with calls carries thoughts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    IfAny,
+    /// The upstream refuses one without; empty ones will do.
+    Always,
 }
 
 impl<'a> Scribe<'_, 'a> {
     /// Appends all messages.
-    pub(super) fn write(&self, out: &mut Vec<u8>) -> Result<(), RequestError> {
+    pub(super) fn write(&self, dropped: &mut Dropped, out: &mut Vec<u8>) -> Result<(), RequestError> {
         let last = self.turns.len().checked_sub(1);
         for (at, turn) in self.turns.iter().enumerate() {
             match turn.role {
-                Role::System => system(&turn.content, System::Message(at), self.target.dialect, out)?,
-                Role::User => user(at, &turn.content, (self.pairing, self.target.dialect), out)?,
+                Role::System if !turn.is_shown => {}
+                Role::System => {
+                    let ways = (self.target.dialect, self.marks);
+                    system(&turn.content, System::Message(at), ways, dropped, out)?;
+                }
+                Role::User => user(at, &turn.content, (self.pairing, self.marks), dropped, out)?,
                 Role::Assistant => {
+                    self.moved(at, &turn.content, dropped, out);
                     self.assistant(&turn.content, self.pairing.calls(at), out);
                     let unanswered = (Some(at) != last).then_some(UNANSWERED);
                     self.results(self.pairing.calls(at), unanswered, out)?;
@@ -61,6 +78,35 @@ impl<'a> Scribe<'_, 'a> {
             }
         }
         Ok(())
+    }
+
+    /// Appends what of an assistant's turn only a user can say: summaries, documents, pictures. It comes before the turn,
+    /// whose calls must be followed by their results.
+    fn moved(&self, turn: usize, content: &Content<'a>, dropped: &mut Dropped, out: &mut Vec<u8>) {
+        let Content::Blocks(blocks) = content else { return };
+        let mut parts = vec![];
+        for (at, block) in blocks.iter().enumerate() {
+            let path = Path(turn, at);
+            let shown = match block.kind() {
+                "text" | "tool_use" | "tool_result" => continue,
+                "compaction" => Ok(as_text(block).into_iter().map(|text| Shown::Text(text.into())).collect()),
+                "document" => document(block, &path),
+                "search_result" => search_result(block, &path),
+                "image" => Image::read(block.source, &path).map(|image| vec![Shown::Image(image)]),
+                kind if ServerBlock::of(kind).is_some() => continue,
+                kind => {
+                    dropped.note(format_args!("{path} ({})", if is_word(kind) { kind } else { "?" }));
+                    continue;
+                }
+            };
+            // It stays in the history: refused once, the conversation would be stuck.
+            let shown = shown.unwrap_or_else(|_| {
+                dropped.note(format_args!("{path} ({})", block.kind()));
+                vec![Shown::Text(left_out(block.kind()).into())]
+            });
+            parts.extend(shown.into_iter().map(Part::shown));
+        }
+        message(&parts, out);
     }
 
     fn assistant(&self, content: &Content<'_>, calls: &[Call<'_, '_>], out: &mut Vec<u8>) {
@@ -74,18 +120,19 @@ impl<'a> Scribe<'_, 'a> {
             Content::Blocks(blocks) => &blocks[..],
         };
         let thoughts = Thoughts::of(blocks, self.target);
-        let mut texts =
-            blocks.iter().filter(|block| block.kind() == "text").filter_map(|block| block.text).peekable();
-        if thoughts.is_empty() && texts.peek().is_none() && calls.is_empty() && !blocks.is_empty() {
+        let texts = texts(blocks);
+        if thoughts.is_empty() && texts.is_empty() && calls.is_empty() && !blocks.is_empty() {
             return;
         }
         out.put(b"{\"role\":\"assistant\",\"content\":");
-        if texts.peek().is_none() && !calls.is_empty() {
+        if texts.is_empty() && !calls.is_empty() {
             out.put(b"null");
         } else {
-            splice(texts, out);
+            out.put(b"\"");
+            texts.iter().for_each(|text| out.raw(text));
+            out.put(b"\"");
         }
-        thoughts.write(out);
+        thoughts.write(if calls.is_empty() { Need::IfAny } else { self.need }, out);
         if has_text(blocks) {
             thoughts.extras.write_for_text(out);
         }
@@ -130,8 +177,7 @@ impl<'a> Scribe<'_, 'a> {
             out.put(b"{\"role\":\"tool\",\"tool_call_id\":");
             out.quoted(&call.id);
             out.put(b",\"content\":");
-            let mark = call.answer.and_then(|answer| answer.block.cache_control);
-            let mark = mark.filter(|_| self.target.dialect.cache_control);
+            let mark = self.marks.of(call.answer.and_then(|answer| answer.block.cache_control));
             out.raw(if mark.is_some() { "[{\"type\":\"text\",\"text\":\"" } else { "\"" });
             match &output {
                 Some(output) => output.write_text(out),
@@ -139,8 +185,7 @@ impl<'a> Scribe<'_, 'a> {
             }
             out.put(b"\"");
             if let Some(mark) = mark {
-                out.put(b",\"cache_control\":");
-                out.raw(mark.get());
+                mark.write(out);
                 out.put(b"}]");
             }
             out.put(b"},");
@@ -195,16 +240,43 @@ impl<'a> Thoughts<'a> {
         self.texts.is_empty() && self.details.is_empty()
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
+    fn write(&self, need: Need, out: &mut Vec<u8>) {
         if !self.details.is_empty() {
             out.put(b",\"reasoning_details\":[");
             out.raw(&self.details.join(","));
             out.put(b"]");
-        } else if !self.texts.is_empty() {
+        } else if !self.texts.is_empty() || need == Need::Always {
             out.put(b",\"reasoning_content\":");
             splice(self.texts.iter().copied(), out);
         }
     }
+}
+
+/// What an assistant said (inner texts): its texts as they are, and what Anthropic's servers did in between, in lines of its
+/// own.
+fn texts<'b>(blocks: &'b [Block<'_>]) -> Vec<Cow<'b, str>> {
+    let mut texts: Vec<Cow<'b, str>> = vec![];
+    let mut follows_block = false;
+    for block in blocks {
+        let (text, is_block): (Cow<'b, str>, bool) = match block.kind() {
+            "compaction" => continue,
+            "text" => match block.text {
+                Some(text) => (text.inner().into(), false),
+                None => continue,
+            },
+            _ => match as_text(block) {
+                Some(text) => (text.into(), true),
+                None => continue,
+            },
+        };
+        let is_apart = (is_block || follows_block) && texts.iter().any(|text| !text.is_empty());
+        if is_apart && !text.is_empty() {
+            texts.push("\\n\\n".into());
+        }
+        follows_block = is_block;
+        texts.push(text);
+    }
+    texts
 }
 
 /// Whether a text is JSON objects with commas between them, at least one.

@@ -3,10 +3,13 @@
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use super::{RequestError, Target, tools::is_web_search};
+use super::{RequestError, Target, caching, effort::Effort, strict, tools::is_web_search};
 use crate::{
     anthropic::request::Request,
-    bridge::messages_over_chat::{Dialect, Reasoning},
+    bridge::{
+        Dropped,
+        messages_over_chat::{Dialect, reasoning::Stop},
+    },
     json::{Literal, Word, Write},
 };
 
@@ -17,8 +20,9 @@ const LONGEST_USER: usize = 64;
 
 /// Appends all of it, each member with a comma before it.
 pub(super) fn write(
-    request: &Request<'_>,
+    (request, effort): (&Request<'_>, &Effort),
     target: &Target<'_>,
+    dropped: &mut Dropped,
     out: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
     let dialect = target.dialect;
@@ -27,13 +31,19 @@ pub(super) fn write(
     } else {
         b",\"max_tokens\":"
     });
-    out.number(within(dialect, max_tokens(request.max_tokens)?));
+    out.number(within(dialect, effort.with_head_room(max_tokens(request.max_tokens)?)));
     write_sampling(request, dialect, out)?;
-    if dialect.reasons(target.model) {
-        write_reasoning(Thinking::of(request), dialect.reasoning, out);
+    if request.top_k.is_some() && !dialect.top_k {
+        dropped.note("top_k");
+    }
+    write_stop(told_sequences(request, effort.stop()), out);
+    effort.write(out);
+    if effort.is_lost() {
+        dropped.note(if request.thinking.is_some() { "thinking" } else { "output_config.effort" });
     }
     write_format(request, out)?;
     write_user(request, dialect, out);
+    caching::write_key(request, target, out);
     let searches = request.tools.iter().flatten().any(is_web_search);
     if let Some(members) = dialect.web_search.as_deref().filter(|_| searches) {
         out.put(b",");
@@ -45,59 +55,6 @@ pub(super) fn write(
 fn within(dialect: &Dialect, tokens: u64) -> u64 {
     let raised = dialect.fewest_tokens.map_or(tokens, |fewest| tokens.max(fewest));
     dialect.most_tokens.map_or(raised, |most| raised.min(most))
-}
-
-/// How much the client wants to be thought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Thinking {
-    Unsaid,
-    Off,
-    Level(&'static str),
-}
-
-impl Thinking {
-    /// A budget becomes the word for its order of magnitude.
-    fn of(request: &Request<'_>) -> Self {
-        let effort = request.output_config.as_ref().and_then(|config| config.effort.as_ref());
-        let effort = effort.map(|word| level(word.as_str()));
-        let thinking = request.thinking.as_ref();
-        let kind = thinking.and_then(|thinking| thinking.r#type.as_ref()).map(Word::as_str);
-        let budget = thinking.and_then(|thinking| thinking.budget_tokens);
-        match (kind, effort, budget) {
-            (Some("disabled"), _, _) => Self::Off,
-            (_, Some(level), _) => Self::Level(level),
-            (Some("enabled"), None, Some(0..=4096)) => Self::Level("low"),
-            (Some("enabled"), None, Some(16_385..)) => Self::Level("high"),
-            (Some(_), None, _) => Self::Level("medium"),
-            (None, None, _) => Self::Unsaid,
-        }
-    }
-}
-
-/// OpenAI's word for an effort of Anthropic's; the levels above `high` are not taken by every model.
-fn level(effort: &str) -> &'static str {
-    match effort {
-        "low" | "minimal" => "low",
-        "high" | "xhigh" | "max" => "high",
-        _ => "medium",
-    }
-}
-
-fn write_reasoning(thinking: Thinking, reasoning: Reasoning, out: &mut Vec<u8>) {
-    match (thinking, reasoning) {
-        (Thinking::Unsaid, _) | (Thinking::Off, Reasoning::Effort | Reasoning::Nested) => {}
-        (Thinking::Off, Reasoning::Switch) => out.put(b",\"thinking\":{\"type\":\"disabled\"}"),
-        (Thinking::Level(_), Reasoning::Switch) => out.put(b",\"thinking\":{\"type\":\"enabled\"}"),
-        (Thinking::Level(level), Reasoning::Effort) => {
-            out.put(b",\"reasoning_effort\":");
-            out.quoted(level);
-        }
-        (Thinking::Level(level), Reasoning::Nested) => {
-            out.put(b",\"reasoning\":{\"effort\":");
-            out.quoted(level);
-            out.put(b"}");
-        }
-    }
 }
 
 fn write_format(request: &Request<'_>, out: &mut Vec<u8>) -> Result<(), RequestError> {
@@ -112,7 +69,7 @@ fn write_format(request: &Request<'_>, out: &mut Vec<u8>) -> Result<(), RequestE
         b",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"response\",\"schema\":",
     );
     out.raw(schema.get());
-    out.put(b",\"strict\":true}}");
+    out.raw(if strict::qualifies(schema) { ",\"strict\":true}}" } else { ",\"strict\":false}}" });
     Ok(())
 }
 
@@ -165,8 +122,12 @@ fn write_sampling(request: &Request<'_>, dialect: &Dialect, out: &mut Vec<u8>) -
         out.put(b":");
         out.raw(value);
     }
+    Ok(())
+}
+
+fn write_stop<'a>(sequences: impl Iterator<Item = Literal<'a>>, out: &mut Vec<u8>) {
     let mut separator = ",\"stop\":[";
-    for sequence in sequences(request) {
+    for sequence in sequences {
         out.raw(separator);
         out.quoted(sequence.inner());
         separator = ",";
@@ -174,38 +135,33 @@ fn write_sampling(request: &Request<'_>, dialect: &Dialect, out: &mut Vec<u8>) -
     if separator == "," {
         out.put(b"]");
     }
-    Ok(())
 }
 
-/// The stop sequences, as many as can be sent.
-pub(super) fn sequences<'r, 'a>(request: &'r Request<'a>) -> impl Iterator<Item = Literal<'a>> + use<'r, 'a> {
-    request.stop_sequences.iter().flatten().copied().take(MOST_STOP_SEQUENCES)
+/// The stop sequences that the upstream is told: none if the model refuses them, else as many as can be sent.
+fn told_sequences<'r, 'a>(
+    request: &'r Request<'a>,
+    stop: Stop,
+) -> impl Iterator<Item = Literal<'a>> + use<'r, 'a> {
+    let most = match stop {
+        Stop::Taken => MOST_STOP_SEQUENCES,
+        Stop::Cut => 0,
+    };
+    request.stop_sequences.iter().flatten().copied().take(most)
+}
+
+/// The stop sequences as they are meant: all of them, and those that the upstream is not told.
+pub(super) fn sequences(request: &Request<'_>, stop: Stop) -> (Vec<String>, Vec<String>) {
+    let all = request.stop_sequences.iter().flatten().copied().filter_map(Literal::decode);
+    let all: Vec<String> = all.map(|sequence| sequence.into_owned()).collect();
+    let told: Vec<_> = told_sequences(request, stop).filter_map(Literal::decode).collect();
+    let is_untold = |sequence: &&String| !sequence.is_empty() && !told.iter().any(|told| *told == **sequence);
+    let untold = all.iter().filter(is_untold).cloned().collect();
+    (all, untold)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn thinking(fields: &str) -> Thinking {
-        Thinking::of(&serde_json::from_str(&format!("{{{fields}}}")).unwrap())
-    }
-
-    #[test]
-    fn the_wish_to_think_becomes_a_level() {
-        for (fields, wanted) in [
-            ("", Thinking::Unsaid),
-            (r#""thinking":{"type":"disabled"},"output_config":{"effort":"high"}"#, Thinking::Off),
-            (r#""thinking":{"type":"enabled","budget_tokens":4096}"#, Thinking::Level("low")),
-            (r#""thinking":{"type":"enabled","budget_tokens":4097}"#, Thinking::Level("medium")),
-            (r#""thinking":{"type":"enabled","budget_tokens":16384}"#, Thinking::Level("medium")),
-            (r#""thinking":{"type":"enabled","budget_tokens":16385}"#, Thinking::Level("high")),
-            (r#""thinking":{"type":"adaptive"}"#, Thinking::Level("medium")),
-            (r#""thinking":{"type":"adaptive"},"output_config":{"effort":"max"}"#, Thinking::Level("high")),
-            (r#""output_config":{"effort":"low"}"#, Thinking::Level("low")),
-        ] {
-            assert_eq!(thinking(fields), wanted, "{fields}");
-        }
-    }
 
     #[test]
     fn newer_openai_models_get_the_newer_field() {

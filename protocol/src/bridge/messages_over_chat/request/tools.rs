@@ -4,20 +4,21 @@ use std::collections::HashSet;
 
 use serde_json::value::RawValue;
 
-use super::{Role, Turn, client_tools::ClientTool};
+use super::{Role, Target, Turn, client_tools::ClientTool, strict, tool_list::Entry};
 use crate::{
     anthropic::request::{Block, Content, Tool, ToolChoice},
-    bridge::{RequestError, messages_over_chat::names::Names},
+    bridge::{Dropped, RequestError, messages_over_chat::names::Names},
     json::{Literal, Word, Write, trim},
     schema_fit,
 };
 
 /// What a request says of tools, and what its upstream takes.
 pub(super) struct Toolbox<'r, 'a> {
-    pub(super) tools: &'r [Tool<'a>],
+    pub(super) tools: &'r [Entry<'r, 'a>],
     pub(super) choice: Option<&'r ToolChoice<'a>>,
     pub(super) turns: &'r [Turn<'a>],
     pub(super) names: &'r Names,
+    pub(super) target: &'r Target<'r>,
 }
 
 /// How a tool reaches the upstream.
@@ -39,11 +40,12 @@ impl Way {
 
 /// The inner texts of all tool names of a request, in whatever place.
 pub(super) fn all_names<'r, 'a>(
-    tools: &'r [Tool<'a>],
+    tools: &'r [Entry<'r, 'a>],
     turns: &'r [Turn<'a>],
 ) -> impl Iterator<Item = &'a str> + Clone + use<'r, 'a> {
     // A listed tool without a name is left out; a call without one must be told somehow.
-    let listed = tools.iter().filter_map(|tool| tool.name).filter(|name| !trim(name.inner()).is_empty());
+    let listed =
+        tools.iter().filter_map(|entry| entry.tool().name).filter(|name| !trim(name.inner()).is_empty());
     let called = blocks(turns, Role::Assistant)
         .filter(|block| block.kind() == "tool_use")
         .filter_map(|block| block.name);
@@ -65,25 +67,36 @@ pub(super) fn is_web_search(tool: &Tool<'_>) -> bool {
     tool.r#type.as_ref().is_some_and(|kind| kind.as_str().starts_with("web_search_"))
 }
 
+/// Whether a tool of this type reads a web page at Anthropic.
+fn is_web_fetch(tool: &Tool<'_>) -> bool {
+    tool.r#type.as_ref().is_some_and(|kind| kind.as_str().starts_with("web_fetch_"))
+}
+
 impl<'a> Toolbox<'_, 'a> {
     /// Appends `tools`, `tool_choice` and `parallel_tool_calls`, as far as there are tools that the upstream can call.
-    /// Tools that run at Anthropic are left out, together with a choice that names one.
-    pub(super) fn write(&self, out: &mut Vec<u8>) -> Result<(), RequestError> {
+    /// Tools that run at Anthropic are left out, together with a choice that names one, unless they are all that is asked
+    /// for.
+    pub(super) fn write(&self, dropped: &mut Dropped, out: &mut Vec<u8>) -> Result<(), RequestError> {
+        self.refuse_web()?;
         let deferred = self.deferred();
         let mut kept = 0;
-        for (at, tool) in self.tools.iter().enumerate() {
+        for entry in self.tools {
+            let tool = entry.tool();
             let way = Way::of(tool);
             let name = match (&way, tool.name) {
-                (Way::Nowhere, _) => continue,
+                (Way::Nowhere, _) => {
+                    self.note(entry, dropped);
+                    continue;
+                }
                 (Way::Function, None) => {
-                    return Err(RequestError::new(format!("tools.{at}.name: field required")));
+                    return Err(RequestError::new(format!("{}.name: field required", entry.path())));
                 }
                 (Way::Function, Some(name)) if trim(name.inner()).is_empty() => continue,
                 (Way::Function, Some(name)) => self.names.there(name),
                 (Way::Client(_), Some(name)) if !trim(name.inner()).is_empty() => self.names.there(name),
                 (Way::Client(client), _) => client.name,
             };
-            if tool.name.is_some_and(|name| deferred.contains(name.inner())) {
+            if !entry.is_added && tool.name.is_some_and(|name| deferred.contains(name.inner())) {
                 continue;
             }
             out.raw(if kept == 0 { ",\"tools\":[" } else { "," });
@@ -92,7 +105,7 @@ impl<'a> Toolbox<'_, 'a> {
             out.quoted(name);
             match way {
                 Way::Client(client) => client.write(tool, out),
-                Way::Function | Way::Nowhere => function(tool, at, out)?,
+                Way::Function | Way::Nowhere => function(entry, out)?,
             }
             out.put(b"}}");
         }
@@ -104,18 +117,63 @@ impl<'a> Toolbox<'_, 'a> {
         self.choice.map_or(Ok(()), |choice| self.write_choice(choice, out))
     }
 
+    /// Refuses a request for nothing but the web to an upstream that has no access to it: without its tool the model would
+    /// make something up, and the client would show that as found.
+    fn refuse_web(&self) -> Result<(), RequestError> {
+        let chosen = self.choice.and_then(|choice| choice.name);
+        let kind = self.choice.and_then(|choice| choice.r#type.as_ref()).map_or("", Word::as_str);
+        let is_alone = self.tools.iter().all(|entry| matches!(Way::of(entry.tool()), Way::Nowhere));
+        let is_asked = |tool: &Tool<'_>| match kind {
+            "none" => false,
+            "tool" => tool.name.is_some_and(|own| chosen.is_some_and(|name| own.inner() == name.inner())),
+            _ => is_alone,
+        };
+        let searches = self.target.dialect.web_search.is_some();
+        let is_refused =
+            |tool: &Tool<'_>| (is_web_search(tool) && !searches) || (is_web_fetch(tool) && is_alone);
+        let serves = searches && self.tools.iter().any(|entry| is_web_search(entry.tool()));
+        let refused = self.tools.iter().find(|entry| is_refused(entry.tool()) && is_asked(entry.tool()));
+        let Some(entry) = refused.filter(|_| !serves) else { return Ok(()) };
+        let provider = self.target.provider;
+        let does = if is_web_search(entry.tool()) { "search the web" } else { "fetch web pages" };
+        Err(RequestError::new(format!(
+            "{}: provider '{provider}' cannot {does}; choose a model of a provider that can (anthropic, openrouter), or set \
+             web-search in [{provider}] if it searches by itself",
+            entry.path(),
+        )))
+    }
+
+    /// Names a tool that is left out, and what of a search is.
+    fn note(&self, entry: &Entry<'_, '_>, dropped: &mut Dropped) {
+        let tool = entry.tool();
+        let path = entry.path();
+        if !is_web_search(tool) || self.target.dialect.web_search.is_none() {
+            dropped.note(format_args!("{path} ({})", tool.r#type.as_ref().map_or("", Word::as_str)));
+            return;
+        }
+        let limits = [
+            ("allowed_domains", tool.allowed_domains),
+            ("blocked_domains", tool.blocked_domains),
+            ("max_uses", tool.max_uses),
+            ("user_location", tool.user_location),
+        ];
+        let set = limits.into_iter().filter(|(_, value)| value.is_some_and(|value| value.get() != "null"));
+        set.for_each(|(name, _)| dropped.note(format_args!("{path}.{name}")));
+    }
+
     /// The names (inner texts) of tools that the client wants loaded only once they were found, and that were not. With
     /// a search that runs at Anthropic nobody would ever find them.
     fn deferred(&self) -> HashSet<&'a str> {
+        let tools = || self.tools.iter().map(Entry::tool);
         let is_deferred = |tool: &&Tool<'a>| tool.defer_loading == Some(true);
         let searched_there = |tool: &Tool<'a>| {
             tool.r#type.as_ref().is_some_and(|kind| kind.as_str().starts_with("tool_search_tool"))
         };
-        if self.tools.iter().any(searched_there) {
+        if tools().any(searched_there) {
             return HashSet::new();
         }
         let mut deferred: HashSet<&str> =
-            self.tools.iter().filter(is_deferred).filter_map(|tool| tool.name).map(Literal::inner).collect();
+            tools().filter(is_deferred).filter_map(|tool| tool.name).map(Literal::inner).collect();
         if deferred.is_empty() {
             return deferred;
         }
@@ -173,7 +231,7 @@ impl<'a> Toolbox<'_, 'a> {
             let given = tool.name.is_some_and(|tool| decoded.as_deref().is_some_and(|name| tool.is(name)));
             given || (tool.name.is_none() && ClientTool::of(tool).is_some_and(|tool| name.is(tool.name)))
         };
-        let Some(tool) = self.tools.iter().find(is_it) else {
+        let Some(tool) = self.tools.iter().map(Entry::tool).find(is_it) else {
             return Err(RequestError::new("tool_choice.name: no tool in tools has this name"));
         };
         if let Way::Nowhere = Way::of(tool) {
@@ -196,20 +254,24 @@ fn found<'a>(result: &'a RawValue) -> Vec<Literal<'a>> {
     references.filter_map(|block| block.tool_name).collect()
 }
 
-fn function(tool: &Tool<'_>, at: usize, out: &mut Vec<u8>) -> Result<(), RequestError> {
+fn function(entry: &Entry<'_, '_>, out: &mut Vec<u8>) -> Result<(), RequestError> {
+    let tool = entry.tool();
     out.put(b",\"description\":");
     out.quoted(tool.description.map_or("", Literal::inner));
     out.put(b",\"parameters\":");
-    match tool.input_schema.map(|schema| schema.get()) {
-        Some(schema) if schema.starts_with('{') => match schema_fit::completed(schema) {
-            Some(completed) => out.raw(&completed),
-            None => out.raw(schema),
-        },
-        Some(_) => return Err(RequestError::new(format!("tools.{at}.input_schema: must be an object"))),
-        None => return Err(RequestError::new(format!("tools.{at}.input_schema: field required"))),
+    let schema = match tool.input_schema {
+        Some(schema) if schema.get().starts_with('{') => schema,
+        Some(_) => {
+            return Err(RequestError::new(format!("{}.input_schema: must be an object", entry.path())));
+        }
+        None => return Err(RequestError::new(format!("{}.input_schema: field required", entry.path()))),
+    };
+    match schema_fit::completed(schema.get()) {
+        Some(completed) => out.raw(&completed),
+        None => out.raw(schema.get()),
     }
     if let Some(strict) = tool.strict {
-        out.raw(if strict { ",\"strict\":true" } else { ",\"strict\":false" });
+        out.raw(if strict && strict::qualifies(schema) { ",\"strict\":true" } else { ",\"strict\":false" });
     }
     Ok(())
 }

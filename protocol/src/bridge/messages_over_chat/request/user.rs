@@ -1,24 +1,24 @@
 //! What the user says: text, pictures, documents, and tool results that answer no call.
 
-use serde_json::value::RawValue;
-
 use super::{
     RequestError,
-    content::{Image, ToolOutput, unsupported},
+    caching::{Mark, Marks},
+    content::{Image, ToolOutput, is_word, left_out, unsupported},
     documents::{Shown, document, search_result},
     messages::Path,
     pairing::Pairing,
+    server_blocks::{ServerBlock, as_text},
 };
 use crate::{
     anthropic::request::{Block, Content},
-    bridge::messages_over_chat::Dialect,
+    bridge::Dropped,
     json::{Literal, Write},
 };
 
-/// One part of a user message, with its `cache_control` where the upstream takes it.
-struct Part<'a> {
+/// One part of a user message, with its mark where the upstream takes it.
+pub(super) struct Part<'a> {
     said: Said<'a>,
-    mark: Option<&'a RawValue>,
+    mark: Option<Mark<'a>>,
 }
 
 enum Said<'a> {
@@ -27,7 +27,11 @@ enum Said<'a> {
     Orphan(&'a str, ToolOutput<'a>),
 }
 
-impl Part<'_> {
+impl<'a> Part<'a> {
+    pub(super) fn shown(shown: Shown<'a>) -> Self {
+        Self { said: Said::Shown(shown), mark: None }
+    }
+
     /// Whether it is text and no more, so that it can stand as a string.
     fn is_plain(&self) -> bool {
         let is_text = match &self.said {
@@ -67,7 +71,8 @@ impl Part<'_> {
 pub(super) fn user(
     turn: usize,
     content: &Content<'_>,
-    (pairing, dialect): (&Pairing<'_, '_>, &Dialect),
+    (pairing, marks): (&Pairing<'_, '_>, &Marks),
+    dropped: &mut Dropped,
     out: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
     let blocks = match content {
@@ -82,13 +87,19 @@ pub(super) fn user(
     let mut parts = Vec::with_capacity(blocks.len());
     for (at, block) in blocks.iter().enumerate() {
         let first = parts.len();
-        take(block, (turn, at), pairing, &mut parts)?;
+        take(block, (turn, at), (pairing, &mut *dropped), &mut parts)?;
         if let Some(last) = parts.get_mut(first..).and_then(<[_]>::last_mut) {
-            last.mark = block.cache_control.filter(|_| dialect.cache_control);
+            last.mark = marks.of(block.cache_control);
         }
     }
-    match &parts[..] {
-        [] => return Ok(()),
+    message(&parts, out);
+    Ok(())
+}
+
+/// Appends a message of the user with these parts, if there are any.
+pub(super) fn message(parts: &[Part<'_>], out: &mut Vec<u8>) {
+    match parts {
+        [] => {}
         [part] if part.is_plain() => {
             out.put(b"{\"role\":\"user\",\"content\":\"");
             part.write_text(out);
@@ -103,17 +114,16 @@ pub(super) fn user(
             out.put(b"]},");
         }
     }
-    Ok(())
 }
 
 fn take<'a>(
     block: &Block<'a>,
     (turn, at): (usize, usize),
-    pairing: &Pairing<'_, '_>,
+    (pairing, dropped): (&Pairing<'_, '_>, &mut Dropped),
     parts: &mut Vec<Part<'a>>,
 ) -> Result<(), RequestError> {
     let path = Path(turn, at);
-    let mut show = |shown| parts.push(Part { said: Said::Shown(shown), mark: None });
+    let mut show = |shown| parts.push(Part::shown(shown));
     match block.kind() {
         "text" => block.text.into_iter().for_each(|text| show(Shown::Text(text.inner().into()))),
         "image" => show(Shown::Image(Image::read(block.source, &path)?)),
@@ -128,14 +138,15 @@ fn take<'a>(
         }
         // It stands behind the assistant's message already.
         "tool_result" => {}
-        "thinking" | "redacted_thinking" => {}
-        kind if is_anthropics_own(kind) => {}
+        kind if ServerBlock::of(kind).is_some() => {
+            as_text(block).into_iter().for_each(|text| show(Shown::Text(text.into())));
+        }
+        // The model is told what it does not see.
+        kind if is_word(kind) => {
+            dropped.note(format_args!("{path} ({kind})"));
+            show(Shown::Text(left_out(kind).into()));
+        }
         _ => return Err(unsupported(block, &path)),
     }
     Ok(())
-}
-
-/// Blocks of tools that run at Anthropic: the client only repeats them.
-fn is_anthropics_own(kind: &str) -> bool {
-    kind == "server_tool_use" || kind == "container_upload" || kind.ends_with("_tool_result")
 }

@@ -24,6 +24,23 @@ impl Machine {
     }
 
     pub(super) fn prose<S: Sink>(&mut self, prose: Prose, inner: &str, sink: &mut S) {
+        let cut;
+        let inner = match prose {
+            Prose::Text if self.cut.is_needed() => {
+                cut = self.cut.take(inner);
+                &cut
+            }
+            Prose::Thinking if self.cut.is_needed() => {
+                self.release(sink);
+                inner
+            }
+            Prose::Text | Prose::Thinking => inner,
+        };
+        self.settled(prose, inner, sink);
+    }
+
+    /// Prose that is not going to be cut.
+    pub(super) fn settled<S: Sink>(&mut self, prose: Prose, inner: &str, sink: &mut S) {
         if inner.is_empty() {
             return;
         }
@@ -83,6 +100,9 @@ impl Machine {
         let index = self.blocks.index;
         let rest = self.blocks.halves.rest();
         self.blocks.prose(prose, rest, sink);
+        if prose == Prose::Text {
+            self.cite(sink);
+        }
         if prose == Prose::Thinking
             && let Some(signature) = &self.context.signature
         {

@@ -1,0 +1,79 @@
+//! What a target could not take of a request: named by JSON path, so that a client can see it, and never by content.
+
+use std::fmt::{Display, Write as _};
+
+/// So many paths are named; the others are counted.
+const MOST: usize = 16;
+/// Longer names are cut.
+const LONGEST: usize = 64;
+
+/// The parts of a request that were left out of its translation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    paths: Vec<String>,
+    more: usize,
+}
+
+impl Dropped {
+    /// Notes a part by its path: `context_management`, `messages.3.content.0 (container_upload)`.
+    pub(crate) fn note(&mut self, path: impl Display) {
+        let path = plain(&path.to_string());
+        if self.paths.contains(&path) {
+            return;
+        }
+        if self.paths.len() < MOST {
+            self.paths.push(path);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// Whether nothing was left out.
+    pub fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+    }
+
+    /// The value of the header `x-vdm-dropped`: visible ASCII, within bounds. `None` if nothing was left out.
+    pub fn header(&self) -> Option<String> {
+        if self.is_empty() {
+            return None;
+        }
+        let mut header = self.paths.join(", ");
+        if self.more > 0 {
+            // Writing to a String cannot fail.
+            let _ = write!(header, ", and {} more", self.more);
+        }
+        Some(header)
+    }
+}
+
+/// Names come from clients, which may call a field anything.
+fn plain(path: &str) -> String {
+    let is_fit = |c: char| c.is_ascii_alphanumeric() || "_-.() ".contains(c);
+    let mut plain: String = path.chars().take(LONGEST).map(|c| if is_fit(c) { c } else { '?' }).collect();
+    if path.chars().nth(LONGEST).is_some() {
+        plain.push_str("...");
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_named_once_within_bounds() {
+        let mut dropped = Dropped::default();
+        assert_eq!(dropped.header(), None);
+        dropped.note("container");
+        dropped.note("container");
+        dropped.note(format_args!("tools.{} ({})", 3, "web_search_20250305"));
+        assert_eq!(dropped.header().as_deref(), Some("container, tools.3 (web_search_20250305)"));
+        for number in 0..1000 {
+            dropped.note(format_args!("messages.{number}\r\né{}", "x".repeat(10_000)));
+        }
+        let header = dropped.header().unwrap_or_default();
+        assert!(header.len() < 1300 && header.ends_with(", and 986 more"), "{header}");
+        assert!(header.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{header}");
+    }
+}

@@ -1,0 +1,46 @@
+//! What an upstream that searched the web itself says of its sources, in the blocks of Anthropic's web search.
+
+use super::{Machine, NINETY_SIX_BITS};
+use crate::{
+    anthropic::stream::{Delta, Event, Opening, Sink},
+    openai::stream::Message,
+};
+
+impl Machine {
+    /// Takes the sources that a piece of the reply names. In a whole reply all of them are known before its text.
+    pub(super) fn sources<S: Sink>(&mut self, message: &Message<'_>, sink: &mut S) {
+        let Some(annotations) = message.annotations.filter(|_| self.context.searches) else { return };
+        self.search.take(annotations);
+        if self.is_whole {
+            self.show_search(sink);
+        }
+    }
+
+    /// Appends the search and its results, once, if there are any.
+    pub(super) fn show_search<S: Sink>(&mut self, sink: &mut S) {
+        if !self.search.is_due() {
+            return;
+        }
+        self.close_prose(sink);
+        let id = format!("srvtoolu_{:024x}", self.seed.rotate_left(24) & NINETY_SIX_BITS);
+        let blocks = [
+            Opening::ServerToolUse { id: &id },
+            Opening::SearchResult { id: &id, sources: self.search.sources() },
+        ];
+        for block in blocks {
+            let index = self.blocks.index;
+            sink.emit(Event::BlockStart { index, block });
+            sink.emit(Event::BlockStop { index });
+            self.blocks.index += 1;
+        }
+        self.search.shown();
+    }
+
+    /// Appends the sources to the open text.
+    pub(super) fn cite<S: Sink>(&mut self, sink: &mut S) {
+        let index = self.blocks.index;
+        for source in self.search.cited() {
+            sink.emit(Event::Delta { index, delta: Delta::Citation(source) });
+        }
+    }
+}
