@@ -92,14 +92,21 @@ impl<'a> Builder<'a> {
     }
 
     /// A provider that needs no key is registered by the base URL that a user has set, and never by the built-in one
-    /// alone: nobody is called unasked.
-    fn without_key(&self, name: &str) -> Option<Placed<'a>> {
+    /// alone: nobody is called unasked. Other programs read such a variable, too, so a wrong one is a warning.
+    fn without_key(&mut self, name: &str) -> Option<Placed<'a>> {
         if !self.needs_no_key(name) {
             return None;
         }
         let by_user = self.layers.iter().rev().filter(|layer| layer.origin() != Some(Origin::BuiltIn));
-        let stated = by_user.filter_map(|layer| self.section(layer, name).text("base-url")).next()?;
-        Some(Placed { text: NO_KEY, place: stated.place })
+        let Placed { text, place } =
+            by_user.filter_map(|layer| self.section(layer, name).text("base-url")).next()?;
+        let why_not = match base_url::parse(text) {
+            Ok(url) if self.listener.is(&url) => "this is the gateway's own address",
+            Ok(_) => return Some(Placed { text: NO_KEY, place }),
+            Err(refusal) => refusal,
+        };
+        self.warnings.push(format!("{place}: {why_not}, so {name} cannot be used"));
+        None
     }
 
     /// The providers that are named somewhere and have no key, with what registers them.

@@ -15,6 +15,8 @@ use crate::config::Config;
 
 /// Stands for a provider that is not on the list.
 const ANOTHER: &str = "another one, by its URL";
+/// What a base URL looks like.
+const EXAMPLE: &str = "https://llm.example/v1";
 /// What Claude Code's models are called.
 const CLAUDE: [&str; 4] = ["haiku", "sonnet", "opus", "fable"];
 
@@ -84,7 +86,10 @@ fn known(here: &Machine, now: &Config, name: String) -> Result<Provider, Stopped
         let question = format!("Base URL of {name}:");
         let question = match stated {
             Some(url) => Text::new(&question).with_default(url),
-            None => Text::new(&question).with_placeholder("https://RESOURCE.openai.azure.com/openai/v1"),
+            None if name == "azure" => {
+                Text::new(&question).with_placeholder("https://RESOURCE.openai.azure.com/openai/v1")
+            }
+            None => Text::new(&question).with_placeholder(EXAMPLE),
         };
         let base_url = Some(question.prompt()?.trim().to_owned());
         let provider =
@@ -112,7 +117,7 @@ fn unknown(here: &Machine, answers: &Answers) -> Result<Provider, Stopped> {
     };
     let name = Text::new("Its name:").with_validator(valid).prompt()?.to_lowercase().replace('-', "_");
     loop {
-        let url = Text::new("Its base URL:").with_placeholder("https://llm.example/v1").prompt()?;
+        let url = Text::new("Its base URL:").with_placeholder(EXAMPLE).prompt()?;
         let question = Select::new("What does it speak?", vec!["openai", "anthropic"]);
         let format =
             question.with_help_message("Chat Completions is openai, Messages is anthropic").prompt()?;

@@ -218,8 +218,19 @@ fn a_server_that_needs_no_key_is_registered_by_its_users_url_alone() {
 fn a_server_that_needs_no_key_takes_no_request_from_a_provider_with_one() {
     let config = Machine::with(&[("OLLAMA_BASE_URL", "http://h:1"), ("GROQ_API_KEY", "k")]).load();
     assert_eq!(config.settings.default_provider.as_deref(), Some("groq"));
-    let own = Machine::with(&[("OLLAMA_BASE_URL", "http://localhost:8082")]);
-    assert!(own.warnings()[0].contains("own address"), "{:?}", own.warnings());
+}
+
+#[test]
+fn a_wrong_address_of_a_server_that_needs_no_key_is_a_warning() {
+    for (url, why) in [
+        ("http://localhost:8082", "this is the gateway's own address"),
+        ("localhost:11434", "the URL must start with http:// or https://"),
+    ] {
+        let machine = Machine::with(&[("OLLAMA_BASE_URL", url), ("GROQ_API_KEY", "k")]);
+        let told = format!("environment variable OLLAMA_BASE_URL: {why}, so ollama cannot be used");
+        assert_eq!(machine.warnings(), [told]);
+        assert_eq!(names(&machine.load()), ["groq"]);
+    }
 }
 
 #[test]
