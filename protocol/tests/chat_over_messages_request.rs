@@ -532,7 +532,7 @@ fn a_conversation_begins_with_the_user() {
 fn a_reply_is_not_begun_with_white_space_at_its_end() {
     let user = json!({"role": "user", "content": "q"});
     let last = |turns: &[Value]| {
-        let sent = messages(json!([&[user.clone()], turns].concat()));
+        let sent = messages(json!([std::slice::from_ref(&user), turns].concat()));
         sent.as_array().unwrap().last().unwrap()["content"].clone()
     };
     let assistant = |content: Value| json!({"role": "assistant", "content": content});
@@ -555,7 +555,7 @@ fn a_reply_is_not_begun_with_white_space_at_its_end() {
         assert_eq!(last(&turns), expected, "{turns:?}");
     }
     let inside = [assistant(json!("a ")), json!({"role": "user", "content": "go on "})];
-    let sent = messages(json!([&[user.clone()], &inside[..]].concat()));
+    let sent = messages(json!([std::slice::from_ref(&user), &inside[..]].concat()));
     assert_eq!((&sent[1]["content"], &sent[2]["content"]), (&json!([text("a ")]), &json!([text("go on ")])));
 }
 

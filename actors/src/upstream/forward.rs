@@ -7,10 +7,9 @@ use std::task::{Context, Poll, ready};
 
 use actix_http::Uri;
 use bytes::{Buf as _, BytesMut};
-use tokio::io::AsyncWrite as _;
+use tokio::io::AsyncWrite;
 
 use super::proxy::ProxyAddress;
-use super::transport::Transport;
 
 /// Where a proxy forwards the requests of one connection.
 #[derive(Debug)]
@@ -63,10 +62,10 @@ impl RequestLine {
     }
 
     /// Writes the beginning of a request, which starts with `bytes`. Ready with how many of these have been written.
-    pub(super) fn poll_write(
+    pub(super) fn poll_write<W: AsyncWrite + Unpin>(
         &mut self,
         forwarding: &Forwarding,
-        transport: &mut Transport,
+        transport: &mut W,
         task: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
@@ -96,6 +95,8 @@ impl RequestLine {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::upstream::proxy::{ProxySettings, Tls};
 
@@ -104,6 +105,87 @@ mod tests {
         let proxy = settings.of(Tls::No, "upstream.example").unwrap().clone();
         let (line, length) = Forwarding::new(&url.parse().unwrap(), proxy).line(head.as_bytes())?;
         Some((String::from_utf8(line.to_vec()).unwrap(), length))
+    }
+
+    /// Takes so many bytes at once, one after the other, and nothing in between.
+    struct Narrow<'a> {
+        widths: &'a [usize],
+        turn: usize,
+        written: Vec<u8>,
+    }
+
+    impl AsyncWrite for Narrow<'_> {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            self.get_mut().take(&[bytes])
+        }
+
+        fn poll_write_vectored(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            slices: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            self.get_mut().take(&slices.iter().map(|slice| &**slice).collect::<Vec<_>>())
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            true
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl Narrow<'_> {
+        fn take(&mut self, slices: &[&[u8]]) -> Poll<io::Result<usize>> {
+            let width = self.widths[self.turn % self.widths.len()];
+            self.turn += 1;
+            if width == 0 {
+                return Poll::Pending;
+            }
+            let all = slices.concat();
+            let taken = &all[..width.min(all.len())];
+            self.written.extend_from_slice(taken);
+            Poll::Ready(Ok(taken.len()))
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn all_bytes_go_out_once_however_few_are_taken_at_a_time(
+            widths in prop::collection::vec(0_usize..40, 1..8).prop_filter("some", |all| all.iter().any(|w| *w > 0)),
+            ahead in 0_usize..200,
+        ) {
+            let head = "POST /v1/messages HTTP/1.1\r\nhost: x\r\n\r\n";
+            let request = format!("{head}{}", "b".repeat(100)).into_bytes();
+            let proxy = ProxySettings::read(|name| (name == "HTTP_PROXY").then(|| "http://u:p@proxy".to_owned()));
+            let proxy = proxy.unwrap().of(Tls::No, "a.example").unwrap().clone();
+            let forwarding = Forwarding::new(&"http://a.example/".parse().unwrap(), proxy);
+            let mut line = RequestLine::of(Some(&forwarding));
+            let mut transport = Narrow { widths: &widths, turn: 0, written: vec![] };
+            let mut task = Context::from_waker(std::task::Waker::noop());
+            let mut done = 0;
+            while done < request.len() {
+                // awc has the head at once, and more of the body later on.
+                let end = request.len().min((done + ahead).max(head.len()).max(done + 1));
+                match line.poll_write(&forwarding, &mut transport, &mut task, &request[done..end]) {
+                    Poll::Ready(written) => done += written.unwrap(),
+                    Poll::Pending => {}
+                }
+            }
+            let rest = String::from_utf8(request).unwrap();
+            let rest = rest.strip_prefix("POST /v1/messages HTTP/1.1\r\n").unwrap();
+            let expected = format!(
+                "POST http://a.example/v1/messages HTTP/1.1\r\nproxy-authorization: Basic dTpw\r\n{rest}"
+            );
+            prop_assert_eq!(String::from_utf8(transport.written).unwrap(), expected);
+        }
     }
 
     #[test]

@@ -40,6 +40,30 @@ fn a_minimal_request_becomes_a_minimal_request_with_a_limit() {
 }
 
 #[test]
+fn what_the_upstream_would_refuse_arrives_in_a_form_that_it_takes() {
+    let sent = translated(json!({
+        "user": "me@example.com", "reasoning_effort": "default", "temperature": 0.5,
+        "messages": [
+            {"role": "user", "content": "Begin."},
+            {"role": "assistant", "content": [
+                {"type": "text", "text": "Once upon "},
+                {"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{PIXEL}")}},
+                {"type": "text", "text": "a time, \n"}]}]}));
+    let user = sent["metadata"]["user_id"].as_str().expect("a user");
+    assert!(user.len() == 64 && user.bytes().all(|byte| byte.is_ascii_hexdigit()), "{user}");
+    assert_eq!((sent.get("thinking"), &sent["temperature"]), (None, &json!(0.5)), "{sent}");
+    let text = |text: &str| json!({"type": "text", "text": text});
+    let image =
+        json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}});
+    assert_eq!(
+        sent["messages"],
+        json!([
+            {"role": "user", "content": [text("Begin."), image]},
+            {"role": "assistant", "content": [text("Once upon "), text("a time,")]}])
+    );
+}
+
+#[test]
 fn system_image_and_settings_arrive() {
     let sent = translated(json!({
         "messages": [

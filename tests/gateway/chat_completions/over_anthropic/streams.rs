@@ -28,6 +28,41 @@ fn deltas(chat: &Chat) -> Vec<Value> {
 }
 
 #[test]
+fn a_custom_tools_text_arrives_as_it_is_written() {
+    let mut body = request(json!({"stream": true,
+        "tools": [{"type": "custom", "custom": {"name": "patch", "format": {"type": "grammar",
+            "grammar": {"syntax": "lark", "definition": "start: WORD"}}}}]}));
+    let tool = json!({"type": "tool_use", "id": "toolu_a", "name": "patch", "input": {}});
+    let fragment =
+        |json: &str| anthropic::delta(0, &json!({"type": "input_json_delta", "partial_json": json}));
+    let mut events = vec![anthropic::start(), anthropic::block_start(0, &tool)];
+    events.extend(["{\"inp", "ut\": \"Ge", "n\\u00e8ve\\", "n\"", "}"].map(fragment));
+    events.push(anthropic::block_stop(0));
+    events.extend(anthropic::end("tool_use"));
+    let answer = Answer::events(events);
+
+    let custom = |custom: Value| json!({"tool_calls": [{"index": 0, "custom": custom}]});
+    let chunks = deltas(&Chat::of(&answered(&body, answer.clone())));
+    assert_eq!(
+        chunks[1..],
+        [
+            json!({"tool_calls": [{"index": 0, "id": "toolu_a", "type": "custom",
+                                   "custom": {"name": "patch", "input": ""}}]}),
+            custom(json!({"input": "Ge"})),
+            custom(json!({"input": "nève"})),
+            custom(json!({"input": "\n"})),
+            json!({}),
+        ]
+    );
+    body["stream"] = json!(false);
+    let whole = answered(&body, answer).json();
+    assert_eq!(
+        whole["choices"][0]["message"]["tool_calls"],
+        json!([{"id": "toolu_a", "type": "custom", "custom": {"name": "patch", "input": "Genève\n"}}])
+    );
+}
+
+#[test]
 fn text_and_its_usage_arrive() {
     let reply = streamed(Answer::events(anthropic::text(&["Hello ", "thére!"])));
     assert_eq!(chat::text(&reply), "Hello thére!");
