@@ -298,8 +298,10 @@ fn tools_become_functions_with_their_schema_unchanged() {
         {"name": "  ", "input_schema": {"type": "object"}},
     ]}));
     let function = |name: &str, description: &str, schema: Value| json!({"type": "function", "function": {"name": name, "description": description, "parameters": schema}});
-    let expected =
-        [function("get_weather", "The \"weather\"", schema), function("bare", "", json!({"type": "object"}))];
+    let expected = [
+        function("get_weather", "The \"weather\"", schema),
+        function("bare", "", json!({"type": "object", "properties": {}})),
+    ];
     assert_eq!(body["tools"], json!(expected));
     assert_eq!(body.get("tool_choice"), None);
 }
