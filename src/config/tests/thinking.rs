@@ -1,9 +1,10 @@
-//! What `docs/thinking.md` says of the built-in providers.
+//! What `docs/thinking.md` says of models and of the built-in providers.
 
+use std::fmt::Write as _;
 use std::fs;
 
 use vandamme_actors::settings::Api;
-use vandamme_protocol::bridge::messages_over_chat::{Dialect, Reasoning};
+use vandamme_protocol::bridge::messages_over_chat::{AS_OF, Dialect, FAMILIES, Off, Reasoning, Stop};
 
 use super::Machine;
 
@@ -22,10 +23,48 @@ fn cells(dialect: &Dialect) -> (&'static str, &'static str) {
     (parameter, models)
 }
 
+fn page() -> String {
+    fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/thinking.md")).expect("the page")
+}
+
+/// The rows as the page has them.
+fn table() -> String {
+    let mut table = format!(
+        "As of {AS_OF}.\n\n| model | thinking is turned off by | efforts | `stop` | source |\n|---|---|---|---|---|\n"
+    );
+    for family in FAMILIES {
+        let off = match family.off {
+            Off::NoReasoning => "(does not reason)",
+            Off::None => "effort `none`",
+            Off::Switch => "`thinking: disabled`",
+            Off::Ignored => "`thinking: disabled`, without effect",
+            Off::Lowest => "never; lowest effort",
+            Off::Never => "never; nothing is sent",
+        };
+        let efforts = if family.efforts.is_empty() { "-".to_owned() } else { family.efforts.join(", ") };
+        let stop = match family.stop {
+            Stop::Taken => "sent",
+            Stop::Cut => "cut here",
+        };
+        let (pattern, source) = (family.pattern, family.source);
+        writeln!(table, "| `{pattern}` | {off} | {efforts} | {stop} | {source} |")
+            .expect("a String takes it");
+    }
+    table
+}
+
+#[test]
+fn the_page_about_thinking_has_the_table_of_the_code() {
+    let (page, table) = (page(), table());
+    let printed =
+        page.split_once("<!-- table -->\n").and_then(|(_, rest)| rest.split_once("<!-- end of table -->"));
+    let (printed, _) = printed.expect("the marks around the table");
+    assert!(printed == table, "docs/thinking.md must have between its marks:\n{table}");
+}
+
 #[test]
 fn the_page_about_thinking_has_every_built_in_provider() {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/thinking.md");
-    let page = fs::read_to_string(page).expect("the page");
+    let page = page();
     let defaults = include_str!("../defaults.toml");
     let names = defaults.lines().filter_map(|line| line.strip_prefix('[')?.strip_suffix(']'));
     let mut found = 0;

@@ -146,7 +146,7 @@ fn searched(answer: Answer, delivery: Delivery) -> (Reply, Value) {
     let upstream = Upstream::openai().always(answer);
     let gateway = Gateway::before(&upstream)
         .env("OPENROUTER_API_KEY", "k")
-        .env("OPENROUTER_BASE_URL", &upstream.base_url())
+        .env("OPENROUTER_BASE_URL", upstream.base_url())
         .start();
     let body =
         request(json!({"model": "openrouter:openai/gpt-5.2", "stream": delivery == Delivery::Streamed,
@@ -203,7 +203,7 @@ fn a_model_that_always_reasons_is_asked_again_without_the_attempt() {
     });
     let gateway = Gateway::before(&upstream)
         .env("OPENROUTER_API_KEY", "k")
-        .env("OPENROUTER_BASE_URL", &upstream.base_url())
+        .env("OPENROUTER_BASE_URL", upstream.base_url())
         .start();
     let reply = gateway.messages(&judge("openrouter:stealth/model", Delivery::Whole)).reply();
     assert_eq!(reply.status(), 200, "{reply}");
@@ -220,7 +220,7 @@ fn deepseek_and_kimi_are_told_in_their_words_and_get_their_thoughts() {
         let upstream = Upstream::openai();
         let gateway = Gateway::before(&upstream)
             .env(&format!("{provider}_API_KEY"), "k")
-            .env(&format!("{provider}_BASE_URL"), &upstream.base_url())
+            .env(&format!("{provider}_BASE_URL"), upstream.base_url())
             .start();
         let ask = |thinking: Value| {
             let model = format!("{}:{model}", provider.to_lowercase());

@@ -210,49 +210,7 @@ pub(super) fn nearest<'e>(efforts: &[&'e str], wanted: &str) -> Option<&'e str> 
 
 #[cfg(test)]
 mod tests {
-    use std::fmt::Write as _;
-
     use super::*;
-
-    /// The rows as `docs/thinking.md` has them.
-    fn table() -> String {
-        let mut table = format!(
-            "As of {AS_OF}.\n\n| model | thinking is turned off by | efforts | `stop` | source |\n|---|---|---|---|---|\n"
-        );
-        for family in FAMILIES {
-            let off = match family.off {
-                Off::NoReasoning => "(does not reason)",
-                Off::None => "effort `none`",
-                Off::Switch => "`thinking: disabled`",
-                Off::Ignored => "`thinking: disabled`, without effect",
-                Off::Lowest => "never; lowest effort",
-                Off::Never => "never; nothing is sent",
-            };
-            let efforts = if family.efforts.is_empty() { "-".to_owned() } else { family.efforts.join(", ") };
-            let stop = match family.stop {
-                Stop::Taken => "sent",
-                Stop::Cut => "cut here",
-            };
-            let Family { pattern, source, .. } = family;
-            writeln!(table, "| `{pattern}` | {off} | {efforts} | {stop} | {source} |").unwrap();
-        }
-        table
-    }
-
-    /// `UPDATE_SNAPSHOTS=1` writes it.
-    #[test]
-    fn the_page_about_thinking_has_the_table() {
-        const MARKS: [&str; 2] = ["<!-- table -->\n", "<!-- end of table -->\n"];
-        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/thinking.md");
-        let text = std::fs::read_to_string(page).unwrap();
-        let (before, rest) = text.split_once(MARKS[0]).unwrap();
-        let (printed, after) = rest.split_once(MARKS[1]).unwrap();
-        if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
-            std::fs::write(page, [before, MARKS[0], &table(), MARKS[1], after].concat()).unwrap();
-        } else {
-            assert_eq!(printed, table(), "run with UPDATE_SNAPSHOTS=1");
-        }
-    }
 
     #[test]
     fn every_model_has_the_row_that_is_about_it() {
