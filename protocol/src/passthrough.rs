@@ -9,8 +9,9 @@ pub use self::delivery::{chunks_as_completion, completion_as_chunks, events_as_m
 use std::borrow::Cow;
 use std::ops::Range;
 
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use crate::anthropic::error::bounded;
 use crate::sse::{Event, events};
@@ -134,7 +135,12 @@ impl Summary {
 
     /// Counts are cumulative: what is carried replaces what was known.
     fn count(&mut self, usage: Option<Usage>) {
-        let Some(usage) = usage else { return };
+        let Some(mut usage) = usage else { return };
+        let iterations = usage.iterations.take().unwrap_or_default();
+        if !iterations.is_empty() {
+            // What a compaction, an advisor or a model that declined has used stands there alone.
+            usage = iterations.into_iter().fold(Usage::default(), Usage::plus);
+        }
         let carried = [
             (&mut self.input, usage.input_tokens),
             (&mut self.output, usage.output_tokens),
@@ -257,12 +263,37 @@ struct Message<'a> {
 }
 
 /// Floats, because there are upstreams that write them, and one such number must not cost the others.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Usage {
     input_tokens: Option<f64>,
     output_tokens: Option<f64>,
     cache_read_input_tokens: Option<f64>,
     cache_creation_input_tokens: Option<f64>,
+    /// Every run of a model for this reply.
+    #[serde(default, deserialize_with = "or_none")]
+    iterations: Option<Vec<Usage>>,
+}
+
+/// A list of another shape must not cost the counts beside it.
+fn or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Usage>>, D::Error> {
+    let raw = Option::<Box<RawValue>>::deserialize(deserializer)?;
+    Ok(raw.and_then(|raw| serde_json::from_str(raw.get()).ok()))
+}
+
+impl Usage {
+    fn plus(self, other: Self) -> Self {
+        let sum = |one: Option<f64>, other: Option<f64>| Some(one.unwrap_or(0.0) + other.unwrap_or(0.0));
+        Self {
+            input_tokens: sum(self.input_tokens, other.input_tokens),
+            output_tokens: sum(self.output_tokens, other.output_tokens),
+            cache_read_input_tokens: sum(self.cache_read_input_tokens, other.cache_read_input_tokens),
+            cache_creation_input_tokens: sum(
+                self.cache_creation_input_tokens,
+                other.cache_creation_input_tokens,
+            ),
+            iterations: None,
+        }
+    }
 }
 
 #[derive(Deserialize)]

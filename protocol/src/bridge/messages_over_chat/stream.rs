@@ -31,13 +31,19 @@ pub struct Machine {
     calls: Calls,
     /// Prose that came while a tool call was going out.
     held: Vec<(Prose, String)>,
+    /// White space that has no block unless text follows it.
+    blank: String,
     tags: Tags,
     details: Details,
     is_started: bool,
     is_done: bool,
     is_whole: bool,
+    /// It comes in deltas, even if they have been empty so far.
+    has_deltas: bool,
     finish: Finish,
     usage: Option<Usage>,
+    /// How much of the output is reasoning.
+    thinking: Option<u64>,
     broken: Option<Fault>,
 }
 
@@ -89,7 +95,7 @@ impl Bridge for Machine {
     }
 
     fn finishing(&self) -> bool {
-        self.finish.reason.is_some() || self.is_done
+        self.finish.is_over() || self.is_done
     }
 
     fn counted(&self) -> (Usage, u32) {
@@ -108,13 +114,16 @@ impl Machine {
             blocks: Blocks::default(),
             calls: Calls::default(),
             held: Vec::new(),
+            blank: String::new(),
             tags,
             details: Details::default(),
             is_started: false,
             is_done: false,
             is_whole: false,
+            has_deltas: false,
             finish: Finish::default(),
             usage: None,
+            thinking: None,
             broken: None,
         }
     }
@@ -140,9 +149,9 @@ impl Machine {
         let Ok(chunk) = Chunk::read(body.trim_ascii()) else {
             return Err(Fault::bad_gateway("invalid JSON from the upstream"));
         };
-        let is_reply = chunk.as_ref().is_some_and(|chunk| {
-            chunk.choice().is_some_and(Choice::is_answer) || chunk.fault(body).is_some()
-        });
+        let is_reply = chunk
+            .as_ref()
+            .is_some_and(|chunk| chunk.choices().any(Choice::is_answer) || chunk.fault(body).is_some());
         if !is_reply {
             return Err(Fault::bad_gateway("the upstream's reply has no message"));
         }
@@ -156,11 +165,13 @@ impl Machine {
 
     fn chunk<S: Sink>(&mut self, data: &[u8], chunk: &Chunk<'_>, sink: &mut S) -> Step {
         self.usage = chunk.usage().or(self.usage);
-        match (chunk.fault(data), chunk.choice()) {
-            (Some(fault), _) => self.broke(fault),
-            (None, Some(choice)) => self.choice(choice, sink),
-            (None, None) => Step::More,
+        self.thinking = chunk.thinking().or(self.thinking);
+        if let Some(fault) = chunk.fault(data) {
+            return self.broke(fault);
         }
+        // One answer was asked for: some vendors put its text into one choice and its calls into another.
+        chunk.choices().for_each(|choice| self.choice(choice, sink));
+        Step::More
     }
 
     /// What the upstream reported as broken; remembered, so that a `finish` after it is no happy end.
@@ -169,13 +180,32 @@ impl Machine {
         Step::Fault(fault)
     }
 
-    fn choice<S: Sink>(&mut self, choice: &Choice<'_>, sink: &mut S) -> Step {
+    fn choice<S: Sink>(&mut self, choice: &Choice<'_>, sink: &mut S) {
         self.start(sink);
-        if let Some(delta) = choice.delta.0.as_ref().or(choice.message.0.as_ref()) {
-            self.delta(delta, sink);
+        if let Some(said) = self.said(choice) {
+            self.delta(said, sink);
         }
         self.finish.take(choice, &self.context.stop_sequences);
-        Step::More
+    }
+
+    /// What a choice says: the message of a whole reply, the delta of a stream. Some vendors send both, one of them empty,
+    /// and in a stream a message that repeats what the deltas said.
+    fn said<'c, 'a>(&mut self, choice: &'c Choice<'a>) -> Option<&'c Message<'a>> {
+        let (delta, message) = (choice.delta.0.as_ref(), choice.message.0.as_ref());
+        if self.is_whole {
+            return message.filter(|message| delta.is_none() || message.says_something()).or(delta);
+        }
+        let has_deltas = self.has_deltas;
+        self.has_deltas |= delta.is_some();
+        let message = message.filter(|_| match delta {
+            None => !has_deltas || !self.has_spoken(),
+            Some(delta) => choice.finish_reason().is_some() && !self.has_spoken() && !delta.says_something(),
+        });
+        message.or(delta)
+    }
+
+    fn has_spoken(&self) -> bool {
+        self.blocks.index > 0 || self.blocks.open.is_some() || !self.calls.is_empty()
     }
 
     fn start<S: Sink>(&mut self, sink: &mut S) {
@@ -218,13 +248,12 @@ impl Machine {
     }
 
     fn fragment<S: Sink>(&mut self, fragment: &Fragment<'_>, sink: &mut S) {
-        let at = self.calls.book(fragment);
-        let arguments = fragment.arguments.inner();
+        let (at, arguments) = self.calls.book(fragment);
         if !self.calls.is_open_at(at) {
-            self.calls.keep(at, arguments);
+            self.calls.keep(at, &arguments);
             self.advance(sink);
         } else {
-            let arguments = self.blocks.halves.join(arguments);
+            let arguments = self.blocks.halves.join(&arguments);
             self.blocks.arguments(&arguments, sink);
         }
     }
@@ -250,8 +279,7 @@ impl Machine {
     }
 
     fn open_call<S: Sink>(&mut self, sink: &mut S) {
-        let made_up = self.calls.next_id().is_none().then(|| self.tool_id());
-        let id = self.calls.next_id().map(str::to_owned).or(made_up).unwrap_or_default();
+        let id = self.calls.next_id(self.context.maker).unwrap_or_else(|| self.tool_id());
         let extra = self.calls.next().and_then(|call| call.extra.take()).filter(|_| self.carries());
         if let Some(extra) = extra {
             self.details.take_extra(Some(&id), &extra);
@@ -259,6 +287,7 @@ impl Machine {
         self.carry(sink);
         self.close_prose(sink);
         let index = self.blocks.index;
+        self.blank.clear();
         let Some(call) = self.calls.next() else { return };
         let name = self.context.names.get(&call.name).unwrap_or(&call.name);
         sink.emit(Event::BlockStart { index, block: Opening::ToolUse { id: &id, name } });
@@ -272,8 +301,9 @@ impl Machine {
         let Some(call) = self.calls.open() else { return };
         let index = self.blocks.index;
         // Clients parse the accumulated input when the block stops.
-        let rest = if call.has_arguments() { self.blocks.halves.rest() } else { "{}" };
-        self.blocks.arguments(rest, sink);
+        for rest in [self.blocks.halves.rest(), call.rest()] {
+            self.blocks.arguments(rest, sink);
+        }
         sink.emit(Event::BlockStop { index });
         self.blocks.index += 1;
         self.calls.closed();
@@ -322,6 +352,7 @@ impl Machine {
             }
         }
         self.close_prose(sink);
+        // Some clients look at the first block whatever came.
         if self.blocks.index == 0 {
             sink.emit(Event::BlockStart { index: 0, block: Opening::Text });
             sink.emit(Event::BlockStop { index: 0 });
@@ -332,6 +363,7 @@ impl Machine {
         sink.emit(Event::MessageDelta {
             ending: Ending { reason, sequence },
             usage: self.usage.unwrap_or_default(),
+            thinking: self.thinking,
         });
         sink.emit(Event::MessageStop);
         reason

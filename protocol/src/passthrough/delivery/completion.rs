@@ -103,7 +103,9 @@ pub fn chunks_as_completion(stream: &[u8]) -> Result<Vec<u8>, Fault> {
 
 fn take(choice: Value, choices: &mut Vec<Map<String, Value>>) {
     let Value::Object(mut choice) = choice else { return };
-    let message = choice.remove("delta").or_else(|| choice.remove("message")).unwrap_or_default();
+    let (delta, message) = (choice.remove("delta"), choice.remove("message"));
+    // Beside deltas, a message repeats what they have said.
+    let message = delta.filter(|delta| !delta.is_null()).or(message).unwrap_or_default();
     let index = choice.get("index").cloned().unwrap_or_else(|| 0.into());
     let at = choices.iter().position(|known| known.get("index") == Some(&index)).unwrap_or_else(|| {
         let begun = [("index".to_owned(), index), ("message".to_owned(), Value::Object(Map::new()))];
@@ -181,12 +183,32 @@ fn call(calls: &mut Vec<Value>, piece: Value) {
     }
 }
 
+/// Some vendors send a placeholder first, or the object twice.
+fn one_object(arguments: &mut String) {
+    let mut objects = serde_json::Deserializer::from_str(arguments).into_iter::<Map<String, Value>>();
+    let mut start = 0;
+    while let Some(Ok(object)) = objects.next() {
+        let end = objects.byte_offset();
+        let is_last = arguments[end..].trim().is_empty();
+        if is_last || !object.is_empty() {
+            *arguments = arguments[start..end].trim().to_owned();
+            return;
+        }
+        start = end;
+    }
+}
+
 /// A message as it is told whole: its calls have no index.
 fn plain(choice: &mut Map<String, Value>) {
     let Some(Value::Object(message)) = choice.get_mut("message") else { return };
     if let Some(Value::Array(calls)) = message.get_mut("tool_calls") {
         calls.iter_mut().filter_map(Value::as_object_mut).for_each(|call| {
             call.remove("index");
+            if let Some(Value::String(arguments)) =
+                call.get_mut("function").and_then(|it| it.get_mut("arguments"))
+            {
+                one_object(arguments);
+            }
         });
     }
     message.entry("content").or_insert(Value::Null);
