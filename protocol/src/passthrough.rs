@@ -362,6 +362,32 @@ mod tests {
     }
 
     #[test]
+    fn every_run_of_a_model_counts() {
+        let iterations = r#"[{"type":"compaction","input_tokens":900,"output_tokens":30},
+            {"type":"message","input_tokens":5,"output_tokens":7.0,"cache_read_input_tokens":40,"cache_creation_input_tokens":2}]"#;
+        let usage = |iterations: &str| {
+            format!(
+                r#"{{"input_tokens":5,"output_tokens":7,"cache_read_input_tokens":40,"iterations":{iterations}}}"#
+            )
+        };
+        for (iterations, expected) in [
+            (iterations, [905, 37, 40, 2]),
+            ("[]", [5, 7, 40, 0]),
+            ("null", [5, 7, 40, 0]),
+            ("7", [5, 7, 40, 0]),
+        ] {
+            let whole = format!(r#"{{"type":"message","content":[],"usage":{}}}"#, usage(iterations));
+            let data = format!(r#"{{"type":"message_delta","delta":{{}},"usage":{}}}"#, usage(iterations))
+                .replace('\n', "");
+            let streamed = tapped(&format!("data: {data}\n\n"));
+            for summary in [&summary_of_whole(whole.as_bytes()), streamed.summary()] {
+                let counts = [summary.input, summary.output, summary.cache_read, summary.cache_creation];
+                assert_eq!(counts, expected, "{iterations}");
+            }
+        }
+    }
+
+    #[test]
     fn an_upstreams_words_are_bounded() {
         let long = "x".repeat(1 << 20);
         let json = format!(r#"{{"error":{{"type":"{long}","message":"{long}"}}}}"#);
