@@ -195,10 +195,14 @@ impl<'a> Message<'a> {
         string.into_iter().chain(thoughts)
     }
 
+    /// Whether it calls a tool, or goes on with it.
+    pub(crate) fn calls(&self) -> bool {
+        !self.tool_calls.0.is_empty() || self.function_call.0.is_some()
+    }
+
     /// Whether there is anything in it but its role.
     pub(crate) fn says_something(&self) -> bool {
-        !self.tool_calls.0.is_empty()
-            || self.function_call.0.is_some()
+        self.calls()
             || self.reasoning_details.is_some()
             || self.extra_content.is_some()
             || self.refusal().is_some()

@@ -52,9 +52,7 @@ fn json_under_another_label_is_json() {
             let reply = way.whole_before(answer());
             assert_eq!(way.text(&reply), "Hello", "{way:?} {label}: {reply}");
             assert_eq!(reply.header("content-type"), Some("application/json"), "{way:?} {label}");
-            let reply = way.before(answer());
-            assert_eq!(way.text(&reply), "Hello", "{way:?} {label}: {reply}");
-            assert!(reply.is_stream(), "{way:?} {label}: {reply}");
+            way.assert_streamed(&way.before(answer()), "Hello");
         }
     }
 }

@@ -4,6 +4,7 @@
 //! whose turn it is. Everything that would have to stand inside that call waits until its arguments are a whole
 //! object, or until the reply is over.
 
+mod choices;
 mod prose;
 
 use bytes::BytesMut;
@@ -19,7 +20,7 @@ use crate::{
     anthropic::stream::{Delta, Ending, Event, Opening, Sink},
     bridge::{Bridge, Fault, Outcome, Step},
     gemini,
-    openai::stream::{Choice, Chunk, Message},
+    openai::stream::{Chunk, Message},
     vocabulary::{StopReason, Usage},
 };
 
@@ -31,6 +32,8 @@ pub struct Machine {
     calls: Calls,
     /// Prose that came while a tool call was going out.
     held: Vec<(Prose, String)>,
+    /// What choices beside the first say.
+    aside: String,
     /// White space that has no block unless text follows it.
     blank: String,
     tags: Tags,
@@ -114,6 +117,7 @@ impl Machine {
             blocks: Blocks::default(),
             calls: Calls::default(),
             held: Vec::new(),
+            aside: String::new(),
             blank: String::new(),
             tags,
             details: Details::default(),
@@ -151,7 +155,7 @@ impl Machine {
         };
         let is_reply = chunk
             .as_ref()
-            .is_some_and(|chunk| chunk.choices().any(Choice::is_answer) || chunk.fault(body).is_some());
+            .is_some_and(|chunk| chunk.choices().any(choices::is_answer) || chunk.fault(body).is_some());
         if !is_reply {
             return Err(Fault::bad_gateway("the upstream's reply has no message"));
         }
@@ -169,7 +173,6 @@ impl Machine {
         if let Some(fault) = chunk.fault(data) {
             return self.broke(fault);
         }
-        // One answer was asked for: some vendors put its text into one choice and its calls into another.
         chunk.choices().for_each(|choice| self.choice(choice, sink));
         Step::More
     }
@@ -178,34 +181,6 @@ impl Machine {
     fn broke(&mut self, fault: Fault) -> Step {
         self.broken = Some(fault.clone());
         Step::Fault(fault)
-    }
-
-    fn choice<S: Sink>(&mut self, choice: &Choice<'_>, sink: &mut S) {
-        self.start(sink);
-        if let Some(said) = self.said(choice) {
-            self.delta(said, sink);
-        }
-        self.finish.take(choice, &self.context.stop_sequences);
-    }
-
-    /// What a choice says: the message of a whole reply, the delta of a stream. Some vendors send both, one of them empty,
-    /// and in a stream a message that repeats what the deltas said.
-    fn said<'c, 'a>(&mut self, choice: &'c Choice<'a>) -> Option<&'c Message<'a>> {
-        let (delta, message) = (choice.delta.0.as_ref(), choice.message.0.as_ref());
-        if self.is_whole {
-            return message.filter(|message| delta.is_none() || message.says_something()).or(delta);
-        }
-        let has_deltas = self.has_deltas;
-        self.has_deltas |= delta.is_some();
-        let message = message.filter(|_| match delta {
-            None => !has_deltas || !self.has_spoken(),
-            Some(delta) => choice.finish_reason().is_some() && !self.has_spoken() && !delta.says_something(),
-        });
-        message.or(delta)
-    }
-
-    fn has_spoken(&self) -> bool {
-        self.blocks.index > 0 || self.blocks.open.is_some() || !self.calls.is_empty()
     }
 
     fn start<S: Sink>(&mut self, sink: &mut S) {
@@ -234,12 +209,19 @@ impl Machine {
             self.finish.is_refused = true;
             self.prose(Prose::Text, inner, sink);
         }
+        self.called(delta, 0, sink);
+    }
+
+    /// Takes the calls of a message or a delta; each choice counts its own.
+    fn called<S: Sink>(&mut self, delta: &Message<'_>, choice: u64, sink: &mut S) {
+        let first = i64::try_from(choice.min(CHOICES)).unwrap_or_default() << 32;
         for (position, call) in delta.tool_calls.0.iter().enumerate() {
             let Some(mut fragment) = call.0.as_ref().and_then(Fragment::of_call) else { continue };
             // In a whole message every entry is a call of its own.
             if self.is_whole {
                 fragment.index = i64::try_from(position).ok();
             }
+            fragment.index = fragment.index.map(|index| index.saturating_add(first));
             self.fragment(&fragment, sink);
         }
         if let Some(function) = &delta.function_call.0 {
@@ -370,4 +352,6 @@ impl Machine {
     }
 }
 
+/// Choices beyond these are not told apart.
+const CHOICES: u64 = 1 << 16;
 const NINETY_SIX_BITS: u128 = (1 << 96) - 1;
