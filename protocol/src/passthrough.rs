@@ -271,7 +271,7 @@ struct Usage {
     cache_creation_input_tokens: Option<f64>,
     /// Every run of a model for this reply.
     #[serde(default, deserialize_with = "or_none")]
-    iterations: Option<Vec<Usage>>,
+    iterations: Option<Vec<Self>>,
 }
 
 /// A list of another shape must not cost the counts beside it.

@@ -293,7 +293,7 @@ pub(crate) struct Counts<'a> {
     /// Every run of a model for this reply. What a compaction, an advisor or a model that declined has used stands here
     /// alone.
     #[serde(borrow, default = "Default::default")]
-    iterations: List<Object<Counts<'a>>>,
+    iterations: List<Object<Self>>,
     #[serde(borrow, default = "Default::default")]
     output_tokens_details: Object<OutputCounts<'a>>,
 }

@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use crate::json;
+
 /// How much of the beginning is compared to recognise a repetition.
 const HEAD: usize = 64;
 const EMPTY: &str = "{}";
@@ -93,7 +95,8 @@ impl ArgumentsObject {
         may_be
             && inner.len() >= self.length
             && inner.starts_with(&self.head)
-            && inner.is_char_boundary(self.length)
+            // Cut in an escape, the rest could not stand alone.
+            && inner.get(self.length..).is_some_and(|rest| json::decode(rest).is_some())
     }
 
     fn grow<'t>(&mut self, inner: &'t str) -> Cow<'t, str> {
@@ -109,12 +112,18 @@ impl ArgumentsObject {
                     }
                     None => break,
                 },
-                _ => &rest[..self.feed(rest)],
+                Phase::Empty
+                | Phase::Blank
+                | Phase::Inside
+                | Phase::InString
+                | Phase::Escaped
+                | Phase::NoObject => &rest[..self.feed(rest)],
             };
             rest = &rest[piece.len()..];
             if self.is_withheld() {
-                // The brace is its last byte.
-                piece = if self.is_shown { &piece[..piece.len() - 1] } else { "" };
+                // The brace is its last character, which somebody may have escaped.
+                let before = piece.strip_suffix('}').or_else(|| piece.get(..piece.len().saturating_sub(6)));
+                piece = before.filter(|_| self.is_shown).unwrap_or_default();
             }
             self.is_shown |= !piece.is_empty();
             if new.is_empty() { new = Cow::Borrowed(piece) } else { new.to_mut().push_str(piece) }
@@ -124,7 +133,7 @@ impl ArgumentsObject {
 
     /// Lets another object take the place of an empty one. Returns what is new of it: the opening brace may have gone out.
     fn replace<'t>(&mut self, inner: &'t str) -> Option<&'t str> {
-        let object = crate::json::trim_start(inner);
+        let object = json::trim_start(inner);
         let behind = object.strip_prefix('{')?;
         if !self.is_shown {
             *self = Self::default();
@@ -228,7 +237,6 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::json;
 
     fn complete(text: &str) -> bool {
         let mut object = ArgumentsObject::default();
@@ -286,6 +294,10 @@ mod tests {
             let sent: Value = serde_json::from_str(&sent(pieces)).unwrap();
             assert_eq!(sent, serde_json::from_str::<Value>(OBJECT).unwrap(), "{pieces:?}");
         }
+        let mut object = ArgumentsObject::default();
+        let out =
+            [r"{\n", r"\u007d", "{", r#"\"a\":1}"#].map(|piece| object.take(piece).into_owned()).concat();
+        assert_eq!(json::decode(&out).as_deref(), Some("{\n\"a\":1}"), "an escape stays whole");
         for pieces in [&["{}"][..], &["{", "}"], &["{}", "{}"], &["{}", ""], &["{}x"]] {
             assert_eq!(sent(pieces), "{}", "{pieces:?}");
         }
