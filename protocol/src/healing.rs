@@ -11,6 +11,7 @@ mod refused;
 mod rule;
 mod schemas;
 mod settings;
+mod tool_ids;
 mod wordings;
 
 use std::fmt;
@@ -21,7 +22,8 @@ pub use self::rule::Rule;
 pub use self::wordings::recognise;
 use crate::schema_fit;
 pub use crate::span::Filler;
-use crate::span::{Unwanted, placed, renamed, trimmed, with_reasoning, with_tool_schemas};
+use crate::span::{Unwanted, placed, renamed, trimmed, with_reasoning, with_tool_ids, with_tool_schemas};
+use crate::tool_id::Form;
 
 /// How a request becomes one that an upstream accepts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -49,6 +51,8 @@ pub enum Edit {
     Beta(Box<str>),
     /// With the limit of tokens under this name.
     Limit(Limit),
+    /// With the ids of tool calls and results in this form.
+    ToolIds(Form),
 }
 
 /// What must be in a request for an edit to concern it.
@@ -119,9 +123,12 @@ impl Edit {
             | Self::Set(path, ..)
             | Self::Nearest(path, _)
             | Self::Bound(path, _) => Some(path),
-            Self::Keyword(_) | Self::ToolSchemas | Self::Reasoning(_) | Self::Beta(_) | Self::Limit(_) => {
-                None
-            }
+            Self::Keyword(_)
+            | Self::ToolSchemas
+            | Self::Reasoning(_)
+            | Self::Beta(_)
+            | Self::Limit(_)
+            | Self::ToolIds(_) => None,
         }
     }
 
@@ -144,7 +151,8 @@ impl Edit {
             | Self::Keyword(_)
             | Self::ToolSchemas
             | Self::Beta(_)
-            | Self::Limit(_) => self,
+            | Self::Limit(_)
+            | Self::ToolIds(_) => self,
         }
     }
 
@@ -164,7 +172,8 @@ impl Edit {
             | Self::ToolSchemas
             | Self::Reasoning(_)
             | Self::Beta(_)
-            | Self::Limit(_) => false,
+            | Self::Limit(_)
+            | Self::ToolIds(_) => false,
         }
     }
 
@@ -194,7 +203,7 @@ impl Edit {
             Self::Bound(path, Bound::AtLeast(least)) => ("limit-params", format!("{path}>={least}")),
             Self::Keyword(keyword) => ("drop-params", format!("schema.{keyword}")),
             Self::Beta(flag) => ("drop-betas", flag.to_string()),
-            Self::ToolSchemas | Self::Reasoning(_) | Self::Limit(_) => return None,
+            Self::ToolSchemas | Self::Reasoning(_) | Self::Limit(_) | Self::ToolIds(_) => return None,
         })
     }
 
@@ -232,6 +241,7 @@ impl fmt::Display for Edit {
             (_, Some((key, rule))) => f.write_str(&list(key, &rule)),
             (Self::Limit(limit), _) => write!(f, "max-tokens-as = \"{}\"", limit.name()),
             (Self::Reasoning(filler), _) => write!(f, "missing-reasoning = \"{}\"", word(*filler)),
+            (Self::ToolIds(form), _) => write!(f, "tool-ids = \"{}\"", form.name()),
             _ => f.write_str("fit-tool-schemas = true"),
         }
     }
@@ -309,6 +319,7 @@ pub fn apply<'e>(
             Edit::Bound(path, bound) => bounded(&body, path, *bound),
             Edit::ToolSchemas => with_tool_schemas(&body, schema_fit::fitted),
             Edit::Reasoning(filler) => with_reasoning(&body, *filler),
+            Edit::ToolIds(form) => with_tool_ids(&body, *form),
             Edit::Param(_)
             | Edit::Value(..)
             | Edit::Beside(..)
@@ -337,7 +348,8 @@ impl<'e> Unwanted<'e> {
             | Edit::ToolSchemas
             | Edit::Reasoning(_)
             | Edit::Beta(_)
-            | Edit::Limit(_) => return,
+            | Edit::Limit(_)
+            | Edit::ToolIds(_) => return,
         };
         self.members.push(path.split('.').collect());
     }
@@ -510,6 +522,7 @@ mod tests {
             (Some(Edit::Limit(Limit::MaxTokens)), r#"max-tokens-as = "max_tokens""#),
             (Some(Edit::ToolSchemas), "fit-tool-schemas = true"),
             (Some(Edit::Reasoning(Filler::Blank)), r#"missing-reasoning = "blank""#),
+            (Some(Edit::ToolIds(Form::Mistral)), r#"tool-ids = "mistral""#),
         ] {
             assert_eq!(edit.unwrap().to_string(), line);
         }

@@ -16,4 +16,5 @@ mod schema_fit;
 pub mod signature;
 pub mod span;
 pub mod sse;
+pub mod tool_id;
 pub mod vocabulary;

@@ -206,7 +206,7 @@ fn what_the_target_cannot_take_is_named_and_never_quoted() {
 
 #[test]
 fn the_other_bridge_names_what_it_drops_as_well() {
-    let target = chat_over_messages::Target { model: "claude-sonnet-5", requested_model: "c" };
+    let target = chat_over_messages::Target { provider: "p", model: "claude-sonnet-5", requested_model: "c" };
     let body = json!({"model": "c", "messages": [{"role": "user", "content": "hi"}], "seed": 1, "logit_bias": {"1": 2}, "store": false});
     let translated = chat_over_messages::request(body.to_string().as_bytes(), &target).unwrap();
     let header = translated.dropped.header().unwrap();

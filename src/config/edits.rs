@@ -1,8 +1,10 @@
 //! How requests to a provider are changed into what it accepts: `drop-params`, `set-params`, `limit-params`,
-//! `drop-betas`, `max-tokens-as`, `fit-tool-schemas` and `missing-reasoning`, as the log and `/health` suggest them.
+//! `drop-betas`, `max-tokens-as`, `tool-ids`, `fit-tool-schemas` and
+//! `missing-reasoning`, as the log and `/health` suggest them.
 
 use config::ValueKind;
 use vandamme_protocol::healing::{Edit, Filler, Limit, Rule, word};
+use vandamme_protocol::tool_id::Form;
 
 use super::kind::Raw;
 use super::layer::Section;
@@ -19,7 +21,12 @@ pub(super) fn read(section: Section<'_>) -> Vec<Rule> {
     let betas = text("drop-betas").split_whitespace().filter_map(Edit::beta);
     let schemas = section.flag("fit-tool-schemas").unwrap_or(false).then_some(Edit::ToolSchemas);
     let filler = FILLERS.into_iter().find(|filler| word(*filler) == text("missing-reasoning"));
-    let others = betas.chain(limit(text("max-tokens-as"))).chain(schemas).chain(filler.map(Edit::Reasoning));
+    let ids = Form::named(text("tool-ids")).map(Edit::ToolIds);
+    let others = betas
+        .chain(limit(text("max-tokens-as")))
+        .chain(ids)
+        .chain(schemas)
+        .chain(filler.map(Edit::Reasoning));
     let lists = each("drop-params", Rule::drop).chain(each("set-params", Rule::set));
     lists.chain(each("limit-params", Rule::limit)).chain(others.map(Rule::from)).collect()
 }

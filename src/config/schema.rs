@@ -112,6 +112,7 @@ pub(super) const PROVIDER: Keys = &[
     ("max-tokens-as", Value(OneOf(&["max_tokens", "max_completion_tokens"]))),
     ("fit-tool-schemas", Value(Flag)),
     ("missing-reasoning", Value(OneOf(MISSING_REASONING))),
+    ("tool-ids", Value(OneOf(&["anthropic", "openai", "mistral"]))),
     ("aliases", Aliases),
     ("fallbacks", Fallbacks),
     ("custom-headers", Headers),

@@ -12,14 +12,32 @@ use crate::{
 /// One event. Texts called *inner* are JSON string contents, still escaped.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Event<'a> {
-    MessageStart { id: &'a str, model: &'a str },
+    MessageStart {
+        id: &'a str,
+        model: &'a str,
+    },
     Ping,
-    BlockStart { index: u64, block: Opening<'a> },
-    Delta { index: u64, delta: Delta<'a> },
-    BlockStop { index: u64 },
-    MessageDelta { ending: Ending<'a>, usage: Usage },
+    BlockStart {
+        index: u64,
+        block: Opening<'a>,
+    },
+    Delta {
+        index: u64,
+        delta: Delta<'a>,
+    },
+    BlockStop {
+        index: u64,
+    },
+    /// `thinking` is how much of the output are thoughts, if that is known.
+    MessageDelta {
+        ending: Ending<'a>,
+        usage: Usage,
+        thinking: Option<u64>,
+    },
     MessageStop,
-    Error { fault: &'a Fault },
+    Error {
+        fault: &'a Fault,
+    },
 }
 
 /// What kind of block begins.
@@ -86,7 +104,7 @@ impl Sink for BytesMut {
                 self.put(b"event: message_start\ndata: {\"type\":\"message_start\",\"message\":");
                 message_head(id, model, self);
                 self.put(b"[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":");
-                usage_object(Usage::default(), None, self);
+                usage_object(Usage::default(), (None, None), self);
                 self.put(b"}}\n\n");
             }
             Event::Ping => self.put(PING),
@@ -108,11 +126,11 @@ impl Sink for BytesMut {
                 self.number(index);
                 self.put(b"}\n\n");
             }
-            Event::MessageDelta { ending: end, usage } => {
+            Event::MessageDelta { ending: end, usage, thinking } => {
                 self.put(b"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{");
                 ending(end, self);
                 self.put(b"},\"usage\":");
-                usage_object(usage, end.searches, self);
+                usage_object(usage, (thinking, end.searches), self);
                 self.put(b"}\n\n");
             }
             Event::MessageStop => self.put(b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"),
@@ -217,7 +235,7 @@ fn ending(ending: Ending<'_>, out: &mut impl Write) {
     }
 }
 
-fn usage_object(usage: Usage, searches: Option<u64>, out: &mut impl Write) {
+fn usage_object(usage: Usage, (thinking, searches): (Option<u64>, Option<u64>), out: &mut impl Write) {
     out.put(b"{\"input_tokens\":");
     out.number(usage.input);
     out.put(b",\"cache_creation_input_tokens\":");
@@ -230,6 +248,11 @@ fn usage_object(usage: Usage, searches: Option<u64>, out: &mut impl Write) {
         out.put(b",\"server_tool_use\":{\"web_search_requests\":");
         out.number(searches);
         out.put(b",\"web_fetch_requests\":0}");
+    }
+    if let Some(thinking) = thinking {
+        out.put(b",\"output_tokens_details\":{\"thinking_tokens\":");
+        out.number(thinking.min(usage.output));
+        out.put(b"}");
     }
     out.put(b"}");
 }
@@ -325,11 +348,11 @@ impl Sink for Collected {
             }
             Event::Delta { delta: Delta::Citation(source), .. } => self.cite(source),
             Event::BlockStop { .. } => self.close(),
-            Event::MessageDelta { ending: end, usage } => {
+            Event::MessageDelta { ending: end, usage, thinking } => {
                 self.body.put(b"],");
                 ending(end, &mut self.body);
                 self.body.put(b",\"usage\":");
-                usage_object(usage, end.searches, &mut self.body);
+                usage_object(usage, (thinking, end.searches), &mut self.body);
                 self.body.put(b"}");
             }
             Event::Ping | Event::MessageStop | Event::Error { .. } => {}

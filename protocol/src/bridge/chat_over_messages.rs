@@ -16,12 +16,14 @@ pub use stream::Machine;
 use crate::{
     bridge::{Dropped, RequestError},
     openai::chunk::Calling,
+    tool_id::Maker,
     vocabulary::Delivery,
 };
 
 /// What a request is translated for.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
+    pub provider: &'a str,
     /// The upstream's name of the model.
     pub model: &'a str,
     /// The model as the client named it; replies repeat it.
@@ -49,6 +51,8 @@ pub struct ReplyContext {
     calls: Calling,
     /// The names of the custom tools.
     custom: Vec<String>,
+    /// Who makes the ids of the calls.
+    maker: Maker,
 }
 
 /// What makes a reply one of its own.

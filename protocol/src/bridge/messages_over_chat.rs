@@ -3,6 +3,7 @@
 //! [`request`] translates the client's body. The reply goes through one [`Machine`], whether it comes as a stream or
 //! whole, and whether it leaves as a stream or whole.
 
+mod arguments;
 mod calls;
 mod cut;
 mod dialect;
@@ -27,6 +28,7 @@ use std::collections::HashMap;
 
 use crate::{
     bridge::{Dropped, RequestError},
+    tool_id::Maker,
     vocabulary::Delivery,
 };
 use thinking::Tag;
@@ -67,6 +69,8 @@ pub struct ReplyContext {
     searches: bool,
     /// The client asked for a judgement of tool calls, which nobody here can give.
     asks_for_judgement: bool,
+    /// Who makes the ids of the calls.
+    maker: Maker,
     /// What the upstream calls by the first name is the client's second, inner texts.
     names: HashMap<String, String>,
     think_tag: Option<Tag>,

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use vandamme_protocol::healing::{Edit, Edited, Rule, apply, recognise};
 use vandamme_protocol::span::is_complete_json;
+use vandamme_protocol::tool_id::Form;
 
 /// A refusal up to the first line end, and behind it the request that was refused.
 pub(crate) fn check(bytes: &[u8]) {
@@ -25,7 +26,7 @@ pub(crate) fn check(bytes: &[u8]) {
     }
     if edits.iter().any(|edit| matches!(edit, Edit::Reasoning(_))) {
         check_turns(before.get("messages"), after.get("messages"));
-    } else {
+    } else if !edits.iter().any(|edit| matches!(edit, Edit::ToolIds(_))) {
         assert_eq!(before.get("messages"), after.get("messages"), "what was said stays");
     }
     for name in ["tools", "system", "functions"] {
@@ -47,6 +48,7 @@ fn check_rule(edit: &Edit) {
     match key {
         "drop-params" => assert_eq!(Edit::param(text).as_ref(), Some(edit), "{line}"),
         "drop-betas" => assert_eq!(Edit::beta(text).as_ref(), Some(edit), "{line}"),
+        "tool-ids" => assert_eq!(Form::named(text).map(Edit::ToolIds).as_ref(), Some(edit), "{line}"),
         "set-params" => assert_eq!(Rule::set(text).map(|rule| rule.edit).as_ref(), Some(edit), "{line}"),
         "limit-params" => assert_eq!(Rule::limit(text).map(|rule| rule.edit).as_ref(), Some(edit), "{line}"),
         _ => assert!(matches!(key, "max-tokens-as" | "fit-tool-schemas" | "missing-reasoning"), "{line}"),

@@ -20,6 +20,7 @@ use crate::{
     json::{Literal, Word, Write, trim},
     openai::{chunk::Calling, request::Request},
     schema_fit,
+    tool_id::Maker,
     vocabulary::Delivery,
 };
 use messages::{Role, Turn};
@@ -56,7 +57,7 @@ pub(super) fn translate(body: &[u8], target: &Target<'_>) -> Result<MessagesRequ
     reasoning.write(&mut out);
     write_output_config(&request, &reasoning, &mut out);
     system::write(&turns, &mut out)?;
-    let called = messages::write(&turns, &mut out)?;
+    let called = messages::write(&turns, Maker::new(target.provider, target.model), &mut out)?;
     tools::write(&request, &choice, &called, &mut out)?;
     out.put(b"}");
     let reply = reply_context(&request, &reasoning, target);
@@ -93,6 +94,7 @@ fn reply_context(request: &Request<'_>, reasoning: &Reasoning<'_>, target: &Targ
             (Some(_) | None, _) => Calling::Tools,
         },
         custom: tools::custom_names(request),
+        maker: Maker::new(target.provider, target.model),
     }
 }
 

@@ -28,6 +28,7 @@ use crate::{
     gemini,
     json::{List, Object, Word, Write},
     signature,
+    tool_id::Maker,
     vocabulary::Delivery,
 };
 use caching::Marks;
@@ -121,6 +122,7 @@ fn reply_context(
         cut_at,
         searches,
         asks_for_judgement: asks_for_judgement(request),
+        maker: Maker::new(target.provider, target.model),
         names: names.back(),
         think_tag: match (gemini::is_named_in(target.model), target.dialect.think_tags) {
             (true, _) => Some(Tag::Thought),
@@ -156,7 +158,8 @@ fn write_messages(
             Content::read(raw).map_err(|problem| RequestError::new(format!("system: {problem}")))?;
         system(&content, System::Top, (target.dialect, &marks), dropped, out)?;
     }
-    let pairing = Pairing::of(turns)?;
+    let mut pairing = Pairing::of(turns)?;
+    pairing.lead_ids_back(Maker::new(target.provider, target.model));
     let need = match target.dialect.replay {
         Replay::Required if !effort.is_off() => Need::Always,
         Replay::Required | Replay::Content | Replay::Details | Replay::Nothing => Need::IfAny,

@@ -17,13 +17,9 @@ use crate::{
     anthropic::request::{Block, Content},
     bridge::{
         Dropped, RequestError,
-        messages_over_chat::{
-            Replay,
-            extras::{Extras, has_text},
-            names::Names,
-        },
+        messages_over_chat::{Replay, extras::Extras, names::Names},
     },
-    json::{Literal, Write},
+    json::{Literal, Write, trim},
     signature::{self, Origin},
 };
 
@@ -111,6 +107,8 @@ impl<'a> Scribe<'_, 'a> {
 
     fn assistant(&self, content: &Content<'_>, calls: &[Call<'_, '_>], out: &mut Vec<u8>) {
         let blocks = match content {
+            // Some upstreams refuse a turn in which nothing is said.
+            Content::Text(text) if is_blank(text.inner()) => return,
             Content::Text(text) => {
                 out.put(b"{\"role\":\"assistant\",\"content\":");
                 out.quoted(text.inner());
@@ -121,11 +119,12 @@ impl<'a> Scribe<'_, 'a> {
         };
         let thoughts = Thoughts::of(blocks, self.target);
         let texts = texts(blocks);
-        if thoughts.is_empty() && texts.is_empty() && calls.is_empty() && !blocks.is_empty() {
+        let has_text = texts.iter().any(|text| !is_blank(text));
+        if thoughts.is_empty() && !has_text && calls.is_empty() {
             return;
         }
         out.put(b"{\"role\":\"assistant\",\"content\":");
-        if texts.is_empty() && !calls.is_empty() {
+        if !has_text && !calls.is_empty() {
             out.put(b"null");
         } else {
             out.put(b"\"");
@@ -133,7 +132,7 @@ impl<'a> Scribe<'_, 'a> {
             out.put(b"\"");
         }
         thoughts.write(if calls.is_empty() { Need::IfAny } else { self.need }, out);
-        if has_text(blocks) {
+        if has_text {
             thoughts.extras.write_for_text(out);
         }
         for (at, call) in calls.iter().enumerate() {
@@ -284,6 +283,10 @@ fn are_objects(text: &str) -> bool {
     let list = format!("[{text}]");
     let list: Result<Vec<&RawValue>, _> = serde_json::from_str(&list);
     list.is_ok_and(|list| !list.is_empty() && list.iter().all(|object| object.get().starts_with('{')))
+}
+
+fn is_blank(inner: &str) -> bool {
+    trim(inner).is_empty()
 }
 
 /// Appends one literal made of several.

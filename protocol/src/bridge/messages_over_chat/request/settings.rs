@@ -69,7 +69,7 @@ fn write_format(request: &Request<'_>, out: &mut Vec<u8>) -> Result<(), RequestE
         b",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"response\",\"schema\":",
     );
     out.raw(schema.get());
-    out.raw(if strict::qualifies(schema) { ",\"strict\":true}}" } else { ",\"strict\":false}}" });
+    out.raw(if strict::qualifies(schema.get()) { ",\"strict\":true}}" } else { ",\"strict\":false}}" });
     Ok(())
 }
 

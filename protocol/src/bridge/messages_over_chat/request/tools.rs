@@ -266,10 +266,9 @@ fn function(entry: &Entry<'_, '_>, out: &mut Vec<u8>) -> Result<(), RequestError
         }
         None => return Err(RequestError::new(format!("{}.input_schema: field required", entry.path()))),
     };
-    match schema_fit::completed(schema.get()) {
-        Some(completed) => out.raw(&completed),
-        None => out.raw(schema.get()),
-    }
+    let completed = schema_fit::completed(schema.get());
+    let schema = completed.as_deref().unwrap_or(schema.get());
+    out.raw(schema);
     if let Some(strict) = tool.strict {
         out.raw(if strict && strict::qualifies(schema) { ",\"strict\":true" } else { ",\"strict\":false" });
     }
