@@ -35,7 +35,7 @@ const TABLE: [Statement; LAST as usize] = [
     Held(
         8,
         &[
-            "the_clients_key_goes_where_the_upstream_looks_for_it",
+            "an_anthropic_upstream_gets_the_clients_key_as_the_client_presents_it",
             "without_a_key_of_the_client_it_is_a_401_and_nobody_is_asked",
         ],
     ),

@@ -378,10 +378,10 @@ const TABLE: [Statement; LAST as usize] = [
         86,
         &[
             "of_a_clients_two_keys_the_one_in_x_api_key_is_sent",
-            "the_clients_key_goes_where_the_upstream_looks_for_it",
+            "an_anthropic_upstream_gets_the_clients_key_as_the_client_presents_it",
         ],
     ),
-    Held(87, &["the_clients_key_goes_where_the_upstream_looks_for_it"]),
+    Held(87, &["an_anthropic_upstream_gets_the_clients_key_as_the_client_presents_it"]),
     Held(88, &["one_clients_bad_key_costs_the_others_nothing_and_is_not_repeated"]),
     Held(
         89,

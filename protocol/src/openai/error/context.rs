@@ -58,7 +58,7 @@ const INPUT: [&str; 10] = [
     "n_ctx",
     "n_keep",
 ];
-const EXCESS: [&str; 15] = [
+const EXCESS: [&str; 19] = [
     "at most",
     "exceed",
     "longer than",
@@ -74,6 +74,10 @@ const EXCESS: [&str; 15] = [
     ">",
     "<=",
     "reduce",
+    "only",
+    "supports",
+    "not fit",
+    "n't fit",
 ];
 const UNIT: [&str; 5] = ["token", "tokens", "context", "n_ctx", "n_keep"];
 /// What is said of requests in a time, and of money.
@@ -365,6 +369,14 @@ mod tests {
         (
             "Error code: 400 - The conversation has 210,000 tokens, but this model takes at most 200,000.",
             "prompt is too long: 210000 tokens > 200000 maximum",
+        ),
+        (
+            "prompt has 70000 tokens, but the model only supports 65536 tokens of context",
+            "prompt is too long: 70000 tokens > 65536 maximum",
+        ),
+        (
+            "The conversation (50,000 tokens) does not fit into this model's context of 32,768 tokens",
+            "prompt is too long: 50000 tokens > 32768 maximum",
         ),
         (
             "the request exceeds the available context size (8192 tokens), try increasing it",
