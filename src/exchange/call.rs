@@ -32,7 +32,7 @@ use super::failure::{Answer, Relayed};
 use super::healing::Healing;
 use super::listing::LARGEST as LARGEST_LIST;
 use super::outgoing::{Outgoing, Slices, Way, passed_back};
-use super::reading::{self, Content, read_error_body, read_up_to};
+use super::reading::{self, Content, Reply, read_error_body, read_up_to};
 use super::{Endpoint, Exchange};
 
 pub(super) const EVENTS: &str = "text/event-stream; charset=utf-8";
@@ -188,24 +188,23 @@ impl Exchange<'_> {
                 }
             };
         }
-        let content = Content::of(response.headers());
-        match (content, way) {
-            (Content::Other, _) => Err(reading::no_reply(response.headers())),
-            (Content::Json, Way::Bridge(back)) => {
-                self.translate_whole(lease, (response, audience), headers, (content, back)).await
+        let reply = Reply::open(response, lease).await?;
+        match (reply.content, way) {
+            (Content::Json | Content::Other, Way::Bridge(back)) => {
+                self.translate_whole(lease, (reply, audience), headers, back).await
             }
             (Content::Events, Way::Bridge(back)) if self.question.head.delivery == Streaming::No => {
-                self.translate_whole(lease, (response, audience), headers, (content, back)).await
+                self.translate_whole(lease, (reply, audience), headers, back).await
             }
             (Content::Events, Way::Messages | Way::Chat(_)) if self.wants_one_body() => {
-                self.collect(lease, (response, audience), headers).await
+                self.collect(lease, (reply, audience), headers).await
             }
-            (Content::Events, way) => self.open(lease, response, headers, (way, audience)).await,
-            (Content::Json, Way::Messages) => {
-                self.pass_whole(lease, (response, audience), (headers, None)).await
+            (Content::Events, way) => self.open(lease, reply, headers, (way, audience)).await,
+            (Content::Json | Content::Other, Way::Messages) => {
+                self.pass_whole(lease, (reply, audience), (headers, None)).await
             }
-            (Content::Json, Way::Chat(asked)) => {
-                self.pass_whole(lease, (response, audience), (headers, Some(asked))).await
+            (Content::Json | Content::Other, Way::Chat(asked)) => {
+                self.pass_whole(lease, (reply, audience), (headers, Some(asked))).await
             }
         }
     }
@@ -214,14 +213,14 @@ impl Exchange<'_> {
     async fn open(
         &self,
         lease: &Lease,
-        response: ClientResponse,
+        reply: Reply,
         mut headers: HeaderMap,
         (way, audience): (Way, Option<Audience>),
     ) -> Result<Answered, CallFailure> {
+        let Reply { label, first: mut rest, rest: mut upstream, integrity, .. } = reply;
         let own = HeaderValue::from_static(EVENTS);
         let secrets = self.secrets(lease);
-        let passed = response.headers().get(header::CONTENT_TYPE).cloned();
-        let passed = passed.filter(|value| !secrets.found_in_header(value.as_bytes()));
+        let passed = label.filter(|value| !secrets.found_in_header(value.as_bytes()));
         let passed = passed.filter(|_| !matches!(way, Way::Bridge(_)));
         headers.insert(header::CONTENT_TYPE, passed.unwrap_or(own));
         let machine = match way {
@@ -229,8 +228,6 @@ impl Exchange<'_> {
             Way::Chat(asked) => Machine::ChatPassthrough(ChatTap::new(asked)),
             Way::Bridge(back) => Machine::Bridge(back.bridge()),
         };
-        let (mut upstream, integrity) =
-            reading::body(response).map_err(|error| reading::unsupported(lease, &error))?;
         let (event, kept) = {
             let terms = self.gateway.terms();
             (terms.settings.limits.event, terms.settings.limits.before_first_event)
@@ -239,7 +236,7 @@ impl Exchange<'_> {
         let flow = Flow::new(machine, self.question.api, event, secrets);
         let mut flow = flow.before(audience).with_integrity(integrity).without(redacted);
         let mut first = Batch::default();
-        let (mut ended, mut rest) = (false, Bytes::new());
+        let mut ended = false;
         while !ended && (!flow.started() || !rest.is_empty()) {
             if rest.is_empty() {
                 rest = next_chunk(&mut upstream).await?;
@@ -270,18 +267,13 @@ impl Exchange<'_> {
         })
     }
 
-    pub(super) async fn read_whole(
-        &self,
-        lease: &Lease,
-        response: ClientResponse,
-    ) -> Result<Bytes, CallFailure> {
+    pub(super) async fn read_whole(&self, reply: Reply) -> Result<Bytes, CallFailure> {
         let limit = self.gateway.terms().settings.limits.whole_reply;
         let limit = match self.question.endpoint {
             Endpoint::Models(_) => limit.min(LARGEST_LIST),
             Endpoint::Reply | Endpoint::Count => limit,
         };
-        let (body, _) = reading::body(response).map_err(|error| reading::unsupported(lease, &error))?;
-        match read_up_to(body, limit).await {
+        match read_up_to(reply.first, reply.rest, limit).await {
             Ok(Some(body)) => Ok(body),
             Ok(None) => {
                 let message = format!("the upstream's reply has more than {limit} bytes");

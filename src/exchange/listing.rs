@@ -231,7 +231,7 @@ async fn in_public(gateway: &Gateway, provider: &ProviderSettings) -> Result<Byt
         return Err(misbehaved(provider, &format!("it answers with status {}", response.status())));
     }
     let (body, _) = reading::body(response).map_err(|error| misbehaved(provider, &error.to_string()))?;
-    let body = reading::read_up_to(body, LARGEST).await;
+    let body = reading::read_up_to(Bytes::new(), body, LARGEST).await;
     let body = body.map_err(|error| misbehaved(provider, &error.to_string()))?;
     let body =
         body.ok_or_else(|| misbehaved(provider, &format!("its list has more than {LARGEST} bytes")))?;

@@ -1,14 +1,15 @@
 //! An upstream's body: of what kind it is, and how much of it is read. A compressed one is decoded on the way, so that
-//! every bound holds for its content.
+//! every bound holds for its content. Some upstreams label their replies wrongly, so that their first bytes count, too.
 
 use std::time::Duration;
 
 use actix_http::error::PayloadError;
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::rt::time::timeout;
 use awc::ClientResponse;
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt as _;
+use futures_util::future::ready;
+use futures_util::{StreamExt as _, stream};
 use serde::de::IgnoredAny;
 use vandamme_actors::converter::{self, Integrity, UpstreamBody};
 use vandamme_actors::excerpt;
@@ -29,7 +30,84 @@ pub(super) enum Content {
     Other,
 }
 
+/// A reply of which the first bytes have been looked at.
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) content: Content,
+    /// Its content type, unless its content is another one.
+    pub(super) label: Option<HeaderValue>,
+    /// The beginning of the body.
+    pub(super) first: Bytes,
+    /// What follows.
+    pub(super) rest: UpstreamBody,
+    pub(super) integrity: Integrity,
+}
+
+/// So many bytes tell a kind, white space aside.
+const TELLING: usize = 6;
+/// With so much of white space in front of it, the label alone counts.
+const MOST_SPACE: usize = 1 << 10;
+
+impl Reply {
+    /// Reads as much of a reply as tells what it is.
+    pub(super) async fn open(response: ClientResponse, lease: &Lease) -> Result<Self, CallFailure> {
+        let status = response.status().as_u16();
+        let labelled = Content::of(response.headers());
+        let label = response.headers().get(header::CONTENT_TYPE).cloned();
+        let neither = no_reply(response.headers());
+        if labelled == Content::Other && is_page(response.headers()) {
+            return Err(neither);
+        }
+        let (body, integrity) = body(response).map_err(|error| unsupported(lease, &error))?;
+        let (first, rest) = beginning(body).await;
+        let content = labelled.or_rather(&first);
+        if content == Content::Other {
+            return Err(neither);
+        }
+        let label = label.filter(|_| content == labelled);
+        Ok(Self { status, content, label, first, rest, integrity })
+    }
+}
+
+fn is_page(headers: &HeaderMap) -> bool {
+    let kind = content_type(headers).unwrap_or_default().to_ascii_lowercase();
+    kind.contains("html") || kind.contains("xml")
+}
+
+/// The first bytes of a body, and the rest of it.
+async fn beginning(mut body: UpstreamBody) -> (Bytes, UpstreamBody) {
+    let mut first = Bytes::new();
+    loop {
+        let told = without_mark(&first);
+        if told.len() >= TELLING || (told.is_empty() && first.len() >= MOST_SPACE) {
+            return (first, body);
+        }
+        match body.next().await {
+            Some(Ok(chunk)) if first.is_empty() => first = chunk,
+            Some(Ok(chunk)) => first = [first, chunk].concat().into(),
+            Some(Err(error)) => return (first, Box::pin(stream::once(ready(Err(error))))),
+            None => return (first, Box::pin(stream::empty())),
+        }
+    }
+}
+
+/// Without white space and the mark that some put in front of UTF-8.
+fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text).trim_ascii_start()
+}
+
 impl Content {
+    /// What a body is that begins so and is labelled as this.
+    fn or_rather(self, first: &[u8]) -> Self {
+        const FIELDS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
+        let told = without_mark(first);
+        match told.first() {
+            Some(b'{' | b'[') => Self::Json,
+            Some(_) if FIELDS.iter().any(|field| told.starts_with(field)) => Self::Events,
+            Some(_) | None => self,
+        }
+    }
+
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let kind = content_type(headers).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -63,15 +141,22 @@ pub(super) fn unsupported(lease: &Lease, error: &Unsupported) -> CallFailure {
 }
 
 /// A reply that is neither JSON nor events.
-pub(super) fn no_reply(headers: &HeaderMap) -> CallFailure {
+fn no_reply(headers: &HeaderMap) -> CallFailure {
     let kind = content_type(headers).unwrap_or("no content type");
     let kind = excerpt::one_line(kind, LONGEST_KIND);
     CallFailure::misbehaved(&format!("the upstream answered with {kind} instead of a reply"))
 }
 
-/// All of a body; `None` when there is more of it than `limit`.
-pub(super) async fn read_up_to(mut body: UpstreamBody, limit: usize) -> Result<Option<Bytes>, PayloadError> {
-    let mut read = BytesMut::new();
+/// All of a body that begins so; `None` when there is more of it than `limit`.
+pub(super) async fn read_up_to(
+    first: Bytes,
+    mut body: UpstreamBody,
+    limit: usize,
+) -> Result<Option<Bytes>, PayloadError> {
+    if first.len() > limit {
+        return Ok(None);
+    }
+    let mut read = BytesMut::from(first);
     while let Some(chunk) = body.next().await {
         let chunk = chunk?;
         if read.len() + chunk.len() > limit {

@@ -2,7 +2,6 @@
 //! come in the other form than it wants.
 
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
-use awc::ClientResponse;
 use bytes::{Bytes, BytesMut};
 use vandamme_actors::converter::{Audience, Closing};
 use vandamme_actors::provider::Lease;
@@ -16,9 +15,11 @@ use vandamme_protocol::vocabulary::{ErrorKind, Usage};
 use super::call::{Answered, EVENTS};
 use super::classify::CallFailure;
 use super::middleware::heard;
-use super::reading::{Content, broken_json};
+use super::reading::{Content, Reply, broken_json};
 use super::translation::Translation;
 use super::{Endpoint, Exchange};
+
+const JSON: &str = "application/json";
 
 impl Exchange<'_> {
     /// Whether a stream would be of no use to the client.
@@ -30,10 +31,10 @@ impl Exchange<'_> {
     pub(super) async fn collect(
         &self,
         lease: &Lease,
-        (response, audience): (ClientResponse, Option<Audience>),
+        (reply, audience): (Reply, Option<Audience>),
         mut headers: HeaderMap,
     ) -> Result<Answered, CallFailure> {
-        let stream = self.read_whole(lease, response).await?;
+        let stream = self.read_whole(reply).await?;
         let stream = self.without_echo(&self.secrets(lease), stream);
         let stream = match audience {
             Some(mut audience) => audience.pass(stream),
@@ -44,7 +45,7 @@ impl Exchange<'_> {
             Api::ChatCompletions => passthrough::chunks_as_completion(&stream),
         };
         let body = body.map_err(|fault| CallFailure::reported(self.scrubbed(lease, fault), &lease.model))?;
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
         let closing = read_along(self.question.api, &body);
         Ok(Answered::Whole { status: 200, headers, body: body.into(), closing })
     }
@@ -52,16 +53,14 @@ impl Exchange<'_> {
     pub(super) async fn pass_whole(
         &self,
         lease: &Lease,
-        (response, audience): (ClientResponse, Option<Audience>),
+        (reply, audience): (Reply, Option<Audience>),
         (mut headers, asked): (HeaderMap, Option<UsageAsked>),
     ) -> Result<Answered, CallFailure> {
-        let status = response.status().as_u16();
+        let status = reply.status;
         let secrets = self.secrets(lease);
-        let kind = response.headers().get(header::CONTENT_TYPE);
-        if let Some(value) = kind.filter(|value| !secrets.found_in_header(value.as_bytes())) {
-            headers.insert(header::CONTENT_TYPE, value.clone());
-        }
-        let body = self.read_whole(lease, response).await?;
+        let label = reply.label.clone().filter(|value| !secrets.found_in_header(value.as_bytes()));
+        headers.insert(header::CONTENT_TYPE, label.unwrap_or_else(|| HeaderValue::from_static(JSON)));
+        let body = self.read_whole(reply).await?;
         if let Some(broken) = broken_json(lease, &body) {
             return Err(broken);
         }
@@ -111,11 +110,12 @@ impl Exchange<'_> {
     pub(super) async fn translate_whole(
         &self,
         lease: &Lease,
-        (response, audience): (ClientResponse, Option<Audience>),
+        (reply, audience): (Reply, Option<Audience>),
         mut headers: HeaderMap,
-        (content, back): (Content, Translation),
+        back: Translation,
     ) -> Result<Answered, CallFailure> {
-        let body = self.read_whole(lease, response).await?;
+        let content = reply.content;
+        let body = self.read_whole(reply).await?;
         let body = self.without_echo(&self.secrets(lease), body);
         let given = body.clone();
         let body = match (content, audience) {
@@ -138,7 +138,7 @@ impl Exchange<'_> {
                     Content::Json | Content::Other => back.whole(&body),
                 };
                 let whole = whole.map_err(said)?;
-                ("application/json", Bytes::from(whole.body), whole.outcome)
+                (JSON, Bytes::from(whole.body), whole.outcome)
             }
         };
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));

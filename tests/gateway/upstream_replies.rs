@@ -6,6 +6,7 @@ mod compressed;
 mod dribbles;
 mod ends;
 mod floods;
+mod mislabelled;
 
 use crate::support::canned::{anthropic, openai};
 use crate::support::chat::{self, Chat, Error};

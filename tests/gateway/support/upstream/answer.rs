@@ -183,6 +183,12 @@ impl Answer {
         self.header("content-type", content_type)
     }
 
+    /// No content type.
+    pub(crate) fn unlabelled(mut self) -> Self {
+        self.headers.retain(|(name, _)| name != "content-type");
+        self
+    }
+
     /// These bytes behind the body, again and again.
     pub(crate) fn flooding(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.pieces.push(Piece::Flood(bytes.into()));
