@@ -130,7 +130,7 @@ fn translated_for_a_chat_client(bencher: Bencher<'_, '_>, of: Of) {
     ];
     let body =
         json!({"model": "m", "stream": true, "messages": [{"role": "user", "content": "x"}]}).to_string();
-    let target = chat_over_messages::Target { model: "m", requested_model: "p:m" };
+    let target = chat_over_messages::Target { provider: "p", model: "m", requested_model: "p:m" };
     let context = chat_over_messages::request(body.as_bytes(), &target).expect("a request").reply;
     bencher.counter(ItemsCount::new(EVENTS)).bench(|| {
         let birth = chat_over_messages::Birth { seed: 1, created: 1 };

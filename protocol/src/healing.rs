@@ -6,6 +6,7 @@
 mod betas;
 mod named;
 mod refused;
+mod tool_ids;
 mod wordings;
 
 use std::fmt;
@@ -13,7 +14,8 @@ use std::fmt;
 use bytes::Bytes;
 
 pub use self::wordings::recognise;
-use crate::span::{Unwanted, renamed, trimmed};
+use crate::span::{Unwanted, renamed, trimmed, with_tool_ids};
+use crate::tool_id::Form;
 
 /// How a request does without one thing that an upstream does not know.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -31,6 +33,8 @@ pub enum Edit {
     Beta(Box<str>),
     /// With the limit of tokens under this name.
     Limit(Limit),
+    /// With the ids of tool calls and results in this form.
+    ToolIds(Form),
 }
 
 /// What Chat Completions upstreams call the limit of tokens: the old name, and the one of reasoning models.
@@ -69,7 +73,7 @@ impl Edit {
     fn into_path(self) -> Option<Box<str>> {
         match self {
             Self::Param(path) | Self::Value(path, _) | Self::Beside(path, _) => Some(path),
-            Self::Keyword(_) | Self::Beta(_) | Self::Limit(_) => None,
+            Self::Keyword(_) | Self::Beta(_) | Self::Limit(_) | Self::ToolIds(_) => None,
         }
     }
 
@@ -87,7 +91,8 @@ impl Edit {
             | Self::Beside(..)
             | Self::Keyword(_)
             | Self::Beta(_)
-            | Self::Limit(_) => self,
+            | Self::Limit(_)
+            | Self::ToolIds(_) => self,
         }
     }
 
@@ -129,16 +134,18 @@ impl fmt::Display for Edit {
             Self::Keyword(keyword) => write!(f, "drop-params = [\"schema.{keyword}\"]"),
             Self::Beta(flag) => write!(f, "drop-betas = [\"{flag}\"]"),
             Self::Limit(limit) => write!(f, "max-tokens-as = \"{}\"", limit.name()),
+            Self::ToolIds(form) => write!(f, "tool-ids = \"{}\"", form.name()),
         }
     }
 }
 
 /// The request with all `edits` made; `betas` is what its `anthropic-beta` says. The body is itself, uncopied, when none
-/// of them concerns it; of several limits the last counts.
+/// of them concerns it; of several limits or
+/// forms of ids the last counts.
 #[must_use]
 pub fn apply<'e>(edits: impl IntoIterator<Item = &'e Edit>, body: &Bytes, betas: &str) -> Edited {
     let mut unwanted = Unwanted::default();
-    let mut limit = None;
+    let (mut limit, mut form) = (None, None);
     let mut left = betas.to_owned();
     for edit in edits {
         match edit {
@@ -161,11 +168,16 @@ pub fn apply<'e>(edits: impl IntoIterator<Item = &'e Edit>, body: &Bytes, betas:
                 left = kept;
             }
             Edit::Limit(name) => limit = Some(*name),
+            Edit::ToolIds(wanted) => form = Some(*wanted),
         }
     }
     let body = if unwanted.is_empty() { body.clone() } else { trimmed(body, &unwanted) };
     let body = match limit {
         Some(limit) => renamed(&body, limit.other().name(), limit.name()),
+        None => body,
+    };
+    let body = match form {
+        Some(form) => with_tool_ids(&body, form),
         None => body,
     };
     Edited { body, betas: left }
@@ -263,6 +275,7 @@ mod tests {
             (Edit::param("schema.propertyNames"), r#"drop-params = ["schema.propertyNames"]"#),
             (Edit::beta("a-1"), r#"drop-betas = ["a-1"]"#),
             (Some(Edit::Limit(Limit::MaxTokens)), r#"max-tokens-as = "max_tokens""#),
+            (Some(Edit::ToolIds(Form::Mistral)), r#"tool-ids = "mistral""#),
         ] {
             assert_eq!(edit.unwrap().to_string(), line);
         }

@@ -15,4 +15,5 @@ pub mod passthrough;
 pub mod signature;
 pub mod span;
 pub mod sse;
+pub mod tool_id;
 pub mod vocabulary;

@@ -9,8 +9,9 @@ pub use self::delivery::{chunks_as_completion, completion_as_chunks, events_as_m
 use std::borrow::Cow;
 use std::ops::Range;
 
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use crate::anthropic::error::bounded;
 use crate::sse::{Event, events};
@@ -134,7 +135,12 @@ impl Summary {
 
     /// Counts are cumulative: what is carried replaces what was known.
     fn count(&mut self, usage: Option<Usage>) {
-        let Some(usage) = usage else { return };
+        let Some(mut usage) = usage else { return };
+        let iterations = usage.iterations.take().unwrap_or_default();
+        if !iterations.is_empty() {
+            // What a compaction, an advisor or a model that declined has used stands there alone.
+            usage = iterations.into_iter().fold(Usage::default(), Usage::plus);
+        }
         let carried = [
             (&mut self.input, usage.input_tokens),
             (&mut self.output, usage.output_tokens),
@@ -257,12 +263,37 @@ struct Message<'a> {
 }
 
 /// Floats, because there are upstreams that write them, and one such number must not cost the others.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Usage {
     input_tokens: Option<f64>,
     output_tokens: Option<f64>,
     cache_read_input_tokens: Option<f64>,
     cache_creation_input_tokens: Option<f64>,
+    /// Every run of a model for this reply.
+    #[serde(default, deserialize_with = "or_none")]
+    iterations: Option<Vec<Self>>,
+}
+
+/// A list of another shape must not cost the counts beside it.
+fn or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Usage>>, D::Error> {
+    let raw = Option::<Box<RawValue>>::deserialize(deserializer)?;
+    Ok(raw.and_then(|raw| serde_json::from_str(raw.get()).ok()))
+}
+
+impl Usage {
+    fn plus(self, other: Self) -> Self {
+        let sum = |one: Option<f64>, other: Option<f64>| Some(one.unwrap_or(0.0) + other.unwrap_or(0.0));
+        Self {
+            input_tokens: sum(self.input_tokens, other.input_tokens),
+            output_tokens: sum(self.output_tokens, other.output_tokens),
+            cache_read_input_tokens: sum(self.cache_read_input_tokens, other.cache_read_input_tokens),
+            cache_creation_input_tokens: sum(
+                self.cache_creation_input_tokens,
+                other.cache_creation_input_tokens,
+            ),
+            iterations: None,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -328,6 +359,32 @@ mod tests {
             assert_eq!(tap.summary().error.is_some(), end.contains("error"));
         }
         assert_eq!(Tap::new().observe(front.as_bytes()), None);
+    }
+
+    #[test]
+    fn every_run_of_a_model_counts() {
+        let iterations = r#"[{"type":"compaction","input_tokens":900,"output_tokens":30},
+            {"type":"message","input_tokens":5,"output_tokens":7.0,"cache_read_input_tokens":40,"cache_creation_input_tokens":2}]"#;
+        let usage = |iterations: &str| {
+            format!(
+                r#"{{"input_tokens":5,"output_tokens":7,"cache_read_input_tokens":40,"iterations":{iterations}}}"#
+            )
+        };
+        for (iterations, expected) in [
+            (iterations, [905, 37, 40, 2]),
+            ("[]", [5, 7, 40, 0]),
+            ("null", [5, 7, 40, 0]),
+            ("7", [5, 7, 40, 0]),
+        ] {
+            let whole = format!(r#"{{"type":"message","content":[],"usage":{}}}"#, usage(iterations));
+            let data = format!(r#"{{"type":"message_delta","delta":{{}},"usage":{}}}"#, usage(iterations))
+                .replace('\n', "");
+            let streamed = tapped(&format!("data: {data}\n\n"));
+            for summary in [&summary_of_whole(whole.as_bytes()), streamed.summary()] {
+                let counts = [summary.input, summary.output, summary.cache_read, summary.cache_creation];
+                assert_eq!(counts, expected, "{iterations}");
+            }
+        }
     }
 
     #[test]

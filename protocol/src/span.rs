@@ -15,12 +15,14 @@ mod pruned;
 mod session;
 mod structure;
 mod thinking;
+mod tool_ids;
 mod tools;
 mod trimmed;
 mod usage;
 
 pub use pieces::Pieces;
 pub use thinking::{OWN_SIGNATURE, without_own_thinking};
+pub use tool_ids::with_tool_ids;
 use tools::History;
 pub use tools::ToolHistory;
 pub(crate) use trimmed::{Unwanted, renamed, trimmed, value_at};
@@ -39,6 +41,8 @@ pub struct Head<'a> {
     /// The values of every top-level `model`, in order.
     /// Whether [`without_own_thinking`] may find something.
     pub own_thinking: bool,
+    /// Whether [`with_tool_ids`] may find something for an upstream that demands Anthropic's form.
+    pub odd_tool_ids: bool,
     spans: ModelSpans,
     /// The value of the last top-level `stream_options`.
     stream_options: Option<Range<usize>>,
@@ -120,6 +124,7 @@ pub fn head(body: &[u8]) -> Result<Head<'_>, HeadError> {
         tools: found.history.tools,
         messages: found.history.messages,
         own_thinking: found.history.own_thinking,
+        odd_tool_ids: found.history.odd_tool_ids,
         spans,
         stream_options: found.stream_options,
         metadata: found.metadata,
@@ -138,6 +143,7 @@ impl Head<'static> {
             tools: ToolHistory::default(),
             messages: 0,
             own_thinking: false,
+            odd_tool_ids: false,
             spans: ModelSpans { earlier: vec![], last: 0..0 },
             stream_options: None,
             metadata: None,

@@ -132,6 +132,17 @@ impl Usage {
         Self { input: prompt - cache_read - cache_creation, output, cache_read, cache_creation }
     }
 
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            input: self.input.saturating_add(other.input),
+            output: self.output.saturating_add(other.output),
+            cache_read: self.cache_read.saturating_add(other.cache_read),
+            cache_creation: self.cache_creation.saturating_add(other.cache_creation),
+        }
+    }
+
     /// The way back: what Chat Completions calls `prompt_tokens`.
     pub fn prompt_total(self) -> u64 {
         self.input.saturating_add(self.cache_read).saturating_add(self.cache_creation)
@@ -148,11 +159,13 @@ pub enum StopReason {
     PauseTurn,
     Refusal,
     ModelContextWindowExceeded,
+    /// The conversation was summarised, and the reply stops behind the summary.
+    Compaction,
 }
 
 impl StopReason {
     /// Every reason.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::EndTurn,
         Self::MaxTokens,
         Self::StopSequence,
@@ -160,6 +173,7 @@ impl StopReason {
         Self::PauseTurn,
         Self::Refusal,
         Self::ModelContextWindowExceeded,
+        Self::Compaction,
     ];
 
     /// The value of `stop_reason` on the Messages API.
@@ -172,6 +186,7 @@ impl StopReason {
             Self::PauseTurn => "pause_turn",
             Self::Refusal => "refusal",
             Self::ModelContextWindowExceeded => "model_context_window_exceeded",
+            Self::Compaction => "compaction",
         }
     }
 
@@ -183,7 +198,7 @@ impl StopReason {
     /// The `finish_reason` that OpenAI's own API would give.
     pub fn finish_reason(self) -> &'static str {
         match self {
-            Self::EndTurn | Self::StopSequence | Self::PauseTurn => "stop",
+            Self::EndTurn | Self::StopSequence | Self::PauseTurn | Self::Compaction => "stop",
             Self::MaxTokens | Self::ModelContextWindowExceeded => "length",
             Self::ToolUse => "tool_calls",
             Self::Refusal => "content_filter",

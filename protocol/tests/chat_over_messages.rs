@@ -20,7 +20,7 @@ use vandamme_protocol::{
 };
 
 const BIRTH: Birth = Birth { seed: 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef, created: 1_760_000_000 };
-const TARGET: Target<'_> = Target { model: "claude-sonnet-4-5", requested_model: "p:m" };
+const TARGET: Target<'_> = Target { provider: "p", model: "claude-sonnet-4-5", requested_model: "p:m" };
 
 fn context(request_fields: Value) -> ReplyContext {
     let mut body = json!({"messages": [{"role": "user", "content": "hi"}]});

@@ -18,7 +18,7 @@ const MODEL: &str = "claude-sonnet-4-5";
 const PNG: &str = "data:image/png;base64,AA==";
 
 fn translate(body: &Value, model: &str) -> MessagesRequest {
-    let target = Target { model, requested_model: "p:m" };
+    let target = Target { provider: "p", model, requested_model: "p:m" };
     request(body.to_string().as_bytes(), &target).unwrap_or_else(|error| panic!("{error}: {body}"))
 }
 
@@ -47,7 +47,7 @@ fn blocks(content: Value) -> Value {
 }
 
 fn refusal(fields: Value) -> String {
-    let target = Target { model: MODEL, requested_model: "p:m" };
+    let target = Target { provider: "p", model: MODEL, requested_model: "p:m" };
     request(plus(fields).to_string().as_bytes(), &target).unwrap_err().message
 }
 
@@ -287,7 +287,7 @@ fn what_is_to_be_cached_keeps_its_mark() {
 fn a_text_goes_out_as_the_very_literal_that_came_in() {
     let body =
         r#"{"messages":[{"role":"user","content":[{"type":"\u0074ext","text":"\u00e9 \/ \ud83d lone"}]}]}"#;
-    let target = Target { model: MODEL, requested_model: "p:m" };
+    let target = Target { provider: "p", model: MODEL, requested_model: "p:m" };
     let sent = request(body.as_bytes(), &target).unwrap().body;
     assert!(String::from_utf8(sent).unwrap().contains(r#""text":"\u00e9 \/ \ud83d lone""#));
 }
@@ -316,7 +316,7 @@ fn images_become_blocks() {
         ])
     );
     let escaped = r#"{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image\/png;base64,a\/b="}}]}]}"#;
-    let target = Target { model: MODEL, requested_model: "p:m" };
+    let target = Target { provider: "p", model: MODEL, requested_model: "p:m" };
     let sent: Value = serde_json::from_slice(&request(escaped.as_bytes(), &target).unwrap().body).unwrap();
     let source = &sent["messages"][0]["content"][0]["source"];
     assert_eq!((&source["media_type"], &source["data"]), (&json!("image/png"), &json!("a/b=")));
@@ -434,7 +434,8 @@ fn ids_are_such_that_the_upstream_takes_them_and_unique() {
     check_turns(&sent);
     let ids: Vec<_> = sent.as_array().unwrap().iter().map(|turn| turn["content"][0]["id"].clone()).collect();
     assert_eq!(ids[1], "call_0");
-    for made_up in [3, 5, 7, 9] {
+    assert_eq!(ids[5], "vdm1_00_functions-df-c0", "readable, and the same wherever it stands");
+    for made_up in [3, 7, 9] {
         assert!(ids[made_up].as_str().unwrap().starts_with("toolu_"), "{ids:?}");
     }
     assert_eq!(sent, messages(json!(history)), "the same every time, for the upstream's cache");
@@ -695,7 +696,7 @@ fn deep_nesting_is_carried_without_recursion() {
         r#"{{"tools":[{{"function":{{"name":"f","parameters":{{"x":{deep}}}}}}}],"messages":[{{"role":"assistant",
         "tool_calls":[{{"id":"a","function":{{"name":"f","arguments":"{{\"y\":{deep}}}"}}}}]}}]}}"#
     );
-    let target = Target { model: MODEL, requested_model: "p:m" };
+    let target = Target { provider: "p", model: MODEL, requested_model: "p:m" };
     let sent = request(body.as_bytes(), &target).unwrap().body;
     assert!(sent.len() > 400_000);
 }

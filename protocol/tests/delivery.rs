@@ -189,3 +189,58 @@ fn chunks_of_every_vendor_are_put_together() {
     );
     assert_eq!(completion["usage"]["total_tokens"], 5);
 }
+
+#[test]
+fn a_message_beside_its_deltas_counts_once() {
+    let chunk = |delta: &str, message: &str, reason: Value| {
+        let choice = json!({"index": 0, "delta": {"role": "assistant", "content": delta},
+            "message": {"role": "assistant", "content": message}, "finish_reason": reason});
+        format!("data: {}\n\n", json!({"id": "x", "choices": [choice]}))
+    };
+    let growing =
+        [chunk("He", "He", json!(null)), chunk("y", "Hey", json!(null)), chunk("", "Hey", json!("stop"))];
+    let at_the_end = [chunk("", "", json!(null)), chunk("", "Hey", json!("stop"))];
+    for stream in [growing.concat(), at_the_end.concat()] {
+        let completion = parsed(&chunks_as_completion(stream.as_bytes()).unwrap());
+        let message = json!({"role": "assistant", "content": "Hey"});
+        assert_eq!(completion["choices"][0]["message"], message, "{stream}");
+    }
+}
+
+#[test]
+fn arguments_that_come_twice_are_one_object() {
+    const OBJECT: &str = r#"{"a":{"b":"}{"}}"#;
+    for (pieces, expected) in [
+        (&["{}", OBJECT][..], OBJECT),
+        (&[OBJECT, OBJECT], OBJECT),
+        (&["{\"a\":", "{\"b\":\"}{\"}}", OBJECT], OBJECT),
+        (&["{}"], "{}"),
+        (&["{}", "{}"], "{}"),
+        (&["{\"a\":"], "{\"a\":"),
+        (&["no object"], "no object"),
+    ] {
+        let piece = |piece: &&str| {
+            let call = json!({"index": 0, "id": "c", "function": {"name": "f", "arguments": piece}});
+            format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}))
+        };
+        let mut stream: String = pieces.iter().map(piece).collect();
+        stream += "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\n";
+        let completion = parsed(&chunks_as_completion(stream.as_bytes()).unwrap());
+        let call = &completion["choices"][0]["message"]["tool_calls"][0];
+        assert_eq!(call["function"]["arguments"], expected, "{pieces:?}");
+    }
+}
+
+#[test]
+fn what_is_only_known_at_the_end_of_a_message_comes_with_its_end() {
+    let mut whole = message();
+    whole["stop_reason"] = json!("refusal");
+    whole["stop_details"] = json!({"type": "refusal", "category": "bio", "explanation": "No."});
+    let compaction = json!({"type": "compaction", "content": "Summary", "encrypted_content": "EqQB"});
+    whole["content"].as_array_mut().unwrap().insert(0, compaction);
+    let events = message_as_events(whole.to_string().as_bytes()).unwrap();
+    let delta = sse::events(&events).map(|event| parsed(&event.data().unwrap()));
+    let delta = delta.into_iter().find(|data| data["type"] == "message_delta").unwrap();
+    assert_eq!(delta["delta"]["stop_details"]["explanation"], "No.");
+    assert_eq!(parsed(&events_as_message(&events).unwrap()), whole);
+}

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use vandamme_protocol::{
     bridge::messages_over_chat::{ChatRequest, Dialect, PLAIN, Reasoning, Target, request},
     signature,
+    tool_id::{self, Maker},
     vocabulary::Delivery,
 };
 
@@ -681,4 +682,59 @@ fn what_a_provider_is_declared_to_take_it_gets() {
     assert_eq!(plain["max_tokens"], 5);
     let large = through(&dialect, json!({"max_tokens": 32000, "metadata": {"user_id": "short"}}));
     assert_eq!((&large["max_tokens"], &large["user"]), (&json!(4096), &json!("short")));
+}
+
+#[test]
+fn a_turn_in_which_the_assistant_says_nothing_is_left_out() {
+    let call = json!({"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}});
+    let result = json!({"type": "tool_result", "tool_use_id": "toolu_1", "content": "r"});
+    let text = |text: &str| json!({"type": "text", "text": text});
+    for nothing in [json!(""), json!(" \n"), json!([]), json!([text("")]), json!([text("\n\n"), text("\t")])]
+    {
+        let sent =
+            messages(json!([{"role": "user", "content": "a"}, {"role": "assistant", "content": nothing},
+            {"role": "user", "content": "b"}]));
+        assert_eq!(
+            sent,
+            json!([{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]),
+            "{nothing}"
+        );
+    }
+    let sent = messages(json!([{"role": "user", "content": "a"},
+        {"role": "assistant", "content": [text("\n\n"), call]}, {"role": "user", "content": [result]}]));
+    assert_eq!(sent[1]["content"], json!(null), "blank text before a call");
+    assert_eq!(sent[1]["tool_calls"][0]["id"], "toolu_1");
+    let sent = messages(json!([{"role": "user", "content": "a"},
+        {"role": "assistant", "content": [text("\n"), text("b ")]}, {"role": "user", "content": "c"}]));
+    assert_eq!(sent[1]["content"], "\nb ", "blank text before a text stays");
+}
+
+#[test]
+fn an_id_goes_back_to_whoever_made_it_and_stays_marked_for_others() {
+    const OWN: &str = "functions.f:0 \"\u{e9}\"";
+    let given = tool_id::portable(OWN, Maker::new("p", "up/m")).into_owned();
+    let history = json!([
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "content": [
+            {"type": "tool_use", "id": given, "name": "f", "input": {}},
+            {"type": "tool_use", "id": given, "name": "f", "input": {}},
+            {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}]},
+        {"role": "user", "content": [
+            {"type": "tool_result", "tool_use_id": given, "content": "r"},
+            {"type": "tool_result", "tool_use_id": "toolu_1", "content": "r"},
+            {"type": "tool_result", "tool_use_id": given, "content": "r"}]}]);
+    let ids = |target: &Target<'_>| {
+        let body = plus(json!({"messages": history}));
+        let sent: Value =
+            serde_json::from_slice(&request(body.to_string().as_bytes(), target).unwrap().body).unwrap();
+        check_order(&sent["messages"]);
+        let calls = sent["messages"][1]["tool_calls"].as_array().unwrap();
+        calls.iter().map(|call| call["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&TARGET), [OWN.to_owned(), format!("{OWN}_2"), "toolu_1".to_owned()]);
+    assert_eq!(ids(&Target { model: "up/other", ..TARGET })[0], OWN, "another model of the same vendor");
+    for other in [Target { provider: "q", ..TARGET }, Target { model: "anthropic/claude-opus-4.5", ..TARGET }]
+    {
+        assert_eq!(ids(&other), [given.clone(), format!("{given}_2"), "toolu_1".to_owned()]);
+    }
 }

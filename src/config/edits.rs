@@ -1,8 +1,9 @@
-//! What requests to a provider go without: `drop-params`, `drop-betas` and `max-tokens-as`, as the log and `/health`
+//! What requests to a provider go without: `drop-params`, `drop-betas`, `max-tokens-as` and `tool-ids`, as the log and `/health`
 //! suggest them.
 
 use config::ValueKind;
 use vandamme_protocol::healing::{Edit, Limit};
+use vandamme_protocol::tool_id::Form;
 
 use super::kind::Raw;
 use super::layer::Section;
@@ -14,7 +15,8 @@ pub(super) fn read(section: Section<'_>) -> Vec<Edit> {
     let words = |key| section.text(key).map(|written| written.text).unwrap_or_default();
     let params = words("drop-params").split_whitespace().filter_map(Edit::param);
     let betas = words("drop-betas").split_whitespace().filter_map(Edit::beta);
-    params.chain(betas).chain(limit(words("max-tokens-as"))).collect()
+    let ids = Form::named(words("tool-ids")).map(Edit::ToolIds);
+    params.chain(betas).chain(limit(words("max-tokens-as"))).chain(ids).collect()
 }
 
 /// Judges `drop-params`; the words of the list become one text.

@@ -103,6 +103,7 @@ pub(super) const PROVIDER: Keys = &[
     ("drop-params", Value(Params)),
     ("drop-betas", Value(Betas)),
     ("max-tokens-as", Value(OneOf(&["max_tokens", "max_completion_tokens"]))),
+    ("tool-ids", Value(OneOf(&["anthropic", "openai", "mistral"]))),
     ("aliases", Aliases),
     ("fallbacks", Fallbacks),
     ("custom-headers", Headers),

@@ -15,6 +15,7 @@ use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::{Api, ProviderSettings};
 use vandamme_protocol::bridge::{chat_over_messages, messages_over_chat};
 use vandamme_protocol::span::{self, Pieces, UsageAsked};
+use vandamme_protocol::tool_id::Form;
 
 use super::translation::Translation;
 use super::{Endpoint, Exchange, Question, address};
@@ -90,6 +91,13 @@ impl Exchange<'_> {
                     span::without_own_thinking(&edited.joined()).into()
                 } else {
                     edited
+                };
+                // Anthropic would refuse every further request of the conversation; another vendor may want its own back.
+                let is_claude = provider.serves_claude || lease.model.contains("claude");
+                let body = if question.head.odd_tool_ids && is_claude {
+                    span::with_tool_ids(&body.joined(), Form::Anthropic).into()
+                } else {
+                    body
                 };
                 (body, Way::Messages, url, passed_on(&self.shown()))
             }
@@ -174,7 +182,11 @@ fn for_chat(question: &Question, lease: &Lease) -> Result<(Bytes, Translation), 
 }
 
 fn for_messages(question: &Question, lease: &Lease) -> Result<(Bytes, Translation), String> {
-    let target = chat_over_messages::Target { model: &lease.model, requested_model: &question.head.model };
+    let target = chat_over_messages::Target {
+        provider: &lease.provider.name,
+        model: &lease.model,
+        requested_model: &question.head.model,
+    };
     let translated = chat_over_messages::request(&question.body, &target);
     let translated = translated.map_err(|error| error.to_string())?;
     Ok((translated.body.into(), Translation::Chat(translated.reply)))

@@ -43,6 +43,7 @@ mod setup;
 mod side_by_side;
 mod supervision;
 mod support;
+mod tool_ids;
 mod translation;
 mod upstream_connections;
 mod upstream_replies;

@@ -91,6 +91,8 @@ pub(crate) struct Message<'a> {
     #[serde(borrow)]
     stop_reason: Option<&'a RawValue>,
     #[serde(borrow, default = "Default::default")]
+    stop_details: Object<StopDetails<'a>>,
+    #[serde(borrow, default = "Default::default")]
     pub(crate) usage: Object<Counts<'a>>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
@@ -117,6 +119,11 @@ impl<'a> Message<'a> {
     pub(crate) fn stop_reason(&self) -> Option<StopReason> {
         stop_reason(self.stop_reason)
     }
+
+    /// Inner text of what a refusal explains.
+    pub(crate) fn explanation(&self) -> &'a str {
+        inner(self.stop_details.0.as_ref().and_then(|details| details.explanation))
+    }
 }
 
 /// A content block: its beginning, or all of it.
@@ -136,6 +143,9 @@ pub(crate) struct Block<'a> {
     input: Option<&'a RawValue>,
     #[serde(borrow)]
     citations: Option<&'a RawValue>,
+    /// Of a compaction: the summary.
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
 }
 
 /// Where a text comes from.
@@ -164,6 +174,8 @@ impl<'a> Citation<'a> {
 pub(crate) enum Shown<'a> {
     Text(&'a str),
     Thinking(&'a str),
+    /// The summary that takes the place of the conversation so far.
+    Compaction(&'a str),
     /// A call that the client has to run.
     ToolUse {
         id: &'a str,
@@ -171,7 +183,8 @@ pub(crate) enum Shown<'a> {
         /// Raw JSON, if it says anything.
         input: Option<&'a str>,
     },
-    /// Calls that the vendor runs itself, their results, hidden thoughts, and what may be added to the API.
+    /// Calls that the vendor runs itself, their results, hidden thoughts, files, the change to another model, and what may
+    /// be added to the API.
     Nothing,
 }
 
@@ -189,6 +202,7 @@ impl<'a> Block<'a> {
         match kind.as_deref() {
             Some("text") => Shown::Text(inner(self.text)),
             Some("thinking") => Shown::Thinking(inner(self.thinking)),
+            Some("compaction") => Shown::Compaction(inner(self.content)),
             Some("tool_use") => {
                 Shown::ToolUse { id: inner(self.id), name: inner(self.name), input: self.input() }
             }
@@ -209,6 +223,8 @@ impl<'a> Block<'a> {
 #[derive(Deserialize)]
 pub(crate) struct Delta<'a> {
     #[serde(borrow)]
+    r#type: Option<&'a RawValue>,
+    #[serde(borrow)]
     text: Option<&'a RawValue>,
     #[serde(borrow)]
     thinking: Option<&'a RawValue>,
@@ -217,10 +233,32 @@ pub(crate) struct Delta<'a> {
     #[serde(borrow, default = "Default::default")]
     pub(crate) citation: Object<Citation<'a>>,
     #[serde(borrow)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow)]
     stop_reason: Option<&'a RawValue>,
+    #[serde(borrow, default = "Default::default")]
+    stop_details: Object<StopDetails<'a>>,
+}
+
+/// Why a reply was refused.
+#[derive(Deserialize)]
+pub(crate) struct StopDetails<'a> {
+    #[serde(borrow)]
+    explanation: Option<&'a RawValue>,
 }
 
 impl<'a> Delta<'a> {
+    /// Inner text of the summary of a compaction.
+    pub(crate) fn summary(&self) -> &'a str {
+        let is_summary = literal(self.r#type).is_some_and(|kind| kind.is("compaction_delta"));
+        inner(self.content.filter(|_| is_summary))
+    }
+
+    /// Inner text of what a refusal explains.
+    pub(crate) fn explanation(&self) -> &'a str {
+        inner(self.stop_details.0.as_ref().and_then(|details| details.explanation))
+    }
+
     /// Inner text of an answer.
     pub(crate) fn text(&self) -> &'a str {
         inner(self.text)
@@ -252,11 +290,36 @@ pub(crate) struct Counts<'a> {
     cache_read_input_tokens: Option<&'a RawValue>,
     #[serde(borrow)]
     cache_creation_input_tokens: Option<&'a RawValue>,
+    /// Every run of a model for this reply. What a compaction, an advisor or a model that declined has used stands here
+    /// alone.
+    #[serde(borrow, default = "Default::default")]
+    iterations: List<Object<Self>>,
+    #[serde(borrow, default = "Default::default")]
+    output_tokens_details: Object<OutputCounts<'a>>,
+}
+
+#[derive(Deserialize)]
+struct OutputCounts<'a> {
+    #[serde(borrow)]
+    thinking_tokens: Option<&'a RawValue>,
 }
 
 impl Counts<'_> {
+    /// How much of the output are thoughts, if that is said.
+    pub(crate) fn thinking(&self) -> Option<u64> {
+        json::count(self.output_tokens_details.0.as_ref()?.thinking_tokens)
+    }
+
     /// What is known now, if this was known before.
     pub(crate) fn after(&self, known: Usage) -> Usage {
+        let mut iterations = self.iterations.0.iter().filter_map(|counts| counts.0.as_ref()).peekable();
+        if iterations.peek().is_some() {
+            return iterations.fold(Usage::default(), |sum, counts| sum.plus(counts.own(Usage::default())));
+        }
+        self.own(known)
+    }
+
+    fn own(&self, known: Usage) -> Usage {
         Usage {
             input: json::count(self.input_tokens).unwrap_or(known.input),
             output: json::count(self.output_tokens).unwrap_or(known.output),

@@ -12,14 +12,32 @@ use crate::{
 /// One event. Texts called *inner* are JSON string contents, still escaped.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Event<'a> {
-    MessageStart { id: &'a str, model: &'a str },
+    MessageStart {
+        id: &'a str,
+        model: &'a str,
+    },
     Ping,
-    BlockStart { index: u64, block: Opening<'a> },
-    Delta { index: u64, delta: Delta<'a> },
-    BlockStop { index: u64 },
-    MessageDelta { ending: Ending<'a>, usage: Usage },
+    BlockStart {
+        index: u64,
+        block: Opening<'a>,
+    },
+    Delta {
+        index: u64,
+        delta: Delta<'a>,
+    },
+    BlockStop {
+        index: u64,
+    },
+    /// `thinking` is how much of the output are thoughts, if that is known.
+    MessageDelta {
+        ending: Ending<'a>,
+        usage: Usage,
+        thinking: Option<u64>,
+    },
     MessageStop,
-    Error { fault: &'a Fault },
+    Error {
+        fault: &'a Fault,
+    },
 }
 
 /// What kind of block begins.
@@ -63,7 +81,7 @@ impl Sink for BytesMut {
                 self.put(b"event: message_start\ndata: {\"type\":\"message_start\",\"message\":");
                 message_head(id, model, self);
                 self.put(b"[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":");
-                usage_object(Usage::default(), self);
+                usage_object(Usage::default(), None, self);
                 self.put(b"}}\n\n");
             }
             Event::Ping => self.put(PING),
@@ -98,11 +116,11 @@ impl Sink for BytesMut {
                 self.number(index);
                 self.put(b"}\n\n");
             }
-            Event::MessageDelta { ending: end, usage } => {
+            Event::MessageDelta { ending: end, usage, thinking } => {
                 self.put(b"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{");
                 ending(end, self);
                 self.put(b"},\"usage\":");
-                usage_object(usage, self);
+                usage_object(usage, thinking, self);
                 self.put(b"}\n\n");
             }
             Event::MessageStop => self.put(b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"),
@@ -148,7 +166,7 @@ fn ending(ending: Ending<'_>, out: &mut impl Write) {
     }
 }
 
-fn usage_object(usage: Usage, out: &mut impl Write) {
+fn usage_object(usage: Usage, thinking: Option<u64>, out: &mut impl Write) {
     out.put(b"{\"input_tokens\":");
     out.number(usage.input);
     out.put(b",\"cache_creation_input_tokens\":");
@@ -157,6 +175,11 @@ fn usage_object(usage: Usage, out: &mut impl Write) {
     out.number(usage.cache_read);
     out.put(b",\"output_tokens\":");
     out.number(usage.output);
+    if let Some(thinking) = thinking {
+        out.put(b",\"output_tokens_details\":{\"thinking_tokens\":");
+        out.number(thinking.min(usage.output));
+        out.put(b"}");
+    }
     out.put(b"}");
 }
 
@@ -214,11 +237,11 @@ impl Sink for Collected {
                 self.arguments.get_or_insert_default().push_str(inner);
             }
             Event::BlockStop { .. } => self.close(),
-            Event::MessageDelta { ending: end, usage } => {
+            Event::MessageDelta { ending: end, usage, thinking } => {
                 self.body.put(b"],");
                 ending(end, &mut self.body);
                 self.body.put(b",\"usage\":");
-                usage_object(usage, &mut self.body);
+                usage_object(usage, thinking, &mut self.body);
                 self.body.put(b"}");
             }
             Event::Ping | Event::MessageStop | Event::Error { .. } => {}

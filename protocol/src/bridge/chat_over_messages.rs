@@ -12,11 +12,12 @@ mod stream;
 pub use reply::{Collector, whole, whole_as_events};
 pub use stream::Machine;
 
-use crate::{bridge::RequestError, openai::chunk::Calling, vocabulary::Delivery};
+use crate::{bridge::RequestError, openai::chunk::Calling, tool_id::Maker, vocabulary::Delivery};
 
 /// What a request is translated for.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
+    pub provider: &'a str,
     /// The upstream's name of the model.
     pub model: &'a str,
     /// The model as the client named it; replies repeat it.
@@ -40,6 +41,8 @@ pub struct ReplyContext {
     /// Whether the client asked for reasoning, and so gets to see it.
     shows_reasoning: bool,
     calls: Calling,
+    /// Who makes the ids of the calls.
+    maker: Maker,
 }
 
 /// What makes a reply one of its own.

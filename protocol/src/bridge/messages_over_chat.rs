@@ -3,6 +3,7 @@
 //! [`request`] translates the client's body. The reply goes through one [`Machine`], whether it comes as a stream or
 //! whole, and whether it leaves as a stream or whole.
 
+mod arguments;
 mod calls;
 mod dialect;
 mod extras;
@@ -20,7 +21,7 @@ pub use stream::Machine;
 
 use std::collections::HashMap;
 
-use crate::{bridge::RequestError, vocabulary::Delivery};
+use crate::{bridge::RequestError, tool_id::Maker, vocabulary::Delivery};
 use thinking::Tag;
 
 /// What a request is translated for.
@@ -49,6 +50,8 @@ pub struct ReplyContext {
     /// Signs thinking blocks; absent if the client did not ask for thinking.
     signature: Option<String>,
     stop_sequences: Vec<String>,
+    /// Who makes the ids of the calls.
+    maker: Maker,
     /// What the upstream calls by the first name is the client's second, inner texts.
     names: HashMap<String, String>,
     think_tag: Option<Tag>,

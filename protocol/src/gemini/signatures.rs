@@ -68,7 +68,7 @@ impl Hearing {
 impl Listener for Hearing {
     fn hear(&mut self, data: &[u8]) -> Option<Vec<u8>> {
         let chunk = Chunk::read(data.trim_ascii()).ok()??;
-        let choice = chunk.choice()?;
+        let choice = chunk.first()?;
         if let Some(message) = choice.delta.0.as_ref().or(choice.message.0.as_ref()) {
             self.message(message);
         }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::named::param;
-use super::{Edit, Limit, betas};
+use super::{Edit, Limit, betas, tool_ids};
 
 /// What a member, a keyword or a value of a header is called in a refusal.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -172,6 +172,9 @@ impl Refusal {
             if lower.contains(phrase) {
                 self.add(Edit::param(rule));
             }
+        }
+        if let Some(form) = tool_ids::form(&lower) {
+            self.add(Some(Edit::ToolIds(form)));
         }
         if lower.contains("invalid beta flag") {
             self.add(Edit::beta(betas::ANY));

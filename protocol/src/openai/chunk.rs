@@ -45,6 +45,8 @@ pub(crate) enum Event<'a> {
     Start,
     Text(&'a str),
     Reasoning(&'a str),
+    /// Why there is no answer, or no more of it.
+    Refusal(&'a str),
     /// Of the text before it.
     Sources(&'a [Source]),
     /// A tool call begins, `number` counting from 0.
@@ -60,6 +62,8 @@ pub(crate) enum Event<'a> {
     End {
         finish_reason: &'static str,
         usage: Usage,
+        /// How much of the output is reasoning, if that is known.
+        thinking: Option<u64>,
     },
     Error(&'a Fault),
 }
@@ -82,6 +86,10 @@ impl Sink for BytesMut {
             }),
             Event::Reasoning(inner) => delta(stamp, self, |out| {
                 out.put(b"\"reasoning_content\":");
+                out.quoted(inner);
+            }),
+            Event::Refusal(inner) => delta(stamp, self, |out| {
+                out.put(b"\"refusal\":");
                 out.quoted(inner);
             }),
             Event::Sources(sources) => delta(stamp, self, |out| {
@@ -117,8 +125,8 @@ impl Sink for BytesMut {
                 out.quoted(fragment);
                 out.put(b"}}]");
             }),
-            Event::End { finish_reason, usage } => {
-                end(stamp, (stamp.calls.reason(finish_reason), usage), self)
+            Event::End { finish_reason, usage, thinking } => {
+                end(stamp, stamp.calls.reason(finish_reason), (usage, thinking), self)
             }
             Event::Error(fault) => error::event(fault.kind, &fault.message, self),
         }
@@ -169,7 +177,7 @@ fn chunk_tail(stamp: &Stamp, out: &mut BytesMut) {
     out.put(if stamp.tells_usage { b"],\"usage\":null}\n\n" } else { b"]}\n\n" });
 }
 
-fn end(stamp: &Stamp, (finish_reason, usage): (&str, Usage), out: &mut BytesMut) {
+fn end(stamp: &Stamp, finish_reason: &str, counts: (Usage, Option<u64>), out: &mut BytesMut) {
     chunk_head(stamp, out);
     out.put(b"{\"index\":0,\"delta\":{},\"finish_reason\":\"");
     out.raw(finish_reason);
@@ -178,7 +186,7 @@ fn end(stamp: &Stamp, (finish_reason, usage): (&str, Usage), out: &mut BytesMut)
     if stamp.tells_usage {
         chunk_head(stamp, out);
         out.put(b"],\"usage\":");
-        usage_object(usage, out);
+        usage_object(counts, out);
         out.put(b"}\n\n");
     }
     out.put(DONE);
@@ -205,7 +213,7 @@ fn call_head(id: &str, name: &str, out: &mut impl Write) {
     out.put(b",\"arguments\":");
 }
 
-fn usage_object(usage: Usage, out: &mut impl Write) {
+fn usage_object((usage, thinking): (Usage, Option<u64>), out: &mut impl Write) {
     let prompt = usage.prompt_total();
     out.put(b"{\"prompt_tokens\":");
     out.number(prompt);
@@ -217,7 +225,13 @@ fn usage_object(usage: Usage, out: &mut impl Write) {
     out.number(usage.cache_read);
     out.put(b",\"cache_write_tokens\":");
     out.number(usage.cache_creation);
-    out.put(b"}}");
+    out.put(b"}");
+    if let Some(thinking) = thinking {
+        out.put(b",\"completion_tokens_details\":{\"reasoning_tokens\":");
+        out.number(thinking.min(usage.output));
+        out.put(b"}");
+    }
+    out.put(b"}");
 }
 
 /// Into one whole completion, whose parts stand in another order than they come.
@@ -225,6 +239,7 @@ fn usage_object(usage: Usage, out: &mut impl Write) {
 pub(crate) struct Collected {
     text: String,
     reasoning: String,
+    refusal: String,
     calls: Vec<Call>,
     sources: Vec<Source>,
     body: Vec<u8>,
@@ -243,7 +258,7 @@ impl Collected {
         self.body
     }
 
-    fn finish(&mut self, stamp: &Stamp, (finish_reason, usage): (&str, Usage)) {
+    fn finish(&mut self, stamp: &Stamp, finish_reason: &str, counts: (Usage, Option<u64>)) {
         let mut out = Vec::with_capacity(self.text.len() + self.reasoning.len() + 512);
         head(stamp, "chat.completion", &mut out);
         out.put(b"{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
@@ -252,7 +267,12 @@ impl Collected {
         } else {
             out.quoted(&self.text);
         }
-        out.put(b",\"refusal\":null");
+        out.put(b",\"refusal\":");
+        if self.refusal.is_empty() {
+            out.put(b"null");
+        } else {
+            out.quoted(&self.refusal);
+        }
         if !self.reasoning.is_empty() {
             out.put(b",\"reasoning_content\":");
             out.quoted(&self.reasoning);
@@ -267,7 +287,7 @@ impl Collected {
         out.put(b",\"logprobs\":null,\"finish_reason\":\"");
         out.raw(finish_reason);
         out.put(b"\"}],\"usage\":");
-        usage_object(usage, &mut out);
+        usage_object(counts, &mut out);
         out.put(b"}");
         self.body = out;
     }
@@ -302,6 +322,7 @@ impl Sink for Collected {
         match event {
             Event::Text(inner) => self.text.push_str(inner),
             Event::Reasoning(inner) => self.reasoning.push_str(inner),
+            Event::Refusal(inner) => self.refusal.push_str(inner),
             Event::Sources(sources) => self.sources.extend_from_slice(sources),
             Event::Call { id, name, .. } => {
                 self.calls.push(Call { id: id.to_owned(), name: name.to_owned(), arguments: String::new() });
@@ -311,8 +332,8 @@ impl Sink for Collected {
                     call.arguments.push_str(fragment);
                 }
             }
-            Event::End { finish_reason, usage } => {
-                self.finish(stamp, (stamp.calls.reason(finish_reason), usage))
+            Event::End { finish_reason, usage, thinking } => {
+                self.finish(stamp, stamp.calls.reason(finish_reason), (usage, thinking))
             }
             Event::Start | Event::Error(_) => {}
         }

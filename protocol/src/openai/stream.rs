@@ -16,7 +16,7 @@ use crate::{
 #[derive(Deserialize)]
 pub(crate) struct Chunk<'a> {
     #[serde(borrow, default = "Default::default")]
-    pub(crate) choices: List<Object<Choice<'a>>>,
+    choices: List<Object<Choice<'a>>>,
     #[serde(borrow, default = "Default::default")]
     usage: Object<Counts<'a>>,
     #[serde(borrow)]
@@ -45,33 +45,45 @@ impl<'a> Chunk<'a> {
 
     /// The tokens so far, wherever the vendor tells them.
     pub(crate) fn usage(&self) -> Option<Usage> {
-        let inside = || self.choice()?.usage.0.as_ref();
+        self.counts().map(Counts::usage)
+    }
+
+    /// How much of the output is reasoning, if that is said.
+    pub(crate) fn thinking(&self) -> Option<u64> {
+        self.counts().and_then(Counts::thinking)
+    }
+
+    fn counts(&self) -> Option<&Counts<'a>> {
+        let inside = || self.choices().find_map(|choice| choice.usage.0.as_ref());
         let groqs = || self.x_groq.0.as_ref()?.usage.0.as_ref();
-        self.usage.0.as_ref().or_else(inside).or_else(groqs).map(Counts::usage)
+        self.usage.0.as_ref().or_else(inside).or_else(groqs)
     }
 
     /// What went wrong, if `data`, of which this was read, says that something did.
     pub(crate) fn fault(&self, data: &[u8]) -> Option<Fault> {
-        let choice = self.choice();
+        let has_choices = self.choices().next().is_some();
         let is_error = literal(self.object).is_some_and(|object| object.is("error"));
-        if self.error.is_some() || (choice.is_none() && (self.msg.is_some() || is_error)) {
+        if self.error.is_some() || (!has_choices && (self.msg.is_some() || is_error)) {
             return Some(error::read_inside(data));
         }
         let groqs = || self.x_groq.0.as_ref()?.error;
-        if let Some(error) = choice.and_then(|choice| choice.error).or_else(groqs) {
+        if let Some(error) = self.choices().find_map(|choice| choice.error).or_else(groqs) {
             return Some(error::read_inside(error.get().as_bytes()));
         }
-        let word = choice?.finish_reason()?.decode()?;
-        let kind = ErrorKind::from_finish_reason(&word)?;
+        let mut words = self.choices().filter_map(|choice| choice.finish_reason()?.decode());
+        let (kind, word) = words.find_map(|word| Some((ErrorKind::from_finish_reason(&word)?, word)))?;
         let message = format!("the upstream gave up in the middle of its reply: finish_reason '{word}'");
         Some(Fault::said(kind, error::shorten(&message)))
     }
 
-    /// The first choice: only one was asked for.
-    pub(crate) fn choice(&self) -> Option<&Choice<'a>> {
-        self.choices.0.iter().filter_map(|choice| choice.0.as_ref()).find(|choice| {
-            choice.index.is_none_or(|index| index.get().parse::<f64>().map_or(true, |index| index == 0.0))
-        })
+    /// The first of several answers.
+    pub(crate) fn first(&self) -> Option<&Choice<'a>> {
+        self.choices().find(|choice| choice.index() == 0)
+    }
+
+    /// All choices, whatever their indexes.
+    pub(crate) fn choices(&self) -> impl Iterator<Item = &Choice<'a>> {
+        self.choices.0.iter().filter_map(|choice| choice.0.as_ref())
     }
 }
 
@@ -112,6 +124,11 @@ struct Groq<'a> {
 }
 
 impl<'a> Choice<'a> {
+    /// Which of several it is; without a number that makes sense, the first.
+    pub(crate) fn index(&self) -> u64 {
+        json::count(self.index).unwrap_or(0)
+    }
+
     /// Whether this is an answer. One that was filtered may have no message at all (Gemini).
     pub(crate) fn is_answer(&self) -> bool {
         let word = self.finish_reason().and_then(Literal::decode);
@@ -178,6 +195,20 @@ impl<'a> Message<'a> {
         string.into_iter().chain(thoughts)
     }
 
+    /// Whether it calls a tool, or goes on with it.
+    pub(crate) fn calls(&self) -> bool {
+        !self.tool_calls.0.is_empty() || self.function_call.0.is_some()
+    }
+
+    /// Whether there is anything in it but its role.
+    pub(crate) fn says_something(&self) -> bool {
+        self.calls()
+            || self.reasoning_details.is_some()
+            || self.extra_content.is_some()
+            || self.refusal().is_some()
+            || self.texts().chain(self.reasoning()).any(|inner| !inner.is_empty())
+    }
+
     /// The inner text of a refusal.
     pub(crate) fn refusal(&self) -> Option<&'a str> {
         literal(self.refusal).map(Literal::inner).filter(|inner| !inner.is_empty())
@@ -199,6 +230,7 @@ struct Part<'a> {
     r#type: Option<&'a RawValue>,
     #[serde(borrow)]
     text: Option<&'a RawValue>,
+    /// A text; on Databricks parts that are.
     #[serde(borrow)]
     summary: Option<&'a RawValue>,
     /// Mistral: a text, or parts that are.
@@ -220,8 +252,13 @@ impl<'a> Part<'a> {
 
     /// The inner texts of a piece of reasoning that stands in the content.
     fn thinking(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        let string = literal(self.thinking).map(Literal::inner);
-        string.into_iter().chain(parts(self.thinking).filter_map(|part| part.answer()))
+        let is_reasoning = literal(self.r#type).is_some_and(|kind| kind.is("reasoning"));
+        let places =
+            [self.thinking, self.summary.filter(|_| is_reasoning), self.text.filter(|_| is_reasoning)];
+        places.into_iter().flat_map(|place| {
+            let string = literal(place).map(Literal::inner);
+            string.into_iter().chain(parts(place).filter_map(|part| literal(part.text).map(Literal::inner)))
+        })
     }
 }
 
@@ -278,6 +315,8 @@ pub(crate) struct Counts<'a> {
     total_tokens: Option<&'a RawValue>,
     #[serde(borrow, default = "Default::default")]
     prompt_tokens_details: Object<CacheCounts<'a>>,
+    #[serde(borrow, default = "Default::default")]
+    completion_tokens_details: Object<OutputCounts<'a>>,
     /// DeepSeek.
     #[serde(borrow)]
     prompt_cache_hit_tokens: Option<&'a RawValue>,
@@ -296,7 +335,18 @@ struct CacheCounts<'a> {
     cache_creation_tokens: Option<&'a RawValue>,
 }
 
+#[derive(Deserialize)]
+struct OutputCounts<'a> {
+    #[serde(borrow)]
+    reasoning_tokens: Option<&'a RawValue>,
+}
+
 impl Counts<'_> {
+    /// How much of the output is reasoning, if that is said.
+    fn thinking(&self) -> Option<u64> {
+        json::count(self.completion_tokens_details.0.as_ref()?.reasoning_tokens)
+    }
+
     /// The same in Anthropic's meaning.
     pub(crate) fn usage(&self) -> Usage {
         let details = self.prompt_tokens_details.0.as_ref();
@@ -355,7 +405,7 @@ mod tests {
         let data = br#"{"choices":[7,{"index":1},{"index":0,"delta":{"content":3,"tool_calls":[null,{"index":-1.5,
             "id":{},"function":"f"}],"reasoning_details":"x","function_call":[]},"finish_reason":1}],"usage":"none"}"#;
         let chunk = Chunk::read(data).unwrap().unwrap();
-        let choice = chunk.choice().unwrap();
+        let choice = chunk.first().unwrap();
         let delta = choice.delta.0.as_ref().unwrap();
         assert!(chunk.usage.0.is_none() && choice.finish_reason().is_none());
         assert!(delta.texts().next().is_none() && delta.reasoning().next().is_none());

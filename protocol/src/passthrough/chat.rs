@@ -20,6 +20,8 @@ pub struct ChatTap {
     done: bool,
     /// The last block ended with the CR of an event that was withheld: an LF that follows is withheld, too.
     withholds_line_feed: bool,
+    /// The choice whose calls are counted.
+    calling: Option<u32>,
     /// Index and id of the call that was counted last.
     counted: Option<Box<str>>,
     summary: ChatSummary,
@@ -30,7 +32,7 @@ pub struct ChatTap {
 pub struct ChatSummary {
     /// In Anthropic's meaning: `input` without what the cache served.
     pub usage: Usage,
-    /// Calls of the first choice.
+    /// Calls of the first choice that has any.
     pub tool_calls: u32,
     pub error: Option<(ErrorKind, String)>,
 }
@@ -54,6 +56,7 @@ impl ChatTap {
             choices: Choices::default(),
             done: false,
             withholds_line_feed: false,
+            calling: None,
             counted: None,
             summary: ChatSummary::default(),
         }
@@ -166,12 +169,23 @@ impl ChatTap {
             let fault = said.fault(data).map(|fault| (fault.kind, fault.message));
             self.summary.error = fault.or(self.summary.error.take());
         }
-        chunk.choices.iter().for_each(|choice| self.choices.note(choice));
-        let Some(choice) = chunk.choices.first() else { return };
-        let delta = choice.delta.as_ref().or(choice.message.as_ref());
-        let Some(delta) = delta else { return };
-        delta.tool_calls.iter().flatten().for_each(|call| self.count(call));
-        let old = delta.function_call.as_ref().and_then(|function| function.name.as_ref());
+        for (at, choice) in chunk.choices.iter().enumerate() {
+            self.choices.note(choice);
+            self.count_calls(choice.index.unwrap_or_else(|| u32::try_from(at).unwrap_or(u32::MAX)), choice);
+        }
+    }
+
+    /// Of several answers, the first that calls something counts.
+    fn count_calls(&mut self, index: u32, choice: &Choice) {
+        let Some(said) = choice.delta.iter().chain(&choice.message).find(|said| said.calls_something())
+        else {
+            return;
+        };
+        if *self.calling.get_or_insert(index) != index {
+            return;
+        }
+        said.tool_calls.iter().flatten().for_each(|call| self.count(call));
+        let old = said.function_call.as_ref().and_then(|function| function.name.as_ref());
         self.summary.tool_calls += u32::from(old.is_some());
     }
 
@@ -315,6 +329,12 @@ struct Delta {
     tool_calls: Option<Vec<Call>>,
     /// From before parallel calls existed.
     function_call: Option<Function>,
+}
+
+impl Delta {
+    fn calls_something(&self) -> bool {
+        self.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty()) || self.function_call.is_some()
+    }
 }
 
 #[derive(Deserialize)]

@@ -2,6 +2,7 @@
 
 use super::cursor::{Cursor, Walk, Watch};
 use super::thinking::may_be_own;
+use crate::tool_id::is_portable;
 
 /// The tool calls that a request repeats, and what came of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub(super) struct History {
     pub(super) messages: u32,
     /// Whether a block may be one of our own thinking blocks; never `false` where there is one.
     pub(super) own_thinking: bool,
+    /// Whether the id of a call or a result in a block may be one that Anthropic refuses; never `false` where one is.
+    pub(super) odd_tool_ids: bool,
 }
 
 impl History {
@@ -59,6 +62,8 @@ enum BlockKey {
     Type,
     /// What may hold a signature.
     Sealed,
+    /// The id of a call, or of the call that a result is for.
+    Id,
     #[default]
     Other,
 }
@@ -97,31 +102,43 @@ impl Reader {
                 _ => MessageKey::Other,
             };
             // It may be the content in disguise.
-            self.history.own_thinking |= string.contains(&b'\\');
+            let in_disguise = string.contains(&b'\\');
+            self.history.own_thinking |= in_disguise;
+            self.history.odd_tool_ids |= in_disguise;
         } else if self.message == MessageKey::Role && string == b"\"tool\"" {
             self.history.tools.results = self.history.tools.results.saturating_add(1);
         }
     }
 
     fn in_block(&mut self, string: &[u8], rest: &[u8]) {
-        let History { tools, own_thinking, .. } = &mut self.history;
+        let History { tools, own_thinking, odd_tool_ids, .. } = &mut self.history;
         if is_key(rest) {
             self.block = match string {
                 b"\"type\"" => BlockKey::Type,
                 b"\"signature\"" | b"\"data\"" => BlockKey::Sealed,
+                b"\"id\"" | b"\"tool_use_id\"" => BlockKey::Id,
                 _ => BlockKey::Other,
             };
             // It may be one of these in disguise.
-            *own_thinking |= string.contains(&b'\\');
+            let in_disguise = string.contains(&b'\\');
+            *own_thinking |= in_disguise;
+            *odd_tool_ids |= in_disguise;
             return;
         }
         match (&self.block, string) {
             (BlockKey::Type, b"\"tool_use\"") => tools.uses = tools.uses.saturating_add(1),
             (BlockKey::Type, b"\"tool_result\"") => tools.results = tools.results.saturating_add(1),
             (BlockKey::Sealed, value) => *own_thinking |= may_be_own(value),
+            (BlockKey::Id, value) => *odd_tool_ids |= !is_portable_literal(value),
             (BlockKey::Type | BlockKey::Other, _) => {}
         }
     }
+}
+
+/// One with escapes is none: what it means is looked at later.
+fn is_portable_literal(literal: &[u8]) -> bool {
+    let inner = literal.get(1..literal.len().saturating_sub(1)).unwrap_or_default();
+    std::str::from_utf8(inner).is_ok_and(is_portable)
 }
 
 fn is_key(rest: &[u8]) -> bool {
@@ -141,6 +158,21 @@ mod tests {
         assert!(own(r#"{"type":"thinking","signature":"\u0076dm1.x"}"#));
         assert!(own(r#"{"type":"thinking","signatur\u0065" :"vdm1.x"}"#));
         assert!(!own(r#"{"type":"thinking","signature":"Ev8BCm"},{"type":"text","text":"vdm1."}"#));
+    }
+
+    #[test]
+    fn odd_ids_are_seen_where_they_would_be_mended() {
+        let odd = |block: &str| {
+            let body = format!(r#"{{"model":"m","messages":[{{"content":[{block}]}}]}}"#);
+            crate::span::head(body.as_bytes()).unwrap().odd_tool_ids
+        };
+        assert!(odd(r#"{"type":"tool_use","id":"functions.Bash:0"}"#));
+        assert!(odd(r#"{"tool_use_id": "a b","type":"tool_result"}"#));
+        assert!(odd(r#"{"tool_use_\u0069d":"a b","type":"tool_result"}"#));
+        assert!(odd(r#"{"type":"tool_use","id":"a\u003ab"}"#));
+        assert!(odd(&format!(r#"{{"type":"tool_use","id":"{}"}}"#, "x".repeat(65))));
+        assert!(!odd(r#"{"type":"tool_use","id":"toolu_01-A","input":{"id":"a b"},"name":"a b"}"#));
+        assert!(!odd(r#"{"type":"tool_result","tool_use_id":"toolu_1","content":[{"id":"a b"}]}"#));
     }
 
     fn history(messages: &str) -> (u32, u32) {

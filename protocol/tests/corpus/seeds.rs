@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use crate::cases::TARGETS;
 use crate::fixtures::of_kind;
 
@@ -51,5 +54,14 @@ fn every_fixture_keeps_the_properties_of_framing_and_errors() {
         for status in [200, 400, 413, 429, 500, 503] {
             crate::error::check(status, &fixture.body);
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn calls_in_any_pieces_keep_their_properties(script in vec(any::<u8>(), 0..160)) {
+        crate::calls::check(&script);
     }
 }

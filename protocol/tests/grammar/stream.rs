@@ -144,6 +144,8 @@ fn end(reply: &mut Reply, data: &Value) {
     assert!(REASONS.contains(&reason));
     let content = reply.message["content"].as_array().unwrap();
     assert!(!content.is_empty(), "there is a block");
+    let is_blank = |block: &&Value| block["text"].as_str().is_some_and(|text| text.trim().is_empty());
+    assert!(content.len() == 1 || !content.iter().any(|block| is_blank(&block)), "no block is blank");
     assert!(reason != "tool_use" || content.iter().any(|block| block["type"] == "tool_use"));
     check_usage(&data["usage"]);
     for field in ["stop_reason", "stop_sequence"] {

@@ -18,7 +18,7 @@ use crate::turns::check_turns;
 
 pub(crate) const BIRTH: Birth =
     Birth { seed: 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef, created: 1_760_000_000 };
-const TARGET: Target<'_> = Target { model: "claude-sonnet-4-5", requested_model: "p:m" };
+const TARGET: Target<'_> = Target { provider: "p", model: "claude-sonnet-4-5", requested_model: "p:m" };
 
 /// Checks these bytes in every role, a stream cut at this place.
 pub(crate) fn check(bytes: &[u8], cut: usize) {

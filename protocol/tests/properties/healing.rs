@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use vandamme_protocol::healing::{Edit, Edited, apply, recognise};
 use vandamme_protocol::span::is_complete_json;
+use vandamme_protocol::tool_id::Form;
 
 /// A refusal up to the first line end, and behind it the request that was refused.
 pub(crate) fn check(bytes: &[u8]) {
@@ -20,7 +21,8 @@ pub(crate) fn check(bytes: &[u8]) {
     // A number that this parser does not read is not the edit's doing.
     let Ok(before) = serde_json::from_slice::<Map<String, Value>>(&body) else { return };
     let after: Map<String, Value> = serde_json::from_slice(&edited).expect("an edit leaves an object");
-    for name in ["model", "messages", "stream"] {
+    let renames = edits.iter().any(|edit| matches!(edit, Edit::ToolIds(_)));
+    for name in ["model", "messages", "stream"].into_iter().filter(|name| !renames || *name != "messages") {
         assert_eq!(before.get(name), after.get(name), "{name}");
     }
     for name in ["tools", "system", "functions"] {
@@ -42,6 +44,7 @@ fn check_rule(edit: &Edit) {
     match key {
         "drop-params" => assert_eq!(Edit::param(text).as_ref(), Some(edit), "{line}"),
         "drop-betas" => assert_eq!(Edit::beta(text).as_ref(), Some(edit), "{line}"),
+        "tool-ids" => assert_eq!(Form::named(text).map(Edit::ToolIds).as_ref(), Some(edit), "{line}"),
         _ => assert_eq!(key, "max-tokens-as"),
     }
 }

@@ -36,7 +36,7 @@ fn flow((client, upstream): Way, integrity: Integrity) -> Flow {
             Machine::Bridge(Box::new(messages_over_chat::Machine::new(context, 7)))
         }
         (Api::ChatCompletions, Api::Messages) => {
-            let target = chat_over_messages::Target { model: "m", requested_model: "m" };
+            let target = chat_over_messages::Target { provider: "p", model: "m", requested_model: "m" };
             let body = br#"{"model":"m","stream":true,"messages":[{"role":"user","content":"x"}]}"#;
             let context = chat_over_messages::request(body, &target).unwrap().reply;
             let birth = chat_over_messages::Birth { seed: 7, created: 1 };

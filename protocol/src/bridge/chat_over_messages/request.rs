@@ -18,6 +18,7 @@ use crate::{
     bridge::RequestError,
     json::{Literal, Word, Write, trim},
     openai::{chunk::Calling, request::Request},
+    tool_id::Maker,
     vocabulary::Delivery,
 };
 use messages::{Role, Turn};
@@ -54,7 +55,7 @@ pub(super) fn translate(body: &[u8], target: &Target<'_>) -> Result<MessagesRequ
     reasoning.write(&mut out);
     write_output_config(&request, &reasoning, &mut out);
     system::write(&turns, &mut out)?;
-    let called = messages::write(&turns, &mut out)?;
+    let called = messages::write(&turns, Maker::new(target.provider, target.model), &mut out)?;
     tools::write(&request, &choice, &called, &mut out)?;
     out.put(b"}");
     Ok(MessagesRequest { body: out, delivery, reply: reply_context(&request, &reasoning, target) })
@@ -79,6 +80,7 @@ fn reply_context(request: &Request<'_>, reasoning: &Reasoning<'_>, target: &Targ
             (Some(functions), None) if !functions.is_empty() => Calling::Function,
             (Some(_) | None, _) => Calling::Tools,
         },
+        maker: Maker::new(target.provider, target.model),
     }
 }
 

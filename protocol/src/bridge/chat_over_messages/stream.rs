@@ -3,14 +3,17 @@
 //! Texts, thoughts and arguments go out as they come: Chat Completions has a place for each of them, so that none has
 //! to wait for another. That the reply is over goes out only when the upstream has said its last word.
 
+use std::borrow::Cow;
+
 use bytes::BytesMut;
 
 use super::{Birth, ReplyContext, calls::Calls, cited::Cited};
 use crate::{
-    anthropic::event::{Block, Delta, Event as Upstream, Kind, Message, Shown},
+    anthropic::event::{Block, Counts, Delta, Event as Upstream, Kind, Message, Shown},
     bridge::{Bridge, Fault, Outcome, Step},
     json,
     openai::chunk::{Event, Sink, Stamp},
+    tool_id::{self, Maker},
     vocabulary::{StopReason, Usage},
 };
 
@@ -19,12 +22,17 @@ pub struct Machine {
     stamp: Stamp,
     seed: u128,
     shows_reasoning: bool,
+    maker: Maker,
     calls: Calls,
     cited: Cited,
     is_started: bool,
     is_done: bool,
     stop: Option<StopReason>,
     usage: Option<Usage>,
+    /// How much of the output are thoughts.
+    thinking: Option<u64>,
+    /// The text so far is the summary of a compaction.
+    is_summary: bool,
     broken: Option<Fault>,
 }
 
@@ -58,18 +66,21 @@ impl Bridge for Machine {
 impl Machine {
     /// For one reply to the request that `context` is from.
     pub fn new(context: ReplyContext, birth: Birth) -> Self {
-        let ReplyContext { requested_model, tells_usage, shows_reasoning, calls } = context;
+        let ReplyContext { requested_model, tells_usage, shows_reasoning, calls, maker } = context;
         let id = format!("chatcmpl-{:032x}", birth.seed);
         Self {
             stamp: Stamp { id, created: birth.created, model: requested_model, tells_usage, calls },
             seed: birth.seed,
             shows_reasoning,
+            maker,
             calls: Calls::default(),
             cited: Cited::default(),
             is_started: false,
             is_done: false,
             stop: None,
             usage: None,
+            thinking: None,
+            is_summary: false,
             broken: None,
         }
     }
@@ -105,6 +116,7 @@ impl Machine {
             self.block_over(index, sink);
         }
         self.stop = message.stop_reason();
+        self.explained(message.explanation(), sink);
         self.is_done = true;
         Ok(())
     }
@@ -127,7 +139,7 @@ impl Machine {
                 }
             }
             Kind::BlockStop => self.block_over(event.index(), sink),
-            Kind::MessageDelta => self.message_delta(event),
+            Kind::MessageDelta => self.message_delta(event, sink),
             Kind::MessageStop => {
                 self.is_done = true;
                 return Step::End;
@@ -145,9 +157,7 @@ impl Machine {
     }
 
     fn start<S: Sink>(&mut self, message: &Message<'_>, sink: &mut S) {
-        if let Some(counts) = &message.usage.0 {
-            self.usage = Some(counts.after(self.usage.unwrap_or_default()));
-        }
+        self.count(message.usage.0.as_ref());
         self.begin(sink);
     }
 
@@ -162,16 +172,22 @@ impl Machine {
         self.begin(sink);
         match block.shown() {
             Shown::Text(inner) => {
+                if std::mem::take(&mut self.is_summary) {
+                    self.text(BEHIND_A_SUMMARY, sink);
+                }
                 self.cited.begin();
                 self.text(inner, sink);
                 block.citations().iter().for_each(|citation| self.cited.take(citation));
             }
             Shown::Thinking(inner) => self.reasoning(inner, sink),
+            Shown::Compaction(inner) => {
+                self.is_summary = true;
+                self.text(inner, sink);
+            }
             Shown::ToolUse { id, name, input } => {
-                let made_up = (id.is_empty() || self.calls.has(id)).then(|| self.call_id());
-                let id = made_up.as_deref().unwrap_or(id);
-                let number = self.calls.begin(index, id, input.map(json::escape));
-                sink.emit(&self.stamp, Event::Call { number, id, name });
+                let id = self.client_id(id);
+                let number = self.calls.begin(index, &id, input.map(json::escape));
+                sink.emit(&self.stamp, Event::Call { number, id: &id, name });
             }
             Shown::Nothing => {}
         }
@@ -180,6 +196,7 @@ impl Machine {
     fn delta<S: Sink>(&mut self, index: Option<i64>, delta: &Delta<'_>, sink: &mut S) {
         self.begin(sink);
         self.text(delta.text(), sink);
+        self.text(delta.summary(), sink);
         self.reasoning(delta.thinking(), sink);
         if let Some(citation) = &delta.citation.0 {
             self.cited.take(citation);
@@ -222,11 +239,36 @@ impl Machine {
         }
     }
 
-    fn message_delta(&mut self, event: &Upstream<'_>) {
-        if let Some(counts) = &event.usage.0 {
-            self.usage = Some(counts.after(self.usage.unwrap_or_default()));
+    fn message_delta<S: Sink>(&mut self, event: &Upstream<'_>, sink: &mut S) {
+        self.count(event.usage.0.as_ref());
+        if let Some(delta) = &event.delta.0 {
+            self.stop = delta.stop_reason().or(self.stop);
+            self.explained(delta.explanation(), sink);
         }
-        self.stop = event.delta.0.as_ref().and_then(Delta::stop_reason).or(self.stop);
+    }
+
+    fn count(&mut self, counts: Option<&Counts<'_>>) {
+        let Some(counts) = counts else { return };
+        self.usage = Some(counts.after(self.usage.unwrap_or_default()));
+        self.thinking = counts.thinking().or(self.thinking);
+    }
+
+    /// Why the reply was refused, inner text.
+    fn explained<S: Sink>(&mut self, inner: &str, sink: &mut S) {
+        if !inner.is_empty() && self.stop == Some(StopReason::Refusal) {
+            self.begin(sink);
+            sink.emit(&self.stamp, Event::Refusal(inner));
+        }
+    }
+
+    /// The id of a call as the client gets it: one that every vendor accepts, and that no other call has.
+    fn client_id<'i>(&self, given: &'i str) -> Cow<'i, str> {
+        // An id with half a surrogate pair in it is as good as its escapes.
+        let id = match json::decode(given).unwrap_or(Cow::Borrowed(given)) {
+            Cow::Borrowed(given) => tool_id::portable(given, self.maker),
+            Cow::Owned(decoded) => Cow::Owned(tool_id::portable(&decoded, self.maker).into_owned()),
+        };
+        if given.is_empty() || self.calls.has(&id) { Cow::Owned(self.call_id()) } else { id }
     }
 
     fn call_id(&self) -> String {
@@ -265,7 +307,8 @@ impl Machine {
         }
         let reason = self.reason();
         let usage = self.usage.unwrap_or_default();
-        sink.emit(&self.stamp, Event::End { finish_reason: reason.finish_reason(), usage });
+        let thinking = self.thinking;
+        sink.emit(&self.stamp, Event::End { finish_reason: reason.finish_reason(), usage, thinking });
         reason
     }
 
@@ -273,9 +316,11 @@ impl Machine {
     fn reason(&self) -> StopReason {
         let reason = self.stop.unwrap_or(StopReason::EndTurn);
         let was_free = match reason {
-            StopReason::EndTurn | StopReason::StopSequence | StopReason::ToolUse | StopReason::PauseTurn => {
-                true
-            }
+            StopReason::EndTurn
+            | StopReason::StopSequence
+            | StopReason::ToolUse
+            | StopReason::PauseTurn
+            | StopReason::Compaction => true,
             StopReason::MaxTokens | StopReason::Refusal | StopReason::ModelContextWindowExceeded => false,
         };
         match self.calls.count() {
@@ -286,4 +331,6 @@ impl Machine {
     }
 }
 
+/// Between a summary and what follows it, inner text.
+const BEHIND_A_SUMMARY: &str = "\\n\\n";
 const NINETY_SIX_BITS: u128 = (1 << 96) - 1;

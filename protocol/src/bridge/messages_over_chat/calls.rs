@@ -1,11 +1,15 @@
 //! The tool calls of one reply: which delta belongs to which call, and what of it may not go out yet.
 
+use std::{borrow::Cow, collections::HashSet};
+
 use serde_json::value::RawValue;
 
+use super::arguments::ArgumentsObject;
 use crate::{
     gemini,
     json::{self, Literal},
     openai::stream::{Function, ToolCall},
+    tool_id::{self, Maker},
 };
 
 /// A piece of a tool call. Texts are inner texts.
@@ -67,21 +71,27 @@ pub(super) struct Call {
     /// Arguments that have not gone out.
     pub(super) pending: String,
     pub(super) extra: Option<String>,
-    shape: Shape,
+    object: ArgumentsObject,
 }
 
 impl Call {
-    /// Whether its arguments are a whole JSON object, so that nothing can follow.
+    /// Whether its arguments are a whole JSON object, so that nothing can follow. An empty one may be a placeholder.
     pub(super) fn is_complete(&self) -> bool {
-        self.shape.is_complete()
+        self.object.is_complete() && !self.object.is_withheld()
     }
 
     /// Whether any argument text came.
     pub(super) fn has_arguments(&self) -> bool {
-        !matches!(self.shape.phase, Phase::Empty)
+        self.object.has_begun()
     }
 
-    fn take(&mut self, fragment: &Fragment<'_>) {
+    /// What is missing of its arguments when the call is over.
+    pub(super) fn rest(&self) -> &'static str {
+        self.object.rest()
+    }
+
+    /// Takes a piece; returns its arguments without what came before.
+    fn take<'f>(&mut self, fragment: &'f Fragment<'_>) -> Cow<'f, str> {
         if self.id.is_empty() {
             fragment.id.clone_into(&mut self.id);
         }
@@ -92,7 +102,7 @@ impl Call {
         if fragment.name != self.name && (self.name.is_empty() || !self.has_arguments()) {
             self.name.push_str(fragment.name);
         }
-        self.shape.feed(fragment.arguments.inner());
+        self.object.take(fragment.arguments.inner())
     }
 
     /// Whether a piece that was addressed to this call begins another one: some vendors give all calls the same
@@ -103,8 +113,10 @@ impl Call {
         }
         let other_id = !fragment.id.is_empty() && !self.id.is_empty() && fragment.id != self.id;
         let same_id = !fragment.id.is_empty() && fragment.id == self.id;
-        let says_more = fragment.name != self.name || !fragment.arguments.inner().is_empty();
-        other_id || (!same_id && self.is_complete() && says_more)
+        let arguments = fragment.arguments.inner();
+        let says_more =
+            fragment.name != self.name || !(arguments.is_empty() || self.object.is_repeated_by(arguments));
+        other_id || (!same_id && self.object.is_complete() && says_more)
     }
 }
 
@@ -116,18 +128,19 @@ pub(super) struct Calls {
     turn: usize,
     is_open: bool,
     sent: u32,
+    /// The ids that went out.
+    ids: HashSet<String>,
 }
 
 impl Calls {
-    /// Books a piece; returns the position of its call. The arguments still have to be sent or kept.
-    pub(super) fn book(&mut self, fragment: &Fragment<'_>) -> usize {
+    /// Books a piece; returns the position of its call, and of its arguments what still has to be sent or kept.
+    pub(super) fn book<'f>(&mut self, fragment: &'f Fragment<'_>) -> (usize, Cow<'f, str>) {
         let found = self.find(fragment).filter(|&at| !self.calls[at].is_followed_by(fragment));
         let at = found.unwrap_or_else(|| {
             self.calls.push(Call { index: fragment.index, ..Call::default() });
             self.calls.len() - 1
         });
-        self.calls[at].take(fragment);
-        at
+        (at, self.calls[at].take(fragment))
     }
 
     fn find(&self, fragment: &Fragment<'_>) -> Option<usize> {
@@ -140,6 +153,11 @@ impl Calls {
         }
         // An unknown id without a name continues the last call; with a name, `is_followed_by` decides.
         self.calls.iter().rposition(|call| call.id == fragment.id).or(last)
+    }
+
+    /// Whether none has come.
+    pub(super) fn is_empty(&self) -> bool {
+        self.calls.is_empty()
     }
 
     /// Keeps arguments until their call's turn.
@@ -191,127 +209,15 @@ impl Calls {
         self.sent
     }
 
-    /// The id for the next call: the upstream's, unless it has none or gave it to an earlier call.
-    pub(super) fn next_id(&self) -> Option<&str> {
-        let id = self.calls[self.turn].id.as_str();
-        let is_taken = self.calls[..self.turn].iter().any(|call| call.id == id);
-        (!id.is_empty() && !is_taken).then_some(id)
-    }
-}
-
-/// Follows argument text just far enough to see where a JSON object ends.
-#[derive(Default)]
-struct Shape {
-    phase: Phase,
-    depth: usize,
-}
-
-#[derive(Default)]
-enum Phase {
-    #[default]
-    Empty,
-    /// Only whitespace so far.
-    Blank,
-    Inside,
-    InString,
-    Escaped,
-    Complete,
-    /// It does not begin with a brace.
-    NoObject,
-}
-
-impl Shape {
-    fn is_complete(&self) -> bool {
-        matches!(self.phase, Phase::Complete)
-    }
-
-    /// Takes inner text: the JSON's own escapes are escaped once more in it.
-    fn feed(&mut self, inner: &str) {
-        let mut bytes = inner.bytes();
-        while let Some(byte) = bytes.next() {
-            let meant = match byte {
-                b'\\' => match bytes.next() {
-                    Some(b'n' | b't' | b'r') => b' ',
-                    Some(b'u') => ascii(std::array::from_fn(|_| bytes.next().unwrap_or(b'?'))),
-                    Some(escaped) => escaped,
-                    None => break,
-                },
-                plain => plain,
-            };
-            self.step(meant);
+    /// The id of the next call as the client gets it, unless it has none or an earlier call has the same.
+    pub(super) fn next_id(&mut self, maker: Maker) -> Option<String> {
+        let given = self.calls[self.turn].id.as_str();
+        if given.is_empty() || self.calls[..self.turn].iter().any(|call| call.id == given) {
+            return None;
         }
-    }
-
-    fn step(&mut self, byte: u8) {
-        let phase = std::mem::take(&mut self.phase);
-        self.phase = match (phase, byte) {
-            (Phase::Empty | Phase::Blank, b' ' | b'\t' | b'\n' | b'\r') => Phase::Blank,
-            (Phase::Empty | Phase::Blank, b'{') => self.enter(),
-            (Phase::Empty | Phase::Blank, _) | (Phase::NoObject, _) => Phase::NoObject,
-            (Phase::Inside, b'{' | b'[') => self.enter(),
-            (Phase::Inside, b'}' | b']') => self.leave(byte),
-            (Phase::Inside, b'"') => Phase::InString,
-            (Phase::InString, b'\\') => Phase::Escaped,
-            (Phase::InString, b'"') | (Phase::Inside, _) => Phase::Inside,
-            (Phase::InString | Phase::Escaped, _) => Phase::InString,
-            (Phase::Complete, _) => Phase::Complete,
-        };
-    }
-
-    fn enter(&mut self) -> Phase {
-        self.depth += 1;
-        Phase::Inside
-    }
-
-    fn leave(&mut self, byte: u8) -> Phase {
-        self.depth -= 1;
-        match (self.depth, byte) {
-            (0, b'}') => Phase::Complete,
-            (0, _) => Phase::NoObject,
-            _ => Phase::Inside,
-        }
-    }
-}
-
-/// The ASCII character of four hexadecimal digits; any other stands for "something without meaning here".
-fn ascii(digits: [u8; 4]) -> u8 {
-    let code = std::str::from_utf8(&digits).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok());
-    code.filter(u8::is_ascii).unwrap_or(b'?')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn complete(json: &str) -> bool {
-        let inner = json::escape(json);
-        let mut shape = Shape::default();
-        shape.feed(&inner);
-        shape.is_complete()
-    }
-
-    #[test]
-    fn an_object_is_complete_at_its_last_brace_and_not_before() {
-        let json = r#" {"a":"}\"{","b":[{"c":1}],"d":"\\"} "#;
-        let end = json.rfind('}').unwrap();
-        for at in 0..json.len() {
-            assert_eq!(complete(&json[..at]), at > end, "{}", &json[..at]);
-        }
-    }
-
-    #[test]
-    fn what_is_no_object_is_never_complete() {
-        for json in ["", " ", "1", "[]", "\"{}\"", "x{}"] {
-            assert!(!complete(json), "{json}");
-        }
-    }
-
-    #[test]
-    fn an_escaped_quote_counts_as_a_quote() {
-        let mut shape = Shape::default();
-        shape.feed(r"{\u0022a}\u0022:1");
-        assert!(!shape.is_complete());
-        shape.feed("}");
-        assert!(shape.is_complete());
+        // An id with half a surrogate pair in it is as good as its escapes.
+        let given = json::decode(given).unwrap_or(Cow::Borrowed(given));
+        let id = tool_id::portable(&given, maker).into_owned();
+        self.ids.insert(id.clone()).then_some(id)
     }
 }

@@ -4,10 +4,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::{
-    anthropic::request::Block,
-    json::{Literal, Write},
-};
+use crate::json::{Literal, Write};
 
 /// What tells an entry from an upstream's own objects.
 const TYPE: &str = "vdm.extra_content";
@@ -68,11 +65,4 @@ impl Extras {
             out.raw(extra);
         }
     }
-}
-
-/// Whether a message says something that an entry can be about.
-pub(super) fn has_text(blocks: &[Block<'_>]) -> bool {
-    blocks
-        .iter()
-        .any(|block| block.kind() == "text" && block.text.is_some_and(|text| !text.inner().is_empty()))
 }

@@ -9,12 +9,18 @@ pub(super) struct Finish {
     /// The stop sequence that was met, inner text.
     pub(super) stop_sequence: Option<String>,
     pub(super) is_refused: bool,
+    /// The choices that have begun, and those that have ended, a bit for each.
+    begun: u64,
+    ended: u64,
 }
 
 impl Finish {
     /// Takes what this piece of the reply says; `sequences` are those that the client gave.
     pub(super) fn take(&mut self, choice: &Choice<'_>, sequences: &[String]) {
+        let bit = 1 << choice.index().min(63);
+        self.begun |= bit;
         if let Some(word) = choice.finish_reason() {
+            self.ended |= bit;
             let word = word.decode();
             let reason = word.as_deref().and_then(StopReason::from_finish_reason);
             self.reason = Some(reason.unwrap_or(StopReason::EndTurn));
@@ -26,22 +32,37 @@ impl Finish {
         }
     }
 
+    /// Whether every choice that has begun has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.reason.is_some() && self.begun & !self.ended == 0
+    }
+
     /// What the client is told: `tool_use` exactly if there is a tool to use, unless the reply was cut or refused.
     pub(super) fn reason(&self, calls: u32) -> StopReason {
         match self.reason.unwrap_or(StopReason::EndTurn) {
-            StopReason::EndTurn | StopReason::ToolUse | StopReason::PauseTurn if calls > 0 => {
-                StopReason::ToolUse
+            StopReason::EndTurn | StopReason::ToolUse | StopReason::PauseTurn | StopReason::Compaction => {
+                self.free_end(calls)
             }
-            StopReason::EndTurn | StopReason::ToolUse | StopReason::PauseTurn if self.is_refused => {
-                StopReason::Refusal
-            }
-            StopReason::EndTurn if self.stop_sequence.is_some() => StopReason::StopSequence,
-            StopReason::EndTurn | StopReason::ToolUse | StopReason::PauseTurn => StopReason::EndTurn,
             StopReason::StopSequence if calls > 0 => StopReason::ToolUse,
             StopReason::StopSequence => StopReason::StopSequence,
             StopReason::MaxTokens => StopReason::MaxTokens,
             StopReason::Refusal => StopReason::Refusal,
             StopReason::ModelContextWindowExceeded => StopReason::ModelContextWindowExceeded,
+        }
+    }
+
+    /// Of a reply that ended by itself.
+    fn free_end(&self, calls: u32) -> StopReason {
+        let has_met_a_sequence =
+            self.reason.is_none_or(|reason| reason == StopReason::EndTurn) && self.stop_sequence.is_some();
+        if calls > 0 {
+            StopReason::ToolUse
+        } else if self.is_refused {
+            StopReason::Refusal
+        } else if has_met_a_sequence {
+            StopReason::StopSequence
+        } else {
+            StopReason::EndTurn
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::{
     gemini,
     json::{Literal, Word, Write},
     signature,
+    tool_id::Maker,
     vocabulary::Delivery,
 };
 use content::{System, system};
@@ -80,6 +81,7 @@ fn reply_context(request: &Request<'_>, target: &Target<'_>, names: &Names) -> R
         requested_model: target.requested_model.to_owned(),
         signature: thinks.then(|| signature::mint(target.provider, target.model)),
         stop_sequences: sequences.collect(),
+        maker: Maker::new(target.provider, target.model),
         names: names.back(),
         think_tag: match (gemini::is_named_in(target.model), target.dialect.think_tags) {
             (true, _) => Some(Tag::Thought),
@@ -105,7 +107,8 @@ fn write_messages(
             Content::read(raw).map_err(|problem| RequestError::new(format!("system: {problem}")))?;
         system(&content, System::Top, target.dialect, out)?;
     }
-    let pairing = Pairing::of(turns)?;
+    let mut pairing = Pairing::of(turns)?;
+    pairing.lead_ids_back(Maker::new(target.provider, target.model));
     Scribe { turns, pairing: &pairing, names, target }.write(out)?;
     // Every message was written with a comma behind it.
     if out.len() > start {

@@ -4,6 +4,7 @@
 //! whose turn it is. Everything that would have to stand inside that call waits until its arguments are a whole
 //! object, or until the reply is over.
 
+mod choices;
 mod prose;
 
 use bytes::BytesMut;
@@ -19,7 +20,7 @@ use crate::{
     anthropic::stream::{Delta, Ending, Event, Opening, Sink},
     bridge::{Bridge, Fault, Outcome, Step},
     gemini,
-    openai::stream::{Choice, Chunk, Message},
+    openai::stream::{Chunk, Message},
     vocabulary::{StopReason, Usage},
 };
 
@@ -31,13 +32,21 @@ pub struct Machine {
     calls: Calls,
     /// Prose that came while a tool call was going out.
     held: Vec<(Prose, String)>,
+    /// What choices beside the first say.
+    aside: String,
+    /// White space that has no block unless text follows it.
+    blank: String,
     tags: Tags,
     details: Details,
     is_started: bool,
     is_done: bool,
     is_whole: bool,
+    /// It comes in deltas, even if they have been empty so far.
+    has_deltas: bool,
     finish: Finish,
     usage: Option<Usage>,
+    /// How much of the output is reasoning.
+    thinking: Option<u64>,
     broken: Option<Fault>,
 }
 
@@ -89,7 +98,7 @@ impl Bridge for Machine {
     }
 
     fn finishing(&self) -> bool {
-        self.finish.reason.is_some() || self.is_done
+        self.finish.is_over() || self.is_done
     }
 
     fn counted(&self) -> (Usage, u32) {
@@ -108,13 +117,17 @@ impl Machine {
             blocks: Blocks::default(),
             calls: Calls::default(),
             held: Vec::new(),
+            aside: String::new(),
+            blank: String::new(),
             tags,
             details: Details::default(),
             is_started: false,
             is_done: false,
             is_whole: false,
+            has_deltas: false,
             finish: Finish::default(),
             usage: None,
+            thinking: None,
             broken: None,
         }
     }
@@ -140,9 +153,9 @@ impl Machine {
         let Ok(chunk) = Chunk::read(body.trim_ascii()) else {
             return Err(Fault::bad_gateway("invalid JSON from the upstream"));
         };
-        let is_reply = chunk.as_ref().is_some_and(|chunk| {
-            chunk.choice().is_some_and(Choice::is_answer) || chunk.fault(body).is_some()
-        });
+        let is_reply = chunk
+            .as_ref()
+            .is_some_and(|chunk| chunk.choices().any(choices::is_answer) || chunk.fault(body).is_some());
         if !is_reply {
             return Err(Fault::bad_gateway("the upstream's reply has no message"));
         }
@@ -156,26 +169,18 @@ impl Machine {
 
     fn chunk<S: Sink>(&mut self, data: &[u8], chunk: &Chunk<'_>, sink: &mut S) -> Step {
         self.usage = chunk.usage().or(self.usage);
-        match (chunk.fault(data), chunk.choice()) {
-            (Some(fault), _) => self.broke(fault),
-            (None, Some(choice)) => self.choice(choice, sink),
-            (None, None) => Step::More,
+        self.thinking = chunk.thinking().or(self.thinking);
+        if let Some(fault) = chunk.fault(data) {
+            return self.broke(fault);
         }
+        chunk.choices().for_each(|choice| self.choice(choice, sink));
+        Step::More
     }
 
     /// What the upstream reported as broken; remembered, so that a `finish` after it is no happy end.
     fn broke(&mut self, fault: Fault) -> Step {
         self.broken = Some(fault.clone());
         Step::Fault(fault)
-    }
-
-    fn choice<S: Sink>(&mut self, choice: &Choice<'_>, sink: &mut S) -> Step {
-        self.start(sink);
-        if let Some(delta) = choice.delta.0.as_ref().or(choice.message.0.as_ref()) {
-            self.delta(delta, sink);
-        }
-        self.finish.take(choice, &self.context.stop_sequences);
-        Step::More
     }
 
     fn start<S: Sink>(&mut self, sink: &mut S) {
@@ -204,12 +209,19 @@ impl Machine {
             self.finish.is_refused = true;
             self.prose(Prose::Text, inner, sink);
         }
+        self.called(delta, 0, sink);
+    }
+
+    /// Takes the calls of a message or a delta; each choice counts its own.
+    fn called<S: Sink>(&mut self, delta: &Message<'_>, choice: u64, sink: &mut S) {
+        let first = i64::try_from(choice.min(CHOICES)).unwrap_or_default() << 32;
         for (position, call) in delta.tool_calls.0.iter().enumerate() {
             let Some(mut fragment) = call.0.as_ref().and_then(Fragment::of_call) else { continue };
             // In a whole message every entry is a call of its own.
             if self.is_whole {
                 fragment.index = i64::try_from(position).ok();
             }
+            fragment.index = fragment.index.map(|index| index.saturating_add(first));
             self.fragment(&fragment, sink);
         }
         if let Some(function) = &delta.function_call.0 {
@@ -218,13 +230,12 @@ impl Machine {
     }
 
     fn fragment<S: Sink>(&mut self, fragment: &Fragment<'_>, sink: &mut S) {
-        let at = self.calls.book(fragment);
-        let arguments = fragment.arguments.inner();
+        let (at, arguments) = self.calls.book(fragment);
         if !self.calls.is_open_at(at) {
-            self.calls.keep(at, arguments);
+            self.calls.keep(at, &arguments);
             self.advance(sink);
         } else {
-            let arguments = self.blocks.halves.join(arguments);
+            let arguments = self.blocks.halves.join(&arguments);
             self.blocks.arguments(&arguments, sink);
         }
     }
@@ -250,8 +261,7 @@ impl Machine {
     }
 
     fn open_call<S: Sink>(&mut self, sink: &mut S) {
-        let made_up = self.calls.next_id().is_none().then(|| self.tool_id());
-        let id = self.calls.next_id().map(str::to_owned).or(made_up).unwrap_or_default();
+        let id = self.calls.next_id(self.context.maker).unwrap_or_else(|| self.tool_id());
         let extra = self.calls.next().and_then(|call| call.extra.take()).filter(|_| self.carries());
         if let Some(extra) = extra {
             self.details.take_extra(Some(&id), &extra);
@@ -259,6 +269,7 @@ impl Machine {
         self.carry(sink);
         self.close_prose(sink);
         let index = self.blocks.index;
+        self.blank.clear();
         let Some(call) = self.calls.next() else { return };
         let name = self.context.names.get(&call.name).unwrap_or(&call.name);
         sink.emit(Event::BlockStart { index, block: Opening::ToolUse { id: &id, name } });
@@ -272,8 +283,9 @@ impl Machine {
         let Some(call) = self.calls.open() else { return };
         let index = self.blocks.index;
         // Clients parse the accumulated input when the block stops.
-        let rest = if call.has_arguments() { self.blocks.halves.rest() } else { "{}" };
-        self.blocks.arguments(rest, sink);
+        for rest in [self.blocks.halves.rest(), call.rest()] {
+            self.blocks.arguments(rest, sink);
+        }
         sink.emit(Event::BlockStop { index });
         self.blocks.index += 1;
         self.calls.closed();
@@ -322,6 +334,7 @@ impl Machine {
             }
         }
         self.close_prose(sink);
+        // Some clients look at the first block whatever came.
         if self.blocks.index == 0 {
             sink.emit(Event::BlockStart { index: 0, block: Opening::Text });
             sink.emit(Event::BlockStop { index: 0 });
@@ -332,10 +345,13 @@ impl Machine {
         sink.emit(Event::MessageDelta {
             ending: Ending { reason, sequence },
             usage: self.usage.unwrap_or_default(),
+            thinking: self.thinking,
         });
         sink.emit(Event::MessageStop);
         reason
     }
 }
 
+/// Choices beyond these are not told apart.
+const CHOICES: u64 = 1 << 16;
 const NINETY_SIX_BITS: u128 = (1 << 96) - 1;

@@ -103,7 +103,7 @@ pub fn chunks_as_completion(stream: &[u8]) -> Result<Vec<u8>, Fault> {
 
 fn take(choice: Value, choices: &mut Vec<Map<String, Value>>) {
     let Value::Object(mut choice) = choice else { return };
-    let message = choice.remove("delta").or_else(|| choice.remove("message")).unwrap_or_default();
+    let (delta, message) = (choice.remove("delta"), choice.remove("message"));
     let index = choice.get("index").cloned().unwrap_or_else(|| 0.into());
     let at = choices.iter().position(|known| known.get("index") == Some(&index)).unwrap_or_else(|| {
         let begun = [("index".to_owned(), index), ("message".to_owned(), Value::Object(Map::new()))];
@@ -111,6 +111,14 @@ fn take(choice: Value, choices: &mut Vec<Map<String, Value>>) {
         choices.len() - 1
     });
     let known = &mut choices[at];
+    let is_last = choice.get("finish_reason").is_some_and(Value::is_string);
+    let has_spoken = known.get("message").is_some_and(says_something);
+    // Beside deltas, a message repeats what they have said, if they have said anything.
+    let message = match (delta.filter(Value::is_object), message.filter(Value::is_object)) {
+        (Some(delta), Some(message)) if is_last && !has_spoken && !says_something(&delta) => message,
+        (Some(said), _) | (None, Some(said)) => said,
+        (None, None) => Value::Null,
+    };
     if let Some(whole) = known.get_mut("message") {
         grow(whole, message);
     }
@@ -123,6 +131,18 @@ fn take(choice: Value, choices: &mut Vec<Map<String, Value>>) {
             _ => drop(known.insert(name, value)),
         }
     }
+}
+
+/// Whether there is anything in a message but its role.
+fn says_something(message: &Value) -> bool {
+    let is_empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
+    };
+    let members = message.as_object().into_iter().flatten();
+    members.filter(|(name, _)| *name != "role").any(|(_, value)| !is_empty(value))
 }
 
 /// What is said once, and repeated by some.
@@ -181,12 +201,32 @@ fn call(calls: &mut Vec<Value>, piece: Value) {
     }
 }
 
+/// Some vendors send a placeholder first, or the object twice.
+fn one_object(arguments: &mut String) {
+    let mut objects = serde_json::Deserializer::from_str(arguments).into_iter::<Map<String, Value>>();
+    let mut start = 0;
+    while let Some(Ok(object)) = objects.next() {
+        let end = objects.byte_offset();
+        let is_last = arguments[end..].trim().is_empty();
+        if is_last || !object.is_empty() {
+            *arguments = arguments[start..end].trim().to_owned();
+            return;
+        }
+        start = end;
+    }
+}
+
 /// A message as it is told whole: its calls have no index.
 fn plain(choice: &mut Map<String, Value>) {
     let Some(Value::Object(message)) = choice.get_mut("message") else { return };
     if let Some(Value::Array(calls)) = message.get_mut("tool_calls") {
         calls.iter_mut().filter_map(Value::as_object_mut).for_each(|call| {
             call.remove("index");
+            if let Some(Value::String(arguments)) =
+                call.get_mut("function").and_then(|it| it.get_mut("arguments"))
+            {
+                one_object(arguments);
+            }
         });
     }
     message.entry("content").or_insert(Value::Null);

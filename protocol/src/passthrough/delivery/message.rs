@@ -18,8 +18,13 @@ pub fn message_as_events(body: &[u8]) -> Result<Bytes, Fault> {
     let mut out = String::with_capacity(body.len() * 2);
     let mut begun = message.clone();
     begun.insert("content".to_owned(), "[]".to_owned());
-    let ending: Object = ["stop_reason", "stop_sequence"].map(|name| (name.to_owned(), said(name))).into();
+    let mut ending: Object =
+        ["stop_reason", "stop_sequence"].map(|name| (name.to_owned(), said(name))).into();
     begun.extend(ending.keys().map(|name| (name.clone(), "null".to_owned())));
+    // What is only known at the end.
+    for name in ["stop_details", "safeguard_results"] {
+        ending.extend(begun.remove_entry(name));
+    }
     event("message_start", &format!("\"message\":{}", written(&begun)), &mut out);
     for (index, block) in blocks.into_iter().enumerate() {
         tell(index, block, &mut out);

@@ -13,6 +13,7 @@ use crate::{
     bridge::RequestError,
     json::{self, Literal, Word, Write, trim_end},
     openai::request::{Content, Message, Part},
+    tool_id::Maker,
 };
 
 /// What stands in for the result of a call that the client never answered; the upstream refuses a call without one.
@@ -69,8 +70,12 @@ impl<'a> Turn<'a> {
 }
 
 /// Appends `messages`; returns the names of all functions that were called in them.
-pub(super) fn write<'a>(turns: &[Turn<'a>], out: &mut Vec<u8>) -> Result<Vec<&'a str>, RequestError> {
-    let pairing = Pairing::of(turns)?;
+pub(super) fn write<'a>(
+    turns: &[Turn<'a>],
+    maker: Maker,
+    out: &mut Vec<u8>,
+) -> Result<Vec<&'a str>, RequestError> {
+    let pairing = Pairing::of(turns, maker)?;
     let last = turns.iter().rposition(|turn| turn.role != Role::System);
     let mut conversation = Conversation { out, side: None };
     conversation.out.put(b",\"messages\":[");

@@ -12,8 +12,9 @@ use serde_json::value::RawValue;
 use super::messages::{Role, Turn};
 use crate::{
     bridge::RequestError,
-    json::Literal,
+    json::{Literal, escape},
     openai::request::{Called, Message},
+    tool_id::{self, Maker},
 };
 
 /// A tool call of the history.
@@ -29,6 +30,7 @@ pub(super) struct Call<'a> {
 
 /// All calls and results of a conversation.
 pub(super) struct Pairing<'a> {
+    maker: Maker,
     pub(super) calls: Vec<Call<'a>>,
     by_turn: HashMap<usize, Range<usize>>,
     orphans: HashSet<usize>,
@@ -45,8 +47,8 @@ struct Open<'a> {
 impl<'a> Pairing<'a> {
     /// Matches every result with the nearest earlier call of its id that has none: ids are only unique within a turn
     /// with some vendors.
-    pub(super) fn of(turns: &[Turn<'a>]) -> Result<Self, RequestError> {
-        let mut pairing = Self { calls: Vec::new(), by_turn: HashMap::new(), orphans: HashSet::new() };
+    pub(super) fn of(turns: &[Turn<'a>], maker: Maker) -> Result<Self, RequestError> {
+        let mut pairing = Self { maker, calls: Vec::new(), by_turn: HashMap::new(), orphans: HashSet::new() };
         let mut open = Open::default();
         for turn in turns {
             match turn.role {
@@ -71,16 +73,27 @@ impl<'a> Pairing<'a> {
             let name = name.ok_or_else(missing)?;
             let number = self.calls.len();
             let key = id.map(key).unwrap_or_default();
-            let own = is_id(&key) && !open.ids.contains(&key);
+            let accepted = self.accepted(&key).filter(|id| !open.ids.contains(id));
             // Always the same one for the same history, or no cache would ever be hit.
-            let id = if own { key.clone() } else { format!("toolu_vdm_{}_{at}", turn.at).into() };
+            let id = accepted.unwrap_or_else(|| format!("toolu_vdm_{}_{at}", turn.at).into());
             open.ids.insert(id.clone());
+            let id = if tool_id::is_portable(&id) { id } else { Cow::Owned(escape(&id)) };
             open.by_id.entry(key).or_default().push_back(number);
             open.by_name.entry(name).or_default().push_back(number);
             self.calls.push(Call { id, name, arguments: called.arguments, answer: None });
         }
         self.by_turn.insert(turn.at, start..self.calls.len());
         Ok(())
+    }
+
+    /// The id as the upstream accepts it: its own, or one of Anthropic's form.
+    fn accepted(&self, id: &Cow<'a, str>) -> Option<Cow<'a, str>> {
+        match tool_id::original(id, self.maker) {
+            _ if id.is_empty() => None,
+            Some(own) => Some(Cow::Owned(own)),
+            None if tool_id::is_portable(id) => Some(id.clone()),
+            None => Some(Cow::Owned(tool_id::portable(id, Maker::UNKNOWN).into_owned())),
+        }
     }
 
     fn book_result(&mut self, turn: &Turn<'a>, open: &mut Open<'a>) {
@@ -122,9 +135,4 @@ fn calls_of<'r, 'a>(
 
 fn key<'a>(id: Literal<'a>) -> Cow<'a, str> {
     id.decode().unwrap_or(Cow::Borrowed(id.inner()))
-}
-
-/// Whether Anthropic takes it for an id.
-fn is_id(id: &str) -> bool {
-    !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
 }

@@ -15,13 +15,9 @@ use crate::{
     anthropic::request::{Block, Content},
     bridge::{
         RequestError,
-        messages_over_chat::{
-            Replay,
-            extras::{Extras, has_text},
-            names::Names,
-        },
+        messages_over_chat::{Replay, extras::Extras, names::Names},
     },
-    json::{Literal, Write},
+    json::{Literal, Write, trim},
     signature::{self, Origin},
 };
 
@@ -65,6 +61,8 @@ impl<'a> Scribe<'_, 'a> {
 
     fn assistant(&self, content: &Content<'_>, calls: &[Call<'_, '_>], out: &mut Vec<u8>) {
         let blocks = match content {
+            // Some upstreams refuse a turn in which nothing is said.
+            Content::Text(text) if is_blank(text) => return,
             Content::Text(text) => {
                 out.put(b"{\"role\":\"assistant\",\"content\":");
                 out.quoted(text.inner());
@@ -74,19 +72,19 @@ impl<'a> Scribe<'_, 'a> {
             Content::Blocks(blocks) => &blocks[..],
         };
         let thoughts = Thoughts::of(blocks, self.target);
-        let mut texts =
-            blocks.iter().filter(|block| block.kind() == "text").filter_map(|block| block.text).peekable();
-        if thoughts.is_empty() && texts.peek().is_none() && calls.is_empty() && !blocks.is_empty() {
+        let texts = || blocks.iter().filter(|block| block.kind() == "text").filter_map(|block| block.text);
+        let has_text = texts().any(|text| !is_blank(&text));
+        if thoughts.is_empty() && !has_text && calls.is_empty() {
             return;
         }
         out.put(b"{\"role\":\"assistant\",\"content\":");
-        if texts.peek().is_none() && !calls.is_empty() {
+        if !has_text && !calls.is_empty() {
             out.put(b"null");
         } else {
-            splice(texts, out);
+            splice(texts(), out);
         }
         thoughts.write(out);
-        if has_text(blocks) {
+        if has_text {
             thoughts.extras.write_for_text(out);
         }
         for (at, call) in calls.iter().enumerate() {
@@ -212,6 +210,10 @@ fn are_objects(text: &str) -> bool {
     let list = format!("[{text}]");
     let list: Result<Vec<&RawValue>, _> = serde_json::from_str(&list);
     list.is_ok_and(|list| !list.is_empty() && list.iter().all(|object| object.get().starts_with('{')))
+}
+
+fn is_blank(text: &Literal<'_>) -> bool {
+    trim(text.inner()).is_empty()
 }
 
 /// Appends one literal made of several.

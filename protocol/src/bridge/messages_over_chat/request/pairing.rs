@@ -11,12 +11,13 @@ use super::{Role, Turn};
 use crate::{
     anthropic::request::{Block, Content},
     bridge::RequestError,
-    json::{Literal, decode},
+    json::{Literal, decode, escape},
+    tool_id::{Maker, Renamed},
 };
 
 /// A tool call of the history.
 pub(super) struct Call<'r, 'a> {
-    /// Its id, inner text, unlike that of every other call of its turn.
+    /// Its id as the upstream gets it, inner text, unlike that of every other call of its turn.
     pub(super) id: Cow<'a, str>,
     pub(super) name: Literal<'a>,
     pub(super) block: &'r Block<'a>,
@@ -53,6 +54,19 @@ impl<'r, 'a> Pairing<'r, 'a> {
             }
         }
         Ok(pairing)
+    }
+
+    /// Gives the ids back that this maker made. An id with escapes in it carries none.
+    pub(super) fn lead_ids_back(&mut self, maker: Maker) {
+        let renamed = Renamed::to_originals(maker, self.calls.iter().map(|call| &*call.id));
+        if renamed.is_empty() {
+            return;
+        }
+        for call in &mut self.calls {
+            if let Some(id) = renamed.get(&call.id) {
+                call.id = Cow::Owned(escape(id));
+            }
+        }
     }
 
     fn book_calls(

@@ -4,6 +4,7 @@ use super::Machine;
 use crate::{
     anthropic::stream::{Delta, Event, Opening, Sink},
     bridge::messages_over_chat::thinking::{Prose, Tags},
+    json,
 };
 
 impl Machine {
@@ -42,11 +43,18 @@ impl Machine {
 
     pub(super) fn write<S: Sink>(&mut self, prose: Prose, inner: &str, sink: &mut S) {
         if self.blocks.open != Some(prose) {
+            if prose == Prose::Text && is_blank(inner) {
+                return self.blank.push_str(inner);
+            }
+            let blank = std::mem::take(&mut self.blank);
             if prose == Prose::Text {
                 self.carry(sink);
             }
             self.close_prose(sink);
             self.open_prose(prose, sink);
+            if prose == Prose::Text {
+                self.blocks.prose(prose, &blank, sink);
+            }
         }
         let inner = self.blocks.halves.join(inner);
         self.blocks.prose(prose, &inner, sink);
@@ -92,4 +100,9 @@ impl Machine {
         sink.emit(Event::BlockStop { index });
         self.blocks.index += 1;
     }
+}
+
+/// Whether inner text is white space: a block of it means nothing, and vendors refuse it in the next request.
+fn is_blank(inner: &str) -> bool {
+    json::decode(inner).is_some_and(|text| text.chars().all(char::is_whitespace))
 }

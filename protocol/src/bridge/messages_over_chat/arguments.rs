@@ -1,0 +1,357 @@
+//! The arguments of one call as they come in pieces: some vendors send a placeholder (`{}`) first, the object twice, or
+//! with every piece all that came before. What goes out is one object.
+
+use std::borrow::Cow;
+
+use crate::json;
+
+/// How much of the beginning is compared to recognise a repetition.
+const HEAD: usize = 64;
+const EMPTY: &str = "{}";
+
+/// Follows argument text just far enough to see where a JSON object ends, and what is a repetition.
+#[derive(Default)]
+pub(super) struct ArgumentsObject {
+    phase: Phase,
+    depth: usize,
+    /// Nothing stands in the object yet.
+    is_bare: bool,
+    /// Something of it has gone out.
+    is_shown: bool,
+    /// The last byte that is no white space.
+    last: u8,
+    /// The first bytes, and how many there have been.
+    head: String,
+    length: usize,
+    is_cumulative: bool,
+}
+
+#[derive(Clone, Copy, Default)]
+enum Phase {
+    #[default]
+    Empty,
+    /// Only whitespace so far.
+    Blank,
+    Inside,
+    InString,
+    Escaped,
+    Complete,
+    /// It does not begin with a brace.
+    NoObject,
+}
+
+impl ArgumentsObject {
+    /// Whether nothing can follow.
+    pub(super) fn is_complete(&self) -> bool {
+        matches!(self.phase, Phase::Complete)
+    }
+
+    /// Whether its end has been withheld: the object is empty, and the real one may still come.
+    pub(super) fn is_withheld(&self) -> bool {
+        self.is_complete() && self.is_bare
+    }
+
+    /// What is missing of it when no more can come.
+    pub(super) fn rest(&self) -> &'static str {
+        match (self.has_begun(), self.is_withheld()) {
+            (false, _) => EMPTY,
+            (true, true) if self.is_shown => "}",
+            (true, true) => EMPTY,
+            (true, false) => "",
+        }
+    }
+
+    /// Whether any text came.
+    pub(super) fn has_begun(&self) -> bool {
+        !matches!(self.phase, Phase::Empty)
+    }
+
+    /// Whether this text, which came as one piece, is all of the object once more.
+    pub(super) fn is_repeated_by(&self, inner: &str) -> bool {
+        self.is_complete() && !self.is_bare && inner.len() == self.length && inner.starts_with(&self.head)
+    }
+
+    /// Takes the next piece, inner text; returns what is new in it.
+    pub(super) fn take<'t>(&mut self, inner: &'t str) -> Cow<'t, str> {
+        if inner.is_empty() {
+            return Cow::Borrowed("");
+        }
+        if self.is_resent(inner) {
+            self.is_cumulative = true;
+            return self.grow(&inner[self.length..]);
+        }
+        self.grow(inner)
+    }
+
+    /// Whether a piece begins with all that came before. It is not when its beginning can go on from there: an object
+    /// within the object may begin like it.
+    fn is_resent(&self, inner: &str) -> bool {
+        let may_be = match self.phase {
+            Phase::Inside => self.is_cumulative || !matches!(self.last, b':' | b'['),
+            // A quote that is not escaped would end the string behind the brace.
+            Phase::InString | Phase::Escaped => true,
+            Phase::Empty | Phase::Blank | Phase::Complete | Phase::NoObject => false,
+        };
+        may_be
+            && inner.len() >= self.length
+            && inner.starts_with(&self.head)
+            // Cut in an escape, the rest could not stand alone.
+            && inner.get(self.length..).is_some_and(|rest| json::decode(rest).is_some())
+    }
+
+    fn grow<'t>(&mut self, inner: &'t str) -> Cow<'t, str> {
+        let mut new = Cow::Borrowed("");
+        let mut rest = inner;
+        while !rest.is_empty() {
+            let mut piece = match self.phase {
+                Phase::Complete if !self.is_bare => break,
+                Phase::Complete => match self.replace(rest) {
+                    Some(behind) => {
+                        rest = behind;
+                        continue;
+                    }
+                    None => break,
+                },
+                Phase::Empty
+                | Phase::Blank
+                | Phase::Inside
+                | Phase::InString
+                | Phase::Escaped
+                | Phase::NoObject => &rest[..self.feed(rest)],
+            };
+            rest = &rest[piece.len()..];
+            if self.is_withheld() {
+                // The brace is its last character, which somebody may have escaped.
+                let before = piece.strip_suffix('}').or_else(|| piece.get(..piece.len().saturating_sub(6)));
+                piece = before.filter(|_| self.is_shown).unwrap_or_default();
+            }
+            self.is_shown |= !piece.is_empty();
+            if new.is_empty() { new = Cow::Borrowed(piece) } else { new.to_mut().push_str(piece) }
+        }
+        new
+    }
+
+    /// Lets another object take the place of an empty one. Returns what is new of it: the opening brace may have gone out.
+    fn replace<'t>(&mut self, inner: &'t str) -> Option<&'t str> {
+        let object = json::trim_start(inner);
+        let behind = object.strip_prefix('{')?;
+        if !self.is_shown {
+            *self = Self::default();
+            return Some(object);
+        }
+        self.phase = Phase::Inside;
+        self.depth = 1;
+        self.last = b'{';
+        self.head.clear();
+        self.length = 0;
+        self.count("{");
+        Some(behind)
+    }
+
+    fn count(&mut self, taken: &str) {
+        let room = HEAD.saturating_sub(self.head.len()).min(taken.len());
+        // Once a character does not fit, the head is as long as it gets.
+        if self.head.len() == self.length && room > 0 {
+            let end = (0..=room).rev().find(|&end| taken.is_char_boundary(end)).unwrap_or(0);
+            self.head.push_str(&taken[..end]);
+        }
+        self.length += taken.len();
+    }
+
+    /// Takes inner text up to the end of the object, and returns how long that is: the JSON's own escapes are escaped
+    /// once more in it.
+    fn feed(&mut self, inner: &str) -> usize {
+        let mut bytes = inner.bytes();
+        while let Some(byte) = bytes.next() {
+            let meant = match byte {
+                b'\\' => match bytes.next() {
+                    Some(b'n' | b't' | b'r') => b' ',
+                    Some(b'u') => ascii(std::array::from_fn(|_| bytes.next().unwrap_or(b'?'))),
+                    Some(escaped) => escaped,
+                    None => break,
+                },
+                plain => plain,
+            };
+            self.step(meant);
+            if self.is_complete() {
+                break;
+            }
+        }
+        let taken = inner.len() - bytes.len();
+        self.count(&inner[..taken]);
+        taken
+    }
+
+    fn step(&mut self, byte: u8) {
+        let is_space = matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+        self.phase = match (self.phase, byte) {
+            (Phase::Empty | Phase::Blank, _) if is_space => Phase::Blank,
+            (Phase::Empty | Phase::Blank, b'{') => {
+                self.is_bare = true;
+                self.enter()
+            }
+            (Phase::Empty | Phase::Blank, _) | (Phase::NoObject, _) => Phase::NoObject,
+            (Phase::Inside, b'}' | b']') => self.leave(byte),
+            (Phase::Inside, _) => {
+                self.is_bare &= is_space;
+                match byte {
+                    b'{' | b'[' => self.enter(),
+                    b'"' => Phase::InString,
+                    _ => Phase::Inside,
+                }
+            }
+            (Phase::InString, b'\\') => Phase::Escaped,
+            (Phase::InString, b'"') => Phase::Inside,
+            (Phase::InString | Phase::Escaped, _) => Phase::InString,
+            (Phase::Complete, _) => Phase::Complete,
+        };
+        if !is_space {
+            self.last = byte;
+        }
+    }
+
+    fn enter(&mut self) -> Phase {
+        self.depth += 1;
+        Phase::Inside
+    }
+
+    fn leave(&mut self, byte: u8) -> Phase {
+        self.depth -= 1;
+        match (self.depth, byte) {
+            (0, b'}') => Phase::Complete,
+            (0, _) => Phase::NoObject,
+            _ => Phase::Inside,
+        }
+    }
+}
+
+/// The ASCII character of four hexadecimal digits; any other stands for "something without meaning here".
+fn ascii(digits: [u8; 4]) -> u8 {
+    let code = std::str::from_utf8(&digits).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok());
+    code.filter(u8::is_ascii).unwrap_or(b'?')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn complete(text: &str) -> bool {
+        let mut object = ArgumentsObject::default();
+        object.take(&json::escape(text));
+        object.is_complete()
+    }
+
+    /// What goes out of these pieces, the end included.
+    fn sent(pieces: &[&str]) -> String {
+        let mut object = ArgumentsObject::default();
+        let mut out = String::new();
+        for piece in pieces {
+            out.push_str(&object.take(&json::escape(piece)));
+        }
+        out.push_str(if object.is_withheld() { object.rest() } else { "" });
+        json::decode(&out).unwrap().into_owned()
+    }
+
+    #[test]
+    fn an_object_is_complete_at_its_last_brace_and_not_before() {
+        let json = r#" {"a":"}\"{","b":[{"c":1}],"d":"\\"} "#;
+        let end = json.rfind('}').unwrap();
+        for at in 0..json.len() {
+            assert_eq!(complete(&json[..at]), at > end, "{}", &json[..at]);
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_never_complete_and_goes_out_as_it_is() {
+        for json in ["", " ", "1", "[]", "\"{}\"", "x{}"] {
+            assert!(!complete(json), "{json}");
+            assert_eq!(sent(&[json, json]), json.repeat(2));
+        }
+    }
+
+    #[test]
+    fn an_escaped_quote_counts_as_a_quote() {
+        let mut object = ArgumentsObject::default();
+        object.take(r"{\u0022a}\u0022:1");
+        assert!(!object.is_complete());
+        object.take("}");
+        assert!(object.is_complete());
+    }
+
+    #[test]
+    fn a_placeholder_gives_way_to_the_object() {
+        const OBJECT: &str = r#"{"a":{}}"#;
+        for pieces in [
+            &["{}", OBJECT][..],
+            &["{", "}", OBJECT],
+            &["{ }", " \n", "{\"a\"", ":{}}"],
+            &["{}{\"a\":{}}"],
+            &["{}", "{}", "{", "\"a\":{}}"],
+        ] {
+            let sent: Value = serde_json::from_str(&sent(pieces)).unwrap();
+            assert_eq!(sent, serde_json::from_str::<Value>(OBJECT).unwrap(), "{pieces:?}");
+        }
+        let mut object = ArgumentsObject::default();
+        let out =
+            [r"{\n", r"\u007d", "{", r#"\"a\":1}"#].map(|piece| object.take(piece).into_owned()).concat();
+        assert_eq!(json::decode(&out).as_deref(), Some("{\n\"a\":1}"), "an escape stays whole");
+        for pieces in [&["{}"][..], &["{", "}"], &["{}", "{}"], &["{}", ""], &["{}x"]] {
+            assert_eq!(sent(pieces), "{}", "{pieces:?}");
+        }
+    }
+
+    #[test]
+    fn a_beginning_that_can_go_on_is_no_repetition() {
+        for (pieces, whole) in [
+            (&[r#"{"a":"#, r#"{"a":1}}"#][..], r#"{"a":{"a":1}}"#),
+            (&[r#"{"a":["#, r#"{"a":[]}]}"#], r#"{"a":[{"a":[]}]}"#),
+            (&[r#"{"a":"{"#, r#"{"}"#], r#"{"a":"{{"}"#),
+            (&[r#"{"a":"x"#, r#"{y}"}"#], r#"{"a":"x{y}"}"#),
+        ] {
+            assert_eq!(sent(pieces), whole);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_object_goes_out_once_however_it_is_sent(
+            text in "[a-z{}\"\\\\:é]{0,80}",
+            number in 0..9_u8,
+            cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..6),
+            placeholder in prop_oneof![Just(""), Just("{}")],
+            again in 0..3_usize,
+        ) {
+            let object = serde_json::json!({"key": text, "list": [{"key": number}]}).to_string();
+            let inner = json::escape(&object);
+            let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(inner.len()) + 1).collect();
+            ends.retain(|&end| inner.is_char_boundary(end) && json::decode(&inner[..end]).is_some());
+            ends.push(inner.len());
+            ends.sort_unstable();
+            let mut pieces = vec![];
+            let mut from = 0;
+            for &end in &ends {
+                pieces.push(&inner[from..end]);
+                from = end;
+            }
+            let mut object = ArgumentsObject::default();
+            let mut out = object.take(placeholder).into_owned();
+            for piece in pieces.into_iter().chain((0..again).map(|_| inner.as_str())) {
+                out.push_str(&object.take(piece));
+            }
+            prop_assert_eq!(&out, &inner, "as deltas");
+            prop_assert!(object.is_complete());
+
+            // A first piece that ends where an object can begin is not told from a delta.
+            prop_assume!(!inner[..ends[0]].ends_with([':', '[']));
+            let mut object = ArgumentsObject::default();
+            let mut out = object.take(placeholder).into_owned();
+            for &end in &ends {
+                out.push_str(&object.take(&inner[..end]));
+            }
+            prop_assert_eq!(&out, &inner, "each with all that came before");
+        }
+    }
+}

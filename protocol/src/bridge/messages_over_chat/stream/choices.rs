@@ -1,0 +1,84 @@
+//! The choices of a reply. One answer was asked for, but some vendors put its text into one choice and its calls into
+//! another.
+
+use super::Machine;
+use crate::{
+    anthropic::stream::Sink,
+    json::Literal,
+    openai::stream::{Choice, Message},
+    vocabulary::StopReason,
+};
+
+/// Whether a choice of a whole reply is an answer, or a part of one.
+pub(super) fn is_answer(choice: &Choice<'_>) -> bool {
+    choice.is_answer()
+        && (choice.index() == 0 || ends_with_calls(choice) || said_whole(choice).is_some_and(Message::calls))
+}
+
+fn ends_with_calls(choice: &Choice<'_>) -> bool {
+    let word = choice.finish_reason().and_then(Literal::decode);
+    word.and_then(|word| StopReason::from_finish_reason(&word)) == Some(StopReason::ToolUse)
+}
+
+/// The message of a whole reply; beside an empty one there may be a delta.
+fn said_whole<'c, 'a>(choice: &'c Choice<'a>) -> Option<&'c Message<'a>> {
+    let (delta, message) = (choice.delta.0.as_ref(), choice.message.0.as_ref());
+    message.filter(|message| delta.is_none() || message.says_something()).or(delta)
+}
+
+impl Machine {
+    pub(super) fn choice<S: Sink>(&mut self, choice: &Choice<'_>, sink: &mut S) {
+        if choice.index() != 0 {
+            return self.other_choice(choice, sink);
+        }
+        self.start(sink);
+        if let Some(said) = self.said(choice) {
+            self.delta(said, sink);
+        }
+        self.finish.take(choice, &self.context.stop_sequences);
+    }
+
+    /// A choice beside the first: its calls are the answer's, and so is its text if it ends with calls. Any other is
+    /// another answer, which nobody has asked for.
+    fn other_choice<S: Sink>(&mut self, choice: &Choice<'_>, sink: &mut S) {
+        let said = if self.is_whole { said_whole(choice) } else { choice.delta.0.as_ref() };
+        let calls = said.filter(|said| said.calls());
+        let is_over = ends_with_calls(choice);
+        if let Some(said) = said {
+            said.texts().for_each(|inner| self.aside.push_str(inner));
+        }
+        if calls.is_some() || is_over {
+            self.start(sink);
+        }
+        if is_over {
+            let aside = std::mem::take(&mut self.aside);
+            self.text(&aside, sink);
+        }
+        if let Some(said) = calls {
+            self.called(said, choice.index(), sink);
+        }
+        if calls.is_some() || is_over {
+            self.finish.take(choice, &self.context.stop_sequences);
+        }
+    }
+
+    /// What a choice says: the message of a whole reply, the delta of a stream. Some vendors send both, one of them empty,
+    /// and in a stream a message that repeats what the deltas said.
+    fn said<'c, 'a>(&mut self, choice: &'c Choice<'a>) -> Option<&'c Message<'a>> {
+        if self.is_whole {
+            return said_whole(choice);
+        }
+        let (delta, message) = (choice.delta.0.as_ref(), choice.message.0.as_ref());
+        let has_deltas = self.has_deltas;
+        self.has_deltas |= delta.is_some();
+        let message = message.filter(|_| match delta {
+            None => !has_deltas || !self.has_spoken(),
+            Some(delta) => choice.finish_reason().is_some() && !self.has_spoken() && !delta.says_something(),
+        });
+        message.or(delta)
+    }
+
+    fn has_spoken(&self) -> bool {
+        self.blocks.index > 0 || self.blocks.open.is_some() || !self.calls.is_empty()
+    }
+}

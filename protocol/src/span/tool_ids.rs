@@ -1,0 +1,150 @@
+//! The ids of the tool calls and results in a request, in the form that its upstream demands: each call and its results
+//! in the same way, every other byte as it was.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::cursor::{Cursor, Walk, decoded};
+use super::{Edit, spliced};
+use crate::tool_id::{Form, Renamed};
+
+/// The body with such ids; itself, uncopied, when all of them fit.
+#[must_use]
+pub fn with_tool_ids(body: &Bytes, form: Form) -> Bytes {
+    let mut ids = vec![];
+    let walked = Cursor::new(body).members(|cursor, key| match key {
+        "messages" => elements(cursor, |cursor| message(cursor, &mut ids)),
+        _ => skip(cursor),
+    });
+    if walked.is_err() {
+        return body.clone();
+    }
+    let renamed = Renamed::to_fit(form, ids.iter().map(|id| id.text.as_str()));
+    if renamed.is_empty() {
+        return body.clone();
+    }
+    let edits = ids.into_iter().filter_map(|Id { span, text }| {
+        let new = renamed.get(&text)?;
+        Some(Edit { span, text: serde_json::Value::from(new).to_string() })
+    });
+    spliced(body, &mut edits.collect::<Vec<_>>())
+}
+
+/// An id, and the literal that it stands in.
+struct Id {
+    span: Range<usize>,
+    text: String,
+}
+
+fn message(cursor: &mut Cursor<'_>, ids: &mut Vec<Id>) -> Walk<()> {
+    members(cursor, |cursor, key| match key {
+        "content" => elements(cursor, |cursor| block(cursor, ids)),
+        "tool_calls" => elements(cursor, |cursor| call(cursor, ids)),
+        "tool_call_id" => id(cursor).map(|found| ids.extend(found)),
+        _ => skip(cursor),
+    })
+}
+
+/// A block of the Messages API; the ids of tools that run at the vendor are the vendor's own.
+fn block(cursor: &mut Cursor<'_>, ids: &mut Vec<Id>) -> Walk<()> {
+    let (mut kind, mut used, mut answered) = (None, None, None);
+    members(cursor, |cursor, key| {
+        match key {
+            "type" => kind = id(cursor)?,
+            "id" => used = id(cursor)?,
+            "tool_use_id" => answered = id(cursor)?,
+            _ => skip(cursor)?,
+        }
+        Ok(())
+    })?;
+    ids.extend(match kind.as_ref().map(|kind| kind.text.as_str()) {
+        Some("tool_use") => used,
+        Some("tool_result") => answered,
+        Some(_) | None => None,
+    });
+    Ok(())
+}
+
+/// An element of `tool_calls`.
+fn call(cursor: &mut Cursor<'_>, ids: &mut Vec<Id>) -> Walk<()> {
+    members(cursor, |cursor, key| match key {
+        "id" => id(cursor).map(|found| ids.extend(found)),
+        _ => skip(cursor),
+    })
+}
+
+/// The string at which the cursor stands; `None` for anything else.
+fn id(cursor: &mut Cursor<'_>) -> Walk<Option<Id>> {
+    let span = cursor.value()?;
+    let text = decoded(cursor.slice(span.clone()));
+    Ok(text.map(|text| Id { span, text: text.into_owned() }))
+}
+
+fn members(cursor: &mut Cursor<'_>, each: impl FnMut(&mut Cursor<'_>, &str) -> Walk<()>) -> Walk<()> {
+    if cursor.peek() == Some(b'{') { cursor.members(each) } else { skip(cursor) }
+}
+
+fn elements(cursor: &mut Cursor<'_>, each: impl FnMut(&mut Cursor<'_>) -> Walk<()>) -> Walk<()> {
+    if cursor.peek() == Some(b'[') { cursor.elements(each) } else { skip(cursor) }
+}
+
+fn skip(cursor: &mut Cursor<'_>) -> Walk<()> {
+    cursor.value().map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fitted(body: &str, form: Form) -> String {
+        let fitted = with_tool_ids(&Bytes::from(body.to_owned()), form);
+        String::from_utf8(fitted.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn calls_and_results_of_the_messages_api_change_in_pairs() {
+        let body = |bash: &str, other: &str| {
+            format!(
+                r#"{{"messages":[ {{"role":"assistant", "content":[{{"type":"tool_use","id":"{bash}","name":"B","input":{{"id":"a:b","type":"tool_use"}}}},
+                {{"id":"toolu_1","type":"tool_use"}},{{"type":"server_tool_use","id":"a:b"}},{{"id":"{other}","type":"tool_use"}}]}},
+                {{"role":"user","content":[{{"tool_use_id":"{bash}","type":"tool_result","content":[{{"type":"tool_use","id":"a:b"}}]}},
+                {{"type":"tool_result","tool_use_id":"{other}"}},7]}}],"id":"a:b"}}"#
+            )
+        };
+        let mended = body("vdm1_00_functions-dBash-c0", "vdm1_00_a-sb");
+        assert_eq!(fitted(&body("functions.Bash:0", "a b"), Form::Anthropic), mended);
+        assert_eq!(fitted(&body("functions.Bash\\u003a0", "a\\u0020b"), Form::Anthropic), mended);
+        assert_eq!(fitted(&mended, Form::Anthropic), mended);
+    }
+
+    #[test]
+    fn calls_and_results_of_chat_completions_change_in_pairs() {
+        let body = |id: &str| {
+            format!(
+                r#"{{"messages":[{{"role":"assistant","content":null,"tool_calls":[{{"id":"{id}","function":{{"arguments":"{{\"id\":1}}"}}}},{{"id":"D681PevKs"}}]}},
+                {{"role":"tool","tool_call_id":"{id}","content":"x"}},{{"role":"tool","tool_call_id":"D681PevKs"}}]}}"#
+            )
+        };
+        let fitted = fitted(&body("call_0123456789"), Form::Mistral);
+        let sent: serde_json::Value = serde_json::from_str(&fitted).unwrap();
+        let id = sent["messages"][1]["tool_call_id"].as_str().unwrap();
+        assert!(id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{id}");
+        assert_eq!(fitted, body(id));
+    }
+
+    #[test]
+    fn what_fits_or_is_no_request_is_returned_itself() {
+        for body in [
+            r#"{"messages":[{"content":[{"type":"tool_use","id":"toolu_1"}]},{"content":"x"},null,[]]}"#,
+            r#"{"messages":[{"content":[{"type":"tool_use","id":"a:b"}]}"#,
+            r#"{"messages":{"content":[{"type":"tool_use","id":"a:b"}]}}"#,
+            r#"{"messages":[{"content":[{"type":"tool_use","id":7,"input":{}}],"tool_calls":3}]}"#,
+            "[]",
+            "",
+        ] {
+            let body = Bytes::from(body.to_owned());
+            assert_eq!(with_tool_ids(&body, Form::Anthropic).as_ptr(), body.as_ptr());
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! Ids of tool calls that every vendor accepts, and the way back to the vendor's own id.
+//!
+//! A client repeats an id in every later request, to whatever model it talks to by then. Anthropic accepts
+//! `[A-Za-z0-9_-]`, 64 characters at most, and refuses the whole conversation otherwise. An id of that form stays as it
+//! is. Any other becomes `vdm1_<maker>_<id>`: two characters for the maker, then the id with `-` as the escape
+//! character. The maker gets its own id back, everybody else the marked one. No table is kept: the mark outlives
+//! restarts and means the same on every replica. An id that is too long to carry becomes `vdm0_<hash>`, which stays the
+//! same for the same id but does not lead back.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
+
+/// The longest id that Anthropic accepts.
+const LONGEST: usize = 64;
+/// The longest id that OpenAI accepts.
+const LONGEST_OF_OPENAI: usize = 40;
+/// How many characters an id of Mistral has.
+const LENGTH_OF_MISTRAL: usize = 9;
+const CARRIED: &str = "vdm1_";
+const HASHED: &str = "vdm0_";
+/// Keeps `vdm0_` and the hash within OpenAI's bound.
+const LENGTH_OF_HASH: usize = 27;
+
+const ESCAPE: char = '-';
+/// What stands behind the escape character for the characters that ids have most; others are `x` and two digits.
+const SHORT: [(u8, u8); 6] =
+    [(b'-', b'-'), (b'.', b'd'), (b':', b'c'), (b'|', b'p'), (b' ', b's'), (b'/', b'f')];
+
+/// Who made an id: a provider, and the vendor behind it where the provider serves the models of several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Maker([u8; 2]);
+
+impl Maker {
+    /// Whoever made the ids of a history that no gateway has seen.
+    pub(crate) const UNKNOWN: Self = Self(*b"00");
+
+    /// The vendor of a model stands before its last slash (`moonshotai/kimi-k2`). Claude is Anthropic's wherever it is
+    /// served, and its ids are checked there as well.
+    #[must_use]
+    pub fn new(provider: &str, model: &str) -> Self {
+        let vendor = match model.rsplit_once('/') {
+            _ if model.to_ascii_lowercase().contains("claude") => "anthropic",
+            Some((vendor, _)) => vendor,
+            None => "",
+        };
+        let digest = Sha256::new().chain_update(provider).chain_update([0]).chain_update(vendor).finalize();
+        let text = URL_SAFE_NO_PAD.encode(digest);
+        let mut maker = [0; 2];
+        maker.copy_from_slice(&text.as_bytes()[..2]);
+        Self(maker)
+    }
+}
+
+/// Whether every vendor accepts the id as it is, apart from the bounds of [`Form`].
+pub(crate) fn is_portable(id: &str) -> bool {
+    (1..=LONGEST).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+}
+
+/// The id as a client gets it: itself where that is portable.
+#[must_use]
+pub fn portable(id: &str, maker: Maker) -> Cow<'_, str> {
+    if is_portable(id) {
+        return Cow::Borrowed(id);
+    }
+    let mut carried = String::with_capacity(LONGEST);
+    carried.push_str(CARRIED);
+    carried.extend(maker.0.map(char::from));
+    carried.push('_');
+    escape(id, &mut carried);
+    Cow::Owned(if carried.len() <= LONGEST { carried } else { hashed(id, 0) })
+}
+
+/// The id that this maker gave, if the client's id carries it.
+#[must_use]
+pub fn original(id: &str, maker: Maker) -> Option<String> {
+    let (tag, rest) = id.strip_prefix(CARRIED)?.split_at_checked(maker.0.len())?;
+    let original = unescape(rest.strip_prefix('_')?).filter(|_| tag.as_bytes() == maker.0)?;
+    // A vendor's own id can look like a mark: only what is written exactly like one is one.
+    (portable(&original, maker) == id).then_some(original)
+}
+
+fn escape(id: &str, out: &mut String) {
+    for byte in id.bytes() {
+        match SHORT.iter().find(|(known, _)| *known == byte) {
+            Some((_, letter)) => out.extend([ESCAPE, char::from(*letter)]),
+            None if byte.is_ascii_alphanumeric() || byte == b'_' => out.push(char::from(byte)),
+            None => out.push_str(&format!("{ESCAPE}x{byte:02x}")),
+        }
+    }
+}
+
+fn unescape(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if char::from(byte) != ESCAPE {
+            bytes.push(byte);
+            continue;
+        }
+        let letter = rest.next()?;
+        bytes.push(match SHORT.iter().find(|(_, known)| *known == letter) {
+            Some((byte, _)) => *byte,
+            None if letter == b'x' => {
+                let digits = [rest.next()?, rest.next()?];
+                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+            }
+            None => return None,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// `attempt` tells the ids of one request apart where two of them would be the same.
+fn digest(id: &str, attempt: u32) -> sha2::digest::Output<Sha256> {
+    let salt = if attempt == 0 { String::new() } else { format!("\0{attempt}") };
+    Sha256::new().chain_update(id).chain_update(salt).finalize()
+}
+
+fn hashed(id: &str, attempt: u32) -> String {
+    let text = URL_SAFE_NO_PAD.encode(digest(id, attempt));
+    format!("{HASHED}{}", &text[..LENGTH_OF_HASH])
+}
+
+/// What a vendor demands of the ids in a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// `[A-Za-z0-9_-]`, 64 characters at most.
+    Anthropic,
+    /// 40 characters at most.
+    OpenAi,
+    /// Nine letters and digits.
+    Mistral,
+}
+
+impl Form {
+    /// Every form.
+    pub const ALL: [Self; 3] = [Self::Anthropic, Self::OpenAi, Self::Mistral];
+
+    /// As the configuration calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Anthropic => "anthropic",
+            Self::OpenAi => "openai",
+            Self::Mistral => "mistral",
+        }
+    }
+
+    /// The form of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|form| form.name() == name)
+    }
+
+    pub(crate) fn accepts(self, id: &str) -> bool {
+        match self {
+            Self::Anthropic => is_portable(id),
+            Self::OpenAi => (1..=LONGEST_OF_OPENAI).contains(&id.chars().count()),
+            Self::Mistral => {
+                id.len() == LENGTH_OF_MISTRAL && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            }
+        }
+    }
+
+    fn fitted(self, id: &str, attempt: u32) -> String {
+        match (self, attempt) {
+            (Self::Anthropic, 0) => portable(id, Maker::UNKNOWN).into_owned(),
+            (Self::Anthropic | Self::OpenAi, _) => hashed(id, attempt),
+            (Self::Mistral, _) => letters_and_digits(&digest(id, attempt)),
+        }
+    }
+}
+
+fn letters_and_digits(digest: &[u8]) -> String {
+    const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut number = digest.iter().take(8).fold(0_u64, |number, &byte| number << 8 | u64::from(byte));
+    let mut next = || {
+        let digit = ALPHABET[(number % 62) as usize];
+        number /= 62;
+        char::from(digit)
+    };
+    (0..LENGTH_OF_MISTRAL).map(|_| next()).collect()
+}
+
+/// The ids of one request that change, by what they are. Two that differ stay different.
+#[derive(Debug, Default)]
+pub(crate) struct Renamed(HashMap<String, String>);
+
+impl Renamed {
+    /// Every id in the form that the upstream demands.
+    pub(crate) fn to_fit<'i>(form: Form, ids: impl Iterator<Item = &'i str> + Clone) -> Self {
+        Self::new(ids, |id, attempt| (!form.accepts(id)).then(|| form.fitted(id, attempt)))
+    }
+
+    /// The ids of this maker as it gave them.
+    pub(crate) fn to_originals<'i>(maker: Maker, ids: impl Iterator<Item = &'i str> + Clone) -> Self {
+        Self::new(ids, |id, attempt| original(id, maker).filter(|_| attempt == 0))
+    }
+
+    /// `wanted` names the new id, for each attempt another, or none if the id stays.
+    fn new<'i>(
+        ids: impl Iterator<Item = &'i str> + Clone,
+        wanted: impl Fn(&str, u32) -> Option<String>,
+    ) -> Self {
+        let changes = |id: &&str| wanted(id, 0).is_some();
+        let mut odd = ids.clone().filter(changes).peekable();
+        if odd.peek().is_none() {
+            return Self::default();
+        }
+        let mut taken: HashSet<Cow<'_, str>> = ids.filter(|id| !changes(id)).map(Cow::Borrowed).collect();
+        let mut renamed = HashMap::new();
+        for id in odd {
+            if renamed.contains_key(id) {
+                continue;
+            }
+            let new = (0..).map_while(|attempt| wanted(id, attempt)).find(|new| !taken.contains(&**new));
+            if let Some(new) = new {
+                taken.insert(Cow::Owned(new.clone()));
+                renamed.insert(id.to_owned(), new);
+            }
+        }
+        Self(renamed)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The new id, if it has one.
+    pub(crate) fn get(&self, id: &str) -> Option<&str> {
+        self.0.get(id).map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn kimi() -> Maker {
+        Maker::new("kimi", "kimi-k2-0905")
+    }
+
+    #[test]
+    fn an_id_that_every_vendor_accepts_stays() {
+        let long = "x".repeat(64);
+        for id in ["toolu_01A", "srvtoolu_1", "call_0", "chatcmpl-tool-0123", "D681PevKs", "-", &long] {
+            assert!(matches!(portable(id, kimi()), Cow::Borrowed(same) if same == id), "{id}");
+            assert_eq!(original(id, kimi()), None);
+        }
+    }
+
+    #[test]
+    fn an_odd_id_is_carried_readably_and_leads_back() {
+        let maker = Maker(*b"Kx");
+        for (id, carried) in [
+            ("functions.Bash:0", "vdm1_Kx_functions-dBash-c0"),
+            ("call_Q1|fc_0f", "vdm1_Kx_call_Q1-pfc_0f"),
+            ("a b/c-d", "vdm1_Kx_a-sb-fc--d"),
+            ("é\"", "vdm1_Kx_-xc3-xa9-x22"),
+            ("", "vdm1_Kx_"),
+        ] {
+            assert_eq!(portable(id, maker), carried);
+            assert_eq!(original(carried, maker).as_deref(), Some(id));
+            assert_eq!(original(carried, Maker(*b"Ky")), None, "another vendor gets the marked one");
+        }
+    }
+
+    #[test]
+    fn an_id_that_is_too_long_is_always_the_same_hash() {
+        let (one, two) = ("a".repeat(90), format!("{}b", "a".repeat(89)));
+        let hash = portable(&one, kimi());
+        assert_eq!(hash, portable(&one, Maker::new("other", "m")));
+        assert_ne!(hash, portable(&two, kimi()));
+        assert!(hash.starts_with("vdm0_") && Form::OpenAi.accepts(&hash) && is_portable(&hash), "{hash}");
+        assert_eq!(original(&hash, kimi()), None);
+    }
+
+    #[test]
+    fn the_maker_is_the_vendor_behind_a_provider() {
+        let kimi = Maker::new("openrouter", "moonshotai/kimi-k2");
+        assert_eq!(kimi, Maker::new("openrouter", "moonshotai/kimi-k2-thinking"));
+        assert_ne!(kimi, Maker::new("openrouter", "anthropic/claude-opus-4.5"));
+        assert_ne!(kimi, Maker::new("groq", "moonshotai/kimi-k2"));
+        assert_eq!(Maker::new("copilot", "gpt-5"), Maker::new("copilot", "gpt-4.1"));
+        assert_ne!(Maker::new("copilot", "gpt-5"), Maker::new("copilot", "claude-sonnet-4"));
+    }
+
+    #[test]
+    fn what_only_looks_like_a_mark_is_left_alone() {
+        let mark = portable("a:b", kimi()).into_owned();
+        let head = &mark[..8];
+        for id in [format!("{head}plain"), format!("{head}a-"), format!("{head}a-x3"), format!("{head}a-q")] {
+            assert_eq!(original(&id, kimi()), None, "{id}");
+        }
+        for id in ["vdm1_", "vdm1_K", "vdm1_é_", "vdm1", ""] {
+            assert_eq!(original(id, kimi()), None, "{id}");
+        }
+    }
+
+    #[test]
+    fn ids_fit_the_form_that_a_vendor_demands() {
+        for (form, id, fits) in [
+            (Form::Mistral, "D681PevKs", true),
+            (Form::Mistral, "D681Pev_s", false),
+            (Form::Mistral, "call_0123456", false),
+            (Form::OpenAi, "functions.Bash:0", true),
+            (Form::Anthropic, "functions.Bash:0", false),
+            (Form::Anthropic, "", false),
+        ] {
+            assert_eq!(form.accepts(id), fits, "{form:?} {id}");
+            assert!(form.accepts(&form.fitted(id, 0)) && form.accepts(&form.fitted(id, 7)), "{form:?} {id}");
+            assert_eq!(Form::named(form.name()), Some(form));
+        }
+        assert!(!Form::OpenAi.accepts(&"x".repeat(41)));
+    }
+
+    #[test]
+    fn a_new_id_never_is_that_of_another_call() {
+        for form in Form::ALL {
+            let odd = "functions.Bash:0".repeat(3);
+            let minted = form.fitted(&odd, 0);
+            let renamed = Renamed::to_fit(form, [odd.as_str(), &minted, &odd].into_iter());
+            let new = renamed.get(&odd).expect("it does not fit");
+            assert!(new != minted && form.accepts(new), "{new}");
+            assert_eq!(renamed.get(&minted), None);
+        }
+        let marked = portable("a:b", kimi()).into_owned();
+        assert!(Renamed::to_originals(kimi(), [marked.as_str(), "a:b"].into_iter()).is_empty());
+        let renamed = Renamed::to_originals(kimi(), [marked.as_str(), "a:c"].into_iter());
+        assert_eq!(renamed.get(&marked), Some("a:b"));
+    }
+
+    /// Ids as vendors make them, and anything else.
+    fn any_id() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[A-Za-z0-9_.:|/ -]{0,70}",
+            "functions\\.[a-z_]{1,12}:[0-9]{1,2}",
+            "vdm[01]_[A-Za-z0-9_-]{0,20}",
+            any::<String>(),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_client_gets_is_portable_and_leads_back(id in any_id(), provider in "[a-c]{1,2}") {
+            let maker = Maker::new(&provider, "m");
+            let given = portable(&id, maker).into_owned();
+            prop_assert!(is_portable(&given));
+            prop_assert_eq!(&portable(&given, maker), &given, "a second pass changes nothing");
+            prop_assert_eq!(&portable(&given, Maker::new("second gateway", "m")), &given);
+            if given != id && given.starts_with(CARRIED) {
+                prop_assert_eq!(original(&given, maker), Some(id));
+            }
+        }
+
+        #[test]
+        fn two_gateways_in_a_row_lead_back_to_the_same_id(id in any_id(), first in "[ab]", second in "[ab]") {
+            let (inner, outer) = (Maker::new(&first, "m"), Maker::new(&second, "m"));
+            let through = portable(&id, inner).into_owned();
+            let given = portable(&through, outer).into_owned();
+            let back = original(&given, outer).unwrap_or(given);
+            let back = original(&back, inner).unwrap_or(back);
+            prop_assume!(!id.starts_with(CARRIED));
+            prop_assert!(back == id || through.starts_with(HASHED));
+        }
+
+        #[test]
+        fn distinct_ids_stay_distinct(ids in vec(any_id(), 1..12), which in 0..4_usize) {
+            let renamed = match Form::ALL.get(which) {
+                Some(form) => Renamed::to_fit(*form, ids.iter().map(String::as_str)),
+                None => Renamed::to_originals(kimi(), ids.iter().map(String::as_str)),
+            };
+            let distinct: HashSet<&String> = ids.iter().collect();
+            let new: HashSet<&str> = distinct.iter().map(|id| renamed.get(id).unwrap_or(id)).collect();
+            prop_assert_eq!(new.len(), distinct.len());
+            if let Some(form) = Form::ALL.get(which) {
+                prop_assert!(new.iter().all(|id| form.accepts(id)));
+                let again = Renamed::to_fit(*form, new.iter().copied());
+                prop_assert!(again.is_empty(), "a second pass changes nothing");
+            }
+        }
+    }
+}
