@@ -280,3 +280,44 @@ fn a_whole_reply_is_given_to_those_who_asked_for_one_although_a_stream_came() {
     assert!(!reply.is_stream(), "{reply}");
     assert_eq!(reply.tools(), [("get_weather".to_owned(), json!({"city": "Genève"}))]);
 }
+
+#[test]
+fn what_vendors_send_oddly_is_one_message_streamed_and_whole() {
+    let bodies = [
+        (include_str!("../../fixtures/perplexity/whole-message-beside-an-empty-delta.json"), "text", 0),
+        (include_str!("../../fixtures/copilot/whole-text-and-call-in-two-choices.json"), "text", 1),
+        (include_str!("../../fixtures/kimi/whole-blank-text-before-a-call.json"), "tool_use", 1),
+        (
+            include_str!("../../fixtures/others/whole-arguments-twice-and-behind-a-placeholder.json"),
+            "tool_use",
+            3,
+        ),
+        (include_str!("../../fixtures/databricks/whole-reasoning-in-the-content.json"), "thinking", 0),
+    ];
+    for (body, first, calls) in bodies {
+        let whole = answered(thinking(), Answer::json(200, body), Delivery::Whole);
+        let content = whole.content();
+        assert_eq!((&content[0]["type"], whole.tools().len()), (&json!(first), calls), "{whole}");
+        assert!(!whole.tools().iter().any(|(_, input)| input.get("raw_arguments").is_some()), "{whole}");
+        let streamed = answered(thinking(), Answer::json(200, body), Delivery::Streamed);
+        assert_eq!(streamed.content(), content, "{streamed}");
+    }
+    let streams = [
+        include_str!("../../fixtures/perplexity/stream-messages-repeat-what-the-deltas-said.sse"),
+        include_str!("../../fixtures/copilot/stream-text-and-call-in-two-choices.sse"),
+        include_str!("../../fixtures/kimi/stream-ids-of-its-own-form-and-a-blank-before-them.sse"),
+        include_str!("../../fixtures/others/stream-arguments-sent-twice.sse"),
+        include_str!("../../fixtures/others/stream-arguments-grow-with-every-piece.sse"),
+        include_str!("../../fixtures/others/stream-placeholders-before-the-arguments-of-two-calls.sse"),
+        include_str!("../../fixtures/databricks/stream-reasoning-in-the-content.sse"),
+    ];
+    for stream in streams {
+        let answer = || Answer::events(vec![stream.as_bytes().to_vec()]);
+        let streamed = answered(thinking(), answer(), Delivery::Streamed);
+        let whole = answered(thinking(), answer(), Delivery::Whole);
+        assert_eq!(streamed.content(), whole.content(), "{streamed}");
+        let blank = |block: &Value| block["text"].as_str().is_some_and(|text| text.trim().is_empty());
+        assert!(!whole.content().iter().any(blank), "{whole}");
+        assert!(!whole.tools().iter().any(|(_, input)| input.get("raw_arguments").is_some()), "{whole}");
+    }
+}

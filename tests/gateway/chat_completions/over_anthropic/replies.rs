@@ -126,3 +126,22 @@ fn what_is_no_reply_is_a_502() {
         assert!(!reply.raw().contains("internals"), "{reply}");
     }
 }
+
+#[test]
+fn a_compaction_is_text_and_every_run_of_a_model_is_counted() {
+    let stream = include_str!("../../../fixtures/anthropic/stream-compaction-then-an-answer.sse");
+    let reply = whole(Answer::events(vec![stream.as_bytes().to_vec()]));
+    let completion = reply.json();
+    let message = &completion["choices"][0]["message"];
+    assert_eq!(message["content"], "Summary: two files were changed.\n\nNow the third.", "{reply}");
+    let usage = &completion["usage"];
+    assert_eq!((&usage["prompt_tokens"], &usage["completion_tokens"]), (&json!(185_592), &json!(3589)));
+    assert_eq!(usage["completion_tokens_details"], json!({"reasoning_tokens": 12}));
+
+    let refusal = include_str!("../../../fixtures/anthropic/whole-refusal-with-an-explanation.json");
+    let reply = whole(Answer::json(200, refusal));
+    let choice = reply.json()["choices"][0].take();
+    let told = (&choice["finish_reason"], &choice["message"]["refusal"], &choice["message"]["content"]);
+    let explanation = json!("This request was declined by \"usage policy\".");
+    assert_eq!(told, (&json!("content_filter"), &explanation, &Value::Null));
+}
