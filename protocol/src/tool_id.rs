@@ -29,6 +29,9 @@ const ESCAPE: char = '-';
 const SHORT: [(u8, u8); 6] =
     [(b'-', b'-'), (b'.', b'd'), (b':', b'c'), (b'|', b'p'), (b' ', b's'), (b'/', b'f')];
 
+/// How every id of Kimi begins, and what stands for it where the id would be too long otherwise.
+const FUNCTIONS: (&str, &str) = ("functions.", "-F");
+
 /// Who made an id: a provider, and the vendor behind it where the provider serves the models of several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Maker([u8; 2]);
@@ -66,12 +69,17 @@ pub fn portable(id: &str, maker: Maker) -> Cow<'_, str> {
     if is_portable(id) {
         return Cow::Borrowed(id);
     }
-    let mut carried = String::with_capacity(LONGEST);
-    carried.push_str(CARRIED);
-    carried.extend(maker.0.map(char::from));
-    carried.push('_');
-    escape(id, &mut carried);
-    Cow::Owned(if carried.len() <= LONGEST { carried } else { hashed(id, 0) })
+    let carried = |front: &str, rest: &str| {
+        let mut carried = String::with_capacity(LONGEST);
+        carried.push_str(CARRIED);
+        carried.extend(maker.0.map(char::from));
+        carried.push('_');
+        carried.push_str(front);
+        escape(rest, &mut carried);
+        Some(carried).filter(|carried| carried.len() <= LONGEST)
+    };
+    let shorter = || carried(FUNCTIONS.1, id.strip_prefix(FUNCTIONS.0)?);
+    Cow::Owned(carried("", id).or_else(shorter).unwrap_or_else(|| hashed(id, 0)))
 }
 
 /// The id that this maker gave, if the client's id carries it.
@@ -94,7 +102,8 @@ fn escape(id: &str, out: &mut String) {
 }
 
 fn unescape(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
+    let (front, text) = text.strip_prefix(FUNCTIONS.1).map_or(("", text), |rest| (FUNCTIONS.0, rest));
+    let mut bytes = front.as_bytes().to_vec();
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
         if char::from(byte) != ESCAPE {
@@ -273,6 +282,18 @@ mod tests {
     }
 
     #[test]
+    fn kimis_ids_of_long_names_are_carried_as_well() {
+        let maker = Maker(*b"Kx");
+        let long = format!("functions.mcp__github__{}:12", "x".repeat(30));
+        let longer = format!("functions.mcp__github__{}:12", "x".repeat(60));
+        let carried = portable(&long, maker).into_owned();
+        assert_eq!(carried, format!("vdm1_Kx_-Fmcp__github__{}-c12", "x".repeat(30)));
+        assert_eq!(original(&carried, maker), Some(long));
+        assert_eq!(original("vdm1_Kx_-FBash-c0", maker), None, "this one would have been carried in full");
+        assert!(portable(&longer, maker).starts_with(HASHED));
+    }
+
+    #[test]
     fn an_id_that_is_too_long_is_always_the_same_hash() {
         let (one, two) = ("a".repeat(90), format!("{}b", "a".repeat(89)));
         let hash = portable(&one, kimi());
@@ -341,7 +362,7 @@ mod tests {
     fn any_id() -> impl Strategy<Value = String> {
         prop_oneof![
             "[A-Za-z0-9_.:|/ -]{0,70}",
-            "functions\\.[a-z_]{1,12}:[0-9]{1,2}",
+            "functions\\.[a-z_]{1,60}:[0-9]{1,2}",
             "vdm[01]_[A-Za-z0-9_-]{0,20}",
             any::<String>(),
         ]
