@@ -55,7 +55,7 @@ pub enum Edit {
     ToolIds(Form),
 }
 
-/// What must be in a request for an edit to concern it.
+/// What a request must contain for an edit to apply.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Condition {
     path: Box<str>,

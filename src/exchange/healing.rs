@@ -30,7 +30,7 @@ impl Healing {
         }
         let betas = betas(&outgoing.headers);
         let configured = rules.iter().filter(|rule| rule.is_for(&lease.model)).map(|rule| &rule.edit);
-        // What an endpoint for replies demands, another one may not know.
+        // A member that replies need may be unknown to other endpoints.
         let fits = |edit: &&Edit| *endpoint == Endpoint::Reply || !edit.adds_a_member();
         let edits = configured.chain(remembered).chain(&self.learnt).filter(fits);
         let whole = outgoing.body.clone().joined();

@@ -56,6 +56,10 @@ pub(super) fn find(lower: &str, param: &str) -> Vec<Edit> {
     }
     let mut edits = vec![];
     let mut add = |bound| {
+        // Less than one is a mistake of the client, which hears of it.
+        if matches!(bound, Bound::AtLeast(0 | 1)) {
+            return;
+        }
         if let Some(edit) = Edit::bound(name, bound).filter(|edit| !edits.contains(edit)) {
             edits.push(edit);
         }
@@ -159,15 +163,12 @@ mod tests {
                 "max_tokens is too large: 64000. This model supports at most 32768 completion tokens, whereas you provided 64000.",
                 "max_tokens<=32768",
             ),
-            (
-                "Invalid max_tokens value, the valid range of max_tokens is [1, 8192]",
-                "max_tokens>=1 max_tokens<=8192",
-            ),
+            ("Invalid max_tokens value, the valid range of max_tokens is [1, 8192]", "max_tokens<=8192"),
             (
                 "<400> InternalError.Algo.InvalidParameter: Range of max_tokens should be [1, 65,536]",
-                "max_tokens>=1 max_tokens<=65536",
+                "max_tokens<=65536",
             ),
-            ("The max tokens must be between 1 and 5000.", "max_tokens>=1 max_tokens<=5000"),
+            ("The max tokens must be between 1 and 5000.", "max_tokens<=5000"),
             ("max_tokens must be less than or equal to 4096", "max_tokens<=4096"),
             (
                 "'max_completion_tokens' must be less than or equal to '32768', the maximum value for 'max_completion_tokens' is less than the 'context_window' for this model",
@@ -221,6 +222,7 @@ mod tests {
             "thinking.enabled.budget_tokens: Input should be greater than or equal to 1024",
             "messages.0: at least 1 message is required",
             "max_tokens: field required",
+            "max_tokens: Input should be greater than or equal to 1",
             "gpt-5.1 has no max_tokens",
             "",
         ] {

@@ -96,7 +96,7 @@ impl<'t> Demand<'t> {
                 Some(Self { name, value, how: How::Always })
             }
             [name, "must" | "should", "be", value, rest @ ..] if !matches!(rest.first(), Some(&"or")) => {
-                // More than one value, or none at all.
+                // A list of values, or `must be set …`, is not one value.
                 let is_one = !value.ends_with(',') && *value != "set";
                 is_one.then_some(Self { name, value, how: How::IfThere })
             }

@@ -31,13 +31,13 @@ const VERDICTS: [&str; 12] = [
     "cannot be specified",
     "removed",
 ];
-/// Who thinks, chooses no tool.
+/// How vendors refuse a choice of tools while the model thinks.
 const AGAINST_CHOICE: [&str; 5] =
     ["incompatible", "does not support", "not supported", "unsupported", "cannot be used"];
 
 /// The settings that a text (lower case, all quotes alike) says are not taken.
 pub(super) fn refused(lower: &str) -> Vec<&'static str> {
-    // There any word may be the name of a property.
+    // In a schema any word may be the name of a property.
     if lower.contains("schema") {
         return vec![];
     }
