@@ -45,7 +45,6 @@ pub struct Head<'a> {
     pub tools: ToolHistory,
     /// How many there are in there.
     pub messages: u32,
-    /// The values of every top-level `model`, in order.
     /// Whether [`without_own_thinking`] may find something.
     pub own_thinking: bool,
     /// Whether [`with_tool_ids`] may find something for an upstream that demands Anthropic's form.

@@ -138,7 +138,6 @@ impl Exchange<'_> {
     }
 
     /// How long the upstream may take for its first byte, or for a reply that is not streamed.
-    /// How long the upstream may take.
     pub(super) fn patience(&self, lease: &Lease, alternatives: Alternatives) -> Option<Duration> {
         let terms = self.gateway.terms();
         let limits = &terms.settings.limits;
