@@ -382,6 +382,12 @@ fn bounded(body: &Bytes, path: &str, bound: Bound) -> Bytes {
     }
 }
 
+/// Whether a request has this member, with a value other than null.
+#[must_use]
+pub fn has(body: &[u8], path: &str) -> bool {
+    refused::is_there(body, path)
+}
+
 /// Whether the edit would change this request.
 #[must_use]
 pub fn concerns(edit: &Edit, body: &Bytes, betas: &str) -> bool {

@@ -8,7 +8,7 @@ use vandamme_protocol::healing::{self, Edit, Edited};
 
 use super::Endpoint;
 use super::classify::CallFailure;
-use super::outgoing::Outgoing;
+use super::outgoing::{Outgoing, Way};
 
 const BETAS: HeaderName = HeaderName::from_static("anthropic-beta");
 
@@ -35,6 +35,11 @@ impl Healing {
         let edits = configured.chain(remembered).chain(&self.learnt).filter(fits);
         let whole = outgoing.body.clone().joined();
         let Edited { body, betas: left } = healing::apply(edits, &whole, &betas);
+        if let Way::Bridge(back) = &mut outgoing.way
+            && body.as_ptr() != whole.as_ptr()
+        {
+            back.follow(&whole, &body);
+        }
         outgoing.body = body.into();
         if left != betas {
             outgoing.headers.remove(&BETAS);

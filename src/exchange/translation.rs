@@ -2,11 +2,11 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use vandamme_protocol::bridge::chat_over_messages::{self, Birth};
 use vandamme_protocol::bridge::messages_over_chat;
 use vandamme_protocol::bridge::{Bridge, Fault, Outcome, Step, Whole};
-use vandamme_protocol::sse;
+use vandamme_protocol::{healing, sse};
 
 /// What the way back must know of the request.
 pub(super) enum Translation {
@@ -17,6 +17,16 @@ pub(super) enum Translation {
 }
 
 impl Translation {
+    /// Takes notice of what an edit has removed from the request that was translated.
+    pub(super) fn follow(&mut self, translated: &Bytes, edited: &Bytes) {
+        match self {
+            Self::Messages(context) if healing::has(translated, "stop") && !healing::has(edited, "stop") => {
+                context.cut_at_stop_sequences();
+            }
+            Self::Messages(_) | Self::Chat(_) => {}
+        }
+    }
+
     /// For a stream that is to stay one.
     pub(super) fn bridge(self) -> Box<dyn Bridge> {
         match self {

@@ -83,6 +83,13 @@ pub struct ReplyContext {
     signs_late: bool,
 }
 
+impl ReplyContext {
+    /// The upstream is not sent the stop sequences after all: the reply is cut at each of them.
+    pub fn cut_at_stop_sequences(&mut self) {
+        self.cut_at = self.stop_sequences.iter().filter(|sequence| !sequence.is_empty()).cloned().collect();
+    }
+}
+
 /// Translates a whole request body.
 ///
 /// # Errors

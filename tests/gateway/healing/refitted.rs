@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{chat, chat_with, suggested, with};
+use super::{chat, chat_with, suggested, with, without};
 use crate::support::canned::anthropic;
 use crate::support::chat as chats;
 use crate::support::client::prompt;
@@ -400,6 +400,23 @@ fn a_prompt_that_is_too_long_is_reported_so_that_claude_code_compacts() {
     let upstream = Upstream::anthropic().always(Answer::json(400, own.clone()));
     let reply = Gateway::before(&upstream).start().messages(&prompt(MODEL, "hi")).reply();
     assert_eq!(reply.raw(), own, "Anthropic's own words pass as they are");
+}
+
+#[test]
+fn stop_sequences_that_a_model_refuses_are_cut_at_by_the_gateway() {
+    let upstream = without("stop");
+    let gateway = Gateway::before(&upstream).start();
+    for streamed in [true, false] {
+        let members = json!({"stop_sequences": ["there"], "stream": streamed});
+        let reply = gateway.messages(&with(whole_prompt(MODEL, "hi"), members)).reply();
+        let message = reply.message();
+        assert_eq!(reply.text(), "Hello ");
+        assert_eq!(
+            (&message["stop_reason"], &message["stop_sequence"]),
+            (&json!("stop_sequence"), &json!("there"))
+        );
+    }
+    assert_eq!(upstream.count(), 3, "the second request goes without from the start");
 }
 
 #[test]
