@@ -190,13 +190,7 @@ impl Exchange<'_> {
     ) -> Result<(Answered, Lease), Stopped> {
         let place = target.map(|(place, _)| place);
         let alternatives = target.map(|(_, alternatives)| alternatives).unwrap_or_default();
-        let mut lease = match self.lease(place, alternatives, (&[], None)).await {
-            Ok(lease) => lease,
-            Err(none) => return Err(Stopped::without_lease(none, place, (attempts, fallbacks.left(self)))),
-        };
-        if let Err(failure) = self.sign(&mut lease) {
-            return Err(Stopped::after(&lease, attempts.elsewhere(fallbacks.left(self)), failure));
-        }
+        let mut lease = self.first_lease(place, alternatives, (attempts, fallbacks)).await?;
         attempts.start_target(lease.max_retries());
         if attempts.calls() == 0 || !lease.is_known_to_fail {
             lease.count_request();
@@ -248,6 +242,24 @@ impl Exchange<'_> {
                     best = Some(failure);
                 }
             }
+        }
+    }
+
+    /// A lease of this target, with the key that its provider takes.
+    async fn first_lease(
+        &self,
+        place: Option<&Place>,
+        alternatives: Alternatives,
+        (attempts, fallbacks): (&Attempts, &mut Fallbacks),
+    ) -> Result<Lease, Stopped> {
+        match self.lease(place, alternatives, (&[], None)).await {
+            Ok(mut lease) => match self.sign(&mut lease) {
+                Ok(()) => Ok(lease),
+                Err(failure) => {
+                    Err(Stopped::after(&lease, attempts.elsewhere(fallbacks.left(self)), failure))
+                }
+            },
+            Err(none) => Err(Stopped::without_lease(none, place, (attempts, fallbacks.left(self)))),
         }
     }
 
