@@ -6,6 +6,7 @@
 mod betas;
 mod bounds;
 mod choices;
+mod lesson;
 mod named;
 mod refused;
 mod rule;
@@ -18,6 +19,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+pub use self::lesson::is_for_everybody;
 pub use self::rule::Rule;
 pub use self::wordings::recognise;
 use crate::schema_fit;
@@ -60,6 +62,8 @@ pub enum Edit {
 pub struct Condition {
     path: Box<str>,
     value: Option<Box<str>>,
+    /// Another one that must hold, too.
+    and: Option<Box<Self>>,
 }
 
 /// What a number must not exceed, or not fall below.
@@ -139,8 +143,20 @@ impl Edit {
         match self {
             Self::Value(path, None) => match refused::value(body, &path) {
                 Some(value) => Self::Value(path, Some(value.into())),
+                None if refused::is_there(body, &path) => Self::Value(path, None),
                 None => Self::Param(path),
             },
+            Self::Set(path, value, Some(condition)) if condition.is_open(&path) => {
+                let condition = Condition::of_request(&path, body);
+                Self::Set(path, value, Some(condition))
+            }
+            Self::Beside(path, condition) if condition.is_open(&path) => {
+                let condition = Condition::of_request(&path, body);
+                match condition.and {
+                    Some(_) => Self::Beside(path, condition),
+                    None => Self::Value(path, None).taught_by(body),
+                }
+            }
             Self::Nearest(path, allowed) => choices::nearest(path, &allowed, body),
             Self::Reasoning(_) => Self::Reasoning(missing_reasoning(body)),
             Self::Param(_)
@@ -153,6 +169,25 @@ impl Edit {
             | Self::Beta(_)
             | Self::Limit(_)
             | Self::ToolIds(_) => self,
+        }
+    }
+
+    /// Whether it says what the provider refuses of any request. What names no value would concern requests that are fine.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        match self {
+            Self::Value(_, None) | Self::Nearest(..) => false,
+            Self::Set(path, _, Some(condition)) | Self::Beside(path, condition) => !condition.is_open(path),
+            Self::Param(_)
+            | Self::Value(_, Some(_))
+            | Self::Set(_, _, None)
+            | Self::Bound(..)
+            | Self::Keyword(_)
+            | Self::ToolSchemas
+            | Self::Reasoning(_)
+            | Self::Beta(_)
+            | Self::Limit(_)
+            | Self::ToolIds(_) => true,
         }
     }
 
@@ -247,11 +282,35 @@ impl fmt::Display for Edit {
     }
 }
 
+impl Condition {
+    fn new(path: &str, value: Option<String>) -> Self {
+        Self { path: path.into(), value: value.map(Into::into), and: None }
+    }
+
+    /// Whether it stands for the value that the refused request has there.
+    fn is_open(&self, path: &str) -> bool {
+        *self.path == *path && self.value.is_none()
+    }
+
+    /// That a request has the same value there as this one, and thinks as this one does: some vendors allow one value with
+    /// thinking and another without.
+    fn of_request(path: &str, body: &[u8]) -> Self {
+        const THINKING: &str = "thinking.type";
+        let thinking = refused::value(body, THINKING).filter(|_| path != THINKING);
+        let and = thinking.map(|value| Box::new(Self::new(THINKING, Some(value))));
+        Self { and, ..Self::new(path, refused::value(body, path)) }
+    }
+}
+
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.value {
-            Some(value) => write!(f, "{}={value}", self.path),
-            None => f.write_str(&self.path),
+        f.write_str(&self.path)?;
+        if let Some(value) = &self.value {
+            write!(f, "={value}")?;
+        }
+        match &self.and {
+            Some(and) => write!(f, "&{and}"),
+            None => Ok(()),
         }
     }
 }

@@ -308,6 +308,7 @@ impl Exchange<'_> {
             Err(unsupported) => (Bytes::new(), Some(unsupported)),
         };
         let named = healing::recognise(status, &body);
+        let refusal = body.clone();
         let is_out_of_tokens = openai::error::is_out_of_tokens(status, &body);
         let apis = (lease.provider.api, self.question.api);
         let reworded = openai::error::reworded_overflow(status, &body);
@@ -342,7 +343,8 @@ impl Exchange<'_> {
             fault,
             relayed: relays.then_some(Relayed(body)),
         };
-        CallFailure { outcome, retry, after, answer, named, can_fix: Fixable::No, is_out_of_tokens }
+        let can_fix = Fixable::No;
+        CallFailure { outcome, retry, after, answer, named, refusal, can_fix, is_out_of_tokens }
     }
 
     pub(super) fn scrubbed(&self, lease: &Lease, fault: Fault) -> Fault {

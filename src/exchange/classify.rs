@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use actix_web::http::header::{self, HeaderMap};
 use awc::error::{ConnectError, SendRequestError};
+use bytes::Bytes;
 use vandamme_actors::outcome::{LimitScope, Outcome, Retry};
 use vandamme_actors::provider::Lease;
 use vandamme_actors::retry::Fixable;
@@ -30,6 +31,8 @@ pub(super) struct CallFailure {
     pub(super) answer: Answer,
     /// What the upstream refuses, as far as the request can do without.
     pub(super) named: Vec<Edit>,
+    /// Where it does, if it does.
+    pub(super) refusal: Bytes,
     /// Whether the request has any of that.
     pub(super) can_fix: Fixable,
     /// The model used up its limit of tokens before its first word.
@@ -45,6 +48,7 @@ impl CallFailure {
             after: None,
             answer,
             named: vec![],
+            refusal: Bytes::new(),
             can_fix: Fixable::No,
             is_out_of_tokens: false,
         }
@@ -84,10 +88,12 @@ impl CallFailure {
         let after = asked_to_wait(&HeaderMap::new(), &facts);
         let (outcome, retry) = classify((status, fault.kind), &facts, after, &HeaderMap::new());
         let named = healing::recognise(status, body);
+        let refusal = Bytes::copy_from_slice(body);
         let mut answer = Answer::own(answered_as(outcome, fault));
         answer.retry_after = retry_after(outcome, after);
         answer.should_retry = should_retry(outcome, after);
-        Self { outcome, retry, after, answer, named, can_fix: Fixable::No, is_out_of_tokens: false }
+        let can_fix = Fixable::No;
+        Self { outcome, retry, after, answer, named, refusal, can_fix, is_out_of_tokens: false }
     }
 
     pub(super) fn timeout(lease: &Lease, patience: Duration) -> Self {

@@ -15,9 +15,13 @@ const BETAS: HeaderName = HeaderName::from_static("anthropic-beta");
 /// What the refusals of one request have taught.
 #[derive(Default)]
 pub(super) struct Healing {
-    learnt: Vec<Edit>,
-    /// So many of them are known to have helped, and are the provider's to remember.
-    proven: usize,
+    learnt: Vec<Learnt>,
+}
+
+struct Learnt {
+    edit: Edit,
+    /// It says something about other requests, too.
+    is_for_everybody: bool,
 }
 
 impl Healing {
@@ -32,7 +36,8 @@ impl Healing {
         let configured = rules.iter().filter(|rule| rule.is_for(&lease.model)).map(|rule| &rule.edit);
         // A member that replies need may be unknown to other endpoints.
         let fits = |edit: &&Edit| *endpoint == Endpoint::Reply || !edit.adds_a_member();
-        let edits = configured.chain(remembered).chain(&self.learnt).filter(fits);
+        let edits =
+            configured.chain(remembered).chain(self.learnt.iter().map(|learnt| &learnt.edit)).filter(fits);
         let whole = outgoing.body.clone().joined();
         let Edited { body, betas: left } = healing::apply(edits, &whole, &betas);
         if let Way::Bridge(back) = &mut outgoing.way
@@ -52,7 +57,7 @@ impl Healing {
     /// Leaves of what a refusal named only what the request had: that makes it worth another call.
     pub(super) fn judge(&self, sent: &Outgoing, failed: &mut CallFailure) {
         let (body, betas) = (sent.body.clone().joined(), betas(&sent.headers));
-        let renamed = self.learnt.iter().any(|edit| matches!(edit, Edit::Limit(_)));
+        let renamed = self.learnt.iter().any(|learnt| matches!(learnt.edit, Edit::Limit(_)));
         let named = std::mem::take(&mut failed.named).into_iter();
         failed.named = named.map(|edit| edit.taught_by(&body)).collect();
         failed.named.retain(|edit| {
@@ -65,18 +70,20 @@ impl Healing {
         }
     }
 
-    /// Takes up what a refusal named.
-    pub(super) fn learn(&mut self, named: Vec<Edit>) {
-        self.learnt.extend(named);
+    /// Takes up what a refusal of `request`, the client's, named.
+    pub(super) fn learn(&mut self, named: Vec<Edit>, (refusal, request): (&[u8], &[u8])) {
+        let is_for_everybody = healing::is_for_everybody(refusal, request);
+        self.learnt.extend(named.into_iter().map(|edit| Learnt { edit, is_for_everybody }));
     }
 
-    /// The edits so far have helped.
-    pub(super) fn prove(&mut self, lease: &Lease) {
-        let proven = &self.learnt[self.proven..];
-        if !proven.is_empty() {
-            lease.learn(proven.to_vec());
+    /// The request has been served: what helped is remembered, unless only this request needs it.
+    pub(super) fn prove(&self, lease: &Lease) {
+        let lessons =
+            self.learnt.iter().filter(|learnt| learnt.is_for_everybody && learnt.edit.is_complete());
+        let lessons: Vec<_> = lessons.map(|learnt| learnt.edit.clone()).collect();
+        if !lessons.is_empty() {
+            lease.learn(lessons);
         }
-        self.proven = self.learnt.len();
     }
 }
 

@@ -45,6 +45,8 @@ const LEAST: [&str; 7] = [
 const SMALLER: [&str; 4] = ["less than", "smaller than", "lower than", "below"];
 const LARGER: [&str; 6] = ["greater than", "larger than", "more than", "higher than", "above", ">"];
 const DEMANDS: [&str; 4] = ["must be", "should be", "needs to be", "has to be"];
+/// No model has a smaller limit of tokens: the number is part of a name, such as `Claude 3 Opus`.
+const LEAST_LIMIT: u64 = 256;
 /// A clause is not longer.
 const LONGEST_CLAUSE: usize = 120;
 
@@ -69,15 +71,18 @@ pub(super) fn find(lower: &str, param: &str) -> Vec<Edit> {
         let [low, high] = pair else { continue };
         if is_range(lower, low, high) && low.value < high.value {
             add(Bound::AtLeast(low.value));
-            add(Bound::AtMost(high.value));
+            let is_open = lower[high.end..].trim_start().starts_with("(exclusive)");
+            add(Bound::AtMost(high.value - u64::from(is_open)));
             return edits;
         }
     }
     let mut before = 0;
     for number in &numbers {
-        if let Some(bound) = bound(clause(&lower[before..number.start]), number.value) {
-            add(bound);
+        let bound = bound(clause(&lower[before..number.start]), number.value);
+        if name == TOKEN_LIMIT && matches!(bound, Some(Bound::AtMost(most)) if most < LEAST_LIMIT) {
+            continue;
         }
+        bound.into_iter().for_each(&mut add);
         before = number.end;
     }
     edits
@@ -102,7 +107,8 @@ fn subject<'t>(lower: &'t str, param: &'t str) -> Option<&'t str> {
 
 /// `[1, 8192]`, `between 1 and 8192`, `range 1-8192`.
 fn is_range(text: &str, low: &Number, high: &Number) -> bool {
-    let between = text[low.end..high.start].trim();
+    let between = text[low.end..high.start].replace("(inclusive)", "").replace("(exclusive)", "");
+    let between = between.trim();
     let before = text[..low.start].trim_end();
     match between {
         "," => before.ends_with(['[', '(']),
@@ -197,6 +203,14 @@ mod tests {
             (
                 "Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16, but got 1 instead.",
                 "max_tokens>=16",
+            ),
+            ("The maximum number of output tokens for Claude 3 Opus is 4096", "max_tokens<=4096"),
+            ("max_tokens is above the maximum supported by Qwen 3 (32768)", "max_tokens<=32768"),
+            ("The max_tokens limit for tier 1 is 8192", "max_tokens<=8192"),
+            ("max_tokens for GLM 5 cannot exceed 98304", "max_tokens<=98304"),
+            (
+                "Unable to submit request because it has a maxOutputTokens value of 100000 but the supported range is from 1 (inclusive) to 65537 (exclusive). Update the value and try again.",
+                "max_tokens<=65536",
             ),
             ("max_tokens must be at least 2", "max_tokens>=2"),
             ("max_tokens must be greater than 1", "max_tokens>=2"),

@@ -19,7 +19,20 @@ const LISTS: [&str; 9] = [
     "choose from",
 ];
 /// Members that have no `_` in their names.
-const NAMES: [&str; 6] = ["temperature", "thinking", "verbosity", "store", "reasoning", "stop"];
+const NAMES: [&str; 5] = ["temperature", "thinking", "verbosity", "reasoning", "stop"];
+/// How much a model thinks, and whether: what is asked for here may be missing in the request that was refused. A demand of
+/// another member is about the value that was sent.
+const MODES: [&str; 6] = [
+    "reasoning_effort",
+    "reasoning.effort",
+    "output_config.effort",
+    "thinking.type",
+    "enable_thinking",
+    "chat_template_kwargs.enable_thinking",
+];
+/// A refusal has no business with these: they say whose request it is and what becomes of it.
+const NEVER: [&str; 7] =
+    ["store", "metadata", "user", "safety_identifier", "prompt_cache_key", "tool_choice", "service_tier"];
 /// Values that are known without quotes.
 const WORDS: [&str; 7] = ["true", "false", "null", "auto", "enabled", "disabled", "default"];
 const ASKING: [&str; 6] = ["set", "use", "with", "pass", "specify", "send"];
@@ -57,13 +70,15 @@ fn demand(text: &str, lower: &str, param: &str) -> Option<Edit> {
         let is_value =
             is_quoted || value.parse::<u32>().is_ok() || WORDS.contains(&value) || EFFORTS.contains(&value);
         let condition = match how {
-            _ if lower.contains("tools") && name != "tool_choice" => Some("tools"),
+            _ if !MODES.contains(&name) => Some(name),
+            _ if lower.contains("tools") => Some("tools"),
             _ if lower.contains("non-streaming") => Some("stream=false"),
             How::Always => None,
             How::IfThere => Some(name),
         };
         let condition = condition.and_then(rule::condition);
-        Edit::set(name, value, condition).filter(|_| is_name && is_value)
+        let may_be = !NEVER.contains(&name.split('.').next().unwrap_or_default());
+        Edit::set(name, value, condition).filter(|_| is_name && is_value && may_be)
     })
 }
 
@@ -123,12 +138,12 @@ fn unquoted(value: &str) -> (&str, bool) {
 /// What the refusal of this request teaches: the allowed value that is nearest to the refused one, the lower of two.
 pub(super) fn nearest(path: Box<str>, allowed: &[Box<str>], body: &[u8]) -> Edit {
     let rank = |effort: &str| EFFORTS.iter().position(|known| *known == effort);
-    let Some(refused) = refused::value(body, &path) else { return Edit::Param(path) };
+    let Some(refused) = refused::value(body, &path) else { return Edit::Value(path, None) };
     let Some(at) = rank(&refused) else { return Edit::Value(path, Some(refused.into())) };
     let ranks = allowed.iter().filter(|effort| ***effort != *refused).filter_map(|effort| rank(effort));
     match ranks.min_by_key(|&rank| (rank.abs_diff(at), rank)) {
         Some(nearest) => {
-            let condition = Condition { path: path.clone(), value: Some(refused.into()) };
+            let condition = Condition::new(&path, Some(refused));
             Edit::Set(path, EFFORTS[nearest].into(), Some(condition))
         }
         None => Edit::Value(path, Some(refused.into())),
@@ -138,6 +153,7 @@ pub(super) fn nearest(path: Box<str>, allowed: &[Box<str>], body: &[u8]) -> Edit
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::healing::Rule;
 
     fn found(text: &str) -> Option<String> {
         find(text, &text.to_ascii_lowercase(), "").as_ref().and_then(Edit::rule).map(|(_, rule)| rule)
@@ -166,8 +182,51 @@ mod tests {
     }
 
     #[test]
+    fn a_demand_is_about_the_value_that_was_refused_and_about_requests_that_think_alike() {
+        for (text, asked, rule) in [
+            (
+                "'temperature' may only be set to 1 when thinking is enabled.",
+                r#"{"temperature":0.5,"thinking":{"type":"enabled"}}"#,
+                "temperature=1&temperature=0.5&thinking.type=enabled",
+            ),
+            (
+                "invalid temperature: only 0.6 is allowed for this model",
+                r#"{"temperature":1,"thinking":{"type":"disabled"}}"#,
+                "",
+            ),
+            (
+                "invalid temperature: only 1 is allowed for this model",
+                r#"{"temperature":0.5}"#,
+                "temperature=1&temperature=0.5",
+            ),
+            ("set top_p to 1 please", r#"{"top_p":0.5}"#, "top_p=1&top_p=0.5"),
+        ] {
+            let edit =
+                find(text, &text.to_ascii_lowercase(), "").map(|edit| edit.taught_by(asked.as_bytes()));
+            let found = edit.as_ref().and_then(Edit::rule).map(|(_, rule)| rule).unwrap_or_default();
+            assert_eq!(found, rule, "{text}");
+            if let Some(edit) = edit {
+                assert!(edit.is_complete());
+                assert_eq!(Rule::set(&found).map(|rule| rule.edit), Some(edit), "{found}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_effort_that_no_rule_could_name_teaches_nothing_about_others() {
+        let text = "Invalid value: 'bogus value'. reasoning_effort: Supported values are: 'low' and 'high'.";
+        let edit = find(text, &text.to_ascii_lowercase(), "").unwrap();
+        let edit = edit.taught_by(br#"{"reasoning_effort":"bogus value"}"#);
+        assert!(!edit.is_complete(), "{edit:?}");
+    }
+
+    #[test]
     fn what_names_no_member_or_no_value_asks_for_nothing() {
         for text in [
+            "set store to true",
+            "metadata.x must be 'y'",
+            "Set tool_choice to 'none'.",
+            "prompt_cache_key must be 'shared'",
             "Set it to 'none'.",
             "temperature must be a number",
             "max_tokens must be 5",

@@ -29,10 +29,11 @@ pub(super) fn is_there(body: &[u8], path: &str) -> bool {
 
 /// Whether a request has what an edit depends on.
 pub(super) fn holds(body: &[u8], condition: &Condition) -> bool {
-    match &condition.value {
+    let holds_itself = match &condition.value {
         None => is_there(body, &condition.path),
         Some(wanted) => value(body, &condition.path).as_deref() == Some(wanted),
-    }
+    };
+    holds_itself && condition.and.as_ref().is_none_or(|and| holds(body, and))
 }
 
 /// A rule's value as JSON: what reads as JSON is that, all else is a text.

@@ -2,8 +2,8 @@
 //!
 //! | key | rule |
 //! |---|---|
-//! | `drop-params` | `NAME`, `NAME=VALUE`, `NAME&OTHER`, `NAME&OTHER=VALUE`, `schema.KEYWORD` |
-//! | `set-params` | `NAME=VALUE`, `NAME=VALUE&OTHER`, `NAME=VALUE&OTHER=VALUE` |
+//! | `drop-params` | `NAME`, `NAME=VALUE`, `NAME&OTHER`, `NAME&OTHER=VALUE&…`, `schema.KEYWORD` |
+//! | `set-params` | `NAME=VALUE`, `NAME=VALUE&OTHER`, `NAME=VALUE&OTHER=VALUE&…` |
 //! | `limit-params` | `NAME<=NUMBER`, `NAME>=NUMBER` |
 //!
 //! `@MODEL` behind a rule makes it one for these models alone; a `*` in it stands for any characters.
@@ -103,13 +103,21 @@ fn limit(text: &str) -> Option<Edit> {
 
 /// A name that must be there, with the value that it must have, if it matters.
 pub(super) fn condition(text: &str) -> Option<Condition> {
+    let mut all = None;
+    for part in text.rsplit('&') {
+        all = Some(Condition { and: all.map(Box::new), ..single(part)? });
+    }
+    all
+}
+
+fn single(text: &str) -> Option<Condition> {
     let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
     if value.is_some_and(|value| !refused::is_value(value)) {
         return None;
     }
     // What may not go may well be a condition.
     let path = named::path(name)?;
-    Some(Condition { path, value: value.map(Into::into) })
+    Some(Condition { path, value: value.map(Into::into), and: None })
 }
 
 #[cfg(test)]

@@ -226,7 +226,7 @@ impl Refusal {
             return true;
         }
         if settings::effort_without_thinking(lower) {
-            let off = || Condition { path: "thinking.type".into(), value: Some("disabled".into()) };
+            let off = || Condition::new("thinking.type", Some("disabled".to_owned()));
             EFFORTS.iter().for_each(|path| self.add(Some(Edit::Beside((*path).into(), off()))));
             return true;
         }
@@ -235,7 +235,12 @@ impl Refusal {
             return true;
         }
         if settings::choice_against_thinking(lower) {
-            self.named(Names::Value, ("tool_choice", ""), lower);
+            // Models that think or not, as they are asked to, take any choice when they do not.
+            if lower.contains("thinking") {
+                self.add(Some(Edit::Beside("tool_choice".into(), Condition::new("tool_choice", None))));
+            } else {
+                self.named(Names::Value, ("tool_choice", ""), lower);
+            }
             return true;
         }
         if let Some(edit) = choices::find(text, lower, &self.param) {
@@ -321,7 +326,7 @@ impl Wording {
 }
 
 /// Without escapes, all quotes alike, and blanks single: a message that was put into a string loses nothing so.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars().filter(|&c| c != '\\') {
         match c {
