@@ -38,7 +38,7 @@ use vandamme_actors::converter::{self, ReplyBody};
 use vandamme_actors::ledger::{Asked, End, Entry};
 use vandamme_actors::outcome::{Outcome, Retry};
 use vandamme_actors::provider::{Alternatives, Lease, NoLease, Session};
-use vandamme_actors::retry::{Attempts, Failed, Next, Standing};
+use vandamme_actors::retry::{Attempts, Failed, Fixable, Next, Standing};
 use vandamme_actors::settings::Api;
 use vandamme_protocol::span::{Head, Streaming};
 
@@ -214,6 +214,10 @@ impl Exchange<'_> {
             };
             self.log(&lease, &failed, attempts.calls() + 1);
             lease.report(self.question.endpoint.shown(failed.outcome), &failed.answer.fault.message);
+            if failed.can_fix == Fixable::Yes {
+                // It names something new, so what was learnt before has helped.
+                healing.prove(&lease);
+            }
             let left = fallbacks.left(self);
             let failed_call = self.as_failed(&lease, &failed);
             let decided = attempts.next(failed_call, left, fastrand::f64());

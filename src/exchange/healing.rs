@@ -16,6 +16,8 @@ const BETAS: HeaderName = HeaderName::from_static("anthropic-beta");
 #[derive(Default)]
 pub(super) struct Healing {
     learnt: Vec<Learnt>,
+    /// So many of them are known to have helped.
+    proven: usize,
 }
 
 struct Learnt {
@@ -76,10 +78,11 @@ impl Healing {
         self.learnt.extend(named.into_iter().map(|edit| Learnt { edit, is_for_everybody }));
     }
 
-    /// The request has been served: what helped is remembered, unless only this request needs it.
-    pub(super) fn prove(&self, lease: &Lease) {
-        let lessons =
-            self.learnt.iter().filter(|learnt| learnt.is_for_everybody && learnt.edit.is_complete());
+    /// The edits so far have helped. They are remembered, unless only this request needs them.
+    pub(super) fn prove(&mut self, lease: &Lease) {
+        let proven = std::mem::replace(&mut self.proven, self.learnt.len());
+        let lessons = self.learnt[proven..].iter();
+        let lessons = lessons.filter(|learnt| learnt.is_for_everybody && learnt.edit.is_complete());
         let lessons: Vec<_> = lessons.map(|learnt| learnt.edit.clone()).collect();
         if !lessons.is_empty() {
             lease.learn(lessons);

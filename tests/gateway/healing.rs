@@ -4,6 +4,7 @@ mod configured;
 mod learnt;
 mod passed_on;
 mod refitted;
+mod untaught;
 
 use serde_json::{Value, json};
 

@@ -163,15 +163,18 @@ fn mistral_gets_nine_letters_and_digits_by_configuration_and_by_refusal() {
         Some(Answer::json(400, body.to_string()))
     };
     let ids = ["toolu_01AbC", "D681PevKs", "functions.Bash:0"];
-    for (toml, refusals) in [("[mistral]\ntool-ids = \"mistral\"", 0), ("", 1)] {
+    for (name, toml, refusals) in
+        [("mycorp", "[mycorp]\ntool-ids = \"mistral\"", 0), ("mycorp", "", 1), ("mistral", "", 0)]
+    {
         let upstream = Upstream::openai().ruled_by(strict);
-        let gateway = Gateway::bare().provider("mistral", &upstream).toml(toml).start();
-        let body = chat_with_history("mistral:large", &ids);
+        let gateway = Gateway::bare().provider(name, &upstream).toml(toml).start();
+        let model = format!("{name}:large");
+        let body = chat_with_history(&model, &ids);
         assert_eq!(gateway.call("POST", "/v1/chat/completions").json(&body).reply().status(), 200);
         assert_eq!(upstream.count(), 1 + refusals);
 
         let given = ids.map(str::to_owned).to_vec();
-        assert_eq!(gateway.messages(&with_history("mistral:large", &given)).reply().status(), 200);
+        assert_eq!(gateway.messages(&with_history(&model, &given)).reply().status(), 200);
         assert_eq!(upstream.count(), 2 + refusals);
         let sent: Vec<_> = upstream.requests()[refusals..].iter().map(ids_of_chat).collect();
         assert_eq!(sent[0], sent[1], "the same id wherever it comes from");
