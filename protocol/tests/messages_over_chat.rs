@@ -236,6 +236,51 @@ fn one_call_stays_one_whatever_its_vendor_repeats() {
     }
 }
 
+/// The arguments of every call, as they went out.
+fn all_inputs(data: &[String]) -> Vec<String> {
+    let message = message(data);
+    let blocks = message["content"].as_array().unwrap();
+    blocks.iter().map(|block| block["input"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn parallel_calls_that_begin_the_same_and_are_as_long_all_go_out() {
+    let path = |name: &str| json!({"file_path": format!("/{}/{name}.rs", "work/".repeat(20))}).to_string();
+    let inputs_wanted = ["a", "b", "c"].map(path);
+    for shape in [json!({}), json!({"id": ""}), json!({"index": 0}), json!({"index": 0, "id": ""})] {
+        let calls = inputs_wanted.each_ref().map(|arguments| {
+            let mut call = shape.clone();
+            call["function"] = json!({"name": "Read", "arguments": arguments});
+            call
+        });
+        // Some repeat one whole.
+        let repeated = [&calls[0], &calls[0], &calls[1], &calls[2], &calls[2]];
+        for mut data in [
+            calls.iter().cloned().map(tool).collect(),
+            vec![delta(json!({"tool_calls": calls}))],
+            repeated.into_iter().cloned().map(tool).collect::<Vec<_>>(),
+        ] {
+            data.extend([finish("tool_calls"), done()]);
+            assert_eq!(all_inputs(&data), inputs_wanted, "{shape}");
+            let mut collector = Collector::new(thinking(), SEED);
+            data.iter().for_each(|data| drop(collector.push(data.as_bytes())));
+            let whole: Value = serde_json::from_slice(&collector.finish().unwrap().body).unwrap();
+            assert_eq!(whole["content"].as_array().unwrap().len(), 3, "{shape}");
+        }
+    }
+    // The same twice is two where that is said.
+    for (first, second) in
+        [(json!({"id": "x"}), json!({"id": "y"})), (json!({"index": 0}), json!({"index": 1}))]
+    {
+        let call = |mut call: Value| {
+            call["function"] = json!({"name": "Read", "arguments": inputs_wanted[0]});
+            tool(call)
+        };
+        let data = [call(first), call(second), finish("tool_calls"), done()];
+        assert_eq!(all_inputs(&data), [&*inputs_wanted[0]; 2]);
+    }
+}
+
 #[test]
 fn odd_tool_deltas_do_no_harm() {
     let data = [
