@@ -156,9 +156,9 @@ fn a_completion_told_as_chunks_says_the_same_and_its_usage_to_those_who_asked() 
     assert_eq!((&delta["tool_calls"][1]["index"], &delta["role"]), (&json!(1), &json!("assistant")));
 }
 
-/// OpenAI's Python library refuses a list of objects in a stream whose entries have none.
+/// OpenAI's Python library puts such lists together by it. In any other list it would be our invention.
 #[test]
-fn every_entry_of_a_list_in_a_chunk_has_an_index() {
+fn the_calls_and_annotations_in_a_chunk_have_an_index_and_nothing_else_gets_one() {
     let source = |url: &str| json!({"type": "url_citation", "url_citation": {"url": url}});
     let mut body = completion();
     let message = &mut body["choices"][0]["message"];
@@ -166,6 +166,7 @@ fn every_entry_of_a_list_in_a_chunk_has_an_index() {
     message["reasoning_details"] =
         json!([{"type": "a", "index": 0}, {"type": "b", "index": 0}, {"type": "c"}]);
     message["images"] = json!([{"type": "image_url", "image_url": {"url": "u"}}]);
+    message["content"] = json!([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]);
     message["empty"] = json!([]);
     message["words"] = json!(["a", "b"]);
     let chunks = completion_as_chunks(body.to_string().as_bytes(), UsageAsked::ByGateway).unwrap();
@@ -174,8 +175,9 @@ fn every_entry_of_a_list_in_a_chunk_has_an_index() {
     for (list, expected) in [
         ("tool_calls", json!([0, 1])),
         ("annotations", json!([0, 1])),
-        ("reasoning_details", json!([0, 0, 2])),
-        ("images", json!([0])),
+        ("reasoning_details", json!([0, 0, null])),
+        ("images", json!([null])),
+        ("content", json!([null, null])),
         ("empty", json!([])),
     ] {
         let indexes: Vec<_> =
@@ -184,7 +186,7 @@ fn every_entry_of_a_list_in_a_chunk_has_an_index() {
     }
     assert_eq!(delta["words"], json!(["a", "b"]));
     let whole = parsed(&chunks_as_completion(&chunks).unwrap());
-    assert_eq!(whole["choices"][0]["message"]["annotations"], body["choices"][0]["message"]["annotations"]);
+    assert_eq!(whole["choices"][0]["message"], body["choices"][0]["message"]);
 }
 
 #[test]
@@ -259,6 +261,60 @@ fn arguments_that_come_twice_are_one_object() {
         let completion = parsed(&chunks_as_completion(stream.as_bytes()).unwrap());
         let call = &completion["choices"][0]["message"]["tool_calls"][0];
         assert_eq!(call["function"]["arguments"], expected, "{pieces:?}");
+    }
+}
+
+/// The calls of a stream of these pieces, collected: names and arguments.
+fn collected(pieces: &[Value]) -> Value {
+    let piece = |call: &Value| {
+        format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}))
+    };
+    let mut stream: String = pieces.iter().map(piece).collect();
+    stream += "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\n";
+    let completion = parsed(&chunks_as_completion(stream.as_bytes()).unwrap());
+    let calls = completion["choices"][0]["message"]["tool_calls"].as_array().unwrap();
+    calls.iter().map(|call| json!([call["function"]["name"], call["function"]["arguments"]])).collect()
+}
+
+#[test]
+fn calls_that_nothing_but_their_arguments_tells_apart_are_all_collected() {
+    let path = |name: &str| json!({"file_path": format!("/{}/{name}.rs", "work/".repeat(20))}).to_string();
+    let (one, two, three) = (path("a"), path("b"), path("c"));
+    for shape in [
+        json!({}),
+        json!({"id": ""}),
+        json!({"id": null}),
+        json!({"index": 0}),
+        json!({"index": 0, "id": ""}),
+    ] {
+        let piece = |name: &str, arguments: &str| {
+            let mut call = shape.clone();
+            call["function"] = json!({"name": name, "arguments": arguments});
+            call
+        };
+        let read = |arguments: &str| piece("Read", arguments);
+        assert_eq!(
+            collected(&[read(&one), read(&two), read(&three)]),
+            json!([["Read", one], ["Read", two], ["Read", three]]),
+            "{shape}"
+        );
+        // Each in pieces, of which the first has the name; and a call without arguments.
+        let pieces =
+            [read(&one[..9]), piece("", &one[9..]), read(&two[..9]), piece("", &two[9..]), piece("Stop", "")];
+        assert_eq!(collected(&pieces), json!([["Read", one], ["Read", two], ["Stop", ""]]), "{shape}");
+        let repeated = [read("{}"), read(&one), read(&one), read(&two), read(&two)];
+        assert_eq!(collected(&repeated), json!([["Read", one], ["Read", two]]), "{shape}");
+        // Without a name it goes on; nothing of it is lost.
+        let nameless = [read(&one), piece("", &two)];
+        assert_eq!(collected(&nameless), json!([["Read", format!("{one}{two}")]]), "{shape}");
+        let cut = [read(&one), piece("", &two[..two.len() - 1])];
+        assert_eq!(collected(&cut), json!([["Read", format!("{one}{}", &two[..two.len() - 1])]]), "{shape}");
+    }
+    // The same twice is two where that is said.
+    for member in ["id", "index"] {
+        let call = |value: Value| json!({member: value, "function": {"name": "Read", "arguments": one}});
+        let (first, second) = if member == "id" { (json!("a"), json!("b")) } else { (json!(0), json!(1)) };
+        assert_eq!(collected(&[call(first), call(second)]), json!([["Read", one], ["Read", one]]));
     }
 }
 

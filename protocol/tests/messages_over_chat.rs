@@ -236,6 +236,147 @@ fn one_call_stays_one_whatever_its_vendor_repeats() {
     }
 }
 
+/// The arguments of every call, as they went out.
+fn all_inputs(data: &[String]) -> Vec<String> {
+    let message = message(data);
+    let blocks = message["content"].as_array().unwrap();
+    blocks.iter().map(|block| block["input"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn parallel_calls_that_begin_the_same_and_are_as_long_all_go_out() {
+    let path = |name: &str| json!({"file_path": format!("/{}/{name}.rs", "work/".repeat(20))}).to_string();
+    let inputs_wanted = ["a", "b", "c"].map(path);
+    for shape in [json!({}), json!({"id": ""}), json!({"index": 0}), json!({"index": 0, "id": ""})] {
+        let calls = inputs_wanted.each_ref().map(|arguments| {
+            let mut call = shape.clone();
+            call["function"] = json!({"name": "Read", "arguments": arguments});
+            call
+        });
+        // Some repeat one whole.
+        let repeated = [&calls[0], &calls[0], &calls[1], &calls[2], &calls[2]];
+        for mut data in [
+            calls.iter().cloned().map(tool).collect(),
+            vec![delta(json!({"tool_calls": calls}))],
+            repeated.into_iter().cloned().map(tool).collect::<Vec<_>>(),
+        ] {
+            data.extend([finish("tool_calls"), done()]);
+            assert_eq!(all_inputs(&data), inputs_wanted, "{shape}");
+            let mut collector = Collector::new(thinking(), SEED);
+            data.iter().for_each(|data| drop(collector.push(data.as_bytes())));
+            let whole: Value = serde_json::from_slice(&collector.finish().unwrap().body).unwrap();
+            assert_eq!(whole["content"].as_array().unwrap().len(), 3, "{shape}");
+        }
+    }
+    // The same twice is two where that is said.
+    for (first, second) in
+        [(json!({"id": "x"}), json!({"id": "y"})), (json!({"index": 0}), json!({"index": 1}))]
+    {
+        let call = |mut call: Value| {
+            call["function"] = json!({"name": "Read", "arguments": inputs_wanted[0]});
+            tool(call)
+        };
+        let data = [call(first), call(second), finish("tool_calls"), done()];
+        assert_eq!(all_inputs(&data), [&*inputs_wanted[0]; 2]);
+    }
+}
+
+/// A reply that is to be cut at `</block>`.
+fn to_be_cut() -> ReplyContext {
+    let mut context = context(json!({"stop_sequences": ["</block>"]}));
+    context.cut_at_stop_sequences();
+    context
+}
+
+fn counts() -> String {
+    json!({"choices": [], "usage": {"prompt_tokens": 47_000, "completion_tokens": 12}}).to_string()
+}
+
+fn text_delta(text: &str) -> String {
+    delta(json!({"content": text}))
+}
+
+#[test]
+fn behind_a_cut_only_the_usage_counts() {
+    let later = delta(json!({"content": "LATER", "reasoning_content": "LATER", "refusal": "LATER",
+        "tool_calls": [{"index": 0, "id": "a", "function": {"name": "LATER", "arguments": "{}"}}]}));
+    let data =
+        [text_delta("no</block>"), later.clone(), finish("tool_calls"), counts(), "{\"no JSON".to_owned()];
+    let mut machine = Machine::new(to_be_cut(), SEED);
+    let mut out = BytesMut::new();
+    for (at, data) in data[..4].iter().enumerate() {
+        let step = machine.push(data.as_bytes(), &mut out);
+        assert_eq!(step, if at == 3 { Step::End } else { Step::More }, "{data}");
+        assert!(machine.finishing());
+    }
+    machine.finish(&mut out);
+    let reply = grammar::check(&out).message;
+    assert_eq!(reply["content"], json!([{"type": "text", "text": "no"}]));
+    assert_eq!(
+        (&reply["stop_reason"], &reply["stop_sequence"]),
+        (&json!("stop_sequence"), &json!("</block>"))
+    );
+    assert_eq!(reply["usage"]["input_tokens"], 47_000);
+    // However the upstream breaks there, the reply is complete.
+    let error = json!({"error": {"message": "m", "code": 500}}).to_string();
+    for broken in [&data[4], &error] {
+        let (wire, outcome) = stream(to_be_cut(), &[data[0].clone(), broken.clone()]);
+        assert_eq!((outcome.fault, outcome.stop_reason), (None, Some(StopReason::StopSequence)), "{broken}");
+        grammar::check(&wire);
+    }
+    let mut machine = Machine::new(to_be_cut(), SEED);
+    machine.push(data[0].as_bytes(), &mut out);
+    assert_eq!(machine.fail(Fault::cut(), &mut out).fault, None);
+}
+
+#[test]
+fn an_upstream_that_never_tells_its_usage_is_not_read_forever() {
+    for (size, most) in [(1, 4097), (1 << 14, 65)] {
+        let mut machine = Machine::new(to_be_cut(), SEED);
+        let mut out = BytesMut::new();
+        assert_eq!(machine.push(text_delta("a</block>").as_bytes(), &mut out), Step::More);
+        let before = out.len();
+        let later = text_delta(&"x".repeat(size));
+        let read = (1..=most).find(|_| machine.push(later.as_bytes(), &mut out) == Step::End).unwrap();
+        assert!(read + 4 > most, "{read}");
+        assert_eq!(out.len(), before);
+        assert_eq!(machine.finish(&mut out).stop_reason, Some(StopReason::StopSequence));
+    }
+    // One that has told it is left at once; zeros tell nothing.
+    for (count, step) in [(0, Step::More), (5, Step::End)] {
+        let mut machine = Machine::new(to_be_cut(), SEED);
+        let usage =
+            json!({"choices": [], "usage": {"prompt_tokens": count, "completion_tokens": 0}}).to_string();
+        machine.push(usage.as_bytes(), &mut BytesMut::new());
+        assert_eq!(machine.push(text_delta("a</block>").as_bytes(), &mut BytesMut::new()), step);
+    }
+}
+
+proptest! {
+    #[test]
+    fn wherever_a_reply_is_cut_its_usage_is_right(
+        front in "[a-z<é]{0,12}", behind in "[a-z</>é]{0,20}", early in any::<bool>(),
+        cuts in proptest::collection::vec(0..60_usize, 0..8),
+    ) {
+        prop_assume!(!front.contains("</block>"));
+        let text = format!("{front}</block>{behind}");
+        let mut ends: Vec<usize> = cuts.into_iter().filter(|&at| text.is_char_boundary(at)).collect();
+        ends.extend([0, text.len()]);
+        ends.sort_unstable();
+        let mut data: Vec<String> = ends.windows(2).map(|ends| text_delta(&text[ends[0]..ends[1]])).collect();
+        data.push(finish("length"));
+        data.insert(if early { 0 } else { data.len() }, counts());
+        data.push(done());
+        let (wire, outcome) = stream(to_be_cut(), &data);
+        let reply = grammar::check(&wire).message;
+        prop_assert_eq!(outcome.usage, Some(Usage { input: 47_000, output: 12, cache_read: 0, cache_creation: 0 }));
+        prop_assert_eq!(&reply["stop_sequence"], "</block>");
+        prop_assert_eq!(&reply["usage"]["output_tokens"], 12);
+        let text = reply["content"][0]["text"].as_str().unwrap_or_default().to_owned();
+        prop_assert_eq!(text, front);
+    }
+}
+
 #[test]
 fn odd_tool_deltas_do_no_harm() {
     let data = [

@@ -57,10 +57,12 @@ pub(super) fn translate(body: &[u8], target: &Target<'_>) -> Result<MessagesRequ
     reasoning.write(&mut out);
     write_output_config(&request, &reasoning, &mut out);
     system::write(&turns, &mut out)?;
-    let called = messages::write(&turns, Maker::new(target.provider, target.model), &mut out)?;
+    // A hash, and on the way of every request: made once.
+    let maker = Maker::new(target.provider, target.model);
+    let called = messages::write(&turns, maker, &mut out)?;
     tools::write(&request, &choice, &called, &mut out)?;
     out.put(b"}");
-    let reply = reply_context(&request, &reasoning, target);
+    let reply = reply_context((&request, &reasoning), target, maker);
     Ok(MessagesRequest { body: out, delivery, reply, dropped: dropped(&request) })
 }
 
@@ -83,7 +85,11 @@ fn hindrance(turns: &[Turn<'_>], choice: &Choice<'_>) -> Hindrance {
     }
 }
 
-fn reply_context(request: &Request<'_>, reasoning: &Reasoning<'_>, target: &Target<'_>) -> ReplyContext {
+fn reply_context(
+    (request, reasoning): (&Request<'_>, &Reasoning<'_>),
+    target: &Target<'_>,
+    maker: Maker,
+) -> ReplyContext {
     let options = request.stream_options.as_ref();
     ReplyContext {
         requested_model: target.requested_model.to_owned(),
@@ -94,7 +100,7 @@ fn reply_context(request: &Request<'_>, reasoning: &Reasoning<'_>, target: &Targ
             (Some(_) | None, _) => Calling::Tools,
         },
         custom: tools::custom_names(request),
-        maker: Maker::new(target.provider, target.model),
+        maker,
     }
 }
 

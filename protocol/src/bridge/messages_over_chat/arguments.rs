@@ -5,8 +5,6 @@ use std::borrow::Cow;
 
 use crate::json;
 
-/// How much of the beginning is compared to recognise a repetition.
-const HEAD: usize = 64;
 const EMPTY: &str = "{}";
 
 /// Follows argument text just far enough to see where a JSON object ends, and what is a repetition.
@@ -20,10 +18,35 @@ pub(super) struct ArgumentsObject {
     is_shown: bool,
     /// The last byte that is no white space.
     last: u8,
-    /// The first bytes, and how many there have been.
-    head: String,
+    /// All bytes so far, and how many they are.
+    print: Print,
     length: usize,
     is_cumulative: bool,
+}
+
+/// A hash of all bytes taken (FNV-1a): it tells a repetition from another call that only begins the same and is as long,
+/// and does not depend on the pieces they came in. Nobody gains by a collision: a vendor would lose its own call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Print(u64);
+
+impl Default for Print {
+    fn default() -> Self {
+        Self(0xCBF2_9CE4_8422_2325)
+    }
+}
+
+impl Print {
+    fn of(text: &str) -> Self {
+        let mut print = Self::default();
+        print.take(text);
+        print
+    }
+
+    fn take(&mut self, text: &str) {
+        for byte in text.bytes() {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
+        }
+    }
 }
 
 #[derive(Clone, Copy, Default)]
@@ -68,7 +91,7 @@ impl ArgumentsObject {
 
     /// Whether this text, which came as one piece, is all of the object once more.
     pub(super) fn is_repeated_by(&self, inner: &str) -> bool {
-        self.is_complete() && !self.is_bare && inner.len() == self.length && inner.starts_with(&self.head)
+        self.is_complete() && !self.is_bare && inner.len() == self.length && Print::of(inner) == self.print
     }
 
     /// Takes the next piece, inner text; returns what is new in it.
@@ -93,10 +116,10 @@ impl ArgumentsObject {
             Phase::Empty | Phase::Blank | Phase::Complete | Phase::NoObject => false,
         };
         may_be
-            && inner.len() >= self.length
-            && inner.starts_with(&self.head)
-            // Cut in an escape, the rest could not stand alone.
-            && inner.get(self.length..).is_some_and(|rest| json::decode(rest).is_some())
+            && inner.split_at_checked(self.length).is_some_and(|(before, rest)| {
+                // Cut in an escape, the rest could not stand alone.
+                Print::of(before) == self.print && json::decode(rest).is_some()
+            })
     }
 
     fn grow<'t>(&mut self, inner: &'t str) -> Cow<'t, str> {
@@ -142,19 +165,14 @@ impl ArgumentsObject {
         self.phase = Phase::Inside;
         self.depth = 1;
         self.last = b'{';
-        self.head.clear();
+        self.print = Print::default();
         self.length = 0;
         self.count("{");
         Some(behind)
     }
 
     fn count(&mut self, taken: &str) {
-        let room = HEAD.saturating_sub(self.head.len()).min(taken.len());
-        // Once a character does not fit, the head is as long as it gets.
-        if self.head.len() == self.length && room > 0 {
-            let end = (0..=room).rev().find(|&end| taken.is_char_boundary(end)).unwrap_or(0);
-            self.head.push_str(&taken[..end]);
-        }
+        self.print.take(taken);
         self.length += taken.len();
     }
 
@@ -313,6 +331,33 @@ mod tests {
         ] {
             assert_eq!(sent(pieces), whole);
         }
+    }
+
+    #[test]
+    fn only_the_whole_object_once_more_is_a_repetition() {
+        let long = format!(r#"{{"file_path":"/{}/a.rs","limit":1}}"#, "work/".repeat(20));
+        let inner = json::escape(&long);
+        for cut in (0..inner.len()).filter(|&at| json::decode(&inner[..at]).is_some()) {
+            let mut object = ArgumentsObject::default();
+            object.take(&inner[..cut]);
+            assert!(!object.is_repeated_by(&inner[..cut]), "it is not complete");
+            object.take(&inner[cut..]);
+            assert!(object.is_repeated_by(&inner), "cut at {cut}");
+            for other in [long.replace("a.rs", "b.rs"), long.replace('1', "2"), long.replace("work", "wurk")]
+            {
+                assert!(!object.is_repeated_by(&json::escape(&other)), "{other}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_piece_that_only_begins_like_all_before_is_no_repetition() {
+        let front = format!(r#"{{"x":"{}","y":{{}}"#, "z".repeat(80));
+        let mut object = ArgumentsObject::default();
+        object.take(&json::escape(&format!("{front},")));
+        // No JSON, but it must go out as it came.
+        let odd = json::escape(&format!("{};", front));
+        assert_eq!(object.take(&odd), odd);
     }
 
     proptest! {

@@ -61,6 +61,8 @@ pub(super) fn translate(body: &[u8], target: &Target<'_>) -> Result<ChatRequest,
     out.put(b"{\"model\":");
     out.string(target.model);
     let effort = Effort::new(&request, &turns, target);
+    // A hash, and on the way of every request: made once.
+    let maker = Maker::new(target.provider, target.model);
     settings::write((&request, &effort), target, &mut dropped, &mut out)?;
     match delivery {
         Delivery::Streamed => out.put(b",\"stream\":true,\"stream_options\":{\"include_usage\":true}"),
@@ -72,12 +74,12 @@ pub(super) fn translate(body: &[u8], target: &Target<'_>) -> Result<ChatRequest,
     let choice = request.tool_choice.as_ref();
     Toolbox { tools: &tools, choice, turns: &turns, names: &names, target }.write(&mut dropped, &mut out)?;
     out.put(b",\"messages\":[");
-    write_messages((&request, &turns, &effort), target, (&names, &mut dropped), &mut out)?;
+    write_messages((&request, &turns, &effort), target, (&names, maker, &mut dropped), &mut out)?;
     out.put(b"]}");
     Ok(ChatRequest {
         body: out,
         delivery,
-        reply: reply_context((&request, &effort), target, &names),
+        reply: reply_context((&request, &effort), target, (&names, maker)),
         dropped,
     })
 }
@@ -105,7 +107,7 @@ fn hide_cleared(messages: &[Message<'_>], turns: &mut [Turn<'_>]) {
 fn reply_context(
     (request, effort): (&Request<'_>, &Effort),
     target: &Target<'_>,
-    names: &Names,
+    (names, maker): (&Names, Maker),
 ) -> ReplyContext {
     let thinks = request
         .thinking
@@ -122,7 +124,7 @@ fn reply_context(
         cut_at,
         searches,
         asks_for_judgement: asks_for_judgement(request),
-        maker: Maker::new(target.provider, target.model),
+        maker,
         names: names.back(),
         think_tag: match (gemini::is_named_in(target.model), target.dialect.think_tags) {
             (true, _) => Some(Tag::Thought),
@@ -148,7 +150,7 @@ fn asks_for_judgement(request: &Request<'_>) -> bool {
 fn write_messages(
     (request, turns, effort): (&Request<'_>, &[Turn<'_>], &Effort),
     target: &Target<'_>,
-    (names, dropped): (&Names, &mut Dropped),
+    (names, maker, dropped): (&Names, Maker, &mut Dropped),
     out: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
     let marks = Marks::new(target);
@@ -159,7 +161,7 @@ fn write_messages(
         system(&content, System::Top, (target.dialect, &marks), dropped, out)?;
     }
     let mut pairing = Pairing::of(turns)?;
-    pairing.lead_ids_back(Maker::new(target.provider, target.model));
+    pairing.lead_ids_back(maker);
     let need = match target.dialect.replay {
         Replay::Required if !effort.is_off() => Need::Always,
         Replay::Required | Replay::Content | Replay::Details | Replay::Nothing => Need::IfAny,

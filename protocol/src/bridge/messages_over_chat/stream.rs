@@ -10,6 +10,7 @@ mod prose;
 mod searching;
 
 use bytes::BytesMut;
+use cutting::Behind;
 
 use super::{
     ReplyContext,
@@ -49,6 +50,7 @@ pub struct Machine {
     has_deltas: bool,
     finish: Finish,
     cut: Cut,
+    behind: Behind,
     search: Search,
     usage: Option<Usage>,
     /// How much of the output is reasoning.
@@ -95,7 +97,8 @@ impl Bridge for Machine {
     }
 
     fn fail(&mut self, fault: Fault, out: &mut BytesMut) -> Outcome {
-        self.broken = Some(fault);
+        // Behind the cut nothing can be missing but numbers.
+        self.broken = Some(fault).filter(|_| !self.is_cut_off());
         self.end(out)
     }
 
@@ -104,7 +107,7 @@ impl Bridge for Machine {
     }
 
     fn finishing(&self) -> bool {
-        self.finish.is_over() || self.is_done
+        self.finish.is_over() || self.is_done || self.is_cut_off()
     }
 
     fn counted(&self) -> (Usage, u32) {
@@ -134,6 +137,7 @@ impl Machine {
             has_deltas: false,
             finish: Finish::default(),
             cut,
+            behind: Behind::default(),
             search: Search::default(),
             usage: None,
             thinking: None,
@@ -183,12 +187,20 @@ impl Machine {
         if let Some(fault) = chunk.fault(data) {
             return self.broke(fault);
         }
-        chunk.choices().for_each(|choice| self.choice(choice, sink));
-        self.after_cut()
+        for choice in chunk.choices() {
+            if !self.is_cut_off() {
+                self.choice(choice, sink);
+            }
+        }
+        self.after_cut(data.len())
     }
 
     /// What the upstream reported as broken; remembered, so that a `finish` after it is no happy end.
     fn broke(&mut self, fault: Fault) -> Step {
+        if self.is_cut_off() {
+            self.is_done = true;
+            return Step::End;
+        }
         self.broken = Some(fault.clone());
         Step::Fault(fault)
     }

@@ -50,9 +50,13 @@ pub fn completion_as_chunks(body: &[u8], asked: UsageAsked) -> Result<Bytes, Fau
     Ok(out.into())
 }
 
-/// In a stream, an entry of a list says which it is: clients put lists together by it.
+/// The lists whose entries have an index in a stream and none in a whole message.
+const NUMBERED: [&str; 2] = ["tool_calls", "annotations"];
+
+/// In a stream, an entry of a list says which it is: clients put lists together by it. An index in any other list would
+/// be our invention.
 fn numbered(mut message: Object) -> Object {
-    for (name, list) in &mut message {
+    for (name, list) in message.iter_mut().filter(|(name, _)| NUMBERED.contains(&name.as_str())) {
         let Some(entries) = objects(list).filter(|entries| !entries.is_empty()) else { continue };
         let entries = entries.into_iter().enumerate().map(|(at, mut entry)| {
             let index = at.to_string();
@@ -200,31 +204,75 @@ fn call(calls: &mut Vec<Value>, piece: Value) {
         let is_it = piece["index"].is_null() || known["index"] == piece["index"];
         is_it && (id(&piece).is_none() || id(known).is_none() || id(known) == id(&piece))
     });
-    match found {
+    let is_same = |known: &Value| id(known).is_some() && id(known) == id(&piece);
+    match found.filter(|&at| is_same(&calls[at]) || !is_followed(&calls[at], &piece)) {
         Some(at) => grow(&mut calls[at], piece),
         None => calls.push(piece),
     }
 }
 
-/// Some vendors send a placeholder first, or the object twice.
+/// Whether a piece begins another call than this one, which is complete: some vendors tell calls apart by nothing else.
+/// A repetition of the whole object does not.
+fn is_followed(known: &Value, piece: &Value) -> bool {
+    let (name, arguments) = (said_of(piece, "name"), said_of(piece, "arguments"));
+    let (known_name, known) = (said_of(known, "name"), said_of(known, "arguments"));
+    let is_other = name != known_name;
+    // What cannot be two objects is not read: it may be long, and the piece one of many.
+    let may_be = known.ends_with('}') && (is_other || arguments.starts_with('{'));
+    if name.is_empty() || known_name.is_empty() || !may_be {
+        return false;
+    }
+    match first_object(known) {
+        // An empty one may be a placeholder.
+        Some(object) if object.is_empty() => is_other,
+        Some(object) => is_other || serde_json::from_str(arguments).ok() != Some(object),
+        None => false,
+    }
+}
+
+fn said_of<'v>(call: &'v Value, member: &str) -> &'v str {
+    call["function"][member].as_str().unwrap_or_default().trim()
+}
+
+/// The first object of a text, or the first that is not empty.
+fn first_object(arguments: &str) -> Option<Map<String, Value>> {
+    let mut objects = serde_json::Deserializer::from_str(arguments).into_iter().map_while(Result::ok);
+    let first: Map<String, Value> = objects.next()?;
+    if first.is_empty() {
+        Some(objects.find(|object| !object.is_empty()).unwrap_or(first))
+    } else {
+        Some(first)
+    }
+}
+
+/// Some vendors send a placeholder first, or the object twice. Different ones stay as they came: nobody can tell what
+/// they mean, and one of them alone would be another call.
 fn one_object(arguments: &mut String) {
     let mut objects = serde_json::Deserializer::from_str(arguments).into_iter::<Map<String, Value>>();
+    let mut kept: Option<(Map<String, Value>, &str)> = None;
     let mut start = 0;
     while let Some(Ok(object)) = objects.next() {
         let end = objects.byte_offset();
-        let is_last = arguments[end..].trim().is_empty();
-        if is_last || !object.is_empty() {
-            *arguments = arguments[start..end].trim().to_owned();
-            return;
+        match &kept {
+            Some((known, _)) if !known.is_empty() && !object.is_empty() && *known != object => return,
+            Some((known, _)) if !known.is_empty() => {}
+            Some(_) | None => kept = Some((object, arguments[start..end].trim())),
         }
         start = end;
+    }
+    let Some((object, text)) = kept else { return };
+    // Another one that was cut is no repetition either. Behind a mere placeholder anything may be meant.
+    let rest = arguments[start..].trim();
+    let is_other = rest.starts_with('{') && !text.starts_with(rest);
+    if !is_other && (!object.is_empty() || rest.is_empty()) {
+        *arguments = text.to_owned();
     }
 }
 
 /// A message as it is told whole: its calls and annotations have no index.
 fn plain(choice: &mut Map<String, Value>) {
     let Some(Value::Object(message)) = choice.get_mut("message") else { return };
-    for list in ["tool_calls", "annotations"] {
+    for list in NUMBERED {
         let entries = message.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
         entries.filter_map(Value::as_object_mut).for_each(|entry| {
             entry.remove("index");
