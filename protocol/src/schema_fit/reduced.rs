@@ -3,6 +3,8 @@
 //! The rules are those of the vendor's own SDKs (`transform_schema`): what is not supported moves into the description,
 //! so that the model still reads it.
 
+use std::collections::HashSet;
+
 use super::tree::{Members, Node};
 
 /// The values of `format` that are supported.
@@ -82,14 +84,10 @@ fn kind(schema: &mut Members, kept: &mut Members) -> Option<String> {
     match kinds {
         _ if has_values => None,
         Some(Node::List(kinds)) => {
-            let case = |kind| {
-                let mut case = schema.clone();
-                case.set("type", kind);
-                case.take("description");
-                case.take("title");
-                node_of(Node::Object(case))
-            };
-            kept.set("anyOf", Node::List(kinds.into_iter().map(case).collect()));
+            let mut known = HashSet::new();
+            let kinds = kinds.into_iter().filter(|kind| known.insert(kind.to_json()));
+            let cases = kinds.map(|kind| node_of(Node::Object(case(schema, kind))));
+            kept.set("anyOf", Node::List(cases.collect()));
             // Each case says them for itself.
             schema.0.retain(|(name, _)| matches!(name.as_str(), "description" | "title"));
             None
@@ -104,6 +102,22 @@ fn kind(schema: &mut Members, kept: &mut Members) -> Option<String> {
         }
         None => None,
     }
+}
+
+/// A schema of several types as one of this type. What is about another type says nothing of it; were it said all the
+/// same, the members of an object would be repeated at each level, for each of its types.
+fn case(schema: &Members, kind: Node) -> Members {
+    let name = kind.text();
+    let is_about = |member: &str| match member {
+        "properties" | "patternProperties" | "additionalProperties" | "required" => {
+            name.as_deref() == Some("object")
+        }
+        "items" | "prefixItems" | "contains" => name.as_deref() == Some("array"),
+        _ => !matches!(member, "description" | "title"),
+    };
+    let mut case = Members(schema.0.iter().filter(|(member, _)| is_about(member)).cloned().collect());
+    case.set("type", kind);
+    case
 }
 
 fn object_members(schema: &mut Members, kept: &mut Members) {
@@ -190,6 +204,19 @@ mod tests {
         ] {
             assert_eq!(reduced(schema), expected, "{schema}");
         }
+    }
+
+    #[test]
+    fn several_types_at_each_level_do_not_multiply() {
+        let mut schema = r#"{"type":"string"}"#.to_owned();
+        for _ in 0..25 {
+            schema = format!(
+                r#"{{"type":["object","object","array","null"],"properties":{{"a":{schema}}},"required":["a"],"items":{{}}}}"#
+            );
+        }
+        let reduced = reduced(&schema);
+        assert!(reduced.len() < 4 * schema.len(), "{} of {}", reduced.len(), schema.len());
+        assert_eq!(reduced.matches(r#""type":"string""#).count(), 1);
     }
 
     #[test]

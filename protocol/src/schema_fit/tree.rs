@@ -1,5 +1,7 @@
 //! JSON as a tree that keeps the order of members and the text of scalars.
 
+use std::collections::HashMap;
+
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
@@ -35,13 +37,7 @@ impl Node {
         let object = || serde_json::from_str::<Entries<'_>>(text).ok();
         let list = || serde_json::from_str::<Vec<&RawValue>>(text).ok();
         match text.as_bytes().first() {
-            Some(b'{') if depth < DEEPEST => object().map(|entries| {
-                let mut members = Members::default();
-                for (name, value) in entries.0 {
-                    members.set(&name, Self::read(value, depth + 1));
-                }
-                Self::Object(members)
-            }),
+            Some(b'{') if depth < DEEPEST => object().map(|entries| Self::Object(entries.members(depth + 1))),
             Some(b'[') if depth < DEEPEST => list()
                 .map(|values| Self::List(values.into_iter().map(|raw| Self::read(raw, depth + 1)).collect())),
             _ => None,
@@ -70,6 +66,17 @@ impl Node {
 
     pub(super) fn list(&self) -> Option<&[Self]> {
         if let Self::List(values) = self { Some(values) } else { None }
+    }
+
+    /// How long it is as text, about.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Text(json) => json.len() + 1,
+            Self::List(values) => values.iter().map(Self::size).sum::<usize>() + 2,
+            Self::Object(members) => {
+                members.0.iter().map(|(name, value)| name.len() + value.size() + 4).sum::<usize>() + 2
+            }
+        }
     }
 
     pub(super) fn to_json(&self) -> String {
@@ -128,6 +135,16 @@ impl Members {
 
 struct Entries<'a>(Vec<(String, &'a RawValue)>);
 
+impl Entries<'_> {
+    /// The members, each once: the last value, in the place of the first. A client may send very many.
+    fn members(self, depth: usize) -> Members {
+        let mut last: HashMap<_, _> = self.0.iter().map(|(name, raw)| (name.as_str(), *raw)).collect();
+        let values: Vec<_> = self.0.iter().map(|(name, _)| last.remove(name.as_str())).collect();
+        let once = self.0.into_iter().zip(values);
+        Members(once.filter_map(|((name, _), raw)| Some((name, Node::read(raw?, depth)))).collect())
+    }
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct InOrder;
@@ -149,5 +166,16 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
         }
 
         deserializer.deserialize_map(InOrder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_that_comes_twice_has_its_last_value_in_its_first_place() {
+        let node = Node::parse(r#"{"a":1,"b":{"c":1,"c":2},"a":[3]}"#).unwrap();
+        assert_eq!(node.to_json(), r#"{"a":[3],"b":{"c":2}}"#);
     }
 }

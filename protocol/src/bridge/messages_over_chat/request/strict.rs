@@ -1,6 +1,8 @@
 //! Which schemas OpenAI's strict mode takes (developers.openai.com/api/docs/guides/structured-outputs): every object lists
 //! all of its properties as required and allows no others. A request with another schema and `strict` is refused whole.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 /// Keywords that strict mode does not know.
@@ -57,7 +59,7 @@ fn is_closed(schema: &Map<String, Value>) -> bool {
         Some(_) => return false,
         None => &none,
     };
-    let required: Vec<&str> = schema
+    let required: HashSet<&str> = schema
         .get("required")
         .and_then(Value::as_array)
         .into_iter()
@@ -65,7 +67,7 @@ fn is_closed(schema: &Map<String, Value>) -> bool {
         .filter_map(Value::as_str)
         .collect();
     schema.get("additionalProperties") == Some(&Value::Bool(false))
-        && properties.keys().all(|name| required.contains(&name.as_str()))
+        && properties.keys().all(|name| required.contains(name.as_str()))
 }
 
 #[cfg(test)]
