@@ -158,8 +158,16 @@ fn tools_are_added_and_removed_in_the_order_of_the_conversation() {
         dropped(unknown),
         "messages.1.content.0 (tool_addition), messages.2.content.0 (tool_addition)"
     );
-    let removal = |tool: Value| change("tool_removal", tool);
-    let unknown = json!({"tools": [tool("a")], "messages": [{"role": "user", "content": "hi"}, removal(named("gone")),
+    let bad = json!({"messages": [{"role": "user", "content": "hi"}, change("tool_addition", inline(json!({"name": "x"})))]});
+    assert_eq!(refusal(&TARGET, bad), "messages.1.content.0.tool.definition.input_schema: field required");
+}
+
+#[test]
+fn a_removal_that_removes_nothing_is_named() {
+    let removal =
+        |tool: Value| json!({"role": "system", "content": [{"type": "tool_removal", "tool": tool}]});
+    let named = |name: &str| json!({"type": "tool_reference", "name": name});
+    let unknown = json!({"tools": [{"name": "a", "input_schema": {"type": "object"}}], "messages": [{"role": "user", "content": "hi"}, removal(named("gone")),
         removal(json!({"type": "tool_reference", "tool_name": "a"})), removal(named("a")),
         removal(json!({"type": "mcp_tool_reference", "server_name": "s", "name": "a"})),
         json!({"role": "system", "content": [{"type": "tool_removal", "name": "a"}]}), removal(named("a"))]});
@@ -167,8 +175,6 @@ fn tools_are_added_and_removed_in_the_order_of_the_conversation() {
         dropped(unknown),
         [1, 2, 4, 5].map(|turn| format!("messages.{turn}.content.0 (tool_removal)")).join(", ")
     );
-    let bad = json!({"messages": [{"role": "user", "content": "hi"}, change("tool_addition", inline(json!({"name": "x"})))]});
-    assert_eq!(refusal(&TARGET, bad), "messages.1.content.0.tool.definition.input_schema: field required");
 }
 
 #[test]
