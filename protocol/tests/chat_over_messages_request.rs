@@ -672,7 +672,7 @@ fn tools_keep_their_schemas() {
     let schema =
         json!({"type": "object", "properties": {"a": {"type": ["string", "null"]}}, "required": ["a"]});
     let sent = with(json!({"tools": [
-        {"type": "function", "function": {"name": "f", "description": "d", "parameters": schema, "strict": true}},
+        {"type": "function", "function": {"name": "f", "description": "d", "parameters": schema, "strict": false}},
         {"type": "function", "function": {"name": "g", "description": "", "parameters": null, "strict": null}},
         {"function": {"name": "h", "parameters": {}}},
         {"type": "function", "function": {"name": "i", "parameters": {"properties": {}}}},
@@ -682,13 +682,43 @@ fn tools_keep_their_schemas() {
     assert_eq!(
         sent["tools"],
         json!([
-            {"name": "f", "description": "d", "input_schema": schema, "strict": true},
+            {"name": "f", "description": "d", "input_schema": schema, "strict": false},
             {"name": "g", "input_schema": empty},
             {"name": "h", "input_schema": empty},
             {"name": "i", "input_schema": empty},
         ])
     );
     assert_eq!(sent.get("tool_choice"), None);
+}
+
+#[test]
+fn schemas_of_strict_tools_have_what_anthropic_supports() {
+    let limited = json!({"type": "integer", "minimum": 1});
+    let whole = json!({"type": "object", "properties": {"a": limited}});
+    let reduced = json!({"type": "object",
+        "properties": {"a": {"type": "integer", "description": "{minimum: 1}"}}, "additionalProperties": false});
+    let closed = json!({"type": "object", "properties": {}, "additionalProperties": false});
+    let referring = json!({"$ref": "#/$defs/w", "$defs": {"w": whole}});
+    let mut referred = reduced.clone();
+    referred["$defs"] = json!({"w": reduced});
+    for (parameters, expected) in [
+        (whole.clone(), reduced.clone()),
+        (json!({"properties": {"a": limited}}), reduced.clone()),
+        (json!({}), closed.clone()),
+        (json!(null), closed),
+        // The top stays an object.
+        (json!({"anyOf": [whole]}), reduced),
+        (referring, referred),
+    ] {
+        let function = json!({"name": "f", "parameters": parameters, "strict": true});
+        let sent = with(json!({"tools": [{"type": "function", "function": function}]}));
+        let expected = json!([{"name": "f", "input_schema": expected, "strict": true}]);
+        assert_eq!(sent["tools"], expected, "{parameters}");
+        assert_eq!(with(json!({"functions": [function]}))["tools"], expected, "{parameters}");
+    }
+    let open = json!({"name": "f", "parameters": whole, "strict": false});
+    let sent = with(json!({"tools": [{"type": "function", "function": open}]}));
+    assert_eq!(sent["tools"][0]["input_schema"], whole, "without strict nothing is refused");
 }
 
 #[test]

@@ -163,6 +163,21 @@ fn tools_are_added_and_removed_in_the_order_of_the_conversation() {
 }
 
 #[test]
+fn a_removal_that_removes_nothing_is_named() {
+    let removal =
+        |tool: Value| json!({"role": "system", "content": [{"type": "tool_removal", "tool": tool}]});
+    let named = |name: &str| json!({"type": "tool_reference", "name": name});
+    let unknown = json!({"tools": [{"name": "a", "input_schema": {"type": "object"}}], "messages": [{"role": "user", "content": "hi"}, removal(named("gone")),
+        removal(json!({"type": "tool_reference", "tool_name": "a"})), removal(named("a")),
+        removal(json!({"type": "mcp_tool_reference", "server_name": "s", "name": "a"})),
+        json!({"role": "system", "content": [{"type": "tool_removal", "name": "a"}]}), removal(named("a"))]});
+    assert_eq!(
+        dropped(unknown),
+        [1, 2, 4, 5].map(|turn| format!("messages.{turn}.content.0 (tool_removal)")).join(", ")
+    );
+}
+
+#[test]
 fn what_the_target_cannot_take_is_named_and_never_quoted() {
     for (fields, expected) in [
         (json!({}), ""),

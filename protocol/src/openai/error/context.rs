@@ -125,7 +125,58 @@ const INPUT_TOO: [&str; 10] = [
     "inputs",
     "your messages",
 ];
-/// Below it a number is a status or a count of something else.
+/// What is long or many besides the input.
+const OTHER_THINGS: [&str; 15] = [
+    "array too long",
+    "string too long",
+    "schema",
+    "bytes",
+    "characters",
+    "pixel",
+    "sequences",
+    "per image",
+    "image exceeds",
+    "image has",
+    "image is",
+    "image too",
+    "too short",
+    "too small",
+    "minimum",
+];
+/// With one number alone, it is one of these.
+const MEDIA: [&str; 7] = ["image", "audio", "video", "file", "pdf", "page", "pages"];
+/// Members of a request that an error can be about, and that hold no input.
+const OTHER_MEMBERS: [&str; 24] = [
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "stop",
+    "stop_sequences",
+    "n",
+    "seed",
+    "logprobs",
+    "top_logprobs",
+    "logit_bias",
+    "presence_penalty",
+    "frequency_penalty",
+    "repetition_penalty",
+    "tools",
+    "tool_choice",
+    "functions",
+    "response_format",
+    "reasoning_effort",
+    "thinking",
+    "service_tier",
+    "prompt_cache_key",
+    "cache_control",
+    "image",
+];
+/// What follows a member that is to blame.
+const VERBS: [&str; 7] = [" must", " should", " may", " can", " is ", " has ", " exceeds"];
+/// How many words before a number are said of it.
+const NEAR: usize = 4;
+/// Below it a number by itself is a status or a count of something else.
 const LEAST: u64 = 1000;
 
 /// Around a number: what it counts.
@@ -186,7 +237,7 @@ pub(super) fn read(message: &str, codes: &[String]) -> Option<String> {
         return Some(message.to_owned());
     }
     let lower = message.to_ascii_lowercase().replace(['`', '"'], "'");
-    let numbers: Vec<_> = numbers(&lower).into_iter().filter(|number| number.value >= LEAST).collect();
+    let numbers = numbers(&lower);
     let has_code = codes.iter().any(|code| PHRASES.iter().any(|phrase| code.contains(phrase)));
     if !has_code && !is_about_input(&lower, &numbers) {
         return None;
@@ -201,19 +252,49 @@ fn is_about_input(lower: &str, numbers: &[Number]) -> bool {
     if OTHER_LIMITS.iter().any(says) || (OUTPUT.iter().any(says) && !INPUT_TOO.iter().any(says)) {
         return false;
     }
-    PHRASES.iter().any(says)
-        || (!numbers.is_empty()
-            && has(&INPUT)
-            && has(&UNIT)
-            && EXCESS.iter().any(says)
-            && !is_about_form(lower))
+    if PHRASES.iter().any(says) {
+        return true;
+    }
+    let large: Vec<_> = numbers.iter().filter(|number| number.value >= LEAST).collect();
+    let is_counted = match large[..] {
+        [] => false,
+        [number] => limits_tokens(lower, *number) && !has(&MEDIA),
+        _ => true,
+    };
+    is_counted
+        && has(&INPUT)
+        && has(&UNIT)
+        && EXCESS.iter().any(says)
+        && !OTHER_THINGS.iter().any(says)
+        && !blames_other_member(lower)
 }
 
-/// Whether it is about the length of one member, or about the form of the request.
-fn is_about_form(lower: &str) -> bool {
-    ["array too long", "string too long", "schema", "bytes", "characters"]
-        .iter()
-        .any(|words| lower.contains(words))
+/// Whether a number counts tokens, and its clause says that they are a limit or those of the input.
+fn limits_tokens(lower: &str, number: Number) -> bool {
+    let before = lower[..number.start].rsplit([';', '.']).next().unwrap_or_default();
+    let after = lower[number.end..].trim_start_matches([' ', ')']);
+    let is_of_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let near: Vec<_> = before.split(|c| !is_of_word(c)).rev().filter(|word| !word.is_empty()).collect();
+    let near = near.get(..NEAR.min(near.len())).unwrap_or_default();
+    let counts_tokens = near.iter().any(|word| UNIT.contains(word))
+        || UNIT.iter().chain(&["input tokens", "prompt tokens"]).any(|unit| after.starts_with(unit));
+    let says = |words: &&str| before.contains(*words);
+    let governs = BEFORE_LIMIT.iter().chain(&EXCESS).chain(&INPUT).any(says)
+        || AFTER_LIMIT.iter().any(|words| after.starts_with(words));
+    counts_tokens && governs
+}
+
+/// Whether it begins with another member of the request than those that hold the input, or names one in quotes and none
+/// of those.
+fn blames_other_member(lower: &str) -> bool {
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let begin = lower.trim_start_matches(|c| !is_of_name(c));
+    let first = begin.split(|c| !is_of_name(c)).next().unwrap_or_default();
+    let rest = &begin[first.len()..];
+    // A sentence can begin with the same word ("Tools and messages exceed").
+    let is_name = !rest.starts_with(' ') || VERBS.iter().any(|verb| rest.starts_with(verb));
+    let quotes = |names: &[&str]| lower.split('\'').any(|part| names.contains(&part));
+    (is_name && OTHER_MEMBERS.contains(&first)) || (quotes(&OTHER_MEMBERS) && !quotes(&INPUT))
 }
 
 /// The numbers of a message, by what they count.
@@ -229,6 +310,7 @@ struct Counts {
 impl Counts {
     fn of(lower: &str, numbers: &[Number]) -> Self {
         let mut counts = Self::default();
+        let is_alone = numbers.iter().filter(|number| number.value >= LEAST).count() == 1;
         let mut from = 0;
         for number in numbers {
             let before = &lower[from..number.start];
@@ -237,13 +319,16 @@ impl Counts {
             let follows = |words: &[&str]| words.iter().any(|words| after.starts_with(words));
             let stands = |words: &[&str]| words.iter().any(|words| before.contains(words));
             let value = number.value;
+            from = number.end;
             if follows(&AFTER_OUTPUT) || stands(&BEFORE_OUTPUT) {
                 counts.output = Some(value);
             } else if follows(&AFTER_INPUT) || follows(&["tokens from the input"]) {
                 counts.input = Some(counts.input.unwrap_or_default().saturating_add(value));
             } else if follows(&["tokens for the completion"]) {
                 counts.output = Some(value);
-            } else if numbers.len() == 1 && before.trim_end().ends_with('(') && after.starts_with(')') {
+            } else if value < LEAST && !after.starts_with("token") {
+                // It is a status or a count of something else.
+            } else if is_alone && before.trim_end().ends_with('(') && after.starts_with(')') {
                 // MiniMax puts a code of its own there.
                 counts.others.push(value);
             } else if stands(&BEFORE_LIMIT) || follows(&AFTER_LIMIT) {
@@ -251,7 +336,6 @@ impl Counts {
             } else {
                 counts.others.push(value);
             }
-            from = number.end;
         }
         counts
     }
@@ -332,6 +416,26 @@ mod tests {
             "prompt token count of 130000 exceeds the limit of 128000",
             "prompt is too long: 130000 tokens > 128000 maximum",
         ),
+        (
+            "'max_tokens' or 'max_completion_tokens' is too large: 8000. This model's maximum context length is 4096 tokens and your request has 900 input tokens (8000 > 4096 - 900).",
+            "input length and `max_tokens` exceed context limit: 900 + 8000 > 4096",
+        ),
+        (
+            "This model's maximum context length is 8192 tokens. However, you requested 8700 tokens (700 in the messages, 8000 in the completion). Please reduce the length of the messages or completion.",
+            "input length and `max_tokens` exceed context limit: 700 + 8000 > 8192",
+        ),
+        (
+            "This model's maximum context length is 512 tokens. However, your messages resulted in 2000 tokens.",
+            "prompt is too long: 2000 tokens > 512 maximum",
+        ),
+        (
+            "`inputs` tokens + `max_new_tokens` must be <= 4097. Given: 500 `inputs` tokens and 4000 `max_new_tokens`",
+            "input length and `max_tokens` exceed context limit: 500 + 4000 > 4097",
+        ),
+        (
+            "Error code: 400 - invalid params, context window exceeds limit (2013)",
+            "prompt is too long: Error code: 400 - invalid params, context window exceeds limit (2013)",
+        ),
         ("prompt is too long: 5 tokens > 4 maximum", "prompt is too long: 5 tokens > 4 maximum"),
         ("Prompt exceeds max length", "prompt is too long: Prompt exceeds max length"),
         (
@@ -396,6 +500,21 @@ mod tests {
     }
 
     #[test]
+    fn one_number_is_enough_if_it_limits_the_input() {
+        for message in [
+            "The prompt must have at most 4096 tokens",
+            "input has more than 4,096 tokens",
+            "Input exceeds the token limit of 4096",
+            "messages: only 32768 tokens of context are supported",
+            "Tools and messages exceed the limit of 8192 tokens for the input",
+            "Token limit exceeded, reduce 'messages' or 'tools': the model's limit is 8192 tokens of input",
+        ] {
+            let told = read(message, &[]);
+            assert!(told.is_some_and(|told| told.starts_with("prompt is too long: ")), "{message}");
+        }
+    }
+
+    #[test]
     fn a_code_alone_is_enough() {
         let codes = ["context_length_exceeded".to_owned()];
         assert_eq!(read("too much", &codes).as_deref(), Some("prompt is too long: too much"));
@@ -416,6 +535,15 @@ mod tests {
             "Invalid 'prompt_cache_key': string too long. Expected a string with maximum length 1024, but got a string with length 2000 instead.",
             "messages.0.content.0.image.source.base64: image exceeds 5 MB maximum: 6291456 bytes > 5242880 bytes",
             "This request requires more credits, or fewer max_tokens. You requested up to 64000 tokens, but can only afford 3919",
+            "`temperature` must be at most 2 for prompts over 1000 tokens",
+            "temperature: must be at most 2 if the prompt has more than 1000 tokens",
+            "Invalid value for 'top_p': only 1 is supported if the prompt has more than 1000 tokens",
+            "stop: at most 4 sequences, input has 1000 tokens",
+            "tools.3.description: at most 1024 tokens, but the input has 3000 tokens",
+            "image exceeds the maximum of 8000 pixels per token in the input",
+            "supports at most 4096 tokens of input per image",
+            "messages.0.content.1: the image has 5000 tokens, but at most 4096 tokens of input are supported per image",
+            "the tokens of the prompt must be signed, error 2013: only admins are supported",
             "",
         ] {
             assert_eq!(read(message, &[]), None, "{message}");

@@ -9,6 +9,7 @@ use crate::{
     bridge::{RequestError, chat_over_messages::custom::PROPERTY},
     json::{Literal, Word, Write, trim},
     openai::request::{AllowedTools, CustomFormat, CustomTool, Function, Request, Tool, ToolChoice},
+    schema_fit,
 };
 
 /// What the client wants of the tools.
@@ -208,7 +209,13 @@ impl<'a> List<'_, 'a> {
             return Ok(());
         }
         self.out.put(b",\"input_schema\":");
-        schema(function.parameters, path, self.out)?;
+        if function.strict == Some(true) {
+            let mut typed = Vec::new();
+            schema(function.parameters, path, &mut typed)?;
+            self.out.raw(&strict_schema(&String::from_utf8_lossy(&typed)));
+        } else {
+            schema(function.parameters, path, self.out)?;
+        }
         if let Some(strict) = function.strict {
             self.out.raw(if strict { ",\"strict\":true" } else { ",\"strict\":false" });
         }
@@ -299,16 +306,22 @@ fn grammar(
     Ok(())
 }
 
+/// With `strict` Anthropic takes what its structured outputs support, and refuses the rest with the whole request. The top
+/// must say that it is an object all the same, which alternatives and references there do not.
+fn strict_schema(schema: &str) -> String {
+    let reduced = schema_fit::reduced(schema);
+    if has_type(&reduced) {
+        return reduced;
+    }
+    schema_fit::fitted(schema).map_or(reduced, |fitted| schema_fit::reduced(&fitted))
+}
+
 /// Anthropic wants to read that the schema is one of an object; OpenAI takes it as said.
 fn schema(
     parameters: Option<&RawValue>,
     path: &dyn std::fmt::Display,
     out: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
-    #[derive(Deserialize)]
-    struct Typed {
-        r#type: Option<IgnoredAny>,
-    }
     let Some(schema) = parameters.map(RawValue::get) else {
         out.put(b"{\"type\":\"object\",\"properties\":{}}");
         return Ok(());
@@ -316,7 +329,7 @@ fn schema(
     let Some(inside) = schema.strip_prefix('{') else {
         return Err(RequestError::new(format!("{path}.parameters: must be an object")));
     };
-    if serde_json::from_str::<Typed>(schema).is_ok_and(|schema| schema.r#type.is_some()) {
+    if has_type(schema) {
         out.raw(schema);
         return Ok(());
     }
@@ -324,6 +337,14 @@ fn schema(
     out.raw(if is_empty { "{\"type\":\"object\",\"properties\":{}" } else { "{\"type\":\"object\"," });
     out.raw(inside.trim_start());
     Ok(())
+}
+
+fn has_type(schema: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Typed {
+        r#type: Option<IgnoredAny>,
+    }
+    serde_json::from_str::<Typed>(schema).is_ok_and(|schema| schema.r#type.is_some())
 }
 
 fn stand_ins(called: &[&str], out: &mut Vec<u8>) {

@@ -122,15 +122,12 @@ fn add<'a>(block: &Block<'a>, (turn, at): (usize, usize), list: &mut Vec<Entry<'
     }
 }
 
+/// Whether the change could be made. One that changes nothing says so: the client may mean a tool that stays.
 fn remove<'a>(block: &Block<'a>, list: &mut [Entry<'_, 'a>]) -> bool {
     let Some(change) = change(block) else { return false };
     match (change.r#type.as_ref().map_or("", Word::as_str), change.name) {
-        ("tool_reference", Some(name)) => {
-            named(name, list).for_each(|entry| entry.is_removed = true);
-            true
-        }
-        // What never was in the list cannot be removed from it.
-        _ => true,
+        ("tool_reference", Some(name)) => named(name, list).map(|entry| entry.is_removed = true).count() > 0,
+        _ => false,
     }
 }
 
