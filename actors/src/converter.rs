@@ -236,6 +236,8 @@ impl Converter {
 
     fn fail(&mut self, fault: Fault, outcome: Outcome) {
         let closing = self.flow.fail(fault, &mut self.batch);
+        // A reply that the gateway has cut is complete all the same.
+        let outcome = if closing.fault.is_some() { outcome } else { closing.shows() };
         self.close(closing, outcome);
         self.phase = Phase::Over;
     }

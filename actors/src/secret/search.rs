@@ -52,11 +52,14 @@ impl Secrets {
     pub fn new(keys: impl IntoIterator<Item = ApiKey>) -> Self {
         let keys: Vec<ApiKey> = keys.into_iter().filter(|key| shape::is_distinctive(key.expose())).collect();
         let shortest = keys.iter().map(|key| key.expose().len()).min().unwrap_or(usize::MAX);
-        let search = AhoCorasick::builder()
-            .match_kind(MatchKind::LeftmostLongest)
-            .build(keys.iter().map(ApiKey::expose));
+        // Even the search for nothing takes its time to build.
+        let search = (!keys.is_empty()).then(|| {
+            AhoCorasick::builder()
+                .match_kind(MatchKind::LeftmostLongest)
+                .build(keys.iter().map(ApiKey::expose))
+        });
         // Building fails only beyond 2^31 states, more than the bound on keys allows.
-        let known = search.ok().filter(|_| !keys.is_empty()).map(Arc::new);
+        let known = search.and_then(Result::ok).map(Arc::new);
         let forms = keys.iter().flat_map(|key| encoded::base64_forms(key.expose().as_bytes()));
         let is_few = (1..=MOST_FORMS).contains(&keys.len());
         let encoded = is_few.then(|| AhoCorasick::new(forms).ok()).flatten().map(Arc::new);
