@@ -452,8 +452,8 @@ fn the_judge_of_auto_mode_gets_room_and_its_end() {
         let (message, taken) = streamed(context, &chunks);
         assert_eq!(
             (&message["content"][0]["text"], taken),
-            (&json!("<block>no"), 5),
-            "the upstream is closed"
+            (&json!("<block>no"), 6),
+            "what follows is read for its usage alone"
         );
         assert_eq!(
             (&message["stop_reason"], &message["stop_sequence"]),
