@@ -434,11 +434,14 @@ fn the_judge_of_auto_mode_gets_room_and_its_end() {
         }
         let chunks =
             ["<blo", "ck>n", "o</bl", "ock", "> since", " it"].map(|text| chunk(json!({"content": text})));
+        let usage = json!({"choices": [], "usage": {"prompt_tokens": 47_000, "completion_tokens": 9}});
+        let chunks = [&chunks[..], &[usage.to_string(), chunk(json!({"content": "late"}))]].concat();
         let (message, taken) = streamed(context, &chunks);
+        assert_eq!(message["usage"]["input_tokens"], 47_000);
         assert_eq!(
             (&message["content"][0]["text"], taken),
-            (&json!("<block>no"), 5),
-            "the upstream is closed"
+            (&json!("<block>no"), 7),
+            "the upstream is closed when it has told its usage"
         );
         assert_eq!(
             (&message["stop_reason"], &message["stop_sequence"]),
