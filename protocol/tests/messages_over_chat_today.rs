@@ -163,21 +163,6 @@ fn tools_are_added_and_removed_in_the_order_of_the_conversation() {
 }
 
 #[test]
-fn a_removal_that_removes_nothing_is_named() {
-    let removal =
-        |tool: Value| json!({"role": "system", "content": [{"type": "tool_removal", "tool": tool}]});
-    let named = |name: &str| json!({"type": "tool_reference", "name": name});
-    let unknown = json!({"tools": [{"name": "a", "input_schema": {"type": "object"}}], "messages": [{"role": "user", "content": "hi"}, removal(named("gone")),
-        removal(json!({"type": "tool_reference", "tool_name": "a"})), removal(named("a")),
-        removal(json!({"type": "mcp_tool_reference", "server_name": "s", "name": "a"})),
-        json!({"role": "system", "content": [{"type": "tool_removal", "name": "a"}]}), removal(named("a"))]});
-    assert_eq!(
-        dropped(unknown),
-        [1, 2, 4, 5].map(|turn| format!("messages.{turn}.content.0 (tool_removal)")).join(", ")
-    );
-}
-
-#[test]
 fn what_the_target_cannot_take_is_named_and_never_quoted() {
     for (fields, expected) in [
         (json!({}), ""),
@@ -449,11 +434,14 @@ fn the_judge_of_auto_mode_gets_room_and_its_end() {
         }
         let chunks =
             ["<blo", "ck>n", "o</bl", "ock", "> since", " it"].map(|text| chunk(json!({"content": text})));
+        let usage = json!({"choices": [], "usage": {"prompt_tokens": 47_000, "completion_tokens": 9}});
+        let chunks = [&chunks[..], &[usage.to_string(), chunk(json!({"content": "late"}))]].concat();
         let (message, taken) = streamed(context, &chunks);
+        assert_eq!(message["usage"]["input_tokens"], 47_000);
         assert_eq!(
             (&message["content"][0]["text"], taken),
-            (&json!("<block>no"), 6),
-            "what follows is read for its usage alone"
+            (&json!("<block>no"), 7),
+            "the upstream is closed when it has told its usage"
         );
         assert_eq!(
             (&message["stop_reason"], &message["stop_sequence"]),
