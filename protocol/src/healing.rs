@@ -3,9 +3,11 @@
 //! [`recognise`] reads a refusal, [`apply`] edits a request, and an [`Edit`] says of itself which line of a
 //! configuration would have spared the refusal. An edit removes, sets or limits what was named.
 
+mod applied;
 mod betas;
 mod bounds;
 mod choices;
+mod condition;
 mod lesson;
 mod named;
 mod refused;
@@ -19,12 +21,13 @@ use std::fmt;
 
 use bytes::Bytes;
 
+pub use self::applied::{Edited, apply, concerns, has};
+pub use self::condition::Condition;
 pub use self::lesson::is_for_everybody;
 pub use self::rule::Rule;
 pub use self::wordings::recognise;
-use crate::schema_fit;
 pub use crate::span::Filler;
-use crate::span::{Unwanted, placed, renamed, trimmed, with_reasoning, with_tool_ids, with_tool_schemas};
+use crate::span::with_reasoning;
 use crate::tool_id::Form;
 
 /// How a request becomes one that an upstream accepts.
@@ -57,15 +60,6 @@ pub enum Edit {
     ToolIds(Form),
 }
 
-/// What a request must contain for an edit to apply.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Condition {
-    path: Box<str>,
-    value: Option<Box<str>>,
-    /// Another one that must hold, too.
-    and: Option<Box<Self>>,
-}
-
 /// What a number must not exceed, or not fall below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Bound {
@@ -85,14 +79,6 @@ const TOKEN_LIMIT: &str = "max_tokens";
 const TOKEN_LIMITS: [&str; 3] = [TOKEN_LIMIT, "max_completion_tokens", "max_output_tokens"];
 /// Anthropic refuses a budget for thinking below this, and one that is not below the limit of tokens.
 const LEAST_BUDGET: u64 = 1024;
-
-/// A request after its edits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Edited {
-    pub body: Bytes,
-    /// Of `anthropic-beta`; empty when nothing is left of it.
-    pub betas: String,
-}
 
 impl Edit {
     /// What `drop-params` says without models: a name, a name and a value with `=` between them, or two names with `&`.
@@ -282,39 +268,6 @@ impl fmt::Display for Edit {
     }
 }
 
-impl Condition {
-    fn new(path: &str, value: Option<String>) -> Self {
-        Self { path: path.into(), value: value.map(Into::into), and: None }
-    }
-
-    /// Whether it stands for the value that the refused request has there.
-    fn is_open(&self, path: &str) -> bool {
-        *self.path == *path && self.value.is_none()
-    }
-
-    /// That a request has the same value there as this one, and thinks as this one does: some vendors allow one value with
-    /// thinking and another without.
-    fn of_request(path: &str, body: &[u8]) -> Self {
-        const THINKING: &str = "thinking.type";
-        let thinking = refused::value(body, THINKING).filter(|_| path != THINKING);
-        let and = thinking.map(|value| Box::new(Self::new(THINKING, Some(value))));
-        Self { and, ..Self::new(path, refused::value(body, path)) }
-    }
-}
-
-impl fmt::Display for Condition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.path)?;
-        if let Some(value) = &self.value {
-            write!(f, "={value}")?;
-        }
-        match &self.and {
-            Some(and) => write!(f, "&{and}"),
-            None => Ok(()),
-        }
-    }
-}
-
 /// A list of one entry in TOML. A value may have quotes in it, and then stands in a literal string.
 fn list(key: &str, entry: &str) -> String {
     let quote = if entry.contains(['"', '=', '\\']) { '\'' } else { '"' };
@@ -336,122 +289,6 @@ fn missing_reasoning(body: &[u8]) -> Filler {
     let body = Bytes::copy_from_slice(body);
     let changes = |filler: &Filler| with_reasoning(&body, *filler).as_ptr() != body.as_ptr();
     [Filler::Empty, Filler::ThinkingBlock].into_iter().find(changes).unwrap_or(Filler::Blank)
-}
-
-/// The request with all `edits` made; `betas` is what its `anthropic-beta` says. The body is itself, uncopied, when none
-/// of them concerns it. Where edits contradict each other the last counts.
-#[must_use]
-pub fn apply<'e>(
-    edits: impl IntoIterator<Item = &'e Edit, IntoIter: Clone>,
-    body: &Bytes,
-    betas: &str,
-) -> Edited {
-    let edits = edits.into_iter();
-    let mut unwanted = Unwanted::default();
-    let mut left = betas.to_owned();
-    for edit in edits.clone() {
-        unwanted.add(edit, body);
-        if let Edit::Beta(flag) = edit {
-            let (kept, dropped) = betas::without(&left, flag);
-            let members = dropped.iter().flat_map(|flag| betas::members_of(flag));
-            unwanted.members.extend(members.map(|path| path.split('.').collect()));
-            left = kept;
-        }
-    }
-    let body = if unwanted.is_empty() { body.clone() } else { trimmed(body, &unwanted) };
-    let limit =
-        edits.clone().filter_map(|edit| if let Edit::Limit(name) = edit { Some(*name) } else { None });
-    let mut body = match limit.last() {
-        Some(limit) => renamed(&body, limit.other().name(), limit.name()),
-        None => body,
-    };
-    for (at, edit) in edits.clone().enumerate() {
-        body = match edit {
-            Edit::Set(path, value, condition) => {
-                let is_taken_back = |later: &Edit| matches!(later, Edit::Param(other) if other == path);
-                let holds = condition.as_ref().is_none_or(|condition| refused::holds(&body, condition));
-                if !holds || edits.clone().skip(at + 1).any(is_taken_back) {
-                    continue;
-                }
-                placed(&body, &path.split('.').collect::<Vec<_>>(), &refused::json(value))
-            }
-            Edit::Bound(path, bound) => bounded(&body, path, *bound),
-            Edit::ToolSchemas => with_tool_schemas(&body, schema_fit::fitted),
-            Edit::Reasoning(filler) => with_reasoning(&body, *filler),
-            Edit::ToolIds(form) => with_tool_ids(&body, *form),
-            Edit::Param(_)
-            | Edit::Value(..)
-            | Edit::Beside(..)
-            | Edit::Nearest(..)
-            | Edit::Keyword(_)
-            | Edit::Beta(_)
-            | Edit::Limit(_) => continue,
-        };
-    }
-    Edited { body, betas: left }
-}
-
-impl<'e> Unwanted<'e> {
-    /// Takes what an edit removes from this request.
-    fn add(&mut self, edit: &'e Edit, body: &[u8]) {
-        let path = match edit {
-            Edit::Param(path) | Edit::Value(path, None) => path,
-            Edit::Value(path, Some(value)) if refused::value(body, path).as_deref() == Some(value) => path,
-            Edit::Beside(path, condition) if refused::holds(body, condition) => path,
-            Edit::Keyword(keyword) => return self.keywords.push(keyword),
-            Edit::Value(..)
-            | Edit::Beside(..)
-            | Edit::Set(..)
-            | Edit::Nearest(..)
-            | Edit::Bound(..)
-            | Edit::ToolSchemas
-            | Edit::Reasoning(_)
-            | Edit::Beta(_)
-            | Edit::Limit(_)
-            | Edit::ToolIds(_) => return,
-        };
-        self.members.push(path.split('.').collect());
-    }
-}
-
-/// The body with this number within the bound. A budget for thinking follows the limit of tokens.
-fn bounded(body: &Bytes, path: &str, bound: Bound) -> Bytes {
-    let within = |body: &Bytes, path: &[&str], bound| match (refused::number(body, path), bound) {
-        (Some(number), Bound::AtMost(most)) if number > most as f64 => placed(body, path, &most.to_string()),
-        (Some(number), Bound::AtLeast(least)) if number < least as f64 => {
-            placed(body, path, &least.to_string())
-        }
-        _ => body.clone(),
-    };
-    if path != TOKEN_LIMIT {
-        return within(body, &path.split('.').collect::<Vec<_>>(), bound);
-    }
-    let mut limited = body.clone();
-    for name in TOKEN_LIMITS {
-        limited = within(&limited, &[name], bound);
-    }
-    match bound {
-        Bound::AtMost(most) if limited.as_ptr() != body.as_ptr() && most > LEAST_BUDGET => {
-            let budget = ["thinking", "budget_tokens"];
-            let is_over = refused::number(&limited, &budget).is_some_and(|number| number >= most as f64);
-            let fits = (most - most / 4).max(LEAST_BUDGET);
-            if is_over { placed(&limited, &budget, &fits.to_string()) } else { limited }
-        }
-        Bound::AtMost(_) | Bound::AtLeast(_) => limited,
-    }
-}
-
-/// Whether a request has this member, with a value other than null.
-#[must_use]
-pub fn has(body: &[u8], path: &str) -> bool {
-    refused::is_there(body, path)
-}
-
-/// Whether the edit would change this request.
-#[must_use]
-pub fn concerns(edit: &Edit, body: &Bytes, betas: &str) -> bool {
-    let edited = apply([edit], body, betas);
-    edited.body.as_ptr() != body.as_ptr() || edited.betas != betas
 }
 
 #[cfg(test)]
