@@ -105,7 +105,7 @@ impl Provider {
         let until = clock::boot() + clock::millis(spread);
         self.permits.fast_path.close();
         self.waiting.held.push(HeldRequest { request, until });
-        // Whoever waits for a permit hears of it.
+        // This wakes the next request that waits for a permit.
         drop(permit);
         self.tend(context);
     }

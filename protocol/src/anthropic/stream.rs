@@ -230,7 +230,7 @@ fn ending(ending: Ending<'_>, out: &mut impl Write) {
         None => out.put(b"null"),
     }
     if ending.is_unjudged {
-        // Never a verdict: nobody has looked at the calls.
+        // Never a verdict, since no model has judged the calls.
         out.put(b",\"safeguard_results\":[{\"type\":\"dangerous_tool_use\",\"status\":{\"type\":\"unsupported\"}}]");
     }
 }

@@ -67,7 +67,7 @@ pub struct ReplyContext {
     cut_at: Vec<String>,
     /// The client asked for a web search, and the upstream has one.
     searches: bool,
-    /// The client asked for a judgement of tool calls, which nobody here can give.
+    /// The client asked the server to judge tool calls (`safeguards`). The reply says `unsupported`.
     asks_for_judgement: bool,
     /// Who makes the ids of the calls.
     maker: Maker,

@@ -24,8 +24,9 @@ pub(super) struct ArgumentsObject {
     is_cumulative: bool,
 }
 
-/// A hash of all bytes taken (FNV-1a): it tells a repetition from another call that only begins the same and is as long,
-/// and does not depend on the pieces they came in. Nobody gains by a collision: a vendor would lose its own call.
+/// A hash (FNV-1a) of all bytes so far, however they were cut into pieces. It distinguishes a repeated call from a different
+/// one of the same length. It needs no protection against forged collisions: only the upstream, which sends both calls, could
+/// forge one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Print(u64);
 

@@ -7,8 +7,7 @@
 pub struct Dialect {
     /// How models that reason are told how much.
     pub reasoning: Reasoning,
-    /// The models that are told; a `*` stands for any characters. Where none are listed, those that
-    /// [`super::FAMILIES`] knows.
+    /// Models that get the parameter; `*` matches any characters. An empty list means the models in [`super::FAMILIES`].
     pub reasoning_models: Vec<String>,
     /// How a model gets its own earlier thoughts back.
     pub replay: Replay,
@@ -85,8 +84,8 @@ impl Default for Dialect {
 }
 
 impl Dialect {
-    /// Whether this model is told how much to think, by what the provider's configuration says. Case counts for nothing, and neither does a vendor's prefix when
-    /// the pattern has none.
+    /// Whether the provider's configuration lists this model as one that reasons. Case is ignored, and so is a vendor's prefix
+    /// (`openai/`) unless the pattern has one.
     pub(super) fn lists(&self, model: &str) -> bool {
         let model = model.to_ascii_lowercase();
         let name = model.rsplit('/').next().unwrap_or(&model);

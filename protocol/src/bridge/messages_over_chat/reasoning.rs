@@ -1,18 +1,18 @@
-//! Which models reason, how they are told to stop it, which efforts they take, and whether they take stop sequences.
+//! Which models reason, how to turn reasoning off, and which efforts and stop sequences they accept.
 //!
 //! The table is as of [`AS_OF`]; `docs/thinking.md` prints it with its sources, and a test compares the two. The first
-//! row that matches a model's name counts. It is about models, whoever serves them; the provider's parameter (see
-//! [`super::Reasoning`]) decides how the words are sent.
+//! row that matches a model's name applies, whichever provider serves the model. The provider's parameter (see
+//! [`super::Reasoning`]) decides how the value is sent.
 
 use super::dialect::matches;
 
 /// The day on which the rows were last compared with their sources.
 pub const AS_OF: &str = "2026-11-30";
 
-/// How a model is told not to think.
+/// How to turn a model's reasoning off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Off {
-    /// It has no thoughts to turn off.
+    /// The model does not reason.
     NoReasoning,
     /// The effort `none`.
     None,
@@ -20,9 +20,9 @@ pub enum Off {
     Switch,
     /// As [`Off::Switch`], which is accepted and has no effect.
     Ignored,
-    /// Not at all: it gets its lowest effort.
+    /// Reasoning cannot be turned off; the lowest effort is sent.
     Lowest,
-    /// Not at all, and it refuses the attempt: nothing is sent.
+    /// Reasoning cannot be turned off, and the model refuses the attempt; nothing is sent.
     Never,
 }
 
