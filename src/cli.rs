@@ -3,13 +3,13 @@
 mod aliases;
 mod completions;
 mod configuration;
+mod embedded;
 pub mod exit_code;
 mod explain;
 mod health;
-mod inside;
 mod man;
+mod migration_hints;
 mod models;
-mod original;
 mod progress;
 mod server;
 mod setup;
@@ -185,7 +185,7 @@ fn explain(error: &clap::Error, arguments: &[OsString]) -> Exit {
         return Exit::Ok;
     }
     let unknown = matches!(error.kind(), ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument);
-    match original::advice(arguments).filter(|_| unknown) {
+    match migration_hints::advice(arguments).filter(|_| unknown) {
         Some(advice) => say(format_args!("vdm: {advice}\n")),
         None => drop(error.print()),
     }

@@ -5,20 +5,20 @@ mod base_url;
 mod default_provider;
 mod edits;
 mod environment;
+mod error;
 mod fallbacks;
 mod file;
 mod headers;
 mod key_files;
-mod kind;
 mod layer;
 mod limits;
 mod middleware;
-mod mistake;
 mod profiles;
+mod provenance;
 mod providers;
-mod said;
 mod schema;
 mod top_models;
+mod value_type;
 mod variables;
 
 use std::collections::BTreeMap;
@@ -35,13 +35,13 @@ use vandamme_actors::upstream::ProxySettings;
 
 use base_url::Listener;
 pub(crate) use environment::prefix as variable_prefix;
+pub use error::{Mistake, MistakeKind};
 use file::Presence;
 pub(crate) use file::of_user as user_file;
 use key_files::KeyFiles;
 use layer::{Layer, Section};
-pub use mistake::{Mistake, MistakeKind};
+pub use provenance::{Documented, Said};
 use providers::Builder;
-pub use said::{Documented, Said};
 use variables::Variables;
 
 /// What `vdm` runs on.
@@ -166,7 +166,7 @@ impl Config {
 pub fn said(overrides: &Overrides) -> (Vec<Said>, Vec<Mistake>) {
     let mut reading = Reading::new(overrides);
     reading.add_all();
-    let said = Layer::merged(&reading.layers).map_or_else(|_| Vec::new(), |merged| said::all(&merged));
+    let said = Layer::merged(&reading.layers).map_or_else(|_| Vec::new(), |merged| provenance::all(&merged));
     let mistakes = reading.finish().err().unwrap_or_default();
     (said, mistakes)
 }
@@ -178,7 +178,7 @@ pub(crate) fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -
 
 /// Every variable that is read.
 pub fn variables() -> Vec<Documented> {
-    said::variables()
+    provenance::variables()
 }
 
 impl Overrides {
@@ -259,7 +259,7 @@ impl<'a> Reading<'a> {
     fn command_line(&mut self) -> Layer {
         let mut layer = Layer::default();
         if let Some(host) = &self.overrides.host {
-            match kind::Type::Host.check_variable(host) {
+            match value_type::Type::Host.check_variable(host) {
                 Ok(value) => layer.put(&["host"], value, "--host"),
                 Err(refusal) => self.mistakes.push(Mistake::new("--host", refusal)),
             }
@@ -349,7 +349,7 @@ impl<'a> Reading<'a> {
         let mut warnings = std::mem::take(&mut self.warnings);
         warnings.append(&mut builder.warnings);
         let log_level = level(&log_level_word);
-        let said = said::all(merged);
+        let said = provenance::all(merged);
         let mut config = Config {
             host,
             port,

@@ -7,14 +7,14 @@ use std::sync::{Arc, OnceLock};
 
 use actix_rt::ArbiterHandle;
 use tokio::sync::watch;
+use vandamme_actors::registry::Roster;
 use vandamme_actors::retry::RecentFailures;
-use vandamme_actors::roster::Roster;
 use vandamme_actors::secret::{self, ApiKey, Secrets};
 use vandamme_actors::settings::Settings;
 use vandamme_actors::snapshot::Snapshot;
 use vandamme_actors::upstream::Wiring;
 
-use crate::exchange::Flights;
+use crate::proxy::Flights;
 
 /// Clients that may watch the running requests, each of which is told all of them anew.
 const WATCHERS: usize = 16;

@@ -1,12 +1,12 @@
 //! The edge: HTTP doors, configuration, command line and process.
 
+mod api;
 pub mod cli;
 pub mod config;
 pub mod demo;
-mod exchange;
 mod gateway;
-mod http;
 mod process;
+mod proxy;
 mod serve;
 pub mod telemetry;
 

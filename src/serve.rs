@@ -21,9 +21,9 @@ use vandamme_actors::upstream::{Wiring, client_config};
 
 use self::orders::{Orders, Told};
 use self::reload::Reloader;
+use crate::api::connection::ConnectionLimiter;
 use crate::config::{Config, Overrides};
 use crate::gateway::{Gateway, Listener};
-use crate::http::connection::ConnectionLimiter;
 use crate::process::Signals;
 use crate::process::descriptors::Descriptors;
 

@@ -10,13 +10,13 @@
 //! stops the actor, which closes the upstream connection. If the actor panics, the body sees the missing end and says
 //! `event: error`.
 
-mod audience;
 mod batch;
 mod channel;
 mod clock;
 mod closing;
 mod decoded;
 mod flow;
+mod hooks;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -32,13 +32,13 @@ use futures_util::Stream;
 use vandamme_protocol::bridge::Fault;
 use vandamme_protocol::vocabulary::ErrorKind;
 
-pub use self::audience::Audience;
 pub use self::batch::Batch;
 pub use self::channel::ReplyBody;
 use self::channel::{Sender, channel};
 use self::clock::{Clock, Due};
 pub use self::decoded::content;
 pub use self::flow::{Closing, Flow, Integrity, Machine, Progress};
+pub use self::hooks::Audience;
 use crate::ledger::{End, Entry};
 use crate::outcome::Outcome;
 use crate::provider::Lease;

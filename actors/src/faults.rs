@@ -8,11 +8,11 @@ use actix::{Handler, Message};
 use crate::catalog::Catalog;
 use crate::ledger::Ledger;
 use crate::provider::Provider;
-use crate::roster::Roster;
+use crate::registry::Roster;
 use crate::router::{self, Router};
+use crate::signatures::Thoughts;
 use crate::snapshot::Snapshot;
 use crate::supervisor::Name;
-use crate::thoughts::Thoughts;
 
 /// What is to happen to an actor when it handles this message.
 #[derive(Clone, Copy, Debug, Message)]

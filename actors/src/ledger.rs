@@ -11,7 +11,7 @@
 //!
 //! It also says in one log line how each request ended, so that no worker thread formats text.
 
-mod course;
+mod in_flight;
 mod totals;
 mod traces;
 
@@ -25,16 +25,16 @@ use actix_rt::Arbiter;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use vandamme_protocol::vocabulary::Usage;
 
-use self::course::Course;
-pub use self::course::{Active, Asked};
+use self::in_flight::Course;
+pub use self::in_flight::{Active, Asked};
 pub use self::totals::{Counts, Rows, Totals};
 use self::traces::Traces;
 pub use self::traces::{Trace, TraceError};
 use crate::clock;
 use crate::excerpt::{self, one_line};
-use crate::keeper;
 use crate::observe::{Observe, Ping};
-use crate::roster::Roster;
+use crate::panic_guard;
+use crate::registry::Roster;
 use crate::secret::KeyId;
 use crate::settings::Metrics;
 use crate::snapshot::Snapshot;
@@ -222,7 +222,7 @@ pub(crate) fn start(arbiter: &Arbiter) -> (Addr<Ledger>, Diary) {
     let (sender, events) = unbounded_channel();
     let awake = Arc::<AtomicBool>::default();
     let diary = Diary { events: sender, awake: awake.clone() };
-    let address = keeper::start(&arbiter.handle(), "ledger", MAILBOX, move || Ledger {
+    let address = panic_guard::start(&arbiter.handle(), "ledger", MAILBOX, move || Ledger {
         rows: Rows::default(),
         traces: Traces::default(),
         running: HashMap::new(),

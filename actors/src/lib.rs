@@ -9,7 +9,7 @@
 //! | [`Converter`](converter::Converter) | streamed reply | the worker | the upstream body and one state machine |
 //! | [`Ledger`](ledger::Ledger) | process | an arbiter of its own | counts of what happened |
 //! | [`Catalog`](catalog::Catalog) | process | an arbiter of its own | lists of models |
-//! | [`Thoughts`](thoughts::Thoughts) | process | an arbiter of its own | what middleware wants remembered |
+//! | [`Thoughts`](signatures::Thoughts) | process | an arbiter of its own | what middleware wants remembered |
 //!
 //! A message goes down this table, never up, except that a lease reports to its provider and everything reports to the
 //! ledger. No actor waits for the network inside its mailbox.
@@ -21,19 +21,19 @@ mod dialect;
 pub mod excerpt;
 #[cfg(any(test, feature = "faults"))]
 pub mod faults;
-mod keeper;
 pub mod ledger;
 pub mod observe;
 pub mod outcome;
+mod panic_guard;
 pub mod provider;
+pub mod registry;
 pub mod retry;
-pub mod roster;
 pub mod router;
 pub mod secret;
 pub mod settings;
+pub mod signatures;
 pub mod snapshot;
 pub mod supervisor;
 #[cfg(test)]
 mod testing;
-pub mod thoughts;
 pub mod upstream;

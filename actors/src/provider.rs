@@ -12,8 +12,8 @@
 
 mod fast_path;
 mod health;
+mod learned_rules;
 mod lease;
-mod lessons;
 mod queue;
 mod reconfigure;
 
@@ -22,15 +22,15 @@ use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult, Supervised};
 use tokio::sync::oneshot;
-use vandamme_protocol::healing::Edit;
+use vandamme_protocol::compat::Edit;
 
 pub use self::health::{Alternatives, ConditionView, KeyView, ModelView, Session, Size};
 use self::health::{Change, Choice, Chosen, Health, Patience, Request, RestKind, State, Subject};
+pub use self::learned_rules::LessonView;
+use self::learned_rules::{Lessons, Novelty};
 pub(crate) use self::lease::Permits;
 use self::lease::{Event, Permit};
 pub use self::lease::{Held, Lease};
-pub use self::lessons::LessonView;
-use self::lessons::{Lessons, Novelty};
 use self::queue::Queue;
 pub(crate) use self::reconfigure::{Reconfigure, is_another};
 use crate::clock;

@@ -1,12 +1,12 @@
 //! The retry policy: which call follows a failed one. Pure; the exchange executes it, within the provider's [budget](RetryBudget).
 
 mod budget;
-mod recent;
+mod recent_failures;
 
 use std::time::Duration;
 
 pub use self::budget::RetryBudget;
-pub use self::recent::RecentFailures;
+pub use self::recent_failures::RecentFailures;
 use crate::outcome::{Outcome, Retry};
 
 /// Upstream calls for one client request, over all keys and targets.

@@ -13,11 +13,11 @@
 #[cfg(test)]
 mod agreement;
 mod aliases;
+mod explain;
 mod fallbacks;
-mod remembered;
-mod resolve;
-mod steps;
-mod walk;
+mod recent_routes;
+mod resolver;
+mod routes;
 
 use std::cell::RefCell;
 
@@ -25,13 +25,13 @@ use actix::{Actor, Addr, Context, Handler, Message, Supervised};
 use actix_rt::Arbiter;
 use tokio::sync::oneshot;
 
+pub use self::explain::{Fit, Kept, Step};
 pub use self::fallbacks::LeftOut;
-use self::remembered::Remembered;
-pub use self::resolve::{DISCOVERED, Lists, Route, Routes, Target, Unroutable};
-pub use self::steps::{Fit, Kept, Step};
-use crate::keeper;
+use self::recent_routes::Remembered;
+pub use self::routes::{DISCOVERED, Lists, Route, Routes, Target, Unroutable};
+use crate::panic_guard;
 use crate::provider::{Alternatives, Lease, LeaseKey, NoLease, Session, Size};
-use crate::roster::Roster;
+use crate::registry::Roster;
 use crate::snapshot::Snapshot;
 
 /// One message per request that has just arrived; the gate in front of the doors is the bound that matters.
@@ -68,7 +68,7 @@ pub fn here(roster: &Snapshot<Roster>) -> Addr<Router> {
 
 fn start(roster: &Snapshot<Roster>) -> Addr<Router> {
     let roster = roster.clone();
-    keeper::start(&Arbiter::current(), "router", MAILBOX, move || Router {
+    panic_guard::start(&Arbiter::current(), "router", MAILBOX, move || Router {
         roster,
         remembered: Remembered::default(),
     })

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::header::{HeaderName, HeaderValue};
-use vandamme_protocol::healing::Rule;
+use vandamme_protocol::compat::Rule;
 
 use vandamme_protocol::bridge::messages_over_chat::Dialect;
 use vandamme_protocol::middleware::Chain;
 
 use crate::secret::ApiKey;
-use crate::thoughts::Retention;
+use crate::signatures::Retention;
 
 /// Everything the actor tree starts from.
 #[derive(Clone, Debug)]

@@ -22,15 +22,15 @@ use actix::{
 use actix_rt::Arbiter;
 
 use crate::catalog::{self, Catalog};
-use crate::keeper;
 use crate::ledger;
 use crate::observe::Ping;
+use crate::panic_guard;
 use crate::provider::{self, Permits, Provider, ProviderHealth};
-use crate::roster::{Post, Roster};
+use crate::registry::{Post, Roster};
 use crate::router::{Lists, Routes};
 use crate::settings::{ProviderSettings, Settings};
+use crate::signatures::{self, Thoughts};
 use crate::snapshot::Snapshot;
-use crate::thoughts::{self, Thoughts};
 
 pub struct Supervisor {
     settings: Settings,
@@ -115,7 +115,7 @@ impl Supervisor {
         let for_thoughts = Arbiter::new();
         let (ledger, diary) = ledger::start(&for_ledger);
         let disk = Catalog::disk(settings.cache.as_deref());
-        let catalog = keeper::start(&for_catalog.handle(), "catalog", catalog::MAILBOX, {
+        let catalog = panic_guard::start(&for_catalog.handle(), "catalog", catalog::MAILBOX, {
             let (lists, disk) = (lists.clone(), disk.clone());
             move || Catalog::new(lists, disk)
         });
@@ -195,7 +195,7 @@ impl Supervisor {
             Name::Ledger => (ledger, diary) = ledger::start(&arbiter),
             Name::Catalog => {
                 let (lists, disk) = (self.lists.clone(), self.disk.clone());
-                catalog = keeper::start(&arbiter.handle(), "catalog", catalog::MAILBOX, move || {
+                catalog = panic_guard::start(&arbiter.handle(), "catalog", catalog::MAILBOX, move || {
                     Catalog::new(lists, disk)
                 });
             }
@@ -235,7 +235,7 @@ impl Station {
         let (permits, counted) = (self.permits.clone(), self.permits.clone());
         let origin = (self.incarnation, self.health.clone());
         let name = Name::Provider(provider.name.clone()).to_string();
-        let address = keeper::start(&arbiter.handle(), name, provider::MAILBOX, move || {
+        let address = panic_guard::start(&arbiter.handle(), name, provider::MAILBOX, move || {
             Provider::new(provider, limits, counted, origin)
         });
         Post { address, permits }
@@ -244,7 +244,7 @@ impl Station {
 
 fn start_thoughts(arbiter: &Arbiter, settings: &Settings) -> Addr<Thoughts> {
     let retention = settings.limits.thoughts;
-    keeper::start(&arbiter.handle(), "thoughts", thoughts::MAILBOX, move || Thoughts::new(retention))
+    panic_guard::start(&arbiter.handle(), "thoughts", signatures::MAILBOX, move || Thoughts::new(retention))
 }
 
 fn reason(error: MailboxError) -> &'static str {

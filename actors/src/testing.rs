@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::secret::ApiKey;
 use crate::settings::{Api, Limits, Metrics, ProviderSettings, Settings};
-use crate::thoughts::Retention;
+use crate::signatures::Retention;
 
 pub(crate) struct ProviderBuilder(ProviderSettings);
 

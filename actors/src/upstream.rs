@@ -30,7 +30,7 @@ use self::pool::Pool;
 pub use self::proxy::{ProxyAddress, ProxySettings, Tls};
 pub use self::reply_io::ConnectionFault;
 pub use self::tls::client_config;
-use crate::keeper;
+use crate::panic_guard;
 
 /// One message per request of this thread to this provider.
 const MAILBOX: usize = 4096;
@@ -64,7 +64,7 @@ pub fn here(provider: &Arc<str>, wiring: &Wiring) -> Addr<Upstream> {
             return living.clone();
         }
         let (wiring, name) = (wiring.clone(), provider.clone());
-        let started = keeper::start(
+        let started = panic_guard::start(
             &actix_rt::Arbiter::current(),
             format!("upstream:{provider}"),
             MAILBOX,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use vandamme_protocol::bridge::messages_over_chat::{Machine, PLAIN, ReplyContext, Target, request, whole};
 use vandamme_protocol::bridge::{Bridge as _, chat_over_messages};
 use vandamme_protocol::passthrough::{ChatTap, Tap};
-use vandamme_protocol::span::{UsageAsked, head};
+use vandamme_protocol::request::{UsageAsked, head};
 use vandamme_protocol::sse::{Splitter, events};
 
 fn main() {

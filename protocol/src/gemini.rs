@@ -67,7 +67,7 @@ impl Middleware for Gemini {
             edits
         });
         match edits {
-            Some(mut edits) if !edits.is_empty() => crate::span::spliced(&request, &mut edits),
+            Some(mut edits) if !edits.is_empty() => crate::request::spliced(&request, &mut edits),
             Some(_) | None => request,
         }
     }

@@ -2,19 +2,19 @@
 
 pub mod anthropic;
 pub mod bridge;
+pub mod compat;
 pub mod content_coding;
-pub mod estimate;
 pub mod gemini;
-pub mod healing;
 pub mod http1;
 mod json;
 pub mod middleware;
 pub mod models;
 pub mod openai;
 pub mod passthrough;
+pub mod request;
 mod schema_fit;
 pub mod signature;
-pub mod span;
 pub mod sse;
+pub mod tokens;
 pub mod tool_id;
 pub mod vocabulary;

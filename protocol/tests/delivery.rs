@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use vandamme_protocol::passthrough::{
     chunks_as_completion, completion_as_chunks, events_as_message, message_as_events,
 };
-use vandamme_protocol::span::UsageAsked;
+use vandamme_protocol::request::UsageAsked;
 use vandamme_protocol::sse;
 
 fn parsed(body: &[u8]) -> Value {

@@ -13,14 +13,14 @@ use vandamme_actors::settings::ProviderSettings;
 use vandamme_protocol::models::Models;
 use vandamme_protocol::models::top::TopModel;
 
+use super::embedded::{self, Whom};
 use super::exit_code::Exit;
-use super::inside::{self, Whom};
 use super::table::Table;
 use super::{print_json, say};
-use crate::exchange::{self, Listed, Remembered};
+use crate::api::RequestId;
+use crate::api::top_models::{self, Told, Wanted};
 use crate::gateway::Gateway;
-use crate::http::RequestId;
-use crate::http::top_models::{self, Told, Wanted};
+use crate::proxy::{self, Listed, Remembered};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ModelsOf {
@@ -115,12 +115,12 @@ impl ModelsOf {
 
 impl List {
     fn run(self) -> Exit {
-        inside::with_gateway(self.config.clone(), async |gateway| self.ask(gateway).await)
+        embedded::with_gateway(self.config.clone(), async |gateway| self.ask(gateway).await)
     }
 
     async fn ask(self, gateway: Arc<Gateway>) -> Exit {
         let whom = self.provider.as_deref().map_or(Whom::All, |name| Whom::One(Some(name)));
-        let providers = match inside::providers(&gateway, &whom) {
+        let providers = match embedded::providers(&gateway, &whom) {
             Ok(providers) => providers,
             Err(exit) => return exit,
         };
@@ -128,14 +128,14 @@ impl List {
             providers.into_iter().partition(|provider| provider.passthrough);
         let remembered = if self.refresh { Remembered::PassedOver } else { Remembered::ServesWhileItHolds };
         let names: Vec<_> = providers.iter().map(|provider| provider.name.to_string()).collect();
-        let answers = inside::each(&names, |index| listed(&gateway, &providers[index], remembered)).await;
+        let answers = embedded::each(&names, |index| listed(&gateway, &providers[index], remembered)).await;
         let skipped = own.iter().map(|provider| provider.name.to_string()).collect();
         let mut found = Found { skipped, ..Found::default() };
         for (provider, answer) in providers.iter().zip(answers) {
             found.take(provider, answer);
         }
         for provider in &providers {
-            exchange::written(&gateway, provider).await;
+            proxy::written(&gateway, provider).await;
         }
         if self.json {
             print_json(&found)
@@ -156,7 +156,7 @@ async fn listed(
 ) -> Result<Listed, String> {
     let nobody = HeaderMap::new();
     let id = RequestId::new().shared();
-    let listed = exchange::models(gateway.clone(), id, (provider, &nobody), remembered).await;
+    let listed = proxy::models(gateway.clone(), id, (provider, &nobody), remembered).await;
     listed.map_err(|failure| failure.message())
 }
 
@@ -216,7 +216,7 @@ fn time(listing: &Listing) -> String {
 
 impl Top {
     fn run(self) -> Exit {
-        inside::with_gateway(self.config.clone(), async |gateway| self.ask(gateway).await)
+        embedded::with_gateway(self.config.clone(), async |gateway| self.ask(gateway).await)
     }
 
     async fn ask(self, gateway: Arc<Gateway>) -> Exit {
@@ -235,8 +235,8 @@ impl Top {
             cache_info: true,
         };
         let asked = [top.catalogue.name.to_string()];
-        let answers = inside::each(&asked, |_| top_models::tell(&gateway, &wanted)).await;
-        exchange::written(&gateway, &top.catalogue).await;
+        let answers = embedded::each(&asked, |_| top_models::tell(&gateway, &wanted)).await;
+        proxy::written(&gateway, &top.catalogue).await;
         let Some(answer) = answers.into_iter().next() else { return Exit::Internal };
         match answer {
             Ok(told) => {

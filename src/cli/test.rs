@@ -7,12 +7,12 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use vandamme_actors::settings::{Api, ProviderSettings};
 
+use super::embedded::{self, Whom};
 use super::exit_code::Exit;
-use super::inside::{self, Whom};
 use super::table::Table;
 use super::{configured, print_json, say};
-use crate::exchange::{self, Trial, Verdict};
 use crate::gateway::Gateway;
+use crate::proxy::{self, Trial, Verdict};
 
 /// What Claude Code asks for when nobody has chosen.
 const USUAL: [&str; 3] = ["haiku", "sonnet", "opus"];
@@ -156,18 +156,18 @@ struct Json(bool);
 
 impl Connection {
     fn run(self) -> Exit {
-        inside::with_gateway(self.config.clone(), async |gateway| self.ask(gateway).await)
+        embedded::with_gateway(self.config.clone(), async |gateway| self.ask(gateway).await)
     }
 
     async fn ask(self, gateway: Arc<Gateway>) -> Exit {
         let whom = if self.all { Whom::All } else { Whom::One(self.provider.as_deref()) };
-        let providers = match inside::providers(&gateway, &whom) {
+        let providers = match embedded::providers(&gateway, &whom) {
             Ok(providers) => providers,
             Err(exit) => return exit,
         };
         let names = names(&providers);
         let model = self.model.as_deref();
-        let trials = inside::each(&names, |index| exchange::trial(&gateway, &providers[index], model)).await;
+        let trials = embedded::each(&names, |index| proxy::trial(&gateway, &providers[index], model)).await;
         let outcomes: Vec<_> =
             names.into_iter().zip(trials).map(|(name, trial)| Outcome::of(Some(name), trial)).collect();
         concluded(&outcomes, &Json(self.json))
@@ -180,7 +180,7 @@ fn names(providers: &[Arc<ProviderSettings>]) -> Vec<String> {
 
 impl ModelNames {
     fn run(self) -> Exit {
-        inside::with_gateway(self.config.clone(), async |gateway| self.ask(gateway).await)
+        embedded::with_gateway(self.config.clone(), async |gateway| self.ask(gateway).await)
     }
 
     async fn ask(self, gateway: Arc<Gateway>) -> Exit {
@@ -188,7 +188,7 @@ impl ModelNames {
             true => USUAL.map(str::to_owned).to_vec(),
             false => self.models,
         };
-        let trials = inside::each(&models, |index| exchange::trial_of(&gateway, &models[index])).await;
+        let trials = embedded::each(&models, |index| proxy::trial_of(&gateway, &models[index])).await;
         let routes = gateway.roster.load().routes.clone();
         let leads_to = |trial: &Trial| {
             let route = routes.resolve(trial.model.as_deref()?).ok()?;

@@ -9,12 +9,12 @@ use serde::Serialize;
 use vandamme_actors::settings::ProviderSettings;
 use vandamme_protocol::models::Models;
 
+use super::embedded::{self, Whom};
 use super::exit_code::Exit;
-use super::inside::{self, Whom};
 use super::print_json;
 use super::table::Table;
-use crate::exchange;
 use crate::gateway::Gateway;
+use crate::proxy;
 
 #[derive(Args, Debug)]
 pub(super) struct Upstream {
@@ -49,19 +49,19 @@ struct Health {
 
 impl Upstream {
     pub(super) fn run(self) -> Exit {
-        inside::with_gateway(self.config.clone(), async |gateway| self.ask(gateway).await)
+        embedded::with_gateway(self.config.clone(), async |gateway| self.ask(gateway).await)
     }
 
     async fn ask(self, gateway: Arc<Gateway>) -> Exit {
         let whom = if self.all { Whom::All } else { Whom::One(self.provider.as_deref()) };
-        let providers = match inside::providers(&gateway, &whom) {
+        let providers = match embedded::providers(&gateway, &whom) {
             Ok(providers) => providers,
             Err(exit) => return exit,
         };
         let names: Vec<_> = providers.iter().map(|provider| provider.name.to_string()).collect();
-        let all = inside::each(&names, |index| health(&gateway, &providers[index])).await;
+        let all = embedded::each(&names, |index| health(&gateway, &providers[index])).await;
         for provider in &providers {
-            exchange::written(&gateway, provider).await;
+            proxy::written(&gateway, provider).await;
         }
         if self.json {
             print_json(&all)
@@ -81,7 +81,7 @@ async fn health(gateway: &Arc<Gateway>, provider: &Arc<ProviderSettings>) -> Hea
         let message = "it takes the key that each client brings, and there is none here";
         ("skipped", None, Some(message.to_owned()))
     } else {
-        match exchange::reached(gateway, provider).await {
+        match proxy::reached(gateway, provider).await {
             Ok(listing) => {
                 ("healthy", Models::read(&listing.body).ok().map(|models| models.named().count()), None)
             }

@@ -4,8 +4,8 @@ use url::Url;
 use vandamme_actors::settings::{Api, Azure};
 
 use super::environment::prefix;
+use super::error::Mistake;
 use super::layer::Placed;
-use super::mistake::Mistake;
 
 /// The domains below which Azure keeps its resources, those of its closed clouds included.
 const DOMAINS: [&str; 3] = [".azure.com", ".azure.us", ".azure.cn"];

@@ -3,11 +3,11 @@
 //! `missing-reasoning`, as the log and `/health` suggest them.
 
 use config::ValueKind;
-use vandamme_protocol::healing::{Edit, Filler, Limit, Rule, word};
+use vandamme_protocol::compat::{Edit, Filler, Limit, Rule, word};
 use vandamme_protocol::tool_id::Form;
 
-use super::kind::Raw;
 use super::layer::Section;
+use super::value_type::Raw;
 
 const LIMITS: [Limit; 2] = [Limit::MaxTokens, Limit::MaxCompletionTokens];
 const FILLERS: [Filler; 3] = [Filler::Empty, Filler::Blank, Filler::ThinkingBlock];

@@ -2,9 +2,9 @@
 
 use config::ValueKind;
 
+use super::error::Mistake;
 use super::headers;
 use super::layer::Layer;
-use super::mistake::Mistake;
 use super::schema::{PROVIDER_VARIABLES, PROXY_API_KEY, PROXY_API_KEY_FILE, VARIABLES, WhenEmpty};
 use super::variables::{Variable, Variables};
 

@@ -2,8 +2,8 @@
 
 use vandamme_actors::settings::Fallbacks;
 
+use super::error::Mistake;
 use super::layer::{Placed, Section};
-use super::mistake::Mistake;
 use super::providers::Builder;
 use super::schema;
 

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use toml_edit::{Document, Item, Key, TableLike};
 use vandamme_actors::settings::EVERY_NAME;
 
-use super::kind::{self, Kind, Raw, Type};
+use super::error::Mistake;
 use super::layer::Layer;
-use super::mistake::Mistake;
 use super::schema::{self, Keys};
+use super::value_type::{self, Kind, Raw, Type};
 
 /// The compiled-in file.
 pub(super) const DEFAULTS: &str = include_str!("defaults.toml");
@@ -139,10 +139,10 @@ impl Reader<'_> {
         match kind {
             Kind::Later => self.wrong(&place, schema::NOT_YET),
             Kind::AuthMode => self.auth_mode(&path, (key, item)),
-            Kind::Targets => self.names(&path, (key, item), kind::target),
-            Kind::Aliases => self.names(&path, (key, item), kind::alias),
+            Kind::Targets => self.names(&path, (key, item), value_type::target),
+            Kind::Aliases => self.names(&path, (key, item), value_type::alias),
             Kind::Fallbacks => self.fallbacks(&path, (key, item)),
-            Kind::Headers => self.names(&path, (key, item), kind::header),
+            Kind::Headers => self.names(&path, (key, item), value_type::header),
             Kind::Value(value) => self.value(&path, (key, item), |raw| value.check(raw)),
         }
     }
@@ -159,10 +159,10 @@ impl Reader<'_> {
     /// A list for every name, or a table of lists.
     fn fallbacks(&mut self, path: &[&str], (key, item): (&Key, &Item)) {
         if item.as_table_like().is_some() {
-            return self.names(path, (key, item), |_, raw| kind::fallbacks(raw));
+            return self.names(path, (key, item), |_, raw| value_type::fallbacks(raw));
         }
         let place = self.placed(key, item.span().or_else(|| key.span()), &path[..path.len() - 1]);
-        match kind::fallbacks(item.as_value().map_or(Raw::Other("a table"), Raw::of)) {
+        match value_type::fallbacks(item.as_value().map_or(Raw::Other("a table"), Raw::of)) {
             Ok(list) => self.layer.put(&[path, &[EVERY_NAME]].concat(), list, &place),
             Err(refusal) => self.wrong(&place, refusal),
         }

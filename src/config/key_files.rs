@@ -8,8 +8,8 @@ use std::path::Path;
 use config::ValueKind;
 
 use super::environment::prefix;
+use super::error::Mistake;
 use super::layer::{Layer, Placed, Section};
-use super::mistake::Mistake;
 
 /// What a file may hold, in bytes.
 const LARGEST: u64 = 64 << 10;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use vandamme_actors::settings::Limits;
-use vandamme_actors::thoughts::Retention;
+use vandamme_actors::signatures::Retention;
 
 use super::layer::Section;
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use vandamme_protocol::gemini::{Gemini, Signatures};
 use vandamme_protocol::middleware::{Chain, Choice, Middleware};
 
+use super::error::Mistake;
 use super::layer::Section;
-use super::mistake::Mistake;
 
 /// What a provider's section says, or for lack of it all that there is, each for the models that need it. `defaults` has
 /// what holds for all providers.

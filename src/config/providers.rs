@@ -16,12 +16,12 @@ use super::azure;
 use super::base_url::{self, Listener};
 use super::edits;
 use super::environment::{self, prefix};
+use super::error::Mistake;
 use super::fallbacks;
 use super::headers;
-use super::kind::LONGEST;
 use super::layer::{Layer, Placed, Section};
 use super::middleware;
-use super::mistake::Mistake;
+use super::value_type::LONGEST;
 use super::variables::Variables;
 
 /// What a server that needs no key is sent in the place of one: most clients of such servers send some word.

@@ -1,8 +1,8 @@
 //! Which keys and variables exist, and what each may hold. A key that is not here is refused.
 
 use super::edits::MISSING_REASONING;
-use super::kind::Kind::{self, Aliases, AuthMode, Fallbacks, Headers, Later, Value};
-use super::kind::Type::{
+use super::value_type::Kind::{self, Aliases, AuthMode, Fallbacks, Headers, Later, Value};
+use super::value_type::Type::{
     self, Betas, Bounds, Bytes, Count, Flag, Format, Host, Hours, Link, LogLevel, Object, OneOf, Params,
     Parts, Pause, Port, Rate, Seconds, Secret, Settings, Text, Url, Words,
 };

@@ -571,8 +571,9 @@ fn the_example_shows_every_key_and_no_other() {
         names
     };
     let known = |keys: schema::Keys| {
-        let available =
-            keys.iter().filter(|(_, kind)| !matches!(kind, kind::Kind::Later | kind::Kind::AuthMode));
+        let available = keys
+            .iter()
+            .filter(|(_, kind)| !matches!(kind, value_type::Kind::Later | value_type::Kind::AuthMode));
         let mut names: Vec<_> = available.map(|(name, _)| (*name).to_owned()).collect();
         names.sort();
         names

@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use vandamme_actors::settings::{ProviderSettings, Ranking, TopModels};
 
+use super::error::Mistake;
 use super::layer::{Placed, Section};
-use super::mistake::Mistake;
 use super::providers::Builder;
 use crate::demo;
 

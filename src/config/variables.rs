@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::rc::Rc;
 
-use super::mistake::Mistake;
+use super::error::Mistake;
 
 /// Every variable that is set, empty ones too.
 #[derive(Clone, Default)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use actix_web::rt::time::sleep;
 
+use crate::api::connection::ConnectionLimiter;
 use crate::gateway::Gateway;
-use crate::http::connection::ConnectionLimiter;
 use crate::process::descriptors::{Reserve, Supply};
 
 /// Between two looks. An accept that has failed for want of descriptors is repeated after half a second.

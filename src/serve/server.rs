@@ -1,6 +1,6 @@
 //! The HTTP server: connections from the listener to the application.
 //!
-//! It is what `actix_web::HttpServer` builds, with a stream of our own between TCP and HTTP (`src/http/connection.rs`).
+//! It is what `actix_web::HttpServer` builds, with a stream of our own between TCP and HTTP (`src/api/connection.rs`).
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use actix_service::{ServiceFactoryExt as _, apply_fn_factory, fn_service, map_co
 use actix_web::dev::AppConfig;
 use actix_web::{App, web};
 
+use crate::api;
+use crate::api::connection::{self, ClientStream, ConnectionLimiter};
 use crate::gateway::Gateway;
-use crate::http;
-use crate::http::connection::{self, ClientStream, ConnectionLimiter};
 
 /// For the client to close a connection that we have closed.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -40,7 +40,7 @@ pub(super) fn server(
     let server = builder.listen("http", listener, move || {
         gateway.enlist(Arbiter::current());
         connection::start_sweeps(gateway.clone().into_inner());
-        let app = App::new().configure(http::doors(&gateway));
+        let app = App::new().configure(api::doors(&gateway));
         let app = apply_fn_factory(map_config(app, |()| AppConfig::default()), connection::serve);
         let draining = draining.clone();
         let http = HttpService::build()

@@ -9,14 +9,14 @@ use bytes::{Bytes, BytesMut};
 use vandamme_protocol::bridge::{Bridge, Fault, Step};
 use vandamme_protocol::openai;
 use vandamme_protocol::passthrough::{ChatTap, Passed, Tap};
-use vandamme_protocol::span;
+use vandamme_protocol::request;
 use vandamme_protocol::sse::{self, Splitter};
 use vandamme_protocol::vocabulary::{ErrorKind, Usage};
 
-use super::audience::Audience;
 use super::batch::Batch;
 pub use super::closing::Closing;
 use super::closing::{converted, passed, passed_chat, told};
+use super::hooks::Audience;
 use crate::secret::Secrets;
 use crate::settings::Api;
 
@@ -375,7 +375,7 @@ fn is_ping(event: &sse::Event<'_>) -> bool {
 }
 
 fn is_whole(data: &[u8]) -> bool {
-    data.trim_ascii() == b"[DONE]" || span::is_complete_json(data)
+    data.trim_ascii() == b"[DONE]" || request::is_complete_json(data)
 }
 
 #[cfg(test)]

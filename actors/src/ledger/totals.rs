@@ -97,7 +97,7 @@ impl AddAssign for Counts {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use vandamme_protocol::span::ToolHistory;
+    use vandamme_protocol::request::ToolHistory;
 
     use super::super::Asked;
     use super::*;

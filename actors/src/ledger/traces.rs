@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vandamme_protocol::span::ToolHistory;
+use vandamme_protocol::request::ToolHistory;
 use vandamme_protocol::vocabulary::Usage;
 
 use super::{End, Record, UNKNOWN, printable};

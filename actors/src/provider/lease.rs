@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix::{Addr, Message};
 use crossbeam_queue::SegQueue;
-use vandamme_protocol::healing::Edit;
+use vandamme_protocol::compat::Edit;
 
 use super::Provider;
 use super::fast_path::FastPath;

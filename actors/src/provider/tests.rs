@@ -5,8 +5,8 @@ use actix_rt::Arbiter;
 use futures_util::future::join;
 
 use super::*;
-use crate::keeper;
 use crate::outcome::{LimitScope, Outcome};
+use crate::panic_guard;
 use crate::testing::{limits, provider};
 
 const LIMITED: Outcome = Outcome::RateLimited { wait: None, scope: LimitScope::Model };
@@ -16,7 +16,7 @@ fn start(keys: &[&str], limits: Limits) -> Addr<Provider> {
     let saved = Snapshot::new(ProviderHealth::new(&settings, &limits));
     let permits = Permits::new(limits.provider_in_flight);
     permits.belong_to(1);
-    keeper::start(&Arbiter::new().handle(), "p", MAILBOX, move || {
+    panic_guard::start(&Arbiter::new().handle(), "p", MAILBOX, move || {
         Provider::new(settings, limits, permits, (1, saved))
     })
 }
@@ -30,7 +30,7 @@ fn incarnations(keys: &[&str]) -> impl Fn(u64) -> Addr<Provider> {
     move |number| {
         let (settings, permits, saved) = (settings.clone(), permits.clone(), saved.clone());
         permits.belong_to(number);
-        keeper::start(&arbiter.handle(), "p", MAILBOX, move || {
+        panic_guard::start(&arbiter.handle(), "p", MAILBOX, move || {
             Provider::new(settings, limits(), permits, (number, saved))
         })
     }
@@ -170,7 +170,7 @@ async fn with_fast_path(keys: &[&str], limits: Limits) -> (Addr<Provider>, Arc<P
     let permits = Permits::new(limits.provider_in_flight);
     permits.belong_to(1);
     let counted = permits.clone();
-    let address = keeper::start(&Arbiter::new().handle(), "p", MAILBOX, move || {
+    let address = panic_guard::start(&Arbiter::new().handle(), "p", MAILBOX, move || {
         Provider::new(settings, limits, permits, (1, saved))
     });
     address.send(Ping).await.unwrap();
@@ -370,7 +370,7 @@ async fn whatever_was_saved_only_configured_keys_are_lent() {
     let saved = Snapshot::new(ProviderHealth::new(&old, &limits()));
     let permits = Permits::new(8);
     permits.belong_to(1);
-    let provider = keeper::start(&Arbiter::new().handle(), "p", MAILBOX, move || {
+    let provider = panic_guard::start(&Arbiter::new().handle(), "p", MAILBOX, move || {
         Provider::new(new, limits(), permits, (1, saved))
     });
 
@@ -384,7 +384,7 @@ async fn one_that_was_replaced_saves_nothing_when_it_hears_of_a_reload_late() {
     let permits = Permits::new(8);
     permits.belong_to(2);
     let kept = saved.clone();
-    let late = keeper::start(&Arbiter::new().handle(), "p", MAILBOX, move || {
+    let late = panic_guard::start(&Arbiter::new().handle(), "p", MAILBOX, move || {
         Provider::new(settings, limits(), permits, (1, saved))
     });
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::steps::Fit;
+use super::explain::Fit;
 use crate::settings::{EVERY_NAME, Fallbacks};
 
 /// The aliases of one provider or profile. Case counts for nothing, and `_` is as good as `-`.

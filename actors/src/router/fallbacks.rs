@@ -1,8 +1,8 @@
 //! Where a request goes when its target fails. Fallbacks of fallbacks do not count, so there is no circle to go round in.
 
-use super::resolve::{Route, Routes, Target, Unroutable};
-use super::steps::Step;
-use super::walk::Walk;
+use super::explain::Step;
+use super::resolver::Walk;
+use super::routes::{Route, Routes, Target, Unroutable};
 
 /// Why a fallback is not used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

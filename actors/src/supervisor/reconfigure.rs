@@ -7,7 +7,7 @@ use actix_rt::Arbiter;
 use super::{Name, Station, Supervisor};
 use crate::catalog::Forget;
 use crate::provider;
-use crate::roster::{Post, Roster};
+use crate::registry::{Post, Roster};
 use crate::router::Routes;
 use crate::settings::{Limits, ProviderSettings, Settings};
 

@@ -14,8 +14,8 @@ mod error;
 mod framing;
 #[path = "../../tests/grammar/stream.rs"]
 mod grammar;
-#[path = "../../tests/properties/healing.rs"]
-mod healing;
+#[path = "../../tests/properties/compat.rs"]
+mod compat;
 #[path = "../../tests/properties/http1.rs"]
 mod http1;
 #[path = "../../tests/properties/order.rs"]
@@ -26,8 +26,8 @@ mod reply;
 mod request;
 #[path = "../../tests/properties/schema.rs"]
 mod schema;
-#[path = "../../tests/properties/span.rs"]
-mod span;
+#[path = "../../tests/properties/scan.rs"]
+mod scan;
 #[path = "../../tests/properties/turns.rs"]
 mod turns;
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, value::RawValue};
 use super::{schema, signatures};
 use crate::json::{List, Literal, Object};
 use crate::middleware::Memory;
-use crate::span::Edit;
+use crate::request::Edit;
 
 /// Google's word for a call whose signature is unknown, since another model made it: without any, Gemini 3 refuses all of
 /// the conversation (ai.google.dev/gemini-api/docs/thought-signatures).

@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::openai;
-use crate::span::UsageAsked;
+use crate::request::UsageAsked;
 use crate::sse;
 use crate::vocabulary::{ErrorKind, Usage};
 

@@ -12,14 +12,14 @@ mod cases;
 mod chat;
 #[path = "../properties/coding.rs"]
 mod coding;
+#[path = "../properties/compat.rs"]
+mod compat;
 #[path = "../properties/error.rs"]
 mod error;
 #[path = "../properties/framing.rs"]
 mod framing;
 #[path = "../grammar/stream.rs"]
 mod grammar;
-#[path = "../properties/healing.rs"]
-mod healing;
 #[path = "../properties/http1.rs"]
 mod http1;
 #[path = "../properties/order.rs"]
@@ -28,10 +28,10 @@ mod order;
 mod reply;
 #[path = "../properties/request.rs"]
 mod request;
+#[path = "../properties/scan.rs"]
+mod scan;
 #[path = "../properties/schema.rs"]
 mod schema;
-#[path = "../properties/span.rs"]
-mod span;
 #[path = "../properties/turns.rs"]
 mod turns;
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use vandamme_protocol::passthrough::ChatTap;
-use vandamme_protocol::span::UsageAsked;
+use vandamme_protocol::request::UsageAsked;
 
 use crate::fixtures::{Fixture, all_agree, ledger, of_kind};
 use crate::reply::{self, Asked, context, message, streamed};

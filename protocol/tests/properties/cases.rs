@@ -2,7 +2,7 @@
 
 use vandamme_protocol::bridge::messages_over_chat::{Dialect, PLAIN};
 
-use crate::{calls, chat, coding, error, framing, healing, http1, reply, request, schema, span};
+use crate::{calls, chat, coding, compat, error, framing, http1, reply, request, scan, schema};
 
 /// Looks at any bytes, and panics where a property does not hold.
 type Check = fn(&[u8]);
@@ -10,14 +10,14 @@ type Check = fn(&[u8]);
 /// Every target: its name, which is also that of its seeds' folder, and what it does with bytes.
 pub(crate) const TARGETS: [(&str, Check); 11] = [
     ("framing", in_chunks),
-    ("span", looked_at),
+    ("scan", looked_at),
     ("request", translated),
     ("reply", answered),
     ("calls", calls::check),
     ("error", failed),
     ("chat", in_front_of_messages),
     ("schema", schema::check_any),
-    ("healing", healing::check),
+    ("compat", compat::check),
     ("http1", upstream_reply),
     ("coding", compressed),
 ];
@@ -38,7 +38,7 @@ fn upstream_reply(bytes: &[u8]) {
 }
 
 fn looked_at(bytes: &[u8]) {
-    span::check(bytes, "m\"é\n");
+    scan::check(bytes, "m\"é\n");
 }
 
 fn translated(bytes: &[u8]) {

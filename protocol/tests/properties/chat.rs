@@ -10,7 +10,7 @@ use vandamme_protocol::bridge::{Bridge as _, Outcome, Step};
 use vandamme_protocol::passthrough::{
     chunks_as_completion, completion_as_chunks, events_as_message, message_as_events,
 };
-use vandamme_protocol::span::UsageAsked;
+use vandamme_protocol::request::UsageAsked;
 use vandamme_protocol::sse::{self, Splitter};
 
 use crate::reply::readable;

@@ -6,7 +6,7 @@ use vandamme_protocol::bridge::messages_over_chat::{
     Collector, Dialect, Machine, ReplyContext, Target, request,
 };
 use vandamme_protocol::bridge::{Bridge as _, Fault, Outcome, Step, Whole};
-use vandamme_protocol::span::is_complete_json;
+use vandamme_protocol::request::is_complete_json;
 use vandamme_protocol::sse::{self, Splitter};
 
 use crate::grammar;

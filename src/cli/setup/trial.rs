@@ -11,8 +11,8 @@ use vandamme_actors::upstream::{Wiring, client_config};
 use vandamme_protocol::models::Models;
 
 use crate::config::Config;
-use crate::exchange::{self, Listed, Remembered};
 use crate::gateway::Gateway;
+use crate::proxy::{self, Listed, Remembered};
 
 /// What became of a provider's keys.
 #[derive(Clone, Debug, Serialize)]
@@ -108,7 +108,7 @@ async fn list(config: &Config, provider: ProviderSettings) -> Result<Vec<String>
     let (_supervisor, roster) = Supervisor::start_tree(settings.clone());
     let gateway = Arc::new(Gateway::new(settings, roster, wiring, None));
     let asked = (&provider, &HeaderMap::new());
-    let listed = exchange::models(gateway, "setup".into(), asked, Remembered::PassedOver).await;
+    let listed = proxy::models(gateway, "setup".into(), asked, Remembered::PassedOver).await;
     let (Listed::Current(listing) | Listed::Stale(listing)) =
         listed.map_err(|failure| (failure.status(), failure.message()))?;
     let models = Models::read(&listing.body).map_err(|error| ours(error.to_string()))?;

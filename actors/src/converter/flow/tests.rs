@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use vandamme_protocol::bridge::{chat_over_messages, messages_over_chat};
-use vandamme_protocol::span::UsageAsked;
+use vandamme_protocol::request::UsageAsked;
 
 use super::*;
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{Object, no_reply, object, objects, one_line, written};
 use crate::bridge::Fault;
 use crate::openai::stream::Chunk;
-use crate::span::UsageAsked;
+use crate::request::UsageAsked;
 use crate::sse;
 
 /// A whole completion told as the chunks of a stream; the usage only to a client that asked for it.

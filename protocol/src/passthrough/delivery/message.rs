@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{Object, no_reply, object, objects, one_line, quoted, text, written};
 use crate::bridge::Fault;
-use crate::span::is_complete_json;
+use crate::request::is_complete_json;
 use crate::sse;
 
 /// A whole message told as the events of a stream.

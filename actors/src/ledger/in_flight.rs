@@ -1,0 +1,157 @@
+//! What runs: each request writes down itself what it is and where it has got to, and nobody waits for it.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use vandamme_protocol::request::ToolHistory;
+use vandamme_protocol::vocabulary::Usage;
+
+use super::UNKNOWN;
+use crate::clock::{self, Millis};
+
+/// A request that runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Active {
+    pub request_id: Arc<str>,
+    pub provider: Arc<str>,
+    pub model: Arc<str>,
+    pub asked: Asked,
+    pub since: Millis,
+    pub elapsed: Duration,
+    /// What the upstream has told so far.
+    pub usage: Usage,
+    pub tool_calls: u32,
+}
+
+/// What the client wants, as far as it is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// As the client named it.
+    pub model: Arc<str>,
+    pub streamed: bool,
+    /// In the history that the client sent.
+    pub tools: ToolHistory,
+    /// In that history; a system prompt beside it is none.
+    pub messages: u32,
+    /// Of the body, in bytes.
+    pub size: usize,
+}
+
+/// One request's own notes.
+#[derive(Debug)]
+pub(super) struct Course {
+    started: Instant,
+    since: Millis,
+    asked: OnceLock<Asked>,
+    way: Leg,
+    counted: Counted,
+}
+
+/// A provider and a model that it has been sent to.
+#[derive(Debug, Default)]
+struct Leg {
+    at: OnceLock<(Arc<str>, Arc<str>)>,
+    /// Where it went when it failed there.
+    next: OnceLock<Box<Self>>,
+}
+
+/// Numbers that only grow, each for itself.
+#[derive(Debug, Default)]
+struct Counted {
+    input: AtomicU64,
+    output: AtomicU64,
+    cache_read: AtomicU64,
+    cache_creation: AtomicU64,
+    tool_calls: AtomicU32,
+}
+
+impl Course {
+    pub(super) fn begin() -> Self {
+        Self {
+            started: Instant::now(),
+            since: clock::wall(),
+            asked: OnceLock::new(),
+            way: Leg::default(),
+            counted: Counted::default(),
+        }
+    }
+
+    pub(super) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Once; the first time counts.
+    pub(super) fn asked(&self, asked: Asked) {
+        self.asked.get_or_init(|| asked);
+    }
+
+    /// It is for this provider and this model of it, after it has left so many targets.
+    pub(super) fn routed(&self, left: usize, provider: &Arc<str>, model: &Arc<str>) {
+        let mut leg = &self.way;
+        for _ in 0..left {
+            leg = leg.next.get_or_init(Box::default);
+        }
+        leg.at.get_or_init(|| (provider.clone(), model.clone()));
+    }
+
+    pub(super) fn counted(&self, usage: Usage, tool_calls: u32) {
+        let Counted { input, output, cache_read, cache_creation, tool_calls: calls } = &self.counted;
+        input.store(usage.input, Ordering::Relaxed);
+        output.store(usage.output, Ordering::Relaxed);
+        cache_read.store(usage.cache_read, Ordering::Relaxed);
+        cache_creation.store(usage.cache_creation, Ordering::Relaxed);
+        calls.store(tool_calls, Ordering::Relaxed);
+    }
+
+    pub(super) fn now(&self, request_id: &Arc<str>) -> Active {
+        let mut leg = &self.way;
+        while let Some(next) = leg.next.get().filter(|next| next.at.get().is_some()) {
+            leg = next;
+        }
+        let (provider, model) = leg.at.get().cloned().unwrap_or_else(|| (UNKNOWN.into(), UNKNOWN.into()));
+        let Counted { input, output, cache_read, cache_creation, tool_calls } = &self.counted;
+        Active {
+            request_id: request_id.clone(),
+            provider,
+            model,
+            asked: self.asked.get().cloned().unwrap_or_default(),
+            since: self.since,
+            elapsed: self.elapsed(),
+            usage: Usage {
+                input: input.load(Ordering::Relaxed),
+                output: output.load(Ordering::Relaxed),
+                cache_read: cache_read.load(Ordering::Relaxed),
+                cache_creation: cache_creation.load(Ordering::Relaxed),
+            },
+            tool_calls: tool_calls.load(Ordering::Relaxed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_where_it_was_sent_last() {
+        let (course, id) = (Course::begin(), Arc::from("req_1"));
+        let at = |course: &Course| {
+            let active = course.now(&id);
+            (active.provider.to_string(), active.model.to_string())
+        };
+        assert_eq!(at(&course), (UNKNOWN.to_owned(), UNKNOWN.to_owned()));
+
+        course.routed(0, &"p".into(), &"m".into());
+        course.routed(0, &"late".into(), &"late".into());
+        assert_eq!(at(&course), ("p".to_owned(), "m".to_owned()));
+
+        course.routed(1, &"q".into(), &"n".into());
+        course.asked(Asked { messages: 3, ..Asked::default() });
+        course.counted(Usage { input: 1, output: 2, cache_read: 3, cache_creation: 4 }, 5);
+        assert_eq!(at(&course), ("q".to_owned(), "n".to_owned()));
+        let active = course.now(&id);
+        assert_eq!(active.usage, Usage { input: 1, output: 2, cache_read: 3, cache_creation: 4 });
+        assert_eq!((active.asked.messages, active.tool_calls), (3, 5));
+    }
+}

@@ -1,0 +1,183 @@
+//! What refusals have taught about an upstream: which edits the requests of a model need, each for a while. Pure.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use vandamme_protocol::compat::Edit;
+
+use crate::clock::{self, Millis};
+
+/// Models remembered; beyond, the one that is forgotten next makes room.
+const MODELS: usize = 64;
+/// Edits remembered of one model; beyond, the oldest goes.
+const EDITS: usize = 16;
+
+/// Of one provider, by model.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lessons {
+    models: HashMap<Arc<str>, Lesson>,
+    ttl: Duration,
+}
+
+/// What is known of one model. What holds no longer stays until it is learnt again, so that it is told only once.
+#[derive(Clone, Debug, Default)]
+struct Lesson {
+    learnt: Vec<Learnt>,
+    /// What holds, as it is handed out, and when the first of it ends.
+    edits: Option<Arc<[Edit]>>,
+    ends: Millis,
+}
+
+#[derive(Clone, Debug)]
+struct Learnt {
+    edit: Edit,
+    until: Millis,
+}
+
+/// A lesson as others may see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LessonView {
+    pub model: Arc<str>,
+    pub edit: Edit,
+    /// Until it is forgotten.
+    pub left: Duration,
+}
+
+/// Whether somebody has been told of a lesson before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Novelty {
+    New,
+    Known,
+}
+
+impl Lessons {
+    /// Whether nothing is remembered that holds.
+    pub(super) fn are_none(&self, now: Millis) -> bool {
+        self.models.values().all(|lesson| lesson.learnt.iter().all(|learnt| learnt.until <= now))
+    }
+
+    pub(super) fn new(ttl: Duration) -> Self {
+        Self { models: HashMap::new(), ttl }
+    }
+
+    /// What is learnt from now on is remembered for so long.
+    pub(super) fn keep_for(&mut self, ttl: Duration) {
+        self.ttl = ttl;
+    }
+
+    /// The edits that requests for `model` need; as good as always none.
+    pub(super) fn recall(&mut self, now: Millis, model: &str) -> Option<Arc<[Edit]>> {
+        let lesson = self.models.get_mut(model)?;
+        if lesson.edits.is_some() && lesson.ends <= now {
+            lesson.sort_out(now);
+        }
+        lesson.edits.clone()
+    }
+
+    pub(super) fn learn(&mut self, now: Millis, model: &Arc<str>, edit: Edit) -> Novelty {
+        self.make_room_for(model);
+        let until = now.saturating_add(clock::millis(self.ttl));
+        let lesson = self.models.entry(model.clone()).or_default();
+        let before = lesson.learnt.len();
+        lesson.learnt.retain(|learnt| learnt.edit != edit);
+        let novelty = if lesson.learnt.len() < before { Novelty::Known } else { Novelty::New };
+        if lesson.learnt.len() >= EDITS {
+            lesson.learnt.remove(0);
+        }
+        lesson.learnt.push(Learnt { edit, until });
+        lesson.sort_out(now);
+        novelty
+    }
+
+    pub(super) fn view(&self, now: Millis) -> Vec<LessonView> {
+        let all = self.models.iter().flat_map(|(model, lesson)| {
+            let holding = lesson.learnt.iter().filter(move |learnt| learnt.until > now);
+            holding.map(move |Learnt { edit, until }| LessonView {
+                model: model.clone(),
+                edit: edit.clone(),
+                left: Duration::from_millis(until - now),
+            })
+        });
+        let mut all: Vec<_> = all.collect();
+        all.sort_by(|one, other| one.model.cmp(&other.model));
+        all
+    }
+
+    fn make_room_for(&mut self, model: &Arc<str>) {
+        if self.models.len() < MODELS || self.models.contains_key(model) {
+            return;
+        }
+        let last = |lesson: &Lesson| lesson.learnt.iter().map(|learnt| learnt.until).max();
+        let next = self.models.iter().min_by_key(|(_, lesson)| last(lesson));
+        if let Some(forgotten) = next.map(|(model, _)| model.clone()) {
+            self.models.remove(&forgotten);
+        }
+    }
+}
+
+impl Lesson {
+    fn sort_out(&mut self, now: Millis) {
+        let holding = || self.learnt.iter().filter(|learnt| learnt.until > now);
+        let edits: Arc<[Edit]> = holding().map(|learnt| learnt.edit.clone()).collect();
+        self.ends = holding().map(|learnt| learnt.until).min().unwrap_or(Millis::MAX);
+        self.edits = (!edits.is_empty()).then_some(edits);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edit(name: &str) -> Edit {
+        Edit::param(name).unwrap()
+    }
+
+    fn lessons() -> Lessons {
+        Lessons::new(Duration::from_millis(100))
+    }
+
+    fn recalled(lessons: &mut Lessons, now: Millis, model: &str) -> Vec<Edit> {
+        lessons.recall(now, model).map(|edits| edits.to_vec()).unwrap_or_default()
+    }
+
+    #[test]
+    fn each_lesson_is_forgotten_in_its_time_and_tells_of_other_models_nothing() {
+        let (mut lessons, model) = (lessons(), "m".into());
+        lessons.learn(0, &model, edit("a"));
+        lessons.learn(50, &model, edit("b"));
+
+        assert_eq!(recalled(&mut lessons, 99, "m"), [edit("a"), edit("b")]);
+        assert_eq!(recalled(&mut lessons, 100, "m"), [edit("b")]);
+        assert_eq!(lessons.view(100).iter().map(|view| view.left.as_millis()).collect::<Vec<_>>(), [50]);
+        assert!(!lessons.are_none(149) && lessons.are_none(150));
+        assert!(lessons.recall(150, "m").is_none() && lessons.view(150).is_empty());
+        assert!(lessons.recall(0, "other").is_none());
+    }
+
+    #[test]
+    fn what_is_learnt_again_is_not_new_even_when_it_was_forgotten() {
+        let (mut lessons, model) = (lessons(), "m".into());
+
+        assert_eq!(lessons.learn(0, &model, edit("a")), Novelty::New);
+        assert_eq!(lessons.learn(10, &model, edit("a")), Novelty::Known);
+        assert_eq!(lessons.learn(500, &model, edit("a")), Novelty::Known);
+        assert_eq!(recalled(&mut lessons, 550, "m"), [edit("a")]);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_oldest_goes() {
+        let mut lessons = lessons();
+        for number in 0..MODELS as u64 + 1 {
+            lessons.learn(number, &number.to_string().into(), edit("a"));
+        }
+        assert_eq!(lessons.models.len(), MODELS);
+        assert!(lessons.recall(0, "0").is_none() && lessons.recall(0, "1").is_some());
+
+        for number in 0..EDITS + 1 {
+            lessons.learn(0, &"1".into(), edit(&format!("p{number}")));
+        }
+        let edits = recalled(&mut lessons, 0, "1");
+        assert_eq!((edits.len(), &edits[0]), (EDITS, &edit("p1")));
+    }
+}

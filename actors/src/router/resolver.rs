@@ -1,0 +1,297 @@
+//! One name on its way through the tables.
+
+use std::sync::Arc;
+
+use super::aliases::{Aliases, Hit};
+use super::explain::{Kept, Step};
+use super::routes::{DISCOVERED, Home, MARKER, Route, Routes, Target, Unroutable};
+use crate::settings::Profile;
+
+/// Whether substrings count: a name that a person has chosen for one provider is more likely that model's own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Chosen {
+    /// `provider:model`
+    ForThis,
+    /// A bare name.
+    Not,
+    /// By discovery, or in a form that only models have: it is a model's own name.
+    FromAList,
+}
+
+/// One resolution.
+pub(super) struct Walk<'r, 't> {
+    routes: &'r Routes,
+    tell: &'t mut dyn FnMut(Step<'_>),
+    /// As the client sent it.
+    asked: &'t str,
+    profile: Option<Arc<Profile>>,
+    /// Of the first alias on the way that has any.
+    fallbacks: Option<&'r [String]>,
+}
+
+/// Where a walk ends: a provider, and the model's name there.
+type Landed<'r> = Result<(&'r Home, String), Unroutable>;
+
+impl<'r, 't> Walk<'r, 't> {
+    pub(super) fn new(routes: &'r Routes, asked: &'t str, tell: &'t mut dyn FnMut(Step<'_>)) -> Self {
+        Self { routes, tell, asked, profile: None, fallbacks: None }
+    }
+
+    pub(super) fn route(mut self) -> Result<Route, Unroutable> {
+        let (home, model) = self.walk()?;
+        let fallbacks = self.fallbacks_at(home, &model).unwrap_or_default();
+        let Target { provider, model } = target(home, &model);
+        let mut route = Route { provider, model, profile: self.profile, fallbacks: vec![] };
+        self.routes.fall_back(&mut route, fallbacks, self.tell);
+        Ok(route)
+    }
+
+    /// Where a fallback leads, which always names its provider.
+    pub(super) fn target_of_fallback(mut self) -> Result<Target, Unroutable> {
+        let (home, model) = match self.asked.strip_prefix('!') {
+            Some(literal) => self.literal(literal)?,
+            None => {
+                let (home, name) = self.split(self.asked)?.0;
+                self.follow(home, name)?
+            }
+        };
+        Ok(target(home, &model))
+    }
+
+    /// Those of the name that was asked for, of the model it stands for, of the profile, of the provider: the first.
+    fn fallbacks_at(&self, home: &'r Home, model: &str) -> Option<&'r [String]> {
+        let of_profile = || {
+            let profile = self.profile.as_ref()?;
+            self.routes.profiles.get(&profile.name.to_lowercase())?.1.fallbacks_of_all()
+        };
+        self.fallbacks
+            .or_else(|| home.aliases.fallbacks(model))
+            .or_else(of_profile)
+            .or_else(|| home.aliases.fallbacks_of_all())
+    }
+
+    fn walk(&mut self) -> Landed<'r> {
+        let (model, chosen) = self.unmarked(self.asked.trim());
+        if let Some(literal) = model.strip_prefix('!') {
+            (self.tell)(Step::Literal { name: literal });
+            return self.literal(literal);
+        }
+        if let Some((prefix, rest)) = model.split_once(':')
+            && let Some((profile, aliases)) = self.routes.profiles.get(&prefix.to_lowercase())
+            && (profile.inactive.is_none() || self.routes.home(prefix).is_none())
+        {
+            (self.tell)(Step::Profile { profile: &profile.name, name: rest });
+            return self.through_profile((profile, aliases), rest);
+        }
+        self.without_profile(model, chosen)
+    }
+
+    /// Takes off what Claude Code puts around a name.
+    fn unmarked<'m>(&mut self, model: &'m str) -> (&'m str, Chosen) {
+        let (mut model, mut chosen) = (model, Chosen::Not);
+        let end = model.len().checked_sub(MARKER.len()).filter(|&at| model.is_char_boundary(at));
+        if let Some((name, mark)) = end.map(|at| model.split_at(at))
+            && mark.eq_ignore_ascii_case(MARKER)
+        {
+            model = name.trim_end();
+            (self.tell)(Step::Unmarked { mark, name: model });
+        }
+        if let Some(name) = model.strip_prefix(DISCOVERED) {
+            (model, chosen) = (name, Chosen::FromAList);
+            (self.tell)(Step::Unmarked { mark: DISCOVERED, name: model });
+        }
+        (model, chosen)
+    }
+
+    fn through_profile(
+        &mut self,
+        (profile, aliases): (&'r Arc<Profile>, &'r Aliases),
+        name: &str,
+    ) -> Landed<'r> {
+        if name.is_empty() {
+            return Err(Unroutable::EmptyModel);
+        }
+        if let Some(why) = profile.inactive.clone() {
+            return Err(Unroutable::InactiveProfile { name: profile.name.to_string(), why });
+        }
+        self.profile = Some(profile.clone());
+        let elsewhere = name.split_once(':').is_some_and(|(prefix, _)| self.routes.is_known(prefix));
+        let part = || aliases.part(name).filter(|_| !elsewhere);
+        let Some(hit) = aliases.whole(name).or_else(part) else {
+            (self.tell)(Step::NotInProfile { profile: &profile.name, name });
+            return self.without_profile_again(name);
+        };
+        self.tell_alias(&profile.name, aliases, hit);
+        match hit.target.strip_prefix('!') {
+            Some(literal) => self.literal(literal),
+            None => {
+                let (home, name) = self.split(hit.target)?.0;
+                self.follow(home, name)
+            }
+        }
+    }
+
+    /// A name that may still start with the default profile's aliases.
+    fn without_profile(&mut self, model: &str, chosen: Chosen) -> Landed<'r> {
+        let routes = self.routes;
+        if model.is_empty() {
+            return Err(Unroutable::EmptyModel);
+        }
+        let prefixed = model.split_once(':').is_some_and(|(prefix, _)| routes.is_known(prefix));
+        if !prefixed
+            && chosen == Chosen::Not
+            && let Some(profile) = routes.default_profile.as_ref()
+            && let Some((profile, aliases)) = routes.profiles.get(profile)
+        {
+            (self.tell)(Step::DefaultProfile { profile: &profile.name });
+            return self.through_profile((profile, aliases), model);
+        }
+        self.at_provider(model, chosen)
+    }
+
+    fn without_profile_again(&mut self, name: &str) -> Landed<'r> {
+        match name.strip_prefix('!') {
+            Some(literal) => self.literal(literal),
+            None => self.at_provider(name, Chosen::Not),
+        }
+    }
+
+    fn at_provider(&mut self, model: &str, chosen: Chosen) -> Landed<'r> {
+        let ((home, name), prefixed) = self.split(model)?;
+        let chosen = match chosen {
+            Chosen::Not if prefixed => Chosen::ForThis,
+            // `vendor/model:free`
+            Chosen::Not if name.contains(':') => Chosen::FromAList,
+            Chosen::Not | Chosen::ForThis | Chosen::FromAList => chosen,
+        };
+        let provider = &home.settings.name;
+        (self.tell)(if prefixed {
+            Step::Prefix { provider, name }
+        } else {
+            Step::Default { provider, name }
+        });
+        let Some(hit) = self.hit(home, name, chosen) else { return Ok((home, name.to_owned())) };
+        self.tell_alias(&home.settings.name, &home.aliases, hit);
+        match hit.target.strip_prefix('!') {
+            Some(literal) => self.literal_at(home, literal),
+            None if hit.target.eq_ignore_ascii_case(name) => Ok((home, hit.target.to_owned())),
+            None => {
+                let (home, name) = self.target(home, hit.target)?;
+                self.follow(home, name)
+            }
+        }
+    }
+
+    /// The alias that applies to a name at a provider.
+    fn hit(&mut self, home: &'r Home, name: &str, chosen: Chosen) -> Option<Hit<'r>> {
+        let claude = home.settings.serves_claude && name.to_lowercase().starts_with("claude-");
+        if let Some(hit) = home.aliases.whole(name).filter(|_| !claude) {
+            return Some(hit);
+        }
+        let hit = home.aliases.part(name).filter(|_| chosen != Chosen::FromAList)?;
+        let why = if claude {
+            Kept::ServesClaude
+        } else if chosen == Chosen::ForThis && home.aliases.stands_for(name) {
+            Kept::IsATarget
+        } else if chosen == Chosen::ForThis && self.lists(home, name) {
+            Kept::IsListed
+        } else {
+            return Some(hit);
+        };
+        (self.tell)(Step::Kept { name, alias: hit.alias, why });
+        None
+    }
+
+    fn lists(&self, home: &Home, name: &str) -> bool {
+        self.routes.lists.load().get(&home.settings.name).is_some_and(|models| models.contains(name))
+    }
+
+    /// Follows exact aliases until none applies.
+    fn follow(&mut self, home: &'r Home, name: &str) -> Landed<'r> {
+        let (mut home, mut name) = (home, name.to_owned());
+        let mut chain = vec![format!("{}:{name}", home.settings.name)];
+        while let Some(hit) = home.aliases.whole(&name) {
+            if hit.target.eq_ignore_ascii_case(&name) {
+                name = hit.target.to_owned();
+                break;
+            }
+            self.tell_alias(&home.settings.name, &home.aliases, hit);
+            if let Some(literal) = hit.target.strip_prefix('!') {
+                return self.literal_at(home, literal);
+            }
+            let (next, rest) = self.target(home, hit.target)?;
+            (home, name) = (next, rest.to_owned());
+            let here = format!("{}:{}", home.settings.name, name.to_lowercase());
+            let circle = chain.contains(&here);
+            chain.push(here);
+            let (model, limit) = (self.asked.to_owned(), self.routes.chain_limit);
+            if circle {
+                return Err(Unroutable::AliasCycle { model, chain: chain.join(" → ") });
+            }
+            if chain.len() > limit {
+                return Err(Unroutable::LongChain { model, chain: chain.join(" → "), limit });
+            }
+        }
+        Ok((home, name))
+    }
+
+    fn literal(&self, literal: &str) -> Landed<'r> {
+        if literal.is_empty() {
+            return Err(Unroutable::EmptyModel);
+        }
+        let ((home, name), _) = self.split(literal)?;
+        Ok((home, name.to_owned()))
+    }
+
+    /// A literal target of an alias at `home`.
+    fn literal_at(&self, home: &'r Home, literal: &str) -> Landed<'r> {
+        let (home, name) = self.target(home, literal)?;
+        Ok((home, name.to_owned()))
+    }
+
+    /// Where a target of an alias at `home` leads: across only if its first part is a provider.
+    fn target<'m>(&self, home: &'r Home, target: &'m str) -> Result<(&'r Home, &'m str), Unroutable> {
+        let Some((prefix, rest)) = target.split_once(':') else { return Ok((home, target)) };
+        match self.routes.home(prefix) {
+            Some(other) => Ok((other, rest)),
+            None => self.routes.unusable(prefix).map_or(Ok((home, target)), Err),
+        }
+    }
+
+    /// Splits at the first colon, and says whether there was a prefix. One with `/` or `.` in it is part of a model's id
+    /// (`vendor/model:free`).
+    fn split<'m>(&self, model: &'m str) -> Result<((&'r Home, &'m str), bool), Unroutable> {
+        let routes = self.routes;
+        let default = || {
+            let default = routes.default.as_ref().ok_or(Unroutable::NoProvider)?;
+            routes.home(&default.name).ok_or(Unroutable::NoProvider)
+        };
+        let Some((prefix, rest)) = model.split_once(':') else { return Ok(((default()?, model), false)) };
+        if let Some(home) = routes.home(prefix) {
+            return if rest.is_empty() { Err(Unroutable::EmptyModel) } else { Ok(((home, rest), true)) };
+        }
+        if prefix.is_empty() {
+            return Err(Unroutable::EmptyModel);
+        }
+        if let Some(unusable) = routes.unusable(prefix) {
+            return Err(unusable);
+        }
+        if prefix.contains(['/', '.']) {
+            return Ok(((default()?, model), false));
+        }
+        if routes.names.is_empty() {
+            return Err(Unroutable::NoProvider);
+        }
+        let known = routes.names.join(", ");
+        Err(Unroutable::UnknownProvider { prefix: prefix.to_owned(), model: model.to_owned(), known })
+    }
+
+    fn tell_alias(&mut self, owner: &str, aliases: &'r Aliases, Hit { alias, target, fit }: Hit<'_>) {
+        (self.tell)(Step::Alias { owner, alias, target, fit });
+        self.fallbacks = self.fallbacks.or_else(|| aliases.fallbacks(alias));
+    }
+}
+
+fn target(home: &Home, model: &str) -> Target {
+    Target { provider: home.settings.clone(), model: model.into() }
+}

@@ -1,0 +1,182 @@
+//! Model name → provider and the model's name there. Pure: tables built once from the settings, and a function of them
+//! and the name alone.
+//!
+//! `[profile:]…`, `[provider:]model`, `!` for a name without aliases, else the default. An alias may stand for another
+//! one, at another provider, and so on.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::aliases::Aliases;
+use super::explain::Step;
+use super::resolver::Walk;
+use crate::settings::{PartialProvider, Profile, ProviderSettings, Settings};
+use crate::snapshot::Snapshot;
+
+/// What the names of Claude Code's model discovery start with here, so that it shows models of every provider.
+pub const DISCOVERED: &str = "claude-vdm/";
+/// Claude Code marks a model with a 1M context window as `name[1m]`; no provider knows that name.
+pub(super) const MARKER: &str = "[1m]";
+
+/// The routing tables: immutable, swapped as a whole.
+pub struct Routes {
+    providers: HashMap<String, Home>,
+    pub(super) names: Vec<String>,
+    pub(super) profiles: HashMap<String, (Arc<Profile>, Aliases)>,
+    partial: Vec<PartialProvider>,
+    keyless: Vec<PartialProvider>,
+    pub(super) default: Option<Arc<ProviderSettings>>,
+    pub(super) default_profile: Option<String>,
+    pub(super) chain_limit: usize,
+    pub(super) lists: Snapshot<Lists>,
+}
+
+pub(super) struct Home {
+    pub(super) settings: Arc<ProviderSettings>,
+    pub(super) aliases: Aliases,
+}
+
+/// Where a request goes.
+#[derive(Clone, Debug)]
+pub struct Route {
+    pub provider: Arc<ProviderSettings>,
+    /// As that provider calls it.
+    pub model: Arc<str>,
+    /// The profile whose timeout and retries hold.
+    pub profile: Option<Arc<Profile>>,
+    /// Where it goes next, one after the other, while it fails.
+    pub fallbacks: Vec<Target>,
+}
+
+/// A model of a provider that stands in for another.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub provider: Arc<ProviderSettings>,
+    /// As that provider calls it.
+    pub model: Arc<str>,
+}
+
+/// Why a model name leads nowhere. Every text is for the client.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unroutable {
+    #[error(
+        "no provider is configured: set OPENAI_API_KEY, ANTHROPIC_API_KEY or another {{PROVIDER}}_API_KEY and restart"
+    )]
+    NoProvider,
+    #[error("unknown provider '{prefix}' in model '{model}': the providers are {known}")]
+    UnknownProvider { prefix: String, model: String, known: String },
+    #[error("unknown provider '{name}': the providers are {known}")]
+    NoSuchProvider { name: String, known: String },
+    #[error("provider '{name}' has a key but no base URL: set {missing} and restart")]
+    Incomplete { name: String, missing: String },
+    #[error("provider '{name}' has no key: set {variable} and restart")]
+    Keyless { name: String, variable: String },
+    #[error("profile '{name}' is inactive: {why}")]
+    InactiveProfile { name: String, why: String },
+    #[error("model: the name is empty")]
+    EmptyModel,
+    #[error("model '{model}' leads through aliases in a circle: {chain}; change one of them")]
+    AliasCycle { model: String, chain: String },
+    #[error("model '{model}' leads through more than {limit} aliases: {chain}")]
+    LongChain { model: String, chain: String, limit: usize },
+}
+
+/// The ids of the models that providers have listed, by provider.
+pub type Lists = BTreeMap<Arc<str>, HashSet<String>>;
+
+impl Routes {
+    /// `lists` is what is known of the providers' models, kept by the catalog.
+    pub fn new(settings: &Settings, lists: Snapshot<Lists>) -> Self {
+        let home = |provider: &Arc<ProviderSettings>| Home {
+            settings: provider.clone(),
+            aliases: Aliases::new(&provider.aliases, &provider.fallbacks),
+        };
+        let providers: HashMap<_, _> =
+            settings.providers.iter().map(|provider| (provider.name.to_string(), home(provider))).collect();
+        let profile = |profile: &Arc<Profile>| {
+            let aliases = Aliases::new(&profile.aliases, &profile.fallbacks);
+            (profile.name.to_lowercase(), (profile.clone(), aliases))
+        };
+        let default = settings.default_provider.as_ref().and_then(|name| providers.get(&**name));
+        Self {
+            default: default.map(|home| home.settings.clone()),
+            names: settings.providers.iter().map(|provider| provider.name.to_string()).collect(),
+            profiles: settings.profiles.iter().map(profile).collect(),
+            partial: settings.partial.clone(),
+            keyless: settings.keyless.clone(),
+            default_profile: settings.default_profile.as_ref().map(|name| name.to_lowercase()),
+            chain_limit: settings.limits.alias_chain,
+            providers,
+            lists,
+        }
+    }
+
+    /// The route of a model name as a client sends it.
+    ///
+    /// # Errors
+    /// When it leads nowhere.
+    pub fn resolve(&self, model: &str) -> Result<Route, Unroutable> {
+        self.explain(model, &mut |_| {})
+    }
+
+    /// The same, telling every decision on the way.
+    ///
+    /// # Errors
+    /// When it leads nowhere.
+    pub fn explain(&self, model: &str, tell: &mut dyn FnMut(Step<'_>)) -> Result<Route, Unroutable> {
+        Walk::new(self, model, tell).route()
+    }
+
+    /// The provider of that name in any case, or the default one.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn provider(&self, name: Option<&str>) -> Result<&Arc<ProviderSettings>, Unroutable> {
+        let Some(name) = name else { return self.default.as_ref().ok_or(Unroutable::NoProvider) };
+        if let Some(home) = self.home(name) {
+            return Ok(&home.settings);
+        }
+        Err(self.unusable(name).unwrap_or_else(|| match self.names.is_empty() {
+            true => Unroutable::NoProvider,
+            false => Unroutable::NoSuchProvider { name: name.to_owned(), known: self.names.join(", ") },
+        }))
+    }
+
+    /// Names that lead in circles or through too many aliases, each with what is wrong.
+    pub fn mistakes(&self) -> Vec<Unroutable> {
+        let mut found = Vec::new();
+        for name in &self.names {
+            let Some(home) = self.home(name) else { continue };
+            for (alias, _) in home.aliases.iter() {
+                if let Err(error @ (Unroutable::AliasCycle { .. } | Unroutable::LongChain { .. })) =
+                    self.resolve(&format!("{name}:{alias}"))
+                {
+                    found.push(error);
+                }
+            }
+        }
+        found
+    }
+
+    pub(super) fn home(&self, name: &str) -> Option<&Home> {
+        self.providers.get(name).or_else(|| self.providers.get(&name.to_lowercase()))
+    }
+
+    pub(super) fn is_known(&self, name: &str) -> bool {
+        self.home(name).is_some() || self.unusable(name).is_some()
+    }
+
+    /// Why a provider that is known by name cannot be used.
+    pub(super) fn unusable(&self, name: &str) -> Option<Unroutable> {
+        let lower = name.to_lowercase();
+        if let Some(partial) = self.partial.iter().find(|partial| partial.name.eq_ignore_ascii_case(&lower)) {
+            let PartialProvider { name, missing } = partial.clone();
+            return Some(Unroutable::Incomplete { name, missing });
+        }
+        let keyless = self.keyless.iter().find(|keyless| keyless.name == lower)?;
+        Some(Unroutable::Keyless { name: lower, variable: keyless.missing.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests;

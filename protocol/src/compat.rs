@@ -1,0 +1,432 @@
+//! Requests that heal: what an upstream's refusal says it does not accept, and the request as it accepts it.
+//!
+//! [`recognise`] reads a refusal, [`apply`] edits a request, and an [`Edit`] says of itself which line of a
+//! configuration would have spared the refusal. An edit removes, sets or limits what was named.
+
+mod applied;
+mod betas;
+mod bounds;
+mod choices;
+mod condition;
+mod lesson;
+mod named;
+mod refused;
+mod rule;
+mod schemas;
+mod settings;
+mod tool_ids;
+mod wordings;
+
+use std::fmt;
+
+use bytes::Bytes;
+
+pub use self::applied::{Edited, apply, concerns, has};
+pub use self::condition::Condition;
+pub use self::lesson::is_for_everybody;
+pub use self::rule::Rule;
+pub use self::wordings::recognise;
+pub use crate::request::Filler;
+use crate::request::with_reasoning;
+use crate::tool_id::Form;
+
+/// How a request becomes one that an upstream accepts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Edit {
+    /// Without this member of the body: the names on the way to it with dots between them, arrays passed through.
+    Param(Box<str>),
+    /// Without this member where it has this value, which others may not have; `None` until it is known which request was
+    /// refused.
+    Value(Box<str>, Option<Box<str>>),
+    /// Without this member where the condition holds.
+    Beside(Box<str>, Condition),
+    /// With this value of a member, wherever the condition holds, if there is one.
+    Set(Box<str>, Box<str>, Option<Condition>),
+    /// With the nearest of these values instead of the refused one, until it is known which request was refused.
+    Nearest(Box<str>, Box<[Box<str>]>),
+    /// With a number within this bound; `max_tokens` is the limit of tokens under any name.
+    Bound(Box<str>, Bound),
+    /// Without this keyword in the JSON schemas of tools and replies.
+    Keyword(Box<str>),
+    /// With schemas of tools as OpenAI requires them: one object, with `properties`, arrays with `items`.
+    ToolSchemas,
+    /// With something in place of the reasoning that earlier turns of the model lack.
+    Reasoning(Filler),
+    /// Without this value of the header `anthropic-beta`, or any (`*`), and the members that mean nothing without it.
+    Beta(Box<str>),
+    /// With the limit of tokens under this name.
+    Limit(Limit),
+    /// With the ids of tool calls and results in this form.
+    ToolIds(Form),
+}
+
+/// What a number must not exceed, or not fall below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Bound {
+    AtMost(u64),
+    AtLeast(u64),
+}
+
+/// What Chat Completions upstreams call the limit of tokens: the old name, and the one of reasoning models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Limit {
+    MaxTokens,
+    MaxCompletionTokens,
+}
+
+/// The limit of tokens in all APIs.
+const TOKEN_LIMIT: &str = "max_tokens";
+const TOKEN_LIMITS: [&str; 3] = [TOKEN_LIMIT, "max_completion_tokens", "max_output_tokens"];
+/// Anthropic refuses a budget for thinking below this, and one that is not below the limit of tokens.
+const LEAST_BUDGET: u64 = 1024;
+
+impl Edit {
+    /// What `drop-params` says without models: a name, a name and a value with `=` between them, or two names with `&`.
+    /// `None` for what no request can do without, and for what no name is.
+    #[must_use]
+    pub fn param(text: &str) -> Option<Self> {
+        rule::drop(text)
+    }
+
+    /// A member with this value; `None` for what may not be set.
+    fn set(name: &str, value: &str, condition: Option<Condition>) -> Option<Self> {
+        let Self::Param(path) = named::param(name)? else { return None };
+        let may_be = named::can_be_set(&path) && refused::is_value(value) && !value.contains('&');
+        may_be.then_some(Self::Set(path, value.into(), condition))
+    }
+
+    /// A number within a bound.
+    fn bound(name: &str, bound: Bound) -> Option<Self> {
+        if TOKEN_LIMITS.contains(&name) {
+            return Some(Self::Bound(TOKEN_LIMIT.into(), bound));
+        }
+        let Self::Param(path) = named::param(name)? else { return None };
+        named::can_be_set(&path).then_some(Self::Bound(path, bound))
+    }
+
+    /// The way to the member that is meant; there is none to a keyword.
+    fn into_path(self) -> Option<Box<str>> {
+        match self {
+            Self::Param(path)
+            | Self::Value(path, _)
+            | Self::Beside(path, _)
+            | Self::Set(path, ..)
+            | Self::Nearest(path, _)
+            | Self::Bound(path, _) => Some(path),
+            Self::Keyword(_)
+            | Self::ToolSchemas
+            | Self::Reasoning(_)
+            | Self::Beta(_)
+            | Self::Limit(_)
+            | Self::ToolIds(_) => None,
+        }
+    }
+
+    /// What the refusal of this request teaches: a value that was refused counts for requests with the same one. A value
+    /// that no rule could hold takes the member along.
+    #[must_use]
+    pub fn taught_by(self, body: &[u8]) -> Self {
+        match self {
+            Self::Value(path, None) => match refused::value(body, &path) {
+                Some(value) => Self::Value(path, Some(value.into())),
+                None if refused::is_there(body, &path) => Self::Value(path, None),
+                None => Self::Param(path),
+            },
+            Self::Set(path, value, Some(condition)) if condition.is_open(&path) => {
+                let condition = Condition::of_request(&path, body);
+                Self::Set(path, value, Some(condition))
+            }
+            Self::Beside(path, condition) if condition.is_open(&path) => {
+                let condition = Condition::of_request(&path, body);
+                match condition.and {
+                    Some(_) => Self::Beside(path, condition),
+                    None => Self::Value(path, None).taught_by(body),
+                }
+            }
+            Self::Nearest(path, allowed) => choices::nearest(path, &allowed, body),
+            Self::Reasoning(_) => Self::Reasoning(missing_reasoning(body)),
+            Self::Param(_)
+            | Self::Value(..)
+            | Self::Beside(..)
+            | Self::Set(..)
+            | Self::Bound(..)
+            | Self::Keyword(_)
+            | Self::ToolSchemas
+            | Self::Beta(_)
+            | Self::Limit(_)
+            | Self::ToolIds(_) => self,
+        }
+    }
+
+    /// Whether it says what the provider refuses of any request. What names no value would concern requests that are fine.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        match self {
+            Self::Value(_, None) | Self::Nearest(..) => false,
+            Self::Set(path, _, Some(condition)) | Self::Beside(path, condition) => !condition.is_open(path),
+            Self::Param(_)
+            | Self::Value(_, Some(_))
+            | Self::Set(_, _, None)
+            | Self::Bound(..)
+            | Self::Keyword(_)
+            | Self::ToolSchemas
+            | Self::Reasoning(_)
+            | Self::Beta(_)
+            | Self::Limit(_)
+            | Self::ToolIds(_) => true,
+        }
+    }
+
+    /// Whether a request may get a member by it that it did not have.
+    #[must_use]
+    pub fn adds_a_member(&self) -> bool {
+        match self {
+            Self::Set(path, _, condition) => {
+                condition.as_ref().is_none_or(|condition| condition.path != *path)
+            }
+            Self::Param(_)
+            | Self::Value(..)
+            | Self::Beside(..)
+            | Self::Nearest(..)
+            | Self::Bound(..)
+            | Self::Keyword(_)
+            | Self::ToolSchemas
+            | Self::Reasoning(_)
+            | Self::Beta(_)
+            | Self::Limit(_)
+            | Self::ToolIds(_) => false,
+        }
+    }
+
+    /// The line of a provider's configuration that asks for the same, for this model alone where a rule can say so and
+    /// other models may differ.
+    #[must_use]
+    pub fn line(&self, model: &str) -> String {
+        match (self, self.rule()) {
+            (Self::Set(..) | Self::Bound(..), Some((key, rule))) if rule::is_pattern(model) => {
+                list(key, &format!("{rule}@{model}"))
+            }
+            _ => self.to_string(),
+        }
+    }
+
+    /// The key and the entry of its list.
+    fn rule(&self) -> Option<(&'static str, String)> {
+        Some(match self {
+            Self::Param(path) | Self::Value(path, None) | Self::Nearest(path, _) => {
+                ("drop-params", path.to_string())
+            }
+            Self::Value(path, Some(value)) => ("drop-params", format!("{path}={value}")),
+            Self::Beside(path, condition) => ("drop-params", format!("{path}&{condition}")),
+            Self::Set(path, value, None) => ("set-params", format!("{path}={value}")),
+            Self::Set(path, value, Some(condition)) => ("set-params", format!("{path}={value}&{condition}")),
+            Self::Bound(path, Bound::AtMost(most)) => ("limit-params", format!("{path}<={most}")),
+            Self::Bound(path, Bound::AtLeast(least)) => ("limit-params", format!("{path}>={least}")),
+            Self::Keyword(keyword) => ("drop-params", format!("schema.{keyword}")),
+            Self::Beta(flag) => ("drop-betas", flag.to_string()),
+            Self::ToolSchemas | Self::Reasoning(_) | Self::Limit(_) | Self::ToolIds(_) => return None,
+        })
+    }
+
+    /// What `drop-betas` says, and refusals name.
+    #[must_use]
+    pub fn beta(text: &str) -> Option<Self> {
+        let word = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        let is_name = !text.is_empty() && text.len() <= named::LONGEST && text.bytes().all(word);
+        (is_name || text == betas::ANY).then(|| Self::Beta(text.into()))
+    }
+}
+
+impl Limit {
+    /// The member's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MaxTokens => "max_tokens",
+            Self::MaxCompletionTokens => "max_completion_tokens",
+        }
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Self::MaxTokens => Self::MaxCompletionTokens,
+            Self::MaxCompletionTokens => Self::MaxTokens,
+        }
+    }
+}
+
+/// The line of a provider's configuration that asks for the same.
+impl fmt::Display for Edit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self, self.rule()) {
+            (_, Some((key, rule))) => f.write_str(&list(key, &rule)),
+            (Self::Limit(limit), _) => write!(f, "max-tokens-as = \"{}\"", limit.name()),
+            (Self::Reasoning(filler), _) => write!(f, "missing-reasoning = \"{}\"", word(*filler)),
+            (Self::ToolIds(form), _) => write!(f, "tool-ids = \"{}\"", form.name()),
+            _ => f.write_str("fit-tool-schemas = true"),
+        }
+    }
+}
+
+/// A list of one entry in TOML. A value may have quotes in it, and then stands in a literal string.
+fn list(key: &str, entry: &str) -> String {
+    let quote = if entry.contains(['"', '=', '\\']) { '\'' } else { '"' };
+    format!("{key} = [{quote}{entry}{quote}]")
+}
+
+/// What `missing-reasoning` calls a filler.
+#[must_use]
+pub fn word(filler: Filler) -> &'static str {
+    match filler {
+        Filler::Empty => "empty",
+        Filler::Blank => "blank",
+        Filler::ThinkingBlock => "thinking-block",
+    }
+}
+
+/// What earlier turns of this request lack.
+fn missing_reasoning(body: &[u8]) -> Filler {
+    let body = Bytes::copy_from_slice(body);
+    let changes = |filler: &Filler| with_reasoning(&body, *filler).as_ptr() != body.as_ptr();
+    [Filler::Empty, Filler::ThinkingBlock].into_iter().find(changes).unwrap_or(Filler::Blank)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edited(edits: &[Edit], body: &'static str, betas: &str) -> (String, String) {
+        let Edited { body, betas } = apply(edits, &Bytes::from_static(body.as_bytes()), betas);
+        (String::from_utf8(body.to_vec()).unwrap(), betas)
+    }
+
+    #[test]
+    fn a_beta_goes_with_what_means_nothing_without_it() {
+        let body = r#"{"context_management":{"edits":[]},"tools":[{"name":"a","defer_loading":true}],"x":1}"#;
+        let betas = "claude-code-20250219, context-management-2025-06-27,interleaved-thinking-2025-05-14";
+        let edit = [Edit::beta("context-management-2025-06-27").unwrap()];
+
+        let (body_left, betas_left) = edited(&edit, body, betas);
+
+        assert_eq!(body_left, r#"{"tools":[{"name":"a","defer_loading":true}],"x":1}"#);
+        assert_eq!(betas_left, "claude-code-20250219,interleaved-thinking-2025-05-14");
+        assert_eq!(edited(&edit, body, "other"), (body.to_owned(), "other".to_owned()));
+    }
+
+    #[test]
+    fn all_betas_go_at_once_when_none_is_named() {
+        let body =
+            r#"{"context_management":{},"tools":[{"defer_loading":true}],"output_config":{"effort":"low"}}"#;
+        let betas = "context-management-2025-06-27,advanced-tool-use-2025-11-20";
+
+        let (body, betas) = edited(&[Edit::beta("*").unwrap()], body, betas);
+
+        assert_eq!(
+            (body.as_str(), betas.as_str()),
+            (r#"{"tools":[{}],"output_config":{"effort":"low"}}"#, "")
+        );
+    }
+
+    #[test]
+    fn only_what_the_request_has_concerns_it() {
+        let body = Bytes::from_static(br#"{"max_tokens":5,"temperature":1}"#);
+        let has = |edit: Edit| concerns(&edit, &body, "a-1");
+
+        assert!(has(Edit::param("temperature").unwrap()) && !has(Edit::param("top_p").unwrap()));
+        assert!(has(Edit::beta("a-1").unwrap()) && !has(Edit::beta("b-1").unwrap()));
+        assert!(has(Edit::Limit(Limit::MaxCompletionTokens)) && !has(Edit::Limit(Limit::MaxTokens)));
+    }
+
+    #[test]
+    fn a_value_that_was_refused_goes_and_others_stay() {
+        let asked =
+            br#"{"reasoning_effort":"none","thinking": { "type" : "adaptive" },"tools":[{"strict":true}]}"#;
+        let taught = |name: &str| Edit::Value(name.into(), None).taught_by(asked);
+        assert_eq!(taught("reasoning_effort"), Edit::param("reasoning_effort=none").unwrap());
+        assert_eq!(taught("thinking"), Edit::param(r#"thinking={"type":"adaptive"}"#).unwrap());
+        assert_eq!(taught("tools.strict"), Edit::param("tools.strict").unwrap(), "there may be many of them");
+        assert_eq!(taught("gone"), Edit::param("gone").unwrap());
+
+        let edits = [taught("reasoning_effort"), taught("thinking")];
+        let left = r#"{"tools":[{"strict":true}]}"#;
+        assert_eq!(edited(&edits, std::str::from_utf8(asked).unwrap(), "").0, left);
+        let other = r#"{"reasoning_effort":"low","thinking":{"type":"enabled"}}"#;
+        assert_eq!(edited(&edits, other, "").0, other);
+        assert_eq!(edits[1].to_string(), r#"drop-params = ['thinking={"type":"adaptive"}']"#);
+        for nonsense in ["model=x", "=x", "x=", "x='", "x=a b", "schema.$ref=x"] {
+            assert_eq!(Edit::param(nonsense), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn what_may_not_stand_beside_another_stays_alone() {
+        let edit = [Edit::param("top_p&temperature").unwrap()];
+        assert_eq!(edited(&edit, r#"{"top_p":0.5,"temperature":1}"#, "").0, r#"{"temperature":1}"#);
+        assert_eq!(edited(&edit, r#"{"top_p":0.5}"#, "").0, r#"{"top_p":0.5}"#);
+        assert_eq!(edit[0].to_string(), r#"drop-params = ["top_p&temperature"]"#);
+        for nonsense in ["top_p&", "&top_p", "model&top_p", "schema.x&top_p", "top_p&a="] {
+            assert_eq!(Edit::param(nonsense), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn a_member_is_set_where_it_is_asked_for_and_a_later_edit_may_take_it_back() {
+        let edit = [Rule::set("reasoning_effort=none&tools").unwrap().edit];
+        let tools = r#""tools":[{"name":"a"}]"#;
+        for (body, left) in [
+            (format!("{{{tools}}}"), format!(r#"{{"reasoning_effort":"none",{tools}}}"#)),
+            (
+                format!(r#"{{"reasoning_effort":"high",{tools}}}"#),
+                format!(r#"{{"reasoning_effort":"none",{tools}}}"#),
+            ),
+            (r#"{"tools":[]}"#.to_owned(), r#"{"tools":[]}"#.to_owned()),
+        ] {
+            assert_eq!(edited(&edit, body.leak(), "").0, left);
+        }
+        assert_eq!(edit[0].line("gpt-5.6"), "set-params = ['reasoning_effort=none&tools@gpt-5.6']");
+        assert_eq!(edit[0].line("a b"), "set-params = ['reasoning_effort=none&tools']");
+        let both = [edit[0].clone(), Edit::param("reasoning_effort").unwrap()];
+        assert_eq!(edited(&both, r#"{"tools":[1]}"#, "").0, r#"{"tools":[1]}"#);
+    }
+
+    #[test]
+    fn a_number_is_kept_within_its_bounds_under_each_of_its_names() {
+        let limit = |text: &str| Rule::limit(text).unwrap().edit;
+        let most = [limit("max_tokens<=8192")];
+        for (body, left) in [
+            (r#"{"max_tokens":64000}"#, r#"{"max_tokens":8192}"#),
+            (r#"{"max_completion_tokens":6.4e4}"#, r#"{"max_completion_tokens":8192}"#),
+            (r#"{"max_tokens":8192}"#, r#"{"max_tokens":8192}"#),
+            (r#"{"max_tokens":"many"}"#, r#"{"max_tokens":"many"}"#),
+            (r#"{"x":1}"#, r#"{"x":1}"#),
+            (
+                r#"{"max_tokens":64000,"thinking":{"type":"enabled","budget_tokens":32000}}"#,
+                r#"{"max_tokens":8192,"thinking":{"type":"enabled","budget_tokens":6144}}"#,
+            ),
+            (
+                r#"{"max_tokens":64000,"thinking":{"budget_tokens":2000}}"#,
+                r#"{"max_tokens":8192,"thinking":{"budget_tokens":2000}}"#,
+            ),
+        ] {
+            assert_eq!(edited(&most, body, "").0, left);
+        }
+        let least = [limit("max_output_tokens>=16")];
+        assert_eq!(edited(&least, r#"{"max_tokens":1}"#, "").0, r#"{"max_tokens":16}"#);
+        assert_eq!(least[0].line("m"), "limit-params = ['max_tokens>=16@m']");
+    }
+
+    #[test]
+    fn an_edit_is_told_as_the_line_that_asks_for_it() {
+        for (edit, line) in [
+            (Edit::param("tools[0].function.strict"), r#"drop-params = ["tools.strict"]"#),
+            (Edit::param("schema.propertyNames"), r#"drop-params = ["schema.propertyNames"]"#),
+            (Edit::beta("a-1"), r#"drop-betas = ["a-1"]"#),
+            (Some(Edit::Limit(Limit::MaxTokens)), r#"max-tokens-as = "max_tokens""#),
+            (Some(Edit::ToolSchemas), "fit-tool-schemas = true"),
+            (Some(Edit::Reasoning(Filler::Blank)), r#"missing-reasoning = "blank""#),
+            (Some(Edit::ToolIds(Form::Mistral)), r#"tool-ids = "mistral""#),
+        ] {
+            assert_eq!(edit.unwrap().to_string(), line);
+        }
+    }
+}

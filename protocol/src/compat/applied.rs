@@ -1,0 +1,131 @@
+//! A request after its edits.
+
+use bytes::Bytes;
+
+use super::{Bound, Edit, LEAST_BUDGET, TOKEN_LIMIT, TOKEN_LIMITS, betas, refused};
+use crate::request::{Unwanted, placed, renamed, trimmed, with_reasoning, with_tool_ids, with_tool_schemas};
+use crate::schema_fit;
+
+/// A request after its edits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edited {
+    pub body: Bytes,
+    /// Of `anthropic-beta`; empty when nothing is left of it.
+    pub betas: String,
+}
+
+/// The request with all `edits` made; `betas` is what its `anthropic-beta` says. The body is itself, uncopied, when none
+/// of them concerns it. Where edits contradict each other the last counts.
+#[must_use]
+pub fn apply<'e>(
+    edits: impl IntoIterator<Item = &'e Edit, IntoIter: Clone>,
+    body: &Bytes,
+    betas: &str,
+) -> Edited {
+    let edits = edits.into_iter();
+    let mut unwanted = Unwanted::default();
+    let mut left = betas.to_owned();
+    for edit in edits.clone() {
+        unwanted.add(edit, body);
+        if let Edit::Beta(flag) = edit {
+            let (kept, dropped) = betas::without(&left, flag);
+            let members = dropped.iter().flat_map(|flag| betas::members_of(flag));
+            unwanted.members.extend(members.map(|path| path.split('.').collect()));
+            left = kept;
+        }
+    }
+    let body = if unwanted.is_empty() { body.clone() } else { trimmed(body, &unwanted) };
+    let limit =
+        edits.clone().filter_map(|edit| if let Edit::Limit(name) = edit { Some(*name) } else { None });
+    let mut body = match limit.last() {
+        Some(limit) => renamed(&body, limit.other().name(), limit.name()),
+        None => body,
+    };
+    for (at, edit) in edits.clone().enumerate() {
+        body = match edit {
+            Edit::Set(path, value, condition) => {
+                let is_taken_back = |later: &Edit| matches!(later, Edit::Param(other) if other == path);
+                let holds = condition.as_ref().is_none_or(|condition| refused::holds(&body, condition));
+                if !holds || edits.clone().skip(at + 1).any(is_taken_back) {
+                    continue;
+                }
+                placed(&body, &path.split('.').collect::<Vec<_>>(), &refused::json(value))
+            }
+            Edit::Bound(path, bound) => bounded(&body, path, *bound),
+            Edit::ToolSchemas => with_tool_schemas(&body, schema_fit::fitted),
+            Edit::Reasoning(filler) => with_reasoning(&body, *filler),
+            Edit::ToolIds(form) => with_tool_ids(&body, *form),
+            Edit::Param(_)
+            | Edit::Value(..)
+            | Edit::Beside(..)
+            | Edit::Nearest(..)
+            | Edit::Keyword(_)
+            | Edit::Beta(_)
+            | Edit::Limit(_) => continue,
+        };
+    }
+    Edited { body, betas: left }
+}
+
+impl<'e> Unwanted<'e> {
+    /// Takes what an edit removes from this request.
+    fn add(&mut self, edit: &'e Edit, body: &[u8]) {
+        let path = match edit {
+            Edit::Param(path) | Edit::Value(path, None) => path,
+            Edit::Value(path, Some(value)) if refused::value(body, path).as_deref() == Some(value) => path,
+            Edit::Beside(path, condition) if refused::holds(body, condition) => path,
+            Edit::Keyword(keyword) => return self.keywords.push(keyword),
+            Edit::Value(..)
+            | Edit::Beside(..)
+            | Edit::Set(..)
+            | Edit::Nearest(..)
+            | Edit::Bound(..)
+            | Edit::ToolSchemas
+            | Edit::Reasoning(_)
+            | Edit::Beta(_)
+            | Edit::Limit(_)
+            | Edit::ToolIds(_) => return,
+        };
+        self.members.push(path.split('.').collect());
+    }
+}
+
+/// The body with this number within the bound. A budget for thinking follows the limit of tokens.
+fn bounded(body: &Bytes, path: &str, bound: Bound) -> Bytes {
+    let within = |body: &Bytes, path: &[&str], bound| match (refused::number(body, path), bound) {
+        (Some(number), Bound::AtMost(most)) if number > most as f64 => placed(body, path, &most.to_string()),
+        (Some(number), Bound::AtLeast(least)) if number < least as f64 => {
+            placed(body, path, &least.to_string())
+        }
+        _ => body.clone(),
+    };
+    if path != TOKEN_LIMIT {
+        return within(body, &path.split('.').collect::<Vec<_>>(), bound);
+    }
+    let mut limited = body.clone();
+    for name in TOKEN_LIMITS {
+        limited = within(&limited, &[name], bound);
+    }
+    match bound {
+        Bound::AtMost(most) if limited.as_ptr() != body.as_ptr() && most > LEAST_BUDGET => {
+            let budget = ["thinking", "budget_tokens"];
+            let is_over = refused::number(&limited, &budget).is_some_and(|number| number >= most as f64);
+            let fits = (most - most / 4).max(LEAST_BUDGET);
+            if is_over { placed(&limited, &budget, &fits.to_string()) } else { limited }
+        }
+        Bound::AtMost(_) | Bound::AtLeast(_) => limited,
+    }
+}
+
+/// Whether a request has this member, with a value other than null.
+#[must_use]
+pub fn has(body: &[u8], path: &str) -> bool {
+    refused::is_there(body, path)
+}
+
+/// Whether the edit would change this request.
+#[must_use]
+pub fn concerns(edit: &Edit, body: &Bytes, betas: &str) -> bool {
+    let edited = apply([edit], body, betas);
+    edited.body.as_ptr() != body.as_ptr() || edited.betas != betas
+}

@@ -1,0 +1,278 @@
+//! Refusals that say what a member is to be instead: one value, or one of several.
+
+use super::{Condition, Edit, refused, rule};
+
+/// Levels of effort, from the least to the most.
+const EFFORTS: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
+/// What the level is called. The longer name stands first.
+const EFFORT_NAMES: [&str; 3] = ["output_config.effort", "reasoning.effort", "reasoning_effort"];
+/// What stands in front of all values that are possible.
+const LISTS: [&str; 9] = [
+    "supported values are",
+    "supported values:",
+    "supported efforts are",
+    "one of",
+    "input should be",
+    "allowed values",
+    "valid values",
+    "valid options",
+    "choose from",
+];
+/// Members that have no `_` in their names.
+const NAMES: [&str; 5] = ["temperature", "thinking", "verbosity", "reasoning", "stop"];
+/// How much a model thinks, and whether: what is asked for here may be missing in the request that was refused. A demand of
+/// another member is about the value that was sent.
+const MODES: [&str; 6] = [
+    "reasoning_effort",
+    "reasoning.effort",
+    "output_config.effort",
+    "thinking.type",
+    "enable_thinking",
+    "chat_template_kwargs.enable_thinking",
+];
+/// A refusal has no business with these: they say whose request it is and what becomes of it.
+const NEVER: [&str; 7] =
+    ["store", "metadata", "user", "safety_identifier", "prompt_cache_key", "tool_choice", "service_tier"];
+/// Values that are known without quotes.
+const WORDS: [&str; 7] = ["true", "false", "null", "auto", "enabled", "disabled", "default"];
+const ASKING: [&str; 6] = ["set", "use", "with", "pass", "specify", "send"];
+/// What vendors put in front of a name.
+const PREFIXES: [&str; 3] = ["parameter.", "parameters.", "extra_body."];
+
+/// What a text (all quotes alike) asks for; `param` is the name that stands beside it.
+pub(super) fn find(text: &str, lower: &str, param: &str) -> Option<Edit> {
+    effort(lower, param).or_else(|| demand(text, lower, param))
+}
+
+/// The efforts that there are, where another was refused.
+fn effort(lower: &str, param: &str) -> Option<Edit> {
+    let path = EFFORT_NAMES.into_iter().find(|name| lower.contains(name) || param == *name)?;
+    // The list may be of another member.
+    if !param.is_empty() && !EFFORT_NAMES.contains(&param) {
+        return None;
+    }
+    let list = LISTS.iter().find_map(|words| Some(&lower[lower.find(words)? + words.len()..]))?;
+    let list = list.split(". ").next().unwrap_or_default();
+    let words = list.split(|c: char| !c.is_ascii_alphanumeric());
+    let allowed: Box<[Box<str>]> = words.filter(|word| EFFORTS.contains(word)).map(Box::from).collect();
+    (!allowed.is_empty()).then(|| Edit::Nearest(path.into(), allowed))
+}
+
+/// A value that is asked for.
+fn demand(text: &str, lower: &str, param: &str) -> Option<Edit> {
+    let words: Vec<_> = text.split_whitespace().collect();
+    (0..words.len()).find_map(|at| {
+        let Demand { name, value, how } = Demand::at(&words[at..])?;
+        let name = name.trim_matches(['\'', ':', ',', '(']).to_ascii_lowercase();
+        let name = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(&name);
+        let is_name = name.contains(['_', '.']) || name == param || NAMES.contains(&name);
+        let (value, is_quoted) = unquoted(value);
+        let is_value =
+            is_quoted || value.parse::<u32>().is_ok() || WORDS.contains(&value) || EFFORTS.contains(&value);
+        let condition = match how {
+            _ if !MODES.contains(&name) => Some(name),
+            _ if lower.contains("tools") => Some("tools"),
+            _ if lower.contains("non-streaming") => Some("stream=false"),
+            How::Always => None,
+            How::IfThere => Some(name),
+        };
+        let condition = condition.and_then(rule::condition);
+        let may_be = !NEVER.contains(&name.split('.').next().unwrap_or_default());
+        Edit::set(name, value, condition).filter(|_| is_name && is_value && may_be)
+    })
+}
+
+struct Demand<'t> {
+    name: &'t str,
+    value: &'t str,
+    how: How,
+}
+
+/// Whether a member that is missing is asked for, too.
+#[derive(Clone, Copy)]
+enum How {
+    Always,
+    IfThere,
+}
+
+impl<'t> Demand<'t> {
+    /// The demand with which these words begin.
+    fn at(words: &[&'t str]) -> Option<Self> {
+        let lower = |word: &str| word.to_ascii_lowercase();
+        match words {
+            [set, name, to, value, ..] if lower(set) == "set" && *to == "to" => {
+                Some(Self { name, value, how: How::Always })
+            }
+            [set, pair, ..] if ASKING.contains(&lower(set).as_str()) && pair.contains('=') => {
+                let (name, value) = pair.split_once('=')?;
+                Some(Self { name, value, how: How::Always })
+            }
+            [name, "must" | "should", "be", "set", "to", value, ..] => {
+                Some(Self { name, value, how: How::Always })
+            }
+            [name, "must" | "should", "be", value, rest @ ..] if !matches!(rest.first(), Some(&"or")) => {
+                // A list of values, or `must be set …`, is not one value.
+                let is_one = !value.ends_with(',') && *value != "set";
+                is_one.then_some(Self { name, value, how: How::IfThere })
+            }
+            [name, "may", "only", "be", "set", "to", value, ..] => {
+                Some(Self { name, value, how: How::IfThere })
+            }
+            [name, "only", value, "is", "allowed" | "supported" | "accepted", ..] => {
+                Some(Self { name, value, how: How::IfThere })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The value without what stands around it, and whether it stood in quotes.
+fn unquoted(value: &str) -> (&str, bool) {
+    let bare = value.trim_end_matches(['.', ',', ';', ')', '!']);
+    match bare.strip_prefix('\'').and_then(|rest| rest.split('\'').next()) {
+        Some(inside) => (inside, !inside.is_empty()),
+        None => (bare.trim_matches('\''), false),
+    }
+}
+
+/// What the refusal of this request teaches: the allowed value that is nearest to the refused one, the lower of two.
+pub(super) fn nearest(path: Box<str>, allowed: &[Box<str>], body: &[u8]) -> Edit {
+    let rank = |effort: &str| EFFORTS.iter().position(|known| *known == effort);
+    let Some(refused) = refused::value(body, &path) else { return Edit::Value(path, None) };
+    let Some(at) = rank(&refused) else { return Edit::Value(path, Some(refused.into())) };
+    let ranks = allowed.iter().filter(|effort| ***effort != *refused).filter_map(|effort| rank(effort));
+    match ranks.min_by_key(|&rank| (rank.abs_diff(at), rank)) {
+        Some(nearest) => {
+            let condition = Condition::new(&path, Some(refused));
+            Edit::Set(path, EFFORTS[nearest].into(), Some(condition))
+        }
+        None => Edit::Value(path, Some(refused.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compat::Rule;
+
+    fn found(text: &str) -> Option<String> {
+        find(text, &text.to_ascii_lowercase(), "").as_ref().and_then(Edit::rule).map(|(_, rule)| rule)
+    }
+
+    #[test]
+    fn the_value_that_is_asked_for_is_found() {
+        for (text, rule) in [
+            (
+                "Function tools with reasoning_effort are not supported for gpt-5.6-terra in /v1/chat/completions. To use function tools, use /v1/responses or set reasoning_effort to 'none'.",
+                "reasoning_effort=none&tools",
+            ),
+            ("With tools, please use reasoning_effort='none' instead.", "reasoning_effort=none&tools"),
+            ("'reasoning_effort' must be 'none'", "reasoning_effort=none&reasoning_effort"),
+            ("'temperature' may only be set to 1 when thinking is enabled.", "temperature=1&temperature"),
+            ("invalid temperature: only 1 is allowed for this model", "temperature=1&temperature"),
+            (
+                "parameter.enable_thinking must be set to false for non-streaming calls",
+                "enable_thinking=false&stream=false",
+            ),
+            ("Set thinking.type to disabled.", "thinking.type=disabled"),
+            ("parallel_tool_calls should be false", "parallel_tool_calls=false&parallel_tool_calls"),
+        ] {
+            assert_eq!(found(text).as_deref(), Some(rule), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_demand_is_about_the_value_that_was_refused_and_about_requests_that_think_alike() {
+        for (text, asked, rule) in [
+            (
+                "'temperature' may only be set to 1 when thinking is enabled.",
+                r#"{"temperature":0.5,"thinking":{"type":"enabled"}}"#,
+                "temperature=1&temperature=0.5&thinking.type=enabled",
+            ),
+            (
+                "invalid temperature: only 0.6 is allowed for this model",
+                r#"{"temperature":1,"thinking":{"type":"disabled"}}"#,
+                "",
+            ),
+            (
+                "invalid temperature: only 1 is allowed for this model",
+                r#"{"temperature":0.5}"#,
+                "temperature=1&temperature=0.5",
+            ),
+            ("set top_p to 1 please", r#"{"top_p":0.5}"#, "top_p=1&top_p=0.5"),
+        ] {
+            let edit =
+                find(text, &text.to_ascii_lowercase(), "").map(|edit| edit.taught_by(asked.as_bytes()));
+            let found = edit.as_ref().and_then(Edit::rule).map(|(_, rule)| rule).unwrap_or_default();
+            assert_eq!(found, rule, "{text}");
+            if let Some(edit) = edit {
+                assert!(edit.is_complete());
+                assert_eq!(Rule::set(&found).map(|rule| rule.edit), Some(edit), "{found}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_effort_that_no_rule_could_name_teaches_nothing_about_others() {
+        let text = "Invalid value: 'bogus value'. reasoning_effort: Supported values are: 'low' and 'high'.";
+        let edit = find(text, &text.to_ascii_lowercase(), "").unwrap();
+        let edit = edit.taught_by(br#"{"reasoning_effort":"bogus value"}"#);
+        assert!(!edit.is_complete(), "{edit:?}");
+    }
+
+    #[test]
+    fn what_names_no_member_or_no_value_asks_for_nothing() {
+        for text in [
+            "set store to true",
+            "metadata.x must be 'y'",
+            "Set tool_choice to 'none'.",
+            "prompt_cache_key must be 'shared'",
+            "Set it to 'none'.",
+            "temperature must be a number",
+            "max_tokens must be 5",
+            "tool_choice must be 'auto' or 'none'",
+            "tool_choice must be 'auto', 'none'",
+            "messages.role must be 'user'",
+            "model must be 'gpt-5'",
+            "set reasoning_effort to something else",
+            "set a to",
+            "use x=",
+        ] {
+            assert_eq!(found(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_effort_becomes_the_nearest_that_there_is() {
+        for (text, asked, rule) in [
+            (
+                "Unsupported value: 'reasoning_effort' does not support 'none' with this model. Supported values are: 'minimal', 'low', 'medium', and 'high'.",
+                r#"{"reasoning_effort":"none"}"#,
+                "reasoning_effort=minimal&reasoning_effort=none",
+            ),
+            (
+                "output_config.effort: Input should be 'low', 'medium', 'high' or 'max'",
+                r#"{"output_config":{"effort":"xhigh"}}"#,
+                "output_config.effort=high&output_config.effort=xhigh",
+            ),
+            (
+                "reasoning_effort: unknown variant 'medium', expected one of 'high', 'max'",
+                r#"{"reasoning_effort":"medium"}"#,
+                "reasoning_effort=high&reasoning_effort=medium",
+            ),
+            (
+                "'reasoning_effort' must be one of 'none' or 'default'",
+                r#"{"reasoning_effort":"high"}"#,
+                "reasoning_effort=none&reasoning_effort=high",
+            ),
+            (
+                "reasoning_effort must be one of low, high",
+                r#"{"reasoning_effort":"odd"}"#,
+                "reasoning_effort=odd",
+            ),
+        ] {
+            let edit = find(text, &text.to_ascii_lowercase(), "").unwrap().taught_by(asked.as_bytes());
+            assert_eq!(edit.rule().unwrap().1, rule, "{text}");
+        }
+    }
+}

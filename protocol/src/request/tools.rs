@@ -1,0 +1,218 @@
+//! What stands in a request's history: looked at while the body is walked anyway.
+
+use super::cursor::{Cursor, Walk, Watch};
+use super::thinking::may_be_own;
+use crate::tool_id::is_portable;
+
+/// The tool calls that a request repeats, and what came of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ToolHistory {
+    /// `tool_use` blocks; on Chat Completions the elements of `tool_calls`.
+    pub uses: u32,
+    /// `tool_result` blocks; on Chat Completions the messages of role `tool`.
+    pub results: u32,
+}
+
+/// What a request's history holds.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    pub(super) tools: ToolHistory,
+    pub(super) messages: u32,
+    /// Whether a block may be one of our own thinking blocks; never `false` where there is one.
+    pub(super) own_thinking: bool,
+    /// Whether the id of a call or a result in a block may be one that Anthropic refuses; never `false` where one is.
+    pub(super) odd_tool_ids: bool,
+}
+
+impl History {
+    /// Looks at the value of `messages`, which is skipped whatever it is. What stands there in an unusual way (another
+    /// shape, an escaped key) is not counted.
+    pub(super) fn of(cursor: &mut Cursor<'_>) -> Walk<Self> {
+        let mut reader = Reader::default();
+        match cursor.peek() {
+            Some(b'[') => cursor.container(&mut reader)?,
+            _ => {
+                cursor.value()?;
+            }
+        }
+        Ok(reader.history)
+    }
+}
+
+/// Reads the history while it is skipped.
+#[derive(Default)]
+struct Reader {
+    history: History,
+    /// The member of a message and of a block whose value comes next, or is being skipped.
+    message: MessageKey,
+    block: BlockKey,
+}
+
+#[derive(Default, PartialEq, Eq)]
+enum MessageKey {
+    Role,
+    Content,
+    ToolCalls,
+    #[default]
+    Other,
+}
+
+#[derive(Default)]
+enum BlockKey {
+    Type,
+    /// What may hold a signature.
+    Sealed,
+    /// The id of a call, or of the call that a result is for.
+    Id,
+    #[default]
+    Other,
+}
+
+/// What is open inside of a message, and inside of one of its blocks or calls.
+const MESSAGE: &[u8] = b"]}";
+const BLOCK: &[u8] = b"]}]}";
+
+impl Watch for Reader {
+    const OF_STRINGS: bool = true;
+
+    fn object(&mut self, open: &[u8]) {
+        if open == MESSAGE {
+            self.history.messages = self.history.messages.saturating_add(1);
+        } else if self.message == MessageKey::ToolCalls && open == BLOCK {
+            self.history.tools.uses = self.history.tools.uses.saturating_add(1);
+        }
+    }
+
+    fn string(&mut self, open: &[u8], string: &[u8], rest: &[u8]) {
+        if open == MESSAGE {
+            self.in_message(string, rest);
+        } else if open == BLOCK && self.message == MessageKey::Content {
+            self.in_block(string, rest);
+        }
+    }
+}
+
+impl Reader {
+    fn in_message(&mut self, string: &[u8], rest: &[u8]) {
+        if is_key(rest) {
+            self.message = match string {
+                b"\"role\"" => MessageKey::Role,
+                b"\"content\"" => MessageKey::Content,
+                b"\"tool_calls\"" => MessageKey::ToolCalls,
+                _ => MessageKey::Other,
+            };
+            // It may be the content in disguise.
+            let in_disguise = string.contains(&b'\\');
+            self.history.own_thinking |= in_disguise;
+            self.history.odd_tool_ids |= in_disguise;
+        } else if self.message == MessageKey::Role && string == b"\"tool\"" {
+            self.history.tools.results = self.history.tools.results.saturating_add(1);
+        }
+    }
+
+    fn in_block(&mut self, string: &[u8], rest: &[u8]) {
+        let History { tools, own_thinking, odd_tool_ids, .. } = &mut self.history;
+        if is_key(rest) {
+            self.block = match string {
+                b"\"type\"" => BlockKey::Type,
+                b"\"signature\"" | b"\"data\"" => BlockKey::Sealed,
+                b"\"id\"" | b"\"tool_use_id\"" => BlockKey::Id,
+                _ => BlockKey::Other,
+            };
+            // It may be one of these in disguise.
+            let in_disguise = string.contains(&b'\\');
+            *own_thinking |= in_disguise;
+            *odd_tool_ids |= in_disguise;
+            return;
+        }
+        match (&self.block, string) {
+            (BlockKey::Type, b"\"tool_use\"") => tools.uses = tools.uses.saturating_add(1),
+            (BlockKey::Type, b"\"tool_result\"") => tools.results = tools.results.saturating_add(1),
+            (BlockKey::Sealed, value) => *own_thinking |= may_be_own(value),
+            (BlockKey::Id, value) => *odd_tool_ids |= !is_portable_literal(value),
+            (BlockKey::Type | BlockKey::Other, _) => {}
+        }
+    }
+}
+
+/// One with escapes is none: what it means is looked at later.
+fn is_portable_literal(literal: &[u8]) -> bool {
+    let inner = literal.get(1..literal.len().saturating_sub(1)).unwrap_or_default();
+    std::str::from_utf8(inner).is_ok_and(is_portable)
+}
+
+fn is_key(rest: &[u8]) -> bool {
+    rest.trim_ascii_start().first() == Some(&b':')
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn own_thinking_is_seen_where_it_would_be_removed() {
+        let own = |block: &str| {
+            let body = format!(r#"{{"model":"m","messages":[{{"content":[{block}]}}]}}"#);
+            crate::request::head(body.as_bytes()).unwrap().own_thinking
+        };
+        assert!(own(r#"{"type":"thinking","thinking":"t","signature":"vdm1.x"}"#));
+        assert!(own(r#"{"data":"vdm1.","type":"redacted_thinking"}"#));
+        assert!(own(r#"{"type":"thinking","signature":"\u0076dm1.x"}"#));
+        assert!(own(r#"{"type":"thinking","signatur\u0065" :"vdm1.x"}"#));
+        assert!(!own(r#"{"type":"thinking","signature":"Ev8BCm"},{"type":"text","text":"vdm1."}"#));
+    }
+
+    #[test]
+    fn odd_ids_are_seen_where_they_would_be_mended() {
+        let odd = |block: &str| {
+            let body = format!(r#"{{"model":"m","messages":[{{"content":[{block}]}}]}}"#);
+            crate::request::head(body.as_bytes()).unwrap().odd_tool_ids
+        };
+        assert!(odd(r#"{"type":"tool_use","id":"functions.Bash:0"}"#));
+        assert!(odd(r#"{"tool_use_id": "a b","type":"tool_result"}"#));
+        assert!(odd(r#"{"tool_use_\u0069d":"a b","type":"tool_result"}"#));
+        assert!(odd(r#"{"type":"tool_use","id":"a\u003ab"}"#));
+        assert!(odd(&format!(r#"{{"type":"tool_use","id":"{}"}}"#, "x".repeat(65))));
+        assert!(!odd(r#"{"type":"tool_use","id":"toolu_01-A","input":{"id":"a b"},"name":"a b"}"#));
+        assert!(!odd(r#"{"type":"tool_result","tool_use_id":"toolu_1","content":[{"id":"a b"}]}"#));
+    }
+
+    fn history(messages: &str) -> (u32, u32) {
+        let body = format!(r#"{{"model":"m","tools":[{{"type":"tool_use"}}],"messages":{messages}}}"#);
+        let head = crate::request::head(body.as_bytes()).unwrap();
+        (head.tools.uses, head.tools.results)
+    }
+
+    #[test]
+    fn blocks_of_the_messages_api_are_counted() {
+        let messages = r#"[
+            {"role":"user","content":"call \"tool_use\""},
+            {"role":"assistant","content":[{"type":"text","text":"tool_use"},
+                {"input":{"type":"tool_result"},"type":"tool_use"},{"type":"tool_use"}]},
+            {"role":"user","content":[{"type":"tool_result","content":[{"type":"tool_use"}]}]}]"#;
+        assert_eq!(history(messages), (2, 1));
+    }
+
+    #[test]
+    fn messages_are_counted_and_nothing_inside_of_them() {
+        let messages = |messages: &str| {
+            let body = format!(r#"{{"model":"m","system":[{{"a":1}}],"messages":{messages}}}"#);
+            crate::request::head(body.as_bytes()).unwrap().messages
+        };
+        assert_eq!(messages(r#"[{"content":[{"a":{}},{}]},{"metadata":{"b":[{}]}},{}]"#), 3);
+        assert_eq!((messages("[]"), messages("null"), messages(r#"{"role":{}}"#)), (0, 0, 0));
+    }
+
+    #[test]
+    fn calls_of_chat_completions_are_counted() {
+        let messages = r#"[
+            {"role":"assistant","content":null,"tool_calls":[{"id":"a"},{"id":"b"}]},
+            {"role":"tool","content":"1"},{"role":"tool","content":[{"type":"text","text":"2"}]}]"#;
+        assert_eq!(history(messages), (2, 2));
+    }
+
+    #[test]
+    fn messages_of_another_shape_have_no_tools() {
+        for messages in ["null", "\"tool_use\"", "[1,[{\"type\":\"tool_use\"}]]", "{\"type\":\"tool_use\"}"] {
+            assert_eq!(history(messages), (0, 0), "{messages}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Makes a streamed Chat Completions request ask for its usage.
+
+use std::ops::Range;
+
+use super::Edit;
+use super::cursor::Cursor;
+
+/// The edit after which the request asks; `None` when it does already, or when its `stream_options` is nothing that an
+/// upstream would accept. `options` is the value's span, `end` the closing brace of the body.
+pub(super) fn asking(body: &[u8], options: Option<Range<usize>>, end: usize) -> Option<Edit> {
+    const MEMBER: &str = "\"include_usage\":true";
+    let edit = |span, text: String| Some(Edit { span, text });
+    let Some(options) = options else { return edit(end..end, format!(",\"stream_options\":{{{MEMBER}}}")) };
+    let value = &body[options.clone()];
+    if value == b"null" {
+        return edit(options, format!("{{{MEMBER}}}"));
+    }
+    let mut said = None;
+    let mut members = 0;
+    let mut cursor = Cursor::new(value);
+    let walked = cursor.members(|cursor, key| {
+        members += 1;
+        let value = cursor.value()?;
+        if key == "include_usage" {
+            said = Some(value);
+        }
+        Ok(())
+    });
+    walked.ok()?;
+    match said {
+        Some(said) if &value[said.clone()] == b"true" => None,
+        Some(said) => edit(options.start + said.start..options.start + said.end, "true".to_owned()),
+        None => {
+            let comma = if members == 0 { "" } else { "," };
+            edit(options.start + 1..options.start + 1, format!("{MEMBER}{comma}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use crate::request::{UsageAsked, head};
+
+    fn asked(body: &'static str) -> (String, UsageAsked) {
+        let (edited, asked) =
+            head(body.as_bytes()).unwrap().with_model_and_usage(&Bytes::from_static(body.as_bytes()), "m");
+        (String::from_utf8(edited.joined().to_vec()).unwrap(), asked)
+    }
+
+    #[test]
+    fn a_stream_that_does_not_ask_is_made_to() {
+        for (body, edited) in [
+            (
+                r#"{"model":"m","stream":true}"#,
+                r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#,
+            ),
+            (
+                r#"{ "stream_options" : null, "stream":true, "model":"x" }"#,
+                r#"{ "stream_options" : {"include_usage":true}, "stream":true, "model":"m" }"#,
+            ),
+            (
+                r#"{"stream_options":{"include_usage":false,"a":1},"stream":true,"model":"m"}"#,
+                r#"{"stream_options":{"include_usage":true,"a":1},"stream":true,"model":"m"}"#,
+            ),
+            (
+                r#"{"model":"m","stream":true,"stream_options":{ "a":{"include_usage":true} }}"#,
+                r#"{"model":"m","stream":true,"stream_options":{"include_usage":true, "a":{"include_usage":true} }}"#,
+            ),
+            (
+                r#"{"model":"m","stream":true,"stream_options":{}}"#,
+                r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#,
+            ),
+        ] {
+            assert_eq!(asked(body), (edited.to_owned(), UsageAsked::ByGateway));
+        }
+    }
+
+    #[test]
+    fn one_that_asks_or_is_no_stream_or_makes_no_sense_is_left_alone() {
+        for body in [
+            r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#,
+            r#"{"model":"m","stream":false}"#,
+            r#"{"model":"m"}"#,
+            r#"{"model":"m","stream":true,"stream_options":7}"#,
+        ] {
+            assert_eq!(asked(body), (body.to_owned(), UsageAsked::ByClient));
+        }
+    }
+}

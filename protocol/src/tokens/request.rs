@@ -1,0 +1,373 @@
+//! Which parts of a Messages request a model sees, and what frames them.
+//!
+//! A walk over the whole body with a stack of its own: every value has a [`Place`], which says how it counts.
+
+use std::ops::Range;
+
+use super::{EstimateError, image, shape::Shape};
+use crate::{json, request};
+use reader::{NotJson, Reader};
+
+mod reader;
+
+/// Around the whole conversation, and the start of the answer.
+const REQUEST: u64 = 3;
+/// Around a message: its role and two separators (as OpenAI counts them for its chat models, rounded up).
+const MESSAGE: u64 = 4;
+/// Around a tool's name, description and schema.
+const TOOL: u64 = 8;
+/// Around a call's name and input, and around its result; the ids are the API's, models get none or short ones.
+const TOOL_USE: u64 = 8;
+const TOOL_RESULT: u64 = 6;
+/// A document that is somewhere else: a page as text and as a picture, by Anthropic's PDF guide.
+const PAGE: u64 = 3_000;
+/// Characters of base64 to a token of a PDF: 3000 tokens to a page of about 50 KB. Vendors only see the pages.
+const PDF_CHARACTERS: u64 = 22;
+/// Characters of base64 to a token of sealed content (redacted thinking, search results): four bytes of text.
+const SEALED_CHARACTERS: u64 = 5;
+/// Blocks inside of blocks; no API has more than three, and deeper ones count as JSON.
+const DEEPEST_BLOCK: usize = 64;
+
+/// How a value counts. A list's elements have the place of the list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Request,
+    Messages,
+    Tools,
+    /// A string, or content blocks.
+    Content,
+    /// Where a picture or document is, or the name of what a search found.
+    Source,
+    /// A string that a model reads; what is no string counts as JSON.
+    Text,
+    /// Read by the model as JSON, without white space.
+    Json,
+    /// Sealed text that a model reads unsealed.
+    Sealed,
+    /// A block's type.
+    Kind,
+    SourceKind,
+    /// The source's payload, which counts when the whole block is known.
+    Data,
+    /// Nothing that a model sees.
+    Unseen,
+}
+
+impl Place {
+    fn member(self, key: &str) -> Self {
+        match self {
+            Self::Request => match key {
+                "system" => Self::Content,
+                "messages" => Self::Messages,
+                "tools" => Self::Tools,
+                "output_config" | "output_format" => Self::Json,
+                _ => Self::Unseen,
+            },
+            Self::Messages if key == "content" => Self::Content,
+            Self::Tools => match key {
+                "name" | "description" => Self::Text,
+                "input_schema" => Self::Json,
+                _ => Self::Unseen,
+            },
+            Self::Content => Self::block_member(key),
+            Self::Source => match key {
+                "type" => Self::SourceKind,
+                "data" => Self::Data,
+                "content" => Self::Content,
+                _ => Self::Unseen,
+            },
+            Self::Text | Self::Json => Self::Json,
+            Self::Messages | Self::Sealed | Self::Kind | Self::SourceKind | Self::Data | Self::Unseen => {
+                Self::Unseen
+            }
+        }
+    }
+
+    /// Unknown members are text, so that new kinds of blocks count.
+    fn block_member(key: &str) -> Self {
+        match key {
+            "type" => Self::Kind,
+            "source" => Self::Source,
+            "content" => Self::Content,
+            "input" => Self::Json,
+            "data" => Self::Sealed,
+            "id" | "tool_use_id" | "signature" | "cache_control" | "citations" | "caller" | "is_error" => {
+                Self::Unseen
+            }
+            sealed if sealed.starts_with("encrypted_") => Self::Sealed,
+            _ => Self::Text,
+        }
+    }
+}
+
+/// What must be known of a block before its source counts.
+#[derive(Default)]
+struct Block {
+    kind: Kind,
+    source: Option<SourceKind>,
+    data: Option<Range<usize>>,
+}
+
+#[derive(Default, Clone, Copy)]
+enum Kind {
+    Image,
+    Document,
+    ToolUse,
+    ToolResult,
+    #[default]
+    Other,
+}
+
+/// How a document's source holds it.
+#[derive(Clone, Copy)]
+enum SourceKind {
+    /// As plain text.
+    Text,
+    /// As blocks, which count where they stand.
+    Blocks,
+    Other,
+}
+
+/// A list or an object that is not closed yet.
+#[derive(Clone, Copy)]
+struct Open {
+    place: Place,
+    close: u8,
+}
+
+struct Walk<'a> {
+    reader: Reader<'a>,
+    open: Vec<Open>,
+    /// The innermost open container has had no value yet.
+    empty: bool,
+    blocks: Vec<Block>,
+    shape: Shape,
+    /// Tokens of what is no text.
+    tokens: u64,
+    messages: Option<u8>,
+}
+
+/// The input tokens of a body.
+pub(super) fn tokens(body: &str) -> Result<u64, EstimateError> {
+    let reader = Reader::new(body);
+    if reader.peek() != Some(b'{') && request::is_complete_json(body.as_bytes()) {
+        return Err(EstimateError::NotAnObject);
+    }
+    let mut walk = Walk {
+        reader,
+        open: Vec::with_capacity(16),
+        empty: true,
+        blocks: Vec::new(),
+        shape: Shape::default(),
+        tokens: REQUEST,
+        messages: None,
+    };
+    walk.run().map_err(|NotJson { offset }| EstimateError::NotJson { offset })?;
+    match walk.messages {
+        None => Err(EstimateError::NoMessages),
+        Some(b'[') => Ok(walk.tokens + walk.shape.tokens()),
+        Some(_) => Err(EstimateError::MessagesNotAList),
+    }
+}
+
+impl Walk<'_> {
+    fn run(&mut self) -> Result<(), NotJson> {
+        if self.reader.peek() != Some(b'{') {
+            return self.reader.fail();
+        }
+        self.value(Place::Request)?;
+        while let Some(&open) = self.open.last() {
+            self.reader.space();
+            if self.reader.peek() == Some(open.close) {
+                self.close(open);
+                continue;
+            }
+            if !self.empty {
+                self.punctuation(open.place, ',')?;
+            }
+            self.empty = false;
+            let place = if open.close == b'}' { self.key(open.place)? } else { open.place };
+            self.value(place)?;
+        }
+        self.reader.end()
+    }
+
+    /// Reads a key and says what the value behind it is.
+    fn key(&mut self, object: Place) -> Result<Place, NotJson> {
+        let place = if object == Place::Json || object == Place::Text {
+            self.quoted()?;
+            Place::Json
+        } else {
+            let key = self.reader.skip_string()?;
+            let start = key.start;
+            let key = json::decode(self.reader.slice(key)).ok_or(NotJson { offset: start })?;
+            let place = object.member(&key);
+            if object == Place::Request && place == Place::Messages {
+                self.messages = self.reader.value_behind_colon();
+            }
+            place
+        };
+        self.reader.space();
+        self.punctuation(object, ':')?;
+        Ok(place)
+    }
+
+    /// A comma or colon; inside of JSON the model sees it.
+    fn punctuation(&mut self, place: Place, mark: char) -> Result<(), NotJson> {
+        self.reader.expect(mark as u8)?;
+        self.reader.space();
+        self.bracket(place, mark);
+        Ok(())
+    }
+
+    fn bracket(&mut self, place: Place, mark: char) {
+        if matches!(place, Place::Json | Place::Text) {
+            self.shape.push(mark);
+        }
+    }
+
+    fn value(&mut self, place: Place) -> Result<(), NotJson> {
+        match self.reader.peek() {
+            Some(b'"') => self.string(place)?,
+            Some(b'{') => self.enter(place, b'}'),
+            Some(b'[') => self.enter(place, b']'),
+            _ => self.scalar(place)?,
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, place: Place, close: u8) {
+        self.reader.pass();
+        let is_object = close == b'}';
+        let too_deep = is_object && place == Place::Content && self.blocks.len() >= DEEPEST_BLOCK;
+        let place = if too_deep { Place::Json } else { place };
+        if is_object {
+            self.start(place);
+        }
+        self.bracket(place, if is_object { '{' } else { '[' });
+        self.open.push(Open { place, close });
+        self.empty = true;
+    }
+
+    fn start(&mut self, object: Place) {
+        if object == Place::Content {
+            self.blocks.push(Block::default());
+        } else if object == Place::Messages {
+            self.tokens += MESSAGE;
+        } else if object == Place::Tools {
+            self.tokens += TOOL;
+        }
+    }
+
+    fn close(&mut self, Open { place, close }: Open) {
+        self.reader.pass();
+        self.open.pop();
+        self.empty = false;
+        self.bracket(place, close.into());
+        if place == Place::Content && close == b'}' {
+            let block = self.blocks.pop().unwrap_or_default();
+            self.count(block);
+        }
+        if !self.open.last().is_some_and(|outer| matches!(outer.place, Place::Json | Place::Text)) {
+            self.shape.end_text();
+        }
+    }
+
+    fn count(&mut self, block: Block) {
+        let data = block.data.map(|data| self.reader.slice(data));
+        match block.kind {
+            Kind::Image => self.tokens += data.map_or(image::LARGEST, |data| image::tokens(data.as_bytes())),
+            Kind::Document => self.document(block.source, data),
+            Kind::ToolUse => self.tokens += TOOL_USE,
+            Kind::ToolResult => self.tokens += TOOL_RESULT,
+            Kind::Other => {}
+        }
+    }
+
+    fn document(&mut self, source: Option<SourceKind>, data: Option<&str>) {
+        match (source, data) {
+            (Some(SourceKind::Blocks), _) => {}
+            (Some(SourceKind::Text), Some(text)) => {
+                reader::decode(text, |character| self.shape.push(character));
+                self.shape.end_text();
+            }
+            (_, Some(base64)) => self.tokens += (base64.len() as u64 / PDF_CHARACTERS).max(PAGE / 2),
+            (_, None) => self.tokens += PAGE,
+        }
+    }
+
+    fn string(&mut self, place: Place) -> Result<(), NotJson> {
+        match place {
+            Place::Text | Place::Content | Place::Source if !self.inside_json() => {
+                self.reader.string(|character| self.shape.push(character))?;
+                self.shape.end_text();
+            }
+            Place::Text | Place::Content | Place::Source | Place::Json => self.quoted()?,
+            Place::Sealed => {
+                let sealed = self.reader.skip_string()?;
+                self.tokens += (sealed.len() as u64).div_ceil(SEALED_CHARACTERS);
+            }
+            Place::Kind | Place::SourceKind | Place::Data => {
+                let value = self.reader.skip_string()?;
+                self.note(place, value);
+            }
+            Place::Request | Place::Messages | Place::Tools | Place::Unseen => {
+                self.reader.skip_string()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A list of strings in a place for text counts as JSON does.
+    fn inside_json(&self) -> bool {
+        self.open.last().is_some_and(|open| matches!(open.place, Place::Json | Place::Text))
+    }
+
+    /// A string that the model sees in its quotes.
+    fn quoted(&mut self) -> Result<(), NotJson> {
+        self.shape.push('"');
+        self.reader.string(|character| self.shape.push(character))?;
+        self.shape.push('"');
+        Ok(())
+    }
+
+    /// What a block's own strings say of it.
+    fn note(&mut self, place: Place, value: Range<usize>) {
+        let Some(block) = self.blocks.last_mut() else { return };
+        let text = self.reader.slice(value.clone());
+        if place == Place::Kind {
+            block.kind = kind(text);
+        } else if place == Place::SourceKind {
+            block.source = Some(source_kind(text));
+        } else {
+            block.data = Some(value);
+        }
+    }
+
+    fn scalar(&mut self, place: Place) -> Result<(), NotJson> {
+        let scalar = self.reader.scalar()?;
+        if matches!(place, Place::Json | Place::Text) {
+            self.reader.slice(scalar).chars().for_each(|character| self.shape.push(character));
+        }
+        Ok(())
+    }
+}
+
+fn kind(word: &str) -> Kind {
+    match word {
+        "image" => Kind::Image,
+        "document" => Kind::Document,
+        // Also those of servers and of MCP.
+        _ if word.ends_with("tool_use") => Kind::ToolUse,
+        _ if word.ends_with("tool_result") => Kind::ToolResult,
+        _ => Kind::Other,
+    }
+}
+
+fn source_kind(word: &str) -> SourceKind {
+    match word {
+        "text" => SourceKind::Text,
+        "content" => SourceKind::Blocks,
+        _ => SourceKind::Other,
+    }
+}

@@ -1,0 +1,174 @@
+//! Every route on one page.
+
+mod access;
+mod active_requests;
+mod aliases;
+mod body;
+pub(crate) mod caller;
+mod chat_completions;
+pub(crate) mod connection;
+mod count_tokens;
+mod discovery;
+mod endpoint;
+#[cfg(feature = "faults")]
+mod faults;
+mod health;
+mod logs;
+mod messages;
+mod models;
+mod profiles;
+pub(crate) mod render_error;
+mod report;
+mod request_id;
+mod running_totals;
+mod test_connection;
+pub(crate) mod top_models;
+mod welcome;
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, Resource, Route, web};
+use futures_util::FutureExt as _;
+use vandamme_actors::settings::Api;
+use vandamme_protocol::vocabulary::ErrorKind;
+
+pub(crate) use self::request_id::RequestId;
+use crate::gateway::Gateway;
+
+/// The doors. A path with a slash behind it is the same door.
+pub(crate) fn doors(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::ServiceConfig) + Clone + 'static {
+    let gateway = gateway.clone();
+    move |app| {
+        app.app_data(gateway.clone());
+        // Each path by itself: a resource of several is a regular expression, which costs every request some 2 µs.
+        for path in ["/v1/messages", "/v1/messages/"] {
+            app.service(only_post(path, web::post().to(messages::create)));
+        }
+        for path in ["/v1/messages/count_tokens", "/v1/messages/count_tokens/"] {
+            app.service(only_post(path, web::post().to(count_tokens::count)));
+        }
+        for path in ["/v1/chat/completions", "/v1/chat/completions/"] {
+            app.service(only_post(path, web::post().to(chat_completions::create)));
+        }
+        for path in ["/v1/models", "/v1/models/"] {
+            app.service(only_get(path, [web::get().to(models::list), web::head().to(models::list)]));
+        }
+        for path in ["/v1/aliases", "/v1/aliases/"] {
+            app.service(only_get(path, [web::get().to(aliases::list), web::head().to(aliases::list)]));
+        }
+        for path in ["/v1/profiles", "/v1/profiles/", "/profiles", "/profiles/"] {
+            app.service(only_get(path, [web::get().to(profiles::list), web::head().to(profiles::list)]));
+        }
+        for path in ["/top-models", "/top-models/"] {
+            app.service(only_get(path, [web::get().to(top_models::list), web::head().to(top_models::list)]));
+        }
+        // Asks a model: nothing that a HEAD should do.
+        for path in ["/test-connection", "/test-connection/"] {
+            let test = web::get().to(test_connection::test);
+            app.service(web::resource(path).route(test).default_service(web::to(|r| wrong_method(r, "GET"))));
+        }
+        for path in ["/health", "/health/"] {
+            app.service(only_get(path, [web::get().to(health::health), web::head().to(health::health)]));
+        }
+        for path in ["/metrics/running-totals", "/metrics/running-totals/"] {
+            let totals = running_totals::running_totals;
+            app.service(only_get(path, [web::get().to(totals), web::head().to(totals)]));
+        }
+        for path in ["/metrics/logs", "/metrics/logs/"] {
+            app.service(only_get(path, [web::get().to(logs::list), web::head().to(logs::list)]));
+        }
+        for path in ["/metrics/active-requests", "/metrics/active-requests/"] {
+            let list = active_requests::list;
+            app.service(only_get(path, [web::get().to(list), web::head().to(list)]));
+        }
+        // Has no end: nothing that a HEAD should wait for.
+        for path in ["/metrics/active-requests/stream", "/metrics/active-requests/stream/"] {
+            let watch = web::get().to(active_requests::stream::watch);
+            app.service(
+                web::resource(path).route(watch).default_service(web::to(|r| wrong_method(r, "GET"))),
+            );
+        }
+        // Behind the paths that requests take. An id may have slashes: `vendor/model`.
+        let one = [web::get().to(models::one), web::head().to(models::one)];
+        app.service(only_get("/v1/models/{id:.+}", one));
+        app.service(only_get("/", [web::get().to(welcome::welcome), web::head().to(HttpResponse::Ok)]));
+        // Claude Code warms its connection up with this, and wants nothing but an answer.
+        app.service(
+            web::resource("/api/hello")
+                .route(web::head().to(HttpResponse::Ok))
+                .default_service(web::to(|request| wrong_method(request, "HEAD"))),
+        );
+        #[cfg(feature = "faults")]
+        app.service(web::resource("/faults/{what}").route(web::post().to(faults::strike)));
+        app.default_service(web::to(nothing_here));
+    }
+}
+
+/// A door that takes nothing but GET and HEAD.
+fn only_get(path: &str, [get, head]: [Route; 2]) -> Resource {
+    web::resource(path)
+        .route(get)
+        .route(head)
+        .default_service(web::to(|request| wrong_method(request, "GET, HEAD")))
+}
+
+/// A door that takes nothing but POST.
+fn only_post(path: &'static str, route: Route) -> Resource {
+    web::resource(path).route(route).default_service(web::to(|request| wrong_method(request, "POST")))
+}
+
+/// Runs a door so that a panic costs its own request only.
+pub(crate) async fn guarded<F>(api: Api, id: &RequestId, door: F) -> HttpResponse
+where
+    F: Future<Output = HttpResponse>,
+{
+    match AssertUnwindSafe(door).catch_unwind().await {
+        Ok(response) => response,
+        Err(_panic) => {
+            let message = "the gateway failed at this request by a fault of its own";
+            render_error::error(api, ErrorKind::Api, message, id.as_str())
+        }
+    }
+}
+
+async fn nothing_here(request: HttpRequest) -> HttpResponse {
+    let id = RequestId::new();
+    let message = format!("there is nothing at {} {}", request.method(), printable(request.path()));
+    render_error::error(spoken_at(request.path()), ErrorKind::NotFound, &message, id.as_str())
+}
+
+async fn wrong_method(request: HttpRequest, allowed: &'static str) -> HttpResponse {
+    let id = RequestId::new();
+    let path = printable(request.path());
+    let message = format!("{path} takes {allowed}, not {}", request.method());
+    let mut response = render_error::shaped(
+        spoken_at(request.path()),
+        (405, ErrorKind::InvalidRequest),
+        &message,
+        id.as_str(),
+    );
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    if request.method() == Method::HEAD {
+        return response.drop_body().map_into_boxed_body();
+    }
+    response
+}
+
+/// The API that a client at this path understands.
+fn spoken_at(path: &str) -> Api {
+    if path.starts_with("/v1/chat/") { Api::ChatCompletions } else { Api::Messages }
+}
+
+/// A path as it may stand in a message.
+fn printable(path: &str) -> String {
+    path.chars().take(200).map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+/// The shared state as the handlers get it.
+fn shared(gateway: &web::Data<Gateway>) -> Arc<Gateway> {
+    gateway.clone().into_inner()
+}

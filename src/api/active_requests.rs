@@ -1,0 +1,180 @@
+//! `GET /metrics/active-requests`: the requests that run, newest first, in the Python original's words. [`stream`] tells the
+//! same as events.
+
+pub(super) mod stream;
+
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+use vandamme_actors::ledger::{Active, ActiveView};
+use vandamme_actors::observe::Observe;
+use vandamme_actors::secret::Secrets;
+use vandamme_actors::settings::{Api, Metrics};
+use vandamme_protocol::vocabulary::ErrorKind;
+
+use super::render_error;
+use super::report;
+use super::request_id::RequestId;
+use crate::gateway::Gateway;
+
+/// A ledger that does not answer within this is starting anew.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The longest name of a model that is told, in characters.
+const LONGEST_NAME: usize = 300;
+
+/// Why nothing is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Disabled {
+    disabled: bool,
+    pub(super) message: &'static str,
+    pub(super) suggestion: &'static str,
+}
+
+/// Nothing is known of any request.
+pub(super) const NO_METRICS: Disabled = Disabled {
+    disabled: true,
+    message: "Request metrics logging is disabled",
+    suggestion: "Set LOG_REQUEST_METRICS=true to enable tracking",
+};
+
+#[derive(Serialize)]
+struct Told {
+    #[serde(flatten)]
+    disabled: Option<Disabled>,
+    #[serde(rename = "disabled", skip_serializing_if = "Option::is_none")]
+    enabled: Option<bool>,
+    active_requests: Vec<Row>,
+    /// Of an event: seconds since the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timestamp: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    request_id: String,
+    provider: String,
+    /// As the client named it, without a provider before it.
+    model: String,
+    requested_model: String,
+    /// As the provider calls it.
+    resolved_model: String,
+    qualified_model: String,
+    is_streaming: bool,
+    start_time: f64,
+    duration_ms: u128,
+    input_tokens: u64,
+    output_tokens: u64,
+    cache_read_tokens: u64,
+    cache_creation_tokens: u64,
+    tool_uses: u32,
+    tool_results: u32,
+    tool_calls: u32,
+    request_size: usize,
+    message_count: u32,
+}
+
+impl Told {
+    fn disabled(why: Disabled) -> Self {
+        Self { disabled: Some(why), enabled: None, active_requests: vec![], timestamp: None }
+    }
+
+    fn rows(active: &[Active], secrets: &Secrets) -> Self {
+        let active_requests = active.iter().map(|active| Row::of(active, secrets)).collect();
+        Self { disabled: None, enabled: Some(false), active_requests, timestamp: None }
+    }
+}
+
+impl Row {
+    fn of(active: &Active, secrets: &Secrets) -> Self {
+        // A client may put anything in the place of a model. A key that is cut would not be found any more.
+        let told = |name: &str| {
+            let scrubbed = secrets.scrub(name.chars().take(10 * LONGEST_NAME).collect());
+            report::one_line(&scrubbed).chars().take(LONGEST_NAME).collect::<String>()
+        };
+        let requested = told(&active.asked.model);
+        let model = requested.split_once(':').map_or(requested.as_str(), |(_, model)| model).to_owned();
+        let qualified = if requested.contains(':') {
+            requested.clone()
+        } else {
+            format!("{}:{requested}", active.provider)
+        };
+        Self {
+            request_id: active.request_id.to_string(),
+            provider: active.provider.to_string(),
+            model,
+            resolved_model: told(&active.model),
+            qualified_model: qualified,
+            requested_model: requested,
+            is_streaming: active.asked.streamed,
+            start_time: report::epoch_seconds(active.since),
+            duration_ms: active.elapsed.as_millis(),
+            input_tokens: active.usage.input,
+            output_tokens: active.usage.output,
+            cache_read_tokens: active.usage.cache_read,
+            cache_creation_tokens: active.usage.cache_creation,
+            tool_uses: active.asked.tools.uses,
+            tool_results: active.asked.tools.results,
+            tool_calls: active.tool_calls,
+            request_size: active.asked.size,
+            message_count: active.asked.messages,
+        }
+    }
+}
+
+pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
+    let id = RequestId::new();
+    if let Some(refusal) = report::turned_away(&request, &gateway, "running requests", &id) {
+        return refusal;
+    }
+    let terms = gateway.terms();
+    if terms.settings.request_metrics == Metrics::Off {
+        return report::uncached(HttpResponse::Ok().json(Told::disabled(NO_METRICS)));
+    }
+    match active(&gateway).await {
+        Some(active) => report::uncached(HttpResponse::Ok().json(Told::rows(&active, &terms.secrets))),
+        None => render_error::error(
+            Api::Messages,
+            ErrorKind::Api,
+            "the ledger does not answer; try again",
+            id.as_str(),
+        ),
+    }
+}
+
+/// Newest first; `None` while the ledger is started anew.
+async fn active(gateway: &Gateway) -> Option<Vec<Active>> {
+    let ledger = gateway.roster.load().ledger.clone();
+    let view = ledger.send(Observe::<ActiveView>::new()).timeout(PATIENCE).await;
+    view.ok().map(|ActiveView(active)| active)
+}
+
+#[cfg(test)]
+mod tests {
+    use vandamme_actors::ledger::Asked;
+    use vandamme_actors::secret::ApiKey;
+
+    use super::*;
+
+    fn row(requested: &str) -> Row {
+        let asked = Asked { model: requested.into(), ..Asked::default() };
+        let active = Active { provider: "oa".into(), model: "v/x:free".into(), asked, ..Active::default() };
+        Row::of(&active, &Secrets::new([ApiKey::new("canary-0123")]))
+    }
+
+    #[test]
+    fn a_model_is_told_in_all_its_names() {
+        let names = |requested: &str| {
+            let Row { model, requested_model, resolved_model, qualified_model, .. } = row(requested);
+            [model, requested_model, resolved_model, qualified_model]
+        };
+        assert_eq!(names("oa:x:free"), ["x:free", "oa:x:free", "v/x:free", "oa:x:free"]);
+        assert_eq!(names("fast"), ["fast", "fast", "v/x:free", "oa:fast"]);
+    }
+
+    #[test]
+    fn what_a_client_puts_in_its_place_is_cut_and_shows_no_key() {
+        assert_eq!(row("a canary-0123\nb").requested_model, "a [key] b");
+        assert_eq!(row(&"x".repeat(1 << 20)).requested_model.len(), LONGEST_NAME);
+    }
+}

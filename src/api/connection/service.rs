@@ -1,0 +1,154 @@
+//! What the HTTP server calls for a request: the application, with the connection told of the beginning and the end.
+
+use std::error::Error as StdError;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use actix_http::body::{BodySize, BoxBody, MessageBody};
+use actix_http::error::PayloadError;
+use actix_http::{ConnectionType, Payload, Request, Response, Version};
+use actix_service::Service;
+use actix_web::Error;
+use actix_web::dev::ServiceResponse;
+use bytes::Bytes;
+use futures_util::Stream;
+use vandamme_protocol::vocabulary::ErrorKind;
+
+use super::limiter::Class;
+use super::{Connection, Held, Interim};
+use crate::api::render_error;
+use crate::api::request_id::RequestId;
+use crate::api::spoken_at;
+
+/// Answers a request of a connection by `app`.
+pub(crate) fn serve<S>(
+    mut request: Request,
+    app: &S,
+) -> impl Future<Output = Result<Response<ReplyBody>, Error>> + use<S>
+where
+    S: Service<Request, Response = ServiceResponse<BoxBody>, Error = Error>,
+{
+    let version = request.version();
+    let connection = request.conn_data::<Rc<Connection>>().cloned();
+    let reserved = connection.as_ref().is_some_and(|connection| connection.slot.class == Class::Reserved);
+    let refusal = if reserved && !is_health(request.path()) { Some(refusal(request.path())) } else { None };
+    if let Some(connection) = &connection
+        && connection.interim.get() == Interim::Expected
+    {
+        let payload = request.take_payload();
+        let asking = AskingBody { payload, connection: Some(connection.clone()) };
+        *request.payload() = Payload::Stream { payload: Box::pin(asking) };
+    }
+    let reply = if refusal.is_none() { Some(app.call(request)) } else { None };
+    async move {
+        let outcome = match (refusal, reply) {
+            (Some(refusal), _) => Ok(refusal),
+            (None, Some(reply)) => reply.await.map(Response::from),
+            (None, None) => Ok(Response::internal_server_error()),
+        };
+        let outcome = outcome.map(|response| readable_in(version, response));
+        let Some(connection) = connection else {
+            return Ok(outcome?.map_body(|_, body| ReplyBody::untracked(body)));
+        };
+        let unasked = connection.end_interim();
+        let overrun = connection.held.get() == Held::Discarded;
+        match outcome {
+            Ok(mut response) => {
+                // Nobody can tell whether a body comes that was not asked for, or what it was that was thrown away.
+                if unasked || overrun || reserved {
+                    response.head_mut().set_connection_type(ConnectionType::Close);
+                }
+                Ok(response.map_body(|_, body| ReplyBody { body, connection: Some(connection) }))
+            }
+            Err(error) => {
+                connection.answered();
+                Err(error)
+            }
+        }
+    }
+}
+
+/// A client of HTTP/1.0 knows no chunks (RFC 9112, section 7): a body of unknown length ends with the connection.
+fn readable_in(version: Version, mut response: Response<BoxBody>) -> Response<BoxBody> {
+    if version < Version::HTTP_11 && response.body().size() == BodySize::Stream {
+        let head = response.head_mut();
+        head.no_chunking(true);
+        head.set_connection_type(ConnectionType::Close);
+    }
+    response
+}
+
+fn is_health(path: &str) -> bool {
+    path.trim_end_matches('/') == "/health"
+}
+
+fn refusal(path: &str) -> Response<BoxBody> {
+    let message = "the gateway has as many client connections as it may have (limits.connections)";
+    let id = RequestId::new();
+    let mut response = render_error::shaped(spoken_at(path), (503, ErrorKind::Api), message, id.as_str());
+    render_error::retry_after(&mut response, render_error::busy_wait());
+    response.into()
+}
+
+/// A reply's body, which tells its connection when all of it has been handed over.
+pub(crate) struct ReplyBody {
+    body: BoxBody,
+    connection: Option<Rc<Connection>>,
+}
+
+impl ReplyBody {
+    fn untracked(body: BoxBody) -> Self {
+        Self { body, connection: None }
+    }
+}
+
+impl MessageBody for ReplyBody {
+    type Error = Box<dyn StdError>;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Box<dyn StdError>>>> {
+        let this = self.get_mut();
+        // The server would ask for more although nothing can be written. The stream wakes it when all has been.
+        if let Some(connection) = &this.connection
+            && connection.flow.get().blocked
+        {
+            connection.paused.set(true);
+            return Poll::Pending;
+        }
+        Pin::new(&mut this.body).poll_next(task)
+    }
+}
+
+impl Drop for ReplyBody {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.answered();
+        }
+    }
+}
+
+/// The body of a request whose client waits for `100 Continue`: it gets that when somebody wants the body.
+struct AskingBody {
+    payload: Payload,
+    connection: Option<Rc<Connection>>,
+}
+
+impl Stream for AskingBody {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if let Some(connection) = this.connection.take() {
+            connection.body_wanted();
+        }
+        Pin::new(&mut this.payload).poll_next(task)
+    }
+}

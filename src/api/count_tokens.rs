@@ -1,0 +1,72 @@
+//! `POST /v1/messages/count_tokens`: how many tokens a request has.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix_web::http::header;
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
+use vandamme_actors::settings::Api;
+
+use super::body;
+use super::endpoint::{self, Refused};
+use super::request_id::RequestId;
+use super::{guarded, shared};
+use crate::gateway::Gateway;
+use crate::proxy::{self, Count, Endpoint, Question, Targets, Trail};
+
+/// Says that the number is the gateway's estimate.
+const ESTIMATE: HeaderName = HeaderName::from_static("x-vdm-estimate");
+
+pub(super) async fn count(
+    request: HttpRequest,
+    mut payload: web::Payload,
+    gateway: web::Data<Gateway>,
+) -> HttpResponse {
+    let id = RequestId::new();
+    let gateway = shared(&gateway);
+    let door = async {
+        match answer(&request, &mut payload, (&gateway, &id)).await {
+            Ok(response) => response,
+            Err(refused) => refused.response(Api::Messages, &id),
+        }
+    };
+    guarded(Api::Messages, &id, door).await
+}
+
+async fn answer(
+    request: &HttpRequest,
+    payload: &mut web::Payload,
+    (gateway, id): (&Arc<Gateway>, &RequestId),
+) -> Result<HttpResponse, Refused> {
+    let admission = endpoint::admitted(request, gateway);
+    if admission.is_err() {
+        body::drain(request, payload, &gateway.terms().settings.limits).await;
+    }
+    let _admission = admission?;
+    let (body, head) = endpoint::read(request, payload, gateway).await?;
+    let question = Question {
+        id: id.shared(),
+        api: Api::Messages,
+        endpoint: Endpoint::Count,
+        targets: Targets::FirstAlone,
+        body,
+        head,
+        headers: request.headers().clone(),
+        query: request.query_string().to_owned(),
+        peer: request.peer_addr().map(|peer| peer.ip()),
+        committed: Rc::new(Cell::new(false)),
+        trail: Trail::default(),
+    };
+    Ok(match proxy::count(gateway.clone(), question).await {
+        Ok(Count::Told { status, headers, body }) => endpoint::whole(status, headers, body, id),
+        Ok(Count::Estimated(tokens)) => {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(ESTIMATE, HeaderValue::from_static("1"));
+            endpoint::whole(200, headers, format!("{{\"input_tokens\":{tokens}}}").into(), id)
+        }
+        Err(failure) => failure.response(Api::Messages, id.as_str()),
+    })
+}

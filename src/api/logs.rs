@@ -1,0 +1,154 @@
+//! `GET /metrics/logs`: the last requests that have ended, and the last that failed, newest first; in the Python original's
+//! words.
+
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+use vandamme_actors::ledger::{Trace, TraceView};
+use vandamme_actors::observe::Observe;
+use vandamme_actors::secret::Secrets;
+use vandamme_actors::settings::Api;
+use vandamme_protocol::vocabulary::ErrorKind;
+
+use super::render_error;
+use super::report;
+use super::request_id::RequestId;
+use crate::gateway::Gateway;
+
+/// A ledger that does not answer within this is starting anew.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// What may be asked for; there are never so many.
+const MOST_ERRORS: usize = 1000;
+const MOST_TRACES: usize = 2000;
+
+#[derive(Serialize)]
+struct Logs {
+    systemd: Handler,
+    errors: Vec<Row>,
+    traces: Vec<Row>,
+}
+
+/// Where log lines go. This gateway writes them to stderr and nowhere else.
+#[derive(Serialize)]
+struct Handler {
+    requested: bool,
+    effective: bool,
+    handler: &'static str,
+}
+
+#[derive(Serialize)]
+struct Row {
+    seq: u64,
+    ts: f64,
+    request_id: String,
+    provider: String,
+    model: String,
+    is_streaming: bool,
+    duration_ms: f64,
+    input_tokens: u64,
+    output_tokens: u64,
+    cache_read_tokens: u64,
+    cache_creation_tokens: u64,
+    tool_use_count: u32,
+    tool_call_count: u32,
+    tool_result_count: u32,
+    status: &'static str,
+    error: Option<String>,
+    error_type: Option<&'static str>,
+}
+
+/// How many of each are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Wanted {
+    errors: usize,
+    traces: usize,
+}
+
+impl Wanted {
+    /// The error is for the client.
+    fn read(query: &str) -> Result<Self, String> {
+        let mut wanted = Self { errors: 100, traces: 200 };
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "limit_errors" => wanted.errors = limit(&name, &value, MOST_ERRORS)?,
+                "limit_traces" => wanted.traces = limit(&name, &value, MOST_TRACES)?,
+                _ => {}
+            }
+        }
+        Ok(wanted)
+    }
+}
+
+fn limit(name: &str, text: &str, most: usize) -> Result<usize, String> {
+    let limit = text.parse().ok().filter(|limit| (1..=most).contains(limit));
+    limit.ok_or_else(|| format!("{name}: expected a number from 1 to {most}"))
+}
+
+impl Row {
+    fn of(trace: &Trace, secrets: &Secrets) -> Self {
+        let told = |text: &str| report::one_line(&secrets.scrub(text.to_owned()));
+        Self {
+            seq: trace.seq,
+            ts: report::epoch_seconds(trace.at),
+            request_id: trace.request_id.to_string(),
+            provider: trace.provider.to_string(),
+            model: told(&trace.model),
+            is_streaming: trace.streamed,
+            duration_ms: trace.elapsed.as_secs_f64() * 1000.0,
+            input_tokens: trace.usage.input,
+            output_tokens: trace.usage.output,
+            cache_read_tokens: trace.usage.cache_read,
+            cache_creation_tokens: trace.usage.cache_creation,
+            tool_use_count: trace.tools.uses,
+            tool_call_count: trace.tool_calls,
+            tool_result_count: trace.tools.results,
+            status: if trace.error.is_some() { "error" } else { "ok" },
+            error: trace.error.as_ref().map(|error| told(&error.message)),
+            error_type: trace.error.as_ref().map(|error| error.kind),
+        }
+    }
+}
+
+pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
+    let id = RequestId::new();
+    let refuse = |kind, message: &str| render_error::error(Api::Messages, kind, message, id.as_str());
+    if let Some(refusal) = report::turned_away(&request, &gateway, "the last requests", &id) {
+        return refusal;
+    }
+    let wanted = match Wanted::read(request.query_string()) {
+        Ok(wanted) => wanted,
+        Err(message) => return refuse(ErrorKind::InvalidRequest, &message),
+    };
+    let ledger = gateway.roster.load().ledger.clone();
+    let Ok(view) = ledger.send(Observe::<TraceView>::new()).timeout(PATIENCE).await else {
+        return refuse(ErrorKind::Api, "the ledger does not answer; try again");
+    };
+    let terms = gateway.terms();
+    let rows = |traces: &[Trace], most| {
+        traces.iter().take(most).map(|trace| Row::of(trace, &terms.secrets)).collect()
+    };
+    report::uncached(HttpResponse::Ok().json(Logs {
+        systemd: Handler { requested: false, effective: false, handler: "console" },
+        errors: rows(&view.errors, wanted.errors),
+        traces: rows(&view.traces, wanted.traces),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_a_number_in_its_range() {
+        let read = |query| Wanted::read(query);
+        assert_eq!(read(""), Ok(Wanted { errors: 100, traces: 200 }));
+        assert_eq!(read("limit_errors=1&limit_traces=2000&x=y"), Ok(Wanted { errors: 1, traces: 2000 }));
+        for wrong in
+            ["limit_errors=0", "limit_errors=1001", "limit_traces=2001", "limit_traces=", "limit_traces=-1"]
+        {
+            let message = read(wrong).unwrap_err();
+            assert!(message.starts_with(wrong.split('=').next().unwrap()), "{message}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! `GET /test-connection`: whether a provider answers a small question. It spends a few tokens.
+
+use std::time::SystemTime;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+use vandamme_actors::provider::NoLease;
+use vandamme_actors::settings::{Api, ProviderSettings};
+use vandamme_protocol::vocabulary::ErrorKind;
+
+use super::access;
+use super::endpoint::{self, Refused};
+use super::report::{rfc3339, uncached};
+use super::request_id::RequestId;
+use super::{guarded, shared};
+use crate::gateway::Gateway;
+use crate::proxy::{self, Failure, Trial, Verdict};
+
+/// In the shape of the Python original.
+#[derive(Debug, Serialize)]
+struct Told {
+    status: &'static str,
+    message: String,
+    provider: String,
+    timestamp: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model_used: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_mode: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    elapsed_ms: Option<u128>,
+    /// What a client would have got.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    suggestions: Vec<String>,
+}
+
+pub(super) async fn test(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
+    let id = RequestId::new();
+    let gateway = shared(&gateway);
+    let door = async {
+        let _admission = match endpoint::admitted(&request, &gateway) {
+            Ok(admission) => admission,
+            Err(refused) => return refused.response(Api::Messages, &id),
+        };
+        if let Some(message) = access::refusal_to_spend(&request, &gateway) {
+            return Refused(403, ErrorKind::Permission, message).response(Api::Messages, &id);
+        }
+        let (mut provider, mut model) = (None, None);
+        for (name, value) in url::form_urlencoded::parse(request.query_string().as_bytes()) {
+            match &*name {
+                "provider" if !value.is_empty() => provider = Some(value.into_owned()),
+                "model" if !value.is_empty() => model = Some(value.into_owned()),
+                _ => {}
+            }
+        }
+        let named = [provider.as_deref(), model.as_deref()].into_iter().flatten();
+        if let Err(message) =
+            named.into_iter().try_for_each(|name| endpoint::model_name(name, &gateway.terms()))
+        {
+            return Refused(400, ErrorKind::InvalidRequest, message).response(Api::Messages, &id);
+        }
+        let routes = gateway.roster.load().routes.clone();
+        let provider = match routes.provider(provider.as_deref()) {
+            Ok(provider) => provider,
+            Err(reason) => {
+                let failure = Failure::NoLease(Some(NoLease::Unroutable(reason)));
+                return failure.response(Api::Messages, id.as_str());
+            }
+        };
+        told(provider, proxy::trial(&gateway, provider, model.as_deref()).await)
+    };
+    uncached(guarded(Api::Messages, &id, door).await)
+}
+
+fn told(provider: &ProviderSettings, trial: Trial) -> HttpResponse {
+    let name = provider.name.to_string();
+    let blank = Told {
+        status: "success",
+        message: format!("Successfully connected to {name} API"),
+        provider: name.clone(),
+        timestamp: rfc3339(SystemTime::now()),
+        model_used: trial.model,
+        response_id: None,
+        auth_mode: None,
+        elapsed_ms: Some(trial.elapsed.as_millis()),
+        upstream_status: None,
+        error_type: None,
+        suggestions: vec![],
+    };
+    match trial.verdict {
+        Verdict::Answered { response_id } => HttpResponse::Ok().json(Told { response_id, ..blank }),
+        Verdict::Skipped => HttpResponse::Ok().json(Told {
+            status: "skipped",
+            message: format!(
+                "{name} takes the key that each client brings, and there is none here to test with"
+            ),
+            auth_mode: Some("passthrough"),
+            elapsed_ms: None,
+            ..blank
+        }),
+        Verdict::Failed { status, kind, message } => HttpResponse::build(StatusCode::SERVICE_UNAVAILABLE)
+            .json(Told {
+                status: "failed",
+                message,
+                upstream_status: Some(status),
+                error_type: Some(kind),
+                suggestions: suggestions(provider),
+                ..blank
+            }),
+    }
+}
+
+fn suggestions(provider: &ProviderSettings) -> Vec<String> {
+    let name = &provider.name;
+    let variable = name.to_ascii_uppercase().replace('-', "_");
+    vec![
+        format!("Check that {variable}_API_KEY is a key of {name} that may use this model"),
+        format!("Check that {} is where {name} answers ({variable}_BASE_URL)", provider.base_url),
+        format!("Name another model: /test-connection?provider={name}&model=…"),
+        "Look at /health, which tells the state of every key".to_owned(),
+    ]
+}

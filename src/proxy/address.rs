@@ -1,0 +1,141 @@
+//! Where an upstream is asked, and the header that carries its key.
+
+use actix_web::http::header::{self, HeaderName};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use vandamme_actors::settings::{Api, Azure, ProviderSettings};
+
+use super::Endpoint;
+use crate::api::caller::KeyForm;
+
+/// All but RFC 3986's unreserved characters.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Where a Messages request goes, with the query that the client sent.
+pub(super) fn messages(provider: &ProviderSettings, endpoint: &Endpoint, query: &str) -> String {
+    let base = anthropic_base(provider);
+    let path = match endpoint {
+        Endpoint::Reply | Endpoint::Models(_) => "/v1/messages",
+        Endpoint::Count => "/v1/messages/count_tokens",
+    };
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!("{base}{path}{mark}{query}")
+}
+
+/// Where a request goes that was one of another API, so without the client's query.
+pub(super) fn replies(provider: &ProviderSettings) -> String {
+    format!("{}/v1/messages", anthropic_base(provider))
+}
+
+/// Where a Chat Completions request for `model` goes.
+pub(super) fn chat_completions(provider: &ProviderSettings, model: &str) -> String {
+    let base = &provider.base_url;
+    match &provider.azure {
+        None | Some(Azure::V1 { api_version: None }) => format!("{base}/chat/completions"),
+        Some(Azure::V1 { api_version: Some(version) }) => {
+            format!("{base}/chat/completions?api-version={version}")
+        }
+        Some(Azure::Deployments { api_version }) => {
+            let base = azure_base(base);
+            let model = segment(model);
+            format!("{base}/openai/deployments/{model}/chat/completions?api-version={api_version}")
+        }
+    }
+}
+
+/// Where all models are listed: 1000 is the most that Anthropic's API lists, whose default is 20.
+pub(super) fn models(provider: &ProviderSettings) -> String {
+    let base = &provider.base_url;
+    match (provider.api, &provider.azure) {
+        (Api::Messages, _) => format!("{}/v1/models?limit=1000", anthropic_base(provider)),
+        (Api::ChatCompletions, None | Some(Azure::V1 { api_version: None })) => format!("{base}/models"),
+        (Api::ChatCompletions, Some(Azure::V1 { api_version: Some(version) })) => {
+            format!("{base}/models?api-version={version}")
+        }
+        (Api::ChatCompletions, Some(Azure::Deployments { api_version })) => {
+            format!("{}/openai/models?api-version={api_version}", azure_base(base))
+        }
+    }
+}
+
+/// The header for a key, and its value; `form` is that of a Messages client's own key. Azure takes a key in `api-key`;
+/// `authorization` is there for tokens of Entra ID.
+pub(super) fn credential(
+    provider: &ProviderSettings,
+    key: &str,
+    form: Option<KeyForm>,
+) -> (HeaderName, String) {
+    // A subscription's token is a bearer (platform.claude.com/docs/en/api/oauth).
+    let is_token = key.starts_with("sk-ant-oat");
+    match (provider.api, &provider.azure, form) {
+        (Api::Messages, _, None | Some(KeyForm::Plain)) if !is_token => {
+            (HeaderName::from_static("x-api-key"), key.to_owned())
+        }
+        (Api::ChatCompletions, Some(_), _) => (HeaderName::from_static("api-key"), key.to_owned()),
+        (Api::Messages, _, _) | (Api::ChatCompletions, None, _) => {
+            (header::AUTHORIZATION, format!("Bearer {key}"))
+        }
+    }
+}
+
+/// A base URL is written without `/v1`; one that has it means the same.
+fn anthropic_base(provider: &ProviderSettings) -> &str {
+    provider.base_url.strip_suffix("/v1").unwrap_or(&provider.base_url)
+}
+
+/// A resource's URL is written without `/openai`; one that has it means the same.
+fn azure_base(base: &str) -> &str {
+    base.strip_suffix("/openai").unwrap_or(base)
+}
+
+/// The text as one segment of a path.
+fn segment(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn provider(base_url: &str, azure: Option<Azure>) -> ProviderSettings {
+        ProviderSettings { azure, ..crate::demo::provider(base_url) }
+    }
+
+    #[test]
+    fn a_deployment_is_one_segment_of_the_path_whatever_its_name() {
+        let azure = Some(Azure::Deployments { api_version: "2024-10-21".into() });
+        for base in ["https://r.openai.azure.com", "https://r.openai.azure.com/openai"] {
+            assert_eq!(
+                chat_completions(&provider(base, azure.clone()), "my gpt/4?é"),
+                "https://r.openai.azure.com/openai/deployments/my%20gpt%2F4%3F%C3%A9/chat/completions?api-version=2024-10-21"
+            );
+            assert_eq!(
+                models(&provider(base, azure.clone())),
+                "https://r.openai.azure.com/openai/models?api-version=2024-10-21"
+            );
+        }
+        assert_eq!(segment("gpt-4.1_mini~2"), "gpt-4.1_mini~2");
+    }
+
+    #[test]
+    fn the_v1_path_needs_no_version() {
+        let base = "https://r.openai.azure.com/openai/v1";
+        for (api_version, query) in [(None, ""), (Some("preview"), "?api-version=preview")] {
+            let provider = provider(base, Some(Azure::V1 { api_version: api_version.map(str::to_owned) }));
+            assert_eq!(chat_completions(&provider, "m"), format!("{base}/chat/completions{query}"));
+            assert_eq!(models(&provider), format!("{base}/models{query}"));
+        }
+    }
+
+    #[test]
+    fn azure_gets_its_key_once_and_in_its_own_header() {
+        let azure = provider("https://x/openai/v1", Some(Azure::V1 { api_version: None }));
+        assert_eq!(
+            credential(&azure, "k", Some(KeyForm::Plain)),
+            (HeaderName::from_static("api-key"), "k".into())
+        );
+        assert_eq!(
+            credential(&provider("https://x/v1", None), "k", None),
+            (header::AUTHORIZATION, "Bearer k".into())
+        );
+    }
+}

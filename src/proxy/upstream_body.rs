@@ -1,0 +1,205 @@
+//! An upstream's body: of what kind it is, and how much of it is read. A compressed one is decoded on the way, so that
+//! every bound holds for its content. Some upstreams label their replies wrongly, so that their first bytes count, too.
+
+use std::time::Duration;
+
+use actix_http::error::PayloadError;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::rt::time::timeout;
+use awc::ClientResponse;
+use bytes::{Bytes, BytesMut};
+use futures_util::future::ready;
+use futures_util::{StreamExt as _, stream};
+use serde::de::IgnoredAny;
+use vandamme_actors::converter::{self, Integrity, UpstreamBody};
+use vandamme_actors::excerpt;
+use vandamme_actors::provider::Lease;
+use vandamme_protocol::content_coding::{Coding, Unsupported};
+use vandamme_protocol::request;
+
+use super::classify::CallFailure;
+
+/// How much of an upstream's header is repeated in a message.
+const LONGEST_KIND: usize = 100;
+
+/// How the upstream's body is to be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    Events,
+    Json,
+    Other,
+}
+
+/// A reply of which the first bytes have been looked at.
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) content: Content,
+    /// Its content type, unless its content is another one.
+    pub(super) label: Option<HeaderValue>,
+    /// The beginning of the body.
+    pub(super) first: Bytes,
+    /// What follows.
+    pub(super) rest: UpstreamBody,
+    pub(super) integrity: Integrity,
+}
+
+/// So many bytes tell a kind, white space aside.
+const TELLING: usize = 6;
+/// With so much of white space in front of it, the label alone counts.
+const MOST_SPACE: usize = 1 << 10;
+
+impl Reply {
+    /// Reads as much of a reply as tells what it is.
+    pub(super) async fn open(response: ClientResponse, lease: &Lease) -> Result<Self, CallFailure> {
+        let status = response.status().as_u16();
+        let labelled = Content::of(response.headers());
+        let label = response.headers().get(header::CONTENT_TYPE).cloned();
+        let neither = no_reply(response.headers());
+        if labelled == Content::Other && is_page(response.headers()) {
+            return Err(neither);
+        }
+        let (body, integrity) = body(response).map_err(|error| unsupported(lease, &error))?;
+        let (first, rest) = beginning(body).await;
+        let content = labelled.or_rather(&first);
+        if content == Content::Other {
+            return Err(neither);
+        }
+        let label = label.filter(|_| content == labelled);
+        Ok(Self { status, content, label, first, rest, integrity })
+    }
+}
+
+fn is_page(headers: &HeaderMap) -> bool {
+    let kind = content_type(headers).unwrap_or_default().to_ascii_lowercase();
+    kind.contains("html") || kind.contains("xml")
+}
+
+/// The first bytes of a body, and the rest of it.
+async fn beginning(mut body: UpstreamBody) -> (Bytes, UpstreamBody) {
+    let mut first = Bytes::new();
+    loop {
+        let told = without_mark(&first);
+        if told.len() >= TELLING || (told.is_empty() && first.len() >= MOST_SPACE) {
+            return (first, body);
+        }
+        match body.next().await {
+            Some(Ok(chunk)) if first.is_empty() => first = chunk,
+            Some(Ok(chunk)) => first = [first, chunk].concat().into(),
+            Some(Err(error)) => return (first, Box::pin(stream::once(ready(Err(error))))),
+            None => return (first, Box::pin(stream::empty())),
+        }
+    }
+}
+
+/// Without white space and the mark that some put in front of UTF-8.
+fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text).trim_ascii_start()
+}
+
+impl Content {
+    /// What a body is that begins so and is labelled as this.
+    fn or_rather(self, first: &[u8]) -> Self {
+        const FIELDS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
+        let told = without_mark(first);
+        match told.first() {
+            Some(b'{' | b'[') => Self::Json,
+            Some(_) if FIELDS.iter().any(|field| told.starts_with(field)) => Self::Events,
+            Some(_) | None => self,
+        }
+    }
+
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let kind = content_type(headers).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match kind.as_str() {
+            "text/event-stream" => Self::Events,
+            "application/json" => Self::Json,
+            kind if kind.ends_with("+json") => Self::Json,
+            _ => Self::Other,
+        }
+    }
+}
+
+fn content_type(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::CONTENT_TYPE)?.to_str().ok()
+}
+
+/// The content of a reply, and when it can be trusted to be complete.
+pub(super) fn body(response: ClientResponse) -> Result<(UpstreamBody, Integrity), Unsupported> {
+    let values = response.headers().get_all(header::CONTENT_ENCODING);
+    let coding = Coding::parse(values.map(|value| value.as_bytes()))?;
+    let integrity = if coding.is_some() { Integrity::Body } else { Integrity::Events };
+    Ok((converter::content(Box::pin(response), coding), integrity))
+}
+
+/// A reply in a coding that the gateway neither asked for nor knows.
+pub(super) fn unsupported(lease: &Lease, error: &Unsupported) -> CallFailure {
+    CallFailure::misbehaved(&format!(
+        "provider '{}' sent its reply with {error}, which cannot be decoded and was not asked for",
+        lease.provider.name
+    ))
+}
+
+/// A reply that is neither JSON nor events.
+fn no_reply(headers: &HeaderMap) -> CallFailure {
+    let kind = content_type(headers).unwrap_or("no content type");
+    let kind = excerpt::one_line(kind, LONGEST_KIND);
+    CallFailure::misbehaved(&format!("the upstream answered with {kind} instead of a reply"))
+}
+
+/// All of a body that begins so; `None` when there is more of it than `limit`.
+pub(super) async fn read_up_to(
+    first: Bytes,
+    mut body: UpstreamBody,
+    limit: usize,
+) -> Result<Option<Bytes>, PayloadError> {
+    if first.len() > limit {
+        return Ok(None);
+    }
+    let mut read = BytesMut::from(first);
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk?;
+        if read.len() + chunk.len() > limit {
+            return Ok(None);
+        }
+        read.extend_from_slice(&chunk);
+    }
+    Ok(Some(read.freeze()))
+}
+
+/// The body of an error, as much as comes in time and has room. Its status is known already, so that nothing that is
+/// wrong with it is another failure: a beginning serves as far as it can be read.
+pub(super) async fn read_error_body(mut body: UpstreamBody, limit: usize, time: Duration) -> Bytes {
+    let mut read = BytesMut::new();
+    let reading = async {
+        while let Some(chunk) = body.next().await {
+            let Ok(chunk) = chunk else { return false };
+            let room = limit - read.len();
+            read.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if chunk.len() > room {
+                return false;
+            }
+        }
+        true
+    };
+    // What has come by then is there either way.
+    let is_whole = timeout(time, reading).await.unwrap_or(false);
+    let is_json = matches!(read.trim_ascii_start().first(), Some(b'{' | b'['));
+    if is_json && !is_whole && !request::is_complete_json(&read) { Bytes::new() } else { read.freeze() }
+}
+
+/// What is wrong with a whole reply that says it is JSON.
+pub(super) fn broken_json(lease: &Lease, body: &[u8]) -> Option<CallFailure> {
+    if request::is_complete_json(body) {
+        return None;
+    }
+    let is_cut = serde_json::from_slice::<IgnoredAny>(body).is_err_and(|error| error.is_eof());
+    if is_cut {
+        return Some(CallFailure::broken("the upstream's reply was cut"));
+    }
+    let what = if body.trim_ascii_start().starts_with(b"<") { "a page of HTML or XML" } else { "no JSON" };
+    Some(CallFailure::misbehaved(&format!(
+        "the upstream's reply is labelled as JSON but is {what}: check the base URL of provider '{}'",
+        lease.provider.name
+    )))
+}
