@@ -19,7 +19,7 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use serde_json::{Value, json};
 use vandamme_actors::secret::ApiKey;
 use vandamme_actors::settings::{Api, ProviderSettings, Settings};
-use vandamme_protocol::bridge::messages_over_chat::Dialect;
+use vandamme_protocol::convert::upstream::chat::Dialect;
 use vandamme_protocol::middleware::Chain;
 
 use self::answer::Answer;

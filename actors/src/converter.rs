@@ -29,7 +29,7 @@ use actix_http::error::PayloadError;
 use actix_rt::time::Instant;
 use bytes::Bytes;
 use futures_util::Stream;
-use vandamme_protocol::bridge::Fault;
+use vandamme_protocol::fault::Fault;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 pub use self::batch::Batch;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix_http::header::{HeaderName, HeaderValue};
 use vandamme_protocol::compat::Rule;
 
-use vandamme_protocol::bridge::messages_over_chat::Dialect;
+use vandamme_protocol::convert::upstream::chat::Dialect;
 use vandamme_protocol::middleware::Chain;
 
 use crate::secret::ApiKey;

@@ -25,7 +25,7 @@ pub(crate) fn provider(name: &str) -> ProviderBuilder {
         max_retries: 2,
         demo: false,
         passthrough: false,
-        dialect: vandamme_protocol::bridge::messages_over_chat::Dialect::default(),
+        dialect: vandamme_protocol::convert::upstream::chat::Dialect::default(),
         middleware: Default::default(),
         models_url: None,
     })

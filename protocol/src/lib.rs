@@ -1,16 +1,16 @@
 //! The wire, and nothing else: bytes in, bytes out. No clock, no I/O, no actor, no log, no randomness.
 
 pub mod anthropic;
-pub mod bridge;
 pub mod compat;
 pub mod content_coding;
+pub mod convert;
+pub mod fault;
 pub mod gemini;
 pub mod http1;
 mod json;
 pub mod middleware;
 pub mod models;
 pub mod openai;
-pub mod passthrough;
 pub mod request;
 mod schema_fit;
 pub mod signature;
@@ -18,3 +18,4 @@ pub mod sse;
 pub mod tokens;
 pub mod tool_id;
 pub mod vocabulary;
+mod wildcard;

@@ -9,12 +9,11 @@ use bytes::BytesMut;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use vandamme_protocol::{
-    bridge::{
-        Bridge as _, Fault, Outcome, Step,
-        chat_over_messages::{
-            Birth, Collector, Machine, ReplyContext, Target, request, whole, whole_as_events,
-        },
+    convert::{
+        Bridge as _, Outcome, Step,
+        client::chat::{Birth, Collector, Machine, ReplyContext, Target, request, whole, whole_as_events},
     },
+    fault::Fault,
     sse::{self, Splitter},
     vocabulary::{ErrorKind, StopReason, Usage},
 };

@@ -8,7 +8,7 @@ mod turns;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use vandamme_protocol::{
-    bridge::chat_over_messages::{MessagesRequest, Target, request},
+    convert::client::chat::{MessagesRequest, Target, request},
     vocabulary::Delivery,
 };
 

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that panics fails its test, which is what it is for")]
 
 use serde_json::{Value, json};
-use vandamme_protocol::passthrough::{
+use vandamme_protocol::convert::passthrough::{
     chunks_as_completion, completion_as_chunks, events_as_message, message_as_events,
 };
 use vandamme_protocol::request::UsageAsked;

@@ -9,9 +9,9 @@ mod grammar;
 use bytes::BytesMut;
 use serde_json::{Value, json};
 use vandamme_protocol::{
-    bridge::{
+    convert::{
         Bridge as _, Step,
-        messages_over_chat::{Dialect, Machine, Replay, Target, request, whole},
+        upstream::chat::{Dialect, Machine, Replay, Target, request, whole},
     },
     signature,
 };

@@ -6,7 +6,7 @@ mod properties;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use vandamme_protocol::passthrough::{Summary, Tap, summary_of_whole};
+use vandamme_protocol::convert::passthrough::{Summary, Tap, summary_of_whole};
 
 use properties::{check, split};
 

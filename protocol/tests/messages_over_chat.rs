@@ -9,12 +9,13 @@ use bytes::BytesMut;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use vandamme_protocol::{
-    bridge::{
-        Bridge as _, Fault, Outcome, Step,
-        messages_over_chat::{
+    convert::{
+        Bridge as _, Outcome, Step,
+        upstream::chat::{
             Collector, Dialect, Machine, PLAIN, Replay, ReplyContext, Target, request, whole, whole_as_events,
         },
     },
+    fault::Fault,
     vocabulary::{ErrorKind, StopReason, Usage},
 };
 

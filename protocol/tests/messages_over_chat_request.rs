@@ -9,7 +9,7 @@ use order::check_order;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use vandamme_protocol::{
-    bridge::messages_over_chat::{ChatRequest, Dialect, PLAIN, Reasoning, Target, request},
+    convert::upstream::chat::{ChatRequest, Dialect, PLAIN, Reasoning, Target, request},
     signature,
     tool_id::{self, Maker},
     vocabulary::Delivery,

@@ -11,9 +11,9 @@ mod order;
 use bytes::BytesMut;
 use order::check_order;
 use serde_json::{Value, json};
-use vandamme_protocol::bridge::{
-    Bridge as _, Step, chat_over_messages,
-    messages_over_chat::{
+use vandamme_protocol::convert::{
+    Bridge as _, Step, client,
+    upstream::chat::{
         ChatRequest, Collector, Dialect, Machine, PLAIN, Reasoning, Replay, ReplyContext, Target, request,
         whole, whole_as_events,
     },
@@ -206,9 +206,9 @@ fn what_the_target_cannot_take_is_named_and_never_quoted() {
 
 #[test]
 fn the_other_bridge_names_what_it_drops_as_well() {
-    let target = chat_over_messages::Target { provider: "p", model: "claude-sonnet-5", requested_model: "c" };
+    let target = client::chat::Target { provider: "p", model: "claude-sonnet-5", requested_model: "c" };
     let body = json!({"model": "c", "messages": [{"role": "user", "content": "hi"}], "seed": 1, "logit_bias": {"1": 2}, "store": false});
-    let translated = chat_over_messages::request(body.to_string().as_bytes(), &target).unwrap();
+    let translated = client::chat::request(body.to_string().as_bytes(), &target).unwrap();
     let header = translated.dropped.header().unwrap();
     let mut names: Vec<_> = header.split(", ").collect();
     names.sort_unstable();

@@ -8,7 +8,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use url::Url;
 use vandamme_actors::secret::ApiKey;
 use vandamme_actors::settings::{Api, PartialProvider, ProviderSettings};
-use vandamme_protocol::bridge::messages_over_chat::{Dialect, Reasoning, Replay};
+use vandamme_protocol::convert::upstream::chat::{Dialect, Reasoning, Replay};
 use vandamme_protocol::middleware::Chain;
 
 use super::Origin;

@@ -18,9 +18,9 @@ use vandamme_actors::retry::Fixable;
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::Api;
 use vandamme_actors::upstream::{self, Borrow, Request};
-use vandamme_protocol::bridge::Fault;
 use vandamme_protocol::compat;
-use vandamme_protocol::passthrough::{ChatTap, Tap};
+use vandamme_protocol::convert::passthrough::{ChatTap, Tap};
+use vandamme_protocol::fault::Fault;
 use vandamme_protocol::request::{self, Pieces, Streaming};
 use vandamme_protocol::{anthropic, openai};
 

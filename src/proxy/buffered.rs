@@ -7,8 +7,8 @@ use vandamme_actors::converter::{Audience, Closing};
 use vandamme_actors::provider::Lease;
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::Api;
-use vandamme_protocol::bridge::Fault;
-use vandamme_protocol::passthrough;
+use vandamme_protocol::convert::passthrough;
+use vandamme_protocol::fault::Fault;
 use vandamme_protocol::request::{Streaming, UsageAsked};
 use vandamme_protocol::vocabulary::{ErrorKind, Usage};
 

@@ -17,7 +17,7 @@ use vandamme_actors::excerpt;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::settings::ProviderSettings;
 use vandamme_actors::upstream::{self, Borrow, Request};
-use vandamme_protocol::bridge::Fault;
+use vandamme_protocol::fault::Fault;
 use vandamme_protocol::models::{Models, Named};
 use vandamme_protocol::request::Head;
 use vandamme_protocol::vocabulary::ErrorKind;

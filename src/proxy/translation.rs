@@ -3,17 +3,18 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
-use vandamme_protocol::bridge::chat_over_messages::{self, Birth};
-use vandamme_protocol::bridge::messages_over_chat;
-use vandamme_protocol::bridge::{Bridge, Fault, Outcome, Step, Whole};
+use vandamme_protocol::convert::client;
+use vandamme_protocol::convert::upstream;
+use vandamme_protocol::convert::{Bridge, Outcome, Step, Whole};
+use vandamme_protocol::fault::Fault;
 use vandamme_protocol::{compat, sse};
 
 /// What the way back must know of the request.
 pub(super) enum Translation {
     /// Into the Messages API.
-    Messages(messages_over_chat::ReplyContext),
+    Messages(upstream::chat::ReplyContext),
     /// Into Chat Completions.
-    Chat(chat_over_messages::ReplyContext),
+    Chat(client::chat::ReplyContext),
 }
 
 impl Translation {
@@ -30,17 +31,15 @@ impl Translation {
     /// For a stream that is to stay one.
     pub(super) fn bridge(self) -> Box<dyn Bridge> {
         match self {
-            Self::Messages(context) => {
-                Box::new(messages_over_chat::Machine::new(context, fastrand::u128(..)))
-            }
-            Self::Chat(context) => Box::new(chat_over_messages::Machine::new(context, birth())),
+            Self::Messages(context) => Box::new(upstream::chat::Machine::new(context, fastrand::u128(..))),
+            Self::Chat(context) => Box::new(client::chat::Machine::new(context, birth())),
         }
     }
 
     pub(super) fn whole(self, body: &[u8]) -> Result<Whole, Fault> {
         match self {
-            Self::Messages(context) => messages_over_chat::whole(body, context, fastrand::u128(..)),
-            Self::Chat(context) => chat_over_messages::whole(body, context, birth()),
+            Self::Messages(context) => upstream::chat::whole(body, context, fastrand::u128(..)),
+            Self::Chat(context) => client::chat::whole(body, context, birth()),
         }
     }
 
@@ -48,9 +47,9 @@ impl Translation {
     pub(super) fn whole_as_events(self, body: &[u8], out: &mut BytesMut) -> Result<Outcome, Fault> {
         match self {
             Self::Messages(context) => {
-                messages_over_chat::whole_as_events(body, context, fastrand::u128(..), out)
+                upstream::chat::whole_as_events(body, context, fastrand::u128(..), out)
             }
-            Self::Chat(context) => chat_over_messages::whole_as_events(body, context, birth(), out),
+            Self::Chat(context) => client::chat::whole_as_events(body, context, birth(), out),
         }
     }
 
@@ -58,12 +57,12 @@ impl Translation {
     pub(super) fn collected(self, body: &[u8]) -> Result<Whole, Fault> {
         match self {
             Self::Messages(context) => {
-                let mut collector = messages_over_chat::Collector::new(context, fastrand::u128(..));
+                let mut collector = upstream::chat::Collector::new(context, fastrand::u128(..));
                 pushed(body, |data| collector.push(data))?;
                 collector.finish()
             }
             Self::Chat(context) => {
-                let mut collector = chat_over_messages::Collector::new(context, birth());
+                let mut collector = client::chat::Collector::new(context, birth());
                 pushed(body, |data| collector.push(data))?;
                 collector.finish()
             }
@@ -82,8 +81,8 @@ fn pushed(body: &[u8], mut push: impl FnMut(&[u8]) -> Step) -> Result<(), Fault>
     Ok(())
 }
 
-fn birth() -> Birth {
-    Birth { seed: fastrand::u128(..), created: now() }
+fn birth() -> client::chat::Birth {
+    client::chat::Birth { seed: fastrand::u128(..), created: now() }
 }
 
 /// Seconds since 1970.

@@ -13,7 +13,7 @@ use vandamme_actors::converter::Audience;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::{Api, ProviderSettings};
-use vandamme_protocol::bridge::{Dropped, chat_over_messages, messages_over_chat};
+use vandamme_protocol::convert::{Dropped, client, upstream};
 use vandamme_protocol::request::{self, Pieces, UsageAsked};
 use vandamme_protocol::tool_id::Form;
 
@@ -192,14 +192,14 @@ fn for_chat(
     (lease, session): (&Lease, Option<&str>),
     dropped: &mut Dropped,
 ) -> Result<(Bytes, Translation), String> {
-    let target = messages_over_chat::Target {
+    let target = upstream::chat::Target {
         provider: &lease.provider.name,
         model: &lease.model,
         requested_model: &question.head.model,
         dialect: &lease.provider.dialect,
         session,
     };
-    let translated = messages_over_chat::request(&question.body, &target);
+    let translated = upstream::chat::request(&question.body, &target);
     let translated = translated.map_err(|error| error.to_string())?;
     *dropped = translated.dropped;
     Ok((translated.body.into(), Translation::Messages(translated.reply)))
@@ -210,12 +210,12 @@ fn for_messages(
     lease: &Lease,
     dropped: &mut Dropped,
 ) -> Result<(Bytes, Translation), String> {
-    let target = chat_over_messages::Target {
+    let target = client::chat::Target {
         provider: &lease.provider.name,
         model: &lease.model,
         requested_model: &question.head.model,
     };
-    let translated = chat_over_messages::request(&question.body, &target);
+    let translated = client::chat::request(&question.body, &target);
     let translated = translated.map_err(|error| error.to_string())?;
     *dropped = translated.dropped;
     Ok((translated.body.into(), Translation::Chat(translated.reply)))

@@ -1,7 +1,7 @@
 //! How a reply ended, as its state machine tells it.
 
-use vandamme_protocol::bridge::Outcome;
-use vandamme_protocol::passthrough::{ChatTap, Tap};
+use vandamme_protocol::convert::Outcome;
+use vandamme_protocol::convert::passthrough::{ChatTap, Tap};
 use vandamme_protocol::vocabulary::{ErrorKind, Usage};
 
 use crate::outcome::{LimitScope, Outcome as CallOutcome};

@@ -6,9 +6,10 @@
 //! reply's end is chance.
 
 use bytes::{Bytes, BytesMut};
-use vandamme_protocol::bridge::{Bridge, Fault, Step};
+use vandamme_protocol::convert::passthrough::{ChatTap, Passed, Tap};
+use vandamme_protocol::convert::{Bridge, Step};
+use vandamme_protocol::fault::Fault;
 use vandamme_protocol::openai;
-use vandamme_protocol::passthrough::{ChatTap, Passed, Tap};
 use vandamme_protocol::request;
 use vandamme_protocol::sse::{self, Splitter};
 use vandamme_protocol::vocabulary::{ErrorKind, Usage};

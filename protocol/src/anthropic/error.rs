@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use serde::Deserialize;
 
-use crate::{json::Write, vocabulary::ErrorKind};
+use crate::{fault::Fault, json::Write, openai, vocabulary::ErrorKind};
 
 /// The longest message that is taken over from an upstream, bytes.
 const LONGEST_TEXT: usize = 2 << 10;
@@ -53,6 +53,14 @@ pub fn read(body: &[u8]) -> Option<(ErrorKind, String)> {
     let envelope: Envelope = serde_json::from_slice(body).ok()?;
     let kind = ErrorKind::from_anthropic(&envelope.error.r#type).unwrap_or(ErrorKind::Api);
     (envelope.r#type == "error").then(|| (kind, bounded(envelope.error.message)))
+}
+
+/// The fault that an upstream of the Messages API reports, inside a stream or with status 200.
+pub(crate) fn reported(data: &[u8]) -> Fault {
+    match read(data) {
+        Some((kind, message)) => Fault::said(kind, message),
+        None => openai::error::read_inside(data),
+    }
 }
 
 /// A text of an upstream's, cut where it is longer than logs and error messages should be.

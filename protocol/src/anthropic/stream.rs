@@ -4,7 +4,7 @@ use bytes::BytesMut;
 
 use crate::{
     anthropic::error::{self, PING},
-    bridge::Fault,
+    fault::Fault,
     json::{self, Write},
     vocabulary::{StopReason, Usage},
 };

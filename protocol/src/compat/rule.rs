@@ -9,7 +9,7 @@
 //! `@MODEL` behind a rule makes it one for these models alone; a `*` in it stands for any characters.
 
 use super::{Bound, Condition, Edit, named, refused};
-use crate::bridge::messages_over_chat::matches;
+use crate::wildcard::matches;
 
 /// An edit that a configuration asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 use bytes::BytesMut;
 
 use crate::{
-    bridge::Fault,
+    fault::Fault,
     json::Write,
     openai::error::{self, DONE},
     vocabulary::Usage,

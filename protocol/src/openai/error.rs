@@ -10,7 +10,7 @@ use serde_json::Value;
 
 pub use self::limits::{ErrorFacts, facts};
 pub(crate) use self::numbers::{Number, numbers};
-use crate::{bridge::Fault, json::Write, vocabulary::ErrorKind};
+use crate::{fault::Fault, json::Write, vocabulary::ErrorKind};
 
 const LONGEST_MESSAGE: usize = 500;
 /// All that OpenRouter says itself when a provider failed.

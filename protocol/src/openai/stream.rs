@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::error;
 use crate::{
-    bridge::Fault,
+    fault::Fault,
     json::{self, List, Literal, Object},
     vocabulary::{ErrorKind, StopReason, Usage},
 };

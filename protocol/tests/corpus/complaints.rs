@@ -2,7 +2,7 @@
 //! told by the table in tests/complaints.rs.
 
 use serde_json::{Value, json};
-use vandamme_protocol::bridge::messages_over_chat::{Dialect, PLAIN, Reasoning, Target, request};
+use vandamme_protocol::convert::upstream::chat::{Dialect, PLAIN, Reasoning, Target, request};
 
 use crate::reply::{Asked, context, message, streamed};
 

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use vandamme_protocol::bridge::Outcome;
-use vandamme_protocol::bridge::messages_over_chat::{Dialect, Replay};
+use vandamme_protocol::convert::Outcome;
+use vandamme_protocol::convert::upstream::chat::{Dialect, Replay};
 
 /// One upstream body, `<vendor>/<kind>-<fact>.<extension>`.
 pub(crate) struct Fixture {

@@ -2,9 +2,9 @@
 //! replies, errors.
 
 use serde_json::{Value, json};
-use vandamme_protocol::bridge::chat_over_messages::{ReplyContext, whole};
+use vandamme_protocol::convert::client::chat::{ReplyContext, whole};
+use vandamme_protocol::convert::passthrough::{Tap, events_as_message, message_as_events, summary_of_whole};
 use vandamme_protocol::openai::error::{body, read};
-use vandamme_protocol::passthrough::{Tap, events_as_message, message_as_events, summary_of_whole};
 
 use crate::chat::{BIRTH, check, context, streamed};
 use crate::errors::status;

@@ -1,7 +1,7 @@
 //! Every streamed fixture: in any slicing, broken off anywhere, passed through or translated.
 
 use serde_json::Value;
-use vandamme_protocol::passthrough::ChatTap;
+use vandamme_protocol::convert::passthrough::ChatTap;
 use vandamme_protocol::request::UsageAsked;
 
 use crate::fixtures::{Fixture, all_agree, ledger, of_kind};

@@ -2,8 +2,8 @@
 
 use bytes::BytesMut;
 use serde_json::Value;
-use vandamme_protocol::bridge::messages_over_chat::{whole, whole_as_events};
-use vandamme_protocol::passthrough::summary_of_whole_chat;
+use vandamme_protocol::convert::passthrough::summary_of_whole_chat;
+use vandamme_protocol::convert::upstream::chat::{whole, whole_as_events};
 
 use crate::fixtures::{Fixture, all_agree, ledger, of_kind};
 use crate::reply::{Asked, SEED, context, message};

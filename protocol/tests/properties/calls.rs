@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use serde_json::{Value, json};
-use vandamme_protocol::bridge::messages_over_chat::PLAIN;
+use vandamme_protocol::convert::upstream::chat::PLAIN;
 
 use crate::reply::{Asked, context, message, streamed};
 

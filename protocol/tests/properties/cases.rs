@@ -1,6 +1,6 @@
 //! The bytes of a fuzzer, or of a seed file, as cases of the properties.
 
-use vandamme_protocol::bridge::messages_over_chat::{Dialect, PLAIN};
+use vandamme_protocol::convert::upstream::chat::{Dialect, PLAIN};
 
 use crate::{calls, chat, coding, compat, error, framing, http1, reply, request, scan, schema};
 

@@ -3,13 +3,13 @@
 
 use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
-use vandamme_protocol::bridge::chat_over_messages::{
+use vandamme_protocol::convert::client::chat::{
     Birth, Collector, Machine, ReplyContext, Target, request, whole, whole_as_events,
 };
-use vandamme_protocol::bridge::{Bridge as _, Outcome, Step};
-use vandamme_protocol::passthrough::{
+use vandamme_protocol::convert::passthrough::{
     chunks_as_completion, completion_as_chunks, events_as_message, message_as_events,
 };
+use vandamme_protocol::convert::{Bridge as _, Outcome, Step};
 use vandamme_protocol::request::UsageAsked;
 use vandamme_protocol::sse::{self, Splitter};
 

@@ -2,10 +2,11 @@
 
 use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
-use vandamme_protocol::bridge::messages_over_chat::{
+use vandamme_protocol::convert::upstream::chat::{
     Collector, Dialect, Machine, ReplyContext, Target, request,
 };
-use vandamme_protocol::bridge::{Bridge as _, Fault, Outcome, Step, Whole};
+use vandamme_protocol::convert::{Bridge as _, Outcome, Step, Whole};
+use vandamme_protocol::fault::Fault;
 use vandamme_protocol::request::is_complete_json;
 use vandamme_protocol::sse::{self, Splitter};
 

@@ -1,7 +1,7 @@
 //! What holds of every translated request, whatever the client sent.
 
 use serde_json::Value;
-use vandamme_protocol::bridge::messages_over_chat::{Dialect, PLAIN, Reasoning, Replay, Target, request};
+use vandamme_protocol::convert::upstream::chat::{Dialect, PLAIN, Reasoning, Replay, Target, request};
 
 use crate::order::check_order;
 use crate::reply::readable;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 use vandamme_actors::settings::Api;
-use vandamme_protocol::bridge::messages_over_chat::{AS_OF, Dialect, FAMILIES, Off, Reasoning, Stop};
+use vandamme_protocol::convert::upstream::chat::{AS_OF, Dialect, FAMILIES, Off, Reasoning, Stop};
 
 use super::Machine;
 

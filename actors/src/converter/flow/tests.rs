@@ -2,7 +2,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use vandamme_protocol::bridge::{chat_over_messages, messages_over_chat};
+use vandamme_protocol::convert::{client, upstream};
 use vandamme_protocol::request::UsageAsked;
 
 use super::*;
@@ -24,24 +24,24 @@ fn flow((client, upstream): Way, integrity: Integrity) -> Flow {
             Machine::ChatPassthrough(ChatTap::new(UsageAsked::ByGateway))
         }
         (Api::Messages, Api::ChatCompletions) => {
-            let target = messages_over_chat::Target {
+            let target = upstream::chat::Target {
                 provider: "p",
                 model: "m",
                 requested_model: "m",
-                dialect: &messages_over_chat::PLAIN,
+                dialect: &upstream::chat::PLAIN,
                 session: None,
             };
             let body =
                 br#"{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"x"}]}"#;
-            let context = messages_over_chat::request(body, &target).unwrap().reply;
-            Machine::Bridge(Box::new(messages_over_chat::Machine::new(context, 7)))
+            let context = upstream::chat::request(body, &target).unwrap().reply;
+            Machine::Bridge(Box::new(upstream::chat::Machine::new(context, 7)))
         }
         (Api::ChatCompletions, Api::Messages) => {
-            let target = chat_over_messages::Target { provider: "p", model: "m", requested_model: "m" };
+            let target = client::chat::Target { provider: "p", model: "m", requested_model: "m" };
             let body = br#"{"model":"m","stream":true,"messages":[{"role":"user","content":"x"}]}"#;
-            let context = chat_over_messages::request(body, &target).unwrap().reply;
-            let birth = chat_over_messages::Birth { seed: 7, created: 1 };
-            Machine::Bridge(Box::new(chat_over_messages::Machine::new(context, birth)))
+            let context = client::chat::request(body, &target).unwrap().reply;
+            let birth = client::chat::Birth { seed: 7, created: 1 };
+            Machine::Bridge(Box::new(client::chat::Machine::new(context, birth)))
         }
     };
     let secrets = Secrets::new(vec![]);

@@ -1,0 +1,3 @@
+//! Codecs for the APIs that clients speak.
+
+pub mod chat;

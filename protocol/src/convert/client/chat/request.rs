@@ -1,0 +1,208 @@
+//! A Chat Completions request becomes a Messages request.
+//!
+//! The upstream's body is written front to back into one buffer. Texts keep the form they came in: a literal is
+//! copied with its escapes, joined ones are spliced.
+
+mod content;
+mod messages;
+mod model;
+mod pairing;
+mod reasoning;
+mod system;
+mod tools;
+mod user;
+
+use serde_json::value::RawValue;
+
+use super::{MessagesRequest, ReplyContext, Target};
+use crate::{
+    convert::{Dropped, RequestError},
+    json::{Literal, Word, Write, trim},
+    openai::{chunk::Calling, request::Request},
+    schema_fit,
+    tool_id::Maker,
+    vocabulary::Delivery,
+};
+use messages::{Role, Turn};
+use model::Model;
+use reasoning::{Hindrance, Reasoning};
+use tools::Choice;
+
+pub(super) fn translate(body: &[u8], target: &Target<'_>) -> Result<MessagesRequest, RequestError> {
+    let text = std::str::from_utf8(body).map_err(|_| RequestError::new("the request body is not UTF-8"))?;
+    let request: Request<'_> =
+        serde_json::from_str(text).map_err(|error| RequestError::unreadable(&error))?;
+    one_answer(request.n)?;
+    let model = Model::of(target.model);
+    let max_tokens = max_tokens(&request)?.unwrap_or_else(|| model.max_tokens());
+    let turns = Turn::read_all(request.messages.as_deref().unwrap_or_default())?;
+    let choice = Choice::read(&request)?;
+    let reasoning = Reasoning::of(&request, (model, max_tokens), hindrance(&turns, &choice))?;
+    let delivery = if request.stream == Some(true) { Delivery::Streamed } else { Delivery::Whole };
+
+    let mut out = Vec::with_capacity(body.len() + body.len() / 8 + 512);
+    out.put(b"{\"model\":");
+    out.string(target.model);
+    out.put(b",\"max_tokens\":");
+    out.number(max_tokens);
+    out.raw(match delivery {
+        Delivery::Streamed => ",\"stream\":true",
+        Delivery::Whole => ",\"stream\":false",
+    });
+    if model.takes_sampling() && !reasoning.is_on() {
+        write_sampling(&request, &mut out)?;
+    }
+    write_stop(request.stop, &mut out)?;
+    user::write(&request, &mut out);
+    reasoning.write(&mut out);
+    write_output_config(&request, &reasoning, &mut out);
+    system::write(&turns, &mut out)?;
+    // A hash, and on the way of every request: made once.
+    let maker = Maker::new(target.provider, target.model);
+    let called = messages::write(&turns, maker, &mut out)?;
+    tools::write(&request, &choice, &called, &mut out)?;
+    out.put(b"}");
+    let reply = reply_context((&request, &reasoning), target, maker);
+    Ok(MessagesRequest { body: out, delivery, reply, dropped: dropped(&request) })
+}
+
+/// Members that have been dealt with elsewhere, or say nothing to a server that keeps nothing.
+const ELSEWHERE: [&str; 2] = ["model", "store"];
+
+fn dropped(request: &Request<'_>) -> Dropped {
+    let mut dropped = Dropped::default();
+    let unknown = request.unknown.iter().map(Word::as_str);
+    unknown.filter(|name| !ELSEWHERE.contains(name)).for_each(|name| dropped.note(name));
+    dropped
+}
+
+fn hindrance(turns: &[Turn<'_>], choice: &Choice<'_>) -> Hindrance {
+    let last = turns.iter().map(|turn| turn.role).rfind(|role| *role != Role::System);
+    match last {
+        _ if choice.is_forced() => Hindrance::ForcedCall,
+        Some(Role::Tool | Role::Function) => Hindrance::Results,
+        Some(Role::System | Role::User | Role::Assistant) | None => Hindrance::None,
+    }
+}
+
+fn reply_context(
+    (request, reasoning): (&Request<'_>, &Reasoning<'_>),
+    target: &Target<'_>,
+    maker: Maker,
+) -> ReplyContext {
+    let options = request.stream_options.as_ref();
+    ReplyContext {
+        requested_model: target.requested_model.to_owned(),
+        tells_usage: options.is_some_and(|options| options.include_usage == Some(true)),
+        shows_reasoning: reasoning.is_asked(),
+        calls: match (&request.functions, &request.tools) {
+            (Some(functions), None) if !functions.is_empty() => Calling::Function,
+            (Some(_) | None, _) => Calling::Tools,
+        },
+        custom: tools::custom_names(request),
+        maker,
+    }
+}
+
+fn one_answer(n: Option<&RawValue>) -> Result<(), RequestError> {
+    match n.map(RawValue::get) {
+        None | Some("1" | "1.0") => Ok(()),
+        Some(_) => {
+            Err(RequestError::new("n: an Anthropic-format provider gives one answer, so it must be 1"))
+        }
+    }
+}
+
+/// `None` if the client leaves it open.
+fn max_tokens(request: &Request<'_>) -> Result<Option<u64>, RequestError> {
+    let newer = request.max_completion_tokens.map(|raw| ("max_completion_tokens", raw));
+    let Some((field, raw)) = newer.or_else(|| request.max_tokens.map(|raw| ("max_tokens", raw))) else {
+        return Ok(None);
+    };
+    match raw.get().parse::<u64>() {
+        Ok(0) => Err(RequestError::new(format!("{field}: must be at least 1"))),
+        Ok(tokens) => Ok(Some(tokens)),
+        Err(_) if raw.get().starts_with('-') => {
+            Err(RequestError::new(format!("{field}: must be at least 1")))
+        }
+        Err(_) => Err(RequestError::new(format!("{field}: must be an integer"))),
+    }
+}
+
+/// Anthropic's models refuse two samplers at once, so `top_p` steps back.
+fn write_sampling(request: &Request<'_>, out: &mut Vec<u8>) -> Result<(), RequestError> {
+    let temperature = request.temperature.map(|raw| number("temperature", raw)).transpose()?;
+    match (temperature, request.top_p) {
+        // OpenAI's scale ends at 2.
+        (Some(temperature), _) if temperature > 1.0 => out.put(b",\"temperature\":1"),
+        (Some(_), _) => raw_member(b",\"temperature\":", request.temperature, out),
+        (None, Some(top_p)) => {
+            number("top_p", top_p)?;
+            raw_member(b",\"top_p\":", request.top_p, out);
+        }
+        (None, None) => {}
+    }
+    if let Some(top_k) = request.top_k {
+        number("top_k", top_k)?;
+        raw_member(b",\"top_k\":", request.top_k, out);
+    }
+    Ok(())
+}
+
+fn number(field: &str, raw: &RawValue) -> Result<f64, RequestError> {
+    let is_number = raw.get().starts_with(|first: char| first == '-' || first.is_ascii_digit());
+    let number = raw.get().parse().ok().filter(|_| is_number);
+    number.ok_or_else(|| RequestError::new(format!("{field}: must be a number")))
+}
+
+fn raw_member(name: &[u8], value: Option<&RawValue>, out: &mut Vec<u8>) {
+    if let Some(value) = value {
+        out.put(name);
+        out.raw(value.get());
+    }
+}
+
+/// One string or several. Anthropic refuses those that are blank.
+fn write_stop(stop: Option<&RawValue>, out: &mut Vec<u8>) -> Result<(), RequestError> {
+    let Some(stop) = stop else { return Ok(()) };
+    let sequences = match Literal::of(stop) {
+        Some(single) => vec![single],
+        None => serde_json::from_str(stop.get())
+            .map_err(|_| RequestError::new("stop: must be a string or an array of strings"))?,
+    };
+    let mut sequences = sequences.iter().filter(|sequence| !trim(sequence.inner()).is_empty()).peekable();
+    if sequences.peek().is_none() {
+        return Ok(());
+    }
+    for (at, sequence) in sequences.enumerate() {
+        out.raw(if at == 0 { ",\"stop_sequences\":[" } else { "," });
+        out.quoted(sequence.inner());
+    }
+    out.put(b"]");
+    Ok(())
+}
+
+/// What an answer must look like, and how much is put into it.
+fn write_output_config(request: &Request<'_>, reasoning: &Reasoning<'_>, out: &mut Vec<u8>) {
+    // `json_object` is not one of Anthropic's forms. OpenAI demands that the prompt asks for JSON then, so that the model
+    // knows; a schema of any object would be a demand for an empty one.
+    let format = request.response_format.as_ref();
+    let format = format.filter(|format| format.r#type.as_ref().map(Word::as_str) == Some("json_schema"));
+    let schema = format.and_then(|format| format.json_schema.as_ref()?.schema);
+    let effort = reasoning.effort();
+    if schema.is_none() && effort.is_none() {
+        return;
+    }
+    out.put(b",\"output_config\":{");
+    if let Some(effort) = effort {
+        out.put(b"\"effort\":");
+        out.string(effort);
+    }
+    if let Some(schema) = schema {
+        out.raw(if effort.is_some() { "," } else { "" });
+        out.put(b"\"format\":{\"type\":\"json_schema\",\"schema\":");
+        out.raw(&schema_fit::reduced(schema.get()));
+        out.put(b"}");
+    }
+    out.put(b"}");
+}

@@ -1,0 +1,348 @@
+//! The conversation: user and assistant in turns, each one's neighbours merged, the results right behind their calls.
+
+use std::{fmt, ops::Range};
+
+use serde_json::value::RawValue;
+
+use super::{
+    content::{Block, is_blank, is_word},
+    pairing::{Call, Input, Pairing},
+};
+use crate::{
+    anthropic::stream::tool_input,
+    convert::{RequestError, client::chat::custom},
+    json::{self, Literal, Word, Write, trim_end},
+    openai::request::{Content, Message, Part},
+    tool_id::Maker,
+};
+
+/// What stands in for the result of a call that the client never answered; the upstream refuses a call without one.
+const UNANSWERED: &str = "no result was provided for this tool call";
+/// What stands in where the upstream wants to hear the user, and the client has nothing to say.
+const NO_WORD: &str = "(no user message)";
+
+/// Who speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    System,
+    User,
+    Assistant,
+    Tool,
+    /// What tools were called once.
+    Function,
+}
+
+/// One entry of `messages`.
+pub(super) struct Turn<'a> {
+    pub(super) at: usize,
+    pub(super) role: Role,
+    pub(super) content: Content<'a>,
+    pub(super) message: &'a Message<'a>,
+}
+
+impl<'a> Turn<'a> {
+    /// Takes all messages apart.
+    pub(super) fn read_all(messages: &'a [Message<'a>]) -> Result<Vec<Self>, RequestError> {
+        if messages.is_empty() {
+            return Err(RequestError::new("messages: at least one message is required"));
+        }
+        messages.iter().enumerate().map(|(at, message)| Self::read(at, message)).collect()
+    }
+
+    fn read(at: usize, message: &'a Message<'a>) -> Result<Self, RequestError> {
+        let role = match message.role.as_ref().map(Word::as_str) {
+            Some("system" | "developer") => Role::System,
+            Some("user") => Role::User,
+            Some("assistant") => Role::Assistant,
+            Some("tool") => Role::Tool,
+            Some("function") => Role::Function,
+            Some(_) => {
+                return Err(RequestError::new(format!(
+                    "messages.{at}.role: must be system, developer, user, assistant or tool"
+                )));
+            }
+            None => return Err(RequestError::new(format!("messages.{at}.role: field required"))),
+        };
+        let content = Content::read(message.content)
+            .map_err(|problem| RequestError::new(format!("messages.{at}.content: {problem}")))?;
+        Ok(Self { at, role, content, message })
+    }
+}
+
+/// Appends `messages`; returns the names of all functions that were called in them.
+pub(super) fn write<'a>(
+    turns: &[Turn<'a>],
+    maker: Maker,
+    out: &mut Vec<u8>,
+) -> Result<Vec<&'a str>, RequestError> {
+    let pairing = Pairing::of(turns, maker)?;
+    let last = turns.iter().rposition(|turn| turn.role != Role::System);
+    let mut conversation = Conversation { out, side: None, last_text: None };
+    conversation.out.put(b",\"messages\":[");
+    for turn in turns {
+        match turn.role {
+            Role::System => {}
+            Role::User => content(turn, &mut conversation, Side::User)?,
+            Role::Assistant => {
+                assistant(turn, pairing.calls(turn.at), &mut conversation)?;
+                let unanswered = (Some(turn.at) != last).then_some(UNANSWERED);
+                results(turns, pairing.calls(turn.at), unanswered, &mut conversation)?;
+            }
+            Role::Tool | Role::Function if pairing.is_orphan(turn.at) => orphan(turn, &mut conversation)?,
+            // It stands behind the assistant's message already.
+            Role::Tool | Role::Function => {}
+        }
+    }
+    conversation.finish();
+    Ok(pairing.calls.iter().map(|call| call.name).collect())
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    User,
+    Assistant,
+}
+
+/// The messages as they are written, block by block.
+struct Conversation<'o> {
+    out: &'o mut Vec<u8>,
+    /// Whose message is open.
+    side: Option<Side>,
+    /// Where the inner text of the last block stands, if that is a text.
+    last_text: Option<Range<usize>>,
+}
+
+impl Conversation<'_> {
+    /// Where this side's next block is to be written.
+    fn block(&mut self, side: Side) -> &mut Vec<u8> {
+        match (self.side, side) {
+            (Some(Side::User), Side::User) | (Some(Side::Assistant), Side::Assistant) => {
+                self.out.put(b",");
+            }
+            (None, Side::Assistant) => {
+                self.no_word();
+                self.out.put(b"]},{\"role\":\"assistant\",\"content\":[");
+            }
+            (None, Side::User) => self.out.put(b"{\"role\":\"user\",\"content\":["),
+            (Some(Side::Assistant), Side::User) => {
+                self.out.put(b"]},{\"role\":\"user\",\"content\":[");
+            }
+            (Some(Side::User), Side::Assistant) => {
+                self.out.put(b"]},{\"role\":\"assistant\",\"content\":[");
+            }
+        }
+        self.side = Some(side);
+        self.last_text = None;
+        self.out
+    }
+
+    /// Writes this side's next block; `mark` is its `cache_control`.
+    fn write(&mut self, side: Side, block: &Block<'_>, mark: Option<&RawValue>) {
+        let text = block.write(mark, self.block(side));
+        self.last_text = text;
+    }
+
+    /// Opens a message of a user who has nothing to say.
+    fn no_word(&mut self) {
+        self.out.put(b"{\"role\":\"user\",\"content\":[");
+        let _text = Block::Text(NO_WORD).write(None, self.out);
+    }
+
+    fn finish(&mut self) {
+        match (self.side, self.last_text.take()) {
+            (None, _) => self.no_word(),
+            (Some(Side::Assistant), Some(text)) => self.trim(text),
+            (Some(Side::User | Side::Assistant), _) => {}
+        }
+        self.out.put(b"]}]");
+    }
+
+    /// The upstream refuses to go on from white space. This text is not blank, so something is left of it.
+    fn trim(&mut self, text: Range<usize>) {
+        let kept = str::from_utf8(&self.out[text.clone()]).map_or(text.len(), |inner| trim_end(inner).len());
+        self.out.drain(text.start + kept..text.end);
+    }
+}
+
+/// Where a part stands.
+struct Path(usize, usize);
+
+impl fmt::Display for Path {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "messages.{}.content.{}", self.0, self.1)
+    }
+}
+
+/// The content of a turn, part by part.
+fn content(turn: &Turn<'_>, conversation: &mut Conversation<'_>, side: Side) -> Result<(), RequestError> {
+    match &turn.content {
+        Content::Nothing => {}
+        Content::Text(text) if is_blank(text.inner()) => {}
+        Content::Text(text) => conversation.write(side, &Block::Text(text.inner()), None),
+        Content::Parts(parts) => {
+            for (at, part) in parts.iter().enumerate() {
+                if let Some(block) = Block::read(part, &Path(turn.at, at))? {
+                    conversation.write(side, &block, part.cache_control);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn assistant(
+    turn: &Turn<'_>,
+    calls: &[Call<'_>],
+    conversation: &mut Conversation<'_>,
+) -> Result<(), RequestError> {
+    match &turn.content {
+        Content::Parts(parts) => assistant_parts(turn.at, parts, conversation)?,
+        Content::Nothing | Content::Text(_) => content(turn, conversation, Side::Assistant)?,
+    }
+    let refusal = turn.message.refusal.map(Literal::inner).filter(|text| !is_blank(text));
+    if let Some(refusal) = refusal {
+        conversation.write(Side::Assistant, &Block::Text(refusal), None);
+    }
+    calls.iter().for_each(|call| tool_use(call, conversation.block(Side::Assistant)));
+    Ok(())
+}
+
+/// Anthropic takes images and documents from the user alone, so they go into a user's message in front of the
+/// assistant's. There they fit whatever follows.
+fn assistant_parts(
+    turn: usize,
+    parts: &[Part<'_>],
+    conversation: &mut Conversation<'_>,
+) -> Result<(), RequestError> {
+    let blocks = parts
+        .iter()
+        .enumerate()
+        .map(|(at, part)| Ok(Block::read(part, &Path(turn, at))?.map(|block| (block, part.cache_control))));
+    let blocks = blocks.collect::<Result<Vec<_>, RequestError>>()?;
+    for is_text in [false, true] {
+        let side = if is_text { Side::Assistant } else { Side::User };
+        let of_side = blocks.iter().flatten().filter(|(block, _)| block.is_text() == is_text);
+        of_side.for_each(|(block, mark)| conversation.write(side, block, *mark));
+    }
+    Ok(())
+}
+
+fn tool_use(call: &Call<'_>, out: &mut Vec<u8>) {
+    out.put(b"{\"type\":\"tool_use\",\"id\":");
+    out.quoted(&call.id);
+    out.put(b",\"name\":");
+    out.quoted(call.name);
+    out.put(b",\"input\":");
+    match call.input {
+        Input::Arguments(arguments) => input(arguments, out),
+        Input::Text(text) => custom_input(text, out),
+    }
+    out.put(b"}");
+}
+
+/// As the function takes it that stands in for the custom tool.
+fn custom_input(text: Option<&RawValue>, out: &mut Vec<u8>) {
+    out.put(b"{");
+    out.string(custom::PROPERTY);
+    out.put(b":");
+    match text.map(|raw| (raw, Literal::of(raw))) {
+        None => out.put(b"\"\""),
+        Some((_, Some(literal))) => out.quoted(literal.inner()),
+        Some((raw, None)) => out.string(raw.get()),
+    }
+    out.put(b"}");
+}
+
+/// An object whatever the arguments are: what a model once wrote stays in the history for good, and refused once, the
+/// conversation would be stuck.
+fn input(arguments: Option<&RawValue>, out: &mut Vec<u8>) {
+    match arguments.map(|raw| (raw, Literal::of(raw))) {
+        None => out.put(b"{}"),
+        Some((_, Some(literal))) if is_blank(literal.inner()) => out.put(b"{}"),
+        Some((_, Some(literal))) => tool_input(literal.inner(), out),
+        Some((raw, None)) => tool_input(&json::escape(raw.get()), out),
+    }
+}
+
+/// Appends the results of one assistant message. `unanswered` stands in for missing ones; without it nothing does.
+fn results(
+    turns: &[Turn<'_>],
+    calls: &[Call<'_>],
+    unanswered: Option<&str>,
+    conversation: &mut Conversation<'_>,
+) -> Result<(), RequestError> {
+    for call in calls {
+        let answer = call.answer.and_then(|at| turns.get(at));
+        if answer.is_none() && unanswered.is_none() {
+            continue;
+        }
+        let out = conversation.block(Side::User);
+        out.put(b"{\"type\":\"tool_result\",\"tool_use_id\":");
+        out.quoted(&call.id);
+        out.put(b",\"content\":");
+        match answer {
+            Some(turn) => output(turn, out)?,
+            None => {
+                out.string(unanswered.unwrap_or_default());
+                out.put(b",\"is_error\":true");
+            }
+        }
+        out.put(b"}");
+    }
+    Ok(())
+}
+
+/// What a tool returned: its string, or its parts as blocks.
+fn output(turn: &Turn<'_>, out: &mut Vec<u8>) -> Result<(), RequestError> {
+    match &turn.content {
+        Content::Nothing => out.put(b"\"\""),
+        Content::Text(text) => out.quoted(text.inner()),
+        Content::Parts(parts) => output_parts(turn.at, parts, out)?,
+    }
+    Ok(())
+}
+
+fn output_parts(turn: usize, parts: &[Part<'_>], out: &mut Vec<u8>) -> Result<(), RequestError> {
+    let mut separator = "";
+    out.put(b"[");
+    for (at, part) in parts.iter().enumerate() {
+        let left_out = left_out(part);
+        let block = match &left_out {
+            Some(text) => Some(Block::Text(text)),
+            None => Block::read(part, &Path(turn, at))?,
+        };
+        if let Some(block) = block {
+            out.raw(separator);
+            let _text = block.write(part.cache_control, out);
+            separator = ",";
+        }
+    }
+    out.put(b"]");
+    Ok(())
+}
+
+/// What a tool returned and the upstream cannot read. It stays in the history for good: the model is told what it does
+/// not see.
+fn left_out(part: &Part<'_>) -> Option<String> {
+    match part.kind() {
+        "text" | "refusal" | "image_url" | "file" => None,
+        kind if is_word(kind) => Some(format!("[{kind} left out: this provider cannot read it]")),
+        _ => None,
+    }
+}
+
+/// A result that answers no call is something that the user says.
+fn orphan(turn: &Turn<'_>, conversation: &mut Conversation<'_>) -> Result<(), RequestError> {
+    let message = turn.message;
+    let id = message.tool_call_id.or(message.name).map_or("", Literal::inner);
+    let text = match &turn.content {
+        Content::Text(text) => text.inner(),
+        Content::Nothing | Content::Parts(_) => "",
+    };
+    let said = format!("[tool result {id}] {text}");
+    conversation.write(Side::User, &Block::Text(trim_end(&said)), None);
+    match &turn.content {
+        Content::Parts(_) => content(turn, conversation, Side::User),
+        Content::Nothing | Content::Text(_) => Ok(()),
+    }
+}

@@ -1,0 +1,179 @@
+//! How much the model is to think: `reasoning_effort` in Anthropic's words.
+
+use serde_json::value::RawValue;
+
+use super::model::{Model, Thinking};
+use crate::{
+    convert::RequestError,
+    json::{Word, Write},
+    openai::request::Request,
+};
+
+/// The least that Anthropic takes for a budget, and what an answer must have beside it.
+const LEAST: u64 = 1024;
+
+/// The client's wish, as the model can be told.
+pub(super) struct Reasoning<'a> {
+    thinking: Option<Told<'a>>,
+    effort: Option<&'static str>,
+    is_asked: bool,
+}
+
+/// The value of `thinking`.
+enum Told<'a> {
+    Enabled {
+        budget: u64,
+    },
+    Adaptive,
+    Disabled,
+    /// The client's own.
+    Own(&'a str),
+}
+
+/// OpenAI's scale, and that of Claude.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    None,
+    Low,
+    Medium,
+    High,
+    XHigh,
+    Max,
+}
+
+impl Wish {
+    /// `None` if the word leaves it to the model.
+    fn read(word: &str) -> Result<Option<Self>, RequestError> {
+        let wish = match word.to_ascii_lowercase().as_str() {
+            // Groq's word, and what other vendors say for it.
+            "" | "default" | "auto" | "adaptive" => return Ok(None),
+            "none" | "off" | "disabled" => Self::None,
+            "minimal" | "low" => Self::Low,
+            "medium" => Self::Medium,
+            "high" => Self::High,
+            "xhigh" => Self::XHigh,
+            "max" => Self::Max,
+            _ => {
+                return Err(RequestError::new(
+                    "reasoning_effort: must be default, none, minimal, low, medium, high, xhigh or max",
+                ));
+            }
+        };
+        Ok(Some(wish))
+    }
+
+    fn effort(self, model: Model) -> &'static str {
+        match self {
+            Self::None | Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::XHigh if !model.has_xhigh() => "high",
+            Self::XHigh => "xhigh",
+            Self::Max => "max",
+        }
+    }
+
+    fn budget(self) -> u64 {
+        match self {
+            Self::None | Self::Low => LEAST,
+            Self::Medium => 8000,
+            Self::High | Self::XHigh | Self::Max => 24_000,
+        }
+    }
+}
+
+impl<'a> Reasoning<'a> {
+    /// The client's wish, as far as the model can be told.
+    pub(super) fn of(
+        request: &Request<'a>,
+        (model, max_tokens): (Model, u64),
+        hindrance: Hindrance,
+    ) -> Result<Self, RequestError> {
+        if let Some(own) = request.thinking.map(RawValue::get).filter(|own| own.starts_with('{')) {
+            return Ok(Self { thinking: Some(Told::Own(own)), effort: None, is_asked: !is_off(own) });
+        }
+        let wish = request.reasoning_effort.as_ref().map(|word| Wish::read(word.as_str())).transpose()?;
+        let Some(wish) = wish.flatten() else {
+            return Ok(Self { thinking: None, effort: None, is_asked: false });
+        };
+        let is_asked = wish != Wish::None;
+        let thinks = is_asked && !hindrance.stops(model);
+        let thinking = match model.thinking() {
+            _ if !is_asked => model.can_stop_thinking().then_some(Told::Disabled),
+            Thinking::Adaptive if thinks => Some(Told::Adaptive),
+            Thinking::Budgeted if thinks => {
+                let room = max_tokens.saturating_sub(LEAST);
+                (room >= LEAST).then(|| Told::Enabled { budget: wish.budget().min(room) })
+            }
+            Thinking::Adaptive | Thinking::Budgeted | Thinking::Never => None,
+        };
+        let has_effort = model.thinking() == Thinking::Adaptive && (is_asked || !model.can_stop_thinking());
+        Ok(Self { thinking, effort: has_effort.then(|| wish.effort(model)), is_asked })
+    }
+
+    /// Whether the client asked for it, and so gets to see it.
+    pub(super) fn is_asked(&self) -> bool {
+        self.is_asked
+    }
+
+    /// Whether the model is told to think, which fixes its temperature.
+    pub(super) fn is_on(&self) -> bool {
+        match &self.thinking {
+            Some(Told::Enabled { .. } | Told::Adaptive) => true,
+            Some(Told::Own(own)) => !is_off(own),
+            Some(Told::Disabled) | None => false,
+        }
+    }
+
+    /// The value of `output_config.effort`.
+    pub(super) fn effort(&self) -> Option<&'static str> {
+        self.effort
+    }
+
+    /// Appends `thinking`.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let Some(thinking) = &self.thinking else { return };
+        out.put(b",\"thinking\":");
+        match thinking {
+            Told::Enabled { budget } => {
+                out.put(b"{\"type\":\"enabled\",\"budget_tokens\":");
+                out.number(*budget);
+                out.put(b"}");
+            }
+            Told::Adaptive => out.put(b"{\"type\":\"adaptive\"}"),
+            Told::Disabled => out.put(b"{\"type\":\"disabled\"}"),
+            Told::Own(own) => out.raw(own),
+        }
+    }
+}
+
+/// What stands against thinking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hindrance {
+    None,
+    /// A tool must be called.
+    ForcedCall,
+    /// Results have just come. A model with a budget wants its thoughts back that led to the calls, signed, and this API
+    /// has no place for signatures.
+    Results,
+}
+
+impl Hindrance {
+    fn stops(self, model: Model) -> bool {
+        match self {
+            Self::None => false,
+            Self::ForcedCall => true,
+            Self::Results => model.thinking() == Thinking::Budgeted,
+        }
+    }
+}
+
+fn is_off(thinking: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Typed<'a> {
+        #[serde(borrow)]
+        r#type: Option<Word<'a>>,
+    }
+    let typed = serde_json::from_str::<Typed<'_>>(thinking).ok().and_then(|typed| typed.r#type);
+    typed.is_none_or(|kind| kind.as_str() == "disabled")
+}

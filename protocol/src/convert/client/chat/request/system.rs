@@ -1,0 +1,66 @@
+//! What system and developer messages say: Anthropic has one place for all of it.
+
+use super::{
+    content::{is_blank, write_cache_control},
+    messages::{Role, Turn},
+};
+use crate::{
+    convert::RequestError,
+    json::Write,
+    openai::request::{Content, Part},
+};
+use serde_json::value::RawValue;
+
+/// Appends `system`, unless there is nothing to say: one string, or blocks where the client marks what to cache.
+pub(super) fn write(turns: &[Turn<'_>], out: &mut Vec<u8>) -> Result<(), RequestError> {
+    let mut texts = Vec::new();
+    for turn in turns.iter().filter(|turn| turn.role == Role::System) {
+        match &turn.content {
+            Content::Nothing => {}
+            Content::Text(text) => texts.push((text.inner(), None)),
+            Content::Parts(parts) => collect(turn.at, parts, &mut texts)?,
+        }
+    }
+    texts.retain(|(text, _)| !is_blank(text));
+    if texts.is_empty() {
+        return Ok(());
+    }
+    out.put(b",\"system\":");
+    if texts.iter().any(|(_, mark)| mark.is_some()) {
+        write_blocks(&texts, out);
+    } else {
+        write_string(&texts, out);
+    }
+    Ok(())
+}
+
+type Text<'a> = (&'a str, Option<&'a RawValue>);
+
+fn collect<'a>(turn: usize, parts: &[Part<'a>], texts: &mut Vec<Text<'a>>) -> Result<(), RequestError> {
+    for (at, part) in parts.iter().enumerate() {
+        if part.kind() != "text" {
+            let message = format!("messages.{turn}.content.{at}: only text parts are supported here");
+            return Err(RequestError::new(message));
+        }
+        texts.extend(part.text.map(|text| (text.inner(), part.cache_control)));
+    }
+    Ok(())
+}
+
+fn write_string(texts: &[Text<'_>], out: &mut Vec<u8>) {
+    for (at, (text, _)) in texts.iter().enumerate() {
+        out.raw(if at == 0 { "\"" } else { "\\n\\n" });
+        out.raw(text);
+    }
+    out.put(b"\"");
+}
+
+fn write_blocks(texts: &[Text<'_>], out: &mut Vec<u8>) {
+    for (at, (text, mark)) in texts.iter().enumerate() {
+        out.raw(if at == 0 { "[{\"type\":\"text\",\"text\":" } else { ",{\"type\":\"text\",\"text\":" });
+        out.quoted(text);
+        write_cache_control(*mark, out);
+        out.put(b"}");
+    }
+    out.put(b"]");
+}

@@ -1,0 +1,362 @@
+//! Tools and the choice among them.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::value::RawValue;
+
+use crate::{
+    convert::{RequestError, client::chat::custom::PROPERTY},
+    json::{Literal, Word, Write, trim},
+    openai::request::{AllowedTools, CustomFormat, CustomTool, Function, Request, Tool, ToolChoice},
+    schema_fit,
+};
+
+/// What the client wants of the tools.
+pub(super) enum Choice<'a> {
+    /// It says nothing.
+    Open,
+    Auto,
+    None,
+    Any,
+    Tool(Literal<'a>),
+    /// As `Auto`, of these alone.
+    AutoAmong(Vec<Literal<'a>>),
+    /// As `Any`, of these alone.
+    AnyAmong(Vec<Literal<'a>>),
+}
+
+impl<'a> Choice<'a> {
+    pub(super) fn read(request: &Request<'a>) -> Result<Self, RequestError> {
+        match (request.tool_choice, request.function_call) {
+            (Some(raw), _) => Self::of(raw, "tool_choice"),
+            (None, Some(raw)) => Self::of(raw, "function_call"),
+            (None, None) => Ok(Self::Open),
+        }
+    }
+
+    fn of(raw: &'a RawValue, field: &str) -> Result<Self, RequestError> {
+        let unknown =
+            || RequestError::new(format!("{field}: must be none, auto, required or name a function"));
+        if let Some(word) = Literal::of(raw).and_then(Literal::decode) {
+            return match &*word {
+                "auto" => Ok(Self::Auto),
+                "none" => Ok(Self::None),
+                "required" | "any" => Ok(Self::Any),
+                _ => Err(unknown()),
+            };
+        }
+        let choice: ToolChoice<'_> = serde_json::from_str(raw.get()).map_err(|_| unknown())?;
+        let kind = choice.r#type.as_ref().map_or("function", Word::as_str);
+        if kind == "allowed_tools" {
+            return Self::among(choice.allowed_tools, field);
+        }
+        let function = choice.function.and_then(|function| function.name).or(choice.name);
+        let custom = choice.custom.and_then(|custom| custom.name);
+        match (kind, function, custom) {
+            ("function", Some(name), _) | ("custom", _, Some(name)) => Ok(Self::Tool(name)),
+            ("function" | "custom", _, _) => {
+                Err(RequestError::new(format!("{field}.{kind}.name: field required")))
+            }
+            _ => Err(unknown()),
+        }
+    }
+
+    fn among(allowed: Option<AllowedTools<'a>>, field: &str) -> Result<Self, RequestError> {
+        let wrong = |what: &str| RequestError::new(format!("{field}.allowed_tools{what}"));
+        let allowed = allowed.ok_or_else(|| wrong(": field required"))?;
+        let names = allowed.tools.iter().map(Tool::name).collect::<Option<Vec<_>>>();
+        let names = names.ok_or_else(|| wrong(".tools: each must name a tool"))?;
+        match allowed.mode.as_ref().map(Word::as_str) {
+            _ if names.is_empty() => Err(wrong(".tools: at least one tool is required")),
+            Some("auto") => Ok(Self::AutoAmong(names)),
+            Some("required") => Ok(Self::AnyAmong(names)),
+            Some(_) | None => Err(wrong(".mode: must be auto or required")),
+        }
+    }
+
+    /// Whether a tool must be called.
+    pub(super) fn is_forced(&self) -> bool {
+        match self {
+            Self::Any | Self::Tool(_) | Self::AnyAmong(_) => true,
+            Self::Open | Self::Auto | Self::None | Self::AutoAmong(_) => false,
+        }
+    }
+
+    /// The tools that it names.
+    fn named(&self) -> &[Literal<'a>] {
+        match self {
+            Self::Tool(name) => std::slice::from_ref(name),
+            Self::AutoAmong(names) | Self::AnyAmong(names) => names,
+            Self::Open | Self::Auto | Self::None | Self::Any => &[],
+        }
+    }
+
+    /// Whether the upstream is to be told of this function: it has no other way to leave one alone.
+    fn allows(&self, name: Literal<'_>) -> bool {
+        match self {
+            Self::AutoAmong(names) | Self::AnyAmong(names) => {
+                let name = name.decode().unwrap_or_default();
+                names.iter().any(|known| known.is(&name))
+            }
+            Self::Open | Self::Auto | Self::None | Self::Any | Self::Tool(_) => true,
+        }
+    }
+
+    fn write(&self, parallel: Option<bool>, out: &mut Vec<u8>) {
+        let alone = parallel == Some(false);
+        match self {
+            Self::Open if !alone => return,
+            Self::Open | Self::Auto | Self::AutoAmong(_) => {
+                out.put(b",\"tool_choice\":{\"type\":\"auto\"");
+            }
+            Self::None => {
+                out.put(b",\"tool_choice\":{\"type\":\"none\"}");
+                return;
+            }
+            Self::Any | Self::AnyAmong(_) => out.put(b",\"tool_choice\":{\"type\":\"any\""),
+            Self::Tool(name) => {
+                out.put(b",\"tool_choice\":{\"type\":\"tool\",\"name\":");
+                out.quoted(name.inner());
+            }
+        }
+        out.raw(if alone { ",\"disable_parallel_tool_use\":true}" } else { "}" });
+    }
+}
+
+/// Appends `tools` and `tool_choice`, as far as there are tools that the upstream can call. `called` are the names that
+/// the history knows: Anthropic refuses a history with calls if there are no tools, so that these stand in then.
+pub(super) fn write(
+    request: &Request<'_>,
+    choice: &Choice<'_>,
+    called: &[&str],
+    out: &mut Vec<u8>,
+) -> Result<(), RequestError> {
+    let mut list = List { out, choice, names: Vec::new(), told: 0 };
+    for (at, tool) in request.tools.iter().flatten().enumerate() {
+        match Kind::of(tool) {
+            Kind::Function => {
+                let function = tool.function.as_ref();
+                let function = function
+                    .ok_or_else(|| RequestError::new(format!("tools.{at}.function: field required")))?;
+                list.function(function, tool.cache_control, &format_args!("tools.{at}.function"))?;
+            }
+            Kind::Custom => {
+                let custom = tool.custom.as_ref();
+                let custom =
+                    custom.ok_or_else(|| RequestError::new(format!("tools.{at}.custom: field required")))?;
+                list.custom(custom, tool.cache_control, &format_args!("tools.{at}.custom"))?;
+            }
+            // The upstream does not have it.
+            Kind::Other => {}
+        }
+    }
+    for (at, function) in request.functions.iter().flatten().enumerate() {
+        list.function(function, None, &format_args!("functions.{at}"))?;
+    }
+    if list.names.is_empty() {
+        stand_ins(called, out);
+        return Ok(());
+    }
+    choice.named().iter().try_for_each(|name| list.has(*name))?;
+    out.put(b"]");
+    // With `functions` there never was more than one call.
+    let parallel = request.functions.as_ref().map(|_| false).or(request.parallel_tool_calls);
+    choice.write(parallel, out);
+    Ok(())
+}
+
+/// The names of the custom tools among the client's.
+pub(super) fn custom_names(request: &Request<'_>) -> Vec<String> {
+    let tools = request.tools.iter().flatten().filter(|tool| Kind::of(tool) == Kind::Custom);
+    let names = tools.filter_map(|tool| tool.custom.as_ref()?.name?.decode());
+    names.map(std::borrow::Cow::into_owned).collect()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Function,
+    Custom,
+    Other,
+}
+
+impl Kind {
+    fn of(tool: &Tool<'_>) -> Self {
+        match (tool.r#type.as_ref().map(Word::as_str), &tool.custom) {
+            (Some("custom"), _) | (None, Some(_)) => Self::Custom,
+            (Some("function") | None, _) => Self::Function,
+            (Some(_), _) => Self::Other,
+        }
+    }
+}
+
+/// The tools as they are written.
+struct List<'o, 'a> {
+    out: &'o mut Vec<u8>,
+    choice: &'o Choice<'a>,
+    names: Vec<Literal<'a>>,
+    told: usize,
+}
+
+impl<'a> List<'_, 'a> {
+    fn function(
+        &mut self,
+        function: &Function<'a>,
+        cache_control: Option<&RawValue>,
+        path: &dyn std::fmt::Display,
+    ) -> Result<(), RequestError> {
+        if !self.begin(function.name, function.description, path)? {
+            return Ok(());
+        }
+        self.out.put(b",\"input_schema\":");
+        if function.strict == Some(true) {
+            let mut typed = Vec::new();
+            schema(function.parameters, path, &mut typed)?;
+            self.out.raw(&strict_schema(&String::from_utf8_lossy(&typed)));
+        } else {
+            schema(function.parameters, path, self.out)?;
+        }
+        if let Some(strict) = function.strict {
+            self.out.raw(if strict { ",\"strict\":true" } else { ",\"strict\":false" });
+        }
+        super::content::write_cache_control(cache_control, self.out);
+        self.out.put(b"}");
+        Ok(())
+    }
+
+    /// A custom tool becomes a function with one string property, which says what the text must look like.
+    fn custom(
+        &mut self,
+        tool: &CustomTool<'a>,
+        cache_control: Option<&RawValue>,
+        path: &dyn std::fmt::Display,
+    ) -> Result<(), RequestError> {
+        if !self.begin(tool.name, tool.description, path)? {
+            return Ok(());
+        }
+        self.out.put(b",\"input_schema\":{\"type\":\"object\",\"properties\":{");
+        self.out.string(PROPERTY);
+        self.out.put(b":{\"type\":\"string\",\"description\":\"The tool's input as plain text.");
+        if let Some(format) = &tool.format {
+            grammar(format, path, self.out)?;
+        }
+        self.out.put(b"\"}},\"required\":[");
+        self.out.string(PROPERTY);
+        self.out.put(b"],\"additionalProperties\":false}");
+        super::content::write_cache_control(cache_control, self.out);
+        self.out.put(b"}");
+        Ok(())
+    }
+
+    /// Begins a tool with its name and description. Answers whether the upstream is to know it.
+    fn begin(
+        &mut self,
+        name: Option<Literal<'a>>,
+        description: Option<Literal<'a>>,
+        path: &dyn std::fmt::Display,
+    ) -> Result<bool, RequestError> {
+        let name = name.filter(|name| !trim(name.inner()).is_empty());
+        let name = name.ok_or_else(|| RequestError::new(format!("{path}.name: field required")))?;
+        self.names.push(name);
+        if !self.choice.allows(name) {
+            return Ok(false);
+        }
+        self.out.raw(if self.told == 0 { ",\"tools\":[{\"name\":" } else { ",{\"name\":" });
+        self.told += 1;
+        self.out.quoted(name.inner());
+        if let Some(description) = description.filter(|text| !text.inner().is_empty()) {
+            self.out.put(b",\"description\":");
+            self.out.quoted(description.inner());
+        }
+        Ok(true)
+    }
+
+    fn has(&self, name: Literal<'_>) -> Result<(), RequestError> {
+        let decoded = name.decode().unwrap_or_default();
+        if self.names.iter().any(|known| known.is(&decoded)) {
+            return Ok(());
+        }
+        let path =
+            if matches!(self.choice, Choice::Tool(_)) { "function.name" } else { "allowed_tools.tools" };
+        Err(RequestError::new(format!("tool_choice.{path}: no function in tools has this name")))
+    }
+}
+
+/// Appends what a format demands, as inner text.
+fn grammar(
+    format: &CustomFormat<'_>,
+    path: &dyn std::fmt::Display,
+    out: &mut Vec<u8>,
+) -> Result<(), RequestError> {
+    let wrong = |what: &str| RequestError::new(format!("{path}.format.{what}"));
+    match format.r#type.as_ref().map(Word::as_str) {
+        Some("text") => return Ok(()),
+        Some("grammar") => {}
+        Some(_) | None => return Err(wrong("type: must be text or grammar")),
+    }
+    let grammar = format.grammar.as_ref().ok_or_else(|| wrong("grammar: field required"))?;
+    let definition = grammar.definition.filter(|definition| !trim(definition.inner()).is_empty());
+    let definition = definition.ok_or_else(|| wrong("grammar.definition: field required"))?;
+    out.raw(match grammar.syntax.as_ref().map(Word::as_str) {
+        Some("lark") => " It must match this Lark grammar:\\n\\n",
+        Some("regex") => " It must match this regular expression:\\n\\n",
+        Some(_) | None => return Err(wrong("grammar.syntax: must be lark or regex")),
+    });
+    out.raw(definition.inner());
+    Ok(())
+}
+
+/// With `strict` Anthropic takes what its structured outputs support, and refuses the rest with the whole request. The top
+/// must say that it is an object all the same, which alternatives and references there do not.
+fn strict_schema(schema: &str) -> String {
+    let reduced = schema_fit::reduced(schema);
+    if has_type(&reduced) {
+        return reduced;
+    }
+    schema_fit::fitted(schema).map_or(reduced, |fitted| schema_fit::reduced(&fitted))
+}
+
+/// Anthropic wants to read that the schema is one of an object; OpenAI takes it as said.
+fn schema(
+    parameters: Option<&RawValue>,
+    path: &dyn std::fmt::Display,
+    out: &mut Vec<u8>,
+) -> Result<(), RequestError> {
+    let Some(schema) = parameters.map(RawValue::get) else {
+        out.put(b"{\"type\":\"object\",\"properties\":{}}");
+        return Ok(());
+    };
+    let Some(inside) = schema.strip_prefix('{') else {
+        return Err(RequestError::new(format!("{path}.parameters: must be an object")));
+    };
+    if has_type(schema) {
+        out.raw(schema);
+        return Ok(());
+    }
+    let is_empty = inside.trim_start().starts_with('}');
+    out.raw(if is_empty { "{\"type\":\"object\",\"properties\":{}" } else { "{\"type\":\"object\"," });
+    out.raw(inside.trim_start());
+    Ok(())
+}
+
+fn has_type(schema: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Typed {
+        r#type: Option<IgnoredAny>,
+    }
+    serde_json::from_str::<Typed>(schema).is_ok_and(|schema| schema.r#type.is_some())
+}
+
+fn stand_ins(called: &[&str], out: &mut Vec<u8>) {
+    let mut separator = ",\"tools\":[{\"name\":";
+    let mut written = HashSet::new();
+    for name in called.iter().filter(|name| written.insert(**name)) {
+        out.raw(separator);
+        out.quoted(name);
+        out.put(b",\"input_schema\":{\"type\":\"object\",\"properties\":{}}}");
+        separator = ",{\"name\":";
+    }
+    if !called.is_empty() {
+        out.put(b"],\"tool_choice\":{\"type\":\"none\"}");
+    }
+}

@@ -1,0 +1,198 @@
+//! A message of the Messages API, whole and as events.
+
+use bytes::Bytes;
+
+use super::{Object, no_reply, object, objects, one_line, quoted, text, written};
+use crate::anthropic::error::reported;
+use crate::fault::Fault;
+use crate::request::is_complete_json;
+use crate::sse;
+
+/// A whole message told as the events of a stream.
+///
+/// # Errors
+/// It is no message.
+pub fn message_as_events(body: &[u8]) -> Result<Bytes, Fault> {
+    let message = one_line(body).and_then(|body| object(&body)).ok_or_else(no_reply)?;
+    let blocks = message.get("content").and_then(|content| objects(content)).ok_or_else(no_reply)?;
+    let said = |name: &str| message.get(name).cloned().unwrap_or_else(|| "null".to_owned());
+    let mut out = String::with_capacity(body.len() * 2);
+    let mut begun = message.clone();
+    begun.insert("content".to_owned(), "[]".to_owned());
+    let mut ending: Object =
+        ["stop_reason", "stop_sequence"].map(|name| (name.to_owned(), said(name))).into();
+    begun.extend(ending.keys().map(|name| (name.clone(), "null".to_owned())));
+    // What is only known at the end.
+    for name in ["stop_details", "safeguard_results"] {
+        ending.extend(begun.remove_entry(name));
+    }
+    event("message_start", &format!("\"message\":{}", written(&begun)), &mut out);
+    for (index, block) in blocks.into_iter().enumerate() {
+        tell(index, block, &mut out);
+    }
+    let usage = message.get("usage").filter(|usage| usage.starts_with('{'));
+    let usage = usage.map_or("{\"output_tokens\":0}", String::as_str);
+    event("message_delta", &format!("\"delta\":{},\"usage\":{usage}", written(&ending)), &mut out);
+    out.push_str("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
+    Ok(out.into())
+}
+
+fn event(name: &str, members: &str, out: &mut String) {
+    out.push_str(&format!("event: {name}\ndata: {{\"type\":\"{name}\",{members}}}\n\n"));
+}
+
+/// One content block: its beginning without what comes in pieces, these, and its end.
+fn tell(index: usize, mut block: Object, out: &mut String) {
+    let mut deltas = vec![];
+    let mut later = |block: &mut Object, name: &str, empty: &str, kind: &str, field: &str| {
+        let is_there = |value: &&mut String| {
+            *value != empty && *value != "null" && (empty != "[]" || value.starts_with('['))
+        };
+        let Some(value) = block.get_mut(name).filter(is_there) else { return };
+        let value = std::mem::replace(value, empty.to_owned());
+        let pieces = if empty == "[]" { list(&value) } else { vec![value] };
+        deltas.extend(pieces.into_iter().map(|piece| {
+            let piece = if empty == "{}" { quoted(&piece) } else { piece };
+            format!("\"delta\":{{\"type\":\"{kind}\",\"{field}\":{piece}}}")
+        }));
+    };
+    match text(&block, "type").as_deref() {
+        Some("text") => {
+            later(&mut block, "text", "\"\"", "text_delta", "text");
+            later(&mut block, "citations", "[]", "citations_delta", "citation");
+        }
+        Some("thinking") => {
+            later(&mut block, "thinking", "\"\"", "thinking_delta", "thinking");
+            later(&mut block, "signature", "\"\"", "signature_delta", "signature");
+        }
+        // Whoever runs it.
+        Some(_) if block.get("input").is_some_and(|input| input.starts_with('{')) => {
+            later(&mut block, "input", "{}", "input_json_delta", "partial_json");
+        }
+        Some(_) | None => {}
+    }
+    event("content_block_start", &format!("\"index\":{index},\"content_block\":{}", written(&block)), out);
+    for delta in deltas {
+        event("content_block_delta", &format!("\"index\":{index},{delta}"), out);
+    }
+    event("content_block_stop", &format!("\"index\":{index}"), out);
+}
+
+fn list(json: &str) -> Vec<String> {
+    let values: Vec<&serde_json::value::RawValue> = serde_json::from_str(json).unwrap_or_default();
+    values.into_iter().map(|value| value.get().to_owned()).collect()
+}
+
+/// The events of a stream put together into the message that a client would make of them.
+///
+/// # Errors
+/// They are no message, report an error, or end before the message does.
+pub fn events_as_message(stream: &[u8]) -> Result<Vec<u8>, Fault> {
+    let mut message = Message::default();
+    for data in sse::events(stream).filter_map(|event| event.data()) {
+        let data = data.trim_ascii();
+        if data.is_empty() || data == b"[DONE]" {
+            continue;
+        }
+        let event = std::str::from_utf8(data).ok().and_then(object);
+        let event = event.ok_or_else(|| Fault::bad_gateway("invalid JSON in upstream stream"))?;
+        match text(&event, "type").as_deref() {
+            Some("message_stop") => return message.finished(),
+            Some("error") => return Err(reported(data)),
+            Some(kind) => message.take(kind, &event),
+            None => {}
+        }
+    }
+    Err(Fault::cut())
+}
+
+#[derive(Default)]
+struct Message {
+    members: Option<Object>,
+    /// With the index that the upstream gave each.
+    blocks: Vec<(Option<String>, Block)>,
+}
+
+#[derive(Default)]
+struct Block {
+    members: Object,
+    input: String,
+    citations: Vec<String>,
+}
+
+impl Message {
+    fn take(&mut self, kind: &str, event: &Object) {
+        let inside = |name: &str| event.get(name).and_then(|value| object(value)).unwrap_or_default();
+        let index = event.get("index").cloned();
+        match kind {
+            "message_start" => self.members = Some(inside("message")),
+            "content_block_start" => {
+                let block = Block { members: inside("content_block"), ..Block::default() };
+                self.blocks.push((index, block));
+            }
+            "content_block_delta" => {
+                let block = self.blocks.iter_mut().rfind(|(known, _)| index.is_none() || *known == index);
+                if let Some((_, block)) = block {
+                    block.grow(inside("delta"));
+                }
+            }
+            "message_delta" => {
+                let message = self.members.get_or_insert_default();
+                message.extend(inside("delta"));
+                let known = message.get("usage").and_then(|usage| object(usage)).unwrap_or_default();
+                // Cumulative: what comes replaces what was known.
+                let usage = known.into_iter().chain(inside("usage")).collect();
+                let others = event.iter().filter(|(name, _)| !matches!(name.as_str(), "type" | "delta"));
+                message.extend(others.map(|(name, value)| (name.clone(), value.clone())));
+                message.insert("usage".to_owned(), written(&usage));
+            }
+            _ => {}
+        }
+    }
+
+    fn finished(self) -> Result<Vec<u8>, Fault> {
+        let mut message = self.members.ok_or_else(no_reply)?;
+        let blocks: Vec<_> = self.blocks.into_iter().map(|(_, block)| block.finished()).collect();
+        message.insert("content".to_owned(), format!("[{}]", blocks.join(",")));
+        Ok(written(&message).into_bytes())
+    }
+}
+
+impl Block {
+    fn grow(&mut self, delta: Object) {
+        let kind = text(&delta, "type").unwrap_or_default();
+        for (name, value) in delta {
+            match (kind.as_str(), name.as_str()) {
+                (_, "type") => {}
+                ("input_json_delta", "partial_json") => {
+                    let piece: String = serde_json::from_str(&value).unwrap_or_default();
+                    self.input.push_str(&piece);
+                }
+                ("citations_delta", "citation") => self.citations.push(value),
+                _ => match (self.members.get_mut(&name), value.strip_prefix('"')) {
+                    (Some(known), Some(more)) if known.starts_with('"') => {
+                        known.pop();
+                        known.push_str(more);
+                    }
+                    _ => {
+                        self.members.insert(name, value);
+                    }
+                },
+            }
+        }
+    }
+
+    fn finished(mut self) -> String {
+        if !self.input.is_empty() {
+            let is_object =
+                self.input.trim_start().starts_with('{') && is_complete_json(self.input.as_bytes());
+            let input =
+                if is_object { self.input } else { format!("{{\"raw_arguments\":{}}}", quoted(&self.input)) };
+            self.members.insert("input".to_owned(), input);
+        }
+        if !self.citations.is_empty() {
+            self.members.insert("citations".to_owned(), format!("[{}]", self.citations.join(",")));
+        }
+        written(&self.members)
+    }
+}

@@ -1,0 +1,3 @@
+//! Codecs for the APIs that upstreams speak.
+
+pub mod chat;

@@ -1,0 +1,119 @@
+//! What an upstream takes beyond what every Chat Completions upstream takes, and how it wants to be told.
+//!
+//! Nothing here is guessed from an address: the configuration says it, for the known vendors the built-in one.
+
+use crate::wildcard;
+
+/// One provider's ways. [`PLAIN`] is what holds where nothing is said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dialect {
+    /// How models that reason are told how much.
+    pub reasoning: Reasoning,
+    /// Models that get the parameter; `*` matches any characters. An empty list means the models in [`super::FAMILIES`].
+    pub reasoning_models: Vec<String>,
+    /// How a model gets its own earlier thoughts back.
+    pub replay: Replay,
+    /// What stands between `<think>` and `</think>` at the start of a reply is thinking.
+    pub think_tags: bool,
+    /// System messages may stand anywhere; elsewhere all but the first are told by the user.
+    pub system_anywhere: bool,
+    /// `cache_control` marks are understood.
+    pub cache_control: bool,
+    /// `top_k` is understood.
+    pub top_k: bool,
+    /// Tool names are letters, digits and `_` alone.
+    pub plain_tool_names: bool,
+    /// Fields that take the id of the client's user, 64 characters at most.
+    pub user_fields: Vec<String>,
+    /// `cache_control` becomes `prompt_cache_breakpoint` where the model takes it, and the session `prompt_cache_key`.
+    pub prompt_cache: bool,
+    /// Members of the body (without braces) that make the upstream search the web itself.
+    pub web_search: Option<String>,
+    /// Signatures beside calls and texts (`extra_content`) go back with them, as far as the client carries them.
+    pub extras: bool,
+    /// `max_tokens` is raised to this at least.
+    pub fewest_tokens: Option<u64>,
+    /// `max_tokens` is lowered to this at most.
+    pub most_tokens: Option<u64>,
+}
+
+/// The parameter for how much a model is to think.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reasoning {
+    /// `"reasoning_effort": "low" | "medium" | "high"` (OpenAI, and most who copy it).
+    Effort,
+    /// `"reasoning": {"effort": …}` (OpenRouter).
+    Nested,
+    /// `"thinking": {"type": "enabled" | "disabled"}` (GLM, Kimi, DeepSeek).
+    Switch,
+}
+
+/// The field of an assistant message that takes the model's earlier thoughts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replay {
+    /// `reasoning_content`, a text (GLM, vLLM).
+    Content,
+    /// The same, and a message with calls is refused without it, at least while the model thinks (DeepSeek, Kimi).
+    Required,
+    /// `reasoning_details`, the very objects that came (OpenRouter); where none came, `reasoning_content`.
+    Details,
+    /// None takes them.
+    Nothing,
+}
+
+/// What holds where nothing is said.
+pub static PLAIN: Dialect = Dialect {
+    reasoning: Reasoning::Effort,
+    reasoning_models: Vec::new(),
+    replay: Replay::Content,
+    think_tags: false,
+    system_anywhere: false,
+    cache_control: false,
+    top_k: false,
+    plain_tool_names: false,
+    user_fields: Vec::new(),
+    prompt_cache: false,
+    web_search: None,
+    extras: true,
+    fewest_tokens: None,
+    most_tokens: None,
+};
+
+impl Default for Dialect {
+    fn default() -> Self {
+        PLAIN.clone()
+    }
+}
+
+impl Dialect {
+    /// Whether the provider's configuration lists this model as one that reasons. Case is ignored, and so is a vendor's prefix
+    /// (`openai/`) unless the pattern has one.
+    pub(super) fn lists(&self, model: &str) -> bool {
+        let model = model.to_ascii_lowercase();
+        let name = model.rsplit('/').next().unwrap_or(&model);
+        self.reasoning_models.iter().any(|pattern| {
+            let pattern = pattern.to_ascii_lowercase();
+            wildcard::matches(&pattern, if pattern.contains('/') { &model } else { name })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vendors_prefix_counts_only_where_the_pattern_has_one() {
+        let dialect =
+            Dialect { reasoning_models: vec!["GPT-5*".into(), "z-ai/glm*".into()], ..Dialect::default() };
+        for (model, reasons) in [
+            ("openai/gpt-5.1", true),
+            ("gpt-5", true),
+            ("z-ai/GLM-4.6", true),
+            ("glm-4.6", false),
+            ("gpt-4o", false),
+        ] {
+            assert_eq!(dialect.lists(model), reasons, "{model}");
+        }
+    }
+}

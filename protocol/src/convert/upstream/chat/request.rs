@@ -1,0 +1,220 @@
+//! A Messages request becomes a Chat Completions request.
+//!
+//! The upstream's body is written front to back into one buffer. Texts keep the form they came in: a literal is
+//! copied with its escapes, joined ones are spliced.
+
+mod caching;
+mod client_tools;
+mod content;
+mod documents;
+mod effort;
+mod messages;
+mod pairing;
+mod server_blocks;
+mod settings;
+mod strict;
+mod tool_list;
+mod tools;
+mod user;
+
+use super::{
+    ChatRequest, Replay, ReplyContext, Target,
+    names::{Alphabet, Names},
+    thinking::Tag,
+};
+use crate::{
+    anthropic::request::{Content, Message, Request, Safeguard},
+    convert::{Dropped, RequestError},
+    gemini,
+    json::{List, Object, Word, Write},
+    signature,
+    tool_id::Maker,
+    vocabulary::Delivery,
+};
+use caching::Marks;
+use content::{System, system};
+use effort::Effort;
+use messages::{Need, Scribe};
+use pairing::Pairing;
+use settings::sequences;
+use tool_list::tool_list;
+use tools::{Toolbox, all_names, is_web_search};
+
+/// Members that have been dealt with elsewhere.
+const ELSEWHERE: [&str; 1] = ["model"];
+
+pub(super) fn translate(body: &[u8], target: &Target<'_>) -> Result<ChatRequest, RequestError> {
+    let text = std::str::from_utf8(body).map_err(|_| RequestError::new("the request body is not UTF-8"))?;
+    let request: Request<'_> =
+        serde_json::from_str(text).map_err(|error| RequestError::unreadable(&error))?;
+    let mut dropped = Dropped::default();
+    request
+        .unknown
+        .iter()
+        .map(Word::as_str)
+        .filter(|name| !ELSEWHERE.contains(name))
+        .for_each(|name| dropped.note(name));
+    let turns = read_turns(&request)?;
+    let delivery = if request.stream == Some(true) { Delivery::Streamed } else { Delivery::Whole };
+
+    let mut out = Vec::with_capacity(body.len() + body.len() / 8 + 512);
+    out.put(b"{\"model\":");
+    out.string(target.model);
+    let effort = Effort::new(&request, &turns, target);
+    // A hash, and on the way of every request: made once.
+    let maker = Maker::new(target.provider, target.model);
+    settings::write((&request, &effort), target, &mut dropped, &mut out)?;
+    match delivery {
+        Delivery::Streamed => out.put(b",\"stream\":true,\"stream_options\":{\"include_usage\":true}"),
+        Delivery::Whole => out.put(b",\"stream\":false"),
+    }
+    let tools = tool_list(request.tools.as_deref().unwrap_or_default(), &turns, &mut dropped);
+    let alphabet = if target.dialect.plain_tool_names { Alphabet::Plain } else { Alphabet::Usual };
+    let names = Names::of(all_names(&tools, &turns), alphabet);
+    let choice = request.tool_choice.as_ref();
+    Toolbox { tools: &tools, choice, turns: &turns, names: &names, target }.write(&mut dropped, &mut out)?;
+    out.put(b",\"messages\":[");
+    write_messages((&request, &turns, &effort), target, (&names, maker, &mut dropped), &mut out)?;
+    out.put(b"]}");
+    Ok(ChatRequest {
+        body: out,
+        delivery,
+        reply: reply_context((&request, &effort), target, (&names, maker)),
+        dropped,
+    })
+}
+
+fn read_turns<'a>(request: &Request<'a>) -> Result<Vec<Turn<'a>>, RequestError> {
+    let messages = request.messages.as_deref().unwrap_or_default();
+    if messages.is_empty() {
+        return Err(RequestError::new("messages: at least one message is required"));
+    }
+    let turns = messages.iter().enumerate().map(|(at, message)| Turn::read(at, message));
+    let mut turns: Vec<Turn<'a>> = turns.collect::<Result<_, _>>()?;
+    hide_cleared(messages, &mut turns);
+    Ok(turns)
+}
+
+/// Hides system messages that were for one turn of the user, once the next has come.
+fn hide_cleared(messages: &[Message<'_>], turns: &mut [Turn<'_>]) {
+    let last = turns.iter().rposition(|turn| turn.role == Role::User).unwrap_or(0);
+    for (message, turn) in messages.iter().zip(turns).take(last) {
+        let clears = message.clear_at.as_ref().is_some_and(|at| at.as_str() == "next_user_message");
+        turn.is_shown = !(clears && turn.role == Role::System);
+    }
+}
+
+fn reply_context(
+    (request, effort): (&Request<'_>, &Effort),
+    target: &Target<'_>,
+    (names, maker): (&Names, Maker),
+) -> ReplyContext {
+    let thinks = request
+        .thinking
+        .as_ref()
+        .and_then(|thinking| thinking.r#type.as_ref())
+        .is_some_and(|kind| kind.as_str() != "disabled");
+    let keeps_details = target.dialect.replay == Replay::Details;
+    let (stop_sequences, cut_at) = sequences(request, effort.stop());
+    let searches = request.tools.iter().flatten().any(is_web_search) && target.dialect.web_search.is_some();
+    ReplyContext {
+        requested_model: target.requested_model.to_owned(),
+        signature: thinks.then(|| signature::mint(target.provider, target.model)),
+        stop_sequences,
+        cut_at,
+        searches,
+        asks_for_judgement: asks_for_judgement(request),
+        maker,
+        names: names.back(),
+        think_tag: match (gemini::is_named_in(target.model), target.dialect.think_tags) {
+            (true, _) => Some(Tag::Thought),
+            (false, true) => Some(Tag::Think),
+            (false, false) => None,
+        },
+        keeps_details,
+        keeps_extras: target.dialect.extras,
+        // OpenRouter sends Gemini's signatures when its calls have come, each of them in one piece.
+        signs_late: thinks && keeps_details && gemini::is_named_in(target.model),
+    }
+}
+
+/// Whether the server is to judge tool calls.
+fn asks_for_judgement(request: &Request<'_>) -> bool {
+    let Some(safeguards) = request.safeguards else { return false };
+    let safeguards =
+        serde_json::from_str::<List<Object<Safeguard<'_>>>>(safeguards.get()).unwrap_or_default();
+    let mut kinds = safeguards.0.iter().filter_map(|safeguard| safeguard.0.as_ref()?.r#type.as_ref());
+    kinds.any(|kind| kind.as_str() == "dangerous_tool_use")
+}
+
+fn write_messages(
+    (request, turns, effort): (&Request<'_>, &[Turn<'_>], &Effort),
+    target: &Target<'_>,
+    (names, maker, dropped): (&Names, Maker, &mut Dropped),
+    out: &mut Vec<u8>,
+) -> Result<(), RequestError> {
+    let marks = Marks::new(target);
+    let start = out.len();
+    if let Some(raw) = request.system {
+        let content =
+            Content::read(raw).map_err(|problem| RequestError::new(format!("system: {problem}")))?;
+        system(&content, System::Top, (target.dialect, &marks), dropped, out)?;
+    }
+    let mut pairing = Pairing::of(turns)?;
+    pairing.lead_ids_back(maker);
+    let need = match target.dialect.replay {
+        Replay::Required if !effort.is_off() => Need::Always,
+        Replay::Required | Replay::Content | Replay::Details | Replay::Nothing => Need::IfAny,
+    };
+    Scribe { turns, pairing: &pairing, names, target, marks: &marks, need }.write(dropped, out)?;
+    // Every message was written with a comma behind it.
+    if out.len() > start {
+        out.pop();
+    }
+    Ok(())
+}
+
+/// Who speaks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    User,
+    Assistant,
+    System,
+}
+
+/// One entry of `messages`.
+struct Turn<'a> {
+    role: Role,
+    content: Content<'a>,
+    /// Of a system message: how much is to be thought from here on.
+    effort: Option<&'static str>,
+    /// Not a system message that was for an earlier turn.
+    is_shown: bool,
+}
+
+impl<'a> Turn<'a> {
+    fn read(at: usize, message: &Message<'a>) -> Result<Self, RequestError> {
+        let role = match message.role.as_ref().map(Word::as_str) {
+            Some("user") => Role::User,
+            Some("assistant") => Role::Assistant,
+            Some("system") => Role::System,
+            Some(_) => {
+                return Err(RequestError::new(format!(
+                    "messages.{at}.role: must be user, assistant or system"
+                )));
+            }
+            None => return Err(RequestError::new(format!("messages.{at}.role: field required"))),
+        };
+        let of_turn = message.output_config.as_ref().filter(|_| role == Role::System);
+        let effort =
+            of_turn.and_then(|config| config.effort.as_ref()).map(|word| effort::level(word.as_str()));
+        let content = match message.content {
+            Some(content) => Content::read(content)
+                .map_err(|problem| RequestError::new(format!("messages.{at}.content: {problem}")))?,
+            // It is there for its effort.
+            None if of_turn.is_some() => Content::Blocks(vec![]),
+            None => return Err(RequestError::new(format!("messages.{at}.content: field required"))),
+        };
+        Ok(Self { role, content, effort, is_shown: true })
+    }
+}

@@ -1,0 +1,257 @@
+//! Content blocks that look the same whoever speaks: system texts, images, what a tool returned.
+
+use std::{borrow::Cow, fmt};
+
+use serde_json::value::RawValue;
+
+use super::{
+    caching::{Mark, Marks},
+    documents::{Shown, document, search_result},
+};
+use crate::{
+    anthropic::request::{Block, Content, Source},
+    convert::{Dropped, RequestError, upstream::chat::Dialect},
+    json::{Literal, Word, Write, trim, trim_end, trim_start, wrong_type},
+};
+
+/// What Claude Code puts first in `system`; it changes with every request and would spoil an upstream's prefix cache.
+const ATTRIBUTION: &str = "x-anthropic-billing-header:";
+
+/// What a tool message says if the tool returned nothing: some upstreams refuse an empty one.
+const NOTHING: &str = "No content provided";
+
+/// Where a system text stands.
+#[derive(Clone, Copy)]
+pub(super) enum System {
+    Top,
+    Message(usize),
+}
+
+impl fmt::Display for System {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Top => formatter.write_str("system"),
+            Self::Message(at) => write!(formatter, "messages.{at}.content"),
+        }
+    }
+}
+
+/// Appends a system message and a comma, or nothing if the text is blank.
+pub(super) fn system(
+    content: &Content<'_>,
+    place: System,
+    (dialect, marks): (&Dialect, &Marks),
+    dropped: &mut Dropped,
+    out: &mut Vec<u8>,
+) -> Result<(), RequestError> {
+    let mut texts: Vec<(&str, Option<Mark<'_>>)> = Vec::new();
+    match content {
+        Content::Text(text) => texts.push((text.inner(), None)),
+        Content::Blocks(blocks) => {
+            for (at, block) in blocks.iter().enumerate() {
+                match (block.kind(), place) {
+                    ("text", _) => {}
+                    // The list of tools says what they have changed.
+                    ("tool_addition" | "tool_removal", System::Message(_)) => continue,
+                    // It stays in the history: refused once, the conversation would be stuck.
+                    (kind, System::Message(_)) if is_word(kind) => {
+                        dropped.note(format_args!("{place}.{at} ({kind})"));
+                        continue;
+                    }
+                    _ => {
+                        return Err(RequestError::new(format!(
+                            "{place}.{at}: only text blocks are supported here"
+                        )));
+                    }
+                }
+                let Some(text) = block.text.map(Literal::inner) else { continue };
+                let is_shown = !text.starts_with(ATTRIBUTION);
+                texts.push((text, marks.of(block.cache_control.filter(|_| is_shown))));
+            }
+            // A string is left alone: there it would be the head of the whole prompt.
+            texts.retain(|(text, _)| !text.starts_with(ATTRIBUTION));
+        }
+    }
+    if texts.iter().all(|(text, _)| trim(text).is_empty()) {
+        return Ok(());
+    }
+    let plain: Vec<&str> = texts.iter().map(|(text, _)| *text).collect();
+    match place {
+        System::Message(_) if !dialect.system_anywhere => {
+            out.put(b"{\"role\":\"user\",\"content\":\"<system-reminder>\\n");
+            join(&plain, "\\n\\n", out);
+            out.put(b"\\n</system-reminder>\"},");
+        }
+        System::Top | System::Message(_) if texts.iter().any(|(_, mark)| mark.is_some()) => {
+            out.put(b"{\"role\":\"system\",\"content\":[");
+            for (at, (text, mark)) in texts.iter().enumerate() {
+                out.raw(if at > 0 { "," } else { "" });
+                Shown::Text(Cow::Borrowed(text)).write(*mark, out);
+            }
+            out.put(b"]},");
+        }
+        System::Top | System::Message(_) => {
+            out.put(b"{\"role\":\"system\",\"content\":\"");
+            join(&plain, "\\n\\n", out);
+            out.put(b"\"},");
+        }
+    }
+    Ok(())
+}
+
+/// Appends inner texts with a separator between them, trimmed at both ends.
+fn join<T: AsRef<str>>(texts: &[T], separator: &str, out: &mut Vec<u8>) {
+    let is_blank = |text: &&T| trim(text.as_ref()).is_empty();
+    let first = texts.iter().take_while(is_blank).count();
+    let texts = &texts[first..];
+    let texts = &texts[..texts.len() - texts.iter().rev().take_while(is_blank).count()];
+    for (at, text) in texts.iter().map(AsRef::as_ref).enumerate() {
+        let text = if at == 0 { trim_start(text) } else { text };
+        if at > 0 {
+            out.raw(separator);
+        }
+        out.raw(if at + 1 == texts.len() { trim_end(text) } else { text });
+    }
+}
+
+/// An image that Chat Completions can show.
+#[derive(Clone, Copy)]
+pub(super) enum Image<'a> {
+    Url(&'a str),
+    Base64 { media_type: &'a str, data: &'a str },
+}
+
+impl<'a> Image<'a> {
+    /// Takes an image block's source apart. `path` names the block in errors.
+    pub(super) fn read(source: Option<&'a RawValue>, path: &dyn fmt::Display) -> Result<Self, RequestError> {
+        let problem = |text: &str| RequestError::new(format!("{path}.source{text}"));
+        let raw = source.ok_or_else(|| problem(": field required"))?;
+        let source: Source<'a> =
+            serde_json::from_str(raw.get()).map_err(|error| problem(&format!(": {}", wrong_type(&error))))?;
+        let field = |literal: Option<Literal<'a>>, name: &str| {
+            literal.map(Literal::inner).ok_or_else(|| problem(&format!(".{name}: field required")))
+        };
+        match source.r#type.as_ref().map_or("", Word::as_str) {
+            "base64" => Ok(Self::Base64 {
+                media_type: field(source.media_type, "media_type")?,
+                data: field(source.data, "data")?,
+            }),
+            "url" => Ok(Self::Url(field(source.url, "url")?)),
+            "file" => Err(problem(".type: file sources are not supported by this provider")),
+            _ => Err(problem(".type: must be base64 or url")),
+        }
+    }
+
+    /// Appends the content part, but for its closing brace.
+    pub(super) fn write(self, out: &mut Vec<u8>) {
+        out.put(b"{\"type\":\"image_url\",\"image_url\":{\"url\":\"");
+        match self {
+            Self::Url(url) => out.raw(url),
+            Self::Base64 { media_type, data } => {
+                out.put(b"data:");
+                out.raw(media_type);
+                out.put(b";base64,");
+                out.raw(data);
+            }
+        }
+        out.put(b"\"}");
+    }
+}
+
+/// What a tool returned: text for its message, and images that have to follow it.
+#[derive(Default)]
+pub(super) struct ToolOutput<'a> {
+    texts: Vec<Cow<'a, str>>,
+    pub(super) attached: Vec<Shown<'a>>,
+    is_string: bool,
+    is_error: bool,
+}
+
+impl<'a> ToolOutput<'a> {
+    /// Takes a tool_result block apart. `path` names the block in errors.
+    pub(super) fn read(block: &Block<'a>, path: &dyn fmt::Display) -> Result<Self, RequestError> {
+        let is_error = block.is_error.is_some_and(|flag| flag.get() == "true");
+        let mut output = Self { is_error, ..Self::default() };
+        let Some(raw) = block.content else { return Ok(output) };
+        let path = format!("{path}.content");
+        match Content::read(raw).map_err(|problem| RequestError::new(format!("{path}: {problem}")))? {
+            Content::Text(text) => {
+                output.texts.push(Cow::Borrowed(text.inner()));
+                output.is_string = true;
+            }
+            Content::Blocks(blocks) => {
+                for (at, block) in blocks.iter().enumerate() {
+                    output.take(block, &format_args!("{path}.{at}"))?;
+                }
+            }
+        }
+        Ok(output)
+    }
+
+    fn take(&mut self, block: &Block<'a>, path: &dyn fmt::Display) -> Result<(), RequestError> {
+        match block.kind() {
+            "text" => self.texts.extend(block.text.map(|text| Cow::Borrowed(text.inner()))),
+            "image" => {
+                self.show(Shown::Image(Image::read(block.source, path)?));
+            }
+            "document" => document(block, path)?.into_iter().for_each(|part| self.show(part)),
+            "search_result" => search_result(block, path)?.into_iter().for_each(|part| self.show(part)),
+            "tool_reference" => {
+                let name = block
+                    .tool_name
+                    .ok_or_else(|| RequestError::new(format!("{path}.tool_name: field required")))?;
+                self.texts.push(Cow::Owned(format!("Tool {} is now available.", name.inner())));
+            }
+            // What a tool returned stays in the history for good: refused once, the conversation would be stuck. The
+            // model is told what it does not see.
+            kind if is_word(kind) => self.texts.push(Cow::Owned(left_out(kind))),
+            _ => return Err(unsupported(block, path)),
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, part: Shown<'a>) {
+        match part {
+            Shown::Text(text) => self.texts.push(text),
+            Shown::Image(_) => {
+                self.texts.push(Cow::Borrowed("[image attached below]"));
+                self.attached.push(part);
+            }
+            Shown::Pdf { .. } => {
+                self.texts.push(Cow::Borrowed("[document attached below]"));
+                self.attached.push(part);
+            }
+        }
+    }
+
+    /// Appends the text of the tool message, without quotes. A string stays as it came; joined parts are trimmed.
+    pub(super) fn write_text(&self, out: &mut Vec<u8>) {
+        let first = self.texts.iter().map(|text| trim_start(text)).find(|text| !text.is_empty());
+        if self.is_error && !first.is_some_and(|text| text.starts_with("Error:")) {
+            out.put(b"Error: ");
+        }
+        match &self.texts[..] {
+            [text] if self.is_string => out.raw(text),
+            texts if texts.iter().all(|text| trim(text).is_empty()) => out.raw(NOTHING),
+            texts => join(texts, "\\n", out),
+        }
+    }
+}
+
+/// What stands in for a block that the model cannot be shown.
+pub(super) fn left_out(kind: &str) -> String {
+    format!("[{kind} left out: this provider cannot read it]")
+}
+
+/// Whether a block's type can stand in a message.
+pub(super) fn is_word(kind: &str) -> bool {
+    (1..=40).contains(&kind.len()) && kind.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric())
+}
+
+/// The refusal of a block that is none.
+pub(super) fn unsupported(block: &Block<'_>, path: &dyn fmt::Display) -> RequestError {
+    match block.kind() {
+        "" => RequestError::new(format!("{path}.type: field required")),
+        _ => RequestError::new(format!("{path}.type: no content block has this type")),
+    }
+}

@@ -1,0 +1,320 @@
+//! The conversation: user, assistant and system turns become messages, each written with a comma behind it.
+
+use std::{borrow::Cow, fmt};
+
+use serde_json::value::RawValue;
+
+use super::{
+    Role, Target, Turn,
+    caching::Marks,
+    content::{Image, System, ToolOutput, is_word, left_out, system},
+    documents::{Shown, document, search_result},
+    pairing::{Call, Pairing},
+    server_blocks::{ServerBlock, as_text},
+    user::{Part, message, user},
+};
+use crate::{
+    anthropic::request::{Block, Content},
+    convert::{
+        Dropped, RequestError,
+        upstream::chat::{Replay, extras::Extras, names::Names},
+    },
+    json::{Literal, Write, trim},
+    signature::{self, Origin},
+};
+
+/// What stands in for the result of a call that the client never answered; upstreams refuse a call without one.
+const UNANSWERED: &str = "Error: no result was provided for this tool call";
+
+/// Where a block stands.
+pub(super) struct Path(pub(super) usize, pub(super) usize);
+
+impl fmt::Display for Path {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "messages.{}.content.{}", self.0, self.1)
+    }
+}
+
+/// What all of the conversation is written with.
+pub(super) struct Scribe<'r, 'a> {
+    pub(super) turns: &'r [Turn<'a>],
+    pub(super) pairing: &'r Pairing<'r, 'a>,
+    pub(super) names: &'r Names,
+    pub(super) target: &'r Target<'r>,
+    pub(super) marks: &'r Marks,
+    pub(super) need: Need,
+}
+
+/// When a message with calls carries thoughts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    IfAny,
+    /// The upstream refuses one without; empty ones will do.
+    Always,
+}
+
+impl<'a> Scribe<'_, 'a> {
+    /// Appends all messages.
+    pub(super) fn write(&self, dropped: &mut Dropped, out: &mut Vec<u8>) -> Result<(), RequestError> {
+        let last = self.turns.len().checked_sub(1);
+        for (at, turn) in self.turns.iter().enumerate() {
+            match turn.role {
+                Role::System if !turn.is_shown => {}
+                Role::System => {
+                    let ways = (self.target.dialect, self.marks);
+                    system(&turn.content, System::Message(at), ways, dropped, out)?;
+                }
+                Role::User => user(at, &turn.content, (self.pairing, self.marks), dropped, out)?,
+                Role::Assistant => {
+                    self.moved(at, &turn.content, dropped, out);
+                    self.assistant(&turn.content, self.pairing.calls(at), out);
+                    let unanswered = (Some(at) != last).then_some(UNANSWERED);
+                    self.results(self.pairing.calls(at), unanswered, out)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends what of an assistant's turn only a user can say: summaries, documents, pictures. It comes before the turn,
+    /// whose calls must be followed by their results.
+    fn moved(&self, turn: usize, content: &Content<'a>, dropped: &mut Dropped, out: &mut Vec<u8>) {
+        let Content::Blocks(blocks) = content else { return };
+        let mut parts = vec![];
+        for (at, block) in blocks.iter().enumerate() {
+            let path = Path(turn, at);
+            let shown = match block.kind() {
+                "text" | "tool_use" | "tool_result" => continue,
+                "compaction" => Ok(as_text(block).into_iter().map(|text| Shown::Text(text.into())).collect()),
+                "document" => document(block, &path),
+                "search_result" => search_result(block, &path),
+                "image" => Image::read(block.source, &path).map(|image| vec![Shown::Image(image)]),
+                kind if ServerBlock::of(kind).is_some() => continue,
+                kind => {
+                    dropped.note(format_args!("{path} ({})", if is_word(kind) { kind } else { "?" }));
+                    continue;
+                }
+            };
+            // It stays in the history: refused once, the conversation would be stuck.
+            let shown = shown.unwrap_or_else(|_| {
+                dropped.note(format_args!("{path} ({})", block.kind()));
+                vec![Shown::Text(left_out(block.kind()).into())]
+            });
+            parts.extend(shown.into_iter().map(Part::shown));
+        }
+        message(&parts, out);
+    }
+
+    fn assistant(&self, content: &Content<'_>, calls: &[Call<'_, '_>], out: &mut Vec<u8>) {
+        let blocks = match content {
+            // Some upstreams refuse a turn in which nothing is said.
+            Content::Text(text) if is_blank(text.inner()) => return,
+            Content::Text(text) => {
+                out.put(b"{\"role\":\"assistant\",\"content\":");
+                out.quoted(text.inner());
+                out.put(b"},");
+                return;
+            }
+            Content::Blocks(blocks) => &blocks[..],
+        };
+        let thoughts = Thoughts::of(blocks, self.target);
+        let texts = texts(blocks);
+        let has_text = texts.iter().any(|text| !is_blank(text));
+        if thoughts.is_empty() && !has_text && calls.is_empty() {
+            return;
+        }
+        out.put(b"{\"role\":\"assistant\",\"content\":");
+        if !has_text && !calls.is_empty() {
+            out.put(b"null");
+        } else {
+            out.put(b"\"");
+            texts.iter().for_each(|text| out.raw(text));
+            out.put(b"\"");
+        }
+        thoughts.write(if calls.is_empty() { Need::IfAny } else { self.need }, out);
+        if has_text {
+            thoughts.extras.write_for_text(out);
+        }
+        for (at, call) in calls.iter().enumerate() {
+            out.raw(if at == 0 { ",\"tool_calls\":[" } else { "," });
+            self.tool_call(call, &thoughts.extras, out);
+        }
+        out.raw(if calls.is_empty() { "}," } else { "]}," });
+    }
+
+    fn tool_call(&self, call: &Call<'_, '_>, extras: &Extras, out: &mut Vec<u8>) {
+        out.put(b"{\"id\":");
+        out.quoted(&call.id);
+        out.put(b",\"type\":\"function\",\"function\":{\"name\":");
+        out.quoted(self.names.there(call.name));
+        out.put(b",\"arguments\":");
+        out.string(call.block.input.map_or("{}", |input| input.get()));
+        out.put(b"}");
+        // By the id that the client knows.
+        if let Some(id) = call.block.id {
+            extras.write_for_call(id, out);
+        }
+        out.put(b"}");
+    }
+
+    /// Appends the tool messages of one assistant message, then what their tools returned beside text: a tool message
+    /// holds nothing else. `unanswered` stands in for missing results; without it nothing does.
+    fn results(
+        &self,
+        calls: &[Call<'_, 'a>],
+        unanswered: Option<&str>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), RequestError> {
+        let mut attached = Vec::new();
+        for call in calls {
+            let output =
+                call.answer.map(|answer| ToolOutput::read(answer.block, &Path(answer.turn, answer.at)));
+            let output = output.transpose()?;
+            if output.is_none() && unanswered.is_none() {
+                continue;
+            }
+            out.put(b"{\"role\":\"tool\",\"tool_call_id\":");
+            out.quoted(&call.id);
+            out.put(b",\"content\":");
+            let mark = self.marks.of(call.answer.and_then(|answer| answer.block.cache_control));
+            out.raw(if mark.is_some() { "[{\"type\":\"text\",\"text\":\"" } else { "\"" });
+            match &output {
+                Some(output) => output.write_text(out),
+                None => out.raw(unanswered.unwrap_or_default()),
+            }
+            out.put(b"\"");
+            if let Some(mark) = mark {
+                mark.write(out);
+                out.put(b"}]");
+            }
+            out.put(b"},");
+            if let Some(output) = output.filter(|output| !output.attached.is_empty()) {
+                attached.push((call, output.attached));
+            }
+        }
+        returned(&attached, out);
+        Ok(())
+    }
+}
+
+/// What a model thought in one of its turns, as far as it is the one that is asked now: other models' thoughts mean
+/// nothing to it, and Anthropic's signatures nothing to anybody else.
+struct Thoughts<'a> {
+    texts: Vec<Literal<'a>>,
+    /// The upstream's own objects (JSON, without brackets), where it sent any.
+    details: Vec<String>,
+    /// What it sent beside its calls and its text.
+    extras: Extras,
+}
+
+impl<'a> Thoughts<'a> {
+    fn of(blocks: &[Block<'a>], target: &Target<'_>) -> Self {
+        let mut thoughts = Self { texts: vec![], details: vec![], extras: Extras::default() };
+        for block in blocks.iter().filter(|block| block.kind() == "thinking") {
+            let origin = block.signature.and_then(|signature| signature::read(signature.inner()));
+            let Some(Origin { provider, model, carried }) = origin else { continue };
+            if provider != target.provider || model != target.model {
+                continue;
+            }
+            // A block without a text is there for what its signature carries.
+            thoughts.texts.extend(block.thinking.filter(|thought| !thought.inner().is_empty()));
+            let load = carried.and_then(|carried| String::from_utf8(carried).ok());
+            let details = load.map(|load| thoughts.extras.take(load));
+            // What a client has cut or made up must not become a part of the body.
+            thoughts.details.extend(details.filter(|details| are_objects(details)));
+        }
+        if target.dialect.replay != Replay::Details {
+            thoughts.details.clear();
+        }
+        if target.dialect.replay == Replay::Nothing {
+            thoughts.texts.clear();
+        }
+        if !target.dialect.extras {
+            thoughts.extras = Extras::default();
+        }
+        thoughts
+    }
+
+    fn is_empty(&self) -> bool {
+        self.texts.is_empty() && self.details.is_empty()
+    }
+
+    fn write(&self, need: Need, out: &mut Vec<u8>) {
+        if !self.details.is_empty() {
+            out.put(b",\"reasoning_details\":[");
+            out.raw(&self.details.join(","));
+            out.put(b"]");
+        } else if !self.texts.is_empty() || need == Need::Always {
+            out.put(b",\"reasoning_content\":");
+            splice(self.texts.iter().copied(), out);
+        }
+    }
+}
+
+/// What an assistant said (inner texts): its texts as they are, and what Anthropic's servers did in between, in lines of its
+/// own.
+fn texts<'b>(blocks: &'b [Block<'_>]) -> Vec<Cow<'b, str>> {
+    let mut texts: Vec<Cow<'b, str>> = vec![];
+    let mut follows_block = false;
+    for block in blocks {
+        let (text, is_block): (Cow<'b, str>, bool) = match block.kind() {
+            "compaction" => continue,
+            "text" => match block.text {
+                Some(text) => (text.inner().into(), false),
+                None => continue,
+            },
+            _ => match as_text(block) {
+                Some(text) => (text.into(), true),
+                None => continue,
+            },
+        };
+        let is_apart = (is_block || follows_block) && texts.iter().any(|text| !text.is_empty());
+        if is_apart && !text.is_empty() {
+            texts.push("\\n\\n".into());
+        }
+        follows_block = is_block;
+        texts.push(text);
+    }
+    texts
+}
+
+/// Whether a text is JSON objects with commas between them, at least one.
+fn are_objects(text: &str) -> bool {
+    let list = format!("[{text}]");
+    let list: Result<Vec<&RawValue>, _> = serde_json::from_str(&list);
+    list.is_ok_and(|list| !list.is_empty() && list.iter().all(|object| object.get().starts_with('{')))
+}
+
+fn is_blank(inner: &str) -> bool {
+    trim(inner).is_empty()
+}
+
+/// Appends one literal made of several.
+fn splice<'a>(texts: impl Iterator<Item = Literal<'a>>, out: &mut Vec<u8>) {
+    out.put(b"\"");
+    texts.for_each(|text| out.raw(text.inner()));
+    out.put(b"\"");
+}
+
+/// Appends a message of the user with pictures and documents that tools returned.
+fn returned(attached: &[(&Call<'_, '_>, Vec<Shown<'_>>)], out: &mut Vec<u8>) {
+    for (at, (call, parts)) in attached.iter().enumerate() {
+        let what =
+            if parts.iter().all(|part| matches!(part, Shown::Image(_))) { "Image" } else { "Document" };
+        out.raw(if at == 0 { "{\"role\":\"user\",\"content\":[" } else { "," });
+        out.put(b"{\"type\":\"text\",\"text\":\"");
+        out.raw(what);
+        out.put(b" returned by tool ");
+        out.raw(call.name.inner());
+        out.put(b" (");
+        out.raw(&call.id);
+        out.put(b")\"}");
+        for part in parts {
+            out.put(b",");
+            part.write(None, out);
+        }
+    }
+    if !attached.is_empty() {
+        out.put(b"]},");
+    }
+}

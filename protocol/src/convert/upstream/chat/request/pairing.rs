@@ -1,0 +1,146 @@
+//! Which tool result answers which tool call. Chat Completions wants all results right behind their assistant message;
+//! the Messages API lets them come later, with other blocks, and in any order.
+
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
+
+use super::{Role, Turn};
+use crate::{
+    anthropic::request::{Block, Content},
+    convert::RequestError,
+    json::{Literal, decode, escape},
+    tool_id::{Maker, Renamed},
+};
+
+/// A tool call of the history.
+pub(super) struct Call<'r, 'a> {
+    /// Its id as the upstream gets it, inner text, unlike that of every other call of its turn.
+    pub(super) id: Cow<'a, str>,
+    pub(super) name: Literal<'a>,
+    pub(super) block: &'r Block<'a>,
+    pub(super) answer: Option<Answer<'r, 'a>>,
+}
+
+/// The tool result that answers a call, and where it stands.
+#[derive(Clone, Copy)]
+pub(super) struct Answer<'r, 'a> {
+    pub(super) block: &'r Block<'a>,
+    pub(super) turn: usize,
+    pub(super) at: usize,
+}
+
+/// All calls and results of a conversation.
+pub(super) struct Pairing<'r, 'a> {
+    calls: Vec<Call<'r, 'a>>,
+    by_turn: HashMap<usize, Range<usize>>,
+    orphans: HashSet<(usize, usize)>,
+}
+
+impl<'r, 'a> Pairing<'r, 'a> {
+    /// Matches every result with the nearest earlier call of its id: ids are only unique within a turn with some
+    /// vendors. Where they are not even that, the results answer the calls in order.
+    pub(super) fn of(turns: &'r [Turn<'a>]) -> Result<Self, RequestError> {
+        let mut pairing = Self { calls: Vec::new(), by_turn: HashMap::new(), orphans: HashSet::new() };
+        let mut latest = HashMap::new();
+        for (turn, content) in turns.iter().enumerate() {
+            let Content::Blocks(blocks) = &content.content else { continue };
+            match content.role {
+                Role::Assistant => pairing.book_calls(turn, blocks, &mut latest)?,
+                Role::User => pairing.book_results(turn, blocks, &latest)?,
+                Role::System => {}
+            }
+        }
+        Ok(pairing)
+    }
+
+    /// Gives the ids back that this maker made. An id with escapes in it carries none.
+    pub(super) fn lead_ids_back(&mut self, maker: Maker) {
+        let renamed = Renamed::to_originals(maker, self.calls.iter().map(|call| &*call.id));
+        if renamed.is_empty() {
+            return;
+        }
+        for call in &mut self.calls {
+            if let Some(id) = renamed.get(&call.id) {
+                call.id = Cow::Owned(escape(id));
+            }
+        }
+    }
+
+    fn book_calls(
+        &mut self,
+        turn: usize,
+        blocks: &'r [Block<'a>],
+        latest: &mut Latest<'a>,
+    ) -> Result<(), RequestError> {
+        let start = self.calls.len();
+        let calls = || blocks.iter().enumerate().filter(|(_, block)| block.kind() == "tool_use");
+        let mut taken: HashSet<_> = calls().filter_map(|(_, block)| block.id).map(key).collect();
+        for (at, block) in calls() {
+            let given = required(block.id, turn, at, "id")?;
+            let name = required(block.name, turn, at, "name")?;
+            let same = latest.entry(key(given)).or_default();
+            same.retain(|&call| call >= start);
+            let id = if same.is_empty() { given.inner().into() } else { another(given, &mut taken) };
+            same.push(self.calls.len());
+            self.calls.push(Call { id, name, block, answer: None });
+        }
+        self.by_turn.insert(turn, start..self.calls.len());
+        Ok(())
+    }
+
+    fn book_results(
+        &mut self,
+        turn: usize,
+        blocks: &'r [Block<'a>],
+        latest: &Latest<'a>,
+    ) -> Result<(), RequestError> {
+        for (at, block) in blocks.iter().enumerate().filter(|(_, block)| block.kind() == "tool_result") {
+            let id = required(block.tool_use_id, turn, at, "tool_use_id")?;
+            let mut calls = latest.get(&key(id)).into_iter().flatten();
+            match calls.find(|&&call| self.calls[call].answer.is_none()) {
+                Some(&call) => self.calls[call].answer = Some(Answer { block, turn, at }),
+                None => {
+                    self.orphans.insert((turn, at));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The calls of an assistant turn, in its order.
+    pub(super) fn calls(&self, turn: usize) -> &[Call<'r, 'a>] {
+        self.by_turn.get(&turn).map_or(&[], |range| &self.calls[range.clone()])
+    }
+
+    /// Whether this result answers no call, or one that another result answered.
+    pub(super) fn is_orphan(&self, turn: usize, at: usize) -> bool {
+        self.orphans.contains(&(turn, at))
+    }
+}
+
+/// The calls of an id in the last turn that has it.
+type Latest<'a> = HashMap<Cow<'a, str>, Vec<usize>>;
+
+/// An id like this one, for a call of a turn in which it and those in `taken` are given to others.
+fn another<'a>(given: Literal<'a>, taken: &mut HashSet<Cow<'a, str>>) -> Cow<'a, str> {
+    let mut ids = (2..).map(|number| format!("{}_{number}", given.inner()));
+    let is_free =
+        |id: &String| taken.insert(decode(id).map_or_else(|| id.clone().into(), |id| id.into_owned().into()));
+    ids.find(is_free).map_or_else(|| given.inner().into(), Cow::Owned)
+}
+
+fn key<'a>(id: Literal<'a>) -> Cow<'a, str> {
+    id.decode().unwrap_or(Cow::Borrowed(id.inner()))
+}
+
+fn required<'a>(
+    literal: Option<Literal<'a>>,
+    turn: usize,
+    at: usize,
+    field: &str,
+) -> Result<Literal<'a>, RequestError> {
+    literal.ok_or_else(|| RequestError::new(format!("messages.{turn}.content.{at}.{field}: field required")))
+}

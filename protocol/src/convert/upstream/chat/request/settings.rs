@@ -1,0 +1,187 @@
+//! What a request asks for beside its conversation and its tools: length, sampling, thinking, the form of the answer.
+
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+
+use super::{RequestError, Target, caching, effort::Effort, strict, tools::is_web_search};
+use crate::{
+    anthropic::request::Request,
+    convert::{
+        Dropped,
+        upstream::chat::{Dialect, reasoning::Stop},
+    },
+    json::{Literal, Word, Write},
+};
+
+/// Chat Completions takes no more.
+const MOST_STOP_SEQUENCES: usize = 4;
+/// The longest user id that OpenAI takes.
+const LONGEST_USER: usize = 64;
+
+/// Appends all of it, each member with a comma before it.
+pub(super) fn write(
+    (request, effort): (&Request<'_>, &Effort),
+    target: &Target<'_>,
+    dropped: &mut Dropped,
+    out: &mut Vec<u8>,
+) -> Result<(), RequestError> {
+    let dialect = target.dialect;
+    out.put(if renames_max_tokens(target.model) {
+        b",\"max_completion_tokens\":"
+    } else {
+        b",\"max_tokens\":"
+    });
+    out.number(within(dialect, effort.with_head_room(max_tokens(request.max_tokens)?)));
+    write_sampling(request, dialect, out)?;
+    if request.top_k.is_some() && !dialect.top_k {
+        dropped.note("top_k");
+    }
+    write_stop(told_sequences(request, effort.stop()), out);
+    effort.write(out);
+    if effort.is_lost() {
+        dropped.note(if request.thinking.is_some() { "thinking" } else { "output_config.effort" });
+    }
+    write_format(request, out)?;
+    write_user(request, dialect, out);
+    caching::write_key(request, target, out);
+    let searches = request.tools.iter().flatten().any(is_web_search);
+    if let Some(members) = dialect.web_search.as_deref().filter(|_| searches) {
+        out.put(b",");
+        out.raw(members);
+    }
+    Ok(())
+}
+
+fn within(dialect: &Dialect, tokens: u64) -> u64 {
+    let raised = dialect.fewest_tokens.map_or(tokens, |fewest| tokens.max(fewest));
+    dialect.most_tokens.map_or(raised, |most| raised.min(most))
+}
+
+fn write_format(request: &Request<'_>, out: &mut Vec<u8>) -> Result<(), RequestError> {
+    let config = request.output_config.as_ref().and_then(|config| config.format.as_ref());
+    let Some(format) = config.or(request.output_format.as_ref()) else { return Ok(()) };
+    if format.r#type.as_ref().map(Word::as_str) != Some("json_schema") {
+        return Err(RequestError::new("output_config.format.type: must be json_schema"));
+    }
+    let schema = format.schema.filter(|schema| schema.get().starts_with('{'));
+    let schema = schema.ok_or_else(|| RequestError::new("output_config.format.schema: must be an object"))?;
+    out.put(
+        b",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"response\",\"schema\":",
+    );
+    out.raw(schema.get());
+    out.raw(if strict::qualifies(schema.get()) { ",\"strict\":true}}" } else { ",\"strict\":false}}" });
+    Ok(())
+}
+
+fn write_user(request: &Request<'_>, dialect: &Dialect, out: &mut Vec<u8>) {
+    let user = request.metadata.as_ref().and_then(|metadata| metadata.user_id).and_then(Literal::decode);
+    let Some(user) = user.filter(|user| !user.is_empty() && !dialect.user_fields.is_empty()) else { return };
+    let user = if user.len() <= LONGEST_USER {
+        user.into_owned()
+    } else {
+        Sha256::digest(user.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    for field in &dialect.user_fields {
+        out.put(b",");
+        out.string(field);
+        out.put(b":");
+        out.string(&user);
+    }
+}
+
+fn max_tokens(raw: Option<&RawValue>) -> Result<u64, RequestError> {
+    let raw = raw.ok_or_else(|| RequestError::new("max_tokens: field required"))?.get();
+    match raw.parse::<u64>() {
+        Ok(0) => Err(RequestError::new("max_tokens: must be at least 1")),
+        Ok(tokens) => Ok(tokens),
+        Err(_) if raw.starts_with('-') => Err(RequestError::new("max_tokens: must be at least 1")),
+        Err(_) => Err(RequestError::new("max_tokens: must be an integer")),
+    }
+}
+
+/// Whether OpenAI refuses `max_tokens` for this model: the o-series and everything from gpt-5 on, also behind a
+/// vendor's prefix.
+fn renames_max_tokens(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    if let Some(version) = name.strip_prefix("gpt-") {
+        let end = version.find(|character: char| !character.is_ascii_digit()).unwrap_or(version.len());
+        return version[..end].parse::<u32>().is_ok_and(|version| version >= 5);
+    }
+    name.strip_prefix('o').is_some_and(|rest| rest.starts_with(|character: char| character.is_ascii_digit()))
+}
+
+fn write_sampling(request: &Request<'_>, dialect: &Dialect, out: &mut Vec<u8>) -> Result<(), RequestError> {
+    let top_k = request.top_k.filter(|_| dialect.top_k);
+    for (key, value) in [("temperature", request.temperature), ("top_p", request.top_p), ("top_k", top_k)] {
+        let Some(value) = value.map(RawValue::get) else { continue };
+        if !value.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+            return Err(RequestError::new(format!("{key}: must be a number")));
+        }
+        out.put(b",");
+        out.quoted(key);
+        out.put(b":");
+        out.raw(value);
+    }
+    Ok(())
+}
+
+fn write_stop<'a>(sequences: impl Iterator<Item = Literal<'a>>, out: &mut Vec<u8>) {
+    let mut separator = ",\"stop\":[";
+    for sequence in sequences {
+        out.raw(separator);
+        out.quoted(sequence.inner());
+        separator = ",";
+    }
+    if separator == "," {
+        out.put(b"]");
+    }
+}
+
+/// The stop sequences that the upstream is told: none if the model refuses them, else as many as can be sent.
+fn told_sequences<'r, 'a>(
+    request: &'r Request<'a>,
+    stop: Stop,
+) -> impl Iterator<Item = Literal<'a>> + use<'r, 'a> {
+    let most = match stop {
+        Stop::Taken => MOST_STOP_SEQUENCES,
+        Stop::Cut => 0,
+    };
+    request.stop_sequences.iter().flatten().copied().take(most)
+}
+
+/// The stop sequences as they are meant: all of them, and those that the upstream is not told.
+pub(super) fn sequences(request: &Request<'_>, stop: Stop) -> (Vec<String>, Vec<String>) {
+    let all = request.stop_sequences.iter().flatten().copied().filter_map(Literal::decode);
+    let all: Vec<String> = all.map(|sequence| sequence.into_owned()).collect();
+    let told: Vec<_> = told_sequences(request, stop).filter_map(Literal::decode).collect();
+    let is_untold = |sequence: &&String| !sequence.is_empty() && !told.iter().any(|told| *told == **sequence);
+    let untold = all.iter().filter(is_untold).cloned().collect();
+    (all, untold)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn newer_openai_models_get_the_newer_field() {
+        for model in
+            ["o1", "o3-mini", "o4-mini-high", "gpt-5", "gpt-5.1-codex", "openai/gpt-5-nano", "gpt-10", "x/o3"]
+        {
+            assert!(renames_max_tokens(model), "{model}");
+        }
+        for model in [
+            "gpt-4o",
+            "gpt-4.1",
+            "gpt-oss-120b",
+            "openai/gpt-oss-20b",
+            "olmo-2",
+            "chatgpt-4o",
+            "glm-5",
+            "o",
+            "",
+        ] {
+            assert!(!renames_max_tokens(model), "{model}");
+        }
+    }
+}

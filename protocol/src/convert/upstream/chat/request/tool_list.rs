@@ -1,0 +1,147 @@
+//! The tools of a request as they stand at its end: those of `tools`, and what system messages of the conversation have
+//! added and removed since (`tool_addition`, `tool_removal`).
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{Role, Turn};
+use crate::{
+    anthropic::request::{Block, Content, Tool},
+    convert::Dropped,
+    json::{Literal, Word},
+};
+
+/// One tool, and where it is defined.
+pub(super) struct Entry<'r, 'a> {
+    tool: Held<'r, 'a>,
+    /// Of `tools`, or the turn and the block that define it.
+    place: Place,
+    /// Removed, and not added again.
+    is_removed: bool,
+    /// Added by name, so that it no longer waits to be found.
+    pub(super) is_added: bool,
+}
+
+enum Held<'r, 'a> {
+    Declared(&'r Tool<'a>),
+    Inline(Box<Tool<'a>>),
+}
+
+#[derive(Clone, Copy)]
+enum Place {
+    Tools(usize),
+    Block(usize, usize),
+}
+
+impl<'a> Entry<'_, 'a> {
+    pub(super) fn tool(&self) -> &Tool<'a> {
+        match &self.tool {
+            Held::Declared(tool) => tool,
+            Held::Inline(tool) => tool,
+        }
+    }
+
+    /// Its path in the request.
+    pub(super) fn path(&self) -> String {
+        match self.place {
+            Place::Tools(at) => format!("tools.{at}"),
+            Place::Block(turn, at) => format!("messages.{turn}.content.{at}.tool.definition"),
+        }
+    }
+}
+
+/// What a change names.
+#[derive(Deserialize)]
+struct Change<'a> {
+    #[serde(borrow)]
+    r#type: Option<Word<'a>>,
+    #[serde(borrow)]
+    name: Option<Literal<'a>>,
+    #[serde(borrow)]
+    definition: Option<&'a RawValue>,
+}
+
+/// All tools that the model may know of.
+pub(super) fn tool_list<'r, 'a>(
+    tools: &'r [Tool<'a>],
+    turns: &[Turn<'a>],
+    dropped: &mut Dropped,
+) -> Vec<Entry<'r, 'a>> {
+    let declared = tools.iter().enumerate().map(|(at, tool)| Entry {
+        tool: Held::Declared(tool),
+        place: Place::Tools(at),
+        is_removed: false,
+        is_added: false,
+    });
+    let mut list: Vec<_> = declared.collect();
+    for (turn, blocks) in turns.iter().enumerate().filter_map(|(at, turn)| Some((at, changes_in(turn)?))) {
+        for (at, block) in blocks.iter().enumerate() {
+            let is_known = match block.kind() {
+                "tool_addition" => add(block, (turn, at), &mut list),
+                "tool_removal" => remove(block, &mut list),
+                _ => true,
+            };
+            if !is_known {
+                dropped.note(format_args!("messages.{turn}.content.{at} ({})", block.kind()));
+            }
+        }
+    }
+    list.retain(|entry| !entry.is_removed);
+    list
+}
+
+fn changes_in<'t, 'a>(turn: &'t Turn<'a>) -> Option<&'t [Block<'a>]> {
+    match (&turn.content, turn.role) {
+        (Content::Blocks(blocks), Role::System) => Some(blocks),
+        (Content::Blocks(_) | Content::Text(_), _) => None,
+    }
+}
+
+/// Whether the change could be made: tools of MCP servers run at Anthropic.
+fn add<'a>(block: &Block<'a>, (turn, at): (usize, usize), list: &mut Vec<Entry<'_, 'a>>) -> bool {
+    let Some(change) = change(block) else { return false };
+    match change.r#type.as_ref().map_or("", Word::as_str) {
+        "tool_definition" => {
+            let definition =
+                change.definition.and_then(|raw| serde_json::from_str::<Tool<'a>>(raw.get()).ok());
+            let Some(tool) = definition else { return false };
+            // A new definition replaces an old one.
+            if let Some(name) = tool.name {
+                named(name, list).for_each(|entry| entry.is_removed = true);
+            }
+            let tool = Held::Inline(Box::new(tool));
+            list.push(Entry { tool, place: Place::Block(turn, at), is_removed: false, is_added: true });
+            true
+        }
+        "tool_reference" => change.name.is_some_and(|name| {
+            // The definition that counts is the last one.
+            let entry = named(name, list).last();
+            entry.map(|entry| (entry.is_removed, entry.is_added) = (false, true)).is_some()
+        }),
+        _ => false,
+    }
+}
+
+/// Whether the change could be made. One that changes nothing says so: the client may mean a tool that stays.
+fn remove<'a>(block: &Block<'a>, list: &mut [Entry<'_, 'a>]) -> bool {
+    let Some(change) = change(block) else { return false };
+    match (change.r#type.as_ref().map_or("", Word::as_str), change.name) {
+        ("tool_reference", Some(name)) => named(name, list).map(|entry| entry.is_removed = true).count() > 0,
+        _ => false,
+    }
+}
+
+fn change<'a>(block: &Block<'a>) -> Option<Change<'a>> {
+    serde_json::from_str(block.tool?.get()).ok()
+}
+
+fn named<'l, 'r, 'a>(
+    name: Literal<'a>,
+    list: &'l mut [Entry<'r, 'a>],
+) -> impl Iterator<Item = &'l mut Entry<'r, 'a>> {
+    let decoded = name.decode();
+    list.iter_mut().filter(move |entry| {
+        let own = entry.tool().name;
+        own.is_some_and(|own| decoded.as_deref().map_or(own.inner() == name.inner(), |name| own.is(name)))
+    })
+}

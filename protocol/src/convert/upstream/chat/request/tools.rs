@@ -1,0 +1,276 @@
+//! Tools and the choice among them.
+
+use std::collections::HashSet;
+
+use serde_json::value::RawValue;
+
+use super::{Role, Target, Turn, client_tools::ClientTool, strict, tool_list::Entry};
+use crate::{
+    anthropic::request::{Block, Content, Tool, ToolChoice},
+    convert::{Dropped, RequestError, upstream::chat::names::Names},
+    json::{Literal, Word, Write, trim},
+    schema_fit,
+};
+
+/// What a request says of tools, and what its upstream takes.
+pub(super) struct Toolbox<'r, 'a> {
+    pub(super) tools: &'r [Entry<'r, 'a>],
+    pub(super) choice: Option<&'r ToolChoice<'a>>,
+    pub(super) turns: &'r [Turn<'a>],
+    pub(super) names: &'r Names,
+    pub(super) target: &'r Target<'r>,
+}
+
+/// How a tool reaches the upstream.
+enum Way {
+    Function,
+    Client(&'static ClientTool),
+    /// It runs at Anthropic.
+    Nowhere,
+}
+
+impl Way {
+    fn of(tool: &Tool<'_>) -> Self {
+        if tool.r#type.as_ref().is_none_or(|kind| kind.as_str() == "custom") {
+            return Self::Function;
+        }
+        ClientTool::of(tool).map_or(Self::Nowhere, Self::Client)
+    }
+}
+
+/// The inner texts of all tool names of a request, in whatever place.
+pub(super) fn all_names<'r, 'a>(
+    tools: &'r [Entry<'r, 'a>],
+    turns: &'r [Turn<'a>],
+) -> impl Iterator<Item = &'a str> + Clone + use<'r, 'a> {
+    // A listed tool without a name is left out; a call without one must be told somehow.
+    let listed =
+        tools.iter().filter_map(|entry| entry.tool().name).filter(|name| !trim(name.inner()).is_empty());
+    let called = blocks(turns, Role::Assistant)
+        .filter(|block| block.kind() == "tool_use")
+        .filter_map(|block| block.name);
+    listed.chain(called).map(Literal::inner)
+}
+
+fn blocks<'r, 'a>(
+    turns: &'r [Turn<'a>],
+    role: Role,
+) -> impl Iterator<Item = &'r Block<'a>> + Clone + use<'r, 'a> {
+    turns.iter().filter(move |turn| turn.role == role).flat_map(|turn| match &turn.content {
+        Content::Text(_) => &[],
+        Content::Blocks(blocks) => &blocks[..],
+    })
+}
+
+/// Whether a tool of this type (`web_search_20250305`) searches the web at Anthropic.
+pub(super) fn is_web_search(tool: &Tool<'_>) -> bool {
+    tool.r#type.as_ref().is_some_and(|kind| kind.as_str().starts_with("web_search_"))
+}
+
+/// Whether a tool of this type reads a web page at Anthropic.
+fn is_web_fetch(tool: &Tool<'_>) -> bool {
+    tool.r#type.as_ref().is_some_and(|kind| kind.as_str().starts_with("web_fetch_"))
+}
+
+impl<'a> Toolbox<'_, 'a> {
+    /// Appends `tools`, `tool_choice` and `parallel_tool_calls`, as far as there are tools that the upstream can call.
+    /// Tools that run at Anthropic are left out, together with a choice that names one, unless they are all that is asked
+    /// for.
+    pub(super) fn write(&self, dropped: &mut Dropped, out: &mut Vec<u8>) -> Result<(), RequestError> {
+        self.refuse_web()?;
+        let deferred = self.deferred();
+        let mut kept = 0;
+        for entry in self.tools {
+            let tool = entry.tool();
+            let way = Way::of(tool);
+            let name = match (&way, tool.name) {
+                (Way::Nowhere, _) => {
+                    self.note(entry, dropped);
+                    continue;
+                }
+                (Way::Function, None) => {
+                    return Err(RequestError::new(format!("{}.name: field required", entry.path())));
+                }
+                (Way::Function, Some(name)) if trim(name.inner()).is_empty() => continue,
+                (Way::Function, Some(name)) => self.names.there(name),
+                (Way::Client(_), Some(name)) if !trim(name.inner()).is_empty() => self.names.there(name),
+                (Way::Client(client), _) => client.name,
+            };
+            if !entry.is_added && tool.name.is_some_and(|name| deferred.contains(name.inner())) {
+                continue;
+            }
+            out.raw(if kept == 0 { ",\"tools\":[" } else { "," });
+            kept += 1;
+            out.put(b"{\"type\":\"function\",\"function\":{\"name\":");
+            out.quoted(name);
+            match way {
+                Way::Client(client) => client.write(tool, out),
+                Way::Function | Way::Nowhere => function(entry, out)?,
+            }
+            out.put(b"}}");
+        }
+        if kept == 0 {
+            self.write_stubs(out);
+            return Ok(());
+        }
+        out.put(b"]");
+        self.choice.map_or(Ok(()), |choice| self.write_choice(choice, out))
+    }
+
+    /// Refuses a request for nothing but the web to an upstream that has no access to it: without its tool the model would
+    /// make something up, and the client would show that as found.
+    fn refuse_web(&self) -> Result<(), RequestError> {
+        let chosen = self.choice.and_then(|choice| choice.name);
+        let kind = self.choice.and_then(|choice| choice.r#type.as_ref()).map_or("", Word::as_str);
+        let is_alone = self.tools.iter().all(|entry| matches!(Way::of(entry.tool()), Way::Nowhere));
+        let is_asked = |tool: &Tool<'_>| match kind {
+            "none" => false,
+            "tool" => tool.name.is_some_and(|own| chosen.is_some_and(|name| own.inner() == name.inner())),
+            _ => is_alone,
+        };
+        let searches = self.target.dialect.web_search.is_some();
+        let is_refused =
+            |tool: &Tool<'_>| (is_web_search(tool) && !searches) || (is_web_fetch(tool) && is_alone);
+        let serves = searches && self.tools.iter().any(|entry| is_web_search(entry.tool()));
+        let refused = self.tools.iter().find(|entry| is_refused(entry.tool()) && is_asked(entry.tool()));
+        let Some(entry) = refused.filter(|_| !serves) else { return Ok(()) };
+        let provider = self.target.provider;
+        let does = if is_web_search(entry.tool()) { "search the web" } else { "fetch web pages" };
+        Err(RequestError::new(format!(
+            "{}: provider '{provider}' cannot {does}; choose a model of a provider that can (anthropic, openrouter), or set \
+             web-search in [{provider}] if it searches by itself",
+            entry.path(),
+        )))
+    }
+
+    /// Names a tool that is left out, and what of a search is.
+    fn note(&self, entry: &Entry<'_, '_>, dropped: &mut Dropped) {
+        let tool = entry.tool();
+        let path = entry.path();
+        if !is_web_search(tool) || self.target.dialect.web_search.is_none() {
+            dropped.note(format_args!("{path} ({})", tool.r#type.as_ref().map_or("", Word::as_str)));
+            return;
+        }
+        let limits = [
+            ("allowed_domains", tool.allowed_domains),
+            ("blocked_domains", tool.blocked_domains),
+            ("max_uses", tool.max_uses),
+            ("user_location", tool.user_location),
+        ];
+        let set = limits.into_iter().filter(|(_, value)| value.is_some_and(|value| value.get() != "null"));
+        set.for_each(|(name, _)| dropped.note(format_args!("{path}.{name}")));
+    }
+
+    /// The names (inner texts) of tools that the client wants loaded only once they were found, and that were not. With
+    /// a search that runs at Anthropic nobody would ever find them.
+    fn deferred(&self) -> HashSet<&'a str> {
+        let tools = || self.tools.iter().map(Entry::tool);
+        let is_deferred = |tool: &&Tool<'a>| tool.defer_loading == Some(true);
+        let searched_there = |tool: &Tool<'a>| {
+            tool.r#type.as_ref().is_some_and(|kind| kind.as_str().starts_with("tool_search_tool"))
+        };
+        if tools().any(searched_there) {
+            return HashSet::new();
+        }
+        let mut deferred: HashSet<&str> =
+            tools().filter(is_deferred).filter_map(|tool| tool.name).map(Literal::inner).collect();
+        if deferred.is_empty() {
+            return deferred;
+        }
+        let called = blocks(self.turns, Role::Assistant).filter_map(|block| block.name);
+        let forced = self.choice.and_then(|choice| choice.name);
+        for name in called.chain(forced) {
+            deferred.remove(name.inner());
+        }
+        for result in blocks(self.turns, Role::User).filter_map(|block| block.content) {
+            for name in found(result) {
+                deferred.remove(name.inner());
+            }
+        }
+        deferred
+    }
+
+    /// Some upstreams refuse a history with calls of tools that the request does not list; these must not be called.
+    fn write_stubs(&self, out: &mut Vec<u8>) {
+        let mut told = HashSet::new();
+        let calls = blocks(self.turns, Role::Assistant).filter(|block| block.kind() == "tool_use");
+        for name in calls.filter_map(|block| block.name) {
+            if !told.insert(name.inner()) {
+                continue;
+            }
+            out.raw(if told.len() == 1 { ",\"tools\":[" } else { "," });
+            out.put(b"{\"type\":\"function\",\"function\":{\"name\":");
+            out.quoted(self.names.there(name));
+            out.put(b",\"description\":\"\",\"parameters\":{\"type\":\"object\",\"properties\":{}}}}");
+        }
+        if !told.is_empty() {
+            out.put(b"],\"tool_choice\":\"none\"");
+        }
+    }
+
+    fn write_choice(&self, choice: &ToolChoice<'_>, out: &mut Vec<u8>) -> Result<(), RequestError> {
+        match choice.r#type.as_ref().map_or("", Word::as_str) {
+            // Some clients send an empty object.
+            "" => {}
+            "auto" => out.put(b",\"tool_choice\":\"auto\""),
+            "any" => out.put(b",\"tool_choice\":\"required\""),
+            "none" => out.put(b",\"tool_choice\":\"none\""),
+            "tool" => self.force(choice, out)?,
+            _ => return Err(RequestError::new("tool_choice.type: must be auto, any, tool or none")),
+        }
+        if choice.disable_parallel_tool_use == Some(true) {
+            out.put(b",\"parallel_tool_calls\":false");
+        }
+        Ok(())
+    }
+
+    fn force(&self, choice: &ToolChoice<'_>, out: &mut Vec<u8>) -> Result<(), RequestError> {
+        let name = choice.name.ok_or_else(|| RequestError::new("tool_choice.name: field required"))?;
+        let decoded = name.decode();
+        let is_it = |tool: &&Tool<'_>| {
+            let given = tool.name.is_some_and(|tool| decoded.as_deref().is_some_and(|name| tool.is(name)));
+            given || (tool.name.is_none() && ClientTool::of(tool).is_some_and(|tool| name.is(tool.name)))
+        };
+        let Some(tool) = self.tools.iter().map(Entry::tool).find(is_it) else {
+            return Err(RequestError::new("tool_choice.name: no tool in tools has this name"));
+        };
+        if let Way::Nowhere = Way::of(tool) {
+            return Ok(());
+        }
+        out.put(b",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":");
+        out.quoted(self.names.there(tool.name.unwrap_or(name)));
+        out.put(b"}}");
+        Ok(())
+    }
+}
+
+/// The tools that a result says have been found.
+fn found<'a>(result: &'a RawValue) -> Vec<Literal<'a>> {
+    if memchr::memmem::find(result.get().as_bytes(), b"tool_reference").is_none() {
+        return vec![];
+    }
+    let Ok(Content::Blocks(blocks)) = Content::read(result) else { return vec![] };
+    let references = blocks.iter().filter(|block| block.kind() == "tool_reference");
+    references.filter_map(|block| block.tool_name).collect()
+}
+
+fn function(entry: &Entry<'_, '_>, out: &mut Vec<u8>) -> Result<(), RequestError> {
+    let tool = entry.tool();
+    out.put(b",\"description\":");
+    out.quoted(tool.description.map_or("", Literal::inner));
+    out.put(b",\"parameters\":");
+    let schema = match tool.input_schema {
+        Some(schema) if schema.get().starts_with('{') => schema,
+        Some(_) => {
+            return Err(RequestError::new(format!("{}.input_schema: must be an object", entry.path())));
+        }
+        None => return Err(RequestError::new(format!("{}.input_schema: field required", entry.path()))),
+    };
+    let completed = schema_fit::completed(schema.get());
+    let schema = completed.as_deref().unwrap_or(schema.get());
+    out.raw(schema);
+    if let Some(strict) = tool.strict {
+        out.raw(if strict && strict::qualifies(schema) { ",\"strict\":true" } else { ",\"strict\":false" });
+    }
+    Ok(())
+}

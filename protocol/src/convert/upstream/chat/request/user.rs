@@ -1,0 +1,152 @@
+//! What the user says: text, pictures, documents, and tool results that answer no call.
+
+use super::{
+    RequestError,
+    caching::{Mark, Marks},
+    content::{Image, ToolOutput, is_word, left_out, unsupported},
+    documents::{Shown, document, search_result},
+    messages::Path,
+    pairing::Pairing,
+    server_blocks::{ServerBlock, as_text},
+};
+use crate::{
+    anthropic::request::{Block, Content},
+    convert::Dropped,
+    json::{Literal, Write},
+};
+
+/// One part of a user message, with its mark where the upstream takes it.
+pub(super) struct Part<'a> {
+    said: Said<'a>,
+    mark: Option<Mark<'a>>,
+}
+
+enum Said<'a> {
+    Shown(Shown<'a>),
+    /// A tool result that answers no call.
+    Orphan(&'a str, ToolOutput<'a>),
+}
+
+impl<'a> Part<'a> {
+    pub(super) fn shown(shown: Shown<'a>) -> Self {
+        Self { said: Said::Shown(shown), mark: None }
+    }
+
+    /// Whether it is text and no more, so that it can stand as a string.
+    fn is_plain(&self) -> bool {
+        let is_text = match &self.said {
+            Said::Shown(shown) => matches!(shown, Shown::Text(_)),
+            Said::Orphan(..) => true,
+        };
+        is_text && self.mark.is_none()
+    }
+
+    /// Appends its text, without quotes.
+    fn write_text(&self, out: &mut Vec<u8>) {
+        match &self.said {
+            Said::Shown(Shown::Text(text)) => out.raw(text),
+            Said::Orphan(id, output) => {
+                out.put(b"[tool result ");
+                out.raw(id);
+                out.put(b"] ");
+                output.write_text(out);
+            }
+            Said::Shown(Shown::Image(_) | Shown::Pdf { .. }) => {}
+        }
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        match &self.said {
+            Said::Shown(shown) => shown.write(self.mark, out),
+            Said::Orphan(..) => {
+                out.put(b"{\"type\":\"text\",\"text\":\"");
+                self.write_text(out);
+                out.put(b"\"}");
+            }
+        }
+    }
+}
+
+/// Appends what the user says in this turn, beside the results that stand behind their calls already.
+pub(super) fn user(
+    turn: usize,
+    content: &Content<'_>,
+    (pairing, marks): (&Pairing<'_, '_>, &Marks),
+    dropped: &mut Dropped,
+    out: &mut Vec<u8>,
+) -> Result<(), RequestError> {
+    let blocks = match content {
+        Content::Text(text) => {
+            out.put(b"{\"role\":\"user\",\"content\":");
+            out.quoted(text.inner());
+            out.put(b"},");
+            return Ok(());
+        }
+        Content::Blocks(blocks) => blocks,
+    };
+    let mut parts = Vec::with_capacity(blocks.len());
+    for (at, block) in blocks.iter().enumerate() {
+        let first = parts.len();
+        take(block, (turn, at), (pairing, &mut *dropped), &mut parts)?;
+        if let Some(last) = parts.get_mut(first..).and_then(<[_]>::last_mut) {
+            last.mark = marks.of(block.cache_control);
+        }
+    }
+    message(&parts, out);
+    Ok(())
+}
+
+/// Appends a message of the user with these parts, if there are any.
+pub(super) fn message(parts: &[Part<'_>], out: &mut Vec<u8>) {
+    match parts {
+        [] => {}
+        [part] if part.is_plain() => {
+            out.put(b"{\"role\":\"user\",\"content\":\"");
+            part.write_text(out);
+            out.put(b"\"},");
+        }
+        parts => {
+            out.put(b"{\"role\":\"user\",\"content\":[");
+            for (at, part) in parts.iter().enumerate() {
+                out.raw(if at > 0 { "," } else { "" });
+                part.write(out);
+            }
+            out.put(b"]},");
+        }
+    }
+}
+
+fn take<'a>(
+    block: &Block<'a>,
+    (turn, at): (usize, usize),
+    (pairing, dropped): (&Pairing<'_, '_>, &mut Dropped),
+    parts: &mut Vec<Part<'a>>,
+) -> Result<(), RequestError> {
+    let path = Path(turn, at);
+    let mut show = |shown| parts.push(Part::shown(shown));
+    match block.kind() {
+        "text" => block.text.into_iter().for_each(|text| show(Shown::Text(text.inner().into()))),
+        "image" => show(Shown::Image(Image::read(block.source, &path)?)),
+        "document" => document(block, &path)?.into_iter().for_each(show),
+        "search_result" => search_result(block, &path)?.into_iter().for_each(show),
+        "tool_result" if pairing.is_orphan(turn, at) => {
+            let output = ToolOutput::read(block, &path)?;
+            let attached = output.attached.clone();
+            let id = block.tool_use_id.map_or("", Literal::inner);
+            parts.push(Part { said: Said::Orphan(id, output), mark: None });
+            parts.extend(attached.into_iter().map(|shown| Part { said: Said::Shown(shown), mark: None }));
+        }
+        // It stands behind the assistant's message already.
+        "tool_result" => {}
+        kind if ServerBlock::of(kind).is_some() => {
+            as_text(block).into_iter().for_each(|text| show(Shown::Text(text.into())));
+        }
+        // The model is told what it does not see.
+        kind if is_word(kind) => {
+            dropped.note(format_args!("{path} ({kind})"));
+            show(Shown::Text(left_out(kind).into()));
+        }
+        _ => return Err(unsupported(block, &path)),
+    }
+    Ok(())
+}

@@ -1,0 +1,395 @@
+//! The state machine that turns a Chat Completions reply into Anthropic's events.
+//!
+//! At most one content block is open. Text and reasoning go out as they come; so do the arguments of the tool call
+//! whose turn it is. Everything that would have to stand inside that call waits until its arguments are a whole
+//! object, or until the reply is over.
+
+mod choices;
+mod cutting;
+mod prose;
+mod searching;
+
+use bytes::BytesMut;
+use cutting::Behind;
+
+use super::{
+    ReplyContext,
+    calls::{Calls, Fragment},
+    cut::Cut,
+    finish::Finish,
+    halves::Halves,
+    search::Search,
+    thinking::{Details, Prose, Tags},
+};
+use crate::{
+    anthropic::stream::{Delta, Ending, Event, Opening, Sink},
+    convert::{Bridge, Outcome, Step},
+    fault::Fault,
+    gemini, json,
+    openai::stream::{Chunk, Message},
+    vocabulary::{StopReason, Usage},
+};
+
+/// One Chat Completions reply on its way to a Messages client.
+pub struct Machine {
+    context: ReplyContext,
+    seed: u128,
+    blocks: Blocks,
+    calls: Calls,
+    /// Prose that came while a tool call was going out.
+    held: Vec<(Prose, String)>,
+    /// What choices beside the first say.
+    aside: String,
+    /// White space that has no block unless text follows it.
+    blank: String,
+    tags: Tags,
+    details: Details,
+    is_started: bool,
+    is_done: bool,
+    is_whole: bool,
+    /// It comes in deltas, even if they have been empty so far.
+    has_deltas: bool,
+    finish: Finish,
+    cut: Cut,
+    behind: Behind,
+    search: Search,
+    usage: Option<Usage>,
+    /// How much of the output is reasoning.
+    thinking: Option<u64>,
+    broken: Option<Fault>,
+}
+
+/// The content blocks that went out.
+#[derive(Default)]
+struct Blocks {
+    /// The index of the open block, or of the next one.
+    index: u64,
+    open: Option<Prose>,
+    halves: Halves,
+}
+
+impl Blocks {
+    fn prose<S: Sink>(&self, prose: Prose, inner: &str, sink: &mut S) {
+        let delta = match prose {
+            Prose::Text => Delta::Text(inner),
+            Prose::Thinking => Delta::Thinking(inner),
+        };
+        self.delta(delta, inner, sink);
+    }
+
+    fn arguments<S: Sink>(&self, inner: &str, sink: &mut S) {
+        self.delta(Delta::Arguments(inner), inner, sink);
+    }
+
+    fn delta<S: Sink>(&self, delta: Delta<'_>, inner: &str, sink: &mut S) {
+        if !inner.is_empty() {
+            sink.emit(Event::Delta { index: self.index, delta });
+        }
+    }
+}
+
+impl Bridge for Machine {
+    fn push(&mut self, data: &[u8], out: &mut BytesMut) -> Step {
+        self.take(data, out)
+    }
+
+    fn finish(&mut self, out: &mut BytesMut) -> Outcome {
+        self.end(out)
+    }
+
+    fn fail(&mut self, fault: Fault, out: &mut BytesMut) -> Outcome {
+        // Behind the cut nothing can be missing but numbers.
+        self.broken = Some(fault).filter(|_| !self.is_cut_off());
+        self.end(out)
+    }
+
+    fn started(&self) -> bool {
+        self.is_started
+    }
+
+    fn finishing(&self) -> bool {
+        self.finish.is_over() || self.is_done || self.is_cut_off()
+    }
+
+    fn counted(&self) -> (Usage, u32) {
+        (self.usage.unwrap_or_default(), self.calls.sent())
+    }
+}
+
+impl Machine {
+    /// `seed` is where the message's id and missing tool ids come from; it must be new for every reply, since Claude
+    /// Code joins replies that share an id.
+    pub fn new(mut context: ReplyContext, seed: u128) -> Self {
+        let tags = Tags::expecting(context.think_tag);
+        let cut = Cut::at(std::mem::take(&mut context.cut_at));
+        Self {
+            context,
+            seed,
+            blocks: Blocks::default(),
+            calls: Calls::default(),
+            held: Vec::new(),
+            aside: String::new(),
+            blank: String::new(),
+            tags,
+            details: Details::default(),
+            is_started: false,
+            is_done: false,
+            is_whole: false,
+            has_deltas: false,
+            finish: Finish::default(),
+            cut,
+            behind: Behind::default(),
+            search: Search::default(),
+            usage: None,
+            thinking: None,
+            broken: None,
+        }
+    }
+
+    pub(super) fn take<S: Sink>(&mut self, data: &[u8], sink: &mut S) -> Step {
+        let data = data.trim_ascii();
+        if data == b"[DONE]" {
+            self.is_done = true;
+            return Step::End;
+        }
+        if data.is_empty() {
+            return Step::More;
+        }
+        match Chunk::read(data) {
+            Ok(Some(chunk)) => self.chunk(data, &chunk, sink),
+            Ok(None) => Step::More,
+            Err(_) => self.broke(Fault::bad_gateway("invalid JSON in upstream stream")),
+        }
+    }
+
+    /// Takes a whole completion. A fault has written nothing.
+    pub(super) fn take_whole<S: Sink>(&mut self, body: &[u8], sink: &mut S) -> Result<(), Fault> {
+        let Ok(chunk) = Chunk::read(body.trim_ascii()) else {
+            return Err(Fault::bad_gateway("invalid JSON from the upstream"));
+        };
+        let is_reply = chunk
+            .as_ref()
+            .is_some_and(|chunk| chunk.choices().any(choices::is_answer) || chunk.fault(body).is_some());
+        if !is_reply {
+            return Err(Fault::bad_gateway("the upstream's reply has no message"));
+        }
+        self.is_done = true;
+        self.is_whole = true;
+        match chunk.map(|chunk| self.chunk(body, &chunk, sink)) {
+            Some(Step::Fault(fault)) => Err(fault),
+            Some(Step::More | Step::End) | None => Ok(()),
+        }
+    }
+
+    fn chunk<S: Sink>(&mut self, data: &[u8], chunk: &Chunk<'_>, sink: &mut S) -> Step {
+        self.usage = chunk.usage().or(self.usage);
+        self.search.count(chunk.searches());
+        self.thinking = chunk.thinking().or(self.thinking);
+        if let Some(fault) = chunk.fault(data) {
+            return self.broke(fault);
+        }
+        for choice in chunk.choices() {
+            if !self.is_cut_off() {
+                self.choice(choice, sink);
+            }
+        }
+        self.after_cut(data.len())
+    }
+
+    /// What the upstream reported as broken; remembered, so that a `finish` after it is no happy end.
+    fn broke(&mut self, fault: Fault) -> Step {
+        if self.is_cut_off() {
+            self.is_done = true;
+            return Step::End;
+        }
+        self.broken = Some(fault.clone());
+        Step::Fault(fault)
+    }
+
+    fn start<S: Sink>(&mut self, sink: &mut S) {
+        if self.is_started {
+            return;
+        }
+        self.is_started = true;
+        let id = format!("msg_{:024x}", self.seed & NINETY_SIX_BITS);
+        sink.emit(Event::MessageStart { id: &id, model: &self.context.requested_model });
+        sink.emit(Event::Ping);
+    }
+
+    fn delta<S: Sink>(&mut self, delta: &Message<'_>, sink: &mut S) {
+        self.sources(delta, sink);
+        if self.context.signature.is_some() {
+            delta.reasoning().for_each(|inner| self.prose(Prose::Thinking, inner, sink));
+        }
+        let travels = self.context.keeps_details && self.context.signature.is_some();
+        if let Some(details) = delta.reasoning_details.filter(|_| travels) {
+            self.details.take(details);
+        }
+        if let Some(extra) = delta.extra_content.and_then(gemini::signature).filter(|_| self.carries()) {
+            self.details.take_extra(None, extra);
+        }
+        delta.texts().for_each(|inner| self.text(inner, sink));
+        if let Some(inner) = delta.refusal() {
+            self.finish.is_refused = true;
+            self.prose(Prose::Text, inner, sink);
+        }
+        self.called(delta, 0, sink);
+    }
+
+    /// Takes the calls of a message or a delta; each choice counts its own.
+    fn called<S: Sink>(&mut self, delta: &Message<'_>, choice: u64, sink: &mut S) {
+        let first = i64::try_from(choice.min(CHOICES)).unwrap_or_default() << 32;
+        for (position, call) in delta.tool_calls.0.iter().enumerate() {
+            let Some(mut fragment) = call.0.as_ref().and_then(Fragment::of_call) else { continue };
+            // In a whole message every entry is a call of its own.
+            if self.is_whole {
+                fragment.index = i64::try_from(position).ok();
+            }
+            fragment.index = fragment.index.map(|index| index.saturating_add(first));
+            self.fragment(&fragment, sink);
+        }
+        if let Some(function) = &delta.function_call.0 {
+            self.fragment(&Fragment::of_function(function), sink);
+        }
+    }
+
+    fn fragment<S: Sink>(&mut self, fragment: &Fragment<'_>, sink: &mut S) {
+        if self.is_cut_off() {
+            return;
+        }
+        self.release(sink);
+        let (at, arguments) = self.calls.book(fragment);
+        if !self.calls.is_open_at(at) {
+            self.calls.keep(at, &arguments);
+            self.advance(sink);
+        } else {
+            let arguments = self.blocks.halves.join(&arguments);
+            self.blocks.arguments(&arguments, sink);
+        }
+    }
+
+    /// Lets calls go out as far as their order and completeness allow.
+    fn advance<S: Sink>(&mut self, sink: &mut S) {
+        if self.context.signs_late {
+            return;
+        }
+        loop {
+            if let Some(open) = self.calls.open() {
+                if !(open.is_complete() && self.calls.has_more()) {
+                    return;
+                }
+                self.close_call(sink);
+            }
+            // Without arguments its name may still grow, and closing it might lose what comes later.
+            if self.calls.next().is_none_or(|call| call.name.is_empty() || !call.has_arguments()) {
+                return;
+            }
+            self.open_call(sink);
+        }
+    }
+
+    fn open_call<S: Sink>(&mut self, sink: &mut S) {
+        let id = self.calls.next_id(self.context.maker).unwrap_or_else(|| self.tool_id());
+        let extra = self.calls.next().and_then(|call| call.extra.take()).filter(|_| self.carries());
+        if let Some(extra) = extra {
+            self.details.take_extra(Some(&id), &extra);
+        }
+        self.carry(sink);
+        self.close_prose(sink);
+        let index = self.blocks.index;
+        self.blank.clear();
+        let Some(call) = self.calls.next() else { return };
+        let name = self.context.names.get(&call.name).unwrap_or(&call.name);
+        sink.emit(Event::BlockStart { index, block: Opening::ToolUse { id: &id, name } });
+        let pending = std::mem::take(&mut call.pending);
+        let pending = self.blocks.halves.join(&pending);
+        self.blocks.arguments(&pending, sink);
+        self.calls.opened();
+    }
+
+    fn close_call<S: Sink>(&mut self, sink: &mut S) {
+        let Some(call) = self.calls.open() else { return };
+        let index = self.blocks.index;
+        // Clients parse the accumulated input when the block stops.
+        for rest in [self.blocks.halves.rest(), call.rest()] {
+            self.blocks.arguments(rest, sink);
+        }
+        sink.emit(Event::BlockStop { index });
+        self.blocks.index += 1;
+        self.calls.closed();
+        for (prose, inner) in std::mem::take(&mut self.held) {
+            self.write(prose, &inner, sink);
+        }
+    }
+
+    fn tool_id(&self) -> String {
+        // An odd factor keeps the ids of one reply apart.
+        let salt =
+            (u128::from(self.calls.sent()) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
+        format!("toolu_{:024x}", (self.seed.rotate_left(48) ^ salt) & NINETY_SIX_BITS)
+    }
+
+    pub(super) fn end<S: Sink>(&mut self, sink: &mut S) -> Outcome {
+        let fault = self.broken.take().or_else(|| self.unfinished());
+        let stop_reason = match &fault {
+            Some(fault) => {
+                sink.emit(Event::Error { fault });
+                None
+            }
+            None => Some(self.complete(sink)),
+        };
+        Outcome { stop_reason, usage: self.usage, tool_calls: self.calls.sent(), fault }
+    }
+
+    fn unfinished(&self) -> Option<Fault> {
+        match (self.is_started, self.finishing()) {
+            (true, true) => None,
+            (false, true) => Some(Fault::bad_gateway("the upstream ended the stream without a reply")),
+            (_, false) => Some(Fault::bad_gateway("the upstream closed the stream early")),
+        }
+    }
+
+    fn complete<S: Sink>(&mut self, sink: &mut S) -> StopReason {
+        let left = self.tags.finish();
+        self.pieces(left, sink);
+        self.release(sink);
+        self.close_call(sink);
+        self.show_search(sink);
+        while let Some(call) = self.calls.next() {
+            if call.name.is_empty() {
+                self.calls.skip();
+            } else {
+                self.open_call(sink);
+                self.close_call(sink);
+            }
+        }
+        self.close_prose(sink);
+        // Some clients look at the first block whatever came.
+        if self.blocks.index == 0 {
+            sink.emit(Event::BlockStart { index: 0, block: Opening::Text });
+            sink.emit(Event::BlockStop { index: 0 });
+            self.blocks.index += 1;
+        }
+        if let Some(sequence) = self.cut.met() {
+            self.finish.cut(json::escape(sequence));
+        }
+        let reason = self.finish.reason(self.calls.sent());
+        let sequence = self.finish.stop_sequence.as_deref().filter(|_| reason == StopReason::StopSequence);
+        sink.emit(Event::MessageDelta {
+            ending: Ending {
+                reason,
+                sequence,
+                searches: self.context.searches.then(|| self.search.requests()),
+                is_unjudged: self.context.asks_for_judgement,
+            },
+            usage: self.usage.unwrap_or_default(),
+            thinking: self.thinking,
+        });
+        sink.emit(Event::MessageStop);
+        reason
+    }
+}
+
+/// Choices beyond these are not told apart.
+const CHOICES: u64 = 1 << 16;
+const NINETY_SIX_BITS: u128 = (1 << 96) - 1;

@@ -1,0 +1,128 @@
+//! Texts and thoughts of a reply: their blocks, and what travels in the signatures of thoughts.
+
+use super::Machine;
+use crate::{
+    anthropic::stream::{Delta, Event, Opening, Sink},
+    convert::upstream::chat::thinking::{Prose, Tags},
+    json,
+};
+
+impl Machine {
+    pub(super) fn text<S: Sink>(&mut self, inner: &str, sink: &mut S) {
+        if let Tags::Over = self.tags {
+            return self.prose(Prose::Text, inner, sink);
+        }
+        let pieces = self.tags.take(inner);
+        self.pieces(pieces, sink);
+    }
+
+    pub(super) fn pieces<S: Sink>(&mut self, pieces: Vec<(Prose, String)>, sink: &mut S) {
+        for (prose, inner) in pieces {
+            if prose == Prose::Text || self.context.signature.is_some() {
+                self.prose(prose, &inner, sink);
+            }
+        }
+    }
+
+    pub(super) fn prose<S: Sink>(&mut self, prose: Prose, inner: &str, sink: &mut S) {
+        let cut;
+        let inner = match prose {
+            Prose::Text if self.cut.is_needed() => {
+                cut = self.cut.take(inner);
+                &cut
+            }
+            Prose::Thinking if self.cut.is_needed() => {
+                self.release(sink);
+                inner
+            }
+            Prose::Text | Prose::Thinking => inner,
+        };
+        self.settled(prose, inner, sink);
+    }
+
+    /// Prose that is not going to be cut.
+    pub(super) fn settled<S: Sink>(&mut self, prose: Prose, inner: &str, sink: &mut S) {
+        if inner.is_empty() {
+            return;
+        }
+        match self.calls.open().map(|call| call.is_complete()) {
+            Some(false) => match self.held.last_mut() {
+                Some((last, text)) if *last == prose => text.push_str(inner),
+                _ => self.held.push((prose, inner.to_owned())),
+            },
+            Some(true) => {
+                self.close_call(sink);
+                self.write(prose, inner, sink);
+            }
+            None => self.write(prose, inner, sink),
+        }
+    }
+
+    pub(super) fn write<S: Sink>(&mut self, prose: Prose, inner: &str, sink: &mut S) {
+        if self.blocks.open != Some(prose) {
+            if prose == Prose::Text && is_blank(inner) {
+                return self.blank.push_str(inner);
+            }
+            let blank = std::mem::take(&mut self.blank);
+            if prose == Prose::Text {
+                self.carry(sink);
+            }
+            self.close_prose(sink);
+            self.open_prose(prose, sink);
+            if prose == Prose::Text {
+                self.blocks.prose(prose, &blank, sink);
+            }
+        }
+        let inner = self.blocks.halves.join(inner);
+        self.blocks.prose(prose, &inner, sink);
+    }
+
+    fn open_prose<S: Sink>(&mut self, prose: Prose, sink: &mut S) {
+        self.blocks.open = Some(prose);
+        let block = match prose {
+            Prose::Text => Opening::Text,
+            Prose::Thinking => Opening::Thinking,
+        };
+        sink.emit(Event::BlockStart { index: self.blocks.index, block });
+    }
+
+    /// Whether the client takes thinking blocks, in whose signatures things can travel.
+    pub(super) fn carries(&self) -> bool {
+        self.context.signature.is_some() && self.context.keeps_extras
+    }
+
+    /// Lets what is due travel in a thinking block before the next block: in the open one, else in one of its own.
+    pub(super) fn carry<S: Sink>(&mut self, sink: &mut S) {
+        if !self.details.is_due() {
+            return;
+        }
+        if self.blocks.open != Some(Prose::Thinking) {
+            self.close_prose(sink);
+            self.open_prose(Prose::Thinking, sink);
+        }
+        self.close_prose(sink);
+    }
+
+    pub(super) fn close_prose<S: Sink>(&mut self, sink: &mut S) {
+        let Some(prose) = self.blocks.open.take() else { return };
+        let index = self.blocks.index;
+        let rest = self.blocks.halves.rest();
+        self.blocks.prose(prose, rest, sink);
+        if prose == Prose::Text {
+            self.cite(sink);
+        }
+        if prose == Prose::Thinking
+            && let Some(signature) = &self.context.signature
+        {
+            let signature = self.details.signed(signature);
+            sink.emit(Event::Delta { index, delta: Delta::Signature(&signature) });
+        }
+        sink.emit(Event::BlockStop { index });
+        self.blocks.index += 1;
+    }
+}
+
+/// Whether inner text is white space: a block of it means nothing, and vendors refuse it in the next request.
+fn is_blank(inner: &str) -> bool {
+    json::decode(inner).is_some_and(|text| text.chars().all(char::is_whitespace))
+}
