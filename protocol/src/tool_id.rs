@@ -49,11 +49,15 @@ impl Maker {
             Some((vendor, _)) => vendor,
             None => "",
         };
-        let digest = Sha256::new().chain_update(provider).chain_update([0]).chain_update(vendor).finalize();
-        let text = URL_SAFE_NO_PAD.encode(digest);
-        let mut maker = [0; 2];
-        maker.copy_from_slice(&text.as_bytes()[..2]);
-        Self(maker)
+        // Every request computes it, so it is no cryptographic hash.
+        let mut checksum = crc32fast::Hasher::new();
+        for part in [provider, "\0", vendor] {
+            checksum.update(part.as_bytes());
+        }
+        let mut encoded = [0; 6];
+        // The buffer has room for the four bytes: nothing can fail.
+        let _length = URL_SAFE_NO_PAD.encode_slice(checksum.finalize().to_be_bytes(), &mut encoded);
+        Self([encoded[0], encoded[1]])
     }
 }
 
