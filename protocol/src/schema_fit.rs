@@ -7,17 +7,36 @@ mod flattening;
 mod reduced;
 mod tree;
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 pub(crate) use self::reduced::reduced;
 use self::tree::{Members, Node};
+
+/// A word of a schema. The search for it is prepared once, which costs more than to search one schema.
+struct Keyword(LazyLock<Finder<'static>>);
+
+impl Keyword {
+    fn count_in(&self, schema: &str) -> usize {
+        self.0.find_iter(schema.as_bytes()).count()
+    }
+}
+
+static OBJECT: Keyword = Keyword(LazyLock::new(|| Finder::new("\"object\"")));
+static PROPERTIES: Keyword = Keyword(LazyLock::new(|| Finder::new("\"properties\"")));
+static ARRAY: Keyword = Keyword(LazyLock::new(|| Finder::new("\"array\"")));
+static ITEMS: Keyword = Keyword(LazyLock::new(|| Finder::new("\"items\"")));
 
 /// The schema with `properties` in each object and `items` in each array; `None` if nothing is missing.
 ///
 /// A count of words comes first, so that a schema without gaps costs no parse.
 pub(crate) fn completed(schema: &str) -> Option<String> {
-    let count = |word: &str| memmem::find_iter(schema.as_bytes(), word).count();
-    let has_gap = count("\"object\"") > count("\"properties\"") || count("\"array\"") > count("\"items\"");
+    let is_short_of = |member: &Keyword, kind: &Keyword| {
+        let needed = kind.count_in(schema);
+        needed > 0 && needed > member.count_in(schema)
+    };
+    let has_gap = is_short_of(&PROPERTIES, &OBJECT) || is_short_of(&ITEMS, &ARRAY);
     if !has_gap {
         return None;
     }
