@@ -177,7 +177,8 @@ pub(super) fn family(model: &str) -> Option<&'static Family> {
     let model = model.to_ascii_lowercase();
     let name = model.rsplit('/').next().unwrap_or(&model);
     let name = name.split(':').next().unwrap_or(name);
-    let known = FAMILIES.iter().find(|family| name.starts_with(family.prefix) && matches(family.pattern, name));
+    let known =
+        FAMILIES.iter().find(|family| name.starts_with(family.prefix) && matches(family.pattern, name));
     known.or_else(|| is_newest(name).then_some(&NEWEST))
 }
 
