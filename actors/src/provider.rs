@@ -11,11 +11,17 @@
 //! permits are counted outside of it.
 
 mod fast_path;
+mod gate;
 mod health;
 mod learned_rules;
 mod lease;
 mod queue;
 mod reconfigure;
+
+/// What [`gate`] is built from; its model check replaces these by loom's types.
+mod sync {
+    pub(super) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+}
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -224,7 +230,7 @@ impl Provider {
         let now = clock::boot();
         let is_clear = self.known.health.is_clear(now) && self.known.learned_rules.are_none(now);
         if self.waiting.is_empty() && is_clear {
-            self.permits.fast_path.open();
+            self.permits.fast_path.open(self.incarnation);
         } else {
             self.permits.fast_path.close();
         }

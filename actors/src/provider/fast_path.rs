@@ -5,10 +5,11 @@
 //! failure closes it, before the request that failed goes on, and every request asks the actor until that opens it again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix::{Addr, WeakAddr};
 
+use super::gate::Gate;
 use super::health::{Session, Size, preferred};
 use super::lease::{Event, Lease, Permits};
 use super::{Provider, client_key};
@@ -22,10 +23,7 @@ const UNREAD: usize = 1024;
 /// The fast path of one provider, whichever actor opens it.
 pub(super) struct FastPath {
     source: Snapshot<Option<Source>>,
-    /// The actor finds every key as good as any other.
-    is_open: AtomicBool,
-    /// Adverse events that the actor has not read.
-    unread_failures: AtomicUsize,
+    gate: Gate,
     /// Counts the keys that were taken in turn.
     turn: AtomicUsize,
 }
@@ -41,12 +39,7 @@ struct Source {
 
 impl Default for FastPath {
     fn default() -> Self {
-        Self {
-            source: Snapshot::new(None),
-            is_open: AtomicBool::new(false),
-            unread_failures: AtomicUsize::new(0),
-            turn: AtomicUsize::new(0),
-        }
+        Self { source: Snapshot::new(None), gate: Gate::new(), turn: AtomicUsize::new(0) }
     }
 }
 
@@ -64,27 +57,27 @@ impl FastPath {
         self.source.store(None);
     }
 
-    pub(super) fn open(&self) {
-        self.is_open.store(true, Ordering::SeqCst);
+    /// Lets the router take leases of this incarnation.
+    pub(super) fn open(&self, incarnation: u64) {
+        self.gate.open(incarnation);
     }
 
-    /// Every request asks the actor.
+    /// Sends every request to the actor.
     pub(super) fn close(&self) {
-        self.is_open.store(false, Ordering::SeqCst);
+        self.gate.close();
     }
 
-    /// A request is about to report this.
+    /// A request calls this before it queues the event.
     pub(super) fn before_report(&self, event: &Event) {
         if is_adverse(event) {
-            self.unread_failures.fetch_add(1, Ordering::SeqCst);
+            self.gate.before_failure_is_queued();
         }
     }
 
-    /// The actor is about to read this.
+    /// The actor calls this before it acts on the event.
     pub(super) fn before_read(&self, event: &Event) {
         if is_adverse(event) {
-            self.close();
-            self.unread_failures.fetch_sub(1, Ordering::SeqCst);
+            self.gate.before_failure_is_handled();
         }
     }
 
@@ -95,10 +88,6 @@ impl FastPath {
 
     pub(super) fn set_turn(&self, turn: usize) {
         self.turn.store(turn, Ordering::Relaxed);
-    }
-
-    fn is_usable(&self) -> bool {
-        self.is_open.load(Ordering::SeqCst) && self.unread_failures.load(Ordering::SeqCst) == 0
     }
 
     fn key(&self, source: &Source, session: Option<Session>) -> Option<ApiKey> {
@@ -119,11 +108,14 @@ impl Permits {
         (session, size): (Option<Session>, Size),
     ) -> Option<Lease> {
         let fast_path = &self.fast_path;
-        if !fast_path.is_usable() || self.unread() > UNREAD {
+        if self.unread() > UNREAD {
             return None;
         }
         let source = fast_path.source.load();
         let source = source.as_ref().as_ref().filter(|source| self.belongs_to(source.incarnation))?;
+        if !fast_path.gate.is_open_for(source.incarnation) {
+            return None;
+        }
         let owner = source.owner.upgrade().filter(Addr::connected)?;
         let permit = self.take()?;
         let key = fast_path.key(source, session)?;

@@ -127,9 +127,11 @@ mod supervision {
 
     #[test]
     fn a_memory_that_dies_or_hangs_costs_what_it_knew_and_no_request() {
-        for (what, times) in
-            [("panic?actor=signatures", 1), ("panic?actor=signatures", 8), ("hang?actor=signatures&seconds=30", 1)]
-        {
+        for (what, times) in [
+            ("panic?actor=signatures", 1),
+            ("panic?actor=signatures", 8),
+            ("hang?actor=signatures&seconds=30", 1),
+        ] {
             let upstream = upstream(&two_calls());
             let gateway = before(&upstream).start();
             let talk = Talk::new(Delivery::Streamed);
