@@ -55,7 +55,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Every variable that the original read (specification: configuration §1), and a value of each.
+/// Every variable that the original read, and a value of each.
 const VARIABLES: &[(&str, &str)] = &[
     ("HOST", "127.0.0.1"),
     ("PORT", "8082"),
@@ -164,7 +164,7 @@ fn an_environment_of_the_original_starts_and_says_what_has_no_effect() {
     assert_eq!(told, idle.iter().map(String::as_str).collect());
 }
 
-/// Every key of the original's files (specification: configuration §2.2), and a value of each.
+/// Every key of the original's files, and a value of each.
 const KEYS: &[(&str, &str)] = &[
     ("[defaults] default-provider", "'mycorp'"),
     ("[defaults] timeout", "90"),
@@ -203,7 +203,7 @@ fn every_key_of_the_originals_files_has_its_state_and_that_is_true() {
     }
 }
 
-/// Every command and option of the original (specification: configuration §9.2).
+/// Every command and option of the original.
 const COMMANDS: &[&str] = &[
     "vdm version",
     "vdm server start",
@@ -273,7 +273,7 @@ fn every_command_of_the_original_has_its_state_and_that_is_true() {
     }
 }
 
-/// Every door of the original (specification: HTTP §1.1).
+/// Every door of the original.
 const DOORS: &[&str] = &[
     "POST /v1/messages",
     "POST /v1/messages/count_tokens",

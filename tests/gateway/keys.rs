@@ -1,4 +1,4 @@
-//! The life of a key that fails (design §4): rotation, cooling, and what the client sees when none is left.
+//! The life of a key that fails: rotation, cooling, and what the client sees when none is left.
 
 mod exhaustion;
 mod retries;

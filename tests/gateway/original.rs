@@ -1,4 +1,4 @@
-//! What users of the Python original rely on, or were promised (specification: configuration and command line, §11).
+//! What users of the Python original rely on, or were promised.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;

@@ -1,4 +1,4 @@
-//! Anthropic on both sides: what goes through untouched, and the little that does not (design §3).
+//! Anthropic on both sides: what goes through untouched, and the little that does not.
 
 mod replies;
 mod requests;

@@ -1,4 +1,4 @@
-//! What a fault costs (design §5). Without the feature `faults` the door that causes them must not exist.
+//! What a fault costs. Without the feature `faults` the door that causes them must not exist.
 
 #[cfg(not(feature = "faults"))]
 mod shipped {

@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_fingerprint_is_the_originals() {
-        // The first was observed (spec dashboard-and-deployment.md §3), the others are Python's
+        // The first was observed, the others are Python's
         // hashlib.sha256(json.dumps([...]).encode()).hexdigest()[:12].
         assert_eq!(fingerprint("openai", "http://127.0.0.1:18090/openai/v1", &[]), "1220a92a7997");
         let headers = [("x-team", "b, c"), ("x-a", "é😀\"")];

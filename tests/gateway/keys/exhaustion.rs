@@ -1,4 +1,4 @@
-//! What the client sees when no key is left: the table of design §4.
+//! What the client sees when no key is left.
 
 use super::{both, limited, refusal};
 use crate::support::canned::anthropic;

@@ -1,4 +1,4 @@
-//! Room: what a slow client, a huge reply or too many at once may cost (design §7).
+//! Room: what a slow client, a huge reply or too many at once may cost.
 
 use std::time::{Duration, Instant};
 

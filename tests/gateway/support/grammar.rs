@@ -1,4 +1,4 @@
-//! The grammar of a Messages stream, as the official SDKs and Claude Code read it (spec §4.9).
+//! The grammar of a Messages stream, as the official SDKs and Claude Code read it.
 
 use std::collections::HashMap;
 

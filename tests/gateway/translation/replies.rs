@@ -1,4 +1,4 @@
-//! Whole replies (spec §3).
+//! Whole replies.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! What the upstream is asked (spec §2).
+//! What the upstream is asked.
 
 use serde_json::{Value, json};
 

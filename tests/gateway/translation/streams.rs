@@ -1,4 +1,4 @@
-//! Streamed replies (spec §4): every one of them passes the grammar, whatever the upstream does.
+//! Streamed replies: every one of them passes the grammar, whatever the upstream does.
 
 use serde_json::{Value, json};
 
