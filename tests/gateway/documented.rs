@@ -3,13 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// README.md and docs, but for the page that names commands which are gone.
+/// README.md, CONTRIBUTING.md and docs, without the page that names removed commands.
 fn pages() -> Vec<PathBuf> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let docs = std::fs::read_dir(top.join("docs")).expect("docs");
-    let docs = docs.map(|entry| entry.expect("readable").path());
-    let current = docs.filter(|path| !path.ends_with("coming-from-python.md"));
-    std::iter::once(top.join("README.md")).chain(current).collect()
+    let mut pages = vec![top.join("README.md"), top.join("CONTRIBUTING.md")];
+    for directory in ["docs", "docs/clients"] {
+        let entries = std::fs::read_dir(top.join(directory)).expect(directory);
+        pages.extend(entries.map(|entry| entry.expect("readable").path()).filter(|path| path.is_file()));
+    }
+    pages.retain(|path| !path.ends_with("coming-from-python.md"));
+    pages
 }
 
 /// Every piece of code that calls `vdm`, from that word on: lines of blocks, and what stands between backticks.
@@ -94,4 +97,17 @@ fn every_variable_that_is_written_down_is_read() {
         }
     }
     assert!(seen > 15, "only {seen} are found");
+}
+
+#[test]
+fn every_variable_that_is_read_is_in_the_reference() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+    let page = std::fs::read_to_string(path).expect("readable");
+    let reference = page.split_once("\n## Reference\n").expect("the reference").1;
+    let output = Command::new(env!("CARGO_BIN_EXE_vdm")).args(["config", "env"]).env_clear().output();
+    let listed = String::from_utf8_lossy(&output.expect("vdm is built").stdout).into_owned();
+    // The first column of each line; one cell can name several variables.
+    let names = listed.lines().filter_map(|line| line.split("  ").next()).flat_map(|cell| cell.split(", "));
+    let missing: Vec<&str> = names.filter(|name| !reference.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "docs/configuration.md lacks {missing:?}");
 }
