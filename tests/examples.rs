@@ -154,8 +154,11 @@ fn every_example_is_named_in_the_guide() {
 fn the_route_in_the_guide_is_what_vdm_prints() {
     let home = home("route");
     let config = root().join("examples/cheap-background.toml");
-    let output =
-        vdm(&home).args(["explain", "haiku", "--config"]).arg(config).output().expect("vdm is built");
+    let output = vdm(&home)
+        .args(["explain", "claude-haiku-4-5-20251001", "--config"])
+        .arg(config)
+        .output()
+        .expect("vdm is built");
     let route = String::from_utf8_lossy(&output.stdout).into_owned();
     let guide = fs::read_to_string(root().join("docs/configuration.md")).expect("the guide");
     assert!(guide.contains(&format!("```\n{route}```\n")), "docs/configuration.md must show:\n{route}");
