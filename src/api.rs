@@ -103,7 +103,7 @@ pub(crate) fn doors(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::ServiceCo
                 .default_service(web::to(|request| wrong_method(request, "HEAD"))),
         );
         #[cfg(feature = "faults")]
-        app.service(web::resource("/faults/{what}").route(web::post().to(faults::strike)));
+        app.service(web::resource("/faults/{what}").route(web::post().to(faults::inject)));
         app.default_service(web::to(nothing_here));
     }
 }

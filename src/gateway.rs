@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use actix_rt::ArbiterHandle;
 use tokio::sync::watch;
-use vandamme_actors::registry::Roster;
+use vandamme_actors::registry::Registry;
 use vandamme_actors::retry::RecentFailures;
 use vandamme_actors::secret::{self, ApiKey, Secrets};
 use vandamme_actors::settings::Settings;
@@ -24,7 +24,7 @@ const MOST_KEYS: usize = 10_000;
 /// One running gateway.
 pub(crate) struct Gateway {
     terms: Snapshot<Terms>,
-    pub(crate) roster: Snapshot<Roster>,
+    pub(crate) registry: Snapshot<Registry>,
     pub(crate) wiring: Wiring,
     /// By which a client's own retry is recognised.
     pub(crate) failures: RecentFailures,
@@ -112,13 +112,13 @@ fn latest(keys: impl Iterator<Item = ApiKey>) -> Vec<ApiKey> {
 impl Gateway {
     pub(crate) fn new(
         settings: Settings,
-        roster: Snapshot<Roster>,
+        registry: Snapshot<Registry>,
         wiring: Wiring,
         proxy_key: Option<ApiKey>,
     ) -> Self {
         Self {
             terms: Snapshot::new(Terms::new(settings, proxy_key, None)),
-            roster,
+            registry,
             failures: RecentFailures::default(),
             wiring,
             flights: Flights::default(),

@@ -35,12 +35,12 @@ use bytes::Bytes;
 use futures_util::future::{Either, select};
 use vandamme_actors::clock;
 use vandamme_actors::converter::{self, ReplyBody};
-use vandamme_actors::ledger::{Asked, End, Entry};
+use vandamme_actors::ledger::{End, Entry, RequestSummary};
 use vandamme_actors::outcome::{Outcome, Retry};
 use vandamme_actors::provider::{Alternatives, Lease, NoLease, Session};
 use vandamme_actors::retry::{Attempts, Failed, Fixable, Next, Standing};
 use vandamme_actors::settings::Api;
-use vandamme_protocol::request::{Head, Streaming};
+use vandamme_protocol::request::{RequestHead, Streaming};
 
 use self::attempt::Answered;
 use self::classify::CallFailure;
@@ -63,7 +63,7 @@ pub(crate) struct Question {
     pub(crate) endpoint: Endpoint,
     pub(crate) targets: Targets,
     pub(crate) body: Bytes,
-    pub(crate) head: Head<'static>,
+    pub(crate) head: RequestHead<'static>,
     /// As the client sent them.
     pub(crate) headers: HeaderMap,
     pub(crate) query: String,
@@ -77,8 +77,8 @@ pub(crate) struct Question {
 
 impl Question {
     /// As the ledger knows it.
-    pub(crate) fn asked(&self) -> Asked {
-        Asked {
+    pub(crate) fn asked(&self) -> RequestSummary {
+        RequestSummary {
             model: (*self.head.model).into(),
             streamed: self.head.delivery == Streaming::Yes,
             tools: self.head.tools,

@@ -62,8 +62,8 @@ async fn run(listener: TcpListener, config: Config, origin: Origin) -> Result<En
     let connect_timeout = settings.limits.connect_timeout;
     let wiring = Wiring { tls: client_config()?, proxies, connect_timeout };
     let limits = settings.limits.clone();
-    let (supervisor, roster) = Supervisor::start_tree(settings.clone());
-    let gateway = web::Data::new(Gateway::new(settings, roster, wiring, proxy_api_key));
+    let (supervisor, registry) = Supervisor::start_tree(settings.clone());
+    let gateway = web::Data::new(Gateway::new(settings, registry, wiring, proxy_api_key));
     let mut signals = Signals::listen().map_err(|error| format!("signals cannot be handled: {error}"))?;
     let address = listener.local_addr().map_err(|error| format!("the listener has no address: {error}"))?;
     gateway.listens(Listener { address, host });
@@ -81,7 +81,7 @@ async fn run(listener: TcpListener, config: Config, origin: Origin) -> Result<En
     // A server that was told to hurry while it was stopping does not hear it: the process ends without it.
     drop(timeout(LAST_WORDS, serving).await);
     // Before the ledger has answered, the last requests are not in the log.
-    drop(timeout(LAST_WORDS, gateway.roster.load().ledger.send(Observe::<LedgerView>::new())).await);
+    drop(timeout(LAST_WORDS, gateway.registry.load().ledger.send(Observe::<LedgerView>::new())).await);
     Ok(if told == Told::Restart { Ending::Restart } else { Ending::Stopped })
 }
 

@@ -8,16 +8,16 @@ use actix::{Handler, Message};
 use crate::catalog::Catalog;
 use crate::ledger::Ledger;
 use crate::provider::Provider;
-use crate::registry::Roster;
+use crate::registry::Registry;
 use crate::router::{self, Router};
-use crate::signatures::Thoughts;
+use crate::signatures::SignatureStore;
 use crate::snapshot::Snapshot;
 use crate::supervisor::Name;
 
 /// What is to happen to an actor when it handles this message.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
-pub enum Misfortune {
+pub enum InjectedFault {
     Panic,
     /// It blocks its thread.
     Hang(Duration),
@@ -34,68 +34,68 @@ pub(crate) fn converter() {
     assert!(!CONVERTER.swap(false, Ordering::SeqCst), "a converter was told to panic");
 }
 
-/// Sends the misfortune to the actor of that name; `false` when there is none.
-pub fn strike(roster: &Roster, name: &Name, misfortune: Misfortune) -> bool {
+/// Sends the fault to the actor of that name; `false` when there is none.
+pub fn inject(registry: &Registry, name: &Name, fault: InjectedFault) -> bool {
     match name {
-        Name::Ledger => roster.ledger.do_send(misfortune),
-        Name::Catalog => roster.catalog.do_send(misfortune),
-        Name::Thoughts => roster.thoughts.do_send(misfortune),
+        Name::Ledger => registry.ledger.do_send(fault),
+        Name::Catalog => registry.catalog.do_send(fault),
+        Name::SignatureStore => registry.signatures.do_send(fault),
         Name::Provider(name) => {
-            let Some(provider) = roster.provider(name) else { return false };
-            provider.do_send(misfortune);
+            let Some(provider) = registry.provider(name) else { return false };
+            provider.do_send(fault);
         }
     }
     true
 }
 
-/// Sends the misfortune to the router of this thread.
-pub fn strike_router(roster: &Snapshot<Roster>, misfortune: Misfortune) {
-    router::here(roster).do_send(misfortune);
+/// Sends the fault to the router of this thread.
+pub fn inject_into_router(registry: &Snapshot<Registry>, fault: InjectedFault) {
+    router::here(registry).do_send(fault);
 }
 
-fn suffer(misfortune: Misfortune) {
-    match misfortune {
-        Misfortune::Panic => panic!("an actor was told to panic"),
-        Misfortune::Hang(time) => std::thread::sleep(time),
+fn perform(fault: InjectedFault) {
+    match fault {
+        InjectedFault::Panic => panic!("an actor was told to panic"),
+        InjectedFault::Hang(time) => std::thread::sleep(time),
     }
 }
 
-impl Handler<Misfortune> for Router {
+impl Handler<InjectedFault> for Router {
     type Result = ();
 
-    fn handle(&mut self, misfortune: Misfortune, _: &mut Self::Context) {
-        suffer(misfortune);
+    fn handle(&mut self, fault: InjectedFault, _: &mut Self::Context) {
+        perform(fault);
     }
 }
 
-impl Handler<Misfortune> for Ledger {
+impl Handler<InjectedFault> for Ledger {
     type Result = ();
 
-    fn handle(&mut self, misfortune: Misfortune, _: &mut Self::Context) {
-        suffer(misfortune);
+    fn handle(&mut self, fault: InjectedFault, _: &mut Self::Context) {
+        perform(fault);
     }
 }
 
-impl Handler<Misfortune> for Catalog {
+impl Handler<InjectedFault> for Catalog {
     type Result = ();
 
-    fn handle(&mut self, misfortune: Misfortune, _: &mut Self::Context) {
-        suffer(misfortune);
+    fn handle(&mut self, fault: InjectedFault, _: &mut Self::Context) {
+        perform(fault);
     }
 }
 
-impl Handler<Misfortune> for Thoughts {
+impl Handler<InjectedFault> for SignatureStore {
     type Result = ();
 
-    fn handle(&mut self, misfortune: Misfortune, _: &mut Self::Context) {
-        suffer(misfortune);
+    fn handle(&mut self, fault: InjectedFault, _: &mut Self::Context) {
+        perform(fault);
     }
 }
 
-impl Handler<Misfortune> for Provider {
+impl Handler<InjectedFault> for Provider {
     type Result = ();
 
-    fn handle(&mut self, misfortune: Misfortune, _: &mut Self::Context) {
-        suffer(misfortune);
+    fn handle(&mut self, fault: InjectedFault, _: &mut Self::Context) {
+        perform(fault);
     }
 }

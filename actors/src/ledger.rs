@@ -2,10 +2,10 @@
 //!
 //! | message | from | answer |
 //! |---|---|---|
-//! | `News` | an [`Entry`], if the ledger sleeps | – |
+//! | `WakeUp` | an [`Entry`], if the ledger sleeps | – |
 //! | [`Observe`] | pages, tests | [`LedgerView`], [`ActiveView`] or [`TraceView`] |
 //!
-//! What runs is known by the course that each request writes down itself, so that being routed costs no message. What
+//! What runs is known by the in_flight that each request writes down itself, so that being routed costs no message. What
 //! begins and ends goes on a list, which the ledger reads before it answers and soon after it was woken; while it is
 //! awake it is not woken again: wake-ups were most of what a small request cost (measured).
 //!
@@ -25,8 +25,8 @@ use actix_rt::Arbiter;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use vandamme_protocol::vocabulary::Usage;
 
-use self::in_flight::Course;
-pub use self::in_flight::{Active, Asked};
+use self::in_flight::InFlight;
+pub use self::in_flight::{Active, RequestSummary};
 pub use self::totals::{Counts, Rows, Totals};
 use self::traces::Traces;
 pub use self::traces::{Trace, TraceError};
@@ -34,7 +34,7 @@ use crate::clock;
 use crate::excerpt::{self, one_line};
 use crate::observe::{Observe, Ping};
 use crate::panic_guard;
-use crate::registry::Roster;
+use crate::registry::Registry;
 use crate::secret::KeyId;
 use crate::settings::Metrics;
 use crate::snapshot::Snapshot;
@@ -49,14 +49,14 @@ const NAP: Duration = Duration::from_millis(20);
 pub struct Ledger {
     rows: Rows,
     traces: Traces,
-    running: HashMap<Arc<str>, Arc<Course>>,
+    running: HashMap<Arc<str>, Arc<InFlight>>,
     events: UnboundedReceiver<Event>,
     awake: Arc<AtomicBool>,
 }
 
 /// Where a ledger is told which requests have begun and ended. Holds what happens within a nap.
 #[derive(Clone)]
-pub(crate) struct Diary {
+pub(crate) struct EventQueue {
     events: UnboundedSender<Event>,
     awake: Arc<AtomicBool>,
 }
@@ -101,7 +101,7 @@ pub enum End {
 #[derive(Clone, Debug)]
 pub struct Record {
     pub request_id: Arc<str>,
-    pub asked: Asked,
+    pub asked: RequestSummary,
     pub provider: Option<Arc<str>>,
     pub model: Option<Arc<str>>,
     /// The targets that could not serve it, as `provider:model`. Bounded by the calls of one request.
@@ -120,13 +120,13 @@ pub struct Record {
 /// A request's own line in the ledger: a guard that is written at the end, also when the request is dropped.
 pub struct Entry {
     pub record: Record,
-    roster: Snapshot<Roster>,
+    registry: Snapshot<Registry>,
     metrics: Metrics,
-    course: Arc<Course>,
+    in_flight: Arc<InFlight>,
 }
 
 enum Event {
-    Started(Arc<str>, Arc<Course>),
+    Started(Arc<str>, Arc<InFlight>),
     Finished(Box<Record>),
     /// One of which nothing is kept.
     Unkept(Box<Record>),
@@ -135,17 +135,17 @@ enum Event {
 /// Something has ended since the ledger fell asleep.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct News;
+struct WakeUp;
 
 impl Entry {
-    pub fn open(request_id: Arc<str>, roster: Snapshot<Roster>, metrics: Metrics) -> Self {
-        let course = Arc::new(Course::begin());
+    pub fn open(request_id: Arc<str>, registry: Snapshot<Registry>, metrics: Metrics) -> Self {
+        let in_flight = Arc::new(InFlight::begin());
         if metrics == Metrics::Kept {
-            roster.load().diary.write(Event::Started(request_id.clone(), course.clone()));
+            registry.load().event_queue.write(Event::Started(request_id.clone(), in_flight.clone()));
         }
         let record = Record {
             request_id,
-            asked: Asked::default(),
+            asked: RequestSummary::default(),
             provider: None,
             model: None,
             left: vec![],
@@ -157,23 +157,23 @@ impl Entry {
             elapsed: Duration::ZERO,
             end: End::Cancelled,
         };
-        Self { record, roster, metrics, course }
+        Self { record, registry, metrics, in_flight }
     }
 
     /// What the client wants is known.
-    pub fn asked(&mut self, asked: Asked) {
-        self.course.asked(asked.clone());
+    pub fn asked(&mut self, asked: RequestSummary) {
+        self.in_flight.asked(asked.clone());
         self.record.asked = asked;
     }
 
     /// What the upstream has told so far.
     pub(crate) fn counted(&self, usage: Usage, tool_calls: u32) {
-        self.course.counted(usage, tool_calls);
+        self.in_flight.counted(usage, tool_calls);
     }
 
     /// The request is for this provider and this model of it.
     pub fn routed(&mut self, provider: &Arc<str>, model: &Arc<str>) {
-        self.course.routed(self.record.left.len(), provider, model);
+        self.in_flight.routed(self.record.left.len(), provider, model);
         self.record.provider = Some(provider.clone());
         self.record.model = Some(model.clone());
     }
@@ -192,7 +192,7 @@ impl Drop for Entry {
             *message = excerpt::cut(std::mem::take(message), MESSAGE);
         }
         let mut record = self.record.clone();
-        record.elapsed = self.course.elapsed();
+        record.elapsed = self.in_flight.elapsed();
         if std::thread::panicking() {
             record.end = End::Failed { kind: "api_error", message: "the request panicked".to_owned() };
         }
@@ -201,16 +201,16 @@ impl Drop for Entry {
             Metrics::Off if log::log_enabled!(log::Level::Debug) => Event::Unkept(Box::new(record)),
             Metrics::Off => return,
         };
-        let roster = self.roster.load();
-        roster.diary.write(event);
-        if !roster.diary.awake.swap(true, Ordering::AcqRel) {
+        let registry = self.registry.load();
+        registry.event_queue.write(event);
+        if !registry.event_queue.awake.swap(true, Ordering::AcqRel) {
             // One at a time; it must never block.
-            roster.ledger.do_send(News);
+            registry.ledger.do_send(WakeUp);
         }
     }
 }
 
-impl Diary {
+impl EventQueue {
     /// A ledger that is gone has no use for it.
     fn write(&self, event: Event) {
         drop(self.events.send(event));
@@ -218,10 +218,10 @@ impl Diary {
 }
 
 /// Starts an empty ledger.
-pub(crate) fn start(arbiter: &Arbiter) -> (Addr<Ledger>, Diary) {
+pub(crate) fn start(arbiter: &Arbiter) -> (Addr<Ledger>, EventQueue) {
     let (sender, events) = unbounded_channel();
     let awake = Arc::<AtomicBool>::default();
-    let diary = Diary { events: sender, awake: awake.clone() };
+    let event_queue = EventQueue { events: sender, awake: awake.clone() };
     let address = panic_guard::start(&arbiter.handle(), "ledger", MAILBOX, move || Ledger {
         rows: Rows::default(),
         traces: Traces::default(),
@@ -229,14 +229,14 @@ pub(crate) fn start(arbiter: &Arbiter) -> (Addr<Ledger>, Diary) {
         events,
         awake,
     });
-    (address, diary)
+    (address, event_queue)
 }
 
 impl Ledger {
     fn catch_up(&mut self) {
         while let Ok(event) = self.events.try_recv() {
             match event {
-                Event::Started(id, course) => drop(self.running.insert(id, course)),
+                Event::Started(id, in_flight) => drop(self.running.insert(id, in_flight)),
                 Event::Finished(record) => {
                     self.running.remove(&record.request_id);
                     let now = clock::wall();
@@ -251,7 +251,7 @@ impl Ledger {
     }
 
     fn active(&self) -> Vec<Active> {
-        self.running.iter().map(|(id, course)| course.now(id)).collect()
+        self.running.iter().map(|(id, in_flight)| in_flight.now(id)).collect()
     }
 
     fn log(record: &Record, level: log::Level) {
@@ -301,10 +301,10 @@ impl Supervised for Ledger {
     }
 }
 
-impl Handler<News> for Ledger {
+impl Handler<WakeUp> for Ledger {
     type Result = ();
 
-    fn handle(&mut self, _: News, context: &mut Self::Context) {
+    fn handle(&mut self, _: WakeUp, context: &mut Self::Context) {
         context.run_later(NAP, |ledger, _| {
             // First it counts as asleep: what comes from here on wakes it, or is read right now.
             // A swap, since a store may become visible only after the list has been read.

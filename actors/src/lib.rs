@@ -9,7 +9,7 @@
 //! | [`Converter`](converter::Converter) | streamed reply | the worker | the upstream body and one state machine |
 //! | [`Ledger`](ledger::Ledger) | process | an arbiter of its own | counts of what happened |
 //! | [`Catalog`](catalog::Catalog) | process | an arbiter of its own | lists of models |
-//! | [`Thoughts`](signatures::Thoughts) | process | an arbiter of its own | what middleware wants remembered |
+//! | [`SignatureStore`](signatures::SignatureStore) | process | an arbiter of its own | what middleware wants remembered |
 //!
 //! A message goes down this table, never up, except that a lease reports to its provider and everything reports to the
 //! ledger. No actor waits for the network inside its mailbox.

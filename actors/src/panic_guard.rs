@@ -1,6 +1,6 @@
 //! Starts an actor on an arbiter of its choice and keeps it alive through its own panics.
 //!
-//! actix's `Supervisor` revives an actor that *stopped*, and loses one that *panicked* (measured). [`Keeper`]
+//! actix's `Supervisor` revives an actor that *stopped*, and loses one that *panicked* (measured). [`PanicGuard`]
 //! polls the actor's context under `catch_unwind`: after a panic the same actor goes on, with the same address
 //! and the messages still queued; what is lost is the message that panicked. `Supervised::restarting` must put
 //! the actor's state back to its last consistent snapshot. An actor that panics again and again is given up:
@@ -38,7 +38,7 @@ where
     let name = name.into();
     arbiter.spawn_fn(move || {
         let context = Context::with_receiver(receiver);
-        actix_rt::spawn(Keeper {
+        actix_rt::spawn(PanicGuard {
             name,
             actor: Box::pin(context.into_future(build())),
             panics: VecDeque::new(),
@@ -47,7 +47,7 @@ where
     Addr::new(sender)
 }
 
-struct Keeper<A>
+struct PanicGuard<A>
 where
     A: Actor<Context = Context<A>> + Supervised,
 {
@@ -56,12 +56,12 @@ where
     panics: VecDeque<Instant>,
 }
 
-impl<A> Keeper<A>
+impl<A> PanicGuard<A>
 where
     A: Actor<Context = Context<A>> + Supervised,
 {
     /// Whether the actor may go on after one more panic at `now`.
-    fn forgives(&mut self, now: Instant) -> bool {
+    fn tolerates(&mut self, now: Instant) -> bool {
         self.panics.push_back(now);
         while self.panics.front().is_some_and(|&first| now.duration_since(first) > PANIC_WINDOW) {
             self.panics.pop_front();
@@ -70,7 +70,7 @@ where
     }
 }
 
-impl<A> Future for Keeper<A>
+impl<A> Future for PanicGuard<A>
 where
     A: Actor<Context = Context<A>> + Supervised + Unpin,
 {
@@ -81,7 +81,7 @@ where
         loop {
             let polled = catch_unwind(AssertUnwindSafe(|| this.actor.as_mut().poll(task)));
             let Err(_panic) = polled else { return polled.unwrap_or(Poll::Pending) };
-            if !this.forgives(Instant::now()) || !this.actor.restart() {
+            if !this.tolerates(Instant::now()) || !this.actor.restart() {
                 log::error!("actor {} panics again and again and is given up", this.name);
                 return Poll::Ready(());
             }

@@ -22,12 +22,12 @@ use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult, Supervised};
 use tokio::sync::oneshot;
-use vandamme_protocol::compat::Edit;
+use vandamme_protocol::compat::Fixup;
 
 pub use self::health::{Alternatives, ConditionView, KeyView, ModelView, Session, Size};
 use self::health::{Change, Choice, Chosen, Health, Patience, Request, RestKind, State, Subject};
-pub use self::learned_rules::LessonView;
-use self::learned_rules::{Lessons, Novelty};
+pub use self::learned_rules::LearnedRuleView;
+use self::learned_rules::{LearnedRules, Novelty};
 pub(crate) use self::lease::Permits;
 use self::lease::{Event, Permit};
 pub use self::lease::{Held, Lease};
@@ -57,7 +57,7 @@ pub struct Provider {
 #[derive(Clone, Debug)]
 pub struct ProviderHealth {
     health: Health,
-    lessons: Lessons,
+    learned_rules: LearnedRules,
 }
 
 /// Asks for a key for one request for `model`, not one of `tried`.
@@ -118,13 +118,16 @@ pub struct ProviderView {
     pub in_flight: usize,
     pub waiting: usize,
     /// What refusals have taught, by model.
-    pub lessons: Vec<LessonView>,
+    pub learned_rules: Vec<LearnedRuleView>,
     pub incarnation: u64,
 }
 
 impl ProviderHealth {
     pub(crate) fn new(settings: &ProviderSettings, limits: &Limits) -> Self {
-        Self { health: Health::new(&settings.keys, limits), lessons: Lessons::new(limits.healing_ttl) }
+        Self {
+            health: Health::new(&settings.keys, limits),
+            learned_rules: LearnedRules::new(limits.healing_ttl),
+        }
     }
 
     /// As one actor hands it on to the next with these settings: without the marks of leases that report elsewhere. What was
@@ -171,7 +174,7 @@ impl Provider {
             Err(refusal) => Err(self.refused(model, refusal)),
             Ok(Chosen { key, is_known_to_fail, is_trial }) => {
                 let settings = self.settings.clone();
-                let remembered = self.known.lessons.recall(clock::boot(), &model);
+                let remembered = self.known.learned_rules.recall(clock::boot(), &model);
                 let owner = (context.address(), self.incarnation, self.permits.clone());
                 let lease = Lease::new(settings, model, (key, size), owner).holding(permit);
                 let mut lease = lease.under(profile).remembering(remembered).beside(alternatives);
@@ -219,7 +222,7 @@ impl Provider {
             return;
         }
         let now = clock::boot();
-        let is_clear = self.known.health.is_clear(now) && self.known.lessons.are_none(now);
+        let is_clear = self.known.health.is_clear(now) && self.known.learned_rules.are_none(now);
         if self.waiting.is_empty() && is_clear {
             self.permits.fast_path.open();
         } else {
@@ -245,12 +248,12 @@ impl Provider {
                     }
                     self.note(&report);
                 }
-                Event::Lesson { provider, model, edits } if self.is_of(&provider) => {
+                Event::LearnedRule { provider, model, edits } if self.is_of(&provider) => {
                     edits.into_iter().for_each(|edit| self.learn(&model, edit));
                     self.saved.store(self.known.clone());
                 }
                 // What began before a reload may be about another upstream.
-                Event::Report { .. } | Event::Lesson { .. } => {}
+                Event::Report { .. } | Event::LearnedRule { .. } => {}
             }
         }
         self.known.health.forget_old(clock::boot());
@@ -295,9 +298,9 @@ impl Provider {
 
 impl Provider {
     /// Logs once which configuration would avoid the next refusal.
-    fn learn(&mut self, model: &Arc<str>, edit: Edit) {
+    fn learn(&mut self, model: &Arc<str>, edit: Fixup) {
         let rule = edit.line(model);
-        if self.known.lessons.learn(clock::boot(), model, edit) == Novelty::New {
+        if self.known.learned_rules.learn(clock::boot(), model, edit) == Novelty::New {
             let name = &self.settings.name;
             log::warn!(
                 "provider '{name}' refused a part of the requests for '{model}'; they are now sent as it accepts them. To make this permanent, add under [{name}]: {rule}"
@@ -357,7 +360,7 @@ impl Handler<Observe<ProviderView>> for Provider {
             models: self.known.health.models_view(now),
             in_flight: self.permits.taken(),
             waiting: self.waiting.len(),
-            lessons: self.known.lessons.view(now),
+            learned_rules: self.known.learned_rules.view(now),
             incarnation: self.incarnation,
         })
     }

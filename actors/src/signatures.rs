@@ -1,5 +1,5 @@
-//! Thoughts: what middleware wants remembered between the requests of one conversation, such as the signatures of
-//! Gemini's thoughts, for clients that cannot carry it themselves.
+//! SignatureStore: what middleware wants remembered between the requests of one conversation, such as the signatures of
+//! Gemini's signatures, for clients that cannot carry it themselves.
 //!
 //! | message | from | answer |
 //! |---|---|---|
@@ -18,7 +18,7 @@ use actix::{Actor, AsyncContext as _, Context, Handler, Message, MessageResult, 
 
 use self::store::Store;
 use crate::observe::Ping;
-use crate::registry::Roster;
+use crate::registry::Registry;
 use crate::snapshot::Snapshot;
 
 pub(crate) const MAILBOX: usize = 1024;
@@ -44,7 +44,7 @@ pub struct Retention {
     pub sweep: Duration,
 }
 
-pub struct Thoughts {
+pub struct SignatureStore {
     retention: Retention,
     store: Store,
 }
@@ -67,52 +67,52 @@ pub struct Remember {
 
 /// The way to the memory of one exchange.
 #[derive(Clone)]
-pub struct Keeping {
-    pub roster: Snapshot<Roster>,
+pub struct ScopedSignatures {
+    pub registry: Snapshot<Registry>,
     pub scope: Scope,
 }
 
-impl Keeping {
+impl ScopedSignatures {
     /// Has these remembered, unless too much waits to be: then they are not.
     pub fn keep(&self, facts: Vec<(String, String)>) {
         if !facts.is_empty() {
             let remember = Remember { scope: self.scope.clone(), facts };
-            drop(self.roster.load().thoughts.try_send(remember));
+            drop(self.registry.load().signatures.try_send(remember));
         }
     }
 
     /// What is remembered of these; nothing if there is no answer in time.
     pub async fn recall(&self, keys: Vec<String>, patience: Duration) -> HashMap<String, String> {
-        let thoughts = self.roster.load().thoughts.clone();
+        let signatures = self.registry.load().signatures.clone();
         let recall = Recall { scope: self.scope.clone(), keys };
-        thoughts.send(recall).timeout(patience).await.unwrap_or_default()
+        signatures.send(recall).timeout(patience).await.unwrap_or_default()
     }
 }
 
-impl Thoughts {
+impl SignatureStore {
     pub fn new(retention: Retention) -> Self {
         Self { retention, store: Store::default() }
     }
 }
 
-impl Actor for Thoughts {
+impl Actor for SignatureStore {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
-        context.run_interval(self.retention.sweep, |thoughts, _| {
-            thoughts.store.forget_older(Instant::now(), thoughts.retention.ttl);
+        context.run_interval(self.retention.sweep, |signatures, _| {
+            signatures.store.forget_older(Instant::now(), signatures.retention.ttl);
         });
     }
 }
 
-impl Supervised for Thoughts {
+impl Supervised for SignatureStore {
     /// A message that panicked may have left half of its work.
     fn restarting(&mut self, _: &mut Self::Context) {
         self.store = Store::default();
     }
 }
 
-impl Handler<Recall> for Thoughts {
+impl Handler<Recall> for SignatureStore {
     type Result = MessageResult<Recall>;
 
     fn handle(&mut self, Recall { scope, keys }: Recall, _: &mut Self::Context) -> Self::Result {
@@ -125,7 +125,7 @@ impl Handler<Recall> for Thoughts {
     }
 }
 
-impl Handler<Remember> for Thoughts {
+impl Handler<Remember> for SignatureStore {
     type Result = ();
 
     fn handle(&mut self, Remember { scope, facts }: Remember, _: &mut Self::Context) {
@@ -137,7 +137,7 @@ impl Handler<Remember> for Thoughts {
     }
 }
 
-impl Handler<Ping> for Thoughts {
+impl Handler<Ping> for SignatureStore {
     type Result = ();
 
     fn handle(&mut self, _: Ping, _: &mut Self::Context) {}

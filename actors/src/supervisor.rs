@@ -7,7 +7,7 @@
 //! | [`Reconfigure`] | a reload | – |
 //!
 //! Each of its actors lives on an arbiter of its own, so that one that hangs costs nobody else. A replacement starts on
-//! a fresh arbiter from what its predecessor last published; its new address goes into the roster. The thread of a hung
+//! a fresh arbiter from what its predecessor last published; its new address goes into the registry. The thread of a hung
 //! actor cannot be killed: it ends if its work ever does.
 
 mod reconfigure;
@@ -26,10 +26,10 @@ use crate::ledger;
 use crate::observe::Ping;
 use crate::panic_guard;
 use crate::provider::{self, Permits, Provider, ProviderHealth};
-use crate::registry::{Post, Roster};
+use crate::registry::{ProviderHandle, Registry};
 use crate::router::{Lists, Routes};
 use crate::settings::{ProviderSettings, Settings};
-use crate::signatures::{self, Thoughts};
+use crate::signatures::{self, SignatureStore};
 use crate::snapshot::Snapshot;
 
 pub struct Supervisor {
@@ -37,27 +37,27 @@ pub struct Supervisor {
     routes: Arc<Routes>,
     lists: Snapshot<Lists>,
     disk: catalog::Disk,
-    roster: Snapshot<Roster>,
-    providers: BTreeMap<Arc<str>, Station>,
+    registry: Snapshot<Registry>,
+    providers: BTreeMap<Arc<str>, ProviderSlot>,
     arbiters: BTreeMap<Name, Arbiter>,
     /// Providers that are no longer configured, for as long as requests in flight have a lease of theirs.
     retired: Vec<(WeakAddr<Provider>, Arbiter)>,
 }
 
 /// What of a provider outlives its actor.
-struct Station {
+struct ProviderSlot {
     settings: Arc<ProviderSettings>,
     permits: Arc<Permits>,
     health: Snapshot<ProviderHealth>,
     incarnation: u64,
 }
 
-/// An actor's name: `ledger`, `catalog`, `thoughts`, `provider:NAME`.
+/// An actor's name: `ledger`, `catalog`, `signatures`, `provider:NAME`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Name {
     Ledger,
     Catalog,
-    Thoughts,
+    SignatureStore,
     Provider(Arc<str>),
 }
 
@@ -77,7 +77,7 @@ impl Name {
         match text {
             "ledger" => Some(Self::Ledger),
             "catalog" => Some(Self::Catalog),
-            "thoughts" => Some(Self::Thoughts),
+            "signatures" => Some(Self::SignatureStore),
             _ => text.strip_prefix("provider:").map(|name| Self::Provider(name.into())),
         }
     }
@@ -88,7 +88,7 @@ impl std::fmt::Display for Name {
         match self {
             Self::Ledger => f.write_str("ledger"),
             Self::Catalog => f.write_str("catalog"),
-            Self::Thoughts => f.write_str("thoughts"),
+            Self::SignatureStore => f.write_str("signatures"),
             Self::Provider(name) => write!(f, "provider:{name}"),
         }
     }
@@ -96,35 +96,35 @@ impl std::fmt::Display for Name {
 
 impl Supervisor {
     /// Starts the whole tree; the supervisor itself lives on the current arbiter.
-    pub fn start_tree(settings: Settings) -> (Addr<Self>, Snapshot<Roster>) {
+    pub fn start_tree(settings: Settings) -> (Addr<Self>, Snapshot<Registry>) {
         let lists = Snapshot::new(Lists::new());
         let routes = Arc::new(Routes::new(&settings, lists.clone()));
         let mut providers: BTreeMap<_, _> = settings
             .providers
             .iter()
-            .map(|provider| (provider.name.clone(), Station::new(provider, &settings)))
+            .map(|provider| (provider.name.clone(), ProviderSlot::new(provider, &settings)))
             .collect();
         let mut arbiters = BTreeMap::new();
         let mut addresses = BTreeMap::new();
-        for (name, station) in &mut providers {
+        for (name, slot) in &mut providers {
             let arbiter = Arbiter::new();
-            addresses.insert(name.clone(), station.start(&arbiter, &settings));
+            addresses.insert(name.clone(), slot.start(&arbiter, &settings));
             arbiters.insert(Name::Provider(name.clone()), arbiter);
         }
         let (for_ledger, for_catalog) = (Arbiter::new(), Arbiter::new());
-        let for_thoughts = Arbiter::new();
-        let (ledger, diary) = ledger::start(&for_ledger);
+        let for_signatures = Arbiter::new();
+        let (ledger, event_queue) = ledger::start(&for_ledger);
         let disk = Catalog::disk(settings.cache.as_deref());
         let catalog = panic_guard::start(&for_catalog.handle(), "catalog", catalog::MAILBOX, {
             let (lists, disk) = (lists.clone(), disk.clone());
             move || Catalog::new(lists, disk)
         });
-        let thoughts = start_thoughts(&for_thoughts, &settings);
-        let roster = Snapshot::new(Roster {
+        let signatures = start_signatures(&for_signatures, &settings);
+        let registry = Snapshot::new(Registry {
             ledger,
             catalog,
-            diary,
-            thoughts,
+            event_queue,
+            signatures,
             routes: routes.clone(),
             providers: addresses,
             generation: 0,
@@ -132,35 +132,35 @@ impl Supervisor {
         arbiters.extend([
             (Name::Ledger, for_ledger),
             (Name::Catalog, for_catalog),
-            (Name::Thoughts, for_thoughts),
+            (Name::SignatureStore, for_signatures),
         ]);
         let supervisor = Self {
             settings,
             routes,
             lists,
             disk,
-            roster: roster.clone(),
+            registry: registry.clone(),
             providers,
             arbiters,
             retired: Vec::new(),
         };
         supervisor.warm();
-        (supervisor.start(), roster)
+        (supervisor.start(), registry)
     }
 
     /// Tells the catalog which providers there are.
     fn warm(&self) {
         let shared = self.settings.providers.iter().filter(|provider| !provider.passthrough);
-        self.roster.load().catalog.do_send(catalog::Warm(shared.cloned().collect()));
+        self.registry.load().catalog.do_send(catalog::Warm(shared.cloned().collect()));
     }
 
     fn watch(&mut self, context: &mut Context<Self>) {
         self.bury();
-        let roster = self.roster.load();
-        self.ask(Name::Ledger, &roster.ledger, context);
-        self.ask(Name::Catalog, &roster.catalog, context);
-        self.ask(Name::Thoughts, &roster.thoughts, context);
-        for (name, provider) in roster.providers() {
+        let registry = self.registry.load();
+        self.ask(Name::Ledger, &registry.ledger, context);
+        self.ask(Name::Catalog, &registry.catalog, context);
+        self.ask(Name::SignatureStore, &registry.signatures, context);
+        for (name, provider) in registry.providers() {
             self.ask(Name::Provider(name.clone()), provider, context);
         }
     }
@@ -169,12 +169,12 @@ impl Supervisor {
     where
         A: Actor<Context = Context<A>> + Handler<Ping>,
     {
-        let generation = self.roster.load().generation;
+        let generation = self.registry.load().generation;
         let answer = address.send(Ping).timeout(self.settings.limits.watch_patience);
         context.spawn(answer.into_actor(self).map(move |answer, supervisor, _| {
             let Err(error) = answer else { return };
             // Somebody may have been replaced since the question was asked: ask again before acting on an old answer.
-            if supervisor.roster.load().generation == generation {
+            if supervisor.registry.load().generation == generation {
                 supervisor.replace(&name, reason(error));
             }
         }));
@@ -186,27 +186,35 @@ impl Supervisor {
         {
             return false;
         }
-        let old = self.roster.load();
+        let old = self.registry.load();
         let arbiter = Arbiter::new();
-        let (mut ledger, mut diary) = (old.ledger.clone(), old.diary.clone());
+        let (mut ledger, mut event_queue) = (old.ledger.clone(), old.event_queue.clone());
         let mut catalog = old.catalog.clone();
-        let (mut thoughts, mut providers) = (old.thoughts.clone(), old.providers.clone());
+        let (mut signatures, mut providers) = (old.signatures.clone(), old.providers.clone());
         match name {
-            Name::Ledger => (ledger, diary) = ledger::start(&arbiter),
+            Name::Ledger => (ledger, event_queue) = ledger::start(&arbiter),
             Name::Catalog => {
                 let (lists, disk) = (self.lists.clone(), self.disk.clone());
                 catalog = panic_guard::start(&arbiter.handle(), "catalog", catalog::MAILBOX, move || {
                     Catalog::new(lists, disk)
                 });
             }
-            Name::Thoughts => thoughts = start_thoughts(&arbiter, &self.settings),
+            Name::SignatureStore => signatures = start_signatures(&arbiter, &self.settings),
             Name::Provider(provider) => {
-                let Some(station) = self.providers.get_mut(provider) else { return false };
-                providers.insert(provider.clone(), station.start(&arbiter, &self.settings));
+                let Some(slot) = self.providers.get_mut(provider) else { return false };
+                providers.insert(provider.clone(), slot.start(&arbiter, &self.settings));
             }
         }
         let (routes, generation) = (self.routes.clone(), old.generation + 1);
-        self.roster.store(Roster { ledger, catalog, thoughts, diary, routes, providers, generation });
+        self.registry.store(Registry {
+            ledger,
+            catalog,
+            signatures,
+            event_queue,
+            routes,
+            providers,
+            generation,
+        });
         if *name == Name::Catalog {
             self.warm();
         }
@@ -218,7 +226,7 @@ impl Supervisor {
     }
 }
 
-impl Station {
+impl ProviderSlot {
     fn new(provider: &Arc<ProviderSettings>, settings: &Settings) -> Self {
         Self {
             settings: provider.clone(),
@@ -228,7 +236,7 @@ impl Station {
         }
     }
 
-    fn start(&mut self, arbiter: &Arbiter, settings: &Settings) -> Post {
+    fn start(&mut self, arbiter: &Arbiter, settings: &Settings) -> ProviderHandle {
         self.incarnation += 1;
         self.permits.belong_to(self.incarnation);
         let (provider, limits) = (self.settings.clone(), settings.limits.clone());
@@ -238,13 +246,15 @@ impl Station {
         let address = panic_guard::start(&arbiter.handle(), name, provider::MAILBOX, move || {
             Provider::new(provider, limits, counted, origin)
         });
-        Post { address, permits }
+        ProviderHandle { address, permits }
     }
 }
 
-fn start_thoughts(arbiter: &Arbiter, settings: &Settings) -> Addr<Thoughts> {
+fn start_signatures(arbiter: &Arbiter, settings: &Settings) -> Addr<SignatureStore> {
     let retention = settings.limits.thoughts;
-    panic_guard::start(&arbiter.handle(), "thoughts", signatures::MAILBOX, move || Thoughts::new(retention))
+    panic_guard::start(&arbiter.handle(), "signatures", signatures::MAILBOX, move || {
+        SignatureStore::new(retention)
+    })
 }
 
 fn reason(error: MailboxError) -> &'static str {
@@ -288,7 +298,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::faults::{Misfortune, strike};
+    use crate::faults::{InjectedFault, inject};
     use crate::observe::Observe;
     use crate::outcome::{LimitScope, Outcome};
     use crate::provider::{Lease, Size};
@@ -296,7 +306,7 @@ mod tests {
     use crate::settings::Limits;
     use crate::testing::{limits, provider, settings};
 
-    fn tree() -> (Addr<Supervisor>, Snapshot<Roster>) {
+    fn tree() -> (Addr<Supervisor>, Snapshot<Registry>) {
         let mut settings = settings(vec![provider("p").keys(&["a", "b"]).build(), provider("q").build()]);
         settings.limits = Limits {
             watch_interval: Duration::from_millis(10),
@@ -306,9 +316,9 @@ mod tests {
         Supervisor::start_tree(settings)
     }
 
-    async fn lease(roster: &Snapshot<Roster>, model: &str) -> Option<Lease> {
+    async fn lease(registry: &Snapshot<Registry>, model: &str) -> Option<Lease> {
         let (reply, answer) = oneshot::channel();
-        router::here(roster).do_send(Dispatch {
+        router::here(registry).do_send(Dispatch {
             model: model.into(),
             session: None,
             size: Size::default(),
@@ -317,9 +327,9 @@ mod tests {
         timeout(Duration::from_secs(1), answer).await.ok()?.ok()?.ok()
     }
 
-    async fn restarted(roster: &Snapshot<Roster>) {
+    async fn restarted(registry: &Snapshot<Registry>) {
         let replaced = async {
-            while roster.load().generation == 0 {
+            while registry.load().generation == 0 {
                 sleep(Duration::from_millis(5)).await;
             }
         };
@@ -328,60 +338,60 @@ mod tests {
 
     #[actix_rt::test]
     async fn a_hung_provider_is_replaced_and_knows_what_the_old_one_knew() {
-        let (_supervisor, roster) = tree();
-        let held = lease(&roster, "p:m").await.unwrap();
-        let rejected = lease(&roster, "p:m").await.unwrap();
+        let (_supervisor, registry) = tree();
+        let held = lease(&registry, "p:m").await.unwrap();
+        let rejected = lease(&registry, "p:m").await.unwrap();
         let bad = rejected.key.id();
         rejected.finish(Outcome::KeyRejected);
-        let address = roster.load().provider("p").cloned().unwrap();
+        let address = registry.load().provider("p").cloned().unwrap();
         address.send(Observe::new()).await.unwrap();
 
-        strike(&roster.load(), &Name::Provider("p".into()), Misfortune::Hang(Duration::from_secs(2)));
-        restarted(&roster).await;
+        inject(&registry.load(), &Name::Provider("p".into()), InjectedFault::Hang(Duration::from_secs(2)));
+        restarted(&registry).await;
 
-        let next = lease(&roster, "p:m").await.unwrap();
+        let next = lease(&registry, "p:m").await.unwrap();
         assert_ne!(next.key.id(), bad);
-        let view = roster.load().provider("p").unwrap().send(Observe::new()).await.unwrap();
+        let view = registry.load().provider("p").unwrap().send(Observe::new()).await.unwrap();
         assert_eq!((view.incarnation, view.in_flight), (2, 2));
         drop(held);
     }
 
     #[actix_rt::test]
     async fn while_one_provider_hangs_the_others_go_on() {
-        let (_supervisor, roster) = tree();
+        let (_supervisor, registry) = tree();
 
-        strike(&roster.load(), &Name::Provider("p".into()), Misfortune::Hang(Duration::from_secs(1)));
+        inject(&registry.load(), &Name::Provider("p".into()), InjectedFault::Hang(Duration::from_secs(1)));
 
-        assert!(lease(&roster, "q:m").await.is_some());
+        assert!(lease(&registry, "q:m").await.is_some());
     }
 
     #[actix_rt::test]
     async fn an_actor_for_all_that_has_been_given_up_is_replaced() {
-        for name in [Name::Ledger, Name::Catalog, Name::Thoughts] {
-            let (_supervisor, roster) = tree();
+        for name in [Name::Ledger, Name::Catalog, Name::SignatureStore] {
+            let (_supervisor, registry) = tree();
 
             for _ in 0..6 {
-                strike(&roster.load(), &name, Misfortune::Panic);
+                inject(&registry.load(), &name, InjectedFault::Panic);
             }
-            restarted(&roster).await;
+            restarted(&registry).await;
 
-            assert!(lease(&roster, "p:m").await.is_some(), "{name}");
-            assert!(roster.load().ledger.connected(), "{name}");
-            assert!(roster.load().catalog.connected(), "{name}");
-            assert!(roster.load().thoughts.connected(), "{name}");
+            assert!(lease(&registry, "p:m").await.is_some(), "{name}");
+            assert!(registry.load().ledger.connected(), "{name}");
+            assert!(registry.load().catalog.connected(), "{name}");
+            assert!(registry.load().signatures.connected(), "{name}");
         }
     }
 
     #[actix_rt::test]
     async fn an_actor_is_replaced_by_name_and_a_name_that_is_nobodys_is_told() {
-        let (supervisor, roster) = tree();
+        let (supervisor, registry) = tree();
 
         let name = |text| Name::parse(text).unwrap();
         assert!(supervisor.send(Restart(name("provider:q"))).await.unwrap());
         assert!(!supervisor.send(Restart(name("provider:nobody"))).await.unwrap());
 
-        assert!(lease(&roster, "q:m").await.is_some());
-        assert_eq!(roster.load().generation, 1);
+        assert!(lease(&registry, "q:m").await.is_some());
+        assert_eq!(registry.load().generation, 1);
     }
 
     /// What one request shows, told from wherever it is.
@@ -397,10 +407,10 @@ mod tests {
     }
 
     /// Asks again and again, as exchanges on a worker thread do.
-    async fn ask_on(roster: Snapshot<Roster>, seed: u64) {
+    async fn ask_on(registry: Snapshot<Registry>, seed: u64) {
         let mut random = fastrand::Rng::with_seed(seed);
         for _ in 0..300 {
-            if let Some(lease) = lease(&roster, "p:m").await {
+            if let Some(lease) = lease(&registry, "p:m").await {
                 if random.bool() {
                     sleep(Duration::from_micros(random.u64(..500))).await;
                 }
@@ -423,19 +433,19 @@ mod tests {
             };
             settings
         };
-        let (supervisor, roster) = Supervisor::start_tree(begun(&["a", "b"]));
+        let (supervisor, registry) = Supervisor::start_tree(begun(&["a", "b"]));
         let askers: Vec<_> = (0..4)
             .map(|seed| {
-                let roster = roster.clone();
-                std::thread::spawn(move || actix_rt::System::new().block_on(ask_on(roster, seed)))
+                let registry = registry.clone();
+                std::thread::spawn(move || actix_rt::System::new().block_on(ask_on(registry, seed)))
             })
             .collect();
         let name = Name::Provider("p".into());
         for round in 0.. {
             let done = match round % 4 {
-                0 => strike(&roster.load(), &name, Misfortune::Panic),
+                0 => inject(&registry.load(), &name, InjectedFault::Panic),
                 1 => supervisor.send(Reconfigure(begun(&["a", "b", "c"]))).await.is_ok(),
-                2 => strike(&roster.load(), &name, Misfortune::Hang(Duration::from_millis(60))),
+                2 => inject(&registry.load(), &name, InjectedFault::Hang(Duration::from_millis(60))),
                 _ => supervisor.send(Reconfigure(begun(&["b", "a"]))).await.is_ok(),
             };
             assert!(done);
@@ -448,22 +458,23 @@ mod tests {
 
         let recovered = async {
             loop {
-                let post = roster.load().post("p").cloned().expect("it is there");
-                let read = post.address.send(Ping).await;
+                let handle = registry.load().handle("p").cloned().expect("it is there");
+                let read = handle.address.send(Ping).await;
                 if read.is_ok()
-                    && let Some(lent) = post.permits.lend(&"m".into(), None, (None, Size::default()))
+                    && let Some(lent) = handle.permits.lend(&"m".into(), None, (None, Size::default()))
                 {
-                    break (lent, post);
+                    break (lent, handle);
                 }
-                if let Some(lease) = lease(&roster, "p:m").await {
+                if let Some(lease) = lease(&registry, "p:m").await {
                     lease.finish(Outcome::Answered);
                 }
                 sleep(Duration::from_millis(5)).await;
             }
         };
-        let (_lent, post) = timeout(Duration::from_secs(20), recovered).await.expect("the fast path is open");
+        let (_lent, handle) =
+            timeout(Duration::from_secs(20), recovered).await.expect("the fast path is open");
         let given_back = async {
-            while post.permits.taken() > 1 {
+            while handle.permits.taken() > 1 {
                 sleep(Duration::from_millis(5)).await;
             }
         };

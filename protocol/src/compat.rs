@@ -1,6 +1,6 @@
 //! Requests that heal: what an upstream's refusal says it does not accept, and the request as it accepts it.
 //!
-//! [`recognise`] reads a refusal, [`apply`] edits a request, and an [`Edit`] says of itself which line of a
+//! [`recognise`] reads a refusal, [`apply`] edits a request, and an [`Fixup`] says of itself which line of a
 //! configuration would have spared the refusal. An edit removes, sets or limits what was named.
 
 mod applied;
@@ -21,7 +21,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-pub use self::applied::{Edited, apply, concerns, has};
+pub use self::applied::{FixedRequest, apply, concerns, has};
 pub use self::condition::Condition;
 pub use self::lesson::is_for_everybody;
 pub use self::rule::Rule;
@@ -32,7 +32,7 @@ use crate::tool_id::Form;
 
 /// How a request becomes one that an upstream accepts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Edit {
+pub enum Fixup {
     /// Without this member of the body: the names on the way to it with dots between them, arrays passed through.
     Param(Box<str>),
     /// Without this member where it has this value, which others may not have; `None` until it is known which request was
@@ -80,7 +80,7 @@ const TOKEN_LIMITS: [&str; 3] = [TOKEN_LIMIT, "max_completion_tokens", "max_outp
 /// Anthropic refuses a budget for thinking below this, and one that is not below the limit of tokens.
 const LEAST_BUDGET: u64 = 1024;
 
-impl Edit {
+impl Fixup {
     /// What `drop-params` says without models: a name, a name and a value with `=` between them, or two names with `&`.
     /// `None` for what no request can do without, and for what no name is.
     #[must_use]
@@ -256,7 +256,7 @@ impl Limit {
 }
 
 /// The line of a provider's configuration that asks for the same.
-impl fmt::Display for Edit {
+impl fmt::Display for Fixup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self, self.rule()) {
             (_, Some((key, rule))) => f.write_str(&list(key, &rule)),
@@ -295,8 +295,8 @@ fn missing_reasoning(body: &[u8]) -> Filler {
 mod tests {
     use super::*;
 
-    fn edited(edits: &[Edit], body: &'static str, betas: &str) -> (String, String) {
-        let Edited { body, betas } = apply(edits, &Bytes::from_static(body.as_bytes()), betas);
+    fn edited(edits: &[Fixup], body: &'static str, betas: &str) -> (String, String) {
+        let FixedRequest { body, betas } = apply(edits, &Bytes::from_static(body.as_bytes()), betas);
         (String::from_utf8(body.to_vec()).unwrap(), betas)
     }
 
@@ -304,7 +304,7 @@ mod tests {
     fn a_beta_goes_with_what_means_nothing_without_it() {
         let body = r#"{"context_management":{"edits":[]},"tools":[{"name":"a","defer_loading":true}],"x":1}"#;
         let betas = "claude-code-20250219, context-management-2025-06-27,interleaved-thinking-2025-05-14";
-        let edit = [Edit::beta("context-management-2025-06-27").unwrap()];
+        let edit = [Fixup::beta("context-management-2025-06-27").unwrap()];
 
         let (body_left, betas_left) = edited(&edit, body, betas);
 
@@ -319,7 +319,7 @@ mod tests {
             r#"{"context_management":{},"tools":[{"defer_loading":true}],"output_config":{"effort":"low"}}"#;
         let betas = "context-management-2025-06-27,advanced-tool-use-2025-11-20";
 
-        let (body, betas) = edited(&[Edit::beta("*").unwrap()], body, betas);
+        let (body, betas) = edited(&[Fixup::beta("*").unwrap()], body, betas);
 
         assert_eq!(
             (body.as_str(), betas.as_str()),
@@ -330,22 +330,26 @@ mod tests {
     #[test]
     fn only_what_the_request_has_concerns_it() {
         let body = Bytes::from_static(br#"{"max_tokens":5,"temperature":1}"#);
-        let has = |edit: Edit| concerns(&edit, &body, "a-1");
+        let has = |edit: Fixup| concerns(&edit, &body, "a-1");
 
-        assert!(has(Edit::param("temperature").unwrap()) && !has(Edit::param("top_p").unwrap()));
-        assert!(has(Edit::beta("a-1").unwrap()) && !has(Edit::beta("b-1").unwrap()));
-        assert!(has(Edit::Limit(Limit::MaxCompletionTokens)) && !has(Edit::Limit(Limit::MaxTokens)));
+        assert!(has(Fixup::param("temperature").unwrap()) && !has(Fixup::param("top_p").unwrap()));
+        assert!(has(Fixup::beta("a-1").unwrap()) && !has(Fixup::beta("b-1").unwrap()));
+        assert!(has(Fixup::Limit(Limit::MaxCompletionTokens)) && !has(Fixup::Limit(Limit::MaxTokens)));
     }
 
     #[test]
     fn a_value_that_was_refused_goes_and_others_stay() {
         let asked =
             br#"{"reasoning_effort":"none","thinking": { "type" : "adaptive" },"tools":[{"strict":true}]}"#;
-        let taught = |name: &str| Edit::Value(name.into(), None).taught_by(asked);
-        assert_eq!(taught("reasoning_effort"), Edit::param("reasoning_effort=none").unwrap());
-        assert_eq!(taught("thinking"), Edit::param(r#"thinking={"type":"adaptive"}"#).unwrap());
-        assert_eq!(taught("tools.strict"), Edit::param("tools.strict").unwrap(), "there may be many of them");
-        assert_eq!(taught("gone"), Edit::param("gone").unwrap());
+        let taught = |name: &str| Fixup::Value(name.into(), None).taught_by(asked);
+        assert_eq!(taught("reasoning_effort"), Fixup::param("reasoning_effort=none").unwrap());
+        assert_eq!(taught("thinking"), Fixup::param(r#"thinking={"type":"adaptive"}"#).unwrap());
+        assert_eq!(
+            taught("tools.strict"),
+            Fixup::param("tools.strict").unwrap(),
+            "there may be many of them"
+        );
+        assert_eq!(taught("gone"), Fixup::param("gone").unwrap());
 
         let edits = [taught("reasoning_effort"), taught("thinking")];
         let left = r#"{"tools":[{"strict":true}]}"#;
@@ -354,18 +358,18 @@ mod tests {
         assert_eq!(edited(&edits, other, "").0, other);
         assert_eq!(edits[1].to_string(), r#"drop-params = ['thinking={"type":"adaptive"}']"#);
         for nonsense in ["model=x", "=x", "x=", "x='", "x=a b", "schema.$ref=x"] {
-            assert_eq!(Edit::param(nonsense), None, "{nonsense}");
+            assert_eq!(Fixup::param(nonsense), None, "{nonsense}");
         }
     }
 
     #[test]
     fn what_may_not_stand_beside_another_stays_alone() {
-        let edit = [Edit::param("top_p&temperature").unwrap()];
+        let edit = [Fixup::param("top_p&temperature").unwrap()];
         assert_eq!(edited(&edit, r#"{"top_p":0.5,"temperature":1}"#, "").0, r#"{"temperature":1}"#);
         assert_eq!(edited(&edit, r#"{"top_p":0.5}"#, "").0, r#"{"top_p":0.5}"#);
         assert_eq!(edit[0].to_string(), r#"drop-params = ["top_p&temperature"]"#);
         for nonsense in ["top_p&", "&top_p", "model&top_p", "schema.x&top_p", "top_p&a="] {
-            assert_eq!(Edit::param(nonsense), None, "{nonsense}");
+            assert_eq!(Fixup::param(nonsense), None, "{nonsense}");
         }
     }
 
@@ -385,7 +389,7 @@ mod tests {
         }
         assert_eq!(edit[0].line("gpt-5.6"), "set-params = ['reasoning_effort=none&tools@gpt-5.6']");
         assert_eq!(edit[0].line("a b"), "set-params = ['reasoning_effort=none&tools']");
-        let both = [edit[0].clone(), Edit::param("reasoning_effort").unwrap()];
+        let both = [edit[0].clone(), Fixup::param("reasoning_effort").unwrap()];
         assert_eq!(edited(&both, r#"{"tools":[1]}"#, "").0, r#"{"tools":[1]}"#);
     }
 
@@ -418,13 +422,13 @@ mod tests {
     #[test]
     fn an_edit_is_told_as_the_line_that_asks_for_it() {
         for (edit, line) in [
-            (Edit::param("tools[0].function.strict"), r#"drop-params = ["tools.strict"]"#),
-            (Edit::param("schema.propertyNames"), r#"drop-params = ["schema.propertyNames"]"#),
-            (Edit::beta("a-1"), r#"drop-betas = ["a-1"]"#),
-            (Some(Edit::Limit(Limit::MaxTokens)), r#"max-tokens-as = "max_tokens""#),
-            (Some(Edit::ToolSchemas), "fit-tool-schemas = true"),
-            (Some(Edit::Reasoning(Filler::Blank)), r#"missing-reasoning = "blank""#),
-            (Some(Edit::ToolIds(Form::Mistral)), r#"tool-ids = "mistral""#),
+            (Fixup::param("tools[0].function.strict"), r#"drop-params = ["tools.strict"]"#),
+            (Fixup::param("schema.propertyNames"), r#"drop-params = ["schema.propertyNames"]"#),
+            (Fixup::beta("a-1"), r#"drop-betas = ["a-1"]"#),
+            (Some(Fixup::Limit(Limit::MaxTokens)), r#"max-tokens-as = "max_tokens""#),
+            (Some(Fixup::ToolSchemas), "fit-tool-schemas = true"),
+            (Some(Fixup::Reasoning(Filler::Blank)), r#"missing-reasoning = "blank""#),
+            (Some(Fixup::ToolIds(Form::Mistral)), r#"tool-ids = "mistral""#),
         ] {
             assert_eq!(edit.unwrap().to_string(), line);
         }

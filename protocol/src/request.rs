@@ -36,7 +36,7 @@ pub(crate) use trimmed::{Unwanted, renamed, trimmed, value_at};
 
 /// What a gateway must know of a request that it passes through.
 #[derive(Debug)]
-pub struct Head<'a> {
+pub struct RequestHead<'a> {
     /// The decoded value of the last top-level `model`.
     pub model: Cow<'a, str>,
     /// What the last top-level `stream` says; absent or null means [`Streaming::No`].
@@ -72,7 +72,7 @@ pub enum Streaming {
 
 /// Why a body is no request, worded for the client.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum HeadError {
+pub enum RequestScanError {
     /// `offset` is the first byte that is none.
     #[error("the body is not valid UTF-8 (at byte {offset})")]
     NotUtf8 { offset: usize },
@@ -93,7 +93,7 @@ pub enum HeadError {
     StreamNotABoolean,
 }
 
-impl From<NotJson> for HeadError {
+impl From<NotJson> for RequestScanError {
     fn from(NotJson { offset }: NotJson) -> Self {
         Self::NotJson { offset }
     }
@@ -106,25 +106,25 @@ impl From<NotJson> for HeadError {
 /// members mean is the upstream's business.
 ///
 /// # Errors
-/// The first of [`HeadError`] that applies; a body is checked to its end before a field is missed.
-pub fn head(body: &[u8]) -> Result<Head<'_>, HeadError> {
+/// The first of [`RequestScanError`] that applies; a body is checked to its end before a field is missed.
+pub fn head(body: &[u8]) -> Result<RequestHead<'_>, RequestScanError> {
     if let Err(error) = simdutf8::compat::from_utf8(body) {
-        return Err(HeadError::NotUtf8 { offset: error.valid_up_to() });
+        return Err(RequestScanError::NotUtf8 { offset: error.valid_up_to() });
     }
     let found = find(body)?;
-    let Some(last) = found.model else { return Err(HeadError::NoModel) };
+    let Some(last) = found.model else { return Err(RequestScanError::NoModel) };
     let value = &body[last.clone()];
     if value.first() != Some(&b'"') {
-        return Err(HeadError::ModelNotAString);
+        return Err(RequestScanError::ModelNotAString);
     }
-    let model = decoded(value).ok_or(HeadError::NotJson { offset: last.start })?;
+    let model = decoded(value).ok_or(RequestScanError::NotJson { offset: last.start })?;
     let delivery = match found.stream.map(|span| &body[span]) {
         None | Some(b"false" | b"null") => Streaming::No,
         Some(b"true") => Streaming::Yes,
-        Some(_) => return Err(HeadError::StreamNotABoolean),
+        Some(_) => return Err(RequestScanError::StreamNotABoolean),
     };
     let spans = ModelSpans { earlier: found.earlier, last };
-    Ok(Head {
+    Ok(RequestHead {
         model,
         delivery,
         tools: found.history.tools,
@@ -139,7 +139,7 @@ pub fn head(body: &[u8]) -> Result<Head<'_>, HeadError> {
     })
 }
 
-impl Head<'static> {
+impl RequestHead<'static> {
     /// The head of a request that has no body.
     #[must_use]
     pub fn of_nothing() -> Self {
@@ -159,11 +159,11 @@ impl Head<'static> {
     }
 }
 
-impl Head<'_> {
+impl RequestHead<'_> {
     /// The same, independent of the body it was found in.
     #[must_use]
-    pub fn into_owned(self) -> Head<'static> {
-        Head { model: Cow::Owned(self.model.into_owned()), ..self }
+    pub fn into_owned(self) -> RequestHead<'static> {
+        RequestHead { model: Cow::Owned(self.model.into_owned()), ..self }
     }
 
     /// The body with the value of every top-level `model` replaced and everything else byte-identical. `body` must
@@ -191,10 +191,10 @@ impl Head<'_> {
         (Pieces::new(body, &mut edits), UsageAsked::ByGateway)
     }
 
-    fn model_edits(&self, model: &str) -> Vec<Edit> {
+    fn model_edits(&self, model: &str) -> Vec<Splice> {
         let model = serde_json::Value::from(model).to_string();
         let spans = self.spans.earlier.iter().chain([&self.spans.last]);
-        spans.map(|span| Edit { span: span.clone(), text: model.clone() }).collect()
+        spans.map(|span| Splice { span: span.clone(), text: model.clone() }).collect()
     }
 }
 
@@ -208,13 +208,13 @@ pub enum UsageAsked {
 
 /// A span of a body and what stands there instead.
 #[derive(Debug)]
-pub(crate) struct Edit {
+pub(crate) struct Splice {
     pub(crate) span: Range<usize>,
     pub(crate) text: String,
 }
 
 /// The body with these spans, which do not overlap, replaced.
-pub(crate) fn spliced(body: &Bytes, edits: &mut [Edit]) -> Bytes {
+pub(crate) fn spliced(body: &Bytes, edits: &mut [Splice]) -> Bytes {
     Pieces::new(body, edits).joined()
 }
 
@@ -245,12 +245,12 @@ struct Found {
     end: usize,
 }
 
-fn find(body: &[u8]) -> Result<Found, HeadError> {
+fn find(body: &[u8]) -> Result<Found, RequestScanError> {
     let mut cursor = Cursor::new(body);
     if cursor.peek() != Some(b'{') {
         cursor.value()?;
         cursor.end()?;
-        return Err(HeadError::NotAnObject);
+        return Err(RequestScanError::NotAnObject);
     }
     let mut found = Found::default();
     cursor.members(|cursor, key| found.take(key, cursor))?;

@@ -5,7 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value};
-use vandamme_protocol::compat::{Edit, Filler, Limit, Rule, apply, recognise};
+use vandamme_protocol::compat::{Filler, Fixup, Limit, Rule, apply, recognise};
 use vandamme_protocol::request::is_complete_json;
 
 fn space() -> impl Strategy<Value = String> {
@@ -146,7 +146,7 @@ proptest! {
     #[test]
     fn an_edit_takes_out_the_named_member_and_changes_no_other_byte((request, path) in request_with_path()) {
         let body = Bytes::from(request);
-        let edit = Edit::param(path).expect("it may go");
+        let edit = Fixup::param(path).expect("it may go");
 
         let edited = apply([&edit], &body, "a,b");
 
@@ -165,7 +165,7 @@ proptest! {
         request in request(), tool in along(&["parameters", "items", "format"], "tools"),
     ) {
         let body = Bytes::from(request.replacen('{', &format!("{{\"tools\":{tool},\"x\":1,"), 1).replace(",}", "}"));
-        let edit = Edit::param("schema.format").expect("it may go");
+        let edit = Fixup::param("schema.format").expect("it may go");
 
         let edited = apply([&edit], &body, "");
 
@@ -182,8 +182,8 @@ proptest! {
     fn a_limit_is_renamed_and_its_value_stays(request in request()) {
         let body = Bytes::from(request);
 
-        let there = apply([&Edit::Limit(Limit::MaxCompletionTokens)], &body, "").body;
-        let back = apply([&Edit::Limit(Limit::MaxTokens)], &there, "").body;
+        let there = apply([&Fixup::Limit(Limit::MaxCompletionTokens)], &body, "").body;
+        let back = apply([&Fixup::Limit(Limit::MaxTokens)], &there, "").body;
 
         let (before, after) = (parsed(&body), parsed(&there));
         prop_assert_eq!(before.get("max_tokens"), after.get("max_completion_tokens"));
@@ -324,7 +324,7 @@ proptest! {
         number in 0_u32..9, turns in conversation(),
     ) {
         let body = Bytes::from(body.replacen('{', &format!("{{\"messages\":{turns},\"x\":1,"), 1).replace(",}", "}"));
-        let mut edits = vec![Edit::Reasoning(Filler::Empty), Edit::Reasoning(Filler::ThinkingBlock), Edit::ToolSchemas];
+        let mut edits = vec![Fixup::Reasoning(Filler::Empty), Fixup::Reasoning(Filler::ThinkingBlock), Fixup::ToolSchemas];
         edits.extend(Rule::set(&format!("{path}={number}")).map(|rule| rule.edit));
         edits.extend(Rule::limit(&format!("{path}<={number}")).map(|rule| rule.edit));
 

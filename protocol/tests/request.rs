@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use vandamme_protocol::request::{HeadError, Streaming, head, is_complete_json, without_own_thinking};
+use vandamme_protocol::request::{RequestScanError, Streaming, head, is_complete_json, without_own_thinking};
 
 fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
@@ -97,7 +97,7 @@ proptest! {
         prop_assert!(is_complete_json(&body));
 
         let Some(was) = parsed.get("model") else {
-            prop_assert_eq!(head(&body).unwrap_err(), HeadError::NoModel);
+            prop_assert_eq!(head(&body).unwrap_err(), RequestScanError::NoModel);
             return Ok(());
         };
         let head = head(&body).unwrap();
@@ -130,8 +130,8 @@ proptest! {
             let model = parsed.get("model").and_then(Value::as_str);
             match &ours {
                 Ok(head) => prop_assert_eq!(Some(&*head.model), model),
-                Err(HeadError::StreamNotABoolean) => {}
-                Err(HeadError::NoModel | HeadError::ModelNotAString) => prop_assert_eq!(model, None),
+                Err(RequestScanError::StreamNotABoolean) => {}
+                Err(RequestScanError::NoModel | RequestScanError::ModelNotAString) => prop_assert_eq!(model, None),
                 Err(error) => prop_assert!(false, "{error} in {parsed:?}"),
             }
         }

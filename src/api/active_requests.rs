@@ -144,20 +144,20 @@ pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> H
 
 /// Newest first; `None` while the ledger is started anew.
 async fn active(gateway: &Gateway) -> Option<Vec<Active>> {
-    let ledger = gateway.roster.load().ledger.clone();
+    let ledger = gateway.registry.load().ledger.clone();
     let view = ledger.send(Observe::<ActiveView>::new()).timeout(PATIENCE).await;
     view.ok().map(|ActiveView(active)| active)
 }
 
 #[cfg(test)]
 mod tests {
-    use vandamme_actors::ledger::Asked;
+    use vandamme_actors::ledger::RequestSummary;
     use vandamme_actors::secret::ApiKey;
 
     use super::*;
 
     fn row(requested: &str) -> Row {
-        let asked = Asked { model: requested.into(), ..Asked::default() };
+        let asked = RequestSummary { model: requested.into(), ..RequestSummary::default() };
         let active = Active { provider: "oa".into(), model: "v/x:free".into(), asked, ..Active::default() };
         Row::of(&active, &Secrets::new([ApiKey::new("canary-0123")]))
     }

@@ -19,7 +19,7 @@ use crate::proxy;
 pub(super) async fn everything(gateway: &Arc<Gateway>) -> Vec<u8> {
     let terms = gateway.terms();
     let known = proxy::remembered(gateway, terms.settings.providers.clone()).await;
-    let routes = gateway.roster.load().routes.clone();
+    let routes = gateway.registry.load().routes.clone();
     let mut list = List { routes: &routes, told: HashSet::new(), entries: vec![] };
     list.fill(&terms.settings, &known);
     // Strings: nothing in it can fail.

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use vandamme_actors::ledger::{End, Entry};
 use vandamme_actors::settings::Api;
-use vandamme_protocol::request::{self, Head, Streaming};
+use vandamme_protocol::request::{self, RequestHead, Streaming};
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::body::{self, Unreadable};
@@ -107,7 +107,7 @@ pub(super) fn admitted(request: &HttpRequest, gateway: &Gateway) -> Result<Admis
 impl Door {
     async fn serve(self, payload: &mut web::Payload) -> HttpResponse {
         let metrics = self.gateway.terms().settings.request_metrics;
-        let mut entry = Entry::open(self.id.shared(), self.gateway.roster.clone(), metrics);
+        let mut entry = Entry::open(self.id.shared(), self.gateway.registry.clone(), metrics);
         match self.question(payload).await {
             Ok((question, admission)) => {
                 entry.asked(question.asked());
@@ -133,7 +133,7 @@ impl Door {
         };
         let (body, head) = read(&self.request, payload, &self.gateway).await?;
         let trail = match self.gateway.terms().settings.route_header {
-            true => Trail::begin(&self.gateway.roster.load().routes, &head.model),
+            true => Trail::begin(&self.gateway.registry.load().routes, &head.model),
             false => Trail::default(),
         };
         let question = Question {
@@ -194,7 +194,7 @@ pub(super) async fn read(
     request: &HttpRequest,
     payload: &mut web::Payload,
     gateway: &Gateway,
-) -> Result<(Bytes, Head<'static>), Refused> {
+) -> Result<(Bytes, RequestHead<'static>), Refused> {
     let terms = gateway.terms();
     let limits = &terms.settings.limits;
     let body = match body::read(payload, request.headers(), limits).await {

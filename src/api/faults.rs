@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
-use vandamme_actors::faults::{self, Misfortune};
+use vandamme_actors::faults::{self, InjectedFault};
 use vandamme_actors::settings::Api;
 use vandamme_actors::supervisor::Name;
 
@@ -20,14 +20,14 @@ pub(super) struct Target {
     seconds: f64,
 }
 
-pub(super) async fn strike(
+pub(super) async fn inject(
     what: web::Path<String>,
     target: web::Query<Target>,
     gateway: web::Data<Gateway>,
 ) -> HttpResponse {
-    let misfortune = match what.as_str() {
-        "panic" => Misfortune::Panic,
-        "hang" => Misfortune::Hang(Duration::from_secs_f64(target.seconds)),
+    let fault = match what.as_str() {
+        "panic" => InjectedFault::Panic,
+        "hang" => InjectedFault::Hang(Duration::from_secs_f64(target.seconds)),
         _ => return HttpResponse::NotFound().finish(),
     };
     match target.actor.as_str() {
@@ -39,12 +39,12 @@ pub(super) async fn strike(
             HttpResponse::NoContent().finish()
         }
         "router" => {
-            faults::strike_router(&gateway.roster, misfortune);
+            faults::inject_into_router(&gateway.registry, fault);
             HttpResponse::NoContent().finish()
         }
         name => {
-            let struck = Name::parse(name)
-                .is_some_and(|name| faults::strike(&gateway.roster.load(), &name, misfortune));
+            let struck =
+                Name::parse(name).is_some_and(|name| faults::inject(&gateway.registry.load(), &name, fault));
             if struck { HttpResponse::NoContent().finish() } else { HttpResponse::NotFound().finish() }
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Serialize, Serializer};
 use vandamme_actors::observe::Observe;
-use vandamme_actors::provider::{ConditionView, KeyView, LessonView, ModelView, ProviderView};
+use vandamme_actors::provider::{ConditionView, KeyView, LearnedRuleView, ModelView, ProviderView};
 use vandamme_actors::settings::{Api, PartialProvider};
 
 use super::report::{self, rfc3339, scalar, wants_json};
@@ -124,10 +124,10 @@ pub(super) async fn health(request: HttpRequest, gateway: web::Data<Gateway>) ->
 async fn details(gateway: &Gateway) -> Details {
     let terms = gateway.terms();
     let settings = &terms.settings;
-    let roster = gateway.roster.load();
+    let registry = gateway.registry.load();
     let views = settings.providers.iter().map(|settings| {
         let asked =
-            roster.provider(&settings.name).map(|provider| provider.send(Observe::new()).timeout(PATIENCE));
+            registry.provider(&settings.name).map(|provider| provider.send(Observe::new()).timeout(PATIENCE));
         async move {
             let view = match asked {
                 Some(asked) => asked.await.ok(),
@@ -157,7 +157,7 @@ impl ProviderHealth {
     fn new(settings: &vandamme_actors::settings::ProviderSettings, view: Option<ProviderView>) -> Self {
         let keys = view.as_ref().map(|view| &view.keys).into_iter().flatten();
         let models = view.as_ref().map(|view| &view.models[..]).unwrap_or_default();
-        let lessons = view.as_ref().map(|view| &view.lessons).into_iter().flatten();
+        let lessons = view.as_ref().map(|view| &view.learned_rules).into_iter().flatten();
         Self {
             name: settings.name.to_string(),
             api_format: match settings.api {
@@ -297,7 +297,7 @@ impl ModelHealth {
 }
 
 impl Healed {
-    fn new(LessonView { model, edit, left }: &LessonView) -> Self {
+    fn new(LearnedRuleView { model, edit, left }: &LearnedRuleView) -> Self {
         Self { model: model.to_string(), rule: edit.line(model), seconds_left: left.as_secs() }
     }
 }

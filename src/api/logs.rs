@@ -120,7 +120,7 @@ pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> H
         Ok(wanted) => wanted,
         Err(message) => return refuse(ErrorKind::InvalidRequest, &message),
     };
-    let ledger = gateway.roster.load().ledger.clone();
+    let ledger = gateway.registry.load().ledger.clone();
     let Ok(view) = ledger.send(Observe::<TraceView>::new()).timeout(PATIENCE).await else {
         return refuse(ErrorKind::Api, "the ledger does not answer; try again");
     };

@@ -119,7 +119,7 @@ async fn all(gateway: &Arc<Gateway>, asked: &Asked, id: &RequestId) -> Result<Ht
         let everything = discovery::everything(gateway).await;
         return Ok(endpoint::whole(200, in_json(), asked.paged(&read(&everything)?)?, id));
     }
-    let routes = gateway.roster.load().routes.clone();
+    let routes = gateway.registry.load().routes.clone();
     if let Some(profile) = profiles::asked(&gateway.terms().settings, asked.provider.as_deref()) {
         let profile = profile.map_err(Failed::unroutable)?;
         let listed = profiles::models_of(&profile);
@@ -146,7 +146,7 @@ async fn single(
     asked: &Asked,
     (name, id): (&str, &RequestId),
 ) -> Result<HttpResponse, Failed> {
-    let routes = gateway.roster.load().routes.clone();
+    let routes = gateway.registry.load().routes.clone();
     let (provider, model) = match &asked.provider {
         Some(provider) => {
             (routes.provider(Some(provider)).map_err(Failed::unroutable)?.clone(), Arc::from(name))

@@ -62,7 +62,7 @@ pub(super) async fn running_totals(request: HttpRequest, gateway: web::Data<Gate
     if gateway.terms().settings.request_metrics == Metrics::Off {
         return disabled(&request);
     }
-    let ledger = gateway.roster.load().ledger.clone();
+    let ledger = gateway.registry.load().ledger.clone();
     let Ok(view) = ledger.send(Observe::<LedgerView>::new()).timeout(PATIENCE).await else {
         return refuse(ErrorKind::Api, "the ledger does not answer; try again");
     };

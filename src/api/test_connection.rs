@@ -66,7 +66,7 @@ pub(super) async fn test(request: HttpRequest, gateway: web::Data<Gateway>) -> H
         {
             return Refused(400, ErrorKind::InvalidRequest, message).response(Api::Messages, &id);
         }
-        let routes = gateway.roster.load().routes.clone();
+        let routes = gateway.registry.load().routes.clone();
         let provider = match routes.provider(provider.as_deref()) {
             Ok(provider) => provider,
             Err(reason) => {

@@ -45,10 +45,10 @@ where
         };
         let connect_timeout = settings.limits.connect_timeout;
         let wiring = Wiring { tls: client_config()?, proxies, connect_timeout };
-        let (_supervisor, roster) = Supervisor::start_tree(settings.clone());
+        let (_supervisor, registry) = Supervisor::start_tree(settings.clone());
         // An actor that has a timer and never came to run panics when the system ends.
         sleep(Duration::from_millis(1)).await;
-        Ok::<_, String>(work(Arc::new(Gateway::new(settings, roster, wiring, proxy_api_key))).await)
+        Ok::<_, String>(work(Arc::new(Gateway::new(settings, registry, wiring, proxy_api_key))).await)
     });
     worked.unwrap_or_else(|refusal| {
         say(format_args!("vdm: {refusal}\n"));
@@ -64,7 +64,7 @@ fn embedded(settings: &mut Settings) -> Result<demo::Demo, String> {
 
 /// Those that are meant; whoever is meant by a name that nobody has is told, with the name that is near.
 pub(super) fn providers(gateway: &Gateway, whom: &Whom<'_>) -> Result<Vec<Arc<ProviderSettings>>, Exit> {
-    let routes = gateway.roster.load().routes.clone();
+    let routes = gateway.registry.load().routes.clone();
     let terms = gateway.terms();
     let settings = &terms.settings;
     let found = match whom {

@@ -189,7 +189,7 @@ impl ModelNames {
             false => self.models,
         };
         let trials = embedded::each(&models, |index| proxy::trial_of(&gateway, &models[index])).await;
-        let routes = gateway.roster.load().routes.clone();
+        let routes = gateway.registry.load().routes.clone();
         let leads_to = |trial: &Trial| {
             let route = routes.resolve(trial.model.as_deref()?).ok()?;
             Some(format!("{}:{}", route.provider.name, route.model))

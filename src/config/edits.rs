@@ -3,7 +3,7 @@
 //! `missing-reasoning`, as the log and `/health` suggest them.
 
 use config::ValueKind;
-use vandamme_protocol::compat::{Edit, Filler, Limit, Rule, word};
+use vandamme_protocol::compat::{Filler, Fixup, Limit, Rule, word};
 use vandamme_protocol::tool_id::Form;
 
 use super::layer::Section;
@@ -18,15 +18,15 @@ pub(super) const MISSING_REASONING: &[&str] = &["empty", "blank", "thinking-bloc
 pub(super) fn read(section: Section<'_>) -> Vec<Rule> {
     let text = |key| section.text(key).map(|written| written.text).unwrap_or_default();
     let each = |key, read: fn(&str) -> Option<Rule>| text(key).split_whitespace().filter_map(read);
-    let betas = text("drop-betas").split_whitespace().filter_map(Edit::beta);
-    let schemas = section.flag("fit-tool-schemas").unwrap_or(false).then_some(Edit::ToolSchemas);
+    let betas = text("drop-betas").split_whitespace().filter_map(Fixup::beta);
+    let schemas = section.flag("fit-tool-schemas").unwrap_or(false).then_some(Fixup::ToolSchemas);
     let filler = FILLERS.into_iter().find(|filler| word(*filler) == text("missing-reasoning"));
-    let ids = Form::named(text("tool-ids")).map(Edit::ToolIds);
+    let ids = Form::named(text("tool-ids")).map(Fixup::ToolIds);
     let others = betas
         .chain(limit(text("max-tokens-as")))
         .chain(ids)
         .chain(schemas)
-        .chain(filler.map(Edit::Reasoning));
+        .chain(filler.map(Fixup::Reasoning));
     let lists = each("drop-params", Rule::drop).chain(each("set-params", Rule::set));
     lists.chain(each("limit-params", Rule::limit)).chain(others.map(Rule::from)).collect()
 }
@@ -53,11 +53,11 @@ pub(super) fn bounds(raw: Raw<'_>) -> Result<ValueKind, String> {
 /// Judges `drop-betas`.
 pub(super) fn betas(raw: Raw<'_>) -> Result<ValueKind, String> {
     let expected = "a list of values of the header anthropic-beta, or [\"*\"] for all";
-    words(raw, expected, |word| Edit::beta(word).is_some())
+    words(raw, expected, |word| Fixup::beta(word).is_some())
 }
 
-fn limit(name: &str) -> Option<Edit> {
-    LIMITS.into_iter().find(|limit| limit.name() == name).map(Edit::Limit)
+fn limit(name: &str) -> Option<Fixup> {
+    LIMITS.into_iter().find(|limit| limit.name() == name).map(Fixup::Limit)
 }
 
 fn words(raw: Raw<'_>, expected: &str, is_rule: impl Fn(&str) -> bool) -> Result<ValueKind, String> {

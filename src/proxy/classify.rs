@@ -12,7 +12,7 @@ use vandamme_actors::retry::Fixable;
 use vandamme_actors::settings::Azure;
 use vandamme_actors::upstream::{ConnectionFault, SendError};
 use vandamme_protocol::bridge::Fault;
-use vandamme_protocol::compat::{self, Edit};
+use vandamme_protocol::compat::{self, Fixup};
 use vandamme_protocol::http1::ReplyError;
 use vandamme_protocol::openai;
 use vandamme_protocol::openai::error::ErrorFacts;
@@ -30,7 +30,7 @@ pub(super) struct CallFailure {
     pub(super) after: Option<Duration>,
     pub(super) answer: Answer,
     /// What the upstream refuses, as far as the request can do without.
-    pub(super) named: Vec<Edit>,
+    pub(super) named: Vec<Fixup>,
     /// Where it does, if it does.
     pub(super) refusal: Bytes,
     /// Whether the request has any of that.

@@ -30,7 +30,7 @@ pub(crate) enum Count {
 }
 
 pub(crate) async fn count(gateway: Arc<Gateway>, question: Question) -> Result<Count, Failure> {
-    let route = gateway.roster.load().routes.resolve(&question.head.model);
+    let route = gateway.registry.load().routes.resolve(&question.head.model);
     let route = route.map_err(|reason| Failure::NoLease(Some(NoLease::Unroutable(reason))))?;
     if route.provider.api == Api::Messages {
         let exchange = Exchange::new(&gateway, &question);

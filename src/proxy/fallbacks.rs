@@ -164,7 +164,7 @@ impl Exchange<'_> {
         if self.question.targets == Targets::FirstAlone {
             return vec![];
         }
-        let route = self.gateway.roster.load().routes.resolve(&self.question.head.model);
+        let route = self.gateway.registry.load().routes.resolve(&self.question.head.model);
         let Ok(Route { fallbacks, profile, .. }) = route else { return vec![] };
         let place = |Target { provider, model }: Target| Place {
             provider: provider.name.clone(),

@@ -4,7 +4,7 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use vandamme_actors::outcome::Retry;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::retry::Fixable;
-use vandamme_protocol::compat::{self, Edit, Edited};
+use vandamme_protocol::compat::{self, FixedRequest, Fixup};
 
 use super::Endpoint;
 use super::classify::CallFailure;
@@ -21,7 +21,7 @@ pub(super) struct Healing {
 }
 
 struct Learnt {
-    edit: Edit,
+    edit: Fixup,
     /// It says something about other requests, too.
     is_for_everybody: bool,
 }
@@ -37,11 +37,11 @@ impl Healing {
         let betas = betas(&outgoing.headers);
         let configured = rules.iter().filter(|rule| rule.is_for(&lease.model)).map(|rule| &rule.edit);
         // A member that replies need may be unknown to other endpoints.
-        let fits = |edit: &&Edit| *endpoint == Endpoint::Reply || !edit.adds_a_member();
+        let fits = |edit: &&Fixup| *endpoint == Endpoint::Reply || !edit.adds_a_member();
         let edits =
             configured.chain(remembered).chain(self.learnt.iter().map(|learnt| &learnt.edit)).filter(fits);
         let whole = outgoing.body.clone().joined();
-        let Edited { body, betas: left } = compat::apply(edits, &whole, &betas);
+        let FixedRequest { body, betas: left } = compat::apply(edits, &whole, &betas);
         if let Way::Bridge(back) = &mut outgoing.way
             && body.as_ptr() != whole.as_ptr()
         {
@@ -59,12 +59,12 @@ impl Healing {
     /// Leaves of what a refusal named only what the request had: that makes it worth another call.
     pub(super) fn judge(&self, sent: &Outgoing, failed: &mut CallFailure) {
         let (body, betas) = (sent.body.clone().joined(), betas(&sent.headers));
-        let renamed = self.learnt.iter().any(|learnt| matches!(learnt.edit, Edit::Limit(_)));
+        let renamed = self.learnt.iter().any(|learnt| matches!(learnt.edit, Fixup::Limit(_)));
         let named = std::mem::take(&mut failed.named).into_iter();
         failed.named = named.map(|edit| edit.taught_by(&body)).collect();
         failed.named.retain(|edit| {
             // One that asks for the other name and then for the first is not to be pleased.
-            let again = renamed && matches!(edit, Edit::Limit(_));
+            let again = renamed && matches!(edit, Fixup::Limit(_));
             !again && compat::concerns(edit, &body, &betas)
         });
         if failed.retry == Retry::No && !failed.named.is_empty() {
@@ -73,7 +73,7 @@ impl Healing {
     }
 
     /// Takes up what a refusal of `request`, the client's, named.
-    pub(super) fn learn(&mut self, named: Vec<Edit>, (refusal, request): (&[u8], &[u8])) {
+    pub(super) fn learn(&mut self, named: Vec<Fixup>, (refusal, request): (&[u8], &[u8])) {
         let is_for_everybody = compat::is_for_everybody(refusal, request);
         self.learnt.extend(named.into_iter().map(|edit| Learnt { edit, is_for_everybody }));
     }

@@ -40,15 +40,15 @@ impl Exchange<'_> {
         };
         let (session, size) = (self.session, self.size());
         for _ in 0..3 {
-            let roster = self.gateway.roster.load();
+            let registry = self.gateway.registry.load();
             let (reply, answer) = oneshot::channel();
             let sent = match &known {
-                None => router::here(&self.gateway.roster)
+                None => router::here(&self.gateway.registry)
                     .try_send(Dispatch { model: (*self.question.head.model).into(), session, size, reply })
                     .is_ok(),
                 Some(Place { provider, model, profile }) => {
                     // An actor that is being replaced is listed here; this provider has been removed.
-                    let Some(provider) = roster.provider(provider) else { return Err(None) };
+                    let Some(provider) = registry.provider(provider) else { return Err(None) };
                     let request = LeaseKey {
                         model: model.clone(),
                         profile: profile.clone(),
@@ -62,7 +62,7 @@ impl Exchange<'_> {
                     provider.try_send(request).is_ok()
                 }
             };
-            if sent && let Some(answer) = self.awaited(answer, roster.generation).await {
+            if sent && let Some(answer) = self.awaited(answer, registry.generation).await {
                 return answer.map_err(Some);
             }
             sleep(PAUSE).await;
@@ -88,8 +88,8 @@ impl Exchange<'_> {
     /// Ends when an actor has been replaced since that generation.
     async fn replaced(&self, generation: u64) {
         loop {
-            let changed = self.gateway.roster.changed();
-            if self.gateway.roster.load().generation != generation {
+            let changed = self.gateway.registry.changed();
+            if self.gateway.registry.load().generation != generation {
                 return;
             }
             changed.await;

@@ -19,7 +19,7 @@ use vandamme_actors::settings::ProviderSettings;
 use vandamme_actors::upstream::{self, Borrow, Request};
 use vandamme_protocol::bridge::Fault;
 use vandamme_protocol::models::{Models, Named};
-use vandamme_protocol::request::Head;
+use vandamme_protocol::request::RequestHead;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 pub(crate) use self::flights::Flights;
@@ -59,7 +59,7 @@ pub(crate) async fn models(
         let asked = ask(&gateway, id, provider, headers).await.map_err(in_own_words);
         return asked.map(|body| Listed::Current(Listing::fresh(provider, body)));
     }
-    let catalog = gateway.roster.load().catalog.clone();
+    let catalog = gateway.registry.load().catalog.clone();
     let limits = &gateway.terms().settings.limits;
     let recalled = recall(&gateway, provider, limits.models_ttl).await;
     let old = recalled.as_ref().filter(|_| remembered != Remembered::PassedOver);
@@ -89,7 +89,7 @@ pub(crate) async fn models(
 
 /// What a provider last listed, however long ago.
 pub(crate) async fn last(gateway: &Gateway, provider: &Arc<ProviderSettings>) -> Option<Listing> {
-    let catalog = gateway.roster.load().catalog.clone();
+    let catalog = gateway.registry.load().catalog.clone();
     let recall = Recall { provider: provider.clone(), ttl: gateway.terms().settings.limits.models_ttl };
     catalog.send(recall).timeout(SURVEY_PATIENCE).await.ok().flatten()
 }
@@ -102,7 +102,7 @@ pub(crate) async fn remembered(
 ) -> HashMap<Arc<str>, Arc<[Named]>> {
     // What one client's key may see is nobody else's business.
     let providers = providers.into_iter().filter(|provider| !provider.passthrough).collect();
-    let catalog = gateway.roster.load().catalog.clone();
+    let catalog = gateway.registry.load().catalog.clone();
     let survey = Survey { providers, ttl: gateway.terms().settings.limits.models_ttl };
     let Ok(Surveyed { known, due }) = catalog.send(survey).timeout(SURVEY_PATIENCE).await else {
         return HashMap::new();
@@ -125,7 +125,7 @@ pub(crate) async fn reached(
 
 /// Ends when the disk has what the catalog was told before, or does not answer.
 pub(crate) async fn written(gateway: &Gateway, provider: &Arc<ProviderSettings>) {
-    let catalog = gateway.roster.load().catalog.clone();
+    let catalog = gateway.registry.load().catalog.clone();
     let _settled = catalog.send(Settle(provider.clone())).await;
 }
 
@@ -145,7 +145,7 @@ async fn refreshed(gateway: Arc<Gateway>, provider: Arc<ProviderSettings>) {
 }
 
 async fn recall(gateway: &Gateway, provider: &Arc<ProviderSettings>, ttl: Duration) -> Option<Listing> {
-    let catalog = gateway.roster.load().catalog.clone();
+    let catalog = gateway.registry.load().catalog.clone();
     catalog.send(Recall { provider: provider.clone(), ttl }).timeout(PATIENCE).await.ok().flatten()
 }
 
@@ -179,7 +179,7 @@ fn keep(gateway: &Gateway, provider: &Arc<ProviderSettings>, body: Bytes) -> Lis
     let listing = Listing::fresh(provider, body);
     let keep = Keep { provider: provider.clone(), listing: listing.clone() };
     // Full or gone: then the next request asks again.
-    drop(gateway.roster.load().catalog.try_send(keep));
+    drop(gateway.registry.load().catalog.try_send(keep));
     listing
 }
 
@@ -198,7 +198,7 @@ async fn ask(
         endpoint: Endpoint::Models(provider.name.clone()),
         targets: Targets::FirstAlone,
         body: Bytes::new(),
-        head: Head::of_nothing(),
+        head: RequestHead::of_nothing(),
         headers: headers.clone(),
         query: String::new(),
         peer: None,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use vandamme_actors::converter::Audience;
 use vandamme_actors::provider::Lease;
-use vandamme_actors::signatures::{CallerId, Keeping, Scope};
+use vandamme_actors::signatures::{CallerId, Scope, ScopedSignatures};
 use vandamme_protocol::middleware::Memory;
 
 use super::upstream_request::{Outgoing, Way};
@@ -27,7 +27,7 @@ impl Exchange<'_> {
         }
         let Some(applying) = lease.provider.middleware.for_model(&lease.model) else { return outgoing };
         let scope = Scope { caller: caller(self.question), provider: lease.provider.name.clone() };
-        let memory = Keeping { roster: self.gateway.roster.clone(), scope };
+        let memory = ScopedSignatures { registry: self.gateway.registry.clone(), scope };
         let body = outgoing.body.joined();
         let wanted = applying.wants(&body);
         let known = if wanted.is_empty() { Memory::new() } else { memory.recall(wanted, PATIENCE).await };

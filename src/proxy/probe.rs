@@ -12,7 +12,7 @@ use serde::Deserialize;
 use vandamme_actors::ledger::Entry;
 use vandamme_actors::settings::{Api, ProviderSettings};
 use vandamme_protocol::models::Models;
-use vandamme_protocol::request::{self, Head};
+use vandamme_protocol::request::{self, RequestHead};
 
 use super::{Endpoint, Listed, Question, Remembered, Reply, Targets, Trail, answer, models};
 use crate::api::RequestId;
@@ -90,7 +90,7 @@ async fn within_patience(asking: impl Future<Output = Result<Option<String>, Ver
 
 /// A name that leads to this provider.
 async fn any_model(gateway: &Arc<Gateway>, provider: &Arc<ProviderSettings>) -> Result<String, Verdict> {
-    let routes = gateway.roster.load().routes.clone();
+    let routes = gateway.registry.load().routes.clone();
     let own = provider.aliases.keys().map(String::as_str);
     let usual = USUAL.into_iter().filter(|alias| provider.aliases.contains_key(*alias));
     let names = usual.chain(own).map(|alias| format!("{}:{alias}", provider.name));
@@ -122,9 +122,11 @@ async fn ask(gateway: &Arc<Gateway>, model: &str) -> Result<Option<String>, Verd
     });
     let body = Bytes::from(body.to_string());
     let malformed = |message: String| Verdict::Failed { status: 400, kind: "invalid_request_error", message };
-    let head = request::head(&body).map(Head::into_owned).map_err(|error| malformed(error.to_string()))?;
+    let head =
+        request::head(&body).map(RequestHead::into_owned).map_err(|error| malformed(error.to_string()))?;
     let id = RequestId::new().shared();
-    let mut entry = Entry::open(id.clone(), gateway.roster.clone(), gateway.terms().settings.request_metrics);
+    let mut entry =
+        Entry::open(id.clone(), gateway.registry.clone(), gateway.terms().settings.request_metrics);
     let question = Question {
         id,
         api: Api::Messages,

@@ -60,7 +60,7 @@ mod faults {
 
     #[test]
     fn an_actor_that_panics_in_a_message_goes_on_and_streams_do_not_notice() {
-        for actor in ["router", "ledger", "catalog", "thoughts", "provider:anthropic"] {
+        for actor in ["router", "ledger", "catalog", "signatures", "provider:anthropic"] {
             let (upstream, events) = paused();
             let gateway = Gateway::before(&upstream).start();
             let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();

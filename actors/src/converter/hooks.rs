@@ -3,13 +3,13 @@
 use bytes::Bytes;
 use vandamme_protocol::middleware::Listeners;
 
-use crate::signatures::Keeping;
+use crate::signatures::ScopedSignatures;
 
 /// Of one reply. What is learnt is on its way to the memory before the client has what it was learnt of, and so before
 /// the client can ask anything that needs it.
 pub struct Audience {
     pub listeners: Listeners,
-    pub memory: Keeping,
+    pub memory: ScopedSignatures,
 }
 
 impl Audience {

@@ -16,7 +16,7 @@ pub struct Active {
     pub request_id: Arc<str>,
     pub provider: Arc<str>,
     pub model: Arc<str>,
-    pub asked: Asked,
+    pub asked: RequestSummary,
     pub since: Millis,
     pub elapsed: Duration,
     /// What the upstream has told so far.
@@ -26,7 +26,7 @@ pub struct Active {
 
 /// What the client wants, as far as it is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Asked {
+pub struct RequestSummary {
     /// As the client named it.
     pub model: Arc<str>,
     pub streamed: bool,
@@ -40,17 +40,17 @@ pub struct Asked {
 
 /// One request's own notes.
 #[derive(Debug)]
-pub(super) struct Course {
+pub(super) struct InFlight {
     started: Instant,
     since: Millis,
-    asked: OnceLock<Asked>,
-    way: Leg,
-    counted: Counted,
+    asked: OnceLock<RequestSummary>,
+    way: Hop,
+    counted: TokenCounters,
 }
 
 /// A provider and a model that it has been sent to.
 #[derive(Debug, Default)]
-struct Leg {
+struct Hop {
     at: OnceLock<(Arc<str>, Arc<str>)>,
     /// Where it went when it failed there.
     next: OnceLock<Box<Self>>,
@@ -58,7 +58,7 @@ struct Leg {
 
 /// Numbers that only grow, each for itself.
 #[derive(Debug, Default)]
-struct Counted {
+struct TokenCounters {
     input: AtomicU64,
     output: AtomicU64,
     cache_read: AtomicU64,
@@ -66,14 +66,14 @@ struct Counted {
     tool_calls: AtomicU32,
 }
 
-impl Course {
+impl InFlight {
     pub(super) fn begin() -> Self {
         Self {
             started: Instant::now(),
             since: clock::wall(),
             asked: OnceLock::new(),
-            way: Leg::default(),
-            counted: Counted::default(),
+            way: Hop::default(),
+            counted: TokenCounters::default(),
         }
     }
 
@@ -82,21 +82,21 @@ impl Course {
     }
 
     /// Once; the first time counts.
-    pub(super) fn asked(&self, asked: Asked) {
+    pub(super) fn asked(&self, asked: RequestSummary) {
         self.asked.get_or_init(|| asked);
     }
 
     /// It is for this provider and this model of it, after it has left so many targets.
     pub(super) fn routed(&self, left: usize, provider: &Arc<str>, model: &Arc<str>) {
-        let mut leg = &self.way;
+        let mut hop = &self.way;
         for _ in 0..left {
-            leg = leg.next.get_or_init(Box::default);
+            hop = hop.next.get_or_init(Box::default);
         }
-        leg.at.get_or_init(|| (provider.clone(), model.clone()));
+        hop.at.get_or_init(|| (provider.clone(), model.clone()));
     }
 
     pub(super) fn counted(&self, usage: Usage, tool_calls: u32) {
-        let Counted { input, output, cache_read, cache_creation, tool_calls: calls } = &self.counted;
+        let TokenCounters { input, output, cache_read, cache_creation, tool_calls: calls } = &self.counted;
         input.store(usage.input, Ordering::Relaxed);
         output.store(usage.output, Ordering::Relaxed);
         cache_read.store(usage.cache_read, Ordering::Relaxed);
@@ -105,12 +105,12 @@ impl Course {
     }
 
     pub(super) fn now(&self, request_id: &Arc<str>) -> Active {
-        let mut leg = &self.way;
-        while let Some(next) = leg.next.get().filter(|next| next.at.get().is_some()) {
-            leg = next;
+        let mut hop = &self.way;
+        while let Some(next) = hop.next.get().filter(|next| next.at.get().is_some()) {
+            hop = next;
         }
-        let (provider, model) = leg.at.get().cloned().unwrap_or_else(|| (UNKNOWN.into(), UNKNOWN.into()));
-        let Counted { input, output, cache_read, cache_creation, tool_calls } = &self.counted;
+        let (provider, model) = hop.at.get().cloned().unwrap_or_else(|| (UNKNOWN.into(), UNKNOWN.into()));
+        let TokenCounters { input, output, cache_read, cache_creation, tool_calls } = &self.counted;
         Active {
             request_id: request_id.clone(),
             provider,
@@ -135,22 +135,22 @@ mod tests {
 
     #[test]
     fn a_request_is_where_it_was_sent_last() {
-        let (course, id) = (Course::begin(), Arc::from("req_1"));
-        let at = |course: &Course| {
-            let active = course.now(&id);
+        let (in_flight, id) = (InFlight::begin(), Arc::from("req_1"));
+        let at = |in_flight: &InFlight| {
+            let active = in_flight.now(&id);
             (active.provider.to_string(), active.model.to_string())
         };
-        assert_eq!(at(&course), (UNKNOWN.to_owned(), UNKNOWN.to_owned()));
+        assert_eq!(at(&in_flight), (UNKNOWN.to_owned(), UNKNOWN.to_owned()));
 
-        course.routed(0, &"p".into(), &"m".into());
-        course.routed(0, &"late".into(), &"late".into());
-        assert_eq!(at(&course), ("p".to_owned(), "m".to_owned()));
+        in_flight.routed(0, &"p".into(), &"m".into());
+        in_flight.routed(0, &"late".into(), &"late".into());
+        assert_eq!(at(&in_flight), ("p".to_owned(), "m".to_owned()));
 
-        course.routed(1, &"q".into(), &"n".into());
-        course.asked(Asked { messages: 3, ..Asked::default() });
-        course.counted(Usage { input: 1, output: 2, cache_read: 3, cache_creation: 4 }, 5);
-        assert_eq!(at(&course), ("q".to_owned(), "n".to_owned()));
-        let active = course.now(&id);
+        in_flight.routed(1, &"q".into(), &"n".into());
+        in_flight.asked(RequestSummary { messages: 3, ..RequestSummary::default() });
+        in_flight.counted(Usage { input: 1, output: 2, cache_read: 3, cache_creation: 4 }, 5);
+        assert_eq!(at(&in_flight), ("q".to_owned(), "n".to_owned()));
+        let active = in_flight.now(&id);
         assert_eq!(active.usage, Usage { input: 1, output: 2, cache_read: 3, cache_creation: 4 });
         assert_eq!((active.asked.messages, active.tool_calls), (3, 5));
     }

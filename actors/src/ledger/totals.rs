@@ -99,13 +99,13 @@ impl AddAssign for Counts {
 pub(super) mod tests {
     use vandamme_protocol::request::ToolHistory;
 
-    use super::super::Asked;
+    use super::super::RequestSummary;
     use super::*;
 
     pub(in crate::ledger) fn record(model: &str, end: End) -> Record {
         Record {
             request_id: "req_1".into(),
-            asked: Asked { tools: ToolHistory { uses: 5, results: 6 }, ..Asked::default() },
+            asked: RequestSummary { tools: ToolHistory { uses: 5, results: 6 }, ..RequestSummary::default() },
             provider: Some("p".into()),
             model: Some(model.into()),
             left: vec![],

@@ -137,6 +137,6 @@ impl Permits {
 fn is_adverse(event: &Event) -> bool {
     match event {
         Event::Report { report, .. } => report.outcome.is_adverse(),
-        Event::Lesson { .. } => true,
+        Event::LearnedRule { .. } => true,
     }
 }

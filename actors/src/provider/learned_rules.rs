@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vandamme_protocol::compat::Edit;
+use vandamme_protocol::compat::Fixup;
 
 use crate::clock::{self, Millis};
 
@@ -15,31 +15,31 @@ const EDITS: usize = 16;
 
 /// Of one provider, by model.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Lessons {
-    models: HashMap<Arc<str>, Lesson>,
+pub(super) struct LearnedRules {
+    models: HashMap<Arc<str>, LearnedRule>,
     ttl: Duration,
 }
 
 /// What is known of one model. What holds no longer stays until it is learnt again, so that it is told only once.
 #[derive(Clone, Debug, Default)]
-struct Lesson {
+struct LearnedRule {
     learnt: Vec<Learnt>,
     /// What holds, as it is handed out, and when the first of it ends.
-    edits: Option<Arc<[Edit]>>,
+    edits: Option<Arc<[Fixup]>>,
     ends: Millis,
 }
 
 #[derive(Clone, Debug)]
 struct Learnt {
-    edit: Edit,
+    edit: Fixup,
     until: Millis,
 }
 
 /// A lesson as others may see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LessonView {
+pub struct LearnedRuleView {
     pub model: Arc<str>,
-    pub edit: Edit,
+    pub edit: Fixup,
     /// Until it is forgotten.
     pub left: Duration,
 }
@@ -51,7 +51,7 @@ pub(super) enum Novelty {
     Known,
 }
 
-impl Lessons {
+impl LearnedRules {
     /// Whether nothing is remembered that holds.
     pub(super) fn are_none(&self, now: Millis) -> bool {
         self.models.values().all(|lesson| lesson.learnt.iter().all(|learnt| learnt.until <= now))
@@ -67,7 +67,7 @@ impl Lessons {
     }
 
     /// The edits that requests for `model` need; as good as always none.
-    pub(super) fn recall(&mut self, now: Millis, model: &str) -> Option<Arc<[Edit]>> {
+    pub(super) fn recall(&mut self, now: Millis, model: &str) -> Option<Arc<[Fixup]>> {
         let lesson = self.models.get_mut(model)?;
         if lesson.edits.is_some() && lesson.ends <= now {
             lesson.sort_out(now);
@@ -75,7 +75,7 @@ impl Lessons {
         lesson.edits.clone()
     }
 
-    pub(super) fn learn(&mut self, now: Millis, model: &Arc<str>, edit: Edit) -> Novelty {
+    pub(super) fn learn(&mut self, now: Millis, model: &Arc<str>, edit: Fixup) -> Novelty {
         self.make_room_for(model);
         let until = now.saturating_add(clock::millis(self.ttl));
         let lesson = self.models.entry(model.clone()).or_default();
@@ -90,10 +90,10 @@ impl Lessons {
         novelty
     }
 
-    pub(super) fn view(&self, now: Millis) -> Vec<LessonView> {
+    pub(super) fn view(&self, now: Millis) -> Vec<LearnedRuleView> {
         let all = self.models.iter().flat_map(|(model, lesson)| {
             let holding = lesson.learnt.iter().filter(move |learnt| learnt.until > now);
-            holding.map(move |Learnt { edit, until }| LessonView {
+            holding.map(move |Learnt { edit, until }| LearnedRuleView {
                 model: model.clone(),
                 edit: edit.clone(),
                 left: Duration::from_millis(until - now),
@@ -108,7 +108,7 @@ impl Lessons {
         if self.models.len() < MODELS || self.models.contains_key(model) {
             return;
         }
-        let last = |lesson: &Lesson| lesson.learnt.iter().map(|learnt| learnt.until).max();
+        let last = |lesson: &LearnedRule| lesson.learnt.iter().map(|learnt| learnt.until).max();
         let next = self.models.iter().min_by_key(|(_, lesson)| last(lesson));
         if let Some(forgotten) = next.map(|(model, _)| model.clone()) {
             self.models.remove(&forgotten);
@@ -116,10 +116,10 @@ impl Lessons {
     }
 }
 
-impl Lesson {
+impl LearnedRule {
     fn sort_out(&mut self, now: Millis) {
         let holding = || self.learnt.iter().filter(|learnt| learnt.until > now);
-        let edits: Arc<[Edit]> = holding().map(|learnt| learnt.edit.clone()).collect();
+        let edits: Arc<[Fixup]> = holding().map(|learnt| learnt.edit.clone()).collect();
         self.ends = holding().map(|learnt| learnt.until).min().unwrap_or(Millis::MAX);
         self.edits = (!edits.is_empty()).then_some(edits);
     }
@@ -129,55 +129,58 @@ impl Lesson {
 mod tests {
     use super::*;
 
-    fn edit(name: &str) -> Edit {
-        Edit::param(name).unwrap()
+    fn edit(name: &str) -> Fixup {
+        Fixup::param(name).unwrap()
     }
 
-    fn lessons() -> Lessons {
-        Lessons::new(Duration::from_millis(100))
+    fn learned_rules() -> LearnedRules {
+        LearnedRules::new(Duration::from_millis(100))
     }
 
-    fn recalled(lessons: &mut Lessons, now: Millis, model: &str) -> Vec<Edit> {
-        lessons.recall(now, model).map(|edits| edits.to_vec()).unwrap_or_default()
+    fn recalled(learned_rules: &mut LearnedRules, now: Millis, model: &str) -> Vec<Fixup> {
+        learned_rules.recall(now, model).map(|edits| edits.to_vec()).unwrap_or_default()
     }
 
     #[test]
     fn each_lesson_is_forgotten_in_its_time_and_tells_of_other_models_nothing() {
-        let (mut lessons, model) = (lessons(), "m".into());
-        lessons.learn(0, &model, edit("a"));
-        lessons.learn(50, &model, edit("b"));
+        let (mut learned_rules, model) = (learned_rules(), "m".into());
+        learned_rules.learn(0, &model, edit("a"));
+        learned_rules.learn(50, &model, edit("b"));
 
-        assert_eq!(recalled(&mut lessons, 99, "m"), [edit("a"), edit("b")]);
-        assert_eq!(recalled(&mut lessons, 100, "m"), [edit("b")]);
-        assert_eq!(lessons.view(100).iter().map(|view| view.left.as_millis()).collect::<Vec<_>>(), [50]);
-        assert!(!lessons.are_none(149) && lessons.are_none(150));
-        assert!(lessons.recall(150, "m").is_none() && lessons.view(150).is_empty());
-        assert!(lessons.recall(0, "other").is_none());
+        assert_eq!(recalled(&mut learned_rules, 99, "m"), [edit("a"), edit("b")]);
+        assert_eq!(recalled(&mut learned_rules, 100, "m"), [edit("b")]);
+        assert_eq!(
+            learned_rules.view(100).iter().map(|view| view.left.as_millis()).collect::<Vec<_>>(),
+            [50]
+        );
+        assert!(!learned_rules.are_none(149) && learned_rules.are_none(150));
+        assert!(learned_rules.recall(150, "m").is_none() && learned_rules.view(150).is_empty());
+        assert!(learned_rules.recall(0, "other").is_none());
     }
 
     #[test]
     fn what_is_learnt_again_is_not_new_even_when_it_was_forgotten() {
-        let (mut lessons, model) = (lessons(), "m".into());
+        let (mut learned_rules, model) = (learned_rules(), "m".into());
 
-        assert_eq!(lessons.learn(0, &model, edit("a")), Novelty::New);
-        assert_eq!(lessons.learn(10, &model, edit("a")), Novelty::Known);
-        assert_eq!(lessons.learn(500, &model, edit("a")), Novelty::Known);
-        assert_eq!(recalled(&mut lessons, 550, "m"), [edit("a")]);
+        assert_eq!(learned_rules.learn(0, &model, edit("a")), Novelty::New);
+        assert_eq!(learned_rules.learn(10, &model, edit("a")), Novelty::Known);
+        assert_eq!(learned_rules.learn(500, &model, edit("a")), Novelty::Known);
+        assert_eq!(recalled(&mut learned_rules, 550, "m"), [edit("a")]);
     }
 
     #[test]
     fn memory_is_bounded_and_the_oldest_goes() {
-        let mut lessons = lessons();
+        let mut learned_rules = learned_rules();
         for number in 0..MODELS as u64 + 1 {
-            lessons.learn(number, &number.to_string().into(), edit("a"));
+            learned_rules.learn(number, &number.to_string().into(), edit("a"));
         }
-        assert_eq!(lessons.models.len(), MODELS);
-        assert!(lessons.recall(0, "0").is_none() && lessons.recall(0, "1").is_some());
+        assert_eq!(learned_rules.models.len(), MODELS);
+        assert!(learned_rules.recall(0, "0").is_none() && learned_rules.recall(0, "1").is_some());
 
         for number in 0..EDITS + 1 {
-            lessons.learn(0, &"1".into(), edit(&format!("p{number}")));
+            learned_rules.learn(0, &"1".into(), edit(&format!("p{number}")));
         }
-        let edits = recalled(&mut lessons, 0, "1");
+        let edits = recalled(&mut learned_rules, 0, "1");
         assert_eq!((edits.len(), &edits[0]), (EDITS, &edit("p1")));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix::{Addr, Message};
 use crossbeam_queue::SegQueue;
-use vandamme_protocol::compat::Edit;
+use vandamme_protocol::compat::Fixup;
 
 use super::Provider;
 use super::fast_path::FastPath;
@@ -150,7 +150,7 @@ pub struct Lease {
     pub model: Arc<str>,
     pub key: ApiKey,
     /// What refusals have taught about requests for this model.
-    pub remembered: Option<Arc<[Edit]>>,
+    pub remembered: Option<Arc<[Fixup]>>,
     /// Whose timeout and retries hold.
     pub profile: Option<Arc<Profile>>,
     /// Nothing better was left: it gets one call.
@@ -199,7 +199,7 @@ pub(crate) enum Event {
     /// How a call ended, under the settings that held when the lease was made.
     Report { provider: Arc<ProviderSettings>, incarnation: u64, report: Report },
     /// What a refusal has taught about a model.
-    Lesson { provider: Arc<ProviderSettings>, model: Arc<str>, edits: Vec<Edit> },
+    LearnedRule { provider: Arc<ProviderSettings>, model: Arc<str>, edits: Vec<Fixup> },
 }
 
 impl Lease {
@@ -233,7 +233,7 @@ impl Lease {
         }
     }
 
-    pub(crate) fn remembering(mut self, remembered: Option<Arc<[Edit]>>) -> Self {
+    pub(crate) fn remembering(mut self, remembered: Option<Arc<[Fixup]>>) -> Self {
         self.remembered = remembered;
         self
     }
@@ -306,9 +306,9 @@ impl Lease {
     }
 
     /// Reports which edits made a refused request acceptable.
-    pub fn learn(&self, edits: Vec<Edit>) {
+    pub fn learn(&self, edits: Vec<Fixup>) {
         let (provider, model) = (self.provider.clone(), self.model.clone());
-        self.ticket.permits.report(Event::Lesson { provider, model, edits });
+        self.ticket.permits.report(Event::LearnedRule { provider, model, edits });
     }
 
     /// For the next lease of the same request: while all permits are taken, requests that want another key would wait for

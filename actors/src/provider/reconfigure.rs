@@ -33,7 +33,7 @@ impl ProviderHealth {
         }
         let mut known = self.clone();
         known.health = self.health.with_keys(&after.keys, limits);
-        known.lessons.keep_for(limits.healing_ttl);
+        known.learned_rules.keep_for(limits.healing_ttl);
         known
     }
 }

@@ -148,12 +148,12 @@ async fn a_new_incarnation_knows_what_the_old_one_knew_of_its_keys() {
 #[actix_rt::test]
 async fn what_a_refusal_taught_comes_with_later_leases_for_that_model_whoever_lends_them() {
     let incarnation = incarnations(&["a"]);
-    let edit = Edit::param("top_p").unwrap();
+    let edit = Fixup::param("top_p").unwrap();
     let first = incarnation(1);
     let taken = lease(&first, &[]).await.unwrap();
     assert!(taken.remembered.is_none());
     taken.learn(vec![edit.clone()]);
-    assert_eq!(view(&first).await.lessons[0].edit, edit);
+    assert_eq!(view(&first).await.learned_rules[0].edit, edit);
 
     for provider in [first, incarnation(2)] {
         let later = lease(&provider, &[]).await.unwrap();
@@ -257,7 +257,7 @@ async fn nobody_overtakes_those_who_wait() {
 async fn what_was_learnt_is_to_be_had_of_the_actor_alone() {
     let (provider, permits) = with_fast_path(&["a"], limits()).await;
 
-    lend(&permits).unwrap().learn(vec![Edit::param("top_p").unwrap()]);
+    lend(&permits).unwrap().learn(vec![Fixup::param("top_p").unwrap()]);
     assert!(lend(&permits).is_none(), "unread");
     provider.send(Ping).await.unwrap();
 
@@ -354,12 +354,12 @@ async fn what_began_before_a_reload_says_nothing_of_another_upstream() {
 
     provider.do_send(Reconfigure { settings: elsewhere(&["a", "b"]), limits: limits() });
     provider.send(Ping).await.unwrap();
-    taught.learn(vec![Edit::param("top_p").unwrap()]);
+    taught.learn(vec![Fixup::param("top_p").unwrap()]);
     taught.finish(Outcome::KeyRejected);
     before.into_iter().for_each(|lease| lease.finish(Outcome::ServerError));
 
     let view = view(&provider).await;
-    assert!(view.host.is_preferred() && view.models.is_empty() && view.lessons.is_empty());
+    assert!(view.host.is_preferred() && view.models.is_empty() && view.learned_rules.is_empty());
     assert!(view.keys.iter().all(|key| key.state == "ready"), "{:?}", view.keys);
     assert!(lend(&permits).is_some());
 }
@@ -398,13 +398,13 @@ async fn one_that_was_replaced_saves_nothing_when_it_hears_of_a_reload_late() {
 async fn when_what_was_learnt_holds_no_longer_the_fast_path_opens_again() {
     let limits = Limits { healing_ttl: Duration::from_millis(20), ..limits() };
     let (provider, permits) = with_fast_path(&["a"], limits).await;
-    lend(&permits).unwrap().learn(vec![Edit::param("top_p").unwrap()]);
+    lend(&permits).unwrap().learn(vec![Fixup::param("top_p").unwrap()]);
 
     while lend(&permits).is_none() {
         provider.send(Ping).await.unwrap();
         actix_rt::time::sleep(Duration::from_millis(5)).await;
     }
-    assert!(view(&provider).await.lessons.is_empty());
+    assert!(view(&provider).await.learned_rules.is_empty());
 }
 
 #[actix_rt::test]

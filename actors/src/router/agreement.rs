@@ -125,8 +125,8 @@ proptest! {
     #[test]
     fn an_explanation_is_the_living_routers_decision(settings in configuration(), names in vec(asked(), 1..40)) {
         actix_rt::System::new().block_on(async {
-            let (_supervisor, roster) = Supervisor::start_tree(settings.clone());
-            let router = here(&roster);
+            let (_supervisor, registry) = Supervisor::start_tree(settings.clone());
+            let router = here(&registry);
             // As `vdm explain` has them: its own tables, from the same settings.
             let routes = Routes::new(&settings, Snapshot::new(Lists::new()));
             for name in &names {

@@ -4,54 +4,54 @@ use std::sync::Arc;
 
 use actix_rt::Arbiter;
 
-use super::{Name, Station, Supervisor};
+use super::{Name, ProviderSlot, Supervisor};
 use crate::catalog::Forget;
 use crate::provider;
-use crate::registry::{Post, Roster};
+use crate::registry::{ProviderHandle, Registry};
 use crate::router::Routes;
 use crate::settings::{Limits, ProviderSettings, Settings};
 
 impl Supervisor {
-    /// The new roster is published as a whole: no request sees routes to a provider that is not there.
+    /// The new registry is published as a whole: no request sees routes to a provider that is not there.
     pub(super) fn reconfigure(&mut self, settings: Settings) {
-        let old = self.roster.load();
-        let mut stations = std::mem::take(&mut self.providers);
+        let old = self.registry.load();
+        let mut slots = std::mem::take(&mut self.providers);
         let mut strangers = Vec::new();
-        let mut posts = std::collections::BTreeMap::new();
+        let mut handles = std::collections::BTreeMap::new();
         for provider in &settings.providers {
             let name = &provider.name;
-            let (station, post) = match (stations.remove(name), old.post(name)) {
-                (Some(mut station), Some(post)) => {
-                    if provider::is_another(&station.settings, provider) {
+            let (slot, handle) = match (slots.remove(name), old.handle(name)) {
+                (Some(mut slot), Some(handle)) => {
+                    if provider::is_another(&slot.settings, provider) {
                         strangers.push(name.clone());
                     }
-                    station.reconfigure(provider, &settings.limits);
+                    slot.reconfigure(provider, &settings.limits);
                     // Before the routes that lead to it, and to the same mailbox.
-                    post.permits.withdraw();
-                    post.address.do_send(provider::Reconfigure {
+                    handle.permits.withdraw();
+                    handle.address.do_send(provider::Reconfigure {
                         settings: provider.clone(),
                         limits: settings.limits.clone(),
                     });
-                    (station, post.clone())
+                    (slot, handle.clone())
                 }
                 (Some(_), None) | (None, _) => self.enlist(provider, &settings),
             };
-            posts.insert(name.clone(), post);
-            self.providers.insert(name.clone(), station);
+            handles.insert(name.clone(), handle);
+            self.providers.insert(name.clone(), slot);
         }
-        for name in stations.into_keys() {
+        for name in slots.into_keys() {
             self.retire(&name, &old);
             strangers.push(name);
         }
         old.catalog.do_send(Forget(strangers));
         self.routes = Arc::new(Routes::new(&settings, self.lists.clone()));
-        self.roster.store(Roster {
+        self.registry.store(Registry {
             ledger: old.ledger.clone(),
             catalog: old.catalog.clone(),
-            thoughts: old.thoughts.clone(),
-            diary: old.diary.clone(),
+            signatures: old.signatures.clone(),
+            event_queue: old.event_queue.clone(),
             routes: self.routes.clone(),
-            providers: posts,
+            providers: handles,
             // Nobody who waits for an answer waits in vain.
             generation: old.generation,
         });
@@ -59,18 +59,22 @@ impl Supervisor {
         self.warm();
     }
 
-    fn enlist(&mut self, provider: &Arc<ProviderSettings>, settings: &Settings) -> (Station, Post) {
+    fn enlist(
+        &mut self,
+        provider: &Arc<ProviderSettings>,
+        settings: &Settings,
+    ) -> (ProviderSlot, ProviderHandle) {
         let arbiter = Arbiter::new();
-        let mut station = Station::new(provider, settings);
-        let post = station.start(&arbiter, settings);
+        let mut slot = ProviderSlot::new(provider, settings);
+        let handle = slot.start(&arbiter, settings);
         if let Some(left) = self.arbiters.insert(Name::Provider(provider.name.clone()), arbiter) {
             left.stop();
         }
-        (station, post)
+        (slot, handle)
     }
 
     /// The actor ends when its last lease does; its thread is ended after it.
-    fn retire(&mut self, name: &Arc<str>, old: &Roster) {
+    fn retire(&mut self, name: &Arc<str>, old: &Registry) {
         let arbiter = self.arbiters.remove(&Name::Provider(name.clone()));
         if let Some((arbiter, address)) = arbiter.zip(old.provider(name)) {
             self.retired.push((address.downgrade(), arbiter));
@@ -89,7 +93,7 @@ impl Supervisor {
     }
 }
 
-impl Station {
+impl ProviderSlot {
     /// Also what a replacement would start from.
     fn reconfigure(&mut self, provider: &Arc<ProviderSettings>, limits: &Limits) {
         self.health.store(self.health.load().under((&self.settings, provider), limits));
@@ -107,7 +111,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::faults::{Misfortune, strike};
+    use crate::faults::{InjectedFault, inject};
     use crate::observe::Observe;
     use crate::outcome::Outcome;
     use crate::provider::{Lease, NoLease, Size};
@@ -126,13 +130,13 @@ mod tests {
         settings
     }
 
-    fn tree(providers: Vec<Arc<ProviderSettings>>) -> (Addr<Supervisor>, Snapshot<Roster>) {
+    fn tree(providers: Vec<Arc<ProviderSettings>>) -> (Addr<Supervisor>, Snapshot<Registry>) {
         Supervisor::start_tree(quick(providers))
     }
 
-    async fn lease(roster: &Snapshot<Roster>, model: &str) -> Result<Lease, NoLease> {
+    async fn lease(registry: &Snapshot<Registry>, model: &str) -> Result<Lease, NoLease> {
         let (reply, answer) = oneshot::channel();
-        router::here(roster).do_send(Dispatch {
+        router::here(registry).do_send(Dispatch {
             model: model.into(),
             session: None,
             size: Size::default(),
@@ -143,14 +147,14 @@ mod tests {
 
     #[actix_rt::test]
     async fn a_provider_that_goes_stays_for_its_lease_and_no_longer() {
-        let (supervisor, roster) = tree(vec![provider("p").build(), provider("q").build()]);
-        let held = lease(&roster, "p:m").await.unwrap();
-        let address = roster.load().provider("p").unwrap().downgrade();
+        let (supervisor, registry) = tree(vec![provider("p").build(), provider("q").build()]);
+        let held = lease(&registry, "p:m").await.unwrap();
+        let address = registry.load().provider("p").unwrap().downgrade();
 
         supervisor.send(Reconfigure(quick(vec![provider("q").build()]))).await.unwrap();
 
-        assert!(matches!(lease(&roster, "p:m").await, Err(NoLease::Unroutable(_))));
-        lease(&roster, "q:m").await.unwrap();
+        assert!(matches!(lease(&registry, "p:m").await, Err(NoLease::Unroutable(_))));
+        lease(&registry, "q:m").await.unwrap();
         sleep(Duration::from_millis(50)).await;
         assert!(address.upgrade().is_some_and(|address| address.connected()));
         held.finish(Outcome::Answered);
@@ -164,38 +168,38 @@ mod tests {
 
     #[actix_rt::test]
     async fn a_provider_comes_back_as_somebody_new() {
-        let (supervisor, roster) = tree(vec![provider("p").build(), provider("q").build()]);
-        let held = lease(&roster, "p:m").await.unwrap();
+        let (supervisor, registry) = tree(vec![provider("p").build(), provider("q").build()]);
+        let held = lease(&registry, "p:m").await.unwrap();
 
         supervisor.send(Reconfigure(quick(vec![provider("q").build()]))).await.unwrap();
         supervisor.send(Reconfigure(quick(vec![provider("p").build()]))).await.unwrap();
 
-        let view = roster.load().provider("p").unwrap().send(Observe::new()).await.unwrap();
+        let view = registry.load().provider("p").unwrap().send(Observe::new()).await.unwrap();
         assert_eq!(view.in_flight, 0);
-        lease(&roster, "p:m").await.unwrap();
+        lease(&registry, "p:m").await.unwrap();
         drop(held);
     }
 
     #[actix_rt::test]
     async fn one_that_hangs_meanwhile_is_replaced_by_one_with_the_new_keys() {
-        let (supervisor, roster) = tree(vec![provider("p").keys(&["a", "b"]).build()]);
-        lease(&roster, "p:m").await.unwrap().finish(Outcome::KeyRejected);
-        roster.load().provider("p").unwrap().send(Observe::new()).await.unwrap();
-        strike(&roster.load(), &Name::Provider("p".into()), Misfortune::Hang(Duration::from_secs(2)));
+        let (supervisor, registry) = tree(vec![provider("p").keys(&["a", "b"]).build()]);
+        lease(&registry, "p:m").await.unwrap().finish(Outcome::KeyRejected);
+        registry.load().provider("p").unwrap().send(Observe::new()).await.unwrap();
+        inject(&registry.load(), &Name::Provider("p".into()), InjectedFault::Hang(Duration::from_secs(2)));
 
         let other = quick(vec![provider("p").keys(&["a", "c"]).build()]);
         supervisor.send(Reconfigure(other)).await.unwrap();
         let replaced = async {
-            while roster.load().generation == 0 {
+            while registry.load().generation == 0 {
                 sleep(Duration::from_millis(5)).await;
             }
         };
         timeout(Duration::from_secs(5), replaced).await.expect("it is replaced");
 
-        let view = roster.load().provider("p").unwrap().send(Observe::new()).await.unwrap();
+        let view = registry.load().provider("p").unwrap().send(Observe::new()).await.unwrap();
         let states: Vec<_> = view.keys.iter().map(|key| key.state).collect();
         assert_eq!((view.incarnation, states), (2, vec!["rejected", "ready"]));
         let key = crate::secret::ApiKey::new("c").id();
-        assert_eq!(lease(&roster, "p:m").await.unwrap().key.id(), key);
+        assert_eq!(lease(&registry, "p:m").await.unwrap().key.id(), key);
     }
 }

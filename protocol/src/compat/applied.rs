@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 
-use super::{Bound, Edit, LEAST_BUDGET, TOKEN_LIMIT, TOKEN_LIMITS, betas, refused};
+use super::{Bound, Fixup, LEAST_BUDGET, TOKEN_LIMIT, TOKEN_LIMITS, betas, refused};
 use crate::request::{Unwanted, placed, renamed, trimmed, with_reasoning, with_tool_ids, with_tool_schemas};
 use crate::schema_fit;
 
 /// A request after its edits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Edited {
+pub struct FixedRequest {
     pub body: Bytes,
     /// Of `anthropic-beta`; empty when nothing is left of it.
     pub betas: String,
@@ -18,16 +18,16 @@ pub struct Edited {
 /// of them concerns it. Where edits contradict each other the last counts.
 #[must_use]
 pub fn apply<'e>(
-    edits: impl IntoIterator<Item = &'e Edit, IntoIter: Clone>,
+    edits: impl IntoIterator<Item = &'e Fixup, IntoIter: Clone>,
     body: &Bytes,
     betas: &str,
-) -> Edited {
+) -> FixedRequest {
     let edits = edits.into_iter();
     let mut unwanted = Unwanted::default();
     let mut left = betas.to_owned();
     for edit in edits.clone() {
         unwanted.add(edit, body);
-        if let Edit::Beta(flag) = edit {
+        if let Fixup::Beta(flag) = edit {
             let (kept, dropped) = betas::without(&left, flag);
             let members = dropped.iter().flat_map(|flag| betas::members_of(flag));
             unwanted.members.extend(members.map(|path| path.split('.').collect()));
@@ -36,55 +36,55 @@ pub fn apply<'e>(
     }
     let body = if unwanted.is_empty() { body.clone() } else { trimmed(body, &unwanted) };
     let limit =
-        edits.clone().filter_map(|edit| if let Edit::Limit(name) = edit { Some(*name) } else { None });
+        edits.clone().filter_map(|edit| if let Fixup::Limit(name) = edit { Some(*name) } else { None });
     let mut body = match limit.last() {
         Some(limit) => renamed(&body, limit.other().name(), limit.name()),
         None => body,
     };
     for (at, edit) in edits.clone().enumerate() {
         body = match edit {
-            Edit::Set(path, value, condition) => {
-                let is_taken_back = |later: &Edit| matches!(later, Edit::Param(other) if other == path);
+            Fixup::Set(path, value, condition) => {
+                let is_taken_back = |later: &Fixup| matches!(later, Fixup::Param(other) if other == path);
                 let holds = condition.as_ref().is_none_or(|condition| refused::holds(&body, condition));
                 if !holds || edits.clone().skip(at + 1).any(is_taken_back) {
                     continue;
                 }
                 placed(&body, &path.split('.').collect::<Vec<_>>(), &refused::json(value))
             }
-            Edit::Bound(path, bound) => bounded(&body, path, *bound),
-            Edit::ToolSchemas => with_tool_schemas(&body, schema_fit::fitted),
-            Edit::Reasoning(filler) => with_reasoning(&body, *filler),
-            Edit::ToolIds(form) => with_tool_ids(&body, *form),
-            Edit::Param(_)
-            | Edit::Value(..)
-            | Edit::Beside(..)
-            | Edit::Nearest(..)
-            | Edit::Keyword(_)
-            | Edit::Beta(_)
-            | Edit::Limit(_) => continue,
+            Fixup::Bound(path, bound) => bounded(&body, path, *bound),
+            Fixup::ToolSchemas => with_tool_schemas(&body, schema_fit::fitted),
+            Fixup::Reasoning(filler) => with_reasoning(&body, *filler),
+            Fixup::ToolIds(form) => with_tool_ids(&body, *form),
+            Fixup::Param(_)
+            | Fixup::Value(..)
+            | Fixup::Beside(..)
+            | Fixup::Nearest(..)
+            | Fixup::Keyword(_)
+            | Fixup::Beta(_)
+            | Fixup::Limit(_) => continue,
         };
     }
-    Edited { body, betas: left }
+    FixedRequest { body, betas: left }
 }
 
 impl<'e> Unwanted<'e> {
     /// Takes what an edit removes from this request.
-    fn add(&mut self, edit: &'e Edit, body: &[u8]) {
+    fn add(&mut self, edit: &'e Fixup, body: &[u8]) {
         let path = match edit {
-            Edit::Param(path) | Edit::Value(path, None) => path,
-            Edit::Value(path, Some(value)) if refused::value(body, path).as_deref() == Some(value) => path,
-            Edit::Beside(path, condition) if refused::holds(body, condition) => path,
-            Edit::Keyword(keyword) => return self.keywords.push(keyword),
-            Edit::Value(..)
-            | Edit::Beside(..)
-            | Edit::Set(..)
-            | Edit::Nearest(..)
-            | Edit::Bound(..)
-            | Edit::ToolSchemas
-            | Edit::Reasoning(_)
-            | Edit::Beta(_)
-            | Edit::Limit(_)
-            | Edit::ToolIds(_) => return,
+            Fixup::Param(path) | Fixup::Value(path, None) => path,
+            Fixup::Value(path, Some(value)) if refused::value(body, path).as_deref() == Some(value) => path,
+            Fixup::Beside(path, condition) if refused::holds(body, condition) => path,
+            Fixup::Keyword(keyword) => return self.keywords.push(keyword),
+            Fixup::Value(..)
+            | Fixup::Beside(..)
+            | Fixup::Set(..)
+            | Fixup::Nearest(..)
+            | Fixup::Bound(..)
+            | Fixup::ToolSchemas
+            | Fixup::Reasoning(_)
+            | Fixup::Beta(_)
+            | Fixup::Limit(_)
+            | Fixup::ToolIds(_) => return,
         };
         self.members.push(path.split('.').collect());
     }
@@ -125,7 +125,7 @@ pub fn has(body: &[u8], path: &str) -> bool {
 
 /// Whether the edit would change this request.
 #[must_use]
-pub fn concerns(edit: &Edit, body: &Bytes, betas: &str) -> bool {
+pub fn concerns(edit: &Fixup, body: &Bytes, betas: &str) -> bool {
     let edited = apply([edit], body, betas);
     edited.body.as_ptr() != body.as_ptr() || edited.betas != betas
 }

@@ -1,6 +1,6 @@
 //! Refusals of a number that is too large or too small, by their shape: what the number is called, and a bound.
 
-use super::{Bound, Edit, TOKEN_LIMIT, TOKEN_LIMITS};
+use super::{Bound, Fixup, TOKEN_LIMIT, TOKEN_LIMITS};
 use crate::openai::error::{Number, is_overflow, numbers};
 
 /// Other names of the limit of tokens, lower case.
@@ -51,7 +51,7 @@ const LEAST_LIMIT: u64 = 256;
 const LONGEST_CLAUSE: usize = 120;
 
 /// What a text says of a number's bounds; `param` is the name that stands beside the text, if any.
-pub(super) fn find(lower: &str, param: &str) -> Vec<Edit> {
+pub(super) fn find(lower: &str, param: &str) -> Vec<Fixup> {
     let Some(name) = subject(lower, param) else { return vec![] };
     if OTHER_LIMITS.iter().any(|words| lower.contains(words)) || is_overflow(lower) {
         return vec![];
@@ -62,7 +62,7 @@ pub(super) fn find(lower: &str, param: &str) -> Vec<Edit> {
         if matches!(bound, Bound::AtLeast(0 | 1)) {
             return;
         }
-        if let Some(edit) = Edit::bound(name, bound).filter(|edit| !edits.contains(edit)) {
+        if let Some(edit) = Fixup::bound(name, bound).filter(|edit| !edits.contains(edit)) {
             edits.push(edit);
         }
     };
@@ -158,7 +158,7 @@ mod tests {
 
     fn found(text: &str) -> String {
         let lower = text.to_ascii_lowercase();
-        let rules: Vec<_> = find(&lower, "").iter().filter_map(Edit::rule).map(|(_, rule)| rule).collect();
+        let rules: Vec<_> = find(&lower, "").iter().filter_map(Fixup::rule).map(|(_, rule)| rule).collect();
         rules.join(" ")
     }
 

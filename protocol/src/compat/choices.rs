@@ -1,6 +1,6 @@
 //! Refusals that say what a member is to be instead: one value, or one of several.
 
-use super::{Condition, Edit, refused, rule};
+use super::{Condition, Fixup, refused, rule};
 
 /// Levels of effort, from the least to the most.
 const EFFORTS: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
@@ -40,12 +40,12 @@ const ASKING: [&str; 6] = ["set", "use", "with", "pass", "specify", "send"];
 const PREFIXES: [&str; 3] = ["parameter.", "parameters.", "extra_body."];
 
 /// What a text (all quotes alike) asks for; `param` is the name that stands beside it.
-pub(super) fn find(text: &str, lower: &str, param: &str) -> Option<Edit> {
+pub(super) fn find(text: &str, lower: &str, param: &str) -> Option<Fixup> {
     effort(lower, param).or_else(|| demand(text, lower, param))
 }
 
 /// The efforts that there are, where another was refused.
-fn effort(lower: &str, param: &str) -> Option<Edit> {
+fn effort(lower: &str, param: &str) -> Option<Fixup> {
     let path = EFFORT_NAMES.into_iter().find(|name| lower.contains(name) || param == *name)?;
     // The list may be of another member.
     if !param.is_empty() && !EFFORT_NAMES.contains(&param) {
@@ -55,11 +55,11 @@ fn effort(lower: &str, param: &str) -> Option<Edit> {
     let list = list.split(". ").next().unwrap_or_default();
     let words = list.split(|c: char| !c.is_ascii_alphanumeric());
     let allowed: Box<[Box<str>]> = words.filter(|word| EFFORTS.contains(word)).map(Box::from).collect();
-    (!allowed.is_empty()).then(|| Edit::Nearest(path.into(), allowed))
+    (!allowed.is_empty()).then(|| Fixup::Nearest(path.into(), allowed))
 }
 
 /// A value that is asked for.
-fn demand(text: &str, lower: &str, param: &str) -> Option<Edit> {
+fn demand(text: &str, lower: &str, param: &str) -> Option<Fixup> {
     let words: Vec<_> = text.split_whitespace().collect();
     (0..words.len()).find_map(|at| {
         let Demand { name, value, how } = Demand::at(&words[at..])?;
@@ -78,7 +78,7 @@ fn demand(text: &str, lower: &str, param: &str) -> Option<Edit> {
         };
         let condition = condition.and_then(rule::condition);
         let may_be = !NEVER.contains(&name.split('.').next().unwrap_or_default());
-        Edit::set(name, value, condition).filter(|_| is_name && is_value && may_be)
+        Fixup::set(name, value, condition).filter(|_| is_name && is_value && may_be)
     })
 }
 
@@ -136,17 +136,17 @@ fn unquoted(value: &str) -> (&str, bool) {
 }
 
 /// What the refusal of this request teaches: the allowed value that is nearest to the refused one, the lower of two.
-pub(super) fn nearest(path: Box<str>, allowed: &[Box<str>], body: &[u8]) -> Edit {
+pub(super) fn nearest(path: Box<str>, allowed: &[Box<str>], body: &[u8]) -> Fixup {
     let rank = |effort: &str| EFFORTS.iter().position(|known| *known == effort);
-    let Some(refused) = refused::value(body, &path) else { return Edit::Value(path, None) };
-    let Some(at) = rank(&refused) else { return Edit::Value(path, Some(refused.into())) };
+    let Some(refused) = refused::value(body, &path) else { return Fixup::Value(path, None) };
+    let Some(at) = rank(&refused) else { return Fixup::Value(path, Some(refused.into())) };
     let ranks = allowed.iter().filter(|effort| ***effort != *refused).filter_map(|effort| rank(effort));
     match ranks.min_by_key(|&rank| (rank.abs_diff(at), rank)) {
         Some(nearest) => {
             let condition = Condition::new(&path, Some(refused));
-            Edit::Set(path, EFFORTS[nearest].into(), Some(condition))
+            Fixup::Set(path, EFFORTS[nearest].into(), Some(condition))
         }
-        None => Edit::Value(path, Some(refused.into())),
+        None => Fixup::Value(path, Some(refused.into())),
     }
 }
 
@@ -156,7 +156,7 @@ mod tests {
     use crate::compat::Rule;
 
     fn found(text: &str) -> Option<String> {
-        find(text, &text.to_ascii_lowercase(), "").as_ref().and_then(Edit::rule).map(|(_, rule)| rule)
+        find(text, &text.to_ascii_lowercase(), "").as_ref().and_then(Fixup::rule).map(|(_, rule)| rule)
     }
 
     #[test]
@@ -203,7 +203,7 @@ mod tests {
         ] {
             let edit =
                 find(text, &text.to_ascii_lowercase(), "").map(|edit| edit.taught_by(asked.as_bytes()));
-            let found = edit.as_ref().and_then(Edit::rule).map(|(_, rule)| rule).unwrap_or_default();
+            let found = edit.as_ref().and_then(Fixup::rule).map(|(_, rule)| rule).unwrap_or_default();
             assert_eq!(found, rule, "{text}");
             if let Some(edit) = edit {
                 assert!(edit.is_complete());

@@ -1,7 +1,7 @@
 //! From the name in a refusal to what may go: vendors count array elements, name the variant they tried, and write
 //! brackets, dots or slashes; and there is much that must never go.
 
-use super::Edit;
+use super::Fixup;
 
 /// The longest name.
 pub(super) const LONGEST: usize = 64;
@@ -23,7 +23,7 @@ const VARIANTS: [&str; 10] =
 const SCHEMAS: [&str; 3] = ["parameters", "input_schema", "schema"];
 
 /// The edit without the member that `text` leads to.
-pub(super) fn param(text: &str) -> Option<Edit> {
+pub(super) fn param(text: &str) -> Option<Fixup> {
     let steps = steps(text);
     let steps = match steps.split_first() {
         Some((Step("body" | "GenerateContentRequest", _), inside)) => inside,
@@ -37,7 +37,7 @@ pub(super) fn param(text: &str) -> Option<Edit> {
     let container = names.iter().position(|name| SCHEMAS.contains(name));
     match (container, names) {
         (Some(at), [.., keyword]) if at + 1 < names.len() && holds_schemas(names) => {
-            (!NEEDED_OF_SCHEMAS.contains(keyword)).then(|| Edit::Keyword((*keyword).into()))
+            (!NEEDED_OF_SCHEMAS.contains(keyword)).then(|| Fixup::Keyword((*keyword).into()))
         }
         _ => member(steps),
     }
@@ -82,7 +82,7 @@ fn steps(text: &str) -> Vec<Step<'_>> {
     steps
 }
 
-fn member(steps: &[Step<'_>]) -> Option<Edit> {
+fn member(steps: &[Step<'_>]) -> Option<Fixup> {
     let (Step(first, _), rest) = steps.split_first()?;
     let (last, way) = rest.split_last().map_or((None, rest), |(Step(last, _), way)| (Some(*last), way));
     // Every kind of tool is a variant, and there are many: one is named behind the number of the tool.
@@ -100,7 +100,7 @@ fn member(steps: &[Step<'_>]) -> Option<Edit> {
         [first, ..] => !SAID.contains(&first),
         [] => false,
     };
-    (may_go && path.len() <= DEEPEST).then(|| Edit::Param(path.join(".").into()))
+    (may_go && path.len() <= DEEPEST).then(|| Fixup::Param(path.join(".").into()))
 }
 
 /// `schema` alone stands for all of them.
@@ -135,7 +135,7 @@ mod tests {
             ("output_config.effort", "output_config.effort"),
             ("tool_choice.auto.disable_parallel_tool_use", "tool_choice.disable_parallel_tool_use"),
         ] {
-            assert_eq!(param(text), Some(Edit::Param(path.into())), "{text}");
+            assert_eq!(param(text), Some(Fixup::Param(path.into())), "{text}");
         }
     }
 
@@ -148,7 +148,7 @@ mod tests {
             "tools[0].function_declarations[3].parameters.$ref",
             "response_format.json_schema.schema.$ref",
         ] {
-            assert_eq!(param(text), Some(Edit::Keyword("$ref".into())), "{text}");
+            assert_eq!(param(text), Some(Fixup::Keyword("$ref".into())), "{text}");
         }
     }
 

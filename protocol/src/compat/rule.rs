@@ -8,13 +8,13 @@
 //!
 //! `@MODEL` behind a rule makes it one for these models alone; a `*` in it stands for any characters.
 
-use super::{Bound, Condition, Edit, named, refused};
+use super::{Bound, Condition, Fixup, named, refused};
 use crate::bridge::messages_over_chat::matches;
 
 /// An edit that a configuration asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    pub edit: Edit,
+    pub edit: Fixup,
     /// A pattern; `None`: all models.
     pub models: Option<Box<str>>,
 }
@@ -23,7 +23,7 @@ impl Rule {
     /// What `drop-params` says. `None` for what no request can do without, and for what no rule is.
     #[must_use]
     pub fn drop(text: &str) -> Option<Self> {
-        Self::scoped(text, Edit::param)
+        Self::scoped(text, Fixup::param)
     }
 
     /// What `set-params` says.
@@ -38,7 +38,7 @@ impl Rule {
         Self::scoped(text, limit)
     }
 
-    fn scoped(text: &str, read: impl Fn(&str) -> Option<Edit>) -> Option<Self> {
+    fn scoped(text: &str, read: impl Fn(&str) -> Option<Fixup>) -> Option<Self> {
         let (text, models) = match text.split_once('@') {
             Some((_, models)) if !is_pattern(models) => return None,
             Some((text, models)) => (text, Some(models.into())),
@@ -55,8 +55,8 @@ impl Rule {
     }
 }
 
-impl From<Edit> for Rule {
-    fn from(edit: Edit) -> Self {
+impl From<Fixup> for Rule {
+    fn from(edit: Fixup) -> Self {
         Self { edit, models: None }
     }
 }
@@ -68,37 +68,37 @@ pub(super) fn is_pattern(models: &str) -> bool {
 }
 
 /// What `drop-params` says without its models.
-pub(super) fn drop(text: &str) -> Option<Edit> {
+pub(super) fn drop(text: &str) -> Option<Fixup> {
     match (text.find('&'), text.find('=')) {
         (Some(and), equals) if equals.is_none_or(|equals| and < equals) => {
             let path = named::param(&text[..and])?.into_path()?;
-            Some(Edit::Beside(path, condition(&text[and + 1..])?))
+            Some(Fixup::Beside(path, condition(&text[and + 1..])?))
         }
         (_, Some(equals)) => {
             let path = named::param(&text[..equals])?.into_path()?;
             let value = &text[equals + 1..];
-            refused::is_value(value).then(|| Edit::Value(path, Some(value.into())))
+            refused::is_value(value).then(|| Fixup::Value(path, Some(value.into())))
         }
         (_, None) => named::param(text),
     }
 }
 
-fn set(text: &str) -> Option<Edit> {
+fn set(text: &str) -> Option<Fixup> {
     let (name, rest) = text.split_once('=')?;
     let (value, condition) = match rest.split_once('&') {
         Some((value, other)) => (value, Some(self::condition(other)?)),
         None => (rest, None),
     };
-    Edit::set(name, value, condition)
+    Fixup::set(name, value, condition)
 }
 
-fn limit(text: &str) -> Option<Edit> {
+fn limit(text: &str) -> Option<Fixup> {
     let (name, sign, number) = ["<=", ">="].iter().find_map(|sign| {
         let (name, number) = text.split_once(sign)?;
         Some((name, *sign, number))
     })?;
     let number = number.parse().ok()?;
-    Edit::bound(name, if sign == "<=" { Bound::AtMost(number) } else { Bound::AtLeast(number) })
+    Fixup::bound(name, if sign == "<=" { Bound::AtMost(number) } else { Bound::AtLeast(number) })
 }
 
 /// A name that must be there, with the value that it must have, if it matters.

@@ -50,11 +50,11 @@ fn demands_letters(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::compat::{Edit, recognise};
+    use crate::compat::{Fixup, recognise};
 
     use super::*;
 
-    fn demanded(message: &str) -> Vec<Edit> {
+    fn demanded(message: &str) -> Vec<Fixup> {
         let body = serde_json::json!({"type": "error", "error": {"type": "invalid_request_error", "message": message}});
         recognise(400, body.to_string().as_bytes())
     }
@@ -87,7 +87,7 @@ mod tests {
             ("Tool call id was call_1 but must be a-z, A-Z, 0-9, with a length of 9.", Form::Mistral),
             ("tool_call_id: must be exactly 9 alphanumeric characters", Form::Mistral),
         ] {
-            assert_eq!(demanded(message), [Edit::ToolIds(form)], "{message}");
+            assert_eq!(demanded(message), [Fixup::ToolIds(form)], "{message}");
         }
     }
 

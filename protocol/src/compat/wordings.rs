@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::named::param;
-use super::{Condition, Edit, Filler, Limit, betas, bounds, choices, schemas, settings, tool_ids};
+use super::{Condition, Filler, Fixup, Limit, betas, bounds, choices, schemas, settings, tool_ids};
 
 /// What a member, a keyword or a value of a header is called in a refusal.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -112,7 +112,7 @@ const MOST: usize = 8;
 /// How a request could do without what an upstream refuses in it. Nothing when the refusal names nothing, or also
 /// something that must not go: then the request would be refused again.
 #[must_use]
-pub fn recognise(status: u16, body: &[u8]) -> Vec<Edit> {
+pub fn recognise(status: u16, body: &[u8]) -> Vec<Fixup> {
     if !matches!(status, 400 | 422) {
         return vec![];
     }
@@ -125,7 +125,7 @@ pub fn recognise(status: u16, body: &[u8]) -> Vec<Edit> {
 }
 
 struct Refusal {
-    edits: Vec<Edit>,
+    edits: Vec<Fixup>,
     is_hopeless: bool,
     /// The name that stands beside the text that is read, if any.
     param: String,
@@ -173,13 +173,14 @@ impl Refusal {
     }
 
     /// What is set needs not be removed.
-    fn settled(self) -> Vec<Edit> {
+    fn settled(self) -> Vec<Fixup> {
         let is_set = |path: &str| {
             self.edits
                 .iter()
-                .any(|edit| matches!(edit, Edit::Set(set, ..) | Edit::Nearest(set, _) if &**set == path))
+                .any(|edit| matches!(edit, Fixup::Set(set, ..) | Fixup::Nearest(set, _) if &**set == path))
         };
-        let stays = |edit: &&Edit| !matches!(edit, Edit::Param(path) | Edit::Value(path, _) if is_set(path));
+        let stays =
+            |edit: &&Fixup| !matches!(edit, Fixup::Param(path) | Fixup::Value(path, _) if is_set(path));
         self.edits.iter().filter(stays).cloned().collect()
     }
 
@@ -199,14 +200,14 @@ impl Refusal {
         }
         for (phrase, rule) in TOGETHER {
             if lower.contains(phrase) {
-                self.add(Edit::param(rule));
+                self.add(Fixup::param(rule));
             }
         }
         if let Some(form) = tool_ids::form(&lower) {
-            self.add(Some(Edit::ToolIds(form)));
+            self.add(Some(Fixup::ToolIds(form)));
         }
         if lower.contains("invalid beta flag") {
-            self.add(Edit::beta(betas::ANY));
+            self.add(Fixup::beta(betas::ANY));
         }
         for wording in &WORDINGS {
             wording.find(&text, &lower, &mut |name, place| self.named(wording.2, (name, place), &text));
@@ -222,22 +223,22 @@ impl Refusal {
             return true;
         }
         if settings::lacks_reasoning(lower) {
-            self.add(Some(Edit::Reasoning(Filler::Empty)));
+            self.add(Some(Fixup::Reasoning(Filler::Empty)));
             return true;
         }
         if settings::effort_without_thinking(lower) {
             let off = || Condition::new("thinking.type", Some("disabled".to_owned()));
-            EFFORTS.iter().for_each(|path| self.add(Some(Edit::Beside((*path).into(), off()))));
+            EFFORTS.iter().for_each(|path| self.add(Some(Fixup::Beside((*path).into(), off()))));
             return true;
         }
         if schemas::is_unfit(lower) {
-            self.add(Some(Edit::ToolSchemas));
+            self.add(Some(Fixup::ToolSchemas));
             return true;
         }
         if settings::choice_against_thinking(lower) {
             // Models that think or not, as they are asked to, take any choice when they do not.
             if lower.contains("thinking") {
-                self.add(Some(Edit::Beside("tool_choice".into(), Condition::new("tool_choice", None))));
+                self.add(Some(Fixup::Beside("tool_choice".into(), Condition::new("tool_choice", None))));
             } else {
                 self.named(Names::Value, ("tool_choice", ""), lower);
             }
@@ -255,14 +256,14 @@ impl Refusal {
         let each = name.split(',').map(|name| name.trim_matches([' ', '\'']));
         match names {
             Names::Value if !text.to_ascii_lowercase().contains(NO_OTHER) => {
-                let path = param(name).and_then(Edit::into_path);
-                self.add(path.map(|path| Edit::Value(path, None)));
+                let path = param(name).and_then(Fixup::into_path);
+                self.add(path.map(|path| Fixup::Value(path, None)));
             }
             Names::Member | Names::Value => self.name(&format!("{place}.{name}"), text),
             Names::CamelCase => self.name(&snake_case(name), text),
             Names::Members => each.for_each(|name| self.name(name, text)),
             Names::Keyword => self.add(param(&format!("schema.{name}"))),
-            Names::Betas => each.for_each(|name| self.add(Edit::beta(name))),
+            Names::Betas => each.for_each(|name| self.add(Fixup::beta(name))),
         }
     }
 
@@ -270,13 +271,13 @@ impl Refusal {
     fn name(&mut self, name: &str, text: &str) {
         let other = Limit::MaxCompletionTokens.name();
         self.add(match name.trim_start_matches(['.', '#']).trim_start_matches("body.") {
-            "max_tokens" if text.contains(other) => Some(Edit::Limit(Limit::MaxCompletionTokens)),
-            name if name == other => Some(Edit::Limit(Limit::MaxTokens)),
+            "max_tokens" if text.contains(other) => Some(Fixup::Limit(Limit::MaxCompletionTokens)),
+            name if name == other => Some(Fixup::Limit(Limit::MaxTokens)),
             name => param(name),
         });
     }
 
-    fn add(&mut self, edit: Option<Edit>) {
+    fn add(&mut self, edit: Option<Fixup>) {
         match edit {
             Some(edit) if self.edits.contains(&edit) => {}
             Some(edit) if self.edits.len() < MOST => self.edits.push(edit),

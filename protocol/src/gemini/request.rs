@@ -6,7 +6,7 @@ use serde_json::{Map, Value, value::RawValue};
 use super::{schema, signatures};
 use crate::json::{List, Literal, Object};
 use crate::middleware::Memory;
-use crate::request::Edit;
+use crate::request::Splice;
 
 /// Google's word for a call whose signature is unknown, since another model made it: without any, Gemini 3 refuses all of
 /// the conversation (ai.google.dev/gemini-api/docs/thought-signatures).
@@ -114,7 +114,7 @@ impl<'a> Outgoing<'a> {
     }
 
     /// Puts back what is known.
-    pub(super) fn signature_edits(&self, known: &Memory) -> Vec<Edit> {
+    pub(super) fn signature_edits(&self, known: &Memory) -> Vec<Splice> {
         let is_strict = self.is_strict();
         let mut edits = vec![];
         for (turn, (raw, message)) in self.replies() {
@@ -136,7 +136,7 @@ impl<'a> Outgoing<'a> {
     }
 
     /// Replaces schemas by what Gemini takes of them.
-    pub(super) fn schema_edits(&self) -> Vec<Edit> {
+    pub(super) fn schema_edits(&self) -> Vec<Splice> {
         let mut edits = vec![];
         for tool in self.request.tools.0.iter().filter_map(|tool| tool.0.as_ref()) {
             edits.extend(tool.function.and_then(|function| self.clean(function)));
@@ -148,7 +148,7 @@ impl<'a> Outgoing<'a> {
         edits
     }
 
-    fn clean(&self, function: &'a RawValue) -> Option<Edit> {
+    fn clean(&self, function: &'a RawValue) -> Option<Splice> {
         let old = serde_json::from_str::<Function<'_>>(function.get()).ok()?.parameters?;
         match schema::parameters(old) {
             Some(new) => self.replace(old, new),
@@ -177,18 +177,18 @@ impl<'a> Outgoing<'a> {
         generations.max().is_some_and(|generation| generation >= STRICT)
     }
 
-    fn sign(&self, unsigned: &Unsigned<'a>, signature: &str) -> Option<Edit> {
+    fn sign(&self, unsigned: &Unsigned<'a>, signature: &str) -> Option<Splice> {
         if let Some(old) = unsigned.extra_content {
             return self.replace(old, joined(old, signature)?);
         }
         let object = unsigned.object.get();
         let end = self.offset(unsigned.object)? + object.len() - 1;
-        Some(Edit { span: end..end, text: format!(",\"extra_content\":{signature}") })
+        Some(Splice { span: end..end, text: format!(",\"extra_content\":{signature}") })
     }
 
-    fn replace(&self, old: &RawValue, new: String) -> Option<Edit> {
+    fn replace(&self, old: &RawValue, new: String) -> Option<Splice> {
         let start = self.offset(old)?;
-        (old.get() != new).then(|| Edit { span: start..start + old.get().len(), text: new })
+        (old.get() != new).then(|| Splice { span: start..start + old.get().len(), text: new })
     }
 
     /// Where a value that was borrowed from the text stands in it.

@@ -4,7 +4,7 @@ use std::mem::take;
 
 use bytes::{Bytes, BytesMut};
 
-use super::Edit;
+use super::Splice;
 
 /// A body as what it consists of, in order: slices of the original and what stands between them now. Nothing of the
 /// original has been copied.
@@ -13,11 +13,11 @@ pub struct Pieces(Vec<Bytes>);
 
 impl Pieces {
     /// The body with these spans, which do not overlap, replaced.
-    pub(super) fn new(body: &Bytes, edits: &mut [Edit]) -> Self {
+    pub(super) fn new(body: &Bytes, edits: &mut [Splice]) -> Self {
         edits.sort_by_key(|edit| edit.span.start);
         let mut pieces = Vec::with_capacity(2 * edits.len() + 1);
         let mut from = 0;
-        for Edit { span, text } in edits {
+        for Splice { span, text } in edits {
             pieces.extend([body.slice(from..span.start), Bytes::from(take(text))]);
             from = span.end;
         }

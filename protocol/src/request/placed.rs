@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::cursor::Cursor;
-use super::{Edit, spliced};
+use super::{Splice, spliced};
 
 /// The body with this JSON value at the end of these names, objects alone on the way to it. What is missing on the way
 /// is added; every other byte stays.
@@ -15,7 +15,7 @@ pub(crate) fn placed(body: &Bytes, names: &[&str], value: &str) -> Bytes {
 }
 
 /// `None` where the value stands already, and where there is no object.
-fn place(object: &[u8], base: usize, names: &[&str], value: &str) -> Option<Edit> {
+fn place(object: &[u8], base: usize, names: &[&str], value: &str) -> Option<Splice> {
     let (first, rest) = names.split_first()?;
     let (mut inside, mut members, mut found) = (None, 0, None);
     let mut cursor = Cursor::new(object);
@@ -34,14 +34,14 @@ fn place(object: &[u8], base: usize, names: &[&str], value: &str) -> Option<Edit
     let Some(span) = found else {
         let at = base + inside.unwrap_or(start + 1);
         let comma = if members == 0 { "" } else { "," };
-        return Some(Edit { span: at..at, text: format!("\"{first}\":{}{comma}", nested(rest, value)) });
+        return Some(Splice { span: at..at, text: format!("\"{first}\":{}{comma}", nested(rest, value)) });
     };
     let old = &object[span.clone()];
     if !rest.is_empty() && old.starts_with(b"{") {
         return place(old, base + span.start, rest, value);
     }
     let text = nested(rest, value);
-    (old != text.as_bytes()).then_some(Edit { span: base + span.start..base + span.end, text })
+    (old != text.as_bytes()).then_some(Splice { span: base + span.start..base + span.end, text })
 }
 
 /// The value inside objects of these names.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::cursor::{Cursor, Walk};
 use super::schemas::{each_object, skip};
-use super::{Edit, spliced};
+use super::{Splice, spliced};
 
 /// What stands in for thoughts that are not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -94,7 +94,7 @@ impl Turn {
         Ok(turn)
     }
 
-    fn edit(self, body: &[u8], filler: Filler) -> Option<Edit> {
+    fn edit(self, body: &[u8], filler: Filler) -> Option<Splice> {
         if !self.is_assistant {
             return None;
         }
@@ -106,21 +106,21 @@ impl Turn {
                 let blocks = self.blocks.filter(|blocks| blocks.call && !blocks.thinking)?;
                 let at = blocks.inside?;
                 let text = "{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"},".to_owned();
-                Some(Edit { span: at..at, text })
+                Some(Splice { span: at..at, text })
             }
         }
     }
 
     /// `instead_of` are the values that count as missing.
-    fn reasoning_content(self, body: &[u8], json: &str, instead_of: &[&[u8]]) -> Option<Edit> {
+    fn reasoning_content(self, body: &[u8], json: &str, instead_of: &[&[u8]]) -> Option<Splice> {
         match self.reasoning {
             Some(span) => {
                 let is_missing = instead_of.contains(&&body[span.clone()]);
-                is_missing.then(|| Edit { span, text: json.to_owned() })
+                is_missing.then(|| Splice { span, text: json.to_owned() })
             }
             None => {
                 let text = format!("\"reasoning_content\":{json},");
-                Some(Edit { span: self.inside..self.inside, text })
+                Some(Splice { span: self.inside..self.inside, text })
             }
         }
     }

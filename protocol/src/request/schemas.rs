@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::cursor::{Cursor, Walk};
-use super::{Edit, spliced};
+use super::{Splice, spliced};
 
 /// The body with each tool's schema as `fit` wants it (`None`: as it is), in either API's form.
 pub(crate) fn with_tool_schemas(body: &Bytes, fit: impl Fn(&str) -> Option<String>) -> Bytes {
@@ -19,7 +19,7 @@ pub(crate) fn with_tool_schemas(body: &Bytes, fit: impl Fn(&str) -> Option<Strin
     }
     let fitted = |span: Range<usize>| {
         let text = fit(std::str::from_utf8(&body[span.clone()]).ok()?)?;
-        Some(Edit { span, text })
+        Some(Splice { span, text })
     };
     let mut edits: Vec<_> = schemas.into_iter().filter_map(fitted).collect();
     if edits.is_empty() { body.clone() } else { spliced(body, &mut edits) }

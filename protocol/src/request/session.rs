@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::Head;
+use super::RequestHead;
 use super::cursor::{Cursor, decoded};
 
 /// What Claude Code puts before the session's id in `metadata.user_id`.
 const MARK: &str = "_session_";
 
-impl Head<'_> {
+impl RequestHead<'_> {
     /// The session in `metadata.user_id`: Claude Code's `user_…_session_ID`, or a JSON object with `session_id`. `body`
     /// must be the one that this head was found in.
     #[must_use]

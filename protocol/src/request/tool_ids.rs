@@ -6,7 +6,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::cursor::{Cursor, Walk, decoded};
-use super::{Edit, spliced};
+use super::{Splice, spliced};
 use crate::tool_id::{Form, Renamed};
 
 /// The body with such ids; itself, uncopied, when all of them fit.
@@ -26,7 +26,7 @@ pub fn with_tool_ids(body: &Bytes, form: Form) -> Bytes {
     }
     let edits = ids.into_iter().filter_map(|Id { span, text }| {
         let new = renamed.get(&text)?;
-        Some(Edit { span, text: serde_json::Value::from(new).to_string() })
+        Some(Splice { span, text: serde_json::Value::from(new).to_string() })
     });
     spliced(body, &mut edits.collect::<Vec<_>>())
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::cursor::{Cursor, Walk};
 use super::pruned::{Fate, Pruned, without};
-use super::{Edit, spliced};
+use super::{Splice, spliced};
 
 /// What lies deeper is left as it is: each level costs stack.
 const DEEPEST: usize = 128;
@@ -59,7 +59,7 @@ pub(crate) fn renamed(body: &Bytes, from: &str, to: &str) -> Bytes {
         return trimmed(body, &Unwanted { members: vec![vec![from]], keywords: vec![] });
     }
     let text = format!("\"{to}\"");
-    let mut edits: Vec<_> = keys.into_iter().map(|span| Edit { span, text: text.clone() }).collect();
+    let mut edits: Vec<_> = keys.into_iter().map(|span| Splice { span, text: text.clone() }).collect();
     spliced(body, &mut edits)
 }
 

@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use super::Edit;
+use super::Splice;
 use super::cursor::Cursor;
 
 /// The edit after which the request asks; `None` when it does already, or when its `stream_options` is nothing that an
 /// upstream would accept. `options` is the value's span, `end` the closing brace of the body.
-pub(super) fn asking(body: &[u8], options: Option<Range<usize>>, end: usize) -> Option<Edit> {
+pub(super) fn asking(body: &[u8], options: Option<Range<usize>>, end: usize) -> Option<Splice> {
     const MEMBER: &str = "\"include_usage\":true";
-    let edit = |span, text: String| Some(Edit { span, text });
+    let edit = |span, text: String| Some(Splice { span, text });
     let Some(options) = options else { return edit(end..end, format!(",\"stream_options\":{{{MEMBER}}}")) };
     let value = &body[options.clone()];
     if value == b"null" {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
-use vandamme_protocol::compat::{Edit, Edited, Rule, apply, recognise};
+use vandamme_protocol::compat::{FixedRequest, Fixup, Rule, apply, recognise};
 use vandamme_protocol::request::is_complete_json;
 use vandamme_protocol::tool_id::Form;
 
@@ -10,10 +10,10 @@ use vandamme_protocol::tool_id::Form;
 pub(crate) fn check(bytes: &[u8]) {
     let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len());
     let (refusal, body) = (&bytes[..end], bytes.get(end + 1..).unwrap_or_default());
-    let edits: Vec<Edit> = recognise(400, refusal).into_iter().map(|edit| edit.taught_by(body)).collect();
+    let edits: Vec<Fixup> = recognise(400, refusal).into_iter().map(|edit| edit.taught_by(body)).collect();
     edits.iter().for_each(check_rule);
     let body = Bytes::copy_from_slice(body);
-    let Edited { body: edited, betas } = apply(&edits, &body, "a-1, b-2");
+    let FixedRequest { body: edited, betas } = apply(&edits, &body, "a-1, b-2");
     assert!("a-1, b-2".contains(betas.trim()) || betas == "a-1,b-2", "{betas}");
     if is_complete_json(&body) {
         assert!(is_complete_json(&edited), "an edit leaves JSON");
@@ -24,9 +24,9 @@ pub(crate) fn check(bytes: &[u8]) {
     for name in ["model", "stream"] {
         assert_eq!(before.get(name), after.get(name), "{name}");
     }
-    if edits.iter().any(|edit| matches!(edit, Edit::Reasoning(_))) {
+    if edits.iter().any(|edit| matches!(edit, Fixup::Reasoning(_))) {
         check_turns(before.get("messages"), after.get("messages"));
-    } else if !edits.iter().any(|edit| matches!(edit, Edit::ToolIds(_))) {
+    } else if !edits.iter().any(|edit| matches!(edit, Fixup::ToolIds(_))) {
         assert_eq!(before.get("messages"), after.get("messages"), "what was said stays");
     }
     for name in ["tools", "system", "functions"] {
@@ -40,15 +40,15 @@ pub(crate) fn check(bytes: &[u8]) {
 }
 
 /// What the log suggests is a rule that asks for the same.
-fn check_rule(edit: &Edit) {
+fn check_rule(edit: &Fixup) {
     let line = edit.to_string();
     let (key, value) = line.split_once(" = ").expect("a line of a configuration");
     // A list of one entry in quotes.
     let text = if value.starts_with('[') { &value[2..value.len() - 2] } else { value };
     match key {
-        "drop-params" => assert_eq!(Edit::param(text).as_ref(), Some(edit), "{line}"),
-        "drop-betas" => assert_eq!(Edit::beta(text).as_ref(), Some(edit), "{line}"),
-        "tool-ids" => assert_eq!(Form::named(text).map(Edit::ToolIds).as_ref(), Some(edit), "{line}"),
+        "drop-params" => assert_eq!(Fixup::param(text).as_ref(), Some(edit), "{line}"),
+        "drop-betas" => assert_eq!(Fixup::beta(text).as_ref(), Some(edit), "{line}"),
+        "tool-ids" => assert_eq!(Form::named(text).map(Fixup::ToolIds).as_ref(), Some(edit), "{line}"),
         "set-params" => assert_eq!(Rule::set(text).map(|rule| rule.edit).as_ref(), Some(edit), "{line}"),
         "limit-params" => assert_eq!(Rule::limit(text).map(|rule| rule.edit).as_ref(), Some(edit), "{line}"),
         _ => assert!(matches!(key, "max-tokens-as" | "fit-tool-schemas" | "missing-reasoning"), "{line}"),

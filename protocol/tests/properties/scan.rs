@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use vandamme_protocol::request::{
-    Head, HeadError, Streaming, UsageAsked, head, is_complete_json, without_own_thinking,
+    RequestHead, RequestScanError, Streaming, UsageAsked, head, is_complete_json, without_own_thinking,
 };
 
 type Object = Map<String, Value>;
@@ -27,18 +27,20 @@ pub(crate) fn check(body: &[u8], model: &str) {
     }
 }
 
-fn check_refusal(error: &HeadError, parsed: &Object) {
+fn check_refusal(error: &RequestScanError, parsed: &Object) {
     match error {
-        HeadError::NoModel => assert!(!parsed.contains_key("model")),
-        HeadError::ModelNotAString => assert!(!parsed["model"].is_string()),
-        HeadError::StreamNotABoolean => assert!(!parsed["stream"].is_boolean()),
-        HeadError::NotUtf8 { .. } | HeadError::NotJson { .. } | HeadError::NotAnObject => {
+        RequestScanError::NoModel => assert!(!parsed.contains_key("model")),
+        RequestScanError::ModelNotAString => assert!(!parsed["model"].is_string()),
+        RequestScanError::StreamNotABoolean => assert!(!parsed["stream"].is_boolean()),
+        RequestScanError::NotUtf8 { .. }
+        | RequestScanError::NotJson { .. }
+        | RequestScanError::NotAnObject => {
             panic!("{error}, but a parser reads {parsed:?}")
         }
     }
 }
 
-fn check_edits(body: &Bytes, found: &Head<'_>, (model, parsed): (&str, Option<Object>)) {
+fn check_edits(body: &Bytes, found: &RequestHead<'_>, (model, parsed): (&str, Option<Object>)) {
     let edited = found.with_model(body, model).joined();
     let again = head(&edited).expect("an edited body is a request");
     assert_eq!((&*again.model, again.delivery), (model, found.delivery));

@@ -116,7 +116,7 @@ impl AddAssign for Split {
 mod tests {
     use std::time::Duration;
 
-    use vandamme_actors::ledger::Asked;
+    use vandamme_actors::ledger::RequestSummary;
 
     use super::*;
 
@@ -124,7 +124,7 @@ mod tests {
     fn a_running_request_counts_once_and_lengthens_no_average() {
         let ended = Counts { requests: 2, elapsed: Duration::from_millis(681), ..Counts::default() };
         let totals = Totals { whole: ended, last: 5, ..Totals::default() };
-        let asked = Asked { streamed: true, ..Asked::default() };
+        let asked = RequestSummary { streamed: true, ..RequestSummary::default() };
         let active =
             Active { provider: "p".into(), model: "vendor/m:free".into(), asked, ..Active::default() };
 

@@ -105,8 +105,8 @@ async fn list(config: &Config, provider: ProviderSettings) -> Result<Vec<String>
     let provider = Arc::new(provider);
     // An answer of earlier days would prove nothing, and nothing is to be left behind.
     let settings = Settings { providers: vec![provider.clone()], cache: None, ..settings.clone() };
-    let (_supervisor, roster) = Supervisor::start_tree(settings.clone());
-    let gateway = Arc::new(Gateway::new(settings, roster, wiring, None));
+    let (_supervisor, registry) = Supervisor::start_tree(settings.clone());
+    let gateway = Arc::new(Gateway::new(settings, registry, wiring, None));
     let asked = (&provider, &HeaderMap::new());
     let listed = proxy::models(gateway, "setup".into(), asked, Remembered::PassedOver).await;
     let (Listed::Current(listing) | Listed::Stale(listing)) =

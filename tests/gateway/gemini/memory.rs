@@ -127,9 +127,11 @@ mod supervision {
 
     #[test]
     fn a_memory_that_dies_or_hangs_costs_what_it_knew_and_no_request() {
-        for (what, times) in
-            [("panic?actor=thoughts", 1), ("panic?actor=thoughts", 8), ("hang?actor=thoughts&seconds=30", 1)]
-        {
+        for (what, times) in [
+            ("panic?actor=signatures", 1),
+            ("panic?actor=signatures", 8),
+            ("hang?actor=signatures&seconds=30", 1),
+        ] {
             let upstream = upstream(&two_calls());
             let gateway = before(&upstream).start();
             let talk = Talk::new(Delivery::Streamed);
@@ -140,7 +142,7 @@ mod supervision {
             talk.answer(&gateway, &reply.content());
             assert_eq!(signatures(&upstream, 1), expected(None), "{what}");
             if times > 1 || what.starts_with("hang") {
-                gateway.run.await_log("actor thoughts");
+                gateway.run.await_log("actor signatures");
                 gateway.run.await_log("started anew");
             }
             let reply = talk.say(&gateway, &[]);
@@ -155,7 +157,7 @@ mod supervision {
         let gateway = before(&upstream).start();
         let talk = Talk::new(Delivery::Streamed).thinking();
         let reply = talk.say(&gateway, &[]);
-        strike(&gateway, "panic?actor=thoughts");
+        strike(&gateway, "panic?actor=signatures");
         talk.answer(&gateway, &reply.content());
         assert_eq!(signatures(&upstream, 1), expected(Some("SIG-A")));
     }

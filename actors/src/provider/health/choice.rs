@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::condition::{Condition, Standing, Trial};
+use super::condition::{Condition, Probe, Standing};
 use super::{Health, Key, LIMITED_MODELS, Size};
 use crate::clock::Millis;
 use crate::retry::SESSION_WAIT;
@@ -112,7 +112,7 @@ impl Health {
         }
         // A session that has waited for its own key is not to move because another one was faster.
         let worst = match request.session {
-            Some(_) => Standing::OnTrial(Trial::OfShortWait),
+            Some(_) => Standing::OnTrial(Probe::OfShortWait),
             None => Standing::Recovering,
         };
         let usable = places.iter().filter(|(_, standing)| *standing <= worst).map(|&(at, _)| at);
@@ -197,7 +197,7 @@ impl Health {
         let known = [self.models.get(request.model), Some(&self.host)].into_iter().flatten();
         known
             .map(|known| known.standing(request.now, request.size))
-            .any(|known| known > Standing::OnTrial(Trial::OfAnythingElse))
+            .any(|known| known > Standing::OnTrial(Probe::OfAnythingElse))
     }
 
     /// Nothing better is left: the best key is asked anyway, unless the upstream itself asked to wait.

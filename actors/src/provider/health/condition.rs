@@ -63,7 +63,7 @@ pub(super) enum Standing {
     /// Its rest is over, and no request tries it out yet.
     Recovering,
     /// Another request tries it out.
-    OnTrial(Trial),
+    OnTrial(Probe),
     Resting {
         until: Millis,
     },
@@ -80,7 +80,7 @@ pub(super) enum Standing {
 
 /// What a trial finds out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Trial {
+pub(super) enum Probe {
     /// Whether a short wait that the upstream named is over. It most likely is.
     OfShortWait,
     OfAnythingElse,
@@ -114,8 +114,8 @@ impl Condition {
         let Some(rest) = &self.rest else { return Standing::Preferred };
         if rest.until <= now {
             return match rest.trial {
-                Some(_) if rest.is_short_wait() => Standing::OnTrial(Trial::OfShortWait),
-                Some(_) => Standing::OnTrial(Trial::OfAnythingElse),
+                Some(_) if rest.is_short_wait() => Standing::OnTrial(Probe::OfShortWait),
+                Some(_) => Standing::OnTrial(Probe::OfAnythingElse),
                 None => Standing::Recovering,
             };
         }

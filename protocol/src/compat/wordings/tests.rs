@@ -70,26 +70,26 @@ fn a_refused_value_says_nothing_of_other_values() {
     for (body, edit) in [
         (
             r#"{"error":{"message":"Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1) value is supported.","type":"invalid_request_error","param":"temperature","code":"unsupported_value"}}"#,
-            Edit::Param("temperature".into()),
+            Fixup::Param("temperature".into()),
         ),
         (
             r#"{"error":{"message":"Unsupported value: 'reasoning_effort' does not support 'none' with this model. Supported values are: 'minimal', 'low', 'medium', and 'high'.","type":"invalid_request_error","param":"reasoning_effort","code":"unsupported_value"}}"#,
-            Edit::Nearest(
+            Fixup::Nearest(
                 "reasoning_effort".into(),
                 ["minimal", "low", "medium", "high"].map(Box::from).into(),
             ),
         ),
         (
             r#"{"error":{"message":"Unsupported value: 'verbosity' does not support 'low' with this model. Supported values are: 'medium'.","type":"invalid_request_error","param":"verbosity","code":"unsupported_value"}}"#,
-            Edit::Value("verbosity".into(), None),
+            Fixup::Value("verbosity".into(), None),
         ),
         (
             r#"{"error":{"message":"deepseek-reasoner does not support this tool_choice"}}"#,
-            Edit::Value("tool_choice".into(), None),
+            Fixup::Value("tool_choice".into(), None),
         ),
         (
             r#"{"type":"error","error":{"type":"invalid_request_error","message":"adaptive thinking is not supported on this model"}}"#,
-            Edit::Value("thinking".into(), None),
+            Fixup::Value("thinking".into(), None),
         ),
     ] {
         assert_eq!(recognise(400, body.as_bytes()), [edit], "{body}");

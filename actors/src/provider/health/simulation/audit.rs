@@ -71,14 +71,14 @@ struct Ledger {
     /// When something last changed.
     changed: HashMap<About, Millis>,
     /// Leases that try something out.
-    trials: HashMap<u64, Trial>,
+    trials: HashMap<u64, Probe>,
     last_calls: [[Millis; MODELS]; KEYS],
     /// First calls and further ones, by second, then all calls by minute.
     drawn: BTreeMap<u64, (u64, u64)>,
     made: BTreeMap<u64, (u64, u64)>,
 }
 
-struct Trial {
+struct Probe {
     key: usize,
     model: usize,
     began: Millis,

@@ -131,14 +131,14 @@ impl Audit {
             [About::Key(key), About::KeyAndModel(key, asked.model), About::Model(asked.model), About::Host];
         let changed = abouts.iter().filter_map(|about| ledger.changed.get(about)).max().copied();
         // Another rest may have begun and ended since.
-        let is_same = |trial: &super::Trial| {
+        let is_same = |trial: &super::Probe| {
             (trial.key, trial.model) == (key, asked.model) && Some(trial.began) >= changed
         };
         let is_second = ledger.trials.values().any(is_same);
         let matters = asked.request.alternatives == Alternatives::Left;
         assert!(!(is_second && matters), "a second trial: {about}");
         let (model, began) = (asked.model, asked.request.now);
-        ledger.trials.insert(asked.request.lease, super::Trial { key, model, began });
+        ledger.trials.insert(asked.request.lease, super::Probe { key, model, began });
     }
 
     /// How long sessions are passed on although their own key would serve them.
