@@ -3,7 +3,7 @@
 #   docker build -t vdm .
 #   docker run --rm -p 127.0.0.1:8082:8082 -e OPENAI_API_KEY vdm
 #
-# Without a key of its own (PROXY_API_KEY) it serves every program that reaches the published port, but no web page.
+# Without a gateway key (PROXY_API_KEY) it serves every program that reaches the published port, but no web page.
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
@@ -11,7 +11,7 @@ COPY Cargo.toml Cargo.lock ./
 COPY protocol protocol
 COPY actors actors
 COPY src src
-# The caches outlive a build; what they hold would be lost with the step otherwise.
+# Cache mounts keep their content between builds. The binary is copied out of them in the same step.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
     cargo build --release --locked --bin vdm && cp target/release/vdm /usr/local/bin/vdm
@@ -22,7 +22,7 @@ COPY --from=build /usr/local/bin/vdm /usr/local/bin/vdm
 USER 10001
 # Mount vandamme-config.toml or .env here.
 WORKDIR /home/vdm
-# What is published must be reachable from outside of the container.
+# A published port needs a listener that is reachable from outside of the container.
 ENV HOST=0.0.0.0
 EXPOSE 8082
 HEALTHCHECK --interval=30s --timeout=6s --start-period=5s CMD ["vdm", "health", "server", "--live"]

@@ -1,10 +1,10 @@
-//! The example of ARCHITECTURE.md, which is to be copied, works.
+//! The example of a middleware in ARCHITECTURE.md works.
 
 use bytes::Bytes;
 use vandamme_protocol::middleware::{Memory, Middleware};
 
-// From here on it stands there too.
-/// Tells an upstream which of our teams asks.
+// The page contains the lines from here on.
+/// Adds our team's name to every request.
 #[derive(Debug)]
 pub struct Team;
 
@@ -13,7 +13,7 @@ impl Middleware for Team {
         "team"
     }
 
-    /// Only where `middleware = ["team"]` says so.
+    /// Used only with `middleware = ["team"]`.
     fn is_for(&self, _model: &str) -> bool {
         false
     }
@@ -28,7 +28,7 @@ impl Middleware for Team {
         }
     }
 }
-// Up to here.
+// The page contains the lines up to here.
 
 #[test]
 fn the_example_does_what_it_says() {
@@ -39,7 +39,7 @@ fn the_example_does_what_it_says() {
 
 #[test]
 fn the_page_shows_this_very_example() {
-    let (_, rest) = include_str!("middleware.rs").split_once("there too.\n").expect("it begins");
-    let (example, _) = rest.split_once("// Up to here.").expect("it ends");
+    let (_, rest) = include_str!("middleware.rs").split_once("from here on.\n").expect("it begins");
+    let (example, _) = rest.split_once("// The page contains the lines up to here.").expect("it ends");
     assert!(include_str!("../../ARCHITECTURE.md").contains(example));
 }

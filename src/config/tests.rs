@@ -14,6 +14,7 @@ mod built_in;
 mod key_files;
 mod mistakes;
 mod original;
+mod reference;
 mod routes;
 mod thinking;
 

@@ -297,7 +297,7 @@ const DOORS: &[&str] = &[
 
 #[test]
 fn every_door_of_the_original_has_its_state_and_that_is_true() {
-    let page = rows("Doors");
+    let page = rows("Endpoints");
     assert_eq!(names(&page), DOORS.iter().copied().collect());
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();

@@ -1,15 +1,18 @@
-//! What README.md and the guides tell people to type is there.
+//! The commands and variables in README.md and the guides exist, and the reference is complete.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// README.md and docs, but for the page that names commands which are gone.
+/// README.md, CONTRIBUTING.md and docs, without the page that names removed commands.
 fn pages() -> Vec<PathBuf> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let docs = std::fs::read_dir(top.join("docs")).expect("docs");
-    let docs = docs.map(|entry| entry.expect("readable").path());
-    let current = docs.filter(|path| !path.ends_with("coming-from-python.md"));
-    std::iter::once(top.join("README.md")).chain(current).collect()
+    let mut pages = vec![top.join("README.md"), top.join("CONTRIBUTING.md")];
+    for directory in ["docs", "docs/clients"] {
+        let entries = std::fs::read_dir(top.join(directory)).expect(directory);
+        pages.extend(entries.map(|entry| entry.expect("readable").path()).filter(|path| path.is_file()));
+    }
+    pages.retain(|path| !path.ends_with("coming-from-python.md"));
+    pages
 }
 
 /// Every piece of code that calls `vdm`, from that word on: lines of blocks, and what stands between backticks.
@@ -22,7 +25,9 @@ fn calls(page: &str) -> Vec<Vec<String>> {
             continue;
         }
         let code: Vec<&str> = if inside {
-            line.split(['|', '&', '#']).collect()
+            // A comment is for people.
+            let command = line.split(" #").next().unwrap_or_default();
+            command.split(['|', '&']).collect()
         } else {
             line.split('`').skip(1).step_by(2).collect()
         };
@@ -73,12 +78,17 @@ fn every_command_that_is_written_down_exists_with_its_options() {
     assert!(seen > 30, "only {seen} are found");
 }
 
-/// The names in the first columns of tables of variables, without `{` and `}`.
+/// The names in the columns called `variable` of all tables, without `{` and `}`.
 fn variables(page: &str) -> Vec<String> {
-    let tables = page.split("\n\n").filter(|part| part.starts_with("| variable |"));
-    let cells = tables.flat_map(str::lines).skip(2).filter_map(|line| line.split('|').nth(1));
-    let names = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
-    names.map(|name| name.replace(['{', '}'], "")).collect()
+    let mut names = Vec::new();
+    for table in page.split("\n\n").filter(|part| part.starts_with('|')) {
+        let heading = table.lines().next().unwrap_or_default();
+        let Some(column) = heading.split('|').position(|cell| cell.trim() == "variable") else { continue };
+        let cells = table.lines().skip(2).filter_map(|line| line.split('|').nth(column));
+        let found = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+        names.extend(found.map(|name| name.replace(['{', '}'], "")));
+    }
+    names
 }
 
 #[test]
@@ -93,5 +103,18 @@ fn every_variable_that_is_written_down_is_read() {
             seen += 1;
         }
     }
-    assert!(seen > 15, "only {seen} are found");
+    assert!(seen > 50, "only {seen} are found");
+}
+
+#[test]
+fn every_variable_that_is_read_is_in_the_reference() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+    let page = std::fs::read_to_string(path).expect("readable");
+    let reference = page.split_once("\n## Reference\n").expect("the reference").1;
+    let output = Command::new(env!("CARGO_BIN_EXE_vdm")).args(["config", "env"]).env_clear().output();
+    let listed = String::from_utf8_lossy(&output.expect("vdm is built").stdout).into_owned();
+    // The first column of each line; one cell can name several variables.
+    let names = listed.lines().filter_map(|line| line.split("  ").next()).flat_map(|cell| cell.split(", "));
+    let missing: Vec<&str> = names.filter(|name| !reference.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "docs/configuration.md lacks {missing:?}");
 }
