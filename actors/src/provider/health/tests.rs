@@ -1,4 +1,4 @@
-//! The eight rules of health, each with time handed in.
+//! Tests the eight rules of health with explicit times.
 
 use std::collections::HashSet;
 
@@ -8,14 +8,14 @@ use crate::testing::{limits, provider};
 
 const MODEL: &str = "m";
 
-/// A provider's health, with a request number and a lease number that go on.
+/// A provider's health with a clock and a counter for requests and leases.
 struct Bench {
     health: Health,
     now: Millis,
     count: u64,
 }
 
-/// One request that got a key.
+/// A request that got a key.
 #[derive(Clone, Debug)]
 struct Taken {
     key: KeyId,
@@ -142,7 +142,7 @@ fn a_lone_key_is_never_refused_for_a_guess_and_other_models_never_rest() {
         let mut bench = bench(&["a"]);
         for _ in 0..20 {
             bench.fail("broken", outcome);
-            bench.take_with("broken", |_| {}).expect("it is asked anyway");
+            bench.take_with("broken", |_| {}).expect("the key is called anyway");
             bench.take_with("fine", |_| {}).expect("another model");
         }
         if outcome.treatment().key == KeyEffect::LimitsModel {
@@ -156,7 +156,9 @@ fn only_the_upstreams_own_wait_refuses_and_only_what_is_as_large() {
     let mut bench = bench(&["a"]);
     bench.fail(MODEL, limited(30));
     bench.pass(10);
-    let Err(Choice::RateLimited { wait }) = bench.take_with(MODEL, |_| {}) else { panic!("it waits") };
+    let Err(Choice::RateLimited { wait }) = bench.take_with(MODEL, |_| {}) else {
+        panic!("the wait is over too early")
+    };
     assert_eq!(wait, Duration::from_secs(20));
     bench.take_with("other", |_| {}).expect("another model");
     bench.take_with(MODEL, |request| request.size.body = 499).expect("a smaller body");
@@ -275,19 +277,19 @@ fn a_model_that_fails_three_requests_is_passed_over_while_another_target_is_left
     for outcome in [Outcome::ServerError, Outcome::Overloaded, Outcome::BrokenReply] {
         let mut bench = bench(&["a"]);
         (0..2).for_each(|_| bench.fail(MODEL, outcome));
-        bench.beside_another().expect("two prove nothing");
+        bench.beside_another().expect("two failures are too few");
         bench.fail(MODEL, outcome);
         assert!(matches!(bench.beside_another(), Err(Choice::PassedOver)), "{outcome:?}");
         let last = bench.take();
-        assert!(last.is_known_to_fail, "nothing better is left: {outcome:?}");
+        assert!(last.is_known_to_fail, "{outcome:?}: no better key is left");
         bench.take_with("other", |request| request.alternatives = Alternatives::Left).expect("another model");
         bench.pass(5);
         let trial = bench.beside_another().expect("its rest is over");
         assert!(matches!(bench.beside_another(), Err(Choice::PassedOver)), "one at a time");
-        assert!(!bench.take().is_known_to_fail, "with nothing better it is an ordinary model");
+        assert!(!bench.take().is_known_to_fail, "without another target it counts as an ordinary model");
         bench.end(&trial, Outcome::Answered);
         for _ in 0..3 {
-            bench.beside_another().expect("it works again");
+            bench.beside_another().expect("the model works again");
         }
     }
 }
@@ -297,7 +299,7 @@ fn repeats_of_one_request_count_once() {
     let mut bench = bench(&["a"]);
     let taken = bench.take();
     (0..5).for_each(|_| drop(bench.end(&taken, Outcome::ServerError)));
-    bench.beside_another().expect("it was one request");
+    bench.beside_another().expect("there was only one request");
 }
 
 #[test]
@@ -307,7 +309,7 @@ fn repeats_that_interleave_count_once_too() {
     for taken in two.iter().cycle().take(6) {
         bench.end(taken, Outcome::ServerError);
     }
-    bench.beside_another().expect("they were two requests");
+    bench.beside_another().expect("there were only two requests");
 }
 
 #[test]
@@ -316,7 +318,7 @@ fn the_host_rests_when_it_fails_on_two_models_and_comes_back_by_a_growing_share(
         let mut bench = bench(&["a"]);
         bench.fail("x", outcome);
         bench.fail("x", outcome);
-        bench.beside_another().expect("one model proves nothing");
+        bench.beside_another().expect("one model is not enough");
         for model in ["y", "x", "y"] {
             bench.fail(model, outcome);
         }
@@ -334,7 +336,7 @@ fn the_host_rests_when_it_fails_on_two_models_and_comes_back_by_a_growing_share(
             });
             served.count()
         };
-        assert!(share(&mut bench) >= 900, "its pause was over long ago");
+        assert!(share(&mut bench) >= 900, "the pause ended long ago");
     }
 }
 
@@ -480,7 +482,7 @@ fn a_success_that_began_before_failures_does_not_erase_them() {
     bench.end(&slow, Outcome::Answered);
     bench.pass(1);
     bench.fail(MODEL, Outcome::ServerError);
-    assert!(bench.beside_another().is_err(), "three requests in a row failed after it began");
+    assert!(bench.beside_another().is_err(), "three requests in a row failed after the slow one started");
 
     let mut bench = self::bench(&["a"]);
     for _ in 0..2 {
@@ -490,7 +492,7 @@ fn a_success_that_began_before_failures_does_not_erase_them() {
     let taken = bench.take();
     bench.end(&taken, Outcome::Answered);
     bench.fail(MODEL, Outcome::ServerError);
-    assert!(bench.beside_another().is_ok(), "it answered between them");
+    assert!(bench.beside_another().is_ok(), "a success separates the failures");
 }
 
 #[test]
@@ -505,5 +507,5 @@ fn a_new_wait_begins_its_looks_anew() {
     bench.pass(200);
     bench.fail(MODEL, limited(280));
     bench.pass(10);
-    bench.take_with(MODEL, |_| {}).expect("the first look comes after ten seconds");
+    bench.take_with(MODEL, |_| {}).expect("the first check comes after ten seconds");
 }
