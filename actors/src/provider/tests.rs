@@ -1,4 +1,4 @@
-//! The provider as an actor: leases, permits, the queue, and what a new incarnation knows.
+//! Tests the provider as an actor: leases, permits, the queue, and the state of a new incarnation.
 
 use actix::Addr;
 use actix_rt::Arbiter;
@@ -21,7 +21,7 @@ fn start(keys: &[&str], limits: Limits) -> Addr<Provider> {
     })
 }
 
-/// Starts the actors that take one another's place.
+/// Starts successive incarnations of one provider.
 fn incarnations(keys: &[&str]) -> impl Fn(u64) -> Addr<Provider> {
     let settings = provider("p").keys(keys).build();
     let saved = Snapshot::new(ProviderHealth::new(&settings, &limits()));
@@ -38,7 +38,7 @@ fn incarnations(keys: &[&str]) -> impl Fn(u64) -> Addr<Provider> {
 
 type Answer = oneshot::Receiver<Result<Lease, NoLease>>;
 
-/// A request for `model` that has tried nothing; `set` changes it.
+/// Sends a request for `model` that has tried no key; `set` changes it.
 fn request(provider: &Addr<Provider>, model: &str, set: impl FnOnce(&mut LeaseKey)) -> Answer {
     let (reply, answer) = oneshot::channel();
     let mut request = LeaseKey {
@@ -163,7 +163,7 @@ async fn what_a_refusal_taught_comes_with_later_leases_for_that_model_whoever_le
     }
 }
 
-/// A provider, and where its fast path is.
+/// A provider and its permits, which contain the fast path.
 async fn with_fast_path(keys: &[&str], limits: Limits) -> (Addr<Provider>, Arc<Permits>) {
     let settings = provider("p").keys(keys).build();
     let saved = Snapshot::new(ProviderHealth::new(&settings, &limits));
@@ -189,7 +189,7 @@ async fn while_nothing_rests_keys_are_lent_in_turn_without_asking() {
     let asked = lease(&provider, &[]).await.unwrap();
 
     assert_eq!(keys, ["a", "b", "a"]);
-    assert_eq!(asked.key.expose(), "b", "who asks has the next turn");
+    assert_eq!(asked.key.expose(), "b", "the actor continues the turn");
     assert_eq!(permits.taken(), 1);
 }
 
@@ -226,7 +226,7 @@ async fn the_fast_path_opens_again_when_the_failure_is_over() {
 
     lend(&permits).unwrap().finish(Outcome::ServerError);
     provider.send(Ping).await.unwrap();
-    lend(&permits).expect("one failure is no reason").finish(LIMITED);
+    lend(&permits).expect("one failure does not close the fast path").finish(LIMITED);
     provider.send(Ping).await.unwrap();
     actix_rt::time::sleep(Duration::from_millis(20)).await;
     lease(&provider, &[]).await.unwrap().finish(Outcome::Answered);
@@ -240,7 +240,7 @@ async fn nobody_overtakes_those_who_wait() {
     let limits = Limits { provider_in_flight: 1, ..limits() };
     let (provider, permits) = with_fast_path(&["a"], limits).await;
     let only = lend(&permits).unwrap();
-    assert!(lend(&permits).is_none(), "there is none left");
+    assert!(lend(&permits).is_none(), "no permit is left");
 
     let answer = request(&provider, "m", |_| {});
     provider.send(Ping).await.unwrap();
@@ -276,7 +276,7 @@ async fn one_that_was_replaced_lends_nothing_and_reads_nothing() {
     old.send(Ping).await.unwrap();
 
     assert!(lend(&permits).is_none());
-    assert!(permits.next_event().is_some(), "its successor's to read");
+    assert!(permits.next_event().is_some(), "the event is left for the next incarnation");
 }
 
 #[actix_rt::test]
@@ -335,7 +335,7 @@ async fn who_comes_when_a_permit_is_free_waits_behind_those_who_wait() {
     assert_eq!(view(&provider).await.waiting, 1);
 
     let first = first.await.unwrap().unwrap();
-    assert!(second.try_recv().is_err(), "there is one permit");
+    assert!(second.try_recv().is_err(), "there is only one permit");
     drop(first);
     assert!(second.await.unwrap().is_ok());
 }
@@ -424,7 +424,7 @@ async fn a_key_just_out_of_its_rest_takes_one_request_at_a_time_while_another_is
     leases.iter_mut().find(|lease| lease.key.id() == resting).unwrap().begun();
 
     let more = [lease(&provider, &[]).await.unwrap(), lease(&provider, &[]).await.unwrap()];
-    assert_eq!(tries(&more), 1, "it takes its turn again");
+    assert_eq!(tries(&more), 1, "the key takes its turn again");
 }
 
 #[actix_rt::test]
