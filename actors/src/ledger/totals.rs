@@ -1,4 +1,4 @@
-//! What requests came to, by provider and model, streamed and whole apart. Pure: a table that is added to.
+//! Sums up requests by provider and model, separately for streamed and whole replies. A pure table.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -10,20 +10,20 @@ use vandamme_protocol::vocabulary::Usage;
 use super::{End, Record, UNKNOWN};
 use crate::clock::Millis;
 
-/// Provider and model pairs that are counted apart; beyond, they share one row.
+/// The most pairs of provider and model with their own row; further pairs share one row.
 const LIMIT: usize = 10_000;
 const OTHER: &str = "(other)";
 
-/// By provider and model as the provider calls it.
+/// By provider and the provider's name of the model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rows(BTreeMap<(Arc<str>, Arc<str>), Totals>);
 
-/// What requests for one model of one provider came to.
+/// The totals of one model of one provider.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     pub streamed: Counts,
     pub whole: Counts,
-    /// When the last of them ended.
+    /// When the last of these requests ended.
     pub last: Millis,
 }
 
@@ -32,7 +32,7 @@ pub struct Totals {
 pub struct Counts {
     pub requests: u64,
     pub failed: u64,
-    /// The client left before the end.
+    /// Requests whose client disconnected before the end.
     pub cancelled: u64,
     pub tokens: Usage,
     /// In the histories that clients sent.
@@ -77,7 +77,7 @@ impl Counts {
     }
 }
 
-/// What an upstream claims may be any number, so that sums stop at the largest.
+/// Sums saturate, since an upstream can report any number.
 impl AddAssign for Counts {
     fn add_assign(&mut self, other: Self) {
         let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
