@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn one_asker_at_a_time_is_sent_and_none_where_the_list_holds() {
+    async fn one_refresh_runs_at_a_time_and_none_while_the_list_is_valid() {
         let catalog = Catalog::new(Snapshot::new(Lists::new()), Catalog::disk(None)).start();
         let provider = provider("p").build();
         let claim = || catalog.send(Claim { provider: provider.clone(), ttl: TTL });

@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_request_itself_or_this_machine_causes_affects_nobody_else() {
+    fn failures_of_the_request_or_this_machine_are_not_adverse() {
         for outcome in [
             Outcome::RequestRefused,
             Outcome::RequestTooLarge,

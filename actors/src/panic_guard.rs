@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn a_panic_costs_the_message_it_happened_in_and_no_other() {
+    async fn a_panic_loses_only_the_message_that_panicked() {
         let (addr, restarts) = fragile();
 
         let broken = addr.send(Break);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn an_actor_that_panics_again_and_again_is_given_up() {
+    async fn an_actor_that_panics_repeatedly_is_given_up() {
         let (addr, _) = fragile();
 
         for _ in 0..=PANIC_LIMIT {

@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn a_hung_provider_is_replaced_and_knows_what_the_old_one_knew() {
+    async fn a_hung_provider_is_replaced_and_its_state_is_kept() {
         let (_supervisor, registry) = tree();
         let held = lease(&registry, "p:m").await.unwrap();
         let rejected = lease(&registry, "p:m").await.unwrap();
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn while_one_provider_hangs_the_others_go_on() {
+    async fn a_hung_provider_does_not_affect_others() {
         let (_supervisor, registry) = tree();
 
         inject(&registry.load(), &Name::Provider("p".into()), InjectedFault::Hang(Duration::from_secs(1)));
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn an_actor_for_all_that_has_been_given_up_is_replaced() {
+    async fn a_shared_actor_that_was_given_up_is_replaced() {
         for name in [Name::Ledger, Name::Catalog, Name::SignatureStore] {
             let (_supervisor, registry) = tree();
 
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn an_actor_is_replaced_by_name_and_a_name_that_is_nobodys_is_told() {
+    async fn an_actor_is_replaced_by_name_and_an_unknown_name_is_reported() {
         let (supervisor, registry) = tree();
 
         let name = |text| Name::parse(text).unwrap();
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn whatever_happens_at_once_no_permit_is_lost_and_the_fast_path_is_open_in_the_end() {
+    async fn concurrent_faults_lose_no_permit_and_the_fast_path_opens_again() {
         let begun = |keys: &[&str]| {
             let mut settings = settings(vec![provider("p").keys(keys).build()]);
             settings.limits = Limits {

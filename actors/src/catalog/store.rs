@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_found_where_the_original_has_it() {
+    fn the_file_path_matches_the_original() {
         let place = Place::new();
         let store = Store::new(&place.0);
         let mut settings = (*provider("openai").build()).clone();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn fifty_writers_at_once_leave_one_whole_file() {
+    fn fifty_concurrent_writers_leave_one_whole_file() {
         let place = Place::new();
         let (store, settings) = (Store::new(&place.0), provider("p").build());
         let bodies: Vec<_> = (0..50)
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_cache_file_is_no_list_and_is_replaced() {
+    fn an_invalid_cache_file_counts_as_missing_and_is_replaced() {
         let place = Place::new();
         let (store, settings) = (Store::new(&place.0), provider("p").build());
         let path = store.file(&settings);

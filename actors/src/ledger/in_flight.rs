@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_is_where_it_was_sent_last() {
+    fn a_request_is_reported_at_its_latest_target() {
         let (in_flight, id) = (InFlight::begin(), Arc::from("req_1"));
         let at = |in_flight: &InFlight| {
             let active = in_flight.now(&id);

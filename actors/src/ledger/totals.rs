@@ -120,7 +120,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn each_end_counts_once_on_its_own_side() {
+    fn each_request_counts_once_as_streamed_or_whole() {
         let mut rows = Rows::default();
         rows.count(&record("m", End::Succeeded), 10);
         rows.count(&record("m", End::Cancelled), 30);
@@ -139,7 +139,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_request_that_got_nowhere_is_counted_under_unknown() {
+    fn a_request_without_a_target_is_counted_under_unknown() {
         let mut rows = Rows::default();
         rows.count(&Record { provider: None, model: None, ..record("m", End::Cancelled) }, 1);
 
@@ -161,7 +161,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn sums_stop_at_the_largest_number() {
+    fn sums_saturate() {
         let mut rows = Rows::default();
         let usage = Usage { input: u64::MAX, ..Usage::default() };
         for _ in 0..2 {

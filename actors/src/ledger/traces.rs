@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_stand_first_and_the_oldest_go() {
+    fn the_newest_come_first_and_the_oldest_are_removed() {
         let mut traces = Traces::default();
         for number in 0..TRACES + 5 {
             traces.keep(&record("m", failed("api_error", &number.to_string())), 7);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_left_is_a_trace_and_no_error() {
+    fn a_disconnected_client_is_traced_but_not_an_error() {
         let mut traces = Traces::default();
         traces.keep(&record("m", End::Cancelled), 1);
 
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_called_by_what_went_wrong() {
+    fn errors_have_the_names_of_the_original() {
         let kind = |kind, status, streamed, upstream_calls| {
             let mut record = Record { status, upstream_calls, ..record("m", failed(kind, "x")) };
             record.asked.streamed = streamed;
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_has_a_bound() {
+    fn traces_are_bounded() {
         let long = "x".repeat(1 << 20);
         let mut traces = Traces::default();
         traces.keep(&record(&long, failed("api_error", &long)), 1);

@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn each_lesson_is_forgotten_in_its_time_and_tells_of_other_models_nothing() {
+    fn each_rule_expires_and_applies_to_its_model_only() {
         let (mut learned_rules, model) = (learned_rules(), "m".into());
         learned_rules.learn(0, &model, edit("a"));
         learned_rules.learn(50, &model, edit("b"));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_learnt_again_is_not_new_even_when_it_was_forgotten() {
+    fn a_rule_that_is_learned_again_is_not_new_even_after_it_expired() {
         let (mut learned_rules, model) = (learned_rules(), "m".into());
 
         assert_eq!(learned_rules.learn(0, &model, edit("a")), Novelty::New);

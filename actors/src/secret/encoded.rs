@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn base64_is_read_from_wherever_it_begins() {
+    fn base64_is_decoded_from_any_start() {
         let runs: Vec<_> = base64_runs(b"x Basic dXNlcjprZXktMDEyMzQ= y", 8).collect();
         assert_eq!(runs.len(), 1);
         let decoded: Vec<_> = base64_decoded(b"xdXNlcjprZXktMDEyMzQ").collect();

@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_longer_word_is_no_key_but_in_a_header() {
+    fn a_part_of_a_longer_word_counts_only_in_a_header() {
         let secrets = secrets();
         for text in [format!("{ONE}0"), format!("x{ONE}"), format!("_{ONE}_"), format!("{ONE}-{TWO}-")] {
             assert!(!secrets.found_in(text.as_bytes()), "{text}");
@@ -290,20 +290,20 @@ mod tests {
     }
 
     #[test]
-    fn of_two_keys_the_longer_one_that_fits_is_meant() {
+    fn the_longest_matching_key_is_removed() {
         let secrets = Secrets::new([ApiKey::new("token-0001"), ApiKey::new("token-0001.abcd")]);
         assert_eq!(secrets.scrub("token-0001.abcd token-0001".into()), "[key] [key]");
     }
 
     #[test]
-    fn the_key_of_one_request_is_found_beside_the_others() {
+    fn the_key_of_one_request_is_found_as_well() {
         let secrets = secrets().with(&ApiKey::new("client-key-77"));
         assert_eq!(secrets.scrub(format!("client-key-77 {ONE} client-key-77")), "[key] [key] [key]");
         assert!(secrets.found_in(b"client-key-77") && secrets.found_plainly_in(b"client-key-77"));
     }
 
     #[test]
-    fn encoded_keys_are_found_and_what_is_left_can_be_read() {
+    fn encoded_keys_are_removed_and_the_rest_stays_readable() {
         let key = "p@ss/w\"rd-0123456789";
         let secrets = Secrets::new([ApiKey::new(key)]);
         let json = |text: &str| format!("{text:?}");
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_it_prints() {
+    fn debug_output_contains_no_key() {
         assert_eq!(format!("{:?}", secrets()), "Secrets(2)");
     }
 

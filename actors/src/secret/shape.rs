@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn header_values_are_secrets_by_their_name_or_by_their_look() {
+    fn header_values_are_secrets_by_name_or_by_shape() {
         assert_eq!(found("X-Secret", "canary-header-012345678"), ["canary-header-012345678"]);
         assert_eq!(found("x-fwd", "Bearer tok-0123456789"), ["tok-0123456789"]);
         assert_eq!(found("cf-access-client-secret", "s3cr3t-value"), ["s3cr3t-value"]);

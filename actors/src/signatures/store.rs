@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fact_is_known_to_its_caller_and_provider_alone() {
+    fn a_fact_is_visible_to_its_caller_and_provider_only() {
         let mut store = Store::default();
         keep(&mut store, "k", "fact", (Instant::now(), 10));
         assert_eq!(store.find(&scope(1, "p"), "k"), Some("fact"));
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn its_bytes_are_bounded_and_keys_count() {
+    fn total_bytes_are_bounded_and_include_keys() {
         let (mut store, now) = (Store::default(), Instant::now());
         let large = "x".repeat(LARGEST / 4);
         for at in 0..1_000 {

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn a_provider_that_goes_stays_for_its_lease_and_no_longer() {
+    async fn a_removed_provider_ends_with_its_last_lease() {
         let (supervisor, registry) = tree(vec![provider("p").build(), provider("q").build()]);
         let held = lease(&registry, "p:m").await.unwrap();
         let address = registry.load().provider("p").unwrap().downgrade();
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn a_provider_comes_back_as_somebody_new() {
+    async fn a_provider_that_is_added_again_starts_fresh() {
         let (supervisor, registry) = tree(vec![provider("p").build(), provider("q").build()]);
         let held = lease(&registry, "p:m").await.unwrap();
 
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn one_that_hangs_meanwhile_is_replaced_by_one_with_the_new_keys() {
+    async fn a_provider_that_hangs_during_a_reload_restarts_with_the_new_keys() {
         let (supervisor, registry) = tree(vec![provider("p").keys(&["a", "b"]).build()]);
         lease(&registry, "p:m").await.unwrap().finish(Outcome::KeyRejected);
         registry.load().provider("p").unwrap().send(Observe::new()).await.unwrap();

@@ -158,7 +158,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn all_bytes_go_out_once_however_few_are_taken_at_a_time(
+        fn all_bytes_are_written_once_with_any_write_sizes(
             widths in prop::collection::vec(0_usize..40, 1..8).prop_filter("some", |all| all.iter().any(|w| *w > 0)),
             ahead in 0_usize..200,
         ) {
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_target_is_a_whole_url_and_the_proxys_password_stands_behind_it() {
+    fn the_target_is_an_absolute_url_followed_by_the_credentials_of_the_proxy() {
         let head = "POST /v1/messages?beta=true HTTP/1.1\r\nhost: x\r\n\r\n";
         for (url, proxy, expected) in [
             (

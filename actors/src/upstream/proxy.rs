@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_cannot_be_used_is_a_mistake_that_names_the_variable_only() {
+    fn an_invalid_proxy_is_reported_by_its_variable_name_only() {
         for name in ["HTTPS_PROXY", "all_proxy"] {
             assert_eq!(read(&[(name, "socks5://user:secret@host")]).unwrap_err(), [name]);
         }

@@ -223,7 +223,7 @@ proptest! {
     })]
 
     #[test]
-    fn whatever_happens_to_leases_nothing_stays_marked(
+    fn no_mark_outlives_its_lease(
         owner in prop_oneof![3 => Just(Owner::Gateway), 1 => Just(Owner::Client)],
         steps in vec(step(), 1..120),
         ends in vec(outcome(), 8),

@@ -186,12 +186,12 @@ fn simulate(seed: u64) {
 
 /// For another day: `SIM_SEED=7 cargo test …`.
 #[test]
-fn a_day_of_mixed_faults_refuses_nobody_without_need() {
+fn a_day_of_mixed_faults_refuses_no_request_unnecessarily() {
     simulate(1);
 }
 
 #[test]
-fn the_session_that_prefers_a_key_gets_it_in_the_simulation_too() {
+fn sessions_are_spread_over_all_keys() {
     let keys = Provider::new(0).keys;
     let places = (0..100).filter_map(|session| preferred(Session(session), keys.iter().map(ApiKey::id)));
     let counts = places.fold([0; KEYS], |mut counts, at| {

@@ -152,7 +152,7 @@ fn a_lone_key_is_never_refused_for_a_guess_and_other_models_never_rest() {
 }
 
 #[test]
-fn only_the_upstreams_own_wait_refuses_and_only_what_is_as_large() {
+fn only_the_upstreams_own_wait_refuses_and_only_comparable_requests() {
     let mut bench = bench(&["a"]);
     bench.fail(MODEL, limited(30));
     bench.pass(10);
@@ -169,7 +169,7 @@ fn only_the_upstreams_own_wait_refuses_and_only_what_is_as_large() {
 }
 
 #[test]
-fn beyond_a_minute_single_calls_look_whether_the_wait_is_over() {
+fn beyond_a_minute_single_calls_check_whether_the_wait_is_over() {
     let mut bench = bench(&["a"]);
     bench.fail(MODEL, limited(280));
     let mut looked = vec![];
@@ -187,7 +187,7 @@ fn beyond_a_minute_single_calls_look_whether_the_wait_is_over() {
 }
 
 #[test]
-fn a_success_of_a_look_ends_the_wait() {
+fn a_successful_check_ends_the_wait() {
     let mut bench = bench(&["a"]);
     bench.fail(MODEL, limited(280));
     bench.pass(10);
@@ -197,7 +197,7 @@ fn a_success_of_a_look_ends_the_wait() {
 }
 
 #[test]
-fn a_small_request_that_succeeds_says_nothing_about_large_ones() {
+fn a_small_success_does_not_end_the_wait_of_large_requests() {
     let mut bench = bench(&["a"]);
     bench.fail(MODEL, limited(30));
     bench.pass(1);
@@ -207,7 +207,7 @@ fn a_small_request_that_succeeds_says_nothing_about_large_ones() {
 }
 
 #[test]
-fn a_limited_key_is_passed_over_for_its_model_alone() {
+fn a_limited_key_is_skipped_for_its_model_only() {
     let mut bench = bench(&["a", "b"]);
     bench.fail(MODEL, limited(None));
     assert_eq!([bench.take().key, bench.take().key], [id("b"); 2]);
@@ -261,7 +261,7 @@ fn no_credit_rests_the_key_for_five_minutes() {
 }
 
 #[test]
-fn a_rejected_key_is_asked_when_it_is_the_only_one_and_not_while_another_waits() {
+fn a_rejected_key_is_called_if_it_is_the_only_one_and_not_while_another_waits() {
     let mut bench = bench(&["dead", "busy"]);
     let dead = bench.take();
     bench.end(&dead, Outcome::KeyRejected);
@@ -341,7 +341,7 @@ fn the_host_rests_when_it_fails_on_two_models_and_comes_back_by_a_growing_share(
 }
 
 #[test]
-fn after_a_pause_of_the_host_no_session_flips() {
+fn after_a_pause_of_the_host_no_session_moves_back_and_forth() {
     let mut bench = bench(&["a"]);
     for model in ["x", "y", "x", "y", "x", "y"] {
         bench.fail(model, Outcome::Unreachable);
@@ -369,7 +369,7 @@ fn after_a_pause_of_the_host_no_session_flips() {
 }
 
 #[test]
-fn what_began_before_the_last_change_says_nothing() {
+fn calls_from_before_the_last_change_have_no_effect() {
     let mut bench = bench(&["a", "b"]);
     let late_success = bench.take();
     let late_failure = Taken { key: late_success.key, ..bench.take() };
@@ -390,7 +390,7 @@ fn what_began_before_the_last_change_says_nothing() {
 }
 
 #[test]
-fn what_the_request_itself_causes_changes_nothing() {
+fn failures_caused_by_the_request_change_nothing() {
     let mut bench = bench(&["a", "b"]);
     let harmless = Outcome::ALL.into_iter().filter(|outcome| !outcome.is_adverse());
     for outcome in harmless.filter(|&outcome| outcome != Outcome::Answered) {
@@ -450,7 +450,7 @@ fn models_are_bounded() {
 }
 
 #[test]
-fn each_change_is_told_once() {
+fn each_change_is_reported_once() {
     let mut bench = bench(&["a", "b"]);
     let taken = bench.take();
     let changes = bench.end(&taken, limited(None));
@@ -464,7 +464,7 @@ fn each_change_is_told_once() {
 }
 
 #[test]
-fn what_is_known_of_a_key_survives_a_reload_that_keeps_it() {
+fn the_state_of_a_key_survives_a_reload_that_keeps_it() {
     let mut bench = bench(&["a", "b"]);
     bench.fail(MODEL, Outcome::KeyRejected);
     bench.health = bench.health.with_keys(&provider("p").keys(&["c", "a"]).build().keys, &limits());
@@ -496,7 +496,7 @@ fn a_success_that_began_before_failures_does_not_erase_them() {
 }
 
 #[test]
-fn a_new_wait_begins_its_looks_anew() {
+fn a_new_wait_restarts_its_checks() {
     let mut bench = bench(&["a"]);
     bench.fail(MODEL, limited(100));
     for pause in [10, 20] {
