@@ -1,17 +1,18 @@
-//! Catalog: the models that providers have listed, for as long as they hold and as a last resort beyond; on disk, too.
+//! Catalog: owns the model lists that providers have returned. It serves a list while it is valid, and afterwards as a
+//! last resort; lists are stored on disk, too.
 //!
 //! | message | from | answer |
 //! |---|---|---|
-//! | [`Recall`] | the models door | the provider's [`Listing`], if there is one |
-//! | [`Keep`] | the models door | – |
-//! | [`Survey`] | Claude Code's discovery | what is known of all providers, and whom to ask anew |
-//! | [`Settle`] | a command that is about to end | – |
+//! | [`Recall`] | the models endpoint | the provider's [`Listing`], if there is one |
+//! | [`Keep`] | the models endpoint | – |
+//! | [`Survey`] | Claude Code's discovery | the known models of all providers, and the providers to refresh |
+//! | [`Settle`] | a command that is about to exit | – |
 //! | `Warm` | supervisor | – |
-//! | [`Claim`] | whoever found an old listing | whether it is theirs to ask anew |
+//! | [`Claim`] | a request that found an outdated listing | whether that request refreshes it |
 //! | `Forget` | supervisor | – |
 //!
-//! It sends no requests itself, so that a slow provider delays no other. `exchange::listing` fetches new listings; requests that
-//! need the same one share one call. A thread of its own reads and writes the disk.
+//! The catalog sends no requests itself, so that a slow provider delays no other. `exchange::listing` fetches new
+//! listings; requests that need the same one share one call. A separate thread reads and writes the disk.
 
 mod disk;
 pub mod store;
@@ -39,42 +40,42 @@ use crate::settings::ProviderSettings;
 use crate::snapshot::Snapshot;
 
 pub(crate) const MAILBOX: usize = 256;
-/// A list that is larger is not kept: the largest known, an aggregator's, has half a megabyte.
+/// A larger list is not kept. The largest known list, an aggregator's, has half a megabyte.
 const LARGEST: usize = 8 << 20;
-/// Before a provider is asked again in the background that has not answered.
+/// The time before a provider that has not answered is asked again in the background.
 const PAUSE: Duration = Duration::from_secs(30);
-/// A disk that takes longer is as good as none.
+/// The longest wait for the disk; a slower disk counts as none.
 const DISK_PATIENCE: Duration = Duration::from_millis(250);
 
-/// The same where nobody waits.
+/// The longest wait for the disk where no request waits.
 const WARMING: Duration = Duration::from_secs(10);
 
-/// How long a command waits for the disk before it ends.
+/// How long a command waits for the disk before it exits.
 const SETTLING: Duration = Duration::from_secs(5);
 
-/// One listing for each provider, so that its size is bounded by the configuration.
+/// One listing for each provider, so that the configuration bounds the catalog's size.
 pub struct Catalog {
     shelves: HashMap<Arc<str>, Shelf>,
-    /// When somebody last set out to ask a provider anew, and has not come back since.
+    /// The start of each refresh that has not returned a listing yet.
     claims: HashMap<Arc<str>, Instant>,
-    /// What the router looks at.
+    /// The model ids that the router uses.
     lists: Snapshot<Lists>,
     disk: Disk,
 }
 
-/// A listing, and what it says.
+/// A listing and the models in it.
 struct Shelf {
-    /// Of the provider's address: after a change of the configuration there may be another one under the same name.
+    /// Identifies the provider's address: after a configuration change, another provider may have the same name.
     fingerprint: String,
     listing: Listing,
     models: Arc<[Named]>,
 }
 
-/// What a listing is kept under: after a change of the configuration there may be another provider under the same name.
+/// The key of a listing: after a configuration change, another provider may have the same name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ListingKey {
     pub provider: Arc<str>,
-    /// Of the provider's address and extra headers.
+    /// Identifies the provider's address and extra headers.
     pub fingerprint: String,
 }
 
@@ -85,7 +86,7 @@ impl ListingKey {
     }
 }
 
-/// What a provider answered when it was asked for its models, byte for byte.
+/// A provider's answer to a request for its models, byte for byte.
 #[derive(Clone, Debug)]
 pub struct Listing {
     pub provider: Arc<str>,
@@ -93,8 +94,8 @@ pub struct Listing {
     pub listed: Millis,
 }
 
-/// Asks for what a provider last listed, however old. One that is older than `ttl` is looked up on disk, too: somebody else
-/// may have a newer one.
+/// Requests a provider's last listing, whatever its age. If it is older than `ttl`, the disk is read, too: another
+/// process may have stored a newer one.
 #[derive(Message, Debug)]
 #[rtype(result = "Option<Listing>")]
 pub struct Recall {
@@ -102,7 +103,7 @@ pub struct Recall {
     pub ttl: Duration,
 }
 
-/// Replaces what a provider has listed before.
+/// Replaces a provider's listing.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub struct Keep {
@@ -110,8 +111,8 @@ pub struct Keep {
     pub listing: Listing,
 }
 
-/// Asks for what is known of all these providers, whatever its age. Those whose listing is missing or older than `ttl`
-/// become the asker's to ask anew.
+/// Requests the listings of all these providers, whatever their age. The sender must refresh those in
+/// [`Surveyed::due`], which are missing or older than `ttl`.
 #[derive(Message, Debug)]
 #[rtype(result = "Surveyed")]
 pub struct Survey {
@@ -125,17 +126,18 @@ pub struct Surveyed {
     pub due: Vec<Arc<ProviderSettings>>,
 }
 
-/// These providers there are: what the disk has of them is known from now on, to the router, too.
+/// Loads the listings of these providers from disk, for the router as well.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct Warm(pub(crate) Vec<Arc<ProviderSettings>>);
 
-/// Answered when the disk has done what it was told before, or takes too long over it.
+/// Answered when the disk has finished all earlier jobs, or after a timeout.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub struct Settle(pub Arc<ProviderSettings>);
 
-/// Whether it is the asker's part to ask this provider anew: not if somebody else does, or has just done so.
+/// Asks whether the sender should refresh this provider's listing: `false` if another request is doing so or has just
+/// done so.
 #[derive(Message, Debug)]
 #[rtype(result = "bool")]
 pub struct Claim {
@@ -143,22 +145,22 @@ pub struct Claim {
     pub ttl: Duration,
 }
 
-/// These providers are gone, or others under the same names.
+/// Removes the listings of these providers, which are gone or whose names now belong to other providers.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct Forget(pub(crate) Vec<Arc<str>>);
 
 impl Listing {
-    /// What the provider says now.
+    /// A listing that the provider has just returned.
     #[must_use]
     pub fn fresh(provider: &ProviderSettings, body: Bytes) -> Self {
         Self { provider: provider.name.clone(), body, listed: clock::wall() }
     }
 
-    /// Whether it may still stand for what the provider would say now.
+    /// Whether the listing is young enough to be served without a refresh.
     #[must_use]
     pub fn holds(&self, ttl: Duration) -> bool {
-        // One of the future is of a clock that went wrong.
+        // A listing from the future comes from a wrong clock.
         clock::wall().checked_sub(self.listed).is_some_and(|age| age < millis(ttl))
     }
 }
@@ -168,7 +170,7 @@ impl Catalog {
         Self { shelves: HashMap::new(), claims: HashMap::new(), lists, disk }
     }
 
-    /// The disk that a catalog with this cache directory has.
+    /// Starts the disk thread for this cache directory.
     pub(crate) fn disk(cache: Option<&Path>) -> Disk {
         Disk::start(cache)
     }
@@ -182,9 +184,9 @@ impl Catalog {
         self.shelf(provider).is_some_and(|shelf| shelf.listing.holds(ttl))
     }
 
-    /// Puts it in the old one's place, if it is newer and a list.
+    /// Stores a listing if it is newer than the stored one and can be parsed.
     fn shelve(&mut self, provider: &ProviderSettings, listing: Listing) {
-        // One of the future is of a clock that went wrong, and is newer than nothing.
+        // A listing from the future comes from a wrong clock and never counts as newer.
         let newer = |shelf: &Shelf| (listing.listed + 1..=clock::wall()).contains(&shelf.listing.listed);
         if listing.body.len() > LARGEST || self.shelf(provider).is_some_and(newer) {
             return;
@@ -200,8 +202,8 @@ impl Catalog {
         self.shelves.insert(provider.name.clone(), Shelf { fingerprint, listing, models });
     }
 
-    /// Whether this provider is to be asked in the background now: one at a time does, and not again at once after it
-    /// has failed.
+    /// Claims the background refresh of this provider. Fails while another refresh is running, and for a while after
+    /// one has failed.
     fn claim(&mut self, provider: &Arc<str>) -> bool {
         let free = self.claims.get(provider).is_none_or(|claimed| claimed.elapsed() >= PAUSE);
         if free {
@@ -256,7 +258,7 @@ impl Handler<Keep> for Catalog {
     fn handle(&mut self, Keep { provider, listing }: Keep, _: &mut Self::Context) {
         self.claims.remove(&provider.name);
         self.shelve(&provider, listing.clone());
-        // The demo has another address at every start.
+        // The demo provider has another address at every start.
         if !provider.demo {
             self.disk.write(provider, listing);
         }
@@ -288,7 +290,7 @@ impl Handler<Settle> for Catalog {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, Settle(provider): Settle, _: &mut Self::Context) -> Self::Result {
-        // It does one thing after the other.
+        // The disk thread handles jobs in order.
         let behind = timeout(SETTLING, self.disk.clone().read(provider));
         Box::pin(async move { drop(behind.await) })
     }
@@ -349,7 +351,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn one_asker_at_a_time_is_sent_and_none_where_the_list_holds() {
+    async fn one_refresh_runs_at_a_time_and_none_while_the_list_is_valid() {
         let catalog = Catalog::new(Snapshot::new(Lists::new()), Catalog::disk(None)).start();
         let provider = provider("p").build();
         let claim = || catalog.send(Claim { provider: provider.clone(), ttl: TTL });
@@ -358,7 +360,7 @@ mod tests {
 
         catalog.send(Keep { provider: provider.clone(), listing: listing(clock::wall()) }).await.unwrap();
 
-        // Also for whoever has recalled the old one a moment before.
+        // The same holds for a request that has read the old listing just before.
         assert!(!claim().await.unwrap());
         let surveyed = catalog.send(Survey { providers: vec![provider.clone()], ttl: TTL }).await.unwrap();
         assert_eq!((&*surveyed.known["p"][0].id, surveyed.due.len()), ("m", 0));
@@ -377,7 +379,7 @@ mod tests {
         assert_eq!(catalog.send(recall).await.unwrap().unwrap().listed, now);
         assert!(lists.load()["p"].contains("m"));
 
-        // Of a clock that went wrong: it is known, but does not hold.
+        // A listing with a wrong clock is known but not valid.
         let future = listing(now + 3_600_000);
         assert!(!future.holds(TTL));
         for listing in [future, listing(now + 1)] {
@@ -385,7 +387,7 @@ mod tests {
         }
         let recall = Recall { provider: provider.clone(), ttl: TTL };
         assert_eq!(catalog.send(recall).await.unwrap().unwrap().listed, now + 1);
-        // At another address there is another list.
+        // Another address has another list.
         let elsewhere =
             Arc::new(ProviderSettings { base_url: "http://127.0.0.1:2".into(), ..(*provider).clone() });
         assert!(catalog.send(Recall { provider: elsewhere, ttl: TTL }).await.unwrap().is_none());

@@ -1,5 +1,5 @@
-//! The two clocks, both in milliseconds. Waits use the boot clock, which only goes forward; the wall clock is for what people
-//! read and for what is kept on disk.
+//! Reads the boot clock and the wall clock, both in milliseconds. Waits use the boot clock, which only moves forward.
+//! Times that people read or that are stored on disk use the wall clock.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,7 +8,7 @@ use rustix::time::{ClockId, clock_gettime};
 /// Milliseconds on one of the clocks below.
 pub type Millis = u64;
 
-/// The boot clock counts on while the machine is suspended.
+/// The boot clock keeps counting while the machine is suspended.
 #[cfg(target_os = "linux")]
 const CLOCK: ClockId = ClockId::Boottime;
 #[cfg(not(target_os = "linux"))]

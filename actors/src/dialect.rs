@@ -1,4 +1,4 @@
-//! What the gateway itself says to a client, in the words of the API that the client came by.
+//! Builds the gateway's own messages to a client in the format of the client's API.
 
 use bytes::BytesMut;
 use vandamme_protocol::vocabulary::ErrorKind;
@@ -7,7 +7,7 @@ use vandamme_protocol::{anthropic, openai};
 use crate::settings::Api;
 
 impl Api {
-    /// What keeps a silent stream alive.
+    /// The bytes that keep a silent stream alive.
     pub fn keep_alive(self) -> &'static [u8] {
         match self {
             Self::Messages => anthropic::error::PING,
@@ -15,7 +15,7 @@ impl Api {
         }
     }
 
-    /// Appends what ends a stream that has begun and cannot go on.
+    /// Appends the error event that ends a stream which has started and cannot continue.
     pub fn error_event(self, kind: ErrorKind, message: &str, out: &mut BytesMut) {
         match self {
             Self::Messages => anthropic::error::event(kind, message, out),
@@ -23,7 +23,7 @@ impl Api {
         }
     }
 
-    /// The body of an error reply. Chat Completions has no place for the request's id in it.
+    /// The body of an error reply. Chat Completions has no field for the request's id.
     pub fn error_body(self, kind: ErrorKind, message: &str, request_id: &str) -> Vec<u8> {
         match self {
             Self::Messages => anthropic::error::body(kind, message, request_id),
@@ -31,7 +31,7 @@ impl Api {
         }
     }
 
-    /// A status as this API has it: 529 is Anthropic's own.
+    /// Maps a status to one that this API defines: only Anthropic uses 529.
     pub fn status(self, status: u16) -> u16 {
         match (self, status) {
             (Self::ChatCompletions, 529) => 503,

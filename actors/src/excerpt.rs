@@ -1,11 +1,11 @@
-//! Text from outside, cut to a length that may be kept or logged.
+//! Cuts text from outside to a length that can be stored or logged.
 
-/// What of a text stands in one log line.
+/// The most characters of a text in one log line.
 pub const LINE: usize = 300;
-/// What of an upstream's error goes to a client in words of ours, in bytes.
+/// The most bytes of an upstream's error text that the gateway repeats to a client in its own error.
 pub const ERROR: usize = 8 << 10;
 
-/// The first `most` characters of a text on one line.
+/// The first `most` characters of a text, on one line.
 pub fn one_line(text: &str, most: usize) -> String {
     if text.len() <= most && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return text.to_owned();
@@ -13,7 +13,7 @@ pub fn one_line(text: &str, most: usize) -> String {
     text.chars().take(most).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// The text, unless it has more bytes: then as much of it as fits, and a mark.
+/// The text if it has at most `most` bytes; otherwise as much of it as fits, followed by a mark.
 pub fn cut(mut text: String, most: usize) -> String {
     const MARK: &str = "…";
     if text.len() > most {

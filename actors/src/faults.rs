@@ -1,4 +1,5 @@
-//! Faults on purpose, for the tests of supervision: only with the feature `faults`, never in a shipped binary.
+//! Injects faults for the supervision tests. The module exists only with the feature `faults`, never in a released
+//! binary.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,27 +15,27 @@ use crate::signatures::SignatureStore;
 use crate::snapshot::Snapshot;
 use crate::supervisor::Name;
 
-/// What is to happen to an actor when it handles this message.
+/// The fault that an actor performs when it handles this message.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
 pub enum InjectedFault {
     Panic,
-    /// It blocks its thread.
+    /// Block the actor's thread for this long.
     Hang(Duration),
 }
 
 static CONVERTER: AtomicBool = AtomicBool::new(false);
 
-/// The next converter on any thread panics as it takes its first piece.
+/// Makes the next converter on any thread panic on its first chunk.
 pub fn arm_converter() {
     CONVERTER.store(true, Ordering::SeqCst);
 }
 
 pub(crate) fn converter() {
-    assert!(!CONVERTER.swap(false, Ordering::SeqCst), "a converter was told to panic");
+    assert!(!CONVERTER.swap(false, Ordering::SeqCst), "injected converter panic");
 }
 
-/// Sends the fault to the actor of that name; `false` when there is none.
+/// Sends the fault to the actor with this name. Returns `false` if there is no such provider.
 pub fn inject(registry: &Registry, name: &Name, fault: InjectedFault) -> bool {
     match name {
         Name::Ledger => registry.ledger.do_send(fault),
@@ -55,7 +56,7 @@ pub fn inject_into_router(registry: &Snapshot<Registry>, fault: InjectedFault) {
 
 fn perform(fault: InjectedFault) {
     match fault {
-        InjectedFault::Panic => panic!("an actor was told to panic"),
+        InjectedFault::Panic => panic!("injected panic"),
         InjectedFault::Hang(time) => std::thread::sleep(time),
     }
 }

@@ -1,15 +1,16 @@
-//! Ledger: what happened. One record for each request, written at its end whatever the end was.
+//! Ledger: records what happened to requests. It gets one record for each request, written when the request ends,
+//! however it ends.
 //!
 //! | message | from | answer |
 //! |---|---|---|
-//! | `WakeUp` | an [`Entry`], if the ledger sleeps | – |
+//! | `WakeUp` | an [`Entry`], if the ledger is asleep | – |
 //! | [`Observe`] | pages, tests | [`LedgerView`], [`ActiveView`] or [`TraceView`] |
 //!
-//! What runs is known by the in_flight that each request writes down itself, so that being routed costs no message. What
-//! begins and ends goes on a list, which the ledger reads before it answers and soon after it was woken; while it is
-//! awake it is not woken again: wake-ups were most of what a small request cost (measured).
+//! Each request updates its own in-flight entry, so that routing sends no message. Starts and ends go to an event
+//! queue, which the ledger reads before it answers and shortly after a wake-up. An awake ledger gets no further
+//! wake-ups: wake-ups were most of the cost of a small request (measured).
 //!
-//! It also says in one log line how each request ended, so that no worker thread formats text.
+//! The ledger also writes one log line for each request, so that worker threads format no text.
 
 mod in_flight;
 mod totals;
@@ -39,11 +40,11 @@ use crate::secret::KeyId;
 use crate::settings::Metrics;
 use crate::snapshot::Snapshot;
 
-/// It is woken by one message, and looked after.
+/// The mailbox receives one wake-up at a time, and the supervisor's pings.
 const MAILBOX: usize = 64;
-/// What is kept of an error's message, in bytes; more is neither shown nor logged.
+/// The most bytes kept of an error's message; the rest is neither shown nor logged.
 const MESSAGE: usize = 4 * excerpt::LINE;
-/// For how long what was woken waits for more to come.
+/// The time between a wake-up and reading the queue, in which further events collect.
 const NAP: Duration = Duration::from_millis(20);
 
 pub struct Ledger {
@@ -54,42 +55,42 @@ pub struct Ledger {
     awake: Arc<AtomicBool>,
 }
 
-/// Where a ledger is told which requests have begun and ended. Holds what happens within a nap.
+/// The queue that tells a ledger which requests have started and ended. It holds the events of one batch.
 #[derive(Clone)]
 pub(crate) struct EventQueue {
     events: UnboundedSender<Event>,
     awake: Arc<AtomicBool>,
 }
 
-/// The counts so far.
+/// The totals so far.
 #[derive(Clone, Debug, Default)]
 pub struct LedgerView {
-    /// Requests that have started and not ended.
+    /// The requests in flight.
     pub active: Vec<Active>,
-    /// By provider and model as the provider calls it; both are [`UNKNOWN`] for requests that never got to one.
+    /// By provider and the provider's name of the model; both are [`UNKNOWN`] for requests that reached no provider.
     pub rows: Rows,
 }
 
-/// The requests that have started and not ended, newest first.
+/// The requests in flight, newest first.
 #[derive(Clone, Debug, Default)]
 pub struct ActiveView(pub Vec<Active>);
 
-/// The last requests that have ended, each list newest first.
+/// The last requests that have ended; each list is newest first.
 #[derive(Clone, Debug, Default)]
 pub struct TraceView {
     pub errors: Vec<Trace>,
-    /// Whatever their end.
+    /// All requests, whatever their end.
     pub traces: Vec<Trace>,
 }
 
-/// Stands for the provider and the model of a request that never got to one.
+/// The provider and the model of a request that reached no provider.
 pub const UNKNOWN: &str = "unknown";
 
 /// How a request ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     Succeeded,
-    /// `kind` is the error's type in Anthropic's words.
+    /// `kind` is the error's type in terms of Anthropic's API.
     Failed {
         kind: &'static str,
         message: String,
@@ -97,27 +98,28 @@ pub enum End {
     Cancelled,
 }
 
-/// All that is kept of one request.
+/// Everything that is kept of one request.
 #[derive(Clone, Debug)]
 pub struct Record {
     pub request_id: Arc<str>,
     pub asked: RequestSummary,
     pub provider: Option<Arc<str>>,
     pub model: Option<Arc<str>>,
-    /// The targets that could not serve it, as `provider:model`. Bounded by the calls of one request.
+    /// The targets that failed before this one, as `provider:model`. Their number is bounded by the calls of one
+    /// request.
     pub left: Vec<String>,
     pub key: Option<KeyId>,
-    /// The status the client saw; 0 when it left before there was one.
+    /// The status that the client got; 0 if the client disconnected before one was sent.
     pub status: u16,
     pub upstream_calls: u32,
     pub usage: Usage,
-    /// In the reply.
+    /// The tool calls in the reply.
     pub tool_calls: u32,
     pub elapsed: Duration,
     pub end: End,
 }
 
-/// A request's own line in the ledger: a guard that is written at the end, also when the request is dropped.
+/// A request's guard: it writes the record when it is dropped, also if the request is cancelled.
 pub struct Entry {
     pub record: Record,
     registry: Snapshot<Registry>,
@@ -128,11 +130,11 @@ pub struct Entry {
 enum Event {
     Started(Arc<str>, Arc<InFlight>),
     Finished(Box<Record>),
-    /// One of which nothing is kept.
+    /// A request of which only a log line is written.
     Unkept(Box<Record>),
 }
 
-/// Something has ended since the ledger fell asleep.
+/// A request has ended while the ledger was asleep.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct WakeUp;
@@ -160,25 +162,25 @@ impl Entry {
         Self { record, registry, metrics, in_flight }
     }
 
-    /// What the client wants is known.
+    /// Sets the summary of the client's request, once it is known.
     pub fn asked(&mut self, asked: RequestSummary) {
         self.in_flight.asked(asked.clone());
         self.record.asked = asked;
     }
 
-    /// What the upstream has told so far.
+    /// Updates the usage and the number of tool calls that the upstream has reported so far.
     pub(crate) fn counted(&self, usage: Usage, tool_calls: u32) {
         self.in_flight.counted(usage, tool_calls);
     }
 
-    /// The request is for this provider and this model of it.
+    /// Sets the target that the request is sent to.
     pub fn routed(&mut self, provider: &Arc<str>, model: &Arc<str>) {
         self.in_flight.routed(self.record.left.len(), provider, model);
         self.record.provider = Some(provider.clone());
         self.record.model = Some(model.clone());
     }
 
-    /// This target could not serve it, and it goes on to the next one.
+    /// Records that this target failed and that the request moves to the next one.
     pub fn left(&mut self, provider: &Arc<str>, model: &Arc<str>) {
         self.routed(provider, model);
         self.record.left.push(format!("{provider}:{model}"));
@@ -188,7 +190,7 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         if let End::Failed { message, .. } = &mut self.record.end {
-            // It waits in a queue from here on.
+            // The record waits in a queue from here on.
             *message = excerpt::cut(std::mem::take(message), MESSAGE);
         }
         let mut record = self.record.clone();
@@ -204,14 +206,14 @@ impl Drop for Entry {
         let registry = self.registry.load();
         registry.event_queue.write(event);
         if !registry.event_queue.awake.swap(true, Ordering::AcqRel) {
-            // One at a time; it must never block.
+            // At most one wake-up is pending; sending it must never block.
             registry.ledger.do_send(WakeUp);
         }
     }
 }
 
 impl EventQueue {
-    /// A ledger that is gone has no use for it.
+    /// Drops the event if the ledger no longer exists.
     fn write(&self, event: Event) {
         drop(self.events.send(event));
     }
@@ -279,13 +281,13 @@ impl Ledger {
         );
         match &record.end {
             End::Succeeded => log::log!(level, "{line}"),
-            End::Cancelled => log::log!(level, "{line} the client left"),
+            End::Cancelled => log::log!(level, "{line} client disconnected"),
             End::Failed { kind, message } => log::log!(level, "{line} {kind}: {}", printable(message)),
         }
     }
 }
 
-/// A text from outside on one log line.
+/// Cuts a text from outside to one log line.
 fn printable(text: &str) -> String {
     one_line(text, excerpt::LINE)
 }
@@ -295,7 +297,7 @@ impl Actor for Ledger {
 }
 
 impl Supervised for Ledger {
-    /// The nap of before the panic may be among what was lost.
+    /// A panic may have cancelled the pending timer.
     fn restarting(&mut self, _: &mut Self::Context) {
         self.awake.store(false, Ordering::Release);
     }
@@ -306,8 +308,8 @@ impl Handler<WakeUp> for Ledger {
 
     fn handle(&mut self, _: WakeUp, context: &mut Self::Context) {
         context.run_later(NAP, |ledger, _| {
-            // First it counts as asleep: what comes from here on wakes it, or is read right now.
-            // A swap, since a store may become visible only after the list has been read.
+            // Mark the ledger as asleep first: every later event either wakes it or is read right now. A swap is
+            // required, since a store may become visible only after the queue has been read.
             ledger.awake.swap(false, Ordering::AcqRel);
             ledger.catch_up();
         });

@@ -1,18 +1,18 @@
-//! Whatever owns state.
+//! Owns all state of the gateway that outlives a request, in actors.
 //!
 //! | actor | one per | lives on | owns |
 //! |---|---|---|---|
-//! | [`Supervisor`](supervisor::Supervisor) | process | main | who lives where; replaces what hangs or has died |
-//! | [`Router`](router::Router) | worker thread | that thread | the way of a model name through the tables that the supervisor publishes |
-//! | [`Provider`](provider::Provider) | provider | an arbiter of its own | keys, their health, the breaker, who waits |
+//! | [`Supervisor`](supervisor::Supervisor) | process | main | where each actor runs; replaces actors that hang or have stopped |
+//! | [`Router`](router::Router) | worker thread | that thread | the resolution of model names by the tables that the supervisor publishes |
+//! | [`Provider`](provider::Provider) | provider | an arbiter of its own | keys, their health, the breaker, waiting requests |
 //! | [`Upstream`](upstream::Upstream) | provider and worker thread | the worker | the HTTP client, which it lends |
 //! | [`Converter`](converter::Converter) | streamed reply | the worker | the upstream body and one state machine |
 //! | [`Ledger`](ledger::Ledger) | process | an arbiter of its own | counts of what happened |
-//! | [`Catalog`](catalog::Catalog) | process | an arbiter of its own | lists of models |
-//! | [`SignatureStore`](signatures::SignatureStore) | process | an arbiter of its own | what middleware wants remembered |
+//! | [`Catalog`](catalog::Catalog) | process | an arbiter of its own | model lists |
+//! | [`SignatureStore`](signatures::SignatureStore) | process | an arbiter of its own | signatures that middleware keeps between requests |
 //!
-//! A message goes down this table, never up, except that a lease reports to its provider and everything reports to the
-//! ledger. No actor waits for the network inside its mailbox.
+//! Messages travel down this table, never up, with two exceptions: a lease reports to its provider, and every part
+//! reports to the ledger. No actor waits for the network inside its mailbox.
 
 pub mod catalog;
 pub mod clock;

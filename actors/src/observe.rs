@@ -1,10 +1,10 @@
-//! How state leaves an actor: as the answer to [`Observe`]. Pages, supervision and tests use this one door.
+//! Defines [`Observe`], the one message that reads an actor's state. Pages, supervision and tests all use it.
 
 use std::marker::PhantomData;
 
 use actix::Message;
 
-/// Asks an actor for its state as a `V`.
+/// Requests an actor's state as a `V`.
 pub struct Observe<V>(PhantomData<fn() -> V>);
 
 impl<V> Observe<V> {
@@ -23,7 +23,7 @@ impl<V: 'static> Message for Observe<V> {
     type Result = V;
 }
 
-/// Asks an actor whether it still handles messages.
+/// Checks whether an actor still handles messages.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Ping;

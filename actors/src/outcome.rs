@@ -1,50 +1,51 @@
-//! What one upstream call showed, and what follows from it: the one table of retries, keys, health and answers.
+//! Defines the outcome of one upstream call and its treatment: one table for retries, keys, health and the client's
+//! answer.
 
 use std::time::Duration;
 
-/// What one upstream call showed.
+/// The outcome of one upstream call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The upstream replied as it should.
+    /// The upstream replied as expected.
     Answered,
     /// A 4xx about the request itself (400, 413, 422).
     RequestRefused,
     /// A limit that only this request exceeds, because of its size.
     RequestTooLarge,
-    /// A 404, or a request that this upstream's API cannot express: another target may serve it.
+    /// A 404, or a request that this upstream's API cannot express; another target may serve it.
     NotServedHere,
     /// 408 or 409: the same request may succeed at once.
     TryAgain,
-    /// 429. `wait` is what the upstream asked for, if it named a wait.
+    /// 429. `wait` is the wait that the upstream named, if any.
     RateLimited { wait: Option<Duration>, scope: LimitScope },
-    /// 402, or any other reply that says that no credit or quota is left.
+    /// 402, or any other reply that reports that no credit or quota is left.
     OutOfCredit,
     /// 401, or a reply that names the key as invalid.
     KeyRejected,
-    /// 403 that names the key's permissions.
+    /// A 403 that names the key's permissions.
     KeyForbidden,
     /// 529, or `overloaded_error` under any status.
     Overloaded,
     /// Another 5xx.
     ServerError,
-    /// The connection or the reply broke, or the reply is none (HTML, a redirect).
+    /// The connection or the reply broke, or the body is not an API reply (HTML, a redirect).
     BrokenReply,
-    /// A reply beyond the gateway's bounds.
+    /// A reply that exceeds the gateway's bounds.
     ReplyTooLarge,
     /// The upstream closed the connection while the request was being sent, without a reply. It most likely refuses the
     /// request's size.
     SendAborted,
     /// No connection: TCP, TLS or DNS.
     Unreachable,
-    /// No first byte in time.
+    /// No first byte before the timeout.
     Silent,
-    /// This machine lacks descriptors or memory.
+    /// This machine lacks descriptors, ports or memory.
     LocalFault,
     /// The client disconnected, or the call ended before it showed anything.
     Cancelled,
 }
 
-/// What a rate limit holds for.
+/// The scope of a rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitScope {
     /// One model with one key.
@@ -53,17 +54,17 @@ pub enum LimitScope {
     Account,
 }
 
-/// What follows from an outcome.
+/// The consequences of an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Treatment {
     pub retry: Retry,
     pub key: KeyEffect,
     pub health: HealthEffect,
-    /// What the client sees when no other call helps.
+    /// The client's answer if no other call succeeds.
     pub answer: &'static str,
 }
 
-/// Which call may help.
+/// The next call that may succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
     /// None.
@@ -76,11 +77,11 @@ pub enum Retry {
     NextTarget,
 }
 
-/// What an outcome says about the key.
+/// The effect of an outcome on the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyEffect {
     None,
-    /// The key works, for this model too.
+    /// The key works, also for this model.
     Works,
     /// The key is limited for this model.
     LimitsModel,
@@ -94,7 +95,7 @@ pub enum KeyEffect {
     RejectsModel,
 }
 
-/// What an outcome says about the provider and the model.
+/// The effect of an outcome on the provider and the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HealthEffect {
     None,
@@ -104,12 +105,12 @@ pub enum HealthEffect {
     ModelWorks,
     /// This model fails.
     ModelFails,
-    /// This model fails; on two models or more, the host does.
+    /// This model fails; if two or more models fail, the host fails.
     HostFails,
 }
 
 impl Outcome {
-    /// One of each, for the table.
+    /// Every outcome, in the order of the documented table.
     pub const ALL: [Self; 19] = [
         Self::Answered,
         Self::RequestRefused,
@@ -171,14 +172,15 @@ impl Outcome {
         Treatment { retry, key, health, answer }
     }
 
-    /// Whether it can change which key, model or target the next request gets.
+    /// Whether the outcome can change which key, model or target the next request uses.
     pub(crate) const fn is_adverse(self) -> bool {
         let Treatment { key, health, .. } = self.treatment();
         let is_key_fine = matches!(key, KeyEffect::None | KeyEffect::Works);
         !is_key_fine || matches!(health, HealthEffect::ModelFails | HealthEffect::HostFails)
     }
 
-    /// The outcome where the client sent its own key, which no other client uses: no effect on keys.
+    /// The same outcome without its effect on keys. It applies if the client sent its own key, which no other client
+    /// uses.
     pub(crate) const fn without_key(self) -> Self {
         match self.treatment().key {
             KeyEffect::None | KeyEffect::Works => self,
@@ -190,7 +192,7 @@ impl Outcome {
         }
     }
 
-    /// In a word or two, for logs and `/health`.
+    /// One to five words for logs and `/health`.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Answered => "answered",
@@ -263,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_request_itself_or_this_machine_causes_affects_nobody_else() {
+    fn failures_of_the_request_or_this_machine_are_not_adverse() {
         for outcome in [
             Outcome::RequestRefused,
             Outcome::RequestTooLarge,

@@ -1,10 +1,10 @@
-//! Starts an actor on an arbiter of its choice and keeps it alive through its own panics.
+//! Starts an actor on a given arbiter and keeps it alive when it panics.
 //!
-//! actix's `Supervisor` revives an actor that *stopped*, and loses one that *panicked* (measured). [`PanicGuard`]
-//! polls the actor's context under `catch_unwind`: after a panic the same actor goes on, with the same address
-//! and the messages still queued; what is lost is the message that panicked. `Supervised::restarting` must put
-//! the actor's state back to its last consistent snapshot. An actor that panics again and again is given up:
-//! its address closes, which the supervisor sees.
+//! actix's `Supervisor` restarts an actor that *stopped*, but loses one that *panicked* (measured). [`PanicGuard`]
+//! polls the actor's context under `catch_unwind`. After a panic the same actor continues with the same address and the
+//! messages still queued; only the message that panicked is lost. `Supervised::restarting` must reset the actor's state
+//! to its last consistent snapshot. After repeated panics the guard gives the actor up: the actor's address closes,
+//! which the supervisor detects.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -18,12 +18,12 @@ use actix::dev::channel::channel;
 use actix::{Actor, Addr, Context, Supervised};
 use actix_rt::ArbiterHandle;
 
-/// After this many panics within [`PANIC_WINDOW`] an actor is given up.
+/// The guard gives an actor up after more than this many panics within [`PANIC_WINDOW`].
 const PANIC_LIMIT: usize = 5;
 const PANIC_WINDOW: Duration = Duration::from_secs(10);
 
-/// Starts `build()` on `arbiter` behind a mailbox of `capacity` messages, kept alive through panics. `name` is what the
-/// log calls it.
+/// Starts `build()` on `arbiter` behind a mailbox of `capacity` messages and keeps it alive when it panics. `name`
+/// identifies the actor in the log.
 pub(crate) fn start<A, F>(
     arbiter: &ArbiterHandle,
     name: impl Into<Box<str>>,
@@ -60,7 +60,7 @@ impl<A> PanicGuard<A>
 where
     A: Actor<Context = Context<A>> + Supervised,
 {
-    /// Whether the actor may go on after one more panic at `now`.
+    /// Records a panic at `now` and returns whether the actor may continue.
     fn tolerates(&mut self, now: Instant) -> bool {
         self.panics.push_back(now);
         while self.panics.front().is_some_and(|&first| now.duration_since(first) > PANIC_WINDOW) {
@@ -82,11 +82,11 @@ where
             let polled = catch_unwind(AssertUnwindSafe(|| this.actor.as_mut().poll(task)));
             let Err(_panic) = polled else { return polled.unwrap_or(Poll::Pending) };
             if !this.tolerates(Instant::now()) || !this.actor.restart() {
-                log::error!("actor {} panics again and again and is given up", this.name);
+                log::error!("actor {} panicked repeatedly; giving up", this.name);
                 return Poll::Ready(());
             }
             log::error!(
-                "actor {} panicked in a message and goes on from its last consistent state",
+                "actor {} panicked while handling a message; continuing from its last consistent state",
                 this.name
             );
         }
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn a_panic_costs_the_message_it_happened_in_and_no_other() {
+    async fn a_panic_loses_only_the_message_that_panicked() {
         let (addr, restarts) = fragile();
 
         let broken = addr.send(Break);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn an_actor_that_panics_again_and_again_is_given_up() {
+    async fn an_actor_that_panics_repeatedly_is_given_up() {
         let (addr, _) = fragile();
 
         for _ in 0..=PANIC_LIMIT {

@@ -1,14 +1,14 @@
-//! Provider: one upstream account with its keys. It decides who may ask it, with which key, and when.
+//! Provider: owns one upstream account with its keys. It decides which request gets which key, and when.
 //!
 //! | message | from | answer |
 //! |---|---|---|
-//! | [`LeaseKey`] | router, exchange | a [`Lease`] through the message's own channel, now or when a permit is free; or a [`Refusal`] |
+//! | [`LeaseKey`] | router, proxy run | a [`Lease`] through the message's own channel, immediately or when a permit is free; or a [`Refusal`] |
 //! | `Freed` | a lease | – |
 //! | `Reconfigure` | supervisor | – |
 //! | [`Observe`] | supervisor, health page, tests | [`ProviderView`] |
 //!
-//! It never waits for the network: it lends keys and reads reports. After a panic it continues with the health that it saved last;
-//! permits are counted outside of it.
+//! The actor never waits for the network: it lends keys and reads reports. After a panic it continues with the health
+//! that it saved last. Permits are counted outside of the actor.
 
 mod fast_path;
 mod gate;
@@ -46,7 +46,8 @@ use crate::secret::{ApiKey, KeyId};
 use crate::settings::{Limits, Profile, ProviderSettings};
 use crate::snapshot::Snapshot;
 
-/// Leases come one per request in flight; the gate in front of the doors is the bound that matters.
+/// A mailbox holds at most one lease request per request in flight; the limit of requests in flight is the bound that
+/// matters.
 pub(crate) const MAILBOX: usize = 4096;
 
 pub struct Provider {
@@ -59,37 +60,37 @@ pub struct Provider {
     waiting: Queue,
 }
 
-/// What a provider knows about its keys and its upstream: handed from one incarnation to the next.
+/// A provider's knowledge about its keys and its upstream. Each incarnation passes it to the next.
 #[derive(Clone, Debug)]
 pub struct ProviderHealth {
     health: Health,
     learned_rules: LearnedRules,
 }
 
-/// Asks for a key for one request for `model`, not one of `tried`.
+/// Requests a key, not one of `tried`, for one request for `model`.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub struct LeaseKey {
     pub model: Arc<str>,
-    /// Whose timeout and retries hold.
+    /// The profile whose timeout and retries apply.
     pub profile: Option<Arc<Profile>>,
-    /// Requests of one session get the same key as long as it is healthy.
+    /// Requests of one session get the same key while it is healthy.
     pub session: Option<Session>,
-    /// How large the request is.
+    /// The size of the request.
     pub size: Size,
-    /// Whether another target may serve it.
+    /// Whether another target can serve the request.
     pub alternatives: Alternatives,
     pub tried: Vec<KeyId>,
-    /// Whoever has a permit need not wait for another.
+    /// Set if the request already holds a permit; it then needs no other one.
     pub held: Option<Held>,
-    /// Dropped by the asker when the client has left.
+    /// The receiver is dropped when the client disconnects.
     pub reply: oneshot::Sender<Result<Lease, NoLease>>,
 }
 
-/// Why a request gets no lease.
+/// The reason why a request gets no lease.
 #[derive(Clone, Debug)]
 pub enum NoLease {
-    /// The model name leads nowhere.
+    /// The model name cannot be routed.
     Unroutable(Unroutable),
     Refused {
         provider: Arc<ProviderSettings>,
@@ -99,31 +100,31 @@ pub enum NoLease {
     },
 }
 
-/// Why a provider lends no key.
+/// The reason why a provider lends no key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The upstream itself asked to wait so long for this model, with every key that is left.
+    /// The upstream's own wait for this model is still running, for every key that has not been tried.
     RateLimited { wait: Duration },
     /// The provider or the model is known to fail, and another target is left.
     PassedOver,
     /// All keys have been tried.
     AllTried,
-    /// Too many requests wait already, or this one has waited too long.
+    /// Too many requests are waiting already, or this request has waited too long.
     Busy,
 }
 
-/// A provider's state as others may see it.
+/// A snapshot of a provider's state.
 #[derive(Clone, Debug)]
 pub struct ProviderView {
     pub settings: Arc<ProviderSettings>,
     /// Whether the upstream's host works.
     pub host: ConditionView,
     pub keys: Vec<KeyView>,
-    /// Models that are not preferred.
+    /// Models that are not preferred at present.
     pub models: Vec<ModelView>,
     pub in_flight: usize,
     pub waiting: usize,
-    /// What refusals have taught, by model.
+    /// The learned rules, by model.
     pub learned_rules: Vec<LearnedRuleView>,
     pub incarnation: u64,
 }
@@ -136,8 +137,8 @@ impl ProviderHealth {
         }
     }
 
-    /// As one actor hands it on to the next with these settings: without the marks of leases that report elsewhere. What was
-    /// saved may be of other settings, whose keys must not be lent under these.
+    /// The state that one incarnation passes to the next, for these settings, without the marks of leases that report
+    /// to the old one. The saved state may belong to other settings, whose keys must not be lent under these.
     fn handed_on(&self, settings: &ProviderSettings, limits: &Limits) -> Self {
         let mut known = self.clone();
         known.health = self.health.with_keys(&settings.keys, limits);
@@ -157,7 +158,7 @@ impl Provider {
         Self { settings, limits, permits, incarnation, saved, known, waiting: Queue::default() }
     }
 
-    /// Answers a request with this permit, or with none when it has one.
+    /// Answers a request with this permit, or with none if the request already holds one.
     fn grant(
         &mut self,
         request: LeaseKey,
@@ -188,7 +189,7 @@ impl Provider {
                 Ok(if is_trial { lease.on_trial(number) } else { lease })
             }
         };
-        // A lease that nobody takes any more reports itself as cancelled.
+        // If the receiver is gone, the dropped lease reports itself as cancelled.
         drop(reply.send(answer));
     }
 
@@ -214,7 +215,7 @@ impl Provider {
         choice
     }
 
-    /// Leases come from this actor and its settings from now on.
+    /// Makes this actor and its settings the source of leases.
     fn serve(&self, context: &Context<Self>) {
         if self.permits.belongs_to(self.incarnation) {
             self.permits.fast_path.serve(&self.settings, &context.address(), self.incarnation);
@@ -222,7 +223,7 @@ impl Provider {
         }
     }
 
-    /// Opens the fast path as long as there is nothing to decide.
+    /// Opens the fast path if every key is equally good and no request waits; closes it otherwise.
     fn set_fast_path(&self) {
         if !self.permits.belongs_to(self.incarnation) {
             return;
@@ -240,7 +241,7 @@ impl Provider {
         NoLease::Refused { provider: self.settings.clone(), model, refusal }
     }
 
-    /// Reads what requests have reported since the last time.
+    /// Reads all reports since the last call.
     fn catch_up(&mut self) {
         while self.permits.belongs_to(self.incarnation)
             && let Some(event) = self.permits.next_event()
@@ -249,7 +250,8 @@ impl Provider {
             match event {
                 Event::Report { provider, incarnation, mut report } if self.is_of(&provider) => {
                     if incarnation != self.incarnation {
-                        // An older incarnation's requests still show how keys and upstream are, but their marks are not ours.
+                        // Requests of an older incarnation still show the state of keys and upstream, but this
+                        // incarnation has not set their marks.
                         report.lease = 0;
                     }
                     self.note(&report);
@@ -258,7 +260,7 @@ impl Provider {
                     edits.into_iter().for_each(|edit| self.learn(&model, edit));
                     self.saved.store(self.known.clone());
                 }
-                // What began before a reload may be about another upstream.
+                // A lease from before a reload may concern another upstream.
                 Event::Report { .. } | Event::LearnedRule { .. } => {}
             }
         }
@@ -266,7 +268,7 @@ impl Provider {
         self.set_fast_path();
     }
 
-    /// Whether a lease under these settings was for the upstream that is asked now.
+    /// Whether a lease under these settings concerns the current upstream.
     fn is_of(&self, settings: &Arc<ProviderSettings>) -> bool {
         Arc::ptr_eq(settings, &self.settings) || !is_another(settings, &self.settings)
     }
@@ -279,7 +281,7 @@ impl Provider {
         }
     }
 
-    /// One line for each change of state.
+    /// Writes one log line for a change of state.
     fn log(&self, Change { subject, into }: &Change) {
         let name = &self.settings.name;
         let subject = match subject {
@@ -303,19 +305,19 @@ impl Provider {
 }
 
 impl Provider {
-    /// Logs once which configuration would avoid the next refusal.
+    /// Stores a learned rule and logs once which configuration would avoid the next refusal.
     fn learn(&mut self, model: &Arc<str>, edit: Fixup) {
         let rule = edit.line(model);
         if self.known.learned_rules.learn(clock::boot(), model, edit) == Novelty::New {
             let name = &self.settings.name;
             log::warn!(
-                "provider '{name}' refused a part of the requests for '{model}'; they are now sent as it accepts them. To make this permanent, add under [{name}]: {rule}"
+                "provider '{name}' refused a part of the requests for '{model}'; further requests are adapted before they are sent. To make this permanent, add under [{name}]: {rule}"
             );
         }
     }
 }
 
-/// Stands for the key that the client brings. There is no other one to try.
+/// A placeholder for the key that the client sends. It is the only key.
 fn client_key(tried: &[KeyId]) -> Option<ApiKey> {
     tried.is_empty().then(|| ApiKey::new(""))
 }

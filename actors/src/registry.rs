@@ -1,4 +1,4 @@
-//! Who can be written to right now: the addresses of the living actors, published by the supervisor.
+//! Holds the addresses of the running actors, as published by the supervisor.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,20 +11,21 @@ use crate::provider::{Permits, Provider};
 use crate::router::Routes;
 use crate::signatures::SignatureStore;
 
-/// The addresses of one moment. Read it anew for every message: an actor started anew has a new address.
+/// The addresses at one moment. Load the registry again for every message: a restarted actor has a new address.
 pub struct Registry {
     pub ledger: Addr<Ledger>,
     pub catalog: Addr<Catalog>,
     pub(crate) event_queue: EventQueue,
     pub signatures: Addr<SignatureStore>,
-    /// The routers' tables.
+    /// The routing tables.
     pub routes: Arc<Routes>,
     pub(crate) providers: BTreeMap<Arc<str>, ProviderHandle>,
-    /// Counts the restarts, so that somebody who waits for an answer can tell that it will not come.
+    /// The number of restarts. When it changes, a request that waits for an answer from a replaced actor must ask
+    /// again.
     pub generation: u64,
 }
 
-/// Where a provider's keys are to be had.
+/// A provider's address and its concurrency permits.
 #[derive(Clone)]
 pub(crate) struct ProviderHandle {
     pub(crate) address: Addr<Provider>,

@@ -1,4 +1,5 @@
-//! The retry policy: which call follows a failed one. Pure; the exchange executes it, within the provider's [budget](RetryBudget).
+//! Decides which call follows a failed one. Pure: the proxy run executes the decision within the provider's
+//! [budget](RetryBudget).
 
 mod budget;
 mod recent_failures;
@@ -9,20 +10,20 @@ pub use self::budget::RetryBudget;
 pub use self::recent_failures::RecentFailures;
 use crate::outcome::{Outcome, Retry};
 
-/// Upstream calls for one client request, over all keys and targets.
+/// The most upstream calls for one client request, over all keys and targets.
 const CALLS: u32 = 6;
-/// Of these, the ones that may go to changing what an upstream refused.
+/// The most of these calls that may be spent on fixups.
 const FIXUPS: u32 = 3;
 const BACKOFF: Duration = Duration::from_millis(500);
 const BACKOFF_CAP: Duration = Duration::from_secs(8);
-/// If an upstream asks for a longer pause than this before a repeat, the client waits instead of the gateway.
+/// If the upstream names a longer pause than this, the client waits instead of the gateway.
 const PAUSE_CAP: Duration = Duration::from_secs(10);
-/// A session waits this long for its own key before it moves to another one, whose prompt cache is cold.
+/// The longest time that a session waits for its own key before it moves to another one, whose prompt cache is cold.
 pub(crate) const SESSION_WAIT: Duration = Duration::from_secs(5);
-/// A session's request waits for its key this often.
+/// The most waits of a session's request for its key.
 const SESSION_WAITS: u32 = 2;
 
-/// The calls of one client request.
+/// Counts the calls of one client request.
 #[derive(Clone, Debug, Default)]
 pub struct Attempts {
     calls: u32,
@@ -32,15 +33,15 @@ pub struct Attempts {
     max_repeats: u32,
 }
 
-/// A failed call, as far as retries are concerned.
+/// A failed call with regard to retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failed {
     pub outcome: Outcome,
-    /// What the outcome's own row or the upstream's `x-should-retry` allows.
+    /// The retry that the outcome's treatment or the upstream's `x-should-retry` allows.
     pub retry: Retry,
-    /// The pause that the upstream asked for.
+    /// The pause that the upstream named.
     pub after: Option<Duration>,
-    /// The upstream named something that the request can do without.
+    /// Whether the upstream named something that the request can do without.
     pub can_fix: Fixable,
     pub request: Standing,
 }
@@ -51,33 +52,33 @@ pub enum Fixable {
     No,
 }
 
-/// What is known about the request and its key before the call.
+/// The state of the request and its key before the call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     /// The client repeats a request that has just failed, so the client does the waiting.
     pub is_client_retry: bool,
-    /// Nothing better than this key was left; one call is enough.
+    /// No better key was left; one call is enough.
     pub is_known_to_fail: bool,
-    /// It belongs to a session, which stays with its key.
+    /// The request belongs to a session, which stays with its key.
     pub has_session: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// The same call again with the same key, after a pause.
+    /// Repeat the call with the same key after this pause.
     SameKey(Duration),
-    /// Again at once with the same key, changed as the upstream asked.
+    /// Repeat the call at once with the same key and a fixed request.
     Fixed,
-    /// Again with a key that was not tried yet.
+    /// Repeat the call with a key that has not been tried.
     NextKey,
-    /// Again with the next target of the fallback chain.
+    /// Repeat the call with the next target of the fallback chain.
     NextTarget,
-    /// The failure goes to the client.
+    /// Return the failure to the client.
     GiveUp,
 }
 
 impl Attempts {
-    /// The calls from now on go to another target, which allows so many repeats on one key.
+    /// Moves to another target, which allows `max_repeats` repeats on one key.
     pub fn start_target(&mut self, max_repeats: u32) {
         (self.repeats, self.waits, self.max_repeats) = (0, 0, max_repeats);
     }
@@ -86,8 +87,8 @@ impl Attempts {
         self.calls
     }
 
-    /// Decides after one more failed call. `left` targets have not been tried; one call is kept for each of them.
-    /// `jitter` is a random number in 0..1.
+    /// Decides the next call after a failed one. `left` is the number of targets that have not been tried; one call is
+    /// reserved for each. `jitter` is a random number in 0..1.
     pub fn next(&mut self, failed: Failed, left: usize, jitter: f64) -> Next {
         self.calls += 1;
         let has_room = self.room() > left;
@@ -117,7 +118,7 @@ impl Attempts {
         }
     }
 
-    /// Where to go from a target that was not called.
+    /// Decides the next step if a target was not called.
     pub fn elsewhere(&self, left: usize) -> Next {
         if left > 0 && self.room() > 0 { Next::NextTarget } else { Next::GiveUp }
     }
@@ -137,14 +138,14 @@ impl Attempts {
         self.repeats < self.max_repeats && !request.is_client_retry && !request.is_known_to_fail
     }
 
-    /// Doubles from half a second; a quarter of it is random, so that clients do not come back in step.
+    /// Doubles from half a second; up to a quarter is random, so that clients do not return in step.
     fn backoff(&self, jitter: f64) -> Duration {
         let full = BACKOFF.saturating_mul(2u32.saturating_pow(self.repeats)).min(BACKOFF_CAP);
         full.mul_f64(1.0 - 0.25 * jitter.clamp(0.0, 1.0))
     }
 }
 
-/// A wait with 0–20 % on top, so that those who wait do not come back in step.
+/// A wait with 0–20 % on top, so that waiting requests do not return in step.
 pub fn with_jitter(wait: Duration, jitter: f64) -> Duration {
     wait.mul_f64(1.0 + 0.2 * jitter.clamp(0.0, 1.0))
 }

@@ -1,4 +1,5 @@
-//! A provider's key: carried everywhere, printed nowhere. [`Secrets`] finds keys in text that is about to leave.
+//! Holds provider keys so that they are never printed; [`Secrets`] finds keys in text that is about to leave the
+//! process.
 
 mod encoded;
 mod search;
@@ -12,14 +13,14 @@ use sha2::{Digest, Sha256};
 pub use self::search::Secrets;
 pub use self::shape::in_header;
 
-/// One key of a provider. Its text leaves only through [`ApiKey::expose`], at the moment a request is signed.
+/// One key of a provider. Its text is available only through [`ApiKey::expose`], for signing a request.
 #[derive(Clone)]
 pub struct ApiKey {
     text: SecretString,
     id: KeyId,
 }
 
-/// How a key is told apart in logs and reports: the first 8 hex digits of its SHA-256.
+/// Identifies a key in logs and reports: the first 8 hex digits of its SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId(u32);
 
@@ -34,15 +35,15 @@ impl ApiKey {
         self.id
     }
 
-    /// The key itself. Call it only to write the credential header of an upstream request, or to look for
-    /// the key in text that is about to leave the process.
+    /// The key's text. Call this only to write the credential header of an upstream request, or to search for the key
+    /// in text that is about to leave the process.
     pub fn expose(&self) -> &str {
         self.text.expose_secret()
     }
 }
 
 impl KeyId {
-    /// Its bits over the whole width, for mixing.
+    /// The id's bits spread over 64 bits, for hashing.
     pub(crate) fn spread(self) -> u64 {
         u64::from(self.0).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }

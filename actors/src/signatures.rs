@@ -1,12 +1,12 @@
-//! SignatureStore: what middleware wants remembered between the requests of one conversation, such as the signatures of
-//! Gemini's signatures, for clients that cannot carry it themselves.
+//! SignatureStore: keeps the facts that middleware needs between the requests of one conversation, such as Gemini's
+//! signatures, for clients that cannot send them back themselves.
 //!
 //! | message | from | answer |
 //! |---|---|---|
-//! | [`Recall`] | an exchange | those of the wanted facts that are remembered |
-//! | [`Remember`] | an exchange, a converter | – |
+//! | [`Recall`] | a request | the requested facts that are stored |
+//! | [`Remember`] | a request, a converter | – |
 //!
-//! It is a memory that may be lost: nobody waits for it for long, and a new one starts empty.
+//! Its contents may be lost: requests wait for it only briefly, and a replacement starts empty.
 
 mod store;
 
@@ -23,24 +23,24 @@ use crate::snapshot::Snapshot;
 
 pub(crate) const MAILBOX: usize = 1024;
 
-/// Who calls, as far as it must be told apart from others: a hash, never a key.
+/// Identifies a caller by a hash; never contains a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallerId(pub [u8; 16]);
 
-/// Whose memory: one caller's, of one provider.
+/// The owner of stored facts: one caller at one provider.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Scope {
     pub caller: CallerId,
     pub provider: Arc<str>,
 }
 
-/// How much is remembered, and for how long.
+/// How many facts are kept, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Retention {
-    /// Entries; beyond, the oldest go.
+    /// The most entries; beyond that, the oldest are removed.
     pub entries: usize,
     pub ttl: Duration,
-    /// How often those that are too old are thrown away though nobody asks.
+    /// The interval at which expired entries are removed even without requests.
     pub sweep: Duration,
 }
 
@@ -49,7 +49,7 @@ pub struct SignatureStore {
     store: Store,
 }
 
-/// Asks for what is remembered under these keys.
+/// Requests the facts stored under these keys.
 #[derive(Message, Debug)]
 #[rtype(result = "HashMap<String, String>")]
 pub struct Recall {
@@ -57,7 +57,7 @@ pub struct Recall {
     pub keys: Vec<String>,
 }
 
-/// Has facts remembered, each under its key; a new one takes an old one's place.
+/// Stores facts, each under its key. A new fact replaces the old one under the same key.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub struct Remember {
@@ -65,7 +65,7 @@ pub struct Remember {
     pub facts: Vec<(String, String)>,
 }
 
-/// The way to the memory of one exchange.
+/// A request's access to the store.
 #[derive(Clone)]
 pub struct ScopedSignatures {
     pub registry: Snapshot<Registry>,
@@ -73,7 +73,7 @@ pub struct ScopedSignatures {
 }
 
 impl ScopedSignatures {
-    /// Has these remembered, unless too much waits to be: then they are not.
+    /// Stores the facts. They are dropped if the store's mailbox is full.
     pub fn keep(&self, facts: Vec<(String, String)>) {
         if !facts.is_empty() {
             let remember = Remember { scope: self.scope.clone(), facts };
@@ -81,7 +81,7 @@ impl ScopedSignatures {
         }
     }
 
-    /// What is remembered of these; nothing if there is no answer in time.
+    /// The facts stored under these keys; none if the store does not answer within `patience`.
     pub async fn recall(&self, keys: Vec<String>, patience: Duration) -> HashMap<String, String> {
         let signatures = self.registry.load().signatures.clone();
         let recall = Recall { scope: self.scope.clone(), keys };
@@ -106,7 +106,7 @@ impl Actor for SignatureStore {
 }
 
 impl Supervised for SignatureStore {
-    /// A message that panicked may have left half of its work.
+    /// A message that panicked may have left the store inconsistent.
     fn restarting(&mut self, _: &mut Self::Context) {
         self.store = Store::default();
     }

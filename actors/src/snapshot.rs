@@ -1,4 +1,4 @@
-//! The one place with a lock: a value that one owner publishes and every thread reads.
+//! Holds a value that one owner publishes and every thread reads. Only this module of the crate uses a lock.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use parking_lot::RwLock;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-/// A cell with the newest version of an immutable value. Reading clones an [`Arc`]; nothing is held while the
-/// value is in use.
+/// A cell with the newest version of an immutable value. Reading clones an [`Arc`]; no lock is held while the value is
+/// in use.
 pub struct Snapshot<T> {
     cell: Arc<Cell<T>>,
 }
@@ -36,7 +36,7 @@ impl<T> Snapshot<T> {
         self.cell.changed.notify_waiters();
     }
 
-    /// Ends at the next [`store`](Self::store) after this call.
+    /// Completes at the first [`store`](Self::store) after this call.
     pub fn changed(&self) -> Notified<'_> {
         self.cell.changed.notified()
     }

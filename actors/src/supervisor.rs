@@ -1,14 +1,14 @@
-//! Supervisor: starts the actors that every thread talks to, watches them, and replaces those that hang or have been
-//! given up.
+//! Supervisor: starts the actors that all threads share, monitors them, and replaces those that hang or that their
+//! panic guard has given up.
 //!
 //! | message | from | answer |
 //! |---|---|---|
-//! | [`Restart`] | operators, tests | whether there is an actor of that name |
+//! | [`Restart`] | operators, tests | whether an actor of that name exists |
 //! | [`Reconfigure`] | a reload | – |
 //!
-//! Each of its actors lives on an arbiter of its own, so that one that hangs costs nobody else. A replacement starts on
-//! a fresh arbiter from what its predecessor last published; its new address goes into the registry. The thread of a hung
-//! actor cannot be killed: it ends if its work ever does.
+//! Each supervised actor runs on its own arbiter, so that an actor that hangs does not affect the others. A replacement
+//! starts on a fresh arbiter from the state that its predecessor last published; the registry gets its new address. The
+//! thread of a hung actor cannot be killed: it ends when its work ends, if ever.
 
 mod reconfigure;
 
@@ -40,11 +40,11 @@ pub struct Supervisor {
     registry: Snapshot<Registry>,
     providers: BTreeMap<Arc<str>, ProviderSlot>,
     arbiters: BTreeMap<Name, Arbiter>,
-    /// Providers that are no longer configured, for as long as requests in flight have a lease of theirs.
+    /// Providers that are no longer configured, kept while requests in flight hold leases of theirs.
     retired: Vec<(WeakAddr<Provider>, Arbiter)>,
 }
 
-/// What of a provider outlives its actor.
+/// The part of a provider that outlives its actor.
 struct ProviderSlot {
     settings: Arc<ProviderSettings>,
     permits: Arc<Permits>,
@@ -66,8 +66,8 @@ pub enum Name {
 #[rtype(result = "bool")]
 pub struct Restart(pub Name);
 
-/// Everything goes on under other settings. What has not changed keeps what it knows; requests in flight end under the settings
-/// that they began under.
+/// Applies new settings to all actors. Actors whose settings are unchanged keep their state; requests in flight end
+/// under the settings that they started with.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Reconfigure(pub Settings);
@@ -95,7 +95,7 @@ impl std::fmt::Display for Name {
 }
 
 impl Supervisor {
-    /// Starts the whole tree; the supervisor itself lives on the current arbiter.
+    /// Starts all actors. The supervisor itself runs on the current arbiter.
     pub fn start_tree(settings: Settings) -> (Addr<Self>, Snapshot<Registry>) {
         let lists = Snapshot::new(Lists::new());
         let routes = Arc::new(Routes::new(&settings, lists.clone()));
@@ -148,7 +148,7 @@ impl Supervisor {
         (supervisor.start(), registry)
     }
 
-    /// Tells the catalog which providers there are.
+    /// Sends the catalog the current providers.
     fn warm(&self) {
         let shared = self.settings.providers.iter().filter(|provider| !provider.passthrough);
         self.registry.load().catalog.do_send(catalog::Warm(shared.cloned().collect()));
@@ -173,7 +173,7 @@ impl Supervisor {
         let answer = address.send(Ping).timeout(self.settings.limits.watch_patience);
         context.spawn(answer.into_actor(self).map(move |answer, supervisor, _| {
             let Err(error) = answer else { return };
-            // Somebody may have been replaced since the question was asked: ask again before acting on an old answer.
+            // If an actor was replaced after the ping was sent, this answer is stale: ping again before acting on it.
             if supervisor.registry.load().generation == generation {
                 supervisor.replace(&name, reason(error));
             }
@@ -221,7 +221,7 @@ impl Supervisor {
         if let Some(left) = self.arbiters.insert(name.clone(), arbiter) {
             left.stop();
         }
-        log::error!("actor {name} {reason}: started anew");
+        log::error!("actor {name} {reason}; restarted");
         true
     }
 }
@@ -259,8 +259,8 @@ fn start_signatures(arbiter: &Arbiter, settings: &Settings) -> Addr<SignatureSto
 
 fn reason(error: MailboxError) -> &'static str {
     match error {
-        MailboxError::Closed => "has died",
-        MailboxError::Timeout => "does not answer",
+        MailboxError::Closed => "has stopped",
+        MailboxError::Timeout => "does not respond",
     }
 }
 
@@ -286,7 +286,7 @@ impl Handler<Restart> for Supervisor {
     type Result = bool;
 
     fn handle(&mut self, Restart(name): Restart, _: &mut Self::Context) -> bool {
-        self.replace(&name, "was to be replaced")
+        self.replace(&name, "was replaced on request")
     }
 }
 
@@ -333,11 +333,11 @@ mod tests {
                 sleep(Duration::from_millis(5)).await;
             }
         };
-        timeout(Duration::from_secs(5), replaced).await.expect("nobody was replaced");
+        timeout(Duration::from_secs(5), replaced).await.expect("no actor was replaced");
     }
 
     #[actix_rt::test]
-    async fn a_hung_provider_is_replaced_and_knows_what_the_old_one_knew() {
+    async fn a_hung_provider_is_replaced_and_its_state_is_kept() {
         let (_supervisor, registry) = tree();
         let held = lease(&registry, "p:m").await.unwrap();
         let rejected = lease(&registry, "p:m").await.unwrap();
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn while_one_provider_hangs_the_others_go_on() {
+    async fn a_hung_provider_does_not_affect_others() {
         let (_supervisor, registry) = tree();
 
         inject(&registry.load(), &Name::Provider("p".into()), InjectedFault::Hang(Duration::from_secs(1)));
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn an_actor_for_all_that_has_been_given_up_is_replaced() {
+    async fn a_shared_actor_that_was_given_up_is_replaced() {
         for name in [Name::Ledger, Name::Catalog, Name::SignatureStore] {
             let (_supervisor, registry) = tree();
 
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn an_actor_is_replaced_by_name_and_a_name_that_is_nobodys_is_told() {
+    async fn an_actor_is_replaced_by_name_and_an_unknown_name_is_reported() {
         let (supervisor, registry) = tree();
 
         let name = |text| Name::parse(text).unwrap();
@@ -394,7 +394,7 @@ mod tests {
         assert_eq!(registry.load().generation, 1);
     }
 
-    /// What one request shows, told from wherever it is.
+    /// Ends a lease in one of the ways in which a request can end, including a drop on another thread.
     fn end(lease: Lease, number: u64) {
         let after = Some(Duration::from_millis(1));
         match number % 8 {
@@ -406,7 +406,7 @@ mod tests {
         }
     }
 
-    /// Asks again and again, as exchanges on a worker thread do.
+    /// Requests leases repeatedly, as requests on a worker thread do.
     async fn ask_on(registry: Snapshot<Registry>, seed: u64) {
         let mut random = fastrand::Rng::with_seed(seed);
         for _ in 0..300 {
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn whatever_happens_at_once_no_permit_is_lost_and_the_fast_path_is_open_in_the_end() {
+    async fn concurrent_faults_lose_no_permit_and_the_fast_path_opens_again() {
         let begun = |keys: &[&str]| {
             let mut settings = settings(vec![provider("p").keys(keys).build()]);
             settings.limits = Limits {
@@ -454,11 +454,11 @@ mod tests {
                 break;
             }
         }
-        askers.into_iter().for_each(|asker| asker.join().expect("no panic"));
+        askers.into_iter().for_each(|asker| asker.join().expect("a thread panicked"));
 
         let recovered = async {
             loop {
-                let handle = registry.load().handle("p").cloned().expect("it is there");
+                let handle = registry.load().handle("p").cloned().expect("the provider is registered");
                 let read = handle.address.send(Ping).await;
                 if read.is_ok()
                     && let Some(lent) = handle.permits.lend(&"m".into(), None, (None, Size::default()))
@@ -472,12 +472,12 @@ mod tests {
             }
         };
         let (_lent, handle) =
-            timeout(Duration::from_secs(20), recovered).await.expect("the fast path is open");
+            timeout(Duration::from_secs(20), recovered).await.expect("the fast path does not open");
         let given_back = async {
             while handle.permits.taken() > 1 {
                 sleep(Duration::from_millis(5)).await;
             }
         };
-        timeout(Duration::from_secs(20), given_back).await.expect("no permit is lost");
+        timeout(Duration::from_secs(20), given_back).await.expect("a permit is lost");
     }
 }

@@ -1,4 +1,4 @@
-//! Settings for the tests of this crate.
+//! Builds settings for the tests of this crate.
 
 use std::sync::Arc;
 use std::time::Duration;

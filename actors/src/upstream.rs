@@ -1,12 +1,12 @@
-//! Upstream: one provider's connections on one worker thread. It owns the HTTP client (pool, TLS, connector) and
-//! lends it; the request itself is the exchange's own, so that a client that leaves takes its upstream along.
+//! Upstream: owns one provider's HTTP client (pool, TLS, connector) on one worker thread and lends it. The request
+//! itself runs in the client request's own task: when a client disconnects, its upstream request is cancelled.
 //!
 //! | message | from | answer |
 //! |---|---|---|
-//! | [`Borrow`] | exchange, on the same thread | the client, which never leaves the thread |
+//! | [`Borrow`] | a request, on the same thread | the client, which never leaves the thread |
 //!
-//! Started on first use, one per provider and thread: awc's client is not `Send`, and one thread for all I/O costs
-//! 1.3 to 3.7 times as much (measured).
+//! Each actor starts on first use, one per provider and thread: awc's client is not `Send`, and one thread for all I/O
+//! costs 1.3 to 3.7 times as much (measured).
 
 mod client;
 mod connector;
@@ -34,7 +34,7 @@ use crate::panic_guard;
 
 /// One message per request of this thread to this provider.
 const MAILBOX: usize = 4096;
-/// What every upstream connection of the process shares.
+/// The settings that all upstream connections of the process share.
 #[derive(Clone)]
 pub struct Wiring {
     pub tls: Arc<ClientConfig>,
@@ -48,7 +48,7 @@ pub struct Upstream {
     client: Client,
 }
 
-/// Asks for the HTTP client of this thread.
+/// Requests the HTTP client of this thread.
 #[derive(Message)]
 #[rtype(result = "Client")]
 pub struct Borrow;
@@ -57,7 +57,7 @@ thread_local! {
     static UPSTREAMS: RefCell<HashMap<Arc<str>, Addr<Upstream>>> = RefCell::default();
 }
 
-/// The upstream actor of `provider` on this thread, started if there is none or the old one has been given up.
+/// The upstream actor of `provider` on this thread. Starts one if there is none or the old one has been given up.
 pub fn here(provider: &Arc<str>, wiring: &Wiring) -> Addr<Upstream> {
     UPSTREAMS.with_borrow_mut(|upstreams| {
         if let Some(living) = upstreams.get(provider).filter(|address| address.connected()) {
@@ -75,7 +75,7 @@ pub fn here(provider: &Arc<str>, wiring: &Wiring) -> Addr<Upstream> {
     })
 }
 
-/// Closes the connections of this thread that these providers keep for their next request. What is in flight goes on.
+/// Closes the idle connections of these providers on this thread. Requests in flight continue.
 pub fn forget_here(providers: &[Arc<str>]) {
     UPSTREAMS.with_borrow_mut(|upstreams| {
         for provider in providers {

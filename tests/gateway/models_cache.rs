@@ -207,7 +207,7 @@ fn a_disk_that_cannot_be_written_is_one_warning() {
     }
     gateway.run.await_log("set CACHE_DIR, or MODELS_CACHE_ENABLED=false");
     let log = gateway.stop();
-    assert_eq!(log.matches("lists of models are not kept").count(), 1, "{log}");
+    assert_eq!(log.matches("cannot store model lists").count(), 1, "{log}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The one thread that touches the models cache on disk. Whoever asks it waits for a while and goes on without: a disk
-//! that hangs costs nobody else.
+//! Runs the one thread that accesses the models cache on disk. A request waits for it only for a limited time, so that
+//! a disk that hangs delays nothing else.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use super::Listing;
 use super::store::Store;
 use crate::settings::ProviderSettings;
 
-/// What may wait for the disk; beyond it nothing is read and nothing is written.
+/// The most jobs that wait for the disk; further reads and writes are skipped.
 const WAITING: usize = 64;
 
-/// A line to the thread; it ends with the last of them.
+/// A handle to the thread; the thread ends with its last handle.
 #[derive(Clone)]
 pub(crate) struct Disk(Option<SyncSender<Errand>>);
 
@@ -25,7 +25,7 @@ enum Errand {
 }
 
 impl Disk {
-    /// Without a directory there is no disk.
+    /// Starts the thread. Without a cache directory there is none.
     pub(crate) fn start(cache: Option<&Path>) -> Self {
         Self(cache.and_then(|cache| {
             let (errands, waiting) = sync_channel(WAITING);
@@ -36,14 +36,16 @@ impl Disk {
             match started {
                 Ok(_runs_by_itself) => Some(errands),
                 Err(error) => {
-                    log::warn!("lists of models are not kept on disk: no thread: {error}");
+                    log::warn!(
+                        "cannot start the models cache thread; model lists are not stored on disk: {error}"
+                    );
                     None
                 }
             }
         }))
     }
 
-    /// `None` when there is nothing, or no disk that has time.
+    /// The stored listing; `None` if there is none or the disk is too busy.
     pub(crate) async fn read(self, provider: Arc<ProviderSettings>) -> Option<Listing> {
         let (reply, answer) = oneshot::channel();
         self.0?.try_send(Errand::Read(provider, reply)).ok()?;
@@ -52,7 +54,7 @@ impl Disk {
 
     pub(crate) fn write(&self, provider: Arc<ProviderSettings>, listing: Listing) {
         if let Some(disk) = &self.0 {
-            // A disk that does not keep up misses one.
+            // A disk that is too slow misses this write.
             drop(disk.try_send(Errand::Write(provider, listing)));
         }
     }
@@ -65,12 +67,12 @@ fn run(store: &Store, waiting: &Receiver<Errand>) {
             Errand::Read(provider, reply) => drop(reply.send(store.read(&provider))),
             Errand::Write(provider, listing) => match store.write(&provider, &listing) {
                 Ok(()) => warned = false,
-                // Once, until it works again.
+                // Warn once, until a write succeeds again.
                 Err(error) if !warned => {
                     warned = true;
                     let directory = store.directory().display();
                     log::warn!(
-                        "lists of models are not kept in {directory}: {error}; set CACHE_DIR, or MODELS_CACHE_ENABLED=false"
+                        "cannot store model lists in {directory}: {error}; set CACHE_DIR, or MODELS_CACHE_ENABLED=false"
                     );
                 }
                 Err(_told) => {}

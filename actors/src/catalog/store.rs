@@ -1,4 +1,4 @@
-//! The models cache on disk: one file for each address of a provider, replaced as a whole, never trusted.
+//! Stores the models cache on disk: one file for each address of a provider, replaced as a whole, validated when read.
 
 use std::fs;
 use std::io;
@@ -14,20 +14,20 @@ use super::{LARGEST, Listing};
 use crate::router::Lists;
 use crate::settings::ProviderSettings;
 
-/// So many addresses of a provider are remembered; one changes with the base URL and with every extra header.
+/// The most addresses kept per provider. The address changes with the base URL and with every extra header.
 const FILES: usize = 8;
-/// What a writer left behind that did not come to its end.
+/// The age from which a temporary file counts as abandoned by its writer.
 const ABANDONED: Duration = Duration::from_secs(3600);
-/// What the layout adds to a list.
+/// The most bytes that the file format adds to a list.
 const FRAME: usize = 4096;
 
-/// `{cache}/models`, shared with whoever else runs on this machine.
+/// The directory `{cache}/models`, which other processes on this machine share.
 #[derive(Clone, Debug)]
 pub struct Store {
     directory: PathBuf,
 }
 
-/// Tells the files of one process apart, which are written under names of their own.
+/// Numbers the temporary files of this process, so that their names are unique.
 static WRITTEN: AtomicU64 = AtomicU64::new(0);
 
 impl Store {
@@ -41,7 +41,7 @@ impl Store {
         &self.directory
     }
 
-    /// What the provider has listed, in this process or another. A file that is of no use counts as none.
+    /// The listing stored by this or another process. An invalid file counts as missing.
     #[must_use]
     pub fn read(&self, provider: &ProviderSettings) -> Option<Listing> {
         let path = self.file(provider);
@@ -54,7 +54,7 @@ impl Store {
         Some(Listing { provider: provider.name.clone(), body: Bytes::from(body), listed })
     }
 
-    /// The ids of the models of all these providers, as the router knows them.
+    /// The model ids of all these providers, in the form that the router uses.
     #[must_use]
     pub fn lists(&self, providers: &[Arc<ProviderSettings>]) -> Lists {
         let listed = providers.iter().filter(|provider| !provider.passthrough).filter_map(|provider| {
@@ -65,10 +65,10 @@ impl Store {
         listed.collect()
     }
 
-    /// Replaces the file: a reader sees the old one or the new one, whole.
+    /// Replaces the file atomically: a reader sees the old or the new one as a whole.
     ///
     /// # Errors
-    /// When the directory cannot be made or written.
+    /// The directory cannot be created or written.
     pub fn write(&self, provider: &ProviderSettings, listing: &Listing) -> io::Result<()> {
         let second = i64::try_from(listing.listed / 1000).unwrap_or_default();
         let Some(content) =
@@ -94,7 +94,7 @@ impl Store {
     }
 }
 
-/// The same for the same list of models.
+/// Identifies the model list: equal for providers with the same list.
 pub(super) fn fingerprint(provider: &ProviderSettings) -> String {
     let text =
         |value: &'_ actix_http::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -104,7 +104,7 @@ pub(super) fn fingerprint(provider: &ProviderSettings) -> String {
     cached::fingerprint(&provider.name, &provider.base_url, &headers)
 }
 
-/// Keeps the directory small: the newest files stay, and no half-written one.
+/// Removes the oldest files and abandoned temporary files, to keep the directory small.
 fn sweep(directory: &Path, current: &Path) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     let dated = entries.flatten().filter_map(|entry| {
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
     use crate::testing::provider;
 
-    /// A directory of its own, gone with this value.
+    /// A temporary directory that is removed with this value.
     struct Place(PathBuf);
 
     impl Place {
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_found_where_the_original_has_it() {
+    fn the_file_path_matches_the_original() {
         let place = Place::new();
         let store = Store::new(&place.0);
         let mut settings = (*provider("openai").build()).clone();
@@ -174,19 +174,19 @@ mod tests {
         assert!(place.0.join("models/openai/models-1220a92a7997.json").is_file());
         let read = store.read(&settings).unwrap();
         assert_eq!((read.body.as_ref(), read.listed), (&br#"{"data":[{"id":"m"}]}"#[..], 1_700_000_000_000));
-        // At another address it is another list.
+        // Another address has another list.
         settings.base_url.push('x');
         assert!(store.read(&settings).is_none());
     }
 
     #[test]
-    fn fifty_writers_at_once_leave_one_whole_file() {
+    fn fifty_concurrent_writers_leave_one_whole_file() {
         let place = Place::new();
         let (store, settings) = (Store::new(&place.0), provider("p").build());
         let bodies: Vec<_> = (0..50)
             .map(|n| format!(r#"{{"data":[{{"id":"m-{n}","pad":"{}"}}]}}"#, "x".repeat(n * 997)))
             .collect();
-        // Whichever is there, it is whole.
+        // Every read returns a whole list.
         let write = |body: &str| {
             store.write(&settings, &listing(body)).unwrap();
             let read = store.read(&settings).unwrap();
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_cache_file_is_no_list_and_is_replaced() {
+    fn an_invalid_cache_file_counts_as_missing_and_is_replaced() {
         let place = Place::new();
         let (store, settings) = (Store::new(&place.0), provider("p").build());
         let path = store.file(&settings);

@@ -1,4 +1,4 @@
-//! What runs: each request writes down itself what it is and where it has got to, and nobody waits for it.
+//! Tracks requests in flight: each request updates its own entry without locks, and no request waits for another.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -10,7 +10,7 @@ use vandamme_protocol::vocabulary::Usage;
 use super::UNKNOWN;
 use crate::clock::{self, Millis};
 
-/// A request that runs.
+/// A snapshot of a request in flight.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Active {
     pub request_id: Arc<str>,
@@ -19,26 +19,26 @@ pub struct Active {
     pub asked: RequestSummary,
     pub since: Millis,
     pub elapsed: Duration,
-    /// What the upstream has told so far.
+    /// The usage that the upstream has reported so far.
     pub usage: Usage,
     pub tool_calls: u32,
 }
 
-/// What the client wants, as far as it is told.
+/// The parts of the client's request that the ledger reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestSummary {
-    /// As the client named it.
+    /// The model name in the client's request.
     pub model: Arc<str>,
     pub streamed: bool,
-    /// In the history that the client sent.
+    /// Counts the tool use in the history that the client sent.
     pub tools: ToolHistory,
-    /// In that history; a system prompt beside it is none.
+    /// The number of messages in that history; a separate system prompt does not count.
     pub messages: u32,
-    /// Of the body, in bytes.
+    /// The size of the body, in bytes.
     pub size: usize,
 }
 
-/// One request's own notes.
+/// The entry of one request.
 #[derive(Debug)]
 pub(super) struct InFlight {
     started: Instant,
@@ -48,15 +48,15 @@ pub(super) struct InFlight {
     counted: TokenCounters,
 }
 
-/// A provider and a model that it has been sent to.
+/// One target that the request was sent to.
 #[derive(Debug, Default)]
 struct Hop {
     at: OnceLock<(Arc<str>, Arc<str>)>,
-    /// Where it went when it failed there.
+    /// The target that the request moved to after a failure here.
     next: OnceLock<Box<Self>>,
 }
 
-/// Numbers that only grow, each for itself.
+/// Counters that only grow, each updated independently.
 #[derive(Debug, Default)]
 struct TokenCounters {
     input: AtomicU64,
@@ -81,12 +81,12 @@ impl InFlight {
         self.started.elapsed()
     }
 
-    /// Once; the first time counts.
+    /// Sets the summary; only the first call has an effect.
     pub(super) fn asked(&self, asked: RequestSummary) {
         self.asked.get_or_init(|| asked);
     }
 
-    /// It is for this provider and this model of it, after it has left so many targets.
+    /// Sets the target that the request is sent to after `left` failed targets.
     pub(super) fn routed(&self, left: usize, provider: &Arc<str>, model: &Arc<str>) {
         let mut hop = &self.way;
         for _ in 0..left {
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_is_where_it_was_sent_last() {
+    fn a_request_is_reported_at_its_latest_target() {
         let (in_flight, id) = (InFlight::begin(), Arc::from("req_1"));
         let at = |in_flight: &InFlight| {
             let active = in_flight.now(&id);

@@ -1,4 +1,4 @@
-//! What requests came to, by provider and model, streamed and whole apart. Pure: a table that is added to.
+//! Sums up requests by provider and model, separately for streamed and whole replies. A pure table.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -10,20 +10,20 @@ use vandamme_protocol::vocabulary::Usage;
 use super::{End, Record, UNKNOWN};
 use crate::clock::Millis;
 
-/// Provider and model pairs that are counted apart; beyond, they share one row.
+/// The most pairs of provider and model with their own row; further pairs share one row.
 const LIMIT: usize = 10_000;
 const OTHER: &str = "(other)";
 
-/// By provider and model as the provider calls it.
+/// By provider and the provider's name of the model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rows(BTreeMap<(Arc<str>, Arc<str>), Totals>);
 
-/// What requests for one model of one provider came to.
+/// The totals of one model of one provider.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     pub streamed: Counts,
     pub whole: Counts,
-    /// When the last of them ended.
+    /// When the last of these requests ended.
     pub last: Millis,
 }
 
@@ -32,7 +32,7 @@ pub struct Totals {
 pub struct Counts {
     pub requests: u64,
     pub failed: u64,
-    /// The client left before the end.
+    /// Requests whose client disconnected before the end.
     pub cancelled: u64,
     pub tokens: Usage,
     /// In the histories that clients sent.
@@ -77,7 +77,7 @@ impl Counts {
     }
 }
 
-/// What an upstream claims may be any number, so that sums stop at the largest.
+/// Sums saturate, since an upstream can report any number.
 impl AddAssign for Counts {
     fn add_assign(&mut self, other: Self) {
         let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
@@ -120,7 +120,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn each_end_counts_once_on_its_own_side() {
+    fn each_request_counts_once_as_streamed_or_whole() {
         let mut rows = Rows::default();
         rows.count(&record("m", End::Succeeded), 10);
         rows.count(&record("m", End::Cancelled), 30);
@@ -139,7 +139,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_request_that_got_nowhere_is_counted_under_unknown() {
+    fn a_request_without_a_target_is_counted_under_unknown() {
         let mut rows = Rows::default();
         rows.count(&Record { provider: None, model: None, ..record("m", End::Cancelled) }, 1);
 
@@ -161,7 +161,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn sums_stop_at_the_largest_number() {
+    fn sums_saturate() {
         let mut rows = Rows::default();
         let usage = Usage { input: u64::MAX, ..Usage::default() };
         for _ in 0..2 {

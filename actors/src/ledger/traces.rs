@@ -1,4 +1,4 @@
-//! The last requests that have ended, and the last that failed. Pure: two rings that are added to.
+//! Keeps the last requests that have ended, and the last that failed. Two pure ring buffers.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,23 +10,23 @@ use vandamme_protocol::vocabulary::Usage;
 use super::{End, Record, UNKNOWN, printable};
 use crate::clock::Millis;
 
-/// How many failures are kept, and how many requests whatever their end.
+/// The most failures that are kept, and the most requests in total.
 const ERRORS: usize = 100;
 const TRACES: usize = 200;
-/// The longest name of a model that is kept, in bytes; nobody's is that long.
+/// The longest model name that is kept in full, in bytes; no vendor uses longer names.
 const LONGEST_NAME: usize = 300;
 
-/// What is kept of one request.
+/// The part of a request that is kept.
 #[derive(Clone, Debug)]
 pub struct Trace {
-    /// Counts what its list has had, from 1.
+    /// The sequence number in its list, starting at 1.
     pub seq: u64,
-    /// When it ended.
+    /// The time at which the request ended.
     pub at: Millis,
     pub request_id: Arc<str>,
-    /// Both are [`UNKNOWN`] for a request that never got to one.
+    /// Both are [`UNKNOWN`] for a request that reached no provider.
     pub provider: Arc<str>,
-    /// As the provider calls it.
+    /// The provider's name of the model.
     pub model: Arc<str>,
     pub streamed: bool,
     pub elapsed: Duration,
@@ -36,16 +36,16 @@ pub struct Trace {
     pub error: Option<TraceError>,
 }
 
-/// Why it did not succeed.
+/// The reason why a request did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceError {
-    /// In the words of the Python original.
+    /// The Python original's name of the error type.
     pub kind: &'static str,
-    /// One line.
+    /// On one line.
     pub message: Arc<str>,
 }
 
-/// Both lists.
+/// The failed requests and all requests.
 #[derive(Debug)]
 pub(super) struct Traces {
     errors: Ring,
@@ -68,7 +68,7 @@ impl Default for Traces {
 impl Traces {
     pub(super) fn keep(&mut self, record: &Record, now: Millis) {
         let trace = Trace::of(record, now);
-        // A client that leaves is nobody's failure, and many do.
+        // A disconnected client is not a failure, and it is frequent.
         if matches!(record.end, End::Failed { .. }) {
             self.errors.push(trace.clone());
         }
@@ -131,7 +131,7 @@ impl TraceError {
     fn of(record: &Record) -> Option<Self> {
         match &record.end {
             End::Succeeded => None,
-            End::Cancelled => Some(Self { kind: "client_disconnect", message: "the client left".into() }),
+            End::Cancelled => Some(Self { kind: "client_disconnect", message: "client disconnected".into() }),
             End::Failed { kind, message } => {
                 Some(Self { kind: named(kind, record), message: printable(message).into() })
             }
@@ -139,7 +139,7 @@ impl TraceError {
     }
 }
 
-/// The Python original's word for an error of this type.
+/// The Python original's name for an error of this type.
 fn named(kind: &str, record: &Record) -> &'static str {
     let upstream = record.upstream_calls > 0;
     match kind {
@@ -148,7 +148,7 @@ fn named(kind: &str, record: &Record) -> &'static str {
         "invalid_request_error" | "not_found_error" | "request_too_large" => "bad_request",
         "timeout_error" if upstream => "upstream_timeout",
         "timeout_error" => "timeout",
-        // Behind a 200: the reply had begun.
+        // The status was 200, so the reply had started.
         _ if upstream && record.asked.streamed && record.status == 200 => "streaming_error",
         _ if upstream => "upstream_http_error",
         _ => "api_error",
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_stand_first_and_the_oldest_go() {
+    fn the_newest_come_first_and_the_oldest_are_removed() {
         let mut traces = Traces::default();
         for number in 0..TRACES + 5 {
             traces.keep(&record("m", failed("api_error", &number.to_string())), 7);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_left_is_a_trace_and_no_error() {
+    fn a_disconnected_client_is_traced_but_not_an_error() {
         let mut traces = Traces::default();
         traces.keep(&record("m", End::Cancelled), 1);
 
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_called_by_what_went_wrong() {
+    fn errors_have_the_names_of_the_original() {
         let kind = |kind, status, streamed, upstream_calls| {
             let mut record = Record { status, upstream_calls, ..record("m", failed(kind, "x")) };
             record.asked.streamed = streamed;
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_has_a_bound() {
+    fn traces_are_bounded() {
         let long = "x".repeat(1 << 20);
         let mut traces = Traces::default();
         traces.keep(&record(&long, failed("api_error", &long)), 1);

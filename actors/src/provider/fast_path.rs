@@ -1,8 +1,9 @@
-//! Leases without a message to the provider's actor, as long as every key is as good as any other.
+//! Lends leases without a message to the provider's actor while every key is equally good.
 //!
-//! A message to the actor wakes two threads, which costs a fourth of a small request (measured). Most of the time the answer is
-//! known, because nothing rests and no request waits. Then the fast path is open, and the router takes a lease itself. The first
-//! failure closes it, before the request that failed goes on, and every request asks the actor until that opens it again.
+//! A message to the actor wakes two threads, which costs a quarter of a small request (measured). Most of the time its
+//! answer is known, because no key rests and no request waits. Then the fast path is open, and the router takes a lease
+//! directly. The first failure closes the fast path before the failed request continues. From then on every request
+//! asks the actor, until the actor opens the fast path again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,10 +18,10 @@ use crate::secret::ApiKey;
 use crate::settings::{Profile, ProviderSettings};
 use crate::snapshot::Snapshot;
 
-/// Beyond so many unread events the actor is asked, which reads them.
+/// Above this number of unread events the router asks the actor, which reads them.
 const UNREAD: usize = 1024;
 
-/// The fast path of one provider, whichever actor opens it.
+/// The fast path of one provider, shared by all incarnations of its actor.
 pub(super) struct FastPath {
     source: Snapshot<Option<Source>>,
     gate: Gate,
@@ -28,11 +29,11 @@ pub(super) struct FastPath {
     turn: AtomicUsize,
 }
 
-/// Where the leases come from.
+/// The actor and the settings that leases come from.
 struct Source {
     settings: Arc<ProviderSettings>,
     keys: Vec<ApiKey>,
-    /// Weak: an actor ends with its last lease.
+    /// Weak, since a retired actor must end with its last lease.
     owner: WeakAddr<Provider>,
     incarnation: u64,
 }
@@ -44,7 +45,7 @@ impl Default for FastPath {
 }
 
 impl FastPath {
-    /// From now on leases come from this actor with these settings.
+    /// Makes this actor and these settings the source of leases.
     pub(super) fn serve(&self, settings: &Arc<ProviderSettings>, owner: &Addr<Provider>, incarnation: u64) {
         let keys =
             if settings.passthrough { client_key(&[]).into_iter().collect() } else { settings.keys.clone() };
@@ -52,7 +53,7 @@ impl FastPath {
         self.source.store(Some(Source { settings, keys, owner: owner.downgrade(), incarnation }));
     }
 
-    /// There are no leases from here until [`serve`](Self::serve) is called again.
+    /// Lends nothing until the next call of [`serve`](Self::serve).
     pub(super) fn withdraw(&self) {
         self.source.store(None);
     }
@@ -81,7 +82,7 @@ impl FastPath {
         }
     }
 
-    /// How many keys have been taken in turn.
+    /// The number of keys taken in turn.
     pub(super) fn turn(&self) -> usize {
         self.turn.load(Ordering::Relaxed)
     }
@@ -100,7 +101,7 @@ impl FastPath {
 }
 
 impl Permits {
-    /// A lease for one request, if the fast path is open.
+    /// A lease for one request; `None` if the fast path is closed.
     pub(crate) fn lend(
         self: &Arc<Self>,
         model: &Arc<str>,
@@ -125,7 +126,7 @@ impl Permits {
     }
 }
 
-/// Whether other requests may have to get something else than this one got.
+/// Whether the event can change which key or fixups other requests get.
 fn is_adverse(event: &Event) -> bool {
     match event {
         Event::Report { report, .. } => report.outcome.is_adverse(),

@@ -1,8 +1,8 @@
-//! What is known of a provider's keys, models and host, and which key a request gets. Pure: time and random numbers are handed
-//! in.
+//! Owns the health of a provider's keys, models and host, and chooses the key of each request. Pure: the caller passes
+//! in time and random numbers.
 //!
-//! Health is a preference. What is known to fail is passed over while anything better is left, and asked anyway when
-//! nothing is. Only the upstream's own wait for a key and model refuses a request without a call.
+//! Health is a preference. A key, model or host that is known to fail is skipped while a better one is left, and called
+//! anyway if none is. Only the upstream's own wait for a key and model refuses a request without a call.
 
 mod choice;
 mod condition;
@@ -23,50 +23,50 @@ use crate::outcome::{HealthEffect, KeyEffect, Outcome};
 use crate::secret::{ApiKey, KeyId};
 use crate::settings::Limits;
 
-/// Faults of the host that are this old say nothing about it.
+/// The age from which a fault no longer counts against the host.
 const HOST_WINDOW: Duration = Duration::from_secs(60);
-/// A fault of the host shows on so many models at least.
+/// The least number of models on which a fault must appear to count against the host.
 const HOST_MODELS: usize = 2;
-/// After a pause of the whole provider, its traffic comes back over this time.
+/// The time over which traffic returns after a pause of the whole provider.
 const RAMP: Duration = Duration::from_secs(30);
-/// A key with so many models limited at once is taken for limited altogether, as far as there are others.
+/// A key with this many limited models counts as limited for all models, if other keys are left.
 const LIMITED_MODELS: usize = 3;
 
-/// How large a request is, as far as limits are concerned.
+/// The size of a request with regard to rate limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
-    /// Bytes of its body.
+    /// The size of the body, in bytes.
     pub body: usize,
-    /// Tokens that it asks for at most; 0 if it names no limit.
+    /// The most tokens that the request asks for; 0 if it names no limit.
     pub max_tokens: u64,
 }
 
 impl Size {
-    /// Whether a limit that refused `other` is likely to refuse this one: it is at least half as large.
+    /// Whether a limit that refused `other` is likely to refuse this request as well: it is at least half as large.
     fn is_comparable_to(self, other: Self) -> bool {
         self.body.saturating_mul(2) >= other.body && self.max_tokens.saturating_mul(2) >= other.max_tokens
     }
 }
 
-/// What a call with one of the keys showed.
+/// The result of a call with one of the keys.
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
     pub(crate) outcome: Outcome,
     pub(crate) key: KeyId,
     pub(crate) model: Arc<str>,
-    /// When the call began and when this was known, on the boot clock.
+    /// When the call started and when its result was known, on the boot clock.
     pub(crate) began: Millis,
     pub(crate) at: Millis,
-    /// The client's request, whose repeats count once.
+    /// The client's request; its repeats count once.
     pub(crate) request: u64,
     pub(crate) size: Size,
-    /// The lease, which may have marked what it tries out.
+    /// The lease, which may have marked a condition as on probe.
     pub(crate) lease: u64,
     /// The upstream's error in short, without secrets.
     pub(crate) message: Box<str>,
 }
 
-/// A change that somebody who reads the log wants to know of.
+/// A change of state that is worth a log line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Change {
     pub(super) subject: Subject,
@@ -87,24 +87,24 @@ pub(super) enum State {
     Resting { kind: RestKind, cause: Outcome, pause: Duration, message: Arc<str> },
 }
 
-/// Whether it rested for the same cause before, without a success since.
+/// Whether the previous rest had the same cause, without a success since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RestKind {
     New,
     Extended,
 }
 
-/// What a provider knows of its keys, its models and its host.
+/// The health of a provider's keys, models and host.
 #[derive(Clone, Debug)]
 pub(super) struct Health {
     keys: Vec<Key>,
-    /// The place of the next key in turn.
+    /// The index of the next key in turn.
     turn: usize,
     models: ByModel,
     host: Condition,
-    /// Models that showed a fault of the host since it last worked.
+    /// Models that have shown a fault of the host since the host last worked.
     host_faults: Vec<(Arc<str>, Millis)>,
-    /// When the host's last pause ended: traffic comes back from then on.
+    /// When the host's last pause ended; traffic ramps up from then on.
     ramp: Option<Millis>,
     pauses: Pauses,
 }
@@ -117,7 +117,7 @@ struct Key {
 }
 
 impl Health {
-    /// Without keys the client's own is used, about which nothing is kept.
+    /// Starts without any knowledge. Without keys the client's own key is used, about which nothing is stored.
     pub(super) fn new(keys: &[ApiKey], limits: &Limits) -> Self {
         let key =
             |key: &ApiKey| Key { key: key.clone(), whole: Condition::default(), models: ByModel::default() };
@@ -132,7 +132,7 @@ impl Health {
         }
     }
 
-    /// The same with these keys. Those that it has already keep what is known of them.
+    /// The same health for these keys. Keys that exist in both keep their state.
     pub(super) fn with_keys(&self, keys: &[ApiKey], limits: &Limits) -> Self {
         let mut health = Self::new(keys, limits);
         for key in &mut health.keys {
@@ -149,28 +149,28 @@ impl Health {
         health
     }
 
-    /// The place of the next key in turn.
+    /// The index of the next key in turn.
     pub(super) fn turn(&self) -> usize {
         self.turn
     }
 
-    /// So many keys have been taken in turn.
+    /// Sets the number of keys taken in turn.
     pub(super) fn set_turn(&mut self, turn: usize) {
         self.turn = turn.checked_rem(self.keys.len()).unwrap_or_default();
     }
 
-    /// Releases every mark: the leases that hold them report to somebody else.
+    /// Releases every mark, since the leases that hold them report to another incarnation.
     pub(super) fn release_all(&mut self) {
         self.conditions().for_each(Condition::release_all);
     }
 
-    /// Whether every key is as good as any other for every model.
+    /// Whether every key is equally good for every model.
     pub(super) fn is_clear(&self, now: Millis) -> bool {
         let keys = self.keys.iter().all(|key| key.whole.is_clear() && key.models.are_clear());
         keys && self.models.are_clear() && self.host.is_clear() && self.share(now) >= 1.0
     }
 
-    /// Drops what has said nothing for a while.
+    /// Drops conditions that have had no new evidence for a while.
     pub(super) fn forget_old(&mut self, now: Millis) {
         for key in &mut self.keys {
             key.models.forget_old(now);
@@ -184,14 +184,14 @@ impl Health {
         }
     }
 
-    /// The share of traffic that it gets after a pause of the whole provider, if there is an alternative.
+    /// The share of traffic that the provider gets after a pause of the whole provider, if there is an alternative.
     fn share(&self, now: Millis) -> f64 {
         let Some(since) = self.ramp.filter(|&since| since <= now) else { return 1.0 };
         let passed = (now - since) as f64 / RAMP.as_millis() as f64;
         (0.1 + 0.9 * passed).min(1.0)
     }
 
-    /// Takes note of what a call showed. Nothing that its lease has marked stays marked. Answers what has changed.
+    /// Applies the result of a call, and releases what its lease has marked. Returns the changes of state.
     pub(super) fn note(&mut self, report: &Report, jitter: f64) -> Vec<Change> {
         self.conditions().for_each(|condition| condition.release(report.lease));
         let evidence = Evidence {
@@ -262,7 +262,7 @@ impl Health {
         }
         match effect {
             HealthEffect::None => {}
-            // A reply of any kind comes from a host that works.
+            // A reply of any kind proves that the host works.
             HealthEffect::HostWorks | HealthEffect::ModelWorks | HealthEffect::ModelFails => {
                 self.host_faults.retain(|&(_, fault)| fault > *began);
                 let end = self.host.rest().map(|rest| rest.until.min(*at));
@@ -278,7 +278,7 @@ impl Health {
     fn note_host_fault(&mut self, report: &Report, evidence: &Evidence<'_>, changes: &mut Vec<Change>) {
         let horizon = report.at.saturating_sub(millis(HOST_WINDOW));
         self.host_faults.retain(|(model, at)| *at >= horizon && *model != report.model);
-        // More say no more.
+        // Further models add no information.
         self.host_faults.truncate(HOST_MODELS);
         self.host_faults.push((report.model.clone(), report.at));
         let is_known = !self.host.is_clear();

@@ -1,4 +1,4 @@
-//! What refusals have taught about an upstream: which edits the requests of a model need, each for a while. Pure.
+//! Stores the learned rules of a provider: the fixups that requests for a model need, each for a limited time. Pure.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,23 +8,23 @@ use vandamme_protocol::compat::Fixup;
 
 use crate::clock::{self, Millis};
 
-/// Models remembered; beyond, the one that is forgotten next makes room.
+/// The most models; beyond that, the model whose rules expire next is removed.
 const MODELS: usize = 64;
-/// Edits remembered of one model; beyond, the oldest goes.
+/// The most fixups per model; beyond that, the oldest is removed.
 const EDITS: usize = 16;
 
-/// Of one provider, by model.
+/// The learned rules of one provider, by model.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LearnedRules {
     models: HashMap<Arc<str>, LearnedRule>,
     ttl: Duration,
 }
 
-/// What is known of one model. What holds no longer stays until it is learnt again, so that it is told only once.
+/// The rules of one model. Expired rules are kept until they are learned again, so that each is logged only once.
 #[derive(Clone, Debug, Default)]
 struct LearnedRule {
     learnt: Vec<Learnt>,
-    /// What holds, as it is handed out, and when the first of it ends.
+    /// The fixups that have not expired, and the time at which the first of them expires.
     edits: Option<Arc<[Fixup]>>,
     ends: Millis,
 }
@@ -35,16 +35,16 @@ struct Learnt {
     until: Millis,
 }
 
-/// A lesson as others may see it.
+/// A learned rule as reports show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LearnedRuleView {
     pub model: Arc<str>,
     pub edit: Fixup,
-    /// Until it is forgotten.
+    /// The time until it expires.
     pub left: Duration,
 }
 
-/// Whether somebody has been told of a lesson before.
+/// Whether a rule has been logged before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Novelty {
     New,
@@ -52,7 +52,7 @@ pub(super) enum Novelty {
 }
 
 impl LearnedRules {
-    /// Whether nothing is remembered that holds.
+    /// Whether no rule is in force.
     pub(super) fn are_none(&self, now: Millis) -> bool {
         self.models.values().all(|lesson| lesson.learnt.iter().all(|learnt| learnt.until <= now))
     }
@@ -61,12 +61,12 @@ impl LearnedRules {
         Self { models: HashMap::new(), ttl }
     }
 
-    /// What is learnt from now on is remembered for so long.
+    /// Sets the lifetime of rules learned from now on.
     pub(super) fn keep_for(&mut self, ttl: Duration) {
         self.ttl = ttl;
     }
 
-    /// The edits that requests for `model` need; as good as always none.
+    /// The fixups that requests for `model` need; almost always none.
     pub(super) fn recall(&mut self, now: Millis, model: &str) -> Option<Arc<[Fixup]>> {
         let lesson = self.models.get_mut(model)?;
         if lesson.edits.is_some() && lesson.ends <= now {
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn each_lesson_is_forgotten_in_its_time_and_tells_of_other_models_nothing() {
+    fn each_rule_expires_and_applies_to_its_model_only() {
         let (mut learned_rules, model) = (learned_rules(), "m".into());
         learned_rules.learn(0, &model, edit("a"));
         learned_rules.learn(50, &model, edit("b"));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_learnt_again_is_not_new_even_when_it_was_forgotten() {
+    fn a_rule_that_is_learned_again_is_not_new_even_after_it_expired() {
         let (mut learned_rules, model) = (learned_rules(), "m".into());
 
         assert_eq!(learned_rules.learn(0, &model, edit("a")), Novelty::New);

@@ -1,4 +1,4 @@
-//! The right to ask one provider once with one key: a guard that always reports how it ended.
+//! Defines the lease, the right to call one provider once with one key: a guard that always reports how the call ended.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,30 +19,30 @@ use crate::retry::RetryBudget;
 use crate::secret::{ApiKey, KeyId};
 use crate::settings::{Profile, ProviderSettings};
 
-/// How many requests a provider has in flight, and what those have shown that it has not looked at yet. It outlives the
-/// provider's actor, so that one started anew neither forgets nor leaks any.
+/// Counts a provider's requests in flight and queues their reports for the actor. It outlives the provider's actor, so
+/// that a restarted actor neither forgets nor leaks a permit.
 ///
-/// A report wakes nobody who does not wait for it, since wake-ups were most of what a small request cost (measured): the
-/// provider reads them before it lends or tells anything, and whenever it is looked after. So there are
-/// never more than the requests in flight and those that have ended in between.
+/// A report wakes the actor only if a request waits for a permit, since wake-ups were most of the cost of a small
+/// request (measured). The actor reads the reports before it lends a key or answers a question, and at each ping of the
+/// supervisor. So their number is bounded by the requests in flight and those that have ended in between.
 pub(crate) struct Permits {
     taken: AtomicUsize,
     limit: AtomicUsize,
     events: SegQueue<Event>,
-    /// Somebody waits for a permit.
+    /// A request waits for a permit.
     awaited: AtomicBool,
     pub(super) fast_path: FastPath,
     budget: RetryBudget,
-    /// Numbers the leases that try something out.
+    /// Numbers the leases that may be probes.
     trials: AtomicU64,
-    /// The incarnation of the actor to which all this belongs. One that was replaced may still be about.
+    /// The incarnation that owns the permits. A replaced incarnation may still be running.
     current: AtomicU64,
 }
 
-/// One of them; freed by its drop.
+/// One permit; its drop frees it.
 pub(crate) struct Permit(Arc<Permits>);
 
-/// Says that a request has a permit already, by a lease whose successor it wants.
+/// Proves that a request already holds a permit, when it asks for its next lease.
 #[derive(Clone, Debug)]
 pub struct Held(Arc<Permits>);
 
@@ -88,12 +88,12 @@ impl Permits {
         self.events.push(event);
     }
 
-    /// The number of a lease that may try something out. Never 0, which the leases of the fast path have.
+    /// The number of a lease that may be a probe. Never 0, which the leases of the fast path have.
     pub(super) fn number(&self) -> u64 {
         self.trials.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// From now on this incarnation's actor lends, and reads the reports.
+    /// From now on this incarnation lends keys and reads the reports.
     pub(crate) fn belong_to(&self, incarnation: u64) {
         self.current.store(incarnation, Ordering::SeqCst);
     }
@@ -102,22 +102,22 @@ impl Permits {
         self.current.load(Ordering::SeqCst) == incarnation
     }
 
-    /// How much nobody has read.
+    /// The number of unread events.
     pub(super) fn unread(&self) -> usize {
         self.events.len()
     }
 
-    /// Whoever wants a key must ask the actor, until that has heard of its new settings.
+    /// Closes the fast path until the actor has its new settings; meanwhile every request asks the actor.
     pub(crate) fn withdraw(&self) {
         self.fast_path.withdraw();
     }
 
-    /// So many wait at the provider; while anybody does, it wants to hear of every permit that becomes free.
+    /// Sets the number of waiting requests. While there are any, the actor gets a message for every freed permit.
     pub(crate) fn await_freed(&self, waiting: usize) {
         self.awaited.store(waiting > 0, Ordering::SeqCst);
     }
 
-    /// From now on there are so many. Those that are taken beyond that come back in their time.
+    /// Sets the number of permits. Permits taken beyond it are freed when their requests end.
     pub(crate) fn resize(&self, limit: usize) {
         self.limit.store(limit, Ordering::Release);
     }
@@ -149,18 +149,18 @@ pub struct Lease {
     /// The model's name at that provider.
     pub model: Arc<str>,
     pub key: ApiKey,
-    /// What refusals have taught about requests for this model.
+    /// The fixups from learned rules for this model.
     pub remembered: Option<Arc<[Fixup]>>,
-    /// Whose timeout and retries hold.
+    /// The profile whose timeout and retries apply.
     pub profile: Option<Arc<Profile>>,
-    /// Nothing better was left: it gets one call.
+    /// No better key was left: the request gets one call.
     pub is_known_to_fail: bool,
     /// Whether another target is left.
     pub alternatives: Alternatives,
     ticket: Ticket,
 }
 
-/// What reports when a lease ends.
+/// The part of a lease that reports its end.
 #[derive(Debug)]
 struct Ticket {
     owner: Addr<Provider>,
@@ -169,13 +169,13 @@ struct Ticket {
     stage: Stage,
     permits: Arc<Permits>,
     permit: Option<Permit>,
-    /// Others pass over what this lease tries out, until it reports.
+    /// The lease is a probe: other requests skip its key, model or host until it reports.
     is_trial: bool,
-    /// What its next report says, apart from the outcome.
+    /// The contents of the next report, apart from the outcome.
     call: Call,
 }
 
-/// The call that goes on.
+/// The call in progress.
 #[derive(Clone, Debug)]
 struct Call {
     key: KeyId,
@@ -193,12 +193,12 @@ enum Stage {
     Finished,
 }
 
-/// What requests report to their provider.
+/// A report of a request to its provider.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// How a call ended, under the settings that held when the lease was made.
+    /// The result of a call, with the settings that the lease was made under.
     Report { provider: Arc<ProviderSettings>, incarnation: u64, report: Report },
-    /// What a refusal has taught about a model.
+    /// The fixups that made requests for a model acceptable.
     LearnedRule { provider: Arc<ProviderSettings>, model: Arc<str>, edits: Vec<Fixup> },
 }
 
@@ -243,7 +243,7 @@ impl Lease {
         self
     }
 
-    /// Number `lease` tries something out.
+    /// Marks the lease as a probe with this number.
     pub(super) fn on_trial(mut self, lease: u64) -> Self {
         self.ticket.call.lease = lease;
         self.ticket.is_trial = true;
@@ -260,64 +260,65 @@ impl Lease {
         self
     }
 
-    /// How long the upstream may take, if something is configured.
+    /// The timeout of the profile or the provider, if one is configured.
     pub fn timeout(&self) -> Option<Duration> {
         self.profile.as_ref().and_then(|profile| profile.timeout).or(self.provider.timeout)
     }
 
-    /// Repeats on one key.
+    /// The most repeats on one key.
     pub fn max_retries(&self) -> u32 {
         let own = self.profile.as_ref().and_then(|profile| profile.max_retries);
         own.unwrap_or(self.provider.max_retries)
     }
 
-    /// A call for this client request begins now.
+    /// Records the start of a call for this client request.
     pub fn begin_call(&mut self, request: u64) {
         self.ticket.call.began = clock::boot();
         self.ticket.call.request = request;
     }
 
-    /// Counts a call that is no retry of this provider. The budget of retries grows with these.
+    /// Counts a call that is not a retry. The retry budget grows with these calls.
     pub fn count_request(&self) {
         self.ticket.permits.budget.count_request(clock::boot());
     }
 
-    /// Draws a further call from the provider's budget. False: it is used up.
+    /// Takes one retry from the provider's budget. Returns `false` if the budget is used up.
     pub fn draw_retry(&self) -> bool {
         self.ticket.permits.budget.draw(clock::boot())
     }
 
-    /// A reply has begun well and may take long: what the lease tries out works.
+    /// Records that a reply has started successfully. If the lease is a probe, the probe has succeeded; the reply may
+    /// take long.
     pub fn begun(&mut self) {
         if self.ticket.is_trial {
             self.report(Outcome::Answered, "");
         }
     }
 
-    /// Reports what a call showed so far, and keeps the lease. `message` is the upstream's error, without secrets.
+    /// Reports an intermediate result and keeps the lease. `message` is the upstream's error, without secrets.
     pub fn report(&mut self, outcome: Outcome, message: &str) {
         self.ticket.stage = Stage::Reported;
         self.ticket.report(outcome, message);
     }
 
-    /// Reports that the call has been silent for long. It still runs.
+    /// Reports that the call has been silent for long. The call continues.
     pub fn report_silence(&self) {
         self.ticket.report(Outcome::Silent, "no answer yet");
     }
 
-    /// Reports which edits made a refused request acceptable.
+    /// Reports which fixups made a refused request acceptable.
     pub fn learn(&self, edits: Vec<Fixup>) {
         let (provider, model) = (self.provider.clone(), self.model.clone());
         self.ticket.permits.report(Event::LearnedRule { provider, model, edits });
     }
 
-    /// For the next lease of the same request: while all permits are taken, requests that want another key would wait for
-    /// one another.
+    /// The proof of this lease's permit, for the next lease of the same request. Without it, requests that need another
+    /// key would wait for one another while all permits are taken.
     pub fn held(&self) -> Option<Held> {
         self.ticket.permit.as_ref().map(|permit| Held(permit.0.clone()))
     }
 
-    /// Goes on with the permit of the lease before, unless it has got one of its own.
+    /// Takes over the permit of the previous lease, unless this lease has its own.
     #[must_use]
     pub fn after(mut self, mut before: Self) -> Self {
         if self.ticket.permit.is_none() {
@@ -326,12 +327,12 @@ impl Lease {
         self
     }
 
-    /// Gives the lease back.
+    /// Ends the lease with this outcome.
     pub fn finish(self, outcome: Outcome) {
         self.finish_with(outcome, "");
     }
 
-    /// The same with the upstream's error, without secrets.
+    /// Ends the lease with this outcome and the upstream's error, without secrets.
     pub fn finish_with(mut self, outcome: Outcome, message: &str) {
         self.ticket.finish(outcome, message);
     }
@@ -354,7 +355,7 @@ impl Ticket {
         self.free();
     }
 
-    /// First the permit, then the message: the provider looks for waiters when it comes.
+    /// Frees the permit before it sends the message, since the message makes the provider look for free permits.
     fn free(&mut self) {
         self.permit.take();
         if self.permits.awaited.load(Ordering::SeqCst) {
@@ -374,7 +375,7 @@ impl Drop for Ticket {
     }
 }
 
-/// Tells a provider that a permit has become free.
+/// Notifies a provider that a permit has been freed.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct Freed;

@@ -1,5 +1,5 @@
-//! Requests that wait for a permit, first come, first served, and those that wait for their session's key, which hold no
-//! permit. Both waits are bounded.
+//! Queues requests that wait for a permit, first in, first out, and requests that wait for their session's key, which
+//! hold no permit. Both waits are bounded.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,15 +12,15 @@ use super::{LeaseKey, Provider, Refusal};
 use crate::clock::{self, Millis};
 use crate::retry::with_jitter;
 
-/// How often those who wait are looked after.
+/// The interval at which waiting requests are checked.
 const TEND: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     waiters: VecDeque<Waiter>,
-    /// They wait for their session's key, and then for a permit.
+    /// Requests that wait for their session's key, and afterwards for a permit.
     held: Vec<HeldRequest>,
-    /// They will be looked after.
+    /// A check of the waiting requests is scheduled.
     tended: bool,
 }
 
@@ -48,7 +48,7 @@ impl Queue {
 }
 
 impl Provider {
-    /// Answers a request, or lets it wait for a permit.
+    /// Answers a request, or queues it for a permit.
     pub(super) fn enter(&mut self, (request, patience): (LeaseKey, Patience), context: &mut Context<Self>) {
         if request.reply.is_closed() {
             return;
@@ -56,7 +56,7 @@ impl Provider {
         if request.held.as_ref().is_some_and(|held| held.is_of(&self.permits)) {
             return self.grant(request, (None, patience), context);
         }
-        // Who comes now must not overtake those who wait.
+        // Waiting requests come first.
         self.serve_waiting(context);
         match self.waiting.waiters.is_empty().then(|| self.permit()).flatten() {
             Some(permit) => self.grant(request, (Some(permit), patience), context),
@@ -64,11 +64,11 @@ impl Provider {
         }
     }
 
-    /// Whoever gives one back while there is none is asked to say so.
+    /// Takes a permit. If none is free, the next request to free one notifies this actor.
     fn permit(&self) -> Option<Permit> {
         let awaits = || {
             self.permits.await_freed(1);
-            // It may have been given back in between.
+            // A permit may have been freed in between.
             self.permits.take()
         };
         self.permits.take().or_else(awaits)
@@ -88,8 +88,8 @@ impl Provider {
         self.tend(context);
     }
 
-    /// Lets a request wait until its session's key is free again, if there is room. Otherwise it gets what there is now.
-    /// Its permit serves others meanwhile.
+    /// Makes a request wait until its session's key is free again, if there is room in the queue; otherwise the request
+    /// gets another key now. Its permit serves other requests meanwhile.
     pub(super) fn hold(
         &mut self,
         request: LeaseKey,
@@ -100,12 +100,12 @@ impl Provider {
         if self.waiting.held.len() >= self.limits.provider_queue {
             return self.grant(request, (permit, Patience::HasWaited), context);
         }
-        // Not all at once.
+        // Jitter keeps the waiting requests from continuing all at once.
         let spread = with_jitter(Duration::from_millis(until.saturating_sub(clock::boot())), fastrand::f64());
         let until = clock::boot() + clock::millis(spread);
         self.permits.fast_path.close();
         self.waiting.held.push(HeldRequest { request, until });
-        // This wakes the next request that waits for a permit.
+        // This frees the permit for the next waiting request.
         drop(permit);
         self.tend(context);
     }
@@ -120,8 +120,8 @@ impl Provider {
         }
     }
 
-    /// Looks after those who wait, as long as somebody does. A permit may come free without a word to this actor, when
-    /// its lease was its predecessor's.
+    /// Schedules a check of the waiting requests, and repeats it while there are any. A permit can become free without
+    /// a message to this actor if its lease belonged to the previous incarnation.
     fn tend(&mut self, context: &mut Context<Self>) {
         if std::mem::replace(&mut self.waiting.tended, true) {
             return;
@@ -139,7 +139,7 @@ impl Provider {
         });
     }
 
-    /// Sends those away who have waited too long.
+    /// Refuses requests that have waited too long.
     fn dismiss(&mut self, now: Millis) {
         while self.waiting.waiters.front().is_some_and(|waiter| waiter.deadline <= now) {
             if let Some(waiter) = self.waiting.waiters.pop_front() {
@@ -170,7 +170,7 @@ impl Handler<Freed> for Provider {
     fn handle(&mut self, _: Freed, context: &mut Self::Context) {
         self.catch_up();
         self.serve_waiting(context);
-        // Somebody may have got one at the second look, and not have waited.
+        // A request may have found a permit at its second attempt and not have waited.
         self.permits.await_freed(self.waiting.waiters.len());
     }
 }

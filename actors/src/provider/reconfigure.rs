@@ -1,4 +1,4 @@
-//! A provider under other settings: what it knows holds for what has not changed.
+//! Applies new settings to a provider. Its knowledge about unchanged keys and an unchanged upstream is kept.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use actix::{Handler, Message};
 use super::{Provider, ProviderHealth};
 use crate::settings::{Limits, ProviderSettings};
 
-/// Everything from the next lease on goes by these settings.
+/// Applies these settings, starting with the next lease.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct Reconfigure {
@@ -15,14 +15,14 @@ pub(crate) struct Reconfigure {
     pub(crate) limits: Limits,
 }
 
-/// Whether it is another upstream, of which nothing is known, under the same name.
+/// Whether the settings describe another upstream under the same name; nothing is known about that one.
 pub(crate) fn is_another(before: &ProviderSettings, after: &ProviderSettings) -> bool {
     (&before.base_url, before.api, &before.azure, before.passthrough)
         != (&after.base_url, after.api, &after.azure, after.passthrough)
 }
 
 impl ProviderHealth {
-    /// What of it holds when the settings change from the first to the second.
+    /// The part of the knowledge that remains valid when the settings change from the first to the second.
     pub(crate) fn under(
         &self,
         (before, after): (&ProviderSettings, &ProviderSettings),
@@ -42,12 +42,12 @@ impl Handler<Reconfigure> for Provider {
     type Result = ();
 
     fn handle(&mut self, Reconfigure { settings, limits }: Reconfigure, context: &mut Self::Context) {
-        // What requests have shown so far they have shown of the old ones.
+        // Apply all reports so far to the old settings.
         self.catch_up();
         self.known = self.known.under((&self.settings, &settings), &limits);
         self.settings = settings;
         self.limits = limits;
-        // One that was replaced may hear of it late, and of later ones never.
+        // A replaced incarnation may handle this message late, and never gets later ones.
         if self.permits.belongs_to(self.incarnation) {
             self.saved.store(self.known.clone());
             self.permits.fast_path.set_turn(self.known.health.turn());

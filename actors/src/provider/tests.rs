@@ -1,4 +1,4 @@
-//! The provider as an actor: leases, permits, the queue, and what a new incarnation knows.
+//! Tests the provider as an actor: leases, permits, the queue, and the state of a new incarnation.
 
 use actix::Addr;
 use actix_rt::Arbiter;
@@ -21,7 +21,7 @@ fn start(keys: &[&str], limits: Limits) -> Addr<Provider> {
     })
 }
 
-/// Starts the actors that take one another's place.
+/// Starts successive incarnations of one provider.
 fn incarnations(keys: &[&str]) -> impl Fn(u64) -> Addr<Provider> {
     let settings = provider("p").keys(keys).build();
     let saved = Snapshot::new(ProviderHealth::new(&settings, &limits()));
@@ -38,7 +38,7 @@ fn incarnations(keys: &[&str]) -> impl Fn(u64) -> Addr<Provider> {
 
 type Answer = oneshot::Receiver<Result<Lease, NoLease>>;
 
-/// A request for `model` that has tried nothing; `set` changes it.
+/// Sends a request for `model` that has tried no key; `set` changes it.
 fn request(provider: &Addr<Provider>, model: &str, set: impl FnOnce(&mut LeaseKey)) -> Answer {
     let (reply, answer) = oneshot::channel();
     let mut request = LeaseKey {
@@ -69,7 +69,7 @@ async fn view(provider: &Addr<Provider>) -> ProviderView {
 }
 
 #[actix_rt::test]
-async fn a_lease_that_is_dropped_frees_its_permit_and_says_nothing_about_its_key() {
+async fn a_dropped_lease_frees_its_permit_and_does_not_affect_its_key() {
     let provider = start(&["a"], limits());
 
     let held = lease(&provider, &[]).await.unwrap();
@@ -130,7 +130,7 @@ async fn a_wait_that_is_too_long_or_a_queue_that_is_full_is_refused_as_busy() {
 }
 
 #[actix_rt::test]
-async fn a_new_incarnation_knows_what_the_old_one_knew_of_its_keys() {
+async fn a_new_incarnation_keeps_the_state_of_the_keys() {
     let incarnation = incarnations(&["a", "b"]);
     let first = incarnation(1);
     let taken = lease(&first, &[]).await.unwrap();
@@ -146,7 +146,7 @@ async fn a_new_incarnation_knows_what_the_old_one_knew_of_its_keys() {
 }
 
 #[actix_rt::test]
-async fn what_a_refusal_taught_comes_with_later_leases_for_that_model_whoever_lends_them() {
+async fn learned_rules_come_with_later_leases_of_any_incarnation() {
     let incarnation = incarnations(&["a"]);
     let edit = Fixup::param("top_p").unwrap();
     let first = incarnation(1);
@@ -163,7 +163,7 @@ async fn what_a_refusal_taught_comes_with_later_leases_for_that_model_whoever_le
     }
 }
 
-/// A provider, and where its fast path is.
+/// A provider and its permits, which contain the fast path.
 async fn with_fast_path(keys: &[&str], limits: Limits) -> (Addr<Provider>, Arc<Permits>) {
     let settings = provider("p").keys(keys).build();
     let saved = Snapshot::new(ProviderHealth::new(&settings, &limits));
@@ -182,19 +182,19 @@ fn lend(permits: &Arc<Permits>) -> Option<Lease> {
 }
 
 #[actix_rt::test]
-async fn while_nothing_rests_keys_are_lent_in_turn_without_asking() {
+async fn while_nothing_rests_the_fast_path_lends_keys_in_turn() {
     let (provider, permits) = with_fast_path(&["a", "b"], limits()).await;
 
     let keys: Vec<_> = (0..3).map(|_| lend(&permits).unwrap().key.expose().to_owned()).collect();
     let asked = lease(&provider, &[]).await.unwrap();
 
     assert_eq!(keys, ["a", "b", "a"]);
-    assert_eq!(asked.key.expose(), "b", "who asks has the next turn");
+    assert_eq!(asked.key.expose(), "b", "the actor continues the turn");
     assert_eq!(permits.taken(), 1);
 }
 
 #[actix_rt::test]
-async fn a_session_is_lent_the_key_that_it_would_be_given() {
+async fn the_fast_path_and_the_actor_choose_the_same_key_for_a_session() {
     let (provider, permits) = with_fast_path(&["a", "b", "c"], limits()).await;
 
     for session in (0..32).map(|number| Some(Session(number))) {
@@ -226,7 +226,7 @@ async fn the_fast_path_opens_again_when_the_failure_is_over() {
 
     lend(&permits).unwrap().finish(Outcome::ServerError);
     provider.send(Ping).await.unwrap();
-    lend(&permits).expect("one failure is no reason").finish(LIMITED);
+    lend(&permits).expect("one failure does not close the fast path").finish(LIMITED);
     provider.send(Ping).await.unwrap();
     actix_rt::time::sleep(Duration::from_millis(20)).await;
     lease(&provider, &[]).await.unwrap().finish(Outcome::Answered);
@@ -236,11 +236,11 @@ async fn the_fast_path_opens_again_when_the_failure_is_over() {
 }
 
 #[actix_rt::test]
-async fn nobody_overtakes_those_who_wait() {
+async fn the_fast_path_does_not_overtake_waiting_requests() {
     let limits = Limits { provider_in_flight: 1, ..limits() };
     let (provider, permits) = with_fast_path(&["a"], limits).await;
     let only = lend(&permits).unwrap();
-    assert!(lend(&permits).is_none(), "there is none left");
+    assert!(lend(&permits).is_none(), "no permit is left");
 
     let answer = request(&provider, "m", |_| {});
     provider.send(Ping).await.unwrap();
@@ -254,7 +254,7 @@ async fn nobody_overtakes_those_who_wait() {
 }
 
 #[actix_rt::test]
-async fn what_was_learnt_is_to_be_had_of_the_actor_alone() {
+async fn learned_rules_close_the_fast_path() {
     let (provider, permits) = with_fast_path(&["a"], limits()).await;
 
     lend(&permits).unwrap().learn(vec![Fixup::param("top_p").unwrap()]);
@@ -266,7 +266,7 @@ async fn what_was_learnt_is_to_be_had_of_the_actor_alone() {
 }
 
 #[actix_rt::test]
-async fn one_that_was_replaced_lends_nothing_and_reads_nothing() {
+async fn a_replaced_actor_lends_nothing_and_reads_nothing() {
     let (old, permits) = with_fast_path(&["a"], limits()).await;
     let lent = lend(&permits).unwrap();
 
@@ -276,11 +276,11 @@ async fn one_that_was_replaced_lends_nothing_and_reads_nothing() {
     old.send(Ping).await.unwrap();
 
     assert!(lend(&permits).is_none());
-    assert!(permits.next_event().is_some(), "its successor's to read");
+    assert!(permits.next_event().is_some(), "the event is left for the next incarnation");
 }
 
 #[actix_rt::test]
-async fn a_provider_that_is_gone_lends_nothing() {
+async fn a_stopped_provider_lends_nothing() {
     let (provider, permits) = with_fast_path(&["a"], limits()).await;
     assert!(lend(&permits).is_some());
 
@@ -292,7 +292,7 @@ async fn a_provider_that_is_gone_lends_nothing() {
 }
 
 #[actix_rt::test]
-async fn whoever_has_a_permit_gets_another_key_without_waiting_for_one() {
+async fn a_request_with_a_permit_gets_another_key_without_waiting() {
     let limits = Limits { provider_in_flight: 1, ..limits() };
     let (provider, permits) = with_fast_path(&["a", "b"], limits).await;
     let mut first = lend(&permits).unwrap();
@@ -309,7 +309,7 @@ async fn whoever_has_a_permit_gets_another_key_without_waiting_for_one() {
 }
 
 #[actix_rt::test]
-async fn a_permit_of_another_provider_is_none_here() {
+async fn a_permit_of_another_provider_does_not_count() {
     let limits = Limits { provider_in_flight: 1, provider_queue: 0, ..limits() };
     let (provider, _) = with_fast_path(&["a"], limits.clone()).await;
     let (_other, others) = with_fast_path(&["a"], limits).await;
@@ -322,7 +322,7 @@ async fn a_permit_of_another_provider_is_none_here() {
 }
 
 #[actix_rt::test]
-async fn who_comes_when_a_permit_is_free_waits_behind_those_who_wait() {
+async fn a_new_request_waits_behind_the_queue_even_if_a_permit_is_free() {
     let limits = Limits { provider_in_flight: 1, ..limits() };
     let (provider, permits) = with_fast_path(&["a"], limits).await;
     let quiet = permits.take().unwrap();
@@ -335,7 +335,7 @@ async fn who_comes_when_a_permit_is_free_waits_behind_those_who_wait() {
     assert_eq!(view(&provider).await.waiting, 1);
 
     let first = first.await.unwrap().unwrap();
-    assert!(second.try_recv().is_err(), "there is one permit");
+    assert!(second.try_recv().is_err(), "there is only one permit");
     drop(first);
     assert!(second.await.unwrap().is_ok());
 }
@@ -347,7 +347,7 @@ fn elsewhere(keys: &[&str]) -> Arc<ProviderSettings> {
 }
 
 #[actix_rt::test]
-async fn what_began_before_a_reload_says_nothing_of_another_upstream() {
+async fn leases_from_before_a_reload_do_not_affect_another_upstream() {
     let (provider, permits) = with_fast_path(&["a", "b"], limits()).await;
     let before: Vec<_> = (0..10).map(|_| lend(&permits).unwrap()).collect();
     let taught = lend(&permits).unwrap();
@@ -365,7 +365,7 @@ async fn what_began_before_a_reload_says_nothing_of_another_upstream() {
 }
 
 #[actix_rt::test]
-async fn whatever_was_saved_only_configured_keys_are_lent() {
+async fn only_configured_keys_are_lent_whatever_was_saved() {
     let (old, new) = (provider("p").keys(&["old"]).build(), elsewhere(&["new"]));
     let saved = Snapshot::new(ProviderHealth::new(&old, &limits()));
     let permits = Permits::new(8);
@@ -378,7 +378,7 @@ async fn whatever_was_saved_only_configured_keys_are_lent() {
 }
 
 #[actix_rt::test]
-async fn one_that_was_replaced_saves_nothing_when_it_hears_of_a_reload_late() {
+async fn a_replaced_actor_saves_nothing_on_a_late_reload() {
     let settings = provider("p").keys(&["a"]).build();
     let saved = Snapshot::new(ProviderHealth::new(&settings, &limits()));
     let permits = Permits::new(8);
@@ -395,7 +395,7 @@ async fn one_that_was_replaced_saves_nothing_when_it_hears_of_a_reload_late() {
 }
 
 #[actix_rt::test]
-async fn when_what_was_learnt_holds_no_longer_the_fast_path_opens_again() {
+async fn the_fast_path_opens_again_when_learned_rules_expire() {
     let limits = Limits { healing_ttl: Duration::from_millis(20), ..limits() };
     let (provider, permits) = with_fast_path(&["a"], limits).await;
     lend(&permits).unwrap().learn(vec![Fixup::param("top_p").unwrap()]);
@@ -424,7 +424,7 @@ async fn a_key_just_out_of_its_rest_takes_one_request_at_a_time_while_another_is
     leases.iter_mut().find(|lease| lease.key.id() == resting).unwrap().begun();
 
     let more = [lease(&provider, &[]).await.unwrap(), lease(&provider, &[]).await.unwrap()];
-    assert_eq!(tries(&more), 1, "it takes its turn again");
+    assert_eq!(tries(&more), 1, "the key takes its turn again");
 }
 
 #[actix_rt::test]

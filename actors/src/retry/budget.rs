@@ -1,18 +1,19 @@
-//! How many calls beyond the first one a provider's requests may make together.
+//! Limits the calls beyond the first one that all requests of a provider may make together.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::clock::Millis;
 
-/// What is counted is kept for this many seconds.
+/// The number of seconds for which counts are kept.
 const WINDOW: usize = 10;
-/// Calls that are always allowed, per second.
+/// The number of retries that are always allowed, per second.
 const RESERVE: u64 = 1;
-/// One retry for this many requests.
+/// One retry is allowed for this many requests.
 const REQUESTS_PER_RETRY: u64 = 5;
 
-/// Allows retries for 20 % of the requests of the last 10 s, and one a second besides: without it, an upstream in trouble
-/// gets several times its usual traffic. Counted without a lock; two threads that meet in a new second may lose a count.
+/// Allows retries for 20 % of the requests of the last 10 s, and one more per second. Without a budget, an upstream in
+/// trouble gets several times its usual traffic. Counts without a lock; two threads that meet in a new second may lose
+/// a count.
 #[derive(Debug, Default)]
 pub struct RetryBudget {
     seconds: [Second; WINDOW],
@@ -20,19 +21,19 @@ pub struct RetryBudget {
 
 #[derive(Debug, Default)]
 struct Second {
-    /// Which one it is: seconds on the boot clock.
+    /// The second on the boot clock that the counts belong to.
     number: AtomicU64,
     requests: AtomicU32,
     retries: AtomicU32,
 }
 
 impl RetryBudget {
-    /// Counts a call that is no retry of this provider.
+    /// Counts a call that is not a retry.
     pub fn count_request(&self, now: Millis) {
         self.second(now).requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Draws one retry. False: the budget is used up.
+    /// Takes one retry. Returns `false` if the budget is used up.
     pub fn draw(&self, now: Millis) -> bool {
         let (mut requests, mut retries) = (0, 0);
         let current = now / 1000;
@@ -75,6 +76,6 @@ mod tests {
         (0..100).for_each(|_| budget.count_request(start + 1000));
         assert_eq!((0..100).filter(|_| budget.draw(start + 1000)).count(), 20);
         assert!(!budget.draw(start + 9999));
-        assert!(budget.draw(start + 10_000), "the first second is over");
+        assert!(budget.draw(start + 10_000), "the first second has left the window");
     }
 }

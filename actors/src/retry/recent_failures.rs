@@ -1,18 +1,18 @@
-//! Which requests have failed a moment ago, so that a client's own retry is recognised: Claude Code sends
+//! Remembers requests that have just failed, to recognise a client's own retry: Claude Code sends
 //! `x-stainless-retry-count: 0` on its retries too (captured from 2.1.332).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::Millis;
 
-/// A repeat within this many seconds is the client's retry.
+/// A repeat within this many seconds counts as the client's retry.
 const WINDOW: u64 = 60;
-/// Failures beyond these replace earlier ones.
+/// The number of slots; further failures replace earlier ones.
 const SLOTS: usize = 1024;
-/// Of a slot, what holds the second.
+/// The number of bits of a slot that hold the second.
 const SECOND_BITS: u64 = 20;
 
-/// Session and body length of requests that failed within the last minute; of constant size and without a lock.
+/// The session and body length of requests that failed within the last minute. Constant size, no lock.
 #[derive(Debug)]
 pub struct RecentFailures {
     slots: Box<[AtomicU64]>,
@@ -25,13 +25,13 @@ impl Default for RecentFailures {
 }
 
 impl RecentFailures {
-    /// Notes that a request of this session and body length failed.
+    /// Records that a request with this session and body length failed.
     pub fn note(&self, session: u64, length: usize, now: Millis) {
         let (slot, mark) = Self::place(session, length);
         self.slots[slot].store(mark | second(now), Ordering::Relaxed);
     }
 
-    /// Whether such a request failed within the last minute.
+    /// Whether a request with this session and body length failed within the last minute.
     pub fn contains(&self, session: u64, length: usize, now: Millis) -> bool {
         let (slot, mark) = Self::place(session, length);
         let noted = self.slots[slot].load(Ordering::Relaxed);

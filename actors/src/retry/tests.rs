@@ -1,4 +1,4 @@
-//! What follows from each failed call.
+//! Tests the decision after each kind of failed call.
 
 use super::*;
 use crate::outcome::LimitScope;

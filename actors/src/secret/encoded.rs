@@ -1,4 +1,4 @@
-//! The forms in which a text may carry another: JSON's escapes, percent-encoding and base64.
+//! Decodes the forms in which a text can carry another one: JSON escapes, percent-encoding and base64.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -9,17 +9,17 @@ use base64::engine::general_purpose::{
 };
 use base64::engine::{DecodePaddingMode, Engine};
 
-/// Takes text without its padding, and what a cut left in the last character.
+/// Accepts text without padding and with leftover bits in the last character, as a cut leaves them.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(true),
 );
-/// Characters for three bytes, of which any may be the first that belongs to the encoded text.
+/// The number of base64 characters for three bytes. The encoded text can start at any of them.
 const GROUP: usize = 4;
 
-/// The text without JSON's escapes; `None` when there are none.
+/// The text without JSON escapes; `None` if there are none.
 pub(super) fn unescaped(text: &[u8]) -> Option<Vec<u8>> {
     memchr::memchr(b'\\', text)?;
     let mut out = Vec::with_capacity(text.len());
@@ -45,7 +45,7 @@ pub(super) fn unescaped(text: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// The text without percent-encoding; `None` when there is none.
+/// The text without percent-encoding; `None` if there is none.
 pub(super) fn percent_decoded(text: &[u8]) -> Option<Vec<u8>> {
     match Cow::from(percent_encoding::percent_decode(text)) {
         Cow::Owned(decoded) => Some(decoded),
@@ -53,8 +53,8 @@ pub(super) fn percent_decoded(text: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// What base64 of any text that contains `key` contains, in either alphabet: for each place of the key in a group, the
-/// characters that its neighbours do not change.
+/// The strings of which every base64 encoding of a text with `key` contains one, in either alphabet: for each position
+/// of the key in a group, the characters that its neighbours do not change.
 pub(super) fn base64_forms(key: &[u8]) -> impl Iterator<Item = String> {
     [(0, 0), (1, 2), (2, 3)].into_iter().flat_map(move |(before, changed)| {
         let mut text = vec![0; before];
@@ -65,7 +65,7 @@ pub(super) fn base64_forms(key: &[u8]) -> impl Iterator<Item = String> {
     })
 }
 
-/// The places of texts that may be base64 of `shortest` bytes or more.
+/// The ranges that may be base64 of `shortest` bytes or more.
 pub(super) fn base64_runs(text: &[u8], shortest: usize) -> impl Iterator<Item = Range<usize>> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -81,7 +81,7 @@ pub(super) fn base64_runs(text: &[u8], shortest: usize) -> impl Iterator<Item = 
     })
 }
 
-/// What such a text may stand for: it may begin inside of a group.
+/// The possible decodings of a run, which can start inside a group.
 pub(super) fn base64_decoded(run: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let standard: Vec<u8> = run
         .iter()
@@ -93,7 +93,7 @@ pub(super) fn base64_decoded(run: &[u8]) -> impl Iterator<Item = Vec<u8>> {
         .collect();
     (0..GROUP).filter_map(move |skipped| {
         let text = standard.get(skipped..)?;
-        // One character alone is no byte.
+        // A single character does not encode a byte.
         let whole = if text.len() % GROUP == 1 { text.len() - 1 } else { text.len() };
         BASE64.decode(&text[..whole]).ok()
     })
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn base64_is_read_from_wherever_it_begins() {
+    fn base64_is_decoded_from_any_start() {
         let runs: Vec<_> = base64_runs(b"x Basic dXNlcjprZXktMDEyMzQ= y", 8).collect();
         assert_eq!(runs.len(), 1);
         let decoded: Vec<_> = base64_decoded(b"xdXNlcjprZXktMDEyMzQ").collect();

@@ -1,5 +1,5 @@
-//! The search for secrets in text that is about to leave the process: every key of this process's lifetime at once, in the
-//! forms in which an upstream may echo it.
+//! Searches text that is about to leave the process for secrets: for every key of this process's lifetime at once, in
+//! the forms in which an upstream may echo it.
 
 use std::fmt;
 use std::ops::Range;
@@ -10,55 +10,55 @@ use memchr::memmem;
 
 use super::{ApiKey, encoded, shape};
 
-/// Stands in a text where a key was.
+/// Replaces a key in a text.
 const REDACTED: &str = "[key]";
 /// Replaces a text from which a key cannot be cut out.
 const WITHHELD: &str = "[a text that contains a key was withheld]";
-/// The most keys whose forms in base64 are searched for: six each.
+/// The most keys whose base64 forms are searched for; each key has six forms.
 const MOST_FORMS: usize = 500;
-/// How many layers of escapes are undone: JSON inside JSON inside JSON.
+/// The most layers of escapes that are undone: JSON inside JSON inside JSON.
 const DEEPEST: usize = 3;
 
-/// Every key that must not leave the process in a text. The search is built once; a copy of this is cheap.
+/// All keys that must not leave the process in a text. The search is built once; cloning is cheap.
 #[derive(Clone)]
 pub struct Secrets {
     known: Option<Arc<AhoCorasick>>,
-    /// The same in base64, unless they are too many: then texts are decoded.
+    /// The same keys in base64, unless there are too many; in that case texts are decoded instead.
     encoded: Option<Arc<AhoCorasick>>,
     /// The key of one request, which need not be in the configuration.
     own: Option<ApiKey>,
-    /// The length of the shortest that is searched for.
+    /// The length of the shortest key that is searched for.
     shortest: usize,
 }
 
 /// Which occurrences of a key count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// Those that are not a part of a longer word: `token-1` is not in `token-10`.
+    /// Occurrences that are not part of a longer word: `token-1` does not match in `token-10`.
     Alone,
     Anywhere,
 }
 
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The search itself would print what it looks for.
+        // Printing the search itself would print the keys.
         let known = self.known.as_ref().map_or(0, |search| search.patterns_len());
         write!(f, "Secrets({known})")
     }
 }
 
 impl Secrets {
-    /// Keys that are too short or too common to be told from ordinary text are not searched for.
+    /// Skips keys that are too short or too common to distinguish from ordinary text.
     pub fn new(keys: impl IntoIterator<Item = ApiKey>) -> Self {
         let keys: Vec<ApiKey> = keys.into_iter().filter(|key| shape::is_distinctive(key.expose())).collect();
         let shortest = keys.iter().map(|key| key.expose().len()).min().unwrap_or(usize::MAX);
-        // Even the search for nothing takes its time to build.
+        // Even a search for no patterns takes time to build.
         let search = (!keys.is_empty()).then(|| {
             AhoCorasick::builder()
                 .match_kind(MatchKind::LeftmostLongest)
                 .build(keys.iter().map(ApiKey::expose))
         });
-        // Building fails only beyond 2^31 states, more than the bound on keys allows.
+        // Building fails only beyond 2^31 states, which the bound on keys does not allow.
         let known = search.and_then(Result::ok).map(Arc::new);
         let forms = keys.iter().flat_map(|key| encoded::base64_forms(key.expose().as_bytes()));
         let is_few = (1..=MOST_FORMS).contains(&keys.len());
@@ -66,7 +66,7 @@ impl Secrets {
         Self { known, encoded, own: None, shortest }
     }
 
-    /// These and another one.
+    /// These secrets and the key of one request.
     #[must_use]
     pub fn with(&self, key: &ApiKey) -> Self {
         let text = key.expose();
@@ -78,22 +78,22 @@ impl Secrets {
         Self { own, shortest: self.shortest.min(text.len()), ..self.clone() }
     }
 
-    /// Whether a text holds one of them where it stands alone, plainly or encoded.
+    /// Whether the text contains a key as a whole word, plain or encoded.
     pub fn found_in(&self, text: &[u8]) -> bool {
         self.found(text, Place::Alone)
     }
 
-    /// The same for the value of a header, where an occurrence inside a longer word counts, too.
+    /// Like [`Self::found_in`], for the value of a header: an occurrence inside a longer word counts as well.
     pub fn found_in_header(&self, value: &[u8]) -> bool {
         self.found(value, Place::Anywhere)
     }
 
-    /// The same as [`Self::found_in`] without the encoded forms. It is fast enough for whole replies.
+    /// Like [`Self::found_in`], without the encoded forms. It is fast enough for whole replies.
     pub fn found_plainly_in(&self, text: &[u8]) -> bool {
         text.len() >= self.shortest && self.next(text, 0, Place::Alone).is_some()
     }
 
-    /// `text` without any of them.
+    /// The text without any of the keys.
     pub fn scrub(&self, text: String) -> String {
         if !self.found_in(text.as_bytes()) {
             return text;
@@ -103,7 +103,7 @@ impl Secrets {
             if !self.found_in(&bytes) {
                 break;
             }
-            // The key stands there in an encoded form: continue with the decoded text.
+            // A key remains in an encoded form: continue with the decoded text.
             let decoded = encoded::unescaped(&bytes).or_else(|| encoded::percent_decoded(&bytes));
             let Some(decoded) = decoded else { break };
             bytes = self.cut(&decoded);
@@ -154,7 +154,7 @@ impl Secrets {
         encoded::base64_decoded(run).any(|decoded| self.next(&decoded, 0, Place::Anywhere).is_some())
     }
 
-    /// The text without those that stand plainly in it; every other byte stays.
+    /// The text without the keys that appear in plain form; every other byte is unchanged.
     pub fn without_plain(&self, text: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(text.len());
         let mut from = 0;
@@ -167,7 +167,7 @@ impl Secrets {
         out
     }
 
-    /// The same, and without those in base64.
+    /// The text without the keys in plain form and in base64.
     fn cut(&self, text: &[u8]) -> Vec<u8> {
         let mut out = self.without_plain(text);
         let runs = encoded::base64_runs(&out, self.shortest);
@@ -178,7 +178,7 @@ impl Secrets {
         out
     }
 
-    /// The first occurrence from there on.
+    /// The first occurrence at or after `from`.
     fn next(&self, text: &[u8], from: usize, place: Place) -> Option<Range<usize>> {
         let known = self.known.as_ref().and_then(|search| {
             first(text, (from, place), |at| {
@@ -214,7 +214,7 @@ fn first(
     None
 }
 
-/// Whether what is found is not a part of a longer word.
+/// Whether the match is not part of a longer word.
 fn stands_alone(text: &[u8], found: &Range<usize>) -> bool {
     let is_word = |at: usize| text.get(at).is_some_and(|&byte| is_of_a_word(byte));
     let before = &text[..found.start];
@@ -229,7 +229,7 @@ fn is_of_a_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
-/// Whether a text ends in what stands for one character: `\n`, `\u0022`, `%20`.
+/// Whether a text ends in an escape sequence for one character: `\n`, `\u0022`, `%20`.
 fn ends_in_escape(text: &[u8]) -> bool {
     let hex = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
     match text {
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_longer_word_is_no_key_but_in_a_header() {
+    fn a_part_of_a_longer_word_counts_only_in_a_header() {
         let secrets = secrets();
         for text in [format!("{ONE}0"), format!("x{ONE}"), format!("_{ONE}_"), format!("{ONE}-{TWO}-")] {
             assert!(!secrets.found_in(text.as_bytes()), "{text}");
@@ -290,20 +290,20 @@ mod tests {
     }
 
     #[test]
-    fn of_two_keys_the_longer_one_that_fits_is_meant() {
+    fn the_longest_matching_key_is_removed() {
         let secrets = Secrets::new([ApiKey::new("token-0001"), ApiKey::new("token-0001.abcd")]);
         assert_eq!(secrets.scrub("token-0001.abcd token-0001".into()), "[key] [key]");
     }
 
     #[test]
-    fn the_key_of_one_request_is_found_beside_the_others() {
+    fn the_key_of_one_request_is_found_as_well() {
         let secrets = secrets().with(&ApiKey::new("client-key-77"));
         assert_eq!(secrets.scrub(format!("client-key-77 {ONE} client-key-77")), "[key] [key] [key]");
         assert!(secrets.found_in(b"client-key-77") && secrets.found_plainly_in(b"client-key-77"));
     }
 
     #[test]
-    fn encoded_keys_are_found_and_what_is_left_can_be_read() {
+    fn encoded_keys_are_removed_and_the_rest_stays_readable() {
         let key = "p@ss/w\"rd-0123456789";
         let secrets = Secrets::new([ApiKey::new(key)]);
         let json = |text: &str| format!("{text:?}");
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_it_prints() {
+    fn debug_output_contains_no_key() {
         assert_eq!(format!("{:?}", secrets()), "Secrets(2)");
     }
 

@@ -1,5 +1,5 @@
-//! Which texts are secrets by their shape: what is too short or too common to be searched for, and which parts of a
-//! configured header value are credentials.
+//! Decides by its shape whether a text is a secret: which keys are too short or too common to search for, and which
+//! parts of a configured header value are credentials.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -8,18 +8,18 @@ use super::ApiKey;
 
 /// A shorter key protects nothing.
 const SHORTEST: usize = 8;
-/// Most vendors' keys begin like this, and no word does.
+/// The prefix of most vendors' keys; no word starts with it.
 const PREFIX: &str = "sk-";
-/// The same for a key with that prefix.
+/// The minimum length of a key with that prefix.
 const SHORTEST_WITH_PREFIX: usize = 7;
 /// Up to this length, letters alone are a word (`placeholder`, `max_tokens`), and digits alone are a number.
 const LONGEST_WORD: usize = 15;
-/// A header value of this length and more that mixes letters and digits is a credential, whatever the header's name.
+/// A header value of at least this length that mixes letters and digits is a credential, whatever the header's name.
 const CREDENTIAL: usize = 20;
-/// The same for the part of it that mixes them.
+/// The minimum length of the part that mixes them.
 const MIXED_PART: usize = 8;
 
-/// Parts of the names of headers that carry credentials.
+/// Parts of header names that indicate credentials.
 const CREDENTIAL_NAMES: [&str; 12] = [
     "auth",
     "bearer",
@@ -34,14 +34,14 @@ const CREDENTIAL_NAMES: [&str; 12] = [
     "signature",
     "token",
 ];
-/// Headers whose values look like credentials and are none.
+/// Headers whose values look like credentials but are not.
 const PLAIN_NAMES: [&str; 6] =
     ["anthropic-beta", "openai-beta", "openai-organization", "openai-project", "http-referer", "user-agent"];
-/// Schemes of `authorization`, which some upstreams take in headers of their own.
+/// Schemes of `authorization`. Some upstreams accept them in their own headers.
 const SCHEMES: [&str; 4] = ["basic ", "bearer ", "token ", "apikey "];
 
-/// Whether a key differs from ordinary text. The dummy keys of local servers (`ollama`, `none`, `x`) do not: a search for
-/// them would cut words out of error messages.
+/// Whether a key differs from ordinary text. The dummy keys of local servers (`ollama`, `none`, `x`) do not: a search
+/// for them would remove words from error messages.
 pub(super) fn is_distinctive(key: &str) -> bool {
     let prefixed = key.starts_with(PREFIX) && key.len() >= SHORTEST_WITH_PREFIX;
     prefixed || (key.len() >= SHORTEST && (key.len() > LONGEST_WORD || is_mixed(key)))
@@ -76,7 +76,7 @@ fn password(word: &str) -> Option<String> {
     decoded.split_once(':').map(|(_, password)| password.to_owned())
 }
 
-/// Whether a text of word length is more than a word or a number.
+/// Whether a text as short as a word is more than a word or a number.
 fn is_mixed(text: &str) -> bool {
     let letters = text.bytes().any(|byte| byte.is_ascii_alphabetic());
     let digits = text.bytes().any(|byte| byte.is_ascii_digit());
@@ -84,7 +84,7 @@ fn is_mixed(text: &str) -> bool {
     (letters && digits) || text.bytes().any(odd) || text.split(['-', '_', '.', ' ']).any(is_mixed_case)
 }
 
-/// Neither `word`, `Word` nor `WORD`.
+/// Whether a word is none of `word`, `Word` and `WORD`.
 fn is_mixed_case(word: &str) -> bool {
     let rest = word.get(1..).unwrap_or_default();
     let upper = |text: &str| text.bytes().any(|byte| byte.is_ascii_uppercase());
@@ -92,7 +92,7 @@ fn is_mixed_case(word: &str) -> bool {
     upper(rest) && lower(word)
 }
 
-/// Whether a word looks like a credential, whatever the name of its header. Dates, versions and URLs do not.
+/// Whether a word looks like a credential, independent of its header's name. Dates, versions and URLs do not.
 fn is_random(word: &str) -> bool {
     let part = |part: &str| {
         let has = |of: fn(&u8) -> bool| part.as_bytes().iter().any(of);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn header_values_are_secrets_by_their_name_or_by_their_look() {
+    fn header_values_are_secrets_by_name_or_by_shape() {
         assert_eq!(found("X-Secret", "canary-header-012345678"), ["canary-header-012345678"]);
         assert_eq!(found("x-fwd", "Bearer tok-0123456789"), ["tok-0123456789"]);
         assert_eq!(found("cf-access-client-secret", "s3cr3t-value"), ["s3cr3t-value"]);

@@ -1,19 +1,19 @@
-//! Facts in the order in which they were learnt, bounded in number and in bytes.
+//! Stores facts by age, bounded in number and in bytes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use super::Scope;
 
-/// All of it, bytes: signatures have a few thousand each.
+/// The most bytes in total; a signature has a few thousand.
 const MOST_BYTES: usize = 64 << 20;
-/// One fact with its key, bytes: a larger one is not kept.
+/// The most bytes of one fact with its key; a larger fact is not stored.
 const LARGEST: usize = 1 << 20;
 
 #[derive(Default)]
 pub(super) struct Store {
     facts: HashMap<Scope, HashMap<String, Fact>>,
-    /// By number: the oldest first.
+    /// By number, oldest first.
     order: BTreeMap<u64, (Scope, String)>,
     next: u64,
     bytes: usize,
@@ -30,7 +30,7 @@ impl Store {
         self.facts.get(scope)?.get(key).map(|fact| fact.text.as_str())
     }
 
-    /// Keeps a fact among `most` at most.
+    /// Stores a fact and keeps the total at `most` facts or fewer.
     pub(super) fn keep(
         &mut self,
         (scope, key): (Scope, String),
@@ -42,7 +42,7 @@ impl Store {
         if size > LARGEST {
             return;
         }
-        // A tenth at once, so that a full memory does not mean one more thing to do each time.
+        // Removes a tenth at once, so that a full store does not have to remove a fact for each new one.
         if self.order.len() >= most {
             self.forget_oldest((most / 10).max(1));
         }
@@ -85,7 +85,7 @@ impl Store {
     }
 }
 
-/// The key stands there twice, and it is as long as the upstream makes it.
+/// The key is stored twice, and its length depends on the upstream.
 fn size(key: &str, text: &str) -> usize {
     2 * key.len() + text.len()
 }
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fact_is_known_to_its_caller_and_provider_alone() {
+    fn a_fact_is_visible_to_its_caller_and_provider_only() {
         let mut store = Store::default();
         keep(&mut store, "k", "fact", (Instant::now(), 10));
         assert_eq!(store.find(&scope(1, "p"), "k"), Some("fact"));
@@ -120,7 +120,7 @@ mod tests {
         for at in 0..20 {
             keep(&mut store, &at.to_string(), "x", (now, 20));
         }
-        // Said again, it is not the oldest any more, and takes no room of its own.
+        // A repeated fact becomes the newest and takes no additional space.
         keep(&mut store, "0", "y", (now, 20));
         keep(&mut store, "20", "x", (now, 20));
         let known = |key: &str| store.find(&scope(1, "p"), key).is_some();
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn its_bytes_are_bounded_and_keys_count() {
+    fn total_bytes_are_bounded_and_include_keys() {
         let (mut store, now) = (Store::default(), Instant::now());
         let large = "x".repeat(LARGEST / 4);
         for at in 0..1_000 {

@@ -1,4 +1,4 @@
-//! What the supervisor does when the settings change: providers come, go, and go on under other terms.
+//! Applies changed settings to the supervisor's tree: adds, removes and reconfigures providers.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::router::Routes;
 use crate::settings::{Limits, ProviderSettings, Settings};
 
 impl Supervisor {
-    /// The new registry is published as a whole: no request sees routes to a provider that is not there.
+    /// Publishes the new registry as a whole, so that no request sees routes to a provider that does not exist.
     pub(super) fn reconfigure(&mut self, settings: Settings) {
         let old = self.registry.load();
         let mut slots = std::mem::take(&mut self.providers);
@@ -26,7 +26,8 @@ impl Supervisor {
                         strangers.push(name.clone());
                     }
                     slot.reconfigure(provider, &settings.limits);
-                    // Before the routes that lead to it, and to the same mailbox.
+                    // The message must be in the provider's mailbox before the routes that lead to the provider are
+                    // published.
                     handle.permits.withdraw();
                     handle.address.do_send(provider::Reconfigure {
                         settings: provider.clone(),
@@ -52,7 +53,7 @@ impl Supervisor {
             event_queue: old.event_queue.clone(),
             routes: self.routes.clone(),
             providers: handles,
-            // Nobody who waits for an answer waits in vain.
+            // The generation stays the same: no actor was replaced, so every pending request gets its answer.
             generation: old.generation,
         });
         self.settings = settings;
@@ -73,7 +74,7 @@ impl Supervisor {
         (slot, handle)
     }
 
-    /// The actor ends when its last lease does; its thread is ended after it.
+    /// Retires a provider: its actor ends with its last lease, and its thread is stopped afterwards.
     fn retire(&mut self, name: &Arc<str>, old: &Registry) {
         let arbiter = self.arbiters.remove(&Name::Provider(name.clone()));
         if let Some((arbiter, address)) = arbiter.zip(old.provider(name)) {
@@ -81,7 +82,7 @@ impl Supervisor {
         }
     }
 
-    /// Ends the threads of those who have left for good.
+    /// Stops the threads of retired providers whose actors have ended.
     pub(super) fn bury(&mut self) {
         self.retired.retain(|(address, arbiter)| {
             let lives = address.upgrade().is_some_and(|address| address.connected());
@@ -94,7 +95,7 @@ impl Supervisor {
 }
 
 impl ProviderSlot {
-    /// Also what a replacement would start from.
+    /// Also updates the state that a replacement would start from.
     fn reconfigure(&mut self, provider: &Arc<ProviderSettings>, limits: &Limits) {
         self.health.store(self.health.load().under((&self.settings, provider), limits));
         self.permits.resize(limits.provider_in_flight);
@@ -142,11 +143,14 @@ mod tests {
             size: Size::default(),
             reply,
         });
-        timeout(Duration::from_secs(5), answer).await.expect("in time").expect("an answer")
+        timeout(Duration::from_secs(5), answer)
+            .await
+            .expect("no answer in time")
+            .expect("the request was dropped")
     }
 
     #[actix_rt::test]
-    async fn a_provider_that_goes_stays_for_its_lease_and_no_longer() {
+    async fn a_removed_provider_ends_with_its_last_lease() {
         let (supervisor, registry) = tree(vec![provider("p").build(), provider("q").build()]);
         let held = lease(&registry, "p:m").await.unwrap();
         let address = registry.load().provider("p").unwrap().downgrade();
@@ -163,11 +167,11 @@ mod tests {
                 sleep(Duration::from_millis(5)).await;
             }
         };
-        timeout(Duration::from_secs(5), gone).await.expect("it goes");
+        timeout(Duration::from_secs(5), gone).await.expect("the actor does not end");
     }
 
     #[actix_rt::test]
-    async fn a_provider_comes_back_as_somebody_new() {
+    async fn a_provider_that_is_added_again_starts_fresh() {
         let (supervisor, registry) = tree(vec![provider("p").build(), provider("q").build()]);
         let held = lease(&registry, "p:m").await.unwrap();
 
@@ -181,7 +185,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn one_that_hangs_meanwhile_is_replaced_by_one_with_the_new_keys() {
+    async fn a_provider_that_hangs_during_a_reload_restarts_with_the_new_keys() {
         let (supervisor, registry) = tree(vec![provider("p").keys(&["a", "b"]).build()]);
         lease(&registry, "p:m").await.unwrap().finish(Outcome::KeyRejected);
         registry.load().provider("p").unwrap().send(Observe::new()).await.unwrap();
@@ -194,7 +198,7 @@ mod tests {
                 sleep(Duration::from_millis(5)).await;
             }
         };
-        timeout(Duration::from_secs(5), replaced).await.expect("it is replaced");
+        timeout(Duration::from_secs(5), replaced).await.expect("the provider is not replaced");
 
         let view = registry.load().provider("p").unwrap().send(Observe::new()).await.unwrap();
         let states: Vec<_> = view.keys.iter().map(|key| key.state).collect();

@@ -1,4 +1,4 @@
-//! The HTTP client of one provider on one thread, as it is lent: awc, over connections that cannot mix two exchanges.
+//! The HTTP client of one provider on one thread: awc on connections that cannot mix two replies.
 
 use std::future::poll_fn;
 use std::io;
@@ -18,15 +18,16 @@ use super::connector::UpstreamConnector;
 use super::pool::Pool;
 use super::reply_io::ConnectionFault;
 
-/// `EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`, `EADDRNOTAVAIL`: what connecting to anybody needs is used up here.
+/// `EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`, `EADDRNOTAVAIL`: this machine lacks a resource that every new connection
+/// needs.
 const LOCAL_SHORTAGES: [i32; 5] = [24, 23, 105, 12, 99];
 
-/// A lent client. It panics when it is used on another thread.
+/// A lent client. It panics if it is used on another thread.
 #[derive(Clone)]
 pub struct Client(SendWrapper<Rc<Clients>>);
 
-/// For an https URL awc would add TLS above our connections, and the end of a reply cannot be seen below TLS. So awc gets http
-/// URLs only. One of the two clients connects without TLS, the other adds TLS below our connections.
+/// For an https URL awc would add TLS above our connections, and the end of a reply cannot be detected below TLS.
+/// Therefore awc gets http URLs only: one client connects without TLS, the other adds TLS below our connections.
 struct Clients {
     plain: awc::Client,
     tls: awc::Client,
@@ -40,10 +41,10 @@ pub struct Request {
     pub headers: HeaderMap,
 }
 
-/// Why there is no reply.
+/// The reason why there is no reply.
 #[derive(Debug, Error)]
 pub enum SendError {
-    /// This machine has run out of descriptors, ports or memory. It says nothing about the upstream.
+    /// This machine has no descriptors, ports or memory left. The upstream is not the cause.
     #[error("this machine cannot open another connection: {0}")]
     Local(io::Error),
     #[error("{0}")]
@@ -60,7 +61,7 @@ impl From<SendRequestError> for SendError {
         #[expect(clippy::wildcard_enum_match_arm, reason = "awc's other errors have other causes")]
         match error {
             SendRequestError::Connect(ConnectError::Io(error)) if is_local(&error) => Self::Local(error),
-            // A resolver that lacks a descriptor says that the name has no address.
+            // Without a free descriptor, the resolver reports that the name has no address.
             SendRequestError::Connect(ConnectError::Resolver(error)) => match new_socket() {
                 Err(shortage) if is_local(&shortage) => Self::Local(shortage),
                 _ => Self::Other(SendRequestError::Connect(ConnectError::Resolver(error))),
@@ -86,13 +87,14 @@ impl Client {
             let connector = awc::Connector::new()
                 .connector(connector)
                 .timeout(wiring.connect_timeout)
-                // The gate is the provider's; a limit here would be shared by all hosts and wait in silence.
+                // The provider limits the requests in flight; a limit here would be shared by all hosts and delay
+                // requests silently.
                 .limit(0);
             awc::Client::builder()
                 .connector(connector)
                 // A redirect would carry `x-api-key` to another host.
                 .disable_redirects()
-                // Deadlines are the exchange's own.
+                // The proxy run enforces the deadlines.
                 .disable_timeout()
                 .no_default_headers()
                 .finish()
@@ -101,8 +103,8 @@ impl Client {
         Self(SendWrapper::new(Rc::new(Clients { plain, tls, pool })))
     }
 
-    /// Sends a request and waits for the final head of the reply. When the connection turns out to have been closed by the
-    /// upstream since its last reply, the request is sent once more on a new one; `body` makes the body for each.
+    /// Sends a request and waits for the final head of the reply. If the upstream has closed a reused connection since
+    /// its last reply, the request is sent once more on a new connection; `body` builds the body for each attempt.
     ///
     /// # Errors
     /// The request was not sent, or not answered.
@@ -115,7 +117,7 @@ impl Client {
             Some(rest) => (&self.0.tls, with_port(rest)),
             None => (&self.0.plain, url),
         };
-        // awc would make a second map of headers for this one.
+        // Setting it here saves the second header map that awc would create for it.
         if let Some(host) = host(&url) {
             headers.insert(HOST, host);
         }
@@ -130,7 +132,7 @@ impl Client {
     }
 }
 
-/// The host of an http URL, and its port unless that goes without saying.
+/// The host of an http URL, with its port unless it is a default port.
 fn host(url: &str) -> Option<HeaderValue> {
     let rest = url.strip_prefix("http://")?;
     let end = rest.bytes().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
@@ -140,7 +142,7 @@ fn host(url: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(host).ok()
 }
 
-/// An https URL, given without its scheme, as an http URL to the same host and port.
+/// Converts an https URL, given without its scheme, to an http URL with the same host and port.
 fn with_port(rest: &str) -> String {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);

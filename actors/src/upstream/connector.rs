@@ -1,5 +1,5 @@
-//! How connections to upstreams are made: an idle one from the pool, else a new one, without Nagle's delay, with keep-alive,
-//! through a proxy where one is configured, with TLS where the URL says https.
+//! Connects to upstreams: takes an idle connection from the pool or opens a new one, without Nagle's delay, with
+//! keep-alive, through a proxy if one is configured, and with TLS if the URL says https.
 
 use std::io;
 use std::rc::Rc;
@@ -24,16 +24,16 @@ use super::proxy::{ProxyAddress, ProxySettings, Tls};
 use super::reply_io::{History, ReplyIo};
 use super::transport::Transport;
 
-/// An idle connection is probed after this long, so that one that died behind a firewall is noticed.
+/// The idle time after which a connection is probed, so that one that a firewall has dropped is detected.
 const KEEPALIVE: Duration = Duration::from_secs(30);
-/// The largest answer to CONNECT that is read.
+/// The most bytes of an answer to CONNECT that are read.
 const TUNNEL_ANSWER: usize = 8 << 10;
 
 #[derive(Clone)]
 pub(super) struct UpstreamConnector {
     tcp: ConnectorService,
     proxies: Rc<ProxySettings>,
-    /// `None`: plain TCP.
+    /// `None` for plain TCP.
     tls: Option<Arc<ClientConfig>>,
     pool: Rc<Pool>,
 }
@@ -43,8 +43,8 @@ impl UpstreamConnector {
         Self { tcp: TcpConnector::default().service(), proxies, tls, pool }
     }
 
-    /// A new TCP connection to the host of `uri`, or to a proxy: with a tunnel through it for TLS, else one whose requests
-    /// the proxy forwards.
+    /// Opens a TCP connection to the host of `uri` or to a proxy: for TLS with a tunnel through the proxy, otherwise
+    /// one whose requests the proxy forwards.
     fn connect(&self, uri: &Uri) -> LocalBoxFuture<'static, Result<Connected, ConnectError>> {
         let tls = if self.tls.is_some() { Tls::Yes } else { Tls::No };
         let proxy = uri.host().and_then(|host| self.proxies.of(tls, host)).cloned();
@@ -77,7 +77,7 @@ impl UpstreamConnector {
 /// A connection below TLS.
 struct Connected {
     connection: Connection<Uri, TcpStream>,
-    /// For one to a proxy that forwards its requests.
+    /// Set if the connection leads to a proxy that forwards its requests.
     forwarding: Option<Forwarding>,
 }
 
@@ -127,7 +127,7 @@ fn tuned<R>(connection: Connection<R, TcpStream>) -> Result<Connection<R, TcpStr
     Ok(connection)
 }
 
-/// Asks the proxy for a tunnel to `target` (RFC 9110, section 9.3.6). The proxy resolves the name.
+/// Requests a tunnel to `target` from the proxy (RFC 9110, section 9.3.6). The proxy resolves the name.
 async fn tunnel(stream: &mut TcpStream, proxy: &ProxyAddress, target: &str) -> io::Result<()> {
     let authorization = proxy
         .authorization
@@ -141,7 +141,7 @@ async fn tunnel(stream: &mut TcpStream, proxy: &ProxyAddress, target: &str) -> i
         if answer.len() >= TUNNEL_ANSWER {
             return Err(io::Error::other("the proxy's answer to CONNECT is too long"));
         }
-        // Byte by byte: what follows the blank line already belongs to the tunnel.
+        // Read byte by byte: the bytes after the blank line belong to the tunnel.
         answer.push(stream.read_u8().await?);
     }
     let status = answer.split(|&byte| byte == b' ').nth(1).and_then(|word| std::str::from_utf8(word).ok());

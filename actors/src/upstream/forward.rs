@@ -1,5 +1,5 @@
-//! Requests that a proxy forwards: without TLS to the upstream there is no tunnel, and the proxy reads the request itself,
-//! whose target is a whole URL then (RFC 9112, section 3.2.2).
+//! Writes requests that a proxy forwards. Without TLS to the upstream there is no tunnel: the proxy reads the request,
+//! so its target must be an absolute URL (RFC 9112, section 3.2.2).
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,10 +11,10 @@ use tokio::io::AsyncWrite;
 
 use super::proxy::ProxyAddress;
 
-/// Where a proxy forwards the requests of one connection.
+/// The upstream to which a proxy forwards the requests of one connection.
 #[derive(Debug)]
 pub(super) struct Forwarding {
-    /// The upstream's host and port, without a user.
+    /// The upstream's host and port, without user information.
     authority: String,
     proxy: ProxyAddress,
 }
@@ -27,8 +27,8 @@ impl Forwarding {
         Self { authority, proxy }
     }
 
-    /// The request line as the proxy needs it, with what only the proxy gets, for a request that begins with `head`; and
-    /// how many bytes of `head` it stands for. `None` unless the whole line is there.
+    /// The request line and the proxy's own headers for a request that starts with `head`, and the number of bytes of
+    /// `head` that they replace. `None` if `head` has no complete line.
     fn line(&self, head: &[u8]) -> Option<(BytesMut, usize)> {
         let end = memchr::memmem::find(head, b"\r\n")? + 2;
         let method = memchr::memchr(b' ', &head[..end])? + 1;
@@ -45,14 +45,14 @@ impl Forwarding {
     }
 }
 
-/// How far the request line of one exchange has got.
+/// The progress of writing the request line of one request.
 #[derive(Debug)]
 pub(super) enum RequestLine {
-    /// It is written as it is, or has been written.
+    /// The line has been written, or needs no change.
     Done,
-    /// No byte of the request has been written.
+    /// No byte of the request has been written yet.
     Due,
-    /// What is left of the line, and how many bytes of the request it stands for.
+    /// The rest of the line, and the number of bytes of the request that the line replaces.
     Writing(BytesMut, usize),
 }
 
@@ -61,7 +61,7 @@ impl RequestLine {
         if forwarding.is_some() { Self::Due } else { Self::Done }
     }
 
-    /// Writes the beginning of a request, which starts with `bytes`. Ready with how many of these have been written.
+    /// Writes the start of a request, which starts with `bytes`. Returns how many of these bytes have been written.
     pub(super) fn poll_write<W: AsyncWrite + Unpin>(
         &mut self,
         forwarding: &Forwarding,
@@ -70,7 +70,7 @@ impl RequestLine {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         if let Self::Due = self {
-            let missing = || io::Error::other("the request line is longer than what is written at once");
+            let missing = || io::Error::other("the request line does not fit in one write");
             let (line, length) = forwarding.line(bytes).ok_or_else(missing)?;
             *self = Self::Writing(line, length);
         }
@@ -107,7 +107,7 @@ mod tests {
         Some((String::from_utf8(line.to_vec()).unwrap(), length))
     }
 
-    /// Takes so many bytes at once, one after the other, and nothing in between.
+    /// Accepts a limited number of bytes per write, as listed in `widths`; 0 means pending.
     struct Narrow<'a> {
         widths: &'a [usize],
         turn: usize,
@@ -158,7 +158,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn all_bytes_go_out_once_however_few_are_taken_at_a_time(
+        fn all_bytes_are_written_once_with_any_write_sizes(
             widths in prop::collection::vec(0_usize..40, 1..8).prop_filter("some", |all| all.iter().any(|w| *w > 0)),
             ahead in 0_usize..200,
         ) {
@@ -172,7 +172,7 @@ mod tests {
             let mut task = Context::from_waker(std::task::Waker::noop());
             let mut done = 0;
             while done < request.len() {
-                // awc has the head at once, and more of the body later on.
+                // awc writes the whole head at once, and parts of the body later.
                 let end = request.len().min((done + ahead).max(head.len()).max(done + 1));
                 match line.poll_write(&forwarding, &mut transport, &mut task, &request[done..end]) {
                     Poll::Ready(written) => done += written.unwrap(),
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_target_is_a_whole_url_and_the_proxys_password_stands_behind_it() {
+    fn the_target_is_an_absolute_url_followed_by_the_credentials_of_the_proxy() {
         let head = "POST /v1/messages?beta=true HTTP/1.1\r\nhost: x\r\n\r\n";
         for (url, proxy, expected) in [
             (

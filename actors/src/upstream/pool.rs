@@ -1,5 +1,5 @@
-//! The idle connections of one provider on one thread. awc has a pool as well, but it takes an interim reply for a final
-//! one and notices a closed connection only when it needs it, so it never gets a connection to keep
+//! Keeps the idle connections of one provider on one thread. awc has its own pool, but it takes an interim reply for
+//! the final one and detects a closed connection only when it needs it. Therefore it never gets a connection to keep
 //! (see [`ReplyIo`](super::reply_io::ReplyIo)).
 
 use std::cell::{Cell, RefCell};
@@ -18,43 +18,42 @@ use tokio_util::io::poll_read_buf;
 use super::forward::Forwarding;
 use super::transport::{Received, Transport};
 
-/// More idle connections than this are not kept.
+/// The most idle connections kept.
 const MOST_IDLE: usize = 256;
-/// Balancers move; a connection that is this old is replaced between two requests.
+/// The age at which a connection is replaced between two requests, since load balancers move.
 const LIFETIME: Duration = Duration::from_secs(600);
-/// Below the 60 s and more after which providers close idle connections themselves.
+/// Shorter than the 60 s or more after which providers close idle connections.
 const IDLE_TLS: Duration = Duration::from_secs(50);
-/// Below the 5 s of what people run themselves (uvicorn, Node.js, actix). A new connection without TLS costs next to
-/// nothing.
+/// Shorter than the 5 s of local servers (uvicorn, Node.js, actix). A new connection without TLS costs almost nothing.
 const IDLE_PLAIN: Duration = Duration::from_secs(4);
-/// Room for a head and the beginning of a body, bytes.
+/// The space for a head and the start of a body, in bytes.
 const INPUT: usize = 4 << 10;
-/// How often idle connections are looked at.
+/// The interval at which idle connections are checked.
 const SWEEP: Duration = Duration::from_secs(1);
-/// How long an upstream whose replies do not end where their framing says gets a connection for each request.
+/// How long an upstream gets a new connection for each request after its replies did not end where their framing says.
 const DISTRUST: Duration = Duration::from_secs(600);
 
-/// Which connections can stand in for each other. Those through a proxy belong to the upstream that they lead to.
+/// Connections with the same origin are interchangeable. A connection through a proxy belongs to its upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Origin {
     pub(super) authority: Authority,
     pub(super) tls: bool,
 }
 
-/// A connection between two exchanges, or in one.
+/// A connection, idle or in use.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) transport: Transport,
     pub(super) origin: Origin,
-    /// For a connection to a proxy that forwards its requests.
+    /// Set if the connection leads to a proxy that forwards its requests.
     pub(super) forwarding: Option<Forwarding>,
     opened: Instant,
-    /// Read, but not yet taken: the head of a reply and what came with it. Empty between two exchanges.
+    /// Bytes that have been read but not consumed: the head of a reply and the bytes after it. Empty while idle.
     pub(super) input: BytesMut,
 }
 
 impl Connection {
-    /// In a box, since it moves around a good deal.
+    /// Boxed, since a connection is moved often.
     pub(super) fn new(transport: Transport, origin: Origin, forwarding: Option<Forwarding>) -> Box<Self> {
         Box::new(Self { transport, origin, forwarding, opened: Instant::now(), input: BytesMut::new() })
     }
@@ -73,11 +72,11 @@ struct Idle {
 
 pub(super) struct Pool {
     provider: Arc<str>,
-    /// The most recently used one last.
+    /// The most recently used connection is last.
     idle: RefCell<Vec<Idle>>,
     is_swept: Cell<bool>,
     distrusted_until: Cell<Option<Instant>>,
-    /// Set while a request is sent that must get a new connection.
+    /// Set while a request is sent that must use a new connection.
     new_only: Cell<bool>,
 }
 
@@ -92,7 +91,7 @@ impl Pool {
         })
     }
 
-    /// Runs `poll`, during which only new connections are given out.
+    /// Runs `poll`; meanwhile the pool gives out no idle connections.
     pub(super) fn with_new_only<T>(&self, poll: impl FnOnce() -> T) -> T {
         self.new_only.set(true);
         let result = poll();
@@ -118,7 +117,7 @@ impl Pool {
         }
     }
 
-    /// Keeps a connection whose reply has ended. `keep_alive`: the seconds for which the upstream keeps it.
+    /// Keeps a connection whose reply has ended. `keep_alive`: the seconds for which the upstream keeps it open.
     pub(super) fn put(self: &Rc<Self>, connection: Box<Connection>, keep_alive: Option<u64>) {
         let now = Instant::now();
         let full = self.idle.borrow().len() >= MOST_IDLE;
@@ -126,7 +125,7 @@ impl Pool {
             return;
         }
         let longest = if connection.origin.tls { IDLE_TLS } else { IDLE_PLAIN };
-        // A second less, because the upstream counts from an earlier moment.
+        // One second less, because the upstream starts counting earlier.
         let announced = keep_alive.map(|seconds| Duration::from_secs(seconds.saturating_sub(1)));
         let until = now + announced.map_or(longest, |announced| announced.min(IDLE_TLS));
         self.idle.borrow_mut().push(Idle { connection, until });
@@ -135,8 +134,8 @@ impl Pool {
         }
     }
 
-    /// From now on each request gets a connection of its own: the upstream sends bytes that belong to no reply, and such bytes
-    /// must not be taken for the reply to another request.
+    /// Stops reusing connections for a while: the upstream sends bytes that belong to no reply, and such bytes must not
+    /// become part of the reply to another request.
     pub(super) fn distrust(&self) {
         let now = Instant::now();
         if !self.is_distrusted(now) {
@@ -165,7 +164,8 @@ impl Pool {
         }
     }
 
-    /// Closes what has been idle for too long, was closed by the upstream, or received something. False when nothing is left.
+    /// Closes connections that were idle for too long, were closed by the upstream, or received bytes. Returns `false`
+    /// when no connection is left.
     fn sweep(&self) -> bool {
         let now = Instant::now();
         let idle = std::mem::take(&mut *self.idle.borrow_mut());

@@ -1,7 +1,7 @@
-//! Which upstreams are reached through an HTTP proxy: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`, with
-//! the meaning that curl gives them.
+//! Decides which upstreams are reached through an HTTP proxy: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`,
+//! with curl's semantics.
 
-/// The proxies of this process, read once.
+/// The proxies of this process, read once at start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProxySettings {
     https: Option<ProxyAddress>,
@@ -9,7 +9,7 @@ pub struct ProxySettings {
     exceptions: Vec<String>,
 }
 
-/// Where a proxy listens, and the value of `proxy-authorization` if its URL named a user.
+/// A proxy's address, and the value of `proxy-authorization` if its URL contains a user.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProxyAddress {
     pub host: String,
@@ -24,13 +24,13 @@ impl std::fmt::Debug for ProxyAddress {
 }
 
 impl ProxySettings {
-    /// What a variable must hold.
+    /// The expected value of a variable.
     pub const EXPECTED: &str = "expected a proxy as http://host:port";
 
     /// Reads the variables through `variable`.
     ///
     /// # Errors
-    /// The variables that hold something else; never what they hold: it may be a password.
+    /// The names of the variables with invalid values. The values are left out, since they may contain a password.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
         let either = |upper: &str| {
             let lower = upper.to_ascii_lowercase();
@@ -56,7 +56,7 @@ impl ProxySettings {
         if wrong.is_empty() { Ok(Self { https, http, exceptions: exceptions.collect() }) } else { Err(wrong) }
     }
 
-    /// The proxy for one upstream host. This machine itself is never reached through one.
+    /// The proxy for an upstream host. This machine itself is never reached through a proxy.
     pub fn of(&self, tls: Tls, host: &str) -> Option<&ProxyAddress> {
         let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
         let local = host == "localhost" || host.starts_with("127.") || host == "::1";
@@ -70,7 +70,7 @@ impl ProxySettings {
     }
 }
 
-/// Whether a connection speaks TLS to its upstream.
+/// Whether a connection to an upstream uses TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tls {
     Yes,
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_cannot_be_used_is_a_mistake_that_names_the_variable_only() {
+    fn an_invalid_proxy_is_reported_by_its_variable_name_only() {
         for name in ["HTTPS_PROXY", "all_proxy"] {
             assert_eq!(read(&[(name, "socks5://user:secret@host")]).unwrap_err(), [name]);
         }

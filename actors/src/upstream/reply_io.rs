@@ -1,5 +1,6 @@
-//! What awc reads and writes: one connection for one exchange. It skips interim replies, removes the framing, and gives the
-//! connection to the pool the moment its reply has ended, so that awc has none to reuse and no byte of another exchange to read.
+//! Implements the connection that awc reads and writes: one for each request. It skips interim replies, removes the
+//! framing, and returns the connection to the pool as soon as its reply has ended. So awc has no connection to reuse
+//! and sees no byte of another reply.
 
 use std::fmt;
 use std::io;
@@ -18,28 +19,28 @@ use super::forward::RequestLine;
 use super::pool::{Connection, Pool};
 use super::transport::poll_read_into;
 
-/// What is read of a body at once, bytes. It waits for a slow client whole.
+/// The most bytes of a body read at once. All of them may wait for a slow client.
 const LARGEST_READ: usize = 8 << 10;
 /// Proxy Authentication Required.
 const PROXY_AUTHENTICATION: u16 = 407;
 
-/// Why an exchange broke off, as far as HTTP is concerned.
+/// The reason why a request or its reply broke off at the HTTP level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionFault {
-    /// The connection was reused, and ended before any byte of a reply (the upstream closed it as the request went out), or
-    /// carried bytes that are no reply to this request. A new one may do better.
+    /// The connection was reused and ended before any byte of a reply (the upstream closed it while the request was
+    /// being sent), or carried bytes that are no reply to this request. A new connection may succeed.
     Stale,
     /// The upstream closed the connection while the request was being sent, without a reply.
     WhileSending,
     /// The upstream closed the connection before its reply.
     BeforeReply,
-    /// The proxy that forwards the request wants another user or password (407).
+    /// The proxy that forwards the request requires other credentials (407).
     ProxyAuthentication,
     Reply(ReplyError),
 }
 
 impl ConnectionFault {
-    /// What `error` says of the connection, if it comes from here.
+    /// The fault in `error`, if it comes from this module.
     pub fn of(error: &SendRequestError) -> Option<Self> {
         let (SendRequestError::Send(error) | SendRequestError::Response(ParseError::Io(error))) = error
         else {
@@ -52,12 +53,12 @@ impl ConnectionFault {
 impl fmt::Display for ConnectionFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stale => f.write_str("the upstream closed a kept connection"),
+            Self::Stale => f.write_str("the upstream closed a reused connection"),
             Self::WhileSending => {
-                f.write_str("the upstream closed the connection while the request was sent")
+                f.write_str("the upstream closed the connection while the request was being sent")
             }
             Self::BeforeReply => f.write_str("the upstream closed the connection before its reply"),
-            Self::ProxyAuthentication => f.write_str("the proxy wants another user or password"),
+            Self::ProxyAuthentication => f.write_str("the proxy requires another user or password"),
             Self::Reply(error) => fmt::Display::fmt(error, f),
         }
     }
@@ -72,33 +73,33 @@ impl From<ConnectionFault> for io::Error {
 }
 
 pub(super) struct ReplyIo {
-    /// `None` when the exchange is over.
+    /// `None` when the reply has ended or failed.
     connection: Option<Box<Connection>>,
     pool: Weak<Pool>,
     reply: ReplyReader,
-    /// What awc gets next: the head, and what came with it.
+    /// The next bytes for awc: the head and the bytes that arrived with it.
     output: BytesMut,
     history: History,
-    /// A byte of the reply has come.
+    /// A byte of the reply has arrived.
     heard: bool,
     request: Request,
     request_line: RequestLine,
-    /// Why the exchange broke off before its final head, for awc's next read.
+    /// Why the request failed before its final head, for awc's next read.
     fault: Option<ConnectionFault>,
 }
 
-/// Whether a connection has carried other exchanges.
+/// Whether a connection has carried earlier requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum History {
     New,
     Reused,
 }
 
-/// What becomes of the request's bytes.
+/// What happens to the request's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Request {
     Sent,
-    /// The upstream has refused the request before it took all of it; the rest is dropped.
+    /// The upstream has replied with an error before it read all of the request; the rest is dropped.
     Superseded,
     /// The upstream has closed the connection; the rest is dropped.
     Refused,
@@ -125,7 +126,7 @@ impl ReplyIo {
         }
     }
 
-    /// The reply has ended: the connection is kept if it may carry another exchange, else closed.
+    /// Ends the reply: the connection is kept if it can carry another request, and closed otherwise.
     fn finish(&mut self) {
         let Some(connection) = self.connection.take() else { return };
         let Some(pool) = self.pool.upgrade() else { return };
@@ -142,7 +143,8 @@ impl ReplyIo {
         fault.into()
     }
 
-    /// On a reused connection, the bytes most likely belong to an earlier exchange. A new connection leaves no doubt.
+    /// Fails on a head that cannot be parsed. On a reused connection the bytes most likely belong to an earlier reply;
+    /// on a new connection they are this reply's.
     fn unreadable_head(&mut self, error: ReplyError) -> io::Error {
         if self.history == History::New {
             return self.fail(ConnectionFault::Reply(error));
@@ -153,7 +155,7 @@ impl ReplyIo {
         self.fail(ConnectionFault::Stale)
     }
 
-    /// The connection has ended, with `error` or without.
+    /// Handles the end of the connection, with `error` or without.
     fn closed(&mut self, error: Option<io::Error>) -> io::Result<()> {
         if !self.heard {
             return Err(match (self.history, self.request, error) {
@@ -176,7 +178,7 @@ impl ReplyIo {
         }
     }
 
-    /// Reads until the final head is there.
+    /// Reads until the final head is complete.
     fn poll_head(&mut self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(fault) = self.fault {
             return Poll::Ready(Err(fault.into()));
@@ -192,7 +194,7 @@ impl ReplyIo {
         Poll::Ready(Ok(()))
     }
 
-    /// Takes what has come of the head, and what came of the body with it.
+    /// Consumes the received part of the head, and any bytes of the body after it.
     fn take_head(&mut self) -> io::Result<()> {
         self.heard = true;
         let Some(connection) = &mut self.connection else { return Ok(()) };
@@ -202,7 +204,7 @@ impl ReplyIo {
             Ok(true) => {}
             Err(error) => return Err(self.unreadable_head(error)),
         }
-        // The upstream itself has no use for this status.
+        // An upstream has no reason to send this status itself.
         if self.reply.status() == PROXY_AUTHENTICATION && connection.forwarding.is_some() {
             return Err(self.fail(ConnectionFault::ProxyAuthentication));
         }
@@ -219,7 +221,7 @@ impl ReplyIo {
         Ok(())
     }
 
-    /// Reads the body straight into awc's buffer.
+    /// Reads the body directly into awc's buffer.
     fn poll_body(&mut self, task: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
             let Some(connection) = &mut self.connection else { return Poll::Ready(Ok(())) };
@@ -238,15 +240,15 @@ impl ReplyIo {
             if self.reply.ended() {
                 self.finish();
             }
-            // Nothing at all would mean the end.
+            // Returning no bytes would mean the end of the reply.
             if length > 0 {
                 return Poll::Ready(Ok(()));
             }
         }
     }
 
-    /// While the upstream takes no more of the request: looks for a reply, or its end. Ready when the rest of the request
-    /// need not be sent.
+    /// Looks for a reply or its end while the upstream accepts no more of the request. Ready when the rest of the
+    /// request need not be sent.
     fn poll_early_reply(&mut self, task: &mut Context<'_>) -> Poll<()> {
         while self.reply.in_head() {
             let Some(connection) = &mut self.connection else { return Poll::Ready(()) };
@@ -258,13 +260,13 @@ impl ReplyIo {
                 return Poll::Ready(());
             }
         }
-        // An upstream that is content with the request may still want the rest of it.
+        // Without an error status, the upstream may still read the rest of the request.
         if self.history == History::New && self.reply.status() < 400 {
             return Poll::Pending;
         }
         self.request = Request::Superseded;
         if self.history == History::Reused {
-            // Nothing tells this reply from a late one to an earlier exchange.
+            // This reply cannot be distinguished from a late reply to an earlier request.
             self.output.clear();
             self.fail(ConnectionFault::Stale);
         }
@@ -306,7 +308,7 @@ impl AsyncWrite for ReplyIo {
         };
         match written {
             Poll::Ready(Ok(length)) => Poll::Ready(Ok(length)),
-            // A reply may have come before the upstream closed; awc looks for it once the request is out of the way.
+            // A reply may have arrived before the upstream closed; awc looks for it after it has written the request.
             Poll::Ready(Err(_)) => {
                 this.request = Request::Refused;
                 Poll::Ready(Ok(bytes.len()))

@@ -1,19 +1,20 @@
-//! The TLS settings that all upstream connections share.
+//! Builds the TLS settings that all upstream connections share.
 
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
-/// Builds the one client configuration: the public roots, the system's (where a company's own authority or
-/// `SSL_CERT_FILE` comes in), and HTTP/1.1 only, because awc's HTTP/2 misbehaves (measured).
+/// Builds the client configuration: the public roots, the system's roots (including a company's own authority or
+/// `SSL_CERT_FILE`), and HTTP/1.1 only, because awc's HTTP/2 has defects (measured).
 ///
-/// The error is for the person who starts the gateway.
+/// # Errors
+/// TLS cannot be set up; the text is meant for the operator.
 pub fn client_config() -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let native = rustls_native_certs::load_native_certs();
     for error in &native.errors {
-        log::warn!("certificates of this system: {error}; going on with the others");
+        log::warn!("cannot load a system certificate: {error}; continuing with the others");
     }
     add(&mut roots, native.certs);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -28,6 +29,6 @@ pub fn client_config() -> Result<Arc<ClientConfig>, String> {
 fn add(roots: &mut RootCertStore, certificates: Vec<CertificateDer<'static>>) {
     let (_, ignored) = roots.add_parsable_certificates(certificates);
     if ignored > 0 {
-        log::debug!("{ignored} certificates of this system cannot be read and are not trusted");
+        log::debug!("{ignored} system certificates cannot be parsed and are not trusted");
     }
 }

@@ -1,4 +1,4 @@
-//! A connection to an upstream below HTTP: TCP, with TLS above it where the upstream's URL says https.
+//! Reads and writes a connection to an upstream below HTTP: TCP, with TLS if the upstream's URL says https.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How a server begins to say that it closes an idle connection.
+/// The start of the reply with which a server may close an idle connection.
 const FAREWELL: &[u8] = b"HTTP/1.1 408";
 
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(super) enum Transport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Received {
     Nothing,
-    /// Its end, or something that only concerns the connection.
+    /// The end of the connection, or data that only concerns the connection itself.
     Closed,
     /// Bytes that belong to no reply.
     Bytes,
@@ -37,26 +37,26 @@ impl Transport {
         }
     }
 
-    /// Looks at an idle connection, which ought to have received nothing. It is of no use if it has.
+    /// Checks an idle connection, which should have received nothing. If it has, it cannot be reused.
     pub(super) fn received_while_idle(&mut self) -> Received {
         let mut bytes = [0; FAREWELL.len()];
         let mut read = ReadBuf::new(&mut bytes);
         let mut task = Context::from_waker(Waker::noop());
         match Pin::new(&mut *self).poll_read(&mut task, &mut read) {
-            // The runtime only knows what the system has reported to it. The socket itself knows what has arrived.
+            // The runtime only knows what the system has reported to it; the socket itself knows what has arrived.
             Poll::Pending => self.socket_received(),
             Poll::Ready(Ok(())) => Received::unasked(read.filled()),
             Poll::Ready(Err(_)) => Received::Closed,
         }
     }
 
-    /// Asks the socket itself what it has received, and takes nothing of it.
+    /// Checks what the socket has received, without consuming it.
     fn socket_received(&self) -> Received {
         let mut bytes = [0; FAREWELL.len()];
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         match (rustix::net::recv(self.tcp(), &mut bytes[..], flags), self) {
             (Err(Errno::WOULDBLOCK), _) => Received::Nothing,
-            // What TLS has received may concern TLS alone, which cannot be seen from here.
+            // Data on a TLS connection may concern TLS alone, which cannot be seen from here.
             (Ok((0, _)) | Err(_), _) | (Ok(_), Self::Tls(_)) => Received::Closed,
             (Ok((length, _)), Self::Plain(_)) => Received::unasked(&bytes[..length.min(bytes.len())]),
         }
@@ -117,7 +117,7 @@ impl AsyncWrite for Transport {
     }
 }
 
-/// The bytes read into `buffer` by one poll; `Ok(0)` is the end.
+/// The number of bytes read into `buffer` by one poll; `Ok(0)` is the end.
 pub(super) fn poll_read_into(
     transport: &mut Transport,
     task: &mut Context<'_>,

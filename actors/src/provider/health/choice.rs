@@ -1,4 +1,4 @@
-//! Which key a request gets.
+//! Chooses the key of a request.
 
 use std::time::Duration;
 
@@ -8,30 +8,30 @@ use crate::clock::Millis;
 use crate::retry::SESSION_WAIT;
 use crate::secret::{ApiKey, KeyId};
 
-/// What requests have in common that should get the same key: a hash of their session and their caller.
+/// Identifies requests that should get the same key: a hash of their session and their caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Session(pub u64);
 
-/// Whether something else may serve the request.
+/// Whether another target can serve the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Alternatives {
-    /// This provider is the last.
+    /// This provider is the last target.
     #[default]
     None,
     /// Another target is left.
     Left,
 }
 
-/// Whether a request may wait for its session's key.
+/// Whether a request can wait for its session's key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::provider) enum Patience {
     #[default]
     MayWait,
-    /// It has waited already.
+    /// The request has waited already.
     HasWaited,
 }
 
-/// A request that wants a key.
+/// A request for a key.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::provider) struct Request<'r> {
     pub(in crate::provider) now: Millis,
@@ -41,20 +41,20 @@ pub(in crate::provider) struct Request<'r> {
     pub(in crate::provider) size: Size,
     pub(in crate::provider) alternatives: Alternatives,
     pub(in crate::provider) patience: Patience,
-    /// The lease that it gets.
+    /// The lease that the request will get.
     pub(in crate::provider) lease: u64,
-    /// A random number in 0..1, for a request without a session.
+    /// A random number in 0..1, used if the request has no session.
     pub(in crate::provider) chance: f64,
 }
 
 #[derive(Clone, Debug)]
 pub(in crate::provider) enum Choice {
     Key(Chosen),
-    /// The session's own key is free again at this time.
+    /// The time at which the session's own key is available again.
     WaitUntil(Millis),
     /// Another target is better.
     PassedOver,
-    /// The upstream itself asked to wait so long.
+    /// The upstream's own wait, for every key that is left.
     RateLimited {
         wait: Duration,
     },
@@ -65,20 +65,20 @@ pub(in crate::provider) enum Choice {
 #[derive(Clone, Debug)]
 pub(in crate::provider) struct Chosen {
     pub(in crate::provider) key: ApiKey,
-    /// Nothing better was left, so it gets one call.
+    /// No better key was left, so it gets one call.
     pub(in crate::provider) is_known_to_fail: bool,
-    /// Others pass over what this request tries out.
+    /// The request is a probe: other requests skip what it probes.
     pub(in crate::provider) is_trial: bool,
 }
 
-/// The place of the key that this session gets of these.
+/// The index of the key that this session prefers.
 pub(in crate::provider) fn preferred(session: Session, keys: impl Iterator<Item = KeyId>) -> Option<usize> {
     keys.enumerate().max_by_key(|&(_, key)| session.weight(key)).map(|(at, _)| at)
 }
 
 impl Session {
-    /// How much this session prefers this key (rendezvous hashing): when a key goes, only its own sessions move. The
-    /// mixing is that of SplitMix64.
+    /// The rank of this key for this session (rendezvous hashing): when a key is removed, only its own sessions move.
+    /// The mixing function is that of SplitMix64.
     fn weight(self, key: KeyId) -> u64 {
         let mut hash = self.0 ^ key.spread();
         hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -86,14 +86,14 @@ impl Session {
         hash ^ (hash >> 31)
     }
 
-    /// In 0..1, the same for all requests of the session.
+    /// A number in 0..1, the same for all requests of the session.
     fn fraction(self) -> f64 {
         (self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
 
 impl Health {
-    /// Chooses a key for the request, and marks what it tries out.
+    /// Chooses a key for the request and marks what the request probes.
     pub(in crate::provider) fn choose(&mut self, request: &Request<'_>) -> Choice {
         if request.alternatives == Alternatives::Left && self.is_passed_over(request) {
             return Choice::PassedOver;
@@ -110,7 +110,7 @@ impl Health {
         if let Some(until) = self.session_wait(request, &places) {
             return Choice::WaitUntil(until);
         }
-        // A session that has waited for its own key is not to move because another one was faster.
+        // A session that has waited for its own key must not move because another request was faster.
         let worst = match request.session {
             Some(_) => Standing::OnTrial(Probe::OfShortWait),
             None => Standing::Recovering,
@@ -129,7 +129,7 @@ impl Health {
         self.last_resort(request, &places)
     }
 
-    /// The same where the client's own key is used, of which nothing is known.
+    /// Like [`Self::choose`], for the client's own key, whose health is unknown.
     pub(in crate::provider) fn choose_client_key(
         &mut self,
         request: &Request<'_>,
@@ -144,7 +144,7 @@ impl Health {
         Choice::Key(Chosen { key, is_known_to_fail, is_trial })
     }
 
-    /// Marks the model and the host where another target is left. Whether there is anything to mark.
+    /// Marks the model and the host as probed if another target is left. Returns whether the request is a probe.
     fn begin_target_trial(&mut self, request: &Request<'_>) -> bool {
         if request.alternatives == Alternatives::None {
             return false;
@@ -158,7 +158,7 @@ impl Health {
         is_trial
     }
 
-    /// Whether the model or the host is known to fail, or still comes back slowly.
+    /// Whether the model or the host is known to fail, or its traffic is still ramping up.
     fn is_passed_over(&self, request: &Request<'_>) -> bool {
         let conditions = [self.models.get(request.model), Some(&self.host)];
         let worst = conditions.into_iter().flatten().map(|known| known.standing(request.now, request.size));
@@ -169,7 +169,7 @@ impl Health {
         fraction >= self.share(request.now)
     }
 
-    /// When the session's own key is free again, if that is soon enough to wait for.
+    /// The time at which the session's own key is available again, if the wait is short enough.
     fn session_wait(&self, request: &Request<'_>, places: &[(usize, Standing)]) -> Option<Millis> {
         let session = request.session.filter(|_| request.patience == Patience::MayWait)?;
         let own = places.iter().max_by_key(|&&(at, _)| session.weight(self.keys[at].key.id()))?;
@@ -181,7 +181,7 @@ impl Health {
         (until.saturating_sub(request.now) <= crate::clock::millis(SESSION_WAIT)).then_some(until)
     }
 
-    /// A key that is as good as any.
+    /// Chooses this key, which is usable.
     fn take(&mut self, at: usize, request: &Request<'_>) -> Choice {
         if request.session.is_none() {
             self.turn = (at + 1) % self.keys.len();
@@ -200,7 +200,7 @@ impl Health {
             .any(|known| known > Standing::OnTrial(Probe::OfAnythingElse))
     }
 
-    /// Nothing better is left: the best key is asked anyway, unless the upstream itself asked to wait.
+    /// Chooses the best key although none is usable, unless the upstream's own wait is running for all of them.
     fn last_resort(&mut self, request: &Request<'_>, places: &[(usize, Standing)]) -> Choice {
         let waits = || {
             places.iter().filter_map(|(at, standing)| match standing {
@@ -214,9 +214,9 @@ impl Health {
         };
         let rank = |standing: Standing| match standing {
             Standing::Preferred | Standing::Recovering | Standing::OnTrial(_) => Some((0, 0)),
-            // What is merely inferred has no end, and is not known to fail.
+            // An inferred limit has no known end and does not count as known to fail.
             Standing::Resting { until } => Some((u8::from(until > request.now), until)),
-            // To ask a key that was refused would give its 401 for the other key's 429.
+            // Calling a refused key would replace the other key's 429 with a 401.
             Standing::Refused { until } => waits().next().is_none().then_some((2, until)),
             Standing::Waiting { .. } => None,
         };
@@ -242,7 +242,7 @@ impl Health {
 }
 
 impl Key {
-    /// How the request finds it: the worse of the key and the key with this model.
+    /// The key's availability for the request: the worse of the key and the key with this model.
     fn standing(&self, request: &Request<'_>) -> Standing {
         let whole = self.whole.standing(request.now, request.size);
         let model = self
@@ -256,7 +256,8 @@ impl Key {
         worst
     }
 
-    /// Several models are limited at once. That the limit holds for all of them is inferred, so it only orders.
+    /// Whether several models are limited at once. The limit for all models is only inferred, so it only affects the
+    /// order.
     fn seems_limited(&self, now: Millis) -> bool {
         self.models.iter().filter(|(_, known)| known.is_rate_limited(now)).count() >= LIMITED_MODELS
     }
@@ -265,7 +266,7 @@ impl Key {
         [Some(&mut self.whole), self.models.get_mut(model)].into_iter().flatten()
     }
 
-    /// Marks what is just out of its rest. Whether there is anything to mark.
+    /// Marks what has just ended its rest. Returns whether the request is a probe.
     fn begin_trial(&mut self, request: &Request<'_>) -> bool {
         let mut is_trial = false;
         for condition in self.of_request(request.model) {

@@ -1,4 +1,5 @@
-//! What is known of one thing that requests depend on: a key, a key with one model, a model, or the provider's host.
+//! Tracks the health of one thing that requests depend on: a key, a key with one model, a model, or the provider's
+//! host.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,29 +9,30 @@ use crate::clock::{Millis, millis};
 use crate::outcome::Outcome;
 use crate::retry::SESSION_WAIT;
 
-/// So many requests in a row must fail before a model or a host rests. A rate-limited or rejected key rests at once.
+/// The failed requests in a row after which a model or a host rests. A rate-limited or rejected key rests at once.
 const FAILURES_BEFORE_REST: usize = 3;
-/// So many failed requests are remembered, to recognise their repeats.
+/// The number of failed requests that are remembered to recognise their repeats.
 const REQUESTS: usize = 8;
-/// A wait that the upstream did not name is never longer than this.
+/// The longest wait if the upstream names none.
 const LONGEST_GUESS: Duration = Duration::from_secs(60);
-/// Beyond this wait, single calls look whether it is over.
+/// If the remaining wait is longer than this, single calls check whether it is over.
 const LOOK_BEYOND: Duration = Duration::from_secs(60);
 const FIRST_LOOK: Duration = Duration::from_secs(10);
 const LONGEST_LOOK: Duration = Duration::from_secs(300);
-/// After this long without a change it is as if nothing had been.
+/// A condition without new evidence for this long is forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(300);
 
 /// One condition: preferred, resting, or just out of its rest.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Condition {
-    /// When it last began or ended a rest: a call that began before says nothing about now.
+    /// When the last rest started or ended. A call that started earlier carries no current evidence.
     changed: Millis,
-    /// When a call last showed anything.
+    /// When a call last gave evidence.
     seen: Millis,
-    /// The last requests that failed in a row, and when. The repeats of each count once, however they interleave.
+    /// The last requests that failed in a row, with their times. Repeats of a request count once, however they
+    /// interleave.
     failed: Vec<(u64, Millis)>,
-    /// Rests in a row without a success between them.
+    /// The number of rests in a row without a success between them.
     rests: u32,
     rest: Option<Rest>,
 }
@@ -43,7 +45,7 @@ pub(super) struct Rest {
     /// The upstream's error in short.
     pub(super) message: Arc<str>,
     stated: Option<Stated>,
-    /// The lease that tries it out.
+    /// The lease that probes the condition.
     trial: Option<u64>,
 }
 
@@ -56,29 +58,29 @@ struct Stated {
     looks: u32,
 }
 
-/// How a request finds it, from best to worst.
+/// The state of a condition for a request, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Standing {
     Preferred,
-    /// Its rest is over, and no request tries it out yet.
+    /// The rest is over, and no request is probing yet.
     Recovering,
-    /// Another request tries it out.
+    /// Another request is probing.
     OnTrial(Probe),
     Resting {
         until: Millis,
     },
-    /// It lacks credit, or the key is rejected.
+    /// The key has no credit, or it is rejected.
     Refused {
         until: Millis,
     },
-    /// The upstream asked to wait; `may_look`: a single call may pass.
+    /// The upstream's own wait is running. `may_look`: a single call may check whether it is over.
     Waiting {
         until: Millis,
         may_look: bool,
     },
 }
 
-/// What a trial finds out.
+/// What a probe finds out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Probe {
     /// Whether a short wait that the upstream named is over. It most likely is.
@@ -86,26 +88,26 @@ pub(super) enum Probe {
     OfAnythingElse,
 }
 
-/// How long a rest is.
+/// The lengths of rests.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pauses {
-    /// The first one where the upstream names none; doubled each time.
+    /// The first rest if the upstream names no wait; doubled each time.
     pub(super) guess: Duration,
-    /// The longest one.
+    /// The longest rest.
     pub(super) cap: Duration,
 }
 
-/// What a failed call says.
+/// The evidence of one call.
 #[derive(Clone, Debug)]
 pub(super) struct Evidence<'e> {
     pub(super) now: Millis,
-    /// When the call began.
+    /// When the call started.
     pub(super) began: Millis,
     pub(super) request: u64,
     pub(super) size: Size,
     pub(super) outcome: Outcome,
     pub(super) message: &'e str,
-    /// In 0..1.
+    /// A random number in 0..1.
     pub(super) jitter: f64,
 }
 
@@ -132,12 +134,12 @@ impl Condition {
         }
     }
 
-    /// Whether a request would find it the same as if nothing had ever happened.
+    /// Whether the condition has no effect on requests.
     pub(super) fn is_clear(&self) -> bool {
         self.rest.is_none()
     }
 
-    /// Whether it says nothing any more, so that it need not be kept.
+    /// Whether the condition carries no more evidence and can be dropped.
     pub(super) fn is_forgotten(&self, now: Millis) -> bool {
         let end = self.rest.as_ref().map_or(self.seen, |rest| rest.until.max(self.seen));
         let is_tried = self.rest.as_ref().is_some_and(|rest| rest.trial.is_some());
@@ -148,7 +150,7 @@ impl Condition {
         self.rest.as_ref()
     }
 
-    /// Whether a lease tries it out.
+    /// Whether a lease is probing the condition.
     #[cfg(test)]
     pub(super) fn is_on_trial(&self) -> bool {
         self.rest.as_ref().is_some_and(|rest| rest.trial.is_some())
@@ -160,7 +162,8 @@ impl Condition {
             .is_some_and(|rest| rest.until > now && matches!(rest.cause, Outcome::RateLimited { .. }))
     }
 
-    /// The lease tries it out: until it is released, others pass it over if they can.
+    /// Marks the condition as probed by this lease. Until it is released, other requests avoid the condition if they
+    /// can.
     pub(super) fn begin_trial(&mut self, now: Millis, lease: u64) {
         if let Some(rest) = &mut self.rest
             && rest.until <= now
@@ -170,7 +173,7 @@ impl Condition {
         }
     }
 
-    /// A single call passes to see whether the upstream's wait is over.
+    /// Lets a single call pass to check whether the upstream's wait is over.
     pub(super) fn look(&mut self, now: Millis) {
         if let Some(stated) = self.rest.as_mut().and_then(|rest| rest.stated.as_mut()) {
             stated.looks = stated.looks.saturating_add(1);
@@ -178,7 +181,7 @@ impl Condition {
         }
     }
 
-    /// Releases what the lease has marked.
+    /// Releases the mark of this lease.
     pub(super) fn release(&mut self, lease: u64) {
         if let Some(rest) = &mut self.rest
             && rest.trial == Some(lease)
@@ -193,12 +196,12 @@ impl Condition {
         }
     }
 
-    /// A call that began then succeeded. True: it is preferred again.
+    /// Applies the success of a call that started at `began`. Returns whether the condition becomes preferred again.
     pub(super) fn succeed(&mut self, now: Millis, began: Millis, size: Size) -> bool {
         if began < self.changed {
             return false;
         }
-        // What failed after this call began is newer evidence.
+        // A failure after the start of this call is newer evidence.
         self.failed.retain(|&(_, at)| at > began);
         let Some(rest) = &self.rest else {
             self.rests = 0;
@@ -214,7 +217,7 @@ impl Condition {
         true
     }
 
-    /// A call failed because of this. True: it begins a rest.
+    /// Applies a failure that counts against this condition. Returns whether a rest starts.
     pub(super) fn fail(&mut self, evidence: &Evidence<'_>, pauses: Pauses) -> bool {
         let is_repeat = self.failed.iter().any(|&(request, _)| request == evidence.request);
         if evidence.began < self.changed || (is_repeat && self.rest.is_none() && self.needs_many(evidence)) {
@@ -260,7 +263,7 @@ impl Condition {
         match evidence.outcome {
             Outcome::RateLimited { wait: Some(wait), .. } => {
                 let until = now.saturating_add(millis(wait));
-                // A look that found the same wait makes the next one later.
+                // A check that found the same wait delays the next one.
                 let stated = self.rest.as_ref().and_then(|rest| rest.stated);
                 let looks = stated.filter(|stated| stated.until > now).map_or(0, |stated| stated.looks);
                 let next_look = now.saturating_add(millis(look_pause(looks)));

@@ -1,4 +1,4 @@
-//! Conditions by model, of the models that were used last.
+//! Stores conditions by model, for the most recently used models.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::condition::Condition;
 use crate::clock::Millis;
 
-/// Clients choose models' names, so there must be a bound.
+/// Clients choose model names, so their number must be bounded.
 const MOST: usize = 256;
 
 #[derive(Clone, Debug, Default)]
@@ -27,7 +27,7 @@ impl ByModel {
         self.0.get_mut(model).map(|entry| &mut entry.condition)
     }
 
-    /// The model's own condition. The one that was used longest ago makes room for it.
+    /// The condition of this model. If the map is full, the least recently used model is removed.
     pub(super) fn entry(&mut self, model: &Arc<str>, now: Millis) -> &mut Condition {
         if self.0.len() >= MOST && !self.0.contains_key(model) {
             let oldest = self.0.iter().min_by_key(|(_, entry)| entry.used).map(|(model, _)| model.clone());

@@ -1,5 +1,5 @@
-//! Property: whatever happens to leases, nothing that they marked stays marked, and a healthy upstream is called with
-//! the first request.
+//! Property test: whatever happens to leases, no mark outlives its lease, and a healthy upstream is called with the
+//! first request.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -17,7 +17,7 @@ const PAST_EVERY_REST: Millis = 400_000;
 #[derive(Clone, Debug)]
 enum Step {
     Choose(Wanted),
-    /// The lease at this place reports, and goes on or ends.
+    /// The lease at this index reports, and continues or ends.
     Report(usize, Outcome, Afterwards),
     /// The client disconnects.
     Drop(usize),
@@ -38,11 +38,11 @@ struct Wanted {
     chance: f64,
 }
 
-/// Whose keys the provider uses.
+/// The owner of the keys that the provider uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Owner {
     Gateway,
-    /// Each client brings its own (`!PASSTHRU`).
+    /// Each client brings its own key (`!PASSTHRU`).
     Client,
 }
 
@@ -52,7 +52,7 @@ enum Afterwards {
     Ends,
 }
 
-/// What the lease reports with.
+/// The data with which a lease reports.
 #[derive(Clone, Debug)]
 struct Taken {
     key: KeyId,
@@ -60,7 +60,7 @@ struct Taken {
     began: Millis,
     request: u64,
     size: Size,
-    /// 0 if it tries nothing out, as in production.
+    /// 0 if the lease is not a probe, as in production.
     lease: u64,
     incarnation: u64,
 }
@@ -155,14 +155,14 @@ impl Bench {
         self.health.conditions().filter(|condition| condition.is_on_trial()).count()
     }
 
-    /// The first request now, with nothing better left.
+    /// Chooses a key for the first request, with no other target left.
     fn first(&mut self, model: &'static str, size: Size) -> Choice {
         let session = None;
         let (alternatives, patience) = (Alternatives::None, Patience::HasWaited);
         self.choose(&Wanted { model, session, size, alternatives, patience, chance: 0.9 })
     }
 
-    /// Whether the upstream itself asked to wait with some key.
+    /// Whether the upstream's own wait is running for a key.
     fn waits(&self, model: &str, size: Size) -> bool {
         let is_waiting =
             |known: &Condition| matches!(known.standing(self.now, size), Standing::Waiting { .. });
@@ -223,7 +223,7 @@ proptest! {
     })]
 
     #[test]
-    fn whatever_happens_to_leases_nothing_stays_marked(
+    fn no_mark_outlives_its_lease(
         owner in prop_oneof![3 => Just(Owner::Gateway), 1 => Just(Owner::Client)],
         steps in vec(step(), 1..120),
         ends in vec(outcome(), 8),
@@ -236,7 +236,7 @@ proptest! {
         }
         prop_assert_eq!(bench.held(), 0);
 
-        // At once: only the upstream's own wait refuses a request, and only one of comparable size.
+        // Right away: only the upstream's own wait refuses a request, and only a request of comparable size.
         for model in MODELS {
             let large = Size { body: 2500, max_tokens: 2500 };
             let choice = bench.first(model, large);
@@ -247,7 +247,7 @@ proptest! {
         }
         bench.health.release_all();
 
-        // Past every rest, with another target left: every session gets the key that it prefers.
+        // After every rest, with another target left: every session gets the key that it prefers.
         bench.now += PAST_EVERY_REST;
         for (model, session) in MODELS.into_iter().flat_map(|model| (0..5).map(move |session| (model, session))) {
             let session = Session(session * 7_919);
@@ -257,9 +257,9 @@ proptest! {
             let wanted = Wanted { model, session: Some(session), size: Size::default(), alternatives, patience, chance: 0.9 };
             let before = bench.taken.len();
             bench.take(&wanted);
-            prop_assert_eq!(bench.taken.len(), before + 1, "passed over");
+            prop_assert_eq!(bench.taken.len(), before + 1, "the target was passed over");
             let taken = bench.taken.remove(before);
-            prop_assert!(owner == Owner::Client || Some(taken.key) == own, "another key");
+            prop_assert!(owner == Owner::Client || Some(taken.key) == own, "the session got another key");
             bench.now += 1000;
             bench.report(&taken, Outcome::Answered);
         }
@@ -279,5 +279,5 @@ fn a_short_wait_that_is_over_leaves_no_mark() {
     bench.now += 3000;
     bench.take(&wanted);
     bench.run(&Step::Drop(0));
-    assert_eq!(bench.held(), 0, "there was nothing to try out");
+    assert_eq!(bench.held(), 0, "there was nothing to probe");
 }

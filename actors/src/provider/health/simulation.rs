@@ -1,13 +1,13 @@
-//! A day of mixed faults in virtual time: 3 providers with 3 keys and 5 models each, and clients that retry as Claude
-//! Code does. The health, the retry policy and the budget are those of production.
+//! Simulates a day of mixed faults in virtual time: 3 providers with 3 keys and 5 models each, and clients that retry
+//! as Claude Code does. Health, retry policy and budget are the production code.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `timeline` | virtual time |
-//! | `upstream` | the ground truth: faults, when they begin and end |
+//! | `upstream` | the ground truth: faults, with their start and end |
 //! | `clients` | sessions, programs and batches |
-//! | `gateway` | the loop of the exchange, and the provider's leases |
-//! | `audit` | what must hold after every decision, and what is counted |
+//! | `gateway` | the loop of the proxy run, and the provider's leases |
+//! | `audit` | the checks after every decision, and the counters |
 
 mod audit;
 mod clients;
@@ -36,7 +36,7 @@ use crate::testing::{limits, provider};
 const PROVIDERS: usize = 3;
 const KEYS: usize = 3;
 const MODELS: usize = 5;
-/// Which providers serve a model, in order.
+/// The providers that serve a model, in order.
 const CHAINS: [&[usize]; MODELS] = [&[0, 1, 2], &[1, 0], &[2, 0], &[0], &[1]];
 const MAX_RETRIES: u32 = 2;
 
@@ -44,7 +44,7 @@ const SECOND: Millis = 1_000;
 const MINUTE: Millis = 60 * SECOND;
 const HOUR: Millis = 60 * MINUTE;
 const DAY: Millis = 24 * HOUR;
-/// When the day begins, on the boot clock.
+/// The start of the day on the boot clock.
 const START: Millis = 10 * HOUR;
 
 struct World {
@@ -77,7 +77,7 @@ impl Provider {
         Self { health, keys, budget: RetryBudget::default(), leases, incarnation }
     }
 
-    /// Its actor is replaced.
+    /// Replaces the provider's actor.
     fn replace(&self) {
         let mut limits = limits();
         (limits.cooldown, limits.cooldown_cap) = (Duration::from_secs(5), Duration::from_secs(300));
@@ -132,7 +132,7 @@ impl World {
     }
 }
 
-/// Now and then a provider's actor is replaced.
+/// Replaces a provider's actor from time to time.
 async fn replacements(world: Rc<World>) {
     loop {
         world.pause(40 * MINUTE, 80 * MINUTE).await;
@@ -142,7 +142,7 @@ async fn replacements(world: Rc<World>) {
     }
 }
 
-/// Requests for each model at once, to an upstream that is healthy by now: the first call serves each of them.
+/// Sends requests for each model to an upstream that is healthy again: the first call must serve each of them.
 fn first_requests(world: &Rc<World>, size: Size) {
     let calls = world.count("calls");
     for model in 0..MODELS {
@@ -151,14 +151,14 @@ fn first_requests(world: &Rc<World>, size: Size) {
             world.clone().time.spawn(async move {
                 let request = ClientRequest { model, session, size, gone: Millis::MAX, own_fault: None };
                 let answer = Exchange::new(&world, &request).answer().await;
-                assert!(answer.is_ok(), "m{model} was not served: {answer:?}");
+                assert!(answer.is_ok(), "m{model} is not served: {answer:?}");
                 world.audit.borrow_mut().count("first requests");
             });
         }
     }
     world.time.run_until(world.time.now() + 2 * MINUTE);
     assert_eq!(world.count("first requests"), 4 * MODELS as u64);
-    assert_eq!(world.count("calls") - calls, 4 * MODELS as u64, "the first call serves each request");
+    assert_eq!(world.count("calls") - calls, 4 * MODELS as u64, "the first call does not serve each request");
     world.audit.borrow_mut().forget("first requests");
 }
 
@@ -170,28 +170,28 @@ fn simulate(seed: u64) {
     world.time.run_until(START + DAY);
     world.audit.borrow().print(seed, world.upstream.borrow().faults);
 
-    // The day ends in the middle of trouble: every client disconnects, and everything works again.
-    assert_eq!(world.held(), 0, "what the leases marked is released");
+    // The day ends during faults: every client disconnects, and every fault ends.
+    assert_eq!(world.held(), 0, "a lease leaves a mark");
     let resting = world.providers.iter().filter(|known| !known.health.borrow().is_clear(world.time.now()));
-    assert_eq!(resting.count(), PROVIDERS, "the day ends while something rests");
+    assert_eq!(resting.count(), PROVIDERS, "the day must end while every provider has a resting condition");
     world.upstream.borrow_mut().heal();
-    // No refused request was so small that its wait would apply to these.
+    // No refused request was small enough for its wait to apply to these.
     first_requests(&world, Size { body: 1, max_tokens: 1 });
     world.time.advance(6 * MINUTE);
     first_requests(&world, Size { body: 1_000_000, max_tokens: 64_000 });
-    assert_eq!(world.held(), 0, "nothing is tried out any more");
+    assert_eq!(world.held(), 0, "a probe leaves a mark");
     world.audit.borrow().check();
     println!("simulated in {:?}", began.elapsed());
 }
 
-/// Another day: `SIM_SEED=7 cargo test …`.
+/// For another day: `SIM_SEED=7 cargo test …`.
 #[test]
-fn a_day_of_mixed_faults_refuses_nobody_without_need() {
+fn a_day_of_mixed_faults_refuses_no_request_unnecessarily() {
     simulate(1);
 }
 
 #[test]
-fn the_session_that_prefers_a_key_gets_it_in_the_simulation_too() {
+fn sessions_are_spread_over_all_keys() {
     let keys = Provider::new(0).keys;
     let places = (0..100).filter_map(|session| preferred(Session(session), keys.iter().map(ApiKey::id)));
     let counts = places.fold([0; KEYS], |mut counts, at| {

@@ -1,4 +1,4 @@
-//! The eight rules of health, each with time handed in.
+//! Tests the eight rules of health with explicit times.
 
 use std::collections::HashSet;
 
@@ -8,14 +8,14 @@ use crate::testing::{limits, provider};
 
 const MODEL: &str = "m";
 
-/// A provider's health, with a request number and a lease number that go on.
+/// A provider's health with a clock and a counter for requests and leases.
 struct Bench {
     health: Health,
     now: Millis,
     count: u64,
 }
 
-/// One request that got a key.
+/// A request that got a key.
 #[derive(Clone, Debug)]
 struct Taken {
     key: KeyId,
@@ -142,7 +142,7 @@ fn a_lone_key_is_never_refused_for_a_guess_and_other_models_never_rest() {
         let mut bench = bench(&["a"]);
         for _ in 0..20 {
             bench.fail("broken", outcome);
-            bench.take_with("broken", |_| {}).expect("it is asked anyway");
+            bench.take_with("broken", |_| {}).expect("the key is called anyway");
             bench.take_with("fine", |_| {}).expect("another model");
         }
         if outcome.treatment().key == KeyEffect::LimitsModel {
@@ -152,11 +152,13 @@ fn a_lone_key_is_never_refused_for_a_guess_and_other_models_never_rest() {
 }
 
 #[test]
-fn only_the_upstreams_own_wait_refuses_and_only_what_is_as_large() {
+fn only_the_upstreams_own_wait_refuses_and_only_comparable_requests() {
     let mut bench = bench(&["a"]);
     bench.fail(MODEL, limited(30));
     bench.pass(10);
-    let Err(Choice::RateLimited { wait }) = bench.take_with(MODEL, |_| {}) else { panic!("it waits") };
+    let Err(Choice::RateLimited { wait }) = bench.take_with(MODEL, |_| {}) else {
+        panic!("the wait is over too early")
+    };
     assert_eq!(wait, Duration::from_secs(20));
     bench.take_with("other", |_| {}).expect("another model");
     bench.take_with(MODEL, |request| request.size.body = 499).expect("a smaller body");
@@ -167,7 +169,7 @@ fn only_the_upstreams_own_wait_refuses_and_only_what_is_as_large() {
 }
 
 #[test]
-fn beyond_a_minute_single_calls_look_whether_the_wait_is_over() {
+fn beyond_a_minute_single_calls_check_whether_the_wait_is_over() {
     let mut bench = bench(&["a"]);
     bench.fail(MODEL, limited(280));
     let mut looked = vec![];
@@ -185,7 +187,7 @@ fn beyond_a_minute_single_calls_look_whether_the_wait_is_over() {
 }
 
 #[test]
-fn a_success_of_a_look_ends_the_wait() {
+fn a_successful_check_ends_the_wait() {
     let mut bench = bench(&["a"]);
     bench.fail(MODEL, limited(280));
     bench.pass(10);
@@ -195,7 +197,7 @@ fn a_success_of_a_look_ends_the_wait() {
 }
 
 #[test]
-fn a_small_request_that_succeeds_says_nothing_about_large_ones() {
+fn a_small_success_does_not_end_the_wait_of_large_requests() {
     let mut bench = bench(&["a"]);
     bench.fail(MODEL, limited(30));
     bench.pass(1);
@@ -205,7 +207,7 @@ fn a_small_request_that_succeeds_says_nothing_about_large_ones() {
 }
 
 #[test]
-fn a_limited_key_is_passed_over_for_its_model_alone() {
+fn a_limited_key_is_skipped_for_its_model_only() {
     let mut bench = bench(&["a", "b"]);
     bench.fail(MODEL, limited(None));
     assert_eq!([bench.take().key, bench.take().key], [id("b"); 2]);
@@ -259,7 +261,7 @@ fn no_credit_rests_the_key_for_five_minutes() {
 }
 
 #[test]
-fn a_rejected_key_is_asked_when_it_is_the_only_one_and_not_while_another_waits() {
+fn a_rejected_key_is_called_if_it_is_the_only_one_and_not_while_another_waits() {
     let mut bench = bench(&["dead", "busy"]);
     let dead = bench.take();
     bench.end(&dead, Outcome::KeyRejected);
@@ -275,19 +277,19 @@ fn a_model_that_fails_three_requests_is_passed_over_while_another_target_is_left
     for outcome in [Outcome::ServerError, Outcome::Overloaded, Outcome::BrokenReply] {
         let mut bench = bench(&["a"]);
         (0..2).for_each(|_| bench.fail(MODEL, outcome));
-        bench.beside_another().expect("two prove nothing");
+        bench.beside_another().expect("two failures are too few");
         bench.fail(MODEL, outcome);
         assert!(matches!(bench.beside_another(), Err(Choice::PassedOver)), "{outcome:?}");
         let last = bench.take();
-        assert!(last.is_known_to_fail, "nothing better is left: {outcome:?}");
+        assert!(last.is_known_to_fail, "{outcome:?}: no better key is left");
         bench.take_with("other", |request| request.alternatives = Alternatives::Left).expect("another model");
         bench.pass(5);
         let trial = bench.beside_another().expect("its rest is over");
         assert!(matches!(bench.beside_another(), Err(Choice::PassedOver)), "one at a time");
-        assert!(!bench.take().is_known_to_fail, "with nothing better it is an ordinary model");
+        assert!(!bench.take().is_known_to_fail, "without another target it counts as an ordinary model");
         bench.end(&trial, Outcome::Answered);
         for _ in 0..3 {
-            bench.beside_another().expect("it works again");
+            bench.beside_another().expect("the model works again");
         }
     }
 }
@@ -297,7 +299,7 @@ fn repeats_of_one_request_count_once() {
     let mut bench = bench(&["a"]);
     let taken = bench.take();
     (0..5).for_each(|_| drop(bench.end(&taken, Outcome::ServerError)));
-    bench.beside_another().expect("it was one request");
+    bench.beside_another().expect("there was only one request");
 }
 
 #[test]
@@ -307,7 +309,7 @@ fn repeats_that_interleave_count_once_too() {
     for taken in two.iter().cycle().take(6) {
         bench.end(taken, Outcome::ServerError);
     }
-    bench.beside_another().expect("they were two requests");
+    bench.beside_another().expect("there were only two requests");
 }
 
 #[test]
@@ -316,7 +318,7 @@ fn the_host_rests_when_it_fails_on_two_models_and_comes_back_by_a_growing_share(
         let mut bench = bench(&["a"]);
         bench.fail("x", outcome);
         bench.fail("x", outcome);
-        bench.beside_another().expect("one model proves nothing");
+        bench.beside_another().expect("one model is not enough");
         for model in ["y", "x", "y"] {
             bench.fail(model, outcome);
         }
@@ -334,12 +336,12 @@ fn the_host_rests_when_it_fails_on_two_models_and_comes_back_by_a_growing_share(
             });
             served.count()
         };
-        assert!(share(&mut bench) >= 900, "its pause was over long ago");
+        assert!(share(&mut bench) >= 900, "the pause ended long ago");
     }
 }
 
 #[test]
-fn after_a_pause_of_the_host_no_session_flips() {
+fn after_a_pause_of_the_host_no_session_moves_back_and_forth() {
     let mut bench = bench(&["a"]);
     for model in ["x", "y", "x", "y", "x", "y"] {
         bench.fail(model, Outcome::Unreachable);
@@ -367,7 +369,7 @@ fn after_a_pause_of_the_host_no_session_flips() {
 }
 
 #[test]
-fn what_began_before_the_last_change_says_nothing() {
+fn calls_from_before_the_last_change_have_no_effect() {
     let mut bench = bench(&["a", "b"]);
     let late_success = bench.take();
     let late_failure = Taken { key: late_success.key, ..bench.take() };
@@ -388,7 +390,7 @@ fn what_began_before_the_last_change_says_nothing() {
 }
 
 #[test]
-fn what_the_request_itself_causes_changes_nothing() {
+fn failures_caused_by_the_request_change_nothing() {
     let mut bench = bench(&["a", "b"]);
     let harmless = Outcome::ALL.into_iter().filter(|outcome| !outcome.is_adverse());
     for outcome in harmless.filter(|&outcome| outcome != Outcome::Answered) {
@@ -448,7 +450,7 @@ fn models_are_bounded() {
 }
 
 #[test]
-fn each_change_is_told_once() {
+fn each_change_is_reported_once() {
     let mut bench = bench(&["a", "b"]);
     let taken = bench.take();
     let changes = bench.end(&taken, limited(None));
@@ -462,7 +464,7 @@ fn each_change_is_told_once() {
 }
 
 #[test]
-fn what_is_known_of_a_key_survives_a_reload_that_keeps_it() {
+fn the_state_of_a_key_survives_a_reload_that_keeps_it() {
     let mut bench = bench(&["a", "b"]);
     bench.fail(MODEL, Outcome::KeyRejected);
     bench.health = bench.health.with_keys(&provider("p").keys(&["c", "a"]).build().keys, &limits());
@@ -480,7 +482,7 @@ fn a_success_that_began_before_failures_does_not_erase_them() {
     bench.end(&slow, Outcome::Answered);
     bench.pass(1);
     bench.fail(MODEL, Outcome::ServerError);
-    assert!(bench.beside_another().is_err(), "three requests in a row failed after it began");
+    assert!(bench.beside_another().is_err(), "three requests in a row failed after the slow one started");
 
     let mut bench = self::bench(&["a"]);
     for _ in 0..2 {
@@ -490,11 +492,11 @@ fn a_success_that_began_before_failures_does_not_erase_them() {
     let taken = bench.take();
     bench.end(&taken, Outcome::Answered);
     bench.fail(MODEL, Outcome::ServerError);
-    assert!(bench.beside_another().is_ok(), "it answered between them");
+    assert!(bench.beside_another().is_ok(), "a success separates the failures");
 }
 
 #[test]
-fn a_new_wait_begins_its_looks_anew() {
+fn a_new_wait_restarts_its_checks() {
     let mut bench = bench(&["a"]);
     bench.fail(MODEL, limited(100));
     for pause in [10, 20] {
@@ -505,5 +507,5 @@ fn a_new_wait_begins_its_looks_anew() {
     bench.pass(200);
     bench.fail(MODEL, limited(280));
     bench.pass(10);
-    bench.take_with(MODEL, |_| {}).expect("the first look comes after ten seconds");
+    bench.take_with(MODEL, |_| {}).expect("the first check comes after ten seconds");
 }

@@ -1,4 +1,4 @@
-//! What `/health` shows of it.
+//! Builds the part of `/health` that shows a provider's health.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use crate::clock::{self, Millis};
 use crate::outcome::Outcome;
 use crate::secret::KeyId;
 
-/// Whether something is preferred, and why not. Times are milliseconds since the Unix epoch.
+/// Whether a condition is preferred, and the reason if not. Times are milliseconds since the Unix epoch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConditionView {
-    /// `None`: it is preferred.
+    /// `None` if the condition is preferred.
     pub reason: Option<&'static str>,
     pub since: Option<Millis>,
     pub until: Option<Millis>,
@@ -19,14 +19,14 @@ pub struct ConditionView {
     pub last_error: Option<Arc<str>>,
 }
 
-/// One key.
+/// The state of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyView {
     pub id: KeyId,
     /// `ready`, `cooling`, `rejected` or `out of credit`.
     pub state: &'static str,
     pub condition: ConditionView,
-    /// Models that this key is not preferred for.
+    /// Models for which this key is not preferred.
     pub models: Vec<ModelView>,
 }
 

@@ -1,5 +1,5 @@
-//! What must hold after every decision, and what is counted. It keeps a record of its own, so that a rule that is broken
-//! in the code is not broken in its check too.
+//! Checks every decision and counts events. The audit keeps its own record, so that a broken rule in the code does not
+//! break its check as well.
 
 mod decisions;
 mod ledger;
@@ -17,11 +17,11 @@ use crate::secret::ApiKey;
 
 const LONGEST_GUESS: Millis = 60 * SECOND;
 const LONGEST_REST: Millis = 300 * SECOND;
-/// After a rest of the host.
+/// The time of the ramp after a rest of the host.
 const RAMP: Millis = 30 * SECOND;
 const SHORT_WAIT: Millis = 5 * SECOND;
-/// A session that was passed on although its key would have served it is back on it after this long: the longest rest,
-/// the ramp after it, and a request that tries it out.
+/// A session that was moved although its key would have served it returns to the key within this time: the longest
+/// rest, the ramp after it, and one probe.
 const LONGEST_DETOUR: Millis = LONGEST_REST + RAMP + 60 * SECOND;
 
 /// A request for a key.
@@ -40,11 +40,11 @@ pub(super) struct Called {
     pub(super) is_known_to_fail: bool,
 }
 
-/// What one request has tried.
+/// The calls that one request has made.
 #[derive(Debug, Default)]
 pub(super) struct Tried {
     pub(super) calls: Vec<Called>,
-    /// Providers that answered with the upstream's wait, without a call.
+    /// Providers that refused because of the upstream's own wait, without a call.
     pub(super) waits: Vec<usize>,
     pub(super) is_over_budget: bool,
 }
@@ -53,27 +53,27 @@ pub(super) struct Tried {
 pub(super) struct Audit {
     ledgers: [Ledger; PROVIDERS],
     counts: BTreeMap<&'static str, u64>,
-    /// The first and the last request that was passed on although this place works.
+    /// The first and the last request that went elsewhere although this key and model work.
     detours: HashMap<Place, (Millis, Millis)>,
     detour_lengths: Vec<Millis>,
 }
 
-/// What one provider has shown.
+/// The record of one provider.
 #[derive(Default)]
 struct Ledger {
     keys: [Option<Seen>; KEYS],
     keys_with_models: [[Option<Seen>; MODELS]; KEYS],
-    /// Requests that failed in a row, and when.
+    /// Requests that failed in a row, with their times.
     models: [Vec<(u64, Millis)>; MODELS],
     hosts: Vec<(usize, Millis)>,
-    /// When the host's last rest ends.
+    /// The end of the host's last rest.
     host_rests_until: Option<Millis>,
-    /// When something last changed.
+    /// The time of each subject's last change.
     changed: HashMap<About, Millis>,
-    /// Leases that try something out.
+    /// Leases that are probes.
     trials: HashMap<u64, Probe>,
     last_calls: [[Millis; MODELS]; KEYS],
-    /// First calls and further ones, by second, then all calls by minute.
+    /// First calls and retries: drawn by second, made by minute.
     drawn: BTreeMap<u64, (u64, u64)>,
     made: BTreeMap<u64, (u64, u64)>,
 }
@@ -92,7 +92,7 @@ enum About {
     Host,
 }
 
-/// A failure that led to a rest.
+/// A failure that caused a rest.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     outcome: Outcome,
@@ -100,7 +100,7 @@ struct Seen {
     at: Millis,
     /// The end of the wait that the upstream named.
     until: Option<Millis>,
-    /// Calls since then that looked whether it is over.
+    /// The number of calls since then that checked whether the wait is over.
     looks: u32,
 }
 
@@ -109,26 +109,26 @@ impl Seen {
         matches!(self.outcome, Outcome::OutOfCredit | Outcome::KeyRejected | Outcome::KeyForbidden)
     }
 
-    /// The upstream's wait goes on, for larger requests than the one that succeeded.
+    /// Whether the upstream's wait continues for requests larger than the one that succeeded.
     fn is_about_more(self, report: &Report) -> bool {
         let goes_on = self.until.is_some_and(|until| until > report.at);
         goes_on && report.at < self.at + LONGEST_REST && self.waits(report.size, report.at).is_none()
     }
 
-    /// When a call must have looked whether a long wait is over: after 10, 20, 40 … 300 s.
+    /// The time until the next check of a long wait: 10, 20, 40 … 300 s.
     fn next_look(&self) -> Millis {
         10 * SECOND * 2_u64.pow((self.looks + 1).min(5))
     }
 
     fn waits(&self, size: Size, now: Millis) -> Option<Millis> {
         let is_large = size.body * 2 >= self.size.body && size.max_tokens * 2 >= self.size.max_tokens;
-        // Its rest ends no later than that, and then it is tried out.
+        // The rest ends no later than that, and a probe follows.
         let rests = now < self.at + LONGEST_REST;
         self.until.filter(|&until| until > now && is_large && rests)
     }
 }
 
-/// What a report may change, with the beginning and the end of its rest.
+/// The rests that a report may change.
 struct Rests([(About, Option<Rest>); 4]);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,14 +175,14 @@ impl Audit {
         self.ledgers[provider].trials.clear();
     }
 
-    /// Hands the report to the provider's health, and looks at what changes.
+    /// Passes the report to the provider's health and checks the changes.
     pub(super) fn note(&mut self, place: Place, report: &Report, health: &mut Health, world: &World) {
         let before = Rests::of(place, report, health);
         let ledger = &mut self.ledgers[place.provider];
         ledger.trials.remove(&report.lease);
         ledger.read(place, report);
         health.note(report, world.fraction());
-        assert!(ledger.is_noted(place, report, health), "nothing changes after {report:?}");
+        assert!(ledger.is_noted(place, report, health), "the health does not reflect {report:?}");
         let after = Rests::of(place, report, health);
         for (&(about, is), &(_, was)) in after.0.iter().zip(&before.0) {
             if is != was {
@@ -196,7 +196,7 @@ impl Audit {
         self.ledgers[provider].drawn.entry(now / SECOND).or_default().0 += 1;
     }
 
-    /// The budget holds at every draw.
+    /// Checks the budget at every draw.
     pub(super) fn drew_retry(&mut self, provider: usize, now: Millis) {
         self.count("retries");
         let ledger = &mut self.ledgers[provider];
@@ -209,7 +209,7 @@ impl Audit {
 
     pub(super) fn called(&mut self, place: Place, size: Size, now: Millis, tried: &Tried) {
         self.count("calls");
-        assert!(tried.calls.len() < 6, "a seventh call");
+        assert!(tried.calls.len() < 6, "a request makes a seventh call");
         let ledger = &mut self.ledgers[place.provider];
         ledger.last_calls[place.key][place.model] = now;
         let known = [&mut ledger.keys[place.key], &mut ledger.keys_with_models[place.key][place.model]];
@@ -223,13 +223,13 @@ impl Audit {
         }
     }
 
-    /// What cannot be checked at once.
+    /// Checks what can only be checked at the end.
     pub(super) fn check(&self) {
         for made in self.ledgers.iter().map(|ledger| &ledger.made) {
             for (minute, (_, retries)) in made {
-                // A pause of up to 10 s stands between the draw and the call.
+                // Up to 10 s pass between the draw and the call.
                 let requests: u64 = made.range(minute - 1..=*minute).map(|(_, made)| made.0).sum();
-                assert!(*retries <= requests / 5 + 80, "{retries} further calls in a minute");
+                assert!(*retries <= requests / 5 + 80, "{retries} retries in a minute");
             }
         }
         for name in NEEDED {
@@ -248,7 +248,7 @@ impl Audit {
         };
         let longest = lengths.last().copied().unwrap_or_default() as f64 / 1000.0;
         println!(
-            "sessions passed on although their key works again: {}, for {:.1} s (median), {:.1} s (99 %), {longest:.1} s (longest)",
+            "sessions moved although their key works again: {}, for {:.1} s (median), {:.1} s (99 %), {longest:.1} s (longest)",
             lengths.len(),
             part(0.5),
             part(0.99),
@@ -256,7 +256,7 @@ impl Audit {
     }
 }
 
-/// A day that does not show these checks too little.
+/// Counters that must not be zero: a day without these events checks too little.
 const NEEDED: [&str; 6] = [
     "passed over while traffic comes back",
     "refused: the upstream's own wait",

@@ -1,4 +1,4 @@
-//! Clients that retry as Claude Code does.
+//! Simulates clients that retry as Claude Code does.
 
 use std::rc::Rc;
 
@@ -9,7 +9,7 @@ use crate::outcome::Outcome;
 use crate::provider::health::{Session, Size};
 
 const RETRIES: u32 = 10;
-/// Claude Code ends a turn after so many of these.
+/// Claude Code ends a turn after this many overload errors.
 const OVERLOADED_TRIES: u32 = 3;
 
 /// One request, repeated with the same body until it succeeds or the client gives up.
@@ -20,7 +20,7 @@ pub(super) struct ClientRequest {
     pub(super) size: Size,
     /// When the client disconnects.
     pub(super) gone: Millis,
-    /// What is wrong with the request itself, wherever it goes.
+    /// An error of the request itself, on every target.
     pub(super) own_fault: Option<Outcome>,
 }
 
@@ -34,7 +34,7 @@ pub(super) fn start(world: &Rc<World>) {
     world.time.spawn(batches(world.clone()));
 }
 
-/// Somebody with Claude Code: mostly one model, now and then another for background calls.
+/// A user of Claude Code: mostly one model, sometimes another for background calls.
 async fn session(world: Rc<World>, number: u64) {
     let session = Session(number.wrapping_add(1).wrapping_mul(0x2545_f491_4f6c_dd1d));
     let main = usize::try_from(number).unwrap_or_default() % MODELS;
@@ -88,7 +88,7 @@ async fn request(world: &Rc<World>, model: usize, session: Option<Session>, body
     for attempt in 0..=RETRIES {
         let failure = match Exchange::new(world, &request).answer().await {
             Ok(()) | Err(Ended::Gone) => return,
-            // An error inside of a stream.
+            // An error inside a stream.
             Err(Ended::Cut) => Failure { status: 500, retry_after: None, should_retry: None },
             Err(Ended::Failed(failure)) => failure,
         };

@@ -1,4 +1,4 @@
-//! The loop that the exchange runs for one request: lease, call, report, next. It follows `src/proxy.rs` and
+//! Simulates the loop of the proxy run for one request: lease, call, report, next. It follows `src/proxy.rs` and
 //! `src/proxy/fallbacks.rs` name by name.
 
 mod lease;
@@ -15,22 +15,22 @@ use crate::outcome::Outcome;
 use crate::provider::health::Alternatives;
 use crate::retry::{Attempts, Failed, Fixable, Next, Standing, with_jitter};
 
-/// A streamed call that has been silent for so long counts while it still runs.
+/// A streamed call that has been silent for this long reports its silence while it continues.
 const SILENCE: Millis = 30 * SECOND;
 const FIRST_BYTE: Millis = 300 * SECOND;
 const WITH_ALTERNATIVE: Millis = 60 * SECOND;
 
-/// Why a client has no reply.
+/// The reason why a client has no reply.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Ended {
-    /// It has disconnected.
+    /// The client has disconnected.
     Gone,
     /// The reply broke off after its first event.
     Cut,
     Failed(Failure),
 }
 
-/// What the client gets.
+/// The client's answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failure {
     pub(super) status: u16,
@@ -74,7 +74,7 @@ pub(super) struct Exchange<'x> {
     world: &'x World,
     request: &'x ClientRequest,
     number: u64,
-    /// What the audit wants to know of it.
+    /// Records the calls for the audit.
     tried: Tried,
 }
 
@@ -91,7 +91,7 @@ impl<'x> Exchange<'x> {
     pub(super) async fn answer(mut self) -> Result<(), Ended> {
         self.world.audit.borrow_mut().count("requests");
         let (lease, rest, end) = self.run().await?;
-        // The reply has begun well: what the lease tries out works.
+        // The reply has started successfully, so the probe has succeeded.
         if lease.number > 0 {
             lease.report(Outcome::Answered);
         }
@@ -107,7 +107,7 @@ impl<'x> Exchange<'x> {
         let mut fallbacks =
             Fallbacks { rest: CHAINS[self.request.model].iter().copied().collect(), ..Fallbacks::default() };
         let mut best: Option<Failure> = None;
-        let Some(mut target) = fallbacks.next() else { unreachable!("no chain is empty") };
+        let Some(mut target) = fallbacks.next() else { unreachable!("every chain has a target") };
         loop {
             let failure = match self.try_target(target, (&mut attempts, &fallbacks)).await {
                 Ok(answered) => return Ok(answered),
@@ -149,7 +149,7 @@ impl<'x> Exchange<'x> {
                 self.world
                     .audit
                     .borrow_mut()
-                    .count("calls known to fail although the next target was not asked");
+                    .count("calls known to fail although the next target was not tried");
             }
             let failed = match self.call(&lease).await {
                 Ok(answered) => return Ok((lease, answered.0, answered.1)),
@@ -252,7 +252,7 @@ impl<'x> Exchange<'x> {
         }
     }
 
-    /// What is left of the reply and how it will end; or how the call failed, unless the client has gone.
+    /// The rest of the reply and its end; or the failure of the call, unless the client has disconnected.
     async fn call(&self, lease: &Lease<'_>) -> Result<(Millis, Outcome), Option<CallFailure>> {
         let (world, began) = (self.world, lease.began);
         world.audit.borrow_mut().called(lease.place, self.request.size, began, &self.tried);
@@ -283,7 +283,7 @@ impl<'x> Exchange<'x> {
         Err(Some(CallFailure { outcome, after: shown.after }))
     }
 
-    /// Fails when the client has gone by then.
+    /// Fails if the client disconnects before `at`.
     async fn sleep_until(&self, at: Millis) -> Result<(), Stopped> {
         let gone = self.request.gone;
         self.world.time.sleep_until(at.min(gone)).await;
@@ -338,7 +338,7 @@ impl<'x> Exchange<'x> {
     }
 }
 
-/// Our own bounds answer so.
+/// The answer when one of the gateway's own bounds is reached.
 const BUSY: Failure = Failure { status: 503, retry_after: Some(1), should_retry: None };
 
 fn stopped(next: Next, failure: Failure) -> Stopped {

@@ -1,4 +1,4 @@
-//! Virtual time: tasks that sleep, polled in the order in which they wake up.
+//! Runs tasks in virtual time: polls sleeping tasks in the order in which they wake up.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -11,10 +11,10 @@ use crate::clock::Millis;
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Nothing here takes real time. A task waits for one thing at a time.
+/// Virtual time. A task waits for one thing at a time.
 pub(super) struct Timeline {
     now: Cell<Millis>,
-    /// Equal times keep their order.
+    /// Numbers the wake-ups, so that those at equal times keep their order.
     count: Cell<u64>,
     wake_ups: RefCell<BinaryHeap<Reverse<(Millis, u64, usize)>>>,
     running: Cell<usize>,
@@ -60,7 +60,7 @@ impl Timeline {
         self.spawned.borrow_mut().push(Box::pin(task));
     }
 
-    /// Runs tasks until that time, and drops those that are not done by then.
+    /// Runs tasks until `end` and drops those that have not finished.
     pub(super) fn run_until(&self, end: Millis) {
         let mut tasks: Vec<Option<Task>> = vec![];
         let mut free = vec![];

@@ -1,4 +1,4 @@
-//! The upstream's ground truth: which faults it has, and when.
+//! Simulates the upstream: the ground truth of its faults.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ enum Kind {
 enum Stated {
     Nothing,
     Exactly,
-    /// Fifteen minutes, whatever it is.
+    /// Always fifteen minutes.
     TooMuch,
 }
 
@@ -57,32 +57,32 @@ struct Bucket {
     size: Size,
 }
 
-/// What a call shows.
+/// The result of a call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shown {
     pub(super) outcome: Outcome,
-    /// The pause that it names.
+    /// The pause that the upstream names.
     pub(super) after: Option<Duration>,
-    /// Until its first event or its failure; `None`: never.
+    /// The time until the first event or the failure; `None` if neither comes.
     pub(super) first: Option<Millis>,
-    /// From the first event to the end of the reply, which may be a failure too.
+    /// The time from the first event to the end of the reply, which can be a failure as well.
     pub(super) rest: Millis,
     pub(super) end: Outcome,
 }
 
 #[derive(Default)]
 pub(super) struct Upstream {
-    /// By provider, the last one first.
+    /// By provider, the earliest fault last.
     coming: Vec<Vec<Fault>>,
     active: Vec<Vec<Fault>>,
     buckets: Vec<[[Option<Bucket>; MODELS]; KEYS]>,
-    /// Faults that are over.
+    /// Faults that have ended.
     past: Vec<Vec<Fault>>,
     pub(super) faults: usize,
 }
 
 impl Upstream {
-    /// Without any fault from now on.
+    /// Removes all faults from now on.
     pub(super) fn heal(&mut self) {
         let healthy = Self::healthy();
         (self.coming, self.active, self.buckets) = (healthy.coming, healthy.active, healthy.buckets);
@@ -94,7 +94,7 @@ impl Upstream {
         Self { coming: none(), active: none(), buckets, past: none(), faults: 0 }
     }
 
-    /// A day of faults that begin and end at random and overlap.
+    /// A day of faults that start and end at random and overlap.
     pub(super) fn of_a_day(rng: &mut Rng) -> Self {
         let mut upstream = Self::healthy();
         for provider in 0..PROVIDERS {
@@ -119,7 +119,7 @@ impl Upstream {
             active.extend(coming.pop());
         }
         self.past[place.provider].extend(active.extract_if(.., |fault| fault.until <= now));
-        // What is in front of the rest answers first.
+        // A fault closer to the client answers first.
         active.iter().filter(|fault| fault.holds(place)).max_by_key(|fault| fault.kind.precedence()).copied()
     }
 
@@ -129,7 +129,7 @@ impl Upstream {
         (bucket.until > now && is_large).then_some(bucket)
     }
 
-    /// Since when calls succeed, if they do.
+    /// The time since when calls succeed, if they do.
     pub(super) fn healthy_since(&mut self, place: Place, size: Size, now: Millis) -> Option<Millis> {
         let past = |upstream: &Self| {
             upstream.past[place.provider]
@@ -144,7 +144,7 @@ impl Upstream {
         self.serves(place, size, now).then(|| past(self).max(bucket(self)).unwrap_or_default())
     }
 
-    /// Whether a call that begins now succeeds.
+    /// Whether a call that starts now succeeds.
     pub(super) fn serves(&mut self, place: Place, size: Size, now: Millis) -> bool {
         self.fault(place, now).is_none() && self.bucket(place, size, now).is_none()
     }
@@ -166,7 +166,7 @@ impl Upstream {
                 self.buckets[place.provider][place.key][place.model] = Some(bucket);
             }
             return match self.bucket(place, size, now) {
-                // It answers after 200 ms.
+                // The answer takes 200 ms.
                 Some(bucket) => limited(Some(bucket.until.saturating_sub(now + 200)), LimitScope::Model),
                 None => Shown { outcome: answered, after: None, first: Some(first), rest, end: answered },
             };
@@ -218,7 +218,7 @@ impl Kind {
     }
 }
 
-/// What happens to each provider, how often (mean gap), and for how long (from, to).
+/// The faults of each provider: kind, mean gap, shortest and longest duration.
 const KINDS: [(Kind, Millis, Millis, Millis); 14] = [
     (Kind::Limited(Stated::Nothing), 12 * MINUTE, 2 * SECOND, 4 * MINUTE),
     (Kind::Limited(Stated::Exactly), 15 * MINUTE, 6 * SECOND, 10 * MINUTE),
@@ -249,7 +249,7 @@ fn random_fault(rng: &mut Rng, from: Millis, kind: Kind, (shortest, longest): (M
     Fault { from, until: (from + length).min(START + DAY), key, model, kind }
 }
 
-/// What seldom happens by chance: every key of a provider, or every provider, at once.
+/// Faults that rarely happen by chance: every key of a provider, or every provider, at once.
 fn scenes(provider: usize) -> Vec<Fault> {
     let scene = |hour: f64, minutes: u64, model, kind| {
         let from = START + (hour * HOUR as f64) as Millis;
@@ -268,7 +268,7 @@ fn scenes(provider: usize) -> Vec<Fault> {
         scene(18.0, 10, None, Kind::NoCredit),
         scene(20.0, 5, None, Kind::Silent),
     ];
-    // The day ends in the middle of trouble.
+    // The day ends during faults.
     let last = [Kind::Limited(Stated::Nothing), Kind::Rejected, Kind::Unreachable][provider];
     scenes.push(scene(24.0 - 1.0 / 30.0, 2, None, last));
     scenes

@@ -1,4 +1,4 @@
-//! Which key a request gets, and whether what is passed over is passed over for a reason.
+//! Checks which key a request gets, and whether every skipped key or target is skipped for a reason.
 
 use super::super::upstream::Place;
 use super::super::{KEYS, MINUTE, MODELS, World};
@@ -18,7 +18,7 @@ fn has_rested(known: Option<&Condition>) -> bool {
 }
 
 impl Ledger {
-    /// Whether this key is worse than another one, by what calls with it have shown.
+    /// Whether calls have shown that this key is worse than another one.
     fn is_skipped(&self, key: usize, health: &Health, asked: &Asked<'_>) -> bool {
         let (now, model) = (asked.request.now, asked.request.model);
         let (whole, with_model) = (&health.keys[key].whole, health.keys[key].models.get(model));
@@ -33,7 +33,7 @@ impl Ledger {
         has_failed && (is_resting(Some(whole), now) || is_resting(with_model, now) || is_on_trial)
     }
 
-    /// Three models are limited with this key at once.
+    /// Whether three models are limited with this key at once.
     fn seems_limited(&self, key: usize, health: &Health, now: Millis) -> bool {
         let is_limited = |at: usize| {
             let known = health.keys[key].models.get(&format!("m{at}"));
@@ -53,19 +53,19 @@ impl Ledger {
         is_resting(model, now) || is_resting(Some(&health.host), now) || is_model_tried || is_host_tried
     }
 
-    /// Traffic comes back by a growing share after a rest of the host.
+    /// Whether traffic is ramping up after a rest of the host.
     fn comes_back(&self, asked: &Asked<'_>) -> bool {
         self.host_rests_until.is_some_and(|until| asked.request.now < until + RAMP)
     }
 
-    /// The end of the upstream's own wait for this key and such a request.
+    /// The end of the upstream's own wait for this key and a request of this size.
     fn stated(&self, key: usize, asked: &Asked<'_>) -> Option<Millis> {
         let (size, now) = (asked.request.size, asked.request.now);
         let seen = [self.keys[key], self.keys_with_models[key][asked.model]];
         seen.into_iter().flatten().filter_map(|seen| seen.waits(size, now)).max()
     }
 
-    /// The key lacks credit or is rejected.
+    /// Whether the key has no credit or is rejected.
     fn is_refused(&self, key: usize) -> bool {
         let seen = [self.keys[key]].into_iter().chain(self.keys_with_models[key]);
         seen.flatten().any(super::Seen::is_refusal)
@@ -90,17 +90,17 @@ impl Audit {
         match choice {
             Choice::WaitUntil(until) => {
                 assert!(request.patience == Patience::MayWait, "waits again: {about}");
-                assert!(until.saturating_sub(request.now) <= SHORT_WAIT, "waits for long: {about}");
+                assert!(until.saturating_sub(request.now) <= SHORT_WAIT, "waits too long: {about}");
                 assert!(
                     own.and_then(|own| ledger.stated(own, asked)).is_some(),
-                    "no wait was named: {about}"
+                    "the upstream named no wait: {about}"
                 );
             }
             Choice::PassedOver => {
                 assert!(request.alternatives == Alternatives::Left, "the last target is refused: {about}");
                 let is_better = ledger.is_passed_over(health, asked)
                     || left.iter().all(|&key| ledger.is_skipped(key, health, asked));
-                assert!(is_better || ledger.comes_back(asked), "passed over without a reason: {about}");
+                assert!(is_better || ledger.comes_back(asked), "passed over for no reason: {about}");
                 if !is_better {
                     self.count("passed over while traffic comes back");
                 }
@@ -130,18 +130,18 @@ impl Audit {
         let abouts =
             [About::Key(key), About::KeyAndModel(key, asked.model), About::Model(asked.model), About::Host];
         let changed = abouts.iter().filter_map(|about| ledger.changed.get(about)).max().copied();
-        // Another rest may have begun and ended since.
+        // Another rest may have started and ended since.
         let is_same = |trial: &super::Probe| {
             (trial.key, trial.model) == (key, asked.model) && Some(trial.began) >= changed
         };
         let is_second = ledger.trials.values().any(is_same);
         let matters = asked.request.alternatives == Alternatives::Left;
-        assert!(!(is_second && matters), "a second trial: {about}");
+        assert!(!(is_second && matters), "a second probe: {about}");
         let (model, began) = (asked.model, asked.request.now);
         ledger.trials.insert(asked.request.lease, super::Probe { key, model, began });
     }
 
-    /// How long sessions are passed on although their own key would serve them.
+    /// Checks how long sessions are moved to another key although their own key would serve them.
     fn watch_detour(
         &mut self,
         asked: &Asked<'_>,
@@ -155,13 +155,13 @@ impl Audit {
         let is_detour = match choice {
             Choice::Key(chosen) => chosen.key.id() != asked.keys[key].id(),
             Choice::PassedOver => true,
-            // It is refused, which is checked elsewhere.
+            // Such refusals are checked elsewhere.
             Choice::WaitUntil(_) | Choice::RateLimited { .. } | Choice::AllTried => return,
         };
         if !is_detour {
             return;
         }
-        // What rests because of other models is another matter.
+        // A rest because of other models is not a detour.
         let is_about_others =
             self.ledgers[asked.provider].seems_limited(key, health, now) || !health.host.is_clear();
         let since = world.upstream.borrow_mut().healthy_since(place, asked.request.size, now);
@@ -170,14 +170,14 @@ impl Audit {
             return;
         };
         let (first, last) = self.detours.entry(place).or_insert((now, now));
-        // After a long time without requests the rest may be over, and another request may be trying the key out just now.
+        // After a long time without requests the rest may be over, and another request may be probing the key.
         let is_new = *first < since || now - *last > 2 * MINUTE;
         (*first, *last) = (if is_new { now } else { *first }, now);
         assert!(now - *first <= LONGEST_DETOUR, "{place:?} works and is not used for {} ms", now - *first);
     }
 
-    /// What is known to fail gets one call, a client's own retry is not repeated, and a session waits for its key twice
-    /// before it moves.
+    /// Checks a retry decision: a key that is known to fail gets one call, a client's own retry is not repeated, and a
+    /// session waits for its key twice before it moves.
     pub(in super::super) fn decided(
         &mut self,
         failed: &Failed,
@@ -189,7 +189,7 @@ impl Audit {
             let is_repeat = matches!(next, Next::SameKey(_));
             let is_on = is_repeat || next == Next::NextKey;
             let Standing { is_known_to_fail, is_client_retry, .. } = failed.request;
-            assert!(!(is_on && is_known_to_fail), "a second call to what is known to fail: {failed:?}");
+            assert!(!(is_on && is_known_to_fail), "a second call to a key that is known to fail: {failed:?}");
             assert!(!(is_repeat && is_client_retry), "the client repeats it already: {failed:?}");
             assert!(!(is_on && failed.outcome == Outcome::Silent), "a silent provider is called again");
             return;
@@ -199,7 +199,7 @@ impl Audit {
             Next::Fixed | Next::NextKey | Next::NextTarget | Next::GiveUp => {
                 assert!(
                     short_waits >= 2 || spent >= 6,
-                    "moves at a short wait: {next:?} after {short_waits}"
+                    "moves despite a short wait: {next:?} after {short_waits}"
                 );
                 self.count("sessions that moved after two short waits");
             }
@@ -208,7 +208,7 @@ impl Audit {
 }
 
 impl Ledger {
-    /// A session gets its own key unless that is worse, and waits for it if that is short.
+    /// Checks that a session gets its own key unless that key is worse, and waits for it if the wait is short.
     fn key(&self, asked: &Asked<'_>, (own, key): (Option<usize>, usize), health: &Health, about: &str) {
         let Some(own) = own.filter(|&own| own != key) else { return };
         let request = asked.request;
@@ -218,13 +218,14 @@ impl Ledger {
             || has_rested(Some(&health.keys[own].whole));
         assert!(
             !(is_short && may_wait && has_rest),
-            "a session leaves its key {own} at a short wait: {about}"
+            "a session leaves its key {own} despite a short wait: {about}"
         );
         let is_worse = self.is_skipped(own, health, asked) || self.stated(own, asked).is_some();
-        assert!(is_worse, "a session leaves its key {own} without a reason: {about}");
+        assert!(is_worse, "a session leaves its key {own} for no reason: {about}");
     }
 
-    /// Only the upstream's own wait refuses a request, and single calls look whether a long one is over.
+    /// Checks that only the upstream's own wait refuses a request, and that single calls check whether a long wait is
+    /// over.
     fn rate_limited(&self, asked: &Asked<'_>, left: &[usize], wait: Millis, about: &str) {
         let now = asked.request.now;
         assert!(asked.request.alternatives == Alternatives::None, "another target is left: {about}");
@@ -232,12 +233,12 @@ impl Ledger {
         let soonest = stated.iter().min();
         assert!(
             soonest.is_some_and(|&until| wait <= until.saturating_sub(now)),
-            "no such wait was named: {about}"
+            "the upstream named no such wait: {about}"
         );
         for &key in left {
             let is_refused = self.is_refused(key);
             let Some(until) = self.stated(key, asked) else {
-                assert!(is_refused, "key {key} could be asked: {about}");
+                assert!(is_refused, "key {key} could be called: {about}");
                 continue;
             };
             let called = match self.keys[key] {
@@ -247,7 +248,7 @@ impl Ledger {
             let seen = [self.keys[key], self.keys_with_models[key][asked.model]].into_iter().flatten();
             let next_look = seen.map(|seen| seen.at.max(called) + seen.next_look()).max();
             let is_looked_at = until - now <= MINUTE || next_look.is_some_and(|next_look| now <= next_look);
-            assert!(is_looked_at, "nobody looks whether the wait of key {key} is over: {about}");
+            assert!(is_looked_at, "no call checks whether the wait of key {key} is over: {about}");
         }
     }
 }

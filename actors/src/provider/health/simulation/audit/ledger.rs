@@ -1,4 +1,4 @@
-//! What one provider has shown, and whether it follows from that what rests.
+//! Records the results of one provider's calls, and checks whether each rest follows from them.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::outcome::{HealthEffect, KeyEffect, LimitScope, Outcome};
 use crate::provider::health::condition::Condition;
 use crate::provider::health::{Health, Report};
 
-/// The narrowest thing that an outcome is about, as the design has it.
+/// The narrowest subject of an outcome, according to the design.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scope {
     Nothing,
@@ -44,14 +44,14 @@ impl From<Outcome> for Scope {
     }
 }
 
-/// Whether the call began after this last changed.
+/// Whether the call started after the last change of this subject.
 fn is_current(changed: &HashMap<About, Millis>, report: &Report, about: About) -> bool {
     changed.get(&about).is_none_or(|&at| report.began >= at)
 }
 
 impl Ledger {
-    /// What fails is known to fail: a key and model at once, a model after three requests in a row. What works is
-    /// preferred again.
+    /// Checks that the health reflects the report: a failing key and model at once, a model after three requests in a
+    /// row, and that a success is preferred again.
     pub(super) fn is_noted(&self, place: Place, report: &Report, health: &Health) -> bool {
         let Place { key, model, .. } = place;
         let whole = &health.keys[key].whole;
@@ -86,7 +86,7 @@ impl Ledger {
         of_key && of_host && of_model
     }
 
-    /// What the report adds to what is known.
+    /// Adds the report to the record.
     pub(super) fn read(&mut self, place: Place, report: &Report) {
         match report.outcome.treatment().health {
             HealthEffect::ModelFails | HealthEffect::HostFails => {
@@ -115,7 +115,10 @@ impl Ledger {
     pub(super) fn change(&mut self, report: &Report, (about, rest): (About, Option<Rest>), before: &Rests) {
         let last = self.changed.insert(about, report.at);
         let is_old = last.is_some_and(|last| report.began < last);
-        assert!(!is_old, "{about:?} changes because of a call that began before its last change: {report:?}");
+        assert!(
+            !is_old,
+            "{about:?} changes because of a call that started before its last change: {report:?}"
+        );
         let before_it = match about {
             About::Key(key) => self.keys[key],
             About::KeyAndModel(key, model) => self.keys_with_models[key][model],
@@ -131,7 +134,7 @@ impl Ledger {
                 self.rests(about, report, rest.until - rest.since, before);
                 let wait = if let Outcome::RateLimited { wait, .. } = report.outcome { wait } else { None };
                 let until = wait.map(|wait| report.at + millis(wait));
-                // As long as one wait follows another, looks are ever further apart.
+                // While one wait follows another, the checks get further apart.
                 let goes_on = |seen: &Seen| seen.until.is_some_and(|until| until > report.at);
                 let looks = before_it.filter(goes_on).map_or(0, |seen| seen.looks + 1);
                 Some(Seen { outcome: report.outcome, size: report.size, at: report.at, until, looks })
@@ -148,7 +151,7 @@ impl Ledger {
         }
     }
 
-    /// A rest is about what failed, after as many failures as it takes, and no longer than allowed.
+    /// Checks that a rest has the right subject, follows enough failures, and is not too long.
     fn rests(&self, about: About, report: &Report, pause: Millis, before: &Rests) {
         let scope = Scope::from(report.outcome);
         let (is_allowed, longest) = match about {
@@ -168,7 +171,7 @@ impl Ledger {
         };
         assert!(
             is_allowed,
-            "{about:?} rests because of too little: {report:?}, {:?}, {:?}",
+            "{about:?} rests after too few failures: {report:?}, {:?}, {:?}",
             self.models, self.hosts
         );
         let is_guess = matches!(report.outcome, Outcome::RateLimited { wait: None, .. });

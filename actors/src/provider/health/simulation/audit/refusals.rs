@@ -1,4 +1,4 @@
-//! Whether a request that failed could have been served.
+//! Checks whether a request that failed could have been served.
 
 use super::super::clients::ClientRequest;
 use super::super::upstream::Place;
@@ -7,7 +7,8 @@ use super::{Audit, Tried};
 use crate::outcome::Retry;
 
 impl Audit {
-    /// A request failed for good: no target of its chain would have served it, or the design allows it.
+    /// Checks a request that failed for good: no target of its chain would have served it, or the design allows the
+    /// failure.
     pub(in super::super) fn refused(
         &mut self,
         request: &ClientRequest,
@@ -26,7 +27,7 @@ impl Audit {
         for &provider in CHAINS[request.model] {
             let has_failed = |called: &&super::Called| called.place.provider == provider;
             let mut failed = tried.calls.iter().filter(has_failed);
-            // What failed is not about the key.
+            // The failure is not about the key.
             if failed.clone().any(|called| called.outcome.treatment().retry != Retry::NextKey) {
                 continue;
             }
@@ -46,7 +47,7 @@ impl Audit {
             }
         }
         if tried.calls.is_empty() && reason == "refused: no target works" {
-            // It would have failed, so that nothing is lost.
+            // The request would have failed anyway.
             assert!(!tried.waits.is_empty() || tried.is_over_budget, "refused without a call: {request:?}");
         }
         self.count(reason);

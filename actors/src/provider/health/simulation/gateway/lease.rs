@@ -1,4 +1,4 @@
-//! What the provider's actor does for one request: it lends a key, and reads what the lease reports.
+//! Simulates the provider's actor for one request: lends a key and reads the lease's reports.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -19,13 +19,13 @@ pub(super) enum NoLease {
     Gone,
 }
 
-/// A key that is lent for one request; dropped without a report it reports `Cancelled`.
+/// A key lent for one request; dropped without a report, it reports `Cancelled`.
 pub(super) struct Lease<'w> {
     world: &'w World,
     pub(super) place: Place,
     pub(super) is_known_to_fail: bool,
     pub(super) alternatives: Alternatives,
-    /// 0 if it tries nothing out.
+    /// 0 if the lease is not a probe.
     pub(super) number: u64,
     incarnation: u64,
     pub(super) began: Millis,
@@ -38,7 +38,7 @@ impl Lease<'_> {
     pub(super) fn report(&self, outcome: Outcome) {
         self.is_reported.set(true);
         let provider = &self.world.providers[self.place.provider];
-        // An older incarnation's marks are not those of the actor that reads the report.
+        // An older incarnation's marks do not belong to the actor that reads the report.
         let lease = if self.incarnation == provider.incarnation.get() { self.number } else { 0 };
         let report = Report {
             outcome,
@@ -71,7 +71,7 @@ impl Lease<'_> {
 
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
-        // Where an assertion fails there is nothing more to check.
+        // After a failed assertion there is nothing left to check.
         if !self.is_reported.get() && !std::thread::panicking() {
             self.report(Outcome::Cancelled);
         }
@@ -79,7 +79,7 @@ impl Drop for Lease<'_> {
 }
 
 impl<'x> Exchange<'x> {
-    /// As the provider's actor answers, which lets a session wait for its key.
+    /// Requests a lease as the provider's actor would grant it, which makes a session wait for its key.
     pub(super) async fn lease(
         &mut self,
         provider: usize,
