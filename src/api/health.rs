@@ -1,6 +1,5 @@
 //! `GET /health`: YAML as the Python original writes it, JSON on request. Strangers see the status alone.
 
-use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -9,7 +8,7 @@ use vandamme_actors::observe::Observe;
 use vandamme_actors::provider::{ConditionView, KeyView, LearnedRuleView, ModelView, ProviderView};
 use vandamme_actors::settings::{Api, PartialProvider};
 
-use super::report::{self, rfc3339, scalar, wants_json};
+use super::report::{self, Tree, rfc3339, wants_json};
 use crate::gateway::Gateway;
 
 const NO_PROVIDER: &str = "no provider is configured: set OPENAI_API_KEY, ANTHROPIC_API_KEY or another {PROVIDER}_API_KEY and restart";
@@ -117,7 +116,13 @@ pub(super) async fn health(request: HttpRequest, gateway: web::Data<Gateway>) ->
     report::uncached(if wants_json(&request) {
         HttpResponse::Ok().json(&health)
     } else {
-        report::in_yaml("health", &health.timestamp, health.yaml())
+        match health.yaml() {
+            Ok(text) => report::in_yaml("health", &health.timestamp, text),
+            Err(error) => {
+                log::error!("the health report cannot be written: {error}");
+                HttpResponse::InternalServerError().finish()
+            }
+        }
     })
 }
 
@@ -180,40 +185,6 @@ impl ProviderHealth {
             healed: lessons.map(Healed::new).collect(),
         }
     }
-
-    fn yaml(&self, out: &mut String) {
-        let optional = |value: Option<String>| value.unwrap_or_else(|| "null".to_owned());
-        let lines = [
-            ("api_format", self.api_format.to_owned()),
-            ("base_url", scalar(&self.base_url)),
-            ("auth_mode", self.auth_mode.to_owned()),
-            ("models_url", optional(self.models_url.as_deref().map(scalar))),
-            ("api_key_hash", scalar(&self.api_key_hash)),
-            ("demo", self.demo.to_string()),
-            ("in_flight", optional(self.in_flight.map(|count| count.to_string()))),
-            ("waiting", optional(self.waiting.map(|count| count.to_string()))),
-        ];
-        let _ = writeln!(out, "  {}:", scalar(&self.name));
-        for (name, value) in lines {
-            let _ = writeln!(out, "    {name}: {value}");
-        }
-        self.state.yaml(4, out);
-        let _ = writeln!(out, "    keys:{}", if self.keys.is_empty() { " []" } else { "" });
-        for KeyHealth { id, state, condition, models } in &self.keys {
-            let _ = writeln!(out, "      - id: {}\n        state: {}", scalar(id), scalar(state));
-            condition.yaml(8, out);
-            ModelHealth::yaml(models, 8, out);
-        }
-        ModelHealth::yaml(&self.models, 4, out);
-        let _ = writeln!(out, "    healed:{}", if self.healed.is_empty() { " []" } else { "" });
-        for Healed { model, rule, seconds_left } in &self.healed {
-            let (model, rule) = (scalar(model), scalar(rule));
-            let _ = writeln!(
-                out,
-                "      - model: {model}\n        rule: {rule}\n        seconds_left: {seconds_left}"
-            );
-        }
-    }
 }
 
 impl Details {
@@ -259,20 +230,6 @@ impl State {
         let reason = Some("the gateway's own provider actor does not answer");
         Self { preferred: false, reason, since: None, until: None, last_error: None }
     }
-
-    /// Why, where there is a reason.
-    fn yaml(&self, indent: usize, out: &mut String) {
-        let _ = writeln!(out, "{:indent$}preferred: {}", "", self.preferred);
-        let lines = [
-            ("reason", self.reason),
-            ("since", self.since.as_deref()),
-            ("until", self.until.as_deref()),
-            ("last_error", self.last_error.as_deref()),
-        ];
-        for (name, value) in lines.into_iter().filter_map(|(name, value)| Some((name, value?))) {
-            let _ = writeln!(out, "{:indent$}{name}: {}", "", scalar(value));
-        }
-    }
 }
 
 impl KeyHealth {
@@ -286,14 +243,6 @@ impl ModelHealth {
     fn new(ModelView { model, condition }: &ModelView) -> Self {
         Self { model: model.to_string(), state: State::new(condition) }
     }
-
-    fn yaml(models: &[Self], indent: usize, out: &mut String) {
-        let _ = writeln!(out, "{:indent$}models:{}", "", if models.is_empty() { " []" } else { "" });
-        for Self { model, state } in models {
-            let _ = writeln!(out, "{:indent$}  - model: {}", "", scalar(model));
-            state.yaml(indent + 4, out);
-        }
-    }
 }
 
 impl Healed {
@@ -302,47 +251,20 @@ impl Healed {
     }
 }
 
+/// Members of the report that YAML leaves out when they are empty.
+const OPTIONAL: [&str; 5] = ["reason", "since", "until", "last_error", "incomplete_providers"];
+
 impl Health {
-    fn yaml(&self) -> String {
+    fn yaml(&self) -> serde_json::Result<String> {
         let comment = match self.status {
             "healthy" => "All systems operational",
             _ => "System running with configuration issues",
         };
-        let mut out = format!(
-            "# Health Check Report\n\n# Generated: {time}\n\n# Status: {comment}\n\n#\n\nstatus: {}\n\ntimestamp: {}\n",
-            self.status,
-            scalar(&self.timestamp),
-            time = self.timestamp,
-        );
-        if let Some(message) = self.message {
-            let _ = writeln!(out, "\nmessage: {}", scalar(message));
-        }
-        if let Some(details) = &self.details {
-            details.yaml(&mut out);
-        }
-        out
-    }
-}
-
-impl Details {
-    fn yaml(&self, out: &mut String) {
-        let name = |name: &Option<String>| name.as_deref().map_or_else(|| "null".to_owned(), scalar);
-        let _ = write!(
-            out,
-            "\nversion: {}\n\napi_key_valid: {}\n\nclient_api_key_validation: {}\n\ndefault_provider: {}\n\nactive_provider: {}\n",
-            scalar(self.version),
-            self.api_key_valid,
-            self.client_api_key_validation,
-            name(&self.default_provider),
-            name(&self.active_provider),
-        );
-        let _ = writeln!(out, "\nproviders:{}", if self.providers.is_empty() { " {}" } else { "" });
-        self.providers.iter().for_each(|provider| provider.yaml(out));
-        if !self.incomplete_providers.is_empty() {
-            let _ = writeln!(out, "\nincomplete_providers:");
-            for line in &self.incomplete_providers {
-                let _ = writeln!(out, "  - {}", scalar(line));
-            }
-        }
+        let time = &self.timestamp;
+        let sections = Tree::from_value(self)?.without_empty(&OPTIONAL).into_sections();
+        Ok(format!(
+            "# Health Check Report\n\n# Generated: {time}\n\n# Status: {comment}\n\n#\n\n{}",
+            report::yaml(&sections)
+        ))
     }
 }

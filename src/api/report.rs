@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use vandamme_actors::clock::Millis;
 use vandamme_actors::settings::Api;
@@ -27,6 +28,7 @@ pub(super) enum Tree {
     /// Told to one decimal place.
     Decimal(f64),
     Text(String),
+    List(Vec<Self>),
     Map(Vec<Branch>),
 }
 
@@ -47,10 +49,51 @@ impl Branch {
     pub(super) fn commented(self, comment: String) -> Self {
         Self { comment: Some(comment), ..self }
     }
+
+    fn without_empty(self, names: &[&str]) -> Self {
+        Self { value: self.value.without_empty(names), ..self }
+    }
 }
 
 impl Tree {
-    /// A block of lines that starts on a new one, or what stands on the line of its name.
+    /// The JSON form of a value.
+    ///
+    /// # Errors
+    /// The value has no JSON form.
+    pub(super) fn from_value(value: &impl Serialize) -> serde_json::Result<Self> {
+        serde_json::from_str(&serde_json::to_string(value)?)
+    }
+
+    /// Removes the empty members with these names, at every level.
+    pub(super) fn without_empty(self, names: &[&str]) -> Self {
+        match self {
+            Self::List(values) => {
+                Self::List(values.into_iter().map(|value| value.without_empty(names)).collect())
+            }
+            Self::Map(branches) => {
+                let kept = branches
+                    .into_iter()
+                    .filter(|branch| !(names.contains(&branch.name.as_str()) && branch.value.is_empty()));
+                Self::Map(kept.map(|branch| branch.without_empty(names)).collect())
+            }
+            Self::Null | Self::Truth(_) | Self::Number(_) | Self::Decimal(_) | Self::Text(_) => self,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Null => true,
+            Self::List(values) => values.is_empty(),
+            Self::Truth(_) | Self::Number(_) | Self::Decimal(_) | Self::Text(_) | Self::Map(_) => false,
+        }
+    }
+
+    /// The members of a map, each a section of the report.
+    pub(super) fn into_sections(self) -> Vec<Branch> {
+        if let Self::Map(branches) = self { branches } else { vec![] }
+    }
+
+    /// Appends the value in YAML: on the line of its name, or as a block of lines below it.
     fn yaml(&self, depth: usize, out: &mut String) {
         let indent = "  ".repeat(depth);
         let _ = match self {
@@ -59,6 +102,20 @@ impl Tree {
             Self::Number(number) => writeln!(out, " {number}"),
             Self::Decimal(number) => writeln!(out, " {:.1}", tenths(*number)),
             Self::Text(text) => writeln!(out, " {}", scalar(text)),
+            Self::List(values) if values.is_empty() => writeln!(out, " []"),
+            Self::List(values) => {
+                out.push('\n');
+                for value in values {
+                    let _ = write!(out, "{indent}-");
+                    let mut item = String::new();
+                    value.yaml(depth + 1, &mut item);
+                    // The first member of a map stands on the line of the dash.
+                    let item = item.strip_prefix('\n').map_or(item.as_str(), |block| block.trim_start());
+                    out.push_str(if item.starts_with(' ') { "" } else { " " });
+                    out.push_str(item);
+                }
+                Ok(())
+            }
             Self::Map(branches) if branches.is_empty() => writeln!(out, " {{}}"),
             Self::Map(branches) => {
                 out.push('\n');
@@ -75,6 +132,59 @@ impl Tree {
     }
 }
 
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(InOrder)
+    }
+}
+
+/// Reads JSON and keeps the order of members.
+struct InOrder;
+
+impl<'de> Visitor<'de> for InOrder {
+    type Value = Tree;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Tree, E> {
+        Ok(Tree::Null)
+    }
+
+    fn visit_bool<E>(self, truth: bool) -> Result<Tree, E> {
+        Ok(Tree::Truth(truth))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Tree, E> {
+        Ok(Tree::Number(number))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Tree, E> {
+        Ok(Tree::Decimal(number))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Tree, E> {
+        Ok(Tree::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Tree, A::Error> {
+        let mut values = vec![];
+        while let Some(value) = list.next_element()? {
+            values.push(value);
+        }
+        Ok(Tree::List(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tree, A::Error> {
+        let mut branches = vec![];
+        while let Some((name, value)) = map.next_entry::<String, Tree>()? {
+            branches.push(Branch::new(name, value));
+        }
+        Ok(Tree::Map(branches))
+    }
+}
+
 impl Serialize for Tree {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -83,6 +193,7 @@ impl Serialize for Tree {
             Self::Number(number) => serializer.serialize_u64(*number),
             Self::Decimal(number) => serializer.serialize_f64(tenths(*number)),
             Self::Text(text) => serializer.serialize_str(text),
+            Self::List(values) => serializer.collect_seq(values),
             Self::Map(branches) => {
                 serializer.collect_map(branches.iter().map(|branch| (&branch.name, &branch.value)))
             }
@@ -166,8 +277,8 @@ pub(super) fn uncached(mut response: HttpResponse) -> HttpResponse {
     response
 }
 
-/// A YAML scalar: plain where that is plain to see, else in single quotes, which mean exactly what they enclose.
-pub(super) fn scalar(text: &str) -> String {
+/// A YAML scalar: plain where it cannot be misread, otherwise in single quotes.
+fn scalar(text: &str) -> String {
     let word = |c: char| c.is_ascii_alphanumeric() || "_-./:".contains(c);
     let reserved = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
     let is_reserved = reserved.iter().any(|word| text.eq_ignore_ascii_case(word));
@@ -217,6 +328,20 @@ mod tests {
         assert_eq!(scalar("0123e4"), "'0123e4'");
         assert_eq!(scalar("No"), "'No'");
         assert_eq!(scalar("a: b"), "'a: b'");
+    }
+
+    #[test]
+    fn lists_of_maps_and_texts_are_blocks_and_empty_members_can_go() {
+        let value = serde_json::json!({
+            "none": [],
+            "keys": [{"id": "1a", "models": [{"model": "m", "reason": null}], "reason": null}, {"id": "2b"}],
+            "names": ["a", "b: c"],
+        });
+        let tree = Tree::from_value(&value).unwrap();
+        let expected =
+            "keys:\n  - id: '1a'\n    models:\n      - model: m\n  - id: '2b'\n\nnames:\n  - a\n  - 'b: c'\n";
+        assert_eq!(yaml(&tree.clone().without_empty(&["none", "reason"]).into_sections()), expected);
+        assert!(yaml(&tree.into_sections()).ends_with("none: []\n"));
     }
 
     #[test]
