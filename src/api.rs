@@ -4,7 +4,6 @@ mod access;
 mod active_requests;
 mod aliases;
 mod body;
-pub(crate) mod caller;
 mod chat_completions;
 pub(crate) mod connection;
 mod count_tokens;
@@ -17,12 +16,11 @@ mod logs;
 mod messages;
 mod models;
 mod profiles;
-pub(crate) mod render_error;
+mod render_error;
 mod report;
-mod request_id;
 mod running_totals;
 mod test_connection;
-pub(crate) mod top_models;
+mod top_models;
 mod welcome;
 
 use std::future::Future;
@@ -36,8 +34,8 @@ use futures_util::FutureExt as _;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
-pub(crate) use self::request_id::RequestId;
 use crate::gateway::Gateway;
+use crate::request_id::RequestId;
 
 /// The doors. A path with a slash behind it is the same door.
 pub(crate) fn doors(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::ServiceConfig) + Clone + 'static {

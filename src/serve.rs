@@ -16,8 +16,6 @@ use actix_web::web;
 use futures_util::future::select;
 use vandamme_actors::ledger::LedgerView;
 use vandamme_actors::observe::Observe;
-use vandamme_actors::supervisor::Supervisor;
-use vandamme_actors::upstream::{Wiring, client_config};
 
 use self::orders::{Orders, Told};
 use self::reload::Reloader;
@@ -57,13 +55,8 @@ pub fn serve(listener: TcpListener, config: Config, origin: Origin) -> Result<En
 
 async fn run(listener: TcpListener, config: Config, origin: Origin) -> Result<Ending, String> {
     let mut reloader = Reloader::new(&config, origin.overrides);
-    let Config { host, mut settings, proxies, proxy_api_key, demo: mode, .. } = config;
-    reloader.embed_demo(mode, &mut settings)?;
-    let connect_timeout = settings.limits.connect_timeout;
-    let wiring = Wiring { tls: client_config()?, proxies, connect_timeout };
-    let limits = settings.limits.clone();
-    let (supervisor, roster) = Supervisor::start_tree(settings.clone());
-    let gateway = web::Data::new(Gateway::new(settings, roster, wiring, proxy_api_key));
+    let (host, limits) = (config.host.clone(), config.settings.limits.clone());
+    let gateway = web::Data::new(Gateway::start(config)?);
     let mut signals = Signals::listen().map_err(|error| format!("signals cannot be handled: {error}"))?;
     let address = listener.local_addr().map_err(|error| format!("the listener has no address: {error}"))?;
     gateway.listens(Listener { address, host });
@@ -75,8 +68,11 @@ async fn run(listener: TcpListener, config: Config, origin: Origin) -> Result<En
     let handle = server.handle();
     let serving = actix_web::rt::spawn(server);
     let (_control, mut orders) = orders::open(&gateway, address, origin.sessions.as_deref())?;
-    let told = orders.until_told((&gateway, &supervisor), &mut reloader, &mut signals).await;
-    log::info!("stopping: requests in flight have {} s", gateway.terms().settings.limits.drain.as_secs_f64());
+    let told = orders.until_told(&gateway, &mut reloader, &mut signals).await;
+    log::info!(
+        "stopping: requests in flight have {} s",
+        gateway.live_config().settings.limits.drain.as_secs_f64()
+    );
     drain(&gateway, &handle, (&mut signals, &mut orders), told).await;
     // A server that was told to hurry while it was stopping does not hear it: the process ends without it.
     drop(timeout(LAST_WORDS, serving).await);
@@ -95,7 +91,7 @@ async fn drain(
     gateway.leave_rotation();
     let stopping = handle.stop(true);
     let impatient = async {
-        let drain = gateway.terms().settings.limits.drain;
+        let drain = gateway.live_config().settings.limits.drain;
         let patience = if told == Told::StopNow { Duration::ZERO } else { drain };
         let second = Box::pin(select(Box::pin(signals.stop()), Box::pin(orders.hurry(gateway))));
         let deadline = Box::pin(sleep(patience));

@@ -35,7 +35,6 @@ use self::queue::Queue;
 pub(crate) use self::reconfigure::{Reconfigure, is_another};
 use crate::clock;
 use crate::observe::{Observe, Ping};
-use crate::router::Unroutable;
 use crate::secret::{ApiKey, KeyId};
 use crate::settings::{Limits, Profile, ProviderSettings};
 use crate::snapshot::Snapshot;
@@ -82,15 +81,11 @@ pub struct LeaseKey {
 
 /// Why a request gets no lease.
 #[derive(Clone, Debug)]
-pub enum NoLease {
-    /// The model name leads nowhere.
-    Unroutable(Unroutable),
-    Refused {
-        provider: Arc<ProviderSettings>,
-        /// The model's name at that provider.
-        model: Arc<str>,
-        refusal: Refusal,
-    },
+pub struct NoLease {
+    pub provider: Arc<ProviderSettings>,
+    /// The model's name at that provider.
+    pub model: Arc<str>,
+    pub refusal: Refusal,
 }
 
 /// Why a provider lends no key.
@@ -228,7 +223,7 @@ impl Provider {
     }
 
     fn refused(&self, model: Arc<str>, refusal: Refusal) -> NoLease {
-        NoLease::Refused { provider: self.settings.clone(), model, refusal }
+        NoLease { provider: self.settings.clone(), model, refusal }
     }
 
     /// Reads what requests have reported since the last time.

@@ -1,4 +1,4 @@
-//! The retry policy: which call follows a failed one. Pure; the exchange executes it, within the provider's [budget](RetryBudget).
+//! The retry policy: which call follows a failed one. Pure; the proxy run executes it, within the provider's [budget](RetryBudget).
 
 mod budget;
 mod recent_failures;

@@ -7,18 +7,18 @@ use std::sync::Arc;
 
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
-use vandamme_actors::provider::NoLease;
 use vandamme_actors::router::Unroutable;
 use vandamme_actors::settings::{Api, ProviderSettings};
 use vandamme_protocol::models::{Cursor, Models, Page};
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::endpoint::{self, Refused};
-use super::request_id::RequestId;
 use super::{discovery, profiles};
 use super::{guarded, shared};
+use crate::failure::Failure;
 use crate::gateway::Gateway;
-use crate::proxy::{self, Failure, Listed, Remembered};
+use crate::models::{self, Listed, Remembered};
+use crate::request_id::RequestId;
 
 /// Says that this is what the provider said before: it does not answer, or has not been waited for.
 pub(super) const CACHE: HeaderName = HeaderName::from_static("x-vdm-cache");
@@ -81,8 +81,10 @@ async fn answer(request: HttpRequest, gateway: web::Data<Gateway>, model: Option
         };
         let named =
             [model.as_deref(), asked.provider.as_deref(), asked.after.as_deref(), asked.before.as_deref()];
-        if let Err(message) =
-            named.into_iter().flatten().try_for_each(|name| endpoint::model_name(name, &gateway.terms()))
+        if let Err(message) = named
+            .into_iter()
+            .flatten()
+            .try_for_each(|name| endpoint::model_name(name, &gateway.live_config()))
         {
             return Refused(400, ErrorKind::InvalidRequest, message).response(api, &id);
         }
@@ -110,7 +112,7 @@ impl Failed {
     }
 
     fn unroutable(reason: Unroutable) -> Self {
-        Self::Exchange(Failure::NoLease(Some(NoLease::Unroutable(reason))))
+        Self::Exchange(Failure::Unroutable(reason))
     }
 }
 
@@ -120,7 +122,7 @@ async fn all(gateway: &Arc<Gateway>, asked: &Asked, id: &RequestId) -> Result<Ht
         return Ok(endpoint::whole(200, in_json(), asked.paged(&read(&everything)?)?, id));
     }
     let routes = gateway.roster.load().routes.clone();
-    if let Some(profile) = profiles::asked(&gateway.terms().settings, asked.provider.as_deref()) {
+    if let Some(profile) = profiles::asked(&gateway.live_config().settings, asked.provider.as_deref()) {
         let profile = profile.map_err(Failed::unroutable)?;
         let listed = profiles::models_of(&profile);
         let models = read(&listed)?;
@@ -180,7 +182,7 @@ async fn listed(
     (provider, id): (&Arc<ProviderSettings>, &RequestId),
     (asked, remembered): (&Asked, Remembered),
 ) -> Result<(bytes::Bytes, HeaderMap), Failed> {
-    let listed = proxy::models(gateway.clone(), id.shared(), (provider, &asked.headers), remembered).await;
+    let listed = models::list(gateway.clone(), id.shared(), (provider, &asked.headers), remembered).await;
     let mut headers = in_json();
     match listed.map_err(Failed::Exchange)? {
         Listed::Current(listing) => Ok((listing.body, headers)),

@@ -18,8 +18,7 @@ use vandamme_protocol::openai;
 use vandamme_protocol::openai::error::ErrorFacts;
 use vandamme_protocol::vocabulary::ErrorKind;
 
-use super::failure::{Answer, ShouldRetry};
-use crate::api::render_error::{LONGEST_RETRY, busy_wait};
+use crate::failure::{Answer, LONGEST_RETRY, ShouldRetry, busy_wait};
 
 /// A call that failed.
 pub(super) struct CallFailure {
@@ -41,7 +40,7 @@ pub(super) struct CallFailure {
 
 impl CallFailure {
     fn new(kind: ErrorKind, message: String, outcome: Outcome) -> Self {
-        let answer = Answer::own(Fault { kind, status: kind.status(), message });
+        let answer = Answer::from_fault(Fault { kind, status: kind.status(), message });
         Self {
             outcome,
             retry: outcome.treatment().retry,
@@ -89,7 +88,7 @@ impl CallFailure {
         let (outcome, retry) = classify((status, fault.kind), &facts, after, &HeaderMap::new());
         let named = compat::recognise(status, body);
         let refusal = Bytes::copy_from_slice(body);
-        let mut answer = Answer::own(answered_as(outcome, fault));
+        let mut answer = Answer::from_fault(answered_as(outcome, fault));
         answer.retry_after = retry_after(outcome, after);
         answer.should_retry = should_retry(outcome, after);
         let can_fix = Fixable::No;

@@ -9,6 +9,7 @@ use vandamme_protocol::bridge::{Bridge, Fault, Outcome, Step, Whole};
 use vandamme_protocol::{compat, sse};
 
 /// What the way back must know of the request.
+#[derive(Clone)]
 pub(super) enum Translation {
     /// Into the Messages API.
     Messages(messages_over_chat::ReplyContext),

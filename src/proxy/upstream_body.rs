@@ -30,8 +30,8 @@ pub(super) enum Content {
     Other,
 }
 
-/// A reply of which the first bytes have been looked at.
-pub(super) struct Reply {
+/// A reply whose first bytes have been read.
+pub(super) struct UpstreamReply {
     pub(super) status: u16,
     pub(super) content: Content,
     /// Its content type, unless its content is another one.
@@ -48,7 +48,7 @@ const TELLING: usize = 6;
 /// With so much of white space in front of it, the label alone counts.
 const MOST_SPACE: usize = 1 << 10;
 
-impl Reply {
+impl UpstreamReply {
     /// Reads as much of a reply as tells what it is.
     pub(super) async fn open(response: ClientResponse, lease: &Lease) -> Result<Self, CallFailure> {
         let status = response.status().as_u16();

@@ -27,10 +27,10 @@ pub(super) async fn watch(gateway: Arc<Gateway>, limiter: Arc<ConnectionLimiter>
             }
         }
         if supply == Supply::Exhausted {
-            let terms = gateway.terms();
+            let live = gateway.live_config();
             let providers: Vec<_> =
-                terms.settings.providers.iter().map(|provider| provider.name.clone()).collect();
-            gateway.hang_up(&providers);
+                live.settings.providers.iter().map(|provider| provider.name.clone()).collect();
+            gateway.close_idle_connections(&providers);
         }
         sleep(PAUSE).await;
     }

@@ -5,12 +5,10 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use actix::Addr;
 use actix_web::rt::time::sleep;
 use actix_web::web;
 use futures_util::future::{Either, select};
 use tokio::sync::mpsc;
-use vandamme_actors::supervisor::Supervisor;
 
 use super::reload::Reloader;
 use crate::gateway::Gateway;
@@ -73,7 +71,7 @@ impl Orders {
     /// Does what it is told until that is to end.
     pub(super) async fn until_told(
         &mut self,
-        (gateway, supervisor): (&Gateway, &Addr<Supervisor>),
+        gateway: &Gateway,
         reloader: &mut Reloader,
         signals: &mut Signals,
     ) -> Told {
@@ -84,7 +82,7 @@ impl Orders {
                     return Told::Stop;
                 }
                 Either::Left((Notice::Reload, _)) => {
-                    log_reload(&reloader.reload(gateway, supervisor).await);
+                    log_reload(&reloader.reload(gateway).await);
                     continue;
                 }
                 Either::Right((Event::Order(order), _)) => order,
@@ -102,7 +100,7 @@ impl Orders {
                     Err(mistakes) => (Said::Refused(mistakes), None),
                 },
                 Ask::Reload => {
-                    let reloaded = reloader.reload(gateway, supervisor).await;
+                    let reloaded = reloader.reload(gateway).await;
                     log_reload(&reloaded);
                     (reloaded.map_or_else(Said::Refused, Said::Reloaded), None)
                 }
@@ -204,8 +202,8 @@ struct Site {
 
 impl Observed for Site {
     fn status(&self) -> Status {
-        let terms = self.gateway.terms();
-        let settings = &terms.settings;
+        let live = self.gateway.live_config();
+        let settings = &live.settings;
         let started = self.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Status {
             pid: std::process::id(),

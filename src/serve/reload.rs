@@ -6,14 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use actix::Addr;
 use actix_web::rt::time::timeout;
 use tokio::sync::oneshot;
 use vandamme_actors::settings::{ProviderSettings, Settings};
-use vandamme_actors::supervisor::{Reconfigure, Supervisor};
 
-use crate::config::{Config, DemoMode, Overrides, Said};
-use crate::demo::{self, Demo};
+use crate::config::{Config, Overrides, Said};
 use crate::gateway::Gateway;
 use crate::process::control::Reloaded;
 
@@ -44,28 +41,12 @@ pub(super) struct Reloader {
     host: String,
     port: u16,
     said: Vec<Said>,
-    /// Once started it stays, since requests may be in flight to it.
-    demo: Option<Demo>,
 }
 
 impl Reloader {
     pub(super) fn new(config: &Config, origin: Overrides) -> Self {
         let (host, port, said) = (config.host.clone(), config.port, config.said.clone());
-        Self { origin, host, port, said, demo: None }
-    }
-
-    /// Adds the demo provider where the configuration wants it.
-    pub(super) fn embed_demo(&mut self, mode: DemoMode, settings: &mut Settings) -> Result<(), String> {
-        if mode == DemoMode::Off {
-            return Ok(());
-        }
-        let demo = match self.demo.take() {
-            Some(demo) => demo,
-            None => demo::start().map_err(|error| format!("the demo provider cannot be started: {error}"))?,
-        };
-        demo::embed(settings, &demo.base_url);
-        self.demo = Some(demo);
-        Ok(())
+        Self { origin, host, port, said }
     }
 
     /// Whether the gateway would start with the configuration as it is now.
@@ -74,11 +55,7 @@ impl Reloader {
     }
 
     /// The error has one line for each mistake, the same as `vdm config validate`.
-    pub(super) async fn reload(
-        &mut self,
-        gateway: &Gateway,
-        supervisor: &Addr<Supervisor>,
-    ) -> Result<Reloaded, Vec<String>> {
+    pub(super) async fn reload(&mut self, gateway: &Gateway) -> Result<Reloaded, Vec<String>> {
         let asked = load(self.origin.clone()).await?;
         let said = asked.said.clone();
         let config = if (&asked.host, asked.port) == (&self.host, self.port) {
@@ -88,18 +65,14 @@ impl Reloader {
             let (host, port) = (Some(self.host.clone()), Some(self.port));
             load(Overrides { host, port, ..self.origin.clone() }).await?
         };
-        let Config { mut settings, proxy_api_key, demo: mode, warnings, .. } = config;
-        self.embed_demo(mode, &mut settings).map_err(|error| vec![error])?;
-        let before = gateway.terms();
+        let warnings = config.warnings.clone();
+        let before = gateway.live_config();
+        gateway.apply(config).await.map_err(|error| vec![error])?;
+        let after = gateway.live_config();
         let mut reloaded = changes(&self.said, &said);
-        let more = provider_changes(&before.settings, &settings, &reloaded.changed);
+        let more = provider_changes(&before.settings, &after.settings, &reloaded.changed);
         reloaded.changed.extend(more);
         reloaded.warnings = warnings;
-        let strangers = strangers(&before.settings, &settings);
-        gateway.agree(settings.clone(), proxy_api_key);
-        let gone = |_| vec!["the supervisor has died; restart the gateway".to_owned()];
-        supervisor.send(Reconfigure(settings)).await.map_err(gone)?;
-        gateway.hang_up(&strangers);
         self.remember(said);
         Ok(reloaded)
     }
@@ -183,14 +156,6 @@ fn provider_changes(before: &Settings, after: &Settings, told: &[String]) -> Vec
         lines.push(format!("names without a prefix go to '{name}'"));
     }
     lines
-}
-
-/// Providers whose connections are of no more use.
-fn strangers(before: &Settings, after: &Settings) -> Vec<Arc<str>> {
-    let moved = |provider: &&Arc<ProviderSettings>| {
-        named(after, &provider.name).is_none_or(|now| now.base_url != provider.base_url)
-    };
-    before.providers.iter().filter(moved).map(|provider| provider.name.clone()).collect()
 }
 
 fn named<'a>(settings: &'a Settings, name: &str) -> Option<&'a Arc<ProviderSettings>> {

@@ -1,33 +1,23 @@
-//! Which models a provider has: as the catalog remembers, else asked of the provider, else as it was once told.
+//! The models of a provider: from the catalog if its list is recent, otherwise from the provider, otherwise the last known
+//! list.
 
-mod flights;
-
-use std::cell::Cell;
 use std::collections::HashMap;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::http::header::HeaderMap;
 use actix_web::rt::time::timeout;
 use bytes::Bytes;
 use vandamme_actors::catalog::{Claim, Keep, Listing, ListingKey, Recall, Settle, Survey, Surveyed};
 use vandamme_actors::excerpt;
-use vandamme_actors::outcome::Outcome;
 use vandamme_actors::settings::ProviderSettings;
-use vandamme_actors::upstream::{self, Borrow, Request};
-use vandamme_protocol::bridge::Fault;
-use vandamme_protocol::models::{Models, Named};
-use vandamme_protocol::request::Head;
-use vandamme_protocol::vocabulary::ErrorKind;
+use vandamme_protocol::models::Named;
 
-pub(crate) use self::flights::Flights;
-use super::address;
-use super::attempt::Answered;
-use super::{Answer, Endpoint, Exchange, Failure, Question, Targets, Trail, upstream_body};
-use crate::api::RequestId;
+use crate::failure::Failure;
 use crate::gateway::Gateway;
+use crate::proxy::fetch_models;
+use crate::request_id::RequestId;
+use crate::single_flight::NoOutcome;
 
 /// A catalog that does not answer within this is starting anew, and knows nothing then.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -35,9 +25,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const SURVEY_PATIENCE: Duration = Duration::from_millis(500);
 /// What nobody waits for ends, too.
 const BACKGROUND: Duration = Duration::from_secs(60);
-/// The largest known catalogue has half a megabyte.
-pub(super) const LARGEST: usize = 8 << 20;
-const AGENT: &str = concat!("vandamme-proxy/", env!("CARGO_PKG_VERSION"));
 
 /// A provider's list, byte for byte.
 pub(crate) enum Listed {
@@ -48,7 +35,7 @@ pub(crate) enum Listed {
 }
 
 /// The models of `provider`; `remembered` says whether one told a moment ago will do.
-pub(crate) async fn models(
+pub(crate) async fn list(
     gateway: Arc<Gateway>,
     id: Arc<str>,
     (provider, headers): (&Arc<ProviderSettings>, &HeaderMap),
@@ -56,11 +43,11 @@ pub(crate) async fn models(
 ) -> Result<Listed, Failure> {
     if provider.passthrough {
         // What one client's key may see is nobody else's business.
-        let asked = ask(&gateway, id, provider, headers).await.map_err(in_own_words);
+        let asked = fetch_models(&gateway, id, provider, headers).await.map_err(in_own_words);
         return asked.map(|body| Listed::Current(Listing::fresh(provider, body)));
     }
     let catalog = gateway.roster.load().catalog.clone();
-    let limits = &gateway.terms().settings.limits;
+    let limits = &gateway.live_config().settings.limits;
     let recalled = recall(&gateway, provider, limits.models_ttl).await;
     let old = recalled.as_ref().filter(|_| remembered != Remembered::PassedOver);
     match old {
@@ -90,7 +77,7 @@ pub(crate) async fn models(
 /// What a provider last listed, however long ago.
 pub(crate) async fn last(gateway: &Gateway, provider: &Arc<ProviderSettings>) -> Option<Listing> {
     let catalog = gateway.roster.load().catalog.clone();
-    let recall = Recall { provider: provider.clone(), ttl: gateway.terms().settings.limits.models_ttl };
+    let recall = Recall { provider: provider.clone(), ttl: gateway.live_config().settings.limits.models_ttl };
     catalog.send(recall).timeout(SURVEY_PATIENCE).await.ok().flatten()
 }
 
@@ -103,7 +90,7 @@ pub(crate) async fn remembered(
     // What one client's key may see is nobody else's business.
     let providers = providers.into_iter().filter(|provider| !provider.passthrough).collect();
     let catalog = gateway.roster.load().catalog.clone();
-    let survey = Survey { providers, ttl: gateway.terms().settings.limits.models_ttl };
+    let survey = Survey { providers, ttl: gateway.live_config().settings.limits.models_ttl };
     let Ok(Surveyed { known, due }) = catalog.send(survey).timeout(SURVEY_PATIENCE).await else {
         return HashMap::new();
     };
@@ -132,7 +119,7 @@ pub(crate) async fn written(gateway: &Gateway, provider: &Arc<ProviderSettings>)
 /// Asks a provider anew, for the catalog alone.
 async fn refreshed(gateway: Arc<Gateway>, provider: Arc<ProviderSettings>) {
     let nobody = HeaderMap::new();
-    let ttl = gateway.terms().settings.limits.models_ttl;
+    let ttl = gateway.live_config().settings.limits.models_ttl;
     let fetched = fetched(&gateway, RequestId::new().shared(), (&provider, &nobody), ttl);
     match timeout(BACKGROUND, fetched).await {
         Ok(Ok(_kept)) => {}
@@ -168,11 +155,12 @@ async fn fetched(
                     return Ok(listing);
                 }
             }
-            let body = ask(&gateway, id, &provider, &headers).await?;
+            let body = fetch_models(&gateway, id, &provider, &headers).await?;
             Ok(keep(&gateway, &provider, body))
         }
     };
-    gateway.flights.share(&ListingKey::new(provider), call).await
+    let shared = gateway.listings.share(&ListingKey::new(provider), call).await;
+    shared.unwrap_or_else(|NoOutcome| Err(Failure::Panicked))
 }
 
 fn keep(gateway: &Gateway, provider: &Arc<ProviderSettings>, body: Bytes) -> Listing {
@@ -181,68 +169,6 @@ fn keep(gateway: &Gateway, provider: &Arc<ProviderSettings>, body: Bytes) -> Lis
     // Full or gone: then the next request asks again.
     drop(gateway.roster.load().catalog.try_send(keep));
     listing
-}
-
-async fn ask(
-    gateway: &Arc<Gateway>,
-    id: Arc<str>,
-    provider: &Arc<ProviderSettings>,
-    headers: &HeaderMap,
-) -> Result<Bytes, Failure> {
-    if provider.keys.is_empty() && !provider.passthrough {
-        return in_public(gateway, provider).await;
-    }
-    let question = Question {
-        id,
-        api: provider.api,
-        endpoint: Endpoint::Models(provider.name.clone()),
-        targets: Targets::FirstAlone,
-        body: Bytes::new(),
-        head: Head::of_nothing(),
-        headers: headers.clone(),
-        query: String::new(),
-        peer: None,
-        committed: Rc::new(Cell::new(false)),
-        trail: Trail::default(),
-    };
-    let exchange = Exchange::new(gateway, &question);
-    let (answered, lease) = exchange.run(|_| {}).await?;
-    // It shows that the host works, and nothing of a model or of the key's limits.
-    lease.finish(Outcome::RequestRefused);
-    let Answered::Whole { body, .. } = answered else {
-        return Err(misbehaved(provider, "the provider answered with a stream of events"));
-    };
-    match Models::read(&body) {
-        Ok(_) => Ok(body),
-        Err(error) => Err(misbehaved(provider, &error.to_string())),
-    }
-}
-
-/// The list of one who is no provider of ours, but shows it to everybody.
-async fn in_public(gateway: &Gateway, provider: &ProviderSettings) -> Result<Bytes, Failure> {
-    let nobody = || Failure::NoLease(None);
-    let client = upstream::here(&provider.name, &gateway.wiring).send(Borrow).await.map_err(|_| nobody())?;
-    let mut headers = HeaderMap::new();
-    headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
-    let request = Request { method: Method::GET, url: address::models(provider), headers };
-    let sent = client.send(request, || ()).await;
-    let response = sent.map_err(|error| misbehaved(provider, &error.to_string()))?;
-    if !response.status().is_success() {
-        return Err(misbehaved(provider, &format!("it answers with status {}", response.status())));
-    }
-    let (body, _) =
-        upstream_body::body(response).map_err(|error| misbehaved(provider, &error.to_string()))?;
-    let body = upstream_body::read_up_to(Bytes::new(), body, LARGEST).await;
-    let body = body.map_err(|error| misbehaved(provider, &error.to_string()))?;
-    let body =
-        body.ok_or_else(|| misbehaved(provider, &format!("its list has more than {LARGEST} bytes")))?;
-    Models::read(&body).map_err(|error| misbehaved(provider, &error.to_string()))?;
-    Ok(body)
-}
-
-fn misbehaved(provider: &ProviderSettings, how: &str) -> Failure {
-    let message = format!("{how} (provider '{}')", provider.name);
-    Failure::Upstream(Box::new(Answer::own(Fault { kind: ErrorKind::Api, status: 502, message })))
 }
 
 /// Whether it will pass: then an old list is better than none.
@@ -258,7 +184,9 @@ fn in_own_words(failure: Failure) -> Failure {
             answer.fault.message = format!("Failed to list models: {}", answer.fault.message);
             Failure::Upstream(answer)
         }
-        Failure::NoLease(_)
+        Failure::Unroutable(_)
+        | Failure::NoLease(_)
+        | Failure::NoAnswer
         | Failure::NoClientKey(_)
         | Failure::Malformed(_)
         | Failure::Stopping
