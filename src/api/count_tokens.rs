@@ -24,13 +24,13 @@ pub(super) async fn count(
 ) -> HttpResponse {
     let id = RequestId::new();
     let gateway = shared(&gateway);
-    let call = async {
+    let handler = async {
         match answer(&request, &mut payload, (&gateway, &id)).await {
             Ok(response) => response,
             Err(refused) => refused.response(Api::Messages, &id),
         }
     };
-    guarded(Api::Messages, &id, call).await
+    guarded(Api::Messages, &id, handler).await
 }
 
 async fn answer(

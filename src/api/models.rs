@@ -65,7 +65,7 @@ async fn answer(request: HttpRequest, gateway: web::Data<Gateway>, model: Option
     let gateway = shared(&gateway);
     // An answer to a question that cannot be read still is in the caller's words.
     let spoken = spoken(request.headers());
-    let door = async {
+    let handler = async {
         let asked = Asked::read(request.query_string(), request.headers());
         let api = match &asked {
             Ok(Asked { format: Format::Of(api), .. }) => *api,
@@ -94,25 +94,25 @@ async fn answer(request: HttpRequest, gateway: web::Data<Gateway>, model: Option
         };
         told.unwrap_or_else(|failed| failed.response(api, &id))
     };
-    guarded(spoken, &id, door).await
+    guarded(spoken, &id, handler).await
 }
 
 /// Why there is nothing to tell.
 enum Failed {
-    Exchange(Failure),
+    Failure(Failure),
     Refused(Refused),
 }
 
 impl Failed {
     fn response(self, api: Api, id: &RequestId) -> HttpResponse {
         match self {
-            Self::Exchange(failure) => failure.response(api, id.as_str()),
+            Self::Failure(failure) => failure.response(api, id.as_str()),
             Self::Refused(refused) => refused.response(api, id),
         }
     }
 
     fn unroutable(reason: Unroutable) -> Self {
-        Self::Exchange(Failure::Unroutable(reason))
+        Self::Failure(Failure::Unroutable(reason))
     }
 }
 
@@ -184,7 +184,7 @@ async fn listed(
 ) -> Result<(bytes::Bytes, HeaderMap), Failed> {
     let listed = models::list(gateway.clone(), id.shared(), (provider, &asked.headers), remembered).await;
     let mut headers = in_json();
-    match listed.map_err(Failed::Exchange)? {
+    match listed.map_err(Failed::Failure)? {
         Listed::Current(listing) => Ok((listing.body, headers)),
         Listed::Stale(listing) => {
             headers.insert(CACHE, HeaderValue::from_static("stale"));

@@ -1,4 +1,4 @@
-//! What the report doors share: one tree, told as YAML for people or as JSON on request, and who may read it.
+//! What the report endpoints share: one tree, written as YAML for people or as JSON on request, and who may read it.
 
 use std::fmt::Write as _;
 use std::time::Duration;

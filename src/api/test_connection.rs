@@ -45,7 +45,7 @@ struct Told {
 pub(super) async fn test(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
     let id = RequestId::new();
     let gateway = shared(&gateway);
-    let door = async {
+    let handler = async {
         let _admission = match endpoint::admitted(&request, &gateway) {
             Ok(admission) => admission,
             Err(refused) => return refused.response(Api::Messages, &id),
@@ -77,7 +77,7 @@ pub(super) async fn test(request: HttpRequest, gateway: web::Data<Gateway>) -> H
         };
         told(provider, probe::provider(&gateway, provider, model.as_deref()).await)
     };
-    uncached(guarded(Api::Messages, &id, door).await)
+    uncached(guarded(Api::Messages, &id, handler).await)
 }
 
 fn told(provider: &ProviderSettings, trial: Probe) -> HttpResponse {

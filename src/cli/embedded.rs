@@ -1,5 +1,4 @@
-//! A gateway without a door: what a command asks of providers takes the way that a client's request would, with the same
-//! keys, repeats and lists.
+//! A gateway without a listener. Requests of a command take the same way as a client's, with the same keys, retries and lists.
 
 use std::path::PathBuf;
 use std::sync::Arc;

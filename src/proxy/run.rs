@@ -14,6 +14,7 @@ use vandamme_actors::ledger::{End, Entry};
 use vandamme_actors::outcome::{Outcome, Retry};
 use vandamme_actors::provider::{Lease, NoLease, Refusal};
 use vandamme_actors::retry::{Attempts, Fixable, Next};
+use vandamme_actors::secret::KeyId;
 
 use super::attempt::{Answered, Attempt};
 use super::classify::CallFailure;
@@ -172,9 +173,7 @@ impl Run<'_> {
         let mut lease =
             self.with_client_key(lease).map_err(|failure| Stopped::new(attempts.elsewhere(left), failure))?;
         attempts.start_target(lease.max_retries());
-        if attempts.calls() == 0 || !lease.is_known_to_fail {
-            lease.count_request();
-        } else if !lease.draw_retry() && left > 0 {
+        if !may_begin(&lease, attempts, left) {
             return Err(Stopped::new(attempts.elsewhere(left), Failure::NoAnswer));
         }
         let (mut sent, mut fixups, mut tried) = (None, Fixups::default(), vec![]);
@@ -210,16 +209,22 @@ impl Run<'_> {
                 Next::NextTarget | Next::GiveUp => return Err(Stopped::new(next, failure)),
                 Next::NextKey => {
                     tried.push(lease.key.id());
-                    let earlier = Earlier { tried: &tried, held: lease.held() };
-                    let same = RunTarget { alternatives: lease.alternatives, ..*target };
-                    match self.leasing.lease(&same, &earlier).await {
-                        Ok(next) if next.draw_retry() || !next.is_known_to_fail => lease = next.after(lease),
-                        Ok(_) | Err(_) => return Err(Stopped::new(attempts.elsewhere(left), failure)),
-                    }
+                    lease = match self.with_another_key(target, lease, &tried).await {
+                        Some(lease) => lease,
+                        None => return Err(Stopped::new(attempts.elsewhere(left), failure)),
+                    };
                     best = Some(failure);
                 }
             }
         }
+    }
+
+    /// A lease of the same target with a key that was not tried, if the budget allows its call.
+    async fn with_another_key(&self, target: &RunTarget<'_>, lease: Lease, tried: &[KeyId]) -> Option<Lease> {
+        let target = RunTarget { alternatives: lease.alternatives, ..*target };
+        let earlier = Earlier { tried, held: lease.held() };
+        let next = self.leasing.lease(&target, &earlier).await.ok()?;
+        (next.draw_retry() || !next.is_known_to_fail).then(|| next.after(lease))
     }
 
     /// With the client's own key, if the provider requires it.
@@ -247,6 +252,16 @@ impl Run<'_> {
         );
         lease.report(self.request.endpoint.reported(failed.outcome), &failed.answer.fault.message);
     }
+}
+
+/// Counts the target's first call. A target that is known to fail draws on the retry budget if others were called before it;
+/// without budget it is left out while another target is left.
+fn may_begin(lease: &Lease, attempts: &Attempts, left: usize) -> bool {
+    if attempts.calls() == 0 || !lease.is_known_to_fail {
+        lease.count_request();
+        return true;
+    }
+    lease.draw_retry() || left == 0
 }
 
 /// A target without a lease: `elsewhere` is where the request goes instead.

@@ -1,4 +1,4 @@
-//! A new configuration for the running gateway: read, checked as a whole, compared, and swapped in. One that is wrong changes
+//! A new configuration for the running gateway: read, checked as a whole, compared, and applied. An invalid one changes
 //! nothing.
 
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use crate::config::{Config, Overrides, Said};
 use crate::gateway::Gateway;
 use crate::process::control::Reloaded;
 
-/// A file that cannot be read in this time (on a network that hangs, say) is not read.
+/// The longest time for reading the files. A network file system may hang.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A thread reads the configuration. There is one at most, however long it takes.
+/// Whether a thread reads the configuration. There is one at most, however long it takes.
 static READING: AtomicBool = AtomicBool::new(false);
 
-/// What is built once, at the start. Every other key holds from the reload on.
+/// Keys that apply at the start only. A reload applies every other key.
 const ONCE: [&str; 11] = [
     "host",
     "port",
@@ -35,7 +35,7 @@ const ONCE: [&str; 11] = [
     "limits.watch-patience",
 ];
 
-/// Knows where the configuration came from, and what it said the last time.
+/// The sources of the configuration, and its last values.
 pub(super) struct Reloader {
     origin: Overrides,
     host: String,
@@ -77,7 +77,7 @@ impl Reloader {
         Ok(reloaded)
     }
 
-    /// What is built once was said at the start, and is still what holds.
+    /// Keys that apply at the start only keep their values.
     fn remember(&mut self, said: Vec<Said>) {
         let is_once = |said: &Said| ONCE.contains(&&*said.key);
         self.said.retain(is_once);
@@ -85,7 +85,7 @@ impl Reloader {
     }
 }
 
-/// On a thread of its own: the end of the process waits for none that still reads, as it would for those of the runtime.
+/// On its own thread: the end of the process does not wait for it, as it would for a thread of the runtime.
 async fn load(origin: Overrides) -> Result<Config, Vec<String>> {
     if READING.swap(true, Ordering::AcqRel) {
         return Err(vec!["the configuration is still being read since the last attempt".to_owned()]);
@@ -94,7 +94,7 @@ async fn load(origin: Overrides) -> Result<Config, Vec<String>> {
     let thread = thread::Builder::new().name("reload".to_owned()).spawn(move || {
         let config = Config::load(&origin);
         READING.store(false, Ordering::Release);
-        // Whoever asked may have given up.
+        // The caller may have given up.
         drop(answer.send(config));
     });
     if let Err(error) = thread {
@@ -114,7 +114,7 @@ async fn load(origin: Overrides) -> Result<Config, Vec<String>> {
     }
 }
 
-/// What is said otherwise than before.
+/// The values that have changed.
 fn changes(before: &[Said], after: &[Said]) -> Reloaded {
     let mut reloaded = Reloaded::default();
     let mut note = |key: &str, text: String| {
@@ -136,7 +136,7 @@ fn changes(before: &[Said], after: &[Said]) -> Reloaded {
     reloaded
 }
 
-/// What comes of it: providers that come and go, and keys that have changed in another place than the configuration.
+/// The effects: new and removed providers, and keys that have changed outside the configuration.
 fn provider_changes(before: &Settings, after: &Settings, told: &[String]) -> Vec<String> {
     let is_told = |name: &str| told.iter().any(|line| line.starts_with(&format!("{name}.api-key ")));
     let mut lines = Vec::new();
