@@ -70,8 +70,9 @@ async fn run(listener: TcpListener, config: Config, origin: Origin) -> Result<En
     let (_control, mut orders) = orders::open(&gateway, address, origin.sessions.as_deref())?;
     let shutdown = orders.until_shutdown(&gateway, &mut reloader, &mut signals).await;
     log::info!(
-        "stopping: requests in flight have {} s",
-        gateway.live_config().settings.limits.drain.as_secs_f64()
+        "shutting down; waiting up to {} s for {} requests",
+        gateway.live_config().settings.limits.drain.as_secs_f64(),
+        gateway.in_flight(),
     );
     drain(&gateway, &handle, (&mut signals, &mut orders), shutdown).await;
     // A server that is already stopping ignores a second order: the process ends without it.

@@ -206,7 +206,7 @@ impl<'a> Attempt<'a> {
                 self.pass_whole(reply, audience, headers, None).await
             }
             (Content::Json | Content::Other, ReplyPath::Chat(asked), _) => {
-                self.pass_whole(reply, audience, headers, Some(asked.clone())).await
+                self.pass_whole(reply, audience, headers, Some(*asked)).await
             }
         }
     }

@@ -33,7 +33,7 @@ impl Attempt<'_> {
                 self.translate_body(received, Content::Json, audience, back.clone())
             }
             ReplyPath::Messages => self.pass_body(received, audience, None),
-            ReplyPath::Chat(asked) => self.pass_body(received, audience, Some(asked.clone())),
+            ReplyPath::Chat(asked) => self.pass_body(received, audience, Some(*asked)),
         }
     }
 }

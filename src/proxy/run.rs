@@ -266,8 +266,8 @@ fn may_begin(lease: &Lease, attempts: &Attempts, left: usize) -> bool {
 
 /// A target without a lease: `elsewhere` is where the request goes instead.
 fn without_lease(failure: Failure, elsewhere: Next) -> Stopped {
-    match failure {
-        Failure::NoLease(NoLease { refusal: Refusal::PassedOver, .. }) => Stopped::PassedOver,
-        failure => Stopped::new(elsewhere, failure),
+    if matches!(failure, Failure::NoLease(NoLease { refusal: Refusal::PassedOver, .. })) {
+        return Stopped::PassedOver;
     }
+    Stopped::new(elsewhere, failure)
 }
