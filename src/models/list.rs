@@ -19,22 +19,22 @@ use crate::proxy::fetch_models;
 use crate::request_id::RequestId;
 use crate::single_flight::NoOutcome;
 
-/// A catalog that does not answer within this is starting anew, and knows nothing then.
+/// A catalog that does not answer within this time is restarting and knows no list.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The same where the client waits for less than a second.
+/// The same for a client that waits less than a second.
 const SURVEY_PATIENCE: Duration = Duration::from_millis(500);
-/// What nobody waits for ends, too.
+/// The longest time of a background refresh.
 const BACKGROUND: Duration = Duration::from_secs(60);
 
 /// A provider's list, byte for byte.
 pub(crate) enum Listed {
-    /// As the provider would say it now, or has said a moment ago.
+    /// The provider's list of now or of a moment ago.
     Current(Listing),
-    /// As it said it once: it does not answer now, or has not been waited for.
+    /// An older list: the provider does not answer, or the client does not wait for it.
     Stale(Listing),
 }
 
-/// The models of `provider`; `remembered` says whether one told a moment ago will do.
+/// The models of `provider`; `remembered` says whether a cached list may serve.
 pub(crate) async fn list(
     gateway: Arc<Gateway>,
     id: Arc<str>,
@@ -42,8 +42,8 @@ pub(crate) async fn list(
     remembered: Remembered,
 ) -> Result<Listed, Failure> {
     if provider.passthrough {
-        // What one client's key may see is nobody else's business.
-        let asked = fetch_models(&gateway, id, provider, headers).await.map_err(in_own_words);
+        // A list that belongs to one client's key is not shared.
+        let asked = fetch_models(&gateway, id, provider, headers).await.map_err(with_own_words);
         return asked.map(|body| Listed::Current(Listing::fresh(provider, body)));
     }
     let catalog = gateway.roster.load().catalog.clone();
@@ -68,26 +68,25 @@ pub(crate) async fn list(
     match fetched(&gateway, id, (provider, headers), ttl).await {
         Ok(listing) => Ok(Listed::Current(listing)),
         Err(failure) => match recalled {
-            Some(listing) if is_the_moments(failure.status()) => Ok(Listed::Stale(listing)),
-            Some(_) | None => Err(in_own_words(failure)),
+            Some(listing) if is_temporary(failure.status()) => Ok(Listed::Stale(listing)),
+            Some(_) | None => Err(with_own_words(failure)),
         },
     }
 }
 
-/// What a provider last listed, however long ago.
+/// The provider's last known list, however old.
 pub(crate) async fn last(gateway: &Gateway, provider: &Arc<ProviderSettings>) -> Option<Listing> {
     let catalog = gateway.roster.load().catalog.clone();
     let recall = Recall { provider: provider.clone(), ttl: gateway.live_config().settings.limits.models_ttl };
     catalog.send(recall).timeout(SURVEY_PATIENCE).await.ok().flatten()
 }
 
-/// What is remembered of these providers' models, at once: a catalog that is starting anew knows nothing. Those that are
-/// old or not known are asked in the background, for the next time.
+/// The cached models of these providers, without waiting. Old and missing lists are refreshed in the background.
 pub(crate) async fn remembered(
     gateway: &Arc<Gateway>,
     providers: Vec<Arc<ProviderSettings>>,
 ) -> HashMap<Arc<str>, Arc<[Named]>> {
-    // What one client's key may see is nobody else's business.
+    // A list that belongs to one client's key is not shared.
     let providers = providers.into_iter().filter(|provider| !provider.passthrough).collect();
     let catalog = gateway.roster.load().catalog.clone();
     let survey = Survey { providers, ttl: gateway.live_config().settings.limits.models_ttl };
@@ -100,23 +99,23 @@ pub(crate) async fn remembered(
     known
 }
 
-/// What a provider says when it is asked now.
+/// The provider's list, fetched now.
 pub(crate) async fn reached(
     gateway: &Arc<Gateway>,
     provider: &Arc<ProviderSettings>,
 ) -> Result<Listing, Failure> {
     let nobody = HeaderMap::new();
     let id = RequestId::new().shared();
-    fetched(gateway, id, (provider, &nobody), Duration::ZERO).await.map_err(in_own_words)
+    fetched(gateway, id, (provider, &nobody), Duration::ZERO).await.map_err(with_own_words)
 }
 
-/// Ends when the disk has what the catalog was told before, or does not answer.
+/// Resolves when the catalog has written its lists to disk, or does not answer.
 pub(crate) async fn written(gateway: &Gateway, provider: &Arc<ProviderSettings>) {
     let catalog = gateway.roster.load().catalog.clone();
     let _settled = catalog.send(Settle(provider.clone())).await;
 }
 
-/// Asks a provider anew, for the catalog alone.
+/// Refreshes the catalog's list of a provider.
 async fn refreshed(gateway: Arc<Gateway>, provider: Arc<ProviderSettings>) {
     let nobody = HeaderMap::new();
     let ttl = gateway.live_config().settings.limits.models_ttl;
@@ -136,8 +135,8 @@ async fn recall(gateway: &Gateway, provider: &Arc<ProviderSettings>, ttl: Durati
     catalog.send(Recall { provider: provider.clone(), ttl }).timeout(PATIENCE).await.ok().flatten()
 }
 
-/// The provider's list. Requests that need it at the same time share one call. A list that the catalog has received meanwhile
-/// and that is not older than `ttl` saves the call.
+/// The provider's list. Requests that need it at the same time share one call. A list in the catalog that is not older than
+/// `ttl` saves the call.
 async fn fetched(
     gateway: &Arc<Gateway>,
     id: Arc<str>,
@@ -149,7 +148,7 @@ async fn fetched(
         let headers = headers.clone();
         async move {
             if !ttl.is_zero() {
-                // A call that has just ended has sent its list to the catalog before this message.
+                // A call that has just ended has sent its list before this message.
                 let recalled = recall(&gateway, &provider, ttl).await;
                 if let Some(listing) = recalled.filter(|listing| listing.holds(ttl)) {
                     return Ok(listing);
@@ -166,18 +165,18 @@ async fn fetched(
 fn keep(gateway: &Gateway, provider: &Arc<ProviderSettings>, body: Bytes) -> Listing {
     let listing = Listing::fresh(provider, body);
     let keep = Keep { provider: provider.clone(), listing: listing.clone() };
-    // Full or gone: then the next request asks again.
+    // If the mailbox is full, the next request fetches the list again.
     drop(gateway.roster.load().catalog.try_send(keep));
     listing
 }
 
-/// Whether it will pass: then an old list is better than none.
-fn is_the_moments(status: u16) -> bool {
+/// Whether the failure is temporary: then an old list is better than none.
+fn is_temporary(status: u16) -> bool {
     matches!(status, 408 | 429 | 500..)
 }
 
-/// A provider's error body is about an API that the client may not know it has asked.
-fn in_own_words(failure: Failure) -> Failure {
+/// The gateway's words for a provider's error: its body is about an API that the client has not called.
+fn with_own_words(failure: Failure) -> Failure {
     match failure {
         Failure::Upstream(mut answer) => {
             answer.relayed = None;
@@ -194,12 +193,12 @@ fn in_own_words(failure: Failure) -> Failure {
     }
 }
 
-/// Whether a list that was told a moment ago will do.
+/// Whether a cached list may serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Remembered {
-    /// An old one, too: a new one is then asked for in the background.
+    /// An old list, too. It is then refreshed in the background.
     Serves,
-    /// While it holds; else only if the provider does not answer.
+    /// A list that has not expired; an older one only if the provider does not answer.
     ServesWhileItHolds,
     /// Only if the provider does not answer.
     PassedOver,

@@ -48,7 +48,7 @@ impl<'r> RunRecord<'r> {
     }
 }
 
-/// A run without a reply. Whoever answers the client closes the ledger's entry, since only he knows the client's status.
+/// A run without a reply. The code that answers the client closes the ledger's entry, since only it knows the client's status.
 pub(crate) struct FailedRun {
     failure: Failure,
     entry: Option<Box<Entry>>,

@@ -158,7 +158,7 @@ impl Orders {
         let over = Box::pin(async {
             let Some(sessions) = sessions else { return pending().await };
             while !sessions.are_over(Instant::now()) {
-                // A file that cannot be emptied grows on; there is nobody to tell.
+                // If the file cannot be emptied, it grows.
                 let _ = process::bound_output(LOG);
                 sleep(LOOK).await;
             }
