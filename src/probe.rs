@@ -101,7 +101,7 @@ async fn any_model(gateway: &Arc<Gateway>, provider: &Arc<ProviderSettings>) -> 
     }
     let nobody = HeaderMap::new();
     let id = RequestId::new().shared();
-    let listed = models::list(gateway.clone(), id, (provider, &nobody), Remembered::Serves).await;
+    let listed = models::list(gateway.clone(), id, provider, &nobody, Remembered::Serves).await;
     let (Listed::Current(listing) | Listed::Stale(listing)) = listed.map_err(|failure| failed(&failure))?;
     let first = Models::read(&listing.body).ok().and_then(|models| models.named().next());
     first.map(|model| format!("!{}:{}", provider.name, model.id)).ok_or_else(|| ProbeOutcome::Failed {

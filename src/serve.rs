@@ -74,7 +74,7 @@ async fn run(listener: TcpListener, config: Config, origin: Origin) -> Result<En
         gateway.live_config().settings.limits.drain.as_secs_f64(),
         gateway.in_flight(),
     );
-    drain(&gateway, &handle, (&mut signals, &mut orders), shutdown).await;
+    drain(&gateway, &handle, &mut signals, &mut orders, shutdown).await;
     // A server that is already stopping ignores a second order: the process ends without it.
     drop(timeout(LAST_WORDS, serving).await);
     // Once the ledger answers, the last requests are in the log.
@@ -86,7 +86,8 @@ async fn run(listener: TcpListener, config: Config, origin: Origin) -> Result<En
 async fn drain(
     gateway: &Gateway,
     handle: &ServerHandle,
-    (signals, orders): (&mut Signals, &mut Orders),
+    signals: &mut Signals,
+    orders: &mut Orders,
     shutdown: Shutdown,
 ) {
     gateway.leave_rotation();

@@ -114,6 +114,14 @@ fn the_actors_do_not_know_the_edge() {
     assert!(known.contains(&"vandamme-protocol".to_owned()));
 }
 
+#[test]
+fn the_gateway_alone_starts_its_actors() {
+    for path in rust_files(&["src"]) {
+        let has_assembly = code(&read(&path)).contains("start_tree(");
+        assert_eq!(has_assembly, path.ends_with("src/gateway.rs"), "{}", path.display());
+    }
+}
+
 /// A module and the modules that it must not use, as paths below a crate's source directory.
 struct Never {
     from: &'static str,

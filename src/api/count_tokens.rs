@@ -25,7 +25,7 @@ pub(super) async fn count(
     let id = RequestId::new();
     let gateway = shared(&gateway);
     let handler = async {
-        match answer(&request, &mut payload, (&gateway, &id)).await {
+        match answer(&request, &mut payload, &gateway, &id).await {
             Ok(response) => response,
             Err(refused) => refused.response(Api::Messages, &id),
         }
@@ -36,7 +36,8 @@ pub(super) async fn count(
 async fn answer(
     request: &HttpRequest,
     payload: &mut web::Payload,
-    (gateway, id): (&Arc<Gateway>, &RequestId),
+    gateway: &Arc<Gateway>,
+    id: &RequestId,
 ) -> Result<HttpResponse, Refused> {
     let admission = endpoint::admitted(request, gateway);
     if admission.is_err() {

@@ -182,7 +182,7 @@ async fn listed(
     (provider, id): (&Arc<ProviderSettings>, &RequestId),
     (asked, remembered): (&Asked, Remembered),
 ) -> Result<(bytes::Bytes, HeaderMap), Failed> {
-    let listed = models::list(gateway.clone(), id.shared(), (provider, &asked.headers), remembered).await;
+    let listed = models::list(gateway.clone(), id.shared(), provider, &asked.headers, remembered).await;
     let mut headers = in_json();
     match listed.map_err(Failed::Failure)? {
         Listed::Current(listing) => Ok((listing.body, headers)),

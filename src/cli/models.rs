@@ -155,7 +155,7 @@ async fn listed(
 ) -> Result<Listed, String> {
     let nobody = HeaderMap::new();
     let id = RequestId::new().shared();
-    let listed = models::list(gateway.clone(), id, (provider, &nobody), remembered).await;
+    let listed = models::list(gateway.clone(), id, provider, &nobody, remembered).await;
     listed.map_err(|failure| failure.message())
 }
 

@@ -38,7 +38,8 @@ pub(crate) enum Listed {
 pub(crate) async fn list(
     gateway: Arc<Gateway>,
     id: Arc<str>,
-    (provider, headers): (&Arc<ProviderSettings>, &HeaderMap),
+    provider: &Arc<ProviderSettings>,
+    headers: &HeaderMap,
     remembered: Remembered,
 ) -> Result<Listed, Failure> {
     if provider.passthrough {
@@ -65,7 +66,7 @@ pub(crate) async fn list(
         Some(_) | None => {}
     }
     let ttl = if remembered == Remembered::PassedOver { Duration::ZERO } else { limits.models_ttl };
-    match fetched(&gateway, id, (provider, headers), ttl).await {
+    match fetched(&gateway, id, provider, headers, ttl).await {
         Ok(listing) => Ok(Listed::Current(listing)),
         Err(failure) => match recalled {
             Some(listing) if is_temporary(failure.status()) => Ok(Listed::Stale(listing)),
@@ -106,7 +107,7 @@ pub(crate) async fn reached(
 ) -> Result<Listing, Failure> {
     let nobody = HeaderMap::new();
     let id = RequestId::new().shared();
-    fetched(gateway, id, (provider, &nobody), Duration::ZERO).await.map_err(with_own_words)
+    fetched(gateway, id, provider, &nobody, Duration::ZERO).await.map_err(with_own_words)
 }
 
 /// Resolves when the catalog has written its lists to disk, or does not answer.
@@ -119,7 +120,7 @@ pub(crate) async fn written(gateway: &Gateway, provider: &Arc<ProviderSettings>)
 async fn refreshed(gateway: Arc<Gateway>, provider: Arc<ProviderSettings>) {
     let nobody = HeaderMap::new();
     let ttl = gateway.live_config().settings.limits.models_ttl;
-    let fetched = fetched(&gateway, RequestId::new().shared(), (&provider, &nobody), ttl);
+    let fetched = fetched(&gateway, RequestId::new().shared(), &provider, &nobody, ttl);
     match timeout(BACKGROUND, fetched).await {
         Ok(Ok(_kept)) => {}
         Ok(Err(failure)) => {
@@ -140,7 +141,8 @@ async fn recall(gateway: &Gateway, provider: &Arc<ProviderSettings>, ttl: Durati
 async fn fetched(
     gateway: &Arc<Gateway>,
     id: Arc<str>,
-    (provider, headers): (&Arc<ProviderSettings>, &HeaderMap),
+    provider: &Arc<ProviderSettings>,
+    headers: &HeaderMap,
     ttl: Duration,
 ) -> Result<Listing, Failure> {
     let call = || {

@@ -138,7 +138,7 @@ async fn listed(
 ) -> Result<Listed, TopUnavailable> {
     let nobody = HeaderMap::new();
     let id = RequestId::new().shared();
-    let asked = list(gateway.clone(), id, (&top.catalogue, &nobody), remembered);
+    let asked = list(gateway.clone(), id, &top.catalogue, &nobody, remembered);
     let failed = match timeout(top.timeout, asked).await {
         Ok(Ok(listed)) => return Ok(listed),
         Ok(Err(failure)) => TopUnavailable { status: 502, message: failure.message() },

@@ -85,7 +85,7 @@ impl CallFailure {
         let body = fault.message.as_bytes();
         let facts = openai::error::facts(status, body, model);
         let after = asked_to_wait(&HeaderMap::new(), &facts);
-        let (outcome, retry) = classify((status, fault.kind), &facts, after, &HeaderMap::new());
+        let (outcome, retry) = classify(status, fault.kind, &facts, after, &HeaderMap::new());
         let named = compat::recognise(status, body);
         let refusal = Bytes::copy_from_slice(body);
         let mut answer = Answer::from_fault(answered_as(outcome, fault));
@@ -172,7 +172,8 @@ impl CallFailure {
 
 /// The outcome of an error reply. The client chooses the model's name, so text that repeats it is ignored.
 pub(super) fn classify(
-    (status, kind): (u16, ErrorKind),
+    status: u16,
+    kind: ErrorKind,
     facts: &ErrorFacts,
     wait: Option<Duration>,
     headers: &HeaderMap,

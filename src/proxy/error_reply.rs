@@ -48,7 +48,7 @@ impl Attempt<'_> {
         let fault = self.scrubbed(located(lease, fault));
         let facts = openai::error::facts(status, &body, &lease.model);
         let after = asked_to_wait(&upstream, &facts);
-        let (outcome, retry) = classify((status, fault.kind), &facts, after, &upstream);
+        let (outcome, retry) = classify(status, fault.kind, &facts, after, &upstream);
         let fault = answered_as(outcome, fault);
         let json = Content::of(&upstream) == Content::Json && request::is_complete_json(&body);
         // A client may get its own key back.

@@ -99,8 +99,8 @@ async fn list(config: &Config, provider: ProviderSettings) -> Result<Vec<String>
     let settings = Settings { providers: vec![provider.clone()], cache: None, ..config.settings.clone() };
     let alone = Config { settings, demo: DemoMode::Off, proxy_api_key: None, ..config.clone() };
     let gateway = Arc::new(Gateway::start(alone).map_err(ours)?);
-    let asked = (&provider, &HeaderMap::new());
-    let listed = models::list(gateway, "setup".into(), asked, Remembered::PassedOver).await;
+    let nobody = HeaderMap::new();
+    let listed = models::list(gateway, "setup".into(), &provider, &nobody, Remembered::PassedOver).await;
     let (Listed::Current(listing) | Listed::Stale(listing)) =
         listed.map_err(|failure| (failure.status(), failure.message()))?;
     let models = Models::read(&listing.body).map_err(|error| ours(error.to_string()))?;
