@@ -1,10 +1,9 @@
-//! Every route on one page.
+//! All HTTP endpoints on one page.
 
 mod access;
 mod active_requests;
 mod aliases;
 mod body;
-pub(crate) mod caller;
 mod chat_completions;
 pub(crate) mod connection;
 mod count_tokens;
@@ -17,12 +16,11 @@ mod logs;
 mod messages;
 mod models;
 mod profiles;
-pub(crate) mod render_error;
+mod render_error;
 mod report;
-mod request_id;
 mod running_totals;
 mod test_connection;
-pub(crate) mod top_models;
+mod top_models;
 mod welcome;
 
 use std::future::Future;
@@ -36,11 +34,11 @@ use futures_util::FutureExt as _;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
-pub(crate) use self::request_id::RequestId;
 use crate::gateway::Gateway;
+use crate::request_id::RequestId;
 
-/// The doors. A path with a slash behind it is the same door.
-pub(crate) fn doors(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::ServiceConfig) + Clone + 'static {
+/// All endpoints. A trailing slash in a path makes no difference.
+pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::ServiceConfig) + Clone + 'static {
     let gateway = gateway.clone();
     move |app| {
         app.app_data(gateway.clone());
@@ -108,7 +106,7 @@ pub(crate) fn doors(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::ServiceCo
     }
 }
 
-/// A door that takes nothing but GET and HEAD.
+/// An endpoint that takes only GET and HEAD.
 fn only_get(path: &str, [get, head]: [Route; 2]) -> Resource {
     web::resource(path)
         .route(get)
@@ -116,17 +114,17 @@ fn only_get(path: &str, [get, head]: [Route; 2]) -> Resource {
         .default_service(web::to(|request| wrong_method(request, "GET, HEAD")))
 }
 
-/// A door that takes nothing but POST.
+/// An endpoint that takes only POST.
 fn only_post(path: &'static str, route: Route) -> Resource {
     web::resource(path).route(route).default_service(web::to(|request| wrong_method(request, "POST")))
 }
 
-/// Runs a door so that a panic costs its own request only.
-pub(crate) async fn guarded<F>(api: Api, id: &RequestId, door: F) -> HttpResponse
+/// Runs a handler so that a panic affects only its own request.
+pub(crate) async fn guarded<F>(api: Api, id: &RequestId, handler: F) -> HttpResponse
 where
     F: Future<Output = HttpResponse>,
 {
-    match AssertUnwindSafe(door).catch_unwind().await {
+    match AssertUnwindSafe(handler).catch_unwind().await {
         Ok(response) => response,
         Err(_panic) => {
             let message = "the gateway failed at this request by a fault of its own";

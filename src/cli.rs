@@ -30,7 +30,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use exit_code::Exit;
 
 use crate::config::{Config, Mistake, MistakeKind, Overrides};
-pub use summary::{Style, summary};
+pub use crate::terminal::Style;
+pub use summary::summary;
 
 /// An LLM gateway for Claude Code and every other client of the Messages API.
 #[derive(Debug, Parser)]

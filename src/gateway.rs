@@ -1,35 +1,45 @@
-//! What every thread of the running gateway shares.
+//! The running gateway: its assembly, and what its threads share.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use actix::Addr;
 use actix_rt::ArbiterHandle;
+use parking_lot::Mutex;
 use tokio::sync::watch;
+use vandamme_actors::catalog::{Listing, ListingKey};
 use vandamme_actors::registry::Registry;
 use vandamme_actors::retry::RecentFailures;
 use vandamme_actors::secret::{self, ApiKey, Secrets};
-use vandamme_actors::settings::Settings;
+use vandamme_actors::settings::{ProviderSettings, Settings};
 use vandamme_actors::snapshot::Snapshot;
-use vandamme_actors::upstream::Wiring;
+use vandamme_actors::supervisor::{Reconfigure, Supervisor};
+use vandamme_actors::upstream::{Wiring, client_config};
 
-use crate::proxy::Flights;
+use crate::config::{Config, DemoMode};
+use crate::demo::{self, Demo};
+use crate::failure::Failure;
+use crate::single_flight::SingleFlight;
 
-/// Clients that may watch the running requests, each of which is told all of them anew.
+/// The most clients that may watch the running requests at once. Each of them gets all updates.
 const WATCHERS: usize = 16;
-/// How many keys are remembered, replaced ones included. Beyond that, the oldest are forgotten.
+/// The most keys that are remembered as secrets, replaced ones included. The oldest are forgotten first.
 const MOST_KEYS: usize = 10_000;
 
 /// One running gateway.
 pub(crate) struct Gateway {
-    terms: Snapshot<Terms>,
+    live: Snapshot<LiveConfig>,
+    supervisor: Addr<Supervisor>,
     pub(crate) registry: Snapshot<Registry>,
     pub(crate) wiring: Wiring,
-    /// By which a client's own retry is recognised.
+    /// Recognises a client's own retry.
     pub(crate) failures: RecentFailures,
-    /// Calls for lists of models that are under way.
-    pub(crate) flights: Flights,
+    /// The calls for lists of models that run now.
+    pub(crate) listings: SingleFlight<ListingKey, Result<Listing, Failure>>,
+    /// The demo provider. Once started it stays, since requests to it may be in flight.
+    demo: Mutex<Option<Demo>>,
     in_flight: Arc<AtomicUsize>,
     watchers: Arc<AtomicUsize>,
     ready: AtomicBool,
@@ -46,22 +56,21 @@ pub(crate) struct Listener {
     pub(crate) host: String,
 }
 
-/// What a reload replaces, as a whole.
-pub(crate) struct Terms {
+/// The configuration that holds now. A reload replaces it as a whole.
+pub(crate) struct LiveConfig {
     pub(crate) settings: Settings,
-    /// What clients must present, if anything.
+    /// The key that clients must present, if any.
     pub(crate) proxy_key: Option<ApiKey>,
-    /// All keys and credentials that this process has had, as texts that must not leave: requests in flight have those of the
-    /// terms before.
+    /// All keys and credentials that this process has had. Requests in flight may still use those of an earlier configuration.
     pub(crate) secrets: Secrets,
-    /// Every key that has ever been what clients must present, the oldest first. None of them goes to an upstream: a request
-    /// may have been admitted with one that a reload has replaced since.
+    /// All keys that clients have ever had to present, the oldest first. None of them is sent to an upstream: a reload may have
+    /// replaced the key that admitted a request in flight.
     pub(crate) gateway_keys: Vec<ApiKey>,
     /// What `secrets` searches for, the oldest first.
     known: Vec<ApiKey>,
 }
 
-/// One request's place among those in flight, or among those that watch; freed by its drop.
+/// One place among the requests in flight or the watching clients. Its drop frees the place.
 pub(crate) struct Admission(Arc<AtomicUsize>);
 
 impl Admission {
@@ -78,16 +87,16 @@ impl Drop for Admission {
     }
 }
 
-impl Terms {
+impl LiveConfig {
     fn new(settings: Settings, proxy_key: Option<ApiKey>, before: Option<&Self>) -> Self {
         let earlier = |of: fn(&Self) -> &[ApiKey]| before.map(of).unwrap_or_default().iter().cloned();
-        let known = latest(earlier(|terms| &terms.known).chain(credentials(&settings, proxy_key.as_ref())));
-        let gateway_keys = latest(earlier(|terms| &terms.gateway_keys).chain(proxy_key.clone()));
+        let known = latest(earlier(|live| &live.known).chain(credentials(&settings, proxy_key.as_ref())));
+        let gateway_keys = latest(earlier(|live| &live.gateway_keys).chain(proxy_key.clone()));
         Self { settings, proxy_key, secrets: Secrets::new(known.iter().cloned()), gateway_keys, known }
     }
 }
 
-/// All that a configuration keeps secret.
+/// All secrets of a configuration.
 fn credentials(settings: &Settings, proxy_key: Option<&ApiKey>) -> Vec<ApiKey> {
     let catalogue = settings.top_models.as_ref().map(|top| &top.catalogue);
     let providers: Vec<_> = settings.providers.iter().chain(catalogue).collect();
@@ -99,7 +108,7 @@ fn credentials(settings: &Settings, proxy_key: Option<&ApiKey>) -> Vec<ApiKey> {
     keys.chain(in_headers).collect()
 }
 
-/// Without duplicates, of which the last occurrence stays, and with the most recent [`MOST_KEYS`] only.
+/// The most recent [`MOST_KEYS`], each once, at its last position.
 fn latest(keys: impl Iterator<Item = ApiKey>) -> Vec<ApiKey> {
     let all: Vec<_> = keys.collect();
     let mut seen = HashSet::new();
@@ -110,46 +119,72 @@ fn latest(keys: impl Iterator<Item = ApiKey>) -> Vec<ApiKey> {
 }
 
 impl Gateway {
-    pub(crate) fn new(
-        settings: Settings,
-        registry: Snapshot<Registry>,
-        wiring: Wiring,
-        proxy_key: Option<ApiKey>,
-    ) -> Self {
-        Self {
-            terms: Snapshot::new(Terms::new(settings, proxy_key, None)),
+    /// Starts the actors that this configuration needs, and the demo provider if it is enabled. Requires a running
+    /// [`System`](actix_rt::System).
+    ///
+    /// # Errors
+    /// One line for the user who started it.
+    pub(crate) fn start(config: Config) -> Result<Self, String> {
+        let Config { mut settings, proxies, proxy_api_key, demo, .. } = config;
+        let demo = match demo {
+            DemoMode::Off => None,
+            DemoMode::Forced | DemoMode::Fallback => Some(with_demo(None, &mut settings)?),
+        };
+        let connect_timeout = settings.limits.connect_timeout;
+        let wiring = Wiring { tls: client_config()?, proxies, connect_timeout };
+        let (supervisor, registry) = Supervisor::start_tree(settings.clone());
+        Ok(Self {
+            live: Snapshot::new(LiveConfig::new(settings, proxy_api_key, None)),
+            supervisor,
             registry,
-            failures: RecentFailures::default(),
             wiring,
-            flights: Flights::default(),
+            failures: RecentFailures::default(),
+            listings: SingleFlight::default(),
+            demo: Mutex::new(demo),
             in_flight: Arc::default(),
             watchers: Arc::default(),
             ready: AtomicBool::new(true),
             drain: watch::Sender::new(false),
             workers: Snapshot::new(vec![]),
             listener: OnceLock::new(),
-        }
+        })
     }
 
-    /// Called once, before anybody is served.
+    /// Replaces the live configuration, and closes idle connections to providers that are gone or have moved.
+    ///
+    /// # Errors
+    /// One line for the user who reloads.
+    pub(crate) async fn apply(&self, config: Config) -> Result<(), String> {
+        let Config { mut settings, proxy_api_key, demo, .. } = config;
+        match demo {
+            DemoMode::Off => {}
+            DemoMode::Forced | DemoMode::Fallback => {
+                let mut running = self.demo.lock();
+                *running = Some(with_demo(running.take(), &mut settings)?);
+            }
+        }
+        let before = self.live_config();
+        let obsolete = obsolete_addresses(&before.settings, &settings);
+        self.live.store(LiveConfig::new(settings.clone(), proxy_api_key, Some(&before)));
+        let stopped = |_| "the supervisor has stopped; restart the gateway".to_owned();
+        self.supervisor.send(Reconfigure(settings)).await.map_err(stopped)?;
+        self.close_idle_connections(&obsolete);
+        Ok(())
+    }
+
+    /// Called once, before the first request.
     pub(crate) fn listens(&self, listener: Listener) {
         self.listener.get_or_init(|| listener);
     }
 
-    /// `None` when nobody can reach it: a command asks providers.
+    /// `None` for a gateway without a listener, as commands use it.
     pub(crate) fn listener(&self) -> Option<&Listener> {
         self.listener.get()
     }
 
-    /// What holds now. Read it once for what must go together.
-    pub(crate) fn terms(&self) -> Arc<Terms> {
-        self.terms.load()
-    }
-
-    /// From now on these hold.
-    pub(crate) fn agree(&self, settings: Settings, proxy_key: Option<ApiKey>) {
-        let before = self.terms.load();
-        self.terms.store(Terms::new(settings, proxy_key, Some(&before)));
+    /// The configuration that holds now. Load it once for values that belong together.
+    pub(crate) fn live_config(&self) -> Arc<LiveConfig> {
+        self.live.load()
     }
 
     /// How many requests are in flight.
@@ -157,18 +192,18 @@ impl Gateway {
         self.in_flight.load(Ordering::Acquire)
     }
 
-    /// A place among the requests in flight; `None` when there are too many.
+    /// A place among the requests in flight; `None` if there are too many.
     pub(crate) fn admit(&self) -> Option<Admission> {
-        let limit = self.terms().settings.limits.in_flight;
+        let limit = self.live_config().settings.limits.in_flight;
         Admission::among(&self.in_flight, limit)
     }
 
-    /// A place among the clients that watch the running requests; `None` when there are too many.
+    /// A place among the clients that watch the running requests; `None` if there are too many.
     pub(crate) fn watch(&self) -> Option<Admission> {
         Admission::among(&self.watchers, WATCHERS)
     }
 
-    /// Whether new requests are welcome; not while the gateway drains.
+    /// Whether the gateway accepts requests. It does not while it drains.
     pub(crate) fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
     }
@@ -177,10 +212,10 @@ impl Gateway {
         self.ready.store(false, Ordering::Release);
     }
 
-    /// Ends when replies that still run are to end.
+    /// Resolves when running replies must end.
     pub(crate) async fn drained(&self) {
         if self.drain.subscribe().wait_for(|&drained| drained).await.is_err() {
-            // Its other end is this gateway's own.
+            // Unreachable: the gateway owns the sender.
             std::future::pending().await
         }
     }
@@ -192,26 +227,45 @@ impl Gateway {
         self.workers.store(workers);
     }
 
-    /// Those that have called [`Gateway::enlist`].
+    /// The threads that have called [`Gateway::enlist`].
     pub(crate) fn workers(&self) -> Arc<Vec<ArbiterHandle>> {
         self.workers.load()
     }
 
-    /// Closes the connections that are kept for the next request to these providers.
-    pub(crate) fn hang_up(&self, providers: &[Arc<str>]) {
+    /// Closes the idle connections to these providers.
+    pub(crate) fn close_idle_connections(&self, providers: &[Arc<str>]) {
         for worker in self.workers.load().iter() {
             let providers = providers.to_vec();
             worker.spawn_fn(move || vandamme_actors::upstream::forget_here(&providers));
         }
     }
 
-    /// Ends all replies that still run, each with an error event.
+    /// Ends all running replies, each with an error event.
     pub(crate) fn end_replies(&self) {
         self.drain.send_replace(true);
         for worker in self.workers.load().iter() {
             worker.spawn_fn(vandamme_actors::converter::drain_here);
         }
     }
+}
+
+/// Adds the demo provider to the settings, and starts it unless it is running.
+fn with_demo(running: Option<Demo>, settings: &mut Settings) -> Result<Demo, String> {
+    let demo = match running {
+        Some(demo) => demo,
+        None => demo::start().map_err(|error| format!("the demo provider cannot be started: {error}"))?,
+    };
+    demo::embed(settings, &demo.base_url);
+    Ok(demo)
+}
+
+/// Providers that are gone or have another base URL.
+fn obsolete_addresses(before: &Settings, after: &Settings) -> Vec<Arc<str>> {
+    let is_obsolete = |provider: &&Arc<ProviderSettings>| {
+        let now = after.providers.iter().find(|now| now.name == provider.name);
+        now.is_none_or(|now| now.base_url != provider.base_url)
+    };
+    before.providers.iter().filter(is_obsolete).map(|provider| provider.name.clone()).collect()
 }
 
 #[cfg(test)]

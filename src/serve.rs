@@ -1,4 +1,4 @@
-//! The whole gateway as one call.
+//! The gateway as a server, from start to shutdown.
 
 mod exhaustion;
 mod orders;
@@ -16,10 +16,8 @@ use actix_web::web;
 use futures_util::future::select;
 use vandamme_actors::ledger::LedgerView;
 use vandamme_actors::observe::Observe;
-use vandamme_actors::supervisor::Supervisor;
-use vandamme_actors::upstream::{Wiring, client_config};
 
-use self::orders::{Orders, Told};
+use self::orders::{Orders, Shutdown};
 use self::reload::Reloader;
 use crate::api::connection::ConnectionLimiter;
 use crate::config::{Config, Overrides};
@@ -27,43 +25,38 @@ use crate::gateway::{Gateway, Listener};
 use crate::process::Signals;
 use crate::process::descriptors::Descriptors;
 
-/// Between the error events and the end, so that they reach the clients.
+/// The pause after the error events, so that they reach the clients.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// How it came to an end.
+/// How the gateway ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     Stopped,
-    /// It is to be started again, the same way.
+    /// It must be started again with the same arguments.
     Restart,
 }
 
-/// Where a running gateway comes from.
+/// How the gateway was started.
 pub struct Origin {
-    /// What its configuration was read from.
+    /// The sources of its configuration.
     pub overrides: Overrides,
-    /// Set when it lives for the sessions of this name.
+    /// The name of its sessions. The gateway stops when the last of them exits.
     pub sessions: Option<String>,
 }
 
 /// Serves on `listener` until SIGTERM, SIGINT or an order over the control socket, then drains: requests in flight may finish
-/// within `limits.drain`, a second signal ends them at once.
+/// within `limits.drain`; a second signal ends them at once.
 ///
 /// # Errors
-/// One line for the person who started it.
+/// One line for the user who started it.
 pub fn serve(listener: TcpListener, config: Config, origin: Origin) -> Result<Ending, String> {
     System::new().block_on(run(listener, config, origin))
 }
 
 async fn run(listener: TcpListener, config: Config, origin: Origin) -> Result<Ending, String> {
     let mut reloader = Reloader::new(&config, origin.overrides);
-    let Config { host, mut settings, proxies, proxy_api_key, demo: mode, .. } = config;
-    reloader.embed_demo(mode, &mut settings)?;
-    let connect_timeout = settings.limits.connect_timeout;
-    let wiring = Wiring { tls: client_config()?, proxies, connect_timeout };
-    let limits = settings.limits.clone();
-    let (supervisor, registry) = Supervisor::start_tree(settings.clone());
-    let gateway = web::Data::new(Gateway::new(settings, registry, wiring, proxy_api_key));
+    let (host, limits) = (config.host.clone(), config.settings.limits.clone());
+    let gateway = web::Data::new(Gateway::start(config)?);
     let mut signals = Signals::listen().map_err(|error| format!("signals cannot be handled: {error}"))?;
     let address = listener.local_addr().map_err(|error| format!("the listener has no address: {error}"))?;
     gateway.listens(Listener { address, host });
@@ -75,28 +68,33 @@ async fn run(listener: TcpListener, config: Config, origin: Origin) -> Result<En
     let handle = server.handle();
     let serving = actix_web::rt::spawn(server);
     let (_control, mut orders) = orders::open(&gateway, address, origin.sessions.as_deref())?;
-    let told = orders.until_told((&gateway, &supervisor), &mut reloader, &mut signals).await;
-    log::info!("stopping: requests in flight have {} s", gateway.terms().settings.limits.drain.as_secs_f64());
-    drain(&gateway, &handle, (&mut signals, &mut orders), told).await;
-    // A server that was told to hurry while it was stopping does not hear it: the process ends without it.
+    let shutdown = orders.until_shutdown(&gateway, &mut reloader, &mut signals).await;
+    log::info!(
+        "shutting down; waiting up to {} s for {} requests",
+        gateway.live_config().settings.limits.drain.as_secs_f64(),
+        gateway.in_flight(),
+    );
+    drain(&gateway, &handle, &mut signals, &mut orders, shutdown).await;
+    // A server that is already stopping ignores a second order: the process ends without it.
     drop(timeout(LAST_WORDS, serving).await);
-    // Before the ledger has answered, the last requests are not in the log.
+    // Once the ledger answers, the last requests are in the log.
     drop(timeout(LAST_WORDS, gateway.registry.load().ledger.send(Observe::<LedgerView>::new())).await);
-    Ok(if told == Told::Restart { Ending::Restart } else { Ending::Stopped })
+    Ok(if shutdown == Shutdown::Restart { Ending::Restart } else { Ending::Stopped })
 }
 
-/// Turns new requests away, waits for those in flight, then ends what still runs.
+/// Refuses new requests, waits for those in flight, then ends the rest.
 async fn drain(
     gateway: &Gateway,
     handle: &ServerHandle,
-    (signals, orders): (&mut Signals, &mut Orders),
-    told: Told,
+    signals: &mut Signals,
+    orders: &mut Orders,
+    shutdown: Shutdown,
 ) {
     gateway.leave_rotation();
     let stopping = handle.stop(true);
     let impatient = async {
-        let drain = gateway.terms().settings.limits.drain;
-        let patience = if told == Told::StopNow { Duration::ZERO } else { drain };
+        let drain = gateway.live_config().settings.limits.drain;
+        let patience = if shutdown == Shutdown::StopNow { Duration::ZERO } else { drain };
         let second = Box::pin(select(Box::pin(signals.stop()), Box::pin(orders.hurry(gateway))));
         let deadline = Box::pin(sleep(patience));
         select(second, deadline).await;
@@ -104,6 +102,6 @@ async fn drain(
         sleep(LAST_WORDS).await;
     };
     select(Box::pin(stopping), Box::pin(impatient)).await;
-    // Whatever is left now is not worth waiting for.
+    // Drops what is left.
     drop(handle.stop(false));
 }

@@ -1,4 +1,5 @@
-//! The architecture as a test: who may know whom, what things may be called, and that the map shows what is there.
+//! The architecture as a test: which module may use which, what files may be called, and that ARCHITECTURE.md names paths
+//! that exist.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -111,6 +112,204 @@ fn the_actors_do_not_know_the_edge() {
         assert!(!known.contains(&edge.to_owned()), "actors depends on {edge}");
     }
     assert!(known.contains(&"vandamme-protocol".to_owned()));
+}
+
+#[test]
+fn the_gateway_alone_starts_its_actors() {
+    for path in rust_files(&["src"]) {
+        let has_assembly = code(&read(&path)).contains("start_tree(");
+        assert_eq!(has_assembly, path.ends_with("src/gateway.rs"), "{}", path.display());
+    }
+}
+
+/// A module and the modules that it must not use, as paths below a crate's source directory.
+struct Never {
+    from: &'static str,
+    to: &'static [&'static str],
+}
+
+/// The direction inside a crate.
+struct Direction {
+    /// The crate's source directory.
+    sources: &'static str,
+    nevers: &'static [Never],
+}
+
+const DIRECTIONS: [Direction; 1] = [Direction {
+    sources: "src",
+    nevers: &[
+        Never { from: "config", to: &["gateway", "proxy", "models", "probe", "api", "cli", "serve"] },
+        Never { from: "gateway", to: &["proxy", "models", "probe", "api", "cli", "serve"] },
+        Never { from: "proxy", to: &["models", "probe", "api", "cli", "serve"] },
+        Never { from: "models", to: &["probe", "api", "cli", "serve"] },
+        Never { from: "probe", to: &["api", "cli", "serve"] },
+        Never { from: "api", to: &["cli", "serve"] },
+        Never { from: "serve", to: &["cli"] },
+        Never { from: "cli", to: &["api"] },
+        Never { from: "telemetry", to: &["cli", "api", "proxy", "gateway"] },
+        Never { from: "demo", to: &["config", "gateway", "proxy", "api", "cli", "serve"] },
+        Never { from: "process", to: &["gateway", "proxy", "api", "cli", "serve"] },
+        Never { from: "failure", to: &["gateway", "proxy", "models", "probe", "api", "cli", "serve"] },
+        Never { from: "caller", to: &["gateway", "proxy", "models", "probe", "api", "cli", "serve"] },
+        Never {
+            from: "single_flight",
+            to: &["failure", "gateway", "proxy", "models", "api", "cli", "serve"],
+        },
+    ],
+}];
+
+/// The module of a source file: `proxy/run.rs` is `proxy::run`.
+fn module_of(file: &str) -> Vec<String> {
+    let path = file.trim_end_matches(".rs");
+    path.split('/').filter(|part| !matches!(*part, "lib" | "main")).map(str::to_owned).collect()
+}
+
+/// The code of a source file without comments and without its tests. Lines keep their numbers.
+fn code(text: &str) -> String {
+    let lines = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]"));
+    let bare = lines.map(|line| match line.find("//") {
+        Some(at) if !line[..at].ends_with(':') => &line[..at],
+        Some(_) | None => line,
+    });
+    bare.collect::<Vec<_>>().join("\n")
+}
+
+/// Every path of this crate in a file's code, with its line: those of `use` lines and those in expressions.
+fn paths_in(file: &str, text: &str) -> Vec<(usize, Vec<String>)> {
+    let (module, code) = (module_of(file), code(text));
+    let mut found = Vec::new();
+    for start in ["crate::", "super::"] {
+        for (at, _) in code.match_indices(start) {
+            let before = code[..at].chars().next_back();
+            if before.is_some_and(|c| c.is_alphanumeric() || "_:$".contains(c)) {
+                continue;
+            }
+            let (mut rest, mut path) = (&code[at..], module.clone());
+            if let Some(absolute) = rest.strip_prefix("crate::") {
+                (rest, path) = (absolute, vec![]);
+            }
+            while let Some(above) = rest.strip_prefix("super::") {
+                path.pop();
+                rest = above;
+            }
+            let mut leaves = Vec::new();
+            read_tree(rest, &path, &mut leaves);
+            let line = code[..at].lines().count().max(1);
+            found.extend(leaves.into_iter().map(|path| (line, path)));
+        }
+    }
+    found
+}
+
+/// Collects the paths of `a::b`, `{a, b::c}` and so on, and answers what follows them.
+fn read_tree<'t>(text: &'t str, prefix: &[String], leaves: &mut Vec<Vec<String>>) -> &'t str {
+    let text = text.trim_start();
+    if let Some(mut rest) = text.strip_prefix('{') {
+        while !rest.is_empty() {
+            rest = read_tree(rest, prefix, leaves).trim_start();
+            match rest.strip_prefix(',') {
+                Some(more) if !more.trim_start().starts_with('}') => rest = more,
+                Some(more) => return more.trim_start().trim_start_matches('}'),
+                None => return rest.strip_prefix('}').unwrap_or_default(),
+            }
+        }
+        return rest;
+    }
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    let (name, rest) = text.split_at(end);
+    let path = [prefix, &[name.to_owned()]].concat();
+    match rest.strip_prefix("::") {
+        Some(below)
+            if !name.is_empty() && below.starts_with(|c: char| c.is_alphabetic() || "{_".contains(c)) =>
+        {
+            read_tree(below, &path, leaves)
+        }
+        Some(_) | None => {
+            leaves.push(path);
+            // Behind `as name`.
+            rest.find([',', '}', ';', '\n']).map_or("", |end| &rest[end..])
+        }
+    }
+}
+
+fn is_in(path: &[String], module: &str) -> bool {
+    let module: Vec<&str> = module.split("::").collect();
+    path.len() >= module.len() && path.iter().zip(&module).all(|(one, other)| one == other)
+}
+
+/// The uses in a file that its module must not have, each with its line.
+fn violations(file: &str, text: &str, nevers: &[Never]) -> Vec<String> {
+    let module = module_of(file);
+    let nevers: Vec<&Never> = nevers.iter().filter(|never| is_in(&module, never.from)).collect();
+    let mut found = Vec::new();
+    for (line, path) in paths_in(file, text) {
+        for Never { from, to } in &nevers {
+            for to in to.iter().filter(|to| is_in(&path, to)) {
+                found.push(format!("{file}:{line}: {from} must not use {to}: {}", path.join("::")));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn no_module_uses_one_above_it() {
+    for Direction { sources, nevers } in DIRECTIONS {
+        for name in nevers.iter().flat_map(|never| never.to.iter().chain([&never.from])) {
+            let path = root().join(sources).join(name.replace("::", "/"));
+            assert!(path.is_dir() || path.with_extension("rs").is_file(), "{sources} has no module {name}");
+        }
+        let files = rust_files(&[sources]);
+        let found: Vec<String> = files
+            .iter()
+            .filter(|path| !path.ends_with("tests.rs"))
+            .flat_map(|path| {
+                let file = path.strip_prefix(root().join(sources)).expect("below it").to_string_lossy();
+                violations(&file, &read(path), nevers)
+            })
+            .collect();
+        assert!(found.is_empty(), "below {sources}:\n{}", found.join("\n"));
+    }
+}
+
+#[test]
+fn a_use_of_a_module_above_is_found_in_every_way_of_writing_it() {
+    let nevers =
+        [Never { from: "proxy", to: &["api", "cli::wrap"] }, Never { from: "gateway", to: &["proxy"] }];
+    let found = |file: &str, text: &str| violations(file, text, &nevers);
+    let one = "//! It is not crate::api that this one uses.\n\nuse crate::api::{self, body};\n";
+    assert_eq!(
+        found("proxy/run.rs", one),
+        [
+            "proxy/run.rs:3: proxy must not use api: api::self",
+            "proxy/run.rs:3: proxy must not use api: api::body"
+        ]
+    );
+    for text in [
+        "use crate::{caller, api};",
+        "use crate::{\n    caller::{self, KeyForm},\n    api::body as it,\n    gateway,\n};",
+        "fn a() { crate::api::body::read(); }",
+        "use super::super::api::body;",
+        "pub(super) use crate::cli::wrap::gateway;",
+        "let kind = match none { Some(_) => crate::api::kind(), None => 1 };",
+    ] {
+        assert_eq!(found("proxy/run.rs", text).len(), 1, "{text}");
+    }
+    assert_eq!(
+        found("gateway.rs", "use super::proxy::Flights;"),
+        ["gateway.rs:1: gateway must not use proxy: proxy::Flights"]
+    );
+    for text in [
+        "use crate::caller;\nuse vandamme_actors::api::Thing;",
+        "use crate::cli::exit_code::Exit;",
+        "use super::api;",
+        "let url = \"crate\"; // crate::api::body",
+        "#[cfg(test)]\nmod tests {\n    use crate::api::body;\n}",
+        "use crate::apiary::Bee;",
+    ] {
+        assert_eq!(found("proxy/run.rs", text), [""; 0], "{text}");
+    }
+    assert_eq!(found("api.rs", "use crate::cli;"), [""; 0]);
 }
 
 #[test]

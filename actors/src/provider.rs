@@ -41,7 +41,6 @@ use self::queue::Queue;
 pub(crate) use self::reconfigure::{Reconfigure, is_another};
 use crate::clock;
 use crate::observe::{Observe, Ping};
-use crate::router::Unroutable;
 use crate::secret::{ApiKey, KeyId};
 use crate::settings::{Limits, Profile, ProviderSettings};
 use crate::snapshot::Snapshot;
@@ -89,15 +88,11 @@ pub struct LeaseKey {
 
 /// The reason why a request gets no lease.
 #[derive(Clone, Debug)]
-pub enum NoLease {
-    /// The model name cannot be routed.
-    Unroutable(Unroutable),
-    Refused {
-        provider: Arc<ProviderSettings>,
-        /// The model's name at that provider.
-        model: Arc<str>,
-        refusal: Refusal,
-    },
+pub struct NoLease {
+    pub provider: Arc<ProviderSettings>,
+    /// The model's name at that provider.
+    pub model: Arc<str>,
+    pub refusal: Refusal,
 }
 
 /// The reason why a provider lends no key.
@@ -238,7 +233,7 @@ impl Provider {
     }
 
     fn refused(&self, model: Arc<str>, refusal: Refusal) -> NoLease {
-        NoLease::Refused { provider: self.settings.clone(), model, refusal }
+        NoLease { provider: self.settings.clone(), model, refusal }
     }
 
     /// Reads all reports since the last call.

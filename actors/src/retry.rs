@@ -1,5 +1,4 @@
-//! Decides which call follows a failed one. Pure: the proxy run executes the decision within the provider's
-//! [budget](RetryBudget).
+//! The retry policy: which call follows a failed one. Pure; the proxy run executes it, within the provider's [budget](RetryBudget).
 
 mod budget;
 mod recent_failures;

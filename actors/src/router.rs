@@ -1,14 +1,15 @@
-//! Router: decides which provider gets a request, and hands the request on to it.
+//! Router: resolves a model name once, and asks the provider found for a lease.
 //!
 //! | message | from | answer |
 //! |---|---|---|
-//! | [`Dispatch`] | exchange | through the message's own channel: a lease that the provider offers to everybody, or what it answers, or why there is none |
+//! | [`Dispatch`] | proxy run | [`Routed`] through the message's own channel, or why the name leads nowhere |
 //!
-//! Its tables are an immutable [`Routes`]. They are read from the registry, as the providers' addresses are, so that what a
-//! reload has changed holds from the next message on, and a provider started anew is found at once.
+//! The answer holds the whole route, fallbacks included, so that a reload during a request cannot mix two configurations.
 //!
-//! There is one on each worker thread, since it has nothing of its own but a memory of recent answers and waits for nothing: a message to another thread
-//! would cost a wake-up for each request.
+//! The router's tables are an immutable [`Routes`]. The router reads them from the registry, as it reads the providers'
+//! addresses. A reload therefore applies from the next message on, and a restarted provider is found at once.
+//!
+//! Each worker thread has its own router, since a message to another thread costs a wake-up. A router's only state is a cache.
 
 #[cfg(test)]
 mod agreement;
@@ -20,6 +21,7 @@ mod resolver;
 mod routes;
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use actix::{Actor, Addr, Context, Handler, Message, Supervised};
 use actix_rt::Arbiter;
@@ -27,14 +29,14 @@ use tokio::sync::oneshot;
 
 pub use self::explain::{Fit, Kept, Step};
 pub use self::fallbacks::LeftOut;
-use self::recent_routes::Remembered;
+use self::recent_routes::RecentRoutes;
 pub use self::routes::{DISCOVERED, Lists, Route, Routes, Target, Unroutable};
 use crate::panic_guard;
 use crate::provider::{Alternatives, Lease, LeaseKey, NoLease, Session, Size};
 use crate::registry::Registry;
 use crate::snapshot::Snapshot;
 
-/// One message per request that has just arrived; the gate in front of the doors is the bound that matters.
+/// One message per request that has just arrived; admission at the endpoints is the bound that matters.
 const MAILBOX: usize = 4096;
 
 thread_local! {
@@ -43,22 +45,54 @@ thread_local! {
 
 pub struct Router {
     registry: Snapshot<Registry>,
-    remembered: Remembered,
+    recent: RecentRoutes,
 }
 
-/// Resolves a model name as the client sent it, and asks the provider found for a lease.
+/// Resolves a destination, and asks its provider for a lease.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub struct Dispatch {
-    pub model: Box<str>,
+    pub destination: Destination,
     /// See [`LeaseKey`].
     pub session: Option<Session>,
     pub size: Size,
-    /// Answered by the provider; by the router itself when there is none.
-    pub reply: oneshot::Sender<Result<Lease, NoLease>>,
+    pub reply: oneshot::Sender<Result<Routed, Unroutable>>,
 }
 
-/// The router of this thread for this registry, started if there is none or the old one has been given up.
+/// What a request is for.
+#[derive(Clone, Debug)]
+pub enum Destination {
+    /// A model name as the client sent it.
+    Name(Box<str>),
+    /// A route that the caller has resolved.
+    Route(Arc<Route>),
+}
+
+/// A resolved name, and the lease of its first target.
+#[derive(Debug)]
+pub struct Routed {
+    pub route: Arc<Route>,
+    pub lease: PendingLease,
+}
+
+/// A lease from the provider's fast path, or the answer that the provider's actor will send.
+#[derive(Debug)]
+pub enum PendingLease {
+    Ready(Box<Lease>),
+    Requested(oneshot::Receiver<Result<Lease, NoLease>>),
+}
+
+impl PendingLease {
+    /// The provider's answer; `None` if the provider's actor has stopped without one.
+    pub async fn answer(self) -> Option<Result<Lease, NoLease>> {
+        match self {
+            Self::Ready(lease) => Some(Ok(*lease)),
+            Self::Requested(answer) => answer.await.ok(),
+        }
+    }
+}
+
+/// The router of this thread for this registry. Starts one if there is none or the old one has stopped.
 pub fn here(registry: &Snapshot<Registry>) -> Addr<Router> {
     ROUTER.with_borrow_mut(|router| match router {
         Some((its, living)) if its.is(registry) && living.connected() => living.clone(),
@@ -70,36 +104,47 @@ fn start(registry: &Snapshot<Registry>) -> Addr<Router> {
     let registry = registry.clone();
     panic_guard::start(&Arbiter::current(), "router", MAILBOX, move || Router {
         registry,
-        remembered: Remembered::default(),
+        recent: RecentRoutes::default(),
     })
 }
 
 impl Router {
-    fn dispatch(&mut self, Dispatch { model, session, size, reply }: Dispatch) {
+    fn dispatch(&mut self, Dispatch { destination, session, size, reply }: Dispatch) {
         let registry = self.registry.load();
-        let Route { provider, model, profile, fallbacks } =
-            match self.remembered.resolve(&registry.routes, &model) {
-                Ok(route) => route,
-                Err(reason) => return drop(reply.send(Err(NoLease::Unroutable(reason)))),
-            };
-        let Some(handle) = registry.handle(&provider.name) else { return };
-        let alternatives = if fallbacks.is_empty() { Alternatives::None } else { Alternatives::Left };
-        if let Some(lease) = handle.permits.lend(&model, profile.as_ref(), (session, size)) {
-            // One that nobody takes any more reports itself as cancelled.
-            return drop(reply.send(Ok(lease.beside(alternatives))));
-        }
-        // What cannot be delivered is dropped with its reply channel, which the asker sees.
-        drop(handle.address.try_send(LeaseKey {
-            model,
-            profile,
-            session,
-            size,
-            alternatives,
-            tried: vec![],
-            held: None,
-            reply,
-        }));
+        let route = match destination {
+            Destination::Name(model) => self.recent.resolve(&registry.routes, &model),
+            Destination::Route(route) => Ok(route),
+        };
+        let routed = route.map(|route| {
+            let lease = request_lease(&registry, &route, session, size);
+            Routed { route, lease }
+        });
+        // If the client has disconnected, the lease reports itself as cancelled.
+        drop(reply.send(routed));
     }
+}
+
+/// A lease of the route's first target. A request that cannot be delivered is dropped with its channel, which the caller sees.
+fn request_lease(registry: &Registry, route: &Route, session: Option<Session>, size: Size) -> PendingLease {
+    let (model, profile) = (&route.model, &route.profile);
+    let alternatives = if route.fallbacks.is_empty() { Alternatives::None } else { Alternatives::Left };
+    let (reply, answer) = oneshot::channel();
+    let Some(handle) = registry.handle(&route.provider.name) else { return PendingLease::Requested(answer) };
+    if let Some(lease) = handle.permits.lend(model, profile.as_ref(), (session, size)) {
+        return PendingLease::Ready(Box::new(lease.beside(alternatives)));
+    }
+    let request = LeaseKey {
+        model: model.clone(),
+        profile: profile.clone(),
+        session,
+        size,
+        alternatives,
+        tried: vec![],
+        held: None,
+        reply,
+    };
+    drop(handle.address.try_send(request));
+    PendingLease::Requested(answer)
 }
 
 impl Actor for Router {

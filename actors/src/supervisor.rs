@@ -302,7 +302,7 @@ mod tests {
     use crate::observe::Observe;
     use crate::outcome::{LimitScope, Outcome};
     use crate::provider::{Lease, Size};
-    use crate::router::{self, Dispatch};
+    use crate::router::{self, Destination, Dispatch};
     use crate::settings::Limits;
     use crate::testing::{limits, provider, settings};
 
@@ -319,12 +319,13 @@ mod tests {
     async fn lease(registry: &Snapshot<Registry>, model: &str) -> Option<Lease> {
         let (reply, answer) = oneshot::channel();
         router::here(registry).do_send(Dispatch {
-            model: model.into(),
+            destination: Destination::Name(model.into()),
             session: None,
             size: Size::default(),
             reply,
         });
-        timeout(Duration::from_secs(1), answer).await.ok()?.ok()?.ok()
+        let lease = async { answer.await.ok()?.ok()?.lease.answer().await?.ok() };
+        timeout(Duration::from_secs(1), lease).await.ok()?
     }
 
     async fn restarted(registry: &Snapshot<Registry>) {

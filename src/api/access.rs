@@ -13,7 +13,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderName};
 use url::Url;
 use vandamme_actors::excerpt;
 
-use crate::gateway::{Gateway, Listener, Terms};
+use crate::gateway::{Gateway, Listener, LiveConfig};
 
 /// What a refused client can do.
 const REMEDY: &str = "set PROXY_API_KEY on the gateway and present that key";
@@ -36,8 +36,8 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Why a gateway without a key does not serve this request; for the client.
 pub(super) fn refusal(request: &HttpRequest, gateway: &Gateway) -> Option<String> {
-    let terms = gateway.terms();
-    let reach = Reach::of(gateway, &terms);
+    let live = gateway.live_config();
+    let reach = Reach::of(gateway, &live);
     let elsewhere = || if reach.is_local { from_elsewhere(request) } else { None };
     from_a_web_page(request, &reach).or_else(elsewhere)
 }
@@ -48,15 +48,15 @@ pub(super) fn refusal_to_spend(request: &HttpRequest, gateway: &Gateway) -> Opti
     let headers = request.headers();
     let agent = headers.get(header::USER_AGENT).map_or(&b""[..], |value| value.as_bytes());
     let named = headers.get(&FETCH_SITE).is_some_and(|site| site == "none" || site == "same-origin");
-    let keyless = gateway.terms().proxy_key.is_none();
+    let keyless = gateway.live_config().proxy_key.is_none();
     (keyless && !named && agent.starts_with(b"Mozilla/"))
         .then(|| format!("the request comes from a browser without a Sec-Fetch-Site header; {REMEDY}"))
 }
 
 /// Whether the request comes from this machine itself, and not from a web page.
 pub(super) fn is_local(request: &HttpRequest, gateway: &Gateway) -> bool {
-    let terms = gateway.terms();
-    let reach = Reach { is_local: true, ..Reach::of(gateway, &terms) };
+    let live = gateway.live_config();
+    let reach = Reach { is_local: true, ..Reach::of(gateway, &live) };
     from_a_web_page(request, &reach).is_none() && from_elsewhere(request).is_none()
 }
 
@@ -69,10 +69,10 @@ struct Reach<'g> {
 }
 
 impl<'g> Reach<'g> {
-    fn of(gateway: &'g Gateway, terms: &'g Terms) -> Self {
+    fn of(gateway: &'g Gateway, live: &'g LiveConfig) -> Self {
         let listener = gateway.listener();
         let is_local = listener.is_none_or(|listener| listener.address.ip().to_canonical().is_loopback());
-        Self { listener, allowed: &terms.settings.allowed_hosts, is_local }
+        Self { listener, allowed: &live.settings.allowed_hosts, is_local }
     }
 
     /// Whether this name is safe: nobody can register it and let it resolve to an address of this gateway.

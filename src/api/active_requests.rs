@@ -15,8 +15,8 @@ use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::render_error;
 use super::report;
-use super::request_id::RequestId;
 use crate::gateway::Gateway;
+use crate::request_id::RequestId;
 
 /// A ledger that does not answer within this is starting anew.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -127,12 +127,12 @@ pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> H
     if let Some(refusal) = report::turned_away(&request, &gateway, "running requests", &id) {
         return refusal;
     }
-    let terms = gateway.terms();
-    if terms.settings.request_metrics == Metrics::Off {
+    let live = gateway.live_config();
+    if live.settings.request_metrics == Metrics::Off {
         return report::uncached(HttpResponse::Ok().json(Told::disabled(NO_METRICS)));
     }
     match active(&gateway).await {
-        Some(active) => report::uncached(HttpResponse::Ok().json(Told::rows(&active, &terms.secrets))),
+        Some(active) => report::uncached(HttpResponse::Ok().json(Told::rows(&active, &live.secrets))),
         None => render_error::error(
             Api::Messages,
             ErrorKind::Api,

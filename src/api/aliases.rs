@@ -7,9 +7,10 @@ use serde::Serialize;
 use vandamme_actors::settings::{Api, Settings};
 
 use super::endpoint;
-use super::request_id::RequestId;
-use super::{shared, top_models};
+use super::shared;
 use crate::gateway::Gateway;
+use crate::models;
+use crate::request_id::RequestId;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Aliases<'a> {
@@ -46,6 +47,6 @@ pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> H
         Ok(admission) => admission,
         Err(refused) => return refused.response(Api::Messages, &id),
     };
-    let suggested = top_models::remembered(&gateway).await;
-    HttpResponse::Ok().json(Aliases::of(&gateway.terms().settings, suggested))
+    let suggested = models::suggested_aliases(&gateway).await;
+    HttpResponse::Ok().json(Aliases::of(&gateway.live_config().settings, suggested))
 }

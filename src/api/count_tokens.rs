@@ -1,7 +1,5 @@
 //! `POST /v1/messages/count_tokens`: how many tokens a request has.
 
-use std::cell::Cell;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::http::header;
@@ -11,10 +9,10 @@ use vandamme_actors::settings::Api;
 
 use super::body;
 use super::endpoint::{self, Refused};
-use super::request_id::RequestId;
 use super::{guarded, shared};
 use crate::gateway::Gateway;
-use crate::proxy::{self, Count, Endpoint, Question, Targets, Trail};
+use crate::proxy::{self, Count, Endpoint, ProxyRequest, RouteTrace, Targets};
+use crate::request_id::RequestId;
 
 /// Says that the number is the gateway's estimate.
 const ESTIMATE: HeaderName = HeaderName::from_static("x-vdm-estimate");
@@ -26,41 +24,41 @@ pub(super) async fn count(
 ) -> HttpResponse {
     let id = RequestId::new();
     let gateway = shared(&gateway);
-    let door = async {
-        match answer(&request, &mut payload, (&gateway, &id)).await {
+    let handler = async {
+        match answer(&request, &mut payload, &gateway, &id).await {
             Ok(response) => response,
             Err(refused) => refused.response(Api::Messages, &id),
         }
     };
-    guarded(Api::Messages, &id, door).await
+    guarded(Api::Messages, &id, handler).await
 }
 
 async fn answer(
     request: &HttpRequest,
     payload: &mut web::Payload,
-    (gateway, id): (&Arc<Gateway>, &RequestId),
+    gateway: &Arc<Gateway>,
+    id: &RequestId,
 ) -> Result<HttpResponse, Refused> {
     let admission = endpoint::admitted(request, gateway);
     if admission.is_err() {
-        body::drain(request, payload, &gateway.terms().settings.limits).await;
+        body::drain(request, payload, &gateway.live_config().settings.limits).await;
     }
     let _admission = admission?;
     let (body, head) = endpoint::read(request, payload, gateway).await?;
-    let question = Question {
+    let counted = ProxyRequest {
         id: id.shared(),
         api: Api::Messages,
         endpoint: Endpoint::Count,
-        targets: Targets::FirstAlone,
+        targets: Targets::FirstOnly,
         body,
         head,
         headers: request.headers().clone(),
         query: request.query_string().to_owned(),
         peer: request.peer_addr().map(|peer| peer.ip()),
-        committed: Rc::new(Cell::new(false)),
-        trail: Trail::default(),
+        trace: RouteTrace::default(),
     };
-    Ok(match proxy::count(gateway.clone(), question).await {
-        Ok(Count::Told { status, headers, body }) => endpoint::whole(status, headers, body, id),
+    Ok(match proxy::count(gateway, counted).await {
+        Ok(Count::Counted { status, headers, body }) => endpoint::whole(status, headers, body, id),
         Ok(Count::Estimated(tokens)) => {
             let mut headers = HeaderMap::new();
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

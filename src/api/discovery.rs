@@ -13,15 +13,15 @@ use vandamme_actors::settings::{Profile, ProviderSettings, Settings};
 use vandamme_protocol::models::Named;
 
 use crate::gateway::Gateway;
-use crate::proxy;
+use crate::models;
 
 /// Every model's id and what people call it, as a list that [`vandamme_protocol::models::Models`] reads.
 pub(super) async fn everything(gateway: &Arc<Gateway>) -> Vec<u8> {
-    let terms = gateway.terms();
-    let known = proxy::remembered(gateway, terms.settings.providers.clone()).await;
+    let live = gateway.live_config();
+    let known = models::remembered(gateway, live.settings.providers.clone()).await;
     let routes = gateway.registry.load().routes.clone();
     let mut list = List { routes: &routes, told: HashSet::new(), entries: vec![] };
-    list.fill(&terms.settings, &known);
+    list.fill(&live.settings, &known);
     // Strings: nothing in it can fail.
     serde_json::to_vec(&list.entries).unwrap_or_default()
 }

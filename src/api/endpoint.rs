@@ -1,36 +1,35 @@
-//! What the doors share behind which a model answers: admission, the body, and the reply in whatever shape it comes.
+//! What the endpoints for model replies share: admission, the body, and the response.
 
-use std::cell::Cell;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use actix_http::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::rt::time::timeout;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
-use futures_util::FutureExt as _;
 use vandamme_actors::ledger::{End, Entry};
 use vandamme_actors::settings::Api;
-use vandamme_protocol::request::{self, RequestHead, Streaming};
+use vandamme_protocol::request::{self, RequestHead};
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::body::{self, Unreadable};
 use super::render_error::{self, REQUEST_ID};
-use super::request_id::RequestId;
-use super::{access, caller, guarded, shared};
-use crate::gateway::{Admission, Gateway, Terms};
-use crate::proxy::{self, Endpoint, Failure, LateReply, Question, Reply, Targets, Trail};
+use super::{access, guarded, shared};
+use crate::caller;
+use crate::failure::busy_wait;
+use crate::gateway::{Admission, Gateway, LiveConfig};
+use crate::proxy::{
+    self, DeferredReply, Endpoint, FailedRun, Progress, ProxyRequest, Reply, ReplyForm, RouteTrace, Targets,
+};
+use crate::request_id::RequestId;
 
 const HOP: &str = "x-vdm-hop";
-/// Why the model name went where it went; only where `route-header` asks for it.
+/// How the model name was resolved; sent only if `route-header` is on.
 const ROUTE: HeaderName = HeaderName::from_static("x-vdm-route");
 
-/// Answers a request that came by `api`.
+/// Answers a request to an endpoint of `api`.
 pub(super) async fn serve(
     api: Api,
     request: HttpRequest,
@@ -39,19 +38,19 @@ pub(super) async fn serve(
 ) -> HttpResponse {
     let id = RequestId::new();
     let gateway = shared(&gateway);
-    let door = Door { api, id: id.clone(), gateway, request };
-    guarded(api, &id, door.serve(&mut payload)).await
+    let call = Call { api, id: id.clone(), gateway, request };
+    guarded(api, &id, call.serve(&mut payload)).await
 }
 
-/// One request at the door.
-struct Door {
+/// One request at an endpoint.
+struct Call {
     api: Api,
     id: RequestId,
     gateway: Arc<Gateway>,
     request: HttpRequest,
 }
 
-/// A request that goes no further: status, kind, message.
+/// A request that the endpoint refuses: status, kind, message.
 pub(super) struct Refused(pub(super) u16, pub(super) ErrorKind, pub(super) String);
 
 impl Refused {
@@ -59,7 +58,7 @@ impl Refused {
         let Self(status, kind, message) = self;
         let mut response = render_error::shaped(api, (status, kind), &message, id.as_str());
         if status == 503 {
-            render_error::retry_after(&mut response, render_error::busy_wait());
+            render_error::retry_after(&mut response, busy_wait());
         }
         if matches!(status, 401 | 403) {
             render_error::final_refusal(&mut response);
@@ -72,10 +71,10 @@ impl Refused {
     }
 }
 
-/// What is decided before the body is read.
+/// Decides about admission, before the body is read.
 pub(super) fn admitted(request: &HttpRequest, gateway: &Gateway) -> Result<Admission, Refused> {
     let headers = request.headers();
-    match &gateway.terms().proxy_key {
+    match &gateway.live_config().proxy_key {
         Some(key) if caller::presents(headers, key) => {}
         Some(_) => {
             let message =
@@ -104,14 +103,14 @@ pub(super) fn admitted(request: &HttpRequest, gateway: &Gateway) -> Result<Admis
     gateway.admit().ok_or_else(busy)
 }
 
-impl Door {
+impl Call {
     async fn serve(self, payload: &mut web::Payload) -> HttpResponse {
-        let metrics = self.gateway.terms().settings.request_metrics;
+        let metrics = self.gateway.live_config().settings.request_metrics;
         let mut entry = Entry::open(self.id.shared(), self.gateway.registry.clone(), metrics);
-        match self.question(payload).await {
-            Ok((question, admission)) => {
-                entry.asked(question.asked());
-                self.answer(question, admission, entry).await
+        match self.read_request(payload).await {
+            Ok((request, admission)) => {
+                entry.asked(request.asked());
+                self.answer(request, admission, entry).await
             }
             Err(refused) => {
                 entry.record.status = self.api.status(refused.0);
@@ -121,9 +120,9 @@ impl Door {
         }
     }
 
-    async fn question(&self, payload: &mut web::Payload) -> Result<(Question, Admission), Refused> {
-        let terms = self.gateway.terms();
-        let limits = &terms.settings.limits;
+    async fn read_request(&self, payload: &mut web::Payload) -> Result<(ProxyRequest, Admission), Refused> {
+        let live = self.gateway.live_config();
+        let limits = &live.settings.limits;
         let admission = match admitted(&self.request, &self.gateway) {
             Ok(admission) => admission,
             Err(refused) => {
@@ -132,11 +131,11 @@ impl Door {
             }
         };
         let (body, head) = read(&self.request, payload, &self.gateway).await?;
-        let trail = match self.gateway.terms().settings.route_header {
-            true => Trail::begin(&self.gateway.registry.load().routes, &head.model),
-            false => Trail::default(),
+        let trace = match self.gateway.live_config().settings.route_header {
+            true => RouteTrace::new(&self.gateway.registry.load().routes, &head.model),
+            false => RouteTrace::default(),
         };
-        let question = Question {
+        let request = ProxyRequest {
             id: self.id.shared(),
             api: self.api,
             endpoint: Endpoint::Reply,
@@ -146,57 +145,56 @@ impl Door {
             headers: self.request.headers().clone(),
             query: self.request.query_string().to_owned(),
             peer: self.request.peer_addr().map(|peer| peer.ip()),
-            committed: Rc::new(Cell::new(false)),
-            trail,
+            trace,
         };
-        Ok((question, admission))
+        Ok((request, admission))
     }
 
-    async fn answer(self, question: Question, admission: Admission, entry: Entry) -> HttpResponse {
-        let (trail, gateway) = (question.trail.clone(), self.gateway.clone());
-        let mut response = self.replied(question, admission, entry).await;
-        if let Some(route) = trail.header(&gateway.terms().secrets) {
+    async fn answer(self, request: ProxyRequest, admission: Admission, entry: Entry) -> HttpResponse {
+        let (trace, gateway) = (request.trace.clone(), self.gateway.clone());
+        let mut response = self.respond(request, admission, entry).await;
+        if let Some(route) = trace.header(&gateway.live_config().secrets) {
             response.headers_mut().insert(ROUTE, route);
         }
         response
     }
 
-    async fn replied(self, question: Question, admission: Admission, entry: Entry) -> HttpResponse {
+    async fn respond(self, request: ProxyRequest, admission: Admission, entry: Entry) -> HttpResponse {
         let Self { api, id, gateway, .. } = self;
-        let terms = gateway.terms();
-        let limits = &terms.settings.limits;
-        let (streaming, committed) = (question.head.delivery, question.committed.clone());
-        let exchange = AssertUnwindSafe(proxy::answer(gateway.clone(), question, entry)).catch_unwind();
-        let mut exchange = Box::pin(exchange.map(|outcome| outcome.unwrap_or(Err(Failure::Panicked))));
-        let outcome = match streaming {
-            Streaming::No => exchange.await,
-            Streaming::Yes => match timeout(limits.head_patience, &mut exchange).await {
-                Ok(outcome) => outcome,
-                Err(_elapsed) => {
-                    committed.set(true);
-                    let late = LateReply::new(api, exchange, limits.ping_interval);
-                    return streamed(event_stream(), Admitted { body: late, _admission: admission }, &id);
-                }
-            },
+        let live = gateway.live_config();
+        let limits = &live.settings.limits;
+        let outcome = match proxy::start(gateway, request, entry, limits.head_patience).await {
+            Progress::Finished(outcome) => outcome,
+            Progress::Running(run) => {
+                let body = DeferredReply::new(api, run, limits.ping_interval);
+                return streamed(event_stream(), Admitted { body, _admission: admission }, &id);
+            }
         };
-        match outcome {
-            Ok(Reply::Streamed { headers, body }) => {
+        match outcome.map_err(FailedRun::recorded) {
+            Ok(Reply::Streaming { headers, body }) => {
                 streamed(headers, Admitted { body, _admission: admission }, &id)
             }
-            Ok(Reply::Whole { status, headers, body }) => whole(status, headers, body, &id),
+            Ok(Reply::Buffered { status, headers, form, body }) => {
+                let response = body_of(status, headers, body);
+                let response = match form {
+                    ReplyForm::Stream => as_events(response),
+                    ReplyForm::Whole => response,
+                };
+                with_request_id(response, &id)
+            }
             Err(failure) => failure.response(api, id.as_str()),
         }
     }
 }
 
-/// The body, and what of it must be known.
+/// Reads the body, and parses its head.
 pub(super) async fn read(
     request: &HttpRequest,
     payload: &mut web::Payload,
     gateway: &Gateway,
 ) -> Result<(Bytes, RequestHead<'static>), Refused> {
-    let terms = gateway.terms();
-    let limits = &terms.settings.limits;
+    let live = gateway.live_config();
+    let limits = &live.settings.limits;
     let body = match body::read(payload, request.headers(), limits).await {
         Ok(body) => body,
         Err(Unreadable::TooLarge) => {
@@ -215,19 +213,19 @@ pub(super) async fn read(
     };
     // A name that is too long is not even copied.
     let head = request::head(&body).map_err(|error| error.to_string()).and_then(|head| {
-        model_name(&head.model, &terms)?;
+        model_name(&head.model, &live)?;
         Ok(head.into_owned())
     });
     head.map(|head| (body, head)).map_err(|message| Refused(400, ErrorKind::InvalidRequest, message))
 }
 
-/// Whether a name of a model may be kept and told: it has a bound, and no key in it.
-pub(super) fn model_name(name: &str, terms: &Terms) -> Result<(), String> {
-    let (length, most) = (name.len(), terms.settings.limits.model_name);
+/// Checks that a model name has an allowed length and contains no key, so that it may be stored and shown.
+pub(super) fn model_name(name: &str, live: &LiveConfig) -> Result<(), String> {
+    let (length, most) = (name.len(), live.settings.limits.model_name);
     if length > most {
         return Err(format!("model: the name has {length} bytes; {most} are allowed (limits.model-name)"));
     }
-    if terms.secrets.found_plainly_in(name.as_bytes()) {
+    if live.secrets.found_plainly_in(name.as_bytes()) {
         return Err("model: the name contains an API key; send the name of a model".to_owned());
     }
     Ok(())
@@ -239,28 +237,29 @@ where
 {
     let mut response = HttpResponse::with_body(StatusCode::OK, BoxBody::new(body));
     *response.headers_mut() = headers;
-    named(as_events(response), id)
+    with_request_id(as_events(response), id)
 }
 
 fn as_events(mut response: HttpResponse) -> HttpResponse {
     let own = response.headers_mut();
     own.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    // nginx, and what is built on it, would otherwise collect the events.
+    // Otherwise nginx and its derivatives buffer the events.
     own.insert(header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     response
 }
 
 pub(super) fn whole(status: u16, headers: HeaderMap, body: Bytes, id: &RequestId) -> HttpResponse {
+    with_request_id(body_of(status, headers, body), id)
+}
+
+fn body_of(status: u16, headers: HeaderMap, body: Bytes) -> HttpResponse {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
     let mut response = HttpResponse::with_body(status, BoxBody::new(body));
     *response.headers_mut() = headers;
-    // A whole reply that became a stream is treated as one by everybody on its way.
-    let kind = response.headers().get(header::CONTENT_TYPE);
-    let is_stream = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-    named(if is_stream { as_events(response) } else { response }, id)
+    response
 }
 
-fn named(mut response: HttpResponse, id: &RequestId) -> HttpResponse {
+fn with_request_id(mut response: HttpResponse, id: &RequestId) -> HttpResponse {
     if !response.headers().contains_key(REQUEST_ID)
         && let Ok(value) = HeaderValue::from_str(id.as_str())
     {
@@ -275,7 +274,7 @@ fn event_stream() -> HeaderMap {
     headers
 }
 
-/// A reply that counts as in flight until it has been sent.
+/// A reply that counts as in flight until it is sent.
 struct Admitted<B> {
     body: B,
     _admission: Admission,

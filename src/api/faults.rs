@@ -10,8 +10,8 @@ use vandamme_actors::settings::Api;
 use vandamme_actors::supervisor::Name;
 
 use super::guarded;
-use super::request_id::RequestId;
 use crate::gateway::Gateway;
+use crate::request_id::RequestId;
 
 #[derive(Deserialize)]
 pub(super) struct Target {

@@ -8,8 +8,9 @@ use vandamme_actors::observe::Observe;
 use vandamme_actors::provider::{ConditionView, KeyView, LearnedRuleView, ModelView, ProviderView};
 use vandamme_actors::settings::{Api, PartialProvider};
 
-use super::report::{self, Tree, rfc3339, wants_json};
+use super::report::{self, Tree, wants_json};
 use crate::gateway::Gateway;
+use crate::timestamp::rfc3339;
 
 const NO_PROVIDER: &str = "no provider is configured: set OPENAI_API_KEY, ANTHROPIC_API_KEY or another {PROVIDER}_API_KEY and restart";
 /// An actor that does not answer within this is shown as such.
@@ -127,8 +128,8 @@ pub(super) async fn health(request: HttpRequest, gateway: web::Data<Gateway>) ->
 }
 
 async fn details(gateway: &Gateway) -> Details {
-    let terms = gateway.terms();
-    let settings = &terms.settings;
+    let live = gateway.live_config();
+    let settings = &live.settings;
     let registry = gateway.registry.load();
     let views = settings.providers.iter().map(|settings| {
         let asked =
@@ -146,7 +147,7 @@ async fn details(gateway: &Gateway) -> Details {
     Details {
         version: env!("CARGO_PKG_VERSION"),
         api_key_valid: settings.providers.iter().any(|provider| !provider.demo),
-        client_api_key_validation: terms.proxy_key.is_some(),
+        client_api_key_validation: live.proxy_key.is_some(),
         default_provider: default.clone(),
         active_provider: default,
         providers,

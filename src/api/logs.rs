@@ -13,8 +13,8 @@ use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::render_error;
 use super::report;
-use super::request_id::RequestId;
 use crate::gateway::Gateway;
+use crate::request_id::RequestId;
 
 /// A ledger that does not answer within this is starting anew.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -124,9 +124,9 @@ pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> H
     let Ok(view) = ledger.send(Observe::<TraceView>::new()).timeout(PATIENCE).await else {
         return refuse(ErrorKind::Api, "the ledger does not answer; try again");
     };
-    let terms = gateway.terms();
+    let live = gateway.live_config();
     let rows = |traces: &[Trace], most| {
-        traces.iter().take(most).map(|trace| Row::of(trace, &terms.secrets)).collect()
+        traces.iter().take(most).map(|trace| Row::of(trace, &live.secrets)).collect()
     };
     report::uncached(HttpResponse::Ok().json(Logs {
         systemd: Handler { requested: false, effective: false, handler: "console" },

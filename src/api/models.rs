@@ -7,18 +7,18 @@ use std::sync::Arc;
 
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
-use vandamme_actors::provider::NoLease;
 use vandamme_actors::router::Unroutable;
 use vandamme_actors::settings::{Api, ProviderSettings};
 use vandamme_protocol::models::{Cursor, Models, Page};
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::endpoint::{self, Refused};
-use super::request_id::RequestId;
 use super::{discovery, profiles};
 use super::{guarded, shared};
+use crate::failure::Failure;
 use crate::gateway::Gateway;
-use crate::proxy::{self, Failure, Listed, Remembered};
+use crate::models::{self, Listed, Remembered};
+use crate::request_id::RequestId;
 
 /// Says that this is what the provider said before: it does not answer, or has not been waited for.
 pub(super) const CACHE: HeaderName = HeaderName::from_static("x-vdm-cache");
@@ -65,7 +65,7 @@ async fn answer(request: HttpRequest, gateway: web::Data<Gateway>, model: Option
     let gateway = shared(&gateway);
     // An answer to a question that cannot be read still is in the caller's words.
     let spoken = spoken(request.headers());
-    let door = async {
+    let handler = async {
         let asked = Asked::read(request.query_string(), request.headers());
         let api = match &asked {
             Ok(Asked { format: Format::Of(api), .. }) => *api,
@@ -81,8 +81,10 @@ async fn answer(request: HttpRequest, gateway: web::Data<Gateway>, model: Option
         };
         let named =
             [model.as_deref(), asked.provider.as_deref(), asked.after.as_deref(), asked.before.as_deref()];
-        if let Err(message) =
-            named.into_iter().flatten().try_for_each(|name| endpoint::model_name(name, &gateway.terms()))
+        if let Err(message) = named
+            .into_iter()
+            .flatten()
+            .try_for_each(|name| endpoint::model_name(name, &gateway.live_config()))
         {
             return Refused(400, ErrorKind::InvalidRequest, message).response(api, &id);
         }
@@ -92,25 +94,25 @@ async fn answer(request: HttpRequest, gateway: web::Data<Gateway>, model: Option
         };
         told.unwrap_or_else(|failed| failed.response(api, &id))
     };
-    guarded(spoken, &id, door).await
+    guarded(spoken, &id, handler).await
 }
 
 /// Why there is nothing to tell.
 enum Failed {
-    Exchange(Failure),
+    Failure(Failure),
     Refused(Refused),
 }
 
 impl Failed {
     fn response(self, api: Api, id: &RequestId) -> HttpResponse {
         match self {
-            Self::Exchange(failure) => failure.response(api, id.as_str()),
+            Self::Failure(failure) => failure.response(api, id.as_str()),
             Self::Refused(refused) => refused.response(api, id),
         }
     }
 
     fn unroutable(reason: Unroutable) -> Self {
-        Self::Exchange(Failure::NoLease(Some(NoLease::Unroutable(reason))))
+        Self::Failure(Failure::Unroutable(reason))
     }
 }
 
@@ -120,7 +122,7 @@ async fn all(gateway: &Arc<Gateway>, asked: &Asked, id: &RequestId) -> Result<Ht
         return Ok(endpoint::whole(200, in_json(), asked.paged(&read(&everything)?)?, id));
     }
     let routes = gateway.registry.load().routes.clone();
-    if let Some(profile) = profiles::asked(&gateway.terms().settings, asked.provider.as_deref()) {
+    if let Some(profile) = profiles::asked(&gateway.live_config().settings, asked.provider.as_deref()) {
         let profile = profile.map_err(Failed::unroutable)?;
         let listed = profiles::models_of(&profile);
         let models = read(&listed)?;
@@ -180,9 +182,9 @@ async fn listed(
     (provider, id): (&Arc<ProviderSettings>, &RequestId),
     (asked, remembered): (&Asked, Remembered),
 ) -> Result<(bytes::Bytes, HeaderMap), Failed> {
-    let listed = proxy::models(gateway.clone(), id.shared(), (provider, &asked.headers), remembered).await;
+    let listed = models::list(gateway.clone(), id.shared(), provider, &asked.headers, remembered).await;
     let mut headers = in_json();
-    match listed.map_err(Failed::Exchange)? {
+    match listed.map_err(Failed::Failure)? {
         Listed::Current(listing) => Ok((listing.body, headers)),
         Listed::Stale(listing) => {
             headers.insert(CACHE, HeaderValue::from_static("stale"));

@@ -10,8 +10,8 @@ use vandamme_actors::router::Unroutable;
 use vandamme_actors::settings::{Api, Fallbacks, Profile, ProfileSource, Settings};
 
 use super::endpoint;
-use super::request_id::RequestId;
 use crate::gateway::Gateway;
+use crate::request_id::RequestId;
 
 /// What "no limit" arrives as in the settings, in seconds.
 const A_YEAR: f64 = 365.0 * 86_400.0;
@@ -78,7 +78,7 @@ fn word(source: ProfileSource) -> &'static str {
 pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
     let id = RequestId::new();
     match endpoint::admitted(&request, &gateway) {
-        Ok(_admission) => HttpResponse::Ok().json(Profiles::of(&gateway.terms().settings)),
+        Ok(_admission) => HttpResponse::Ok().json(Profiles::of(&gateway.live_config().settings)),
         Err(refused) => refused.response(Api::Messages, &id),
     }
 }

@@ -6,15 +6,10 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use vandamme_actors::provider::{NoLease, Refusal};
 use vandamme_actors::retry::with_jitter;
-use vandamme_actors::router::Unroutable;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
-use crate::proxy::{Answer, Failure, Relayed, ShouldRetry};
-
-/// After a longer wait than this, in seconds, clients are advised not to retry: Claude Code gives up beyond.
-pub(crate) const LONGEST_RETRY: u64 = 60;
-const BUSY_WAIT: u64 = 5;
+use crate::failure::{Answer, Failure, LONGEST_RETRY, Relayed, ShouldRetry, busy_wait, whole_seconds};
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -43,72 +38,14 @@ pub(crate) fn final_refusal(response: &mut HttpResponse) {
     insert(response, SHOULD_RETRY, "false");
 }
 
-pub(crate) fn no_lease_kind(none: Option<&NoLease>) -> ErrorKind {
-    match none {
-        None => ErrorKind::Api,
-        Some(NoLease::Unroutable(reason)) => match reason {
-            Unroutable::NoProvider => ErrorKind::Api,
-            Unroutable::UnknownProvider { .. }
-            | Unroutable::NoSuchProvider { .. }
-            | Unroutable::InactiveProfile { .. }
-            | Unroutable::Keyless { .. }
-            | Unroutable::Incomplete { .. } => ErrorKind::NotFound,
-            Unroutable::EmptyModel | Unroutable::AliasCycle { .. } | Unroutable::LongChain { .. } => {
-                ErrorKind::InvalidRequest
-            }
-        },
-        Some(NoLease::Refused { refusal, .. }) => match refusal {
-            Refusal::RateLimited { .. } => ErrorKind::RateLimit,
-            Refusal::PassedOver | Refusal::AllTried | Refusal::Busy => ErrorKind::Api,
-        },
-    }
-}
-
-pub(crate) fn no_lease_status(none: Option<&NoLease>) -> u16 {
-    match none {
-        Some(NoLease::Unroutable(Unroutable::NoProvider)) => 503,
-        Some(NoLease::Refused {
-            refusal: Refusal::PassedOver | Refusal::AllTried | Refusal::Busy, ..
-        })
-        | None => 503,
-        _ => no_lease_kind(none).status(),
-    }
-}
-
 impl Failure {
-    /// What went wrong, for the client and the log.
-    pub(crate) fn message(&self) -> String {
-        match self {
-            Self::Panicked => "internal gateway error".to_owned(),
-            Self::Stopping => "the gateway is shutting down".to_owned(),
-            Self::Malformed(message) => message.clone(),
-            Self::NoClientKey(provider) => format!(
-                "Provider '{provider}' requires API key passthrough, but no client API key was provided: send one in x-api-key or as a bearer, beside the gateway's own key if it has one"
-            ),
-            Self::Upstream(answer) => answer.fault.message.clone(),
-            Self::NoLease(None) => "the gateway could not route this request in time".to_owned(),
-            Self::NoLease(Some(NoLease::Unroutable(reason))) => reason.to_string(),
-            Self::NoLease(Some(NoLease::Refused { provider, model, refusal })) => {
-                let name = &provider.name;
-                match refusal {
-                    Refusal::RateLimited { wait } => format!(
-                        "provider '{name}' has rate limited model '{model}' with every key and asked to wait {} s more",
-                        whole_seconds(*wait)
-                    ),
-                    Refusal::PassedOver | Refusal::AllTried => {
-                        format!("provider '{name}' has no key left for this request")
-                    }
-                    Refusal::Busy => format!("too many requests are waiting for provider '{name}'"),
-                }
-            }
-        }
-    }
-
     pub(crate) fn response(self, api: Api, request_id: &str) -> HttpResponse {
         let message = self.message();
         let mut response = match &self {
             Self::Upstream(answer) => upstream(api, answer, request_id),
-            Self::NoLease(_)
+            Self::Unroutable(_)
+            | Self::NoLease(_)
+            | Self::NoAnswer
             | Self::NoClientKey(_)
             | Self::Malformed(_)
             | Self::Stopping
@@ -129,26 +66,21 @@ impl Failure {
                     insert(&mut response, SHOULD_RETRY, value);
                 }
             }
-            Self::NoLease(Some(NoLease::Refused { refusal: Refusal::RateLimited { wait }, .. })) => {
+            Self::NoLease(NoLease { refusal: Refusal::RateLimited { wait }, .. }) => {
                 let seconds = whole_seconds(with_jitter(wait, fastrand::f64()));
                 retry_after(&mut response, seconds);
                 if wait.as_secs() > LONGEST_RETRY {
                     final_refusal(&mut response);
                 }
             }
-            Self::Stopping | Self::NoLease(None | Some(NoLease::Refused { .. })) => {
+            Self::Stopping | Self::NoAnswer | Self::NoLease(_) => {
                 retry_after(&mut response, busy_wait());
             }
             Self::NoClientKey(_) => final_refusal(&mut response),
-            Self::NoLease(_) | Self::Malformed(_) | Self::Panicked => {}
+            Self::Unroutable(_) | Self::Malformed(_) | Self::Panicked => {}
         }
         response
     }
-}
-
-/// So that clients who were turned away do not come back in step.
-pub(crate) fn busy_wait() -> u64 {
-    fastrand::u64(1..=BUSY_WAIT)
 }
 
 fn upstream(api: Api, answer: &Answer, request_id: &str) -> HttpResponse {
@@ -172,10 +104,6 @@ fn upstream(api: Api, answer: &Answer, request_id: &str) -> HttpResponse {
 
 pub(crate) fn retry_after(response: &mut HttpResponse, seconds: u64) {
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
-}
-
-fn whole_seconds(wait: std::time::Duration) -> u64 {
-    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 fn insert(response: &mut HttpResponse, name: HeaderName, value: &str) {

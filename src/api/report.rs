@@ -1,11 +1,10 @@
-//! What the report doors share: one tree, told as YAML for people or as JSON on request, and who may read it.
+//! What the report endpoints share: one tree, written as YAML for people or as JSON on request, and who may read it.
 
 use std::fmt::Write as _;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
-use jiff::Timestamp;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -14,10 +13,10 @@ use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::access;
-use super::caller;
 use super::render_error;
-use super::request_id::RequestId;
+use crate::caller;
 use crate::gateway::Gateway;
+use crate::request_id::RequestId;
 
 /// A report's content, in the order in which it is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -220,7 +219,7 @@ pub(super) fn yaml(sections: &[Branch]) -> String {
 
 /// Whether this caller may see more than a status: whoever has the gateway's key; where there is none, this machine.
 pub(super) fn may_read(request: &HttpRequest, gateway: &Gateway) -> bool {
-    match &gateway.terms().proxy_key {
+    match &gateway.live_config().proxy_key {
         Some(key) => caller::presents(request.headers(), key),
         None => access::is_local(request, gateway),
     }
@@ -236,7 +235,7 @@ pub(super) fn turned_away(
     if may_read(request, gateway) {
         return None;
     }
-    let (kind, message) = match gateway.terms().proxy_key {
+    let (kind, message) = match gateway.live_config().proxy_key {
         Some(_) => (
             ErrorKind::Authentication,
             "invalid API key: this gateway wants its own key (PROXY_API_KEY) in x-api-key or as a bearer"
@@ -300,26 +299,9 @@ pub(super) fn epoch_seconds(at: Millis) -> f64 {
     Duration::from_millis(at).as_secs_f64()
 }
 
-/// UTC, in whole seconds.
-pub(super) fn rfc3339(time: SystemTime) -> String {
-    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    i64::try_from(seconds)
-        .ok()
-        .and_then(|seconds| Timestamp::from_second(seconds).ok())
-        .unwrap_or_default()
-        .to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_time_is_written_as_utc() {
-        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
-
-        assert_eq!(rfc3339(time), "1994-11-06T08:49:37Z");
-    }
 
     #[test]
     fn quotes_in_yaml_are_doubled() {

@@ -19,8 +19,9 @@ use self::sums::{ProviderSums, Split, Sums, by_provider};
 use super::active_requests::{Disabled, NO_METRICS};
 use super::render_error;
 use super::report::{self, Branch, Tree};
-use super::request_id::RequestId;
 use crate::gateway::Gateway;
+use crate::request_id::RequestId;
+use crate::timestamp::rfc3339;
 
 /// A ledger that does not answer within this is starting anew.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -59,7 +60,7 @@ pub(super) async fn running_totals(request: HttpRequest, gateway: web::Data<Gate
         Ok(filter) => filter,
         Err(message) => return refuse(ErrorKind::InvalidRequest, &message),
     };
-    if gateway.terms().settings.request_metrics == Metrics::Off {
+    if gateway.live_config().settings.request_metrics == Metrics::Off {
         return disabled(&request);
     }
     let ledger = gateway.registry.load().ledger.clone();
@@ -70,7 +71,7 @@ pub(super) async fn running_totals(request: HttpRequest, gateway: web::Data<Gate
     report::uncached(if report::wants_json(&request) {
         HttpResponse::Ok().json(Tree::Map(sections))
     } else {
-        let now = report::rfc3339(SystemTime::now());
+        let now = rfc3339(SystemTime::now());
         let text = format!("{}{}", filter.heading(&now), report::yaml(&sections));
         report::in_yaml("running-totals", &now, text)
     })
@@ -79,7 +80,7 @@ pub(super) async fn running_totals(request: HttpRequest, gateway: web::Data<Gate
 /// Nothing is counted.
 fn disabled(request: &HttpRequest) -> HttpResponse {
     let Disabled { message, suggestion, .. } = NO_METRICS;
-    let now = report::rfc3339(SystemTime::now());
+    let now = rfc3339(SystemTime::now());
     report::uncached(if report::wants_json(request) {
         let (message, suggestion) = (Tree::Text(message.to_owned()), Tree::Text(suggestion.to_owned()));
         HttpResponse::Ok().json(Tree::Map(vec![
@@ -194,7 +195,7 @@ fn row(sums: &Sums) -> Tree {
 }
 
 fn time(at: Millis) -> Tree {
-    Tree::Text(report::rfc3339(UNIX_EPOCH + Duration::from_millis(at)))
+    Tree::Text(rfc3339(UNIX_EPOCH + Duration::from_millis(at)))
 }
 
 fn title(name: &str) -> String {

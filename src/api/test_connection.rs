@@ -5,17 +5,18 @@ use std::time::SystemTime;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
-use vandamme_actors::provider::NoLease;
 use vandamme_actors::settings::{Api, ProviderSettings};
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::access;
 use super::endpoint::{self, Refused};
-use super::report::{rfc3339, uncached};
-use super::request_id::RequestId;
+use super::report::uncached;
 use super::{guarded, shared};
+use crate::failure::Failure;
 use crate::gateway::Gateway;
-use crate::proxy::{self, Failure, Trial, Verdict};
+use crate::probe::{self, Probe, ProbeOutcome};
+use crate::request_id::RequestId;
+use crate::timestamp::rfc3339;
 
 /// In the shape of the Python original.
 #[derive(Debug, Serialize)]
@@ -44,7 +45,7 @@ struct Told {
 pub(super) async fn test(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
     let id = RequestId::new();
     let gateway = shared(&gateway);
-    let door = async {
+    let handler = async {
         let _admission = match endpoint::admitted(&request, &gateway) {
             Ok(admission) => admission,
             Err(refused) => return refused.response(Api::Messages, &id),
@@ -62,7 +63,7 @@ pub(super) async fn test(request: HttpRequest, gateway: web::Data<Gateway>) -> H
         }
         let named = [provider.as_deref(), model.as_deref()].into_iter().flatten();
         if let Err(message) =
-            named.into_iter().try_for_each(|name| endpoint::model_name(name, &gateway.terms()))
+            named.into_iter().try_for_each(|name| endpoint::model_name(name, &gateway.live_config()))
         {
             return Refused(400, ErrorKind::InvalidRequest, message).response(Api::Messages, &id);
         }
@@ -70,16 +71,16 @@ pub(super) async fn test(request: HttpRequest, gateway: web::Data<Gateway>) -> H
         let provider = match routes.provider(provider.as_deref()) {
             Ok(provider) => provider,
             Err(reason) => {
-                let failure = Failure::NoLease(Some(NoLease::Unroutable(reason)));
+                let failure = Failure::Unroutable(reason);
                 return failure.response(Api::Messages, id.as_str());
             }
         };
-        told(provider, proxy::trial(&gateway, provider, model.as_deref()).await)
+        told(provider, probe::provider(&gateway, provider, model.as_deref()).await)
     };
-    uncached(guarded(Api::Messages, &id, door).await)
+    uncached(guarded(Api::Messages, &id, handler).await)
 }
 
-fn told(provider: &ProviderSettings, trial: Trial) -> HttpResponse {
+fn told(provider: &ProviderSettings, trial: Probe) -> HttpResponse {
     let name = provider.name.to_string();
     let blank = Told {
         status: "success",
@@ -94,9 +95,9 @@ fn told(provider: &ProviderSettings, trial: Trial) -> HttpResponse {
         error_type: None,
         suggestions: vec![],
     };
-    match trial.verdict {
-        Verdict::Answered { response_id } => HttpResponse::Ok().json(Told { response_id, ..blank }),
-        Verdict::Skipped => HttpResponse::Ok().json(Told {
+    match trial.outcome {
+        ProbeOutcome::Answered { response_id } => HttpResponse::Ok().json(Told { response_id, ..blank }),
+        ProbeOutcome::Skipped => HttpResponse::Ok().json(Told {
             status: "skipped",
             message: format!(
                 "{name} takes the key that each client brings, and there is none here to test with"
@@ -105,15 +106,16 @@ fn told(provider: &ProviderSettings, trial: Trial) -> HttpResponse {
             elapsed_ms: None,
             ..blank
         }),
-        Verdict::Failed { status, kind, message } => HttpResponse::build(StatusCode::SERVICE_UNAVAILABLE)
-            .json(Told {
+        ProbeOutcome::Failed { status, kind, message } => {
+            HttpResponse::build(StatusCode::SERVICE_UNAVAILABLE).json(Told {
                 status: "failed",
                 message,
                 upstream_status: Some(status),
                 error_type: Some(kind),
                 suggestions: suggestions(provider),
                 ..blank
-            }),
+            })
+        }
     }
 }
 

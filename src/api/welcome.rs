@@ -38,15 +38,15 @@ struct Endpoints<'a> {
 }
 
 pub(super) async fn welcome(gateway: web::Data<Gateway>) -> HttpResponse {
-    let terms = gateway.terms();
-    let providers = &terms.settings.providers;
+    let live = gateway.live_config();
+    let providers = &live.settings.providers;
     HttpResponse::Ok().json(Welcome {
         message: concat!("Vandamme Proxy v", env!("CARGO_PKG_VERSION")),
         status: "running",
         version: env!("CARGO_PKG_VERSION"),
         config: Summary {
             api_key_configured: providers.iter().any(|provider| !provider.demo),
-            client_api_key_validation: terms.proxy_key.is_some(),
+            client_api_key_validation: live.proxy_key.is_some(),
         },
         endpoints: Endpoints {
             messages: "/v1/messages",

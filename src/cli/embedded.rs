@@ -1,5 +1,4 @@
-//! A gateway without a door: what a command asks of providers takes the way that a client's request would, with the same
-//! keys, repeats and lists.
+//! A gateway without a listener. Requests of a command take the same way as a client's, with the same keys, retries and lists.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,15 +9,12 @@ use actix_rt::time::sleep;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use vandamme_actors::router::Unroutable;
-use vandamme_actors::settings::{ProviderSettings, Settings};
-use vandamme_actors::supervisor::Supervisor;
-use vandamme_actors::upstream::{Wiring, client_config};
+use vandamme_actors::settings::ProviderSettings;
 
 use super::exit_code::Exit;
 use super::progress::Progress;
 use super::{configured, say};
-use crate::config::{self, Config, DemoMode};
-use crate::demo;
+use crate::config;
 use crate::gateway::Gateway;
 
 /// Which providers are meant.
@@ -38,17 +34,10 @@ where
         Err(exit) => return exit,
     };
     let worked = System::new().block_on(async {
-        let Config { mut settings, proxies, proxy_api_key, demo: mode, .. } = config;
-        let _demo = match mode {
-            DemoMode::Off => None,
-            DemoMode::Forced | DemoMode::Fallback => Some(embedded(&mut settings)?),
-        };
-        let connect_timeout = settings.limits.connect_timeout;
-        let wiring = Wiring { tls: client_config()?, proxies, connect_timeout };
-        let (_supervisor, registry) = Supervisor::start_tree(settings.clone());
+        let gateway = Arc::new(Gateway::start(config)?);
         // An actor that has a timer and never came to run panics when the system ends.
         sleep(Duration::from_millis(1)).await;
-        Ok::<_, String>(work(Arc::new(Gateway::new(settings, registry, wiring, proxy_api_key))).await)
+        Ok::<_, String>(work(gateway).await)
     });
     worked.unwrap_or_else(|refusal| {
         say(format_args!("vdm: {refusal}\n"));
@@ -56,17 +45,11 @@ where
     })
 }
 
-fn embedded(settings: &mut Settings) -> Result<demo::Demo, String> {
-    let demo = demo::start().map_err(|error| format!("the demo provider cannot be started: {error}"))?;
-    demo::embed(settings, &demo.base_url);
-    Ok(demo)
-}
-
 /// Those that are meant; whoever is meant by a name that nobody has is told, with the name that is near.
 pub(super) fn providers(gateway: &Gateway, whom: &Whom<'_>) -> Result<Vec<Arc<ProviderSettings>>, Exit> {
     let routes = gateway.registry.load().routes.clone();
-    let terms = gateway.terms();
-    let settings = &terms.settings;
+    let live = gateway.live_config();
+    let settings = &live.settings;
     let found = match whom {
         Whom::One(name) => routes.provider(*name).map(|provider| vec![provider.clone()]),
         Whom::All if settings.providers.is_empty() => Err(Unroutable::NoProvider),

@@ -17,10 +17,9 @@ use super::embedded::{self, Whom};
 use super::exit_code::Exit;
 use super::table::Table;
 use super::{print_json, say};
-use crate::api::RequestId;
-use crate::api::top_models::{self, Told, Wanted};
 use crate::gateway::Gateway;
-use crate::proxy::{self, Listed, Remembered};
+use crate::models::{self, Listed, Remembered, TopList, TopQuery};
+use crate::request_id::RequestId;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ModelsOf {
@@ -135,7 +134,7 @@ impl List {
             found.take(provider, answer);
         }
         for provider in &providers {
-            proxy::written(&gateway, provider).await;
+            models::written(&gateway, provider).await;
         }
         if self.json {
             print_json(&found)
@@ -156,7 +155,7 @@ async fn listed(
 ) -> Result<Listed, String> {
     let nobody = HeaderMap::new();
     let id = RequestId::new().shared();
-    let listed = proxy::models(gateway.clone(), id, (provider, &nobody), remembered).await;
+    let listed = models::list(gateway.clone(), id, provider, &nobody, remembered).await;
     listed.map_err(|failure| failure.message())
 }
 
@@ -220,14 +219,14 @@ impl Top {
     }
 
     async fn ask(self, gateway: Arc<Gateway>) -> Exit {
-        let terms = gateway.terms();
-        let Some(top) = &terms.settings.top_models else {
+        let live = gateway.live_config();
+        let Some(top) = &live.settings.top_models else {
             say(format_args!(
                 "vdm: top models are not asked for: set TOP_MODELS_SOURCE=openrouter, or OPENROUTER_API_KEY\n"
             ));
             return Exit::Failed;
         };
-        let wanted = Wanted {
+        let wanted = TopQuery {
             limit: self.limit.into(),
             remembered: if self.refresh { Remembered::PassedOver } else { Remembered::ServesWhileItHolds },
             provider: self.provider,
@@ -235,8 +234,8 @@ impl Top {
             cache_info: true,
         };
         let asked = [top.catalogue.name.to_string()];
-        let answers = embedded::each(&asked, |_| top_models::tell(&gateway, &wanted)).await;
-        proxy::written(&gateway, &top.catalogue).await;
+        let answers = embedded::each(&asked, |_| models::top_models(&gateway, &wanted)).await;
+        models::written(&gateway, &top.catalogue).await;
         let Some(answer) = answers.into_iter().next() else { return Exit::Internal };
         match answer {
             Ok(told) => {
@@ -255,7 +254,7 @@ impl Top {
     }
 }
 
-fn print_top(told: &Told) {
+fn print_top(told: &TopList) {
     let mut table = Table::new(["MODEL", "CONTEXT", "$/M IN", "$/M OUT", "$/M AVG", "CAPABILITIES"]);
     for TopModel { id, provider, context_window, capabilities, pricing, .. } in &told.models {
         let dollars = |price: Option<f64>| price.map(|price| format!("{price:.3}")).unwrap_or_default();

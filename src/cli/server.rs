@@ -11,9 +11,10 @@ use clap::Args;
 
 pub(super) use self::running::{Order, Restart, Status, Stop};
 use super::exit_code::Exit;
-use super::summary::{Style, summary};
+use super::summary::summary;
 use super::{say, tell};
 use crate::config::{Config, Overrides, Verbose};
+use crate::terminal::Style;
 use crate::{Ending, Origin, process, telemetry};
 
 #[derive(Args, Debug)]

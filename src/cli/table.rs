@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
-use super::summary::Style;
+use crate::terminal::Style;
 
 const GAP: usize = 2;
 /// A column is not made narrower than this.

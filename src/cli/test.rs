@@ -12,7 +12,7 @@ use super::exit_code::Exit;
 use super::table::Table;
 use super::{configured, print_json, say};
 use crate::gateway::Gateway;
-use crate::proxy::{self, Trial, Verdict};
+use crate::probe::{self, Probe, ProbeOutcome};
 
 /// What Claude Code asks for when nobody has chosen.
 const USUAL: [&str; 3] = ["haiku", "sonnet", "opus"];
@@ -98,8 +98,8 @@ impl Test {
 }
 
 impl Outcome {
-    fn of(provider: Option<String>, trial: Trial) -> Self {
-        let Trial { model, elapsed, verdict } = trial;
+    fn of(provider: Option<String>, trial: Probe) -> Self {
+        let Probe { model, elapsed, outcome: probed } = trial;
         let elapsed_ms = Some(elapsed.as_millis());
         let outcome = Self {
             provider,
@@ -110,13 +110,13 @@ impl Outcome {
             upstream_status: None,
             message: None,
         };
-        match verdict {
-            Verdict::Answered { .. } => outcome,
-            Verdict::Skipped => {
+        match probed {
+            ProbeOutcome::Answered { .. } => outcome,
+            ProbeOutcome::Skipped => {
                 let message = "it takes the key that each client brings, and there is none here".to_owned();
                 Self { status: "skipped", elapsed_ms: None, message: Some(message), ..outcome }
             }
-            Verdict::Failed { status, message, .. } => {
+            ProbeOutcome::Failed { status, message, .. } => {
                 Self { status: "failed", upstream_status: Some(status), message: Some(message), ..outcome }
             }
         }
@@ -167,7 +167,8 @@ impl Connection {
         };
         let names = names(&providers);
         let model = self.model.as_deref();
-        let trials = embedded::each(&names, |index| proxy::trial(&gateway, &providers[index], model)).await;
+        let trials =
+            embedded::each(&names, |index| probe::provider(&gateway, &providers[index], model)).await;
         let outcomes: Vec<_> =
             names.into_iter().zip(trials).map(|(name, trial)| Outcome::of(Some(name), trial)).collect();
         concluded(&outcomes, &Json(self.json))
@@ -188,9 +189,9 @@ impl ModelNames {
             true => USUAL.map(str::to_owned).to_vec(),
             false => self.models,
         };
-        let trials = embedded::each(&models, |index| proxy::trial_of(&gateway, &models[index])).await;
+        let trials = embedded::each(&models, |index| probe::model_name(&gateway, &models[index])).await;
         let routes = gateway.registry.load().routes.clone();
-        let leads_to = |trial: &Trial| {
+        let leads_to = |trial: &Probe| {
             let route = routes.resolve(trial.model.as_deref()?).ok()?;
             Some(format!("{}:{}", route.provider.name, route.model))
         };

@@ -14,7 +14,7 @@ use super::exit_code::Exit;
 use super::print_json;
 use super::table::Table;
 use crate::gateway::Gateway;
-use crate::proxy;
+use crate::models;
 
 #[derive(Args, Debug)]
 pub(super) struct Upstream {
@@ -61,7 +61,7 @@ impl Upstream {
         let names: Vec<_> = providers.iter().map(|provider| provider.name.to_string()).collect();
         let all = embedded::each(&names, |index| health(&gateway, &providers[index])).await;
         for provider in &providers {
-            proxy::written(&gateway, provider).await;
+            models::written(&gateway, provider).await;
         }
         if self.json {
             print_json(&all)
@@ -81,7 +81,7 @@ async fn health(gateway: &Arc<Gateway>, provider: &Arc<ProviderSettings>) -> Hea
         let message = "it takes the key that each client brings, and there is none here";
         ("skipped", None, Some(message.to_owned()))
     } else {
-        match proxy::reached(gateway, provider).await {
+        match models::reached(gateway, provider).await {
             Ok(listing) => {
                 ("healthy", Models::read(&listing.body).ok().map(|models| models.named().count()), None)
             }

@@ -1,32 +1,32 @@
-//! Where an upstream is asked, and the header that carries its key.
+//! The URLs of upstream requests, and the header that carries the key.
 
 use actix_web::http::header::{self, HeaderName};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use vandamme_actors::settings::{Api, Azure, ProviderSettings};
 
 use super::Endpoint;
-use crate::api::caller::KeyForm;
+use crate::caller::KeyForm;
 
 /// All but RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Where a Messages request goes, with the query that the client sent.
-pub(super) fn messages(provider: &ProviderSettings, endpoint: &Endpoint, query: &str) -> String {
+/// The URL of a Messages request, with the client's query.
+pub(super) fn messages(provider: &ProviderSettings, endpoint: Endpoint, query: &str) -> String {
     let base = anthropic_base(provider);
     let path = match endpoint {
-        Endpoint::Reply | Endpoint::Models(_) => "/v1/messages",
+        Endpoint::Reply | Endpoint::Models => "/v1/messages",
         Endpoint::Count => "/v1/messages/count_tokens",
     };
     let mark = if query.is_empty() { "" } else { "?" };
     format!("{base}{path}{mark}{query}")
 }
 
-/// Where a request goes that was one of another API, so without the client's query.
+/// The URL of a Messages request that was translated, so without the client's query.
 pub(super) fn replies(provider: &ProviderSettings) -> String {
     format!("{}/v1/messages", anthropic_base(provider))
 }
 
-/// Where a Chat Completions request for `model` goes.
+/// The URL of a Chat Completions request for `model`.
 pub(super) fn chat_completions(provider: &ProviderSettings, model: &str) -> String {
     let base = &provider.base_url;
     match &provider.azure {
@@ -42,7 +42,7 @@ pub(super) fn chat_completions(provider: &ProviderSettings, model: &str) -> Stri
     }
 }
 
-/// Where all models are listed: 1000 is the most that Anthropic's API lists, whose default is 20.
+/// The URL of the list of models: 1000 is the most that Anthropic's API lists, whose default is 20.
 pub(super) fn models(provider: &ProviderSettings) -> String {
     let base = &provider.base_url;
     match (provider.api, &provider.azure) {

@@ -1,11 +1,11 @@
-//! Which requests belong together, so that they get the same key and the upstream's prompt cache is of use.
+//! The session of a request. Requests of one session get the same key, so that the upstream's prompt cache works.
 
 use vandamme_actors::provider::Session;
 
-use super::Question;
+use super::ProxyRequest;
 use super::middleware::CREDENTIALS;
 
-/// Claude Code says it in every request.
+/// Claude Code sends it with every request.
 pub(super) const SESSION_ID: &str = "x-claude-code-session-id";
 
 /// FNV-1a: the same on every machine and in every version, and cheap.
@@ -13,13 +13,13 @@ const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0100_0000_01b3;
 
 /// The session of a request together with its caller, since ids are the caller's to choose.
-pub(super) fn session(question: &Question) -> Option<Session> {
-    let header = question.headers.get(SESSION_ID).map(|value| value.as_bytes().trim_ascii());
+pub(super) fn session(request: &ProxyRequest) -> Option<Session> {
+    let header = request.headers.get(SESSION_ID).map(|value| value.as_bytes().trim_ascii());
     let session = match header.filter(|id| !id.is_empty()) {
         Some(id) => hashed(OFFSET, id),
-        None => hashed(OFFSET, question.head.session(&question.body)?.as_bytes()),
+        None => hashed(OFFSET, request.head.session(&request.body)?.as_bytes()),
     };
-    let shown = CREDENTIALS.iter().filter_map(|name| question.headers.get(*name));
+    let shown = CREDENTIALS.iter().filter_map(|name| request.headers.get(*name));
     Some(Session(shown.fold(session, |hash, value| hashed(hash, value.as_bytes()))))
 }
 

@@ -1,103 +1,103 @@
-//! Replies that are read to their end before anything of them is sent: those that the client wants whole, and those that
-//! come in the other form than it wants.
+//! Replies that are read to their end before the client gets anything: whole replies, and replies in another form than the
+//! client asked for.
 
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use bytes::{Bytes, BytesMut};
 use vandamme_actors::converter::{Audience, Closing};
-use vandamme_actors::provider::Lease;
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::Api;
-use vandamme_protocol::convert::passthrough;
 use vandamme_protocol::fault::Fault;
-use vandamme_protocol::request::{Streaming, UsageAsked};
+use vandamme_protocol::convert::passthrough;
+use vandamme_protocol::request::UsageAsked;
 use vandamme_protocol::vocabulary::{ErrorKind, Usage};
 
-use super::attempt::{Answered, EVENTS};
+use super::ReplyForm;
+use super::attempt::{Answered, Attempt, EVENTS};
 use super::classify::CallFailure;
 use super::middleware::heard;
 use super::translation::Translation;
-use super::upstream_body::{Content, Reply, broken_json};
-use super::{Endpoint, Exchange};
+use super::upstream_body::{Content, UpstreamReply, broken_json};
 
 const JSON: &str = "application/json";
 
-impl Exchange<'_> {
-    /// Whether a stream would be of no use to the client.
-    pub(super) fn wants_one_body(&self) -> bool {
-        self.question.endpoint == Endpoint::Reply && self.question.head.delivery == Streaming::No
-    }
+/// A reply that has arrived in full.
+pub(super) struct Received {
+    pub(super) status: u16,
+    /// Those that the client gets.
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
 
-    /// A stream of the client's own API that it did not ask for.
+impl Attempt<'_> {
+    /// Makes a whole reply of a stream of the client's own API.
     pub(super) async fn collect(
         &self,
-        lease: &Lease,
-        (reply, audience): (Reply, Option<Audience>),
+        reply: UpstreamReply,
+        audience: Option<Audience>,
         mut headers: HeaderMap,
     ) -> Result<Answered, CallFailure> {
         let stream = self.read_whole(reply).await?;
-        let stream = self.without_echo(&self.secrets(lease), stream);
+        let stream = self.without_echo(&self.secrets(), stream);
         let stream = match audience {
             Some(mut audience) => audience.pass(stream),
             None => stream,
         };
-        let body = match self.question.api {
+        let body = match self.request.api {
             Api::Messages => passthrough::events_as_message(&stream),
             Api::ChatCompletions => passthrough::chunks_as_completion(&stream),
         };
-        let body = body.map_err(|fault| CallFailure::reported(self.scrubbed(lease, fault), &lease.model))?;
+        let body = body.map_err(|fault| CallFailure::reported(self.scrubbed(fault), &self.lease.model))?;
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
-        let closing = read_along(self.question.api, &body);
-        Ok(Answered::Whole { status: 200, headers, body: body.into(), closing })
+        let closing = read_along(self.request.api, &body);
+        Ok(Answered::Buffered { status: 200, headers, form: ReplyForm::Whole, body: body.into(), closing })
     }
 
+    /// A whole reply of the client's own API.
     pub(super) async fn pass_whole(
         &self,
-        lease: &Lease,
-        (reply, audience): (Reply, Option<Audience>),
-        (mut headers, asked): (HeaderMap, Option<UsageAsked>),
+        reply: UpstreamReply,
+        audience: Option<Audience>,
+        mut headers: HeaderMap,
+        asked: Option<UsageAsked>,
     ) -> Result<Answered, CallFailure> {
         let status = reply.status;
-        let secrets = self.secrets(lease);
+        let secrets = self.secrets();
         let label = reply.label.clone().filter(|value| !secrets.found_in_header(value.as_bytes()));
         headers.insert(header::CONTENT_TYPE, label.unwrap_or_else(|| HeaderValue::from_static(JSON)));
         let body = self.read_whole(reply).await?;
-        self.pass_body(lease, (body, audience), (status, headers, asked))
+        self.pass_body(Received { status, headers, body }, audience, asked)
     }
 
-    /// A whole reply of the client's own API, in the form that it asked for.
+    /// The body of such a reply, in the form that the client asked for.
     #[expect(clippy::result_large_err, reason = "the async functions around it return the same")]
     pub(super) fn pass_body(
         &self,
-        lease: &Lease,
-        (body, audience): (Bytes, Option<Audience>),
-        (status, mut headers, asked): (u16, HeaderMap, Option<UsageAsked>),
+        received: Received,
+        audience: Option<Audience>,
+        asked: Option<UsageAsked>,
     ) -> Result<Answered, CallFailure> {
-        if let Some(broken) = broken_json(lease, &body) {
+        let Received { status, mut headers, body } = received;
+        if let Some(broken) = broken_json(self.lease, &body) {
             return Err(broken);
         }
-        let closing = read_along(self.question.api, &body);
+        let closing = read_along(self.request.api, &body);
         if let Some((kind, message)) = closing.fault {
-            // An error in the clothes of a reply.
-            return Err(CallFailure::reported(
-                self.scrubbed(lease, Fault::said(kind, message)),
-                &lease.model,
-            ));
+            // An error with a status of success.
+            return Err(CallFailure::reported(self.scrubbed(Fault::said(kind, message)), &self.lease.model));
         }
-        let body = self.without_echo(&self.secrets(lease), body);
+        let body = self.without_echo(&self.secrets(), body);
         let body = heard(audience, body);
-        let wants_events =
-            self.question.endpoint == Endpoint::Reply && self.question.head.delivery == Streaming::Yes;
-        if !wants_events {
-            return Ok(Answered::Whole { status, headers, body, closing });
+        let form = self.request.reply_form();
+        if form == ReplyForm::Whole {
+            return Ok(Answered::Buffered { status, headers, form, body, closing });
         }
         let events = match asked {
             None => passthrough::message_as_events(&body),
             Some(asked) => passthrough::completion_as_chunks(&body, asked),
         };
-        let body =
-            events.map_err(|fault| CallFailure::reported(self.scrubbed(lease, fault), &lease.model))?;
+        let body = events.map_err(|fault| CallFailure::reported(self.scrubbed(fault), &self.lease.model))?;
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENTS));
-        Ok(Answered::Whole { status: 200, headers, body, closing })
+        Ok(Answered::Buffered { status: 200, headers, form, body, closing })
     }
 
     /// Removes keys that the upstream echoes in its reply.
@@ -111,51 +111,53 @@ impl Exchange<'_> {
         }
     }
 
-    /// What is cut out of the reply: nothing if the client sent a key in its request, since a model that edits a file with
-    /// keys in it must be able to write them back.
+    /// The secrets that are cut out of the reply: none if the client sent one of them in its request, since a model that edits a
+    /// file with keys must be able to write them back.
     pub(super) fn redacted<'s>(&self, secrets: &'s Secrets) -> Option<&'s Secrets> {
-        (!secrets.found_plainly_in(&self.question.body)).then_some(secrets)
+        (!secrets.found_plainly_in(&self.request.body)).then_some(secrets)
     }
 
-    /// A reply that came whole from the other API: the same state machine makes a whole reply or events of it.
+    /// Translates a reply that has arrived in full, into a whole reply or into events.
     pub(super) async fn translate_whole(
         &self,
-        lease: &Lease,
-        (reply, audience): (Reply, Option<Audience>),
+        reply: UpstreamReply,
+        audience: Option<Audience>,
         headers: HeaderMap,
         back: Translation,
     ) -> Result<Answered, CallFailure> {
-        let content = reply.content;
+        let (status, content) = (reply.status, reply.content);
         let body = self.read_whole(reply).await?;
-        self.translate_body(lease, (body, audience), headers, (content, back))
+        self.translate_body(Received { status, headers, body }, content, audience, back)
     }
 
-    /// The same of a body that has been read.
+    /// Translates the body of such a reply.
     #[expect(clippy::result_large_err, reason = "the async functions around it return the same")]
     pub(super) fn translate_body(
         &self,
-        lease: &Lease,
-        (body, audience): (Bytes, Option<Audience>),
-        mut headers: HeaderMap,
-        (content, back): (Content, Translation),
+        received: Received,
+        content: Content,
+        audience: Option<Audience>,
+        back: Translation,
     ) -> Result<Answered, CallFailure> {
-        let body = self.without_echo(&self.secrets(lease), body);
+        let Received { mut headers, body, .. } = received;
+        let body = self.without_echo(&self.secrets(), body);
         let given = body.clone();
         let body = match (content, audience) {
             (Content::Events, Some(mut audience)) => audience.pass(body),
             (_, audience) => heard(audience, body),
         };
         let said = |fault| {
-            let broken = if content == Content::Json { broken_json(lease, &given) } else { None };
-            broken.unwrap_or_else(|| CallFailure::reported(self.scrubbed(lease, fault), &lease.model))
+            let broken = if content == Content::Json { broken_json(self.lease, &given) } else { None };
+            broken.unwrap_or_else(|| CallFailure::reported(self.scrubbed(fault), &self.lease.model))
         };
-        let (kind, body, outcome) = match self.question.head.delivery {
-            Streaming::Yes => {
+        let form = self.request.reply_form();
+        let (kind, body, outcome) = match form {
+            ReplyForm::Stream => {
                 let mut events = BytesMut::new();
                 let outcome = back.whole_as_events(&body, &mut events).map_err(said)?;
                 (EVENTS, events.freeze(), outcome)
             }
-            Streaming::No => {
+            ReplyForm::Whole => {
                 let whole = match content {
                     Content::Events => back.collected(&body),
                     Content::Json | Content::Other => back.whole(&body),
@@ -167,11 +169,11 @@ impl Exchange<'_> {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
         let closing =
             Closing { usage: outcome.usage.unwrap_or_default(), tool_calls: outcome.tool_calls, fault: None };
-        Ok(Answered::Whole { status: 200, headers, body, closing })
+        Ok(Answered::Buffered { status: 200, headers, form, body, closing })
     }
 }
 
-/// What a whole reply that passes through says of itself.
+/// The usage, tool calls and error in a whole reply that passes through.
 fn read_along(api: Api, body: &[u8]) -> Closing {
     match api {
         Api::Messages => {

@@ -1,4 +1,4 @@
-//! What a failed upstream call showed ([`Outcome`]), and what the client gets of it.
+//! The outcome of a failed upstream call ([`Outcome`]), and the error that the client gets.
 
 use std::io;
 use std::time::{Duration, SystemTime};
@@ -18,22 +18,21 @@ use vandamme_protocol::openai;
 use vandamme_protocol::openai::error::ErrorFacts;
 use vandamme_protocol::vocabulary::ErrorKind;
 
-use super::failure::{Answer, ShouldRetry};
-use crate::api::render_error::{LONGEST_RETRY, busy_wait};
+use crate::failure::{Answer, LONGEST_RETRY, ShouldRetry, busy_wait};
 
 /// A call that failed.
 pub(super) struct CallFailure {
     pub(super) outcome: Outcome,
-    /// Which call may help: the outcome's own, unless the upstream's `x-should-retry` says otherwise.
+    /// The retry that may help: the outcome's own, unless the upstream's `x-should-retry` says otherwise.
     pub(super) retry: Retry,
     /// The pause that the upstream asked for.
     pub(super) after: Option<Duration>,
     pub(super) answer: Answer,
-    /// What the upstream refuses, as far as the request can do without.
+    /// Fixups for what the upstream refuses.
     pub(super) named: Vec<Fixup>,
-    /// Where it does, if it does.
+    /// The text that names them.
     pub(super) refusal: Bytes,
-    /// Whether the request has any of that.
+    /// Whether any of them changes the request.
     pub(super) can_fix: Fixable,
     /// The model used up its limit of tokens before its first word.
     pub(super) is_out_of_tokens: bool,
@@ -41,7 +40,7 @@ pub(super) struct CallFailure {
 
 impl CallFailure {
     fn new(kind: ErrorKind, message: String, outcome: Outcome) -> Self {
-        let answer = Answer::own(Fault { kind, status: kind.status(), message });
+        let answer = Answer::from_fault(Fault { kind, status: kind.status(), message });
         Self {
             outcome,
             retry: outcome.treatment().retry,
@@ -70,26 +69,26 @@ impl CallFailure {
         Self::bad_gateway(message, Outcome::BrokenReply)
     }
 
-    /// The upstream answered something that would be the same the next time.
+    /// The upstream's answer would be the same the next time.
     pub(super) fn misbehaved(message: &str) -> Self {
         Self { retry: Retry::NextTarget, ..Self::broken(message) }
     }
 
-    /// The reply exceeds the gateway's bounds, which says nothing about the upstream.
+    /// The reply exceeds the gateway's bounds. This says nothing about the upstream.
     pub(super) fn reply_too_large(message: &str) -> Self {
         Self::bad_gateway(message, Outcome::ReplyTooLarge)
     }
 
-    /// The upstream reported with status 200 that it failed.
+    /// The upstream reported an error with status 200.
     pub(super) fn reported(fault: Fault, model: &str) -> Self {
         let status = fault.status;
         let body = fault.message.as_bytes();
         let facts = openai::error::facts(status, body, model);
         let after = asked_to_wait(&HeaderMap::new(), &facts);
-        let (outcome, retry) = classify((status, fault.kind), &facts, after, &HeaderMap::new());
+        let (outcome, retry) = classify(status, fault.kind, &facts, after, &HeaderMap::new());
         let named = compat::recognise(status, body);
         let refusal = Bytes::copy_from_slice(body);
-        let mut answer = Answer::own(answered_as(outcome, fault));
+        let mut answer = Answer::from_fault(answered_as(outcome, fault));
         answer.retry_after = retry_after(outcome, after);
         answer.should_retry = should_retry(outcome, after);
         let can_fix = Fixable::No;
@@ -109,10 +108,7 @@ impl CallFailure {
             SendError::Connection(fault) => return Self::connection(name, *fault),
             SendError::Other(error) => error,
         };
-        #[expect(
-            clippy::wildcard_enum_match_arm,
-            reason = "awc may add errors, and one it adds is one more that broke off"
-        )]
+        #[expect(clippy::wildcard_enum_match_arm, reason = "an error that awc adds is a broken call, too")]
         match error {
             SendRequestError::Connect(ConnectError::Timeout) => {
                 let message = format!("provider '{name}' could not be reached in time");
@@ -135,7 +131,7 @@ impl CallFailure {
         }
     }
 
-    /// This machine cannot open another connection, to whomever: the provider has no part in it.
+    /// This machine cannot open another connection. The provider is not the cause.
     fn out_of_resources(error: &io::Error) -> Self {
         let message = format!(
             "the gateway cannot open another connection ({error}): raise its limit of open files (ulimit -n, LimitNOFILE)"
@@ -174,9 +170,10 @@ impl CallFailure {
     }
 }
 
-/// What an error reply shows. The client chose the model's name, so what repeats it decides nothing.
+/// The outcome of an error reply. The client chooses the model's name, so text that repeats it is ignored.
 pub(super) fn classify(
-    (status, kind): (u16, ErrorKind),
+    status: u16,
+    kind: ErrorKind,
     facts: &ErrorFacts,
     wait: Option<Duration>,
     headers: &HeaderMap,
@@ -191,7 +188,7 @@ pub(super) fn classify(
         401 => Outcome::KeyRejected,
         400 if facts.names_key => Outcome::KeyRejected,
         403 if facts.names_key => Outcome::KeyForbidden,
-        // Moderation of one prompt, a firewall or a country: another provider may serve it.
+        // A moderated prompt, a firewall or a blocked country: another provider may serve it.
         403 => Outcome::NotServedHere,
         429 => Outcome::RateLimited { wait, scope },
         408 | 409 => Outcome::TryAgain,
@@ -201,7 +198,7 @@ pub(super) fn classify(
         _ => Outcome::RequestRefused,
     };
     let retry = outcome.treatment().retry;
-    // The upstream knows best, except that another key is another matter.
+    // The upstream's advice applies to this key only.
     let should_retry = headers.get("x-should-retry").and_then(|value| value.to_str().ok());
     let retry = match (should_retry, retry) {
         (Some("false"), Retry::SameKey) => Retry::NextTarget,
@@ -211,8 +208,8 @@ pub(super) fn classify(
     (outcome, retry)
 }
 
-/// The fault as the client gets it: without credit it is 402 under whatever status the upstream used, and Claude Code retries a
-/// 503 for minutes only as `api_error` (captured from 2.1.332).
+/// The fault that the client gets. Without credit it is 402, whatever the upstream's status. A server error is `api_error`:
+/// Claude Code retries a 503 for minutes only under this type (captured from 2.1.332).
 pub(super) fn answered_as(outcome: Outcome, fault: Fault) -> Fault {
     if outcome == Outcome::OutOfCredit {
         return Fault { kind: ErrorKind::Billing, status: 402, ..fault };
@@ -220,7 +217,7 @@ pub(super) fn answered_as(outcome: Outcome, fault: Fault) -> Fault {
     if outcome == Outcome::ServerError { Fault { kind: ErrorKind::Api, ..fault } } else { fault }
 }
 
-/// In seconds.
+/// The value of `retry-after`, in seconds.
 pub(super) fn retry_after(outcome: Outcome, after: Option<Duration>) -> Option<u64> {
     if matches!(outcome, Outcome::OutOfCredit | Outcome::RequestTooLarge) {
         return None;
@@ -232,7 +229,7 @@ pub(super) fn retry_after(outcome: Outcome, after: Option<Duration>) -> Option<u
 }
 
 pub(super) fn should_retry(outcome: Outcome, after: Option<Duration>) -> Option<ShouldRetry> {
-    // Claude Code retries a 401 or 403 for minutes unless told otherwise (captured from 2.1.332).
+    // Claude Code retries a 401 or 403 for minutes without this advice (captured from 2.1.332).
     let is_final = matches!(
         outcome,
         Outcome::OutOfCredit | Outcome::RequestTooLarge | Outcome::KeyRejected | Outcome::KeyForbidden
@@ -245,7 +242,7 @@ pub(super) fn should_retry(outcome: Outcome, after: Option<Duration>) -> Option<
     (is_limit && after.is_none()).then_some(ShouldRetry::Yes)
 }
 
-/// Azure says that a deployment does not exist, but not which.
+/// Adds the deployment's name, which Azure's error lacks.
 pub(super) fn located(lease: &Lease, mut fault: Fault) -> Fault {
     if fault.status == 404 && matches!(lease.provider.azure, Some(Azure::Deployments { .. })) {
         let (model, provider) = (&lease.model, &lease.provider.name);
@@ -254,7 +251,7 @@ pub(super) fn located(lease: &Lease, mut fault: Fault) -> Fault {
     fault
 }
 
-/// `retry-after-ms`, or `retry-after` as seconds or as a date; else what the body names.
+/// `retry-after-ms`, or `retry-after` as seconds or as a date; otherwise the wait in the body.
 pub(super) fn asked_to_wait(headers: &HeaderMap, facts: &ErrorFacts) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let seconds = |value: f64| Duration::try_from_secs_f64(value).ok();

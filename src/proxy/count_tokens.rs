@@ -1,5 +1,5 @@
-//! How many tokens a request has: asked of a provider that can tell, else estimated here. Nobody ever pays for a
-//! completion to find out, and no limit stands in the way: Claude Code decides by this when to compact.
+//! The number of tokens of a request: from a provider that can count, otherwise an estimate. A count never costs a completion
+//! and no rate limit stops it, since Claude Code uses it to decide when to compact.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,20 +8,22 @@ use actix_web::http::header::HeaderMap;
 use actix_web::rt::time::timeout;
 use bytes::Bytes;
 use vandamme_actors::outcome::Outcome;
-use vandamme_actors::provider::NoLease;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::tokens;
 
 use super::attempt::Answered;
-use super::{Exchange, Failure, Question};
+use super::run::{Served, serve};
+use super::run_record::RunRecord;
+use super::{ProxyRequest, Targets};
+use crate::failure::Failure;
 use crate::gateway::Gateway;
 
-/// An estimate now is worth more than the truth later, repeats included.
+/// After this time, repeats included, the client gets an estimate.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) enum Count {
     /// The provider's own answer.
-    Told {
+    Counted {
         status: u16,
         headers: HeaderMap,
         body: Bytes,
@@ -29,36 +31,40 @@ pub(crate) enum Count {
     Estimated(u64),
 }
 
-pub(crate) async fn count(gateway: Arc<Gateway>, question: Question) -> Result<Count, Failure> {
-    let route = gateway.registry.load().routes.resolve(&question.head.model);
-    let route = route.map_err(|reason| Failure::NoLease(Some(NoLease::Unroutable(reason))))?;
-    if route.provider.api == Api::Messages {
-        let exchange = Exchange::new(&gateway, &question);
-        // Counting is nothing that the ledger keeps.
-        let Ok(told) = timeout(PATIENCE, exchange.run(|_| {})).await else {
-            return estimated(&question);
-        };
-        match told {
-            Ok((Answered::Whole { status, headers, body, .. }, lease)) => {
-                // It shows that the host works, and nothing of the model or of the key's limits.
-                lease.finish(Outcome::RequestRefused);
-                return Ok(Count::Told { status, headers, body });
-            }
-            Ok((Answered::Opened { .. }, lease)) => lease.finish(Outcome::RequestRefused),
-            Err(failure) if is_the_requests_own(failure.status()) => return Err(failure),
-            Err(_) => {}
-        }
+pub(crate) async fn count(gateway: &Gateway, mut request: ProxyRequest) -> Result<Count, Failure> {
+    let route = gateway.registry.load().routes.resolve(&request.head.model).map_err(Failure::Unroutable)?;
+    if route.provider.api != Api::Messages {
+        return estimated(&request);
     }
-    estimated(&question)
+    request.targets = Targets::Resolved(Arc::new(route));
+    // The ledger does not record counts.
+    let record = RunRecord::new(&request.id, None, &request.trace);
+    let Ok(served) = timeout(PATIENCE, serve(gateway, &request, record)).await else {
+        return estimated(&request);
+    };
+    match served {
+        Ok(Served { answered, lease }) => {
+            // The host works. This says nothing about the model or the key's limits.
+            lease.finish(Outcome::RequestRefused);
+            match answered {
+                Answered::Buffered { status, headers, body, .. } => {
+                    Ok(Count::Counted { status, headers, body })
+                }
+                Answered::Opened { .. } => estimated(&request),
+            }
+        }
+        Err(failure) if is_the_requests_own(failure.status()) => Err(failure),
+        Err(_) => estimated(&request),
+    }
 }
 
-fn estimated(question: &Question) -> Result<Count, Failure> {
-    tokens::messages(&question.body)
+fn estimated(request: &ProxyRequest) -> Result<Count, Failure> {
+    tokens::messages(&request.body)
         .map(Count::Estimated)
         .map_err(|error| Failure::Malformed(error.to_string()))
 }
 
-/// Whether a provider's refusal is about the request or the key, and not about counting or the moment.
+/// Whether a provider's refusal is about the request or the key, not about counting or a temporary condition.
 fn is_the_requests_own(status: u16) -> bool {
     matches!(status, 400 | 401 | 403 | 413)
 }

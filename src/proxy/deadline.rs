@@ -1,4 +1,4 @@
-//! Until when a call must have come to something, and the report of its silence on the way.
+//! The deadline of one call, and the report of its silence on the way.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -10,26 +10,31 @@ use vandamme_actors::provider::Lease;
 
 use super::classify::CallFailure;
 
-/// Until when a call must have come to something.
+/// How long a call may take.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    /// After this time the provider learns that the call has been silent.
+    pub(super) silence: Duration,
+    pub(super) whole: Duration,
+}
+
+/// The time at which a call must have an outcome.
 pub(super) struct Deadline<'d> {
     timer: Pin<&'d mut Sleep>,
     lease: &'d Lease,
     whole: Duration,
-    /// What is left of it when the timer ends, after a report of the silence so far.
+    /// What is left after the silence has been reported.
     rest: Duration,
 }
 
 impl<'d> Deadline<'d> {
-    /// `timer` ends after `silence`, which is reported unless it is the whole time.
-    pub(super) fn new(
-        timer: Pin<&'d mut Sleep>,
-        lease: &'d Lease,
-        (silence, whole): (Duration, Duration),
-    ) -> Self {
+    /// `timer` ends after `patience.silence`, which is reported unless it is the whole time.
+    pub(super) fn new(timer: Pin<&'d mut Sleep>, lease: &'d Lease, patience: Patience) -> Self {
+        let Patience { silence, whole } = patience;
         Self { timer, lease, whole, rest: whole.saturating_sub(silence) }
     }
 
-    /// The timer comes first: an upstream that floods us must not keep it from being looked at.
+    /// Polls the timer first, so that an upstream that floods the gateway cannot delay it.
     pub(super) async fn meet<T>(
         &mut self,
         step: impl Future<Output = Result<T, CallFailure>>,

@@ -1,14 +1,12 @@
-//! The reply to a client that could not be kept waiting for the upstream's head: pings while the exchange goes on, then
-//! its reply, or its failure as an error event.
+//! The reply to a client that has got the head of a stream before its run had an outcome: pings while the run goes on, then
+//! the run's reply, or its failure as an error event.
 
 use std::convert::Infallible;
-use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix_http::body::{BodySize, MessageBody};
-use actix_web::http::header::{self, HeaderMap};
 use actix_web::rt::time::Instant;
 use actix_web::rt::time::{Interval, interval_at};
 use bytes::{Bytes, BytesMut};
@@ -16,43 +14,48 @@ use vandamme_actors::converter::ReplyBody;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
-use super::{Failure, Reply};
+use super::run_record::FailedRun;
+use super::start::Run;
+use super::{Reply, ReplyForm};
 
-/// The rest of an exchange that panics is caught and counts as its failure.
-pub(crate) type Pending = Pin<Box<dyn Future<Output = Result<Reply, Failure>>>>;
+/// The status that the client has got.
+const STATUS: u16 = 200;
 
-pub(crate) struct LateReply {
+pub(crate) struct DeferredReply {
     api: Api,
     stage: Stage,
 }
 
 enum Stage {
-    Waiting { exchange: Pending, pings: Interval },
+    Waiting { run: Run, pings: Interval },
     Streaming(ReplyBody),
     Last(Bytes),
     Over,
 }
 
-impl LateReply {
-    /// The first ping goes out at once.
-    pub(crate) fn new(api: Api, exchange: Pending, ping_interval: Duration) -> Self {
+impl DeferredReply {
+    /// The first ping is sent at once.
+    pub(crate) fn new(api: Api, run: Run, ping_interval: Duration) -> Self {
         let pings = interval_at(Instant::now(), ping_interval);
-        Self { api, stage: Stage::Waiting { exchange, pings } }
+        Self { api, stage: Stage::Waiting { run, pings } }
     }
 }
 
 impl Stage {
-    fn after(api: Api, outcome: Result<Reply, Failure>) -> Self {
+    fn after(api: Api, outcome: Result<Reply, FailedRun>) -> Self {
         match outcome {
-            Ok(Reply::Streamed { body, .. }) => Self::Streaming(body),
-            // A whole reply comes as events by now, unless it has no content.
-            Ok(Reply::Whole { headers, body, .. }) if is_events(&headers) => Self::Last(body),
-            Ok(Reply::Whole { .. }) => Self::error(
+            Ok(Reply::Streaming { body, .. }) => Self::Streaming(body),
+            Ok(Reply::Buffered { form: ReplyForm::Stream, body, .. }) => Self::Last(body),
+            // A reply without content (204) has no events.
+            Ok(Reply::Buffered { form: ReplyForm::Whole, .. }) => Self::error(
                 api,
                 ErrorKind::Api,
                 "the upstream answered without a stream of events, which the request asked for",
             ),
-            Err(failure) => Self::error(api, failure.kind(), &failure.message()),
+            Err(failed) => {
+                let failure = failed.recorded_as(STATUS);
+                Self::error(api, failure.kind(), &failure.message())
+            }
         }
     }
 
@@ -63,11 +66,7 @@ impl Stage {
     }
 }
 
-fn is_events(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
-}
-
-impl MessageBody for LateReply {
+impl MessageBody for DeferredReply {
     type Error = Infallible;
 
     fn size(&self) -> BodySize {
@@ -78,8 +77,8 @@ impl MessageBody for LateReply {
         let this = self.get_mut();
         loop {
             match &mut this.stage {
-                Stage::Waiting { exchange, pings } => {
-                    if let Poll::Ready(outcome) = exchange.as_mut().poll(task) {
+                Stage::Waiting { run, pings } => {
+                    if let Poll::Ready(outcome) = run.as_mut().poll(task) {
                         this.stage = Stage::after(this.api, outcome);
                     } else if pings.poll_tick(task).is_ready() {
                         return Poll::Ready(Some(Ok(Bytes::from_static(this.api.keep_alive()))));

@@ -1,38 +1,39 @@
-//! Replies without content: some upstreams report it as an error when a model has used up its limit of tokens before its
-//! first word. Clients that ask for one token, to see whether a model is there, are answered by a reply that stopped at the
-//! limit.
+//! Replies without content. Some upstreams report an error when a model uses up its limit of tokens before its first word.
+//! Clients that ask for one token to test a model get a reply that stopped at the limit instead.
 
 use actix_web::http::header::HeaderMap;
 use bytes::Bytes;
 use serde_json::json;
-use vandamme_actors::converter::Audience;
-use vandamme_actors::provider::Lease;
 use vandamme_actors::settings::Api;
 
-use super::Exchange;
-use super::attempt::Answered;
+use super::attempt::{Answered, Attempt};
+use super::buffered::Received;
 use super::classify::CallFailure;
 use super::translation::now;
 use super::upstream_body::Content;
-use super::upstream_request::Way;
+use super::upstream_request::{ReplyPath, UpstreamRequest};
 
-impl Exchange<'_> {
-    /// The reply that the upstream would have sent in its own API, on the way of every whole reply.
+impl Attempt<'_> {
+    /// The reply that the upstream would have sent in its own API, treated like any whole reply.
     #[expect(clippy::result_large_err, reason = "the async functions around it return the same")]
     pub(super) fn without_content(
         &self,
-        lease: &Lease,
+        sent: &UpstreamRequest,
         headers: HeaderMap,
-        (way, audience): (Way, Option<Audience>),
     ) -> Result<Answered, CallFailure> {
-        let body = Bytes::from(match lease.provider.api {
-            Api::Messages => message(&lease.model),
-            Api::ChatCompletions => completion(&lease.model),
+        let model = &self.lease.model;
+        let body = Bytes::from(match self.lease.provider.api {
+            Api::Messages => message(model),
+            Api::ChatCompletions => completion(model),
         });
-        match way {
-            Way::Bridge(back) => self.translate_body(lease, (body, audience), headers, (Content::Json, back)),
-            Way::Messages => self.pass_body(lease, (body, audience), (200, headers, None)),
-            Way::Chat(asked) => self.pass_body(lease, (body, audience), (200, headers, Some(asked))),
+        let received = Received { status: 200, headers, body };
+        let audience = sent.audience();
+        match &sent.reply_path {
+            ReplyPath::Translated(back) => {
+                self.translate_body(received, Content::Json, audience, back.clone())
+            }
+            ReplyPath::Messages => self.pass_body(received, audience, None),
+            ReplyPath::Chat(asked) => self.pass_body(received, audience, Some(*asked)),
         }
     }
 }

@@ -1,69 +1,72 @@
-//! A request's edits: those configured, those remembered, and those that its own refusals have just taught.
+//! Changes that make a request acceptable to its target: the configured ones, the learned ones, and those that refusals of
+//! this request have just named.
 
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::HeaderMap;
 use vandamme_actors::outcome::Retry;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::retry::Fixable;
 use vandamme_protocol::compat::{self, FixedRequest, Fixup};
 
-use super::Endpoint;
 use super::classify::CallFailure;
-use super::upstream_request::{Outgoing, Way};
+use super::upstream_headers::{self, BETAS};
+use super::upstream_request::{ReplyPath, UpstreamRequest};
+use super::{Endpoint, ProxyRequest};
+use crate::gateway::LiveConfig;
 
-const BETAS: HeaderName = HeaderName::from_static("anthropic-beta");
-
-/// What the refusals of one request have taught.
+/// The fixups that refusals of one request have named.
 #[derive(Default)]
-pub(super) struct Healing {
-    learnt: Vec<Learnt>,
-    /// So many of them are known to have helped.
+pub(super) struct Fixups {
+    learned: Vec<Learned>,
+    /// How many of them have helped.
     proven: usize,
 }
 
-struct Learnt {
+struct Learned {
     edit: Fixup,
-    /// It says something about other requests, too.
-    is_for_everybody: bool,
+    /// It applies to other requests, too.
+    is_general: bool,
 }
 
-impl Healing {
-    /// Makes all edits. Costs nothing when there are none, as good as always.
-    pub(super) fn edit(&self, lease: &Lease, endpoint: &Endpoint, outgoing: &mut Outgoing) {
+impl Fixups {
+    /// Applies all fixups. It costs nothing if there are none, the usual case.
+    pub(super) fn apply(
+        &self,
+        request: &ProxyRequest,
+        lease: &Lease,
+        live: &LiveConfig,
+        built: &mut UpstreamRequest,
+    ) -> Result<(), String> {
         let rules = &lease.provider.edits;
         let remembered = lease.remembered.as_deref().unwrap_or_default();
-        if rules.is_empty() && remembered.is_empty() && self.learnt.is_empty() {
-            return;
+        if rules.is_empty() && remembered.is_empty() && self.learned.is_empty() {
+            return Ok(());
         }
-        let betas = betas(&outgoing.headers);
+        let betas = betas(&upstream_headers::for_call(request, lease, live, None)?);
         let configured = rules.iter().filter(|rule| rule.is_for(&lease.model)).map(|rule| &rule.edit);
-        // A member that replies need may be unknown to other endpoints.
-        let fits = |edit: &&Fixup| *endpoint == Endpoint::Reply || !edit.adds_a_member();
+        // Other endpoints may not know a member that replies require.
+        let fits = |edit: &&Fixup| request.endpoint == Endpoint::Reply || !edit.adds_a_member();
         let edits =
-            configured.chain(remembered).chain(self.learnt.iter().map(|learnt| &learnt.edit)).filter(fits);
-        let whole = outgoing.body.clone().joined();
+            configured.chain(remembered).chain(self.learned.iter().map(|learned| &learned.edit)).filter(fits);
+        let whole = built.body.clone().joined();
         let FixedRequest { body, betas: left } = compat::apply(edits, &whole, &betas);
-        if let Way::Bridge(back) = &mut outgoing.way
+        if let ReplyPath::Translated(back) = &mut built.reply_path
             && body.as_ptr() != whole.as_ptr()
         {
             back.follow(&whole, &body);
         }
-        outgoing.body = body.into();
-        if left != betas {
-            outgoing.headers.remove(&BETAS);
-            if let (Ok(value), false) = (HeaderValue::from_str(&left), left.is_empty()) {
-                outgoing.headers.insert(BETAS, value);
-            }
-        }
+        built.body = body.into();
+        built.betas = (left != betas).then_some(left);
+        Ok(())
     }
 
-    /// Leaves of what a refusal named only what the request had: that makes it worth another call.
-    pub(super) fn judge(&self, sent: &Outgoing, failed: &mut CallFailure) {
-        let (body, betas) = (sent.body.clone().joined(), betas(&sent.headers));
-        let renamed = self.learnt.iter().any(|learnt| matches!(learnt.edit, Fixup::Limit(_)));
+    /// Keeps only those named fixups that change the request. If any is left, another call is worth it.
+    pub(super) fn judge(&self, sent: &UpstreamRequest, headers: &HeaderMap, failed: &mut CallFailure) {
+        let (body, betas) = (sent.translated_body(), betas(headers));
+        let renamed = self.learned.iter().any(|learned| matches!(learned.edit, Fixup::Limit(_)));
         let named = std::mem::take(&mut failed.named).into_iter();
         failed.named = named.map(|edit| edit.taught_by(&body)).collect();
         failed.named.retain(|edit| {
-            // One that asks for the other name and then for the first is not to be pleased.
+            // An upstream that asks for the other name and then for the first one again cannot be satisfied.
             let again = renamed && matches!(edit, Fixup::Limit(_));
             !again && compat::concerns(edit, &body, &betas)
         });
@@ -72,25 +75,25 @@ impl Healing {
         }
     }
 
-    /// Takes up what a refusal of `request`, the client's, named.
-    pub(super) fn learn(&mut self, named: Vec<Fixup>, (refusal, request): (&[u8], &[u8])) {
-        let is_for_everybody = compat::is_for_everybody(refusal, request);
-        self.learnt.extend(named.into_iter().map(|edit| Learnt { edit, is_for_everybody }));
+    /// Adds the fixups that a refusal of the client's request named.
+    pub(super) fn learn(&mut self, named: Vec<Fixup>, refusal: &[u8], request: &[u8]) {
+        let is_general = compat::is_for_everybody(refusal, request);
+        self.learned.extend(named.into_iter().map(|edit| Learned { edit, is_general }));
     }
 
-    /// The edits so far have helped. They are remembered, unless only this request needs them.
+    /// The fixups so far have helped. The provider remembers those that apply to other requests.
     pub(super) fn prove(&mut self, lease: &Lease) {
-        let proven = std::mem::replace(&mut self.proven, self.learnt.len());
-        let lessons = self.learnt[proven..].iter();
-        let lessons = lessons.filter(|learnt| learnt.is_for_everybody && learnt.edit.is_complete());
-        let lessons: Vec<_> = lessons.map(|learnt| learnt.edit.clone()).collect();
-        if !lessons.is_empty() {
-            lease.learn(lessons);
+        let proven = std::mem::replace(&mut self.proven, self.learned.len());
+        let helped = self.learned[proven..].iter();
+        let helped = helped.filter(|learned| learned.is_general && learned.edit.is_complete());
+        let proven: Vec<_> = helped.map(|learned| learned.edit.clone()).collect();
+        if !proven.is_empty() {
+            lease.learn(proven);
         }
     }
 }
 
-/// The values of all such headers as one.
+/// The values of all `anthropic-beta` headers.
 fn betas(headers: &HeaderMap) -> String {
     let values: Vec<_> = headers.get_all(&BETAS).filter_map(|value| value.to_str().ok()).collect();
     values.join(",")

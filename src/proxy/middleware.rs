@@ -1,5 +1,4 @@
-//! A provider's middleware in an exchange: what it wants to know is fetched, what it makes of the request is sent, and
-//! whoever follows the reply goes along with it.
+//! A provider's middleware: it gets the facts that it requires, changes the request, and follows the reply.
 
 use std::time::Duration;
 
@@ -8,38 +7,54 @@ use sha2::{Digest as _, Sha256};
 use vandamme_actors::converter::Audience;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::signatures::{CallerId, Scope, ScopedSignatures};
-use vandamme_protocol::middleware::Memory;
+use vandamme_protocol::middleware::{Applying, Memory};
+use vandamme_protocol::request::Pieces;
 
-use super::upstream_request::{Outgoing, Way};
-use super::{Exchange, Question};
+use super::ProxyRequest;
+use crate::gateway::Gateway;
 
-/// A memory that does not answer within this is starting anew, and knows nothing then.
+/// A signature store that does not answer within this time is restarting and has no facts.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// The headers in which clients show a key.
+/// The headers in which clients send a key.
 pub(super) const CREDENTIALS: [&str; 3] = ["authorization", "x-api-key", "x-vdm-proxy-key"];
 
-impl Exchange<'_> {
-    /// The request after the middleware for this model, if there is any.
-    pub(super) async fn through_middleware(&self, lease: &Lease, mut outgoing: Outgoing) -> Outgoing {
-        if let Way::Messages = outgoing.way {
-            return outgoing;
-        }
-        let Some(applying) = lease.provider.middleware.for_model(&lease.model) else { return outgoing };
-        let scope = Scope { caller: caller(self.question), provider: lease.provider.name.clone() };
-        let memory = ScopedSignatures { registry: self.gateway.registry.clone(), scope };
-        let body = outgoing.body.joined();
-        let wanted = applying.wants(&body);
+/// The middleware that has changed a request.
+pub(super) struct AppliedMiddleware {
+    chain: Applying,
+    memory: ScopedSignatures,
+    /// The request without it.
+    pub(super) before: Bytes,
+    after: Bytes,
+}
+
+impl AppliedMiddleware {
+    /// Applies the provider's middleware for this model, if there is any.
+    pub(super) async fn apply(
+        gateway: &Gateway,
+        request: &ProxyRequest,
+        lease: &Lease,
+        body: &mut Pieces,
+    ) -> Option<Self> {
+        let chain = lease.provider.middleware.for_model(&lease.model)?;
+        let scope = Scope { caller: caller_id(request), provider: lease.provider.name.clone() };
+        let memory = ScopedSignatures { registry: gateway.registry.clone(), scope };
+        let before = body.clone().joined();
+        let wanted = chain.wants(&before);
         let known = if wanted.is_empty() { Memory::new() } else { memory.recall(wanted, PATIENCE).await };
-        let body = applying.apply(body, &known);
-        let listeners = applying.listen(&body);
-        outgoing.body = body.into();
-        outgoing.audience = listeners.map(|listeners| Audience { listeners, memory });
-        outgoing
+        let after = chain.apply(before.clone(), &known);
+        *body = after.clone().into();
+        Some(Self { chain, memory, before, after })
+    }
+
+    /// The middleware that follows the reply of one call.
+    pub(super) fn audience(&self) -> Option<Audience> {
+        let listeners = self.chain.listen(&self.after)?;
+        Some(Audience { listeners, memory: self.memory.clone() })
     }
 }
 
-/// A reply that has been read whole.
+/// A whole reply after the middleware.
 pub(super) fn heard(audience: Option<Audience>, body: Bytes) -> Bytes {
     match audience {
         Some(mut audience) => audience.whole(body),
@@ -47,10 +62,10 @@ pub(super) fn heard(audience: Option<Audience>, body: Bytes) -> Bytes {
     }
 }
 
-/// Who shows the same keys is the same; without any, who comes from the same address.
-fn caller(question: &Question) -> CallerId {
+/// Requests with the same keys come from the same caller. Without keys, the client's address identifies it.
+fn caller_id(request: &ProxyRequest) -> CallerId {
     let mut digest = Sha256::new();
-    let shown = CREDENTIALS.iter().filter_map(|name| Some((name, question.headers.get(*name)?)));
+    let shown = CREDENTIALS.iter().filter_map(|name| Some((name, request.headers.get(*name)?)));
     let mut is_anonymous = true;
     for (name, value) in shown {
         is_anonymous = false;
@@ -59,7 +74,7 @@ fn caller(question: &Question) -> CallerId {
         digest.update(value.as_bytes());
         digest.update([0]);
     }
-    if is_anonymous && let Some(peer) = question.peer {
+    if is_anonymous && let Some(peer) = request.peer {
         digest.update(peer.to_string());
     }
     let mut id = [0; 16];

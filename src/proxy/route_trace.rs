@@ -1,4 +1,4 @@
-//! What `x-vdm-route` says: why a name went where it went, and from where to where while targets failed.
+//! The value of `x-vdm-route`: how the model name was resolved, and which targets were called.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,23 +8,24 @@ use vandamme_actors::provider::Lease;
 use vandamme_actors::router::Routes;
 use vandamme_actors::secret::Secrets;
 
-use super::Failure;
+use super::target_queue::RunTarget;
+use crate::failure::Failure;
 
-/// The longest header, in bytes: many a client takes 16 KiB for all of them.
+/// The longest value, in bytes. Many clients accept 16 KiB for all headers.
 const LONGEST: usize = 2048;
 const BETWEEN: &str = "; ";
 
-/// One request's steps so far; nothing at all where nobody wants to see them.
+/// The steps of one request so far; `None` unless `route-header` is on. The endpoint reads it while the run still goes on.
 #[derive(Clone, Default)]
-pub(crate) struct Trail(Option<Rc<RefCell<String>>>);
+pub(crate) struct RouteTrace(Option<Rc<RefCell<String>>>);
 
-impl Trail {
-    /// Begins with why `model` goes where it goes.
-    pub(crate) fn begin(routes: &Routes, model: &str) -> Self {
-        let trail = Self(Some(Rc::default()));
-        // Why it leads nowhere is the error itself.
-        drop(routes.explain(model, &mut |step| trail.push(&step.to_string())));
-        trail
+impl RouteTrace {
+    /// Begins with the steps that resolve `model`.
+    pub(crate) fn new(routes: &Routes, model: &str) -> Self {
+        let trace = Self(Some(Rc::default()));
+        // If the name leads nowhere, the client gets the reason as its error.
+        drop(routes.explain(model, &mut |step| trace.push(&step.to_string())));
+        trace
     }
 
     /// A call with this lease is about to be made.
@@ -39,9 +40,9 @@ impl Trail {
     }
 
     /// A target could not serve.
-    pub(super) fn left(&self, target: (&str, &str), failure: &Failure) {
+    pub(super) fn left(&self, target: &RunTarget<'_>, failure: &Failure) {
         if self.0.is_some() {
-            self.push(&format!("{}:{} failed with {}", target.0, target.1, failure.status()));
+            self.push(&format!("{}:{} failed with {}", target.provider.name, target.model, failure.status()));
         }
     }
 
@@ -54,7 +55,7 @@ impl Trail {
         steps.push_str(step);
     }
 
-    /// In the characters that every client reads, and without keys.
+    /// In printable ASCII and without keys.
     pub(crate) fn header(&self, secrets: &Secrets) -> Option<HeaderValue> {
         let steps = secrets.scrub(self.0.as_ref()?.borrow().clone());
         let plain = steps.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' });
@@ -75,14 +76,14 @@ mod tests {
 
     #[test]
     fn a_header_has_a_bound_and_neither_keys_nor_anything_that_is_not_ascii() {
-        let trail = Trail(Some(Rc::default()));
+        let trace = RouteTrace(Some(Rc::default()));
         let secrets = Secrets::new([ApiKey::new("canary-0123")]);
-        trail.push("the name is 'naïve\r\n'");
-        trail.push("its alias is 'canary-0123'");
-        assert_eq!(trail.header(&secrets).unwrap(), "the name is 'na?ve??'; its alias is '[key]'");
-        (0..500).for_each(|_| trail.push("a step"));
-        let value = trail.header(&secrets).unwrap();
+        trace.push("the name is 'naïve\r\n'");
+        trace.push("its alias is 'canary-0123'");
+        assert_eq!(trace.header(&secrets).unwrap(), "the name is 'na?ve??'; its alias is '[key]'");
+        (0..500).for_each(|_| trace.push("a step"));
+        let value = trace.header(&secrets).unwrap();
         assert!(value.len() == LONGEST && value.as_bytes().ends_with(b"..."), "{value:?}");
-        assert!(Trail::default().header(&secrets).is_none());
+        assert!(RouteTrace::default().header(&secrets).is_none());
     }
 }

@@ -10,6 +10,7 @@ use vandamme_protocol::fault::Fault;
 use vandamme_protocol::{compat, sse};
 
 /// What the way back must know of the request.
+#[derive(Clone)]
 pub(super) enum Translation {
     /// Into the Messages API.
     Messages(upstream::chat::ReplyContext),

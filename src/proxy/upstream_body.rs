@@ -1,5 +1,5 @@
-//! An upstream's body: of what kind it is, and how much of it is read. A compressed one is decoded on the way, so that
-//! every bound holds for its content. Some upstreams label their replies wrongly, so that their first bytes count, too.
+//! An upstream's body: its content type, and how much of it is read. A compressed body is decoded first, so that every bound
+//! applies to its content. Some upstreams send a wrong content type, so the first bytes count, too.
 
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ use vandamme_protocol::request;
 
 use super::classify::CallFailure;
 
-/// How much of an upstream's header is repeated in a message.
+/// How much of an upstream's header an error message repeats.
 const LONGEST_KIND: usize = 100;
 
-/// How the upstream's body is to be read.
+/// The content of an upstream's body.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content {
     Events,
@@ -30,26 +30,26 @@ pub(super) enum Content {
     Other,
 }
 
-/// A reply of which the first bytes have been looked at.
-pub(super) struct Reply {
+/// A reply whose first bytes have been read.
+pub(super) struct UpstreamReply {
     pub(super) status: u16,
     pub(super) content: Content,
-    /// Its content type, unless its content is another one.
+    /// Its content type, unless the content differs from it.
     pub(super) label: Option<HeaderValue>,
     /// The beginning of the body.
     pub(super) first: Bytes,
-    /// What follows.
+    /// The rest of the body.
     pub(super) rest: UpstreamBody,
     pub(super) integrity: Integrity,
 }
 
-/// So many bytes tell a kind, white space aside.
+/// This many bytes identify the content, without white space.
 const TELLING: usize = 6;
-/// With so much of white space in front of it, the label alone counts.
+/// After this much leading white space, the content type alone decides.
 const MOST_SPACE: usize = 1 << 10;
 
-impl Reply {
-    /// Reads as much of a reply as tells what it is.
+impl UpstreamReply {
+    /// Reads the first bytes of a reply to identify its content.
     pub(super) async fn open(response: ClientResponse, lease: &Lease) -> Result<Self, CallFailure> {
         let status = response.status().as_u16();
         let labelled = Content::of(response.headers());
@@ -74,7 +74,7 @@ fn is_page(headers: &HeaderMap) -> bool {
     kind.contains("html") || kind.contains("xml")
 }
 
-/// The first bytes of a body, and the rest of it.
+/// The first bytes of a body, and its rest.
 async fn beginning(mut body: UpstreamBody) -> (Bytes, UpstreamBody) {
     let mut first = Bytes::new();
     loop {
@@ -91,13 +91,13 @@ async fn beginning(mut body: UpstreamBody) -> (Bytes, UpstreamBody) {
     }
 }
 
-/// Without white space and the mark that some put in front of UTF-8.
+/// Without leading white space and byte order mark.
 fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text).trim_ascii_start()
 }
 
 impl Content {
-    /// What a body is that begins so and is labelled as this.
+    /// The content of a body with this content type and these first bytes.
     fn or_rather(self, first: &[u8]) -> Self {
         const FIELDS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
         let told = without_mark(first);
@@ -124,7 +124,7 @@ fn content_type(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::CONTENT_TYPE)?.to_str().ok()
 }
 
-/// The content of a reply, and when it can be trusted to be complete.
+/// The decoded body of a reply, and how its completeness shows.
 pub(super) fn body(response: ClientResponse) -> Result<(UpstreamBody, Integrity), Unsupported> {
     let values = response.headers().get_all(header::CONTENT_ENCODING);
     let coding = Coding::parse(values.map(|value| value.as_bytes()))?;
@@ -132,7 +132,7 @@ pub(super) fn body(response: ClientResponse) -> Result<(UpstreamBody, Integrity)
     Ok((converter::content(Box::pin(response), coding), integrity))
 }
 
-/// A reply in a coding that the gateway neither asked for nor knows.
+/// A reply in a content coding that the gateway does not support.
 pub(super) fn unsupported(lease: &Lease, error: &Unsupported) -> CallFailure {
     CallFailure::misbehaved(&format!(
         "provider '{}' sent its reply with {error}, which cannot be decoded and was not asked for",
@@ -147,7 +147,7 @@ fn no_reply(headers: &HeaderMap) -> CallFailure {
     CallFailure::misbehaved(&format!("the upstream answered with {kind} instead of a reply"))
 }
 
-/// All of a body that begins so; `None` when there is more of it than `limit`.
+/// The whole body that begins with `first`; `None` if it has more than `limit` bytes.
 pub(super) async fn read_up_to(
     first: Bytes,
     mut body: UpstreamBody,
@@ -167,8 +167,8 @@ pub(super) async fn read_up_to(
     Ok(Some(read.freeze()))
 }
 
-/// The body of an error, as much as comes in time and has room. Its status is known already, so that nothing that is
-/// wrong with it is another failure: a beginning serves as far as it can be read.
+/// The body of an error, as much as arrives in `time` and fits into `limit`. The status is known already, so a broken body is
+/// no other failure: its beginning is used as far as it is readable.
 pub(super) async fn read_error_body(mut body: UpstreamBody, limit: usize, time: Duration) -> Bytes {
     let mut read = BytesMut::new();
     let reading = async {
@@ -182,13 +182,13 @@ pub(super) async fn read_error_body(mut body: UpstreamBody, limit: usize, time: 
         }
         true
     };
-    // What has come by then is there either way.
+    // What has arrived is kept after a timeout, too.
     let is_whole = timeout(time, reading).await.unwrap_or(false);
     let is_json = matches!(read.trim_ascii_start().first(), Some(b'{' | b'['));
     if is_json && !is_whole && !request::is_complete_json(&read) { Bytes::new() } else { read.freeze() }
 }
 
-/// What is wrong with a whole reply that says it is JSON.
+/// The failure of a whole reply that is labelled as JSON but is none.
 pub(super) fn broken_json(lease: &Lease, body: &[u8]) -> Option<CallFailure> {
     if request::is_complete_json(body) {
         return None;

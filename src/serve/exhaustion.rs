@@ -12,8 +12,8 @@ use crate::process::descriptors::{Reserve, Supply};
 /// Between two looks. An accept that has failed for want of descriptors is repeated after half a second.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Keeps a reserve of descriptors. When there are no others it is given away, connections that nobody uses are closed, and new
-/// clients get little more than the gateway's health until there are enough again.
+/// Keeps a reserve of descriptors. If the process runs out of others, this releases the reserve, closes idle connections and
+/// refuses most new clients, except for the health page, until enough descriptors are free.
 pub(super) async fn watch(gateway: Arc<Gateway>, limiter: Arc<ConnectionLimiter>) {
     let mut reserve = Reserve::default();
     loop {
@@ -27,10 +27,10 @@ pub(super) async fn watch(gateway: Arc<Gateway>, limiter: Arc<ConnectionLimiter>
             }
         }
         if supply == Supply::Exhausted {
-            let terms = gateway.terms();
+            let live = gateway.live_config();
             let providers: Vec<_> =
-                terms.settings.providers.iter().map(|provider| provider.name.clone()).collect();
-            gateway.hang_up(&providers);
+                live.settings.providers.iter().map(|provider| provider.name.clone()).collect();
+            gateway.close_idle_connections(&providers);
         }
         sleep(PAUSE).await;
     }

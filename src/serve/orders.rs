@@ -1,16 +1,14 @@
-//! What the running gateway is told to do, by signals and over its control socket: one thing after the other.
+//! What the running gateway must do, by signals and over its control socket, one order at a time.
 
 use std::future::pending;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use actix::Addr;
 use actix_web::rt::time::sleep;
 use actix_web::web;
 use futures_util::future::{Either, select};
 use tokio::sync::mpsc;
-use vandamme_actors::supervisor::Supervisor;
 
 use super::reload::Reloader;
 use crate::gateway::Gateway;
@@ -24,30 +22,30 @@ const LOG: u64 = 8 << 20;
 /// How often a gateway for sessions looks whether they are still there.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Those that come over the control socket, if there is one.
+/// The orders that arrive over the control socket, if there is one.
 pub(super) struct Orders {
     waiting: Option<mpsc::Receiver<Order>>,
     sessions: Option<Sessions>,
     address: SocketAddr,
 }
 
-/// Something to be done, or to end for.
+/// What ends the wait for the next order.
 enum Event {
     Order(Order),
-    /// The last session has gone.
+    /// The last session has exited.
     SessionsOver,
 }
 
-/// What an order ends with.
+/// How the gateway shuts down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum Shutdown {
     Stop,
-    /// Without waiting for what is in flight.
+    /// Without waiting for requests in flight.
     StopNow,
     Restart,
 }
 
-/// Opens the control socket. A gateway without one serves all the same, unless it is for sessions, which could not join it.
+/// Opens the control socket. A gateway without one serves requests, unless it is for sessions, which could not join it.
 pub(super) fn open(
     gateway: &web::Data<Gateway>,
     address: SocketAddr,
@@ -70,39 +68,39 @@ pub(super) fn open(
 }
 
 impl Orders {
-    /// Does what it is told until that is to end.
-    pub(super) async fn until_told(
+    /// Executes orders until one of them shuts the gateway down.
+    pub(super) async fn until_shutdown(
         &mut self,
-        (gateway, supervisor): (&Gateway, &Addr<Supervisor>),
+        gateway: &Gateway,
         reloader: &mut Reloader,
         signals: &mut Signals,
-    ) -> Told {
+    ) -> Shutdown {
         loop {
             let (signal, event) = (Box::pin(signals.next()), Box::pin(self.next()));
             let Order { ask, process, reply } = match select(signal, event).await {
                 Either::Left((Notice::Stop, _)) | Either::Right((Event::SessionsOver, _)) => {
-                    return Told::Stop;
+                    return Shutdown::Stop;
                 }
                 Either::Left((Notice::Reload, _)) => {
-                    log_reload(&reloader.reload(gateway, supervisor).await);
+                    log_reload(&reloader.reload(gateway).await);
                     continue;
                 }
                 Either::Right((Event::Order(order), _)) => order,
             };
             let stopping = Said::Stopping { in_flight: gateway.in_flight() };
-            let (said, told) = match ask {
-                Ask::Stop => (stopping, Some(Told::Stop)),
-                Ask::StopNow => (stopping, Some(Told::StopNow)),
+            let (said, shutdown) = match ask {
+                Ask::Stop => (stopping, Some(Shutdown::Stop)),
+                Ask::StopNow => (stopping, Some(Shutdown::StopNow)),
                 Ask::Restart if self.sessions.is_some() => {
                     let refusal = "a gateway that `vdm wrap` has started goes with its sessions, and is started by them";
                     (Said::Refused(vec![refusal.to_owned()]), None)
                 }
                 Ask::Restart => match reloader.check().await {
-                    Ok(()) => (stopping, Some(Told::Restart)),
+                    Ok(()) => (stopping, Some(Shutdown::Restart)),
                     Err(mistakes) => (Said::Refused(mistakes), None),
                 },
                 Ask::Reload => {
-                    let reloaded = reloader.reload(gateway, supervisor).await;
+                    let reloaded = reloader.reload(gateway).await;
                     log_reload(&reloaded);
                     (reloaded.map_or_else(Said::Refused, Said::Reloaded), None)
                 }
@@ -110,15 +108,15 @@ impl Orders {
                 // Answered before it becomes an order.
                 Ask::Status => continue,
             };
-            // Who asked may have gone.
+            // The sender may have exited.
             drop(reply.send(said));
-            if let Some(told) = told {
-                return told;
+            if let Some(shutdown) = shutdown {
+                return shutdown;
             }
         }
     }
 
-    /// While the gateway stops: waits until it is told to hurry.
+    /// While the gateway stops: resolves when an order stops it at once.
     pub(super) async fn hurry(&mut self, gateway: &Gateway) {
         self.sessions = None;
         loop {
@@ -136,7 +134,7 @@ impl Orders {
         }
     }
 
-    /// A gateway that was started by hand lives on anyway.
+    /// A gateway that was started by hand does not depend on sessions.
     fn join(&mut self, process: Option<i32>) -> Said {
         let joined = match (&mut self.sessions, process) {
             (Some(sessions), Some(process)) => sessions.join(process),
@@ -160,14 +158,14 @@ impl Orders {
         let over = Box::pin(async {
             let Some(sessions) = sessions else { return pending().await };
             while !sessions.are_over(Instant::now()) {
-                // A file that cannot be emptied grows on; there is nobody to tell.
+                // If the file cannot be emptied, it grows.
                 let _ = process::bound_output(LOG);
                 sleep(LOOK).await;
             }
         });
         match select(order, over).await {
             Either::Left((Some(order), _)) => Event::Order(order),
-            // Nobody will order anything.
+            // No order can arrive any more.
             Either::Left((None, over)) => {
                 over.await;
                 Event::SessionsOver
@@ -204,8 +202,8 @@ struct Site {
 
 impl Observed for Site {
     fn status(&self) -> Status {
-        let terms = self.gateway.terms();
-        let settings = &terms.settings;
+        let live = self.gateway.live_config();
+        let settings = &live.settings;
         let started = self.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Status {
             pid: std::process::id(),

@@ -1,4 +1,4 @@
-//! A new configuration for the running gateway: read, checked as a whole, compared, and swapped in. One that is wrong changes
+//! A new configuration for the running gateway: read, checked as a whole, compared, and applied. An invalid one changes
 //! nothing.
 
 use std::sync::Arc;
@@ -6,24 +6,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use actix::Addr;
 use actix_web::rt::time::timeout;
 use tokio::sync::oneshot;
 use vandamme_actors::settings::{ProviderSettings, Settings};
-use vandamme_actors::supervisor::{Reconfigure, Supervisor};
 
-use crate::config::{Config, DemoMode, Overrides, Said};
-use crate::demo::{self, Demo};
+use crate::config::{Config, Overrides, Said};
 use crate::gateway::Gateway;
 use crate::process::control::Reloaded;
 
-/// A file that cannot be read in this time (on a network that hangs, say) is not read.
+/// The longest time for reading the files. A network file system may hang.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A thread reads the configuration. There is one at most, however long it takes.
+/// Whether a thread reads the configuration. There is one at most, however long it takes.
 static READING: AtomicBool = AtomicBool::new(false);
 
-/// What is built once, at the start. Every other key holds from the reload on.
+/// Keys that apply at the start only. A reload applies every other key.
 const ONCE: [&str; 11] = [
     "host",
     "port",
@@ -38,34 +35,18 @@ const ONCE: [&str; 11] = [
     "limits.watch-patience",
 ];
 
-/// Knows where the configuration came from, and what it said the last time.
+/// The sources of the configuration, and its last values.
 pub(super) struct Reloader {
     origin: Overrides,
     host: String,
     port: u16,
     said: Vec<Said>,
-    /// Once started it stays, since requests may be in flight to it.
-    demo: Option<Demo>,
 }
 
 impl Reloader {
     pub(super) fn new(config: &Config, origin: Overrides) -> Self {
         let (host, port, said) = (config.host.clone(), config.port, config.said.clone());
-        Self { origin, host, port, said, demo: None }
-    }
-
-    /// Adds the demo provider where the configuration wants it.
-    pub(super) fn embed_demo(&mut self, mode: DemoMode, settings: &mut Settings) -> Result<(), String> {
-        if mode == DemoMode::Off {
-            return Ok(());
-        }
-        let demo = match self.demo.take() {
-            Some(demo) => demo,
-            None => demo::start().map_err(|error| format!("the demo provider cannot be started: {error}"))?,
-        };
-        demo::embed(settings, &demo.base_url);
-        self.demo = Some(demo);
-        Ok(())
+        Self { origin, host, port, said }
     }
 
     /// Whether the gateway would start with the configuration as it is now.
@@ -74,11 +55,7 @@ impl Reloader {
     }
 
     /// The error has one line for each mistake, the same as `vdm config validate`.
-    pub(super) async fn reload(
-        &mut self,
-        gateway: &Gateway,
-        supervisor: &Addr<Supervisor>,
-    ) -> Result<Reloaded, Vec<String>> {
+    pub(super) async fn reload(&mut self, gateway: &Gateway) -> Result<Reloaded, Vec<String>> {
         let asked = load(self.origin.clone()).await?;
         let said = asked.said.clone();
         let config = if (&asked.host, asked.port) == (&self.host, self.port) {
@@ -88,23 +65,19 @@ impl Reloader {
             let (host, port) = (Some(self.host.clone()), Some(self.port));
             load(Overrides { host, port, ..self.origin.clone() }).await?
         };
-        let Config { mut settings, proxy_api_key, demo: mode, warnings, .. } = config;
-        self.embed_demo(mode, &mut settings).map_err(|error| vec![error])?;
-        let before = gateway.terms();
+        let warnings = config.warnings.clone();
+        let before = gateway.live_config();
+        gateway.apply(config).await.map_err(|error| vec![error])?;
+        let after = gateway.live_config();
         let mut reloaded = changes(&self.said, &said);
-        let more = provider_changes(&before.settings, &settings, &reloaded.changed);
+        let more = provider_changes(&before.settings, &after.settings, &reloaded.changed);
         reloaded.changed.extend(more);
         reloaded.warnings = warnings;
-        let strangers = strangers(&before.settings, &settings);
-        gateway.agree(settings.clone(), proxy_api_key);
-        let gone = |_| vec!["the supervisor has died; restart the gateway".to_owned()];
-        supervisor.send(Reconfigure(settings)).await.map_err(gone)?;
-        gateway.hang_up(&strangers);
         self.remember(said);
         Ok(reloaded)
     }
 
-    /// What is built once was said at the start, and is still what holds.
+    /// Keys that apply at the start only keep their values.
     fn remember(&mut self, said: Vec<Said>) {
         let is_once = |said: &Said| ONCE.contains(&&*said.key);
         self.said.retain(is_once);
@@ -112,7 +85,7 @@ impl Reloader {
     }
 }
 
-/// On a thread of its own: the end of the process waits for none that still reads, as it would for those of the runtime.
+/// On its own thread: the end of the process does not wait for it, as it would for a thread of the runtime.
 async fn load(origin: Overrides) -> Result<Config, Vec<String>> {
     if READING.swap(true, Ordering::AcqRel) {
         return Err(vec!["the configuration is still being read since the last attempt".to_owned()]);
@@ -121,7 +94,7 @@ async fn load(origin: Overrides) -> Result<Config, Vec<String>> {
     let thread = thread::Builder::new().name("reload".to_owned()).spawn(move || {
         let config = Config::load(&origin);
         READING.store(false, Ordering::Release);
-        // Whoever asked may have given up.
+        // The caller may have given up.
         drop(answer.send(config));
     });
     if let Err(error) = thread {
@@ -141,7 +114,7 @@ async fn load(origin: Overrides) -> Result<Config, Vec<String>> {
     }
 }
 
-/// What is said otherwise than before.
+/// The values that have changed.
 fn changes(before: &[Said], after: &[Said]) -> Reloaded {
     let mut reloaded = Reloaded::default();
     let mut note = |key: &str, text: String| {
@@ -163,7 +136,7 @@ fn changes(before: &[Said], after: &[Said]) -> Reloaded {
     reloaded
 }
 
-/// What comes of it: providers that come and go, and keys that have changed in another place than the configuration.
+/// The effects: new and removed providers, and keys that have changed outside the configuration.
 fn provider_changes(before: &Settings, after: &Settings, told: &[String]) -> Vec<String> {
     let is_told = |name: &str| told.iter().any(|line| line.starts_with(&format!("{name}.api-key ")));
     let mut lines = Vec::new();
@@ -183,14 +156,6 @@ fn provider_changes(before: &Settings, after: &Settings, told: &[String]) -> Vec
         lines.push(format!("names without a prefix go to '{name}'"));
     }
     lines
-}
-
-/// Providers whose connections are of no more use.
-fn strangers(before: &Settings, after: &Settings) -> Vec<Arc<str>> {
-    let moved = |provider: &&Arc<ProviderSettings>| {
-        named(after, &provider.name).is_none_or(|now| now.base_url != provider.base_url)
-    };
-    before.providers.iter().filter(moved).map(|provider| provider.name.clone()).collect()
 }
 
 fn named<'a>(settings: &'a Settings, name: &str) -> Option<&'a Arc<ProviderSettings>> {

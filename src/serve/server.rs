@@ -40,7 +40,7 @@ pub(super) fn server(
     let server = builder.listen("http", listener, move || {
         gateway.enlist(Arbiter::current());
         connection::start_sweeps(gateway.clone().into_inner());
-        let app = App::new().configure(api::doors(&gateway));
+        let app = App::new().configure(api::endpoints(&gateway));
         let app = apply_fn_factory(map_config(app, |()| AppConfig::default()), connection::serve);
         let draining = draining.clone();
         let http = HttpService::build()

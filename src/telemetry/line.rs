@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use log::kv::{Key, Value, VisitSource};
 use log::{Level, Record};
 
-pub(super) use crate::cli::Style;
+pub(super) use crate::terminal::Style;
 
 /// A message, in bytes.
 const LONGEST: usize = 8 << 10;

@@ -58,10 +58,7 @@ fn request(provider: &Addr<Provider>, model: &str, set: impl FnOnce(&mut LeaseKe
 
 async fn lease(provider: &Addr<Provider>, tried: &[KeyId]) -> Result<Lease, Refusal> {
     let answer = request(provider, "m", |request| request.tried = tried.to_vec());
-    answer.await.unwrap().map_err(|no_lease| match no_lease {
-        NoLease::Refused { refusal, .. } => refusal,
-        NoLease::Unroutable(reason) => panic!("{reason}"),
-    })
+    answer.await.unwrap().map_err(|none| none.refusal)
 }
 
 async fn view(provider: &Addr<Provider>) -> ProviderView {

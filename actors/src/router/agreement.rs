@@ -76,19 +76,15 @@ type Decision = Result<(String, Option<Arc<str>>), Unroutable>;
 async fn decided(router: &Addr<Router>, model: &str) -> Decision {
     let (reply, answer) = oneshot::channel();
     router.do_send(Dispatch {
-        model: model.into(),
+        destination: Destination::Name(model.into()),
         session: None,
         size: crate::provider::Size::default(),
         reply,
     });
-    match answer.await.expect("the router and its providers live") {
-        Ok(lease) => {
-            let profile = lease.profile.as_ref().map(|profile| profile.name.clone());
-            Ok((format!("{}:{}", lease.provider.name, lease.model), profile))
-        }
-        Err(NoLease::Unroutable(reason)) => Err(reason),
-        Err(NoLease::Refused { refusal, .. }) => panic!("every key is healthy: {refusal:?}"),
-    }
+    let Routed { lease, .. } = answer.await.expect("the router lives")?;
+    let lease = lease.answer().await.expect("its providers live").expect("every key is healthy");
+    let profile = lease.profile.as_ref().map(|profile| profile.name.clone());
+    Ok((format!("{}:{}", lease.provider.name, lease.model), profile))
 }
 
 /// What the explanation concludes; what it tells on the way must lead there.

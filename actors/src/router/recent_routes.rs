@@ -1,23 +1,23 @@
-//! The routes of the names that were asked for lately: clients ask for the same few names again and again.
+//! A cache of resolved names: clients send the same few names again and again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::routes::{Lists, Route, Routes, Unroutable};
 
-/// More names than this are not remembered at once.
+/// The most names in the cache.
 const MOST: usize = 256;
 
 #[derive(Default)]
-pub(super) struct Remembered {
-    /// What the routes were found in.
+pub(super) struct RecentRoutes {
+    /// The tables that the routes come from.
     tables: Option<(Arc<Routes>, Arc<Lists>)>,
-    routes: HashMap<Box<str>, Route>,
+    routes: HashMap<Box<str>, Arc<Route>>,
 }
 
-impl Remembered {
+impl RecentRoutes {
     /// The same as [`Routes::resolve`].
-    pub(super) fn resolve(&mut self, routes: &Arc<Routes>, model: &str) -> Result<Route, Unroutable> {
+    pub(super) fn resolve(&mut self, routes: &Arc<Routes>, model: &str) -> Result<Arc<Route>, Unroutable> {
         let lists = routes.lists.load();
         let is_current =
             self.tables.as_ref().is_some_and(|(of, by)| Arc::ptr_eq(of, routes) && Arc::ptr_eq(by, &lists));
@@ -28,7 +28,7 @@ impl Remembered {
         if let Some(route) = self.routes.get(model) {
             return Ok(route.clone());
         }
-        let route = routes.resolve(model)?;
+        let route = Arc::new(routes.resolve(model)?);
         if self.routes.len() >= MOST {
             self.routes.clear();
         }
@@ -49,35 +49,35 @@ mod tests {
         Arc::new(Routes::new(&settings, lists.clone()))
     }
 
-    fn model(remembered: &mut Remembered, routes: &Arc<Routes>, name: &str) -> String {
-        remembered.resolve(routes, name).unwrap().model.to_string()
+    fn model(recent: &mut RecentRoutes, routes: &Arc<Routes>, name: &str) -> String {
+        recent.resolve(routes, name).unwrap().model.to_string()
     }
 
     #[test]
     fn a_name_leads_elsewhere_as_soon_as_the_tables_have_changed() {
         let lists = Snapshot::new(Lists::new());
-        let mut remembered = Remembered::default();
+        let mut recent = RecentRoutes::default();
         let (old, new) = (routes("gpt-old", &lists), routes("gpt-new", &lists));
         for _ in 0..2 {
-            assert_eq!(model(&mut remembered, &old, "haiku"), "gpt-old");
+            assert_eq!(model(&mut recent, &old, "haiku"), "gpt-old");
         }
-        assert_eq!(model(&mut remembered, &new, "haiku"), "gpt-new");
+        assert_eq!(model(&mut recent, &new, "haiku"), "gpt-new");
 
         let name = "openai:haiku-2";
-        assert_eq!(model(&mut remembered, &new, name), "gpt-new");
+        assert_eq!(model(&mut recent, &new, name), "gpt-new");
         lists.store(Lists::from([("openai".into(), ["haiku-2".to_owned()].into())]));
-        assert_eq!(model(&mut remembered, &new, name), "haiku-2", "the provider lists it by now");
+        assert_eq!(model(&mut recent, &new, name), "haiku-2", "the provider lists it by now");
     }
 
     #[test]
     fn names_that_lead_nowhere_and_names_beyond_the_bound_are_not_kept() {
         let tables = routes("gpt", &Snapshot::new(Lists::new()));
-        let mut remembered = Remembered::default();
-        assert!(remembered.resolve(&tables, "").is_err());
-        assert!(remembered.routes.is_empty());
+        let mut recent = RecentRoutes::default();
+        assert!(recent.resolve(&tables, "").is_err());
+        assert!(recent.routes.is_empty());
         for number in 0..3 * MOST {
-            assert_eq!(model(&mut remembered, &tables, &format!("m{number}")), format!("m{number}"));
-            assert!(remembered.routes.len() <= MOST);
+            assert_eq!(model(&mut recent, &tables, &format!("m{number}")), format!("m{number}"));
+            assert!(recent.routes.len() <= MOST);
         }
     }
 }

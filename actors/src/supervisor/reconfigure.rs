@@ -115,8 +115,8 @@ mod tests {
     use crate::faults::{InjectedFault, inject};
     use crate::observe::Observe;
     use crate::outcome::Outcome;
-    use crate::provider::{Lease, NoLease, Size};
-    use crate::router::{self, Dispatch};
+    use crate::provider::{Lease, Size};
+    use crate::router::{self, Destination, Dispatch, Unroutable};
     use crate::snapshot::Snapshot;
     use crate::supervisor::Reconfigure;
     use crate::testing::{limits, provider, settings};
@@ -135,18 +135,19 @@ mod tests {
         Supervisor::start_tree(quick(providers))
     }
 
-    async fn lease(registry: &Snapshot<Registry>, model: &str) -> Result<Lease, NoLease> {
+    async fn lease(registry: &Snapshot<Registry>, model: &str) -> Result<Lease, Unroutable> {
         let (reply, answer) = oneshot::channel();
         router::here(registry).do_send(Dispatch {
-            model: model.into(),
+            destination: Destination::Name(model.into()),
             session: None,
             size: Size::default(),
             reply,
         });
-        timeout(Duration::from_secs(5), answer)
-            .await
-            .expect("no answer in time")
-            .expect("the request was dropped")
+        let lease = async {
+            let routed = answer.await.expect("an answer")?;
+            Ok(routed.lease.answer().await.expect("an answer").expect("a healthy key"))
+        };
+        timeout(Duration::from_secs(5), lease).await.expect("in time")
     }
 
     #[actix_rt::test]
@@ -157,7 +158,7 @@ mod tests {
 
         supervisor.send(Reconfigure(quick(vec![provider("q").build()]))).await.unwrap();
 
-        assert!(matches!(lease(&registry, "p:m").await, Err(NoLease::Unroutable(_))));
+        assert!(matches!(lease(&registry, "p:m").await, Err(Unroutable::UnknownProvider { .. })));
         lease(&registry, "q:m").await.unwrap();
         sleep(Duration::from_millis(50)).await;
         assert!(address.upgrade().is_some_and(|address| address.connected()));

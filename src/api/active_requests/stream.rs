@@ -17,9 +17,10 @@ use vandamme_actors::settings::{Api, Metrics};
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::{Disabled, NO_METRICS, Told, active};
-use crate::api::request_id::RequestId;
 use crate::api::{render_error, report, shared};
+use crate::failure::busy_wait;
 use crate::gateway::{Admission, Gateway};
+use crate::request_id::RequestId;
 
 /// The longest that a request has begun or ended before it is told, and the shortest between two looks.
 const SLOWEST: Duration = Duration::from_millis(500);
@@ -59,7 +60,7 @@ pub(in crate::api) async fn watch(request: HttpRequest, gateway: web::Data<Gatew
     let Some(place) = gateway.watch() else {
         let message = "too many clients watch the running requests";
         let mut response = render_error::error(Api::Messages, ErrorKind::Overloaded, message, id.as_str());
-        render_error::retry_after(&mut response, render_error::busy_wait());
+        render_error::retry_after(&mut response, busy_wait());
         return response;
     };
     let now = Instant::now();
@@ -91,13 +92,13 @@ impl Watcher {
     }
 
     fn pause(&self) -> Duration {
-        self.gateway.terms().settings.limits.active_interval.clamp(FASTEST, SLOWEST)
+        self.gateway.live_config().settings.limits.active_interval.clamp(FASTEST, SLOWEST)
     }
 
     /// What there is to tell now.
     async fn look(&mut self) -> Option<Bytes> {
-        let terms = self.gateway.terms();
-        let why = match (terms.settings.request_metrics, terms.settings.active_stream) {
+        let live = self.gateway.live_config();
+        let why = match (live.settings.request_metrics, live.settings.active_stream) {
             (Metrics::Off, _) => Some(NO_METRICS),
             (Metrics::Kept, false) => Some(NO_STREAM),
             (Metrics::Kept, true) => None,
@@ -108,11 +109,11 @@ impl Watcher {
         }
         // A ledger that is started anew is asked at the next look.
         let rows = active(&self.gateway).await;
-        let limits = &terms.settings.limits;
+        let limits = &live.settings.limits;
         if let Some(rows) = rows
             && self.told.take(&rows, limits.active_interval)
         {
-            let mut told = Told::rows(&rows, &terms.secrets);
+            let mut told = Told::rows(&rows, &live.secrets);
             told.timestamp = Some(report::epoch_seconds(clock::wall()));
             return Some(event("update", &told));
         }

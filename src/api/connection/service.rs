@@ -19,8 +19,9 @@ use vandamme_protocol::vocabulary::ErrorKind;
 use super::limiter::Class;
 use super::{Connection, Held, Interim};
 use crate::api::render_error;
-use crate::api::request_id::RequestId;
 use crate::api::spoken_at;
+use crate::failure::busy_wait;
+use crate::request_id::RequestId;
 
 /// Answers a request of a connection by `app`.
 pub(crate) fn serve<S>(
@@ -88,7 +89,7 @@ fn refusal(path: &str) -> Response<BoxBody> {
     let message = "the gateway has as many client connections as it may have (limits.connections)";
     let id = RequestId::new();
     let mut response = render_error::shaped(spoken_at(path), (503, ErrorKind::Api), message, id.as_str());
-    render_error::retry_after(&mut response, render_error::busy_wait());
+    render_error::retry_after(&mut response, busy_wait());
     response.into()
 }
 

@@ -68,8 +68,8 @@ pub(crate) async fn accept(
     limiter: &Arc<ConnectionLimiter>,
 ) -> io::Result<(ClientStream, Option<SocketAddr>)> {
     let peer = io.peer_addr().ok();
-    let terms = gateway.terms();
-    let limits = &terms.settings.limits;
+    let live = gateway.live_config();
+    let limits = &live.settings.limits;
     let slot = match limiter.claim(peer.map(|peer| peer.ip()), limits) {
         Claim::Granted(slot) => slot,
         Claim::Full(mut slot) => {
@@ -190,7 +190,7 @@ pub(crate) fn start_sweeps(gateway: Arc<Gateway>) {
 async fn sweep_for_ever(gateway: Arc<Gateway>) {
     let mut last = Instant::now();
     loop {
-        let limits = gateway.terms().settings.limits.clone();
+        let limits = gateway.live_config().settings.limits.clone();
         sleep(pause(&limits)).await;
         let now = Instant::now();
         HERE.with(|here| {

@@ -6,13 +6,11 @@ use std::sync::Arc;
 use actix_web::http::header::HeaderMap;
 use serde::Serialize;
 use vandamme_actors::settings::{ProviderSettings, Settings};
-use vandamme_actors::supervisor::Supervisor;
-use vandamme_actors::upstream::{Wiring, client_config};
 use vandamme_protocol::models::Models;
 
-use crate::config::Config;
+use crate::config::{Config, DemoMode};
 use crate::gateway::Gateway;
-use crate::proxy::{self, Listed, Remembered};
+use crate::models::{self, Listed, Remembered};
 
 /// What became of a provider's keys.
 #[derive(Clone, Debug, Serialize)]
@@ -95,20 +93,14 @@ pub(super) fn of(config: &Config, name: &str) -> Tried {
 }
 
 async fn list(config: &Config, provider: ProviderSettings) -> Result<Vec<String>, (u16, String)> {
-    let settings = &config.settings;
     let ours = |why: String| (500, why);
-    let wiring = Wiring {
-        tls: client_config().map_err(ours)?,
-        proxies: config.proxies.clone(),
-        connect_timeout: settings.limits.connect_timeout,
-    };
     let provider = Arc::new(provider);
-    // An answer of earlier days would prove nothing, and nothing is to be left behind.
-    let settings = Settings { providers: vec![provider.clone()], cache: None, ..settings.clone() };
-    let (_supervisor, registry) = Supervisor::start_tree(settings.clone());
-    let gateway = Arc::new(Gateway::new(settings, registry, wiring, None));
-    let asked = (&provider, &HeaderMap::new());
-    let listed = proxy::models(gateway, "setup".into(), asked, Remembered::PassedOver).await;
+    // Without the cache: an old list proves nothing, and the trial leaves nothing behind.
+    let settings = Settings { providers: vec![provider.clone()], cache: None, ..config.settings.clone() };
+    let alone = Config { settings, demo: DemoMode::Off, proxy_api_key: None, ..config.clone() };
+    let gateway = Arc::new(Gateway::start(alone).map_err(ours)?);
+    let nobody = HeaderMap::new();
+    let listed = models::list(gateway, "setup".into(), &provider, &nobody, Remembered::PassedOver).await;
     let (Listed::Current(listing) | Listed::Stale(listing)) =
         listed.map_err(|failure| (failure.status(), failure.message()))?;
     let models = Models::read(&listing.body).map_err(|error| ours(error.to_string()))?;

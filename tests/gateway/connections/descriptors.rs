@@ -34,6 +34,7 @@ fn the_soft_limit_is_raised_at_start() {
 fn a_hard_limit_that_is_too_low_is_told_and_kept() {
     let upstream = Upstream::anthropic().always(Answer::silence());
     let gateway = Gateway::before(&upstream).after_shell("ulimit -n 100").start();
+    gateway.run.await_log("LimitNOFILE=");
     let log = gateway.log();
     let line = log.lines().find(|line| line.contains("LimitNOFILE=")).unwrap_or_else(|| panic!("{log}"));
     for word in ["(100)", "limits.connections is 10000", "raise it to 14176", "ulimit -n"] {

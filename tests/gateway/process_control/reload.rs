@@ -7,7 +7,7 @@ use super::{Ended, paused, provider};
 use crate::support::PATIENCE;
 use crate::support::client::prompt;
 use crate::support::gateway::{Gateway, MODEL};
-use crate::support::upstream::{Answer, Upstream};
+use crate::support::upstream::{Answer, Piece, Upstream};
 
 fn reload(gateway: &Gateway) -> Ended {
     Ended::of(&mut gateway.server(&["reload"]))
@@ -53,6 +53,31 @@ fn a_stream_goes_on_through_a_change_of_its_own_provider() {
     upstream.permit();
     assert_eq!(exchange.finish().body, events.concat());
     assert_eq!(upstream.keys_seen(), ["sk-a"]);
+}
+
+#[test]
+fn a_request_keeps_the_fallbacks_of_the_route_that_it_began_with() {
+    let two = Upstream::openai();
+    for after in ["", "fallbacks = ['three:c']\n[one.aliases]\nfast = 'three:a'\n"] {
+        let held = Answer::pieces(vec![Piece::Permit]);
+        let (one, three) = (Upstream::openai().answering(held), Upstream::openai());
+        let others = provider("two", &two, "sk-two") + &provider("three", &three, "sk-three");
+        let file = |own: &str| format!("{others}{}max-retries = 0\n{own}", provider("one", &one, "sk-one"));
+        let before = "fallbacks = ['two:b']\n[one.aliases]\nfast = 'a'\n";
+        let gateway = Gateway::bare().toml(&file(before)).start();
+        let waiting = gateway.messages(&prompt("one:fast", "hi")).send();
+        assert_eq!(one.request(0).json()["model"], "a");
+        gateway.run.write("test.toml", &file(after));
+
+        reload(&gateway).results();
+        one.permit();
+
+        let reply = waiting.finish();
+        assert_eq!((reply.status(), reply.text().as_str()), (200, "Hello there!"), "{after:?}: {reply}");
+        assert_eq!((one.count(), three.count()), (1, 0), "{after:?}");
+    }
+    let models: Vec<_> = two.requests().iter().map(|seen| seen.json()["model"].clone()).collect();
+    assert_eq!(models, ["b", "b"]);
 }
 
 #[test]

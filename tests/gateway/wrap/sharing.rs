@@ -99,7 +99,7 @@ fn a_session_that_comes_while_the_gateway_goes_gets_a_new_one() {
                 let path = entry.expect("readable").path();
                 (path.extension()? == "log").then(|| std::fs::read_to_string(path).unwrap_or_default())
             });
-            log?.contains("stopping").then_some(())
+            log?.contains("shutting down").then_some(())
         });
     }
     user.await_no_gateway();

@@ -1,5 +1,5 @@
-//! Simulates the loop of the proxy run for one request: lease, call, report, next. It follows `src/proxy.rs` and
-//! `src/proxy/fallbacks.rs` name by name.
+//! The loop that the proxy runs for one request: lease, call, report, next. It follows `src/proxy/run.rs` and
+//! `src/proxy/target_queue.rs`.
 
 mod lease;
 

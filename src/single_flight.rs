@@ -1,62 +1,76 @@
-//! Single flight: requests that need a provider's list at the same time share one upstream call.
+//! Single flight: requests that need the same value at the same time share one call.
 //!
-//! The call runs in a task of its own, so that it does not end with the client that caused it. It is cancelled when no
-//! request waits for it any more. The number of calls is bounded by the configuration, like the lists that are kept; the
-//! number of those who wait is bounded by the requests in flight.
+//! The call runs in its own task, so that it outlives the request that started it. It is cancelled when no request waits for
+//! it any more. The keys bound the number of calls; the requests in flight bound the number of waiters.
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::hash::Hash;
 use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use vandamme_actors::catalog::{Listing, ListingKey};
 
-use super::Failure;
-
-/// A call that panics or whose thread ends has no outcome; it is repeated once.
+/// A call that panics or whose thread ends has no outcome. It is repeated once.
 const CALLS: usize = 2;
 
-/// What a call ended with, for all who waited. It is not kept for others.
-type Fetched = Result<Listing, Failure>;
-type Sender = watch::Sender<Option<Fetched>>;
+type Sender<V> = Arc<watch::Sender<Option<V>>>;
 
-/// The calls for lists that are under way, by what the catalog keeps lists under.
-#[derive(Clone, Default)]
-pub(crate) struct Flights(Arc<Mutex<HashMap<ListingKey, Arc<Sender>>>>);
+/// The calls that run now, by key. A call's value goes to its waiters only; nothing is kept.
+pub(crate) struct SingleFlight<K, V>(Arc<Mutex<HashMap<K, Sender<V>>>>);
 
-/// One call under way; its drop removes it from [`Flights`].
-struct Flight {
-    flights: Flights,
-    key: ListingKey,
-    sender: Arc<Sender>,
+/// Every repetition of the call panicked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoOutcome;
+
+/// One running call. Its drop removes it from [`SingleFlight`].
+struct Flight<K: Eq + Hash, V> {
+    running: SingleFlight<K, V>,
+    key: K,
+    sender: Sender<V>,
 }
 
-impl Flights {
-    /// Waits for the call that is under way for this list, else for one that begins now.
+impl<K, V> Default for SingleFlight<K, V> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<K, V> Clone for SingleFlight<K, V> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K, V> SingleFlight<K, V>
+where
+    K: Clone + Eq + Hash + 'static,
+    V: Clone + 'static,
+{
+    /// Waits for the running call of this key, or starts one.
     ///
     /// # Errors
-    /// Those of the call, and [`Failure::Panicked`] for a call without an outcome.
-    pub(super) async fn share<F>(&self, key: &ListingKey, call: impl Fn() -> F) -> Fetched
+    /// If the call has no outcome.
+    pub(crate) async fn share<F>(&self, key: &K, call: impl Fn() -> F) -> Result<V, NoOutcome>
     where
-        F: Future<Output = Fetched> + 'static,
+        F: Future<Output = V> + 'static,
     {
         for _ in 0..CALLS {
             let mut outcome = self.join(key, &call);
             if let Ok(outcome) = outcome.wait_for(Option::is_some).await
                 && let Some(outcome) = &*outcome
             {
-                return outcome.clone();
+                return Ok(outcome.clone());
             }
         }
-        Err(Failure::Panicked)
+        Err(NoOutcome)
     }
 
-    fn join<F>(&self, key: &ListingKey, call: impl Fn() -> F) -> watch::Receiver<Option<Fetched>>
+    fn join<F>(&self, key: &K, call: impl Fn() -> F) -> watch::Receiver<Option<V>>
     where
-        F: Future<Output = Fetched> + 'static,
+        F: Future<Output = V> + 'static,
     {
         let mut running = self.0.lock();
         if let Some(sender) = running.get(key) {
@@ -66,34 +80,34 @@ impl Flights {
         let sender = Arc::new(sender);
         running.insert(key.clone(), sender.clone());
         drop(running);
-        let flight = Flight { flights: self.clone(), key: key.clone(), sender };
+        let flight = Flight { running: self.clone(), key: key.clone(), sender };
         actix_web::rt::spawn(flight.run(call()));
         receiver
     }
 }
 
-impl Flight {
-    async fn run(self, call: impl Future<Output = Fetched>) {
+impl<K: Eq + Hash, V> Flight<K, V> {
+    async fn run(self, call: impl Future<Output = V>) {
         let mut call = pin!(call);
         loop {
             let left = pin!(self.sender.closed());
             match select(call.as_mut(), left).await {
                 Either::Left((outcome, _)) => {
-                    // Whoever comes from now on gets no outcome of before.
+                    // Requests that arrive from now on start a new call.
                     self.remove();
                     self.sender.send_replace(Some(outcome));
                     return;
                 }
                 Either::Right(((), _)) if self.is_abandoned() => return,
-                // Somebody came after the last one had left.
+                // A request joined after the last one had left.
                 Either::Right(((), _)) => {}
             }
         }
     }
 
-    /// Nobody can join between this answer and the end of the call.
+    /// Removes the call if no request waits for it. The lock keeps others from joining meanwhile.
     fn is_abandoned(&self) -> bool {
-        let mut running = self.flights.0.lock();
+        let mut running = self.running.0.lock();
         let abandoned = self.sender.receiver_count() == 0;
         if abandoned {
             running.remove(&self.key);
@@ -102,14 +116,14 @@ impl Flight {
     }
 
     fn remove(&self) {
-        let mut running = self.flights.0.lock();
+        let mut running = self.running.0.lock();
         if running.get(&self.key).is_some_and(|sender| Arc::ptr_eq(sender, &self.sender)) {
             running.remove(&self.key);
         }
     }
 }
 
-impl Drop for Flight {
+impl<K: Eq + Hash, V> Drop for Flight<K, V> {
     fn drop(&mut self) {
         self.remove();
     }
@@ -122,37 +136,32 @@ mod tests {
     use std::time::Duration;
 
     use actix_web::rt::time::{sleep, timeout};
-    use bytes::Bytes;
     use futures_util::future::join_all;
 
     use super::*;
 
-    fn listing() -> Listing {
-        Listing { provider: "p".into(), body: Bytes::new(), listed: 0 }
-    }
-
-    fn key() -> ListingKey {
-        ListingKey { provider: "p".into(), fingerprint: "f".to_owned() }
+    fn calls_by_name() -> SingleFlight<&'static str, u8> {
+        SingleFlight::default()
     }
 
     #[actix_web::test]
     async fn all_who_wait_get_the_outcome_of_one_call() {
-        let (flights, key, calls) = (Flights::default(), key(), Rc::new(Cell::new(0)));
+        let (flights, key, calls) = (calls_by_name(), "k", Rc::new(Cell::new(0)));
         let call = || {
             calls.set(calls.get() + 1);
             async {
                 sleep(Duration::from_millis(20)).await;
-                Ok(listing())
+                7
             }
         };
         let all = join_all((0..50).map(|_| flights.share(&key, call))).await;
-        assert!(all.iter().all(Result::is_ok));
+        assert!(all.iter().all(|outcome| *outcome == Ok(7)));
         assert_eq!((calls.get(), flights.0.lock().len()), (1, 0));
     }
 
     #[actix_web::test]
     async fn a_call_ends_when_nobody_waits_and_not_before() {
-        let (flights, ended) = (Flights::default(), Rc::new(Cell::new(false)));
+        let (flights, ended) = (calls_by_name(), Rc::new(Cell::new(false)));
         struct Ends(Rc<Cell<bool>>);
         impl Drop for Ends {
             fn drop(&mut self) {
@@ -164,10 +173,10 @@ mod tests {
             async move {
                 let _ends = ends;
                 sleep(Duration::from_secs(60)).await;
-                Ok(listing())
+                7
             }
         };
-        let key = key();
+        let key = "k";
         let mut first = Box::pin(flights.share(&key, call));
         let mut second = Box::pin(flights.share(&key, call));
         let short = Duration::from_millis(20);
@@ -183,13 +192,13 @@ mod tests {
 
     #[actix_web::test]
     async fn a_call_that_panics_is_repeated_once_for_all() {
-        let (flights, key, calls) = (Flights::default(), key(), Rc::new(Cell::new(0)));
+        let (flights, key, calls) = (calls_by_name(), "k", Rc::new(Cell::new(0)));
         let call = || {
             calls.set(calls.get() + 1);
             async { panic!("on purpose") }
         };
         let all = join_all((0..10).map(|_| flights.share(&key, call))).await;
-        assert!(all.iter().all(|outcome| matches!(outcome, Err(Failure::Panicked))));
+        assert!(all.iter().all(|outcome| *outcome == Err(NoOutcome)));
         assert_eq!((calls.get(), flights.0.lock().len()), (2, 0));
     }
 }

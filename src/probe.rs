@@ -1,7 +1,5 @@
-//! Whether a provider answers: one small question, by the way that a client's takes.
+//! Whether a provider answers: one small request, sent as a client's would be.
 
-use std::cell::Cell;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,48 +12,50 @@ use vandamme_actors::settings::{Api, ProviderSettings};
 use vandamme_protocol::models::Models;
 use vandamme_protocol::request::{self, RequestHead};
 
-use super::{Endpoint, Listed, Question, Remembered, Reply, Targets, Trail, answer, models};
-use crate::api::RequestId;
+use crate::failure::Failure;
 use crate::gateway::Gateway;
+use crate::models::{self, Listed, Remembered};
+use crate::proxy::{self, Endpoint, FailedRun, Progress, ProxyRequest, Reply, RouteTrace, Targets};
+use crate::request_id::RequestId;
 
-/// A person waits.
+/// The longest wait, since a person waits for the result.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The aliases that most providers have, the cheapest first.
+/// Aliases that most providers have, the cheapest first.
 const USUAL: [&str; 3] = ["haiku", "sonnet", "opus"];
 
-/// What came of it.
+/// The result of a probe.
 #[derive(Debug)]
-pub(crate) struct Trial {
-    /// As it was asked for; `None` when there is none to ask for.
+pub(crate) struct Probe {
+    /// The model name in the request; `None` if no request was sent.
     pub(crate) model: Option<String>,
     pub(crate) elapsed: Duration,
-    pub(crate) verdict: Verdict,
+    pub(crate) outcome: ProbeOutcome,
 }
 
 #[derive(Debug)]
-pub(crate) enum Verdict {
+pub(crate) enum ProbeOutcome {
     Answered {
         response_id: Option<String>,
     },
-    /// `status` is what a client would have got, `kind` in the words of the Messages API.
+    /// `status` is what a client would get; `kind` is an error type of the Messages API.
     Failed {
         status: u16,
         kind: &'static str,
         message: String,
     },
-    /// Only a client has the key for it.
+    /// The provider requires the client's own key.
     Skipped,
 }
 
-/// Asks `model` of this provider, else one that its aliases or its list name.
-pub(crate) async fn trial(
+/// Sends a request for `model` of this provider, or for a model of its aliases or its list.
+pub(crate) async fn provider(
     gateway: &Arc<Gateway>,
     provider: &Arc<ProviderSettings>,
     model: Option<&str>,
-) -> Trial {
+) -> Probe {
     let began = Instant::now();
     if provider.passthrough {
-        return Trial { model: None, elapsed: Duration::ZERO, verdict: Verdict::Skipped };
+        return Probe { model: None, elapsed: Duration::ZERO, outcome: ProbeOutcome::Skipped };
     }
     let mut asked = None;
     let running = async {
@@ -66,30 +66,30 @@ pub(crate) async fn trial(
         asked = Some(name.clone());
         ask(gateway, &name).await
     };
-    let verdict = within_patience(running).await;
-    Trial { model: asked, elapsed: began.elapsed(), verdict }
+    let outcome = within_patience(running).await;
+    Probe { model: asked, elapsed: began.elapsed(), outcome }
 }
 
-/// Asks for a model as a client would name it.
-pub(crate) async fn trial_of(gateway: &Arc<Gateway>, model: &str) -> Trial {
+/// Sends a request for a model by the name that a client would use.
+pub(crate) async fn model_name(gateway: &Arc<Gateway>, model: &str) -> Probe {
     let began = Instant::now();
-    let verdict = within_patience(ask(gateway, model)).await;
-    Trial { model: Some(model.to_owned()), elapsed: began.elapsed(), verdict }
+    let outcome = within_patience(ask(gateway, model)).await;
+    Probe { model: Some(model.to_owned()), elapsed: began.elapsed(), outcome }
 }
 
-async fn within_patience(asking: impl Future<Output = Result<Option<String>, Verdict>>) -> Verdict {
+async fn within_patience(asking: impl Future<Output = Result<Option<String>, ProbeOutcome>>) -> ProbeOutcome {
     match timeout(PATIENCE, asking).await {
-        Ok(Ok(response_id)) => Verdict::Answered { response_id },
+        Ok(Ok(response_id)) => ProbeOutcome::Answered { response_id },
         Ok(Err(failed)) => failed,
         Err(_elapsed) => {
             let message = format!("no answer within {} s", PATIENCE.as_secs());
-            Verdict::Failed { status: 504, kind: "timeout_error", message }
+            ProbeOutcome::Failed { status: 504, kind: "timeout_error", message }
         }
     }
 }
 
 /// A name that leads to this provider.
-async fn any_model(gateway: &Arc<Gateway>, provider: &Arc<ProviderSettings>) -> Result<String, Verdict> {
+async fn any_model(gateway: &Arc<Gateway>, provider: &Arc<ProviderSettings>) -> Result<String, ProbeOutcome> {
     let routes = gateway.registry.load().routes.clone();
     let own = provider.aliases.keys().map(String::as_str);
     let usual = USUAL.into_iter().filter(|alias| provider.aliases.contains_key(*alias));
@@ -101,10 +101,10 @@ async fn any_model(gateway: &Arc<Gateway>, provider: &Arc<ProviderSettings>) -> 
     }
     let nobody = HeaderMap::new();
     let id = RequestId::new().shared();
-    let listed = models(gateway.clone(), id, (provider, &nobody), Remembered::Serves).await;
+    let listed = models::list(gateway.clone(), id, provider, &nobody, Remembered::Serves).await;
     let (Listed::Current(listing) | Listed::Stale(listing)) = listed.map_err(|failure| failed(&failure))?;
     let first = Models::read(&listing.body).ok().and_then(|models| models.named().next());
-    first.map(|model| format!("!{}:{}", provider.name, model.id)).ok_or_else(|| Verdict::Failed {
+    first.map(|model| format!("!{}:{}", provider.name, model.id)).ok_or_else(|| ProbeOutcome::Failed {
         status: 404,
         kind: "not_found_error",
         message: format!("provider '{}' has no alias and lists no model: name one", provider.name),
@@ -112,7 +112,7 @@ async fn any_model(gateway: &Arc<Gateway>, provider: &Arc<ProviderSettings>) -> 
 }
 
 /// The reply's id.
-async fn ask(gateway: &Arc<Gateway>, model: &str) -> Result<Option<String>, Verdict> {
+async fn ask(gateway: &Arc<Gateway>, model: &str) -> Result<Option<String>, ProbeOutcome> {
     #[derive(Deserialize)]
     struct Message {
         id: Option<String>,
@@ -121,36 +121,43 @@ async fn ask(gateway: &Arc<Gateway>, model: &str) -> Result<Option<String>, Verd
         "model": model, "max_tokens": 20, "messages": [{"role": "user", "content": "Hello"}],
     });
     let body = Bytes::from(body.to_string());
-    let malformed = |message: String| Verdict::Failed { status: 400, kind: "invalid_request_error", message };
-    let head =
-        request::head(&body).map(RequestHead::into_owned).map_err(|error| malformed(error.to_string()))?;
+    let malformed =
+        |message: String| ProbeOutcome::Failed { status: 400, kind: "invalid_request_error", message };
+    let head = request::head(&body).map(RequestHead::into_owned).map_err(|error| malformed(error.to_string()))?;
     let id = RequestId::new().shared();
     let mut entry =
-        Entry::open(id.clone(), gateway.registry.clone(), gateway.terms().settings.request_metrics);
-    let question = Question {
+        Entry::open(id.clone(), gateway.registry.clone(), gateway.live_config().settings.request_metrics);
+    let request = ProxyRequest {
         id,
         api: Api::Messages,
         endpoint: Endpoint::Reply,
-        targets: Targets::FirstAlone,
+        targets: Targets::FirstOnly,
         body,
         head,
         headers: HeaderMap::new(),
         query: String::new(),
         peer: None,
-        committed: Rc::new(Cell::new(false)),
-        trail: Trail::default(),
+        trace: RouteTrace::default(),
     };
-    entry.asked(question.asked());
-    match answer(gateway.clone(), question, entry).await {
-        Ok(Reply::Whole { body, .. }) => {
+    entry.asked(request.asked());
+    let outcome = match proxy::start(gateway.clone(), request, entry, PATIENCE).await {
+        Progress::Finished(outcome) => outcome,
+        Progress::Running(run) => run.await,
+    };
+    match outcome.map_err(FailedRun::recorded) {
+        Ok(Reply::Buffered { body, .. }) => {
             Ok(serde_json::from_slice(&body).ok().and_then(|message: Message| message.id))
         }
-        // Of a provider that streams what was not to be streamed.
-        Ok(Reply::Streamed { .. }) => Ok(None),
+        // The provider streams although the request did not ask for it.
+        Ok(Reply::Streaming { .. }) => Ok(None),
         Err(failure) => Err(failed(&failure)),
     }
 }
 
-fn failed(failure: &super::Failure) -> Verdict {
-    Verdict::Failed { status: failure.status(), kind: failure.kind().anthropic(), message: failure.message() }
+fn failed(failure: &Failure) -> ProbeOutcome {
+    ProbeOutcome::Failed {
+        status: failure.status(),
+        kind: failure.kind().anthropic(),
+        message: failure.message(),
+    }
 }

@@ -1,0 +1,204 @@
+//! Why a request has no reply, with the status, kind and message that the client and the log get. `src/api/render_error.rs`
+//! makes the HTTP response.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::header::HeaderMap;
+use bytes::Bytes;
+use vandamme_actors::excerpt;
+use vandamme_actors::provider::{NoLease, Refusal};
+use vandamme_actors::router::Unroutable;
+use vandamme_protocol::fault::Fault;
+use vandamme_protocol::vocabulary::ErrorKind;
+
+/// After a longer wait than this, in seconds, clients are advised not to retry: Claude Code gives up beyond it.
+pub(crate) const LONGEST_RETRY: u64 = 60;
+/// The longest wait, in seconds, that a client gets when the gateway itself is busy.
+const BUSY_WAIT: u64 = 5;
+
+/// Why a request has no reply.
+#[derive(Clone)]
+pub(crate) enum Failure {
+    /// The model name leads to no provider.
+    Unroutable(Unroutable),
+    /// The provider lends no key now.
+    NoLease(NoLease),
+    /// No actor answered in time.
+    NoAnswer,
+    /// The upstream's error.
+    Upstream(Box<Answer>),
+    /// This provider requires the client's own key, and the request has none.
+    NoClientKey(Arc<str>),
+    /// The request is not valid.
+    Malformed(String),
+    /// The gateway is shutting down.
+    Stopping,
+    /// The gateway panicked.
+    Panicked,
+}
+
+/// The error of an upstream call: the upstream's own, or the gateway's where the upstream sent none.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// The upstream's headers that a client may see.
+    pub(crate) headers: HeaderMap,
+    /// The wait that the upstream asked for, in whole seconds.
+    pub(crate) retry_after: Option<u64>,
+    /// The advice to the client if the upstream sent none.
+    pub(crate) should_retry: Option<ShouldRetry>,
+    pub(crate) fault: Fault,
+    pub(crate) relayed: Option<Relayed>,
+}
+
+/// The value of `x-should-retry`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ShouldRetry {
+    Yes,
+    No,
+}
+
+/// An error body that reaches the client unchanged.
+#[derive(Clone, Debug)]
+pub(crate) struct Relayed(pub(crate) Bytes);
+
+impl Answer {
+    /// An error that the gateway words itself.
+    pub(crate) fn from_fault(fault: Fault) -> Self {
+        Self {
+            status: fault.status,
+            headers: HeaderMap::new(),
+            retry_after: None,
+            should_retry: None,
+            fault,
+            relayed: None,
+        }
+    }
+
+    /// One line for the log.
+    pub(crate) fn summary(&self) -> String {
+        let message = excerpt::one_line(&self.fault.message, excerpt::LINE);
+        format!("{} {}: {message}", self.status, self.fault.kind.anthropic())
+    }
+}
+
+impl Failure {
+    /// Of several failures of one request, the client gets the one with the lowest rank: a rate limit with the shortest wait,
+    /// then 5xx, 402, 403, 401, anything else.
+    fn rank(&self) -> (u8, u64) {
+        let wait = match self {
+            Self::Upstream(answer) => answer.retry_after.unwrap_or_default(),
+            Self::NoLease(NoLease { refusal: Refusal::RateLimited { wait }, .. }) => wait.as_secs(),
+            Self::Unroutable(_)
+            | Self::NoLease(_)
+            | Self::NoAnswer
+            | Self::NoClientKey(_)
+            | Self::Malformed(_)
+            | Self::Stopping
+            | Self::Panicked => 0,
+        };
+        match self.status() {
+            // No call was made.
+            _ if matches!(self, Self::NoAnswer) => (6, 0),
+            // No wait would help: the request itself is too large.
+            429 if matches!(self, Self::Upstream(answer) if answer.retry_after.is_none()) => (5, 0),
+            429 => (0, wait),
+            500..=599 => (1, 0),
+            402 => (2, 0),
+            403 => (3, 0),
+            401 => (4, 0),
+            _ => (5, 0),
+        }
+    }
+
+    /// Of two failures, the one that the client gets; `self` is the later one.
+    pub(crate) fn or_earlier(self, earlier: Option<Self>) -> Self {
+        match earlier {
+            Some(earlier) if earlier.rank() < self.rank() => earlier,
+            Some(_) | None => self,
+        }
+    }
+
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Unroutable(reason) => unroutable_kind(reason),
+            Self::NoLease(none) => match none.refusal {
+                Refusal::RateLimited { .. } => ErrorKind::RateLimit,
+                Refusal::PassedOver | Refusal::AllTried | Refusal::Busy => ErrorKind::Api,
+            },
+            Self::Upstream(answer) => answer.fault.kind,
+            Self::NoClientKey(_) => ErrorKind::Authentication,
+            Self::Malformed(_) => ErrorKind::InvalidRequest,
+            Self::NoAnswer | Self::Stopping | Self::Panicked => ErrorKind::Api,
+        }
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        match self {
+            Self::Unroutable(Unroutable::NoProvider) => 503,
+            Self::Unroutable(reason) => unroutable_kind(reason).status(),
+            Self::NoLease(none) => match none.refusal {
+                Refusal::RateLimited { .. } => self.kind().status(),
+                Refusal::PassedOver | Refusal::AllTried | Refusal::Busy => 503,
+            },
+            Self::Upstream(answer) => answer.status,
+            Self::NoClientKey(_) => 401,
+            Self::Malformed(_) => 400,
+            Self::NoAnswer | Self::Stopping => 503,
+            Self::Panicked => 500,
+        }
+    }
+
+    /// What went wrong, for the client and the log.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::Unroutable(reason) => reason.to_string(),
+            Self::NoLease(NoLease { provider, model, refusal }) => {
+                let name = &provider.name;
+                match refusal {
+                    Refusal::RateLimited { wait } => format!(
+                        "provider '{name}' has rate limited model '{model}' with every key and asked to wait {} s more",
+                        whole_seconds(*wait)
+                    ),
+                    Refusal::PassedOver | Refusal::AllTried => {
+                        format!("provider '{name}' has no key left for this request")
+                    }
+                    Refusal::Busy => format!("too many requests are waiting for provider '{name}'"),
+                }
+            }
+            Self::NoAnswer => "the gateway could not route this request in time".to_owned(),
+            Self::Upstream(answer) => answer.fault.message.clone(),
+            Self::NoClientKey(provider) => format!(
+                "Provider '{provider}' requires API key passthrough, but no client API key was provided: send one in x-api-key or as a bearer, beside the gateway's own key if it has one"
+            ),
+            Self::Malformed(message) => message.clone(),
+            Self::Stopping => "the gateway is shutting down".to_owned(),
+            Self::Panicked => "internal gateway error".to_owned(),
+        }
+    }
+}
+
+fn unroutable_kind(reason: &Unroutable) -> ErrorKind {
+    match reason {
+        Unroutable::NoProvider => ErrorKind::Api,
+        Unroutable::UnknownProvider { .. }
+        | Unroutable::NoSuchProvider { .. }
+        | Unroutable::InactiveProfile { .. }
+        | Unroutable::Keyless { .. }
+        | Unroutable::Incomplete { .. } => ErrorKind::NotFound,
+        Unroutable::EmptyModel | Unroutable::AliasCycle { .. } | Unroutable::LongChain { .. } => {
+            ErrorKind::InvalidRequest
+        }
+    }
+}
+
+/// A random wait, so that clients that were turned away do not come back at the same moment.
+pub(crate) fn busy_wait() -> u64 {
+    fastrand::u64(1..=BUSY_WAIT)
+}
+
+/// Rounded up.
+pub(crate) fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}

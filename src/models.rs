@@ -1,0 +1,7 @@
+//! Lists of models: what providers offer, and which models are worth looking at.
+
+mod list;
+mod top;
+
+pub(crate) use self::list::{Listed, Remembered, list, reached, remembered, written};
+pub(crate) use self::top::{TopList, TopQuery, TopUnavailable, suggested_aliases, top_models};

@@ -1,0 +1,207 @@
+//! The models of a provider: from the catalog if its list is recent, otherwise from the provider, otherwise the last known
+//! list.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::header::HeaderMap;
+use actix_web::rt::time::timeout;
+use bytes::Bytes;
+use vandamme_actors::catalog::{Claim, Keep, Listing, ListingKey, Recall, Settle, Survey, Surveyed};
+use vandamme_actors::excerpt;
+use vandamme_actors::settings::ProviderSettings;
+use vandamme_protocol::models::Named;
+
+use crate::failure::Failure;
+use crate::gateway::Gateway;
+use crate::proxy::fetch_models;
+use crate::request_id::RequestId;
+use crate::single_flight::NoOutcome;
+
+/// A catalog that does not answer within this time is restarting and knows no list.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The same for a client that waits less than a second.
+const SURVEY_PATIENCE: Duration = Duration::from_millis(500);
+/// The longest time of a background refresh.
+const BACKGROUND: Duration = Duration::from_secs(60);
+
+/// A provider's list, byte for byte.
+pub(crate) enum Listed {
+    /// The provider's list of now or of a moment ago.
+    Current(Listing),
+    /// An older list: the provider does not answer, or the client does not wait for it.
+    Stale(Listing),
+}
+
+/// The models of `provider`; `remembered` says whether a cached list may serve.
+pub(crate) async fn list(
+    gateway: Arc<Gateway>,
+    id: Arc<str>,
+    provider: &Arc<ProviderSettings>,
+    headers: &HeaderMap,
+    remembered: Remembered,
+) -> Result<Listed, Failure> {
+    if provider.passthrough {
+        // A list that belongs to one client's key is not shared.
+        let asked = fetch_models(&gateway, id, provider, headers).await.map_err(with_own_words);
+        return asked.map(|body| Listed::Current(Listing::fresh(provider, body)));
+    }
+    let catalog = gateway.registry.load().catalog.clone();
+    let limits = &gateway.live_config().settings.limits;
+    let recalled = recall(&gateway, provider, limits.models_ttl).await;
+    let old = recalled.as_ref().filter(|_| remembered != Remembered::PassedOver);
+    match old {
+        Some(listing) if listing.holds(limits.models_ttl) => {
+            return Ok(Listed::Current(listing.clone()));
+        }
+        Some(listing) if remembered == Remembered::Serves && listing.holds(limits.models_cache_ttl) => {
+            let claim = Claim { provider: provider.clone(), ttl: limits.models_ttl };
+            let due = catalog.send(claim).timeout(PATIENCE).await;
+            if due.unwrap_or(false) {
+                actix_web::rt::spawn(refreshed(gateway.clone(), provider.clone()));
+            }
+            return Ok(Listed::Stale(listing.clone()));
+        }
+        Some(_) | None => {}
+    }
+    let ttl = if remembered == Remembered::PassedOver { Duration::ZERO } else { limits.models_ttl };
+    match fetched(&gateway, id, provider, headers, ttl).await {
+        Ok(listing) => Ok(Listed::Current(listing)),
+        Err(failure) => match recalled {
+            Some(listing) if is_temporary(failure.status()) => Ok(Listed::Stale(listing)),
+            Some(_) | None => Err(with_own_words(failure)),
+        },
+    }
+}
+
+/// The provider's last known list, however old.
+pub(crate) async fn last(gateway: &Gateway, provider: &Arc<ProviderSettings>) -> Option<Listing> {
+    let catalog = gateway.registry.load().catalog.clone();
+    let recall = Recall { provider: provider.clone(), ttl: gateway.live_config().settings.limits.models_ttl };
+    catalog.send(recall).timeout(SURVEY_PATIENCE).await.ok().flatten()
+}
+
+/// The cached models of these providers, without waiting. Old and missing lists are refreshed in the background.
+pub(crate) async fn remembered(
+    gateway: &Arc<Gateway>,
+    providers: Vec<Arc<ProviderSettings>>,
+) -> HashMap<Arc<str>, Arc<[Named]>> {
+    // A list that belongs to one client's key is not shared.
+    let providers = providers.into_iter().filter(|provider| !provider.passthrough).collect();
+    let catalog = gateway.registry.load().catalog.clone();
+    let survey = Survey { providers, ttl: gateway.live_config().settings.limits.models_ttl };
+    let Ok(Surveyed { known, due }) = catalog.send(survey).timeout(SURVEY_PATIENCE).await else {
+        return HashMap::new();
+    };
+    for provider in due {
+        actix_web::rt::spawn(refreshed(gateway.clone(), provider));
+    }
+    known
+}
+
+/// The provider's list, fetched now.
+pub(crate) async fn reached(
+    gateway: &Arc<Gateway>,
+    provider: &Arc<ProviderSettings>,
+) -> Result<Listing, Failure> {
+    let nobody = HeaderMap::new();
+    let id = RequestId::new().shared();
+    fetched(gateway, id, provider, &nobody, Duration::ZERO).await.map_err(with_own_words)
+}
+
+/// Resolves when the catalog has written its lists to disk, or does not answer.
+pub(crate) async fn written(gateway: &Gateway, provider: &Arc<ProviderSettings>) {
+    let catalog = gateway.registry.load().catalog.clone();
+    let _settled = catalog.send(Settle(provider.clone())).await;
+}
+
+/// Refreshes the catalog's list of a provider.
+async fn refreshed(gateway: Arc<Gateway>, provider: Arc<ProviderSettings>) {
+    let nobody = HeaderMap::new();
+    let ttl = gateway.live_config().settings.limits.models_ttl;
+    let fetched = fetched(&gateway, RequestId::new().shared(), &provider, &nobody, ttl);
+    match timeout(BACKGROUND, fetched).await {
+        Ok(Ok(_kept)) => {}
+        Ok(Err(failure)) => {
+            let why = excerpt::one_line(&failure.message(), excerpt::LINE);
+            log::info!("the models of {} are not known: {why}", provider.name);
+        }
+        Err(_elapsed) => log::info!("the models of {} are not known: no answer in time", provider.name),
+    }
+}
+
+async fn recall(gateway: &Gateway, provider: &Arc<ProviderSettings>, ttl: Duration) -> Option<Listing> {
+    let catalog = gateway.registry.load().catalog.clone();
+    catalog.send(Recall { provider: provider.clone(), ttl }).timeout(PATIENCE).await.ok().flatten()
+}
+
+/// The provider's list. Requests that need it at the same time share one call. A list in the catalog that is not older than
+/// `ttl` saves the call.
+async fn fetched(
+    gateway: &Arc<Gateway>,
+    id: Arc<str>,
+    provider: &Arc<ProviderSettings>,
+    headers: &HeaderMap,
+    ttl: Duration,
+) -> Result<Listing, Failure> {
+    let call = || {
+        let (gateway, provider, id) = (gateway.clone(), provider.clone(), id.clone());
+        let headers = headers.clone();
+        async move {
+            if !ttl.is_zero() {
+                // A call that has just ended has sent its list before this message.
+                let recalled = recall(&gateway, &provider, ttl).await;
+                if let Some(listing) = recalled.filter(|listing| listing.holds(ttl)) {
+                    return Ok(listing);
+                }
+            }
+            let body = fetch_models(&gateway, id, &provider, &headers).await?;
+            Ok(keep(&gateway, &provider, body))
+        }
+    };
+    let shared = gateway.listings.share(&ListingKey::new(provider), call).await;
+    shared.unwrap_or_else(|NoOutcome| Err(Failure::Panicked))
+}
+
+fn keep(gateway: &Gateway, provider: &Arc<ProviderSettings>, body: Bytes) -> Listing {
+    let listing = Listing::fresh(provider, body);
+    let keep = Keep { provider: provider.clone(), listing: listing.clone() };
+    // If the mailbox is full, the next request fetches the list again.
+    drop(gateway.registry.load().catalog.try_send(keep));
+    listing
+}
+
+/// Whether the failure is temporary: then an old list is better than none.
+fn is_temporary(status: u16) -> bool {
+    matches!(status, 408 | 429 | 500..)
+}
+
+/// The gateway's words for a provider's error: its body is about an API that the client has not called.
+fn with_own_words(failure: Failure) -> Failure {
+    match failure {
+        Failure::Upstream(mut answer) => {
+            answer.relayed = None;
+            answer.fault.message = format!("Failed to list models: {}", answer.fault.message);
+            Failure::Upstream(answer)
+        }
+        Failure::Unroutable(_)
+        | Failure::NoLease(_)
+        | Failure::NoAnswer
+        | Failure::NoClientKey(_)
+        | Failure::Malformed(_)
+        | Failure::Stopping
+        | Failure::Panicked => failure,
+    }
+}
+
+/// Whether a cached list may serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Remembered {
+    /// An old list, too. It is then refreshed in the background.
+    Serves,
+    /// A list that has not expired; an older one only if the provider does not answer.
+    ServesWhileItHolds,
+    /// Only if the provider does not answer.
+    PassedOver,
+}

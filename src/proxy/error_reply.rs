@@ -1,0 +1,95 @@
+//! An upstream's error reply: what the failed call shows, and the error that the client gets.
+
+use std::time::Duration;
+
+use awc::ClientResponse;
+use bytes::Bytes;
+use vandamme_actors::outcome::Outcome;
+use vandamme_actors::retry::Fixable;
+use vandamme_actors::settings::Api;
+use vandamme_protocol::fault::Fault;
+use vandamme_protocol::request;
+use vandamme_protocol::{anthropic, compat, openai};
+
+use super::attempt::{Attempt, NEVER};
+use super::classify::{
+    CallFailure, answered_as, asked_to_wait, classify, located, retry_after, should_retry,
+};
+use super::upstream_body::{self, Content, read_error_body};
+use super::upstream_headers::passed_back;
+use crate::failure::{Answer, Relayed};
+
+/// An error body is read up to this size and for this long.
+const ERROR_BODY: usize = 1 << 20;
+const ERROR_BODY_TIME: Duration = Duration::from_secs(10);
+
+impl Attempt<'_> {
+    pub(super) async fn read_error(&self, response: ClientResponse) -> CallFailure {
+        let lease = self.lease;
+        let status = response.status().as_u16();
+        let upstream = response.headers().clone();
+        let time = ERROR_BODY_TIME.min(self.patience.unwrap_or(NEVER));
+        let (body, unsupported) = match upstream_body::body(response) {
+            Ok((body, _)) => (read_error_body(body, ERROR_BODY, time).await, None),
+            Err(unsupported) => (Bytes::new(), Some(unsupported)),
+        };
+        let named = compat::recognise(status, &body);
+        let refusal = body.clone();
+        let is_out_of_tokens = openai::error::is_out_of_tokens(status, &body);
+        let apis = Apis { upstream: lease.provider.api, client: self.request.api };
+        let reworded = openai::error::reworded_overflow(status, &body);
+        let reworded = reworded.filter(|_| apis == Apis { upstream: Api::Messages, client: Api::Messages });
+        let is_reworded = reworded.is_some();
+        let mut fault = reworded.unwrap_or_else(|| fault(status, &body, apis));
+        if let Some(unsupported) = unsupported {
+            fault.message =
+                format!("the upstream answered {status} with {unsupported}, which cannot be decoded");
+        }
+        let fault = self.scrubbed(located(lease, fault));
+        let facts = openai::error::facts(status, &body, &lease.model);
+        let after = asked_to_wait(&upstream, &facts);
+        let (outcome, retry) = classify(status, fault.kind, &facts, after, &upstream);
+        let fault = answered_as(outcome, fault);
+        let json = Content::of(&upstream) == Content::Json && request::is_complete_json(&body);
+        // A client may get its own key back.
+        let secrets = if lease.provider.passthrough {
+            self.gateway.live_config().secrets.clone()
+        } else {
+            self.secrets()
+        };
+        let is_same_error = !is_reworded && (status == fault.status || outcome != Outcome::OutOfCredit);
+        let relays = apis.upstream == apis.client && json && is_same_error && !secrets.found_in(&body);
+        let answer = Answer {
+            // A relayed body keeps its status. An error in other words gets the status that belongs to them.
+            status: if relays { status } else { fault.status },
+            headers: passed_back(&upstream, &secrets),
+            retry_after: retry_after(outcome, after),
+            should_retry: should_retry(outcome, after),
+            fault,
+            relayed: relays.then_some(Relayed(body)),
+        };
+        let can_fix = Fixable::No;
+        CallFailure { outcome, retry, after, answer, named, refusal, can_fix, is_out_of_tokens }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Apis {
+    upstream: Api,
+    client: Api,
+}
+
+/// The upstream's error, for a client of this API.
+fn fault(status: u16, body: &[u8], apis: Apis) -> Fault {
+    let read = openai::error::read(status, body);
+    match (apis.upstream, apis.client) {
+        (Api::ChatCompletions, _) => read,
+        (Api::Messages, Api::Messages) => match anthropic::error::read(body) {
+            Some((kind, message)) => Fault { kind, status, message },
+            None => Fault { status, ..read },
+        },
+        // OpenAI has this status, too.
+        (Api::Messages, Api::ChatCompletions) if status == 422 => Fault { status, ..read },
+        (Api::Messages, Api::ChatCompletions) => read,
+    }
+}

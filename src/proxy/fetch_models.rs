@@ -1,0 +1,89 @@
+//! The request for a provider's list of models.
+
+use std::sync::Arc;
+
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use bytes::Bytes;
+use vandamme_actors::outcome::Outcome;
+use vandamme_actors::router::Route;
+use vandamme_actors::settings::ProviderSettings;
+use vandamme_actors::upstream::{self, Borrow, Request};
+use vandamme_protocol::fault::Fault;
+use vandamme_protocol::models::Models;
+use vandamme_protocol::request::RequestHead;
+use vandamme_protocol::vocabulary::ErrorKind;
+
+use super::attempt::Answered;
+use super::run::{Served, serve};
+use super::run_record::RunRecord;
+use super::{Endpoint, ProxyRequest, RouteTrace, Targets, address, upstream_body};
+use crate::failure::{Answer, Failure};
+use crate::gateway::Gateway;
+
+/// The largest known list has half a megabyte.
+pub(super) const LARGEST: usize = 8 << 20;
+const AGENT: &str = concat!("vandamme-proxy/", env!("CARGO_PKG_VERSION"));
+
+/// The provider's list as it answers now, byte for byte.
+pub(crate) async fn fetch_models(
+    gateway: &Arc<Gateway>,
+    id: Arc<str>,
+    provider: &Arc<ProviderSettings>,
+    headers: &HeaderMap,
+) -> Result<Bytes, Failure> {
+    if provider.keys.is_empty() && !provider.passthrough {
+        return fetch_public(gateway, provider).await;
+    }
+    let route = Route { provider: provider.clone(), model: "".into(), profile: None, fallbacks: vec![] };
+    let request = ProxyRequest {
+        id,
+        api: provider.api,
+        endpoint: Endpoint::Models,
+        targets: Targets::Resolved(Arc::new(route)),
+        body: Bytes::new(),
+        head: RequestHead::of_nothing(),
+        headers: headers.clone(),
+        query: String::new(),
+        peer: None,
+        trace: RouteTrace::default(),
+    };
+    let record = RunRecord::new(&request.id, None, &request.trace);
+    let Served { answered, lease } = serve(gateway, &request, record).await?;
+    // The host works. This says nothing about a model or the key's limits.
+    lease.finish(Outcome::RequestRefused);
+    let Answered::Buffered { body, .. } = answered else {
+        return Err(misbehaved(provider, "the provider answered with a stream of events"));
+    };
+    match Models::read(&body) {
+        Ok(_) => Ok(body),
+        Err(error) => Err(misbehaved(provider, &error.to_string())),
+    }
+}
+
+/// The list of a catalogue that needs no key.
+async fn fetch_public(gateway: &Gateway, provider: &ProviderSettings) -> Result<Bytes, Failure> {
+    let stopped = || Failure::NoAnswer;
+    let client = upstream::here(&provider.name, &gateway.wiring).send(Borrow).await.map_err(|_| stopped())?;
+    let mut headers = HeaderMap::new();
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
+    let request = Request { method: Method::GET, url: address::models(provider), headers };
+    let sent = client.send(request, || ()).await;
+    let response = sent.map_err(|error| misbehaved(provider, &error.to_string()))?;
+    if !response.status().is_success() {
+        return Err(misbehaved(provider, &format!("it answers with status {}", response.status())));
+    }
+    let (body, _) =
+        upstream_body::body(response).map_err(|error| misbehaved(provider, &error.to_string()))?;
+    let body = upstream_body::read_up_to(Bytes::new(), body, LARGEST).await;
+    let body = body.map_err(|error| misbehaved(provider, &error.to_string()))?;
+    let body =
+        body.ok_or_else(|| misbehaved(provider, &format!("its list has more than {LARGEST} bytes")))?;
+    Models::read(&body).map_err(|error| misbehaved(provider, &error.to_string()))?;
+    Ok(body)
+}
+
+fn misbehaved(provider: &ProviderSettings, how: &str) -> Failure {
+    let message = format!("{how} (provider '{}')", provider.name);
+    Failure::Upstream(Box::new(Answer::from_fault(Fault { kind: ErrorKind::Api, status: 502, message })))
+}

@@ -1,0 +1,153 @@
+//! The route of a request, and the leases of its targets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::rt::time::{sleep, timeout};
+use futures_util::FutureExt as _;
+use futures_util::future::{Either, select};
+use tokio::sync::oneshot;
+use vandamme_actors::provider::{Held, Lease, LeaseKey, NoLease, Session, Size};
+use vandamme_actors::router::{self, Destination, Dispatch, PendingLease, Route, Routed};
+use vandamme_actors::secret::KeyId;
+
+use super::target_queue::RunTarget;
+use super::{ProxyRequest, Targets};
+use crate::failure::Failure;
+use crate::gateway::Gateway;
+
+/// The pause before a message to an actor that is being replaced is sent again.
+const PAUSE: Duration = Duration::from_millis(250);
+/// How often a message is sent.
+const TRIES: usize = 3;
+/// What a lease may take beyond the wait for a permit: the wait for a session's key, and some slack.
+const LEASE_SLACK: Duration = Duration::from_secs(9);
+
+/// Requests leases for one client request. It sends a message again if its actor is replaced meanwhile.
+pub(super) struct Leasing<'r> {
+    gateway: &'r Gateway,
+    request: &'r ProxyRequest,
+    session: Option<Session>,
+    size: Size,
+}
+
+/// A resolved name, and the lease of its first target.
+pub(super) struct RoutedRequest {
+    pub(super) route: Arc<Route>,
+    pub(super) lease: FirstLease,
+}
+
+/// The lease that the router has requested.
+pub(super) struct FirstLease {
+    pending: PendingLease,
+    /// The registry's generation at the time of the request.
+    generation: u64,
+}
+
+/// What the lease of another key must know of the earlier ones.
+pub(super) struct Earlier<'t> {
+    pub(super) tried: &'t [KeyId],
+    pub(super) held: Option<Held>,
+}
+
+impl<'r> Leasing<'r> {
+    pub(super) fn new(gateway: &'r Gateway, request: &'r ProxyRequest, session: Option<Session>) -> Self {
+        let max_tokens = request.head.max_tokens.unwrap_or_default();
+        let size = Size { body: request.body.len(), max_tokens };
+        Self { gateway, request, session, size }
+    }
+
+    /// Resolves the model name, once for the whole request.
+    pub(super) async fn route(&self) -> Result<RoutedRequest, Failure> {
+        let (session, size) = (self.session, self.size);
+        for _ in 0..TRIES {
+            let generation = self.gateway.registry.load().generation;
+            let (reply, answer) = oneshot::channel();
+            let dispatch = Dispatch { destination: self.destination(), session, size, reply };
+            let sent = router::here(&self.gateway.registry).try_send(dispatch);
+            if sent.is_ok()
+                && let Some(routed) = self.awaited(answer, generation).await
+            {
+                let Routed { route, lease } = routed.map_err(Failure::Unroutable)?;
+                return Ok(RoutedRequest { route, lease: FirstLease { pending: lease, generation } });
+            }
+            sleep(PAUSE).await;
+        }
+        Err(Failure::NoAnswer)
+    }
+
+    fn destination(&self) -> Destination {
+        match &self.request.targets {
+            Targets::WithFallbacks | Targets::FirstOnly => {
+                Destination::Name((*self.request.head.model).into())
+            }
+            Targets::Resolved(route) => Destination::Route(route.clone()),
+        }
+    }
+
+    /// The lease of the route's first target.
+    pub(super) async fn first(&self, lease: FirstLease, target: &RunTarget<'_>) -> Result<Lease, Failure> {
+        match lease.pending {
+            PendingLease::Ready(lease) => Ok(*lease),
+            PendingLease::Requested(answer) => match self.awaited(answer, lease.generation).await {
+                Some(answer) => answer.map_err(Failure::NoLease),
+                None => self.lease(target, &Earlier { tried: &[], held: None }).await,
+            },
+        }
+    }
+
+    /// A lease of this target, with a key that was not tried.
+    pub(super) async fn lease(
+        &self,
+        target: &RunTarget<'_>,
+        earlier: &Earlier<'_>,
+    ) -> Result<Lease, Failure> {
+        for _ in 0..TRIES {
+            let registry = self.gateway.registry.load();
+            let Some(provider) = registry.provider(&target.provider.name) else {
+                // A reload has removed it. An actor that is being replaced would be listed.
+                return Err(Failure::NoAnswer);
+            };
+            let (reply, answer) = oneshot::channel();
+            let request = LeaseKey {
+                model: target.model.clone(),
+                profile: target.profile.cloned(),
+                session: self.session,
+                size: self.size,
+                alternatives: target.alternatives,
+                tried: earlier.tried.to_vec(),
+                held: earlier.held.clone(),
+                reply,
+            };
+            if provider.try_send(request).is_ok()
+                && let Some(answer) =
+                    self.awaited::<Result<Lease, NoLease>>(answer, registry.generation).await
+            {
+                return answer.map_err(Failure::NoLease);
+            }
+            sleep(PAUSE).await;
+        }
+        Err(Failure::NoAnswer)
+    }
+
+    /// The answer, or `None` if it will not come. A short timer would cost a thread a wake-up (measured), so there is none.
+    async fn awaited<T>(&self, answer: oneshot::Receiver<T>, generation: u64) -> Option<T> {
+        let patience = self.gateway.live_config().settings.limits.provider_queue_wait + LEASE_SLACK;
+        let replaced = Box::pin(self.replaced(generation));
+        match timeout(patience, select(answer.map(Result::ok), replaced)).await {
+            Ok(Either::Left((answer, _))) => answer,
+            Ok(Either::Right(_)) | Err(_) => None,
+        }
+    }
+
+    /// Resolves when an actor has been replaced since that generation.
+    async fn replaced(&self, generation: u64) {
+        loop {
+            let changed = self.gateway.registry.changed();
+            if self.gateway.registry.load().generation != generation {
+                return;
+            }
+            changed.await;
+        }
+    }
+}

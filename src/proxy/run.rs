@@ -1,0 +1,273 @@
+//! One client request, from its model name to its reply:
+//! route → lease → upstream request → attempt → classify → retry → converter.
+//!
+//! A run lives in the client's task. If the client disconnects, the run is dropped in whatever step it is, and its upstream
+//! connection is closed.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use actix_web::rt::time::sleep;
+use futures_util::future::{Either, select};
+use vandamme_actors::converter;
+use vandamme_actors::ledger::{End, Entry};
+use vandamme_actors::outcome::{Outcome, Retry};
+use vandamme_actors::provider::{Lease, NoLease, Refusal};
+use vandamme_actors::retry::{Attempts, Fixable, Next};
+use vandamme_actors::secret::KeyId;
+
+use super::attempt::{Answered, Attempt};
+use super::classify::CallFailure;
+use super::fixups::Fixups;
+use super::lease::{Earlier, Leasing, RoutedRequest};
+use super::retry::Retries;
+use super::run_record::{FailedRun, RunRecord};
+use super::target_queue::{RunTarget, TargetQueue};
+use super::{ProxyRequest, Reply, affinity};
+use crate::caller;
+use crate::failure::Failure;
+use crate::gateway::Gateway;
+
+/// An upstream's answer, and the lease that it came by.
+pub(super) struct Served {
+    pub(super) answered: Answered,
+    pub(super) lease: Lease,
+}
+
+/// Why a target has not served a request.
+enum Stopped {
+    /// The target was not called: it is known to fail, and another one is left.
+    PassedOver,
+    /// Another target may serve the request.
+    NextTarget(Failure),
+    /// No other target will, or no call is left.
+    GiveUp(Failure),
+}
+
+impl Stopped {
+    fn new(next: Next, failure: Failure) -> Self {
+        match next {
+            Next::NextTarget => Self::NextTarget(failure),
+            Next::SameKey(_) | Next::Fixed | Next::NextKey | Next::GiveUp => Self::GiveUp(failure),
+        }
+    }
+}
+
+/// Serves a client's request. `entry` is its line in the ledger.
+pub(super) async fn run(
+    gateway: Arc<Gateway>,
+    request: ProxyRequest,
+    mut entry: Entry,
+) -> Result<Reply, FailedRun> {
+    let outcome = {
+        let record = RunRecord::new(&request.id, Some(&mut entry), &request.trace);
+        let (served, drained) = (pin!(serve(&gateway, &request, record)), pin!(gateway.drained()));
+        match select(served, drained).await {
+            Either::Left((outcome, _)) => outcome,
+            Either::Right(((), _)) => Err(Failure::Stopping),
+        }
+    };
+    match outcome {
+        Ok(served) => Ok(reply(&gateway, served, entry)),
+        Err(failure) => {
+            if let Failure::NoLease(none) = &failure {
+                entry.routed(&none.provider.name, &none.model);
+            }
+            Err(FailedRun::new(failure, entry))
+        }
+    }
+}
+
+/// Calls upstreams until one answers or no call is left.
+pub(super) async fn serve(
+    gateway: &Gateway,
+    request: &ProxyRequest,
+    mut record: RunRecord<'_>,
+) -> Result<Served, Failure> {
+    let session = affinity::session(request);
+    let run = Run {
+        gateway,
+        request,
+        leasing: Leasing::new(gateway, request, session),
+        retries: Retries { gateway, request, session },
+        number: fastrand::u64(..),
+    };
+    let served = run.try_targets(&mut record).await;
+    if served.is_err() {
+        run.retries.note_failure();
+    }
+    served
+}
+
+/// The last step: hands the answer to the client, and to the converter if more of it will come.
+fn reply(gateway: &Gateway, served: Served, mut entry: Entry) -> Reply {
+    let Served { answered, mut lease } = served;
+    match answered {
+        Answered::Opened { headers, opened } => {
+            entry.record.status = 200;
+            lease.begun();
+            let body = converter::start(*opened, &gateway.live_config().settings.limits, entry, lease);
+            Reply::Streaming { headers, body }
+        }
+        Answered::Buffered { status, headers, form, body, closing } => {
+            lease.finish(Outcome::Answered);
+            entry.record.status = status;
+            entry.record.usage = closing.usage;
+            entry.record.tool_calls = closing.tool_calls;
+            entry.record.end = End::Succeeded;
+            Reply::Buffered { status, headers, form, body }
+        }
+    }
+}
+
+struct Run<'r> {
+    gateway: &'r Gateway,
+    request: &'r ProxyRequest,
+    leasing: Leasing<'r>,
+    retries: Retries<'r>,
+    /// Marks the reports of this request's calls, so that the provider counts them as one.
+    number: u64,
+}
+
+impl Run<'_> {
+    /// Resolves the name once, and calls its targets one after the other.
+    async fn try_targets(&self, record: &mut RunRecord<'_>) -> Result<Served, Failure> {
+        let RoutedRequest { route, lease } = self.leasing.route().await?;
+        let mut targets = TargetQueue::new(&route, &self.request.targets);
+        let mut attempts = Attempts::default();
+        let mut first = Some(lease);
+        let mut best: Option<Failure> = None;
+        while let Some(target) = targets.take_next() {
+            let leased = match first.take() {
+                Some(lease) => self.leasing.first(lease, &target).await,
+                None => self.leasing.lease(&target, &Earlier { tried: &[], held: None }).await,
+            };
+            let called = match leased {
+                Ok(lease) => self.call_target(&target, lease, &targets, &mut attempts, record).await,
+                Err(failure) => Err(without_lease(failure, attempts.elsewhere(targets.left()))),
+            };
+            match called {
+                Ok(served) => return Ok(served),
+                Err(Stopped::PassedOver) => targets.pass_over(target),
+                Err(Stopped::GiveUp(failure)) => return Err(failure.or_earlier(best)),
+                Err(Stopped::NextTarget(failure)) => {
+                    let Some(next) = targets.peek() else { return Err(failure.or_earlier(best)) };
+                    record.fall_back(&target, &next, &failure);
+                    best = Some(failure.or_earlier(best));
+                }
+            }
+        }
+        Err(Failure::NoAnswer.or_earlier(best))
+    }
+
+    /// Calls one target until it answers or nothing is left to try there.
+    async fn call_target(
+        &self,
+        target: &RunTarget<'_>,
+        lease: Lease,
+        targets: &TargetQueue<'_>,
+        attempts: &mut Attempts,
+        record: &mut RunRecord<'_>,
+    ) -> Result<Served, Stopped> {
+        let left = targets.left();
+        let mut lease =
+            self.with_client_key(lease).map_err(|failure| Stopped::new(attempts.elsewhere(left), failure))?;
+        attempts.start_target(lease.max_retries());
+        if !may_begin(&lease, attempts, left) {
+            return Err(Stopped::new(attempts.elsewhere(left), Failure::NoAnswer));
+        }
+        let (mut sent, mut fixups, mut tried) = (None, Fixups::default(), vec![]);
+        let mut best: Option<Failure> = None;
+        loop {
+            record.call(&lease, attempts.calls() + 1);
+            lease.begin_call(self.number);
+            let attempt = Attempt::new(self.gateway, self.request, &lease, targets.alternatives(&lease));
+            let failed = match attempt.call(&mut sent, &fixups).await {
+                Ok(answered) => {
+                    fixups.prove(&lease);
+                    return Ok(Served { answered, lease });
+                }
+                Err(failed) => failed,
+            };
+            self.report(&mut lease, &failed, attempts.calls() + 1);
+            if failed.can_fix == Fixable::Yes {
+                // The upstream names something new, so the earlier fixups have helped.
+                fixups.prove(&lease);
+            }
+            let next = self.retries.next(&lease, &failed, attempts, left);
+            let CallFailure { answer, named, refusal, .. } = failed;
+            let failure = Failure::Upstream(Box::new(answer)).or_earlier(best.take());
+            match next {
+                Next::SameKey(pause) => {
+                    sleep(pause).await;
+                    best = Some(failure);
+                }
+                Next::Fixed => {
+                    fixups.learn(named, &refusal, &self.request.body);
+                    sent = None;
+                }
+                Next::NextTarget | Next::GiveUp => return Err(Stopped::new(next, failure)),
+                Next::NextKey => {
+                    tried.push(lease.key.id());
+                    lease = match self.with_another_key(target, lease, &tried).await {
+                        Some(lease) => lease,
+                        None => return Err(Stopped::new(attempts.elsewhere(left), failure)),
+                    };
+                    best = Some(failure);
+                }
+            }
+        }
+    }
+
+    /// A lease of the same target with a key that was not tried, if the budget allows its call.
+    async fn with_another_key(&self, target: &RunTarget<'_>, lease: Lease, tried: &[KeyId]) -> Option<Lease> {
+        let target = RunTarget { alternatives: lease.alternatives, ..*target };
+        let earlier = Earlier { tried, held: lease.held() };
+        let next = self.leasing.lease(&target, &earlier).await.ok()?;
+        (next.draw_retry() || !next.is_known_to_fail).then(|| next.after(lease))
+    }
+
+    /// With the client's own key, if the provider requires it.
+    fn with_client_key(&self, mut lease: Lease) -> Result<Lease, Failure> {
+        if lease.provider.passthrough {
+            let key = caller::own_key(&self.request.headers, &self.gateway.live_config().gateway_keys);
+            lease.key = key.ok_or_else(|| Failure::NoClientKey(lease.provider.name.clone()))?.key;
+        }
+        Ok(lease)
+    }
+
+    /// Tells the provider and the log that a call failed. A refused or limited key of the gateway is the operator's business; a
+    /// client's own key is not.
+    fn report(&self, lease: &mut Lease, failed: &CallFailure, call: u32) {
+        let is_ours = failed.retry == Retry::NextKey && !lease.provider.passthrough;
+        let level = if is_ours { log::Level::Warn } else { log::Level::Info };
+        log::log!(
+            level,
+            "{} call {call} to {}:{} with key {} failed: {}",
+            self.request.id,
+            lease.provider.name,
+            lease.model,
+            lease.key.id(),
+            failed.answer.summary(),
+        );
+        lease.report(self.request.endpoint.reported(failed.outcome), &failed.answer.fault.message);
+    }
+}
+
+/// Counts the target's first call. A target that is known to fail draws on the retry budget if others were called before it;
+/// without budget it is left out while another target is left.
+fn may_begin(lease: &Lease, attempts: &Attempts, left: usize) -> bool {
+    if attempts.calls() == 0 || !lease.is_known_to_fail {
+        lease.count_request();
+        return true;
+    }
+    lease.draw_retry() || left == 0
+}
+
+/// A target without a lease: `elsewhere` is where the request goes instead.
+fn without_lease(failure: Failure, elsewhere: Next) -> Stopped {
+    if matches!(failure, Failure::NoLease(NoLease { refusal: Refusal::PassedOver, .. })) {
+        return Stopped::PassedOver;
+    }
+    Stopped::new(elsewhere, failure)
+}

@@ -1,0 +1,82 @@
+//! What a run records while it goes on.
+
+use vandamme_actors::excerpt;
+use vandamme_actors::ledger::{End, Entry};
+use vandamme_actors::provider::Lease;
+
+use super::route_trace::RouteTrace;
+use super::target_queue::RunTarget;
+use crate::failure::Failure;
+
+/// The ledger's entry and the client's route trace. Requests that no client waits for have no entry.
+pub(super) struct RunRecord<'r> {
+    id: &'r str,
+    entry: Option<&'r mut Entry>,
+    trace: &'r RouteTrace,
+}
+
+impl<'r> RunRecord<'r> {
+    pub(super) fn new(id: &'r str, entry: Option<&'r mut Entry>, trace: &'r RouteTrace) -> Self {
+        Self { id, entry, trace }
+    }
+
+    /// A call is about to be made. `number` counts the request's calls, this one included.
+    pub(super) fn call(&mut self, lease: &Lease, number: u32) {
+        self.trace.call(lease);
+        if let Some(entry) = &mut self.entry {
+            entry.routed(&lease.provider.name, &lease.model);
+            entry.record.key = Some(lease.key.id());
+            entry.record.upstream_calls = number;
+        }
+    }
+
+    /// A target could not serve the request, and the next one is called.
+    pub(super) fn fall_back(&mut self, from: &RunTarget<'_>, to: &RunTarget<'_>, failure: &Failure) {
+        let (provider, model) = (&from.provider.name, from.model);
+        log::info!(
+            "{} falls back from {provider}:{model} to {}:{}: {} {}",
+            self.id,
+            to.provider.name,
+            to.model,
+            failure.status(),
+            excerpt::one_line(&failure.message(), excerpt::LINE),
+        );
+        self.trace.left(from, failure);
+        if let Some(entry) = &mut self.entry {
+            entry.left(provider, model);
+        }
+    }
+}
+
+/// A run without a reply. The code that answers the client closes the ledger's entry, since only it knows the client's status.
+pub(crate) struct FailedRun {
+    failure: Failure,
+    entry: Option<Box<Entry>>,
+}
+
+impl FailedRun {
+    pub(super) fn new(failure: Failure, entry: Entry) -> Self {
+        Self { failure, entry: Some(Box::new(entry)) }
+    }
+
+    /// The gateway panicked. The entry has recorded it.
+    pub(super) fn panicked() -> Self {
+        Self { failure: Failure::Panicked, entry: None }
+    }
+
+    /// Closes the entry of a client that gets the failure's own status.
+    pub(crate) fn recorded(self) -> Failure {
+        let status = self.failure.status();
+        self.recorded_as(status)
+    }
+
+    /// Closes the entry of a client that got this status.
+    pub(crate) fn recorded_as(self, status: u16) -> Failure {
+        let Self { failure, entry } = self;
+        if let Some(mut entry) = entry {
+            entry.record.status = status;
+            entry.record.end = End::Failed { kind: failure.kind().anthropic(), message: failure.message() };
+        }
+        failure
+    }
+}

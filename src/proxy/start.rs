@@ -1,0 +1,47 @@
+//! The start of a run: it has an outcome soon, or the client gets the head of its reply before.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::rt::time::timeout;
+use futures_util::FutureExt as _;
+use vandamme_actors::ledger::Entry;
+
+use super::run::run;
+use super::run_record::FailedRun;
+use super::{ProxyRequest, Reply, ReplyForm};
+use crate::gateway::Gateway;
+
+/// A run that has no outcome yet. A panic in it is caught and counts as its failure.
+pub(crate) type Run = Pin<Box<dyn Future<Output = Result<Reply, FailedRun>>>>;
+
+/// How far a run has come.
+pub(crate) enum Progress {
+    /// It has an outcome, and the client has got nothing.
+    Finished(Result<Reply, FailedRun>),
+    /// It goes on, and the client gets the head of a stream now.
+    Running(Run),
+}
+
+/// Runs a request until it has an outcome. A client that wants a stream gets the head of its reply after `patience` at the
+/// latest.
+pub(crate) async fn start(
+    gateway: Arc<Gateway>,
+    request: ProxyRequest,
+    entry: Entry,
+    patience: Duration,
+) -> Progress {
+    let form = request.reply_form();
+    let run = AssertUnwindSafe(run(gateway, request, entry)).catch_unwind();
+    let mut run = Box::pin(run.map(|outcome| outcome.unwrap_or_else(|_panic| Err(FailedRun::panicked()))));
+    match form {
+        ReplyForm::Whole => Progress::Finished(run.await),
+        ReplyForm::Stream => match timeout(patience, &mut run).await {
+            Ok(outcome) => Progress::Finished(outcome),
+            Err(_elapsed) => Progress::Running(run),
+        },
+    }
+}

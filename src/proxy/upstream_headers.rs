@@ -1,0 +1,298 @@
+//! The headers of upstream requests, and the upstream headers that clients get.
+
+use std::borrow::Cow;
+
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use vandamme_actors::provider::Lease;
+use vandamme_actors::secret::Secrets;
+use vandamme_actors::settings::{Api, ProviderSettings};
+
+use super::{Endpoint, ProxyRequest, address};
+use crate::caller::{self, KeyForm};
+use crate::gateway::LiveConfig;
+
+/// The longest upstream header that a client gets, in bytes.
+const LONGEST: usize = 4 << 10;
+/// Marks a request that a gateway has forwarded.
+pub(crate) const HOP: HeaderName = HeaderName::from_static("x-vdm-hop");
+
+pub(super) const BETAS: HeaderName = HeaderName::from_static("anthropic-beta");
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+const VERSION: &str = "2023-06-01";
+
+const PASSED_BACK: [&str; 3] = ["request-id", "x-request-id", "x-should-retry"];
+const PASSED_BACK_PREFIXES: [&str; 3] = ["anthropic-", "openai-", "x-ratelimit-"];
+const HOP_BY_HOP: [&str; 8] =
+    ["connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings", "expect"];
+/// Headers that the gateway sets itself, that do not concern the upstream, or that carry a credential for the gateway.
+const WITHHELD: [&str; 14] = [
+    "host",
+    "content-length",
+    "accept-encoding",
+    "cookie",
+    "forwarded",
+    "x-real-ip",
+    "authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "x-auth-token",
+    "x-amz-security-token",
+    "cf-connecting-ip",
+    "true-client-ip",
+];
+const WITHHELD_PREFIXES: [&str; 3] = ["x-forwarded-", "proxy-", "x-vdm-"];
+
+/// The headers of one call: those that this provider's API takes, the provider's own, and the credential. `betas` replaces
+/// the value of `anthropic-beta`.
+///
+/// # Errors
+/// The provider's key is no valid header value.
+pub(super) fn for_call(
+    request: &ProxyRequest,
+    lease: &Lease,
+    live: &LiveConfig,
+    betas: Option<&str>,
+) -> Result<HeaderMap, String> {
+    let provider = &lease.provider;
+    let mut headers = match (request.endpoint, request.api, provider.api) {
+        (Endpoint::Models, _, _) => for_models(provider),
+        (_, Api::Messages, Api::Messages) => passed_on(&presentable(request, live)),
+        (_, Api::Messages, Api::ChatCompletions) => own_headers(),
+        (_, Api::ChatCompletions, Api::ChatCompletions) => allowed(&presentable(request, live)),
+        (_, Api::ChatCompletions, Api::Messages) => anthropic_headers(&presentable(request, live)),
+    };
+    for (name, value) in &provider.custom_headers {
+        headers.insert(name.clone(), value.clone());
+    }
+    let (name, text) = address::credential(provider, lease.key.expose(), key_form(request, provider, live));
+    let mut credential = HeaderValue::from_str(&text)
+        .map_err(|_| format!("the key of provider '{}' is unusable", provider.name))?;
+    credential.set_sensitive(true);
+    headers.insert(name, credential);
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(HOP, HeaderValue::from_static("1"));
+    if let Some(betas) = betas {
+        headers.remove(&BETAS);
+        if let (Ok(value), false) = (HeaderValue::from_str(betas), betas.is_empty()) {
+            headers.insert(BETAS, value);
+        }
+    }
+    Ok(headers)
+}
+
+/// The client's headers without those that carry a key of the gateway, whatever their names.
+pub(super) fn presentable<'r>(request: &'r ProxyRequest, live: &LiveConfig) -> Cow<'r, HeaderMap> {
+    let headers = &request.headers;
+    let is_ours = |value: &HeaderValue| caller::carries(value.as_bytes(), &live.gateway_keys);
+    if live.gateway_keys.is_empty() || !headers.iter().any(|(_, value)| is_ours(value)) {
+        return Cow::Borrowed(headers);
+    }
+    let mut presentable = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers.iter().filter(|(_, value)| !is_ours(value)) {
+        presentable.append(name.clone(), value.clone());
+    }
+    Cow::Owned(presentable)
+}
+
+/// The client's query, unless a key of the gateway is in it.
+pub(super) fn query<'r>(request: &'r ProxyRequest, live: &LiveConfig) -> &'r str {
+    let (query, ours) = (&request.query, &live.gateway_keys);
+    if query.is_empty() || ours.is_empty() {
+        return query;
+    }
+    let decoded = || percent_encoding::percent_decode_str(query).collect::<Vec<u8>>();
+    let carries = |text: &[u8]| caller::carries(text, ours);
+    let has_key = query.split(['&', '=']).any(|value| carries(value.as_bytes())) || carries(&decoded());
+    if has_key { "" } else { query }
+}
+
+/// The header in which an Anthropic client sends its own key for the provider; other clients have no choice.
+fn key_form(request: &ProxyRequest, provider: &ProviderSettings, live: &LiveConfig) -> Option<KeyForm> {
+    if !provider.passthrough || request.api != Api::Messages {
+        return None;
+    }
+    Some(caller::own_key(&request.headers, &live.gateway_keys)?.form)
+}
+
+fn for_models(provider: &ProviderSettings) -> HeaderMap {
+    let mut headers = own_headers();
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    headers.remove(header::CONTENT_TYPE);
+    if provider.api == Api::Messages {
+        headers.insert(ANTHROPIC_VERSION, HeaderValue::from_static(VERSION));
+    }
+    headers
+}
+
+/// The client's headers for an upstream of the same API.
+fn passed_on(client: &HeaderMap) -> HeaderMap {
+    let named: Vec<String> = client
+        .get_all(header::CONNECTION)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(',').map(|name| name.trim().to_ascii_lowercase()))
+        .collect();
+    let mut headers = HeaderMap::with_capacity(client.len() + 4);
+    for (name, value) in client {
+        let text = name.as_str();
+        let withheld = HOP_BY_HOP.contains(&text)
+            || WITHHELD.contains(&text)
+            || WITHHELD_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
+            || named.iter().any(|named| named == text);
+        if !withheld {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    if !headers.contains_key(&ANTHROPIC_VERSION) {
+        headers.insert(ANTHROPIC_VERSION, HeaderValue::from_static(VERSION));
+    }
+    if !headers.contains_key(header::CONTENT_TYPE) {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    headers
+}
+
+/// An upstream of another API gets none of the client's headers.
+fn own_headers() -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("vdm/", env!("CARGO_PKG_VERSION"))));
+    headers
+}
+
+/// A Messages upstream gets only the client's `anthropic-` headers. The gateway sets the version: it belongs to the translated
+/// body, and later versions refuse a `temperature`.
+fn anthropic_headers(client: &HeaderMap) -> HeaderMap {
+    let mut headers = own_headers();
+    headers.insert(ANTHROPIC_VERSION, HeaderValue::from_static(VERSION));
+    take_over(&mut headers, client, |name| name.starts_with("anthropic-") && name != "anthropic-version");
+    headers
+}
+
+/// A Chat Completions client may send any header, so only known ones pass.
+fn allowed(client: &HeaderMap) -> HeaderMap {
+    const ALLOWED: [&str; 4] = ["idempotency-key", "traceparent", "tracestate", "user-agent"];
+    let mut headers = own_headers();
+    take_over(&mut headers, client, |name| ALLOWED.contains(&name));
+    headers
+}
+
+/// Copies some of a client's headers. Values of a list header are joined with commas (RFC 9110, section 5.3). Of any other
+/// header the last value counts.
+fn take_over(headers: &mut HeaderMap, client: &HeaderMap, wanted: impl Fn(&str) -> bool) {
+    const LISTS: [&str; 2] = ["anthropic-beta", "tracestate"];
+    for name in client.keys().filter(|name| wanted(name.as_str())) {
+        let values: Vec<_> = client.get_all(name).map(HeaderValue::as_bytes).collect();
+        let value = match (&values[..], LISTS.contains(&name.as_str())) {
+            ([.., last], false) => last.to_vec(),
+            (all, _) => all.join(&b","[..]),
+        };
+        if let Ok(value) = HeaderValue::from_bytes(&value) {
+            headers.insert(name.clone(), value);
+        }
+    }
+}
+
+/// The upstream's headers that a client gets. `retry-after` is rewritten elsewhere. A header that contains a key or is too long
+/// is left out.
+pub(super) fn passed_back(upstream: &HeaderMap, secrets: &Secrets) -> HeaderMap {
+    let known = |name: &str| PASSED_BACK_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    let passes = |name: &str| PASSED_BACK.contains(&name) || known(name);
+    let mut headers = HeaderMap::new();
+    let is_fit = |value: &HeaderValue| value.len() <= LONGEST && !secrets.found_in_header(value.as_bytes());
+    for (name, value) in upstream.iter().filter(|(name, value)| passes(name.as_str()) && is_fit(value)) {
+        headers.append(name.clone(), value.clone());
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    use vandamme_actors::secret::ApiKey;
+
+    use super::*;
+
+    fn map(headers: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for &(name, value) in headers {
+            map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        map
+    }
+
+    #[test]
+    fn a_clients_own_headers_pass_and_what_is_not_for_the_upstream_does_not() {
+        let passed = passed_on(&map(&[
+            ("anthropic-beta", "a,b"),
+            ("anthropic-version", "2023-01-01"),
+            ("x-app", "cli"),
+            ("x-claude-code-session-id", "s"),
+            ("connection", "close, X-Private"),
+            ("x-private", "1"),
+            ("x-api-key", "secret"),
+            ("authorization", "Bearer secret"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-vdm-hop", "1"),
+            ("proxy-authorization", "Basic x"),
+            ("cookie", "c"),
+            ("expect", "100-continue"),
+        ]));
+
+        let mut names: Vec<_> = passed.keys().map(|name| name.as_str().to_owned()).collect();
+        names.sort();
+        let expected =
+            ["anthropic-beta", "anthropic-version", "content-type", "x-app", "x-claude-code-session-id"];
+        assert_eq!(names, expected);
+        assert_eq!(passed.get("anthropic-version").unwrap(), "2023-01-01");
+    }
+
+    #[test]
+    fn only_known_headers_come_back() {
+        let secrets = Secrets::new([ApiKey::new("sk-canary-0123456789")]);
+        let long = "x".repeat(LONGEST + 1).leak();
+        let headers = map(&[
+            ("request-id", "req_1"),
+            ("openai-organization", "sk-canary-0123456789"),
+            ("x-request-id", "req_sk-canary-0123456789"),
+            ("x-ratelimit-key", "sk%2Dcanary%2D0123456789"),
+            ("anthropic-long", long),
+            ("anthropic-ratelimit-requests-remaining", "3"),
+            ("x-should-retry", "false"),
+            ("retry-after", "7"),
+            ("set-cookie", "c"),
+            ("server", "s"),
+        ]);
+        let back = passed_back(&headers, &secrets);
+
+        assert_eq!(back.len(), 3, "{back:?}");
+        assert!(!back.contains_key("retry-after"));
+    }
+
+    #[test]
+    fn headers_that_are_lists_are_joined_and_of_the_others_the_last_counts() {
+        let client = map(&[
+            ("anthropic-beta", "a"),
+            ("anthropic-beta", "b,c"),
+            ("anthropic-version", "2026-10-21"),
+            ("anthropic-workspace-id", "old"),
+            ("anthropic-workspace-id", "new"),
+            ("tracestate", "x=1"),
+            ("tracestate", "y=2"),
+            ("traceparent", "t"),
+        ]);
+        let sent = |headers: &HeaderMap, name: &str| -> Vec<String> {
+            headers.get_all(name).map(|value| value.to_str().unwrap().to_owned()).collect()
+        };
+        let messages = anthropic_headers(&client);
+        assert_eq!(sent(&messages, "anthropic-beta"), ["a,b,c"]);
+        assert_eq!(sent(&messages, "anthropic-workspace-id"), ["new"]);
+        assert_eq!(sent(&messages, "anthropic-version"), [VERSION], "what we write, we write for this one");
+        let chat = allowed(&client);
+        assert_eq!(
+            (sent(&chat, "tracestate"), sent(&chat, "traceparent")),
+            (vec!["x=1,y=2".into()], vec!["t".into()])
+        );
+        assert_eq!(sent(&passed_on(&client), "anthropic-beta"), ["a", "b,c"]);
+    }
+}

@@ -1,0 +1,29 @@
+//! Points in time as text.
+
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+
+/// RFC 3339, in UTC and whole seconds.
+pub(crate) fn rfc3339(time: SystemTime) -> String {
+    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| Timestamp::from_second(seconds).ok())
+        .unwrap_or_default()
+        .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_time_is_written_as_utc() {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+
+        assert_eq!(rfc3339(time), "1994-11-06T08:49:37Z");
+    }
+}
