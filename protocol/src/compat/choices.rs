@@ -1,12 +1,12 @@
-//! Refusals that say what a member is to be instead: one value, or one of several.
+//! Recognises refusals that name the required value of a member, or a list of allowed values.
 
 use super::{Condition, Fixup, refused, rule};
 
-/// Levels of effort, from the least to the most.
+/// Effort levels, from lowest to highest.
 const EFFORTS: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
-/// What the level is called. The longer name stands first.
+/// Names of the effort level. The longer name comes first.
 const EFFORT_NAMES: [&str; 3] = ["output_config.effort", "reasoning.effort", "reasoning_effort"];
-/// What stands in front of all values that are possible.
+/// Phrases in front of a list of all allowed values.
 const LISTS: [&str; 9] = [
     "supported values are",
     "supported values:",
@@ -18,10 +18,10 @@ const LISTS: [&str; 9] = [
     "valid options",
     "choose from",
 ];
-/// Members that have no `_` in their names.
+/// Member names without `_`.
 const NAMES: [&str; 5] = ["temperature", "thinking", "verbosity", "reasoning", "stop"];
-/// How much a model thinks, and whether: what is asked for here may be missing in the request that was refused. A demand of
-/// another member is about the value that was sent.
+/// Members that control whether and how much a model thinks. The demanded value may be for a member that the refused
+/// request lacks; a demand for any other member refers to the value that was sent.
 const MODES: [&str; 6] = [
     "reasoning_effort",
     "reasoning.effort",
@@ -30,24 +30,24 @@ const MODES: [&str; 6] = [
     "enable_thinking",
     "chat_template_kwargs.enable_thinking",
 ];
-/// A refusal has no business with these: they say whose request it is and what becomes of it.
+/// Members that a refusal must never set: they identify the caller of a request or decide how it is handled.
 const NEVER: [&str; 7] =
     ["store", "metadata", "user", "safety_identifier", "prompt_cache_key", "tool_choice", "service_tier"];
-/// Values that are known without quotes.
+/// Values that are recognised without quotes.
 const WORDS: [&str; 7] = ["true", "false", "null", "auto", "enabled", "disabled", "default"];
 const ASKING: [&str; 6] = ["set", "use", "with", "pass", "specify", "send"];
-/// What vendors put in front of a name.
+/// Prefixes that vendors put in front of a name.
 const PREFIXES: [&str; 3] = ["parameter.", "parameters.", "extra_body."];
 
-/// What a text (all quotes alike) asks for; `param` is the name that stands beside it.
+/// Returns the change that a text demands (all quotes are alike). `param` is the name beside the text.
 pub(super) fn find(text: &str, lower: &str, param: &str) -> Option<Fixup> {
     effort(lower, param).or_else(|| demand(text, lower, param))
 }
 
-/// The efforts that there are, where another was refused.
+/// Returns the allowed effort levels if another level was refused.
 fn effort(lower: &str, param: &str) -> Option<Fixup> {
     let path = EFFORT_NAMES.into_iter().find(|name| lower.contains(name) || param == *name)?;
-    // The list may be of another member.
+    // The list may be about another member.
     if !param.is_empty() && !EFFORT_NAMES.contains(&param) {
         return None;
     }
@@ -58,7 +58,7 @@ fn effort(lower: &str, param: &str) -> Option<Fixup> {
     (!allowed.is_empty()).then(|| Fixup::Nearest(path.into(), allowed))
 }
 
-/// A value that is asked for.
+/// Returns the value that a text demands.
 fn demand(text: &str, lower: &str, param: &str) -> Option<Fixup> {
     let words: Vec<_> = text.split_whitespace().collect();
     (0..words.len()).find_map(|at| {
@@ -88,7 +88,7 @@ struct Demand<'t> {
     how: How,
 }
 
-/// Whether a member that is missing is asked for, too.
+/// Whether the demand also applies to a request that lacks the member.
 #[derive(Clone, Copy)]
 enum How {
     Always,
@@ -96,7 +96,7 @@ enum How {
 }
 
 impl<'t> Demand<'t> {
-    /// The demand with which these words begin.
+    /// Parses the demand at the beginning of these words.
     fn at(words: &[&'t str]) -> Option<Self> {
         let lower = |word: &str| word.to_ascii_lowercase();
         match words {
@@ -111,7 +111,7 @@ impl<'t> Demand<'t> {
                 Some(Self { name, value, how: How::Always })
             }
             [name, "must" | "should", "be", value, rest @ ..] if !matches!(rest.first(), Some(&"or")) => {
-                // A list of values, or `must be set …`, is not one value.
+                // A list of values, or `must be set …`, is not a single value.
                 let is_one = !value.ends_with(',') && *value != "set";
                 is_one.then_some(Self { name, value, how: How::IfThere })
             }
@@ -126,7 +126,7 @@ impl<'t> Demand<'t> {
     }
 }
 
-/// The value without what stands around it, and whether it stood in quotes.
+/// Returns the value without surrounding punctuation, and whether it was quoted.
 fn unquoted(value: &str) -> (&str, bool) {
     let bare = value.trim_end_matches(['.', ',', ';', ')', '!']);
     match bare.strip_prefix('\'').and_then(|rest| rest.split('\'').next()) {
@@ -135,7 +135,8 @@ fn unquoted(value: &str) -> (&str, bool) {
     }
 }
 
-/// What the refusal of this request teaches: the allowed value that is nearest to the refused one, the lower of two.
+/// Returns the fixup for this refused request: the allowed value nearest to the refused one; if two are equally near,
+/// the lower.
 pub(super) fn nearest(path: Box<str>, allowed: &[Box<str>], body: &[u8]) -> Fixup {
     let rank = |effort: &str| EFFORTS.iter().position(|known| *known == effort);
     let Some(refused) = refused::value(body, &path) else { return Fixup::Value(path, None) };

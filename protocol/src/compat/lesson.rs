@@ -1,21 +1,21 @@
-//! Which refusals say something about everybody's requests, and which about one request alone.
+//! Decides whether a refusal applies to all requests or to one request alone.
 
 use serde_json::Value;
 
 use super::wordings::plain;
 
-/// What an upstream says of the room that one prompt leaves, or of one customer's plan.
+/// Words about the space that one prompt leaves, or about one customer's plan.
 const OF_ONE_REQUEST: [&str; 7] =
     ["remain", " left ", "leaves", "your input", "your prompt", "for your plan", "the prompt leaves"];
-/// Of an echo, so many characters are compared: vendors cut what they quote.
+/// The number of characters of an echo that are compared: vendors truncate what they quote.
 const COMPARED: usize = 24;
-/// Anything shorter is a name or a value, and no sentence.
+/// The shortest text that counts as a sentence. A shorter one is a name or a value.
 const SHORTEST: usize = 8;
-/// A larger request is not searched, and its refusals teach nobody else.
+/// The largest request that is searched, in bytes. Refusals of larger requests are not remembered for others.
 const LARGEST: usize = 8 << 20;
 
-/// Whether what this refusal says may be remembered for the requests of other clients. It may not when it repeats a text of
-/// the request, since clients choose those: a name in a schema can hold a whole sentence.
+/// Whether the refusal may be remembered for the requests of other clients. It may not if it repeats a text of the
+/// request, because clients choose those texts: a name in a schema can contain a whole sentence.
 #[must_use]
 pub fn is_for_everybody(refusal: &[u8], request: &[u8]) -> bool {
     let refusal = unescaped(&String::from_utf8_lossy(refusal));
@@ -27,7 +27,7 @@ pub fn is_for_everybody(refusal: &[u8], request: &[u8]) -> bool {
     !repeats(&refusal, &request)
 }
 
-/// All quotes alike and no escapes, however often the upstream has put its message into strings.
+/// Normalises quotes and removes escapes, regardless of how many times the upstream has nested its message in strings.
 fn unescaped(text: &str) -> String {
     plain(&text.replace("\\n", " ").replace("\\t", " "))
 }

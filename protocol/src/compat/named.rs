@@ -1,28 +1,28 @@
-//! From the name in a refusal to what may go: vendors count array elements, name the variant they tried, and write
-//! brackets, dots or slashes; and there is much that must never go.
+//! Maps the name in a refusal to the member that can be removed. Vendors count array elements, name the variant they
+//! tried, and write brackets, dots or slashes. Many members must never be removed.
 
 use super::Fixup;
 
-/// The longest name.
+/// The longest name, in bytes.
 pub(super) const LONGEST: usize = 64;
 const DEEPEST: usize = 6;
 
-/// Conversations: nothing that was said may be lost, whatever an upstream makes of it.
+/// Members that hold the conversation. They are never removed, whatever the upstream refuses.
 const SAID: [&str; 5] = ["messages", "contents", "content", "prompt", "input"];
-/// A request without one of these would be another request.
+/// Members without which a request has another meaning.
 const NEEDED: [&str; 8] =
     ["model", "stream", "tools", "system", "functions", "max_tokens", "max_completion_tokens", "schema"];
-/// A tool without one of these would be none.
+/// Members without which a tool is invalid.
 const NEEDED_OF_TOOLS: [&str; 6] = ["name", "type", "function", "parameters", "input_schema", "custom"];
-/// A schema without one of these would mean something else.
+/// Keywords without which a schema has another meaning.
 const NEEDED_OF_SCHEMAS: [&str; 3] = ["type", "properties", "items"];
-/// Between a place and what is in it, the variant that the upstream took it for.
+/// Names of the variant that the upstream tried, between a container and its member.
 const VARIANTS: [&str; 10] =
     ["custom", "function", "ephemeral", "enabled", "disabled", "adaptive", "auto", "any", "tool", "none"];
-/// Where a schema begins.
+/// Members whose value is a schema.
 const SCHEMAS: [&str; 3] = ["parameters", "input_schema", "schema"];
 
-/// The edit without the member that `text` leads to.
+/// Returns the fixup that removes the member at the path `text`.
 pub(super) fn param(text: &str) -> Option<Fixup> {
     let steps = steps(text);
     let steps = match steps.split_first() {
@@ -43,26 +43,26 @@ pub(super) fn param(text: &str) -> Option<Fixup> {
     }
 }
 
-/// The way to a member that is only looked at, objects alone on it.
+/// Returns the path of a member that is only read. The path leads through objects only.
 pub(super) fn path(text: &str) -> Option<Box<str>> {
     let names: Vec<_> = text.split('.').collect();
     let is_path = names.len() <= DEEPEST && names.iter().all(|name| !name.is_empty() && is_name(name));
     is_path.then(|| text.into())
 }
 
-/// Whether a member can be set: objects alone lead to it.
+/// Whether a member can be set: its path leads through objects only.
 pub(super) fn can_be_set(path: &str) -> bool {
     let first = path.split('.').next().unwrap_or_default();
     !["tools", "system", "functions"].contains(&first)
 }
 
-/// One name on the way, and what stood before it.
+/// One name of a path, and what precedes it.
 struct Step<'t>(&'t str, Before);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Before {
     Name,
-    /// Which element of a list is meant.
+    /// The index of a list element.
     Count,
 }
 
@@ -85,7 +85,7 @@ fn steps(text: &str) -> Vec<Step<'_>> {
 fn member(steps: &[Step<'_>]) -> Option<Fixup> {
     let (Step(first, _), rest) = steps.split_first()?;
     let (last, way) = rest.split_last().map_or((None, rest), |(Step(last, _), way)| (Some(*last), way));
-    // Every kind of tool is a variant, and there are many: one is named behind the number of the tool.
+    // Each type of tool is a variant, and there are many: the name after a tool's index is one.
     let is_kind = |Step(name, before): &Step<'_>| {
         *first == "tools" && *before == Before::Count && *name != "cache_control"
     };
@@ -103,7 +103,7 @@ fn member(steps: &[Step<'_>]) -> Option<Fixup> {
     (may_go && path.len() <= DEEPEST).then(|| Fixup::Param(path.join(".").into()))
 }
 
-/// `schema` alone stands for all of them.
+/// `schema` alone covers all of them.
 fn holds_schemas(names: &[&str]) -> bool {
     matches!(
         names.first(),

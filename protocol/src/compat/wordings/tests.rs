@@ -1,8 +1,8 @@
-//! Real refusals, each with the line of a configuration that would have spared it.
+//! Real refusals, each with the configuration line that would have avoided it.
 
 use super::*;
 
-/// What is recognised, one line each, sorted.
+/// Returns the recognised configuration lines, sorted.
 fn lines(body: &str) -> String {
     let mut lines: Vec<_> = recognise(400, body.as_bytes()).iter().map(ToString::to_string).collect();
     lines.sort();
@@ -335,7 +335,7 @@ fn what_names_nothing_or_something_that_must_stay_is_not_healed() {
     assert_eq!(recognise(422, named).len(), 1);
 }
 
-/// What is recognised, and taught by this request, one line each.
+/// Returns the recognised configuration lines, completed with this request.
 fn taught(refusal: &str, request: &str) -> Vec<String> {
     let edits = recognise(400, refusal.as_bytes()).into_iter();
     edits.map(|edit| edit.taught_by(request.as_bytes()).to_string()).collect()
@@ -436,7 +436,7 @@ fn what_thinking_demands_and_excludes_is_known() {
 fn sampling_that_the_newer_api_refuses_is_known() {
     let message = "`temperature`, `top_p` and `top_k` are not supported with anthropic-version 2026-10-21.";
     assert_eq!(lines(&error(message, "")), drops("temperature top_k top_p"));
-    // Claude Code reads these words and retries by itself, with the effort at its other place.
+    // Claude Code recognises these words and retries by itself, with the effort in its other location.
     let turn = r#"{"type":"error","error":{"type":"invalid_request_error","message":"messages.4.output_config: Extra inputs are not permitted"}}"#;
     assert_eq!(lines(turn), "");
 }
