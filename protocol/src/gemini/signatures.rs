@@ -1,5 +1,5 @@
-//! Thought signatures in a reply, and the keys under which they are remembered: a call by its id, a text by itself and
-//! its place in the conversation.
+//! Reads thought signatures from a reply and derives the keys they are remembered by: a call by its id, a text by its
+//! content and its position in the conversation.
 
 use sha2::{Digest as _, Sha256};
 
@@ -8,29 +8,29 @@ use crate::json::decode;
 use crate::middleware::Listener;
 use crate::openai::stream::{Chunk, Message};
 
-/// A text that is longer is not looked for again, nor is a call beyond so many.
+/// The longest text whose signature is remembered, in bytes, and the most calls.
 const LONGEST_TEXT: usize = 1 << 20;
 const MOST_CALLS: usize = 1024;
-/// No signature is known to come near this; what is larger is not remembered.
+/// The largest signature that is remembered, in bytes. No known signature comes near this size.
 const LARGEST: usize = 256 << 10;
 
 pub(super) fn of_call(id: &str) -> String {
     format!("{NAME}:call:{id}")
 }
 
-/// `turn` is the message's index.
+/// Returns the key of a text; `turn` is the message's index.
 pub(super) fn of_text(turn: usize, text: &str) -> String {
     let digest = Sha256::digest(text.trim().as_bytes());
     let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     format!("{NAME}:text:{turn}:{digest}")
 }
 
-/// Follows one reply, a stream or whole.
+/// Reads one reply, streamed or whole.
 #[derive(Default)]
 pub(super) struct Hearing {
-    /// The index that the reply will have in the conversation.
+    /// The index of the reply in the conversation.
     turn: usize,
-    /// The ids of the calls, by their index in the stream.
+    /// The ids of the calls by their index in the stream.
     calls: Vec<(Option<i64>, String)>,
     text: String,
     text_signature: Option<String>,
@@ -38,7 +38,7 @@ pub(super) struct Hearing {
 }
 
 impl Hearing {
-    /// The reply to a conversation of so many messages.
+    /// Starts reading the reply to a conversation with this number of messages.
     pub(super) fn after(turn: usize) -> Self {
         Self { turn, ..Self::default() }
     }

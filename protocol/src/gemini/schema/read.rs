@@ -1,4 +1,4 @@
-//! JSON Schema read, whatever draft and whatever size: recursion, depth and growth are bounded.
+//! Parses JSON Schema of any draft and size, with bounds for recursion, depth and growth.
 
 use serde::{
     Deserialize, Deserializer,
@@ -9,14 +9,14 @@ use serde_json::value::RawValue;
 use super::{Choice, Kind, Numeral, Place, Schema};
 use crate::json::Word;
 
-/// No tool's parameters nest like this; what does is told as an object.
+/// The deepest nesting of parameters in practice. A deeper schema becomes a plain object.
 const DEEPEST: usize = 32;
-/// What references may add to a schema, bytes: each is put in where it stands.
+/// The most bytes that references can add to a schema: each reference is expanded in place.
 const MOST_ADDED: usize = 256 << 10;
-/// Gemini's counts have 64 bits with a sign.
+/// Gemini's counts are signed 64-bit integers.
 const LARGEST_COUNT: u64 = i64::MAX as u64;
 
-/// Reads a document.
+/// Parses a document.
 pub(super) fn root(raw: &RawValue) -> Schema {
     let mut reader = Reader { document: raw, following: vec![], added: 0 };
     reader.nested(raw, 0)
@@ -24,20 +24,20 @@ pub(super) fn root(raw: &RawValue) -> Schema {
 
 struct Reader<'a> {
     document: &'a RawValue,
-    /// The references that are being followed: each leads out of the one before.
+    /// The references being followed; each one is part of the target of the previous one.
     following: Vec<String>,
     added: usize,
 }
 
 impl<'a> Reader<'a> {
-    /// A schema that stands for a value, which even one that is always null must say the type of.
+    /// Parses a schema of a value. It must name a type, even if the value is always null.
     fn nested(&mut self, raw: &'a RawValue, depth: usize) -> Schema {
         let mut schema = self.unsettled(raw, depth);
         schema.settle(Place::of(depth));
         schema
     }
 
-    /// One of several cases; `kind` is the type that all of them have.
+    /// Parses one of several alternatives; `kind` is the type that all of them share.
     fn alternative(&mut self, raw: &'a RawValue, kind: Option<Kind>, depth: usize) -> Schema {
         let mut schema = self.unsettled(raw, depth);
         if !schema.is_null() {
@@ -47,7 +47,7 @@ impl<'a> Reader<'a> {
         schema
     }
 
-    /// What is said, before it is known whether it is all.
+    /// Parses a schema without settling it: more may follow.
     fn unsettled(&mut self, raw: &'a RawValue, depth: usize) -> Schema {
         let Ok(members) = serde_json::from_str::<Members<'a>>(raw.get()) else { return Schema::default() };
         if depth > DEEPEST {
@@ -81,7 +81,7 @@ impl<'a> Reader<'a> {
 
     fn add_contents(&mut self, schema: &mut Schema, members: &Members<'a>, depth: usize) {
         for (name, raw) in members.members("properties").0 {
-            // What is never valid cannot be given.
+            // A property that is never valid cannot be sent.
             if raw.get() != "false" {
                 let property = self.nested(raw, depth + 1);
                 schema.properties.0.retain(|(known, _)| known != name.as_str());
@@ -102,8 +102,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What a reference within the document means. One that leads back to itself, out of the document or nowhere means
-    /// some object.
+    /// Resolves a reference within the document. A reference to itself, out of the document or to nothing becomes a
+    /// plain object.
     fn follow(&mut self, reference: &str, depth: usize) -> Schema {
         let unknown = Schema { kind: Some(Kind::Object), ..Schema::default() };
         let Some(target) = self.resolve(reference) else { return unknown };
@@ -130,7 +130,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What needs no look inside.
+/// Reads the members that contain no other schemas.
 fn plain(members: &Members<'_>) -> Schema {
     let mut schema = Schema {
         format: members.text("format"),
@@ -156,7 +156,7 @@ fn plain(members: &Members<'_>) -> Schema {
     schema
 }
 
-/// An empty text cannot be chosen (ai.google.dev refuses it); values with an inside cannot be told.
+/// Gemini refuses an empty string as a choice (ai.google.dev), and cannot represent objects and arrays.
 fn add_choice(schema: &mut Schema, value: &RawValue) {
     let text = value.get();
     let choice = match text.as_bytes() {
@@ -175,7 +175,7 @@ fn add_choice(schema: &mut Schema, value: &RawValue) {
     schema.add_choice(choice);
 }
 
-/// The types that are named, without null.
+/// Returns the named types, without null.
 fn kinds(members: &Members<'_>, schema: &mut Schema) -> Vec<Kind> {
     let mut words = members.texts("type");
     words.extend(members.text("type"));
@@ -189,7 +189,7 @@ fn kinds(members: &Members<'_>, schema: &mut Schema) -> Vec<Kind> {
     kinds
 }
 
-/// A value of one of several types: each with what is said of values of that type.
+/// Returns one schema for each type of a value, with the constraints for that type.
 fn one_for_each(kinds: &[Kind], schema: &Schema) -> Vec<Schema> {
     let of = |&kind: &Kind| {
         let mut one =
@@ -206,11 +206,11 @@ fn one_for_each(kinds: &[Kind], schema: &Schema) -> Vec<Schema> {
     kinds.iter().map(of).collect()
 }
 
-/// An object's members in their order.
+/// The members of an object in their original order.
 struct Members<'a>(Vec<(Word<'a>, &'a RawValue)>);
 
 impl<'a> Members<'a> {
-    /// The last of duplicates counts.
+    /// Returns the value of this name; the last duplicate wins.
     fn value(&self, name: &str) -> Option<&'a RawValue> {
         self.0.iter().rev().find(|(known, _)| known.as_str() == name).map(|(_, value)| *value)
     }

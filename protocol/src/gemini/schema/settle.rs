@@ -1,10 +1,10 @@
-//! What was read of a schema becomes what Gemini takes together: alternatives are decided or left, a type is found, and
-//! only what belongs to the type stays.
+//! Reduces a parsed schema to what Gemini accepts in combination: resolves or keeps alternatives, determines a type,
+//! and keeps only the members of that type.
 
 use super::{Choice, Kind, Place, Schema, add_all};
 
 impl Schema {
-    /// Takes over what holds in one of these cases. `Place::Root` is an object, whatever else.
+    /// Merges alternatives into this schema. `Position::Root` always becomes an object.
     pub(super) fn choose(&mut self, alternatives: Vec<Self>, place: Place) {
         let mut distinct: Vec<Self> = vec![];
         for alternative in alternatives.into_iter().flat_map(Self::flat) {
@@ -37,7 +37,7 @@ impl Schema {
         self.kind == Some(Kind::Object) || (self.kind.is_none() && !self.properties.0.is_empty())
     }
 
-    /// Whether it names strings, and says nothing else that matters.
+    /// Whether the schema enumerates strings and contains nothing else of relevance.
     fn is_choice(&self) -> bool {
         let Self { choices, title, description, .. } = self;
         let names = |kind| Self {
@@ -51,7 +51,8 @@ impl Schema {
         !choices.is_empty() && texts && (*self == names(None) || *self == names(Some(Kind::String)))
     }
 
-    /// An object that may look like any of these has all their properties; needed are those that all of them need.
+    /// Makes an object that matches any of these alternatives: it has all of their properties, and requires what all of
+    /// them require.
     fn spread(&mut self, alternatives: Vec<Self>) {
         let mut needed = alternatives.iter().map(|alternative| alternative.required.clone());
         let first = needed.next().unwrap_or_default();
@@ -63,7 +64,7 @@ impl Schema {
         }
     }
 
-    /// Makes of all that was read what Gemini takes together.
+    /// Reduces the schema to what Gemini accepts in combination.
     pub(super) fn settle(&mut self, place: Place) {
         let alternatives = std::mem::take(&mut self.any_of);
         self.choose(alternatives, place);
@@ -104,7 +105,7 @@ impl Schema {
         }
     }
 
-    /// Nothing may stand beside `anyOf`: what is said of all goes to the first that does not say it itself.
+    /// Gemini allows nothing beside `anyOf`: shared members move to the first alternative that lacks them.
     fn settle_alternatives(&mut self) {
         let mut any_of = std::mem::take(&mut self.any_of);
         let description = self.description.take();
@@ -121,7 +122,7 @@ impl Schema {
         }
     }
 
-    /// A type must be said. What could be anything is told as text.
+    /// Returns the type to declare. A value of any type is declared as a string.
     fn likely(&self, place: Place) -> Kind {
         let all = |is: fn(&Choice) -> bool| !self.choices.is_empty() && self.choices.iter().all(is);
         if !self.properties.0.is_empty() || !self.required.is_empty() {
@@ -142,7 +143,7 @@ impl Schema {
         }
     }
 
-    /// Only texts can be enumerated; other values are told in words.
+    /// Moves choices into the description: Gemini enumerates strings only.
     fn tell(&mut self, choices: &[Choice]) {
         if choices.is_empty() {
             return;
