@@ -1,4 +1,4 @@
-//! Errors of the Chat Completions API: read from upstreams, in any vendor's shape; written for clients.
+//! Errors of the Chat Completions API: parsed from upstreams in any vendor's shape, and written for clients.
 
 mod content_filter;
 mod context;
@@ -13,24 +13,24 @@ pub(crate) use self::numbers::{Number, numbers};
 use crate::{fault::Fault, json::Write, vocabulary::ErrorKind};
 
 const LONGEST_MESSAGE: usize = 500;
-/// All that OpenRouter says itself when a provider failed.
+/// OpenRouter's own message for a failed provider; it contains no information.
 const SAYS_NOTHING: &str = "Provider returned error";
 
-/// What ends a stream that is complete.
+/// The event that ends a complete stream.
 pub const DONE: &[u8] = b"data: [DONE]\n\n";
 
-/// What keeps a silent stream alive: a comment, since every event is a chunk to somebody.
+/// Keeps an idle stream alive. It is a comment, because some clients parse every event as a chunk.
 pub const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 
-/// The body of an error reply.
+/// Returns the body of an error reply.
 pub fn body(kind: ErrorKind, message: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(message.len() + 128);
     write(kind, message, &mut out);
     out
 }
 
-/// Appends the event that says a stream has failed. It is the last: behind `[DONE]` a client that does not know errors
-/// in streams would take the reply for a complete one. OpenAI's SDKs raise on this event.
+/// Appends the event that reports a failed stream. It is the last event: if `[DONE]` followed, a client that does not
+/// support errors in streams would take the reply for complete. OpenAI's SDKs raise an exception on this event.
 pub fn event(kind: ErrorKind, message: &str, out: &mut BytesMut) {
     out.put(b"data: ");
     write(kind, message, out);
@@ -53,13 +53,13 @@ fn write(kind: ErrorKind, message: &str, out: &mut impl Write) {
     out.put(b"}}");
 }
 
-/// Whether a message says that a prompt does not fit.
+/// Whether a message reports that a prompt does not fit.
 pub(crate) fn is_overflow(message: &str) -> bool {
     context::read(message, &[]).is_some()
 }
 
-/// Whether an error says that the model used up its limit of tokens before its first word. Such a reply is complete as
-/// far as a client is concerned: it has no content, and stopped at the limit.
+/// Whether an error reports that the model reached its token limit before its first word. For a client, such a reply is
+/// complete: it has no content, and stopped at the limit.
 #[must_use]
 pub fn is_out_of_tokens(status: u16, body: &[u8]) -> bool {
     if status != 400 {
@@ -72,9 +72,9 @@ pub fn is_out_of_tokens(status: u16, body: &[u8]) -> bool {
         && message.contains("reached")
 }
 
-/// Any answer other than 2xx as a fault. The body may be JSON of any shape, HTML (reduced to its title), text, or
-/// nothing; the message has at most 500 characters. A prompt that is too long is reported in the words on which
-/// Claude Code compacts its conversation.
+/// Converts any answer other than 2xx to a fault. The body can be JSON of any shape, HTML (reduced to its title), text,
+/// or empty; the message has at most 500 characters. A prompt that is too long is reported in the wording that makes
+/// Claude Code compact its conversation.
 pub fn read(status: u16, body: &[u8]) -> Fault {
     let report = Report::read(body);
     let status = if status == 400 && report.refuses_key() { 401 } else { status };
@@ -83,8 +83,9 @@ pub fn read(status: u16, body: &[u8]) -> Fault {
     report.overflow(status).unwrap_or_else(|| fault(status, message))
 }
 
-/// The fault in the words on which Claude Code compacts, if an upstream of the Messages API says in other words, with
-/// numbers, that a prompt is too long. Anthropic's own words, and Bedrock's, reach the client as they are.
+/// Returns the fault in the wording that makes Claude Code compact, if an upstream of the Messages API reports a prompt
+/// that is too long in another wording, with numbers. Anthropic's own wording, and Bedrock's, reach the client
+/// unchanged.
 #[must_use]
 pub fn reworded_overflow(status: u16, body: &[u8]) -> Option<Fault> {
     const KNOWN: [&str; 2] = ["prompt is too long", "input is too long for requested model"];
@@ -97,8 +98,8 @@ pub fn reworded_overflow(status: u16, body: &[u8]) -> Option<Fault> {
     report.overflow(status).filter(|fault| context::has_numbers(&fault.message))
 }
 
-/// An `error` object (or `msg`) inside a reply whose status was 200. The status comes from its `code` or `type`
-/// where these tell, else it is 502.
+/// Reads an `error` object (or `msg`) inside a reply of status 200. Its `code` or `type` determines the status;
+/// otherwise the status is 502.
 pub(crate) fn read_inside(body: &[u8]) -> Fault {
     let report = Report::read(body);
     let status = report.status().unwrap_or(502);
@@ -107,7 +108,8 @@ pub(crate) fn read_inside(body: &[u8]) -> Fault {
     report.overflow(status).unwrap_or_else(|| fault(status, message))
 }
 
-/// How many seconds Google asks to wait: it says so in the body alone (`google.rpc.RetryInfo`), like `"34s"` or `"0.5s"`.
+/// Returns the wait that Google requests, in seconds. Google states it in the body only (`google.rpc.RetryInfo`), for
+/// example `"34s"` or `"0.5s"`.
 fn retry_delay_of(value: &Value) -> Option<f64> {
     let value = value.get(0).unwrap_or(value);
     let details = value.get("error")?.get("details")?.as_array()?;
@@ -120,7 +122,7 @@ fn fault(status: u16, message: String) -> Fault {
     let status = match status {
         422 => 400,
         408 | 524 => 504,
-        // Groq, when its spare capacity is used up.
+        // Groq, when its flex capacity is exhausted.
         498 => 503,
         400..=599 => status,
         _ => 502,
@@ -128,14 +130,14 @@ fn fault(status: u16, message: String) -> Fault {
     Fault { kind: ErrorKind::from_status(status), status, message }
 }
 
-/// What an error body tells, wherever the vendor put it.
+/// The contents of an error body, from any vendor's location.
 #[derive(Default)]
 struct Report {
     message: Option<String>,
-    /// `code` and `type`, lower case.
+    /// `code` and `type` in lower case.
     words: Vec<String>,
     code: Option<u16>,
-    /// llama.cpp counts for itself.
+    /// llama.cpp reports the counts in fields of their own.
     counts: Option<(u64, u64)>,
 }
 
@@ -147,7 +149,7 @@ impl Report {
         }
     }
 
-    /// `{"error": {…}}`, `{"error": "…"}`, Gemini's `[{"error": …}]`, or the fields at the top level.
+    /// Reads `{"error": {…}}`, `{"error": "…"}`, Gemini's `[{"error": …}]`, or fields at the top level.
     fn of(value: &Value) -> Self {
         let value = value.get(0).unwrap_or(value);
         let inner = value.get("error").filter(|error| !error.is_null()).unwrap_or(value);
@@ -158,7 +160,7 @@ impl Report {
         }
     }
 
-    /// OpenRouter: what the provider said that it asked.
+    /// Reads the error of the provider behind OpenRouter.
     fn below(inner: &Value) -> Option<Self> {
         let raw = inner.get("metadata")?.get("raw")?;
         let report = raw.as_str().map_or_else(|| Self::of(raw), |text| Self::read(text.as_bytes()));
@@ -190,7 +192,7 @@ impl Report {
         MARKS.iter().any(|mark| message.starts_with(mark))
     }
 
-    /// The status that its code or type stands for.
+    /// Returns the status of its code or type.
     fn status(&self) -> Option<u16> {
         const WORDS: [(&str, u16); 9] = [
             ("rate_limit", 429),
@@ -233,7 +235,7 @@ fn message(value: &Value) -> Option<String> {
     let field = field.or_else(|| value.get("errors")?.get(0))?;
     match field {
         Value::String(text) => Some(text.clone()),
-        // FastAPI: a list of what is wrong where.
+        // FastAPI: a list of errors with locations.
         Value::Array(entries) => {
             let texts: Vec<_> = entries.iter().filter_map(complaint).collect();
             Some(texts.join("; "))
@@ -243,7 +245,7 @@ fn message(value: &Value) -> Option<String> {
     }
 }
 
-/// What is wrong, and in which field.
+/// Returns the message of an error, and the field that it is about.
 fn complaint(entry: &Value) -> Option<String> {
     let said = entry.get("msg")?.as_str()?;
     let steps = entry.get("loc").and_then(Value::as_array).into_iter().flatten();
@@ -252,7 +254,7 @@ fn complaint(entry: &Value) -> Option<String> {
     Some(if path.is_empty() { said.to_owned() } else { format!("{}: {said}", path.join(".")) })
 }
 
-/// A body that is not JSON: the title of a page, or the text itself. Of what is no text, nothing.
+/// Reads a body that is not JSON: the title of a page, or the text itself; nothing for a body that is not text.
 fn plain(text: &str) -> String {
     let trimmed = text.trim();
     if trimmed.contains(|letter: char| letter.is_control() && !letter.is_whitespace()) {
@@ -261,7 +263,7 @@ fn plain(text: &str) -> String {
     if !trimmed.starts_with('<') {
         return trimmed.to_owned();
     }
-    // Lower-casing ASCII keeps every byte's place.
+    // Lower-casing ASCII preserves byte offsets.
     let lower = trimmed.to_ascii_lowercase();
     let title = lower.find("<title").and_then(|at| {
         let start = at + lower[at..].find('>')? + 1;
@@ -270,7 +272,7 @@ fn plain(text: &str) -> String {
     title.unwrap_or_default()
 }
 
-/// One line of at most 500 characters.
+/// Shortens a message to one line of at most 500 characters.
 pub(super) fn shorten(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(LONGEST_MESSAGE) {

@@ -1,8 +1,8 @@
-//! Which of Azure's content filters stopped a prompt: its errors say so beside the message, not in it.
+//! Names the Azure content filter that stopped a prompt: its errors report it beside the message.
 
 use serde_json::Value;
 
-/// What there is to add to the message of `error`: ` (filtered: hate (high), jailbreak)`. Nothing for any other error.
+/// Returns a suffix for the message of `error`: ` (filtered: hate (high), jailbreak)`. Empty for any other error.
 pub(super) fn reasons(error: &Value) -> String {
     let results = error.get("innererror").and_then(|inner| inner.get("content_filter_result"));
     let Some(Value::Object(results)) = results else { return String::new() };
