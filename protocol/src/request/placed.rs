@@ -5,8 +5,8 @@ use bytes::Bytes;
 use super::cursor::Cursor;
 use super::{Splice, spliced};
 
-/// The body with this JSON value at the end of these names, objects alone on the way to it. What is missing on the way
-/// is added; every other byte stays.
+/// Returns the body with this JSON value at this path, which leads through objects only. Missing objects on the path
+/// are added; every other byte is preserved.
 pub(crate) fn placed(body: &Bytes, names: &[&str], value: &str) -> Bytes {
     match place(body, 0, names, value) {
         Some(edit) => spliced(body, &mut [edit]),
@@ -14,7 +14,7 @@ pub(crate) fn placed(body: &Bytes, names: &[&str], value: &str) -> Bytes {
     }
 }
 
-/// `None` where the value stands already, and where there is no object.
+/// Returns `None` if the member already has this value, or if the path leads through something other than an object.
 fn place(object: &[u8], base: usize, names: &[&str], value: &str) -> Option<Splice> {
     let (first, rest) = names.split_first()?;
     let (mut inside, mut members, mut found) = (None, 0, None);
@@ -24,7 +24,7 @@ fn place(object: &[u8], base: usize, names: &[&str], value: &str) -> Option<Spli
         inside.get_or_insert(at);
         members += 1;
         let span = cursor.value()?;
-        // Of equal names the last counts.
+        // The last of duplicate names wins.
         if key == *first {
             found = Some(span);
         }
@@ -44,7 +44,7 @@ fn place(object: &[u8], base: usize, names: &[&str], value: &str) -> Option<Spli
     (old != text.as_bytes()).then_some(Splice { span: base + span.start..base + span.end, text })
 }
 
-/// The value inside objects of these names.
+/// Returns the value inside objects of these names.
 fn nested(names: &[&str], value: &str) -> String {
     names.iter().rev().fold(value.to_owned(), |value, name| format!("{{\"{name}\":{value}}}"))
 }

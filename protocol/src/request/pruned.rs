@@ -1,10 +1,10 @@
-//! Cuts: what goes from a list, with just the commas that must go with it.
+//! Removes elements of lists, together with the commas that belong to them.
 
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
-/// The body without these spans, which do not overlap.
+/// Returns the body without these spans. The spans must not overlap.
 pub(super) fn without(body: &[u8], mut cuts: Vec<Range<usize>>) -> Bytes {
     cuts.sort_unstable_by_key(|cut| cut.start);
     let mut kept = BytesMut::with_capacity(body.len());
@@ -23,12 +23,12 @@ pub(super) enum Fate {
     Goes,
 }
 
-/// An array or object that loses elements, and with each of them one comma.
+/// An array or object that loses elements, and one comma with each of them.
 #[derive(Default)]
 pub(super) struct Pruned {
-    /// End of the last element that stays.
+    /// The end of the last element that stays.
     stays: Option<usize>,
-    /// The elements that go, since then.
+    /// The span of removed elements since then.
     goes: Option<Range<usize>>,
 }
 
@@ -45,7 +45,7 @@ impl Pruned {
         self.stays = Some(element.end);
     }
 
-    /// Cuts what goes at the end; the array's owner goes too when nothing is left of it.
+    /// Removes trailing elements. If the container loses all of its elements, it is to be removed as well.
     pub(super) fn close(self, cuts: &mut Vec<Range<usize>>) -> Fate {
         let Some(goes) = self.goes else { return Fate::Stays };
         cuts.push(self.stays.unwrap_or(goes.start)..goes.end);

@@ -1,4 +1,4 @@
-//! Gives earlier turns of the model the thoughts that an upstream demands and that nobody has.
+//! Adds fillers for reasoning that an upstream requires in earlier assistant turns and that is not available.
 
 use std::ops::Range;
 
@@ -8,19 +8,20 @@ use super::cursor::{Cursor, Walk};
 use super::schemas::{each_object, skip};
 use super::{Splice, spliced};
 
-/// What stands in for thoughts that are not known.
+/// The filler for missing reasoning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Filler {
-    /// An empty `reasoning_content`, in messages that call tools.
+    /// An empty `reasoning_content` in messages that call tools.
     Empty,
-    /// A blank one, in all messages of the model: some upstreams refuse an empty text (NousResearch/hermes-agent#17341).
+    /// A blank `reasoning_content` in all assistant messages: some upstreams refuse an empty text
+    /// (NousResearch/hermes-agent#17341).
     Blank,
-    /// An empty thinking block in front of calls (Messages).
+    /// An empty thinking block before tool calls (Messages API).
     ThinkingBlock,
 }
 
-/// The body with the filler in each message of the model that has no thoughts. Nothing that stands there changes, but
-/// for an empty text that becomes a blank.
+/// Returns the body with the filler in each assistant message that lacks reasoning. Existing reasoning is preserved,
+/// except that an empty text becomes a blank one.
 pub(crate) fn with_reasoning(body: &Bytes, filler: Filler) -> Bytes {
     let mut edits = Vec::new();
     let mut has_calls = false;
@@ -41,11 +42,11 @@ pub(crate) fn with_reasoning(body: &Bytes, filler: Filler) -> Bytes {
     spliced(body, &mut edits)
 }
 
-/// One message, as far as it matters here.
+/// The relevant parts of one message.
 #[derive(Default)]
 struct Turn {
     is_assistant: bool,
-    /// Where its first member begins.
+    /// The offset of its first member.
     inside: usize,
     has_calls: bool,
     reasoning: Option<Range<usize>>,
@@ -55,7 +56,7 @@ struct Turn {
 /// The content of a message in the Messages API.
 #[derive(Default)]
 struct Blocks {
-    /// Where the first one begins.
+    /// The offset of the first block.
     inside: Option<usize>,
     call: bool,
     thinking: bool,
@@ -111,7 +112,7 @@ impl Turn {
         }
     }
 
-    /// `instead_of` are the values that count as missing.
+    /// `instead_of` lists the values that count as missing.
     fn reasoning_content(self, body: &[u8], json: &str, instead_of: &[&[u8]]) -> Option<Splice> {
         match self.reasoning {
             Some(span) => {

@@ -1,16 +1,16 @@
-//! The session that a request belongs to, as clients of the Messages API tell it.
+//! Reads the session that a request belongs to, as clients of the Messages API report it.
 
 use std::borrow::Cow;
 
 use super::RequestHead;
 use super::cursor::{Cursor, decoded};
 
-/// What Claude Code puts before the session's id in `metadata.user_id`.
+/// The marker in front of the session id in Claude Code's `metadata.user_id`.
 const MARK: &str = "_session_";
 
 impl RequestHead<'_> {
-    /// The session in `metadata.user_id`: Claude Code's `user_…_session_ID`, or a JSON object with `session_id`. `body`
-    /// must be the one that this head was found in.
+    /// Returns the session in `metadata.user_id`: Claude Code's `user_…_session_ID`, or a JSON object with
+    /// `session_id`. `body` must be the body that was scanned.
     #[must_use]
     pub fn session<'b>(&self, body: &'b [u8]) -> Option<Cow<'b, str>> {
         let metadata = &body[self.metadata.clone()?];
@@ -29,7 +29,7 @@ fn within(user: &str) -> Option<Cow<'_, str>> {
     (!session.is_empty()).then_some(Cow::Borrowed(session))
 }
 
-/// The last member of that name, if it is a string in an object.
+/// Returns the last member of that name, if it is a string in an object.
 fn member<'b>(object: &'b [u8], name: &str) -> Option<Cow<'b, str>> {
     let mut found = None;
     let mut cursor = Cursor::new(object);

@@ -1,4 +1,4 @@
-//! Takes back out of a history the thinking blocks that we minted: their signatures mean nothing to an upstream.
+//! Removes thinking blocks that this gateway created from a history: their signatures are invalid for an upstream.
 
 use std::ops::Range;
 
@@ -7,12 +7,12 @@ use bytes::Bytes;
 use super::cursor::{Cursor, Walk, decoded};
 use super::pruned::{Fate, Pruned, without};
 
-/// What the signature of a thinking block starts with when the block was made here.
+/// The prefix of a thinking block's signature if this gateway created the block.
 pub const OWN_SIGNATURE: &str = "vdm1.";
 
-/// The body without the `thinking` and `redacted_thinking` blocks in `messages[].content[]` whose `signature` or
-/// `data` starts with [`OWN_SIGNATURE`]. A message that loses its last block so is removed too. Every other byte
-/// stays; a body without such a block comes back as it is.
+/// Returns the body without the `thinking` and `redacted_thinking` blocks in `messages[].content[]` whose `signature`
+/// or `data` starts with [`OWN_SIGNATURE`]. A message that loses its last block is removed as well. Every other byte is
+/// preserved; a body without such blocks is returned unchanged.
 #[must_use]
 pub fn without_own_thinking(body: &Bytes) -> Bytes {
     let mut cuts = Vec::new();
@@ -61,7 +61,7 @@ fn message(cursor: &mut Cursor<'_>, cuts: &mut Vec<Range<usize>>) -> Walk<Fate> 
     Ok(fate)
 }
 
-/// Cuts our blocks; the message goes when that leaves none.
+/// Removes the gateway's own blocks; the message is to be removed if no block is left.
 fn content(cursor: &mut Cursor<'_>, cuts: &mut Vec<Range<usize>>) -> Walk<Fate> {
     if cursor.peek() != Some(b'[') {
         skip(cursor)?;
@@ -100,9 +100,10 @@ fn block(cursor: &mut Cursor<'_>) -> Walk<Fate> {
     })
 }
 
-/// Whether a string may be a signature or data of ours: at a glance, so one that begins with an escape may be, too.
+/// Whether a string can be a signature or data of the gateway. This is a quick check, so a string that begins with an
+/// escape can be one.
 pub(super) fn may_be_own(value: &[u8]) -> bool {
-    // The longest way to write the marker.
+    // The length of the marker with every character escaped.
     const ESCAPED: usize = 6 * OWN_SIGNATURE.len();
     let Some(text) = value.strip_prefix(b"\"") else { return false };
     text.starts_with(OWN_SIGNATURE.as_bytes()) || text.iter().take(ESCAPED).any(|&byte| byte == b'\\')

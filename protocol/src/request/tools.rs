@@ -1,32 +1,33 @@
-//! What stands in a request's history: looked at while the body is walked anyway.
+//! Collects what a request's history contains while the body is scanned.
 
 use super::cursor::{Cursor, Walk, Watch};
 use super::thinking::may_be_own;
 use crate::tool_id::is_portable;
 
-/// The tool calls that a request repeats, and what came of them.
+/// The number of tool calls and results in a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ToolHistory {
-    /// `tool_use` blocks; on Chat Completions the elements of `tool_calls`.
+    /// `tool_use` blocks; in Chat Completions, elements of `tool_calls`.
     pub uses: u32,
-    /// `tool_result` blocks; on Chat Completions the messages of role `tool`.
+    /// `tool_result` blocks; in Chat Completions, messages of role `tool`.
     pub results: u32,
 }
 
-/// What a request's history holds.
+/// What a request's history contains.
 #[derive(Debug, Default)]
 pub(super) struct History {
     pub(super) tools: ToolHistory,
     pub(super) messages: u32,
-    /// Whether a block may be one of our own thinking blocks; never `false` where there is one.
+    /// Whether a block can be one of the gateway's own thinking blocks; never `false` if there is one.
     pub(super) own_thinking: bool,
-    /// Whether the id of a call or a result in a block may be one that Anthropic refuses; never `false` where one is.
+    /// Whether the id of a call or a result in a block can be one that Anthropic refuses; never `false` if there is
+    /// one.
     pub(super) odd_tool_ids: bool,
 }
 
 impl History {
-    /// Looks at the value of `messages`, which is skipped whatever it is. What stands there in an unusual way (another
-    /// shape, an escaped key) is not counted.
+    /// Scans the value of `messages` and skips it, whatever its type. Entries in an unusual notation (another shape, an
+    /// escaped key) are not counted.
     pub(super) fn of(cursor: &mut Cursor<'_>) -> Walk<Self> {
         let mut reader = Reader::default();
         match cursor.peek() {
@@ -43,7 +44,7 @@ impl History {
 #[derive(Default)]
 struct Reader {
     history: History,
-    /// The member of a message and of a block whose value comes next, or is being skipped.
+    /// The member of a message and of a block whose value comes next or is being skipped.
     message: MessageKey,
     block: BlockKey,
 }
@@ -60,15 +61,15 @@ enum MessageKey {
 #[derive(Default)]
 enum BlockKey {
     Type,
-    /// What may hold a signature.
+    /// A member that can hold a signature.
     Sealed,
-    /// The id of a call, or of the call that a result is for.
+    /// The id of a call, or the id that a result refers to.
     Id,
     #[default]
     Other,
 }
 
-/// What is open inside of a message, and inside of one of its blocks or calls.
+/// The brackets that are open inside a message, and inside one of its blocks or calls.
 const MESSAGE: &[u8] = b"]}";
 const BLOCK: &[u8] = b"]}]}";
 
@@ -101,7 +102,7 @@ impl Reader {
                 b"\"tool_calls\"" => MessageKey::ToolCalls,
                 _ => MessageKey::Other,
             };
-            // It may be the content in disguise.
+            // An escaped key can be `content`.
             let in_disguise = string.contains(&b'\\');
             self.history.own_thinking |= in_disguise;
             self.history.odd_tool_ids |= in_disguise;
@@ -119,7 +120,7 @@ impl Reader {
                 b"\"id\"" | b"\"tool_use_id\"" => BlockKey::Id,
                 _ => BlockKey::Other,
             };
-            // It may be one of these in disguise.
+            // An escaped key can be one of these.
             let in_disguise = string.contains(&b'\\');
             *own_thinking |= in_disguise;
             *odd_tool_ids |= in_disguise;
@@ -135,7 +136,7 @@ impl Reader {
     }
 }
 
-/// One with escapes is none: what it means is looked at later.
+/// Whether the literal is a portable id without escapes. A literal with escapes is decoded later.
 fn is_portable_literal(literal: &[u8]) -> bool {
     let inner = literal.get(1..literal.len().saturating_sub(1)).unwrap_or_default();
     std::str::from_utf8(inner).is_ok_and(is_portable)

@@ -1,4 +1,4 @@
-//! Takes named members out of a request, or gives one another name. What is said in `messages` is out of reach.
+//! Removes named members from a request, or renames a top-level one. Members inside `messages` are never removed.
 
 use std::ops::Range;
 
@@ -8,16 +8,16 @@ use super::cursor::{Cursor, Walk};
 use super::pruned::{Fate, Pruned, without};
 use super::{Splice, spliced};
 
-/// What lies deeper is left as it is: each level costs stack.
+/// The deepest level that is searched; deeper values are kept. Each level uses stack.
 const DEEPEST: usize = 128;
 
-/// What a request is to do without.
+/// What is removed from a request.
 #[derive(Debug, Default)]
 pub(crate) struct Unwanted<'e> {
-    /// The names from the top of the body to a member, through every element of the arrays on the way. A tool's
-    /// `function` need not be named.
+    /// Paths from the top of the body to a member; arrays on the path are passed through. A tool's `function` may be
+    /// omitted from the path.
     pub(crate) members: Vec<Vec<&'e str>>,
-    /// Keywords of the JSON schemas of tools and replies.
+    /// Keywords to remove from the JSON schemas of tools and replies.
     pub(crate) keywords: Vec<&'e str>,
 }
 
@@ -27,7 +27,7 @@ impl Unwanted<'_> {
     }
 }
 
-/// The body without them, every other byte as it was; itself, uncopied, when it has none of them.
+/// Returns the body without them and with every other byte preserved, or itself, uncopied, if it has none of them.
 pub(crate) fn trimmed(body: &Bytes, unwanted: &Unwanted<'_>) -> Bytes {
     let mut trimmer = Trimmer { keywords: &unwanted.keywords, depth: 0, cuts: Vec::new() };
     let paths: Vec<&[&str]> = unwanted.members.iter().map(Vec::as_slice).collect();
@@ -39,7 +39,7 @@ pub(crate) fn trimmed(body: &Bytes, unwanted: &Unwanted<'_>) -> Bytes {
     without(body, trimmer.cuts)
 }
 
-/// The body with its top-level `from` called `to`; where both are, without `from`.
+/// Returns the body with its top-level member `from` renamed to `to`. If both exist, `from` is removed.
 pub(crate) fn renamed(body: &Bytes, from: &str, to: &str) -> Bytes {
     let mut keys: Vec<Range<usize>> = Vec::new();
     let mut has_both = false;
@@ -63,7 +63,7 @@ pub(crate) fn renamed(body: &Bytes, from: &str, to: &str) -> Bytes {
     spliced(body, &mut edits)
 }
 
-/// The value at the end of these names, objects alone on the way to it; of equal names the last counts.
+/// Returns the value at this path, which leads through objects only; the last of duplicate names wins.
 pub(crate) fn value_at<'b>(object: &'b [u8], names: &[&str]) -> Option<&'b [u8]> {
     let (first, rest) = names.split_first()?;
     let mut found = None;
@@ -78,15 +78,15 @@ pub(crate) fn value_at<'b>(object: &'b [u8], names: &[&str]) -> Option<&'b [u8]>
     if rest.is_empty() { Some(value) } else { value_at(value, rest) }
 }
 
-/// Where in a request an object stands, as far as that decides where schemas are.
+/// The kind of object in a request, as far as it determines where schemas are.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Context {
     Top,
-    /// `tools`, and each of them.
+    /// `tools`, and each of its elements.
     Tools,
     /// The `function` of a Chat Completions tool.
     Function,
-    /// What says how a reply is to look.
+    /// A member that defines the form of the reply.
     Format,
     Messages,
     Schema,
@@ -119,7 +119,7 @@ struct Trimmer<'e> {
 }
 
 impl Trimmer<'_> {
-    /// Goes one level down.
+    /// Descends one level.
     fn within(
         &mut self,
         cursor: &mut Cursor<'_>,
@@ -134,7 +134,7 @@ impl Trimmer<'_> {
         walked
     }
 
-    /// An object, or each object of an array, without the members at the ends of `paths`.
+    /// Walks an object, or each object of an array, and removes the members at the ends of `paths`.
     fn object(&mut self, cursor: &mut Cursor<'_>, paths: &[&[&str]], place: Place) -> Walk<()> {
         match cursor.peek() {
             Some(b'[') => {
@@ -161,7 +161,7 @@ impl Trimmer<'_> {
         Ok(())
     }
 
-    /// A member that stays, though perhaps not all of it.
+    /// Walks a member that stays, of which parts may be removed.
     fn value(&mut self, cursor: &mut Cursor<'_>, paths: &[&[&str]], place: Place) -> Walk<()> {
         let has_keywords = !self.keywords.is_empty();
         match place {
@@ -202,7 +202,7 @@ impl Trimmer<'_> {
         Ok(())
     }
 
-    /// An object whose names are anybody's, and whose values are schemas.
+    /// Walks an object with arbitrary names whose values are schemas.
     fn named_schemas(&mut self, cursor: &mut Cursor<'_>) -> Walk<()> {
         if cursor.peek() != Some(b'{') {
             return skip(cursor);
@@ -211,7 +211,7 @@ impl Trimmer<'_> {
     }
 }
 
-/// What is left of the paths that lead through `key`.
+/// Returns the rest of the paths that lead through `key`.
 fn onward<'p>(paths: &[&'p [&'p str]], key: &str, inside: Place) -> Vec<&'p [&'p str]> {
     let through = paths.iter().filter_map(|path| match path {
         [first, rest @ ..] if *first == key && !rest.is_empty() => Some(rest),

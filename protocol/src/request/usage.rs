@@ -1,12 +1,12 @@
-//! Makes a streamed Chat Completions request ask for its usage.
+//! Makes a streamed Chat Completions request ask for usage.
 
 use std::ops::Range;
 
 use super::Splice;
 use super::cursor::Cursor;
 
-/// The edit after which the request asks; `None` when it does already, or when its `stream_options` is nothing that an
-/// upstream would accept. `options` is the value's span, `end` the closing brace of the body.
+/// Returns the edit that requests usage. Returns `None` if the request already does, or if its `stream_options` is a
+/// value that no upstream accepts. `options` is the span of that value, `end` the offset of the body's closing brace.
 pub(super) fn asking(body: &[u8], options: Option<Range<usize>>, end: usize) -> Option<Splice> {
     const MEMBER: &str = "\"include_usage\":true";
     let edit = |span, text: String| Some(Splice { span, text });
