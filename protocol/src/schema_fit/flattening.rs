@@ -1,24 +1,24 @@
-//! References and alternatives at the top of a schema, put into its `properties` and `required`.
+//! Merges references and alternatives at the top of a schema into its `properties` and `required`.
 //!
-//! A schema comes from a client, and this runs on a thread that serves others too. So nothing of the document is copied
-//! before the result is known, names are looked up in sets, and what is read is paid for out of a purse that grows with
-//! the document alone: references lead to the same place as often as a client likes.
+//! A schema comes from a client, and this code runs on a thread that serves other clients as well. Therefore nothing of
+//! the document is copied before the result is known, names are looked up in sets, and reading is limited by a budget
+//! that is proportional to the document: a client can create any number of references to the same schema.
 
 use std::collections::{HashMap, HashSet};
 
 use super::tree::{Members, Node};
 
-/// How deeply references and alternatives nest before the rest is left out.
+/// How deeply references and alternatives can nest; deeper ones are ignored.
 const MOST_STEPS: usize = 8;
-/// How often a document may be read over, on the average. Alternatives that share a base read it once for each.
+/// How often a document can be read on average. Alternatives that share a base read it once for each alternative.
 const MOST_READINGS: usize = 16;
-/// What a member costs besides its name.
+/// The cost of a member in addition to its name.
 const MEMBER: usize = 8;
-/// Words that go, besides those that say which schemas hold.
+/// Keywords that are removed, in addition to the keywords of alternatives.
 const REFUSED: [&str; 3] = ["enum", "const", "not"];
 const ALTERNATIVES: [(&str, Join); 3] = [("allOf", Join::All), ("anyOf", Join::Any), ("oneOf", Join::Any)];
 
-/// The document without references and alternatives at its top; `None` if there are none.
+/// Returns the document without references and alternatives at its top; `None` if there are none.
 pub(super) fn flattened(document: &Node) -> Option<Members> {
     let root = document.object()?;
     let is_refused = |word: &str| {
@@ -39,14 +39,14 @@ pub(super) fn flattened(document: &Node) -> Option<Members> {
     Some(top)
 }
 
-/// Which of several schemas hold at once.
+/// How several schemas are combined.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Join {
     All,
     Any,
 }
 
-/// A schema and what it refers to, which counts where the schema itself says nothing.
+/// A schema and its reference target, whose members apply if the schema itself does not define them.
 struct Layers<'n> {
     list: Vec<&'n Members>,
     depth: usize,
@@ -58,7 +58,7 @@ impl<'n> Layers<'n> {
     }
 }
 
-/// What a schema says of an object.
+/// The object that a schema describes.
 #[derive(Default)]
 struct Shape<'n> {
     is_object: bool,
@@ -92,12 +92,12 @@ impl Shape<'_> {
 struct Properties<'n> {
     list: Vec<(&'n str, Vec<&'n Node>)>,
     places: HashMap<&'n str, usize>,
-    /// The definitions, by where they stand: a place has one name only.
+    /// The known definitions by address: each address belongs to one name.
     known: HashSet<*const Node>,
 }
 
 impl<'n> Properties<'n> {
-    /// Adds a definition; `All` keeps to the first.
+    /// Adds a definition; with `All`, the first one of a name is kept.
     fn add(&mut self, name: &'n str, schema: &'n Node, how: Join) {
         let Some(&at) = self.places.get(name) else {
             self.places.insert(name, self.list.len());
@@ -113,7 +113,7 @@ impl<'n> Properties<'n> {
         }
     }
 
-    /// Adds those of another schema, which themselves may have several definitions.
+    /// Adds the properties of another schema, each of which can have several definitions.
     fn add_all(&mut self, others: Self, how: Join) {
         for (name, schemas) in others.list {
             if how == Join::All && self.places.contains_key(name) {
@@ -123,7 +123,7 @@ impl<'n> Properties<'n> {
         }
     }
 
-    /// What it costs to add them elsewhere.
+    /// The cost of adding the properties elsewhere.
     fn cost(&self) -> usize {
         self.list.iter().map(|(name, schemas)| name.len() + MEMBER * schemas.len()).sum()
     }
@@ -131,9 +131,9 @@ impl<'n> Properties<'n> {
 
 struct Flattening<'n> {
     document: &'n Node,
-    /// What may still be read, in comparisons and bytes of names.
+    /// The remaining budget, in comparisons and bytes of names.
     left: usize,
-    /// What was read.
+    /// The budget used so far.
     #[cfg(test)]
     spent: usize,
 }
@@ -187,7 +187,7 @@ impl<'n> Flattening<'n> {
         shape
     }
 
-    /// What the schema says by itself.
+    /// Returns what the schema itself defines, without its alternatives.
     fn own_shape(&mut self, layers: &Layers<'n>) -> Shape<'n> {
         let mut shape = Shape {
             is_object: layers.get("type").is_some_and(|kind| super::is_kind(kind, "object"))
@@ -205,14 +205,14 @@ impl<'n> Flattening<'n> {
         shape
     }
 
-    /// Adds what all or any of the schemas say.
+    /// Adds what all or any of the schemas define.
     fn join(&mut self, shape: &mut Shape<'n>, schemas: &'n [Node], depth: usize, how: Join) {
         let mut references = HashSet::new();
-        // What each of the alternatives requires.
+        // The properties that every alternative requires.
         let mut common: Option<Vec<String>> = None;
         for schema in schemas {
             if self.left == 0 {
-                // One that was not read may require nothing.
+                // An alternative that was not read may require nothing.
                 common = None;
                 break;
             }
@@ -253,7 +253,7 @@ impl<'n> Flattening<'n> {
         names
     }
 
-    /// What a reference within the document leads to.
+    /// Resolves a reference within the document.
     fn resolve(&mut self, reference: &str) -> Option<&'n Node> {
         let steps = reference.strip_prefix('#')?.split('/').skip(1);
         let mut node = self.document;
@@ -272,7 +272,7 @@ impl<'n> Flattening<'n> {
     }
 }
 
-/// Whether a schema is a reference alone, and the same as one before.
+/// Whether a schema consists of one reference that occurred before.
 fn is_repeated(schema: &Members, references: &mut HashSet<String>) -> bool {
     match &schema.0[..] {
         [(name, Node::Text(reference))] if name == "$ref" => !references.insert(reference.clone()),
@@ -286,7 +286,7 @@ fn both(mut names: Vec<String>, others: &[String]) -> Vec<String> {
     names
 }
 
-/// A property that alternatives define, each in its way.
+/// Combines the definitions of a property in several alternatives.
 fn either(schemas: &[&Node]) -> Node {
     let [first, others @ ..] = schemas else { return Node::Object(Members::default()) };
     let cases = match first {
@@ -295,7 +295,7 @@ fn either(schemas: &[&Node]) -> Node {
         }
         Node::Object(_) | Node::List(_) | Node::Text(_) => std::slice::from_ref(*first),
     };
-    // As text they are compared at one go.
+    // Definitions are compared as text.
     let mut known = HashSet::from([first.to_json()]);
     known.extend(cases.iter().map(Node::to_json));
     let others: Vec<_> = others.iter().filter(|schema| known.insert(schema.to_json())).collect();
@@ -312,7 +312,7 @@ mod tests {
 
     use super::*;
 
-    /// What is read of a schema, and its size.
+    /// Returns the budget used for a schema, and its size.
     fn spent(document: &Node) -> (usize, usize) {
         let mut flattening = Flattening::new(document);
         let layers = flattening.layers(document.object().unwrap(), 0);
@@ -320,7 +320,7 @@ mod tests {
         (flattening.spent, document.size())
     }
 
-    /// An object with this many properties, all of them required.
+    /// Returns an object with this number of properties, all of them required.
     fn wide(count: usize) -> String {
         let name = |at: usize| format!("\"property_{at}\"");
         let properties: Vec<_> =
@@ -333,12 +333,12 @@ mod tests {
         String::new()
     }
 
-    /// It makes each reference another one.
+    /// A title makes each reference different.
     fn title(at: usize) -> String {
         format!(",\"title\":\"{at}\"")
     }
 
-    /// Alternatives that each refer to the definition `a`.
+    /// Returns alternatives that each refer to the definition `a`.
     fn referring(word: &str, cases: usize, target: &str, title: fn(usize) -> String) -> Node {
         let mut list = String::new();
         for at in 0..cases {
@@ -372,7 +372,7 @@ mod tests {
             for word in ["allOf", "anyOf"] {
                 let document = referring(word, cases, &target, title);
                 let (spent, size) = spent(&document);
-                // The last reading goes to its end.
+                // The last read may be finished beyond the budget.
                 assert!(spent <= size * (MOST_READINGS + 8), "{word}: {spent} of {size}");
                 let top = flattened(&document).unwrap();
                 assert!(top.get("properties").and_then(Node::object).is_some(), "{word}");

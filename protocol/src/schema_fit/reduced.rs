@@ -1,19 +1,19 @@
-//! Schemas of answers as far as Anthropic's structured outputs support them.
+//! Reduces schemas of answers to what Anthropic's structured outputs support.
 //!
-//! The rules are those of the vendor's own SDKs (`transform_schema`): what is not supported moves into the description,
-//! so that the model still reads it.
+//! The rules are those of the vendor's own SDKs (`transform_schema`): unsupported members move to the description,
+//! where the model still reads them.
 
 use std::collections::HashSet;
 
 use super::tree::{Members, Node};
 
-/// The values of `format` that are supported.
+/// The supported values of `format`.
 const FORMATS: [&str; 10] =
     ["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"];
-/// What says nothing about a value.
+/// Keywords without a constraint.
 const NOTES: [&str; 4] = ["$schema", "$id", "$comment", "$anchor"];
 
-/// The schema with what Anthropic supports; itself if it cannot be read.
+/// Returns the schema in the supported form, or unchanged if it cannot be parsed.
 pub(crate) fn reduced(schema: &str) -> String {
     Node::parse(schema).map_or_else(|| schema.to_owned(), |node| node_of(node).to_json())
 }
@@ -61,7 +61,7 @@ fn object(mut schema: Members) -> Members {
     kept
 }
 
-/// Moves what says which values there are. Answers the type that the other members are about.
+/// Moves the members that determine the type. Returns the type that the other members are about.
 fn kind(schema: &mut Members, kept: &mut Members) -> Option<String> {
     let is_scalar = |node: &Node| matches!(node, Node::Text(_));
     let are_scalars =
@@ -88,7 +88,7 @@ fn kind(schema: &mut Members, kept: &mut Members) -> Option<String> {
             let kinds = kinds.into_iter().filter(|kind| known.insert(kind.to_json()));
             let cases = kinds.map(|kind| node_of(Node::Object(case(schema, kind))));
             kept.set("anyOf", Node::List(cases.collect()));
-            // Each case says them for itself.
+            // Each case repeats these members.
             schema.0.retain(|(name, _)| matches!(name.as_str(), "description" | "title"));
             None
         }
@@ -104,8 +104,8 @@ fn kind(schema: &mut Members, kept: &mut Members) -> Option<String> {
     }
 }
 
-/// A schema of several types as one of this type. What is about another type says nothing of it; were it said all the
-/// same, the members of an object would be repeated at each level, for each of its types.
+/// Returns a schema of several types reduced to this type. Members about other types are omitted: otherwise the members
+/// of an object would be repeated at each level, for each of its types.
 fn case(schema: &Members, kind: Node) -> Members {
     let name = kind.text();
     let is_about = |member: &str| match member {
@@ -146,7 +146,7 @@ fn each(named: Members) -> Members {
     Members(named.0.into_iter().map(|(name, schema)| (name, node_of(schema))).collect())
 }
 
-/// Puts what is left into the description.
+/// Appends the remaining members to the description.
 fn describe(left: Members, kept: &mut Members) {
     if left.0.is_empty() {
         return;
