@@ -1,6 +1,6 @@
-//! Which parts of a Messages request a model sees, and what frames them.
+//! Determines which parts of a Messages request a model sees, and the cost of their framing.
 //!
-//! A walk over the whole body with a stack of its own: every value has a [`Place`], which says how it counts.
+//! It walks the whole body with its own stack: every value has a [`Role`], which determines how it counts.
 
 use std::ops::Range;
 
@@ -10,46 +10,47 @@ use reader::{NotJson, Reader};
 
 mod reader;
 
-/// Around the whole conversation, and the start of the answer.
+/// Tokens around the whole conversation, and for the start of the answer.
 const REQUEST: u64 = 3;
-/// Around a message: its role and two separators (as OpenAI counts them for its chat models, rounded up).
+/// Tokens around a message: its role and two separators (as OpenAI counts them for its chat models, rounded up).
 const MESSAGE: u64 = 4;
-/// Around a tool's name, description and schema.
+/// Tokens around a tool's name, description and schema.
 const TOOL: u64 = 8;
-/// Around a call's name and input, and around its result; the ids are the API's, models get none or short ones.
+/// Tokens around a call's name and input, and around its result. The ids belong to the API; models receive none or
+/// short ones.
 const TOOL_USE: u64 = 8;
 const TOOL_RESULT: u64 = 6;
-/// A document that is somewhere else: a page as text and as a picture, by Anthropic's PDF guide.
+/// Tokens of a document that is not in the request: a page as text and as an image, by Anthropic's PDF guide.
 const PAGE: u64 = 3_000;
-/// Characters of base64 to a token of a PDF: 3000 tokens to a page of about 50 KB. Vendors only see the pages.
+/// Base64 characters per token of a PDF: 3000 tokens for a page of about 50 KB. Vendors count the pages only.
 const PDF_CHARACTERS: u64 = 22;
-/// Characters of base64 to a token of sealed content (redacted thinking, search results): four bytes of text.
+/// Base64 characters per token of encrypted content (redacted thinking, search results): four bytes of text.
 const SEALED_CHARACTERS: u64 = 5;
-/// Blocks inside of blocks; no API has more than three, and deeper ones count as JSON.
+/// How deeply blocks can nest. No API uses more than three levels; deeper ones count as JSON.
 const DEEPEST_BLOCK: usize = 64;
 
-/// How a value counts. A list's elements have the place of the list.
+/// How a value counts. A list's elements have the role of the list.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Role {
     Request,
     Messages,
     Tools,
     /// A string, or content blocks.
     Content,
-    /// Where a picture or document is, or the name of what a search found.
+    /// The source of an image or document, or the name of a search result.
     Source,
-    /// A string that a model reads; what is no string counts as JSON.
+    /// A string that a model reads; any other value counts as JSON.
     Text,
-    /// Read by the model as JSON, without white space.
+    /// A value that a model reads as JSON, without white space.
     Json,
-    /// Sealed text that a model reads unsealed.
+    /// Encrypted text that a model reads decrypted.
     Sealed,
     /// A block's type.
     Kind,
     SourceKind,
-    /// The source's payload, which counts when the whole block is known.
+    /// The source's data, which counts when the whole block is known.
     Data,
-    /// Nothing that a model sees.
+    /// A value that the model does not see.
     Unseen,
 }
 
@@ -83,7 +84,7 @@ impl Place {
         }
     }
 
-    /// Unknown members are text, so that new kinds of blocks count.
+    /// Unknown members are text, so that new types of blocks count.
     fn block_member(key: &str) -> Self {
         match key {
             "type" => Self::Kind,
@@ -118,17 +119,17 @@ enum Kind {
     Other,
 }
 
-/// How a document's source holds it.
+/// The form of a document in its source.
 #[derive(Clone, Copy)]
 enum SourceKind {
     /// As plain text.
     Text,
-    /// As blocks, which count where they stand.
+    /// As blocks, which count in place.
     Blocks,
     Other,
 }
 
-/// A list or an object that is not closed yet.
+/// An open list or object.
 #[derive(Clone, Copy)]
 struct Open {
     place: Place,
@@ -138,16 +139,16 @@ struct Open {
 struct Walk<'a> {
     reader: Reader<'a>,
     open: Vec<Open>,
-    /// The innermost open container has had no value yet.
+    /// Whether the innermost open container is still empty.
     empty: bool,
     blocks: Vec<Block>,
     shape: Shape,
-    /// Tokens of what is no text.
+    /// Tokens of everything other than text.
     tokens: u64,
     messages: Option<u8>,
 }
 
-/// The input tokens of a body.
+/// Returns the input tokens of a body.
 pub(super) fn tokens(body: &str) -> Result<u64, EstimateError> {
     let reader = Reader::new(body);
     if reader.peek() != Some(b'{') && request::is_complete_json(body.as_bytes()) {
@@ -192,7 +193,7 @@ impl Walk<'_> {
         self.reader.end()
     }
 
-    /// Reads a key and says what the value behind it is.
+    /// Reads a key and returns the role of its value.
     fn key(&mut self, object: Place) -> Result<Place, NotJson> {
         let place = if object == Place::Json || object == Place::Text {
             self.quoted()?;
@@ -212,7 +213,7 @@ impl Walk<'_> {
         Ok(place)
     }
 
-    /// A comma or colon; inside of JSON the model sees it.
+    /// Reads a comma or colon; inside JSON the model sees it.
     fn punctuation(&mut self, place: Place, mark: char) -> Result<(), NotJson> {
         self.reader.expect(mark as u8)?;
         self.reader.space();
@@ -318,12 +319,12 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// A list of strings in a place for text counts as JSON does.
+    /// Whether the list counts as JSON. A list of strings in a role for text does.
     fn inside_json(&self) -> bool {
         self.open.last().is_some_and(|open| matches!(open.place, Place::Json | Place::Text))
     }
 
-    /// A string that the model sees in its quotes.
+    /// Reads a string that the model sees with its quotes.
     fn quoted(&mut self) -> Result<(), NotJson> {
         self.shape.push('"');
         self.reader.string(|character| self.shape.push(character))?;
@@ -331,7 +332,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// What a block's own strings say of it.
+    /// Records what a block's own strings determine.
     fn note(&mut self, place: Place, value: Range<usize>) {
         let Some(block) = self.blocks.last_mut() else { return };
         let text = self.reader.slice(value.clone());
@@ -357,7 +358,7 @@ fn kind(word: &str) -> Kind {
     match word {
         "image" => Kind::Image,
         "document" => Kind::Document,
-        // Also those of servers and of MCP.
+        // Includes the tools of servers and of MCP.
         _ if word.ends_with("tool_use") => Kind::ToolUse,
         _ if word.ends_with("tool_result") => Kind::ToolResult,
         _ => Kind::Other,
