@@ -1,5 +1,5 @@
-//! Lists of models: read from either API's `/models`, written in either API's shape. What a vendor says of a model
-//! beyond the fields that the shape knows is kept.
+//! Lists of models: parsed from either API's `/models` and written in either API's shape. Vendor-specific fields of a
+//! model are preserved.
 //!
 //! Shapes: platform.claude.com/docs/en/api/models-list, platform.openai.com/docs/api-reference/models/list.
 
@@ -16,33 +16,33 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-/// What stands for a time that the upstream does not tell.
+/// The creation time of a model whose upstream does not report one.
 const UNKNOWN_TIME: &str = "1970-01-01T00:00:00Z";
 
-/// The longest id that counts, in bytes; nobody could ask for a longer one.
+/// The longest accepted id, in bytes; no request could use a longer one.
 pub const LONGEST_ID: usize = 256;
-/// The most models of one upstream that count; the largest known catalogue has some thousands.
+/// The most models of one upstream that are read; the largest known catalogue has some thousands.
 pub const MOST: usize = 20_000;
 
-/// The models of one upstream, as it listed them.
+/// The models of one upstream, in its order.
 #[derive(Debug)]
 pub struct Models<'a>(Vec<Model<'a>>);
 
-/// One of them: its fields in the upstream's order.
+/// One model: its fields in the upstream's order.
 #[derive(Debug)]
 pub struct Model<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
-/// A model as a list of many providers' models shows it.
+/// A model in a list of many providers' models.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
     pub id: String,
-    /// What people call it, where that differs from the id.
+    /// The display name, if it differs from the id.
     pub name: Option<String>,
-    /// RFC 3339.
+    /// The creation time as RFC 3339.
     pub created: Option<String>,
 }
 
-/// Why a body is no list of models.
+/// Why a body is not a list of models.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NotAList {
     #[error("the list of models is not JSON: {0}")]
@@ -51,30 +51,30 @@ pub enum NotAList {
     NoData,
 }
 
-/// The part of a list that an Anthropic client asks for.
+/// The page of a list that an Anthropic client requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<'q> {
-    /// The most that is wanted.
+    /// The most models on the page.
     pub limit: usize,
     pub cursor: Cursor<'q>,
 }
 
-/// Where a [`Page`] lies.
+/// The position of a [`Page`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cursor<'q> {
     /// At the front of the list.
     Front,
-    /// Right after the model with this id.
+    /// Directly after the model with this id.
     After(&'q str),
-    /// Right before the model with this id.
+    /// Directly before the model with this id.
     Before(&'q str),
 }
 
 impl<'a> Models<'a> {
-    /// Reads `{"data": […]}` or a bare list; what is in it and is no object is no model.
+    /// Parses `{"data": […]}` or a bare list; elements that are not objects are ignored.
     ///
     /// # Errors
-    /// When the body is neither.
+    /// The body is neither.
     pub fn read(body: &'a [u8]) -> Result<Self, NotAList> {
         #[derive(Deserialize)]
         struct Listed<'b> {
@@ -93,7 +93,7 @@ impl<'a> Models<'a> {
         Ok(Self(models.filter_map(|entry| serde_json::from_str(entry.get()).ok()).collect()))
     }
 
-    /// All that have an id of a usual length, with what people call them.
+    /// Returns all models whose id is within [`LONGEST_ID`], with their display names.
     pub fn named(&self) -> impl Iterator<Item = Named> {
         self.0.iter().filter_map(|model| {
             let id = model.id().filter(|id| id.len() <= LONGEST_ID)?.into_owned();
@@ -106,13 +106,13 @@ impl<'a> Models<'a> {
         })
     }
 
-    /// The model with this id.
+    /// Returns the model with this id.
     #[must_use]
     pub fn find(&self, id: &str) -> Option<&Model<'a>> {
         self.0.iter().find(|model| model.id().is_some_and(|own| own == id))
     }
 
-    /// All of them for a Chat Completions client. `owner` stands where the upstream names none.
+    /// Writes all models for a Chat Completions client. `owner` is used if the upstream names none.
     #[must_use]
     pub fn chat(&self, owner: &str) -> Vec<u8> {
         #[derive(Serialize)]
@@ -124,10 +124,10 @@ impl<'a> Models<'a> {
         written(&List { object: "list", data })
     }
 
-    /// A page of them for a Messages client; models without an id are left out.
+    /// Writes one page of models for a Messages client; models without an id are omitted.
     ///
     /// # Errors
-    /// With the page's cursor when no model has that id.
+    /// Returns the page's cursor if no model has that id.
     pub fn messages<'q>(&self, page: &Page<'q>) -> Result<Vec<u8>, &'q str> {
         #[derive(Serialize)]
         struct List<'l, 'm> {
@@ -163,19 +163,19 @@ impl<'a> Models<'a> {
 }
 
 impl<'a> Model<'a> {
-    /// For a Chat Completions client; `owner` stands where the upstream names none.
+    /// Writes the model for a Chat Completions client; `owner` is used if the upstream names none.
     #[must_use]
     pub fn chat(&self, owner: &str) -> Vec<u8> {
         written(&ForChat { model: self, owner })
     }
 
-    /// As the upstream wrote it, but for the spaces.
+    /// Writes the model as the upstream sent it, without white space.
     #[must_use]
     pub fn raw(&self) -> Vec<u8> {
         written(&Raw(self))
     }
 
-    /// For a Messages client.
+    /// Writes the model for a Messages client.
     #[must_use]
     pub fn messages(&self) -> Vec<u8> {
         written(&ForMessages(self))
@@ -195,7 +195,7 @@ impl<'a> Model<'a> {
         serde_json::from_str(self.field(name)?.get()).ok()
     }
 
-    /// The texts in the lists of these names, each once.
+    /// Returns the strings in the lists of these names, without duplicates.
     fn words(&self, names: &[&str]) -> Vec<String> {
         let mut words = vec![];
         let lists = names.iter().filter_map(|name| self.field(name));
@@ -216,13 +216,13 @@ impl<'a> Model<'a> {
         self.text("display_name").or_else(|| self.text("name"))
     }
 
-    /// RFC 3339.
+    /// Returns the creation time as RFC 3339.
     fn created_at(&self) -> Option<Cow<'a, str>> {
         let written = self.text("created_at").filter(|text| text.parse::<Timestamp>().is_ok());
         written.or_else(|| Some(Timestamp::from_second(self.created()?).ok()?.to_string().into()))
     }
 
-    /// Seconds since 1970.
+    /// Returns the creation time in seconds since 1970.
     fn created(&self) -> Option<i64> {
         let epoch = self.field("created").and_then(|value| serde_json::from_str::<f64>(value.get()).ok());
         epoch
@@ -232,11 +232,11 @@ impl<'a> Model<'a> {
 }
 
 fn written<T: Serialize>(list: &T) -> Vec<u8> {
-    // Strings, numbers and checked JSON: nothing in it can fail.
+    // The list consists of strings, numbers and valid JSON, so serialization cannot fail.
     serde_json::to_vec(list).unwrap_or_default()
 }
 
-/// A model for a Chat Completions client: the upstream's fields, and after them those that the API requires.
+/// A model for a Chat Completions client: the upstream's fields, followed by the fields that the API requires.
 struct ForChat<'l, 'm> {
     model: &'l Model<'m>,
     owner: &'l str,
@@ -262,7 +262,7 @@ impl Serialize for ForChat<'_, '_> {
     }
 }
 
-/// A model's own fields, and no others.
+/// A model's own fields only.
 struct Raw<'l, 'm>(&'l Model<'m>);
 
 impl Serialize for Raw<'_, '_> {
@@ -271,7 +271,7 @@ impl Serialize for Raw<'_, '_> {
     }
 }
 
-/// A model for a Messages client: the fields that the API requires, and after them what else the upstream says.
+/// A model for a Messages client: the fields that the API requires, followed by the upstream's other fields.
 struct ForMessages<'l, 'm>(&'l Model<'m>);
 
 impl Serialize for ForMessages<'_, '_> {
@@ -317,7 +317,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Model<'a> {
     }
 }
 
-/// A field's name, borrowed where it is written without escapes.
+/// A field's name, borrowed if it contains no escapes.
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 

@@ -1,6 +1,6 @@
-//! Patterns in which `*` matches any characters.
+//! Matches patterns in which `*` matches any characters.
 
-/// Whether a pattern, in which `*` stands for any characters, is about this text.
+/// Whether a pattern, in which `*` matches any characters, matches this text.
 pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(mut text) = text.strip_prefix(start) else { return false };
