@@ -1,6 +1,6 @@
-//! What one event costs on its way from a Chat Completions upstream to a client: `cargo bench -p vandamme-protocol`.
+//! Measures the cost of one event from a Chat Completions upstream to a client: `cargo bench -p vandamme-protocol`.
 //!
-//! Every number is for one event (items per second are events per second).
+//! Every number is per event (items per second are events per second).
 
 use bytes::{Bytes, BytesMut};
 use divan::counter::{BytesCount, ItemsCount};
@@ -19,7 +19,7 @@ fn main() {
 const EVENTS: usize = 1000;
 const ARGUMENT: &str = "\"some words of an argument, ";
 
-/// What a stream consists of.
+/// The content of a stream.
 #[derive(Clone, Copy, Debug)]
 enum Of {
     Text,
@@ -49,7 +49,7 @@ fn data(of: Of) -> Vec<Vec<u8>> {
     (0..EVENTS).map(|number| chunk(&delta(number))).collect()
 }
 
-/// As they come: server-sent events, a few in each segment.
+/// Returns the stream as received: server-sent events, a few in each segment.
 fn segments(of: Of) -> Vec<Bytes> {
     let events: Vec<Vec<u8>> = data(of).iter().map(|data| [b"data: ", &data[..], b"\n\n"].concat()).collect();
     events.chunks(4).map(|events| Bytes::from(events.concat())).collect()
@@ -105,7 +105,7 @@ fn passed_through_to_a_messages_client(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// The same kinds as an Anthropic upstream streams them, translated for a client of Chat Completions.
+/// The same content from an Anthropic upstream, converted for a Chat Completions client.
 #[divan::bench(args = KINDS)]
 fn translated_for_a_chat_client(bencher: Bencher<'_, '_>, of: Of) {
     let (block, delta) = match of {
@@ -143,7 +143,7 @@ fn translated_for_a_chat_client(bencher: Bencher<'_, '_>, of: Of) {
     });
 }
 
-/// For one whole reply with a thought, a text and a call.
+/// Measures one whole reply with reasoning, a text and a call.
 #[divan::bench]
 fn a_whole_reply(bencher: Bencher<'_, '_>) {
     let body = json!({"id": "c", "choices": [{"index": 0, "finish_reason": "tool_calls", "message": {
@@ -155,7 +155,7 @@ fn a_whole_reply(bencher: Bencher<'_, '_>) {
     bencher.bench(|| whole(black_box(body.as_bytes()), context.clone(), 1));
 }
 
-/// A request of Claude Code's size: some turns into its work, with a tool's schema for every few bytes of prose.
+/// A request of Claude Code's size: some turns of work, with a schema for each tool.
 fn claude_code() -> String {
     let turns: Vec<Value> = (0..30)
         .flat_map(|turn| {
@@ -197,7 +197,7 @@ fn the_request_translated(bencher: Bencher<'_, '_>) {
     bencher.counter(BytesCount::new(body.len())).bench(|| request(black_box(body.as_bytes()), &target));
 }
 
-/// What must be known of it on a passthrough.
+/// Measures the scan of a request that is passed through.
 #[divan::bench]
 fn the_request_looked_at(bencher: Bencher<'_, '_>) {
     let body = claude_code().into_bytes();
