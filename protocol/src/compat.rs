@@ -65,7 +65,9 @@ pub enum Fixup {
 /// An upper or lower bound of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Bound {
+    /// The largest allowed value.
     AtMost(u64),
+    /// The smallest allowed value.
     AtLeast(u64),
 }
 
@@ -132,15 +134,15 @@ impl Fixup {
         match self {
             Self::Value(path, None) => match refused::value(body, &path) {
                 Some(value) => Self::Value(path, Some(value.into())),
-                None if refused::is_there(body, &path) => Self::Value(path, None),
+                None if refused::has_value(body, &path) => Self::Value(path, None),
                 None => Self::Param(path),
             },
-            Self::Set(path, value, Some(condition)) if condition.is_open(&path) => {
-                let condition = Condition::of_request(&path, body);
+            Self::Set(path, value, Some(condition)) if condition.lacks_value(&path) => {
+                let condition = Condition::from_request(&path, body);
                 Self::Set(path, value, Some(condition))
             }
-            Self::Beside(path, condition) if condition.is_open(&path) => {
-                let condition = Condition::of_request(&path, body);
+            Self::Beside(path, condition) if condition.lacks_value(&path) => {
+                let condition = Condition::from_request(&path, body);
                 match condition.and {
                     Some(_) => Self::Beside(path, condition),
                     None => Self::Value(path, None).taught_by(body),
@@ -167,7 +169,9 @@ impl Fixup {
     pub fn is_complete(&self) -> bool {
         match self {
             Self::Value(_, None) | Self::Nearest(..) => false,
-            Self::Set(path, _, Some(condition)) | Self::Beside(path, condition) => !condition.is_open(path),
+            Self::Set(path, _, Some(condition)) | Self::Beside(path, condition) => {
+                !condition.lacks_value(path)
+            }
             Self::Param(_)
             | Self::Value(_, Some(_))
             | Self::Set(_, _, None)
@@ -343,9 +347,9 @@ mod tests {
 
     #[test]
     fn a_value_that_was_refused_goes_and_others_stay() {
-        let asked =
+        let request =
             br#"{"reasoning_effort":"none","thinking": { "type" : "adaptive" },"tools":[{"strict":true}]}"#;
-        let taught = |name: &str| Fixup::Value(name.into(), None).taught_by(asked);
+        let taught = |name: &str| Fixup::Value(name.into(), None).taught_by(request);
         assert_eq!(taught("reasoning_effort"), Fixup::param("reasoning_effort=none").unwrap());
         assert_eq!(taught("thinking"), Fixup::param(r#"thinking={"type":"adaptive"}"#).unwrap());
         assert_eq!(
@@ -357,7 +361,7 @@ mod tests {
 
         let edits = [taught("reasoning_effort"), taught("thinking")];
         let left = r#"{"tools":[{"strict":true}]}"#;
-        assert_eq!(edited(&edits, std::str::from_utf8(asked).unwrap(), "").0, left);
+        assert_eq!(edited(&edits, std::str::from_utf8(request).unwrap(), "").0, left);
         let other = r#"{"reasoning_effort":"low","thinking":{"type":"enabled"}}"#;
         assert_eq!(edited(&edits, other, "").0, other);
         assert_eq!(edits[1].to_string(), r#"drop-params = ['thinking={"type":"adaptive"}']"#);

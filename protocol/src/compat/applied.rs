@@ -29,7 +29,7 @@ pub fn apply<'e>(
         unwanted.add(edit, body);
         if let Fixup::Beta(flag) = edit {
             let (kept, dropped) = betas::without(&left, flag);
-            let members = dropped.iter().flat_map(|flag| betas::members_of(flag));
+            let members = dropped.iter().flat_map(|flag| betas::members(flag));
             unwanted.members.extend(members.map(|path| path.split('.').collect()));
             left = kept;
         }
@@ -44,9 +44,9 @@ pub fn apply<'e>(
     for (at, edit) in edits.clone().enumerate() {
         body = match edit {
             Fixup::Set(path, value, condition) => {
-                let is_taken_back = |later: &Fixup| matches!(later, Fixup::Param(other) if other == path);
+                let is_removed_later = |later: &Fixup| matches!(later, Fixup::Param(other) if other == path);
                 let holds = condition.as_ref().is_none_or(|condition| refused::holds(&body, condition));
-                if !holds || edits.clone().skip(at + 1).any(is_taken_back) {
+                if !holds || edits.clone().skip(at + 1).any(is_removed_later) {
                     continue;
                 }
                 placed(&body, &path.split('.').collect::<Vec<_>>(), &refused::json(value))
@@ -120,7 +120,7 @@ fn bounded(body: &Bytes, path: &str, bound: Bound) -> Bytes {
 /// Whether a request has this member with a value other than null.
 #[must_use]
 pub fn has(body: &[u8], path: &str) -> bool {
-    refused::is_there(body, path)
+    refused::has_value(body, path)
 }
 
 /// Whether the edit would change this request.

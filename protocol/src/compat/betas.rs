@@ -25,7 +25,7 @@ const MEMBERS: [(&str, &[&str]); 13] = [
 ];
 
 /// Returns the members that depend on this value.
-pub(super) fn members_of(flag: &str) -> &'static [&'static str] {
+pub(super) fn members(flag: &str) -> &'static [&'static str] {
     let known = MEMBERS.iter().find(|(name, _)| flag.strip_prefix(name).is_some_and(is_date));
     known.map_or(&[], |(_, members)| *members)
 }
@@ -51,10 +51,10 @@ mod tests {
     #[test]
     fn a_values_members_are_known_whatever_its_date() {
         for flag in ["effort-2025-11-24", "effort-20270101", "effort"] {
-            assert_eq!(members_of(flag), ["output_config.effort"], "{flag}");
+            assert_eq!(members(flag), ["output_config.effort"], "{flag}");
         }
         for flag in ["effortless-2025-11-24", "claude-code-20250219", "interleaved-thinking-2025-05-14"] {
-            assert!(members_of(flag).is_empty(), "{flag}");
+            assert!(members(flag).is_empty(), "{flag}");
         }
     }
 

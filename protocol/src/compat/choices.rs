@@ -62,19 +62,19 @@ fn effort(lower: &str, param: &str) -> Option<Fixup> {
 fn demand(text: &str, lower: &str, param: &str) -> Option<Fixup> {
     let words: Vec<_> = text.split_whitespace().collect();
     (0..words.len()).find_map(|at| {
-        let Demand { name, value, how } = Demand::at(&words[at..])?;
+        let Demand { name, value, scope } = Demand::parse(&words[at..])?;
         let name = name.trim_matches(['\'', ':', ',', '(']).to_ascii_lowercase();
         let name = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(&name);
         let is_name = name.contains(['_', '.']) || name == param || NAMES.contains(&name);
         let (value, is_quoted) = unquoted(value);
         let is_value =
             is_quoted || value.parse::<u32>().is_ok() || WORDS.contains(&value) || EFFORTS.contains(&value);
-        let condition = match how {
+        let condition = match scope {
             _ if !MODES.contains(&name) => Some(name),
             _ if lower.contains("tools") => Some("tools"),
             _ if lower.contains("non-streaming") => Some("stream=false"),
-            How::Always => None,
-            How::IfThere => Some(name),
+            DemandScope::Always => None,
+            DemandScope::IfPresent => Some(name),
         };
         let condition = condition.and_then(rule::condition);
         let may_be = !NEVER.contains(&name.split('.').next().unwrap_or_default());
@@ -85,41 +85,41 @@ fn demand(text: &str, lower: &str, param: &str) -> Option<Fixup> {
 struct Demand<'t> {
     name: &'t str,
     value: &'t str,
-    how: How,
+    scope: DemandScope,
 }
 
 /// Whether the demand also applies to a request that lacks the member.
 #[derive(Clone, Copy)]
-enum How {
+enum DemandScope {
     Always,
-    IfThere,
+    IfPresent,
 }
 
 impl<'t> Demand<'t> {
     /// Parses the demand at the beginning of these words.
-    fn at(words: &[&'t str]) -> Option<Self> {
+    fn parse(words: &[&'t str]) -> Option<Self> {
         let lower = |word: &str| word.to_ascii_lowercase();
         match words {
             [set, name, to, value, ..] if lower(set) == "set" && *to == "to" => {
-                Some(Self { name, value, how: How::Always })
+                Some(Self { name, value, scope: DemandScope::Always })
             }
             [set, pair, ..] if ASKING.contains(&lower(set).as_str()) && pair.contains('=') => {
                 let (name, value) = pair.split_once('=')?;
-                Some(Self { name, value, how: How::Always })
+                Some(Self { name, value, scope: DemandScope::Always })
             }
             [name, "must" | "should", "be", "set", "to", value, ..] => {
-                Some(Self { name, value, how: How::Always })
+                Some(Self { name, value, scope: DemandScope::Always })
             }
             [name, "must" | "should", "be", value, rest @ ..] if !matches!(rest.first(), Some(&"or")) => {
                 // A list of values, or `must be set …`, is not a single value.
                 let is_one = !value.ends_with(',') && *value != "set";
-                is_one.then_some(Self { name, value, how: How::IfThere })
+                is_one.then_some(Self { name, value, scope: DemandScope::IfPresent })
             }
             [name, "may", "only", "be", "set", "to", value, ..] => {
-                Some(Self { name, value, how: How::IfThere })
+                Some(Self { name, value, scope: DemandScope::IfPresent })
             }
             [name, "only", value, "is", "allowed" | "supported" | "accepted", ..] => {
-                Some(Self { name, value, how: How::IfThere })
+                Some(Self { name, value, scope: DemandScope::IfPresent })
             }
             _ => None,
         }
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_demand_is_about_the_value_that_was_refused_and_about_requests_that_think_alike() {
-        for (text, asked, rule) in [
+        for (text, request, rule) in [
             (
                 "'temperature' may only be set to 1 when thinking is enabled.",
                 r#"{"temperature":0.5,"thinking":{"type":"enabled"}}"#,
@@ -203,7 +203,7 @@ mod tests {
             ("set top_p to 1 please", r#"{"top_p":0.5}"#, "top_p=1&top_p=0.5"),
         ] {
             let edit =
-                find(text, &text.to_ascii_lowercase(), "").map(|edit| edit.taught_by(asked.as_bytes()));
+                find(text, &text.to_ascii_lowercase(), "").map(|edit| edit.taught_by(request.as_bytes()));
             let found = edit.as_ref().and_then(Fixup::rule).map(|(_, rule)| rule).unwrap_or_default();
             assert_eq!(found, rule, "{text}");
             if let Some(edit) = edit {
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn an_effort_becomes_the_nearest_that_there_is() {
-        for (text, asked, rule) in [
+        for (text, request, rule) in [
             (
                 "Unsupported value: 'reasoning_effort' does not support 'none' with this model. Supported values are: 'minimal', 'low', 'medium', and 'high'.",
                 r#"{"reasoning_effort":"none"}"#,
@@ -272,7 +272,7 @@ mod tests {
                 "reasoning_effort=odd",
             ),
         ] {
-            let edit = find(text, &text.to_ascii_lowercase(), "").unwrap().taught_by(asked.as_bytes());
+            let edit = find(text, &text.to_ascii_lowercase(), "").unwrap().taught_by(request.as_bytes());
             assert_eq!(edit.rule().unwrap().1, rule, "{text}");
         }
     }

@@ -19,13 +19,13 @@ impl Condition {
     }
 
     /// Whether the condition still needs the value of the refused request.
-    pub(super) fn is_open(&self, path: &str) -> bool {
+    pub(super) fn lacks_value(&self, path: &str) -> bool {
         *self.path == *path && self.value.is_none()
     }
 
     /// Requires the same value as this request has, and the same thinking mode: some vendors allow a value with
     /// thinking only, or without thinking only.
-    pub(super) fn of_request(path: &str, body: &[u8]) -> Self {
+    pub(super) fn from_request(path: &str, body: &[u8]) -> Self {
         const THINKING: &str = "thinking.type";
         let thinking = refused::value(body, THINKING).filter(|_| path != THINKING);
         let and = thinking.map(|value| Box::new(Self::new(THINKING, Some(value))));

@@ -8,14 +8,14 @@ pub(super) const LONGEST: usize = 64;
 const DEEPEST: usize = 6;
 
 /// Members that hold the conversation. They are never removed, whatever the upstream refuses.
-const SAID: [&str; 5] = ["messages", "contents", "content", "prompt", "input"];
+const CONVERSATION: [&str; 5] = ["messages", "contents", "content", "prompt", "input"];
 /// Members without which a request has another meaning.
-const NEEDED: [&str; 8] =
+const REQUIRED: [&str; 8] =
     ["model", "stream", "tools", "system", "functions", "max_tokens", "max_completion_tokens", "schema"];
 /// Members without which a tool is invalid.
-const NEEDED_OF_TOOLS: [&str; 6] = ["name", "type", "function", "parameters", "input_schema", "custom"];
+const REQUIRED_IN_TOOLS: [&str; 6] = ["name", "type", "function", "parameters", "input_schema", "custom"];
 /// Keywords without which a schema has another meaning.
-const NEEDED_OF_SCHEMAS: [&str; 3] = ["type", "properties", "items"];
+const REQUIRED_IN_SCHEMAS: [&str; 3] = ["type", "properties", "items"];
 /// Names of the variant that the upstream tried, between a container and its member.
 const VARIANTS: [&str; 10] =
     ["custom", "function", "ephemeral", "enabled", "disabled", "adaptive", "auto", "any", "tool", "none"];
@@ -26,10 +26,10 @@ const SCHEMAS: [&str; 3] = ["parameters", "input_schema", "schema"];
 pub(super) fn param(text: &str) -> Option<Fixup> {
     let steps = steps(text);
     let steps = match steps.split_first() {
-        Some((Step("body" | "GenerateContentRequest", _), inside)) => inside,
+        Some((Step { name: "body" | "GenerateContentRequest", .. }, inside)) => inside,
         Some(_) | None => &steps,
     };
-    let names: Vec<&str> = steps.iter().map(|Step(name, _)| *name).collect();
+    let names: Vec<&str> = steps.iter().map(|step| step.name).collect();
     let names = names.as_slice();
     if names.is_empty() || !names.iter().all(|name| is_name(name)) {
         return None;
@@ -37,7 +37,7 @@ pub(super) fn param(text: &str) -> Option<Fixup> {
     let container = names.iter().position(|name| SCHEMAS.contains(name));
     match (container, names) {
         (Some(at), [.., keyword]) if at + 1 < names.len() && holds_schemas(names) => {
-            (!NEEDED_OF_SCHEMAS.contains(keyword)).then(|| Fixup::Keyword((*keyword).into()))
+            (!REQUIRED_IN_SCHEMAS.contains(keyword)).then(|| Fixup::Keyword((*keyword).into()))
         }
         _ => member(steps),
     }
@@ -57,13 +57,16 @@ pub(super) fn can_be_set(path: &str) -> bool {
 }
 
 /// One name of a path, and what precedes it.
-struct Step<'t>(&'t str, Before);
+struct Step<'t> {
+    name: &'t str,
+    before: Before,
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Before {
     Name,
     /// The index of a list element.
-    Count,
+    Index,
 }
 
 fn steps(text: &str) -> Vec<Step<'_>> {
@@ -72,9 +75,9 @@ fn steps(text: &str) -> Vec<Step<'_>> {
     for name in text.split(['.', '[', ']', '/', '#', ' ']).map(|name| name.trim_matches(['\'', '"'])) {
         match name {
             "" | "*" => {}
-            count if count.bytes().all(|byte| byte.is_ascii_digit()) => before = Before::Count,
+            index if index.bytes().all(|byte| byte.is_ascii_digit()) => before = Before::Index,
             name => {
-                steps.push(Step(name, before));
+                steps.push(Step { name, before });
                 before = Before::Name;
             }
         }
@@ -83,24 +86,24 @@ fn steps(text: &str) -> Vec<Step<'_>> {
 }
 
 fn member(steps: &[Step<'_>]) -> Option<Fixup> {
-    let (Step(first, _), rest) = steps.split_first()?;
-    let (last, way) = rest.split_last().map_or((None, rest), |(Step(last, _), way)| (Some(*last), way));
+    let (Step { name: first, .. }, rest) = steps.split_first()?;
+    let (last, way) = rest.split_last().map_or((None, rest), |(last, way)| (Some(last.name), way));
     // Each type of tool is a variant, and there are many: the name after a tool's index is one.
-    let is_kind = |Step(name, before): &Step<'_>| {
-        *first == "tools" && *before == Before::Count && *name != "cache_control"
+    let is_kind = |Step { name, before }: &Step<'_>| {
+        *first == "tools" && *before == Before::Index && *name != "cache_control"
     };
-    let stays = |step: &&Step<'_>| !VARIANTS.contains(&step.0) && !is_kind(step);
-    let way = way.iter().filter(stays).map(|Step(name, _)| *name);
+    let stays = |step: &&Step<'_>| !VARIANTS.contains(&step.name) && !is_kind(step);
+    let way = way.iter().filter(stays).map(|step| step.name);
     let path: Vec<&str> = std::iter::once(*first).chain(way).chain(last).collect();
-    let may_go = match path[..] {
+    let can_be_removed = match path[..] {
         [.., last] if SCHEMAS.contains(&last) => false,
-        [only] => !SAID.contains(&only) && !NEEDED.contains(&only),
-        ["tools", member] => !NEEDED_OF_TOOLS.contains(&member),
+        [only] => !CONVERSATION.contains(&only) && !REQUIRED.contains(&only),
+        ["tools", member] => !REQUIRED_IN_TOOLS.contains(&member),
         ["system", inside, ..] => inside == "cache_control",
-        [first, ..] => !SAID.contains(&first),
+        [first, ..] => !CONVERSATION.contains(&first),
         [] => false,
     };
-    (may_go && path.len() <= DEEPEST).then(|| Fixup::Param(path.join(".").into()))
+    (can_be_removed && path.len() <= DEEPEST).then(|| Fixup::Param(path.join(".").into()))
 }
 
 /// `schema` alone covers all of them.

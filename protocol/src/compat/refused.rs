@@ -24,7 +24,7 @@ pub(super) fn value(body: &[u8], path: &str) -> Option<String> {
 }
 
 /// Whether this path has a value other than null or an empty list.
-pub(super) fn is_there(body: &[u8], path: &str) -> bool {
+pub(super) fn has_value(body: &[u8], path: &str) -> bool {
     let value = value_at(body, &path.split('.').collect::<Vec<_>>());
     value.is_some_and(|value| !matches!(value, b"null" | b"[]"))
 }
@@ -32,7 +32,7 @@ pub(super) fn is_there(body: &[u8], path: &str) -> bool {
 /// Whether a request meets a condition.
 pub(super) fn holds(body: &[u8], condition: &Condition) -> bool {
     let holds_itself = match &condition.value {
-        None => is_there(body, &condition.path),
+        None => has_value(body, &condition.path),
         Some(wanted) => value(body, &condition.path).as_deref() == Some(wanted),
     };
     holds_itself && condition.and.as_ref().is_none_or(|and| holds(body, and))

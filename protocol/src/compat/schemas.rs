@@ -55,7 +55,7 @@ pub(super) fn keywords(text: &str, lower: &str) -> Vec<String> {
     // `For 'array' type, 'minItems' values other than 0 or 1 are not supported`.
     for (at, _) in lower.match_indices(" values other than") {
         let name = text[..at].trim_end_matches('\'');
-        found.extend(name.rsplit(|c: char| !is_of_keyword(c)).next().map(str::to_owned));
+        found.extend(name.rsplit(|c: char| !is_keyword_char(c)).next().map(str::to_owned));
     }
     let refuses = |words: &[&str]| words.iter().any(|words| lower.contains(words));
     if lower.contains("regex") && refuses(&["invalid", "not a", "not supported", "unsupported", "error"]) {
@@ -78,14 +78,14 @@ fn names(text: &str, lower: &str) -> Vec<String> {
     let list = text[..end].replace(" and ", ",").replace(" or ", ",");
     let words: Vec<_> =
         list.split(',').map(|word| word.trim_matches([' ', '\''])).filter(|word| !word.is_empty()).collect();
-    if words.iter().all(|word| word.chars().all(is_of_keyword)) {
+    if words.iter().all(|word| word.chars().all(is_keyword_char)) {
         words.into_iter().map(str::to_owned).collect()
     } else {
         vec![]
     }
 }
 
-fn is_of_keyword(c: char) -> bool {
+fn is_keyword_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '$'
 }
 

@@ -1,104 +1,13 @@
 //! Recognises refusals in the wordings of many vendors, and extracts what each of them names.
 
+mod table;
+
 use serde_json::{Map, Value};
 
+use self::table::{CODES, EFFORTS, NameKind, PHRASES, PathPosition, TOGETHER, WORDINGS, Wording};
 use super::named::param;
 use super::{Condition, Filler, Fixup, Limit, betas, bounds, choices, schemas, settings, tool_ids};
 
-/// What the name in a refusal refers to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Names {
-    Member,
-    /// A member of which only the value is refused.
-    Value,
-    /// A member in xAI's notation: `reasoningEffort`.
-    CamelCase,
-    /// Several members, separated by commas.
-    Members,
-    Keyword,
-    Betas,
-}
-
-/// Where a refusal states the path of the named member.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    InName,
-    /// Directly before the wording, separated by this text.
-    Before(&'static str),
-    /// Directly after the wording, introduced by this text.
-    Behind(&'static str),
-}
-
-/// The text around a name, in lower case. The name may have quotes of any kind.
-struct Wording(&'static str, &'static str, Names, Place);
-
-const WORDINGS: [Wording; 23] = [
-    // OpenAI, Azure, and APIs that copy their wording.
-    Wording("unsupported parameter: ", "", Names::Member, Place::InName),
-    Wording("unsupported value: ", " does not support", Names::Value, Place::InName),
-    Wording("unknown parameter: ", "", Names::Member, Place::InName),
-    Wording("unrecognized request argument supplied: ", "", Names::Member, Place::InName),
-    Wording("unrecognized request arguments supplied: ", "", Names::Members, Place::InName),
-    Wording(
-        "additional properties are not allowed (",
-        " was unexpected)",
-        Names::Member,
-        Place::Behind(" - '"),
-    ),
-    Wording("function tools with ", " are not supported", Names::Member, Place::InName),
-    // Groq, Cerebras.
-    Wording("property ", " is unsupported", Names::Member, Place::Before("' : ")),
-    Wording("", " is not supported with this model", Names::Member, Place::InName),
-    // Anthropic; Vertex and Bedrock, which pass its wording on; pydantic's human-readable form.
-    Wording("", ": extra inputs are not permitted", Names::Member, Place::InName),
-    Wording("", "\n extra inputs are not permitted", Names::Member, Place::InName),
-    Wording("", " is deprecated for this model", Names::Member, Place::InName),
-    Wording("unexpected value(s) ", " for the 'anthropic-beta' header", Names::Betas, Place::InName),
-    // Bedrock itself.
-    Wording("extraneous key [", "] is not permitted", Names::Member, Place::Before(": ")),
-    // Fireworks.
-    Wording("extra inputs are not permitted, field: ", "", Names::Member, Place::InName),
-    // Gemini.
-    Wording("unknown name ", "", Names::Member, Place::Behind(" at '")),
-    Wording("", ": only 'enum' and 'date-time' are supported for string type", Names::Member, Place::InName),
-    // xAI.
-    Wording("does not support parameter ", "", Names::CamelCase, Place::InName),
-    Wording("argument not supported on this model: ", "", Names::CamelCase, Place::InName),
-    // Poe.
-    Wording("do not support extra_body fields: ", "", Names::Members, Place::InName),
-    // DeepSeek and other servers written in Rust; llama.cpp.
-    Wording("unknown field ", ", expected", Names::Member, Place::InName),
-    Wording("unsupported param: ", "", Names::Member, Place::InName),
-    // OpenAI's strict schemas.
-    Wording("), ", " is not permitted", Names::Keyword, Place::InName),
-];
-
-/// Refusals that describe a member without its name.
-const PHRASES: [(&str, Names, &[&str]); 6] = [
-    ("does not support the effort parameter", Names::Member, &["output_config.effort"]),
-    ("adaptive thinking is not supported", Names::Value, &["thinking"]),
-    ("input tag 'adaptive' found using 'type' does not match", Names::Value, &["thinking"]),
-    // The rest of a request whose thinking has just been removed.
-    ("strategy requires 'thinking'", Names::Member, &["context_management"]),
-    // OpenRouter, for models that always reason.
-    ("reasoning is mandatory for this endpoint", Names::Value, &["reasoning"]),
-    // Ollama.
-    ("does not support thinking", Names::Member, &["reasoning_effort", "thinking", "reasoning"]),
-];
-
-/// Refusals of a combination of members, and the rule for it.
-const TOGETHER: [(&str, &str); 1] =
-    [("'temperature' and 'top_p' cannot both be specified", "top_p&temperature")];
-
-/// Members that can contain the effort level.
-const EFFORTS: [&str; 3] = ["output_config.effort", "reasoning_effort", "reasoning.effort"];
-
-/// OpenAI's error codes for which `param` is the name.
-const CODES: [(&str, Names); 3] = [
-    ("unsupported_parameter", Names::Member),
-    ("unsupported_value", Names::Value),
-    ("unknown_parameter", Names::Member),
-];
 /// With this phrase every other value is refused as well, so the member is removed; its absence means the default.
 const NO_OTHER: &str = "only the default";
 
@@ -118,17 +27,17 @@ pub fn recognise(status: u16, body: &[u8]) -> Vec<Fixup> {
     if !matches!(status, 400 | 422) {
         return vec![];
     }
-    let mut refusal = Refusal { edits: vec![], is_hopeless: false, param: String::new() };
+    let mut refusal = Refusal { edits: vec![], is_unfixable: false, param: String::new() };
     match serde_json::from_slice(body) {
         Ok(value) => refusal.value(&value, 0),
         Err(_) => refusal.text(&String::from_utf8_lossy(body)),
     }
-    if refusal.is_hopeless { vec![] } else { refusal.settled() }
+    if refusal.is_unfixable { vec![] } else { refusal.without_redundant() }
 }
 
 struct Refusal {
     edits: Vec<Fixup>,
-    is_hopeless: bool,
+    is_unfixable: bool,
     /// The name beside the current text, or empty.
     param: String,
 }
@@ -136,7 +45,7 @@ struct Refusal {
 impl Refusal {
     fn value(&mut self, value: &Value, depth: usize) {
         match value {
-            _ if depth >= DEEPEST || self.is_hopeless => {}
+            _ if depth >= DEEPEST || self.is_unfixable => {}
             Value::Object(fields) => self.object(fields, depth),
             Value::Array(values) => values.iter().for_each(|value| self.value(value, depth + 1)),
             Value::String(text) => match serde_json::from_str(text) {
@@ -151,7 +60,7 @@ impl Refusal {
         let word = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
         let code = CODES.iter().find(|(code, _)| *code == word("code"));
         if let Some((_, names)) = code.filter(|_| !word("param").is_empty()) {
-            self.named(*names, (word("param"), ""), word("message"));
+            self.named(*names, word("param"), "", word("message"));
         }
         // Mistral, vLLM, and third-party models on Azure: pydantic's list of errors with locations.
         if let Some(Value::Array(loc)) = fields.get("loc")
@@ -175,7 +84,7 @@ impl Refusal {
     }
 
     /// Drops the removal of members that another fixup sets.
-    fn settled(self) -> Vec<Fixup> {
+    fn without_redundant(self) -> Vec<Fixup> {
         let is_set = |path: &str| {
             self.edits
                 .iter()
@@ -192,12 +101,12 @@ impl Refusal {
         }
         let text = plain(text);
         let lower = text.to_ascii_lowercase();
-        if self.shape(&text, &lower) {
+        if self.add_by_shape(&text, &lower) {
             return;
         }
         for (phrase, names, paths) in PHRASES {
             if lower.contains(phrase) {
-                paths.iter().for_each(|path| self.named(names, (path, ""), &text));
+                paths.iter().for_each(|path| self.named(names, path, "", &text));
             }
         }
         for (phrase, rule) in TOGETHER {
@@ -212,13 +121,15 @@ impl Refusal {
             self.add(Fixup::beta(betas::ANY));
         }
         for wording in &WORDINGS {
-            wording.find(&text, &lower, &mut |name, place| self.named(wording.2, (name, place), &text));
+            wording.find(&text, &lower, &mut |name, container| {
+                self.named(wording.names, name, container, &text)
+            });
         }
         python(&text, &mut |path| self.name(path, ""));
     }
 
     /// Adds the fixups that a text's shape implies. Returns whether they cover all of the text.
-    fn shape(&mut self, text: &str, lower: &str) -> bool {
+    fn add_by_shape(&mut self, text: &str, lower: &str) -> bool {
         let bounds = bounds::find(lower, &self.param.to_ascii_lowercase());
         if !bounds.is_empty() {
             bounds.into_iter().for_each(|edit| self.add(Some(edit)));
@@ -242,7 +153,7 @@ impl Refusal {
             if lower.contains("thinking") {
                 self.add(Some(Fixup::Beside("tool_choice".into(), Condition::new("tool_choice", None))));
             } else {
-                self.named(Names::Value, ("tool_choice", ""), lower);
+                self.named(NameKind::Value, "tool_choice", "", lower);
             }
             return true;
         }
@@ -254,18 +165,18 @@ impl Refusal {
         false
     }
 
-    fn named(&mut self, names: Names, (name, place): (&str, &str), text: &str) {
+    fn named(&mut self, names: NameKind, name: &str, container: &str, text: &str) {
         let each = name.split(',').map(|name| name.trim_matches([' ', '\'']));
         match names {
-            Names::Value if !text.to_ascii_lowercase().contains(NO_OTHER) => {
+            NameKind::Value if !text.to_ascii_lowercase().contains(NO_OTHER) => {
                 let path = param(name).and_then(Fixup::into_path);
                 self.add(path.map(|path| Fixup::Value(path, None)));
             }
-            Names::Member | Names::Value => self.name(&format!("{place}.{name}"), text),
-            Names::CamelCase => self.name(&snake_case(name), text),
-            Names::Members => each.for_each(|name| self.name(name, text)),
-            Names::Keyword => self.add(param(&format!("schema.{name}"))),
-            Names::Betas => each.for_each(|name| self.add(Fixup::beta(name))),
+            NameKind::Member | NameKind::Value => self.name(&format!("{container}.{name}"), text),
+            NameKind::CamelCase => self.name(&snake_case(name), text),
+            NameKind::Members => each.for_each(|name| self.name(name, text)),
+            NameKind::Keyword => self.add(param(&format!("schema.{name}"))),
+            NameKind::Betas => each.for_each(|name| self.add(Fixup::beta(name))),
         }
     }
 
@@ -283,7 +194,7 @@ impl Refusal {
         match edit {
             Some(edit) if self.edits.contains(&edit) => {}
             Some(edit) if self.edits.len() < MOST => self.edits.push(edit),
-            Some(_) | None => self.is_hopeless = true,
+            Some(_) | None => self.is_unfixable = true,
         }
     }
 }
@@ -291,7 +202,7 @@ impl Refusal {
 impl Wording {
     /// Calls `found` with every name in `text` and the path that contains it. `lower` is the text in lower case.
     fn find(&self, text: &str, lower: &str, found: &mut impl FnMut(&str, &str)) {
-        let Self(before, after, _, place) = *self;
+        let Self { before, after, path, .. } = *self;
         if before.is_empty() {
             for (at, _) in lower.match_indices(after) {
                 found(ending(text[..at].trim_end_matches('\'')), "");
@@ -301,22 +212,22 @@ impl Wording {
         for (at, _) in lower.match_indices(before) {
             let start = at + before.len();
             let Some((name, behind)) = self.name(&text[start..], &lower[start..]) else { continue };
-            let place = match place {
-                Place::InName => "",
-                Place::Before(mark) => text[..at].strip_suffix(mark).map_or("", ending),
-                Place::Behind(mark) => behind.strip_prefix(mark).map_or("", beginning),
+            let container = match path {
+                PathPosition::InName => "",
+                PathPosition::Before(mark) => text[..at].strip_suffix(mark).map_or("", ending),
+                PathPosition::After(mark) => behind.strip_prefix(mark).map_or("", beginning),
             };
-            found(name, place);
+            found(name, container);
         }
     }
 
     /// Returns the name or names at the beginning of `text`, and the text after the wording.
     fn name<'t>(&self, text: &'t str, lower: &str) -> Option<(&'t str, &'t str)> {
-        let Self(_, after, names, _) = *self;
+        let Self { after, names, .. } = *self;
         let (name, behind) = match names {
-            Names::Betas => text.split_at(lower.find(after)?),
-            Names::Members => text.split_at(run(text, &|c| is_of_name(c) || ", '".contains(c)).len()),
-            Names::Member | Names::Value | Names::CamelCase | Names::Keyword => {
+            NameKind::Betas => text.split_at(lower.find(after)?),
+            NameKind::Members => text.split_at(run(text, &|c| is_name_char(c) || ", '".contains(c)).len()),
+            NameKind::Member | NameKind::Value | NameKind::CamelCase | NameKind::Keyword => {
                 // A quote at the start requires one at the end.
                 let quote = if text.starts_with('\'') { "'" } else { "" };
                 let name = beginning(&text[quote.len()..]);
@@ -356,7 +267,7 @@ fn is_extra(message: &str) -> bool {
     message.contains("extra inputs are not permitted") || message.contains("extra fields not permitted")
 }
 
-fn is_of_name(c: char) -> bool {
+fn is_name_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || "_-.[]$#/".contains(c)
 }
 
@@ -367,7 +278,7 @@ fn run<'t>(text: &'t str, belongs: &dyn Fn(char) -> bool) -> &'t str {
 
 /// Returns the name at the beginning of a text, without the full stop of a sentence.
 fn beginning(text: &str) -> &str {
-    let name = run(text, &is_of_name);
+    let name = run(text, &is_name_char);
     // A closing bracket without an opening one belongs to the sentence.
     if name.contains('[') { name } else { name.trim_end_matches(']') }
 }
@@ -375,7 +286,7 @@ fn beginning(text: &str) -> &str {
 /// Returns the name at the end of a text.
 fn ending(text: &str) -> &str {
     let start = text
-        .rfind(|c| !is_of_name(c))
+        .rfind(|c| !is_name_char(c))
         .map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8));
     &text[start..]
 }
