@@ -87,6 +87,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
+    /// Creates a decoder for one body in this coding.
     #[must_use]
     pub fn new(coding: Coding) -> Self {
         let coding: Box<dyn Decode> = match coding {

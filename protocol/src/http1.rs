@@ -85,7 +85,7 @@ impl ReplyReader {
             if !head::PREFIX.starts_with(start) {
                 return Err(ReplyError::NotHttp);
             }
-            let Some(length) = head::end(input, &mut self.searched) else {
+            let Some(length) = head::find_end(input, &mut self.searched) else {
                 return if input.len() + self.interim > LARGEST_HEAD {
                     Err(ReplyError::HeadTooLarge)
                 } else {

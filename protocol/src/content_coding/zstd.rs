@@ -42,7 +42,7 @@ impl Zstd {
     pub(super) fn new() -> Self {
         let mut decoder = FrameDecoder::new();
         decoder.set_max_window_size(WINDOW);
-        Self { decoder, part: Vec::new(), place: Place::Frame, has_checksum: false }
+        Self { decoder, part: Vec::new(), state: State::Frame, has_checksum: false }
     }
 
     /// Fills `part` from `input` up to `wanted` bytes. Returns how many bytes were consumed.
@@ -59,11 +59,11 @@ impl Zstd {
             return Ok(taken);
         }
         if let Some(left) = skipped(&self.part) {
-            self.place = if left == 0 { Place::Frame } else { Place::Skipped { left } };
+            self.state = if left == 0 { State::Frame } else { State::Skipped { left } };
         } else {
             self.has_checksum = self.part[4] & 0b100 != 0;
             self.decoder.reset(&self.part[..]).map_err(|_| Damaged)?;
-            self.place = Place::Block;
+            self.state = State::Block;
         }
         self.part.clear();
         Ok(taken)
@@ -90,15 +90,15 @@ impl Zstd {
         self.decoder.decode_blocks(&self.part[..], one).map_err(|_| Damaged)?;
         self.part.clear();
         if is_last {
-            self.place = Place::Draining;
+            self.state = State::Draining;
         }
         Ok(taken)
     }
 
     /// Whether the frame's checksum matches, once all of its content has been returned.
-    fn checked(&self) -> bool {
-        let said = self.decoder.get_checksum_from_data();
-        said.is_none() || said == self.decoder.get_calculated_checksum()
+    fn checksum_matches(&self) -> bool {
+        let declared = self.decoder.get_checksum_from_data();
+        declared.is_none() || declared == self.decoder.get_calculated_checksum()
     }
 }
 
@@ -110,30 +110,30 @@ impl Decode for Zstd {
             out.truncate(written);
             return Ok(0);
         }
-        match self.place {
-            Place::Draining => {
-                if !self.checked() {
+        match self.state {
+            State::Draining => {
+                if !self.checksum_matches() {
                     return Err(Damaged);
                 }
-                self.place = Place::Frame;
+                self.state = State::Frame;
                 self.frame(input)
             }
-            Place::Frame if input.is_empty() => Ok(0),
-            Place::Frame => self.frame(input),
-            Place::Skipped { left } => {
+            State::Frame if input.is_empty() => Ok(0),
+            State::Frame => self.frame(input),
+            State::Skipped { left } => {
                 let taken = left.min(input.len());
-                self.place = if taken == left { Place::Frame } else { Place::Skipped { left: left - taken } };
+                self.state = if taken == left { State::Frame } else { State::Skipped { left: left - taken } };
                 Ok(taken)
             }
-            Place::Block => self.block(input),
+            State::Block => self.block(input),
         }
     }
 
     fn is_complete(&mut self) -> bool {
-        let between = match self.place {
-            Place::Frame => true,
-            Place::Draining => self.decoder.can_collect() == 0 && self.checked(),
-            Place::Skipped { .. } | Place::Block => false,
+        let between = match self.state {
+            State::Frame => true,
+            State::Draining => self.decoder.can_collect() == 0 && self.checksum_matches(),
+            State::Skipped { .. } | State::Block => false,
         };
         between && self.part.is_empty()
     }

@@ -89,7 +89,7 @@ impl Chunked {
     /// Consumes one byte outside of chunk data.
     fn step(&mut self, byte: u8) -> Result<(), ReplyError> {
         self.state = match (&self.state, byte) {
-            (&State::Size { size, digits }, _) => Self::size((size, digits), byte)?,
+            (&State::Size { size, digits }, _) => Self::size(size, digits, byte)?,
             (&State::Extension { size, .. }, b'\r') => State::SizeLf { size },
             (&State::Extension { size, length }, _) if byte != b'\n' && length < LONGEST_LINE => {
                 State::Extension { size, length: length + 1 }
@@ -109,7 +109,7 @@ impl Chunked {
         Ok(())
     }
 
-    fn size((size, digits): (u64, u8), byte: u8) -> Result<State, ReplyError> {
+    fn size(size: u64, digits: u8, byte: u8) -> Result<State, ReplyError> {
         let digit = char::from(byte).to_digit(16);
         match (digit, byte) {
             (Some(digit), _) if digits < MOST_DIGITS => {

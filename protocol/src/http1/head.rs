@@ -34,7 +34,7 @@ pub(super) enum Body {
 }
 
 /// Returns the end of the head at the front of `input`, if it is complete. `searched` counts the bytes examined before.
-pub(super) fn end(input: &[u8], searched: &mut usize) -> Option<usize> {
+pub(super) fn find_end(input: &[u8], searched: &mut usize) -> Option<usize> {
     // A line feed alone also ends a line (RFC 9112, section 2.2), and httparse accepts it.
     let from = searched.saturating_sub(3);
     for at in memchr::memchr_iter(b'\n', &input[from..]).map(|at| from + at) {
@@ -76,9 +76,9 @@ pub(super) fn parse(bytes: &[u8], output: &mut BytesMut) -> Result<Parsed, Reply
         200..=999 => {}
         _ => return Err(ReplyError::Head),
     }
-    let framing = Framing::of(response.headers, version)?;
+    let framing = Framing::parse(response.headers, version)?;
     let (body, certain) = framing.body(status)?;
-    write(&response, (status, body), output);
+    write_head(&response, status, body, output);
     let reusable = certain && version == 1 && !framing.close && body != Body::UntilClose;
     Ok(Parsed::Final { status, body, reusable, keep_alive: framing.keep_alive })
 }
@@ -96,7 +96,7 @@ enum Field {
 }
 
 impl Field {
-    fn of(name: &str) -> Self {
+    fn from_name(name: &str) -> Self {
         // Compare the length first: it rules out most headers.
         let (known, field) = match name.len() {
             2 => ("te", Self::OtherOfConnection),
@@ -133,11 +133,11 @@ enum Coding {
 }
 
 impl Framing {
-    fn of(headers: &[httparse::Header<'_>], version: u8) -> Result<Self, ReplyError> {
+    fn parse(headers: &[httparse::Header<'_>], version: u8) -> Result<Self, ReplyError> {
         let mut framing = Self { version, ..Self::default() };
         for header in headers {
             let value = header.value;
-            match Field::of(header.name) {
+            match Field::from_name(header.name) {
                 Field::ContentLength => framing.add_length(value)?,
                 Field::TransferEncoding => framing.add_coding(value)?,
                 Field::Connection => {
@@ -209,7 +209,7 @@ fn keep_alive_timeout(element: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok()?.trim().parse().ok()
 }
 
-fn write(response: &httparse::Response<'_, '_>, (status, body): (u16, Body), output: &mut BytesMut) {
+fn write_head(response: &httparse::Response<'_, '_>, status: u16, body: Body, output: &mut BytesMut) {
     let version = match body {
         Body::Length(_) => "HTTP/1.1 ",
         Body::Chunked | Body::UntilClose => "HTTP/1.0 ",
@@ -226,7 +226,7 @@ fn write(response: &httparse::Response<'_, '_>, (status, body): (u16, Body), out
     for part in status_line.into_iter().chain(length) {
         output.extend_from_slice(part.as_bytes());
     }
-    for header in response.headers.iter().filter(|header| Field::of(header.name) == Field::PassedOn) {
+    for header in response.headers.iter().filter(|header| Field::from_name(header.name) == Field::PassedOn) {
         for part in [header.name.as_bytes(), b": ", header.value, b"\r\n"] {
             output.extend_from_slice(part);
         }
