@@ -10,8 +10,8 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use crate::middleware::{Listener, Memory, Middleware};
-use request::Outgoing;
-use signatures::Hearing;
+use request::GeminiRequest;
+use signatures::SignatureListener;
 
 /// Cleans schemas and restores thought signatures.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +22,9 @@ pub struct Gemini {
 /// How thought signatures that the client does not send back are handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signatures {
+    /// They are remembered, and added to later requests.
     Remembered,
+    /// They are neither remembered nor added.
     Left,
 }
 
@@ -54,16 +56,16 @@ impl Middleware for Gemini {
         match self.signatures {
             Signatures::Left => vec![],
             Signatures::Remembered => {
-                Outgoing::read(request).map_or_else(Vec::new, |request| request.wants())
+                GeminiRequest::read(request).map_or_else(Vec::new, |request| request.missing_signatures())
             }
         }
     }
 
     fn apply(&self, request: Bytes, known: &Memory) -> Bytes {
-        let edits = Outgoing::read(&request).map(|outgoing| {
-            let mut edits = outgoing.schema_edits();
+        let edits = GeminiRequest::read(&request).map(|request| {
+            let mut edits = request.schema_edits();
             if self.signatures == Signatures::Remembered {
-                edits.extend(outgoing.signature_edits(known));
+                edits.extend(request.signature_edits(known));
             }
             edits
         });
@@ -77,6 +79,6 @@ impl Middleware for Gemini {
         if self.signatures == Signatures::Left {
             return None;
         }
-        Some(Box::new(Hearing::after(Outgoing::read(request)?.turns())))
+        Some(Box::new(SignatureListener::new(GeminiRequest::read(request)?.turns())))
     }
 }

@@ -14,7 +14,7 @@ const UNKNOWN: &str = r#"{"google":{"thought_signature":"skip_thought_signature_
 /// The first generation that refuses calls without a signature.
 const STRICT: u32 = 3;
 
-pub(super) struct Outgoing<'a> {
+pub(super) struct GeminiRequest<'a> {
     text: &'a str,
     request: Request<'a>,
 }
@@ -89,7 +89,7 @@ struct Unsigned<'a> {
     key: String,
 }
 
-impl<'a> Outgoing<'a> {
+impl<'a> GeminiRequest<'a> {
     /// Returns `None` for a body that no Chat Completions upstream accepts either.
     pub(super) fn read(body: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(body).ok()?;
@@ -102,15 +102,15 @@ impl<'a> Outgoing<'a> {
     }
 
     /// Returns the keys of all missing signatures.
-    pub(super) fn wants(&self) -> Vec<String> {
-        let mut wanted = vec![];
+    pub(super) fn missing_signatures(&self) -> Vec<String> {
+        let mut missing = vec![];
         for (turn, (raw, message)) in self.replies() {
-            wanted.extend(unsigned_text(turn, raw, &message).map(|text| text.key));
-            wanted.extend(
+            missing.extend(unsigned_text(turn, raw, &message).map(|text| text.key));
+            missing.extend(
                 calls(&message).filter_map(|(raw, call)| unsigned_call(raw, &call)).map(|call| call.key),
             );
         }
-        wanted
+        missing
     }
 
     /// Restores known signatures.
@@ -179,7 +179,7 @@ impl<'a> Outgoing<'a> {
 
     fn sign(&self, unsigned: &Unsigned<'a>, signature: &str) -> Option<Splice> {
         if let Some(old) = unsigned.extra_content {
-            return self.replace(old, joined(old, signature)?);
+            return self.replace(old, merged(old, signature)?);
         }
         let object = unsigned.object.get();
         let end = self.offset(unsigned.object)? + object.len() - 1;
@@ -204,7 +204,7 @@ fn calls<'a>(message: &Message<'a>) -> impl Iterator<Item = (&'a RawValue, Call<
 
 fn unsigned_call<'a>(raw: &'a RawValue, call: &Call<'a>) -> Option<Unsigned<'a>> {
     let id = Literal::of(call.id?)?.decode()?;
-    unsigned(raw, call.extra_content, || signatures::of_call(&id))
+    unsigned(raw, call.extra_content, || signatures::call_key(&id))
 }
 
 /// An empty text has no signature.
@@ -213,7 +213,7 @@ fn unsigned_text<'a>(turn: usize, raw: &'a RawValue, message: &Message<'a>) -> O
     if text.trim().is_empty() {
         return None;
     }
-    unsigned(raw, message.extra_content, || signatures::of_text(turn, &text))
+    unsigned(raw, message.extra_content, || signatures::text_key(turn, &text))
 }
 
 fn unsigned<'a>(
@@ -242,7 +242,7 @@ fn without_parameters(function: &RawValue) -> Option<String> {
 }
 
 /// Merges the signature into the client's `extra_content`.
-fn joined(old: &RawValue, signature: &str) -> Option<String> {
+fn merged(old: &RawValue, signature: &str) -> Option<String> {
     let mut old: Map<String, Value> = serde_json::from_str(old.get()).unwrap_or_default();
     let new: Map<String, Value> = serde_json::from_str(signature).ok()?;
     for (name, value) in new {

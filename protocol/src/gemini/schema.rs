@@ -36,7 +36,7 @@ enum Kind {
 
 impl Kind {
     /// Google's own libraries write types in capitals.
-    fn of(word: &str) -> Option<Self> {
+    fn parse(word: &str) -> Option<Self> {
         match word.to_ascii_lowercase().as_str() {
             "string" => Some(Self::String),
             "number" => Some(Self::Number),
@@ -61,27 +61,27 @@ impl Kind {
 
 /// One value of an `enum`, as text.
 #[derive(Clone, Debug, PartialEq)]
-enum Choice {
+enum EnumValue {
     Text(String),
     Number(String),
-    Truth(String),
+    Boolean(String),
 }
 
-impl Choice {
+impl EnumValue {
     fn text(&self) -> &str {
         match self {
-            Self::Text(text) | Self::Number(text) | Self::Truth(text) => text,
+            Self::Text(text) | Self::Number(text) | Self::Boolean(text) => text,
         }
     }
 
     fn into_text(self) -> Self {
         match self {
-            Self::Text(text) | Self::Number(text) | Self::Truth(text) => Self::Text(text),
+            Self::Text(text) | Self::Number(text) | Self::Boolean(text) => Self::Text(text),
         }
     }
 }
 
-impl Serialize for Choice {
+impl Serialize for EnumValue {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.text())
     }
@@ -141,7 +141,7 @@ struct Schema {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     nullable: bool,
     #[serde(rename = "enum", skip_serializing_if = "Vec::is_empty")]
-    choices: Vec<Choice>,
+    choices: Vec<EnumValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     items: Option<Box<Self>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -181,7 +181,7 @@ impl Schema {
         serde_json::to_string(self).expect("a schema has a JSON form")
     }
 
-    fn add_choice(&mut self, choice: Choice) {
+    fn add_choice(&mut self, choice: EnumValue) {
         if !self.choices.contains(&choice) {
             self.choices.push(choice);
         }
@@ -195,9 +195,9 @@ impl Schema {
     }
 
     /// Merges `other` into this schema. Where both define the same field, this schema takes precedence.
-    fn join(&mut self, other: Self) {
+    fn merge(&mut self, other: Self) {
         let both = !self.choices.is_empty() && !other.choices.is_empty();
-        let agreed = |choice: &Choice| other.choices.iter().any(|known| known.text() == choice.text());
+        let agreed = |choice: &EnumValue| other.choices.iter().any(|known| known.text() == choice.text());
         if both && self.choices.iter().any(agreed) {
             self.choices.retain(agreed);
         }
@@ -230,13 +230,13 @@ impl Schema {
 
 /// The position of a schema in its document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Position {
     Root,
     Inside,
 }
 
-impl Place {
-    fn of(depth: usize) -> Self {
+impl Position {
+    fn from_depth(depth: usize) -> Self {
         if depth == 0 { Self::Root } else { Self::Inside }
     }
 }

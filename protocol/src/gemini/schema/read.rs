@@ -6,7 +6,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{Choice, Kind, Numeral, Place, Schema};
+use super::{EnumValue, Kind, Numeral, Position, Schema};
 use crate::json::Word;
 
 /// The deepest nesting of parameters in practice. A deeper schema becomes a plain object.
@@ -18,37 +18,37 @@ const LARGEST_COUNT: u64 = i64::MAX as u64;
 
 /// Parses a document.
 pub(super) fn root(raw: &RawValue) -> Schema {
-    let mut reader = Reader { document: raw, following: vec![], added: 0 };
+    let mut reader = SchemaReader { document: raw, following: vec![], added: 0 };
     reader.nested(raw, 0)
 }
 
-struct Reader<'a> {
+struct SchemaReader<'a> {
     document: &'a RawValue,
     /// The references being followed; each one is part of the target of the previous one.
     following: Vec<String>,
     added: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> SchemaReader<'a> {
     /// Parses a schema of a value. It must name a type, even if the value is always null.
     fn nested(&mut self, raw: &'a RawValue, depth: usize) -> Schema {
-        let mut schema = self.unsettled(raw, depth);
-        schema.settle(Place::of(depth));
+        let mut schema = self.parse_unsettled(raw, depth);
+        schema.settle(Position::from_depth(depth));
         schema
     }
 
     /// Parses one of several alternatives; `kind` is the type that all of them share.
     fn alternative(&mut self, raw: &'a RawValue, kind: Option<Kind>, depth: usize) -> Schema {
-        let mut schema = self.unsettled(raw, depth);
+        let mut schema = self.parse_unsettled(raw, depth);
         if !schema.is_null() {
             schema.kind = schema.kind.or(kind);
-            schema.settle(Place::Inside);
+            schema.settle(Position::Inside);
         }
         schema
     }
 
     /// Parses a schema without settling it: more may follow.
-    fn unsettled(&mut self, raw: &'a RawValue, depth: usize) -> Schema {
+    fn parse_unsettled(&mut self, raw: &'a RawValue, depth: usize) -> Schema {
         let Ok(members) = serde_json::from_str::<Members<'a>>(raw.get()) else { return Schema::default() };
         if depth > DEEPEST {
             return Schema { kind: Some(Kind::Object), ..Schema::default() };
@@ -57,11 +57,11 @@ impl<'a> Reader<'a> {
         self.add_contents(&mut schema, &members, depth);
         if let Some(reference) = members.text("$ref") {
             let target = self.follow(&reference, depth);
-            schema.join(target);
+            schema.merge(target);
         }
         for part in members.list("allOf") {
-            let part = self.unsettled(part, depth + 1);
-            schema.join(part);
+            let part = self.parse_unsettled(part, depth + 1);
+            schema.merge(part);
         }
         let kinds = kinds(&members, &mut schema);
         if let [kind] = kinds[..] {
@@ -71,10 +71,10 @@ impl<'a> Reader<'a> {
             let kind = schema.kind;
             let alternatives = members.list(word).into_iter();
             let alternatives = alternatives.map(|each| self.alternative(each, kind, depth + 1)).collect();
-            schema.choose(alternatives, Place::of(depth));
+            schema.choose(alternatives, Position::from_depth(depth));
         }
         if kinds.len() > 1 && schema.any_of.is_empty() {
-            schema.choose(one_for_each(&kinds, &schema), Place::of(depth));
+            schema.choose(one_for_each(&kinds, &schema), Position::from_depth(depth));
         }
         schema
     }
@@ -96,8 +96,8 @@ impl<'a> Reader<'a> {
             let mut any = Schema::default();
             let alternatives =
                 tuple.into_iter().map(|item| self.alternative(item, None, depth + 1)).collect();
-            any.choose(alternatives, Place::Inside);
-            any.settle(Place::Inside);
+            any.choose(alternatives, Position::Inside);
+            any.settle(Position::Inside);
             schema.items = Some(Box::new(any));
         }
     }
@@ -112,7 +112,7 @@ impl<'a> Reader<'a> {
             return unknown;
         }
         self.following.push(reference.to_owned());
-        let schema = self.unsettled(target, depth + 1);
+        let schema = self.parse_unsettled(target, depth + 1);
         self.following.pop();
         schema
     }
@@ -164,13 +164,13 @@ fn add_choice(schema: &mut Schema, value: &RawValue) {
             schema.nullable = true;
             return;
         }
-        b"true" | b"false" => Choice::Truth(text.to_owned()),
+        b"true" | b"false" => EnumValue::Boolean(text.to_owned()),
         [b'"', ..] => match serde_json::from_str::<String>(text) {
-            Ok(text) if !text.is_empty() => Choice::Text(text),
+            Ok(text) if !text.is_empty() => EnumValue::Text(text),
             Ok(_) | Err(_) => return,
         },
         [b'{' | b'[', ..] => return,
-        _ => Choice::Number(text.to_owned()),
+        _ => EnumValue::Number(text.to_owned()),
     };
     schema.add_choice(choice);
 }
@@ -181,7 +181,7 @@ fn kinds(members: &Members<'_>, schema: &mut Schema) -> Vec<Kind> {
     words.extend(members.text("type"));
     schema.nullable |= words.iter().any(|word| word.eq_ignore_ascii_case("null"));
     let mut kinds = vec![];
-    for kind in words.iter().filter_map(|word| Kind::of(word)) {
+    for kind in words.iter().filter_map(|word| Kind::parse(word)) {
         if !kinds.contains(&kind) {
             kinds.push(kind);
         }
@@ -191,19 +191,19 @@ fn kinds(members: &Members<'_>, schema: &mut Schema) -> Vec<Kind> {
 
 /// Returns one schema for each type of a value, with the constraints for that type.
 fn one_for_each(kinds: &[Kind], schema: &Schema) -> Vec<Schema> {
-    let of = |&kind: &Kind| {
+    let schema_of = |&kind: &Kind| {
         let mut one =
             Schema { kind: Some(kind), title: None, description: None, nullable: false, ..schema.clone() };
-        let fits = |choice: &Choice| match choice {
-            Choice::Text(_) => kind == Kind::String,
-            Choice::Number(_) => matches!(kind, Kind::Number | Kind::Integer),
-            Choice::Truth(_) => kind == Kind::Boolean,
+        let fits = |choice: &EnumValue| match choice {
+            EnumValue::Text(_) => kind == Kind::String,
+            EnumValue::Number(_) => matches!(kind, Kind::Number | Kind::Integer),
+            EnumValue::Boolean(_) => kind == Kind::Boolean,
         };
         one.choices.retain(fits);
-        one.settle(Place::Inside);
+        one.settle(Position::Inside);
         one
     };
-    kinds.iter().map(of).collect()
+    kinds.iter().map(schema_of).collect()
 }
 
 /// The members of an object in their original order.
