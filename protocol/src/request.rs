@@ -112,7 +112,7 @@ pub fn head(body: &[u8]) -> Result<RequestHead<'_>, RequestScanError> {
     if let Err(error) = simdutf8::compat::from_utf8(body) {
         return Err(RequestScanError::NotUtf8 { offset: error.valid_up_to() });
     }
-    let found = find(body)?;
+    let found = scan(body)?;
     let Some(last) = found.model else { return Err(RequestScanError::NoModel) };
     let value = &body[last.clone()];
     if value.first() != Some(&b'"') {
@@ -235,7 +235,7 @@ struct ModelSpans {
 }
 
 #[derive(Default)]
-struct Found {
+struct Scan {
     earlier: Vec<Range<usize>>,
     model: Option<Range<usize>>,
     stream: Option<Range<usize>>,
@@ -246,24 +246,24 @@ struct Found {
     end: usize,
 }
 
-fn find(body: &[u8]) -> Result<Found, RequestScanError> {
+fn scan(body: &[u8]) -> Result<Scan, RequestScanError> {
     let mut cursor = Cursor::new(body);
     if cursor.peek() != Some(b'{') {
         cursor.value()?;
         cursor.end()?;
         return Err(RequestScanError::NotAnObject);
     }
-    let mut found = Found::default();
-    cursor.members(|cursor, key| found.take(key, cursor))?;
+    let mut found = Scan::default();
+    cursor.members(|cursor, key| found.member(key, cursor))?;
     found.end = cursor.at() - 1;
     cursor.end()?;
     Ok(found)
 }
 
-impl Found {
-    fn take(&mut self, key: &str, cursor: &mut Cursor<'_>) -> Walk<()> {
+impl Scan {
+    fn member(&mut self, key: &str, cursor: &mut Cursor<'_>) -> Walk<()> {
         if key == "messages" {
-            self.history = History::of(cursor)?;
+            self.history = History::scan(cursor)?;
             return Ok(());
         }
         let value = cursor.value()?;

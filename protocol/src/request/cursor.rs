@@ -23,7 +23,7 @@ pub(super) type Walk<T> = Result<T, NotJson>;
 /// outermost first.
 pub(super) trait Watch {
     /// Whether strings are reported as well.
-    const OF_STRINGS: bool;
+    const WATCHES_STRINGS: bool;
 
     /// An object begins; its bracket is the last of `open`.
     fn object(&mut self, open: &[u8]);
@@ -34,7 +34,7 @@ pub(super) trait Watch {
 
 /// Observes nothing.
 impl Watch for () {
-    const OF_STRINGS: bool = false;
+    const WATCHES_STRINGS: bool = false;
 
     fn object(&mut self, _: &[u8]) {}
 
@@ -184,7 +184,7 @@ impl<'a> Cursor<'a> {
         let text = &self.text[self.at..];
         let mut skipped = Skipped { text, open: vec![], string: None, watch };
         for (from, marks) in Structure::blocks(text) {
-            let bits = if W::OF_STRINGS { marks.brackets | marks.quotes } else { marks.brackets };
+            let bits = if W::WATCHES_STRINGS { marks.brackets | marks.quotes } else { marks.brackets };
             for at in places(bits).map(|place| from + place) {
                 match skipped.pass(at) {
                     Ok(true) => {

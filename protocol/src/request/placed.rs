@@ -8,14 +8,14 @@ use super::{Splice, spliced};
 /// Returns the body with this JSON value at this path, which leads through objects only. Missing objects on the path
 /// are added; every other byte is preserved.
 pub(crate) fn placed(body: &Bytes, names: &[&str], value: &str) -> Bytes {
-    match place(body, 0, names, value) {
+    match edit(body, 0, names, value) {
         Some(edit) => spliced(body, &mut [edit]),
         None => body.clone(),
     }
 }
 
 /// Returns `None` if the member already has this value, or if the path leads through something other than an object.
-fn place(object: &[u8], base: usize, names: &[&str], value: &str) -> Option<Splice> {
+fn edit(object: &[u8], base: usize, names: &[&str], value: &str) -> Option<Splice> {
     let (first, rest) = names.split_first()?;
     let (mut inside, mut members, mut found) = (None, 0, None);
     let mut cursor = Cursor::new(object);
@@ -38,7 +38,7 @@ fn place(object: &[u8], base: usize, names: &[&str], value: &str) -> Option<Spli
     };
     let old = &object[span.clone()];
     if !rest.is_empty() && old.starts_with(b"{") {
-        return place(old, base + span.start, rest, value);
+        return edit(old, base + span.start, rest, value);
     }
     let text = nested(rest, value);
     (old != text.as_bytes()).then_some(Splice { span: base + span.start..base + span.end, text })
@@ -69,7 +69,11 @@ mod tests {
             let path: Vec<_> = path.split('.').collect();
             let set = placed(&body, &path, "9");
             assert_eq!(set, expected);
-            assert_eq!(placed(&set, &path, "9").as_ptr(), set.as_ptr(), "it stands there then");
+            assert_eq!(
+                placed(&set, &path, "9").as_ptr(),
+                set.as_ptr(),
+                "a value that is already set is not copied"
+            );
         }
         for broken in [r#"{"b":2"#, r#"{"b":2}}"#, r#"[1]"#, ""] {
             let body = Bytes::from_static(broken.as_bytes());

@@ -112,11 +112,11 @@ impl Turn {
         }
     }
 
-    /// `instead_of` lists the values that count as missing.
-    fn reasoning_content(self, body: &[u8], json: &str, instead_of: &[&[u8]]) -> Option<Splice> {
+    /// `missing_values` lists the values that count as missing.
+    fn reasoning_content(self, body: &[u8], json: &str, missing_values: &[&[u8]]) -> Option<Splice> {
         match self.reasoning {
             Some(span) => {
-                let is_missing = instead_of.contains(&&body[span.clone()]);
+                let is_missing = missing_values.contains(&&body[span.clone()]);
                 is_missing.then(|| Splice { span, text: json.to_owned() })
             }
             None => {
@@ -156,7 +156,7 @@ mod tests {
     fn filled(body: &str, filler: Filler) -> String {
         let body = Bytes::from(body.to_owned());
         let filled = with_reasoning(&body, filler);
-        assert_eq!(with_reasoning(&filled, filler).as_ptr(), filled.as_ptr(), "nothing is missing then");
+        assert_eq!(with_reasoning(&filled, filler).as_ptr(), filled.as_ptr(), "nothing is missing any more");
         String::from_utf8(filled.to_vec()).unwrap()
     }
 
@@ -186,7 +186,7 @@ mod tests {
         );
         assert_eq!(filled(body, Filler::ThinkingBlock), expected);
         assert_eq!(filled(body, Filler::Empty), body);
-        assert_eq!(filled(body, Filler::Blank), body, "it is the other API");
+        assert_eq!(filled(body, Filler::Blank), body, "a body of the other API is unchanged");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::cursor::{Cursor, Walk, decoded};
-use super::pruned::{Fate, Pruned, without};
+use super::pruned::{Action, Pruned, without};
 
 /// The prefix of a thinking block's signature if this gateway created the block.
 pub const OWN_SIGNATURE: &str = "vdm1.";
@@ -34,61 +34,61 @@ fn messages(cursor: &mut Cursor<'_>, cuts: &mut Vec<Range<usize>>) -> Walk<()> {
     cursor.elements(|cursor| {
         let start = cursor.at();
         let mut inner = Vec::new();
-        let fate = message(cursor, &mut inner)?;
-        if fate == Fate::Stays {
+        let action = message(cursor, &mut inner)?;
+        if action == Action::Keep {
             cuts.append(&mut inner);
         }
-        pruned.add(start..cursor.at(), fate, cuts);
+        pruned.add(start..cursor.at(), action, cuts);
         Ok(())
     })?;
     pruned.close(cuts);
     Ok(())
 }
 
-fn message(cursor: &mut Cursor<'_>, cuts: &mut Vec<Range<usize>>) -> Walk<Fate> {
-    let mut fate = Fate::Stays;
+fn message(cursor: &mut Cursor<'_>, cuts: &mut Vec<Range<usize>>) -> Walk<Action> {
+    let mut action = Action::Keep;
     if cursor.peek() != Some(b'{') {
         skip(cursor)?;
-        return Ok(fate);
+        return Ok(action);
     }
     cursor.members(|cursor, key| {
         if key != "content" {
             return skip(cursor);
         }
-        fate = content(cursor, cuts)?;
+        action = content(cursor, cuts)?;
         Ok(())
     })?;
-    Ok(fate)
+    Ok(action)
 }
 
 /// Removes the gateway's own blocks; the message is to be removed if no block is left.
-fn content(cursor: &mut Cursor<'_>, cuts: &mut Vec<Range<usize>>) -> Walk<Fate> {
+fn content(cursor: &mut Cursor<'_>, cuts: &mut Vec<Range<usize>>) -> Walk<Action> {
     if cursor.peek() != Some(b'[') {
         skip(cursor)?;
-        return Ok(Fate::Stays);
+        return Ok(Action::Keep);
     }
     let mut pruned = Pruned::default();
     cursor.elements(|cursor| {
         let start = cursor.at();
-        let fate = block(cursor)?;
-        pruned.add(start..cursor.at(), fate, cuts);
+        let action = block(cursor)?;
+        pruned.add(start..cursor.at(), action, cuts);
         Ok(())
     })?;
     Ok(pruned.close(cuts))
 }
 
-fn block(cursor: &mut Cursor<'_>) -> Walk<Fate> {
+fn block(cursor: &mut Cursor<'_>) -> Walk<Action> {
     if cursor.peek() != Some(b'{') {
         skip(cursor)?;
-        return Ok(Fate::Stays);
+        return Ok(Action::Keep);
     }
-    let (mut kind, mut signature, mut data) = (Kind::Other, Fate::Stays, Fate::Stays);
+    let (mut kind, mut signature, mut data) = (Kind::Other, Action::Keep, Action::Keep);
     cursor.members(|cursor, key| {
         let value = cursor.value()?;
         match key {
-            "type" => kind = Kind::of(cursor.slice(value)),
-            "signature" => signature = fate_of(cursor.slice(value)),
-            "data" => data = fate_of(cursor.slice(value)),
+            "type" => kind = Kind::parse(cursor.slice(value)),
+            "signature" => signature = action_for(cursor.slice(value)),
+            "data" => data = action_for(cursor.slice(value)),
             _ => {}
         }
         Ok(())
@@ -96,7 +96,7 @@ fn block(cursor: &mut Cursor<'_>) -> Walk<Fate> {
     Ok(match kind {
         Kind::Thinking => signature,
         Kind::Redacted => data,
-        Kind::Other => Fate::Stays,
+        Kind::Other => Action::Keep,
     })
 }
 
@@ -116,7 +116,7 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(value: &[u8]) -> Self {
+    fn parse(value: &[u8]) -> Self {
         match decoded(value).as_deref() {
             Some("thinking") => Self::Thinking,
             Some("redacted_thinking") => Self::Redacted,
@@ -125,10 +125,10 @@ impl Kind {
     }
 }
 
-fn fate_of(signature: &[u8]) -> Fate {
+fn action_for(signature: &[u8]) -> Action {
     match decoded(signature) {
-        Some(signature) if signature.starts_with(OWN_SIGNATURE) => Fate::Goes,
-        _ => Fate::Stays,
+        Some(signature) if signature.starts_with(OWN_SIGNATURE) => Action::Remove,
+        _ => Action::Keep,
     }
 }
 

@@ -28,8 +28,8 @@ pub(super) struct History {
 impl History {
     /// Scans the value of `messages` and skips it, whatever its type. Entries in an unusual notation (another shape, an
     /// escaped key) are not counted.
-    pub(super) fn of(cursor: &mut Cursor<'_>) -> Walk<Self> {
-        let mut reader = Reader::default();
+    pub(super) fn scan(cursor: &mut Cursor<'_>) -> Walk<Self> {
+        let mut reader = HistoryReader::default();
         match cursor.peek() {
             Some(b'[') => cursor.container(&mut reader)?,
             _ => {
@@ -42,7 +42,7 @@ impl History {
 
 /// Reads the history while it is skipped.
 #[derive(Default)]
-struct Reader {
+struct HistoryReader {
     history: History,
     /// The member of a message and of a block whose value comes next or is being skipped.
     message: MessageKey,
@@ -73,8 +73,8 @@ enum BlockKey {
 const MESSAGE: &[u8] = b"]}";
 const BLOCK: &[u8] = b"]}]}";
 
-impl Watch for Reader {
-    const OF_STRINGS: bool = true;
+impl Watch for HistoryReader {
+    const WATCHES_STRINGS: bool = true;
 
     fn object(&mut self, open: &[u8]) {
         if open == MESSAGE {
@@ -93,7 +93,7 @@ impl Watch for Reader {
     }
 }
 
-impl Reader {
+impl HistoryReader {
     fn in_message(&mut self, string: &[u8], rest: &[u8]) {
         if is_key(rest) {
             self.message = match string {
@@ -103,9 +103,9 @@ impl Reader {
                 _ => MessageKey::Other,
             };
             // An escaped key can be `content`.
-            let in_disguise = string.contains(&b'\\');
-            self.history.own_thinking |= in_disguise;
-            self.history.odd_tool_ids |= in_disguise;
+            let is_escaped = string.contains(&b'\\');
+            self.history.own_thinking |= is_escaped;
+            self.history.odd_tool_ids |= is_escaped;
         } else if self.message == MessageKey::Role && string == b"\"tool\"" {
             self.history.tools.results = self.history.tools.results.saturating_add(1);
         }
@@ -121,9 +121,9 @@ impl Reader {
                 _ => BlockKey::Other,
             };
             // An escaped key can be one of these.
-            let in_disguise = string.contains(&b'\\');
-            *own_thinking |= in_disguise;
-            *odd_tool_ids |= in_disguise;
+            let is_escaped = string.contains(&b'\\');
+            *own_thinking |= is_escaped;
+            *odd_tool_ids |= is_escaped;
             return;
         }
         match (&self.block, string) {

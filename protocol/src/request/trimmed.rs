@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::cursor::{Cursor, Walk};
-use super::pruned::{Fate, Pruned, without};
+use super::pruned::{Action, Pruned, without};
 use super::{Splice, spliced};
 
 /// The deepest level that is searched; deeper values are kept. Each level uses stack.
@@ -32,7 +32,7 @@ pub(crate) fn trimmed(body: &Bytes, unwanted: &Unwanted<'_>) -> Bytes {
     let mut trimmer = Trimmer { keywords: &unwanted.keywords, depth: 0, cuts: Vec::new() };
     let paths: Vec<&[&str]> = unwanted.members.iter().map(Vec::as_slice).collect();
     let mut cursor = Cursor::new(body);
-    let walked = trimmer.object(&mut cursor, &paths, Place::Top).and_then(|()| cursor.end());
+    let walked = trimmer.object(&mut cursor, &paths, ObjectKind::Top).and_then(|()| cursor.end());
     if walked.is_err() || trimmer.cuts.is_empty() {
         return body.clone();
     }
@@ -80,7 +80,7 @@ pub(crate) fn value_at<'b>(object: &'b [u8], names: &[&str]) -> Option<&'b [u8]>
 
 /// The kind of object in a request, as far as it determines where schemas are.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Context {
+enum ObjectKind {
     Top,
     /// `tools`, and each of its elements.
     Tools,
@@ -93,8 +93,8 @@ enum Context {
     Other,
 }
 
-impl Place {
-    fn of(self, key: &str) -> Self {
+impl ObjectKind {
+    fn member(self, key: &str) -> Self {
         match (self, key) {
             (Self::Top, "tools") => Self::Tools,
             (Self::Top, "messages") => Self::Messages,
@@ -135,11 +135,11 @@ impl Trimmer<'_> {
     }
 
     /// Walks an object, or each object of an array, and removes the members at the ends of `paths`.
-    fn object(&mut self, cursor: &mut Cursor<'_>, paths: &[&[&str]], place: Place) -> Walk<()> {
+    fn object(&mut self, cursor: &mut Cursor<'_>, paths: &[&[&str]], kind: ObjectKind) -> Walk<()> {
         match cursor.peek() {
             Some(b'[') => {
                 return cursor.elements(|cursor| {
-                    self.within(cursor, |trimmer, cursor| trimmer.object(cursor, paths, place))
+                    self.within(cursor, |trimmer, cursor| trimmer.object(cursor, paths, kind))
                 });
             }
             Some(b'{') => {}
@@ -147,14 +147,14 @@ impl Trimmer<'_> {
         }
         let mut pruned = Pruned::default();
         cursor.entries(|cursor, start, key| {
-            let inside = place.of(key);
-            let goes = paths.iter().any(|path| **path == [key]) && inside != Place::Messages;
-            let fate = if goes { Fate::Goes } else { Fate::Stays };
-            match fate {
-                Fate::Goes => skip(cursor)?,
-                Fate::Stays => self.value(cursor, &onward(paths, key, inside), inside)?,
+            let member_kind = kind.member(key);
+            let is_removed = paths.iter().any(|path| **path == [key]) && member_kind != ObjectKind::Messages;
+            let action = if is_removed { Action::Remove } else { Action::Keep };
+            match action {
+                Action::Remove => skip(cursor)?,
+                Action::Keep => self.value(cursor, &onward(paths, key, member_kind), member_kind)?,
             }
-            pruned.add(start..cursor.at(), fate, &mut self.cuts);
+            pruned.add(start..cursor.at(), action, &mut self.cuts);
             Ok(())
         })?;
         pruned.close(&mut self.cuts);
@@ -162,17 +162,20 @@ impl Trimmer<'_> {
     }
 
     /// Walks a member that stays, of which parts may be removed.
-    fn value(&mut self, cursor: &mut Cursor<'_>, paths: &[&[&str]], place: Place) -> Walk<()> {
+    fn value(&mut self, cursor: &mut Cursor<'_>, paths: &[&[&str]], kind: ObjectKind) -> Walk<()> {
         let has_keywords = !self.keywords.is_empty();
-        match place {
-            Place::Messages => skip(cursor),
-            Place::Schema if has_keywords => self.schema(cursor),
-            _ if !paths.is_empty() || (has_keywords && place.holds_schemas()) => {
-                self.within(cursor, |trimmer, cursor| trimmer.object(cursor, paths, place))
+        match kind {
+            ObjectKind::Messages => skip(cursor),
+            ObjectKind::Schema if has_keywords => self.schema(cursor),
+            _ if !paths.is_empty() || (has_keywords && kind.holds_schemas()) => {
+                self.within(cursor, |trimmer, cursor| trimmer.object(cursor, paths, kind))
             }
-            Place::Top | Place::Tools | Place::Function | Place::Format | Place::Schema | Place::Other => {
-                skip(cursor)
-            }
+            ObjectKind::Top
+            | ObjectKind::Tools
+            | ObjectKind::Function
+            | ObjectKind::Format
+            | ObjectKind::Schema
+            | ObjectKind::Other => skip(cursor),
         }
     }
 
@@ -184,18 +187,18 @@ impl Trimmer<'_> {
         }
         let mut pruned = Pruned::default();
         cursor.entries(|cursor, start, key| {
-            let fate = if self.keywords.contains(&key) { Fate::Goes } else { Fate::Stays };
-            match (fate, key) {
-                (Fate::Goes, _) | (_, "enum" | "const" | "default" | "examples" | "required") => {
+            let action = if self.keywords.contains(&key) { Action::Remove } else { Action::Keep };
+            match (action, key) {
+                (Action::Remove, _) | (_, "enum" | "const" | "default" | "examples" | "required") => {
                     skip(cursor)?;
                 }
                 (
-                    Fate::Stays,
+                    Action::Keep,
                     "properties" | "patternProperties" | "$defs" | "definitions" | "dependentSchemas",
                 ) => self.named_schemas(cursor)?,
-                (Fate::Stays, _) => self.within(cursor, Self::schema)?,
+                (Action::Keep, _) => self.within(cursor, Self::schema)?,
             }
-            pruned.add(start..cursor.at(), fate, &mut self.cuts);
+            pruned.add(start..cursor.at(), action, &mut self.cuts);
             Ok(())
         })?;
         pruned.close(&mut self.cuts);
@@ -212,12 +215,12 @@ impl Trimmer<'_> {
 }
 
 /// Returns the rest of the paths that lead through `key`.
-fn onward<'p>(paths: &[&'p [&'p str]], key: &str, inside: Place) -> Vec<&'p [&'p str]> {
+fn onward<'p>(paths: &[&'p [&'p str]], key: &str, member_kind: ObjectKind) -> Vec<&'p [&'p str]> {
     let through = paths.iter().filter_map(|path| match path {
         [first, rest @ ..] if *first == key && !rest.is_empty() => Some(rest),
         _ => None,
     });
-    let unnamed = paths.iter().copied().filter(|_| inside == Place::Function);
+    let unnamed = paths.iter().copied().filter(|_| member_kind == ObjectKind::Function);
     through.chain(unnamed).collect()
 }
 

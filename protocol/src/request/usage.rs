@@ -15,21 +15,23 @@ pub(super) fn asking(body: &[u8], options: Option<Range<usize>>, end: usize) -> 
     if value == b"null" {
         return edit(options, format!("{{{MEMBER}}}"));
     }
-    let mut said = None;
+    let mut requested = None;
     let mut members = 0;
     let mut cursor = Cursor::new(value);
     let walked = cursor.members(|cursor, key| {
         members += 1;
         let value = cursor.value()?;
         if key == "include_usage" {
-            said = Some(value);
+            requested = Some(value);
         }
         Ok(())
     });
     walked.ok()?;
-    match said {
-        Some(said) if &value[said.clone()] == b"true" => None,
-        Some(said) => edit(options.start + said.start..options.start + said.end, "true".to_owned()),
+    match requested {
+        Some(requested) if &value[requested.clone()] == b"true" => None,
+        Some(requested) => {
+            edit(options.start + requested.start..options.start + requested.end, "true".to_owned())
+        }
         None => {
             let comma = if members == 0 { "" } else { "," };
             edit(options.start + 1..options.start + 1, format!("{MEMBER}{comma}"))
@@ -43,7 +45,7 @@ mod tests {
 
     use crate::request::{UsageAsked, head};
 
-    fn asked(body: &'static str) -> (String, UsageAsked) {
+    fn with_usage(body: &'static str) -> (String, UsageAsked) {
         let (edited, asked) =
             head(body.as_bytes()).unwrap().with_model_and_usage(&Bytes::from_static(body.as_bytes()), "m");
         (String::from_utf8(edited.joined().to_vec()).unwrap(), asked)
@@ -73,7 +75,7 @@ mod tests {
                 r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#,
             ),
         ] {
-            assert_eq!(asked(body), (edited.to_owned(), UsageAsked::ByGateway));
+            assert_eq!(with_usage(body), (edited.to_owned(), UsageAsked::ByGateway));
         }
     }
 
@@ -85,7 +87,7 @@ mod tests {
             r#"{"model":"m"}"#,
             r#"{"model":"m","stream":true,"stream_options":7}"#,
         ] {
-            assert_eq!(asked(body), (body.to_owned(), UsageAsked::ByClient));
+            assert_eq!(with_usage(body), (body.to_owned(), UsageAsked::ByClient));
         }
     }
 }
