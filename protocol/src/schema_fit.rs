@@ -88,7 +88,7 @@ fn complete(node: &mut Node) -> bool {
         };
     }
     for (kind, member) in [("object", "properties"), ("array", "items")] {
-        if is_of(schema, kind) && !schema.has(member) {
+        if has_type(schema, kind) && !schema.has(member) {
             schema.set(member, Node::Object(Members::default()));
             changed = true;
         }
@@ -96,7 +96,7 @@ fn complete(node: &mut Node) -> bool {
     changed
 }
 
-fn is_of(schema: &Members, kind: &str) -> bool {
+fn has_type(schema: &Members, kind: &str) -> bool {
     schema.get("type").is_some_and(|kinds| is_kind(kinds, kind))
 }
 
@@ -127,7 +127,7 @@ mod tests {
             ),
         ] {
             assert_eq!(completed(schema).as_deref(), Some(expected));
-            assert_eq!(completed(expected), None, "it lacks nothing then");
+            assert_eq!(completed(expected), None, "a completed schema lacks nothing");
         }
     }
 
@@ -170,7 +170,7 @@ mod tests {
             (r#"true"#, r#"{"type":"object","properties":{}}"#),
         ] {
             assert_eq!(fitted(schema).as_deref(), Some(expected), "{schema}");
-            assert_eq!(fitted(expected), None, "it fits then");
+            assert_eq!(fitted(expected), None, "a fitted schema fits");
         }
     }
 

@@ -60,20 +60,20 @@ impl<'n> Layers<'n> {
 
 /// The object that a schema describes.
 #[derive(Default)]
-struct Shape<'n> {
+struct ObjectShape<'n> {
     is_object: bool,
     properties: Properties<'n>,
     required: Vec<String>,
     description: Option<&'n Node>,
 }
 
-impl Shape<'_> {
+impl ObjectShape<'_> {
     fn write(self, top: &mut Members) {
         let properties: Vec<_> = self
             .properties
             .list
             .into_iter()
-            .map(|(name, schemas)| (name.to_owned(), either(&schemas)))
+            .map(|(name, schemas)| (name.to_owned(), combined(&schemas)))
             .collect();
         if !properties.is_empty() {
             top.set("properties", Node::Object(Members(properties)));
@@ -91,21 +91,21 @@ impl Shape<'_> {
 #[derive(Default)]
 struct Properties<'n> {
     list: Vec<(&'n str, Vec<&'n Node>)>,
-    places: HashMap<&'n str, usize>,
+    positions: HashMap<&'n str, usize>,
     /// The known definitions by address: each address belongs to one name.
     known: HashSet<*const Node>,
 }
 
 impl<'n> Properties<'n> {
     /// Adds a definition; with `All`, the first one of a name is kept.
-    fn add(&mut self, name: &'n str, schema: &'n Node, how: Join) {
-        let Some(&at) = self.places.get(name) else {
-            self.places.insert(name, self.list.len());
+    fn add(&mut self, name: &'n str, schema: &'n Node, join: Join) {
+        let Some(&at) = self.positions.get(name) else {
+            self.positions.insert(name, self.list.len());
             self.known.insert(std::ptr::from_ref(schema));
             self.list.push((name, vec![schema]));
             return;
         };
-        if how == Join::Any
+        if join == Join::Any
             && self.known.insert(std::ptr::from_ref(schema))
             && let Some((_, schemas)) = self.list.get_mut(at)
         {
@@ -114,9 +114,9 @@ impl<'n> Properties<'n> {
     }
 
     /// Adds the properties of another schema, each of which can have several definitions.
-    fn add_all(&mut self, others: Self, how: Join) {
+    fn add_all(&mut self, others: Self, join: Join) {
         for (name, schemas) in others.list {
-            if how == Join::All && self.places.contains_key(name) {
+            if join == Join::All && self.positions.contains_key(name) {
                 continue;
             }
             schemas.into_iter().for_each(|schema| self.add(name, schema, Join::Any));
@@ -132,7 +132,7 @@ impl<'n> Properties<'n> {
 struct Flattening<'n> {
     document: &'n Node,
     /// The remaining budget, in comparisons and bytes of names.
-    left: usize,
+    budget: usize,
     /// The budget used so far.
     #[cfg(test)]
     spent: usize,
@@ -140,17 +140,17 @@ struct Flattening<'n> {
 
 impl<'n> Flattening<'n> {
     fn new(document: &'n Node) -> Self {
-        let left = document.size().saturating_mul(MOST_READINGS);
+        let budget = document.size().saturating_mul(MOST_READINGS);
         Self {
             document,
-            left,
+            budget,
             #[cfg(test)]
             spent: 0,
         }
     }
 
-    fn pay(&mut self, cost: usize) {
-        self.left = self.left.saturating_sub(cost);
+    fn spend(&mut self, cost: usize) {
+        self.budget = self.budget.saturating_sub(cost);
         #[cfg(test)]
         {
             self.spent += cost;
@@ -159,7 +159,7 @@ impl<'n> Flattening<'n> {
 
     fn layers(&mut self, schema: &'n Members, depth: usize) -> Layers<'n> {
         let mut layers = Layers { list: vec![schema], depth };
-        self.pay(MEMBER * schema.0.len());
+        self.spend(MEMBER * schema.0.len());
         let mut last = schema;
         while layers.depth < MOST_STEPS {
             let Some(target) = last.get("$ref").and_then(Node::text).and_then(|text| self.resolve(&text))
@@ -167,7 +167,7 @@ impl<'n> Flattening<'n> {
                 break;
             };
             let Some(target) = target.object() else { break };
-            self.pay(MEMBER * target.0.len());
+            self.spend(MEMBER * target.0.len());
             layers.list.push(target);
             layers.depth += 1;
             last = target;
@@ -175,48 +175,48 @@ impl<'n> Flattening<'n> {
         layers
     }
 
-    fn shape(&mut self, layers: &Layers<'n>) -> Shape<'n> {
+    fn shape(&mut self, layers: &Layers<'n>) -> ObjectShape<'n> {
         let mut shape = self.own_shape(layers);
-        for (word, how) in ALTERNATIVES {
+        for (word, join) in ALTERNATIVES {
             if let Some(schemas) = layers.get(word).and_then(Node::list)
                 && layers.depth < MOST_STEPS
             {
-                self.join(&mut shape, schemas, layers.depth, how);
+                self.join(&mut shape, schemas, layers.depth, join);
             }
         }
         shape
     }
 
     /// Returns what the schema itself defines, without its alternatives.
-    fn own_shape(&mut self, layers: &Layers<'n>) -> Shape<'n> {
-        let mut shape = Shape {
+    fn own_shape(&mut self, layers: &Layers<'n>) -> ObjectShape<'n> {
+        let mut shape = ObjectShape {
             is_object: layers.get("type").is_some_and(|kind| super::is_kind(kind, "object"))
                 || layers.get("properties").is_some()
                 || layers.get("required").is_some(),
             required: self.names(layers.get("required")),
             description: layers.get("description"),
-            ..Shape::default()
+            ..ObjectShape::default()
         };
         let properties = layers.get("properties").and_then(Node::object);
         for (name, schema) in properties.into_iter().flat_map(|properties| &properties.0) {
-            self.pay(name.len() + MEMBER);
+            self.spend(name.len() + MEMBER);
             shape.properties.add(name, schema, Join::All);
         }
         shape
     }
 
     /// Adds what all or any of the schemas define.
-    fn join(&mut self, shape: &mut Shape<'n>, schemas: &'n [Node], depth: usize, how: Join) {
+    fn join(&mut self, shape: &mut ObjectShape<'n>, schemas: &'n [Node], depth: usize, join: Join) {
         let mut references = HashSet::new();
         // The properties that every alternative requires.
         let mut common: Option<Vec<String>> = None;
         for schema in schemas {
-            if self.left == 0 {
+            if self.budget == 0 {
                 // An alternative that was not read may require nothing.
                 common = None;
                 break;
             }
-            self.pay(MEMBER);
+            self.spend(MEMBER);
             let Some(schema) = schema.object() else { continue };
             if is_repeated(schema, &mut references) {
                 continue;
@@ -226,22 +226,22 @@ impl<'n> Flattening<'n> {
             if !case.is_object {
                 continue;
             }
-            self.pay(case.properties.cost());
+            self.spend(case.properties.cost());
             shape.is_object = true;
-            shape.properties.add_all(case.properties, how);
+            shape.properties.add_all(case.properties, join);
             shape.description = shape.description.or(case.description);
-            match how {
+            match join {
                 Join::All => shape.required.extend(case.required),
                 Join::Any => {
                     common = Some(match common {
-                        Some(known) => both(known, &case.required),
+                        Some(known) => intersection(known, &case.required),
                         None => case.required,
                     });
                 }
             }
         }
         shape.required.extend(common.unwrap_or_default());
-        self.pay(MEMBER * shape.required.len());
+        self.spend(MEMBER * shape.required.len());
         let mut known = HashSet::new();
         shape.required.retain(|name| known.insert(name.clone()));
     }
@@ -249,7 +249,7 @@ impl<'n> Flattening<'n> {
     fn names(&mut self, list: Option<&Node>) -> Vec<String> {
         let list = list.and_then(Node::list).unwrap_or_default();
         let names: Vec<_> = list.iter().filter_map(Node::text).collect();
-        self.pay(names.iter().map(|name| name.len() + MEMBER).sum());
+        self.spend(names.iter().map(|name| name.len() + MEMBER).sum());
         names
     }
 
@@ -261,7 +261,7 @@ impl<'n> Flattening<'n> {
             node = match node {
                 Node::Object(members) => {
                     let at = members.0.iter().position(|(name, _)| *name == step);
-                    self.pay(step.len() + at.unwrap_or(members.0.len()));
+                    self.spend(step.len() + at.unwrap_or(members.0.len()));
                     &members.0.get(at?)?.1
                 }
                 Node::List(values) => values.get(step.parse::<usize>().ok()?)?,
@@ -280,14 +280,14 @@ fn is_repeated(schema: &Members, references: &mut HashSet<String>) -> bool {
     }
 }
 
-fn both(mut names: Vec<String>, others: &[String]) -> Vec<String> {
+fn intersection(mut names: Vec<String>, others: &[String]) -> Vec<String> {
     let others: HashSet<_> = others.iter().collect();
     names.retain(|name| others.contains(name));
     names
 }
 
 /// Combines the definitions of a property in several alternatives.
-fn either(schemas: &[&Node]) -> Node {
+fn combined(schemas: &[&Node]) -> Node {
     let [first, others @ ..] = schemas else { return Node::Object(Members::default()) };
     let cases = match first {
         Node::Object(members) if members.0.len() == 1 && members.has("anyOf") => {
@@ -396,7 +396,7 @@ mod tests {
         let top = flattened(&document).unwrap();
         let property = top.get("properties").and_then(Node::object).unwrap().get("p").unwrap();
         let cases = property.object().unwrap().get("anyOf").and_then(Node::list).unwrap();
-        assert_eq!(cases.len(), 1000, "each once");
+        assert_eq!(cases.len(), 1000, "each definition occurs once");
     }
 
     #[test]
