@@ -104,7 +104,7 @@ impl Sink for BytesMut {
             }),
             Event::Sources(sources) => delta(stamp, self, |out| {
                 out.put(b"\"annotations\":[");
-                annotations(sources, Place::Chunk, out);
+                annotations(sources, AnnotationParent::Chunk, out);
                 out.put(b"]");
             }),
             Event::Call { number: 1.., .. } | Event::Arguments { number: 1.., .. }
@@ -139,7 +139,7 @@ impl Sink for BytesMut {
                 out.put(b"}}]");
             }),
             Event::End { finish_reason, usage, thinking } => {
-                end(stamp, stamp.calls.reason(finish_reason), (usage, thinking), self)
+                end(stamp, stamp.calls.reason(finish_reason), usage, thinking, self)
             }
             Event::Error(fault) => error::event(fault.kind, &fault.message, self),
         }
@@ -158,23 +158,23 @@ impl Calling {
 
 /// The object that contains the annotations.
 #[derive(Clone, Copy)]
-enum Place {
+enum AnnotationParent {
     /// OpenAI's Python library requires an `index` in each entry of a list that arrives in chunks.
     Chunk,
     Message,
 }
 
 /// Writes annotations without the brackets.
-fn annotations(sources: &[Source], place: Place, out: &mut impl Write) {
+fn annotations(sources: &[Source], parent: AnnotationParent, out: &mut impl Write) {
     for (at, source) in sources.iter().enumerate() {
         out.raw(if at == 0 { "{" } else { ",{" });
-        match place {
-            Place::Chunk => {
+        match parent {
+            AnnotationParent::Chunk => {
                 out.put(b"\"index\":");
                 out.number(at as u64);
                 out.put(b",");
             }
-            Place::Message => {}
+            AnnotationParent::Message => {}
         }
         out.put(b"\"type\":\"url_citation\",\"url_citation\":{\"start_index\":");
         out.number(source.start);
@@ -206,7 +206,7 @@ fn chunk_tail(stamp: &Stamp, out: &mut BytesMut) {
     out.put(if stamp.tells_usage { b"],\"usage\":null}\n\n" } else { b"]}\n\n" });
 }
 
-fn end(stamp: &Stamp, finish_reason: &str, counts: (Usage, Option<u64>), out: &mut BytesMut) {
+fn end(stamp: &Stamp, finish_reason: &str, usage: Usage, thinking: Option<u64>, out: &mut BytesMut) {
     chunk_head(stamp, out);
     out.put(b"{\"index\":0,\"delta\":{},\"finish_reason\":\"");
     out.raw(finish_reason);
@@ -215,7 +215,7 @@ fn end(stamp: &Stamp, finish_reason: &str, counts: (Usage, Option<u64>), out: &m
     if stamp.tells_usage {
         chunk_head(stamp, out);
         out.put(b"],\"usage\":");
-        usage_object(counts, out);
+        usage_object(usage, thinking, out);
         out.put(b"}\n\n");
     }
     out.put(DONE);
@@ -248,7 +248,7 @@ fn call_head(callee: Callee, id: &str, name: &str, out: &mut impl Write) {
     });
 }
 
-fn usage_object((usage, thinking): (Usage, Option<u64>), out: &mut impl Write) {
+fn usage_object(usage: Usage, thinking: Option<u64>, out: &mut impl Write) {
     let prompt = usage.prompt_total();
     out.put(b"{\"prompt_tokens\":");
     out.number(prompt);
@@ -294,7 +294,7 @@ impl Collected {
         self.body
     }
 
-    fn finish(&mut self, stamp: &Stamp, finish_reason: &str, counts: (Usage, Option<u64>)) {
+    fn finish(&mut self, stamp: &Stamp, finish_reason: &str, usage: Usage, thinking: Option<u64>) {
         let mut out = Vec::with_capacity(self.text.len() + self.reasoning.len() + 512);
         head(stamp, "chat.completion", &mut out);
         out.put(b"{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
@@ -315,7 +315,7 @@ impl Collected {
         }
         if !self.sources.is_empty() {
             out.put(b",\"annotations\":[");
-            annotations(&self.sources, Place::Message, &mut out);
+            annotations(&self.sources, AnnotationParent::Message, &mut out);
             out.put(b"]");
         }
         self.write_calls(stamp.calls, &mut out);
@@ -323,7 +323,7 @@ impl Collected {
         out.put(b",\"logprobs\":null,\"finish_reason\":\"");
         out.raw(finish_reason);
         out.put(b"\"}],\"usage\":");
-        usage_object(counts, &mut out);
+        usage_object(usage, thinking, &mut out);
         out.put(b"}");
         self.body = out;
     }
@@ -370,7 +370,7 @@ impl Sink for Collected {
                 }
             }
             Event::End { finish_reason, usage, thinking } => {
-                self.finish(stamp, stamp.calls.reason(finish_reason), (usage, thinking))
+                self.finish(stamp, stamp.calls.reason(finish_reason), usage, thinking)
             }
             Event::Start | Event::Error(_) => {}
         }

@@ -14,7 +14,7 @@ use crate::{fault::Fault, json::Write, vocabulary::ErrorKind};
 
 const LONGEST_MESSAGE: usize = 500;
 /// OpenRouter's own message for a failed provider; it contains no information.
-const SAYS_NOTHING: &str = "Provider returned error";
+const GENERIC_MESSAGE: &str = "Provider returned error";
 
 /// The event that ends a complete stream.
 pub const DONE: &[u8] = b"data: [DONE]\n\n";
@@ -39,7 +39,7 @@ pub fn event(kind: ErrorKind, message: &str, out: &mut BytesMut) {
 
 fn write(kind: ErrorKind, message: &str, out: &mut impl Write) {
     let (r#type, code) = kind.openai();
-    let overflows = kind == ErrorKind::InvalidRequest && context::is_told(message);
+    let overflows = kind == ErrorKind::InvalidRequest && context::is_anthropic_wording(message);
     let code = if overflows { Some(context::CODE) } else { code };
     out.put(b"{\"error\":{\"message\":");
     out.string(message);
@@ -55,7 +55,7 @@ fn write(kind: ErrorKind, message: &str, out: &mut impl Write) {
 
 /// Whether a message reports that a prompt does not fit.
 pub(crate) fn is_overflow(message: &str) -> bool {
-    context::read(message, &[]).is_some()
+    context::rewrite(message, &[]).is_some()
 }
 
 /// Whether an error reports that the model reached its token limit before its first word. For a client, such a reply is
@@ -92,7 +92,7 @@ pub fn reworded_overflow(status: u16, body: &[u8]) -> Option<Fault> {
     let report = Report::read(body);
     let message = report.message.as_deref()?;
     let lower = message.to_ascii_lowercase();
-    if context::is_told(message) || KNOWN.iter().any(|words| lower.contains(words)) {
+    if context::is_anthropic_wording(message) || KNOWN.iter().any(|words| lower.contains(words)) {
         return None;
     }
     report.overflow(status).filter(|fault| context::has_numbers(&fault.message))
@@ -113,8 +113,8 @@ pub(crate) fn read_inside(body: &[u8]) -> Fault {
 fn retry_delay_of(value: &Value) -> Option<f64> {
     let value = value.get(0).unwrap_or(value);
     let details = value.get("error")?.get("details")?.as_array()?;
-    let told = details.iter().find_map(|detail| detail.get("retryDelay")?.as_str())?;
-    let seconds: f64 = told.strip_suffix('s')?.parse().ok()?;
+    let delay = details.iter().find_map(|detail| detail.get("retryDelay")?.as_str())?;
+    let seconds: f64 = delay.strip_suffix('s')?.parse().ok()?;
     (seconds.is_finite() && seconds >= 0.0).then_some(seconds)
 }
 
@@ -122,7 +122,7 @@ fn fault(status: u16, message: String) -> Fault {
     let status = match status {
         422 => 400,
         408 | 524 => 504,
-        // Groq, when its flex capacity is exhausted.
+        // Groq, when its spare capacity is exhausted.
         498 => 503,
         400..=599 => status,
         _ => 502,
@@ -144,30 +144,30 @@ struct Report {
 impl Report {
     fn read(body: &[u8]) -> Self {
         match serde_json::from_slice::<Value>(body) {
-            Ok(value) => Self::of(&value),
-            Err(_) => Self { message: Some(plain(&String::from_utf8_lossy(body))), ..Self::default() },
+            Ok(value) => Self::parse(&value),
+            Err(_) => Self { message: Some(not_json(&String::from_utf8_lossy(body))), ..Self::default() },
         }
     }
 
     /// Reads `{"error": {…}}`, `{"error": "…"}`, Gemini's `[{"error": …}]`, or fields at the top level.
-    fn of(value: &Value) -> Self {
+    fn parse(value: &Value) -> Self {
         let value = value.get(0).unwrap_or(value);
         let inner = value.get("error").filter(|error| !error.is_null()).unwrap_or(value);
-        let report = Self::on_top(value, inner);
-        match Self::below(inner).filter(|_| report.message.as_deref() == Some(SAYS_NOTHING)) {
-            Some(below) => Self { code: report.code, ..below },
+        let report = Self::outer(value, inner);
+        match Self::inner_report(inner).filter(|_| report.message.as_deref() == Some(GENERIC_MESSAGE)) {
+            Some(inner) => Self { code: report.code, ..inner },
             None => report,
         }
     }
 
     /// Reads the error of the provider behind OpenRouter.
-    fn below(inner: &Value) -> Option<Self> {
+    fn inner_report(inner: &Value) -> Option<Self> {
         let raw = inner.get("metadata")?.get("raw")?;
-        let report = raw.as_str().map_or_else(|| Self::of(raw), |text| Self::read(text.as_bytes()));
+        let report = raw.as_str().map_or_else(|| Self::parse(raw), |text| Self::read(text.as_bytes()));
         report.message.is_some().then_some(report)
     }
 
-    fn on_top(value: &Value, inner: &Value) -> Self {
+    fn outer(value: &Value, inner: &Value) -> Self {
         let message = match inner {
             Value::String(text) => Some(text.clone()),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
@@ -218,7 +218,7 @@ impl Report {
         let message = self.message.as_deref().unwrap_or_default();
         let message = match self.counts {
             Some((prompt, context)) => context::too_long(prompt, context),
-            None => context::read(message, &self.words)?,
+            None => context::rewrite(message, &self.words)?,
         };
         Some(fault(400, shorten(&message)))
     }
@@ -237,7 +237,7 @@ fn message(value: &Value) -> Option<String> {
         Value::String(text) => Some(text.clone()),
         // FastAPI: a list of errors with locations.
         Value::Array(entries) => {
-            let texts: Vec<_> = entries.iter().filter_map(complaint).collect();
+            let texts: Vec<_> = entries.iter().filter_map(error_text).collect();
             Some(texts.join("; "))
         }
         Value::Object(_) => self::message(field),
@@ -246,16 +246,16 @@ fn message(value: &Value) -> Option<String> {
 }
 
 /// Returns the message of an error, and the field that it is about.
-fn complaint(entry: &Value) -> Option<String> {
-    let said = entry.get("msg")?.as_str()?;
+fn error_text(entry: &Value) -> Option<String> {
+    let text = entry.get("msg")?.as_str()?;
     let steps = entry.get("loc").and_then(Value::as_array).into_iter().flatten();
     let steps = steps.map(|step| step.as_str().map_or_else(|| step.to_string(), str::to_owned));
     let path: Vec<_> = steps.filter(|step| step != "body").collect();
-    Some(if path.is_empty() { said.to_owned() } else { format!("{}: {said}", path.join(".")) })
+    Some(if path.is_empty() { text.to_owned() } else { format!("{}: {text}", path.join(".")) })
 }
 
 /// Reads a body that is not JSON: the title of a page, or the text itself; nothing for a body that is not text.
-fn plain(text: &str) -> String {
+fn not_json(text: &str) -> String {
     let trimmed = text.trim();
     if trimmed.contains(|letter: char| letter.is_control() && !letter.is_whitespace()) {
         return String::new();
@@ -340,10 +340,10 @@ mod tests {
 
     #[test]
     fn a_model_that_used_up_its_tokens_is_told_from_a_bad_request() {
-        let said = r#"{"error":{"message":"Could not finish the message because max_tokens or model output limit was reached. Please try again with higher max_tokens.","type":"invalid_request_error","param":null,"code":null}}"#;
-        let below = r#"{"error":{"message":"Provider returned error","metadata":{"raw":"{\"error\":\"Could not finish the message because max_completion_tokens was reached.\"}"}}}"#;
-        assert!(is_out_of_tokens(400, said.as_bytes()) && is_out_of_tokens(400, below.as_bytes()));
-        assert!(!is_out_of_tokens(500, said.as_bytes()));
+        let exhausted = r#"{"error":{"message":"Could not finish the message because max_tokens or model output limit was reached. Please try again with higher max_tokens.","type":"invalid_request_error","param":null,"code":null}}"#;
+        let nested = r#"{"error":{"message":"Provider returned error","metadata":{"raw":"{\"error\":\"Could not finish the message because max_completion_tokens was reached.\"}"}}}"#;
+        assert!(is_out_of_tokens(400, exhausted.as_bytes()) && is_out_of_tokens(400, nested.as_bytes()));
+        assert!(!is_out_of_tokens(500, exhausted.as_bytes()));
         for other in ["max_tokens is too large", "the limit of requests was reached", ""] {
             assert!(!is_out_of_tokens(400, other.as_bytes()), "{other}");
         }
@@ -351,12 +351,12 @@ mod tests {
 
     #[test]
     fn an_overflow_of_another_vendor_is_reworded_and_anthropics_own_is_not() {
-        let said = |message: &str| {
+        let reworded = |message: &str| {
             let body = serde_json::json!({"type": "error", "error": {"type": "invalid_request_error", "message": message}});
             reworded_overflow(400, body.to_string().as_bytes()).map(|fault| (fault.status, fault.message))
         };
         assert_eq!(
-            said("Your request exceeded model token limit: 262144"),
+            reworded("Your request exceeded model token limit: 262144"),
             Some((400, "prompt is too long: 262145 tokens > 262144 maximum".to_owned()))
         );
         for own in [
@@ -366,7 +366,7 @@ mod tests {
             "context length exceeded",
             "max_tokens: 128000 > 64000, which is the maximum allowed number of output tokens",
         ] {
-            assert_eq!(said(own), None, "{own}");
+            assert_eq!(reworded(own), None, "{own}");
         }
     }
 
@@ -436,7 +436,7 @@ mod tests {
 
     #[test]
     fn the_wait_that_google_asks_for_is_found_in_the_body() {
-        let told = |delay: &str| {
+        let wait_of = |delay: &str| {
             let info =
                 format!(r#"{{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":{delay}}}"#);
             let error = format!(r#"{{"error":{{"code":429,"details":[{{"@type":"x"}},{info}]}}}}"#);
@@ -446,10 +446,10 @@ mod tests {
             assert_eq!(wait(&list), found, "Gemini's chat endpoint answers with a list");
             found
         };
-        assert_eq!(told(r#""34s""#), Some(34.0));
-        assert_eq!(told(r#""0.5s""#), Some(0.5));
+        assert_eq!(wait_of(r#""34s""#), Some(34.0));
+        assert_eq!(wait_of(r#""0.5s""#), Some(0.5));
         for nonsense in ["34", r#""34""#, r#""-1s""#, r#""NaNs""#, r#""infs""#, "null"] {
-            assert_eq!(told(nonsense), None, "{nonsense}");
+            assert_eq!(wait_of(nonsense), None, "{nonsense}");
         }
     }
 }

@@ -7,13 +7,13 @@ pub(super) fn reasons(error: &Value) -> String {
     let results = error.get("innererror").and_then(|inner| inner.get("content_filter_result"));
     let Some(Value::Object(results)) = results else { return String::new() };
     let stopped = results.iter().filter(|(_, result)| result.get("filtered") == Some(&Value::Bool(true)));
-    let told: Vec<_> = stopped
+    let reasons: Vec<_> = stopped
         .map(|(category, result)| match result.get("severity").and_then(Value::as_str) {
             Some(severity) => format!("{category} ({severity})"),
             None => category.clone(),
         })
         .collect();
-    if told.is_empty() { String::new() } else { format!(" (filtered: {})", told.join(", ")) }
+    if reasons.is_empty() { String::new() } else { format!(" (filtered: {})", reasons.join(", ")) }
 }
 
 #[cfg(test)]

@@ -221,7 +221,7 @@ const BEFORE_LIMIT: [&str; 12] = [
 ];
 
 /// Whether a message has Anthropic's own wording.
-pub(super) fn is_told(message: &str) -> bool {
+pub(super) fn is_anthropic_wording(message: &str) -> bool {
     let lower = message.to_ascii_lowercase();
     lower.starts_with("prompt is too long:") || lower.starts_with("input length and `max_tokens` exceed")
 }
@@ -233,9 +233,9 @@ pub(super) fn has_numbers(message: &str) -> bool {
 
 /// Returns the message in Anthropic's wording if it is about length. `codes` are the vendor's error codes in lower
 /// case.
-pub(super) fn read(message: &str, codes: &[String]) -> Option<String> {
+pub(super) fn rewrite(message: &str, codes: &[String]) -> Option<String> {
     // An upstream that is itself a gateway has passed Anthropic's message on.
-    if is_told(message) {
+    if is_anthropic_wording(message) {
         return Some(message.to_owned());
     }
     let lower = message.to_ascii_lowercase().replace(['`', '"'], "'");
@@ -244,7 +244,9 @@ pub(super) fn read(message: &str, codes: &[String]) -> Option<String> {
     if !has_code && !is_about_input(&lower, &numbers) {
         return None;
     }
-    Some(Counts::of(&lower, &numbers).told().unwrap_or_else(|| format!("prompt is too long: {message}")))
+    Some(
+        Counts::parse(&lower, &numbers).message().unwrap_or_else(|| format!("prompt is too long: {message}")),
+    )
 }
 
 fn is_about_input(lower: &str, numbers: &[Number]) -> bool {
@@ -309,7 +311,7 @@ struct Counts {
 }
 
 impl Counts {
-    fn of(lower: &str, numbers: &[Number]) -> Self {
+    fn parse(lower: &str, numbers: &[Number]) -> Self {
         let mut counts = Self::default();
         let is_alone = numbers.iter().filter(|number| number.value >= LEAST).count() == 1;
         let mut from = 0;
@@ -318,10 +320,10 @@ impl Counts {
             let before = before.rsplit(". ").next().unwrap_or(before);
             let after = lower[number.end..].trim_start();
             let follows = |words: &[&str]| words.iter().any(|words| after.starts_with(words));
-            let stands = |words: &[&str]| words.iter().any(|words| before.contains(words));
+            let precedes = |words: &[&str]| words.iter().any(|words| before.contains(words));
             let value = number.value;
             from = number.end;
-            if follows(&AFTER_OUTPUT) || stands(&BEFORE_OUTPUT) {
+            if follows(&AFTER_OUTPUT) || precedes(&BEFORE_OUTPUT) {
                 counts.output = Some(value);
             } else if follows(&AFTER_INPUT) || follows(&["tokens from the input"]) {
                 counts.input = Some(counts.input.unwrap_or_default().saturating_add(value));
@@ -332,7 +334,7 @@ impl Counts {
             } else if is_alone && before.trim_end().ends_with('(') && after.starts_with(')') {
                 // MiniMax puts a code of its own there.
                 counts.others.push(value);
-            } else if stands(&BEFORE_LIMIT) || follows(&AFTER_LIMIT) {
+            } else if precedes(&BEFORE_LIMIT) || follows(&AFTER_LIMIT) {
                 counts.limits.push(value);
             } else {
                 counts.others.push(value);
@@ -342,7 +344,7 @@ impl Counts {
     }
 
     /// Returns the error in Anthropic's wording; `None` if the limit is unknown.
-    fn told(&self) -> Option<String> {
+    fn message(&self) -> Option<String> {
         let all = || self.limits.iter().chain(&self.others).copied();
         let (limit, tokens) = match (&self.limits[..], self.input) {
             // The space left for the input is given beside the limit of both.
@@ -496,7 +498,7 @@ mod tests {
     #[test]
     fn every_vendors_wording_becomes_anthropics() {
         for (vendor, expected) in VENDORS {
-            assert_eq!(read(vendor, &[]).as_deref(), Some(*expected), "{vendor}");
+            assert_eq!(rewrite(vendor, &[]).as_deref(), Some(*expected), "{vendor}");
         }
     }
 
@@ -510,15 +512,18 @@ mod tests {
             "Tools and messages exceed the limit of 8192 tokens for the input",
             "Token limit exceeded, reduce 'messages' or 'tools': the model's limit is 8192 tokens of input",
         ] {
-            let told = read(message, &[]);
-            assert!(told.is_some_and(|told| told.starts_with("prompt is too long: ")), "{message}");
+            let rewritten = rewrite(message, &[]);
+            assert!(
+                rewritten.is_some_and(|rewritten| rewritten.starts_with("prompt is too long: ")),
+                "{message}"
+            );
         }
     }
 
     #[test]
     fn a_code_alone_is_enough() {
         let codes = ["context_length_exceeded".to_owned()];
-        assert_eq!(read("too much", &codes).as_deref(), Some("prompt is too long: too much"));
+        assert_eq!(rewrite("too much", &codes).as_deref(), Some("prompt is too long: too much"));
     }
 
     #[test]
@@ -547,7 +552,7 @@ mod tests {
             "the tokens of the prompt must be signed, error 2013: only admins are supported",
             "",
         ] {
-            assert_eq!(read(message, &[]), None, "{message}");
+            assert_eq!(rewrite(message, &[]), None, "{message}");
         }
     }
 }

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use self::codes::Codes;
 use self::wording::Wording;
-use super::{Report, SAYS_NOTHING};
+use super::{GENERIC_MESSAGE, Report};
 
 /// The shortest wait, in seconds, with which a text about quota refers to a plan instead of a limit per minute.
 const LONG: f64 = 300.0;
@@ -101,7 +101,7 @@ impl Evidence {
             return Self::default();
         }
         if let Ok(value) = serde_json::from_slice::<Value>(body) {
-            return Self::of(&value, model);
+            return Self::parse(&value, model);
         }
         // The title of a page comes from a firewall or a proxy, not from the API.
         let is_page = body.trim_ascii_start().starts_with(b"<");
@@ -109,15 +109,15 @@ impl Evidence {
         Self { wording: Wording::new(&message, model), ..Self::default() }
     }
 
-    fn of(value: &Value, model: &str) -> Self {
+    fn parse(value: &Value, model: &str) -> Self {
         let value = value.get(0).unwrap_or(value);
         let inner = value.get("error").filter(|error| !error.is_null()).unwrap_or(value);
-        let report = Report::of(value);
+        let report = Report::parse(value);
         let metadata = inner.get("metadata");
         let mut codes = Codes::default();
         codes.read(value, inner);
-        if let Some(below) = metadata.and_then(|metadata| below(inner, metadata)) {
-            codes.read(&below, below.get("error").filter(|error| !error.is_null()).unwrap_or(&below));
+        if let Some(reply) = metadata.and_then(|metadata| provider_reply(inner, metadata)) {
+            codes.read(&reply, reply.get("error").filter(|error| !error.is_null()).unwrap_or(&reply));
         }
         let headers = metadata.and_then(|metadata| metadata.get("headers"));
         let has =
@@ -135,15 +135,15 @@ impl Evidence {
     fn wording_lacks_credit(&self) -> bool {
         self.wording.begins_out_of_credit()
             || (self.wording.begins_out_of_quota()
-                && !self.codes.are_of_google_limit()
+                && !self.codes.are_google_limit()
                 && !self.wording.names_a_rate()
                 && self.wording.wait().is_none_or(|seconds| seconds >= LONG))
     }
 }
 
 /// Returns the reply of the provider behind `OpenRouter`, if it is JSON and `OpenRouter` adds no message of its own.
-fn below(inner: &Value, metadata: &Value) -> Option<Value> {
-    if inner.get("message").and_then(Value::as_str) != Some(SAYS_NOTHING) {
+fn provider_reply(inner: &Value, metadata: &Value) -> Option<Value> {
+    if inner.get("message").and_then(Value::as_str) != Some(GENERIC_MESSAGE) {
         return None;
     }
     let raw = metadata.get("raw")?;

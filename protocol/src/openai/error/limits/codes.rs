@@ -200,7 +200,7 @@ impl Codes {
     }
 
     /// Whether this is Google's status for all limits and quotas.
-    pub(super) fn are_of_google_limit(&self) -> bool {
+    pub(super) fn are_google_limit(&self) -> bool {
         self.is_any(&["resource_exhausted"])
     }
 

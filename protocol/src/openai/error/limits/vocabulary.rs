@@ -177,5 +177,5 @@ pub(super) const JOINING: [&str; 22] = [
     "uses",
     "with",
 ];
-pub(super) const CEILING: [&str; 7] = ["afford", "allowed", "cap", "limit", "limits", "max", "maximum"];
-pub(super) const WANTED: [&str; 6] = ["needs", "request", "requested", "requests", "require", "requires"];
+pub(super) const LIMITING: [&str; 7] = ["afford", "allowed", "cap", "limit", "limits", "max", "maximum"];
+pub(super) const REQUESTING: [&str; 6] = ["needs", "request", "requested", "requests", "require", "requires"];

@@ -1,6 +1,6 @@
 //! Removes from a message everything that a client can influence, and matches its beginning against known shapes.
 
-use super::vocabulary::{BAD_KEY, CEILING, JOINING, LACK, MONEY, NEUTRAL, OWNERS, RATES, WANTED};
+use super::vocabulary::{BAD_KEY, JOINING, LACK, LIMITING, MONEY, NEUTRAL, OWNERS, RATES, REQUESTING};
 use super::wait;
 
 /// The longest message that is read, in bytes; no vendor's message is longer.
@@ -115,17 +115,17 @@ impl Wording {
     /// Whether the request has more tokens than each limit that the message names: "Limit 30000, Requested 30601",
     /// "requested up to 65536 tokens, but can only afford 3919", "12000 > 3919".
     pub(super) fn requests_too_much(&self) -> bool {
-        let (mut wanted, mut ceiling) = (None, None);
+        let (mut requested, mut limit) = (None, None);
         for (at, token) in self.tokens.iter().enumerate() {
             let &Token::Number(number) = token else { continue };
             match self.counts(at) {
-                Some(Counts::Wanted) => wanted = wanted.max(Some(number)),
-                Some(Counts::Ceiling) => ceiling = ceiling.max(Some(number)),
+                Some(Counts::Requested) => requested = requested.max(Some(number)),
+                Some(Counts::Limit) => limit = limit.max(Some(number)),
                 None => {}
             }
         }
         // With a limit of 0, no request is small enough.
-        wanted.zip(ceiling).is_some_and(|(wanted, ceiling)| ceiling > 0 && wanted > ceiling)
+        requested.zip(limit).is_some_and(|(requested, limit)| limit > 0 && requested > limit)
     }
 
     fn counts(&self, at: usize) -> Option<Counts> {
@@ -135,19 +135,19 @@ impl Wording {
             return None;
         }
         if matches!(after, [Token::Greater, Token::Number(_), ..]) {
-            return Some(Counts::Wanted);
+            return Some(Counts::Requested);
         }
         if matches!(before, [.., Token::Number(_), Token::Greater]) {
-            return Some(Counts::Ceiling);
+            return Some(Counts::Limit);
         }
         match before.iter().rev().take(5).find(|token| !token.is_any(&JOINING)) {
-            Some(token) if token.is_any(&CEILING) => return Some(Counts::Ceiling),
-            Some(token) if token.is_any(&WANTED) => return Some(Counts::Wanted),
+            Some(token) if token.is_any(&LIMITING) => return Some(Counts::Limit),
+            Some(token) if token.is_any(&REQUESTING) => return Some(Counts::Requested),
             Some(_) | None => {}
         }
         let per = after.iter().take(4).position(|token| token.is_any(&["per"]))?;
         let period = after.get(per + 1)?;
-        (period.is_any(&RATES) || period.is_any(&["day", "hour"])).then_some(Counts::Ceiling)
+        (period.is_any(&RATES) || period.is_any(&["day", "hour"])).then_some(Counts::Limit)
     }
 
     /// Returns the words of the first sentence, up to the first word that occurs in no shape.
@@ -177,8 +177,8 @@ impl Wording {
 
 #[derive(Clone, Copy)]
 enum Counts {
-    Wanted,
-    Ceiling,
+    Requested,
+    Limit,
 }
 
 fn is_pair(tokens: &[Token], first: &str, second: &[&str]) -> bool {
