@@ -50,7 +50,7 @@ impl Glyph {
     pub(super) const ACCENTED: u8 = 26;
 
     #[inline]
-    pub(super) fn of(character: char) -> Self {
+    pub(super) fn from_char(character: char) -> Self {
         match ASCII.get(character as usize) {
             Some(&glyph) => glyph,
             None => beyond_ascii(character),

@@ -1,6 +1,6 @@
 //! Determines which parts of a Messages request a model sees, and the cost of their framing.
 //!
-//! It walks the whole body with its own stack: every value has a [`Role`], which determines how it counts.
+//! It walks the whole body with its own stack: every value has a [`ValueRole`], which determines how it counts.
 
 use std::ops::Range;
 
@@ -31,7 +31,7 @@ const DEEPEST_BLOCK: usize = 64;
 
 /// How a value counts. A list's elements have the role of the list.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
+enum ValueRole {
     Request,
     Messages,
     Tools,
@@ -54,7 +54,7 @@ enum Role {
     Unseen,
 }
 
-impl Place {
+impl ValueRole {
     fn member(self, key: &str) -> Self {
         match self {
             Self::Request => match key {
@@ -132,7 +132,7 @@ enum SourceKind {
 /// An open list or object.
 #[derive(Clone, Copy)]
 struct Open {
-    place: Place,
+    role: ValueRole,
     close: u8,
 }
 
@@ -176,7 +176,7 @@ impl Walk<'_> {
         if self.reader.peek() != Some(b'{') {
             return self.reader.fail();
         }
-        self.value(Place::Request)?;
+        self.value(ValueRole::Request)?;
         while let Some(&open) = self.open.last() {
             self.reader.space();
             if self.reader.peek() == Some(open.close) {
@@ -184,92 +184,92 @@ impl Walk<'_> {
                 continue;
             }
             if !self.empty {
-                self.punctuation(open.place, ',')?;
+                self.punctuation(open.role, ',')?;
             }
             self.empty = false;
-            let place = if open.close == b'}' { self.key(open.place)? } else { open.place };
-            self.value(place)?;
+            let role = if open.close == b'}' { self.key(open.role)? } else { open.role };
+            self.value(role)?;
         }
         self.reader.end()
     }
 
     /// Reads a key and returns the role of its value.
-    fn key(&mut self, object: Place) -> Result<Place, NotJson> {
-        let place = if object == Place::Json || object == Place::Text {
+    fn key(&mut self, object: ValueRole) -> Result<ValueRole, NotJson> {
+        let role = if object == ValueRole::Json || object == ValueRole::Text {
             self.quoted()?;
-            Place::Json
+            ValueRole::Json
         } else {
             let key = self.reader.skip_string()?;
             let start = key.start;
             let key = json::decode(self.reader.slice(key)).ok_or(NotJson { offset: start })?;
-            let place = object.member(&key);
-            if object == Place::Request && place == Place::Messages {
+            let role = object.member(&key);
+            if object == ValueRole::Request && role == ValueRole::Messages {
                 self.messages = self.reader.value_behind_colon();
             }
-            place
+            role
         };
         self.reader.space();
         self.punctuation(object, ':')?;
-        Ok(place)
+        Ok(role)
     }
 
     /// Reads a comma or colon; inside JSON the model sees it.
-    fn punctuation(&mut self, place: Place, mark: char) -> Result<(), NotJson> {
+    fn punctuation(&mut self, role: ValueRole, mark: char) -> Result<(), NotJson> {
         self.reader.expect(mark as u8)?;
         self.reader.space();
-        self.bracket(place, mark);
+        self.bracket(role, mark);
         Ok(())
     }
 
-    fn bracket(&mut self, place: Place, mark: char) {
-        if matches!(place, Place::Json | Place::Text) {
+    fn bracket(&mut self, role: ValueRole, mark: char) {
+        if matches!(role, ValueRole::Json | ValueRole::Text) {
             self.shape.push(mark);
         }
     }
 
-    fn value(&mut self, place: Place) -> Result<(), NotJson> {
+    fn value(&mut self, role: ValueRole) -> Result<(), NotJson> {
         match self.reader.peek() {
-            Some(b'"') => self.string(place)?,
-            Some(b'{') => self.enter(place, b'}'),
-            Some(b'[') => self.enter(place, b']'),
-            _ => self.scalar(place)?,
+            Some(b'"') => self.string(role)?,
+            Some(b'{') => self.enter(role, b'}'),
+            Some(b'[') => self.enter(role, b']'),
+            _ => self.scalar(role)?,
         }
         Ok(())
     }
 
-    fn enter(&mut self, place: Place, close: u8) {
+    fn enter(&mut self, role: ValueRole, close: u8) {
         self.reader.pass();
         let is_object = close == b'}';
-        let too_deep = is_object && place == Place::Content && self.blocks.len() >= DEEPEST_BLOCK;
-        let place = if too_deep { Place::Json } else { place };
+        let too_deep = is_object && role == ValueRole::Content && self.blocks.len() >= DEEPEST_BLOCK;
+        let role = if too_deep { ValueRole::Json } else { role };
         if is_object {
-            self.start(place);
+            self.start(role);
         }
-        self.bracket(place, if is_object { '{' } else { '[' });
-        self.open.push(Open { place, close });
+        self.bracket(role, if is_object { '{' } else { '[' });
+        self.open.push(Open { role, close });
         self.empty = true;
     }
 
-    fn start(&mut self, object: Place) {
-        if object == Place::Content {
+    fn start(&mut self, object: ValueRole) {
+        if object == ValueRole::Content {
             self.blocks.push(Block::default());
-        } else if object == Place::Messages {
+        } else if object == ValueRole::Messages {
             self.tokens += MESSAGE;
-        } else if object == Place::Tools {
+        } else if object == ValueRole::Tools {
             self.tokens += TOOL;
         }
     }
 
-    fn close(&mut self, Open { place, close }: Open) {
+    fn close(&mut self, Open { role, close }: Open) {
         self.reader.pass();
         self.open.pop();
         self.empty = false;
-        self.bracket(place, close.into());
-        if place == Place::Content && close == b'}' {
+        self.bracket(role, close.into());
+        if role == ValueRole::Content && close == b'}' {
             let block = self.blocks.pop().unwrap_or_default();
             self.count(block);
         }
-        if !self.open.last().is_some_and(|outer| matches!(outer.place, Place::Json | Place::Text)) {
+        if !self.open.last().is_some_and(|outer| matches!(outer.role, ValueRole::Json | ValueRole::Text)) {
             self.shape.end_text();
         }
     }
@@ -297,22 +297,22 @@ impl Walk<'_> {
         }
     }
 
-    fn string(&mut self, place: Place) -> Result<(), NotJson> {
-        match place {
-            Place::Text | Place::Content | Place::Source if !self.inside_json() => {
+    fn string(&mut self, role: ValueRole) -> Result<(), NotJson> {
+        match role {
+            ValueRole::Text | ValueRole::Content | ValueRole::Source if !self.inside_json() => {
                 self.reader.string(|character| self.shape.push(character))?;
                 self.shape.end_text();
             }
-            Place::Text | Place::Content | Place::Source | Place::Json => self.quoted()?,
-            Place::Sealed => {
+            ValueRole::Text | ValueRole::Content | ValueRole::Source | ValueRole::Json => self.quoted()?,
+            ValueRole::Sealed => {
                 let sealed = self.reader.skip_string()?;
                 self.tokens += (sealed.len() as u64).div_ceil(SEALED_CHARACTERS);
             }
-            Place::Kind | Place::SourceKind | Place::Data => {
+            ValueRole::Kind | ValueRole::SourceKind | ValueRole::Data => {
                 let value = self.reader.skip_string()?;
-                self.note(place, value);
+                self.record(role, value);
             }
-            Place::Request | Place::Messages | Place::Tools | Place::Unseen => {
+            ValueRole::Request | ValueRole::Messages | ValueRole::Tools | ValueRole::Unseen => {
                 self.reader.skip_string()?;
             }
         }
@@ -321,7 +321,7 @@ impl Walk<'_> {
 
     /// Whether the list counts as JSON. A list of strings in a role for text does.
     fn inside_json(&self) -> bool {
-        self.open.last().is_some_and(|open| matches!(open.place, Place::Json | Place::Text))
+        self.open.last().is_some_and(|open| matches!(open.role, ValueRole::Json | ValueRole::Text))
     }
 
     /// Reads a string that the model sees with its quotes.
@@ -333,21 +333,21 @@ impl Walk<'_> {
     }
 
     /// Records what a block's own strings determine.
-    fn note(&mut self, place: Place, value: Range<usize>) {
+    fn record(&mut self, role: ValueRole, value: Range<usize>) {
         let Some(block) = self.blocks.last_mut() else { return };
         let text = self.reader.slice(value.clone());
-        if place == Place::Kind {
+        if role == ValueRole::Kind {
             block.kind = kind(text);
-        } else if place == Place::SourceKind {
+        } else if role == ValueRole::SourceKind {
             block.source = Some(source_kind(text));
         } else {
             block.data = Some(value);
         }
     }
 
-    fn scalar(&mut self, place: Place) -> Result<(), NotJson> {
+    fn scalar(&mut self, role: ValueRole) -> Result<(), NotJson> {
         let scalar = self.reader.scalar()?;
-        if matches!(place, Place::Json | Place::Text) {
+        if matches!(role, ValueRole::Json | ValueRole::Text) {
             self.reader.slice(scalar).chars().for_each(|character| self.shape.push(character));
         }
         Ok(())

@@ -90,7 +90,7 @@ impl Shape {
     /// Adds the next character.
     #[inline]
     pub(super) fn push(&mut self, character: char) {
-        match Glyph::of(character) {
+        match Glyph::from_char(character) {
             Glyph::Lower(letter) => self.small(letter),
             Glyph::Upper(letter) => self.capital(letter),
             Glyph::Digit => self.digit(),
@@ -164,7 +164,7 @@ impl Shape {
         let foreign = if self.foreign > 0 { FOREIGN_WORD } else { 0 };
         self.foreign = self.foreign.saturating_sub(1);
         let excess = pairs::start(before) + foreign;
-        self.total += positive(excess);
+        self.total += non_negative(excess);
         self.piece = Piece::Word(Word { excess, ..word });
     }
 
@@ -199,9 +199,9 @@ impl Shape {
         if word.letters > 9 {
             cost += LATE_LETTER;
         }
-        let before = positive(word.excess);
+        let before = non_negative(word.excess);
         word.excess += cost;
-        self.total += positive(word.excess) - before;
+        self.total += non_negative(word.excess) - before;
     }
 
     /// Adds a digit. A number does not include a blank before it.
@@ -333,6 +333,6 @@ fn repetition(mark: char, repeated: u32) -> u64 {
     }
 }
 
-fn positive(cost: i32) -> u64 {
+fn non_negative(cost: i32) -> u64 {
     u64::from(cost.max(0).unsigned_abs())
 }
