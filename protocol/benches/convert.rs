@@ -21,13 +21,13 @@ const ARGUMENT: &str = "\"some words of an argument, ";
 
 /// The content of a stream.
 #[derive(Clone, Copy, Debug)]
-enum Of {
+enum Content {
     Text,
     Thinking,
     Arguments,
 }
 
-const KINDS: [Of; 3] = [Of::Text, Of::Thinking, Of::Arguments];
+const KINDS: [Content; 3] = [Content::Text, Content::Thinking, Content::Arguments];
 
 fn chunk(delta: &Value) -> Vec<u8> {
     json!({"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_767_312_000, "model": "gpt-5.1",
@@ -36,22 +36,23 @@ fn chunk(delta: &Value) -> Vec<u8> {
     .into_bytes()
 }
 
-fn data(of: Of) -> Vec<Vec<u8>> {
-    let delta = |number: usize| match of {
-        Of::Text => json!({"content": " a few words\n"}),
-        Of::Thinking => json!({"reasoning_content": " a few words\n"}),
-        Of::Arguments if number == 0 => {
+fn data(content: Content) -> Vec<Vec<u8>> {
+    let delta = |number: usize| match content {
+        Content::Text => json!({"content": " a few words\n"}),
+        Content::Thinking => json!({"reasoning_content": " a few words\n"}),
+        Content::Arguments if number == 0 => {
             json!({"tool_calls": [{"index": 0, "id": "call_1", "type": "function",
             "function": {"name": "write_file", "arguments": "{"}}]})
         }
-        Of::Arguments => json!({"tool_calls": [{"index": 0, "function": {"arguments": ARGUMENT}}]}),
+        Content::Arguments => json!({"tool_calls": [{"index": 0, "function": {"arguments": ARGUMENT}}]}),
     };
     (0..EVENTS).map(|number| chunk(&delta(number))).collect()
 }
 
 /// Returns the stream as received: server-sent events, a few in each segment.
-fn segments(of: Of) -> Vec<Bytes> {
-    let events: Vec<Vec<u8>> = data(of).iter().map(|data| [b"data: ", &data[..], b"\n\n"].concat()).collect();
+fn segments(content: Content) -> Vec<Bytes> {
+    let events: Vec<Vec<u8>> =
+        data(content).iter().map(|data| [b"data: ", &data[..], b"\n\n"].concat()).collect();
     events.chunks(4).map(|events| Bytes::from(events.concat())).collect()
 }
 
@@ -62,8 +63,8 @@ fn context() -> ReplyContext {
 }
 
 #[divan::bench(args = KINDS)]
-fn translated(bencher: Bencher<'_, '_>, of: Of) {
-    let (segments, context) = (segments(of), context());
+fn translated(bencher: Bencher<'_, '_>, content: Content) {
+    let (segments, context) = (segments(content), context());
     bencher.counter(ItemsCount::new(EVENTS)).bench(|| {
         let (mut splitter, mut machine) = (Splitter::new(1 << 20), Machine::new(context.clone(), 1));
         let mut out = BytesMut::with_capacity(1 << 18);
@@ -79,8 +80,8 @@ fn translated(bencher: Bencher<'_, '_>, of: Of) {
 }
 
 #[divan::bench(args = KINDS)]
-fn passed_through_to_a_chat_client(bencher: Bencher<'_, '_>, of: Of) {
-    let segments = segments(of);
+fn passed_through_to_a_chat_client(bencher: Bencher<'_, '_>, content: Content) {
+    let segments = segments(content);
     bencher.counter(ItemsCount::new(EVENTS)).bench(|| {
         let (mut splitter, mut tap) = (Splitter::new(1 << 20), ChatTap::new(UsageAsked::ByGateway));
         for segment in &segments {
@@ -107,16 +108,16 @@ fn passed_through_to_a_messages_client(bencher: Bencher<'_, '_>) {
 
 /// The same content from an Anthropic upstream, converted for a Chat Completions client.
 #[divan::bench(args = KINDS)]
-fn translated_for_a_chat_client(bencher: Bencher<'_, '_>, of: Of) {
-    let (block, delta) = match of {
-        Of::Text => {
+fn translated_for_a_chat_client(bencher: Bencher<'_, '_>, content: Content) {
+    let (block, delta) = match content {
+        Content::Text => {
             (json!({"type": "text", "text": ""}), json!({"type": "text_delta", "text": " a few words\n"}))
         }
-        Of::Thinking => (
+        Content::Thinking => (
             json!({"type": "thinking", "thinking": "", "signature": ""}),
             json!({"type": "thinking_delta", "thinking": " a few words\n"}),
         ),
-        Of::Arguments => (
+        Content::Arguments => (
             json!({"type": "tool_use", "id": "toolu_1", "name": "write_file", "input": {}}),
             json!({"type": "input_json_delta", "partial_json": ARGUMENT}),
         ),

@@ -5,6 +5,7 @@ use crate::vocabulary::ErrorKind;
 /// A failure or refusal of an upstream, in the gateway's terms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
+    /// The error type that the client receives.
     pub kind: ErrorKind,
     /// The HTTP status for a client that has received nothing yet.
     pub status: u16,

@@ -44,11 +44,11 @@ pub struct Named {
 
 /// Why a body is not a list of models.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum NotAList {
+pub enum ModelListError {
     #[error("the list of models is not JSON: {0}")]
     NotJson(String),
     #[error("the list of models has no 'data'")]
-    NoData,
+    MissingData,
 }
 
 /// The page of a list that an Anthropic client requests.
@@ -75,19 +75,19 @@ impl<'a> Models<'a> {
     ///
     /// # Errors
     /// The body is neither.
-    pub fn read(body: &'a [u8]) -> Result<Self, NotAList> {
+    pub fn read(body: &'a [u8]) -> Result<Self, ModelListError> {
         #[derive(Deserialize)]
         struct Listed<'b> {
             #[serde(borrow)]
             data: Option<Vec<&'b RawValue>>,
         }
-        let not_json = |error: serde_json::Error| NotAList::NotJson(error.to_string());
+        let not_json = |error: serde_json::Error| ModelListError::NotJson(error.to_string());
         let entries = if body.trim_ascii_start().starts_with(b"[") {
             serde_json::from_slice(body).map_err(not_json)?
         } else {
             let raw: &RawValue = serde_json::from_slice(body).map_err(not_json)?;
             let listed: Option<Listed<'a>> = serde_json::from_str(raw.get()).ok();
-            listed.and_then(|listed| listed.data).ok_or(NotAList::NoData)?
+            listed.and_then(|listed| listed.data).ok_or(ModelListError::MissingData)?
         };
         let models = entries.into_iter().take(MOST);
         Ok(Self(models.filter_map(|entry| serde_json::from_str(entry.get()).ok()).collect()))
@@ -121,7 +121,7 @@ impl<'a> Models<'a> {
             data: Vec<ForChat<'l, 'm>>,
         }
         let data = self.0.iter().map(|model| ForChat { model, owner }).collect();
-        written(&List { object: "list", data })
+        to_json(&List { object: "list", data })
     }
 
     /// Writes one page of models for a Messages client; models without an id are omitted.
@@ -153,7 +153,7 @@ impl<'a> Models<'a> {
         };
         let models = &named[first..last];
         let id = |model: Option<&&Model<'a>>| model.and_then(|model| model.id());
-        Ok(written(&List {
+        Ok(to_json(&List {
             first_id: id(models.first()),
             last_id: id(models.last()),
             data: models.iter().map(|model| ForMessages(model)).collect(),
@@ -166,19 +166,19 @@ impl<'a> Model<'a> {
     /// Writes the model for a Chat Completions client; `owner` is used if the upstream names none.
     #[must_use]
     pub fn chat(&self, owner: &str) -> Vec<u8> {
-        written(&ForChat { model: self, owner })
+        to_json(&ForChat { model: self, owner })
     }
 
     /// Writes the model as the upstream sent it, without white space.
     #[must_use]
     pub fn raw(&self) -> Vec<u8> {
-        written(&Raw(self))
+        to_json(&Raw(self))
     }
 
     /// Writes the model for a Messages client.
     #[must_use]
     pub fn messages(&self) -> Vec<u8> {
-        written(&ForMessages(self))
+        to_json(&ForMessages(self))
     }
 
     fn field(&self, name: &str) -> Option<&'a RawValue> {
@@ -191,12 +191,12 @@ impl<'a> Model<'a> {
         serde_json::from_str(self.field(name)?.get()).ok().map(|Text(text)| text)
     }
 
-    fn whole(&self, name: &str) -> Option<u64> {
+    fn integer(&self, name: &str) -> Option<u64> {
         serde_json::from_str(self.field(name)?.get()).ok()
     }
 
     /// Returns the strings in the lists of these names, without duplicates.
-    fn words(&self, names: &[&str]) -> Vec<String> {
+    fn strings(&self, names: &[&str]) -> Vec<String> {
         let mut words = vec![];
         let lists = names.iter().filter_map(|name| self.field(name));
         let lists = lists.filter_map(|list| serde_json::from_str::<Vec<&RawValue>>(list.get()).ok());
@@ -218,8 +218,8 @@ impl<'a> Model<'a> {
 
     /// Returns the creation time as RFC 3339.
     fn created_at(&self) -> Option<Cow<'a, str>> {
-        let written = self.text("created_at").filter(|text| text.parse::<Timestamp>().is_ok());
-        written.or_else(|| Some(Timestamp::from_second(self.created()?).ok()?.to_string().into()))
+        let existing = self.text("created_at").filter(|text| text.parse::<Timestamp>().is_ok());
+        existing.or_else(|| Some(Timestamp::from_second(self.created()?).ok()?.to_string().into()))
     }
 
     /// Returns the creation time in seconds since 1970.
@@ -231,7 +231,7 @@ impl<'a> Model<'a> {
     }
 }
 
-fn written<T: Serialize>(list: &T) -> Vec<u8> {
+fn to_json<T: Serialize>(list: &T) -> Vec<u8> {
     // The list consists of strings, numbers and valid JSON, so serialization cannot fail.
     serde_json::to_vec(list).unwrap_or_default()
 }
@@ -410,10 +410,10 @@ mod tests {
     #[test]
     fn what_is_no_list_is_refused() {
         for body in ["", "{", "[{]", "<html>"] {
-            assert!(matches!(Models::read(body.as_bytes()), Err(NotAList::NotJson(_))), "{body}");
+            assert!(matches!(Models::read(body.as_bytes()), Err(ModelListError::NotJson(_))), "{body}");
         }
         for body in ["{}", "7", "null", r#"{"data":7}"#] {
-            assert_eq!(Models::read(body.as_bytes()).err(), Some(NotAList::NoData), "{body}");
+            assert_eq!(Models::read(body.as_bytes()).err(), Some(ModelListError::MissingData), "{body}");
         }
     }
 

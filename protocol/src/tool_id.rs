@@ -16,21 +16,22 @@ use sha2::{Digest, Sha256};
 /// The longest id that Anthropic accepts.
 const LONGEST: usize = 64;
 /// The longest id that OpenAI accepts.
-const LONGEST_OF_OPENAI: usize = 40;
+const OPENAI_LONGEST: usize = 40;
 /// The length of Mistral's ids.
-const LENGTH_OF_MISTRAL: usize = 9;
-const CARRIED: &str = "vdm1_";
+const MISTRAL_LENGTH: usize = 9;
+const CONVERTED: &str = "vdm1_";
 const HASHED: &str = "vdm0_";
 /// The length of the hash: with `vdm0_` it is within OpenAI's limit.
-const LENGTH_OF_HASH: usize = 27;
+const HASH_LENGTH: usize = 27;
 
 const ESCAPE: char = '-';
 /// The codes after the escape character for the most frequent characters; others are `x` and two digits.
-const SHORT: [(u8, u8); 6] =
+const SHORT_ESCAPES: [(u8, u8); 6] =
     [(b'-', b'-'), (b'.', b'd'), (b':', b'c'), (b'|', b'p'), (b' ', b's'), (b'/', b'f')];
 
 /// The prefix of Kimi's ids, and its abbreviation for ids that would be too long otherwise.
-const FUNCTIONS: (&str, &str) = ("functions.", "-F");
+const KIMI_PREFIX: &str = "functions.";
+const KIMI_PREFIX_CODE: &str = "-F";
 
 /// The origin of an id: a provider, and the vendor of the model if the provider serves models of several vendors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,23 +74,23 @@ pub fn portable(id: &str, maker: Maker) -> Cow<'_, str> {
     if is_portable(id) {
         return Cow::Borrowed(id);
     }
-    let carried = |front: &str, rest: &str| {
-        let mut carried = String::with_capacity(LONGEST);
-        carried.push_str(CARRIED);
-        carried.extend(maker.0.map(char::from));
-        carried.push('_');
-        carried.push_str(front);
-        escape(rest, &mut carried);
-        Some(carried).filter(|carried| carried.len() <= LONGEST)
+    let converted = |front: &str, rest: &str| {
+        let mut converted = String::with_capacity(LONGEST);
+        converted.push_str(CONVERTED);
+        converted.extend(maker.0.map(char::from));
+        converted.push('_');
+        converted.push_str(front);
+        escape(rest, &mut converted);
+        Some(converted).filter(|converted| converted.len() <= LONGEST)
     };
-    let shorter = || carried(FUNCTIONS.1, id.strip_prefix(FUNCTIONS.0)?);
-    Cow::Owned(carried("", id).or_else(shorter).unwrap_or_else(|| hashed(id, 0)))
+    let shorter = || converted(KIMI_PREFIX_CODE, id.strip_prefix(KIMI_PREFIX)?);
+    Cow::Owned(converted("", id).or_else(shorter).unwrap_or_else(|| hashed(id, 0)))
 }
 
 /// Returns the id that this maker assigned, if the client's id contains it.
 #[must_use]
 pub fn original(id: &str, maker: Maker) -> Option<String> {
-    let (tag, rest) = id.strip_prefix(CARRIED)?.split_at_checked(maker.0.len())?;
+    let (tag, rest) = id.strip_prefix(CONVERTED)?.split_at_checked(maker.0.len())?;
     let original = unescape(rest.strip_prefix('_')?).filter(|_| tag.as_bytes() == maker.0)?;
     // A vendor's own id can resemble a converted one: only an id that converts to exactly this text counts.
     (portable(&original, maker) == id).then_some(original)
@@ -97,7 +98,7 @@ pub fn original(id: &str, maker: Maker) -> Option<String> {
 
 fn escape(id: &str, out: &mut String) {
     for byte in id.bytes() {
-        match SHORT.iter().find(|(known, _)| *known == byte) {
+        match SHORT_ESCAPES.iter().find(|(known, _)| *known == byte) {
             Some((_, letter)) => out.extend([ESCAPE, char::from(*letter)]),
             None if byte.is_ascii_alphanumeric() || byte == b'_' => out.push(char::from(byte)),
             None => out.push_str(&format!("{ESCAPE}x{byte:02x}")),
@@ -106,7 +107,7 @@ fn escape(id: &str, out: &mut String) {
 }
 
 fn unescape(text: &str) -> Option<String> {
-    let (front, text) = text.strip_prefix(FUNCTIONS.1).map_or(("", text), |rest| (FUNCTIONS.0, rest));
+    let (front, text) = text.strip_prefix(KIMI_PREFIX_CODE).map_or(("", text), |rest| (KIMI_PREFIX, rest));
     let mut bytes = front.as_bytes().to_vec();
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -115,7 +116,7 @@ fn unescape(text: &str) -> Option<String> {
             continue;
         }
         let letter = rest.next()?;
-        bytes.push(match SHORT.iter().find(|(_, known)| *known == letter) {
+        bytes.push(match SHORT_ESCAPES.iter().find(|(_, known)| *known == letter) {
             Some((byte, _)) => *byte,
             None if letter == b'x' => {
                 let digits = [rest.next()?, rest.next()?];
@@ -135,7 +136,7 @@ fn digest(id: &str, attempt: u32) -> sha2::digest::Output<Sha256> {
 
 fn hashed(id: &str, attempt: u32) -> String {
     let text = URL_SAFE_NO_PAD.encode(digest(id, attempt));
-    format!("{HASHED}{}", &text[..LENGTH_OF_HASH])
+    format!("{HASHED}{}", &text[..HASH_LENGTH])
 }
 
 /// The form of ids that a vendor requires in a request.
@@ -172,9 +173,9 @@ impl Form {
     pub(crate) fn accepts(self, id: &str) -> bool {
         match self {
             Self::Anthropic => is_portable(id),
-            Self::OpenAi => (1..=LONGEST_OF_OPENAI).contains(&id.chars().count()),
+            Self::OpenAi => (1..=OPENAI_LONGEST).contains(&id.chars().count()),
             Self::Mistral => {
-                id.len() == LENGTH_OF_MISTRAL && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
+                id.len() == MISTRAL_LENGTH && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
             }
         }
     }
@@ -196,7 +197,7 @@ fn letters_and_digits(digest: &[u8]) -> String {
         number /= 62;
         char::from(digit)
     };
-    (0..LENGTH_OF_MISTRAL).map(|_| next()).collect()
+    (0..MISTRAL_LENGTH).map(|_| next()).collect()
 }
 
 /// The changed ids of one request, by their original. Different ids stay different.
@@ -272,16 +273,16 @@ mod tests {
     #[test]
     fn an_odd_id_is_carried_readably_and_leads_back() {
         let maker = Maker(*b"Kx");
-        for (id, carried) in [
+        for (id, converted) in [
             ("functions.Bash:0", "vdm1_Kx_functions-dBash-c0"),
             ("call_Q1|fc_0f", "vdm1_Kx_call_Q1-pfc_0f"),
             ("a b/c-d", "vdm1_Kx_a-sb-fc--d"),
             ("é\"", "vdm1_Kx_-xc3-xa9-x22"),
             ("", "vdm1_Kx_"),
         ] {
-            assert_eq!(portable(id, maker), carried);
-            assert_eq!(original(carried, maker).as_deref(), Some(id));
-            assert_eq!(original(carried, Maker(*b"Ky")), None, "another vendor receives the converted id");
+            assert_eq!(portable(id, maker), converted);
+            assert_eq!(original(converted, maker).as_deref(), Some(id));
+            assert_eq!(original(converted, Maker(*b"Ky")), None, "another vendor receives the converted id");
         }
     }
 
@@ -290,9 +291,9 @@ mod tests {
         let maker = Maker(*b"Kx");
         let long = format!("functions.mcp__github__{}:12", "x".repeat(30));
         let longer = format!("functions.mcp__github__{}:12", "x".repeat(60));
-        let carried = portable(&long, maker).into_owned();
-        assert_eq!(carried, format!("vdm1_Kx_-Fmcp__github__{}-c12", "x".repeat(30)));
-        assert_eq!(original(&carried, maker), Some(long));
+        let converted = portable(&long, maker).into_owned();
+        assert_eq!(converted, format!("vdm1_Kx_-Fmcp__github__{}-c12", "x".repeat(30)));
+        assert_eq!(original(&converted, maker), Some(long));
         assert_eq!(original("vdm1_Kx_-FBash-c0", maker), None, "this id would have been converted in full");
         assert!(portable(&longer, maker).starts_with(HASHED));
     }
@@ -352,7 +353,7 @@ mod tests {
             let odd = "functions.Bash:0".repeat(3);
             let minted = form.fitted(&odd, 0);
             let renamed = Renamed::to_fit(form, [odd.as_str(), &minted, &odd].into_iter());
-            let new = renamed.get(&odd).expect("it does not fit");
+            let new = renamed.get(&odd).expect("an id that does not fit is renamed");
             assert!(new != minted && form.accepts(new), "{new}");
             assert_eq!(renamed.get(&minted), None);
         }
@@ -380,7 +381,7 @@ mod tests {
             prop_assert!(is_portable(&given));
             prop_assert_eq!(&portable(&given, maker), &given, "a second pass changes nothing");
             prop_assert_eq!(&portable(&given, Maker::new("second gateway", "m")), &given);
-            if given != id && given.starts_with(CARRIED) {
+            if given != id && given.starts_with(CONVERTED) {
                 prop_assert_eq!(original(&given, maker), Some(id));
             }
         }
@@ -392,7 +393,7 @@ mod tests {
             let given = portable(&through, outer).into_owned();
             let back = original(&given, outer).unwrap_or(given);
             let back = original(&back, inner).unwrap_or(back);
-            prop_assume!(!id.starts_with(CARRIED));
+            prop_assume!(!id.starts_with(CONVERTED));
             prop_assert!(back == id || through.starts_with(HASHED));
         }
 

@@ -21,6 +21,7 @@ pub struct TopModel {
     pub provider: String,
     /// The vendor of the model: the part of its id before the `/`.
     pub sub_provider: String,
+    /// In tokens.
     pub context_window: Option<u64>,
     pub capabilities: Vec<String>,
     pub pricing: Pricing,
@@ -51,7 +52,8 @@ pub struct Choice<'c> {
 pub fn top(models: &Models<'_>, provider: &str, choice: Choice<'_>) -> Vec<TopModel> {
     let excluded =
         |id: &str| choice.exclude.iter().any(|rule| !rule.is_empty() && id.contains(rule.as_str()));
-    let described = |model: &Model<'_>| TopModel::of(model, provider).filter(|model| !excluded(&model.id));
+    let described =
+        |model: &Model<'_>| TopModel::from_model(model, provider).filter(|model| !excluded(&model.id));
     match choice.ranking {
         None => models.0.iter().filter_map(described).collect(),
         Some(ranking) => ranking.iter().filter_map(|id| described(models.find(id)?)).collect(),
@@ -85,22 +87,22 @@ pub fn suggestions(models: &[TopModel]) -> BTreeMap<&'static str, String> {
 }
 
 impl TopModel {
-    fn of(model: &Model<'_>, provider: &str) -> Option<Self> {
+    fn from_model(model: &Model<'_>, provider: &str) -> Option<Self> {
         let id = model.id()?.into_owned();
         Some(Self {
             name: model.display_name().map_or_else(|| id.clone(), Cow::into_owned),
             provider: provider.to_owned(),
             sub_provider: id.split_once('/').map_or_else(String::new, |(owner, _)| owner.to_owned()),
-            context_window: model.whole("context_length").or_else(|| model.whole("context_window")),
-            capabilities: model.words(&["capabilities", "modalities", "tags"]),
-            pricing: model.field("pricing").map(Pricing::of).unwrap_or_default(),
+            context_window: model.integer("context_length").or_else(|| model.integer("context_window")),
+            capabilities: model.strings(&["capabilities", "modalities", "tags"]),
+            pricing: model.field("pricing").map(Pricing::parse).unwrap_or_default(),
             id,
         })
     }
 }
 
 impl Pricing {
-    fn of(raw: &RawValue) -> Self {
+    fn parse(raw: &RawValue) -> Self {
         /// A number, with or without quotes.
         #[derive(Deserialize)]
         #[serde(untagged)]
