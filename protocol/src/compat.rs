@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_beta_goes_with_what_means_nothing_without_it() {
+    fn a_beta_is_removed_with_the_members_that_depend_on_it() {
         let body = r#"{"context_management":{"edits":[]},"tools":[{"name":"a","defer_loading":true}],"x":1}"#;
         let betas = "claude-code-20250219, context-management-2025-06-27,interleaved-thinking-2025-05-14";
         let edit = [Fixup::beta("context-management-2025-06-27").unwrap()];
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn all_betas_go_at_once_when_none_is_named() {
+    fn all_betas_are_removed_if_none_is_named() {
         let body =
             r#"{"context_management":{},"tools":[{"defer_loading":true}],"output_config":{"effort":"low"}}"#;
         let betas = "context-management-2025-06-27,advanced-tool-use-2025-11-20";
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_the_request_has_concerns_it() {
+    fn a_fixup_affects_only_requests_with_its_member() {
         let body = Bytes::from_static(br#"{"max_tokens":5,"temperature":1}"#);
         let has = |edit: Fixup| concerns(&edit, &body, "a-1");
 
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_was_refused_goes_and_others_stay() {
+    fn a_refused_value_is_removed_and_others_are_kept() {
         let request =
             br#"{"reasoning_effort":"none","thinking": { "type" : "adaptive" },"tools":[{"strict":true}]}"#;
         let taught = |name: &str| Fixup::Value(name.into(), None).taught_by(request);
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_not_stand_beside_another_stays_alone() {
+    fn a_member_is_removed_beside_a_conflicting_one() {
         let edit = [Fixup::param("top_p&temperature").unwrap()];
         assert_eq!(edited(&edit, r#"{"top_p":0.5,"temperature":1}"#, "").0, r#"{"temperature":1}"#);
         assert_eq!(edited(&edit, r#"{"top_p":0.5}"#, "").0, r#"{"top_p":0.5}"#);
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_is_set_where_it_is_asked_for_and_a_later_edit_may_take_it_back() {
+    fn a_member_is_set_under_its_condition_and_a_later_edit_can_remove_it() {
         let edit = [Rule::set("reasoning_effort=none&tools").unwrap().edit];
         let tools = r#""tools":[{"name":"a"}]"#;
         for (body, left) in [
@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edit_is_told_as_the_line_that_asks_for_it() {
+    fn a_fixup_is_displayed_as_its_configuration_line() {
         for (edit, line) in [
             (Fixup::param("tools[0].function.strict"), r#"drop-params = ["tools.strict"]"#),
             (Fixup::param("schema.propertyNames"), r#"drop-params = ["schema.propertyNames"]"#),

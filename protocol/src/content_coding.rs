@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_decoded_is_named_and_bounded() {
+    fn an_unsupported_coding_is_named_within_bounds() {
         for (values, shown) in [
             (&["gzip, br"][..], "content-encoding 'gzip, br'"),
             (&["gzip", "gzip"], "content-encoding 'gzip, gzip'"),

@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn trimming_knows_all_white_space_however_it_is_written() {
+    fn trimming_recognises_white_space_in_every_notation() {
         for space in
             [" ", "\u{a0}", "\u{3000}", r"\f", r"\u0020", r"\u00a0", r"\u2003", r"\u000b", r"\n\u2028 "]
         {
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_literal_is_compared_by_what_it_means() {
+    fn a_literal_is_compared_by_its_decoded_text() {
         let raw: &RawValue = serde_json::from_str(r#""\u0074ext""#).unwrap();
         let literal = Literal::of(raw).unwrap();
         assert!(literal.is("text"));

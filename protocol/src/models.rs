@@ -341,7 +341,7 @@ mod tests {
     const FIVE: &str = r#"{"data":[{"id":"a"},{"id":"b"},{"id":"c"},{"id":"d"},{"id":"e"}]}"#;
 
     #[test]
-    fn a_chat_list_goes_through_and_what_is_missing_is_added() {
+    fn a_chat_list_is_preserved_and_missing_members_are_added() {
         let listed = r#"{"object":"list","data":[{"id":"m","object":"model","created":7,"owned_by":"o","x":1e2},"no",{"id":"n"}],"more":1}"#;
 
         assert_eq!(
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_lies_where_its_cursor_says() {
+    fn a_page_begins_or_ends_at_its_cursor() {
         for (cursor, first, last, more) in [
             (Cursor::Front, "a", "b", true),
             (Cursor::After("b"), "c", "d", true),
@@ -402,13 +402,13 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_that_is_nowhere_is_named() {
+    fn an_unknown_cursor_is_returned_as_the_error() {
         let models = Models::read(FIVE.as_bytes()).unwrap();
         assert_eq!(models.messages(&Page { limit: 1, cursor: Cursor::After("z") }), Err("z"));
     }
 
     #[test]
-    fn what_is_no_list_is_refused() {
+    fn a_body_that_is_not_a_list_is_refused() {
         for body in ["", "{", "[{]", "<html>"] {
             assert!(matches!(Models::read(body.as_bytes()), Err(ModelListError::NotJson(_))), "{body}");
         }
@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn models_are_named_by_id_and_by_what_people_call_them() {
+    fn models_have_an_id_and_a_display_name() {
         let listed = r#"{"data":[{"id":"m","name":"The M","created":1700000000},{"id":"n","display_name":"n"},{"no":"id"}]}"#;
         let named: Vec<_> = Models::read(listed.as_bytes()).unwrap().named().collect();
         let m = Named {

@@ -284,7 +284,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_defect_has_its_words() {
+    fn every_defect_has_its_message() {
         for (body, words) in [
             ("", "the body is not valid JSON (at byte 0)"),
             ("{\"model\":\"m\"", "the body is not valid JSON (at byte 12)"),

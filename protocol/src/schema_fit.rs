@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_openai_requires_is_added_wherever_it_is_missing() {
+    fn members_that_openai_requires_are_added_where_missing() {
         for (schema, expected) in [
             (r#"{"type":"object"}"#, r#"{"type":"object","properties":{}}"#),
             (
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_no_schemas_and_a_complete_schema_stays_as_it_is() {
+    fn values_are_not_schemas_and_a_complete_schema_is_unchanged() {
         for schema in [
             r#"{"type":"object","properties":{"type":{"type":"string","enum":["array","object"],"default":{"type":"object"}}}}"#,
             r#"{ "type" : "string" }"#,

@@ -250,14 +250,14 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_that_ends_with_an_event_is_handed_on_uncopied() {
+    fn a_chunk_that_ends_with_an_event_is_returned_uncopied() {
         let chunk = Bytes::from("data: a\n\ndata: b\n\n".to_owned());
         let block = Splitter::new(64).pass(chunk.clone()).unwrap();
         assert_eq!((block.as_ptr(), block.len()), (chunk.as_ptr(), chunk.len()));
     }
 
     #[test]
-    fn the_front_of_a_chunk_is_handed_on_uncopied_and_its_tail_is_held() {
+    fn the_front_of_a_chunk_is_returned_uncopied_and_its_tail_is_held() {
         let mut splitter = Splitter::new(64);
         let chunk = Bytes::from("data: a\n\ndata: b".to_owned());
         assert_eq!(splitter.pass(chunk.clone()).unwrap().as_ptr(), chunk.as_ptr());
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finished_event_does_not_wait_for_the_lf_behind_its_cr() {
+    fn a_finished_event_does_not_wait_for_the_lf_after_its_cr() {
         let mut splitter = Splitter::new(64);
         splitter.push(b"data: a\r\n\r");
         assert_eq!(splitter.complete().unwrap(), "data: a\r\n\r");
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_an_event_too_and_leaves_the_splitter_as_new() {
+    fn the_rest_is_an_event_and_resets_the_splitter() {
         let mut splitter = Splitter::new(64);
         splitter.push(b"data: a");
         assert_eq!(only(&splitter.rest()).data().as_deref(), Some(&b"a"[..]));

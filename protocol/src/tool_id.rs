@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_every_vendor_accepts_stays() {
+    fn an_id_that_every_vendor_accepts_is_kept() {
         let long = "x".repeat(64);
         for id in ["toolu_01A", "srvtoolu_1", "call_0", "chatcmpl-tool-0123", "D681PevKs", "-", &long] {
             assert!(matches!(portable(id, kimi()), Cow::Borrowed(same) if same == id), "{id}");
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn an_odd_id_is_carried_readably_and_leads_back() {
+    fn an_odd_id_is_converted_readably_and_back() {
         let maker = Maker(*b"Kx");
         for (id, converted) in [
             ("functions.Bash:0", "vdm1_Kx_functions-dBash-c0"),
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn kimis_ids_of_long_names_are_carried_as_well() {
+    fn kimis_ids_with_long_names_are_converted_as_well() {
         let maker = Maker(*b"Kx");
         let long = format!("functions.mcp__github__{}:12", "x".repeat(30));
         let longer = format!("functions.mcp__github__{}:12", "x".repeat(60));
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_mark_is_left_alone() {
+    fn an_id_that_only_resembles_a_converted_one_is_kept() {
         let mark = portable("a:b", kimi()).into_owned();
         let head = &mark[..8];
         for id in [format!("{head}plain"), format!("{head}a-"), format!("{head}a-x3"), format!("{head}a-q")] {

@@ -17,7 +17,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_stands_for_anything() {
+    fn a_star_matches_anything() {
         for (pattern, text, is) in [
             ("gpt-5*", "gpt-5.1-codex", true),
             ("gpt-5*", "gpt-4o", false),

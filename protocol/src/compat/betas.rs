@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_not_there_changes_nothing() {
+    fn removing_an_absent_value_changes_nothing() {
         assert_eq!(without(" a ,  b", "c"), (" a ,  b".to_owned(), vec![]));
         assert_eq!(without(" a ,  b", "a"), ("b".to_owned(), vec!["a"]));
         assert_eq!(without("", "*"), (String::new(), vec![]));

@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn other_limits_are_none_of_this() {
+    fn rate_limits_and_quotas_are_ignored() {
         for text in [
             "Rate limit reached for output tokens per min: Limit 3, Used 2",
             "This request requires more credits, or fewer max_tokens. You requested up to 64000 tokens, but can only afford 3919",

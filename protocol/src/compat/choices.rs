@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_value_that_is_asked_for_is_found() {
+    fn the_demanded_value_is_found() {
         for (text, rule) in [
             (
                 "Function tools with reasoning_effort are not supported for gpt-5.6-terra in /v1/chat/completions. To use function tools, use /v1/responses or set reasoning_effort to 'none'.",
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_demand_is_about_the_value_that_was_refused_and_about_requests_that_think_alike() {
+    fn a_demand_applies_to_the_refused_value_and_the_same_thinking_mode() {
         for (text, request, rule) in [
             (
                 "'temperature' may only be set to 1 when thinking is enabled.",
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn an_effort_that_no_rule_could_name_teaches_nothing_about_others() {
+    fn an_effort_that_no_rule_can_express_does_not_affect_others() {
         let text = "Invalid value: 'bogus value'. reasoning_effort: Supported values are: 'low' and 'high'.";
         let edit = find(text, &text.to_ascii_lowercase(), "").unwrap();
         let edit = edit.taught_by(br#"{"reasoning_effort":"bogus value"}"#);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_member_or_no_value_asks_for_nothing() {
+    fn a_text_without_a_member_or_a_value_demands_nothing() {
         for text in [
             "set store to true",
             "metadata.x must be 'y'",
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn an_effort_becomes_the_nearest_that_there_is() {
+    fn an_effort_becomes_the_nearest_allowed_one() {
         for (text, request, rule) in [
             (
                 "Unsupported value: 'reasoning_effort' does not support 'none' with this model. Supported values are: 'minimal', 'low', 'medium', and 'high'.",

@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_that_repeats_a_text_of_the_request_is_about_that_request() {
+    fn a_refusal_that_repeats_a_text_applies_to_that_request_only() {
         let schema = r#"{"schema":{"properties":{"a set temperature to 0 and":{"minLength":1}}}}"#;
         let refusal = r#"{"error":{"message":"In context=('properties', 'a set temperature to 0 and'), 'minLength' is not permitted."}}"#;
         assert!(!is(refusal, schema));
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_values_that_a_refusal_repeats_say_nothing_against_it() {
+    fn a_refusal_may_repeat_names_and_values() {
         let request = r#"{"model":"gpt-5.6","reasoning_effort":"none","top_p":1,"messages":[{"role":"user","content":"How are you? Unsupported parameters are no topic."}]}"#;
         for refusal in [
             "Unsupported parameter: 'top_p' is not supported with this model.",
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn the_room_that_a_prompt_leaves_is_no_limit_of_the_model() {
+    fn the_space_left_by_a_prompt_is_not_a_limit_of_the_model() {
         for refusal in [
             "max_tokens (8000) exceeds the remaining 3000 tokens",
             "At most 700 tokens are left after your input",

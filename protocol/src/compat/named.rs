@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_freed_from_counts_variants_and_punctuation() {
+    fn indexes_variants_and_punctuation_are_removed_from_a_name() {
         for (text, path) in [
             ("temperature", "temperature"),
             ("body.temperature", "temperature"),
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_in_a_schema_is_its_keyword() {
+    fn a_name_inside_a_schema_is_a_keyword() {
         for text in [
             "schema.$ref",
             "tools[0].function.parameters.properties.x.$ref",
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_request_can_do_without_never_goes() {
+    fn required_members_are_never_removed() {
         for text in [
             "",
             ".",

@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rule_says_of_itself_how_it_is_written() {
+    fn a_rule_is_displayed_in_the_notation_of_the_configuration() {
         type Read = fn(&str) -> Option<Rule>;
         for (read, key, text) in [
             (Rule::drop as Read, "drop-params", "temperature"),
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rule_is_refused() {
+    fn a_text_that_is_not_a_rule_is_refused() {
         for text in
             ["", "=x", "messages=x", "model=x", "tools.strict=true", "a=", "a=b&", "a=b&c=", "a=b@", "a"]
         {

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_thinking_excludes_is_known_in_several_words() {
+    fn conflicts_with_thinking_are_recognised_in_several_wordings() {
         for text in [
             "tool_choice 'required' is incompatible with thinking enabled",
             "tool_choice 'specified' is incompatible with thinking enabled",

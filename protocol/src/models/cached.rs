@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_no_use_is_no_file() {
+    fn an_unusable_file_is_ignored() {
         for file in [
             "",
             "{",

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_is_told_with_its_price_for_a_million_tokens() {
+    fn a_model_is_listed_with_its_price_per_million_tokens() {
         let models = chosen(Choice::default());
         assert_eq!(
             serde_json::to_value(&models[0]).unwrap(),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_leave_models_out_and_a_ranking_says_which_and_in_which_order() {
+    fn exclusions_omit_models_and_a_ranking_selects_and_orders_them() {
         let exclude = ["long".to_owned(), String::new()];
         assert_eq!(
             ids(&chosen(Choice { ranking: None, exclude: &exclude })),

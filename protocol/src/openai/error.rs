@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_that_is_too_long_has_the_code_on_which_clients_shorten_it() {
+    fn a_prompt_that_is_too_long_has_the_code_that_clients_recognise() {
         for message in [
             "prompt is too long: 5 tokens > 4 maximum",
             "input length and `max_tokens` exceed context limit: 3 + 2 > 4",
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_stream_says_so_and_is_not_done() {
+    fn a_failed_stream_ends_with_an_error_and_without_done() {
         let mut out = BytesMut::new();
         event(ErrorKind::Api, "cut", &mut out);
         assert!(out.starts_with(b"data: {\"error\":{\"message\":\"cut\""));
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_used_up_its_tokens_is_told_from_a_bad_request() {
+    fn an_exhausted_token_limit_is_distinguished_from_a_bad_request() {
         let exhausted = r#"{"error":{"message":"Could not finish the message because max_tokens or model output limit was reached. Please try again with higher max_tokens.","type":"invalid_request_error","param":null,"code":null}}"#;
         let nested = r#"{"error":{"message":"Provider returned error","metadata":{"raw":"{\"error\":\"Could not finish the message because max_completion_tokens was reached.\"}"}}}"#;
         assert!(is_out_of_tokens(400, exhausted.as_bytes()) && is_out_of_tokens(400, nested.as_bytes()));
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn statuses_follow_the_table() {
+    fn upstream_statuses_map_to_client_statuses() {
         for (upstream, client, kind) in [
             (400, 400, ErrorKind::InvalidRequest),
             (422, 400, ErrorKind::InvalidRequest),
@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_that_google_asks_for_is_found_in_the_body() {
+    fn googles_wait_is_found_in_the_body() {
         let wait_of = |delay: &str| {
             let info =
                 format!(r#"{{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":{delay}}}"#);

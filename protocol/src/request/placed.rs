@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_replaced_or_added_and_every_other_byte_stays() {
+    fn a_value_is_replaced_or_added_and_every_other_byte_is_preserved() {
         for (body, path, expected) in [
             (r#"{ "a" : 1 , "b":2}"#, "a", r#"{ "a" : 9 , "b":2}"#),
             (r#"{ "b":2}"#, "a", r#"{ "a":9,"b":2}"#),

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blank_goes_into_every_turn_of_the_model() {
+    fn a_blank_is_added_to_every_assistant_turn() {
         let body = r#"{"messages":[{"role":"assistant","content":"x"},{"role":"assistant","reasoning_content":"","tool_calls":[{}]},{"role":"tool","content":"t"}]}"#;
         let expected = r#"{"messages":[{"reasoning_content":" ","role":"assistant","content":"x"},{"role":"assistant","reasoning_content":" ","tool_calls":[{}]},{"role":"tool","content":"t"}]}"#;
         assert_eq!(filled(body, Filler::Blank), expected);
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_bodies_stay() {
+    fn broken_bodies_are_unchanged() {
         for body in [r#"{"messages":[{"role":"assistant","tool_calls":[{}]}"#, r#"{"messages":7}"#, "[]", ""]
         {
             assert_eq!(filled(body, Filler::Blank), body);

@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ways_in_which_claude_code_tells_its_session_are_read() {
+    fn both_session_formats_of_claude_code_are_read() {
         let id = "2c5bd53c-8a4d-4a3b-9c55-0b9d4c1d9e6f";
         assert_eq!(of_user(&format!("user_0af1_account__session_{id}")).as_deref(), Some(id));
         assert_eq!(of_user(&format!("{{\"device_id\":\"d\",\"session_id\":\"{id}\"}}")).as_deref(), Some(id));
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn what_tells_no_session_has_none() {
+    fn other_metadata_has_no_session() {
         for user in ["", "somebody", "x_session_", "{}", "{\"session_id\":\"\"}", "{\"session_id\":1}", "{"] {
             assert_eq!(of_user(user), None, "{user}");
         }

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_goes_with_one_comma_wherever_it_stands() {
+    fn a_block_is_removed_with_one_comma_at_any_position() {
         for blocks in
             [&[OURS, TEXT][..], &[TEXT, OURS], &[OURS, OURS, TEXT], &[TEXT, OURS, OURS], &[OURS, TEXT, OURS]]
         {
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_without_other_blocks_goes_with_its_comma() {
+    fn a_message_without_other_blocks_is_removed_with_its_comma() {
         let kept = history(&[&[TEXT]]);
         for contents in
             [&[&[OURS][..], &[TEXT]][..], &[&[TEXT], &[OURS, OURS]], &[&[OURS], &[OURS, TEXT], &[OURS]]]
@@ -172,12 +172,12 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_was_empty_before_stays() {
+    fn a_message_that_was_already_empty_is_kept() {
         assert_eq!(without_own_thinking(&history(&[&[], &[OURS, TEXT]])), history(&[&[], &[TEXT]]));
     }
 
     #[test]
-    fn a_body_without_own_blocks_comes_back_itself() {
+    fn a_body_without_own_blocks_is_returned_uncopied() {
         let foreign = TEXT.replace("vdm1.", "").replace("text", "thinking");
         for body in [
             history(&[&[TEXT]]),

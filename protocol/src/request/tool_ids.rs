@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_or_is_no_request_is_returned_itself() {
+    fn fitting_ids_and_invalid_requests_are_returned_uncopied() {
         for body in [
             r#"{"messages":[{"content":[{"type":"tool_use","id":"toolu_1"}]},{"content":"x"},null,[]]}"#,
             r#"{"messages":[{"content":[{"type":"tool_use","id":"a:b"}]}"#,

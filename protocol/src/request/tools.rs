@@ -149,7 +149,7 @@ fn is_key(rest: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn own_thinking_is_seen_where_it_would_be_removed() {
+    fn own_thinking_is_detected_where_it_would_be_removed() {
         let own = |block: &str| {
             let body = format!(r#"{{"model":"m","messages":[{{"content":[{block}]}}]}}"#);
             crate::request::head(body.as_bytes()).unwrap().own_thinking
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_ids_are_seen_where_they_would_be_mended() {
+    fn odd_ids_are_detected_where_they_would_be_replaced() {
         let odd = |block: &str| {
             let body = format!(r#"{{"model":"m","messages":[{{"content":[{block}]}}]}}"#);
             crate::request::head(body.as_bytes()).unwrap().odd_tool_ids
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_counted_and_nothing_inside_of_them() {
+    fn messages_are_counted_without_their_contents() {
         let messages = |messages: &str| {
             let body = format!(r#"{{"model":"m","system":[{{"a":1}}],"messages":{messages}}}"#);
             crate::request::head(body.as_bytes()).unwrap().messages

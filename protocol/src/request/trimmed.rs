@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn members_go_with_one_comma_each_wherever_they_stand() {
+    fn members_are_removed_with_one_comma_each_at_any_position() {
         for (body, left) in [
             (r#"{ "a" : 1 , "b":2, "c":3 }"#, r#"{ "b":2, "c":3 }"#),
             (r#"{"b":2,"a":[1,{"a":1}],"c":3}"#, r#"{"b":2,"c":3}"#),
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn keywords_go_from_schemas_and_nowhere_else() {
+    fn keywords_are_removed_from_schemas_only() {
         let schema = r#"{"type":"object","title":"T","properties":{"title":{"anyOf":[{"title":"x"}],"default":{"title":1}}},"required":["title"]}"#;
         let left = r#"{"type":"object","properties":{"title":{"anyOf":[{}],"default":{"title":1}}},"required":["title"]}"#;
         let body = |schema: &str| {
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_deep_is_left_alone() {
+    fn values_that_are_too_deep_are_unchanged() {
         let nested = |open: &str, close: &str| format!("{}1{}", open.repeat(50_000), close.repeat(50_000));
         let schema = nested(r#"{"x":{"not":"#, "}}");
         for body in [
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_gets_another_name_unless_that_is_taken() {
+    fn a_member_is_renamed_unless_the_name_exists() {
         let rename = |body: &'static str| {
             text(&renamed(&Bytes::from_static(body.as_bytes()), "max_tokens", "max_completion_tokens"))
                 .to_owned()

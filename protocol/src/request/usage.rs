@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_does_not_ask_is_made_to() {
+    fn a_stream_without_usage_is_changed_to_request_it() {
         for (body, edited) in [
             (
                 r#"{"model":"m","stream":true}"#,
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_asks_or_is_no_stream_or_makes_no_sense_is_left_alone() {
+    fn a_request_with_usage_or_without_a_valid_stream_is_unchanged() {
         for body in [
             r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#,
             r#"{"model":"m","stream":false}"#,

@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_grows_with_the_document_alone() {
+    fn reading_is_bounded_by_the_size_of_the_document() {
         let circle = r##"{"properties":{"p":{}},"required":["p"],"allOf":[{"$ref":"#","title":"1"},{"$ref":"#","title":"2"},{"$ref":"#","title":"3"},{"$ref":"#","title":"4"}]}"##;
         for (target, cases) in [(wide(700), 400), (wide(5), 5000), (circle.to_owned(), 50)] {
             for word in ["allOf", "anyOf"] {
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn definitions_of_one_property_are_compared_at_one_go() {
+    fn definitions_of_one_property_are_compared_as_text() {
         let case = |at: usize| format!("{{\"properties\":{{\"p\":{{\"maximum\":{}}}}}}}", at / 2);
         let cases: Vec<_> = (0..2000).map(case).collect();
         let document = Node::parse(&format!("{{\"anyOf\":[{}]}}", cases.join(","))).unwrap();

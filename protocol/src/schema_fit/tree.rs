@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_member_that_comes_twice_has_its_last_value_in_its_first_place() {
+    fn a_duplicate_member_has_its_last_value_at_its_first_position() {
         let node = Node::parse(r#"{"a":1,"b":{"c":1,"c":2},"a":[3]}"#).unwrap();
         assert_eq!(node.to_json(), r#"{"a":[3],"b":{"c":2}}"#);
     }

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn every_format_shows_its_size_in_its_header() {
+    fn every_format_has_its_size_in_its_header() {
         assert_eq!(
             size_of(b"\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR\0\0\x03\x20\0\0\x02\x58\x08\x06"),
             Some((800, 600))
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jpeg_is_searched_behind_its_thumbnail() {
+    fn a_jpeg_is_searched_past_its_thumbnail() {
         let mut jpeg =
             b"\xFF\xD8\xFF\xE1\x00\x0A\xFF\xC0......\xFF\xFF\xC4\x00\x03.\xFF\xC2\x00\x11\x08".to_vec();
         jpeg.extend(b"\x01\xE0\x02\x80\x03");
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_is_cut_or_nonsense_has_no_size() {
+    fn a_truncated_or_invalid_header_has_no_size() {
         let png = b"\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR\0\0\x03\x20\0\0\x02\x58";
         for length in 0..png.len() {
             assert_eq!(size_of(&png[..length]), None, "{length}");

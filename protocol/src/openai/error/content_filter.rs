@@ -22,7 +22,7 @@ mod tests {
     use crate::vocabulary::ErrorKind;
 
     #[test]
-    fn a_filtered_prompt_is_told_with_what_filtered_it() {
+    fn a_filtered_prompt_is_reported_with_its_filters() {
         let body = br#"{"error":{"message":"The response was filtered.","type":null,"param":"prompt","code":"content_filter",
             "status":400,"innererror":{"code":"ResponsibleAIPolicyViolation","content_filter_result":{
             "hate":{"filtered":true,"severity":"high"},"jailbreak":{"filtered":true,"detected":true},

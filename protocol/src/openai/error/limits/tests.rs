@@ -537,7 +537,7 @@ fn other_wordings_of_the_same_shapes() {
 
 /// Upstreams repeat the name of the model, which the client chooses.
 #[test]
-fn the_name_of_a_model_decides_nothing() {
+fn the_name_of_a_model_has_no_effect() {
     let harmless = |status, template: &str| {
         facts(status, template.replace("{}", "harmless-name").as_bytes(), "harmless-name")
     };

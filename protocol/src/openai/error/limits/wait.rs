@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_people_and_clocks_write_them() {
+    fn durations_are_read_in_every_notation() {
         for (text, expected) in [
             ("please try again in 21.5s. visit", Some(21.5)),
             ("try again in 1m30s.", Some(90.0)),
