@@ -1,6 +1,6 @@
-//! What one event costs on its way from a Chat Completions upstream to a client: `cargo bench -p vandamme-protocol`.
+//! Measures the cost of one event from a Chat Completions upstream to a client: `cargo bench -p vandamme-protocol`.
 //!
-//! Every number is for one event (items per second are events per second).
+//! Every number is per event (items per second are events per second).
 
 use bytes::{Bytes, BytesMut};
 use divan::counter::{BytesCount, ItemsCount};
@@ -19,15 +19,15 @@ fn main() {
 const EVENTS: usize = 1000;
 const ARGUMENT: &str = "\"some words of an argument, ";
 
-/// What a stream consists of.
+/// The content of a stream.
 #[derive(Clone, Copy, Debug)]
-enum Of {
+enum Content {
     Text,
     Thinking,
     Arguments,
 }
 
-const KINDS: [Of; 3] = [Of::Text, Of::Thinking, Of::Arguments];
+const KINDS: [Content; 3] = [Content::Text, Content::Thinking, Content::Arguments];
 
 fn chunk(delta: &Value) -> Vec<u8> {
     json!({"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_767_312_000, "model": "gpt-5.1",
@@ -36,22 +36,23 @@ fn chunk(delta: &Value) -> Vec<u8> {
     .into_bytes()
 }
 
-fn data(of: Of) -> Vec<Vec<u8>> {
-    let delta = |number: usize| match of {
-        Of::Text => json!({"content": " a few words\n"}),
-        Of::Thinking => json!({"reasoning_content": " a few words\n"}),
-        Of::Arguments if number == 0 => {
+fn data(content: Content) -> Vec<Vec<u8>> {
+    let delta = |number: usize| match content {
+        Content::Text => json!({"content": " a few words\n"}),
+        Content::Thinking => json!({"reasoning_content": " a few words\n"}),
+        Content::Arguments if number == 0 => {
             json!({"tool_calls": [{"index": 0, "id": "call_1", "type": "function",
             "function": {"name": "write_file", "arguments": "{"}}]})
         }
-        Of::Arguments => json!({"tool_calls": [{"index": 0, "function": {"arguments": ARGUMENT}}]}),
+        Content::Arguments => json!({"tool_calls": [{"index": 0, "function": {"arguments": ARGUMENT}}]}),
     };
     (0..EVENTS).map(|number| chunk(&delta(number))).collect()
 }
 
-/// As they come: server-sent events, a few in each segment.
-fn segments(of: Of) -> Vec<Bytes> {
-    let events: Vec<Vec<u8>> = data(of).iter().map(|data| [b"data: ", &data[..], b"\n\n"].concat()).collect();
+/// Returns the stream as received: server-sent events, a few in each segment.
+fn segments(content: Content) -> Vec<Bytes> {
+    let events: Vec<Vec<u8>> =
+        data(content).iter().map(|data| [b"data: ", &data[..], b"\n\n"].concat()).collect();
     events.chunks(4).map(|events| Bytes::from(events.concat())).collect()
 }
 
@@ -62,8 +63,8 @@ fn context() -> ReplyContext {
 }
 
 #[divan::bench(args = KINDS)]
-fn translated(bencher: Bencher<'_, '_>, of: Of) {
-    let (segments, context) = (segments(of), context());
+fn translated(bencher: Bencher<'_, '_>, content: Content) {
+    let (segments, context) = (segments(content), context());
     bencher.counter(ItemsCount::new(EVENTS)).bench(|| {
         let (mut splitter, mut machine) = (Splitter::new(1 << 20), Machine::new(context.clone(), 1));
         let mut out = BytesMut::with_capacity(1 << 18);
@@ -79,8 +80,8 @@ fn translated(bencher: Bencher<'_, '_>, of: Of) {
 }
 
 #[divan::bench(args = KINDS)]
-fn passed_through_to_a_chat_client(bencher: Bencher<'_, '_>, of: Of) {
-    let segments = segments(of);
+fn passed_through_to_a_chat_client(bencher: Bencher<'_, '_>, content: Content) {
+    let segments = segments(content);
     bencher.counter(ItemsCount::new(EVENTS)).bench(|| {
         let (mut splitter, mut tap) = (Splitter::new(1 << 20), ChatTap::new(UsageAsked::ByGateway));
         for segment in &segments {
@@ -105,18 +106,18 @@ fn passed_through_to_a_messages_client(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// The same kinds as an Anthropic upstream streams them, translated for a client of Chat Completions.
+/// The same content from an Anthropic upstream, converted for a Chat Completions client.
 #[divan::bench(args = KINDS)]
-fn translated_for_a_chat_client(bencher: Bencher<'_, '_>, of: Of) {
-    let (block, delta) = match of {
-        Of::Text => {
+fn translated_for_a_chat_client(bencher: Bencher<'_, '_>, content: Content) {
+    let (block, delta) = match content {
+        Content::Text => {
             (json!({"type": "text", "text": ""}), json!({"type": "text_delta", "text": " a few words\n"}))
         }
-        Of::Thinking => (
+        Content::Thinking => (
             json!({"type": "thinking", "thinking": "", "signature": ""}),
             json!({"type": "thinking_delta", "thinking": " a few words\n"}),
         ),
-        Of::Arguments => (
+        Content::Arguments => (
             json!({"type": "tool_use", "id": "toolu_1", "name": "write_file", "input": {}}),
             json!({"type": "input_json_delta", "partial_json": ARGUMENT}),
         ),
@@ -143,7 +144,7 @@ fn translated_for_a_chat_client(bencher: Bencher<'_, '_>, of: Of) {
     });
 }
 
-/// For one whole reply with a thought, a text and a call.
+/// Measures one whole reply with reasoning, a text and a call.
 #[divan::bench]
 fn a_whole_reply(bencher: Bencher<'_, '_>) {
     let body = json!({"id": "c", "choices": [{"index": 0, "finish_reason": "tool_calls", "message": {
@@ -155,7 +156,7 @@ fn a_whole_reply(bencher: Bencher<'_, '_>) {
     bencher.bench(|| whole(black_box(body.as_bytes()), context.clone(), 1));
 }
 
-/// A request of Claude Code's size: some turns into its work, with a tool's schema for every few bytes of prose.
+/// A request of Claude Code's size: some turns of work, with a schema for each tool.
 fn claude_code() -> String {
     let turns: Vec<Value> = (0..30)
         .flat_map(|turn| {
@@ -197,7 +198,7 @@ fn the_request_translated(bencher: Bencher<'_, '_>) {
     bencher.counter(BytesCount::new(body.len())).bench(|| request(black_box(body.as_bytes()), &target));
 }
 
-/// What must be known of it on a passthrough.
+/// Measures the scan of a request that is passed through.
 #[divan::bench]
 fn the_request_looked_at(bencher: Bencher<'_, '_>) {
     let body = claude_code().into_bytes();

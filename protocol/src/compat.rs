@@ -1,7 +1,8 @@
-//! Requests that heal: what an upstream's refusal says it does not accept, and the request as it accepts it.
+//! Compatibility fixups: reads from an upstream's refusal what it does not accept, and edits the request so that it
+//! does.
 //!
-//! [`recognise`] reads a refusal, [`apply`] edits a request, and an [`Fixup`] says of itself which line of a
-//! configuration would have spared the refusal. An edit removes, sets or limits what was named.
+//! [`recognise`] reads a refusal, [`apply`] edits a request, and a [`Fixup`] prints the configuration line that would
+//! have avoided the refusal. A fixup removes, sets or limits the named member.
 
 mod applied;
 mod betas;
@@ -30,72 +31,76 @@ pub use crate::request::Filler;
 use crate::request::with_reasoning;
 use crate::tool_id::Form;
 
-/// How a request becomes one that an upstream accepts.
+/// One change that makes a request acceptable to an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Fixup {
-    /// Without this member of the body: the names on the way to it with dots between them, arrays passed through.
+    /// Removes this member of the body. The path consists of names separated by dots; arrays are passed through.
     Param(Box<str>),
-    /// Without this member where it has this value, which others may not have; `None` until it is known which request was
-    /// refused.
+    /// Removes this member if it has this value; other requests may have another value. The value is `None` until the
+    /// refused request is known.
     Value(Box<str>, Option<Box<str>>),
-    /// Without this member where the condition holds.
+    /// Removes this member if the condition holds.
     Beside(Box<str>, Condition),
-    /// With this value of a member, wherever the condition holds, if there is one.
+    /// Sets this member to this value. With a condition, only where the condition holds.
     Set(Box<str>, Box<str>, Option<Condition>),
-    /// With the nearest of these values instead of the refused one, until it is known which request was refused.
+    /// Replaces the refused value with the nearest of these values. Used until the refused request is known.
     Nearest(Box<str>, Box<[Box<str>]>),
-    /// With a number within this bound; `max_tokens` is the limit of tokens under any name.
+    /// Keeps a number within this bound. `max_tokens` means the token limit under any of its names.
     Bound(Box<str>, Bound),
-    /// Without this keyword in the JSON schemas of tools and replies.
+    /// Removes this keyword from the JSON schemas of tools and replies.
     Keyword(Box<str>),
-    /// With schemas of tools as OpenAI requires them: one object, with `properties`, arrays with `items`.
+    /// Rewrites tool schemas to OpenAI's requirements: one object with `properties`, and arrays with `items`.
     ToolSchemas,
-    /// With something in place of the reasoning that earlier turns of the model lack.
+    /// Inserts a filler for reasoning that is missing from earlier assistant turns.
     Reasoning(Filler),
-    /// Without this value of the header `anthropic-beta`, or any (`*`), and the members that mean nothing without it.
+    /// Removes this value, or all values (`*`), from the header `anthropic-beta`, together with the members that depend
+    /// on it.
     Beta(Box<str>),
-    /// With the limit of tokens under this name.
+    /// Sends the token limit under this name.
     Limit(Limit),
-    /// With the ids of tool calls and results in this form.
+    /// Sends the ids of tool calls and results in this form.
     ToolIds(Form),
 }
 
-/// What a number must not exceed, or not fall below.
+/// An upper or lower bound of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Bound {
+    /// The largest allowed value.
     AtMost(u64),
+    /// The smallest allowed value.
     AtLeast(u64),
 }
 
-/// What Chat Completions upstreams call the limit of tokens: the old name, and the one of reasoning models.
+/// The name of the token limit in Chat Completions: the old one, or the one that reasoning models require.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Limit {
     MaxTokens,
     MaxCompletionTokens,
 }
 
-/// The limit of tokens in all APIs.
+/// The name of the token limit that stands for all of its names in a rule.
 const TOKEN_LIMIT: &str = "max_tokens";
 const TOKEN_LIMITS: [&str; 3] = [TOKEN_LIMIT, "max_completion_tokens", "max_output_tokens"];
-/// Anthropic refuses a budget for thinking below this, and one that is not below the limit of tokens.
+/// The minimum `budget_tokens` in Anthropic's API, which also requires the budget to be below the token limit.
 const LEAST_BUDGET: u64 = 1024;
 
 impl Fixup {
-    /// What `drop-params` says without models: a name, a name and a value with `=` between them, or two names with `&`.
-    /// `None` for what no request can do without, and for what no name is.
+    /// Parses an entry of `drop-params` without models: `NAME`, `NAME=VALUE`, or two names separated by `&`.
+    ///
+    /// Returns `None` if the text is no name, or if no request can do without the member.
     #[must_use]
     pub fn param(text: &str) -> Option<Self> {
         rule::drop(text)
     }
 
-    /// A member with this value; `None` for what may not be set.
+    /// Sets a member to this value. Returns `None` for a member that must not be set.
     fn set(name: &str, value: &str, condition: Option<Condition>) -> Option<Self> {
         let Self::Param(path) = named::param(name)? else { return None };
         let may_be = named::can_be_set(&path) && refused::is_value(value) && !value.contains('&');
         may_be.then_some(Self::Set(path, value.into(), condition))
     }
 
-    /// A number within a bound.
+    /// Keeps a number within a bound.
     fn bound(name: &str, bound: Bound) -> Option<Self> {
         if TOKEN_LIMITS.contains(&name) {
             return Some(Self::Bound(TOKEN_LIMIT.into(), bound));
@@ -104,7 +109,7 @@ impl Fixup {
         named::can_be_set(&path).then_some(Self::Bound(path, bound))
     }
 
-    /// The way to the member that is meant; there is none to a keyword.
+    /// Returns the path of the affected member; a keyword has none.
     fn into_path(self) -> Option<Box<str>> {
         match self {
             Self::Param(path)
@@ -122,22 +127,22 @@ impl Fixup {
         }
     }
 
-    /// What the refusal of this request teaches: a value that was refused counts for requests with the same one. A value
-    /// that no rule could hold takes the member along.
+    /// Completes the fixup with the request that was refused: a refused value then applies to requests with the same
+    /// value. If no rule can express the value, the whole member is removed.
     #[must_use]
     pub fn taught_by(self, body: &[u8]) -> Self {
         match self {
             Self::Value(path, None) => match refused::value(body, &path) {
                 Some(value) => Self::Value(path, Some(value.into())),
-                None if refused::is_there(body, &path) => Self::Value(path, None),
+                None if refused::has_value(body, &path) => Self::Value(path, None),
                 None => Self::Param(path),
             },
-            Self::Set(path, value, Some(condition)) if condition.is_open(&path) => {
-                let condition = Condition::of_request(&path, body);
+            Self::Set(path, value, Some(condition)) if condition.lacks_value(&path) => {
+                let condition = Condition::from_request(&path, body);
                 Self::Set(path, value, Some(condition))
             }
-            Self::Beside(path, condition) if condition.is_open(&path) => {
-                let condition = Condition::of_request(&path, body);
+            Self::Beside(path, condition) if condition.lacks_value(&path) => {
+                let condition = Condition::from_request(&path, body);
                 match condition.and {
                     Some(_) => Self::Beside(path, condition),
                     None => Self::Value(path, None).taught_by(body),
@@ -158,12 +163,15 @@ impl Fixup {
         }
     }
 
-    /// Whether it says what the provider refuses of any request. What names no value would concern requests that are fine.
+    /// Whether the fixup states what the provider refuses of any request. A fixup without a value would also affect
+    /// requests that are acceptable.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         match self {
             Self::Value(_, None) | Self::Nearest(..) => false,
-            Self::Set(path, _, Some(condition)) | Self::Beside(path, condition) => !condition.is_open(path),
+            Self::Set(path, _, Some(condition)) | Self::Beside(path, condition) => {
+                !condition.lacks_value(path)
+            }
             Self::Param(_)
             | Self::Value(_, Some(_))
             | Self::Set(_, _, None)
@@ -177,7 +185,7 @@ impl Fixup {
         }
     }
 
-    /// Whether a request may get a member by it that it did not have.
+    /// Whether the fixup can add a member that the request lacks.
     #[must_use]
     pub fn adds_a_member(&self) -> bool {
         match self {
@@ -198,8 +206,8 @@ impl Fixup {
         }
     }
 
-    /// The line of a provider's configuration that asks for the same, for this model alone where a rule can say so and
-    /// other models may differ.
+    /// Returns the configuration line of a provider that has the same effect. The line is limited to this model where
+    /// the rule supports it and other models may differ.
     #[must_use]
     pub fn line(&self, model: &str) -> String {
         match (self, self.rule()) {
@@ -210,7 +218,7 @@ impl Fixup {
         }
     }
 
-    /// The key and the entry of its list.
+    /// Returns the configuration key and the entry of its list.
     fn rule(&self) -> Option<(&'static str, String)> {
         Some(match self {
             Self::Param(path) | Self::Value(path, None) | Self::Nearest(path, _) => {
@@ -228,7 +236,7 @@ impl Fixup {
         })
     }
 
-    /// What `drop-betas` says, and refusals name.
+    /// Parses a value of `drop-betas`; refusals name values in the same form.
     #[must_use]
     pub fn beta(text: &str) -> Option<Self> {
         let word = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
@@ -238,7 +246,7 @@ impl Fixup {
 }
 
 impl Limit {
-    /// The member's name.
+    /// Returns the member's name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -255,7 +263,7 @@ impl Limit {
     }
 }
 
-/// The line of a provider's configuration that asks for the same.
+/// Writes the configuration line of a provider that has the same effect.
 impl fmt::Display for Fixup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self, self.rule()) {
@@ -268,13 +276,13 @@ impl fmt::Display for Fixup {
     }
 }
 
-/// A list of one entry in TOML. A value may have quotes in it, and then stands in a literal string.
+/// Formats a TOML list of one entry. A value that contains quotes becomes a literal string.
 fn list(key: &str, entry: &str) -> String {
     let quote = if entry.contains(['"', '=', '\\']) { '\'' } else { '"' };
     format!("{key} = [{quote}{entry}{quote}]")
 }
 
-/// What `missing-reasoning` calls a filler.
+/// Returns the value of `missing-reasoning` for a filler.
 #[must_use]
 pub fn word(filler: Filler) -> &'static str {
     match filler {
@@ -284,7 +292,7 @@ pub fn word(filler: Filler) -> &'static str {
     }
 }
 
-/// What earlier turns of this request lack.
+/// Returns the filler for what the earlier turns of this request lack.
 fn missing_reasoning(body: &[u8]) -> Filler {
     let body = Bytes::copy_from_slice(body);
     let changes = |filler: &Filler| with_reasoning(&body, *filler).as_ptr() != body.as_ptr();
@@ -301,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_beta_goes_with_what_means_nothing_without_it() {
+    fn a_beta_is_removed_with_the_members_that_depend_on_it() {
         let body = r#"{"context_management":{"edits":[]},"tools":[{"name":"a","defer_loading":true}],"x":1}"#;
         let betas = "claude-code-20250219, context-management-2025-06-27,interleaved-thinking-2025-05-14";
         let edit = [Fixup::beta("context-management-2025-06-27").unwrap()];
@@ -314,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn all_betas_go_at_once_when_none_is_named() {
+    fn all_betas_are_removed_if_none_is_named() {
         let body =
             r#"{"context_management":{},"tools":[{"defer_loading":true}],"output_config":{"effort":"low"}}"#;
         let betas = "context-management-2025-06-27,advanced-tool-use-2025-11-20";
@@ -328,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_the_request_has_concerns_it() {
+    fn a_fixup_affects_only_requests_with_its_member() {
         let body = Bytes::from_static(br#"{"max_tokens":5,"temperature":1}"#);
         let has = |edit: Fixup| concerns(&edit, &body, "a-1");
 
@@ -338,10 +346,10 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_was_refused_goes_and_others_stay() {
-        let asked =
+    fn a_refused_value_is_removed_and_others_are_kept() {
+        let request =
             br#"{"reasoning_effort":"none","thinking": { "type" : "adaptive" },"tools":[{"strict":true}]}"#;
-        let taught = |name: &str| Fixup::Value(name.into(), None).taught_by(asked);
+        let taught = |name: &str| Fixup::Value(name.into(), None).taught_by(request);
         assert_eq!(taught("reasoning_effort"), Fixup::param("reasoning_effort=none").unwrap());
         assert_eq!(taught("thinking"), Fixup::param(r#"thinking={"type":"adaptive"}"#).unwrap());
         assert_eq!(
@@ -353,7 +361,7 @@ mod tests {
 
         let edits = [taught("reasoning_effort"), taught("thinking")];
         let left = r#"{"tools":[{"strict":true}]}"#;
-        assert_eq!(edited(&edits, std::str::from_utf8(asked).unwrap(), "").0, left);
+        assert_eq!(edited(&edits, std::str::from_utf8(request).unwrap(), "").0, left);
         let other = r#"{"reasoning_effort":"low","thinking":{"type":"enabled"}}"#;
         assert_eq!(edited(&edits, other, "").0, other);
         assert_eq!(edits[1].to_string(), r#"drop-params = ['thinking={"type":"adaptive"}']"#);
@@ -363,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_not_stand_beside_another_stays_alone() {
+    fn a_member_is_removed_beside_a_conflicting_one() {
         let edit = [Fixup::param("top_p&temperature").unwrap()];
         assert_eq!(edited(&edit, r#"{"top_p":0.5,"temperature":1}"#, "").0, r#"{"temperature":1}"#);
         assert_eq!(edited(&edit, r#"{"top_p":0.5}"#, "").0, r#"{"top_p":0.5}"#);
@@ -374,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_is_set_where_it_is_asked_for_and_a_later_edit_may_take_it_back() {
+    fn a_member_is_set_under_its_condition_and_a_later_edit_can_remove_it() {
         let edit = [Rule::set("reasoning_effort=none&tools").unwrap().edit];
         let tools = r#""tools":[{"name":"a"}]"#;
         for (body, left) in [
@@ -420,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edit_is_told_as_the_line_that_asks_for_it() {
+    fn a_fixup_is_displayed_as_its_configuration_line() {
         for (edit, line) in [
             (Fixup::param("tools[0].function.strict"), r#"drop-params = ["tools.strict"]"#),
             (Fixup::param("schema.propertyNames"), r#"drop-params = ["schema.propertyNames"]"#),

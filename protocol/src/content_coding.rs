@@ -1,7 +1,7 @@
-//! Content codings (RFC 9110, 8.4.1): a compressed body in any slicing on one side, its content on the other.
+//! Decodes content codings (RFC 9110, 8.4.1): compressed bodies in pieces of any size to their content.
 //!
-//! A [`Decoder`] gives at most [`BLOCK`] bytes at a time, so that whoever reads it keeps its own bounds: a body that
-//! expands a thousandfold never stands in memory as a whole.
+//! A [`Decoder`] returns at most [`BLOCK`] bytes at a time, so that its caller can keep its own bounds: a body that
+//! expands a thousandfold is never held in memory as a whole.
 
 mod brotli;
 mod deflate;
@@ -10,16 +10,16 @@ mod zstd;
 
 use bytes::{Buf as _, Bytes};
 
-/// What one step of decoding gives at most, bytes. gzip may give twice as much.
+/// The most bytes that one decoding step returns. gzip may return twice as many.
 pub const BLOCK: usize = 32 << 10;
-/// How much of a header is repeated in an error.
+/// How much of a header an error repeats, in bytes.
 const LONGEST_NAME: usize = 64;
 
-/// A coding that can be decoded.
+/// A supported content coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
     Gzip,
-    /// In zlib's frame, as the standard says, or without it, as some servers do.
+    /// In zlib's format, as the standard requires, or without it, as some servers send it.
     Deflate,
     Brotli,
     Zstd,
@@ -30,16 +30,16 @@ pub enum Coding {
 #[error("content-encoding '{0}'")]
 pub struct Unsupported(String);
 
-/// The body is not what its coding says: it is damaged, was cut, or has more behind its end.
+/// The body is invalid in its coding: it is damaged, truncated, or has data after its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the compressed body is damaged or incomplete")]
 pub struct Damaged;
 
 impl Coding {
-    /// Reads the values of all `content-encoding` headers of a message. `None` means that it is not encoded.
+    /// Parses the values of all `content-encoding` headers of a message. `None` means that the body is not encoded.
     ///
     /// # Errors
-    /// The coding is unknown, or there are several, one upon the other.
+    /// The coding is unknown, or several codings are applied in sequence.
     pub fn parse<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Result<Option<Self>, Unsupported> {
         let values: Vec<&[u8]> = values.into_iter().collect();
         let named = values.iter().flat_map(|value| value.split(|&byte| byte == b','));
@@ -61,24 +61,24 @@ impl Coding {
     }
 }
 
-/// The beginning of a header's value, fit to be shown.
+/// Returns the beginning of a header's value in printable form.
 fn printable(value: &[u8]) -> String {
     let shown = value.iter().take(LONGEST_NAME);
     shown.map(|&byte| if matches!(byte, b' '..=b'~') { char::from(byte) } else { '?' }).collect()
 }
 
-/// How one coding is undone.
+/// The decoder of one coding.
 trait Decode {
-    /// Takes from the front of `input` what it can use, and writes what follows from it into `out`.
-    /// A step that neither takes nor writes anything needs more input.
+    /// Consumes bytes from the front of `input` and writes the decoded bytes to `out`. Returns how many bytes were
+    /// consumed. A step that neither consumes nor writes anything needs more input.
     fn step(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, Damaged>;
 
-    /// Whether what came so far is complete and intact.
+    /// Whether the input so far is complete and intact.
     fn is_complete(&mut self) -> bool;
 }
 
-/// Decodes one body: [`push`](Self::push) what has come, [`decode`](Self::decode) until it says `None`, and so on;
-/// [`finish`](Self::finish) when the body has ended.
+/// Decodes one body: [`push`](Self::push) each received piece, call [`decode`](Self::decode) until it returns `None`,
+/// and call [`finish`](Self::finish) at the end of the body.
 pub struct Decoder {
     coding: Box<dyn Decode>,
     input: Bytes,
@@ -87,6 +87,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
+    /// Creates a decoder for one body in this coding.
     #[must_use]
     pub fn new(coding: Coding) -> Self {
         let coding: Box<dyn Decode> = match coding {
@@ -98,7 +99,7 @@ impl Decoder {
         Self { coding, input: Bytes::new(), out: Vec::new(), has_begun: false }
     }
 
-    /// The next piece of the encoded body. What the last one still holds comes first.
+    /// Adds the next piece of the encoded body. It follows the undecoded rest of the last piece.
     pub fn push(&mut self, piece: Bytes) {
         self.has_begun |= !piece.is_empty();
         if self.input.is_empty() {
@@ -108,10 +109,10 @@ impl Decoder {
         }
     }
 
-    /// The next block of content, never empty, or `None` when all that follows from the pieces so far is out.
+    /// Returns the next block of content, never empty, or `None` when the pieces so far are fully decoded.
     ///
     /// # Errors
-    /// The body is damaged, or has more behind its end.
+    /// The body is damaged, or has data after its end.
     pub fn decode(&mut self) -> Result<Option<Bytes>, Damaged> {
         loop {
             self.out.clear();
@@ -126,12 +127,12 @@ impl Decoder {
         }
     }
 
-    /// The body has ended.
+    /// Ends the body.
     ///
     /// # Errors
-    /// Its coding has not: it was cut, or its checksum is another.
+    /// The coded data is incomplete: the body was truncated, or its checksum does not match.
     pub fn finish(&mut self) -> Result<(), Damaged> {
-        // A body without any bytes has no content, whatever its header says.
+        // A body of zero bytes has no content, whatever its header states.
         let is_over = !self.has_begun || self.coding.is_complete();
         if is_over && self.input.is_empty() { Ok(()) } else { Err(Damaged) }
     }
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_decoded_is_named_and_bounded() {
+    fn an_unsupported_coding_is_named_within_bounds() {
         for (values, shown) in [
             (&["gzip, br"][..], "content-encoding 'gzip, br'"),
             (&["gzip", "gzip"], "content-encoding 'gzip, gzip'"),

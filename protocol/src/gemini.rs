@@ -1,5 +1,6 @@
-//! Gemini behind its OpenAI-compatible endpoint (ai.google.dev/gemini-api/docs/openai), which takes less of JSON Schema
-//! than others, and wants the signatures of its thoughts back (ai.google.dev/gemini-api/docs/thought-signatures).
+//! Middleware for Gemini's OpenAI-compatible endpoint (ai.google.dev/gemini-api/docs/openai). Gemini supports less of
+//! JSON Schema than other vendors and requires its thought signatures back
+//! (ai.google.dev/gemini-api/docs/thought-signatures).
 
 mod request;
 mod schema;
@@ -9,35 +10,37 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use crate::middleware::{Listener, Memory, Middleware};
-use request::Outgoing;
-use signatures::Hearing;
+use request::GeminiRequest;
+use signatures::SignatureListener;
 
-/// Cleans schemas, and puts thought signatures back where they came from.
+/// Cleans schemas and restores thought signatures.
 #[derive(Clone, Copy, Debug)]
 pub struct Gemini {
     pub signatures: Signatures,
 }
 
-/// What becomes of thought signatures that the client does not send back itself.
+/// How thought signatures that the client does not send back are handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signatures {
+    /// They are remembered, and added to later requests.
     Remembered,
+    /// They are neither remembered nor added.
     Left,
 }
 
-/// What Gemini sent beside a call or a text, if there is a signature in it, under whichever of Google's names.
+/// Returns Gemini's `extra_content` beside a call or a text if it contains a signature, under any of Google's names.
 pub(crate) fn signature(extra_content: &RawValue) -> Option<&str> {
     let extra = extra_content.get();
     let is_signed = memchr::memmem::find(extra.as_bytes(), b"\"thought_signature\"").is_some();
     (extra.starts_with('{') && is_signed).then_some(extra)
 }
 
-/// Whether a model is one of Gemini's, in any case and with any prefix.
+/// Whether the model is a Gemini model, in any case and with any prefix.
 pub(crate) fn is_named_in(model: &str) -> bool {
     model.as_bytes().windows(NAME.len()).any(|part| part.eq_ignore_ascii_case(NAME.as_bytes()))
 }
 
-/// Its name in the configuration.
+/// The middleware's name in the configuration.
 pub const NAME: &str = "gemini";
 
 impl Middleware for Gemini {
@@ -53,16 +56,16 @@ impl Middleware for Gemini {
         match self.signatures {
             Signatures::Left => vec![],
             Signatures::Remembered => {
-                Outgoing::read(request).map_or_else(Vec::new, |request| request.wants())
+                GeminiRequest::read(request).map_or_else(Vec::new, |request| request.missing_signatures())
             }
         }
     }
 
     fn apply(&self, request: Bytes, known: &Memory) -> Bytes {
-        let edits = Outgoing::read(&request).map(|outgoing| {
-            let mut edits = outgoing.schema_edits();
+        let edits = GeminiRequest::read(&request).map(|request| {
+            let mut edits = request.schema_edits();
             if self.signatures == Signatures::Remembered {
-                edits.extend(outgoing.signature_edits(known));
+                edits.extend(request.signature_edits(known));
             }
             edits
         });
@@ -76,6 +79,6 @@ impl Middleware for Gemini {
         if self.signatures == Signatures::Left {
             return None;
         }
-        Some(Box::new(Hearing::after(Outgoing::read(request)?.turns())))
+        Some(Box::new(SignatureListener::new(GeminiRequest::read(request)?.turns())))
     }
 }

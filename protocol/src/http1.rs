@@ -1,7 +1,7 @@
-//! Where an HTTP/1.1 reply ends (RFC 9112), and whether its connection may carry another request.
+//! Finds the end of an HTTP/1.1 reply (RFC 9112), and decides whether its connection can carry another request.
 //!
-//! [`ReplyReader`] is the only judge of this in the gateway: the HTTP client behind it receives heads without framing
-//! headers and bodies without chunks, so that the two cannot disagree about the end of a reply.
+//! [`ReplyReader`] alone decides this in the gateway: the HTTP client behind it receives heads without framing headers
+//! and bodies without chunks, so the two cannot disagree about the end of a reply.
 
 use bytes::{Buf as _, BytesMut};
 use thiserror::Error;
@@ -36,18 +36,18 @@ pub enum ReplyError {
     Cut,
 }
 
-/// Reads one reply to a GET or POST request: skips interim (1xx) heads, and removes the framing.
+/// Reads one reply to a GET or POST request: skips interim (1xx) heads and removes the framing.
 #[derive(Debug, Default)]
 pub struct ReplyReader {
     state: State,
     /// Bytes of interim heads so far.
     interim: usize,
-    /// Bytes at the front of the input that are known to hold no end of a head.
+    /// Bytes at the front of the input that are known not to contain the end of a head.
     searched: usize,
-    /// Of the final head.
+    /// The status of the final head.
     status: u16,
     close: Close,
-    /// The seconds for which the upstream keeps an idle connection, where it says so.
+    /// How long the upstream keeps an idle connection, in seconds, if it states so.
     keep_alive: Option<u64>,
 }
 
@@ -55,7 +55,7 @@ pub struct ReplyReader {
 enum State {
     #[default]
     Head,
-    /// So many bytes of the body are missing.
+    /// The number of missing bytes of the body.
     Length(u64),
     Chunked(Chunked),
     UntilClose,
@@ -67,25 +67,25 @@ enum State {
 enum Close {
     #[default]
     No,
-    /// The upstream says so, or its framing leaves a doubt.
+    /// The upstream closes the connection, or its framing is ambiguous.
     Yes,
     /// Bytes follow the end of the reply: the upstream and the gateway disagree about where it ends.
     Excess,
 }
 
 impl ReplyReader {
-    /// Reads heads from the front of `input`. After the final head, appends it to `output` in the form that the HTTP client
-    /// gets, and returns true; the rest of `input` belongs to the body. False means that more input is needed.
+    /// Reads heads from the front of `input`. After the final head, appends it to `output` in the form for the HTTP
+    /// client and returns true; the rest of `input` belongs to the body. Returns false if more input is needed.
     ///
     /// # Errors
-    /// The head is malformed or too large. The reader is of no further use.
+    /// The head is malformed or too large. The reader cannot be used any further.
     pub fn head(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Result<bool, ReplyError> {
         while matches!(self.state, State::Head) {
             let start = &input[..input.len().min(head::PREFIX.len())];
             if !head::PREFIX.starts_with(start) {
                 return Err(ReplyError::NotHttp);
             }
-            let Some(length) = head::end(input, &mut self.searched) else {
+            let Some(length) = head::find_end(input, &mut self.searched) else {
                 return if input.len() + self.interim > LARGEST_HEAD {
                     Err(ReplyError::HeadTooLarge)
                 } else {
@@ -119,10 +119,11 @@ impl ReplyReader {
         Ok(true)
     }
 
-    /// Moves the body's own bytes to the front of `bytes` and returns how many they are. Call it after the head only.
+    /// Moves the body's content to the front of `bytes` and returns its length. Call this after [`head`](Self::head)
+    /// has returned true.
     ///
     /// # Errors
-    /// The chunks are malformed. The reader is of no further use.
+    /// The chunks are malformed. The reader cannot be used any further.
     pub fn body(&mut self, bytes: &mut [u8]) -> Result<usize, ReplyError> {
         match &mut self.state {
             State::Length(missing) => {
@@ -157,10 +158,10 @@ impl ReplyReader {
         }
     }
 
-    /// The connection has closed.
+    /// Reports that the connection has closed.
     ///
     /// # Errors
-    /// The reply lacks its end.
+    /// The reply is incomplete.
     pub fn closed(&mut self) -> Result<(), ReplyError> {
         match self.state {
             State::UntilClose => self.state = State::End,
@@ -176,18 +177,18 @@ impl ReplyReader {
         matches!(self.state, State::Head)
     }
 
-    /// The status of the reply; 0 before its final head.
+    /// Returns the status of the reply; 0 before its final head.
     pub fn status(&self) -> u16 {
         self.status
     }
 
-    /// Whether all of the reply has been read.
+    /// Whether the reply has been read completely.
     pub fn ended(&self) -> bool {
         matches!(self.state, State::End)
     }
 
-    /// Whether the connection may carry another request: the reply has ended exactly where its framing says, nothing
-    /// about the framing is doubtful, and the upstream keeps the connection open.
+    /// Whether the connection can carry another request: the reply ended exactly where its framing says, the framing is
+    /// unambiguous, and the upstream keeps the connection open.
     pub fn reusable(&self) -> bool {
         self.ended() && self.close == Close::No
     }
@@ -197,7 +198,7 @@ impl ReplyReader {
         self.close == Close::Excess
     }
 
-    /// The seconds for which the upstream keeps an idle connection (`keep-alive: timeout=5`), if it says so.
+    /// Returns how long the upstream keeps an idle connection, in seconds (`keep-alive: timeout=5`), if it states so.
     pub fn keep_alive(&self) -> Option<u64> {
         self.keep_alive
     }

@@ -1,8 +1,8 @@
-//! JSON that only moves: string literals kept as they were written, a writer for bytes, and values that tolerate a
-//! vendor's wrong type.
+//! JSON without decoding: string literals in their original notation, a writer for bytes, and values that tolerate a
+//! wrong type from a vendor.
 //!
-//! *Inner* text is what stands between a literal's quotes, escapes included. Inner texts can be joined and cut at
-//! escape boundaries without ever being decoded.
+//! *Inner* text is the text between a literal's quotes, with its escapes. Inner texts can be joined, and split at
+//! escape boundaries, without decoding them.
 
 mod top_level;
 
@@ -16,28 +16,28 @@ use serde_json::value::RawValue;
 
 pub(crate) use top_level::request_body;
 
-/// A JSON string exactly as it stood in its document.
+/// A JSON string in its original notation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Literal<'a>(&'a str);
 
 impl<'a> Literal<'a> {
-    /// The literal, if this value is a string.
+    /// Returns the literal if this value is a string.
     pub(crate) fn of(raw: &'a RawValue) -> Option<Self> {
         let text = raw.get();
         text.starts_with('"').then(|| Self(&text[1..text.len() - 1]))
     }
 
-    /// What stands between the quotes, still escaped.
+    /// Returns the text between the quotes, with its escapes.
     pub(crate) fn inner(self) -> &'a str {
         self.0
     }
 
-    /// The text it means; `None` if that is no Unicode (a lone surrogate).
+    /// Returns the decoded text; `None` if it is not valid Unicode (a lone surrogate).
     pub(crate) fn decode(self) -> Option<Cow<'a, str>> {
         decode(self.0)
     }
 
-    /// Whether it means exactly this text.
+    /// Whether the decoded text equals this text.
     pub(crate) fn is(self, text: &str) -> bool {
         self.0 == text || (self.0.contains('\\') && self.decode().is_some_and(|decoded| decoded == text))
     }
@@ -50,8 +50,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Literal<'a> {
     }
 }
 
-/// One of a few known words, such as a block's type: decoded, since a writer may escape what it likes, and borrowed
-/// where it does not.
+/// A keyword such as a block's type. It is decoded, because a writer can escape any character, and borrowed if it
+/// contains no escapes.
 #[derive(Clone, Debug)]
 pub(crate) struct Word<'a>(Cow<'a, str>);
 
@@ -85,7 +85,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Word<'a> {
     }
 }
 
-/// The text that inner text means.
+/// Decodes inner text.
 pub(crate) fn decode(inner: &str) -> Option<Cow<'_, str>> {
     if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
         return Some(Cow::Borrowed(inner));
@@ -93,14 +93,14 @@ pub(crate) fn decode(inner: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str::<String>(&format!("\"{inner}\"")).ok().map(Cow::Owned)
 }
 
-/// How many characters inner text means.
+/// Counts the characters of decoded inner text.
 pub(crate) fn characters(inner: &str) -> u64 {
     let plain = |text: &str| text.bytes().filter(|byte| byte & 0xC0 != 0x80).count() as u64;
-    // Half of a surrogate pair is one character to nobody; as it is written it is six.
+    // A lone surrogate cannot be decoded; it counts as the six characters of its escape.
     decode(inner).map_or_else(|| plain(inner), |text| plain(&text))
 }
 
-/// Inner text for a plain one.
+/// Returns plain text as inner text.
 pub(crate) fn escape(text: &str) -> String {
     let mut literal = serde_json::to_string(text).expect("a string has a JSON form");
     literal.pop();
@@ -108,18 +108,18 @@ pub(crate) fn escape(text: &str) -> String {
     literal
 }
 
-/// How white space is escaped, apart from `\u` and four digits.
+/// Escapes of white space other than `\u` and four digits.
 const ESCAPED_SPACES: [&str; 4] = ["\\n", "\\t", "\\r", "\\f"];
-/// The length of `\u` and four digits.
+/// The length of `\u` and four digits, in bytes.
 const UNICODE_ESCAPE: usize = 6;
 
-/// Whether this is `\u` and the four digits of white space.
+/// Whether this is `\u` and the four digits of a white-space character.
 fn is_unicode_space(escape: &str) -> bool {
     let digits = escape.strip_prefix("\\u").and_then(|digits| u32::from_str_radix(digits, 16).ok());
     digits.and_then(char::from_u32).is_some_and(char::is_whitespace)
 }
 
-/// Inner text without the white space at its start.
+/// Removes white space from the start of inner text.
 pub(crate) fn trim_start(inner: &str) -> &str {
     let mut inner = inner.trim_start();
     while let Some(rest) = without_first_escaped_space(inner) {
@@ -136,7 +136,7 @@ fn without_first_escaped_space(inner: &str) -> Option<&str> {
     })
 }
 
-/// Inner text without the white space at its end.
+/// Removes white space from the end of inner text.
 pub(crate) fn trim_end(inner: &str) -> &str {
     let mut inner = inner.trim_end();
     while let Some(rest) = without_last_escaped_space(inner) {
@@ -156,29 +156,29 @@ fn without_last_escaped_space(inner: &str) -> Option<&str> {
     backslashes.is_multiple_of(2).then_some(rest)
 }
 
-/// Inner text without the white space at both ends.
+/// Removes white space from both ends of inner text.
 pub(crate) fn trim(inner: &str) -> &str {
     trim_end(trim_start(inner))
 }
 
-/// A growing byte buffer that JSON is written into.
+/// A growing byte buffer for JSON.
 pub(crate) trait Write {
     /// Appends these bytes.
     fn put(&mut self, bytes: &[u8]);
 
-    /// Appends text that is JSON already.
+    /// Appends text that is already JSON.
     fn raw(&mut self, json: &str) {
         self.put(json.as_bytes());
     }
 
-    /// Appends a string literal around inner text.
+    /// Appends a string literal with this inner text.
     fn quoted(&mut self, inner: &str) {
         self.put(b"\"");
         self.raw(inner);
         self.put(b"\"");
     }
 
-    /// Appends a string literal that means this text.
+    /// Appends this text as a string literal.
     fn string(&mut self, text: &str);
 
     /// Appends a number.
@@ -203,7 +203,7 @@ impl Write for Vec<u8> {
     }
 
     fn string(&mut self, text: &str) {
-        serde_json::to_writer(self, text).expect("a Vec takes every write");
+        serde_json::to_writer(self, text).expect("writing to a Vec cannot fail");
     }
 }
 
@@ -213,11 +213,11 @@ impl Write for bytes::BytesMut {
     }
 
     fn string(&mut self, text: &str) {
-        serde_json::to_writer(bytes::BufMut::writer(self), text).expect("a BytesMut takes every write");
+        serde_json::to_writer(bytes::BufMut::writer(self), text).expect("writing to a BytesMut cannot fail");
     }
 }
 
-/// An object where there should be one; anything else counts as absent.
+/// An object; a value of any other type counts as absent.
 #[derive(Debug)]
 pub(crate) struct Object<T>(pub(crate) Option<T>);
 
@@ -233,7 +233,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// An array where there should be one; anything else counts as empty.
+/// An array; a value of any other type counts as empty.
 #[derive(Debug)]
 pub(crate) struct List<T>(pub(crate) Vec<T>);
 
@@ -249,7 +249,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
     }
 }
 
-/// Takes the wanted shape and swallows every other.
+/// Accepts the expected type and ignores any other.
 struct Tolerant<T>(PhantomData<T>);
 
 macro_rules! scalars_count_as_absent {
@@ -318,7 +318,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Tolerant<List<T>> {
     }
 }
 
-/// A count, whichever number a vendor writes it as (`12`, `12.0`); nothing for negatives and other values.
+/// Returns a count in any notation (`12`, `12.0`); `None` for negative numbers and other values.
 pub(crate) fn count(raw: Option<&RawValue>) -> Option<u64> {
     let text = raw?.get();
     text.parse().ok().or_else(|| {
@@ -327,7 +327,7 @@ pub(crate) fn count(raw: Option<&RawValue>) -> Option<u64> {
     })
 }
 
-/// What serde expected, without the position and without what it found (which may be part of a prompt).
+/// Returns what serde expected, without the position and without what it found (which can be part of a prompt).
 pub(crate) fn wrong_type(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let text = text.rfind(" at line ").map_or(text.as_str(), |at| &text[..at]);
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn trimming_knows_all_white_space_however_it_is_written() {
+    fn trimming_recognises_white_space_in_every_notation() {
         for space in
             [" ", "\u{a0}", "\u{3000}", r"\f", r"\u0020", r"\u00a0", r"\u2003", r"\u000b", r"\n\u2028 "]
         {
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_literal_is_compared_by_what_it_means() {
+    fn a_literal_is_compared_by_its_decoded_text() {
         let raw: &RawValue = serde_json::from_str(r#""\u0074ext""#).unwrap();
         let literal = Literal::of(raw).unwrap();
         assert!(literal.is("text"));

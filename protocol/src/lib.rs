@@ -1,4 +1,4 @@
-//! The wire, and nothing else: bytes in, bytes out. No clock, no I/O, no actor, no log, no randomness.
+//! Pure protocol code: bytes in, bytes out. No clock, no I/O, no actors, no logging, no randomness.
 
 pub mod anthropic;
 pub mod compat;

@@ -1,5 +1,5 @@
-//! Lists of models: read from either API's `/models`, written in either API's shape. What a vendor says of a model
-//! beyond the fields that the shape knows is kept.
+//! Lists of models: parsed from either API's `/models` and written in either API's shape. Vendor-specific fields of a
+//! model are preserved.
 //!
 //! Shapes: platform.claude.com/docs/en/api/models-list, platform.openai.com/docs/api-reference/models/list.
 
@@ -16,84 +16,84 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-/// What stands for a time that the upstream does not tell.
+/// The creation time of a model whose upstream does not report one.
 const UNKNOWN_TIME: &str = "1970-01-01T00:00:00Z";
 
-/// The longest id that counts, in bytes; nobody could ask for a longer one.
+/// The longest accepted id, in bytes; no request could use a longer one.
 pub const LONGEST_ID: usize = 256;
-/// The most models of one upstream that count; the largest known catalogue has some thousands.
+/// The most models of one upstream that are read; the largest known catalogue has some thousands.
 pub const MOST: usize = 20_000;
 
-/// The models of one upstream, as it listed them.
+/// The models of one upstream, in its order.
 #[derive(Debug)]
 pub struct Models<'a>(Vec<Model<'a>>);
 
-/// One of them: its fields in the upstream's order.
+/// One model: its fields in the upstream's order.
 #[derive(Debug)]
 pub struct Model<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
-/// A model as a list of many providers' models shows it.
+/// A model in a list of many providers' models.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
     pub id: String,
-    /// What people call it, where that differs from the id.
+    /// The display name, if it differs from the id.
     pub name: Option<String>,
-    /// RFC 3339.
+    /// The creation time as RFC 3339.
     pub created: Option<String>,
 }
 
-/// Why a body is no list of models.
+/// Why a body is not a list of models.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum NotAList {
+pub enum ModelListError {
     #[error("the list of models is not JSON: {0}")]
     NotJson(String),
     #[error("the list of models has no 'data'")]
-    NoData,
+    MissingData,
 }
 
-/// The part of a list that an Anthropic client asks for.
+/// The page of a list that an Anthropic client requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<'q> {
-    /// The most that is wanted.
+    /// The most models on the page.
     pub limit: usize,
     pub cursor: Cursor<'q>,
 }
 
-/// Where a [`Page`] lies.
+/// The position of a [`Page`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cursor<'q> {
     /// At the front of the list.
     Front,
-    /// Right after the model with this id.
+    /// Directly after the model with this id.
     After(&'q str),
-    /// Right before the model with this id.
+    /// Directly before the model with this id.
     Before(&'q str),
 }
 
 impl<'a> Models<'a> {
-    /// Reads `{"data": […]}` or a bare list; what is in it and is no object is no model.
+    /// Parses `{"data": […]}` or a bare list; elements that are not objects are ignored.
     ///
     /// # Errors
-    /// When the body is neither.
-    pub fn read(body: &'a [u8]) -> Result<Self, NotAList> {
+    /// The body is neither.
+    pub fn read(body: &'a [u8]) -> Result<Self, ModelListError> {
         #[derive(Deserialize)]
         struct Listed<'b> {
             #[serde(borrow)]
             data: Option<Vec<&'b RawValue>>,
         }
-        let not_json = |error: serde_json::Error| NotAList::NotJson(error.to_string());
+        let not_json = |error: serde_json::Error| ModelListError::NotJson(error.to_string());
         let entries = if body.trim_ascii_start().starts_with(b"[") {
             serde_json::from_slice(body).map_err(not_json)?
         } else {
             let raw: &RawValue = serde_json::from_slice(body).map_err(not_json)?;
             let listed: Option<Listed<'a>> = serde_json::from_str(raw.get()).ok();
-            listed.and_then(|listed| listed.data).ok_or(NotAList::NoData)?
+            listed.and_then(|listed| listed.data).ok_or(ModelListError::MissingData)?
         };
         let models = entries.into_iter().take(MOST);
         Ok(Self(models.filter_map(|entry| serde_json::from_str(entry.get()).ok()).collect()))
     }
 
-    /// All that have an id of a usual length, with what people call them.
+    /// Returns all models whose id is within [`LONGEST_ID`], with their display names.
     pub fn named(&self) -> impl Iterator<Item = Named> {
         self.0.iter().filter_map(|model| {
             let id = model.id().filter(|id| id.len() <= LONGEST_ID)?.into_owned();
@@ -106,13 +106,13 @@ impl<'a> Models<'a> {
         })
     }
 
-    /// The model with this id.
+    /// Returns the model with this id.
     #[must_use]
     pub fn find(&self, id: &str) -> Option<&Model<'a>> {
         self.0.iter().find(|model| model.id().is_some_and(|own| own == id))
     }
 
-    /// All of them for a Chat Completions client. `owner` stands where the upstream names none.
+    /// Writes all models for a Chat Completions client. `owner` is used if the upstream names none.
     #[must_use]
     pub fn chat(&self, owner: &str) -> Vec<u8> {
         #[derive(Serialize)]
@@ -121,13 +121,13 @@ impl<'a> Models<'a> {
             data: Vec<ForChat<'l, 'm>>,
         }
         let data = self.0.iter().map(|model| ForChat { model, owner }).collect();
-        written(&List { object: "list", data })
+        to_json(&List { object: "list", data })
     }
 
-    /// A page of them for a Messages client; models without an id are left out.
+    /// Writes one page of models for a Messages client; models without an id are omitted.
     ///
     /// # Errors
-    /// With the page's cursor when no model has that id.
+    /// Returns the page's cursor if no model has that id.
     pub fn messages<'q>(&self, page: &Page<'q>) -> Result<Vec<u8>, &'q str> {
         #[derive(Serialize)]
         struct List<'l, 'm> {
@@ -153,7 +153,7 @@ impl<'a> Models<'a> {
         };
         let models = &named[first..last];
         let id = |model: Option<&&Model<'a>>| model.and_then(|model| model.id());
-        Ok(written(&List {
+        Ok(to_json(&List {
             first_id: id(models.first()),
             last_id: id(models.last()),
             data: models.iter().map(|model| ForMessages(model)).collect(),
@@ -163,22 +163,22 @@ impl<'a> Models<'a> {
 }
 
 impl<'a> Model<'a> {
-    /// For a Chat Completions client; `owner` stands where the upstream names none.
+    /// Writes the model for a Chat Completions client; `owner` is used if the upstream names none.
     #[must_use]
     pub fn chat(&self, owner: &str) -> Vec<u8> {
-        written(&ForChat { model: self, owner })
+        to_json(&ForChat { model: self, owner })
     }
 
-    /// As the upstream wrote it, but for the spaces.
+    /// Writes the model as the upstream sent it, without white space.
     #[must_use]
     pub fn raw(&self) -> Vec<u8> {
-        written(&Raw(self))
+        to_json(&Raw(self))
     }
 
-    /// For a Messages client.
+    /// Writes the model for a Messages client.
     #[must_use]
     pub fn messages(&self) -> Vec<u8> {
-        written(&ForMessages(self))
+        to_json(&ForMessages(self))
     }
 
     fn field(&self, name: &str) -> Option<&'a RawValue> {
@@ -191,12 +191,12 @@ impl<'a> Model<'a> {
         serde_json::from_str(self.field(name)?.get()).ok().map(|Text(text)| text)
     }
 
-    fn whole(&self, name: &str) -> Option<u64> {
+    fn integer(&self, name: &str) -> Option<u64> {
         serde_json::from_str(self.field(name)?.get()).ok()
     }
 
-    /// The texts in the lists of these names, each once.
-    fn words(&self, names: &[&str]) -> Vec<String> {
+    /// Returns the strings in the lists of these names, without duplicates.
+    fn strings(&self, names: &[&str]) -> Vec<String> {
         let mut words = vec![];
         let lists = names.iter().filter_map(|name| self.field(name));
         let lists = lists.filter_map(|list| serde_json::from_str::<Vec<&RawValue>>(list.get()).ok());
@@ -216,13 +216,13 @@ impl<'a> Model<'a> {
         self.text("display_name").or_else(|| self.text("name"))
     }
 
-    /// RFC 3339.
+    /// Returns the creation time as RFC 3339.
     fn created_at(&self) -> Option<Cow<'a, str>> {
-        let written = self.text("created_at").filter(|text| text.parse::<Timestamp>().is_ok());
-        written.or_else(|| Some(Timestamp::from_second(self.created()?).ok()?.to_string().into()))
+        let existing = self.text("created_at").filter(|text| text.parse::<Timestamp>().is_ok());
+        existing.or_else(|| Some(Timestamp::from_second(self.created()?).ok()?.to_string().into()))
     }
 
-    /// Seconds since 1970.
+    /// Returns the creation time in seconds since 1970.
     fn created(&self) -> Option<i64> {
         let epoch = self.field("created").and_then(|value| serde_json::from_str::<f64>(value.get()).ok());
         epoch
@@ -231,12 +231,12 @@ impl<'a> Model<'a> {
     }
 }
 
-fn written<T: Serialize>(list: &T) -> Vec<u8> {
-    // Strings, numbers and checked JSON: nothing in it can fail.
+fn to_json<T: Serialize>(list: &T) -> Vec<u8> {
+    // The list consists of strings, numbers and valid JSON, so serialization cannot fail.
     serde_json::to_vec(list).unwrap_or_default()
 }
 
-/// A model for a Chat Completions client: the upstream's fields, and after them those that the API requires.
+/// A model for a Chat Completions client: the upstream's fields, followed by the fields that the API requires.
 struct ForChat<'l, 'm> {
     model: &'l Model<'m>,
     owner: &'l str,
@@ -262,7 +262,7 @@ impl Serialize for ForChat<'_, '_> {
     }
 }
 
-/// A model's own fields, and no others.
+/// A model's own fields only.
 struct Raw<'l, 'm>(&'l Model<'m>);
 
 impl Serialize for Raw<'_, '_> {
@@ -271,7 +271,7 @@ impl Serialize for Raw<'_, '_> {
     }
 }
 
-/// A model for a Messages client: the fields that the API requires, and after them what else the upstream says.
+/// A model for a Messages client: the fields that the API requires, followed by the upstream's other fields.
 struct ForMessages<'l, 'm>(&'l Model<'m>);
 
 impl Serialize for ForMessages<'_, '_> {
@@ -317,7 +317,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Model<'a> {
     }
 }
 
-/// A field's name, borrowed where it is written without escapes.
+/// A field's name, borrowed if it contains no escapes.
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -341,7 +341,7 @@ mod tests {
     const FIVE: &str = r#"{"data":[{"id":"a"},{"id":"b"},{"id":"c"},{"id":"d"},{"id":"e"}]}"#;
 
     #[test]
-    fn a_chat_list_goes_through_and_what_is_missing_is_added() {
+    fn a_chat_list_is_preserved_and_missing_members_are_added() {
         let listed = r#"{"object":"list","data":[{"id":"m","object":"model","created":7,"owned_by":"o","x":1e2},"no",{"id":"n"}],"more":1}"#;
 
         assert_eq!(
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_lies_where_its_cursor_says() {
+    fn a_page_begins_or_ends_at_its_cursor() {
         for (cursor, first, last, more) in [
             (Cursor::Front, "a", "b", true),
             (Cursor::After("b"), "c", "d", true),
@@ -402,23 +402,23 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_that_is_nowhere_is_named() {
+    fn an_unknown_cursor_is_returned_as_the_error() {
         let models = Models::read(FIVE.as_bytes()).unwrap();
         assert_eq!(models.messages(&Page { limit: 1, cursor: Cursor::After("z") }), Err("z"));
     }
 
     #[test]
-    fn what_is_no_list_is_refused() {
+    fn a_body_that_is_not_a_list_is_refused() {
         for body in ["", "{", "[{]", "<html>"] {
-            assert!(matches!(Models::read(body.as_bytes()), Err(NotAList::NotJson(_))), "{body}");
+            assert!(matches!(Models::read(body.as_bytes()), Err(ModelListError::NotJson(_))), "{body}");
         }
         for body in ["{}", "7", "null", r#"{"data":7}"#] {
-            assert_eq!(Models::read(body.as_bytes()).err(), Some(NotAList::NoData), "{body}");
+            assert_eq!(Models::read(body.as_bytes()).err(), Some(ModelListError::MissingData), "{body}");
         }
     }
 
     #[test]
-    fn models_are_named_by_id_and_by_what_people_call_them() {
+    fn models_have_an_id_and_a_display_name() {
         let listed = r#"{"data":[{"id":"m","name":"The M","created":1700000000},{"id":"n","display_name":"n"},{"no":"id"}]}"#;
         let named: Vec<_> = Models::read(listed.as_bytes()).unwrap().named().collect();
         let m = Named {

@@ -1,4 +1,4 @@
-//! Chat Completions in OpenAI's words, and in those of the vendors that claim to be compatible.
+//! The Chat Completions API: OpenAI's wire format, and the variants of vendors that are compatible with it.
 
 pub(crate) mod chunk;
 pub mod error;

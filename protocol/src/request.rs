@@ -1,5 +1,5 @@
-//! A request body looked at without being parsed: where its `model` stands, whether it asks for a stream, and
-//! edits that leave every other byte alone.
+//! Scans a request body without parsing it: finds its `model` and whether it requests a stream, and edits it so that
+//! every other byte is preserved.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -34,34 +34,34 @@ use tools::History;
 pub use tools::ToolHistory;
 pub(crate) use trimmed::{Unwanted, renamed, trimmed, value_at};
 
-/// What a gateway must know of a request that it passes through.
+/// What the gateway needs to know about a request that it passes through.
 #[derive(Debug)]
 pub struct RequestHead<'a> {
     /// The decoded value of the last top-level `model`.
     pub model: Cow<'a, str>,
-    /// What the last top-level `stream` says; absent or null means [`Streaming::No`].
+    /// The value of the last top-level `stream`; absent or null means [`Streaming::No`].
     pub delivery: Streaming,
-    /// In the last top-level `messages`.
+    /// The tool calls and results in the last top-level `messages`.
     pub tools: ToolHistory,
-    /// How many there are in there.
+    /// The number of messages in the last top-level `messages`.
     pub messages: u32,
-    /// Whether [`without_own_thinking`] may find something.
+    /// Whether [`without_own_thinking`] can have an effect.
     pub own_thinking: bool,
-    /// Whether [`with_tool_ids`] may find something for an upstream that demands Anthropic's form.
+    /// Whether [`with_tool_ids`] can have an effect for an upstream that requires Anthropic's form.
     pub odd_tool_ids: bool,
     spans: ModelSpans,
     /// The value of the last top-level `stream_options`.
     stream_options: Option<Range<usize>>,
     /// The value of the last top-level `metadata`.
     metadata: Option<Range<usize>>,
-    /// The most tokens that the client asks for, if it names a limit: the last top-level `max_tokens`, `max_completion_tokens` or
+    /// The token limit, if the client sets one: the last top-level `max_tokens`, `max_completion_tokens` or
     /// `max_output_tokens`.
     pub max_tokens: Option<u64>,
-    /// Where the object's closing brace stands.
+    /// The offset of the object's closing brace.
     end: usize,
 }
 
-/// Whether the client asked for the reply as a stream of events.
+/// Whether the client requests the reply as a stream of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Streaming {
     /// `"stream": true`
@@ -70,25 +70,25 @@ pub enum Streaming {
     No,
 }
 
-/// Why a body is no request, worded for the client.
+/// Why a body is not a request, in a wording for the client.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RequestScanError {
-    /// `offset` is the first byte that is none.
+    /// `offset` is the first byte that is not valid UTF-8.
     #[error("the body is not valid UTF-8 (at byte {offset})")]
     NotUtf8 { offset: usize },
-    /// `offset` is where the grammar is first broken, or the body's length when it was cut.
+    /// `offset` is the first violation of the grammar, or the body's length if it is truncated.
     #[error("the body is not valid JSON (at byte {offset})")]
     NotJson { offset: usize },
     /// Valid JSON of another type.
     #[error("the body must be a JSON object")]
     NotAnObject,
-    /// No `model` at the top level.
+    /// No top-level `model`.
     #[error("model: field required")]
     NoModel,
-    /// The `model` that counts is something else, or null.
+    /// The last `model` is not a string.
     #[error("model: must be a string")]
     ModelNotAString,
-    /// The `stream` that counts is neither that nor null.
+    /// The last `stream` is neither a boolean nor null.
     #[error("stream: must be a boolean")]
     StreamNotABoolean,
 }
@@ -99,19 +99,20 @@ impl From<NotJson> for RequestScanError {
     }
 }
 
-/// Finds the top-level `model` and `stream` of a JSON object, in any order and with escaped keys; of duplicates
-/// the last counts, as with every common parser.
+/// Finds the top-level `model` and `stream` of a JSON object, in any order and with escaped keys; the last duplicate
+/// wins, as in every common parser.
 ///
-/// Only structure is checked: one object, matching brackets, terminated strings, nothing behind it. What the
-/// members mean is the upstream's business.
+/// Only the structure is checked: one object, matching brackets, terminated strings, and nothing after it. The upstream
+/// checks the meaning of the members.
 ///
 /// # Errors
-/// The first of [`RequestScanError`] that applies; a body is checked to its end before a field is missed.
+/// Returns the first [`RequestScanError`] that applies; a missing field is reported only for a body that is valid to
+/// its end.
 pub fn head(body: &[u8]) -> Result<RequestHead<'_>, RequestScanError> {
     if let Err(error) = simdutf8::compat::from_utf8(body) {
         return Err(RequestScanError::NotUtf8 { offset: error.valid_up_to() });
     }
-    let found = find(body)?;
+    let found = scan(body)?;
     let Some(last) = found.model else { return Err(RequestScanError::NoModel) };
     let value = &body[last.clone()];
     if value.first() != Some(&b'"') {
@@ -140,7 +141,7 @@ pub fn head(body: &[u8]) -> Result<RequestHead<'_>, RequestScanError> {
 }
 
 impl RequestHead<'static> {
-    /// The head of a request that has no body.
+    /// Returns the head of a request without a body.
     #[must_use]
     pub fn of_nothing() -> Self {
         Self {
@@ -160,14 +161,14 @@ impl RequestHead<'static> {
 }
 
 impl RequestHead<'_> {
-    /// The same, independent of the body it was found in.
+    /// Returns the same head, independent of the body.
     #[must_use]
     pub fn into_owned(self) -> RequestHead<'static> {
         RequestHead { model: Cow::Owned(self.model.into_owned()), ..self }
     }
 
-    /// The body with the value of every top-level `model` replaced and everything else byte-identical. `body` must
-    /// be the one that this head was found in. It is returned itself, uncopied, when it already says so.
+    /// Returns the body with the value of every top-level `model` replaced and everything else byte-identical. `body`
+    /// must be the body that was scanned. It is returned uncopied if it already has this model.
     #[must_use]
     pub fn with_model(&self, body: &Bytes, model: &str) -> Pieces {
         if self.spans.earlier.is_empty() && self.model == model {
@@ -176,8 +177,8 @@ impl RequestHead<'_> {
         Pieces::new(body, &mut self.model_edits(model))
     }
 
-    /// The same for Chat Completions, whose streams tell their usage only when asked: a streamed request is made to ask.
-    /// The answer is also whether the client asked itself.
+    /// Does the same for Chat Completions, whose streams report usage on request only: a streamed request is changed to
+    /// request it. Also returns whether the client requested it.
     #[must_use]
     pub fn with_model_and_usage(&self, body: &Bytes, model: &str) -> (Pieces, UsageAsked) {
         if self.delivery == Streaming::No {
@@ -198,28 +199,28 @@ impl RequestHead<'_> {
     }
 }
 
-/// Who asked a Chat Completions stream to tell its usage.
+/// Who requested the usage of a Chat Completions stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UsageAsked {
     ByClient,
-    /// The client did not, and must not see it.
+    /// The gateway only; the usage must not be sent to the client.
     ByGateway,
 }
 
-/// A span of a body and what stands there instead.
+/// A span of a body and its replacement.
 #[derive(Debug)]
 pub(crate) struct Splice {
     pub(crate) span: Range<usize>,
     pub(crate) text: String,
 }
 
-/// The body with these spans, which do not overlap, replaced.
+/// Returns the body with these spans replaced. The spans must not overlap.
 pub(crate) fn spliced(body: &Bytes, edits: &mut [Splice]) -> Bytes {
     Pieces::new(body, edits).joined()
 }
 
-/// Whether a body is one JSON value, whole: brackets match, strings are terminated, nothing stands behind. This
-/// is how a reply that was cut is told from one that ended.
+/// Whether a body is one complete JSON value: matching brackets, terminated strings, and nothing after it. This
+/// distinguishes a complete reply from a truncated one.
 #[must_use]
 pub fn is_complete_json(body: &[u8]) -> bool {
     let mut cursor = Cursor::new(body);
@@ -228,13 +229,13 @@ pub fn is_complete_json(body: &[u8]) -> bool {
 
 #[derive(Debug)]
 struct ModelSpans {
-    /// Those that a later duplicate overrides; as good as always none, and then no allocation.
+    /// Values that a later duplicate overrides; almost always empty, which needs no allocation.
     earlier: Vec<Range<usize>>,
     last: Range<usize>,
 }
 
 #[derive(Default)]
-struct Found {
+struct Scan {
     earlier: Vec<Range<usize>>,
     model: Option<Range<usize>>,
     stream: Option<Range<usize>>,
@@ -245,24 +246,24 @@ struct Found {
     end: usize,
 }
 
-fn find(body: &[u8]) -> Result<Found, RequestScanError> {
+fn scan(body: &[u8]) -> Result<Scan, RequestScanError> {
     let mut cursor = Cursor::new(body);
     if cursor.peek() != Some(b'{') {
         cursor.value()?;
         cursor.end()?;
         return Err(RequestScanError::NotAnObject);
     }
-    let mut found = Found::default();
-    cursor.members(|cursor, key| found.take(key, cursor))?;
+    let mut found = Scan::default();
+    cursor.members(|cursor, key| found.member(key, cursor))?;
     found.end = cursor.at() - 1;
     cursor.end()?;
     Ok(found)
 }
 
-impl Found {
-    fn take(&mut self, key: &str, cursor: &mut Cursor<'_>) -> Walk<()> {
+impl Scan {
+    fn member(&mut self, key: &str, cursor: &mut Cursor<'_>) -> Walk<()> {
         if key == "messages" {
-            self.history = History::of(cursor)?;
+            self.history = History::scan(cursor)?;
             return Ok(());
         }
         let value = cursor.value()?;
@@ -283,7 +284,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_defect_has_its_words() {
+    fn every_defect_has_its_message() {
         for (body, words) in [
             ("", "the body is not valid JSON (at byte 0)"),
             ("{\"model\":\"m\"", "the body is not valid JSON (at byte 12)"),

@@ -1,7 +1,7 @@
-//! JSON schemas in the forms that vendors accept.
+//! Rewrites JSON schemas to the forms that vendors accept.
 //!
 //! [`completed`] adds what OpenAI requires and every other vendor ignores. [`fitted`] also replaces what OpenAI and
-//! Anthropic refuse at the top of a tool's schema. [`reduced`] leaves what Anthropic's structured outputs support.
+//! Anthropic refuse at the top of a tool's schema. [`reduced`] keeps what Anthropic's structured outputs support.
 
 mod flattening;
 mod reduced;
@@ -14,7 +14,7 @@ use memchr::memmem::Finder;
 pub(crate) use self::reduced::reduced;
 use self::tree::{Members, Node};
 
-/// A word of a schema. The search for it is prepared once, which costs more than to search one schema.
+/// A keyword of a schema. Its search is prepared once, because the preparation costs more than searching one schema.
 struct Keyword(LazyLock<Finder<'static>>);
 
 impl Keyword {
@@ -28,9 +28,9 @@ static PROPERTIES: Keyword = Keyword(LazyLock::new(|| Finder::new("\"properties\
 static ARRAY: Keyword = Keyword(LazyLock::new(|| Finder::new("\"array\"")));
 static ITEMS: Keyword = Keyword(LazyLock::new(|| Finder::new("\"items\"")));
 
-/// The schema with `properties` in each object and `items` in each array; `None` if nothing is missing.
+/// Returns the schema with `properties` in each object and `items` in each array; `None` if nothing is missing.
 ///
-/// A count of words comes first, so that a schema without gaps costs no parse.
+/// Keywords are counted first, so that a complete schema is not parsed.
 pub(crate) fn completed(schema: &str) -> Option<String> {
     let is_short_of = |member: &Keyword, kind: &Keyword| {
         let needed = kind.count_in(schema);
@@ -44,10 +44,10 @@ pub(crate) fn completed(schema: &str) -> Option<String> {
     complete(&mut node).then(|| node.to_json())
 }
 
-/// The schema of a tool as an object that needs no alternatives at its top; `None` if it already is one and lacks
-/// nothing.
+/// Returns a tool's schema as an object without alternatives at its top; `None` if it already is one and nothing is
+/// missing.
 ///
-/// The properties of all alternatives are allowed then, and only what all of them require is required. The tool itself
+/// The result allows the properties of all alternatives and requires only what all of them require. The tool itself
 /// still checks the rest.
 pub(crate) fn fitted(schema: &str) -> Option<String> {
     let mut node = Node::parse(schema)?;
@@ -70,7 +70,7 @@ pub(crate) fn fitted(schema: &str) -> Option<String> {
     changed.then(|| node.to_json())
 }
 
-/// Whether anything was missing.
+/// Adds missing members. Returns whether any was missing.
 fn complete(node: &mut Node) -> bool {
     let Node::Object(schema) = node else { return false };
     let mut changed = false;
@@ -88,7 +88,7 @@ fn complete(node: &mut Node) -> bool {
         };
     }
     for (kind, member) in [("object", "properties"), ("array", "items")] {
-        if is_of(schema, kind) && !schema.has(member) {
+        if has_type(schema, kind) && !schema.has(member) {
             schema.set(member, Node::Object(Members::default()));
             changed = true;
         }
@@ -96,11 +96,11 @@ fn complete(node: &mut Node) -> bool {
     changed
 }
 
-fn is_of(schema: &Members, kind: &str) -> bool {
+fn has_type(schema: &Members, kind: &str) -> bool {
     schema.get("type").is_some_and(|kinds| is_kind(kinds, kind))
 }
 
-/// Whether the value of `type` names this kind.
+/// Whether the value of `type` includes this type.
 fn is_kind(kinds: &Node, kind: &str) -> bool {
     let is_it = |node: &Node| node.text().as_deref() == Some(kind);
     match kinds {
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_openai_requires_is_added_wherever_it_is_missing() {
+    fn members_that_openai_requires_are_added_where_missing() {
         for (schema, expected) in [
             (r#"{"type":"object"}"#, r#"{"type":"object","properties":{}}"#),
             (
@@ -127,12 +127,12 @@ mod tests {
             ),
         ] {
             assert_eq!(completed(schema).as_deref(), Some(expected));
-            assert_eq!(completed(expected), None, "it lacks nothing then");
+            assert_eq!(completed(expected), None, "a completed schema lacks nothing");
         }
     }
 
     #[test]
-    fn values_are_no_schemas_and_a_complete_schema_stays_as_it_is() {
+    fn values_are_not_schemas_and_a_complete_schema_is_unchanged() {
         for schema in [
             r#"{"type":"object","properties":{"type":{"type":"string","enum":["array","object"],"default":{"type":"object"}}}}"#,
             r#"{ "type" : "string" }"#,
@@ -170,7 +170,7 @@ mod tests {
             (r#"true"#, r#"{"type":"object","properties":{}}"#),
         ] {
             assert_eq!(fitted(schema).as_deref(), Some(expected), "{schema}");
-            assert_eq!(fitted(expected), None, "it fits then");
+            assert_eq!(fitted(expected), None, "a fitted schema fits");
         }
     }
 

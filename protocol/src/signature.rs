@@ -1,38 +1,38 @@
-//! The signature of thinking blocks that this gateway makes from another vendor's reasoning: recognisable as ours,
-//! and readable back into the provider and model that thought.
+//! Signatures of thinking blocks that this gateway creates from another vendor's reasoning. A signature identifies the
+//! gateway as its origin and encodes the provider and model of the reasoning.
 //!
-//! `vdm1.<provider>~<model>`, both percent-encoded outside `[A-Za-z0-9._-]`, and behind another `~` in base64url what the
-//! bridge wants back with the block.
+//! The format is `vdm1.<provider>~<model>`, both percent-encoded outside `[A-Za-z0-9._-]`, optionally followed by `~`
+//! and data in base64url that the codec receives back with the block.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
 
-/// What every signature of ours starts with, and no signature of Anthropic's.
+/// The prefix of every signature of this gateway, and of none of Anthropic's.
 pub const PREFIX: &str = "vdm1.";
 
-/// The provider and the upstream model that a signature of ours names.
+/// The provider and the upstream model in a signature of this gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     pub provider: String,
     pub model: String,
-    /// What went along.
+    /// The attached data.
     pub carried: Option<Vec<u8>>,
 }
 
-/// Makes the signature that names this provider and upstream model.
+/// Creates the signature for this provider and upstream model.
 pub fn mint(provider: &str, model: &str) -> String {
     format!("{PREFIX}{}~{}", encode(provider), encode(model))
 }
 
-/// Makes a signature take something along.
+/// Attaches data to a signature.
 pub fn carry(signature: &mut String, load: &[u8]) {
     signature.push('~');
     URL_SAFE_NO_PAD.encode_string(load, signature);
 }
 
-/// Reads one of our signatures; `None` for anybody else's.
+/// Parses a signature of this gateway; `None` for any other.
 pub fn read(signature: &str) -> Option<Origin> {
     let (provider, rest) = signature.strip_prefix(PREFIX)?.split_once('~')?;
     let (model, load) = rest.split_once('~').map_or((rest, None), |(model, load)| (model, Some(load)));
@@ -44,7 +44,7 @@ fn encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
-/// `None` for what was not written like this.
+/// Decodes percent-encoded text; `None` if it is not in this form.
 fn decode(text: &str) -> Option<String> {
     let decoded = percent_decode_str(text).decode_utf8().ok()?;
     (encode(&decoded) == text).then(|| decoded.into_owned())

@@ -1,8 +1,8 @@
-//! Server-sent events: bytes in any slicing on one side, complete events on the other.
+//! Server-sent events: splits bytes in pieces of any size into complete events.
 //!
-//! A line may end with LF, CRLF or CR, mixed as the sender likes; an event ends with a blank line. Whether a byte
-//! ends a blank line can be seen from it and the two bytes before it, so that the last boundary of a chunk is
-//! found from its end, usually in the first look, and no byte is looked at twice.
+//! A line can end with LF, CRLF or CR, also mixed; an event ends with a blank line. Whether a byte ends a blank line
+//! depends on it and the two bytes before it only. Therefore the last boundary of a chunk is found from its end,
+//! usually at once, and no byte is examined twice.
 
 use std::borrow::Cow;
 
@@ -11,28 +11,28 @@ use memchr::{memchr2, memrchr2_iter};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// Cuts a byte stream behind its complete events and holds back the unfinished one.
+/// Splits a byte stream after its last complete event and holds back the unfinished one.
 ///
-/// A CR that ends a blank line ends the event at once, though an LF may follow: a finished event is never held
-/// back to see. That LF then comes out as a blank line of its own, which every reader ignores.
+/// A CR that ends a blank line ends the event at once, although an LF may follow: a finished event is never delayed to
+/// find out. That LF is then returned as a blank line of its own, which every reader ignores.
 #[derive(Debug)]
 pub struct Splitter {
     limit: usize,
     buffer: BytesMut,
-    /// How much of `buffer` is complete events that nobody has asked for yet.
+    /// How many bytes of `buffer` are complete events that have not been returned yet.
     complete: usize,
-    /// The last two bytes that came in, handed out or not.
+    /// The last two bytes received, returned or not.
     before: [u8; 2],
 }
 
 impl Splitter {
-    /// `limit` is the largest single event to hold, in bytes; see [`Splitter::oversized`].
+    /// `limit` is the largest unfinished event to hold, in bytes; see [`Splitter::oversized`].
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self { limit, buffer: BytesMut::new(), complete: 0, before: START }
     }
 
-    /// Takes in what has arrived.
+    /// Adds received bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         if let Some(end) = self.boundary(bytes) {
             self.complete = self.buffer.len() + end;
@@ -40,15 +40,15 @@ impl Splitter {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Everything up to the last event boundary seen, as one block of complete events, byte-identical to what
-    /// came in; `None` when no event is complete.
+    /// Returns everything up to the last event boundary as one block of complete events, byte-identical to the input;
+    /// `None` if no event is complete.
     pub fn complete(&mut self) -> Option<Bytes> {
         let length = std::mem::take(&mut self.complete);
         (length > 0).then(|| self.buffer.split_to(length).freeze())
     }
 
-    /// [`Splitter::push`] and [`Splitter::complete`] in one. While nothing is held the block is the chunk itself
-    /// or its front, shared and not copied.
+    /// Combines [`Splitter::push`] and [`Splitter::complete`]. While nothing is held, the returned block is the chunk
+    /// itself or its front, shared and not copied.
     pub fn pass(&mut self, chunk: Bytes) -> Option<Bytes> {
         if !self.buffer.is_empty() {
             self.push(&chunk);
@@ -59,27 +59,27 @@ impl Splitter {
         end.map(|end| chunk.slice(..end))
     }
 
-    /// Bytes of the unfinished event.
+    /// Returns the number of bytes of the unfinished event.
     #[must_use]
     pub fn held(&self) -> usize {
         self.buffer.len() - self.complete
     }
 
-    /// Whether the unfinished event has outgrown the limit.
+    /// Whether the unfinished event exceeds the limit.
     #[must_use]
     pub fn oversized(&self) -> bool {
         self.held() > self.limit
     }
 
-    /// What is left when the body has ended: as a rule an event without its blank line. A translation may still
-    /// read it, a passthrough drops it. The splitter is as new afterwards.
+    /// Returns the rest after the end of the body, usually an event without its blank line, and resets the splitter. A
+    /// codec may still read the rest; a passthrough drops it.
     pub fn rest(&mut self) -> Bytes {
         self.complete = 0;
         self.before = START;
         self.buffer.split().freeze()
     }
 
-    /// The end of the last blank line in the bytes that come next.
+    /// Returns the end of the last blank line in the next bytes.
     fn boundary(&mut self, bytes: &[u8]) -> Option<usize> {
         let before = self.before;
         self.before = match *bytes {
@@ -91,10 +91,10 @@ impl Splitter {
     }
 }
 
-/// What stands before the first byte: as if a line had just ended.
+/// The bytes assumed before the first one, as if a line had just ended.
 const START: [u8; 2] = *b"\n\n";
 
-/// Whether the CR or LF at `at` ends a line without content; `before` is what precedes `bytes`.
+/// Whether the CR or LF at `at` ends an empty line; `before` holds the two bytes before `bytes`.
 fn ends_blank_line(before: [u8; 2], bytes: &[u8], at: usize) -> bool {
     let back = |steps: usize| if steps <= at { bytes[at - steps] } else { before[2 + at - steps] };
     match (bytes[at], back(1)) {
@@ -107,8 +107,8 @@ fn is_line_end(byte: u8) -> bool {
     matches!(byte, b'\r' | b'\n')
 }
 
-/// The events of a block of complete events. An unterminated last one, as [`Splitter::rest`] may return it, is
-/// an event too. Blank lines alone are none.
+/// Returns the events of a block of complete events. An unterminated last event, which [`Splitter::rest`] can return,
+/// is an event as well. Blank lines alone are not.
 pub fn events(block: &[u8]) -> impl Iterator<Item = Event<'_>> {
     Events { rest: block }
 }
@@ -123,7 +123,8 @@ impl<'a> Iterator for Events<'a> {
     fn next(&mut self) -> Option<Event<'a>> {
         let whole = self.rest;
         let blank = whole.iter().take_while(|&&byte| is_line_end(byte)).count();
-        // A block does not know whether it is the first of its stream, so that the mark is let pass before any event.
+        // A block does not know whether it is the first of its stream, so a byte order mark is skipped before any
+        // event.
         let lines = &whole[blank..];
         let lines = lines.strip_prefix(BYTE_ORDER_MARK).unwrap_or(lines);
         if lines.is_empty() {
@@ -151,7 +152,7 @@ impl<'a> Iterator for Events<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Event<'a> {
     raw: &'a [u8],
-    /// `raw` from its first line on.
+    /// `raw` starting at its first line.
     lines: &'a [u8],
     name: Option<&'a [u8]>,
     data: Data<'a>,
@@ -165,26 +166,26 @@ enum Data<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// The event as it came in, with its closing blank line and blank lines that stood before it.
+    /// Returns the event as received, with its closing blank line and any blank lines before it.
     #[must_use]
     pub fn raw(&self) -> &'a [u8] {
         self.raw
     }
 
-    /// How many bytes of it are line ends that stand before its first line: what belongs to the event before where a
-    /// block was cut between a CR and its LF, and blank lines that nobody needs.
+    /// Returns the number of bytes of line ends before the first line: the LF of the previous event if a block was
+    /// split between its CR and LF, and superfluous blank lines.
     #[must_use]
     pub fn leading_line_ends(&self) -> usize {
         self.raw.iter().take_while(|&&byte| is_line_end(byte)).count()
     }
 
-    /// The value of the last `event:` line.
+    /// Returns the value of the last `event:` line.
     #[must_use]
     pub fn name(&self) -> Option<&'a [u8]> {
         self.name
     }
 
-    /// The `data:` lines joined with LF, borrowed when there is one; `None` without any, as for a comment.
+    /// Returns the `data:` lines joined with LF, borrowed if there is one line; `None` without any, as in a comment.
     #[must_use]
     pub fn data(&self) -> Option<Cow<'a, [u8]>> {
         match self.data {
@@ -221,14 +222,14 @@ impl<'a> Event<'a> {
     }
 }
 
-/// The first line without its end, and what stands behind its end.
+/// Returns the first line without its end, and the text after its end.
 fn cut_line(bytes: &[u8]) -> (&[u8], &[u8]) {
     let Some(end) = memchr2(b'\r', b'\n', bytes) else { return (bytes, &[]) };
     let length = if bytes[end..].starts_with(b"\r\n") { 2 } else { 1 };
     (&bytes[..end], &bytes[end + length..])
 }
 
-/// The value of a line if it is a line of this field: one space behind the colon is not part of it.
+/// Returns the value of a line of this field, without one space after the colon.
 fn value_of<'a>(field: &[u8], line: &'a [u8]) -> Option<&'a [u8]> {
     match line.strip_prefix(field)? {
         [b':', b' ', value @ ..] | [b':', value @ ..] => Some(value),
@@ -249,14 +250,14 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_that_ends_with_an_event_is_handed_on_uncopied() {
+    fn a_chunk_that_ends_with_an_event_is_returned_uncopied() {
         let chunk = Bytes::from("data: a\n\ndata: b\n\n".to_owned());
         let block = Splitter::new(64).pass(chunk.clone()).unwrap();
         assert_eq!((block.as_ptr(), block.len()), (chunk.as_ptr(), chunk.len()));
     }
 
     #[test]
-    fn the_front_of_a_chunk_is_handed_on_uncopied_and_its_tail_is_held() {
+    fn the_front_of_a_chunk_is_returned_uncopied_and_its_tail_is_held() {
         let mut splitter = Splitter::new(64);
         let chunk = Bytes::from("data: a\n\ndata: b".to_owned());
         assert_eq!(splitter.pass(chunk.clone()).unwrap().as_ptr(), chunk.as_ptr());
@@ -277,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finished_event_does_not_wait_for_the_lf_behind_its_cr() {
+    fn a_finished_event_does_not_wait_for_the_lf_after_its_cr() {
         let mut splitter = Splitter::new(64);
         splitter.push(b"data: a\r\n\r");
         assert_eq!(splitter.complete().unwrap(), "data: a\r\n\r");
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_an_event_too_and_leaves_the_splitter_as_new() {
+    fn the_rest_is_an_event_and_resets_the_splitter() {
         let mut splitter = Splitter::new(64);
         splitter.push(b"data: a");
         assert_eq!(only(&splitter.rest()).data().as_deref(), Some(&b"a"[..]));

@@ -1,11 +1,11 @@
-//! Ids of tool calls that every vendor accepts, and the way back to the vendor's own id.
+//! Converts ids of tool calls to a form that every vendor accepts, and back to the vendor's own id.
 //!
-//! A client repeats an id in every later request, to whatever model it talks to by then. Anthropic accepts
-//! `[A-Za-z0-9_-]`, 64 characters at most, and refuses the whole conversation otherwise. An id of that form stays as it
-//! is. Any other becomes `vdm1_<maker>_<id>`: two characters for the maker, then the id with `-` as the escape
-//! character. The maker gets its own id back, everybody else the marked one. No table is kept: the mark outlives
-//! restarts and means the same on every replica. An id that is too long to carry becomes `vdm0_<hash>`, which stays the
-//! same for the same id but does not lead back.
+//! A client repeats an id in every later request, whichever model it uses then. Anthropic accepts `[A-Za-z0-9_-]`, at
+//! most 64 characters, and otherwise refuses the whole conversation. An id of that form is kept. Any other becomes
+//! `vdm1_<maker>_<id>`: two characters for the maker, then the id with `-` as the escape character. The maker receives
+//! its own id back, all other vendors the converted one. No table is needed: the conversion survives restarts and is
+//! the same on every replica. An id that is too long to convert becomes `vdm0_<hash>`, which is the same for the same
+//! id but cannot be converted back.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -16,32 +16,33 @@ use sha2::{Digest, Sha256};
 /// The longest id that Anthropic accepts.
 const LONGEST: usize = 64;
 /// The longest id that OpenAI accepts.
-const LONGEST_OF_OPENAI: usize = 40;
-/// How many characters an id of Mistral has.
-const LENGTH_OF_MISTRAL: usize = 9;
-const CARRIED: &str = "vdm1_";
+const OPENAI_LONGEST: usize = 40;
+/// The length of Mistral's ids.
+const MISTRAL_LENGTH: usize = 9;
+const CONVERTED: &str = "vdm1_";
 const HASHED: &str = "vdm0_";
-/// Keeps `vdm0_` and the hash within OpenAI's bound.
-const LENGTH_OF_HASH: usize = 27;
+/// The length of the hash: with `vdm0_` it is within OpenAI's limit.
+const HASH_LENGTH: usize = 27;
 
 const ESCAPE: char = '-';
-/// What stands behind the escape character for the characters that ids have most; others are `x` and two digits.
-const SHORT: [(u8, u8); 6] =
+/// The codes after the escape character for the most frequent characters; others are `x` and two digits.
+const SHORT_ESCAPES: [(u8, u8); 6] =
     [(b'-', b'-'), (b'.', b'd'), (b':', b'c'), (b'|', b'p'), (b' ', b's'), (b'/', b'f')];
 
-/// How every id of Kimi begins, and what stands for it where the id would be too long otherwise.
-const FUNCTIONS: (&str, &str) = ("functions.", "-F");
+/// The prefix of Kimi's ids, and its abbreviation for ids that would be too long otherwise.
+const KIMI_PREFIX: &str = "functions.";
+const KIMI_PREFIX_CODE: &str = "-F";
 
-/// Who made an id: a provider, and the vendor behind it where the provider serves the models of several.
+/// The origin of an id: a provider, and the vendor of the model if the provider serves models of several vendors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Maker([u8; 2]);
 
 impl Maker {
-    /// Whoever made the ids of a history that no gateway has seen.
+    /// The origin of ids in a history without a known maker.
     pub(crate) const UNKNOWN: Self = Self(*b"00");
 
-    /// The vendor of a model stands before its last slash (`moonshotai/kimi-k2`). Claude is Anthropic's wherever it is
-    /// served, and its ids are checked there as well.
+    /// Creates the maker for a provider and model. The vendor of a model is the part before its last slash
+    /// (`moonshotai/kimi-k2`). Claude belongs to Anthropic with every provider, and its ids are checked by all of them.
     #[must_use]
     pub fn new(provider: &str, model: &str) -> Self {
         let vendor = match model.rsplit_once('/') {
@@ -49,55 +50,55 @@ impl Maker {
             Some((vendor, _)) => vendor,
             None => "",
         };
-        // Every request computes it, so it is no cryptographic hash.
+        // Every request computes this, so it is not a cryptographic hash.
         let mut checksum = crc32fast::Hasher::new();
         for part in [provider, "\0", vendor] {
             checksum.update(part.as_bytes());
         }
         let mut encoded = [0; 6];
-        // The buffer has room for the four bytes: nothing can fail.
+        // The buffer has room for the four bytes, so this cannot fail.
         let _length = URL_SAFE_NO_PAD.encode_slice(checksum.finalize().to_be_bytes(), &mut encoded);
         Self([encoded[0], encoded[1]])
     }
 }
 
-/// Whether every vendor accepts the id as it is, apart from the bounds of [`Form`].
+/// Whether every vendor accepts the id, apart from the limits of [`Form`].
 pub(crate) fn is_portable(id: &str) -> bool {
     (1..=LONGEST).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
-/// The id as a client gets it: itself where that is portable.
+/// Returns the id for a client: the id itself if it is portable.
 #[must_use]
 pub fn portable(id: &str, maker: Maker) -> Cow<'_, str> {
     if is_portable(id) {
         return Cow::Borrowed(id);
     }
-    let carried = |front: &str, rest: &str| {
-        let mut carried = String::with_capacity(LONGEST);
-        carried.push_str(CARRIED);
-        carried.extend(maker.0.map(char::from));
-        carried.push('_');
-        carried.push_str(front);
-        escape(rest, &mut carried);
-        Some(carried).filter(|carried| carried.len() <= LONGEST)
+    let converted = |front: &str, rest: &str| {
+        let mut converted = String::with_capacity(LONGEST);
+        converted.push_str(CONVERTED);
+        converted.extend(maker.0.map(char::from));
+        converted.push('_');
+        converted.push_str(front);
+        escape(rest, &mut converted);
+        Some(converted).filter(|converted| converted.len() <= LONGEST)
     };
-    let shorter = || carried(FUNCTIONS.1, id.strip_prefix(FUNCTIONS.0)?);
-    Cow::Owned(carried("", id).or_else(shorter).unwrap_or_else(|| hashed(id, 0)))
+    let shorter = || converted(KIMI_PREFIX_CODE, id.strip_prefix(KIMI_PREFIX)?);
+    Cow::Owned(converted("", id).or_else(shorter).unwrap_or_else(|| hashed(id, 0)))
 }
 
-/// The id that this maker gave, if the client's id carries it.
+/// Returns the id that this maker assigned, if the client's id contains it.
 #[must_use]
 pub fn original(id: &str, maker: Maker) -> Option<String> {
-    let (tag, rest) = id.strip_prefix(CARRIED)?.split_at_checked(maker.0.len())?;
+    let (tag, rest) = id.strip_prefix(CONVERTED)?.split_at_checked(maker.0.len())?;
     let original = unescape(rest.strip_prefix('_')?).filter(|_| tag.as_bytes() == maker.0)?;
-    // A vendor's own id can look like a mark: only what is written exactly like one is one.
+    // A vendor's own id can resemble a converted one: only an id that converts to exactly this text counts.
     (portable(&original, maker) == id).then_some(original)
 }
 
 fn escape(id: &str, out: &mut String) {
     for byte in id.bytes() {
-        match SHORT.iter().find(|(known, _)| *known == byte) {
+        match SHORT_ESCAPES.iter().find(|(known, _)| *known == byte) {
             Some((_, letter)) => out.extend([ESCAPE, char::from(*letter)]),
             None if byte.is_ascii_alphanumeric() || byte == b'_' => out.push(char::from(byte)),
             None => out.push_str(&format!("{ESCAPE}x{byte:02x}")),
@@ -106,7 +107,7 @@ fn escape(id: &str, out: &mut String) {
 }
 
 fn unescape(text: &str) -> Option<String> {
-    let (front, text) = text.strip_prefix(FUNCTIONS.1).map_or(("", text), |rest| (FUNCTIONS.0, rest));
+    let (front, text) = text.strip_prefix(KIMI_PREFIX_CODE).map_or(("", text), |rest| (KIMI_PREFIX, rest));
     let mut bytes = front.as_bytes().to_vec();
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -115,7 +116,7 @@ fn unescape(text: &str) -> Option<String> {
             continue;
         }
         let letter = rest.next()?;
-        bytes.push(match SHORT.iter().find(|(_, known)| *known == letter) {
+        bytes.push(match SHORT_ESCAPES.iter().find(|(_, known)| *known == letter) {
             Some((byte, _)) => *byte,
             None if letter == b'x' => {
                 let digits = [rest.next()?, rest.next()?];
@@ -127,7 +128,7 @@ fn unescape(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// `attempt` tells the ids of one request apart where two of them would be the same.
+/// Hashes an id. `attempt` distinguishes ids of one request that would otherwise be equal.
 fn digest(id: &str, attempt: u32) -> sha2::digest::Output<Sha256> {
     let salt = if attempt == 0 { String::new() } else { format!("\0{attempt}") };
     Sha256::new().chain_update(id).chain_update(salt).finalize()
@@ -135,15 +136,15 @@ fn digest(id: &str, attempt: u32) -> sha2::digest::Output<Sha256> {
 
 fn hashed(id: &str, attempt: u32) -> String {
     let text = URL_SAFE_NO_PAD.encode(digest(id, attempt));
-    format!("{HASHED}{}", &text[..LENGTH_OF_HASH])
+    format!("{HASHED}{}", &text[..HASH_LENGTH])
 }
 
-/// What a vendor demands of the ids in a request.
+/// The form of ids that a vendor requires in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Form {
-    /// `[A-Za-z0-9_-]`, 64 characters at most.
+    /// `[A-Za-z0-9_-]`, at most 64 characters.
     Anthropic,
-    /// 40 characters at most.
+    /// At most 40 characters.
     OpenAi,
     /// Nine letters and digits.
     Mistral,
@@ -153,7 +154,7 @@ impl Form {
     /// Every form.
     pub const ALL: [Self; 3] = [Self::Anthropic, Self::OpenAi, Self::Mistral];
 
-    /// As the configuration calls it.
+    /// Returns the form's name in the configuration.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -163,7 +164,7 @@ impl Form {
         }
     }
 
-    /// The form of this name.
+    /// Returns the form with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|form| form.name() == name)
@@ -172,9 +173,9 @@ impl Form {
     pub(crate) fn accepts(self, id: &str) -> bool {
         match self {
             Self::Anthropic => is_portable(id),
-            Self::OpenAi => (1..=LONGEST_OF_OPENAI).contains(&id.chars().count()),
+            Self::OpenAi => (1..=OPENAI_LONGEST).contains(&id.chars().count()),
             Self::Mistral => {
-                id.len() == LENGTH_OF_MISTRAL && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
+                id.len() == MISTRAL_LENGTH && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
             }
         }
     }
@@ -196,25 +197,25 @@ fn letters_and_digits(digest: &[u8]) -> String {
         number /= 62;
         char::from(digit)
     };
-    (0..LENGTH_OF_MISTRAL).map(|_| next()).collect()
+    (0..MISTRAL_LENGTH).map(|_| next()).collect()
 }
 
-/// The ids of one request that change, by what they are. Two that differ stay different.
+/// The changed ids of one request, by their original. Different ids stay different.
 #[derive(Debug, Default)]
 pub(crate) struct Renamed(HashMap<String, String>);
 
 impl Renamed {
-    /// Every id in the form that the upstream demands.
+    /// Converts every id to the form that the upstream requires.
     pub(crate) fn to_fit<'i>(form: Form, ids: impl Iterator<Item = &'i str> + Clone) -> Self {
         Self::new(ids, |id, attempt| (!form.accepts(id)).then(|| form.fitted(id, attempt)))
     }
 
-    /// The ids of this maker as it gave them.
+    /// Restores the ids that this maker assigned.
     pub(crate) fn to_originals<'i>(maker: Maker, ids: impl Iterator<Item = &'i str> + Clone) -> Self {
         Self::new(ids, |id, attempt| original(id, maker).filter(|_| attempt == 0))
     }
 
-    /// `wanted` names the new id, for each attempt another, or none if the id stays.
+    /// `wanted` returns the new id, a different one for each attempt, or `None` if the id is kept.
     fn new<'i>(
         ids: impl Iterator<Item = &'i str> + Clone,
         wanted: impl Fn(&str, u32) -> Option<String>,
@@ -243,7 +244,7 @@ impl Renamed {
         self.0.is_empty()
     }
 
-    /// The new id, if it has one.
+    /// Returns the new id, if there is one.
     pub(crate) fn get(&self, id: &str) -> Option<&str> {
         self.0.get(id).map(String::as_str)
     }
@@ -261,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_every_vendor_accepts_stays() {
+    fn an_id_that_every_vendor_accepts_is_kept() {
         let long = "x".repeat(64);
         for id in ["toolu_01A", "srvtoolu_1", "call_0", "chatcmpl-tool-0123", "D681PevKs", "-", &long] {
             assert!(matches!(portable(id, kimi()), Cow::Borrowed(same) if same == id), "{id}");
@@ -270,30 +271,30 @@ mod tests {
     }
 
     #[test]
-    fn an_odd_id_is_carried_readably_and_leads_back() {
+    fn an_odd_id_is_converted_readably_and_back() {
         let maker = Maker(*b"Kx");
-        for (id, carried) in [
+        for (id, converted) in [
             ("functions.Bash:0", "vdm1_Kx_functions-dBash-c0"),
             ("call_Q1|fc_0f", "vdm1_Kx_call_Q1-pfc_0f"),
             ("a b/c-d", "vdm1_Kx_a-sb-fc--d"),
             ("é\"", "vdm1_Kx_-xc3-xa9-x22"),
             ("", "vdm1_Kx_"),
         ] {
-            assert_eq!(portable(id, maker), carried);
-            assert_eq!(original(carried, maker).as_deref(), Some(id));
-            assert_eq!(original(carried, Maker(*b"Ky")), None, "another vendor gets the marked one");
+            assert_eq!(portable(id, maker), converted);
+            assert_eq!(original(converted, maker).as_deref(), Some(id));
+            assert_eq!(original(converted, Maker(*b"Ky")), None, "another vendor receives the converted id");
         }
     }
 
     #[test]
-    fn kimis_ids_of_long_names_are_carried_as_well() {
+    fn kimis_ids_with_long_names_are_converted_as_well() {
         let maker = Maker(*b"Kx");
         let long = format!("functions.mcp__github__{}:12", "x".repeat(30));
         let longer = format!("functions.mcp__github__{}:12", "x".repeat(60));
-        let carried = portable(&long, maker).into_owned();
-        assert_eq!(carried, format!("vdm1_Kx_-Fmcp__github__{}-c12", "x".repeat(30)));
-        assert_eq!(original(&carried, maker), Some(long));
-        assert_eq!(original("vdm1_Kx_-FBash-c0", maker), None, "this one would have been carried in full");
+        let converted = portable(&long, maker).into_owned();
+        assert_eq!(converted, format!("vdm1_Kx_-Fmcp__github__{}-c12", "x".repeat(30)));
+        assert_eq!(original(&converted, maker), Some(long));
+        assert_eq!(original("vdm1_Kx_-FBash-c0", maker), None, "this id would have been converted in full");
         assert!(portable(&longer, maker).starts_with(HASHED));
     }
 
@@ -318,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_mark_is_left_alone() {
+    fn an_id_that_only_resembles_a_converted_one_is_kept() {
         let mark = portable("a:b", kimi()).into_owned();
         let head = &mark[..8];
         for id in [format!("{head}plain"), format!("{head}a-"), format!("{head}a-x3"), format!("{head}a-q")] {
@@ -352,7 +353,7 @@ mod tests {
             let odd = "functions.Bash:0".repeat(3);
             let minted = form.fitted(&odd, 0);
             let renamed = Renamed::to_fit(form, [odd.as_str(), &minted, &odd].into_iter());
-            let new = renamed.get(&odd).expect("it does not fit");
+            let new = renamed.get(&odd).expect("an id that does not fit is renamed");
             assert!(new != minted && form.accepts(new), "{new}");
             assert_eq!(renamed.get(&minted), None);
         }
@@ -362,7 +363,7 @@ mod tests {
         assert_eq!(renamed.get(&marked), Some("a:b"));
     }
 
-    /// Ids as vendors make them, and anything else.
+    /// Ids in vendors' forms, and arbitrary text.
     fn any_id() -> impl Strategy<Value = String> {
         prop_oneof![
             "[A-Za-z0-9_.:|/ -]{0,70}",
@@ -380,7 +381,7 @@ mod tests {
             prop_assert!(is_portable(&given));
             prop_assert_eq!(&portable(&given, maker), &given, "a second pass changes nothing");
             prop_assert_eq!(&portable(&given, Maker::new("second gateway", "m")), &given);
-            if given != id && given.starts_with(CARRIED) {
+            if given != id && given.starts_with(CONVERTED) {
                 prop_assert_eq!(original(&given, maker), Some(id));
             }
         }
@@ -392,7 +393,7 @@ mod tests {
             let given = portable(&through, outer).into_owned();
             let back = original(&given, outer).unwrap_or(given);
             let back = original(&back, inner).unwrap_or(back);
-            prop_assume!(!id.starts_with(CARRIED));
+            prop_assume!(!id.starts_with(CONVERTED));
             prop_assert!(back == id || through.starts_with(HASHED));
         }
 

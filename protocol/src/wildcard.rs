@@ -1,6 +1,6 @@
-//! Patterns in which `*` matches any characters.
+//! Matches patterns in which `*` matches any characters.
 
-/// Whether a pattern, in which `*` stands for any characters, is about this text.
+/// Whether a pattern, in which `*` matches any characters, matches this text.
 pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(mut text) = text.strip_prefix(start) else { return false };
@@ -17,7 +17,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_stands_for_anything() {
+    fn a_star_matches_anything() {
         for (pattern, text, is) in [
             ("gpt-5*", "gpt-5.1-codex", true),
             ("gpt-5*", "gpt-4o", false),

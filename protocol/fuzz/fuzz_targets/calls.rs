@@ -1,4 +1,4 @@
-//! Text, thoughts and tool calls in pieces: all of it arrives.
+//! Fuzzes text, reasoning and tool calls in pieces: nothing may be lost.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! A Chat Completions client in front of the Messages API: its request, and the reply in every form.
+//! Fuzzes a Chat Completions client over the Messages API: its request, and the reply in every form.
 
 #![no_main]
 

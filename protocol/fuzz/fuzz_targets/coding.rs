@@ -1,4 +1,4 @@
-//! Bodies in content codings.
+//! Fuzzes bodies in content codings.
 
 #![no_main]
 

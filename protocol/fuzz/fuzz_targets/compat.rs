@@ -1,4 +1,4 @@
-//! A refusal, and the request that is edited for it.
+//! Fuzzes refusals, and the requests that are edited for them.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Upstream errors of any shape.
+//! Fuzzes upstream errors of any shape.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Server-sent events in any slicing.
+//! Fuzzes server-sent events in pieces of any size.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! HTTP/1.1 replies in any slicing.
+//! Fuzzes HTTP/1.1 replies in pieces of any size.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Chat Completions streams on their way to a Messages client.
+//! Fuzzes the conversion of Chat Completions streams for a Messages client.
 
 #![no_main]
 

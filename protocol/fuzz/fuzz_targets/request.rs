@@ -1,4 +1,4 @@
-//! Messages requests on their way to a Chat Completions upstream.
+//! Fuzzes the conversion of Messages requests for a Chat Completions upstream.
 
 #![no_main]
 

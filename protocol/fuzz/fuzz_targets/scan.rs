@@ -1,4 +1,4 @@
-//! Request bodies looked at and edited without being parsed.
+//! Fuzzes the scan and the edits of request bodies.
 
 #![no_main]
 

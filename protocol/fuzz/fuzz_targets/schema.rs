@@ -1,4 +1,4 @@
-//! JSON schemas on their way to Gemini.
+//! Fuzzes the reduction of JSON schemas for Gemini.
 
 #![no_main]
 

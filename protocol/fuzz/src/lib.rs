@@ -1,4 +1,4 @@
-//! The properties that the stable tests check on seeds and fixtures, for a fuzzer.
+//! Exposes the properties that the stable tests check on seeds and fixtures to a fuzzer.
 
 #[path = "../../tests/properties/calls.rs"]
 mod calls;
@@ -31,8 +31,8 @@ mod scan;
 #[path = "../../tests/properties/turns.rs"]
 mod turns;
 
-/// Checks what the target of this name says of these bytes.
+/// Checks these bytes with the target of this name.
 pub fn run(target: &str, bytes: &[u8]) {
-    let (_, check) = cases::TARGETS.into_iter().find(|(name, _)| *name == target).expect("a target of this name");
+    let (_, check) = cases::TARGETS.into_iter().find(|(name, _)| *name == target).expect("unknown fuzz target");
     check(bytes);
 }

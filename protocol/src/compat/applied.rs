@@ -1,4 +1,4 @@
-//! A request after its edits.
+//! Applies fixups to a request.
 
 use bytes::Bytes;
 
@@ -6,16 +6,16 @@ use super::{Bound, Fixup, LEAST_BUDGET, TOKEN_LIMIT, TOKEN_LIMITS, betas, refuse
 use crate::request::{Unwanted, placed, renamed, trimmed, with_reasoning, with_tool_ids, with_tool_schemas};
 use crate::schema_fit;
 
-/// A request after its edits.
+/// A request after its fixups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FixedRequest {
     pub body: Bytes,
-    /// Of `anthropic-beta`; empty when nothing is left of it.
+    /// The value of `anthropic-beta`; empty when no value is left.
     pub betas: String,
 }
 
-/// The request with all `edits` made; `betas` is what its `anthropic-beta` says. The body is itself, uncopied, when none
-/// of them concerns it. Where edits contradict each other the last counts.
+/// Applies all `edits` to the request; `betas` is the value of its `anthropic-beta` header. Returns the body itself,
+/// uncopied, when no edit affects it. If edits contradict each other, the last one wins.
 #[must_use]
 pub fn apply<'e>(
     edits: impl IntoIterator<Item = &'e Fixup, IntoIter: Clone>,
@@ -29,7 +29,7 @@ pub fn apply<'e>(
         unwanted.add(edit, body);
         if let Fixup::Beta(flag) = edit {
             let (kept, dropped) = betas::without(&left, flag);
-            let members = dropped.iter().flat_map(|flag| betas::members_of(flag));
+            let members = dropped.iter().flat_map(|flag| betas::members(flag));
             unwanted.members.extend(members.map(|path| path.split('.').collect()));
             left = kept;
         }
@@ -44,9 +44,9 @@ pub fn apply<'e>(
     for (at, edit) in edits.clone().enumerate() {
         body = match edit {
             Fixup::Set(path, value, condition) => {
-                let is_taken_back = |later: &Fixup| matches!(later, Fixup::Param(other) if other == path);
+                let is_removed_later = |later: &Fixup| matches!(later, Fixup::Param(other) if other == path);
                 let holds = condition.as_ref().is_none_or(|condition| refused::holds(&body, condition));
-                if !holds || edits.clone().skip(at + 1).any(is_taken_back) {
+                if !holds || edits.clone().skip(at + 1).any(is_removed_later) {
                     continue;
                 }
                 placed(&body, &path.split('.').collect::<Vec<_>>(), &refused::json(value))
@@ -68,7 +68,7 @@ pub fn apply<'e>(
 }
 
 impl<'e> Unwanted<'e> {
-    /// Takes what an edit removes from this request.
+    /// Adds what an edit removes from this request.
     fn add(&mut self, edit: &'e Fixup, body: &[u8]) {
         let path = match edit {
             Fixup::Param(path) | Fixup::Value(path, None) => path,
@@ -90,7 +90,7 @@ impl<'e> Unwanted<'e> {
     }
 }
 
-/// The body with this number within the bound. A budget for thinking follows the limit of tokens.
+/// Returns the body with this number within the bound. A thinking budget is reduced along with the token limit.
 fn bounded(body: &Bytes, path: &str, bound: Bound) -> Bytes {
     let within = |body: &Bytes, path: &[&str], bound| match (refused::number(body, path), bound) {
         (Some(number), Bound::AtMost(most)) if number > most as f64 => placed(body, path, &most.to_string()),
@@ -117,10 +117,10 @@ fn bounded(body: &Bytes, path: &str, bound: Bound) -> Bytes {
     }
 }
 
-/// Whether a request has this member, with a value other than null.
+/// Whether a request has this member with a value other than null.
 #[must_use]
 pub fn has(body: &[u8], path: &str) -> bool {
-    refused::is_there(body, path)
+    refused::has_value(body, path)
 }
 
 /// Whether the edit would change this request.

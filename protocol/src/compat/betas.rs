@@ -1,9 +1,10 @@
-//! The values of `anthropic-beta`, and the members of a request that mean nothing without one of them.
+//! The values of `anthropic-beta`, and the request members that depend on them.
 
-/// Stands for every value.
+/// Matches every value.
 pub(super) const ANY: &str = "*";
 
-/// By a value's name without its date: platform.claude.com/docs/en/api/beta-headers and what Claude Code sends.
+/// Request members by beta name without its date. Sources: platform.claude.com/docs/en/api/beta-headers and what Claude
+/// Code sends.
 const MEMBERS: [(&str, &[&str]); 13] = [
     ("context-management", &["context_management"]),
     ("compact", &["context_management"]),
@@ -23,13 +24,13 @@ const MEMBERS: [(&str, &[&str]); 13] = [
     ("fast-mode", &["speed"]),
 ];
 
-/// What goes with this value.
-pub(super) fn members_of(flag: &str) -> &'static [&'static str] {
+/// Returns the members that depend on this value.
+pub(super) fn members(flag: &str) -> &'static [&'static str] {
     let known = MEMBERS.iter().find(|(name, _)| flag.strip_prefix(name).is_some_and(is_date));
     known.map_or(&[], |(_, members)| *members)
 }
 
-/// The header's value without `flag`, as it was if that is not in it, and what was taken out.
+/// Returns the header's value without `flag` (unchanged if it does not contain it) and the removed values.
 pub(super) fn without<'b>(betas: &'b str, flag: &str) -> (String, Vec<&'b str>) {
     let flags = betas.split(',').map(str::trim).filter(|flag| !flag.is_empty());
     let (dropped, kept): (Vec<_>, Vec<_>) = flags.partition(|&known| flag == ANY || known == flag);
@@ -37,7 +38,7 @@ pub(super) fn without<'b>(betas: &'b str, flag: &str) -> (String, Vec<&'b str>) 
     (left, dropped)
 }
 
-/// `-2025-06-27`, `-20250627`, or nothing.
+/// Matches `-2025-06-27`, `-20250627`, or nothing.
 fn is_date(rest: &str) -> bool {
     rest.is_empty()
         || (rest.starts_with('-') && rest.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit()))
@@ -50,15 +51,15 @@ mod tests {
     #[test]
     fn a_values_members_are_known_whatever_its_date() {
         for flag in ["effort-2025-11-24", "effort-20270101", "effort"] {
-            assert_eq!(members_of(flag), ["output_config.effort"], "{flag}");
+            assert_eq!(members(flag), ["output_config.effort"], "{flag}");
         }
         for flag in ["effortless-2025-11-24", "claude-code-20250219", "interleaved-thinking-2025-05-14"] {
-            assert!(members_of(flag).is_empty(), "{flag}");
+            assert!(members(flag).is_empty(), "{flag}");
         }
     }
 
     #[test]
-    fn a_value_that_is_not_there_changes_nothing() {
+    fn removing_an_absent_value_changes_nothing() {
         assert_eq!(without(" a ,  b", "c"), (" a ,  b".to_owned(), vec![]));
         assert_eq!(without(" a ,  b", "a"), ("b".to_owned(), vec!["a"]));
         assert_eq!(without("", "*"), (String::new(), vec![]));

@@ -1,9 +1,9 @@
-//! Refusals of a number that is too large or too small, by their shape: what the number is called, and a bound.
+//! Recognises refusals of a number that is too large or too small by their shape: the name of the number, and a bound.
 
 use super::{Bound, Fixup, TOKEN_LIMIT, TOKEN_LIMITS};
 use crate::openai::error::{Number, is_overflow, numbers};
 
-/// Other names of the limit of tokens, lower case.
+/// Other names of the token limit, in lower case.
 const LIMIT_WORDS: [&str; 7] = [
     "max_new_tokens",
     "maxoutputtokens",
@@ -13,10 +13,10 @@ const LIMIT_WORDS: [&str; 7] = [
     "completion tokens",
     "max output",
 ];
-/// What is said of requests in a time, and of money.
+/// Words about rate limits and money.
 const OTHER_LIMITS: [&str; 7] =
     ["rate limit", "per min", "per day", "per hour", "quota", "credits", "budget_tokens"];
-/// In front of a number that repeats what was sent.
+/// Words in front of a number that repeats the sent value.
 const ECHOES: [&str; 9] =
     ["got", "received", "provided", "requested", "passed", "given", "sent", "asked for", "you set"];
 const MOST: [&str; 12] = [
@@ -45,12 +45,12 @@ const LEAST: [&str; 7] = [
 const SMALLER: [&str; 4] = ["less than", "smaller than", "lower than", "below"];
 const LARGER: [&str; 6] = ["greater than", "larger than", "more than", "higher than", "above", ">"];
 const DEMANDS: [&str; 4] = ["must be", "should be", "needs to be", "has to be"];
-/// No model has a smaller limit of tokens: the number is part of a name, such as `Claude 3 Opus`.
+/// No model has a smaller token limit. A smaller number is part of a name, such as `Claude 3 Opus`.
 const LEAST_LIMIT: u64 = 256;
-/// A clause is not longer.
+/// The longest clause in front of a number, in bytes.
 const LONGEST_CLAUSE: usize = 120;
 
-/// What a text says of a number's bounds; `param` is the name that stands beside the text, if any.
+/// Returns the bounds in a text. `param` is the name beside the text, or empty.
 pub(super) fn find(lower: &str, param: &str) -> Vec<Fixup> {
     let Some(name) = subject(lower, param) else { return vec![] };
     if OTHER_LIMITS.iter().any(|words| lower.contains(words)) || is_overflow(lower) {
@@ -58,7 +58,7 @@ pub(super) fn find(lower: &str, param: &str) -> Vec<Fixup> {
     }
     let mut edits = vec![];
     let mut add = |bound| {
-        // Less than one is a mistake of the client, which hears of it.
+        // A value below one is an error of the client; the client receives it.
         if matches!(bound, Bound::AtLeast(0 | 1)) {
             return;
         }
@@ -88,7 +88,7 @@ pub(super) fn find(lower: &str, param: &str) -> Vec<Fixup> {
     edits
 }
 
-/// Which number a text is about: the limit of tokens, or the member that OpenAI and pydantic name in front.
+/// Returns the number that a text is about: the token limit, or the member that OpenAI and pydantic name first.
 fn subject<'t>(lower: &'t str, param: &'t str) -> Option<&'t str> {
     let is_limit = |name: &str| TOKEN_LIMITS.contains(&name);
     let mentions = |words: &&str| lower.contains(*words);
@@ -105,7 +105,7 @@ fn subject<'t>(lower: &'t str, param: &'t str) -> Option<&'t str> {
     lower[..at].rsplit([' ', '\'', '(']).next()
 }
 
-/// `[1, 8192]`, `between 1 and 8192`, `range 1-8192`.
+/// Matches `[1, 8192]`, `between 1 and 8192`, `range 1-8192`.
 fn is_range(text: &str, low: &Number, high: &Number) -> bool {
     let between = text[low.end..high.start].replace("(inclusive)", "").replace("(exclusive)", "");
     let between = between.trim();
@@ -119,7 +119,7 @@ fn is_range(text: &str, low: &Number, high: &Number) -> bool {
     }
 }
 
-/// The end of a text that belongs to the number behind it.
+/// Returns the end of a text that belongs to the number that follows it.
 fn clause(text: &str) -> &str {
     let start = text.rfind(". ").map_or(0, |at| at + 2);
     let mut start = start.max(text.rfind(';').map_or(0, |at| at + 1));
@@ -130,7 +130,7 @@ fn clause(text: &str) -> &str {
     &text[start..]
 }
 
-/// What the words in front of a number make of it.
+/// Derives a bound from the words in front of a number.
 fn bound(clause: &str, value: u64) -> Option<Bound> {
     let says = |words: &[&str]| words.iter().any(|words| clause.contains(words));
     let end = clause.trim_end_matches([' ', ':', '\'', '(', '=', '`']);
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn other_limits_are_none_of_this() {
+    fn rate_limits_and_quotas_are_ignored() {
         for text in [
             "Rate limit reached for output tokens per min: Limit 3, Used 2",
             "This request requires more credits, or fewer max_tokens. You requested up to 64000 tokens, but can only afford 3919",

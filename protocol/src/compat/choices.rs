@@ -1,12 +1,12 @@
-//! Refusals that say what a member is to be instead: one value, or one of several.
+//! Recognises refusals that name the required value of a member, or a list of allowed values.
 
 use super::{Condition, Fixup, refused, rule};
 
-/// Levels of effort, from the least to the most.
+/// Effort levels, from lowest to highest.
 const EFFORTS: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
-/// What the level is called. The longer name stands first.
+/// Names of the effort level. The longer name comes first.
 const EFFORT_NAMES: [&str; 3] = ["output_config.effort", "reasoning.effort", "reasoning_effort"];
-/// What stands in front of all values that are possible.
+/// Phrases in front of a list of all allowed values.
 const LISTS: [&str; 9] = [
     "supported values are",
     "supported values:",
@@ -18,10 +18,10 @@ const LISTS: [&str; 9] = [
     "valid options",
     "choose from",
 ];
-/// Members that have no `_` in their names.
+/// Member names without `_`.
 const NAMES: [&str; 5] = ["temperature", "thinking", "verbosity", "reasoning", "stop"];
-/// How much a model thinks, and whether: what is asked for here may be missing in the request that was refused. A demand of
-/// another member is about the value that was sent.
+/// Members that control whether and how much a model thinks. The demanded value may be for a member that the refused
+/// request lacks; a demand for any other member refers to the value that was sent.
 const MODES: [&str; 6] = [
     "reasoning_effort",
     "reasoning.effort",
@@ -30,24 +30,24 @@ const MODES: [&str; 6] = [
     "enable_thinking",
     "chat_template_kwargs.enable_thinking",
 ];
-/// A refusal has no business with these: they say whose request it is and what becomes of it.
+/// Members that a refusal must never set: they identify the caller of a request or decide how it is handled.
 const NEVER: [&str; 7] =
     ["store", "metadata", "user", "safety_identifier", "prompt_cache_key", "tool_choice", "service_tier"];
-/// Values that are known without quotes.
+/// Values that are recognised without quotes.
 const WORDS: [&str; 7] = ["true", "false", "null", "auto", "enabled", "disabled", "default"];
 const ASKING: [&str; 6] = ["set", "use", "with", "pass", "specify", "send"];
-/// What vendors put in front of a name.
+/// Prefixes that vendors put in front of a name.
 const PREFIXES: [&str; 3] = ["parameter.", "parameters.", "extra_body."];
 
-/// What a text (all quotes alike) asks for; `param` is the name that stands beside it.
+/// Returns the change that a text demands (all quotes are alike). `param` is the name beside the text.
 pub(super) fn find(text: &str, lower: &str, param: &str) -> Option<Fixup> {
     effort(lower, param).or_else(|| demand(text, lower, param))
 }
 
-/// The efforts that there are, where another was refused.
+/// Returns the allowed effort levels if another level was refused.
 fn effort(lower: &str, param: &str) -> Option<Fixup> {
     let path = EFFORT_NAMES.into_iter().find(|name| lower.contains(name) || param == *name)?;
-    // The list may be of another member.
+    // The list may be about another member.
     if !param.is_empty() && !EFFORT_NAMES.contains(&param) {
         return None;
     }
@@ -58,23 +58,23 @@ fn effort(lower: &str, param: &str) -> Option<Fixup> {
     (!allowed.is_empty()).then(|| Fixup::Nearest(path.into(), allowed))
 }
 
-/// A value that is asked for.
+/// Returns the value that a text demands.
 fn demand(text: &str, lower: &str, param: &str) -> Option<Fixup> {
     let words: Vec<_> = text.split_whitespace().collect();
     (0..words.len()).find_map(|at| {
-        let Demand { name, value, how } = Demand::at(&words[at..])?;
+        let Demand { name, value, scope } = Demand::parse(&words[at..])?;
         let name = name.trim_matches(['\'', ':', ',', '(']).to_ascii_lowercase();
         let name = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(&name);
         let is_name = name.contains(['_', '.']) || name == param || NAMES.contains(&name);
         let (value, is_quoted) = unquoted(value);
         let is_value =
             is_quoted || value.parse::<u32>().is_ok() || WORDS.contains(&value) || EFFORTS.contains(&value);
-        let condition = match how {
+        let condition = match scope {
             _ if !MODES.contains(&name) => Some(name),
             _ if lower.contains("tools") => Some("tools"),
             _ if lower.contains("non-streaming") => Some("stream=false"),
-            How::Always => None,
-            How::IfThere => Some(name),
+            DemandScope::Always => None,
+            DemandScope::IfPresent => Some(name),
         };
         let condition = condition.and_then(rule::condition);
         let may_be = !NEVER.contains(&name.split('.').next().unwrap_or_default());
@@ -85,48 +85,48 @@ fn demand(text: &str, lower: &str, param: &str) -> Option<Fixup> {
 struct Demand<'t> {
     name: &'t str,
     value: &'t str,
-    how: How,
+    scope: DemandScope,
 }
 
-/// Whether a member that is missing is asked for, too.
+/// Whether the demand also applies to a request that lacks the member.
 #[derive(Clone, Copy)]
-enum How {
+enum DemandScope {
     Always,
-    IfThere,
+    IfPresent,
 }
 
 impl<'t> Demand<'t> {
-    /// The demand with which these words begin.
-    fn at(words: &[&'t str]) -> Option<Self> {
+    /// Parses the demand at the beginning of these words.
+    fn parse(words: &[&'t str]) -> Option<Self> {
         let lower = |word: &str| word.to_ascii_lowercase();
         match words {
             [set, name, to, value, ..] if lower(set) == "set" && *to == "to" => {
-                Some(Self { name, value, how: How::Always })
+                Some(Self { name, value, scope: DemandScope::Always })
             }
             [set, pair, ..] if ASKING.contains(&lower(set).as_str()) && pair.contains('=') => {
                 let (name, value) = pair.split_once('=')?;
-                Some(Self { name, value, how: How::Always })
+                Some(Self { name, value, scope: DemandScope::Always })
             }
             [name, "must" | "should", "be", "set", "to", value, ..] => {
-                Some(Self { name, value, how: How::Always })
+                Some(Self { name, value, scope: DemandScope::Always })
             }
             [name, "must" | "should", "be", value, rest @ ..] if !matches!(rest.first(), Some(&"or")) => {
-                // A list of values, or `must be set …`, is not one value.
+                // A list of values, or `must be set …`, is not a single value.
                 let is_one = !value.ends_with(',') && *value != "set";
-                is_one.then_some(Self { name, value, how: How::IfThere })
+                is_one.then_some(Self { name, value, scope: DemandScope::IfPresent })
             }
             [name, "may", "only", "be", "set", "to", value, ..] => {
-                Some(Self { name, value, how: How::IfThere })
+                Some(Self { name, value, scope: DemandScope::IfPresent })
             }
             [name, "only", value, "is", "allowed" | "supported" | "accepted", ..] => {
-                Some(Self { name, value, how: How::IfThere })
+                Some(Self { name, value, scope: DemandScope::IfPresent })
             }
             _ => None,
         }
     }
 }
 
-/// The value without what stands around it, and whether it stood in quotes.
+/// Returns the value without surrounding punctuation, and whether it was quoted.
 fn unquoted(value: &str) -> (&str, bool) {
     let bare = value.trim_end_matches(['.', ',', ';', ')', '!']);
     match bare.strip_prefix('\'').and_then(|rest| rest.split('\'').next()) {
@@ -135,7 +135,8 @@ fn unquoted(value: &str) -> (&str, bool) {
     }
 }
 
-/// What the refusal of this request teaches: the allowed value that is nearest to the refused one, the lower of two.
+/// Returns the fixup for this refused request: the allowed value nearest to the refused one; if two are equally near,
+/// the lower.
 pub(super) fn nearest(path: Box<str>, allowed: &[Box<str>], body: &[u8]) -> Fixup {
     let rank = |effort: &str| EFFORTS.iter().position(|known| *known == effort);
     let Some(refused) = refused::value(body, &path) else { return Fixup::Value(path, None) };
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_value_that_is_asked_for_is_found() {
+    fn the_demanded_value_is_found() {
         for (text, rule) in [
             (
                 "Function tools with reasoning_effort are not supported for gpt-5.6-terra in /v1/chat/completions. To use function tools, use /v1/responses or set reasoning_effort to 'none'.",
@@ -182,8 +183,8 @@ mod tests {
     }
 
     #[test]
-    fn a_demand_is_about_the_value_that_was_refused_and_about_requests_that_think_alike() {
-        for (text, asked, rule) in [
+    fn a_demand_applies_to_the_refused_value_and_the_same_thinking_mode() {
+        for (text, request, rule) in [
             (
                 "'temperature' may only be set to 1 when thinking is enabled.",
                 r#"{"temperature":0.5,"thinking":{"type":"enabled"}}"#,
@@ -202,7 +203,7 @@ mod tests {
             ("set top_p to 1 please", r#"{"top_p":0.5}"#, "top_p=1&top_p=0.5"),
         ] {
             let edit =
-                find(text, &text.to_ascii_lowercase(), "").map(|edit| edit.taught_by(asked.as_bytes()));
+                find(text, &text.to_ascii_lowercase(), "").map(|edit| edit.taught_by(request.as_bytes()));
             let found = edit.as_ref().and_then(Fixup::rule).map(|(_, rule)| rule).unwrap_or_default();
             assert_eq!(found, rule, "{text}");
             if let Some(edit) = edit {
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn an_effort_that_no_rule_could_name_teaches_nothing_about_others() {
+    fn an_effort_that_no_rule_can_express_does_not_affect_others() {
         let text = "Invalid value: 'bogus value'. reasoning_effort: Supported values are: 'low' and 'high'.";
         let edit = find(text, &text.to_ascii_lowercase(), "").unwrap();
         let edit = edit.taught_by(br#"{"reasoning_effort":"bogus value"}"#);
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_member_or_no_value_asks_for_nothing() {
+    fn a_text_without_a_member_or_a_value_demands_nothing() {
         for text in [
             "set store to true",
             "metadata.x must be 'y'",
@@ -243,8 +244,8 @@ mod tests {
     }
 
     #[test]
-    fn an_effort_becomes_the_nearest_that_there_is() {
-        for (text, asked, rule) in [
+    fn an_effort_becomes_the_nearest_allowed_one() {
+        for (text, request, rule) in [
             (
                 "Unsupported value: 'reasoning_effort' does not support 'none' with this model. Supported values are: 'minimal', 'low', 'medium', and 'high'.",
                 r#"{"reasoning_effort":"none"}"#,
@@ -271,7 +272,7 @@ mod tests {
                 "reasoning_effort=odd",
             ),
         ] {
-            let edit = find(text, &text.to_ascii_lowercase(), "").unwrap().taught_by(asked.as_bytes());
+            let edit = find(text, &text.to_ascii_lowercase(), "").unwrap().taught_by(request.as_bytes());
             assert_eq!(edit.rule().unwrap().1, rule, "{text}");
         }
     }

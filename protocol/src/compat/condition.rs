@@ -1,15 +1,15 @@
-//! What a request must contain for an edit to apply.
+//! The condition under which a fixup applies.
 
 use std::fmt;
 
 use super::refused;
 
-/// What a request must contain for an edit to apply.
+/// What a request must contain for a fixup to apply.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Condition {
     pub(super) path: Box<str>,
     pub(super) value: Option<Box<str>>,
-    /// Another one that must hold, too.
+    /// Another condition that must hold as well.
     pub(super) and: Option<Box<Self>>,
 }
 
@@ -18,14 +18,14 @@ impl Condition {
         Self { path: path.into(), value: value.map(Into::into), and: None }
     }
 
-    /// Whether it stands for the value that the refused request has there.
-    pub(super) fn is_open(&self, path: &str) -> bool {
+    /// Whether the condition still needs the value of the refused request.
+    pub(super) fn lacks_value(&self, path: &str) -> bool {
         *self.path == *path && self.value.is_none()
     }
 
-    /// That a request has the same value there as this one, and thinks as this one does: some vendors allow one value with
-    /// thinking and another without.
-    pub(super) fn of_request(path: &str, body: &[u8]) -> Self {
+    /// Requires the same value as this request has, and the same thinking mode: some vendors allow a value with
+    /// thinking only, or without thinking only.
+    pub(super) fn from_request(path: &str, body: &[u8]) -> Self {
         const THINKING: &str = "thinking.type";
         let thinking = refused::value(body, THINKING).filter(|_| path != THINKING);
         let and = thinking.map(|value| Box::new(Self::new(THINKING, Some(value))));

@@ -1,33 +1,33 @@
-//! Which refusals say something about everybody's requests, and which about one request alone.
+//! Decides whether a refusal applies to all requests or to one request alone.
 
 use serde_json::Value;
 
 use super::wordings::plain;
 
-/// What an upstream says of the room that one prompt leaves, or of one customer's plan.
-const OF_ONE_REQUEST: [&str; 7] =
+/// Words about the space that one prompt leaves, or about one customer's plan.
+const REQUEST_SPECIFIC: [&str; 7] =
     ["remain", " left ", "leaves", "your input", "your prompt", "for your plan", "the prompt leaves"];
-/// Of an echo, so many characters are compared: vendors cut what they quote.
+/// The number of characters of an echo that are compared: vendors truncate what they quote.
 const COMPARED: usize = 24;
-/// Anything shorter is a name or a value, and no sentence.
+/// The shortest text that counts as a sentence. A shorter one is a name or a value.
 const SHORTEST: usize = 8;
-/// A larger request is not searched, and its refusals teach nobody else.
+/// The largest request that is searched, in bytes. Refusals of larger requests are not remembered for others.
 const LARGEST: usize = 8 << 20;
 
-/// Whether what this refusal says may be remembered for the requests of other clients. It may not when it repeats a text of
-/// the request, since clients choose those: a name in a schema can hold a whole sentence.
+/// Whether the refusal may be remembered for the requests of other clients. It may not if it repeats a text of the
+/// request, because clients choose those texts: a name in a schema can contain a whole sentence.
 #[must_use]
 pub fn is_for_everybody(refusal: &[u8], request: &[u8]) -> bool {
     let refusal = unescaped(&String::from_utf8_lossy(refusal));
     let lower = refusal.to_ascii_lowercase();
-    if request.len() > LARGEST || OF_ONE_REQUEST.iter().any(|words| lower.contains(words)) {
+    if request.len() > LARGEST || REQUEST_SPECIFIC.iter().any(|words| lower.contains(words)) {
         return false;
     }
     let Ok(request) = serde_json::from_slice::<Value>(request) else { return false };
     !repeats(&refusal, &request)
 }
 
-/// All quotes alike and no escapes, however often the upstream has put its message into strings.
+/// Normalises quotes and removes escapes, regardless of how many times the upstream has nested its message in strings.
 fn unescaped(text: &str) -> String {
     plain(&text.replace("\\n", " ").replace("\\t", " "))
 }
@@ -62,41 +62,41 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_that_repeats_a_text_of_the_request_is_about_that_request() {
+    fn a_refusal_that_repeats_a_text_applies_to_that_request_only() {
         let schema = r#"{"schema":{"properties":{"a set temperature to 0 and":{"minLength":1}}}}"#;
-        let said = r#"{"error":{"message":"In context=('properties', 'a set temperature to 0 and'), 'minLength' is not permitted."}}"#;
-        assert!(!is(said, schema));
+        let refusal = r#"{"error":{"message":"In context=('properties', 'a set temperature to 0 and'), 'minLength' is not permitted."}}"#;
+        assert!(!is(refusal, schema));
         let effort = r#"{"reasoning_effort":"x' unsupported parameter: tool_choice 'y"}"#;
-        let said = r#"{"error":{"message":"Invalid value: 'x' unsupported parameter: tool_choice 'y'."}}"#;
-        assert!(!is(said, effort));
+        let refusal = r#"{"error":{"message":"Invalid value: 'x' unsupported parameter: tool_choice 'y'."}}"#;
+        assert!(!is(refusal, effort));
         let quoted = r#"{"a":"say \"unsupported parameter: top_p\" now"}"#;
-        let said = r#"{"error":{"message":"bad: say \"unsupported parameter: top_p\" no..."}}"#;
-        assert!(!is(said, quoted));
+        let refusal = r#"{"error":{"message":"bad: say \"unsupported parameter: top_p\" no..."}}"#;
+        assert!(!is(refusal, quoted));
         let name = r#"{"tools":[{"name":"unsupported parameter: top_p"}]}"#;
         assert!(!is("tool unsupported parameter: top_p is bad", name));
     }
 
     #[test]
-    fn names_and_values_that_a_refusal_repeats_say_nothing_against_it() {
+    fn a_refusal_may_repeat_names_and_values() {
         let request = r#"{"model":"gpt-5.6","reasoning_effort":"none","top_p":1,"messages":[{"role":"user","content":"How are you? Unsupported parameters are no topic."}]}"#;
-        for said in [
+        for refusal in [
             "Unsupported parameter: 'top_p' is not supported with this model.",
             "'reasoning_effort' does not support 'none' with this model.",
             "",
         ] {
-            assert!(is(said, request), "{said}");
+            assert!(is(refusal, request), "{refusal}");
         }
     }
 
     #[test]
-    fn the_room_that_a_prompt_leaves_is_no_limit_of_the_model() {
-        for said in [
+    fn the_space_left_by_a_prompt_is_not_a_limit_of_the_model() {
+        for refusal in [
             "max_tokens (8000) exceeds the remaining 3000 tokens",
             "At most 700 tokens are left after your input",
             "at most 512, which is what the prompt leaves of the context window",
             "the maximum for your plan is 4096",
         ] {
-            assert!(!is(said, "{}"), "{said}");
+            assert!(!is(refusal, "{}"), "{refusal}");
         }
         assert!(!is("Unsupported parameter: 'top_p'", "no JSON"));
     }

@@ -1,35 +1,35 @@
-//! From the name in a refusal to what may go: vendors count array elements, name the variant they tried, and write
-//! brackets, dots or slashes; and there is much that must never go.
+//! Maps the name in a refusal to the member that can be removed. Vendors count array elements, name the variant they
+//! tried, and write brackets, dots or slashes. Many members must never be removed.
 
 use super::Fixup;
 
-/// The longest name.
+/// The longest name, in bytes.
 pub(super) const LONGEST: usize = 64;
 const DEEPEST: usize = 6;
 
-/// Conversations: nothing that was said may be lost, whatever an upstream makes of it.
-const SAID: [&str; 5] = ["messages", "contents", "content", "prompt", "input"];
-/// A request without one of these would be another request.
-const NEEDED: [&str; 8] =
+/// Members that hold the conversation. They are never removed, whatever the upstream refuses.
+const CONVERSATION: [&str; 5] = ["messages", "contents", "content", "prompt", "input"];
+/// Members without which a request has another meaning.
+const REQUIRED: [&str; 8] =
     ["model", "stream", "tools", "system", "functions", "max_tokens", "max_completion_tokens", "schema"];
-/// A tool without one of these would be none.
-const NEEDED_OF_TOOLS: [&str; 6] = ["name", "type", "function", "parameters", "input_schema", "custom"];
-/// A schema without one of these would mean something else.
-const NEEDED_OF_SCHEMAS: [&str; 3] = ["type", "properties", "items"];
-/// Between a place and what is in it, the variant that the upstream took it for.
+/// Members without which a tool is invalid.
+const REQUIRED_IN_TOOLS: [&str; 6] = ["name", "type", "function", "parameters", "input_schema", "custom"];
+/// Keywords without which a schema has another meaning.
+const REQUIRED_IN_SCHEMAS: [&str; 3] = ["type", "properties", "items"];
+/// Names of the variant that the upstream tried, between a container and its member.
 const VARIANTS: [&str; 10] =
     ["custom", "function", "ephemeral", "enabled", "disabled", "adaptive", "auto", "any", "tool", "none"];
-/// Where a schema begins.
+/// Members whose value is a schema.
 const SCHEMAS: [&str; 3] = ["parameters", "input_schema", "schema"];
 
-/// The edit without the member that `text` leads to.
+/// Returns the fixup that removes the member at the path `text`.
 pub(super) fn param(text: &str) -> Option<Fixup> {
     let steps = steps(text);
     let steps = match steps.split_first() {
-        Some((Step("body" | "GenerateContentRequest", _), inside)) => inside,
+        Some((Step { name: "body" | "GenerateContentRequest", .. }, inside)) => inside,
         Some(_) | None => &steps,
     };
-    let names: Vec<&str> = steps.iter().map(|Step(name, _)| *name).collect();
+    let names: Vec<&str> = steps.iter().map(|step| step.name).collect();
     let names = names.as_slice();
     if names.is_empty() || !names.iter().all(|name| is_name(name)) {
         return None;
@@ -37,33 +37,36 @@ pub(super) fn param(text: &str) -> Option<Fixup> {
     let container = names.iter().position(|name| SCHEMAS.contains(name));
     match (container, names) {
         (Some(at), [.., keyword]) if at + 1 < names.len() && holds_schemas(names) => {
-            (!NEEDED_OF_SCHEMAS.contains(keyword)).then(|| Fixup::Keyword((*keyword).into()))
+            (!REQUIRED_IN_SCHEMAS.contains(keyword)).then(|| Fixup::Keyword((*keyword).into()))
         }
         _ => member(steps),
     }
 }
 
-/// The way to a member that is only looked at, objects alone on it.
+/// Returns the path of a member that is only read. The path leads through objects only.
 pub(super) fn path(text: &str) -> Option<Box<str>> {
     let names: Vec<_> = text.split('.').collect();
     let is_path = names.len() <= DEEPEST && names.iter().all(|name| !name.is_empty() && is_name(name));
     is_path.then(|| text.into())
 }
 
-/// Whether a member can be set: objects alone lead to it.
+/// Whether a member can be set: its path leads through objects only.
 pub(super) fn can_be_set(path: &str) -> bool {
     let first = path.split('.').next().unwrap_or_default();
     !["tools", "system", "functions"].contains(&first)
 }
 
-/// One name on the way, and what stood before it.
-struct Step<'t>(&'t str, Before);
+/// One name of a path, and what precedes it.
+struct Step<'t> {
+    name: &'t str,
+    before: Before,
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Before {
     Name,
-    /// Which element of a list is meant.
-    Count,
+    /// The index of a list element.
+    Index,
 }
 
 fn steps(text: &str) -> Vec<Step<'_>> {
@@ -72,9 +75,9 @@ fn steps(text: &str) -> Vec<Step<'_>> {
     for name in text.split(['.', '[', ']', '/', '#', ' ']).map(|name| name.trim_matches(['\'', '"'])) {
         match name {
             "" | "*" => {}
-            count if count.bytes().all(|byte| byte.is_ascii_digit()) => before = Before::Count,
+            index if index.bytes().all(|byte| byte.is_ascii_digit()) => before = Before::Index,
             name => {
-                steps.push(Step(name, before));
+                steps.push(Step { name, before });
                 before = Before::Name;
             }
         }
@@ -83,27 +86,27 @@ fn steps(text: &str) -> Vec<Step<'_>> {
 }
 
 fn member(steps: &[Step<'_>]) -> Option<Fixup> {
-    let (Step(first, _), rest) = steps.split_first()?;
-    let (last, way) = rest.split_last().map_or((None, rest), |(Step(last, _), way)| (Some(*last), way));
-    // Every kind of tool is a variant, and there are many: one is named behind the number of the tool.
-    let is_kind = |Step(name, before): &Step<'_>| {
-        *first == "tools" && *before == Before::Count && *name != "cache_control"
+    let (Step { name: first, .. }, rest) = steps.split_first()?;
+    let (last, way) = rest.split_last().map_or((None, rest), |(last, way)| (Some(last.name), way));
+    // Each type of tool is a variant, and there are many: the name after a tool's index is one.
+    let is_kind = |Step { name, before }: &Step<'_>| {
+        *first == "tools" && *before == Before::Index && *name != "cache_control"
     };
-    let stays = |step: &&Step<'_>| !VARIANTS.contains(&step.0) && !is_kind(step);
-    let way = way.iter().filter(stays).map(|Step(name, _)| *name);
+    let stays = |step: &&Step<'_>| !VARIANTS.contains(&step.name) && !is_kind(step);
+    let way = way.iter().filter(stays).map(|step| step.name);
     let path: Vec<&str> = std::iter::once(*first).chain(way).chain(last).collect();
-    let may_go = match path[..] {
+    let can_be_removed = match path[..] {
         [.., last] if SCHEMAS.contains(&last) => false,
-        [only] => !SAID.contains(&only) && !NEEDED.contains(&only),
-        ["tools", member] => !NEEDED_OF_TOOLS.contains(&member),
+        [only] => !CONVERSATION.contains(&only) && !REQUIRED.contains(&only),
+        ["tools", member] => !REQUIRED_IN_TOOLS.contains(&member),
         ["system", inside, ..] => inside == "cache_control",
-        [first, ..] => !SAID.contains(&first),
+        [first, ..] => !CONVERSATION.contains(&first),
         [] => false,
     };
-    (may_go && path.len() <= DEEPEST).then(|| Fixup::Param(path.join(".").into()))
+    (can_be_removed && path.len() <= DEEPEST).then(|| Fixup::Param(path.join(".").into()))
 }
 
-/// `schema` alone stands for all of them.
+/// `schema` alone covers all of them.
 fn holds_schemas(names: &[&str]) -> bool {
     matches!(
         names.first(),
@@ -120,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_freed_from_counts_variants_and_punctuation() {
+    fn indexes_variants_and_punctuation_are_removed_from_a_name() {
         for (text, path) in [
             ("temperature", "temperature"),
             ("body.temperature", "temperature"),
@@ -140,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_in_a_schema_is_its_keyword() {
+    fn a_name_inside_a_schema_is_a_keyword() {
         for text in [
             "schema.$ref",
             "tools[0].function.parameters.properties.x.$ref",
@@ -153,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_request_can_do_without_never_goes() {
+    fn required_members_are_never_removed() {
         for text in [
             "",
             ".",

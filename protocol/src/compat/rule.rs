@@ -1,4 +1,4 @@
-//! Rules of a configuration: an edit, and the models that need it.
+//! Rules of the configuration: a fixup, and the models it applies to.
 //!
 //! | key | rule |
 //! |---|---|
@@ -6,33 +6,35 @@
 //! | `set-params` | `NAME=VALUE`, `NAME=VALUE&OTHER`, `NAME=VALUE&OTHER=VALUE&…` |
 //! | `limit-params` | `NAME<=NUMBER`, `NAME>=NUMBER` |
 //!
-//! `@MODEL` behind a rule makes it one for these models alone; a `*` in it stands for any characters.
+//! A rule that ends in `@MODEL` applies to these models only; `*` matches any characters.
 
 use super::{Bound, Condition, Fixup, named, refused};
 use crate::wildcard::matches;
 
-/// An edit that a configuration asks for.
+/// A fixup from the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     pub edit: Fixup,
-    /// A pattern; `None`: all models.
+    /// A pattern for the model's name; `None` matches all models.
     pub models: Option<Box<str>>,
 }
 
 impl Rule {
-    /// What `drop-params` says. `None` for what no request can do without, and for what no rule is.
+    /// Parses an entry of `drop-params`.
+    ///
+    /// Returns `None` if the text is not a rule, or if no request can do without the member.
     #[must_use]
     pub fn drop(text: &str) -> Option<Self> {
         Self::scoped(text, Fixup::param)
     }
 
-    /// What `set-params` says.
+    /// Parses an entry of `set-params`.
     #[must_use]
     pub fn set(text: &str) -> Option<Self> {
         Self::scoped(text, set)
     }
 
-    /// What `limit-params` says.
+    /// Parses an entry of `limit-params`.
     #[must_use]
     pub fn limit(text: &str) -> Option<Self> {
         Self::scoped(text, limit)
@@ -47,7 +49,7 @@ impl Rule {
         Some(Self { edit: read(text)?, models })
     }
 
-    /// Whether requests for this model need the edit.
+    /// Whether the rule applies to this model.
     #[must_use]
     pub fn is_for(&self, model: &str) -> bool {
         let Some(pattern) = &self.models else { return true };
@@ -67,7 +69,7 @@ pub(super) fn is_pattern(models: &str) -> bool {
     !models.is_empty() && models.chars().all(stands_alone)
 }
 
-/// What `drop-params` says without its models.
+/// Parses an entry of `drop-params` without its models.
 pub(super) fn drop(text: &str) -> Option<Fixup> {
     match (text.find('&'), text.find('=')) {
         (Some(and), equals) if equals.is_none_or(|equals| and < equals) => {
@@ -101,7 +103,7 @@ fn limit(text: &str) -> Option<Fixup> {
     Fixup::bound(name, if sign == "<=" { Bound::AtMost(number) } else { Bound::AtLeast(number) })
 }
 
-/// A name that must be there, with the value that it must have, if it matters.
+/// Parses a condition: the name of a required member, optionally with a required value.
 pub(super) fn condition(text: &str) -> Option<Condition> {
     let mut all = None;
     for part in text.rsplit('&') {
@@ -115,7 +117,7 @@ fn single(text: &str) -> Option<Condition> {
     if value.is_some_and(|value| !refused::is_value(value)) {
         return None;
     }
-    // What may not go may well be a condition.
+    // A member that cannot be removed can still be a condition.
     let path = named::path(name)?;
     Some(Condition { path, value: value.map(Into::into), and: None })
 }
@@ -125,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rule_says_of_itself_how_it_is_written() {
+    fn a_rule_is_displayed_in_the_notation_of_the_configuration() {
         type Read = fn(&str) -> Option<Rule>;
         for (read, key, text) in [
             (Rule::drop as Read, "drop-params", "temperature"),
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rule_is_refused() {
+    fn a_text_that_is_not_a_rule_is_refused() {
         for text in
             ["", "=x", "messages=x", "model=x", "tools.strict=true", "a=", "a=b&", "a=b&c=", "a=b@", "a"]
         {

@@ -1,6 +1,6 @@
-//! Refusals of JSON schemas: a keyword that is not supported, or a form that a tool's schema must have.
+//! Recognises refusals of JSON schemas: an unsupported keyword, or a required form of a tool's schema.
 
-/// Names in front of a verdict.
+/// Nouns in front of a list of names that a verdict follows.
 const NOUNS: [&str; 6] = ["properties ", "property ", "keywords ", "keyword ", "attributes ", "attribute "];
 const VERDICTS: [&str; 8] = [
     " are not supported",
@@ -12,7 +12,7 @@ const VERDICTS: [&str; 8] = [
     " is not allowed",
     " values other than",
 ];
-/// Alternatives, and what OpenAI and Anthropic say of them.
+/// Keywords for alternatives, as OpenAI's and Anthropic's refusals name them.
 const ALTERNATIVES: [&str; 4] = ["oneof", "anyof", "allof", "'not'"];
 const OBJECTS: [&str; 6] = [
     "type 'object'",
@@ -22,7 +22,7 @@ const OBJECTS: [&str; 6] = [
     "type must be object",
     "input should be 'object'",
 ];
-/// Names are not farther from their verdict, and not more.
+/// The longest list of names in front of a verdict in bytes, and the most names in it.
 const LONGEST: usize = 240;
 const MOST: usize = 8;
 
@@ -40,7 +40,7 @@ pub(super) fn is_unfit(lower: &str) -> bool {
         || lower.contains("type must be one of the following: object")
 }
 
-/// The keywords that a text names.
+/// Returns the refused keywords that a text names.
 pub(super) fn keywords(text: &str, lower: &str) -> Vec<String> {
     if !lower.contains("schema") && !lower.contains("' type, ") {
         return vec![];
@@ -55,7 +55,7 @@ pub(super) fn keywords(text: &str, lower: &str) -> Vec<String> {
     // `For 'array' type, 'minItems' values other than 0 or 1 are not supported`.
     for (at, _) in lower.match_indices(" values other than") {
         let name = text[..at].trim_end_matches('\'');
-        found.extend(name.rsplit(|c: char| !is_of_keyword(c)).next().map(str::to_owned));
+        found.extend(name.rsplit(|c: char| !is_keyword_char(c)).next().map(str::to_owned));
     }
     let refuses = |words: &[&str]| words.iter().any(|words| lower.contains(words));
     if lower.contains("regex") && refuses(&["invalid", "not a", "not supported", "unsupported", "error"]) {
@@ -69,7 +69,7 @@ pub(super) fn keywords(text: &str, lower: &str) -> Vec<String> {
     if found.len() > MOST { vec![] } else { found }
 }
 
-/// The names in front of the next verdict, if nothing else stands there.
+/// Returns the names in front of the next verdict, or nothing if other words precede it.
 fn names(text: &str, lower: &str) -> Vec<String> {
     let Some(end) = VERDICTS.iter().filter_map(|verdict| lower.find(verdict)).min() else { return vec![] };
     if end > LONGEST {
@@ -78,14 +78,14 @@ fn names(text: &str, lower: &str) -> Vec<String> {
     let list = text[..end].replace(" and ", ",").replace(" or ", ",");
     let words: Vec<_> =
         list.split(',').map(|word| word.trim_matches([' ', '\''])).filter(|word| !word.is_empty()).collect();
-    if words.iter().all(|word| word.chars().all(is_of_keyword)) {
+    if words.iter().all(|word| word.chars().all(is_keyword_char)) {
         words.into_iter().map(str::to_owned).collect()
     } else {
         vec![]
     }
 }
 
-fn is_of_keyword(c: char) -> bool {
+fn is_keyword_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '$'
 }
 

@@ -1,6 +1,6 @@
-//! Refusals of settings, in whatever words: a known name, and a verdict behind it.
+//! Recognises refusals of settings in any wording: a known name followed by a verdict.
 
-/// What a request can do without, and what no sentence mentions by chance.
+/// Optional settings whose names do not occur in a sentence by chance.
 const SETTINGS: [&str; 14] = [
     "temperature",
     "top_p",
@@ -31,13 +31,13 @@ const VERDICTS: [&str; 12] = [
     "cannot be specified",
     "removed",
 ];
-/// How vendors refuse a choice of tools while the model thinks.
+/// How vendors refuse a tool choice while the model thinks.
 const AGAINST_CHOICE: [&str; 5] =
     ["incompatible", "does not support", "not supported", "unsupported", "cannot be used"];
 
-/// The settings that a text (lower case, all quotes alike) says are not taken.
+/// Returns the settings that a text (lower case, all quotes alike) refuses.
 pub(super) fn refused(lower: &str) -> Vec<&'static str> {
-    // In a schema any word may be the name of a property.
+    // In a schema, any word can be the name of a property.
     if lower.contains("schema") {
         return vec![];
     }
@@ -55,7 +55,7 @@ pub(super) fn refused(lower: &str) -> Vec<&'static str> {
     found
 }
 
-/// Whether a choice of tools is refused because the model thinks (Kimi, DeepSeek, Qwen).
+/// Whether a tool choice is refused because the model thinks (Kimi, DeepSeek, Qwen).
 pub(super) fn choice_against_thinking(lower: &str) -> bool {
     let says = |words: &&str| lower.contains(*words);
     lower.contains("tool_choice")
@@ -63,7 +63,7 @@ pub(super) fn choice_against_thinking(lower: &str) -> bool {
         && AGAINST_CHOICE.iter().any(says)
 }
 
-/// Whether an effort is refused because thinking is off (DeepSeek).
+/// Whether an effort level is refused because thinking is disabled (DeepSeek).
 pub(super) fn effort_without_thinking(lower: &str) -> bool {
     const TOGETHER: [&str; 7] =
         [" when ", " with ", " while ", "together", "both", "incompatible", "conflict"];
@@ -74,7 +74,7 @@ pub(super) fn effort_without_thinking(lower: &str) -> bool {
         && mentions(&TOGETHER)
 }
 
-/// Whether earlier turns of the model lack its reasoning (DeepSeek, Kimi).
+/// Whether earlier assistant turns lack their reasoning (DeepSeek, Kimi).
 pub(super) fn lacks_reasoning(lower: &str) -> bool {
     let mentions = |words: &[&str]| words.iter().any(|words| lower.contains(words));
     mentions(&["reasoning_content", "reasoning content", "content[].thinking"])
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_thinking_excludes_is_known_in_several_words() {
+    fn conflicts_with_thinking_are_recognised_in_several_wordings() {
         for text in [
             "tool_choice 'required' is incompatible with thinking enabled",
             "tool_choice 'specified' is incompatible with thinking enabled",

@@ -1,17 +1,17 @@
-//! Refusals of the ids of tool calls: whichever vendor refuses, it names an id and says what form it should have.
+//! Recognises refusals of tool call ids: each vendor names an id and the required form.
 
 use crate::tool_id::Form;
 
-/// What an id is called, with quotes and blanks as [`super::wordings`] leaves them, in lower case.
+/// Names of an id in lower case, with quotes and blanks as [`super::wordings`] normalises them.
 const NAMES: [&str; 7] =
     ["tool_use.id", "tool_use_id", "tooluseid", "tool_call_id", "tool call id", "tool_call.id", "call_id"];
-/// An element of OpenAI's list: `tool_calls[0].id`, `tool_calls.0.id`.
+/// The prefix of an element of OpenAI's list: `tool_calls[0].id`, `tool_calls.0.id`.
 const LISTS: [&str; 2] = ["tool_calls[", "tool_calls."];
-/// How a bound on the length begins.
+/// Phrases in front of a bound of the length.
 const LENGTHS: [&str; 6] =
     ["length of ", "length ", "at most ", "exactly ", "no longer than ", "no more than "];
 
-/// The form that a refusal demands of the ids; `text` is in lower case.
+/// Returns the id form that a refusal demands. `text` is in lower case.
 pub(super) fn form(text: &str) -> Option<Form> {
     if !names_an_id(text) {
         return None;
@@ -35,13 +35,13 @@ fn names_an_id(text: &str) -> bool {
     NAMES.iter().any(|name| text.contains(name)) || LISTS.into_iter().any(in_list)
 }
 
-/// The number that a text begins with.
+/// Returns the number at the beginning of a text.
 fn number(text: &str) -> Option<u32> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     text[..end].parse().ok()
 }
 
-/// `^[a-zA-Z0-9_-]+$`, or the same in words.
+/// Matches `^[a-zA-Z0-9_-]+$`, or the same in words.
 fn demands_letters(text: &str) -> bool {
     let demands =
         ["pattern", "regular expression", "regex", "alphanumeric", "only contain", "invalid character"];

@@ -1,140 +1,51 @@
-//! Refusals in the words of many vendors, and what each of them names.
+//! Recognises refusals in the wordings of many vendors, and extracts what each of them names.
+
+mod table;
 
 use serde_json::{Map, Value};
 
+use self::table::{CODES, EFFORTS, NameKind, PHRASES, PathPosition, TOGETHER, WORDINGS, Wording};
 use super::named::param;
 use super::{Condition, Filler, Fixup, Limit, betas, bounds, choices, schemas, settings, tool_ids};
 
-/// What a member, a keyword or a value of a header is called in a refusal.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Names {
-    Member,
-    /// One whose value alone is refused.
-    Value,
-    /// As xAI's own code calls it: `reasoningEffort`.
-    CamelCase,
-    /// Several, with commas between them.
-    Members,
-    Keyword,
-    Betas,
-}
-
-/// Where the named thing lies, if the refusal says it apart from the name.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    InName,
-    /// Right before the wording, and this between them.
-    Before(&'static str),
-    /// Behind this, right behind the wording.
-    Behind(&'static str),
-}
-
-/// What stands around a name, in lower case. Quotes around the name itself are optional and of any kind.
-struct Wording(&'static str, &'static str, Names, Place);
-
-const WORDINGS: [Wording; 23] = [
-    // OpenAI, Azure, and whoever has copied them.
-    Wording("unsupported parameter: ", "", Names::Member, Place::InName),
-    Wording("unsupported value: ", " does not support", Names::Value, Place::InName),
-    Wording("unknown parameter: ", "", Names::Member, Place::InName),
-    Wording("unrecognized request argument supplied: ", "", Names::Member, Place::InName),
-    Wording("unrecognized request arguments supplied: ", "", Names::Members, Place::InName),
-    Wording(
-        "additional properties are not allowed (",
-        " was unexpected)",
-        Names::Member,
-        Place::Behind(" - '"),
-    ),
-    Wording("function tools with ", " are not supported", Names::Member, Place::InName),
-    // Groq, Cerebras.
-    Wording("property ", " is unsupported", Names::Member, Place::Before("' : ")),
-    Wording("", " is not supported with this model", Names::Member, Place::InName),
-    // Anthropic; Vertex and Bedrock, which pass its words on; pydantic as people read it.
-    Wording("", ": extra inputs are not permitted", Names::Member, Place::InName),
-    Wording("", "\n extra inputs are not permitted", Names::Member, Place::InName),
-    Wording("", " is deprecated for this model", Names::Member, Place::InName),
-    Wording("unexpected value(s) ", " for the 'anthropic-beta' header", Names::Betas, Place::InName),
-    // Bedrock's own.
-    Wording("extraneous key [", "] is not permitted", Names::Member, Place::Before(": ")),
-    // Fireworks.
-    Wording("extra inputs are not permitted, field: ", "", Names::Member, Place::InName),
-    // Gemini.
-    Wording("unknown name ", "", Names::Member, Place::Behind(" at '")),
-    Wording("", ": only 'enum' and 'date-time' are supported for string type", Names::Member, Place::InName),
-    // xAI.
-    Wording("does not support parameter ", "", Names::CamelCase, Place::InName),
-    Wording("argument not supported on this model: ", "", Names::CamelCase, Place::InName),
-    // Poe.
-    Wording("do not support extra_body fields: ", "", Names::Members, Place::InName),
-    // DeepSeek, and others whose servers are written in Rust; llama.cpp.
-    Wording("unknown field ", ", expected", Names::Member, Place::InName),
-    Wording("unsupported param: ", "", Names::Member, Place::InName),
-    // OpenAI's strict schemas.
-    Wording("), ", " is not permitted", Names::Keyword, Place::InName),
-];
-
-/// Refusals that name something in other words than its name.
-const PHRASES: [(&str, Names, &[&str]); 6] = [
-    ("does not support the effort parameter", Names::Member, &["output_config.effort"]),
-    ("adaptive thinking is not supported", Names::Value, &["thinking"]),
-    ("input tag 'adaptive' found using 'type' does not match", Names::Value, &["thinking"]),
-    // What is left of a request that has just lost its thinking.
-    ("strategy requires 'thinking'", Names::Member, &["context_management"]),
-    // OpenRouter, for models that always reason.
-    ("reasoning is mandatory for this endpoint", Names::Value, &["reasoning"]),
-    // Ollama.
-    ("does not support thinking", Names::Member, &["reasoning_effort", "thinking", "reasoning"]),
-];
-
-/// Refusals of one member beside another, and the rule for that.
-const TOGETHER: [(&str, &str); 1] =
-    [("'temperature' and 'top_p' cannot both be specified", "top_p&temperature")];
-
-/// Where an effort may stand.
-const EFFORTS: [&str; 3] = ["output_config.effort", "reasoning_effort", "reasoning.effort"];
-
-/// OpenAI's codes, beside which `param` is the name.
-const CODES: [(&str, Names); 3] = [
-    ("unsupported_parameter", Names::Member),
-    ("unsupported_value", Names::Value),
-    ("unknown_parameter", Names::Member),
-];
-/// Then whatever else is said would be refused, too, and who says nothing has this one.
+/// With this phrase every other value is refused as well, so the member is removed; its absence means the default.
 const NO_OTHER: &str = "only the default";
 
-/// What is longer than this is no wording but an echo of the request.
+/// The longest text of a refusal, in bytes. A longer text is an echo of the request.
 const LONGEST_TEXT: usize = 8 << 10;
-/// Errors of errors, each in a string of the other.
+/// How deeply errors can be nested, each in a string of the other.
 const DEEPEST: usize = 8;
-/// Things named at once; nobody should lose more than that without being told.
+/// The most fixups from one refusal: a request must not silently lose more.
 const MOST: usize = 8;
 
-/// How a request could do without what an upstream refuses in it. Nothing when the refusal names nothing, or also
-/// something that must not go: then the request would be refused again.
+/// Returns the fixups that let a request do without what an upstream refuses.
+///
+/// Returns nothing if the refusal names nothing, or also names something that must not be removed: the request would be
+/// refused again.
 #[must_use]
 pub fn recognise(status: u16, body: &[u8]) -> Vec<Fixup> {
     if !matches!(status, 400 | 422) {
         return vec![];
     }
-    let mut refusal = Refusal { edits: vec![], is_hopeless: false, param: String::new() };
+    let mut refusal = Refusal { edits: vec![], is_unfixable: false, param: String::new() };
     match serde_json::from_slice(body) {
         Ok(value) => refusal.value(&value, 0),
         Err(_) => refusal.text(&String::from_utf8_lossy(body)),
     }
-    if refusal.is_hopeless { vec![] } else { refusal.settled() }
+    if refusal.is_unfixable { vec![] } else { refusal.without_redundant() }
 }
 
 struct Refusal {
     edits: Vec<Fixup>,
-    is_hopeless: bool,
-    /// The name that stands beside the text that is read, if any.
+    is_unfixable: bool,
+    /// The name beside the current text, or empty.
     param: String,
 }
 
 impl Refusal {
     fn value(&mut self, value: &Value, depth: usize) {
         match value {
-            _ if depth >= DEEPEST || self.is_hopeless => {}
+            _ if depth >= DEEPEST || self.is_unfixable => {}
             Value::Object(fields) => self.object(fields, depth),
             Value::Array(values) => values.iter().for_each(|value| self.value(value, depth + 1)),
             Value::String(text) => match serde_json::from_str(text) {
@@ -149,9 +60,9 @@ impl Refusal {
         let word = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
         let code = CODES.iter().find(|(code, _)| *code == word("code"));
         if let Some((_, names)) = code.filter(|_| !word("param").is_empty()) {
-            self.named(*names, (word("param"), ""), word("message"));
+            self.named(*names, word("param"), "", word("message"));
         }
-        // Mistral, vLLM, Azure's models of others: pydantic's list of what is wrong where.
+        // Mistral, vLLM, and third-party models on Azure: pydantic's list of errors with locations.
         if let Some(Value::Array(loc)) = fields.get("loc")
             && is_extra(&word("msg").to_ascii_lowercase())
         {
@@ -166,14 +77,14 @@ impl Refusal {
             Some(_) | None => word("param").to_owned(),
         };
         let outside = std::mem::replace(&mut self.param, param);
-        // `input` repeats what was sent, where anything may be said.
-        let told = fields.iter().filter(|(name, _)| *name != "input");
-        told.for_each(|(_, value)| self.value(value, depth + 1));
+        // `input` repeats what was sent, which can contain any text.
+        let reported = fields.iter().filter(|(name, _)| *name != "input");
+        reported.for_each(|(_, value)| self.value(value, depth + 1));
         self.param = outside;
     }
 
-    /// What is set needs not be removed.
-    fn settled(self) -> Vec<Fixup> {
+    /// Drops the removal of members that another fixup sets.
+    fn without_redundant(self) -> Vec<Fixup> {
         let is_set = |path: &str| {
             self.edits
                 .iter()
@@ -190,12 +101,12 @@ impl Refusal {
         }
         let text = plain(text);
         let lower = text.to_ascii_lowercase();
-        if self.shape(&text, &lower) {
+        if self.add_by_shape(&text, &lower) {
             return;
         }
         for (phrase, names, paths) in PHRASES {
             if lower.contains(phrase) {
-                paths.iter().for_each(|path| self.named(names, (path, ""), &text));
+                paths.iter().for_each(|path| self.named(names, path, "", &text));
             }
         }
         for (phrase, rule) in TOGETHER {
@@ -210,13 +121,15 @@ impl Refusal {
             self.add(Fixup::beta(betas::ANY));
         }
         for wording in &WORDINGS {
-            wording.find(&text, &lower, &mut |name, place| self.named(wording.2, (name, place), &text));
+            wording.find(&text, &lower, &mut |name, container| {
+                self.named(wording.names, name, container, &text)
+            });
         }
         python(&text, &mut |path| self.name(path, ""));
     }
 
-    /// Takes what a text means by its shape. Answers whether that is all that it means.
-    fn shape(&mut self, text: &str, lower: &str) -> bool {
+    /// Adds the fixups that a text's shape implies. Returns whether they cover all of the text.
+    fn add_by_shape(&mut self, text: &str, lower: &str) -> bool {
         let bounds = bounds::find(lower, &self.param.to_ascii_lowercase());
         if !bounds.is_empty() {
             bounds.into_iter().for_each(|edit| self.add(Some(edit)));
@@ -236,11 +149,11 @@ impl Refusal {
             return true;
         }
         if settings::choice_against_thinking(lower) {
-            // Models that think or not, as they are asked to, take any choice when they do not.
+            // Models with optional thinking accept any tool choice when they do not think.
             if lower.contains("thinking") {
                 self.add(Some(Fixup::Beside("tool_choice".into(), Condition::new("tool_choice", None))));
             } else {
-                self.named(Names::Value, ("tool_choice", ""), lower);
+                self.named(NameKind::Value, "tool_choice", "", lower);
             }
             return true;
         }
@@ -252,22 +165,22 @@ impl Refusal {
         false
     }
 
-    fn named(&mut self, names: Names, (name, place): (&str, &str), text: &str) {
+    fn named(&mut self, names: NameKind, name: &str, container: &str, text: &str) {
         let each = name.split(',').map(|name| name.trim_matches([' ', '\'']));
         match names {
-            Names::Value if !text.to_ascii_lowercase().contains(NO_OTHER) => {
+            NameKind::Value if !text.to_ascii_lowercase().contains(NO_OTHER) => {
                 let path = param(name).and_then(Fixup::into_path);
                 self.add(path.map(|path| Fixup::Value(path, None)));
             }
-            Names::Member | Names::Value => self.name(&format!("{place}.{name}"), text),
-            Names::CamelCase => self.name(&snake_case(name), text),
-            Names::Members => each.for_each(|name| self.name(name, text)),
-            Names::Keyword => self.add(param(&format!("schema.{name}"))),
-            Names::Betas => each.for_each(|name| self.add(Fixup::beta(name))),
+            NameKind::Member | NameKind::Value => self.name(&format!("{container}.{name}"), text),
+            NameKind::CamelCase => self.name(&snake_case(name), text),
+            NameKind::Members => each.for_each(|name| self.name(name, text)),
+            NameKind::Keyword => self.add(param(&format!("schema.{name}"))),
+            NameKind::Betas => each.for_each(|name| self.add(Fixup::beta(name))),
         }
     }
 
-    /// The limit of tokens never goes; it may be called otherwise.
+    /// The token limit is never removed; it can be renamed.
     fn name(&mut self, name: &str, text: &str) {
         let other = Limit::MaxCompletionTokens.name();
         self.add(match name.trim_start_matches(['.', '#']).trim_start_matches("body.") {
@@ -281,15 +194,15 @@ impl Refusal {
         match edit {
             Some(edit) if self.edits.contains(&edit) => {}
             Some(edit) if self.edits.len() < MOST => self.edits.push(edit),
-            Some(_) | None => self.is_hopeless = true,
+            Some(_) | None => self.is_unfixable = true,
         }
     }
 }
 
 impl Wording {
-    /// Calls `found` with every name in `text`, and the place it is said to be in; `lower` is the text in lower case.
+    /// Calls `found` with every name in `text` and the path that contains it. `lower` is the text in lower case.
     fn find(&self, text: &str, lower: &str, found: &mut impl FnMut(&str, &str)) {
-        let Self(before, after, _, place) = *self;
+        let Self { before, after, path, .. } = *self;
         if before.is_empty() {
             for (at, _) in lower.match_indices(after) {
                 found(ending(text[..at].trim_end_matches('\'')), "");
@@ -299,23 +212,23 @@ impl Wording {
         for (at, _) in lower.match_indices(before) {
             let start = at + before.len();
             let Some((name, behind)) = self.name(&text[start..], &lower[start..]) else { continue };
-            let place = match place {
-                Place::InName => "",
-                Place::Before(mark) => text[..at].strip_suffix(mark).map_or("", ending),
-                Place::Behind(mark) => behind.strip_prefix(mark).map_or("", beginning),
+            let container = match path {
+                PathPosition::InName => "",
+                PathPosition::Before(mark) => text[..at].strip_suffix(mark).map_or("", ending),
+                PathPosition::After(mark) => behind.strip_prefix(mark).map_or("", beginning),
             };
-            found(name, place);
+            found(name, container);
         }
     }
 
-    /// The name or names with which `text` begins, and what stands behind the wording.
+    /// Returns the name or names at the beginning of `text`, and the text after the wording.
     fn name<'t>(&self, text: &'t str, lower: &str) -> Option<(&'t str, &'t str)> {
-        let Self(_, after, names, _) = *self;
+        let Self { after, names, .. } = *self;
         let (name, behind) = match names {
-            Names::Betas => text.split_at(lower.find(after)?),
-            Names::Members => text.split_at(run(text, &|c| is_of_name(c) || ", '".contains(c)).len()),
-            Names::Member | Names::Value | Names::CamelCase | Names::Keyword => {
-                // What a quote opens, another one closes.
+            NameKind::Betas => text.split_at(lower.find(after)?),
+            NameKind::Members => text.split_at(run(text, &|c| is_name_char(c) || ", '".contains(c)).len()),
+            NameKind::Member | NameKind::Value | NameKind::CamelCase | NameKind::Keyword => {
+                // A quote at the start requires one at the end.
                 let quote = if text.starts_with('\'') { "'" } else { "" };
                 let name = beginning(&text[quote.len()..]);
                 (name, text[quote.len() + name.len()..].strip_prefix(quote)?)
@@ -326,7 +239,8 @@ impl Wording {
     }
 }
 
-/// Without escapes, all quotes alike, and blanks single: a message that was put into a string loses nothing so.
+/// Removes escapes, makes all quotes alike, and collapses blanks, so that a message nested in a string remains
+/// recognisable.
 pub(super) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars().filter(|&c| c != '\\') {
@@ -339,7 +253,7 @@ pub(super) fn plain(text: &str) -> String {
     plain
 }
 
-/// pydantic's list as Python prints it: `'type': 'extra_forbidden', 'loc': ('body', 'n')`.
+/// Finds the entries of pydantic's list in Python's notation: `'type': 'extra_forbidden', 'loc': ('body', 'n')`.
 fn python(text: &str, found: &mut impl FnMut(&str)) {
     const LOC: &str = "'extra_forbidden', 'loc': (";
     for (at, _) in text.match_indices(LOC) {
@@ -353,7 +267,7 @@ fn is_extra(message: &str) -> bool {
     message.contains("extra inputs are not permitted") || message.contains("extra fields not permitted")
 }
 
-fn is_of_name(c: char) -> bool {
+fn is_name_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || "_-.[]$#/".contains(c)
 }
 
@@ -362,17 +276,17 @@ fn run<'t>(text: &'t str, belongs: &dyn Fn(char) -> bool) -> &'t str {
     text[..end].trim_end_matches(['.', ' ', ','])
 }
 
-/// The name that a text begins with, without the full stop of a sentence.
+/// Returns the name at the beginning of a text, without the full stop of a sentence.
 fn beginning(text: &str) -> &str {
-    let name = run(text, &is_of_name);
-    // A bracket that was not opened belongs to the sentence.
+    let name = run(text, &is_name_char);
+    // A closing bracket without an opening one belongs to the sentence.
     if name.contains('[') { name } else { name.trim_end_matches(']') }
 }
 
-/// The name that a text ends with.
+/// Returns the name at the end of a text.
 fn ending(text: &str) -> &str {
     let start = text
-        .rfind(|c| !is_of_name(c))
+        .rfind(|c| !is_name_char(c))
         .map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8));
     &text[start..]
 }

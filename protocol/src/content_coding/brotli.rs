@@ -1,4 +1,4 @@
-//! Brotli (RFC 7932), without its extension to windows of a gigabyte.
+//! Brotli (RFC 7932), without the extension to windows of up to a gigabyte.
 
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 

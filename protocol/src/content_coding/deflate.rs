@@ -1,11 +1,11 @@
-//! `deflate`: zlib's format (RFC 1950), or the bare one (RFC 1951) that some servers send by that name.
+//! `deflate`: zlib's format (RFC 1950), or raw deflate (RFC 1951), which some servers send under that name.
 
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::{BLOCK, Damaged, Decode};
 
 pub(super) enum Deflate {
-    /// The first two bytes tell which of the two it is.
+    /// Waits for the first two bytes, which identify the format.
     Sniffing {
         first: Option<u8>,
     },
@@ -18,7 +18,7 @@ impl Deflate {
         Self::Sniffing { first: None }
     }
 
-    /// With the first byte that has been taken already.
+    /// Starts decoding with the first byte, which has been consumed already.
     fn begin(&mut self, first: u8, second: u8, out: &mut Vec<u8>) -> Result<(), Damaged> {
         let mut decompress = Decompress::new(is_zlib(first, second));
         out.reserve(BLOCK);
@@ -29,7 +29,7 @@ impl Deflate {
     }
 }
 
-/// Deflate in a window of at most 32 KiB, and a checksum over both bytes.
+/// Whether this is a zlib header: deflate, a window of at most 32 KiB, and a valid checksum over both bytes.
 fn is_zlib(first: u8, second: u8) -> bool {
     first & 0x0F == 8 && first >> 4 <= 7 && u16::from_be_bytes([first, second]).is_multiple_of(31)
 }

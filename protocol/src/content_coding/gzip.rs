@@ -1,4 +1,4 @@
-//! gzip, also several members one behind the other (RFC 1952, 2.2).
+//! gzip, including several concatenated members (RFC 1952, 2.2).
 
 use std::io::Write as _;
 
@@ -6,7 +6,8 @@ use flate2::write::MultiGzDecoder;
 
 use super::{Damaged, Decode};
 
-/// What is taken at a time. The library writes all that follows from it, up to a thousandfold, before it returns.
+/// How many bytes each step consumes. The library writes all decoded bytes, up to a thousand times as many, before it
+/// returns.
 const SLICE: usize = 32;
 
 pub(super) struct Gzip {
@@ -27,7 +28,7 @@ impl Decode for Gzip {
             taken += self.decoder.write(slice).map_err(|_| Damaged)?;
         }
         if taken == input.len() {
-            // Nothing that can be known now waits for what comes later.
+            // Flush, so that content which can be decoded now is not delayed.
             self.decoder.flush().map_err(|_| Damaged)?;
         }
         std::mem::swap(self.decoder.get_mut(), out);

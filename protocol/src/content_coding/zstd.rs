@@ -1,7 +1,7 @@
-//! Zstandard (RFC 8878): frames one behind the other, with windows of at most 8 MiB (RFC 9659).
+//! Zstandard (RFC 8878): concatenated frames with windows of at most 8 MiB (RFC 9659).
 //!
-//! The library gives back what has left the window, and the rest when the frame ends: a stream in this coding comes
-//! later than it could, but whole.
+//! The library releases content when it leaves the window, and the rest at the end of the frame. Events of a stream in
+//! this coding therefore arrive later than necessary, but complete.
 
 use std::io::Read as _;
 
@@ -11,30 +11,30 @@ use super::{BLOCK, Damaged, Decode};
 
 const WINDOW: u64 = 8 << 20;
 const MAGIC: u32 = 0xFD2F_B528;
-/// Magic number and size of a frame that is skipped.
+/// The size of the magic number and the length of a skippable frame, in bytes.
 const SKIPPED_HEAD: usize = 8;
 const BLOCK_HEAD: usize = 3;
 const CHECKSUM: usize = 4;
-/// The largest block, whether as it comes or as it is.
+/// The largest block, compressed or not, in bytes.
 const LARGEST_BLOCK: usize = 128 << 10;
 
 pub(super) struct Zstd {
     decoder: FrameDecoder,
-    /// A head or a block that has not come whole yet.
+    /// An incomplete header or block.
     part: Vec<u8>,
-    place: Place,
+    state: State,
     has_checksum: bool,
 }
 
-/// What comes next.
+/// What the decoder expects next.
 #[derive(Clone, Copy)]
-enum Place {
+enum State {
     Frame,
     Skipped {
         left: usize,
     },
     Block,
-    /// The last block of a frame has been decoded, but not all of it is out.
+    /// The last block of a frame is decoded; part of its content has not been returned.
     Draining,
 }
 
@@ -42,10 +42,10 @@ impl Zstd {
     pub(super) fn new() -> Self {
         let mut decoder = FrameDecoder::new();
         decoder.set_max_window_size(WINDOW);
-        Self { decoder, part: Vec::new(), place: Place::Frame, has_checksum: false }
+        Self { decoder, part: Vec::new(), state: State::Frame, has_checksum: false }
     }
 
-    /// Fills `part` from `input` up to `wanted` bytes: how many were taken.
+    /// Fills `part` from `input` up to `wanted` bytes. Returns how many bytes were consumed.
     fn fill(&mut self, input: &[u8], wanted: usize) -> usize {
         let taken = wanted.saturating_sub(self.part.len()).min(input.len());
         self.part.extend_from_slice(&input[..taken]);
@@ -54,16 +54,16 @@ impl Zstd {
 
     fn frame(&mut self, input: &[u8]) -> Result<usize, Damaged> {
         let taken = self.fill(input, frame_head(&self.part)?);
-        // With more of it, more may turn out to be missing.
+        // A longer part of the header can show that the header is longer.
         if self.part.len() < frame_head(&self.part)? {
             return Ok(taken);
         }
         if let Some(left) = skipped(&self.part) {
-            self.place = if left == 0 { Place::Frame } else { Place::Skipped { left } };
+            self.state = if left == 0 { State::Frame } else { State::Skipped { left } };
         } else {
             self.has_checksum = self.part[4] & 0b100 != 0;
             self.decoder.reset(&self.part[..]).map_err(|_| Damaged)?;
-            self.place = Place::Block;
+            self.state = State::Block;
         }
         self.part.clear();
         Ok(taken)
@@ -90,15 +90,15 @@ impl Zstd {
         self.decoder.decode_blocks(&self.part[..], one).map_err(|_| Damaged)?;
         self.part.clear();
         if is_last {
-            self.place = Place::Draining;
+            self.state = State::Draining;
         }
         Ok(taken)
     }
 
-    /// Whether what the frame says of itself is true, when all of it is out.
-    fn checked(&self) -> bool {
-        let said = self.decoder.get_checksum_from_data();
-        said.is_none() || said == self.decoder.get_calculated_checksum()
+    /// Whether the frame's checksum matches, once all of its content has been returned.
+    fn checksum_matches(&self) -> bool {
+        let declared = self.decoder.get_checksum_from_data();
+        declared.is_none() || declared == self.decoder.get_calculated_checksum()
     }
 }
 
@@ -110,36 +110,36 @@ impl Decode for Zstd {
             out.truncate(written);
             return Ok(0);
         }
-        match self.place {
-            Place::Draining => {
-                if !self.checked() {
+        match self.state {
+            State::Draining => {
+                if !self.checksum_matches() {
                     return Err(Damaged);
                 }
-                self.place = Place::Frame;
+                self.state = State::Frame;
                 self.frame(input)
             }
-            Place::Frame if input.is_empty() => Ok(0),
-            Place::Frame => self.frame(input),
-            Place::Skipped { left } => {
+            State::Frame if input.is_empty() => Ok(0),
+            State::Frame => self.frame(input),
+            State::Skipped { left } => {
                 let taken = left.min(input.len());
-                self.place = if taken == left { Place::Frame } else { Place::Skipped { left: left - taken } };
+                self.state = if taken == left { State::Frame } else { State::Skipped { left: left - taken } };
                 Ok(taken)
             }
-            Place::Block => self.block(input),
+            State::Block => self.block(input),
         }
     }
 
     fn is_complete(&mut self) -> bool {
-        let between = match self.place {
-            Place::Frame => true,
-            Place::Draining => self.decoder.can_collect() == 0 && self.checked(),
-            Place::Skipped { .. } | Place::Block => false,
+        let between = match self.state {
+            State::Frame => true,
+            State::Draining => self.decoder.can_collect() == 0 && self.checksum_matches(),
+            State::Skipped { .. } | State::Block => false,
         };
         between && self.part.is_empty()
     }
 }
 
-/// How long the head of a frame is at least that begins like this.
+/// Returns the minimum length of the frame header with this beginning.
 fn frame_head(part: &[u8]) -> Result<usize, Damaged> {
     let Some(magic) = magic(part) else { return Ok(4) };
     if is_skipped(magic) {
@@ -168,7 +168,7 @@ fn is_skipped(magic: u32) -> bool {
     magic & 0xFFFF_FFF0 == 0x184D_2A50
 }
 
-/// The size of what is to be skipped.
+/// Returns the size of the skippable frame.
 fn skipped(head: &[u8]) -> Option<usize> {
     let size = magic(head).filter(|&magic| is_skipped(magic)).and_then(|_| magic(&head[4..]))?;
     usize::try_from(size).ok()

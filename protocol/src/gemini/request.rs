@@ -1,4 +1,4 @@
-//! A Chat Completions request to Gemini, read only as deep as something may have to change.
+//! A Chat Completions request to Gemini, parsed only as deep as edits require.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
@@ -8,13 +8,13 @@ use crate::json::{List, Literal, Object};
 use crate::middleware::Memory;
 use crate::request::Splice;
 
-/// Google's word for a call whose signature is unknown, since another model made it: without any, Gemini 3 refuses all of
-/// the conversation (ai.google.dev/gemini-api/docs/thought-signatures).
+/// Google's placeholder for a call without a known signature, for example from another model. Without any signature,
+/// Gemini 3 refuses the whole conversation (ai.google.dev/gemini-api/docs/thought-signatures).
 const UNKNOWN: &str = r#"{"google":{"thought_signature":"skip_thought_signature_validator"}}"#;
 /// The first generation that refuses calls without a signature.
 const STRICT: u32 = 3;
 
-pub(super) struct Outgoing<'a> {
+pub(super) struct GeminiRequest<'a> {
     text: &'a str,
     request: Request<'a>,
 }
@@ -81,39 +81,39 @@ struct Call<'a> {
     extra_content: Option<&'a RawValue>,
 }
 
-/// A text or a call of the model's that comes back without a signature.
+/// A text or a call of the model that the client sent back without a signature.
 struct Unsigned<'a> {
-    /// The JSON object it is.
+    /// The JSON object of the message or call.
     object: &'a RawValue,
     extra_content: Option<&'a RawValue>,
     key: String,
 }
 
-impl<'a> Outgoing<'a> {
-    /// `None` for what no Chat Completions upstream understands either.
+impl<'a> GeminiRequest<'a> {
+    /// Returns `None` for a body that no Chat Completions upstream accepts either.
     pub(super) fn read(body: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(body).ok()?;
         Some(Self { text, request: serde_json::from_str(text).ok()? })
     }
 
-    /// How many messages there are.
+    /// Returns the number of messages.
     pub(super) fn turns(&self) -> usize {
         self.request.messages.0.len()
     }
 
-    /// The keys of all signatures that are missing.
-    pub(super) fn wants(&self) -> Vec<String> {
-        let mut wanted = vec![];
+    /// Returns the keys of all missing signatures.
+    pub(super) fn missing_signatures(&self) -> Vec<String> {
+        let mut missing = vec![];
         for (turn, (raw, message)) in self.replies() {
-            wanted.extend(unsigned_text(turn, raw, &message).map(|text| text.key));
-            wanted.extend(
+            missing.extend(unsigned_text(turn, raw, &message).map(|text| text.key));
+            missing.extend(
                 calls(&message).filter_map(|(raw, call)| unsigned_call(raw, &call)).map(|call| call.key),
             );
         }
-        wanted
+        missing
     }
 
-    /// Puts back what is known.
+    /// Restores known signatures.
     pub(super) fn signature_edits(&self, known: &Memory) -> Vec<Splice> {
         let is_strict = self.is_strict();
         let mut edits = vec![];
@@ -126,7 +126,7 @@ impl<'a> Outgoing<'a> {
             let is_signed = calls.iter().any(found);
             for (at, call) in calls.into_iter().enumerate() {
                 let Some(call) = call else { continue };
-                // Of calls made at once only the first has a signature, as a rule.
+                // Of parallel calls, usually only the first has a signature.
                 let stand_in = (is_strict && !is_signed && at == 0).then_some(UNKNOWN);
                 let signature = known.get(&call.key).map(String::as_str).or(stand_in);
                 edits.extend(signature.and_then(|signature| self.sign(&call, signature)));
@@ -135,7 +135,7 @@ impl<'a> Outgoing<'a> {
         edits
     }
 
-    /// Replaces schemas by what Gemini takes of them.
+    /// Replaces schemas by the forms that Gemini accepts.
     pub(super) fn schema_edits(&self) -> Vec<Splice> {
         let mut edits = vec![];
         for tool in self.request.tools.0.iter().filter_map(|tool| tool.0.as_ref()) {
@@ -156,7 +156,7 @@ impl<'a> Outgoing<'a> {
         }
     }
 
-    /// The model's own turns that can be read.
+    /// Returns the assistant turns that can be parsed.
     fn replies(&self) -> impl Iterator<Item = (usize, (&'a RawValue, Message<'a>))> {
         let messages = self.request.messages.0.iter().enumerate();
         messages.filter_map(|(turn, raw)| {
@@ -179,7 +179,7 @@ impl<'a> Outgoing<'a> {
 
     fn sign(&self, unsigned: &Unsigned<'a>, signature: &str) -> Option<Splice> {
         if let Some(old) = unsigned.extra_content {
-            return self.replace(old, joined(old, signature)?);
+            return self.replace(old, merged(old, signature)?);
         }
         let object = unsigned.object.get();
         let end = self.offset(unsigned.object)? + object.len() - 1;
@@ -191,7 +191,7 @@ impl<'a> Outgoing<'a> {
         (old.get() != new).then(|| Splice { span: start..start + old.get().len(), text: new })
     }
 
-    /// Where a value that was borrowed from the text stands in it.
+    /// Returns the offset of a value that is borrowed from the text.
     fn offset(&self, raw: &RawValue) -> Option<usize> {
         let offset = (raw.get().as_ptr() as usize).checked_sub(self.text.as_ptr() as usize)?;
         (offset + raw.get().len() <= self.text.len()).then_some(offset)
@@ -204,16 +204,16 @@ fn calls<'a>(message: &Message<'a>) -> impl Iterator<Item = (&'a RawValue, Call<
 
 fn unsigned_call<'a>(raw: &'a RawValue, call: &Call<'a>) -> Option<Unsigned<'a>> {
     let id = Literal::of(call.id?)?.decode()?;
-    unsigned(raw, call.extra_content, || signatures::of_call(&id))
+    unsigned(raw, call.extra_content, || signatures::call_key(&id))
 }
 
-/// A text that has nothing to say has no signature either.
+/// An empty text has no signature.
 fn unsigned_text<'a>(turn: usize, raw: &'a RawValue, message: &Message<'a>) -> Option<Unsigned<'a>> {
     let text = text_of(message.content?)?;
     if text.trim().is_empty() {
         return None;
     }
-    unsigned(raw, message.extra_content, || signatures::of_text(turn, &text))
+    unsigned(raw, message.extra_content, || signatures::text_key(turn, &text))
 }
 
 fn unsigned<'a>(
@@ -234,15 +234,15 @@ fn text_of(content: &RawValue) -> Option<String> {
     Some(texts.collect())
 }
 
-/// A function that takes no parameters: an object without properties is refused.
+/// Removes the parameters of a function that has none: Gemini refuses an object without properties.
 fn without_parameters(function: &RawValue) -> Option<String> {
     let mut members: Map<String, Value> = serde_json::from_str(function.get()).ok()?;
     members.remove("parameters");
     Some(Value::Object(members).to_string())
 }
 
-/// What the client sent, and the signature beside it.
-fn joined(old: &RawValue, signature: &str) -> Option<String> {
+/// Merges the signature into the client's `extra_content`.
+fn merged(old: &RawValue, signature: &str) -> Option<String> {
     let mut old: Map<String, Value> = serde_json::from_str(old.get()).unwrap_or_default();
     let new: Map<String, Value> = serde_json::from_str(signature).ok()?;
     for (name, value) in new {

@@ -1,8 +1,8 @@
-//! JSON Schema as far as Gemini knows it: a subset of OpenAPI's (ai.google.dev/api/caching#Schema), where one unknown
-//! keyword makes the whole request fail.
+//! JSON Schema in the subset that Gemini supports, which is part of OpenAPI's (ai.google.dev/api/caching#Schema).
+//! Gemini refuses a whole request for one unknown keyword.
 //!
-//! A schema is read into the fields that Gemini has, so that nothing else can come out. What it says beyond them is
-//! resolved (`$ref`, `allOf`), put in other words (`const`, `oneOf`, a list of types), or left out.
+//! A schema is parsed into Gemini's own fields, so that the output contains no others. Anything else is resolved
+//! (`$ref`, `allOf`), rewritten (`const`, `oneOf`, a list of types), or omitted.
 
 mod read;
 mod settle;
@@ -10,19 +10,19 @@ mod settle;
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::value::RawValue;
 
-/// A function's parameters as Gemini takes them; `None` if there are none to take.
+/// Returns a function's parameters in Gemini's form; `None` if the function takes none.
 pub(super) fn parameters(schema: &RawValue) -> Option<String> {
     let schema = read::root(schema);
     let takes_something = schema.kind == Some(Kind::Object) && !schema.properties.0.is_empty();
     takes_something.then(|| schema.text())
 }
 
-/// The schema of an answer as Gemini takes it.
+/// Returns the schema of an answer in Gemini's form.
 pub(super) fn answer(schema: &RawValue) -> String {
     read::root(schema).text()
 }
 
-/// The values of `type`; null is [`Schema::nullable`].
+/// The values of `type`; null becomes [`Schema::nullable`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Kind {
@@ -35,8 +35,8 @@ enum Kind {
 }
 
 impl Kind {
-    /// Google's own libraries write the words in capitals.
-    fn of(word: &str) -> Option<Self> {
+    /// Google's own libraries write types in capitals.
+    fn parse(word: &str) -> Option<Self> {
         match word.to_ascii_lowercase().as_str() {
             "string" => Some(Self::String),
             "number" => Some(Self::Number),
@@ -48,7 +48,7 @@ impl Kind {
         }
     }
 
-    /// The values of `format` that are not refused.
+    /// Whether Gemini accepts this value of `format`.
     fn takes_format(self, format: &str) -> bool {
         match self {
             Self::String => matches!(format, "enum" | "date-time"),
@@ -61,33 +61,33 @@ impl Kind {
 
 /// One value of an `enum`, as text.
 #[derive(Clone, Debug, PartialEq)]
-enum Choice {
+enum EnumValue {
     Text(String),
     Number(String),
-    Truth(String),
+    Boolean(String),
 }
 
-impl Choice {
+impl EnumValue {
     fn text(&self) -> &str {
         match self {
-            Self::Text(text) | Self::Number(text) | Self::Truth(text) => text,
+            Self::Text(text) | Self::Number(text) | Self::Boolean(text) => text,
         }
     }
 
     fn into_text(self) -> Self {
         match self {
-            Self::Text(text) | Self::Number(text) | Self::Truth(text) => Self::Text(text),
+            Self::Text(text) | Self::Number(text) | Self::Boolean(text) => Self::Text(text),
         }
     }
 }
 
-impl Serialize for Choice {
+impl Serialize for EnumValue {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.text())
     }
 }
 
-/// A number as it was written.
+/// A number in its original notation.
 #[derive(Clone, Debug, PartialEq)]
 struct Numeral(String);
 
@@ -98,7 +98,7 @@ impl Serialize for Numeral {
     }
 }
 
-/// In the order in which they were written.
+/// Properties in their original order.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Properties(Vec<(String, Schema)>);
 
@@ -126,7 +126,7 @@ impl Serialize for Properties {
     }
 }
 
-/// All that Gemini can be told about a value, except for `default` and `example`, of which it takes no notice.
+/// All fields that Gemini supports, except `default` and `example`, which it ignores.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Schema {
@@ -141,7 +141,7 @@ struct Schema {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     nullable: bool,
     #[serde(rename = "enum", skip_serializing_if = "Vec::is_empty")]
-    choices: Vec<Choice>,
+    choices: Vec<EnumValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     items: Option<Box<Self>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -181,23 +181,23 @@ impl Schema {
         serde_json::to_string(self).expect("a schema has a JSON form")
     }
 
-    fn add_choice(&mut self, choice: Choice) {
+    fn add_choice(&mut self, choice: EnumValue) {
         if !self.choices.contains(&choice) {
             self.choices.push(choice);
         }
     }
 
-    /// Whether it says that the value is null, and nothing else.
+    /// Whether the schema allows null and nothing else.
     fn is_null(&self) -> bool {
         let Self { title, description, .. } = self;
         let (title, description) = (title.clone(), description.clone());
         *self == Self { nullable: true, title, description, ..Self::default() }
     }
 
-    /// Takes over what `other` says beside it. Where both speak of the same, this one's word holds.
-    fn join(&mut self, other: Self) {
+    /// Merges `other` into this schema. Where both define the same field, this schema takes precedence.
+    fn merge(&mut self, other: Self) {
         let both = !self.choices.is_empty() && !other.choices.is_empty();
-        let agreed = |choice: &Choice| other.choices.iter().any(|known| known.text() == choice.text());
+        let agreed = |choice: &EnumValue| other.choices.iter().any(|known| known.text() == choice.text());
         if both && self.choices.iter().any(agreed) {
             self.choices.retain(agreed);
         }
@@ -228,15 +228,15 @@ impl Schema {
     }
 }
 
-/// Where a schema stands.
+/// The position of a schema in its document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Position {
     Root,
     Inside,
 }
 
-impl Place {
-    fn of(depth: usize) -> Self {
+impl Position {
+    fn from_depth(depth: usize) -> Self {
         if depth == 0 { Self::Root } else { Self::Inside }
     }
 }

@@ -1,5 +1,5 @@
-//! Thought signatures in a reply, and the keys under which they are remembered: a call by its id, a text by itself and
-//! its place in the conversation.
+//! Reads thought signatures from a reply and derives the keys they are remembered by: a call by its id, a text by its
+//! content and its position in the conversation.
 
 use sha2::{Digest as _, Sha256};
 
@@ -8,38 +8,38 @@ use crate::json::decode;
 use crate::middleware::Listener;
 use crate::openai::stream::{Chunk, Message};
 
-/// A text that is longer is not looked for again, nor is a call beyond so many.
+/// The longest text whose signature is remembered, in bytes, and the most calls.
 const LONGEST_TEXT: usize = 1 << 20;
 const MOST_CALLS: usize = 1024;
-/// No signature is known to come near this; what is larger is not remembered.
+/// The largest signature that is remembered, in bytes. No known signature comes near this size.
 const LARGEST: usize = 256 << 10;
 
-pub(super) fn of_call(id: &str) -> String {
+pub(super) fn call_key(id: &str) -> String {
     format!("{NAME}:call:{id}")
 }
 
-/// `turn` is the message's index.
-pub(super) fn of_text(turn: usize, text: &str) -> String {
+/// Returns the key of a text; `turn` is the message's index.
+pub(super) fn text_key(turn: usize, text: &str) -> String {
     let digest = Sha256::digest(text.trim().as_bytes());
     let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     format!("{NAME}:text:{turn}:{digest}")
 }
 
-/// Follows one reply, a stream or whole.
+/// Reads one reply, streamed or whole.
 #[derive(Default)]
-pub(super) struct Hearing {
-    /// The index that the reply will have in the conversation.
+pub(super) struct SignatureListener {
+    /// The index of the reply in the conversation.
     turn: usize,
-    /// The ids of the calls, by their index in the stream.
+    /// The ids of the calls by their index in the stream.
     calls: Vec<(Option<i64>, String)>,
     text: String,
     text_signature: Option<String>,
-    learnt: Vec<(String, String)>,
+    signatures: Vec<(String, String)>,
 }
 
-impl Hearing {
-    /// The reply to a conversation of so many messages.
-    pub(super) fn after(turn: usize) -> Self {
+impl SignatureListener {
+    /// Starts reading the reply to a conversation with this number of messages.
+    pub(super) fn new(turn: usize) -> Self {
         Self { turn, ..Self::default() }
     }
 
@@ -53,7 +53,7 @@ impl Hearing {
             let signature =
                 call.extra_content.and_then(super::signature).filter(|extra| extra.len() <= LARGEST);
             if let (Some((_, id)), Some(signature)) = (known, signature) {
-                self.learnt.push((of_call(id), signature.to_owned()));
+                self.signatures.push((call_key(id), signature.to_owned()));
             }
         }
         if self.text.len() <= LONGEST_TEXT {
@@ -65,7 +65,7 @@ impl Hearing {
     }
 }
 
-impl Listener for Hearing {
+impl Listener for SignatureListener {
     fn hear(&mut self, data: &[u8]) -> Option<Vec<u8>> {
         let chunk = Chunk::read(data.trim_ascii()).ok()??;
         let choice = chunk.first()?;
@@ -75,13 +75,13 @@ impl Listener for Hearing {
         if choice.finish_reason().is_some() && !self.text.trim().is_empty() && self.text.len() <= LONGEST_TEXT
         {
             let signature =
-                self.text_signature.take().map(|signature| (of_text(self.turn, &self.text), signature));
-            self.learnt.extend(signature);
+                self.text_signature.take().map(|signature| (text_key(self.turn, &self.text), signature));
+            self.signatures.extend(signature);
         }
         None
     }
 
     fn learnt(&mut self) -> Vec<(String, String)> {
-        std::mem::take(&mut self.learnt)
+        std::mem::take(&mut self.signatures)
     }
 }

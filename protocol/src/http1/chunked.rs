@@ -1,13 +1,13 @@
-//! Chunked transfer coding (RFC 9112, section 7.1), decoded in place.
+//! Decodes the chunked transfer coding (RFC 9112, section 7.1) in place.
 
 use super::ReplyError;
 
-/// The longest chunk extension or line of a size, and all trailers together, in bytes.
+/// The longest line of a chunk size with its extension, and the longest trailer section, in bytes.
 const LONGEST_LINE: usize = 16 << 10;
-/// Sixteen digits fill a `u64`; one less cannot overflow.
+/// The most digits of a chunk size: sixteen fill a `u64`, and fifteen cannot overflow.
 const MOST_DIGITS: u8 = 15;
 
-/// A decoder between two pieces of input.
+/// The decoder state between two pieces of input.
 #[derive(Debug, Default)]
 pub(super) struct Chunked {
     state: State,
@@ -19,12 +19,12 @@ enum State {
         size: u64,
         digits: u8,
     },
-    /// Behind the digits of the size, up to the line's CR; so many bytes of it were read.
+    /// After the digits of the size, up to the line's CR. Counts the bytes read so far.
     Extension {
         size: u64,
         length: usize,
     },
-    /// The LF of the line of the size.
+    /// Before the LF of the size line.
     SizeLf {
         size: u64,
     },
@@ -33,7 +33,7 @@ enum State {
     },
     DataCr,
     DataLf,
-    /// In a line of the trailer section, of which so many bytes were read; `line` of them in this line.
+    /// In a line of the trailer section. Counts the bytes of the section; `line` counts those of this line.
     Trailer {
         length: usize,
         line: usize,
@@ -51,7 +51,7 @@ impl Default for State {
     }
 }
 
-/// What became of one piece of input.
+/// The result of decoding one piece of input.
 pub(super) struct Decoded {
     /// Bytes of the body, now at the front of the input.
     pub(super) length: usize,
@@ -86,10 +86,10 @@ impl Chunked {
         Ok(Decoded { length, read, ended: matches!(self.state, State::End) })
     }
 
-    /// Takes one byte outside of the data.
+    /// Consumes one byte outside of chunk data.
     fn step(&mut self, byte: u8) -> Result<(), ReplyError> {
         self.state = match (&self.state, byte) {
-            (&State::Size { size, digits }, _) => Self::size((size, digits), byte)?,
+            (&State::Size { size, digits }, _) => Self::size(size, digits, byte)?,
             (&State::Extension { size, .. }, b'\r') => State::SizeLf { size },
             (&State::Extension { size, length }, _) if byte != b'\n' && length < LONGEST_LINE => {
                 State::Extension { size, length: length + 1 }
@@ -109,7 +109,7 @@ impl Chunked {
         Ok(())
     }
 
-    fn size((size, digits): (u64, u8), byte: u8) -> Result<State, ReplyError> {
+    fn size(size: u64, digits: u8, byte: u8) -> Result<State, ReplyError> {
         let digit = char::from(byte).to_digit(16);
         match (digit, byte) {
             (Some(digit), _) if digits < MOST_DIGITS => {

@@ -1,4 +1,4 @@
-//! The head of a reply: how long its body is, and the head that the HTTP client gets instead.
+//! Parses the head of a reply: the length of its body, and the head for the HTTP client.
 
 use std::mem::MaybeUninit;
 
@@ -6,14 +6,14 @@ use bytes::BytesMut;
 
 use super::ReplyError;
 
-/// Room for what is written before the headers that are passed on, unless the reason is long.
+/// Space for the start of the rewritten head. Only a long reason phrase exceeds it.
 const LONGEST_START: usize = 80;
-/// What every reply begins with. Earlier versions have no status line, later ones another framing.
+/// The prefix of every reply. Earlier versions have no status line, later ones another framing.
 pub(super) const PREFIX: &[u8] = b"HTTP/1.";
-/// The HTTP client reads no more (actix-http's `MAX_HEADERS`).
+/// The most headers of a reply; the HTTP client reads no more (actix-http's `MAX_HEADERS`).
 pub(super) const MOST_HEADERS: usize = 96;
 
-/// One head.
+/// A parsed head.
 pub(super) enum Parsed {
     /// 1xx: another head follows.
     Interim,
@@ -25,7 +25,7 @@ pub(super) enum Parsed {
     },
 }
 
-/// How the end of a body is found (RFC 9112, section 6.3).
+/// How the end of a body is determined (RFC 9112, section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Body {
     Length(u64),
@@ -33,9 +33,9 @@ pub(super) enum Body {
     UntilClose,
 }
 
-/// Where the head at the front of `input` ends, if it does. `searched` bytes of it have been looked at before.
-pub(super) fn end(input: &[u8], searched: &mut usize) -> Option<usize> {
-    // A line feed alone ends a line as well (RFC 9112, section 2.2), and httparse reads it so.
+/// Returns the end of the head at the front of `input`, if it is complete. `searched` counts the bytes examined before.
+pub(super) fn find_end(input: &[u8], searched: &mut usize) -> Option<usize> {
+    // A line feed alone also ends a line (RFC 9112, section 2.2), and httparse accepts it.
     let from = searched.saturating_sub(3);
     for at in memchr::memchr_iter(b'\n', &input[from..]).map(|at| from + at) {
         let rest = &input[at + 1..];
@@ -50,12 +50,12 @@ pub(super) fn end(input: &[u8], searched: &mut usize) -> Option<usize> {
     None
 }
 
-/// Reads a complete head. A final one is appended to `output` in the form that the HTTP client gets: without framing headers
-/// except for a length, and as HTTP/1.0, whose bodies end with the connection, where there is no length.
+/// Parses a complete head. Appends a final head to `output` in the form for the HTTP client: without framing headers
+/// except for a length. Without a length it is HTTP/1.0, whose bodies end with the connection.
 pub(super) fn parse(bytes: &[u8], output: &mut BytesMut) -> Result<Parsed, ReplyError> {
     let mut headers = [const { MaybeUninit::uninit() }; MOST_HEADERS];
     let mut response = httparse::Response::new(&mut []);
-    // The HTTP client behind the reader has the same setting, so both read the same headers.
+    // The HTTP client uses the same setting, so both read the same headers.
     let mut config = httparse::ParserConfig::default();
     config.allow_spaces_after_header_name_in_responses(true);
     let length = match config.parse_response_with_uninit_headers(&mut response, bytes, &mut headers) {
@@ -76,28 +76,28 @@ pub(super) fn parse(bytes: &[u8], output: &mut BytesMut) -> Result<Parsed, Reply
         200..=999 => {}
         _ => return Err(ReplyError::Head),
     }
-    let framing = Framing::of(response.headers, version)?;
+    let framing = Framing::parse(response.headers, version)?;
     let (body, certain) = framing.body(status)?;
-    write(&response, (status, body), output);
+    write_head(&response, status, body, output);
     let reusable = certain && version == 1 && !framing.close && body != Body::UntilClose;
     Ok(Parsed::Final { status, body, reusable, keep_alive: framing.keep_alive })
 }
 
-/// What a header is about.
+/// What a header controls.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Field {
     ContentLength,
     TransferEncoding,
     Connection,
     KeepAlive,
-    /// It describes the connection as well, but nothing that matters here.
+    /// Another header of the connection, which has no effect here.
     OtherOfConnection,
     PassedOn,
 }
 
 impl Field {
-    fn of(name: &str) -> Self {
-        // By length first: most headers have that of none of these.
+    fn from_name(name: &str) -> Self {
+        // Compare the length first: it rules out most headers.
         let (known, field) = match name.len() {
             2 => ("te", Self::OtherOfConnection),
             7 if name.as_bytes()[0].eq_ignore_ascii_case(&b't') => ("trailer", Self::OtherOfConnection),
@@ -113,7 +113,7 @@ impl Field {
     }
 }
 
-/// What the headers say of the connection.
+/// The framing that the headers declare.
 #[derive(Default)]
 struct Framing {
     length: Option<u64>,
@@ -128,16 +128,16 @@ struct Framing {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Coding {
     Chunked,
-    /// No coding at all, in the words of RFC 2616.
+    /// No coding, in the notation of RFC 2616.
     Identity,
 }
 
 impl Framing {
-    fn of(headers: &[httparse::Header<'_>], version: u8) -> Result<Self, ReplyError> {
+    fn parse(headers: &[httparse::Header<'_>], version: u8) -> Result<Self, ReplyError> {
         let mut framing = Self { version, ..Self::default() };
         for header in headers {
             let value = header.value;
-            match Field::of(header.name) {
+            match Field::from_name(header.name) {
                 Field::ContentLength => framing.add_length(value)?,
                 Field::TransferEncoding => framing.add_coding(value)?,
                 Field::Connection => {
@@ -150,7 +150,7 @@ impl Framing {
         Ok(framing)
     }
 
-    /// A list of equal lengths is one length (RFC 9110, section 8.6); anything else cannot be believed.
+    /// A list of equal lengths is one length (RFC 9110, section 8.6); anything else is an error.
     fn add_length(&mut self, value: &[u8]) -> Result<(), ReplyError> {
         for element in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
             let digits = !element.is_empty() && element.iter().all(u8::is_ascii_digit);
@@ -178,19 +178,19 @@ impl Framing {
                 return Err(ReplyError::TransferEncoding);
             }
         }
-        // A header without a coding says nothing that can be relied on.
+        // A header without a coding is an error.
         self.coding.map(|_| ()).ok_or(ReplyError::TransferEncoding)
     }
 
-    /// How the body of a reply with this status ends, and whether that is beyond doubt.
+    /// Returns how the body of a reply with this status ends, and whether the framing is unambiguous.
     fn body(&self, status: u16) -> Result<(Body, bool), ReplyError> {
         if matches!(status, 204 | 304) {
             let empty = self.coding.is_none() && (status == 304 || self.length.unwrap_or(0) == 0);
             return Ok((Body::Length(0), empty && !self.repeated));
         }
         Ok(match (self.coding, self.length) {
-            // The coding overrides the length, and the connection closes afterwards; so it does where an HTTP/1.0 sender
-            // uses a coding that this version lacks (RFC 9112, sections 6.1 and 6.3).
+            // The coding overrides the length, and the connection closes afterwards. It also closes if an HTTP/1.0
+            // sender uses a coding, which that version lacks (RFC 9112, sections 6.1 and 6.3).
             (Some(Coding::Chunked), length) => (Body::Chunked, length.is_none() && self.version == 1),
             (coding, Some(length)) => (Body::Length(length), coding.is_none() && !self.repeated),
             (_, None) => (Body::UntilClose, true),
@@ -198,7 +198,7 @@ impl Framing {
     }
 }
 
-/// The elements of a comma-separated list.
+/// Returns the elements of a comma-separated list.
 fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
 }
@@ -209,7 +209,7 @@ fn keep_alive_timeout(element: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok()?.trim().parse().ok()
 }
 
-fn write(response: &httparse::Response<'_, '_>, (status, body): (u16, Body), output: &mut BytesMut) {
+fn write_head(response: &httparse::Response<'_, '_>, status: u16, body: Body, output: &mut BytesMut) {
     let version = match body {
         Body::Length(_) => "HTTP/1.1 ",
         Body::Chunked | Body::UntilClose => "HTTP/1.0 ",
@@ -226,7 +226,7 @@ fn write(response: &httparse::Response<'_, '_>, (status, body): (u16, Body), out
     for part in status_line.into_iter().chain(length) {
         output.extend_from_slice(part.as_bytes());
     }
-    for header in response.headers.iter().filter(|header| Field::of(header.name) == Field::PassedOn) {
+    for header in response.headers.iter().filter(|header| Field::from_name(header.name) == Field::PassedOn) {
         for part in [header.name.as_bytes(), b": ", header.value, b"\r\n"] {
             output.extend_from_slice(part);
         }

@@ -1,7 +1,8 @@
-//! The top level of a request body, and the names of its members that nothing here knows.
+//! Declares request bodies that record the names of unknown members.
 
-/// Declares a request body: a struct of optional members that reads itself from a JSON object. What else stands in the
-/// object is skipped, and its names are kept in `unknown`. (A derived reader cannot do that: `flatten` copies the values.)
+/// Declares a request body: a struct of optional members that deserializes itself from a JSON object. Other members of
+/// the object are skipped, and their names are collected in `unknown`. A derived implementation cannot do that:
+/// `flatten` copies the values.
 macro_rules! request_body {
     (
         $(#[$about:meta])*
@@ -13,7 +14,7 @@ macro_rules! request_body {
         #[derive(Default)]
         pub(crate) struct $name<$life> {
             $(pub(crate) $member: Option<$type>,)*
-            /// The names of members that are not declared, as they are meant.
+            /// The decoded names of members that are not declared.
             pub(crate) unknown: Vec<$crate::json::Word<$life>>,
         }
 

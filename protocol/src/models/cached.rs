@@ -1,5 +1,5 @@
-//! The file that keeps a provider's list of models between runs, in the Python original's layout, so that either reads
-//! what the other has written.
+//! Reads and writes the file that caches a provider's list of models between runs. The layout is that of the Python
+//! original, so that each program can read the other's files.
 
 use std::fmt::Write as _;
 
@@ -10,11 +10,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::Models;
 
-/// The layout's number; a file with another one is of no use.
+/// The version of the layout; a file of another version is ignored.
 const SCHEMA: u32 = 1;
 
-/// What tells one address of a provider from another: 12 hex digits over name, URL and extra headers. The original has
-/// the headers' names in upper case, since it knows them from variables.
+/// Identifies one address of a provider: 12 hex digits of a hash over name, URL and extra headers. The original has the
+/// headers' names in upper case, because it reads them from environment variables.
 #[must_use]
 pub fn fingerprint(provider: &str, base_url: &str, headers: &[(&str, &str)]) -> String {
     let mut pairs: Vec<_> =
@@ -23,13 +23,13 @@ pub fn fingerprint(provider: &str, base_url: &str, headers: &[(&str, &str)]) -> 
     let identity = [provider, base_url, &pairs.join(",")].map(ascii).join(", ");
     let digest = Sha256::digest(format!("[{identity}]"));
     digest[..6].iter().fold(String::new(), |mut hex, byte| {
-        // A string takes everything.
+        // Writing to a `String` cannot fail.
         let _ = write!(hex, "{byte:02x}");
         hex
     })
 }
 
-/// A JSON string as Python writes it: without any character beyond ASCII.
+/// Returns a JSON string in Python's notation: all characters beyond ASCII are escaped.
 fn ascii(text: &str) -> String {
     let json = serde_json::to_string(text).unwrap_or_default();
     let mut escaped = String::with_capacity(json.len());
@@ -45,10 +45,11 @@ fn ascii(text: &str) -> String {
     escaped
 }
 
-/// The file for what a provider answered, byte for byte, at that second since 1970. `None` when it is no JSON.
+/// Writes the file for a provider's answer, which is kept byte for byte, and the time of the answer in seconds since
+/// 1970. Returns `None` if the answer is not JSON.
 #[must_use]
 pub fn write(provider: &str, base_url: &str, (second, body): (i64, &[u8])) -> Option<Vec<u8>> {
-    /// In alphabetical order.
+    /// Fields in alphabetical order.
     #[derive(Serialize)]
     struct File<'f> {
         base_url: &'f str,
@@ -61,7 +62,7 @@ pub fn write(provider: &str, base_url: &str, (second, body): (i64, &[u8])) -> Op
     #[serde(untagged)]
     enum Response<'f> {
         List(&'f RawValue),
-        /// Of a provider that answers with a bare list.
+        /// A provider's answer that is a bare list.
         Wrapped {
             data: &'f RawValue,
             object: &'static str,
@@ -79,7 +80,8 @@ pub fn write(provider: &str, base_url: &str, (second, body): (i64, &[u8])) -> Op
     Some(text)
 }
 
-/// When the list was told, in milliseconds since 1970, and the list. `None` if the file is of no use, for whatever reason.
+/// Reads the time of the list, in milliseconds since 1970, and the list. Returns `None` if the file cannot be used for
+/// any reason.
 #[must_use]
 pub fn read(file: &[u8]) -> Option<(u64, Vec<u8>)> {
     #[derive(Deserialize)]
@@ -88,7 +90,7 @@ pub fn read(file: &[u8]) -> Option<(u64, Vec<u8>)> {
         last_updated: String,
         #[serde(borrow, default)]
         response: Option<&'f RawValue>,
-        /// Where older versions of the original have it.
+        /// The location in files of older versions of the original.
         #[serde(borrow, default)]
         models: Option<&'f RawValue>,
     }
@@ -110,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_fingerprint_is_the_originals() {
-        // The first was observed, the others are Python's
+        // The first value was observed; the others are from Python's
         // hashlib.sha256(json.dumps([...]).encode()).hexdigest()[:12].
         assert_eq!(fingerprint("openai", "http://127.0.0.1:18090/openai/v1", &[]), "1220a92a7997");
         let headers = [("x-team", "b, c"), ("x-a", "é😀\"")];
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_no_use_is_no_file() {
+    fn an_unusable_file_is_ignored() {
         for file in [
             "",
             "{",

@@ -1,5 +1,5 @@
-//! An aggregator's catalogue as a short list of models worth looking at: what they cost, what they hold, and three of them
-//! by name.
+//! Selects recommended models from an aggregator's catalogue: their prices, their context windows, and three
+//! suggestions by name.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,24 +9,25 @@ use serde_json::value::RawValue;
 
 use super::{Model, Models};
 
-/// Prices are per token there, per million here.
+/// The catalogue has prices per token; the result has prices per million tokens.
 const MILLION: f64 = 1_000_000.0;
 
-/// One model of the catalogue. The names are those of the Python original's `/top-models`.
+/// One model of the catalogue. The field names are those of the Python original's `/top-models`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TopModel {
     pub id: String,
     pub name: String,
-    /// Whose catalogue it is.
+    /// The provider of the catalogue.
     pub provider: String,
-    /// Whose model it is: what stands before the `/`.
+    /// The vendor of the model: the part of its id before the `/`.
     pub sub_provider: String,
+    /// In tokens.
     pub context_window: Option<u64>,
     pub capabilities: Vec<String>,
     pub pricing: Pricing,
 }
 
-/// Dollars for a million tokens; what is not known is absent.
+/// Prices in dollars per million tokens; unknown prices are absent.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Pricing {
     #[serde(rename = "input_per_million", skip_serializing_if = "Option::is_none")]
@@ -37,28 +38,30 @@ pub struct Pricing {
     pub average: Option<f64>,
 }
 
-/// What of a catalogue is wanted.
+/// Which models of a catalogue are selected.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Choice<'c> {
-    /// These, in this order; without any, all in the catalogue's own order.
+    /// Only these models, in this order; `None` selects all models in the catalogue's order.
     pub ranking: Option<&'c [String]>,
-    /// None whose id contains one of these.
+    /// Excludes models whose id contains one of these.
     pub exclude: &'c [String],
 }
 
-/// The catalogue's models as chosen. `provider` is whose catalogue it is.
+/// Returns the selected models. `provider` is the provider of the catalogue.
 #[must_use]
 pub fn top(models: &Models<'_>, provider: &str, choice: Choice<'_>) -> Vec<TopModel> {
     let excluded =
         |id: &str| choice.exclude.iter().any(|rule| !rule.is_empty() && id.contains(rule.as_str()));
-    let described = |model: &Model<'_>| TopModel::of(model, provider).filter(|model| !excluded(&model.id));
+    let described =
+        |model: &Model<'_>| TopModel::from_model(model, provider).filter(|model| !excluded(&model.id));
     match choice.ranking {
         None => models.0.iter().filter_map(described).collect(),
         Some(ranking) => ranking.iter().filter_map(|id| described(models.find(id)?)).collect(),
     }
 }
 
-/// Names for the first model, the cheapest one, and the one that holds most; the earliest of equals.
+/// Returns suggestions: the first model, the cheapest one, and the one with the largest context window; of equals, the
+/// first.
 #[must_use]
 pub fn suggestions(models: &[TopModel]) -> BTreeMap<&'static str, String> {
     let mut cheap: Option<(f64, &TopModel)> = None;
@@ -84,23 +87,23 @@ pub fn suggestions(models: &[TopModel]) -> BTreeMap<&'static str, String> {
 }
 
 impl TopModel {
-    fn of(model: &Model<'_>, provider: &str) -> Option<Self> {
+    fn from_model(model: &Model<'_>, provider: &str) -> Option<Self> {
         let id = model.id()?.into_owned();
         Some(Self {
             name: model.display_name().map_or_else(|| id.clone(), Cow::into_owned),
             provider: provider.to_owned(),
             sub_provider: id.split_once('/').map_or_else(String::new, |(owner, _)| owner.to_owned()),
-            context_window: model.whole("context_length").or_else(|| model.whole("context_window")),
-            capabilities: model.words(&["capabilities", "modalities", "tags"]),
-            pricing: model.field("pricing").map(Pricing::of).unwrap_or_default(),
+            context_window: model.integer("context_length").or_else(|| model.integer("context_window")),
+            capabilities: model.strings(&["capabilities", "modalities", "tags"]),
+            pricing: model.field("pricing").map(Pricing::parse).unwrap_or_default(),
             id,
         })
     }
 }
 
 impl Pricing {
-    fn of(raw: &RawValue) -> Self {
-        /// A number, in quotes or not.
+    fn parse(raw: &RawValue) -> Self {
+        /// A number, with or without quotes.
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Price<'p> {
@@ -124,7 +127,7 @@ impl Pricing {
                 Price::Number(price) => price,
                 Price::Text(text) => text.trim().parse().ok()?,
             };
-            // A negative one stands for "it depends".
+            // A negative price means "it depends".
             (price.is_finite() && price >= 0.0).then_some(price)
         };
         let prices: Prices<'_> = serde_json::from_str(raw.get()).unwrap_or_default();
@@ -136,7 +139,7 @@ impl Pricing {
     }
 }
 
-/// To a millionth of a dollar: the catalogue's decimals are no binary ones.
+/// Rounds to a millionth of a dollar: the catalogue's decimal fractions have no exact binary form.
 fn rounded(dollars: f64) -> f64 {
     (dollars * MILLION).round() / MILLION
 }
@@ -168,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_is_told_with_its_price_for_a_million_tokens() {
+    fn a_model_is_listed_with_its_price_per_million_tokens() {
         let models = chosen(Choice::default());
         assert_eq!(
             serde_json::to_value(&models[0]).unwrap(),
@@ -181,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_leave_models_out_and_a_ranking_says_which_and_in_which_order() {
+    fn exclusions_omit_models_and_a_ranking_selects_and_orders_them() {
         let exclude = ["long".to_owned(), String::new()];
         assert_eq!(
             ids(&chosen(Choice { ranking: None, exclude: &exclude })),

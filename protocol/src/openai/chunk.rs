@@ -1,5 +1,4 @@
-//! A Chat Completions reply as it is written, and the two places it can go: onto the wire chunk by chunk, or into one
-//! whole completion.
+//! Writes Chat Completions replies, either as a stream of chunks or as one whole completion.
 
 use bytes::BytesMut;
 
@@ -10,27 +9,27 @@ use crate::{
     vocabulary::Usage,
 };
 
-/// What every chunk of one reply repeats.
+/// The fields that every chunk of one reply repeats.
 #[derive(Clone, Debug)]
 pub(crate) struct Stamp {
     pub(crate) id: String,
-    /// Seconds since 1970.
+    /// The creation time in seconds since 1970.
     pub(crate) created: u64,
     pub(crate) model: String,
-    /// Whether the client of a stream wants its usage; a whole reply always has it.
+    /// Whether a stream reports usage to its client; a whole reply always does.
     pub(crate) tells_usage: bool,
     pub(crate) calls: Calling,
 }
 
-/// How a client reads calls.
+/// The form of calls that a client reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Calling {
     Tools,
-    /// As one `function_call`, from before there were tools; the request has asked for one at most.
+    /// One `function_call`, from before tools existed; such a request allows one call at most.
     Function,
 }
 
-/// What a call is of.
+/// What a call invokes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Callee {
     Function,
@@ -38,7 +37,7 @@ pub(crate) enum Callee {
     Custom,
 }
 
-/// A page that a part of the text is from; the texts are inner texts, the places counted in characters.
+/// A page that a part of the text cites. Texts are inner texts; positions are in characters.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     pub(crate) url: String,
@@ -47,17 +46,17 @@ pub(crate) struct Source {
     pub(crate) end: u64,
 }
 
-/// What a reply says next. Texts are inner texts.
+/// One event of a reply. Texts are inner texts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Event<'a> {
     Start,
     Text(&'a str),
     Reasoning(&'a str),
-    /// Why there is no answer, or no more of it.
+    /// The reason why there is no answer, or no more of it.
     Refusal(&'a str),
-    /// Of the whole text, once: a client may keep the last list alone.
+    /// The sources of the whole text, sent once: a client may keep the last list only.
     Sources(&'a [Source]),
-    /// A tool call begins, `number` counting from 0.
+    /// The start of a tool call; `number` counts from 0.
     Call {
         number: u32,
         callee: Callee,
@@ -73,18 +72,18 @@ pub(crate) enum Event<'a> {
     End {
         finish_reason: &'static str,
         usage: Usage,
-        /// How much of the output is reasoning, if that is known.
+        /// The number of output tokens that are reasoning, if known.
         thinking: Option<u64>,
     },
     Error(&'a Fault),
 }
 
-/// Where events go.
+/// A destination for events.
 pub(crate) trait Sink {
     fn emit(&mut self, stamp: &Stamp, event: Event<'_>);
 }
 
-/// Onto the wire, as server-sent events.
+/// Writes events as server-sent events.
 impl Sink for BytesMut {
     fn emit(&mut self, stamp: &Stamp, event: Event<'_>) {
         match event {
@@ -105,7 +104,7 @@ impl Sink for BytesMut {
             }),
             Event::Sources(sources) => delta(stamp, self, |out| {
                 out.put(b"\"annotations\":[");
-                annotations(sources, Place::Chunk, out);
+                annotations(sources, AnnotationParent::Chunk, out);
                 out.put(b"]");
             }),
             Event::Call { number: 1.., .. } | Event::Arguments { number: 1.., .. }
@@ -140,7 +139,7 @@ impl Sink for BytesMut {
                 out.put(b"}}]");
             }),
             Event::End { finish_reason, usage, thinking } => {
-                end(stamp, stamp.calls.reason(finish_reason), (usage, thinking), self)
+                end(stamp, stamp.calls.reason(finish_reason), usage, thinking, self)
             }
             Event::Error(fault) => error::event(fault.kind, &fault.message, self),
         }
@@ -148,7 +147,7 @@ impl Sink for BytesMut {
 }
 
 impl Calling {
-    /// Each form of calls has its own word for a reply that ends with one.
+    /// Returns the finish reason: each form of calls has its own for a reply that ends with a call.
     fn reason(self, finish_reason: &'static str) -> &'static str {
         match (self, finish_reason) {
             (Self::Function, "tool_calls") => "function_call",
@@ -157,25 +156,25 @@ impl Calling {
     }
 }
 
-/// Where annotations stand.
+/// The object that contains the annotations.
 #[derive(Clone, Copy)]
-enum Place {
-    /// OpenAI's Python library wants an `index` in each entry of a list that comes in chunks.
+enum AnnotationParent {
+    /// OpenAI's Python library requires an `index` in each entry of a list that arrives in chunks.
     Chunk,
     Message,
 }
 
-/// Without brackets.
-fn annotations(sources: &[Source], place: Place, out: &mut impl Write) {
+/// Writes annotations without the brackets.
+fn annotations(sources: &[Source], parent: AnnotationParent, out: &mut impl Write) {
     for (at, source) in sources.iter().enumerate() {
         out.raw(if at == 0 { "{" } else { ",{" });
-        match place {
-            Place::Chunk => {
+        match parent {
+            AnnotationParent::Chunk => {
                 out.put(b"\"index\":");
                 out.number(at as u64);
                 out.put(b",");
             }
-            Place::Message => {}
+            AnnotationParent::Message => {}
         }
         out.put(b"\"type\":\"url_citation\",\"url_citation\":{\"start_index\":");
         out.number(source.start);
@@ -203,11 +202,11 @@ fn chunk_head(stamp: &Stamp, out: &mut BytesMut) {
 }
 
 fn chunk_tail(stamp: &Stamp, out: &mut BytesMut) {
-    // So it is documented for streams whose usage was asked for.
+    // The documented form for streams with usage.
     out.put(if stamp.tells_usage { b"],\"usage\":null}\n\n" } else { b"]}\n\n" });
 }
 
-fn end(stamp: &Stamp, finish_reason: &str, counts: (Usage, Option<u64>), out: &mut BytesMut) {
+fn end(stamp: &Stamp, finish_reason: &str, usage: Usage, thinking: Option<u64>, out: &mut BytesMut) {
     chunk_head(stamp, out);
     out.put(b"{\"index\":0,\"delta\":{},\"finish_reason\":\"");
     out.raw(finish_reason);
@@ -216,7 +215,7 @@ fn end(stamp: &Stamp, finish_reason: &str, counts: (Usage, Option<u64>), out: &m
     if stamp.tells_usage {
         chunk_head(stamp, out);
         out.put(b"],\"usage\":");
-        usage_object(counts, out);
+        usage_object(usage, thinking, out);
         out.put(b"}\n\n");
     }
     out.put(DONE);
@@ -234,7 +233,7 @@ fn head(stamp: &Stamp, object: &str, out: &mut impl Write) {
     out.put(b",\"choices\":[");
 }
 
-/// Up to the value of `arguments` or `input`.
+/// Writes a call up to the value of `arguments` or `input`.
 fn call_head(callee: Callee, id: &str, name: &str, out: &mut impl Write) {
     out.put(b"\"id\":");
     out.quoted(id);
@@ -249,7 +248,7 @@ fn call_head(callee: Callee, id: &str, name: &str, out: &mut impl Write) {
     });
 }
 
-fn usage_object((usage, thinking): (Usage, Option<u64>), out: &mut impl Write) {
+fn usage_object(usage: Usage, thinking: Option<u64>, out: &mut impl Write) {
     let prompt = usage.prompt_total();
     out.put(b"{\"prompt_tokens\":");
     out.number(prompt);
@@ -270,7 +269,7 @@ fn usage_object((usage, thinking): (Usage, Option<u64>), out: &mut impl Write) {
     out.put(b"}");
 }
 
-/// Into one whole completion, whose parts stand in another order than they come.
+/// Collects events into one whole completion, whose fields have another order than the events.
 #[derive(Default)]
 pub(crate) struct Collected {
     text: String,
@@ -281,7 +280,7 @@ pub(crate) struct Collected {
     body: Vec<u8>,
 }
 
-/// One call; inner texts.
+/// One call; the texts are inner texts.
 struct Call {
     callee: Callee,
     id: String,
@@ -290,12 +289,12 @@ struct Call {
 }
 
 impl Collected {
-    /// The completion, if its last event came.
+    /// Returns the completion; empty if the last event is missing.
     pub(crate) fn into_body(self) -> Vec<u8> {
         self.body
     }
 
-    fn finish(&mut self, stamp: &Stamp, finish_reason: &str, counts: (Usage, Option<u64>)) {
+    fn finish(&mut self, stamp: &Stamp, finish_reason: &str, usage: Usage, thinking: Option<u64>) {
         let mut out = Vec::with_capacity(self.text.len() + self.reasoning.len() + 512);
         head(stamp, "chat.completion", &mut out);
         out.put(b"{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
@@ -316,7 +315,7 @@ impl Collected {
         }
         if !self.sources.is_empty() {
             out.put(b",\"annotations\":[");
-            annotations(&self.sources, Place::Message, &mut out);
+            annotations(&self.sources, AnnotationParent::Message, &mut out);
             out.put(b"]");
         }
         self.write_calls(stamp.calls, &mut out);
@@ -324,7 +323,7 @@ impl Collected {
         out.put(b",\"logprobs\":null,\"finish_reason\":\"");
         out.raw(finish_reason);
         out.put(b"\"}],\"usage\":");
-        usage_object(counts, &mut out);
+        usage_object(usage, thinking, &mut out);
         out.put(b"}");
         self.body = out;
     }
@@ -371,7 +370,7 @@ impl Sink for Collected {
                 }
             }
             Event::End { finish_reason, usage, thinking } => {
-                self.finish(stamp, stamp.calls.reason(finish_reason), (usage, thinking))
+                self.finish(stamp, stamp.calls.reason(finish_reason), usage, thinking)
             }
             Event::Start | Event::Error(_) => {}
         }

@@ -1,4 +1,4 @@
-//! Errors of the Chat Completions API: read from upstreams, in any vendor's shape; written for clients.
+//! Errors of the Chat Completions API: parsed from upstreams in any vendor's shape, and written for clients.
 
 mod content_filter;
 mod context;
@@ -13,24 +13,24 @@ pub(crate) use self::numbers::{Number, numbers};
 use crate::{fault::Fault, json::Write, vocabulary::ErrorKind};
 
 const LONGEST_MESSAGE: usize = 500;
-/// All that OpenRouter says itself when a provider failed.
-const SAYS_NOTHING: &str = "Provider returned error";
+/// OpenRouter's own message for a failed provider; it contains no information.
+const GENERIC_MESSAGE: &str = "Provider returned error";
 
-/// What ends a stream that is complete.
+/// The event that ends a complete stream.
 pub const DONE: &[u8] = b"data: [DONE]\n\n";
 
-/// What keeps a silent stream alive: a comment, since every event is a chunk to somebody.
+/// Keeps an idle stream alive. It is a comment, because some clients parse every event as a chunk.
 pub const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 
-/// The body of an error reply.
+/// Returns the body of an error reply.
 pub fn body(kind: ErrorKind, message: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(message.len() + 128);
     write(kind, message, &mut out);
     out
 }
 
-/// Appends the event that says a stream has failed. It is the last: behind `[DONE]` a client that does not know errors
-/// in streams would take the reply for a complete one. OpenAI's SDKs raise on this event.
+/// Appends the event that reports a failed stream. It is the last event: if `[DONE]` followed, a client that does not
+/// support errors in streams would take the reply for complete. OpenAI's SDKs raise an exception on this event.
 pub fn event(kind: ErrorKind, message: &str, out: &mut BytesMut) {
     out.put(b"data: ");
     write(kind, message, out);
@@ -39,7 +39,7 @@ pub fn event(kind: ErrorKind, message: &str, out: &mut BytesMut) {
 
 fn write(kind: ErrorKind, message: &str, out: &mut impl Write) {
     let (r#type, code) = kind.openai();
-    let overflows = kind == ErrorKind::InvalidRequest && context::is_told(message);
+    let overflows = kind == ErrorKind::InvalidRequest && context::is_anthropic_wording(message);
     let code = if overflows { Some(context::CODE) } else { code };
     out.put(b"{\"error\":{\"message\":");
     out.string(message);
@@ -53,13 +53,13 @@ fn write(kind: ErrorKind, message: &str, out: &mut impl Write) {
     out.put(b"}}");
 }
 
-/// Whether a message says that a prompt does not fit.
+/// Whether a message reports that a prompt does not fit.
 pub(crate) fn is_overflow(message: &str) -> bool {
-    context::read(message, &[]).is_some()
+    context::rewrite(message, &[]).is_some()
 }
 
-/// Whether an error says that the model used up its limit of tokens before its first word. Such a reply is complete as
-/// far as a client is concerned: it has no content, and stopped at the limit.
+/// Whether an error reports that the model reached its token limit before its first word. For a client, such a reply is
+/// complete: it has no content, and stopped at the limit.
 #[must_use]
 pub fn is_out_of_tokens(status: u16, body: &[u8]) -> bool {
     if status != 400 {
@@ -72,9 +72,9 @@ pub fn is_out_of_tokens(status: u16, body: &[u8]) -> bool {
         && message.contains("reached")
 }
 
-/// Any answer other than 2xx as a fault. The body may be JSON of any shape, HTML (reduced to its title), text, or
-/// nothing; the message has at most 500 characters. A prompt that is too long is reported in the words on which
-/// Claude Code compacts its conversation.
+/// Converts any answer other than 2xx to a fault. The body can be JSON of any shape, HTML (reduced to its title), text,
+/// or empty; the message has at most 500 characters. A prompt that is too long is reported in the wording that makes
+/// Claude Code compact its conversation.
 pub fn read(status: u16, body: &[u8]) -> Fault {
     let report = Report::read(body);
     let status = if status == 400 && report.refuses_key() { 401 } else { status };
@@ -83,22 +83,23 @@ pub fn read(status: u16, body: &[u8]) -> Fault {
     report.overflow(status).unwrap_or_else(|| fault(status, message))
 }
 
-/// The fault in the words on which Claude Code compacts, if an upstream of the Messages API says in other words, with
-/// numbers, that a prompt is too long. Anthropic's own words, and Bedrock's, reach the client as they are.
+/// Returns the fault in the wording that makes Claude Code compact, if an upstream of the Messages API reports a prompt
+/// that is too long in another wording, with numbers. Anthropic's own wording, and Bedrock's, reach the client
+/// unchanged.
 #[must_use]
 pub fn reworded_overflow(status: u16, body: &[u8]) -> Option<Fault> {
     const KNOWN: [&str; 2] = ["prompt is too long", "input is too long for requested model"];
     let report = Report::read(body);
     let message = report.message.as_deref()?;
     let lower = message.to_ascii_lowercase();
-    if context::is_told(message) || KNOWN.iter().any(|words| lower.contains(words)) {
+    if context::is_anthropic_wording(message) || KNOWN.iter().any(|words| lower.contains(words)) {
         return None;
     }
     report.overflow(status).filter(|fault| context::has_numbers(&fault.message))
 }
 
-/// An `error` object (or `msg`) inside a reply whose status was 200. The status comes from its `code` or `type`
-/// where these tell, else it is 502.
+/// Reads an `error` object (or `msg`) inside a reply of status 200. Its `code` or `type` determines the status;
+/// otherwise the status is 502.
 pub(crate) fn read_inside(body: &[u8]) -> Fault {
     let report = Report::read(body);
     let status = report.status().unwrap_or(502);
@@ -107,12 +108,13 @@ pub(crate) fn read_inside(body: &[u8]) -> Fault {
     report.overflow(status).unwrap_or_else(|| fault(status, message))
 }
 
-/// How many seconds Google asks to wait: it says so in the body alone (`google.rpc.RetryInfo`), like `"34s"` or `"0.5s"`.
+/// Returns the wait that Google requests, in seconds. Google states it in the body only (`google.rpc.RetryInfo`), for
+/// example `"34s"` or `"0.5s"`.
 fn retry_delay_of(value: &Value) -> Option<f64> {
     let value = value.get(0).unwrap_or(value);
     let details = value.get("error")?.get("details")?.as_array()?;
-    let told = details.iter().find_map(|detail| detail.get("retryDelay")?.as_str())?;
-    let seconds: f64 = told.strip_suffix('s')?.parse().ok()?;
+    let delay = details.iter().find_map(|detail| detail.get("retryDelay")?.as_str())?;
+    let seconds: f64 = delay.strip_suffix('s')?.parse().ok()?;
     (seconds.is_finite() && seconds >= 0.0).then_some(seconds)
 }
 
@@ -120,7 +122,7 @@ fn fault(status: u16, message: String) -> Fault {
     let status = match status {
         422 => 400,
         408 | 524 => 504,
-        // Groq, when its spare capacity is used up.
+        // Groq, when its spare capacity is exhausted.
         498 => 503,
         400..=599 => status,
         _ => 502,
@@ -128,44 +130,44 @@ fn fault(status: u16, message: String) -> Fault {
     Fault { kind: ErrorKind::from_status(status), status, message }
 }
 
-/// What an error body tells, wherever the vendor put it.
+/// The contents of an error body, from any vendor's location.
 #[derive(Default)]
 struct Report {
     message: Option<String>,
-    /// `code` and `type`, lower case.
+    /// `code` and `type` in lower case.
     words: Vec<String>,
     code: Option<u16>,
-    /// llama.cpp counts for itself.
+    /// llama.cpp reports the counts in fields of their own.
     counts: Option<(u64, u64)>,
 }
 
 impl Report {
     fn read(body: &[u8]) -> Self {
         match serde_json::from_slice::<Value>(body) {
-            Ok(value) => Self::of(&value),
-            Err(_) => Self { message: Some(plain(&String::from_utf8_lossy(body))), ..Self::default() },
+            Ok(value) => Self::parse(&value),
+            Err(_) => Self { message: Some(not_json(&String::from_utf8_lossy(body))), ..Self::default() },
         }
     }
 
-    /// `{"error": {…}}`, `{"error": "…"}`, Gemini's `[{"error": …}]`, or the fields at the top level.
-    fn of(value: &Value) -> Self {
+    /// Reads `{"error": {…}}`, `{"error": "…"}`, Gemini's `[{"error": …}]`, or fields at the top level.
+    fn parse(value: &Value) -> Self {
         let value = value.get(0).unwrap_or(value);
         let inner = value.get("error").filter(|error| !error.is_null()).unwrap_or(value);
-        let report = Self::on_top(value, inner);
-        match Self::below(inner).filter(|_| report.message.as_deref() == Some(SAYS_NOTHING)) {
-            Some(below) => Self { code: report.code, ..below },
+        let report = Self::outer(value, inner);
+        match Self::inner_report(inner).filter(|_| report.message.as_deref() == Some(GENERIC_MESSAGE)) {
+            Some(inner) => Self { code: report.code, ..inner },
             None => report,
         }
     }
 
-    /// OpenRouter: what the provider said that it asked.
-    fn below(inner: &Value) -> Option<Self> {
+    /// Reads the error of the provider behind OpenRouter.
+    fn inner_report(inner: &Value) -> Option<Self> {
         let raw = inner.get("metadata")?.get("raw")?;
-        let report = raw.as_str().map_or_else(|| Self::of(raw), |text| Self::read(text.as_bytes()));
+        let report = raw.as_str().map_or_else(|| Self::parse(raw), |text| Self::read(text.as_bytes()));
         report.message.is_some().then_some(report)
     }
 
-    fn on_top(value: &Value, inner: &Value) -> Self {
+    fn outer(value: &Value, inner: &Value) -> Self {
         let message = match inner {
             Value::String(text) => Some(text.clone()),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
@@ -190,7 +192,7 @@ impl Report {
         MARKS.iter().any(|mark| message.starts_with(mark))
     }
 
-    /// The status that its code or type stands for.
+    /// Returns the status of its code or type.
     fn status(&self) -> Option<u16> {
         const WORDS: [(&str, u16); 9] = [
             ("rate_limit", 429),
@@ -216,7 +218,7 @@ impl Report {
         let message = self.message.as_deref().unwrap_or_default();
         let message = match self.counts {
             Some((prompt, context)) => context::too_long(prompt, context),
-            None => context::read(message, &self.words)?,
+            None => context::rewrite(message, &self.words)?,
         };
         Some(fault(400, shorten(&message)))
     }
@@ -233,9 +235,9 @@ fn message(value: &Value) -> Option<String> {
     let field = field.or_else(|| value.get("errors")?.get(0))?;
     match field {
         Value::String(text) => Some(text.clone()),
-        // FastAPI: a list of what is wrong where.
+        // FastAPI: a list of errors with locations.
         Value::Array(entries) => {
-            let texts: Vec<_> = entries.iter().filter_map(complaint).collect();
+            let texts: Vec<_> = entries.iter().filter_map(error_text).collect();
             Some(texts.join("; "))
         }
         Value::Object(_) => self::message(field),
@@ -243,17 +245,17 @@ fn message(value: &Value) -> Option<String> {
     }
 }
 
-/// What is wrong, and in which field.
-fn complaint(entry: &Value) -> Option<String> {
-    let said = entry.get("msg")?.as_str()?;
+/// Returns the message of an error, and the field that it is about.
+fn error_text(entry: &Value) -> Option<String> {
+    let text = entry.get("msg")?.as_str()?;
     let steps = entry.get("loc").and_then(Value::as_array).into_iter().flatten();
     let steps = steps.map(|step| step.as_str().map_or_else(|| step.to_string(), str::to_owned));
     let path: Vec<_> = steps.filter(|step| step != "body").collect();
-    Some(if path.is_empty() { said.to_owned() } else { format!("{}: {said}", path.join(".")) })
+    Some(if path.is_empty() { text.to_owned() } else { format!("{}: {text}", path.join(".")) })
 }
 
-/// A body that is not JSON: the title of a page, or the text itself. Of what is no text, nothing.
-fn plain(text: &str) -> String {
+/// Reads a body that is not JSON: the title of a page, or the text itself; nothing for a body that is not text.
+fn not_json(text: &str) -> String {
     let trimmed = text.trim();
     if trimmed.contains(|letter: char| letter.is_control() && !letter.is_whitespace()) {
         return String::new();
@@ -261,7 +263,7 @@ fn plain(text: &str) -> String {
     if !trimmed.starts_with('<') {
         return trimmed.to_owned();
     }
-    // Lower-casing ASCII keeps every byte's place.
+    // Lower-casing ASCII preserves byte offsets.
     let lower = trimmed.to_ascii_lowercase();
     let title = lower.find("<title").and_then(|at| {
         let start = at + lower[at..].find('>')? + 1;
@@ -270,7 +272,7 @@ fn plain(text: &str) -> String {
     title.unwrap_or_default()
 }
 
-/// One line of at most 500 characters.
+/// Shortens a message to one line of at most 500 characters.
 pub(super) fn shorten(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(LONGEST_MESSAGE) {
@@ -294,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_that_is_too_long_has_the_code_on_which_clients_shorten_it() {
+    fn a_prompt_that_is_too_long_has_the_code_that_clients_recognise() {
         for message in [
             "prompt is too long: 5 tokens > 4 maximum",
             "input length and `max_tokens` exceed context limit: 3 + 2 > 4",
@@ -307,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_stream_says_so_and_is_not_done() {
+    fn a_failed_stream_ends_with_an_error_and_without_done() {
         let mut out = BytesMut::new();
         event(ErrorKind::Api, "cut", &mut out);
         assert!(out.starts_with(b"data: {\"error\":{\"message\":\"cut\""));
@@ -337,11 +339,11 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_used_up_its_tokens_is_told_from_a_bad_request() {
-        let said = r#"{"error":{"message":"Could not finish the message because max_tokens or model output limit was reached. Please try again with higher max_tokens.","type":"invalid_request_error","param":null,"code":null}}"#;
-        let below = r#"{"error":{"message":"Provider returned error","metadata":{"raw":"{\"error\":\"Could not finish the message because max_completion_tokens was reached.\"}"}}}"#;
-        assert!(is_out_of_tokens(400, said.as_bytes()) && is_out_of_tokens(400, below.as_bytes()));
-        assert!(!is_out_of_tokens(500, said.as_bytes()));
+    fn an_exhausted_token_limit_is_distinguished_from_a_bad_request() {
+        let exhausted = r#"{"error":{"message":"Could not finish the message because max_tokens or model output limit was reached. Please try again with higher max_tokens.","type":"invalid_request_error","param":null,"code":null}}"#;
+        let nested = r#"{"error":{"message":"Provider returned error","metadata":{"raw":"{\"error\":\"Could not finish the message because max_completion_tokens was reached.\"}"}}}"#;
+        assert!(is_out_of_tokens(400, exhausted.as_bytes()) && is_out_of_tokens(400, nested.as_bytes()));
+        assert!(!is_out_of_tokens(500, exhausted.as_bytes()));
         for other in ["max_tokens is too large", "the limit of requests was reached", ""] {
             assert!(!is_out_of_tokens(400, other.as_bytes()), "{other}");
         }
@@ -349,12 +351,12 @@ mod tests {
 
     #[test]
     fn an_overflow_of_another_vendor_is_reworded_and_anthropics_own_is_not() {
-        let said = |message: &str| {
+        let reworded = |message: &str| {
             let body = serde_json::json!({"type": "error", "error": {"type": "invalid_request_error", "message": message}});
             reworded_overflow(400, body.to_string().as_bytes()).map(|fault| (fault.status, fault.message))
         };
         assert_eq!(
-            said("Your request exceeded model token limit: 262144"),
+            reworded("Your request exceeded model token limit: 262144"),
             Some((400, "prompt is too long: 262145 tokens > 262144 maximum".to_owned()))
         );
         for own in [
@@ -364,7 +366,7 @@ mod tests {
             "context length exceeded",
             "max_tokens: 128000 > 64000, which is the maximum allowed number of output tokens",
         ] {
-            assert_eq!(said(own), None, "{own}");
+            assert_eq!(reworded(own), None, "{own}");
         }
     }
 
@@ -389,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn statuses_follow_the_table() {
+    fn upstream_statuses_map_to_client_statuses() {
         for (upstream, client, kind) in [
             (400, 400, ErrorKind::InvalidRequest),
             (422, 400, ErrorKind::InvalidRequest),
@@ -433,8 +435,8 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_that_google_asks_for_is_found_in_the_body() {
-        let told = |delay: &str| {
+    fn googles_wait_is_found_in_the_body() {
+        let wait_of = |delay: &str| {
             let info =
                 format!(r#"{{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":{delay}}}"#);
             let error = format!(r#"{{"error":{{"code":429,"details":[{{"@type":"x"}},{info}]}}}}"#);
@@ -444,10 +446,10 @@ mod tests {
             assert_eq!(wait(&list), found, "Gemini's chat endpoint answers with a list");
             found
         };
-        assert_eq!(told(r#""34s""#), Some(34.0));
-        assert_eq!(told(r#""0.5s""#), Some(0.5));
+        assert_eq!(wait_of(r#""34s""#), Some(34.0));
+        assert_eq!(wait_of(r#""0.5s""#), Some(0.5));
         for nonsense in ["34", r#""34""#, r#""-1s""#, r#""NaNs""#, r#""infs""#, "null"] {
-            assert_eq!(told(nonsense), None, "{nonsense}");
+            assert_eq!(wait_of(nonsense), None, "{nonsense}");
         }
     }
 }

@@ -1,5 +1,4 @@
-//! A Chat Completions request as it stands in the client's bytes: borrowed, and parsed only as deep as a bridge must
-//! look.
+//! A Chat Completions request, borrowed from the client's bytes and parsed only as deep as a codec requires.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -7,13 +6,13 @@ use serde_json::value::RawValue;
 use crate::json::{Literal, Word, request_body, wrong_type};
 
 request_body! {
-    /// The top level.
+    /// The top level of the request.
     pub(crate) struct Request<'a> {
         pub(crate) messages: Option<Vec<Message<'a>>>,
         pub(crate) tools: Option<Vec<Tool<'a>>>,
         pub(crate) tool_choice: Option<&'a RawValue>,
         pub(crate) parallel_tool_calls: Option<bool>,
-        /// From before parallel calls existed.
+        /// The predecessor of `tools`, from before parallel calls existed.
         pub(crate) functions: Option<Vec<Function<'a>>>,
         /// The choice among `functions`.
         pub(crate) function_call: Option<&'a RawValue>,
@@ -28,23 +27,23 @@ request_body! {
         pub(crate) reasoning_effort: Option<Word<'a>>,
         pub(crate) response_format: Option<ResponseFormat<'a>>,
         pub(crate) user: Option<Literal<'a>>,
-        /// What replaces `user`.
+        /// The successor of `user`.
         pub(crate) safety_identifier: Option<Literal<'a>>,
-        /// Anthropic's own, which clients add who know what is behind this API.
+        /// Anthropic's own; clients add it if they know that the upstream is Anthropic's.
         pub(crate) thinking: Option<&'a RawValue>,
-        /// Anthropic's own, too.
+        /// Anthropic's own.
         pub(crate) top_k: Option<&'a RawValue>,
     }
 }
 
-/// What a stream brings along.
+/// Options of a streamed reply.
 #[derive(Deserialize)]
 #[serde(expecting = "a stream_options object")]
 pub(crate) struct StreamOptions {
     pub(crate) include_usage: Option<bool>,
 }
 
-/// The shape that an answer must have.
+/// The form that an answer must have.
 #[derive(Deserialize)]
 #[serde(expecting = "a response_format object")]
 pub(crate) struct ResponseFormat<'a> {
@@ -61,7 +60,7 @@ pub(crate) struct JsonSchema<'a> {
     pub(crate) schema: Option<&'a RawValue>,
 }
 
-/// One message of any role, their fields side by side.
+/// One message of any role; the fields of all roles are in one struct.
 #[derive(Deserialize)]
 #[serde(expecting = "a message object")]
 pub(crate) struct Message<'a> {
@@ -71,7 +70,7 @@ pub(crate) struct Message<'a> {
     pub(crate) content: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(crate) refusal: Option<Literal<'a>>,
-    /// Of a speaker, which says nothing to us, or of the function that a message of the role `function` is from.
+    /// The name of a speaker, which is not used, or of the function that a message of role `function` is from.
     #[serde(borrow)]
     pub(crate) name: Option<Literal<'a>>,
     #[serde(borrow)]
@@ -82,7 +81,7 @@ pub(crate) struct Message<'a> {
     pub(crate) tool_call_id: Option<Literal<'a>>,
 }
 
-/// A call that the assistant made.
+/// A call by the assistant.
 #[derive(Deserialize)]
 #[serde(expecting = "a tool call object")]
 pub(crate) struct ToolCall<'a> {
@@ -90,12 +89,12 @@ pub(crate) struct ToolCall<'a> {
     pub(crate) id: Option<Literal<'a>>,
     #[serde(borrow)]
     pub(crate) function: Option<Called<'a>>,
-    /// In the place of `function`, for a tool that takes plain text.
+    /// In place of `function`, for a tool with plain-text input.
     #[serde(borrow)]
     pub(crate) custom: Option<CustomCalled<'a>>,
 }
 
-/// The custom tool that was called.
+/// The called custom tool.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(expecting = "a custom tool object")]
 pub(crate) struct CustomCalled<'a> {
@@ -105,7 +104,7 @@ pub(crate) struct CustomCalled<'a> {
     pub(crate) input: Option<&'a RawValue>,
 }
 
-/// The function that was called.
+/// The called function.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(expecting = "a function object")]
 pub(crate) struct Called<'a> {
@@ -115,7 +114,7 @@ pub(crate) struct Called<'a> {
     pub(crate) arguments: Option<&'a RawValue>,
 }
 
-/// One entry of `tools`, or of those that a choice allows.
+/// One entry of `tools`, or of the tools that a choice allows.
 #[derive(Deserialize)]
 #[serde(expecting = "a tool object")]
 pub(crate) struct Tool<'a> {
@@ -131,14 +130,14 @@ pub(crate) struct Tool<'a> {
 }
 
 impl<'a> Tool<'a> {
-    /// Of the function or custom tool.
+    /// Returns the name of the function or custom tool.
     pub(crate) fn name(&self) -> Option<Literal<'a>> {
         let function = self.function.as_ref().and_then(|function| function.name);
         function.or_else(|| self.custom.as_ref()?.name)
     }
 }
 
-/// A tool whose input is plain text, which a grammar may restrict.
+/// A tool with plain-text input, which a grammar can restrict.
 #[derive(Deserialize)]
 #[serde(expecting = "a custom tool object")]
 pub(crate) struct CustomTool<'a> {
@@ -150,7 +149,7 @@ pub(crate) struct CustomTool<'a> {
     pub(crate) format: Option<CustomFormat<'a>>,
 }
 
-/// What a custom tool's input must look like.
+/// The required form of a custom tool's input.
 #[derive(Deserialize)]
 #[serde(expecting = "a format object")]
 pub(crate) struct CustomFormat<'a> {
@@ -169,7 +168,7 @@ pub(crate) struct Grammar<'a> {
     pub(crate) definition: Option<Literal<'a>>,
 }
 
-/// A function that the model may call.
+/// A function that the model can call.
 #[derive(Deserialize)]
 #[serde(expecting = "a function object")]
 pub(crate) struct Function<'a> {
@@ -182,7 +181,7 @@ pub(crate) struct Function<'a> {
     pub(crate) strict: Option<bool>,
 }
 
-/// The client's wish for or against tools, where it is no single word.
+/// The client's tool choice, if it is not a single word.
 #[derive(Deserialize)]
 #[serde(expecting = "a tool choice object")]
 pub(crate) struct ToolChoice<'a> {
@@ -209,7 +208,7 @@ pub(crate) struct AllowedTools<'a> {
     pub(crate) tools: Vec<Tool<'a>>,
 }
 
-/// One part of a message's content, of any kind.
+/// One part of a message's content, of any type.
 #[derive(Deserialize)]
 #[serde(expecting = "a content part object")]
 pub(crate) struct Part<'a> {
@@ -229,13 +228,13 @@ pub(crate) struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// Its `type`, empty if absent.
+    /// Returns its `type`; empty if absent.
     pub(crate) fn kind(&self) -> &str {
         self.r#type.as_ref().map_or("", Word::as_str)
     }
 }
 
-/// Where an image is.
+/// The location of an image.
 #[derive(Deserialize)]
 #[serde(expecting = "an image_url object")]
 pub(crate) struct ImageUrl<'a> {
@@ -243,7 +242,7 @@ pub(crate) struct ImageUrl<'a> {
     pub(crate) url: Option<Literal<'a>>,
 }
 
-/// A file that came along.
+/// An attached file.
 #[derive(Deserialize)]
 #[serde(expecting = "a file object")]
 pub(crate) struct File<'a> {
@@ -253,7 +252,7 @@ pub(crate) struct File<'a> {
     pub(crate) filename: Option<Literal<'a>>,
 }
 
-/// `content`: nothing, one string, or a list of parts.
+/// `content`: absent, one string, or a list of parts.
 pub(crate) enum Content<'a> {
     Nothing,
     Text(Literal<'a>),
@@ -261,7 +260,7 @@ pub(crate) enum Content<'a> {
 }
 
 impl<'a> Content<'a> {
-    /// Takes a raw value apart. The error says what was expected, without echoing what was found.
+    /// Parses a raw value. The error states what was expected, without echoing the value.
     pub(crate) fn read(raw: Option<&'a RawValue>) -> Result<Self, String> {
         let Some(raw) = raw else { return Ok(Self::Nothing) };
         if let Some(literal) = Literal::of(raw) {

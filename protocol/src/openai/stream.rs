@@ -1,6 +1,7 @@
-//! Chunks of a Chat Completions stream and whole completions, which differ in one word (`delta`, `message`).
+//! Parses chunks of a Chat Completions stream and whole completions, which differ in one word (`delta`, `message`).
 //!
-//! Vendors get types wrong, so everything below the top level is optional and a wrong type counts as absent.
+//! Vendors send wrong types, so everything below the top level is optional, and a value of a wrong type counts as
+//! absent.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -21,7 +22,7 @@ pub(crate) struct Chunk<'a> {
     usage: Object<Counts<'a>>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
-    /// Some vendors answer 200 with `{"code": …, "msg": …}`.
+    /// Some vendors return 200 with `{"code": …, "msg": …}`.
     #[serde(borrow)]
     msg: Option<&'a RawValue>,
     /// vLLM: `error`, with the error's members beside it.
@@ -32,7 +33,8 @@ pub(crate) struct Chunk<'a> {
 }
 
 impl<'a> Chunk<'a> {
-    /// Takes one JSON object apart, also one in a list (Gemini's errors). `Ok(None)` is JSON, but no object.
+    /// Parses one JSON object, or one inside a list (Gemini's errors). Returns `Ok(None)` for JSON that is not an
+    /// object.
     pub(crate) fn read(data: &'a [u8]) -> Result<Option<Self>, BadJson> {
         let text = std::str::from_utf8(data).map_err(|_| BadJson)?;
         if text.starts_with('[') {
@@ -43,12 +45,12 @@ impl<'a> Chunk<'a> {
         Ok(chunk.0)
     }
 
-    /// The tokens so far, wherever the vendor tells them.
+    /// Returns the token counts so far, from any vendor's location.
     pub(crate) fn usage(&self) -> Option<Usage> {
         self.counts().map(Counts::usage)
     }
 
-    /// How much of the output is reasoning, if that is said.
+    /// Returns the number of output tokens that are reasoning, if reported.
     pub(crate) fn thinking(&self) -> Option<u64> {
         self.counts().and_then(Counts::thinking)
     }
@@ -59,13 +61,13 @@ impl<'a> Chunk<'a> {
         self.usage.0.as_ref().or_else(inside).or_else(groqs)
     }
 
-    /// How often the vendor says that it has searched the web (OpenRouter).
+    /// Returns the number of web searches that the vendor reports (OpenRouter).
     pub(crate) fn searches(&self) -> Option<u64> {
         let tools = self.usage.0.as_ref()?.server_tool_use.0.as_ref()?;
         json::count(tools.web_search_requests)
     }
 
-    /// What went wrong, if `data`, of which this was read, says that something did.
+    /// Returns the fault that `data` reports, if any. This chunk must be parsed from `data`.
     pub(crate) fn fault(&self, data: &[u8]) -> Option<Fault> {
         let has_choices = self.choices().next().is_some();
         let is_error = literal(self.object).is_some_and(|object| object.is("error"));
@@ -82,12 +84,12 @@ impl<'a> Chunk<'a> {
         Some(Fault::said(kind, error::shorten(&message)))
     }
 
-    /// The first of several answers.
+    /// Returns the first of several answers.
     pub(crate) fn first(&self) -> Option<&Choice<'a>> {
         self.choices().find(|choice| choice.index() == 0)
     }
 
-    /// All choices, whatever their indexes.
+    /// Returns all choices, regardless of their indexes.
     pub(crate) fn choices(&self) -> impl Iterator<Item = &Choice<'a>> {
         self.choices.0.iter().filter_map(|choice| choice.0.as_ref())
     }
@@ -97,7 +99,7 @@ impl<'a> Chunk<'a> {
 #[derive(Debug)]
 pub(crate) struct BadJson;
 
-/// One of the answers to the same prompt.
+/// One of several answers to the same prompt.
 #[derive(Deserialize)]
 pub(crate) struct Choice<'a> {
     #[serde(borrow)]
@@ -108,7 +110,7 @@ pub(crate) struct Choice<'a> {
     pub(crate) message: Object<Message<'a>>,
     #[serde(borrow)]
     finish_reason: Option<&'a RawValue>,
-    /// vLLM: the stop string that was met, or a token's number.
+    /// vLLM: the matched stop string, or the number of a token.
     #[serde(borrow)]
     stop_reason: Option<&'a RawValue>,
     /// Kimi.
@@ -119,23 +121,23 @@ pub(crate) struct Choice<'a> {
     error: Option<&'a RawValue>,
 }
 
-/// What Groq puts beside the members that everybody has.
+/// Groq's additional members.
 #[derive(Deserialize)]
 struct Groq<'a> {
     #[serde(borrow, default = "Default::default")]
     usage: Object<Counts<'a>>,
-    /// Why it stopped early.
+    /// The reason for an early stop.
     #[serde(borrow)]
     error: Option<&'a RawValue>,
 }
 
 impl<'a> Choice<'a> {
-    /// Which of several it is; without a number that makes sense, the first.
+    /// Returns the index among several choices; without a valid number, 0.
     pub(crate) fn index(&self) -> u64 {
         json::count(self.index).unwrap_or(0)
     }
 
-    /// Whether this is an answer. One that was filtered may have no message at all (Gemini).
+    /// Whether this is an answer. A filtered answer can lack its message (Gemini).
     pub(crate) fn is_answer(&self) -> bool {
         let word = self.finish_reason().and_then(Literal::decode);
         let is_refused =
@@ -143,18 +145,18 @@ impl<'a> Choice<'a> {
         self.message.0.is_some() || self.delta.0.is_some() || is_refused
     }
 
-    /// Why it ended, if it did.
+    /// Returns the finish reason, if the answer has ended.
     pub(crate) fn finish_reason(&self) -> Option<Literal<'a>> {
         literal(self.finish_reason)
     }
 
-    /// The stop string that was met, if the vendor tells.
+    /// Returns the matched stop string, if the vendor reports it.
     pub(crate) fn stop_string(&self) -> Option<Literal<'a>> {
         literal(self.stop_reason)
     }
 }
 
-/// What is new in a message, or all of it.
+/// The new part of a message, or the whole message.
 #[derive(Deserialize)]
 pub(crate) struct Message<'a> {
     #[serde(borrow)]
@@ -167,7 +169,7 @@ pub(crate) struct Message<'a> {
     /// OpenRouter, Groq, Ollama.
     #[serde(borrow)]
     reasoning: Option<&'a RawValue>,
-    /// Ollama, in its own words.
+    /// Ollama's native name.
     #[serde(borrow)]
     thinking: Option<&'a RawValue>,
     /// OpenRouter.
@@ -175,25 +177,25 @@ pub(crate) struct Message<'a> {
     pub(crate) reasoning_details: Option<&'a RawValue>,
     #[serde(borrow, default = "Default::default")]
     pub(crate) tool_calls: List<Object<ToolCall<'a>>>,
-    /// From before parallel calls existed.
+    /// The predecessor of `tool_calls`, from before parallel calls existed.
     #[serde(borrow, default = "Default::default")]
     pub(crate) function_call: Object<Function<'a>>,
-    /// Gemini's, about the text: to be sent back with it.
+    /// Gemini's data about the text; it must be sent back with the text.
     #[serde(borrow)]
     pub(crate) extra_content: Option<&'a RawValue>,
-    /// Where the text comes from, if the vendor has searched the web.
+    /// The sources of the text, if the vendor has searched the web.
     #[serde(borrow)]
     pub(crate) annotations: Option<&'a RawValue>,
 }
 
 impl<'a> Message<'a> {
-    /// The inner texts of its content: one for a string, one for each text part of an array.
+    /// Returns the inner texts of the content: one for a string, one for each text part of an array.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let string = literal(self.content).map(Literal::inner);
         string.into_iter().chain(parts(self.content).filter_map(|part| part.answer()))
     }
 
-    /// The inner texts of its reasoning, from the first place that has any.
+    /// Returns the inner texts of the reasoning, from the first member that has any.
     pub(crate) fn reasoning(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let strings = [self.reasoning_content, self.reasoning, self.thinking].map(literal);
         let string = strings.into_iter().flatten().map(Literal::inner).find(|inner| !inner.is_empty());
@@ -204,12 +206,12 @@ impl<'a> Message<'a> {
         string.into_iter().chain(thoughts)
     }
 
-    /// Whether it calls a tool, or goes on with it.
+    /// Whether the message starts or continues a tool call.
     pub(crate) fn calls(&self) -> bool {
         !self.tool_calls.0.is_empty() || self.function_call.0.is_some()
     }
 
-    /// Whether there is anything in it but its role.
+    /// Whether the message contains anything other than its role.
     pub(crate) fn says_something(&self) -> bool {
         self.calls()
             || self.reasoning_details.is_some()
@@ -218,13 +220,13 @@ impl<'a> Message<'a> {
             || self.texts().chain(self.reasoning()).any(|inner| !inner.is_empty())
     }
 
-    /// The inner text of a refusal.
+    /// Returns the inner text of a refusal.
     pub(crate) fn refusal(&self) -> Option<&'a str> {
         literal(self.refusal).map(Literal::inner).filter(|inner| !inner.is_empty())
     }
 }
 
-/// The parts of a value that is an array of them.
+/// Returns the parts of a value that is an array of parts.
 fn parts<'a>(raw: Option<&'a RawValue>) -> impl Iterator<Item = Part<'a>> + use<'a> {
     let array = raw.filter(|raw| raw.get().starts_with('['));
     let parts: Option<List<Object<Part<'a>>>> =
@@ -239,27 +241,27 @@ struct Part<'a> {
     r#type: Option<&'a RawValue>,
     #[serde(borrow)]
     text: Option<&'a RawValue>,
-    /// A text; on Databricks parts that are.
+    /// A string; on Databricks an array of parts.
     #[serde(borrow)]
     summary: Option<&'a RawValue>,
-    /// Mistral: a text, or parts that are.
+    /// Mistral: a string, or an array of parts.
     #[serde(borrow)]
     thinking: Option<&'a RawValue>,
 }
 
 impl<'a> Part<'a> {
-    /// The inner text of a text part; other kinds of content are no part of the answer.
+    /// Returns the inner text of a text part; other types of content are not part of the answer.
     fn answer(&self) -> Option<&'a str> {
         let is_text = literal(self.r#type).is_none_or(|kind| kind.is("text") || kind.is("output_text"));
         literal(self.text).filter(|_| is_text).map(Literal::inner)
     }
 
-    /// The inner text of a piece of reasoning, or of its summary if that is all there is.
+    /// Returns the inner text of a reasoning part, or of its summary if it has nothing else.
     fn thought(&self) -> Option<&'a str> {
         literal(self.text).or(literal(self.summary)).map(Literal::inner)
     }
 
-    /// The inner texts of a piece of reasoning that stands in the content.
+    /// Returns the inner texts of a reasoning part inside the content.
     fn thinking(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let is_reasoning = literal(self.r#type).is_some_and(|kind| kind.is("reasoning"));
         let places =
@@ -271,7 +273,7 @@ impl<'a> Part<'a> {
     }
 }
 
-/// A tool call, or a piece of one.
+/// A tool call, or a part of one.
 #[derive(Deserialize)]
 pub(crate) struct ToolCall<'a> {
     #[serde(borrow)]
@@ -280,24 +282,24 @@ pub(crate) struct ToolCall<'a> {
     id: Option<&'a RawValue>,
     #[serde(borrow, default = "Default::default")]
     pub(crate) function: Object<Function<'a>>,
-    /// Gemini's: to be sent back with the call.
+    /// Gemini's data about the call; it must be sent back with the call.
     #[serde(borrow)]
     pub(crate) extra_content: Option<&'a RawValue>,
 }
 
 impl<'a> ToolCall<'a> {
-    /// Its index, if that is an integer.
+    /// Returns the index if it is an integer.
     pub(crate) fn index(&self) -> Option<i64> {
         self.index.and_then(|index| index.get().parse().ok())
     }
 
-    /// The inner text of its id, empty if it has none. Mistral has written `"null"` for none.
+    /// Returns the inner text of the id; empty if absent. Mistral has sent `"null"` for an absent id.
     pub(crate) fn id(&self) -> &'a str {
         literal(self.id).map(Literal::inner).filter(|id| *id != "null").unwrap_or_default()
     }
 }
 
-/// The name and arguments of a tool call, or pieces of them.
+/// The name and arguments of a tool call, or parts of them.
 #[derive(Deserialize)]
 pub(crate) struct Function<'a> {
     #[serde(borrow)]
@@ -307,13 +309,13 @@ pub(crate) struct Function<'a> {
 }
 
 impl<'a> Function<'a> {
-    /// The inner text of its name, empty if it has none.
+    /// Returns the inner text of the name; empty if absent.
     pub(crate) fn name(&self) -> &'a str {
         literal(self.name).map_or("", Literal::inner)
     }
 }
 
-/// `usage`, with the names that vendors have for cached tokens.
+/// `usage`, with the vendors' names for cached tokens.
 #[derive(Deserialize)]
 pub(crate) struct Counts<'a> {
     #[serde(borrow)]
@@ -359,12 +361,12 @@ struct OutputCounts<'a> {
 }
 
 impl Counts<'_> {
-    /// How much of the output is reasoning, if that is said.
+    /// Returns the number of output tokens that are reasoning, if reported.
     fn thinking(&self) -> Option<u64> {
         json::count(self.completion_tokens_details.0.as_ref()?.reasoning_tokens)
     }
 
-    /// The same in Anthropic's meaning.
+    /// Converts the counts to Anthropic's definitions.
     pub(crate) fn usage(&self) -> Usage {
         let details = self.prompt_tokens_details.0.as_ref();
         let read = details
@@ -382,7 +384,8 @@ impl Counts<'_> {
         Usage::from_prompt_total(prompt, output, read, creation)
     }
 
-    /// What the total has beyond prompt and completion: xAI and Gemini leave the thoughts out of the completion.
+    /// Returns the tokens of the total beyond prompt and completion: xAI and Gemini exclude reasoning from the
+    /// completion.
     fn uncounted(&self) -> Option<u64> {
         let prompt = json::count(self.prompt_tokens)?;
         let completion = json::count(self.completion_tokens)?;

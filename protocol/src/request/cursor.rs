@@ -1,7 +1,7 @@
-//! A walk over JSON text that builds nothing: it knows where values begin and end.
+//! Walks JSON text without building values: it finds where values begin and end.
 //!
-//! What is walked (an object's members, an array's elements) is held to the grammar; what is skipped only to
-//! matching brackets and terminated strings. No recursion, whatever the depth.
+//! Containers that are walked (an object's members, an array's elements) are checked against the grammar; skipped
+//! values are only checked for matching brackets and terminated strings. There is no recursion at any depth.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 
 use super::structure::{Structure, places};
 
-/// Where the text stopped being JSON.
+/// The offset at which the text is not valid JSON.
 #[derive(Debug)]
 pub(super) struct NotJson {
     pub(super) offset: usize,
@@ -19,21 +19,22 @@ pub(super) struct NotJson {
 
 pub(super) type Walk<T> = Result<T, NotJson>;
 
-/// What is told of a value while it is skipped. `open` are the brackets that close what is open, the outermost first.
+/// Observes the contents of a value while it is skipped. `open` holds the closing brackets of all open containers, the
+/// outermost first.
 pub(super) trait Watch {
-    /// Whether strings are told, too.
-    const OF_STRINGS: bool;
+    /// Whether strings are reported as well.
+    const WATCHES_STRINGS: bool;
 
-    /// An object has begun, the last of `open`.
+    /// An object begins; its bracket is the last of `open`.
     fn object(&mut self, open: &[u8]);
 
-    /// A string with its quotes, key or value, and the text behind it.
+    /// A string, key or value, with its quotes, and the text after it.
     fn string(&mut self, open: &[u8], string: &[u8], rest: &[u8]);
 }
 
-/// Nobody watches.
+/// Observes nothing.
 impl Watch for () {
-    const OF_STRINGS: bool = false;
+    const WATCHES_STRINGS: bool = false;
 
     fn object(&mut self, _: &[u8]) {}
 
@@ -45,20 +46,20 @@ pub(super) struct Cursor<'a> {
     at: usize,
 }
 
-/// A container on the way.
+/// A container being skipped.
 struct Skipped<'t, W> {
     text: &'t [u8],
     open: Vec<u8>,
-    /// Where the string begins that has not ended.
+    /// The offset of the opening quote of an unfinished string.
     string: Option<usize>,
     watch: &'t mut W,
 }
 
-/// A bracket that closes nothing.
+/// A closing bracket without a matching opening one.
 struct Unmatched;
 
 impl<W: Watch> Skipped<'_, W> {
-    /// Passes the bracket or quote at `at`. Answers whether the container ends there.
+    /// Processes the bracket or quote at `at`. Returns whether the container ends there.
     fn pass(&mut self, at: usize) -> Result<bool, Unmatched> {
         match self.text[at] {
             b'{' => {
@@ -97,12 +98,12 @@ impl<'a> Cursor<'a> {
         &self.text[span]
     }
 
-    /// Walks an object; `each` gets the decoded key and must consume the value, at which the cursor stands.
+    /// Walks an object. `each` receives the decoded key and must consume the value at the cursor.
     pub(super) fn members(&mut self, mut each: impl FnMut(&mut Self, &str) -> Walk<()>) -> Walk<()> {
         self.entries(|cursor, _, key| each(cursor, key))
     }
 
-    /// The same; `each` also gets where the member begins.
+    /// Walks an object like [`Cursor::members`]; `each` also receives the offset of the member.
     pub(super) fn entries(&mut self, mut each: impl FnMut(&mut Self, usize, &str) -> Walk<()>) -> Walk<()> {
         self.list(b'{', b'}', |cursor| {
             let start = cursor.at;
@@ -114,12 +115,12 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// Walks an array; `each` must consume the element, at which the cursor stands.
+    /// Walks an array. `each` must consume the element at the cursor.
     pub(super) fn elements(&mut self, each: impl FnMut(&mut Self) -> Walk<()>) -> Walk<()> {
         self.list(b'[', b']', each)
     }
 
-    /// Skips one value and says where it stands.
+    /// Skips one value and returns its span.
     pub(super) fn value(&mut self) -> Walk<Range<usize>> {
         let start = self.at;
         match self.peek() {
@@ -130,7 +131,7 @@ impl<'a> Cursor<'a> {
         Ok(start..self.at)
     }
 
-    /// Nothing but white space may follow.
+    /// Requires that nothing but white space follows.
     pub(super) fn end(&mut self) -> Walk<()> {
         self.space();
         if self.at == self.text.len() { Ok(()) } else { self.fail() }
@@ -162,7 +163,7 @@ impl<'a> Cursor<'a> {
         decoded(&self.text[start..self.at]).ok_or(NotJson { offset: start })
     }
 
-    /// A quote ends the string unless an odd number of backslashes stands before it.
+    /// Skips a string. A quote ends it unless an odd number of backslashes precedes it.
     fn string(&mut self) -> Walk<()> {
         let inside = self.at + 1;
         let mut from = inside;
@@ -178,12 +179,12 @@ impl<'a> Cursor<'a> {
         Err(NotJson { offset: self.text.len() })
     }
 
-    /// Skips the object or array at which the cursor stands; `watch` is told what is in it.
+    /// Skips the object or array at the cursor; `watch` observes its contents.
     pub(super) fn container<W: Watch>(&mut self, watch: &mut W) -> Walk<()> {
         let text = &self.text[self.at..];
         let mut skipped = Skipped { text, open: vec![], string: None, watch };
         for (from, marks) in Structure::blocks(text) {
-            let bits = if W::OF_STRINGS { marks.brackets | marks.quotes } else { marks.brackets };
+            let bits = if W::WATCHES_STRINGS { marks.brackets | marks.quotes } else { marks.brackets };
             for at in places(bits).map(|place| from + place) {
                 match skipped.pass(at) {
                     Ok(true) => {
@@ -228,8 +229,8 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Where the first quote stands at or behind `from`. Most strings of a request are keys and short words, for which the
-/// set-up of a search costs more than the search: the near bytes are looked at eight at a time.
+/// Returns the offset of the first quote at or after `from`. Most strings of a request are keys and short words, for
+/// which the setup of a search costs more than the search: the first bytes are examined eight at a time.
 fn quote(text: &[u8], from: usize) -> Option<usize> {
     const NEAR: usize = 4;
     let behind = text.get(from..)?;
@@ -244,17 +245,17 @@ fn quote(text: &[u8], from: usize) -> Option<usize> {
     memchr(b'"', &behind[looked_at..]).map(|quote| from + looked_at + quote)
 }
 
-/// Sets the highest bit of every byte that is a quote; those above the first may be wrong.
+/// Sets the highest bit of every byte that is a quote; bits above the first quote can be wrong.
 fn quotes(word: u64) -> u64 {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     let zero_where_quote = word ^ (ONES * b'"' as u64);
     zero_where_quote.wrapping_sub(ONES) & !zero_where_quote & (ONES << 7)
 }
 
-/// What a string with its quotes says; `None` if it is no valid string.
+/// Decodes a string with its quotes; `None` if it is not valid.
 pub(super) fn decoded(quoted: &[u8]) -> Option<Cow<'_, str>> {
     let plain = quoted.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-    // All of it is looked at: most are short, and a loop without a way out is done many bytes at a time.
+    // Checks all bytes: most strings are short, and a loop without an early exit is vectorised.
     if plain.iter().fold(false, |odd, &byte| odd | (byte == b'\\') | (byte < b' ')) {
         return serde_json::from_slice(quoted).ok().map(Cow::Owned);
     }

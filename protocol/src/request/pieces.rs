@@ -1,4 +1,4 @@
-//! An edited body that has not been put together.
+//! An edited body in pieces that have not been joined.
 
 use std::mem::take;
 
@@ -6,13 +6,12 @@ use bytes::{Bytes, BytesMut};
 
 use super::Splice;
 
-/// A body as what it consists of, in order: slices of the original and what stands between them now. Nothing of the
-/// original has been copied.
+/// The pieces of a body, in order: slices of the original and their replacements. The original is not copied.
 #[derive(Clone, Debug)]
 pub struct Pieces(Vec<Bytes>);
 
 impl Pieces {
-    /// The body with these spans, which do not overlap, replaced.
+    /// Returns the body with these spans replaced. The spans must not overlap.
     pub(super) fn new(body: &Bytes, edits: &mut [Splice]) -> Self {
         edits.sort_by_key(|edit| edit.span.start);
         let mut pieces = Vec::with_capacity(2 * edits.len() + 1);
@@ -25,13 +24,13 @@ impl Pieces {
         Self(pieces)
     }
 
-    /// How many bytes the body has.
+    /// Returns the length of the body in bytes.
     #[must_use]
     pub fn length(&self) -> usize {
         self.0.iter().map(Bytes::len).sum()
     }
 
-    /// The body as one. An only piece is not copied.
+    /// Joins the pieces. A single piece is not copied.
     #[must_use]
     pub fn joined(self) -> Bytes {
         if let [only] = &self.0[..] {

@@ -5,17 +5,17 @@ use bytes::Bytes;
 use super::cursor::Cursor;
 use super::{Splice, spliced};
 
-/// The body with this JSON value at the end of these names, objects alone on the way to it. What is missing on the way
-/// is added; every other byte stays.
+/// Returns the body with this JSON value at this path, which leads through objects only. Missing objects on the path
+/// are added; every other byte is preserved.
 pub(crate) fn placed(body: &Bytes, names: &[&str], value: &str) -> Bytes {
-    match place(body, 0, names, value) {
+    match edit(body, 0, names, value) {
         Some(edit) => spliced(body, &mut [edit]),
         None => body.clone(),
     }
 }
 
-/// `None` where the value stands already, and where there is no object.
-fn place(object: &[u8], base: usize, names: &[&str], value: &str) -> Option<Splice> {
+/// Returns `None` if the member already has this value, or if the path leads through something other than an object.
+fn edit(object: &[u8], base: usize, names: &[&str], value: &str) -> Option<Splice> {
     let (first, rest) = names.split_first()?;
     let (mut inside, mut members, mut found) = (None, 0, None);
     let mut cursor = Cursor::new(object);
@@ -24,7 +24,7 @@ fn place(object: &[u8], base: usize, names: &[&str], value: &str) -> Option<Spli
         inside.get_or_insert(at);
         members += 1;
         let span = cursor.value()?;
-        // Of equal names the last counts.
+        // The last of duplicate names wins.
         if key == *first {
             found = Some(span);
         }
@@ -38,13 +38,13 @@ fn place(object: &[u8], base: usize, names: &[&str], value: &str) -> Option<Spli
     };
     let old = &object[span.clone()];
     if !rest.is_empty() && old.starts_with(b"{") {
-        return place(old, base + span.start, rest, value);
+        return edit(old, base + span.start, rest, value);
     }
     let text = nested(rest, value);
     (old != text.as_bytes()).then_some(Splice { span: base + span.start..base + span.end, text })
 }
 
-/// The value inside objects of these names.
+/// Returns the value inside objects of these names.
 fn nested(names: &[&str], value: &str) -> String {
     names.iter().rev().fold(value.to_owned(), |value, name| format!("{{\"{name}\":{value}}}"))
 }
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_replaced_or_added_and_every_other_byte_stays() {
+    fn a_value_is_replaced_or_added_and_every_other_byte_is_preserved() {
         for (body, path, expected) in [
             (r#"{ "a" : 1 , "b":2}"#, "a", r#"{ "a" : 9 , "b":2}"#),
             (r#"{ "b":2}"#, "a", r#"{ "a":9,"b":2}"#),
@@ -69,7 +69,11 @@ mod tests {
             let path: Vec<_> = path.split('.').collect();
             let set = placed(&body, &path, "9");
             assert_eq!(set, expected);
-            assert_eq!(placed(&set, &path, "9").as_ptr(), set.as_ptr(), "it stands there then");
+            assert_eq!(
+                placed(&set, &path, "9").as_ptr(),
+                set.as_ptr(),
+                "a value that is already set is not copied"
+            );
         }
         for broken in [r#"{"b":2"#, r#"{"b":2}}"#, r#"[1]"#, ""] {
             let body = Bytes::from_static(broken.as_bytes());

@@ -1,10 +1,10 @@
-//! Cuts: what goes from a list, with just the commas that must go with it.
+//! Removes elements of lists, together with the commas that belong to them.
 
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
-/// The body without these spans, which do not overlap.
+/// Returns the body without these spans. The spans must not overlap.
 pub(super) fn without(body: &[u8], mut cuts: Vec<Range<usize>>) -> Bytes {
     cuts.sort_unstable_by_key(|cut| cut.start);
     let mut kept = BytesMut::with_capacity(body.len());
@@ -18,37 +18,37 @@ pub(super) fn without(body: &[u8], mut cuts: Vec<Range<usize>>) -> Bytes {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Fate {
-    Stays,
-    Goes,
+pub(super) enum Action {
+    Keep,
+    Remove,
 }
 
-/// An array or object that loses elements, and with each of them one comma.
+/// An array or object that loses elements, and one comma with each of them.
 #[derive(Default)]
 pub(super) struct Pruned {
-    /// End of the last element that stays.
-    stays: Option<usize>,
-    /// The elements that go, since then.
-    goes: Option<Range<usize>>,
+    /// The end of the last element that stays.
+    kept_end: Option<usize>,
+    /// The span of removed elements since then.
+    removed: Option<Range<usize>>,
 }
 
 impl Pruned {
-    pub(super) fn add(&mut self, element: Range<usize>, fate: Fate, cuts: &mut Vec<Range<usize>>) {
-        if fate == Fate::Goes {
-            let start = self.goes.as_ref().map_or(element.start, |goes| goes.start);
-            self.goes = Some(start..element.end);
+    pub(super) fn add(&mut self, element: Range<usize>, action: Action, cuts: &mut Vec<Range<usize>>) {
+        if action == Action::Remove {
+            let start = self.removed.as_ref().map_or(element.start, |removed| removed.start);
+            self.removed = Some(start..element.end);
             return;
         }
-        if let Some(goes) = self.goes.take() {
-            cuts.push(goes.start..element.start);
+        if let Some(removed) = self.removed.take() {
+            cuts.push(removed.start..element.start);
         }
-        self.stays = Some(element.end);
+        self.kept_end = Some(element.end);
     }
 
-    /// Cuts what goes at the end; the array's owner goes too when nothing is left of it.
-    pub(super) fn close(self, cuts: &mut Vec<Range<usize>>) -> Fate {
-        let Some(goes) = self.goes else { return Fate::Stays };
-        cuts.push(self.stays.unwrap_or(goes.start)..goes.end);
-        if self.stays.is_some() { Fate::Stays } else { Fate::Goes }
+    /// Removes trailing elements. If the container loses all of its elements, it is to be removed as well.
+    pub(super) fn close(self, cuts: &mut Vec<Range<usize>>) -> Action {
+        let Some(removed) = self.removed else { return Action::Keep };
+        cuts.push(self.kept_end.unwrap_or(removed.start)..removed.end);
+        if self.kept_end.is_some() { Action::Keep } else { Action::Remove }
     }
 }

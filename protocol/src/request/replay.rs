@@ -1,4 +1,4 @@
-//! Gives earlier turns of the model the thoughts that an upstream demands and that nobody has.
+//! Adds fillers for reasoning that an upstream requires in earlier assistant turns and that is not available.
 
 use std::ops::Range;
 
@@ -8,19 +8,20 @@ use super::cursor::{Cursor, Walk};
 use super::schemas::{each_object, skip};
 use super::{Splice, spliced};
 
-/// What stands in for thoughts that are not known.
+/// The filler for missing reasoning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Filler {
-    /// An empty `reasoning_content`, in messages that call tools.
+    /// An empty `reasoning_content` in messages that call tools.
     Empty,
-    /// A blank one, in all messages of the model: some upstreams refuse an empty text (NousResearch/hermes-agent#17341).
+    /// A blank `reasoning_content` in all assistant messages: some upstreams refuse an empty text
+    /// (NousResearch/hermes-agent#17341).
     Blank,
-    /// An empty thinking block in front of calls (Messages).
+    /// An empty thinking block before tool calls (Messages API).
     ThinkingBlock,
 }
 
-/// The body with the filler in each message of the model that has no thoughts. Nothing that stands there changes, but
-/// for an empty text that becomes a blank.
+/// Returns the body with the filler in each assistant message that lacks reasoning. Existing reasoning is preserved,
+/// except that an empty text becomes a blank one.
 pub(crate) fn with_reasoning(body: &Bytes, filler: Filler) -> Bytes {
     let mut edits = Vec::new();
     let mut has_calls = false;
@@ -41,11 +42,11 @@ pub(crate) fn with_reasoning(body: &Bytes, filler: Filler) -> Bytes {
     spliced(body, &mut edits)
 }
 
-/// One message, as far as it matters here.
+/// The relevant parts of one message.
 #[derive(Default)]
 struct Turn {
     is_assistant: bool,
-    /// Where its first member begins.
+    /// The offset of its first member.
     inside: usize,
     has_calls: bool,
     reasoning: Option<Range<usize>>,
@@ -55,7 +56,7 @@ struct Turn {
 /// The content of a message in the Messages API.
 #[derive(Default)]
 struct Blocks {
-    /// Where the first one begins.
+    /// The offset of the first block.
     inside: Option<usize>,
     call: bool,
     thinking: bool,
@@ -111,11 +112,11 @@ impl Turn {
         }
     }
 
-    /// `instead_of` are the values that count as missing.
-    fn reasoning_content(self, body: &[u8], json: &str, instead_of: &[&[u8]]) -> Option<Splice> {
+    /// `missing_values` lists the values that count as missing.
+    fn reasoning_content(self, body: &[u8], json: &str, missing_values: &[&[u8]]) -> Option<Splice> {
         match self.reasoning {
             Some(span) => {
-                let is_missing = instead_of.contains(&&body[span.clone()]);
+                let is_missing = missing_values.contains(&&body[span.clone()]);
                 is_missing.then(|| Splice { span, text: json.to_owned() })
             }
             None => {
@@ -155,7 +156,7 @@ mod tests {
     fn filled(body: &str, filler: Filler) -> String {
         let body = Bytes::from(body.to_owned());
         let filled = with_reasoning(&body, filler);
-        assert_eq!(with_reasoning(&filled, filler).as_ptr(), filled.as_ptr(), "nothing is missing then");
+        assert_eq!(with_reasoning(&filled, filler).as_ptr(), filled.as_ptr(), "nothing is missing any more");
         String::from_utf8(filled.to_vec()).unwrap()
     }
 
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blank_goes_into_every_turn_of_the_model() {
+    fn a_blank_is_added_to_every_assistant_turn() {
         let body = r#"{"messages":[{"role":"assistant","content":"x"},{"role":"assistant","reasoning_content":"","tool_calls":[{}]},{"role":"tool","content":"t"}]}"#;
         let expected = r#"{"messages":[{"reasoning_content":" ","role":"assistant","content":"x"},{"role":"assistant","reasoning_content":" ","tool_calls":[{}]},{"role":"tool","content":"t"}]}"#;
         assert_eq!(filled(body, Filler::Blank), expected);
@@ -185,11 +186,11 @@ mod tests {
         );
         assert_eq!(filled(body, Filler::ThinkingBlock), expected);
         assert_eq!(filled(body, Filler::Empty), body);
-        assert_eq!(filled(body, Filler::Blank), body, "it is the other API");
+        assert_eq!(filled(body, Filler::Blank), body, "a body of the other API is unchanged");
     }
 
     #[test]
-    fn broken_bodies_stay() {
+    fn broken_bodies_are_unchanged() {
         for body in [r#"{"messages":[{"role":"assistant","tool_calls":[{}]}"#, r#"{"messages":7}"#, "[]", ""]
         {
             assert_eq!(filled(body, Filler::Blank), body);

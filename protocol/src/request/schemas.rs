@@ -1,4 +1,4 @@
-//! The JSON schemas of a request's tools, replaced where they stand.
+//! Replaces the JSON schemas of a request's tools in place.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::cursor::{Cursor, Walk};
 use super::{Splice, spliced};
 
-/// The body with each tool's schema as `fit` wants it (`None`: as it is), in either API's form.
+/// Returns the body with each tool's schema replaced by the result of `fit` (`None` keeps it), in either API's form.
 pub(crate) fn with_tool_schemas(body: &Bytes, fit: impl Fn(&str) -> Option<String>) -> Bytes {
     let mut schemas = Vec::new();
     let walked = Cursor::new(body).members(|cursor, key| match key {
@@ -42,7 +42,7 @@ fn tool(cursor: &mut Cursor<'_>, schemas: &mut Vec<Range<usize>>) -> Walk<()> {
     })
 }
 
-/// Walks an array, and each object in it.
+/// Walks an array of objects.
 pub(super) fn each_object(
     cursor: &mut Cursor<'_>,
     each: &mut impl FnMut(&mut Cursor<'_>) -> Walk<()>,

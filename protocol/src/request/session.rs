@@ -1,16 +1,16 @@
-//! The session that a request belongs to, as clients of the Messages API tell it.
+//! Reads the session that a request belongs to, as clients of the Messages API report it.
 
 use std::borrow::Cow;
 
 use super::RequestHead;
 use super::cursor::{Cursor, decoded};
 
-/// What Claude Code puts before the session's id in `metadata.user_id`.
+/// The marker in front of the session id in Claude Code's `metadata.user_id`.
 const MARK: &str = "_session_";
 
 impl RequestHead<'_> {
-    /// The session in `metadata.user_id`: Claude Code's `user_…_session_ID`, or a JSON object with `session_id`. `body`
-    /// must be the one that this head was found in.
+    /// Returns the session in `metadata.user_id`: Claude Code's `user_…_session_ID`, or a JSON object with
+    /// `session_id`. `body` must be the body that was scanned.
     #[must_use]
     pub fn session<'b>(&self, body: &'b [u8]) -> Option<Cow<'b, str>> {
         let metadata = &body[self.metadata.clone()?];
@@ -29,7 +29,7 @@ fn within(user: &str) -> Option<Cow<'_, str>> {
     (!session.is_empty()).then_some(Cow::Borrowed(session))
 }
 
-/// The last member of that name, if it is a string in an object.
+/// Returns the last member of that name, if it is a string in an object.
 fn member<'b>(object: &'b [u8], name: &str) -> Option<Cow<'b, str>> {
     let mut found = None;
     let mut cursor = Cursor::new(object);
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ways_in_which_claude_code_tells_its_session_are_read() {
+    fn both_session_formats_of_claude_code_are_read() {
         let id = "2c5bd53c-8a4d-4a3b-9c55-0b9d4c1d9e6f";
         assert_eq!(of_user(&format!("user_0af1_account__session_{id}")).as_deref(), Some(id));
         assert_eq!(of_user(&format!("{{\"device_id\":\"d\",\"session_id\":\"{id}\"}}")).as_deref(), Some(id));
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn what_tells_no_session_has_none() {
+    fn other_metadata_has_no_session() {
         for user in ["", "somebody", "x_session_", "{}", "{\"session_id\":\"\"}", "{\"session_id\":1}", "{"] {
             assert_eq!(of_user(user), None, "{user}");
         }

@@ -1,26 +1,26 @@
-//! Where the brackets and strings of JSON text stand, sixty-four bytes at a time and without a look at the single byte.
+//! Finds the brackets and strings of JSON text, sixty-four bytes at a time and without examining single bytes.
 //!
-//! The method is that of Langdale and Lemire, "Parsing Gigabytes of JSON per Second" (VLDB Journal 28, 2019), section 3.1:
+//! The method is from Langdale and Lemire, "Parsing Gigabytes of JSON per Second" (VLDB Journal 28, 2019), section 3.1:
 //! one bit for each byte, and arithmetic on all of them.
 
 use wide::u8x16;
 
-/// How many bytes are looked at together: as many as a mask has bits.
+/// The number of bytes examined together: one for each bit of a mask.
 const BLOCK: usize = u64::BITS as usize;
 const LANE: usize = 16;
-/// `[` and `{` differ in this bit alone, and so do `]` and `}`.
+/// The only bit in which `[` and `{` differ, and `]` and `}` as well.
 const CURLY: u8 = b'{' - b'[';
 
-/// Goes through a text that begins outside of a string.
+/// The scanner state between two blocks. A text begins outside of a string.
 #[derive(Default)]
 pub(super) struct Structure {
-    /// All ones if the next block begins inside of a string.
+    /// All ones if the next block begins inside a string.
     inside: u64,
     /// One if a backslash escapes the first byte of the next block.
     escaped: u64,
 }
 
-/// What stands in one block: a bit for each byte, the lowest for the first.
+/// The marks of one block: a bit for each byte, the lowest for the first.
 pub(super) struct Marks {
     /// Quotes that begin or end a string.
     pub(super) quotes: u64,
@@ -29,7 +29,7 @@ pub(super) struct Marks {
 }
 
 impl Structure {
-    /// The blocks of `text`, each with where it begins.
+    /// Returns the blocks of `text`, each with its offset.
     pub(super) fn blocks(text: &[u8]) -> impl Iterator<Item = (usize, Marks)> {
         let mut structure = Self::default();
         let (whole, rest) = text.as_chunks::<BLOCK>();
@@ -52,14 +52,14 @@ impl Structure {
             brackets |= bits(bracket) << at;
         }
         let quotes = quotes & !self.escaped(backslashes);
-        // A byte is inside of a string if the number of quotes up to it is odd; the quote that ends one is not.
+        // A byte is inside a string if the number of quotes up to it is odd; the closing quote is not.
         let inside = parity(quotes) ^ self.inside;
         self.inside = if inside >> (BLOCK - 1) == 1 { u64::MAX } else { 0 };
         Marks { quotes, brackets: brackets & !inside }
     }
 
-    /// The bytes that a backslash stands before which is not escaped itself: every second one after the first backslash of
-    /// a row.
+    /// Returns the escaped bytes, which follow an unescaped backslash: every second byte after the first backslash of a
+    /// run.
     fn escaped(&mut self, backslashes: u64) -> u64 {
         const EVEN: u64 = u64::MAX / 3;
         let before = self.escaped;
@@ -67,25 +67,25 @@ impl Structure {
             self.escaped = 0;
             return before;
         }
-        // One that is escaped escapes nothing.
+        // An escaped backslash escapes nothing.
         let escaping = backslashes & !before;
         let behind = escaping << 1 | before;
         let first = escaping & !behind;
-        // Adding the first bit of a row carries through the row to the bit behind it, and out of the block if the row
-        // goes on there.
+        // Adding the first bit of a run carries through the run to the bit after it, and out of the block if the run
+        // continues there.
         let (ends_of_odd, carried) = escaping.overflowing_add(first & !EVEN);
         self.escaped = u64::from(carried);
-        // In a row that began on an even place the odd ones are escaped, and the other way round.
+        // In a run that begins at an even offset the odd bytes are escaped, and vice versa.
         (EVEN ^ (ends_of_odd << 1)) & behind
     }
 }
 
-/// One bit for each byte that compared equal.
+/// Returns one bit for each byte that compared equal.
 fn bits(equal: u8x16) -> u64 {
     u64::from(equal.to_bitmask())
 }
 
-/// Each bit becomes the parity of itself and all lower ones.
+/// Replaces each bit by the parity of itself and all lower bits.
 fn parity(mut bits: u64) -> u64 {
     for distance in [1, 2, 4, 8, 16, 32] {
         bits ^= bits << distance;
@@ -93,7 +93,7 @@ fn parity(mut bits: u64) -> u64 {
     bits
 }
 
-/// The places of the bits that are set, the lowest first.
+/// Returns the offsets of the bits that are set, the lowest first.
 pub(super) fn places(mut bits: u64) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
         (bits != 0).then(|| {
@@ -112,7 +112,7 @@ mod tests {
 
     use super::*;
 
-    /// One byte after the other.
+    /// The reference implementation, one byte at a time.
     fn plain(text: &[u8]) -> (Vec<usize>, Vec<usize>) {
         let (mut quotes, mut brackets) = (vec![], vec![]);
         let (mut inside, mut escaped) = (false, false);

@@ -1,18 +1,18 @@
-//! Takes back out of a history the thinking blocks that we minted: their signatures mean nothing to an upstream.
+//! Removes thinking blocks that this gateway created from a history: their signatures are invalid for an upstream.
 
 use std::ops::Range;
 
 use bytes::Bytes;
 
 use super::cursor::{Cursor, Walk, decoded};
-use super::pruned::{Fate, Pruned, without};
+use super::pruned::{Action, Pruned, without};
 
-/// What the signature of a thinking block starts with when the block was made here.
+/// The prefix of a thinking block's signature if this gateway created the block.
 pub const OWN_SIGNATURE: &str = "vdm1.";
 
-/// The body without the `thinking` and `redacted_thinking` blocks in `messages[].content[]` whose `signature` or
-/// `data` starts with [`OWN_SIGNATURE`]. A message that loses its last block so is removed too. Every other byte
-/// stays; a body without such a block comes back as it is.
+/// Returns the body without the `thinking` and `redacted_thinking` blocks in `messages[].content[]` whose `signature`
+/// or `data` starts with [`OWN_SIGNATURE`]. A message that loses its last block is removed as well. Every other byte is
+/// preserved; a body without such blocks is returned unchanged.
 #[must_use]
 pub fn without_own_thinking(body: &Bytes) -> Bytes {
     let mut cuts = Vec::new();
@@ -34,61 +34,61 @@ fn messages(cursor: &mut Cursor<'_>, cuts: &mut Vec<Range<usize>>) -> Walk<()> {
     cursor.elements(|cursor| {
         let start = cursor.at();
         let mut inner = Vec::new();
-        let fate = message(cursor, &mut inner)?;
-        if fate == Fate::Stays {
+        let action = message(cursor, &mut inner)?;
+        if action == Action::Keep {
             cuts.append(&mut inner);
         }
-        pruned.add(start..cursor.at(), fate, cuts);
+        pruned.add(start..cursor.at(), action, cuts);
         Ok(())
     })?;
     pruned.close(cuts);
     Ok(())
 }
 
-fn message(cursor: &mut Cursor<'_>, cuts: &mut Vec<Range<usize>>) -> Walk<Fate> {
-    let mut fate = Fate::Stays;
+fn message(cursor: &mut Cursor<'_>, cuts: &mut Vec<Range<usize>>) -> Walk<Action> {
+    let mut action = Action::Keep;
     if cursor.peek() != Some(b'{') {
         skip(cursor)?;
-        return Ok(fate);
+        return Ok(action);
     }
     cursor.members(|cursor, key| {
         if key != "content" {
             return skip(cursor);
         }
-        fate = content(cursor, cuts)?;
+        action = content(cursor, cuts)?;
         Ok(())
     })?;
-    Ok(fate)
+    Ok(action)
 }
 
-/// Cuts our blocks; the message goes when that leaves none.
-fn content(cursor: &mut Cursor<'_>, cuts: &mut Vec<Range<usize>>) -> Walk<Fate> {
+/// Removes the gateway's own blocks; the message is to be removed if no block is left.
+fn content(cursor: &mut Cursor<'_>, cuts: &mut Vec<Range<usize>>) -> Walk<Action> {
     if cursor.peek() != Some(b'[') {
         skip(cursor)?;
-        return Ok(Fate::Stays);
+        return Ok(Action::Keep);
     }
     let mut pruned = Pruned::default();
     cursor.elements(|cursor| {
         let start = cursor.at();
-        let fate = block(cursor)?;
-        pruned.add(start..cursor.at(), fate, cuts);
+        let action = block(cursor)?;
+        pruned.add(start..cursor.at(), action, cuts);
         Ok(())
     })?;
     Ok(pruned.close(cuts))
 }
 
-fn block(cursor: &mut Cursor<'_>) -> Walk<Fate> {
+fn block(cursor: &mut Cursor<'_>) -> Walk<Action> {
     if cursor.peek() != Some(b'{') {
         skip(cursor)?;
-        return Ok(Fate::Stays);
+        return Ok(Action::Keep);
     }
-    let (mut kind, mut signature, mut data) = (Kind::Other, Fate::Stays, Fate::Stays);
+    let (mut kind, mut signature, mut data) = (Kind::Other, Action::Keep, Action::Keep);
     cursor.members(|cursor, key| {
         let value = cursor.value()?;
         match key {
-            "type" => kind = Kind::of(cursor.slice(value)),
-            "signature" => signature = fate_of(cursor.slice(value)),
-            "data" => data = fate_of(cursor.slice(value)),
+            "type" => kind = Kind::parse(cursor.slice(value)),
+            "signature" => signature = action_for(cursor.slice(value)),
+            "data" => data = action_for(cursor.slice(value)),
             _ => {}
         }
         Ok(())
@@ -96,13 +96,14 @@ fn block(cursor: &mut Cursor<'_>) -> Walk<Fate> {
     Ok(match kind {
         Kind::Thinking => signature,
         Kind::Redacted => data,
-        Kind::Other => Fate::Stays,
+        Kind::Other => Action::Keep,
     })
 }
 
-/// Whether a string may be a signature or data of ours: at a glance, so one that begins with an escape may be, too.
+/// Whether a string can be a signature or data of the gateway. This is a quick check, so a string that begins with an
+/// escape can be one.
 pub(super) fn may_be_own(value: &[u8]) -> bool {
-    // The longest way to write the marker.
+    // The length of the marker with every character escaped.
     const ESCAPED: usize = 6 * OWN_SIGNATURE.len();
     let Some(text) = value.strip_prefix(b"\"") else { return false };
     text.starts_with(OWN_SIGNATURE.as_bytes()) || text.iter().take(ESCAPED).any(|&byte| byte == b'\\')
@@ -115,7 +116,7 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(value: &[u8]) -> Self {
+    fn parse(value: &[u8]) -> Self {
         match decoded(value).as_deref() {
             Some("thinking") => Self::Thinking,
             Some("redacted_thinking") => Self::Redacted,
@@ -124,10 +125,10 @@ impl Kind {
     }
 }
 
-fn fate_of(signature: &[u8]) -> Fate {
+fn action_for(signature: &[u8]) -> Action {
     match decoded(signature) {
-        Some(signature) if signature.starts_with(OWN_SIGNATURE) => Fate::Goes,
-        _ => Fate::Stays,
+        Some(signature) if signature.starts_with(OWN_SIGNATURE) => Action::Remove,
+        _ => Action::Keep,
     }
 }
 
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_goes_with_one_comma_wherever_it_stands() {
+    fn a_block_is_removed_with_one_comma_at_any_position() {
         for blocks in
             [&[OURS, TEXT][..], &[TEXT, OURS], &[OURS, OURS, TEXT], &[TEXT, OURS, OURS], &[OURS, TEXT, OURS]]
         {
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_without_other_blocks_goes_with_its_comma() {
+    fn a_message_without_other_blocks_is_removed_with_its_comma() {
         let kept = history(&[&[TEXT]]);
         for contents in
             [&[&[OURS][..], &[TEXT]][..], &[&[TEXT], &[OURS, OURS]], &[&[OURS], &[OURS, TEXT], &[OURS]]]
@@ -171,12 +172,12 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_was_empty_before_stays() {
+    fn a_message_that_was_already_empty_is_kept() {
         assert_eq!(without_own_thinking(&history(&[&[], &[OURS, TEXT]])), history(&[&[], &[TEXT]]));
     }
 
     #[test]
-    fn a_body_without_own_blocks_comes_back_itself() {
+    fn a_body_without_own_blocks_is_returned_uncopied() {
         let foreign = TEXT.replace("vdm1.", "").replace("text", "thinking");
         for body in [
             history(&[&[TEXT]]),

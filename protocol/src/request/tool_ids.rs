@@ -1,5 +1,5 @@
-//! The ids of the tool calls and results in a request, in the form that its upstream demands: each call and its results
-//! in the same way, every other byte as it was.
+//! Rewrites the ids of tool calls and results in a request to the form that its upstream requires: each call and its
+//! results in the same way, with every other byte preserved.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use super::cursor::{Cursor, Walk, decoded};
 use super::{Splice, spliced};
 use crate::tool_id::{Form, Renamed};
 
-/// The body with such ids; itself, uncopied, when all of them fit.
+/// Returns the body with such ids, or itself, uncopied, if all of them fit.
 #[must_use]
 pub fn with_tool_ids(body: &Bytes, form: Form) -> Bytes {
     let mut ids = vec![];
@@ -31,7 +31,7 @@ pub fn with_tool_ids(body: &Bytes, form: Form) -> Bytes {
     spliced(body, &mut edits.collect::<Vec<_>>())
 }
 
-/// An id, and the literal that it stands in.
+/// An id and the span of its literal.
 struct Id {
     span: Range<usize>,
     text: String,
@@ -46,7 +46,7 @@ fn message(cursor: &mut Cursor<'_>, ids: &mut Vec<Id>) -> Walk<()> {
     })
 }
 
-/// A block of the Messages API; the ids of tools that run at the vendor are the vendor's own.
+/// Reads a block of the Messages API. The ids of server tools belong to the vendor and are kept.
 fn block(cursor: &mut Cursor<'_>, ids: &mut Vec<Id>) -> Walk<()> {
     let (mut kind, mut used, mut answered) = (None, None, None);
     members(cursor, |cursor, key| {
@@ -66,7 +66,7 @@ fn block(cursor: &mut Cursor<'_>, ids: &mut Vec<Id>) -> Walk<()> {
     Ok(())
 }
 
-/// An element of `tool_calls`.
+/// Reads an element of `tool_calls`.
 fn call(cursor: &mut Cursor<'_>, ids: &mut Vec<Id>) -> Walk<()> {
     members(cursor, |cursor, key| match key {
         "id" => id(cursor).map(|found| ids.extend(found)),
@@ -74,7 +74,7 @@ fn call(cursor: &mut Cursor<'_>, ids: &mut Vec<Id>) -> Walk<()> {
     })
 }
 
-/// The string at which the cursor stands; `None` for anything else.
+/// Reads the string at the cursor; `None` for any other value.
 fn id(cursor: &mut Cursor<'_>) -> Walk<Option<Id>> {
     let span = cursor.value()?;
     let text = decoded(cursor.slice(span.clone()));
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_or_is_no_request_is_returned_itself() {
+    fn fitting_ids_and_invalid_requests_are_returned_uncopied() {
         for body in [
             r#"{"messages":[{"content":[{"type":"tool_use","id":"toolu_1"}]},{"content":"x"},null,[]]}"#,
             r#"{"messages":[{"content":[{"type":"tool_use","id":"a:b"}]}"#,

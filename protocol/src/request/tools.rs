@@ -1,34 +1,35 @@
-//! What stands in a request's history: looked at while the body is walked anyway.
+//! Collects what a request's history contains while the body is scanned.
 
 use super::cursor::{Cursor, Walk, Watch};
 use super::thinking::may_be_own;
 use crate::tool_id::is_portable;
 
-/// The tool calls that a request repeats, and what came of them.
+/// The number of tool calls and results in a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ToolHistory {
-    /// `tool_use` blocks; on Chat Completions the elements of `tool_calls`.
+    /// `tool_use` blocks; in Chat Completions, elements of `tool_calls`.
     pub uses: u32,
-    /// `tool_result` blocks; on Chat Completions the messages of role `tool`.
+    /// `tool_result` blocks; in Chat Completions, messages of role `tool`.
     pub results: u32,
 }
 
-/// What a request's history holds.
+/// What a request's history contains.
 #[derive(Debug, Default)]
 pub(super) struct History {
     pub(super) tools: ToolHistory,
     pub(super) messages: u32,
-    /// Whether a block may be one of our own thinking blocks; never `false` where there is one.
+    /// Whether a block can be one of the gateway's own thinking blocks; never `false` if there is one.
     pub(super) own_thinking: bool,
-    /// Whether the id of a call or a result in a block may be one that Anthropic refuses; never `false` where one is.
+    /// Whether the id of a call or a result in a block can be one that Anthropic refuses; never `false` if there is
+    /// one.
     pub(super) odd_tool_ids: bool,
 }
 
 impl History {
-    /// Looks at the value of `messages`, which is skipped whatever it is. What stands there in an unusual way (another
-    /// shape, an escaped key) is not counted.
-    pub(super) fn of(cursor: &mut Cursor<'_>) -> Walk<Self> {
-        let mut reader = Reader::default();
+    /// Scans the value of `messages` and skips it, whatever its type. Entries in an unusual notation (another shape, an
+    /// escaped key) are not counted.
+    pub(super) fn scan(cursor: &mut Cursor<'_>) -> Walk<Self> {
+        let mut reader = HistoryReader::default();
         match cursor.peek() {
             Some(b'[') => cursor.container(&mut reader)?,
             _ => {
@@ -41,9 +42,9 @@ impl History {
 
 /// Reads the history while it is skipped.
 #[derive(Default)]
-struct Reader {
+struct HistoryReader {
     history: History,
-    /// The member of a message and of a block whose value comes next, or is being skipped.
+    /// The member of a message and of a block whose value comes next or is being skipped.
     message: MessageKey,
     block: BlockKey,
 }
@@ -60,20 +61,20 @@ enum MessageKey {
 #[derive(Default)]
 enum BlockKey {
     Type,
-    /// What may hold a signature.
+    /// A member that can hold a signature.
     Sealed,
-    /// The id of a call, or of the call that a result is for.
+    /// The id of a call, or the id that a result refers to.
     Id,
     #[default]
     Other,
 }
 
-/// What is open inside of a message, and inside of one of its blocks or calls.
+/// The brackets that are open inside a message, and inside one of its blocks or calls.
 const MESSAGE: &[u8] = b"]}";
 const BLOCK: &[u8] = b"]}]}";
 
-impl Watch for Reader {
-    const OF_STRINGS: bool = true;
+impl Watch for HistoryReader {
+    const WATCHES_STRINGS: bool = true;
 
     fn object(&mut self, open: &[u8]) {
         if open == MESSAGE {
@@ -92,7 +93,7 @@ impl Watch for Reader {
     }
 }
 
-impl Reader {
+impl HistoryReader {
     fn in_message(&mut self, string: &[u8], rest: &[u8]) {
         if is_key(rest) {
             self.message = match string {
@@ -101,10 +102,10 @@ impl Reader {
                 b"\"tool_calls\"" => MessageKey::ToolCalls,
                 _ => MessageKey::Other,
             };
-            // It may be the content in disguise.
-            let in_disguise = string.contains(&b'\\');
-            self.history.own_thinking |= in_disguise;
-            self.history.odd_tool_ids |= in_disguise;
+            // An escaped key can be `content`.
+            let is_escaped = string.contains(&b'\\');
+            self.history.own_thinking |= is_escaped;
+            self.history.odd_tool_ids |= is_escaped;
         } else if self.message == MessageKey::Role && string == b"\"tool\"" {
             self.history.tools.results = self.history.tools.results.saturating_add(1);
         }
@@ -119,10 +120,10 @@ impl Reader {
                 b"\"id\"" | b"\"tool_use_id\"" => BlockKey::Id,
                 _ => BlockKey::Other,
             };
-            // It may be one of these in disguise.
-            let in_disguise = string.contains(&b'\\');
-            *own_thinking |= in_disguise;
-            *odd_tool_ids |= in_disguise;
+            // An escaped key can be one of these.
+            let is_escaped = string.contains(&b'\\');
+            *own_thinking |= is_escaped;
+            *odd_tool_ids |= is_escaped;
             return;
         }
         match (&self.block, string) {
@@ -135,7 +136,7 @@ impl Reader {
     }
 }
 
-/// One with escapes is none: what it means is looked at later.
+/// Whether the literal is a portable id without escapes. A literal with escapes is decoded later.
 fn is_portable_literal(literal: &[u8]) -> bool {
     let inner = literal.get(1..literal.len().saturating_sub(1)).unwrap_or_default();
     std::str::from_utf8(inner).is_ok_and(is_portable)
@@ -148,7 +149,7 @@ fn is_key(rest: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn own_thinking_is_seen_where_it_would_be_removed() {
+    fn own_thinking_is_detected_where_it_would_be_removed() {
         let own = |block: &str| {
             let body = format!(r#"{{"model":"m","messages":[{{"content":[{block}]}}]}}"#);
             crate::request::head(body.as_bytes()).unwrap().own_thinking
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_ids_are_seen_where_they_would_be_mended() {
+    fn odd_ids_are_detected_where_they_would_be_replaced() {
         let odd = |block: &str| {
             let body = format!(r#"{{"model":"m","messages":[{{"content":[{block}]}}]}}"#);
             crate::request::head(body.as_bytes()).unwrap().odd_tool_ids
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_counted_and_nothing_inside_of_them() {
+    fn messages_are_counted_without_their_contents() {
         let messages = |messages: &str| {
             let body = format!(r#"{{"model":"m","system":[{{"a":1}}],"messages":{messages}}}"#);
             crate::request::head(body.as_bytes()).unwrap().messages

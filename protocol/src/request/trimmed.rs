@@ -1,23 +1,23 @@
-//! Takes named members out of a request, or gives one another name. What is said in `messages` is out of reach.
+//! Removes named members from a request, or renames a top-level one. Members inside `messages` are never removed.
 
 use std::ops::Range;
 
 use bytes::Bytes;
 
 use super::cursor::{Cursor, Walk};
-use super::pruned::{Fate, Pruned, without};
+use super::pruned::{Action, Pruned, without};
 use super::{Splice, spliced};
 
-/// What lies deeper is left as it is: each level costs stack.
+/// The deepest level that is searched; deeper values are kept. Each level uses stack.
 const DEEPEST: usize = 128;
 
-/// What a request is to do without.
+/// What is removed from a request.
 #[derive(Debug, Default)]
 pub(crate) struct Unwanted<'e> {
-    /// The names from the top of the body to a member, through every element of the arrays on the way. A tool's
-    /// `function` need not be named.
+    /// Paths from the top of the body to a member; arrays on the path are passed through. A tool's `function` may be
+    /// omitted from the path.
     pub(crate) members: Vec<Vec<&'e str>>,
-    /// Keywords of the JSON schemas of tools and replies.
+    /// Keywords to remove from the JSON schemas of tools and replies.
     pub(crate) keywords: Vec<&'e str>,
 }
 
@@ -27,19 +27,19 @@ impl Unwanted<'_> {
     }
 }
 
-/// The body without them, every other byte as it was; itself, uncopied, when it has none of them.
+/// Returns the body without them and with every other byte preserved, or itself, uncopied, if it has none of them.
 pub(crate) fn trimmed(body: &Bytes, unwanted: &Unwanted<'_>) -> Bytes {
     let mut trimmer = Trimmer { keywords: &unwanted.keywords, depth: 0, cuts: Vec::new() };
     let paths: Vec<&[&str]> = unwanted.members.iter().map(Vec::as_slice).collect();
     let mut cursor = Cursor::new(body);
-    let walked = trimmer.object(&mut cursor, &paths, Place::Top).and_then(|()| cursor.end());
+    let walked = trimmer.object(&mut cursor, &paths, ObjectKind::Top).and_then(|()| cursor.end());
     if walked.is_err() || trimmer.cuts.is_empty() {
         return body.clone();
     }
     without(body, trimmer.cuts)
 }
 
-/// The body with its top-level `from` called `to`; where both are, without `from`.
+/// Returns the body with its top-level member `from` renamed to `to`. If both exist, `from` is removed.
 pub(crate) fn renamed(body: &Bytes, from: &str, to: &str) -> Bytes {
     let mut keys: Vec<Range<usize>> = Vec::new();
     let mut has_both = false;
@@ -63,7 +63,7 @@ pub(crate) fn renamed(body: &Bytes, from: &str, to: &str) -> Bytes {
     spliced(body, &mut edits)
 }
 
-/// The value at the end of these names, objects alone on the way to it; of equal names the last counts.
+/// Returns the value at this path, which leads through objects only; the last of duplicate names wins.
 pub(crate) fn value_at<'b>(object: &'b [u8], names: &[&str]) -> Option<&'b [u8]> {
     let (first, rest) = names.split_first()?;
     let mut found = None;
@@ -78,23 +78,23 @@ pub(crate) fn value_at<'b>(object: &'b [u8], names: &[&str]) -> Option<&'b [u8]>
     if rest.is_empty() { Some(value) } else { value_at(value, rest) }
 }
 
-/// Where in a request an object stands, as far as that decides where schemas are.
+/// The kind of object in a request, as far as it determines where schemas are.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum ObjectKind {
     Top,
-    /// `tools`, and each of them.
+    /// `tools`, and each of its elements.
     Tools,
     /// The `function` of a Chat Completions tool.
     Function,
-    /// What says how a reply is to look.
+    /// A member that defines the form of the reply.
     Format,
     Messages,
     Schema,
     Other,
 }
 
-impl Place {
-    fn of(self, key: &str) -> Self {
+impl ObjectKind {
+    fn member(self, key: &str) -> Self {
         match (self, key) {
             (Self::Top, "tools") => Self::Tools,
             (Self::Top, "messages") => Self::Messages,
@@ -119,7 +119,7 @@ struct Trimmer<'e> {
 }
 
 impl Trimmer<'_> {
-    /// Goes one level down.
+    /// Descends one level.
     fn within(
         &mut self,
         cursor: &mut Cursor<'_>,
@@ -134,12 +134,12 @@ impl Trimmer<'_> {
         walked
     }
 
-    /// An object, or each object of an array, without the members at the ends of `paths`.
-    fn object(&mut self, cursor: &mut Cursor<'_>, paths: &[&[&str]], place: Place) -> Walk<()> {
+    /// Walks an object, or each object of an array, and removes the members at the ends of `paths`.
+    fn object(&mut self, cursor: &mut Cursor<'_>, paths: &[&[&str]], kind: ObjectKind) -> Walk<()> {
         match cursor.peek() {
             Some(b'[') => {
                 return cursor.elements(|cursor| {
-                    self.within(cursor, |trimmer, cursor| trimmer.object(cursor, paths, place))
+                    self.within(cursor, |trimmer, cursor| trimmer.object(cursor, paths, kind))
                 });
             }
             Some(b'{') => {}
@@ -147,32 +147,35 @@ impl Trimmer<'_> {
         }
         let mut pruned = Pruned::default();
         cursor.entries(|cursor, start, key| {
-            let inside = place.of(key);
-            let goes = paths.iter().any(|path| **path == [key]) && inside != Place::Messages;
-            let fate = if goes { Fate::Goes } else { Fate::Stays };
-            match fate {
-                Fate::Goes => skip(cursor)?,
-                Fate::Stays => self.value(cursor, &onward(paths, key, inside), inside)?,
+            let member_kind = kind.member(key);
+            let is_removed = paths.iter().any(|path| **path == [key]) && member_kind != ObjectKind::Messages;
+            let action = if is_removed { Action::Remove } else { Action::Keep };
+            match action {
+                Action::Remove => skip(cursor)?,
+                Action::Keep => self.value(cursor, &onward(paths, key, member_kind), member_kind)?,
             }
-            pruned.add(start..cursor.at(), fate, &mut self.cuts);
+            pruned.add(start..cursor.at(), action, &mut self.cuts);
             Ok(())
         })?;
         pruned.close(&mut self.cuts);
         Ok(())
     }
 
-    /// A member that stays, though perhaps not all of it.
-    fn value(&mut self, cursor: &mut Cursor<'_>, paths: &[&[&str]], place: Place) -> Walk<()> {
+    /// Walks a member that stays, of which parts may be removed.
+    fn value(&mut self, cursor: &mut Cursor<'_>, paths: &[&[&str]], kind: ObjectKind) -> Walk<()> {
         let has_keywords = !self.keywords.is_empty();
-        match place {
-            Place::Messages => skip(cursor),
-            Place::Schema if has_keywords => self.schema(cursor),
-            _ if !paths.is_empty() || (has_keywords && place.holds_schemas()) => {
-                self.within(cursor, |trimmer, cursor| trimmer.object(cursor, paths, place))
+        match kind {
+            ObjectKind::Messages => skip(cursor),
+            ObjectKind::Schema if has_keywords => self.schema(cursor),
+            _ if !paths.is_empty() || (has_keywords && kind.holds_schemas()) => {
+                self.within(cursor, |trimmer, cursor| trimmer.object(cursor, paths, kind))
             }
-            Place::Top | Place::Tools | Place::Function | Place::Format | Place::Schema | Place::Other => {
-                skip(cursor)
-            }
+            ObjectKind::Top
+            | ObjectKind::Tools
+            | ObjectKind::Function
+            | ObjectKind::Format
+            | ObjectKind::Schema
+            | ObjectKind::Other => skip(cursor),
         }
     }
 
@@ -184,25 +187,25 @@ impl Trimmer<'_> {
         }
         let mut pruned = Pruned::default();
         cursor.entries(|cursor, start, key| {
-            let fate = if self.keywords.contains(&key) { Fate::Goes } else { Fate::Stays };
-            match (fate, key) {
-                (Fate::Goes, _) | (_, "enum" | "const" | "default" | "examples" | "required") => {
+            let action = if self.keywords.contains(&key) { Action::Remove } else { Action::Keep };
+            match (action, key) {
+                (Action::Remove, _) | (_, "enum" | "const" | "default" | "examples" | "required") => {
                     skip(cursor)?;
                 }
                 (
-                    Fate::Stays,
+                    Action::Keep,
                     "properties" | "patternProperties" | "$defs" | "definitions" | "dependentSchemas",
                 ) => self.named_schemas(cursor)?,
-                (Fate::Stays, _) => self.within(cursor, Self::schema)?,
+                (Action::Keep, _) => self.within(cursor, Self::schema)?,
             }
-            pruned.add(start..cursor.at(), fate, &mut self.cuts);
+            pruned.add(start..cursor.at(), action, &mut self.cuts);
             Ok(())
         })?;
         pruned.close(&mut self.cuts);
         Ok(())
     }
 
-    /// An object whose names are anybody's, and whose values are schemas.
+    /// Walks an object with arbitrary names whose values are schemas.
     fn named_schemas(&mut self, cursor: &mut Cursor<'_>) -> Walk<()> {
         if cursor.peek() != Some(b'{') {
             return skip(cursor);
@@ -211,13 +214,13 @@ impl Trimmer<'_> {
     }
 }
 
-/// What is left of the paths that lead through `key`.
-fn onward<'p>(paths: &[&'p [&'p str]], key: &str, inside: Place) -> Vec<&'p [&'p str]> {
+/// Returns the rest of the paths that lead through `key`.
+fn onward<'p>(paths: &[&'p [&'p str]], key: &str, member_kind: ObjectKind) -> Vec<&'p [&'p str]> {
     let through = paths.iter().filter_map(|path| match path {
         [first, rest @ ..] if *first == key && !rest.is_empty() => Some(rest),
         _ => None,
     });
-    let unnamed = paths.iter().copied().filter(|_| inside == Place::Function);
+    let unnamed = paths.iter().copied().filter(|_| member_kind == ObjectKind::Function);
     through.chain(unnamed).collect()
 }
 
@@ -241,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn members_go_with_one_comma_each_wherever_they_stand() {
+    fn members_are_removed_with_one_comma_each_at_any_position() {
         for (body, left) in [
             (r#"{ "a" : 1 , "b":2, "c":3 }"#, r#"{ "b":2, "c":3 }"#),
             (r#"{"b":2,"a":[1,{"a":1}],"c":3}"#, r#"{"b":2,"c":3}"#),
@@ -267,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn keywords_go_from_schemas_and_nowhere_else() {
+    fn keywords_are_removed_from_schemas_only() {
         let schema = r#"{"type":"object","title":"T","properties":{"title":{"anyOf":[{"title":"x"}],"default":{"title":1}}},"required":["title"]}"#;
         let left = r#"{"type":"object","properties":{"title":{"anyOf":[{}],"default":{"title":1}}},"required":["title"]}"#;
         let body = |schema: &str| {
@@ -292,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_deep_is_left_alone() {
+    fn values_that_are_too_deep_are_unchanged() {
         let nested = |open: &str, close: &str| format!("{}1{}", open.repeat(50_000), close.repeat(50_000));
         let schema = nested(r#"{"x":{"not":"#, "}}");
         for body in [
@@ -305,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_gets_another_name_unless_that_is_taken() {
+    fn a_member_is_renamed_unless_the_name_exists() {
         let rename = |body: &'static str| {
             text(&renamed(&Bytes::from_static(body.as_bytes()), "max_tokens", "max_completion_tokens"))
                 .to_owned()

@@ -1,12 +1,12 @@
-//! Makes a streamed Chat Completions request ask for its usage.
+//! Makes a streamed Chat Completions request ask for usage.
 
 use std::ops::Range;
 
 use super::Splice;
 use super::cursor::Cursor;
 
-/// The edit after which the request asks; `None` when it does already, or when its `stream_options` is nothing that an
-/// upstream would accept. `options` is the value's span, `end` the closing brace of the body.
+/// Returns the edit that requests usage. Returns `None` if the request already does, or if its `stream_options` is a
+/// value that no upstream accepts. `options` is the span of that value, `end` the offset of the body's closing brace.
 pub(super) fn asking(body: &[u8], options: Option<Range<usize>>, end: usize) -> Option<Splice> {
     const MEMBER: &str = "\"include_usage\":true";
     let edit = |span, text: String| Some(Splice { span, text });
@@ -15,21 +15,23 @@ pub(super) fn asking(body: &[u8], options: Option<Range<usize>>, end: usize) -> 
     if value == b"null" {
         return edit(options, format!("{{{MEMBER}}}"));
     }
-    let mut said = None;
+    let mut requested = None;
     let mut members = 0;
     let mut cursor = Cursor::new(value);
     let walked = cursor.members(|cursor, key| {
         members += 1;
         let value = cursor.value()?;
         if key == "include_usage" {
-            said = Some(value);
+            requested = Some(value);
         }
         Ok(())
     });
     walked.ok()?;
-    match said {
-        Some(said) if &value[said.clone()] == b"true" => None,
-        Some(said) => edit(options.start + said.start..options.start + said.end, "true".to_owned()),
+    match requested {
+        Some(requested) if &value[requested.clone()] == b"true" => None,
+        Some(requested) => {
+            edit(options.start + requested.start..options.start + requested.end, "true".to_owned())
+        }
         None => {
             let comma = if members == 0 { "" } else { "," };
             edit(options.start + 1..options.start + 1, format!("{MEMBER}{comma}"))
@@ -43,14 +45,14 @@ mod tests {
 
     use crate::request::{UsageAsked, head};
 
-    fn asked(body: &'static str) -> (String, UsageAsked) {
+    fn with_usage(body: &'static str) -> (String, UsageAsked) {
         let (edited, asked) =
             head(body.as_bytes()).unwrap().with_model_and_usage(&Bytes::from_static(body.as_bytes()), "m");
         (String::from_utf8(edited.joined().to_vec()).unwrap(), asked)
     }
 
     #[test]
-    fn a_stream_that_does_not_ask_is_made_to() {
+    fn a_stream_without_usage_is_changed_to_request_it() {
         for (body, edited) in [
             (
                 r#"{"model":"m","stream":true}"#,
@@ -73,19 +75,19 @@ mod tests {
                 r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#,
             ),
         ] {
-            assert_eq!(asked(body), (edited.to_owned(), UsageAsked::ByGateway));
+            assert_eq!(with_usage(body), (edited.to_owned(), UsageAsked::ByGateway));
         }
     }
 
     #[test]
-    fn one_that_asks_or_is_no_stream_or_makes_no_sense_is_left_alone() {
+    fn a_request_with_usage_or_without_a_valid_stream_is_unchanged() {
         for body in [
             r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#,
             r#"{"model":"m","stream":false}"#,
             r#"{"model":"m"}"#,
             r#"{"model":"m","stream":true,"stream_options":7}"#,
         ] {
-            assert_eq!(asked(body), (body.to_owned(), UsageAsked::ByClient));
+            assert_eq!(with_usage(body), (body.to_owned(), UsageAsked::ByClient));
         }
     }
 }

@@ -1,24 +1,24 @@
-//! References and alternatives at the top of a schema, put into its `properties` and `required`.
+//! Merges references and alternatives at the top of a schema into its `properties` and `required`.
 //!
-//! A schema comes from a client, and this runs on a thread that serves others too. So nothing of the document is copied
-//! before the result is known, names are looked up in sets, and what is read is paid for out of a purse that grows with
-//! the document alone: references lead to the same place as often as a client likes.
+//! A schema comes from a client, and this code runs on a thread that serves other clients as well. Therefore nothing of
+//! the document is copied before the result is known, names are looked up in sets, and reading is limited by a budget
+//! that is proportional to the document: a client can create any number of references to the same schema.
 
 use std::collections::{HashMap, HashSet};
 
 use super::tree::{Members, Node};
 
-/// How deeply references and alternatives nest before the rest is left out.
+/// How deeply references and alternatives can nest; deeper ones are ignored.
 const MOST_STEPS: usize = 8;
-/// How often a document may be read over, on the average. Alternatives that share a base read it once for each.
+/// How often a document can be read on average. Alternatives that share a base read it once for each alternative.
 const MOST_READINGS: usize = 16;
-/// What a member costs besides its name.
+/// The cost of a member in addition to its name.
 const MEMBER: usize = 8;
-/// Words that go, besides those that say which schemas hold.
+/// Keywords that are removed, in addition to the keywords of alternatives.
 const REFUSED: [&str; 3] = ["enum", "const", "not"];
 const ALTERNATIVES: [(&str, Join); 3] = [("allOf", Join::All), ("anyOf", Join::Any), ("oneOf", Join::Any)];
 
-/// The document without references and alternatives at its top; `None` if there are none.
+/// Returns the document without references and alternatives at its top; `None` if there are none.
 pub(super) fn flattened(document: &Node) -> Option<Members> {
     let root = document.object()?;
     let is_refused = |word: &str| {
@@ -39,14 +39,14 @@ pub(super) fn flattened(document: &Node) -> Option<Members> {
     Some(top)
 }
 
-/// Which of several schemas hold at once.
+/// How several schemas are combined.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Join {
     All,
     Any,
 }
 
-/// A schema and what it refers to, which counts where the schema itself says nothing.
+/// A schema and its reference target, whose members apply if the schema itself does not define them.
 struct Layers<'n> {
     list: Vec<&'n Members>,
     depth: usize,
@@ -58,22 +58,22 @@ impl<'n> Layers<'n> {
     }
 }
 
-/// What a schema says of an object.
+/// The object that a schema describes.
 #[derive(Default)]
-struct Shape<'n> {
+struct ObjectShape<'n> {
     is_object: bool,
     properties: Properties<'n>,
     required: Vec<String>,
     description: Option<&'n Node>,
 }
 
-impl Shape<'_> {
+impl ObjectShape<'_> {
     fn write(self, top: &mut Members) {
         let properties: Vec<_> = self
             .properties
             .list
             .into_iter()
-            .map(|(name, schemas)| (name.to_owned(), either(&schemas)))
+            .map(|(name, schemas)| (name.to_owned(), combined(&schemas)))
             .collect();
         if !properties.is_empty() {
             top.set("properties", Node::Object(Members(properties)));
@@ -91,21 +91,21 @@ impl Shape<'_> {
 #[derive(Default)]
 struct Properties<'n> {
     list: Vec<(&'n str, Vec<&'n Node>)>,
-    places: HashMap<&'n str, usize>,
-    /// The definitions, by where they stand: a place has one name only.
+    positions: HashMap<&'n str, usize>,
+    /// The known definitions by address: each address belongs to one name.
     known: HashSet<*const Node>,
 }
 
 impl<'n> Properties<'n> {
-    /// Adds a definition; `All` keeps to the first.
-    fn add(&mut self, name: &'n str, schema: &'n Node, how: Join) {
-        let Some(&at) = self.places.get(name) else {
-            self.places.insert(name, self.list.len());
+    /// Adds a definition; with `All`, the first one of a name is kept.
+    fn add(&mut self, name: &'n str, schema: &'n Node, join: Join) {
+        let Some(&at) = self.positions.get(name) else {
+            self.positions.insert(name, self.list.len());
             self.known.insert(std::ptr::from_ref(schema));
             self.list.push((name, vec![schema]));
             return;
         };
-        if how == Join::Any
+        if join == Join::Any
             && self.known.insert(std::ptr::from_ref(schema))
             && let Some((_, schemas)) = self.list.get_mut(at)
         {
@@ -113,17 +113,17 @@ impl<'n> Properties<'n> {
         }
     }
 
-    /// Adds those of another schema, which themselves may have several definitions.
-    fn add_all(&mut self, others: Self, how: Join) {
+    /// Adds the properties of another schema, each of which can have several definitions.
+    fn add_all(&mut self, others: Self, join: Join) {
         for (name, schemas) in others.list {
-            if how == Join::All && self.places.contains_key(name) {
+            if join == Join::All && self.positions.contains_key(name) {
                 continue;
             }
             schemas.into_iter().for_each(|schema| self.add(name, schema, Join::Any));
         }
     }
 
-    /// What it costs to add them elsewhere.
+    /// The cost of adding the properties elsewhere.
     fn cost(&self) -> usize {
         self.list.iter().map(|(name, schemas)| name.len() + MEMBER * schemas.len()).sum()
     }
@@ -131,26 +131,26 @@ impl<'n> Properties<'n> {
 
 struct Flattening<'n> {
     document: &'n Node,
-    /// What may still be read, in comparisons and bytes of names.
-    left: usize,
-    /// What was read.
+    /// The remaining budget, in comparisons and bytes of names.
+    budget: usize,
+    /// The budget used so far.
     #[cfg(test)]
     spent: usize,
 }
 
 impl<'n> Flattening<'n> {
     fn new(document: &'n Node) -> Self {
-        let left = document.size().saturating_mul(MOST_READINGS);
+        let budget = document.size().saturating_mul(MOST_READINGS);
         Self {
             document,
-            left,
+            budget,
             #[cfg(test)]
             spent: 0,
         }
     }
 
-    fn pay(&mut self, cost: usize) {
-        self.left = self.left.saturating_sub(cost);
+    fn spend(&mut self, cost: usize) {
+        self.budget = self.budget.saturating_sub(cost);
         #[cfg(test)]
         {
             self.spent += cost;
@@ -159,7 +159,7 @@ impl<'n> Flattening<'n> {
 
     fn layers(&mut self, schema: &'n Members, depth: usize) -> Layers<'n> {
         let mut layers = Layers { list: vec![schema], depth };
-        self.pay(MEMBER * schema.0.len());
+        self.spend(MEMBER * schema.0.len());
         let mut last = schema;
         while layers.depth < MOST_STEPS {
             let Some(target) = last.get("$ref").and_then(Node::text).and_then(|text| self.resolve(&text))
@@ -167,7 +167,7 @@ impl<'n> Flattening<'n> {
                 break;
             };
             let Some(target) = target.object() else { break };
-            self.pay(MEMBER * target.0.len());
+            self.spend(MEMBER * target.0.len());
             layers.list.push(target);
             layers.depth += 1;
             last = target;
@@ -175,48 +175,48 @@ impl<'n> Flattening<'n> {
         layers
     }
 
-    fn shape(&mut self, layers: &Layers<'n>) -> Shape<'n> {
+    fn shape(&mut self, layers: &Layers<'n>) -> ObjectShape<'n> {
         let mut shape = self.own_shape(layers);
-        for (word, how) in ALTERNATIVES {
+        for (word, join) in ALTERNATIVES {
             if let Some(schemas) = layers.get(word).and_then(Node::list)
                 && layers.depth < MOST_STEPS
             {
-                self.join(&mut shape, schemas, layers.depth, how);
+                self.join(&mut shape, schemas, layers.depth, join);
             }
         }
         shape
     }
 
-    /// What the schema says by itself.
-    fn own_shape(&mut self, layers: &Layers<'n>) -> Shape<'n> {
-        let mut shape = Shape {
+    /// Returns what the schema itself defines, without its alternatives.
+    fn own_shape(&mut self, layers: &Layers<'n>) -> ObjectShape<'n> {
+        let mut shape = ObjectShape {
             is_object: layers.get("type").is_some_and(|kind| super::is_kind(kind, "object"))
                 || layers.get("properties").is_some()
                 || layers.get("required").is_some(),
             required: self.names(layers.get("required")),
             description: layers.get("description"),
-            ..Shape::default()
+            ..ObjectShape::default()
         };
         let properties = layers.get("properties").and_then(Node::object);
         for (name, schema) in properties.into_iter().flat_map(|properties| &properties.0) {
-            self.pay(name.len() + MEMBER);
+            self.spend(name.len() + MEMBER);
             shape.properties.add(name, schema, Join::All);
         }
         shape
     }
 
-    /// Adds what all or any of the schemas say.
-    fn join(&mut self, shape: &mut Shape<'n>, schemas: &'n [Node], depth: usize, how: Join) {
+    /// Adds what all or any of the schemas define.
+    fn join(&mut self, shape: &mut ObjectShape<'n>, schemas: &'n [Node], depth: usize, join: Join) {
         let mut references = HashSet::new();
-        // What each of the alternatives requires.
+        // The properties that every alternative requires.
         let mut common: Option<Vec<String>> = None;
         for schema in schemas {
-            if self.left == 0 {
-                // One that was not read may require nothing.
+            if self.budget == 0 {
+                // An alternative that was not read may require nothing.
                 common = None;
                 break;
             }
-            self.pay(MEMBER);
+            self.spend(MEMBER);
             let Some(schema) = schema.object() else { continue };
             if is_repeated(schema, &mut references) {
                 continue;
@@ -226,22 +226,22 @@ impl<'n> Flattening<'n> {
             if !case.is_object {
                 continue;
             }
-            self.pay(case.properties.cost());
+            self.spend(case.properties.cost());
             shape.is_object = true;
-            shape.properties.add_all(case.properties, how);
+            shape.properties.add_all(case.properties, join);
             shape.description = shape.description.or(case.description);
-            match how {
+            match join {
                 Join::All => shape.required.extend(case.required),
                 Join::Any => {
                     common = Some(match common {
-                        Some(known) => both(known, &case.required),
+                        Some(known) => intersection(known, &case.required),
                         None => case.required,
                     });
                 }
             }
         }
         shape.required.extend(common.unwrap_or_default());
-        self.pay(MEMBER * shape.required.len());
+        self.spend(MEMBER * shape.required.len());
         let mut known = HashSet::new();
         shape.required.retain(|name| known.insert(name.clone()));
     }
@@ -249,11 +249,11 @@ impl<'n> Flattening<'n> {
     fn names(&mut self, list: Option<&Node>) -> Vec<String> {
         let list = list.and_then(Node::list).unwrap_or_default();
         let names: Vec<_> = list.iter().filter_map(Node::text).collect();
-        self.pay(names.iter().map(|name| name.len() + MEMBER).sum());
+        self.spend(names.iter().map(|name| name.len() + MEMBER).sum());
         names
     }
 
-    /// What a reference within the document leads to.
+    /// Resolves a reference within the document.
     fn resolve(&mut self, reference: &str) -> Option<&'n Node> {
         let steps = reference.strip_prefix('#')?.split('/').skip(1);
         let mut node = self.document;
@@ -261,7 +261,7 @@ impl<'n> Flattening<'n> {
             node = match node {
                 Node::Object(members) => {
                     let at = members.0.iter().position(|(name, _)| *name == step);
-                    self.pay(step.len() + at.unwrap_or(members.0.len()));
+                    self.spend(step.len() + at.unwrap_or(members.0.len()));
                     &members.0.get(at?)?.1
                 }
                 Node::List(values) => values.get(step.parse::<usize>().ok()?)?,
@@ -272,7 +272,7 @@ impl<'n> Flattening<'n> {
     }
 }
 
-/// Whether a schema is a reference alone, and the same as one before.
+/// Whether a schema consists of one reference that occurred before.
 fn is_repeated(schema: &Members, references: &mut HashSet<String>) -> bool {
     match &schema.0[..] {
         [(name, Node::Text(reference))] if name == "$ref" => !references.insert(reference.clone()),
@@ -280,14 +280,14 @@ fn is_repeated(schema: &Members, references: &mut HashSet<String>) -> bool {
     }
 }
 
-fn both(mut names: Vec<String>, others: &[String]) -> Vec<String> {
+fn intersection(mut names: Vec<String>, others: &[String]) -> Vec<String> {
     let others: HashSet<_> = others.iter().collect();
     names.retain(|name| others.contains(name));
     names
 }
 
-/// A property that alternatives define, each in its way.
-fn either(schemas: &[&Node]) -> Node {
+/// Combines the definitions of a property in several alternatives.
+fn combined(schemas: &[&Node]) -> Node {
     let [first, others @ ..] = schemas else { return Node::Object(Members::default()) };
     let cases = match first {
         Node::Object(members) if members.0.len() == 1 && members.has("anyOf") => {
@@ -295,7 +295,7 @@ fn either(schemas: &[&Node]) -> Node {
         }
         Node::Object(_) | Node::List(_) | Node::Text(_) => std::slice::from_ref(*first),
     };
-    // As text they are compared at one go.
+    // Definitions are compared as text.
     let mut known = HashSet::from([first.to_json()]);
     known.extend(cases.iter().map(Node::to_json));
     let others: Vec<_> = others.iter().filter(|schema| known.insert(schema.to_json())).collect();
@@ -312,7 +312,7 @@ mod tests {
 
     use super::*;
 
-    /// What is read of a schema, and its size.
+    /// Returns the budget used for a schema, and its size.
     fn spent(document: &Node) -> (usize, usize) {
         let mut flattening = Flattening::new(document);
         let layers = flattening.layers(document.object().unwrap(), 0);
@@ -320,7 +320,7 @@ mod tests {
         (flattening.spent, document.size())
     }
 
-    /// An object with this many properties, all of them required.
+    /// Returns an object with this number of properties, all of them required.
     fn wide(count: usize) -> String {
         let name = |at: usize| format!("\"property_{at}\"");
         let properties: Vec<_> =
@@ -333,12 +333,12 @@ mod tests {
         String::new()
     }
 
-    /// It makes each reference another one.
+    /// A title makes each reference different.
     fn title(at: usize) -> String {
         format!(",\"title\":\"{at}\"")
     }
 
-    /// Alternatives that each refer to the definition `a`.
+    /// Returns alternatives that each refer to the definition `a`.
     fn referring(word: &str, cases: usize, target: &str, title: fn(usize) -> String) -> Node {
         let mut list = String::new();
         for at in 0..cases {
@@ -366,13 +366,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_grows_with_the_document_alone() {
+    fn reading_is_bounded_by_the_size_of_the_document() {
         let circle = r##"{"properties":{"p":{}},"required":["p"],"allOf":[{"$ref":"#","title":"1"},{"$ref":"#","title":"2"},{"$ref":"#","title":"3"},{"$ref":"#","title":"4"}]}"##;
         for (target, cases) in [(wide(700), 400), (wide(5), 5000), (circle.to_owned(), 50)] {
             for word in ["allOf", "anyOf"] {
                 let document = referring(word, cases, &target, title);
                 let (spent, size) = spent(&document);
-                // The last reading goes to its end.
+                // The last read may be finished beyond the budget.
                 assert!(spent <= size * (MOST_READINGS + 8), "{word}: {spent} of {size}");
                 let top = flattened(&document).unwrap();
                 assert!(top.get("properties").and_then(Node::object).is_some(), "{word}");
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn definitions_of_one_property_are_compared_at_one_go() {
+    fn definitions_of_one_property_are_compared_as_text() {
         let case = |at: usize| format!("{{\"properties\":{{\"p\":{{\"maximum\":{}}}}}}}", at / 2);
         let cases: Vec<_> = (0..2000).map(case).collect();
         let document = Node::parse(&format!("{{\"anyOf\":[{}]}}", cases.join(","))).unwrap();
@@ -396,7 +396,7 @@ mod tests {
         let top = flattened(&document).unwrap();
         let property = top.get("properties").and_then(Node::object).unwrap().get("p").unwrap();
         let cases = property.object().unwrap().get("anyOf").and_then(Node::list).unwrap();
-        assert_eq!(cases.len(), 1000, "each once");
+        assert_eq!(cases.len(), 1000, "each definition occurs once");
     }
 
     #[test]

@@ -1,24 +1,24 @@
-//! Schemas of answers as far as Anthropic's structured outputs support them.
+//! Reduces schemas of answers to what Anthropic's structured outputs support.
 //!
-//! The rules are those of the vendor's own SDKs (`transform_schema`): what is not supported moves into the description,
-//! so that the model still reads it.
+//! The rules are those of the vendor's own SDKs (`transform_schema`): unsupported members move to the description,
+//! where the model still reads them.
 
 use std::collections::HashSet;
 
 use super::tree::{Members, Node};
 
-/// The values of `format` that are supported.
+/// The supported values of `format`.
 const FORMATS: [&str; 10] =
     ["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"];
-/// What says nothing about a value.
+/// Keywords without a constraint.
 const NOTES: [&str; 4] = ["$schema", "$id", "$comment", "$anchor"];
 
-/// The schema with what Anthropic supports; itself if it cannot be read.
+/// Returns the schema in the supported form, or unchanged if it cannot be parsed.
 pub(crate) fn reduced(schema: &str) -> String {
-    Node::parse(schema).map_or_else(|| schema.to_owned(), |node| node_of(node).to_json())
+    Node::parse(schema).map_or_else(|| schema.to_owned(), |node| reduce_node(node).to_json())
 }
 
-fn node_of(node: Node) -> Node {
+fn reduce_node(node: Node) -> Node {
     match node {
         Node::Object(schema) => Node::Object(object(schema)),
         Node::List(_) | Node::Text(_) => node,
@@ -29,7 +29,7 @@ fn object(mut schema: Members) -> Members {
     let mut kept = Members::default();
     for name in ["$defs", "definitions"] {
         if let Some(Node::Object(definitions)) = schema.take(name) {
-            kept.set("$defs", Node::Object(each(definitions)));
+            kept.set("$defs", Node::Object(reduce_values(definitions)));
         }
     }
     if let Some(reference) = schema.take("$ref") {
@@ -40,7 +40,7 @@ fn object(mut schema: Members) -> Members {
         return kept;
     }
     NOTES.iter().for_each(|note| drop(schema.take(note)));
-    let kind = kind(&mut schema, &mut kept);
+    let kind = move_type(&mut schema, &mut kept);
     for name in ["description", "title"] {
         if let Some(value) = schema.take(name) {
             kept.set(name, value);
@@ -61,8 +61,8 @@ fn object(mut schema: Members) -> Members {
     kept
 }
 
-/// Moves what says which values there are. Answers the type that the other members are about.
-fn kind(schema: &mut Members, kept: &mut Members) -> Option<String> {
+/// Moves the members that determine the type. Returns the type that the other members are about.
+fn move_type(schema: &mut Members, kept: &mut Members) -> Option<String> {
     let is_scalar = |node: &Node| matches!(node, Node::Text(_));
     let are_scalars =
         |node: &Node| node.list().is_some_and(|list| !list.is_empty() && list.iter().all(is_scalar));
@@ -77,7 +77,7 @@ fn kind(schema: &mut Members, kept: &mut Members) -> Option<String> {
     for (word, name) in [("anyOf", "anyOf"), ("oneOf", "anyOf"), ("allOf", "allOf")] {
         if let Some(Node::List(cases)) = schema.get(word).cloned() {
             schema.take(word);
-            kept.set(name, Node::List(cases.into_iter().map(node_of).collect()));
+            kept.set(name, Node::List(cases.into_iter().map(reduce_node).collect()));
             return None;
         }
     }
@@ -86,9 +86,9 @@ fn kind(schema: &mut Members, kept: &mut Members) -> Option<String> {
         Some(Node::List(kinds)) => {
             let mut known = HashSet::new();
             let kinds = kinds.into_iter().filter(|kind| known.insert(kind.to_json()));
-            let cases = kinds.map(|kind| node_of(Node::Object(case(schema, kind))));
+            let cases = kinds.map(|kind| reduce_node(Node::Object(with_type(schema, kind))));
             kept.set("anyOf", Node::List(cases.collect()));
-            // Each case says them for itself.
+            // Each case repeats these members.
             schema.0.retain(|(name, _)| matches!(name.as_str(), "description" | "title"));
             None
         }
@@ -104,9 +104,9 @@ fn kind(schema: &mut Members, kept: &mut Members) -> Option<String> {
     }
 }
 
-/// A schema of several types as one of this type. What is about another type says nothing of it; were it said all the
-/// same, the members of an object would be repeated at each level, for each of its types.
-fn case(schema: &Members, kind: Node) -> Members {
+/// Returns a schema of several types reduced to this type. Members about other types are omitted: otherwise the members
+/// of an object would be repeated at each level, for each of its types.
+fn with_type(schema: &Members, kind: Node) -> Members {
     let name = kind.text();
     let is_about = |member: &str| match member {
         "properties" | "patternProperties" | "additionalProperties" | "required" => {
@@ -122,7 +122,7 @@ fn case(schema: &Members, kind: Node) -> Members {
 
 fn object_members(schema: &mut Members, kept: &mut Members) {
     let properties = match schema.take("properties") {
-        Some(Node::Object(properties)) => each(properties),
+        Some(Node::Object(properties)) => reduce_values(properties),
         Some(Node::List(_) | Node::Text(_)) | None => Members::default(),
     };
     kept.set("properties", Node::Object(properties));
@@ -135,30 +135,30 @@ fn object_members(schema: &mut Members, kept: &mut Members) {
 
 fn array_members(schema: &mut Members, kept: &mut Members) {
     if let Some(items) = schema.take("items") {
-        kept.set("items", node_of(items));
+        kept.set("items", reduce_node(items));
     }
     if matches!(schema.get("minItems"), Some(Node::Text(count)) if matches!(count.as_str(), "0" | "1")) {
         schema.take("minItems").into_iter().for_each(|count| kept.set("minItems", count));
     }
 }
 
-fn each(named: Members) -> Members {
-    Members(named.0.into_iter().map(|(name, schema)| (name, node_of(schema))).collect())
+fn reduce_values(named: Members) -> Members {
+    Members(named.0.into_iter().map(|(name, schema)| (name, reduce_node(schema))).collect())
 }
 
-/// Puts what is left into the description.
+/// Appends the remaining members to the description.
 fn describe(left: Members, kept: &mut Members) {
     if left.0.is_empty() {
         return;
     }
-    let said: Vec<_> = left.0.iter().map(|(name, value)| format!("{name}: {}", plain(value))).collect();
-    let said = format!("{{{}}}", said.join(", "));
+    let note: Vec<_> = left.0.iter().map(|(name, value)| format!("{name}: {}", notation(value))).collect();
+    let note = format!("{{{}}}", note.join(", "));
     let description = kept.get("description").and_then(Node::text);
-    let description = description.map_or_else(|| said.clone(), |text| format!("{text}\n\n{said}"));
+    let description = description.map_or_else(|| note.clone(), |text| format!("{text}\n\n{note}"));
     kept.set("description", Node::string(&description));
 }
 
-fn plain(value: &Node) -> String {
+fn notation(value: &Node) -> String {
     value.text().unwrap_or_else(|| value.to_json())
 }
 

@@ -1,4 +1,4 @@
-//! JSON as a tree that keeps the order of members and the text of scalars.
+//! JSON as a tree that preserves the order of members and the notation of scalars.
 
 use std::collections::HashMap;
 
@@ -10,14 +10,14 @@ use serde_json::value::RawValue;
 
 use crate::json::Write;
 
-/// What lies deeper stays as it is written: each level costs stack.
+/// The deepest level that is parsed; deeper values are kept as text. Each level uses stack.
 const DEEPEST: usize = 64;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Node {
     Object(Members),
     List(Vec<Self>),
-    /// A scalar, or what is nested too deeply, as JSON.
+    /// A scalar or a value that is nested too deeply, as JSON.
     Text(String),
 }
 
@@ -26,7 +26,7 @@ pub(super) enum Node {
 pub(super) struct Members(pub(super) Vec<(String, Node)>);
 
 impl Node {
-    /// `None` for what is not JSON.
+    /// Parses JSON; `None` if it is invalid.
     pub(super) fn parse(json: &str) -> Option<Self> {
         let raw: &RawValue = serde_json::from_str(json).ok()?;
         Some(Self::read(raw, 0))
@@ -45,14 +45,14 @@ impl Node {
         .unwrap_or_else(|| Self::Text(text.to_owned()))
     }
 
-    /// A string with this text.
+    /// Returns a string with this content.
     pub(super) fn string(text: &str) -> Self {
         let mut json = Vec::with_capacity(text.len() + 2);
         json.string(text);
         Self::Text(String::from_utf8(json).unwrap_or_default())
     }
 
-    /// The text that a string means.
+    /// Returns the decoded content of a string.
     pub(super) fn text(&self) -> Option<String> {
         match self {
             Self::Text(json) if json.starts_with('"') => serde_json::from_str(json).ok(),
@@ -68,7 +68,7 @@ impl Node {
         if let Self::List(values) = self { Some(values) } else { None }
     }
 
-    /// How long it is as text, about.
+    /// Returns the approximate length as text, in bytes.
     pub(super) fn size(&self) -> usize {
         match self {
             Self::Text(json) => json.len() + 1,
@@ -119,7 +119,7 @@ impl Members {
         self.get(name).is_some()
     }
 
-    /// Replaces the member in its place, or adds it at the end.
+    /// Replaces the member in place, or appends it.
     pub(super) fn set(&mut self, name: &str, value: Node) {
         match self.0.iter_mut().find(|(known, _)| known == name) {
             Some((_, known)) => *known = value,
@@ -136,7 +136,8 @@ impl Members {
 struct Entries<'a>(Vec<(String, &'a RawValue)>);
 
 impl Entries<'_> {
-    /// The members, each once: the last value, in the place of the first. A client may send very many.
+    /// Returns the members without duplicates: the last value, at the position of the first. A client can send very
+    /// many.
     fn members(self, depth: usize) -> Members {
         let mut last: HashMap<_, _> = self.0.iter().map(|(name, raw)| (name.as_str(), *raw)).collect();
         let values: Vec<_> = self.0.iter().map(|(name, _)| last.remove(name.as_str())).collect();
@@ -174,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_member_that_comes_twice_has_its_last_value_in_its_first_place() {
+    fn a_duplicate_member_has_its_last_value_at_its_first_position() {
         let node = Node::parse(r#"{"a":1,"b":{"c":1,"c":2},"a":[3]}"#).unwrap();
         assert_eq!(node.to_json(), r#"{"a":[3],"b":{"c":2}}"#);
     }

@@ -1,11 +1,11 @@
-//! Characters as a tokenizer's first cut sees them.
+//! Classifies characters for the first cut of a tokenizer.
 
-/// What a character does to the piece before it.
+/// The effect of a character on the piece before it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Glyph {
-    /// A Latin letter: 0–25, or [`Glyph::ACCENTED`].
+    /// A lower-case Latin letter: 0–25, or [`Glyph::ACCENTED`].
     Lower(u8),
-    /// The same, as a capital.
+    /// An upper-case Latin letter, with the same index.
     Upper(u8),
     Digit,
     /// White space within a line.
@@ -13,18 +13,18 @@ pub(super) enum Glyph {
     LineEnd,
     /// ASCII punctuation.
     Mark,
-    /// A letter of another alphabet or a syllabary.
+    /// A letter of another alphabet or of a syllabary.
     Letter(Script),
-    /// Punctuation and signs beyond ASCII.
+    /// Punctuation and symbols beyond ASCII.
     Sign(Sign),
 }
 
-/// Writing systems, by how many tokens their words take.
+/// Writing systems, grouped by the number of tokens per word.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Script {
-    /// Well known to vocabularies: Cyrillic, Arabic, Devanagari.
+    /// Well covered by vocabularies: Cyrillic, Arabic, Devanagari.
     Frequent,
-    /// Greek, Hebrew, Thai and all others that spell.
+    /// Greek, Hebrew, Thai and all other alphabets.
     Rare,
     Han,
     Kana,
@@ -33,24 +33,24 @@ pub(super) enum Script {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sign {
-    /// Dashes, quotes, CJK stops.
+    /// Dashes, quotes, CJK full stops.
     Punctuation,
-    /// Box drawing, whose runs are as cheap as those of `-`.
+    /// Box drawing; its runs are as cheap as those of `-`.
     Rule,
     /// Arrows, mathematics, emoji.
     Symbol,
-    /// What joins or modifies the sign before it.
+    /// Characters that join or modify the sign before them.
     Joiner,
-    /// Private use and the rest: spelled byte by byte.
+    /// Private use and all others, encoded byte by byte.
     Unknown,
 }
 
 impl Glyph {
-    /// The index of every Latin letter that is not in ASCII.
+    /// The index of every Latin letter beyond ASCII.
     pub(super) const ACCENTED: u8 = 26;
 
     #[inline]
-    pub(super) fn of(character: char) -> Self {
+    pub(super) fn from_char(character: char) -> Self {
         match ASCII.get(character as usize) {
             Some(&glyph) => glyph,
             None => beyond_ascii(character),

@@ -1,17 +1,17 @@
-//! The size of a picture, read from its header without decoding more of its base64 text than that.
+//! Reads the size of an image from its header, decoding no more of its base64 text than that.
 
-/// Most that one picture costs: Anthropic scales larger ones down (its vision guide, "image costs").
+/// The most tokens of one image: Anthropic scales larger ones down (its vision guide, "image costs").
 pub(super) const LARGEST: u64 = 1_600;
-/// Pixels to a token, by the same guide.
+/// Pixels per token, by the same guide.
 const PIXELS: u64 = 750;
 
-/// The tokens of a picture in base64; those of the largest if its header cannot be read.
+/// Returns the tokens of a base64 image, or those of the largest image if its header cannot be read.
 pub(super) fn tokens(base64: &[u8]) -> u64 {
     let Some((width, height)) = size(Encoded(base64)) else { return LARGEST };
     (u64::from(width) * u64::from(height)).div_ceil(PIXELS).clamp(1, LARGEST)
 }
 
-/// Bytes behind base64 text, decoded one at a time.
+/// The bytes of base64 text, decoded one at a time.
 #[derive(Clone, Copy)]
 struct Encoded<'a>(&'a [u8]);
 
@@ -31,7 +31,8 @@ fn size(bytes: Encoded<'_>) -> Option<(u32, u32)> {
     None
 }
 
-/// One of three: lossy (14 bits and scaling), lossless (14 bits each, less one), extended (24 bits each, less one).
+/// Reads one of three variants: lossy (14 bits and scaling), lossless (14 bits each, less one), extended (24 bits each,
+/// less one).
 fn webp(bytes: Encoded<'_>) -> Option<(u32, u32)> {
     if bytes.has(12, b"VP8 ") && bytes.has(23, b"\x9D\x01\x2A") {
         return Some((bytes.little(26, 2)? & 0x3FFF, bytes.little(28, 2)? & 0x3FFF));
@@ -46,7 +47,7 @@ fn webp(bytes: Encoded<'_>) -> Option<(u32, u32)> {
     None
 }
 
-/// Goes from segment to segment, over thumbnails and colour profiles, up to the frame's.
+/// Skips segments, such as thumbnails and colour profiles, up to the frame header.
 fn jpeg(bytes: Encoded<'_>) -> Option<(u32, u32)> {
     let mut at = 2;
     loop {
@@ -56,7 +57,7 @@ fn jpeg(bytes: Encoded<'_>) -> Option<(u32, u32)> {
         match bytes.at(at + 1)? {
             0xFF => at += 1,
             0x01 | 0xD0..=0xD7 => at += 2,
-            // Tables and extensions amid the frames' numbers.
+            // Tables and extensions whose markers are in the range of the frame headers.
             0xC4 | 0xC8 | 0xCC => at += bytes.segment(at)?,
             0xC0..=0xCF => return Some((bytes.big(at + 7, 2)?, bytes.big(at + 5, 2)?)),
             _ => at += bytes.segment(at)?,
@@ -100,7 +101,7 @@ impl Encoded<'_> {
             .try_fold(0, |number, index| Some(number << 8 | u32::from(self.at(index)?)))
     }
 
-    /// How far it is from a segment's marker to the next one.
+    /// Returns the distance from a segment's marker to the next one.
     fn segment(self, marker: usize) -> Option<usize> {
         let length = self.big(marker + 2, 2)?;
         (length >= 2).then_some(length as usize + 2)
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn every_format_shows_its_size_in_its_header() {
+    fn every_format_has_its_size_in_its_header() {
         assert_eq!(
             size_of(b"\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR\0\0\x03\x20\0\0\x02\x58\x08\x06"),
             Some((800, 600))
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jpeg_is_searched_behind_its_thumbnail() {
+    fn a_jpeg_is_searched_past_its_thumbnail() {
         let mut jpeg =
             b"\xFF\xD8\xFF\xE1\x00\x0A\xFF\xC0......\xFF\xFF\xC4\x00\x03.\xFF\xC2\x00\x11\x08".to_vec();
         jpeg.extend(b"\x01\xE0\x02\x80\x03");
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_is_cut_or_nonsense_has_no_size() {
+    fn a_truncated_or_invalid_header_has_no_size() {
         let png = b"\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR\0\0\x03\x20\0\0\x02\x58";
         for length in 0..png.len() {
             assert_eq!(size_of(&png[..length]), None, "{length}");

@@ -1,13 +1,13 @@
-//! How likely letters are to stand side by side inside one token.
+//! Estimates how likely adjacent letters are to be in one token.
 //!
-//! Fitted once to program texts, manuals and translated messages of a dozen languages (least squares, each piece's
-//! tokens as o200k_base cuts them); not a vocabulary, and too small to be one: 27 letters squared.
+//! Fitted once to program texts, manuals and translated messages in a dozen languages (least squares over each piece's
+//! tokens as o200k_base cuts them). It is not a vocabulary, and too small to be one: 27 letters squared.
 
-/// What one level of [`BETWEEN`] costs, in hundredths of a token.
+/// The cost of one level of [`BETWEEN`], in hundredths of a token.
 const LEVEL: i32 = 9;
 
-/// Row: the letter before (`a` to `z`, any accented one, and last the start of a word). Column: the letter itself.
-/// From `0`, as good as never torn apart, to `9`.
+/// Row: the previous letter (`a` to `z`, any accented one, and last the start of a word). Column: the letter itself.
+/// Values range from `0`, almost never split, to `9`.
 #[rustfmt::skip]
 static BETWEEN: [&[u8; 27]; 28] = [
     b"712075063550118251103351053", // a
@@ -43,29 +43,29 @@ static BETWEEN: [&[u8; 27]; 28] = [
 /// The row of [`between`] for the first letter of a word.
 pub(super) const START: u8 = 27;
 
-/// What it adds to a word that `letter` follows `before`, in hundredths of a token.
+/// Returns the cost of `letter` after `before`, in hundredths of a token.
 #[inline]
 pub(super) fn between(before: u8, letter: u8) -> i32 {
     let level = BETWEEN[usize::from(before)][usize::from(letter)] - b'0';
     i32::from(level) * LEVEL
 }
 
-/// What stands before a word, as far as it matters.
+/// What precedes a word, as far as it affects its cost.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Before {
     Nothing,
     Space,
-    /// A blank that is no space.
+    /// White space other than a space.
     Blank,
-    /// One mark, which the word takes in.
+    /// One punctuation mark, which becomes part of the word.
     Mark(char),
     Digit,
-    /// A letter, where a capital starts a new piece.
+    /// A letter; a capital starts a new piece after it.
     Letter,
 }
 
-/// How much of what its letters add a word swallows without a second token, in hundredths (negative), or what its
-/// beginning adds.
+/// Returns how much of its letters' cost a word absorbs without a second token, in hundredths (negative), or the cost
+/// of its beginning (positive).
 pub(super) fn start(before: Before) -> i32 {
     match before {
         Before::Nothing => -71,

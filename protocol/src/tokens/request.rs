@@ -1,6 +1,6 @@
-//! Which parts of a Messages request a model sees, and what frames them.
+//! Determines which parts of a Messages request a model sees, and the cost of their framing.
 //!
-//! A walk over the whole body with a stack of its own: every value has a [`Place`], which says how it counts.
+//! It walks the whole body with its own stack: every value has a [`ValueRole`], which determines how it counts.
 
 use std::ops::Range;
 
@@ -10,50 +10,51 @@ use reader::{NotJson, Reader};
 
 mod reader;
 
-/// Around the whole conversation, and the start of the answer.
+/// Tokens around the whole conversation, and for the start of the answer.
 const REQUEST: u64 = 3;
-/// Around a message: its role and two separators (as OpenAI counts them for its chat models, rounded up).
+/// Tokens around a message: its role and two separators (as OpenAI counts them for its chat models, rounded up).
 const MESSAGE: u64 = 4;
-/// Around a tool's name, description and schema.
+/// Tokens around a tool's name, description and schema.
 const TOOL: u64 = 8;
-/// Around a call's name and input, and around its result; the ids are the API's, models get none or short ones.
+/// Tokens around a call's name and input, and around its result. The ids belong to the API; models receive none or
+/// short ones.
 const TOOL_USE: u64 = 8;
 const TOOL_RESULT: u64 = 6;
-/// A document that is somewhere else: a page as text and as a picture, by Anthropic's PDF guide.
+/// Tokens of a document that is not in the request: a page as text and as an image, by Anthropic's PDF guide.
 const PAGE: u64 = 3_000;
-/// Characters of base64 to a token of a PDF: 3000 tokens to a page of about 50 KB. Vendors only see the pages.
+/// Base64 characters per token of a PDF: 3000 tokens for a page of about 50 KB. Vendors count the pages only.
 const PDF_CHARACTERS: u64 = 22;
-/// Characters of base64 to a token of sealed content (redacted thinking, search results): four bytes of text.
+/// Base64 characters per token of encrypted content (redacted thinking, search results): four bytes of text.
 const SEALED_CHARACTERS: u64 = 5;
-/// Blocks inside of blocks; no API has more than three, and deeper ones count as JSON.
+/// How deeply blocks can nest. No API uses more than three levels; deeper ones count as JSON.
 const DEEPEST_BLOCK: usize = 64;
 
-/// How a value counts. A list's elements have the place of the list.
+/// How a value counts. A list's elements have the role of the list.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum ValueRole {
     Request,
     Messages,
     Tools,
     /// A string, or content blocks.
     Content,
-    /// Where a picture or document is, or the name of what a search found.
+    /// The source of an image or document, or the name of a search result.
     Source,
-    /// A string that a model reads; what is no string counts as JSON.
+    /// A string that a model reads; any other value counts as JSON.
     Text,
-    /// Read by the model as JSON, without white space.
+    /// A value that a model reads as JSON, without white space.
     Json,
-    /// Sealed text that a model reads unsealed.
+    /// Encrypted text that a model reads decrypted.
     Sealed,
     /// A block's type.
     Kind,
     SourceKind,
-    /// The source's payload, which counts when the whole block is known.
+    /// The source's data, which counts when the whole block is known.
     Data,
-    /// Nothing that a model sees.
+    /// A value that the model does not see.
     Unseen,
 }
 
-impl Place {
+impl ValueRole {
     fn member(self, key: &str) -> Self {
         match self {
             Self::Request => match key {
@@ -83,7 +84,7 @@ impl Place {
         }
     }
 
-    /// Unknown members are text, so that new kinds of blocks count.
+    /// Unknown members are text, so that new types of blocks count.
     fn block_member(key: &str) -> Self {
         match key {
             "type" => Self::Kind,
@@ -118,36 +119,36 @@ enum Kind {
     Other,
 }
 
-/// How a document's source holds it.
+/// The form of a document in its source.
 #[derive(Clone, Copy)]
 enum SourceKind {
     /// As plain text.
     Text,
-    /// As blocks, which count where they stand.
+    /// As blocks, which count in place.
     Blocks,
     Other,
 }
 
-/// A list or an object that is not closed yet.
+/// An open list or object.
 #[derive(Clone, Copy)]
 struct Open {
-    place: Place,
+    role: ValueRole,
     close: u8,
 }
 
 struct Walk<'a> {
     reader: Reader<'a>,
     open: Vec<Open>,
-    /// The innermost open container has had no value yet.
+    /// Whether the innermost open container is still empty.
     empty: bool,
     blocks: Vec<Block>,
     shape: Shape,
-    /// Tokens of what is no text.
+    /// Tokens of everything other than text.
     tokens: u64,
     messages: Option<u8>,
 }
 
-/// The input tokens of a body.
+/// Returns the input tokens of a body.
 pub(super) fn tokens(body: &str) -> Result<u64, EstimateError> {
     let reader = Reader::new(body);
     if reader.peek() != Some(b'{') && request::is_complete_json(body.as_bytes()) {
@@ -175,7 +176,7 @@ impl Walk<'_> {
         if self.reader.peek() != Some(b'{') {
             return self.reader.fail();
         }
-        self.value(Place::Request)?;
+        self.value(ValueRole::Request)?;
         while let Some(&open) = self.open.last() {
             self.reader.space();
             if self.reader.peek() == Some(open.close) {
@@ -183,92 +184,92 @@ impl Walk<'_> {
                 continue;
             }
             if !self.empty {
-                self.punctuation(open.place, ',')?;
+                self.punctuation(open.role, ',')?;
             }
             self.empty = false;
-            let place = if open.close == b'}' { self.key(open.place)? } else { open.place };
-            self.value(place)?;
+            let role = if open.close == b'}' { self.key(open.role)? } else { open.role };
+            self.value(role)?;
         }
         self.reader.end()
     }
 
-    /// Reads a key and says what the value behind it is.
-    fn key(&mut self, object: Place) -> Result<Place, NotJson> {
-        let place = if object == Place::Json || object == Place::Text {
+    /// Reads a key and returns the role of its value.
+    fn key(&mut self, object: ValueRole) -> Result<ValueRole, NotJson> {
+        let role = if object == ValueRole::Json || object == ValueRole::Text {
             self.quoted()?;
-            Place::Json
+            ValueRole::Json
         } else {
             let key = self.reader.skip_string()?;
             let start = key.start;
             let key = json::decode(self.reader.slice(key)).ok_or(NotJson { offset: start })?;
-            let place = object.member(&key);
-            if object == Place::Request && place == Place::Messages {
+            let role = object.member(&key);
+            if object == ValueRole::Request && role == ValueRole::Messages {
                 self.messages = self.reader.value_behind_colon();
             }
-            place
+            role
         };
         self.reader.space();
         self.punctuation(object, ':')?;
-        Ok(place)
+        Ok(role)
     }
 
-    /// A comma or colon; inside of JSON the model sees it.
-    fn punctuation(&mut self, place: Place, mark: char) -> Result<(), NotJson> {
+    /// Reads a comma or colon; inside JSON the model sees it.
+    fn punctuation(&mut self, role: ValueRole, mark: char) -> Result<(), NotJson> {
         self.reader.expect(mark as u8)?;
         self.reader.space();
-        self.bracket(place, mark);
+        self.bracket(role, mark);
         Ok(())
     }
 
-    fn bracket(&mut self, place: Place, mark: char) {
-        if matches!(place, Place::Json | Place::Text) {
+    fn bracket(&mut self, role: ValueRole, mark: char) {
+        if matches!(role, ValueRole::Json | ValueRole::Text) {
             self.shape.push(mark);
         }
     }
 
-    fn value(&mut self, place: Place) -> Result<(), NotJson> {
+    fn value(&mut self, role: ValueRole) -> Result<(), NotJson> {
         match self.reader.peek() {
-            Some(b'"') => self.string(place)?,
-            Some(b'{') => self.enter(place, b'}'),
-            Some(b'[') => self.enter(place, b']'),
-            _ => self.scalar(place)?,
+            Some(b'"') => self.string(role)?,
+            Some(b'{') => self.enter(role, b'}'),
+            Some(b'[') => self.enter(role, b']'),
+            _ => self.scalar(role)?,
         }
         Ok(())
     }
 
-    fn enter(&mut self, place: Place, close: u8) {
+    fn enter(&mut self, role: ValueRole, close: u8) {
         self.reader.pass();
         let is_object = close == b'}';
-        let too_deep = is_object && place == Place::Content && self.blocks.len() >= DEEPEST_BLOCK;
-        let place = if too_deep { Place::Json } else { place };
+        let too_deep = is_object && role == ValueRole::Content && self.blocks.len() >= DEEPEST_BLOCK;
+        let role = if too_deep { ValueRole::Json } else { role };
         if is_object {
-            self.start(place);
+            self.start(role);
         }
-        self.bracket(place, if is_object { '{' } else { '[' });
-        self.open.push(Open { place, close });
+        self.bracket(role, if is_object { '{' } else { '[' });
+        self.open.push(Open { role, close });
         self.empty = true;
     }
 
-    fn start(&mut self, object: Place) {
-        if object == Place::Content {
+    fn start(&mut self, object: ValueRole) {
+        if object == ValueRole::Content {
             self.blocks.push(Block::default());
-        } else if object == Place::Messages {
+        } else if object == ValueRole::Messages {
             self.tokens += MESSAGE;
-        } else if object == Place::Tools {
+        } else if object == ValueRole::Tools {
             self.tokens += TOOL;
         }
     }
 
-    fn close(&mut self, Open { place, close }: Open) {
+    fn close(&mut self, Open { role, close }: Open) {
         self.reader.pass();
         self.open.pop();
         self.empty = false;
-        self.bracket(place, close.into());
-        if place == Place::Content && close == b'}' {
+        self.bracket(role, close.into());
+        if role == ValueRole::Content && close == b'}' {
             let block = self.blocks.pop().unwrap_or_default();
             self.count(block);
         }
-        if !self.open.last().is_some_and(|outer| matches!(outer.place, Place::Json | Place::Text)) {
+        if !self.open.last().is_some_and(|outer| matches!(outer.role, ValueRole::Json | ValueRole::Text)) {
             self.shape.end_text();
         }
     }
@@ -296,34 +297,34 @@ impl Walk<'_> {
         }
     }
 
-    fn string(&mut self, place: Place) -> Result<(), NotJson> {
-        match place {
-            Place::Text | Place::Content | Place::Source if !self.inside_json() => {
+    fn string(&mut self, role: ValueRole) -> Result<(), NotJson> {
+        match role {
+            ValueRole::Text | ValueRole::Content | ValueRole::Source if !self.inside_json() => {
                 self.reader.string(|character| self.shape.push(character))?;
                 self.shape.end_text();
             }
-            Place::Text | Place::Content | Place::Source | Place::Json => self.quoted()?,
-            Place::Sealed => {
+            ValueRole::Text | ValueRole::Content | ValueRole::Source | ValueRole::Json => self.quoted()?,
+            ValueRole::Sealed => {
                 let sealed = self.reader.skip_string()?;
                 self.tokens += (sealed.len() as u64).div_ceil(SEALED_CHARACTERS);
             }
-            Place::Kind | Place::SourceKind | Place::Data => {
+            ValueRole::Kind | ValueRole::SourceKind | ValueRole::Data => {
                 let value = self.reader.skip_string()?;
-                self.note(place, value);
+                self.record(role, value);
             }
-            Place::Request | Place::Messages | Place::Tools | Place::Unseen => {
+            ValueRole::Request | ValueRole::Messages | ValueRole::Tools | ValueRole::Unseen => {
                 self.reader.skip_string()?;
             }
         }
         Ok(())
     }
 
-    /// A list of strings in a place for text counts as JSON does.
+    /// Whether the list counts as JSON. A list of strings in a role for text does.
     fn inside_json(&self) -> bool {
-        self.open.last().is_some_and(|open| matches!(open.place, Place::Json | Place::Text))
+        self.open.last().is_some_and(|open| matches!(open.role, ValueRole::Json | ValueRole::Text))
     }
 
-    /// A string that the model sees in its quotes.
+    /// Reads a string that the model sees with its quotes.
     fn quoted(&mut self) -> Result<(), NotJson> {
         self.shape.push('"');
         self.reader.string(|character| self.shape.push(character))?;
@@ -331,22 +332,22 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// What a block's own strings say of it.
-    fn note(&mut self, place: Place, value: Range<usize>) {
+    /// Records what a block's own strings determine.
+    fn record(&mut self, role: ValueRole, value: Range<usize>) {
         let Some(block) = self.blocks.last_mut() else { return };
         let text = self.reader.slice(value.clone());
-        if place == Place::Kind {
+        if role == ValueRole::Kind {
             block.kind = kind(text);
-        } else if place == Place::SourceKind {
+        } else if role == ValueRole::SourceKind {
             block.source = Some(source_kind(text));
         } else {
             block.data = Some(value);
         }
     }
 
-    fn scalar(&mut self, place: Place) -> Result<(), NotJson> {
+    fn scalar(&mut self, role: ValueRole) -> Result<(), NotJson> {
         let scalar = self.reader.scalar()?;
-        if matches!(place, Place::Json | Place::Text) {
+        if matches!(role, ValueRole::Json | ValueRole::Text) {
             self.reader.slice(scalar).chars().for_each(|character| self.shape.push(character));
         }
         Ok(())
@@ -357,7 +358,7 @@ fn kind(word: &str) -> Kind {
     match word {
         "image" => Kind::Image,
         "document" => Kind::Document,
-        // Also those of servers and of MCP.
+        // Includes the tools of servers and of MCP.
         _ if word.ends_with("tool_use") => Kind::ToolUse,
         _ if word.ends_with("tool_result") => Kind::ToolResult,
         _ => Kind::Other,

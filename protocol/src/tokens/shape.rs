@@ -1,46 +1,46 @@
-//! Text, character by character, into an expected number of tokens.
+//! Estimates the number of tokens of a text, character by character.
 //!
-//! The cuts are those of o200k_base: a word takes in one character before it, and a capital after a small letter
-//! starts a new one; digits come in threes; punctuation takes in the space before it and the line ends behind it;
-//! of several blanks the last goes to what follows. Costs are hundredths of a token and only ever grow, so more
+//! The cuts are those of o200k_base: a word includes one character before it, and a capital after a lower-case letter
+//! starts a new word; digits form groups of three; punctuation includes the space before it and the line ends after it;
+//! of several blanks, the last belongs to what follows. Costs are in hundredths of a token and never decrease, so more
 //! text never counts less.
 
 use super::glyph::{Glyph, Script, Sign};
 use super::pairs::{self, Before, between};
 
 const TOKEN: u64 = 100;
-/// What the result leans upwards, in percent: the fit is even, and too little is worse than too much.
+/// The upward correction of the result in percent: the fit is unbiased, and a low estimate is worse than a high one.
 const LEAN: u64 = 3;
 
-/// Words after an accented letter that are taken for a language which English vocabularies tear apart.
+/// The number of words after an accented letter that count as a language which English vocabularies split.
 const FOREIGN_WORDS: u8 = 24;
-/// What such a word adds, and each of its letters behind the fifth.
+/// The cost of such a word, and of each of its letters after the fifth.
 const FOREIGN_WORD: i32 = 25;
 const FOREIGN_LETTER: i32 = 6;
-/// What a letter behind the ninth adds, in any word.
+/// The cost of each letter after the ninth, in any word.
 const LATE_LETTER: i32 = 2;
-/// What a capital first letter adds, each further capital, and small letters behind several capitals.
+/// The cost of a capital first letter, of each further capital, and of lower-case letters after several capitals.
 const CAPITAL: i32 = 17;
 const FURTHER_CAPITAL: i32 = 8;
 const AFTER_CAPITALS: i32 = 47;
 
-/// What the n-th group of equal marks adds to a run of punctuation; further ones cost as much as the last.
+/// The cost of the n-th group of equal marks in a run of punctuation; further groups cost as much as the last.
 const MARK_GROUPS: [u64; 8] = [100, 3, 16, 52, 30, 75, 70, 85];
-/// Marks whose repetitions are drawn as lines, and are in every vocabulary as such.
+/// Marks whose repetitions form lines and are in every vocabulary as such.
 const RULERS: &str = "-=*#._~/+!";
-/// Blanks that are one token together.
+/// The most blanks that form one token.
 const BLANKS: u32 = 64;
 
-/// A text being counted.
+/// The state of counting one text.
 #[derive(Default)]
 pub(super) struct Shape {
-    /// In hundredths.
+    /// The total in hundredths of a token.
     total: u64,
     piece: Piece,
-    /// Blanks that wait for what follows them, and the last one.
+    /// The pending blanks before the next character, and the last one.
     blanks: u32,
     last_blank: char,
-    /// Words left that count as foreign.
+    /// The number of further words that count as foreign.
     foreign: u8,
 }
 
@@ -50,14 +50,14 @@ enum Piece {
     #[default]
     None,
     Word(Word),
-    /// Its number of digits, modulo three.
+    /// The number of digits, modulo three.
     Digits(u8),
     Marks(Marks),
-    /// Line ends behind punctuation, still part of it.
+    /// Line ends after punctuation, which belong to it.
     MarkLines,
-    /// Line ends; blanks between them cost nothing more.
+    /// Line ends; blanks between them have no further cost.
     Lines,
-    /// Letters of one script, so many.
+    /// Letters of one script, and their number.
     Letters(Script, u8),
 }
 
@@ -67,7 +67,7 @@ struct Word {
     letters: u8,
     capitals: u8,
     ends_small: bool,
-    /// What its letters add, less what it swallows; below zero it is one token.
+    /// The cost of its letters less what the word absorbs; below zero it is one token.
     excess: i32,
 }
 
@@ -82,15 +82,15 @@ struct Marks {
     last: char,
     groups: u8,
     repeated: u32,
-    /// A single mark without a space before it goes to the word behind it.
+    /// Whether this is a single mark without a space before it, which belongs to the next word.
     alone: bool,
 }
 
 impl Shape {
-    /// Takes the next character.
+    /// Adds the next character.
     #[inline]
     pub(super) fn push(&mut self, character: char) {
-        match Glyph::of(character) {
+        match Glyph::from_char(character) {
             Glyph::Lower(letter) => self.small(letter),
             Glyph::Upper(letter) => self.capital(letter),
             Glyph::Digit => self.digit(),
@@ -102,7 +102,7 @@ impl Shape {
         }
     }
 
-    /// The text ends here; what comes next is another.
+    /// Ends the text; the next character belongs to another text.
     pub(super) fn end_text(&mut self) {
         if self.blanks > 0 {
             self.total += TOKEN;
@@ -111,7 +111,7 @@ impl Shape {
         self.piece = Piece::None;
     }
 
-    /// Everything so far in whole tokens.
+    /// Returns the total in whole tokens.
     pub(super) fn tokens(mut self) -> u64 {
         self.end_text();
         (self.total * (100 + LEAN) + 50 * TOKEN) / (100 * TOKEN)
@@ -147,7 +147,7 @@ impl Shape {
         self.extend(letter, if further { FURTHER_CAPITAL } else { CAPITAL });
     }
 
-    /// The word that the next letter may belong to.
+    /// Returns the word that the next letter can belong to.
     fn open_word(&mut self) -> Option<&mut Word> {
         if self.blanks > 0 {
             return None;
@@ -155,7 +155,7 @@ impl Shape {
         if let Piece::Word(word) = &mut self.piece { Some(word) } else { None }
     }
 
-    /// A word starts here; its token is paid by the mark that it takes in, if there is one.
+    /// Starts a word. If it includes a mark, the mark has already paid for its token.
     fn start_word(&mut self, word: Word) {
         let before = self.before_word();
         if !matches!(before, Before::Mark(_)) {
@@ -164,7 +164,7 @@ impl Shape {
         let foreign = if self.foreign > 0 { FOREIGN_WORD } else { 0 };
         self.foreign = self.foreign.saturating_sub(1);
         let excess = pairs::start(before) + foreign;
-        self.total += positive(excess);
+        self.total += non_negative(excess);
         self.piece = Piece::Word(Word { excess, ..word });
     }
 
@@ -183,7 +183,7 @@ impl Shape {
         }
     }
 
-    /// The open word grows by a letter; `case` is what its being a capital or not adds.
+    /// Extends the open word by a letter; `case` is the cost of its case.
     #[inline]
     fn extend(&mut self, letter: u8, case: i32) {
         let Piece::Word(word) = &mut self.piece else { return };
@@ -199,12 +199,12 @@ impl Shape {
         if word.letters > 9 {
             cost += LATE_LETTER;
         }
-        let before = positive(word.excess);
+        let before = non_negative(word.excess);
         word.excess += cost;
-        self.total += positive(word.excess) - before;
+        self.total += non_negative(word.excess) - before;
     }
 
-    /// A number takes in no blank before it.
+    /// Adds a digit. A number does not include a blank before it.
     fn digit(&mut self) {
         if self.blanks > 0 {
             self.total += TOKEN;
@@ -233,7 +233,7 @@ impl Shape {
         self.blanks = 0;
     }
 
-    /// Blanks before a line end are part of it.
+    /// Adds a line end, which includes the blanks before it.
     fn line_end(&mut self) {
         let touching = self.blanks == 0;
         self.blanks = 0;
@@ -280,7 +280,7 @@ impl Shape {
         self.piece = Piece::Marks(Marks { last: character, groups: 1, repeated: 0, alone: !after_space });
     }
 
-    /// In these scripts hardly any word takes in the mark before it.
+    /// Adds a letter. In these scripts a word rarely includes the mark before it.
     fn letter(&mut self, script: Script) {
         let letters = self.open_letters(script);
         self.pay_blanks_but_one();
@@ -297,7 +297,7 @@ impl Shape {
         self.piece = Piece::Letters(script, letters.saturating_add(1));
     }
 
-    /// How many letters stand before this one in its piece. Japanese mixes two scripts.
+    /// Returns how many letters precede this one in its piece. Japanese mixes two scripts.
     fn open_letters(&self, script: Script) -> u8 {
         let Piece::Letters(open, letters) = self.piece else { return 0 };
         let is_japanese = |script| matches!(script, Script::Han | Script::Kana);
@@ -311,7 +311,7 @@ impl Shape {
             self.blanks == 0 && matches!(self.piece, Piece::Marks(Marks { last, .. }) if last == character);
         let follows = self.blanks == 0 && matches!(self.piece, Piece::Marks(_));
         self.mark(character);
-        // What `mark` took is for ASCII; a sign that does not start a run has its own price.
+        // The cost that `mark` charged is for ASCII; a sign that does not start a run has its own cost.
         let own = match sign {
             Sign::Punctuation if follows => 60,
             Sign::Rule if repeats => 12,
@@ -324,7 +324,7 @@ impl Shape {
     }
 }
 
-/// What the n-th repetition of a mark adds.
+/// Returns the cost of the n-th repetition of a mark.
 fn repetition(mark: char, repeated: u32) -> u64 {
     match repeated {
         _ if RULERS.contains(mark) => 2,
@@ -333,6 +333,6 @@ fn repetition(mark: char, repeated: u32) -> u64 {
     }
 }
 
-fn positive(cost: i32) -> u64 {
+fn non_negative(cost: i32) -> u64 {
     u64::from(cost.max(0).unsigned_abs())
 }

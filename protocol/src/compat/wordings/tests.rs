@@ -1,8 +1,8 @@
-//! Real refusals, each with the line of a configuration that would have spared it.
+//! Real refusals, each with the configuration line that would have avoided it.
 
 use super::*;
 
-/// What is recognised, one line each, sorted.
+/// Returns the recognised configuration lines, sorted.
 fn lines(body: &str) -> String {
     let mut lines: Vec<_> = recognise(400, body.as_bytes()).iter().map(ToString::to_string).collect();
     lines.sort();
@@ -66,7 +66,7 @@ fn the_wordings_of_openai_and_azure_are_known() {
 }
 
 #[test]
-fn a_refused_value_says_nothing_of_other_values() {
+fn a_refused_value_does_not_affect_other_values() {
     for (body, edit) in [
         (
             r#"{"error":{"message":"Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1) value is supported.","type":"invalid_request_error","param":"temperature","code":"unsupported_value"}}"#,
@@ -285,7 +285,7 @@ fn the_wordings_of_further_vendors_are_known() {
 }
 
 #[test]
-fn a_limit_of_tokens_gets_the_name_that_is_asked_for() {
+fn a_token_limit_gets_the_demanded_name() {
     for (body, name) in [
         (
             r#"{"error":{"message":"Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.","type":"invalid_request_error","param":"max_tokens","code":"unsupported_parameter"}}"#,
@@ -307,7 +307,7 @@ fn a_limit_of_tokens_gets_the_name_that_is_asked_for() {
 }
 
 #[test]
-fn what_names_nothing_or_something_that_must_stay_is_not_healed() {
+fn a_refusal_of_nothing_or_of_a_required_member_has_no_fixup() {
     for body in [
         "",
         "{}",
@@ -335,7 +335,7 @@ fn what_names_nothing_or_something_that_must_stay_is_not_healed() {
     assert_eq!(recognise(422, named).len(), 1);
 }
 
-/// What is recognised, and taught by this request, one line each.
+/// Returns the recognised configuration lines, completed with this request.
 fn taught(refusal: &str, request: &str) -> Vec<String> {
     let edits = recognise(400, refusal.as_bytes()).into_iter();
     edits.map(|edit| edit.taught_by(request.as_bytes()).to_string()).collect()
@@ -347,7 +347,7 @@ fn error(message: &str, param: &str) -> String {
 }
 
 #[test]
-fn what_is_to_be_set_replaces_what_would_be_removed() {
+fn setting_a_member_replaces_its_removal() {
     let told = "Function tools with reasoning_effort are not supported for gpt-5.6-terra in /v1/chat/completions. To use function tools, use /v1/responses or set reasoning_effort to 'none'.";
     let request = r#"{"reasoning_effort":"low","tools":[{}]}"#;
     assert_eq!(
@@ -415,7 +415,7 @@ fn schemas_are_fitted_or_lose_a_keyword() {
 }
 
 #[test]
-fn what_thinking_demands_and_excludes_is_known() {
+fn requirements_and_conflicts_of_thinking_are_recognised() {
     let kimi = error("tool_choice 'required' is incompatible with thinking enabled", "");
     assert_eq!(taught(&kimi, r#"{"tool_choice":"required"}"#), ["drop-params = ['tool_choice=required']"]);
     let deepseek = error("thinking options type cannot be disabled when reasoning_effort is set", "");
@@ -436,13 +436,13 @@ fn what_thinking_demands_and_excludes_is_known() {
 fn sampling_that_the_newer_api_refuses_is_known() {
     let message = "`temperature`, `top_p` and `top_k` are not supported with anthropic-version 2026-10-21.";
     assert_eq!(lines(&error(message, "")), drops("temperature top_k top_p"));
-    // Claude Code reads these words and retries by itself, with the effort at its other place.
+    // Claude Code recognises these words and retries by itself, with the effort in its other location.
     let turn = r#"{"type":"error","error":{"type":"invalid_request_error","message":"messages.4.output_config: Extra inputs are not permitted"}}"#;
     assert_eq!(lines(turn), "");
 }
 
 #[test]
-fn nobody_gets_far_with_a_refusal_of_any_size() {
+fn the_size_and_depth_of_a_refusal_are_bounded() {
     let many: Vec<String> = (0..50).map(|n| format!("p{n}")).collect();
     assert_eq!(lines(&format!("Unrecognized request arguments supplied: {}", many.join(", "))), "");
     assert_eq!(lines(&format!("Unknown parameter: 'x'. {}", " ".repeat(LONGEST_TEXT))), "");

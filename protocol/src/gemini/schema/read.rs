@@ -1,4 +1,4 @@
-//! JSON Schema read, whatever draft and whatever size: recursion, depth and growth are bounded.
+//! Parses JSON Schema of any draft and size, with bounds for recursion, depth and growth.
 
 use serde::{
     Deserialize, Deserializer,
@@ -6,49 +6,49 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{Choice, Kind, Numeral, Place, Schema};
+use super::{EnumValue, Kind, Numeral, Position, Schema};
 use crate::json::Word;
 
-/// No tool's parameters nest like this; what does is told as an object.
+/// The deepest nesting of parameters in practice. A deeper schema becomes a plain object.
 const DEEPEST: usize = 32;
-/// What references may add to a schema, bytes: each is put in where it stands.
+/// The most bytes that references can add to a schema: each reference is expanded in place.
 const MOST_ADDED: usize = 256 << 10;
-/// Gemini's counts have 64 bits with a sign.
+/// Gemini's counts are signed 64-bit integers.
 const LARGEST_COUNT: u64 = i64::MAX as u64;
 
-/// Reads a document.
+/// Parses a document.
 pub(super) fn root(raw: &RawValue) -> Schema {
-    let mut reader = Reader { document: raw, following: vec![], added: 0 };
+    let mut reader = SchemaReader { document: raw, following: vec![], added: 0 };
     reader.nested(raw, 0)
 }
 
-struct Reader<'a> {
+struct SchemaReader<'a> {
     document: &'a RawValue,
-    /// The references that are being followed: each leads out of the one before.
+    /// The references being followed; each one is part of the target of the previous one.
     following: Vec<String>,
     added: usize,
 }
 
-impl<'a> Reader<'a> {
-    /// A schema that stands for a value, which even one that is always null must say the type of.
+impl<'a> SchemaReader<'a> {
+    /// Parses a schema of a value. It must name a type, even if the value is always null.
     fn nested(&mut self, raw: &'a RawValue, depth: usize) -> Schema {
-        let mut schema = self.unsettled(raw, depth);
-        schema.settle(Place::of(depth));
+        let mut schema = self.parse_unsettled(raw, depth);
+        schema.settle(Position::from_depth(depth));
         schema
     }
 
-    /// One of several cases; `kind` is the type that all of them have.
+    /// Parses one of several alternatives; `kind` is the type that all of them share.
     fn alternative(&mut self, raw: &'a RawValue, kind: Option<Kind>, depth: usize) -> Schema {
-        let mut schema = self.unsettled(raw, depth);
+        let mut schema = self.parse_unsettled(raw, depth);
         if !schema.is_null() {
             schema.kind = schema.kind.or(kind);
-            schema.settle(Place::Inside);
+            schema.settle(Position::Inside);
         }
         schema
     }
 
-    /// What is said, before it is known whether it is all.
-    fn unsettled(&mut self, raw: &'a RawValue, depth: usize) -> Schema {
+    /// Parses a schema without settling it: more may follow.
+    fn parse_unsettled(&mut self, raw: &'a RawValue, depth: usize) -> Schema {
         let Ok(members) = serde_json::from_str::<Members<'a>>(raw.get()) else { return Schema::default() };
         if depth > DEEPEST {
             return Schema { kind: Some(Kind::Object), ..Schema::default() };
@@ -57,11 +57,11 @@ impl<'a> Reader<'a> {
         self.add_contents(&mut schema, &members, depth);
         if let Some(reference) = members.text("$ref") {
             let target = self.follow(&reference, depth);
-            schema.join(target);
+            schema.merge(target);
         }
         for part in members.list("allOf") {
-            let part = self.unsettled(part, depth + 1);
-            schema.join(part);
+            let part = self.parse_unsettled(part, depth + 1);
+            schema.merge(part);
         }
         let kinds = kinds(&members, &mut schema);
         if let [kind] = kinds[..] {
@@ -71,17 +71,17 @@ impl<'a> Reader<'a> {
             let kind = schema.kind;
             let alternatives = members.list(word).into_iter();
             let alternatives = alternatives.map(|each| self.alternative(each, kind, depth + 1)).collect();
-            schema.choose(alternatives, Place::of(depth));
+            schema.choose(alternatives, Position::from_depth(depth));
         }
         if kinds.len() > 1 && schema.any_of.is_empty() {
-            schema.choose(one_for_each(&kinds, &schema), Place::of(depth));
+            schema.choose(one_for_each(&kinds, &schema), Position::from_depth(depth));
         }
         schema
     }
 
     fn add_contents(&mut self, schema: &mut Schema, members: &Members<'a>, depth: usize) {
         for (name, raw) in members.members("properties").0 {
-            // What is never valid cannot be given.
+            // A property that is never valid cannot be sent.
             if raw.get() != "false" {
                 let property = self.nested(raw, depth + 1);
                 schema.properties.0.retain(|(known, _)| known != name.as_str());
@@ -96,14 +96,14 @@ impl<'a> Reader<'a> {
             let mut any = Schema::default();
             let alternatives =
                 tuple.into_iter().map(|item| self.alternative(item, None, depth + 1)).collect();
-            any.choose(alternatives, Place::Inside);
-            any.settle(Place::Inside);
+            any.choose(alternatives, Position::Inside);
+            any.settle(Position::Inside);
             schema.items = Some(Box::new(any));
         }
     }
 
-    /// What a reference within the document means. One that leads back to itself, out of the document or nowhere means
-    /// some object.
+    /// Resolves a reference within the document. A reference to itself, out of the document or to nothing becomes a
+    /// plain object.
     fn follow(&mut self, reference: &str, depth: usize) -> Schema {
         let unknown = Schema { kind: Some(Kind::Object), ..Schema::default() };
         let Some(target) = self.resolve(reference) else { return unknown };
@@ -112,7 +112,7 @@ impl<'a> Reader<'a> {
             return unknown;
         }
         self.following.push(reference.to_owned());
-        let schema = self.unsettled(target, depth + 1);
+        let schema = self.parse_unsettled(target, depth + 1);
         self.following.pop();
         schema
     }
@@ -130,7 +130,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What needs no look inside.
+/// Reads the members that contain no other schemas.
 fn plain(members: &Members<'_>) -> Schema {
     let mut schema = Schema {
         format: members.text("format"),
@@ -156,7 +156,7 @@ fn plain(members: &Members<'_>) -> Schema {
     schema
 }
 
-/// An empty text cannot be chosen (ai.google.dev refuses it); values with an inside cannot be told.
+/// Gemini refuses an empty string as a choice (ai.google.dev), and cannot represent objects and arrays.
 fn add_choice(schema: &mut Schema, value: &RawValue) {
     let text = value.get();
     let choice = match text.as_bytes() {
@@ -164,24 +164,24 @@ fn add_choice(schema: &mut Schema, value: &RawValue) {
             schema.nullable = true;
             return;
         }
-        b"true" | b"false" => Choice::Truth(text.to_owned()),
+        b"true" | b"false" => EnumValue::Boolean(text.to_owned()),
         [b'"', ..] => match serde_json::from_str::<String>(text) {
-            Ok(text) if !text.is_empty() => Choice::Text(text),
+            Ok(text) if !text.is_empty() => EnumValue::Text(text),
             Ok(_) | Err(_) => return,
         },
         [b'{' | b'[', ..] => return,
-        _ => Choice::Number(text.to_owned()),
+        _ => EnumValue::Number(text.to_owned()),
     };
     schema.add_choice(choice);
 }
 
-/// The types that are named, without null.
+/// Returns the named types, without null.
 fn kinds(members: &Members<'_>, schema: &mut Schema) -> Vec<Kind> {
     let mut words = members.texts("type");
     words.extend(members.text("type"));
     schema.nullable |= words.iter().any(|word| word.eq_ignore_ascii_case("null"));
     let mut kinds = vec![];
-    for kind in words.iter().filter_map(|word| Kind::of(word)) {
+    for kind in words.iter().filter_map(|word| Kind::parse(word)) {
         if !kinds.contains(&kind) {
             kinds.push(kind);
         }
@@ -189,28 +189,28 @@ fn kinds(members: &Members<'_>, schema: &mut Schema) -> Vec<Kind> {
     kinds
 }
 
-/// A value of one of several types: each with what is said of values of that type.
+/// Returns one schema for each type of a value, with the constraints for that type.
 fn one_for_each(kinds: &[Kind], schema: &Schema) -> Vec<Schema> {
-    let of = |&kind: &Kind| {
+    let schema_of = |&kind: &Kind| {
         let mut one =
             Schema { kind: Some(kind), title: None, description: None, nullable: false, ..schema.clone() };
-        let fits = |choice: &Choice| match choice {
-            Choice::Text(_) => kind == Kind::String,
-            Choice::Number(_) => matches!(kind, Kind::Number | Kind::Integer),
-            Choice::Truth(_) => kind == Kind::Boolean,
+        let fits = |choice: &EnumValue| match choice {
+            EnumValue::Text(_) => kind == Kind::String,
+            EnumValue::Number(_) => matches!(kind, Kind::Number | Kind::Integer),
+            EnumValue::Boolean(_) => kind == Kind::Boolean,
         };
         one.choices.retain(fits);
-        one.settle(Place::Inside);
+        one.settle(Position::Inside);
         one
     };
-    kinds.iter().map(of).collect()
+    kinds.iter().map(schema_of).collect()
 }
 
-/// An object's members in their order.
+/// The members of an object in their original order.
 struct Members<'a>(Vec<(Word<'a>, &'a RawValue)>);
 
 impl<'a> Members<'a> {
-    /// The last of duplicates counts.
+    /// Returns the value of this name; the last duplicate wins.
     fn value(&self, name: &str) -> Option<&'a RawValue> {
         self.0.iter().rev().find(|(known, _)| known.as_str() == name).map(|(_, value)| *value)
     }

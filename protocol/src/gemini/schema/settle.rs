@@ -1,13 +1,13 @@
-//! What was read of a schema becomes what Gemini takes together: alternatives are decided or left, a type is found, and
-//! only what belongs to the type stays.
+//! Reduces a parsed schema to what Gemini accepts in combination: resolves or keeps alternatives, determines a type,
+//! and keeps only the members of that type.
 
-use super::{Choice, Kind, Place, Schema, add_all};
+use super::{EnumValue, Kind, Position, Schema, add_all};
 
 impl Schema {
-    /// Takes over what holds in one of these cases. `Place::Root` is an object, whatever else.
-    pub(super) fn choose(&mut self, alternatives: Vec<Self>, place: Place) {
+    /// Merges alternatives into this schema. `Position::Root` always becomes an object.
+    pub(super) fn choose(&mut self, alternatives: Vec<Self>, position: Position) {
         let mut distinct: Vec<Self> = vec![];
-        for alternative in alternatives.into_iter().flat_map(Self::flat) {
+        for alternative in alternatives.into_iter().flat_map(Self::into_alternatives) {
             if alternative.is_null() {
                 self.nullable = true;
             } else if !distinct.contains(&alternative) {
@@ -16,20 +16,20 @@ impl Schema {
         }
         let are_objects = distinct.iter().all(Self::is_object);
         if distinct.len() == 1 {
-            distinct.into_iter().for_each(|only| self.join(only));
-        } else if !self.properties.0.is_empty() || (place == Place::Root && are_objects) {
-            self.spread(distinct);
+            distinct.into_iter().for_each(|only| self.merge(only));
+        } else if !self.properties.0.is_empty() || (position == Position::Root && are_objects) {
+            self.merge_properties(distinct);
         } else if !distinct.is_empty() && distinct.iter().all(Self::is_choice) {
             let mut any = Self { kind: Some(Kind::String), ..Self::default() };
             let choices = distinct.into_iter().flat_map(|alternative| alternative.choices);
             choices.for_each(|choice| any.add_choice(choice));
-            self.join(any);
+            self.merge(any);
         } else {
             self.any_of.append(&mut distinct);
         }
     }
 
-    fn flat(self) -> Vec<Self> {
+    fn into_alternatives(self) -> Vec<Self> {
         if self.any_of.is_empty() { vec![self] } else { self.any_of }
     }
 
@@ -37,7 +37,7 @@ impl Schema {
         self.kind == Some(Kind::Object) || (self.kind.is_none() && !self.properties.0.is_empty())
     }
 
-    /// Whether it names strings, and says nothing else that matters.
+    /// Whether the schema enumerates strings and contains nothing else of relevance.
     fn is_choice(&self) -> bool {
         let Self { choices, title, description, .. } = self;
         let names = |kind| Self {
@@ -47,12 +47,13 @@ impl Schema {
             description: description.clone(),
             ..Self::default()
         };
-        let texts = choices.iter().all(|choice| matches!(choice, Choice::Text(_)));
+        let texts = choices.iter().all(|choice| matches!(choice, EnumValue::Text(_)));
         !choices.is_empty() && texts && (*self == names(None) || *self == names(Some(Kind::String)))
     }
 
-    /// An object that may look like any of these has all their properties; needed are those that all of them need.
-    fn spread(&mut self, alternatives: Vec<Self>) {
+    /// Makes an object that matches any of these alternatives: it has all of their properties, and requires what all of
+    /// them require.
+    fn merge_properties(&mut self, alternatives: Vec<Self>) {
         let mut needed = alternatives.iter().map(|alternative| alternative.required.clone());
         let first = needed.next().unwrap_or_default();
         let needed = needed
@@ -63,21 +64,25 @@ impl Schema {
         }
     }
 
-    /// Makes of all that was read what Gemini takes together.
-    pub(super) fn settle(&mut self, place: Place) {
+    /// Reduces the schema to what Gemini accepts in combination.
+    pub(super) fn settle(&mut self, position: Position) {
         let alternatives = std::mem::take(&mut self.any_of);
-        self.choose(alternatives, place);
+        self.choose(alternatives, position);
         if !self.any_of.is_empty() {
             return self.settle_alternatives();
         }
-        let kind = self.kind.unwrap_or_else(|| self.likely(place));
+        let kind = self.kind.unwrap_or_else(|| self.default_kind(position));
         let mut other = std::mem::take(self);
         *self = Self { kind: Some(kind), title: other.title, nullable: other.nullable, ..Self::default() };
         self.description = other.description;
         self.format = other.format.filter(|format| kind.takes_format(format));
         match kind {
             Kind::String => {
-                other.choices.into_iter().map(Choice::into_text).for_each(|choice| self.add_choice(choice));
+                other
+                    .choices
+                    .into_iter()
+                    .map(EnumValue::into_text)
+                    .for_each(|choice| self.add_choice(choice));
                 self.format =
                     self.format.take().filter(|format| format != "enum" || !self.choices.is_empty());
                 (self.min_length, self.max_length) = (other.min_length, other.max_length);
@@ -85,12 +90,12 @@ impl Schema {
             }
             Kind::Number | Kind::Integer => {
                 (self.minimum, self.maximum) = (other.minimum, other.maximum);
-                self.tell(&other.choices);
+                self.describe_choices(&other.choices);
             }
-            Kind::Boolean => self.tell(&other.choices),
+            Kind::Boolean => self.describe_choices(&other.choices),
             Kind::Array => {
-                let unsaid = || Box::new(Self { kind: Some(Kind::String), ..Self::default() });
-                self.items = Some(other.items.unwrap_or_else(unsaid));
+                let default_items = || Box::new(Self { kind: Some(Kind::String), ..Self::default() });
+                self.items = Some(other.items.unwrap_or_else(default_items));
                 (self.min_items, self.max_items) = (other.min_items, other.max_items);
             }
             Kind::Object => {
@@ -104,7 +109,7 @@ impl Schema {
         }
     }
 
-    /// Nothing may stand beside `anyOf`: what is said of all goes to the first that does not say it itself.
+    /// Gemini allows nothing beside `anyOf`: shared members move to the first alternative that lacks them.
     fn settle_alternatives(&mut self) {
         let mut any_of = std::mem::take(&mut self.any_of);
         let description = self.description.take();
@@ -115,43 +120,43 @@ impl Schema {
             first.nullable |= self.nullable;
         }
         *self = Self::default();
-        self.choose(any_of, Place::Inside);
+        self.choose(any_of, Position::Inside);
         if self.any_of.is_empty() {
-            self.settle(Place::Inside);
+            self.settle(Position::Inside);
         }
     }
 
-    /// A type must be said. What could be anything is told as text.
-    fn likely(&self, place: Place) -> Kind {
-        let all = |is: fn(&Choice) -> bool| !self.choices.is_empty() && self.choices.iter().all(is);
+    /// Returns the type to declare. A value of any type is declared as a string.
+    fn default_kind(&self, position: Position) -> Kind {
+        let all = |is: fn(&EnumValue) -> bool| !self.choices.is_empty() && self.choices.iter().all(is);
         if !self.properties.0.is_empty() || !self.required.is_empty() {
             Kind::Object
         } else if self.items.is_some() || self.min_items.is_some() || self.max_items.is_some() {
             Kind::Array
-        } else if all(|choice| matches!(choice, Choice::Truth(_))) {
+        } else if all(|choice| matches!(choice, EnumValue::Boolean(_))) {
             Kind::Boolean
-        } else if all(|choice| matches!(choice, Choice::Number(_)))
+        } else if all(|choice| matches!(choice, EnumValue::Number(_)))
             || self.minimum.is_some()
             || self.maximum.is_some()
         {
             Kind::Number
-        } else if place == Place::Root && self.choices.is_empty() {
+        } else if position == Position::Root && self.choices.is_empty() {
             Kind::Object
         } else {
             Kind::String
         }
     }
 
-    /// Only texts can be enumerated; other values are told in words.
-    fn tell(&mut self, choices: &[Choice]) {
+    /// Moves choices into the description: Gemini enumerates strings only.
+    fn describe_choices(&mut self, choices: &[EnumValue]) {
         if choices.is_empty() {
             return;
         }
-        let values: Vec<&str> = choices.iter().map(Choice::text).collect();
-        let told = format!("One of: {}.", values.join(", "));
+        let values: Vec<&str> = choices.iter().map(EnumValue::text).collect();
+        let note = format!("One of: {}.", values.join(", "));
         self.description = Some(match self.description.take() {
-            Some(description) => format!("{description} {told}"),
-            None => told,
+            Some(description) => format!("{description} {note}"),
+            None => note,
         });
     }
 }

@@ -1,19 +1,19 @@
-//! Which of Azure's content filters stopped a prompt: its errors say so beside the message, not in it.
+//! Names the Azure content filter that stopped a prompt: its errors report it beside the message.
 
 use serde_json::Value;
 
-/// What there is to add to the message of `error`: ` (filtered: hate (high), jailbreak)`. Nothing for any other error.
+/// Returns a suffix for the message of `error`: ` (filtered: hate (high), jailbreak)`. Empty for any other error.
 pub(super) fn reasons(error: &Value) -> String {
     let results = error.get("innererror").and_then(|inner| inner.get("content_filter_result"));
     let Some(Value::Object(results)) = results else { return String::new() };
     let stopped = results.iter().filter(|(_, result)| result.get("filtered") == Some(&Value::Bool(true)));
-    let told: Vec<_> = stopped
+    let reasons: Vec<_> = stopped
         .map(|(category, result)| match result.get("severity").and_then(Value::as_str) {
             Some(severity) => format!("{category} ({severity})"),
             None => category.clone(),
         })
         .collect();
-    if told.is_empty() { String::new() } else { format!(" (filtered: {})", told.join(", ")) }
+    if reasons.is_empty() { String::new() } else { format!(" (filtered: {})", reasons.join(", ")) }
 }
 
 #[cfg(test)]
@@ -22,7 +22,7 @@ mod tests {
     use crate::vocabulary::ErrorKind;
 
     #[test]
-    fn a_filtered_prompt_is_told_with_what_filtered_it() {
+    fn a_filtered_prompt_is_reported_with_its_filters() {
         let body = br#"{"error":{"message":"The response was filtered.","type":null,"param":"prompt","code":"content_filter",
             "status":400,"innererror":{"code":"ResponsibleAIPolicyViolation","content_filter_result":{
             "hate":{"filtered":true,"severity":"high"},"jailbreak":{"filtered":true,"detected":true},

@@ -1,7 +1,7 @@
-//! How vendors say that a prompt does not fit, and how Anthropic says it.
+//! Recognises errors about prompts that do not fit, and rewrites them in Anthropic's wording.
 //!
 //! No list of sentences can be complete. A message is recognised by its shape: words for the input, for an excess and
-//! for tokens, and the numbers among them by what stands around each.
+//! for tokens, and numbers classified by the words around them.
 
 use super::numbers::{Number, numbers};
 
@@ -10,15 +10,16 @@ pub(super) fn too_long(tokens: u64, maximum: u64) -> String {
     format!("prompt is too long: {tokens} tokens > {maximum} maximum")
 }
 
-/// Anthropic's wording if only the wanted output makes it too long. Claude Code asks again for less.
+/// Anthropic's wording if the prompt is too long only together with the requested output. Claude Code retries with a
+/// smaller output limit.
 fn no_room(input: u64, max_tokens: u64, limit: u64) -> String {
     format!("input length and `max_tokens` exceed context limit: {input} + {max_tokens} > {limit}")
 }
 
-/// OpenAI's code for it.
+/// OpenAI's error code.
 pub(super) const CODE: &str = "context_length_exceeded";
 
-/// Codes and texts that say it by themselves.
+/// Codes and phrases that are sufficient by themselves.
 const PHRASES: [&str; 24] = [
     CODE,
     "exceed_context_size",
@@ -80,7 +81,7 @@ const EXCESS: [&str; 19] = [
     "n't fit",
 ];
 const UNIT: [&str; 5] = ["token", "tokens", "context", "n_ctx", "n_keep"];
-/// What is said of requests in a time, and of money.
+/// Words about rate limits and money.
 const OTHER_LIMITS: [&str; 18] = [
     "rate limit",
     "rate_limit",
@@ -101,7 +102,7 @@ const OTHER_LIMITS: [&str; 18] = [
     "too many requests",
     "concurren",
 ];
-/// What only the reply's length is about.
+/// Words about the length of the output only.
 const OUTPUT: [&str; 8] = [
     "max_tokens",
     "max_completion_tokens",
@@ -112,7 +113,7 @@ const OUTPUT: [&str; 8] = [
     "max tokens",
     "maximum tokens",
 ];
-/// What makes it a matter of the input all the same.
+/// Words that show that the input matters as well.
 const INPUT_TOO: [&str; 10] = [
     "context length",
     "context window",
@@ -125,7 +126,7 @@ const INPUT_TOO: [&str; 10] = [
     "inputs",
     "your messages",
 ];
-/// What is long or many besides the input.
+/// Things other than the input that can be too long or too many.
 const OTHER_THINGS: [&str; 15] = [
     "array too long",
     "string too long",
@@ -143,9 +144,9 @@ const OTHER_THINGS: [&str; 15] = [
     "too small",
     "minimum",
 ];
-/// With one number alone, it is one of these.
+/// If only one number occurs, it counts one of these.
 const MEDIA: [&str; 7] = ["image", "audio", "video", "file", "pdf", "page", "pages"];
-/// Members of a request that an error can be about, and that hold no input.
+/// Request members that an error can be about, and that contain no input.
 const OTHER_MEMBERS: [&str; 24] = [
     "temperature",
     "top_p",
@@ -172,14 +173,14 @@ const OTHER_MEMBERS: [&str; 24] = [
     "cache_control",
     "image",
 ];
-/// What follows a member that is to blame.
+/// Words that follow the member that an error is about.
 const VERBS: [&str; 7] = [" must", " should", " may", " can", " is ", " has ", " exceeds"];
-/// How many words before a number are said of it.
+/// How many words before a number describe it.
 const NEAR: usize = 4;
-/// Below it a number by itself is a status or a count of something else.
+/// A smaller number without context is a status or counts something else.
 const LEAST: u64 = 1000;
 
-/// Around a number: what it counts.
+/// Words around a number that show what it counts.
 const AFTER_OUTPUT: [&str; 7] = [
     "in the completion",
     "for the completion",
@@ -219,21 +220,22 @@ const BEFORE_LIMIT: [&str; 12] = [
     "model with",
 ];
 
-/// Whether a message says it in Anthropic's own words.
-pub(super) fn is_told(message: &str) -> bool {
+/// Whether a message has Anthropic's own wording.
+pub(super) fn is_anthropic_wording(message: &str) -> bool {
     let lower = message.to_ascii_lowercase();
     lower.starts_with("prompt is too long:") || lower.starts_with("input length and `max_tokens` exceed")
 }
 
-/// Whether a message in Anthropic's words has the numbers that Claude Code reads.
+/// Whether a message in Anthropic's wording has the numbers that Claude Code reads.
 pub(super) fn has_numbers(message: &str) -> bool {
     message.contains(" tokens > ") || message.contains(" exceed context limit: ")
 }
 
-/// The message in Anthropic's words, if this is about length. `codes` are the vendor's, lower case.
-pub(super) fn read(message: &str, codes: &[String]) -> Option<String> {
-    // Let through by an upstream that is itself a gateway.
-    if is_told(message) {
+/// Returns the message in Anthropic's wording if it is about length. `codes` are the vendor's error codes in lower
+/// case.
+pub(super) fn rewrite(message: &str, codes: &[String]) -> Option<String> {
+    // An upstream that is itself a gateway has passed Anthropic's message on.
+    if is_anthropic_wording(message) {
         return Some(message.to_owned());
     }
     let lower = message.to_ascii_lowercase().replace(['`', '"'], "'");
@@ -242,7 +244,9 @@ pub(super) fn read(message: &str, codes: &[String]) -> Option<String> {
     if !has_code && !is_about_input(&lower, &numbers) {
         return None;
     }
-    Some(Counts::of(&lower, &numbers).told().unwrap_or_else(|| format!("prompt is too long: {message}")))
+    Some(
+        Counts::parse(&lower, &numbers).message().unwrap_or_else(|| format!("prompt is too long: {message}")),
+    )
 }
 
 fn is_about_input(lower: &str, numbers: &[Number]) -> bool {
@@ -269,7 +273,7 @@ fn is_about_input(lower: &str, numbers: &[Number]) -> bool {
         && !blames_other_member(lower)
 }
 
-/// Whether a number counts tokens, and its clause says that they are a limit or those of the input.
+/// Whether a number counts tokens, and its clause describes them as a limit or as input tokens.
 fn limits_tokens(lower: &str, number: Number) -> bool {
     let before = lower[..number.start].rsplit([';', '.']).next().unwrap_or_default();
     let after = lower[number.end..].trim_start_matches([' ', ')']);
@@ -284,8 +288,7 @@ fn limits_tokens(lower: &str, number: Number) -> bool {
     counts_tokens && governs
 }
 
-/// Whether it begins with another member of the request than those that hold the input, or names one in quotes and none
-/// of those.
+/// Whether the message begins with a request member that does not hold the input, or quotes such members only.
 fn blames_other_member(lower: &str) -> bool {
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let begin = lower.trim_start_matches(|c| !is_of_name(c));
@@ -297,7 +300,7 @@ fn blames_other_member(lower: &str) -> bool {
     (is_name && OTHER_MEMBERS.contains(&first)) || (quotes(&OTHER_MEMBERS) && !quotes(&INPUT))
 }
 
-/// The numbers of a message, by what they count.
+/// The numbers of a message by what they count.
 #[derive(Default)]
 struct Counts {
     /// Parts of the input.
@@ -308,7 +311,7 @@ struct Counts {
 }
 
 impl Counts {
-    fn of(lower: &str, numbers: &[Number]) -> Self {
+    fn parse(lower: &str, numbers: &[Number]) -> Self {
         let mut counts = Self::default();
         let is_alone = numbers.iter().filter(|number| number.value >= LEAST).count() == 1;
         let mut from = 0;
@@ -317,21 +320,21 @@ impl Counts {
             let before = before.rsplit(". ").next().unwrap_or(before);
             let after = lower[number.end..].trim_start();
             let follows = |words: &[&str]| words.iter().any(|words| after.starts_with(words));
-            let stands = |words: &[&str]| words.iter().any(|words| before.contains(words));
+            let precedes = |words: &[&str]| words.iter().any(|words| before.contains(words));
             let value = number.value;
             from = number.end;
-            if follows(&AFTER_OUTPUT) || stands(&BEFORE_OUTPUT) {
+            if follows(&AFTER_OUTPUT) || precedes(&BEFORE_OUTPUT) {
                 counts.output = Some(value);
             } else if follows(&AFTER_INPUT) || follows(&["tokens from the input"]) {
                 counts.input = Some(counts.input.unwrap_or_default().saturating_add(value));
             } else if follows(&["tokens for the completion"]) {
                 counts.output = Some(value);
             } else if value < LEAST && !after.starts_with("token") {
-                // It is a status or a count of something else.
+                // The number is a status or counts something else.
             } else if is_alone && before.trim_end().ends_with('(') && after.starts_with(')') {
                 // MiniMax puts a code of its own there.
                 counts.others.push(value);
-            } else if stands(&BEFORE_LIMIT) || follows(&AFTER_LIMIT) {
+            } else if precedes(&BEFORE_LIMIT) || follows(&AFTER_LIMIT) {
                 counts.limits.push(value);
             } else {
                 counts.others.push(value);
@@ -340,11 +343,11 @@ impl Counts {
         counts
     }
 
-    /// In Anthropic's words; `None` if the limit is not known.
-    fn told(&self) -> Option<String> {
+    /// Returns the error in Anthropic's wording; `None` if the limit is unknown.
+    fn message(&self) -> Option<String> {
         let all = || self.limits.iter().chain(&self.others).copied();
         let (limit, tokens) = match (&self.limits[..], self.input) {
-            // What is left for the input stands beside the limit of both.
+            // The space left for the input is given beside the limit of both.
             ([..], Some(_)) if !self.limits.is_empty() => {
                 (self.limits.iter().copied().max()?, self.others.iter().copied().max())
             }
@@ -360,7 +363,7 @@ impl Counts {
         let tokens = [tokens, self.input].into_iter().flatten().find(|&tokens| tokens >= limit);
         match tokens {
             Some(tokens) => Some(too_long(tokens, limit)),
-            // Only the limit is known: this is the least that does not fit.
+            // Only the limit is known: report the smallest size that does not fit.
             None if !self.limits.is_empty() => Some(too_long(limit.saturating_add(1), limit)),
             None => None,
         }
@@ -495,7 +498,7 @@ mod tests {
     #[test]
     fn every_vendors_wording_becomes_anthropics() {
         for (vendor, expected) in VENDORS {
-            assert_eq!(read(vendor, &[]).as_deref(), Some(*expected), "{vendor}");
+            assert_eq!(rewrite(vendor, &[]).as_deref(), Some(*expected), "{vendor}");
         }
     }
 
@@ -509,15 +512,18 @@ mod tests {
             "Tools and messages exceed the limit of 8192 tokens for the input",
             "Token limit exceeded, reduce 'messages' or 'tools': the model's limit is 8192 tokens of input",
         ] {
-            let told = read(message, &[]);
-            assert!(told.is_some_and(|told| told.starts_with("prompt is too long: ")), "{message}");
+            let rewritten = rewrite(message, &[]);
+            assert!(
+                rewritten.is_some_and(|rewritten| rewritten.starts_with("prompt is too long: ")),
+                "{message}"
+            );
         }
     }
 
     #[test]
     fn a_code_alone_is_enough() {
         let codes = ["context_length_exceeded".to_owned()];
-        assert_eq!(read("too much", &codes).as_deref(), Some("prompt is too long: too much"));
+        assert_eq!(rewrite("too much", &codes).as_deref(), Some("prompt is too long: too much"));
     }
 
     #[test]
@@ -546,7 +552,7 @@ mod tests {
             "the tokens of the prompt must be signed, error 2013: only admins are supported",
             "",
         ] {
-            assert_eq!(read(message, &[]), None, "{message}");
+            assert_eq!(rewrite(message, &[]), None, "{message}");
         }
     }
 }

@@ -1,9 +1,10 @@
-//! What an error reply reports beyond its status: no credit, a request that is too large, a rejected key, a wait.
+//! Extracts what an error reply reports beyond its status: missing credit, a request that is too large, a rejected key,
+//! a wait.
 //!
-//! These facts decide about state that all clients share, so a text that one client can influence decides nothing. A
+//! These facts affect state that all clients share, so a text that one client can influence must not decide them. A
 //! client chooses the name of its model, and upstreams repeat it in their messages. Therefore the vendor's own `type`,
-//! `code` and `status` words count first. A message counts only where its beginning has the shape of such an error,
-//! after the model's name and everything in quotes are removed, and only under a status that such an error can have.
+//! `code` and `status` take precedence. A message counts only if its beginning has the shape of such an error, after
+//! the model's name and all quotations are removed, and only under a status that such an error can have.
 
 mod codes;
 mod vocabulary;
@@ -14,43 +15,43 @@ use serde_json::Value;
 
 use self::codes::Codes;
 use self::wording::Wording;
-use super::{Report, SAYS_NOTHING};
+use super::{GENERIC_MESSAGE, Report};
 
-/// A wait from which on a text about quota is about a plan, not about a limit per minute: seconds.
+/// The shortest wait, in seconds, with which a text about quota refers to a plan instead of a limit per minute.
 const LONG: f64 = 300.0;
-/// A larger body is no error report. Its status remains.
+/// The largest body of an error report, in bytes. For a larger one, only the status counts.
 const LARGEST: usize = 1 << 20;
 
-/// What an error reply reports beyond its status, judged by its `type`, `code` and anchored wordings alone.
+/// What an error reply reports beyond its status, based on its `type`, `code` and anchored wordings only.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ErrorFacts {
-    /// No credit or quota is left, or the plan is used up: waiting for seconds does not help. Never together with
-    /// `too_large`. Google's `RESOURCE_EXHAUSTED` is not among them: its "you exceeded your current quota" is also the
+    /// No credit or quota is left, or the plan is used up: waiting for seconds does not help. Never set together with
+    /// `too_large`. Google's `RESOURCE_EXHAUSTED` does not set it: its "you exceeded your current quota" is also the
     /// text of limits per minute (ai.google.dev/gemini-api/docs/rate-limits).
     pub out_of_credit: bool,
-    /// The limit is the request's own size: a smaller request would pass. True for every 413, for an OpenAI 429 that
-    /// requests more tokens than its limit, for an OpenRouter 402 with "can only afford".
+    /// The request itself exceeds the limit; a smaller request would succeed. True for every 413, for an OpenAI 429
+    /// that requests more tokens than its limit, and for an OpenRouter 402 with "can only afford".
     pub too_large: bool,
-    /// `type` or `code` reports that the limit holds for the whole account or organisation.
+    /// `type` or `code` reports a limit of the whole account or organisation.
     pub account_wide: bool,
-    /// The reply names the key or its permissions as the reason of a 400, 401 or 403: by `type` or `code`, or by a
-    /// message that begins so (xAI has no code for it). A 401 without any such word is `false`, and so is moderation of
-    /// one prompt (openrouter.ai/docs/api/reference/errors-and-debugging), an unsupported country, or a firewall's page.
+    /// A 400, 401 or 403 names the key or its permissions as the reason: by `type` or `code`, or by the beginning of
+    /// the message (xAI has no code for it). False for a 401 without any such word, for moderation of one prompt
+    /// (openrouter.ai/docs/api/reference/errors-and-debugging), for an unsupported country, and for a firewall's page.
     pub names_key: bool,
-    /// `type` or `code` reports that the upstream is overloaded, whatever the status.
+    /// `type` or `code` reports that the upstream is overloaded, regardless of the status.
     pub overloaded: bool,
-    /// The wait that the body names, seconds, not negative: `google.rpc.RetryInfo`, `retry_after` beside the message,
-    /// OpenRouter's copy of a provider's `Retry-After`, or "try again in 1m30s" in the message.
+    /// The wait that the body requests, in seconds, not negative: `google.rpc.RetryInfo`, `retry_after` beside the
+    /// message, OpenRouter's copy of a provider's `Retry-After`, or "try again in 1m30s" in the message.
     pub wait: Option<f64>,
-    /// When the limit is reset, milliseconds since 1970: OpenRouter's `error.metadata.headers["X-RateLimit-Reset"]`
+    /// When the limit resets, in milliseconds since 1970: OpenRouter's `error.metadata.headers["X-RateLimit-Reset"]`
     /// (openrouter.ai/docs/api/reference/limits), or `resets_at` of `ChatGPT` plans, which is in seconds there.
     pub resets_at_ms: Option<u64>,
 }
 
-/// Reads an error reply of any vendor. `model` is the model's name that the client sent or that was sent upstream; the
-/// reply may repeat it with or without its prefixes. A 404 is about the model or the path: of its body, only `overloaded`
-/// counts. For an error inside a reply of status 200, `status` is the one that its code stands for. Work is linear in the
-/// size of the body; a body beyond 1 MiB is not read.
+/// Reads an error reply of any vendor. `model` is the model's name as the client or the gateway sent it; the reply can
+/// repeat it with or without its prefixes. A 404 is about the model or the path: only `overloaded` is read from its
+/// body. For an error inside a reply of status 200, `status` is the status of its code. The work is linear in the size
+/// of the body; a body larger than 1 MiB is not read.
 #[must_use]
 pub fn facts(status: u16, body: &[u8], model: &str) -> ErrorFacts {
     let evidence = Evidence::read(body, model);
@@ -83,12 +84,12 @@ pub fn facts(status: u16, body: &[u8], model: &str) -> ErrorFacts {
     }
 }
 
-/// What of a body counts.
+/// The parts of a body that count as evidence.
 #[derive(Default)]
 struct Evidence {
     codes: Codes,
     wording: Wording,
-    /// `OpenRouter` refuses this prompt, not the key.
+    /// `OpenRouter` refuses the prompt, not the key.
     moderated: bool,
     wait: Option<f64>,
     resets_at_ms: Option<u64>,
@@ -100,23 +101,23 @@ impl Evidence {
             return Self::default();
         }
         if let Ok(value) = serde_json::from_slice::<Value>(body) {
-            return Self::of(&value, model);
+            return Self::parse(&value, model);
         }
-        // The title of a page is written by a firewall or a proxy, not by the API.
+        // The title of a page comes from a firewall or a proxy, not from the API.
         let is_page = body.trim_ascii_start().starts_with(b"<");
         let message = Report::read(body).message.filter(|_| !is_page).unwrap_or_default();
         Self { wording: Wording::new(&message, model), ..Self::default() }
     }
 
-    fn of(value: &Value, model: &str) -> Self {
+    fn parse(value: &Value, model: &str) -> Self {
         let value = value.get(0).unwrap_or(value);
         let inner = value.get("error").filter(|error| !error.is_null()).unwrap_or(value);
-        let report = Report::of(value);
+        let report = Report::parse(value);
         let metadata = inner.get("metadata");
         let mut codes = Codes::default();
         codes.read(value, inner);
-        if let Some(below) = metadata.and_then(|metadata| below(inner, metadata)) {
-            codes.read(&below, below.get("error").filter(|error| !error.is_null()).unwrap_or(&below));
+        if let Some(reply) = metadata.and_then(|metadata| provider_reply(inner, metadata)) {
+            codes.read(&reply, reply.get("error").filter(|error| !error.is_null()).unwrap_or(&reply));
         }
         let headers = metadata.and_then(|metadata| metadata.get("headers"));
         let has =
@@ -130,19 +131,19 @@ impl Evidence {
         }
     }
 
-    /// A lack of quota alone may be a limit per minute.
+    /// A lack of quota alone can be a limit per minute.
     fn wording_lacks_credit(&self) -> bool {
         self.wording.begins_out_of_credit()
             || (self.wording.begins_out_of_quota()
-                && !self.codes.are_of_google_limit()
+                && !self.codes.are_google_limit()
                 && !self.wording.names_a_rate()
                 && self.wording.wait().is_none_or(|seconds| seconds >= LONG))
     }
 }
 
-/// The reply of the provider behind `OpenRouter`, if it is JSON and `OpenRouter` adds no message of its own.
-fn below(inner: &Value, metadata: &Value) -> Option<Value> {
-    if inner.get("message").and_then(Value::as_str) != Some(SAYS_NOTHING) {
+/// Returns the reply of the provider behind `OpenRouter`, if it is JSON and `OpenRouter` adds no message of its own.
+fn provider_reply(inner: &Value, metadata: &Value) -> Option<Value> {
+    if inner.get("message").and_then(Value::as_str) != Some(GENERIC_MESSAGE) {
         return None;
     }
     let raw = metadata.get("raw")?;

@@ -1,9 +1,9 @@
-//! The numbers in a message.
+//! Finds the numbers in a message.
 
-/// No number of tokens has more.
+/// The most digits of a token count.
 const MOST_DIGITS: usize = 10;
 
-/// A number, and where it stands.
+/// A number and its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Number {
     pub(crate) value: u64,
@@ -11,7 +11,7 @@ pub(crate) struct Number {
     pub(crate) end: usize,
 }
 
-/// The whole numbers that stand alone: no versions, no parts of names, no fractions.
+/// Returns the separate whole numbers: no versions, parts of names or fractions.
 pub(crate) fn numbers(text: &str) -> Vec<Number> {
     let bytes = text.as_bytes();
     let mut numbers = vec![];
@@ -20,7 +20,7 @@ pub(crate) fn numbers(text: &str) -> Vec<Number> {
         let is_of_number = |byte: &u8| byte.is_ascii_digit() || *byte == b',';
         let mut end =
             start + bytes[start..].iter().position(|byte| !is_of_number(byte)).unwrap_or(bytes.len() - start);
-        // A comma behind it belongs to the sentence, and one without three digits behind it to a list.
+        // A trailing comma belongs to the sentence; a comma without three digits after it belongs to a list.
         if let Some(comma) = bytes[start..end].iter().position(|&byte| byte == b',')
             && !are_thousands(&bytes[start..end])
         {

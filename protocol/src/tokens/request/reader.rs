@@ -1,11 +1,11 @@
-//! JSON text read from one end to the other: strings are decoded on the way or skipped, nothing is kept.
+//! Reads JSON text from start to end; strings are decoded on the way or skipped, and nothing is stored.
 
 use std::ops::Range;
 
 use memchr::memchr2;
 use serde::de::IgnoredAny;
 
-/// Where the text stopped being JSON.
+/// The offset at which the text is not valid JSON.
 pub(super) struct NotJson {
     pub(super) offset: usize,
 }
@@ -37,7 +37,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Goes past the byte that [`Reader::peek`] shows.
+    /// Consumes the byte that [`Reader::peek`] returned.
     pub(super) fn pass(&mut self) {
         self.at += 1;
     }
@@ -50,7 +50,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Nothing but white space may follow.
+    /// Requires that nothing but white space follows.
     pub(super) fn end(&mut self) -> Result<(), NotJson> {
         self.space();
         if self.at == self.text.len() { Ok(()) } else { self.fail() }
@@ -60,13 +60,13 @@ impl<'a> Reader<'a> {
         Err(NotJson { offset: self.at })
     }
 
-    /// The first byte of the value that follows a key, for a reader that has not reached it.
+    /// Returns the first byte of the value that follows a key, without consuming anything.
     pub(super) fn value_behind_colon(&self) -> Option<u8> {
         let is_between = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b':');
         self.text.as_bytes()[self.at..].iter().copied().find(|byte| !is_between(byte))
     }
 
-    /// Reads over a string; what is between its quotes stays escaped.
+    /// Skips a string. Returns the span between its quotes, with its escapes.
     pub(super) fn skip_string(&mut self) -> Result<Range<usize>, NotJson> {
         self.expect(b'"')?;
         let start = self.at;
@@ -81,14 +81,14 @@ impl<'a> Reader<'a> {
         Err(NotJson { offset: bytes.len() })
     }
 
-    /// Reads a string, character by character as it means them.
+    /// Reads a string and passes on each decoded character.
     pub(super) fn string(&mut self, each: impl FnMut(char)) -> Result<(), NotJson> {
         self.expect(b'"')?;
         self.at += decode(&self.text[self.at..], each);
         self.expect(b'"')
     }
 
-    /// A number or a literal.
+    /// Reads a number or a literal.
     pub(super) fn scalar(&mut self) -> Result<Range<usize>, NotJson> {
         let behind = &self.text.as_bytes()[self.at..];
         let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n');
@@ -102,8 +102,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Decodes the inside of a string up to its closing quote, or to the first thing that cannot stand in one, and says
-/// how far that is.
+/// Decodes the inside of a string up to its closing quote, or to the first byte that is invalid in a string. Returns
+/// the length.
 pub(super) fn decode(text: &str, mut each: impl FnMut(char)) -> usize {
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -129,8 +129,8 @@ pub(super) fn decode(text: &str, mut each: impl FnMut(char)) -> usize {
     at
 }
 
-/// The character that an escape means, and the escape's length. Half of a surrogate pair is a character lost, as
-/// it is upstream.
+/// Returns the character of an escape, and the escape's length. A lone surrogate is a lost character, as it is for the
+/// upstream.
 fn escaped(text: &[u8]) -> Option<(char, usize)> {
     let character = match *text.get(1)? {
         plain @ (b'"' | b'\\' | b'/') => plain.into(),
@@ -156,7 +156,7 @@ fn paired(first: u32, text: &[u8]) -> (char, usize) {
     }
 }
 
-/// The number in `\uXXXX`.
+/// Returns the number in `\uXXXX`.
 fn unit(text: &[u8]) -> Option<u32> {
     let digits = text.strip_prefix(b"\\u")?.get(..4)?;
     digits.iter().try_fold(0, |number, &digit| Some(number << 4 | char::from(digit).to_digit(16)?))

@@ -1,13 +1,13 @@
-//! The words of `type`, `code` and `status`, which upstreams choose and clients cannot.
+//! Reads `type`, `code` and `status`, which upstreams choose and clients cannot influence.
 
 use serde_json::Value;
 
-/// A longer text is no code.
+/// The longest code, in bytes.
 const LONGEST: usize = 128;
-/// Of one reply.
+/// The most codes of one reply.
 const MOST: usize = 32;
 
-/// Codes for an account without credit. Numbers are those of Z.ai (docs.z.ai/api-reference/api-code).
+/// Codes for an account without credit. The numbers are Z.ai's (docs.z.ai/api-reference/api-code).
 const OUT_OF_CREDIT: [&str; 33] = [
     "1113",
     "1308",
@@ -72,7 +72,7 @@ const KEY: [&str; 24] = [
     "unrecognized_client_exception",
 ];
 
-/// Codes for a key that may not do this.
+/// Codes for a key without the required permission.
 const PERMISSION: [&str; 4] = [
     "access_denied_exception",
     "missing_scope",
@@ -123,12 +123,12 @@ const CONTENT_OR_COUNTRY: [&str; 10] = [
     "territory",
 ];
 
-/// The words of a reply, each in `snake_case`.
+/// The codes of a reply, each in `snake_case`.
 #[derive(Default)]
 pub(super) struct Codes(Vec<String>);
 
 impl Codes {
-    /// Adds those of an error object, else those of the object around it.
+    /// Adds the codes of an error object, or of its containing object if it has none.
     pub(super) fn read(&mut self, outer: &Value, inner: &Value) {
         for field in ["code", "type", "status", "reason", "__type", "error_code"] {
             let found = inner.get(field).filter(|found| !found.is_null());
@@ -172,7 +172,8 @@ impl Codes {
         ])
     }
 
-    /// Limits of one model are no limits of the account, although they hold for all of its keys.
+    /// Whether the codes name the account. Limits of one model are not limits of the account, although they apply to
+    /// all of its keys.
     pub(super) fn name_account(&self) -> bool {
         let wide = |word: &String| has(word, &ACCOUNTS) && has(word, &LIMITED) && !has(word, &["model"]);
         self.0.iter().any(wide)
@@ -180,7 +181,7 @@ impl Codes {
 
     pub(super) fn name_key(&self) -> bool {
         let known = |part: &str| [&BAD[..], &KEYS, &BESIDE_KEY].iter().any(|parts| parts.contains(&part));
-        // `missing_required_key` is about a field.
+        // `missing_required_key` is about a field, not an API key.
         let key = |word: &String| has(word, &KEYS) && has(word, &BAD) && word.split('_').all(known);
         self.is_any(&KEY) || self.0.iter().any(key)
     }
@@ -198,8 +199,8 @@ impl Codes {
         self.0.iter().any(|word| has(word, &["overload", "overloaded"]))
     }
 
-    /// Google has one status for all limits and quotas.
-    pub(super) fn are_of_google_limit(&self) -> bool {
+    /// Whether this is Google's status for all limits and quotas.
+    pub(super) fn are_google_limit(&self) -> bool {
         self.is_any(&["resource_exhausted"])
     }
 
@@ -208,12 +209,13 @@ impl Codes {
     }
 }
 
-/// Whether one of these is a part of the word.
+/// Whether the code contains one of these parts.
 fn has(word: &str, parts: &[&str]) -> bool {
     word.split('_').any(|part| parts.contains(&part))
 }
 
-/// `AccountOverdueError`, `permission-denied` and `RESOURCE_EXHAUSTED` in one form. Nothing for a long text.
+/// Normalises `AccountOverdueError`, `permission-denied` and `RESOURCE_EXHAUSTED` to one form. Returns an empty string
+/// for a long text.
 fn snake(text: &str) -> String {
     let mut snake = String::new();
     if text.len() > LONGEST {

@@ -1,4 +1,4 @@
-//! Vendors' error bodies and the facts in them.
+//! Vendors' error bodies and the facts they report.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -7,7 +7,7 @@ use super::*;
 
 const MODEL: &str = "some-model-1";
 
-/// The facts in a few words.
+/// Summarises the facts.
 fn summary(facts: &ErrorFacts) -> String {
     let flags = [
         (facts.out_of_credit, "credit"),
@@ -478,7 +478,7 @@ fn aws_pages_and_plain_text() {
     ]);
 }
 
-/// Wordings of ours, not of vendors: the shapes, not the sentences, are recognised.
+/// Invented wordings, not vendors': the parser recognises shapes, not sentences.
 #[test]
 fn other_wordings_of_the_same_shapes() {
     for message in [
@@ -535,9 +535,9 @@ fn other_wordings_of_the_same_shapes() {
     }
 }
 
-/// Upstreams repeat the name of the model that the client chose.
+/// Upstreams repeat the name of the model, which the client chooses.
 #[test]
-fn the_name_of_a_model_decides_nothing() {
+fn the_name_of_a_model_has_no_effect() {
     let harmless = |status, template: &str| {
         facts(status, template.replace("{}", "harmless-name").as_bytes(), "harmless-name")
     };
@@ -601,7 +601,7 @@ fn any_name() -> impl Strategy<Value = String> {
         "overloaded_error",
     ]);
     let edge = "[a-z0-9 :/'`.-]{0,8}";
-    // Unlike every word of the templates.
+    // The name must not resemble any word of the templates.
     (edge, marker, edge).prop_map(|(before, marker, after)| format!("zq{before}{marker}{after}qz"))
 }
 

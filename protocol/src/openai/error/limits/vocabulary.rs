@@ -1,6 +1,6 @@
-//! The words of which the shapes of messages are made, lower case.
+//! The words that message shapes consist of, in lower case.
 
-/// Money, which is not there.
+/// Words for money.
 pub(super) const MONEY: [&str; 17] = [
     "balance",
     "billing",
@@ -48,7 +48,7 @@ pub(super) const LACK: [&str; 26] = [
     "zero",
     "lack",
 ];
-/// Words between which those of a shape may stand. Any other word ends the beginning of a message.
+/// Words that can occur between those of a shape. Any other word ends the beginning of a message.
 pub(super) const NEUTRAL: [&str; 82] = [
     "a",
     "access",
@@ -133,7 +133,7 @@ pub(super) const NEUTRAL: [&str; 82] = [
     "you",
     "your",
 ];
-/// Words before the name of an account, which the upstream has chosen.
+/// Words in front of the name of an account, which the upstream chooses.
 pub(super) const OWNERS: [&str; 7] =
     ["account", "key", "org", "organisation", "organization", "team", "workspace"];
 pub(super) const BAD_KEY: [&str; 13] = [
@@ -152,7 +152,7 @@ pub(super) const BAD_KEY: [&str; 13] = [
     "wrong",
 ];
 pub(super) const RATES: [&str; 8] = ["min", "minute", "minutes", "rate", "rpm", "sec", "second", "tpm"];
-/// Between a number and the word that names what it counts.
+/// Words between a number and the noun that it counts.
 pub(super) const JOINING: [&str; 22] = [
     "a",
     "about",
@@ -177,5 +177,5 @@ pub(super) const JOINING: [&str; 22] = [
     "uses",
     "with",
 ];
-pub(super) const CEILING: [&str; 7] = ["afford", "allowed", "cap", "limit", "limits", "max", "maximum"];
-pub(super) const WANTED: [&str; 6] = ["needs", "request", "requested", "requests", "require", "requires"];
+pub(super) const LIMITING: [&str; 7] = ["afford", "allowed", "cap", "limit", "limits", "max", "maximum"];
+pub(super) const REQUESTING: [&str; 6] = ["needs", "request", "requested", "requests", "require", "requires"];

@@ -1,4 +1,4 @@
-//! The wait that a body names.
+//! Reads the wait that a body requests.
 
 use serde_json::Value;
 
@@ -17,12 +17,12 @@ const PHRASES: [&str; 11] = [
     "resets in ",
 ];
 const BESIDE: [&str; 5] = ["about ", "approximately ", "another ", "at least ", "around "];
-/// A count of seconds since 1970 has fewer digits than one of milliseconds.
+/// The smallest time in milliseconds since 1970; one in seconds has fewer digits.
 const FIRST_IN_MILLISECONDS: u64 = 100_000_000_000;
-/// Smaller numbers are no time of this century.
+/// The smallest time in seconds since 1970; a smaller number is no time of this century.
 const FIRST_IN_SECONDS: u64 = 1_000_000_000;
 
-/// Seconds, as fields name them.
+/// Returns the wait in fields, in seconds.
 pub(super) fn in_fields(value: &Value, inner: &Value, headers: Option<&Value>) -> Option<f64> {
     let field = |name: &str| seconds(inner.get(name)).or_else(|| seconds(value.get(name)));
     let millis = || field("retry_after_ms").map(|millis| millis / 1000.0);
@@ -33,7 +33,7 @@ pub(super) fn in_fields(value: &Value, inner: &Value, headers: Option<&Value>) -
         .or_else(millis)
 }
 
-/// Milliseconds since 1970.
+/// Returns the reset time in fields, in milliseconds since 1970.
 pub(super) fn reset_in_fields(inner: &Value, headers: Option<&Value>) -> Option<u64> {
     let reset = header(headers, "x-ratelimit-reset").or_else(|| inner.get("resets_at"))?;
     let time = reset.as_u64().or_else(|| reset.as_str()?.trim().parse().ok())?;
@@ -44,7 +44,7 @@ pub(super) fn reset_in_fields(inner: &Value, headers: Option<&Value>) -> Option<
     }
 }
 
-/// `OpenRouter` writes the names of headers with capitals.
+/// Returns a header; `OpenRouter` capitalises their names.
 fn header<'v>(headers: Option<&'v Value>, name: &str) -> Option<&'v Value> {
     let Value::Object(headers) = headers? else { return None };
     headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
@@ -56,7 +56,7 @@ fn seconds(value: Option<&Value>) -> Option<f64> {
     (seconds.is_finite() && seconds >= 0.0).then_some(seconds)
 }
 
-/// Seconds, as a message in lower case and on one line names them.
+/// Returns the wait in a message, in seconds. The message is in lower case and on one line.
 pub(super) fn in_text(text: &str) -> Option<f64> {
     PHRASES.iter().find_map(|phrase| {
         text.match_indices(phrase).find_map(|(at, _)| {
@@ -66,7 +66,7 @@ pub(super) fn in_text(text: &str) -> Option<f64> {
     })
 }
 
-/// `1m30s`, `21.5s`, `500ms`, `2 hours and 5 minutes` at the beginning of this.
+/// Reads `1m30s`, `21.5s`, `500ms`, `2 hours and 5 minutes` at the beginning of a text, in seconds.
 fn duration(text: &str) -> Option<f64> {
     let mut rest = BESIDE.iter().find_map(|word| text.strip_prefix(word)).unwrap_or(text);
     let mut total = None;
@@ -80,7 +80,7 @@ fn duration(text: &str) -> Option<f64> {
     total.filter(|total: &f64| total.is_finite())
 }
 
-/// A number with its unit, in seconds, and what follows it.
+/// Returns a number with its unit, in seconds, and the rest of the text.
 fn part(text: &str) -> Option<(f64, &str)> {
     let digits = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
     let (number, behind) = text.split_at(digits);
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_people_and_clocks_write_them() {
+    fn durations_are_read_in_every_notation() {
         for (text, expected) in [
             ("please try again in 21.5s. visit", Some(21.5)),
             ("try again in 1m30s.", Some(90.0)),

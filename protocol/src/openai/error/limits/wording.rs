@@ -1,18 +1,18 @@
-//! A message without what a client can have put there, and the shapes that its beginning can have.
+//! Removes from a message everything that a client can influence, and matches its beginning against known shapes.
 
-use super::vocabulary::{BAD_KEY, CEILING, JOINING, LACK, MONEY, NEUTRAL, OWNERS, RATES, WANTED};
+use super::vocabulary::{BAD_KEY, JOINING, LACK, LIMITING, MONEY, NEUTRAL, OWNERS, RATES, REQUESTING};
 use super::wait;
 
-/// No vendor's message is longer; what stands behind it is not read.
+/// The longest message that is read, in bytes; no vendor's message is longer.
 const LONGEST: usize = 4 << 10;
-/// A shorter name holds no wording.
+/// The shortest name that is removed; a shorter one cannot contain a wording.
 const SHORTEST_NAME: usize = 3;
-/// Stands where something was removed: it is no letter, so that nothing matches across it.
+/// Replaces removed text. It is not a letter, so no shape matches across it.
 const GAP: char = '\u{fffc}';
 const QUOTES: [(char, char); 8] =
     [('"', '"'), ('\'', '\''), ('`', '`'), ('“', '”'), ('‘', '’'), ('«', '»'), ('「', '」'), ('<', '>')];
 
-/// One message, lower case, on one line, without quotations and the name of the model.
+/// One message in lower case, on one line, without quotations and the model's name.
 #[derive(Debug, Default)]
 pub(super) struct Wording {
     text: String,
@@ -26,7 +26,7 @@ enum Token {
     /// The end of a sentence.
     Stop,
     Greater,
-    /// Removed, or no word.
+    /// Removed text, or anything that is not a word.
     Other,
 }
 
@@ -50,19 +50,20 @@ impl Wording {
         Self { text, tokens }
     }
 
-    /// Seconds.
+    /// Returns the wait in seconds.
     pub(super) fn wait(&self) -> Option<f64> {
         wait::in_text(&self.text)
     }
 
-    /// "Your credit balance is too low": words of money and of lack, with neutral ones between them.
+    /// Matches "Your credit balance is too low": words for money and for a lack, with neutral words between them.
     pub(super) fn begins_out_of_credit(&self) -> bool {
         const CHINESE: [&str; 5] = ["余额不足", "账户余额不足", "账号余额不足", "账户已欠费", "用户额度不足"];
         let money = |tokens: &[Token]| tokens.first().is_some_and(|first| first.is_any(&MONEY));
         self.begins_with(money) || CHINESE.iter().any(|words| self.text.starts_with(words))
     }
 
-    /// "You exceeded your current quota", "You've hit your usage limit". Some limits per minute begin so, too.
+    /// Matches "You exceeded your current quota", "You've hit your usage limit". Some limits per minute begin the same
+    /// way.
     pub(super) fn begins_out_of_quota(&self) -> bool {
         self.begins_with(|tokens| {
             tokens.first().is_some_and(|first| first.is_any(&["quota"]))
@@ -80,7 +81,8 @@ impl Wording {
         named && lacking
     }
 
-    /// "Incorrect API key provided", "The API key is not valid", "Access denied due to invalid subscription key".
+    /// Matches "Incorrect API key provided", "The API key is not valid", "Access denied due to invalid subscription
+    /// key".
     pub(super) fn begins_with_key(&self) -> bool {
         let (mut named, mut bad) = (false, false);
         let more = ["apikey", "api-key", "x-api-key", "subscription", "authentication", "fails"];
@@ -92,7 +94,7 @@ impl Wording {
             let negated = at > 0 && self.tokens[at - 1].is_any(&["not"]);
             bad |= token.is_any(&BAD_KEY) && (negated || !token.is_any(&["valid"]));
         }
-        // AWS has the type in a header alone.
+        // AWS has the type in a header only.
         (named && bad) || self.text.starts_with("the security token included in the request is")
     }
 
@@ -105,50 +107,50 @@ impl Wording {
             && words.next().is_some_and(|token| token.is_any(&["big", "large", "long"]))
     }
 
-    /// A limit of minutes or seconds.
+    /// Whether the message names a limit per minute or per second.
     pub(super) fn names_a_rate(&self) -> bool {
         self.tokens.iter().any(|token| token.is_any(&RATES))
     }
 
-    /// Whether the request names more tokens than each limit that the message names: "Limit 30000, Requested 30601",
+    /// Whether the request has more tokens than each limit that the message names: "Limit 30000, Requested 30601",
     /// "requested up to 65536 tokens, but can only afford 3919", "12000 > 3919".
     pub(super) fn requests_too_much(&self) -> bool {
-        let (mut wanted, mut ceiling) = (None, None);
+        let (mut requested, mut limit) = (None, None);
         for (at, token) in self.tokens.iter().enumerate() {
             let &Token::Number(number) = token else { continue };
             match self.counts(at) {
-                Some(Counts::Wanted) => wanted = wanted.max(Some(number)),
-                Some(Counts::Ceiling) => ceiling = ceiling.max(Some(number)),
+                Some(Counts::Requested) => requested = requested.max(Some(number)),
+                Some(Counts::Limit) => limit = limit.max(Some(number)),
                 None => {}
             }
         }
         // With a limit of 0, no request is small enough.
-        wanted.zip(ceiling).is_some_and(|(wanted, ceiling)| ceiling > 0 && wanted > ceiling)
+        requested.zip(limit).is_some_and(|(requested, limit)| limit > 0 && requested > limit)
     }
 
     fn counts(&self, at: usize) -> Option<Counts> {
         let (before, after) = (&self.tokens[..at], &self.tokens[at + 1..]);
-        // A number of requests is not the size of this one.
+        // A number of requests is not the size of this request.
         if after.iter().take(2).any(|token| token.is_any(&["request", "requests"])) {
             return None;
         }
         if matches!(after, [Token::Greater, Token::Number(_), ..]) {
-            return Some(Counts::Wanted);
+            return Some(Counts::Requested);
         }
         if matches!(before, [.., Token::Number(_), Token::Greater]) {
-            return Some(Counts::Ceiling);
+            return Some(Counts::Limit);
         }
         match before.iter().rev().take(5).find(|token| !token.is_any(&JOINING)) {
-            Some(token) if token.is_any(&CEILING) => return Some(Counts::Ceiling),
-            Some(token) if token.is_any(&WANTED) => return Some(Counts::Wanted),
+            Some(token) if token.is_any(&LIMITING) => return Some(Counts::Limit),
+            Some(token) if token.is_any(&REQUESTING) => return Some(Counts::Requested),
             Some(_) | None => {}
         }
         let per = after.iter().take(4).position(|token| token.is_any(&["per"]))?;
         let period = after.get(per + 1)?;
-        (period.is_any(&RATES) || period.is_any(&["day", "hour"])).then_some(Counts::Ceiling)
+        (period.is_any(&RATES) || period.is_any(&["day", "hour"])).then_some(Counts::Limit)
     }
 
-    /// The words of the first sentence up to the first that no shape has.
+    /// Returns the words of the first sentence, up to the first word that occurs in no shape.
     fn beginning<'w>(
         &'w self,
         more: &'w [&'w str],
@@ -175,20 +177,20 @@ impl Wording {
 
 #[derive(Clone, Copy)]
 enum Counts {
-    Wanted,
-    Ceiling,
+    Requested,
+    Limit,
 }
 
 fn is_pair(tokens: &[Token], first: &str, second: &[&str]) -> bool {
     matches!(tokens, [one, two, ..] if one.is_any(&[first]) && two.is_any(second))
 }
 
-/// The message in lower case, with a [`GAP`] for every name of the model and everything in quotes.
+/// Returns the message in lower case, with a [`GAP`] for each occurrence of the model's name and each quotation.
 fn scrubbed(message: &str, model: &str) -> String {
-    // Lower-casing ASCII keeps every byte's place.
+    // Lower-casing ASCII preserves byte offsets.
     let mut text = message.to_ascii_lowercase();
     let model = model.trim().to_ascii_lowercase();
-    // Upstreams repeat it without the name of the provider, and without that of the vendor.
+    // Upstreams repeat the name without the provider's name, and without the vendor's.
     let without_provider = model.split_once(':').map(|(_, rest)| rest);
     let without_vendor = model.rsplit_once('/').map(|(_, rest)| rest);
     let plain = without_provider.and_then(|rest| rest.rsplit_once('/')).map(|(_, rest)| rest);
@@ -200,7 +202,7 @@ fn scrubbed(message: &str, model: &str) -> String {
     unquoted(&text)
 }
 
-/// One line without quotations. Behind a quotation mark that is never closed, nothing counts.
+/// Returns one line without quotations. Text after an unclosed quotation mark is ignored.
 fn unquoted(text: &str) -> String {
     let mut out = String::new();
     let mut closing = None;
@@ -209,7 +211,7 @@ fn unquoted(text: &str) -> String {
     while let Some(letter) = letters.next() {
         let after = letters.peek().copied().unwrap_or(' ');
         match closing {
-            // An apostrophe inside a word is none.
+            // An apostrophe inside a word is not a quotation mark.
             Some(end) if letter == end && !(end == '\'' && after.is_alphanumeric()) => closing = None,
             Some(_) => {}
             None => match opened(letter, before, after) {
@@ -259,7 +261,7 @@ fn tokens(text: &str) -> Vec<Token> {
     tokens
 }
 
-/// Letters and digits, with what may stand between two of them.
+/// Returns the length of a word: letters and digits, with the characters that can occur between two of them.
 fn word_length(text: &str) -> usize {
     let mut length = 0;
     let mut letters = text.char_indices().peekable();
