@@ -187,7 +187,7 @@ impl Provider {
                 let lease = Lease::new(settings, model, key, size, source).with_permit(permit);
                 let mut lease = lease.with_profile(profile).with_fixups(fixups).beside(alternatives);
                 lease.is_known_to_fail = is_known_to_fail;
-                Ok(if is_probe { lease.as_probe(number) } else { lease })
+                Ok(if is_probe { lease.with_probe(number) } else { lease })
             }
         };
         // If the receiver is gone, the dropped lease reports itself as cancelled.

@@ -249,7 +249,7 @@ impl Lease {
     }
 
     /// Marks the lease as a probe with this number.
-    pub(super) fn as_probe(mut self, lease: u64) -> Self {
+    pub(super) fn with_probe(mut self, lease: u64) -> Self {
         self.ticket.call.lease = lease;
         self.ticket.is_probe = true;
         self
