@@ -11,7 +11,7 @@
 //! | [`Claim`] | a request that found an outdated listing | whether that request refreshes it |
 //! | `Forget` | supervisor | – |
 //!
-//! The catalog sends no requests itself, so that a slow provider delays no other. `exchange::listing` fetches new
+//! The catalog sends no requests itself, so that a slow provider delays no other. `src/proxy/list_models.rs` fetches new
 //! listings; requests that need the same one share one call. A separate thread reads and writes the disk.
 
 mod disk;
@@ -43,19 +43,19 @@ pub(crate) const MAILBOX: usize = 256;
 /// A larger list is not kept. The largest known list, an aggregator's, has half a megabyte.
 const LARGEST: usize = 8 << 20;
 /// The time before a provider that has not answered is asked again in the background.
-const PAUSE: Duration = Duration::from_secs(30);
+const REFRESH_PAUSE: Duration = Duration::from_secs(30);
 /// The longest wait for the disk; a slower disk counts as none.
 const DISK_PATIENCE: Duration = Duration::from_millis(250);
 
 /// The longest wait for the disk where no request waits.
-const WARMING: Duration = Duration::from_secs(10);
+const WARM_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a command waits for the disk before it exits.
-const SETTLING: Duration = Duration::from_secs(5);
+const SETTLE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// One listing for each provider, so that the configuration bounds the catalog's size.
 pub struct Catalog {
-    shelves: HashMap<Arc<str>, Shelf>,
+    entries: HashMap<Arc<str>, CatalogEntry>,
     /// The start of each refresh that has not returned a listing yet.
     claims: HashMap<Arc<str>, Instant>,
     /// The model ids that the router uses.
@@ -64,7 +64,7 @@ pub struct Catalog {
 }
 
 /// A listing and the models in it.
-struct Shelf {
+struct CatalogEntry {
     /// Identifies the provider's address: after a configuration change, another provider may have the same name.
     fingerprint: String,
     listing: Listing,
@@ -80,6 +80,7 @@ pub struct ListingKey {
 }
 
 impl ListingKey {
+    /// The key for this provider and its current address.
     #[must_use]
     pub fn new(provider: &ProviderSettings) -> Self {
         Self { provider: provider.name.clone(), fingerprint: store::fingerprint(provider) }
@@ -120,6 +121,7 @@ pub struct Survey {
     pub ttl: Duration,
 }
 
+/// The answer to [`Survey`]: the known models by provider, and the providers to refresh.
 #[derive(Debug)]
 pub struct Surveyed {
     pub known: HashMap<Arc<str>, Arc<[Named]>>,
@@ -167,7 +169,7 @@ impl Listing {
 
 impl Catalog {
     pub(crate) fn new(lists: Snapshot<Lists>, disk: Disk) -> Self {
-        Self { shelves: HashMap::new(), claims: HashMap::new(), lists, disk }
+        Self { entries: HashMap::new(), claims: HashMap::new(), lists, disk }
     }
 
     /// Starts the disk thread for this cache directory.
@@ -175,20 +177,21 @@ impl Catalog {
         Disk::start(cache)
     }
 
-    fn shelf(&self, provider: &ProviderSettings) -> Option<&Shelf> {
-        let shelf = self.shelves.get(&provider.name)?;
-        (shelf.fingerprint == store::fingerprint(provider)).then_some(shelf)
+    fn entry(&self, provider: &ProviderSettings) -> Option<&CatalogEntry> {
+        let entry = self.entries.get(&provider.name)?;
+        (entry.fingerprint == store::fingerprint(provider)).then_some(entry)
     }
 
-    fn holds(&self, provider: &ProviderSettings, ttl: Duration) -> bool {
-        self.shelf(provider).is_some_and(|shelf| shelf.listing.holds(ttl))
+    fn is_fresh(&self, provider: &ProviderSettings, ttl: Duration) -> bool {
+        self.entry(provider).is_some_and(|entry| entry.listing.holds(ttl))
     }
 
     /// Stores a listing if it is newer than the stored one and can be parsed.
-    fn shelve(&mut self, provider: &ProviderSettings, listing: Listing) {
+    fn insert_if_newer(&mut self, provider: &ProviderSettings, listing: Listing) {
         // A listing from the future comes from a wrong clock and never counts as newer.
-        let newer = |shelf: &Shelf| (listing.listed + 1..=clock::wall()).contains(&shelf.listing.listed);
-        if listing.body.len() > LARGEST || self.shelf(provider).is_some_and(newer) {
+        let newer =
+            |entry: &CatalogEntry| (listing.listed + 1..=clock::wall()).contains(&entry.listing.listed);
+        if listing.body.len() > LARGEST || self.entry(provider).is_some_and(newer) {
             return;
         }
         let models: Arc<[Named]> = match Models::read(&listing.body) {
@@ -199,13 +202,13 @@ impl Catalog {
         lists.insert(provider.name.clone(), models.iter().map(|model| model.id.clone()).collect());
         self.lists.store(lists);
         let fingerprint = store::fingerprint(provider);
-        self.shelves.insert(provider.name.clone(), Shelf { fingerprint, listing, models });
+        self.entries.insert(provider.name.clone(), CatalogEntry { fingerprint, listing, models });
     }
 
     /// Claims the background refresh of this provider. Fails while another refresh is running, and for a while after
     /// one has failed.
     fn claim(&mut self, provider: &Arc<str>) -> bool {
-        let free = self.claims.get(provider).is_none_or(|claimed| claimed.elapsed() >= PAUSE);
+        let free = self.claims.get(provider).is_none_or(|claimed| claimed.elapsed() >= REFRESH_PAUSE);
         if free {
             self.claims.insert(provider.clone(), Instant::now());
         }
@@ -215,10 +218,10 @@ impl Catalog {
     fn surveyed(&mut self, Survey { providers, ttl }: Survey) -> Surveyed {
         let (mut known, mut due) = (HashMap::new(), vec![]);
         for provider in providers {
-            if let Some(shelf) = self.shelf(&provider) {
-                known.insert(provider.name.clone(), shelf.models.clone());
+            if let Some(entry) = self.entry(&provider) {
+                known.insert(provider.name.clone(), entry.models.clone());
             }
-            if !self.holds(&provider, ttl) && self.claim(&provider.name) {
+            if !self.is_fresh(&provider, ttl) && self.claim(&provider.name) {
                 due.push(provider);
             }
         }
@@ -237,15 +240,15 @@ impl Handler<Recall> for Catalog {
 
     fn handle(&mut self, Recall { provider, ttl }: Recall, _: &mut Self::Context) -> Self::Result {
         let recalled = |catalog: &Self, provider: &ProviderSettings| {
-            catalog.shelf(provider).map(|shelf| shelf.listing.clone())
+            catalog.entry(provider).map(|entry| entry.listing.clone())
         };
-        if self.holds(&provider, ttl) {
+        if self.is_fresh(&provider, ttl) {
             return Box::pin(fut::ready(recalled(self, &provider)));
         }
         let read = timeout(DISK_PATIENCE, self.disk.clone().read(provider.clone()));
         Box::pin(read.into_actor(self).map(move |found, catalog, _| {
             if let Ok(Some(listing)) = found {
-                catalog.shelve(&provider, listing);
+                catalog.insert_if_newer(&provider, listing);
             }
             recalled(catalog, &provider)
         }))
@@ -257,7 +260,7 @@ impl Handler<Keep> for Catalog {
 
     fn handle(&mut self, Keep { provider, listing }: Keep, _: &mut Self::Context) {
         self.claims.remove(&provider.name);
-        self.shelve(&provider, listing.clone());
+        self.insert_if_newer(&provider, listing.clone());
         // The demo provider has another address at every start.
         if !provider.demo {
             self.disk.write(provider, listing);
@@ -269,7 +272,7 @@ impl Handler<Survey> for Catalog {
     type Result = ResponseActFuture<Self, Surveyed>;
 
     fn handle(&mut self, survey: Survey, _: &mut Self::Context) -> Self::Result {
-        let old = survey.providers.iter().filter(|provider| !self.holds(provider, survey.ttl));
+        let old = survey.providers.iter().filter(|provider| !self.is_fresh(provider, survey.ttl));
         let reads = old.map(|provider| {
             let (provider, disk) = (provider.clone(), self.disk.clone());
             async move { (provider.clone(), disk.read(provider).await) }
@@ -278,7 +281,7 @@ impl Handler<Survey> for Catalog {
         Box::pin(reads.into_actor(self).map(move |found, catalog, _| {
             for (provider, listing) in found.into_iter().flatten() {
                 if let Some(listing) = listing {
-                    catalog.shelve(&provider, listing);
+                    catalog.insert_if_newer(&provider, listing);
                 }
             }
             catalog.surveyed(survey)
@@ -291,7 +294,7 @@ impl Handler<Settle> for Catalog {
 
     fn handle(&mut self, Settle(provider): Settle, _: &mut Self::Context) -> Self::Result {
         // The disk thread handles jobs in order.
-        let behind = timeout(SETTLING, self.disk.clone().read(provider));
+        let behind = timeout(SETTLE_PATIENCE, self.disk.clone().read(provider));
         Box::pin(async move { drop(behind.await) })
     }
 }
@@ -300,11 +303,11 @@ impl Handler<Warm> for Catalog {
     type Result = ();
 
     fn handle(&mut self, Warm(providers): Warm, context: &mut Self::Context) {
-        for provider in providers.into_iter().filter(|provider| self.shelf(provider).is_none()) {
-            let read = timeout(WARMING, self.disk.clone().read(provider.clone()));
+        for provider in providers.into_iter().filter(|provider| self.entry(provider).is_none()) {
+            let read = timeout(WARM_PATIENCE, self.disk.clone().read(provider.clone()));
             context.spawn(read.into_actor(self).map(move |found, catalog, _| {
                 if let Ok(Some(listing)) = found {
-                    catalog.shelve(&provider, listing);
+                    catalog.insert_if_newer(&provider, listing);
                 }
             }));
         }
@@ -315,7 +318,7 @@ impl Handler<Claim> for Catalog {
     type Result = bool;
 
     fn handle(&mut self, Claim { provider, ttl }: Claim, _: &mut Self::Context) -> bool {
-        !self.holds(&provider, ttl) && self.claim(&provider.name)
+        !self.is_fresh(&provider, ttl) && self.claim(&provider.name)
     }
 }
 
@@ -325,7 +328,7 @@ impl Handler<Forget> for Catalog {
     fn handle(&mut self, Forget(providers): Forget, _: &mut Self::Context) {
         let mut lists = self.lists.load().as_ref().clone();
         for provider in &providers {
-            self.shelves.remove(provider);
+            self.entries.remove(provider);
             self.claims.remove(provider);
             lists.remove(provider);
         }

@@ -43,10 +43,11 @@ use crate::snapshot::Snapshot;
 /// The mailbox receives one wake-up at a time, and the supervisor's pings.
 const MAILBOX: usize = 64;
 /// The most bytes kept of an error's message; the rest is neither shown nor logged.
-const MESSAGE: usize = 4 * excerpt::LINE;
+const MAX_MESSAGE: usize = 4 * excerpt::LINE;
 /// The time between a wake-up and reading the queue, in which further events collect.
-const NAP: Duration = Duration::from_millis(20);
+const BATCH_DELAY: Duration = Duration::from_millis(20);
 
+/// The actor that owns the totals, the traces and the list of requests in flight.
 pub struct Ledger {
     rows: Rows,
     traces: Traces,
@@ -131,7 +132,7 @@ enum Event {
     Started(Arc<str>, Arc<InFlight>),
     Finished(Box<Record>),
     /// A request of which only a log line is written.
-    Unkept(Box<Record>),
+    LogOnly(Box<Record>),
 }
 
 /// A request has ended while the ledger was asleep.
@@ -140,8 +141,9 @@ enum Event {
 struct WakeUp;
 
 impl Entry {
+    /// Starts the record of a request, with the end [`End::Cancelled`] until another end is set.
     pub fn open(request_id: Arc<str>, registry: Snapshot<Registry>, metrics: Metrics) -> Self {
-        let in_flight = Arc::new(InFlight::begin());
+        let in_flight = Arc::new(InFlight::start());
         if metrics == Metrics::Kept {
             registry.load().event_queue.write(Event::Started(request_id.clone(), in_flight.clone()));
         }
@@ -164,13 +166,13 @@ impl Entry {
 
     /// Sets the summary of the client's request, once it is known.
     pub fn asked(&mut self, asked: RequestSummary) {
-        self.in_flight.asked(asked.clone());
+        self.in_flight.set_summary(asked.clone());
         self.record.asked = asked;
     }
 
     /// Updates the usage and the number of tool calls that the upstream has reported so far.
     pub(crate) fn counted(&self, usage: Usage, tool_calls: u32) {
-        self.in_flight.counted(usage, tool_calls);
+        self.in_flight.set_counters(usage, tool_calls);
     }
 
     /// Sets the target that the request is sent to.
@@ -191,7 +193,7 @@ impl Drop for Entry {
     fn drop(&mut self) {
         if let End::Failed { message, .. } = &mut self.record.end {
             // The record waits in a queue from here on.
-            *message = excerpt::cut(std::mem::take(message), MESSAGE);
+            *message = excerpt::cut(std::mem::take(message), MAX_MESSAGE);
         }
         let mut record = self.record.clone();
         record.elapsed = self.in_flight.elapsed();
@@ -200,7 +202,7 @@ impl Drop for Entry {
         }
         let event = match self.metrics {
             Metrics::Kept => Event::Finished(Box::new(record)),
-            Metrics::Off if log::log_enabled!(log::Level::Debug) => Event::Unkept(Box::new(record)),
+            Metrics::Off if log::log_enabled!(log::Level::Debug) => Event::LogOnly(Box::new(record)),
             Metrics::Off => return,
         };
         let registry = self.registry.load();
@@ -247,13 +249,13 @@ impl Ledger {
                     let failed = matches!(record.end, End::Failed { .. });
                     Self::log(&record, if failed { log::Level::Warn } else { log::Level::Info });
                 }
-                Event::Unkept(record) => Self::log(&record, log::Level::Debug),
+                Event::LogOnly(record) => Self::log(&record, log::Level::Debug),
             }
         }
     }
 
     fn active(&self) -> Vec<Active> {
-        self.running.iter().map(|(id, in_flight)| in_flight.now(id)).collect()
+        self.running.iter().map(|(id, in_flight)| in_flight.snapshot(id)).collect()
     }
 
     fn log(record: &Record, level: log::Level) {
@@ -307,7 +309,7 @@ impl Handler<WakeUp> for Ledger {
     type Result = ();
 
     fn handle(&mut self, _: WakeUp, context: &mut Self::Context) {
-        context.run_later(NAP, |ledger, _| {
+        context.run_later(BATCH_DELAY, |ledger, _| {
             // Mark the ledger as asleep first: every later event either wakes it or is read right now. A swap is
             // required, since a store may become visible only after the queue has been read.
             ledger.awake.swap(false, Ordering::AcqRel);

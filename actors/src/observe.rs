@@ -8,6 +8,7 @@ use actix::Message;
 pub struct Observe<V>(PhantomData<fn() -> V>);
 
 impl<V> Observe<V> {
+    /// A request for the state.
     pub fn new() -> Self {
         Self(PhantomData)
     }

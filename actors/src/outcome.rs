@@ -133,6 +133,7 @@ impl Outcome {
         Self::Cancelled,
     ];
 
+    /// The row of the table for this outcome.
     pub const fn treatment(self) -> Treatment {
         use {HealthEffect as Health, KeyEffect as Key};
         let (retry, key, health, answer) = match self {

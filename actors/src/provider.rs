@@ -35,10 +35,10 @@ use self::health::{Change, Choice, Chosen, Health, Patience, Request, RestKind, 
 pub use self::learned_rules::LearnedRuleView;
 use self::learned_rules::{LearnedRules, Novelty};
 pub(crate) use self::lease::Permits;
-use self::lease::{Event, Permit};
+use self::lease::{Event, LeaseSource, Permit};
 pub use self::lease::{Held, Lease};
 use self::queue::Queue;
-pub(crate) use self::reconfigure::{Reconfigure, is_another};
+pub(crate) use self::reconfigure::{Reconfigure, is_another_upstream};
 use crate::clock;
 use crate::observe::{Observe, Ping};
 use crate::secret::{ApiKey, KeyId};
@@ -49,6 +49,7 @@ use crate::snapshot::Snapshot;
 /// matters.
 pub(crate) const MAILBOX: usize = 4096;
 
+/// The actor that owns one provider's keys, health, learned rules and waiting requests.
 pub struct Provider {
     settings: Arc<ProviderSettings>,
     limits: Limits,
@@ -134,7 +135,7 @@ impl ProviderHealth {
 
     /// The state that one incarnation passes to the next, for these settings, without the marks of leases that report
     /// to the old one. The saved state may belong to other settings, whose keys must not be lent under these.
-    fn handed_on(&self, settings: &ProviderSettings, limits: &Limits) -> Self {
+    fn for_next_incarnation(&self, settings: &ProviderSettings, limits: &Limits) -> Self {
         let mut known = self.clone();
         known.health = self.health.with_keys(&settings.keys, limits);
         known.health.release_all();
@@ -147,9 +148,10 @@ impl Provider {
         settings: Arc<ProviderSettings>,
         limits: Limits,
         permits: Arc<Permits>,
-        (incarnation, saved): (u64, Snapshot<ProviderHealth>),
+        incarnation: u64,
+        saved: Snapshot<ProviderHealth>,
     ) -> Self {
-        let known = saved.load().handed_on(&settings, &limits);
+        let known = saved.load().for_next_incarnation(&settings, &limits);
         Self { settings, limits, permits, incarnation, saved, known, waiting: Queue::default() }
     }
 
@@ -157,16 +159,17 @@ impl Provider {
     fn grant(
         &mut self,
         request: LeaseKey,
-        (permit, patience): (Option<Permit>, Patience),
+        permit: Option<Permit>,
+        patience: Patience,
         context: &mut Context<Self>,
     ) {
         if request.reply.is_closed() {
             return;
         }
-        let number = self.permits.number();
-        let chosen = match self.choose(&request, (number, patience)) {
+        let number = self.permits.next_lease_number();
+        let chosen = match self.choose(&request, number, patience) {
             Choice::Key(chosen) => Ok(chosen),
-            Choice::WaitUntil(until) => return self.hold(request, (permit, until), context),
+            Choice::WaitUntil(until) => return self.hold_for_session(request, permit, until, context),
             Choice::PassedOver => Err(Refusal::PassedOver),
             Choice::RateLimited { wait } => Err(Refusal::RateLimited { wait }),
             Choice::AllTried => Err(Refusal::AllTried),
@@ -174,21 +177,25 @@ impl Provider {
         let LeaseKey { model, profile, size, alternatives, reply, .. } = request;
         let answer = match chosen {
             Err(refusal) => Err(self.refused(model, refusal)),
-            Ok(Chosen { key, is_known_to_fail, is_trial }) => {
+            Ok(Chosen { key, is_known_to_fail, is_probe }) => {
                 let settings = self.settings.clone();
-                let remembered = self.known.learned_rules.recall(clock::boot(), &model);
-                let owner = (context.address(), self.incarnation, self.permits.clone());
-                let lease = Lease::new(settings, model, (key, size), owner).holding(permit);
-                let mut lease = lease.under(profile).remembering(remembered).beside(alternatives);
+                let fixups = self.known.learned_rules.recall(clock::boot(), &model);
+                let source = LeaseSource {
+                    owner: context.address(),
+                    incarnation: self.incarnation,
+                    permits: self.permits.clone(),
+                };
+                let lease = Lease::new(settings, model, key, size, source).with_permit(permit);
+                let mut lease = lease.with_profile(profile).with_fixups(fixups).beside(alternatives);
                 lease.is_known_to_fail = is_known_to_fail;
-                Ok(if is_trial { lease.on_trial(number) } else { lease })
+                Ok(if is_probe { lease.with_probe(number) } else { lease })
             }
         };
         // If the receiver is gone, the dropped lease reports itself as cancelled.
         drop(reply.send(answer));
     }
 
-    fn choose(&mut self, request: &LeaseKey, (lease, patience): (u64, Patience)) -> Choice {
+    fn choose(&mut self, request: &LeaseKey, lease: u64, patience: Patience) -> Choice {
         let fast_path = &self.permits.fast_path;
         self.known.health.set_turn(fast_path.turn());
         let request = Request {
@@ -211,20 +218,20 @@ impl Provider {
     }
 
     /// Makes this actor and its settings the source of leases.
-    fn serve(&self, context: &Context<Self>) {
-        if self.permits.belongs_to(self.incarnation) {
-            self.permits.fast_path.serve(&self.settings, &context.address(), self.incarnation);
+    fn publish_source(&self, context: &Context<Self>) {
+        if self.permits.is_current(self.incarnation) {
+            self.permits.fast_path.set_source(&self.settings, &context.address(), self.incarnation);
             self.set_fast_path();
         }
     }
 
     /// Opens the fast path if every key is equally good and no request waits; closes it otherwise.
     fn set_fast_path(&self) {
-        if !self.permits.belongs_to(self.incarnation) {
+        if !self.permits.is_current(self.incarnation) {
             return;
         }
         let now = clock::boot();
-        let is_clear = self.known.health.is_clear(now) && self.known.learned_rules.are_none(now);
+        let is_clear = self.known.health.is_clear(now) && self.known.learned_rules.is_empty(now);
         if self.waiting.is_empty() && is_clear {
             self.permits.fast_path.open(self.incarnation);
         } else {
@@ -238,12 +245,14 @@ impl Provider {
 
     /// Reads all reports since the last call.
     fn catch_up(&mut self) {
-        while self.permits.belongs_to(self.incarnation)
+        while self.permits.is_current(self.incarnation)
             && let Some(event) = self.permits.next_event()
         {
             self.permits.fast_path.before_read(&event);
             match event {
-                Event::Report { provider, incarnation, mut report } if self.is_of(&provider) => {
+                Event::Report { provider, incarnation, mut report }
+                    if self.concerns_current_upstream(&provider) =>
+                {
                     if incarnation != self.incarnation {
                         // Requests of an older incarnation still show the state of keys and upstream, but this
                         // incarnation has not set their marks.
@@ -251,8 +260,10 @@ impl Provider {
                     }
                     self.note(&report);
                 }
-                Event::LearnedRule { provider, model, edits } if self.is_of(&provider) => {
-                    edits.into_iter().for_each(|edit| self.learn(&model, edit));
+                Event::LearnedRule { provider, model, fixups }
+                    if self.concerns_current_upstream(&provider) =>
+                {
+                    fixups.into_iter().for_each(|fixup| self.learn(&model, fixup));
                     self.saved.store(self.known.clone());
                 }
                 // A lease from before a reload may concern another upstream.
@@ -264,8 +275,8 @@ impl Provider {
     }
 
     /// Whether a lease under these settings concerns the current upstream.
-    fn is_of(&self, settings: &Arc<ProviderSettings>) -> bool {
-        Arc::ptr_eq(settings, &self.settings) || !is_another(settings, &self.settings)
+    fn concerns_current_upstream(&self, settings: &Arc<ProviderSettings>) -> bool {
+        Arc::ptr_eq(settings, &self.settings) || !is_another_upstream(settings, &self.settings)
     }
 
     fn note(&mut self, report: &health::Report) {
@@ -301,9 +312,9 @@ impl Provider {
 
 impl Provider {
     /// Stores a learned rule and logs once which configuration would avoid the next refusal.
-    fn learn(&mut self, model: &Arc<str>, edit: Fixup) {
-        let rule = edit.line(model);
-        if self.known.learned_rules.learn(clock::boot(), model, edit) == Novelty::New {
+    fn learn(&mut self, model: &Arc<str>, fixup: Fixup) {
+        let rule = fixup.line(model);
+        if self.known.learned_rules.learn(clock::boot(), model, fixup) == Novelty::New {
             let name = &self.settings.name;
             log::warn!(
                 "provider '{name}' refused a part of the requests for '{model}'; further requests are adapted before they are sent. To make this permanent, add under [{name}]: {rule}"
@@ -321,13 +332,13 @@ impl Actor for Provider {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
-        self.serve(context);
+        self.publish_source(context);
     }
 }
 
 impl Supervised for Provider {
     fn restarting(&mut self, _: &mut Self::Context) {
-        self.known = self.saved.load().handed_on(&self.settings, &self.limits);
+        self.known = self.saved.load().for_next_incarnation(&self.settings, &self.limits);
         self.waiting = Queue::default();
         self.set_fast_path();
     }
@@ -338,7 +349,7 @@ impl Handler<LeaseKey> for Provider {
 
     fn handle(&mut self, request: LeaseKey, context: &mut Self::Context) {
         self.catch_up();
-        self.enter((request, Patience::MayWait), context);
+        self.admit(request, Patience::MayWait, context);
     }
 }
 

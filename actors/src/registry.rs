@@ -33,10 +33,12 @@ pub(crate) struct ProviderHandle {
 }
 
 impl Registry {
+    /// The address of this provider's actor.
     pub fn provider(&self, name: &str) -> Option<&Addr<Provider>> {
         self.providers.get(name).map(|handle| &handle.address)
     }
 
+    /// The names and addresses of all providers.
     pub fn providers(&self) -> impl Iterator<Item = (&Arc<str>, &Addr<Provider>)> {
         self.providers.iter().map(|(name, handle)| (name, &handle.address))
     }

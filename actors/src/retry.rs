@@ -45,6 +45,7 @@ pub struct Failed {
     pub request: Standing,
 }
 
+/// Whether a fixup of the request may help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fixable {
     Yes,
@@ -62,6 +63,7 @@ pub struct Standing {
     pub has_session: bool,
 }
 
+/// The next step after a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// Repeat the call with the same key after this pause.
@@ -82,6 +84,7 @@ impl Attempts {
         (self.repeats, self.waits, self.max_repeats) = (0, 0, max_repeats);
     }
 
+    /// The number of calls so far.
     pub fn calls(&self) -> u32 {
         self.calls
     }

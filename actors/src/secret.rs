@@ -25,12 +25,14 @@ pub struct ApiKey {
 pub struct KeyId(u32);
 
 impl ApiKey {
+    /// A key with this text.
     pub fn new(text: impl Into<String>) -> Self {
         let text: String = text.into();
-        let id = KeyId::of(&text);
+        let id = KeyId::from_text(&text);
         Self { text: text.into(), id }
     }
 
+    /// The id that logs and reports show.
     pub fn id(&self) -> KeyId {
         self.id
     }
@@ -48,7 +50,7 @@ impl KeyId {
         u64::from(self.0).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 
-    fn of(text: &str) -> Self {
+    fn from_text(text: &str) -> Self {
         let digest = Sha256::digest(text.as_bytes());
         Self(u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]))
     }

@@ -44,6 +44,7 @@ pub struct Retention {
     pub sweep: Duration,
 }
 
+/// The actor that owns the stored facts of all callers.
 pub struct SignatureStore {
     retention: Retention,
     store: Store,
@@ -90,6 +91,7 @@ impl ScopedSignatures {
 }
 
 impl SignatureStore {
+    /// An empty store.
     pub fn new(retention: Retention) -> Self {
         Self { retention, store: Store::default() }
     }
@@ -132,7 +134,7 @@ impl Handler<Remember> for SignatureStore {
         let now = Instant::now();
         self.store.forget_older(now, self.retention.ttl);
         for (key, fact) in facts {
-            self.store.keep((scope.clone(), key), fact, (now, self.retention.entries));
+            self.store.keep(scope.clone(), key, fact, now, self.retention.entries);
         }
     }
 }

@@ -18,10 +18,12 @@ struct Cell<T> {
 }
 
 impl<T> Snapshot<T> {
+    /// A cell with this value.
     pub fn new(value: T) -> Self {
         Self { cell: Arc::new(Cell { value: RwLock::new(Arc::new(value)), changed: Notify::new() }) }
     }
 
+    /// The newest version.
     pub fn load(&self) -> Arc<T> {
         self.cell.value.read().clone()
     }
@@ -31,6 +33,7 @@ impl<T> Snapshot<T> {
         Arc::ptr_eq(&self.cell, &other.cell)
     }
 
+    /// Publishes a new version.
     pub fn store(&self, value: T) {
         *self.cell.value.write() = Arc::new(value);
         self.cell.changed.notify_waiters();

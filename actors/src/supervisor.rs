@@ -32,6 +32,7 @@ use crate::settings::{ProviderSettings, Settings};
 use crate::signatures::{self, SignatureStore};
 use crate::snapshot::Snapshot;
 
+/// The actor that owns all actors outside of the worker threads, with their arbiters.
 pub struct Supervisor {
     settings: Settings,
     routes: Arc<Routes>,
@@ -73,6 +74,7 @@ pub struct Restart(pub Name);
 pub struct Reconfigure(pub Settings);
 
 impl Name {
+    /// Parses a name as [`Display`](std::fmt::Display) prints it; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "ledger" => Some(Self::Ledger),
@@ -155,17 +157,17 @@ impl Supervisor {
     }
 
     fn watch(&mut self, context: &mut Context<Self>) {
-        self.bury();
+        self.stop_retired();
         let registry = self.registry.load();
-        self.ask(Name::Ledger, &registry.ledger, context);
-        self.ask(Name::Catalog, &registry.catalog, context);
-        self.ask(Name::SignatureStore, &registry.signatures, context);
+        self.ping(Name::Ledger, &registry.ledger, context);
+        self.ping(Name::Catalog, &registry.catalog, context);
+        self.ping(Name::SignatureStore, &registry.signatures, context);
         for (name, provider) in registry.providers() {
-            self.ask(Name::Provider(name.clone()), provider, context);
+            self.ping(Name::Provider(name.clone()), provider, context);
         }
     }
 
-    fn ask<A>(&self, name: Name, address: &Addr<A>, context: &mut Context<Self>)
+    fn ping<A>(&self, name: Name, address: &Addr<A>, context: &mut Context<Self>)
     where
         A: Actor<Context = Context<A>> + Handler<Ping>,
     {
@@ -238,13 +240,13 @@ impl ProviderSlot {
 
     fn start(&mut self, arbiter: &Arbiter, settings: &Settings) -> ProviderHandle {
         self.incarnation += 1;
-        self.permits.belong_to(self.incarnation);
+        self.permits.set_incarnation(self.incarnation);
         let (provider, limits) = (self.settings.clone(), settings.limits.clone());
         let (permits, counted) = (self.permits.clone(), self.permits.clone());
-        let origin = (self.incarnation, self.health.clone());
+        let (incarnation, saved) = (self.incarnation, self.health.clone());
         let name = Name::Provider(provider.name.clone()).to_string();
         let address = panic_guard::start(&arbiter.handle(), name, provider::MAILBOX, move || {
-            Provider::new(provider, limits, counted, origin)
+            Provider::new(provider, limits, counted, incarnation, saved)
         });
         ProviderHandle { address, permits }
     }
@@ -408,7 +410,7 @@ mod tests {
     }
 
     /// Requests leases repeatedly, as requests on a worker thread do.
-    async fn ask_on(registry: Snapshot<Registry>, seed: u64) {
+    async fn request_leases(registry: Snapshot<Registry>, seed: u64) {
         let mut random = fastrand::Rng::with_seed(seed);
         for _ in 0..300 {
             if let Some(lease) = lease(&registry, "p:m").await {
@@ -422,7 +424,7 @@ mod tests {
 
     #[actix_rt::test]
     async fn concurrent_faults_lose_no_permit_and_the_fast_path_opens_again() {
-        let begun = |keys: &[&str]| {
+        let settings_with = |keys: &[&str]| {
             let mut settings = settings(vec![provider("p").keys(keys).build()]);
             settings.limits = Limits {
                 watch_interval: Duration::from_millis(10),
@@ -434,28 +436,28 @@ mod tests {
             };
             settings
         };
-        let (supervisor, registry) = Supervisor::start_tree(begun(&["a", "b"]));
-        let askers: Vec<_> = (0..4)
+        let (supervisor, registry) = Supervisor::start_tree(settings_with(&["a", "b"]));
+        let threads: Vec<_> = (0..4)
             .map(|seed| {
                 let registry = registry.clone();
-                std::thread::spawn(move || actix_rt::System::new().block_on(ask_on(registry, seed)))
+                std::thread::spawn(move || actix_rt::System::new().block_on(request_leases(registry, seed)))
             })
             .collect();
         let name = Name::Provider("p".into());
         for round in 0.. {
             let done = match round % 4 {
                 0 => inject(&registry.load(), &name, InjectedFault::Panic),
-                1 => supervisor.send(Reconfigure(begun(&["a", "b", "c"]))).await.is_ok(),
+                1 => supervisor.send(Reconfigure(settings_with(&["a", "b", "c"]))).await.is_ok(),
                 2 => inject(&registry.load(), &name, InjectedFault::Hang(Duration::from_millis(60))),
-                _ => supervisor.send(Reconfigure(begun(&["b", "a"]))).await.is_ok(),
+                _ => supervisor.send(Reconfigure(settings_with(&["b", "a"]))).await.is_ok(),
             };
             assert!(done);
             sleep(Duration::from_millis(20)).await;
-            if askers.iter().all(std::thread::JoinHandle::is_finished) {
+            if threads.iter().all(std::thread::JoinHandle::is_finished) {
                 break;
             }
         }
-        askers.into_iter().for_each(|asker| asker.join().expect("a thread panicked"));
+        threads.into_iter().for_each(|thread| thread.join().expect("a thread panicked"));
 
         let recovered = async {
             loop {

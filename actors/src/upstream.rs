@@ -42,6 +42,7 @@ pub struct Wiring {
     pub connect_timeout: Duration,
 }
 
+/// The actor that owns one provider's HTTP client on one worker thread.
 pub struct Upstream {
     provider: Arc<str>,
     wiring: Wiring,

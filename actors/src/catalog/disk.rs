@@ -13,13 +13,13 @@ use super::store::Store;
 use crate::settings::ProviderSettings;
 
 /// The most jobs that wait for the disk; further reads and writes are skipped.
-const WAITING: usize = 64;
+const MAX_JOBS: usize = 64;
 
 /// A handle to the thread; the thread ends with its last handle.
 #[derive(Clone)]
-pub(crate) struct Disk(Option<SyncSender<Errand>>);
+pub(crate) struct Disk(Option<SyncSender<Job>>);
 
-enum Errand {
+enum Job {
     Read(Arc<ProviderSettings>, oneshot::Sender<Option<Listing>>),
     Write(Arc<ProviderSettings>, Listing),
 }
@@ -28,13 +28,12 @@ impl Disk {
     /// Starts the thread. Without a cache directory there is none.
     pub(crate) fn start(cache: Option<&Path>) -> Self {
         Self(cache.and_then(|cache| {
-            let (errands, waiting) = sync_channel(WAITING);
+            let (jobs, queue) = sync_channel(MAX_JOBS);
             let store = Store::new(cache);
-            let started = thread::Builder::new()
-                .name("vdm-models-cache".to_owned())
-                .spawn(move || run(&store, &waiting));
+            let started =
+                thread::Builder::new().name("vdm-models-cache".to_owned()).spawn(move || run(&store, &queue));
             match started {
-                Ok(_runs_by_itself) => Some(errands),
+                Ok(_runs_by_itself) => Some(jobs),
                 Err(error) => {
                     log::warn!(
                         "cannot start the models cache thread; model lists are not stored on disk: {error}"
@@ -48,24 +47,24 @@ impl Disk {
     /// The stored listing; `None` if there is none or the disk is too busy.
     pub(crate) async fn read(self, provider: Arc<ProviderSettings>) -> Option<Listing> {
         let (reply, answer) = oneshot::channel();
-        self.0?.try_send(Errand::Read(provider, reply)).ok()?;
+        self.0?.try_send(Job::Read(provider, reply)).ok()?;
         answer.await.ok().flatten()
     }
 
     pub(crate) fn write(&self, provider: Arc<ProviderSettings>, listing: Listing) {
         if let Some(disk) = &self.0 {
             // A disk that is too slow misses this write.
-            drop(disk.try_send(Errand::Write(provider, listing)));
+            drop(disk.try_send(Job::Write(provider, listing)));
         }
     }
 }
 
-fn run(store: &Store, waiting: &Receiver<Errand>) {
+fn run(store: &Store, queue: &Receiver<Job>) {
     let mut warned = false;
-    for errand in waiting {
-        match errand {
-            Errand::Read(provider, reply) => drop(reply.send(store.read(&provider))),
-            Errand::Write(provider, listing) => match store.write(&provider, &listing) {
+    for job in queue {
+        match job {
+            Job::Read(provider, reply) => drop(reply.send(store.read(&provider))),
+            Job::Write(provider, listing) => match store.write(&provider, &listing) {
                 Ok(()) => warned = false,
                 // Warn once, until a write succeeds again.
                 Err(error) if !warned => {
@@ -75,7 +74,7 @@ fn run(store: &Store, waiting: &Receiver<Errand>) {
                         "cannot store model lists in {directory}: {error}; set CACHE_DIR, or MODELS_CACHE_ENABLED=false"
                     );
                 }
-                Err(_told) => {}
+                Err(_already_warned) => {}
             },
         }
     }

@@ -15,11 +15,11 @@ use crate::router::Lists;
 use crate::settings::ProviderSettings;
 
 /// The most addresses kept per provider. The address changes with the base URL and with every extra header.
-const FILES: usize = 8;
+const MAX_FILES: usize = 8;
 /// The age from which a temporary file counts as abandoned by its writer.
-const ABANDONED: Duration = Duration::from_secs(3600);
+const ABANDONED_AFTER: Duration = Duration::from_secs(3600);
 /// The most bytes that the file format adds to a list.
-const FRAME: usize = 4096;
+const FORMAT_OVERHEAD: usize = 4096;
 
 /// The directory `{cache}/models`, which other processes on this machine share.
 #[derive(Clone, Debug)]
@@ -31,11 +31,13 @@ pub struct Store {
 static WRITTEN: AtomicU64 = AtomicU64::new(0);
 
 impl Store {
+    /// The store below the cache directory `cache`. Creates nothing.
     #[must_use]
     pub fn new(cache: &Path) -> Self {
         Self { directory: cache.join("models") }
     }
 
+    /// The directory of the cache files.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -46,7 +48,7 @@ impl Store {
     pub fn read(&self, provider: &ProviderSettings) -> Option<Listing> {
         let path = self.file(provider);
         let about = fs::metadata(&path).ok()?;
-        let sized = usize::try_from(about.len()).is_ok_and(|size| size <= LARGEST + FRAME);
+        let sized = usize::try_from(about.len()).is_ok_and(|size| size <= LARGEST + FORMAT_OVERHEAD);
         if !about.is_file() || !sized {
             return None;
         }
@@ -116,15 +118,15 @@ fn sweep(directory: &Path, current: &Path) {
     let now = SystemTime::now();
     let mut kept = 1;
     for (modified, path) in files {
-        let half = path.extension().is_some_and(|extension| extension == "tmp");
-        let superfluous = match half {
-            true => now.duration_since(modified).is_ok_and(|age| age > ABANDONED),
+        let is_temporary = path.extension().is_some_and(|extension| extension == "tmp");
+        let is_obsolete = match is_temporary {
+            true => now.duration_since(modified).is_ok_and(|age| age > ABANDONED_AFTER),
             false => {
                 kept += 1;
-                kept > FILES
+                kept > MAX_FILES
             }
         };
-        if superfluous {
+        if is_obsolete {
             drop(fs::remove_file(path));
         }
     }
@@ -142,16 +144,16 @@ mod tests {
     use crate::testing::provider;
 
     /// A temporary directory that is removed with this value.
-    struct Place(PathBuf);
+    struct TempDir(PathBuf);
 
-    impl Place {
+    impl TempDir {
         fn new() -> Self {
             let unique = format!("vdm-store-{:x}", fastrand::u64(..));
             Self(std::env::temp_dir().join(unique))
         }
     }
 
-    impl Drop for Place {
+    impl Drop for TempDir {
         fn drop(&mut self) {
             drop(fs::remove_dir_all(&self.0));
         }
@@ -163,15 +165,15 @@ mod tests {
 
     #[test]
     fn the_file_path_matches_the_original() {
-        let place = Place::new();
-        let store = Store::new(&place.0);
+        let directory = TempDir::new();
+        let store = Store::new(&directory.0);
         let mut settings = (*provider("openai").build()).clone();
         settings.base_url = "http://127.0.0.1:18090/openai/v1".into();
         assert!(store.read(&settings).is_none());
 
         store.write(&settings, &listing(r#"{"data":[{"id":"m"}]}"#)).unwrap();
 
-        assert!(place.0.join("models/openai/models-1220a92a7997.json").is_file());
+        assert!(directory.0.join("models/openai/models-1220a92a7997.json").is_file());
         let read = store.read(&settings).unwrap();
         assert_eq!((read.body.as_ref(), read.listed), (&br#"{"data":[{"id":"m"}]}"#[..], 1_700_000_000_000));
         // Another address has another list.
@@ -181,8 +183,8 @@ mod tests {
 
     #[test]
     fn fifty_concurrent_writers_leave_one_whole_file() {
-        let place = Place::new();
-        let (store, settings) = (Store::new(&place.0), provider("p").build());
+        let directory = TempDir::new();
+        let (store, settings) = (Store::new(&directory.0), provider("p").build());
         let bodies: Vec<_> = (0..50)
             .map(|n| format!(r#"{{"data":[{{"id":"m-{n}","pad":"{}"}}]}}"#, "x".repeat(n * 997)))
             .collect();
@@ -198,17 +200,19 @@ mod tests {
                 scope.spawn(move || (0..4).for_each(|_| write(body)));
             }
         });
-        let left: Vec<_> = fs::read_dir(place.0.join("models/p")).unwrap().collect();
+        let left: Vec<_> = fs::read_dir(directory.0.join("models/p")).unwrap().collect();
         assert_eq!(left.len(), 1, "{left:?}");
     }
 
     #[test]
     fn an_invalid_cache_file_counts_as_missing_and_is_replaced() {
-        let place = Place::new();
-        let (store, settings) = (Store::new(&place.0), provider("p").build());
+        let directory = TempDir::new();
+        let (store, settings) = (Store::new(&directory.0), provider("p").build());
         let path = store.file(&settings);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        for garbage in ["", "{\"schema_version\": 1", "\u{0}\u{0}", &"9".repeat(LARGEST + FRAME + 1)] {
+        for garbage in
+            ["", "{\"schema_version\": 1", "\u{0}\u{0}", &"9".repeat(LARGEST + FORMAT_OVERHEAD + 1)]
+        {
             fs::write(&path, garbage).unwrap();
             assert!(store.read(&settings).is_none());
         }
@@ -222,19 +226,19 @@ mod tests {
 
     #[test]
     fn the_lists_of_old_addresses_do_not_pile_up() {
-        let place = Place::new();
-        let store = Store::new(&place.0);
+        let directory = TempDir::new();
+        let store = Store::new(&directory.0);
         let mut settings: ProviderSettings = (*provider("p").build()).clone();
         for n in 0..20 {
             settings.base_url = format!("http://h/{n}");
             store.write(&settings, &listing(r#"{"data":[]}"#)).unwrap();
         }
-        let files = || fs::read_dir(place.0.join("models/p")).unwrap().count();
-        assert_eq!(files(), FILES);
+        let files = || fs::read_dir(directory.0.join("models/p")).unwrap().count();
+        assert_eq!(files(), MAX_FILES);
         assert!(store.read(&settings).is_some());
-        fs::write(place.0.join("models/p/notes.txt"), "a person's").unwrap();
+        fs::write(directory.0.join("models/p/notes.txt"), "a person's").unwrap();
         store.write(&settings, &listing(r#"{"data":[]}"#)).unwrap();
-        assert_eq!(files(), FILES + 1);
+        assert_eq!(files(), MAX_FILES + 1);
     }
 
     #[test]

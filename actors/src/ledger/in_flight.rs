@@ -43,15 +43,15 @@ pub struct RequestSummary {
 pub(super) struct InFlight {
     started: Instant,
     since: Millis,
-    asked: OnceLock<RequestSummary>,
-    way: Hop,
-    counted: TokenCounters,
+    summary: OnceLock<RequestSummary>,
+    first_hop: Hop,
+    counters: TokenCounters,
 }
 
 /// One target that the request was sent to.
 #[derive(Debug, Default)]
 struct Hop {
-    at: OnceLock<(Arc<str>, Arc<str>)>,
+    target: OnceLock<(Arc<str>, Arc<str>)>,
     /// The target that the request moved to after a failure here.
     next: OnceLock<Box<Self>>,
 }
@@ -67,13 +67,13 @@ struct TokenCounters {
 }
 
 impl InFlight {
-    pub(super) fn begin() -> Self {
+    pub(super) fn start() -> Self {
         Self {
             started: Instant::now(),
             since: clock::wall(),
-            asked: OnceLock::new(),
-            way: Hop::default(),
-            counted: TokenCounters::default(),
+            summary: OnceLock::new(),
+            first_hop: Hop::default(),
+            counters: TokenCounters::default(),
         }
     }
 
@@ -82,21 +82,21 @@ impl InFlight {
     }
 
     /// Sets the summary; only the first call has an effect.
-    pub(super) fn asked(&self, asked: RequestSummary) {
-        self.asked.get_or_init(|| asked);
+    pub(super) fn set_summary(&self, summary: RequestSummary) {
+        self.summary.get_or_init(|| summary);
     }
 
     /// Sets the target that the request is sent to after `left` failed targets.
     pub(super) fn routed(&self, left: usize, provider: &Arc<str>, model: &Arc<str>) {
-        let mut hop = &self.way;
+        let mut hop = &self.first_hop;
         for _ in 0..left {
             hop = hop.next.get_or_init(Box::default);
         }
-        hop.at.get_or_init(|| (provider.clone(), model.clone()));
+        hop.target.get_or_init(|| (provider.clone(), model.clone()));
     }
 
-    pub(super) fn counted(&self, usage: Usage, tool_calls: u32) {
-        let TokenCounters { input, output, cache_read, cache_creation, tool_calls: calls } = &self.counted;
+    pub(super) fn set_counters(&self, usage: Usage, tool_calls: u32) {
+        let TokenCounters { input, output, cache_read, cache_creation, tool_calls: calls } = &self.counters;
         input.store(usage.input, Ordering::Relaxed);
         output.store(usage.output, Ordering::Relaxed);
         cache_read.store(usage.cache_read, Ordering::Relaxed);
@@ -104,18 +104,18 @@ impl InFlight {
         calls.store(tool_calls, Ordering::Relaxed);
     }
 
-    pub(super) fn now(&self, request_id: &Arc<str>) -> Active {
-        let mut hop = &self.way;
-        while let Some(next) = hop.next.get().filter(|next| next.at.get().is_some()) {
+    pub(super) fn snapshot(&self, request_id: &Arc<str>) -> Active {
+        let mut hop = &self.first_hop;
+        while let Some(next) = hop.next.get().filter(|next| next.target.get().is_some()) {
             hop = next;
         }
-        let (provider, model) = hop.at.get().cloned().unwrap_or_else(|| (UNKNOWN.into(), UNKNOWN.into()));
-        let TokenCounters { input, output, cache_read, cache_creation, tool_calls } = &self.counted;
+        let (provider, model) = hop.target.get().cloned().unwrap_or_else(|| (UNKNOWN.into(), UNKNOWN.into()));
+        let TokenCounters { input, output, cache_read, cache_creation, tool_calls } = &self.counters;
         Active {
             request_id: request_id.clone(),
             provider,
             model,
-            asked: self.asked.get().cloned().unwrap_or_default(),
+            asked: self.summary.get().cloned().unwrap_or_default(),
             since: self.since,
             elapsed: self.elapsed(),
             usage: Usage {
@@ -135,9 +135,9 @@ mod tests {
 
     #[test]
     fn a_request_is_reported_at_its_latest_target() {
-        let (in_flight, id) = (InFlight::begin(), Arc::from("req_1"));
+        let (in_flight, id) = (InFlight::start(), Arc::from("req_1"));
         let at = |in_flight: &InFlight| {
-            let active = in_flight.now(&id);
+            let active = in_flight.snapshot(&id);
             (active.provider.to_string(), active.model.to_string())
         };
         assert_eq!(at(&in_flight), (UNKNOWN.to_owned(), UNKNOWN.to_owned()));
@@ -147,10 +147,10 @@ mod tests {
         assert_eq!(at(&in_flight), ("p".to_owned(), "m".to_owned()));
 
         in_flight.routed(1, &"q".into(), &"n".into());
-        in_flight.asked(RequestSummary { messages: 3, ..RequestSummary::default() });
-        in_flight.counted(Usage { input: 1, output: 2, cache_read: 3, cache_creation: 4 }, 5);
+        in_flight.set_summary(RequestSummary { messages: 3, ..RequestSummary::default() });
+        in_flight.set_counters(Usage { input: 1, output: 2, cache_read: 3, cache_creation: 4 }, 5);
         assert_eq!(at(&in_flight), ("q".to_owned(), "n".to_owned()));
-        let active = in_flight.now(&id);
+        let active = in_flight.snapshot(&id);
         assert_eq!(active.usage, Usage { input: 1, output: 2, cache_read: 3, cache_creation: 4 });
         assert_eq!((active.asked.messages, active.tool_calls), (3, 5));
     }

@@ -11,7 +11,7 @@ use super::{End, Record, UNKNOWN};
 use crate::clock::Millis;
 
 /// The most pairs of provider and model with their own row; further pairs share one row.
-const LIMIT: usize = 10_000;
+const MAX_ROWS: usize = 10_000;
 const OTHER: &str = "(other)";
 
 /// By provider and the provider's name of the model.
@@ -44,6 +44,7 @@ pub struct Counts {
 }
 
 impl Rows {
+    /// Provider, model and totals of each row, in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &Totals)> {
         self.0.iter().map(|((provider, model), totals)| (&**provider, &**model, totals))
     }
@@ -52,18 +53,18 @@ impl Rows {
         let unknown = || Arc::from(UNKNOWN);
         let provider = record.provider.clone().unwrap_or_else(unknown);
         let mut row = (provider, record.model.clone().unwrap_or_else(unknown));
-        if self.0.len() >= LIMIT && !self.0.contains_key(&row) {
+        if self.0.len() >= MAX_ROWS && !self.0.contains_key(&row) {
             row = (OTHER.into(), OTHER.into());
         }
         let totals = self.0.entry(row).or_default();
         let counts = if record.asked.streamed { &mut totals.streamed } else { &mut totals.whole };
-        *counts += Counts::of(record);
+        *counts += Counts::from_record(record);
         totals.last = totals.last.max(now);
     }
 }
 
 impl Counts {
-    fn of(record: &Record) -> Self {
+    fn from_record(record: &Record) -> Self {
         Self {
             requests: 1,
             failed: u64::from(matches!(record.end, End::Failed { .. })),
@@ -150,14 +151,14 @@ pub(super) mod tests {
     #[test]
     fn models_beyond_the_limit_share_one_row() {
         let mut rows = Rows::default();
-        for number in 0..LIMIT + 2 {
+        for number in 0..MAX_ROWS + 2 {
             rows.count(&record(&number.to_string(), End::Succeeded), 1);
         }
         rows.count(&record("0", End::Succeeded), 1);
 
         let requests =
             |model: &str| rows.iter().find(|row| row.1 == model).map(|(_, _, totals)| totals.whole.requests);
-        assert_eq!((requests("0"), requests(OTHER), rows.iter().count()), (Some(2), Some(2), LIMIT + 1));
+        assert_eq!((requests("0"), requests(OTHER), rows.iter().count()), (Some(2), Some(2), MAX_ROWS + 1));
     }
 
     #[test]

@@ -11,10 +11,10 @@ use super::{End, Record, UNKNOWN, printable};
 use crate::clock::Millis;
 
 /// The most failures that are kept, and the most requests in total.
-const ERRORS: usize = 100;
-const TRACES: usize = 200;
+const MAX_ERRORS: usize = 100;
+const MAX_TRACES: usize = 200;
 /// The longest model name that is kept in full, in bytes; no vendor uses longer names.
-const LONGEST_NAME: usize = 300;
+const MAX_NAME: usize = 300;
 
 /// The part of a request that is kept.
 #[derive(Clone, Debug)]
@@ -55,19 +55,19 @@ pub(super) struct Traces {
 #[derive(Debug)]
 struct Ring {
     rows: VecDeque<Trace>,
-    had: u64,
-    room: usize,
+    pushed: u64,
+    capacity: usize,
 }
 
 impl Default for Traces {
     fn default() -> Self {
-        Self { errors: Ring::of(ERRORS), traces: Ring::of(TRACES) }
+        Self { errors: Ring::with_capacity(MAX_ERRORS), traces: Ring::with_capacity(MAX_TRACES) }
     }
 }
 
 impl Traces {
     pub(super) fn keep(&mut self, record: &Record, now: Millis) {
-        let trace = Trace::of(record, now);
+        let trace = Trace::from_record(record, now);
         // A disconnected client is not a failure, and it is frequent.
         if matches!(record.end, End::Failed { .. }) {
             self.errors.push(trace.clone());
@@ -87,16 +87,16 @@ impl Traces {
 }
 
 impl Ring {
-    fn of(room: usize) -> Self {
-        Self { rows: VecDeque::new(), had: 0, room }
+    fn with_capacity(capacity: usize) -> Self {
+        Self { rows: VecDeque::new(), pushed: 0, capacity }
     }
 
     fn push(&mut self, trace: Trace) {
-        if self.rows.len() >= self.room {
+        if self.rows.len() >= self.capacity {
             self.rows.pop_front();
         }
-        self.had += 1;
-        self.rows.push_back(Trace { seq: self.had, ..trace });
+        self.pushed += 1;
+        self.rows.push_back(Trace { seq: self.pushed, ..trace });
     }
 
     fn newest_first(&self) -> Vec<Trace> {
@@ -105,10 +105,10 @@ impl Ring {
 }
 
 impl Trace {
-    fn of(record: &Record, at: Millis) -> Self {
+    fn from_record(record: &Record, at: Millis) -> Self {
         let named = |name: &Option<Arc<str>>| match name {
             None => UNKNOWN.into(),
-            Some(name) if name.len() > LONGEST_NAME => printable(name).into(),
+            Some(name) if name.len() > MAX_NAME => printable(name).into(),
             Some(name) => name.clone(),
         };
         Self {
@@ -122,25 +122,25 @@ impl Trace {
             usage: record.usage,
             tools: record.asked.tools,
             tool_calls: record.tool_calls,
-            error: TraceError::of(record),
+            error: TraceError::from_record(record),
         }
     }
 }
 
 impl TraceError {
-    fn of(record: &Record) -> Option<Self> {
+    fn from_record(record: &Record) -> Option<Self> {
         match &record.end {
             End::Succeeded => None,
             End::Cancelled => Some(Self { kind: "client_disconnect", message: "client disconnected".into() }),
             End::Failed { kind, message } => {
-                Some(Self { kind: named(kind, record), message: printable(message).into() })
+                Some(Self { kind: original_kind(kind, record), message: printable(message).into() })
             }
         }
     }
 }
 
 /// The Python original's name for an error of this type.
-fn named(kind: &str, record: &Record) -> &'static str {
+fn original_kind(kind: &str, record: &Record) -> &'static str {
     let upstream = record.upstream_calls > 0;
     match kind {
         "authentication_error" | "permission_error" => "auth_error",
@@ -167,15 +167,15 @@ mod tests {
     #[test]
     fn the_newest_come_first_and_the_oldest_are_removed() {
         let mut traces = Traces::default();
-        for number in 0..TRACES + 5 {
+        for number in 0..MAX_TRACES + 5 {
             traces.keep(&record("m", failed("api_error", &number.to_string())), 7);
         }
         traces.keep(&record("last", End::Succeeded), 8);
 
         let (errors, all) = (traces.errors(), traces.traces());
-        assert_eq!((errors.len(), all.len()), (ERRORS, TRACES));
+        assert_eq!((errors.len(), all.len()), (MAX_ERRORS, MAX_TRACES));
         assert_eq!((errors[0].seq, &*errors[0].error.as_ref().unwrap().message), (205, "204"));
-        assert_eq!((errors[ERRORS - 1].seq, all[TRACES - 1].seq), (106, 7));
+        assert_eq!((errors[MAX_ERRORS - 1].seq, all[MAX_TRACES - 1].seq), (106, 7));
         assert_eq!((all[0].seq, &*all[0].model, all[0].at, &all[0].error), (206, "last", 8, &None));
     }
 
@@ -193,7 +193,7 @@ mod tests {
         let kind = |kind, status, streamed, upstream_calls| {
             let mut record = Record { status, upstream_calls, ..record("m", failed(kind, "x")) };
             record.asked.streamed = streamed;
-            TraceError::of(&record).unwrap().kind
+            TraceError::from_record(&record).unwrap().kind
         };
         assert_eq!(kind("timeout_error", 504, true, 1), "upstream_timeout");
         assert_eq!(kind("timeout_error", 408, true, 0), "timeout");
@@ -212,6 +212,6 @@ mod tests {
         traces.keep(&record(&long, failed("api_error", &long)), 1);
 
         let [trace] = &traces.traces()[..] else { panic!("one") };
-        assert!(trace.model.len() <= LONGEST_NAME && trace.error.as_ref().unwrap().message.len() <= 300);
+        assert!(trace.model.len() <= MAX_NAME && trace.error.as_ref().unwrap().message.len() <= 300);
     }
 }

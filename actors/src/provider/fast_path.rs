@@ -11,15 +11,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use actix::{Addr, WeakAddr};
 
 use super::gate::Gate;
-use super::health::{Session, Size, preferred};
-use super::lease::{Event, Lease, Permits};
+use super::health::{Session, Size, preferred_index};
+use super::lease::{Event, Lease, LeaseSource, Permits};
 use super::{Provider, client_key};
 use crate::secret::ApiKey;
 use crate::settings::{Profile, ProviderSettings};
 use crate::snapshot::Snapshot;
 
 /// Above this number of unread events the router asks the actor, which reads them.
-const UNREAD: usize = 1024;
+const MAX_UNREAD: usize = 1024;
 
 /// The fast path of one provider, shared by all incarnations of its actor.
 pub(super) struct FastPath {
@@ -46,15 +46,20 @@ impl Default for FastPath {
 
 impl FastPath {
     /// Makes this actor and these settings the source of leases.
-    pub(super) fn serve(&self, settings: &Arc<ProviderSettings>, owner: &Addr<Provider>, incarnation: u64) {
+    pub(super) fn set_source(
+        &self,
+        settings: &Arc<ProviderSettings>,
+        owner: &Addr<Provider>,
+        incarnation: u64,
+    ) {
         let keys =
             if settings.passthrough { client_key(&[]).into_iter().collect() } else { settings.keys.clone() };
         let settings = settings.clone();
         self.source.store(Some(Source { settings, keys, owner: owner.downgrade(), incarnation }));
     }
 
-    /// Lends nothing until the next call of [`serve`](Self::serve).
-    pub(super) fn withdraw(&self) {
+    /// Lends nothing until the next call of [`set_source`](Self::set_source).
+    pub(super) fn suspend(&self) {
         self.source.store(None);
     }
 
@@ -93,7 +98,7 @@ impl FastPath {
 
     fn key(&self, source: &Source, session: Option<Session>) -> Option<ApiKey> {
         let at = match session {
-            Some(session) => preferred(session, source.keys.iter().map(ApiKey::id)),
+            Some(session) => preferred_index(session, source.keys.iter().map(ApiKey::id)),
             None => self.turn.fetch_add(1, Ordering::Relaxed).checked_rem(source.keys.len()),
         };
         source.keys.get(at?).cloned()
@@ -109,20 +114,20 @@ impl Permits {
         (session, size): (Option<Session>, Size),
     ) -> Option<Lease> {
         let fast_path = &self.fast_path;
-        if self.unread() > UNREAD {
+        if self.unread() > MAX_UNREAD {
             return None;
         }
         let source = fast_path.source.load();
-        let source = source.as_ref().as_ref().filter(|source| self.belongs_to(source.incarnation))?;
+        let source = source.as_ref().as_ref().filter(|source| self.is_current(source.incarnation))?;
         if !fast_path.gate.is_open_for(source.incarnation) {
             return None;
         }
         let owner = source.owner.upgrade().filter(Addr::connected)?;
         let permit = self.take()?;
         let key = fast_path.key(source, session)?;
-        let owner = (owner, source.incarnation, self.clone());
-        let lease = Lease::new(source.settings.clone(), model.clone(), (key, size), owner);
-        Some(lease.holding(Some(permit)).under(profile.cloned()))
+        let lease_source = LeaseSource { owner, incarnation: source.incarnation, permits: self.clone() };
+        let lease = Lease::new(source.settings.clone(), model.clone(), key, size, lease_source);
+        Some(lease.with_permit(Some(permit)).with_profile(profile.cloned()))
     }
 }
 

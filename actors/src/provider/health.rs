@@ -14,9 +14,9 @@ use std::time::Duration;
 
 pub use self::choice::Alternatives;
 pub use self::choice::Session;
-pub(super) use self::choice::{Choice, Chosen, Patience, Request, preferred};
+pub(super) use self::choice::{Choice, Chosen, Patience, Request, preferred_index};
 use self::condition::{Condition, Evidence, Pauses};
-use self::models::ByModel;
+use self::models::ModelConditions;
 pub use self::view::{ConditionView, KeyView, ModelView};
 use crate::clock::{Millis, millis};
 use crate::outcome::{HealthEffect, KeyEffect, Outcome};
@@ -100,7 +100,7 @@ pub(super) struct Health {
     keys: Vec<Key>,
     /// The index of the next key in turn.
     turn: usize,
-    models: ByModel,
+    models: ModelConditions,
     host: Condition,
     /// Models that have shown a fault of the host since the host last worked.
     host_faults: Vec<(Arc<str>, Millis)>,
@@ -113,18 +113,21 @@ pub(super) struct Health {
 struct Key {
     key: ApiKey,
     whole: Condition,
-    models: ByModel,
+    models: ModelConditions,
 }
 
 impl Health {
     /// Starts without any knowledge. Without keys the client's own key is used, about which nothing is stored.
     pub(super) fn new(keys: &[ApiKey], limits: &Limits) -> Self {
-        let key =
-            |key: &ApiKey| Key { key: key.clone(), whole: Condition::default(), models: ByModel::default() };
+        let key = |key: &ApiKey| Key {
+            key: key.clone(),
+            whole: Condition::default(),
+            models: ModelConditions::default(),
+        };
         Self {
             keys: keys.iter().map(key).collect(),
             turn: 0,
-            models: ByModel::default(),
+            models: ModelConditions::default(),
             host: Condition::default(),
             host_faults: vec![],
             ramp: None,
@@ -234,10 +237,10 @@ impl Health {
                 }
             }
             KeyEffect::LimitsKey | KeyEffect::OutOfCredit | KeyEffect::Rejects => {
-                fail(&mut key.whole, (whole, evidence), pauses, changes);
+                fail(&mut key.whole, whole, evidence, pauses, changes);
             }
             KeyEffect::LimitsModel | KeyEffect::RejectsModel => {
-                fail(key.models.entry(model, *at), (with_model, evidence), pauses, changes);
+                fail(key.models.entry(model, *at), with_model, evidence, pauses, changes);
             }
         }
     }
@@ -258,7 +261,7 @@ impl Health {
         }
         if matches!(effect, HealthEffect::ModelFails | HealthEffect::HostFails) {
             let subject = Subject::Model(model.clone());
-            fail(self.models.entry(model, *at), (subject, evidence), self.pauses, changes);
+            fail(self.models.entry(model, *at), subject, evidence, self.pauses, changes);
         }
         match effect {
             HealthEffect::None => {}
@@ -283,7 +286,7 @@ impl Health {
         self.host_faults.push((report.model.clone(), report.at));
         let is_known = !self.host.is_clear();
         if is_known || self.host_faults.len() >= HOST_MODELS {
-            fail(&mut self.host, (Subject::Host, evidence), self.pauses, changes);
+            fail(&mut self.host, Subject::Host, evidence, self.pauses, changes);
             self.ramp = self.host.rest().map(|rest| rest.until).or(self.ramp);
         }
     }
@@ -297,7 +300,8 @@ impl Health {
 
 fn fail(
     condition: &mut Condition,
-    (subject, evidence): (Subject, &Evidence<'_>),
+    subject: Subject,
+    evidence: &Evidence<'_>,
     pauses: Pauses,
     changes: &mut Vec<Change>,
 ) {

@@ -9,29 +9,29 @@ use vandamme_protocol::compat::Fixup;
 use crate::clock::{self, Millis};
 
 /// The most models; beyond that, the model whose rules expire next is removed.
-const MODELS: usize = 64;
+const MAX_MODELS: usize = 64;
 /// The most fixups per model; beyond that, the oldest is removed.
-const EDITS: usize = 16;
+const MAX_FIXUPS: usize = 16;
 
 /// The learned rules of one provider, by model.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LearnedRules {
-    models: HashMap<Arc<str>, LearnedRule>,
+    models: HashMap<Arc<str>, ModelRules>,
     ttl: Duration,
 }
 
 /// The rules of one model. Expired rules are kept until they are learned again, so that each is logged only once.
 #[derive(Clone, Debug, Default)]
-struct LearnedRule {
-    learnt: Vec<Learnt>,
+struct ModelRules {
+    rules: Vec<Rule>,
     /// The fixups that have not expired, and the time at which the first of them expires.
-    edits: Option<Arc<[Fixup]>>,
-    ends: Millis,
+    fixups: Option<Arc<[Fixup]>>,
+    next_expiry: Millis,
 }
 
 #[derive(Clone, Debug)]
-struct Learnt {
-    edit: Fixup,
+struct Rule {
+    fixup: Fixup,
     until: Millis,
 }
 
@@ -53,8 +53,8 @@ pub(super) enum Novelty {
 
 impl LearnedRules {
     /// Whether no rule is in force.
-    pub(super) fn are_none(&self, now: Millis) -> bool {
-        self.models.values().all(|lesson| lesson.learnt.iter().all(|learnt| learnt.until <= now))
+    pub(super) fn is_empty(&self, now: Millis) -> bool {
+        self.models.values().all(|model_rules| model_rules.rules.iter().all(|rule| rule.until <= now))
     }
 
     pub(super) fn new(ttl: Duration) -> Self {
@@ -62,40 +62,40 @@ impl LearnedRules {
     }
 
     /// Sets the lifetime of rules learned from now on.
-    pub(super) fn keep_for(&mut self, ttl: Duration) {
+    pub(super) fn set_ttl(&mut self, ttl: Duration) {
         self.ttl = ttl;
     }
 
     /// The fixups that requests for `model` need; almost always none.
     pub(super) fn recall(&mut self, now: Millis, model: &str) -> Option<Arc<[Fixup]>> {
-        let lesson = self.models.get_mut(model)?;
-        if lesson.edits.is_some() && lesson.ends <= now {
-            lesson.sort_out(now);
+        let model_rules = self.models.get_mut(model)?;
+        if model_rules.fixups.is_some() && model_rules.next_expiry <= now {
+            model_rules.refresh(now);
         }
-        lesson.edits.clone()
+        model_rules.fixups.clone()
     }
 
-    pub(super) fn learn(&mut self, now: Millis, model: &Arc<str>, edit: Fixup) -> Novelty {
+    pub(super) fn learn(&mut self, now: Millis, model: &Arc<str>, fixup: Fixup) -> Novelty {
         self.make_room_for(model);
         let until = now.saturating_add(clock::millis(self.ttl));
-        let lesson = self.models.entry(model.clone()).or_default();
-        let before = lesson.learnt.len();
-        lesson.learnt.retain(|learnt| learnt.edit != edit);
-        let novelty = if lesson.learnt.len() < before { Novelty::Known } else { Novelty::New };
-        if lesson.learnt.len() >= EDITS {
-            lesson.learnt.remove(0);
+        let model_rules = self.models.entry(model.clone()).or_default();
+        let before = model_rules.rules.len();
+        model_rules.rules.retain(|rule| rule.fixup != fixup);
+        let novelty = if model_rules.rules.len() < before { Novelty::Known } else { Novelty::New };
+        if model_rules.rules.len() >= MAX_FIXUPS {
+            model_rules.rules.remove(0);
         }
-        lesson.learnt.push(Learnt { edit, until });
-        lesson.sort_out(now);
+        model_rules.rules.push(Rule { fixup, until });
+        model_rules.refresh(now);
         novelty
     }
 
     pub(super) fn view(&self, now: Millis) -> Vec<LearnedRuleView> {
-        let all = self.models.iter().flat_map(|(model, lesson)| {
-            let holding = lesson.learnt.iter().filter(move |learnt| learnt.until > now);
-            holding.map(move |Learnt { edit, until }| LearnedRuleView {
+        let all = self.models.iter().flat_map(|(model, model_rules)| {
+            let valid = model_rules.rules.iter().filter(move |rule| rule.until > now);
+            valid.map(move |Rule { fixup, until }| LearnedRuleView {
                 model: model.clone(),
-                edit: edit.clone(),
+                edit: fixup.clone(),
                 left: Duration::from_millis(until - now),
             })
         });
@@ -105,23 +105,23 @@ impl LearnedRules {
     }
 
     fn make_room_for(&mut self, model: &Arc<str>) {
-        if self.models.len() < MODELS || self.models.contains_key(model) {
+        if self.models.len() < MAX_MODELS || self.models.contains_key(model) {
             return;
         }
-        let last = |lesson: &LearnedRule| lesson.learnt.iter().map(|learnt| learnt.until).max();
-        let next = self.models.iter().min_by_key(|(_, lesson)| last(lesson));
-        if let Some(forgotten) = next.map(|(model, _)| model.clone()) {
-            self.models.remove(&forgotten);
+        let last_expiry = |model_rules: &ModelRules| model_rules.rules.iter().map(|rule| rule.until).max();
+        let oldest = self.models.iter().min_by_key(|(_, model_rules)| last_expiry(model_rules));
+        if let Some(oldest) = oldest.map(|(model, _)| model.clone()) {
+            self.models.remove(&oldest);
         }
     }
 }
 
-impl LearnedRule {
-    fn sort_out(&mut self, now: Millis) {
-        let holding = || self.learnt.iter().filter(|learnt| learnt.until > now);
-        let edits: Arc<[Fixup]> = holding().map(|learnt| learnt.edit.clone()).collect();
-        self.ends = holding().map(|learnt| learnt.until).min().unwrap_or(Millis::MAX);
-        self.edits = (!edits.is_empty()).then_some(edits);
+impl ModelRules {
+    fn refresh(&mut self, now: Millis) {
+        let valid = || self.rules.iter().filter(|rule| rule.until > now);
+        let fixups: Arc<[Fixup]> = valid().map(|rule| rule.fixup.clone()).collect();
+        self.next_expiry = valid().map(|rule| rule.until).min().unwrap_or(Millis::MAX);
+        self.fixups = (!fixups.is_empty()).then_some(fixups);
     }
 }
 
@@ -129,7 +129,7 @@ impl LearnedRule {
 mod tests {
     use super::*;
 
-    fn edit(name: &str) -> Fixup {
+    fn fixup(name: &str) -> Fixup {
         Fixup::param(name).unwrap()
     }
 
@@ -138,22 +138,22 @@ mod tests {
     }
 
     fn recalled(learned_rules: &mut LearnedRules, now: Millis, model: &str) -> Vec<Fixup> {
-        learned_rules.recall(now, model).map(|edits| edits.to_vec()).unwrap_or_default()
+        learned_rules.recall(now, model).map(|fixups| fixups.to_vec()).unwrap_or_default()
     }
 
     #[test]
     fn each_rule_expires_and_applies_to_its_model_only() {
         let (mut learned_rules, model) = (learned_rules(), "m".into());
-        learned_rules.learn(0, &model, edit("a"));
-        learned_rules.learn(50, &model, edit("b"));
+        learned_rules.learn(0, &model, fixup("a"));
+        learned_rules.learn(50, &model, fixup("b"));
 
-        assert_eq!(recalled(&mut learned_rules, 99, "m"), [edit("a"), edit("b")]);
-        assert_eq!(recalled(&mut learned_rules, 100, "m"), [edit("b")]);
+        assert_eq!(recalled(&mut learned_rules, 99, "m"), [fixup("a"), fixup("b")]);
+        assert_eq!(recalled(&mut learned_rules, 100, "m"), [fixup("b")]);
         assert_eq!(
             learned_rules.view(100).iter().map(|view| view.left.as_millis()).collect::<Vec<_>>(),
             [50]
         );
-        assert!(!learned_rules.are_none(149) && learned_rules.are_none(150));
+        assert!(!learned_rules.is_empty(149) && learned_rules.is_empty(150));
         assert!(learned_rules.recall(150, "m").is_none() && learned_rules.view(150).is_empty());
         assert!(learned_rules.recall(0, "other").is_none());
     }
@@ -162,25 +162,25 @@ mod tests {
     fn a_rule_that_is_learned_again_is_not_new_even_after_it_expired() {
         let (mut learned_rules, model) = (learned_rules(), "m".into());
 
-        assert_eq!(learned_rules.learn(0, &model, edit("a")), Novelty::New);
-        assert_eq!(learned_rules.learn(10, &model, edit("a")), Novelty::Known);
-        assert_eq!(learned_rules.learn(500, &model, edit("a")), Novelty::Known);
-        assert_eq!(recalled(&mut learned_rules, 550, "m"), [edit("a")]);
+        assert_eq!(learned_rules.learn(0, &model, fixup("a")), Novelty::New);
+        assert_eq!(learned_rules.learn(10, &model, fixup("a")), Novelty::Known);
+        assert_eq!(learned_rules.learn(500, &model, fixup("a")), Novelty::Known);
+        assert_eq!(recalled(&mut learned_rules, 550, "m"), [fixup("a")]);
     }
 
     #[test]
     fn memory_is_bounded_and_the_oldest_goes() {
         let mut learned_rules = learned_rules();
-        for number in 0..MODELS as u64 + 1 {
-            learned_rules.learn(number, &number.to_string().into(), edit("a"));
+        for number in 0..MAX_MODELS as u64 + 1 {
+            learned_rules.learn(number, &number.to_string().into(), fixup("a"));
         }
-        assert_eq!(learned_rules.models.len(), MODELS);
+        assert_eq!(learned_rules.models.len(), MAX_MODELS);
         assert!(learned_rules.recall(0, "0").is_none() && learned_rules.recall(0, "1").is_some());
 
-        for number in 0..EDITS + 1 {
-            learned_rules.learn(0, &"1".into(), edit(&format!("p{number}")));
+        for number in 0..MAX_FIXUPS + 1 {
+            learned_rules.learn(0, &"1".into(), fixup(&format!("p{number}")));
         }
-        let edits = recalled(&mut learned_rules, 0, "1");
-        assert_eq!((edits.len(), &edits[0]), (EDITS, &edit("p1")));
+        let fixups = recalled(&mut learned_rules, 0, "1");
+        assert_eq!((fixups.len(), &fixups[0]), (MAX_FIXUPS, &fixup("p1")));
     }
 }

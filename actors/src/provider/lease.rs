@@ -30,11 +30,11 @@ pub(crate) struct Permits {
     limit: AtomicUsize,
     events: SegQueue<Event>,
     /// A request waits for a permit.
-    awaited: AtomicBool,
+    has_waiters: AtomicBool,
     pub(super) fast_path: FastPath,
     budget: RetryBudget,
     /// Numbers the leases that may be probes.
-    trials: AtomicU64,
+    lease_numbers: AtomicU64,
     /// The incarnation that owns the permits. A replaced incarnation may still be running.
     current: AtomicU64,
 }
@@ -61,15 +61,15 @@ impl fmt::Debug for Permit {
 impl Permits {
     pub(crate) fn new(limit: usize) -> Arc<Self> {
         let (taken, limit) = (AtomicUsize::new(0), AtomicUsize::new(limit));
-        let (events, awaited) = (SegQueue::new(), AtomicBool::new(false));
+        let (events, has_waiters) = (SegQueue::new(), AtomicBool::new(false));
         Arc::new(Self {
             taken,
             limit,
             events,
-            awaited,
+            has_waiters,
             fast_path: FastPath::default(),
             budget: RetryBudget::default(),
-            trials: AtomicU64::new(0),
+            lease_numbers: AtomicU64::new(0),
             current: AtomicU64::new(0),
         })
     }
@@ -89,16 +89,16 @@ impl Permits {
     }
 
     /// The number of a lease that may be a probe. Never 0, which the leases of the fast path have.
-    pub(super) fn number(&self) -> u64 {
-        self.trials.fetch_add(1, Ordering::Relaxed) + 1
+    pub(super) fn next_lease_number(&self) -> u64 {
+        self.lease_numbers.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// From now on this incarnation lends keys and reads the reports.
-    pub(crate) fn belong_to(&self, incarnation: u64) {
+    pub(crate) fn set_incarnation(&self, incarnation: u64) {
         self.current.store(incarnation, Ordering::SeqCst);
     }
 
-    pub(super) fn belongs_to(&self, incarnation: u64) -> bool {
+    pub(super) fn is_current(&self, incarnation: u64) -> bool {
         self.current.load(Ordering::SeqCst) == incarnation
     }
 
@@ -108,13 +108,13 @@ impl Permits {
     }
 
     /// Closes the fast path until the actor has its new settings; meanwhile every request asks the actor.
-    pub(crate) fn withdraw(&self) {
-        self.fast_path.withdraw();
+    pub(crate) fn suspend_fast_path(&self) {
+        self.fast_path.suspend();
     }
 
     /// Sets the number of waiting requests. While there are any, the actor gets a message for every freed permit.
-    pub(crate) fn await_freed(&self, waiting: usize) {
-        self.awaited.store(waiting > 0, Ordering::SeqCst);
+    pub(crate) fn set_waiting(&self, waiting: usize) {
+        self.has_waiters.store(waiting > 0, Ordering::SeqCst);
     }
 
     /// Sets the number of permits. Permits taken beyond it are freed when their requests end.
@@ -131,7 +131,7 @@ impl Permits {
 }
 
 impl Held {
-    pub(super) fn is_of(&self, permits: &Arc<Permits>) -> bool {
+    pub(super) fn belongs_to(&self, permits: &Arc<Permits>) -> bool {
         Arc::ptr_eq(&self.0, permits)
     }
 }
@@ -160,17 +160,23 @@ pub struct Lease {
     ticket: Ticket,
 }
 
+/// The actor that a lease comes from, and the permits that it counts against.
+#[derive(Debug)]
+pub(crate) struct LeaseSource {
+    pub(super) owner: Addr<Provider>,
+    pub(super) incarnation: u64,
+    pub(super) permits: Arc<Permits>,
+}
+
 /// The part of a lease that reports its end.
 #[derive(Debug)]
 struct Ticket {
-    owner: Addr<Provider>,
     provider: Arc<ProviderSettings>,
-    incarnation: u64,
+    source: LeaseSource,
     stage: Stage,
-    permits: Arc<Permits>,
     permit: Option<Permit>,
     /// The lease is a probe: other requests skip its key, model or host until it reports.
-    is_trial: bool,
+    is_probe: bool,
     /// The contents of the next report, apart from the outcome.
     call: Call,
 }
@@ -188,7 +194,7 @@ struct Call {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    Silent,
+    Unreported,
     Reported,
     Finished,
 }
@@ -199,26 +205,25 @@ pub(crate) enum Event {
     /// The result of a call, with the settings that the lease was made under.
     Report { provider: Arc<ProviderSettings>, incarnation: u64, report: Report },
     /// The fixups that made requests for a model acceptable.
-    LearnedRule { provider: Arc<ProviderSettings>, model: Arc<str>, edits: Vec<Fixup> },
+    LearnedRule { provider: Arc<ProviderSettings>, model: Arc<str>, fixups: Vec<Fixup> },
 }
 
 impl Lease {
     pub(crate) fn new(
         provider: Arc<ProviderSettings>,
         model: Arc<str>,
-        (key, size): (ApiKey, Size),
-        (owner, incarnation, permits): (Addr<Provider>, u64, Arc<Permits>),
+        key: ApiKey,
+        size: Size,
+        source: LeaseSource,
     ) -> Self {
         let call =
             Call { key: key.id(), model: model.clone(), began: clock::boot(), request: 0, size, lease: 0 };
         let ticket = Ticket {
-            owner,
             provider: provider.clone(),
-            incarnation,
-            stage: Stage::Silent,
-            permits,
+            source,
+            stage: Stage::Unreported,
             permit: None,
-            is_trial: false,
+            is_probe: false,
             call,
         };
         Self {
@@ -233,24 +238,24 @@ impl Lease {
         }
     }
 
-    pub(crate) fn remembering(mut self, remembered: Option<Arc<[Fixup]>>) -> Self {
-        self.remembered = remembered;
+    pub(crate) fn with_fixups(mut self, fixups: Option<Arc<[Fixup]>>) -> Self {
+        self.remembered = fixups;
         self
     }
 
-    pub(crate) fn holding(mut self, permit: Option<Permit>) -> Self {
+    pub(crate) fn with_permit(mut self, permit: Option<Permit>) -> Self {
         self.ticket.permit = permit;
         self
     }
 
     /// Marks the lease as a probe with this number.
-    pub(super) fn on_trial(mut self, lease: u64) -> Self {
+    pub(super) fn with_probe(mut self, lease: u64) -> Self {
         self.ticket.call.lease = lease;
-        self.ticket.is_trial = true;
+        self.ticket.is_probe = true;
         self
     }
 
-    pub(crate) fn under(mut self, profile: Option<Arc<Profile>>) -> Self {
+    pub(crate) fn with_profile(mut self, profile: Option<Arc<Profile>>) -> Self {
         self.profile = profile;
         self
     }
@@ -279,18 +284,18 @@ impl Lease {
 
     /// Counts a call that is not a retry. The retry budget grows with these calls.
     pub fn count_request(&self) {
-        self.ticket.permits.budget.count_request(clock::boot());
+        self.ticket.source.permits.budget.count_request(clock::boot());
     }
 
     /// Takes one retry from the provider's budget. Returns `false` if the budget is used up.
     pub fn draw_retry(&self) -> bool {
-        self.ticket.permits.budget.draw(clock::boot())
+        self.ticket.source.permits.budget.draw(clock::boot())
     }
 
     /// Records that a reply has started successfully. If the lease is a probe, the probe has succeeded; the reply may
     /// take long.
     pub fn begun(&mut self) {
-        if self.ticket.is_trial {
+        if self.ticket.is_probe {
             self.report(Outcome::Answered, "");
         }
     }
@@ -307,9 +312,9 @@ impl Lease {
     }
 
     /// Reports which fixups made a refused request acceptable.
-    pub fn learn(&self, edits: Vec<Fixup>) {
+    pub fn learn(&self, fixups: Vec<Fixup>) {
         let (provider, model) = (self.provider.clone(), self.model.clone());
-        self.ticket.permits.report(Event::LearnedRule { provider, model, edits });
+        self.ticket.source.permits.report(Event::LearnedRule { provider, model, fixups });
     }
 
     /// The proof of this lease's permit, for the next lease of the same request. Without it, requests that need another
@@ -345,8 +350,8 @@ impl Ticket {
         let message =
             if outcome.is_adverse() { excerpt::one_line(message, excerpt::LINE).into() } else { "".into() };
         let report = Report { outcome, key, model, began, at: clock::boot(), request, size, lease, message };
-        let (provider, incarnation) = (self.provider.clone(), self.incarnation);
-        self.permits.report(Event::Report { provider, incarnation, report });
+        let (provider, incarnation) = (self.provider.clone(), self.source.incarnation);
+        self.source.permits.report(Event::Report { provider, incarnation, report });
     }
 
     fn finish(&mut self, outcome: Outcome, message: &str) {
@@ -358,9 +363,9 @@ impl Ticket {
     /// Frees the permit before it sends the message, since the message makes the provider look for free permits.
     fn free(&mut self) {
         self.permit.take();
-        if self.permits.awaited.load(Ordering::SeqCst) {
+        if self.source.permits.has_waiters.load(Ordering::SeqCst) {
             // Bounded by the requests in flight; it must never block.
-            self.owner.do_send(Freed);
+            self.source.owner.do_send(Freed);
         }
     }
 }
@@ -369,7 +374,7 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         match self.stage {
             Stage::Finished => {}
-            Stage::Silent => self.finish(Outcome::Cancelled, ""),
+            Stage::Unreported => self.finish(Outcome::Cancelled, ""),
             Stage::Reported => self.free(),
         }
     }

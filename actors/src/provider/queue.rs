@@ -13,7 +13,7 @@ use crate::clock::{self, Millis};
 use crate::retry::with_jitter;
 
 /// The interval at which waiting requests are checked.
-const TEND: Duration = Duration::from_millis(50);
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -21,7 +21,7 @@ pub(super) struct Queue {
     /// Requests that wait for their session's key, and afterwards for a permit.
     held: Vec<HeldRequest>,
     /// A check of the waiting requests is scheduled.
-    tended: bool,
+    is_check_scheduled: bool,
 }
 
 #[derive(Debug)]
@@ -49,32 +49,32 @@ impl Queue {
 
 impl Provider {
     /// Answers a request, or queues it for a permit.
-    pub(super) fn enter(&mut self, (request, patience): (LeaseKey, Patience), context: &mut Context<Self>) {
+    pub(super) fn admit(&mut self, request: LeaseKey, patience: Patience, context: &mut Context<Self>) {
         if request.reply.is_closed() {
             return;
         }
-        if request.held.as_ref().is_some_and(|held| held.is_of(&self.permits)) {
-            return self.grant(request, (None, patience), context);
+        if request.held.as_ref().is_some_and(|held| held.belongs_to(&self.permits)) {
+            return self.grant(request, None, patience, context);
         }
         // Waiting requests come first.
         self.serve_waiting(context);
-        match self.waiting.waiters.is_empty().then(|| self.permit()).flatten() {
-            Some(permit) => self.grant(request, (Some(permit), patience), context),
-            None => self.queue((request, patience), context),
+        match self.waiting.waiters.is_empty().then(|| self.take_permit()).flatten() {
+            Some(permit) => self.grant(request, Some(permit), patience, context),
+            None => self.queue(request, patience, context),
         }
     }
 
     /// Takes a permit. If none is free, the next request to free one notifies this actor.
-    fn permit(&self) -> Option<Permit> {
-        let awaits = || {
-            self.permits.await_freed(1);
+    fn take_permit(&self) -> Option<Permit> {
+        let retry = || {
+            self.permits.set_waiting(1);
             // A permit may have been freed in between.
             self.permits.take()
         };
-        self.permits.take().or_else(awaits)
+        self.permits.take().or_else(retry)
     }
 
-    fn queue(&mut self, (request, patience): (LeaseKey, Patience), context: &mut Context<Self>) {
+    fn queue(&mut self, request: LeaseKey, patience: Patience, context: &mut Context<Self>) {
         self.waiting.waiters.retain(|waiter| !waiter.request.reply.is_closed());
         if self.waiting.waiters.len() >= self.limits.provider_queue {
             let LeaseKey { model, reply, .. } = request;
@@ -85,20 +85,21 @@ impl Provider {
         self.permits.fast_path.close();
         let deadline = clock::boot() + clock::millis(wait);
         self.waiting.waiters.push_back(Waiter { request, patience, deadline });
-        self.tend(context);
+        self.schedule_check(context);
     }
 
     /// Makes a request wait until its session's key is free again, if there is room in the queue; otherwise the request
     /// gets another key now. Its permit serves other requests meanwhile.
-    pub(super) fn hold(
+    pub(super) fn hold_for_session(
         &mut self,
         request: LeaseKey,
-        (permit, until): (Option<Permit>, Millis),
+        permit: Option<Permit>,
+        until: Millis,
         context: &mut Context<Self>,
     ) {
         self.waiting.held.retain(|held| !held.request.reply.is_closed());
         if self.waiting.held.len() >= self.limits.provider_queue {
-            return self.grant(request, (permit, Patience::HasWaited), context);
+            return self.grant(request, permit, Patience::HasWaited, context);
         }
         // Jitter keeps the waiting requests from continuing all at once.
         let spread = with_jitter(Duration::from_millis(until.saturating_sub(clock::boot())), fastrand::f64());
@@ -107,7 +108,7 @@ impl Provider {
         self.waiting.held.push(HeldRequest { request, until });
         // This frees the permit for the next waiting request.
         drop(permit);
-        self.tend(context);
+        self.schedule_check(context);
     }
 
     fn serve_held(&mut self, context: &mut Context<Self>) {
@@ -116,31 +117,31 @@ impl Provider {
             std::mem::take(&mut self.waiting.held).into_iter().partition(|held| held.until <= now);
         self.waiting.held = held;
         for HeldRequest { request, .. } in due {
-            self.enter((request, Patience::HasWaited), context);
+            self.admit(request, Patience::HasWaited, context);
         }
     }
 
     /// Schedules a check of the waiting requests, and repeats it while there are any. A permit can become free without
     /// a message to this actor if its lease belonged to the previous incarnation.
-    fn tend(&mut self, context: &mut Context<Self>) {
-        if std::mem::replace(&mut self.waiting.tended, true) {
+    fn schedule_check(&mut self, context: &mut Context<Self>) {
+        if std::mem::replace(&mut self.waiting.is_check_scheduled, true) {
             return;
         }
-        context.run_later(TEND, |provider, context| {
-            provider.waiting.tended = false;
+        context.run_later(CHECK_INTERVAL, |provider, context| {
+            provider.waiting.is_check_scheduled = false;
             provider.catch_up();
             provider.waiting.held.retain(|held| !held.request.reply.is_closed());
             provider.serve_held(context);
             provider.serve_waiting(context);
-            provider.dismiss(clock::boot());
+            provider.refuse_expired(clock::boot());
             if !provider.waiting.is_empty() {
-                provider.tend(context);
+                provider.schedule_check(context);
             }
         });
     }
 
     /// Refuses requests that have waited too long.
-    fn dismiss(&mut self, now: Millis) {
+    fn refuse_expired(&mut self, now: Millis) {
         while self.waiting.waiters.front().is_some_and(|waiter| waiter.deadline <= now) {
             if let Some(waiter) = self.waiting.waiters.pop_front() {
                 let LeaseKey { model, reply, .. } = waiter.request;
@@ -157,9 +158,9 @@ impl Provider {
             && let Some(permit) = self.permits.take()
             && let Some(waiter) = self.waiting.waiters.pop_front()
         {
-            self.grant(waiter.request, (Some(permit), waiter.patience), context);
+            self.grant(waiter.request, Some(permit), waiter.patience, context);
         }
-        self.permits.await_freed(self.waiting.waiters.len());
+        self.permits.set_waiting(self.waiting.waiters.len());
         self.set_fast_path();
     }
 }
@@ -171,6 +172,6 @@ impl Handler<Freed> for Provider {
         self.catch_up();
         self.serve_waiting(context);
         // A request may have found a permit at its second attempt and not have waited.
-        self.permits.await_freed(self.waiting.waiters.len());
+        self.permits.set_waiting(self.waiting.waiters.len());
     }
 }

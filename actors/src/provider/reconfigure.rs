@@ -16,24 +16,25 @@ pub(crate) struct Reconfigure {
 }
 
 /// Whether the settings describe another upstream under the same name; nothing is known about that one.
-pub(crate) fn is_another(before: &ProviderSettings, after: &ProviderSettings) -> bool {
+pub(crate) fn is_another_upstream(before: &ProviderSettings, after: &ProviderSettings) -> bool {
     (&before.base_url, before.api, &before.azure, before.passthrough)
         != (&after.base_url, after.api, &after.azure, after.passthrough)
 }
 
 impl ProviderHealth {
     /// The part of the knowledge that remains valid when the settings change from the first to the second.
-    pub(crate) fn under(
+    pub(crate) fn for_settings(
         &self,
-        (before, after): (&ProviderSettings, &ProviderSettings),
+        before: &ProviderSettings,
+        after: &ProviderSettings,
         limits: &Limits,
     ) -> Self {
-        if is_another(before, after) {
+        if is_another_upstream(before, after) {
             return Self::new(after, limits);
         }
         let mut known = self.clone();
         known.health = self.health.with_keys(&after.keys, limits);
-        known.learned_rules.keep_for(limits.healing_ttl);
+        known.learned_rules.set_ttl(limits.healing_ttl);
         known
     }
 }
@@ -44,15 +45,15 @@ impl Handler<Reconfigure> for Provider {
     fn handle(&mut self, Reconfigure { settings, limits }: Reconfigure, context: &mut Self::Context) {
         // Apply all reports so far to the old settings.
         self.catch_up();
-        self.known = self.known.under((&self.settings, &settings), &limits);
+        self.known = self.known.for_settings(&self.settings, &settings, &limits);
         self.settings = settings;
         self.limits = limits;
         // A replaced incarnation may handle this message late, and never gets later ones.
-        if self.permits.belongs_to(self.incarnation) {
+        if self.permits.is_current(self.incarnation) {
             self.saved.store(self.known.clone());
             self.permits.fast_path.set_turn(self.known.health.turn());
         }
-        self.serve(context);
+        self.publish_source(context);
         self.serve_waiting(context);
     }
 }

@@ -15,9 +15,9 @@ fn start(keys: &[&str], limits: Limits) -> Addr<Provider> {
     let settings = provider("p").keys(keys).build();
     let saved = Snapshot::new(ProviderHealth::new(&settings, &limits));
     let permits = Permits::new(limits.provider_in_flight);
-    permits.belong_to(1);
+    permits.set_incarnation(1);
     panic_guard::start(&Arbiter::new().handle(), "p", MAILBOX, move || {
-        Provider::new(settings, limits, permits, (1, saved))
+        Provider::new(settings, limits, permits, 1, saved)
     })
 }
 
@@ -29,9 +29,9 @@ fn incarnations(keys: &[&str]) -> impl Fn(u64) -> Addr<Provider> {
     let arbiter = Arbiter::new();
     move |number| {
         let (settings, permits, saved) = (settings.clone(), permits.clone(), saved.clone());
-        permits.belong_to(number);
+        permits.set_incarnation(number);
         panic_guard::start(&arbiter.handle(), "p", MAILBOX, move || {
-            Provider::new(settings, limits(), permits, (number, saved))
+            Provider::new(settings, limits(), permits, number, saved)
         })
     }
 }
@@ -165,10 +165,10 @@ async fn with_fast_path(keys: &[&str], limits: Limits) -> (Addr<Provider>, Arc<P
     let settings = provider("p").keys(keys).build();
     let saved = Snapshot::new(ProviderHealth::new(&settings, &limits));
     let permits = Permits::new(limits.provider_in_flight);
-    permits.belong_to(1);
+    permits.set_incarnation(1);
     let counted = permits.clone();
     let address = panic_guard::start(&Arbiter::new().handle(), "p", MAILBOX, move || {
-        Provider::new(settings, limits, permits, (1, saved))
+        Provider::new(settings, limits, permits, 1, saved)
     });
     address.send(Ping).await.unwrap();
     (address, counted)
@@ -267,8 +267,8 @@ async fn a_replaced_actor_lends_nothing_and_reads_nothing() {
     let (old, permits) = with_fast_path(&["a"], limits()).await;
     let lent = lend(&permits).unwrap();
 
-    permits.belong_to(2);
-    permits.withdraw();
+    permits.set_incarnation(2);
+    permits.suspend_fast_path();
     lent.finish(Outcome::KeyRejected);
     old.send(Ping).await.unwrap();
 
@@ -366,9 +366,9 @@ async fn only_configured_keys_are_lent_whatever_was_saved() {
     let (old, new) = (provider("p").keys(&["old"]).build(), elsewhere(&["new"]));
     let saved = Snapshot::new(ProviderHealth::new(&old, &limits()));
     let permits = Permits::new(8);
-    permits.belong_to(1);
+    permits.set_incarnation(1);
     let provider = panic_guard::start(&Arbiter::new().handle(), "p", MAILBOX, move || {
-        Provider::new(new, limits(), permits, (1, saved))
+        Provider::new(new, limits(), permits, 1, saved)
     });
 
     assert_eq!(lease(&provider, &[]).await.unwrap().key.expose(), "new");
@@ -379,10 +379,10 @@ async fn a_replaced_actor_saves_nothing_on_a_late_reload() {
     let settings = provider("p").keys(&["a"]).build();
     let saved = Snapshot::new(ProviderHealth::new(&settings, &limits()));
     let permits = Permits::new(8);
-    permits.belong_to(2);
+    permits.set_incarnation(2);
     let kept = saved.clone();
     let late = panic_guard::start(&Arbiter::new().handle(), "p", MAILBOX, move || {
-        Provider::new(settings, limits(), permits, (1, saved))
+        Provider::new(settings, limits(), permits, 1, saved)
     });
 
     late.do_send(Reconfigure { settings: provider("p").keys(&["a", "b"]).build(), limits: limits() });

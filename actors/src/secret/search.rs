@@ -15,9 +15,9 @@ const REDACTED: &str = "[key]";
 /// Replaces a text from which a key cannot be cut out.
 const WITHHELD: &str = "[a text that contains a key was withheld]";
 /// The most keys whose base64 forms are searched for; each key has six forms.
-const MOST_FORMS: usize = 500;
+const MAX_ENCODED_KEYS: usize = 500;
 /// The most layers of escapes that are undone: JSON inside JSON inside JSON.
-const DEEPEST: usize = 3;
+const MAX_LAYERS: usize = 3;
 
 /// All keys that must not leave the process in a text. The search is built once; cloning is cheap.
 #[derive(Clone)]
@@ -33,9 +33,9 @@ pub struct Secrets {
 
 /// Which occurrences of a key count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum MatchScope {
     /// Occurrences that are not part of a longer word: `token-1` does not match in `token-10`.
-    Alone,
+    WholeWord,
     Anywhere,
 }
 
@@ -61,7 +61,7 @@ impl Secrets {
         // Building fails only beyond 2^31 states, which the bound on keys does not allow.
         let known = search.and_then(Result::ok).map(Arc::new);
         let forms = keys.iter().flat_map(|key| encoded::base64_forms(key.expose().as_bytes()));
-        let is_few = (1..=MOST_FORMS).contains(&keys.len());
+        let is_few = (1..=MAX_ENCODED_KEYS).contains(&keys.len());
         let encoded = is_few.then(|| AhoCorasick::new(forms).ok()).flatten().map(Arc::new);
         Self { known, encoded, own: None, shortest }
     }
@@ -80,17 +80,17 @@ impl Secrets {
 
     /// Whether the text contains a key as a whole word, plain or encoded.
     pub fn found_in(&self, text: &[u8]) -> bool {
-        self.found(text, Place::Alone)
+        self.found(text, MatchScope::WholeWord)
     }
 
     /// Like [`Self::found_in`], for the value of a header: an occurrence inside a longer word counts as well.
     pub fn found_in_header(&self, value: &[u8]) -> bool {
-        self.found(value, Place::Anywhere)
+        self.found(value, MatchScope::Anywhere)
     }
 
     /// Like [`Self::found_in`], without the encoded forms. It is fast enough for whole replies.
     pub fn found_plainly_in(&self, text: &[u8]) -> bool {
-        text.len() >= self.shortest && self.next(text, 0, Place::Alone).is_some()
+        text.len() >= self.shortest && self.next(text, 0, MatchScope::WholeWord).is_some()
     }
 
     /// The text without any of the keys.
@@ -99,7 +99,7 @@ impl Secrets {
             return text;
         }
         let mut bytes = self.cut(text.as_bytes());
-        for _ in 0..DEEPEST {
+        for _ in 0..MAX_LAYERS {
             if !self.found_in(&bytes) {
                 break;
             }
@@ -115,24 +115,24 @@ impl Secrets {
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
     }
 
-    fn found(&self, text: &[u8], place: Place) -> bool {
+    fn found(&self, text: &[u8], scope: MatchScope) -> bool {
         if text.len() < self.shortest {
             return false;
         }
-        if self.next(text, 0, place).is_some() || self.in_base64(text) {
+        if self.next(text, 0, scope).is_some() || self.in_base64(text) {
             return true;
         }
         let in_decoded = |text: &[u8]| {
             encoded::percent_decoded(text)
-                .is_some_and(|text| self.next(&text, 0, place).is_some() || self.in_base64(&text))
+                .is_some_and(|text| self.next(&text, 0, scope).is_some() || self.in_base64(&text))
         };
         if in_decoded(text) {
             return true;
         }
         let mut layer = encoded::unescaped(text);
-        for _ in 0..DEEPEST {
+        for _ in 0..MAX_LAYERS {
             let Some(plain) = layer else { return false };
-            if self.next(&plain, 0, place).is_some() || self.in_base64(&plain) || in_decoded(&plain) {
+            if self.next(&plain, 0, scope).is_some() || self.in_base64(&plain) || in_decoded(&plain) {
                 return true;
             }
             layer = encoded::unescaped(&plain);
@@ -151,14 +151,14 @@ impl Secrets {
     }
 
     fn is_base64_of_one(&self, run: &[u8]) -> bool {
-        encoded::base64_decoded(run).any(|decoded| self.next(&decoded, 0, Place::Anywhere).is_some())
+        encoded::base64_decoded(run).any(|decoded| self.next(&decoded, 0, MatchScope::Anywhere).is_some())
     }
 
     /// The text without the keys that appear in plain form; every other byte is unchanged.
     pub fn without_plain(&self, text: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(text.len());
         let mut from = 0;
-        while let Some(found) = self.next(text, from, Place::Alone) {
+        while let Some(found) = self.next(text, from, MatchScope::WholeWord) {
             out.extend_from_slice(&text[from..found.start]);
             out.extend_from_slice(REDACTED.as_bytes());
             from = found.end;
@@ -179,15 +179,15 @@ impl Secrets {
     }
 
     /// The first occurrence at or after `from`.
-    fn next(&self, text: &[u8], from: usize, place: Place) -> Option<Range<usize>> {
+    fn next(&self, text: &[u8], from: usize, scope: MatchScope) -> Option<Range<usize>> {
         let known = self.known.as_ref().and_then(|search| {
-            first(text, (from, place), |at| {
+            first(text, from, scope, |at| {
                 search.find(Input::new(text).span(at..text.len())).map(|found| found.range())
             })
         });
         let own = self.own.as_ref().and_then(|key| {
             let key = key.expose().as_bytes();
-            first(text, (from, place), |at| {
+            first(text, from, scope, |at| {
                 memmem::find(&text[at..], key).map(|found| at + found..at + found + key.len())
             })
         });
@@ -200,13 +200,14 @@ impl Secrets {
 
 fn first(
     text: &[u8],
-    (from, place): (usize, Place),
+    from: usize,
+    scope: MatchScope,
     find: impl Fn(usize) -> Option<Range<usize>>,
 ) -> Option<Range<usize>> {
     let mut at = from;
     while at < text.len() {
         let found = find(at)?;
-        if place == Place::Anywhere || stands_alone(text, &found) {
+        if scope == MatchScope::Anywhere || is_whole_word(text, &found) {
             return Some(found);
         }
         at = found.start + 1;
@@ -215,17 +216,17 @@ fn first(
 }
 
 /// Whether the match is not part of a longer word.
-fn stands_alone(text: &[u8], found: &Range<usize>) -> bool {
-    let is_word = |at: usize| text.get(at).is_some_and(|&byte| is_of_a_word(byte));
+fn is_whole_word(text: &[u8], found: &Range<usize>) -> bool {
+    let is_word = |at: usize| text.get(at).is_some_and(|&byte| is_word_byte(byte));
     let before = &text[..found.start];
-    let goes_on_before = is_word(found.start)
-        && before.last().is_some_and(|&byte| is_of_a_word(byte))
+    let continues_before = is_word(found.start)
+        && before.last().is_some_and(|&byte| is_word_byte(byte))
         && !ends_in_escape(before);
-    let goes_on_behind = is_word(found.end - 1) && is_word(found.end);
-    !goes_on_before && !goes_on_behind
+    let continues_after = is_word(found.end - 1) && is_word(found.end);
+    !continues_before && !continues_after
 }
 
-fn is_of_a_word(byte: u8) -> bool {
+fn is_word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use super::Scope;
 
 /// The most bytes in total; a signature has a few thousand.
-const MOST_BYTES: usize = 64 << 20;
+const MAX_BYTES: usize = 64 << 20;
 /// The most bytes of one fact with its key; a larger fact is not stored.
-const LARGEST: usize = 1 << 20;
+const MAX_FACT_BYTES: usize = 1 << 20;
 
 #[derive(Default)]
 pub(super) struct Store {
@@ -22,7 +22,7 @@ pub(super) struct Store {
 struct Fact {
     text: String,
     number: u64,
-    learnt: Instant,
+    stored_at: Instant,
 }
 
 impl Store {
@@ -31,35 +31,30 @@ impl Store {
     }
 
     /// Stores a fact and keeps the total at `most` facts or fewer.
-    pub(super) fn keep(
-        &mut self,
-        (scope, key): (Scope, String),
-        text: String,
-        (now, most): (Instant, usize),
-    ) {
+    pub(super) fn keep(&mut self, scope: Scope, key: String, text: String, now: Instant, most: usize) {
         self.forget(&scope, &key);
         let size = size(&key, &text);
-        if size > LARGEST {
+        if size > MAX_FACT_BYTES {
             return;
         }
         // Removes a tenth at once, so that a full store does not have to remove a fact for each new one.
         if self.order.len() >= most {
             self.forget_oldest((most / 10).max(1));
         }
-        while self.bytes + size > MOST_BYTES && !self.order.is_empty() {
+        while self.bytes + size > MAX_BYTES && !self.order.is_empty() {
             self.forget_oldest(1);
         }
         let number = self.next;
         self.next += 1;
         self.bytes += size;
         self.order.insert(number, (scope.clone(), key.clone()));
-        self.facts.entry(scope).or_default().insert(key, Fact { text, number, learnt: now });
+        self.facts.entry(scope).or_default().insert(key, Fact { text, number, stored_at: now });
     }
 
     pub(super) fn forget_older(&mut self, now: Instant, ttl: Duration) {
         while let Some((_, (scope, key))) = self.order.first_key_value() {
-            let learnt = self.facts.get(scope).and_then(|facts| facts.get(key)).map(|fact| fact.learnt);
-            if learnt.is_some_and(|learnt| now.duration_since(learnt) < ttl) {
+            let stored_at = self.facts.get(scope).and_then(|facts| facts.get(key)).map(|fact| fact.stored_at);
+            if stored_at.is_some_and(|stored_at| now.duration_since(stored_at) < ttl) {
                 break;
             }
             self.forget_oldest(1);
@@ -102,7 +97,7 @@ mod tests {
     }
 
     fn keep(store: &mut Store, key: &str, text: &str, at: (Instant, usize)) {
-        store.keep((scope(1, "p"), key.to_owned()), text.to_owned(), at);
+        store.keep(scope(1, "p"), key.to_owned(), text.to_owned(), at.0, at.1);
     }
 
     #[test]
@@ -144,12 +139,12 @@ mod tests {
     #[test]
     fn total_bytes_are_bounded_and_include_keys() {
         let (mut store, now) = (Store::default(), Instant::now());
-        let large = "x".repeat(LARGEST / 4);
+        let large = "x".repeat(MAX_FACT_BYTES / 4);
         for at in 0..1_000 {
             keep(&mut store, &format!("{at}{large}"), &large, (now, 10_000));
         }
-        assert!(store.bytes <= MOST_BYTES && (60..=90).contains(&store.order.len()), "{}", store.order.len());
-        keep(&mut store, "k", &"x".repeat(LARGEST), (now, 10_000));
+        assert!(store.bytes <= MAX_BYTES && (60..=90).contains(&store.order.len()), "{}", store.order.len());
+        keep(&mut store, "k", &"x".repeat(MAX_FACT_BYTES), (now, 10_000));
         assert_eq!(store.find(&scope(1, "p"), "k"), None, "one is larger than all others may be");
     }
 }

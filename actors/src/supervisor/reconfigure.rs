@@ -16,35 +16,35 @@ impl Supervisor {
     pub(super) fn reconfigure(&mut self, settings: Settings) {
         let old = self.registry.load();
         let mut slots = std::mem::take(&mut self.providers);
-        let mut strangers = Vec::new();
+        let mut changed = Vec::new();
         let mut handles = std::collections::BTreeMap::new();
         for provider in &settings.providers {
             let name = &provider.name;
             let (slot, handle) = match (slots.remove(name), old.handle(name)) {
                 (Some(mut slot), Some(handle)) => {
-                    if provider::is_another(&slot.settings, provider) {
-                        strangers.push(name.clone());
+                    if provider::is_another_upstream(&slot.settings, provider) {
+                        changed.push(name.clone());
                     }
                     slot.reconfigure(provider, &settings.limits);
                     // The message must be in the provider's mailbox before the routes that lead to the provider are
                     // published.
-                    handle.permits.withdraw();
+                    handle.permits.suspend_fast_path();
                     handle.address.do_send(provider::Reconfigure {
                         settings: provider.clone(),
                         limits: settings.limits.clone(),
                     });
                     (slot, handle.clone())
                 }
-                (Some(_), None) | (None, _) => self.enlist(provider, &settings),
+                (Some(_), None) | (None, _) => self.add_provider(provider, &settings),
             };
             handles.insert(name.clone(), handle);
             self.providers.insert(name.clone(), slot);
         }
         for name in slots.into_keys() {
             self.retire(&name, &old);
-            strangers.push(name);
+            changed.push(name);
         }
-        old.catalog.do_send(Forget(strangers));
+        old.catalog.do_send(Forget(changed));
         self.routes = Arc::new(Routes::new(&settings, self.lists.clone()));
         self.registry.store(Registry {
             ledger: old.ledger.clone(),
@@ -60,7 +60,7 @@ impl Supervisor {
         self.warm();
     }
 
-    fn enlist(
+    fn add_provider(
         &mut self,
         provider: &Arc<ProviderSettings>,
         settings: &Settings,
@@ -83,13 +83,13 @@ impl Supervisor {
     }
 
     /// Stops the threads of retired providers whose actors have ended.
-    pub(super) fn bury(&mut self) {
+    pub(super) fn stop_retired(&mut self) {
         self.retired.retain(|(address, arbiter)| {
-            let lives = address.upgrade().is_some_and(|address| address.connected());
-            if !lives {
+            let is_running = address.upgrade().is_some_and(|address| address.connected());
+            if !is_running {
                 arbiter.stop();
             }
-            lives
+            is_running
         });
     }
 }
@@ -97,7 +97,7 @@ impl Supervisor {
 impl ProviderSlot {
     /// Also updates the state that a replacement would start from.
     fn reconfigure(&mut self, provider: &Arc<ProviderSettings>, limits: &Limits) {
-        self.health.store(self.health.load().under((&self.settings, provider), limits));
+        self.health.store(self.health.load().for_settings(&self.settings, provider, limits));
         self.permits.resize(limits.provider_in_flight);
         self.settings = provider.clone();
     }

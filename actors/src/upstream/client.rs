@@ -55,7 +55,7 @@ pub enum SendError {
 
 impl From<SendRequestError> for SendError {
     fn from(error: SendRequestError) -> Self {
-        if let Some(fault) = ConnectionFault::of(&error) {
+        if let Some(fault) = ConnectionFault::from_send_error(&error) {
             return Self::Connection(fault);
         }
         #[expect(clippy::wildcard_enum_match_arm, reason = "awc's other errors have other causes")]

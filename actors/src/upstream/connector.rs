@@ -27,7 +27,7 @@ use super::transport::Transport;
 /// The idle time after which a connection is probed, so that one that a firewall has dropped is detected.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 /// The most bytes of an answer to CONNECT that are read.
-const TUNNEL_ANSWER: usize = 8 << 10;
+const MAX_TUNNEL_ANSWER: usize = 8 << 10;
 
 #[derive(Clone)]
 pub(super) struct UpstreamConnector {
@@ -47,18 +47,18 @@ impl UpstreamConnector {
     /// one whose requests the proxy forwards.
     fn connect(&self, uri: &Uri) -> LocalBoxFuture<'static, Result<Connected, ConnectError>> {
         let tls = if self.tls.is_some() { Tls::Yes } else { Tls::No };
-        let proxy = uri.host().and_then(|host| self.proxies.of(tls, host)).cloned();
+        let proxy = uri.host().and_then(|host| self.proxies.proxy_for(tls, host)).cloned();
         let uri = uri.clone();
         let Some(proxy) = proxy else {
             let connecting = self.tcp.call(ConnectInfo::new(uri));
             return Box::pin(async move {
-                Ok(Connected { connection: tuned(connecting.await?)?, forwarding: None })
+                Ok(Connected { connection: set_tcp_options(connecting.await?)?, forwarding: None })
             });
         };
         let address = ConnectInfo::new(format!("{}:{}", proxy.host, proxy.port));
         let connecting = Service::<ConnectInfo<String>>::call(&self.tcp, address);
         Box::pin(async move {
-            let (mut stream, _) = tuned(connecting.await?)?.into_parts();
+            let (mut stream, _) = set_tcp_options(connecting.await?)?.into_parts();
             let forwarding = match tls {
                 Tls::No => Some(Forwarding::new(&uri, proxy)),
                 Tls::Yes => {
@@ -119,7 +119,9 @@ impl Service<ConnectInfo<Uri>> for UpstreamConnector {
     }
 }
 
-fn tuned<R>(connection: Connection<R, TcpStream>) -> Result<Connection<R, TcpStream>, ConnectError> {
+fn set_tcp_options<R>(
+    connection: Connection<R, TcpStream>,
+) -> Result<Connection<R, TcpStream>, ConnectError> {
     let stream = connection.io_ref();
     stream.set_nodelay(true).map_err(ConnectError::Io)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 3);
@@ -138,7 +140,7 @@ async fn tunnel(stream: &mut TcpStream, proxy: &ProxyAddress, target: &str) -> i
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
-        if answer.len() >= TUNNEL_ANSWER {
+        if answer.len() >= MAX_TUNNEL_ANSWER {
             return Err(io::Error::other("the proxy's answer to CONNECT is too long"));
         }
         // Read byte by byte: the bytes after the blank line belong to the tunnel.

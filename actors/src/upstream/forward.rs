@@ -51,14 +51,14 @@ pub(super) enum RequestLine {
     /// The line has been written, or needs no change.
     Done,
     /// No byte of the request has been written yet.
-    Due,
+    Pending,
     /// The rest of the line, and the number of bytes of the request that the line replaces.
     Writing(BytesMut, usize),
 }
 
 impl RequestLine {
-    pub(super) fn of(forwarding: Option<&Forwarding>) -> Self {
-        if forwarding.is_some() { Self::Due } else { Self::Done }
+    pub(super) fn new(forwarding: Option<&Forwarding>) -> Self {
+        if forwarding.is_some() { Self::Pending } else { Self::Done }
     }
 
     /// Writes the start of a request, which starts with `bytes`. Returns how many of these bytes have been written.
@@ -69,7 +69,7 @@ impl RequestLine {
         task: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if let Self::Due = self {
+        if let Self::Pending = self {
             let missing = || io::Error::other("the request line does not fit in one write");
             let (line, length) = forwarding.line(bytes).ok_or_else(missing)?;
             *self = Self::Writing(line, length);
@@ -102,7 +102,7 @@ mod tests {
 
     fn line(url: &str, proxy: &str, head: &str) -> Option<(String, usize)> {
         let settings = ProxySettings::read(|name| (name == "HTTP_PROXY").then(|| proxy.to_owned())).unwrap();
-        let proxy = settings.of(Tls::No, "upstream.example").unwrap().clone();
+        let proxy = settings.proxy_for(Tls::No, "upstream.example").unwrap().clone();
         let (line, length) = Forwarding::new(&url.parse().unwrap(), proxy).line(head.as_bytes())?;
         Some((String::from_utf8(line.to_vec()).unwrap(), length))
     }
@@ -165,9 +165,9 @@ mod tests {
             let head = "POST /v1/messages HTTP/1.1\r\nhost: x\r\n\r\n";
             let request = format!("{head}{}", "b".repeat(100)).into_bytes();
             let proxy = ProxySettings::read(|name| (name == "HTTP_PROXY").then(|| "http://u:p@proxy".to_owned()));
-            let proxy = proxy.unwrap().of(Tls::No, "a.example").unwrap().clone();
+            let proxy = proxy.unwrap().proxy_for(Tls::No, "a.example").unwrap().clone();
             let forwarding = Forwarding::new(&"http://a.example/".parse().unwrap(), proxy);
-            let mut line = RequestLine::of(Some(&forwarding));
+            let mut line = RequestLine::new(Some(&forwarding));
             let mut transport = Narrow { widths: &widths, turn: 0, written: vec![] };
             let mut task = Context::from_waker(std::task::Waker::noop());
             let mut done = 0;

@@ -19,7 +19,7 @@ use super::forward::Forwarding;
 use super::transport::{Received, Transport};
 
 /// The most idle connections kept.
-const MOST_IDLE: usize = 256;
+const MAX_IDLE: usize = 256;
 /// The age at which a connection is replaced between two requests, since load balancers move.
 const LIFETIME: Duration = Duration::from_secs(600);
 /// Shorter than the 60 s or more after which providers close idle connections.
@@ -120,7 +120,7 @@ impl Pool {
     /// Keeps a connection whose reply has ended. `keep_alive`: the seconds for which the upstream keeps it open.
     pub(super) fn put(self: &Rc<Self>, connection: Box<Connection>, keep_alive: Option<u64>) {
         let now = Instant::now();
-        let full = self.idle.borrow().len() >= MOST_IDLE;
+        let full = self.idle.borrow().len() >= MAX_IDLE;
         if full || self.is_distrusted(now) || now.duration_since(connection.opened) >= LIFETIME {
             return;
         }
@@ -134,7 +134,7 @@ impl Pool {
         }
     }
 
-    /// Stops reusing connections for a while: the upstream sends bytes that belong to no reply, and such bytes must not
+    /// Stops reusing connections for a while: the upstream sends bytes that belong to no reply, and these bytes must not
     /// become part of the reply to another request.
     pub(super) fn distrust(&self) {
         let now = Instant::now();

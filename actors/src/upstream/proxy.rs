@@ -57,10 +57,10 @@ impl ProxySettings {
     }
 
     /// The proxy for an upstream host. This machine itself is never reached through a proxy.
-    pub fn of(&self, tls: Tls, host: &str) -> Option<&ProxyAddress> {
+    pub fn proxy_for(&self, tls: Tls, host: &str) -> Option<&ProxyAddress> {
         let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
         let local = host == "localhost" || host.starts_with("127.") || host == "::1";
-        if local || self.exceptions.iter().any(|exception| covers(exception, &host)) {
+        if local || self.exceptions.iter().any(|exception| matches_exception(exception, &host)) {
             return None;
         }
         match tls {
@@ -77,7 +77,7 @@ pub enum Tls {
     No,
 }
 
-fn covers(exception: &str, host: &str) -> bool {
+fn matches_exception(exception: &str, host: &str) -> bool {
     let domain = exception.trim_start_matches("*.").trim_start_matches('.');
     exception == "*" || host == domain || host.strip_suffix(domain).is_some_and(|front| front.ends_with('.'))
 }
@@ -138,7 +138,7 @@ mod tests {
     }
 
     fn proxy(variables: &[(&str, &str)], tls: Tls, host: &str) -> Option<String> {
-        read(variables).unwrap().of(tls, host).map(|proxy| format!("{proxy:?}"))
+        read(variables).unwrap().proxy_for(tls, host).map(|proxy| format!("{proxy:?}"))
     }
 
     #[test]
@@ -164,7 +164,7 @@ mod tests {
     fn a_password_is_used_and_never_printed() {
         let settings = read(&[("HTTPS_PROXY", "http://me:s%40cret@proxy:1")]).unwrap();
 
-        let proxy = settings.of(Tls::Yes, "h").unwrap();
+        let proxy = settings.proxy_for(Tls::Yes, "h").unwrap();
         assert_eq!(proxy.authorization.as_deref(), Some("Basic bWU6c0BjcmV0"));
         assert!(!format!("{settings:?}").contains("cret"));
     }

@@ -20,7 +20,7 @@ use super::pool::{Connection, Pool};
 use super::transport::poll_read_into;
 
 /// The most bytes of a body read at once. All of them may wait for a slow client.
-const LARGEST_READ: usize = 8 << 10;
+const MAX_READ: usize = 8 << 10;
 /// Proxy Authentication Required.
 const PROXY_AUTHENTICATION: u16 = 407;
 
@@ -41,7 +41,7 @@ pub enum ConnectionFault {
 
 impl ConnectionFault {
     /// The fault in `error`, if it comes from this module.
-    pub fn of(error: &SendRequestError) -> Option<Self> {
+    pub fn from_send_error(error: &SendRequestError) -> Option<Self> {
         let (SendRequestError::Send(error) | SendRequestError::Response(ParseError::Io(error))) = error
         else {
             return None;
@@ -81,8 +81,8 @@ pub(super) struct ReplyIo {
     output: BytesMut,
     history: History,
     /// A byte of the reply has arrived.
-    heard: bool,
-    request: Request,
+    has_received: bool,
+    request: RequestState,
     request_line: RequestLine,
     /// Why the request failed before its final head, for awc's next read.
     fault: Option<ConnectionFault>,
@@ -97,12 +97,13 @@ pub(super) enum History {
 
 /// What happens to the request's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Request {
-    Sent,
+enum RequestState {
+    /// The request is being sent or has been sent.
+    Sending,
     /// The upstream has replied with an error before it read all of the request; the rest is dropped.
-    Superseded,
+    AnsweredEarly,
     /// The upstream has closed the connection; the rest is dropped.
-    Refused,
+    ConnectionClosed,
 }
 
 impl fmt::Debug for ReplyIo {
@@ -114,14 +115,14 @@ impl fmt::Debug for ReplyIo {
 impl ReplyIo {
     pub(super) fn new(connection: Box<Connection>, pool: Weak<Pool>, history: History) -> Self {
         Self {
-            request_line: RequestLine::of(connection.forwarding.as_ref()),
+            request_line: RequestLine::new(connection.forwarding.as_ref()),
             connection: Some(connection),
             pool,
             reply: ReplyReader::default(),
             output: BytesMut::new(),
             history,
-            heard: false,
-            request: Request::Sent,
+            has_received: false,
+            request: RequestState::Sending,
             fault: None,
         }
     }
@@ -132,7 +133,7 @@ impl ReplyIo {
         let Some(pool) = self.pool.upgrade() else { return };
         if self.reply.has_excess() {
             pool.distrust();
-        } else if self.reply.reusable() && self.request == Request::Sent {
+        } else if self.reply.reusable() && self.request == RequestState::Sending {
             pool.put(connection, self.reply.keep_alive());
         }
     }
@@ -145,7 +146,7 @@ impl ReplyIo {
 
     /// Fails on a head that cannot be parsed. On a reused connection the bytes most likely belong to an earlier reply;
     /// on a new connection they are this reply's.
-    fn unreadable_head(&mut self, error: ReplyError) -> io::Error {
+    fn fail_on_head(&mut self, error: ReplyError) -> io::Error {
         if self.history == History::New {
             return self.fail(ConnectionFault::Reply(error));
         }
@@ -157,10 +158,10 @@ impl ReplyIo {
 
     /// Handles the end of the connection, with `error` or without.
     fn closed(&mut self, error: Option<io::Error>) -> io::Result<()> {
-        if !self.heard {
+        if !self.has_received {
             return Err(match (self.history, self.request, error) {
                 (History::Reused, _, _) => self.fail(ConnectionFault::Stale),
-                (History::New, Request::Refused, _) => self.fail(ConnectionFault::WhileSending),
+                (History::New, RequestState::ConnectionClosed, _) => self.fail(ConnectionFault::WhileSending),
                 (History::New, _, None) => self.fail(ConnectionFault::BeforeReply),
                 (History::New, _, Some(error)) => error,
             });
@@ -196,13 +197,13 @@ impl ReplyIo {
 
     /// Consumes the received part of the head, and any bytes of the body after it.
     fn take_head(&mut self) -> io::Result<()> {
-        self.heard = true;
+        self.has_received = true;
         let Some(connection) = &mut self.connection else { return Ok(()) };
         let input = &mut connection.input;
         match self.reply.head(input, &mut self.output) {
             Ok(false) => return Ok(()),
             Ok(true) => {}
-            Err(error) => return Err(self.unreadable_head(error)),
+            Err(error) => return Err(self.fail_on_head(error)),
         }
         // An upstream has no reason to send this status itself.
         if self.reply.status() == PROXY_AUTHENTICATION && connection.forwarding.is_some() {
@@ -225,7 +226,7 @@ impl ReplyIo {
     fn poll_body(&mut self, task: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
             let Some(connection) = &mut self.connection else { return Poll::Ready(Ok(())) };
-            let room = buffer.remaining().min(LARGEST_READ);
+            let room = buffer.remaining().min(MAX_READ);
             let mut piece = ReadBuf::new(buffer.initialize_unfilled_to(room));
             match ready!(poll_read_into(&mut connection.transport, task, &mut piece)) {
                 Ok(1..) => {}
@@ -253,7 +254,7 @@ impl ReplyIo {
         while self.reply.in_head() {
             let Some(connection) = &mut self.connection else { return Poll::Ready(()) };
             let Ok(1..) = ready!(connection.poll_input(task)) else {
-                self.request = Request::Refused;
+                self.request = RequestState::ConnectionClosed;
                 return Poll::Ready(());
             };
             if self.take_head().is_err() {
@@ -264,7 +265,7 @@ impl ReplyIo {
         if self.history == History::New && self.reply.status() < 400 {
             return Poll::Pending;
         }
-        self.request = Request::Superseded;
+        self.request = RequestState::AnsweredEarly;
         if self.history == History::Reused {
             // This reply cannot be distinguished from a late reply to an earlier request.
             self.output.clear();
@@ -298,7 +299,7 @@ impl AsyncWrite for ReplyIo {
     fn poll_write(self: Pin<&mut Self>, task: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let Some(connection) = &mut this.connection else { return Poll::Ready(Ok(bytes.len())) };
-        if this.request != Request::Sent {
+        if this.request != RequestState::Sending {
             return Poll::Ready(Ok(bytes.len()));
         }
         let Connection { transport, forwarding, .. } = &mut **connection;
@@ -310,7 +311,7 @@ impl AsyncWrite for ReplyIo {
             Poll::Ready(Ok(length)) => Poll::Ready(Ok(length)),
             // A reply may have arrived before the upstream closed; awc looks for it after it has written the request.
             Poll::Ready(Err(_)) => {
-                this.request = Request::Refused;
+                this.request = RequestState::ConnectionClosed;
                 Poll::Ready(Ok(bytes.len()))
             }
             Poll::Pending => {
@@ -323,12 +324,12 @@ impl AsyncWrite for ReplyIo {
     fn poll_flush(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let Some(connection) = &mut this.connection else { return Poll::Ready(Ok(())) };
-        if this.request != Request::Sent {
+        if this.request != RequestState::Sending {
             return Poll::Ready(Ok(()));
         }
         match Pin::new(&mut connection.transport).poll_flush(task) {
             Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(_)) => this.request = Request::Refused,
+            Poll::Ready(Err(_)) => this.request = RequestState::ConnectionClosed,
             Poll::Pending => ready!(this.poll_early_reply(task)),
         }
         Poll::Ready(Ok(()))

@@ -11,7 +11,7 @@ use rustix::net::RecvFlags;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The start of the reply with which a server may close an idle connection.
-const FAREWELL: &[u8] = b"HTTP/1.1 408";
+const CLOSE_NOTICE: &[u8] = b"HTTP/1.1 408";
 
 #[derive(Debug)]
 pub(super) enum Transport {
@@ -39,34 +39,34 @@ impl Transport {
 
     /// Checks an idle connection, which should have received nothing. If it has, it cannot be reused.
     pub(super) fn received_while_idle(&mut self) -> Received {
-        let mut bytes = [0; FAREWELL.len()];
+        let mut bytes = [0; CLOSE_NOTICE.len()];
         let mut read = ReadBuf::new(&mut bytes);
         let mut task = Context::from_waker(Waker::noop());
         match Pin::new(&mut *self).poll_read(&mut task, &mut read) {
             // The runtime only knows what the system has reported to it; the socket itself knows what has arrived.
             Poll::Pending => self.socket_received(),
-            Poll::Ready(Ok(())) => Received::unasked(read.filled()),
+            Poll::Ready(Ok(())) => Received::from_idle_bytes(read.filled()),
             Poll::Ready(Err(_)) => Received::Closed,
         }
     }
 
     /// Checks what the socket has received, without consuming it.
     fn socket_received(&self) -> Received {
-        let mut bytes = [0; FAREWELL.len()];
+        let mut bytes = [0; CLOSE_NOTICE.len()];
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         match (rustix::net::recv(self.tcp(), &mut bytes[..], flags), self) {
             (Err(Errno::WOULDBLOCK), _) => Received::Nothing,
             // Data on a TLS connection may concern TLS alone, which cannot be seen from here.
             (Ok((0, _)) | Err(_), _) | (Ok(_), Self::Tls(_)) => Received::Closed,
-            (Ok((length, _)), Self::Plain(_)) => Received::unasked(&bytes[..length.min(bytes.len())]),
+            (Ok((length, _)), Self::Plain(_)) => Received::from_idle_bytes(&bytes[..length.min(bytes.len())]),
         }
     }
 }
 
 impl Received {
     /// A server may close an idle connection with a 408 (RFC 9110, section 15.5.9).
-    fn unasked(bytes: &[u8]) -> Self {
-        if FAREWELL.starts_with(bytes) { Self::Closed } else { Self::Bytes }
+    fn from_idle_bytes(bytes: &[u8]) -> Self {
+        if CLOSE_NOTICE.starts_with(bytes) { Self::Closed } else { Self::Bytes }
     }
 }
 

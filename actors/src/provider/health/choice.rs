@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::condition::{Condition, Probe, Standing};
+use super::condition::{Availability, Condition, ProbeKind};
 use super::{Health, Key, LIMITED_MODELS, Size};
 use crate::clock::Millis;
 use crate::retry::SESSION_WAIT;
@@ -68,11 +68,14 @@ pub(in crate::provider) struct Chosen {
     /// No better key was left, so it gets one call.
     pub(in crate::provider) is_known_to_fail: bool,
     /// The request is a probe: other requests skip what it probes.
-    pub(in crate::provider) is_trial: bool,
+    pub(in crate::provider) is_probe: bool,
 }
 
 /// The index of the key that this session prefers.
-pub(in crate::provider) fn preferred(session: Session, keys: impl Iterator<Item = KeyId>) -> Option<usize> {
+pub(in crate::provider) fn preferred_index(
+    session: Session,
+    keys: impl Iterator<Item = KeyId>,
+) -> Option<usize> {
     keys.enumerate().max_by_key(|&(_, key)| session.weight(key)).map(|(at, _)| at)
 }
 
@@ -99,23 +102,23 @@ impl Health {
             return Choice::PassedOver;
         }
         let count = self.keys.len();
-        let places: Vec<_> = (0..count)
+        let candidates: Vec<_> = (0..count)
             .map(|step| (self.turn + step) % count)
             .filter(|&at| !request.tried.contains(&self.keys[at].key.id()))
-            .map(|at| (at, self.keys[at].standing(request)))
+            .map(|at| (at, self.keys[at].availability(request)))
             .collect();
-        if places.is_empty() {
+        if candidates.is_empty() {
             return Choice::AllTried;
         }
-        if let Some(until) = self.session_wait(request, &places) {
+        if let Some(until) = self.session_wait(request, &candidates) {
             return Choice::WaitUntil(until);
         }
         // A session that has waited for its own key must not move because another request was faster.
         let worst = match request.session {
-            Some(_) => Standing::OnTrial(Probe::OfShortWait),
-            None => Standing::Recovering,
+            Some(_) => Availability::Probing(ProbeKind::ShortWait),
+            None => Availability::Recovering,
         };
-        let usable = places.iter().filter(|(_, standing)| *standing <= worst).map(|&(at, _)| at);
+        let usable = candidates.iter().filter(|(_, availability)| *availability <= worst).map(|&(at, _)| at);
         let best = match request.session {
             Some(session) => usable.max_by_key(|&at| session.weight(self.keys[at].key.id())),
             None => usable.into_iter().next(),
@@ -126,7 +129,7 @@ impl Health {
         if request.alternatives == Alternatives::Left {
             return Choice::PassedOver;
         }
-        self.last_resort(request, &places)
+        self.last_resort(request, &candidates)
     }
 
     /// Like [`Self::choose`], for the client's own key, whose health is unknown.
@@ -139,30 +142,31 @@ impl Health {
             return Choice::PassedOver;
         }
         let Some(key) = key else { return Choice::AllTried };
-        let is_trial = self.begin_target_trial(request);
-        let is_known_to_fail = request.alternatives == Alternatives::None && self.fails(request);
-        Choice::Key(Chosen { key, is_known_to_fail, is_trial })
+        let is_probe = self.begin_target_probe(request);
+        let is_known_to_fail = request.alternatives == Alternatives::None && self.is_failing(request);
+        Choice::Key(Chosen { key, is_known_to_fail, is_probe })
     }
 
     /// Marks the model and the host as probed if another target is left. Returns whether the request is a probe.
-    fn begin_target_trial(&mut self, request: &Request<'_>) -> bool {
+    fn begin_target_probe(&mut self, request: &Request<'_>) -> bool {
         if request.alternatives == Alternatives::None {
             return false;
         }
         let known = [self.models.get_mut(request.model), Some(&mut self.host)];
-        let mut is_trial = false;
+        let mut is_probe = false;
         for condition in known.into_iter().flatten() {
-            is_trial |= condition.standing(request.now, request.size) == Standing::Recovering;
-            condition.begin_trial(request.now, request.lease);
+            is_probe |= condition.availability(request.now, request.size) == Availability::Recovering;
+            condition.begin_probe(request.now, request.lease);
         }
-        is_trial
+        is_probe
     }
 
     /// Whether the model or the host is known to fail, or its traffic is still ramping up.
     fn is_passed_over(&self, request: &Request<'_>) -> bool {
         let conditions = [self.models.get(request.model), Some(&self.host)];
-        let worst = conditions.into_iter().flatten().map(|known| known.standing(request.now, request.size));
-        if worst.max().is_some_and(|worst| worst > Standing::Recovering) {
+        let worst =
+            conditions.into_iter().flatten().map(|known| known.availability(request.now, request.size));
+        if worst.max().is_some_and(|worst| worst > Availability::Recovering) {
             return true;
         }
         let fraction = request.session.map_or(request.chance, Session::fraction);
@@ -170,12 +174,12 @@ impl Health {
     }
 
     /// The time at which the session's own key is available again, if the wait is short enough.
-    fn session_wait(&self, request: &Request<'_>, places: &[(usize, Standing)]) -> Option<Millis> {
+    fn session_wait(&self, request: &Request<'_>, candidates: &[(usize, Availability)]) -> Option<Millis> {
         let session = request.session.filter(|_| request.patience == Patience::MayWait)?;
-        let own = places.iter().max_by_key(|&&(at, _)| session.weight(self.keys[at].key.id()))?;
-        let Standing::Waiting { until, .. } = own.1 else { return None };
-        let whole = self.keys[own.0].whole.standing(request.now, request.size);
-        if matches!(whole, Standing::Refused { .. }) {
+        let own = candidates.iter().max_by_key(|&&(at, _)| session.weight(self.keys[at].key.id()))?;
+        let Availability::Waiting { until, .. } = own.1 else { return None };
+        let whole = self.keys[own.0].whole.availability(request.now, request.size);
+        if matches!(whole, Availability::Refused { .. }) {
             return None;
         }
         (until.saturating_sub(request.now) <= crate::clock::millis(SESSION_WAIT)).then_some(until)
@@ -186,41 +190,41 @@ impl Health {
         if request.session.is_none() {
             self.turn = (at + 1) % self.keys.len();
         }
-        let of_key = self.keys[at].begin_trial(request);
-        let is_trial = self.begin_target_trial(request) || of_key;
-        let is_known_to_fail = request.alternatives == Alternatives::None && self.fails(request);
-        Choice::Key(Chosen { key: self.keys[at].key.clone(), is_known_to_fail, is_trial })
+        let of_key = self.keys[at].begin_probe(request);
+        let is_probe = self.begin_target_probe(request) || of_key;
+        let is_known_to_fail = request.alternatives == Alternatives::None && self.is_failing(request);
+        Choice::Key(Chosen { key: self.keys[at].key.clone(), is_known_to_fail, is_probe })
     }
 
     /// Whether the model or the host rests.
-    fn fails(&self, request: &Request<'_>) -> bool {
+    fn is_failing(&self, request: &Request<'_>) -> bool {
         let known = [self.models.get(request.model), Some(&self.host)].into_iter().flatten();
         known
-            .map(|known| known.standing(request.now, request.size))
-            .any(|known| known > Standing::OnTrial(Probe::OfAnythingElse))
+            .map(|known| known.availability(request.now, request.size))
+            .any(|known| known > Availability::Probing(ProbeKind::Other))
     }
 
     /// Chooses the best key although none is usable, unless the upstream's own wait is running for all of them.
-    fn last_resort(&mut self, request: &Request<'_>, places: &[(usize, Standing)]) -> Choice {
+    fn last_resort(&mut self, request: &Request<'_>, candidates: &[(usize, Availability)]) -> Choice {
         let waits = || {
-            places.iter().filter_map(|(at, standing)| match standing {
-                Standing::Waiting { until, may_look } => Some((*at, *until, *may_look)),
-                Standing::Preferred
-                | Standing::Recovering
-                | Standing::OnTrial(_)
-                | Standing::Resting { .. }
-                | Standing::Refused { .. } => None,
+            candidates.iter().filter_map(|(at, availability)| match availability {
+                Availability::Waiting { until, may_check } => Some((*at, *until, *may_check)),
+                Availability::Preferred
+                | Availability::Recovering
+                | Availability::Probing(_)
+                | Availability::Resting { .. }
+                | Availability::Refused { .. } => None,
             })
         };
-        let rank = |standing: Standing| match standing {
-            Standing::Preferred | Standing::Recovering | Standing::OnTrial(_) => Some((0, 0)),
+        let rank = |availability: Availability| match availability {
+            Availability::Preferred | Availability::Recovering | Availability::Probing(_) => Some((0, 0)),
             // An inferred limit has no known end and does not count as known to fail.
-            Standing::Resting { until } => Some((u8::from(until > request.now), until)),
+            Availability::Resting { until } => Some((u8::from(until > request.now), until)),
             // Calling a refused key would replace the other key's 429 with a 401.
-            Standing::Refused { until } => waits().next().is_none().then_some((2, until)),
-            Standing::Waiting { .. } => None,
+            Availability::Refused { until } => waits().next().is_none().then_some((2, until)),
+            Availability::Waiting { .. } => None,
         };
-        let ranked = places.iter().filter_map(|&(at, standing)| Some((rank(standing)?, at)));
+        let ranked = candidates.iter().filter_map(|&(at, availability)| Some((rank(availability)?, at)));
         let best = ranked.min_by_key(|&(rank, at)| {
             (rank, request.session.map(|session| u64::MAX - session.weight(self.keys[at].key.id())))
         });
@@ -229,12 +233,12 @@ impl Health {
                 self.turn = (at + 1) % self.keys.len();
             }
             let is_known_to_fail = rank > 0;
-            return Choice::Key(Chosen { key: self.keys[at].key.clone(), is_known_to_fail, is_trial: false });
+            return Choice::Key(Chosen { key: self.keys[at].key.clone(), is_known_to_fail, is_probe: false });
         }
-        if let Some((at, _, _)) = waits().find(|&(_, _, may_look)| may_look) {
-            self.keys[at].look(request);
+        if let Some((at, _, _)) = waits().find(|&(_, _, may_check)| may_check) {
+            self.keys[at].start_check(request);
             let key = self.keys[at].key.clone();
-            return Choice::Key(Chosen { key, is_known_to_fail: true, is_trial: false });
+            return Choice::Key(Chosen { key, is_known_to_fail: true, is_probe: false });
         }
         let soonest = waits().map(|(_, until, _)| until).min().unwrap_or(request.now);
         Choice::RateLimited { wait: Duration::from_millis(soonest.saturating_sub(request.now)) }
@@ -243,15 +247,15 @@ impl Health {
 
 impl Key {
     /// The key's availability for the request: the worse of the key and the key with this model.
-    fn standing(&self, request: &Request<'_>) -> Standing {
-        let whole = self.whole.standing(request.now, request.size);
+    fn availability(&self, request: &Request<'_>) -> Availability {
+        let whole = self.whole.availability(request.now, request.size);
         let model = self
             .models
             .get(request.model)
-            .map_or(Standing::Preferred, |known| known.standing(request.now, request.size));
+            .map_or(Availability::Preferred, |known| known.availability(request.now, request.size));
         let worst = whole.max(model);
-        if worst < (Standing::Resting { until: 0 }) && self.seems_limited(request.now) {
-            return Standing::Resting { until: request.now };
+        if worst < (Availability::Resting { until: 0 }) && self.seems_limited(request.now) {
+            return Availability::Resting { until: request.now };
         }
         worst
     }
@@ -262,21 +266,21 @@ impl Key {
         self.models.iter().filter(|(_, known)| known.is_rate_limited(now)).count() >= LIMITED_MODELS
     }
 
-    fn of_request(&mut self, model: &str) -> impl Iterator<Item = &mut Condition> {
+    fn conditions_for(&mut self, model: &str) -> impl Iterator<Item = &mut Condition> {
         [Some(&mut self.whole), self.models.get_mut(model)].into_iter().flatten()
     }
 
     /// Marks what has just ended its rest. Returns whether the request is a probe.
-    fn begin_trial(&mut self, request: &Request<'_>) -> bool {
-        let mut is_trial = false;
-        for condition in self.of_request(request.model) {
-            is_trial |= condition.standing(request.now, request.size) == Standing::Recovering;
-            condition.begin_trial(request.now, request.lease);
+    fn begin_probe(&mut self, request: &Request<'_>) -> bool {
+        let mut is_probe = false;
+        for condition in self.conditions_for(request.model) {
+            is_probe |= condition.availability(request.now, request.size) == Availability::Recovering;
+            condition.begin_probe(request.now, request.lease);
         }
-        is_trial
+        is_probe
     }
 
-    fn look(&mut self, request: &Request<'_>) {
-        self.of_request(request.model).for_each(|condition| condition.look(request.now));
+    fn start_check(&mut self, request: &Request<'_>) {
+        self.conditions_for(request.model).for_each(|condition| condition.start_check(request.now));
     }
 }

@@ -16,9 +16,11 @@ const REQUESTS: usize = 8;
 /// The longest wait if the upstream names none.
 const LONGEST_GUESS: Duration = Duration::from_secs(60);
 /// If the remaining wait is longer than this, single calls check whether it is over.
-const LOOK_BEYOND: Duration = Duration::from_secs(60);
-const FIRST_LOOK: Duration = Duration::from_secs(10);
-const LONGEST_LOOK: Duration = Duration::from_secs(300);
+const CHECK_BEYOND: Duration = Duration::from_secs(60);
+/// The pause before the first check; doubled after each.
+const FIRST_CHECK: Duration = Duration::from_secs(10);
+/// The longest pause between two checks.
+const LONGEST_CHECK: Duration = Duration::from_secs(300);
 /// A condition without new evidence for this long is forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(300);
 
@@ -44,28 +46,28 @@ pub(super) struct Rest {
     pub(super) cause: Outcome,
     /// The upstream's error in short.
     pub(super) message: Arc<str>,
-    stated: Option<Stated>,
+    stated: Option<StatedWait>,
     /// The lease that probes the condition.
-    trial: Option<u64>,
+    probe: Option<u64>,
 }
 
 /// The wait that the upstream itself named, for requests at least half as large as the refused one.
 #[derive(Clone, Copy, Debug)]
-struct Stated {
+struct StatedWait {
     until: Millis,
     size: Size,
-    next_look: Millis,
-    looks: u32,
+    next_check: Millis,
+    checks: u32,
 }
 
 /// The state of a condition for a request, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Standing {
+pub(super) enum Availability {
     Preferred,
     /// The rest is over, and no request is probing yet.
     Recovering,
     /// Another request is probing.
-    OnTrial(Probe),
+    Probing(ProbeKind),
     Resting {
         until: Millis,
     },
@@ -73,19 +75,19 @@ pub(super) enum Standing {
     Refused {
         until: Millis,
     },
-    /// The upstream's own wait is running. `may_look`: a single call may check whether it is over.
+    /// The upstream's own wait is running. `may_check`: a single call may check whether it is over.
     Waiting {
         until: Millis,
-        may_look: bool,
+        may_check: bool,
     },
 }
 
 /// What a probe finds out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Probe {
+pub(super) enum ProbeKind {
     /// Whether a short wait that the upstream named is over. It most likely is.
-    OfShortWait,
-    OfAnythingElse,
+    ShortWait,
+    Other,
 }
 
 /// The lengths of rests.
@@ -112,25 +114,25 @@ pub(super) struct Evidence<'e> {
 }
 
 impl Condition {
-    pub(super) fn standing(&self, now: Millis, size: Size) -> Standing {
-        let Some(rest) = &self.rest else { return Standing::Preferred };
+    pub(super) fn availability(&self, now: Millis, size: Size) -> Availability {
+        let Some(rest) = &self.rest else { return Availability::Preferred };
         if rest.until <= now {
-            return match rest.trial {
-                Some(_) if rest.is_short_wait() => Standing::OnTrial(Probe::OfShortWait),
-                Some(_) => Standing::OnTrial(Probe::OfAnythingElse),
-                None => Standing::Recovering,
+            return match rest.probe {
+                Some(_) if rest.is_short_wait() => Availability::Probing(ProbeKind::ShortWait),
+                Some(_) => Availability::Probing(ProbeKind::Other),
+                None => Availability::Recovering,
             };
         }
         match rest.stated.filter(|stated| size.is_comparable_to(stated.size)) {
-            Some(stated) => Standing::Waiting { until: stated.until, may_look: stated.may_look(now) },
+            Some(stated) => Availability::Waiting { until: stated.until, may_check: stated.may_check(now) },
             None if matches!(
                 rest.cause,
                 Outcome::OutOfCredit | Outcome::KeyRejected | Outcome::KeyForbidden
             ) =>
             {
-                Standing::Refused { until: rest.until }
+                Availability::Refused { until: rest.until }
             }
-            None => Standing::Resting { until: rest.until },
+            None => Availability::Resting { until: rest.until },
         }
     }
 
@@ -142,7 +144,7 @@ impl Condition {
     /// Whether the condition carries no more evidence and can be dropped.
     pub(super) fn is_forgotten(&self, now: Millis) -> bool {
         let end = self.rest.as_ref().map_or(self.seen, |rest| rest.until.max(self.seen));
-        let is_tried = self.rest.as_ref().is_some_and(|rest| rest.trial.is_some());
+        let is_tried = self.rest.as_ref().is_some_and(|rest| rest.probe.is_some());
         !is_tried && end.saturating_add(millis(FORGOTTEN)) <= now
     }
 
@@ -152,8 +154,8 @@ impl Condition {
 
     /// Whether a lease is probing the condition.
     #[cfg(test)]
-    pub(super) fn is_on_trial(&self) -> bool {
-        self.rest.as_ref().is_some_and(|rest| rest.trial.is_some())
+    pub(super) fn is_probed(&self) -> bool {
+        self.rest.as_ref().is_some_and(|rest| rest.probe.is_some())
     }
 
     pub(super) fn is_rate_limited(&self, now: Millis) -> bool {
@@ -164,35 +166,35 @@ impl Condition {
 
     /// Marks the condition as probed by this lease. Until it is released, other requests avoid the condition if they
     /// can.
-    pub(super) fn begin_trial(&mut self, now: Millis, lease: u64) {
+    pub(super) fn begin_probe(&mut self, now: Millis, lease: u64) {
         if let Some(rest) = &mut self.rest
             && rest.until <= now
-            && rest.trial.is_none()
+            && rest.probe.is_none()
         {
-            rest.trial = Some(lease);
+            rest.probe = Some(lease);
         }
     }
 
     /// Lets a single call pass to check whether the upstream's wait is over.
-    pub(super) fn look(&mut self, now: Millis) {
+    pub(super) fn start_check(&mut self, now: Millis) {
         if let Some(stated) = self.rest.as_mut().and_then(|rest| rest.stated.as_mut()) {
-            stated.looks = stated.looks.saturating_add(1);
-            stated.next_look = now.saturating_add(millis(look_pause(stated.looks)));
+            stated.checks = stated.checks.saturating_add(1);
+            stated.next_check = now.saturating_add(millis(check_pause(stated.checks)));
         }
     }
 
     /// Releases the mark of this lease.
     pub(super) fn release(&mut self, lease: u64) {
         if let Some(rest) = &mut self.rest
-            && rest.trial == Some(lease)
+            && rest.probe == Some(lease)
         {
-            rest.trial = None;
+            rest.probe = None;
         }
     }
 
     pub(super) fn release_all(&mut self) {
         if let Some(rest) = &mut self.rest {
-            rest.trial = None;
+            rest.probe = None;
         }
     }
 
@@ -207,10 +209,10 @@ impl Condition {
             self.rests = 0;
             return false;
         };
-        let is_about_less = rest.stated.is_some_and(|stated| {
+        let is_smaller_than_limited = rest.stated.is_some_and(|stated| {
             stated.until > now && rest.until > now && !size.is_comparable_to(stated.size)
         });
-        if is_about_less {
+        if is_smaller_than_limited {
             return false;
         }
         *self = Self { changed: now, seen: now, ..Self::default() };
@@ -220,7 +222,9 @@ impl Condition {
     /// Applies a failure that counts against this condition. Returns whether a rest starts.
     pub(super) fn fail(&mut self, evidence: &Evidence<'_>, pauses: Pauses) -> bool {
         let is_repeat = self.failed.iter().any(|&(request, _)| request == evidence.request);
-        if evidence.began < self.changed || (is_repeat && self.rest.is_none() && self.needs_many(evidence)) {
+        if evidence.began < self.changed
+            || (is_repeat && self.rest.is_none() && self.needs_repeated_failures(evidence))
+        {
             return false;
         }
         self.seen = evidence.now;
@@ -228,7 +232,10 @@ impl Condition {
             self.failed.truncate(REQUESTS - 1);
             self.failed.insert(0, (evidence.request, evidence.now));
         }
-        if self.needs_many(evidence) && self.rest.is_none() && self.failed.len() < FAILURES_BEFORE_REST {
+        if self.needs_repeated_failures(evidence)
+            && self.rest.is_none()
+            && self.failed.len() < FAILURES_BEFORE_REST
+        {
             return false;
         }
         let now = evidence.now;
@@ -239,7 +246,7 @@ impl Condition {
             cause: evidence.outcome,
             message: evidence.message.into(),
             stated,
-            trial: None,
+            probe: None,
         };
         if !(is_repeat && self.rest.is_some()) {
             self.rests = self.rests.saturating_add(1);
@@ -248,12 +255,12 @@ impl Condition {
         true
     }
 
-    fn needs_many(&self, evidence: &Evidence<'_>) -> bool {
+    fn needs_repeated_failures(&self, evidence: &Evidence<'_>) -> bool {
         use crate::outcome::HealthEffect::{HostFails, ModelFails};
         matches!(evidence.outcome.treatment().health, ModelFails | HostFails)
     }
 
-    fn pause(&self, evidence: &Evidence<'_>, pauses: Pauses) -> (Duration, Option<Stated>) {
+    fn pause(&self, evidence: &Evidence<'_>, pauses: Pauses) -> (Duration, Option<StatedWait>) {
         const CREDIT: Duration = Duration::from_secs(300);
         let now = evidence.now;
         let doubled = |longest: Duration| {
@@ -265,9 +272,9 @@ impl Condition {
                 let until = now.saturating_add(millis(wait));
                 // A check that found the same wait delays the next one.
                 let stated = self.rest.as_ref().and_then(|rest| rest.stated);
-                let looks = stated.filter(|stated| stated.until > now).map_or(0, |stated| stated.looks);
-                let next_look = now.saturating_add(millis(look_pause(looks)));
-                let stated = Stated { until, size: evidence.size, next_look, looks };
+                let checks = stated.filter(|stated| stated.until > now).map_or(0, |stated| stated.checks);
+                let next_check = now.saturating_add(millis(check_pause(checks)));
+                let stated = StatedWait { until, size: evidence.size, next_check, checks };
                 (wait.min(pauses.cap), Some(stated))
             }
             Outcome::OutOfCredit => (CREDIT.min(pauses.cap), None),
@@ -297,13 +304,13 @@ impl Rest {
     }
 }
 
-impl Stated {
-    fn may_look(&self, now: Millis) -> bool {
-        self.until.saturating_sub(now) > millis(LOOK_BEYOND) && self.next_look <= now
+impl StatedWait {
+    fn may_check(&self, now: Millis) -> bool {
+        self.until.saturating_sub(now) > millis(CHECK_BEYOND) && self.next_check <= now
     }
 }
 
 /// 10, 20, 40 … 300 s.
-fn look_pause(looks: u32) -> Duration {
-    FIRST_LOOK.saturating_mul(2u32.saturating_pow(looks.min(8))).min(LONGEST_LOOK)
+fn check_pause(checks: u32) -> Duration {
+    FIRST_CHECK.saturating_mul(2u32.saturating_pow(checks.min(8))).min(LONGEST_CHECK)
 }

@@ -10,7 +10,7 @@ use crate::clock::Millis;
 const MOST: usize = 256;
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct ByModel(HashMap<Arc<str>, Entry>);
+pub(super) struct ModelConditions(HashMap<Arc<str>, Entry>);
 
 #[derive(Clone, Debug)]
 struct Entry {
@@ -18,7 +18,7 @@ struct Entry {
     used: Millis,
 }
 
-impl ByModel {
+impl ModelConditions {
     pub(super) fn get(&self, model: &str) -> Option<&Condition> {
         self.0.get(model).map(|entry| &entry.condition)
     }

@@ -4,7 +4,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::condition::Standing;
+use super::condition::Availability;
 use super::*;
 use crate::outcome::LimitScope;
 use crate::testing::{limits, provider};
@@ -16,9 +16,9 @@ const PAST_EVERY_REST: Millis = 400_000;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Choose(Wanted),
+    Choose(KeyRequest),
     /// The lease at this index reports, and continues or ends.
-    Report(usize, Outcome, Afterwards),
+    Report(usize, Outcome, AfterReport),
     /// The client disconnects.
     Drop(usize),
     Delay(Millis),
@@ -29,7 +29,7 @@ enum Step {
 }
 
 #[derive(Clone, Debug)]
-struct Wanted {
+struct KeyRequest {
     model: &'static str,
     session: Option<Session>,
     size: Size,
@@ -47,14 +47,14 @@ enum Owner {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Afterwards {
-    GoesOn,
+enum AfterReport {
+    Continues,
     Ends,
 }
 
 /// The data with which a lease reports.
 #[derive(Clone, Debug)]
-struct Taken {
+struct OpenLease {
     key: KeyId,
     model: &'static str,
     began: Millis,
@@ -71,7 +71,7 @@ struct Bench {
     now: Millis,
     count: u64,
     incarnation: u64,
-    taken: Vec<Taken>,
+    leases: Vec<OpenLease>,
 }
 
 fn keys(names: &[&str]) -> Vec<ApiKey> {
@@ -85,12 +85,12 @@ impl Bench {
             Owner::Client => vec![],
         };
         let health = Health::new(&keys, &limits());
-        Self { health, owner, now: 1_000_000, count: 0, incarnation: 1, taken: vec![] }
+        Self { health, owner, now: 1_000_000, count: 0, incarnation: 1, leases: vec![] }
     }
 
-    fn choose(&mut self, wanted: &Wanted) -> Choice {
+    fn choose(&mut self, wanted: &KeyRequest) -> Choice {
         self.count += 1;
-        let Wanted { model, session, size, alternatives, patience, chance } = *wanted;
+        let KeyRequest { model, session, size, alternatives, patience, chance } = *wanted;
         let (now, lease) = (self.now, self.count);
         let tried = &[];
         let request = Request { now, model, session, tried, size, alternatives, patience, lease, chance };
@@ -100,21 +100,21 @@ impl Bench {
         }
     }
 
-    fn take(&mut self, wanted: &Wanted) {
-        let Choice::Key(Chosen { key, is_trial, .. }) = self.choose(wanted) else { return };
-        self.taken.push(Taken {
+    fn take(&mut self, wanted: &KeyRequest) {
+        let Choice::Key(Chosen { key, is_probe, .. }) = self.choose(wanted) else { return };
+        self.leases.push(OpenLease {
             key: key.id(),
             model: wanted.model,
             began: self.now,
             request: self.count,
             size: wanted.size,
-            lease: if is_trial { self.count } else { 0 },
+            lease: if is_probe { self.count } else { 0 },
             incarnation: self.incarnation,
         });
     }
 
-    fn report(&mut self, taken: &Taken, outcome: Outcome) {
-        let Taken { key, model, began, request, size, lease, incarnation } = *taken;
+    fn report(&mut self, taken: &OpenLease, outcome: Outcome) {
+        let OpenLease { key, model, began, request, size, lease, incarnation } = *taken;
         let lease = if incarnation == self.incarnation { lease } else { 0 };
         let outcome = match self.owner {
             Owner::Gateway => outcome,
@@ -125,20 +125,20 @@ impl Bench {
     }
 
     fn run(&mut self, step: &Step) {
-        let place = |place: usize| (!self.taken.is_empty()).then(|| place % self.taken.len());
+        let index = |index: usize| (!self.leases.is_empty()).then(|| index % self.leases.len());
         match step {
             Step::Choose(wanted) => self.take(wanted),
             Step::Report(at, outcome, afterwards) => {
-                let Some(at) = place(*at) else { return };
-                self.report(&self.taken[at].clone(), *outcome);
+                let Some(at) = index(*at) else { return };
+                self.report(&self.leases[at].clone(), *outcome);
                 match afterwards {
-                    Afterwards::GoesOn => self.taken[at].began = self.now,
-                    Afterwards::Ends => drop(self.taken.remove(at)),
+                    AfterReport::Continues => self.leases[at].began = self.now,
+                    AfterReport::Ends => drop(self.leases.remove(at)),
                 }
             }
             Step::Drop(at) => {
-                let Some(at) = place(*at) else { return };
-                let taken = self.taken.remove(at);
+                let Some(at) = index(*at) else { return };
+                let taken = self.leases.remove(at);
                 self.report(&taken, Outcome::Cancelled);
             }
             Step::Delay(millis) => self.now += millis,
@@ -151,21 +151,21 @@ impl Bench {
         }
     }
 
-    fn held(&mut self) -> usize {
-        self.health.conditions().filter(|condition| condition.is_on_trial()).count()
+    fn marks(&mut self) -> usize {
+        self.health.conditions().filter(|condition| condition.is_probed()).count()
     }
 
     /// Chooses a key for the first request, with no other target left.
-    fn first(&mut self, model: &'static str, size: Size) -> Choice {
+    fn choose_without_alternative(&mut self, model: &'static str, size: Size) -> Choice {
         let session = None;
         let (alternatives, patience) = (Alternatives::None, Patience::HasWaited);
-        self.choose(&Wanted { model, session, size, alternatives, patience, chance: 0.9 })
+        self.choose(&KeyRequest { model, session, size, alternatives, patience, chance: 0.9 })
     }
 
     /// Whether the upstream's own wait is running for a key.
-    fn waits(&self, model: &str, size: Size) -> bool {
+    fn has_upstream_wait(&self, model: &str, size: Size) -> bool {
         let is_waiting =
-            |known: &Condition| matches!(known.standing(self.now, size), Standing::Waiting { .. });
+            |known: &Condition| matches!(known.availability(self.now, size), Availability::Waiting { .. });
         self.health
             .keys
             .iter()
@@ -185,13 +185,13 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![3 => proptest::sample::select(Outcome::ALL.to_vec()), 1 => limit]
 }
 
-fn wanted() -> impl Strategy<Value = Wanted> {
+fn wanted() -> impl Strategy<Value = KeyRequest> {
     let model = proptest::sample::select(MODELS.to_vec());
     let session = proptest::option::of((0..5_u64).prop_map(|session| Session(session * 7_919)));
     let alternatives = prop_oneof![Just(Alternatives::None), Just(Alternatives::Left)];
     let patience = prop_oneof![Just(Patience::MayWait), Just(Patience::HasWaited)];
     (model, session, size(), alternatives, patience, 0.0..1.0).prop_map(
-        |(model, session, size, alternatives, patience, chance)| Wanted {
+        |(model, session, size, alternatives, patience, chance)| KeyRequest {
             model,
             session,
             size,
@@ -203,7 +203,7 @@ fn wanted() -> impl Strategy<Value = Wanted> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let afterwards = prop_oneof![1 => Just(Afterwards::GoesOn), 3 => Just(Afterwards::Ends)];
+    let afterwards = prop_oneof![1 => Just(AfterReport::Continues), 3 => Just(AfterReport::Ends)];
     prop_oneof![
         8 => wanted().prop_map(Step::Choose),
         6 => (0_usize..99, outcome(), afterwards).prop_map(|(at, outcome, then)| Step::Report(at, outcome, then)),
@@ -230,19 +230,19 @@ proptest! {
     ) {
         let mut bench = Bench::new(owner);
         steps.iter().for_each(|step| bench.run(step));
-        for (place, taken) in std::mem::take(&mut bench.taken).into_iter().enumerate() {
-            let end = if place % 2 == 0 { ends[place / 2 % ends.len()] } else { Outcome::Cancelled };
+        for (index, taken) in std::mem::take(&mut bench.leases).into_iter().enumerate() {
+            let end = if index % 2 == 0 { ends[index / 2 % ends.len()] } else { Outcome::Cancelled };
             bench.report(&taken, end);
         }
-        prop_assert_eq!(bench.held(), 0);
+        prop_assert_eq!(bench.marks(), 0);
 
         // Right away: only the upstream's own wait refuses a request, and only a request of comparable size.
         for model in MODELS {
             let large = Size { body: 2500, max_tokens: 2500 };
-            let choice = bench.first(model, large);
+            let choice = bench.choose_without_alternative(model, large);
             let is_key = matches!(choice, Choice::Key(_));
-            prop_assert!(is_key || bench.waits(model, large), "{:?}", choice);
-            let choice = bench.first(model, Size::default());
+            prop_assert!(is_key || bench.has_upstream_wait(model, large), "{:?}", choice);
+            let choice = bench.choose_without_alternative(model, Size::default());
             prop_assert!(matches!(choice, Choice::Key(_)), "{:?}", choice);
         }
         bench.health.release_all();
@@ -251,19 +251,19 @@ proptest! {
         bench.now += PAST_EVERY_REST;
         for (model, session) in MODELS.into_iter().flat_map(|model| (0..5).map(move |session| (model, session))) {
             let session = Session(session * 7_919);
-            let own = preferred(session, bench.health.keys.iter().map(|key| key.key.id()));
+            let own = preferred_index(session, bench.health.keys.iter().map(|key| key.key.id()));
             let own = own.map(|at| bench.health.keys[at].key.id());
             let (alternatives, patience) = (Alternatives::Left, Patience::MayWait);
-            let wanted = Wanted { model, session: Some(session), size: Size::default(), alternatives, patience, chance: 0.9 };
-            let before = bench.taken.len();
+            let wanted = KeyRequest { model, session: Some(session), size: Size::default(), alternatives, patience, chance: 0.9 };
+            let before = bench.leases.len();
             bench.take(&wanted);
-            prop_assert_eq!(bench.taken.len(), before + 1, "the target was passed over");
-            let taken = bench.taken.remove(before);
+            prop_assert_eq!(bench.leases.len(), before + 1, "the target was passed over");
+            let taken = bench.leases.remove(before);
             prop_assert!(owner == Owner::Client || Some(taken.key) == own, "the session got another key");
             bench.now += 1000;
             bench.report(&taken, Outcome::Answered);
         }
-        prop_assert_eq!(bench.held(), 0);
+        prop_assert_eq!(bench.marks(), 0);
     }
 }
 
@@ -272,12 +272,13 @@ fn a_short_wait_that_is_over_leaves_no_mark() {
     let mut bench = Bench::new(Owner::Gateway);
     let size = Size::default();
     let (alternatives, patience) = (Alternatives::None, Patience::MayWait);
-    let wanted = Wanted { model: "m0", session: Some(Session(1)), size, alternatives, patience, chance: 0.5 };
+    let wanted =
+        KeyRequest { model: "m0", session: Some(Session(1)), size, alternatives, patience, chance: 0.5 };
     bench.take(&wanted);
     let limited = Outcome::RateLimited { wait: Some(Duration::from_secs(2)), scope: LimitScope::Model };
-    bench.run(&Step::Report(0, limited, Afterwards::Ends));
+    bench.run(&Step::Report(0, limited, AfterReport::Ends));
     bench.now += 3000;
     bench.take(&wanted);
     bench.run(&Step::Drop(0));
-    assert_eq!(bench.held(), 0, "there was nothing to probe");
+    assert_eq!(bench.marks(), 0, "there was nothing to probe");
 }

@@ -27,7 +27,7 @@ use self::clients::ClientRequest;
 use self::gateway::Exchange;
 use self::timeline::Timeline;
 use self::upstream::Upstream;
-use super::{Health, Session, Size, preferred};
+use super::{Health, Session, Size, preferred_index};
 use crate::clock::Millis;
 use crate::retry::{RecentFailures, RetryBudget};
 use crate::secret::ApiKey;
@@ -91,7 +91,7 @@ impl Provider {
 impl World {
     fn new(seed: u64) -> Rc<Self> {
         let mut rng = Rng::with_seed(seed);
-        let upstream = Upstream::of_a_day(&mut rng);
+        let upstream = Upstream::random_day(&mut rng);
         Rc::new(Self {
             time: Timeline::new(START),
             rng: RefCell::new(rng),
@@ -120,15 +120,15 @@ impl World {
         self.time.sleep_until(self.time.now() + pause).await;
     }
 
-    fn held(&self) -> usize {
-        let held = |provider: &Provider| {
-            provider.health.borrow_mut().conditions().filter(|known| known.is_on_trial()).count()
+    fn marks(&self) -> usize {
+        let marks = |provider: &Provider| {
+            provider.health.borrow_mut().conditions().filter(|known| known.is_probed()).count()
         };
-        self.providers.iter().map(held).sum()
+        self.providers.iter().map(marks).sum()
     }
 
     fn count(&self, name: &'static str) -> u64 {
-        self.audit.borrow().counted(name)
+        self.audit.borrow().total(name)
     }
 }
 
@@ -138,7 +138,7 @@ async fn replacements(world: Rc<World>) {
         world.pause(40 * MINUTE, 80 * MINUTE).await;
         let provider = world.pick(PROVIDERS);
         world.providers[provider].replace();
-        world.audit.borrow_mut().replaced(provider);
+        world.audit.borrow_mut().count_replacement(provider);
     }
 }
 
@@ -149,7 +149,8 @@ fn first_requests(world: &Rc<World>, size: Size) {
         for session in [None, Some(Session(1)), Some(Session(99)), Some(Session(12_345_678))] {
             let world = world.clone();
             world.clone().time.spawn(async move {
-                let request = ClientRequest { model, session, size, gone: Millis::MAX, own_fault: None };
+                let request =
+                    ClientRequest { model, session, size, disconnects_at: Millis::MAX, own_fault: None };
                 let answer = Exchange::new(&world, &request).answer().await;
                 assert!(answer.is_ok(), "m{model} is not served: {answer:?}");
                 world.audit.borrow_mut().count("first requests");
@@ -171,7 +172,7 @@ fn simulate(seed: u64) {
     world.audit.borrow().print(seed, world.upstream.borrow().faults);
 
     // The day ends during faults: every client disconnects, and every fault ends.
-    assert_eq!(world.held(), 0, "a lease leaves a mark");
+    assert_eq!(world.marks(), 0, "a lease leaves a mark");
     let resting = world.providers.iter().filter(|known| !known.health.borrow().is_clear(world.time.now()));
     assert_eq!(resting.count(), PROVIDERS, "the day must end while every provider has a resting condition");
     world.upstream.borrow_mut().heal();
@@ -179,7 +180,7 @@ fn simulate(seed: u64) {
     first_requests(&world, Size { body: 1, max_tokens: 1 });
     world.time.advance(6 * MINUTE);
     first_requests(&world, Size { body: 1_000_000, max_tokens: 64_000 });
-    assert_eq!(world.held(), 0, "a probe leaves a mark");
+    assert_eq!(world.marks(), 0, "a probe leaves a mark");
     world.audit.borrow().check();
     println!("simulated in {:?}", began.elapsed());
 }
@@ -193,7 +194,8 @@ fn a_day_of_mixed_faults_refuses_no_request_unnecessarily() {
 #[test]
 fn sessions_are_spread_over_all_keys() {
     let keys = Provider::new(0).keys;
-    let places = (0..100).filter_map(|session| preferred(Session(session), keys.iter().map(ApiKey::id)));
+    let places =
+        (0..100).filter_map(|session| preferred_index(Session(session), keys.iter().map(ApiKey::id)));
     let counts = places.fold([0; KEYS], |mut counts, at| {
         counts[at] += 1;
         counts

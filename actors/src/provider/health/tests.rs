@@ -17,7 +17,7 @@ struct Bench {
 
 /// A request that got a key.
 #[derive(Clone, Debug)]
-struct Taken {
+struct LeasedCall {
     key: KeyId,
     model: &'static str,
     began: Millis,
@@ -61,27 +61,27 @@ impl Bench {
         &mut self,
         model: &'static str,
         set: impl FnOnce(&mut Request<'_>),
-    ) -> Result<Taken, Choice> {
+    ) -> Result<LeasedCall, Choice> {
         let began = self.now;
         let (choice, number, size) = self.request(|request| {
             request.model = model;
             set(request);
         });
         let Choice::Key(Chosen { key, is_known_to_fail, .. }) = choice else { return Err(choice) };
-        Ok(Taken { key: key.id(), model, began, number, is_known_to_fail, size })
+        Ok(LeasedCall { key: key.id(), model, began, number, is_known_to_fail, size })
     }
 
-    fn take_without(&mut self, tried: KeyId) -> Result<Taken, Choice> {
+    fn take_without(&mut self, tried: KeyId) -> Result<LeasedCall, Choice> {
         let leaked: &'static [KeyId] = vec![tried].leak();
         self.take_with(MODEL, |request| request.tried = leaked)
     }
 
-    fn take(&mut self) -> Taken {
+    fn take(&mut self) -> LeasedCall {
         self.take_with(MODEL, |_| {}).expect("a key")
     }
 
-    fn end(&mut self, taken: &Taken, outcome: Outcome) -> Vec<Change> {
-        let &Taken { key, model, began, number, size, .. } = taken;
+    fn report(&mut self, taken: &LeasedCall, outcome: Outcome) -> Vec<Change> {
+        let &LeasedCall { key, model, began, number, size, .. } = taken;
         let report = Report {
             outcome,
             key,
@@ -98,14 +98,14 @@ impl Bench {
 
     fn fail(&mut self, model: &'static str, outcome: Outcome) {
         let taken = self.take_with(model, |_| {}).expect("a key");
-        self.end(&taken, outcome);
+        self.report(&taken, outcome);
     }
 
-    fn pass(&mut self, seconds: u64) {
+    fn advance(&mut self, seconds: u64) {
         self.now += seconds * 1000;
     }
 
-    fn beside_another(&mut self) -> Result<Taken, Choice> {
+    fn take_with_alternative(&mut self) -> Result<LeasedCall, Choice> {
         self.take_with(MODEL, |request| request.alternatives = Alternatives::Left)
     }
 }
@@ -155,7 +155,7 @@ fn a_lone_key_is_never_refused_for_a_guess_and_other_models_never_rest() {
 fn only_the_upstreams_own_wait_refuses_and_only_comparable_requests() {
     let mut bench = bench(&["a"]);
     bench.fail(MODEL, limited(30));
-    bench.pass(10);
+    bench.advance(10);
     let Err(Choice::RateLimited { wait }) = bench.take_with(MODEL, |_| {}) else {
         panic!("the wait is over too early")
     };
@@ -164,7 +164,7 @@ fn only_the_upstreams_own_wait_refuses_and_only_comparable_requests() {
     bench.take_with(MODEL, |request| request.size.body = 499).expect("a smaller body");
     bench.take_with(MODEL, |request| request.size.max_tokens = 49).expect("fewer tokens");
     bench.take_with(MODEL, |request| request.size = Size { body: 500, max_tokens: 50 }).expect_err("half");
-    bench.pass(20);
+    bench.advance(20);
     bench.take_with(MODEL, |_| {}).expect("the wait is over");
 }
 
@@ -172,17 +172,17 @@ fn only_the_upstreams_own_wait_refuses_and_only_comparable_requests() {
 fn beyond_a_minute_single_calls_check_whether_the_wait_is_over() {
     let mut bench = bench(&["a"]);
     bench.fail(MODEL, limited(280));
-    let mut looked = vec![];
+    let mut checked = vec![];
     for second in 1..=220 {
-        bench.pass(1);
+        bench.advance(1);
         if let Ok(taken) = bench.take_with(MODEL, |_| {}) {
             assert!(bench.take_with(MODEL, |_| {}).is_err(), "one at a time");
-            bench.end(&taken, limited(280 - second));
-            looked.push(second);
+            bench.report(&taken, limited(280 - second));
+            checked.push(second);
         }
     }
-    assert_eq!(looked, [10, 30, 70, 150]);
-    bench.pass(9);
+    assert_eq!(checked, [10, 30, 70, 150]);
+    bench.advance(9);
     assert!(bench.take_with(MODEL, |_| {}).is_err());
 }
 
@@ -190,9 +190,9 @@ fn beyond_a_minute_single_calls_check_whether_the_wait_is_over() {
 fn a_successful_check_ends_the_wait() {
     let mut bench = bench(&["a"]);
     bench.fail(MODEL, limited(280));
-    bench.pass(10);
-    let look = bench.take();
-    bench.end(&look, Outcome::Answered);
+    bench.advance(10);
+    let check = bench.take();
+    bench.report(&check, Outcome::Answered);
     bench.take();
 }
 
@@ -200,9 +200,9 @@ fn a_successful_check_ends_the_wait() {
 fn a_small_success_does_not_end_the_wait_of_large_requests() {
     let mut bench = bench(&["a"]);
     bench.fail(MODEL, limited(30));
-    bench.pass(1);
+    bench.advance(1);
     let small = bench.take_with(MODEL, |request| request.size.body = 10).unwrap();
-    bench.end(&small, Outcome::Answered);
+    bench.report(&small, Outcome::Answered);
     assert!(matches!(bench.take_with(MODEL, |_| {}), Err(Choice::RateLimited { .. })));
 }
 
@@ -220,8 +220,8 @@ fn three_limited_models_order_the_key_last_and_never_refuse() {
     let mut bench = bench(&["a", "b"]);
     for model in ["x", "y", "z"] {
         let taken = bench.take_with(model, |_| {}).unwrap();
-        let taken = Taken { key: id("a"), ..taken };
-        bench.end(&taken, limited(None));
+        let taken = LeasedCall { key: id("a"), ..taken };
+        bench.report(&taken, limited(None));
     }
     assert_eq!([(); 3].map(|()| bench.take().key), [id("b"); 3]);
     bench.take_without(id("b")).expect("the last key");
@@ -235,10 +235,10 @@ fn a_rest_doubles_with_each_failure_up_to_a_minute() {
         bench.health.set_turn(0);
         let taken = bench.take();
         assert_eq!(taken.key, id("a"));
-        bench.end(&taken, limited(None));
+        bench.report(&taken, limited(None));
         let started = bench.now;
-        while bench.health.keys[0].models.get(MODEL).unwrap().standing(bench.now, Size::default())
-            > condition::Standing::Recovering
+        while bench.health.keys[0].models.get(MODEL).unwrap().availability(bench.now, Size::default())
+            > condition::Availability::Recovering
         {
             bench.now += 100;
         }
@@ -254,9 +254,9 @@ fn no_credit_rests_the_key_for_five_minutes() {
     for _ in 0..2 {
         assert_eq!(bench.take_with("other", |_| {}).unwrap().key, id("b"));
     }
-    bench.pass(299);
+    bench.advance(299);
     assert_eq!([bench.take().key, bench.take().key], [id("b"); 2]);
-    bench.pass(1);
+    bench.advance(1);
     assert!([bench.take().key, bench.take().key].contains(&id("a")));
 }
 
@@ -264,9 +264,9 @@ fn no_credit_rests_the_key_for_five_minutes() {
 fn a_rejected_key_is_called_if_it_is_the_only_one_and_not_while_another_waits() {
     let mut bench = bench(&["dead", "busy"]);
     let dead = bench.take();
-    bench.end(&dead, Outcome::KeyRejected);
+    bench.report(&dead, Outcome::KeyRejected);
     let busy = bench.take();
-    bench.end(&busy, limited(30));
+    bench.report(&busy, limited(30));
     assert!(matches!(bench.take_with(MODEL, |_| {}), Err(Choice::RateLimited { .. })));
     let last = bench.take_without(id("busy")).unwrap();
     assert!(last.key == id("dead") && last.is_known_to_fail);
@@ -277,19 +277,19 @@ fn a_model_that_fails_three_requests_is_passed_over_while_another_target_is_left
     for outcome in [Outcome::ServerError, Outcome::Overloaded, Outcome::BrokenReply] {
         let mut bench = bench(&["a"]);
         (0..2).for_each(|_| bench.fail(MODEL, outcome));
-        bench.beside_another().expect("two failures are too few");
+        bench.take_with_alternative().expect("two failures are too few");
         bench.fail(MODEL, outcome);
-        assert!(matches!(bench.beside_another(), Err(Choice::PassedOver)), "{outcome:?}");
+        assert!(matches!(bench.take_with_alternative(), Err(Choice::PassedOver)), "{outcome:?}");
         let last = bench.take();
         assert!(last.is_known_to_fail, "{outcome:?}: no better key is left");
         bench.take_with("other", |request| request.alternatives = Alternatives::Left).expect("another model");
-        bench.pass(5);
-        let trial = bench.beside_another().expect("its rest is over");
-        assert!(matches!(bench.beside_another(), Err(Choice::PassedOver)), "one at a time");
+        bench.advance(5);
+        let probe = bench.take_with_alternative().expect("its rest is over");
+        assert!(matches!(bench.take_with_alternative(), Err(Choice::PassedOver)), "one at a time");
         assert!(!bench.take().is_known_to_fail, "without another target it counts as an ordinary model");
-        bench.end(&trial, Outcome::Answered);
+        bench.report(&probe, Outcome::Answered);
         for _ in 0..3 {
-            bench.beside_another().expect("the model works again");
+            bench.take_with_alternative().expect("the model works again");
         }
     }
 }
@@ -298,8 +298,8 @@ fn a_model_that_fails_three_requests_is_passed_over_while_another_target_is_left
 fn repeats_of_one_request_count_once() {
     let mut bench = bench(&["a"]);
     let taken = bench.take();
-    (0..5).for_each(|_| drop(bench.end(&taken, Outcome::ServerError)));
-    bench.beside_another().expect("there was only one request");
+    (0..5).for_each(|_| drop(bench.report(&taken, Outcome::ServerError)));
+    bench.take_with_alternative().expect("there was only one request");
 }
 
 #[test]
@@ -307,9 +307,9 @@ fn repeats_that_interleave_count_once_too() {
     let mut bench = bench(&["a"]);
     let two = [bench.take(), bench.take()];
     for taken in two.iter().cycle().take(6) {
-        bench.end(taken, Outcome::ServerError);
+        bench.report(taken, Outcome::ServerError);
     }
-    bench.beside_another().expect("there were only two requests");
+    bench.take_with_alternative().expect("there were only two requests");
 }
 
 #[test]
@@ -318,15 +318,15 @@ fn the_host_rests_when_it_fails_on_two_models_and_comes_back_by_a_growing_share(
         let mut bench = bench(&["a"]);
         bench.fail("x", outcome);
         bench.fail("x", outcome);
-        bench.beside_another().expect("one model is not enough");
+        bench.take_with_alternative().expect("one model is not enough");
         for model in ["y", "x", "y"] {
             bench.fail(model, outcome);
         }
-        assert!(matches!(bench.beside_another(), Err(Choice::PassedOver)), "{outcome:?}");
+        assert!(matches!(bench.take_with_alternative(), Err(Choice::PassedOver)), "{outcome:?}");
         bench.take();
-        bench.pass(60);
+        bench.advance(60);
         let answered = bench.take();
-        bench.end(&answered, Outcome::Answered);
+        bench.report(&answered, Outcome::Answered);
         let share = |bench: &mut Bench| {
             let served = (0..1000).filter(|&session| {
                 let taken = bench.take_with(MODEL, |request| {
@@ -349,7 +349,7 @@ fn after_a_pause_of_the_host_no_session_moves_back_and_forth() {
     let end = bench.health.host.rest().unwrap().until;
     bench.now = end;
     let answered = bench.take();
-    bench.end(&answered, Outcome::Answered);
+    bench.report(&answered, Outcome::Answered);
     let mut before = HashSet::new();
     for second in [0, 10, 20, 30] {
         bench.now = end + second * 1000;
@@ -372,17 +372,17 @@ fn after_a_pause_of_the_host_no_session_moves_back_and_forth() {
 fn calls_from_before_the_last_change_have_no_effect() {
     let mut bench = bench(&["a", "b"]);
     let late_success = bench.take();
-    let late_failure = Taken { key: late_success.key, ..bench.take() };
-    let limited_one = Taken { key: late_success.key, ..bench.take() };
-    bench.pass(1);
-    bench.end(&limited_one, limited(None));
-    bench.pass(1);
-    bench.end(&late_success, Outcome::Answered);
+    let late_failure = LeasedCall { key: late_success.key, ..bench.take() };
+    let limited_one = LeasedCall { key: late_success.key, ..bench.take() };
+    bench.advance(1);
+    bench.report(&limited_one, limited(None));
+    bench.advance(1);
+    bench.report(&late_success, Outcome::Answered);
     assert_eq!([bench.take().key, bench.take().key], [id("b"); 2], "the success is older than the rest");
-    bench.pass(5);
-    let trial = Taken { key: id("a"), ..bench.take() };
-    bench.end(&trial, Outcome::Answered);
-    bench.end(&late_failure, limited(None));
+    bench.advance(5);
+    let probe = LeasedCall { key: id("a"), ..bench.take() };
+    bench.report(&probe, Outcome::Answered);
+    bench.report(&late_failure, limited(None));
     assert!(
         [bench.take().key, bench.take().key].contains(&id("a")),
         "the failure is older than the recovery"
@@ -405,14 +405,14 @@ fn a_session_waits_five_seconds_for_its_key_and_no_longer() {
         let mut bench = bench(&["a", "b"]);
         let session = Some(Session(3));
         let taken = bench.take_with(MODEL, |request| request.session = session).unwrap();
-        bench.end(&taken, limited(wait));
+        bench.report(&taken, limited(wait));
         let next = bench.take_with(MODEL, |request| request.session = session);
         match next {
             Err(Choice::WaitUntil(until)) => assert!(waits && until == bench.now + wait * 1000),
             Ok(moved) => assert!(!waits && moved.key != taken.key),
             Err(other) => panic!("{other:?}"),
         }
-        bench.pass(wait);
+        bench.advance(wait);
         let back = bench.take_with(MODEL, |request| request.session = session).unwrap();
         assert_eq!(back.key, taken.key);
     }
@@ -426,8 +426,8 @@ fn a_session_does_not_wait_for_a_key_without_credit() {
     let limited_call = bench.take_with(MODEL, of_session).unwrap();
     let other_call = bench.take_with("other", of_session).unwrap();
     assert_eq!(limited_call.key, other_call.key);
-    bench.end(&limited_call, limited(4));
-    bench.end(&other_call, Outcome::OutOfCredit);
+    bench.report(&limited_call, limited(4));
+    bench.report(&other_call, Outcome::OutOfCredit);
     let moved = bench.take_with(MODEL, of_session).expect("the other key");
     assert_ne!(moved.key, limited_call.key);
 }
@@ -444,7 +444,7 @@ fn models_are_bounded() {
     }
     assert!(bench.health.models_view(bench.now).len() <= 256);
     assert!(bench.health.keys_view(bench.now)[0].models.len() <= 256);
-    bench.pass(3600);
+    bench.advance(3600);
     bench.health.forget_old(bench.now);
     assert!(bench.health.is_clear(bench.now));
 }
@@ -453,14 +453,14 @@ fn models_are_bounded() {
 fn each_change_is_reported_once() {
     let mut bench = bench(&["a", "b"]);
     let taken = bench.take();
-    let changes = bench.end(&taken, limited(None));
+    let changes = bench.report(&taken, limited(None));
     assert!(matches!(&changes[..], [Change { into: State::Resting { .. }, .. }]), "{changes:?}");
-    bench.pass(5);
-    let trial = Taken { key: taken.key, ..bench.take() };
-    let changes = bench.end(&trial, Outcome::Answered);
+    bench.advance(5);
+    let probe = LeasedCall { key: taken.key, ..bench.take() };
+    let changes = bench.report(&probe, Outcome::Answered);
     assert!(matches!(&changes[..], [Change { into: State::Preferred, .. }]), "{changes:?}");
     let other = bench.take();
-    assert_eq!(bench.end(&other, Outcome::Answered), []);
+    assert_eq!(bench.report(&other, Outcome::Answered), []);
 }
 
 #[test]
@@ -476,23 +476,26 @@ fn a_success_that_began_before_failures_does_not_erase_them() {
     let mut bench = bench(&["a"]);
     let slow = bench.take();
     for _ in 0..2 {
-        bench.pass(1);
+        bench.advance(1);
         bench.fail(MODEL, Outcome::ServerError);
     }
-    bench.end(&slow, Outcome::Answered);
-    bench.pass(1);
+    bench.report(&slow, Outcome::Answered);
+    bench.advance(1);
     bench.fail(MODEL, Outcome::ServerError);
-    assert!(bench.beside_another().is_err(), "three requests in a row failed after the slow one started");
+    assert!(
+        bench.take_with_alternative().is_err(),
+        "three requests in a row failed after the slow one started"
+    );
 
     let mut bench = self::bench(&["a"]);
     for _ in 0..2 {
         bench.fail(MODEL, Outcome::ServerError);
     }
-    bench.pass(1);
+    bench.advance(1);
     let taken = bench.take();
-    bench.end(&taken, Outcome::Answered);
+    bench.report(&taken, Outcome::Answered);
     bench.fail(MODEL, Outcome::ServerError);
-    assert!(bench.beside_another().is_ok(), "a success separates the failures");
+    assert!(bench.take_with_alternative().is_ok(), "a success separates the failures");
 }
 
 #[test]
@@ -500,12 +503,12 @@ fn a_new_wait_restarts_its_checks() {
     let mut bench = bench(&["a"]);
     bench.fail(MODEL, limited(100));
     for pause in [10, 20] {
-        bench.pass(pause);
-        let look = bench.take();
-        bench.end(&look, limited(100 - pause));
+        bench.advance(pause);
+        let check = bench.take();
+        bench.report(&check, limited(100 - pause));
     }
-    bench.pass(200);
+    bench.advance(200);
     bench.fail(MODEL, limited(280));
-    bench.pass(10);
+    bench.advance(10);
     bench.take_with(MODEL, |_| {}).expect("the first check comes after ten seconds");
 }

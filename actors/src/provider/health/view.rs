@@ -30,6 +30,7 @@ pub struct KeyView {
     pub models: Vec<ModelView>,
 }
 
+/// The state of one model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelView {
     pub model: Arc<str>,
@@ -37,6 +38,7 @@ pub struct ModelView {
 }
 
 impl ConditionView {
+    /// Whether requests prefer it.
     pub fn is_preferred(&self) -> bool {
         self.reason.is_none()
     }

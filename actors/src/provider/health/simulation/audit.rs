@@ -7,7 +7,7 @@ mod refusals;
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::upstream::Place;
+use super::upstream::CallTarget;
 use super::{KEYS, MINUTE, MODELS, PROVIDERS, SECOND, World};
 use crate::clock::Millis;
 use crate::outcome::Outcome;
@@ -25,7 +25,7 @@ const SHORT_WAIT: Millis = 5 * SECOND;
 const LONGEST_DETOUR: Millis = LONGEST_REST + RAMP + 60 * SECOND;
 
 /// A request for a key.
-pub(super) struct Asked<'a> {
+pub(super) struct KeyRequest<'a> {
     pub(super) provider: usize,
     pub(super) model: usize,
     pub(super) request: &'a Request<'a>,
@@ -35,7 +35,7 @@ pub(super) struct Asked<'a> {
 /// A call that failed.
 #[derive(Clone, Debug)]
 pub(super) struct Called {
-    pub(super) place: Place,
+    pub(super) target: CallTarget,
     pub(super) outcome: Outcome,
     pub(super) is_known_to_fail: bool,
 }
@@ -54,7 +54,7 @@ pub(super) struct Audit {
     ledgers: [Ledger; PROVIDERS],
     counts: BTreeMap<&'static str, u64>,
     /// The first and the last request that went elsewhere although this key and model work.
-    detours: HashMap<Place, (Millis, Millis)>,
+    detours: HashMap<CallTarget, (Millis, Millis)>,
     detour_lengths: Vec<Millis>,
 }
 
@@ -69,9 +69,9 @@ struct Ledger {
     /// The end of the host's last rest.
     host_rests_until: Option<Millis>,
     /// The time of each subject's last change.
-    changed: HashMap<About, Millis>,
+    changed: HashMap<ConditionId, Millis>,
     /// Leases that are probes.
-    trials: HashMap<u64, Probe>,
+    probes: HashMap<u64, Probe>,
     last_calls: [[Millis; MODELS]; KEYS],
     /// First calls and retries: drawn by second, made by minute.
     drawn: BTreeMap<u64, (u64, u64)>,
@@ -85,7 +85,7 @@ struct Probe {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum About {
+enum ConditionId {
     Key(usize),
     KeyAndModel(usize, usize),
     Model(usize),
@@ -101,7 +101,7 @@ struct Seen {
     /// The end of the wait that the upstream named.
     until: Option<Millis>,
     /// The number of calls since then that checked whether the wait is over.
-    looks: u32,
+    checks: u32,
 }
 
 impl Seen {
@@ -110,17 +110,17 @@ impl Seen {
     }
 
     /// Whether the upstream's wait continues for requests larger than the one that succeeded.
-    fn is_about_more(self, report: &Report) -> bool {
-        let goes_on = self.until.is_some_and(|until| until > report.at);
-        goes_on && report.at < self.at + LONGEST_REST && self.waits(report.size, report.at).is_none()
+    fn continues_for_larger_requests(self, report: &Report) -> bool {
+        let is_running = self.until.is_some_and(|until| until > report.at);
+        is_running && report.at < self.at + LONGEST_REST && self.wait_end(report.size, report.at).is_none()
     }
 
     /// The time until the next check of a long wait: 10, 20, 40 … 300 s.
-    fn next_look(&self) -> Millis {
-        10 * SECOND * 2_u64.pow((self.looks + 1).min(5))
+    fn next_check(&self) -> Millis {
+        10 * SECOND * 2_u64.pow((self.checks + 1).min(5))
     }
 
-    fn waits(&self, size: Size, now: Millis) -> Option<Millis> {
+    fn wait_end(&self, size: Size, now: Millis) -> Option<Millis> {
         let is_large = size.body * 2 >= self.size.body && size.max_tokens * 2 >= self.size.max_tokens;
         // The rest ends no later than that, and a probe follows.
         let rests = now < self.at + LONGEST_REST;
@@ -129,7 +129,7 @@ impl Seen {
 }
 
 /// The rests that a report may change.
-struct Rests([(About, Option<Rest>); 4]);
+struct Rests([(ConditionId, Option<Rest>); 4]);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Rest {
@@ -138,21 +138,21 @@ struct Rest {
 }
 
 impl Rests {
-    fn of(place: Place, report: &Report, health: &Health) -> Self {
-        let Place { key, model, .. } = place;
+    fn new(target: CallTarget, report: &Report, health: &Health) -> Self {
+        let CallTarget { key, model, .. } = target;
         let rest = |known: Option<&Condition>| {
             known.and_then(Condition::rest).map(|rest| Rest { since: rest.since, until: rest.until })
         };
         let known = &health.keys[key];
         Self([
-            (About::Key(key), rest(Some(&known.whole))),
-            (About::KeyAndModel(key, model), rest(known.models.get(&report.model))),
-            (About::Model(model), rest(health.models.get(&report.model))),
-            (About::Host, rest(Some(&health.host))),
+            (ConditionId::Key(key), rest(Some(&known.whole))),
+            (ConditionId::KeyAndModel(key, model), rest(known.models.get(&report.model))),
+            (ConditionId::Model(model), rest(health.models.get(&report.model))),
+            (ConditionId::Host, rest(Some(&health.host))),
         ])
     }
 
-    fn is_clear(&self, about: About) -> bool {
+    fn is_clear(&self, about: ConditionId) -> bool {
         self.0.iter().all(|&(one, rest)| one != about || rest.is_none())
     }
 }
@@ -162,7 +162,7 @@ impl Audit {
         *self.counts.entry(name).or_default() += 1;
     }
 
-    pub(super) fn counted(&self, name: &'static str) -> u64 {
+    pub(super) fn total(&self, name: &'static str) -> u64 {
         self.counts.get(name).copied().unwrap_or_default()
     }
 
@@ -170,34 +170,34 @@ impl Audit {
         self.counts.remove(name);
     }
 
-    pub(super) fn replaced(&mut self, provider: usize) {
+    pub(super) fn count_replacement(&mut self, provider: usize) {
         self.count("replaced actors");
-        self.ledgers[provider].trials.clear();
+        self.ledgers[provider].probes.clear();
     }
 
     /// Passes the report to the provider's health and checks the changes.
-    pub(super) fn note(&mut self, place: Place, report: &Report, health: &mut Health, world: &World) {
-        let before = Rests::of(place, report, health);
-        let ledger = &mut self.ledgers[place.provider];
-        ledger.trials.remove(&report.lease);
-        ledger.read(place, report);
+    pub(super) fn note(&mut self, target: CallTarget, report: &Report, health: &mut Health, world: &World) {
+        let before = Rests::new(target, report, health);
+        let ledger = &mut self.ledgers[target.provider];
+        ledger.probes.remove(&report.lease);
+        ledger.read(target, report);
         health.note(report, world.fraction());
-        assert!(ledger.is_noted(place, report, health), "the health does not reflect {report:?}");
-        let after = Rests::of(place, report, health);
+        assert!(ledger.is_reflected(target, report, health), "the health does not reflect {report:?}");
+        let after = Rests::new(target, report, health);
         for (&(about, is), &(_, was)) in after.0.iter().zip(&before.0) {
             if is != was {
                 self.count(if is.is_some() { "rests" } else { "preferred again" });
-                self.ledgers[place.provider].change(report, (about, is), &before);
+                self.ledgers[target.provider].check_change(report, about, is, &before);
             }
         }
     }
 
-    pub(super) fn counted_request(&mut self, provider: usize, now: Millis) {
+    pub(super) fn count_first_call(&mut self, provider: usize, now: Millis) {
         self.ledgers[provider].drawn.entry(now / SECOND).or_default().0 += 1;
     }
 
     /// Checks the budget at every draw.
-    pub(super) fn drew_retry(&mut self, provider: usize, now: Millis) {
+    pub(super) fn count_retry(&mut self, provider: usize, now: Millis) {
         self.count("retries");
         let ledger = &mut self.ledgers[provider];
         let second = now / SECOND;
@@ -207,18 +207,18 @@ impl Audit {
         assert!(retries <= requests / 5 + 10, "{retries} retries for {requests} requests in 10 s");
     }
 
-    pub(super) fn called(&mut self, place: Place, size: Size, now: Millis, tried: &Tried) {
+    pub(super) fn count_call(&mut self, target: CallTarget, size: Size, now: Millis, tried: &Tried) {
         self.count("calls");
         assert!(tried.calls.len() < 6, "a request makes a seventh call");
-        let ledger = &mut self.ledgers[place.provider];
-        ledger.last_calls[place.key][place.model] = now;
-        let known = [&mut ledger.keys[place.key], &mut ledger.keys_with_models[place.key][place.model]];
-        for seen in known.into_iter().flatten().filter(|seen| seen.waits(size, now).is_some()) {
-            seen.looks += 1;
+        let ledger = &mut self.ledgers[target.provider];
+        ledger.last_calls[target.key][target.model] = now;
+        let known = [&mut ledger.keys[target.key], &mut ledger.keys_with_models[target.key][target.model]];
+        for seen in known.into_iter().flatten().filter(|seen| seen.wait_end(size, now).is_some()) {
+            seen.checks += 1;
         }
         let made = ledger.made.entry(now / MINUTE).or_default();
         *(if tried.calls.is_empty() { &mut made.0 } else { &mut made.1 }) += 1;
-        if let Some((first, last)) = self.detours.remove(&place) {
+        if let Some((first, last)) = self.detours.remove(&target) {
             self.detour_lengths.push(last - first);
         }
     }
@@ -233,7 +233,7 @@ impl Audit {
             }
         }
         for name in NEEDED {
-            assert!(self.counted(name) > 0, "the day must show: {name}");
+            assert!(self.total(name) > 0, "the day must show: {name}");
         }
         assert!(self.detour_lengths.len() > 50, "the day must show detours");
     }
@@ -263,5 +263,5 @@ const NEEDED: [&str; 6] = [
     "refused: no target works",
     "waits for a session's key",
     "passed over",
-    "trials",
+    "probes",
 ];

@@ -19,7 +19,7 @@ pub(super) struct ClientRequest {
     pub(super) session: Option<Session>,
     pub(super) size: Size,
     /// When the client disconnects.
-    pub(super) gone: Millis,
+    pub(super) disconnects_at: Millis,
     /// An error of the request itself, on every target.
     pub(super) own_fault: Option<Outcome>,
 }
@@ -81,9 +81,10 @@ async fn request(world: &Rc<World>, model: usize, session: Option<Session>, body
         _ => None,
     };
     let now = world.time.now();
-    let gone = if world.chance(0.02) { now + 100 + world.pick(20_000) as Millis } else { Millis::MAX };
+    let disconnects_at =
+        if world.chance(0.02) { now + 100 + world.pick(20_000) as Millis } else { Millis::MAX };
     let size = Size { body, max_tokens };
-    let request = ClientRequest { model, session, size, gone, own_fault };
+    let request = ClientRequest { model, session, size, disconnects_at, own_fault };
     let mut overloaded = 0;
     for attempt in 0..=RETRIES {
         let failure = match Exchange::new(world, &request).answer().await {

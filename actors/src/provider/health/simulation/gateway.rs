@@ -109,7 +109,8 @@ impl<'x> Exchange<'x> {
         let mut best: Option<Failure> = None;
         let Some(mut target) = fallbacks.next() else { unreachable!("every chain has a target") };
         loop {
-            let failure = match self.try_target(target, (&mut attempts, &fallbacks)).await {
+            let (provider, alternatives) = target;
+            let failure = match self.try_target(provider, alternatives, &mut attempts, &fallbacks).await {
                 Ok(answered) => return Ok(answered),
                 Err(Stopped::Gone) => return Err(Ended::Gone),
                 Err(Stopped::Everywhere(failure)) => {
@@ -117,7 +118,7 @@ impl<'x> Exchange<'x> {
                 }
                 Err(Stopped::Here(failure)) => Some(failure),
                 Err(Stopped::PassedOver) => {
-                    fallbacks.passed_over.push_back(target.0);
+                    fallbacks.passed_over.push_back(provider);
                     None
                 }
             };
@@ -134,11 +135,13 @@ impl<'x> Exchange<'x> {
 
     async fn try_target(
         &mut self,
-        (provider, alternatives): (usize, Alternatives),
-        (attempts, fallbacks): (&mut Attempts, &Fallbacks),
+        provider: usize,
+        alternatives: Alternatives,
+        attempts: &mut Attempts,
+        fallbacks: &Fallbacks,
     ) -> Result<(Lease<'x>, Millis, Outcome), Stopped> {
         let left = fallbacks.left();
-        let mut lease = self.first_lease((provider, alternatives), (attempts, left)).await?;
+        let mut lease = self.first_lease(provider, alternatives, attempts, left).await?;
         let mut tried = vec![];
         let mut short_waits = 0;
         let mut best: Option<Failure> = None;
@@ -157,16 +160,16 @@ impl<'x> Exchange<'x> {
                 Err(Some(failed)) => failed,
             };
             lease.report(failed.outcome);
-            let place = lease.place;
+            let target = lease.target;
             self.tried.calls.push(Called {
-                place,
+                target,
                 outcome: failed.outcome,
                 is_known_to_fail: lease.is_known_to_fail,
             });
             let as_failed = self.as_failed(&lease, &failed);
             let decided = attempts.next(as_failed, left, self.world.fraction());
             let spent = attempts.calls() as usize + left;
-            self.world.audit.borrow_mut().decided(&as_failed, decided, (short_waits, spent));
+            self.world.audit.borrow_mut().check_decision(&as_failed, decided, short_waits, spent);
             let next = self.within_budget(&lease, decided, attempts.elsewhere(left));
             let failure = better(best.take(), self.answer_of(&failed));
             match next {
@@ -179,7 +182,7 @@ impl<'x> Exchange<'x> {
                 Next::Fixed | Next::GiveUp => return Err(Stopped::Everywhere(failure)),
                 Next::NextTarget => return Err(Stopped::Here(failure)),
                 Next::NextKey => {
-                    tried.push(lease.place.key);
+                    tried.push(lease.target.key);
                     lease = match self.another(provider, &tried).await? {
                         Some(next) => next,
                         None => return Err(stopped(attempts.elsewhere(left), failure)),
@@ -193,8 +196,10 @@ impl<'x> Exchange<'x> {
     /// A lease for this target within the budget.
     async fn first_lease(
         &mut self,
-        (provider, alternatives): (usize, Alternatives),
-        (attempts, left): (&mut Attempts, usize),
+        provider: usize,
+        alternatives: Alternatives,
+        attempts: &mut Attempts,
+        left: usize,
     ) -> Result<Lease<'x>, Stopped> {
         let lease = match self.lease(provider, alternatives, &[]).await {
             Ok(lease) => lease,
@@ -210,7 +215,7 @@ impl<'x> Exchange<'x> {
         let now = self.world.time.now();
         if attempts.calls() == 0 {
             self.world.providers[provider].budget.count_request(now);
-            self.world.audit.borrow_mut().counted_request(provider, now);
+            self.world.audit.borrow_mut().count_first_call(provider, now);
         } else if !lease.draw_retry() {
             self.tried.is_over_budget = true;
             return Err(stopped(attempts.elsewhere(left), BUSY));
@@ -255,10 +260,10 @@ impl<'x> Exchange<'x> {
     /// The rest of the reply and its end; or the failure of the call, unless the client has disconnected.
     async fn call(&self, lease: &Lease<'_>) -> Result<(Millis, Outcome), Option<CallFailure>> {
         let (world, began) = (self.world, lease.began);
-        world.audit.borrow_mut().called(lease.place, self.request.size, began, &self.tried);
+        world.audit.borrow_mut().count_call(lease.target, self.request.size, began, &self.tried);
         let shown = {
             let (upstream, rng) = (&mut world.upstream.borrow_mut(), &mut world.rng.borrow_mut());
-            upstream.call(lease.place, self.request.size, began, rng)
+            upstream.call(lease.target, self.request.size, began, rng)
         };
         let first = shown.first.unwrap_or(Millis::MAX);
         let patience = match lease.alternatives {
@@ -285,9 +290,9 @@ impl<'x> Exchange<'x> {
 
     /// Fails if the client disconnects before `at`.
     async fn sleep_until(&self, at: Millis) -> Result<(), Stopped> {
-        let gone = self.request.gone;
-        self.world.time.sleep_until(at.min(gone)).await;
-        if gone <= at { Err(Stopped::Gone) } else { Ok(()) }
+        let disconnects_at = self.request.disconnects_at;
+        self.world.time.sleep_until(at.min(disconnects_at)).await;
+        if disconnects_at <= at { Err(Stopped::Gone) } else { Ok(()) }
     }
 
     fn failed(&self, failure: Failure, attempts: &Attempts) -> Ended {
@@ -296,8 +301,8 @@ impl<'x> Exchange<'x> {
             world.recent.note(session.0, self.request.size.body, now);
         }
         let upstream = &mut world.upstream.borrow_mut();
-        world.audit.borrow_mut().refused(self.request, &self.tried, attempts.calls(), &mut |place| {
-            upstream.serves(place, self.request.size, now)
+        world.audit.borrow_mut().check_refusal(self.request, &self.tried, attempts.calls(), &mut |target| {
+            upstream.serves(target, self.request.size, now)
         });
         Ended::Failed(failure)
     }

@@ -11,16 +11,16 @@ use crate::provider::health::Size;
 
 /// One model with one key of one provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Place {
+pub(super) struct CallTarget {
     pub(super) provider: usize,
     pub(super) key: usize,
     pub(super) model: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Limited(Stated),
-    AccountLimited(Stated),
+enum FaultKind {
+    Limited(NamedWait),
+    AccountLimited(NamedWait),
     NoCredit,
     Rejected,
     Forbidden,
@@ -34,11 +34,11 @@ enum Kind {
 
 /// The wait that a 429 names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stated {
-    Nothing,
-    Exactly,
+enum NamedWait {
+    None,
+    Exact,
     /// Always fifteen minutes.
-    TooMuch,
+    Excessive,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,7 @@ struct Fault {
     until: Millis,
     key: Option<usize>,
     model: Option<usize>,
-    kind: Kind,
+    kind: FaultKind,
 }
 
 /// A token bucket that is empty for requests of this size.
@@ -59,7 +59,7 @@ struct Bucket {
 
 /// The result of a call.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Shown {
+pub(super) struct CallResult {
     pub(super) outcome: Outcome,
     /// The pause that the upstream names.
     pub(super) after: Option<Duration>,
@@ -95,14 +95,14 @@ impl Upstream {
     }
 
     /// A day of faults that start and end at random and overlap.
-    pub(super) fn of_a_day(rng: &mut Rng) -> Self {
+    pub(super) fn random_day(rng: &mut Rng) -> Self {
         let mut upstream = Self::healthy();
         for provider in 0..PROVIDERS {
             let mut faults = scenes(provider);
             for (kind, gap, shortest, longest) in KINDS {
                 let mut at = START + (gap as f64 * rng.f64()) as Millis;
                 while at < START + DAY {
-                    faults.push(random_fault(rng, at, kind, (shortest, longest)));
+                    faults.push(random_fault(rng, at, kind, shortest, longest));
                     at += (gap as f64 * (0.2 + 1.6 * rng.f64())) as Millis;
                 }
             }
@@ -113,99 +113,113 @@ impl Upstream {
         upstream
     }
 
-    fn fault(&mut self, place: Place, now: Millis) -> Option<Fault> {
-        let (coming, active) = (&mut self.coming[place.provider], &mut self.active[place.provider]);
+    fn fault(&mut self, target: CallTarget, now: Millis) -> Option<Fault> {
+        let (coming, active) = (&mut self.coming[target.provider], &mut self.active[target.provider]);
         while coming.last().is_some_and(|fault| fault.from <= now) {
             active.extend(coming.pop());
         }
-        self.past[place.provider].extend(active.extract_if(.., |fault| fault.until <= now));
+        self.past[target.provider].extend(active.extract_if(.., |fault| fault.until <= now));
         // A fault closer to the client answers first.
-        active.iter().filter(|fault| fault.holds(place)).max_by_key(|fault| fault.kind.precedence()).copied()
+        active
+            .iter()
+            .filter(|fault| fault.affects(target))
+            .max_by_key(|fault| fault.kind.precedence())
+            .copied()
     }
 
-    fn bucket(&self, place: Place, size: Size, now: Millis) -> Option<Bucket> {
-        let bucket = self.buckets[place.provider][place.key][place.model]?;
+    fn bucket(&self, target: CallTarget, size: Size, now: Millis) -> Option<Bucket> {
+        let bucket = self.buckets[target.provider][target.key][target.model]?;
         let is_large = size.body * 2 >= bucket.size.body && size.max_tokens * 2 >= bucket.size.max_tokens;
         (bucket.until > now && is_large).then_some(bucket)
     }
 
     /// The time since when calls succeed, if they do.
-    pub(super) fn healthy_since(&mut self, place: Place, size: Size, now: Millis) -> Option<Millis> {
+    pub(super) fn healthy_since(&mut self, target: CallTarget, size: Size, now: Millis) -> Option<Millis> {
         let past = |upstream: &Self| {
-            upstream.past[place.provider]
+            upstream.past[target.provider]
                 .iter()
-                .filter(|fault| fault.holds(place))
+                .filter(|fault| fault.affects(target))
                 .map(|fault| fault.until)
                 .max()
         };
         let bucket = |upstream: &Self| {
-            upstream.buckets[place.provider][place.key][place.model].map(|bucket| bucket.until.min(now))
+            upstream.buckets[target.provider][target.key][target.model].map(|bucket| bucket.until.min(now))
         };
-        self.serves(place, size, now).then(|| past(self).max(bucket(self)).unwrap_or_default())
+        self.serves(target, size, now).then(|| past(self).max(bucket(self)).unwrap_or_default())
     }
 
     /// Whether a call that starts now succeeds.
-    pub(super) fn serves(&mut self, place: Place, size: Size, now: Millis) -> bool {
-        self.fault(place, now).is_none() && self.bucket(place, size, now).is_none()
+    pub(super) fn serves(&mut self, target: CallTarget, size: Size, now: Millis) -> bool {
+        self.fault(target, now).is_none() && self.bucket(target, size, now).is_none()
     }
 
-    pub(super) fn call(&mut self, place: Place, size: Size, now: Millis, rng: &mut Rng) -> Shown {
+    pub(super) fn call(&mut self, target: CallTarget, size: Size, now: Millis, rng: &mut Rng) -> CallResult {
         let first = 200 + (7_800.0 * rng.f64().powi(3)) as Millis;
         let rest = (52_000.0 * rng.f64().powi(6)) as Millis;
         let answered = Outcome::Answered;
         let failed =
-            |outcome, first| Shown { outcome, after: None, first: Some(first), rest: 0, end: outcome };
+            |outcome, first| CallResult { outcome, after: None, first: Some(first), rest: 0, end: outcome };
         let limited = |wait: Option<Millis>, scope| {
             let wait = wait.map(Duration::from_millis);
-            Shown { after: wait, ..failed(Outcome::RateLimited { wait, scope }, 200) }
+            CallResult { after: wait, ..failed(Outcome::RateLimited { wait, scope }, 200) }
         };
-        let Some(fault) = self.fault(place, now) else {
-            if now < START + DAY && self.bucket(place, size, now).is_none() && rng.f64() < 0.015 {
+        let Some(fault) = self.fault(target, now) else {
+            if now < START + DAY && self.bucket(target, size, now).is_none() && rng.f64() < 0.015 {
                 let wait = if rng.f64() < 0.8 { rng.u64(500..=4_900) } else { rng.u64(5_500..100_000) };
                 let bucket = Bucket { until: now + 200 + wait, size };
-                self.buckets[place.provider][place.key][place.model] = Some(bucket);
+                self.buckets[target.provider][target.key][target.model] = Some(bucket);
             }
-            return match self.bucket(place, size, now) {
+            return match self.bucket(target, size, now) {
                 // The answer takes 200 ms.
                 Some(bucket) => limited(Some(bucket.until.saturating_sub(now + 200)), LimitScope::Model),
-                None => Shown { outcome: answered, after: None, first: Some(first), rest, end: answered },
+                None => {
+                    CallResult { outcome: answered, after: None, first: Some(first), rest, end: answered }
+                }
             };
         };
         let wait = |stated| match stated {
-            Stated::Nothing => None,
-            Stated::Exactly => Some(fault.until.saturating_sub(now + 200)),
-            Stated::TooMuch => Some(15 * MINUTE),
+            NamedWait::None => None,
+            NamedWait::Exact => Some(fault.until.saturating_sub(now + 200)),
+            NamedWait::Excessive => Some(15 * MINUTE),
         };
         match fault.kind {
-            Kind::Limited(stated) => limited(wait(stated), LimitScope::Model),
-            Kind::AccountLimited(stated) => limited(wait(stated), LimitScope::Account),
-            Kind::NoCredit => failed(Outcome::OutOfCredit, 200),
-            Kind::Rejected => failed(Outcome::KeyRejected, 200),
-            Kind::Forbidden => failed(Outcome::KeyForbidden, 200),
-            Kind::ServerError => {
+            FaultKind::Limited(stated) => limited(wait(stated), LimitScope::Model),
+            FaultKind::AccountLimited(stated) => limited(wait(stated), LimitScope::Account),
+            FaultKind::NoCredit => failed(Outcome::OutOfCredit, 200),
+            FaultKind::Rejected => failed(Outcome::KeyRejected, 200),
+            FaultKind::Forbidden => failed(Outcome::KeyForbidden, 200),
+            FaultKind::ServerError => {
                 let after = (rng.f64() < 0.1).then(|| Duration::from_secs(rng.u64(1..15)));
-                Shown { after, ..failed(Outcome::ServerError, first) }
+                CallResult { after, ..failed(Outcome::ServerError, first) }
             }
-            Kind::Overloaded => failed(Outcome::Overloaded, 300),
-            Kind::MidStream => {
-                Shown { outcome: answered, after: None, first: Some(first), rest, end: Outcome::BrokenReply }
-            }
-            Kind::Closed => failed(Outcome::BrokenReply, first),
-            Kind::Unreachable => failed(Outcome::Unreachable, if rng.f64() < 0.5 { 20 } else { 10_000 }),
-            Kind::Silent => {
-                Shown { outcome: Outcome::Silent, after: None, first: None, rest: 0, end: Outcome::Silent }
-            }
+            FaultKind::Overloaded => failed(Outcome::Overloaded, 300),
+            FaultKind::MidStream => CallResult {
+                outcome: answered,
+                after: None,
+                first: Some(first),
+                rest,
+                end: Outcome::BrokenReply,
+            },
+            FaultKind::Closed => failed(Outcome::BrokenReply, first),
+            FaultKind::Unreachable => failed(Outcome::Unreachable, if rng.f64() < 0.5 { 20 } else { 10_000 }),
+            FaultKind::Silent => CallResult {
+                outcome: Outcome::Silent,
+                after: None,
+                first: None,
+                rest: 0,
+                end: Outcome::Silent,
+            },
         }
     }
 }
 
 impl Fault {
-    fn holds(&self, place: Place) -> bool {
-        self.key.is_none_or(|key| key == place.key) && self.model.is_none_or(|model| model == place.model)
+    fn affects(&self, target: CallTarget) -> bool {
+        self.key.is_none_or(|key| key == target.key) && self.model.is_none_or(|model| model == target.model)
     }
 }
 
-impl Kind {
+impl FaultKind {
     fn precedence(self) -> u8 {
         match self {
             Self::Unreachable => 5,
@@ -219,32 +233,32 @@ impl Kind {
 }
 
 /// The faults of each provider: kind, mean gap, shortest and longest duration.
-const KINDS: [(Kind, Millis, Millis, Millis); 14] = [
-    (Kind::Limited(Stated::Nothing), 12 * MINUTE, 2 * SECOND, 4 * MINUTE),
-    (Kind::Limited(Stated::Exactly), 15 * MINUTE, 6 * SECOND, 10 * MINUTE),
-    (Kind::Limited(Stated::TooMuch), 90 * MINUTE, 20 * SECOND, 4 * MINUTE),
-    (Kind::AccountLimited(Stated::Nothing), 80 * MINUTE, 5 * SECOND, 4 * MINUTE),
-    (Kind::AccountLimited(Stated::Exactly), 80 * MINUTE, SECOND, 5 * MINUTE),
-    (Kind::NoCredit, 150 * MINUTE, 2 * MINUTE, 30 * MINUTE),
-    (Kind::Rejected, 150 * MINUTE, 20 * SECOND, 20 * MINUTE),
-    (Kind::Forbidden, 150 * MINUTE, MINUTE, 20 * MINUTE),
-    (Kind::ServerError, 20 * MINUTE, SECOND, 5 * MINUTE),
-    (Kind::Overloaded, 30 * MINUTE, SECOND, 4 * MINUTE),
-    (Kind::MidStream, 40 * MINUTE, 5 * SECOND, 4 * MINUTE),
-    (Kind::Closed, 40 * MINUTE, SECOND, 3 * MINUTE),
-    (Kind::Unreachable, 80 * MINUTE, SECOND, 4 * MINUTE),
-    (Kind::Silent, 100 * MINUTE, 20 * SECOND, 5 * MINUTE),
+const KINDS: [(FaultKind, Millis, Millis, Millis); 14] = [
+    (FaultKind::Limited(NamedWait::None), 12 * MINUTE, 2 * SECOND, 4 * MINUTE),
+    (FaultKind::Limited(NamedWait::Exact), 15 * MINUTE, 6 * SECOND, 10 * MINUTE),
+    (FaultKind::Limited(NamedWait::Excessive), 90 * MINUTE, 20 * SECOND, 4 * MINUTE),
+    (FaultKind::AccountLimited(NamedWait::None), 80 * MINUTE, 5 * SECOND, 4 * MINUTE),
+    (FaultKind::AccountLimited(NamedWait::Exact), 80 * MINUTE, SECOND, 5 * MINUTE),
+    (FaultKind::NoCredit, 150 * MINUTE, 2 * MINUTE, 30 * MINUTE),
+    (FaultKind::Rejected, 150 * MINUTE, 20 * SECOND, 20 * MINUTE),
+    (FaultKind::Forbidden, 150 * MINUTE, MINUTE, 20 * MINUTE),
+    (FaultKind::ServerError, 20 * MINUTE, SECOND, 5 * MINUTE),
+    (FaultKind::Overloaded, 30 * MINUTE, SECOND, 4 * MINUTE),
+    (FaultKind::MidStream, 40 * MINUTE, 5 * SECOND, 4 * MINUTE),
+    (FaultKind::Closed, 40 * MINUTE, SECOND, 3 * MINUTE),
+    (FaultKind::Unreachable, 80 * MINUTE, SECOND, 4 * MINUTE),
+    (FaultKind::Silent, 100 * MINUTE, 20 * SECOND, 5 * MINUTE),
 ];
 
-fn random_fault(rng: &mut Rng, from: Millis, kind: Kind, (shortest, longest): (Millis, Millis)) -> Fault {
+fn random_fault(rng: &mut Rng, from: Millis, kind: FaultKind, shortest: Millis, longest: Millis) -> Fault {
     let length = shortest + ((longest - shortest) as f64 * rng.f64().powi(2)) as Millis;
     let (key, model) = (rng.usize(0..KEYS), rng.usize(0..MODELS));
     let (key, model) = match kind {
-        Kind::Limited(_) | Kind::Forbidden => (Some(key), Some(model)),
-        Kind::AccountLimited(_) | Kind::NoCredit | Kind::Rejected => (Some(key), None),
-        Kind::ServerError | Kind::Overloaded | Kind::MidStream => (None, Some(model)),
-        Kind::Closed | Kind::Silent => (None, (rng.f64() < 0.5).then_some(model)),
-        Kind::Unreachable => (None, None),
+        FaultKind::Limited(_) | FaultKind::Forbidden => (Some(key), Some(model)),
+        FaultKind::AccountLimited(_) | FaultKind::NoCredit | FaultKind::Rejected => (Some(key), None),
+        FaultKind::ServerError | FaultKind::Overloaded | FaultKind::MidStream => (None, Some(model)),
+        FaultKind::Closed | FaultKind::Silent => (None, (rng.f64() < 0.5).then_some(model)),
+        FaultKind::Unreachable => (None, None),
     };
     Fault { from, until: (from + length).min(START + DAY), key, model, kind }
 }
@@ -256,20 +270,20 @@ fn scenes(provider: usize) -> Vec<Fault> {
         Fault { from, until: from + minutes * MINUTE, key: None, model, kind }
     };
     let mut scenes = vec![
-        scene(3.0, 6, None, Kind::Unreachable),
-        scene(6.0, 8, None, Kind::Limited(Stated::Nothing)),
-        scene(9.0, 8, None, Kind::Rejected),
-        scene(10.5, 10, Some(0), Kind::Limited(Stated::Nothing)),
-        scene(10.5, 10, Some(1), Kind::Limited(Stated::Nothing)),
-        scene(10.5, 10, Some(2), Kind::Limited(Stated::Nothing)),
-        scene(12.0, 10, None, Kind::ServerError),
-        scene(15.0, 9, None, Kind::Limited(Stated::Exactly)),
-        scene(16.5, 1, None, Kind::Limited(Stated::TooMuch)),
-        scene(18.0, 10, None, Kind::NoCredit),
-        scene(20.0, 5, None, Kind::Silent),
+        scene(3.0, 6, None, FaultKind::Unreachable),
+        scene(6.0, 8, None, FaultKind::Limited(NamedWait::None)),
+        scene(9.0, 8, None, FaultKind::Rejected),
+        scene(10.5, 10, Some(0), FaultKind::Limited(NamedWait::None)),
+        scene(10.5, 10, Some(1), FaultKind::Limited(NamedWait::None)),
+        scene(10.5, 10, Some(2), FaultKind::Limited(NamedWait::None)),
+        scene(12.0, 10, None, FaultKind::ServerError),
+        scene(15.0, 9, None, FaultKind::Limited(NamedWait::Exact)),
+        scene(16.5, 1, None, FaultKind::Limited(NamedWait::Excessive)),
+        scene(18.0, 10, None, FaultKind::NoCredit),
+        scene(20.0, 5, None, FaultKind::Silent),
     ];
     // The day ends during faults.
-    let last = [Kind::Limited(Stated::Nothing), Kind::Rejected, Kind::Unreachable][provider];
+    let last = [FaultKind::Limited(NamedWait::None), FaultKind::Rejected, FaultKind::Unreachable][provider];
     scenes.push(scene(24.0 - 1.0 / 30.0, 2, None, last));
     scenes
 }

@@ -1,12 +1,12 @@
 //! Checks which key a request gets, and whether every skipped key or target is skipped for a reason.
 
-use super::super::upstream::Place;
+use super::super::upstream::CallTarget;
 use super::super::{KEYS, MINUTE, MODELS, World};
-use super::{About, Asked, Audit, LONGEST_DETOUR, Ledger, RAMP, SHORT_WAIT};
+use super::{Audit, ConditionId, KeyRequest, LONGEST_DETOUR, Ledger, RAMP, SHORT_WAIT};
 use crate::clock::{Millis, millis};
 use crate::outcome::Outcome;
 use crate::provider::health::condition::Condition;
-use crate::provider::health::{Alternatives, Choice, Health, Patience, preferred};
+use crate::provider::health::{Alternatives, Choice, Health, Patience, preferred_index};
 use crate::retry::{Failed, Next, Standing};
 
 fn is_resting(known: Option<&Condition>, now: Millis) -> bool {
@@ -19,18 +19,18 @@ fn has_rested(known: Option<&Condition>) -> bool {
 
 impl Ledger {
     /// Whether calls have shown that this key is worse than another one.
-    fn is_skipped(&self, key: usize, health: &Health, asked: &Asked<'_>) -> bool {
-        let (now, model) = (asked.request.now, asked.request.model);
+    fn is_skipped(&self, key: usize, health: &Health, key_request: &KeyRequest<'_>) -> bool {
+        let (now, model) = (key_request.request.now, key_request.request.model);
         let (whole, with_model) = (&health.keys[key].whole, health.keys[key].models.get(model));
         if self.seems_limited(key, health, now) {
             return true;
         }
-        let has_failed = self.keys[key].is_some() || self.keys_with_models[key][asked.model].is_some();
-        let is_on_trial = self.trials.values().any(|trial| {
-            let is_of_model = trial.model == asked.model && has_rested(with_model);
-            trial.key == key && (is_of_model || has_rested(Some(whole)))
+        let has_failed = self.keys[key].is_some() || self.keys_with_models[key][key_request.model].is_some();
+        let is_probed = self.probes.values().any(|probe| {
+            let is_of_model = probe.model == key_request.model && has_rested(with_model);
+            probe.key == key && (is_of_model || has_rested(Some(whole)))
         });
-        has_failed && (is_resting(Some(whole), now) || is_resting(with_model, now) || is_on_trial)
+        has_failed && (is_resting(Some(whole), now) || is_resting(with_model, now) || is_probed)
     }
 
     /// Whether three models are limited with this key at once.
@@ -45,24 +45,24 @@ impl Ledger {
     }
 
     /// Whether the model or the host is worse than another target.
-    fn is_passed_over(&self, health: &Health, asked: &Asked<'_>) -> bool {
-        let (now, model) = (asked.request.now, health.models.get(asked.request.model));
+    fn is_passed_over(&self, health: &Health, key_request: &KeyRequest<'_>) -> bool {
+        let (now, model) = (key_request.request.now, health.models.get(key_request.request.model));
         let is_model_tried =
-            has_rested(model) && self.trials.values().any(|trial| trial.model == asked.model);
-        let is_host_tried = has_rested(Some(&health.host)) && !self.trials.is_empty();
+            has_rested(model) && self.probes.values().any(|probe| probe.model == key_request.model);
+        let is_host_tried = has_rested(Some(&health.host)) && !self.probes.is_empty();
         is_resting(model, now) || is_resting(Some(&health.host), now) || is_model_tried || is_host_tried
     }
 
     /// Whether traffic is ramping up after a rest of the host.
-    fn comes_back(&self, asked: &Asked<'_>) -> bool {
-        self.host_rests_until.is_some_and(|until| asked.request.now < until + RAMP)
+    fn is_ramping_up(&self, key_request: &KeyRequest<'_>) -> bool {
+        self.host_rests_until.is_some_and(|until| key_request.request.now < until + RAMP)
     }
 
     /// The end of the upstream's own wait for this key and a request of this size.
-    fn stated(&self, key: usize, asked: &Asked<'_>) -> Option<Millis> {
-        let (size, now) = (asked.request.size, asked.request.now);
-        let seen = [self.keys[key], self.keys_with_models[key][asked.model]];
-        seen.into_iter().flatten().filter_map(|seen| seen.waits(size, now)).max()
+    fn stated_wait_end(&self, key: usize, key_request: &KeyRequest<'_>) -> Option<Millis> {
+        let (size, now) = (key_request.request.size, key_request.request.now);
+        let seen = [self.keys[key], self.keys_with_models[key][key_request.model]];
+        seen.into_iter().flatten().filter_map(|seen| seen.wait_end(size, now)).max()
     }
 
     /// Whether the key has no credit or is rejected.
@@ -73,87 +73,98 @@ impl Ledger {
 }
 
 impl Audit {
-    pub(in super::super) fn chose(
+    pub(in super::super) fn check_choice(
         &mut self,
-        asked: &Asked<'_>,
+        key_request: &KeyRequest<'_>,
         choice: &Choice,
         health: &Health,
         world: &World,
     ) {
-        let request = asked.request;
-        let left: Vec<_> = (0..KEYS).filter(|&at| !request.tried.contains(&asked.keys[at].id())).collect();
+        let request = key_request.request;
+        let left: Vec<_> =
+            (0..KEYS).filter(|&at| !request.tried.contains(&key_request.keys[at].id())).collect();
         let own = request.session.and_then(|session| {
-            preferred(session, left.iter().map(|&at| asked.keys[at].id())).map(|at| left[at])
+            preferred_index(session, left.iter().map(|&at| key_request.keys[at].id())).map(|at| left[at])
         });
-        let ledger = &self.ledgers[asked.provider];
-        let about = format!("{choice:?} for m{} of provider {}", asked.model, asked.provider);
+        let ledger = &self.ledgers[key_request.provider];
+        let about = format!("{choice:?} for m{} of provider {}", key_request.model, key_request.provider);
         match choice {
             Choice::WaitUntil(until) => {
                 assert!(request.patience == Patience::MayWait, "waits again: {about}");
                 assert!(until.saturating_sub(request.now) <= SHORT_WAIT, "waits too long: {about}");
                 assert!(
-                    own.and_then(|own| ledger.stated(own, asked)).is_some(),
+                    own.and_then(|own| ledger.stated_wait_end(own, key_request)).is_some(),
                     "the upstream named no wait: {about}"
                 );
             }
             Choice::PassedOver => {
                 assert!(request.alternatives == Alternatives::Left, "the last target is refused: {about}");
-                let is_better = ledger.is_passed_over(health, asked)
-                    || left.iter().all(|&key| ledger.is_skipped(key, health, asked));
-                assert!(is_better || ledger.comes_back(asked), "passed over for no reason: {about}");
+                let is_better = ledger.is_passed_over(health, key_request)
+                    || left.iter().all(|&key| ledger.is_skipped(key, health, key_request));
+                assert!(is_better || ledger.is_ramping_up(key_request), "passed over for no reason: {about}");
                 if !is_better {
                     self.count("passed over while traffic comes back");
                 }
                 self.count("passed over");
             }
             Choice::AllTried => assert_eq!(request.tried.len(), KEYS, "{about}"),
-            Choice::RateLimited { wait } => ledger.rate_limited(asked, &left, millis(*wait), &about),
+            Choice::RateLimited { wait } => {
+                ledger.check_rate_limited(key_request, &left, millis(*wait), &about)
+            }
             Choice::Key(chosen) => {
-                let key = asked.keys.iter().position(|key| key.id() == chosen.key.id()).unwrap();
-                ledger.key(asked, (own, key), health, &about);
+                let key = key_request.keys.iter().position(|key| key.id() == chosen.key.id()).unwrap();
+                ledger.check_key(key_request, own, key, health, &about);
                 if chosen.is_known_to_fail {
-                    let is_known =
-                        ledger.is_passed_over(health, asked) || ledger.is_skipped(key, health, asked);
-                    assert!(is_known || ledger.stated(key, asked).is_some(), "not known to fail: {about}");
+                    let is_known = ledger.is_passed_over(health, key_request)
+                        || ledger.is_skipped(key, health, key_request);
+                    assert!(
+                        is_known || ledger.stated_wait_end(key, key_request).is_some(),
+                        "not known to fail: {about}"
+                    );
                 }
-                if chosen.is_trial {
-                    self.begin_trial(asked, key, &about);
+                if chosen.is_probe {
+                    self.begin_probe(key_request, key, &about);
                 }
             }
         }
-        self.watch_detour(asked, own, (choice, health), world);
+        self.watch_detour(key_request, own, choice, health, world);
     }
 
-    fn begin_trial(&mut self, asked: &Asked<'_>, key: usize, about: &str) {
-        self.count("trials");
-        let ledger = &mut self.ledgers[asked.provider];
-        let abouts =
-            [About::Key(key), About::KeyAndModel(key, asked.model), About::Model(asked.model), About::Host];
-        let changed = abouts.iter().filter_map(|about| ledger.changed.get(about)).max().copied();
+    fn begin_probe(&mut self, key_request: &KeyRequest<'_>, key: usize, about: &str) {
+        self.count("probes");
+        let ledger = &mut self.ledgers[key_request.provider];
+        let conditions = [
+            ConditionId::Key(key),
+            ConditionId::KeyAndModel(key, key_request.model),
+            ConditionId::Model(key_request.model),
+            ConditionId::Host,
+        ];
+        let changed = conditions.iter().filter_map(|about| ledger.changed.get(about)).max().copied();
         // Another rest may have started and ended since.
-        let is_same = |trial: &super::Probe| {
-            (trial.key, trial.model) == (key, asked.model) && Some(trial.began) >= changed
+        let is_same = |probe: &super::Probe| {
+            (probe.key, probe.model) == (key, key_request.model) && Some(probe.began) >= changed
         };
-        let is_second = ledger.trials.values().any(is_same);
-        let matters = asked.request.alternatives == Alternatives::Left;
+        let is_second = ledger.probes.values().any(is_same);
+        let matters = key_request.request.alternatives == Alternatives::Left;
         assert!(!(is_second && matters), "a second probe: {about}");
-        let (model, began) = (asked.model, asked.request.now);
-        ledger.trials.insert(asked.request.lease, super::Probe { key, model, began });
+        let (model, began) = (key_request.model, key_request.request.now);
+        ledger.probes.insert(key_request.request.lease, super::Probe { key, model, began });
     }
 
     /// Checks how long sessions are moved to another key although their own key would serve them.
     fn watch_detour(
         &mut self,
-        asked: &Asked<'_>,
+        key_request: &KeyRequest<'_>,
         own: Option<usize>,
-        (choice, health): (&Choice, &Health),
+        choice: &Choice,
+        health: &Health,
         world: &World,
     ) {
-        let (Some(key), true) = (own, asked.request.tried.is_empty()) else { return };
-        let now = asked.request.now;
-        let place = Place { provider: asked.provider, key, model: asked.model };
+        let (Some(key), true) = (own, key_request.request.tried.is_empty()) else { return };
+        let now = key_request.request.now;
+        let target = CallTarget { provider: key_request.provider, key, model: key_request.model };
         let is_detour = match choice {
-            Choice::Key(chosen) => chosen.key.id() != asked.keys[key].id(),
+            Choice::Key(chosen) => chosen.key.id() != key_request.keys[key].id(),
             Choice::PassedOver => true,
             // Such refusals are checked elsewhere.
             Choice::WaitUntil(_) | Choice::RateLimited { .. } | Choice::AllTried => return,
@@ -163,26 +174,27 @@ impl Audit {
         }
         // A rest because of other models is not a detour.
         let is_about_others =
-            self.ledgers[asked.provider].seems_limited(key, health, now) || !health.host.is_clear();
-        let since = world.upstream.borrow_mut().healthy_since(place, asked.request.size, now);
+            self.ledgers[key_request.provider].seems_limited(key, health, now) || !health.host.is_clear();
+        let since = world.upstream.borrow_mut().healthy_since(target, key_request.request.size, now);
         let Some(since) = since.filter(|_| !is_about_others) else {
-            self.detours.remove(&place);
+            self.detours.remove(&target);
             return;
         };
-        let (first, last) = self.detours.entry(place).or_insert((now, now));
+        let (first, last) = self.detours.entry(target).or_insert((now, now));
         // After a long time without requests the rest may be over, and another request may be probing the key.
         let is_new = *first < since || now - *last > 2 * MINUTE;
         (*first, *last) = (if is_new { now } else { *first }, now);
-        assert!(now - *first <= LONGEST_DETOUR, "{place:?} works and is not used for {} ms", now - *first);
+        assert!(now - *first <= LONGEST_DETOUR, "{target:?} works and is not used for {} ms", now - *first);
     }
 
     /// Checks a retry decision: a key that is known to fail gets one call, a client's own retry is not repeated, and a
     /// session waits for its key twice before it moves.
-    pub(in super::super) fn decided(
+    pub(in super::super) fn check_decision(
         &mut self,
         failed: &Failed,
         next: Next,
-        (short_waits, spent): (u32, usize),
+        short_waits: u32,
+        spent: usize,
     ) {
         let wait = if let Outcome::RateLimited { wait, .. } = failed.outcome { wait } else { None };
         if wait.is_none_or(|wait| millis(wait) > SHORT_WAIT) || !failed.request.has_session {
@@ -209,10 +221,18 @@ impl Audit {
 
 impl Ledger {
     /// Checks that a session gets its own key unless that key is worse, and waits for it if the wait is short.
-    fn key(&self, asked: &Asked<'_>, (own, key): (Option<usize>, usize), health: &Health, about: &str) {
+    fn check_key(
+        &self,
+        key_request: &KeyRequest<'_>,
+        own: Option<usize>,
+        key: usize,
+        health: &Health,
+        about: &str,
+    ) {
         let Some(own) = own.filter(|&own| own != key) else { return };
-        let request = asked.request;
-        let is_short = self.stated(own, asked).is_some_and(|until| until - request.now <= SHORT_WAIT);
+        let request = key_request.request;
+        let is_short =
+            self.stated_wait_end(own, key_request).is_some_and(|until| until - request.now <= SHORT_WAIT);
         let may_wait = request.patience == Patience::MayWait && !self.is_refused(own);
         let has_rest = has_rested(health.keys[own].models.get(request.model))
             || has_rested(Some(&health.keys[own].whole));
@@ -220,35 +240,36 @@ impl Ledger {
             !(is_short && may_wait && has_rest),
             "a session leaves its key {own} despite a short wait: {about}"
         );
-        let is_worse = self.is_skipped(own, health, asked) || self.stated(own, asked).is_some();
+        let is_worse =
+            self.is_skipped(own, health, key_request) || self.stated_wait_end(own, key_request).is_some();
         assert!(is_worse, "a session leaves its key {own} for no reason: {about}");
     }
 
     /// Checks that only the upstream's own wait refuses a request, and that single calls check whether a long wait is
     /// over.
-    fn rate_limited(&self, asked: &Asked<'_>, left: &[usize], wait: Millis, about: &str) {
-        let now = asked.request.now;
-        assert!(asked.request.alternatives == Alternatives::None, "another target is left: {about}");
-        let stated: Vec<_> = left.iter().filter_map(|&key| self.stated(key, asked)).collect();
+    fn check_rate_limited(&self, key_request: &KeyRequest<'_>, left: &[usize], wait: Millis, about: &str) {
+        let now = key_request.request.now;
+        assert!(key_request.request.alternatives == Alternatives::None, "another target is left: {about}");
+        let stated: Vec<_> = left.iter().filter_map(|&key| self.stated_wait_end(key, key_request)).collect();
         let soonest = stated.iter().min();
         assert!(
             soonest.is_some_and(|&until| wait <= until.saturating_sub(now)),
-            "the upstream named no such wait: {about}"
+            "the upstream named no wait of this length: {about}"
         );
         for &key in left {
             let is_refused = self.is_refused(key);
-            let Some(until) = self.stated(key, asked) else {
+            let Some(until) = self.stated_wait_end(key, key_request) else {
                 assert!(is_refused, "key {key} could be called: {about}");
                 continue;
             };
             let called = match self.keys[key] {
                 Some(_) => self.last_calls[key].into_iter().max().unwrap_or_default(),
-                None => self.last_calls[key][asked.model],
+                None => self.last_calls[key][key_request.model],
             };
-            let seen = [self.keys[key], self.keys_with_models[key][asked.model]].into_iter().flatten();
-            let next_look = seen.map(|seen| seen.at.max(called) + seen.next_look()).max();
-            let is_looked_at = until - now <= MINUTE || next_look.is_some_and(|next_look| now <= next_look);
-            assert!(is_looked_at, "no call checks whether the wait of key {key} is over: {about}");
+            let seen = [self.keys[key], self.keys_with_models[key][key_request.model]].into_iter().flatten();
+            let next_check = seen.map(|seen| seen.at.max(called) + seen.next_check()).max();
+            let is_checked = until - now <= MINUTE || next_check.is_some_and(|next_check| now <= next_check);
+            assert!(is_checked, "no call checks whether the wait of key {key} is over: {about}");
         }
     }
 }

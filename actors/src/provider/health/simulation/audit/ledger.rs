@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::super::MINUTE;
-use super::super::upstream::Place;
-use super::{About, LONGEST_GUESS, LONGEST_REST, Ledger, Rest, Rests, Seen};
+use super::super::upstream::CallTarget;
+use super::{ConditionId, LONGEST_GUESS, LONGEST_REST, Ledger, Rest, Rests, Seen};
 use crate::clock::{Millis, millis};
 use crate::outcome::{HealthEffect, KeyEffect, LimitScope, Outcome};
 use crate::provider::health::condition::Condition;
@@ -45,38 +45,43 @@ impl From<Outcome> for Scope {
 }
 
 /// Whether the call started after the last change of this subject.
-fn is_current(changed: &HashMap<About, Millis>, report: &Report, about: About) -> bool {
+fn is_current(changed: &HashMap<ConditionId, Millis>, report: &Report, about: ConditionId) -> bool {
     changed.get(&about).is_none_or(|&at| report.began >= at)
 }
 
 impl Ledger {
     /// Checks that the health reflects the report: a failing key and model at once, a model after three requests in a
     /// row, and that a success is preferred again.
-    pub(super) fn is_noted(&self, place: Place, report: &Report, health: &Health) -> bool {
-        let Place { key, model, .. } = place;
+    pub(super) fn is_reflected(&self, target: CallTarget, report: &Report, health: &Health) -> bool {
+        let CallTarget { key, model, .. } = target;
         let whole = &health.keys[key].whole;
         let with_model = health.keys[key].models.get(&report.model);
         let is_old = |about| !is_current(&self.changed, report, about);
         let of_key = match report.outcome.treatment().key {
             KeyEffect::LimitsModel | KeyEffect::RejectsModel => {
-                with_model.is_some_and(|known| !known.is_clear()) || is_old(About::KeyAndModel(key, model))
+                with_model.is_some_and(|known| !known.is_clear())
+                    || is_old(ConditionId::KeyAndModel(key, model))
             }
             KeyEffect::LimitsKey | KeyEffect::OutOfCredit | KeyEffect::Rejects => {
-                !whole.is_clear() || is_old(About::Key(key))
+                !whole.is_clear() || is_old(ConditionId::Key(key))
             }
             KeyEffect::Works => {
                 let is_clear = |known: Option<&Condition>, about, seen: Option<Seen>| {
-                    let is_less = seen.is_some_and(|seen| seen.is_about_more(report));
-                    known.is_none_or(Condition::is_clear) || is_old(about) || is_less
+                    let is_smaller = seen.is_some_and(|seen| seen.continues_for_larger_requests(report));
+                    known.is_none_or(Condition::is_clear) || is_old(about) || is_smaller
                 };
-                is_clear(Some(whole), About::Key(key), self.keys[key])
-                    && is_clear(with_model, About::KeyAndModel(key, model), self.keys_with_models[key][model])
+                is_clear(Some(whole), ConditionId::Key(key), self.keys[key])
+                    && is_clear(
+                        with_model,
+                        ConditionId::KeyAndModel(key, model),
+                        self.keys_with_models[key][model],
+                    )
             }
             KeyEffect::None => true,
         };
         let of_host = match report.outcome.treatment().health {
             HealthEffect::HostWorks | HealthEffect::ModelWorks | HealthEffect::ModelFails => {
-                health.host.is_clear() || is_old(About::Host)
+                health.host.is_clear() || is_old(ConditionId::Host)
             }
             HealthEffect::HostFails | HealthEffect::None => true,
         };
@@ -87,24 +92,24 @@ impl Ledger {
     }
 
     /// Adds the report to the record.
-    pub(super) fn read(&mut self, place: Place, report: &Report) {
+    pub(super) fn read(&mut self, target: CallTarget, report: &Report) {
         match report.outcome.treatment().health {
             HealthEffect::ModelFails | HealthEffect::HostFails => {
-                let failed = &mut self.models[place.model];
+                let failed = &mut self.models[target.model];
                 let is_repeat = failed.iter().any(|&(request, _)| request == report.request);
-                if is_current(&self.changed, report, About::Model(place.model)) && !is_repeat {
+                if is_current(&self.changed, report, ConditionId::Model(target.model)) && !is_repeat {
                     failed.push((report.request, report.at));
                 }
             }
             HealthEffect::ModelWorks => {
-                if is_current(&self.changed, report, About::Model(place.model)) {
-                    self.models[place.model].retain(|&(_, at)| at > report.began);
+                if is_current(&self.changed, report, ConditionId::Model(target.model)) {
+                    self.models[target.model].retain(|&(_, at)| at > report.began);
                 }
             }
             HealthEffect::None | HealthEffect::HostWorks => {}
         }
         match report.outcome.treatment().health {
-            HealthEffect::HostFails => self.hosts.push((place.model, report.at)),
+            HealthEffect::HostFails => self.hosts.push((target.model, report.at)),
             HealthEffect::HostWorks | HealthEffect::ModelWorks | HealthEffect::ModelFails => {
                 self.hosts.retain(|&(_, at)| at > report.began);
             }
@@ -112,7 +117,13 @@ impl Ledger {
         }
     }
 
-    pub(super) fn change(&mut self, report: &Report, (about, rest): (About, Option<Rest>), before: &Rests) {
+    pub(super) fn check_change(
+        &mut self,
+        report: &Report,
+        about: ConditionId,
+        rest: Option<Rest>,
+        before: &Rests,
+    ) {
         let last = self.changed.insert(about, report.at);
         let is_old = last.is_some_and(|last| report.began < last);
         assert!(
@@ -120,31 +131,31 @@ impl Ledger {
             "{about:?} changes because of a call that started before its last change: {report:?}"
         );
         let before_it = match about {
-            About::Key(key) => self.keys[key],
-            About::KeyAndModel(key, model) => self.keys_with_models[key][model],
-            About::Model(_) | About::Host => None,
+            ConditionId::Key(key) => self.keys[key],
+            ConditionId::KeyAndModel(key, model) => self.keys_with_models[key][model],
+            ConditionId::Model(_) | ConditionId::Host => None,
         };
         let seen = match rest {
             None => {
-                let is_less = before_it.is_some_and(|seen| seen.is_about_more(report));
-                assert!(!is_less, "a small request ends the wait of large ones: {report:?}");
+                let is_smaller = before_it.is_some_and(|seen| seen.continues_for_larger_requests(report));
+                assert!(!is_smaller, "a small request ends the wait of large ones: {report:?}");
                 None
             }
             Some(rest) => {
-                self.rests(about, report, rest.until - rest.since, before);
+                self.check_rest(about, report, rest.until - rest.since, before);
                 let wait = if let Outcome::RateLimited { wait, .. } = report.outcome { wait } else { None };
                 let until = wait.map(|wait| report.at + millis(wait));
                 // While one wait follows another, the checks get further apart.
-                let goes_on = |seen: &Seen| seen.until.is_some_and(|until| until > report.at);
-                let looks = before_it.filter(goes_on).map_or(0, |seen| seen.looks + 1);
-                Some(Seen { outcome: report.outcome, size: report.size, at: report.at, until, looks })
+                let is_running = |seen: &Seen| seen.until.is_some_and(|until| until > report.at);
+                let checks = before_it.filter(is_running).map_or(0, |seen| seen.checks + 1);
+                Some(Seen { outcome: report.outcome, size: report.size, at: report.at, until, checks })
             }
         };
         match about {
-            About::Key(key) => self.keys[key] = seen,
-            About::KeyAndModel(key, model) => self.keys_with_models[key][model] = seen,
-            About::Model(_) => {}
-            About::Host => {
+            ConditionId::Key(key) => self.keys[key] = seen,
+            ConditionId::KeyAndModel(key, model) => self.keys_with_models[key][model] = seen,
+            ConditionId::Model(_) => {}
+            ConditionId::Host => {
                 let over = self.host_rests_until.map(|until| until.min(report.at));
                 self.host_rests_until = rest.map(|rest| rest.until).or(over);
             }
@@ -152,16 +163,16 @@ impl Ledger {
     }
 
     /// Checks that a rest has the right subject, follows enough failures, and is not too long.
-    fn rests(&self, about: About, report: &Report, pause: Millis, before: &Rests) {
+    fn check_rest(&self, about: ConditionId, report: &Report, pause: Millis, before: &Rests) {
         let scope = Scope::from(report.outcome);
         let (is_allowed, longest) = match about {
-            About::Key(_) => (scope == Scope::Key, LONGEST_REST),
-            About::KeyAndModel(..) => (scope == Scope::KeyAndModel, LONGEST_REST),
-            About::Model(model) => {
+            ConditionId::Key(_) => (scope == Scope::Key, LONGEST_REST),
+            ConditionId::KeyAndModel(..) => (scope == Scope::KeyAndModel, LONGEST_REST),
+            ConditionId::Model(model) => {
                 let is_about = matches!(scope, Scope::Model | Scope::Host);
                 (is_about && (!before.is_clear(about) || self.models[model].len() >= 3), LONGEST_GUESS)
             }
-            About::Host => {
+            ConditionId::Host => {
                 let recent = |&&(_, at): &&(usize, Millis)| at + MINUTE >= report.at;
                 let mut models: Vec<_> = self.hosts.iter().filter(recent).map(|&(model, _)| model).collect();
                 models.sort_unstable();

@@ -1,7 +1,7 @@
 //! Checks whether a request that failed could have been served.
 
 use super::super::clients::ClientRequest;
-use super::super::upstream::Place;
+use super::super::upstream::CallTarget;
 use super::super::{CHAINS, KEYS};
 use super::{Audit, Tried};
 use crate::outcome::Retry;
@@ -9,12 +9,12 @@ use crate::outcome::Retry;
 impl Audit {
     /// Checks a request that failed for good: no target of its chain would have served it, or the design allows the
     /// failure.
-    pub(in super::super) fn refused(
+    pub(in super::super) fn check_refusal(
         &mut self,
         request: &ClientRequest,
         tried: &Tried,
         calls: u32,
-        serves: &mut dyn FnMut(Place) -> bool,
+        serves: &mut dyn FnMut(CallTarget) -> bool,
     ) {
         self.count("refused");
         if tried.calls.is_empty() {
@@ -25,7 +25,7 @@ impl Audit {
         }
         let mut reason = "refused: no target works";
         for &provider in CHAINS[request.model] {
-            let has_failed = |called: &&super::Called| called.place.provider == provider;
+            let has_failed = |called: &&super::Called| called.target.provider == provider;
             let mut failed = tried.calls.iter().filter(has_failed);
             // The failure is not about the key.
             if failed.clone().any(|called| called.outcome.treatment().retry != Retry::NextKey) {
@@ -33,8 +33,8 @@ impl Audit {
             }
             let is_known_to_fail = failed.any(|called| called.is_known_to_fail);
             for key in 0..KEYS {
-                let place = Place { provider, key, model: request.model };
-                if tried.calls.iter().any(|called| called.place == place) || !serves(place) {
+                let target = CallTarget { provider, key, model: request.model };
+                if tried.calls.iter().any(|called| called.target == target) || !serves(target) {
                     continue;
                 }
                 reason = match () {
@@ -42,7 +42,7 @@ impl Audit {
                     () if tried.is_over_budget => "refused: the retry budget is used up",
                     () if tried.waits.contains(&provider) => "refused: the upstream's own wait",
                     () if is_known_to_fail => "refused: one call for what is known to fail",
-                    () => panic!("{place:?} would have served {request:?}, which tried {tried:?}"),
+                    () => panic!("{target:?} would have served {request:?}, which tried {tried:?}"),
                 };
             }
         }

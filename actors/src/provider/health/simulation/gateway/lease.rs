@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use super::super::World;
-use super::super::audit::Asked;
-use super::super::upstream::Place;
+use super::super::audit::KeyRequest;
+use super::super::upstream::CallTarget;
 use super::Exchange;
 use crate::clock::{Millis, millis};
 use crate::outcome::Outcome;
@@ -22,7 +22,7 @@ pub(super) enum NoLease {
 /// A key lent for one request; dropped without a report, it reports `Cancelled`.
 pub(super) struct Lease<'w> {
     world: &'w World,
-    pub(super) place: Place,
+    pub(super) target: CallTarget,
     pub(super) is_known_to_fail: bool,
     pub(super) alternatives: Alternatives,
     /// 0 if the lease is not a probe.
@@ -37,13 +37,13 @@ pub(super) struct Lease<'w> {
 impl Lease<'_> {
     pub(super) fn report(&self, outcome: Outcome) {
         self.is_reported.set(true);
-        let provider = &self.world.providers[self.place.provider];
+        let provider = &self.world.providers[self.target.provider];
         // An older incarnation's marks do not belong to the actor that reads the report.
         let lease = if self.incarnation == provider.incarnation.get() { self.number } else { 0 };
         let report = Report {
             outcome,
-            key: provider.keys[self.place.key].id(),
-            model: self.world.models[self.place.model].clone(),
+            key: provider.keys[self.target.key].id(),
+            model: self.world.models[self.target.model].clone(),
             began: self.began,
             at: self.world.time.now(),
             request: self.request,
@@ -52,7 +52,7 @@ impl Lease<'_> {
             message: "".into(),
         };
         self.world.audit.borrow_mut().note(
-            self.place,
+            self.target,
             &report,
             &mut provider.health.borrow_mut(),
             self.world,
@@ -61,9 +61,9 @@ impl Lease<'_> {
 
     pub(super) fn draw_retry(&self) -> bool {
         let now = self.world.time.now();
-        let is_drawn = self.world.providers[self.place.provider].budget.draw(now);
+        let is_drawn = self.world.providers[self.target.provider].budget.draw(now);
         if is_drawn {
-            self.world.audit.borrow_mut().drew_retry(self.place.provider, now);
+            self.world.audit.borrow_mut().count_retry(self.target.provider, now);
         }
         is_drawn
     }
@@ -109,20 +109,20 @@ impl<'x> Exchange<'x> {
                 let health = &mut known.health.borrow_mut();
                 health.forget_old(now);
                 let choice = health.choose(&request);
-                let asked =
-                    Asked { provider, model: self.request.model, request: &request, keys: &known.keys };
-                world.audit.borrow_mut().chose(&asked, &choice, health, world);
+                let key_request =
+                    KeyRequest { provider, model: self.request.model, request: &request, keys: &known.keys };
+                world.audit.borrow_mut().check_choice(&key_request, &choice, health, world);
                 choice
             };
             match choice {
-                Choice::Key(Chosen { key, is_known_to_fail, is_trial }) => {
+                Choice::Key(Chosen { key, is_known_to_fail, is_probe }) => {
                     let at = known.keys.iter().position(|known| known.id() == key.id()).unwrap();
                     return Ok(Lease {
                         world,
-                        place: Place { provider, key: at, model: self.request.model },
+                        target: CallTarget { provider, key: at, model: self.request.model },
                         is_known_to_fail,
                         alternatives,
-                        number: if is_trial { lease } else { 0 },
+                        number: if is_probe { lease } else { 0 },
                         incarnation: known.incarnation.get(),
                         began: now,
                         request: 0,
@@ -136,13 +136,13 @@ impl<'x> Exchange<'x> {
                 Choice::WaitUntil(until) => {
                     patience = Patience::HasWaited;
                     let wait = with_jitter(Duration::from_millis(until - now), world.fraction());
-                    self.held(now + millis(wait)).await?;
+                    self.hold_until(now + millis(wait)).await?;
                 }
             }
         }
     }
 
-    async fn held(&self, until: Millis) -> Result<(), NoLease> {
+    async fn hold_until(&self, until: Millis) -> Result<(), NoLease> {
         self.world.audit.borrow_mut().count("waits for a session's key");
         self.sleep_until(until).await.map_err(|_| NoLease::Gone)
     }
