@@ -123,7 +123,8 @@ async fn ask(gateway: &Arc<Gateway>, model: &str) -> Result<Option<String>, Prob
     let body = Bytes::from(body.to_string());
     let malformed =
         |message: String| ProbeOutcome::Failed { status: 400, kind: "invalid_request_error", message };
-    let head = request::head(&body).map(RequestHead::into_owned).map_err(|error| malformed(error.to_string()))?;
+    let head =
+        request::head(&body).map(RequestHead::into_owned).map_err(|error| malformed(error.to_string()))?;
     let id = RequestId::new().shared();
     let mut entry =
         Entry::open(id.clone(), gateway.registry.clone(), gateway.live_config().settings.request_metrics);

@@ -15,8 +15,8 @@ use vandamme_actors::excerpt;
 use vandamme_actors::provider::{Alternatives, Lease};
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::upstream::{self, Borrow, Request};
-use vandamme_protocol::fault::Fault;
 use vandamme_protocol::convert::passthrough::{ChatTap, Tap};
+use vandamme_protocol::fault::Fault;
 use vandamme_protocol::request::Streaming;
 
 use super::classify::CallFailure;

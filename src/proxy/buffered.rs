@@ -6,8 +6,8 @@ use bytes::{Bytes, BytesMut};
 use vandamme_actors::converter::{Audience, Closing};
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::Api;
-use vandamme_protocol::fault::Fault;
 use vandamme_protocol::convert::passthrough;
+use vandamme_protocol::fault::Fault;
 use vandamme_protocol::request::UsageAsked;
 use vandamme_protocol::vocabulary::{ErrorKind, Usage};
 
