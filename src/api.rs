@@ -7,6 +7,7 @@ mod body;
 pub(crate) mod caller;
 mod chat_completions;
 pub(crate) mod connection;
+pub(crate) mod cors;
 mod count_tokens;
 mod discovery;
 mod endpoint;
@@ -23,6 +24,7 @@ mod request_id;
 mod running_totals;
 mod test_connection;
 pub(crate) mod top_models;
+mod unmatched;
 mod welcome;
 
 use std::future::Future;
@@ -39,7 +41,7 @@ use vandamme_protocol::vocabulary::ErrorKind;
 pub(crate) use self::request_id::RequestId;
 use crate::gateway::Gateway;
 
-/// The doors. A path with a slash behind it is the same door.
+/// Registers the endpoints. A trailing slash makes no difference.
 pub(crate) fn doors(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::ServiceConfig) + Clone + 'static {
     let gateway = gateway.clone();
     move |app| {
@@ -66,7 +68,7 @@ pub(crate) fn doors(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::ServiceCo
         for path in ["/top-models", "/top-models/"] {
             app.service(only_get(path, [web::get().to(top_models::list), web::head().to(top_models::list)]));
         }
-        // Asks a model: nothing that a HEAD should do.
+        // It sends a request to a model, so HEAD is not accepted.
         for path in ["/test-connection", "/test-connection/"] {
             let test = web::get().to(test_connection::test);
             app.service(web::resource(path).route(test).default_service(web::to(|r| wrong_method(r, "GET"))));
@@ -85,18 +87,18 @@ pub(crate) fn doors(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::ServiceCo
             let list = active_requests::list;
             app.service(only_get(path, [web::get().to(list), web::head().to(list)]));
         }
-        // Has no end: nothing that a HEAD should wait for.
+        // The stream does not end, so HEAD is not accepted.
         for path in ["/metrics/active-requests/stream", "/metrics/active-requests/stream/"] {
             let watch = web::get().to(active_requests::stream::watch);
             app.service(
                 web::resource(path).route(watch).default_service(web::to(|r| wrong_method(r, "GET"))),
             );
         }
-        // Behind the paths that requests take. An id may have slashes: `vendor/model`.
+        // After the paths of requests. An id may contain slashes: `vendor/model`.
         let one = [web::get().to(models::one), web::head().to(models::one)];
         app.service(only_get("/v1/models/{id:.+}", one));
         app.service(only_get("/", [web::get().to(welcome::welcome), web::head().to(HttpResponse::Ok)]));
-        // Claude Code warms its connection up with this, and wants nothing but an answer.
+        // Claude Code opens its connection with this request; any answer is enough.
         app.service(
             web::resource("/api/hello")
                 .route(web::head().to(HttpResponse::Ok))
@@ -104,11 +106,11 @@ pub(crate) fn doors(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::ServiceCo
         );
         #[cfg(feature = "faults")]
         app.service(web::resource("/faults/{what}").route(web::post().to(faults::strike)));
-        app.default_service(web::to(nothing_here));
+        app.default_service(web::to(unmatched::serve));
     }
 }
 
-/// A door that takes nothing but GET and HEAD.
+/// An endpoint that accepts GET and HEAD only.
 fn only_get(path: &str, [get, head]: [Route; 2]) -> Resource {
     web::resource(path)
         .route(get)
@@ -116,12 +118,12 @@ fn only_get(path: &str, [get, head]: [Route; 2]) -> Resource {
         .default_service(web::to(|request| wrong_method(request, "GET, HEAD")))
 }
 
-/// A door that takes nothing but POST.
+/// An endpoint that accepts POST only.
 fn only_post(path: &'static str, route: Route) -> Resource {
     web::resource(path).route(route).default_service(web::to(|request| wrong_method(request, "POST")))
 }
 
-/// Runs a door so that a panic costs its own request only.
+/// Runs a handler so that a panic fails its own request only.
 pub(crate) async fn guarded<F>(api: Api, id: &RequestId, door: F) -> HttpResponse
 where
     F: Future<Output = HttpResponse>,
@@ -129,24 +131,18 @@ where
     match AssertUnwindSafe(door).catch_unwind().await {
         Ok(response) => response,
         Err(_panic) => {
-            let message = "the gateway failed at this request by a fault of its own";
+            let message = "internal gateway error";
             render_error::error(api, ErrorKind::Api, message, id.as_str())
         }
     }
 }
 
-async fn nothing_here(request: HttpRequest) -> HttpResponse {
-    let id = RequestId::new();
-    let message = format!("there is nothing at {} {}", request.method(), printable(request.path()));
-    render_error::error(spoken_at(request.path()), ErrorKind::NotFound, &message, id.as_str())
-}
-
 async fn wrong_method(request: HttpRequest, allowed: &'static str) -> HttpResponse {
     let id = RequestId::new();
     let path = printable(request.path());
-    let message = format!("{path} takes {allowed}, not {}", request.method());
+    let message = format!("{path} accepts {allowed}, not {}", request.method());
     let mut response = render_error::shaped(
-        spoken_at(request.path()),
+        unmatched::dialect(request.path(), request.headers()),
         (405, ErrorKind::InvalidRequest),
         &message,
         id.as_str(),
@@ -158,12 +154,7 @@ async fn wrong_method(request: HttpRequest, allowed: &'static str) -> HttpRespon
     response
 }
 
-/// The API that a client at this path understands.
-fn spoken_at(path: &str) -> Api {
-    if path.starts_with("/v1/chat/") { Api::ChatCompletions } else { Api::Messages }
-}
-
-/// A path as it may stand in a message.
+/// A path, shortened and without control characters, for a message.
 fn printable(path: &str) -> String {
     path.chars().take(200).map(|c| if c.is_control() { '?' } else { c }).collect()
 }

@@ -18,6 +18,7 @@ mod leasing;
 mod list_models;
 mod middleware;
 mod probe;
+mod remedies;
 mod route_trace;
 mod translation;
 mod upstream_body;
@@ -140,6 +141,7 @@ pub(crate) async fn answer(
             entry.record.key = Some(lease.key.id());
             entry.record.upstream_calls = number;
         }
+        Moment::NotSent { number } => entry.record.upstream_calls = number,
         Moment::Left { provider, model, failure } => {
             question.trail.left((provider, model), failure);
             entry.left(provider, model);
@@ -213,6 +215,9 @@ impl Exchange<'_> {
                 Err(failed) => failed,
             };
             self.log(&lease, &failed, attempts.calls() + 1);
+            if !failed.is_sent {
+                note(Moment::NotSent { number: attempts.calls() });
+            }
             lease.report(self.question.endpoint.shown(failed.outcome), &failed.answer.fault.message);
             if failed.can_fix == Fixable::Yes {
                 // It names something new, so what was learnt before has helped.
@@ -222,8 +227,9 @@ impl Exchange<'_> {
             let failed_call = self.as_failed(&lease, &failed);
             let decided = attempts.next(failed_call, left, fastrand::f64());
             let next = self.within_budget(&lease, decided, (failed_call, attempts.elsewhere(left)));
+            let answer = remedies::naming_key(&lease, failed.outcome, failed.answer);
             let (named, refusal) = (failed.named, failed.refusal);
-            let failure = fallbacks::better(best.take(), Failure::Upstream(Box::new(failed.answer)));
+            let failure = fallbacks::better(best.take(), Failure::Upstream(Box::new(answer)));
             match next {
                 Next::SameKey(pause) => {
                     sleep(pause).await;
@@ -326,8 +332,13 @@ impl Exchange<'_> {
         }
     }
 
-    /// A key of ours that is refused or limited is the operator's business; one that a client brought is not.
+    /// A rejected or limited key of the configuration is a warning; the client's own key is the client's business.
     fn log(&self, lease: &Lease, failed: &CallFailure, call: u32) {
+        if !failed.is_sent {
+            let (id, provider, model) = (&self.question.id, &lease.provider.name, &lease.model);
+            log::info!("{id} not sent to {provider}:{model}: {}", failed.answer.summary());
+            return;
+        }
         let is_ours = failed.retry == Retry::NextKey && !lease.provider.passthrough;
         let level = if is_ours { log::Level::Warn } else { log::Level::Info };
         log::log!(

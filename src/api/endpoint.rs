@@ -27,6 +27,9 @@ use crate::gateway::{Admission, Gateway, Terms};
 use crate::proxy::{self, Endpoint, Failure, LateReply, Question, Reply, Targets, Trail};
 
 const HOP: &str = "x-vdm-hop";
+/// The answer to a request without the gateway's key.
+pub(super) const INVALID_KEY: &str =
+    "invalid API key: send the gateway's own key (PROXY_API_KEY) in x-api-key, api-key or Authorization";
 /// Why the model name went where it went; only where `route-header` asks for it.
 const ROUTE: HeaderName = HeaderName::from_static("x-vdm-route");
 
@@ -64,8 +67,13 @@ impl Refused {
         if matches!(status, 401 | 403) {
             render_error::final_refusal(&mut response);
         }
+        if status == 415 {
+            // RFC 9110, section 15.5.16: which codings a request may use.
+            response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            render_error::final_refusal(&mut response);
+        }
         if matches!(status, 408 | 413) {
-            // There may be more of it.
+            // The rest of the body may still arrive.
             response.head_mut().set_connection_type(actix_http::ConnectionType::Close);
         }
         response
@@ -78,9 +86,7 @@ pub(super) fn admitted(request: &HttpRequest, gateway: &Gateway) -> Result<Admis
     match &gateway.terms().proxy_key {
         Some(key) if caller::presents(headers, key) => {}
         Some(_) => {
-            let message =
-                "invalid API key: this gateway wants its own key (PROXY_API_KEY) in x-api-key or as a bearer";
-            return Err(Refused(401, ErrorKind::Authentication, message.to_owned()));
+            return Err(Refused(401, ErrorKind::Authentication, INVALID_KEY.to_owned()));
         }
         None => {
             if let Some(message) = access::refusal(request, gateway) {
@@ -90,11 +96,11 @@ pub(super) fn admitted(request: &HttpRequest, gateway: &Gateway) -> Result<Admis
     }
     if headers.contains_key(HOP) {
         let message =
-            "this request has already been through a gateway: a provider's base URL leads back here";
+            "this request has already passed through a gateway: the base URL of a provider leads back here";
         return Err(Refused(508, ErrorKind::Api, message.to_owned()));
     }
     if headers.get(header::CONTENT_ENCODING).is_some_and(|value| value != "identity") {
-        let message = "a compressed request body is not supported";
+        let message = "compressed request bodies are not supported: send the body without content-encoding";
         return Err(Refused(415, ErrorKind::InvalidRequest, message.to_owned()));
     }
     if !gateway.is_ready() {

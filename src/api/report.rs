@@ -126,15 +126,11 @@ pub(super) fn turned_away(
         return None;
     }
     let (kind, message) = match gateway.terms().proxy_key {
-        Some(_) => (
-            ErrorKind::Authentication,
-            "invalid API key: this gateway wants its own key (PROXY_API_KEY) in x-api-key or as a bearer"
-                .to_owned(),
-        ),
+        Some(_) => (ErrorKind::Authentication, super::endpoint::INVALID_KEY.to_owned()),
         None => (
             ErrorKind::Permission,
             format!(
-                "{what} are for this machine only: set PROXY_API_KEY and present it to read them from elsewhere"
+                "{what} are for this machine only: set PROXY_API_KEY and send that key to read them from elsewhere"
             ),
         ),
     };

@@ -101,6 +101,10 @@ pub(super) fn variables() -> Vec<Documented> {
         ("{PROVIDER}_ALIAS_{NAME}", "an alias of that provider: a model, or PROVIDER:MODEL"),
         ("{PROVIDER}_CUSTOM_HEADER_{X_Y}", "a header X-Y on every request to that provider"),
         ("CUSTOM_HEADER_{X_Y}", "a header X-Y on every request to every provider that has none of its own"),
+        (
+            "OPENAI_ORG_ID, OPENAI_PROJECT_ID",
+            "sent to provider openai as openai-organization and openai-project",
+        ),
         ("HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY", "proxies on the way to providers"),
         ("SSL_CERT_FILE, SSL_CERT_DIR", "certificates to trust besides the public ones"),
         ("NO_COLOR", "no colours"),

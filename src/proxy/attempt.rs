@@ -25,12 +25,13 @@ use vandamme_protocol::request::{self, Pieces, Streaming};
 use vandamme_protocol::{anthropic, openai};
 
 use super::classify::{
-    CallFailure, answered_as, asked_to_wait, classify, located, retry_after, should_retry,
+    CallFailure, answered_as, asked_to_wait, classify, fault, located, retry_after, should_retry,
 };
 use super::deadline::Deadline;
 use super::failure::{Answer, Relayed};
 use super::fixups::Healing;
 use super::list_models::LARGEST as LARGEST_LIST;
+use super::remedies;
 use super::upstream_body::{self, Content, Reply, read_error_body, read_up_to};
 use super::upstream_request::{Outgoing, Slices, Way, passed_back};
 use super::{Endpoint, Exchange};
@@ -66,7 +67,8 @@ impl Exchange<'_> {
     ) -> Result<Answered, CallFailure> {
         let called = self.call_upstream(lease, healing, patience).await;
         called.map_err(|mut failed| {
-            let fault = self.scrubbed(lease, failed.answer.fault);
+            let fault = remedies::named(&lease.provider, failed.answer.fault);
+            let fault = self.scrubbed(lease, fault);
             failed.answer.fault = Fault { message: excerpt::cut(fault.message, excerpt::ERROR), ..fault };
             failed
         })
@@ -120,8 +122,8 @@ impl Exchange<'_> {
                 read.map(|answered| answered.naming(dropped))
             }
             300..=399 => Err(CallFailure::misbehaved(&format!(
-                "the upstream answered with a redirect ({status}), which is not followed: check the base URL of provider '{}'",
-                lease.provider.name
+                "the upstream answered with a redirect ({status}), which is not followed: check its base URL {}",
+                lease.provider.base_url
             ))),
             // Its status is an answer, however long its body takes.
             400..=599 => {
@@ -319,7 +321,8 @@ impl Exchange<'_> {
             fault.message =
                 format!("the upstream answered {status} with {unsupported}, which cannot be decoded");
         }
-        let fault = self.scrubbed(lease, located(lease, fault));
+        let fault = remedies::described(lease, (status, &upstream), fault);
+        let fault = self.scrubbed(lease, remedies::with_missing_alias(lease, located(lease, fault)));
         let facts = openai::error::facts(status, &body, &lease.model);
         let after = asked_to_wait(&upstream, &facts);
         let (outcome, retry) = classify((status, fault.kind), &facts, after, &upstream);
@@ -334,6 +337,9 @@ impl Exchange<'_> {
         let is_same_error = !is_reworded && (status == fault.status || outcome != Outcome::OutOfCredit);
         let relays =
             lease.provider.api == self.question.api && json && is_same_error && !secrets.found_in(&body);
+        // A client of the Messages API cannot read an error in another shape.
+        let relays =
+            relays && (self.question.api != Api::Messages || anthropic::error::read(&body).is_some());
         let answer = Answer {
             // A body that goes on as it is keeps its status; in other words it gets the one that belongs to them.
             status: if relays { status } else { fault.status },
@@ -344,7 +350,17 @@ impl Exchange<'_> {
             relayed: relays.then_some(Relayed(body)),
         };
         let can_fix = Fixable::No;
-        CallFailure { outcome, retry, after, answer, named, refusal, can_fix, is_out_of_tokens }
+        CallFailure {
+            outcome,
+            retry,
+            after,
+            answer,
+            named,
+            refusal,
+            can_fix,
+            is_out_of_tokens,
+            is_sent: true,
+        }
     }
 
     pub(super) fn scrubbed(&self, lease: &Lease, fault: Fault) -> Fault {
@@ -354,21 +370,6 @@ impl Exchange<'_> {
     /// What must not leave in a text: the key of this call, too, which is the client's own or may have been removed long ago.
     pub(super) fn secrets(&self, lease: &Lease) -> Secrets {
         self.gateway.terms().secrets.with(&lease.key)
-    }
-}
-
-/// What an upstream that answered with this status and body says, for a client of the other API of these two.
-fn fault(status: u16, body: &[u8], (upstream, client): (Api, Api)) -> Fault {
-    let read = openai::error::read(status, body);
-    match (upstream, client) {
-        (Api::ChatCompletions, _) => read,
-        (Api::Messages, Api::Messages) => match anthropic::error::read(body) {
-            Some((kind, message)) => Fault { kind, status, message },
-            None => Fault { status, ..read },
-        },
-        // OpenAI has this one, too.
-        (Api::Messages, Api::ChatCompletions) if status == 422 => Fault { status, ..read },
-        (Api::Messages, Api::ChatCompletions) => read,
     }
 }
 

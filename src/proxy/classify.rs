@@ -9,16 +9,17 @@ use bytes::Bytes;
 use vandamme_actors::outcome::{LimitScope, Outcome, Retry};
 use vandamme_actors::provider::Lease;
 use vandamme_actors::retry::Fixable;
-use vandamme_actors::settings::Azure;
+use vandamme_actors::settings::{Api, Azure};
 use vandamme_actors::upstream::{ConnectionFault, SendError};
 use vandamme_protocol::bridge::Fault;
 use vandamme_protocol::compat::{self, Edit};
 use vandamme_protocol::http1::ReplyError;
-use vandamme_protocol::openai;
 use vandamme_protocol::openai::error::ErrorFacts;
 use vandamme_protocol::vocabulary::ErrorKind;
+use vandamme_protocol::{anthropic, openai};
 
 use super::failure::{Answer, ShouldRetry};
+use super::remedies;
 use crate::api::render_error::{LONGEST_RETRY, busy_wait};
 
 /// A call that failed.
@@ -37,6 +38,8 @@ pub(super) struct CallFailure {
     pub(super) can_fix: Fixable,
     /// The model used up its limit of tokens before its first word.
     pub(super) is_out_of_tokens: bool,
+    /// Whether the upstream received the request, or a part of it.
+    pub(super) is_sent: bool,
 }
 
 impl CallFailure {
@@ -51,6 +54,7 @@ impl CallFailure {
             refusal: Bytes::new(),
             can_fix: Fixable::No,
             is_out_of_tokens: false,
+            is_sent: true,
         }
     }
 
@@ -60,9 +64,10 @@ impl CallFailure {
         failure
     }
 
-    /// The client's request cannot be sent to this upstream.
+    /// The client's request cannot be translated for this upstream, so it was not sent.
     pub(super) fn refused(message: &str) -> Self {
-        Self::new(ErrorKind::InvalidRequest, message.to_owned(), Outcome::NotServedHere)
+        let failure = Self::new(ErrorKind::InvalidRequest, message.to_owned(), Outcome::NotServedHere);
+        Self { is_sent: false, ..failure }
     }
 
     /// The connection or the reply broke.
@@ -93,7 +98,17 @@ impl CallFailure {
         answer.retry_after = retry_after(outcome, after);
         answer.should_retry = should_retry(outcome, after);
         let can_fix = Fixable::No;
-        Self { outcome, retry, after, answer, named, refusal, can_fix, is_out_of_tokens: false }
+        Self {
+            outcome,
+            retry,
+            after,
+            answer,
+            named,
+            refusal,
+            can_fix,
+            is_out_of_tokens: false,
+            is_sent: true,
+        }
     }
 
     pub(super) fn timeout(lease: &Lease, patience: Duration) -> Self {
@@ -103,10 +118,14 @@ impl CallFailure {
     }
 
     pub(super) fn unsent(lease: &Lease, error: &SendError) -> Self {
-        let name = &lease.provider.name;
+        let provider = &lease.provider;
+        let name = &provider.name;
         let error = match error {
             SendError::Local(error) => return Self::out_of_resources(error),
             SendError::Connection(fault) => return Self::connection(name, *fault),
+            SendError::Tls(fault) => {
+                return Self::bad_gateway(&remedies::tls_failure(provider, fault), Outcome::Unreachable);
+            }
             SendError::Other(error) => error,
         };
         #[expect(
@@ -114,20 +133,13 @@ impl CallFailure {
             reason = "awc may add errors, and one it adds is one more that broke off"
         )]
         match error {
-            SendRequestError::Connect(ConnectError::Timeout) => {
-                let message = format!("provider '{name}' could not be reached in time");
+            SendRequestError::Connect(error @ ConnectError::Timeout) => {
+                let message = remedies::connect_failure(provider, error);
                 Self::new(ErrorKind::Timeout, message, Outcome::Unreachable)
             }
-            SendRequestError::Connect(ConnectError::Resolver(_) | ConnectError::NoRecords) => {
-                Self::bad_gateway(
-                    &format!("the host of provider '{name}' has no address: check its base URL and DNS"),
-                    Outcome::Unreachable,
-                )
+            SendRequestError::Connect(error) => {
+                Self::bad_gateway(&remedies::connect_failure(provider, error), Outcome::Unreachable)
             }
-            SendRequestError::Connect(error) => Self::bad_gateway(
-                &format!("provider '{name}' could not be reached: {error}"),
-                Outcome::Unreachable,
-            ),
             SendRequestError::Url(error) => {
                 Self::misbehaved(&format!("the base URL of provider '{name}' cannot be used: {error}"))
             }
@@ -243,6 +255,18 @@ pub(super) fn should_retry(outcome: Outcome, after: Option<Duration>) -> Option<
         return Some(ShouldRetry::No);
     }
     (is_limit && after.is_none()).then_some(ShouldRetry::Yes)
+}
+
+/// What an upstream that answered with this status and body says, for a client of the other API of these two.
+pub(super) fn fault(status: u16, body: &[u8], (upstream, client): (Api, Api)) -> Fault {
+    let read = openai::error::read(status, body);
+    match (upstream, client) {
+        (Api::ChatCompletions, _) | (Api::Messages, Api::ChatCompletions) => read,
+        (Api::Messages, Api::Messages) => match anthropic::error::read(body) {
+            Some((kind, message)) => Fault { kind, status, message },
+            None => Fault { status, ..read },
+        },
+    }
 }
 
 /// Azure says that a deployment does not exist, but not which.

@@ -33,6 +33,8 @@ impl Place {
 pub(super) enum Moment<'m> {
     /// A call is about to be made, so many counting this one.
     Call { lease: &'m Lease, number: u32 },
+    /// The call was not made: the request cannot be translated for its target. `number` calls were made before.
+    NotSent { number: u32 },
     /// This target could not serve the request, and the next one is asked.
     Left { provider: &'m Arc<str>, model: &'m Arc<str>, failure: &'m Failure },
 }

@@ -36,11 +36,14 @@ const PASSED_BACK_PREFIXES: [&str; 3] = ["anthropic-", "openai-", "x-ratelimit-"
 const HOP_BY_HOP: [&str; 8] =
     ["connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings", "expect"];
 /// Ours to set, none of the upstream's business, or a credential that was meant for us.
-const WITHHELD: [&str; 14] = [
+const WITHHELD: [&str; 16] = [
     "host",
     "content-length",
     "accept-encoding",
     "cookie",
+    // A browser's: Anthropic refuses them, and they belong to this hop.
+    "origin",
+    "referer",
     "forwarded",
     "x-real-ip",
     "authorization",
@@ -52,7 +55,7 @@ const WITHHELD: [&str; 14] = [
     "cf-connecting-ip",
     "true-client-ip",
 ];
-const WITHHELD_PREFIXES: [&str; 3] = ["x-forwarded-", "proxy-", "x-vdm-"];
+const WITHHELD_PREFIXES: [&str; 4] = ["x-forwarded-", "proxy-", "x-vdm-", "sec-"];
 
 /// All that is sent.
 pub(super) struct Outgoing {
@@ -383,6 +386,8 @@ mod tests {
             ("x-vdm-hop", "1"),
             ("proxy-authorization", "Basic x"),
             ("cookie", "c"),
+            ("origin", "https://chat.example.com"),
+            ("sec-fetch-site", "cross-site"),
             ("expect", "100-continue"),
         ]));
 

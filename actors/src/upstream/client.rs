@@ -17,6 +17,7 @@ use super::Wiring;
 use super::connector::UpstreamConnector;
 use super::pool::Pool;
 use super::reply_io::ConnectionFault;
+use super::tls::TlsFault;
 
 /// `EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`, `EADDRNOTAVAIL`: what connecting to anybody needs is used up here.
 const LOCAL_SHORTAGES: [i32; 5] = [24, 23, 105, 12, 99];
@@ -49,6 +50,8 @@ pub enum SendError {
     #[error("{0}")]
     Connection(ConnectionFault),
     #[error("{0}")]
+    Tls(TlsFault),
+    #[error("{0}")]
     Other(SendRequestError),
 }
 
@@ -56,6 +59,11 @@ impl From<SendRequestError> for SendError {
     fn from(error: SendRequestError) -> Self {
         if let Some(fault) = ConnectionFault::of(&error) {
             return Self::Connection(fault);
+        }
+        if let SendRequestError::Connect(ConnectError::Io(error)) = &error
+            && let Some(fault) = TlsFault::of(error)
+        {
+            return Self::Tls(fault);
         }
         #[expect(clippy::wildcard_enum_match_arm, reason = "awc's other errors have other causes")]
         match error {
