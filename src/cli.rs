@@ -24,7 +24,7 @@ use std::fmt::Arguments;
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use exit_code::Exit;
@@ -178,18 +178,35 @@ impl Version {
     }
 }
 
-/// Help and version were asked for; all else is a mistake in usage. A reader that has gone is not our fault.
+/// Prints help or the version, or explains a usage error.
 fn explain(error: &clap::Error, arguments: &[OsString]) -> Exit {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         let _ = error.print();
         return Exit::Ok;
     }
     let unknown = matches!(error.kind(), ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument);
-    match migration_hints::advice(arguments).filter(|_| unknown) {
-        Some(advice) => say(format_args!("vdm: {advice}\n")),
+    if let Some(advice) = migration_hints::advice(arguments).filter(|_| unknown) {
+        say(format_args!("vdm: {advice}\n"));
+        return Exit::Usage;
+    }
+    match other_command(error) {
+        Some(advice) => say(format_args!("{advice}\n")),
         None => drop(error.print()),
     }
     Exit::Usage
+}
+
+/// The command that an unknown subcommand means, if another group has it.
+fn other_command(error: &clap::Error) -> Option<String> {
+    if error.kind() != ErrorKind::InvalidSubcommand {
+        return None;
+    }
+    let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    let commands: Vec<_> = migration_hints::elsewhere(&Vdm::command(), unknown)
+        .into_iter()
+        .map(|command| format!("`{command}`"))
+        .collect();
+    (!commands.is_empty()).then(|| format!("vdm: unknown command '{unknown}'; use {}", commands.join(" or ")))
 }
 
 #[cfg(test)]

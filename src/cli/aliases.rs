@@ -19,6 +19,9 @@ pub(super) struct Aliases {
     /// Only those of this provider or profile
     #[arg(short, long, value_name = "PROVIDER")]
     provider: Option<String>,
+    /// Also those of inactive profiles
+    #[arg(long)]
+    all: bool,
     /// Read this configuration file too, over the others
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -26,6 +29,9 @@ pub(super) struct Aliases {
     #[arg(long)]
     json: bool,
 }
+
+/// The kind of an alias that a profile owns.
+const PROFILE: &str = "profile";
 
 /// One alias.
 #[derive(Serialize)]
@@ -65,6 +71,12 @@ impl Aliases {
                 return Exit::Failed;
             }
             rows.retain(|row| row.owner == asked);
+        } else if !self.all && !self.json {
+            let inactive = hide_inactive(settings, &mut rows);
+            if !inactive.is_empty() {
+                let names = inactive.join(", ");
+                say(format_args!("inactive profiles are not shown: {names}; --all shows them\n"));
+            }
         }
         if self.json {
             print_json(&rows)
@@ -80,9 +92,18 @@ fn owners(settings: &Settings) -> Vec<String> {
     providers.chain(settings.profiles.iter().map(|profile| profile.name.to_lowercase())).collect()
 }
 
+/// Removes the aliases of inactive profiles, which lead nowhere; the names of these profiles.
+fn hide_inactive(settings: &Settings, rows: &mut Vec<Row>) -> Vec<String> {
+    let inactive = settings.profiles.iter().filter(|profile| profile.inactive.is_some());
+    let mut names: Vec<_> = inactive.map(|profile| profile.name.to_lowercase()).collect();
+    names.retain(|name| rows.iter().any(|row| row.kind == PROFILE && row.owner == *name));
+    rows.retain(|row| row.kind != PROFILE || !names.contains(&row.owner));
+    names
+}
+
 fn rows(settings: &Settings) -> Vec<Row> {
     let routes = Routes::new(settings, Snapshot::new(listed(settings)));
-    let profiles = settings.profiles.iter().map(|profile| ("profile", &profile.name, &profile.aliases));
+    let profiles = settings.profiles.iter().map(|profile| (PROFILE, &profile.name, &profile.aliases));
     let providers = settings.providers.iter().map(|provider| ("provider", &provider.name, &provider.aliases));
     let owned = profiles.chain(providers).flat_map(|(kind, owner, aliases)| {
         aliases.iter().map(move |(alias, target)| (kind, owner, alias, target))

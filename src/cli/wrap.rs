@@ -42,8 +42,8 @@ pub(super) struct Wrap {
     dry_run: bool,
     /// `claude`, or with --openai any tool that speaks Chat Completions
     tool: OsString,
-    /// What the tool gets
-    #[arg(last = true, value_name = "ARGUMENTS")]
+    /// Arguments for the tool; after `--` also those that vdm has itself
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
     arguments: Vec<OsString>,
 }
 

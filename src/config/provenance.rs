@@ -4,6 +4,7 @@ use ::config::{Map, Value, ValueKind};
 use serde::Serialize;
 use vandamme_actors::secret::ApiKey;
 
+use super::file::BUILT_IN;
 use super::layer::Layer;
 use super::schema::{self, PROVIDER_VARIABLES};
 
@@ -16,6 +17,13 @@ pub struct Said {
     pub value: String,
     /// `FILE:LINE:COLUMN: …`, `environment variable NAME` or the like.
     pub place: String,
+}
+
+impl Said {
+    /// Whether the value is the compiled-in default.
+    pub fn is_built_in(&self) -> bool {
+        self.place.starts_with(BUILT_IN)
+    }
 }
 
 /// A variable, for `vdm config env`.

@@ -293,6 +293,8 @@ fn with_a_proxy_key_only_its_bearers_may_ask() {
         call().header("x-api-key", "front-door-ke").reply(),
         call().header("authorization", "Bearer front-door-key2").reply(),
         call().header("authorization", "Basic front-door-key").reply(),
+        call().header("authorization", "front-door-key2").reply(),
+        call().header("api-key", "Bearer front-door-key").reply(),
     ];
     for reply in refused {
         assert_eq!(reply.status(), 401, "{reply}");
@@ -303,6 +305,8 @@ fn with_a_proxy_key_only_its_bearers_may_ask() {
     assert_eq!(call().header("x-api-key", "front-door-key").reply().status(), 200);
     assert_eq!(call().header("authorization", "Bearer front-door-key").reply().status(), 200);
     assert_eq!(call().header("Authorization", "bearer front-door-key").reply().status(), 200);
+    assert_eq!(call().header("authorization", "front-door-key").reply().status(), 200);
+    assert_eq!(call().header("api-key", "front-door-key").reply().status(), 200);
     for seen in upstream.requests() {
         assert!(!format!("{:?}", seen.head).contains("front-door-key"), "{:?}", seen.head);
     }

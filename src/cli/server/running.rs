@@ -77,17 +77,40 @@ impl Order {
         // What else is wrong with the configuration is no reason not to find the gateway.
         let (host, port) =
             Config::listener(&overrides).unwrap_or_else(|| (Ipv4Addr::LOCALHOST.to_string(), 8082));
-        client::find(&host, port).ok_or_else(|| {
-            self.print_json(&json!({"running": false}));
-            match client::held(&host, port) {
-                Some(socket) => say(format_args!(
-                    "vdm: the gateway at {host}, port {port} does not answer on {}: it hangs, or is of another version; end it by a signal\n",
-                    socket.display()
-                )),
-                None => say(format_args!("vdm: no gateway of yours runs at {host}, port {port}{}\n", others())),
-            }
-            Exit::Failed
-        })
+        if let Some(running) = client::find(&host, port) {
+            return Ok(running);
+        }
+        if let Some(running) = self.only_other(&host, port) {
+            let control::Status { pid, address, .. } = running.status;
+            say(format_args!(
+                "vdm: no gateway at {host}, port {port}; using the only one that runs: {} (pid {pid})\n",
+                url(address)
+            ));
+            return Ok(running);
+        }
+        Err(self.not_found(&host, port))
+    }
+
+    /// The only running gateway, when the command line names none: its port may have changed in the configuration since it
+    /// started. A gateway of `vdm wrap` belongs to its sessions and is not meant.
+    fn only_other(&self, host: &str, port: u16) -> Option<Running> {
+        if self.host.is_some() || self.port.is_some() || client::held(host, port).is_some() {
+            return None;
+        }
+        let mut servers = client::running().into_iter().filter(|running| !running.status.wrapped);
+        servers.next().filter(|_| servers.next().is_none())
+    }
+
+    fn not_found(&self, host: &str, port: u16) -> Exit {
+        self.print_json(&json!({"running": false}));
+        match client::held(host, port) {
+            Some(socket) => say(format_args!(
+                "vdm: the gateway at {host}, port {port} does not answer on {}: it hangs, or is of another version; end it by a signal\n",
+                socket.display()
+            )),
+            None => say(format_args!("vdm: no gateway of yours runs at {host}, port {port}{}\n", others())),
+        }
+        Exit::Failed
     }
 
     fn ask(&self, running: &Running, ask: Ask) -> Result<(Answers, Said), Exit> {

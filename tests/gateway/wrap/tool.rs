@@ -22,6 +22,26 @@ fn its_exit_code_is_that_of_wrap() {
 }
 
 #[test]
+fn its_arguments_need_no_dashes_before_them() {
+    let user = User::with_claude("plain", "printf '%s|' \"$@\"; exit 0");
+    let port = user.port.to_string();
+    for (line, got) in [
+        (&["claude", "--model", "sonnet"][..], "--model|sonnet|"),
+        (&["claude", "-p", "hi", "--port", "x"], "-p|hi|--port|x|"),
+        (&["claude", "hi", "--", "-x"], "hi|--|-x|"),
+        (&["claude", "--", "--port", "x"], "--port|x|"),
+        (&["--port", &port, "claude", "--model=sonnet"], "--model=sonnet|"),
+        (&["claude", "--port", &port, "-p", "hi"], "-p|hi|"),
+        (&["claude"], "|"),
+    ] {
+        let wrapped = ended(&mut user.wrap(line));
+        assert_eq!((wrapped.0, wrapped.1.as_str(), wrapped.2.as_str()), (Some(0), got, ""), "{line:?}");
+    }
+    let wrong = ended(&mut user.wrap(&["--modle", "claude"]));
+    assert_eq!(wrong.0, Some(2), "before the tool it is vdm's: {}", wrong.2);
+}
+
+#[test]
 fn its_end_by_a_signal_is_that_of_wrap() {
     let user = User::with_claude("ends", "kill -s $1 $$; sleep 60");
     for (name, number) in [("TERM", 15), ("INT", 2), ("KILL", 9)] {
