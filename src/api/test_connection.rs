@@ -98,9 +98,7 @@ fn told(provider: &ProviderSettings, trial: Trial) -> HttpResponse {
         Verdict::Answered { response_id } => HttpResponse::Ok().json(Told { response_id, ..blank }),
         Verdict::Skipped => HttpResponse::Ok().json(Told {
             status: "skipped",
-            message: format!(
-                "{name} takes the key that each client brings, and there is none here to test with"
-            ),
+            message: format!("{name} needs a key from each client; there is none to test with"),
             auth_mode: Some("passthrough"),
             elapsed_ms: None,
             ..blank

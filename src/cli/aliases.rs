@@ -1,4 +1,4 @@
-//! `vdm aliases`: every name that stands for a model, and where it leads.
+//! `vdm aliases`: every alias and the model that it leads to.
 
 use std::path::PathBuf;
 
@@ -16,13 +16,13 @@ use crate::config;
 
 #[derive(Args, Debug)]
 pub(super) struct Aliases {
-    /// Only those of this provider or profile
+    /// Only aliases of this provider or profile
     #[arg(short, long, value_name = "PROVIDER")]
     provider: Option<String>,
-    /// Also those of inactive profiles
+    /// Include aliases of inactive profiles
     #[arg(long)]
     all: bool,
-    /// Read this configuration file too, over the others
+    /// Read this configuration file as well; it overrides the other files
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print JSON
@@ -126,7 +126,7 @@ fn rows(settings: &Settings) -> Vec<Row> {
 
 fn print(rows: &[Row]) {
     if rows.is_empty() {
-        return say(format_args!("there are no aliases; set {{PROVIDER}}_ALIAS_{{NAME}} to make one\n"));
+        return say(format_args!("no aliases; set {{PROVIDER}}_ALIAS_{{NAME}} to create one\n"));
     }
     let mut table = Table::new(["ALIAS", "STANDS FOR", "LEADS TO"]);
     for Row { name, target, leads_to, fallbacks, error, .. } in rows {

@@ -16,7 +16,8 @@ To install them:
     vdm completions bash > ~/.local/share/bash-completion/completions/vdm
   zsh
     mkdir -p ~/.zfunc && vdm completions zsh > ~/.zfunc/_vdm
-    echo 'fpath=(~/.zfunc $fpath); autoload -Uz compinit && compinit' >> ~/.zshrc
+    echo 'fpath=(~/.zfunc $fpath)' >> ~/.zshrc
+    echo 'autoload -Uz compinit && compinit' >> ~/.zshrc
   fish
     mkdir -p ~/.config/fish/completions
     vdm completions fish > ~/.config/fish/completions/vdm.fish";

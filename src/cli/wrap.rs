@@ -20,38 +20,38 @@ use super::exit_code::Exit;
 use super::{configured, say};
 use crate::process;
 
-/// What `vdm` is called where it wraps Claude Code.
+/// The name under which `vdm` wraps Claude Code.
 const CLAUDE_VDM: &str = "claude.vdm";
 
 #[derive(Args, Debug)]
 pub(super) struct Wrap {
-    /// The tool speaks Chat Completions: set OPENAI_BASE_URL, OPENAI_API_BASE and OPENAI_API_KEY
+    /// For tools that use Chat Completions: set OPENAI_BASE_URL, OPENAI_API_BASE and OPENAI_API_KEY
     #[arg(long)]
     openai: bool,
-    /// Use the gateway at this address or host name, over HOST and the files
+    /// Address or host name of the gateway; overrides HOST and the files
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
-    /// Use the gateway on this port, over PORT and the files
+    /// Port of the gateway; overrides PORT and the files
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
-    /// Read this configuration file too, over the others
+    /// Read this configuration file as well; it overrides the other files
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Print what would be run, and run nothing
+    /// Print the command and its environment without running it
     #[arg(long)]
     dry_run: bool,
-    /// `claude`, or with --openai any tool that speaks Chat Completions
+    /// `claude`, or with --openai any tool that uses Chat Completions
     tool: OsString,
-    /// Arguments for the tool; after `--` also those that vdm has itself
+    /// Arguments for the tool; put `--` before options that vdm has, too
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
     arguments: Vec<OsString>,
 }
 
-/// The tools that are known by name.
+/// The kinds of tools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tool {
     ClaudeCode,
-    /// Anything that speaks Chat Completions.
+    /// Any tool that uses Chat Completions.
     OfOpenAi,
 }
 
@@ -89,7 +89,7 @@ impl Wrap {
         self.wrap().err().unwrap_or(Exit::Ok)
     }
 
-    /// Comes back only when the tool could not be run, or was not to be.
+    /// Returns only if the tool was not run.
     fn wrap(&self) -> Result<(), Exit> {
         let tool = self.known().map_err(|refusal| told(&refusal, Exit::Usage))?;
         let program = program(&self.tool)?;
@@ -107,7 +107,7 @@ impl Wrap {
             settings::overrule(&changes, &mut arguments, effect);
         }
         if self.dry_run {
-            // A reader that has gone is not our fault.
+            // A closed pipe is not an error.
             let _ = self.print(&changes, &arguments);
             return Ok(());
         }
@@ -122,12 +122,12 @@ impl Wrap {
         let name = Path::new(&self.tool).file_stem().unwrap_or(&self.tool).to_string_lossy().to_lowercase();
         match (&*name, self.openai) {
             ("gemini" | "codex", _) => Err(format!(
-                "{name} speaks an API that this version of vdm does not serve; it serves the Messages API (claude) and Chat Completions (--openai TOOL)"
+                "{name} uses an API that this version of vdm does not serve; it serves the Messages API (claude) and Chat Completions (--openai TOOL)"
             )),
             ("claude", false) => Ok(Tool::ClaudeCode),
             (_, true) => Ok(Tool::OfOpenAi),
             (_, false) => Err(format!(
-                "there is no tool '{name}' that vdm knows by name, only claude; if it speaks Chat Completions: vdm wrap --openai {name}"
+                "unknown tool '{name}'; vdm knows claude by name; if the tool uses Chat Completions: vdm wrap --openai {name}"
             )),
         }
     }
@@ -160,7 +160,7 @@ fn told(message: &str, exit: Exit) -> Exit {
     exit
 }
 
-/// Where the tool is, looked for before anything is started for it.
+/// The tool's path; searched before a gateway is started.
 fn program(tool: &OsStr) -> Result<PathBuf, Exit> {
     let given = Path::new(tool);
     let candidates: Vec<PathBuf> = if given.components().count() > 1 {
@@ -185,7 +185,8 @@ fn program(tool: &OsStr) -> Result<PathBuf, Exit> {
     } else {
         ""
     };
-    let what = if given.components().count() > 1 { "is no file" } else { "is not installed, or not on PATH" };
+    let what =
+        if given.components().count() > 1 { "is not a file" } else { "is not installed, or not on PATH" };
     Err(told(&format!("{name} {what}{hint}"), Exit::NotFound))
 }
 

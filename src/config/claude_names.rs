@@ -30,7 +30,7 @@ pub(super) fn warning(routes: &Routes) -> Option<String> {
         .map(|name| format!("{}_ALIAS_{}=MODEL", variable_prefix(&provider.name), name.to_ascii_uppercase()))
         .collect();
     Some(format!(
-        "provider '{}' gets {} from Claude Code and has no alias for them; set {}, or serves-claude = true if it has these models",
+        "provider '{}' has no alias for {}, which Claude Code requests; set {}, or serves-claude = true if it serves Claude's models",
         provider.name,
         listed(&missing),
         listed(&variables)

@@ -15,6 +15,8 @@ use crate::config::variable_prefix;
 
 /// How the message of an upstream begins that the gateway words itself.
 const UNNAMED: &str = "the upstream";
+/// How the message for an error body without a message begins and ends.
+const NOTHING_SAID: (&str, &str) = ("the upstream answered ", " without a message");
 /// The longest title of a web page in a message, characters.
 const TITLE: usize = 100;
 
@@ -79,7 +81,7 @@ pub(super) fn named(provider: &ProviderSettings, fault: Fault) -> Fault {
 /// An error reply that is a web page or says nothing is described; the page's text speaks of another matter.
 pub(super) fn described(lease: &Lease, (status, headers): (u16, &HeaderMap), fault: Fault) -> Fault {
     let provider = &lease.provider;
-    let says_nothing = fault.message.starts_with(UNNAMED);
+    let says_nothing = fault.message.starts_with(NOTHING_SAID.0) && fault.message.ends_with(NOTHING_SAID.1);
     let is_page = is_page(headers);
     if !says_nothing && !is_page {
         return fault;

@@ -129,7 +129,7 @@ fn a_missing_alias_for_a_claude_name_is_named() {
     let gateway = setup.start();
     let warning = gateway.log();
     assert!(
-        warning.contains("warning: provider 'alpha' gets haiku and sonnet from Claude Code and has no alias for them; set ALPHA_ALIAS_HAIKU=MODEL and ALPHA_ALIAS_SONNET=MODEL"),
+        warning.contains("warning: provider 'alpha' has no alias for haiku and sonnet, which Claude Code requests; set ALPHA_ALIAS_HAIKU=MODEL and ALPHA_ALIAS_SONNET=MODEL"),
         "{warning}"
     );
     let ask = |model: &str| gateway.messages(&whole_prompt(model, "hi")).reply().error_message();

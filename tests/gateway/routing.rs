@@ -141,7 +141,7 @@ fn without_a_key_only_a_local_caller_is_no_stranger() {
 fn an_unknown_path_is_a_404_in_json() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
-    for target in ["/nowhere", "/v1/messages/nowhere", "/v1/embeddings", "/metrics"] {
+    for target in ["/nowhere", "/v1/messages/nowhere", "/v2/models", "/metrics"] {
         let reply = gateway.get(target);
         assert_eq!(reply.status(), 404, "{target}");
         assert_eq!(reply.error_type(), "not_found_error", "{target}");

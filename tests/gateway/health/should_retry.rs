@@ -62,7 +62,7 @@ fn a_providers_only_key_that_is_refused_ends_the_clients_retries() {
         for asked in 1..=2 {
             let reply = gateway.ask("hi");
             assert_final(&reply, 401);
-            assert_eq!(reply.error_message(), "failed with 401", "{reply}");
+            assert!(reply.error_message().ends_with("failed with 401"), "{reply}");
             assert_eq!(upstream.count(), asked, "the last key is asked every time");
         }
     }

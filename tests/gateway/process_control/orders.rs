@@ -67,7 +67,7 @@ fn status_exits_with_1_where_none_runs_and_names_those_that_do() {
     for command in ["status", "stop", "reload", "restart"] {
         let ended = Ended::of(&mut gateway.run.vdm(&["server", command, "--port", &port]));
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{command}");
-        assert!(ended.stderr.contains(&format!("no gateway of yours runs at 127.0.0.1, port {port}")));
+        assert!(ended.stderr.contains(&format!("no gateway of yours is running at 127.0.0.1, port {port}")));
         assert!(ended.stderr.contains(&gateway.address.to_string()), "{}", ended.stderr);
     }
     let ended = Ended::of(&mut gateway.run.vdm(&["server", "status", "--json", "--port", &port]));
@@ -140,7 +140,7 @@ fn stop_gives_up_waiting_in_time_and_a_second_one_ends_what_runs() {
 
     let late = Ended::of(&mut gateway.server(&["stop", "--timeout", "1"]));
     assert_eq!(late.code, Some(1));
-    assert!(late.stderr.contains("still stops") && late.stderr.contains("--now"), "{}", late.stderr);
+    assert!(late.stderr.contains("is still stopping") && late.stderr.contains("--now"), "{}", late.stderr);
     let status = Ended::of(&mut gateway.server(&["status", "--json"])).json();
     assert_eq!(status["state"], "stopping");
     // Those who have given up are forgotten, however many.

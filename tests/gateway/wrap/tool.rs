@@ -117,12 +117,12 @@ fn what_cannot_be_run_is_told_and_starts_no_gateway() {
     fs::write(user.home.join("bin/text"), "no program").expect("a writable directory");
     let cases: [(&[&str], i32, &str); 7] = [
         (&["--openai", "absent"], 127, "absent is not installed, or not on PATH"),
-        (&["--openai", "./absent"], 127, "./absent is no file"),
+        (&["--openai", "./absent"], 127, "./absent is not a file"),
         (&["--openai", "text"], 126, "text is not executable"),
-        (&["codex"], 2, "codex speaks an API that this version of vdm does not serve"),
-        (&["--openai", "gemini"], 2, "gemini speaks an API that this version of vdm does not serve"),
+        (&["codex"], 2, "codex uses an API that this version of vdm does not serve"),
+        (&["--openai", "gemini"], 2, "gemini uses an API that this version of vdm does not serve"),
         (&["tool"], 2, "vdm wrap --openai tool"),
-        (&["claude", "--model", "x"], 2, "--model"),
+        (&["claude", "--model", "x"], 127, "claude is not installed"),
     ];
     for (arguments, expected, words) in cases {
         let (code, out, talk) = ended(&mut user.wrap(arguments));
@@ -195,7 +195,7 @@ fn a_port_that_is_named_is_the_gateways_or_nobodys() {
     // It accepts and says nothing, as a stranger may.
     let (code, out, talk) = ended(&mut user.claude_vdm(&["--port", &port]));
     assert_eq!((code, out.as_str()), (Some(3), ""), "{talk}");
-    assert!(talk.contains(&format!("port {port} on 127.0.0.1 is in use")), "{talk}");
+    assert!(talk.contains(&format!("port {port} on 127.0.0.1 is already in use")), "{talk}");
     drop(taken);
     let (code, _, talk) = ended(&mut user.claude_vdm(&["--port"]));
     assert_eq!(code, Some(2));
