@@ -38,7 +38,7 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Why a gateway without a key does not serve this request; for the client.
 pub(super) fn refusal(request: &HttpRequest, gateway: &Gateway) -> Option<String> {
     let terms = gateway.terms();
-    let reach = Reach::of(gateway, &terms);
+    let reach = Reach::new(gateway, &terms);
     let elsewhere = || if reach.is_local { from_elsewhere(request) } else { None };
     from_a_web_page(request, &reach).or_else(elsewhere)
 }
@@ -57,7 +57,7 @@ pub(super) fn refusal_to_spend(request: &HttpRequest, gateway: &Gateway) -> Opti
 /// Whether the request comes from this machine itself, and not from a web page.
 pub(super) fn is_local(request: &HttpRequest, gateway: &Gateway) -> bool {
     let terms = gateway.terms();
-    let reach = Reach { is_local: true, origins: &[], ..Reach::of(gateway, &terms) };
+    let reach = Reach { is_local: true, origins: &[], ..Reach::new(gateway, &terms) };
     from_a_web_page(request, &reach).is_none() && from_elsewhere(request).is_none()
 }
 
@@ -72,7 +72,7 @@ struct Reach<'g> {
 }
 
 impl<'g> Reach<'g> {
-    fn of(gateway: &'g Gateway, terms: &'g Terms) -> Self {
+    fn new(gateway: &'g Gateway, terms: &'g Terms) -> Self {
         let listener = gateway.listener();
         let is_local = listener.is_none_or(|listener| listener.address.ip().to_canonical().is_loopback());
         let Settings { allowed_hosts, cors_origins, .. } = &terms.settings;

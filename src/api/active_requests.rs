@@ -39,7 +39,7 @@ pub(super) const NO_METRICS: Disabled = Disabled {
 };
 
 #[derive(Serialize)]
-struct Told {
+struct ActiveReport {
     #[serde(flatten)]
     disabled: Option<Disabled>,
     #[serde(rename = "disabled", skip_serializing_if = "Option::is_none")]
@@ -74,19 +74,19 @@ struct Row {
     message_count: u32,
 }
 
-impl Told {
+impl ActiveReport {
     fn disabled(why: Disabled) -> Self {
         Self { disabled: Some(why), enabled: None, active_requests: vec![], timestamp: None }
     }
 
     fn rows(active: &[Active], secrets: &Secrets) -> Self {
-        let active_requests = active.iter().map(|active| Row::of(active, secrets)).collect();
+        let active_requests = active.iter().map(|active| Row::new(active, secrets)).collect();
         Self { disabled: None, enabled: Some(false), active_requests, timestamp: None }
     }
 }
 
 impl Row {
-    fn of(active: &Active, secrets: &Secrets) -> Self {
+    fn new(active: &Active, secrets: &Secrets) -> Self {
         // A client may put anything in the place of a model. A key that is cut would not be found any more.
         let told = |name: &str| {
             let scrubbed = secrets.scrub(name.chars().take(10 * LONGEST_NAME).collect());
@@ -129,10 +129,12 @@ pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> H
     }
     let terms = gateway.terms();
     if terms.settings.request_metrics == Metrics::Off {
-        return report::uncached(HttpResponse::Ok().json(Told::disabled(NO_METRICS)));
+        return report::uncached(HttpResponse::Ok().json(ActiveReport::disabled(NO_METRICS)));
     }
     match active(&gateway).await {
-        Some(active) => report::uncached(HttpResponse::Ok().json(Told::rows(&active, &terms.secrets))),
+        Some(active) => {
+            report::uncached(HttpResponse::Ok().json(ActiveReport::rows(&active, &terms.secrets)))
+        }
         None => render_error::error(
             Api::Messages,
             ErrorKind::Api,
@@ -159,7 +161,7 @@ mod tests {
     fn row(requested: &str) -> Row {
         let asked = Asked { model: requested.into(), ..Asked::default() };
         let active = Active { provider: "oa".into(), model: "v/x:free".into(), asked, ..Active::default() };
-        Row::of(&active, &Secrets::new([ApiKey::new("canary-0123")]))
+        Row::new(&active, &Secrets::new([ApiKey::new("canary-0123")]))
     }
 
     #[test]

@@ -27,9 +27,9 @@ use crate::gateway::{Admission, Gateway, Terms};
 use crate::proxy::{self, Endpoint, Failure, LateReply, Question, Reply, Targets, Trail};
 
 const HOP: &str = "x-vdm-hop";
-/// The answer to a request without the gateway's key.
-pub(super) const INVALID_KEY: &str =
-    "invalid API key: send the gateway's own key (PROXY_API_KEY) in x-api-key, api-key or Authorization";
+/// The answer to a request without the gateway's key. It does not name the header `x-api-key`: to an error with that word
+/// Claude Code answers "Not logged in" and hides the message (seen with 2.1.332).
+pub(super) const INVALID_KEY: &str = "invalid API key: this gateway requires its own key; set the client's API key or token to the gateway's PROXY_API_KEY";
 /// Why the model name went where it went; only where `route-header` asks for it.
 const ROUTE: HeaderName = HeaderName::from_static("x-vdm-route");
 

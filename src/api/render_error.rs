@@ -83,7 +83,7 @@ impl Failure {
             Self::Stopping => "the gateway is shutting down".to_owned(),
             Self::Malformed(message) => message.clone(),
             Self::NoClientKey(provider) => format!(
-                "Provider '{provider}' requires API key passthrough, but no client API key was provided: send one in x-api-key or as a bearer, beside the gateway's own key if it has one"
+                "Provider '{provider}' requires API key passthrough, but no client API key was provided: set the client's API key or token, in addition to the gateway's own key if it has one"
             ),
             Self::Upstream(answer) => answer.fault.message.clone(),
             Self::NoLease(None) => "the gateway could not route this request in time".to_owned(),

@@ -19,7 +19,7 @@ use crate::proxy::{self, Failure, Trial, Verdict};
 
 /// In the shape of the Python original.
 #[derive(Debug, Serialize)]
-struct Told {
+struct TestReport {
     status: &'static str,
     message: String,
     provider: String,
@@ -81,7 +81,7 @@ pub(super) async fn test(request: HttpRequest, gateway: web::Data<Gateway>) -> H
 
 fn told(provider: &ProviderSettings, trial: Trial) -> HttpResponse {
     let name = provider.name.to_string();
-    let blank = Told {
+    let blank = TestReport {
         status: "success",
         message: format!("Successfully connected to {name} API"),
         provider: name.clone(),
@@ -95,8 +95,8 @@ fn told(provider: &ProviderSettings, trial: Trial) -> HttpResponse {
         suggestions: vec![],
     };
     match trial.verdict {
-        Verdict::Answered { response_id } => HttpResponse::Ok().json(Told { response_id, ..blank }),
-        Verdict::Skipped => HttpResponse::Ok().json(Told {
+        Verdict::Answered { response_id } => HttpResponse::Ok().json(TestReport { response_id, ..blank }),
+        Verdict::Skipped => HttpResponse::Ok().json(TestReport {
             status: "skipped",
             message: format!("{name} needs a key from each client; there is none to test with"),
             auth_mode: Some("passthrough"),
@@ -104,7 +104,7 @@ fn told(provider: &ProviderSettings, trial: Trial) -> HttpResponse {
             ..blank
         }),
         Verdict::Failed { status, kind, message } => HttpResponse::build(StatusCode::SERVICE_UNAVAILABLE)
-            .json(Told {
+            .json(TestReport {
                 status: "failed",
                 message,
                 upstream_status: Some(status),

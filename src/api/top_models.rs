@@ -28,7 +28,7 @@ const FEW: usize = 10;
 
 /// What is wanted of them.
 #[derive(Clone, Debug)]
-pub(crate) struct Wanted {
+pub(crate) struct TopModelsQuery {
     pub(crate) limit: usize,
     pub(crate) remembered: Remembered,
     /// The catalogue's or a model's owner.
@@ -40,7 +40,7 @@ pub(crate) struct Wanted {
 
 /// The answer, in the shape of the Python original.
 #[derive(Debug, Serialize)]
-pub(crate) struct Told {
+pub(crate) struct TopModelsReport {
     object: &'static str,
     source: &'static str,
     /// When the catalogue was asked for; `null` when it never was.
@@ -76,7 +76,7 @@ pub(crate) struct Unknown {
     pub(crate) message: String,
 }
 
-impl Default for Wanted {
+impl Default for TopModelsQuery {
     fn default() -> Self {
         Self {
             limit: FEW,
@@ -88,7 +88,7 @@ impl Default for Wanted {
     }
 }
 
-impl Wanted {
+impl TopModelsQuery {
     /// The error is for the client.
     fn read(query: &str) -> Result<Self, String> {
         let mut wanted = Self::default();
@@ -125,7 +125,7 @@ pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> H
         Ok(admission) => admission,
         Err(reason) => return refused(reason),
     };
-    let wanted = match Wanted::read(request.query_string()) {
+    let wanted = match TopModelsQuery::read(request.query_string()) {
         Ok(wanted) => wanted,
         Err(message) => return refused(Refused(400, ErrorKind::InvalidRequest, message)),
     };
@@ -137,8 +137,11 @@ pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> H
 }
 
 /// The models as they are wanted.
-pub(crate) async fn tell(gateway: &Arc<Gateway>, wanted: &Wanted) -> Result<Told, Unknown> {
-    let Some(top) = &gateway.terms().settings.top_models else { return Ok(Told::disabled()) };
+pub(crate) async fn tell(
+    gateway: &Arc<Gateway>,
+    wanted: &TopModelsQuery,
+) -> Result<TopModelsReport, Unknown> {
+    let Some(top) = &gateway.terms().settings.top_models else { return Ok(TopModelsReport::disabled()) };
     let began = rounded_now();
     let (listing, stale) = match listed(gateway, top, wanted.remembered).await? {
         Listed::Current(listing) => (listing, false),
@@ -152,7 +155,7 @@ pub(crate) async fn tell(gateway: &Arc<Gateway>, wanted: &Wanted) -> Result<Told
         rankings_file: top.ranking.as_ref().map(|ranking| ranking.file.display().to_string()),
         cache_ttl_seconds: gateway.terms().settings.limits.models_cache_ttl.as_secs(),
     });
-    Ok(Told {
+    Ok(TopModelsReport {
         object: "top_models",
         source: if top.ranking.is_some() { "manual_rankings" } else { "openrouter" },
         last_updated: Some(rfc3339(UNIX_EPOCH + Duration::from_millis(listing.listed))),
@@ -219,7 +222,7 @@ fn rounded_now() -> u64 {
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
-impl Told {
+impl TopModelsReport {
     /// Nobody is to be asked.
     fn disabled() -> Self {
         Self {

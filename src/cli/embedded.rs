@@ -22,7 +22,7 @@ use crate::demo;
 use crate::gateway::Gateway;
 
 /// Which providers are meant.
-pub(super) enum Whom<'a> {
+pub(super) enum Selection<'a> {
     /// The default one, or that of this name.
     One(Option<&'a str>),
     All,
@@ -63,19 +63,22 @@ fn embedded(settings: &mut Settings) -> Result<demo::Demo, String> {
 }
 
 /// Those that are meant; whoever is meant by a name that nobody has is told, with the name that is near.
-pub(super) fn providers(gateway: &Gateway, whom: &Whom<'_>) -> Result<Vec<Arc<ProviderSettings>>, Exit> {
+pub(super) fn providers(
+    gateway: &Gateway,
+    selection: &Selection<'_>,
+) -> Result<Vec<Arc<ProviderSettings>>, Exit> {
     let routes = gateway.roster.load().routes.clone();
     let terms = gateway.terms();
     let settings = &terms.settings;
-    let found = match whom {
-        Whom::One(name) => routes.provider(*name).map(|provider| vec![provider.clone()]),
-        Whom::All if settings.providers.is_empty() => Err(Unroutable::NoProvider),
-        Whom::All => Ok(settings.providers.clone()),
+    let found = match selection {
+        Selection::One(name) => routes.provider(*name).map(|provider| vec![provider.clone()]),
+        Selection::All if settings.providers.is_empty() => Err(Unroutable::NoProvider),
+        Selection::All => Ok(settings.providers.clone()),
     };
     found.map_err(|reason| {
         let names = settings.providers.iter().map(|provider| &*provider.name);
-        let near = match (&reason, whom) {
-            (Unroutable::NoSuchProvider { .. }, Whom::One(Some(name))) => config::nearest(name, names),
+        let near = match (&reason, selection) {
+            (Unroutable::NoSuchProvider { .. }, Selection::One(Some(name))) => config::nearest(name, names),
             _ => None,
         };
         match near {

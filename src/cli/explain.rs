@@ -52,7 +52,7 @@ impl Explain {
         };
         let settings = config.settings_with_demo();
         let routes = Routes::new(&settings, Snapshot::new(listed(&settings)));
-        let explained: Vec<_> = self.models.iter().map(|model| Explained::of(&routes, model)).collect();
+        let explained: Vec<_> = self.models.iter().map(|model| Explained::new(&routes, model)).collect();
         // A closed pipe is not an error.
         let _ = if self.json { print_json(&explained) } else { print_words(&explained) };
         match explained.iter().any(|explained| explained.error.is_some()) {
@@ -69,7 +69,7 @@ pub(super) fn listed(settings: &Settings) -> Lists {
 }
 
 impl<'a> Explained<'a> {
-    fn of(routes: &Routes, model: &'a str) -> Self {
+    fn new(routes: &Routes, model: &'a str) -> Self {
         let mut steps = vec![];
         let found = routes.explain(model, &mut |step| steps.push(step.to_string()));
         let error = found.as_ref().err().map(Unroutable::to_string);

@@ -13,12 +13,12 @@ use vandamme_actors::settings::ProviderSettings;
 use vandamme_protocol::models::Models;
 use vandamme_protocol::models::top::TopModel;
 
-use super::embedded::{self, Whom};
+use super::embedded::{self, Selection};
 use super::exit_code::Exit;
 use super::table::Table;
 use super::{print_json, say};
 use crate::api::RequestId;
-use crate::api::top_models::{self, Told, Wanted};
+use crate::api::top_models::{self, TopModelsQuery, TopModelsReport};
 use crate::gateway::Gateway;
 use crate::proxy::{self, Listed, Remembered};
 
@@ -119,8 +119,8 @@ impl List {
     }
 
     async fn ask(self, gateway: Arc<Gateway>) -> Exit {
-        let whom = self.provider.as_deref().map_or(Whom::All, |name| Whom::One(Some(name)));
-        let providers = match embedded::providers(&gateway, &whom) {
+        let selection = self.provider.as_deref().map_or(Selection::All, |name| Selection::One(Some(name)));
+        let providers = match embedded::providers(&gateway, &selection) {
             Ok(providers) => providers,
             Err(exit) => return exit,
         };
@@ -225,7 +225,7 @@ impl Top {
             ));
             return Exit::Failed;
         };
-        let wanted = Wanted {
+        let wanted = TopModelsQuery {
             limit: self.limit.into(),
             remembered: if self.refresh { Remembered::PassedOver } else { Remembered::ServesWhileItHolds },
             provider: self.provider,
@@ -253,7 +253,7 @@ impl Top {
     }
 }
 
-fn print_top(told: &Told) {
+fn print_top(told: &TopModelsReport) {
     let mut table = Table::new(["MODEL", "CONTEXT", "$/M IN", "$/M OUT", "$/M AVG", "CAPABILITIES"]);
     for TopModel { id, provider, context_window, capabilities, pricing, .. } in &told.models {
         let dollars = |price: Option<f64>| price.map(|price| format!("{price:.3}")).unwrap_or_default();

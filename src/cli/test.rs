@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use vandamme_actors::settings::{Api, ProviderSettings};
 
-use super::embedded::{self, Whom};
+use super::embedded::{self, Selection};
 use super::exit_code::Exit;
 use super::table::Table;
 use super::{configured, print_json, say};
@@ -98,7 +98,7 @@ impl Test {
 }
 
 impl Outcome {
-    fn of(provider: Option<String>, trial: Trial) -> Self {
+    fn from_trial(provider: Option<String>, trial: Trial) -> Self {
         let Trial { model, elapsed, verdict } = trial;
         let elapsed_ms = Some(elapsed.as_millis());
         let outcome = Self {
@@ -160,16 +160,19 @@ impl Connection {
     }
 
     async fn ask(self, gateway: Arc<Gateway>) -> Exit {
-        let whom = if self.all { Whom::All } else { Whom::One(self.provider.as_deref()) };
-        let providers = match embedded::providers(&gateway, &whom) {
+        let selection = if self.all { Selection::All } else { Selection::One(self.provider.as_deref()) };
+        let providers = match embedded::providers(&gateway, &selection) {
             Ok(providers) => providers,
             Err(exit) => return exit,
         };
         let names = names(&providers);
         let model = self.model.as_deref();
         let trials = embedded::each(&names, |index| proxy::trial(&gateway, &providers[index], model)).await;
-        let outcomes: Vec<_> =
-            names.into_iter().zip(trials).map(|(name, trial)| Outcome::of(Some(name), trial)).collect();
+        let outcomes: Vec<_> = names
+            .into_iter()
+            .zip(trials)
+            .map(|(name, trial)| Outcome::from_trial(Some(name), trial))
+            .collect();
         concluded(&outcomes, &Json(self.json))
     }
 }
@@ -196,7 +199,7 @@ impl ModelNames {
         };
         let outcomes: Vec<_> = trials
             .into_iter()
-            .map(|trial| Outcome { leads_to: leads_to(&trial), ..Outcome::of(None, trial) })
+            .map(|trial| Outcome { leads_to: leads_to(&trial), ..Outcome::from_trial(None, trial) })
             .collect();
         concluded(&outcomes, &Json(self.json))
     }
@@ -230,7 +233,7 @@ impl Providers {
             .iter()
             .map(|provider| Configured {
                 default: default == Some(&provider.name),
-                ..Configured::of(provider)
+                ..Configured::from(&**provider)
             })
             .collect();
         all.extend(settings.partial.iter().map(|partial| Configured {
@@ -257,8 +260,8 @@ impl Providers {
     }
 }
 
-impl Configured {
-    fn of(provider: &ProviderSettings) -> Self {
+impl From<&ProviderSettings> for Configured {
+    fn from(provider: &ProviderSettings) -> Self {
         Self {
             provider: provider.name.to_string(),
             default: false,

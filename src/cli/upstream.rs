@@ -9,7 +9,7 @@ use serde::Serialize;
 use vandamme_actors::settings::ProviderSettings;
 use vandamme_protocol::models::Models;
 
-use super::embedded::{self, Whom};
+use super::embedded::{self, Selection};
 use super::exit_code::Exit;
 use super::print_json;
 use super::table::Table;
@@ -53,8 +53,8 @@ impl Upstream {
     }
 
     async fn ask(self, gateway: Arc<Gateway>) -> Exit {
-        let whom = if self.all { Whom::All } else { Whom::One(self.provider.as_deref()) };
-        let providers = match embedded::providers(&gateway, &whom) {
+        let selection = if self.all { Selection::All } else { Selection::One(self.provider.as_deref()) };
+        let providers = match embedded::providers(&gateway, &selection) {
             Ok(providers) => providers,
             Err(exit) => return exit,
         };

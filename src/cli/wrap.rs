@@ -14,7 +14,7 @@ use std::process::Command;
 use clap::Args;
 
 use self::environment::Changes;
-use self::gateway::Wanted;
+use self::gateway::GatewaySelector;
 use self::settings::Effect;
 use super::exit_code::Exit;
 use super::{configured, say};
@@ -91,12 +91,12 @@ impl Wrap {
 
     /// Returns only if the tool was not run.
     fn wrap(&self) -> Result<(), Exit> {
-        let tool = self.known().map_err(|refusal| told(&refusal, Exit::Usage))?;
+        let tool = self.known().map_err(|refusal| failure(&refusal, Exit::Usage))?;
         let program = program(&self.tool)?;
         let config = configured(self.config.clone())?;
         let (host, port, file) = (self.host.as_deref(), self.port, self.config.as_deref());
-        let wanted = Wanted { host, port, file, config: &config };
-        let url = if self.dry_run { wanted.expected() } else { wanted.reach()? };
+        let selector = GatewaySelector { host, port, file, config: &config };
+        let url = if self.dry_run { selector.expected() } else { selector.reach()? };
         let changes = match tool {
             Tool::ClaudeCode => Changes::for_claude_code(&url, &config, &read),
             Tool::OfOpenAi => Changes::for_openai(&url, &config, &read),
@@ -115,7 +115,7 @@ impl Wrap {
         command.args(arguments);
         changes.apply(&mut command);
         let failed = process::become_program(&mut command);
-        Err(told(&format!("{} cannot be run: {failed}", program.display()), Exit::NotExecutable))
+        Err(failure(&format!("{} cannot be run: {failed}", program.display()), Exit::NotExecutable))
     }
 
     fn known(&self) -> Result<Tool, String> {
@@ -155,7 +155,7 @@ fn read(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn told(message: &str, exit: Exit) -> Exit {
+fn failure(message: &str, exit: Exit) -> Exit {
     say(format_args!("vdm: {message}\n"));
     exit
 }
@@ -178,7 +178,10 @@ fn program(tool: &OsStr) -> Result<PathBuf, Exit> {
         return Ok(path.clone());
     }
     if let Some(path) = candidates.iter().find(|path| mode(path).is_some()) {
-        return Err(told(&format!("{} is not executable; chmod +x it", path.display()), Exit::NotExecutable));
+        return Err(failure(
+            &format!("{} is not executable; chmod +x it", path.display()),
+            Exit::NotExecutable,
+        ));
     }
     let hint = if tool == "claude" {
         ": install Claude Code (npm install -g @anthropic-ai/claude-code)"
@@ -187,7 +190,7 @@ fn program(tool: &OsStr) -> Result<PathBuf, Exit> {
     };
     let what =
         if given.components().count() > 1 { "is not a file" } else { "is not installed, or not on PATH" };
-    Err(told(&format!("{name} {what}{hint}"), Exit::NotFound))
+    Err(failure(&format!("{name} {what}{hint}"), Exit::NotFound))
 }
 
 #[cfg(test)]

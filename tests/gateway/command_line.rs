@@ -38,6 +38,22 @@ fn explain_tells_each_step_and_ends_with_1_when_a_name_leads_nowhere() {
 }
 
 #[test]
+fn a_providers_fallbacks_for_all_names_cover_those_that_end_there() {
+    let others =
+        ["beta", "gamma"].map(|name| format!("[{name}]\napi-key = 'k'\nbase-url = 'http://{name}/v1'\n"));
+    let fallbacks = |rules: &str| {
+        let alpha = "[alpha]\napi-key = 'k'\nbase-url = 'http://alpha/v1'\n[alpha.aliases]\nfar = 'beta:m'\nnear = 'n'";
+        let file = format!("{alpha}\n[alpha.fallbacks]\n{rules}\n{}", others.concat());
+        let output = vdm(&["explain", "--json", "alpha:far", "alpha:near"], &[], &file);
+        let explained: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        [explained[0]["fallbacks"].clone(), explained[1]["fallbacks"].clone()]
+    };
+    let gamma = serde_json::json!(["gamma:x"]);
+    assert_eq!(fallbacks("\"*\" = ['gamma:x']"), [Value::Null, gamma.clone()]);
+    assert_eq!(fallbacks("far = ['gamma:x']"), [gamma, Value::Null]);
+}
+
+#[test]
 fn a_command_without_its_group_is_answered_with_the_real_one() {
     for (line, command) in [
         ("start --port 1", "vdm server start"),

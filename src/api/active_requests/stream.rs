@@ -16,7 +16,7 @@ use vandamme_actors::ledger::Active;
 use vandamme_actors::settings::{Api, Metrics};
 use vandamme_protocol::vocabulary::ErrorKind;
 
-use super::{Disabled, NO_METRICS, Told, active};
+use super::{ActiveReport, Disabled, NO_METRICS, active};
 use crate::api::request_id::RequestId;
 use crate::api::{render_error, report, shared};
 use crate::gateway::{Admission, Gateway};
@@ -112,7 +112,7 @@ impl Watcher {
         if let Some(rows) = rows
             && self.told.take(&rows, limits.active_interval)
         {
-            let mut told = Told::rows(&rows, &terms.secrets);
+            let mut told = ActiveReport::rows(&rows, &terms.secrets);
             told.timestamp = Some(report::epoch_seconds(clock::wall()));
             return Some(event("update", &told));
         }

@@ -36,7 +36,10 @@ fn a_wrong_gateway_key_ends_the_clients_retries_at_every_endpoint() {
     for path in ["/v1/messages", "/v1/messages/count_tokens", "/v1/chat/completions"] {
         let call = gateway.call("POST", path).json(&prompt(MODEL, "hi"));
         assert_final(&call.reply(), 401);
-        assert_final(&call.header("x-api-key", "sk-wrong").reply(), 401);
+        let refused = call.header("x-api-key", "sk-wrong").reply();
+        assert_final(&refused, 401);
+        assert!(refused.raw().contains("PROXY_API_KEY"), "{refused}");
+        assert!(!refused.raw().contains("x-api-key"), "Claude Code hides such a message: {refused}");
     }
     assert_final(&gateway.get("/v1/models"), 401);
     assert_eq!(upstream.count(), 0);

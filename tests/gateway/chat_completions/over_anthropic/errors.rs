@@ -29,7 +29,7 @@ fn statuses_types_and_codes_follow_the_table() {
             let error = Error::of(&reply);
             assert_eq!(error.words(), words, "{upstream}");
             let named = error.message.starts_with("provider 'anthropic' rejected key ");
-            assert_eq!(named, matches!(upstream, 401), "{reply}");
+            assert_eq!(named, matches!(upstream, 401 | 403), "{reply}");
             assert!(error.message.ends_with("It failed."), "{reply}");
         }
     }
