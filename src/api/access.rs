@@ -1,9 +1,9 @@
-//! Who may use a gateway that has no key of its own.
+//! Access to a gateway without a key of its own.
 //!
 //! One that listens on this machine alone trusts what comes from this machine: a loopback peer, no forwarding headers, a
-//! local name in `Host`. One that was bound to other addresses on purpose serves whoever reaches it. Neither serves web
-//! pages of other sites: a browser on this machine or in this network carries their requests here, with the page's
-//! `Origin`, or under a name of the page's own that was made to lead here (DNS rebinding).
+//! local name in `Host`. One that was bound to other addresses on purpose serves every client that reaches it. Neither serves
+//! web pages of other sites, unless `cors-origins` lists them: a browser on this machine or in this network sends their
+//! requests here, with the page's `Origin`, or under a name of the page's that resolves to this machine (DNS rebinding).
 
 use std::net::IpAddr;
 
@@ -143,7 +143,7 @@ fn from_elsewhere(request: &HttpRequest) -> Option<String> {
     ))
 }
 
-/// The value of a header that stands there once.
+/// The value of a header that occurs once.
 fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     let mut values = headers.get_all(name);
     let value = values.next()?.to_str().ok()?;

@@ -1,5 +1,5 @@
-//! `GET /metrics/active-requests`: the requests that run, newest first, in the Python original's words. [`stream`] tells the
-//! same as events.
+//! `GET /metrics/active-requests`: the requests in flight, newest first, in the Python original's format. [`stream`] sends
+//! the same as events.
 
 pub(super) mod stream;
 
@@ -20,10 +20,10 @@ use crate::gateway::Gateway;
 
 /// A ledger that does not answer within this is starting anew.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The longest name of a model that is told, in characters.
+/// The longest name of a model in the report, in characters.
 const LONGEST_NAME: usize = 300;
 
-/// Why nothing is told.
+/// Why there is no report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Disabled {
     disabled: bool,

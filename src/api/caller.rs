@@ -1,10 +1,10 @@
-//! Who calls: the gateway's own key, and the key that a client brings for a provider.
+//! Keys in a request: the gateway's own, and the client's own for a provider.
 
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use subtle::ConstantTimeEq as _;
 use vandamme_actors::secret::ApiKey;
 
-/// A key of this length stands in no other text by chance.
+/// A key of this length does not occur in other texts by chance.
 const LONG: usize = 12;
 
 /// Headers that may hold the gateway's key as it is. Several are accepted, so that another one is free for the client's own
@@ -26,7 +26,7 @@ pub(crate) struct OwnKey {
     pub(crate) form: KeyForm,
 }
 
-/// Which header a key stands in.
+/// The header that contains a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyForm {
     /// `x-api-key`

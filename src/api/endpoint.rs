@@ -30,7 +30,7 @@ const HOP: &str = "x-vdm-hop";
 /// The answer to a request without the gateway's key. It does not name the header `x-api-key`: to an error with that word
 /// Claude Code answers "Not logged in" and hides the message (seen with 2.1.332).
 pub(super) const INVALID_KEY: &str = "invalid API key: this gateway requires its own key; set the client's API key or token to the gateway's PROXY_API_KEY";
-/// Why the model name went where it went; only where `route-header` asks for it.
+/// How the model name was routed; only with `route-header`.
 const ROUTE: HeaderName = HeaderName::from_static("x-vdm-route");
 
 /// Answers a request that came by `api`.
@@ -54,7 +54,7 @@ struct Door {
     request: HttpRequest,
 }
 
-/// A request that goes no further: status, kind, message.
+/// A refused request: status, kind, message.
 pub(super) struct Refused(pub(super) u16, pub(super) ErrorKind, pub(super) String);
 
 impl Refused {
@@ -227,7 +227,7 @@ pub(super) async fn read(
     head.map(|head| (body, head)).map_err(|message| Refused(400, ErrorKind::InvalidRequest, message))
 }
 
-/// Whether a name of a model may be kept and told: it has a bound, and no key in it.
+/// Checks that a model name may be stored and shown: it is bounded and contains no key.
 pub(super) fn model_name(name: &str, terms: &Terms) -> Result<(), String> {
     let (length, most) = (name.len(), terms.settings.limits.model_name);
     if length > most {
@@ -251,7 +251,7 @@ where
 fn as_events(mut response: HttpResponse) -> HttpResponse {
     let own = response.headers_mut();
     own.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    // nginx, and what is built on it, would otherwise collect the events.
+    // Otherwise nginx and its relatives buffer the events.
     own.insert(header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     response
 }

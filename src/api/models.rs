@@ -1,4 +1,4 @@
-//! `GET /v1/models` and `/v1/models/{id}`: which models a provider has, in the shape of either API.
+//! `GET /v1/models` and `/v1/models/{id}`: the models of a provider, in the format of either API.
 //!
 //! Messages clients are known by their `anthropic-version` header. `?format=` overrides what the headers say, and a
 //! `provider` header what `?provider=` says.
@@ -95,7 +95,7 @@ async fn answer(request: HttpRequest, gateway: web::Data<Gateway>, model: Option
     guarded(spoken, &id, door).await
 }
 
-/// Why there is nothing to tell.
+/// Why there is no list.
 enum Failed {
     Exchange(Failure),
     Refused(Refused),
@@ -238,7 +238,7 @@ impl ListQuery {
         Ok(query)
     }
 
-    /// The page that is wanted of a list.
+    /// The requested page of a list.
     fn paged(&self, models: &Models<'_>) -> Result<bytes::Bytes, Failed> {
         let cursor = match (&self.after, &self.before) {
             (Some(id), _) => Cursor::After(id),

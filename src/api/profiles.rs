@@ -1,4 +1,4 @@
-//! `GET /v1/profiles` and `/profiles`: the profiles, with what each of them stands for.
+//! `GET /v1/profiles` and `/profiles`: the profiles and their aliases.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -97,7 +97,7 @@ pub(super) fn requested(settings: &Settings, name: Option<&str>) -> Option<Resul
     (!provider).then(|| Err(Unroutable::InactiveProfile { name: profile.name.to_string(), why }))
 }
 
-/// Its aliases as a list of models that can be asked for.
+/// Its aliases as a list of models.
 pub(super) fn models_of(profile: &Profile) -> Vec<u8> {
     #[derive(Serialize)]
     struct Model<'a> {

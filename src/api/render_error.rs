@@ -1,5 +1,4 @@
-//! What a failure looks like to a client, in the words of the API that it came by: the one table of statuses, types and
-//! headers.
+//! Error responses in the format of the client's API: the one table of statuses, types and headers.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -12,7 +11,7 @@ use vandamme_protocol::vocabulary::ErrorKind;
 
 use crate::proxy::{Answer, Failure, Relayed, ShouldRetry};
 
-/// After a longer wait than this, in seconds, clients are advised not to retry: Claude Code gives up beyond.
+/// After a longer wait than this, in seconds, clients are advised not to retry: Claude Code does not wait longer.
 pub(crate) const LONGEST_RETRY: u64 = 60;
 const BUSY_WAIT: u64 = 5;
 
@@ -38,7 +37,7 @@ pub(crate) fn shaped(
     response
 }
 
-/// Says that the same request would be refused again.
+/// Marks the response as final: the same request would be refused again.
 pub(crate) fn final_refusal(response: &mut HttpResponse) {
     insert(response, SHOULD_RETRY, "false");
 }
@@ -76,7 +75,7 @@ pub(crate) fn no_lease_status(none: Option<&NoLease>) -> u16 {
 }
 
 impl Failure {
-    /// What went wrong, for the client and the log.
+    /// The message for the client and the log.
     pub(crate) fn message(&self) -> String {
         match self {
             Self::Panicked => "internal gateway error".to_owned(),
@@ -92,7 +91,7 @@ impl Failure {
                 let name = &provider.name;
                 match refusal {
                     Refusal::RateLimited { wait } => format!(
-                        "provider '{name}' has rate limited model '{model}' with every key and asked to wait {} s more",
+                        "provider '{name}' has rate limited model '{model}' for every key; retry in {} s",
                         whole_seconds(*wait)
                     ),
                     Refusal::PassedOver | Refusal::AllTried => {
@@ -146,7 +145,7 @@ impl Failure {
     }
 }
 
-/// So that clients who were turned away do not come back in step.
+/// Random, so that refused clients do not retry at the same time.
 pub(crate) fn busy_wait() -> u64 {
     fastrand::u64(1..=BUSY_WAIT)
 }

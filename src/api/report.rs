@@ -18,13 +18,13 @@ use super::render_error;
 use super::request_id::RequestId;
 use crate::gateway::Gateway;
 
-/// A report's content, in the order in which it is told.
+/// A report's content, in its order.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Tree {
     Null,
     Truth(bool),
     Number(u64),
-    /// Told to one decimal place.
+    /// Printed with one decimal place.
     Decimal(f64),
     Text(String),
     Map(Vec<Branch>),
@@ -156,7 +156,7 @@ pub(super) fn in_yaml(name: &str, timestamp: &str, text: String) -> HttpResponse
         .body(text)
 }
 
-/// The same answer is never asked for twice.
+/// Reports are not cached.
 pub(super) fn uncached(mut response: HttpResponse) -> HttpResponse {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response

@@ -35,14 +35,14 @@ struct TotalsQuery {
     include_active: Option<String>,
 }
 
-/// What of the ledger is to be told.
+/// Which part of the ledger is reported.
 struct Filter {
     provider: Option<Pattern>,
     model: Option<Pattern>,
     active: Running,
 }
 
-/// Whether requests that still run are told in the sums, too.
+/// Whether the sums include requests in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Running {
     Included,

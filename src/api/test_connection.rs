@@ -122,6 +122,6 @@ fn suggestions(provider: &ProviderSettings) -> Vec<String> {
         format!("Check that {variable}_API_KEY is a key of {name} that may use this model"),
         format!("Check that {} is where {name} answers ({variable}_BASE_URL)", provider.base_url),
         format!("Name another model: /test-connection?provider={name}&model=…"),
-        "Look at /health, which tells the state of every key".to_owned(),
+        "Check /health for the state of every key".to_owned(),
     ]
 }

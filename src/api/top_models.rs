@@ -1,5 +1,5 @@
-//! `GET /top-models`: models worth looking at, out of an aggregator's catalogue. The catalogue is asked for only where the
-//! configuration wants it, and remembered like any list of models.
+//! `GET /top-models`: top models from an aggregator's catalogue. The catalogue is queried only if the configuration
+//! says so, and cached like any list of models.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use crate::proxy::{self, Listed, Remembered};
 const MOST: usize = 50;
 const FEW: usize = 10;
 
-/// What is wanted of them.
+/// The query.
 #[derive(Clone, Debug)]
 pub(crate) struct TopModelsQuery {
     pub(crate) limit: usize,
@@ -43,9 +43,9 @@ pub(crate) struct TopModelsQuery {
 pub(crate) struct TopModelsReport {
     object: &'static str,
     source: &'static str,
-    /// When the catalogue was asked for; `null` when it never was.
+    /// When the catalogue was last fetched; `null` before the first time.
     pub(crate) last_updated: Option<String>,
-    /// Whether it was remembered.
+    /// Whether it comes from the cache.
     pub(crate) cached: bool,
     #[serde(skip)]
     pub(crate) stale: bool,
@@ -136,7 +136,7 @@ pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> H
     }
 }
 
-/// The models as they are wanted.
+/// The models that fit the query.
 pub(crate) async fn tell(
     gateway: &Arc<Gateway>,
     wanted: &TopModelsQuery,
@@ -169,10 +169,10 @@ pub(crate) async fn tell(
     })
 }
 
-/// What would be suggested, as far as it is known at once; the catalogue is asked for in the background if it is old.
+/// The suggestions from the cached catalogue, which is fetched in the background if it is old.
 pub(super) async fn remembered(gateway: &Arc<Gateway>) -> BTreeMap<&'static str, String> {
     let Some(top) = &gateway.terms().settings.top_models else { return BTreeMap::new() };
-    // For its own sake: whoever is due is asked anew.
+    // This starts a fetch if one is due.
     drop(proxy::remembered(gateway, vec![top.catalogue.clone()]).await);
     let Some(listing) = proxy::last(gateway, &top.catalogue).await else { return BTreeMap::new() };
     let models = chosen(top, &listing);
@@ -193,7 +193,7 @@ async fn listed(gateway: &Arc<Gateway>, top: &TopModels, remembered: Remembered)
         Some(listing) => Ok(Listed::Stale(listing)),
         None => {
             let message = format!(
-                "Failed to list top models: the catalogue of {} cannot be had: {}; TOP_MODELS_SOURCE=disabled turns it off",
+                "Failed to list top models: the catalogue of {} is not available: {}; TOP_MODELS_SOURCE=disabled turns it off",
                 top.catalogue.name, failed.message
             );
             Err(Unknown { message, ..failed })
@@ -223,7 +223,7 @@ fn rounded_now() -> u64 {
 }
 
 impl TopModelsReport {
-    /// Nobody is to be asked.
+    /// Top models are off.
     fn disabled() -> Self {
         Self {
             object: "top_models",

@@ -42,7 +42,7 @@ enum Meant {
 }
 
 impl Meant {
-    /// The endpoint of this path, whatever stands for `/v1` before it.
+    /// The endpoint of this path, with or without `/v1` in front.
     fn parse(path: &str) -> Option<Self> {
         match &segments(path)[..] {
             ["messages"] => Some(Self::Messages),

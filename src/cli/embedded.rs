@@ -1,5 +1,5 @@
-//! A gateway without a door: what a command asks of providers takes the way that a client's request would, with the same
-//! keys, repeats and lists.
+//! A gateway without a listener: requests of a command to providers are handled as those of clients, with the same keys,
+//! retries and lists.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,14 +21,14 @@ use crate::config::{self, Config, DemoMode};
 use crate::demo;
 use crate::gateway::Gateway;
 
-/// Which providers are meant.
+/// The selected providers.
 pub(super) enum Selection<'a> {
     /// The default one, or that of this name.
     One(Option<&'a str>),
     All,
 }
 
-/// Does `work` with the gateway that this configuration makes; what is wrong with it is told.
+/// Runs `work` with a gateway of this configuration; prints what is wrong with it.
 pub(super) fn with_gateway<F>(file: Option<PathBuf>, work: F) -> Exit
 where
     F: AsyncFnOnce(Arc<Gateway>) -> Exit,
@@ -41,7 +41,7 @@ where
         let Config { mut settings, proxies, proxy_api_key, demo: mode, .. } = config;
         let _demo = match mode {
             DemoMode::Off => None,
-            DemoMode::Forced | DemoMode::Fallback => Some(embedded(&mut settings)?),
+            DemoMode::Forced | DemoMode::Fallback => Some(start_demo(&mut settings)?),
         };
         let connect_timeout = settings.limits.connect_timeout;
         let wiring = Wiring { tls: client_config()?, proxies, connect_timeout };
@@ -56,13 +56,13 @@ where
     })
 }
 
-fn embedded(settings: &mut Settings) -> Result<demo::Demo, String> {
+fn start_demo(settings: &mut Settings) -> Result<demo::Demo, String> {
     let demo = demo::start().map_err(|error| format!("the demo provider cannot be started: {error}"))?;
     demo::embed(settings, &demo.base_url);
     Ok(demo)
 }
 
-/// Those that are meant; whoever is meant by a name that nobody has is told, with the name that is near.
+/// The selected providers; for an unknown name, prints an error with the nearest one.
 pub(super) fn providers(
     gateway: &Gateway,
     selection: &Selection<'_>,
@@ -89,7 +89,7 @@ pub(super) fn providers(
     })
 }
 
-/// Asks all of them at once, and tells who is still being waited for. The answers are in the order of `asked`.
+/// Queries all of them concurrently and shows which ones are outstanding. The answers are in the order of `asked`.
 pub(super) async fn each<'a, T, F>(asked: &'a [String], ask: impl Fn(usize) -> F) -> Vec<T>
 where
     F: Future<Output = T>,

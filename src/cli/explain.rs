@@ -37,7 +37,7 @@ struct Explained<'a> {
     upstream_model: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     profile: Option<String>,
-    /// Where it goes next when that fails, as `provider:model`.
+    /// The fallbacks, as `provider:model`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     fallbacks: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

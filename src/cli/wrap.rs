@@ -1,4 +1,4 @@
-//! `vdm wrap TOOL` and `claude.vdm`: a tool run through a gateway. The tool takes the place of this process, so that terminal,
+//! `vdm wrap TOOL` and `claude.vdm`: a tool run through a gateway. The tool replaces this process, so that terminal,
 //! signals and exit code are its own.
 
 mod environment;

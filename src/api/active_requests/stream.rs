@@ -1,5 +1,5 @@
-//! `GET /metrics/active-requests/stream`: the running requests as server-sent events. It looks at the ledger again and
-//! again, so that no request has to tell anybody of itself; what nobody watches costs nothing.
+//! `GET /metrics/active-requests/stream`: the requests in flight as server-sent events. It polls the ledger, so that
+//! requests notify nobody, and costs nothing without a client.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ struct Watcher {
     _place: Admission,
 }
 
-/// What was told last, and when.
+/// What was sent last, and when.
 struct Last {
     /// Without durations, in which every two differ.
     rows: Option<Vec<Active>>,
@@ -94,7 +94,7 @@ impl Watcher {
         self.gateway.terms().settings.limits.active_interval.clamp(FASTEST, SLOWEST)
     }
 
-    /// What there is to tell now.
+    /// The next event, if there is one.
     async fn look(&mut self) -> Option<Bytes> {
         let terms = self.gateway.terms();
         let why = match (terms.settings.request_metrics, terms.settings.active_stream) {
@@ -125,7 +125,7 @@ impl Watcher {
 }
 
 impl Last {
-    /// Whether these are to be told. They are if a request has begun, ended or been sent somewhere, and if `interval` has
+    /// Whether these rows are sent: if a request has begun, ended or been sent somewhere, and if `interval` has
     /// passed and a number is another one.
     fn take(&mut self, rows: &[Active], interval: Duration) -> bool {
         let timeless = |row: &Active| Active { elapsed: Duration::ZERO, ..row.clone() };

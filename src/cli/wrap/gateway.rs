@@ -28,9 +28,9 @@ const START: Duration = Duration::from_secs(30);
 /// Another session may be starting one, and then this one may have to.
 const TURN: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(20);
-/// Beyond this somebody who waits is told what for.
+/// After this time a message says what the command waits for.
 const SILENCE: Duration = Duration::from_secs(2);
-/// As much of a log as is told of a gateway that did not start.
+/// The last lines of its log that are printed if a gateway did not start.
 const LAST_LINES: usize = 20;
 /// What configures a gateway beside its configuration.
 const SURROUNDINGS: [&str; 10] = [
@@ -102,8 +102,7 @@ impl GatewaySelector<'_> {
         }
     }
 
-    /// One that somebody has started where the configuration says, whoever that was; or the one of the session that this is a
-    /// part of.
+    /// A running gateway: the one of the session that this process belongs to, or one at the configured address.
     fn running(&self) -> Option<RunningGateway> {
         if !self.is_given()
             && let Some(around) = std::env::var(URL).ok()
@@ -178,7 +177,7 @@ impl GatewaySelector<'_> {
             }
             sleep(PAUSE);
         }
-        // It is ours, and nobody has joined it.
+        // It is this process's own, and no session has joined it.
         let _gone = gateway.kill().and_then(|()| gateway.wait());
         files.tell_last_lines();
         Err(failure(
@@ -204,10 +203,10 @@ impl GatewaySelector<'_> {
     }
 }
 
-/// A gateway that runs.
+/// A running gateway.
 struct RunningGateway {
     url: String,
-    /// Set when it goes with its sessions, so that it has to be joined to stay.
+    /// Set if it stops with its last session; joining it keeps it running.
     socket: Option<PathBuf>,
 }
 
