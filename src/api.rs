@@ -6,6 +6,7 @@ mod aliases;
 mod body;
 mod chat_completions;
 pub(crate) mod connection;
+pub(crate) mod cors;
 mod count_tokens;
 mod discovery;
 mod endpoint;
@@ -21,6 +22,7 @@ mod report;
 mod running_totals;
 mod test_connection;
 mod top_models;
+mod unmatched;
 mod welcome;
 
 use std::future::Future;
@@ -37,7 +39,7 @@ use vandamme_protocol::vocabulary::ErrorKind;
 use crate::gateway::Gateway;
 use crate::request_id::RequestId;
 
-/// All endpoints. A trailing slash in a path makes no difference.
+/// Registers the endpoints. A trailing slash makes no difference.
 pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::ServiceConfig) + Clone + 'static {
     let gateway = gateway.clone();
     move |app| {
@@ -64,7 +66,7 @@ pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::Servi
         for path in ["/top-models", "/top-models/"] {
             app.service(only_get(path, [web::get().to(top_models::list), web::head().to(top_models::list)]));
         }
-        // Asks a model: nothing that a HEAD should do.
+        // It sends a request to a model, so HEAD is not accepted.
         for path in ["/test-connection", "/test-connection/"] {
             let test = web::get().to(test_connection::test);
             app.service(web::resource(path).route(test).default_service(web::to(|r| wrong_method(r, "GET"))));
@@ -83,18 +85,18 @@ pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::Servi
             let list = active_requests::list;
             app.service(only_get(path, [web::get().to(list), web::head().to(list)]));
         }
-        // Has no end: nothing that a HEAD should wait for.
+        // The stream does not end, so HEAD is not accepted.
         for path in ["/metrics/active-requests/stream", "/metrics/active-requests/stream/"] {
             let watch = web::get().to(active_requests::stream::watch);
             app.service(
                 web::resource(path).route(watch).default_service(web::to(|r| wrong_method(r, "GET"))),
             );
         }
-        // Behind the paths that requests take. An id may have slashes: `vendor/model`.
+        // After the paths of requests. An id may contain slashes: `vendor/model`.
         let one = [web::get().to(models::one), web::head().to(models::one)];
         app.service(only_get("/v1/models/{id:.+}", one));
         app.service(only_get("/", [web::get().to(welcome::welcome), web::head().to(HttpResponse::Ok)]));
-        // Claude Code warms its connection up with this, and wants nothing but an answer.
+        // Claude Code opens its connection with this request; any answer is enough.
         app.service(
             web::resource("/api/hello")
                 .route(web::head().to(HttpResponse::Ok))
@@ -102,11 +104,11 @@ pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::Servi
         );
         #[cfg(feature = "faults")]
         app.service(web::resource("/faults/{what}").route(web::post().to(faults::inject)));
-        app.default_service(web::to(nothing_here));
+        app.default_service(web::to(unmatched::serve));
     }
 }
 
-/// An endpoint that takes only GET and HEAD.
+/// An endpoint that accepts GET and HEAD only.
 fn only_get(path: &str, [get, head]: [Route; 2]) -> Resource {
     web::resource(path)
         .route(get)
@@ -114,12 +116,12 @@ fn only_get(path: &str, [get, head]: [Route; 2]) -> Resource {
         .default_service(web::to(|request| wrong_method(request, "GET, HEAD")))
 }
 
-/// An endpoint that takes only POST.
+/// An endpoint that accepts POST only.
 fn only_post(path: &'static str, route: Route) -> Resource {
     web::resource(path).route(route).default_service(web::to(|request| wrong_method(request, "POST")))
 }
 
-/// Runs a handler so that a panic affects only its own request.
+/// Runs a handler so that a panic fails its own request only.
 pub(crate) async fn guarded<F>(api: Api, id: &RequestId, handler: F) -> HttpResponse
 where
     F: Future<Output = HttpResponse>,
@@ -127,24 +129,18 @@ where
     match AssertUnwindSafe(handler).catch_unwind().await {
         Ok(response) => response,
         Err(_panic) => {
-            let message = "the gateway failed at this request by a fault of its own";
+            let message = "internal gateway error";
             render_error::error(api, ErrorKind::Api, message, id.as_str())
         }
     }
 }
 
-async fn nothing_here(request: HttpRequest) -> HttpResponse {
-    let id = RequestId::new();
-    let message = format!("there is nothing at {} {}", request.method(), printable(request.path()));
-    render_error::error(spoken_at(request.path()), ErrorKind::NotFound, &message, id.as_str())
-}
-
 async fn wrong_method(request: HttpRequest, allowed: &'static str) -> HttpResponse {
     let id = RequestId::new();
     let path = printable(request.path());
-    let message = format!("{path} takes {allowed}, not {}", request.method());
+    let message = format!("{path} accepts {allowed}, not {}", request.method());
     let mut response = render_error::shaped(
-        spoken_at(request.path()),
+        unmatched::dialect(request.path(), request.headers()),
         (405, ErrorKind::InvalidRequest),
         &message,
         id.as_str(),
@@ -156,12 +152,7 @@ async fn wrong_method(request: HttpRequest, allowed: &'static str) -> HttpRespon
     response
 }
 
-/// The API that a client at this path understands.
-fn spoken_at(path: &str) -> Api {
-    if path.starts_with("/v1/chat/") { Api::ChatCompletions } else { Api::Messages }
-}
-
-/// A path as it may stand in a message.
+/// A path, shortened and without control characters, for a message.
 fn printable(path: &str) -> String {
     path.chars().take(200).map(|c| if c.is_control() { '?' } else { c }).collect()
 }

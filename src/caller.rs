@@ -1,16 +1,19 @@
-//! Who calls: the gateway's own key, and the key that a client brings for a provider.
+//! Keys in a request: the gateway's own, and the client's own for a provider.
 
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use subtle::ConstantTimeEq as _;
 use vandamme_actors::secret::ApiKey;
 
-/// A key of this length stands in no other text by chance.
+/// A key of this length does not occur in other texts by chance.
 const LONG: usize = 12;
 
-/// Whether the request carries the gateway's key. The key may stand in `x-api-key`, in `authorization` as a bearer or in
-/// `x-vdm-proxy-key`, so that another header is free for a key of the client's own.
+/// Headers that may hold the gateway's key as it is. Several are accepted, so that another one is free for the client's own
+/// key. Azure's clients send `api-key`, and some tools send `authorization` without a scheme.
+const KEY_HEADERS: [&str; 4] = ["x-api-key", "x-vdm-proxy-key", "api-key", "authorization"];
+
+/// Whether the request carries the gateway's key, in one of [`KEY_HEADERS`] or as a bearer token.
 pub(crate) fn presents(headers: &HeaderMap, key: &ApiKey) -> bool {
-    let plain = ["x-api-key", "x-vdm-proxy-key"].into_iter().flat_map(|name| headers.get_all(name));
+    let plain = KEY_HEADERS.into_iter().flat_map(|name| headers.get_all(name));
     let bearer = headers.get_all(header::AUTHORIZATION).filter_map(|value| bearer(value.as_bytes()));
     plain.map(|value| value.as_bytes()).chain(bearer).fold(false, |found, presented| {
         found | bool::from(presented.trim_ascii().ct_eq(key.expose().as_bytes()))
@@ -23,7 +26,7 @@ pub(crate) struct OwnKey {
     pub(crate) form: KeyForm,
 }
 
-/// Which header a key stands in.
+/// The header that contains a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyForm {
     /// `x-api-key`
@@ -77,13 +80,18 @@ mod tests {
         assert!(presented(&[("authorization", "bearer the-key")]));
         assert!(presented(&[("x-api-key", "sk-own"), ("authorization", "Bearer the-key")]));
         assert!(presented(&[("x-vdm-proxy-key", "the-key"), ("x-api-key", "sk-own")]));
+        assert!(presented(&[("api-key", " the-key ")]));
+        assert!(presented(&[("authorization", "the-key")]));
+        assert!(presented(&[("authorization", "the-key"), ("x-api-key", "sk-own")]));
     }
 
     #[test]
     fn anything_else_does_not() {
         assert!(!presented(&[]));
         assert!(!presented(&[("x-api-key", "the-ke")]));
-        assert!(!presented(&[("authorization", "the-key")]));
+        assert!(!presented(&[("authorization", "the-key2")]));
+        assert!(!presented(&[("authorization", "Token the-key")]));
+        assert!(!presented(&[("api-key", "")]));
         assert!(!presented(&[("authorization", "Basic the-key")]));
         assert!(!presented(&[("authorization", "Bearer ' OR '1'='1")]));
     }

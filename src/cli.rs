@@ -1,4 +1,4 @@
-//! The commands. Results and talk go to stderr, except for what a command was asked to print.
+//! The command line. Results go to stdout, messages to stderr.
 
 mod aliases;
 mod completions;
@@ -24,7 +24,7 @@ use std::fmt::Arguments;
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use exit_code::Exit;
@@ -44,30 +44,30 @@ struct Vdm {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a gateway, or tell the one that runs what to do.
+    /// Start, stop and inspect a gateway.
     #[command(subcommand, arg_required_else_help = true)]
     Server(Server),
-    /// Look at the configuration, or write one.
+    /// Check, show or write the configuration.
     #[command(subcommand, arg_required_else_help = true)]
     Config(configuration::Configuration),
-    /// Tell where a model name goes, and why.
+    /// Explain how a model name is routed.
     Explain(explain::Explain),
-    /// Tell which models there are.
+    /// List models.
     #[command(subcommand, arg_required_else_help = true)]
     Models(models::ModelsOf),
-    /// Tell which names stand for which models.
+    /// List aliases and the models that they lead to.
     Aliases(aliases::Aliases),
-    /// Try providers and models.
+    /// Test providers and models.
     #[command(subcommand, arg_required_else_help = true)]
     Test(test::Test),
-    /// Ask how a gateway or its providers are.
+    /// Check the health of a gateway or its providers.
     #[command(subcommand, arg_required_else_help = true)]
     Health(Health),
-    /// Print what a shell must know to complete vdm.
+    /// Generate shell completions.
     Completions(completions::Completions),
-    /// Print the manual page, or write all of them.
+    /// Print the manual page, or write all manual pages.
     Man(man::Manual),
-    /// Run a tool through a gateway, which is started when none runs and stopped with the last tool.
+    /// Run a tool through a gateway; starts one if none is running, and stops it after the last tool exits.
     Wrap(wrap::Wrap),
     /// Print the version.
     Version(Version),
@@ -82,27 +82,27 @@ struct Version {
 
 #[derive(Debug, Subcommand)]
 enum Server {
-    /// Start the gateway and serve until told to stop.
+    /// Start the gateway in the foreground.
     Start(server::Start),
-    /// Tell whether a gateway of yours runs, and how it is; exit with 0 when it does, else with 1.
+    /// Show whether your gateway is running; exit code 0 if it is, 1 if not.
     Status(server::Status),
-    /// Stop the running gateway: requests in flight may finish.
+    /// Stop the running gateway; requests in flight may finish.
     Stop(server::Stop),
-    /// Make the running gateway read its configuration again; a wrong one changes nothing.
+    /// Reload the configuration of the running gateway; an invalid one changes nothing.
     Reload(server::Order),
-    /// Stop the running gateway and start it again with the command line and environment that it had.
+    /// Restart the running gateway with the same command line and environment.
     Restart(server::Restart),
 }
 
 #[derive(Debug, Subcommand)]
 enum Health {
-    /// Ask the running gateway; exit with 0 when it is healthy, else with 1.
+    /// Check the running gateway; exit code 0 if it is healthy, 1 if not.
     Server(health::Server),
-    /// Ask providers for their models, with the configured keys; exit with 0 when all asked answer, else with 1.
+    /// Check that providers accept the configured keys; exit code 0 if they do, 1 if not.
     Upstream(upstream::Upstream),
 }
 
-/// Does what the arguments (the first is the program's name) ask for.
+/// Runs the command of these arguments, of which the first is the program's name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let arguments = wrap::spelled_out(&arguments).unwrap_or(arguments);
@@ -143,7 +143,7 @@ impl Server {
     }
 }
 
-/// The configuration as the gateway would start with it, `file` over the other files; what is wrong with it is told.
+/// Loads the configuration as the gateway does, with `file` over the other files; prints what is wrong with it.
 fn configured(file: Option<PathBuf>) -> Result<Config, Exit> {
     Config::load(&Overrides { config: file, ..Overrides::of_process() }).map_err(|mistakes| tell(&mistakes))
 }
@@ -156,12 +156,12 @@ fn tell(mistakes: &[Mistake]) -> Exit {
     if refused { Exit::Usage } else { Exit::Failed }
 }
 
-/// On stderr. If nobody reads it any more, that is no reason to stop.
+/// Prints to stderr; a closed pipe is not an error.
 fn say(text: Arguments<'_>) {
     let _ = std::io::stderr().write_fmt(text);
 }
 
-/// On stdout; a reader that has gone is not our fault.
+/// Prints to stdout; a closed pipe is not an error.
 fn print_json<T: serde::Serialize>(value: &T) {
     let json = serde_json::to_string_pretty(value).unwrap_or_default();
     let _ = writeln!(std::io::stdout(), "{json}");
@@ -179,18 +179,35 @@ impl Version {
     }
 }
 
-/// Help and version were asked for; all else is a mistake in usage. A reader that has gone is not our fault.
+/// Prints help or the version, or explains a usage error.
 fn explain(error: &clap::Error, arguments: &[OsString]) -> Exit {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         let _ = error.print();
         return Exit::Ok;
     }
     let unknown = matches!(error.kind(), ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument);
-    match migration_hints::advice(arguments).filter(|_| unknown) {
-        Some(advice) => say(format_args!("vdm: {advice}\n")),
+    if let Some(advice) = migration_hints::advice(arguments).filter(|_| unknown) {
+        say(format_args!("vdm: {advice}\n"));
+        return Exit::Usage;
+    }
+    match other_command(error) {
+        Some(advice) => say(format_args!("{advice}\n")),
         None => drop(error.print()),
     }
     Exit::Usage
+}
+
+/// The command that an unknown subcommand means, if another group has it.
+fn other_command(error: &clap::Error) -> Option<String> {
+    if error.kind() != ErrorKind::InvalidSubcommand {
+        return None;
+    }
+    let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    let commands: Vec<_> = migration_hints::elsewhere(&Vdm::command(), unknown)
+        .into_iter()
+        .map(|command| format!("`{command}`"))
+        .collect();
+    (!commands.is_empty()).then(|| format!("vdm: unknown command '{unknown}'; use {}", commands.join(" or ")))
 }
 
 #[cfg(test)]

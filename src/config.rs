@@ -2,6 +2,8 @@
 
 mod azure;
 mod base_url;
+mod claude_names;
+mod client_access;
 mod default_provider;
 mod edits;
 mod environment;
@@ -17,6 +19,7 @@ mod profiles;
 mod provenance;
 mod providers;
 mod schema;
+mod suggestion;
 mod top_models;
 mod value_type;
 mod variables;
@@ -42,6 +45,7 @@ use key_files::KeyFiles;
 use layer::{Layer, Section};
 pub use provenance::{Documented, Said};
 use providers::Builder;
+use suggestion::suggestion;
 use variables::Variables;
 
 /// What `vdm` runs on.
@@ -173,7 +177,7 @@ pub fn said(overrides: &Overrides) -> (Vec<Said>, Vec<Mistake>) {
 
 /// The name that is meant by one that nobody has, if one is near.
 pub(crate) fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    schema::suggestion(written, names)
+    suggestion(written, names)
 }
 
 /// Every variable that is read.
@@ -323,7 +327,7 @@ impl<'a> Reading<'a> {
         builder.warn_of_variables(&self.variables);
         let proxy_api_key = root.text("proxy-api-key").map(|key| ApiKey::new(key.text));
         if proxy_api_key.is_none() && !listener.is_loopback() {
-            builder.warnings.push(open_to_all(&host));
+            builder.warnings.push(client_access::open_to_all(&host));
         }
 
         let profiles = builder.profiles();
@@ -338,7 +342,8 @@ impl<'a> Reading<'a> {
             profiles,
             default_profile,
             default_provider,
-            allowed_hosts: allowed_hosts(root),
+            allowed_hosts: client_access::allowed_hosts(root),
+            cors_origins: client_access::cors_origins(root),
             route_header: root.flag("route-header").unwrap_or(false),
             request_metrics: if root.flag("request-metrics")? { Metrics::Kept } else { Metrics::Off },
             active_stream: root.flag("active-requests-stream")?,
@@ -365,14 +370,9 @@ impl<'a> Reading<'a> {
         let routes = Routes::new(&config.settings_with_demo(), Snapshot::new(Lists::new()));
         config.warnings.extend(routes.mistakes().iter().map(ToString::to_string));
         config.warnings.extend(routes.unusable_fallbacks());
+        config.warnings.extend(claude_names::warning(&routes));
         Some(config)
     }
-}
-
-/// In lower case, without the dot at the end that a name may have.
-fn allowed_hosts(root: Section<'_>) -> Vec<String> {
-    let names = root.text("allowed-hosts").map(|names| names.text.lines()).into_iter().flatten();
-    names.map(|name| name.trim_end_matches('.').to_ascii_lowercase()).collect()
 }
 
 fn demo_mode(asked: Option<bool>, builder: &Builder<'_>, listener: &Listener) -> DemoMode {
@@ -390,10 +390,6 @@ fn level(word: &str) -> LevelFilter {
         "ERROR" | "CRITICAL" => LevelFilter::Error,
         _ => LevelFilter::Info,
     }
-}
-
-fn open_to_all(host: &str) -> String {
-    format!("other machines can reach {host}; set PROXY_API_KEY, so that only your clients are answered")
 }
 
 #[cfg(test)]

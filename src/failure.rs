@@ -158,7 +158,7 @@ impl Failure {
                 let name = &provider.name;
                 match refusal {
                     Refusal::RateLimited { wait } => format!(
-                        "provider '{name}' has rate limited model '{model}' with every key and asked to wait {} s more",
+                        "provider '{name}' has rate limited model '{model}' for every key; retry in {} s",
                         whole_seconds(*wait)
                     ),
                     Refusal::PassedOver | Refusal::AllTried => {
@@ -170,7 +170,7 @@ impl Failure {
             Self::NoAnswer => "the gateway could not route this request in time".to_owned(),
             Self::Upstream(answer) => answer.fault.message.clone(),
             Self::NoClientKey(provider) => format!(
-                "Provider '{provider}' requires API key passthrough, but no client API key was provided: send one in x-api-key or as a bearer, beside the gateway's own key if it has one"
+                "Provider '{provider}' requires API key passthrough, but no client API key was provided: set the client's API key or token, in addition to the gateway's own key if it has one"
             ),
             Self::Malformed(message) => message.clone(),
             Self::Stopping => "the gateway is shutting down".to_owned(),

@@ -14,6 +14,7 @@ mod fetch_models;
 mod fixups;
 mod lease;
 mod middleware;
+mod remedies;
 mod retry;
 mod route_trace;
 mod run;

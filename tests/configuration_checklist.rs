@@ -564,7 +564,7 @@ const WEAKNESSES: [Weakness; 51] = [
             "restart_takes_the_same_command_line_and_what_has_changed_in_the_files",
         ],
     ),
-    Weakness(45, &[], &["no_header_is_made_of_a_variable_that_does_not_say_so"]),
+    Weakness(45, &[], &["openais_organization_and_project_go_to_openai_alone"]),
     Weakness(46, &[], &["headers_of_framing_routing_and_credentials_are_refused"]),
     Weakness(47, &[], &["health_tells_the_mode_and_no_key"]),
     Weakness(48, &[], &["oauth_is_refused_wherever_it_is_asked_for"]),

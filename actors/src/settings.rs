@@ -31,6 +31,8 @@ pub struct Settings {
     pub default_provider: Option<Arc<str>>,
     /// Host names that a gateway without a key accepts in addition to those that nobody can register. Lower case.
     pub allowed_hosts: Vec<String>,
+    /// Origins of web pages that may call the gateway (CORS), each as browsers send it.
+    pub cors_origins: Vec<String>,
     /// Replies carry a header that explains how the model name was routed.
     pub route_header: bool,
     pub request_metrics: Metrics,
@@ -49,6 +51,9 @@ pub enum Metrics {
     Kept,
     Off,
 }
+
+/// The families of Claude's models, by which clients name them.
+const CLAUDE_FAMILIES: [&str; 4] = ["haiku", "sonnet", "opus", "fable"];
 
 /// One registered provider: it has a key and a base URL.
 #[derive(Clone, Debug)]
@@ -87,6 +92,17 @@ pub struct ProviderSettings {
     pub middleware: Chain,
     /// The web page that lists this provider's models.
     pub models_url: Option<String>,
+}
+
+impl ProviderSettings {
+    /// The alias that this provider lacks for a name of Claude's; `None` if it has one, or serves Claude itself.
+    #[must_use]
+    pub fn missing_alias(&self, model: &str) -> Option<&'static str> {
+        let model = model.to_ascii_lowercase();
+        let names = |family: &str| model == family || (model.starts_with("claude") && model.contains(family));
+        let family = CLAUDE_FAMILIES.into_iter().find(|family| names(family))?;
+        (!self.serves_claude && !self.aliases.contains_key(family)).then_some(family)
+    }
 }
 
 /// Aliases over providers, selected by prefix (`top:haiku`) or by default, with their own timeout and retries.

@@ -74,6 +74,7 @@ pub(crate) fn settings(providers: Vec<Arc<ProviderSettings>>) -> Settings {
         default_profile: None,
         default_provider,
         allowed_hosts: vec![],
+        cors_origins: vec![],
         route_header: false,
         request_metrics: Metrics::Kept,
         active_stream: true,

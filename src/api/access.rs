@@ -1,9 +1,9 @@
-//! Who may use a gateway that has no key of its own.
+//! Access to a gateway without a key of its own.
 //!
 //! One that listens on this machine alone trusts what comes from this machine: a loopback peer, no forwarding headers, a
-//! local name in `Host`. One that was bound to other addresses on purpose serves whoever reaches it. Neither serves web
-//! pages of other sites: a browser on this machine or in this network carries their requests here, with the page's
-//! `Origin`, or under a name of the page's own that was made to lead here (DNS rebinding).
+//! local name in `Host`. One that was bound to other addresses on purpose serves every client that reaches it. Neither serves
+//! web pages of other sites, unless `cors-origins` lists them: a browser on this machine or in this network sends their
+//! requests here, with the page's `Origin`, or under a name of the page's that resolves to this machine (DNS rebinding).
 
 use std::net::IpAddr;
 
@@ -12,11 +12,12 @@ use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName};
 use url::Url;
 use vandamme_actors::excerpt;
+use vandamme_actors::settings::Settings;
 
 use crate::gateway::{Gateway, Listener, LiveConfig};
 
 /// What a refused client can do.
-const REMEDY: &str = "set PROXY_API_KEY on the gateway and present that key";
+const REMEDY: &str = "set PROXY_API_KEY on the gateway and send that key";
 /// The part of a header that a refusal repeats, in characters.
 const SHOWN: usize = 100;
 /// Ends of names that nobody can register on the internet.
@@ -37,7 +38,7 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Why a gateway without a key does not serve this request; for the client.
 pub(super) fn refusal(request: &HttpRequest, gateway: &Gateway) -> Option<String> {
     let live = gateway.live_config();
-    let reach = Reach::of(gateway, &live);
+    let reach = Reach::new(gateway, &live);
     let elsewhere = || if reach.is_local { from_elsewhere(request) } else { None };
     from_a_web_page(request, &reach).or_else(elsewhere)
 }
@@ -56,7 +57,7 @@ pub(super) fn refusal_to_spend(request: &HttpRequest, gateway: &Gateway) -> Opti
 /// Whether the request comes from this machine itself, and not from a web page.
 pub(super) fn is_local(request: &HttpRequest, gateway: &Gateway) -> bool {
     let live = gateway.live_config();
-    let reach = Reach { is_local: true, ..Reach::of(gateway, &live) };
+    let reach = Reach { is_local: true, origins: &[], ..Reach::new(gateway, &live) };
     from_a_web_page(request, &reach).is_none() && from_elsewhere(request).is_none()
 }
 
@@ -64,15 +65,18 @@ pub(super) fn is_local(request: &HttpRequest, gateway: &Gateway) -> bool {
 struct Reach<'g> {
     listener: Option<&'g Listener>,
     allowed: &'g [String],
+    /// Origins of web pages that may call it (`cors-origins`).
+    origins: &'g [String],
     /// Names of this machine alone.
     is_local: bool,
 }
 
 impl<'g> Reach<'g> {
-    fn of(gateway: &'g Gateway, live: &'g LiveConfig) -> Self {
+    fn new(gateway: &'g Gateway, live: &'g LiveConfig) -> Self {
         let listener = gateway.listener();
         let is_local = listener.is_none_or(|listener| listener.address.ip().to_canonical().is_loopback());
-        Self { listener, allowed: &live.settings.allowed_hosts, is_local }
+        let Settings { allowed_hosts, cors_origins, .. } = &live.settings;
+        Self { listener, allowed: allowed_hosts, origins: cors_origins, is_local }
     }
 
     /// Whether this name is safe: nobody can register it and let it resolve to an address of this gateway.
@@ -92,7 +96,9 @@ impl<'g> Reach<'g> {
 
 fn from_a_web_page(request: &HttpRequest, reach: &Reach<'_>) -> Option<String> {
     let headers = request.headers();
-    if headers.get_all(&FETCH_SITE).any(|site| site == "cross-site") {
+    let origin = only(headers, &header::ORIGIN);
+    let is_listed = origin.is_some_and(|origin| reach.origins.iter().any(|listed| listed == origin));
+    if !is_listed && headers.get_all(&FETCH_SITE).any(|site| site == "cross-site") {
         let sent = "the request comes from a web page of another site (Sec-Fetch-Site: cross-site)";
         return Some(format!("{sent}; {REMEDY}"));
     }
@@ -111,10 +117,10 @@ fn from_a_web_page(request: &HttpRequest, reach: &Reach<'_>) -> Option<String> {
     if !headers.contains_key(header::ORIGIN) {
         return None;
     }
-    let origin = only(headers, &header::ORIGIN).unwrap_or("null");
-    if !is_own(origin, host) {
+    let origin = origin.unwrap_or("null");
+    if !is_listed && !is_own(origin, host) {
         return Some(format!(
-            "the request comes from a web page of another site (Origin: {}); {REMEDY}",
+            "the request comes from a web page of another site (Origin: {}); add the origin to cors-origins (VDM_CORS_ORIGINS), or {REMEDY}",
             shown(origin)
         ));
     }
@@ -137,7 +143,7 @@ fn from_elsewhere(request: &HttpRequest) -> Option<String> {
     ))
 }
 
-/// The value of a header that stands there once.
+/// The value of a header that occurs once.
 fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     let mut values = headers.get_all(name);
     let value = values.next()?.to_str().ok()?;
@@ -201,7 +207,8 @@ mod tests {
         let request = headers.iter().fold(request, |request, header| request.append_header(*header));
         let is_local = listener.address.ip().is_loopback();
         let allowed = ["gateway.corp.example".to_owned()];
-        let reach = Reach { listener: Some(listener), allowed: &allowed, is_local };
+        let origins = ["https://chat.example.com".to_owned()];
+        let reach = Reach { listener: Some(listener), allowed: &allowed, origins: &origins, is_local };
         let request = request.to_http_request();
         from_a_web_page(&request, &reach).or_else(|| is_local.then(|| from_elsewhere(&request)).flatten())
     }
@@ -277,6 +284,15 @@ mod tests {
                 }
             }
             assert!(ask(&[("sec-fetch-site", "cross-site")]).is_some());
+            let listed = ("origin", "https://chat.example.com");
+            let cross = ("sec-fetch-site", "cross-site");
+            assert_eq!(ask(&[listed, cross, ("content-type", "application/json")]), None);
+            assert!(ask(&[listed, cross, ("content-type", "text/plain")]).is_some());
+            for near in
+                ["https://chat.example.com:8443", "http://chat.example.com", "https://x.chat.example.com"]
+            {
+                assert!(ask(&[("origin", near), ("content-type", "application/json")]).is_some(), "{near}");
+            }
             for site in ["same-origin", "same-site", "none"] {
                 assert_eq!(ask(&[("sec-fetch-site", site)]), None);
             }

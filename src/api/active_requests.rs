@@ -1,5 +1,5 @@
-//! `GET /metrics/active-requests`: the requests that run, newest first, in the Python original's words. [`stream`] tells the
-//! same as events.
+//! `GET /metrics/active-requests`: the requests in flight, newest first, in the Python original's format. [`stream`] sends
+//! the same as events.
 
 pub(super) mod stream;
 
@@ -20,10 +20,10 @@ use crate::request_id::RequestId;
 
 /// A ledger that does not answer within this is starting anew.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The longest name of a model that is told, in characters.
+/// The longest name of a model in the report, in characters.
 const LONGEST_NAME: usize = 300;
 
-/// Why nothing is told.
+/// Why there is no report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Disabled {
     disabled: bool,
@@ -39,7 +39,7 @@ pub(super) const NO_METRICS: Disabled = Disabled {
 };
 
 #[derive(Serialize)]
-struct Told {
+struct ActiveReport {
     #[serde(flatten)]
     disabled: Option<Disabled>,
     #[serde(rename = "disabled", skip_serializing_if = "Option::is_none")]
@@ -74,19 +74,19 @@ struct Row {
     message_count: u32,
 }
 
-impl Told {
+impl ActiveReport {
     fn disabled(why: Disabled) -> Self {
         Self { disabled: Some(why), enabled: None, active_requests: vec![], timestamp: None }
     }
 
     fn rows(active: &[Active], secrets: &Secrets) -> Self {
-        let active_requests = active.iter().map(|active| Row::of(active, secrets)).collect();
+        let active_requests = active.iter().map(|active| Row::new(active, secrets)).collect();
         Self { disabled: None, enabled: Some(false), active_requests, timestamp: None }
     }
 }
 
 impl Row {
-    fn of(active: &Active, secrets: &Secrets) -> Self {
+    fn new(active: &Active, secrets: &Secrets) -> Self {
         // A client may put anything in the place of a model. A key that is cut would not be found any more.
         let told = |name: &str| {
             let scrubbed = secrets.scrub(name.chars().take(10 * LONGEST_NAME).collect());
@@ -129,10 +129,10 @@ pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> H
     }
     let live = gateway.live_config();
     if live.settings.request_metrics == Metrics::Off {
-        return report::uncached(HttpResponse::Ok().json(Told::disabled(NO_METRICS)));
+        return report::uncached(HttpResponse::Ok().json(ActiveReport::disabled(NO_METRICS)));
     }
     match active(&gateway).await {
-        Some(active) => report::uncached(HttpResponse::Ok().json(Told::rows(&active, &live.secrets))),
+        Some(active) => report::uncached(HttpResponse::Ok().json(ActiveReport::rows(&active, &live.secrets))),
         None => render_error::error(
             Api::Messages,
             ErrorKind::Api,
@@ -159,7 +159,7 @@ mod tests {
     fn row(requested: &str) -> Row {
         let asked = RequestSummary { model: requested.into(), ..RequestSummary::default() };
         let active = Active { provider: "oa".into(), model: "v/x:free".into(), asked, ..Active::default() };
-        Row::of(&active, &Secrets::new([ApiKey::new("canary-0123")]))
+        Row::new(&active, &Secrets::new([ApiKey::new("canary-0123")]))
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(crate) struct Aliases<'a> {
 }
 
 impl<'a> Aliases<'a> {
-    pub(crate) fn of(settings: &'a Settings, suggested: BTreeMap<&'static str, String>) -> Self {
+    pub(crate) fn new(settings: &'a Settings, suggested: BTreeMap<&'static str, String>) -> Self {
         let aliases: BTreeMap<_, _> =
             settings.providers.iter().map(|provider| (&*provider.name, &provider.aliases)).collect();
         let suggested = match suggested.is_empty() {
@@ -48,5 +48,5 @@ pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> H
         Err(refused) => return refused.response(Api::Messages, &id),
     };
     let suggested = models::suggested_aliases(&gateway).await;
-    HttpResponse::Ok().json(Aliases::of(&gateway.live_config().settings, suggested))
+    HttpResponse::Ok().json(Aliases::new(&gateway.live_config().settings, suggested))
 }

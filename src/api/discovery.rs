@@ -1,5 +1,5 @@
-//! What Claude Code's `/model` is told: every alias, profile and model that the gateway knows of, by names that lead
-//! there. It is told at once, from what the catalog remembers.
+//! The list for Claude Code's `/model`: every alias, profile and model that the gateway knows of, by names that it routes.
+//! The list comes from the catalog's cache, without waiting for a provider.
 //!
 //! Claude Code shows only ids with "claude" in them (code.claude.com/docs/en/llm-gateway-protocol), hence the prefix, which
 //! the router takes off again.
@@ -69,7 +69,7 @@ impl List<'_> {
         }
     }
 
-    /// An alias that leads nowhere is not told.
+    /// An alias without a target is left out.
     fn alias(&mut self, owner: &str, alias: &str) {
         let name = format!("{owner}:{alias}");
         let id = format!("{DISCOVERED}{name}");
@@ -79,7 +79,7 @@ impl List<'_> {
     }
 
     /// One of Claude's own ids stays as it is if the bare id leads to this provider. A model that is hidden behind an alias
-    /// of its name is not told.
+    /// of its name is left out.
     fn model(&mut self, provider: &ProviderSettings, model: &Named) {
         let leads_there = |id: &str| {
             self.routes.resolve(id).is_ok_and(|route| {

@@ -26,7 +26,10 @@ use crate::proxy::{
 use crate::request_id::RequestId;
 
 const HOP: &str = "x-vdm-hop";
-/// How the model name was resolved; sent only if `route-header` is on.
+/// The answer to a request without the gateway's key. It does not name the header `x-api-key`: to an error with that word
+/// Claude Code answers "Not logged in" and hides the message (seen with 2.1.332).
+pub(super) const INVALID_KEY: &str = "invalid API key: this gateway requires its own key; set the client's API key or token to the gateway's PROXY_API_KEY";
+/// How the model name was routed; only with `route-header`.
 const ROUTE: HeaderName = HeaderName::from_static("x-vdm-route");
 
 /// Answers a request to an endpoint of `api`.
@@ -50,7 +53,7 @@ struct Call {
     request: HttpRequest,
 }
 
-/// A request that the endpoint refuses: status, kind, message.
+/// A refused request: status, kind, message.
 pub(super) struct Refused(pub(super) u16, pub(super) ErrorKind, pub(super) String);
 
 impl Refused {
@@ -63,8 +66,13 @@ impl Refused {
         if matches!(status, 401 | 403) {
             render_error::final_refusal(&mut response);
         }
+        if status == 415 {
+            // RFC 9110, section 15.5.16: which codings a request may use.
+            response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            render_error::final_refusal(&mut response);
+        }
         if matches!(status, 408 | 413) {
-            // There may be more of it.
+            // The rest of the body may still arrive.
             response.head_mut().set_connection_type(actix_http::ConnectionType::Close);
         }
         response
@@ -77,9 +85,7 @@ pub(super) fn admitted(request: &HttpRequest, gateway: &Gateway) -> Result<Admis
     match &gateway.live_config().proxy_key {
         Some(key) if caller::presents(headers, key) => {}
         Some(_) => {
-            let message =
-                "invalid API key: this gateway wants its own key (PROXY_API_KEY) in x-api-key or as a bearer";
-            return Err(Refused(401, ErrorKind::Authentication, message.to_owned()));
+            return Err(Refused(401, ErrorKind::Authentication, INVALID_KEY.to_owned()));
         }
         None => {
             if let Some(message) = access::refusal(request, gateway) {
@@ -89,11 +95,11 @@ pub(super) fn admitted(request: &HttpRequest, gateway: &Gateway) -> Result<Admis
     }
     if headers.contains_key(HOP) {
         let message =
-            "this request has already been through a gateway: a provider's base URL leads back here";
+            "this request has already passed through a gateway: the base URL of a provider leads back here";
         return Err(Refused(508, ErrorKind::Api, message.to_owned()));
     }
     if headers.get(header::CONTENT_ENCODING).is_some_and(|value| value != "identity") {
-        let message = "a compressed request body is not supported";
+        let message = "compressed request bodies are not supported: send the body without content-encoding";
         return Err(Refused(415, ErrorKind::InvalidRequest, message.to_owned()));
     }
     if !gateway.is_ready() {
@@ -219,7 +225,7 @@ pub(super) async fn read(
     head.map(|head| (body, head)).map_err(|message| Refused(400, ErrorKind::InvalidRequest, message))
 }
 
-/// Checks that a model name has an allowed length and contains no key, so that it may be stored and shown.
+/// Checks that a model name may be stored and shown: it has an allowed length and contains no key.
 pub(super) fn model_name(name: &str, live: &LiveConfig) -> Result<(), String> {
     let (length, most) = (name.len(), live.settings.limits.model_name);
     if length > most {

@@ -16,7 +16,7 @@ const NO_PROVIDER: &str = "no provider is configured: set OPENAI_API_KEY, ANTHRO
 /// An actor that does not answer within this is shown as such.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What a health check tells.
+/// The content of a health report.
 #[derive(Serialize)]
 struct Health {
     status: &'static str,

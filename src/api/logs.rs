@@ -86,7 +86,7 @@ fn limit(name: &str, text: &str, most: usize) -> Result<usize, String> {
 }
 
 impl Row {
-    fn of(trace: &Trace, secrets: &Secrets) -> Self {
+    fn new(trace: &Trace, secrets: &Secrets) -> Self {
         let told = |text: &str| report::one_line(&secrets.scrub(text.to_owned()));
         Self {
             seq: trace.seq,
@@ -126,7 +126,7 @@ pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> H
     };
     let live = gateway.live_config();
     let rows = |traces: &[Trace], most| {
-        traces.iter().take(most).map(|trace| Row::of(trace, &live.secrets)).collect()
+        traces.iter().take(most).map(|trace| Row::new(trace, &live.secrets)).collect()
     };
     report::uncached(HttpResponse::Ok().json(Logs {
         systemd: Handler { requested: false, effective: false, handler: "console" },

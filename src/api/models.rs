@@ -1,4 +1,4 @@
-//! `GET /v1/models` and `/v1/models/{id}`: which models a provider has, in the shape of either API.
+//! `GET /v1/models` and `/v1/models/{id}`: the models of a provider, in the format of either API.
 //!
 //! Messages clients are known by their `anthropic-version` header. `?format=` overrides what the headers say, and a
 //! `provider` header what `?provider=` says.
@@ -34,9 +34,9 @@ enum Format {
     Raw,
 }
 
-/// What of the query and the headers counts.
+/// The query string and the headers, as far as they count.
 #[derive(Debug)]
-struct Asked {
+struct ListQuery {
     /// With which the client may bring its own key.
     headers: HeaderMap,
     format: Format,
@@ -66,21 +66,21 @@ async fn answer(request: HttpRequest, gateway: web::Data<Gateway>, model: Option
     // An answer to a question that cannot be read still is in the caller's words.
     let spoken = spoken(request.headers());
     let handler = async {
-        let asked = Asked::read(request.query_string(), request.headers());
-        let api = match &asked {
-            Ok(Asked { format: Format::Of(api), .. }) => *api,
-            Ok(Asked { format: Format::Raw, .. }) | Err(_) => spoken,
+        let query = ListQuery::read(request.query_string(), request.headers());
+        let api = match &query {
+            Ok(ListQuery { format: Format::Of(api), .. }) => *api,
+            Ok(ListQuery { format: Format::Raw, .. }) | Err(_) => spoken,
         };
         let _admission = match endpoint::admitted(&request, &gateway) {
             Ok(admission) => admission,
             Err(refused) => return refused.response(api, &id),
         };
-        let asked = match asked {
-            Ok(asked) => asked,
+        let query = match query {
+            Ok(query) => query,
             Err(message) => return Refused(400, ErrorKind::InvalidRequest, message).response(api, &id),
         };
         let named =
-            [model.as_deref(), asked.provider.as_deref(), asked.after.as_deref(), asked.before.as_deref()];
+            [model.as_deref(), query.provider.as_deref(), query.after.as_deref(), query.before.as_deref()];
         if let Err(message) = named
             .into_iter()
             .flatten()
@@ -89,15 +89,15 @@ async fn answer(request: HttpRequest, gateway: web::Data<Gateway>, model: Option
             return Refused(400, ErrorKind::InvalidRequest, message).response(api, &id);
         }
         let told = match model {
-            None => all(&gateway, &asked, &id).await,
-            Some(model) => single(&gateway, &asked, (&model, &id)).await,
+            None => all(&gateway, &query, &id).await,
+            Some(model) => single(&gateway, &query, (&model, &id)).await,
         };
         told.unwrap_or_else(|failed| failed.response(api, &id))
     };
     guarded(spoken, &id, handler).await
 }
 
-/// Why there is nothing to tell.
+/// Why there is no list.
 enum Failed {
     Failure(Failure),
     Refused(Refused),
@@ -116,28 +116,28 @@ impl Failed {
     }
 }
 
-async fn all(gateway: &Arc<Gateway>, asked: &Asked, id: &RequestId) -> Result<HttpResponse, Failed> {
-    if asked.provider.is_none() && asked.format == Format::Of(Api::Messages) {
+async fn all(gateway: &Arc<Gateway>, query: &ListQuery, id: &RequestId) -> Result<HttpResponse, Failed> {
+    if query.provider.is_none() && query.format == Format::Of(Api::Messages) {
         let everything = discovery::everything(gateway).await;
-        return Ok(endpoint::whole(200, in_json(), asked.paged(&read(&everything)?)?, id));
+        return Ok(endpoint::whole(200, in_json(), query.paged(&read(&everything)?)?, id));
     }
     let routes = gateway.registry.load().routes.clone();
-    if let Some(profile) = profiles::asked(&gateway.live_config().settings, asked.provider.as_deref()) {
+    if let Some(profile) = profiles::requested(&gateway.live_config().settings, query.provider.as_deref()) {
         let profile = profile.map_err(Failed::unroutable)?;
         let listed = profiles::models_of(&profile);
         let models = read(&listed)?;
-        let body = match asked.format {
+        let body = match query.format {
             Format::Raw | Format::Of(Api::ChatCompletions) => models.chat("").into(),
-            Format::Of(Api::Messages) => asked.paged(&models)?,
+            Format::Of(Api::Messages) => query.paged(&models)?,
         };
         return Ok(endpoint::whole(200, in_json(), body, id));
     }
-    let provider = routes.provider(asked.provider.as_deref()).map_err(Failed::unroutable)?;
-    let (body, headers) = listed(gateway, (provider, id), (asked, asked.remembered)).await?;
-    let body = match asked.format {
+    let provider = routes.provider(query.provider.as_deref()).map_err(Failed::unroutable)?;
+    let (body, headers) = listed(gateway, (provider, id), (query, query.remembered)).await?;
+    let body = match query.format {
         Format::Raw => body,
         Format::Of(Api::ChatCompletions) => read(&body)?.chat(&provider.name).into(),
-        Format::Of(Api::Messages) => asked.paged(&read(&body)?)?,
+        Format::Of(Api::Messages) => query.paged(&read(&body)?)?,
     };
     Ok(endpoint::whole(200, headers, body, id))
 }
@@ -145,11 +145,11 @@ async fn all(gateway: &Arc<Gateway>, asked: &Asked, id: &RequestId) -> Result<Ht
 /// A model by the name that a request would call it by, so `provider:model` and aliases count.
 async fn single(
     gateway: &Arc<Gateway>,
-    asked: &Asked,
+    query: &ListQuery,
     (name, id): (&str, &RequestId),
 ) -> Result<HttpResponse, Failed> {
     let routes = gateway.registry.load().routes.clone();
-    let (provider, model) = match &asked.provider {
+    let (provider, model) = match &query.provider {
         Some(provider) => {
             (routes.provider(Some(provider)).map_err(Failed::unroutable)?.clone(), Arc::from(name))
         }
@@ -159,17 +159,17 @@ async fn single(
         }
     };
     // An old list may lack it.
-    let remembered = match asked.remembered {
+    let remembered = match query.remembered {
         Remembered::Serves => Remembered::ServesWhileItHolds,
         other @ (Remembered::ServesWhileItHolds | Remembered::PassedOver) => other,
     };
-    let (body, headers) = listed(gateway, (&provider, id), (asked, remembered)).await?;
+    let (body, headers) = listed(gateway, (&provider, id), (query, remembered)).await?;
     let models = read(&body)?;
     let Some(found) = models.find(&model) else {
         let message = format!("provider '{}' lists no model '{model}'", provider.name);
         return Err(Failed::Refused(Refused(404, ErrorKind::NotFound, message)));
     };
-    let written = match asked.format {
+    let written = match query.format {
         Format::Raw => found.raw(),
         Format::Of(Api::ChatCompletions) => found.chat(&provider.name),
         Format::Of(Api::Messages) => found.messages(),
@@ -180,9 +180,9 @@ async fn single(
 async fn listed(
     gateway: &Arc<Gateway>,
     (provider, id): (&Arc<ProviderSettings>, &RequestId),
-    (asked, remembered): (&Asked, Remembered),
+    (query, remembered): (&ListQuery, Remembered),
 ) -> Result<(bytes::Bytes, HeaderMap), Failed> {
-    let listed = models::list(gateway.clone(), id.shared(), provider, &asked.headers, remembered).await;
+    let listed = models::list(gateway.clone(), id.shared(), provider, &query.headers, remembered).await;
     let mut headers = in_json();
     match listed.map_err(Failed::Failure)? {
         Listed::Current(listing) => Ok((listing.body, headers)),
@@ -208,10 +208,10 @@ fn spoken(headers: &HeaderMap) -> Api {
     if headers.contains_key("anthropic-version") { Api::Messages } else { Api::ChatCompletions }
 }
 
-impl Asked {
+impl ListQuery {
     /// The error is for the client.
-    fn read(query: &str, headers: &HeaderMap) -> Result<Self, String> {
-        let mut asked = Self {
+    fn read(text: &str, headers: &HeaderMap) -> Result<Self, String> {
+        let mut query = Self {
             headers: headers.clone(),
             format: Format::Of(spoken(headers)),
             provider: None,
@@ -220,27 +220,27 @@ impl Asked {
             after: None,
             before: None,
         };
-        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        for (name, value) in url::form_urlencoded::parse(text.as_bytes()) {
             match &*name {
-                "format" => asked.format = Format::parse(&value)?,
-                "provider" if !value.is_empty() => asked.provider = Some(value.into_owned()),
-                "refresh" => asked.remembered = refresh(&value)?,
-                "limit" => asked.limit = limit(&value)?,
-                "after_id" => asked.after = Some(value.into_owned()),
-                "before_id" => asked.before = Some(value.into_owned()),
+                "format" => query.format = Format::parse(&value)?,
+                "provider" if !value.is_empty() => query.provider = Some(value.into_owned()),
+                "refresh" => query.remembered = refresh(&value)?,
+                "limit" => query.limit = limit(&value)?,
+                "after_id" => query.after = Some(value.into_owned()),
+                "before_id" => query.before = Some(value.into_owned()),
                 _ => {}
             }
         }
-        if asked.after.is_some() && asked.before.is_some() {
+        if query.after.is_some() && query.before.is_some() {
             return Err("after_id and before_id exclude each other".to_owned());
         }
         if let Some(named) = headers.get("provider").and_then(|value| value.to_str().ok()) {
-            asked.provider = Some(named.trim().to_owned());
+            query.provider = Some(named.trim().to_owned());
         }
-        Ok(asked)
+        Ok(query)
     }
 
-    /// The page that is wanted of a list.
+    /// The requested page of a list.
     fn paged(&self, models: &Models<'_>) -> Result<bytes::Bytes, Failed> {
         let cursor = match (&self.after, &self.before) {
             (Some(id), _) => Cursor::After(id),

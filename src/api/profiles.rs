@@ -1,4 +1,4 @@
-//! `GET /v1/profiles` and `/profiles`: the profiles, with what each of them stands for.
+//! `GET /v1/profiles` and `/profiles`: the profiles and their aliases.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,11 +20,11 @@ const A_YEAR: f64 = 365.0 * 86_400.0;
 #[derive(Debug, Serialize)]
 pub(crate) struct Profiles<'a> {
     object: &'static str,
-    pub(crate) data: Vec<Told<'a>>,
+    pub(crate) data: Vec<ProfileList<'a>>,
 }
 
 #[derive(Debug, Serialize)]
-pub(crate) struct Told<'a> {
+pub(crate) struct ProfileList<'a> {
     pub(crate) name: &'a str,
     /// Seconds; 0 for ever, `null` as the provider's.
     timeout: Option<f64>,
@@ -42,9 +42,9 @@ pub(crate) struct Told<'a> {
 }
 
 impl<'a> Profiles<'a> {
-    pub(crate) fn of(settings: &'a Settings) -> Self {
+    pub(crate) fn new(settings: &'a Settings) -> Self {
         let default = settings.default_profile.as_ref();
-        let told = |profile: &'a Arc<Profile>| Told {
+        let told = |profile: &'a Arc<Profile>| ProfileList {
             name: &profile.name,
             timeout: profile.timeout.map(seconds),
             max_retries: profile.max_retries,
@@ -78,14 +78,14 @@ fn word(source: ProfileSource) -> &'static str {
 pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
     let id = RequestId::new();
     match endpoint::admitted(&request, &gateway) {
-        Ok(_admission) => HttpResponse::Ok().json(Profiles::of(&gateway.live_config().settings)),
+        Ok(_admission) => HttpResponse::Ok().json(Profiles::new(&gateway.live_config().settings)),
         Err(refused) => refused.response(Api::Messages, &id),
     }
 }
 
 /// The profile of this name (`#` may stand before it), or without a name the default one; `None` when no profile is meant. A
 /// provider is meant where the profile of its name is inactive.
-pub(super) fn asked(settings: &Settings, name: Option<&str>) -> Option<Result<Arc<Profile>, Unroutable>> {
+pub(super) fn requested(settings: &Settings, name: Option<&str>) -> Option<Result<Arc<Profile>, Unroutable>> {
     let find = |name: &str| settings.profiles.iter().find(|profile| profile.name.eq_ignore_ascii_case(name));
     let Some(name) = name else {
         let profile = find(settings.default_profile.as_ref()?)?;
@@ -97,7 +97,7 @@ pub(super) fn asked(settings: &Settings, name: Option<&str>) -> Option<Result<Ar
     (!provider).then(|| Err(Unroutable::InactiveProfile { name: profile.name.to_string(), why }))
 }
 
-/// Its aliases as a list of models that can be asked for.
+/// Its aliases as a list of models.
 pub(super) fn models_of(profile: &Profile) -> Vec<u8> {
     #[derive(Serialize)]
     struct Model<'a> {

@@ -1,5 +1,4 @@
-//! What a failure looks like to a client, in the words of the API that it came by: the one table of statuses, types and
-//! headers.
+//! Error responses in the format of the client's API: the one table of statuses, types and headers.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -33,7 +32,7 @@ pub(crate) fn shaped(
     response
 }
 
-/// Says that the same request would be refused again.
+/// Marks the response as final: the same request would be refused again.
 pub(crate) fn final_refusal(response: &mut HttpResponse) {
     insert(response, SHOULD_RETRY, "false");
 }

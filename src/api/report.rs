@@ -18,13 +18,13 @@ use crate::caller;
 use crate::gateway::Gateway;
 use crate::request_id::RequestId;
 
-/// A report's content, in the order in which it is told.
+/// A report's content, in its order.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Tree {
     Null,
     Truth(bool),
     Number(u64),
-    /// Told to one decimal place.
+    /// Printed with one decimal place.
     Decimal(f64),
     Text(String),
     List(Vec<Self>),
@@ -236,15 +236,11 @@ pub(super) fn turned_away(
         return None;
     }
     let (kind, message) = match gateway.live_config().proxy_key {
-        Some(_) => (
-            ErrorKind::Authentication,
-            "invalid API key: this gateway wants its own key (PROXY_API_KEY) in x-api-key or as a bearer"
-                .to_owned(),
-        ),
+        Some(_) => (ErrorKind::Authentication, super::endpoint::INVALID_KEY.to_owned()),
         None => (
             ErrorKind::Permission,
             format!(
-                "{what} are for this machine only: set PROXY_API_KEY and present it to read them from elsewhere"
+                "{what} are for this machine only: set PROXY_API_KEY and send that key to read them from elsewhere"
             ),
         ),
     };
@@ -270,7 +266,7 @@ pub(super) fn in_yaml(name: &str, timestamp: &str, text: String) -> HttpResponse
         .body(text)
 }
 
-/// The same answer is never asked for twice.
+/// Reports are not cached.
 pub(super) fn uncached(mut response: HttpResponse) -> HttpResponse {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response

@@ -30,20 +30,20 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const LONGEST_PATTERN: usize = 512;
 
 #[derive(Deserialize)]
-struct Asked {
+struct TotalsQuery {
     provider: Option<String>,
     model: Option<String>,
     include_active: Option<String>,
 }
 
-/// What of the ledger is to be told.
+/// Which part of the ledger is reported.
 struct Filter {
     provider: Option<Pattern>,
     model: Option<Pattern>,
     active: Running,
 }
 
-/// Whether requests that still run are told in the sums, too.
+/// Whether the sums include requests in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Running {
     Included,
@@ -97,7 +97,7 @@ fn disabled(request: &HttpRequest) -> HttpResponse {
 
 impl Filter {
     fn parse(query: &str) -> Result<Self, String> {
-        let Asked { provider, model, include_active } = web::Query::<Asked>::from_query(query)
+        let TotalsQuery { provider, model, include_active } = web::Query::<TotalsQuery>::from_query(query)
             .map_err(|error| format!("the query is wrong: {error}"))?
             .into_inner();
         let active = match include_active.as_deref().map(str::to_ascii_lowercase).as_deref() {

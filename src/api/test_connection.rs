@@ -20,7 +20,7 @@ use crate::timestamp::rfc3339;
 
 /// In the shape of the Python original.
 #[derive(Debug, Serialize)]
-struct Told {
+struct TestReport {
     status: &'static str,
     message: String,
     provider: String,
@@ -82,7 +82,7 @@ pub(super) async fn test(request: HttpRequest, gateway: web::Data<Gateway>) -> H
 
 fn told(provider: &ProviderSettings, trial: Probe) -> HttpResponse {
     let name = provider.name.to_string();
-    let blank = Told {
+    let blank = TestReport {
         status: "success",
         message: format!("Successfully connected to {name} API"),
         provider: name.clone(),
@@ -96,18 +96,18 @@ fn told(provider: &ProviderSettings, trial: Probe) -> HttpResponse {
         suggestions: vec![],
     };
     match trial.outcome {
-        ProbeOutcome::Answered { response_id } => HttpResponse::Ok().json(Told { response_id, ..blank }),
-        ProbeOutcome::Skipped => HttpResponse::Ok().json(Told {
+        ProbeOutcome::Answered { response_id } => {
+            HttpResponse::Ok().json(TestReport { response_id, ..blank })
+        }
+        ProbeOutcome::Skipped => HttpResponse::Ok().json(TestReport {
             status: "skipped",
-            message: format!(
-                "{name} takes the key that each client brings, and there is none here to test with"
-            ),
+            message: format!("{name} needs a key from each client; there is none to test with"),
             auth_mode: Some("passthrough"),
             elapsed_ms: None,
             ..blank
         }),
         ProbeOutcome::Failed { status, kind, message } => {
-            HttpResponse::build(StatusCode::SERVICE_UNAVAILABLE).json(Told {
+            HttpResponse::build(StatusCode::SERVICE_UNAVAILABLE).json(TestReport {
                 status: "failed",
                 message,
                 upstream_status: Some(status),
@@ -126,6 +126,6 @@ fn suggestions(provider: &ProviderSettings) -> Vec<String> {
         format!("Check that {variable}_API_KEY is a key of {name} that may use this model"),
         format!("Check that {} is where {name} answers ({variable}_BASE_URL)", provider.base_url),
         format!("Name another model: /test-connection?provider={name}&model=…"),
-        "Look at /health, which tells the state of every key".to_owned(),
+        "Check /health for the state of every key".to_owned(),
     ]
 }

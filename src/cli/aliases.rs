@@ -1,4 +1,4 @@
-//! `vdm aliases`: every name that stands for a model, and where it leads.
+//! `vdm aliases`: every alias and the model that it leads to.
 
 use std::path::PathBuf;
 
@@ -16,16 +16,22 @@ use crate::config;
 
 #[derive(Args, Debug)]
 pub(super) struct Aliases {
-    /// Only those of this provider or profile
+    /// Only aliases of this provider or profile
     #[arg(short, long, value_name = "PROVIDER")]
     provider: Option<String>,
-    /// Read this configuration file too, over the others
+    /// Include aliases of inactive profiles
+    #[arg(long)]
+    all: bool,
+    /// Read this configuration file as well; it overrides the other files
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
+
+/// The kind of an alias that a profile owns.
+const PROFILE: &str = "profile";
 
 /// One alias.
 #[derive(Serialize)]
@@ -65,6 +71,12 @@ impl Aliases {
                 return Exit::Failed;
             }
             rows.retain(|row| row.owner == asked);
+        } else if !self.all && !self.json {
+            let inactive = hide_inactive(settings, &mut rows);
+            if !inactive.is_empty() {
+                let names = inactive.join(", ");
+                say(format_args!("inactive profiles are not shown: {names}; --all shows them\n"));
+            }
         }
         if self.json {
             print_json(&rows)
@@ -80,9 +92,18 @@ fn owners(settings: &Settings) -> Vec<String> {
     providers.chain(settings.profiles.iter().map(|profile| profile.name.to_lowercase())).collect()
 }
 
+/// Removes the aliases of inactive profiles, which lead nowhere; the names of these profiles.
+fn hide_inactive(settings: &Settings, rows: &mut Vec<Row>) -> Vec<String> {
+    let inactive = settings.profiles.iter().filter(|profile| profile.inactive.is_some());
+    let mut names: Vec<_> = inactive.map(|profile| profile.name.to_lowercase()).collect();
+    names.retain(|name| rows.iter().any(|row| row.kind == PROFILE && row.owner == *name));
+    rows.retain(|row| row.kind != PROFILE || !names.contains(&row.owner));
+    names
+}
+
 fn rows(settings: &Settings) -> Vec<Row> {
     let routes = Routes::new(settings, Snapshot::new(listed(settings)));
-    let profiles = settings.profiles.iter().map(|profile| ("profile", &profile.name, &profile.aliases));
+    let profiles = settings.profiles.iter().map(|profile| (PROFILE, &profile.name, &profile.aliases));
     let providers = settings.providers.iter().map(|provider| ("provider", &provider.name, &provider.aliases));
     let owned = profiles.chain(providers).flat_map(|(kind, owner, aliases)| {
         aliases.iter().map(move |(alias, target)| (kind, owner, alias, target))
@@ -105,7 +126,7 @@ fn rows(settings: &Settings) -> Vec<Row> {
 
 fn print(rows: &[Row]) {
     if rows.is_empty() {
-        return say(format_args!("there are no aliases; set {{PROVIDER}}_ALIAS_{{NAME}} to make one\n"));
+        return say(format_args!("no aliases; set {{PROVIDER}}_ALIAS_{{NAME}} to create one\n"));
     }
     let mut table = Table::new(["ALIAS", "STANDS FOR", "LEADS TO"]);
     for Row { name, target, leads_to, fallbacks, error, .. } in rows {

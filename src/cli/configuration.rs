@@ -1,6 +1,6 @@
-//! `vdm config …`: what is configured, where it was set, and what could be.
+//! `vdm config …`: checks, shows and writes the configuration.
 
-use std::io::{Result, Write};
+use std::io::{IsTerminal as _, Result, Write};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -13,19 +13,35 @@ use crate::config::{self, Config, Mistake, Overrides, Said};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Configuration {
-    /// Say whether the gateway would start with this configuration.
-    Validate(Which),
-    /// Print the merged configuration, and where each value was set. Keys are not shown.
-    Show(Which),
-    /// Print every environment variable that the gateway reads.
+    /// Check whether the gateway would start with this configuration.
+    Validate(Validate),
+    /// Print the merged configuration and where each value was set. Keys are not shown.
+    Show(Show),
+    /// List the environment variables that the gateway reads.
     Env(Env),
-    /// Choose providers, hand over their keys, and write that down; by questions, or by flags.
+    /// Choose providers and enter their keys, interactively or by flags, and save the result.
     Setup(Setup),
 }
 
 #[derive(Args, Debug)]
-pub(super) struct Which {
-    /// Read this configuration file too, over the others
+pub(super) struct Show {
+    /// Only values that are set somewhere, without the built-in defaults; the default on a terminal
+    #[arg(long, conflicts_with = "all")]
+    changed: bool,
+    /// All values, built-in defaults included; the default for pipes and files
+    #[arg(long)]
+    all: bool,
+    /// Read this configuration file as well; it overrides the other files
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Validate {
+    /// Read this configuration file as well; it overrides the other files
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print JSON
@@ -41,7 +57,7 @@ pub(super) struct Env {
 }
 
 #[derive(Serialize)]
-struct Verdict {
+struct Validity {
     valid: bool,
     providers: Vec<String>,
     warnings: Vec<String>,
@@ -51,45 +67,59 @@ struct Verdict {
 impl Configuration {
     pub(super) fn run(self) -> Exit {
         match self {
-            Self::Validate(which) => which.validate(),
-            Self::Show(which) => which.show(),
+            Self::Validate(validate) => validate.run(),
+            Self::Show(show) => show.run(),
             Self::Env(env) => env.run(),
             Self::Setup(setup) => setup.run(),
         }
     }
 }
 
-impl Which {
-    fn validate(self) -> Exit {
+impl Validate {
+    fn run(self) -> Exit {
         let config = match Config::load(&Overrides { config: self.config, ..Overrides::of_process() }) {
             Ok(config) => config,
             Err(mistakes) => {
                 if self.json {
-                    let _ = print_json(&Verdict::against(&mistakes));
+                    let _ = print_json(&Validity::with_mistakes(&mistakes));
                 }
                 return tell(&mistakes);
             }
         };
         let providers = config.settings.providers.iter().map(|provider| provider.name.to_string()).collect();
-        let verdict = Verdict { valid: true, providers, warnings: config.warnings, mistakes: Vec::new() };
-        // A reader that has gone is not our fault.
-        let _ = if self.json { print_json(&verdict) } else { verdict.print() };
+        let validity = Validity { valid: true, providers, warnings: config.warnings, mistakes: Vec::new() };
+        // A closed pipe is not an error.
+        let _ = if self.json { print_json(&validity) } else { validity.print() };
         Exit::Ok
-    }
-
-    fn show(self) -> Exit {
-        let overrides = Overrides { config: self.config, ..Overrides::of_process() };
-        let (said, mistakes) = config::said(&overrides);
-        for mistake in &mistakes {
-            say(format_args!("vdm: {mistake}\n"));
-        }
-        let _ = if self.json { print_json(&said) } else { print_said(&said) };
-        if mistakes.is_empty() { Exit::Ok } else { Exit::Failed }
     }
 }
 
-impl Verdict {
-    fn against(mistakes: &[Mistake]) -> Self {
+impl Show {
+    fn run(self) -> Exit {
+        let overrides = Overrides { config: self.config.clone(), ..Overrides::of_process() };
+        let (mut said, mistakes) = config::said(&overrides);
+        let total = said.len();
+        if self.shows_changed_only() {
+            said.retain(|said| !said.is_built_in());
+        }
+        for mistake in &mistakes {
+            say(format_args!("vdm: {mistake}\n"));
+        }
+        let hidden = total - said.len();
+        let _ = if self.json { print_json(&said) } else { print_said(&said) };
+        if hidden > 0 && !self.json {
+            say(format_args!("{hidden} built-in defaults are not shown; --all shows them\n"));
+        }
+        if mistakes.is_empty() { Exit::Ok } else { Exit::Failed }
+    }
+
+    fn shows_changed_only(&self) -> bool {
+        self.changed || (!self.all && !self.json && std::io::stdout().is_terminal())
+    }
+}
+
+impl Validity {
+    fn with_mistakes(mistakes: &[Mistake]) -> Self {
         let mistakes = mistakes.iter().map(ToString::to_string).collect();
         Self { valid: false, providers: Vec::new(), warnings: Vec::new(), mistakes }
     }

@@ -1,4 +1,5 @@
-//! A gateway without a listener. Requests of a command take the same way as a client's, with the same keys, retries and lists.
+//! A gateway without a listener: requests of a command to providers are handled as those of clients, with the same keys,
+//! retries and lists.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,14 +18,14 @@ use super::{configured, say};
 use crate::config;
 use crate::gateway::Gateway;
 
-/// Which providers are meant.
-pub(super) enum Whom<'a> {
+/// The selected providers.
+pub(super) enum Selection<'a> {
     /// The default one, or that of this name.
     One(Option<&'a str>),
     All,
 }
 
-/// Does `work` with the gateway that this configuration makes; what is wrong with it is told.
+/// Runs `work` with a gateway of this configuration; prints what is wrong with it.
 pub(super) fn with_gateway<F>(file: Option<PathBuf>, work: F) -> Exit
 where
     F: AsyncFnOnce(Arc<Gateway>) -> Exit,
@@ -45,20 +46,23 @@ where
     })
 }
 
-/// Those that are meant; whoever is meant by a name that nobody has is told, with the name that is near.
-pub(super) fn providers(gateway: &Gateway, whom: &Whom<'_>) -> Result<Vec<Arc<ProviderSettings>>, Exit> {
+/// The selected providers; for an unknown name, prints an error with the nearest one.
+pub(super) fn providers(
+    gateway: &Gateway,
+    selection: &Selection<'_>,
+) -> Result<Vec<Arc<ProviderSettings>>, Exit> {
     let routes = gateway.registry.load().routes.clone();
     let live = gateway.live_config();
     let settings = &live.settings;
-    let found = match whom {
-        Whom::One(name) => routes.provider(*name).map(|provider| vec![provider.clone()]),
-        Whom::All if settings.providers.is_empty() => Err(Unroutable::NoProvider),
-        Whom::All => Ok(settings.providers.clone()),
+    let found = match selection {
+        Selection::One(name) => routes.provider(*name).map(|provider| vec![provider.clone()]),
+        Selection::All if settings.providers.is_empty() => Err(Unroutable::NoProvider),
+        Selection::All => Ok(settings.providers.clone()),
     };
     found.map_err(|reason| {
         let names = settings.providers.iter().map(|provider| &*provider.name);
-        let near = match (&reason, whom) {
-            (Unroutable::NoSuchProvider { .. }, Whom::One(Some(name))) => config::nearest(name, names),
+        let near = match (&reason, selection) {
+            (Unroutable::NoSuchProvider { .. }, Selection::One(Some(name))) => config::nearest(name, names),
             _ => None,
         };
         match near {
@@ -69,7 +73,7 @@ pub(super) fn providers(gateway: &Gateway, whom: &Whom<'_>) -> Result<Vec<Arc<Pr
     })
 }
 
-/// Asks all of them at once, and tells who is still being waited for. The answers are in the order of `asked`.
+/// Queries all of them concurrently and shows which ones are outstanding. The answers are in the order of `asked`.
 pub(super) async fn each<'a, T, F>(asked: &'a [String], ask: impl Fn(usize) -> F) -> Vec<T>
 where
     F: Future<Output = T>,

@@ -6,21 +6,20 @@ use std::process::ExitCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// Done; for a server: asked to stop, and stopped in order.
+    /// Success; for a server: stopped on request.
     Ok = 0,
-    /// The configuration has a mistake (every one was told), the gateway that was asked about does not run, is not
-    /// healthy or did not stop in time, a name that was to be explained leads nowhere, a provider that was asked does not
-    /// answer or is not known, or setup ended without writing anything.
+    /// The configuration is invalid, the gateway is not running, is not healthy or did not stop in time, a model name has no
+    /// target, a provider does not answer or is unknown, or setup wrote nothing.
     Failed = 1,
-    /// The command line makes no sense, or what was asked is refused on purpose (OAuth subscriptions).
+    /// The command line is invalid, or uses something that vdm refuses (OAuth subscriptions).
     Usage = 2,
-    /// The address cannot be bound: the port is in use, or the host is not ours.
+    /// The address cannot be bound: the port is in use, or the host is another machine's.
     Bind = 3,
-    /// Our own fault.
+    /// An internal error.
     Internal = 70,
-    /// The tool to be wrapped is there, but cannot be run.
+    /// The wrapped tool cannot be executed.
     NotExecutable = 126,
-    /// The tool to be wrapped is not there. Otherwise `wrap` ends as the tool does.
+    /// The wrapped tool was not found. Otherwise `wrap` exits with the tool's own code.
     NotFound = 127,
 }
 
@@ -42,18 +41,20 @@ impl Exit {
     /// For the manual page.
     pub fn about(self) -> &'static str {
         match self {
-            Self::Ok => "Done; a server was asked to stop, and stopped in order.",
+            Self::Ok => "Success; a server stopped on request.",
             Self::Failed => {
-                "The configuration has a mistake (all are told), the gateway that was asked does not run, is not healthy \
-                 or did not stop in time, a name leads nowhere, a provider does not answer, or setup wrote nothing."
+                "The configuration is invalid, the gateway is not running, is not healthy or did not stop in time, a \
+                 model name has no target, a provider does not answer, or setup wrote nothing."
             }
-            Self::Usage => "The command line makes no sense, or what was asked is refused on purpose.",
+            Self::Usage => "The command line is invalid, or uses something that vdm refuses.",
             Self::Bind => {
-                "The address cannot be listened on: the port is in use, or the host is not this machine."
+                "The address cannot be bound: the port is in use, or the host is another machine's."
             }
-            Self::Internal => "A fault of vdm itself.",
-            Self::NotExecutable => "The tool to be wrapped is there, but cannot be run.",
-            Self::NotFound => "The tool to be wrapped is not there. Otherwise wrap ends as the tool does.",
+            Self::Internal => "An internal error of vdm.",
+            Self::NotExecutable => "The wrapped tool cannot be executed.",
+            Self::NotFound => {
+                "The wrapped tool was not found. Otherwise wrap exits with the tool's own code."
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `vdm explain MODEL`: where a model name goes, and why.
+//! `vdm explain MODEL`: how a model name is routed.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -15,10 +15,10 @@ use super::{configured, say};
 
 #[derive(Args, Debug)]
 pub(super) struct Explain {
-    /// The name as a client sends it
+    /// Model name as a client sends it
     #[arg(value_name = "MODEL", required = true)]
     models: Vec<String>,
-    /// Read this configuration file too, over the others
+    /// Read this configuration file as well; it overrides the other files
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print JSON
@@ -26,7 +26,7 @@ pub(super) struct Explain {
     json: bool,
 }
 
-/// What became of one name.
+/// How one name is routed.
 #[derive(Serialize)]
 struct Explained<'a> {
     model: &'a str,
@@ -37,7 +37,7 @@ struct Explained<'a> {
     upstream_model: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     profile: Option<String>,
-    /// Where it goes next when that fails, as `provider:model`.
+    /// The fallbacks, as `provider:model`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     fallbacks: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,8 +52,8 @@ impl Explain {
         };
         let settings = config.settings_with_demo();
         let routes = Routes::new(&settings, Snapshot::new(listed(&settings)));
-        let explained: Vec<_> = self.models.iter().map(|model| Explained::of(&routes, model)).collect();
-        // A reader that has gone is not our fault.
+        let explained: Vec<_> = self.models.iter().map(|model| Explained::new(&routes, model)).collect();
+        // A closed pipe is not an error.
         let _ = if self.json { print_json(&explained) } else { print_words(&explained) };
         match explained.iter().any(|explained| explained.error.is_some()) {
             true => Exit::Failed,
@@ -69,7 +69,7 @@ pub(super) fn listed(settings: &Settings) -> Lists {
 }
 
 impl<'a> Explained<'a> {
-    fn of(routes: &Routes, model: &'a str) -> Self {
+    fn new(routes: &Routes, model: &'a str) -> Self {
         let mut steps = vec![];
         let found = routes.explain(model, &mut |step| steps.push(step.to_string()));
         let error = found.as_ref().err().map(Unroutable::to_string);

@@ -1,4 +1,4 @@
-//! `vdm health server`: whether a running gateway is well. Also what a container's HEALTHCHECK runs.
+//! `vdm health server`: whether a running gateway is healthy. A container's HEALTHCHECK runs it, too.
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -13,31 +13,31 @@ use super::exit_code::Exit;
 use super::tell;
 use crate::config::{Config, Overrides};
 
-/// Beyond this a gateway that runs is not well.
+/// A gateway that takes longer is not healthy.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A health report of a hundred providers has a hundredth of it, as long as they work.
 const LARGEST: usize = 16 << 20;
 
 #[derive(Args, Debug)]
 pub(super) struct Server {
-    /// Ask the gateway at this address or host name, over HOST and the files
+    /// Address or host name of the gateway; overrides HOST and the files
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
-    /// Ask the gateway on this port, over PORT and the files
+    /// Port of the gateway; overrides PORT and the files
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
-    /// Read this configuration file too, over the others
+    /// Read this configuration file as well; it overrides the other files
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
-    /// Succeed as long as the gateway answers and is not shutting down, even if a provider fails
+    /// Succeed if the gateway answers and is not shutting down, even if a provider fails
     #[arg(long)]
     live: bool,
 }
 
-/// What of a health report is told in words.
+/// The part of a health report that is printed as text.
 #[derive(Deserialize)]
 struct Report {
     status: String,
@@ -61,7 +61,7 @@ impl Server {
         let key = config.proxy_api_key.as_ref().filter(|_| !elsewhere).map(|key| key.expose());
         let answer = actix_rt::System::new().block_on(ask(&url, key));
         let told = if self.json { print_json(&answer) } else { print_words(&url, &answer) };
-        // Nobody reads it: the exit code still tells.
+        // A closed pipe is not an error; the exit code has the result.
         drop(told);
         match answer.and_then(|body| report(&body)) {
             Ok(report) if report.status == "healthy" || (self.live && report.status != "draining") => {
@@ -72,7 +72,7 @@ impl Server {
     }
 }
 
-/// An address to listen on that means "all" cannot be asked.
+/// The address to connect to: one that means "all addresses" is for listening only.
 fn reachable(host: &str) -> String {
     match host.parse() {
         Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) => Ipv4Addr::LOCALHOST.to_string(),
@@ -92,20 +92,20 @@ async fn ask(url: &str, key: Option<&str>) -> Result<Vec<u8>, String> {
         request.send().await.map_err(|error| format!("no gateway answers at {url}: {error}"))?;
     let status = response.status();
     if !status.is_success() {
-        return Err(format!("{url} answers with status {status}: is it a gateway?"));
+        return Err(format!("{url} answers with status {status}: it may not be a gateway"));
     }
     let body = response.body().limit(LARGEST).await;
-    Ok(body.map_err(|error| format!("the answer of {url} broke off: {error}"))?.to_vec())
+    Ok(body.map_err(|error| format!("the answer of {url} was cut: {error}"))?.to_vec())
 }
 
 fn report(body: &[u8]) -> Result<Report, String> {
-    serde_json::from_slice(body).map_err(|_| "what answers is no gateway: its health is no report".to_owned())
+    serde_json::from_slice(body).map_err(|_| "not a gateway: the answer is not a health report".to_owned())
 }
 
 fn print_json(answer: &Result<Vec<u8>, String>) -> std::io::Result<()> {
     let said = answer.as_ref().map_err(String::clone).and_then(|body| {
         let said: Result<&RawValue, _> = serde_json::from_slice(body);
-        said.map_err(|_| "what answers is no gateway: its health is no JSON".to_owned())
+        said.map_err(|_| "not a gateway: the answer is not JSON".to_owned())
     });
     match said {
         Ok(said) => writeln!(std::io::stdout(), "{said}"),

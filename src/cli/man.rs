@@ -1,4 +1,4 @@
-//! `vdm man`: the manual, a page for every command, out of the same tables as the help and the configuration.
+//! `vdm man`: a manual page for every command, from the same tables as the help and the configuration.
 
 use std::fs;
 use std::io::{Result, Write as _};
@@ -15,13 +15,13 @@ use crate::config;
 
 const FILES: [(&str, &str); 3] = [
     ("~/.config/vandamme-proxy/vandamme-config.toml", "the configuration of this user"),
-    ("./vandamme-config.toml", "over it, where vdm is started"),
-    ("./.env", "over them, variables; the environment is over these"),
+    ("./vandamme-config.toml", "in the working directory; overrides the file above"),
+    ("./.env", "variables; overrides both files, and the environment overrides it"),
 ];
 
 #[derive(Args, Debug)]
 pub(super) struct Manual {
-    /// Write a page for every command into this directory, instead of printing vdm(1)
+    /// Write a page for every command into this directory instead of printing vdm(1)
     #[arg(long, value_name = "DIRECTORY")]
     to: Option<PathBuf>,
 }
@@ -31,7 +31,7 @@ impl Manual {
         let mut command = Vdm::command().disable_help_subcommand(true);
         command.build();
         let Some(directory) = self.to else {
-            // A reader that has gone is not our fault.
+            // A closed pipe is not an error.
             drop(first_page(&command).and_then(|page| std::io::stdout().write_all(&page)));
             return Exit::Ok;
         };
@@ -48,7 +48,7 @@ impl Manual {
     }
 }
 
-/// vdm(1), which also tells what the commands have in common.
+/// vdm(1), which also describes what the commands share.
 fn first_page(command: &Command) -> Result<Vec<u8>> {
     let mut page = Vec::new();
     Man::new(command.clone()).render(&mut page)?;

@@ -1,48 +1,62 @@
-//! The command line of the Python original, where it differs: what to say instead.
+//! Hints for command lines that `vdm` does not accept: those of the Python original, and commands without their group, such
+//! as `vdm start`.
 
 use std::ffi::OsString;
 
-/// The words in their order, the first of them first of all; and what to do.
+use clap::Command;
+
+/// Words in their order, the first of them at the front, and what to do instead.
 const MOVED: &[(&[&str], &str)] = &[
     (
         &["oauth"],
         "OAuth subscriptions are refused, since vendors ban accounts for that; give the provider an API key, or \
          !PASSTHRU for the client's own",
     ),
-    (&["config", "reload-profiles"], "vdm server reload reads the whole configuration again, profiles too"),
+    (
+        &["config", "reload-profiles"],
+        "use `vdm server reload`: it reads the whole configuration, profiles included",
+    ),
     (
         &["server", "start", "--daemon"],
-        "the gateway stays in the foreground: let systemd or a container run it, or vdm wrap, which starts and stops \
-         one by itself",
+        "the gateway runs in the foreground: use systemd, a container, or `vdm wrap`, which starts and stops a gateway \
+         by itself",
     ),
     (
         &["server", "start", "--pid-file"],
-        "there is no PID file: vdm server status, stop, reload and restart find the gateway by its control socket",
+        "there is no PID file: `vdm server status`, `stop`, `reload` and `restart` use the control socket",
     ),
-    (
-        &["server", "start", "--systemd"],
-        "leave --systemd out: what stderr says goes to the journal by itself",
-    ),
-    (
-        &["server", "start", "--reload"],
-        "vdm server reload (or SIGHUP) makes a running gateway read its configuration again",
-    ),
-    (&["models", "top", "--base-url"], "vdm models top asks the catalogue itself; leave --base-url out"),
-    (&["--config"], "--config FILE stands behind the command: vdm server start --config FILE"),
-    (&["-c"], "--config FILE stands behind the command: vdm server start --config FILE"),
+    (&["server", "start", "--systemd"], "remove --systemd: under systemd, stderr goes to the journal"),
+    (&["server", "start", "--reload"], "use `vdm server reload` or SIGHUP to reload the configuration"),
+    (&["models", "top", "--base-url"], "remove --base-url: `vdm models top` queries the catalogue itself"),
+    (&["--config"], "put --config FILE after the subcommand: `vdm server start --config FILE`"),
+    (&["-c"], "put --config FILE after the subcommand: `vdm server start --config FILE`"),
     (
         &["--verbose"],
-        "--verbose stands behind the command: vdm server start --verbose; elsewhere set LOG_LEVEL=DEBUG",
+        "put --verbose after the subcommand: `vdm server start --verbose`; for other commands set LOG_LEVEL=DEBUG",
     ),
     (
         &["-v"],
-        "--verbose stands behind the command: vdm server start --verbose; elsewhere set LOG_LEVEL=DEBUG",
+        "put --verbose after the subcommand: `vdm server start --verbose`; for other commands set LOG_LEVEL=DEBUG",
     ),
-    (&["--install-completion"], "vdm completions SHELL prints what a shell must know"),
-    (&["--show-completion"], "vdm completions SHELL prints what a shell must know"),
+    (&["--install-completion"], "use `vdm completions SHELL` to generate shell completions"),
+    (&["--show-completion"], "use `vdm completions SHELL` to generate shell completions"),
 ];
 
-/// What to do instead, when the arguments (behind the program's name) are the original's. They are known to be wrong.
+/// Words that other programs use for commands of `vdm`.
+const SYNONYMS: &[(&str, &str)] = &[
+    ("claude", "vdm wrap claude"),
+    ("claude.vdm", "vdm wrap claude"),
+    ("help", "vdm --help"),
+    ("init", "vdm config setup"),
+    ("ls", "vdm models list"),
+    ("ping", "vdm test connection"),
+    ("run", "vdm server start"),
+    ("serve", "vdm server start"),
+    ("up", "vdm server start"),
+    ("down", "vdm server stop"),
+];
+
+/// What to do instead of these arguments (after the program's name), which are known to be wrong.
 pub(super) fn advice(arguments: &[OsString]) -> Option<&'static str> {
     let given: Vec<_> = arguments.iter().skip(1).map(|argument| argument.to_string_lossy()).collect();
     let is_meant = |words: &[&str]| {
@@ -53,6 +67,25 @@ pub(super) fn advice(arguments: &[OsString]) -> Option<&'static str> {
     MOVED.iter().find(|(words, _)| is_meant(words)).map(|(_, advice)| *advice)
 }
 
+/// The commands that an unknown one means: those of this name in another group, else a synonym's.
+pub(super) fn elsewhere(root: &Command, unknown: &str) -> Vec<String> {
+    let unknown = unknown.to_ascii_lowercase();
+    let mut found = Vec::new();
+    for group in root.get_subcommands() {
+        if group.get_name() == unknown {
+            found.push(format!("vdm {unknown}"));
+        }
+        let within = group.get_subcommands().filter(|command| command.get_name() == unknown);
+        found.extend(within.map(|command| format!("vdm {} {}", group.get_name(), command.get_name())));
+    }
+    if found.is_empty() {
+        found.extend(
+            SYNONYMS.iter().filter(|(word, _)| *word == unknown).map(|(_, command)| (*command).to_owned()),
+        );
+    }
+    found
+}
+
 /// `--option=value` is the option, too.
 fn is(given: &str, word: &str) -> bool {
     given.split_once('=').map_or(given, |(option, _)| option) == word
@@ -60,9 +93,12 @@ fn is(given: &str, word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
+    use super::super::Vdm;
     use super::*;
 
-    fn told(line: &str) -> &'static str {
+    fn advised(line: &str) -> &'static str {
         let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
         advice(&arguments).unwrap_or_default()
     }
@@ -74,12 +110,32 @@ mod tests {
             ("vdm config reload-profiles", "vdm server reload"),
             ("vdm server start --port 1 --pid-file=/x", "control socket"),
             ("vdm -v server start", "vdm server start --verbose"),
-            ("vdm --config x config show", "behind the command"),
+            ("vdm --config x config show", "after the subcommand"),
         ] {
-            assert!(told(line).contains(words), "{line}: {}", told(line));
+            assert!(advised(line).contains(words), "{line}: {}", advised(line));
         }
         for line in ["vdm", "vdm bogus", "vdm wrap oauth", "vdm server start --demon"] {
-            assert_eq!(told(line), "", "{line}");
+            assert_eq!(advised(line), "", "{line}");
+        }
+    }
+
+    #[test]
+    fn a_command_without_its_group_is_found_in_every_group() {
+        let vdm = Vdm::command();
+        for (unknown, commands) in [
+            ("start", &["vdm server start"][..]),
+            ("STOP", &["vdm server stop"]),
+            ("validate", &["vdm config validate"]),
+            ("upstream", &["vdm health upstream"]),
+            ("providers", &["vdm test providers"]),
+            ("explain", &["vdm explain"]),
+            ("serve", &["vdm server start"]),
+            ("bogus", &[]),
+        ] {
+            assert_eq!(elsewhere(&vdm, unknown), commands, "{unknown}");
+        }
+        for (word, command) in SYNONYMS {
+            assert_eq!(elsewhere(&vdm, word), [*command], "a synonym is no command: {word}");
         }
     }
 }

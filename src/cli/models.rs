@@ -1,4 +1,4 @@
-//! `vdm models list` and `vdm models top`: which models there are, and which are worth looking at.
+//! `vdm models list` and `vdm models top`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use vandamme_actors::settings::ProviderSettings;
 use vandamme_protocol::models::Models;
 use vandamme_protocol::models::top::TopModel;
 
-use super::embedded::{self, Whom};
+use super::embedded::{self, Selection};
 use super::exit_code::Exit;
 use super::table::Table;
 use super::{print_json, say};
@@ -25,19 +25,19 @@ use crate::request_id::RequestId;
 pub(super) enum ModelsOf {
     /// List the models of all providers, by the names that requests use.
     List(List),
-    /// List models worth looking at, out of OpenRouter's catalogue.
+    /// List top models from OpenRouter's catalogue.
     Top(Top),
 }
 
 #[derive(Args, Debug)]
 pub(super) struct List {
-    /// Only this provider's
+    /// Only models of this provider
     #[arg(short, long, value_name = "PROVIDER")]
     provider: Option<String>,
-    /// Ask anew, whatever is remembered
+    /// Query the provider instead of using the cached list
     #[arg(long)]
     refresh: bool,
-    /// Read this configuration file too, over the others
+    /// Read this configuration file as well; it overrides the other files
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print JSON
@@ -47,19 +47,19 @@ pub(super) struct List {
 
 #[derive(Args, Debug)]
 pub(super) struct Top {
-    /// How many
+    /// Number of models
     #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u8).range(1..=50))]
     limit: u8,
-    /// Only of this provider, or this owner of models
+    /// Only models of this provider or this model owner
     #[arg(short, long, value_name = "PROVIDER")]
     provider: Option<String>,
-    /// Only of this owner of models: what stands before the / of an id
+    /// Only models of this owner: the part of an id before the /
     #[arg(long, value_name = "OWNER")]
     sub_provider: Option<String>,
-    /// Ask anew, whatever is remembered
+    /// Query the catalogue instead of using the cached one
     #[arg(long)]
     refresh: bool,
-    /// Read this configuration file too, over the others
+    /// Read this configuration file as well; it overrides the other files
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print JSON
@@ -80,14 +80,14 @@ struct Row {
     created_at: Option<String>,
 }
 
-/// Who could not be listed.
+/// A provider that could not be listed.
 #[derive(Serialize)]
 struct Missing {
     provider: String,
     message: String,
 }
 
-/// A list that is not of this moment.
+/// A cached list that is not current.
 #[derive(Serialize)]
 struct Aged {
     provider: String,
@@ -98,7 +98,7 @@ struct Aged {
 struct Found {
     models: Vec<Row>,
     errors: Vec<Missing>,
-    /// Whose lists are their clients' own.
+    /// Providers that need the client's own key.
     skipped: Vec<String>,
     stale: Vec<Aged>,
 }
@@ -118,8 +118,8 @@ impl List {
     }
 
     async fn ask(self, gateway: Arc<Gateway>) -> Exit {
-        let whom = self.provider.as_deref().map_or(Whom::All, |name| Whom::One(Some(name)));
-        let providers = match embedded::providers(&gateway, &whom) {
+        let selection = self.provider.as_deref().map_or(Selection::All, |name| Selection::One(Some(name)));
+        let providers = match embedded::providers(&gateway, &selection) {
             Ok(providers) => providers,
             Err(exit) => return exit,
         };
@@ -170,7 +170,7 @@ impl Found {
             }
             Err(message) => return self.errors.push(Missing { provider: name, message }),
         };
-        // It could be read when it came.
+        // It was readable when it arrived.
         let models = Models::read(&listing.body).ok();
         self.models.extend(models.iter().flat_map(Models::named).map(|model| Row {
             model: format!("{name}:{}", model.id),
@@ -192,12 +192,10 @@ impl Found {
             table.print();
         }
         for provider in &self.skipped {
-            say(format_args!(
-                "vdm: {provider} takes the key that each client brings, and there is none here\n"
-            ));
+            say(format_args!("vdm: {provider} needs a key from each client; this command has none\n"));
         }
         for Aged { provider, listed } in &self.stale {
-            say(format_args!("vdm: {provider} does not answer now; this is what it listed at {listed}\n"));
+            say(format_args!("vdm: {provider} does not answer; showing its list of {listed}\n"));
         }
         for Missing { provider, message } in &self.errors {
             say(format_args!("vdm: {provider}: {message}\n"));
@@ -222,7 +220,7 @@ impl Top {
         let live = gateway.live_config();
         let Some(top) = &live.settings.top_models else {
             say(format_args!(
-                "vdm: top models are not asked for: set TOP_MODELS_SOURCE=openrouter, or OPENROUTER_API_KEY\n"
+                "vdm: top models are off: set TOP_MODELS_SOURCE=openrouter, or OPENROUTER_API_KEY\n"
             ));
             return Exit::Failed;
         };
@@ -278,9 +276,9 @@ fn print_top(told: &TopList) {
     }
     let time = told.last_updated.as_deref().unwrap_or_default();
     if told.stale {
-        say(format_args!("vdm: the catalogue cannot be had now; this is the one of {time}\n"));
+        say(format_args!("vdm: the catalogue is not available; showing the one of {time}\n"));
     } else if told.cached {
-        say(format_args!("remembered from {time}; --refresh asks anew\n"));
+        say(format_args!("cached at {time}; --refresh queries the catalogue again\n"));
     }
 }
 

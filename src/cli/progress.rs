@@ -12,7 +12,7 @@ pub(super) struct Progress {
 const CLEAR: &str = "\r\u{1b}[K";
 
 impl Progress {
-    /// Only where somebody watches, on a terminal that can take a line back.
+    /// Only on a terminal, where a line can be erased.
     pub(super) fn new() -> Self {
         let dumb = std::env::var_os("TERM").is_none_or(|terminal| terminal == "dumb");
         Self { shown: std::io::stderr().is_terminal() && !dumb }

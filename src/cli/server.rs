@@ -1,4 +1,4 @@
-//! `vdm server start`, and below it what is said to a gateway that runs.
+//! `vdm server start`; the commands for a running gateway are in [`running`].
 
 mod running;
 
@@ -19,19 +19,19 @@ use crate::{Ending, Origin, process, telemetry};
 
 #[derive(Args, Debug)]
 pub(super) struct Start {
-    /// Listen on this address or host name, over HOST and the files
+    /// Address or host name to listen on; overrides HOST and the files
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
-    /// Listen on this port, over PORT and the files; 0 takes any free one
+    /// Port to listen on, 0 for any free one; overrides PORT and the files
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
-    /// Read this configuration file too, over the others
+    /// Read this configuration file as well; it overrides the other files
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Log at DEBUG, whatever LOG_LEVEL says
+    /// Log at DEBUG level; overrides LOG_LEVEL
     #[arg(short, long)]
     verbose: bool,
-    /// Live for the sessions of this name, as `vdm wrap` wants it
+    /// Run for the sessions of this name (used by `vdm wrap`)
     #[arg(long, hide = true, value_name = "NAME")]
     sessions: Option<String>,
 }
@@ -41,7 +41,7 @@ impl Start {
         if self.sessions.is_some() {
             process::leave_terminal();
         }
-        // Now, since the file may be replaced by a newer one while the gateway runs.
+        // Read now: an update may replace the file while the gateway runs.
         let program = std::env::current_exe();
         let anywhere = self.sessions.is_some() && self.port.is_none();
         let sessions = self.sessions.clone();
@@ -61,7 +61,7 @@ impl Start {
         };
         match listener.local_addr() {
             Ok(bound) => say(format_args!("{}", summary(&config, bound, Style::of_stderr()))),
-            Err(error) => log::warn!("the listener does not tell its address: {error}"),
+            Err(error) => log::warn!("cannot determine the listener's address: {error}"),
         }
         let served = crate::serve(listener, config, Origin { overrides, sessions });
         drop(logs);
@@ -86,13 +86,13 @@ impl Start {
     }
 }
 
-/// Puts a new program with the same arguments in the place of this one: process, terminal and supervisor stay.
+/// Replaces this program by a new one with the same arguments; process, terminal and supervisor stay the same.
 fn again(program: std::io::Result<PathBuf>) -> Exit {
     let failed = program.map_or_else(
         |error| error,
         |program| process::become_program(Command::new(program).args(std::env::args_os().skip(1))),
     );
-    say(format_args!("vdm: the gateway has stopped and cannot be started again: {failed}\n"));
+    say(format_args!("vdm: the gateway has stopped and cannot be restarted: {failed}\n"));
     Exit::Internal
 }
 
@@ -105,15 +105,15 @@ fn refusal(config: &Config, error: &Error) -> String {
     let Config { host, port, .. } = config;
     if error.kind() == ErrorKind::AddrInUse {
         return format!(
-            "port {port} on {host} is in use; stop what uses it, or set another with --port or PORT"
+            "port {port} on {host} is already in use; stop the program that uses it, or choose another port with --port or PORT"
         );
     }
     if error.kind() == ErrorKind::PermissionDenied {
         return format!(
-            "no permission to listen on port {port} of {host}; set one above 1023 with --port or PORT"
+            "no permission to listen on port {port} of {host}; choose a port above 1023 with --port or PORT"
         );
     }
-    format!("cannot listen on {host}, port {port}: {error}; set another with --host or HOST")
+    format!("cannot listen on {host}, port {port}: {error}; choose another host with --host or HOST")
 }
 
 #[cfg(test)]
@@ -131,7 +131,7 @@ mod tests {
         let refusal = bind(&config, port).unwrap_err();
 
         let expected = format!(
-            "port {port} on 127.0.0.1 is in use; stop what uses it, or set another with --port or PORT"
+            "port {port} on 127.0.0.1 is already in use; stop the program that uses it, or choose another port with --port or PORT"
         );
         assert_eq!(refusal, expected);
     }

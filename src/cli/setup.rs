@@ -76,7 +76,7 @@ impl Setup {
     pub(super) fn run(self) -> Exit {
         match self.set_up() {
             Ok(written) => {
-                // A reader that has gone is not our fault.
+                // A closed pipe is not an error.
                 let _ = if self.json { written.print_json() } else { written.print_words() };
                 Exit::Ok
             }

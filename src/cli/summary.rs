@@ -1,4 +1,4 @@
-//! What `vdm server start` tells at the start: who answers, at which address, and what deserves attention.
+//! The start message of `vdm server start`: address, providers and warnings.
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -20,7 +20,7 @@ pub fn summary(config: &Config, bound: SocketAddr, style: Style) -> String {
         push(&mut text, format_args!("{} {warning}\n", style.paint(YELLOW, "warning:")));
     }
     if is_anyone_there(config) {
-        // Without any credential Claude Code asks for a login before it asks us.
+        // Without a credential Claude Code demands a login before it sends a request.
         let key = if config.proxy_api_key.is_some() { "$PROXY_API_KEY" } else { "any" };
         let address = url(reachable(bound));
         let command = format!("ANTHROPIC_BASE_URL={address} ANTHROPIC_AUTH_TOKEN={key} claude");

@@ -1,4 +1,4 @@
-//! `vdm test …`: whether providers and models answer a small question, and which providers are configured.
+//! `vdm test …`: sends small requests to providers and models, and lists the configured providers.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,38 +7,38 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use vandamme_actors::settings::{Api, ProviderSettings};
 
-use super::embedded::{self, Whom};
+use super::embedded::{self, Selection};
 use super::exit_code::Exit;
 use super::table::Table;
 use super::{configured, print_json, say};
 use crate::gateway::Gateway;
 use crate::probe::{self, Probe, ProbeOutcome};
 
-/// What Claude Code asks for when nobody has chosen.
+/// The models that Claude Code uses by default.
 const USUAL: [&str; 3] = ["haiku", "sonnet", "opus"];
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Test {
-    /// Ask a provider a small question, which costs a few tokens; exit with 0 when it answers, else with 1.
+    /// Send a small request to a provider (a few tokens); exit code 0 if it answers, 1 if not.
     Connection(Connection),
-    /// Ask models a small question each, which costs a few tokens; exit with 0 when all answer, else with 1.
+    /// Send a small request to each model (a few tokens); exit code 0 if all answer, 1 if not.
     Models(ModelNames),
-    /// Tell which providers are configured, without asking them; exit with 0 when there is one, else with 1.
+    /// List the configured providers without calling them; exit code 0 if there is one, 1 if not.
     Providers(Providers),
 }
 
 #[derive(Args, Debug)]
 pub(super) struct Connection {
-    /// This provider; else the default one
+    /// Provider to test; the default provider if omitted
     #[arg(short, long, value_name = "PROVIDER", conflicts_with = "all")]
     provider: Option<String>,
     /// All providers
     #[arg(long, conflicts_with = "model")]
     all: bool,
-    /// This model of it; else one that its aliases or its list name
+    /// Model to use; chosen from its aliases or its list if omitted
     #[arg(short, long, value_name = "MODEL")]
     model: Option<String>,
-    /// Read this configuration file too, over the others
+    /// Read this configuration file as well; it overrides the other files
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print JSON
@@ -48,10 +48,10 @@ pub(super) struct Connection {
 
 #[derive(Args, Debug)]
 pub(super) struct ModelNames {
-    /// As a client would name them; else haiku, sonnet and opus
+    /// Names as a client sends them; haiku, sonnet and opus if omitted
     #[arg(value_name = "MODEL")]
     models: Vec<String>,
-    /// Read this configuration file too, over the others
+    /// Read this configuration file as well; it overrides the other files
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print JSON
@@ -61,7 +61,7 @@ pub(super) struct ModelNames {
 
 #[derive(Args, Debug)]
 pub(super) struct Providers {
-    /// Read this configuration file too, over the others
+    /// Read this configuration file as well; it overrides the other files
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print JSON
@@ -69,7 +69,7 @@ pub(super) struct Providers {
     json: bool,
 }
 
-/// What came of one question.
+/// The result of one request.
 #[derive(Serialize)]
 struct Outcome {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,8 +98,8 @@ impl Test {
 }
 
 impl Outcome {
-    fn of(provider: Option<String>, trial: Probe) -> Self {
-        let Probe { model, elapsed, outcome: probed } = trial;
+    fn from_probe(provider: Option<String>, probe: Probe) -> Self {
+        let Probe { model, elapsed, outcome: probed } = probe;
         let elapsed_ms = Some(elapsed.as_millis());
         let outcome = Self {
             provider,
@@ -113,7 +113,7 @@ impl Outcome {
         match probed {
             ProbeOutcome::Answered { .. } => outcome,
             ProbeOutcome::Skipped => {
-                let message = "it takes the key that each client brings, and there is none here".to_owned();
+                let message = "it needs a key from each client; this command has none".to_owned();
                 Self { status: "skipped", elapsed_ms: None, message: Some(message), ..outcome }
             }
             ProbeOutcome::Failed { status, message, .. } => {
@@ -160,17 +160,20 @@ impl Connection {
     }
 
     async fn ask(self, gateway: Arc<Gateway>) -> Exit {
-        let whom = if self.all { Whom::All } else { Whom::One(self.provider.as_deref()) };
-        let providers = match embedded::providers(&gateway, &whom) {
+        let selection = if self.all { Selection::All } else { Selection::One(self.provider.as_deref()) };
+        let providers = match embedded::providers(&gateway, &selection) {
             Ok(providers) => providers,
             Err(exit) => return exit,
         };
         let names = names(&providers);
         let model = self.model.as_deref();
-        let trials =
+        let probes =
             embedded::each(&names, |index| probe::provider(&gateway, &providers[index], model)).await;
-        let outcomes: Vec<_> =
-            names.into_iter().zip(trials).map(|(name, trial)| Outcome::of(Some(name), trial)).collect();
+        let outcomes: Vec<_> = names
+            .into_iter()
+            .zip(probes)
+            .map(|(name, probe)| Outcome::from_probe(Some(name), probe))
+            .collect();
         concluded(&outcomes, &Json(self.json))
     }
 }
@@ -197,7 +200,7 @@ impl ModelNames {
         };
         let outcomes: Vec<_> = trials
             .into_iter()
-            .map(|trial| Outcome { leads_to: leads_to(&trial), ..Outcome::of(None, trial) })
+            .map(|trial| Outcome { leads_to: leads_to(&trial), ..Outcome::from_probe(None, trial) })
             .collect();
         concluded(&outcomes, &Json(self.json))
     }
@@ -231,7 +234,7 @@ impl Providers {
             .iter()
             .map(|provider| Configured {
                 default: default == Some(&provider.name),
-                ..Configured::of(provider)
+                ..Configured::from(&**provider)
             })
             .collect();
         all.extend(settings.partial.iter().map(|partial| Configured {
@@ -258,8 +261,8 @@ impl Providers {
     }
 }
 
-impl Configured {
-    fn of(provider: &ProviderSettings) -> Self {
+impl From<&ProviderSettings> for Configured {
+    fn from(provider: &ProviderSettings) -> Self {
         Self {
             provider: provider.name.to_string(),
             default: false,

@@ -1,4 +1,4 @@
-//! `vdm health upstream`: whether providers can be reached with the keys that are configured. It spends no tokens.
+//! `vdm health upstream`: whether providers accept the configured keys. It spends no tokens.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use vandamme_actors::settings::ProviderSettings;
 use vandamme_protocol::models::Models;
 
-use super::embedded::{self, Whom};
+use super::embedded::{self, Selection};
 use super::exit_code::Exit;
 use super::print_json;
 use super::table::Table;
@@ -18,13 +18,13 @@ use crate::models;
 
 #[derive(Args, Debug)]
 pub(super) struct Upstream {
-    /// This provider; else the default one
+    /// Provider to check; the default provider if omitted
     #[arg(short, long, value_name = "PROVIDER", conflicts_with = "all")]
     provider: Option<String>,
     /// All providers
     #[arg(long)]
     all: bool,
-    /// Read this configuration file too, over the others
+    /// Read this configuration file as well; it overrides the other files
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print JSON
@@ -32,7 +32,7 @@ pub(super) struct Upstream {
     json: bool,
 }
 
-/// How one provider is.
+/// The health of one provider.
 #[derive(Serialize)]
 struct Health {
     provider: String,
@@ -53,8 +53,8 @@ impl Upstream {
     }
 
     async fn ask(self, gateway: Arc<Gateway>) -> Exit {
-        let whom = if self.all { Whom::All } else { Whom::One(self.provider.as_deref()) };
-        let providers = match embedded::providers(&gateway, &whom) {
+        let selection = if self.all { Selection::All } else { Selection::One(self.provider.as_deref()) };
+        let providers = match embedded::providers(&gateway, &selection) {
             Ok(providers) => providers,
             Err(exit) => return exit,
         };
@@ -78,7 +78,7 @@ impl Upstream {
 async fn health(gateway: &Arc<Gateway>, provider: &Arc<ProviderSettings>) -> Health {
     let began = Instant::now();
     let (status, models, message) = if provider.passthrough {
-        let message = "it takes the key that each client brings, and there is none here";
+        let message = "it needs a key from each client; this command has none";
         ("skipped", None, Some(message.to_owned()))
     } else {
         match models::reached(gateway, provider).await {

@@ -1,4 +1,4 @@
-//! `vdm wrap TOOL` and `claude.vdm`: a tool run through a gateway. The tool takes the place of this process, so that terminal,
+//! `vdm wrap TOOL` and `claude.vdm`: a tool run through a gateway. The tool replaces this process, so that terminal,
 //! signals and exit code are its own.
 
 mod environment;
@@ -14,44 +14,44 @@ use std::process::Command;
 use clap::Args;
 
 use self::environment::Changes;
-use self::gateway::Wanted;
+use self::gateway::GatewaySelector;
 use self::settings::Effect;
 use super::exit_code::Exit;
 use super::{configured, say};
 use crate::process;
 
-/// What `vdm` is called where it wraps Claude Code.
+/// The name under which `vdm` wraps Claude Code.
 const CLAUDE_VDM: &str = "claude.vdm";
 
 #[derive(Args, Debug)]
 pub(super) struct Wrap {
-    /// The tool speaks Chat Completions: set OPENAI_BASE_URL, OPENAI_API_BASE and OPENAI_API_KEY
+    /// For tools that use Chat Completions: set OPENAI_BASE_URL, OPENAI_API_BASE and OPENAI_API_KEY
     #[arg(long)]
     openai: bool,
-    /// Use the gateway at this address or host name, over HOST and the files
+    /// Address or host name of the gateway; overrides HOST and the files
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
-    /// Use the gateway on this port, over PORT and the files
+    /// Port of the gateway; overrides PORT and the files
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
-    /// Read this configuration file too, over the others
+    /// Read this configuration file as well; it overrides the other files
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Print what would be run, and run nothing
+    /// Print the command and its environment without running it
     #[arg(long)]
     dry_run: bool,
-    /// `claude`, or with --openai any tool that speaks Chat Completions
+    /// `claude`, or with --openai any tool that uses Chat Completions
     tool: OsString,
-    /// What the tool gets
-    #[arg(last = true, value_name = "ARGUMENTS")]
+    /// Arguments for the tool; put `--` before options that vdm has, too
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
     arguments: Vec<OsString>,
 }
 
-/// The tools that are known by name.
+/// The kinds of tools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tool {
     ClaudeCode,
-    /// Anything that speaks Chat Completions.
+    /// Any tool that uses Chat Completions.
     OfOpenAi,
 }
 
@@ -89,14 +89,14 @@ impl Wrap {
         self.wrap().err().unwrap_or(Exit::Ok)
     }
 
-    /// Comes back only when the tool could not be run, or was not to be.
+    /// Returns only if the tool was not run.
     fn wrap(&self) -> Result<(), Exit> {
-        let tool = self.known().map_err(|refusal| told(&refusal, Exit::Usage))?;
+        let tool = self.known().map_err(|refusal| failure(&refusal, Exit::Usage))?;
         let program = program(&self.tool)?;
         let config = configured(self.config.clone())?;
         let (host, port, file) = (self.host.as_deref(), self.port, self.config.as_deref());
-        let wanted = Wanted { host, port, file, config: &config };
-        let url = if self.dry_run { wanted.expected() } else { wanted.reach()? };
+        let selector = GatewaySelector { host, port, file, config: &config };
+        let url = if self.dry_run { selector.expected() } else { selector.reach()? };
         let changes = match tool {
             Tool::ClaudeCode => Changes::for_claude_code(&url, &config, &read),
             Tool::OfOpenAi => Changes::for_openai(&url, &config, &read),
@@ -107,7 +107,7 @@ impl Wrap {
             settings::overrule(&changes, &mut arguments, effect);
         }
         if self.dry_run {
-            // A reader that has gone is not our fault.
+            // A closed pipe is not an error.
             let _ = self.print(&changes, &arguments);
             return Ok(());
         }
@@ -115,19 +115,19 @@ impl Wrap {
         command.args(arguments);
         changes.apply(&mut command);
         let failed = process::become_program(&mut command);
-        Err(told(&format!("{} cannot be run: {failed}", program.display()), Exit::NotExecutable))
+        Err(failure(&format!("{} cannot be run: {failed}", program.display()), Exit::NotExecutable))
     }
 
     fn known(&self) -> Result<Tool, String> {
         let name = Path::new(&self.tool).file_stem().unwrap_or(&self.tool).to_string_lossy().to_lowercase();
         match (&*name, self.openai) {
             ("gemini" | "codex", _) => Err(format!(
-                "{name} speaks an API that this version of vdm does not serve; it serves the Messages API (claude) and Chat Completions (--openai TOOL)"
+                "{name} uses an API that this version of vdm does not serve; it serves the Messages API (claude) and Chat Completions (--openai TOOL)"
             )),
             ("claude", false) => Ok(Tool::ClaudeCode),
             (_, true) => Ok(Tool::OfOpenAi),
             (_, false) => Err(format!(
-                "there is no tool '{name}' that vdm knows by name, only claude; if it speaks Chat Completions: vdm wrap --openai {name}"
+                "unknown tool '{name}'; vdm knows claude by name; if the tool uses Chat Completions: vdm wrap --openai {name}"
             )),
         }
     }
@@ -155,12 +155,12 @@ fn read(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn told(message: &str, exit: Exit) -> Exit {
+fn failure(message: &str, exit: Exit) -> Exit {
     say(format_args!("vdm: {message}\n"));
     exit
 }
 
-/// Where the tool is, looked for before anything is started for it.
+/// The tool's path; searched before a gateway is started.
 fn program(tool: &OsStr) -> Result<PathBuf, Exit> {
     let given = Path::new(tool);
     let candidates: Vec<PathBuf> = if given.components().count() > 1 {
@@ -178,15 +178,19 @@ fn program(tool: &OsStr) -> Result<PathBuf, Exit> {
         return Ok(path.clone());
     }
     if let Some(path) = candidates.iter().find(|path| mode(path).is_some()) {
-        return Err(told(&format!("{} is not executable; chmod +x it", path.display()), Exit::NotExecutable));
+        return Err(failure(
+            &format!("{} is not executable; chmod +x it", path.display()),
+            Exit::NotExecutable,
+        ));
     }
     let hint = if tool == "claude" {
         ": install Claude Code (npm install -g @anthropic-ai/claude-code)"
     } else {
         ""
     };
-    let what = if given.components().count() > 1 { "is no file" } else { "is not installed, or not on PATH" };
-    Err(told(&format!("{name} {what}{hint}"), Exit::NotFound))
+    let what =
+        if given.components().count() > 1 { "is not a file" } else { "is not installed, or not on PATH" };
+    Err(failure(&format!("{name} {what}{hint}"), Exit::NotFound))
 }
 
 #[cfg(test)]

@@ -14,6 +14,10 @@ const HEADER: &str = "_CUSTOM_HEADER_";
 /// Before the name of a header that goes to every provider.
 const HEADER_FOR_ALL: &str = "CUSTOM_HEADER_";
 
+/// Variables of OpenAI's own SDKs, and the headers in which the provider `openai` gets them. No other provider does.
+const OPENAI_HEADERS: [(&str, &str); 2] =
+    [("OPENAI_ORG_ID", "openai-organization"), ("OPENAI_PROJECT_ID", "openai-project")];
+
 /// What the original knew and comes with a later version.
 const LATER: &str = "LOG_SUMMARY_INTERVAL";
 
@@ -47,6 +51,8 @@ pub(super) fn layer(variables: &Variables, known: &[String], mistakes: &mut Vec<
             Err(refusal) => mistakes.push(Mistake::new(&variable.place, refusal)),
         }
     }
+    // First: a custom header of the same name has the last word.
+    put_openai_headers(&mut layer, variables, mistakes);
     for (name, variable) in variables.iter().filter(|(_, variable)| !variable.text.trim().is_empty()) {
         if let Some((provider, key)) = of_provider(name)
             && !names_itself(key, &variable.text)
@@ -73,6 +79,23 @@ pub(super) fn layer(variables: &Variables, known: &[String], mistakes: &mut Vec<
     }
     mistakes.extend(oauth(variables, known));
     layer
+}
+
+fn put_openai_headers(layer: &mut Layer, variables: &Variables, mistakes: &mut Vec<Mistake>) {
+    for (name, header) in OPENAI_HEADERS {
+        let Some(variable) = variables.find(name) else { continue };
+        let value = variable.text.trim();
+        if value.is_empty() {
+            continue;
+        }
+        match headers::parse(header, value) {
+            Ok(_) => {
+                let path = ["providers", "openai", "custom-headers", header];
+                layer.put(&path, ValueKind::from(value.to_owned()), &variable.place);
+            }
+            Err(refusal) => mistakes.push(Mistake::new(&variable.place, refusal)),
+        }
+    }
 }
 
 /// The variables that are set and change nothing although their names say that they might: one line for each. What ends

@@ -5,7 +5,7 @@ use vandamme_actors::settings::Fallbacks;
 use super::error::Mistake;
 use super::layer::{Placed, Section};
 use super::providers::Builder;
-use super::schema;
+use super::suggestion::suggestion;
 
 /// Those of a provider or a profile.
 pub(super) fn read(section: Section<'_>) -> Fallbacks {
@@ -32,7 +32,7 @@ impl Builder<'_> {
                 if known().any(|name| name.eq_ignore_ascii_case(provider)) {
                     continue;
                 }
-                let meant = schema::suggestion(provider, known());
+                let meant = suggestion(provider, known());
                 let meant = meant.map_or_else(String::new, |name| format!("; did you mean \"{name}:…\"?"));
                 let text = format!("fallback {target:?}: there is no provider {provider:?}{meant}");
                 mistakes.push(Mistake::new(list.place, text));

@@ -8,6 +8,7 @@ use vandamme_actors::settings::EVERY_NAME;
 use super::error::Mistake;
 use super::layer::Layer;
 use super::schema::{self, Keys};
+use super::suggestion::suggestion;
 use super::value_type::{self, Kind, Raw, Type};
 
 /// The compiled-in file.
@@ -112,7 +113,7 @@ impl Reader<'_> {
         if !is_provider_name(&name) {
             return self.wrong(&place, "a provider's name may hold letters, digits, - and _ only");
         }
-        if let Some(meant) = schema::suggestion(&name, ["defaults", "limits"].into_iter()) {
+        if let Some(meant) = suggestion(&name, ["defaults", "limits"].into_iter()) {
             return self.wrong(&place, format!("did you mean [{meant}]?"));
         }
         self.table(schema::PROVIDER, &["providers", &name], (key, item));
@@ -131,7 +132,7 @@ impl Reader<'_> {
     fn entry(&mut self, keys: Keys, path: &[&str], (key, item): (&Key, &Item)) {
         let place = self.key(key, path);
         let Some((name, kind)) = lookup(keys, key.get()) else {
-            let near = schema::suggestion(key.get(), keys.iter().map(|(name, _)| *name));
+            let near = suggestion(key.get(), keys.iter().map(|(name, _)| *name));
             let meant = near.map_or_else(|| known(keys), |name| format!("did you mean \"{name}\"?"));
             return self.wrong(&place, format!("there is no such key; {meant}"));
         };

@@ -4,6 +4,7 @@ use ::config::{Map, Value, ValueKind};
 use serde::Serialize;
 use vandamme_actors::secret::ApiKey;
 
+use super::file::BUILT_IN;
 use super::layer::Layer;
 use super::schema::{self, PROVIDER_VARIABLES};
 
@@ -16,6 +17,13 @@ pub struct Said {
     pub value: String,
     /// `FILE:LINE:COLUMN: …`, `environment variable NAME` or the like.
     pub place: String,
+}
+
+impl Said {
+    /// Whether the value is the compiled-in default.
+    pub fn is_built_in(&self) -> bool {
+        self.place.starts_with(BUILT_IN)
+    }
 }
 
 /// A variable, for `vdm config env`.
@@ -101,6 +109,10 @@ pub(super) fn variables() -> Vec<Documented> {
         ("{PROVIDER}_ALIAS_{NAME}", "an alias of that provider: a model, or PROVIDER:MODEL"),
         ("{PROVIDER}_CUSTOM_HEADER_{X_Y}", "a header X-Y on every request to that provider"),
         ("CUSTOM_HEADER_{X_Y}", "a header X-Y on every request to every provider that has none of its own"),
+        (
+            "OPENAI_ORG_ID, OPENAI_PROJECT_ID",
+            "sent to provider openai as openai-organization and openai-project",
+        ),
         ("HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY", "proxies on the way to providers"),
         ("SSL_CERT_FILE, SSL_CERT_DIR", "certificates to trust besides the public ones"),
         ("NO_COLOR", "no colours"),

@@ -3,8 +3,8 @@
 use super::edits::MISSING_REASONING;
 use super::value_type::Kind::{self, Aliases, AuthMode, Fallbacks, Headers, Later, Value};
 use super::value_type::Type::{
-    self, Betas, Bounds, Bytes, Count, Flag, Format, Host, Hours, Link, LogLevel, Object, OneOf, Params,
-    Parts, Pause, Port, Rate, Seconds, Secret, Settings, Text, Url, Words,
+    self, Betas, Bounds, Bytes, Count, Flag, Format, Host, Hours, Link, LogLevel, Object, OneOf, Origins,
+    Params, Parts, Pause, Port, Rate, Seconds, Secret, Settings, Text, Url, Words,
 };
 
 use super::top_models::SOURCES;
@@ -19,6 +19,7 @@ pub(super) const TOP: Keys = &[
     ("proxy-api-key", Value(Secret)),
     ("proxy-api-key-file", Value(Text)),
     ("allowed-hosts", Value(Words)),
+    ("cors-origins", Value(Origins)),
     ("route-header", Value(Flag)),
     ("request-metrics", Value(Flag)),
     ("active-requests-stream", Value(Flag)),
@@ -153,7 +154,7 @@ pub(super) struct Variable {
     pub(super) path: &'static [&'static str],
 }
 
-pub(super) const VARIABLES: [Variable; 31] = [
+pub(super) const VARIABLES: [Variable; 32] = [
     Variable {
         name: "HOST",
         about: "the address or name to listen on (127.0.0.1)",
@@ -195,6 +196,13 @@ pub(super) const VARIABLES: [Variable; 31] = [
         kind: Words,
         empty: WhenEmpty::Unset,
         path: &["allowed-hosts"],
+    },
+    Variable {
+        name: "VDM_CORS_ORIGINS",
+        about: "origins of web pages that may call the gateway, separated by blanks",
+        kind: Origins,
+        empty: WhenEmpty::Unset,
+        path: &["cors-origins"],
     },
     Variable {
         name: "VDM_DEFAULT_PROVIDER",
@@ -388,11 +396,3 @@ pub(super) const PROVIDER_VARIABLES: [(&str, &str); 6] = [
     ("_API_VERSION", "api-version"),
     ("_MODELS_URL", "models-url"),
 ];
-
-/// The name that is meant, if one is near.
-pub(super) fn suggestion<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let written = written.to_ascii_lowercase().replace('_', "-");
-    let scored = names.map(|name| (strsim::jaro_winkler(&written, name), name));
-    let best = scored.max_by(|one, other| one.0.total_cmp(&other.0));
-    best.filter(|(score, _)| *score >= 0.85).map(|(_, name)| name)
-}

@@ -11,6 +11,7 @@ use vandamme_protocol::convert::upstream::chat::{Dialect, Reasoning, Replay};
 use super::*;
 
 mod built_in;
+mod clients;
 mod key_files;
 mod mistakes;
 mod original;
@@ -316,7 +317,7 @@ fn a_provider_by_variables_alone_needs_a_base_url() {
     let missing: Vec<_> =
         config.settings.partial.iter().map(|p| (p.name.as_str(), p.missing.as_str())).collect();
     assert_eq!(missing, [("foo", "FOO_BASE_URL")]);
-    assert_eq!(config.warnings, ["foo has a key but no base URL; to use it, set FOO_BASE_URL"]);
+    assert_eq!(config.warnings[0], "foo has a key but no base URL; to use it, set FOO_BASE_URL");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use config::ValueKind;
 use toml_edit::{Array, Value};
 
 use super::base_url;
+use super::client_access;
 use super::edits;
 use super::headers;
 
@@ -37,6 +38,8 @@ pub(super) enum Type {
     OneOf(&'static [&'static str]),
     /// Words in an array, or between blanks in one text. The layers carry them with line ends between.
     Words,
+    /// Origins of web pages, as [`Type::Words`].
+    Origins,
     /// Texts in an array, or between commas in one text. The layers carry them with line ends between.
     Parts,
     /// A JSON object in quotes; the layers carry its members.
@@ -120,6 +123,7 @@ impl Type {
             Self::Betas => return edits::betas(raw),
             Self::OneOf(words) => raw.text().and_then(|text| one_of(words, text)),
             Self::Words => raw.words().map(|words| ValueKind::from(words.join("\n"))),
+            Self::Origins => return origins(raw),
             Self::Parts => raw.parts().map(|parts| ValueKind::from(parts.join("\n"))),
             Self::Object => raw.text().and_then(members),
             Self::Url => return raw.text().ok_or_else(|| self.refusal(raw)).and_then(url),
@@ -149,6 +153,7 @@ impl Type {
             | Self::Betas
             | Self::OneOf(_)
             | Self::Words
+            | Self::Origins
             | Self::Parts
             | Self::Object
             | Self::Bytes
@@ -195,6 +200,7 @@ impl Type {
             Self::Rate => "a number of bytes a second, 0 or more, or text such as \"1KiB\"".to_owned(),
             Self::OneOf(words) => format!("one of {}", words.join(", ")),
             Self::Words => "words in an array: [\"a\", \"b\"]".to_owned(),
+            Self::Origins => "origins in an array: [\"https://chat.example.com\"]".to_owned(),
             Self::Parts => "texts in an array: [\"a\", \"b\"]".to_owned(),
             // These say more themselves.
             Self::Params | Self::Settings | Self::Bounds | Self::Betas => "names in an array".to_owned(),
@@ -331,6 +337,12 @@ fn members(text: &str) -> Option<ValueKind> {
 
 fn url(text: &str) -> Result<ValueKind, String> {
     base_url::parse(text).map(|_| ValueKind::from(text)).map_err(str::to_owned)
+}
+
+fn origins(raw: Raw<'_>) -> Result<ValueKind, String> {
+    let words = raw.words().ok_or_else(|| Type::Origins.refusal(raw))?;
+    let origins: Result<Vec<_>, _> = words.into_iter().map(client_access::origin).collect();
+    Ok(ValueKind::from(origins?.join("\n")))
 }
 
 /// Judges one entry of `[P.custom-headers]`.

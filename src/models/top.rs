@@ -148,7 +148,7 @@ async fn listed(
         Some(listing) => Ok(Listed::Stale(listing)),
         None => {
             let message = format!(
-                "Failed to list top models: the catalogue of {} cannot be had: {}; TOP_MODELS_SOURCE=disabled turns it off",
+                "Failed to list top models: the catalogue of {} is not available: {}; TOP_MODELS_SOURCE=disabled turns it off",
                 top.catalogue.name, failed.message
             );
             Err(TopUnavailable { message, ..failed })

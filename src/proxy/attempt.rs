@@ -23,6 +23,7 @@ use super::classify::CallFailure;
 use super::deadline::{Deadline, Patience};
 use super::fetch_models::LARGEST as LARGEST_LIST;
 use super::fixups::Fixups;
+use super::remedies;
 use super::upstream_body::{Content, UpstreamReply, read_up_to};
 use super::upstream_headers::{for_call, passed_back};
 use super::upstream_request::{ReplyPath, Slices, UpstreamRequest};
@@ -90,7 +91,8 @@ impl<'a> Attempt<'a> {
         fixups: &Fixups,
     ) -> Result<Answered, CallFailure> {
         self.try_call(sent, fixups).await.map_err(|mut failed| {
-            let fault = self.scrubbed(failed.answer.fault);
+            let fault = remedies::named(&self.lease.provider, failed.answer.fault);
+            let fault = self.scrubbed(fault);
             failed.answer.fault = Fault { message: excerpt::cut(fault.message, excerpt::ERROR), ..fault };
             failed
         })
@@ -148,8 +150,8 @@ impl<'a> Attempt<'a> {
                 read.map(|answered| answered.with_dropped(sent.dropped.clone()))
             }
             300..=399 => Err(CallFailure::misbehaved(&format!(
-                "the upstream answered with a redirect ({status}), which is not followed: check the base URL of provider '{}'",
-                self.lease.provider.name
+                "the upstream answered with a redirect ({status}), which is not followed: check its base URL {}",
+                self.lease.provider.base_url
             ))),
             // The status is an answer, however long the body takes.
             400..=599 => {

@@ -18,6 +18,7 @@ use vandamme_protocol::openai;
 use vandamme_protocol::openai::error::ErrorFacts;
 use vandamme_protocol::vocabulary::ErrorKind;
 
+use super::remedies;
 use crate::failure::{Answer, LONGEST_RETRY, ShouldRetry, busy_wait};
 
 /// A call that failed.
@@ -36,6 +37,8 @@ pub(super) struct CallFailure {
     pub(super) can_fix: Fixable,
     /// The model used up its limit of tokens before its first word.
     pub(super) is_out_of_tokens: bool,
+    /// Whether the upstream received the request, or a part of it.
+    pub(super) is_sent: bool,
 }
 
 impl CallFailure {
@@ -50,6 +53,7 @@ impl CallFailure {
             refusal: Bytes::new(),
             can_fix: Fixable::No,
             is_out_of_tokens: false,
+            is_sent: true,
         }
     }
 
@@ -59,9 +63,10 @@ impl CallFailure {
         failure
     }
 
-    /// The client's request cannot be sent to this upstream.
+    /// The client's request cannot be translated for this upstream, so it was not sent.
     pub(super) fn refused(message: &str) -> Self {
-        Self::new(ErrorKind::InvalidRequest, message.to_owned(), Outcome::NotServedHere)
+        let failure = Self::new(ErrorKind::InvalidRequest, message.to_owned(), Outcome::NotServedHere);
+        Self { is_sent: false, ..failure }
     }
 
     /// The connection or the reply broke.
@@ -92,7 +97,17 @@ impl CallFailure {
         answer.retry_after = retry_after(outcome, after);
         answer.should_retry = should_retry(outcome, after);
         let can_fix = Fixable::No;
-        Self { outcome, retry, after, answer, named, refusal, can_fix, is_out_of_tokens: false }
+        Self {
+            outcome,
+            retry,
+            after,
+            answer,
+            named,
+            refusal,
+            can_fix,
+            is_out_of_tokens: false,
+            is_sent: true,
+        }
     }
 
     pub(super) fn timeout(lease: &Lease, patience: Duration) -> Self {
@@ -102,28 +117,25 @@ impl CallFailure {
     }
 
     pub(super) fn unsent(lease: &Lease, error: &SendError) -> Self {
-        let name = &lease.provider.name;
+        let provider = &lease.provider;
+        let name = &provider.name;
         let error = match error {
             SendError::Local(error) => return Self::out_of_resources(error),
             SendError::Connection(fault) => return Self::connection(name, *fault),
+            SendError::Tls(fault) => {
+                return Self::bad_gateway(&remedies::tls_failure(provider, fault), Outcome::Unreachable);
+            }
             SendError::Other(error) => error,
         };
         #[expect(clippy::wildcard_enum_match_arm, reason = "an error that awc adds is a broken call, too")]
         match error {
-            SendRequestError::Connect(ConnectError::Timeout) => {
-                let message = format!("provider '{name}' could not be reached in time");
+            SendRequestError::Connect(error @ ConnectError::Timeout) => {
+                let message = remedies::connect_failure(provider, error);
                 Self::new(ErrorKind::Timeout, message, Outcome::Unreachable)
             }
-            SendRequestError::Connect(ConnectError::Resolver(_) | ConnectError::NoRecords) => {
-                Self::bad_gateway(
-                    &format!("the host of provider '{name}' has no address: check its base URL and DNS"),
-                    Outcome::Unreachable,
-                )
+            SendRequestError::Connect(error) => {
+                Self::bad_gateway(&remedies::connect_failure(provider, error), Outcome::Unreachable)
             }
-            SendRequestError::Connect(error) => Self::bad_gateway(
-                &format!("provider '{name}' could not be reached: {error}"),
-                Outcome::Unreachable,
-            ),
             SendRequestError::Url(error) => {
                 Self::misbehaved(&format!("the base URL of provider '{name}' cannot be used: {error}"))
             }

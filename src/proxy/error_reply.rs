@@ -15,6 +15,7 @@ use super::attempt::{Attempt, NEVER};
 use super::classify::{
     CallFailure, answered_as, asked_to_wait, classify, located, retry_after, should_retry,
 };
+use super::remedies;
 use super::upstream_body::{self, Content, read_error_body};
 use super::upstream_headers::passed_back;
 use crate::failure::{Answer, Relayed};
@@ -45,7 +46,8 @@ impl Attempt<'_> {
             fault.message =
                 format!("the upstream answered {status} with {unsupported}, which cannot be decoded");
         }
-        let fault = self.scrubbed(located(lease, fault));
+        let fault = remedies::described(lease, status, &upstream, fault);
+        let fault = self.scrubbed(remedies::with_missing_alias(lease, located(lease, fault)));
         let facts = openai::error::facts(status, &body, &lease.model);
         let after = asked_to_wait(&upstream, &facts);
         let (outcome, retry) = classify(status, fault.kind, &facts, after, &upstream);
@@ -59,6 +61,8 @@ impl Attempt<'_> {
         };
         let is_same_error = !is_reworded && (status == fault.status || outcome != Outcome::OutOfCredit);
         let relays = apis.upstream == apis.client && json && is_same_error && !secrets.found_in(&body);
+        // A client of the Messages API cannot read an error in another shape.
+        let relays = relays && (apis.client != Api::Messages || anthropic::error::read(&body).is_some());
         let answer = Answer {
             // A relayed body keeps its status. An error in other words gets the status that belongs to them.
             status: if relays { status } else { fault.status },
@@ -69,7 +73,17 @@ impl Attempt<'_> {
             relayed: relays.then_some(Relayed(body)),
         };
         let can_fix = Fixable::No;
-        CallFailure { outcome, retry, after, answer, named, refusal, can_fix, is_out_of_tokens }
+        CallFailure {
+            outcome,
+            retry,
+            after,
+            answer,
+            named,
+            refusal,
+            can_fix,
+            is_out_of_tokens,
+            is_sent: true,
+        }
     }
 }
 
@@ -83,13 +97,10 @@ struct Apis {
 fn fault(status: u16, body: &[u8], apis: Apis) -> Fault {
     let read = openai::error::read(status, body);
     match (apis.upstream, apis.client) {
-        (Api::ChatCompletions, _) => read,
+        (Api::ChatCompletions, _) | (Api::Messages, Api::ChatCompletions) => read,
         (Api::Messages, Api::Messages) => match anthropic::error::read(body) {
             Some((kind, message)) => Fault { kind, status, message },
             None => Fault { status, ..read },
         },
-        // OpenAI has this status, too.
-        (Api::Messages, Api::ChatCompletions) if status == 422 => Fault { status, ..read },
-        (Api::Messages, Api::ChatCompletions) => read,
     }
 }

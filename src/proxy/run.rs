@@ -20,6 +20,7 @@ use super::attempt::{Answered, Attempt};
 use super::classify::CallFailure;
 use super::fixups::Fixups;
 use super::lease::{Earlier, Leasing, RoutedRequest};
+use super::remedies;
 use super::retry::Retries;
 use super::run_record::{FailedRun, RunRecord};
 use super::target_queue::{RunTarget, TargetQueue};
@@ -190,12 +191,16 @@ impl Run<'_> {
                 Err(failed) => failed,
             };
             self.report(&mut lease, &failed, attempts.calls() + 1);
+            if !failed.is_sent {
+                record.not_sent(attempts.calls());
+            }
             if failed.can_fix == Fixable::Yes {
                 // The upstream names something new, so the earlier fixups have helped.
                 fixups.prove(&lease);
             }
             let next = self.retries.next(&lease, &failed, attempts, left);
-            let CallFailure { answer, named, refusal, .. } = failed;
+            let CallFailure { answer, named, refusal, outcome, .. } = failed;
+            let answer = remedies::naming_key(&lease, outcome, answer);
             let failure = Failure::Upstream(Box::new(answer)).or_earlier(best.take());
             match next {
                 Next::SameKey(pause) => {
@@ -239,17 +244,16 @@ impl Run<'_> {
     /// Tells the provider and the log that a call failed. A refused or limited key of the gateway is the operator's business; a
     /// client's own key is not.
     fn report(&self, lease: &mut Lease, failed: &CallFailure, call: u32) {
+        let (id, provider, model) = (&self.request.id, &lease.provider.name, &lease.model);
+        let summary = failed.answer.summary();
         let is_ours = failed.retry == Retry::NextKey && !lease.provider.passthrough;
         let level = if is_ours { log::Level::Warn } else { log::Level::Info };
-        log::log!(
-            level,
-            "{} call {call} to {}:{} with key {} failed: {}",
-            self.request.id,
-            lease.provider.name,
-            lease.model,
-            lease.key.id(),
-            failed.answer.summary(),
-        );
+        if failed.is_sent {
+            let key = lease.key.id();
+            log::log!(level, "{id} call {call} to {provider}:{model} with key {key} failed: {summary}");
+        } else {
+            log::info!("{id} not sent to {provider}:{model}: {summary}");
+        }
         lease.report(self.request.endpoint.reported(failed.outcome), &failed.answer.fault.message);
     }
 }

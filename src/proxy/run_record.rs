@@ -30,6 +30,13 @@ impl<'r> RunRecord<'r> {
         }
     }
 
+    /// The call was not made, because the request cannot be translated for its target. `number` calls were made before.
+    pub(super) fn not_sent(&mut self, number: u32) {
+        if let Some(entry) = &mut self.entry {
+            entry.record.upstream_calls = number;
+        }
+    }
+
     /// A target could not serve the request, and the next one is called.
     pub(super) fn fall_back(&mut self, from: &RunTarget<'_>, to: &RunTarget<'_>, failure: &Failure) {
         let (provider, model) = (&from.provider.name, from.model);

@@ -69,7 +69,7 @@ impl UpstreamReply {
     }
 }
 
-fn is_page(headers: &HeaderMap) -> bool {
+pub(super) fn is_page(headers: &HeaderMap) -> bool {
     let kind = content_type(headers).unwrap_or_default().to_ascii_lowercase();
     kind.contains("html") || kind.contains("xml")
 }
@@ -199,7 +199,7 @@ pub(super) fn broken_json(lease: &Lease, body: &[u8]) -> Option<CallFailure> {
     }
     let what = if body.trim_ascii_start().starts_with(b"<") { "a page of HTML or XML" } else { "no JSON" };
     Some(CallFailure::misbehaved(&format!(
-        "the upstream's reply is labelled as JSON but is {what}: check the base URL of provider '{}'",
-        lease.provider.name
+        "the upstream's reply is labelled as JSON but is {what}: check its base URL {}",
+        lease.provider.base_url
     )))
 }

@@ -25,11 +25,14 @@ const PASSED_BACK_PREFIXES: [&str; 3] = ["anthropic-", "openai-", "x-ratelimit-"
 const HOP_BY_HOP: [&str; 8] =
     ["connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings", "expect"];
 /// Headers that the gateway sets itself, that do not concern the upstream, or that carry a credential for the gateway.
-const WITHHELD: [&str; 14] = [
+const WITHHELD: [&str; 16] = [
     "host",
     "content-length",
     "accept-encoding",
     "cookie",
+    // A browser's: Anthropic refuses them, and they belong to this hop.
+    "origin",
+    "referer",
     "forwarded",
     "x-real-ip",
     "authorization",
@@ -41,7 +44,7 @@ const WITHHELD: [&str; 14] = [
     "cf-connecting-ip",
     "true-client-ip",
 ];
-const WITHHELD_PREFIXES: [&str; 3] = ["x-forwarded-", "proxy-", "x-vdm-"];
+const WITHHELD_PREFIXES: [&str; 4] = ["x-forwarded-", "proxy-", "x-vdm-", "sec-"];
 
 /// The headers of one call: those that this provider's API takes, the provider's own, and the credential. `betas` replaces
 /// the value of `anthropic-beta`.
@@ -236,6 +239,8 @@ mod tests {
             ("x-vdm-hop", "1"),
             ("proxy-authorization", "Basic x"),
             ("cookie", "c"),
+            ("origin", "https://chat.example.com"),
+            ("sec-fetch-site", "cross-site"),
             ("expect", "100-continue"),
         ]));
 

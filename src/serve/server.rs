@@ -15,8 +15,8 @@ use actix_service::{ServiceFactoryExt as _, apply_fn_factory, fn_service, map_co
 use actix_web::dev::AppConfig;
 use actix_web::{App, web};
 
-use crate::api;
 use crate::api::connection::{self, ClientStream, ConnectionLimiter};
+use crate::api::{self, cors};
 use crate::gateway::Gateway;
 
 /// For the client to close a connection that we have closed.
@@ -40,7 +40,10 @@ pub(super) fn server(
     let server = builder.listen("http", listener, move || {
         gateway.enlist(Arbiter::current());
         connection::start_sweeps(gateway.clone().into_inner());
-        let app = App::new().configure(api::endpoints(&gateway));
+        let shared = gateway.clone();
+        let app = App::new()
+            .configure(api::endpoints(&gateway))
+            .wrap_fn(move |request, app| cors::handle(request, app, &shared));
         let app = apply_fn_factory(map_config(app, |()| AppConfig::default()), connection::serve);
         let draining = draining.clone();
         let http = HttpService::build()

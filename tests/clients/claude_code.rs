@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -259,4 +260,41 @@ fn the_new_one_discovers_the_models_and_asks_for_one_of_them() {
     assert_eq!(asked.expect("a turn")["model"], "vendor/model-2");
     let said: Value = serde_json::from_str(&finished.stdout).expect("JSON");
     assert!(said["modelUsage"].get(model).is_some(), "the reply names it: {said}");
+}
+
+#[test]
+fn a_wrong_gateway_key_is_shown_at_once_by_both() {
+    for version in [OLD, NEW] {
+        let Some(claude) = installed::client(version) else { return };
+        let home = Home::new();
+        let upstream = Upstream::openai();
+        let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "sk-gateway-0123").start();
+        let began = Instant::now();
+
+        let finished = ask(&claude, &home, "hi", &gateway);
+
+        assert!(began.elapsed() < Duration::from_secs(30), "it retries: {finished:#?}");
+        assert!(!finished.status.success(), "{finished:#?}");
+        assert!(finished.stdout.contains("PROXY_API_KEY"), "{finished:#?}");
+        assert_eq!(upstream.count(), 0);
+    }
+}
+
+#[test]
+fn a_base_url_that_ends_in_v1_serves_both() {
+    for version in [OLD, NEW] {
+        let Some(claude) = installed::client(version) else { return };
+        let home = Home::new();
+        let upstream = Upstream::openai();
+        let gateway = Gateway::before(&upstream).start();
+
+        let finished = installed::run(&claude, &home, |command| {
+            prepare(command, "hi", &gateway);
+            command.env("ANTHROPIC_BASE_URL", format!("http://{}/v1", gateway.address));
+        });
+
+        assert!(finished.status.success(), "{finished:#?}");
+        let said: Value = serde_json::from_str(&finished.stdout).expect("JSON");
+        assert_eq!(said["result"], "Hello there!", "{finished:#?}");
+    }
 }

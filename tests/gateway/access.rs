@@ -99,6 +99,19 @@ fn an_error_is_in_the_callers_words() {
 }
 
 #[test]
+fn a_compressed_body_is_refused_with_what_is_accepted() {
+    let gateway = Gateway::before(&Upstream::openai()).start();
+    for path in ["/v1/messages", "/v1/messages/count_tokens", "/v1/chat/completions"] {
+        let reply = gateway.call("POST", path).header("content-encoding", "gzip").body("x").reply();
+        assert_eq!(
+            (reply.status(), reply.header("accept-encoding")),
+            (415, Some("identity")),
+            "{path}: {reply}"
+        );
+    }
+}
+
+#[test]
 fn a_page_of_this_machine_must_send_json() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();

@@ -149,16 +149,8 @@ fn an_environment_of_the_original_starts_and_says_what_has_no_effect() {
         .filter_map(|warning| warning.as_str()?.strip_prefix("environment variable ")?.split(':').next())
         .collect();
     // What only a library or OAuth looked at is no business of ours.
-    let of_others = [
-        "BROWSER",
-        "CHATGPT_LOCAL_HOME",
-        "CODEX_HOME",
-        "OPENAI_ORG_ID",
-        "OPENAI_PROJECT_ID",
-        "PYTEST_CURRENT_TEST",
-        "UV_ACTIVE",
-        "VIRTUAL_ENV",
-    ];
+    let of_others =
+        ["BROWSER", "CHATGPT_LOCAL_HOME", "CODEX_HOME", "PYTEST_CURRENT_TEST", "UV_ACTIVE", "VIRTUAL_ENV"];
     let idle = page.iter().filter(|(name, state)| !is_there(**state) && !of_others.contains(&name.as_str()));
     let idle: Vec<String> = idle.map(|(name, _)| written(name)).collect();
     assert_eq!(told, idle.iter().map(String::as_str).collect());

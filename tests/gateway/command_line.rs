@@ -38,6 +38,98 @@ fn explain_tells_each_step_and_ends_with_1_when_a_name_leads_nowhere() {
 }
 
 #[test]
+fn a_providers_fallbacks_for_all_names_cover_those_that_end_there() {
+    let others =
+        ["beta", "gamma"].map(|name| format!("[{name}]\napi-key = 'k'\nbase-url = 'http://{name}/v1'\n"));
+    let fallbacks = |rules: &str| {
+        let alpha = "[alpha]\napi-key = 'k'\nbase-url = 'http://alpha/v1'\n[alpha.aliases]\nfar = 'beta:m'\nnear = 'n'";
+        let file = format!("{alpha}\n[alpha.fallbacks]\n{rules}\n{}", others.concat());
+        let output = vdm(&["explain", "--json", "alpha:far", "alpha:near"], &[], &file);
+        let explained: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        [explained[0]["fallbacks"].clone(), explained[1]["fallbacks"].clone()]
+    };
+    let gamma = serde_json::json!(["gamma:x"]);
+    assert_eq!(fallbacks("\"*\" = ['gamma:x']"), [Value::Null, gamma.clone()]);
+    assert_eq!(fallbacks("far = ['gamma:x']"), [gamma, Value::Null]);
+}
+
+#[test]
+fn a_command_without_its_group_is_answered_with_the_real_one() {
+    for (line, command) in [
+        ("start --port 1", "vdm server start"),
+        ("stop", "vdm server stop"),
+        ("status", "vdm server status"),
+        ("reload", "vdm server reload"),
+        ("restart", "vdm server restart"),
+        ("setup", "vdm config setup"),
+        ("validate", "vdm config validate"),
+        ("server show", "vdm config show"),
+        ("config start", "vdm server start"),
+        ("serve", "vdm server start"),
+        ("claude", "vdm wrap claude"),
+    ] {
+        let output = vdm(&line.split(' ').collect::<Vec<_>>(), OPENAI, "");
+        assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""), "{line}");
+        let told = stderr(&output);
+        assert!(
+            told.ends_with(&format!("; use `{command}`\n")) && told.lines().count() == 1,
+            "{line}: {told}"
+        );
+    }
+    let unknown = stderr(&vdm(&["explian"], OPENAI, ""));
+    assert!(unknown.contains("'explain'"), "clap's own advice stays: {unknown}");
+}
+
+#[test]
+fn show_tells_all_or_what_was_set() {
+    let file = "[limits]\ndrain = 7";
+    let all = stdout(&vdm(&["config", "show"], OPENAI, file));
+    assert!(all.contains("built-in defaults") && all.lines().count() > 100, "a pipe gets everything");
+    let explicit = stdout(&vdm(&["config", "show", "--all"], OPENAI, file));
+    assert_eq!(explicit.lines().count(), all.lines().count());
+    let changed = vdm(&["config", "show", "--changed"], OPENAI, file);
+    let shown = stdout(&changed);
+    assert!(!shown.contains("built-in defaults"), "{shown}");
+    let lines: Vec<_> =
+        shown.lines().filter_map(|line| line.split("  #").next()).map(str::trim_end).collect();
+    assert!(lines.contains(&"limits.drain = 7") && lines.len() == 2, "{shown}");
+    assert!(stderr(&changed).contains("built-in defaults are not shown; --all shows them"), "{changed:?}");
+    let json = vdm(&["config", "show", "--changed", "--json"], OPENAI, file);
+    assert_eq!(serde_json::from_slice::<Vec<Value>>(&json.stdout).expect("JSON").len(), 2);
+    assert_eq!(vdm(&["config", "show", "--changed", "--all"], OPENAI, file).status.code(), Some(2));
+}
+
+#[test]
+fn a_terminal_gets_what_was_set() {
+    let script = std::process::Command::new("script")
+        .args(["-qec", &format!("{} config show", env!("CARGO_BIN_EXE_vdm")), "/dev/null"])
+        .env("OPENAI_API_KEY", "sk-canary")
+        .stdin(std::process::Stdio::null())
+        .output();
+    // Not everywhere is there such a program.
+    let Ok(output) = script else { return };
+    let shown = stdout(&output);
+    assert!(shown.contains("openai.api-key") && shown.lines().count() < 40, "{shown}");
+}
+
+#[test]
+fn aliases_of_inactive_profiles_are_hidden() {
+    let told = vdm(&["aliases"], OPENAI, "");
+    let shown = stdout(&told);
+    assert!(!shown.contains("main:") && !shown.contains("top:") && shown.contains("openai:haiku"), "{shown}");
+    assert!(
+        stderr(&told).contains("inactive profiles are not shown: main, top; --all shows them"),
+        "{told:?}"
+    );
+    for arguments in [&["aliases", "--all"][..], &["aliases", "--provider", "top"], &["aliases", "--json"]] {
+        let told = vdm(arguments, OPENAI, "");
+        assert!(stdout(&told).contains("top:haiku") && stderr(&told).is_empty(), "{told:?}");
+    }
+    let active = vdm(&["aliases"], OPENAI, "['#work'.aliases]\nhaiku = 'openai:x'");
+    assert!(stdout(&active).contains("work:haiku"), "{active:?}");
+}
+
+#[test]
 fn validate_succeeds_when_the_gateway_would_start_and_tells_every_mistake_when_not() {
     let output = vdm(&["config", "validate"], OPENAI, "");
     assert_eq!(

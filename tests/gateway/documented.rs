@@ -56,8 +56,9 @@ fn every_command_that_is_written_down_exists_with_its_options() {
     for page in pages() {
         let text = std::fs::read_to_string(&page).expect("readable");
         for words in calls(&text) {
-            // Behind `--` it is the tool's, and behind `>` the shell's.
-            let ours = words.iter().map(String::as_str).take_while(|word| *word != "--" && *word != ">");
+            // After `--` and after the tool `claude` it is the tool's, and after `>` the shell's.
+            let ends = ["--", ">", "claude"];
+            let ours = words.iter().map(String::as_str).take_while(|word| !ends.contains(word));
             let (options, names): (Vec<&str>, Vec<&str>) =
                 ours.partition(|word| word.len() > 1 && word.starts_with('-'));
             let command: Vec<&str> = names

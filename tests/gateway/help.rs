@@ -100,6 +100,61 @@ fn bash_completes_what_was_begun() {
     assert_eq!(String::from_utf8_lossy(&completed.stdout).trim(), "setup");
 }
 
+/// The lines for this shell in the help of `vdm completions`.
+fn installation(shell: &str) -> String {
+    let help = printed(&["completions", "--help"]);
+    let lines = help.lines().skip_while(|line| !line.starts_with(&format!("  {shell}"))).skip(1);
+    let lines: Vec<_> = lines.take_while(|line| line.starts_with("    ")).map(str::trim).collect();
+    assert!(!lines.is_empty(), "{help}");
+    lines.join("\n")
+}
+
+#[test]
+fn the_lines_that_install_completions_work_in_a_new_home() {
+    let readme =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("it");
+    for (shell, file) in [
+        ("bash", ".local/share/bash-completion/completions/vdm"),
+        ("zsh", ".zfunc/_vdm"),
+        ("fish", ".config/fish/completions/vdm.fish"),
+    ] {
+        let home = fresh_directory();
+        let lines = installation(shell);
+        for line in lines.lines() {
+            assert!(readme.contains(line), "README.md lacks {line}");
+        }
+        let program = if has(shell) { shell } else { "sh" };
+        let vdm = Path::new(env!("CARGO_BIN_EXE_vdm")).parent().expect("a directory");
+        let path = std::env::join_paths([vdm, Path::new("/usr/bin"), Path::new("/bin")]).expect("no colon");
+        let mut command = Command::new(program);
+        command.args(["-c", &format!("{lines}\n")]).env_clear().env("HOME", &home).env("PATH", path);
+        let output = command.output().expect("a shell");
+        assert!(output.status.success() && output.stderr.is_empty(), "{shell}: {output:?}");
+        let script = std::fs::read_to_string(home.join(file)).expect("the script");
+        assert_eq!(script, printed(&["completions", shell]), "{shell}");
+        std::fs::remove_dir_all(home).expect("ours");
+    }
+}
+
+#[test]
+fn zsh_completes_after_the_lines_were_pasted() {
+    if !has("zsh") {
+        return;
+    }
+    let home = fresh_directory();
+    let vdm = Path::new(env!("CARGO_BIN_EXE_vdm")).parent().expect("a directory");
+    let path = std::env::join_paths([vdm, Path::new("/usr/bin"), Path::new("/bin")]).expect("no colon");
+    let zsh = |arguments: &[&str]| {
+        let mut command = Command::new("zsh");
+        command.args(arguments).env_clear().env("HOME", &home).env("PATH", &path).env("TERM", "dumb");
+        command.stdin(Stdio::null()).output().expect("zsh")
+    };
+    assert!(zsh(&["-c", &installation("zsh")]).status.success());
+    let known = zsh(&["-ic", "print -- $_comps[vdm]"]);
+    assert_eq!(String::from_utf8_lossy(&known.stdout).trim(), "_vdm", "{known:?}");
+    std::fs::remove_dir_all(home).expect("ours");
+}
+
 #[test]
 fn the_manual_has_a_page_for_every_command_and_tells_variables_files_and_exit_codes() {
     let page = printed(&["man"]);

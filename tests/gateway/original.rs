@@ -71,7 +71,7 @@ fn the_originals_command_line_is_answered_with_what_takes_its_place() {
     for (line, words) in [
         ("oauth login chatgpt", "OAuth subscriptions are refused"),
         ("oauth status chatgpt", "OAuth subscriptions are refused"),
-        ("server start --daemon", "stays in the foreground"),
+        ("server start --daemon", "runs in the foreground"),
         ("server start --pid-file x", "control socket"),
         ("config reload-profiles", "vdm server reload"),
     ] {
@@ -271,15 +271,27 @@ fn a_key_that_is_passed_over_is_told_in_the_log_and_never_shown() {
 }
 
 #[test]
-fn no_header_is_made_of_a_variable_that_does_not_say_so() {
+fn openais_organization_and_project_go_to_openai_alone() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream)
-        .env("OPENAI_ORG_ID", "canary-org")
-        .env("OPENAI_PROJECT_ID", "canary-project")
-        .env("OPENAI_CUSTOM_HEADER_OPENAI_ORGANIZATION", "said")
+        .provider("other", &upstream)
+        .env("OPENAI_ORG_ID", "org-1")
+        .env("OPENAI_PROJECT_ID", " proj-1 ")
         .start();
     assert_eq!(gateway.ask("hi").status(), 200);
-    let seen = upstream.only_request();
-    assert!(!format!("{:?}", seen.head).contains("canary"), "{:?}", seen.head);
-    assert_eq!(seen.head.header("openai-organization"), Some("said"));
+    assert_eq!(gateway.messages(&prompt("other:m", "hi")).reply().status(), 200);
+    let (openai, other) = (upstream.request(0).head, upstream.request(1).head);
+    assert_eq!(openai.header("openai-organization"), Some("org-1"));
+    assert_eq!(openai.header("openai-project"), Some("proj-1"));
+    for name in ["openai-organization", "openai-project"] {
+        assert_eq!(other.header(name), None, "{other:?}");
+    }
+    let said = Gateway::before(&upstream)
+        .env("OPENAI_ORG_ID", "org-1")
+        .env("OPENAI_PROJECT_ID", "")
+        .env("OPENAI_CUSTOM_HEADER_OPENAI_ORGANIZATION", "said")
+        .start();
+    assert_eq!(said.ask("hi").status(), 200);
+    let seen = upstream.request(2).head;
+    assert_eq!((seen.header("openai-organization"), seen.header("openai-project")), (Some("said"), None));
 }

@@ -86,6 +86,7 @@ fn without_a_key_of_the_client_it_is_a_401_and_nobody_is_asked() {
         let reply = call.reply();
         assert_eq!((reply.status(), reply.error_type().as_str()), (401, "authentication_error"), "{reply}");
         assert!(reply.error_message().contains("requires API key passthrough"), "{reply}");
+        assert!(!reply.raw().contains("x-api-key"), "Claude Code hides such a message: {reply}");
     }
     assert_eq!(upstream.count(), 0);
     let both = ask(&gateway).header("x-api-key", "client-key").header("authorization", "Bearer sk-gateway");

@@ -141,7 +141,7 @@ fn without_a_key_only_a_local_caller_is_no_stranger() {
 fn an_unknown_path_is_a_404_in_json() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
-    for target in ["/nowhere", "/v1/messages/nowhere", "/v1/embeddings", "/metrics"] {
+    for target in ["/nowhere", "/v1/messages/nowhere", "/v2/models", "/metrics"] {
         let reply = gateway.get(target);
         assert_eq!(reply.status(), 404, "{target}");
         assert_eq!(reply.error_type(), "not_found_error", "{target}");
@@ -293,6 +293,8 @@ fn with_a_proxy_key_only_its_bearers_may_ask() {
         call().header("x-api-key", "front-door-ke").reply(),
         call().header("authorization", "Bearer front-door-key2").reply(),
         call().header("authorization", "Basic front-door-key").reply(),
+        call().header("authorization", "front-door-key2").reply(),
+        call().header("api-key", "Bearer front-door-key").reply(),
     ];
     for reply in refused {
         assert_eq!(reply.status(), 401, "{reply}");
@@ -303,6 +305,8 @@ fn with_a_proxy_key_only_its_bearers_may_ask() {
     assert_eq!(call().header("x-api-key", "front-door-key").reply().status(), 200);
     assert_eq!(call().header("authorization", "Bearer front-door-key").reply().status(), 200);
     assert_eq!(call().header("Authorization", "bearer front-door-key").reply().status(), 200);
+    assert_eq!(call().header("authorization", "front-door-key").reply().status(), 200);
+    assert_eq!(call().header("api-key", "front-door-key").reply().status(), 200);
     for seen in upstream.requests() {
         assert!(!format!("{:?}", seen.head).contains("front-door-key"), "{:?}", seen.head);
     }

@@ -17,6 +17,7 @@ use super::Wiring;
 use super::connector::UpstreamConnector;
 use super::pool::Pool;
 use super::reply_io::ConnectionFault;
+use super::tls::TlsFault;
 
 /// `EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`, `EADDRNOTAVAIL`: this machine lacks a resource that every new connection
 /// needs.
@@ -50,6 +51,8 @@ pub enum SendError {
     #[error("{0}")]
     Connection(ConnectionFault),
     #[error("{0}")]
+    Tls(TlsFault),
+    #[error("{0}")]
     Other(SendRequestError),
 }
 
@@ -57,6 +60,11 @@ impl From<SendRequestError> for SendError {
     fn from(error: SendRequestError) -> Self {
         if let Some(fault) = ConnectionFault::from_send_error(&error) {
             return Self::Connection(fault);
+        }
+        if let SendRequestError::Connect(ConnectError::Io(error)) = &error
+            && let Some(fault) = TlsFault::of(error)
+        {
+            return Self::Tls(fault);
         }
         #[expect(clippy::wildcard_enum_match_arm, reason = "awc's other errors have other causes")]
         match error {

@@ -1,9 +1,34 @@
 //! Builds the TLS settings that all upstream connections share.
 
+use std::io;
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
+use thiserror::Error;
+
+/// Why a TLS handshake failed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum TlsFault {
+    /// What the server sent is not TLS.
+    #[error("the server does not speak TLS")]
+    NotTls,
+    /// The server's certificate is not trusted, for this reason.
+    #[error("the server's certificate is not trusted: {0}")]
+    Certificate(String),
+}
+
+impl TlsFault {
+    /// The TLS fault inside an I/O error of the handshake, if it is one.
+    pub(super) fn of(error: &io::Error) -> Option<Self> {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "rustls' other errors say themselves what failed")]
+        match error.get_ref()?.downcast_ref::<rustls::Error>()? {
+            rustls::Error::InvalidMessage(_) => Some(Self::NotTls),
+            rustls::Error::InvalidCertificate(reason) => Some(Self::Certificate(reason.to_string())),
+            _ => None,
+        }
+    }
+}
 
 /// Builds the client configuration: the public roots, the system's roots (including a company's own authority or
 /// `SSL_CERT_FILE`), and HTTP/1.1 only, because awc's HTTP/2 has defects (measured).
@@ -30,5 +55,22 @@ fn add(roots: &mut RootCertStore, certificates: Vec<CertificateDer<'static>>) {
     let (_, ignored) = roots.add_parsable_certificates(certificates);
     if ignored > 0 {
         log::debug!("{ignored} system certificates cannot be parsed and are not trusted");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{CertificateError, Error, InvalidMessage};
+
+    use super::*;
+
+    #[test]
+    fn a_failed_handshake_says_whether_it_is_tls_or_the_certificate() {
+        let of = |error: Error| TlsFault::of(&io::Error::new(io::ErrorKind::InvalidData, error));
+        assert_eq!(of(Error::InvalidMessage(InvalidMessage::InvalidContentType)), Some(TlsFault::NotTls));
+        let expired = of(Error::InvalidCertificate(CertificateError::Expired));
+        assert!(matches!(expired, Some(TlsFault::Certificate(_))), "{expired:?}");
+        assert_eq!(of(Error::DecryptError), None);
+        assert_eq!(TlsFault::of(&io::Error::from(io::ErrorKind::ConnectionRefused)), None);
     }
 }

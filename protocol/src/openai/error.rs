@@ -120,7 +120,6 @@ fn retry_delay_of(value: &Value) -> Option<f64> {
 
 fn fault(status: u16, message: String) -> Fault {
     let status = match status {
-        422 => 400,
         408 | 524 => 504,
         // Groq, when its spare capacity is exhausted.
         498 => 503,
@@ -394,7 +393,7 @@ mod tests {
     fn upstream_statuses_map_to_client_statuses() {
         for (upstream, client, kind) in [
             (400, 400, ErrorKind::InvalidRequest),
-            (422, 400, ErrorKind::InvalidRequest),
+            (422, 422, ErrorKind::InvalidRequest),
             (401, 401, ErrorKind::Authentication),
             (402, 402, ErrorKind::Billing),
             (403, 403, ErrorKind::Permission),

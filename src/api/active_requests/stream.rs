@@ -1,5 +1,5 @@
-//! `GET /metrics/active-requests/stream`: the running requests as server-sent events. It looks at the ledger again and
-//! again, so that no request has to tell anybody of itself; what nobody watches costs nothing.
+//! `GET /metrics/active-requests/stream`: the requests in flight as server-sent events. It polls the ledger, so that
+//! requests notify nobody, and costs nothing without a client.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use vandamme_actors::ledger::Active;
 use vandamme_actors::settings::{Api, Metrics};
 use vandamme_protocol::vocabulary::ErrorKind;
 
-use super::{Disabled, NO_METRICS, Told, active};
+use super::{ActiveReport, Disabled, NO_METRICS, active};
 use crate::api::{render_error, report, shared};
 use crate::failure::busy_wait;
 use crate::gateway::{Admission, Gateway};
@@ -44,7 +44,7 @@ struct Watcher {
     _place: Admission,
 }
 
-/// What was told last, and when.
+/// What was sent last, and when.
 struct Last {
     /// Without durations, in which every two differ.
     rows: Option<Vec<Active>>,
@@ -95,7 +95,7 @@ impl Watcher {
         self.gateway.live_config().settings.limits.active_interval.clamp(FASTEST, SLOWEST)
     }
 
-    /// What there is to tell now.
+    /// The next event, if there is one.
     async fn look(&mut self) -> Option<Bytes> {
         let live = self.gateway.live_config();
         let why = match (live.settings.request_metrics, live.settings.active_stream) {
@@ -113,7 +113,7 @@ impl Watcher {
         if let Some(rows) = rows
             && self.told.take(&rows, limits.active_interval)
         {
-            let mut told = Told::rows(&rows, &live.secrets);
+            let mut told = ActiveReport::rows(&rows, &live.secrets);
             told.timestamp = Some(report::epoch_seconds(clock::wall()));
             return Some(event("update", &told));
         }
@@ -126,7 +126,7 @@ impl Watcher {
 }
 
 impl Last {
-    /// Whether these are to be told. They are if a request has begun, ended or been sent somewhere, and if `interval` has
+    /// Whether these rows are sent: if a request has begun, ended or been sent somewhere, and if `interval` has
     /// passed and a number is another one.
     fn take(&mut self, rows: &[Active], interval: Duration) -> bool {
         let timeless = |row: &Active| Active { elapsed: Duration::ZERO, ..row.clone() };

@@ -19,7 +19,7 @@ use vandamme_protocol::vocabulary::ErrorKind;
 use super::limiter::Class;
 use super::{Connection, Held, Interim};
 use crate::api::render_error;
-use crate::api::spoken_at;
+use crate::api::unmatched;
 use crate::failure::busy_wait;
 use crate::request_id::RequestId;
 
@@ -34,7 +34,7 @@ where
     let version = request.version();
     let connection = request.conn_data::<Rc<Connection>>().cloned();
     let reserved = connection.as_ref().is_some_and(|connection| connection.slot.class == Class::Reserved);
-    let refusal = if reserved && !is_health(request.path()) { Some(refusal(request.path())) } else { None };
+    let refusal = if reserved && !is_health(request.path()) { Some(refusal(&request)) } else { None };
     if let Some(connection) = &connection
         && connection.interim.get() == Interim::Expected
     {
@@ -85,10 +85,11 @@ fn is_health(path: &str) -> bool {
     path.trim_end_matches('/') == "/health"
 }
 
-fn refusal(path: &str) -> Response<BoxBody> {
-    let message = "the gateway has as many client connections as it may have (limits.connections)";
+fn refusal(request: &Request) -> Response<BoxBody> {
+    let message = "the gateway has reached its limit of client connections (limits.connections)";
+    let api = unmatched::dialect(request.path(), &request.head().headers);
     let id = RequestId::new();
-    let mut response = render_error::shaped(spoken_at(path), (503, ErrorKind::Api), message, id.as_str());
+    let mut response = render_error::shaped(api, (503, ErrorKind::Api), message, id.as_str());
     render_error::retry_after(&mut response, busy_wait());
     response.into()
 }

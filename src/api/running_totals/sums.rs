@@ -34,7 +34,7 @@ pub(super) fn by_provider<'v>(
 ) -> BTreeMap<String, ProviderSums> {
     let mut providers = BTreeMap::<String, ProviderSums>::new();
     for (provider, model, totals) in rows {
-        let split = Split { streamed: Sums::of(totals.streamed), whole: Sums::of(totals.whole) };
+        let split = Split { streamed: Sums::from(totals.streamed), whole: Sums::from(totals.whole) };
         providers.entry(provider.to_owned()).or_default().add(model, split, Some(totals.last));
     }
     for Active { provider, model, asked, .. } in running {
@@ -66,11 +66,13 @@ impl Split {
     }
 }
 
-impl Sums {
-    fn of(ended: Counts) -> Self {
+impl From<Counts> for Sums {
+    fn from(ended: Counts) -> Self {
         Self { requests: ended.requests, ended }
     }
+}
 
+impl Sums {
     /// By the names of the Python original, and `cancelled`, which it did not tell from success.
     pub(super) fn counts(&self) -> [(&'static str, u64); 10] {
         let Counts { failed, cancelled, tokens, tool_uses, tool_results, tool_calls, .. } = self.ended;

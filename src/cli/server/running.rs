@@ -1,4 +1,4 @@
-//! `vdm server status`, `stop`, `reload` and `restart`: what is said to a gateway that runs, over its control socket.
+//! `vdm server status`, `stop`, `reload` and `restart`: commands for a running gateway, over its control socket.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -19,21 +19,21 @@ use crate::process::control::client::{self, Answers, Running};
 use crate::process::control::{self, Ask, Reloaded, Said, State};
 use crate::process::sessions::Member;
 
-/// Between two looks whether a gateway is back.
+/// Between two checks whether a gateway is back.
 const PAUSE: Duration = Duration::from_millis(50);
-/// The longest that an answer may take that is not the end of requests in flight.
+/// The longest wait for an answer, other than for the end of requests in flight.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Which gateway, and how it is told.
+/// Which gateway, and the form of the output.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Order {
-    /// The gateway at this address or host name, over HOST and the files
+    /// Address or host name of the gateway; overrides HOST and the files
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
-    /// The gateway on this port, over PORT and the files
+    /// Port of the gateway; overrides PORT and the files
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
-    /// Read this configuration file too, over the others, for host and port
+    /// Configuration file to read host and port from; overrides the other files
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print JSON
@@ -51,10 +51,10 @@ pub(in crate::cli) struct Status {
 pub(in crate::cli) struct Stop {
     #[command(flatten)]
     order: Order,
-    /// End requests in flight instead of letting them finish
+    /// Abort requests in flight
     #[arg(long)]
     now: bool,
-    /// Wait this long for its end
+    /// How long to wait for the gateway to stop
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     timeout: u32,
 }
@@ -63,31 +63,56 @@ pub(in crate::cli) struct Stop {
 pub(in crate::cli) struct Restart {
     #[command(flatten)]
     order: Order,
-    /// Wait this long for its end and its return
+    /// How long to wait for the gateway to stop and start
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     timeout: u32,
 }
 
 impl Order {
-    /// The gateway that is meant; that there is none is told.
+    /// Finds the gateway; prints an error if there is none.
     fn find(&self) -> Result<Running, Exit> {
         let Self { host, port, config, .. } = self;
         let (host, port, config) = (host.clone(), *port, config.clone());
         let overrides = Overrides { host, port, config, ..Overrides::of_process() };
-        // What else is wrong with the configuration is no reason not to find the gateway.
+        // Other mistakes of the configuration do not matter here.
         let (host, port) =
             Config::listener(&overrides).unwrap_or_else(|| (Ipv4Addr::LOCALHOST.to_string(), 8082));
-        client::find(&host, port).ok_or_else(|| {
-            self.print_json(&json!({"running": false}));
-            match client::held(&host, port) {
-                Some(socket) => say(format_args!(
-                    "vdm: the gateway at {host}, port {port} does not answer on {}: it hangs, or is of another version; end it by a signal\n",
-                    socket.display()
-                )),
-                None => say(format_args!("vdm: no gateway of yours runs at {host}, port {port}{}\n", others())),
+        if let Some(running) = client::find(&host, port) {
+            return Ok(running);
+        }
+        if let Some(running) = self.only_other(&host, port) {
+            let control::Status { pid, address, .. } = running.status;
+            say(format_args!(
+                "vdm: no gateway at {host}, port {port}; using the only one that runs: {} (pid {pid})\n",
+                url(address)
+            ));
+            return Ok(running);
+        }
+        Err(self.not_found(&host, port))
+    }
+
+    /// The only running gateway, when the command line names none: its port may have changed in the configuration since it
+    /// started. A gateway of `vdm wrap` belongs to its sessions and is not meant.
+    fn only_other(&self, host: &str, port: u16) -> Option<Running> {
+        if self.host.is_some() || self.port.is_some() || client::held(host, port).is_some() {
+            return None;
+        }
+        let mut servers = client::running().into_iter().filter(|running| !running.status.wrapped);
+        servers.next().filter(|_| servers.next().is_none())
+    }
+
+    fn not_found(&self, host: &str, port: u16) -> Exit {
+        self.print_json(&json!({"running": false}));
+        match client::held(host, port) {
+            Some(socket) => say(format_args!(
+                "vdm: the gateway at {host}, port {port} does not answer on {}: it hangs or has another version; stop it with a signal\n",
+                socket.display()
+            )),
+            None => {
+                say(format_args!("vdm: no gateway of yours is running at {host}, port {port}{}\n", others()))
             }
-            Exit::Failed
-        })
+        }
+        Exit::Failed
     }
 
     fn ask(&self, running: &Running, ask: Ask) -> Result<(Answers, Said), Exit> {
@@ -102,7 +127,7 @@ impl Order {
                 Err(Exit::Failed)
             }
             Ok((answers, Some(said))) => Ok((answers, said)),
-            Ok((_, None)) => Err(self.lost(running, "it ended before it answered")),
+            Ok((_, None)) => Err(self.lost(running, "it exited before it answered")),
             Err(error) => Err(self.lost(running, &error.to_string())),
         }
     }
@@ -112,7 +137,7 @@ impl Order {
         Exit::Failed
     }
 
-    /// When that was asked for.
+    /// Prints JSON with `--json`.
     fn print_json<T: Serialize>(&self, value: &T) {
         if self.json {
             print(&serde_json::to_string(value).unwrap_or_default());
@@ -126,18 +151,18 @@ impl Order {
     }
 
     pub(in crate::cli) fn reload(self) -> Exit {
-        let told = self.find().and_then(|running| Ok((self.ask(&running, Ask::Reload)?.1, running)));
-        match told {
+        let answer = self.find().and_then(|running| Ok((self.ask(&running, Ask::Reload)?.1, running)));
+        match answer {
             Ok((Said::Reloaded(reloaded), running)) => {
                 self.print_json(&reloaded);
-                self.print(&told_of(&reloaded, &running));
+                self.print(&reload_report(&reloaded, &running));
                 reloaded.warnings.iter().for_each(|line| say(format_args!("warning: {line}\n")));
                 Exit::Ok
             }
             Ok((
                 Said::Status(_) | Said::Joined { .. } | Said::Stopping { .. } | Said::Refused(_),
                 running,
-            )) => self.lost(&running, "it answers something else"),
+            )) => self.lost(&running, "unexpected answer"),
             Err(exit) => {
                 if exit == Exit::Failed {
                     say(format_args!("vdm: nothing was changed\n"));
@@ -147,7 +172,7 @@ impl Order {
         }
     }
 
-    /// Waits until the process that stops is gone, telling what it waits for.
+    /// Waits until the stopping process has exited, and reports progress.
     fn await_end(&self, running: &Running, answers: &mut Answers, until: Instant) -> Result<(), Exit> {
         let control::Status { pid, address, .. } = running.status;
         let url = url(address);
@@ -158,13 +183,16 @@ impl Order {
             match if late { Ok(Some(Said::Stopping { in_flight: 0 })) } else { answers.next() } {
                 Ok(None) => return Ok(()),
                 Ok(Some(Said::Stopping { in_flight })) if !late => {
-                    say(format_args!("vdm: {url} (pid {pid}) stops; {} in flight\n", requests(in_flight)));
+                    say(format_args!(
+                        "vdm: {url} (pid {pid}) is stopping; {} in flight\n",
+                        requests(in_flight)
+                    ));
                     left = Some(in_flight);
                 }
                 Ok(Some(_)) | Err(_) => {
                     let left = left.map(|left| format!(" with {} in flight", requests(left)));
                     say(format_args!(
-                        "vdm: {url} (pid {pid}) still stops{}; `vdm server stop --now` ends them\n",
+                        "vdm: {url} (pid {pid}) is still stopping{}; `vdm server stop --now` aborts them\n",
                         left.unwrap_or_default()
                     ));
                     return Err(Exit::Failed);
@@ -205,12 +233,12 @@ impl Stop {
         let process = i32::try_from(running.status.pid).ok().and_then(Pid::from_raw).map(Member::new);
         let ask = if self.now { Ask::StopNow } else { Ask::Stop };
         let (mut answers, said) = self.order.ask(&running, ask)?;
-        tell_of_those_in_flight(&running, &said);
+        report_in_flight(&running, &said);
         self.order.await_end(&running, &mut answers, until)?;
         let control::Status { pid, address, .. } = running.status;
         while process.as_ref().is_some_and(Member::lives) {
             if Instant::now() >= until {
-                say(format_args!("vdm: process {pid} has said good-bye and is still there\n"));
+                say(format_args!("vdm: process {pid} has closed its control socket but has not exited\n"));
                 return Err(Exit::Failed);
             }
             sleep(PAUSE);
@@ -230,7 +258,7 @@ impl Restart {
         let until = Instant::now() + Duration::from_secs(self.timeout.into());
         let running = self.order.find()?;
         let (mut answers, said) = self.order.ask(&running, Ask::Restart)?;
-        tell_of_those_in_flight(&running, &said);
+        report_in_flight(&running, &said);
         self.order.await_end(&running, &mut answers, until)?;
         let until = until.max(Instant::now() + PATIENCE);
         while Instant::now() < until {
@@ -246,28 +274,28 @@ impl Restart {
             sleep(PAUSE);
         }
         let url = url(running.status.address);
-        say(format_args!("vdm: {url} has stopped and is not back; what it said itself tells why\n"));
+        say(format_args!("vdm: {url} has stopped and did not start again; see its log\n"));
         Err(Exit::Failed)
     }
 }
 
-fn tell_of_those_in_flight(running: &Running, said: &Said) {
+fn report_in_flight(running: &Running, said: &Said) {
     if let Said::Stopping { in_flight: left @ 1.. } = said {
         let control::Status { pid, address, .. } = running.status;
-        say(format_args!("vdm: {} (pid {pid}) stops; {} in flight\n", url(address), requests(*left)));
+        say(format_args!("vdm: {} (pid {pid}) is stopping; {} in flight\n", url(address), requests(*left)));
     }
 }
 
 fn described(status: &control::Status) -> String {
     let control::Status { pid, address, version, uptime_seconds, state, in_flight, .. } = status;
     let state = match state {
-        State::Running => "runs",
+        State::Running => "is running",
         State::Stopping => "is stopping",
     };
     let mut text = format!(
         "{} {state}: vdm {version}, pid {pid}, for {}, {} in flight",
         url(*address),
-        span(*uptime_seconds),
+        duration(*uptime_seconds),
         requests(*in_flight)
     );
     let is_default = |name: &String| status.default_provider.as_ref() == Some(name);
@@ -281,7 +309,7 @@ fn described(status: &control::Status) -> String {
     text
 }
 
-fn told_of(reloaded: &Reloaded, running: &Running) -> String {
+fn reload_report(reloaded: &Reloaded, running: &Running) -> String {
     let Reloaded { changed, needs_restart, .. } = reloaded;
     let mut lines: Vec<String> = changed.iter().map(|line| format!("changed: {line}")).collect();
     lines.extend(needs_restart.iter().map(|line| format!("needs a restart: {line}")));
@@ -291,7 +319,7 @@ fn told_of(reloaded: &Reloaded, running: &Running) -> String {
     lines.join("\n")
 }
 
-/// The other gateways of this user, for somebody who meant one of them.
+/// The other gateways of this user, one of which may be meant.
 fn others() -> String {
     let running = client::running();
     let urls: Vec<_> = running
@@ -301,7 +329,7 @@ fn others() -> String {
     if urls.is_empty() {
         String::new()
     } else {
-        format!("; what runs: {}; name one with --port", urls.join(", "))
+        format!("; running: {}; choose one with --port", urls.join(", "))
     }
 }
 
@@ -309,7 +337,7 @@ fn requests(count: usize) -> String {
     if count == 1 { "1 request".to_owned() } else { format!("{count} requests") }
 }
 
-fn span(seconds: u64) -> String {
+fn duration(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min", seconds / 60),
@@ -322,7 +350,7 @@ fn url(address: SocketAddr) -> String {
     format!("http://{address}")
 }
 
-/// A reader that has gone is not our fault.
+/// A closed pipe is not an error.
 fn print(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }

@@ -13,9 +13,9 @@ use crate::config::Config;
 /// Tells a tool that is wrapped by a wrapped tool that it may use the same gateway.
 pub(super) const URL: &str = "VDM_WRAP_URL";
 
-/// Shown where a gateway wants no key of its own.
+/// The token for a gateway without a key of its own.
 const ANY: &str = "vdm";
-/// Claude Code asks the gateway which models there are, and shows them in `/model`.
+/// Claude Code lists the gateway's models in `/model`.
 const DISCOVERY: &str = "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY";
 /// With one of these, Claude Code ignores the base URL and calls another cloud. (Tried with 2.1.330; CLAUDE_CODE_USE_GATEWAY is
 /// no such one.)
@@ -35,7 +35,7 @@ const PROXIES: [&str; 6] =
 pub(super) struct Changes {
     set: BTreeMap<&'static str, String>,
     unset: Vec<&'static str>,
-    /// The gateway's key is among what is set.
+    /// Whether the gateway's key is set.
     has_secret: HasSecret,
 }
 
@@ -47,7 +47,7 @@ enum HasSecret {
 }
 
 impl Changes {
-    /// `read` tells a variable of our own environment.
+    /// `read` returns a variable of this process's environment.
     pub(super) fn for_claude_code(url: &str, config: &Config, read: &dyn Fn(&str) -> Option<String>) -> Self {
         let mut changes = Self::around(url, read);
         changes.set.insert("ANTHROPIC_BASE_URL", url.to_owned());
@@ -128,7 +128,7 @@ impl Changes {
         json!({"env": set.chain(unset).collect::<serde_json::Map<_, _>>()})
     }
 
-    /// The variables that somebody else must not set; the others are only proposed.
+    /// The variables that no other settings may change; the others are defaults.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.set.keys().chain(&self.unset).copied().filter(|name| *name != DISCOVERY)
     }
@@ -138,7 +138,7 @@ fn is_credential(name: &str) -> bool {
     name.ends_with("_TOKEN") || name.ends_with("_KEY")
 }
 
-/// Some provider is asked with the client's own key.
+/// Whether a provider uses the client's own key.
 fn brings_own(config: &Config) -> bool {
     config.settings.providers.iter().any(|provider| provider.passthrough)
 }

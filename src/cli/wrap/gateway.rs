@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest as _, Sha256};
 
 use super::environment::URL;
-use super::told;
+use super::failure;
 use crate::cli::exit_code::Exit;
 use crate::cli::say;
 use crate::config::Config;
@@ -28,9 +28,9 @@ const START: Duration = Duration::from_secs(30);
 /// Another session may be starting one, and then this one may have to.
 const TURN: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(20);
-/// Beyond this somebody who waits is told what for.
+/// After this time a message says what the command waits for.
 const SILENCE: Duration = Duration::from_secs(2);
-/// As much of a log as is told of a gateway that did not start.
+/// The last lines of its log that are printed if a gateway did not start.
 const LAST_LINES: usize = 20;
 /// What configures a gateway beside its configuration.
 const SURROUNDINGS: [&str; 10] = [
@@ -47,7 +47,7 @@ const SURROUNDINGS: [&str; 10] = [
 ];
 
 /// Which gateway a tool is to have.
-pub(super) struct Wanted<'a> {
+pub(super) struct GatewaySelector<'a> {
     /// `--host` and `--port`: this one and no other.
     pub(super) host: Option<&'a str>,
     pub(super) port: Option<u16>,
@@ -56,19 +56,19 @@ pub(super) struct Wanted<'a> {
     pub(super) config: &'a Config,
 }
 
-impl Wanted<'_> {
+impl GatewaySelector<'_> {
     /// The base URL of a gateway that runs, and will for as long as this process does.
     pub(super) fn reach(&self) -> Result<String, Exit> {
-        if let Some(url) = self.running().and_then(Found::held) {
+        if let Some(url) = self.running().and_then(RunningGateway::held) {
             return Ok(url);
         }
         let directory = directory::create()
-            .map_err(|error| told(&format!("no gateway can be started: {error}"), Exit::Failed))?;
+            .map_err(|error| failure(&format!("no gateway can be started: {error}"), Exit::Failed))?;
         let name = self.name();
         let socket = directory.join(control::name_for_sessions(&name));
         let files = Files { socket, log: directory.join(format!("session-{name}.log")) };
         let turn = turn(&directory.join(format!("session-{name}.lock")))
-            .map_err(|error| told(&format!("no gateway can be started: {error}"), Exit::Failed))?;
+            .map_err(|error| failure(&format!("no gateway can be started: {error}"), Exit::Failed))?;
         let address = match client::join(&files.socket) {
             Ok(address) => address,
             Err(_) => self.start(&name, &files)?,
@@ -102,9 +102,8 @@ impl Wanted<'_> {
         }
     }
 
-    /// One that somebody has started where the configuration says, whoever that was; or the one of the session that this is a
-    /// part of.
-    fn running(&self) -> Option<Found> {
+    /// A running gateway: the one of the session that this process belongs to, or one at the configured address.
+    fn running(&self) -> Option<RunningGateway> {
         if !self.is_given()
             && let Some(around) = std::env::var(URL).ok()
             && let Some(authority) = around.strip_prefix("http://")
@@ -113,15 +112,15 @@ impl Wanted<'_> {
             let address = authority.parse::<SocketAddr>().ok();
             let ours = address.and_then(|address| client::find(&address.ip().to_string(), address.port()));
             let socket = ours.filter(|ours| ours.status.wrapped).map(|ours| ours.socket);
-            return Some(Found { url: around, socket });
+            return Some(RunningGateway { url: around, socket });
         }
         if let Some(client::Running { socket, status }) = client::find(self.host(), self.port()) {
-            let found = Found { url: url(status.address), socket: status.wrapped.then_some(socket) };
+            let found = RunningGateway { url: url(status.address), socket: status.wrapped.then_some(socket) };
             return (status.state == State::Running).then_some(found);
         }
         let url = self.url();
         let authority = url.strip_prefix("http://")?;
-        is_gateway(authority, authority).then(|| Found { url: url.clone(), socket: None })
+        is_gateway(authority, authority).then(|| RunningGateway { url: url.clone(), socket: None })
     }
 
     /// Sessions share a gateway if this is the same: user, program, configuration, and what else makes a difference.
@@ -153,7 +152,7 @@ impl Wanted<'_> {
 
     fn start(&self, name: &str, files: &Files) -> Result<SocketAddr, Exit> {
         let failed =
-            |error: std::io::Error| told(&format!("no gateway can be started: {error}"), Exit::Failed);
+            |error: std::io::Error| failure(&format!("no gateway can be started: {error}"), Exit::Failed);
         let mut gateway = self.spawn(name, &files.log).map_err(failed)?;
         let began = Instant::now();
         let mut is_silent = true;
@@ -170,7 +169,7 @@ impl Wanted<'_> {
                 } else {
                     Exit::Failed
                 };
-                return Err(told(&format!("the gateway did not start ({code}); see above"), exit));
+                return Err(failure(&format!("the gateway did not start ({code}); see above"), exit));
             }
             if is_silent && began.elapsed() > SILENCE {
                 is_silent = false;
@@ -178,10 +177,13 @@ impl Wanted<'_> {
             }
             sleep(PAUSE);
         }
-        // It is ours, and nobody has joined it.
+        // It is this process's own, and no session has joined it.
         let _gone = gateway.kill().and_then(|()| gateway.wait());
         files.tell_last_lines();
-        Err(told(&format!("the gateway did not start within {} s; see above", START.as_secs()), Exit::Failed))
+        Err(failure(
+            &format!("the gateway did not start within {} s; see above", START.as_secs()),
+            Exit::Failed,
+        ))
     }
 
     fn spawn(&self, name: &str, log: &Path) -> IoResult<Child> {
@@ -201,14 +203,14 @@ impl Wanted<'_> {
     }
 }
 
-/// A gateway that runs.
-struct Found {
+/// A running gateway.
+struct RunningGateway {
     url: String,
-    /// Set when it goes with its sessions, so that it has to be joined to stay.
+    /// Set if it stops with its last session; joining it keeps it running.
     socket: Option<PathBuf>,
 }
 
-impl Found {
+impl RunningGateway {
     /// Its URL, once it stays for as long as this process does; `None` when it is about to go.
     fn held(self) -> Option<String> {
         match self.socket {

@@ -24,7 +24,7 @@ pub(super) enum Effect {
     Shown,
 }
 
-/// Adds what is needed that Claude Code comes to the gateway though its settings say otherwise.
+/// Overrides settings of Claude Code that would keep it from using the gateway.
 pub(super) fn overrule(changes: &Changes, arguments: &mut Vec<OsString>, effect: Effect) {
     let found = places().into_iter().find_map(|file| Some((conflict(changes, &file)?, file)));
     let Some((name, file)) = found else { return };
@@ -33,7 +33,7 @@ pub(super) fn overrule(changes: &Changes, arguments: &mut Vec<OsString>, effect:
     };
     if arguments.iter().any(given) {
         say(format_args!(
-            "vdm: {} sets {name}, which goes before what the gateway needs; remove it there, or do without --settings\n",
+            "vdm: {} sets {name}, which overrides the gateway's value; remove it there, or leave out --settings\n",
             file.display()
         ));
         return;
@@ -43,13 +43,13 @@ pub(super) fn overrule(changes: &Changes, arguments: &mut Vec<OsString>, effect:
             arguments.splice(0..0, ["--settings".into(), settings]);
         }
         Err(error) => say(format_args!(
-            "vdm: {} sets {name}, which goes before what the gateway needs, and that cannot be overruled: {error}\n",
+            "vdm: {} sets {name}, which overrides the gateway's value, and --settings cannot be written: {error}\n",
             file.display()
         )),
     }
 }
 
-/// The files that Claude Code reads for whoever starts it here.
+/// The settings files that Claude Code reads in this directory.
 fn places() -> Vec<PathBuf> {
     let own = std::env::var_os("CLAUDE_CONFIG_DIR").map(PathBuf::from);
     let own = own.or_else(|| Some(std::env::home_dir()?.join(".claude")));

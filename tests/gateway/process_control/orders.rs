@@ -67,11 +67,39 @@ fn status_exits_with_1_where_none_runs_and_names_those_that_do() {
     for command in ["status", "stop", "reload", "restart"] {
         let ended = Ended::of(&mut gateway.run.vdm(&["server", command, "--port", &port]));
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{command}");
-        assert!(ended.stderr.contains(&format!("no gateway of yours runs at 127.0.0.1, port {port}")));
+        assert!(ended.stderr.contains(&format!("no gateway of yours is running at 127.0.0.1, port {port}")));
         assert!(ended.stderr.contains(&gateway.address.to_string()), "{}", ended.stderr);
     }
     let ended = Ended::of(&mut gateway.run.vdm(&["server", "status", "--json", "--port", &port]));
     assert_eq!((ended.code, &ended.json()["running"]), (Some(1), &false.into()));
+}
+
+#[test]
+fn after_a_change_of_the_port_the_only_gateway_is_found_by_its_socket() {
+    let runtime = Runtime::new("moved");
+    let setup = Gateway::bare().env("XDG_RUNTIME_DIR", runtime.path()).env("TMPDIR", runtime.path());
+    let mut gateway = setup.start();
+    gateway.run.write("vandamme-config.toml", &format!("port = {}\n", free_port()));
+    let ask = |gateway: &Gateway, command: &str| Ended::of(&mut gateway.run.vdm(&["server", command]));
+    for command in ["status", "reload"] {
+        let told = ask(&gateway, command);
+        assert!(told.code == Some(0), "{command}: {}", told.stderr);
+        let named = format!("using the only one that runs: http://{}", gateway.address);
+        assert!(told.stderr.contains(&named), "{command}: {}", told.stderr);
+    }
+    let second = setup.start();
+    let told = ask(&gateway, "stop");
+    assert_eq!(told.code, Some(1), "one of two: {}", told.stdout);
+    for address in [gateway.address, second.address] {
+        assert!(told.stderr.contains(&address.to_string()), "{}", told.stderr);
+    }
+    let elsewhere = Ended::of(&mut second.run.vdm(&["server", "status", "--port", &free_port().to_string()]));
+    assert_eq!(elsewhere.code, Some(1), "a port of the command line is meant");
+    drop(second);
+    let elsewhere = Ended::of(&mut gateway.run.vdm(&["server", "stop", "--host", "127.0.0.2"]));
+    assert_eq!(elsewhere.code, Some(1), "{}", elsewhere.stdout);
+    assert!(ask(&gateway, "stop").results().contains("has stopped"));
+    assert_eq!(gateway.run.wait().code(), Some(0));
 }
 
 #[test]
@@ -112,7 +140,7 @@ fn stop_gives_up_waiting_in_time_and_a_second_one_ends_what_runs() {
 
     let late = Ended::of(&mut gateway.server(&["stop", "--timeout", "1"]));
     assert_eq!(late.code, Some(1));
-    assert!(late.stderr.contains("still stops") && late.stderr.contains("--now"), "{}", late.stderr);
+    assert!(late.stderr.contains("is still stopping") && late.stderr.contains("--now"), "{}", late.stderr);
     let status = Ended::of(&mut gateway.server(&["status", "--json"])).json();
     assert_eq!(status["state"], "stopping");
     // Those who have given up are forgotten, however many.

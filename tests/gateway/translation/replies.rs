@@ -225,7 +225,7 @@ fn errors_of_the_upstream_have_their_counterpart_in_our_shape() {
         (408, 504, "timeout_error"),
         (409, 409, "invalid_request_error"),
         (413, 413, "request_too_large"),
-        (422, 400, "invalid_request_error"),
+        (422, 422, "invalid_request_error"),
         (429, 429, "rate_limit_error"),
         (500, 500, "api_error"),
         (502, 502, "api_error"),

@@ -54,7 +54,11 @@ fn a_status_is_an_answer_however_long_its_body_takes() {
             for reply in [way.streamed(&gateway), way.asked_whole(&gateway)] {
                 assert_eq!(reply.status(), 500, "{way:?}: {reply}");
                 // What came is enough where it can be read.
-                assert_eq!(way.failure(&reply) == "Broken here", number >= 2, "{way:?}, {number}: {reply}");
+                assert_eq!(
+                    way.failure(&reply).contains("Broken here"),
+                    number >= 2,
+                    "{way:?}, {number}: {reply}"
+                );
             }
         }
     }
@@ -66,7 +70,7 @@ fn an_error_body_that_is_no_text_is_not_quoted() {
         let reply =
             way.whole_before(Answer::whole(500, "application/json", b"\x1f\x8b\x08\x00\xff\x01z".to_vec()));
         assert_eq!(reply.status(), 500, "{reply}");
-        assert_eq!(way.failure(&reply), "the upstream answered 500 without a message", "{way:?}");
+        assert!(way.failure(&reply).ends_with("' answered 500 without a message"), "{way:?}: {reply}");
     }
 }
 

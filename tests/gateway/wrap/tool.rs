@@ -22,6 +22,26 @@ fn its_exit_code_is_that_of_wrap() {
 }
 
 #[test]
+fn its_arguments_need_no_dashes_before_them() {
+    let user = User::with_claude("plain", "printf '%s|' \"$@\"; exit 0");
+    let port = user.port.to_string();
+    for (line, got) in [
+        (&["claude", "--model", "sonnet"][..], "--model|sonnet|"),
+        (&["claude", "-p", "hi", "--port", "x"], "-p|hi|--port|x|"),
+        (&["claude", "hi", "--", "-x"], "hi|--|-x|"),
+        (&["claude", "--", "--port", "x"], "--port|x|"),
+        (&["--port", &port, "claude", "--model=sonnet"], "--model=sonnet|"),
+        (&["claude", "--port", &port, "-p", "hi"], "-p|hi|"),
+        (&["claude"], "|"),
+    ] {
+        let wrapped = ended(&mut user.wrap(line));
+        assert_eq!((wrapped.0, wrapped.1.as_str(), wrapped.2.as_str()), (Some(0), got, ""), "{line:?}");
+    }
+    let wrong = ended(&mut user.wrap(&["--modle", "claude"]));
+    assert_eq!(wrong.0, Some(2), "before the tool it is vdm's: {}", wrong.2);
+}
+
+#[test]
 fn its_end_by_a_signal_is_that_of_wrap() {
     let user = User::with_claude("ends", "kill -s $1 $$; sleep 60");
     for (name, number) in [("TERM", 15), ("INT", 2), ("KILL", 9)] {
@@ -97,12 +117,12 @@ fn what_cannot_be_run_is_told_and_starts_no_gateway() {
     fs::write(user.home.join("bin/text"), "no program").expect("a writable directory");
     let cases: [(&[&str], i32, &str); 7] = [
         (&["--openai", "absent"], 127, "absent is not installed, or not on PATH"),
-        (&["--openai", "./absent"], 127, "./absent is no file"),
+        (&["--openai", "./absent"], 127, "./absent is not a file"),
         (&["--openai", "text"], 126, "text is not executable"),
-        (&["codex"], 2, "codex speaks an API that this version of vdm does not serve"),
-        (&["--openai", "gemini"], 2, "gemini speaks an API that this version of vdm does not serve"),
+        (&["codex"], 2, "codex uses an API that this version of vdm does not serve"),
+        (&["--openai", "gemini"], 2, "gemini uses an API that this version of vdm does not serve"),
         (&["tool"], 2, "vdm wrap --openai tool"),
-        (&["claude", "--model", "x"], 2, "--model"),
+        (&["claude", "--model", "x"], 127, "claude is not installed"),
     ];
     for (arguments, expected, words) in cases {
         let (code, out, talk) = ended(&mut user.wrap(arguments));
@@ -175,7 +195,7 @@ fn a_port_that_is_named_is_the_gateways_or_nobodys() {
     // It accepts and says nothing, as a stranger may.
     let (code, out, talk) = ended(&mut user.claude_vdm(&["--port", &port]));
     assert_eq!((code, out.as_str()), (Some(3), ""), "{talk}");
-    assert!(talk.contains(&format!("port {port} on 127.0.0.1 is in use")), "{talk}");
+    assert!(talk.contains(&format!("port {port} on 127.0.0.1 is already in use")), "{talk}");
     drop(taken);
     let (code, _, talk) = ended(&mut user.claude_vdm(&["--port"]));
     assert_eq!(code, Some(2));

@@ -1,0 +1,93 @@
+//! Which clients may use the gateway: the names that it is addressed by, and the web pages that may call it.
+
+use super::layer::Section;
+
+/// In lower case, without the dot that a name may end in.
+pub(super) fn allowed_hosts(root: Section<'_>) -> Vec<String> {
+    lines(root, "allowed-hosts").map(|name| name.trim_end_matches('.').to_ascii_lowercase()).collect()
+}
+
+/// Each as a browser sends it in `Origin`.
+pub(super) fn cors_origins(root: Section<'_>) -> Vec<String> {
+    lines(root, "cors-origins").map(str::to_owned).collect()
+}
+
+fn lines<'s>(root: Section<'s>, key: &str) -> impl Iterator<Item = &'s str> + use<'s> {
+    root.text(key).map(|names| names.text.lines()).into_iter().flatten()
+}
+
+pub(super) fn open_to_all(host: &str) -> String {
+    format!("other machines can reach {host}; set PROXY_API_KEY, so that only your clients are answered")
+}
+
+/// The origin in the form in which browsers send it. Origins with other schemes than http and https belong to browser
+/// extensions and desktop applications.
+pub(super) fn origin(text: &str) -> Result<String, String> {
+    if text == "*" || text.contains('*') {
+        return Err("\"*\" is not allowed: list each origin, such as \"https://chat.example.com\"".to_owned());
+    }
+    if text.eq_ignore_ascii_case("null") {
+        return Err("\"null\" is not allowed: every page can have this origin".to_owned());
+    }
+    let lower = text.to_ascii_lowercase();
+    let expected =
+        || "expected an origin such as \"https://chat.example.com\" or \"http://localhost:3000\"".to_owned();
+    let (scheme, authority) = lower.split_once("://").ok_or_else(expected)?;
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_lowercase())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    if !is_scheme || authority.contains('@') {
+        return Err(expected());
+    }
+    if let Some((authority, _)) = authority.split_once(['/', '?', '#']) {
+        return Err(format!("an origin has no path: write \"{scheme}://{authority}\""));
+    }
+    let is_authority = !authority.is_empty()
+        && authority.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte));
+    if !is_authority {
+        return Err(expected());
+    }
+    let default_port = match scheme {
+        "http" => ":80",
+        "https" => ":443",
+        _ => "",
+    };
+    let authority = authority.strip_suffix(default_port).filter(|rest| !rest.is_empty()).unwrap_or(authority);
+    Ok(format!("{scheme}://{authority}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_taken_as_a_browser_sends_it() {
+        for (written, sent) in [
+            ("https://chat.example.com", "https://chat.example.com"),
+            ("HTTPS://Chat.Example.COM:443", "https://chat.example.com"),
+            ("http://localhost:3000", "http://localhost:3000"),
+            ("http://[::1]:80", "http://[::1]"),
+            ("app://obsidian.md", "app://obsidian.md"),
+            ("chrome-extension://abcdef", "chrome-extension://abcdef"),
+        ] {
+            assert_eq!(origin(written).as_deref(), Ok(sent));
+        }
+    }
+
+    #[test]
+    fn what_is_no_exact_origin_is_refused_with_what_to_write() {
+        for (written, words) in [
+            ("*", "list each origin"),
+            ("https://*.example.com", "list each origin"),
+            ("null", "every page"),
+            ("https://chat.example.com/", "write \"https://chat.example.com\""),
+            ("https://chat.example.com/app?x", "has no path"),
+            ("chat.example.com", "expected an origin"),
+            ("https://", "expected an origin"),
+            ("https://me@chat.example.com", "expected an origin"),
+            ("://x", "expected an origin"),
+        ] {
+            let refusal = origin(written).unwrap_err();
+            assert!(refusal.contains(words), "{written}: {refusal}");
+        }
+    }
+}
