@@ -24,12 +24,12 @@ use std::fmt::Arguments;
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
+use clap::error::ErrorKind as UsageErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use exit_code::Exit;
 
-use crate::config::{Config, Mistake, MistakeKind, Overrides};
+use crate::config::{Config, ConfigError, ErrorKind, Overrides};
 pub use summary::{Style, summary};
 
 /// An LLM gateway for Claude Code and every other client of the Messages API.
@@ -144,14 +144,14 @@ impl Server {
 
 /// The configuration as the gateway would start with it, `file` over the other files; what is wrong with it is told.
 fn configured(file: Option<PathBuf>) -> Result<Config, Exit> {
-    Config::load(&Overrides { config: file, ..Overrides::of_process() }).map_err(|mistakes| tell(&mistakes))
+    Config::load(&Overrides { config: file, ..Overrides::of_process() }).map_err(|errors| tell(&errors))
 }
 
-fn tell(mistakes: &[Mistake]) -> Exit {
-    for mistake in mistakes {
-        say(format_args!("vdm: {mistake}\n"));
+fn tell(errors: &[ConfigError]) -> Exit {
+    for error in errors {
+        say(format_args!("vdm: {error}\n"));
     }
-    let refused = mistakes.iter().any(|mistake| mistake.kind() == MistakeKind::Refused);
+    let refused = errors.iter().any(|error| error.kind() == ErrorKind::Unsupported);
     if refused { Exit::Usage } else { Exit::Failed }
 }
 
@@ -178,13 +178,13 @@ impl Version {
     }
 }
 
-/// Help and version were asked for; all else is a mistake in usage. A reader that has gone is not our fault.
+/// Help and version were asked for; all else is a error in usage. A reader that has gone is not our fault.
 fn explain(error: &clap::Error, arguments: &[OsString]) -> Exit {
-    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+    if matches!(error.kind(), UsageErrorKind::DisplayHelp | UsageErrorKind::DisplayVersion) {
         let _ = error.print();
         return Exit::Ok;
     }
-    let unknown = matches!(error.kind(), ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument);
+    let unknown = matches!(error.kind(), UsageErrorKind::InvalidSubcommand | UsageErrorKind::UnknownArgument);
     match migration_hints::advice(arguments).filter(|_| unknown) {
         Some(advice) => say(format_args!("vdm: {advice}\n")),
         None => drop(error.print()),

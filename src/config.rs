@@ -35,7 +35,7 @@ use vandamme_actors::upstream::ProxySettings;
 
 use base_url::Listener;
 pub(crate) use environment::prefix as variable_prefix;
-pub use error::{Mistake, MistakeKind};
+pub use error::{ConfigError, ErrorKind};
 use file::Presence;
 pub(crate) use file::of_user as user_file;
 use key_files::KeyFiles;
@@ -154,8 +154,8 @@ impl Config {
     /// Reads everything.
     ///
     /// # Errors
-    /// All mistakes of all layers at once.
-    pub fn load(overrides: &Overrides) -> Result<Self, Vec<Mistake>> {
+    /// All errors of all layers at once.
+    pub fn load(overrides: &Overrides) -> Result<Self, Vec<ConfigError>> {
         let mut reading = Reading::new(overrides);
         reading.add_all();
         reading.finish()
@@ -163,12 +163,12 @@ impl Config {
 }
 
 /// What the configuration says, as far as it can be read, and what is wrong with it.
-pub fn said(overrides: &Overrides) -> (Vec<Said>, Vec<Mistake>) {
+pub fn said(overrides: &Overrides) -> (Vec<Said>, Vec<ConfigError>) {
     let mut reading = Reading::new(overrides);
     reading.add_all();
     let said = Layer::merged(&reading.layers).map_or_else(|_| Vec::new(), |merged| provenance::all(&merged));
-    let mistakes = reading.finish().err().unwrap_or_default();
-    (said, mistakes)
+    let errors = reading.finish().err().unwrap_or_default();
+    (said, errors)
 }
 
 /// The name that is meant by one that nobody has, if one is near.
@@ -201,16 +201,16 @@ struct Reading<'a> {
     overrides: &'a Overrides,
     variables: Variables,
     layers: Vec<Layer>,
-    mistakes: Vec<Mistake>,
+    errors: Vec<ConfigError>,
     warnings: Vec<String>,
 }
 
 impl<'a> Reading<'a> {
     fn new(overrides: &'a Overrides) -> Self {
-        let mut mistakes = Vec::new();
+        let mut errors = Vec::new();
         let dotenv = overrides.working_directory.join(".env");
-        let variables = Variables::read(&overrides.environment, &dotenv, &mut mistakes);
-        Self { overrides, variables, layers: Vec::new(), mistakes, warnings: Vec::new() }
+        let variables = Variables::read(&overrides.environment, &dotenv, &mut errors);
+        Self { overrides, variables, layers: Vec::new(), errors, warnings: Vec::new() }
     }
 
     fn add_all(&mut self) {
@@ -218,7 +218,7 @@ impl<'a> Reading<'a> {
         // Which files hold keys is known when all layers are.
         let Ok(merged) = Layer::merged(&self.layers) else { return };
         let mut files = KeyFiles::read(&merged, &self.overrides.working_directory);
-        self.mistakes.append(&mut files.mistakes);
+        self.errors.append(&mut files.errors);
         self.warnings.append(&mut files.warnings);
         let keys = files.layer;
         self.layers.push(keys);
@@ -226,7 +226,7 @@ impl<'a> Reading<'a> {
 
     fn add(&mut self, origin: Origin) {
         let layer = match origin {
-            Origin::BuiltIn => Some(file::parse(file::BUILT_IN, file::DEFAULTS, &mut self.mistakes)),
+            Origin::BuiltIn => Some(file::parse(file::BUILT_IN, file::DEFAULTS, &mut self.errors)),
             Origin::UserFile => self
                 .overrides
                 .home
@@ -243,7 +243,7 @@ impl<'a> Reading<'a> {
     }
 
     fn file(&mut self, path: PathBuf, presence: Presence) -> Option<Layer> {
-        file::read(&path, presence, &mut self.mistakes)
+        file::read(&path, presence, &mut self.errors)
     }
 
     fn given_file(&mut self) -> Option<Layer> {
@@ -253,7 +253,7 @@ impl<'a> Reading<'a> {
 
     fn variables(&mut self) -> Layer {
         let known: Vec<_> = self.layers.iter().flat_map(|layer| layer.providers().to_vec()).collect();
-        environment::layer(&self.variables, &known, &mut self.mistakes)
+        environment::layer(&self.variables, &known, &mut self.errors)
     }
 
     fn command_line(&mut self) -> Layer {
@@ -261,7 +261,7 @@ impl<'a> Reading<'a> {
         if let Some(host) = &self.overrides.host {
             match value_type::Type::Host.check_variable(host) {
                 Ok(value) => layer.put(&["host"], value, "--host"),
-                Err(refusal) => self.mistakes.push(Mistake::new("--host", refusal)),
+                Err(refusal) => self.errors.push(ConfigError::new("--host", refusal)),
             }
         }
         if let Some(port) = self.overrides.port {
@@ -273,13 +273,13 @@ impl<'a> Reading<'a> {
         layer
     }
 
-    fn finish(mut self) -> Result<Config, Vec<Mistake>> {
+    fn finish(mut self) -> Result<Config, Vec<ConfigError>> {
         let merged = Layer::merged(&self.layers);
-        let merged = merged.map_err(|error| vec![Mistake::new("configuration", error.to_string())])?;
+        let merged = merged.map_err(|error| vec![ConfigError::new("configuration", error.to_string())])?;
         let config = self.config(&merged);
         match config {
-            Some(config) if self.mistakes.is_empty() => Ok(config),
-            Some(_) | None => Err(self.mistakes),
+            Some(config) if self.errors.is_empty() => Ok(config),
+            Some(_) | None => Err(self.errors),
         }
     }
 
@@ -299,9 +299,9 @@ impl<'a> Reading<'a> {
     fn proxies(&mut self) -> Arc<ProxySettings> {
         let read = ProxySettings::read(|name| self.overrides.environment.get(name).cloned());
         Arc::new(read.unwrap_or_else(|wrong| {
-            let mistake =
-                |name| Mistake::new(format!("environment variable {name}"), ProxySettings::EXPECTED);
-            self.mistakes.extend(wrong.into_iter().map(mistake));
+            let error =
+                |name| ConfigError::new(format!("environment variable {name}"), ProxySettings::EXPECTED);
+            self.errors.extend(wrong.into_iter().map(error));
             ProxySettings::default()
         }))
     }
@@ -314,7 +314,7 @@ impl<'a> Reading<'a> {
         let listener = Listener { host: host.clone(), port };
         let log_level_word = root.text("log-level")?.text.to_owned();
         let limits = limits::build(root.section("limits"));
-        let limits = limits.map_err(|error| self.mistakes.push(Mistake::new("[limits]", error))).ok()?;
+        let limits = limits.map_err(|error| self.errors.push(ConfigError::new("[limits]", error))).ok()?;
         let proxies = self.proxies();
         let mut builder = Builder::new(&self.layers, merged, &listener);
         builder.build_all();
@@ -330,7 +330,7 @@ impl<'a> Reading<'a> {
         builder.check_fallbacks();
         let default_profile = builder.default_profile(&profiles);
         let top_models = builder.top_models(&self.overrides.working_directory);
-        self.mistakes.append(&mut builder.mistakes);
+        self.errors.append(&mut builder.errors);
         let settings = Settings {
             keyless: builder.keyless(),
             providers: builder.registered,

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::exit_code::Exit;
 use super::setup::Setup;
 use super::{say, tell};
-use crate::config::{self, Config, Mistake, Overrides, Said};
+use crate::config::{self, Config, ConfigError, Overrides, Said};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Configuration {
@@ -89,7 +89,7 @@ impl Which {
 }
 
 impl Verdict {
-    fn against(mistakes: &[Mistake]) -> Self {
+    fn against(mistakes: &[ConfigError]) -> Self {
         let mistakes = mistakes.iter().map(ToString::to_string).collect();
         Self { valid: false, providers: Vec::new(), warnings: Vec::new(), mistakes }
     }

@@ -20,7 +20,7 @@ use self::answers::{Answers, Setting};
 use self::target::Target;
 use super::exit_code::Exit;
 use super::{say, tell};
-use crate::config::{self, Config, Mistake, Overrides};
+use crate::config::{self, Config, ConfigError, Overrides};
 
 #[derive(Args, Debug)]
 pub(super) struct Setup {
@@ -59,7 +59,7 @@ enum Stopped {
     Usage(String),
     Failed(String),
     /// Of the configuration as it is, or as it would be.
-    Mistakes(Vec<Mistake>),
+    Config(Vec<ConfigError>),
     /// The person who was asked went away.
     Cancelled,
 }
@@ -88,8 +88,8 @@ impl Setup {
                 say(format_args!("vdm: {text}; nothing was changed\n"));
                 Exit::Failed
             }
-            Err(Stopped::Mistakes(mistakes)) => {
-                let exit = tell(&mistakes);
+            Err(Stopped::Config(errors)) => {
+                let exit = tell(&errors);
                 say(format_args!("vdm: nothing was changed\n"));
                 exit
             }
@@ -118,7 +118,7 @@ impl Setup {
         if settings.is_empty() {
             return Err(Stopped::Failed("there is nothing to set".to_owned()));
         }
-        // As variables they stand above all files, so that a mistake shows whatever the file is.
+        // As variables they stand above all files, so that a error shows whatever the file is.
         self.check_default(&here.with(&settings)?)?;
         target.write(&settings).map_err(Stopped::Failed)?;
         here.warn_of_hidden(&settings, &target);
@@ -190,14 +190,14 @@ impl Machine {
         for Setting { variable, value, .. } in settings {
             overrides.environment.insert(variable.clone(), value.expose().to_owned());
         }
-        Config::load(&overrides).map_err(Stopped::Mistakes)
+        Config::load(&overrides).map_err(Stopped::Config)
     }
 
     /// A value that another layer sets is not the one that was just written.
     fn warn_of_hidden(&self, settings: &[Setting], target: &Target) {
-        let (said, mistakes) = config::said(&self.overrides);
-        for mistake in mistakes {
-            say(format_args!("warning: {mistake}\n"));
+        let (said, errors) = config::said(&self.overrides);
+        for error in errors {
+            say(format_args!("warning: {error}\n"));
         }
         let places: BTreeMap<_, _> =
             said.iter().map(|said| (said.key.as_str(), said.place.as_str())).collect();

@@ -4,7 +4,7 @@ use url::Url;
 use vandamme_actors::settings::{Api, Azure};
 
 use super::environment::prefix;
-use super::error::Mistake;
+use super::error::ConfigError;
 use super::layer::Placed;
 
 /// The domains below which Azure keeps its resources, those of its closed clouds included.
@@ -27,7 +27,7 @@ pub(super) fn read(
     (name, base_url): (&str, &str),
     stated: Option<Placed<'_>>,
     warnings: &mut Vec<String>,
-) -> Result<Option<Azure>, Mistake> {
+) -> Result<Option<Azure>, ConfigError> {
     let version = stated.filter(|stated| !stated.text.trim().is_empty()).map(version).transpose()?;
     match (api, version, base_url.ends_with("/openai/v1")) {
         (Api::Messages, Some((_, place)), _) => {
@@ -59,12 +59,12 @@ pub(super) fn read(
 }
 
 /// As it can stand in a query, with its place.
-fn version(Placed { text, place }: Placed<'_>) -> Result<(String, &str), Mistake> {
+fn version(Placed { text, place }: Placed<'_>) -> Result<(String, &str), ConfigError> {
     let text = text.trim();
     if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {
         return Ok((text.to_owned(), place));
     }
-    Err(Mistake::new(place, "expected an API version such as \"2024-10-21\" or \"preview\""))
+    Err(ConfigError::new(place, "expected an API version such as \"2024-10-21\" or \"preview\""))
 }
 
 fn host(base_url: &str) -> String {
@@ -83,7 +83,7 @@ mod tests {
         let mut warnings = vec![];
         let stated = stated.map(|text| Placed { text, place: "here" });
         let azure = read(api, ("az", base_url), stated, &mut warnings);
-        (azure.unwrap_or_else(|mistake| panic!("{mistake}")), warnings)
+        (azure.unwrap_or_else(|error| panic!("{error}")), warnings)
     }
 
     #[test]
@@ -117,11 +117,8 @@ mod tests {
     fn a_version_that_no_query_can_hold_is_a_mistake() {
         let stated = Some(Placed { text: "2024&x=1", place: "here" });
 
-        let mistake = read(Api::ChatCompletions, ("az", CLASSIC), stated, &mut vec![]).unwrap_err();
+        let error = read(Api::ChatCompletions, ("az", CLASSIC), stated, &mut vec![]).unwrap_err();
 
-        assert_eq!(
-            mistake.to_string(),
-            "here: expected an API version such as \"2024-10-21\" or \"preview\""
-        );
+        assert_eq!(error.to_string(), "here: expected an API version such as \"2024-10-21\" or \"preview\"");
     }
 }

@@ -2,7 +2,7 @@
 
 use config::ValueKind;
 
-use super::error::Mistake;
+use super::error::ConfigError;
 use super::headers;
 use super::layer::Layer;
 use super::schema::{PROVIDER_VARIABLES, PROXY_API_KEY, PROXY_API_KEY_FILE, VARIABLES, WhenEmpty};
@@ -35,7 +35,7 @@ const ALIAS: &str = "_ALIAS_";
 
 /// The layer of the variables. `known` are the providers that the files name. What concerns one provider is
 /// judged when that provider is built: a machine has many variables that end in `_API_KEY` and are not for us.
-pub(super) fn layer(variables: &Variables, known: &[String], mistakes: &mut Vec<Mistake>) -> Layer {
+pub(super) fn layer(variables: &Variables, known: &[String], errors: &mut Vec<ConfigError>) -> Layer {
     let mut layer = Layer::default();
     for schema in &VARIABLES {
         let Some(variable) = variables.find(schema.name) else { continue };
@@ -44,7 +44,7 @@ pub(super) fn layer(variables: &Variables, known: &[String], mistakes: &mut Vec<
         }
         match schema.kind.check_variable(&variable.text) {
             Ok(value) => layer.put(schema.path, value, &variable.place),
-            Err(refusal) => mistakes.push(Mistake::new(&variable.place, refusal)),
+            Err(refusal) => errors.push(ConfigError::new(&variable.place, refusal)),
         }
     }
     for (name, variable) in variables.iter().filter(|(_, variable)| !variable.text.trim().is_empty()) {
@@ -59,7 +59,7 @@ pub(super) fn layer(variables: &Variables, known: &[String], mistakes: &mut Vec<
                     let path = ["everywhere", "custom-headers", header.as_str()];
                     layer.put(&path, ValueKind::from(variable.text.clone()), &variable.place);
                 }
-                Err(refusal) => mistakes.push(Mistake::new(&variable.place, refusal)),
+                Err(refusal) => errors.push(ConfigError::new(&variable.place, refusal)),
             }
         }
     }
@@ -71,7 +71,7 @@ pub(super) fn layer(variables: &Variables, known: &[String], mistakes: &mut Vec<
             layer.put(&path, ValueKind::from("passthrough"), &variable.place);
         }
     }
-    mistakes.extend(oauth(variables, known));
+    errors.extend(oauth(variables, known));
     layer
 }
 
@@ -166,7 +166,7 @@ fn named(provider: &str, known: &[String]) -> String {
 }
 
 /// `{P}_AUTH_MODE=oauth` of anything that is, or was in the original, a provider.
-fn oauth<'a>(variables: &'a Variables, known: &'a [String]) -> impl Iterator<Item = Mistake> + 'a {
+fn oauth<'a>(variables: &'a Variables, known: &'a [String]) -> impl Iterator<Item = ConfigError> + 'a {
     let modes =
         variables.iter().filter_map(|(name, variable)| Some((name.strip_suffix("_AUTH_MODE")?, variable)));
     let oauth = modes.filter(|(_, variable)| variable.text.trim().eq_ignore_ascii_case("oauth"));
@@ -178,5 +178,5 @@ fn oauth<'a>(variables: &'a Variables, known: &'a [String]) -> impl Iterator<Ite
             || set("_API_KEY_FILE")
             || set("_BASE_URL")
     });
-    ours.map(|(_, variable)| Mistake::oauth(&variable.place))
+    ours.map(|(_, variable)| ConfigError::oauth(&variable.place))
 }

@@ -2,7 +2,7 @@
 
 use vandamme_actors::settings::Fallbacks;
 
-use super::error::Mistake;
+use super::error::ConfigError;
 use super::layer::{Placed, Section};
 use super::providers::Builder;
 use super::schema;
@@ -25,7 +25,7 @@ impl Builder<'_> {
         let owners = owners.flat_map(|kind| kind.names().into_iter().map(move |name| kind.section(name)));
         let lists = owners.flat_map(|owner| owner.section("fallbacks").texts());
         let known = || self.merged.providers().iter().map(String::as_str).chain([super::DEMO]);
-        let mut mistakes = Vec::new();
+        let mut errors = Vec::new();
         for (_, list) in lists {
             for target in each(list) {
                 let provider = target.trim_start_matches('!').split(':').next().unwrap_or_default();
@@ -35,9 +35,9 @@ impl Builder<'_> {
                 let meant = schema::suggestion(provider, known());
                 let meant = meant.map_or_else(String::new, |name| format!("; did you mean \"{name}:…\"?"));
                 let text = format!("fallback {target:?}: there is no provider {provider:?}{meant}");
-                mistakes.push(Mistake::new(list.place, text));
+                errors.push(ConfigError::new(list.place, text));
             }
         }
-        self.mistakes.append(&mut mistakes);
+        self.errors.append(&mut errors);
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use toml_edit::{Document, Item, Key, TableLike};
 use vandamme_actors::settings::EVERY_NAME;
 
-use super::error::Mistake;
+use super::error::ConfigError;
 use super::layer::Layer;
 use super::schema::{self, Keys};
 use super::value_type::{self, Kind, Raw, Type};
@@ -23,13 +23,15 @@ pub(super) enum Presence {
 }
 
 /// A file's layer; `None` if it does not exist and need not, or if it cannot be read.
-pub(super) fn read(path: &Path, presence: Presence, mistakes: &mut Vec<Mistake>) -> Option<Layer> {
+pub(super) fn read(path: &Path, presence: Presence, errors: &mut Vec<ConfigError>) -> Option<Layer> {
     match std::fs::read_to_string(path) {
-        Ok(text) => Some(parse(&path.display().to_string(), &text, mistakes)),
+        Ok(text) => Some(parse(&path.display().to_string(), &text, errors)),
         Err(error) if presence == Presence::Optional && is_absent(&error) => None,
         Err(error) => {
-            mistakes
-                .push(Mistake::new(path.display().to_string(), format!("cannot read this file: {error}")));
+            errors.push(ConfigError::new(
+                path.display().to_string(),
+                format!("cannot read this file: {error}"),
+            ));
             None
         }
     }
@@ -41,8 +43,8 @@ fn is_absent(error: &std::io::Error) -> bool {
 }
 
 /// A text's layer, without what is wrong in it.
-pub(super) fn parse(label: &str, text: &str, mistakes: &mut Vec<Mistake>) -> Layer {
-    let mut reader = Reader { label, text, layer: Layer::default(), mistakes };
+pub(super) fn parse(label: &str, text: &str, errors: &mut Vec<ConfigError>) -> Layer {
+    let mut reader = Reader { label, text, layer: Layer::default(), errors };
     match Document::parse(text) {
         Ok(document) => reader.document(document.as_table()),
         Err(error) => reader.syntax(&error),
@@ -64,14 +66,14 @@ struct Reader<'a> {
     label: &'a str,
     text: &'a str,
     layer: Layer,
-    mistakes: &'a mut Vec<Mistake>,
+    errors: &'a mut Vec<ConfigError>,
 }
 
 impl Reader<'_> {
     fn syntax(&mut self, error: &toml_edit::TomlError) {
         let place = self.at(error.span().map_or(0, |span| span.start));
         let message = error.message().replace('\n', ", ");
-        self.mistakes.push(Mistake::new(place, format!("this is not TOML: {message}")));
+        self.errors.push(ConfigError::new(place, format!("this is not TOML: {message}")));
     }
 
     fn document(&mut self, table: &dyn TableLike) {
@@ -150,7 +152,7 @@ impl Reader<'_> {
     fn auth_mode(&mut self, path: &[&str], entry: (&Key, &Item)) {
         if entry.1.as_str().is_some_and(|mode| mode.eq_ignore_ascii_case("oauth")) {
             let place = self.key(entry.0, &path[..path.len() - 1]);
-            self.mistakes.push(Mistake::oauth(place));
+            self.errors.push(ConfigError::oauth(place));
         } else {
             self.value(path, entry, |raw| Type::OneOf(&["passthrough"]).check(raw));
         }
@@ -195,7 +197,7 @@ impl Reader<'_> {
     }
 
     fn wrong(&mut self, place: &str, text: impl Into<String>) {
-        self.mistakes.push(Mistake::new(place, text));
+        self.errors.push(ConfigError::new(place, text));
     }
 
     fn key(&self, key: &Key, path: &[&str]) -> String {

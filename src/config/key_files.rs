@@ -8,7 +8,7 @@ use std::path::Path;
 use config::ValueKind;
 
 use super::environment::prefix;
-use super::error::Mistake;
+use super::error::ConfigError;
 use super::layer::{Layer, Placed, Section};
 
 /// What a file may hold, in bytes.
@@ -21,7 +21,7 @@ pub(super) struct KeyFiles<'a> {
     merged: &'a Layer,
     directory: &'a Path,
     pub(super) layer: Layer,
-    pub(super) mistakes: Vec<Mistake>,
+    pub(super) errors: Vec<ConfigError>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -29,7 +29,7 @@ impl<'a> KeyFiles<'a> {
     /// A relative path starts at `directory`.
     pub(super) fn read(merged: &'a Layer, directory: &'a Path) -> Self {
         let mut files =
-            Self { merged, directory, layer: Layer::default(), mistakes: Vec::new(), warnings: Vec::new() };
+            Self { merged, directory, layer: Layer::default(), errors: Vec::new(), warnings: Vec::new() };
         for name in merged.providers() {
             files.of_provider(name);
         }
@@ -40,8 +40,8 @@ impl<'a> KeyFiles<'a> {
     fn of_provider(&mut self, name: &str) {
         let section = self.merged.root().section("providers").section(name);
         let Some(file) = section.text("api-key-file") else { return };
-        if let Some(mistake) = both(section, ("api-key", file)) {
-            return self.mistakes.push(mistake);
+        if let Some(error) = both(section, ("api-key", file)) {
+            return self.errors.push(error);
         }
         match self.words(file.text) {
             Ok(keys) => self.layer.put(&["providers", name, "api-key"], ValueKind::from(keys), file.text),
@@ -50,23 +50,23 @@ impl<'a> KeyFiles<'a> {
                 let missing = format!("{}_BASE_URL", prefix(name));
                 self.warnings.push(format!("{}: {refusal}; to use {name}, set {missing} too", file.place));
             }
-            Err(refusal) => self.mistakes.push(Mistake::new(file.place, refusal)),
+            Err(refusal) => self.errors.push(ConfigError::new(file.place, refusal)),
         }
     }
 
     fn of_the_gateway(&mut self) {
         let root = self.merged.root();
         let Some(file) = root.text("proxy-api-key-file") else { return };
-        if let Some(mistake) = both(root, ("proxy-api-key", file)) {
-            return self.mistakes.push(mistake);
+        if let Some(error) = both(root, ("proxy-api-key", file)) {
+            return self.errors.push(error);
         }
         match self.words(file.text) {
             Ok(key) if key.contains(' ') => {
                 let text = format!("{} holds several words, but the gateway has one key", file.text);
-                self.mistakes.push(Mistake::new(file.place, text));
+                self.errors.push(ConfigError::new(file.place, text));
             }
             Ok(key) => self.layer.put(&["proxy-api-key"], ValueKind::from(key), file.text),
-            Err(refusal) => self.mistakes.push(Mistake::new(file.place, refusal)),
+            Err(refusal) => self.errors.push(ConfigError::new(file.place, refusal)),
         }
     }
 
@@ -94,10 +94,10 @@ impl<'a> KeyFiles<'a> {
     }
 }
 
-fn both(section: Section<'_>, (key, file): (&str, Placed<'_>)) -> Option<Mistake> {
+fn both(section: Section<'_>, (key, file): (&str, Placed<'_>)) -> Option<ConfigError> {
     let stated = section.text(key).filter(|stated| !stated.text.trim().is_empty())?;
     let text = format!("the key is set twice: here as a file and by {}; take one away", stated.place);
-    Some(Mistake::new(file.place, text))
+    Some(ConfigError::new(file.place, text))
 }
 
 #[cfg(unix)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use config::{ConfigError, Map, Source, Value, ValueKind};
+use config::{Map, Source, Value, ValueKind};
 
 use super::Origin;
 
@@ -58,7 +58,7 @@ impl Layer {
     }
 
     /// All layers as one, later ones over earlier ones, value by value.
-    pub(super) fn merged(layers: &[Self]) -> Result<Self, ConfigError> {
+    pub(super) fn merged(layers: &[Self]) -> Result<Self, config::ConfigError> {
         let sources = layers.iter().cloned();
         let merged = sources.fold(config::Config::builder(), |all, layer| all.add_source(layer)).build()?;
         let mut providers = Vec::new();
@@ -89,7 +89,7 @@ impl Source for Layer {
         Box::new(self.clone())
     }
 
-    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+    fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
         Ok(self.tree.clone())
     }
 }

@@ -16,7 +16,7 @@ use super::azure;
 use super::base_url::{self, Listener};
 use super::edits;
 use super::environment::{self, prefix};
-use super::error::Mistake;
+use super::error::ConfigError;
 use super::fallbacks;
 use super::headers;
 use super::layer::{Layer, Placed, Section};
@@ -42,7 +42,7 @@ pub(super) struct Builder<'a> {
     pub(super) registered: Vec<Arc<ProviderSettings>>,
     pub(super) partial: Vec<PartialProvider>,
     pub(super) warnings: Vec<String>,
-    pub(super) mistakes: Vec<Mistake>,
+    pub(super) errors: Vec<ConfigError>,
 }
 
 impl<'a> Builder<'a> {
@@ -54,7 +54,7 @@ impl<'a> Builder<'a> {
             registered: Vec::new(),
             partial: Vec::new(),
             warnings: Vec::new(),
-            mistakes: Vec::new(),
+            errors: Vec::new(),
         }
     }
 
@@ -73,7 +73,7 @@ impl<'a> Builder<'a> {
             && !is_passthrough(keys.text)
         {
             let text = "this provider has keys, too; it has them or takes its clients', not both";
-            return self.mistakes.push(Mistake::new(mode.place, text));
+            return self.errors.push(ConfigError::new(mode.place, text));
         }
         let Some(keys) = stated.or(mode).or_else(|| self.without_key(name)) else { return };
         if self.is_refused(keys) {
@@ -83,9 +83,9 @@ impl<'a> Builder<'a> {
             BaseUrl::Usable(url) => self.register(name, section, (keys, url)),
             BaseUrl::Missing => self.leave_partial(name, None),
             BaseUrl::Ours(place) => self.leave_partial(name, Some(&place)),
-            BaseUrl::Wrong(mistake) => {
-                self.mistakes.push(mistake);
-                // Nothing starts now; the rest is looked at for its own mistakes.
+            BaseUrl::Wrong(error) => {
+                self.errors.push(error);
+                // Nothing starts now; the rest is looked at for its own errors.
                 self.register(name, section, (keys, String::new()));
             }
         }
@@ -142,14 +142,14 @@ impl<'a> Builder<'a> {
     fn is_refused(&mut self, keys: Placed<'_>) -> bool {
         let is = |word: &str| keys.text.split_whitespace().any(|key| key.eq_ignore_ascii_case(word));
         if is("!OAUTH") {
-            self.mistakes.push(Mistake::oauth(keys.place));
+            self.errors.push(ConfigError::oauth(keys.place));
             return true;
         }
         if is(PASSTHROUGH) && keys.text.split_whitespace().count() > 1 {
             let text = format!(
                 "{PASSTHROUGH} (the client's own key) stands alone: a provider has keys or takes its clients'"
             );
-            self.mistakes.push(Mistake::new(keys.place, text));
+            self.errors.push(ConfigError::new(keys.place, text));
             return true;
         }
         false
@@ -164,7 +164,7 @@ impl<'a> Builder<'a> {
             match base_url::parse(text) {
                 Ok(url) if self.listener.is(&url) => ours = ours.or(Some(place)),
                 Ok(url) => return self.usable(self.with_path(name, &url), ours),
-                Err(refusal) => return BaseUrl::Wrong(Mistake::new(place, refusal)),
+                Err(refusal) => return BaseUrl::Wrong(ConfigError::new(place, refusal)),
             }
         }
         ours.map_or(BaseUrl::Missing, |place| BaseUrl::Ours(place.to_owned()))
@@ -206,7 +206,7 @@ impl<'a> Builder<'a> {
     fn register(&mut self, name: &str, section: Section<'_>, (keys, base_url): (Placed<'_>, String)) {
         if name == super::DEMO {
             let text = "demo is the name of the embedded provider; choose another";
-            return self.mistakes.push(Mistake::new(keys.place, text));
+            return self.errors.push(ConfigError::new(keys.place, text));
         }
         let api = self.api(section);
         let dialect = dialect(section, &base_url, self.merged.root());
@@ -216,8 +216,8 @@ impl<'a> Builder<'a> {
             name: name.into(),
             api,
             base_url,
-            azure: azure.unwrap_or_else(|mistake| {
-                self.mistakes.push(mistake);
+            azure: azure.unwrap_or_else(|error| {
+                self.errors.push(error);
                 None
             }),
             keys: if passthrough { Vec::new() } else { self.keys(name, keys) },
@@ -245,7 +245,7 @@ impl<'a> Builder<'a> {
             "anthropic" => Api::Messages,
             _ => {
                 let text = format!("expected \"openai\" or \"anthropic\", found {text:?}");
-                self.mistakes.push(Mistake::new(place, text));
+                self.errors.push(ConfigError::new(place, text));
                 Api::ChatCompletions
             }
         }
@@ -253,8 +253,8 @@ impl<'a> Builder<'a> {
 
     fn middleware(&mut self, section: Section<'_>) -> Chain {
         let chain = middleware::chain(section, self.merged.root().section("defaults"));
-        chain.unwrap_or_else(|mistake| {
-            self.mistakes.push(mistake);
+        chain.unwrap_or_else(|error| {
+            self.errors.push(error);
             Chain::default()
         })
     }
@@ -272,7 +272,7 @@ impl<'a> Builder<'a> {
         }
         if !words.iter().all(|word| word.bytes().all(|byte| byte.is_ascii_graphic())) {
             let text = "a key holds characters that no header can carry; copy the key again";
-            self.mistakes.push(Mistake::new(place, text));
+            self.errors.push(ConfigError::new(place, text));
         }
         words.into_iter().map(ApiKey::new).collect()
     }
@@ -287,7 +287,7 @@ impl<'a> Builder<'a> {
         for (name, Placed { text, place }) in for_all.into_iter().chain(own) {
             match headers::parse(name, text) {
                 Ok(header) => headers.push(header),
-                Err(refusal) => self.mistakes.push(Mistake::new(place, refusal)),
+                Err(refusal) => self.errors.push(ConfigError::new(place, refusal)),
             }
         }
         headers
@@ -327,7 +327,7 @@ enum BaseUrl {
     Missing,
     /// All that is stated is our own listener; the place of the highest.
     Ours(String),
-    Wrong(Mistake),
+    Wrong(ConfigError),
 }
 
 /// OpenAI's own API. Others that copy it do not take all that it takes.

@@ -11,8 +11,8 @@ use vandamme_protocol::bridge::messages_over_chat::{Dialect, Reasoning, Replay};
 use super::*;
 
 mod built_in;
+mod errors;
 mod key_files;
-mod mistakes;
 mod original;
 mod routes;
 mod thinking;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use vandamme_actors::settings::{ProviderSettings, Ranking, TopModels};
 
-use super::error::Mistake;
+use super::error::ConfigError;
 use super::layer::{Placed, Section};
 use super::providers::Builder;
 use crate::demo;
@@ -72,7 +72,7 @@ impl Builder<'_> {
     ) -> Option<Ranking> {
         let Some(Placed { text, place }) = defaults.text("top-models-rankings-file") else {
             let text = "manual_rankings needs a file: set TOP_MODELS_RANKINGS_FILE to a TOML file with [[models]] and their ids";
-            self.mistakes.push(Mistake::new(source.place, text));
+            self.errors.push(ConfigError::new(source.place, text));
             return None;
         };
         let file = directory.join(text.trim());
@@ -89,7 +89,7 @@ impl Builder<'_> {
         match ids {
             Ok(ids) => Some(Ranking { file, ids }),
             Err(wrong) => {
-                self.mistakes.push(Mistake::new(place, wrong));
+                self.errors.push(ConfigError::new(place, wrong));
                 None
             }
         }

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::rc::Rc;
 
-use super::error::Mistake;
+use super::error::ConfigError;
 
 /// Every variable that is set, empty ones too.
 #[derive(Clone, Default)]
@@ -24,9 +24,9 @@ impl Variables {
     pub(super) fn read(
         environment: &BTreeMap<String, String>,
         dotenv: &Path,
-        mistakes: &mut Vec<Mistake>,
+        errors: &mut Vec<ConfigError>,
     ) -> Self {
-        let mut variables = read_file(dotenv, mistakes);
+        let mut variables = read_file(dotenv, errors);
         for (name, text) in environment {
             let place = format!("environment variable {name}");
             variables.insert(name.clone(), Variable { text: text.clone(), place });
@@ -43,22 +43,24 @@ impl Variables {
     }
 }
 
-fn read_file(path: &Path, mistakes: &mut Vec<Mistake>) -> BTreeMap<String, Variable> {
+fn read_file(path: &Path, errors: &mut Vec<ConfigError>) -> BTreeMap<String, Variable> {
     match std::fs::read_to_string(path) {
-        Ok(text) => parse(&path.display().to_string(), &text, mistakes),
+        Ok(text) => parse(&path.display().to_string(), &text, errors),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             BTreeMap::new()
         }
         Err(error) => {
-            mistakes
-                .push(Mistake::new(path.display().to_string(), format!("cannot read this file: {error}")));
+            errors.push(ConfigError::new(
+                path.display().to_string(),
+                format!("cannot read this file: {error}"),
+            ));
             BTreeMap::new()
         }
     }
 }
 
 /// The last line of a name wins. The text of a malformed line may hold a key and is not repeated.
-fn parse(label: &str, text: &str, mistakes: &mut Vec<Mistake>) -> BTreeMap<String, Variable> {
+fn parse(label: &str, text: &str, errors: &mut Vec<ConfigError>) -> BTreeMap<String, Variable> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let lines = Rc::new(Cell::new(0));
     let reader = LineByLine { rest: text.as_bytes(), inside_line: false, lines: Rc::clone(&lines) };
@@ -70,20 +72,20 @@ fn parse(label: &str, text: &str, mistakes: &mut Vec<Mistake>) -> BTreeMap<Strin
                 let place = format!("{label}:{line}: {name}");
                 variables.insert(name, Variable { text, place });
             }
-            Err(error) => mistakes.push(malformed(label, line, &error)),
+            Err(error) => errors.push(malformed(label, line, &error)),
         }
     }
     variables
 }
 
-fn malformed(label: &str, last: usize, error: &dotenvy::Error) -> Mistake {
+fn malformed(label: &str, last: usize, error: &dotenvy::Error) -> ConfigError {
     let spanned = if let dotenvy::Error::LineParse(text, _) = error {
         text.trim_end().matches('\n').count()
     } else {
         0
     };
     let text = "expected NAME=value; a value with blanks or quotes stands in quotes, and a quote must end";
-    Mistake::new(format!("{label}:{}", last.saturating_sub(spanned)), text)
+    ConfigError::new(format!("{label}:{}", last.saturating_sub(spanned)), text)
 }
 
 /// Gives one line at each read, so that whoever reads through a buffer has never read past the line it is at:
@@ -114,16 +116,16 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> (BTreeMap<String, Variable>, Vec<String>) {
-        let mut mistakes = Vec::new();
-        let variables = parse(".env", text, &mut mistakes);
-        (variables, mistakes.iter().map(ToString::to_string).collect())
+        let mut errors = Vec::new();
+        let variables = parse(".env", text, &mut errors);
+        (variables, errors.iter().map(ToString::to_string).collect())
     }
 
     #[test]
     fn quotes_exports_comments_and_references_are_understood() {
         let text = "# c\nA=1\nexport B=\"x y\" # c\n\nC='${A}'\nD=${A}2\nA_B=last\nA_B=wins\n";
-        let (variables, mistakes) = parsed(text);
-        assert!(mistakes.is_empty(), "{mistakes:?}");
+        let (variables, errors) = parsed(text);
+        assert!(errors.is_empty(), "{errors:?}");
         let texts: Vec<_> = variables.values().map(|v| v.text.as_str()).collect();
         assert_eq!(texts, ["1", "wins", "x y", "${A}", "12"]);
         assert_eq!(variables["B"].place, ".env:3: B");
@@ -135,10 +137,10 @@ mod tests {
         let long = "X".repeat(20_000);
         let text =
             format!("A=1\n# c\nOPENAI_API_KEY canary\nLONG={long}\nB=canary two words\nC=\"canary\nD=2\n");
-        let (variables, mistakes) = parsed(&text);
+        let (variables, errors) = parsed(&text);
         assert_eq!(variables.keys().collect::<Vec<_>>(), ["A", "LONG"]);
-        let places: Vec<_> = mistakes.iter().map(|m| m.split_once(": ").unwrap().0).collect();
+        let places: Vec<_> = errors.iter().map(|m| m.split_once(": ").unwrap().0).collect();
         assert_eq!(places, [".env:3", ".env:5", ".env:6"]);
-        assert!(!mistakes.concat().contains("canary"));
+        assert!(!errors.concat().contains("canary"));
     }
 }

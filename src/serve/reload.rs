@@ -73,7 +73,7 @@ impl Reloader {
         load(self.origin.clone()).await.map(drop)
     }
 
-    /// The error has one line for each mistake, the same as `vdm config validate`.
+    /// The error has one line for each error, the same as `vdm config validate`.
     pub(super) async fn reload(
         &mut self,
         gateway: &Gateway,
@@ -129,7 +129,7 @@ async fn load(origin: Overrides) -> Result<Config, Vec<String>> {
         return Err(vec![format!("the configuration cannot be read: {error}")]);
     }
     match timeout(PATIENCE, loaded).await {
-        Ok(Ok(config)) => config.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect()),
+        Ok(Ok(config)) => config.map_err(|errors| errors.iter().map(ToString::to_string).collect()),
         Ok(Err(_)) => {
             READING.store(false, Ordering::Release);
             Err(vec!["reading the configuration failed by a fault of vdm itself".to_owned()])

@@ -100,8 +100,8 @@ fn known(here: &Machine, now: &Config, name: String) -> Result<Provider, Stopped
                 let base_url = trial.providers.into_iter().find_map(|provider| provider.base_url);
                 return Ok(Provider { name, keys: None, base_url, api_format: None });
             }
-            Err(Stopped::Mistakes(mistakes)) => {
-                let _ = crate::cli::tell(&mistakes);
+            Err(Stopped::Config(errors)) => {
+                let _ = crate::cli::tell(&errors);
             }
             Err(other) => return Err(other),
         }
@@ -133,8 +133,8 @@ fn unknown(here: &Machine, answers: &Answers) -> Result<Provider, Stopped> {
                 let provider = providers.next().map(|provider| Provider { keys: None, ..provider });
                 return provider.ok_or(Stopped::Cancelled);
             }
-            Err(Stopped::Mistakes(mistakes)) => {
-                let _ = crate::cli::tell(&mistakes);
+            Err(Stopped::Config(errors)) => {
+                let _ = crate::cli::tell(&errors);
             }
             Err(other) => return Err(other),
         }
@@ -163,8 +163,8 @@ fn with_key(here: &Machine, now: &Config, answers: &mut Answers) -> Result<Optio
         }
         let config = match here.with(&answers.settings()) {
             Ok(config) => config,
-            Err(Stopped::Mistakes(mistakes)) => {
-                let _ = crate::cli::tell(&mistakes);
+            Err(Stopped::Config(errors)) => {
+                let _ = crate::cli::tell(&errors);
                 continue;
             }
             Err(other) => return Err(other),
