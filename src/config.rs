@@ -37,10 +37,10 @@ use base_url::Listener;
 pub(crate) use environment::prefix as variable_prefix;
 pub use error::{ConfigError, ErrorKind};
 use file::Presence;
-pub(crate) use file::of_user as user_file;
+pub(crate) use file::user_path as user_file;
 use key_files::KeyFiles;
 use layer::{Layer, Section};
-pub use provenance::{Documented, Said};
+pub use provenance::{ConfigValue, VariableDoc};
 use providers::Builder;
 use variables::Variables;
 
@@ -63,7 +63,7 @@ pub struct Config {
     /// One line each, to be told at the start.
     pub warnings: Vec<String>,
     /// Every value with its place.
-    pub said: Vec<Said>,
+    pub values: Vec<ConfigValue>,
 }
 
 /// When the embedded provider answers.
@@ -163,12 +163,13 @@ impl Config {
 }
 
 /// What the configuration says, as far as it can be read, and what is wrong with it.
-pub fn said(overrides: &Overrides) -> (Vec<Said>, Vec<ConfigError>) {
+pub fn provenance(overrides: &Overrides) -> (Vec<ConfigValue>, Vec<ConfigError>) {
     let mut reading = Reading::new(overrides);
     reading.add_all();
-    let said = Layer::merged(&reading.layers).map_or_else(|_| Vec::new(), |merged| provenance::all(&merged));
+    let values =
+        Layer::merged(&reading.layers).map_or_else(|_| Vec::new(), |merged| provenance::all(&merged));
     let errors = reading.finish().err().unwrap_or_default();
-    (said, errors)
+    (values, errors)
 }
 
 /// The name that is meant by one that nobody has, if one is near.
@@ -177,7 +178,7 @@ pub(crate) fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -
 }
 
 /// Every variable that is read.
-pub fn variables() -> Vec<Documented> {
+pub fn variables() -> Vec<VariableDoc> {
     provenance::variables()
 }
 
@@ -231,7 +232,7 @@ impl<'a> Reading<'a> {
                 .overrides
                 .home
                 .as_deref()
-                .and_then(|home| self.file(file::of_user(home), Presence::Optional)),
+                .and_then(|home| self.file(file::user_path(home), Presence::Optional)),
             Origin::LocalFile => {
                 self.file(self.overrides.working_directory.join(file::NAME), Presence::Optional)
             }
@@ -239,7 +240,7 @@ impl<'a> Reading<'a> {
             Origin::Variables => Some(self.variables()),
             Origin::CommandLine => Some(self.command_line()),
         };
-        self.layers.extend(layer.map(|layer| layer.of(origin)));
+        self.layers.extend(layer.map(|layer| layer.with_origin(origin)));
     }
 
     fn file(&mut self, path: PathBuf, presence: Presence) -> Option<Layer> {
@@ -259,7 +260,7 @@ impl<'a> Reading<'a> {
     fn command_line(&mut self) -> Layer {
         let mut layer = Layer::default();
         if let Some(host) = &self.overrides.host {
-            match value_type::Type::Host.check_variable(host) {
+            match value_type::ValueType::Host.check_variable(host) {
                 Ok(value) => layer.put(&["host"], value, "--host"),
                 Err(refusal) => self.errors.push(ConfigError::new("--host", refusal)),
             }
@@ -349,7 +350,7 @@ impl<'a> Reading<'a> {
         let mut warnings = std::mem::take(&mut self.warnings);
         warnings.append(&mut builder.warnings);
         let log_level = level(&log_level_word);
-        let said = provenance::all(merged);
+        let values = provenance::all(merged);
         let mut config = Config {
             host,
             port,
@@ -360,7 +361,7 @@ impl<'a> Reading<'a> {
             proxies,
             demo,
             warnings,
-            said,
+            values,
         };
         let routes = Routes::new(&config.settings_with_demo(), Snapshot::new(Lists::new()));
         config.warnings.extend(routes.mistakes().iter().map(ToString::to_string));

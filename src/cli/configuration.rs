@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::exit_code::Exit;
 use super::setup::Setup;
 use super::{say, tell};
-use crate::config::{self, Config, ConfigError, Overrides, Said};
+use crate::config::{self, Config, ConfigError, ConfigValue, Overrides};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Configuration {
@@ -79,11 +79,11 @@ impl Which {
 
     fn show(self) -> Exit {
         let overrides = Overrides { config: self.config, ..Overrides::of_process() };
-        let (said, mistakes) = config::said(&overrides);
+        let (values, mistakes) = config::provenance(&overrides);
         for mistake in &mistakes {
             say(format_args!("vdm: {mistake}\n"));
         }
-        let _ = if self.json { print_json(&said) } else { print_said(&said) };
+        let _ = if self.json { print_json(&values) } else { print_values(&values) };
         if mistakes.is_empty() { Exit::Ok } else { Exit::Failed }
     }
 }
@@ -119,21 +119,25 @@ fn print_json<T: Serialize>(value: &T) -> Result<()> {
     writeln!(std::io::stdout(), "{json}")
 }
 
-fn print_said(said: &[Said]) -> Result<()> {
-    let width =
-        said.iter().map(|said| said.key.len() + said.value.len() + 3).max().unwrap_or_default().min(60);
+fn print_values(values: &[ConfigValue]) -> Result<()> {
+    let width = values
+        .iter()
+        .map(|setting| setting.key.len() + setting.value.len() + 3)
+        .max()
+        .unwrap_or_default()
+        .min(60);
     let mut out = std::io::stdout();
-    for Said { key, value, place } in said {
+    for ConfigValue { key, value, place } in values {
         let setting = format!("{key} = {value}");
         writeln!(out, "{setting:width$}  # {place}")?;
     }
     Ok(())
 }
 
-fn print_variables(variables: &[config::Documented]) -> Result<()> {
+fn print_variables(variables: &[config::VariableDoc]) -> Result<()> {
     let width = variables.iter().map(|variable| variable.name.len()).max().unwrap_or_default();
     let mut out = std::io::stdout();
-    for config::Documented { name, about } in variables {
+    for config::VariableDoc { name, about } in variables {
         writeln!(out, "{name:width$}  {about}")?;
     }
     Ok(())

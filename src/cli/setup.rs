@@ -4,10 +4,10 @@
 mod answers;
 mod dotenv;
 mod flags;
+mod key_check;
 mod questions;
 mod target;
 mod toml;
-mod trial;
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
@@ -54,7 +54,7 @@ pub(super) struct Setup {
 }
 
 /// Why nothing was written.
-enum Stopped {
+enum SetupError {
     /// What was asked makes no sense.
     Usage(String),
     Failed(String),
@@ -66,10 +66,10 @@ enum Stopped {
 
 /// What the result says.
 #[derive(Serialize)]
-struct Written {
+struct SetupReport {
     file: String,
     set: Vec<String>,
-    tried: Vec<trial::Tried>,
+    tried: Vec<key_check::KeyCheck>,
 }
 
 impl Setup {
@@ -80,59 +80,60 @@ impl Setup {
                 let _ = if self.json { written.print_json() } else { written.print_words() };
                 Exit::Ok
             }
-            Err(Stopped::Usage(text)) => {
+            Err(SetupError::Usage(text)) => {
                 say(format_args!("vdm: {text}\n"));
                 Exit::Usage
             }
-            Err(Stopped::Failed(text)) => {
+            Err(SetupError::Failed(text)) => {
                 say(format_args!("vdm: {text}; nothing was changed\n"));
                 Exit::Failed
             }
-            Err(Stopped::Config(errors)) => {
+            Err(SetupError::Config(errors)) => {
                 let exit = tell(&errors);
                 say(format_args!("vdm: nothing was changed\n"));
                 exit
             }
-            Err(Stopped::Cancelled) => {
+            Err(SetupError::Cancelled) => {
                 say(format_args!("vdm: setup was cancelled; nothing was changed\n"));
                 Exit::Failed
             }
         }
     }
 
-    fn set_up(&self) -> Result<Written, Stopped> {
-        let here = Machine { overrides: Overrides::of_process() };
-        let now = here.with(&[])?;
-        let (answers, tried, path) = if self.says_something() {
+    fn set_up(&self) -> Result<SetupReport, SetupError> {
+        let context = Context { overrides: Overrides::of_process() };
+        let now = context.with(&[])?;
+        let (answers, tried, path) = if self.has_answers() {
             let answers = flags::answers(self, &now)?;
-            let tried = self.try_all(&here, &answers)?;
+            let tried = self.try_all(&context, &answers)?;
             (answers, tried, self.write.clone())
         } else if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
-            questions::ask(&here, &now, self.write.clone())?
+            questions::ask(&context, &now, self.write.clone())?
         } else {
             let text = "setup asks questions, and there is no terminal; say it all by flags, such as --provider NAME";
-            return Err(Stopped::Usage(text.to_owned()));
+            return Err(SetupError::Usage(text.to_owned()));
         };
-        let target = Target::open(path.unwrap_or_else(|| PathBuf::from(".env"))).map_err(Stopped::Failed)?;
+        let target =
+            Target::open(path.unwrap_or_else(|| PathBuf::from(".env"))).map_err(SetupError::Failed)?;
         let settings = answers.settings();
         if settings.is_empty() {
-            return Err(Stopped::Failed("there is nothing to set".to_owned()));
+            return Err(SetupError::Failed("there is nothing to set".to_owned()));
         }
         // As variables they stand above all files, so that a error shows whatever the file is.
-        self.check_default(&here.with(&settings)?)?;
-        target.write(&settings).map_err(Stopped::Failed)?;
-        here.warn_of_hidden(&settings, &target);
+        self.check_default(&context.with(&settings)?)?;
+        target.write(&settings).map_err(SetupError::Failed)?;
+        context.warn_of_hidden(&settings, &target);
         let set = settings.iter().map(|setting| setting.variable.clone()).collect();
-        Ok(Written { file: target.path().display().to_string(), set, tried })
+        Ok(SetupReport { file: target.path().display().to_string(), set, tried })
     }
 
-    fn says_something(&self) -> bool {
+    fn has_answers(&self) -> bool {
         let lists = [&self.provider, &self.base_url, &self.api_format, &self.alias];
         lists.iter().any(|list| !list.is_empty()) || self.default.is_some() || self.keys.is_some()
     }
 
     /// The gateway would take another one and warn; whoever names one here is told before it is written.
-    fn check_default(&self, config: &Config) -> Result<(), Stopped> {
+    fn check_default(&self, config: &Config) -> Result<(), SetupError> {
         let Some(name) = &self.default else { return Ok(()) };
         let settings = config.settings_with_demo();
         let providers = settings.providers.iter().map(|provider| &*provider.name);
@@ -143,21 +144,21 @@ impl Setup {
         }
         let names: Vec<_> = settings.providers.iter().map(|provider| &*provider.name).collect();
         let names = names.join(", ");
-        Err(Stopped::Usage(format!(
+        Err(SetupError::Usage(format!(
             "--default {name}: no provider with a key, and no profile; providers: {names}"
         )))
     }
 
-    fn try_all(&self, here: &Machine, answers: &Answers) -> Result<Vec<trial::Tried>, Stopped> {
+    fn try_all(&self, context: &Context, answers: &Answers) -> Result<Vec<key_check::KeyCheck>, SetupError> {
         if self.no_test {
             return Ok(Vec::new());
         }
-        let config = here.with(&answers.settings())?;
+        let config = context.with(&answers.settings())?;
         let mut tried = Vec::new();
         for name in answers.to_try() {
-            let outcome = trial::of(&config, name);
+            let outcome = key_check::run(&config, name);
             if let Some(why) = outcome.refusal() {
-                return Err(Stopped::Failed(format!("{why}; mend that, or say --no-test")));
+                return Err(SetupError::Failed(format!("{why}; mend that, or say --no-test")));
             }
             say(format_args!("{outcome}\n"));
             tried.push(outcome);
@@ -166,7 +167,7 @@ impl Setup {
     }
 }
 
-impl Written {
+impl SetupReport {
     fn print_words(&self) -> std::io::Result<()> {
         writeln!(std::io::stdout(), "Wrote {}: {}", self.file, self.set.join(", "))?;
         say(format_args!("Now start the gateway:  vdm server start\n"));
@@ -179,29 +180,29 @@ impl Written {
 }
 
 /// This machine's configuration, and what it would be.
-struct Machine {
+struct Context {
     overrides: Overrides,
 }
 
-impl Machine {
+impl Context {
     /// With these settings above all others.
-    fn with(&self, settings: &[Setting]) -> Result<Config, Stopped> {
+    fn with(&self, settings: &[Setting]) -> Result<Config, SetupError> {
         let mut overrides = self.overrides.clone();
         for Setting { variable, value, .. } in settings {
             overrides.environment.insert(variable.clone(), value.expose().to_owned());
         }
-        Config::load(&overrides).map_err(Stopped::Config)
+        Config::load(&overrides).map_err(SetupError::Config)
     }
 
     /// A value that another layer sets is not the one that was just written.
     fn warn_of_hidden(&self, settings: &[Setting], target: &Target) {
-        let (said, errors) = config::said(&self.overrides);
+        let (values, errors) = config::provenance(&self.overrides);
         for error in errors {
             say(format_args!("warning: {error}\n"));
         }
         let places: BTreeMap<_, _> =
-            said.iter().map(|said| (said.key.as_str(), said.place.as_str())).collect();
-        if !said.iter().any(|said| target.is_in(&said.place)) {
+            values.iter().map(|setting| (setting.key.as_str(), setting.place.as_str())).collect();
+        if !values.iter().any(|setting| target.is_in(&setting.place)) {
             let file = target.path().display();
             let how = match target.is_toml() {
                 true => format!("start it with --config {file}"),

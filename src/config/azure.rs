@@ -5,7 +5,7 @@ use vandamme_actors::settings::{Api, Azure};
 
 use super::environment::prefix;
 use super::error::ConfigError;
-use super::layer::Placed;
+use super::layer::LocatedText;
 
 /// The domains below which Azure keeps its resources, those of its closed clouds included.
 const DOMAINS: [&str; 3] = [".azure.com", ".azure.us", ".azure.cn"];
@@ -25,7 +25,7 @@ pub(super) fn example(name: &str) -> &'static str {
 pub(super) fn read(
     api: Api,
     (name, base_url): (&str, &str),
-    stated: Option<Placed<'_>>,
+    stated: Option<LocatedText<'_>>,
     warnings: &mut Vec<String>,
 ) -> Result<Option<Azure>, ConfigError> {
     let version = stated.filter(|stated| !stated.text.trim().is_empty()).map(version).transpose()?;
@@ -59,7 +59,7 @@ pub(super) fn read(
 }
 
 /// As it can stand in a query, with its place.
-fn version(Placed { text, place }: Placed<'_>) -> Result<(String, &str), ConfigError> {
+fn version(LocatedText { text, place }: LocatedText<'_>) -> Result<(String, &str), ConfigError> {
     let text = text.trim();
     if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {
         return Ok((text.to_owned(), place));
@@ -81,7 +81,7 @@ mod tests {
 
     fn read_as(api: Api, base_url: &str, stated: Option<&str>) -> (Option<Azure>, Vec<String>) {
         let mut warnings = vec![];
-        let stated = stated.map(|text| Placed { text, place: "here" });
+        let stated = stated.map(|text| LocatedText { text, place: "here" });
         let azure = read(api, ("az", base_url), stated, &mut warnings);
         (azure.unwrap_or_else(|error| panic!("{error}")), warnings)
     }
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_version_that_no_query_can_hold_is_a_mistake() {
-        let stated = Some(Placed { text: "2024&x=1", place: "here" });
+        let stated = Some(LocatedText { text: "2024&x=1", place: "here" });
 
         let error = read(Api::ChatCompletions, ("az", CLASSIC), stated, &mut vec![]).unwrap_err();
 

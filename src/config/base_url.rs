@@ -25,7 +25,7 @@ pub(super) fn parse(text: &str) -> Result<Url, &'static str> {
 }
 
 /// Without a trailing slash.
-pub(super) fn stated(url: &Url) -> String {
+pub(super) fn normalized(url: &Url) -> String {
     url.as_str().trim_end_matches('/').to_owned()
 }
 
@@ -75,8 +75,8 @@ mod tests {
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
-        assert_eq!(stated(&parse("https://x.com/v1//").unwrap()), "https://x.com/v1");
-        assert_eq!(stated(&parse("https://x.com").unwrap()), "https://x.com");
+        assert_eq!(normalized(&parse("https://x.com/v1//").unwrap()), "https://x.com/v1");
+        assert_eq!(normalized(&parse("https://x.com").unwrap()), "https://x.com");
     }
 
     #[test]

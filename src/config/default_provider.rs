@@ -6,7 +6,7 @@ use vandamme_actors::settings::Profile;
 
 use super::DemoMode;
 use super::file::BUILT_IN;
-use super::layer::Placed;
+use super::layer::LocatedText;
 use super::providers::Builder;
 
 impl Builder<'_> {
@@ -55,7 +55,7 @@ impl Builder<'_> {
         built_in.or_else(|| self.registered.first().map(|provider| Arc::clone(&provider.name)))
     }
 
-    fn not_registered(&self, Placed { text, place }: Placed<'_>, instead: Option<&str>) -> String {
+    fn not_registered(&self, LocatedText { text, place }: LocatedText<'_>, instead: Option<&str>) -> String {
         let partial = self.partial.iter().find(|partial| partial.name.eq_ignore_ascii_case(text));
         let why = match partial {
             Some(partial) => format!("misses {}", partial.missing),

@@ -3,7 +3,7 @@
 use vandamme_actors::settings::Fallbacks;
 
 use super::error::ConfigError;
-use super::layer::{Placed, Section};
+use super::layer::{LocatedText, Section};
 use super::providers::Builder;
 use super::schema;
 
@@ -13,7 +13,7 @@ pub(super) fn read(section: Section<'_>) -> Fallbacks {
     entries.map(|(name, targets)| (name.to_owned(), each(targets).map(str::to_owned).collect())).collect()
 }
 
-fn each(targets: Placed<'_>) -> impl Iterator<Item = &str> {
+fn each(targets: LocatedText<'_>) -> impl Iterator<Item = &str> {
     targets.text.lines()
 }
 

@@ -8,7 +8,7 @@ use vandamme_actors::settings::EVERY_NAME;
 use super::error::ConfigError;
 use super::layer::Layer;
 use super::schema::{self, Keys};
-use super::value_type::{self, Kind, Raw, Type};
+use super::value_type::{self, KeyType, Raw, ValueType};
 
 /// The compiled-in file.
 pub(super) const DEFAULTS: &str = include_str!("defaults.toml");
@@ -53,7 +53,7 @@ pub(super) fn parse(label: &str, text: &str, errors: &mut Vec<ConfigError>) -> L
 }
 
 /// `~/.config/vandamme-proxy/vandamme-config.toml`
-pub(crate) fn of_user(home: &Path) -> PathBuf {
+pub(crate) fn user_path(home: &Path) -> PathBuf {
     home.join(".config/vandamme-proxy").join(NAME)
 }
 
@@ -139,13 +139,13 @@ impl Reader<'_> {
         };
         let path = [path, &[name]].concat();
         match kind {
-            Kind::Later => self.wrong(&place, schema::NOT_YET),
-            Kind::AuthMode => self.auth_mode(&path, (key, item)),
-            Kind::Targets => self.names(&path, (key, item), value_type::target),
-            Kind::Aliases => self.names(&path, (key, item), value_type::alias),
-            Kind::Fallbacks => self.fallbacks(&path, (key, item)),
-            Kind::Headers => self.names(&path, (key, item), value_type::header),
-            Kind::Value(value) => self.value(&path, (key, item), |raw| value.check(raw)),
+            KeyType::Later => self.wrong(&place, schema::NOT_YET),
+            KeyType::AuthMode => self.auth_mode(&path, (key, item)),
+            KeyType::Targets => self.names(&path, (key, item), value_type::target),
+            KeyType::Aliases => self.names(&path, (key, item), value_type::alias),
+            KeyType::Fallbacks => self.fallbacks(&path, (key, item)),
+            KeyType::Headers => self.names(&path, (key, item), value_type::header),
+            KeyType::Value(value) => self.value(&path, (key, item), |raw| value.check(raw)),
         }
     }
 
@@ -154,7 +154,7 @@ impl Reader<'_> {
             let place = self.key(entry.0, &path[..path.len() - 1]);
             self.errors.push(ConfigError::oauth(place));
         } else {
-            self.value(path, entry, |raw| Type::OneOf(&["passthrough"]).check(raw));
+            self.value(path, entry, |raw| ValueType::OneOf(&["passthrough"]).check(raw));
         }
     }
 
@@ -229,12 +229,12 @@ fn entries(table: &dyn TableLike) -> impl Iterator<Item = (&Key, &Item)> {
     table.iter().filter_map(|(name, _)| table.get_key_value(name))
 }
 
-fn lookup(keys: Keys, name: &str) -> Option<(&'static str, Kind)> {
+fn lookup(keys: Keys, name: &str) -> Option<(&'static str, KeyType)> {
     keys.iter().copied().find(|(known, _)| *known == name)
 }
 
 fn known(keys: Keys) -> String {
-    let available = keys.iter().filter(|(_, kind)| !matches!(kind, Kind::Later | Kind::AuthMode));
+    let available = keys.iter().filter(|(_, kind)| !matches!(kind, KeyType::Later | KeyType::AuthMode));
     let names: Vec<_> = available.map(|(name, _)| *name).collect();
     format!("known here: {}", names.join(", "))
 }

@@ -9,7 +9,7 @@ use config::ValueKind;
 
 use super::environment::prefix;
 use super::error::ConfigError;
-use super::layer::{Layer, Placed, Section};
+use super::layer::{Layer, LocatedText, Section};
 
 /// What a file may hold, in bytes.
 const LARGEST: u64 = 64 << 10;
@@ -94,7 +94,7 @@ impl<'a> KeyFiles<'a> {
     }
 }
 
-fn both(section: Section<'_>, (key, file): (&str, Placed<'_>)) -> Option<ConfigError> {
+fn both(section: Section<'_>, (key, file): (&str, LocatedText<'_>)) -> Option<ConfigError> {
     let stated = section.text(key).filter(|stated| !stated.text.trim().is_empty())?;
     let text = format!("the key is set twice: here as a file and by {}; take one away", stated.place);
     Some(ConfigError::new(file.place, text))

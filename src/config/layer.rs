@@ -22,7 +22,7 @@ pub(super) struct Section<'a>(Option<&'a Map<String, Value>>);
 
 /// A text, which may be a key and so cannot be printed, and its place.
 #[derive(Clone, Copy)]
-pub(super) struct Placed<'a> {
+pub(super) struct LocatedText<'a> {
     pub(super) text: &'a str,
     pub(super) place: &'a str,
 }
@@ -37,7 +37,7 @@ impl Layer {
         put(&mut self.tree, path, Value::new(Some(&place.to_owned()), value));
     }
 
-    pub(super) fn of(self, origin: Origin) -> Self {
+    pub(super) fn with_origin(self, origin: Origin) -> Self {
         Self { origin: Some(origin), ..self }
     }
 
@@ -107,8 +107,8 @@ impl<'a> Section<'a> {
         Self(Some(table))
     }
 
-    pub(super) fn text(self, key: &str) -> Option<Placed<'a>> {
-        self.0?.get(key).and_then(placed)
+    pub(super) fn text(self, key: &str) -> Option<LocatedText<'a>> {
+        self.0?.get(key).and_then(located)
     }
 
     pub(super) fn seconds(self, key: &str) -> Option<f64> {
@@ -135,10 +135,10 @@ impl<'a> Section<'a> {
     }
 
     /// The texts of a table, by name.
-    pub(super) fn texts(self) -> Vec<(&'a str, Placed<'a>)> {
+    pub(super) fn texts(self) -> Vec<(&'a str, LocatedText<'a>)> {
         let entries = self.0.into_iter().flatten();
         let mut texts: Vec<_> =
-            entries.filter_map(|(name, value)| Some((name.as_str(), placed(value)?))).collect();
+            entries.filter_map(|(name, value)| Some((name.as_str(), located(value)?))).collect();
         texts.sort_unstable_by_key(|(name, _)| *name);
         texts
     }
@@ -153,7 +153,7 @@ impl<'a> Section<'a> {
     }
 }
 
-fn placed(value: &Value) -> Option<Placed<'_>> {
+fn located(value: &Value) -> Option<LocatedText<'_>> {
     let ValueKind::String(text) = &value.kind else { return None };
-    Some(Placed { text, place: value.origin().unwrap_or_default() })
+    Some(LocatedText { text, place: value.origin().unwrap_or_default() })
 }

@@ -9,7 +9,7 @@ use super::schema::{self, PROVIDER_VARIABLES};
 
 /// One value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Said {
+pub struct ConfigValue {
     /// As it would be written in a file: `limits.drain`, `poe.base-url`.
     pub key: String,
     /// As it would be written in a file; a key's id instead of a key.
@@ -20,27 +20,27 @@ pub struct Said {
 
 /// A variable, for `vdm config env`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Documented {
+pub struct VariableDoc {
     pub name: String,
     pub about: String,
 }
 
 /// All that merged layers say, in alphabetical order of the keys.
-pub(super) fn all(merged: &Layer) -> Vec<Said> {
-    let mut said = Vec::new();
-    collect(merged.tree(), &mut Vec::new(), &mut said);
-    said.sort_by(|one, other| one.key.cmp(&other.key));
-    said
+pub(super) fn all(merged: &Layer) -> Vec<ConfigValue> {
+    let mut values = Vec::new();
+    collect(merged.tree(), &mut Vec::new(), &mut values);
+    values.sort_by(|one, other| one.key.cmp(&other.key));
+    values
 }
 
-fn collect(table: &Map<String, Value>, path: &mut Vec<String>, said: &mut Vec<Said>) {
+fn collect(table: &Map<String, Value>, path: &mut Vec<String>, values: &mut Vec<ConfigValue>) {
     for (name, value) in table {
         path.push(name.clone());
         if let ValueKind::Table(table) = &value.kind {
-            collect(table, path, said);
+            collect(table, path, values);
         } else if !is_note(path) {
             let place = value.origin().unwrap_or_default().to_owned();
-            said.push(Said { key: key(path), value: shown(path, &value.kind), place });
+            values.push(ConfigValue { key: key(path), value: shown(path, &value.kind), place });
         }
         path.pop();
     }
@@ -88,11 +88,11 @@ fn shown(path: &[String], kind: &ValueKind) -> String {
 }
 
 /// Every variable, out of the same tables that are read by.
-pub(super) fn variables() -> Vec<Documented> {
+pub(super) fn variables() -> Vec<VariableDoc> {
     let global = schema::VARIABLES
         .iter()
-        .map(|variable| Documented { name: variable.name.to_owned(), about: variable.about.to_owned() });
-    let of_a_provider = PROVIDER_VARIABLES.iter().map(|(suffix, key)| Documented {
+        .map(|variable| VariableDoc { name: variable.name.to_owned(), about: variable.about.to_owned() });
+    let of_a_provider = PROVIDER_VARIABLES.iter().map(|(suffix, key)| VariableDoc {
         name: format!("{{PROVIDER}}{suffix}"),
         about: format!("{key} of that provider, over the files"),
     });
@@ -107,6 +107,6 @@ pub(super) fn variables() -> Vec<Documented> {
         ("XDG_RUNTIME_DIR", "where the control sockets of running gateways are"),
         ("VDM_WRAP_URL", "set by `vdm wrap`: the gateway that its tool has, and the tools within that"),
     ];
-    let free = free.map(|(name, about)| Documented { name: name.to_owned(), about: about.to_owned() });
+    let free = free.map(|(name, about)| VariableDoc { name: name.to_owned(), about: about.to_owned() });
     global.chain(of_a_provider).chain(free).collect()
 }

@@ -19,7 +19,7 @@ use super::environment::{self, prefix};
 use super::error::ConfigError;
 use super::fallbacks;
 use super::headers;
-use super::layer::{Layer, Placed, Section};
+use super::layer::{Layer, LocatedText, Section};
 use super::middleware;
 use super::value_type::LONGEST;
 use super::variables::Variables;
@@ -80,10 +80,10 @@ impl<'a> Builder<'a> {
             return;
         }
         match self.base_url(name) {
-            BaseUrl::Usable(url) => self.register(name, section, (keys, url)),
+            BaseUrl::Valid(url) => self.register(name, section, (keys, url)),
             BaseUrl::Missing => self.leave_partial(name, None),
-            BaseUrl::Ours(place) => self.leave_partial(name, Some(&place)),
-            BaseUrl::Wrong(error) => {
+            BaseUrl::OwnListener(place) => self.leave_partial(name, Some(&place)),
+            BaseUrl::Invalid(error) => {
                 self.errors.push(error);
                 // Nothing starts now; the rest is looked at for its own errors.
                 self.register(name, section, (keys, String::new()));
@@ -93,16 +93,16 @@ impl<'a> Builder<'a> {
 
     /// A provider that needs no key is registered by the base URL that a user has set, and never by the built-in one
     /// alone: nobody is called unasked. Other programs read such a variable, too, so a wrong one is a warning.
-    fn without_key(&mut self, name: &str) -> Option<Placed<'a>> {
+    fn without_key(&mut self, name: &str) -> Option<LocatedText<'a>> {
         if !self.needs_no_key(name) {
             return None;
         }
         let by_user = self.layers.iter().rev().filter(|layer| layer.origin() != Some(Origin::BuiltIn));
-        let Placed { text, place } =
+        let LocatedText { text, place } =
             by_user.filter_map(|layer| self.section(layer, name).text("base-url")).next()?;
         let why_not = match base_url::parse(text) {
             Ok(url) if self.listener.is(&url) => "this is the gateway's own address",
-            Ok(_) => return Some(Placed { text: NO_KEY, place }),
+            Ok(_) => return Some(LocatedText { text: NO_KEY, place }),
             Err(refusal) => refusal,
         };
         self.warnings.push(format!("{place}: {why_not}, so {name} cannot be used"));
@@ -139,7 +139,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Words that the original takes instead of a key.
-    fn is_refused(&mut self, keys: Placed<'_>) -> bool {
+    fn is_refused(&mut self, keys: LocatedText<'_>) -> bool {
         let is = |word: &str| keys.text.split_whitespace().any(|key| key.eq_ignore_ascii_case(word));
         if is("!OAUTH") {
             self.errors.push(ConfigError::oauth(keys.place));
@@ -160,36 +160,36 @@ impl<'a> Builder<'a> {
         let layers = self.layers.iter().rev();
         let stated = layers.filter_map(|layer| self.section(layer, name).text("base-url"));
         let mut ours = None;
-        for Placed { text, place } in stated {
+        for LocatedText { text, place } in stated {
             match base_url::parse(text) {
                 Ok(url) if self.listener.is(&url) => ours = ours.or(Some(place)),
                 Ok(url) => return self.usable(self.with_path(name, &url), ours),
-                Err(refusal) => return BaseUrl::Wrong(ConfigError::new(place, refusal)),
+                Err(refusal) => return BaseUrl::Invalid(ConfigError::new(place, refusal)),
             }
         }
-        ours.map_or(BaseUrl::Missing, |place| BaseUrl::Ours(place.to_owned()))
+        ours.map_or(BaseUrl::Missing, |place| BaseUrl::OwnListener(place.to_owned()))
     }
 
     /// The provider's URL, whether or not it has a key; a wrong one is told by whoever builds it.
     pub(super) fn usable_url(&mut self, name: &str) -> Option<String> {
         match self.base_url(name) {
-            BaseUrl::Usable(url) => Some(url),
-            BaseUrl::Missing | BaseUrl::Ours(_) | BaseUrl::Wrong(_) => None,
+            BaseUrl::Valid(url) => Some(url),
+            BaseUrl::Missing | BaseUrl::OwnListener(_) | BaseUrl::Invalid(_) => None,
         }
     }
 
     /// Local servers are mostly given as an address alone, and serve under /v1.
     fn with_path(&self, name: &str, url: &Url) -> String {
-        let stated = base_url::stated(url);
+        let url_text = base_url::normalized(url);
         let local = self.needs_no_key(name);
-        if local && url.path() == "/" { format!("{stated}/v1") } else { stated }
+        if local && url.path() == "/" { format!("{url_text}/v1") } else { url_text }
     }
 
     fn usable(&mut self, url: String, ours: Option<&str>) -> BaseUrl {
         if let Some(place) = ours {
             self.warnings.push(format!("{place}: this is the gateway's own address; using {url} instead"));
         }
-        BaseUrl::Usable(url)
+        BaseUrl::Valid(url)
     }
 
     fn leave_partial(&mut self, name: &str, ours: Option<&str>) {
@@ -203,7 +203,7 @@ impl<'a> Builder<'a> {
         self.partial.push(PartialProvider { name: name.to_owned(), missing });
     }
 
-    fn register(&mut self, name: &str, section: Section<'_>, (keys, base_url): (Placed<'_>, String)) {
+    fn register(&mut self, name: &str, section: Section<'_>, (keys, base_url): (LocatedText<'_>, String)) {
         if name == super::DEMO {
             let text = "demo is the name of the embedded provider; choose another";
             return self.errors.push(ConfigError::new(keys.place, text));
@@ -239,7 +239,9 @@ impl<'a> Builder<'a> {
 
     /// Without `api-format`, an upstream speaks what most do.
     fn api(&mut self, section: Section<'_>) -> Api {
-        let Some(Placed { text, place }) = section.text("api-format") else { return Api::ChatCompletions };
+        let Some(LocatedText { text, place }) = section.text("api-format") else {
+            return Api::ChatCompletions;
+        };
         match text.to_ascii_lowercase().as_str() {
             "openai" => Api::ChatCompletions,
             "anthropic" => Api::Messages,
@@ -259,7 +261,7 @@ impl<'a> Builder<'a> {
         })
     }
 
-    fn keys(&mut self, name: &str, written: Placed<'_>) -> Vec<ApiKey> {
+    fn keys(&mut self, name: &str, written: LocatedText<'_>) -> Vec<ApiKey> {
         let mut words: Vec<&str> = Vec::new();
         for word in written.text.split_whitespace() {
             if !words.contains(&word) {
@@ -284,7 +286,7 @@ impl<'a> Builder<'a> {
         let own = section.section("custom-headers").texts();
         let has_own = |name: &str| own.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
         let for_all: Vec<_> = for_all.into_iter().filter(|(name, _)| !has_own(name)).collect();
-        for (name, Placed { text, place }) in for_all.into_iter().chain(own) {
+        for (name, LocatedText { text, place }) in for_all.into_iter().chain(own) {
             match headers::parse(name, text) {
                 Ok(header) => headers.push(header),
                 Err(refusal) => self.errors.push(ConfigError::new(place, refusal)),
@@ -323,11 +325,11 @@ pub(super) fn unless_zero(seconds: f64) -> Duration {
 }
 
 enum BaseUrl {
-    Usable(String),
+    Valid(String),
     Missing,
     /// All that is stated is our own listener; the place of the highest.
-    Ours(String),
-    Wrong(ConfigError),
+    OwnListener(String),
+    Invalid(ConfigError),
 }
 
 /// OpenAI's own API. Others that copy it do not take all that it takes.

@@ -1,15 +1,15 @@
 //! Which keys and variables exist, and what each may hold. A key that is not here is refused.
 
 use super::edits::MISSING_REASONING;
-use super::value_type::Kind::{self, Aliases, AuthMode, Fallbacks, Headers, Later, Value};
-use super::value_type::Type::{
+use super::value_type::KeyType::{self, Aliases, AuthMode, Fallbacks, Headers, Later, Value};
+use super::value_type::ValueType::{
     self, Betas, Bounds, Bytes, Count, Flag, Format, Host, Hours, Link, LogLevel, Object, OneOf, Params,
     Parts, Pause, Port, Rate, Seconds, Secret, Settings, Text, Url, Words,
 };
 
 use super::top_models::SOURCES;
 
-pub(super) type Keys = &'static [(&'static str, Kind)];
+pub(super) type Keys = &'static [(&'static str, KeyType)];
 
 /// Outside every table.
 pub(super) const TOP: Keys = &[
@@ -43,7 +43,7 @@ pub(super) const DEFAULTS: Keys = &[
 pub(super) const PROFILE: Keys = &[
     ("timeout", Value(Seconds)),
     ("max-retries", Value(Count(0))),
-    ("aliases", Kind::Targets),
+    ("aliases", KeyType::Targets),
     ("fallbacks", Fallbacks),
 ];
 
@@ -95,7 +95,7 @@ const REPLAYS: &[&str] = &["reasoning_content", "reasoning_content_always", "rea
 
 /// `[P]`, for every provider.
 pub(super) const PROVIDER: Keys = &[
-    ("api-key", Value(Type::Keys)),
+    ("api-key", Value(ValueType::Keys)),
     ("api-key-file", Value(Text)),
     ("api-key-optional", Value(Flag)),
     ("base-url", Value(Url)),
@@ -147,7 +147,7 @@ pub(super) struct Variable {
     pub(super) name: &'static str,
     /// For people; in brackets what holds without it.
     pub(super) about: &'static str,
-    pub(super) kind: Type,
+    pub(super) kind: ValueType,
     pub(super) empty: WhenEmpty,
     /// Where its value stands in the merged tree.
     pub(super) path: &'static [&'static str],

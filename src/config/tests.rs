@@ -573,7 +573,7 @@ fn the_example_shows_every_key_and_no_other() {
     let known = |keys: schema::Keys| {
         let available = keys
             .iter()
-            .filter(|(_, kind)| !matches!(kind, value_type::Kind::Later | value_type::Kind::AuthMode));
+            .filter(|(_, kind)| !matches!(kind, value_type::KeyType::Later | value_type::KeyType::AuthMode));
         let mut names: Vec<_> = available.map(|(name, _)| (*name).to_owned()).collect();
         names.sort();
         names

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use vandamme_actors::settings::{ProviderSettings, Ranking, TopModels};
 
 use super::error::ConfigError;
-use super::layer::{Placed, Section};
+use super::layer::{LocatedText, Section};
 use super::providers::Builder;
 use crate::demo;
 
@@ -68,9 +68,9 @@ impl Builder<'_> {
     fn ranking(
         &mut self,
         defaults: Section<'_>,
-        (source, directory): (Placed<'_>, &Path),
+        (source, directory): (LocatedText<'_>, &Path),
     ) -> Option<Ranking> {
-        let Some(Placed { text, place }) = defaults.text("top-models-rankings-file") else {
+        let Some(LocatedText { text, place }) = defaults.text("top-models-rankings-file") else {
             let text = "manual_rankings needs a file: set TOP_MODELS_RANKINGS_FILE to a TOML file with [[models]] and their ids";
             self.errors.push(ConfigError::new(source.place, text));
             return None;

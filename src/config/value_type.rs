@@ -10,7 +10,7 @@ use super::headers;
 
 /// The kinds of values. Sizes become bytes, durations become seconds with a fraction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Type {
+pub(super) enum ValueType {
     Text,
     Host,
     Port,
@@ -55,8 +55,8 @@ pub(super) enum Type {
 
 /// The kinds of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Value(Type),
+pub(super) enum KeyType {
+    Value(ValueType),
     /// `[P.aliases]`
     Aliases,
     /// `["#NAME".aliases]`: each with a provider.
@@ -75,9 +75,9 @@ pub(super) enum Kind {
 #[derive(Clone, Copy)]
 pub(super) enum Raw<'a> {
     Text(&'a str),
-    Whole(i64),
-    Fraction(f64),
-    Truth(bool),
+    Integer(i64),
+    Float(f64),
+    Boolean(bool),
     Array(&'a Array),
     Other(&'static str),
 }
@@ -91,7 +91,7 @@ const MOST: i64 = 1_000_000_000;
 /// A year: longer than any request, short enough for every clock.
 pub(super) const LONGEST: f64 = 365.0 * 86_400.0;
 
-impl Type {
+impl ValueType {
     /// Judges a value of a file.
     pub(super) fn check(self, raw: Raw<'_>) -> Result<ValueKind, String> {
         let checked = match self {
@@ -161,9 +161,9 @@ impl Type {
         let found = match raw {
             Raw::Text(text) if self.may_be_repeated() => format!(", found {:?}", shortened(text)),
             Raw::Text(_) => String::new(),
-            Raw::Whole(n) => format!(", found {n}"),
-            Raw::Fraction(n) => format!(", found {n}"),
-            Raw::Truth(truth) => format!(", found {truth}"),
+            Raw::Integer(n) => format!(", found {n}"),
+            Raw::Float(n) => format!(", found {n}"),
+            Raw::Boolean(truth) => format!(", found {truth}"),
             Raw::Array(_) => ", found an array".to_owned(),
             Raw::Other(what) => format!(", found {what}"),
         };
@@ -208,9 +208,9 @@ impl<'a> Raw<'a> {
     pub(super) fn of(value: &'a Value) -> Self {
         match value {
             Value::String(text) => Raw::Text(text.value()),
-            Value::Integer(n) => Raw::Whole(*n.value()),
-            Value::Float(n) => Raw::Fraction(*n.value()),
-            Value::Boolean(truth) => Raw::Truth(*truth.value()),
+            Value::Integer(n) => Raw::Integer(*n.value()),
+            Value::Float(n) => Raw::Float(*n.value()),
+            Value::Boolean(truth) => Raw::Boolean(*truth.value()),
             Value::Datetime(_) => Raw::Other("a date"),
             Value::Array(array) => Raw::Array(array),
             Value::InlineTable(_) => Raw::Other("a table"),
@@ -222,19 +222,19 @@ impl<'a> Raw<'a> {
     }
 
     fn whole(self) -> Option<i64> {
-        if let Raw::Whole(n) = self { Some(n) } else { None }
+        if let Raw::Integer(n) = self { Some(n) } else { None }
     }
 
     fn truth(self) -> Option<bool> {
-        if let Raw::Truth(truth) = self { Some(truth) } else { None }
+        if let Raw::Boolean(truth) = self { Some(truth) } else { None }
     }
 
     fn number(self) -> Option<f64> {
         match self {
             // At most 10 digits matter here; the range is checked by the caller.
-            Raw::Whole(n) => Some(n as f64),
-            Raw::Fraction(n) => Some(n),
-            Raw::Text(_) | Raw::Truth(_) | Raw::Array(_) | Raw::Other(_) => None,
+            Raw::Integer(n) => Some(n as f64),
+            Raw::Float(n) => Some(n),
+            Raw::Text(_) | Raw::Boolean(_) | Raw::Array(_) | Raw::Other(_) => None,
         }
     }
 
@@ -245,7 +245,7 @@ impl<'a> Raw<'a> {
                 let word = |value: &'a Value| value.as_str().map(str::trim).filter(|word| !word.is_empty());
                 array.iter().map(word).collect()
             }
-            Raw::Whole(_) | Raw::Fraction(_) | Raw::Truth(_) | Raw::Other(_) => None,
+            Raw::Integer(_) | Raw::Float(_) | Raw::Boolean(_) | Raw::Other(_) => None,
         }
     }
 
@@ -253,29 +253,29 @@ impl<'a> Raw<'a> {
         let parts = match self {
             Raw::Text(text) => text.split(',').collect(),
             Raw::Array(array) => array.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?,
-            Raw::Whole(_) | Raw::Fraction(_) | Raw::Truth(_) | Raw::Other(_) => return None,
+            Raw::Integer(_) | Raw::Float(_) | Raw::Boolean(_) | Raw::Other(_) => return None,
         };
         Some(parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).collect())
     }
 
     fn bytes(self) -> Option<i64> {
         match self {
-            Raw::Whole(n) => Some(n),
+            Raw::Integer(n) => Some(n),
             Raw::Text(text) => size(text),
-            Raw::Fraction(_) | Raw::Truth(_) | Raw::Array(_) | Raw::Other(_) => None,
+            Raw::Float(_) | Raw::Boolean(_) | Raw::Array(_) | Raw::Other(_) => None,
         }
     }
 }
 
 fn number(text: &str) -> Option<Raw<'static>> {
-    let whole = text.parse().ok().map(Raw::Whole);
-    whole.or_else(|| text.parse().ok().map(Raw::Fraction))
+    let whole = text.parse().ok().map(Raw::Integer);
+    whole.or_else(|| text.parse().ok().map(Raw::Float))
 }
 
 fn truth(text: &str) -> Option<Raw<'static>> {
     match text.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Some(Raw::Truth(true)),
-        "false" | "0" | "no" | "off" => Some(Raw::Truth(false)),
+        "true" | "1" | "yes" | "on" => Some(Raw::Boolean(true)),
+        "false" | "0" | "no" | "off" => Some(Raw::Boolean(false)),
         _ => None,
     }
 }
@@ -341,7 +341,7 @@ pub(super) fn header(name: &str, raw: Raw<'_>) -> Result<ValueKind, String> {
 
 /// Judges one entry of `[P.aliases]`.
 pub(super) fn alias(_: &str, raw: Raw<'_>) -> Result<ValueKind, String> {
-    Type::Text.check(raw)
+    ValueType::Text.check(raw)
 }
 
 /// Judges one entry of `["#NAME".aliases]`.

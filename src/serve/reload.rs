@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use vandamme_actors::settings::{ProviderSettings, Settings};
 use vandamme_actors::supervisor::{Reconfigure, Supervisor};
 
-use crate::config::{Config, DemoMode, Overrides, Said};
+use crate::config::{Config, ConfigValue, DemoMode, Overrides};
 use crate::demo::{self, Demo};
 use crate::gateway::Gateway;
 use crate::process::control::Reloaded;
@@ -43,14 +43,14 @@ pub(super) struct Reloader {
     origin: Overrides,
     host: String,
     port: u16,
-    said: Vec<Said>,
+    said: Vec<ConfigValue>,
     /// Once started it stays, since requests may be in flight to it.
     demo: Option<Demo>,
 }
 
 impl Reloader {
     pub(super) fn new(config: &Config, origin: Overrides) -> Self {
-        let (host, port, said) = (config.host.clone(), config.port, config.said.clone());
+        let (host, port, said) = (config.host.clone(), config.port, config.values.clone());
         Self { origin, host, port, said, demo: None }
     }
 
@@ -80,7 +80,7 @@ impl Reloader {
         supervisor: &Addr<Supervisor>,
     ) -> Result<Reloaded, Vec<String>> {
         let asked = load(self.origin.clone()).await?;
-        let said = asked.said.clone();
+        let said = asked.values.clone();
         let config = if (&asked.host, asked.port) == (&self.host, self.port) {
             asked
         } else {
@@ -105,8 +105,8 @@ impl Reloader {
     }
 
     /// What is built once was said at the start, and is still what holds.
-    fn remember(&mut self, said: Vec<Said>) {
-        let is_once = |said: &Said| ONCE.contains(&&*said.key);
+    fn remember(&mut self, said: Vec<ConfigValue>) {
+        let is_once = |said: &ConfigValue| ONCE.contains(&&*said.key);
         self.said.retain(is_once);
         self.said.extend(said.into_iter().filter(|said| !is_once(said)));
     }
@@ -142,20 +142,20 @@ async fn load(origin: Overrides) -> Result<Config, Vec<String>> {
 }
 
 /// What is said otherwise than before.
-fn changes(before: &[Said], after: &[Said]) -> Reloaded {
+fn changes(before: &[ConfigValue], after: &[ConfigValue]) -> Reloaded {
     let mut reloaded = Reloaded::default();
     let mut note = |key: &str, text: String| {
         let lines = if ONCE.contains(&key) { &mut reloaded.needs_restart } else { &mut reloaded.changed };
         lines.push(text);
     };
-    for Said { key, value, place } in after {
+    for ConfigValue { key, value, place } in after {
         match before.iter().find(|said| said.key == *key) {
             Some(said) if said.value == *value => {}
             Some(said) => note(key, format!("{key} = {value}, was {} ({place})", said.value)),
             None => note(key, format!("{key} = {value}, was not set ({place})")),
         }
     }
-    for Said { key, value, .. } in before {
+    for ConfigValue { key, value, .. } in before {
         if after.iter().all(|said| said.key != *key) {
             note(key, format!("{key} is no longer set, was {value}"));
         }

@@ -80,15 +80,15 @@ impl Answers {
 }
 
 /// What the configuration says about a provider, as it stands in a file but without quotes.
-pub(super) fn said<'a>(config: &'a Config, provider: &str, key: &str) -> Option<&'a str> {
+pub(super) fn configured_value<'a>(config: &'a Config, provider: &str, key: &str) -> Option<&'a str> {
     let key = format!("{provider}.{key}");
-    let found = config.said.iter().find(|said| said.key == key)?;
+    let found = config.values.iter().find(|setting| setting.key == key)?;
     Some(found.value.trim_matches('"'))
 }
 
 /// A server that needs no key, such as Ollama.
 pub(super) fn needs_no_key(config: &Config, provider: &str) -> bool {
-    said(config, provider, "api-key-optional") == Some("true")
+    configured_value(config, provider, "api-key-optional") == Some("true")
 }
 
 impl Setting {

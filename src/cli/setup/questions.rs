@@ -6,10 +6,10 @@ use inquire::validator::Validation;
 use inquire::{Confirm, InquireError, MultiSelect, Password, PasswordDisplayMode, Select, Text};
 use vandamme_actors::secret::ApiKey;
 
-use super::answers::{Alias, Answers, Provider, needs_no_key, said};
+use super::answers::{Alias, Answers, Provider, configured_value, needs_no_key};
 use super::flags::is_name;
-use super::trial::{self, Tried};
-use super::{Machine, Stopped};
+use super::key_check::{self, KeyCheck};
+use super::{Context, SetupError};
 use crate::cli::say;
 use crate::config::Config;
 
@@ -20,7 +20,7 @@ const EXAMPLE: &str = "https://llm.example/v1";
 /// What Claude Code's models are called.
 const CLAUDE: [&str; 4] = ["haiku", "sonnet", "opus", "fable"];
 
-impl From<InquireError> for Stopped {
+impl From<InquireError> for SetupError {
     fn from(error: InquireError) -> Self {
         match error {
             InquireError::OperationCanceled | InquireError::OperationInterrupted => Self::Cancelled,
@@ -33,23 +33,23 @@ impl From<InquireError> for Stopped {
 }
 
 /// What was answered, how the keys did, and where all that is to be written.
-type Asked = (Answers, Vec<Tried>, Option<PathBuf>);
+type Asked = (Answers, Vec<KeyCheck>, Option<PathBuf>);
 
-pub(super) fn ask(here: &Machine, now: &Config, write: Option<PathBuf>) -> Result<Asked, Stopped> {
+pub(super) fn ask(context: &Context, now: &Config, write: Option<PathBuf>) -> Result<Asked, SetupError> {
     let mut answers = Answers::default();
     let mut tried = Vec::new();
     for name in chosen(now)? {
         let provider = match name.as_str() {
-            ANOTHER => unknown(here, &answers)?,
-            _ => known(here, now, name)?,
+            ANOTHER => unknown(context, &answers)?,
+            _ => known(context, now, name)?,
         };
         answers.providers.push(provider);
-        match with_key(here, now, &mut answers)? {
+        match with_key(context, now, &mut answers)? {
             Some(outcome) => tried.extend(outcome),
             None => drop(answers.providers.pop()),
         }
     }
-    let config = here.with(&answers.settings())?;
+    let config = context.with(&answers.settings())?;
     answers.default = default(&config)?;
     let home =
         answers.default.clone().or_else(|| config.settings.default_provider.as_deref().map(str::to_owned));
@@ -59,12 +59,12 @@ pub(super) fn ask(here: &Machine, now: &Config, write: Option<PathBuf>) -> Resul
     answers.own_key = own_key(now)?;
     let write = match write {
         Some(file) => Some(file),
-        None => Some(file(here)?),
+        None => Some(file(context)?),
     };
     Ok((answers, tried, write))
 }
 
-fn chosen(now: &Config) -> Result<Vec<String>, Stopped> {
+fn chosen(now: &Config) -> Result<Vec<String>, SetupError> {
     let settings = &now.settings;
     let ready: Vec<_> = settings.providers.iter().map(|provider| provider.name.to_string()).collect();
     let rest = settings.partial.iter().chain(&settings.keyless).map(|provider| provider.name.clone());
@@ -76,8 +76,8 @@ fn chosen(now: &Config) -> Result<Vec<String>, Stopped> {
 }
 
 /// One of the list. Where the address is not built in, or is a server of the user's own, it is asked for.
-fn known(here: &Machine, now: &Config, name: String) -> Result<Provider, Stopped> {
-    let stated = said(now, &name, "base-url");
+fn known(context: &Context, now: &Config, name: String) -> Result<Provider, SetupError> {
+    let stated = configured_value(now, &name, "base-url");
     let is_ready = now.settings.providers.iter().any(|provider| *provider.name == *name);
     if is_ready || (stated.is_some() && !needs_no_key(now, &name)) {
         return Ok(Provider { name, keys: None, base_url: None, api_format: None });
@@ -95,12 +95,12 @@ fn known(here: &Machine, now: &Config, name: String) -> Result<Provider, Stopped
         let provider =
             Provider { name: name.clone(), keys: Some(ApiKey::new("none-yet")), base_url, api_format: None };
         let trial = Answers { providers: vec![provider], ..Answers::default() };
-        match here.with(&trial.settings()) {
+        match context.with(&trial.settings()) {
             Ok(_) => {
                 let base_url = trial.providers.into_iter().find_map(|provider| provider.base_url);
                 return Ok(Provider { name, keys: None, base_url, api_format: None });
             }
-            Err(Stopped::Config(errors)) => {
+            Err(SetupError::Config(errors)) => {
                 let _ = crate::cli::tell(&errors);
             }
             Err(other) => return Err(other),
@@ -108,7 +108,7 @@ fn known(here: &Machine, now: &Config, name: String) -> Result<Provider, Stopped
     }
 }
 
-fn unknown(here: &Machine, answers: &Answers) -> Result<Provider, Stopped> {
+fn unknown(context: &Context, answers: &Answers) -> Result<Provider, SetupError> {
     let valid = |text: &str| {
         Ok(match is_name(text) {
             true => Validation::Valid,
@@ -127,13 +127,13 @@ fn unknown(here: &Machine, answers: &Answers) -> Result<Provider, Stopped> {
         let trial = Answers { providers: vec![provider], ..Answers::default() };
         let mut settings = answers.settings();
         settings.extend(trial.settings());
-        match here.with(&settings) {
+        match context.with(&settings) {
             Ok(_) => {
                 let mut providers = trial.providers.into_iter();
                 let provider = providers.next().map(|provider| Provider { keys: None, ..provider });
-                return provider.ok_or(Stopped::Cancelled);
+                return provider.ok_or(SetupError::Cancelled);
             }
-            Err(Stopped::Config(errors)) => {
+            Err(SetupError::Config(errors)) => {
                 let _ = crate::cli::tell(&errors);
             }
             Err(other) => return Err(other),
@@ -142,7 +142,11 @@ fn unknown(here: &Machine, answers: &Answers) -> Result<Provider, Stopped> {
 }
 
 /// Asks for the key of the last provider; `None` leaves that one out.
-fn with_key(here: &Machine, now: &Config, answers: &mut Answers) -> Result<Option<Vec<Tried>>, Stopped> {
+fn with_key(
+    context: &Context,
+    now: &Config,
+    answers: &mut Answers,
+) -> Result<Option<Vec<KeyCheck>>, SetupError> {
     let Some(name) = answers.providers.last().map(|provider| provider.name.clone()) else { return Ok(None) };
     let has_one = now.settings.providers.iter().any(|provider| *provider.name == *name);
     let without = needs_no_key(now, &name);
@@ -161,9 +165,9 @@ fn with_key(here: &Machine, now: &Config, answers: &mut Answers) -> Result<Optio
         if let Some(provider) = answers.providers.last_mut() {
             provider.keys = Some(key.trim()).filter(|key| !key.is_empty()).map(ApiKey::new);
         }
-        let config = match here.with(&answers.settings()) {
+        let config = match context.with(&answers.settings()) {
             Ok(config) => config,
-            Err(Stopped::Config(errors)) => {
+            Err(SetupError::Config(errors)) => {
                 let _ = crate::cli::tell(&errors);
                 continue;
             }
@@ -173,7 +177,7 @@ fn with_key(here: &Machine, now: &Config, answers: &mut Answers) -> Result<Optio
             return Ok(Some(vec![]));
         }
         say(format_args!("  asking {name} …\n"));
-        let outcome = trial::of(&config, &name);
+        let outcome = key_check::run(&config, &name);
         say(format_args!("  {outcome}\n"));
         if outcome.refusal().is_none() {
             return Ok(Some(vec![outcome]));
@@ -189,7 +193,7 @@ fn with_key(here: &Machine, now: &Config, answers: &mut Answers) -> Result<Optio
 }
 
 /// Only an answer that changes something.
-fn default(config: &Config) -> Result<Option<String>, Stopped> {
+fn default(config: &Config) -> Result<Option<String>, SetupError> {
     let names: Vec<_> = config.settings.providers.iter().map(|provider| provider.name.to_string()).collect();
     let now = config.settings.default_provider.as_deref();
     if names.len() < 2 {
@@ -200,7 +204,7 @@ fn default(config: &Config) -> Result<Option<String>, Stopped> {
     Ok(Some(question.prompt()?).filter(|name| Some(name.as_str()) != now))
 }
 
-fn aliases(config: &Config, home: &str, tried: &[Tried]) -> Result<Vec<Alias>, Stopped> {
+fn aliases(config: &Config, home: &str, tried: &[KeyCheck]) -> Result<Vec<Alias>, SetupError> {
     let provider = config.settings.providers.iter().find(|provider| *provider.name == *home);
     let Some(provider) = provider.filter(|provider| !provider.serves_claude) else { return Ok(vec![]) };
     let now = |name: &str| provider.aliases.get(name).map_or("", String::as_str);
@@ -211,7 +215,7 @@ fn aliases(config: &Config, home: &str, tried: &[Tried]) -> Result<Vec<Alias>, S
         return Ok(vec![]);
     }
     let known: Vec<String> =
-        tried.iter().filter(|tried| tried.is_of(home)).flat_map(|tried| tried.models.clone()).collect();
+        tried.iter().filter(|tried| tried.is_for(home)).flat_map(|tried| tried.models.clone()).collect();
     let mut aliases = Vec::new();
     for name in CLAUDE {
         let known = known.clone();
@@ -232,7 +236,7 @@ fn shown(model: &str) -> &str {
     if model.is_empty() { "nothing" } else { model }
 }
 
-fn own_key(now: &Config) -> Result<Option<ApiKey>, Stopped> {
+fn own_key(now: &Config) -> Result<Option<ApiKey>, SetupError> {
     let help = match &now.proxy_api_key {
         Some(_) => "enter keeps the one there is",
         None => "enter for none: then everybody who reaches the gateway may use it",
@@ -251,8 +255,8 @@ fn own_key(now: &Config) -> Result<Option<ApiKey>, Stopped> {
     Ok(Some(key.trim()).filter(|key| !key.is_empty()).map(ApiKey::new))
 }
 
-fn file(here: &Machine) -> Result<PathBuf, Stopped> {
-    let everywhere = here.overrides.home.as_deref().map(crate::config::user_file);
+fn file(context: &Context) -> Result<PathBuf, SetupError> {
+    let everywhere = context.overrides.home.as_deref().map(crate::config::user_file);
     let mut files = vec![PathBuf::from(".env")];
     files.extend(everywhere);
     let shown: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();

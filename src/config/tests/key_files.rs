@@ -106,10 +106,13 @@ fn a_file_that_everybody_can_read_is_worth_a_warning() {
 #[test]
 fn what_is_said_tells_the_file_and_the_keys_id() {
     let machine = Machine::with(&[("OPENAI_API_KEY_FILE", "keys")]).secret("keys", "canary");
-    let (said, mistakes) = said(&machine.overrides);
+    let (values, mistakes) = provenance(&machine.overrides);
     assert!(mistakes.is_empty());
     let of = |key: &str| {
-        said.iter().find(|said| said.key == key).map(|said| (said.value.clone(), said.place.clone()))
+        values
+            .iter()
+            .find(|setting| setting.key == key)
+            .map(|setting| (setting.value.clone(), setting.place.clone()))
     };
     let (file, place) = of("openai.api-key-file").unwrap();
     assert_eq!((file.as_str(), place.as_str()), ("\"keys\"", "environment variable OPENAI_API_KEY_FILE"));

@@ -16,7 +16,7 @@ use crate::proxy::{self, Listed, Remembered};
 
 /// What became of a provider's keys.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Tried {
+pub(super) struct KeyCheck {
     provider: String,
     /// What it lists, by the last key.
     #[serde(skip)]
@@ -28,11 +28,13 @@ pub(super) struct Tried {
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 enum Outcome {
-    Works {
+    #[serde(rename = "works")]
+    Accepted {
         models: usize,
     },
     /// It has no list of models, so that nothing is known about its keys.
-    Untold,
+    #[serde(rename = "untold")]
+    NoModelList,
     Refused {
         why: String,
     },
@@ -41,26 +43,26 @@ enum Outcome {
     },
 }
 
-impl Tried {
-    pub(super) fn is_of(&self, provider: &str) -> bool {
+impl KeyCheck {
+    pub(super) fn is_for(&self, provider: &str) -> bool {
         self.provider == provider
     }
 
     /// Why a provider cannot be used as it is.
     pub(super) fn refusal(&self) -> Option<String> {
         match &self.outcome {
-            Outcome::Works { .. } | Outcome::Untold => None,
+            Outcome::Accepted { .. } | Outcome::NoModelList => None,
             Outcome::Refused { .. } | Outcome::Unreachable { .. } => Some(self.to_string()),
         }
     }
 }
 
-impl fmt::Display for Tried {
+impl fmt::Display for KeyCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = &self.provider;
         match &self.outcome {
-            Outcome::Works { models } => write!(f, "{name} answers: it has {models} models"),
-            Outcome::Untold => write!(f, "{name} answers, but has no list of models to try a key by"),
+            Outcome::Accepted { models } => write!(f, "{name} answers: it has {models} models"),
+            Outcome::NoModelList => write!(f, "{name} answers, but has no list of models to try a key by"),
             Outcome::Refused { why } => write!(f, "{name} refuses a key: {why}"),
             Outcome::Unreachable { why } => write!(f, "{name} cannot be asked: {why}"),
         }
@@ -68,21 +70,21 @@ impl fmt::Display for Tried {
 }
 
 /// Tries every key of a provider, each by itself.
-pub(super) fn of(config: &Config, name: &str) -> Tried {
+pub(super) fn run(config: &Config, name: &str) -> KeyCheck {
     let provider = config.settings.providers.iter().find(|provider| *provider.name == *name);
     let Some(provider) = provider else {
         let why = "it has no base URL".to_owned();
-        return Tried { provider: name.to_owned(), models: vec![], outcome: Outcome::Unreachable { why } };
+        return KeyCheck { provider: name.to_owned(), models: vec![], outcome: Outcome::Unreachable { why } };
     };
-    let mut tried = Tried { provider: name.to_owned(), models: vec![], outcome: Outcome::Untold };
+    let mut tried = KeyCheck { provider: name.to_owned(), models: vec![], outcome: Outcome::NoModelList };
     for key in &provider.keys {
         let alone = ProviderSettings { keys: vec![key.clone()], max_retries: 0, ..(**provider).clone() };
         let outcome = match actix_rt::System::new().block_on(list(config, alone)) {
             Ok(models) => {
                 tried.models = models;
-                Outcome::Works { models: tried.models.len() }
+                Outcome::Accepted { models: tried.models.len() }
             }
-            Err((404 | 405, _)) => Outcome::Untold,
+            Err((404 | 405, _)) => Outcome::NoModelList,
             Err((401 | 403, why)) => Outcome::Refused { why: format!("{} ({why})", key.id()) },
             Err((_, why)) => Outcome::Unreachable { why },
         };
