@@ -1,8 +1,10 @@
 //! The configuration: read once from all its layers, checked whole, and from there on types.
 
+mod alias_targets;
 mod azure;
 mod base_url;
 mod default_provider;
+mod dialect;
 mod edits;
 mod environment;
 mod error;
@@ -10,13 +12,18 @@ mod fallbacks;
 mod file;
 mod headers;
 mod key_files;
+mod key_text;
 mod layer;
 mod limits;
 mod middleware;
+mod near_misses;
 mod profiles;
 mod provenance;
+mod provider_urls;
 mod providers;
+mod references;
 mod schema;
+mod tls_files;
 mod top_models;
 mod value_type;
 mod variables;
@@ -35,11 +42,13 @@ use vandamme_actors::upstream::ProxySettings;
 
 use base_url::Listener;
 pub(crate) use environment::prefix as variable_prefix;
+use error::Diagnostics;
 pub use error::{ConfigError, ErrorKind};
 use file::Presence;
 pub(crate) use file::user_path as user_file;
 use key_files::KeyFiles;
-use layer::{Layer, Section};
+use key_text::Finding;
+use layer::{Layer, LocatedText, Section};
 pub use provenance::{ConfigValue, VariableDoc};
 use providers::Builder;
 use variables::Variables;
@@ -197,37 +206,33 @@ impl Overrides {
     }
 }
 
-/// The layers so far, and what was wrong with them.
+/// The layers read so far, with their errors and warnings.
 struct Reading<'a> {
     overrides: &'a Overrides,
     variables: Variables,
     layers: Vec<Layer>,
-    errors: Vec<ConfigError>,
-    warnings: Vec<String>,
+    report: Diagnostics,
 }
 
 impl<'a> Reading<'a> {
     fn new(overrides: &'a Overrides) -> Self {
-        let mut errors = Vec::new();
+        let mut report = Diagnostics::default();
         let dotenv = overrides.working_directory.join(".env");
-        let variables = Variables::read(&overrides.environment, &dotenv, &mut errors);
-        Self { overrides, variables, layers: Vec::new(), errors, warnings: Vec::new() }
+        let variables = Variables::read(&overrides.environment, &dotenv, &mut report);
+        Self { overrides, variables, layers: Vec::new(), report }
     }
 
     fn add_all(&mut self) {
         PRECEDENCE.into_iter().for_each(|origin| self.add(origin));
-        // Which files hold keys is known when all layers are.
+        // Which files contain keys is known when all layers are read.
         let Ok(merged) = Layer::merged(&self.layers) else { return };
-        let mut files = KeyFiles::read(&merged, &self.overrides.working_directory);
-        self.errors.append(&mut files.errors);
-        self.warnings.append(&mut files.warnings);
-        let keys = files.layer;
+        let keys = KeyFiles::read(&merged, &self.overrides.working_directory, &mut self.report);
         self.layers.push(keys);
     }
 
     fn add(&mut self, origin: Origin) {
         let layer = match origin {
-            Origin::BuiltIn => Some(file::parse(file::BUILT_IN, file::DEFAULTS, &mut self.errors)),
+            Origin::BuiltIn => Some(file::parse(file::BUILT_IN, file::DEFAULTS, &mut self.report)),
             Origin::UserFile => self
                 .overrides
                 .home
@@ -244,7 +249,7 @@ impl<'a> Reading<'a> {
     }
 
     fn file(&mut self, path: PathBuf, presence: Presence) -> Option<Layer> {
-        file::read(&path, presence, &mut self.errors)
+        file::read(&path, presence, &mut self.report)
     }
 
     fn given_file(&mut self) -> Option<Layer> {
@@ -254,7 +259,7 @@ impl<'a> Reading<'a> {
 
     fn variables(&mut self) -> Layer {
         let known: Vec<_> = self.layers.iter().flat_map(|layer| layer.providers().to_vec()).collect();
-        environment::layer(&self.variables, &known, &mut self.errors)
+        environment::layer(&self.variables, &known, &mut self.report)
     }
 
     fn command_line(&mut self) -> Layer {
@@ -262,7 +267,7 @@ impl<'a> Reading<'a> {
         if let Some(host) = &self.overrides.host {
             match value_type::ValueType::Host.check_variable(host) {
                 Ok(value) => layer.put(&["host"], value, "--host"),
-                Err(refusal) => self.errors.push(ConfigError::new("--host", refusal)),
+                Err(refusal) => self.report.error("--host", refusal),
             }
         }
         if let Some(port) = self.overrides.port {
@@ -279,8 +284,8 @@ impl<'a> Reading<'a> {
         let merged = merged.map_err(|error| vec![ConfigError::new("configuration", error.to_string())])?;
         let config = self.config(&merged);
         match config {
-            Some(config) if self.errors.is_empty() => Ok(config),
-            Some(_) | None => Err(self.errors),
+            Some(config) if self.report.errors.is_empty() => Ok(config),
+            Some(_) | None => Err(self.report.errors),
         }
     }
 
@@ -302,12 +307,22 @@ impl<'a> Reading<'a> {
         Arc::new(read.unwrap_or_else(|wrong| {
             let error =
                 |name| ConfigError::new(format!("environment variable {name}"), ProxySettings::EXPECTED);
-            self.errors.extend(wrong.into_iter().map(error));
+            self.report.errors.extend(wrong.into_iter().map(error));
             ProxySettings::default()
         }))
     }
 
-    /// `None` if something that the built-in file gives is not there because it was written wrongly.
+    /// The key that clients must show. A text that no client shows as it is, such as a key in quotes, is an error.
+    fn gateway_key(&mut self, key: LocatedText<'_>) -> ApiKey {
+        match key_text::inspect_gateway_key(key.text) {
+            Some(Finding::Invalid(text)) => self.report.error(key.place, text),
+            Some(Finding::Suspicious(text)) => self.report.warning(key.place, text),
+            None => {}
+        }
+        ApiKey::new(key.text)
+    }
+
+    /// `None` if a value of the built-in file is missing because a user's value for it is invalid.
     fn config(&mut self, merged: &Layer) -> Option<Config> {
         let root = merged.root();
         let host = root.text("host")?.text.to_owned();
@@ -315,23 +330,25 @@ impl<'a> Reading<'a> {
         let listener = Listener { host: host.clone(), port };
         let log_level_word = root.text("log-level")?.text.to_owned();
         let limits = limits::build(root.section("limits"));
-        let limits = limits.map_err(|error| self.errors.push(ConfigError::new("[limits]", error))).ok()?;
+        let limits = limits.map_err(|error| self.report.error("[limits]", error)).ok()?;
         let proxies = self.proxies();
-        let mut builder = Builder::new(&self.layers, merged, &listener);
+        tls_files::check(&self.variables, self.overrides, &mut self.report);
+        let proxy_api_key = root.text("proxy-api-key").map(|key| self.gateway_key(key));
+        let mut builder = Builder::new(&self.layers, merged, &listener, &self.variables);
         builder.build_all();
         let demo = demo_mode(root.flag("demo"), &builder, &listener);
         let default_provider = builder.default_provider(demo);
         builder.warn_of_variables(&self.variables);
-        let proxy_api_key = root.text("proxy-api-key").map(|key| ApiKey::new(key.text));
         if proxy_api_key.is_none() && !listener.is_loopback() {
             builder.warnings.push(open_to_all(&host));
         }
 
         let profiles = builder.profiles();
         builder.check_fallbacks();
+        builder.check_aliases();
         let default_profile = builder.default_profile(&profiles);
         let top_models = builder.top_models(&self.overrides.working_directory);
-        self.errors.append(&mut builder.errors);
+        self.report.errors.append(&mut builder.errors);
         let settings = Settings {
             keyless: builder.keyless(),
             providers: builder.registered,
@@ -347,7 +364,7 @@ impl<'a> Reading<'a> {
             top_models,
             limits,
         };
-        let mut warnings = std::mem::take(&mut self.warnings);
+        let mut warnings = std::mem::take(&mut self.report.warnings);
         warnings.append(&mut builder.warnings);
         let log_level = level(&log_level_word);
         let values = provenance::all(merged);

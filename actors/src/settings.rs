@@ -96,8 +96,10 @@ pub struct Profile {
     /// Alias (lower case) to `provider:model`.
     pub aliases: BTreeMap<String, String>,
     pub fallbacks: Fallbacks,
-    /// Why it cannot be used, if so.
+    /// Why it cannot be used, if none of its aliases can.
     pub inactive: Option<String>,
+    /// The aliases that cannot be used, each with the provider that is missing.
+    pub inactive_aliases: BTreeMap<String, PartialProvider>,
     /// Instead of the provider's.
     pub timeout: Option<Duration>,
     /// Instead of the provider's.

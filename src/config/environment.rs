@@ -1,17 +1,17 @@
-//! What the variables say, as a layer.
+//! The layer of the variables.
 
 use config::ValueKind;
 
-use super::error::ConfigError;
+use super::error::{ConfigError, Diagnostics};
 use super::headers;
 use super::layer::Layer;
-use super::schema::{PROVIDER_VARIABLES, PROXY_API_KEY, PROXY_API_KEY_FILE, VARIABLES, WhenEmpty};
+use super::schema::{PROVIDER_VARIABLES, PROXY_API_KEY, PROXY_API_KEY_FILE, VARIABLES};
 use super::variables::{Variable, Variables};
 
 /// Between a provider and the name of a header, in which `_` stands for `-`.
 const HEADER: &str = "_CUSTOM_HEADER_";
 
-/// Before the name of a header that goes to every provider.
+/// Prefix of a header that is sent to every provider.
 const HEADER_FOR_ALL: &str = "CUSTOM_HEADER_";
 
 /// What the original knew and comes with a later version.
@@ -33,18 +33,19 @@ const GONE: [(&str, &str); 3] = [
 /// Between a provider and the name of an alias; the last one counts.
 const ALIAS: &str = "_ALIAS_";
 
-/// The layer of the variables. `known` are the providers that the files name. What concerns one provider is
-/// judged when that provider is built: a machine has many variables that end in `_API_KEY` and are not for us.
-pub(super) fn layer(variables: &Variables, known: &[String], errors: &mut Vec<ConfigError>) -> Layer {
+/// The layer of the variables. `known` are the providers that the files name. An empty variable counts as not set, since
+/// compose files write `VAR=${VAR:-}`. The values of one provider are checked when that provider is built: many variables
+/// that end in `_API_KEY` belong to other programs.
+pub(super) fn layer(variables: &Variables, known: &[String], report: &mut Diagnostics) -> Layer {
     let mut layer = Layer::default();
     for schema in &VARIABLES {
         let Some(variable) = variables.find(schema.name) else { continue };
-        if variable.text.trim().is_empty() && schema.empty == WhenEmpty::Unset {
+        if variable.text.trim().is_empty() {
             continue;
         }
         match schema.kind.check_variable(&variable.text) {
             Ok(value) => layer.put(schema.path, value, &variable.place),
-            Err(refusal) => errors.push(ConfigError::new(&variable.place, refusal)),
+            Err(refusal) => report.error(&variable.place, refusal),
         }
     }
     for (name, variable) in variables.iter().filter(|(_, variable)| !variable.text.trim().is_empty()) {
@@ -54,13 +55,7 @@ pub(super) fn layer(variables: &Variables, known: &[String], errors: &mut Vec<Co
             put(&mut layer, (&named(provider, known), key), variable);
         }
         if let Some(header) = name.strip_prefix(HEADER_FOR_ALL).filter(|header| !header.is_empty()) {
-            match headers::parse(&header_name(header), &variable.text) {
-                Ok((header, _)) => {
-                    let path = ["everywhere", "custom-headers", header.as_str()];
-                    layer.put(&path, ValueKind::from(variable.text.clone()), &variable.place);
-                }
-                Err(refusal) => errors.push(ConfigError::new(&variable.place, refusal)),
-            }
+            put_for_all(&mut layer, &header_name(header), variable, report);
         }
     }
     for (name, variable) in
@@ -71,8 +66,24 @@ pub(super) fn layer(variables: &Variables, known: &[String], errors: &mut Vec<Co
             layer.put(&path, ValueKind::from("passthrough"), &variable.place);
         }
     }
-    errors.extend(oauth(variables, known));
+    report.errors.extend(oauth(variables, known));
     layer
+}
+
+/// A header for every provider. A header that vdm sets itself is not sent: a container's environment often contains such
+/// variables for another program.
+fn put_for_all(layer: &mut Layer, header: &str, variable: &Variable, report: &mut Diagnostics) {
+    if headers::is_reserved(header) {
+        let text = format!("vdm sets the header {header} itself, so this value is not sent; remove it");
+        return report.warning(&variable.place, text);
+    }
+    match headers::parse(header, &variable.text) {
+        Ok((header, _)) => {
+            let path = ["everywhere", "custom-headers", header.as_str()];
+            layer.put(&path, ValueKind::from(variable.text.clone()), &variable.place);
+        }
+        Err(refusal) => report.error(&variable.place, refusal),
+    }
 }
 
 /// The variables that are set and change nothing although their names say that they might: one line for each. What ends
@@ -104,6 +115,17 @@ fn idle(name: &str, text: &str, is_provider: impl Fn(&str) -> bool) -> Option<St
 /// `{P}` of a provider: `my-corp` is `MY_CORP`.
 pub(crate) fn prefix(provider: &str) -> String {
     provider.to_ascii_uppercase().replace('-', "_")
+}
+
+/// Whether a variable of this name has a meaning: a global one, or one of any provider.
+pub(super) fn is_read(name: &str) -> bool {
+    VARIABLES.iter().any(|variable| variable.name == name)
+        || GONE.iter().any(|(gone, _)| *gone == name)
+        || name == LATER
+        || name.ends_with(LATER_OF_A_PROVIDER)
+        || name.ends_with("_AUTH_MODE")
+        || name.starts_with(HEADER_FOR_ALL)
+        || of_provider(name).is_some()
 }
 
 #[derive(Clone, Copy)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use toml_edit::{Document, Item, Key, TableLike};
 use vandamme_actors::settings::EVERY_NAME;
 
-use super::error::ConfigError;
+use super::error::Diagnostics;
 use super::layer::Layer;
 use super::schema::{self, Keys};
 use super::value_type::{self, KeyType, Raw, ValueType};
@@ -23,15 +23,12 @@ pub(super) enum Presence {
 }
 
 /// A file's layer; `None` if it does not exist and need not, or if it cannot be read.
-pub(super) fn read(path: &Path, presence: Presence, errors: &mut Vec<ConfigError>) -> Option<Layer> {
+pub(super) fn read(path: &Path, presence: Presence, report: &mut Diagnostics) -> Option<Layer> {
     match std::fs::read_to_string(path) {
-        Ok(text) => Some(parse(&path.display().to_string(), &text, errors)),
+        Ok(text) => Some(parse(&path.display().to_string(), &text, report)),
         Err(error) if presence == Presence::Optional && is_absent(&error) => None,
         Err(error) => {
-            errors.push(ConfigError::new(
-                path.display().to_string(),
-                format!("cannot read this file: {error}"),
-            ));
+            report.error(path.display().to_string(), format!("cannot read this file: {error}"));
             None
         }
     }
@@ -43,8 +40,8 @@ fn is_absent(error: &std::io::Error) -> bool {
 }
 
 /// A text's layer, without what is wrong in it.
-pub(super) fn parse(label: &str, text: &str, errors: &mut Vec<ConfigError>) -> Layer {
-    let mut reader = Reader { label, text, layer: Layer::default(), errors };
+pub(super) fn parse(label: &str, text: &str, report: &mut Diagnostics) -> Layer {
+    let mut reader = Reader { label, text, layer: Layer::default(), report };
     match Document::parse(text) {
         Ok(document) => reader.document(document.as_table()),
         Err(error) => reader.syntax(&error),
@@ -59,21 +56,53 @@ pub(crate) fn user_path(home: &Path) -> PathBuf {
 
 pub(super) const NAME: &str = "vandamme-config.toml";
 
-/// Judges a value by its name and itself.
+/// The `auth-mode` that is refused if its provider is used.
+pub(super) const OAUTH: &str = "oauth";
+
+/// The table of sections whose names are near `defaults` or `limits`: name and what may be meant. They are checked when
+/// all layers are known, since a complete provider may have any name.
+pub(super) const DOUBTFUL: &str = "doubtful-sections";
+
+/// What a section with a name near `defaults` or `limits` is, by its keys.
+enum Guess {
+    /// It has a key that only providers have.
+    Provider,
+    /// It has a key that only the section with the similar name has.
+    Misspelt,
+    /// Its keys fit both.
+    Open,
+}
+
+impl Guess {
+    fn new(meant: &str, item: &Item) -> Self {
+        let known = if meant == "limits" { schema::LIMITS } else { schema::DEFAULTS };
+        let names = || item.as_table_like().into_iter().flat_map(TableLike::iter).map(|(name, _)| name);
+        let is_in = |keys, name| lookup(keys, name).is_some();
+        if names().any(|name| is_in(known, name) && !is_in(schema::PROVIDER, name)) {
+            Self::Misspelt
+        } else if names().any(|name| is_in(schema::PROVIDER, name) && !is_in(known, name)) {
+            Self::Provider
+        } else {
+            Self::Open
+        }
+    }
+}
+
+/// Checks a value by its name and itself.
 type CheckNamed = fn(&str, Raw<'_>) -> Result<config::ValueKind, String>;
 
 struct Reader<'a> {
     label: &'a str,
     text: &'a str,
     layer: Layer,
-    errors: &'a mut Vec<ConfigError>,
+    report: &'a mut Diagnostics,
 }
 
 impl Reader<'_> {
     fn syntax(&mut self, error: &toml_edit::TomlError) {
         let place = self.at(error.span().map_or(0, |span| span.start));
         let message = error.message().replace('\n', ", ");
-        self.errors.push(ConfigError::new(place, format!("this is not TOML: {message}")));
+        self.report.error(place, format!("this is not TOML: {message}"));
     }
 
     fn document(&mut self, table: &dyn TableLike) {
@@ -106,7 +135,8 @@ impl Reader<'_> {
         let name = key.get().to_ascii_lowercase();
         let place = self.key(key, &[]);
         if name == "aliases" {
-            return self.wrong(&place, "aliases belong to a provider: write [PROVIDER.aliases]");
+            let text = "aliases belong to a provider; write [openai.aliases] for one provider, or [defaults.aliases] for all";
+            return self.wrong(&place, text);
         }
         if name == super::DEMO {
             return self.wrong(&place, "this is the name of the embedded provider; choose another");
@@ -115,7 +145,11 @@ impl Reader<'_> {
             return self.wrong(&place, "a provider's name may hold letters, digits, - and _ only");
         }
         if let Some(meant) = schema::suggestion(&name, ["defaults", "limits"].into_iter()) {
-            return self.wrong(&place, format!("did you mean [{meant}]?"));
+            match Guess::new(meant, item) {
+                Guess::Provider => {}
+                Guess::Misspelt => return self.wrong(&place, format!("did you mean [{meant}]?")),
+                Guess::Open => self.layer.put(&[DOUBTFUL, &name], meant.into(), &place),
+            }
         }
         self.table(schema::PROVIDER, &["providers", &name], (key, item));
     }
@@ -139,7 +173,7 @@ impl Reader<'_> {
         };
         let path = [path, &[name]].concat();
         match kind {
-            KeyType::Later => self.wrong(&place, schema::NOT_YET),
+            KeyType::Later => self.report.warning(&place, schema::NOT_YET),
             KeyType::AuthMode => self.auth_mode(&path, (key, item)),
             KeyType::Targets => self.names(&path, (key, item), value_type::target),
             KeyType::Aliases => self.names(&path, (key, item), value_type::alias),
@@ -150,12 +184,11 @@ impl Reader<'_> {
     }
 
     fn auth_mode(&mut self, path: &[&str], entry: (&Key, &Item)) {
-        if entry.1.as_str().is_some_and(|mode| mode.eq_ignore_ascii_case("oauth")) {
-            let place = self.key(entry.0, &path[..path.len() - 1]);
-            self.errors.push(ConfigError::oauth(place));
-        } else {
-            self.value(path, entry, |raw| ValueType::OneOf(&["passthrough"]).check(raw));
-        }
+        let is_oauth = |raw: Raw<'_>| raw.text().is_some_and(|mode| mode.eq_ignore_ascii_case(OAUTH));
+        self.value(path, entry, |raw| match is_oauth(raw) {
+            true => Ok(OAUTH.into()),
+            false => ValueType::OneOf(&["passthrough"]).check(raw),
+        });
     }
 
     /// A list for every name, or a table of lists.
@@ -197,7 +230,7 @@ impl Reader<'_> {
     }
 
     fn wrong(&mut self, place: &str, text: impl Into<String>) {
-        self.errors.push(ConfigError::new(place, text));
+        self.report.error(place, text);
     }
 
     fn key(&self, key: &Key, path: &[&str]) -> String {

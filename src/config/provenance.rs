@@ -4,6 +4,7 @@ use ::config::{Map, Value, ValueKind};
 use serde::Serialize;
 use vandamme_actors::secret::ApiKey;
 
+use super::file::DOUBTFUL;
 use super::layer::Layer;
 use super::schema::{self, PROVIDER_VARIABLES};
 
@@ -46,8 +47,11 @@ fn collect(table: &Map<String, Value>, path: &mut Vec<String>, values: &mut Vec<
     }
 }
 
-/// That a file has a profile is a note of ours, and no key.
+/// That a file has a profile, or a doubtful section, is an internal note, not a setting.
 fn is_note(path: &[String]) -> bool {
+    if path.first().is_some_and(|first| first == DOUBTFUL) {
+        return true;
+    }
     matches!(path, [first, _, last] if first == "profiles" && last == "said")
 }
 

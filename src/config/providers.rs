@@ -5,40 +5,37 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
-use url::Url;
 use vandamme_actors::secret::ApiKey;
 use vandamme_actors::settings::{Api, PartialProvider, ProviderSettings};
-use vandamme_protocol::bridge::messages_over_chat::{Dialect, Reasoning, Replay};
 use vandamme_protocol::middleware::Chain;
 
-use super::Origin;
 use super::azure;
-use super::base_url::{self, Listener};
+use super::base_url::Listener;
+use super::dialect;
 use super::edits;
 use super::environment::{self, prefix};
 use super::error::ConfigError;
 use super::fallbacks;
+use super::file::{DOUBTFUL, OAUTH};
 use super::headers;
+use super::key_text::{self, Finding, PASSTHROUGH};
 use super::layer::{Layer, LocatedText, Section};
 use super::middleware;
+use super::near_misses;
+use super::provider_urls::BaseUrl;
 use super::value_type::LONGEST;
 use super::variables::Variables;
-
-/// What a server that needs no key is sent in the place of one: most clients of such servers send some word.
-const NO_KEY: &str = "no-key-needed";
-
-/// Stands where a key would, for the one that the client brings.
-const PASSTHROUGH: &str = "!PASSTHRU";
 
 fn is_passthrough(keys: &str) -> bool {
     keys.trim().eq_ignore_ascii_case(PASSTHROUGH)
 }
 
-/// Builds one provider after the other and collects what there is to say.
+/// Builds one provider after the other, and collects errors and warnings.
 pub(super) struct Builder<'a> {
     pub(super) layers: &'a [Layer],
     pub(super) merged: &'a Layer,
-    listener: &'a Listener,
+    pub(super) listener: &'a Listener,
+    pub(super) variables: &'a Variables,
     pub(super) registered: Vec<Arc<ProviderSettings>>,
     pub(super) partial: Vec<PartialProvider>,
     pub(super) warnings: Vec<String>,
@@ -46,11 +43,17 @@ pub(super) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    pub(super) fn new(layers: &'a [Layer], merged: &'a Layer, listener: &'a Listener) -> Self {
+    pub(super) fn new(
+        layers: &'a [Layer],
+        merged: &'a Layer,
+        listener: &'a Listener,
+        variables: &'a Variables,
+    ) -> Self {
         Self {
             layers,
             merged,
             listener,
+            variables,
             registered: Vec::new(),
             partial: Vec::new(),
             warnings: Vec::new(),
@@ -62,21 +65,38 @@ impl<'a> Builder<'a> {
         for name in self.merged.providers() {
             self.build(name);
         }
+        self.check_doubtful_sections();
+    }
+
+    /// A section with a name near `limits` or `defaults` is a provider if it has a key, by whatever layer.
+    fn check_doubtful_sections(&mut self) {
+        for (name, meant) in self.merged.root().section(DOUBTFUL).texts() {
+            let is_provider = self.registered.iter().any(|provider| *provider.name == *name)
+                || self.partial.iter().any(|partial| partial.name == name);
+            if !is_provider {
+                self.errors.push(ConfigError::new(meant.place, format!("did you mean [{}]?", meant.text)));
+            }
+        }
     }
 
     fn build(&mut self, name: &'a str) {
         let section = self.section(self.merged, name);
         let stated = section.text("api-key").filter(|keys| !keys.text.trim().is_empty());
-        // The mode alone makes a provider, too.
-        let mode = section.text("auth-mode");
+        // The mode alone registers a provider, too.
+        let mode = match self.auth_mode(name, section, stated) {
+            Ok(mode) => mode,
+            Err(error) => return self.errors.push(error),
+        };
         if let (Some(keys), Some(mode)) = (stated, mode)
             && !is_passthrough(keys.text)
         {
             let text = "this provider has keys, too; it has them or takes its clients', not both";
             return self.errors.push(ConfigError::new(mode.place, text));
         }
-        let Some(keys) = stated.or(mode).or_else(|| self.without_key(name)) else { return };
-        if self.is_refused(keys) {
+        let Some(keys) = stated.or(mode).or_else(|| self.without_key(name)) else {
+            return self.warn_of_url_without_key(name);
+        };
+        if self.is_refused(keys) || self.is_clients(name, keys) {
             return;
         }
         match self.base_url(name) {
@@ -85,28 +105,29 @@ impl<'a> Builder<'a> {
             BaseUrl::OwnListener(place) => self.leave_partial(name, Some(&place)),
             BaseUrl::Invalid(error) => {
                 self.errors.push(error);
-                // Nothing starts now; the rest is looked at for its own errors.
+                // The start fails; the provider is still checked for other errors.
                 self.register(name, section, (keys, String::new()));
             }
         }
     }
 
-    /// A provider that needs no key is registered by the base URL that a user has set, and never by the built-in one
-    /// alone: nobody is called unasked. Other programs read such a variable, too, so a wrong one is a warning.
-    fn without_key(&mut self, name: &str) -> Option<LocatedText<'a>> {
-        if !self.needs_no_key(name) {
-            return None;
-        }
-        let by_user = self.layers.iter().rev().filter(|layer| layer.origin() != Some(Origin::BuiltIn));
-        let LocatedText { text, place } =
-            by_user.filter_map(|layer| self.section(layer, name).text("base-url")).next()?;
-        let why_not = match base_url::parse(text) {
-            Ok(url) if self.listener.is(&url) => "this is the gateway's own address",
-            Ok(_) => return Some(LocatedText { text: NO_KEY, place }),
-            Err(refusal) => refusal,
+    /// `oauth` of a file is an error if its provider is used, else a warning: files of the Python original contain it.
+    fn auth_mode(
+        &mut self,
+        name: &str,
+        section: Section<'a>,
+        stated: Option<LocatedText<'a>>,
+    ) -> Result<Option<LocatedText<'a>>, ConfigError> {
+        let Some(mode) = section.text("auth-mode").filter(|mode| mode.text == OAUTH) else {
+            return Ok(section.text("auth-mode"));
         };
-        self.warnings.push(format!("{place}: {why_not}, so {name} cannot be used"));
-        None
+        let default = self.merged.root().section("defaults").text("default-provider");
+        if stated.is_some() || default.is_some_and(|default| default.text.eq_ignore_ascii_case(name)) {
+            return Err(ConfigError::oauth(mode.place));
+        }
+        let text = "OAuth subscriptions are refused (vendors ban accounts for it), so this provider is not available";
+        self.warnings.push(format!("{}: {text}", mode.place));
+        Ok(None)
     }
 
     /// The providers that are named somewhere and have no key, with what registers them.
@@ -128,13 +149,15 @@ impl<'a> Builder<'a> {
         let is_provider =
             |named: &str| self.registered.iter().any(|provider| prefix(&provider.name) == named);
         self.warnings.extend(environment::without_effect(variables, is_provider));
+        let known: Vec<&str> = self.known_to_files().collect();
+        self.warnings.extend(near_misses::warnings(variables, &known));
     }
 
-    fn needs_no_key(&self, name: &str) -> bool {
+    pub(super) fn needs_no_key(&self, name: &str) -> bool {
         self.section(self.merged, name).flag("api-key-optional") == Some(true)
     }
 
-    fn section(&self, layer: &'a Layer, name: &str) -> Section<'a> {
+    pub(super) fn section(&self, layer: &'a Layer, name: &str) -> Section<'a> {
         layer.root().section("providers").section(name)
     }
 
@@ -155,49 +178,16 @@ impl<'a> Builder<'a> {
         false
     }
 
-    /// The URL of the highest layer that does not send us to ourselves.
-    fn base_url(&mut self, name: &str) -> BaseUrl {
-        let layers = self.layers.iter().rev();
-        let stated = layers.filter_map(|layer| self.section(layer, name).text("base-url"));
-        let mut ours = None;
-        for LocatedText { text, place } in stated {
-            match base_url::parse(text) {
-                Ok(url) if self.listener.is(&url) => ours = ours.or(Some(place)),
-                Ok(url) => return self.usable(self.with_path(name, &url), ours),
-                Err(refusal) => return BaseUrl::Invalid(ConfigError::new(place, refusal)),
-            }
-        }
-        ours.map_or(BaseUrl::Missing, |place| BaseUrl::OwnListener(place.to_owned()))
-    }
-
-    /// The provider's URL, whether or not it has a key; a wrong one is told by whoever builds it.
-    pub(super) fn usable_url(&mut self, name: &str) -> Option<String> {
-        match self.base_url(name) {
-            BaseUrl::Valid(url) => Some(url),
-            BaseUrl::Missing | BaseUrl::OwnListener(_) | BaseUrl::Invalid(_) => None,
-        }
-    }
-
-    /// Local servers are mostly given as an address alone, and serve under /v1.
-    fn with_path(&self, name: &str, url: &Url) -> String {
-        let url_text = base_url::normalized(url);
-        let local = self.needs_no_key(name);
-        if local && url.path() == "/" { format!("{url_text}/v1") } else { url_text }
-    }
-
-    fn usable(&mut self, url: String, ours: Option<&str>) -> BaseUrl {
-        if let Some(place) = ours {
-            self.warnings.push(format!("{place}: this is the gateway's own address; using {url} instead"));
-        }
-        BaseUrl::Valid(url)
-    }
-
-    fn leave_partial(&mut self, name: &str, ours: Option<&str>) {
+    fn leave_partial(&mut self, name: &str, own: Option<&str>) {
         let missing = format!("{}_BASE_URL", prefix(name));
-        self.warnings.push(match ours {
+        let near = near_misses::provider(name, self.known_to_files());
+        let near =
+            near.map_or_else(String::new, |near| format!(" (or did you mean {}_API_KEY?)", prefix(near)));
+        self.warnings.push(match own {
             Some(place) => format!("{place}: this is the gateway's own address, so {name} cannot be used"),
             None => {
-                format!("{name} has a key but no base URL; to use it, set {missing}{}", azure::example(name))
+                let example = azure::example(name);
+                format!("{name} has a key but no base URL; to use it, set {missing}{example}{near}")
             }
         });
         self.partial.push(PartialProvider { name: name.to_owned(), missing });
@@ -209,7 +199,7 @@ impl<'a> Builder<'a> {
             return self.errors.push(ConfigError::new(keys.place, text));
         }
         let api = self.api(section);
-        let dialect = dialect(section, &base_url, self.merged.root());
+        let dialect = dialect::read(section, &base_url, self.merged.root());
         let azure = azure::read(api, (name, &base_url), section.text("api-version"), &mut self.warnings);
         let passthrough = is_passthrough(keys.text) || section.text("auth-mode").is_some();
         let settings = ProviderSettings {
@@ -272,9 +262,10 @@ impl<'a> Builder<'a> {
         if words.len() < written.text.split_whitespace().count() {
             self.warnings.push(format!("{place}: {name} has the same key more than once; it counts once"));
         }
-        if !words.iter().all(|word| word.bytes().all(|byte| byte.is_ascii_graphic())) {
-            let text = "a key holds characters that no header can carry; copy the key again";
-            self.errors.push(ConfigError::new(place, text));
+        match key_text::inspect(written.text) {
+            Some(Finding::Invalid(text)) => self.errors.push(ConfigError::new(place, text)),
+            Some(Finding::Suspicious(text)) => self.warnings.push(format!("{place}: {text}")),
+            None => {}
         }
         words.into_iter().map(ApiKey::new).collect()
     }
@@ -322,60 +313,6 @@ impl<'a> Builder<'a> {
 /// Zero means "no limit", which is a year: `None` would mean the limit for the kind of request.
 pub(super) fn unless_zero(seconds: f64) -> Duration {
     Duration::from_secs_f64(if seconds > 0.0 { seconds } else { LONGEST })
-}
-
-enum BaseUrl {
-    Valid(String),
-    Missing,
-    /// All that is stated is our own listener; the place of the highest.
-    OwnListener(String),
-    Invalid(ConfigError),
-}
-
-/// OpenAI's own API. Others that copy it do not take all that it takes.
-const OPENAI: &str = "api.openai.com";
-
-/// What is not said is as everywhere; `root` has what holds for all providers.
-fn dialect(section: Section<'_>, base_url: &str, root: Section<'_>) -> Dialect {
-    let everywhere = root.section("everywhere");
-    let word = |key| section.text(key).map(|word| word.text);
-    let words = |key| {
-        section.text(key).map_or_else(Vec::new, |words| words.text.lines().map(str::to_owned).collect())
-    };
-    // An empty list is for no model; none at all is for those that are known to reason.
-    let reasoning_models = match word("reasoning-models") {
-        Some("") => vec![String::new()],
-        Some(_) | None => words("reasoning-models"),
-    };
-    let is = |key| section.flag(key).unwrap_or(false);
-    let tokens = |key| everywhere.count(key).and_then(|count| u64::try_from(count).ok());
-    Dialect {
-        reasoning: match word("reasoning-parameter") {
-            Some("reasoning") => Reasoning::Nested,
-            Some("thinking") => Reasoning::Switch,
-            _ => Reasoning::Effort,
-        },
-        reasoning_models,
-        replay: match word("reasoning-replay") {
-            Some("reasoning_content_always") => Replay::Required,
-            Some("reasoning_details") => Replay::Details,
-            Some("none") => Replay::Nothing,
-            _ => Replay::Content,
-        },
-        think_tags: is("think-tags"),
-        system_anywhere: is("system-anywhere"),
-        cache_control: is("cache-control"),
-        top_k: is("top-k"),
-        plain_tool_names: is("tool-name-sanitization"),
-        user_fields: words("user-fields"),
-        prompt_cache: section
-            .flag("prompt-cache")
-            .unwrap_or_else(|| base_url::parse(base_url).is_ok_and(|url| url.host_str() == Some(OPENAI))),
-        web_search: word("web-search").map(str::to_owned),
-        fewest_tokens: tokens("min-tokens-limit"),
-        most_tokens: tokens("max-tokens-limit"),
-        extras: middleware::remembers_signatures(root.section("defaults")),
-    }
 }
 
 /// The aliases of a table, names in lower case.

@@ -132,15 +132,8 @@ pub(super) const PROVIDER: Keys = &[
     ("model-page", Later),
 ];
 
-/// What a key or variable of a later version is told.
-pub(super) const NOT_YET: &str = "not available in this version of vdm; remove it";
-
-/// What an empty variable means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WhenEmpty {
-    Unset,
-    Wrong,
-}
+/// The warning for a key or variable of a later version.
+pub(super) const NOT_YET: &str = "not available in this version of vdm, so it has no effect";
 
 /// A variable that is not about one provider.
 pub(super) struct Variable {
@@ -148,7 +141,6 @@ pub(super) struct Variable {
     /// For people; in brackets what holds without it.
     pub(super) about: &'static str,
     pub(super) kind: ValueType,
-    pub(super) empty: WhenEmpty,
     /// Where its value stands in the merged tree.
     pub(super) path: &'static [&'static str],
 }
@@ -158,56 +150,43 @@ pub(super) const VARIABLES: [Variable; 31] = [
         name: "HOST",
         about: "the address or name to listen on (127.0.0.1)",
         kind: Host,
-        empty: WhenEmpty::Unset,
         path: &["host"],
     },
-    Variable {
-        name: "PORT",
-        about: "the port to listen on (8082)",
-        kind: Port,
-        empty: WhenEmpty::Wrong,
-        path: &["port"],
-    },
+    Variable { name: "PORT", about: "the port to listen on (8082)", kind: Port, path: &["port"] },
     Variable {
         name: "LOG_LEVEL",
         about: "DEBUG, INFO, WARNING, ERROR or CRITICAL (INFO)",
         kind: LogLevel,
-        empty: WhenEmpty::Wrong,
         path: &["log-level"],
     },
     Variable {
         name: PROXY_API_KEY,
         about: "the key that clients must show",
         kind: Secret,
-        empty: WhenEmpty::Unset,
         path: &["proxy-api-key"],
     },
     Variable {
         name: PROXY_API_KEY_FILE,
         about: "a file with that key in it",
         kind: Text,
-        empty: WhenEmpty::Unset,
         path: &["proxy-api-key-file"],
     },
     Variable {
         name: "VDM_ALLOWED_HOSTS",
         about: "names in the Host header that a gateway without PROXY_API_KEY accepts, with blanks between them",
         kind: Words,
-        empty: WhenEmpty::Unset,
         path: &["allowed-hosts"],
     },
     Variable {
         name: "VDM_DEFAULT_PROVIDER",
         about: "the provider or profile that takes models without a prefix (openai)",
         kind: Text,
-        empty: WhenEmpty::Unset,
         path: &["defaults", "default-provider"],
     },
     Variable {
         name: "VDM_ROUTE_HEADER",
         about: "1 tells clients in x-vdm-route why a model name went where it went (0)",
         kind: Flag,
-        empty: WhenEmpty::Unset,
         path: &["route-header"],
     },
     // These two stand above what a provider's own table says, so they have a place of their own.
@@ -215,161 +194,138 @@ pub(super) const VARIABLES: [Variable; 31] = [
         name: "REQUEST_TIMEOUT",
         about: "seconds until a provider must have answered, over every provider's own; 0 for ever",
         kind: Seconds,
-        empty: WhenEmpty::Wrong,
         path: &["everywhere", "timeout"],
     },
     Variable {
         name: "MAX_RETRIES",
         about: "repeats on one key, over every provider's own (2)",
         kind: Count(0),
-        empty: WhenEmpty::Wrong,
         path: &["everywhere", "max-retries"],
     },
     Variable {
         name: "STREAMING_CONNECT_TIMEOUT_SECONDS",
         about: "the longest wait for a connection to a provider (10)",
         kind: Pause,
-        empty: WhenEmpty::Wrong,
         path: &["limits", "connect-timeout"],
     },
     Variable {
         name: "STREAMING_READ_TIMEOUT_SECONDS",
         about: "the longest silence of a provider in the middle of a stream (300)",
         kind: Pause,
-        empty: WhenEmpty::Wrong,
         path: &["limits", "idle-timeout"],
     },
     Variable {
         name: "ALIAS_MAX_CHAIN_LENGTH",
         about: "how many aliases may lead from one to the next (10)",
         kind: Count(1),
-        empty: WhenEmpty::Wrong,
         path: &["limits", "alias-chain"],
     },
     Variable {
         name: "MIN_TOKENS_LIMIT",
         about: "max_tokens of translated requests is raised to this",
         kind: Count(1),
-        empty: WhenEmpty::Wrong,
         path: &["everywhere", "min-tokens-limit"],
     },
     Variable {
         name: "MAX_TOKENS_LIMIT",
         about: "max_tokens of translated requests is lowered to this",
         kind: Count(1),
-        empty: WhenEmpty::Wrong,
         path: &["everywhere", "max-tokens-limit"],
     },
     Variable {
         name: "VDM_DEMO",
         about: "1 adds the embedded demo provider, 0 turns it off",
         kind: Flag,
-        empty: WhenEmpty::Unset,
         path: &["demo"],
     },
     Variable {
         name: "GEMINI_THOUGHT_SIGNATURES_ENABLED",
         about: "whether Gemini gets its thought signatures back (true)",
         kind: Flag,
-        empty: WhenEmpty::Wrong,
         path: &["defaults", "gemini-thought-signatures"],
     },
     Variable {
         name: "THOUGHT_SIGNATURE_MAX_CACHE_SIZE",
         about: "how many of them are remembered (10000)",
         kind: Count(1),
-        empty: WhenEmpty::Wrong,
         path: &["limits", "thoughts"],
     },
     Variable {
         name: "THOUGHT_SIGNATURE_CACHE_TTL",
         about: "for how many seconds each (3600)",
         kind: Pause,
-        empty: WhenEmpty::Wrong,
         path: &["limits", "thoughts-ttl"],
     },
     Variable {
         name: "THOUGHT_SIGNATURE_CLEANUP_INTERVAL",
         about: "seconds between looking for old ones (300)",
         kind: Pause,
-        empty: WhenEmpty::Wrong,
         path: &["limits", "thoughts-sweep"],
     },
     Variable {
         name: "CACHE_DIR",
         about: "where lists of models are kept between runs (~/.cache/vandamme-proxy)",
         kind: Text,
-        empty: WhenEmpty::Unset,
         path: &["defaults", "cache-dir"],
     },
     Variable {
         name: "MODELS_CACHE_ENABLED",
         about: "whether they are kept (true)",
         kind: Flag,
-        empty: WhenEmpty::Unset,
         path: &["defaults", "models-cache"],
     },
     Variable {
         name: "MODELS_CACHE_TTL_HOURS",
         about: "for how many hours an old one is told while a new one is asked for (24)",
         kind: Hours,
-        empty: WhenEmpty::Wrong,
         path: &["limits", "models-cache-ttl"],
     },
     Variable {
         name: "TOP_MODELS_SOURCE",
         about: "openrouter, manual_rankings or disabled (openrouter if that provider has a key)",
         kind: OneOf(SOURCES),
-        empty: WhenEmpty::Unset,
         path: &["defaults", "top-models-source"],
     },
     Variable {
         name: "TOP_MODELS_RANKINGS_FILE",
         about: "the TOML file of manual_rankings: [[models]] with an id each",
         kind: Text,
-        empty: WhenEmpty::Unset,
         path: &["defaults", "top-models-rankings-file"],
     },
     Variable {
         name: "TOP_MODELS_TIMEOUT_SECONDS",
         about: "the longest wait for the catalogue (5)",
         kind: Pause,
-        empty: WhenEmpty::Wrong,
         path: &["defaults", "top-models-timeout"],
     },
     Variable {
         name: "TOP_MODELS_EXCLUDE",
         about: "parts of the ids of models to leave out, with commas between them",
         kind: Parts,
-        empty: WhenEmpty::Unset,
         path: &["defaults", "top-models-exclude"],
     },
     Variable {
         name: "LOG_REQUEST_METRICS",
         about: "whether requests are counted, traced and told in the log (true)",
         kind: Flag,
-        empty: WhenEmpty::Unset,
         path: &["request-metrics"],
     },
     Variable {
         name: "VDM_ACTIVE_REQUESTS_SSE_ENABLED",
         about: "whether /metrics/active-requests/stream tells those that run (true)",
         kind: Flag,
-        empty: WhenEmpty::Unset,
         path: &["active-requests-stream"],
     },
     Variable {
         name: "VDM_ACTIVE_REQUESTS_SSE_INTERVAL",
         about: "seconds between two updates of its numbers, 0.05 at least (0.5)",
         kind: Pause,
-        empty: WhenEmpty::Wrong,
         path: &["limits", "active-requests-interval"],
     },
     Variable {
         name: "VDM_ACTIVE_REQUESTS_SSE_HEARTBEAT",
         about: "seconds between two of its signs of life (30)",
         kind: Pause,
-        empty: WhenEmpty::Wrong,
         path: &["limits", "active-requests-heartbeat"],
     },
 ];

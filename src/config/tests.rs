@@ -11,6 +11,7 @@ use vandamme_protocol::bridge::messages_over_chat::{Dialect, Reasoning, Replay};
 use super::*;
 
 mod built_in;
+mod common_slips;
 mod errors;
 mod key_files;
 mod original;
@@ -19,6 +20,9 @@ mod thinking;
 
 /// Variables and what they are set to.
 type Set<'a> = &'a [(&'a str, &'a str)];
+
+/// As long as the keys of vendors are.
+const KEY_OF_A_VENDOR: &str = "sk-ant-api03-0123456789";
 
 /// A machine with its own home, working directory and environment.
 struct Machine {
@@ -433,8 +437,10 @@ fn a_listener_open_to_all_without_a_key_is_worth_a_warning() {
 
 #[test]
 fn an_upstream_that_is_our_own_listener_is_replaced_by_what_lies_below() {
-    let machine =
-        Machine::with(&[("ANTHROPIC_API_KEY", "k"), ("ANTHROPIC_BASE_URL", "http://localhost:8082")]);
+    let machine = Machine::with(&[
+        ("ANTHROPIC_API_KEY", KEY_OF_A_VENDOR),
+        ("ANTHROPIC_BASE_URL", "http://localhost:8082"),
+    ]);
     let config = machine.load();
     assert_eq!(provider(&config, "anthropic").base_url, "https://api.anthropic.com");
     assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);

@@ -1,5 +1,5 @@
-//! Where the models come from that `/top-models` shows. Nobody is asked unless it is wanted: by name, or by having a key of
-//! the aggregator.
+//! The source of the models that `/top-models` shows. The catalogue is requested only if it is configured, by name or by a
+//! key of the aggregator. A missing or malformed ranking is a warning: requests do not depend on it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,6 @@ use std::time::Duration;
 use serde::Deserialize;
 use vandamme_actors::settings::{ProviderSettings, Ranking, TopModels};
 
-use super::error::ConfigError;
 use super::layer::{LocatedText, Section};
 use super::providers::Builder;
 use crate::demo;
@@ -72,7 +71,7 @@ impl Builder<'_> {
     ) -> Option<Ranking> {
         let Some(LocatedText { text, place }) = defaults.text("top-models-rankings-file") else {
             let text = "manual_rankings needs a file: set TOP_MODELS_RANKINGS_FILE to a TOML file with [[models]] and their ids";
-            self.errors.push(ConfigError::new(source.place, text));
+            self.warnings.push(format!("{}: {text}; until then there are no top models", source.place));
             return None;
         };
         let file = directory.join(text.trim());
@@ -89,7 +88,7 @@ impl Builder<'_> {
         match ids {
             Ok(ids) => Some(Ranking { file, ids }),
             Err(wrong) => {
-                self.errors.push(ConfigError::new(place, wrong));
+                self.warnings.push(format!("{place}: {wrong}; there are no top models"));
                 None
             }
         }

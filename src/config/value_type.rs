@@ -7,6 +7,7 @@ use toml_edit::{Array, Value};
 use super::base_url;
 use super::edits;
 use super::headers;
+use super::key_text::{self, Finding};
 
 /// The kinds of values. Sizes become bytes, durations become seconds with a fraction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +101,9 @@ impl ValueType {
             Self::Host => raw.text().and_then(host),
             Self::Port => raw.whole().filter(|port| (1..=65_535).contains(port)).map(ValueKind::from),
             Self::LogLevel => raw.text().and_then(log_level),
-            Self::Secret => raw.text().and_then(secret),
+            Self::Secret => {
+                return raw.text().ok_or_else(|| self.refusal(raw)).and_then(|text| self.secret(text));
+            }
             Self::Format => raw.text().and_then(format),
             Self::Flag => raw.truth().map(ValueKind::from),
             Self::Seconds => raw.number().filter(|n| (0.0..=LONGEST).contains(n)).map(ValueKind::from),
@@ -155,6 +158,14 @@ impl ValueType {
             | Self::Rate => Raw::Text(trimmed),
         };
         self.check(raw)
+    }
+
+    /// The advice for a pasted key comes before the general rule.
+    fn secret(self, text: &str) -> Result<ValueKind, String> {
+        match key_text::inspect_gateway_key(text) {
+            Some(Finding::Invalid(advice)) if !text.trim().is_empty() => Err(advice.to_owned()),
+            Some(_) | None => secret(text).ok_or_else(|| self.refusal(Raw::Text(text))),
+        }
     }
 
     fn refusal(self, raw: Raw<'_>) -> String {
@@ -330,7 +341,7 @@ fn members(text: &str) -> Option<ValueKind> {
 }
 
 fn url(text: &str) -> Result<ValueKind, String> {
-    base_url::parse(text).map(|_| ValueKind::from(text)).map_err(str::to_owned)
+    base_url::parse(text).map(|_| ValueKind::from(text))
 }
 
 /// Judges one entry of `[P.custom-headers]`.
