@@ -1,4 +1,4 @@
-//! The configuration: read once from all its layers, checked whole, and from there on types.
+//! The configuration: all layers are read once, checked as a whole, and turned into types.
 
 mod alias_targets;
 mod azure;
@@ -58,18 +58,18 @@ use variables::Variables;
 pub struct Config {
     /// A name or an address, an IPv6 one without brackets.
     pub host: String,
-    /// Zero, only by the command line: any free one.
+    /// Zero takes any free port; only the command line can set it.
     pub port: u16,
     pub log_level: LevelFilter,
     /// As people know it: DEBUG, INFO, WARNING, ERROR or CRITICAL.
     pub log_level_word: String,
-    /// What clients of the gateway must show; `None`: nothing.
+    /// The key that clients must send; `None` for a gateway without one.
     pub proxy_api_key: Option<ApiKey>,
     pub settings: Settings,
     /// By the environment alone.
     pub proxies: Arc<ProxySettings>,
     pub demo: DemoMode,
-    /// One line each, to be told at the start.
+    /// Warnings of the start, one line each.
     pub warnings: Vec<String>,
     /// Every value with its place.
     pub values: Vec<ConfigValue>,
@@ -150,8 +150,7 @@ impl Config {
         settings
     }
 
-    /// The address that is to be listened on, as far as that can be told: of use with a configuration that is wrong
-    /// elsewhere.
+    /// The configured address, even if the configuration is invalid elsewhere.
     pub fn listener(overrides: &Overrides) -> Option<(String, u16)> {
         let mut reading = Reading::new(overrides);
         PRECEDENCE.into_iter().for_each(|origin| reading.add(origin));
@@ -171,7 +170,7 @@ impl Config {
     }
 }
 
-/// What the configuration says, as far as it can be read, and what is wrong with it.
+/// The values that can be read, each with its place, and all errors.
 pub fn provenance(overrides: &Overrides) -> (Vec<ConfigValue>, Vec<ConfigError>) {
     let mut reading = Reading::new(overrides);
     reading.add_all();
@@ -181,18 +180,42 @@ pub fn provenance(overrides: &Overrides) -> (Vec<ConfigValue>, Vec<ConfigError>)
     (values, errors)
 }
 
-/// The name that is meant by one that nobody has, if one is near.
+/// The known name that is near an unknown one.
 pub(crate) fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     schema::suggestion(written, names)
 }
 
-/// Every variable that is read.
+/// Whether a text can be the base URL of a provider, for a gateway that listens on `host` and `port`.
+///
+/// # Errors
+/// What to write instead.
+pub(crate) fn check_base_url(text: &str, host: &str, port: u16) -> Result<(), String> {
+    let listener = Listener { host: host.to_owned(), port };
+    match base_url::parse(text) {
+        Ok(url) if listener.is(&url) => Err("this is the gateway's own address".to_owned()),
+        Ok(_) => Ok(()),
+        Err(advice) => Err(advice),
+    }
+}
+
+/// Whether a text can be one or several keys of a provider.
+///
+/// # Errors
+/// What to write instead, without any part of the text.
+pub(crate) fn check_key(text: &str) -> Result<(), &'static str> {
+    match key_text::inspect(text) {
+        Some(Finding::Invalid(advice)) => Err(advice),
+        Some(Finding::Suspicious(_)) | None => Ok(()),
+    }
+}
+
+/// All variables that vdm reads.
 pub fn variables() -> Vec<VariableDoc> {
     provenance::variables()
 }
 
 impl Overrides {
-    /// The environment, working directory and home of this process. What is not UTF-8 is replaced, and then
+    /// The environment, working directory and home of this process. Text that is not UTF-8 is replaced here and
     /// refused where it is used.
     pub fn of_process() -> Self {
         let variables = std::env::vars_os();

@@ -1,7 +1,8 @@
-//! `vdm config setup`: asks for providers and keys, tries them, and writes what was answered into one file. Nothing is
-//! written before the end, and nothing that was not answered changes.
+//! `vdm config setup`: asks for providers and keys, tries the keys, and writes the answers into one file. It writes nothing
+//! before the end, and changes only the settings that were answered.
 
 mod answers;
+mod choices;
 mod dotenv;
 mod flags;
 mod key_check;
@@ -17,6 +18,7 @@ use clap::Args;
 use serde::Serialize;
 
 use self::answers::{Answers, Setting};
+use self::questions::Interview;
 use self::target::Target;
 use super::exit_code::Exit;
 use super::{say, tell};
@@ -27,10 +29,10 @@ pub(super) struct Setup {
     /// Use this provider; its key comes from --keys or from the environment
     #[arg(long, value_name = "NAME")]
     provider: Vec<String>,
-    /// Where a provider is that vdm does not know
+    /// Base URL of a custom provider
     #[arg(long, value_name = "NAME=URL")]
     base_url: Vec<String>,
-    /// What such a provider speaks: openai or anthropic
+    /// API of a custom provider: openai or anthropic
     #[arg(long, value_name = "NAME=FORMAT")]
     api_format: Vec<String>,
     /// The provider that takes models without a prefix
@@ -53,23 +55,25 @@ pub(super) struct Setup {
     json: bool,
 }
 
-/// Why nothing was written.
+/// Why setup wrote nothing.
 enum SetupError {
-    /// What was asked makes no sense.
+    /// The flags are wrong.
     Usage(String),
     Failed(String),
-    /// Of the configuration as it is, or as it would be.
+    /// The configuration is invalid, as it is or with the answers.
     Config(Vec<ConfigError>),
-    /// The person who was asked went away.
+    /// The user cancelled a question.
     Cancelled,
 }
 
-/// What the result says.
+/// The result.
 #[derive(Serialize)]
 struct SetupReport {
     file: String,
     set: Vec<String>,
     tried: Vec<key_check::KeyCheck>,
+    /// The command that starts a gateway with these settings.
+    start: String,
 }
 
 impl Setup {
@@ -103,28 +107,28 @@ impl Setup {
     fn set_up(&self) -> Result<SetupReport, SetupError> {
         let context = Context { overrides: Overrides::of_process() };
         let now = context.with(&[])?;
-        let (answers, tried, path) = if self.has_answers() {
+        let Interview { answers, checks, file } = if self.has_answers() {
             let answers = flags::answers(self, &now)?;
-            let tried = self.try_all(&context, &answers)?;
-            (answers, tried, self.write.clone())
+            let checks = self.try_all(&context, &answers)?;
+            Interview { answers, checks, file: self.write.clone() }
         } else if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
             questions::ask(&context, &now, self.write.clone())?
         } else {
-            let text = "setup asks questions, and there is no terminal; say it all by flags, such as --provider NAME";
+            let text = "setup asks questions, and there is no terminal; give all answers by flags, such as --provider NAME";
             return Err(SetupError::Usage(text.to_owned()));
         };
         let target =
-            Target::open(path.unwrap_or_else(|| PathBuf::from(".env"))).map_err(SetupError::Failed)?;
+            Target::open(file.unwrap_or_else(|| PathBuf::from(".env"))).map_err(SetupError::Failed)?;
         let settings = answers.settings();
         if settings.is_empty() {
             return Err(SetupError::Failed("there is nothing to set".to_owned()));
         }
-        // As variables they stand above all files, so that a error shows whatever the file is.
+        // As variables they override all files, so that errors show up whichever file is written.
         self.check_default(&context.with(&settings)?)?;
         target.write(&settings).map_err(SetupError::Failed)?;
-        context.warn_of_hidden(&settings, &target);
+        let start = context.start_command(&settings, &target);
         let set = settings.iter().map(|setting| setting.variable.clone()).collect();
-        Ok(SetupReport { file: target.path().display().to_string(), set, tried })
+        Ok(SetupReport { file: target.path().display().to_string(), set, tried: checks, start })
     }
 
     fn has_answers(&self) -> bool {
@@ -132,12 +136,18 @@ impl Setup {
         lists.iter().any(|list| !list.is_empty()) || self.default.is_some() || self.keys.is_some()
     }
 
-    /// The gateway would take another one and warn; whoever names one here is told before it is written.
+    /// The gateway starts with another default and a warning; here a wrong name is an error.
     fn check_default(&self, config: &Config) -> Result<(), SetupError> {
         let Some(name) = &self.default else { return Ok(()) };
         let settings = config.settings_with_demo();
         let providers = settings.providers.iter().map(|provider| &*provider.name);
-        let mut known = providers.chain(settings.profiles.iter().map(|profile| &*profile.name));
+        let mut known = providers.chain(
+            settings
+                .profiles
+                .iter()
+                .filter(|profile| profile.inactive.is_none())
+                .map(|profile| &*profile.name),
+        );
         let folded = name.trim_start_matches('#').to_lowercase().replace('-', "_");
         if known.any(|known| known == folded || known.eq_ignore_ascii_case(name)) {
             return Ok(());
@@ -145,7 +155,7 @@ impl Setup {
         let names: Vec<_> = settings.providers.iter().map(|provider| &*provider.name).collect();
         let names = names.join(", ");
         Err(SetupError::Usage(format!(
-            "--default {name}: no provider with a key, and no profile; providers: {names}"
+            "--default {name}: no provider with a key, and no active profile; providers: {names}"
         )))
     }
 
@@ -170,7 +180,7 @@ impl Setup {
 impl SetupReport {
     fn print_words(&self) -> std::io::Result<()> {
         writeln!(std::io::stdout(), "Wrote {}: {}", self.file, self.set.join(", "))?;
-        say(format_args!("Now start the gateway:  vdm server start\n"));
+        say(format_args!("Now start the gateway:  {}\n", self.start));
         Ok(())
     }
 
@@ -179,7 +189,11 @@ impl SetupReport {
     }
 }
 
-/// This machine's configuration, and what it would be.
+/// Starts a gateway with the files that it reads by itself.
+const START: &str = "vdm server start";
+
+/// The configuration of this machine, now and with further settings.
+#[derive(Clone)]
 struct Context {
     overrides: Overrides,
 }
@@ -187,29 +201,35 @@ struct Context {
 impl Context {
     /// With these settings above all others.
     fn with(&self, settings: &[Setting]) -> Result<Config, SetupError> {
+        Config::load(&self.extended(settings).overrides).map_err(SetupError::Config)
+    }
+
+    fn extended(&self, settings: &[Setting]) -> Self {
         let mut overrides = self.overrides.clone();
         for Setting { variable, value, .. } in settings {
             overrides.environment.insert(variable.clone(), value.expose().to_owned());
         }
-        Config::load(&overrides).map_err(SetupError::Config)
+        Self { overrides }
     }
 
-    /// A value that another layer sets is not the one that was just written.
-    fn warn_of_hidden(&self, settings: &[Setting], target: &Target) {
+    /// The command that starts a gateway with the file, which warns of a file that it does not read and of values that another
+    /// layer overrides.
+    fn start_command(&self, settings: &[Setting], target: &Target) -> String {
         let (values, errors) = config::provenance(&self.overrides);
         for error in errors {
             say(format_args!("warning: {error}\n"));
         }
-        let places: BTreeMap<_, _> =
-            values.iter().map(|setting| (setting.key.as_str(), setting.place.as_str())).collect();
         if !values.iter().any(|setting| target.is_in(&setting.place)) {
             let file = target.path().display();
             let how = match target.is_toml() {
                 true => format!("start it with --config {file}"),
-                false => "it reads .env where it is started".to_owned(),
+                false => "it reads the file .env of the directory where it starts".to_owned(),
             };
-            return say(format_args!("warning: the gateway does not read {file} by itself; {how}\n"));
+            say(format_args!("warning: the gateway does not read {file} by itself; {how}\n"));
+            return target.start_command();
         }
+        let places: BTreeMap<_, _> =
+            values.iter().map(|setting| (setting.key.as_str(), setting.place.as_str())).collect();
         for Setting { variable, path, value } in settings {
             let same = self.overrides.environment.get(variable).is_some_and(|set| set == value.expose());
             let key = path.join(".");
@@ -218,5 +238,6 @@ impl Context {
                 say(format_args!("warning: {key} is set by {place}, over this file\n"));
             }
         }
+        START.to_owned()
     }
 }

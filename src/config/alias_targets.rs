@@ -7,7 +7,7 @@ use super::layer::{LocatedText, Section};
 use super::near_misses;
 use super::providers::Builder;
 
-/// What stands after the colon in names of models such as `llama:latest` or `vendor-model:free`.
+/// Tags of models, after the colon in names such as `llama:latest` or `vendor-model:free`.
 const TAGS: [&str; 20] = [
     "latest", "free", "thinking", "instruct", "chat", "text", "code", "cloud", "beta", "extended", "online",
     "nitro", "floor", "exacto", "preview", "exp", "vision", "fast", "mini", "it",

@@ -1,4 +1,4 @@
-//! Whether a provider is a resource of Azure OpenAI, and in which of its two ways it is addressed.
+//! Whether a provider is a resource of Azure OpenAI, and which of the two forms of addresses it has.
 
 use url::Url;
 use vandamme_actors::settings::{Api, Azure};
@@ -7,21 +7,21 @@ use super::environment::prefix;
 use super::error::ConfigError;
 use super::layer::LocatedText;
 
-/// The domains below which Azure keeps its resources, those of its closed clouds included.
+/// The domains of Azure's resources, including those of its sovereign clouds.
 const DOMAINS: [&str; 3] = [".azure.com", ".azure.us", ".azure.cn"];
 
-/// The kinds of resources that answer on no other path. Azure hosts models of others too, which are asked like OpenAI's.
+/// The types of resources that need an API version in their path. Azure's other models are addressed like OpenAI's.
 const RESOURCES: [&str; 2] = [".openai.azure.", ".cognitiveservices.azure."];
 
-/// The built-in provider, whose base URL only its user knows.
+/// The built-in provider. Its base URL is that of the user's resource.
 pub(super) const NAME: &str = "azure";
 
-/// What the base URL of the built-in provider looks like, for a message that asks for it.
+/// An example of the base URL, for messages.
 pub(super) fn example(name: &str) -> &'static str {
     if name == NAME { " to https://RESOURCE.openai.azure.com/openai/v1" } else { "" }
 }
 
-/// `None` for a provider that has nothing of Azure. `stated` is its `api-version`.
+/// `None` for a provider that is not Azure. `stated` is its `api-version`.
 pub(super) fn read(
     api: Api,
     (name, base_url): (&str, &str),
@@ -41,7 +41,7 @@ pub(super) fn read(
             Ok(Some(Azure::V1 { api_version: Some(api_version) }))
         }
         (Api::ChatCompletions, Some((api_version, _)), false) => Ok(Some(Azure::Deployments { api_version })),
-        // Others than Azure have a base URL that ends so, Groq for one.
+        // Base URLs of other vendors end in the same path, for example Groq's.
         (Api::ChatCompletions, None, true) => {
             let azures = DOMAINS.iter().any(|domain| host(base_url).ends_with(domain));
             Ok(azures.then_some(Azure::V1 { api_version: None }))
@@ -58,7 +58,7 @@ pub(super) fn read(
     }
 }
 
-/// As it can stand in a query, with its place.
+/// The version, if a query can contain it, with its place.
 fn version(LocatedText { text, place }: LocatedText<'_>) -> Result<(String, &str), ConfigError> {
     let text = text.trim();
     if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {

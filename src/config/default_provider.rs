@@ -1,4 +1,4 @@
-//! Which provider takes a model name without a prefix.
+//! The provider for model names without a prefix.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use super::near_misses;
 use super::providers::Builder;
 
 impl Builder<'_> {
-    /// What was configured if it is registered, else what is built in if it is registered, else the first.
-    /// A configured one that is not registered is worth a warning.
+    /// The first that is registered of: the configured one, the built-in one, any. If the configured one is not registered,
+    /// a warning names the one in use.
     pub(super) fn default_provider(&mut self, demo: DemoMode) -> Option<Arc<str>> {
         let configured = self.merged.root().section("defaults").text("default-provider")?;
         let name = configured.text.to_ascii_lowercase();

@@ -8,19 +8,19 @@ use super::layer::Layer;
 use super::schema::{PROVIDER_VARIABLES, PROXY_API_KEY, PROXY_API_KEY_FILE, VARIABLES};
 use super::variables::{Variable, Variables};
 
-/// Between a provider and the name of a header, in which `_` stands for `-`.
+/// Between a provider and the name of a header, where `_` means `-`.
 const HEADER: &str = "_CUSTOM_HEADER_";
 
 /// Prefix of a header that is sent to every provider.
 const HEADER_FOR_ALL: &str = "CUSTOM_HEADER_";
 
-/// What the original knew and comes with a later version.
+/// A variable of the Python original that a later version will read.
 const LATER: &str = "LOG_SUMMARY_INTERVAL";
 
-/// What comes with a later version of a provider's own.
+/// The same for a variable of a provider.
 const LATER_OF_A_PROVIDER: &str = "_MODEL_PAGE";
 
-/// What the original knew and is not needed here, with the reason.
+/// Variables of the Python original that vdm does not need, with the reason.
 const GONE: [(&str, &str); 3] = [
     ("ALIAS_CACHE_TTL_SECONDS", "aliases are not cached"),
     ("ALIAS_CACHE_MAX_SIZE", "aliases are not cached"),
@@ -86,8 +86,8 @@ fn put_for_all(layer: &mut Layer, header: &str, variable: &Variable, report: &mu
     }
 }
 
-/// The variables that are set and change nothing although their names say that they might: one line for each. What ends
-/// like a variable of ours, but is of nothing that `is_provider` by that prefix, may be another program's.
+/// One line for each variable that is set and has no effect. A variable with the prefix of no provider may belong to
+/// another program.
 pub(super) fn without_effect(variables: &Variables, is_provider: impl Fn(&str) -> bool) -> Vec<String> {
     let idle = variables.iter().filter_map(|(name, variable)| {
         let why = idle(name, variable.text.trim(), &is_provider)?;
@@ -135,7 +135,7 @@ enum Key<'a> {
     Alias(&'a str),
 }
 
-/// An alias that could only lead other names astray, by being a part of them.
+/// An alias for its own name: it would only redirect other names that contain it.
 fn names_itself(key: Key<'_>, text: &str) -> bool {
     matches!(key, Key::Alias(alias) if text.trim().eq_ignore_ascii_case(alias))
 }
@@ -162,7 +162,7 @@ fn header_name(variable: &str) -> String {
     variable.replace('_', "-").to_ascii_lowercase()
 }
 
-/// The provider's prefix and what is said about it.
+/// The provider's prefix and the setting.
 fn of_provider(name: &str) -> Option<(&str, Key<'_>)> {
     if [PROXY_API_KEY, PROXY_API_KEY_FILE].contains(&name) || name.starts_with(HEADER_FOR_ALL) {
         return None;
@@ -187,7 +187,7 @@ fn named(provider: &str, known: &[String]) -> String {
     known.cloned().unwrap_or_else(|| provider.to_ascii_lowercase())
 }
 
-/// `{P}_AUTH_MODE=oauth` of anything that is, or was in the original, a provider.
+/// `{P}_AUTH_MODE=oauth` of anything that is a provider here or in the Python original.
 fn oauth<'a>(variables: &'a Variables, known: &'a [String]) -> impl Iterator<Item = ConfigError> + 'a {
     let modes =
         variables.iter().filter_map(|(name, variable)| Some((name.strip_suffix("_AUTH_MODE")?, variable)));

@@ -1,4 +1,4 @@
-//! Where requests go when their own target fails: read per provider and profile, and held against the providers there are.
+//! The fallbacks of providers and profiles, checked against the known providers.
 
 use vandamme_actors::settings::Fallbacks;
 
@@ -7,7 +7,7 @@ use super::layer::{LocatedText, Section};
 use super::providers::Builder;
 use super::schema;
 
-/// Those of a provider or a profile.
+/// The fallbacks of a provider or profile.
 pub(super) fn read(section: Section<'_>) -> Fallbacks {
     let entries = section.section("fallbacks").texts().into_iter();
     entries.map(|(name, targets)| (name.to_owned(), each(targets).map(str::to_owned).collect())).collect()
@@ -18,7 +18,7 @@ fn each(targets: LocatedText<'_>) -> impl Iterator<Item = &str> {
 }
 
 impl Builder<'_> {
-    /// A provider that nobody has ever named is misspelt; one without a key is merely left out.
+    /// An unknown provider is misspelt. A known provider without a key is skipped.
     pub(super) fn check_fallbacks(&mut self) {
         let root = self.merged.root();
         let owners = ["providers", "profiles"].into_iter().map(|kind| root.section(kind));

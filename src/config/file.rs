@@ -1,4 +1,4 @@
-//! One TOML file, read strictly: unknown keys and wrong types are refused, each with line and column.
+//! Reads one TOML file strictly: an unknown key or a wrong type is an error with line and column.
 
 use std::path::{Path, PathBuf};
 
@@ -12,17 +12,17 @@ use super::value_type::{self, KeyType, Raw, ValueType};
 
 /// The compiled-in file.
 pub(super) const DEFAULTS: &str = include_str!("defaults.toml");
-/// How the compiled-in file is called in a place.
+/// The label of the compiled-in file in a place.
 pub(super) const BUILT_IN: &str = "built-in defaults";
 
-/// Must the file exist?
+/// Whether the file must exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Presence {
     Required,
     Optional,
 }
 
-/// A file's layer; `None` if it does not exist and need not, or if it cannot be read.
+/// A file's layer; `None` if it cannot be read, or does not exist and is optional.
 pub(super) fn read(path: &Path, presence: Presence, report: &mut Diagnostics) -> Option<Layer> {
     match std::fs::read_to_string(path) {
         Ok(text) => Some(parse(&path.display().to_string(), &text, report)),
@@ -39,7 +39,7 @@ fn is_absent(error: &std::io::Error) -> bool {
     matches!(error.kind(), NotFound | NotADirectory)
 }
 
-/// A text's layer, without what is wrong in it.
+/// A text's layer, without the invalid values.
 pub(super) fn parse(label: &str, text: &str, report: &mut Diagnostics) -> Layer {
     let mut reader = Reader { label, text, layer: Layer::default(), report };
     match Document::parse(text) {
@@ -125,7 +125,7 @@ impl Reader<'_> {
             let place = self.key(key, &[]);
             return self.wrong(&place, "a profile's name may hold letters, digits, - and _ only");
         }
-        // A profile without anything in it replaces one of the same name in a lower file, too.
+        // An empty profile also replaces one of the same name in a lower file.
         let place = self.key(key, &[]);
         self.layer.put(&["profiles", &name, "said"], true.into(), &place);
         self.table(schema::PROFILE, &["profiles", &name], (key, item));

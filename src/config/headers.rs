@@ -1,4 +1,4 @@
-//! Custom headers of a provider: which names may be set, and how a value becomes a header.
+//! Custom headers of a provider: the names that may be set, and the checks of their values.
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 
@@ -22,7 +22,7 @@ const RESERVED: [&str; 16] = [
     "keep-alive",
 ];
 
-/// Our own headers between gateways.
+/// Headers between gateways.
 const RESERVED_PREFIX: &str = "x-vdm-";
 
 /// Whether the gateway sets this header itself. The name is in lower case.
@@ -31,7 +31,7 @@ pub(super) fn is_reserved(name: &str) -> bool {
 }
 
 /// A header for every request to one upstream. Its value is marked as sensitive, so that no output shows it;
-/// the complaint names only the header.
+/// the error names only the header.
 pub(super) fn parse(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
     let name =
         HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{name:?} is not a header name"))?;

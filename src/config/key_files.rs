@@ -10,9 +10,9 @@ use super::environment::prefix;
 use super::error::{ConfigError, Diagnostics};
 use super::layer::{Layer, LocatedText, Section};
 
-/// What a file may hold, in bytes.
+/// The largest file, in bytes.
 const LARGEST: u64 = 64 << 10;
-/// Where container runtimes mount secrets, readable for all, in a place of the container's own.
+/// Directories of secrets that container runtimes mount, readable by all users of the container.
 const MOUNTED: [&str; 2] = ["/run/secrets", "/var/run/secrets"];
 
 /// Reads the files that `merged` names.

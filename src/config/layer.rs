@@ -1,4 +1,4 @@
-//! One layer of the configuration: checked values, each with its place, that the `config` crate merges.
+//! One layer of the configuration: checked values, each with its place. The `config` crate merges the layers.
 
 use std::fmt;
 
@@ -10,9 +10,9 @@ use super::Origin;
 #[derive(Clone, Default)]
 pub(super) struct Layer {
     tree: Map<String, Value>,
-    /// The providers it names, in the order written, which the tree does not keep.
+    /// The providers in the order written, which the tree does not keep.
     providers: Vec<String>,
-    /// Where it was read from; `None` for several merged.
+    /// The source; `None` for merged layers.
     origin: Option<Origin>,
 }
 
@@ -20,7 +20,7 @@ pub(super) struct Layer {
 #[derive(Clone, Copy)]
 pub(super) struct Section<'a>(Option<&'a Map<String, Value>>);
 
-/// A text, which may be a key and so cannot be printed, and its place.
+/// A text with its place. It may be a key, so it has no `Debug`.
 #[derive(Clone, Copy)]
 pub(super) struct LocatedText<'a> {
     pub(super) text: &'a str,
@@ -123,7 +123,7 @@ impl<'a> Section<'a> {
         if let Some(ValueKind::Boolean(flag)) = self.kind(key) { Some(*flag) } else { None }
     }
 
-    /// The names of what is in it, in alphabetical order.
+    /// The names of the entries, in alphabetical order.
     pub(super) fn names(self) -> Vec<&'a str> {
         let mut names: Vec<_> = self.0.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
         names.sort_unstable();

@@ -1,4 +1,4 @@
-//! `[limits]` as merged, in the types of the actors.
+//! The merged `[limits]`, in the types of the actors.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use vandamme_actors::signatures::Retention;
 
 use super::layer::Section;
 
-/// The table as it stands after merging: every key, since the built-in file has every key.
+/// The merged table. It has every key, since the built-in file has every key.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Table {
@@ -54,7 +54,7 @@ struct Table {
     active_requests_heartbeat: f64,
 }
 
-/// The limits, or which key is missing.
+/// The limits, or an error for a missing key.
 pub(super) fn build(limits: Section<'_>) -> Result<Limits, String> {
     let table: Table = limits.value().try_deserialize().map_err(|error| error.to_string())?;
     Ok(Limits {

@@ -109,7 +109,7 @@ impl Builder<'_> {
         known.or(Some(PartialProvider { name, missing }))
     }
 
-    /// The name that is meant by one that no file and no variable knows.
+    /// The known name that is near an unknown one.
     fn near(&self, PartialProvider { name, .. }: &PartialProvider) -> String {
         if self.merged.providers().contains(name) {
             return String::new();

@@ -1,4 +1,4 @@
-//! What a configuration says, value by value, with the place of each; for people, so without secrets.
+//! The values of a configuration, each with its place. Secrets are replaced by their ids.
 
 use ::config::{Map, Value, ValueKind};
 use serde::Serialize;
@@ -11,9 +11,9 @@ use super::schema::{self, PROVIDER_VARIABLES};
 /// One value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ConfigValue {
-    /// As it would be written in a file: `limits.drain`, `poe.base-url`.
+    /// The key as in a file: `limits.drain`, `poe.base-url`.
     pub key: String,
-    /// As it would be written in a file; a key's id instead of a key.
+    /// The value as in a file; the id of a key instead of the key.
     pub value: String,
     /// `FILE:LINE:COLUMN: …`, `environment variable NAME` or the like.
     pub place: String,
@@ -91,7 +91,7 @@ fn shown(path: &[String], kind: &ValueKind) -> String {
     }
 }
 
-/// Every variable, out of the same tables that are read by.
+/// All variables, from the tables that the parser uses.
 pub(super) fn variables() -> Vec<VariableDoc> {
     let global = schema::VARIABLES
         .iter()

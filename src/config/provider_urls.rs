@@ -13,7 +13,7 @@ use super::providers::Builder;
 /// Sent as the key of a server that needs none, as most clients of such servers do.
 const NO_KEY: &str = "no-key-needed";
 
-/// The names of these variables are also read by clients, which get the gateway's address and any word as key.
+/// Vendors' keys have at least this length; clients of the gateway use any word.
 const SHORTEST_VENDOR_KEY: usize = 20;
 
 pub(super) enum BaseUrl {
@@ -43,7 +43,7 @@ impl<'a> Builder<'a> {
         None
     }
 
-    /// Warns of a variable with a base URL for a provider that has no key: nobody notices it otherwise.
+    /// Warns of a variable with a base URL for a provider that has no key.
     pub(super) fn warn_of_url_without_key(&mut self, name: &str) {
         let variables = self.layers.iter().rev().filter(|layer| layer.origin() == Some(Origin::Variables));
         let stated = variables.filter_map(|layer| self.section(layer, name).text("base-url")).next();

@@ -1,4 +1,4 @@
-//! The providers as merged, in the types of the actors: which are usable, and why the others are not.
+//! Builds the providers from the merged layers, and reports why others are not usable.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -130,7 +130,7 @@ impl<'a> Builder<'a> {
         Ok(None)
     }
 
-    /// The providers that are named somewhere and have no key, with what registers them.
+    /// The known providers without a key, each with the variable that registers it.
     pub(super) fn keyless(&self) -> Vec<PartialProvider> {
         let is_there = |name: &str| {
             self.registered.iter().any(|provider| *provider.name == *name)
@@ -144,7 +144,7 @@ impl<'a> Builder<'a> {
         absent.map(missing).collect()
     }
 
-    /// Variables that are of no use.
+    /// Warns of variables without effect.
     pub(super) fn warn_of_variables(&mut self, variables: &Variables) {
         let is_provider =
             |named: &str| self.registered.iter().any(|provider| prefix(&provider.name) == named);
@@ -161,7 +161,7 @@ impl<'a> Builder<'a> {
         layer.root().section("providers").section(name)
     }
 
-    /// Words that the original takes instead of a key.
+    /// Words of the Python original in the place of a key.
     fn is_refused(&mut self, keys: LocatedText<'_>) -> bool {
         let is = |word: &str| keys.text.split_whitespace().any(|key| key.eq_ignore_ascii_case(word));
         if is("!OAUTH") {
@@ -227,7 +227,7 @@ impl<'a> Builder<'a> {
         self.registered.push(Arc::new(settings));
     }
 
-    /// Without `api-format`, an upstream speaks what most do.
+    /// Without `api-format` the API is Chat Completions.
     fn api(&mut self, section: Section<'_>) -> Api {
         let Some(LocatedText { text, place }) = section.text("api-format") else {
             return Api::ChatCompletions;
@@ -270,7 +270,7 @@ impl<'a> Builder<'a> {
         words.into_iter().map(ApiKey::new).collect()
     }
 
-    /// Those for all, and its own, which win.
+    /// The headers for all providers, overridden by the provider's own.
     fn custom_headers(&mut self, section: Section<'_>) -> Vec<(HeaderName, HeaderValue)> {
         let mut headers = Vec::new();
         let for_all = self.merged.root().section("everywhere").section("custom-headers").texts();
@@ -286,7 +286,7 @@ impl<'a> Builder<'a> {
         headers
     }
 
-    /// Its own, and where it has none of a name, those for all.
+    /// The provider's own aliases over those for all providers.
     fn aliases(&self, section: Section<'_>) -> BTreeMap<String, String> {
         let mut all = aliases(self.merged.root().section("defaults"));
         all.extend(aliases(section));
@@ -303,7 +303,7 @@ impl<'a> Builder<'a> {
         count.and_then(|count| u32::try_from(count).ok()).unwrap_or_default()
     }
 
-    /// What holds for every provider by a variable, over its own table, over what holds for lack of better.
+    /// The tables in order of precedence: variables for every provider, the provider's own table, the defaults.
     fn by_precedence<'s>(&'s self, own: Section<'s>) -> impl Iterator<Item = Section<'s>> {
         let root = self.merged.root();
         [root.section("everywhere"), own, root.section("defaults")].into_iter()

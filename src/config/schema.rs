@@ -1,4 +1,4 @@
-//! Which keys and variables exist, and what each may hold. A key that is not here is refused.
+//! All keys and variables with their types. Any other key is an error.
 
 use super::edits::MISSING_REASONING;
 use super::value_type::KeyType::{self, Aliases, AuthMode, Fallbacks, Headers, Later, Value};
@@ -135,13 +135,13 @@ pub(super) const PROVIDER: Keys = &[
 /// The warning for a key or variable of a later version.
 pub(super) const NOT_YET: &str = "not available in this version of vdm, so it has no effect";
 
-/// A variable that is not about one provider.
+/// A variable for the gateway or for all providers.
 pub(super) struct Variable {
     pub(super) name: &'static str,
-    /// For people; in brackets what holds without it.
+    /// The description, with the default in brackets.
     pub(super) about: &'static str,
     pub(super) kind: ValueType,
-    /// Where its value stands in the merged tree.
+    /// The path of its value in the merged tree.
     pub(super) path: &'static [&'static str],
 }
 
@@ -189,7 +189,7 @@ pub(super) const VARIABLES: [Variable; 31] = [
         kind: Flag,
         path: &["route-header"],
     },
-    // These two stand above what a provider's own table says, so they have a place of their own.
+    // These two override a provider's own table, so they have a table of their own.
     Variable {
         name: "REQUEST_TIMEOUT",
         about: "seconds until a provider must have answered, over every provider's own; 0 for ever",
@@ -330,7 +330,7 @@ pub(super) const VARIABLES: [Variable; 31] = [
     },
 ];
 
-/// Ends like a provider's key, but is the key that clients of the gateway must show.
+/// The key that clients must send, although the name ends like that of a provider's key.
 pub(super) const PROXY_API_KEY: &str = "PROXY_API_KEY";
 
 pub(super) const PROXY_API_KEY_FILE: &str = "PROXY_API_KEY_FILE";
@@ -345,7 +345,7 @@ pub(super) const PROVIDER_VARIABLES: [(&str, &str); 6] = [
     ("_MODELS_URL", "models-url"),
 ];
 
-/// The name that is meant, if one is near.
+/// The name that is nearest, if one is near.
 pub(super) fn suggestion<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let written = written.to_ascii_lowercase().replace('_', "-");
     let scored = names.map(|name| (strsim::jaro_winkler(&written, name), name));

@@ -11,11 +11,11 @@ use vandamme_protocol::bridge::messages_over_chat::{Dialect, Reasoning, Replay};
 use super::*;
 
 mod built_in;
-mod common_slips;
 mod errors;
 mod key_files;
 mod original;
 mod routes;
+mod slips;
 mod thinking;
 
 /// Variables and what they are set to.

@@ -36,7 +36,7 @@ pub(super) fn check(variables: &Variables, overrides: &Overrides, report: &mut D
 
 fn file_fault(directory: &Path, text: &str) -> Option<String> {
     if text.is_empty() {
-        return Some(format!("the variable is empty, {EFFECT}; unset it or name a file"));
+        return None;
     }
     match fs::read(directory.join(text)) {
         Err(error) => Some(format!("cannot read {text}: {error}, {EFFECT}")),

@@ -17,7 +17,7 @@ use crate::demo;
 const AGGREGATOR: &str = "openrouter";
 pub(super) const SOURCES: &[&str] = &["openrouter", "manual_rankings", "disabled"];
 
-/// A list made by hand; what else the original's file says is of no use here.
+/// A ranking. Other keys of the file are ignored.
 #[derive(Deserialize)]
 struct File {
     models: Vec<Entry>,
@@ -41,7 +41,7 @@ impl Builder<'_> {
             }
             Some(_) => None,
         };
-        // One that clients bring their keys for is asked without any.
+        // A provider with its clients' keys gets no key.
         let catalogue =
             registered.filter(|provider| !provider.passthrough).or_else(|| self.keyless_catalogue())?;
         let exclude = defaults.text("top-models-exclude").map_or("", |rules| rules.text);

@@ -1,5 +1,5 @@
-//! What a value may be: each kind turns what was written, in a file or a variable, into the one form that the
-//! layers carry, or says what it expected. Only kinds that cannot hold a secret repeat what they found.
+//! The types of values. Each type turns the text of a file or variable into the form of the layers, or describes what it
+//! expects. Only types that cannot hold a secret repeat the value in their error.
 
 use config::ValueKind;
 use toml_edit::{Array, Value};
@@ -9,7 +9,7 @@ use super::edits;
 use super::headers;
 use super::key_text::{self, Finding};
 
-/// The kinds of values. Sizes become bytes, durations become seconds with a fraction.
+/// The type of a value. Sizes become bytes, durations become seconds with a fraction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ValueType {
     Text,
@@ -18,10 +18,10 @@ pub(super) enum ValueType {
     LogLevel,
     /// One secret word.
     Secret,
-    /// Secret words between blanks; their text is judged when the provider is built.
+    /// Secret words between blanks, checked when the provider is built.
     Keys,
     Url,
-    /// Any text a person is sent to, not called by us.
+    /// A link for people; vdm does not request it.
     Link,
     Format,
     Flag,
@@ -54,7 +54,7 @@ pub(super) enum ValueType {
     Betas,
 }
 
-/// The kinds of keys.
+/// The type of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum KeyType {
     Value(ValueType),
@@ -68,11 +68,11 @@ pub(super) enum KeyType {
     Headers,
     /// Comes with a later version.
     Later,
-    /// `auth-mode`: refused for good if it says `oauth`.
+    /// `auth-mode`: `oauth` is refused if the provider is used.
     AuthMode,
 }
 
-/// What was written, before it is judged; it may be a key, so it cannot be printed.
+/// A value before the check. It may be a key, so it has no `Debug`.
 #[derive(Clone, Copy)]
 pub(super) enum Raw<'a> {
     Text(&'a str),
@@ -83,7 +83,7 @@ pub(super) enum Raw<'a> {
     Other(&'static str),
 }
 
-/// The words of LOG_LEVEL, in the order in which they are told.
+/// The words of LOG_LEVEL, in the order of messages.
 pub(super) const LOG_LEVELS: [&str; 5] = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
 
 /// The highest count.
@@ -93,7 +93,7 @@ const MOST: i64 = 1_000_000_000;
 pub(super) const LONGEST: f64 = 365.0 * 86_400.0;
 
 impl ValueType {
-    /// Judges a value of a file.
+    /// Checks a value of a file.
     pub(super) fn check(self, raw: Raw<'_>) -> Result<ValueKind, String> {
         let checked = match self {
             Self::Text | Self::Link => raw.text().filter(|text| !text.trim().is_empty()).map(ValueKind::from),
@@ -130,7 +130,7 @@ impl ValueType {
         checked.ok_or_else(|| self.refusal(raw))
     }
 
-    /// Judges the text of a variable.
+    /// Checks the text of a variable.
     pub(super) fn check_variable(self, text: &str) -> Result<ValueKind, String> {
         let trimmed = text.trim();
         let raw = match self {
@@ -181,7 +181,7 @@ impl ValueType {
         format!("expected {}{found}", self.expected())
     }
 
-    /// Only where nobody would write a key.
+    /// Whether an error may repeat the value: nobody writes a key here.
     fn may_be_repeated(self) -> bool {
         matches!(self, Self::Host | Self::Port | Self::LogLevel | Self::Format | Self::Flag)
             || matches!(self, Self::OneOf(_) | Self::Rate)
@@ -207,7 +207,7 @@ impl ValueType {
             Self::OneOf(words) => format!("one of {}", words.join(", ")),
             Self::Words => "words in an array: [\"a\", \"b\"]".to_owned(),
             Self::Parts => "texts in an array: [\"a\", \"b\"]".to_owned(),
-            // These say more themselves.
+            // Their own checks describe more.
             Self::Params | Self::Settings | Self::Bounds | Self::Betas => "names in an array".to_owned(),
             Self::Object => "a JSON object in single quotes: '{\"a\": 1}'".to_owned(),
             Self::Count(least) => format!("a whole number from {least} to {MOST}"),
@@ -333,7 +333,7 @@ fn one_of(words: &[&'static str], text: &str) -> Option<ValueKind> {
     words.iter().find(|word| word.eq_ignore_ascii_case(text)).map(|word| ValueKind::from(*word))
 }
 
-/// What stands between the braces.
+/// The text between the braces.
 fn members(text: &str) -> Option<ValueKind> {
     serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).ok()?;
     let members = text.trim().strip_prefix('{')?.strip_suffix('}')?.trim();
@@ -344,24 +344,24 @@ fn url(text: &str) -> Result<ValueKind, String> {
     base_url::parse(text).map(|_| ValueKind::from(text))
 }
 
-/// Judges one entry of `[P.custom-headers]`.
+/// Checks one entry of `[P.custom-headers]`.
 pub(super) fn header(name: &str, raw: Raw<'_>) -> Result<ValueKind, String> {
     let text = raw.text().ok_or("expected the header's value in quotes")?;
     headers::parse(name, text).map(|_| ValueKind::from(text))
 }
 
-/// Judges one entry of `[P.aliases]`.
+/// Checks one entry of `[P.aliases]`.
 pub(super) fn alias(_: &str, raw: Raw<'_>) -> Result<ValueKind, String> {
     ValueType::Text.check(raw)
 }
 
-/// Judges one entry of `["#NAME".aliases]`.
+/// Checks one entry of `["#NAME".aliases]`.
 pub(super) fn target(_: &str, raw: Raw<'_>) -> Result<ValueKind, String> {
     let text = raw.text().map(str::trim).filter(|text| is_target(text));
     text.map(ValueKind::from).ok_or_else(|| "expected \"provider:model\"".to_owned())
 }
 
-/// Judges one list of fallbacks; the layers carry it with line ends between.
+/// Checks one list of fallbacks; the layers carry it with line ends between.
 pub(super) fn fallbacks(raw: Raw<'_>) -> Result<ValueKind, String> {
     let targets = raw.words().filter(|words| words.iter().all(|word| is_target(word)));
     let text = targets.map(|targets| ValueKind::from(targets.join("\n")));

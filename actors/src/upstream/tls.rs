@@ -1,9 +1,11 @@
 //! The TLS settings that all upstream connections share.
 
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
+use rustls_native_certs::CertificateResult;
 
 /// Builds the one client configuration: the public roots, the system's (where a company's own authority or
 /// `SSL_CERT_FILE` comes in), and HTTP/1.1 only, because awc's HTTP/2 misbehaves (measured).
@@ -11,7 +13,7 @@ use rustls::{ClientConfig, RootCertStore};
 /// The error is for the person who starts the gateway.
 pub fn client_config() -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let native = rustls_native_certs::load_native_certs();
+    let native = native_certificates(|name| std::env::var_os(name));
     for error in &native.errors {
         log::warn!("certificates of this system: {error}; going on with the others");
     }
@@ -25,9 +27,40 @@ pub fn client_config() -> Result<Arc<ClientConfig>, String> {
     Ok(Arc::new(config))
 }
 
+/// The certificates of this system. An empty `SSL_CERT_FILE` counts as not set; the library would read a file without a name.
+#[cfg(all(unix, not(target_vendor = "apple")))]
+fn native_certificates(variable: impl Fn(&str) -> Option<OsString>) -> CertificateResult {
+    let is_empty = |name| variable(name).is_some_and(|text| text.is_empty());
+    let has_directory = variable("SSL_CERT_DIR").is_some_and(|text| !text.is_empty());
+    if !is_empty("SSL_CERT_FILE") || has_directory {
+        return rustls_native_certs::load_native_certs();
+    }
+    let found = openssl_probe::probe();
+    let directory = found.cert_dir.first().map(std::path::PathBuf::as_path);
+    rustls_native_certs::load_certs_from_paths(found.cert_file.as_deref(), directory)
+}
+
+#[cfg(not(all(unix, not(target_vendor = "apple"))))]
+fn native_certificates(_: impl Fn(&str) -> Option<OsString>) -> CertificateResult {
+    rustls_native_certs::load_native_certs()
+}
+
 fn add(roots: &mut RootCertStore, certificates: Vec<CertificateDer<'static>>) {
     let (_, ignored) = roots.add_parsable_certificates(certificates);
     if ignored > 0 {
         log::debug!("{ignored} certificates of this system cannot be read and are not trusted");
+    }
+}
+
+#[cfg(all(test, unix, not(target_vendor = "apple")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_variable_for_certificates_is_one_that_is_not_set() {
+        let system = rustls_native_certs::load_native_certs();
+        let empty = native_certificates(|_| Some(OsString::new()));
+        assert!(empty.errors.is_empty(), "{:?}", empty.errors);
+        assert_eq!(empty.certs.is_empty(), system.certs.is_empty());
     }
 }

@@ -1,5 +1,5 @@
-//! Setup without questions: everything by flags, keys by the environment or a file, never on the command line, which
-//! others can see.
+//! Setup without questions: answers by flags, keys by the environment or a file. Other users can see a command line, so keys are
+//! never given there.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -11,7 +11,7 @@ use super::answers::{Alias, Answers, Provider, configured_value, needs_no_key};
 use super::{Setup, SetupError};
 use crate::config::{Config, variable_prefix};
 
-/// What a file of keys may have, in bytes.
+/// The largest file of keys, in bytes.
 const LARGEST: u64 = 1 << 20;
 
 pub(super) fn answers(setup: &Setup, now: &Config) -> Result<Answers, SetupError> {
@@ -22,11 +22,11 @@ pub(super) fn answers(setup: &Setup, now: &Config) -> Result<Answers, SetupError
     }
     for text in &setup.base_url {
         let (name, url) = pair(text, "--base-url", "NAME=URL")?;
-        of(&mut answers, name)?.base_url = Some(url.to_owned());
+        provider_of(&mut answers, name)?.base_url = Some(url.to_owned());
     }
     for text in &setup.api_format {
         let (name, format) = pair(text, "--api-format", "NAME=FORMAT")?;
-        of(&mut answers, name)?.api_format = Some(format.to_owned());
+        provider_of(&mut answers, name)?.api_format = Some(format.to_owned());
     }
     for text in &setup.alias {
         let shape = "PROVIDER:ALIAS=MODEL";
@@ -56,7 +56,7 @@ fn provider(name: &str, keys: &BTreeMap<String, String>, now: &Config) -> Result
     let key = keys.get(&variable).cloned().or(environment).filter(|key| !key.trim().is_empty());
     let is_new = key.is_none() && !now.settings.providers.iter().any(|provider| *provider.name == *name);
     if is_new && needs_no_key(now, &name) {
-        // Its base URL is what registers it.
+        // Its base URL registers it.
         let base_url = configured_value(now, &name, "base-url").map(str::to_owned);
         return Ok(Provider { name, keys: None, base_url, api_format: None });
     }
@@ -67,7 +67,7 @@ fn provider(name: &str, keys: &BTreeMap<String, String>, now: &Config) -> Result
     Ok(Provider { name, keys: key.map(ApiKey::new), base_url: None, api_format: None })
 }
 
-fn of<'a>(answers: &'a mut Answers, name: &str) -> Result<&'a mut Provider, SetupError> {
+fn provider_of<'a>(answers: &'a mut Answers, name: &str) -> Result<&'a mut Provider, SetupError> {
     let name = name.to_lowercase();
     let found = answers.providers.iter_mut().find(|provider| provider.name == name);
     found
@@ -97,7 +97,7 @@ fn keys(path: &Path) -> Result<BTreeMap<String, String>, SetupError> {
         (name.as_str(), read)
     };
     read.map_err(|error| SetupError::Failed(format!("cannot read keys from {name}: {error}")))?;
-    // What is wrong in it may be a key, and is not repeated.
+    // The invalid text may be a key and is not repeated.
     let lines: Result<_, _> = dotenvy::from_read_iter(text.as_bytes()).collect();
     lines.map_err(|_| {
         let shape = "lines such as OPENAI_API_KEY=…, several keys in quotes with blanks between";

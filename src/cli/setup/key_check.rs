@@ -1,4 +1,4 @@
-//! Keys held against their providers: each is asked for its list of models, as the gateway would ask.
+//! Checks keys: requests each provider's list of models, as the gateway does.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::proxy::{self, Listed, Remembered};
 
-/// What became of a provider's keys.
+/// The result for a provider's keys.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct KeyCheck {
     provider: String,
-    /// What it lists, by the last key.
+    /// The models listed for the last key.
     #[serde(skip)]
     pub(super) models: Vec<String>,
     #[serde(flatten)]
@@ -32,9 +32,12 @@ enum Outcome {
     Accepted {
         models: usize,
     },
-    /// It has no list of models, so that nothing is known about its keys.
+    /// It answers, but has no list of models, so its keys are not checked.
     #[serde(rename = "untold")]
-    NoModelList,
+    NoModelList {
+        #[serde(skip)]
+        base_url: String,
+    },
     Refused {
         why: String,
     },
@@ -48,10 +51,10 @@ impl KeyCheck {
         self.provider == provider
     }
 
-    /// Why a provider cannot be used as it is.
+    /// The reason why a provider cannot be used, if any.
     pub(super) fn refusal(&self) -> Option<String> {
         match &self.outcome {
-            Outcome::Accepted { .. } | Outcome::NoModelList => None,
+            Outcome::Accepted { .. } | Outcome::NoModelList { .. } => None,
             Outcome::Refused { .. } | Outcome::Unreachable { .. } => Some(self.to_string()),
         }
     }
@@ -62,21 +65,25 @@ impl fmt::Display for KeyCheck {
         let name = &self.provider;
         match &self.outcome {
             Outcome::Accepted { models } => write!(f, "{name} answers: it has {models} models"),
-            Outcome::NoModelList => write!(f, "{name} answers, but has no list of models to try a key by"),
+            Outcome::NoModelList { base_url } => write!(
+                f,
+                "{name} answers, but lists no models at {base_url}, so the key is not checked; is the base URL right?"
+            ),
             Outcome::Refused { why } => write!(f, "{name} refuses a key: {why}"),
             Outcome::Unreachable { why } => write!(f, "{name} cannot be asked: {why}"),
         }
     }
 }
 
-/// Tries every key of a provider, each by itself.
+/// Checks each key of a provider by itself.
 pub(super) fn run(config: &Config, name: &str) -> KeyCheck {
     let provider = config.settings.providers.iter().find(|provider| *provider.name == *name);
     let Some(provider) = provider else {
         let why = "it has no base URL".to_owned();
         return KeyCheck { provider: name.to_owned(), models: vec![], outcome: Outcome::Unreachable { why } };
     };
-    let mut tried = KeyCheck { provider: name.to_owned(), models: vec![], outcome: Outcome::NoModelList };
+    let no_model_list = || Outcome::NoModelList { base_url: provider.base_url.clone() };
+    let mut tried = KeyCheck { provider: name.to_owned(), models: vec![], outcome: no_model_list() };
     for key in &provider.keys {
         let alone = ProviderSettings { keys: vec![key.clone()], max_retries: 0, ..(**provider).clone() };
         let outcome = match actix_rt::System::new().block_on(list(config, alone)) {
@@ -84,7 +91,7 @@ pub(super) fn run(config: &Config, name: &str) -> KeyCheck {
                 tried.models = models;
                 Outcome::Accepted { models: tried.models.len() }
             }
-            Err((404 | 405, _)) => Outcome::NoModelList,
+            Err((404 | 405, _)) => no_model_list(),
             Err((401 | 403, why)) => Outcome::Refused { why: format!("{} ({why})", key.id()) },
             Err((_, why)) => Outcome::Unreachable { why },
         };
@@ -105,7 +112,7 @@ async fn list(config: &Config, provider: ProviderSettings) -> Result<Vec<String>
         connect_timeout: settings.limits.connect_timeout,
     };
     let provider = Arc::new(provider);
-    // An answer of earlier days would prove nothing, and nothing is to be left behind.
+    // A cached list would prove nothing, and the check must not write one.
     let settings = Settings { providers: vec![provider.clone()], cache: None, ..settings.clone() };
     let (_supervisor, roster) = Supervisor::start_tree(settings.clone());
     let gateway = Arc::new(Gateway::new(settings, roster, wiring, None));

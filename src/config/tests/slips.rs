@@ -140,7 +140,7 @@ fn certificates_that_cannot_be_read_are_a_warning() {
     let file = |text: &str| Machine::with(&[OPENAI, ("SSL_CERT_FILE", text)]).file("work/empty.pem", "x");
     assert!(warning(&file("/absent/ca.pem")).contains("SSL_CERT_FILE: cannot read /absent/ca.pem: "));
     assert!(warning(&file("empty.pem")).contains("contains no certificate in PEM form"));
-    assert!(warning(&file("")).contains("the variable is empty"));
+    assert!(file("").warnings().is_empty(), "an empty variable is not set");
     let machine = file("ca.pem").file("work/ca.pem", "x\n-----BEGIN CERTIFICATE-----\n");
     assert!(machine.warnings().is_empty(), "{:?}", machine.warnings());
     let machine = Machine::with(&[OPENAI, ("SSL_CERT_DIR", "/absent")]);
