@@ -44,6 +44,9 @@ const ANGLES: Finding = Finding::Invalid(
 const PLACEHOLDER: Finding =
     Finding::Suspicious("the value looks like the placeholder of an example; replace it by your key");
 
+/// Whether a word is wrong in one way, and the finding for it.
+type Check = (fn(&str) -> bool, Finding);
+
 /// The first thing that is wrong with one or several keys.
 pub(super) fn inspect(text: &str) -> Option<Finding> {
     let text = text.trim();
@@ -68,7 +71,7 @@ fn inspect_word(word: &str) -> Option<Finding> {
     if !word.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Some(UNREADABLE);
     }
-    let checks: [(fn(&str) -> bool, Finding); 8] = [
+    let checks: [Check; 8] = [
         (is_quoted, QUOTES),
         (|word| word.contains([',', ';']), SEPARATOR),
         (is_scheme, SCHEME),
