@@ -173,8 +173,8 @@ pub enum Azure {
 }
 
 /// Every bound of the gateway. The defaults stand in the edge's `defaults.toml`; each can be configured
-/// under `[limits]`. Durations of zero mean "no limit" where [`Option`] is used.
-#[derive(Clone, Debug, PartialEq)]
+/// under `[limits]`. [`Limits::default`] is all zeros, to be filled in. Durations of zero mean "no limit" where [`Option`] is used.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Limits {
     /// Request body, bytes. Default 32 MiB.
     pub request_body: usize,

@@ -35,7 +35,7 @@ pub struct Scope {
 }
 
 /// How much is remembered, and for how long.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Retention {
     /// Entries; beyond, the oldest go.
     pub entries: usize,

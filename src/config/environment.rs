@@ -5,7 +5,7 @@ use config::ValueKind;
 use super::error::{ConfigError, Diagnostics};
 use super::headers;
 use super::layer::Layer;
-use super::schema::{PROVIDER_VARIABLES, PROXY_API_KEY, PROXY_API_KEY_FILE, VARIABLES};
+use super::schema::{self, PROVIDER_VARIABLES, PROXY_API_KEY, PROXY_API_KEY_FILE};
 use super::variables::{Variable, Variables};
 
 /// Between a provider and the name of a header, where `_` means `-`.
@@ -38,13 +38,13 @@ const ALIAS: &str = "_ALIAS_";
 /// that end in `_API_KEY` belong to other programs.
 pub(super) fn layer(variables: &Variables, known: &[String], report: &mut Diagnostics) -> Layer {
     let mut layer = Layer::default();
-    for schema in &VARIABLES {
-        let Some(variable) = variables.find(schema.name) else { continue };
+    for declared in schema::variables() {
+        let Some(variable) = variables.find(declared.name) else { continue };
         if variable.text.trim().is_empty() {
             continue;
         }
-        match schema.kind.check_variable(&variable.text) {
-            Ok(value) => layer.put(schema.path, value, &variable.place),
+        match declared.kind.check_variable(&variable.text) {
+            Ok(value) => layer.put(declared.path, value, &variable.place),
             Err(refusal) => report.error(&variable.place, refusal),
         }
     }
@@ -119,7 +119,7 @@ pub(crate) fn prefix(provider: &str) -> String {
 
 /// Whether a variable of this name has a meaning: a global one, or one of any provider.
 pub(super) fn is_read(name: &str) -> bool {
-    VARIABLES.iter().any(|variable| variable.name == name)
+    schema::variables().any(|variable| variable.name == name)
         || GONE.iter().any(|(gone, _)| *gone == name)
         || name == LATER
         || name.ends_with(LATER_OF_A_PROVIDER)

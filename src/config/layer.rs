@@ -143,11 +143,6 @@ impl<'a> Section<'a> {
         texts
     }
 
-    /// The whole table as a value, to be deserialized.
-    pub(super) fn value(self) -> Value {
-        Value::new(None, self.0.cloned().unwrap_or_default())
-    }
-
     fn kind(self, name: &str) -> Option<&'a ValueKind> {
         Some(&self.0?.get(name)?.kind)
     }

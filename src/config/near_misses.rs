@@ -2,7 +2,7 @@
 //! warning with the name that is meant. Other unknown variables belong to other programs.
 
 use super::environment::{is_read, prefix};
-use super::schema::{PROVIDER_VARIABLES, VARIABLES};
+use super::schema::{self, PROVIDER_VARIABLES};
 use super::variables::Variables;
 
 /// Variables with this prefix are for vdm alone.
@@ -68,7 +68,7 @@ fn candidates(known: &[&str]) -> Vec<String> {
         let suffixes = PROVIDER_VARIABLES.iter().map(|(suffix, _)| *suffix).chain(["_AUTH_MODE"]);
         suffixes.map(|suffix| format!("{}{suffix}", prefix(name)))
     });
-    VARIABLES.iter().map(|variable| variable.name.to_owned()).chain(of_providers).collect()
+    schema::variables().map(|variable| variable.name.to_owned()).chain(of_providers).collect()
 }
 
 fn meant(name: &str, known: &[&str], candidates: &[String]) -> Option<String> {

@@ -6,7 +6,9 @@ use vandamme_actors::secret::ApiKey;
 
 use super::file::DOUBTFUL;
 use super::layer::Layer;
+use super::limits::{LIMITS, Limit};
 use super::schema::{self, PROVIDER_VARIABLES};
+use super::value_type::ValueType;
 
 /// One value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -93,9 +95,17 @@ fn shown(path: &[String], kind: &ValueKind) -> String {
 
 /// All variables, from the tables that the parser uses.
 pub(super) fn variables() -> Vec<VariableDoc> {
-    let global = schema::VARIABLES
+    let global = schema::GLOBAL
         .iter()
         .map(|variable| VariableDoc { name: variable.name.to_owned(), about: variable.about.to_owned() });
+    let of_limits = LIMITS.iter().filter_map(|Limit { key, default, doc, variable, .. }| {
+        let variable = variable.as_ref()?;
+        let unit = if variable.kind == ValueType::Hours { "In hours. " } else { "" };
+        Some(VariableDoc {
+            name: variable.name.to_owned(),
+            about: format!("{unit}{doc} ([limits] {key} = {default})"),
+        })
+    });
     let of_a_provider = PROVIDER_VARIABLES.iter().map(|(suffix, key)| VariableDoc {
         name: format!("{{PROVIDER}}{suffix}"),
         about: format!("{key} of that provider, over the files"),
@@ -112,5 +122,5 @@ pub(super) fn variables() -> Vec<VariableDoc> {
         ("VDM_WRAP_URL", "set by `vdm wrap`: the gateway that its tool has, and the tools within that"),
     ];
     let free = free.map(|(name, about)| VariableDoc { name: name.to_owned(), about: about.to_owned() });
-    global.chain(of_a_provider).chain(free).collect()
+    global.chain(of_limits).chain(of_a_provider).chain(free).collect()
 }

@@ -1,10 +1,11 @@
 //! All keys and variables with their types. Any other key is an error.
 
 use super::edits::MISSING_REASONING;
+use super::limits;
 use super::value_type::KeyType::{self, Aliases, AuthMode, Fallbacks, Headers, Later, Value};
 use super::value_type::ValueType::{
-    self, Betas, Bounds, Bytes, Count, Flag, Format, Host, Hours, Link, LogLevel, Object, OneOf, Params,
-    Parts, Pause, Port, Rate, Seconds, Secret, Settings, Text, Url, Words,
+    self, Betas, Bounds, Count, Flag, Format, Host, Link, LogLevel, Object, OneOf, Params, Parts, Pause,
+    Port, Seconds, Secret, Settings, Text, Url, Words,
 };
 
 use super::top_models::SOURCES;
@@ -48,48 +49,7 @@ pub(super) const PROFILE: Keys = &[
 ];
 
 /// `[limits]`
-pub(super) const LIMITS: Keys = &[
-    ("request-body", Value(Bytes)),
-    ("model-name", Value(Bytes)),
-    ("request-head-timeout", Value(Pause)),
-    ("body-grace", Value(Seconds)),
-    ("body-min-rate", Value(Bytes)),
-    ("connections", Value(Count(1))),
-    ("connections-per-address", Value(Count(0))),
-    ("in-flight", Value(Count(1))),
-    ("provider-in-flight", Value(Count(1))),
-    ("provider-queue", Value(Count(0))),
-    ("provider-queue-wait", Value(Seconds)),
-    ("client-channel", Value(Bytes)),
-    ("client-timeout", Value(Seconds)),
-    ("reply-grace", Value(Pause)),
-    ("reply-min-rate", Value(Rate)),
-    ("event", Value(Bytes)),
-    ("event-min-rate", Value(Bytes)),
-    ("before-first-event", Value(Bytes)),
-    ("whole-reply", Value(Bytes)),
-    ("connect-timeout", Value(Pause)),
-    ("whole-timeout", Value(Seconds)),
-    ("first-byte-timeout", Value(Seconds)),
-    ("idle-timeout", Value(Seconds)),
-    ("total-timeout", Value(Seconds)),
-    ("head-patience", Value(Seconds)),
-    ("ping-interval", Value(Pause)),
-    ("cooldown", Value(Seconds)),
-    ("cooldown-cap", Value(Seconds)),
-    ("alias-chain", Value(Count(1))),
-    ("models-ttl", Value(Seconds)),
-    ("models-cache-ttl", Value(Seconds)),
-    ("healing-ttl", Value(Seconds)),
-    ("thoughts", Value(Count(1))),
-    ("thoughts-ttl", Value(Pause)),
-    ("thoughts-sweep", Value(Pause)),
-    ("drain", Value(Seconds)),
-    ("watch-interval", Value(Pause)),
-    ("watch-patience", Value(Pause)),
-    ("active-requests-interval", Value(Pause)),
-    ("active-requests-heartbeat", Value(Pause)),
-];
+pub(super) const LIMITS: Keys = &limits::KEYS;
 
 const REPLAYS: &[&str] = &["reasoning_content", "reasoning_content_always", "reasoning_details", "none"];
 
@@ -145,7 +105,8 @@ pub(super) struct Variable {
     pub(super) path: &'static [&'static str],
 }
 
-pub(super) const VARIABLES: [Variable; 31] = [
+/// The variables beside those of limits.
+pub(super) static GLOBAL: [Variable; 22] = [
     Variable {
         name: "HOST",
         about: "the address or name to listen on (127.0.0.1)",
@@ -203,24 +164,6 @@ pub(super) const VARIABLES: [Variable; 31] = [
         path: &["everywhere", "max-retries"],
     },
     Variable {
-        name: "STREAMING_CONNECT_TIMEOUT_SECONDS",
-        about: "the longest wait for a connection to a provider (10)",
-        kind: Pause,
-        path: &["limits", "connect-timeout"],
-    },
-    Variable {
-        name: "STREAMING_READ_TIMEOUT_SECONDS",
-        about: "the longest silence of a provider in the middle of a stream (300)",
-        kind: Pause,
-        path: &["limits", "idle-timeout"],
-    },
-    Variable {
-        name: "ALIAS_MAX_CHAIN_LENGTH",
-        about: "how many aliases may lead from one to the next (10)",
-        kind: Count(1),
-        path: &["limits", "alias-chain"],
-    },
-    Variable {
         name: "MIN_TOKENS_LIMIT",
         about: "max_tokens of translated requests is raised to this",
         kind: Count(1),
@@ -245,24 +188,6 @@ pub(super) const VARIABLES: [Variable; 31] = [
         path: &["defaults", "gemini-thought-signatures"],
     },
     Variable {
-        name: "THOUGHT_SIGNATURE_MAX_CACHE_SIZE",
-        about: "how many of them are remembered (10000)",
-        kind: Count(1),
-        path: &["limits", "thoughts"],
-    },
-    Variable {
-        name: "THOUGHT_SIGNATURE_CACHE_TTL",
-        about: "for how many seconds each (3600)",
-        kind: Pause,
-        path: &["limits", "thoughts-ttl"],
-    },
-    Variable {
-        name: "THOUGHT_SIGNATURE_CLEANUP_INTERVAL",
-        about: "seconds between looking for old ones (300)",
-        kind: Pause,
-        path: &["limits", "thoughts-sweep"],
-    },
-    Variable {
         name: "CACHE_DIR",
         about: "where lists of models are kept between runs (~/.cache/vandamme-proxy)",
         kind: Text,
@@ -273,12 +198,6 @@ pub(super) const VARIABLES: [Variable; 31] = [
         about: "whether they are kept (true)",
         kind: Flag,
         path: &["defaults", "models-cache"],
-    },
-    Variable {
-        name: "MODELS_CACHE_TTL_HOURS",
-        about: "for how many hours an old one is told while a new one is asked for (24)",
-        kind: Hours,
-        path: &["limits", "models-cache-ttl"],
     },
     Variable {
         name: "TOP_MODELS_SOURCE",
@@ -316,19 +235,12 @@ pub(super) const VARIABLES: [Variable; 31] = [
         kind: Flag,
         path: &["active-requests-stream"],
     },
-    Variable {
-        name: "VDM_ACTIVE_REQUESTS_SSE_INTERVAL",
-        about: "seconds between two updates of its numbers, 0.05 at least (0.5)",
-        kind: Pause,
-        path: &["limits", "active-requests-interval"],
-    },
-    Variable {
-        name: "VDM_ACTIVE_REQUESTS_SSE_HEARTBEAT",
-        about: "seconds between two of its signs of life (30)",
-        kind: Pause,
-        path: &["limits", "active-requests-heartbeat"],
-    },
 ];
+
+/// All variables that are not about one provider.
+pub(super) fn variables() -> impl Iterator<Item = &'static Variable> {
+    GLOBAL.iter().chain(limits::variables())
+}
 
 /// The key that clients must send, although the name ends like that of a provider's key.
 pub(super) const PROXY_API_KEY: &str = "PROXY_API_KEY";

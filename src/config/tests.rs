@@ -13,6 +13,7 @@ use super::*;
 mod built_in;
 mod errors;
 mod key_files;
+mod limits;
 mod original;
 mod routes;
 mod slips;

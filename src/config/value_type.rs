@@ -188,7 +188,8 @@ impl ValueType {
             || matches!(self, Self::Seconds | Self::Pause | Self::Hours | Self::Bytes | Self::Count(_))
     }
 
-    fn expected(self) -> String {
+    /// What a value of this type looks like.
+    pub(super) fn expected(self) -> String {
         match self {
             Self::Text | Self::Link => "text in quotes, not empty".to_owned(),
             Self::Host => "a host name or an IP address, without scheme and port".to_owned(),

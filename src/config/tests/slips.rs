@@ -166,7 +166,7 @@ fn a_reference_to_an_unset_variable_in_dotenv_is_a_warning_without_its_text() {
 fn an_empty_variable_is_one_that_is_not_set() {
     let stock = Machine::with(&[OPENAI]).load();
     let empty = |machine: Machine, name: &str| machine.variable(name, "");
-    let names = schema::VARIABLES.iter().map(|variable| variable.name);
+    let names = schema::variables().map(|variable| variable.name);
     let others = [
         "HTTPS_PROXY",
         "ALL_PROXY",
