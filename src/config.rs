@@ -11,12 +11,14 @@ mod error;
 mod fallbacks;
 mod file;
 mod headers;
+mod input_checks;
 mod key_files;
 mod key_text;
 mod layer;
 mod limits;
 mod middleware;
 mod near_misses;
+mod overrides;
 mod profiles;
 mod provenance;
 mod provider_urls;
@@ -28,7 +30,6 @@ mod top_models;
 mod value_type;
 mod variables;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -46,9 +47,11 @@ use error::Diagnostics;
 pub use error::{ConfigError, ErrorKind};
 use file::Presence;
 pub(crate) use file::user_path as user_file;
+pub(crate) use input_checks::{check_base_url, check_key};
 use key_files::KeyFiles;
 use key_text::Finding;
 use layer::{Layer, LocatedText, Section};
+pub use overrides::{Overrides, Verbose};
 pub use provenance::{ConfigValue, VariableDoc};
 use providers::Builder;
 use variables::Variables;
@@ -84,28 +87,6 @@ pub enum DemoMode {
     Fallback,
     Off,
 }
-
-/// Everything outside the compiled-in file that a configuration depends on.
-#[derive(Clone, Default)]
-pub struct Overrides {
-    /// `--host`
-    pub host: Option<String>,
-    /// `--port`; zero takes any free one.
-    pub port: Option<u16>,
-    /// `--config`
-    pub config: Option<PathBuf>,
-    /// `--verbose`: log at DEBUG.
-    pub verbose: Option<Verbose>,
-    pub environment: BTreeMap<String, String>,
-    /// Where `.env` and `vandamme-config.toml` are looked for.
-    pub working_directory: PathBuf,
-    /// Where `.config/vandamme-proxy/vandamme-config.toml` is looked for.
-    pub home: Option<PathBuf>,
-}
-
-/// `--verbose` was given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verbose;
 
 /// The name of the embedded provider.
 pub const DEMO: &str = "demo";
@@ -185,48 +166,9 @@ pub(crate) fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -
     schema::suggestion(written, names)
 }
 
-/// Whether a text can be the base URL of a provider, for a gateway that listens on `host` and `port`.
-///
-/// # Errors
-/// What to write instead.
-pub(crate) fn check_base_url(text: &str, host: &str, port: u16) -> Result<(), String> {
-    let listener = Listener { host: host.to_owned(), port };
-    match base_url::parse(text) {
-        Ok(url) if listener.is(&url) => Err("this is the gateway's own address".to_owned()),
-        Ok(_) => Ok(()),
-        Err(advice) => Err(advice),
-    }
-}
-
-/// Whether a text can be one or several keys of a provider.
-///
-/// # Errors
-/// What to write instead, without any part of the text.
-pub(crate) fn check_key(text: &str) -> Result<(), &'static str> {
-    match key_text::inspect(text) {
-        Some(Finding::Invalid(advice)) => Err(advice),
-        Some(Finding::Suspicious(_)) | None => Ok(()),
-    }
-}
-
 /// All variables that vdm reads.
 pub fn variables() -> Vec<VariableDoc> {
     provenance::variables()
-}
-
-impl Overrides {
-    /// The environment, working directory and home of this process. Text that is not UTF-8 is replaced here and
-    /// refused where it is used.
-    pub fn of_process() -> Self {
-        let variables = std::env::vars_os();
-        let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
-        Self {
-            environment: variables.map(|(name, value)| (text(name), text(value))).collect(),
-            working_directory: std::env::current_dir().unwrap_or_default(),
-            home: std::env::home_dir(),
-            ..Self::default()
-        }
-    }
 }
 
 /// The layers read so far, with their errors and warnings.

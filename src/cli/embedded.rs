@@ -17,7 +17,7 @@ use vandamme_actors::upstream::{Wiring, client_config};
 use super::exit_code::Exit;
 use super::progress::Progress;
 use super::{configured, say};
-use crate::config::{self, Config, DemoMode};
+use crate::config::{Config, DemoMode};
 use crate::demo;
 use crate::gateway::Gateway;
 
@@ -62,7 +62,7 @@ fn embedded(settings: &mut Settings) -> Result<demo::Demo, String> {
     Ok(demo)
 }
 
-/// Those that are meant; whoever is meant by a name that nobody has is told, with the name that is near.
+/// The providers of this name, or all. The error for an unknown name contains the name that is near.
 pub(super) fn providers(gateway: &Gateway, whom: &Whom<'_>) -> Result<Vec<Arc<ProviderSettings>>, Exit> {
     let routes = gateway.roster.load().routes.clone();
     let terms = gateway.terms();
@@ -73,15 +73,7 @@ pub(super) fn providers(gateway: &Gateway, whom: &Whom<'_>) -> Result<Vec<Arc<Pr
         Whom::All => Ok(settings.providers.clone()),
     };
     found.map_err(|reason| {
-        let names = settings.providers.iter().map(|provider| &*provider.name);
-        let near = match (&reason, whom) {
-            (Unroutable::NoSuchProvider { .. }, Whom::One(Some(name))) => config::nearest(name, names),
-            _ => None,
-        };
-        match near {
-            Some(near) => say(format_args!("vdm: {reason}; did you mean '{near}'?\n")),
-            None => say(format_args!("vdm: {reason}\n")),
-        }
+        say(format_args!("vdm: {reason}\n"));
         Exit::Failed
     })
 }

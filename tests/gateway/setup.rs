@@ -254,7 +254,7 @@ fn a_provider_of_ones_own_can_be_named_and_written_for_everywhere() {
     answer(&mut session, "Its base URL:", &(upstream.base_url() + "\r"));
     answer(&mut session, "Which API does it serve?", ENTER);
     answer(&mut session, "Key of my_llm:", "'sk-good'\r");
-    answer(&mut session, "write the key without quotes", &"\x7f".repeat(9));
+    answer(&mut session, "the quotes are part of the key", &"\x7f".repeat(9));
     answer(&mut session, "Key of my_llm:", "sk-good\r");
     answer(&mut session, "it has 2 models", "");
     answer(&mut session, "Change what Claude Code's models stand for?", "n\r");

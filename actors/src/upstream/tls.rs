@@ -1,11 +1,12 @@
 //! The TLS settings that all upstream connections share.
 
-use std::ffi::OsString;
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_native_certs::CertificateResult;
+#[cfg(all(unix, not(target_vendor = "apple")))]
+use rustls_native_certs::{Error, ErrorKind};
 
 /// Builds the one client configuration: the public roots, the system's (where a company's own authority or
 /// `SSL_CERT_FILE` comes in), and HTTP/1.1 only, because awc's HTTP/2 misbehaves (measured).
@@ -13,7 +14,7 @@ use rustls_native_certs::CertificateResult;
 /// The error is for the person who starts the gateway.
 pub fn client_config() -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let native = native_certificates(|name| std::env::var_os(name));
+    let native = without_empty_variable(rustls_native_certs::load_native_certs());
     for error in &native.errors {
         log::warn!("certificates of this system: {error}; going on with the others");
     }
@@ -27,13 +28,13 @@ pub fn client_config() -> Result<Arc<ClientConfig>, String> {
     Ok(Arc::new(config))
 }
 
-/// The certificates of this system. An empty `SSL_CERT_FILE` counts as not set; the library would read a file without a name.
+/// The certificates of this system. An empty `SSL_CERT_FILE` counts as not set; the library reads a file without a name.
 #[cfg(all(unix, not(target_vendor = "apple")))]
-fn native_certificates(variable: impl Fn(&str) -> Option<OsString>) -> CertificateResult {
-    let is_empty = |name| variable(name).is_some_and(|text| text.is_empty());
-    let has_directory = variable("SSL_CERT_DIR").is_some_and(|text| !text.is_empty());
-    if !is_empty("SSL_CERT_FILE") || has_directory {
-        return rustls_native_certs::load_native_certs();
+fn without_empty_variable(native: CertificateResult) -> CertificateResult {
+    let is_nameless =
+        |error: &Error| matches!(&error.kind, ErrorKind::Io { path, .. } if path.as_os_str().is_empty());
+    if !native.certs.is_empty() || !native.errors.iter().any(is_nameless) {
+        return native;
     }
     let found = openssl_probe::probe();
     let directory = found.cert_dir.first().map(std::path::PathBuf::as_path);
@@ -41,8 +42,8 @@ fn native_certificates(variable: impl Fn(&str) -> Option<OsString>) -> Certifica
 }
 
 #[cfg(not(all(unix, not(target_vendor = "apple"))))]
-fn native_certificates(_: impl Fn(&str) -> Option<OsString>) -> CertificateResult {
-    rustls_native_certs::load_native_certs()
+fn without_empty_variable(native: CertificateResult) -> CertificateResult {
+    native
 }
 
 fn add(roots: &mut RootCertStore, certificates: Vec<CertificateDer<'static>>) {
@@ -59,7 +60,9 @@ mod tests {
     #[test]
     fn an_empty_variable_for_certificates_is_one_that_is_not_set() {
         let system = rustls_native_certs::load_native_certs();
-        let empty = native_certificates(|_| Some(OsString::new()));
+        let nameless = || rustls_native_certs::load_certs_from_paths(Some(std::path::Path::new("")), None);
+        assert!(!nameless().errors.is_empty(), "so it is without the rule");
+        let empty = without_empty_variable(nameless());
         assert!(empty.errors.is_empty(), "{:?}", empty.errors);
         assert_eq!(empty.certs.is_empty(), system.certs.is_empty());
     }
