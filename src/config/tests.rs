@@ -17,6 +17,7 @@ mod limits;
 mod original;
 mod routes;
 mod slips;
+mod targets;
 mod thinking;
 
 /// Variables and what they are set to.
