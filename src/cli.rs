@@ -24,12 +24,12 @@ use std::fmt::Arguments;
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::{ContextKind, ContextValue, ErrorKind as UsageErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use exit_code::Exit;
 
-use crate::config::{Config, Mistake, MistakeKind, Overrides};
+use crate::config::{Config, ConfigError, ErrorKind, Overrides};
 pub use crate::terminal::Style;
 pub use summary::summary;
 
@@ -145,14 +145,14 @@ impl Server {
 
 /// Loads the configuration as the gateway does, with `file` over the other files; prints what is wrong with it.
 fn configured(file: Option<PathBuf>) -> Result<Config, Exit> {
-    Config::load(&Overrides { config: file, ..Overrides::of_process() }).map_err(|mistakes| tell(&mistakes))
+    Config::load(&Overrides { config: file, ..Overrides::of_process() }).map_err(|errors| tell(&errors))
 }
 
-fn tell(mistakes: &[Mistake]) -> Exit {
-    for mistake in mistakes {
-        say(format_args!("vdm: {mistake}\n"));
+fn tell(errors: &[ConfigError]) -> Exit {
+    for error in errors {
+        say(format_args!("vdm: {error}\n"));
     }
-    let refused = mistakes.iter().any(|mistake| mistake.kind() == MistakeKind::Refused);
+    let refused = errors.iter().any(|error| error.kind() == ErrorKind::Unsupported);
     if refused { Exit::Usage } else { Exit::Failed }
 }
 
@@ -181,11 +181,11 @@ impl Version {
 
 /// Prints help or the version, or explains a usage error.
 fn explain(error: &clap::Error, arguments: &[OsString]) -> Exit {
-    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+    if matches!(error.kind(), UsageErrorKind::DisplayHelp | UsageErrorKind::DisplayVersion) {
         let _ = error.print();
         return Exit::Ok;
     }
-    let unknown = matches!(error.kind(), ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument);
+    let unknown = matches!(error.kind(), UsageErrorKind::InvalidSubcommand | UsageErrorKind::UnknownArgument);
     if let Some(advice) = migration_hints::advice(arguments).filter(|_| unknown) {
         say(format_args!("vdm: {advice}\n"));
         return Exit::Usage;
@@ -199,7 +199,7 @@ fn explain(error: &clap::Error, arguments: &[OsString]) -> Exit {
 
 /// The command that an unknown subcommand means, if another group has it.
 fn other_command(error: &clap::Error) -> Option<String> {
-    if error.kind() != ErrorKind::InvalidSubcommand {
+    if error.kind() != UsageErrorKind::InvalidSubcommand {
         return None;
     }
     let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidSubcommand) else { return None };

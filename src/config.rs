@@ -1,30 +1,37 @@
-//! The configuration: read once from all its layers, checked whole, and from there on types.
+//! The configuration: all layers are read once, checked as a whole, and turned into types.
 
+mod alias_targets;
 mod azure;
 mod base_url;
 mod claude_names;
 mod client_access;
 mod default_provider;
+mod dialect;
 mod edits;
 mod environment;
 mod error;
 mod fallbacks;
 mod file;
 mod headers;
+mod input_checks;
 mod key_files;
+mod key_text;
 mod layer;
 mod limits;
 mod middleware;
+mod near_misses;
+mod overrides;
 mod profiles;
 mod provenance;
+mod provider_urls;
 mod providers;
+mod references;
 mod schema;
-mod suggestion;
+mod tls_files;
 mod top_models;
 mod value_type;
 mod variables;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -38,14 +45,17 @@ use vandamme_actors::upstream::ProxySettings;
 
 use base_url::Listener;
 pub(crate) use environment::prefix as variable_prefix;
-pub use error::{Mistake, MistakeKind};
+use error::Diagnostics;
+pub use error::{ConfigError, ErrorKind};
 use file::Presence;
-pub(crate) use file::of_user as user_file;
+pub(crate) use file::user_path as user_file;
+pub(crate) use input_checks::{check_base_url, check_key};
 use key_files::KeyFiles;
-use layer::{Layer, Section};
-pub use provenance::{Documented, Said};
+use key_text::Finding;
+use layer::{Layer, LocatedText, Section};
+pub use overrides::{Overrides, Verbose};
+pub use provenance::{ConfigValue, VariableDoc};
 use providers::Builder;
-use suggestion::suggestion;
 use variables::Variables;
 
 /// What `vdm` runs on.
@@ -53,21 +63,21 @@ use variables::Variables;
 pub struct Config {
     /// A name or an address, an IPv6 one without brackets.
     pub host: String,
-    /// Zero, only by the command line: any free one.
+    /// Zero takes any free port; only the command line can set it.
     pub port: u16,
     pub log_level: LevelFilter,
     /// As people know it: DEBUG, INFO, WARNING, ERROR or CRITICAL.
     pub log_level_word: String,
-    /// What clients of the gateway must show; `None`: nothing.
+    /// The key that clients must send; `None` for a gateway without one.
     pub proxy_api_key: Option<ApiKey>,
     pub settings: Settings,
     /// By the environment alone.
     pub proxies: Arc<ProxySettings>,
     pub demo: DemoMode,
-    /// One line each, to be told at the start.
+    /// Warnings of the start, one line each.
     pub warnings: Vec<String>,
     /// Every value with its place.
-    pub said: Vec<Said>,
+    pub values: Vec<ConfigValue>,
 }
 
 /// When the embedded provider answers.
@@ -79,28 +89,6 @@ pub enum DemoMode {
     Fallback,
     Off,
 }
-
-/// Everything outside the compiled-in file that a configuration depends on.
-#[derive(Clone, Default)]
-pub struct Overrides {
-    /// `--host`
-    pub host: Option<String>,
-    /// `--port`; zero takes any free one.
-    pub port: Option<u16>,
-    /// `--config`
-    pub config: Option<PathBuf>,
-    /// `--verbose`: log at DEBUG.
-    pub verbose: Option<Verbose>,
-    pub environment: BTreeMap<String, String>,
-    /// Where `.env` and `vandamme-config.toml` are looked for.
-    pub working_directory: PathBuf,
-    /// Where `.config/vandamme-proxy/vandamme-config.toml` is looked for.
-    pub home: Option<PathBuf>,
-}
-
-/// `--verbose` was given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verbose;
 
 /// The name of the embedded provider.
 pub const DEMO: &str = "demo";
@@ -145,8 +133,7 @@ impl Config {
         settings
     }
 
-    /// The address that is to be listened on, as far as that can be told: of use with a configuration that is wrong
-    /// elsewhere.
+    /// The configured address, even if the configuration is invalid elsewhere.
     pub fn listener(overrides: &Overrides) -> Option<(String, u16)> {
         let mut reading = Reading::new(overrides);
         PRECEDENCE.into_iter().for_each(|origin| reading.add(origin));
@@ -158,84 +145,66 @@ impl Config {
     /// Reads everything.
     ///
     /// # Errors
-    /// All mistakes of all layers at once.
-    pub fn load(overrides: &Overrides) -> Result<Self, Vec<Mistake>> {
+    /// All errors of all layers at once.
+    pub fn load(overrides: &Overrides) -> Result<Self, Vec<ConfigError>> {
         let mut reading = Reading::new(overrides);
         reading.add_all();
         reading.finish()
     }
 }
 
-/// What the configuration says, as far as it can be read, and what is wrong with it.
-pub fn said(overrides: &Overrides) -> (Vec<Said>, Vec<Mistake>) {
+/// The values that can be read, each with its place, and all errors.
+pub fn provenance(overrides: &Overrides) -> (Vec<ConfigValue>, Vec<ConfigError>) {
     let mut reading = Reading::new(overrides);
     reading.add_all();
-    let said = Layer::merged(&reading.layers).map_or_else(|_| Vec::new(), |merged| provenance::all(&merged));
-    let mistakes = reading.finish().err().unwrap_or_default();
-    (said, mistakes)
+    let values =
+        Layer::merged(&reading.layers).map_or_else(|_| Vec::new(), |merged| provenance::all(&merged));
+    let errors = reading.finish().err().unwrap_or_default();
+    (values, errors)
 }
 
-/// The name that is meant by one that nobody has, if one is near.
+/// The known name that is near an unknown one.
 pub(crate) fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    suggestion(written, names)
+    schema::suggestion(written, names)
 }
 
-/// Every variable that is read.
-pub fn variables() -> Vec<Documented> {
+/// All variables that vdm reads.
+pub fn variables() -> Vec<VariableDoc> {
     provenance::variables()
 }
 
-impl Overrides {
-    /// The environment, working directory and home of this process. What is not UTF-8 is replaced, and then
-    /// refused where it is used.
-    pub fn of_process() -> Self {
-        let variables = std::env::vars_os();
-        let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
-        Self {
-            environment: variables.map(|(name, value)| (text(name), text(value))).collect(),
-            working_directory: std::env::current_dir().unwrap_or_default(),
-            home: std::env::home_dir(),
-            ..Self::default()
-        }
-    }
-}
-
-/// The layers so far, and what was wrong with them.
+/// The layers read so far, with their errors and warnings.
 struct Reading<'a> {
     overrides: &'a Overrides,
     variables: Variables,
     layers: Vec<Layer>,
-    mistakes: Vec<Mistake>,
-    warnings: Vec<String>,
+    report: Diagnostics,
 }
 
 impl<'a> Reading<'a> {
     fn new(overrides: &'a Overrides) -> Self {
-        let mut mistakes = Vec::new();
+        let mut report = Diagnostics::default();
         let dotenv = overrides.working_directory.join(".env");
-        let variables = Variables::read(&overrides.environment, &dotenv, &mut mistakes);
-        Self { overrides, variables, layers: Vec::new(), mistakes, warnings: Vec::new() }
+        let variables = Variables::read(&overrides.environment, &dotenv, &mut report);
+        Self { overrides, variables, layers: Vec::new(), report }
     }
 
     fn add_all(&mut self) {
         PRECEDENCE.into_iter().for_each(|origin| self.add(origin));
-        // Which files hold keys is known when all layers are.
+        // Which files contain keys is known when all layers are read.
         let Ok(merged) = Layer::merged(&self.layers) else { return };
-        let mut files = KeyFiles::read(&merged, &self.overrides.working_directory);
-        self.mistakes.append(&mut files.mistakes);
-        self.warnings.append(&mut files.warnings);
-        let keys = files.layer;
+        let keys = KeyFiles::read(&merged, &self.overrides.working_directory, &mut self.report);
         self.layers.push(keys);
     }
 
     fn add(&mut self, origin: Origin) {
         let layer = match origin {
-            Origin::BuiltIn => Some(file::parse(file::BUILT_IN, file::DEFAULTS, &mut self.mistakes)),
+            Origin::BuiltIn => Some(file::parse(file::BUILT_IN, file::DEFAULTS, &mut self.report)),
             Origin::UserFile => self
                 .overrides
                 .home
                 .as_deref()
-                .and_then(|home| self.file(file::of_user(home), Presence::Optional)),
+                .and_then(|home| self.file(file::user_path(home), Presence::Optional)),
             Origin::LocalFile => {
                 self.file(self.overrides.working_directory.join(file::NAME), Presence::Optional)
             }
@@ -243,11 +212,11 @@ impl<'a> Reading<'a> {
             Origin::Variables => Some(self.variables()),
             Origin::CommandLine => Some(self.command_line()),
         };
-        self.layers.extend(layer.map(|layer| layer.of(origin)));
+        self.layers.extend(layer.map(|layer| layer.with_origin(origin)));
     }
 
     fn file(&mut self, path: PathBuf, presence: Presence) -> Option<Layer> {
-        file::read(&path, presence, &mut self.mistakes)
+        file::read(&path, presence, &mut self.report)
     }
 
     fn given_file(&mut self) -> Option<Layer> {
@@ -257,15 +226,15 @@ impl<'a> Reading<'a> {
 
     fn variables(&mut self) -> Layer {
         let known: Vec<_> = self.layers.iter().flat_map(|layer| layer.providers().to_vec()).collect();
-        environment::layer(&self.variables, &known, &mut self.mistakes)
+        environment::layer(&self.variables, &known, &mut self.report)
     }
 
     fn command_line(&mut self) -> Layer {
         let mut layer = Layer::default();
         if let Some(host) = &self.overrides.host {
-            match value_type::Type::Host.check_variable(host) {
+            match value_type::ValueType::Host.check_variable(host) {
                 Ok(value) => layer.put(&["host"], value, "--host"),
-                Err(refusal) => self.mistakes.push(Mistake::new("--host", refusal)),
+                Err(refusal) => self.report.error("--host", refusal),
             }
         }
         if let Some(port) = self.overrides.port {
@@ -277,13 +246,13 @@ impl<'a> Reading<'a> {
         layer
     }
 
-    fn finish(mut self) -> Result<Config, Vec<Mistake>> {
+    fn finish(mut self) -> Result<Config, Vec<ConfigError>> {
         let merged = Layer::merged(&self.layers);
-        let merged = merged.map_err(|error| vec![Mistake::new("configuration", error.to_string())])?;
+        let merged = merged.map_err(|error| vec![ConfigError::new("configuration", error.to_string())])?;
         let config = self.config(&merged);
         match config {
-            Some(config) if self.mistakes.is_empty() => Ok(config),
-            Some(_) | None => Err(self.mistakes),
+            Some(config) if self.report.errors.is_empty() => Ok(config),
+            Some(_) | None => Err(self.report.errors),
         }
     }
 
@@ -303,14 +272,24 @@ impl<'a> Reading<'a> {
     fn proxies(&mut self) -> Arc<ProxySettings> {
         let read = ProxySettings::read(|name| self.overrides.environment.get(name).cloned());
         Arc::new(read.unwrap_or_else(|wrong| {
-            let mistake =
-                |name| Mistake::new(format!("environment variable {name}"), ProxySettings::EXPECTED);
-            self.mistakes.extend(wrong.into_iter().map(mistake));
+            let error =
+                |name| ConfigError::new(format!("environment variable {name}"), ProxySettings::EXPECTED);
+            self.report.errors.extend(wrong.into_iter().map(error));
             ProxySettings::default()
         }))
     }
 
-    /// `None` if something that the built-in file gives is not there because it was written wrongly.
+    /// The key that clients must show. A text that no client shows as it is, such as a key in quotes, is an error.
+    fn gateway_key(&mut self, key: LocatedText<'_>) -> ApiKey {
+        match key_text::inspect_gateway_key(key.text) {
+            Some(Finding::Invalid(text)) => self.report.error(key.place, text),
+            Some(Finding::Suspicious(text)) => self.report.warning(key.place, text),
+            None => {}
+        }
+        ApiKey::new(key.text)
+    }
+
+    /// `None` if a value of the built-in file is missing because a user's value for it is invalid.
     fn config(&mut self, merged: &Layer) -> Option<Config> {
         let root = merged.root();
         let host = root.text("host")?.text.to_owned();
@@ -318,23 +297,25 @@ impl<'a> Reading<'a> {
         let listener = Listener { host: host.clone(), port };
         let log_level_word = root.text("log-level")?.text.to_owned();
         let limits = limits::build(root.section("limits"));
-        let limits = limits.map_err(|error| self.mistakes.push(Mistake::new("[limits]", error))).ok()?;
+        let limits = limits.map_err(|error| self.report.error("[limits]", error)).ok()?;
         let proxies = self.proxies();
-        let mut builder = Builder::new(&self.layers, merged, &listener);
+        tls_files::check(&self.variables, self.overrides, &mut self.report);
+        let proxy_api_key = root.text("proxy-api-key").map(|key| self.gateway_key(key));
+        let mut builder = Builder::new(&self.layers, merged, &listener, &self.variables);
         builder.build_all();
         let demo = demo_mode(root.flag("demo"), &builder, &listener);
         let default_provider = builder.default_provider(demo);
         builder.warn_of_variables(&self.variables);
-        let proxy_api_key = root.text("proxy-api-key").map(|key| ApiKey::new(key.text));
         if proxy_api_key.is_none() && !listener.is_loopback() {
             builder.warnings.push(client_access::open_to_all(&host));
         }
 
         let profiles = builder.profiles();
         builder.check_fallbacks();
+        builder.check_aliases();
         let default_profile = builder.default_profile(&profiles);
         let top_models = builder.top_models(&self.overrides.working_directory);
-        self.mistakes.append(&mut builder.mistakes);
+        self.report.errors.append(&mut builder.errors);
         let settings = Settings {
             keyless: builder.keyless(),
             providers: builder.registered,
@@ -351,10 +332,10 @@ impl<'a> Reading<'a> {
             top_models,
             limits,
         };
-        let mut warnings = std::mem::take(&mut self.warnings);
+        let mut warnings = std::mem::take(&mut self.report.warnings);
         warnings.append(&mut builder.warnings);
         let log_level = level(&log_level_word);
-        let said = provenance::all(merged);
+        let values = provenance::all(merged);
         let mut config = Config {
             host,
             port,
@@ -365,7 +346,7 @@ impl<'a> Reading<'a> {
             proxies,
             demo,
             warnings,
-            said,
+            values,
         };
         let routes = Routes::new(&config.settings_with_demo(), Snapshot::new(Lists::new()));
         config.warnings.extend(routes.mistakes().iter().map(ToString::to_string));

@@ -112,8 +112,10 @@ pub struct Profile {
     /// Alias (lower case) to `provider:model`.
     pub aliases: BTreeMap<String, String>,
     pub fallbacks: Fallbacks,
-    /// The reason why the profile cannot be used, if it cannot.
+    /// The reason why the profile cannot be used, if none of its aliases can.
     pub inactive: Option<String>,
+    /// The aliases that cannot be used, each with the provider that is missing.
+    pub inactive_aliases: BTreeMap<String, PartialProvider>,
     /// Replaces the provider's timeout.
     pub timeout: Option<Duration>,
     /// Replaces the provider's maximum of retries.
@@ -186,9 +188,9 @@ pub enum Azure {
     V1 { api_version: Option<String> },
 }
 
-/// Every bound of the gateway. The defaults are in `src/config/defaults.toml`; each can be configured under `[limits]`.
-/// Where the type is an [`Option`], a duration of zero means no limit.
-#[derive(Clone, Debug, PartialEq)]
+/// Every bound of the gateway. The defaults are in `src/config/limits/declared.rs`; each can be configured under `[limits]`.
+/// [`Limits::default`] is all zeros, to be filled in. Where the type is an [`Option`], a duration of zero means no limit.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Limits {
     /// Request body, bytes. Default 32 MiB.
     pub request_body: usize,

@@ -35,7 +35,7 @@ pub struct Scope {
 }
 
 /// How many facts are kept, and for how long.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Retention {
     /// The most entries; beyond that, the oldest are removed.
     pub entries: usize,

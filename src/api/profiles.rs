@@ -39,6 +39,9 @@ pub(crate) struct ProfileList<'a> {
     /// Why it cannot be used, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) inactive: Option<&'a str>,
+    /// The variable that each inactive alias needs.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    inactive_aliases: BTreeMap<&'a str, &'a str>,
 }
 
 impl<'a> Profiles<'a> {
@@ -54,6 +57,11 @@ impl<'a> Profiles<'a> {
             source: word(profile.source),
             default: default == Some(&profile.name),
             inactive: profile.inactive.as_deref(),
+            inactive_aliases: profile
+                .inactive_aliases
+                .iter()
+                .map(|(alias, provider)| (alias.as_str(), provider.missing.as_str()))
+                .collect(),
         };
         let mut data: Vec<_> = settings.profiles.iter().map(told).collect();
         data.sort_by_key(|profile| profile.name);
@@ -97,7 +105,7 @@ pub(super) fn requested(settings: &Settings, name: Option<&str>) -> Option<Resul
     (!provider).then(|| Err(Unroutable::InactiveProfile { name: profile.name.to_string(), why }))
 }
 
-/// Its aliases as a list of models.
+/// Its active aliases as a list of models.
 pub(super) fn models_of(profile: &Profile) -> Vec<u8> {
     #[derive(Serialize)]
     struct Model<'a> {
@@ -105,7 +113,8 @@ pub(super) fn models_of(profile: &Profile) -> Vec<u8> {
         alias: &'a str,
         owned_by: &'a str,
     }
-    let models = profile.aliases.iter().map(|(alias, target)| {
+    let usable = profile.aliases.iter().filter(|(alias, _)| !profile.inactive_aliases.contains_key(*alias));
+    let models = usable.map(|(alias, target)| {
         let owner = target.trim_start_matches('!').split_once(':').map_or("", |(provider, _)| provider);
         Model { id: target, alias, owned_by: owner }
     });

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::exit_code::Exit;
 use super::setup::Setup;
 use super::{say, tell};
-use crate::config::{self, Config, Mistake, Overrides, Said};
+use crate::config::{self, Config, ConfigError, ConfigValue, Overrides};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Configuration {
@@ -97,20 +97,20 @@ impl Validate {
 impl Show {
     fn run(self) -> Exit {
         let overrides = Overrides { config: self.config.clone(), ..Overrides::of_process() };
-        let (mut said, mistakes) = config::said(&overrides);
-        let total = said.len();
+        let (mut values, errors) = config::provenance(&overrides);
+        let total = values.len();
         if self.shows_changed_only() {
-            said.retain(|said| !said.is_built_in());
+            values.retain(|value| !value.is_built_in());
         }
-        for mistake in &mistakes {
-            say(format_args!("vdm: {mistake}\n"));
+        for error in &errors {
+            say(format_args!("vdm: {error}\n"));
         }
-        let hidden = total - said.len();
-        let _ = if self.json { print_json(&said) } else { print_said(&said) };
+        let hidden = total - values.len();
+        let _ = if self.json { print_json(&values) } else { print_values(&values) };
         if hidden > 0 && !self.json {
             say(format_args!("{hidden} built-in defaults are not shown; --all shows them\n"));
         }
-        if mistakes.is_empty() { Exit::Ok } else { Exit::Failed }
+        if errors.is_empty() { Exit::Ok } else { Exit::Failed }
     }
 
     fn shows_changed_only(&self) -> bool {
@@ -119,7 +119,7 @@ impl Show {
 }
 
 impl Validity {
-    fn with_mistakes(mistakes: &[Mistake]) -> Self {
+    fn with_mistakes(mistakes: &[ConfigError]) -> Self {
         let mistakes = mistakes.iter().map(ToString::to_string).collect();
         Self { valid: false, providers: Vec::new(), warnings: Vec::new(), mistakes }
     }
@@ -149,21 +149,25 @@ fn print_json<T: Serialize>(value: &T) -> Result<()> {
     writeln!(std::io::stdout(), "{json}")
 }
 
-fn print_said(said: &[Said]) -> Result<()> {
-    let width =
-        said.iter().map(|said| said.key.len() + said.value.len() + 3).max().unwrap_or_default().min(60);
+fn print_values(values: &[ConfigValue]) -> Result<()> {
+    let width = values
+        .iter()
+        .map(|setting| setting.key.len() + setting.value.len() + 3)
+        .max()
+        .unwrap_or_default()
+        .min(60);
     let mut out = std::io::stdout();
-    for Said { key, value, place } in said {
+    for ConfigValue { key, value, place } in values {
         let setting = format!("{key} = {value}");
         writeln!(out, "{setting:width$}  # {place}")?;
     }
     Ok(())
 }
 
-fn print_variables(variables: &[config::Documented]) -> Result<()> {
+fn print_variables(variables: &[config::VariableDoc]) -> Result<()> {
     let width = variables.iter().map(|variable| variable.name.len()).max().unwrap_or_default();
     let mut out = std::io::stdout();
-    for config::Documented { name, about } in variables {
+    for config::VariableDoc { name, about } in variables {
         writeln!(out, "{name:width$}  {about}")?;
     }
     Ok(())

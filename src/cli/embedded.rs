@@ -15,7 +15,6 @@ use vandamme_actors::settings::ProviderSettings;
 use super::exit_code::Exit;
 use super::progress::Progress;
 use super::{configured, say};
-use crate::config;
 use crate::gateway::Gateway;
 
 /// The selected providers.
@@ -46,7 +45,7 @@ where
     })
 }
 
-/// The selected providers; for an unknown name, prints an error with the nearest one.
+/// The selected providers. The error for an unknown name contains the name that is near.
 pub(super) fn providers(
     gateway: &Gateway,
     selection: &Selection<'_>,
@@ -60,15 +59,7 @@ pub(super) fn providers(
         Selection::All => Ok(settings.providers.clone()),
     };
     found.map_err(|reason| {
-        let names = settings.providers.iter().map(|provider| &*provider.name);
-        let near = match (&reason, selection) {
-            (Unroutable::NoSuchProvider { .. }, Selection::One(Some(name))) => config::nearest(name, names),
-            _ => None,
-        };
-        match near {
-            Some(near) => say(format_args!("vdm: {reason}; did you mean '{near}'?\n")),
-            None => say(format_args!("vdm: {reason}\n")),
-        }
+        say(format_args!("vdm: {reason}\n"));
         Exit::Failed
     })
 }

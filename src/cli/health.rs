@@ -54,7 +54,7 @@ impl Server {
             Overrides { host: self.host, port: self.port, config: self.config, ..Overrides::of_process() };
         let config = match Config::load(&overrides) {
             Ok(config) => config,
-            Err(mistakes) => return tell(&mistakes),
+            Err(errors) => return tell(&errors),
         };
         let url = format!("http://{}:{}", reachable(&config.host), config.port);
         // A host that was named by hand need not be the one that the key belongs to.

@@ -48,7 +48,7 @@ impl Start {
         let overrides = self.overrides();
         let config = match Config::load(&overrides) {
             Ok(config) => config,
-            Err(mistakes) => return tell(&mistakes),
+            Err(errors) => return tell(&errors),
         };
         let logs = telemetry::start(config.log_level);
         let port = if anywhere { 0 } else { config.port };

@@ -1,13 +1,14 @@
-//! `vdm config setup`: asks for providers and keys, tries them, and writes what was answered into one file. Nothing is
-//! written before the end, and nothing that was not answered changes.
+//! `vdm config setup`: asks for providers and keys, tries the keys, and writes the answers into one file. It writes nothing
+//! before the end, and changes only the settings that were answered.
 
 mod answers;
+mod choices;
 mod dotenv;
 mod flags;
+mod key_check;
 mod questions;
 mod target;
 mod toml;
-mod trial;
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
@@ -17,20 +18,21 @@ use clap::Args;
 use serde::Serialize;
 
 use self::answers::{Answers, Setting};
+use self::questions::Interview;
 use self::target::Target;
 use super::exit_code::Exit;
 use super::{say, tell};
-use crate::config::{self, Config, Mistake, Overrides};
+use crate::config::{self, Config, ConfigError, Overrides};
 
 #[derive(Args, Debug)]
 pub(super) struct Setup {
     /// Use this provider; its key comes from --keys or from the environment
     #[arg(long, value_name = "NAME")]
     provider: Vec<String>,
-    /// Where a provider is that vdm does not know
+    /// Base URL of a custom provider
     #[arg(long, value_name = "NAME=URL")]
     base_url: Vec<String>,
-    /// What such a provider speaks: openai or anthropic
+    /// API of a custom provider: openai or anthropic
     #[arg(long, value_name = "NAME=FORMAT")]
     api_format: Vec<String>,
     /// The provider that takes models without a prefix
@@ -53,23 +55,25 @@ pub(super) struct Setup {
     json: bool,
 }
 
-/// Why nothing was written.
-enum Stopped {
-    /// What was asked makes no sense.
+/// Why setup wrote nothing.
+enum SetupError {
+    /// The flags are wrong.
     Usage(String),
     Failed(String),
-    /// Of the configuration as it is, or as it would be.
-    Mistakes(Vec<Mistake>),
-    /// The person who was asked went away.
+    /// The configuration is invalid, as it is or with the answers.
+    Config(Vec<ConfigError>),
+    /// The user cancelled a question.
     Cancelled,
 }
 
-/// What the result says.
+/// The result.
 #[derive(Serialize)]
-struct Written {
+struct SetupReport {
     file: String,
     set: Vec<String>,
-    tried: Vec<trial::Tried>,
+    tried: Vec<key_check::KeyCheck>,
+    /// The command that starts a gateway with these settings.
+    start: String,
 }
 
 impl Setup {
@@ -80,84 +84,91 @@ impl Setup {
                 let _ = if self.json { written.print_json() } else { written.print_words() };
                 Exit::Ok
             }
-            Err(Stopped::Usage(text)) => {
+            Err(SetupError::Usage(text)) => {
                 say(format_args!("vdm: {text}\n"));
                 Exit::Usage
             }
-            Err(Stopped::Failed(text)) => {
+            Err(SetupError::Failed(text)) => {
                 say(format_args!("vdm: {text}; nothing was changed\n"));
                 Exit::Failed
             }
-            Err(Stopped::Mistakes(mistakes)) => {
-                let exit = tell(&mistakes);
+            Err(SetupError::Config(errors)) => {
+                let exit = tell(&errors);
                 say(format_args!("vdm: nothing was changed\n"));
                 exit
             }
-            Err(Stopped::Cancelled) => {
+            Err(SetupError::Cancelled) => {
                 say(format_args!("vdm: setup was cancelled; nothing was changed\n"));
                 Exit::Failed
             }
         }
     }
 
-    fn set_up(&self) -> Result<Written, Stopped> {
-        let here = Machine { overrides: Overrides::of_process() };
-        let now = here.with(&[])?;
-        let (answers, tried, path) = if self.says_something() {
+    fn set_up(&self) -> Result<SetupReport, SetupError> {
+        let context = Context { overrides: Overrides::of_process() };
+        let now = context.with(&[])?;
+        let Interview { answers, checks, file } = if self.has_answers() {
             let answers = flags::answers(self, &now)?;
-            let tried = self.try_all(&here, &answers)?;
-            (answers, tried, self.write.clone())
+            let checks = self.try_all(&context, &answers)?;
+            Interview { answers, checks, file: self.write.clone() }
         } else if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
-            questions::ask(&here, &now, self.write.clone())?
+            questions::ask(&context, &now, self.write.clone())?
         } else {
-            let text = "setup asks questions, and there is no terminal; say it all by flags, such as --provider NAME";
-            return Err(Stopped::Usage(text.to_owned()));
+            let text = "setup asks questions, and there is no terminal; give all answers by flags, such as --provider NAME";
+            return Err(SetupError::Usage(text.to_owned()));
         };
-        let target = Target::open(path.unwrap_or_else(|| PathBuf::from(".env"))).map_err(Stopped::Failed)?;
+        let target =
+            Target::open(file.unwrap_or_else(|| PathBuf::from(".env"))).map_err(SetupError::Failed)?;
         let settings = answers.settings();
         if settings.is_empty() {
-            return Err(Stopped::Failed("there is nothing to set".to_owned()));
+            return Err(SetupError::Failed("there is nothing to set".to_owned()));
         }
-        // As variables they stand above all files, so that a mistake shows whatever the file is.
-        self.check_default(&here.with(&settings)?)?;
-        target.write(&settings).map_err(Stopped::Failed)?;
-        here.warn_of_hidden(&settings, &target);
+        // As variables they override all files, so that errors show up whichever file is written.
+        self.check_default(&context.with(&settings)?)?;
+        target.write(&settings).map_err(SetupError::Failed)?;
+        let start = context.start_command(&settings, &target);
         let set = settings.iter().map(|setting| setting.variable.clone()).collect();
-        Ok(Written { file: target.path().display().to_string(), set, tried })
+        Ok(SetupReport { file: target.path().display().to_string(), set, tried: checks, start })
     }
 
-    fn says_something(&self) -> bool {
+    fn has_answers(&self) -> bool {
         let lists = [&self.provider, &self.base_url, &self.api_format, &self.alias];
         lists.iter().any(|list| !list.is_empty()) || self.default.is_some() || self.keys.is_some()
     }
 
-    /// The gateway would take another one and warn; whoever names one here is told before it is written.
-    fn check_default(&self, config: &Config) -> Result<(), Stopped> {
+    /// The gateway starts with another default and a warning; here a wrong name is an error.
+    fn check_default(&self, config: &Config) -> Result<(), SetupError> {
         let Some(name) = &self.default else { return Ok(()) };
         let settings = config.settings_with_demo();
         let providers = settings.providers.iter().map(|provider| &*provider.name);
-        let mut known = providers.chain(settings.profiles.iter().map(|profile| &*profile.name));
+        let mut known = providers.chain(
+            settings
+                .profiles
+                .iter()
+                .filter(|profile| profile.inactive.is_none())
+                .map(|profile| &*profile.name),
+        );
         let folded = name.trim_start_matches('#').to_lowercase().replace('-', "_");
         if known.any(|known| known == folded || known.eq_ignore_ascii_case(name)) {
             return Ok(());
         }
         let names: Vec<_> = settings.providers.iter().map(|provider| &*provider.name).collect();
         let names = names.join(", ");
-        Err(Stopped::Usage(format!(
-            "--default {name}: no provider with a key, and no profile; providers: {names}"
+        Err(SetupError::Usage(format!(
+            "--default {name}: no provider with a key, and no active profile; providers: {names}"
         )))
     }
 
-    fn try_all(&self, here: &Machine, answers: &Answers) -> Result<Vec<trial::Tried>, Stopped> {
+    fn try_all(&self, context: &Context, answers: &Answers) -> Result<Vec<key_check::KeyCheck>, SetupError> {
         if self.no_test {
             return Ok(Vec::new());
         }
-        let config = here.with(&answers.settings())?;
+        let config = context.with(&answers.settings())?;
         let mut tried = Vec::new();
         for name in answers.to_try() {
-            let outcome = trial::of(&config, name);
+            let outcome = key_check::run(&config, name);
             if let Some(why) = outcome.refusal() {
-                return Err(Stopped::Failed(format!("{why}; mend that, or say --no-test")));
+                return Err(SetupError::Failed(format!("{why}; mend that, or say --no-test")));
             }
             say(format_args!("{outcome}\n"));
             tried.push(outcome);
@@ -166,10 +177,10 @@ impl Setup {
     }
 }
 
-impl Written {
+impl SetupReport {
     fn print_words(&self) -> std::io::Result<()> {
         writeln!(std::io::stdout(), "Wrote {}: {}", self.file, self.set.join(", "))?;
-        say(format_args!("Now start the gateway:  vdm server start\n"));
+        say(format_args!("Now start the gateway:  {}\n", self.start));
         Ok(())
     }
 
@@ -178,37 +189,47 @@ impl Written {
     }
 }
 
-/// This machine's configuration, and what it would be.
-struct Machine {
+/// Starts a gateway with the files that it reads by itself.
+const START: &str = "vdm server start";
+
+/// The configuration of this machine, now and with further settings.
+#[derive(Clone)]
+struct Context {
     overrides: Overrides,
 }
 
-impl Machine {
+impl Context {
     /// With these settings above all others.
-    fn with(&self, settings: &[Setting]) -> Result<Config, Stopped> {
+    fn with(&self, settings: &[Setting]) -> Result<Config, SetupError> {
+        Config::load(&self.extended(settings).overrides).map_err(SetupError::Config)
+    }
+
+    fn extended(&self, settings: &[Setting]) -> Self {
         let mut overrides = self.overrides.clone();
         for Setting { variable, value, .. } in settings {
             overrides.environment.insert(variable.clone(), value.expose().to_owned());
         }
-        Config::load(&overrides).map_err(Stopped::Mistakes)
+        Self { overrides }
     }
 
-    /// A value that another layer sets is not the one that was just written.
-    fn warn_of_hidden(&self, settings: &[Setting], target: &Target) {
-        let (said, mistakes) = config::said(&self.overrides);
-        for mistake in mistakes {
-            say(format_args!("warning: {mistake}\n"));
+    /// The command that starts a gateway with the file, which warns of a file that it does not read and of values that another
+    /// layer overrides.
+    fn start_command(&self, settings: &[Setting], target: &Target) -> String {
+        let (values, errors) = config::provenance(&self.overrides);
+        for error in errors {
+            say(format_args!("warning: {error}\n"));
         }
-        let places: BTreeMap<_, _> =
-            said.iter().map(|said| (said.key.as_str(), said.place.as_str())).collect();
-        if !said.iter().any(|said| target.is_in(&said.place)) {
+        if !values.iter().any(|setting| target.is_in(&setting.place)) {
             let file = target.path().display();
             let how = match target.is_toml() {
                 true => format!("start it with --config {file}"),
-                false => "it reads .env where it is started".to_owned(),
+                false => "it reads the file .env of the directory where it starts".to_owned(),
             };
-            return say(format_args!("warning: the gateway does not read {file} by itself; {how}\n"));
+            say(format_args!("warning: the gateway does not read {file} by itself; {how}\n"));
+            return target.start_command();
         }
+        let places: BTreeMap<_, _> =
+            values.iter().map(|setting| (setting.key.as_str(), setting.place.as_str())).collect();
         for Setting { variable, path, value } in settings {
             let same = self.overrides.environment.get(variable).is_some_and(|set| set == value.expose());
             let key = path.join(".");
@@ -217,5 +238,6 @@ impl Machine {
                 say(format_args!("warning: {key} is set by {place}, over this file\n"));
             }
         }
+        START.to_owned()
     }
 }

@@ -1,33 +1,33 @@
-//! Whether a provider is a resource of Azure OpenAI, and in which of its two ways it is addressed.
+//! Whether a provider is a resource of Azure OpenAI, and which of the two forms of addresses it has.
 
 use url::Url;
 use vandamme_actors::settings::{Api, Azure};
 
 use super::environment::prefix;
-use super::error::Mistake;
-use super::layer::Placed;
+use super::error::ConfigError;
+use super::layer::LocatedText;
 
-/// The domains below which Azure keeps its resources, those of its closed clouds included.
+/// The domains of Azure's resources, including those of its sovereign clouds.
 const DOMAINS: [&str; 3] = [".azure.com", ".azure.us", ".azure.cn"];
 
-/// The kinds of resources that answer on no other path. Azure hosts models of others too, which are asked like OpenAI's.
+/// The types of resources that need an API version in their path. Azure's other models are addressed like OpenAI's.
 const RESOURCES: [&str; 2] = [".openai.azure.", ".cognitiveservices.azure."];
 
-/// The built-in provider, whose base URL only its user knows.
+/// The built-in provider. Its base URL is that of the user's resource.
 pub(super) const NAME: &str = "azure";
 
-/// What the base URL of the built-in provider looks like, for a message that asks for it.
+/// An example of the base URL, for messages.
 pub(super) fn example(name: &str) -> &'static str {
     if name == NAME { " to https://RESOURCE.openai.azure.com/openai/v1" } else { "" }
 }
 
-/// `None` for a provider that has nothing of Azure. `stated` is its `api-version`.
+/// `None` for a provider that is not Azure. `stated` is its `api-version`.
 pub(super) fn read(
     api: Api,
     (name, base_url): (&str, &str),
-    stated: Option<Placed<'_>>,
+    stated: Option<LocatedText<'_>>,
     warnings: &mut Vec<String>,
-) -> Result<Option<Azure>, Mistake> {
+) -> Result<Option<Azure>, ConfigError> {
     let version = stated.filter(|stated| !stated.text.trim().is_empty()).map(version).transpose()?;
     match (api, version, base_url.ends_with("/openai/v1")) {
         (Api::Messages, Some((_, place)), _) => {
@@ -41,7 +41,7 @@ pub(super) fn read(
             Ok(Some(Azure::V1 { api_version: Some(api_version) }))
         }
         (Api::ChatCompletions, Some((api_version, _)), false) => Ok(Some(Azure::Deployments { api_version })),
-        // Others than Azure have a base URL that ends so, Groq for one.
+        // Base URLs of other vendors end in the same path, for example Groq's.
         (Api::ChatCompletions, None, true) => {
             let azures = DOMAINS.iter().any(|domain| host(base_url).ends_with(domain));
             Ok(azures.then_some(Azure::V1 { api_version: None }))
@@ -58,13 +58,13 @@ pub(super) fn read(
     }
 }
 
-/// As it can stand in a query, with its place.
-fn version(Placed { text, place }: Placed<'_>) -> Result<(String, &str), Mistake> {
+/// The version, if a query can contain it, with its place.
+fn version(LocatedText { text, place }: LocatedText<'_>) -> Result<(String, &str), ConfigError> {
     let text = text.trim();
     if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {
         return Ok((text.to_owned(), place));
     }
-    Err(Mistake::new(place, "expected an API version such as \"2024-10-21\" or \"preview\""))
+    Err(ConfigError::new(place, "expected an API version such as \"2024-10-21\" or \"preview\""))
 }
 
 fn host(base_url: &str) -> String {
@@ -81,9 +81,9 @@ mod tests {
 
     fn read_as(api: Api, base_url: &str, stated: Option<&str>) -> (Option<Azure>, Vec<String>) {
         let mut warnings = vec![];
-        let stated = stated.map(|text| Placed { text, place: "here" });
+        let stated = stated.map(|text| LocatedText { text, place: "here" });
         let azure = read(api, ("az", base_url), stated, &mut warnings);
-        (azure.unwrap_or_else(|mistake| panic!("{mistake}")), warnings)
+        (azure.unwrap_or_else(|error| panic!("{error}")), warnings)
     }
 
     #[test]
@@ -115,13 +115,10 @@ mod tests {
 
     #[test]
     fn a_version_that_no_query_can_hold_is_a_mistake() {
-        let stated = Some(Placed { text: "2024&x=1", place: "here" });
+        let stated = Some(LocatedText { text: "2024&x=1", place: "here" });
 
-        let mistake = read(Api::ChatCompletions, ("az", CLASSIC), stated, &mut vec![]).unwrap_err();
+        let error = read(Api::ChatCompletions, ("az", CLASSIC), stated, &mut vec![]).unwrap_err();
 
-        assert_eq!(
-            mistake.to_string(),
-            "here: expected an API version such as \"2024-10-21\" or \"preview\""
-        );
+        assert_eq!(error.to_string(), "here: expected an API version such as \"2024-10-21\" or \"preview\"");
     }
 }

@@ -1,4 +1,4 @@
-//! The base URL of an upstream: what it may look like, and whether it is our own listener.
+//! The base URL of an upstream: its valid forms, and whether it is the gateway's own listener.
 
 use url::{Host, Url};
 
@@ -9,29 +9,89 @@ pub(super) struct Listener {
     pub(super) port: u16,
 }
 
-/// A usable base URL. The answer never repeats the text, for it may hold a password.
-pub(super) fn parse(text: &str) -> Result<Url, &'static str> {
-    let url = Url::parse(text.trim()).map_err(|_| "expected a URL such as \"https://api.example.com/v1\"")?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err("the URL must start with http:// or https://");
+/// A usable base URL. The error never repeats a text that may contain a password.
+pub(super) fn parse(text: &str) -> Result<Url, String> {
+    let text = text.trim();
+    if text.starts_with(['"', '\'', '`']) || text.ends_with(['"', '\'', '`']) {
+        return Err("the quotes are part of the URL here; write the URL without quotes".to_owned());
     }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("the URL must not hold a user name or password; set the provider's API key instead");
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("the URL must not have a query (?) or fragment (#); give only the base");
+    let url =
+        Url::parse(text).map_err(|_| "expected a URL such as \"https://api.example.com/v1\"".to_owned())?;
+    refusal(&url).map_or(Ok(()), |refusal| Err(refusal.to_owned()))?;
+    if let Some(base) = without_endpoint(&url) {
+        return Err(format!("vdm adds the path of each request to the base URL; write {base}"));
     }
     Ok(url)
 }
 
+fn refusal(url: &Url) -> Option<&'static str> {
+    if !matches!(url.scheme(), "http" | "https") {
+        return Some("the URL must start with http:// or https://");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Some("the URL must not hold a user name or password; set the provider's API key instead");
+    }
+    if url.query().is_some_and(|query| query.contains("api-version=")) {
+        return Some(
+            "the URL must not have a query (?); set api-version ({PROVIDER}_API_VERSION) to the version instead",
+        );
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Some("the URL must not have a query (?) or fragment (#); give only the base");
+    }
+    None
+}
+
+/// The last parts of paths that an API serves behind its version.
+const ENDPOINTS: [&str; 7] =
+    ["chat", "completions", "messages", "models", "responses", "embeddings", "complete"];
+
+/// The base URL that is meant by the URL of an endpoint (`…/v1/chat/completions`), or by one with its version twice
+/// (`…/v1/v1`); `None` for a base URL.
+fn without_endpoint(url: &Url) -> Option<String> {
+    let path: Vec<&str> = url.path().split('/').filter(|part| !part.is_empty()).collect();
+    let mut base = &path[..];
+    while let Some(shorter) = shortened(base) {
+        base = shorter;
+    }
+    if base.len() == path.len() {
+        return None;
+    }
+    let mut corrected = url.clone();
+    corrected.set_path(&base.join("/"));
+    Some(normalized(&corrected))
+}
+
+/// Without one part too many, if there is one.
+fn shortened<'p, 't>(path: &'p [&'t str]) -> Option<&'p [&'t str]> {
+    let is = |part: &str, word: &str| part.eq_ignore_ascii_case(word);
+    match path {
+        [base @ .., one, two] if is(one, "chat") && is(two, "completions") => Some(base),
+        [base @ .., one, two] if is(one, "messages") && is(two, "count_tokens") => Some(base),
+        // Azure: vdm adds the deployment, too.
+        [base @ .., one, two, _] if is(one, "openai") && is(two, "deployments") => Some(base),
+        [base @ .., one, two] if is_version(one) && is(one, two) => Some(&path[..=base.len()]),
+        [base @ .., one, two] if is_version(one) && ENDPOINTS.iter().any(|endpoint| is(two, endpoint)) => {
+            Some(&path[..=base.len()])
+        }
+        _ => None,
+    }
+}
+
+/// `v1`, `v4`, `v1beta`
+fn is_version(part: &str) -> bool {
+    let rest = part.strip_prefix(['v', 'V']).unwrap_or_default();
+    rest.starts_with(|first: char| first.is_ascii_digit()) && rest.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
 /// Without a trailing slash.
-pub(super) fn stated(url: &Url) -> String {
+pub(super) fn normalized(url: &Url) -> String {
     url.as_str().trim_end_matches('/').to_owned()
 }
 
 impl Listener {
-    /// Is this URL ourselves? `ANTHROPIC_BASE_URL=http://localhost:8082` is what Claude Code is told, and is
-    /// also the variable of the `anthropic` provider.
+    /// Whether this URL is the gateway itself. Claude Code reads `ANTHROPIC_BASE_URL=http://localhost:8082`, which is also
+    /// the variable of the provider `anthropic`.
     pub(super) fn is(&self, url: &Url) -> bool {
         url.port_or_known_default() == Some(self.port) && url.host().is_some_and(|host| self.is_host(&host))
     }
@@ -75,8 +135,51 @@ mod tests {
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
-        assert_eq!(stated(&parse("https://x.com/v1//").unwrap()), "https://x.com/v1");
-        assert_eq!(stated(&parse("https://x.com").unwrap()), "https://x.com");
+        assert_eq!(normalized(&parse("https://x.com/v1//").unwrap()), "https://x.com/v1");
+        assert_eq!(normalized(&parse("https://x.com").unwrap()), "https://x.com");
+    }
+
+    #[test]
+    fn the_url_of_an_endpoint_is_refused_with_the_base_url_that_is_meant() {
+        for (written, meant) in [
+            ("https://x/v1/v1", "https://x/v1"),
+            ("https://x/V1/v1/", "https://x/V1"),
+            ("https://x/v1/chat/completions", "https://x/v1"),
+            ("https://x/api/v1/chat/completions/", "https://x/api/v1"),
+            ("https://x/chat/completions", "https://x"),
+            ("https://x/v1/messages", "https://x/v1"),
+            ("https://x/anthropic/v1/messages/count_tokens", "https://x/anthropic/v1"),
+            ("https://x/v1/models", "https://x/v1"),
+            ("https://x/v4/completions", "https://x/v4"),
+            ("https://x/v1/v1/chat/completions", "https://x/v1"),
+            ("http://127.0.0.1:9/v1/responses", "http://127.0.0.1:9/v1"),
+            (
+                "https://r.openai.azure.com/openai/deployments/gpt/chat/completions",
+                "https://r.openai.azure.com",
+            ),
+            ("https://r.openai.azure.com/openai/deployments/gpt", "https://r.openai.azure.com"),
+        ] {
+            let refusal = parse(written).unwrap_err();
+            assert!(refusal.ends_with(&format!("; write {meant}")), "{written}: {refusal}");
+            assert!(parse(meant).is_ok(), "{meant}");
+        }
+        for base in [
+            "https://x/v1/v2",
+            "https://x/chat",
+            "https://x/messages",
+            "https://x/models",
+            "https://x/openai/v1",
+            "https://x/v1beta/openai",
+            "https://x/vendor/vendor",
+            "https://x/api/coding/paas/v4",
+        ] {
+            assert!(parse(base).is_ok(), "{base}");
+        }
+        for written in ["\"https://x/v1\"", "'https://x"] {
+            assert!(parse(written).unwrap_err().contains("without quotes"), "{written}");
+        }
+        let azure = parse("https://r.openai.azure.com/openai?api-version=2024-10-21").unwrap_err();
+        assert!(azure.contains("_API_VERSION"), "{azure}");
     }
 
     #[test]

@@ -1,17 +1,19 @@
-//! Which provider takes a model name without a prefix.
+//! The provider for model names without a prefix.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use vandamme_actors::settings::Profile;
 
 use super::DemoMode;
 use super::file::BUILT_IN;
-use super::layer::Placed;
+use super::layer::LocatedText;
+use super::near_misses;
 use super::providers::Builder;
 
 impl Builder<'_> {
-    /// What was configured if it is registered, else what is built in if it is registered, else the first.
-    /// A configured one that is not registered is worth a warning.
+    /// The first that is registered of: the configured one, the built-in one, any. If the configured one is not registered,
+    /// a warning names the one in use.
     pub(super) fn default_provider(&mut self, demo: DemoMode) -> Option<Arc<str>> {
         let configured = self.merged.root().section("defaults").text("default-provider")?;
         let name = configured.text.to_ascii_lowercase();
@@ -33,15 +35,25 @@ impl Builder<'_> {
         instead
     }
 
-    /// The profile that is configured as the default, if it is one that works.
-    pub(super) fn default_profile(&self, profiles: &[Arc<Profile>]) -> Option<Arc<str>> {
+    /// The profile that is configured as the default, if it is active.
+    pub(super) fn default_profile(&mut self, profiles: &[Arc<Profile>]) -> Option<Arc<str>> {
         let configured = self.merged.root().section("defaults").text("default-provider")?;
         let name = configured.text.trim_start_matches('#').to_ascii_lowercase();
         if self.registered(&name).is_some() && !configured.text.starts_with('#') {
             return None;
         }
-        let active = profiles.iter().find(|profile| *profile.name == *name && profile.inactive.is_none());
-        active.map(|profile| profile.name.clone())
+        let profile = profiles.iter().find(|profile| *profile.name == *name)?;
+        if profile.inactive.is_none() {
+            return Some(profile.name.clone());
+        }
+        let missing = profile.inactive_aliases.values().map(|provider| provider.missing.as_str());
+        let missing: Vec<_> = missing.collect::<BTreeSet<_>>().into_iter().collect();
+        let needs = missing.join(" or ");
+        let instead = self.fallback();
+        let instead = instead.map_or_else(String::new, |instead| format!("; using '{instead}'"));
+        let place = configured.place;
+        self.warnings.push(format!("{place}: default profile '{name}' is inactive (needs {needs}){instead}"));
+        None
     }
 
     fn registered(&self, name: &str) -> Option<Arc<str>> {
@@ -55,13 +67,23 @@ impl Builder<'_> {
         built_in.or_else(|| self.registered.first().map(|provider| Arc::clone(&provider.name)))
     }
 
-    fn not_registered(&self, Placed { text, place }: Placed<'_>, instead: Option<&str>) -> String {
+    fn not_registered(&self, LocatedText { text, place }: LocatedText<'_>, instead: Option<&str>) -> String {
         let partial = self.partial.iter().find(|partial| partial.name.eq_ignore_ascii_case(text));
         let why = match partial {
             Some(partial) => format!("misses {}", partial.missing),
-            None => "is not a provider with a key".to_owned(),
+            None => {
+                let near = near_misses::provider(&text.to_ascii_lowercase(), self.default_names());
+                let near = near.map_or_else(String::new, |near| format!(" (did you mean {near:?}?)"));
+                format!("is not a provider with a key{near}")
+            }
         };
         let instead = instead.map_or_else(String::new, |name| format!("; using {name:?} instead"));
         format!("{place}: the default provider {text:?} {why}{instead}")
+    }
+
+    /// The names that can be the default.
+    fn default_names(&self) -> impl Iterator<Item = &str> {
+        let profiles = self.merged.root().section("profiles").names();
+        self.merged.providers().iter().map(String::as_str).chain(profiles)
     }
 }

@@ -1,6 +1,6 @@
-//! How requests to a provider are changed into what it accepts: `drop-params`, `set-params`, `limit-params`,
+//! The rules that fit requests to a provider: `drop-params`, `set-params`, `limit-params`,
 //! `drop-betas`, `max-tokens-as`, `tool-ids`, `fit-tool-schemas` and
-//! `missing-reasoning`, as the log and `/health` suggest them.
+//! `missing-reasoning`. The log and `/health` suggest them in this form.
 
 use config::ValueKind;
 use vandamme_protocol::compat::{Filler, Fixup, Limit, Rule, word};
@@ -31,26 +31,26 @@ pub(super) fn read(section: Section<'_>) -> Vec<Rule> {
     lists.chain(each("limit-params", Rule::limit)).chain(others.map(Rule::from)).collect()
 }
 
-/// Judges `drop-params`; the words of the list become one text.
+/// Checks `drop-params`. The words of the list become one text.
 pub(super) fn params(raw: Raw<'_>) -> Result<ValueKind, String> {
     let expected =
         "a list of members that a request can do without, such as [\"reasoning_effort\", \"tools.strict\"]";
     words(raw, expected, |word| Rule::drop(word).is_some())
 }
 
-/// Judges `set-params`.
+/// Checks `set-params`.
 pub(super) fn values(raw: Raw<'_>) -> Result<ValueKind, String> {
     let expected = "a list of members and their values, such as [\"reasoning_effort=none&tools\"]";
     words(raw, expected, |word| Rule::set(word).is_some())
 }
 
-/// Judges `limit-params`.
+/// Checks `limit-params`.
 pub(super) fn bounds(raw: Raw<'_>) -> Result<ValueKind, String> {
     let expected = "a list of members and their bounds, such as [\"max_tokens<=8192\", \"max_tokens>=16\"]";
     words(raw, expected, |word| Rule::limit(word).is_some())
 }
 
-/// Judges `drop-betas`.
+/// Checks `drop-betas`.
 pub(super) fn betas(raw: Raw<'_>) -> Result<ValueKind, String> {
     let expected = "a list of values of the header anthropic-beta, or [\"*\"] for all";
     words(raw, expected, |word| Fixup::beta(word).is_some())

@@ -1,30 +1,30 @@
-//! What the variables say, as a layer.
+//! The layer of the variables.
 
 use config::ValueKind;
 
-use super::error::Mistake;
+use super::error::{ConfigError, Diagnostics};
 use super::headers;
 use super::layer::Layer;
-use super::schema::{PROVIDER_VARIABLES, PROXY_API_KEY, PROXY_API_KEY_FILE, VARIABLES, WhenEmpty};
+use super::schema::{self, PROVIDER_VARIABLES, PROXY_API_KEY, PROXY_API_KEY_FILE};
 use super::variables::{Variable, Variables};
 
-/// Between a provider and the name of a header, in which `_` stands for `-`.
+/// Between a provider and the name of a header, where `_` means `-`.
 const HEADER: &str = "_CUSTOM_HEADER_";
 
-/// Before the name of a header that goes to every provider.
+/// Prefix of a header that is sent to every provider.
 const HEADER_FOR_ALL: &str = "CUSTOM_HEADER_";
 
 /// Variables of OpenAI's own SDKs, and the headers in which the provider `openai` gets them. No other provider does.
 const OPENAI_HEADERS: [(&str, &str); 2] =
     [("OPENAI_ORG_ID", "openai-organization"), ("OPENAI_PROJECT_ID", "openai-project")];
 
-/// What the original knew and comes with a later version.
+/// A variable of the Python original that a later version will read.
 const LATER: &str = "LOG_SUMMARY_INTERVAL";
 
-/// What comes with a later version of a provider's own.
+/// The same for a variable of a provider.
 const LATER_OF_A_PROVIDER: &str = "_MODEL_PAGE";
 
-/// What the original knew and is not needed here, with the reason.
+/// Variables of the Python original that vdm does not need, with the reason.
 const GONE: [(&str, &str); 3] = [
     ("ALIAS_CACHE_TTL_SECONDS", "aliases are not cached"),
     ("ALIAS_CACHE_MAX_SIZE", "aliases are not cached"),
@@ -37,22 +37,23 @@ const GONE: [(&str, &str); 3] = [
 /// Between a provider and the name of an alias; the last one counts.
 const ALIAS: &str = "_ALIAS_";
 
-/// The layer of the variables. `known` are the providers that the files name. What concerns one provider is
-/// judged when that provider is built: a machine has many variables that end in `_API_KEY` and are not for us.
-pub(super) fn layer(variables: &Variables, known: &[String], mistakes: &mut Vec<Mistake>) -> Layer {
+/// The layer of the variables. `known` are the providers that the files name. An empty variable counts as not set, since
+/// compose files write `VAR=${VAR:-}`. The values of one provider are checked when that provider is built: many variables
+/// that end in `_API_KEY` belong to other programs.
+pub(super) fn layer(variables: &Variables, known: &[String], report: &mut Diagnostics) -> Layer {
     let mut layer = Layer::default();
-    for schema in &VARIABLES {
-        let Some(variable) = variables.find(schema.name) else { continue };
-        if variable.text.trim().is_empty() && schema.empty == WhenEmpty::Unset {
+    for declared in schema::variables() {
+        let Some(variable) = variables.find(declared.name) else { continue };
+        if variable.text.trim().is_empty() {
             continue;
         }
-        match schema.kind.check_variable(&variable.text) {
-            Ok(value) => layer.put(schema.path, value, &variable.place),
-            Err(refusal) => mistakes.push(Mistake::new(&variable.place, refusal)),
+        match declared.kind.check_variable(&variable.text) {
+            Ok(value) => layer.put(declared.path, value, &variable.place),
+            Err(refusal) => report.error(&variable.place, refusal),
         }
     }
     // First: a custom header of the same name has the last word.
-    put_openai_headers(&mut layer, variables, mistakes);
+    put_openai_headers(&mut layer, variables, report);
     for (name, variable) in variables.iter().filter(|(_, variable)| !variable.text.trim().is_empty()) {
         if let Some((provider, key)) = of_provider(name)
             && !names_itself(key, &variable.text)
@@ -60,13 +61,7 @@ pub(super) fn layer(variables: &Variables, known: &[String], mistakes: &mut Vec<
             put(&mut layer, (&named(provider, known), key), variable);
         }
         if let Some(header) = name.strip_prefix(HEADER_FOR_ALL).filter(|header| !header.is_empty()) {
-            match headers::parse(&header_name(header), &variable.text) {
-                Ok((header, _)) => {
-                    let path = ["everywhere", "custom-headers", header.as_str()];
-                    layer.put(&path, ValueKind::from(variable.text.clone()), &variable.place);
-                }
-                Err(refusal) => mistakes.push(Mistake::new(&variable.place, refusal)),
-            }
+            put_for_all(&mut layer, &header_name(header), variable, report);
         }
     }
     for (name, variable) in
@@ -77,11 +72,11 @@ pub(super) fn layer(variables: &Variables, known: &[String], mistakes: &mut Vec<
             layer.put(&path, ValueKind::from("passthrough"), &variable.place);
         }
     }
-    mistakes.extend(oauth(variables, known));
+    report.errors.extend(oauth(variables, known));
     layer
 }
 
-fn put_openai_headers(layer: &mut Layer, variables: &Variables, mistakes: &mut Vec<Mistake>) {
+fn put_openai_headers(layer: &mut Layer, variables: &Variables, report: &mut Diagnostics) {
     for (name, header) in OPENAI_HEADERS {
         let Some(variable) = variables.find(name) else { continue };
         let value = variable.text.trim();
@@ -93,13 +88,29 @@ fn put_openai_headers(layer: &mut Layer, variables: &Variables, mistakes: &mut V
                 let path = ["providers", "openai", "custom-headers", header];
                 layer.put(&path, ValueKind::from(value.to_owned()), &variable.place);
             }
-            Err(refusal) => mistakes.push(Mistake::new(&variable.place, refusal)),
+            Err(refusal) => report.error(&variable.place, refusal),
         }
     }
 }
 
-/// The variables that are set and change nothing although their names say that they might: one line for each. What ends
-/// like a variable of ours, but is of nothing that `is_provider` by that prefix, may be another program's.
+/// A header for every provider. A header that vdm sets itself is not sent: a container's environment often contains such
+/// variables for another program.
+fn put_for_all(layer: &mut Layer, header: &str, variable: &Variable, report: &mut Diagnostics) {
+    if headers::is_reserved(header) {
+        let text = format!("vdm sets the header {header} itself, so this value is not sent; remove it");
+        return report.warning(&variable.place, text);
+    }
+    match headers::parse(header, &variable.text) {
+        Ok((header, _)) => {
+            let path = ["everywhere", "custom-headers", header.as_str()];
+            layer.put(&path, ValueKind::from(variable.text.clone()), &variable.place);
+        }
+        Err(refusal) => report.error(&variable.place, refusal),
+    }
+}
+
+/// One line for each variable that is set and has no effect. A variable with the prefix of no provider may belong to
+/// another program.
 pub(super) fn without_effect(variables: &Variables, is_provider: impl Fn(&str) -> bool) -> Vec<String> {
     let idle = variables.iter().filter_map(|(name, variable)| {
         let why = idle(name, variable.text.trim(), &is_provider)?;
@@ -129,6 +140,17 @@ pub(crate) fn prefix(provider: &str) -> String {
     provider.to_ascii_uppercase().replace('-', "_")
 }
 
+/// Whether a variable of this name has a meaning: a global one, or one of any provider.
+pub(super) fn is_read(name: &str) -> bool {
+    schema::variables().any(|variable| variable.name == name)
+        || GONE.iter().any(|(gone, _)| *gone == name)
+        || name == LATER
+        || name.ends_with(LATER_OF_A_PROVIDER)
+        || name.ends_with("_AUTH_MODE")
+        || name.starts_with(HEADER_FOR_ALL)
+        || of_provider(name).is_some()
+}
+
 #[derive(Clone, Copy)]
 enum Key<'a> {
     Setting(&'static str),
@@ -136,7 +158,7 @@ enum Key<'a> {
     Alias(&'a str),
 }
 
-/// An alias that could only lead other names astray, by being a part of them.
+/// An alias for its own name: it would only redirect other names that contain it.
 fn names_itself(key: Key<'_>, text: &str) -> bool {
     matches!(key, Key::Alias(alias) if text.trim().eq_ignore_ascii_case(alias))
 }
@@ -163,7 +185,7 @@ fn header_name(variable: &str) -> String {
     variable.replace('_', "-").to_ascii_lowercase()
 }
 
-/// The provider's prefix and what is said about it.
+/// The provider's prefix and the setting.
 fn of_provider(name: &str) -> Option<(&str, Key<'_>)> {
     if [PROXY_API_KEY, PROXY_API_KEY_FILE].contains(&name) || name.starts_with(HEADER_FOR_ALL) {
         return None;
@@ -188,8 +210,8 @@ fn named(provider: &str, known: &[String]) -> String {
     known.cloned().unwrap_or_else(|| provider.to_ascii_lowercase())
 }
 
-/// `{P}_AUTH_MODE=oauth` of anything that is, or was in the original, a provider.
-fn oauth<'a>(variables: &'a Variables, known: &'a [String]) -> impl Iterator<Item = Mistake> + 'a {
+/// `{P}_AUTH_MODE=oauth` of anything that is a provider here or in the Python original.
+fn oauth<'a>(variables: &'a Variables, known: &'a [String]) -> impl Iterator<Item = ConfigError> + 'a {
     let modes =
         variables.iter().filter_map(|(name, variable)| Some((name.strip_suffix("_AUTH_MODE")?, variable)));
     let oauth = modes.filter(|(_, variable)| variable.text.trim().eq_ignore_ascii_case("oauth"));
@@ -201,5 +223,5 @@ fn oauth<'a>(variables: &'a Variables, known: &'a [String]) -> impl Iterator<Ite
             || set("_API_KEY_FILE")
             || set("_BASE_URL")
     });
-    ours.map(|(_, variable)| Mistake::oauth(&variable.place))
+    ours.map(|(_, variable)| ConfigError::oauth(&variable.place))
 }

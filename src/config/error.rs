@@ -1,42 +1,59 @@
-//! What is wrong with a configuration: one line each, for a person. Values of secrets are never part of it.
+//! Errors and warnings of a configuration: one line each. They never contain the value of a secret.
 
 use std::fmt;
 
-/// One mistake. Its text says what is wrong and what to do; its place says where it was set.
+/// One error. The text says what is wrong and what to do; the place says where the value was set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
+pub struct ConfigError {
     place: String,
     text: String,
-    kind: MistakeKind,
+    kind: ErrorKind,
 }
 
 /// Decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MistakeKind {
-    /// Something to correct.
-    Wrong,
-    /// Something that `vdm` does not do on purpose, such as pooling OAuth subscriptions.
-    Refused,
+pub enum ErrorKind {
+    /// A value to correct.
+    Invalid,
+    /// A feature that `vdm` refuses on purpose, such as pooled OAuth subscriptions.
+    Unsupported,
 }
 
-impl Mistake {
+/// What reading the configuration found: errors end the start, warnings are logged, one line each.
+#[derive(Debug, Default)]
+pub(super) struct Diagnostics {
+    pub(super) errors: Vec<ConfigError>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Diagnostics {
+    pub(super) fn error(&mut self, place: impl Into<String>, text: impl Into<String>) {
+        self.errors.push(ConfigError::new(place, text));
+    }
+
+    pub(super) fn warning(&mut self, place: &str, text: impl fmt::Display) {
+        self.warnings.push(format!("{place}: {text}"));
+    }
+}
+
+impl ConfigError {
     /// `place` is `FILE:LINE:COLUMN: KEY`, `environment variable NAME` or the like.
     pub(super) fn new(place: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { place: place.into(), text: text.into(), kind: MistakeKind::Wrong }
+        Self { place: place.into(), text: text.into(), kind: ErrorKind::Invalid }
     }
 
-    /// OAuth subscriptions are not pooled: their vendors ban accounts that are used so.
+    /// OAuth subscriptions are refused, since vendors ban accounts that share them.
     pub(super) fn oauth(place: impl Into<String>) -> Self {
         let text = "OAuth subscriptions are refused (vendors ban accounts for it); use an API key instead";
-        Self { place: place.into(), text: text.into(), kind: MistakeKind::Refused }
+        Self { place: place.into(), text: text.into(), kind: ErrorKind::Unsupported }
     }
 
-    pub fn kind(&self) -> MistakeKind {
+    pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 }
 
-impl fmt::Display for Mistake {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place, self.text)
     }

@@ -1,36 +1,34 @@
-//! One TOML file, read strictly: unknown keys and wrong types are refused, each with line and column.
+//! Reads one TOML file strictly: an unknown key or a wrong type is an error with line and column.
 
 use std::path::{Path, PathBuf};
 
 use toml_edit::{Document, Item, Key, TableLike};
 use vandamme_actors::settings::EVERY_NAME;
 
-use super::error::Mistake;
+use super::error::Diagnostics;
 use super::layer::Layer;
 use super::schema::{self, Keys};
-use super::suggestion::suggestion;
-use super::value_type::{self, Kind, Raw, Type};
+use super::value_type::{self, KeyType, Raw, ValueType};
 
 /// The compiled-in file.
 pub(super) const DEFAULTS: &str = include_str!("defaults.toml");
-/// How the compiled-in file is called in a place.
+/// The label of the compiled-in file in a place.
 pub(super) const BUILT_IN: &str = "built-in defaults";
 
-/// Must the file exist?
+/// Whether the file must exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Presence {
     Required,
     Optional,
 }
 
-/// A file's layer; `None` if it does not exist and need not, or if it cannot be read.
-pub(super) fn read(path: &Path, presence: Presence, mistakes: &mut Vec<Mistake>) -> Option<Layer> {
+/// A file's layer; `None` if it cannot be read, or does not exist and is optional.
+pub(super) fn read(path: &Path, presence: Presence, report: &mut Diagnostics) -> Option<Layer> {
     match std::fs::read_to_string(path) {
-        Ok(text) => Some(parse(&path.display().to_string(), &text, mistakes)),
+        Ok(text) => Some(parse(&path.display().to_string(), &text, report)),
         Err(error) if presence == Presence::Optional && is_absent(&error) => None,
         Err(error) => {
-            mistakes
-                .push(Mistake::new(path.display().to_string(), format!("cannot read this file: {error}")));
+            report.error(path.display().to_string(), format!("cannot read this file: {error}"));
             None
         }
     }
@@ -41,9 +39,9 @@ fn is_absent(error: &std::io::Error) -> bool {
     matches!(error.kind(), NotFound | NotADirectory)
 }
 
-/// A text's layer, without what is wrong in it.
-pub(super) fn parse(label: &str, text: &str, mistakes: &mut Vec<Mistake>) -> Layer {
-    let mut reader = Reader { label, text, layer: Layer::default(), mistakes };
+/// A text's layer, without the invalid values.
+pub(super) fn parse(label: &str, text: &str, report: &mut Diagnostics) -> Layer {
+    let mut reader = Reader { label, text, layer: Layer::default(), report };
     match Document::parse(text) {
         Ok(document) => reader.document(document.as_table()),
         Err(error) => reader.syntax(&error),
@@ -52,27 +50,59 @@ pub(super) fn parse(label: &str, text: &str, mistakes: &mut Vec<Mistake>) -> Lay
 }
 
 /// `~/.config/vandamme-proxy/vandamme-config.toml`
-pub(crate) fn of_user(home: &Path) -> PathBuf {
+pub(crate) fn user_path(home: &Path) -> PathBuf {
     home.join(".config/vandamme-proxy").join(NAME)
 }
 
 pub(super) const NAME: &str = "vandamme-config.toml";
 
-/// Judges a value by its name and itself.
+/// The `auth-mode` that is refused if its provider is used.
+pub(super) const OAUTH: &str = "oauth";
+
+/// The table of sections whose names are near `defaults` or `limits`: name and what may be meant. They are checked when
+/// all layers are known, since a complete provider may have any name.
+pub(super) const DOUBTFUL: &str = "doubtful-sections";
+
+/// What a section with a name near `defaults` or `limits` is, by its keys.
+enum Guess {
+    /// It has a key that only providers have.
+    Provider,
+    /// It has a key that only the section with the similar name has.
+    Misspelt,
+    /// Its keys fit both.
+    Open,
+}
+
+impl Guess {
+    fn new(meant: &str, item: &Item) -> Self {
+        let known = if meant == "limits" { schema::LIMITS } else { schema::DEFAULTS };
+        let names = || item.as_table_like().into_iter().flat_map(TableLike::iter).map(|(name, _)| name);
+        let is_in = |keys, name| lookup(keys, name).is_some();
+        if names().any(|name| is_in(known, name) && !is_in(schema::PROVIDER, name)) {
+            Self::Misspelt
+        } else if names().any(|name| is_in(schema::PROVIDER, name) && !is_in(known, name)) {
+            Self::Provider
+        } else {
+            Self::Open
+        }
+    }
+}
+
+/// Checks a value by its name and itself.
 type CheckNamed = fn(&str, Raw<'_>) -> Result<config::ValueKind, String>;
 
 struct Reader<'a> {
     label: &'a str,
     text: &'a str,
     layer: Layer,
-    mistakes: &'a mut Vec<Mistake>,
+    report: &'a mut Diagnostics,
 }
 
 impl Reader<'_> {
     fn syntax(&mut self, error: &toml_edit::TomlError) {
         let place = self.at(error.span().map_or(0, |span| span.start));
         let message = error.message().replace('\n', ", ");
-        self.mistakes.push(Mistake::new(place, format!("this is not TOML: {message}")));
+        self.report.error(place, format!("this is not TOML: {message}"));
     }
 
     fn document(&mut self, table: &dyn TableLike) {
@@ -95,7 +125,7 @@ impl Reader<'_> {
             let place = self.key(key, &[]);
             return self.wrong(&place, "a profile's name may hold letters, digits, - and _ only");
         }
-        // A profile without anything in it replaces one of the same name in a lower file, too.
+        // An empty profile also replaces one of the same name in a lower file.
         let place = self.key(key, &[]);
         self.layer.put(&["profiles", &name, "said"], true.into(), &place);
         self.table(schema::PROFILE, &["profiles", &name], (key, item));
@@ -105,7 +135,8 @@ impl Reader<'_> {
         let name = key.get().to_ascii_lowercase();
         let place = self.key(key, &[]);
         if name == "aliases" {
-            return self.wrong(&place, "aliases belong to a provider: write [PROVIDER.aliases]");
+            let text = "aliases belong to a provider; write [openai.aliases] for one provider, or [defaults.aliases] for all";
+            return self.wrong(&place, text);
         }
         if name == super::DEMO {
             return self.wrong(&place, "this is the name of the embedded provider; choose another");
@@ -113,8 +144,12 @@ impl Reader<'_> {
         if !is_provider_name(&name) {
             return self.wrong(&place, "a provider's name may hold letters, digits, - and _ only");
         }
-        if let Some(meant) = suggestion(&name, ["defaults", "limits"].into_iter()) {
-            return self.wrong(&place, format!("did you mean [{meant}]?"));
+        if let Some(meant) = schema::suggestion(&name, ["defaults", "limits"].into_iter()) {
+            match Guess::new(meant, item) {
+                Guess::Provider => {}
+                Guess::Misspelt => return self.wrong(&place, format!("did you mean [{meant}]?")),
+                Guess::Open => self.layer.put(&[DOUBTFUL, &name], meant.into(), &place),
+            }
         }
         self.table(schema::PROVIDER, &["providers", &name], (key, item));
     }
@@ -132,29 +167,28 @@ impl Reader<'_> {
     fn entry(&mut self, keys: Keys, path: &[&str], (key, item): (&Key, &Item)) {
         let place = self.key(key, path);
         let Some((name, kind)) = lookup(keys, key.get()) else {
-            let near = suggestion(key.get(), keys.iter().map(|(name, _)| *name));
+            let near = schema::suggestion(key.get(), keys.iter().map(|(name, _)| *name));
             let meant = near.map_or_else(|| known(keys), |name| format!("did you mean \"{name}\"?"));
             return self.wrong(&place, format!("there is no such key; {meant}"));
         };
         let path = [path, &[name]].concat();
         match kind {
-            Kind::Later => self.wrong(&place, schema::NOT_YET),
-            Kind::AuthMode => self.auth_mode(&path, (key, item)),
-            Kind::Targets => self.names(&path, (key, item), value_type::target),
-            Kind::Aliases => self.names(&path, (key, item), value_type::alias),
-            Kind::Fallbacks => self.fallbacks(&path, (key, item)),
-            Kind::Headers => self.names(&path, (key, item), value_type::header),
-            Kind::Value(value) => self.value(&path, (key, item), |raw| value.check(raw)),
+            KeyType::Later => self.report.warning(&place, schema::NOT_YET),
+            KeyType::AuthMode => self.auth_mode(&path, (key, item)),
+            KeyType::Targets => self.names(&path, (key, item), value_type::target),
+            KeyType::Aliases => self.names(&path, (key, item), value_type::alias),
+            KeyType::Fallbacks => self.fallbacks(&path, (key, item)),
+            KeyType::Headers => self.names(&path, (key, item), value_type::header),
+            KeyType::Value(value) => self.value(&path, (key, item), |raw| value.check(raw)),
         }
     }
 
     fn auth_mode(&mut self, path: &[&str], entry: (&Key, &Item)) {
-        if entry.1.as_str().is_some_and(|mode| mode.eq_ignore_ascii_case("oauth")) {
-            let place = self.key(entry.0, &path[..path.len() - 1]);
-            self.mistakes.push(Mistake::oauth(place));
-        } else {
-            self.value(path, entry, |raw| Type::OneOf(&["passthrough"]).check(raw));
-        }
+        let is_oauth = |raw: Raw<'_>| raw.text().is_some_and(|mode| mode.eq_ignore_ascii_case(OAUTH));
+        self.value(path, entry, |raw| match is_oauth(raw) {
+            true => Ok(OAUTH.into()),
+            false => ValueType::OneOf(&["passthrough"]).check(raw),
+        });
     }
 
     /// A list for every name, or a table of lists.
@@ -196,7 +230,7 @@ impl Reader<'_> {
     }
 
     fn wrong(&mut self, place: &str, text: impl Into<String>) {
-        self.mistakes.push(Mistake::new(place, text));
+        self.report.error(place, text);
     }
 
     fn key(&self, key: &Key, path: &[&str]) -> String {
@@ -228,12 +262,12 @@ fn entries(table: &dyn TableLike) -> impl Iterator<Item = (&Key, &Item)> {
     table.iter().filter_map(|(name, _)| table.get_key_value(name))
 }
 
-fn lookup(keys: Keys, name: &str) -> Option<(&'static str, Kind)> {
+fn lookup(keys: Keys, name: &str) -> Option<(&'static str, KeyType)> {
     keys.iter().copied().find(|(known, _)| *known == name)
 }
 
 fn known(keys: Keys) -> String {
-    let available = keys.iter().filter(|(_, kind)| !matches!(kind, Kind::Later | Kind::AuthMode));
+    let available = keys.iter().filter(|(_, kind)| !matches!(kind, KeyType::Later | KeyType::AuthMode));
     let names: Vec<_> = available.map(|(name, _)| *name).collect();
     format!("known here: {}", names.join(", "))
 }

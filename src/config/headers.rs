@@ -1,9 +1,9 @@
-//! Custom headers of a provider: which names may be set, and how a value becomes a header.
+//! Custom headers of a provider: the names that may be set, and the checks of their values.
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 
-/// Headers that frame or route the request, or carry a credential: they belong to the gateway.
-const OURS: [&str; 12] = [
+/// Headers that frame or route the request, describe its body, or carry a credential: the gateway sets them.
+const RESERVED: [&str; 16] = [
     "host",
     "content-length",
     "connection",
@@ -16,17 +16,26 @@ const OURS: [&str; 12] = [
     "proxy-authorization",
     "upgrade",
     "te",
+    "content-type",
+    "content-encoding",
+    "trailer",
+    "keep-alive",
 ];
 
-/// Our own headers between gateways.
-const OUR_PREFIX: &str = "x-vdm-";
+/// Headers between gateways.
+const RESERVED_PREFIX: &str = "x-vdm-";
+
+/// Whether the gateway sets this header itself. The name is in lower case.
+pub(super) fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name) || name.starts_with(RESERVED_PREFIX)
+}
 
 /// A header for every request to one upstream. Its value is marked as sensitive, so that no output shows it;
-/// the complaint names only the header.
+/// the error names only the header.
 pub(super) fn parse(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
     let name =
         HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{name:?} is not a header name"))?;
-    if OURS.contains(&name.as_str()) || name.as_str().starts_with(OUR_PREFIX) {
+    if is_reserved(name.as_str()) {
         return Err(format!("the header {name} is set by vdm itself and cannot be configured; remove it"));
     }
     let value = HeaderValue::from_str(value);
@@ -41,7 +50,16 @@ mod tests {
 
     #[test]
     fn headers_of_framing_routing_and_credentials_are_refused() {
-        for name in ["Host", "CONTENT-LENGTH", "x-api-key", "Authorization", "x-vdm-hop", "X-VDM-ANYTHING"] {
+        for name in [
+            "Content-Type",
+            "content-encoding",
+            "Host",
+            "CONTENT-LENGTH",
+            "x-api-key",
+            "Authorization",
+            "x-vdm-hop",
+            "X-VDM-ANYTHING",
+        ] {
             let refusal = parse(name, "canary").unwrap_err();
             assert!(refusal.contains("vdm itself") && !refusal.contains("canary"), "{refusal}");
         }

@@ -1,5 +1,4 @@
-//! Keys that stand in files of their own, as containers get their secrets: read into a layer, so that what comes after
-//! knows only keys.
+//! Keys in files of their own, as containers mount their secrets. They are read into a layer of keys.
 
 use std::fs::{self, File, Metadata};
 use std::io::Read as _;
@@ -8,69 +7,67 @@ use std::path::Path;
 use config::ValueKind;
 
 use super::environment::prefix;
-use super::error::Mistake;
-use super::layer::{Layer, Placed, Section};
+use super::error::{ConfigError, Diagnostics};
+use super::layer::{Layer, LocatedText, Section};
 
-/// What a file may hold, in bytes.
+/// The largest file, in bytes.
 const LARGEST: u64 = 64 << 10;
-/// Where container runtimes mount secrets, readable for all, in a place of the container's own.
+/// Directories of secrets that container runtimes mount, readable by all users of the container.
 const MOUNTED: [&str; 2] = ["/run/secrets", "/var/run/secrets"];
 
-/// The keys of all files that `merged` names, and what there is to say about them.
+/// Reads the files that `merged` names.
 pub(super) struct KeyFiles<'a> {
     merged: &'a Layer,
     directory: &'a Path,
-    pub(super) layer: Layer,
-    pub(super) mistakes: Vec<Mistake>,
-    pub(super) warnings: Vec<String>,
+    layer: Layer,
+    report: &'a mut Diagnostics,
 }
 
 impl<'a> KeyFiles<'a> {
-    /// A relative path starts at `directory`.
-    pub(super) fn read(merged: &'a Layer, directory: &'a Path) -> Self {
-        let mut files =
-            Self { merged, directory, layer: Layer::default(), mistakes: Vec::new(), warnings: Vec::new() };
+    /// The layer of all keys. A relative path starts at `directory`.
+    pub(super) fn read(merged: &'a Layer, directory: &'a Path, report: &'a mut Diagnostics) -> Layer {
+        let mut files = Self { merged, directory, layer: Layer::default(), report };
         for name in merged.providers() {
             files.of_provider(name);
         }
         files.of_the_gateway();
-        files
+        files.layer
     }
 
     fn of_provider(&mut self, name: &str) {
         let section = self.merged.root().section("providers").section(name);
         let Some(file) = section.text("api-key-file") else { return };
-        if let Some(mistake) = both(section, ("api-key", file)) {
-            return self.mistakes.push(mistake);
+        if let Some(error) = both(section, ("api-key", file)) {
+            return self.report.errors.push(error);
         }
         match self.words(file.text) {
             Ok(keys) => self.layer.put(&["providers", name, "api-key"], ValueKind::from(keys), file.text),
-            // Many a program has variables of this form, and only a base URL shows that this one is for us.
+            // Many programs have variables of this form; only a base URL shows that this one is for vdm.
             Err(refusal) if section.text("base-url").is_none() => {
                 let missing = format!("{}_BASE_URL", prefix(name));
-                self.warnings.push(format!("{}: {refusal}; to use {name}, set {missing} too", file.place));
+                self.report.warning(file.place, format!("{refusal}; to use {name}, set {missing} too"));
             }
-            Err(refusal) => self.mistakes.push(Mistake::new(file.place, refusal)),
+            Err(refusal) => self.report.error(file.place, refusal),
         }
     }
 
     fn of_the_gateway(&mut self) {
         let root = self.merged.root();
         let Some(file) = root.text("proxy-api-key-file") else { return };
-        if let Some(mistake) = both(root, ("proxy-api-key", file)) {
-            return self.mistakes.push(mistake);
+        if let Some(error) = both(root, ("proxy-api-key", file)) {
+            return self.report.errors.push(error);
         }
         match self.words(file.text) {
             Ok(key) if key.contains(' ') => {
                 let text = format!("{} holds several words, but the gateway has one key", file.text);
-                self.mistakes.push(Mistake::new(file.place, text));
+                self.report.error(file.place, text);
             }
             Ok(key) => self.layer.put(&["proxy-api-key"], ValueKind::from(key), file.text),
-            Err(refusal) => self.mistakes.push(Mistake::new(file.place, refusal)),
+            Err(refusal) => self.report.error(file.place, refusal),
         }
     }
 
-    /// The words of a file with a blank between; what cannot be a key is never repeated.
+    /// The words of a file, joined by blanks. The text is never repeated in an error.
     fn words(&mut self, path: &str) -> Result<String, String> {
         let full = self.directory.join(path);
         let refused = |error: std::io::Error| format!("cannot read the key file {path}: {error}");
@@ -88,16 +85,16 @@ impl<'a> KeyFiles<'a> {
             return Err(format!("the key file {path} is empty; write a key into it, or several"));
         }
         if is_open_to_all(&metadata) && !MOUNTED.iter().any(|mounted| full.starts_with(mounted)) {
-            self.warnings.push(format!("everybody on this machine can read {path}; chmod 600 {path}"));
+            self.report.warnings.push(format!("everybody on this machine can read {path}; chmod 600 {path}"));
         }
         Ok(words.join(" "))
     }
 }
 
-fn both(section: Section<'_>, (key, file): (&str, Placed<'_>)) -> Option<Mistake> {
+fn both(section: Section<'_>, (key, file): (&str, LocatedText<'_>)) -> Option<ConfigError> {
     let stated = section.text(key).filter(|stated| !stated.text.trim().is_empty())?;
     let text = format!("the key is set twice: here as a file and by {}; take one away", stated.place);
-    Some(Mistake::new(file.place, text))
+    Some(ConfigError::new(file.place, text))
 }
 
 #[cfg(unix)]

@@ -1,8 +1,8 @@
-//! One layer of the configuration: checked values, each with its place, that the `config` crate merges.
+//! One layer of the configuration: checked values, each with its place. The `config` crate merges the layers.
 
 use std::fmt;
 
-use config::{ConfigError, Map, Source, Value, ValueKind};
+use config::{Map, Source, Value, ValueKind};
 
 use super::Origin;
 
@@ -10,9 +10,9 @@ use super::Origin;
 #[derive(Clone, Default)]
 pub(super) struct Layer {
     tree: Map<String, Value>,
-    /// The providers it names, in the order written, which the tree does not keep.
+    /// The providers in the order written, which the tree does not keep.
     providers: Vec<String>,
-    /// Where it was read from; `None` for several merged.
+    /// The source; `None` for merged layers.
     origin: Option<Origin>,
 }
 
@@ -20,9 +20,9 @@ pub(super) struct Layer {
 #[derive(Clone, Copy)]
 pub(super) struct Section<'a>(Option<&'a Map<String, Value>>);
 
-/// A text, which may be a key and so cannot be printed, and its place.
+/// A text with its place. It may be a key, so it has no `Debug`.
 #[derive(Clone, Copy)]
-pub(super) struct Placed<'a> {
+pub(super) struct LocatedText<'a> {
     pub(super) text: &'a str,
     pub(super) place: &'a str,
 }
@@ -37,7 +37,7 @@ impl Layer {
         put(&mut self.tree, path, Value::new(Some(&place.to_owned()), value));
     }
 
-    pub(super) fn of(self, origin: Origin) -> Self {
+    pub(super) fn with_origin(self, origin: Origin) -> Self {
         Self { origin: Some(origin), ..self }
     }
 
@@ -58,7 +58,7 @@ impl Layer {
     }
 
     /// All layers as one, later ones over earlier ones, value by value.
-    pub(super) fn merged(layers: &[Self]) -> Result<Self, ConfigError> {
+    pub(super) fn merged(layers: &[Self]) -> Result<Self, config::ConfigError> {
         let sources = layers.iter().cloned();
         let merged = sources.fold(config::Config::builder(), |all, layer| all.add_source(layer)).build()?;
         let mut providers = Vec::new();
@@ -89,7 +89,7 @@ impl Source for Layer {
         Box::new(self.clone())
     }
 
-    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+    fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
         Ok(self.tree.clone())
     }
 }
@@ -107,8 +107,8 @@ impl<'a> Section<'a> {
         Self(Some(table))
     }
 
-    pub(super) fn text(self, key: &str) -> Option<Placed<'a>> {
-        self.0?.get(key).and_then(placed)
+    pub(super) fn text(self, key: &str) -> Option<LocatedText<'a>> {
+        self.0?.get(key).and_then(located)
     }
 
     pub(super) fn seconds(self, key: &str) -> Option<f64> {
@@ -123,7 +123,7 @@ impl<'a> Section<'a> {
         if let Some(ValueKind::Boolean(flag)) = self.kind(key) { Some(*flag) } else { None }
     }
 
-    /// The names of what is in it, in alphabetical order.
+    /// The names of the entries, in alphabetical order.
     pub(super) fn names(self) -> Vec<&'a str> {
         let mut names: Vec<_> = self.0.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
         names.sort_unstable();
@@ -135,17 +135,12 @@ impl<'a> Section<'a> {
     }
 
     /// The texts of a table, by name.
-    pub(super) fn texts(self) -> Vec<(&'a str, Placed<'a>)> {
+    pub(super) fn texts(self) -> Vec<(&'a str, LocatedText<'a>)> {
         let entries = self.0.into_iter().flatten();
         let mut texts: Vec<_> =
-            entries.filter_map(|(name, value)| Some((name.as_str(), placed(value)?))).collect();
+            entries.filter_map(|(name, value)| Some((name.as_str(), located(value)?))).collect();
         texts.sort_unstable_by_key(|(name, _)| *name);
         texts
-    }
-
-    /// The whole table as a value, to be deserialized.
-    pub(super) fn value(self) -> Value {
-        Value::new(None, self.0.cloned().unwrap_or_default())
     }
 
     fn kind(self, name: &str) -> Option<&'a ValueKind> {
@@ -153,7 +148,7 @@ impl<'a> Section<'a> {
     }
 }
 
-fn placed(value: &Value) -> Option<Placed<'_>> {
+fn located(value: &Value) -> Option<LocatedText<'_>> {
     let ValueKind::String(text) = &value.kind else { return None };
-    Some(Placed { text, place: value.origin().unwrap_or_default() })
+    Some(LocatedText { text, place: value.origin().unwrap_or_default() })
 }

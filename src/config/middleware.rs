@@ -5,12 +5,12 @@ use std::sync::Arc;
 use vandamme_protocol::gemini::{Gemini, Signatures};
 use vandamme_protocol::middleware::{Chain, Choice, Middleware};
 
-use super::error::Mistake;
+use super::error::ConfigError;
 use super::layer::Section;
 
-/// What a provider's section says, or for lack of it all that there is, each for the models that need it. `defaults` has
-/// what holds for all providers.
-pub(super) fn chain(section: Section<'_>, defaults: Section<'_>) -> Result<Chain, Mistake> {
+/// The middleware that a provider's section names; without a list all middleware, each for the models that need it. `defaults`
+/// has the values for all providers.
+pub(super) fn chain(section: Section<'_>, defaults: Section<'_>) -> Result<Chain, ConfigError> {
     let known = all(defaults);
     let Some(named) = section.text("middleware") else { return Ok(Chain::new(known, Choice::ByModel)) };
     let mut members: Vec<Arc<dyn Middleware>> = Vec::new();
@@ -18,7 +18,7 @@ pub(super) fn chain(section: Section<'_>, defaults: Section<'_>) -> Result<Chain
         let Some(member) = known.iter().find(|member| member.name() == name) else {
             let names: Vec<String> = known.iter().map(|member| format!("\"{}\"", member.name())).collect();
             let text = format!("expected {}, found {name:?}", names.join(" or "));
-            return Err(Mistake::new(named.place, text));
+            return Err(ConfigError::new(named.place, text));
         };
         members.push(Arc::clone(member));
     }
@@ -30,7 +30,7 @@ fn all(defaults: Section<'_>) -> Vec<Arc<dyn Middleware>> {
     vec![Arc::new(Gemini { signatures })]
 }
 
-/// Whether thought signatures are given back to those who gave them.
+/// Whether thought signatures are sent back to the models that produced them.
 pub(super) fn remembers_signatures(defaults: Section<'_>) -> bool {
     defaults.flag("gemini-thought-signatures").unwrap_or(true)
 }

@@ -1,14 +1,16 @@
-//! The profiles: aliases over providers, with terms of their own.
+//! The profiles: aliases over providers, with a timeout and retries of their own.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use vandamme_actors::settings::{Profile, ProfileSource};
+use vandamme_actors::settings::{PartialProvider, Profile, ProfileSource};
 
 use super::Origin;
 use super::environment::prefix;
 use super::fallbacks;
 use super::file::BUILT_IN;
 use super::layer::Section;
+use super::near_misses;
 use super::providers::{Builder, aliases, unless_zero};
 
 fn source(origin: Option<Origin>) -> ProfileSource {
@@ -21,9 +23,12 @@ fn source(origin: Option<Origin>) -> ProfileSource {
 }
 
 impl Builder<'_> {
-    /// Each as the highest file that names it has it: nothing is inherited. One that leads to a provider that is not
-    /// registered is inactive as a whole, so that its names do not lead to different places on different machines.
+    /// Each as in the highest file that names it: nothing is inherited. An alias that leads to a provider that is not
+    /// registered is inactive, so that its name never leads to another model; a profile is inactive if all of its aliases
+    /// are.
     pub(super) fn profiles(&mut self) -> Vec<Arc<Profile>> {
+        let default = self.merged.root().section("defaults").text("default-provider");
+        let default = default.map(|name| name.text.trim_start_matches('#').to_ascii_lowercase());
         let mut profiles = Vec::new();
         for name in self.merged.root().section("profiles").names() {
             let highest = self
@@ -36,15 +41,12 @@ impl Builder<'_> {
             };
             let profile = Profile { source, ..self.profile(name, section) };
             let place = section.section("aliases").texts().first().map(|(_, target)| target.place);
-            if let Some(why) = &profile.inactive
-                && place.is_some_and(|place| !place.starts_with(BUILT_IN))
-            {
-                self.warnings.push(format!("profile {name:?} is inactive: {why}"));
-            }
-            if profile.inactive.is_none() && self.registered.iter().any(|provider| *provider.name == *name) {
-                let text = format!("{name:?} is a profile and a provider: \"{name}:…\" means the profile");
-                self.warnings.push(text);
-            }
+            let reported = match place {
+                _ if default.as_deref() == Some(name) => Reported::Default,
+                Some(place) if !place.starts_with(BUILT_IN) => Reported::Written,
+                Some(_) | None => Reported::BuiltIn,
+            };
+            self.warn_of_profile(&profile, reported);
             profiles.push(Arc::new(profile));
         }
         profiles
@@ -52,29 +54,83 @@ impl Builder<'_> {
 
     fn profile(&self, name: &str, section: Section<'_>) -> Profile {
         let aliases = aliases(section);
-        let unusable = aliases.values().find_map(|target| self.why_not(target));
+        let unusable =
+            aliases.iter().filter_map(|(alias, target)| Some((alias.clone(), self.missing(target)?)));
+        let inactive_aliases: BTreeMap<_, _> = unusable.collect();
+        let all = inactive_aliases.len() == aliases.len();
         Profile {
             name: name.into(),
             timeout: section.seconds("timeout").map(unless_zero),
             max_retries: section.count("max-retries").and_then(|count| u32::try_from(count).ok()),
             fallbacks: fallbacks::read(section),
-            inactive: unusable,
+            inactive: inactive_aliases.values().next().filter(|_| all).map(why),
+            inactive_aliases,
             source: ProfileSource::Package,
             aliases,
         }
     }
 
-    /// Why a target leads nowhere.
-    fn why_not(&self, target: &str) -> Option<String> {
-        let (provider, _) = target.trim_start_matches('!').split_once(':')?;
-        let provider = provider.to_ascii_lowercase();
-        if self.registered.iter().any(|registered| *registered.name == *provider) {
+    /// A default profile that is inactive as a whole is reported with what is used instead.
+    fn warn_of_profile(&mut self, profile: &Profile, reported: Reported) {
+        let name = &*profile.name;
+        let near = |missing: &PartialProvider| self.near(missing);
+        let lines: Vec<String> = match (&profile.inactive, reported) {
+            (Some(why), Reported::Written) => {
+                let near = profile.inactive_aliases.values().next().map(near).unwrap_or_default();
+                vec![format!("profile {name:?} is inactive: {why}{near}")]
+            }
+            (None, Reported::Written | Reported::Default) => {
+                let inactive = profile.inactive_aliases.iter();
+                let line = |(alias, missing): (&String, &PartialProvider)| {
+                    let (why, near) = (why(missing), near(missing));
+                    format!("profile {name:?}: its alias {alias:?} is inactive: {why}{near}")
+                };
+                inactive.map(line).collect()
+            }
+            (Some(_), Reported::Default) | (_, Reported::BuiltIn) => vec![],
+        };
+        self.warnings.extend(lines);
+        if profile.inactive.is_none() && self.registered.iter().any(|provider| *provider.name == *name) {
+            let text = format!("{name:?} is a profile and a provider: \"{name}:…\" means the profile");
+            self.warnings.push(text);
+        }
+    }
+
+    /// The provider that a target needs and that is not registered.
+    fn missing(&self, target: &str) -> Option<PartialProvider> {
+        let (name, _) = target.trim_start_matches('!').split_once(':')?;
+        let name = name.to_ascii_lowercase();
+        if name == super::DEMO || self.registered.iter().any(|registered| *registered.name == *name) {
             return None;
         }
         let mut unusable = self.partial.iter().cloned().chain(self.keyless());
-        let partial = unusable.find(|partial| partial.name == provider);
-        let missing =
-            partial.map_or_else(|| format!("{}_API_KEY", prefix(&provider)), |partial| partial.missing);
-        Some(format!("it leads to provider '{provider}': set {missing} and restart"))
+        let known = unusable.find(|partial| partial.name == name);
+        let missing = format!("{}_API_KEY", prefix(&name));
+        known.or(Some(PartialProvider { name, missing }))
     }
+
+    /// The known name that is near an unknown one.
+    fn near(&self, PartialProvider { name, .. }: &PartialProvider) -> String {
+        if self.merged.providers().contains(name) {
+            return String::new();
+        }
+        let near = near_misses::provider(name, self.merged.providers().iter().map(String::as_str));
+        near.map_or_else(String::new, |near| format!(" (or did you mean '{near}'?)"))
+    }
+}
+
+/// Why an alias that needs this provider is inactive.
+fn why(PartialProvider { name, missing }: &PartialProvider) -> String {
+    format!("it leads to provider '{name}': set {missing} and restart")
+}
+
+/// Which profiles are reported when some of their aliases are inactive.
+#[derive(Clone, Copy)]
+enum Reported {
+    /// A user has written it.
+    Written,
+    /// It is the default.
+    Default,
+    /// It is built in and not the default.
+    BuiltIn,
 }

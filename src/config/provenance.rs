@@ -1,25 +1,27 @@
-//! What a configuration says, value by value, with the place of each; for people, so without secrets.
+//! The values of a configuration, each with its place. Secrets are replaced by their ids.
 
 use ::config::{Map, Value, ValueKind};
 use serde::Serialize;
 use vandamme_actors::secret::ApiKey;
 
-use super::file::BUILT_IN;
+use super::file::{BUILT_IN, DOUBTFUL};
 use super::layer::Layer;
+use super::limits::{LIMITS, Limit};
 use super::schema::{self, PROVIDER_VARIABLES};
+use super::value_type::ValueType;
 
 /// One value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Said {
-    /// As it would be written in a file: `limits.drain`, `poe.base-url`.
+pub struct ConfigValue {
+    /// The key as in a file: `limits.drain`, `poe.base-url`.
     pub key: String,
-    /// As it would be written in a file; a key's id instead of a key.
+    /// The value as in a file; the id of a key instead of the key.
     pub value: String,
     /// `FILE:LINE:COLUMN: …`, `environment variable NAME` or the like.
     pub place: String,
 }
 
-impl Said {
+impl ConfigValue {
     /// Whether the value is the compiled-in default.
     pub fn is_built_in(&self) -> bool {
         self.place.starts_with(BUILT_IN)
@@ -28,34 +30,37 @@ impl Said {
 
 /// A variable, for `vdm config env`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Documented {
+pub struct VariableDoc {
     pub name: String,
     pub about: String,
 }
 
 /// All that merged layers say, in alphabetical order of the keys.
-pub(super) fn all(merged: &Layer) -> Vec<Said> {
-    let mut said = Vec::new();
-    collect(merged.tree(), &mut Vec::new(), &mut said);
-    said.sort_by(|one, other| one.key.cmp(&other.key));
-    said
+pub(super) fn all(merged: &Layer) -> Vec<ConfigValue> {
+    let mut values = Vec::new();
+    collect(merged.tree(), &mut Vec::new(), &mut values);
+    values.sort_by(|one, other| one.key.cmp(&other.key));
+    values
 }
 
-fn collect(table: &Map<String, Value>, path: &mut Vec<String>, said: &mut Vec<Said>) {
+fn collect(table: &Map<String, Value>, path: &mut Vec<String>, values: &mut Vec<ConfigValue>) {
     for (name, value) in table {
         path.push(name.clone());
         if let ValueKind::Table(table) = &value.kind {
-            collect(table, path, said);
+            collect(table, path, values);
         } else if !is_note(path) {
             let place = value.origin().unwrap_or_default().to_owned();
-            said.push(Said { key: key(path), value: shown(path, &value.kind), place });
+            values.push(ConfigValue { key: key(path), value: shown(path, &value.kind), place });
         }
         path.pop();
     }
 }
 
-/// That a file has a profile is a note of ours, and no key.
+/// That a file has a profile, or a doubtful section, is an internal note, not a setting.
 fn is_note(path: &[String]) -> bool {
+    if path.first().is_some_and(|first| first == DOUBTFUL) {
+        return true;
+    }
     matches!(path, [first, _, last] if first == "profiles" && last == "said")
 }
 
@@ -95,12 +100,20 @@ fn shown(path: &[String], kind: &ValueKind) -> String {
     }
 }
 
-/// Every variable, out of the same tables that are read by.
-pub(super) fn variables() -> Vec<Documented> {
-    let global = schema::VARIABLES
+/// All variables, from the tables that the parser uses.
+pub(super) fn variables() -> Vec<VariableDoc> {
+    let global = schema::GLOBAL
         .iter()
-        .map(|variable| Documented { name: variable.name.to_owned(), about: variable.about.to_owned() });
-    let of_a_provider = PROVIDER_VARIABLES.iter().map(|(suffix, key)| Documented {
+        .map(|variable| VariableDoc { name: variable.name.to_owned(), about: variable.about.to_owned() });
+    let of_limits = LIMITS.iter().filter_map(|Limit { key, default, doc, variable, .. }| {
+        let variable = variable.as_ref()?;
+        let unit = if variable.kind == ValueType::Hours { "In hours. " } else { "" };
+        Some(VariableDoc {
+            name: variable.name.to_owned(),
+            about: format!("{unit}{doc} ([limits] {key} = {default})"),
+        })
+    });
+    let of_a_provider = PROVIDER_VARIABLES.iter().map(|(suffix, key)| VariableDoc {
         name: format!("{{PROVIDER}}{suffix}"),
         about: format!("{key} of that provider, over the files"),
     });
@@ -119,6 +132,6 @@ pub(super) fn variables() -> Vec<Documented> {
         ("XDG_RUNTIME_DIR", "where the control sockets of running gateways are"),
         ("VDM_WRAP_URL", "set by `vdm wrap`: the gateway that its tool has, and the tools within that"),
     ];
-    let free = free.map(|(name, about)| Documented { name: name.to_owned(), about: about.to_owned() });
-    global.chain(of_a_provider).chain(free).collect()
+    let free = free.map(|(name, about)| VariableDoc { name: name.to_owned(), about: about.to_owned() });
+    global.chain(of_limits).chain(of_a_provider).chain(free).collect()
 }

@@ -1,15 +1,16 @@
-//! Which keys and variables exist, and what each may hold. A key that is not here is refused.
+//! All keys and variables with their types. Any other key is an error.
 
 use super::edits::MISSING_REASONING;
-use super::value_type::Kind::{self, Aliases, AuthMode, Fallbacks, Headers, Later, Value};
-use super::value_type::Type::{
-    self, Betas, Bounds, Bytes, Count, Flag, Format, Host, Hours, Link, LogLevel, Object, OneOf, Origins,
-    Params, Parts, Pause, Port, Rate, Seconds, Secret, Settings, Text, Url, Words,
+use super::limits;
+use super::value_type::KeyType::{self, Aliases, AuthMode, Fallbacks, Headers, Later, Value};
+use super::value_type::ValueType::{
+    self, Betas, Bounds, Count, Flag, Format, Host, Link, LogLevel, Object, OneOf, Origins, Params, Parts,
+    Pause, Port, Seconds, Secret, Settings, Text, Url, Words,
 };
 
 use super::top_models::SOURCES;
 
-pub(super) type Keys = &'static [(&'static str, Kind)];
+pub(super) type Keys = &'static [(&'static str, KeyType)];
 
 /// Outside every table.
 pub(super) const TOP: Keys = &[
@@ -44,59 +45,18 @@ pub(super) const DEFAULTS: Keys = &[
 pub(super) const PROFILE: Keys = &[
     ("timeout", Value(Seconds)),
     ("max-retries", Value(Count(0))),
-    ("aliases", Kind::Targets),
+    ("aliases", KeyType::Targets),
     ("fallbacks", Fallbacks),
 ];
 
 /// `[limits]`
-pub(super) const LIMITS: Keys = &[
-    ("request-body", Value(Bytes)),
-    ("model-name", Value(Bytes)),
-    ("request-head-timeout", Value(Pause)),
-    ("body-grace", Value(Seconds)),
-    ("body-min-rate", Value(Bytes)),
-    ("connections", Value(Count(1))),
-    ("connections-per-address", Value(Count(0))),
-    ("in-flight", Value(Count(1))),
-    ("provider-in-flight", Value(Count(1))),
-    ("provider-queue", Value(Count(0))),
-    ("provider-queue-wait", Value(Seconds)),
-    ("client-channel", Value(Bytes)),
-    ("client-timeout", Value(Seconds)),
-    ("reply-grace", Value(Pause)),
-    ("reply-min-rate", Value(Rate)),
-    ("event", Value(Bytes)),
-    ("event-min-rate", Value(Bytes)),
-    ("before-first-event", Value(Bytes)),
-    ("whole-reply", Value(Bytes)),
-    ("connect-timeout", Value(Pause)),
-    ("whole-timeout", Value(Seconds)),
-    ("first-byte-timeout", Value(Seconds)),
-    ("idle-timeout", Value(Seconds)),
-    ("total-timeout", Value(Seconds)),
-    ("head-patience", Value(Seconds)),
-    ("ping-interval", Value(Pause)),
-    ("cooldown", Value(Seconds)),
-    ("cooldown-cap", Value(Seconds)),
-    ("alias-chain", Value(Count(1))),
-    ("models-ttl", Value(Seconds)),
-    ("models-cache-ttl", Value(Seconds)),
-    ("healing-ttl", Value(Seconds)),
-    ("thoughts", Value(Count(1))),
-    ("thoughts-ttl", Value(Pause)),
-    ("thoughts-sweep", Value(Pause)),
-    ("drain", Value(Seconds)),
-    ("watch-interval", Value(Pause)),
-    ("watch-patience", Value(Pause)),
-    ("active-requests-interval", Value(Pause)),
-    ("active-requests-heartbeat", Value(Pause)),
-];
+pub(super) const LIMITS: Keys = &limits::KEYS;
 
 const REPLAYS: &[&str] = &["reasoning_content", "reasoning_content_always", "reasoning_details", "none"];
 
 /// `[P]`, for every provider.
 pub(super) const PROVIDER: Keys = &[
-    ("api-key", Value(Type::Keys)),
+    ("api-key", Value(ValueType::Keys)),
     ("api-key-file", Value(Text)),
     ("api-key-optional", Value(Flag)),
     ("base-url", Value(Url)),
@@ -133,256 +93,163 @@ pub(super) const PROVIDER: Keys = &[
     ("model-page", Later),
 ];
 
-/// What a key or variable of a later version is told.
-pub(super) const NOT_YET: &str = "not available in this version of vdm; remove it";
+/// The warning for a key or variable of a later version.
+pub(super) const NOT_YET: &str = "not available in this version of vdm, so it has no effect";
 
-/// What an empty variable means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WhenEmpty {
-    Unset,
-    Wrong,
-}
-
-/// A variable that is not about one provider.
+/// A variable for the gateway or for all providers.
 pub(super) struct Variable {
     pub(super) name: &'static str,
-    /// For people; in brackets what holds without it.
+    /// The description, with the default in brackets.
     pub(super) about: &'static str,
-    pub(super) kind: Type,
-    pub(super) empty: WhenEmpty,
-    /// Where its value stands in the merged tree.
+    pub(super) kind: ValueType,
+    /// The path of its value in the merged tree.
     pub(super) path: &'static [&'static str],
 }
 
-pub(super) const VARIABLES: [Variable; 32] = [
+/// The variables beside those of limits.
+pub(super) static GLOBAL: [Variable; 23] = [
     Variable {
         name: "HOST",
         about: "the address or name to listen on (127.0.0.1)",
         kind: Host,
-        empty: WhenEmpty::Unset,
         path: &["host"],
     },
-    Variable {
-        name: "PORT",
-        about: "the port to listen on (8082)",
-        kind: Port,
-        empty: WhenEmpty::Wrong,
-        path: &["port"],
-    },
+    Variable { name: "PORT", about: "the port to listen on (8082)", kind: Port, path: &["port"] },
     Variable {
         name: "LOG_LEVEL",
         about: "DEBUG, INFO, WARNING, ERROR or CRITICAL (INFO)",
         kind: LogLevel,
-        empty: WhenEmpty::Wrong,
         path: &["log-level"],
     },
     Variable {
         name: PROXY_API_KEY,
         about: "the key that clients must show",
         kind: Secret,
-        empty: WhenEmpty::Unset,
         path: &["proxy-api-key"],
     },
     Variable {
         name: PROXY_API_KEY_FILE,
         about: "a file with that key in it",
         kind: Text,
-        empty: WhenEmpty::Unset,
         path: &["proxy-api-key-file"],
     },
     Variable {
         name: "VDM_ALLOWED_HOSTS",
         about: "names in the Host header that a gateway without PROXY_API_KEY accepts, with blanks between them",
         kind: Words,
-        empty: WhenEmpty::Unset,
         path: &["allowed-hosts"],
     },
     Variable {
         name: "VDM_CORS_ORIGINS",
         about: "origins of web pages that may call the gateway, separated by blanks",
         kind: Origins,
-        empty: WhenEmpty::Unset,
         path: &["cors-origins"],
     },
     Variable {
         name: "VDM_DEFAULT_PROVIDER",
         about: "the provider or profile that takes models without a prefix (openai)",
         kind: Text,
-        empty: WhenEmpty::Unset,
         path: &["defaults", "default-provider"],
     },
     Variable {
         name: "VDM_ROUTE_HEADER",
         about: "1 tells clients in x-vdm-route why a model name went where it went (0)",
         kind: Flag,
-        empty: WhenEmpty::Unset,
         path: &["route-header"],
     },
-    // These two stand above what a provider's own table says, so they have a place of their own.
+    // These two override a provider's own table, so they have a table of their own.
     Variable {
         name: "REQUEST_TIMEOUT",
         about: "seconds until a provider must have answered, over every provider's own; 0 for ever",
         kind: Seconds,
-        empty: WhenEmpty::Wrong,
         path: &["everywhere", "timeout"],
     },
     Variable {
         name: "MAX_RETRIES",
         about: "repeats on one key, over every provider's own (2)",
         kind: Count(0),
-        empty: WhenEmpty::Wrong,
         path: &["everywhere", "max-retries"],
-    },
-    Variable {
-        name: "STREAMING_CONNECT_TIMEOUT_SECONDS",
-        about: "the longest wait for a connection to a provider (10)",
-        kind: Pause,
-        empty: WhenEmpty::Wrong,
-        path: &["limits", "connect-timeout"],
-    },
-    Variable {
-        name: "STREAMING_READ_TIMEOUT_SECONDS",
-        about: "the longest silence of a provider in the middle of a stream (300)",
-        kind: Pause,
-        empty: WhenEmpty::Wrong,
-        path: &["limits", "idle-timeout"],
-    },
-    Variable {
-        name: "ALIAS_MAX_CHAIN_LENGTH",
-        about: "how many aliases may lead from one to the next (10)",
-        kind: Count(1),
-        empty: WhenEmpty::Wrong,
-        path: &["limits", "alias-chain"],
     },
     Variable {
         name: "MIN_TOKENS_LIMIT",
         about: "max_tokens of translated requests is raised to this",
         kind: Count(1),
-        empty: WhenEmpty::Wrong,
         path: &["everywhere", "min-tokens-limit"],
     },
     Variable {
         name: "MAX_TOKENS_LIMIT",
         about: "max_tokens of translated requests is lowered to this",
         kind: Count(1),
-        empty: WhenEmpty::Wrong,
         path: &["everywhere", "max-tokens-limit"],
     },
     Variable {
         name: "VDM_DEMO",
         about: "1 adds the embedded demo provider, 0 turns it off",
         kind: Flag,
-        empty: WhenEmpty::Unset,
         path: &["demo"],
     },
     Variable {
         name: "GEMINI_THOUGHT_SIGNATURES_ENABLED",
         about: "whether Gemini gets its thought signatures back (true)",
         kind: Flag,
-        empty: WhenEmpty::Wrong,
         path: &["defaults", "gemini-thought-signatures"],
-    },
-    Variable {
-        name: "THOUGHT_SIGNATURE_MAX_CACHE_SIZE",
-        about: "how many of them are remembered (10000)",
-        kind: Count(1),
-        empty: WhenEmpty::Wrong,
-        path: &["limits", "thoughts"],
-    },
-    Variable {
-        name: "THOUGHT_SIGNATURE_CACHE_TTL",
-        about: "for how many seconds each (3600)",
-        kind: Pause,
-        empty: WhenEmpty::Wrong,
-        path: &["limits", "thoughts-ttl"],
-    },
-    Variable {
-        name: "THOUGHT_SIGNATURE_CLEANUP_INTERVAL",
-        about: "seconds between looking for old ones (300)",
-        kind: Pause,
-        empty: WhenEmpty::Wrong,
-        path: &["limits", "thoughts-sweep"],
     },
     Variable {
         name: "CACHE_DIR",
         about: "where lists of models are kept between runs (~/.cache/vandamme-proxy)",
         kind: Text,
-        empty: WhenEmpty::Unset,
         path: &["defaults", "cache-dir"],
     },
     Variable {
         name: "MODELS_CACHE_ENABLED",
         about: "whether they are kept (true)",
         kind: Flag,
-        empty: WhenEmpty::Unset,
         path: &["defaults", "models-cache"],
-    },
-    Variable {
-        name: "MODELS_CACHE_TTL_HOURS",
-        about: "for how many hours an old one is told while a new one is asked for (24)",
-        kind: Hours,
-        empty: WhenEmpty::Wrong,
-        path: &["limits", "models-cache-ttl"],
     },
     Variable {
         name: "TOP_MODELS_SOURCE",
         about: "openrouter, manual_rankings or disabled (openrouter if that provider has a key)",
         kind: OneOf(SOURCES),
-        empty: WhenEmpty::Unset,
         path: &["defaults", "top-models-source"],
     },
     Variable {
         name: "TOP_MODELS_RANKINGS_FILE",
         about: "the TOML file of manual_rankings: [[models]] with an id each",
         kind: Text,
-        empty: WhenEmpty::Unset,
         path: &["defaults", "top-models-rankings-file"],
     },
     Variable {
         name: "TOP_MODELS_TIMEOUT_SECONDS",
         about: "the longest wait for the catalogue (5)",
         kind: Pause,
-        empty: WhenEmpty::Wrong,
         path: &["defaults", "top-models-timeout"],
     },
     Variable {
         name: "TOP_MODELS_EXCLUDE",
         about: "parts of the ids of models to leave out, with commas between them",
         kind: Parts,
-        empty: WhenEmpty::Unset,
         path: &["defaults", "top-models-exclude"],
     },
     Variable {
         name: "LOG_REQUEST_METRICS",
         about: "whether requests are counted, traced and told in the log (true)",
         kind: Flag,
-        empty: WhenEmpty::Unset,
         path: &["request-metrics"],
     },
     Variable {
         name: "VDM_ACTIVE_REQUESTS_SSE_ENABLED",
         about: "whether /metrics/active-requests/stream tells those that run (true)",
         kind: Flag,
-        empty: WhenEmpty::Unset,
         path: &["active-requests-stream"],
-    },
-    Variable {
-        name: "VDM_ACTIVE_REQUESTS_SSE_INTERVAL",
-        about: "seconds between two updates of its numbers, 0.05 at least (0.5)",
-        kind: Pause,
-        empty: WhenEmpty::Wrong,
-        path: &["limits", "active-requests-interval"],
-    },
-    Variable {
-        name: "VDM_ACTIVE_REQUESTS_SSE_HEARTBEAT",
-        about: "seconds between two of its signs of life (30)",
-        kind: Pause,
-        empty: WhenEmpty::Wrong,
-        path: &["limits", "active-requests-heartbeat"],
     },
 ];
 
-/// Ends like a provider's key, but is the key that clients of the gateway must show.
+/// All variables that are not about one provider.
+pub(super) fn variables() -> impl Iterator<Item = &'static Variable> {
+    GLOBAL.iter().chain(limits::variables())
+}
+
+/// The key that clients must send, although the name ends like that of a provider's key.
 pub(super) const PROXY_API_KEY: &str = "PROXY_API_KEY";
 
 pub(super) const PROXY_API_KEY_FILE: &str = "PROXY_API_KEY_FILE";
@@ -396,3 +263,11 @@ pub(super) const PROVIDER_VARIABLES: [(&str, &str); 6] = [
     ("_API_VERSION", "api-version"),
     ("_MODELS_URL", "models-url"),
 ];
+
+/// The name that is nearest, if one is near.
+pub(super) fn suggestion<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let written = written.to_ascii_lowercase().replace('_', "-");
+    let scored = names.map(|name| (strsim::jaro_winkler(&written, name), name));
+    let best = scored.max_by(|one, other| one.0.total_cmp(&other.0));
+    best.filter(|(score, _)| *score >= 0.85).map(|(_, name)| name)
+}

@@ -12,15 +12,20 @@ use super::*;
 
 mod built_in;
 mod clients;
+mod errors;
 mod key_files;
-mod mistakes;
+mod limits;
 mod original;
-mod reference;
 mod routes;
+mod slips;
+mod targets;
 mod thinking;
 
 /// Variables and what they are set to.
 type Set<'a> = &'a [(&'a str, &'a str)];
+
+/// As long as the keys of vendors are.
+const KEY_OF_A_VENDOR: &str = "sk-ant-api03-0123456789";
 
 /// A machine with its own home, working directory and environment.
 struct Machine {
@@ -435,8 +440,10 @@ fn a_listener_open_to_all_without_a_key_is_worth_a_warning() {
 
 #[test]
 fn an_upstream_that_is_our_own_listener_is_replaced_by_what_lies_below() {
-    let machine =
-        Machine::with(&[("ANTHROPIC_API_KEY", "k"), ("ANTHROPIC_BASE_URL", "http://localhost:8082")]);
+    let machine = Machine::with(&[
+        ("ANTHROPIC_API_KEY", KEY_OF_A_VENDOR),
+        ("ANTHROPIC_BASE_URL", "http://localhost:8082"),
+    ]);
     let config = machine.load();
     assert_eq!(provider(&config, "anthropic").base_url, "https://api.anthropic.com");
     assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
@@ -575,7 +582,7 @@ fn the_example_shows_every_key_and_no_other() {
     let known = |keys: schema::Keys| {
         let available = keys
             .iter()
-            .filter(|(_, kind)| !matches!(kind, value_type::Kind::Later | value_type::Kind::AuthMode));
+            .filter(|(_, kind)| !matches!(kind, value_type::KeyType::Later | value_type::KeyType::AuthMode));
         let mut names: Vec<_> = available.map(|(name, _)| (*name).to_owned()).collect();
         names.sort();
         names

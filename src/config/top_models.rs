@@ -1,5 +1,5 @@
-//! Where the models come from that `/top-models` shows. Nobody is asked unless it is wanted: by name, or by having a key of
-//! the aggregator.
+//! The source of the models that `/top-models` shows. The catalogue is requested only if it is configured, by name or by a
+//! key of the aggregator. A missing or malformed ranking is a warning: requests do not depend on it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,8 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use vandamme_actors::settings::{ProviderSettings, Ranking, TopModels};
 
-use super::error::Mistake;
-use super::layer::{Placed, Section};
+use super::layer::{LocatedText, Section};
 use super::providers::Builder;
 use crate::demo;
 
@@ -18,7 +17,7 @@ use crate::demo;
 const AGGREGATOR: &str = "openrouter";
 pub(super) const SOURCES: &[&str] = &["openrouter", "manual_rankings", "disabled"];
 
-/// A list made by hand; what else the original's file says is of no use here.
+/// A ranking. Other keys of the file are ignored.
 #[derive(Deserialize)]
 struct File {
     models: Vec<Entry>,
@@ -42,7 +41,7 @@ impl Builder<'_> {
             }
             Some(_) => None,
         };
-        // One that clients bring their keys for is asked without any.
+        // A provider with its clients' keys gets no key.
         let catalogue =
             registered.filter(|provider| !provider.passthrough).or_else(|| self.keyless_catalogue())?;
         let exclude = defaults.text("top-models-exclude").map_or("", |rules| rules.text);
@@ -68,11 +67,11 @@ impl Builder<'_> {
     fn ranking(
         &mut self,
         defaults: Section<'_>,
-        (source, directory): (Placed<'_>, &Path),
+        (source, directory): (LocatedText<'_>, &Path),
     ) -> Option<Ranking> {
-        let Some(Placed { text, place }) = defaults.text("top-models-rankings-file") else {
+        let Some(LocatedText { text, place }) = defaults.text("top-models-rankings-file") else {
             let text = "manual_rankings needs a file: set TOP_MODELS_RANKINGS_FILE to a TOML file with [[models]] and their ids";
-            self.mistakes.push(Mistake::new(source.place, text));
+            self.warnings.push(format!("{}: {text}; until then there are no top models", source.place));
             return None;
         };
         let file = directory.join(text.trim());
@@ -89,7 +88,7 @@ impl Builder<'_> {
         match ids {
             Ok(ids) => Some(Ranking { file, ids }),
             Err(wrong) => {
-                self.mistakes.push(Mistake::new(place, wrong));
+                self.warnings.push(format!("{place}: {wrong}; there are no top models"));
                 None
             }
         }

@@ -1,5 +1,5 @@
-//! What a value may be: each kind turns what was written, in a file or a variable, into the one form that the
-//! layers carry, or says what it expected. Only kinds that cannot hold a secret repeat what they found.
+//! The types of values. Each type turns the text of a file or variable into the form of the layers, or describes what it
+//! expects. Only types that cannot hold a secret repeat the value in their error.
 
 use config::ValueKind;
 use toml_edit::{Array, Value};
@@ -8,20 +8,21 @@ use super::base_url;
 use super::client_access;
 use super::edits;
 use super::headers;
+use super::key_text::{self, Finding};
 
-/// The kinds of values. Sizes become bytes, durations become seconds with a fraction.
+/// The type of a value. Sizes become bytes, durations become seconds with a fraction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Type {
+pub(super) enum ValueType {
     Text,
     Host,
     Port,
     LogLevel,
     /// One secret word.
     Secret,
-    /// Secret words between blanks; their text is judged when the provider is built.
+    /// Secret words between blanks, checked when the provider is built.
     Keys,
     Url,
-    /// Any text a person is sent to, not called by us.
+    /// A link for people; vdm does not request it.
     Link,
     Format,
     Flag,
@@ -38,7 +39,7 @@ pub(super) enum Type {
     OneOf(&'static [&'static str]),
     /// Words in an array, or between blanks in one text. The layers carry them with line ends between.
     Words,
-    /// Origins of web pages, as [`Type::Words`].
+    /// Origins of web pages, as [`ValueType::Words`].
     Origins,
     /// Texts in an array, or between commas in one text. The layers carry them with line ends between.
     Parts,
@@ -56,10 +57,10 @@ pub(super) enum Type {
     Betas,
 }
 
-/// The kinds of keys.
+/// The type of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Value(Type),
+pub(super) enum KeyType {
+    Value(ValueType),
     /// `[P.aliases]`
     Aliases,
     /// `["#NAME".aliases]`: each with a provider.
@@ -70,22 +71,22 @@ pub(super) enum Kind {
     Headers,
     /// Comes with a later version.
     Later,
-    /// `auth-mode`: refused for good if it says `oauth`.
+    /// `auth-mode`: `oauth` is refused if the provider is used.
     AuthMode,
 }
 
-/// What was written, before it is judged; it may be a key, so it cannot be printed.
+/// A value before the check. It may be a key, so it has no `Debug`.
 #[derive(Clone, Copy)]
 pub(super) enum Raw<'a> {
     Text(&'a str),
-    Whole(i64),
-    Fraction(f64),
-    Truth(bool),
+    Integer(i64),
+    Float(f64),
+    Boolean(bool),
     Array(&'a Array),
     Other(&'static str),
 }
 
-/// The words of LOG_LEVEL, in the order in which they are told.
+/// The words of LOG_LEVEL, in the order of messages.
 pub(super) const LOG_LEVELS: [&str; 5] = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
 
 /// The highest count.
@@ -94,8 +95,8 @@ const MOST: i64 = 1_000_000_000;
 /// A year: longer than any request, short enough for every clock.
 pub(super) const LONGEST: f64 = 365.0 * 86_400.0;
 
-impl Type {
-    /// Judges a value of a file.
+impl ValueType {
+    /// Checks a value of a file.
     pub(super) fn check(self, raw: Raw<'_>) -> Result<ValueKind, String> {
         let checked = match self {
             Self::Text | Self::Link => raw.text().filter(|text| !text.trim().is_empty()).map(ValueKind::from),
@@ -103,7 +104,9 @@ impl Type {
             Self::Host => raw.text().and_then(host),
             Self::Port => raw.whole().filter(|port| (1..=65_535).contains(port)).map(ValueKind::from),
             Self::LogLevel => raw.text().and_then(log_level),
-            Self::Secret => raw.text().and_then(secret),
+            Self::Secret => {
+                return raw.text().ok_or_else(|| self.refusal(raw)).and_then(|text| self.secret(text));
+            }
             Self::Format => raw.text().and_then(format),
             Self::Flag => raw.truth().map(ValueKind::from),
             Self::Seconds => raw.number().filter(|n| (0.0..=LONGEST).contains(n)).map(ValueKind::from),
@@ -122,8 +125,8 @@ impl Type {
             Self::Bounds => return edits::bounds(raw),
             Self::Betas => return edits::betas(raw),
             Self::OneOf(words) => raw.text().and_then(|text| one_of(words, text)),
-            Self::Words => raw.words().map(|words| ValueKind::from(words.join("\n"))),
             Self::Origins => return origins(raw),
+            Self::Words => raw.words().map(|words| ValueKind::from(words.join("\n"))),
             Self::Parts => raw.parts().map(|parts| ValueKind::from(parts.join("\n"))),
             Self::Object => raw.text().and_then(members),
             Self::Url => return raw.text().ok_or_else(|| self.refusal(raw)).and_then(url),
@@ -131,7 +134,7 @@ impl Type {
         checked.ok_or_else(|| self.refusal(raw))
     }
 
-    /// Judges the text of a variable.
+    /// Checks the text of a variable.
     pub(super) fn check_variable(self, text: &str) -> Result<ValueKind, String> {
         let trimmed = text.trim();
         let raw = match self {
@@ -162,27 +165,36 @@ impl Type {
         self.check(raw)
     }
 
+    /// The advice for a pasted key comes before the general rule.
+    fn secret(self, text: &str) -> Result<ValueKind, String> {
+        match key_text::inspect_gateway_key(text) {
+            Some(Finding::Invalid(advice)) if !text.trim().is_empty() => Err(advice.to_owned()),
+            Some(_) | None => secret(text).ok_or_else(|| self.refusal(Raw::Text(text))),
+        }
+    }
+
     fn refusal(self, raw: Raw<'_>) -> String {
         let found = match raw {
             Raw::Text(text) if self.may_be_repeated() => format!(", found {:?}", shortened(text)),
             Raw::Text(_) => String::new(),
-            Raw::Whole(n) => format!(", found {n}"),
-            Raw::Fraction(n) => format!(", found {n}"),
-            Raw::Truth(truth) => format!(", found {truth}"),
+            Raw::Integer(n) => format!(", found {n}"),
+            Raw::Float(n) => format!(", found {n}"),
+            Raw::Boolean(truth) => format!(", found {truth}"),
             Raw::Array(_) => ", found an array".to_owned(),
             Raw::Other(what) => format!(", found {what}"),
         };
         format!("expected {}{found}", self.expected())
     }
 
-    /// Only where nobody would write a key.
+    /// Whether an error may repeat the value: nobody writes a key here.
     fn may_be_repeated(self) -> bool {
         matches!(self, Self::Host | Self::Port | Self::LogLevel | Self::Format | Self::Flag)
             || matches!(self, Self::OneOf(_) | Self::Rate)
             || matches!(self, Self::Seconds | Self::Pause | Self::Hours | Self::Bytes | Self::Count(_))
     }
 
-    fn expected(self) -> String {
+    /// What a value of this type looks like.
+    pub(super) fn expected(self) -> String {
         match self {
             Self::Text | Self::Link => "text in quotes, not empty".to_owned(),
             Self::Host => "a host name or an IP address, without scheme and port".to_owned(),
@@ -199,10 +211,10 @@ impl Type {
             Self::Bytes => "a size above 0: a number of bytes, or text such as \"32MiB\"".to_owned(),
             Self::Rate => "a number of bytes a second, 0 or more, or text such as \"1KiB\"".to_owned(),
             Self::OneOf(words) => format!("one of {}", words.join(", ")),
-            Self::Words => "words in an array: [\"a\", \"b\"]".to_owned(),
             Self::Origins => "origins in an array: [\"https://chat.example.com\"]".to_owned(),
+            Self::Words => "words in an array: [\"a\", \"b\"]".to_owned(),
             Self::Parts => "texts in an array: [\"a\", \"b\"]".to_owned(),
-            // These say more themselves.
+            // Their own checks describe more.
             Self::Params | Self::Settings | Self::Bounds | Self::Betas => "names in an array".to_owned(),
             Self::Object => "a JSON object in single quotes: '{\"a\": 1}'".to_owned(),
             Self::Count(least) => format!("a whole number from {least} to {MOST}"),
@@ -214,9 +226,9 @@ impl<'a> Raw<'a> {
     pub(super) fn of(value: &'a Value) -> Self {
         match value {
             Value::String(text) => Raw::Text(text.value()),
-            Value::Integer(n) => Raw::Whole(*n.value()),
-            Value::Float(n) => Raw::Fraction(*n.value()),
-            Value::Boolean(truth) => Raw::Truth(*truth.value()),
+            Value::Integer(n) => Raw::Integer(*n.value()),
+            Value::Float(n) => Raw::Float(*n.value()),
+            Value::Boolean(truth) => Raw::Boolean(*truth.value()),
             Value::Datetime(_) => Raw::Other("a date"),
             Value::Array(array) => Raw::Array(array),
             Value::InlineTable(_) => Raw::Other("a table"),
@@ -228,19 +240,19 @@ impl<'a> Raw<'a> {
     }
 
     fn whole(self) -> Option<i64> {
-        if let Raw::Whole(n) = self { Some(n) } else { None }
+        if let Raw::Integer(n) = self { Some(n) } else { None }
     }
 
     fn truth(self) -> Option<bool> {
-        if let Raw::Truth(truth) = self { Some(truth) } else { None }
+        if let Raw::Boolean(truth) = self { Some(truth) } else { None }
     }
 
     fn number(self) -> Option<f64> {
         match self {
             // At most 10 digits matter here; the range is checked by the caller.
-            Raw::Whole(n) => Some(n as f64),
-            Raw::Fraction(n) => Some(n),
-            Raw::Text(_) | Raw::Truth(_) | Raw::Array(_) | Raw::Other(_) => None,
+            Raw::Integer(n) => Some(n as f64),
+            Raw::Float(n) => Some(n),
+            Raw::Text(_) | Raw::Boolean(_) | Raw::Array(_) | Raw::Other(_) => None,
         }
     }
 
@@ -251,7 +263,7 @@ impl<'a> Raw<'a> {
                 let word = |value: &'a Value| value.as_str().map(str::trim).filter(|word| !word.is_empty());
                 array.iter().map(word).collect()
             }
-            Raw::Whole(_) | Raw::Fraction(_) | Raw::Truth(_) | Raw::Other(_) => None,
+            Raw::Integer(_) | Raw::Float(_) | Raw::Boolean(_) | Raw::Other(_) => None,
         }
     }
 
@@ -259,29 +271,29 @@ impl<'a> Raw<'a> {
         let parts = match self {
             Raw::Text(text) => text.split(',').collect(),
             Raw::Array(array) => array.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?,
-            Raw::Whole(_) | Raw::Fraction(_) | Raw::Truth(_) | Raw::Other(_) => return None,
+            Raw::Integer(_) | Raw::Float(_) | Raw::Boolean(_) | Raw::Other(_) => return None,
         };
         Some(parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).collect())
     }
 
     fn bytes(self) -> Option<i64> {
         match self {
-            Raw::Whole(n) => Some(n),
+            Raw::Integer(n) => Some(n),
             Raw::Text(text) => size(text),
-            Raw::Fraction(_) | Raw::Truth(_) | Raw::Array(_) | Raw::Other(_) => None,
+            Raw::Float(_) | Raw::Boolean(_) | Raw::Array(_) | Raw::Other(_) => None,
         }
     }
 }
 
 fn number(text: &str) -> Option<Raw<'static>> {
-    let whole = text.parse().ok().map(Raw::Whole);
-    whole.or_else(|| text.parse().ok().map(Raw::Fraction))
+    let whole = text.parse().ok().map(Raw::Integer);
+    whole.or_else(|| text.parse().ok().map(Raw::Float))
 }
 
 fn truth(text: &str) -> Option<Raw<'static>> {
     match text.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Some(Raw::Truth(true)),
-        "false" | "0" | "no" | "off" => Some(Raw::Truth(false)),
+        "true" | "1" | "yes" | "on" => Some(Raw::Boolean(true)),
+        "false" | "0" | "no" | "off" => Some(Raw::Boolean(false)),
         _ => None,
     }
 }
@@ -328,7 +340,7 @@ fn one_of(words: &[&'static str], text: &str) -> Option<ValueKind> {
     words.iter().find(|word| word.eq_ignore_ascii_case(text)).map(|word| ValueKind::from(*word))
 }
 
-/// What stands between the braces.
+/// The text between the braces.
 fn members(text: &str) -> Option<ValueKind> {
     serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).ok()?;
     let members = text.trim().strip_prefix('{')?.strip_suffix('}')?.trim();
@@ -336,33 +348,33 @@ fn members(text: &str) -> Option<ValueKind> {
 }
 
 fn url(text: &str) -> Result<ValueKind, String> {
-    base_url::parse(text).map(|_| ValueKind::from(text)).map_err(str::to_owned)
+    base_url::parse(text).map(|_| ValueKind::from(text))
 }
 
 fn origins(raw: Raw<'_>) -> Result<ValueKind, String> {
-    let words = raw.words().ok_or_else(|| Type::Origins.refusal(raw))?;
+    let words = raw.words().ok_or_else(|| ValueType::Origins.refusal(raw))?;
     let origins: Result<Vec<_>, _> = words.into_iter().map(client_access::origin).collect();
     Ok(ValueKind::from(origins?.join("\n")))
 }
 
-/// Judges one entry of `[P.custom-headers]`.
+/// Checks one entry of `[P.custom-headers]`.
 pub(super) fn header(name: &str, raw: Raw<'_>) -> Result<ValueKind, String> {
     let text = raw.text().ok_or("expected the header's value in quotes")?;
     headers::parse(name, text).map(|_| ValueKind::from(text))
 }
 
-/// Judges one entry of `[P.aliases]`.
+/// Checks one entry of `[P.aliases]`.
 pub(super) fn alias(_: &str, raw: Raw<'_>) -> Result<ValueKind, String> {
-    Type::Text.check(raw)
+    ValueType::Text.check(raw)
 }
 
-/// Judges one entry of `["#NAME".aliases]`.
+/// Checks one entry of `["#NAME".aliases]`.
 pub(super) fn target(_: &str, raw: Raw<'_>) -> Result<ValueKind, String> {
     let text = raw.text().map(str::trim).filter(|text| is_target(text));
     text.map(ValueKind::from).ok_or_else(|| "expected \"provider:model\"".to_owned())
 }
 
-/// Judges one list of fallbacks; the layers carry it with line ends between.
+/// Checks one list of fallbacks; the layers carry it with line ends between.
 pub(super) fn fallbacks(raw: Raw<'_>) -> Result<ValueKind, String> {
     let targets = raw.words().filter(|words| words.iter().all(|word| is_target(word)));
     let text = targets.map(|targets| ValueKind::from(targets.join("\n")));

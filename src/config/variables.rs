@@ -6,7 +6,8 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::rc::Rc;
 
-use super::error::Mistake;
+use super::error::Diagnostics;
+use super::references;
 
 /// Every variable that is set, empty ones too.
 #[derive(Clone, Default)]
@@ -24,9 +25,9 @@ impl Variables {
     pub(super) fn read(
         environment: &BTreeMap<String, String>,
         dotenv: &Path,
-        mistakes: &mut Vec<Mistake>,
+        report: &mut Diagnostics,
     ) -> Self {
-        let mut variables = read_file(dotenv, mistakes);
+        let mut variables = read_file(dotenv, report);
         for (name, text) in environment {
             let place = format!("environment variable {name}");
             variables.insert(name.clone(), Variable { text: text.clone(), place });
@@ -43,51 +44,62 @@ impl Variables {
     }
 }
 
-fn read_file(path: &Path, mistakes: &mut Vec<Mistake>) -> BTreeMap<String, Variable> {
+fn read_file(path: &Path, report: &mut Diagnostics) -> BTreeMap<String, Variable> {
     match std::fs::read_to_string(path) {
-        Ok(text) => parse(&path.display().to_string(), &text, mistakes),
+        Ok(text) => parse(&path.display().to_string(), &text, report),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             BTreeMap::new()
         }
         Err(error) => {
-            mistakes
-                .push(Mistake::new(path.display().to_string(), format!("cannot read this file: {error}")));
+            report.error(path.display().to_string(), format!("cannot read this file: {error}"));
             BTreeMap::new()
         }
     }
 }
 
-/// The last line of a name wins. The text of a malformed line may hold a key and is not repeated.
-fn parse(label: &str, text: &str, mistakes: &mut Vec<Mistake>) -> BTreeMap<String, Variable> {
+/// The last line of a name wins. The text of a malformed line may contain a key and is not repeated.
+fn parse(label: &str, text: &str, report: &mut Diagnostics) -> BTreeMap<String, Variable> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let lines = Rc::new(Cell::new(0));
     let reader = LineByLine { rest: text.as_bytes(), inside_line: false, lines: Rc::clone(&lines) };
-    let mut variables = BTreeMap::new();
+    let mut variables: BTreeMap<String, Variable> = BTreeMap::new();
+    let mut before = 0;
     for item in dotenvy::from_read_iter(reader) {
         let line = lines.get();
         match item {
-            Ok((name, text)) => {
+            Ok((name, value)) => {
                 let place = format!("{label}:{line}: {name}");
-                variables.insert(name, Variable { text, place });
+                let written = lines_between(text, before, line);
+                let is_set = |name: &str| std::env::var_os(name).is_some() || variables.contains_key(name);
+                if references::has_unset(&written, is_set) {
+                    report.warning(&place, references::ADVICE);
+                }
+                variables.insert(name, Variable { text: value, place });
             }
-            Err(error) => mistakes.push(malformed(label, line, &error)),
+            Err(error) => malformed(label, line, &error, report),
         }
+        before = line;
     }
     variables
 }
 
-fn malformed(label: &str, last: usize, error: &dotenvy::Error) -> Mistake {
+/// The text after line `before`, up to line `last`.
+fn lines_between(text: &str, before: usize, last: usize) -> String {
+    text.split_inclusive('\n').skip(before).take(last.saturating_sub(before)).collect()
+}
+
+fn malformed(label: &str, last: usize, error: &dotenvy::Error, report: &mut Diagnostics) {
     let spanned = if let dotenvy::Error::LineParse(text, _) = error {
         text.trim_end().matches('\n').count()
     } else {
         0
     };
-    let text = "expected NAME=value; a value with blanks or quotes stands in quotes, and a quote must end";
-    Mistake::new(format!("{label}:{}", last.saturating_sub(spanned)), text)
+    let text = "expected NAME=value; put a value with blanks or quotes in quotes, and close each quote";
+    report.error(format!("{label}:{}", last.saturating_sub(spanned)), text);
 }
 
-/// Gives one line at each read, so that whoever reads through a buffer has never read past the line it is at:
-/// the parser tells no line numbers.
+/// Returns one line per read, so that a buffered reader never reads past the current line: the parser does not report line
+/// numbers.
 struct LineByLine<'a> {
     rest: &'a [u8],
     inside_line: bool,
@@ -114,16 +126,17 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> (BTreeMap<String, Variable>, Vec<String>) {
-        let mut mistakes = Vec::new();
-        let variables = parse(".env", text, &mut mistakes);
-        (variables, mistakes.iter().map(ToString::to_string).collect())
+        let mut report = Diagnostics::default();
+        let variables = parse(".env", text, &mut report);
+        assert!(report.warnings.is_empty(), "{:?}", report.warnings);
+        (variables, report.errors.iter().map(ToString::to_string).collect())
     }
 
     #[test]
     fn quotes_exports_comments_and_references_are_understood() {
         let text = "# c\nA=1\nexport B=\"x y\" # c\n\nC='${A}'\nD=${A}2\nA_B=last\nA_B=wins\n";
-        let (variables, mistakes) = parsed(text);
-        assert!(mistakes.is_empty(), "{mistakes:?}");
+        let (variables, errors) = parsed(text);
+        assert!(errors.is_empty(), "{errors:?}");
         let texts: Vec<_> = variables.values().map(|v| v.text.as_str()).collect();
         assert_eq!(texts, ["1", "wins", "x y", "${A}", "12"]);
         assert_eq!(variables["B"].place, ".env:3: B");
@@ -135,10 +148,10 @@ mod tests {
         let long = "X".repeat(20_000);
         let text =
             format!("A=1\n# c\nOPENAI_API_KEY canary\nLONG={long}\nB=canary two words\nC=\"canary\nD=2\n");
-        let (variables, mistakes) = parsed(&text);
+        let (variables, errors) = parsed(&text);
         assert_eq!(variables.keys().collect::<Vec<_>>(), ["A", "LONG"]);
-        let places: Vec<_> = mistakes.iter().map(|m| m.split_once(": ").unwrap().0).collect();
+        let places: Vec<_> = errors.iter().map(|m| m.split_once(": ").unwrap().0).collect();
         assert_eq!(places, [".env:3", ".env:5", ".env:6"]);
-        assert!(!mistakes.concat().contains("canary"));
+        assert!(!errors.concat().contains("canary"));
     }
 }

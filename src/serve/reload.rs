@@ -10,7 +10,7 @@ use actix_web::rt::time::timeout;
 use tokio::sync::oneshot;
 use vandamme_actors::settings::{ProviderSettings, Settings};
 
-use crate::config::{Config, Overrides, Said};
+use crate::config::{Config, ConfigValue, Overrides};
 use crate::gateway::Gateway;
 use crate::process::control::Reloaded;
 
@@ -40,12 +40,12 @@ pub(super) struct Reloader {
     origin: Overrides,
     host: String,
     port: u16,
-    said: Vec<Said>,
+    said: Vec<ConfigValue>,
 }
 
 impl Reloader {
     pub(super) fn new(config: &Config, origin: Overrides) -> Self {
-        let (host, port, said) = (config.host.clone(), config.port, config.said.clone());
+        let (host, port, said) = (config.host.clone(), config.port, config.values.clone());
         Self { origin, host, port, said }
     }
 
@@ -57,7 +57,7 @@ impl Reloader {
     /// The error has one line for each mistake, the same as `vdm config validate`.
     pub(super) async fn reload(&mut self, gateway: &Gateway) -> Result<Reloaded, Vec<String>> {
         let asked = load(self.origin.clone()).await?;
-        let said = asked.said.clone();
+        let said = asked.values.clone();
         let config = if (&asked.host, asked.port) == (&self.host, self.port) {
             asked
         } else {
@@ -78,8 +78,8 @@ impl Reloader {
     }
 
     /// Keys that apply at the start only keep their values.
-    fn remember(&mut self, said: Vec<Said>) {
-        let is_once = |said: &Said| ONCE.contains(&&*said.key);
+    fn remember(&mut self, said: Vec<ConfigValue>) {
+        let is_once = |said: &ConfigValue| ONCE.contains(&&*said.key);
         self.said.retain(is_once);
         self.said.extend(said.into_iter().filter(|said| !is_once(said)));
     }
@@ -102,7 +102,7 @@ async fn load(origin: Overrides) -> Result<Config, Vec<String>> {
         return Err(vec![format!("the configuration cannot be read: {error}")]);
     }
     match timeout(PATIENCE, loaded).await {
-        Ok(Ok(config)) => config.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect()),
+        Ok(Ok(config)) => config.map_err(|errors| errors.iter().map(ToString::to_string).collect()),
         Ok(Err(_)) => {
             READING.store(false, Ordering::Release);
             Err(vec!["reading the configuration failed by a fault of vdm itself".to_owned()])
@@ -115,20 +115,20 @@ async fn load(origin: Overrides) -> Result<Config, Vec<String>> {
 }
 
 /// The values that have changed.
-fn changes(before: &[Said], after: &[Said]) -> Reloaded {
+fn changes(before: &[ConfigValue], after: &[ConfigValue]) -> Reloaded {
     let mut reloaded = Reloaded::default();
     let mut note = |key: &str, text: String| {
         let lines = if ONCE.contains(&key) { &mut reloaded.needs_restart } else { &mut reloaded.changed };
         lines.push(text);
     };
-    for Said { key, value, place } in after {
+    for ConfigValue { key, value, place } in after {
         match before.iter().find(|said| said.key == *key) {
             Some(said) if said.value == *value => {}
             Some(said) => note(key, format!("{key} = {value}, was {} ({place})", said.value)),
             None => note(key, format!("{key} = {value}, was not set ({place})")),
         }
     }
-    for Said { key, value, .. } in before {
+    for ConfigValue { key, value, .. } in before {
         if after.iter().all(|said| said.key != *key) {
             note(key, format!("{key} is no longer set, was {value}"));
         }

@@ -189,7 +189,7 @@ fn our_own_listener_as_an_upstream_is_refused_with_a_warning() {
     for host in ["localhost", "127.0.0.1", "[::1]"] {
         let port = free_port();
         let setup = Gateway::bare()
-            .env("ANTHROPIC_API_KEY", "sk-test")
+            .env("ANTHROPIC_API_KEY", "sk-ant-api03-0123456789")
             .env("ANTHROPIC_BASE_URL", format!("http://{host}:{port}"));
         let gateway = setup.start_on(port);
         let log = gateway.run.await_log("ANTHROPIC_BASE_URL");

@@ -46,6 +46,7 @@ mod scripted_upstream;
 mod secrets;
 mod setup;
 mod side_by_side;
+mod slips;
 mod supervision;
 mod support;
 mod tool_ids;

@@ -45,7 +45,7 @@ fn a_wrong_port_ends_every_command_that_reads_the_configuration() {
         "test connection",
         "health upstream",
     ] {
-        for port in ["abc", "0", "70000", ""] {
+        for port in ["abc", "0", "70000"] {
             let output = vdm(line, &[("OPENAI_API_KEY", "k"), ("PORT", port)]);
             let told = text(&output.stderr);
             assert_eq!(output.status.code(), Some(1), "{line} {port}: {told}");

@@ -145,13 +145,28 @@ fn a_toml_file_keeps_its_comments_and_an_environment_that_wins_is_told() {
         "",
     );
     assert!(stderr(&output).contains("start it with --config"), "{}", stderr(&output));
+    let file = home.0.join("x.toml");
+    let command = format!("Now start the gateway:  vdm server start --config {}\n", file.display());
+    assert!(stderr(&output).ends_with(&command), "{}", stderr(&output));
 }
 
 #[test]
 fn what_cannot_be_is_one_line_and_changes_nothing() {
     let upstream = upstream();
     let base_url = ("OPENAI_BASE_URL", upstream.base_url());
-    let refused: [(&[&str], &str, i32, &str); 10] = [
+    let refused: [(&[&str], &str, i32, &str); 12] = [
+        (
+            &["--provider", "foo", "--keys", "-", "--base-url", "foo=http://x/v1/chat/completions"],
+            "FOO_API_KEY=k",
+            1,
+            "write http://x/v1\n",
+        ),
+        (
+            &["--provider", "openai", "--keys", "-"],
+            "OPENAI_API_KEY=sk-canary1,sk-canary2",
+            1,
+            "OPENAI_API_KEY: the key contains a comma",
+        ),
         (&[], "", 2, "vdm: setup asks questions, and there is no terminal"),
         (&["--provider", "openai"], "", 2, "vdm: there is no key for openai: set OPENAI_API_KEY"),
         (&["--provider", "op enai"], "", 2, "vdm: --provider: a name may hold"),
@@ -205,8 +220,8 @@ fn the_questions_lead_to_a_file_that_works_and_no_key_is_seen() {
     for name in ["sonnet:", "opus:", "fable:"] {
         screen += &answer(&mut session, name, ENTER);
     }
-    screen += &answer(&mut session, "clients of the gateway must show:", "sk-front-canary\r");
-    screen += &answer(&mut session, "Write it to?", ENTER);
+    screen += &answer(&mut session, "Gateway key for clients:", "sk-front-canary\r");
+    screen += &answer(&mut session, "Save where?", ENTER);
     screen += &session.exp_eof().expect("it ends");
     assert!(!screen.contains("canary") && !screen.contains("sk-bad"), "{screen}");
     assert!(screen.contains("Wrote "), "{screen}");
@@ -224,17 +239,27 @@ fn a_provider_of_ones_own_can_be_named_and_written_for_everywhere() {
     let mut session = home.ask(&[]);
     answer(&mut session, "Which providers?", "another");
     answer(&mut session, "another one, by its URL", " \r");
+    answer(&mut session, "Its name:", "demo\r");
+    answer(&mut session, "demo is the embedded provider", &"\x7f".repeat(4));
     answer(&mut session, "Its name:", "My-LLM\r");
-    answer(&mut session, "Its base URL:", "nonsense\r");
-    answer(&mut session, "What does it speak?", ENTER);
-    answer(&mut session, "MY_LLM_BASE_URL", "");
+    for (wrong, advice) in [
+        ("", "expected a URL such as"),
+        ("http://x/v1/chat/completions", "write http://x/v1"),
+        ("nonsense", "expected a URL such as"),
+        ("http://localhost:8082/v1", "the gateway's own address"),
+    ] {
+        answer(&mut session, "Its base URL:", &format!("{wrong}\r"));
+        answer(&mut session, advice, &"\x7f".repeat(wrong.len()));
+    }
     answer(&mut session, "Its base URL:", &(upstream.base_url() + "\r"));
-    answer(&mut session, "What does it speak?", ENTER);
+    answer(&mut session, "Which API does it serve?", ENTER);
+    answer(&mut session, "Key of my_llm:", "'sk-good'\r");
+    answer(&mut session, "the quotes are part of the key", &"\x7f".repeat(9));
     answer(&mut session, "Key of my_llm:", "sk-good\r");
     answer(&mut session, "it has 2 models", "");
     answer(&mut session, "Change what Claude Code's models stand for?", "n\r");
-    answer(&mut session, "clients of the gateway must show:", ENTER);
-    answer(&mut session, "Write it to?", "\x1b[B\r");
+    answer(&mut session, "Gateway key for clients:", ENTER);
+    answer(&mut session, "Save where?", "\x1b[B\r");
     let screen = session.exp_eof().expect("it ends");
     let file = ".config/vandamme-proxy/vandamme-config.toml";
     assert!(screen.contains(file) && !screen.contains("warning"), "{screen}");
@@ -259,9 +284,10 @@ fn a_local_server_is_set_up_by_its_address_and_azure_is_asked_for_its_resource()
     let url = upstream.base_url();
     let home = Home::new();
     let mut session = home.ask(&[]);
-    answer(&mut session, "Which providers?", "ollama \x7f\x7f\x7f\x7f\x7f\x7fazure \r");
+    answer(&mut session, "Which providers?", ENTER);
+    answer(&mut session, "nothing is selected", "ollama \x7f\x7f\x7f\x7f\x7f\x7fazure \r");
     answer(&mut session, "Base URL of azure:", "ftp://r\r");
-    answer(&mut session, "the URL must start with http", "");
+    answer(&mut session, "the URL must start with http", &"\x7f".repeat(7));
     answer(&mut session, "Base URL of azure:", &format!("{url}\r"));
     answer(&mut session, "Key of azure:", "sk-azure\r");
     answer(&mut session, "azure answers: it has 2 models", "");
@@ -270,8 +296,8 @@ fn a_local_server_is_set_up_by_its_address_and_azure_is_asked_for_its_resource()
     answer(&mut session, "ollama answers: it has 2 models", "");
     answer(&mut session, "Which one takes models without a prefix?", ENTER);
     answer(&mut session, "Change what Claude Code's models stand for?", "n\r");
-    answer(&mut session, "clients of the gateway must show:", ENTER);
-    answer(&mut session, "Write it to?", ENTER);
+    answer(&mut session, "Gateway key for clients:", ENTER);
+    answer(&mut session, "Save where?", ENTER);
     session.exp_eof().expect("it ends");
     let address = url.replace("/v1", "");
     assert_eq!(
@@ -304,8 +330,8 @@ fn whoever_breaks_off_at_any_question_leaves_everything_as_it_was() {
         ("Which providers?", " \r"),
         ("Key of openai:", "sk-good\r"),
         ("Change what Claude Code's models stand for?", "n\r"),
-        ("clients of the gateway must show:", ENTER),
-        ("Write it to?", ENTER),
+        ("Gateway key for clients:", ENTER),
+        ("Save where?", ENTER),
     ];
     for last in 0..way.len() {
         let home = Home::new().with(".env", "A=1\n");
@@ -331,8 +357,37 @@ fn a_default_that_nobody_has_is_refused() {
 
     assert_eq!(output.status.code(), Some(2));
     let said = stderr(&output);
-    assert!(said.contains("--default peo: no provider with a key, and no profile; providers: poe"), "{said}");
+    assert!(
+        said.contains("--default peo: no provider with a key, and no active profile; providers: poe"),
+        "{said}"
+    );
     assert_eq!(home.read(".env"), "");
     let output = home.run(&["--provider", "poe", "--default", "Poe", "--no-test"], &key, "");
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+#[test]
+fn a_url_without_a_list_of_models_is_doubted() {
+    let upstream = Upstream::openai().always(Answer::json(404, "{}"));
+    let home = Home::new();
+    let base_url = format!("foo={}/wrong", upstream.base_url());
+    let output =
+        home.run(&["--provider", "foo", "--keys", "-", "--base-url", &base_url], &[], "FOO_API_KEY=k");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("/wrong, so the key is not checked; is the base URL right?"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn each_provider_of_the_list_has_a_line_that_explains_it() {
+    let home = Home::new();
+    let mut session = home.ask(&[]);
+    let mut screen = answer(&mut session, "Which providers?", "zai");
+    screen += &answer(&mut session, "Z.AI (GLM), for Claude Code; Anthropic API", "");
+    screen += &answer(&mut session, "Z.AI (GLM); OpenAI API", CTRL_C);
+    screen += &session.exp_eof().expect("it ends");
+    assert!(screen.contains("setup was cancelled"), "{screen}");
 }

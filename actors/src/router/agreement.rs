@@ -51,6 +51,7 @@ fn configuration() -> impl Strategy<Value = Settings> {
         aliases: aliases.into_iter().filter(|(_, target)| target.contains(':')).collect(),
         fallbacks,
         source: ProfileSource::User,
+        inactive_aliases: BTreeMap::new(),
         inactive: (!works).then(|| "it leads nowhere".to_owned()),
         timeout: None,
         max_retries: None,

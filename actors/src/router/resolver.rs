@@ -282,7 +282,7 @@ impl<'r, 't> Walk<'r, 't> {
         if routes.names.is_empty() {
             return Err(Unroutable::NoProvider);
         }
-        let known = routes.names.join(", ");
+        let known = routes.known(prefix);
         Err(Unroutable::UnknownProvider { prefix: prefix.to_owned(), model: model.to_owned(), known })
     }
 

@@ -138,7 +138,7 @@ impl Routes {
         }
         Err(self.unusable(name).unwrap_or_else(|| match self.names.is_empty() {
             true => Unroutable::NoProvider,
-            false => Unroutable::NoSuchProvider { name: name.to_owned(), known: self.names.join(", ") },
+            false => Unroutable::NoSuchProvider { name: name.to_owned(), known: self.known(name) },
         }))
     }
 
@@ -156,6 +156,17 @@ impl Routes {
             }
         }
         found
+    }
+
+    /// All providers, and the provider or profile that is meant by an unknown name, if one is near.
+    pub(super) fn known(&self, written: &str) -> String {
+        let written = written.to_lowercase();
+        let most = if written.len() < 8 { 1 } else { 2 };
+        let names = self.names.iter().map(String::as_str).chain(self.profiles.keys().map(String::as_str));
+        let distances = names.map(|name| (strsim::osa_distance(&written, name), name));
+        let near = distances.filter(|(distance, _)| *distance <= most).min();
+        let near = near.map_or_else(String::new, |(_, name)| format!("; did you mean '{name}'?"));
+        format!("{}{near}", self.names.join(", "))
     }
 
     pub(super) fn home(&self, name: &str) -> Option<&Home> {

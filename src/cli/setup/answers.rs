@@ -1,24 +1,24 @@
-//! What was answered, and what of it is to be set.
+//! The answers, and the settings that follow from them.
 
 use vandamme_actors::secret::ApiKey;
 
 use crate::config::{Config, variable_prefix};
 
-/// What is to be written.
+/// All answers.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
     pub(super) providers: Vec<Provider>,
-    /// The provider that takes models without a prefix.
+    /// The provider for models without a prefix.
     pub(super) default: Option<String>,
     pub(super) aliases: Vec<Alias>,
-    /// What clients must show.
+    /// The key that clients must send.
     pub(super) own_key: Option<ApiKey>,
 }
 
 #[derive(Debug)]
 pub(super) struct Provider {
     pub(super) name: String,
-    /// One or several with blanks between; `None`: the one that is there stays.
+    /// One or several with blanks between; `None` keeps the present ones.
     pub(super) keys: Option<ApiKey>,
     pub(super) base_url: Option<String>,
     pub(super) api_format: Option<String>,
@@ -31,12 +31,12 @@ pub(super) struct Alias {
     pub(super) model: String,
 }
 
-/// One value, by the name that it has in either kind of file.
+/// One value, with its name in either type of file.
 #[derive(Debug)]
 pub(super) struct Setting {
     pub(super) variable: String,
     pub(super) path: Vec<String>,
-    /// A key or not, it is not printed.
+    /// May be a key, so it is never printed.
     pub(super) value: ApiKey,
 }
 
@@ -69,7 +69,7 @@ impl Answers {
         settings
     }
 
-    /// The providers that are worth a try, for a new key or a new address: not those whose clients bring the keys.
+    /// The providers with a new key or base URL, except those with their clients' keys.
     pub(super) fn to_try(&self) -> impl Iterator<Item = &str> {
         let is_new = |provider: &&Provider| match &provider.keys {
             Some(keys) => !keys.expose().starts_with('!'),
@@ -79,16 +79,16 @@ impl Answers {
     }
 }
 
-/// What the configuration says about a provider, as it stands in a file but without quotes.
-pub(super) fn said<'a>(config: &'a Config, provider: &str, key: &str) -> Option<&'a str> {
+/// A configured value of a provider, without quotes.
+pub(super) fn configured_value<'a>(config: &'a Config, provider: &str, key: &str) -> Option<&'a str> {
     let key = format!("{provider}.{key}");
-    let found = config.said.iter().find(|said| said.key == key)?;
+    let found = config.values.iter().find(|setting| setting.key == key)?;
     Some(found.value.trim_matches('"'))
 }
 
 /// A server that needs no key, such as Ollama.
 pub(super) fn needs_no_key(config: &Config, provider: &str) -> bool {
-    said(config, provider, "api-key-optional") == Some("true")
+    configured_value(config, provider, "api-key-optional") == Some("true")
 }
 
 impl Setting {

@@ -1,8 +1,8 @@
-//! Variables set in the text of a `.env` file; every other line stays as it is.
+//! Sets variables in the text of a `.env` file and keeps every other line.
 
 use std::ops::Range;
 
-/// The text with this variable set where it is set last, else at its end.
+/// The text with this variable set: in its last line, or in a new line at the end.
 pub(super) fn with(text: &str, name: &str, value: &str) -> String {
     let line = format!("{name}={}", quoted(value));
     match statements(text).into_iter().rev().find(|span| assigns(&text[span.clone()], name)) {
@@ -36,7 +36,7 @@ fn statements(text: &str) -> Vec<Range<usize>> {
         }
     }
     if start < text.len() {
-        // A quote that does not end takes no other line along.
+        // An unclosed quote does not affect other lines.
         let rest = text[start..].split_inclusive('\n');
         let mut from = start;
         found.extend(rest.map(|line| {
@@ -81,7 +81,7 @@ impl Quotes {
     }
 }
 
-/// As a value is written so that it is read back as it is.
+/// The value in the form that is read back unchanged.
 fn quoted(value: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:@+=,%!".contains(letter);
     if !value.is_empty() && value.chars().all(plain) {

@@ -1,5 +1,5 @@
-//! Setup without questions: everything by flags, keys by the environment or a file, never on the command line, which
-//! others can see.
+//! Setup without questions: answers by flags, keys by the environment or a file. Other users can see a command line, so keys are
+//! never given there.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -7,14 +7,14 @@ use std::path::Path;
 
 use vandamme_actors::secret::ApiKey;
 
-use super::answers::{Alias, Answers, Provider, needs_no_key, said};
-use super::{Setup, Stopped};
+use super::answers::{Alias, Answers, Provider, configured_value, needs_no_key};
+use super::{Setup, SetupError};
 use crate::config::{Config, variable_prefix};
 
-/// What a file of keys may have, in bytes.
+/// The largest file of keys, in bytes.
 const LARGEST: u64 = 1 << 20;
 
-pub(super) fn answers(setup: &Setup, now: &Config) -> Result<Answers, Stopped> {
+pub(super) fn answers(setup: &Setup, now: &Config) -> Result<Answers, SetupError> {
     let keys = setup.keys.as_deref().map(keys).transpose()?.unwrap_or_default();
     let mut answers = Answers { default: setup.default.clone(), ..Answers::default() };
     for name in &setup.provider {
@@ -22,18 +22,18 @@ pub(super) fn answers(setup: &Setup, now: &Config) -> Result<Answers, Stopped> {
     }
     for text in &setup.base_url {
         let (name, url) = pair(text, "--base-url", "NAME=URL")?;
-        of(&mut answers, name)?.base_url = Some(url.to_owned());
+        provider_of(&mut answers, name)?.base_url = Some(url.to_owned());
     }
     for text in &setup.api_format {
         let (name, format) = pair(text, "--api-format", "NAME=FORMAT")?;
-        of(&mut answers, name)?.api_format = Some(format.to_owned());
+        provider_of(&mut answers, name)?.api_format = Some(format.to_owned());
     }
     for text in &setup.alias {
         let shape = "PROVIDER:ALIAS=MODEL";
         let (name, model) = pair(text, "--alias", shape)?;
         let (provider, alias) = name.split_once(':').ok_or_else(|| misshapen("--alias", shape, text))?;
         if !is_name(alias) {
-            return Err(Stopped::Usage(format!(
+            return Err(SetupError::Usage(format!(
                 "--alias: a name may hold letters, digits, - and _: {alias:?}"
             )));
         }
@@ -44,10 +44,10 @@ pub(super) fn answers(setup: &Setup, now: &Config) -> Result<Answers, Stopped> {
     Ok(answers)
 }
 
-fn provider(name: &str, keys: &BTreeMap<String, String>, now: &Config) -> Result<Provider, Stopped> {
+fn provider(name: &str, keys: &BTreeMap<String, String>, now: &Config) -> Result<Provider, SetupError> {
     let name = name.to_lowercase();
     if !is_name(&name) {
-        return Err(Stopped::Usage(format!(
+        return Err(SetupError::Usage(format!(
             "--provider: a name may hold letters, digits, - and _: {name:?}"
         )));
     }
@@ -56,38 +56,39 @@ fn provider(name: &str, keys: &BTreeMap<String, String>, now: &Config) -> Result
     let key = keys.get(&variable).cloned().or(environment).filter(|key| !key.trim().is_empty());
     let is_new = key.is_none() && !now.settings.providers.iter().any(|provider| *provider.name == *name);
     if is_new && needs_no_key(now, &name) {
-        // Its base URL is what registers it.
-        let base_url = said(now, &name, "base-url").map(str::to_owned);
+        // Its base URL registers it.
+        let base_url = configured_value(now, &name, "base-url").map(str::to_owned);
         return Ok(Provider { name, keys: None, base_url, api_format: None });
     }
     if is_new {
         let text = format!("there is no key for {name}: set {variable}, or hand it over with --keys");
-        return Err(Stopped::Usage(text));
+        return Err(SetupError::Usage(text));
     }
     Ok(Provider { name, keys: key.map(ApiKey::new), base_url: None, api_format: None })
 }
 
-fn of<'a>(answers: &'a mut Answers, name: &str) -> Result<&'a mut Provider, Stopped> {
+fn provider_of<'a>(answers: &'a mut Answers, name: &str) -> Result<&'a mut Provider, SetupError> {
     let name = name.to_lowercase();
     let found = answers.providers.iter_mut().find(|provider| provider.name == name);
-    found.ok_or_else(|| Stopped::Usage(format!("{name} is not among the providers; add --provider {name}")))
+    found
+        .ok_or_else(|| SetupError::Usage(format!("{name} is not among the providers; add --provider {name}")))
 }
 
-fn pair<'a>(text: &'a str, flag: &str, shape: &str) -> Result<(&'a str, &'a str), Stopped> {
+fn pair<'a>(text: &'a str, flag: &str, shape: &str) -> Result<(&'a str, &'a str), SetupError> {
     let pair = text.split_once('=').map(|(name, value)| (name.trim(), value.trim()));
     pair.filter(|(name, value)| !name.is_empty() && !value.is_empty())
         .ok_or_else(|| misshapen(flag, shape, text))
 }
 
-fn misshapen(flag: &str, shape: &str, text: &str) -> Stopped {
-    Stopped::Usage(format!("{flag} takes {shape}, not {text:?}"))
+fn misshapen(flag: &str, shape: &str, text: &str) -> SetupError {
+    SetupError::Usage(format!("{flag} takes {shape}, not {text:?}"))
 }
 
 pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
-fn keys(path: &Path) -> Result<BTreeMap<String, String>, Stopped> {
+fn keys(path: &Path) -> Result<BTreeMap<String, String>, SetupError> {
     let (name, mut text) = (path.display().to_string(), String::new());
     let (name, read) = if name == "-" {
         ("stdin", std::io::stdin().take(LARGEST).read_to_string(&mut text))
@@ -95,11 +96,11 @@ fn keys(path: &Path) -> Result<BTreeMap<String, String>, Stopped> {
         let read = std::fs::File::open(path).and_then(|file| file.take(LARGEST).read_to_string(&mut text));
         (name.as_str(), read)
     };
-    read.map_err(|error| Stopped::Failed(format!("cannot read keys from {name}: {error}")))?;
-    // What is wrong in it may be a key, and is not repeated.
+    read.map_err(|error| SetupError::Failed(format!("cannot read keys from {name}: {error}")))?;
+    // The invalid text may be a key and is not repeated.
     let lines: Result<_, _> = dotenvy::from_read_iter(text.as_bytes()).collect();
     lines.map_err(|_| {
         let shape = "lines such as OPENAI_API_KEY=…, several keys in quotes with blanks between";
-        Stopped::Failed(format!("keys from {name}: expected {shape}"))
+        SetupError::Failed(format!("keys from {name}: expected {shape}"))
     })
 }

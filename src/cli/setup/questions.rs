@@ -1,26 +1,24 @@
-//! The questions, one after the other. Whoever breaks off leaves everything as it was.
+//! The questions, one after the other. Each checks its own answer. Cancelling changes nothing.
 
 use std::path::PathBuf;
 
-use inquire::validator::Validation;
-use inquire::{Confirm, InquireError, MultiSelect, Password, PasswordDisplayMode, Select, Text};
+use inquire::validator::{StringValidator, Validation};
+use inquire::{Confirm, CustomUserError, InquireError, Password, PasswordDisplayMode, Select, Text};
 use vandamme_actors::secret::ApiKey;
 
-use super::answers::{Alias, Answers, Provider, needs_no_key, said};
+use super::answers::{Alias, Answers, Provider, configured_value, needs_no_key};
 use super::flags::is_name;
-use super::trial::{self, Tried};
-use super::{Machine, Stopped};
+use super::key_check::{self, KeyCheck};
+use super::{Context, SetupError, choices};
 use crate::cli::say;
-use crate::config::Config;
+use crate::config::{self, Config, DEMO};
 
-/// Stands for a provider that is not on the list.
-const ANOTHER: &str = "another one, by its URL";
 /// What a base URL looks like.
 const EXAMPLE: &str = "https://llm.example/v1";
 /// What Claude Code's models are called.
 const CLAUDE: [&str; 4] = ["haiku", "sonnet", "opus", "fable"];
 
-impl From<InquireError> for Stopped {
+impl From<InquireError> for SetupError {
     fn from(error: InquireError) -> Self {
         match error {
             InquireError::OperationCanceled | InquireError::OperationInterrupted => Self::Cancelled,
@@ -32,139 +30,150 @@ impl From<InquireError> for Stopped {
     }
 }
 
-/// What was answered, how the keys did, and where all that is to be written.
-type Asked = (Answers, Vec<Tried>, Option<PathBuf>);
+/// The answers, the results of the key checks, and the file to write.
+pub(super) struct Interview {
+    pub(super) answers: Answers,
+    pub(super) checks: Vec<KeyCheck>,
+    pub(super) file: Option<PathBuf>,
+}
 
-pub(super) fn ask(here: &Machine, now: &Config, write: Option<PathBuf>) -> Result<Asked, Stopped> {
+pub(super) fn ask(context: &Context, now: &Config, write: Option<PathBuf>) -> Result<Interview, SetupError> {
     let mut answers = Answers::default();
-    let mut tried = Vec::new();
-    for name in chosen(now)? {
-        let provider = match name.as_str() {
-            ANOTHER => unknown(here, &answers)?,
-            _ => known(here, now, name)?,
+    let mut checks = Vec::new();
+    for choice in choices::ask(now)? {
+        let provider = match choice.name {
+            None => custom(context, now, &answers)?,
+            Some(name) => listed(context, now, name)?,
         };
         answers.providers.push(provider);
-        match with_key(here, now, &mut answers)? {
-            Some(outcome) => tried.extend(outcome),
+        match with_key(context, now, &mut answers)? {
+            Some(outcome) => checks.extend(outcome),
             None => drop(answers.providers.pop()),
         }
     }
-    let config = here.with(&answers.settings())?;
+    let config = context.with(&answers.settings())?;
     answers.default = default(&config)?;
     let home =
         answers.default.clone().or_else(|| config.settings.default_provider.as_deref().map(str::to_owned));
     if let Some(home) = home {
-        answers.aliases = aliases(&config, &home, &tried)?;
+        answers.aliases = aliases(&context.extended(&answers.settings()), &config, &home, &checks)?;
     }
     answers.own_key = own_key(now)?;
-    let write = match write {
+    let file = match write {
         Some(file) => Some(file),
-        None => Some(file(here)?),
+        None => Some(file(context)?),
     };
-    Ok((answers, tried, write))
+    Ok(Interview { answers, checks, file })
 }
 
-fn chosen(now: &Config) -> Result<Vec<String>, Stopped> {
-    let settings = &now.settings;
-    let ready: Vec<_> = settings.providers.iter().map(|provider| provider.name.to_string()).collect();
-    let rest = settings.partial.iter().chain(&settings.keyless).map(|provider| provider.name.clone());
-    let chosen: Vec<usize> = (0..ready.len()).collect();
-    let all: Vec<String> = ready.into_iter().chain(rest).chain([ANOTHER.to_owned()]).collect();
-    let question = MultiSelect::new("Which providers?", all).with_default(&chosen);
-    let help = "space selects, enter goes on, letters search; selected already: those with a key";
-    Ok(question.with_help_message(help).with_page_size(16).prompt()?)
-}
-
-/// One of the list. Where the address is not built in, or is a server of the user's own, it is asked for.
-fn known(here: &Machine, now: &Config, name: String) -> Result<Provider, Stopped> {
-    let stated = said(now, &name, "base-url");
+/// A provider of the list. The base URL is asked for if it is not built in, or is that of a user's own server.
+fn listed(context: &Context, now: &Config, name: String) -> Result<Provider, SetupError> {
+    let configured = configured_value(now, &name, "base-url");
     let is_ready = now.settings.providers.iter().any(|provider| *provider.name == *name);
-    if is_ready || (stated.is_some() && !needs_no_key(now, &name)) {
+    if is_ready || (configured.is_some() && !needs_no_key(now, &name)) {
         return Ok(Provider { name, keys: None, base_url: None, api_format: None });
     }
+    let question = format!("Base URL of {name}:");
     loop {
-        let question = format!("Base URL of {name}:");
-        let question = match stated {
-            Some(url) => Text::new(&question).with_default(url),
+        let question = Text::new(&question).with_validator(base_url_validator(now));
+        let question = match configured {
+            Some(url) => question.with_default(url),
             None if name == "azure" => {
-                Text::new(&question).with_placeholder("https://RESOURCE.openai.azure.com/openai/v1")
+                question.with_placeholder("https://RESOURCE.openai.azure.com/openai/v1")
             }
-            None => Text::new(&question).with_placeholder(EXAMPLE),
+            None => question.with_placeholder(EXAMPLE),
         };
         let base_url = Some(question.prompt()?.trim().to_owned());
-        let provider =
-            Provider { name: name.clone(), keys: Some(ApiKey::new("none-yet")), base_url, api_format: None };
-        let trial = Answers { providers: vec![provider], ..Answers::default() };
-        match here.with(&trial.settings()) {
-            Ok(_) => {
-                let base_url = trial.providers.into_iter().find_map(|provider| provider.base_url);
-                return Ok(Provider { name, keys: None, base_url, api_format: None });
-            }
-            Err(Stopped::Mistakes(mistakes)) => {
-                let _ = crate::cli::tell(&mistakes);
-            }
-            Err(other) => return Err(other),
+        let provider = Provider { name: name.clone(), keys: None, base_url, api_format: None };
+        if let Some(provider) = accepted(context, &Answers::default(), provider)? {
+            return Ok(provider);
         }
     }
 }
 
-fn unknown(here: &Machine, answers: &Answers) -> Result<Provider, Stopped> {
+fn custom(context: &Context, now: &Config, answers: &Answers) -> Result<Provider, SetupError> {
     let valid = |text: &str| {
-        Ok(match is_name(text) {
-            true => Validation::Valid,
-            false => Validation::Invalid("a name may hold letters, digits, - and _".into()),
+        Ok(match text.to_lowercase().as_str() {
+            name if !is_name(name) => Validation::Invalid("a name may hold letters, digits, - and _".into()),
+            DEMO => Validation::Invalid("demo is the embedded provider; choose another name".into()),
+            _ => Validation::Valid,
         })
     };
     let name = Text::new("Its name:").with_validator(valid).prompt()?.to_lowercase().replace('-', "_");
     loop {
-        let url = Text::new("Its base URL:").with_placeholder(EXAMPLE).prompt()?;
-        let question = Select::new("What does it speak?", vec!["openai", "anthropic"]);
+        let url = Text::new("Its base URL:").with_validator(base_url_validator(now));
+        let url = url.with_placeholder(EXAMPLE).prompt()?;
+        let question = Select::new("Which API does it serve?", vec!["openai", "anthropic"]);
         let format =
-            question.with_help_message("Chat Completions is openai, Messages is anthropic").prompt()?;
+            question.with_help_message("openai is Chat Completions, anthropic is Messages").prompt()?;
         let (base_url, api_format) = (Some(url.trim().to_owned()), Some(format.to_owned()));
-        let keys = Some(ApiKey::new("none-yet"));
-        let provider = Provider { name: name.clone(), keys, base_url, api_format };
-        let trial = Answers { providers: vec![provider], ..Answers::default() };
-        let mut settings = answers.settings();
-        settings.extend(trial.settings());
-        match here.with(&settings) {
-            Ok(_) => {
-                let mut providers = trial.providers.into_iter();
-                let provider = providers.next().map(|provider| Provider { keys: None, ..provider });
-                return provider.ok_or(Stopped::Cancelled);
-            }
-            Err(Stopped::Mistakes(mistakes)) => {
-                let _ = crate::cli::tell(&mistakes);
-            }
-            Err(other) => return Err(other),
+        let provider = Provider { name: name.clone(), keys: None, base_url, api_format };
+        if let Some(provider) = accepted(context, answers, provider)? {
+            return Ok(provider);
         }
     }
 }
 
+/// The provider, if the configuration is valid with it and some key; else its errors are printed.
+fn accepted(
+    context: &Context,
+    answers: &Answers,
+    provider: Provider,
+) -> Result<Option<Provider>, SetupError> {
+    let with_key = Provider { keys: Some(ApiKey::new("none-yet")), ..provider };
+    let trial = Answers { providers: vec![with_key], ..Answers::default() };
+    let mut settings = answers.settings();
+    settings.extend(trial.settings());
+    match context.with(&settings) {
+        Ok(_) => Ok(trial.providers.into_iter().next().map(|provider| Provider { keys: None, ..provider })),
+        Err(SetupError::Config(errors)) => {
+            let _ = crate::cli::tell(&errors);
+            Ok(None)
+        }
+        Err(other) => Err(other),
+    }
+}
+
+/// Refuses what no base URL can be, before the next question.
+fn base_url_validator(now: &Config) -> impl StringValidator + 'static {
+    let (host, port) = (now.host.clone(), now.port);
+    move |text: &str| {
+        Ok(match config::check_base_url(text, &host, port) {
+            Ok(()) => Validation::Valid,
+            Err(advice) => Validation::Invalid(advice.into()),
+        })
+    }
+}
+
 /// Asks for the key of the last provider; `None` leaves that one out.
-fn with_key(here: &Machine, now: &Config, answers: &mut Answers) -> Result<Option<Vec<Tried>>, Stopped> {
+fn with_key(
+    context: &Context,
+    now: &Config,
+    answers: &mut Answers,
+) -> Result<Option<Vec<KeyCheck>>, SetupError> {
     let Some(name) = answers.providers.last().map(|provider| provider.name.clone()) else { return Ok(None) };
     let has_one = now.settings.providers.iter().any(|provider| *provider.name == *name);
     let without = needs_no_key(now, &name);
     loop {
         let question = format!("Key of {name}:");
         let help = match (has_one, without) {
-            (true, _) => "enter keeps the key there is; several with blanks between them take turns",
+            (true, _) => "enter keeps the present key; vdm rotates several keys, separated by blanks",
             (false, true) => "enter for none: a local server needs no key",
-            (false, false) => "several with blanks between them take turns; enter leaves this provider out",
+            (false, false) => "vdm rotates several keys, separated by blanks; enter leaves this provider out",
         };
         let question = Password::new(&question).with_display_mode(PasswordDisplayMode::Masked);
-        let key = question.without_confirmation().with_help_message(help).prompt()?;
+        let question = question.with_validator(key_validator).without_confirmation();
+        let key = question.with_help_message(help).prompt()?;
         if key.trim().is_empty() && (has_one || !without) {
             return Ok(has_one.then(Vec::new));
         }
         if let Some(provider) = answers.providers.last_mut() {
             provider.keys = Some(key.trim()).filter(|key| !key.is_empty()).map(ApiKey::new);
         }
-        let config = match here.with(&answers.settings()) {
+        let config = match context.with(&answers.settings()) {
             Ok(config) => config,
-            Err(Stopped::Mistakes(mistakes)) => {
-                let _ = crate::cli::tell(&mistakes);
+            Err(SetupError::Config(errors)) => {
+                let _ = crate::cli::tell(&errors);
                 continue;
             }
             Err(other) => return Err(other),
@@ -173,7 +182,7 @@ fn with_key(here: &Machine, now: &Config, answers: &mut Answers) -> Result<Optio
             return Ok(Some(vec![]));
         }
         say(format_args!("  asking {name} …\n"));
-        let outcome = trial::of(&config, &name);
+        let outcome = key_check::run(&config, &name);
         say(format_args!("  {outcome}\n"));
         if outcome.refusal().is_none() {
             return Ok(Some(vec![outcome]));
@@ -188,8 +197,16 @@ fn with_key(here: &Machine, now: &Config, answers: &mut Answers) -> Result<Optio
     }
 }
 
+/// Refuses what is no key, such as a key in quotes.
+fn key_validator(text: &str) -> Result<Validation, CustomUserError> {
+    Ok(match config::check_key(text) {
+        Ok(()) => Validation::Valid,
+        Err(advice) => Validation::Invalid(advice.into()),
+    })
+}
+
 /// Only an answer that changes something.
-fn default(config: &Config) -> Result<Option<String>, Stopped> {
+fn default(config: &Config) -> Result<Option<String>, SetupError> {
     let names: Vec<_> = config.settings.providers.iter().map(|provider| provider.name.to_string()).collect();
     let now = config.settings.default_provider.as_deref();
     if names.len() < 2 {
@@ -200,7 +217,12 @@ fn default(config: &Config) -> Result<Option<String>, Stopped> {
     Ok(Some(question.prompt()?).filter(|name| Some(name.as_str()) != now))
 }
 
-fn aliases(config: &Config, home: &str, tried: &[Tried]) -> Result<Vec<Alias>, Stopped> {
+fn aliases(
+    context: &Context,
+    config: &Config,
+    home: &str,
+    checks: &[KeyCheck],
+) -> Result<Vec<Alias>, SetupError> {
     let provider = config.settings.providers.iter().find(|provider| *provider.name == *home);
     let Some(provider) = provider.filter(|provider| !provider.serves_claude) else { return Ok(vec![]) };
     let now = |name: &str| provider.aliases.get(name).map_or("", String::as_str);
@@ -211,7 +233,7 @@ fn aliases(config: &Config, home: &str, tried: &[Tried]) -> Result<Vec<Alias>, S
         return Ok(vec![]);
     }
     let known: Vec<String> =
-        tried.iter().filter(|tried| tried.is_of(home)).flat_map(|tried| tried.models.clone()).collect();
+        checks.iter().filter(|check| check.is_for(home)).flat_map(|check| check.models.clone()).collect();
     let mut aliases = Vec::new();
     for name in CLAUDE {
         let known = known.clone();
@@ -220,7 +242,8 @@ fn aliases(config: &Config, home: &str, tried: &[Tried]) -> Result<Vec<Alias>, S
         };
         let question = format!("{name}:");
         let question = Text::new(&question).with_initial_value(now(name)).with_autocomplete(suggest);
-        let model = question.prompt()?.trim().to_owned();
+        let validator = alias_validator(context, home, name);
+        let model = question.with_validator(validator).prompt()?.trim().to_owned();
         if !model.is_empty() && model != now(name) {
             aliases.push(Alias { provider: home.to_owned(), name: name.to_owned(), model });
         }
@@ -228,36 +251,53 @@ fn aliases(config: &Config, home: &str, tried: &[Tried]) -> Result<Vec<Alias>, S
     Ok(aliases)
 }
 
+/// Refuses a target that the configuration refuses, such as one of an unknown provider.
+fn alias_validator(context: &Context, provider: &str, name: &str) -> impl StringValidator + 'static {
+    let (context, provider, name) = (context.clone(), provider.to_owned(), name.to_owned());
+    move |text: &str| {
+        let (provider, name, model) = (provider.clone(), name.clone(), text.trim().to_owned());
+        let aliases = vec![Alias { provider, name, model }];
+        let trial = Answers { aliases, ..Answers::default() };
+        Ok(match context.with(&trial.settings()) {
+            Err(SetupError::Config(errors)) if !text.trim().is_empty() => {
+                let first = errors.first().map(ToString::to_string).unwrap_or_default();
+                Validation::Invalid(first.into())
+            }
+            Ok(_) | Err(_) => Validation::Valid,
+        })
+    }
+}
+
 fn shown(model: &str) -> &str {
     if model.is_empty() { "nothing" } else { model }
 }
 
-fn own_key(now: &Config) -> Result<Option<ApiKey>, Stopped> {
+fn own_key(now: &Config) -> Result<Option<ApiKey>, SetupError> {
     let help = match &now.proxy_api_key {
-        Some(_) => "enter keeps the one there is",
-        None => "enter for none: then everybody who reaches the gateway may use it",
+        Some(_) => "enter keeps the present key",
+        None => "enter for none: then everybody who reaches the gateway can use it",
     };
     let valid = |text: &str| {
-        Ok(match text.trim().bytes().all(|byte| byte.is_ascii_graphic()) {
-            true => Validation::Valid,
-            false => Validation::Invalid("one word, without blanks".into()),
+        Ok(match text.trim().contains(char::is_whitespace) {
+            true => Validation::Invalid("one word, without blanks".into()),
+            false => return key_validator(text),
         })
     };
-    let question = Password::new("A key that clients of the gateway must show:");
+    let question = Password::new("Gateway key for clients:");
     let question = question.with_display_mode(PasswordDisplayMode::Masked).with_validator(valid);
-    // As many stars whatever it is; but not for nothing.
+    // The number of stars does not show the length of the key.
     let question = question.with_formatter(&|text| if text.is_empty() { "-" } else { "********" }.to_owned());
     let key = question.without_confirmation().with_help_message(help).prompt()?;
     Ok(Some(key.trim()).filter(|key| !key.is_empty()).map(ApiKey::new))
 }
 
-fn file(here: &Machine) -> Result<PathBuf, Stopped> {
-    let everywhere = here.overrides.home.as_deref().map(crate::config::user_file);
+fn file(context: &Context) -> Result<PathBuf, SetupError> {
+    let everywhere = context.overrides.home.as_deref().map(crate::config::user_file);
     let mut files = vec![PathBuf::from(".env")];
     files.extend(everywhere);
     let shown: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
-    let question = Select::new("Write it to?", shown);
-    let help = ".env counts where vdm is started from this directory, the other file everywhere";
+    let question = Select::new("Save where?", shown);
+    let help = "vdm reads .env if it starts in this directory, and the other file always";
     let chosen = question.with_help_message(help).raw_prompt()?;
     Ok(files.swap_remove(chosen.index))
 }

@@ -1,17 +1,17 @@
-//! The file that is written: as a whole or not at all, and for its owner alone.
+//! The file to write: replaced atomically, readable by its owner alone.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::answers::Setting;
-use super::{dotenv, toml};
+use super::{START, dotenv, toml};
 
-/// A file as it was when setup began.
+/// The file, with its text when setup began.
 pub(super) struct Target {
-    /// As it was named.
+    /// The path as given.
     named: PathBuf,
-    /// Where that leads.
+    /// The path without links.
     path: PathBuf,
     before: Option<String>,
 }
@@ -19,7 +19,7 @@ pub(super) struct Target {
 impl Target {
     pub(super) fn open(path: PathBuf) -> Result<Self, String> {
         let named = std::path::absolute(&path).unwrap_or(path);
-        // A link stays one: what it leads to is written.
+        // A link is kept, and its target is written.
         let path = fs::canonicalize(&named).unwrap_or_else(|_| named.clone());
         let before = read(&path)?;
         Ok(Self { named, path, before })
@@ -29,18 +29,35 @@ impl Target {
         self.path.extension().is_some_and(|extension| extension == "toml")
     }
 
-    /// Whether a value with this place stands in this file.
+    /// Whether a value with this place is in this file.
     pub(super) fn is_in(&self, place: &str) -> bool {
         [&self.named, &self.path].iter().any(|path| {
             place.strip_prefix(&*path.to_string_lossy()).is_some_and(|rest| rest.starts_with(':'))
         })
     }
 
+    /// The command that starts a gateway which reads this file, if there is one.
+    pub(super) fn start_command(&self) -> String {
+        let quoted = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', "'\\''"));
+        let is_plain = |path: &Path| {
+            let text = path.to_string_lossy();
+            text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+~".contains(&byte))
+        };
+        let shown = |path: &Path| if is_plain(path) { path.display().to_string() } else { quoted(path) };
+        match self.named.parent() {
+            _ if self.is_toml() => format!("{START} --config {}", shown(&self.named)),
+            Some(directory) if self.named.file_name().is_some_and(|name| name == ".env") => {
+                format!("cd {} && {START}", shown(directory))
+            }
+            Some(_) | None => START.to_owned(),
+        }
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The error says why, and leaves the file as it was.
+    /// On an error the file is unchanged.
     pub(super) fn write(&self, settings: &[Setting]) -> Result<(), String> {
         let text = self.edited(settings)?;
         if read(&self.path)? != self.before {
@@ -84,7 +101,7 @@ fn read(path: &Path) -> Result<Option<String>, String> {
     }
 }
 
-/// A new file that nobody else can read, from its first byte.
+/// A new file that only its owner can read.
 fn private(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);

@@ -1,11 +1,11 @@
-//! Values set in the text of a TOML file; comments, order and all else stay as they are.
+//! Sets values in the text of a TOML file and keeps comments and order.
 
 use toml_edit::{DocumentMut, Item, Table, value};
 
 /// The text with the value at this path set.
 ///
 /// # Errors
-/// When the text is not TOML, or something else stands where a table must be.
+/// When the text is not TOML, or a value is in the place of a table.
 pub(super) fn with(text: &str, path: &[String], text_value: &str) -> Result<String, String> {
     let mut document: DocumentMut =
         text.parse().map_err(|error| format!("it is not TOML: {error}").replace('\n', " "))?;

@@ -133,9 +133,9 @@ impl GatewaySelector<'_> {
         add(env!("CARGO_PKG_VERSION"));
         add(&std::env::current_exe().unwrap_or_default().to_string_lossy());
         add(&format!("{:?} {:?} {:?}", self.host, self.port, self.file));
-        for said in &self.config.said {
-            add(&said.key);
-            add(&said.value);
+        for setting in &self.config.values {
+            add(&setting.key);
+            add(&setting.value);
         }
         for provider in &self.config.settings.providers {
             provider.keys.iter().for_each(|key| add(&key.id().to_string()));

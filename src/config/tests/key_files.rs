@@ -73,7 +73,11 @@ fn a_file_that_holds_no_key_is_one_line_with_its_place_and_nothing_of_what_it_ho
     let machine = Machine::with(&[("OPENAI_API_KEY_FILE", "keys")]).secret("keys", &"canary ".repeat(10_000));
     assert!(machine.mistakes()[0].contains("has more than 65536 bytes"), "{:?}", machine.mistakes());
     let machine = machine.secret("keys", "canary\u{7}");
-    assert!(machine.mistakes()[0].starts_with("keys: a key holds characters"), "{:?}", machine.mistakes());
+    assert!(
+        machine.mistakes()[0].starts_with("keys: the key contains characters"),
+        "{:?}",
+        machine.mistakes()
+    );
     assert!(!machine.mistakes().concat().contains("canary"));
 }
 
@@ -106,10 +110,13 @@ fn a_file_that_everybody_can_read_is_worth_a_warning() {
 #[test]
 fn what_is_said_tells_the_file_and_the_keys_id() {
     let machine = Machine::with(&[("OPENAI_API_KEY_FILE", "keys")]).secret("keys", "canary");
-    let (said, mistakes) = said(&machine.overrides);
+    let (values, mistakes) = provenance(&machine.overrides);
     assert!(mistakes.is_empty());
     let of = |key: &str| {
-        said.iter().find(|said| said.key == key).map(|said| (said.value.clone(), said.place.clone()))
+        values
+            .iter()
+            .find(|setting| setting.key == key)
+            .map(|setting| (setting.value.clone(), setting.place.clone()))
     };
     let (file, place) = of("openai.api-key-file").unwrap();
     assert_eq!((file.as_str(), place.as_str()), ("\"keys\"", "environment variable OPENAI_API_KEY_FILE"));

@@ -1,9 +1,9 @@
-//! `docs/configuration.md` lists every key that a file may have.
+//! `docs/configuration.md` lists every key that a file may have. `docs/limits.md` lists those of `[limits]`; it is generated.
 
 use std::fs;
 
-use super::super::schema::{DEFAULTS, Keys, LIMITS, PROFILE, PROVIDER, TOP};
-use super::super::value_type::Kind;
+use super::super::schema::{DEFAULTS, Keys, PROFILE, PROVIDER, TOP};
+use super::super::value_type::KeyType;
 
 /// The part of the reference below this heading.
 fn section<'a>(reference: &'a str, heading: &str) -> &'a str {
@@ -15,17 +15,16 @@ fn section<'a>(reference: &'a str, heading: &str) -> &'a str {
 fn the_reference_lists_exactly_the_keys_that_are_read() {
     let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md")).unwrap();
     let reference = page.split_once("\n## Reference\n").expect("the reference").1;
-    let parts: [(&str, Keys); 5] = [
+    let parts: [(&str, Keys); 4] = [
         ("The gateway", TOP),
         ("All providers: `[defaults]`", DEFAULTS),
         ("A provider: `[NAME]`", PROVIDER),
         ("A profile: `[\"#NAME\"]`", PROFILE),
-        ("Limits: `[limits]`", LIMITS),
     ];
     for (heading, keys) in parts {
         let rows = section(reference, heading).lines().filter(|line| line.starts_with("| `"));
         let mut listed: Vec<&str> = rows.filter_map(|row| row.split('`').nth(1)).collect();
-        let available = keys.iter().filter(|(_, kind)| !matches!(kind, Kind::Later));
+        let available = keys.iter().filter(|(_, kind)| !matches!(kind, KeyType::Later));
         let mut read: Vec<&str> = available.map(|(name, _)| *name).collect();
         listed.sort_unstable();
         read.sort_unstable();

@@ -120,8 +120,8 @@ fn aliases_of_variables_lead_where_the_specification_says() {
         lead(&mine, &[(name, "poe, target-1")]);
     }
     lead(&with(&[("POE_ALIAS_X1", "openai:haiku")]), &[("x1", "openai, gpt-6-luna")]);
-    let unknown = with(&[("POE_ALIAS_X2", "unknownprov:model")]);
-    lead(&unknown, &[("x2", "poe, unknownprov:model"), ("poe:x2", "poe, unknownprov:model")]);
+    let literal = with(&[("POE_ALIAS_X2", "!unknownprov:model")]);
+    lead(&literal, &[("x2", "poe, unknownprov:model"), ("poe:x2", "poe, unknownprov:model")]);
     let upper = with(&[("POE_ALIAS_UP", "OPENAI:gpt-4o")]);
     lead(&upper, &[("up", "openai, gpt-4o"), ("poe:up", "openai, gpt-4o")]);
     lead(&with(&[("POE_ALIAS_SELF", "self")]), &[("self", "poe, self")]);
@@ -195,10 +195,22 @@ fn other_machines_lead_elsewhere() {
     let poe = Machine::with(&[("POE_API_KEY", "k")]);
     lead(
         &routes(&poe),
-        &[("top:haiku", "✗ profile 'top' is inactive: it leads to provider 'zai': set ZAI_API_KEY")],
+        &[
+            ("top:haiku", "✗ provider 'zai' has no key: set ZAI_API_KEY"),
+            ("top:sonnet", "poe, gemini-3-flash"),
+        ],
     );
     let openai = routes(&Machine::with(&[("OPENAI_API_KEY", "k")]));
-    lead(&openai, &[("per-message", "openai, per-message"), ("gpt-4o", "openai, gpt-4o")]);
+    let inactive = "✗ profile 'top' is inactive: it leads to provider 'zai': set ZAI_API_KEY";
+    lead(
+        &openai,
+        &[
+            ("top:haiku", inactive),
+            ("top:sonnet", inactive),
+            ("per-message", "openai, per-message"),
+            ("gpt-4o", "openai, gpt-4o"),
+        ],
+    );
     let cerebras = [("CEREBRAS_API_KEY", "k"), ("ZAI_API_KEY", "k"), ("VDM_DEFAULT_PROVIDER", "cerebras")];
     lead(
         &routes(&Machine::with(&cerebras)),

@@ -132,6 +132,7 @@ fn profile(name: &str, aliases: &[(&str, &str)]) -> Profile {
         fallbacks: Fallbacks::new(),
         aliases: aliases.iter().map(|&(alias, target)| (alias.into(), target.into())).collect(),
         inactive: None,
+        inactive_aliases: BTreeMap::new(),
         timeout: None,
         max_retries: Some(7),
         source: crate::settings::ProfileSource::Package,

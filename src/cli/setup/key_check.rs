@@ -1,4 +1,4 @@
-//! Keys held against their providers: each is asked for its list of models, as the gateway would ask.
+//! Checks keys: requests each provider's list of models, as the gateway does.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use crate::config::{Config, DemoMode};
 use crate::gateway::Gateway;
 use crate::models::{self, Listed, Remembered};
 
-/// What became of a provider's keys.
+/// The result for a provider's keys.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Tried {
+pub(super) struct KeyCheck {
     provider: String,
-    /// What it lists, by the last key.
+    /// The models listed for the last key.
     #[serde(skip)]
     pub(super) models: Vec<String>,
     #[serde(flatten)]
@@ -26,11 +26,16 @@ pub(super) struct Tried {
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 enum Outcome {
-    Works {
+    #[serde(rename = "works")]
+    Accepted {
         models: usize,
     },
-    /// It has no list of models, so that nothing is known about its keys.
-    Untold,
+    /// It answers, but has no list of models, so its keys are not checked.
+    #[serde(rename = "untold")]
+    NoModelList {
+        #[serde(skip)]
+        base_url: String,
+    },
     Refused {
         why: String,
     },
@@ -39,48 +44,52 @@ enum Outcome {
     },
 }
 
-impl Tried {
-    pub(super) fn is_of(&self, provider: &str) -> bool {
+impl KeyCheck {
+    pub(super) fn is_for(&self, provider: &str) -> bool {
         self.provider == provider
     }
 
-    /// Why a provider cannot be used as it is.
+    /// The reason why a provider cannot be used, if any.
     pub(super) fn refusal(&self) -> Option<String> {
         match &self.outcome {
-            Outcome::Works { .. } | Outcome::Untold => None,
+            Outcome::Accepted { .. } | Outcome::NoModelList { .. } => None,
             Outcome::Refused { .. } | Outcome::Unreachable { .. } => Some(self.to_string()),
         }
     }
 }
 
-impl fmt::Display for Tried {
+impl fmt::Display for KeyCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = &self.provider;
         match &self.outcome {
-            Outcome::Works { models } => write!(f, "{name} answers: it has {models} models"),
-            Outcome::Untold => write!(f, "{name} answers, but has no list of models to try a key by"),
+            Outcome::Accepted { models } => write!(f, "{name} answers: it has {models} models"),
+            Outcome::NoModelList { base_url } => write!(
+                f,
+                "{name} answers, but lists no models at {base_url}, so the key is not checked; is the base URL right?"
+            ),
             Outcome::Refused { why } => write!(f, "{name} refuses a key: {why}"),
             Outcome::Unreachable { why } => write!(f, "{name} cannot be asked: {why}"),
         }
     }
 }
 
-/// Tries every key of a provider, each by itself.
-pub(super) fn of(config: &Config, name: &str) -> Tried {
+/// Checks each key of a provider by itself.
+pub(super) fn run(config: &Config, name: &str) -> KeyCheck {
     let provider = config.settings.providers.iter().find(|provider| *provider.name == *name);
     let Some(provider) = provider else {
         let why = "it has no base URL".to_owned();
-        return Tried { provider: name.to_owned(), models: vec![], outcome: Outcome::Unreachable { why } };
+        return KeyCheck { provider: name.to_owned(), models: vec![], outcome: Outcome::Unreachable { why } };
     };
-    let mut tried = Tried { provider: name.to_owned(), models: vec![], outcome: Outcome::Untold };
+    let no_model_list = || Outcome::NoModelList { base_url: provider.base_url.clone() };
+    let mut tried = KeyCheck { provider: name.to_owned(), models: vec![], outcome: no_model_list() };
     for key in &provider.keys {
         let alone = ProviderSettings { keys: vec![key.clone()], max_retries: 0, ..(**provider).clone() };
         let outcome = match actix_rt::System::new().block_on(list(config, alone)) {
             Ok(models) => {
                 tried.models = models;
-                Outcome::Works { models: tried.models.len() }
+                Outcome::Accepted { models: tried.models.len() }
             }
-            Err((404 | 405, _)) => Outcome::Untold,
+            Err((404 | 405, _)) => no_model_list(),
             Err((401 | 403, why)) => Outcome::Refused { why: format!("{} ({why})", key.id()) },
             Err((_, why)) => Outcome::Unreachable { why },
         };
@@ -95,7 +104,7 @@ pub(super) fn of(config: &Config, name: &str) -> Tried {
 async fn list(config: &Config, provider: ProviderSettings) -> Result<Vec<String>, (u16, String)> {
     let ours = |why: String| (500, why);
     let provider = Arc::new(provider);
-    // Without the cache: an old list proves nothing, and the trial leaves nothing behind.
+    // A cached list would prove nothing, and the check must not write one.
     let settings = Settings { providers: vec![provider.clone()], cache: None, ..config.settings.clone() };
     let alone = Config { settings, demo: DemoMode::Off, proxy_api_key: None, ..config.clone() };
     let gateway = Arc::new(Gateway::start(alone).map_err(ours)?);

@@ -1,0 +1,191 @@
+//! Checks the text of a key for what people paste by mistake: quotes, commas, a scheme, a reference, a placeholder. The
+//! same rules hold for every source: variables, `.env`, files, key files and the gateway's own key. No message repeats any
+//! part of the text.
+
+/// What is wrong with a key, and what to write instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// No server accepts such a key.
+    Invalid(&'static str),
+    /// The key is probably not the one that was meant.
+    Suspicious(&'static str),
+}
+
+/// Takes the place of a key: the client's own key is used.
+pub(super) const PASSTHROUGH: &str = "!PASSTHRU";
+
+const UNREADABLE: Finding =
+    Finding::Invalid("the key contains characters that no HTTP header can carry; copy the key again");
+const LIST: Finding = Finding::Invalid(
+    "the keys are written as a list in brackets; write them without brackets, with a blank between two keys",
+);
+const QUOTES: Finding = Finding::Invalid(
+    "the quotes are part of the key here (docker --env-file keeps them, for one); write the key without quotes",
+);
+const SEPARATOR: Finding = Finding::Invalid(
+    "the key contains a comma or semicolon; write one key alone, or several keys with a blank between two",
+);
+const SCHEME: Finding = Finding::Invalid(
+    "the value starts with the name of a header or scheme, such as Bearer; write the key alone",
+);
+const ASSIGNMENT: Finding =
+    Finding::Invalid("the value contains the name of the variable again; write the key alone");
+const REFERENCE: Finding = Finding::Invalid(
+    "the value is a reference to another variable, which nothing replaces here; write the key itself",
+);
+const NO_SUCH_WORD: Finding = Finding::Invalid(
+    "the value is a word that vdm does not know; write !PASSTHRU to use the client's own key, or write a key",
+);
+const GATEWAY_PASSTHROUGH: Finding =
+    Finding::Invalid("!PASSTHRU is for the keys of providers; the gateway needs a key of its own, or none");
+const ANGLES: Finding = Finding::Invalid(
+    "the value is a placeholder in angle brackets; replace it, brackets included, by the key",
+);
+const PLACEHOLDER: Finding =
+    Finding::Suspicious("the value looks like the placeholder of an example; replace it by your key");
+
+/// Whether a word is wrong in one way, and the finding for it.
+type Check = (fn(&str) -> bool, Finding);
+
+/// The first thing that is wrong with one or several keys.
+pub(super) fn inspect(text: &str) -> Option<Finding> {
+    let text = text.trim();
+    if text.starts_with('[') && text.ends_with(']') {
+        return Some(LIST);
+    }
+    text.split_whitespace().find_map(inspect_word)
+}
+
+/// The same for the key that clients of the gateway must show, which is one word.
+pub(super) fn inspect_gateway_key(text: &str) -> Option<Finding> {
+    if text.trim().eq_ignore_ascii_case(PASSTHROUGH) {
+        return Some(GATEWAY_PASSTHROUGH);
+    }
+    inspect(text)
+}
+
+fn inspect_word(word: &str) -> Option<Finding> {
+    if word.chars().any(|letter| matches!(letter, '“' | '”' | '„' | '‘' | '’' | '«' | '»')) {
+        return Some(QUOTES);
+    }
+    if !word.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Some(UNREADABLE);
+    }
+    let checks: [Check; 8] = [
+        (is_quoted, QUOTES),
+        (|word| word.contains([',', ';']), SEPARATOR),
+        (is_scheme, SCHEME),
+        (is_assignment, ASSIGNMENT),
+        (is_reference, REFERENCE),
+        (is_unknown_word, NO_SUCH_WORD),
+        (|word| word.starts_with('<') && word.ends_with('>'), ANGLES),
+        (is_placeholder, PLACEHOLDER),
+    ];
+    checks.into_iter().find(|(is_wrong, _)| is_wrong(word)).map(|(_, finding)| finding)
+}
+
+fn is_quoted(word: &str) -> bool {
+    word.starts_with(['"', '\'', '`']) || word.ends_with(['"', '\'', '`'])
+}
+
+/// `Bearer`, `Authorization:`, `x-api-key:`, alone or joined to the key.
+fn is_scheme(word: &str) -> bool {
+    let lower = word.to_ascii_lowercase();
+    let joined = ["bearer:", "authorization:", "x-api-key:", "api-key:", "bearer=", "bearer%20"];
+    ["bearer", "basic"].contains(&lower.as_str()) || joined.iter().any(|prefix| lower.starts_with(prefix))
+}
+
+/// `OPENAI_API_KEY=…`, also behind `export`.
+fn is_assignment(word: &str) -> bool {
+    let is_name = |name: &str| {
+        name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    let ends = ["_KEY", "_KEYS", "_TOKEN", "_SECRET"];
+    word.split_once('=').is_some_and(|(name, _)| is_name(name) && ends.iter().any(|end| name.ends_with(end)))
+}
+
+/// `$NAME`, `${NAME}`, `%NAME%`, `{{ name }}`, `$(command)`.
+fn is_reference(word: &str) -> bool {
+    let named = |rest: &str| {
+        !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+    };
+    let windows = || word.strip_prefix('%').and_then(|rest| rest.strip_suffix('%'));
+    word.starts_with("${")
+        || word.starts_with("$(")
+        || word.starts_with("{{")
+        || word.strip_prefix('$').is_some_and(named)
+        || windows().is_some_and(named)
+}
+
+/// `!PASSTHROUGH`, `passthru`: near `!PASSTHRU`, or another word with `!`. `!PASSTHRU` and `!OAUTH` are handled before.
+fn is_unknown_word(word: &str) -> bool {
+    let bare = word.to_ascii_lowercase().replace(['-', '_'], "");
+    let near = ["passthru", "passthrough", "passthough", "passtru", "passthroughs"];
+    let known = word.eq_ignore_ascii_case(PASSTHROUGH) || word.eq_ignore_ascii_case("!OAUTH");
+    (word.starts_with('!') && !known) || near.contains(&bare.as_str())
+}
+
+fn is_placeholder(word: &str) -> bool {
+    let lower = word.to_ascii_lowercase();
+    let yours = lower.contains("your") && (lower.contains("key") || lower.contains("token"));
+    let elided = word.ends_with("...") || lower.ends_with("-xxx") || lower.ends_with("xxxx");
+    yours || elided || ["changeme", "change-me", "replace-me", "todo"].contains(&lower.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn real_keys_and_dummy_words_are_accepted() {
+        for key in [
+            "k",
+            "any",
+            "ollama",
+            "sk-proj-Ab_9",
+            "sk-ant-api03-x_y-z==",
+            "AIzaSyB-x",
+            "gsk_x",
+            "id.secret+/=",
+            "user:pass",
+            "a b\tc",
+            "!PASSTHRU",
+            "!passthru",
+            "x=y",
+            "pa$word",
+            "bearerless",
+            "",
+        ] {
+            assert_eq!(inspect(key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn what_is_pasted_by_mistake_is_found_in_every_form() {
+        for (texts, finding) in [
+            (&["\"k\"", "'k'", "`k`", "\"k", "k'", "“k”", "a \"b\"", "\"a b\"", "\"Bearer k\""][..], QUOTES),
+            (&["k1,k2", "k1, k2", "k1;k2", "k,", "a b,c"], SEPARATOR),
+            (
+                &["Bearer k1", "bearer k", "Basic k", "Authorization: Bearer k", "x-api-key: k", "Bearer:k"],
+                SCHEME,
+            ),
+            (&["OPENAI_API_KEY=k", "export OPENAI_API_KEY=k", "HF_TOKEN=k"], ASSIGNMENT),
+            (&["$OPENAI_API_KEY", "${KEY}", "${KEY:-x}", "%KEY%", "{{ key }}", "$(cat"], REFERENCE),
+            (
+                &["!PASSTHROUGH", "!passthrough", "passthrough", "PASSTHRU", "pass-through", "!PASS", "!"],
+                NO_SUCH_WORD,
+            ),
+            (&["<your-key>", "<key>"], ANGLES),
+            (
+                &["your-api-key-here", "sk-your-openai-key", "YOUR_TOKEN", "sk-...", "changeme", "sk-xxxx"],
+                PLACEHOLDER,
+            ),
+            (&["[\"a\", \"b\"]", "[a b]", "[k]"], LIST),
+            (&["schlüssel", "k\u{7}"], UNREADABLE),
+        ] {
+            for text in texts {
+                assert_eq!(inspect(text), Some(finding), "{text}");
+            }
+        }
+    }
+}

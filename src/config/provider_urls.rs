@@ -1,0 +1,138 @@
+//! Which base URL a provider has, and whether the URL alone registers it.
+
+use url::Url;
+
+use super::Origin;
+use super::base_url;
+use super::environment::prefix;
+use super::error::ConfigError;
+use super::layer::LocatedText;
+use super::near_misses;
+use super::providers::Builder;
+
+/// Sent as the key of a server that needs none, as most clients of such servers do.
+const NO_KEY: &str = "no-key-needed";
+
+/// Vendors' keys have at least this length; clients of the gateway use any word.
+const SHORTEST_VENDOR_KEY: usize = 20;
+
+pub(super) enum BaseUrl {
+    Valid(String),
+    Missing,
+    /// Every layer that states one states the gateway's own address; the place of the highest.
+    OwnListener(String),
+    Invalid(ConfigError),
+}
+
+impl<'a> Builder<'a> {
+    /// A provider that needs no key is registered by the base URL that a user has set, never by the built-in one alone.
+    /// Other programs read such a variable, too, so an invalid one is a warning.
+    pub(super) fn without_key(&mut self, name: &str) -> Option<LocatedText<'a>> {
+        if !self.needs_no_key(name) {
+            return None;
+        }
+        let by_user = self.layers.iter().rev().filter(|layer| layer.origin() != Some(Origin::BuiltIn));
+        let LocatedText { text, place } =
+            by_user.filter_map(|layer| self.section(layer, name).text("base-url")).next()?;
+        let why_not = match base_url::parse(text) {
+            Ok(url) if self.listener.is(&url) => "this is the gateway's own address".to_owned(),
+            Ok(_) => return Some(LocatedText { text: NO_KEY, place }),
+            Err(refusal) => refusal,
+        };
+        self.warnings.push(format!("{place}: {why_not}, so {name} cannot be used"));
+        None
+    }
+
+    /// Warns of a variable with a base URL for a provider that has no key.
+    pub(super) fn warn_of_url_without_key(&mut self, name: &str) {
+        let variables = self.layers.iter().rev().filter(|layer| layer.origin() == Some(Origin::Variables));
+        let stated = variables.filter_map(|layer| self.section(layer, name).text("base-url")).next();
+        let Some(LocatedText { text, place }) = stated else { return };
+        let Ok(url) = base_url::parse(text) else { return };
+        if self.listener.is(&url) || self.is_wrapping_gateway(text) || self.needs_no_key(name) {
+            return;
+        }
+        let near = near_misses::provider(name, self.known_to_files());
+        let near =
+            near.map_or_else(String::new, |near| format!(" (or did you mean {}_BASE_URL?)", prefix(near)));
+        let key = format!("{}_API_KEY", prefix(name));
+        self.warnings.push(format!(
+            "{place}: {name} has no key, so its base URL has no effect; set {key}, to any word if the server needs no \
+             key{near}"
+        ));
+    }
+
+    /// Inside a tool that `vdm wrap` runs, the base URLs of vendors lead to the gateway of that tool.
+    fn is_wrapping_gateway(&self, url: &str) -> bool {
+        self.variables
+            .find("VDM_WRAP_URL")
+            .is_some_and(|wrap| url.starts_with(wrap.text.trim_end_matches('/')))
+    }
+
+    /// The providers that files name, the built-in ones included.
+    pub(super) fn known_to_files(&self) -> impl Iterator<Item = &'a str> {
+        let files = self.layers.iter().filter(|layer| layer.origin() != Some(Origin::Variables));
+        files.flat_map(|layer| layer.providers().iter().map(String::as_str))
+    }
+
+    /// Whether base URL and key are those of a client in the same shell (`ANTHROPIC_BASE_URL=http://localhost:8082`,
+    /// `ANTHROPIC_API_KEY=any`): the URL is the gateway itself, and the key is the gateway's or too short for a vendor's. The key would otherwise go to the
+    /// URL of a lower layer.
+    pub(super) fn is_clients(&mut self, name: &str, keys: LocatedText<'a>) -> bool {
+        let of_variables = || self.layers.iter().filter(|layer| layer.origin() == Some(Origin::Variables));
+        let has_key = of_variables().any(|layer| self.section(layer, name).text("api-key").is_some());
+        let url = of_variables().find_map(|layer| self.section(layer, name).text("base-url"));
+        let mut below = self.layers.iter().filter(|layer| layer.origin() != Some(Origin::Variables));
+        let other = below.any(|layer| self.section(layer, name).text("base-url").is_some());
+        let Some(url) = url.filter(|_| has_key && other) else { return false };
+        let own_key = self.merged.root().text("proxy-api-key").map(|key| key.text);
+        let is_placeholder = |key: &str| key.len() < SHORTEST_VENDOR_KEY || Some(key) == own_key;
+        let leads_here = base_url::parse(url.text).is_ok_and(|url| self.listener.is(&url));
+        if !leads_here || !keys.text.split_whitespace().all(is_placeholder) {
+            return false;
+        }
+        let (place, key) = (url.place, format!("{}_API_KEY", prefix(name)));
+        self.warnings.push(format!(
+            "{place}: this is the gateway's own address, and {key} is no vendor's key, so both are ignored as settings of \
+             a client; to use {name}, set {key} to its key"
+        ));
+        true
+    }
+
+    /// The URL of the highest layer that is not the gateway itself.
+    pub(super) fn base_url(&mut self, name: &str) -> BaseUrl {
+        let layers = self.layers.iter().rev();
+        let stated = layers.filter_map(|layer| self.section(layer, name).text("base-url"));
+        let mut own = None;
+        for LocatedText { text, place } in stated {
+            match base_url::parse(text) {
+                Ok(url) if self.listener.is(&url) => own = own.or(Some(place)),
+                Ok(url) => return self.usable(self.with_path(name, &url), own),
+                Err(refusal) => return BaseUrl::Invalid(ConfigError::new(place, refusal)),
+            }
+        }
+        own.map_or(BaseUrl::Missing, |place| BaseUrl::OwnListener(place.to_owned()))
+    }
+
+    /// The provider's URL, whether or not it has a key; an invalid one is reported when the provider is built.
+    pub(super) fn usable_url(&mut self, name: &str) -> Option<String> {
+        match self.base_url(name) {
+            BaseUrl::Valid(url) => Some(url),
+            BaseUrl::Missing | BaseUrl::OwnListener(_) | BaseUrl::Invalid(_) => None,
+        }
+    }
+
+    /// A local server is mostly given as an address alone; its API is under /v1.
+    fn with_path(&self, name: &str, url: &Url) -> String {
+        let url_text = base_url::normalized(url);
+        let local = self.needs_no_key(name);
+        if local && url.path() == "/" { format!("{url_text}/v1") } else { url_text }
+    }
+
+    fn usable(&mut self, url: String, own: Option<&str>) -> BaseUrl {
+        if let Some(place) = own {
+            self.warnings.push(format!("{place}: this is the gateway's own address; using {url} instead"));
+        }
+        BaseUrl::Valid(url)
+    }
+}

@@ -1,0 +1,123 @@
+//! Defaults, profiles and aliases that lead to providers which are missing or misspelt.
+
+use super::*;
+
+const OPENAI: (&str, &str) = ("OPENAI_API_KEY", "k");
+
+/// The only warning.
+fn warning(machine: &Machine) -> String {
+    let warnings = machine.warnings();
+    let [warning] = &warnings[..] else { panic!("{warnings:#?}") };
+    warning.clone()
+}
+
+#[test]
+fn a_default_that_is_inactive_or_misspelt_is_one_warning_with_what_is_used_instead() {
+    for (variables, told) in [
+        (
+            &[OPENAI, ("VDM_DEFAULT_PROVIDER", "top")][..],
+            "environment variable VDM_DEFAULT_PROVIDER: default profile 'top' is inactive (needs AGENTROUTER_API_KEY or \
+             POE_API_KEY or ZAI_API_KEY); using 'openai'",
+        ),
+        (
+            &[OPENAI, ("VDM_DEFAULT_PROVIDER", "#Main")],
+            "environment variable VDM_DEFAULT_PROVIDER: default profile 'main' is inactive (needs AGENTROUTER_API_KEY or \
+             POE_API_KEY or ZAI_API_KEY); using 'openai'",
+        ),
+        (
+            &[OPENAI, ("VDM_DEFAULT_PROVIDER", "Opnai")],
+            "environment variable VDM_DEFAULT_PROVIDER: the default provider \"Opnai\" is not a provider with a key (did \
+             you mean \"openai\"?); using \"openai\" instead",
+        ),
+    ] {
+        assert_eq!(warning(&Machine::with(variables)), told);
+    }
+    let toml = "['#mine'.aliases]\nhaiku = 'zai:haiku'\n[defaults]\ndefault-provider = 'mine'";
+    let machine = Machine::with(&[OPENAI]).toml(toml);
+    assert!(
+        warning(&machine).contains("default profile 'mine' is inactive (needs ZAI_API_KEY); using 'openai'")
+    );
+    let active = Machine::with(&[OPENAI, ("ZAI_API_KEY", "k")]).toml(toml);
+    assert!(
+        active.warnings().is_empty() && active.load().settings.default_profile.as_deref() == Some("mine")
+    );
+}
+
+#[test]
+fn only_the_aliases_of_a_profile_that_need_a_missing_provider_are_inactive() {
+    let toml = "['#work'.aliases]\nhaiku = 'poe:haiku'\nsonnet = 'zai:sonnet'\nopus = '!opnai:x'";
+    let machine = Machine::with(&[("POE_API_KEY", "k")]).toml(toml);
+    assert_eq!(
+        machine.warnings(),
+        [
+            "profile \"work\": its alias \"opus\" is inactive: it leads to provider 'opnai': set OPNAI_API_KEY and restart \
+             (or did you mean 'openai'?)",
+            "profile \"work\": its alias \"sonnet\" is inactive: it leads to provider 'zai': set ZAI_API_KEY and restart",
+        ]
+    );
+    let config = machine.load();
+    let work = config.settings.profiles.iter().find(|profile| *profile.name == *"work").unwrap();
+    assert!(work.inactive.is_none() && work.inactive_aliases.len() == 2, "{work:?}");
+    let routes = Routes::new(&config.settings, Snapshot::new(Lists::new()));
+    assert_eq!(&*routes.resolve("work:haiku").unwrap().model, "gpt-5.4-mini");
+    let error = routes.resolve("work:sonnet").unwrap_err().to_string();
+    assert_eq!(error, "provider 'zai' has no key: set ZAI_API_KEY and restart");
+}
+
+#[test]
+fn an_alias_to_an_unknown_provider_or_to_a_profile_is_an_error() {
+    let profile = "\n['#web'.aliases]\nhaiku = 'poe:haiku'";
+    for (target, told) in [
+        (
+            "nosuch:foo",
+            "\"nosuch:foo\": there is no provider \"nosuch\"; write \"!nosuch:foo\" if this is the name of a model",
+        ),
+        (
+            "Opnai:gpt-4o",
+            "\"Opnai:gpt-4o\": there is no provider \"opnai\"; did you mean \"openai:gpt-4o\"?; write \"!Opnai:gpt-4o\" if \
+             this is the name of a model",
+        ),
+        (
+            "web:haiku",
+            "\"web:haiku\" names the profile \"web\", but an alias leads to a provider; write \"poe:haiku\" instead",
+        ),
+        (
+            "top:opus",
+            "\"top:opus\" names the profile \"top\", but an alias leads to a provider; write \"agentrouter:opus\" instead",
+        ),
+        (
+            "web:x",
+            "\"web:x\" names the profile \"web\", but an alias leads to a provider; write a target such as \
+             \"openai:gpt-6-luna\" instead",
+        ),
+    ] {
+        let machine = Machine::with(&[("POE_API_KEY", "k"), ("POE_ALIAS_X", target)]).toml(profile);
+        assert_eq!(machine.mistakes(), [format!("environment variable POE_ALIAS_X: {told}")]);
+        let toml = format!("[defaults.aliases]\nx = '{target}'{profile}");
+        let machine = Machine::with(&[("POE_API_KEY", "k")]).toml(&toml);
+        assert_eq!(
+            machine.mistakes(),
+            [format!("work/vandamme-config.toml:2:5: [defaults.aliases] x: {told}")]
+        );
+        let other = Machine::with(&[OPENAI, ("POE_ALIAS_X", target)]).toml(profile);
+        assert!(other.mistakes().is_empty(), "poe is not used");
+    }
+    for target in [
+        "openai:gpt-4o",
+        "zai:glm",
+        "!nosuch:foo",
+        "qwen3:8b",
+        "llama:70b",
+        "mistral-small:latest",
+        "z-ai/glm-5.3:thinking",
+        "anthropic.claude-v2:0",
+        "ft:gpt-4o:acme::id",
+        "hf:zai-org/GLM-5",
+        "plain",
+    ] {
+        let machine = Machine::with(&[("POE_API_KEY", "k"), ("POE_ALIAS_X", target)]).toml(profile);
+        assert!(machine.mistakes().is_empty(), "{target}: {:?}", machine.mistakes());
+    }
+    let local = Machine::with(&[("OLLAMA_BASE_URL", "http://h:1"), ("OLLAMA_ALIAS_X", "mymodel:custom")]);
+    assert!(local.mistakes().is_empty(), "models of a local server have colons in their names");
+}
