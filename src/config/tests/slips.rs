@@ -196,6 +196,9 @@ fn a_clients_variables_in_the_same_shell_do_not_make_a_provider() {
                 ("PROXY_API_KEY", "the-key-of-this-gateway"),
                 ("MINE_API_KEY", "k"),
                 ("MINE_BASE_URL", "http://mine/v1"),
+                ("MINE_ALIAS_HAIKU", "m"),
+                ("MINE_ALIAS_SONNET", "m"),
+                ("MINE_ALIAS_OPUS", "m"),
             ]);
             assert_eq!(names(&machine.load()), ["mine"], "{name} {key}");
             assert_eq!(machine.default_provider().as_deref(), Some("mine"));
