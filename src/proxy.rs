@@ -318,7 +318,7 @@ impl Exchange<'_> {
             Answered::Whole { status, headers, body, closing } => {
                 lease.finish(Outcome::Answered);
                 entry.record.status = status;
-                entry.record.usage = closing.usage;
+                entry.record.usage = closing.usage.unwrap_or_default();
                 entry.record.tool_calls = closing.tool_calls;
                 entry.record.end = End::Succeeded;
                 Reply::Whole { status, headers, body }

@@ -18,8 +18,8 @@ impl Fault {
         Self { kind: ErrorKind::Api, status: 502, message: message.into() }
     }
 
-    /// An error that came with status 200: its kind's own status, and 502 where the kind says nothing.
-    pub fn said(kind: ErrorKind, message: String) -> Self {
+    /// An error that came with status 200: the status of its kind, or 502 for `api_error`.
+    pub fn reported(kind: ErrorKind, message: String) -> Self {
         let status = if kind == ErrorKind::Api { 502 } else { kind.status() };
         Self { kind, status, message }
     }

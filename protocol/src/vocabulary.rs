@@ -195,6 +195,20 @@ impl StopReason {
         Self::ALL.into_iter().find(|reason| reason.anthropic() == word)
     }
 
+    /// The reason that agrees with the number of tool calls: `tool_use` exactly if there are calls, unless the reply was cut
+    /// or refused.
+    pub(crate) fn with_calls(self, calls: u32) -> Self {
+        let is_complete = match self {
+            Self::EndTurn | Self::StopSequence | Self::ToolUse | Self::PauseTurn | Self::Compaction => true,
+            Self::MaxTokens | Self::Refusal | Self::ModelContextWindowExceeded => false,
+        };
+        match calls {
+            1.. if is_complete => Self::ToolUse,
+            0 if self == Self::ToolUse => Self::EndTurn,
+            _ => self,
+        }
+    }
+
     /// The `finish_reason` that OpenAI's own API would give.
     pub fn finish_reason(self) -> &'static str {
         match self {

@@ -10,16 +10,24 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use vandamme_protocol::{
     convert::{
-        Bridge as _, Outcome, Step,
-        client::chat::{Birth, Collector, Machine, ReplyContext, Target, request, whole, whole_as_events},
+        ReplyCodec as _, ReplySummary, Step, Transcoder,
+        client::chat::{ChatEncoder, ReplyContext, ReplyIdentity, Target, request},
+        upstream::messages::MessagesDecoder,
     },
     fault::Fault,
     sse::{self, Splitter},
     vocabulary::{ErrorKind, StopReason, Usage},
 };
 
-const BIRTH: Birth = Birth { seed: 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef, created: 1_760_000_000 };
+const IDENTITY: ReplyIdentity =
+    ReplyIdentity { seed: 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef, created: 1_760_000_000 };
 const TARGET: Target<'_> = Target { provider: "p", model: "claude-sonnet-4-5", requested_model: "p:m" };
+
+type ToChat = Transcoder<MessagesDecoder, ChatEncoder>;
+
+fn transcoder(context: ReplyContext) -> ToChat {
+    Transcoder::new(MessagesDecoder::new(), ChatEncoder::new(context, IDENTITY))
+}
 
 fn context(request_fields: Value) -> ReplyContext {
     let mut body = json!({"messages": [{"role": "user", "content": "hi"}]});
@@ -33,11 +41,11 @@ fn curious() -> ReplyContext {
 }
 
 /// Pushes all data and finishes.
-fn stream(context: ReplyContext, data: &[String]) -> (Vec<u8>, Outcome) {
-    let mut machine = Machine::new(context, BIRTH);
+fn stream(context: ReplyContext, data: &[String]) -> (Vec<u8>, ReplySummary) {
+    let mut machine = transcoder(context);
     let mut out = BytesMut::new();
     for data in data {
-        match machine.push(data.as_bytes(), &mut out) {
+        match machine.push_data(data.as_bytes(), &mut out) {
             Step::More => {}
             Step::End => break,
             Step::Fault(fault) => {
@@ -133,7 +141,12 @@ fn text_goes_out_as_it_came() {
     let usage = Usage { input: 11, output: 9, cache_read: 7, cache_creation: 3 };
     assert_eq!(
         outcome,
-        Outcome { stop_reason: Some(StopReason::EndTurn), usage: Some(usage), tool_calls: 0, fault: None }
+        ReplySummary {
+            stop_reason: Some(StopReason::EndTurn),
+            usage: Some(usage),
+            tool_calls: 0,
+            fault: None
+        }
     );
     assert!(
         String::from_utf8(wire).unwrap().contains(r#""content":"h\u00e9 \"x\"\n""#),
@@ -317,9 +330,9 @@ fn pings_and_another_apis_last_word_mean_nothing() {
         data.insert(at, "[]".to_owned());
     }
     assert_eq!(complete(&data).text, "x");
-    let mut machine = Machine::new(curious(), BIRTH);
+    let mut machine = transcoder(curious());
     let mut out = BytesMut::new();
-    assert_eq!(machine.push(br#"{"type": "ping"}"#, &mut out), Step::More);
+    assert_eq!(machine.push_data(br#"{"type": "ping"}"#, &mut out), Step::More);
     assert!(out.is_empty() && !machine.started() && !machine.finishing());
 }
 
@@ -343,9 +356,11 @@ fn errors_inside_a_stream_keep_their_kind_and_write_nothing_by_themselves() {
         ("{nonsense", ErrorKind::Api, 502),
         ("\u{fffd}", ErrorKind::Api, 502),
     ] {
-        let mut machine = Machine::new(curious(), BIRTH);
+        let mut machine = transcoder(curious());
         let mut out = BytesMut::new();
-        let Step::Fault(fault) = machine.push(data.as_bytes(), &mut out) else { panic!("{data} is a fault") };
+        let Step::Fault(fault) = machine.push_data(data.as_bytes(), &mut out) else {
+            panic!("{data} is a fault")
+        };
         assert_eq!((fault.kind, fault.status), (kind, status), "{data}");
         assert!(out.is_empty() && !machine.started());
         assert_eq!(machine.finish(&mut out).fault, Some(fault), "finish after a fault is no happy end");
@@ -380,7 +395,7 @@ fn a_client_from_before_there_were_tools_gets_a_function_call() {
 
     let upstream = json!({"type": "message", "content": [{"type": "tool_use", "id": "x", "name": "f", "input": {"a": 1}}],
         "stop_reason": "tool_use"});
-    let whole = whole(upstream.to_string().as_bytes(), context(functions.clone()), BIRTH).unwrap();
+    let whole = transcoder(context(functions.clone())).whole(upstream.to_string().as_bytes()).unwrap();
     let choice = serde_json::from_slice::<Value>(&whole.body).unwrap()["choices"][0].clone();
     let call = json!({"name": "f", "arguments": "{\"a\":1}"});
     assert_eq!(
@@ -443,7 +458,7 @@ fn a_custom_call_of_a_whole_reply_is_one_too() {
         {"type": "tool_use", "id": "c", "name": "pätch", "input": {"text": 1}},
         {"type": "tool_use", "id": "d", "name": "pätch", "input": {}}]});
     let body = upstream.to_string();
-    let whole = whole(body.as_bytes(), with_custom_tool(), BIRTH).unwrap();
+    let whole = transcoder(with_custom_tool()).whole(body.as_bytes()).unwrap();
     let completion: Value = serde_json::from_slice(&whole.body).unwrap();
     let custom = |id: &str, input: &str| json!({"id": id, "type": "custom", "custom": {"name": "pätch", "input": input}});
     assert_eq!(
@@ -456,7 +471,7 @@ fn a_custom_call_of_a_whole_reply_is_one_too() {
         ])
     );
     let mut out = BytesMut::new();
-    whole_as_events(body.as_bytes(), with_custom_tool(), BIRTH, &mut out).unwrap();
+    transcoder(with_custom_tool()).whole_as_stream(body.as_bytes(), &mut out).unwrap();
     let told = grammar::check(&out);
     assert_eq!(told.custom, [true, false, true, true]);
     let inputs: Vec<&str> = told.calls.iter().map(|call| call[2].as_str()).collect();
@@ -510,7 +525,7 @@ fn the_sources_of_a_text_are_told_behind_it() {
     let upstream = json!({"type": "message", "stop_reason": "end_turn", "content": [
         {"type": "text", "text": "See: ", "citations": null},
         {"type": "text", "text": "é\nbc", "citations": [cited(json!("https://a.example/x"))["citation"], cited(json!(7))["citation"], 3]}]});
-    let whole = whole(upstream.to_string().as_bytes(), curious(), BIRTH).unwrap();
+    let whole = transcoder(curious()).whole(upstream.to_string().as_bytes()).unwrap();
     let message = serde_json::from_slice::<Value>(&whole.body).unwrap()["choices"][0]["message"].clone();
     assert_eq!(
         message["annotations"],
@@ -530,7 +545,7 @@ fn a_whole_reply_is_one_completion() {
         "stop_reason": "tool_use", "stop_sequence": null,
         "usage": {"input_tokens": 3, "output_tokens": 4, "cache_read_input_tokens": 2}})
     .to_string();
-    let whole = whole(upstream.as_bytes(), curious(), BIRTH).unwrap();
+    let whole = transcoder(curious()).whole(upstream.as_bytes()).unwrap();
     let function = |name: &str, arguments: &str| json!({"name": name, "arguments": arguments});
     assert_eq!(
         serde_json::from_slice::<Value>(&whole.body).unwrap(),
@@ -543,17 +558,17 @@ fn a_whole_reply_is_one_completion() {
             "usage": {"prompt_tokens": 5, "completion_tokens": 4, "total_tokens": 9,
                 "prompt_tokens_details": {"cached_tokens": 2, "cache_write_tokens": 0}}})
     );
-    assert_eq!((whole.outcome.tool_calls, whole.outcome.stop_reason), (2, Some(StopReason::ToolUse)));
+    assert_eq!((whole.summary.tool_calls, whole.summary.stop_reason), (2, Some(StopReason::ToolUse)));
 }
 
 #[test]
 fn a_whole_reply_without_text_has_none_and_without_usage_counts_nothing() {
     let upstream = br#"{"type":"message","content":[],"stop_reason":"end_turn"}"#;
-    let whole = whole(upstream, curious(), BIRTH).unwrap();
+    let whole = transcoder(curious()).whole(upstream).unwrap();
     let completion: Value = serde_json::from_slice(&whole.body).unwrap();
     let message = &completion["choices"][0]["message"];
     assert_eq!(message, &json!({"role": "assistant", "content": null, "refusal": null}));
-    assert_eq!((&completion["usage"]["total_tokens"], whole.outcome.usage), (&json!(0), None));
+    assert_eq!((&completion["usage"]["total_tokens"], whole.summary.usage), (&json!(0), None));
 }
 
 #[test]
@@ -568,10 +583,12 @@ fn bad_whole_replies_are_faults() {
         (r#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#, 529),
         (r#"{"error":{"message":"slow","code":429}}"#, 429),
     ] {
-        let fault: Fault = whole(upstream.as_bytes(), curious(), BIRTH).unwrap_err();
+        let fault: Fault = transcoder(curious()).whole(upstream.as_bytes()).unwrap_err();
         assert_eq!(fault.status, status, "{upstream}");
         let mut out = BytesMut::new();
-        assert!(whole_as_events(upstream.as_bytes(), curious(), BIRTH, &mut out).is_err() && out.is_empty());
+        assert!(
+            transcoder(curious()).whole_as_stream(upstream.as_bytes(), &mut out).is_err() && out.is_empty()
+        );
     }
 }
 
@@ -662,7 +679,7 @@ fn play(pieces: &[Piece]) -> Upstream {
 }
 
 /// The stream's wire, whatever slices its own wire comes in.
-fn through(context: ReplyContext, slices: &[&[u8]]) -> (Vec<u8>, Outcome) {
+fn through(context: ReplyContext, slices: &[&[u8]]) -> (Vec<u8>, ReplySummary) {
     let mut splitter = Splitter::new(1 << 20);
     let mut data = Vec::new();
     for slice in slices {
@@ -714,7 +731,7 @@ proptest! {
         prop_assert_eq!(outcome.tool_calls as usize, upstream.calls.len());
         prop_assert_eq!(&reply.usage.as_ref().unwrap()["prompt_tokens"], &json!(21));
 
-        let mut collector = Collector::new(curious(), BIRTH);
+        let mut collector = transcoder(curious()).collector();
         for data in &upstream.data {
             collector.push(data.as_bytes());
         }
@@ -731,14 +748,14 @@ proptest! {
         prop_assert_eq!(&calls, &upstream.calls);
         prop_assert_eq!(choice["finish_reason"].as_str(), reply.finish_reason.as_deref());
         prop_assert_eq!(&completion["usage"], &reply.usage.unwrap());
-        prop_assert_eq!(&collected.outcome, &outcome);
+        prop_assert_eq!(&collected.summary, &outcome);
 
         if let Some(message) = upstream.message {
             let message = message.to_string();
-            let whole = whole(message.as_bytes(), curious(), BIRTH).unwrap();
+            let whole = transcoder(curious()).whole(message.as_bytes()).unwrap();
             prop_assert_eq!(&whole, &collected, "a whole upstream reply comes to the same");
             let mut out = BytesMut::new();
-            prop_assert_eq!(whole_as_events(message.as_bytes(), curious(), BIRTH, &mut out).unwrap(), outcome);
+            prop_assert_eq!(transcoder(curious()).whole_as_stream(message.as_bytes(), &mut out).unwrap(), outcome);
             let reply = grammar::check(&out);
             prop_assert_eq!(reply.text, upstream.text);
             prop_assert_eq!(reply.calls, upstream.calls);
@@ -753,10 +770,10 @@ proptest! {
             prop_assert!(reply.error.is_some() && reply.finish_reason.is_none());
             prop_assert!(outcome.fault.is_some() && outcome.stop_reason.is_none());
 
-            let mut machine = Machine::new(curious(), BIRTH);
+            let mut machine = transcoder(curious());
             let mut out = BytesMut::new();
             for data in &upstream.data[..end] {
-                machine.push(data.as_bytes(), &mut out);
+                machine.push_data(data.as_bytes(), &mut out);
             }
             let fault = Fault { kind: ErrorKind::Timeout, status: 504, message: "too slow".into() };
             machine.fail(fault, &mut out);
@@ -771,9 +788,9 @@ proptest! {
         grammar::data(&wire);
         for data in &data {
             let mut out = BytesMut::new();
-            if whole_as_events(data.as_bytes(), curious(), BIRTH, &mut out).is_ok() {
+            if transcoder(curious()).whole_as_stream(data.as_bytes(), &mut out).is_ok() {
                 grammar::data(&out);
-                let whole = whole(data.as_bytes(), curious(), BIRTH).unwrap();
+                let whole = transcoder(curious()).whole(data.as_bytes()).unwrap();
                 prop_assert!(serde_json::from_slice::<Value>(&whole.body).is_ok());
             }
         }
@@ -782,9 +799,9 @@ proptest! {
     #[test]
     fn random_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = request(&bytes, &TARGET);
-        let _ = whole(&bytes, curious(), BIRTH);
+        let _ = transcoder(curious()).whole(&bytes);
         let mut out = BytesMut::new();
-        Machine::new(curious(), BIRTH).push(&bytes, &mut out);
+        transcoder(curious()).push_data(&bytes, &mut out);
     }
 }
 

@@ -10,10 +10,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use vandamme_protocol::{
     convert::{
-        Bridge as _, Outcome, Step,
-        upstream::chat::{
-            Collector, Dialect, Machine, PLAIN, Replay, ReplyContext, Target, request, whole, whole_as_events,
-        },
+        ReplyCodec as _, ReplySummary, Step, Transcoder,
+        client::messages::MessagesEncoder,
+        upstream::chat::{ChatDecoder, Dialect, PLAIN, Replay, ReplyContext, Target, request},
     },
     fault::Fault,
     vocabulary::{ErrorKind, StopReason, Usage},
@@ -22,6 +21,12 @@ use vandamme_protocol::{
 const SEED: u128 = 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef;
 const TARGET: Target<'_> =
     Target { provider: "p", model: "up/m", requested_model: "p:m", dialect: &PLAIN, session: None };
+
+type ToMessages = Transcoder<ChatDecoder, MessagesEncoder>;
+
+fn transcoder(context: ReplyContext) -> ToMessages {
+    Transcoder::new(ChatDecoder::new(context, SEED), MessagesEncoder::new())
+}
 
 fn context(request_fields: Value) -> ReplyContext {
     let mut body = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
@@ -34,11 +39,11 @@ fn thinking() -> ReplyContext {
 }
 
 /// Pushes all data and finishes.
-fn stream(context: ReplyContext, data: &[String]) -> (Vec<u8>, Outcome) {
-    let mut machine = Machine::new(context, SEED);
+fn stream(context: ReplyContext, data: &[String]) -> (Vec<u8>, ReplySummary) {
+    let mut machine = transcoder(context);
     let mut out = BytesMut::new();
     for data in data {
-        match machine.push(data.as_bytes(), &mut out) {
+        match machine.push_data(data.as_bytes(), &mut out) {
             Step::More => {}
             Step::End => break,
             Step::Fault(fault) => {
@@ -94,7 +99,12 @@ fn text_goes_out_as_it_came() {
     let usage = Usage { input: 6, output: 3, cache_read: 4, cache_creation: 0 };
     assert_eq!(
         outcome,
-        Outcome { stop_reason: Some(StopReason::EndTurn), usage: Some(usage), tool_calls: 0, fault: None }
+        ReplySummary {
+            stop_reason: Some(StopReason::EndTurn),
+            usage: Some(usage),
+            tool_calls: 0,
+            fault: None
+        }
     );
     assert_eq!(reply.message["usage"]["cache_read_input_tokens"], 4);
     assert!(
@@ -263,7 +273,7 @@ fn parallel_calls_that_begin_the_same_and_are_as_long_all_go_out() {
         ] {
             data.extend([finish("tool_calls"), done()]);
             assert_eq!(all_inputs(&data), inputs_wanted, "{shape}");
-            let mut collector = Collector::new(thinking(), SEED);
+            let mut collector = transcoder(thinking()).collector();
             data.iter().for_each(|data| drop(collector.push(data.as_bytes())));
             let whole: Value = serde_json::from_slice(&collector.finish().unwrap().body).unwrap();
             assert_eq!(whole["content"].as_array().unwrap().len(), 3, "{shape}");
@@ -303,10 +313,10 @@ fn behind_a_cut_only_the_usage_counts() {
         "tool_calls": [{"index": 0, "id": "a", "function": {"name": "LATER", "arguments": "{}"}}]}));
     let data =
         [text_delta("no</block>"), later.clone(), finish("tool_calls"), counts(), "{\"no JSON".to_owned()];
-    let mut machine = Machine::new(to_be_cut(), SEED);
+    let mut machine = transcoder(to_be_cut());
     let mut out = BytesMut::new();
     for (at, data) in data[..4].iter().enumerate() {
-        let step = machine.push(data.as_bytes(), &mut out);
+        let step = machine.push_data(data.as_bytes(), &mut out);
         assert_eq!(step, if at == 3 { Step::End } else { Step::More }, "{data}");
         assert!(machine.finishing());
     }
@@ -325,31 +335,31 @@ fn behind_a_cut_only_the_usage_counts() {
         assert_eq!((outcome.fault, outcome.stop_reason), (None, Some(StopReason::StopSequence)), "{broken}");
         grammar::check(&wire);
     }
-    let mut machine = Machine::new(to_be_cut(), SEED);
-    machine.push(data[0].as_bytes(), &mut out);
+    let mut machine = transcoder(to_be_cut());
+    machine.push_data(data[0].as_bytes(), &mut out);
     assert_eq!(machine.fail(Fault::cut(), &mut out).fault, None);
 }
 
 #[test]
 fn an_upstream_that_never_tells_its_usage_is_not_read_forever() {
     for (size, most) in [(1, 4097), (1 << 14, 65)] {
-        let mut machine = Machine::new(to_be_cut(), SEED);
+        let mut machine = transcoder(to_be_cut());
         let mut out = BytesMut::new();
-        assert_eq!(machine.push(text_delta("a</block>").as_bytes(), &mut out), Step::More);
+        assert_eq!(machine.push_data(text_delta("a</block>").as_bytes(), &mut out), Step::More);
         let before = out.len();
         let later = text_delta(&"x".repeat(size));
-        let read = (1..=most).find(|_| machine.push(later.as_bytes(), &mut out) == Step::End).unwrap();
+        let read = (1..=most).find(|_| machine.push_data(later.as_bytes(), &mut out) == Step::End).unwrap();
         assert!(read + 4 > most, "{read}");
         assert_eq!(out.len(), before);
         assert_eq!(machine.finish(&mut out).stop_reason, Some(StopReason::StopSequence));
     }
     // One that has told it is left at once; zeros tell nothing.
     for (count, step) in [(0, Step::More), (5, Step::End)] {
-        let mut machine = Machine::new(to_be_cut(), SEED);
+        let mut machine = transcoder(to_be_cut());
         let usage =
             json!({"choices": [], "usage": {"prompt_tokens": count, "completion_tokens": 0}}).to_string();
-        machine.push(usage.as_bytes(), &mut BytesMut::new());
-        assert_eq!(machine.push(text_delta("a</block>").as_bytes(), &mut BytesMut::new()), step);
+        machine.push_data(usage.as_bytes(), &mut BytesMut::new());
+        assert_eq!(machine.push_data(text_delta("a</block>").as_bytes(), &mut BytesMut::new()), step);
     }
 }
 
@@ -464,9 +474,11 @@ fn errors_inside_a_stream_keep_their_kind_and_write_nothing_by_themselves() {
         ("{nonsense", ErrorKind::Api),
         ("\u{fffd}", ErrorKind::Api),
     ] {
-        let mut machine = Machine::new(thinking(), SEED);
+        let mut machine = transcoder(thinking());
         let mut out = BytesMut::new();
-        let Step::Fault(fault) = machine.push(data.as_bytes(), &mut out) else { panic!("{data} is a fault") };
+        let Step::Fault(fault) = machine.push_data(data.as_bytes(), &mut out) else {
+            panic!("{data} is a fault")
+        };
         assert_eq!(fault.kind, kind, "{data}");
         assert!(out.is_empty() && !machine.started());
         assert_eq!(machine.finish(&mut out).fault, Some(fault), "finish after a fault is no happy end");
@@ -483,7 +495,7 @@ fn a_whole_reply_is_one_message() {
             {"function": {"name": "f", "arguments": "{\"cut"}}]}}],
         "usage": {"prompt_tokens": 3, "completion_tokens": 4}})
     .to_string();
-    let whole = whole(upstream.as_bytes(), thinking(), SEED).unwrap();
+    let whole = transcoder(thinking()).whole(upstream.as_bytes()).unwrap();
     let message: Value = serde_json::from_slice(&whole.body).unwrap();
     let made_up = message["content"][4]["id"].as_str().unwrap().to_owned();
     assert!(made_up.strip_prefix("toolu_").is_some_and(|hex| hex.len() == 24));
@@ -500,7 +512,7 @@ fn a_whole_reply_is_one_message() {
             "usage": {"input_tokens": 3, "output_tokens": 4, "cache_creation_input_tokens": 0,
                 "cache_read_input_tokens": 0}})
     );
-    assert_eq!(whole.outcome.tool_calls, 3);
+    assert_eq!(whole.summary.tool_calls, 3);
 }
 
 #[test]
@@ -514,7 +526,7 @@ fn the_choices_of_one_answer_are_one_message_and_other_answers_are_ignored() {
         };
         let body = json!({"choices": choices("message")}).to_string();
         let reply: Value =
-            serde_json::from_slice(&whole(body.as_bytes(), thinking(), SEED).unwrap().body).unwrap();
+            serde_json::from_slice(&transcoder(thinking()).whole(body.as_bytes()).unwrap().body).unwrap();
         let split = choices("delta")
             .iter()
             .map(|choice| json!({"choices": [choice]}).to_string())
@@ -579,10 +591,12 @@ fn bad_whole_replies_are_faults() {
         (r#"{"error":{"message":"slow","code":429}}"#, 429),
         (r#"{"code":503,"msg":"busy"}"#, 503),
     ] {
-        let fault: Fault = whole(upstream.as_bytes(), thinking(), SEED).unwrap_err();
+        let fault: Fault = transcoder(thinking()).whole(upstream.as_bytes()).unwrap_err();
         assert_eq!(fault.status, status, "{upstream}");
         let mut out = BytesMut::new();
-        assert!(whole_as_events(upstream.as_bytes(), thinking(), SEED, &mut out).is_err() && out.is_empty());
+        assert!(
+            transcoder(thinking()).whole_as_stream(upstream.as_bytes(), &mut out).is_err() && out.is_empty()
+        );
     }
 }
 
@@ -750,7 +764,7 @@ proptest! {
         let usage = outcome.usage.map(|usage| usage.input + usage.cache_read + usage.cache_creation);
         prop_assert_eq!(usage, upstream.prompt);
 
-        let mut collector = Collector::new(thinking(), SEED);
+        let mut collector = transcoder(thinking()).collector();
         for data in &data {
             collector.push(data.as_bytes());
         }
@@ -762,7 +776,7 @@ proptest! {
             }
         }
         prop_assert_eq!(serde_json::from_slice::<Value>(&whole.body).unwrap(), expected);
-        prop_assert_eq!(whole.outcome, outcome);
+        prop_assert_eq!(whole.summary, outcome);
     }
 
     #[test]
@@ -773,10 +787,10 @@ proptest! {
             prop_assert!(reply.error.is_some() && !reply.has_stopped);
             prop_assert!(outcome.fault.is_some() && outcome.stop_reason.is_none());
 
-            let mut machine = Machine::new(thinking(), SEED);
+            let mut machine = transcoder(thinking());
             let mut out = BytesMut::new();
             for data in &upstream.data[..end] {
-                machine.push(data.as_bytes(), &mut out);
+                machine.push_data(data.as_bytes(), &mut out);
             }
             let fault = Fault { kind: ErrorKind::Timeout, status: 504, message: "too slow".into() };
             machine.fail(fault, &mut out);
@@ -791,9 +805,9 @@ proptest! {
         grammar::check(&wire);
         for data in &data {
             let mut out = BytesMut::new();
-            if whole_as_events(data.as_bytes(), thinking(), SEED, &mut out).is_ok() {
+            if transcoder(thinking()).whole_as_stream(data.as_bytes(), &mut out).is_ok() {
                 grammar::check(&out);
-                let whole = whole(data.as_bytes(), thinking(), SEED).unwrap();
+                let whole = transcoder(thinking()).whole(data.as_bytes()).unwrap();
                 prop_assert!(serde_json::from_slice::<Value>(&whole.body).is_ok());
             }
         }
@@ -802,10 +816,10 @@ proptest! {
     #[test]
     fn random_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = request(&bytes, &TARGET);
-        let _ = whole(&bytes, thinking(), SEED);
+        let _ = transcoder(thinking()).whole(&bytes);
         let _ = vandamme_protocol::openai::error::read(400, &bytes);
         let mut out = BytesMut::new();
-        Machine::new(thinking(), SEED).push(&bytes, &mut out);
+        transcoder(thinking()).push_data(&bytes, &mut out);
     }
 }
 
@@ -863,7 +877,7 @@ fn reply_of(fields: &Value, target: &Target<'_>, chunks: &[Value]) -> Vec<Value>
     let mut body = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "stream": true});
     body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     let context = request(body.to_string().as_bytes(), target).unwrap().reply;
-    let mut collector = Collector::new(context, SEED);
+    let mut collector = transcoder(context).collector();
     for chunk in chunks {
         assert_eq!(collector.push(json!({"choices": [chunk]}).to_string().as_bytes()), Step::More);
     }

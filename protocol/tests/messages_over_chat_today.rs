@@ -12,15 +12,21 @@ use bytes::BytesMut;
 use order::check_order;
 use serde_json::{Value, json};
 use vandamme_protocol::convert::{
-    Bridge as _, Step, client,
+    ReplyCodec as _, Step, Transcoder, client,
+    client::messages::MessagesEncoder,
     upstream::chat::{
-        ChatRequest, Collector, Dialect, Machine, PLAIN, Reasoning, Replay, ReplyContext, Target, request,
-        whole, whole_as_events,
+        ChatDecoder, ChatRequest, Dialect, PLAIN, Reasoning, Replay, ReplyContext, Target, request,
     },
 };
 
 const TARGET: Target<'_> =
     Target { provider: "p", model: "up/m", requested_model: "p:m", dialect: &PLAIN, session: None };
+
+type ToMessages = Transcoder<ChatDecoder, MessagesEncoder>;
+
+fn transcoder(context: ReplyContext) -> ToMessages {
+    Transcoder::new(ChatDecoder::new(context, 7), MessagesEncoder::new())
+}
 
 fn body(fields: Value) -> String {
     let mut body =
@@ -366,12 +372,12 @@ fn chunk(delta: Value) -> String {
 
 /// The message of a stream, and how many of its chunks were taken.
 fn streamed(context: ReplyContext, chunks: &[String]) -> (Value, usize) {
-    let mut machine = Machine::new(context, 7);
+    let mut machine = transcoder(context);
     let mut out = BytesMut::new();
     let mut taken = 0;
     for chunk in chunks {
         taken += 1;
-        match machine.push(chunk.as_bytes(), &mut out) {
+        match machine.push_data(chunk.as_bytes(), &mut out) {
             Step::More => {}
             Step::End => break,
             Step::Fault(fault) => panic!("{fault:?}"),
@@ -387,11 +393,12 @@ fn in_every_form(context: &ReplyContext, message: Value, finish: &str) -> [Value
         "usage": {"prompt_tokens": 5, "completion_tokens": 3}})
     .to_string();
     let wholly: Value =
-        serde_json::from_slice(&whole(completion.as_bytes(), context.clone(), 7).unwrap().body).unwrap();
+        serde_json::from_slice(&transcoder(context.clone()).whole(completion.as_bytes()).unwrap().body)
+            .unwrap();
     let mut events = BytesMut::new();
-    whole_as_events(completion.as_bytes(), context.clone(), 7, &mut events).unwrap();
+    transcoder(context.clone()).whole_as_stream(completion.as_bytes(), &mut events).unwrap();
     let as_events = grammar::check(&events).message;
-    let mut collector = Collector::new(context.clone(), 7);
+    let mut collector = transcoder(context.clone()).collector();
     let chunks = [
         chunk(message),
         json!({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]}).to_string(),
@@ -498,11 +505,12 @@ fn who_asks_for_a_judgement_hears_that_there_is_none() {
     }
     let completion = done.replace("delta", "message");
     let wholly: Value =
-        serde_json::from_slice(&whole(completion.as_bytes(), asked.reply.clone(), 7).unwrap().body).unwrap();
+        serde_json::from_slice(&transcoder(asked.reply.clone()).whole(completion.as_bytes()).unwrap().body)
+            .unwrap();
     assert_eq!(wholly["safeguard_results"], expected);
-    let mut machine = Machine::new(asked.reply, 7);
+    let mut machine = transcoder(asked.reply);
     let mut out = BytesMut::new();
-    machine.push(done.as_bytes(), &mut out);
+    machine.push_data(done.as_bytes(), &mut out);
     machine.finish(&mut out);
     let events = grammar::events(&out);
     let with: Vec<_> =
@@ -519,7 +527,7 @@ fn who_asks_for_a_judgement_hears_that_there_is_none() {
         json!("dangerous_tool_use"),
     ] {
         let context = reply(&TARGET, json!({"safeguards": other}));
-        let body = whole(completion.as_bytes(), context, 7).unwrap().body;
+        let body = transcoder(context).whole(completion.as_bytes()).unwrap().body;
         assert!(!String::from_utf8(body).unwrap().contains("safeguard_results"), "{other}");
     }
 }

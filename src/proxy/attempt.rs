@@ -10,7 +10,7 @@ use actix_web::rt::time::sleep;
 use awc::ClientResponse;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use vandamme_actors::converter::{Audience, Batch, Closing, Flow, Machine, Opened, Progress, UpstreamBody};
+use vandamme_actors::converter::{Batch, Flow, Opened, Progress, ReplyHooks, UpstreamBody};
 use vandamme_actors::excerpt;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::provider::{Alternatives, Lease};
@@ -19,7 +19,8 @@ use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::Api;
 use vandamme_actors::upstream::{self, Borrow, Request};
 use vandamme_protocol::compat;
-use vandamme_protocol::convert::passthrough::{ChatTap, Tap};
+use vandamme_protocol::convert::passthrough::{ChatTap, MessagesTap};
+use vandamme_protocol::convert::{ReplyCodec, ReplySummary};
 use vandamme_protocol::fault::Fault;
 use vandamme_protocol::request::{self, Pieces, Streaming};
 use vandamme_protocol::{anthropic, openai};
@@ -53,7 +54,7 @@ const LISTING_TIME: Duration = Duration::from_secs(30);
 /// A reply that is safe to hand on.
 pub(super) enum Answered {
     Opened { headers: HeaderMap, opened: Box<Opened> },
-    Whole { status: u16, headers: HeaderMap, body: Bytes, closing: Closing },
+    Whole { status: u16, headers: HeaderMap, body: Bytes, closing: ReplySummary },
 }
 
 impl Exchange<'_> {
@@ -176,7 +177,7 @@ impl Exchange<'_> {
         &self,
         lease: &Lease,
         response: ClientResponse,
-        (way, audience): (Way, Option<Audience>),
+        (way, audience): (Way, Option<ReplyHooks>),
     ) -> Result<Answered, CallFailure> {
         let mut headers = passed_back(response.headers(), &self.secrets(lease));
         if lease.provider.demo {
@@ -189,7 +190,7 @@ impl Exchange<'_> {
                     status: 204,
                     headers,
                     body: Bytes::new(),
-                    closing: Closing::default(),
+                    closing: ReplySummary::default(),
                 }),
                 Way::Bridge(_) => {
                     let message = "the upstream answered with status 204 (no content) instead of a reply";
@@ -224,7 +225,7 @@ impl Exchange<'_> {
         lease: &Lease,
         reply: Reply,
         mut headers: HeaderMap,
-        (way, audience): (Way, Option<Audience>),
+        (way, audience): (Way, Option<ReplyHooks>),
     ) -> Result<Answered, CallFailure> {
         let Reply { label, first: mut rest, rest: mut upstream, integrity, .. } = reply;
         let own = HeaderValue::from_static(EVENTS);
@@ -232,18 +233,18 @@ impl Exchange<'_> {
         let passed = label.filter(|value| !secrets.found_in_header(value.as_bytes()));
         let passed = passed.filter(|_| !matches!(way, Way::Bridge(_)));
         headers.insert(header::CONTENT_TYPE, passed.unwrap_or(own));
-        let machine = match way {
-            Way::Messages => Machine::Passthrough(Tap::new()),
-            Way::Chat(asked) => Machine::ChatPassthrough(ChatTap::new(asked)),
-            Way::Bridge(back) => Machine::Bridge(back.bridge()),
+        let codec: Box<dyn ReplyCodec> = match way {
+            Way::Messages => Box::new(MessagesTap::new()),
+            Way::Chat(asked) => Box::new(ChatTap::new(asked)),
+            Way::Bridge(back) => back.codec(),
         };
         let (event, kept) = {
             let terms = self.gateway.terms();
             (terms.settings.limits.event, terms.settings.limits.before_first_event)
         };
         let redacted = self.redacted(&secrets).cloned();
-        let flow = Flow::new(machine, self.question.api, event, secrets);
-        let mut flow = flow.before(audience).with_integrity(integrity).without(redacted);
+        let flow = Flow::new(codec, self.question.api, event, secrets);
+        let mut flow = flow.with_hooks(audience).with_integrity(integrity).with_redaction(redacted);
         let mut first = Batch::default();
         let mut ended = false;
         while !ended && (!flow.started() || !rest.is_empty()) {

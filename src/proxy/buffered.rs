@@ -3,14 +3,13 @@
 
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use bytes::{Bytes, BytesMut};
-use vandamme_actors::converter::{Audience, Closing};
+use vandamme_actors::converter::ReplyHooks;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::Api;
-use vandamme_protocol::convert::passthrough;
+use vandamme_protocol::convert::{ReplySummary, passthrough};
 use vandamme_protocol::fault::Fault;
 use vandamme_protocol::request::{Streaming, UsageAsked};
-use vandamme_protocol::vocabulary::{ErrorKind, Usage};
 
 use super::attempt::{Answered, EVENTS};
 use super::classify::CallFailure;
@@ -31,7 +30,7 @@ impl Exchange<'_> {
     pub(super) async fn collect(
         &self,
         lease: &Lease,
-        (reply, audience): (Reply, Option<Audience>),
+        (reply, audience): (Reply, Option<ReplyHooks>),
         mut headers: HeaderMap,
     ) -> Result<Answered, CallFailure> {
         let stream = self.read_whole(reply).await?;
@@ -53,7 +52,7 @@ impl Exchange<'_> {
     pub(super) async fn pass_whole(
         &self,
         lease: &Lease,
-        (reply, audience): (Reply, Option<Audience>),
+        (reply, audience): (Reply, Option<ReplyHooks>),
         (mut headers, asked): (HeaderMap, Option<UsageAsked>),
     ) -> Result<Answered, CallFailure> {
         let status = reply.status;
@@ -69,17 +68,17 @@ impl Exchange<'_> {
     pub(super) fn pass_body(
         &self,
         lease: &Lease,
-        (body, audience): (Bytes, Option<Audience>),
+        (body, audience): (Bytes, Option<ReplyHooks>),
         (status, mut headers, asked): (u16, HeaderMap, Option<UsageAsked>),
     ) -> Result<Answered, CallFailure> {
         if let Some(broken) = broken_json(lease, &body) {
             return Err(broken);
         }
         let closing = read_along(self.question.api, &body);
-        if let Some((kind, message)) = closing.fault {
+        if let Some(Fault { kind, message, .. }) = closing.fault {
             // An error in the clothes of a reply.
             return Err(CallFailure::reported(
-                self.scrubbed(lease, Fault::said(kind, message)),
+                self.scrubbed(lease, Fault::reported(kind, message)),
                 &lease.model,
             ));
         }
@@ -121,7 +120,7 @@ impl Exchange<'_> {
     pub(super) async fn translate_whole(
         &self,
         lease: &Lease,
-        (reply, audience): (Reply, Option<Audience>),
+        (reply, audience): (Reply, Option<ReplyHooks>),
         headers: HeaderMap,
         back: Translation,
     ) -> Result<Answered, CallFailure> {
@@ -135,7 +134,7 @@ impl Exchange<'_> {
     pub(super) fn translate_body(
         &self,
         lease: &Lease,
-        (body, audience): (Bytes, Option<Audience>),
+        (body, audience): (Bytes, Option<ReplyHooks>),
         mut headers: HeaderMap,
         (content, back): (Content, Translation),
     ) -> Result<Answered, CallFailure> {
@@ -149,11 +148,11 @@ impl Exchange<'_> {
             let broken = if content == Content::Json { broken_json(lease, &given) } else { None };
             broken.unwrap_or_else(|| CallFailure::reported(self.scrubbed(lease, fault), &lease.model))
         };
-        let (kind, body, outcome) = match self.question.head.delivery {
+        let (kind, body, closing) = match self.question.head.delivery {
             Streaming::Yes => {
                 let mut events = BytesMut::new();
-                let outcome = back.whole_as_events(&body, &mut events).map_err(said)?;
-                (EVENTS, events.freeze(), outcome)
+                let summary = back.whole_as_events(&body, &mut events).map_err(said)?;
+                (EVENTS, events.freeze(), summary)
             }
             Streaming::No => {
                 let whole = match content {
@@ -161,35 +160,18 @@ impl Exchange<'_> {
                     Content::Json | Content::Other => back.whole(&body),
                 };
                 let whole = whole.map_err(said)?;
-                (JSON, Bytes::from(whole.body), whole.outcome)
+                (JSON, Bytes::from(whole.body), whole.summary)
             }
         };
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-        let closing =
-            Closing { usage: outcome.usage.unwrap_or_default(), tool_calls: outcome.tool_calls, fault: None };
         Ok(Answered::Whole { status: 200, headers, body, closing })
     }
 }
 
-/// What a whole reply that passes through says of itself.
-fn read_along(api: Api, body: &[u8]) -> Closing {
+/// The summary of a whole reply that passes through.
+fn read_along(api: Api, body: &[u8]) -> ReplySummary {
     match api {
-        Api::Messages => {
-            let summary = passthrough::summary_of_whole(body);
-            let usage = Usage {
-                input: summary.input,
-                output: summary.output,
-                cache_read: summary.cache_read,
-                cache_creation: summary.cache_creation,
-            };
-            let fault = summary
-                .error
-                .map(|(kind, message)| (ErrorKind::from_anthropic(&kind).unwrap_or(ErrorKind::Api), message));
-            Closing { usage, tool_calls: summary.tool_calls, fault }
-        }
-        Api::ChatCompletions => {
-            let summary = passthrough::summary_of_whole_chat(body);
-            Closing { usage: summary.usage, tool_calls: summary.tool_calls, fault: summary.error }
-        }
+        Api::Messages => passthrough::summary_of_message(body),
+        Api::ChatCompletions => passthrough::summary_of_completion(body),
     }
 }

@@ -5,7 +5,7 @@
 use actix_web::http::header::HeaderMap;
 use bytes::Bytes;
 use serde_json::json;
-use vandamme_actors::converter::Audience;
+use vandamme_actors::converter::ReplyHooks;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::settings::Api;
 
@@ -23,7 +23,7 @@ impl Exchange<'_> {
         &self,
         lease: &Lease,
         headers: HeaderMap,
-        (way, audience): (Way, Option<Audience>),
+        (way, audience): (Way, Option<ReplyHooks>),
     ) -> Result<Answered, CallFailure> {
         let body = Bytes::from(match lease.provider.api {
             Api::Messages => message(&lease.model),

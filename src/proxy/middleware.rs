@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use vandamme_actors::converter::Audience;
+use vandamme_actors::converter::ReplyHooks;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::signatures::{CallerId, Keeping, Scope};
 use vandamme_protocol::middleware::Memory;
@@ -34,13 +34,13 @@ impl Exchange<'_> {
         let body = applying.apply(body, &known);
         let listeners = applying.listen(&body);
         outgoing.body = body.into();
-        outgoing.audience = listeners.map(|listeners| Audience { listeners, memory });
+        outgoing.audience = listeners.map(|listeners| ReplyHooks { listeners, memory });
         outgoing
     }
 }
 
 /// A reply that has been read whole.
-pub(super) fn heard(audience: Option<Audience>, body: Bytes) -> Bytes {
+pub(super) fn heard(audience: Option<ReplyHooks>, body: Bytes) -> Bytes {
     match audience {
         Some(mut audience) => audience.whole(body),
         None => body,

@@ -9,7 +9,7 @@ use actix_http::body::{BodySize, MessageBody};
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
-use vandamme_actors::converter::Audience;
+use vandamme_actors::converter::ReplyHooks;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::{Api, ProviderSettings};
@@ -62,7 +62,7 @@ pub(super) struct Outgoing {
     pub(super) body: Pieces,
     pub(super) way: Way,
     /// Who follows the reply.
-    pub(super) audience: Option<Audience>,
+    pub(super) audience: Option<ReplyHooks>,
     /// Names what of the request the upstream's API cannot take, for the client.
     pub(super) dropped: Option<HeaderValue>,
 }

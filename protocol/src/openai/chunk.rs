@@ -1,5 +1,4 @@
-//! A Chat Completions reply as it is written, and the two places it can go: onto the wire chunk by chunk, or into one
-//! whole completion.
+//! A Chat Completions reply written for a client: chunk by chunk, or collected into one whole completion.
 
 use bytes::BytesMut;
 
@@ -18,7 +17,7 @@ pub(crate) struct Stamp {
     pub(crate) created: u64,
     pub(crate) model: String,
     /// Whether the client of a stream wants its usage; a whole reply always has it.
-    pub(crate) tells_usage: bool,
+    pub(crate) sends_usage: bool,
     pub(crate) calls: Calling,
 }
 
@@ -84,7 +83,7 @@ pub(crate) trait Sink {
     fn emit(&mut self, stamp: &Stamp, event: Event<'_>);
 }
 
-/// Onto the wire, as server-sent events.
+/// As server-sent events.
 impl Sink for BytesMut {
     fn emit(&mut self, stamp: &Stamp, event: Event<'_>) {
         match event {
@@ -105,7 +104,7 @@ impl Sink for BytesMut {
             }),
             Event::Sources(sources) => delta(stamp, self, |out| {
                 out.put(b"\"annotations\":[");
-                annotations(sources, Place::Chunk, out);
+                annotations(sources, ListForm::Chunk, out);
                 out.put(b"]");
             }),
             Event::Call { number: 1.., .. } | Event::Arguments { number: 1.., .. }
@@ -157,25 +156,25 @@ impl Calling {
     }
 }
 
-/// Where annotations stand.
+/// The form of a list of annotations.
 #[derive(Clone, Copy)]
-enum Place {
+enum ListForm {
     /// OpenAI's Python library wants an `index` in each entry of a list that comes in chunks.
     Chunk,
     Message,
 }
 
 /// Without brackets.
-fn annotations(sources: &[Source], place: Place, out: &mut impl Write) {
+fn annotations(sources: &[Source], form: ListForm, out: &mut impl Write) {
     for (at, source) in sources.iter().enumerate() {
         out.raw(if at == 0 { "{" } else { ",{" });
-        match place {
-            Place::Chunk => {
+        match form {
+            ListForm::Chunk => {
                 out.put(b"\"index\":");
                 out.number(at as u64);
                 out.put(b",");
             }
-            Place::Message => {}
+            ListForm::Message => {}
         }
         out.put(b"\"type\":\"url_citation\",\"url_citation\":{\"start_index\":");
         out.number(source.start);
@@ -204,7 +203,7 @@ fn chunk_head(stamp: &Stamp, out: &mut BytesMut) {
 
 fn chunk_tail(stamp: &Stamp, out: &mut BytesMut) {
     // So it is documented for streams whose usage was asked for.
-    out.put(if stamp.tells_usage { b"],\"usage\":null}\n\n" } else { b"]}\n\n" });
+    out.put(if stamp.sends_usage { b"],\"usage\":null}\n\n" } else { b"]}\n\n" });
 }
 
 fn end(stamp: &Stamp, finish_reason: &str, counts: (Usage, Option<u64>), out: &mut BytesMut) {
@@ -213,7 +212,7 @@ fn end(stamp: &Stamp, finish_reason: &str, counts: (Usage, Option<u64>), out: &m
     out.raw(finish_reason);
     out.put(b"\"}");
     chunk_tail(stamp, out);
-    if stamp.tells_usage {
+    if stamp.sends_usage {
         chunk_head(stamp, out);
         out.put(b"],\"usage\":");
         usage_object(counts, out);
@@ -270,9 +269,9 @@ fn usage_object((usage, thinking): (Usage, Option<u64>), out: &mut impl Write) {
     out.put(b"}");
 }
 
-/// Into one whole completion, whose parts stand in another order than they come.
+/// One whole completion, whose parts have another order than the events.
 #[derive(Default)]
-pub(crate) struct Collected {
+pub(crate) struct WholeCompletion {
     text: String,
     reasoning: String,
     refusal: String,
@@ -289,7 +288,7 @@ struct Call {
     arguments: String,
 }
 
-impl Collected {
+impl WholeCompletion {
     /// The completion, if its last event came.
     pub(crate) fn into_body(self) -> Vec<u8> {
         self.body
@@ -316,7 +315,7 @@ impl Collected {
         }
         if !self.sources.is_empty() {
             out.put(b",\"annotations\":[");
-            annotations(&self.sources, Place::Message, &mut out);
+            annotations(&self.sources, ListForm::Message, &mut out);
             out.put(b"]");
         }
         self.write_calls(stamp.calls, &mut out);
@@ -330,7 +329,7 @@ impl Collected {
     }
 }
 
-impl Collected {
+impl WholeCompletion {
     fn write_calls(&self, calling: Calling, out: &mut Vec<u8>) {
         match (&self.calls[..], calling) {
             ([], _) => {}
@@ -354,7 +353,7 @@ impl Collected {
     }
 }
 
-impl Sink for Collected {
+impl Sink for WholeCompletion {
     fn emit(&mut self, stamp: &Stamp, event: Event<'_>) {
         match event {
             Event::Text(inner) => self.text.push_str(inner),

@@ -33,11 +33,11 @@ pub(super) fn translate(body: &[u8], target: &Target<'_>) -> Result<MessagesRequ
     let request: Request<'_> =
         serde_json::from_str(text).map_err(|error| RequestError::unreadable(&error))?;
     one_answer(request.n)?;
-    let model = Model::of(target.model);
+    let model = Model::from_name(target.model);
     let max_tokens = max_tokens(&request)?.unwrap_or_else(|| model.max_tokens());
     let turns = Turn::read_all(request.messages.as_deref().unwrap_or_default())?;
     let choice = Choice::read(&request)?;
-    let reasoning = Reasoning::of(&request, (model, max_tokens), hindrance(&turns, &choice))?;
+    let reasoning = Reasoning::new(&request, (model, max_tokens), hindrance(&turns, &choice))?;
     let delivery = if request.stream == Some(true) { Delivery::Streamed } else { Delivery::Whole };
 
     let mut out = Vec::with_capacity(body.len() + body.len() / 8 + 512);
@@ -93,7 +93,7 @@ fn reply_context(
     let options = request.stream_options.as_ref();
     ReplyContext {
         requested_model: target.requested_model.to_owned(),
-        tells_usage: options.is_some_and(|options| options.include_usage == Some(true)),
+        sends_usage: options.is_some_and(|options| options.include_usage == Some(true)),
         shows_reasoning: reasoning.is_asked(),
         calls: match (&request.functions, &request.tools) {
             (Some(functions), None) if !functions.is_empty() => Calling::Function,

@@ -19,7 +19,7 @@ pub(super) struct ArgumentsObject {
     /// The last byte that is no white space.
     last: u8,
     /// All bytes so far, and how many they are.
-    print: Print,
+    print: Fingerprint,
     length: usize,
     is_cumulative: bool,
 }
@@ -28,16 +28,16 @@ pub(super) struct ArgumentsObject {
 /// one of the same length. It needs no protection against forged collisions: only the upstream, which sends both calls, could
 /// forge one.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Print(u64);
+struct Fingerprint(u64);
 
-impl Default for Print {
+impl Default for Fingerprint {
     fn default() -> Self {
         Self(0xCBF2_9CE4_8422_2325)
     }
 }
 
-impl Print {
-    fn of(text: &str) -> Self {
+impl Fingerprint {
+    fn from_text(text: &str) -> Self {
         let mut print = Self::default();
         print.take(text);
         print
@@ -92,7 +92,10 @@ impl ArgumentsObject {
 
     /// Whether this text, which came as one piece, is all of the object once more.
     pub(super) fn is_repeated_by(&self, inner: &str) -> bool {
-        self.is_complete() && !self.is_bare && inner.len() == self.length && Print::of(inner) == self.print
+        self.is_complete()
+            && !self.is_bare
+            && inner.len() == self.length
+            && Fingerprint::from_text(inner) == self.print
     }
 
     /// Takes the next piece, inner text; returns what is new in it.
@@ -119,7 +122,7 @@ impl ArgumentsObject {
         may_be
             && inner.split_at_checked(self.length).is_some_and(|(before, rest)| {
                 // Cut in an escape, the rest could not stand alone.
-                Print::of(before) == self.print && json::decode(rest).is_some()
+                Fingerprint::from_text(before) == self.print && json::decode(rest).is_some()
             })
     }
 
@@ -166,7 +169,7 @@ impl ArgumentsObject {
         self.phase = Phase::Inside;
         self.depth = 1;
         self.last = b'{';
-        self.print = Print::default();
+        self.print = Fingerprint::default();
         self.length = 0;
         self.count("{");
         Some(behind)

@@ -34,7 +34,7 @@ use crate::{
 use caching::Marks;
 use content::{System, system};
 use effort::Effort;
-use messages::{Need, Scribe};
+use messages::{MessageWriter, ThoughtsField};
 use pairing::Pairing;
 use settings::sequences;
 use tool_list::tool_list;
@@ -160,13 +160,14 @@ fn write_messages(
             Content::read(raw).map_err(|problem| RequestError::new(format!("system: {problem}")))?;
         system(&content, System::Top, (target.dialect, &marks), dropped, out)?;
     }
-    let mut pairing = Pairing::of(turns)?;
+    let mut pairing = Pairing::new(turns)?;
     pairing.lead_ids_back(maker);
-    let need = match target.dialect.replay {
-        Replay::Required if !effort.is_off() => Need::Always,
-        Replay::Required | Replay::Content | Replay::Details | Replay::Nothing => Need::IfAny,
+    let thoughts_field = match target.dialect.replay {
+        Replay::Required if !effort.is_off() => ThoughtsField::Required,
+        Replay::Required | Replay::Content | Replay::Details | Replay::Nothing => ThoughtsField::IfPresent,
     };
-    Scribe { turns, pairing: &pairing, names, target, marks: &marks, need }.write(dropped, out)?;
+    MessageWriter { turns, pairing: &pairing, names, target, marks: &marks, thoughts_field }
+        .write(dropped, out)?;
     // Every message was written with a comma behind it.
     if out.len() > start {
         out.pop();

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    anthropic::stream::Source,
+    anthropic::event::Source,
     json::{self, List, Literal, Object},
 };
 

@@ -9,7 +9,7 @@ use super::{
     pairing::{Call, Input, Pairing},
 };
 use crate::{
-    anthropic::stream::tool_input,
+    anthropic::writer::tool_input,
     convert::{RequestError, client::chat::custom},
     json::{self, Literal, Word, Write, trim_end},
     openai::request::{Content, Message, Part},
@@ -75,7 +75,7 @@ pub(super) fn write<'a>(
     maker: Maker,
     out: &mut Vec<u8>,
 ) -> Result<Vec<&'a str>, RequestError> {
-    let pairing = Pairing::of(turns, maker)?;
+    let pairing = Pairing::new(turns, maker)?;
     let last = turns.iter().rposition(|turn| turn.role != Role::System);
     let mut conversation = Conversation { out, side: None, last_text: None };
     conversation.out.put(b",\"messages\":[");

@@ -38,8 +38,8 @@ const COMPUTER: ClientTool = ClientTool {
 };
 
 impl ClientTool {
-    /// The tool that this type (`bash_20250124`) stands for.
-    pub(super) fn of(tool: &Tool<'_>) -> Option<&'static Self> {
+    /// The client tool of this type (`bash_20250124`).
+    pub(super) fn lookup(tool: &Tool<'_>) -> Option<&'static Self> {
         let kind = tool.r#type.as_ref()?.as_str();
         let known =
             [("bash_", &BASH), ("text_editor_", &EDITOR), ("memory_", &MEMORY), ("computer_", &COMPUTER)];

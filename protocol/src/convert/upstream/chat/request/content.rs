@@ -66,7 +66,7 @@ pub(super) fn system(
                 }
                 let Some(text) = block.text.map(Literal::inner) else { continue };
                 let is_shown = !text.starts_with(ATTRIBUTION);
-                texts.push((text, marks.of(block.cache_control.filter(|_| is_shown))));
+                texts.push((text, marks.mark(block.cache_control.filter(|_| is_shown))));
             }
             // A string is left alone: there it would be the head of the whole prompt.
             texts.retain(|(text, _)| !text.starts_with(ATTRIBUTION));

@@ -30,7 +30,7 @@ pub(super) enum Thinking {
 impl Thinking {
     /// A budget becomes the word for its order of magnitude. The last effort that a system message of the conversation
     /// sets counts more than the one of the whole request.
-    pub(super) fn of(request: &Request<'_>, turns: &[Turn<'_>]) -> Self {
+    pub(super) fn new(request: &Request<'_>, turns: &[Turn<'_>]) -> Self {
         let whole =
             request.output_config.as_ref().and_then(|config| config.effort.as_ref()).map(Word::as_str);
         let of_turn = turns.iter().rev().find_map(|turn| turn.effort);
@@ -75,7 +75,7 @@ pub(super) struct Effort {
 impl Effort {
     pub(super) fn new(request: &Request<'_>, turns: &[Turn<'_>], target: &Target<'_>) -> Self {
         Self {
-            thinking: Thinking::of(request, turns),
+            thinking: Thinking::new(request, turns),
             parameter: target.dialect.reasoning,
             family: family(target.model),
             is_listed: target.dialect.lists(target.model),
@@ -192,7 +192,7 @@ mod tests {
     use crate::convert::upstream::chat::Dialect;
 
     fn thinking(fields: &str) -> Thinking {
-        Thinking::of(&serde_json::from_str(&format!("{{{fields}}}")).unwrap(), &[])
+        Thinking::new(&serde_json::from_str(&format!("{{{fields}}}")).unwrap(), &[])
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub(super) struct Pairing<'r, 'a> {
 impl<'r, 'a> Pairing<'r, 'a> {
     /// Matches every result with the nearest earlier call of its id: ids are only unique within a turn with some
     /// vendors. Where they are not even that, the results answer the calls in order.
-    pub(super) fn of(turns: &'r [Turn<'a>]) -> Result<Self, RequestError> {
+    pub(super) fn new(turns: &'r [Turn<'a>]) -> Result<Self, RequestError> {
         let mut pairing = Self { calls: Vec::new(), by_turn: HashMap::new(), orphans: HashSet::new() };
         let mut latest = HashMap::new();
         for (turn, content) in turns.iter().enumerate() {

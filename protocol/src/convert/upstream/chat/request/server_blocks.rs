@@ -41,7 +41,7 @@ pub(super) enum ServerBlock {
 
 impl ServerBlock {
     /// `None` for blocks of every other origin.
-    pub(super) fn of(kind: &str) -> Option<Self> {
+    pub(super) fn from_kind(kind: &str) -> Option<Self> {
         match kind {
             "server_tool_use" | "mcp_tool_use" => Some(Self::Call),
             "compaction" => Some(Self::Compaction),
@@ -55,7 +55,7 @@ impl ServerBlock {
 
 /// The block as a text (inner), if it says anything.
 pub(super) fn as_text(block: &Block<'_>) -> Option<String> {
-    match ServerBlock::of(block.kind())? {
+    match ServerBlock::from_kind(block.kind())? {
         ServerBlock::Silent => None,
         ServerBlock::Compaction => {
             let summary = block.content.and_then(Literal::of).map(Literal::inner);
