@@ -18,38 +18,8 @@ use bytes::{Bytes, BytesMut};
 use crate::{
     anthropic::event::{Event, EventSink},
     fault::Fault,
-    json::wrong_type,
     vocabulary::{StopReason, Usage},
 };
-
-/// The client's request cannot be converted: 400 `invalid_request_error`. The message names the JSON path and never
-/// repeats the prompt.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct RequestError {
-    pub message: String,
-}
-
-impl RequestError {
-    pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into() }
-    }
-
-    /// The body is not JSON, or does not have the shape of its API.
-    pub(crate) fn unreadable(error: &serde_json::Error) -> Self {
-        let (line, column) = (error.line(), error.column());
-        Self::new(match error.classify() {
-            serde_json::error::Category::Data => {
-                format!("request body, line {line} column {column}: {}", wrong_type(error))
-            }
-            serde_json::error::Category::Syntax
-            | serde_json::error::Category::Eof
-            | serde_json::error::Category::Io => {
-                format!("the request body is not valid JSON (line {line} column {column})")
-            }
-        })
-    }
-}
 
 /// Everything between the events of one upstream reply and its client.
 ///

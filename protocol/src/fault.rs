@@ -1,6 +1,6 @@
-//! What the upstream did wrong, in the words of the gateway.
+//! What the upstream or the client did wrong, in the words of the gateway.
 
-use crate::vocabulary::ErrorKind;
+use crate::{json::wrong_type, vocabulary::ErrorKind};
 
 /// Something the upstream did wrong or refused, in the gateway's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,5 +32,34 @@ impl Fault {
     /// An upstream that took too long: 504 `timeout_error`.
     pub fn timeout(message: impl Into<String>) -> Self {
         Self { kind: ErrorKind::Timeout, status: 504, message: message.into() }
+    }
+}
+
+/// The client's request cannot be converted: 400 `invalid_request_error`. The message names the JSON path and never
+/// repeats the prompt.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct RequestError {
+    pub message: String,
+}
+
+impl RequestError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into() }
+    }
+
+    /// The body is not JSON, or does not have the shape of its API.
+    pub(crate) fn unreadable(error: &serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        Self::new(match error.classify() {
+            serde_json::error::Category::Data => {
+                format!("request body, line {line} column {column}: {}", wrong_type(error))
+            }
+            serde_json::error::Category::Syntax
+            | serde_json::error::Category::Eof
+            | serde_json::error::Category::Io => {
+                format!("the request body is not valid JSON (line {line} column {column})")
+            }
+        })
     }
 }

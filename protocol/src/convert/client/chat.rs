@@ -9,10 +9,7 @@ mod request;
 pub use encoder::ChatEncoder;
 
 use crate::{
-    convert::{Dropped, RequestError},
-    openai::chunk::Calling,
-    tool_id::Maker,
-    vocabulary::Delivery,
+    convert::Dropped, fault::RequestError, openai::chunk::Calling, tool_id::Maker, vocabulary::Delivery,
 };
 
 /// The upstream that a request is converted for.
@@ -65,5 +62,5 @@ pub struct ReplyIdentity {
 /// The body is not JSON, lacks what Chat Completions requires, or carries content that the Messages API cannot
 /// express and whose loss would change its meaning.
 pub fn request(body: &[u8], target: &Target<'_>) -> Result<MessagesRequest, RequestError> {
-    request::translate(body, target)
+    request::convert(body, target)
 }

@@ -21,9 +21,7 @@ pub use reasoning::{AS_OF, FAMILIES, Family, Off, Stop};
 use std::collections::HashMap;
 
 use crate::{
-    convert::{Dropped, RequestError},
-    tool_id::Maker,
-    vocabulary::Delivery,
+    anthropic::request::Request, convert::Dropped, fault::RequestError, tool_id::Maker, vocabulary::Delivery,
 };
 use thinking::Tag;
 
@@ -90,5 +88,5 @@ impl ReplyContext {
 /// The body is not JSON, lacks what the Messages API requires, or carries content that Chat Completions cannot
 /// express and whose loss would change its meaning.
 pub fn request(body: &[u8], target: &Target<'_>) -> Result<ChatRequest, RequestError> {
-    request::translate(body, target)
+    request::convert(&Request::parse(body)?, body.len(), target)
 }

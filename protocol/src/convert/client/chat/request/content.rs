@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, ops::Range};
 use serde_json::value::RawValue;
 
 use crate::{
-    convert::RequestError,
+    fault::RequestError,
     json::{self, Literal, Write, trim, wrong_type},
     openai::request::{File, ImageUrl, Part},
 };

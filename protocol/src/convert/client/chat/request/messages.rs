@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     anthropic::writer::tool_input,
-    convert::{RequestError, client::chat::custom},
+    convert::client::chat::custom,
+    fault::RequestError,
     json::{self, Literal, Word, Write, trim_end},
     openai::request::{Content, Message, Part},
     tool_id::Maker,

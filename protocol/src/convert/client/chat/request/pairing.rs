@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::messages::{Role, Turn};
 use crate::{
-    convert::RequestError,
+    fault::RequestError,
     json::{Literal, escape},
     openai::request::{Message, ToolCall},
     tool_id::{self, Maker},

@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::model::{Model, Thinking};
 use crate::{
-    convert::RequestError,
+    fault::RequestError,
     json::{Word, Write},
     openai::request::Request,
 };

@@ -6,7 +6,8 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use crate::{
-    convert::{RequestError, client::chat::custom::PROPERTY},
+    convert::client::chat::custom::PROPERTY,
+    fault::RequestError,
     json::{Literal, Word, Write, trim},
     openai::request::{AllowedTools, CustomFormat, CustomTool, Function, Request, Tool, ToolChoice},
     schema_fit,

@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     anthropic::request::{Block, Content, Source},
-    convert::{Dropped, RequestError, upstream::chat::Dialect},
+    convert::{Dropped, upstream::chat::Dialect},
+    fault::RequestError,
     json::{Literal, Word, Write, trim, trim_end, trim_start, wrong_type},
 };
 

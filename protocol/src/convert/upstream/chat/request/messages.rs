@@ -16,9 +16,10 @@ use super::{
 use crate::{
     anthropic::request::{Block, Content},
     convert::{
-        Dropped, RequestError,
+        Dropped,
         upstream::chat::{Replay, extras::Extras, names::Names},
     },
+    fault::RequestError,
     json::{Literal, Write, trim},
     signature::{self, Origin},
 };

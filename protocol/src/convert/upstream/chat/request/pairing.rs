@@ -10,7 +10,7 @@ use std::{
 use super::{Role, Turn};
 use crate::{
     anthropic::request::{Block, Content},
-    convert::RequestError,
+    fault::RequestError,
     json::{Literal, decode, escape},
     tool_id::{Maker, Renamed},
 };

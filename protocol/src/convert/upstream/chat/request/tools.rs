@@ -7,7 +7,8 @@ use serde_json::value::RawValue;
 use super::{Role, Target, Turn, client_tools::ClientTool, strict, tool_list::Entry};
 use crate::{
     anthropic::request::{Block, Content, Tool, ToolChoice},
-    convert::{Dropped, RequestError, upstream::chat::names::Names},
+    convert::{Dropped, upstream::chat::names::Names},
+    fault::RequestError,
     json::{Literal, Word, Write, trim},
     schema_fit,
 };
