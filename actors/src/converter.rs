@@ -44,7 +44,7 @@ use crate::outcome::Outcome;
 use crate::provider::Lease;
 use crate::settings::Limits;
 
-/// What goes out in one piece before the channel's room is looked at again.
+/// The bytes sent in one piece before the channel's room is checked again.
 const BATCH: usize = 16 << 10;
 /// What the HTTP server holds of a reply beside the channel. It counts as a part of `client-channel`.
 const WRITE_BUFFER: usize = 32 << 10;
@@ -367,7 +367,7 @@ impl Handler<Drain> for Converter {
     }
 }
 
-/// The pump as actix wants it.
+/// The pump as an actix future.
 struct Pump;
 
 impl ActorFuture<Converter> for Pump {

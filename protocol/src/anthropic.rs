@@ -1,6 +1,6 @@
 //! The Messages API: requests, events, whole messages and errors.
 //!
-//! [`event`] is the form in which codecs exchange a reply. [`reader`] makes events of bytes, [`writer`] bytes of events;
+//! [`event`] is the form in which codecs exchange a reply. `reader` makes events of bytes, `writer` bytes of events, and
 //! nothing else does either.
 
 pub mod error;

@@ -23,8 +23,25 @@ use crate::{
 
 /// Everything between the events of one upstream reply and its client.
 ///
-/// [`push`](Self::push) every block until one [ends](Pushed::End) the reply or fails, then [`finish`](Self::finish) or
+/// [`push`](Self::push) every block until one ends the reply or fails, then [`finish`](Self::finish) or
 /// [`fail`](Self::fail), once.
+///
+/// ```
+/// use bytes::{Bytes, BytesMut};
+/// use vandamme_protocol::convert::client::messages::MessagesEncoder;
+/// use vandamme_protocol::convert::upstream::chat::{ChatDecoder, PLAIN, Target, request};
+/// use vandamme_protocol::convert::{ReplyCodec as _, Transcoder};
+///
+/// let target = Target { provider: "p", model: "m", requested_model: "m", dialect: &PLAIN, session: None };
+/// let body = br#"{"max_tokens":9,"messages":[{"role":"user","content":"hi"}]}"#;
+/// let converted = request(body, &target)?;
+///
+/// let mut codec = Transcoder::new(ChatDecoder::new(converted.reply, 1), MessagesEncoder::new());
+/// let mut out = BytesMut::new();
+/// codec.push(Bytes::from_static(b"data: {\"choices\":[{\"delta\":{\"content\":\"Hello\"}}]}\n\n"), &mut out);
+/// assert!(out.starts_with(b"event: message_start"));
+/// # Ok::<(), vandamme_protocol::fault::RequestError>(())
+/// ```
 pub trait ReplyCodec {
     /// Takes a block of complete server-sent events. A codec that converts appends the result to `out`.
     fn push(&mut self, block: Bytes, out: &mut BytesMut) -> Pushed;

@@ -175,7 +175,7 @@ fn write_event(name: Option<&[u8]>, data: &[u8], out: &mut BytesMut) {
 mod tests {
     use super::*;
 
-    /// Writes its letter behind every request and every event that it hears, and remembers how many it has heard.
+    /// Appends its letter to every request and every event, and counts the events.
     #[derive(Debug)]
     struct Marker(&'static str);
 

@@ -2,7 +2,7 @@
 //! and readable back into the provider and model that thought.
 //!
 //! `vdm1.<provider>~<model>`, both percent-encoded outside `[A-Za-z0-9._-]`, and behind another `~` in base64url what the
-//! bridge wants back with the block.
+//! codec requires back with the block.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};

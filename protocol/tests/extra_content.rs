@@ -1,4 +1,4 @@
-//! Thought signatures through the bridge: out to a client that thinks, inside the signatures of thinking blocks, and back
+//! Thought signatures through the codec: out to a client that thinks, inside the signatures of thinking blocks, and back
 //! onto the calls and texts that they came with.
 
 #![expect(clippy::unwrap_used, reason = "a helper that panics fails its test, which is what it is for")]

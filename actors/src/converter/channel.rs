@@ -48,7 +48,7 @@ enum End {
 
 pub(super) struct Sender(Rc<RefCell<Shared>>);
 
-/// The reply as the HTTP server sends it. Dropping it tells the converter that the client has left.
+/// The reply as the HTTP server sends it. Dropping it stops the converter: the client has disconnected.
 pub struct ReplyBody {
     shared: Rc<RefCell<Shared>>,
     api: Api,

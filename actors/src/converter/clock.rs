@@ -71,7 +71,7 @@ impl Clock {
         times.into_iter().flatten().min().unwrap_or(self.last_sent + self.ping)
     }
 
-    /// What is due now; registers for the next time when nothing is.
+    /// The action that is due now. If none is, registers for the next one.
     pub(super) fn poll(&mut self, task: &mut Task<'_>) -> Due {
         loop {
             if self.timer.as_mut().poll(task).is_pending() {
@@ -105,7 +105,7 @@ impl Clock {
         self.part = 0;
     }
 
-    /// It has sent so many bytes of an event that is not complete. One byte now and then is silence; a large event
+    /// The upstream has sent bytes of an incomplete event. One byte now and then is silence; a large event
     /// that takes its time is not.
     pub(super) fn part_received(&mut self, bytes: usize) {
         self.part += bytes as u64;

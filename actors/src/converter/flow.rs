@@ -26,7 +26,7 @@ pub enum Integrity {
     Body,
 }
 
-/// Where a reply stands.
+/// The state of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Running,
@@ -58,9 +58,9 @@ pub enum Progress {
     More,
     /// The protocol's own terminator has come.
     Ended,
-    /// The upstream said that it failed, or it cannot be understood.
+    /// The upstream reported an error, or broke the protocol.
     Faulted(Fault),
-    /// One event exceeds the gateway's bound, which says nothing about the upstream.
+    /// One event exceeds the gateway's bound. The upstream is not to blame.
     Oversized(Fault),
 }
 
@@ -148,7 +148,7 @@ impl Flow {
         self.has_completed_an_event
     }
 
-    /// After a piece with which the reply goes on.
+    /// After a piece that does not end the reply.
     fn unfinished(&self) -> Progress {
         if !self.splitter.oversized() {
             return Progress::More;

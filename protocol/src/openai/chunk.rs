@@ -16,7 +16,7 @@ pub(crate) struct Stamp {
     /// Seconds since 1970.
     pub(crate) created: u64,
     pub(crate) model: String,
-    /// Whether the client of a stream wants its usage; a whole reply always has it.
+    /// Whether a stream ends with the usage; a whole reply always has it.
     pub(crate) sends_usage: bool,
     pub(crate) calls: Calling,
 }
@@ -25,7 +25,7 @@ pub(crate) struct Stamp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Calling {
     Tools,
-    /// As one `function_call`, from before there were tools; the request has asked for one at most.
+    /// As one `function_call`, the older form; the request allows one at most.
     Function,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Source {
     pub(crate) end: u64,
 }
 
-/// What a reply says next. Texts are inner texts.
+/// The next event of a reply. Texts are inner texts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Event<'a> {
     Start,
@@ -78,7 +78,15 @@ pub(crate) enum Event<'a> {
     Error(&'a Fault),
 }
 
-/// Where events go.
+/// The tokens of one reply.
+#[derive(Clone, Copy)]
+struct TokenCounts {
+    usage: Usage,
+    /// The part of the output that is reasoning, if that is known.
+    thinking: Option<u64>,
+}
+
+/// Receives the events of one reply, in their order.
 pub(crate) trait Sink {
     fn emit(&mut self, stamp: &Stamp, event: Event<'_>);
 }
@@ -139,7 +147,7 @@ impl Sink for BytesMut {
                 out.put(b"}}]");
             }),
             Event::End { finish_reason, usage, thinking } => {
-                end(stamp, stamp.calls.reason(finish_reason), (usage, thinking), self)
+                end(stamp, stamp.calls.reason(finish_reason), TokenCounts { usage, thinking }, self)
             }
             Event::Error(fault) => error::event(fault.kind, &fault.message, self),
         }
@@ -159,7 +167,7 @@ impl Calling {
 /// The form of a list of annotations.
 #[derive(Clone, Copy)]
 enum ListForm {
-    /// OpenAI's Python library wants an `index` in each entry of a list that comes in chunks.
+    /// OpenAI's Python library requires an `index` in each entry of a list that comes in chunks.
     Chunk,
     Message,
 }
@@ -206,7 +214,7 @@ fn chunk_tail(stamp: &Stamp, out: &mut BytesMut) {
     out.put(if stamp.sends_usage { b"],\"usage\":null}\n\n" } else { b"]}\n\n" });
 }
 
-fn end(stamp: &Stamp, finish_reason: &str, counts: (Usage, Option<u64>), out: &mut BytesMut) {
+fn end(stamp: &Stamp, finish_reason: &str, counts: TokenCounts, out: &mut BytesMut) {
     chunk_head(stamp, out);
     out.put(b"{\"index\":0,\"delta\":{},\"finish_reason\":\"");
     out.raw(finish_reason);
@@ -248,7 +256,7 @@ fn call_head(callee: Callee, id: &str, name: &str, out: &mut impl Write) {
     });
 }
 
-fn usage_object((usage, thinking): (Usage, Option<u64>), out: &mut impl Write) {
+fn usage_object(TokenCounts { usage, thinking }: TokenCounts, out: &mut impl Write) {
     let prompt = usage.prompt_total();
     out.put(b"{\"prompt_tokens\":");
     out.number(prompt);
@@ -294,7 +302,7 @@ impl WholeCompletion {
         self.body
     }
 
-    fn finish(&mut self, stamp: &Stamp, finish_reason: &str, counts: (Usage, Option<u64>)) {
+    fn finish(&mut self, stamp: &Stamp, finish_reason: &str, counts: TokenCounts) {
         let mut out = Vec::with_capacity(self.text.len() + self.reasoning.len() + 512);
         head(stamp, "chat.completion", &mut out);
         out.put(b"{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
@@ -370,7 +378,7 @@ impl Sink for WholeCompletion {
                 }
             }
             Event::End { finish_reason, usage, thinking } => {
-                self.finish(stamp, stamp.calls.reason(finish_reason), (usage, thinking))
+                self.finish(stamp, stamp.calls.reason(finish_reason), TokenCounts { usage, thinking })
             }
             Event::Start | Event::Error(_) => {}
         }

@@ -1,4 +1,4 @@
-//! A Chat Completions request as it stands in the client's bytes: borrowed, and parsed only as deep as a bridge must
+//! A Chat Completions request as it stands in the client's bytes: borrowed, and parsed only as deep as a codec must
 //! look.
 
 use serde::Deserialize;

@@ -182,7 +182,7 @@ fn check_whole(whole: Result<WholeReply, Fault>, streamed: Option<Value>, outcom
     match (whole, streamed) {
         (Ok(whole), Some(streamed)) => {
             assert_eq!(&whole.summary, outcome);
-            // What this parser cannot read (numbers beyond a double) is not the bridge's doing.
+            // What this parser cannot read (numbers beyond a double) is not the codec's doing.
             if let Ok(whole) = serde_json::from_slice::<Value>(&readable(&whole.body)) {
                 assert_eq!(whole, streamed, "whole is the collected stream");
             }

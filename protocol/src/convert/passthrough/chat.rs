@@ -1,4 +1,4 @@
-//! The Chat Completions API passed through: the tap that reads along, and takes out what only the gateway asked for.
+//! The Chat Completions API passed through: a tap reads along, and removes the usage that only the gateway asked for.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use memchr::memmem;
@@ -99,7 +99,7 @@ impl ChatTap {
         self.started
     }
 
-    /// Whether the reply has said its last word: `[DONE]` or an error.
+    /// Whether the reply has ended, with `[DONE]` or an error.
     #[must_use]
     pub fn ended(&self) -> bool {
         self.done || self.summary.fault.is_some()
@@ -278,7 +278,7 @@ fn names_a_later_one(data: &[u8]) -> bool {
     })
 }
 
-/// How much of an event goes on.
+/// The part of an event that passes.
 enum Piece {
     AsItIs,
     Nothing,
@@ -286,7 +286,7 @@ enum Piece {
     Without((usize, usize)),
 }
 
-/// Where an event says `"usage":null`, with one comma beside it. Inside a JSON string the quotes would be escaped, so
+/// The place of `"usage":null` in an event, with one comma beside it. Inside a JSON string the quotes would be escaped, so
 /// that the comma or brace before them means a member.
 fn null_usage(raw: &[u8]) -> Option<(usize, usize)> {
     memmem::find_iter(raw, b"\"usage\"").find_map(|at| null_usage_at(raw, at))

@@ -55,7 +55,7 @@ pub struct ReplyContext {
     /// Signs thinking blocks; absent if the client did not ask for thinking.
     signature: Option<String>,
     stop_sequences: Vec<String>,
-    /// Those that the upstream is not told: the reply is cut where one of them begins.
+    /// Those that the upstream does not get: the reply is cut where one of them begins.
     cut_at: Vec<String>,
     /// The client asked for a web search, and the upstream has one.
     searches: bool,

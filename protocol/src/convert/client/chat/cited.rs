@@ -1,4 +1,4 @@
-//! The sources of a reply's text: Anthropic cites beside the text as it comes, OpenAI says at the end from where to where
+//! The sources of a reply's text: Anthropic cites beside the text as it comes, OpenAI names at the end the range in which
 //! each source counts.
 
 use crate::{anthropic::event::Citation, json::characters, openai::chunk::Source};

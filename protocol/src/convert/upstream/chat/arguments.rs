@@ -1,5 +1,5 @@
 //! The arguments of one call as they come in pieces: some vendors send a placeholder (`{}`) first, the object twice, or
-//! with every piece all that came before. What goes out is one object.
+//! with every piece all that came before. The client gets one object.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ const EMPTY: &str = "{}";
 pub(super) struct ArgumentsObject {
     phase: Phase,
     depth: usize,
-    /// Nothing stands in the object yet.
+    /// The object is still empty.
     is_bare: bool,
     /// Something of it has gone out.
     is_shown: bool,
@@ -247,7 +247,7 @@ impl ArgumentsObject {
     }
 }
 
-/// The ASCII character of four hexadecimal digits; any other stands for "something without meaning here".
+/// The ASCII character of four hexadecimal digits; any other is replaced by a character without meaning here.
 fn ascii(digits: [u8; 4]) -> u8 {
     let code = std::str::from_utf8(&digits).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok());
     code.filter(u8::is_ascii).unwrap_or(b'?')
@@ -266,7 +266,7 @@ mod tests {
         object.is_complete()
     }
 
-    /// What goes out of these pieces, the end included.
+    /// The output for these pieces, the end included.
     fn sent(pieces: &[&str]) -> String {
         let mut object = ArgumentsObject::default();
         let mut out = String::new();

@@ -62,7 +62,7 @@ impl Tags {
         tag.map_or(Self::Over, |tag| Self::Start(tag, String::new()))
     }
 
-    /// Takes text of a reply and says what it is, all of it inner text.
+    /// Splits text of a reply into texts and thoughts, all of it inner text.
     pub(super) fn take(&mut self, inner: &str) -> Vec<(Prose, String)> {
         if let Self::Over = self {
             return vec![(Prose::Text, inner.to_owned())];

@@ -1,4 +1,4 @@
-//! What an Anthropic-format upstream's model can be asked for, as far as its name tells.
+//! The features of a Messages upstream's model, as far as its name shows them.
 
 /// A model by its generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub(super) enum Model {
     Other,
 }
 
-/// How a model is told to think.
+/// How a model's thinking is turned on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Thinking {
     Never,

@@ -115,12 +115,12 @@ impl<'a> Reasoning<'a> {
         Ok(Self { thinking, effort: has_effort.then(|| wish.effort(model)), is_asked })
     }
 
-    /// Whether the client asked for it, and so gets to see it.
+    /// Whether the client asked for it, and so sees it.
     pub(super) fn is_asked(&self) -> bool {
         self.is_asked
     }
 
-    /// Whether the model is told to think, which fixes its temperature.
+    /// Whether thinking is on, which fixes the temperature.
     pub(super) fn is_on(&self) -> bool {
         match &self.thinking {
             Some(ThinkingParam::Enabled { .. } | ThinkingParam::Adaptive) => true,
@@ -151,7 +151,7 @@ impl<'a> Reasoning<'a> {
     }
 }
 
-/// What stands against thinking.
+/// Why thinking is not possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hindrance {
     None,

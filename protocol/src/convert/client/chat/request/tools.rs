@@ -13,9 +13,9 @@ use crate::{
     schema_fit,
 };
 
-/// What the client wants of the tools.
+/// The client's choice among the tools.
 pub(super) enum Choice<'a> {
-    /// It says nothing.
+    /// The client sets none.
     Open,
     Auto,
     None,
@@ -93,7 +93,7 @@ impl<'a> Choice<'a> {
         }
     }
 
-    /// Whether the upstream is to be told of this function: it has no other way to leave one alone.
+    /// Whether the upstream gets this function. To leave it out is the only way to forbid it.
     fn allows(&self, name: Literal<'_>) -> bool {
         match self {
             Self::AutoAmong(names) | Self::AnyAmong(names) => {
@@ -225,7 +225,7 @@ impl<'a> List<'_, 'a> {
         Ok(())
     }
 
-    /// A custom tool becomes a function with one string property, which says what the text must look like.
+    /// A custom tool becomes a function with one string property, whose description states the form of the text.
     fn custom(
         &mut self,
         tool: &CustomTool<'a>,
@@ -317,7 +317,7 @@ fn strict_schema(schema: &str) -> String {
     schema_fit::fitted(schema).map_or(reduced, |fitted| schema_fit::reduced(&fitted))
 }
 
-/// Anthropic wants to read that the schema is one of an object; OpenAI takes it as said.
+/// Anthropic requires `"type":"object"` in the schema; OpenAI implies it.
 fn schema(
     parameters: Option<&RawValue>,
     path: &dyn std::fmt::Display,

@@ -39,7 +39,7 @@ impl ChatDecoder {
     }
 
     /// A choice beside the first: its calls are the answer's, and so is its text if it ends with calls. Any other is
-    /// another answer, which nobody has asked for.
+    /// another answer, which was not requested.
     fn other_choice<S: EventSink>(&mut self, choice: &Choice<'_>, sink: &mut S) {
         let said = if self.is_whole { said_whole(choice) } else { choice.delta.0.as_ref() };
         let calls = said.filter(|said| said.calls());

@@ -1,4 +1,4 @@
-//! What an upstream that searched the web itself says of its sources, in the blocks of Anthropic's web search.
+//! The sources of an upstream that searched the web itself, in the blocks of Anthropic's web search.
 
 use super::{ChatDecoder, NINETY_SIX_BITS};
 use crate::{

@@ -4,7 +4,7 @@
 
 use crate::{anthropic::request::Tool, json::Write};
 
-/// What another model must be told of such a tool.
+/// The description of such a tool for other models.
 pub(super) struct ClientTool {
     /// The name that the API fixes.
     pub(super) name: &'static str,

@@ -18,10 +18,10 @@ use crate::{
 /// What Claude Code puts first in `system`; it changes with every request and would spoil an upstream's prefix cache.
 const ATTRIBUTION: &str = "x-anthropic-billing-header:";
 
-/// What a tool message says if the tool returned nothing: some upstreams refuse an empty one.
+/// The text of a tool message if the tool returned nothing: some upstreams refuse an empty one.
 const NOTHING: &str = "No content provided";
 
-/// Where a system text stands.
+/// The place of a system text.
 #[derive(Clone, Copy)]
 pub(super) enum System {
     Top,
@@ -239,7 +239,7 @@ impl<'a> ToolOutput<'a> {
     }
 }
 
-/// What stands in for a block that the model cannot be shown.
+/// The text in place of a block that the model cannot read.
 pub(super) fn left_out(kind: &str) -> String {
     format!("[{kind} left out: this provider cannot read it]")
 }

@@ -24,10 +24,10 @@ use crate::{
     signature::{self, Origin},
 };
 
-/// What stands in for the result of a call that the client never answered; upstreams refuse a call without one.
+/// The result of a call that the client never answered; upstreams refuse a call without one.
 const UNANSWERED: &str = "Error: no result was provided for this tool call";
 
-/// Where a block stands.
+/// The path of a block.
 pub(super) struct Path(pub(super) usize, pub(super) usize);
 
 impl fmt::Display for Path {

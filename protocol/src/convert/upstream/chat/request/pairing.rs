@@ -24,7 +24,7 @@ pub(super) struct Call<'r, 'a> {
     pub(super) answer: Option<Answer<'r, 'a>>,
 }
 
-/// The tool result that answers a call, and where it stands.
+/// The tool result that answers a call, and its path.
 #[derive(Clone, Copy)]
 pub(super) struct Answer<'r, 'a> {
     pub(super) block: &'r Block<'a>,

@@ -127,7 +127,7 @@ fn add<'a>(block: &Block<'a>, (turn, at): (usize, usize), list: &mut Vec<Entry<'
     }
 }
 
-/// Whether the change could be made. One that changes nothing says so: the client may mean a tool that stays.
+/// Whether the change could be made. One without effect is reported: the client may mean a tool that stays.
 fn remove<'a>(block: &Block<'a>, list: &mut [Entry<'_, 'a>]) -> bool {
     let Some(change) = change(block) else { return false };
     match (change.r#type.as_ref().map_or("", Word::as_str), change.name) {

@@ -13,7 +13,7 @@ use crate::{
     schema_fit,
 };
 
-/// What a request says of tools, and what its upstream takes.
+/// The tools of a request, and what its upstream accepts.
 pub(super) struct Toolbox<'r, 'a> {
     pub(super) tools: &'r [Entry<'r, 'a>],
     pub(super) choice: Option<&'r ToolChoice<'a>>,
@@ -250,7 +250,7 @@ impl<'a> Toolbox<'_, 'a> {
     }
 }
 
-/// The tools that a result says have been found.
+/// The tools that a result reports as found.
 fn found<'a>(result: &'a RawValue) -> Vec<Literal<'a>> {
     if memchr::memmem::find(result.get().as_bytes(), b"tool_reference").is_none() {
         return vec![];

@@ -1,4 +1,4 @@
-//! What the user says: text, pictures, documents, and tool results that answer no call.
+//! User messages: text, images, documents, and tool results that answer no call.
 
 use super::{
     RequestError,
@@ -67,7 +67,7 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Appends what the user says in this turn, beside the results that stand behind their calls already.
+/// Appends the user's parts of this turn, without the results that follow their calls already.
 pub(super) fn user(
     turn: usize,
     content: &Content<'_>,
