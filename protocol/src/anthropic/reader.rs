@@ -2,14 +2,17 @@
 //!
 //! Vendors get types wrong, so every member is optional and a wrong type counts as absent.
 
+mod counts;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    anthropic::event::{Block, Citation, Counts, Delta, Ending, Event, EventSink},
-    json::{self, List, Literal, Object},
-    vocabulary::{StopReason, Usage},
+    anthropic::event::{Block, Citation, Delta, Ending, Event, EventSink},
+    json::{List, Literal, Object},
+    vocabulary::StopReason,
 };
+use counts::WireCounts;
 
 /// Where the reply stands after one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -365,53 +368,6 @@ fn ending<'a>(
         sequence: literal(sequence).map(Literal::inner),
         explanation: inner(details.0.as_ref().and_then(|details| details.explanation)),
         ..Ending::default()
-    }
-}
-
-/// `usage`.
-#[derive(Deserialize)]
-struct WireCounts<'a> {
-    #[serde(borrow)]
-    input_tokens: Option<&'a RawValue>,
-    #[serde(borrow)]
-    output_tokens: Option<&'a RawValue>,
-    #[serde(borrow)]
-    cache_read_input_tokens: Option<&'a RawValue>,
-    #[serde(borrow)]
-    cache_creation_input_tokens: Option<&'a RawValue>,
-    /// Every run of a model for this reply. The tokens of a compaction, an advisor or a model that declined are counted here
-    /// alone.
-    #[serde(borrow, default = "Default::default")]
-    iterations: List<Object<Self>>,
-    #[serde(borrow, default = "Default::default")]
-    output_tokens_details: Object<WireOutputCounts<'a>>,
-}
-
-#[derive(Deserialize)]
-struct WireOutputCounts<'a> {
-    #[serde(borrow)]
-    thinking_tokens: Option<&'a RawValue>,
-}
-
-impl WireCounts<'_> {
-    fn counts(&self) -> Counts {
-        let own = self.own();
-        let mut iterations = self.iterations.0.iter().filter_map(|counts| counts.0.as_ref()).peekable();
-        if iterations.peek().is_none() {
-            return own;
-        }
-        let sum = iterations.fold(Usage::default(), |sum, run| sum.plus(run.own().after(Usage::default())));
-        Counts { thinking: own.thinking, ..Counts::from(sum) }
-    }
-
-    fn own(&self) -> Counts {
-        Counts {
-            input: json::count(self.input_tokens),
-            output: json::count(self.output_tokens),
-            cache_read: json::count(self.cache_read_input_tokens),
-            cache_creation: json::count(self.cache_creation_input_tokens),
-            thinking: self.output_tokens_details.0.as_ref().and_then(|of| json::count(of.thinking_tokens)),
-        }
     }
 }
 
