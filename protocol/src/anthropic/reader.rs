@@ -322,23 +322,16 @@ impl<'a> WireDelta<'a> {
             is_empty = false;
             sink.emit(Event::Delta { index, delta });
         };
-        for delta in [
-            Delta::Text(inner(self.text)),
-            Delta::Summary(self.summary()),
-            Delta::Thinking(inner(self.thinking)),
-            Delta::Signature(inner(self.signature)),
-            Delta::Arguments(inner(self.partial_json)),
-        ] {
-            if let Delta::Text(text)
-            | Delta::Summary(text)
-            | Delta::Thinking(text)
-            | Delta::Signature(text)
-            | Delta::Arguments(text) = delta
-                && !text.is_empty()
-            {
-                emit(delta);
+        let mut piece = |inner: &'a str, delta: fn(&'a str) -> Delta<'a>| {
+            if !inner.is_empty() {
+                emit(delta(inner));
             }
-        }
+        };
+        piece(inner(self.text), Delta::Text);
+        piece(self.summary(), Delta::Summary);
+        piece(inner(self.thinking), Delta::Thinking);
+        piece(inner(self.signature), Delta::Signature);
+        piece(inner(self.partial_json), Delta::Arguments);
         if let Some(citation) = &self.citation.0 {
             emit(Delta::Citation(citation.citation()));
         }
@@ -349,8 +342,9 @@ impl<'a> WireDelta<'a> {
 
     /// The piece of a compaction's summary, inner text.
     fn summary(&self) -> &'a str {
-        let is_summary = literal(self.r#type).is_some_and(|kind| kind.is("compaction_delta"));
-        inner(self.content.filter(|_| is_summary))
+        let content = inner(self.content);
+        let is_summary = || literal(self.r#type).is_some_and(|kind| kind.is("compaction_delta"));
+        if content.is_empty() || !is_summary() { "" } else { content }
     }
 
     fn ending(&self) -> Ending<'a> {
