@@ -1,22 +1,21 @@
-//! Converter: one streamed reply. It owns the upstream's body and one protocol state machine, and ends when the reply
-//! does.
+//! Converter: one streamed reply. It owns the upstream's body and one codec, and ends when the reply does.
 //!
 //! | message | from | answer |
 //! |---|---|---|
 //! | `Drain` | shutdown, through [`drain_here`] | – |
 //!
 //! Its pump reads all that the upstream has ready, converts it and hands it on as one buffer, and only while the
-//! client's channel has room: that is the backpressure. A client that leaves drops the channel's other end, which
-//! stops the actor, which closes the upstream connection. If the actor panics, the body sees the missing end and says
+//! client's channel has room: that is the backpressure. When a client disconnects, the channel's other end is dropped,
+//! which stops the actor and closes the upstream connection. If the actor panics, the body sees the missing end and sends
 //! `event: error`.
 
 mod batch;
 mod channel;
 mod clock;
-mod closing;
 mod decoded;
 mod flow;
 mod hooks;
+mod outcome;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -29,6 +28,7 @@ use actix_http::error::PayloadError;
 use actix_rt::time::Instant;
 use bytes::Bytes;
 use futures_util::Stream;
+use vandamme_protocol::convert::ReplySummary;
 use vandamme_protocol::fault::Fault;
 use vandamme_protocol::vocabulary::ErrorKind;
 
@@ -37,14 +37,14 @@ pub use self::channel::ReplyBody;
 use self::channel::{Sender, channel};
 use self::clock::{Clock, Due};
 pub use self::decoded::content;
-pub use self::flow::{Closing, Flow, Integrity, Machine, Progress};
-pub use self::hooks::Audience;
+pub use self::flow::{Flow, Integrity, Progress};
+pub use self::hooks::ReplyHooks;
 use crate::ledger::{End, Entry};
 use crate::outcome::Outcome;
 use crate::provider::Lease;
 use crate::settings::Limits;
 
-/// What goes out in one piece before the channel's room is looked at again.
+/// The bytes sent in one piece before the channel's room is checked again.
 const BATCH: usize = 16 << 10;
 /// What the HTTP server holds of a reply beside the channel. It counts as a part of `client-channel`.
 const WRITE_BUFFER: usize = 32 << 10;
@@ -55,12 +55,12 @@ pub type UpstreamBody = Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>>
 pub struct Opened {
     pub upstream: UpstreamBody,
     pub flow: Flow,
-    /// What the client is to get first.
+    /// The first bytes for the client.
     pub first: Batch,
-    /// The upstream's terminator was in there already.
+    /// They include the upstream's terminator.
     pub ended: bool,
-    /// It has failed already, and the client is told so in there.
-    pub failed: Option<Closing>,
+    /// The reply has failed, and they include the error.
+    pub failed: Option<ReplySummary>,
 }
 
 pub struct Converter {
@@ -83,12 +83,12 @@ enum Phase {
     Over,
 }
 
-/// What one reading of the upstream brought.
+/// What one poll of the upstream returned.
 #[derive(Clone, Copy, Default)]
-struct Heard {
+struct UpstreamRead {
     bytes: usize,
     /// An event or a comment was completed.
-    an_event: bool,
+    has_event: bool,
 }
 
 /// The gateway shuts down and cannot wait for this reply any longer.
@@ -125,9 +125,9 @@ pub fn start(opened: Opened, limits: &Limits, entry: Entry, lease: Lease) -> Rep
         lease: Some(lease),
         number,
     };
-    if let Some(closing) = opened.failed {
-        let outcome = closing.shows();
-        converter.close(closing, outcome);
+    if let Some(summary) = opened.failed {
+        let outcome = outcome::of_reply(&summary);
+        converter.close(summary, outcome);
         converter.phase = Phase::Over;
     } else if opened.ended {
         converter.ended();
@@ -152,7 +152,7 @@ impl Converter {
                 // Its buffer is as large as a batch, and the client may not read for long.
                 self.batch = Batch::default();
                 // A client that does not read is not the upstream's silence.
-                self.clock.heard();
+                self.clock.event_received();
                 return self.look_at_clock(task);
             }
             let waits = self.fill(task).is_pending();
@@ -166,17 +166,17 @@ impl Converter {
 
     /// Takes what the upstream has ready, up to one batch.
     fn fill(&mut self, task: &mut Task<'_>) -> Poll<()> {
-        let mut heard = Heard::default();
+        let mut read = UpstreamRead::default();
         while self.batch.len() < BATCH && self.phase == Phase::Streaming {
             match self.upstream.as_mut().poll_next(task) {
                 Poll::Pending => {
-                    self.note(heard);
+                    self.note(read);
                     return Poll::Pending;
                 }
                 Poll::Ready(Some(Ok(chunk))) => {
-                    heard.bytes += chunk.len();
+                    read.bytes += chunk.len();
                     self.take(chunk);
-                    heard.an_event |= self.flow.has_completed_an_event();
+                    read.has_event |= self.flow.has_completed_an_event();
                 }
                 // Only formalities were missing.
                 Poll::Ready(Some(Err(_))) if self.may_end() => self.upstream_ended(),
@@ -184,15 +184,15 @@ impl Converter {
                 Poll::Ready(None) => self.upstream_ended(),
             }
         }
-        self.note(heard);
+        self.note(read);
         Poll::Ready(())
     }
 
-    fn note(&mut self, heard: Heard) {
-        if heard.an_event {
-            self.clock.heard();
+    fn note(&mut self, read: UpstreamRead) {
+        if read.has_event {
+            self.clock.event_received();
         } else {
-            self.clock.heard_part(heard.bytes);
+            self.clock.part_received(read.bytes);
         }
     }
 
@@ -208,7 +208,7 @@ impl Converter {
             }
             Progress::Ended => self.ended(),
             Progress::Faulted(fault) => {
-                let outcome = closing::outcome_of(fault.kind);
+                let outcome = outcome::of_error(fault.kind);
                 self.fail(fault, outcome);
             }
             Progress::Oversized(fault) => self.fail(fault, Outcome::ReplyTooLarge),
@@ -222,40 +222,40 @@ impl Converter {
 
     /// The protocol's terminator has come: the client's reply is complete.
     fn ended(&mut self) {
-        let closing = self.flow.end(&mut self.batch);
-        let outcome = closing.shows();
-        self.close(closing, outcome);
+        let summary = self.flow.end(&mut self.batch);
+        let outcome = outcome::of_reply(&summary);
+        self.close(summary, outcome);
     }
 
     fn upstream_ended(&mut self) {
-        let closing = self.flow.end(&mut self.batch);
-        let outcome = closing.shows();
-        self.close(closing, outcome);
+        let summary = self.flow.end(&mut self.batch);
+        let outcome = outcome::of_reply(&summary);
+        self.close(summary, outcome);
         self.phase = Phase::Over;
     }
 
     fn fail(&mut self, fault: Fault, outcome: Outcome) {
-        let closing = self.flow.fail(fault, &mut self.batch);
-        // A reply that the gateway has cut is complete all the same.
-        let outcome = if closing.fault.is_some() { outcome } else { closing.shows() };
-        self.close(closing, outcome);
+        let summary = self.flow.fail(fault, &mut self.batch);
+        // A reply that the gateway has cut at a stop sequence is complete.
+        let outcome = if summary.fault.is_some() { outcome } else { outcome::of_reply(&summary) };
+        self.close(summary, outcome);
         self.phase = Phase::Over;
     }
 
     fn abandon(&mut self) {
-        let closing = Closing { fault: None, ..self.flow.so_far() };
-        self.record(closing, End::Cancelled);
+        let summary = self.flow.abandon();
+        self.record(&summary, End::Cancelled);
         self.give_back(Outcome::Cancelled, "");
         self.phase = Phase::Over;
     }
 
-    fn close(&mut self, closing: Closing, outcome: Outcome) {
-        let end = match &closing.fault {
+    fn close(&mut self, summary: ReplySummary, outcome: Outcome) {
+        let end = match &summary.fault {
             None => End::Succeeded,
-            Some((kind, message)) => End::Failed { kind: kind.anthropic(), message: message.clone() },
+            Some(fault) => End::Failed { kind: fault.kind.anthropic(), message: fault.message.clone() },
         };
-        let message = closing.fault.as_ref().map(|(_, message)| message.clone()).unwrap_or_default();
-        self.record(closing, end);
+        self.record(&summary, end);
+        let message = summary.fault.map(|fault| fault.message).unwrap_or_default();
         self.give_back(outcome, &message);
         self.flush();
         self.client.end();
@@ -263,10 +263,10 @@ impl Converter {
         self.clock.linger();
     }
 
-    fn record(&mut self, closing: Closing, end: End) {
+    fn record(&mut self, summary: &ReplySummary, end: End) {
         let Some(mut entry) = self.entry.take() else { return };
-        entry.record.usage = closing.usage;
-        entry.record.tool_calls = closing.tool_calls;
+        entry.record.usage = summary.usage.unwrap_or_default();
+        entry.record.tool_calls = summary.tool_calls;
         entry.record.end = end;
     }
 
@@ -283,7 +283,7 @@ impl Converter {
         }
         while !self.batch.is_empty() {
             self.client.send(self.batch.take());
-            self.clock.said = Instant::now();
+            self.clock.last_sent = Instant::now();
         }
     }
 
@@ -367,7 +367,7 @@ impl Handler<Drain> for Converter {
     }
 }
 
-/// The pump as actix wants it.
+/// The pump as an actix future.
 struct Pump;
 
 impl ActorFuture<Converter> for Pump {

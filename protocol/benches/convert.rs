@@ -6,9 +6,11 @@ use bytes::{Bytes, BytesMut};
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use serde_json::{Value, json};
-use vandamme_protocol::convert::passthrough::{ChatTap, Tap};
-use vandamme_protocol::convert::upstream::chat::{Machine, PLAIN, ReplyContext, Target, request, whole};
-use vandamme_protocol::convert::{Bridge as _, client};
+use vandamme_protocol::convert::client::{chat::ChatEncoder, messages::MessagesEncoder};
+use vandamme_protocol::convert::passthrough::{ChatTap, MessagesTap};
+use vandamme_protocol::convert::upstream::chat::{ChatDecoder, PLAIN, ReplyContext, Target, request};
+use vandamme_protocol::convert::upstream::messages::MessagesDecoder;
+use vandamme_protocol::convert::{Transcoder, client};
 use vandamme_protocol::request::{UsageAsked, head};
 use vandamme_protocol::sse::{Splitter, events};
 
@@ -62,17 +64,21 @@ fn context() -> ReplyContext {
     request(body.to_string().as_bytes(), &target).expect("a request").reply
 }
 
+fn transcoder(context: ReplyContext) -> Transcoder<ChatDecoder, MessagesEncoder> {
+    Transcoder::new(ChatDecoder::new(context, 1), MessagesEncoder::new())
+}
+
 #[divan::bench(args = KINDS)]
 fn translated(bencher: Bencher<'_, '_>, content: Content) {
     let (segments, context) = (segments(content), context());
     bencher.counter(ItemsCount::new(EVENTS)).bench(|| {
-        let (mut splitter, mut machine) = (Splitter::new(1 << 20), Machine::new(context.clone(), 1));
+        let (mut splitter, mut transcoder) = (Splitter::new(1 << 20), transcoder(context.clone()));
         let mut out = BytesMut::with_capacity(1 << 18);
         for segment in &segments {
             let Some(block) = splitter.pass(segment.clone()) else { continue };
             for event in events(&block) {
                 let data = event.data().expect("data");
-                black_box(machine.push(&data, &mut out));
+                black_box(transcoder.push_data(&data, &mut out));
             }
         }
         out
@@ -96,7 +102,7 @@ fn passed_through_to_a_messages_client(bencher: Bencher<'_, '_>) {
     const EVENT: &str = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\" a few words\\n\"}}\n\n";
     let segment = Bytes::from(EVENT.repeat(4));
     bencher.counter(ItemsCount::new(EVENTS)).bench(|| {
-        let (mut splitter, mut tap) = (Splitter::new(1 << 20), Tap::new());
+        let (mut splitter, mut tap) = (Splitter::new(1 << 20), MessagesTap::new());
         for _ in 0..EVENTS / 4 {
             if let Some(block) = splitter.pass(segment.clone()) {
                 tap.observe(&block);
@@ -134,11 +140,12 @@ fn translated_for_a_chat_client(bencher: Bencher<'_, '_>, content: Content) {
     let target = client::chat::Target { provider: "p", model: "m", requested_model: "p:m" };
     let context = client::chat::request(body.as_bytes(), &target).expect("a request").reply;
     bencher.counter(ItemsCount::new(EVENTS)).bench(|| {
-        let birth = client::chat::Birth { seed: 1, created: 1 };
-        let mut machine = client::chat::Machine::new(context.clone(), birth);
+        let identity = client::chat::ReplyIdentity { seed: 1, created: 1 };
+        let encoder = ChatEncoder::new(context.clone(), identity);
+        let mut transcoder = Transcoder::new(MessagesDecoder::new(), encoder);
         let mut out = BytesMut::with_capacity(1 << 18);
         for data in begun.iter().chain(std::iter::repeat_n(&delta, EVENTS)) {
-            black_box(machine.push(data.as_bytes(), &mut out));
+            black_box(transcoder.push_data(data.as_bytes(), &mut out));
         }
         out
     });
@@ -153,7 +160,7 @@ fn a_whole_reply(bencher: Bencher<'_, '_>) {
         "usage": {"prompt_tokens": 10, "completion_tokens": 5}})
     .to_string();
     let context = context();
-    bencher.bench(|| whole(black_box(body.as_bytes()), context.clone(), 1));
+    bencher.bench(|| transcoder(context.clone()).whole(black_box(body.as_bytes())));
 }
 
 /// A request of Claude Code's size: some turns of work, with a schema for each tool.

@@ -1,6 +1,10 @@
-//! The Messages API in Anthropic's words.
+//! The Messages API: requests, events, whole messages and errors.
+//!
+//! [`event`] is the form in which codecs exchange a reply. `reader` makes events of bytes, `writer` bytes of events, and
+//! nothing else does either.
 
 pub mod error;
-pub(crate) mod event;
+pub mod event;
+pub(crate) mod reader;
 pub(crate) mod request;
-pub(crate) mod stream;
+pub(crate) mod writer;

@@ -1,6 +1,6 @@
-//! Upstream faults: the status, kind and message that a client receives.
+//! What the upstream or the client did wrong, in the words of the gateway.
 
-use crate::vocabulary::ErrorKind;
+use crate::{json::wrong_type, vocabulary::ErrorKind};
 
 /// A failure or refusal of an upstream, in the gateway's terms.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +19,8 @@ impl Fault {
         Self { kind: ErrorKind::Api, status: 502, message: message.into() }
     }
 
-    /// An error inside a reply of status 200: the status of its kind, or 502 if the kind has none.
-    pub fn said(kind: ErrorKind, message: String) -> Self {
+    /// An error that came with status 200: the status of its kind, or 502 for `api_error`.
+    pub fn reported(kind: ErrorKind, message: String) -> Self {
         let status = if kind == ErrorKind::Api { 502 } else { kind.status() };
         Self { kind, status, message }
     }
@@ -33,5 +33,34 @@ impl Fault {
     /// The upstream took too long: 504 `timeout_error`.
     pub fn timeout(message: impl Into<String>) -> Self {
         Self { kind: ErrorKind::Timeout, status: 504, message: message.into() }
+    }
+}
+
+/// The client's request cannot be converted: 400 `invalid_request_error`. The message names the JSON path and never
+/// repeats the prompt.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct RequestError {
+    pub message: String,
+}
+
+impl RequestError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into() }
+    }
+
+    /// The body is not JSON, or does not have the shape of its API.
+    pub(crate) fn unreadable(error: &serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        Self::new(match error.classify() {
+            serde_json::error::Category::Data => {
+                format!("request body, line {line} column {column}: {}", wrong_type(error))
+            }
+            serde_json::error::Category::Syntax
+            | serde_json::error::Category::Eof
+            | serde_json::error::Category::Io => {
+                format!("the request body is not valid JSON (line {line} column {column})")
+            }
+        })
     }
 }

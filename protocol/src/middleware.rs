@@ -1,9 +1,9 @@
-//! Middleware: what an upstream needs beyond its API. It stands on the upstream's side of the bridge, sees requests and
-//! replies in the upstream's words (Chat Completions), and so serves every door.
+//! Middleware: adjustments to upstreams that need more than their API. It acts between the codec and the upstream, on
+//! requests and replies of the upstream's API (Chat Completions), and so serves clients of every API.
 //!
-//! A [`Middleware`] is pure. What it must know of earlier exchanges it names by keys; whoever drives it fetches that, and
-//! keeps what its [`Listener`]s learn. Members of a [`Chain`] act in the order of the configuration, on requests and on
-//! replies alike.
+//! A [`Middleware`] is pure. It names the facts of earlier requests that it needs by keys; its caller fetches them, and
+//! stores the facts that its [`Listener`]s learn. The members of a [`Chain`] act in the order of the configuration, on
+//! requests and on replies alike.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,26 +13,26 @@ use bytes::{Bytes, BytesMut};
 
 use crate::sse;
 
-/// Facts by the keys under which a middleware wants them remembered. Keys start with the middleware's own name.
+/// Stored facts by their keys. Keys start with the name of the middleware.
 pub type Memory = HashMap<String, String>;
 
 /// One adjustment to one kind of upstream.
 pub trait Middleware: fmt::Debug + Send + Sync {
-    /// As it is called in the configuration.
+    /// Its name in the configuration.
     fn name(&self) -> &'static str;
 
-    /// Whether it is for this model of the upstream, where the configuration leaves that open.
+    /// Whether it applies to this model of the upstream, unless the configuration says so.
     fn is_for(&self, model: &str) -> bool;
 
-    /// The keys of what it should know before it looks at this request.
+    /// The keys of the facts that it needs for this request.
     fn wants(&self, _request: &[u8]) -> Vec<String> {
         vec![]
     }
 
-    /// The request as the upstream is to get it; `known` has those of the wanted facts that are remembered.
+    /// The request for the upstream. `known` has those of the wanted facts that are stored.
     fn apply(&self, request: Bytes, known: &Memory) -> Bytes;
 
-    /// Who listens to the reply to this request, if it matters.
+    /// A listener for the reply to this request, if one is needed.
     fn listen(&self, _request: &[u8]) -> Option<Box<dyn Listener>> {
         None
     }
@@ -40,22 +40,22 @@ pub trait Middleware: fmt::Debug + Send + Sync {
 
 /// Follows one reply.
 pub trait Listener {
-    /// Hears the data of an event, or the whole body of a reply that is no stream. What it returns takes its place.
+    /// Takes the data of an event, or the body of a whole reply. A returned value replaces it.
     fn hear(&mut self, data: &[u8]) -> Option<Vec<u8>>;
 
-    /// The facts to remember that have become known since the last time, under their keys.
+    /// The facts to store that it has learned since the last call, by their keys.
     fn learnt(&mut self) -> Vec<(String, String)> {
         vec![]
     }
 }
 
-/// Decides which models of a provider a chain is for.
+/// The models of a provider that a chain applies to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Choice {
-    /// Each member for itself.
+    /// Each member decides.
     #[default]
     ByModel,
-    /// The configuration names the members: they are for all models.
+    /// All models: the configuration names the members.
     Always,
 }
 
@@ -87,7 +87,7 @@ impl Chain {
     }
 }
 
-/// The middleware for one exchange, never empty.
+/// The middleware for one request, never empty.
 pub struct Applying(Vec<Arc<dyn Middleware>>);
 
 impl Applying {
@@ -108,11 +108,11 @@ impl Applying {
     }
 }
 
-/// Those who follow one reply, never nobody.
+/// The listeners of one reply, never empty.
 pub struct Listeners(Vec<Box<dyn Listener>>);
 
 impl Listeners {
-    /// A block of complete events on its way; itself, unless somebody changes something in it.
+    /// Passes a block of complete events. The block is copied only if a listener changes it.
     pub fn pass(&mut self, block: Bytes) -> Bytes {
         let mut changed: Option<BytesMut> = None;
         let mut at = 0;
@@ -175,7 +175,7 @@ fn write_event(name: Option<&[u8]>, data: &[u8], out: &mut BytesMut) {
 mod tests {
     use super::*;
 
-    /// Writes its letter behind every request and every event that it hears, and remembers how many it has heard.
+    /// Appends its letter to every request and every event, and counts the events.
     #[derive(Debug)]
     struct Marker(&'static str);
 

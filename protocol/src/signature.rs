@@ -1,8 +1,8 @@
 //! Signatures of thinking blocks that this gateway creates from another vendor's reasoning. A signature identifies the
 //! gateway as its origin and encodes the provider and model of the reasoning.
 //!
-//! The format is `vdm1.<provider>~<model>`, both percent-encoded outside `[A-Za-z0-9._-]`, optionally followed by `~`
-//! and data in base64url that the codec receives back with the block.
+//! `vdm1.<provider>~<model>`, both percent-encoded outside `[A-Za-z0-9._-]`, and behind another `~` in base64url what the
+//! codec requires back with the block.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};

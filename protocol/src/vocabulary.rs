@@ -62,7 +62,7 @@ impl ErrorKind {
         }
     }
 
-    /// The kind an upstream's status stands for. Statuses without a kind of their own are the client's fault
+    /// The kind of an upstream's status. Statuses without a kind of their own are the client's fault
     /// below 500 and the upstream's from there on (also below 400: an upstream has nothing to redirect to).
     pub fn from_status(status: u16) -> Self {
         match status {
@@ -195,6 +195,20 @@ impl StopReason {
         Self::ALL.into_iter().find(|reason| reason.anthropic() == word)
     }
 
+    /// The reason that agrees with the number of tool calls: `tool_use` exactly if there are calls, unless the reply was cut
+    /// or refused.
+    pub(crate) fn with_calls(self, calls: u32) -> Self {
+        let is_complete = match self {
+            Self::EndTurn | Self::StopSequence | Self::ToolUse | Self::PauseTurn | Self::Compaction => true,
+            Self::MaxTokens | Self::Refusal | Self::ModelContextWindowExceeded => false,
+        };
+        match calls {
+            1.. if is_complete => Self::ToolUse,
+            0 if self == Self::ToolUse => Self::EndTurn,
+            _ => self,
+        }
+    }
+
     /// The `finish_reason` that OpenAI's own API would give.
     pub fn finish_reason(self) -> &'static str {
         match self {
@@ -205,7 +219,7 @@ impl StopReason {
         }
     }
 
-    /// The reason a Chat Completions `finish_reason` stands for, or `None` for a word not known here. Besides
+    /// The reason of a Chat Completions `finish_reason`, or `None` for a word not known here. Besides
     /// OpenAI's words it knows those that compatible vendors let through from below (Gemini's, in capitals or not,
     /// Mistral's `model_length`, Text Generation Inference's `eos_token`).
     pub fn from_finish_reason(word: &str) -> Option<Self> {
@@ -231,7 +245,7 @@ fn plain_reason(word: &str) -> String {
     word.rsplit(':').next().unwrap_or(word).trim().to_ascii_lowercase()
 }
 
-/// How the client wants its reply.
+/// The form of reply that the client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
     Streamed,

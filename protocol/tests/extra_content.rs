@@ -1,4 +1,4 @@
-//! Thought signatures through the bridge: out to a client that thinks, inside the signatures of thinking blocks, and back
+//! Thought signatures through the codec: out to a client that thinks, inside the signatures of thinking blocks, and back
 //! onto the calls and texts that they came with.
 
 #![expect(clippy::unwrap_used, reason = "a helper that panics fails its test, which is what it is for")]
@@ -10,11 +10,18 @@ use bytes::BytesMut;
 use serde_json::{Value, json};
 use vandamme_protocol::{
     convert::{
-        Bridge as _, Step,
-        upstream::chat::{Dialect, Machine, Replay, Target, request, whole},
+        ReplyCodec as _, Step, Transcoder,
+        client::messages::MessagesEncoder,
+        upstream::chat::{ChatDecoder, Dialect, Replay, ReplyContext, Target, request},
     },
     signature,
 };
+
+type ToMessages = Transcoder<ChatDecoder, MessagesEncoder>;
+
+fn transcoder(context: ReplyContext) -> ToMessages {
+    Transcoder::new(ChatDecoder::new(context, 7), MessagesEncoder::new())
+}
 
 fn target(dialect: &Dialect) -> Target<'_> {
     Target { provider: "g", model: "gemini-3-pro", requested_model: "g:gemini-3-pro", dialect, session: None }
@@ -45,10 +52,10 @@ fn call(id: Value, extra: Option<Value>) -> Value {
 /// What the client has of this reply, streamed.
 fn content(thinking: &Value, dialect: &Dialect, chunks: &[Value]) -> Value {
     let context = request(&body(thinking.clone(), &[]), &target(dialect)).unwrap().reply;
-    let mut machine = Machine::new(context, 7);
+    let mut machine = transcoder(context);
     let mut out = BytesMut::new();
     for chunk in chunks {
-        assert!(matches!(machine.push(chunk.to_string().as_bytes(), &mut out), Step::More));
+        assert!(matches!(machine.push_data(chunk.to_string().as_bytes(), &mut out), Step::More));
     }
     assert_eq!(machine.finish(&mut out).fault, None);
     grammar::check(&out).message["content"].clone()
@@ -144,7 +151,7 @@ fn a_whole_reply_carries_the_same() {
     let calls = json!([call(json!("call_a"), None), call(json!("call_b"), Some(signed("B")))]);
     let upstream = json!({"choices": [{"message": {"content": "Hi", "tool_calls": calls, "extra_content": signed("T")},
                                        "finish_reason": "tool_calls"}]});
-    let reply = whole(upstream.to_string().as_bytes(), context, 7).unwrap();
+    let reply = transcoder(context).whole(upstream.to_string().as_bytes()).unwrap();
     let content = serde_json::from_slice::<Value>(&reply.body).unwrap()["content"].clone();
     let message = sent_back(&content, &target(&dialect));
     assert_eq!(message["extra_content"], signed("T"));

@@ -6,7 +6,9 @@ mod properties;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use vandamme_protocol::convert::passthrough::{Summary, Tap, summary_of_whole};
+use vandamme_protocol::convert::ReplySummary;
+use vandamme_protocol::convert::passthrough::{MessagesTap, summary_of_message};
+use vandamme_protocol::vocabulary::{StopReason, Usage};
 
 use properties::{check, split};
 
@@ -124,15 +126,12 @@ data: {"type": "message_stop"}
 
 "#;
 
-fn tapped_summary() -> Summary {
-    Summary {
-        input: 25,
-        output: 42,
-        cache_read: 7,
-        cache_creation: 3,
-        stop_reason: Some("tool_use".to_owned()),
+fn tapped_summary() -> ReplySummary {
+    ReplySummary {
+        stop_reason: Some(StopReason::ToolUse),
+        usage: Some(Usage { input: 25, output: 42, cache_read: 7, cache_creation: 3 }),
         tool_calls: 1,
-        error: None,
+        fault: None,
     }
 }
 
@@ -149,7 +148,7 @@ fn a_tap_reads_the_same_from_every_slicing_and_spelling() {
         &TAPPED.replace("event: ", "event: message\nevent:"),
     ] {
         for cut in 0..=stream.len() {
-            let mut tap = Tap::new();
+            let mut tap = MessagesTap::new();
             let (front, back) = stream.as_bytes().split_at(cut);
             for block in split(&[front, back]).0 {
                 tap.observe(&block);
@@ -163,7 +162,7 @@ fn a_tap_reads_the_same_from_every_slicing_and_spelling() {
 #[test]
 fn a_stream_broken_off_before_its_last_event_has_not_ended() {
     for end in 0..TAPPED.len() {
-        let mut tap = Tap::new();
+        let mut tap = MessagesTap::new();
         split(&[&TAPPED.as_bytes()[..end]]).0.iter().for_each(|block| {
             tap.observe(block);
         });
@@ -175,5 +174,5 @@ fn a_stream_broken_off_before_its_last_event_has_not_ended() {
 fn a_whole_reply_is_summed_up_as_its_stream_is() {
     let whole = r#"{"type":"message","content":[{"type":"text","text":"a"},{"type":"tool_use","id":"t","name":"n","input":{"type":"tool_use"}}],
         "stop_reason":"tool_use","usage":{"input_tokens":25,"output_tokens":42,"cache_read_input_tokens":7,"cache_creation_input_tokens":3,"service_tier":"x"}}"#;
-    assert_eq!(summary_of_whole(whole.as_bytes()), tapped_summary());
+    assert_eq!(summary_of_message(whole.as_bytes()), tapped_summary());
 }

@@ -10,12 +10,13 @@ use actix_web::rt::time::sleep;
 use awc::ClientResponse;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use vandamme_actors::converter::{Audience, Batch, Closing, Flow, Machine, Opened, Progress, UpstreamBody};
+use vandamme_actors::converter::{Batch, Flow, Opened, Progress, ReplyHooks, UpstreamBody};
 use vandamme_actors::excerpt;
 use vandamme_actors::provider::{Alternatives, Lease};
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::upstream::{self, Borrow, Request};
-use vandamme_protocol::convert::passthrough::{ChatTap, Tap};
+use vandamme_protocol::convert::passthrough::{ChatTap, MessagesTap};
+use vandamme_protocol::convert::{ReplyCodec, ReplySummary};
 use vandamme_protocol::fault::Fault;
 use vandamme_protocol::request::Streaming;
 
@@ -49,7 +50,7 @@ pub(super) enum Answered {
     /// A stream whose first event has arrived.
     Opened { headers: HeaderMap, opened: Box<Opened> },
     /// A reply that has arrived in full.
-    Buffered { status: u16, headers: HeaderMap, form: ReplyForm, body: Bytes, closing: Closing },
+    Buffered { status: u16, headers: HeaderMap, form: ReplyForm, body: Bytes, closing: ReplySummary },
 }
 
 impl Answered {
@@ -219,7 +220,7 @@ impl<'a> Attempt<'a> {
         reply: UpstreamReply,
         mut headers: HeaderMap,
         path: ReplyPath,
-        audience: Option<Audience>,
+        audience: Option<ReplyHooks>,
     ) -> Result<Answered, CallFailure> {
         let UpstreamReply { label, first: mut rest, rest: mut upstream, integrity, .. } = reply;
         let own = HeaderValue::from_static(EVENTS);
@@ -227,18 +228,18 @@ impl<'a> Attempt<'a> {
         let passed = label.filter(|value| !secrets.found_in_header(value.as_bytes()));
         let passed = passed.filter(|_| !matches!(path, ReplyPath::Translated(_)));
         headers.insert(header::CONTENT_TYPE, passed.unwrap_or(own));
-        let machine = match path {
-            ReplyPath::Messages => Machine::Passthrough(Tap::new()),
-            ReplyPath::Chat(asked) => Machine::ChatPassthrough(ChatTap::new(asked)),
-            ReplyPath::Translated(back) => Machine::Bridge(back.bridge()),
+        let codec: Box<dyn ReplyCodec> = match path {
+            ReplyPath::Messages => Box::new(MessagesTap::new()),
+            ReplyPath::Chat(asked) => Box::new(ChatTap::new(asked)),
+            ReplyPath::Translated(back) => back.codec(),
         };
         let (event, kept) = {
             let live = self.gateway.live_config();
             (live.settings.limits.event, live.settings.limits.before_first_event)
         };
         let redacted = self.redacted(&secrets).cloned();
-        let flow = Flow::new(machine, self.request.api, event, secrets);
-        let mut flow = flow.before(audience).with_integrity(integrity).without(redacted);
+        let flow = Flow::new(codec, self.request.api, event, secrets);
+        let mut flow = flow.with_hooks(audience).with_integrity(integrity).with_redaction(redacted);
         let mut first = Batch::default();
         let mut ended = false;
         while !ended && (!flow.started() || !rest.is_empty()) {
@@ -333,7 +334,7 @@ fn no_content(path: &ReplyPath, headers: HeaderMap) -> Result<Answered, CallFail
             headers,
             form: ReplyForm::Whole,
             body: Bytes::new(),
-            closing: Closing::default(),
+            closing: ReplySummary::default(),
         }),
         ReplyPath::Translated(_) => {
             let message = "the upstream answered with status 204 (no content) instead of a reply";

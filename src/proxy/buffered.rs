@@ -3,13 +3,12 @@
 
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use bytes::{Bytes, BytesMut};
-use vandamme_actors::converter::{Audience, Closing};
+use vandamme_actors::converter::ReplyHooks;
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::Api;
-use vandamme_protocol::convert::passthrough;
+use vandamme_protocol::convert::{ReplySummary, passthrough};
 use vandamme_protocol::fault::Fault;
 use vandamme_protocol::request::UsageAsked;
-use vandamme_protocol::vocabulary::{ErrorKind, Usage};
 
 use super::ReplyForm;
 use super::attempt::{Answered, Attempt, EVENTS};
@@ -33,7 +32,7 @@ impl Attempt<'_> {
     pub(super) async fn collect(
         &self,
         reply: UpstreamReply,
-        audience: Option<Audience>,
+        audience: Option<ReplyHooks>,
         mut headers: HeaderMap,
     ) -> Result<Answered, CallFailure> {
         let stream = self.read_whole(reply).await?;
@@ -56,7 +55,7 @@ impl Attempt<'_> {
     pub(super) async fn pass_whole(
         &self,
         reply: UpstreamReply,
-        audience: Option<Audience>,
+        audience: Option<ReplyHooks>,
         mut headers: HeaderMap,
         asked: Option<UsageAsked>,
     ) -> Result<Answered, CallFailure> {
@@ -73,7 +72,7 @@ impl Attempt<'_> {
     pub(super) fn pass_body(
         &self,
         received: Received,
-        audience: Option<Audience>,
+        audience: Option<ReplyHooks>,
         asked: Option<UsageAsked>,
     ) -> Result<Answered, CallFailure> {
         let Received { status, mut headers, body } = received;
@@ -81,9 +80,12 @@ impl Attempt<'_> {
             return Err(broken);
         }
         let closing = read_along(self.request.api, &body);
-        if let Some((kind, message)) = closing.fault {
+        if let Some(Fault { kind, message, .. }) = closing.fault {
             // An error with a status of success.
-            return Err(CallFailure::reported(self.scrubbed(Fault::said(kind, message)), &self.lease.model));
+            return Err(CallFailure::reported(
+                self.scrubbed(Fault::reported(kind, message)),
+                &self.lease.model,
+            ));
         }
         let body = self.without_echo(&self.secrets(), body);
         let body = heard(audience, body);
@@ -121,7 +123,7 @@ impl Attempt<'_> {
     pub(super) async fn translate_whole(
         &self,
         reply: UpstreamReply,
-        audience: Option<Audience>,
+        audience: Option<ReplyHooks>,
         headers: HeaderMap,
         back: Translation,
     ) -> Result<Answered, CallFailure> {
@@ -136,7 +138,7 @@ impl Attempt<'_> {
         &self,
         received: Received,
         content: Content,
-        audience: Option<Audience>,
+        audience: Option<ReplyHooks>,
         back: Translation,
     ) -> Result<Answered, CallFailure> {
         let Received { mut headers, body, .. } = received;
@@ -151,11 +153,11 @@ impl Attempt<'_> {
             broken.unwrap_or_else(|| CallFailure::reported(self.scrubbed(fault), &self.lease.model))
         };
         let form = self.request.reply_form();
-        let (kind, body, outcome) = match form {
+        let (kind, body, closing) = match form {
             ReplyForm::Stream => {
                 let mut events = BytesMut::new();
-                let outcome = back.whole_as_events(&body, &mut events).map_err(said)?;
-                (EVENTS, events.freeze(), outcome)
+                let summary = back.whole_as_events(&body, &mut events).map_err(said)?;
+                (EVENTS, events.freeze(), summary)
             }
             ReplyForm::Whole => {
                 let whole = match content {
@@ -163,35 +165,18 @@ impl Attempt<'_> {
                     Content::Json | Content::Other => back.whole(&body),
                 };
                 let whole = whole.map_err(said)?;
-                (JSON, Bytes::from(whole.body), whole.outcome)
+                (JSON, Bytes::from(whole.body), whole.summary)
             }
         };
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-        let closing =
-            Closing { usage: outcome.usage.unwrap_or_default(), tool_calls: outcome.tool_calls, fault: None };
         Ok(Answered::Buffered { status: 200, headers, form, body, closing })
     }
 }
 
-/// The usage, tool calls and error in a whole reply that passes through.
-fn read_along(api: Api, body: &[u8]) -> Closing {
+/// The summary of a whole reply that passes through.
+fn read_along(api: Api, body: &[u8]) -> ReplySummary {
     match api {
-        Api::Messages => {
-            let summary = passthrough::summary_of_whole(body);
-            let usage = Usage {
-                input: summary.input,
-                output: summary.output,
-                cache_read: summary.cache_read,
-                cache_creation: summary.cache_creation,
-            };
-            let fault = summary
-                .error
-                .map(|(kind, message)| (ErrorKind::from_anthropic(&kind).unwrap_or(ErrorKind::Api), message));
-            Closing { usage, tool_calls: summary.tool_calls, fault }
-        }
-        Api::ChatCompletions => {
-            let summary = passthrough::summary_of_whole_chat(body);
-            Closing { usage: summary.usage, tool_calls: summary.tool_calls, fault: summary.error }
-        }
+        Api::Messages => passthrough::summary_of_message(body),
+        Api::ChatCompletions => passthrough::summary_of_completion(body),
     }
 }

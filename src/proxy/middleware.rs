@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use vandamme_actors::converter::Audience;
+use vandamme_actors::converter::ReplyHooks;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::signatures::{CallerId, Scope, ScopedSignatures};
 use vandamme_protocol::middleware::{Applying, Memory};
@@ -48,14 +48,14 @@ impl AppliedMiddleware {
     }
 
     /// The middleware that follows the reply of one call.
-    pub(super) fn audience(&self) -> Option<Audience> {
+    pub(super) fn audience(&self) -> Option<ReplyHooks> {
         let listeners = self.chain.listen(&self.after)?;
-        Some(Audience { listeners, memory: self.memory.clone() })
+        Some(ReplyHooks { listeners, memory: self.memory.clone() })
     }
 }
 
 /// A whole reply after the middleware.
-pub(super) fn heard(audience: Option<Audience>, body: Bytes) -> Bytes {
+pub(super) fn heard(audience: Option<ReplyHooks>, body: Bytes) -> Bytes {
     match audience {
         Some(mut audience) => audience.whole(body),
         None => body,

@@ -113,7 +113,7 @@ fn reply(gateway: &Gateway, served: Served, mut entry: Entry) -> Reply {
         Answered::Buffered { status, headers, form, body, closing } => {
             lease.finish(Outcome::Answered);
             entry.record.status = status;
-            entry.record.usage = closing.usage;
+            entry.record.usage = closing.usage.unwrap_or_default();
             entry.record.tool_calls = closing.tool_calls;
             entry.record.end = End::Succeeded;
             Reply::Buffered { status, headers, form, body }

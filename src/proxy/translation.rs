@@ -1,25 +1,29 @@
-//! A reply in the other API: which bridge it crosses, and how, whichever form it comes and leaves in.
+//! A reply in the other API: the codec of the request's way, for every form that the reply comes and leaves in.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
-use vandamme_protocol::convert::client;
-use vandamme_protocol::convert::upstream;
-use vandamme_protocol::convert::{Bridge, Outcome, Step, Whole};
+use vandamme_protocol::convert::client::chat::{self, ChatEncoder, ReplyIdentity};
+use vandamme_protocol::convert::client::messages::MessagesEncoder;
+use vandamme_protocol::convert::upstream::chat::ChatDecoder;
+use vandamme_protocol::convert::upstream::messages::MessagesDecoder;
+use vandamme_protocol::convert::{
+    ReplyCodec, ReplyDecoder, ReplyEncoder, ReplySummary, Step, Transcoder, WholeReply, upstream,
+};
 use vandamme_protocol::fault::Fault;
 use vandamme_protocol::{compat, sse};
 
-/// What the way back must know of the request.
+/// The facts of the request that its reply needs.
 #[derive(Clone)]
 pub(super) enum Translation {
     /// Into the Messages API.
     Messages(upstream::chat::ReplyContext),
     /// Into Chat Completions.
-    Chat(client::chat::ReplyContext),
+    Chat(chat::ReplyContext),
 }
 
 impl Translation {
-    /// Takes notice of what an edit has removed from the request that was translated.
+    /// Adapts the reply to an edit of the converted request.
     pub(super) fn follow(&mut self, translated: &Bytes, edited: &Bytes) {
         match self {
             Self::Messages(context) if compat::has(translated, "stop") && !compat::has(edited, "stop") => {
@@ -29,61 +33,60 @@ impl Translation {
         }
     }
 
-    /// For a stream that is to stay one.
-    pub(super) fn bridge(self) -> Box<dyn Bridge> {
+    /// For a stream that stays one.
+    pub(super) fn codec(self) -> Box<dyn ReplyCodec> {
         match self {
-            Self::Messages(context) => Box::new(upstream::chat::Machine::new(context, fastrand::u128(..))),
-            Self::Chat(context) => Box::new(client::chat::Machine::new(context, birth())),
+            Self::Messages(context) => Box::new(messages_of_chat(context)),
+            Self::Chat(context) => Box::new(chat_of_messages(context)),
         }
     }
 
-    pub(super) fn whole(self, body: &[u8]) -> Result<Whole, Fault> {
+    pub(super) fn whole(self, body: &[u8]) -> Result<WholeReply, Fault> {
         match self {
-            Self::Messages(context) => upstream::chat::whole(body, context, fastrand::u128(..)),
-            Self::Chat(context) => client::chat::whole(body, context, birth()),
+            Self::Messages(context) => messages_of_chat(context).whole(body),
+            Self::Chat(context) => chat_of_messages(context).whole(body),
         }
     }
 
     /// A whole reply for a client that wants a stream.
-    pub(super) fn whole_as_events(self, body: &[u8], out: &mut BytesMut) -> Result<Outcome, Fault> {
+    pub(super) fn whole_as_events(self, body: &[u8], out: &mut BytesMut) -> Result<ReplySummary, Fault> {
         match self {
-            Self::Messages(context) => {
-                upstream::chat::whole_as_events(body, context, fastrand::u128(..), out)
-            }
-            Self::Chat(context) => client::chat::whole_as_events(body, context, birth(), out),
+            Self::Messages(context) => messages_of_chat(context).whole_as_stream(body, out),
+            Self::Chat(context) => chat_of_messages(context).whole_as_stream(body, out),
         }
     }
 
     /// A stream for a client that wants a whole reply.
-    pub(super) fn collected(self, body: &[u8]) -> Result<Whole, Fault> {
+    pub(super) fn collected(self, body: &[u8]) -> Result<WholeReply, Fault> {
         match self {
-            Self::Messages(context) => {
-                let mut collector = upstream::chat::Collector::new(context, fastrand::u128(..));
-                pushed(body, |data| collector.push(data))?;
-                collector.finish()
-            }
-            Self::Chat(context) => {
-                let mut collector = client::chat::Collector::new(context, birth());
-                pushed(body, |data| collector.push(data))?;
-                collector.finish()
-            }
+            Self::Messages(context) => collect(messages_of_chat(context), body),
+            Self::Chat(context) => collect(chat_of_messages(context), body),
         }
     }
 }
 
-fn pushed(body: &[u8], mut push: impl FnMut(&[u8]) -> Step) -> Result<(), Fault> {
-    for data in sse::events(body).filter_map(|event| event.data()) {
-        match push(&data) {
+fn messages_of_chat(context: upstream::chat::ReplyContext) -> Transcoder<ChatDecoder, MessagesEncoder> {
+    Transcoder::new(ChatDecoder::new(context, fastrand::u128(..)), MessagesEncoder::new())
+}
+
+fn chat_of_messages(context: chat::ReplyContext) -> Transcoder<MessagesDecoder, ChatEncoder> {
+    let identity = ReplyIdentity { seed: fastrand::u128(..), created: now() };
+    Transcoder::new(MessagesDecoder::new(), ChatEncoder::new(context, identity))
+}
+
+fn collect<D: ReplyDecoder, E: ReplyEncoder>(
+    transcoder: Transcoder<D, E>,
+    stream: &[u8],
+) -> Result<WholeReply, Fault> {
+    let mut collector = transcoder.collector();
+    for data in sse::events(stream).filter_map(|event| event.data()) {
+        match collector.push(&data) {
             Step::More => {}
             Step::End => break,
             Step::Fault(fault) => return Err(fault),
         }
     }
-    Ok(())
-}
-
-fn birth() -> client::chat::Birth {
-    client::chat::Birth { seed: fastrand::u128(..), created: now() }
+    collector.finish()
 }
 
 /// Seconds since 1970.

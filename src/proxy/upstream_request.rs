@@ -9,7 +9,7 @@ use actix_http::body::{BodySize, MessageBody};
 use actix_web::http::Method;
 use actix_web::http::header::HeaderValue;
 use bytes::Bytes;
-use vandamme_actors::converter::Audience;
+use vandamme_actors::converter::ReplyHooks;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::settings::{Api, ProviderSettings};
 use vandamme_protocol::compat::Fixup;
@@ -93,7 +93,7 @@ impl UpstreamRequest {
     }
 
     /// The middleware that follows the reply of one call.
-    pub(super) fn audience(&self) -> Option<Audience> {
+    pub(super) fn audience(&self) -> Option<ReplyHooks> {
         self.middleware.as_ref()?.audience()
     }
 

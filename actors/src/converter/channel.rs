@@ -40,15 +40,15 @@ struct Shared {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// All was said.
-    Said,
-    /// The converter has died.
-    Died,
+    /// The reply is complete.
+    Complete,
+    /// The converter has panicked.
+    Panicked,
 }
 
 pub(super) struct Sender(Rc<RefCell<Shared>>);
 
-/// The reply as the HTTP server sends it. Dropping it tells the converter that the client has left.
+/// The reply as the HTTP server sends it. Dropping it stops the converter: the client has disconnected.
 pub struct ReplyBody {
     shared: Rc<RefCell<Shared>>,
     api: Api,
@@ -84,7 +84,7 @@ impl Sender {
     }
 
     pub(super) fn end(&self) {
-        self.0.borrow_mut().finish(End::Said);
+        self.0.borrow_mut().finish(End::Complete);
     }
 }
 
@@ -128,7 +128,7 @@ impl Shared {
 
 impl Drop for Sender {
     fn drop(&mut self) {
-        self.0.borrow_mut().finish(End::Died);
+        self.0.borrow_mut().finish(End::Panicked);
     }
 }
 
@@ -148,8 +148,8 @@ impl ReplyBody {
         };
         self.closed = true;
         Poll::Ready(match end {
-            End::Said => None,
-            End::Died => {
+            End::Complete => None,
+            End::Panicked => {
                 let mut event = BytesMut::new();
                 self.api.error_event(
                     ErrorKind::Api,

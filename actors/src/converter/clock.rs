@@ -12,18 +12,18 @@ use crate::settings::Limits;
 /// After the reply's end the upstream has this long to close its side properly.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// What has been heard and said, and when something is due.
+/// When the upstream and the gateway last sent something, and when the next action is due.
 pub(super) struct Clock {
     timer: Pin<Box<Sleep>>,
     ping: Duration,
     idle: Option<Duration>,
     end: Option<Instant>,
-    heard: Instant,
+    last_event: Instant,
     /// Bytes since then that completed no event.
     part: u64,
     /// So many of them within `idle` are no silence.
     enough: u64,
-    pub(super) said: Instant,
+    pub(super) last_sent: Instant,
     linger: Option<Instant>,
 }
 
@@ -44,12 +44,12 @@ impl Clock {
             ping: limits.ping_interval,
             idle: limits.idle_timeout,
             end: limits.total_timeout.map(|total| now + total),
-            heard: now,
+            last_event: now,
             part: 0,
             enough: limits
                 .idle_timeout
                 .map_or(0, |idle| (idle.as_secs_f64() * limits.event_min_rate as f64) as u64),
-            said: now,
+            last_sent: now,
             linger: None,
         };
         clock.set();
@@ -62,12 +62,16 @@ impl Clock {
     }
 
     fn next(&self) -> Instant {
-        let times =
-            [Some(self.said + self.ping), self.idle.map(|idle| self.heard + idle), self.end, self.linger];
-        times.into_iter().flatten().min().unwrap_or(self.said + self.ping)
+        let times = [
+            Some(self.last_sent + self.ping),
+            self.idle.map(|idle| self.last_event + idle),
+            self.end,
+            self.linger,
+        ];
+        times.into_iter().flatten().min().unwrap_or(self.last_sent + self.ping)
     }
 
-    /// What is due now; registers for the next time when nothing is.
+    /// The action that is due now. If none is, registers for the next one.
     pub(super) fn poll(&mut self, task: &mut Task<'_>) -> Due {
         loop {
             if self.timer.as_mut().poll(task).is_pending() {
@@ -81,12 +85,12 @@ impl Clock {
             if reached(self.end) {
                 return Due::Total;
             }
-            if reached(self.idle.map(|idle| self.heard + idle)) {
+            if reached(self.idle.map(|idle| self.last_event + idle)) {
                 return Due::Idle;
             }
-            let ping = self.said + self.ping <= now;
+            let ping = self.last_sent + self.ping <= now;
             if ping {
-                self.said = now;
+                self.last_sent = now;
             }
             self.set();
             if ping {
@@ -96,17 +100,17 @@ impl Clock {
     }
 
     /// The upstream has completed an event or a comment.
-    pub(super) fn heard(&mut self) {
-        self.heard = Instant::now();
+    pub(super) fn event_received(&mut self) {
+        self.last_event = Instant::now();
         self.part = 0;
     }
 
-    /// It has sent so many bytes of an event that is not complete. One byte now and then is silence; a large event
+    /// The upstream has sent bytes of an incomplete event. One byte now and then is silence; a large event
     /// that takes its time is not.
-    pub(super) fn heard_part(&mut self, bytes: usize) {
+    pub(super) fn part_received(&mut self, bytes: usize) {
         self.part += bytes as u64;
         if bytes > 0 && self.part >= self.enough {
-            self.heard();
+            self.event_received();
         }
     }
 

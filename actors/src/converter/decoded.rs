@@ -1,4 +1,4 @@
-//! A compressed body as the content that it stands for.
+//! A compressed body, decoded.
 
 use std::pin::Pin;
 use std::task::{Context as Task, Poll};

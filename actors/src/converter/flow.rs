@@ -1,35 +1,21 @@
-//! Upstream bytes in, client bytes out: framing and the state machine of one reply, without any waiting. The exchange
-//! drives it until the first event is there; then the converter does.
+//! Upstream bytes in, client bytes out: framing and the codec of one reply, without any waiting. The proxy run drives it
+//! until the first event is there; then the converter does.
 //!
 //! A reply ends with the event that its API ends replies with, or with an error. What the upstream sends behind that
-//! event is not part of the reply and is not passed on: no client reads it, and whether it would arrive together with the
-//! reply's end is chance.
+//! event is not part of the reply and is not passed on: no client reads it, and whether it arrives together with the reply's
+//! end is chance.
 
 use bytes::{Bytes, BytesMut};
-use vandamme_protocol::convert::passthrough::{ChatTap, Passed, Tap};
-use vandamme_protocol::convert::{Bridge, Step};
+use vandamme_protocol::convert::{CodecForm, PassedBlock, Pushed, ReplyCodec, ReplySummary, Step};
 use vandamme_protocol::fault::Fault;
-use vandamme_protocol::openai;
 use vandamme_protocol::request;
 use vandamme_protocol::sse::{self, Splitter};
-use vandamme_protocol::vocabulary::{ErrorKind, Usage};
+use vandamme_protocol::vocabulary::Usage;
 
 use super::batch::Batch;
-pub use super::closing::Closing;
-use super::closing::{converted, passed, passed_chat, told};
-use super::hooks::Audience;
+use super::hooks::ReplyHooks;
 use crate::secret::Secrets;
 use crate::settings::Api;
-
-/// What makes the client's reply out of the upstream's.
-pub enum Machine {
-    /// The Messages API on both sides: events pass as they are.
-    Passthrough(Tap),
-    /// Chat Completions on both sides.
-    ChatPassthrough(ChatTap),
-    /// One API on this side, the other on that.
-    Bridge(Box<dyn Bridge>),
-}
 
 /// When the event that ends a reply may go out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +26,7 @@ pub enum Integrity {
     Body,
 }
 
-/// Where a reply stands.
+/// The state of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Running,
@@ -52,13 +38,13 @@ enum Stage {
 /// One reply on its way.
 pub struct Flow {
     splitter: Splitter,
-    machine: Machine,
+    codec: Box<dyn ReplyCodec>,
     api: Api,
     limit: usize,
     secrets: Secrets,
     /// What is cut out of events.
     redacted: Option<Secrets>,
-    audience: Option<Box<Audience>>,
+    hooks: Option<Box<ReplyHooks>>,
     integrity: Integrity,
     stage: Stage,
     /// The event that ends the reply, until the upstream's body has ended well.
@@ -72,24 +58,24 @@ pub enum Progress {
     More,
     /// The protocol's own terminator has come.
     Ended,
-    /// The upstream said that it failed, or it cannot be understood.
+    /// The upstream reported an error, or broke the protocol.
     Faulted(Fault),
-    /// One event exceeds the gateway's bound, which says nothing about the upstream.
+    /// One event exceeds the gateway's bound. The upstream is not to blame.
     Oversized(Fault),
 }
 
 impl Flow {
-    /// `api` is the client's; `limit`: the largest single event, bytes; `secrets` must not be in an error that the upstream
+    /// `api` is the client's. `limit` bounds a single event, in bytes. `secrets` are removed from errors that the upstream
     /// reports.
-    pub fn new(machine: Machine, api: Api, limit: usize, secrets: Secrets) -> Self {
+    pub fn new(codec: Box<dyn ReplyCodec>, api: Api, limit: usize, secrets: Secrets) -> Self {
         Self {
             splitter: Splitter::new(limit),
-            machine,
+            codec,
             api,
             limit,
             secrets,
             redacted: None,
-            audience: None,
+            hooks: None,
             integrity: Integrity::Events,
             stage: Stage::Running,
             withheld: None,
@@ -97,15 +83,15 @@ impl Flow {
         }
     }
 
-    /// With somebody who follows the upstream's events, before anything else is done with them.
+    /// With hooks that see the upstream's events first.
     #[must_use]
-    pub fn before(self, audience: Option<Audience>) -> Self {
-        Self { audience: audience.map(Box::new), ..self }
+    pub fn with_hooks(self, hooks: Option<ReplyHooks>) -> Self {
+        Self { hooks: hooks.map(Box::new), ..self }
     }
 
-    /// Cuts these out of the events, where they stand plainly in one.
+    /// Removes these from the events, where one contains them literally.
     #[must_use]
-    pub fn without(self, secrets: Option<Secrets>) -> Self {
+    pub fn with_redaction(self, secrets: Option<Secrets>) -> Self {
         Self { redacted: secrets, ..self }
     }
 
@@ -127,34 +113,15 @@ impl Flow {
         let Some(block) = self.splitter.pass(chunk) else { return self.unfinished() };
         // Blank lines alone are no event.
         self.has_completed_an_event = block.iter().any(|byte| !matches!(byte, b'\r' | b'\n'));
-        let block = match &mut self.audience {
-            Some(audience) => audience.pass(block),
+        let block = match &mut self.hooks {
+            Some(hooks) => hooks.pass(block),
             None => block,
         };
-        let progress = match &mut self.machine {
-            Machine::Passthrough(tap) => {
-                let passed = match tap.observe(&block) {
-                    None => Passed { block, end: None, is_cut: false },
-                    Some(end) => Passed {
-                        is_cut: end.end < block.len(),
-                        block: block.slice(..end.end),
-                        end: Some(end.start),
-                    },
-                };
-                self.pass(passed, batch)
-            }
-            Machine::ChatPassthrough(tap) => {
-                let passed = tap.pass(block);
-                self.pass(passed, batch)
-            }
-            Machine::Bridge(machine) => {
-                match convert(machine.as_mut(), &redact(&self.redacted, block), batch) {
-                    Progress::Ended => {
-                        self.stage = Stage::Ended;
-                        self.progress_behind_the_end()
-                    }
-                    step @ (Progress::More | Progress::Faulted(_) | Progress::Oversized(_)) => step,
-                }
+        let progress = match self.codec.form() {
+            CodecForm::Passthrough => self.push(block, batch),
+            CodecForm::Converting => {
+                let block = redact(&self.redacted, block);
+                self.push(block, batch)
             }
         };
         match progress {
@@ -164,12 +131,24 @@ impl Flow {
         }
     }
 
+    fn push(&mut self, block: Bytes, batch: &mut Batch) -> Progress {
+        match self.codec.push(block, batch.buffer()) {
+            Pushed::Passed(passed) => self.pass(passed, batch),
+            Pushed::Converted(Step::More) => Progress::More,
+            Pushed::Converted(Step::Fault(fault)) => Progress::Faulted(fault),
+            Pushed::Converted(Step::End) => {
+                self.stage = Stage::Ended;
+                self.progress_behind_the_end()
+            }
+        }
+    }
+
     /// Whether the last piece completed an event or a comment.
     pub fn has_completed_an_event(&self) -> bool {
         self.has_completed_an_event
     }
 
-    /// After a piece with which the reply goes on.
+    /// After a piece that does not end the reply.
     fn unfinished(&self) -> Progress {
         if !self.splitter.oversized() {
             return Progress::More;
@@ -181,7 +160,7 @@ impl Flow {
     }
 
     /// Passes a block of events on, with which the reply may end.
-    fn pass(&mut self, Passed { block, end, is_cut }: Passed, batch: &mut Batch) -> Progress {
+    fn pass(&mut self, PassedBlock { block, end, is_cut }: PassedBlock, batch: &mut Batch) -> Progress {
         let Some(at) = end else {
             batch.add(redact(&self.redacted, block));
             return Progress::More;
@@ -192,12 +171,12 @@ impl Flow {
         // Whether an LF follows is known if anything does.
         let is_open = last.ends_with(b"\r") && !is_cut && self.splitter.held() == 0;
         self.stage = if is_open { Stage::EndedWithCr } else { Stage::Ended };
-        match self.error() {
-            // An upstream that quotes our key in its error is not passed on to the letter.
-            Some((kind, message)) if self.secrets.found_in(&last) => {
+        match self.passed_error() {
+            // An error that quotes a key is written anew.
+            Some(fault) if self.secrets.found_in(&last) => {
                 self.stage = Stage::Ended;
                 batch.add(redact(&self.redacted, front));
-                self.api.error_event(kind, &message, batch.buffer());
+                self.api.error_event(fault.kind, &fault.message, batch.buffer());
             }
             None if self.integrity == Integrity::Body => {
                 batch.add(redact(&self.redacted, front));
@@ -226,124 +205,86 @@ impl Flow {
         if is_over { Progress::Ended } else { Progress::More }
     }
 
-    /// The error that the upstream's own events ended with, where they pass as they are.
-    fn error(&self) -> Option<(ErrorKind, String)> {
-        match &self.machine {
-            Machine::Passthrough(tap) => passed(tap, &self.secrets).fault,
-            Machine::ChatPassthrough(tap) => passed_chat(tap, &self.secrets).fault,
-            Machine::Bridge(_) => None,
-        }
+    /// The error that the upstream's own events end with, where they pass as they are.
+    fn passed_error(&self) -> Option<Fault> {
+        self.codec.passed_error().map(|fault| scrubbed(fault, &self.secrets))
     }
 
-    /// Whether the client has been given, or is about to be given, more than pings.
+    /// Whether the client has been sent, or is about to be sent, more than pings.
     pub fn started(&self) -> bool {
-        match &self.machine {
-            Machine::Passthrough(tap) => tap.started(),
-            Machine::ChatPassthrough(tap) => tap.started(),
-            Machine::Bridge(machine) => machine.started(),
-        }
+        self.codec.started()
     }
 
-    /// The upstream's error, when it is all that `first`, the beginning of the reply, says: nothing has begun then.
+    /// The upstream's error, if `first`, the beginning of the reply, contains nothing else: no reply has begun then.
     pub fn failed_at_once(&self, first: &Batch) -> Option<Fault> {
-        let (kind, message) = self.error()?;
+        let Fault { kind, message, .. } = self.passed_error()?;
         let events = sse::events(first.bytes()).filter(|event| !is_ping(event));
-        let said = events.filter(|event| event.data().is_some());
-        (said.count() == 1).then(|| Fault::said(kind, message))
+        let with_data = events.filter(|event| event.data().is_some());
+        (with_data.count() == 1).then(|| Fault::reported(kind, message))
     }
 
-    /// Whether nothing but formalities is missing.
+    /// Whether only formalities are missing.
     pub fn finishing(&self) -> bool {
-        match &self.machine {
-            Machine::Passthrough(tap) => tap.ended(),
-            Machine::ChatPassthrough(tap) => tap.finished(),
-            Machine::Bridge(machine) => machine.finishing(),
-        }
+        self.codec.finishing()
     }
 
     /// Whether the reply is complete only when the upstream's body has ended well. An error is one in any case.
     pub fn awaits_body(&self) -> bool {
-        self.integrity == Integrity::Body && self.error().is_none()
+        self.integrity == Integrity::Body && self.codec.passed_error().is_none()
     }
 
-    /// The upstream's body has ended, or the reply has. Appends what is still to be said: the end, or an error.
-    pub fn end(&mut self, batch: &mut Batch) -> Closing {
+    /// The upstream's body has ended, or the reply has. Appends the end of the reply, or an error.
+    pub fn end(&mut self, batch: &mut Batch) -> ReplySummary {
         if let Some(last) = self.withheld.take() {
             batch.add(last);
         }
         let rest = self.splitter.rest();
-        match &mut self.machine {
-            Machine::Passthrough(tap) => {
-                if tap.ended() {
-                    return passed(tap, &self.secrets);
-                }
-                let fault = Fault::cut();
-                self.api.error_event(fault.kind, &fault.message, batch.buffer());
-                Closing { fault: Some((fault.kind, fault.message)), ..passed(tap, &self.secrets) }
-            }
-            Machine::ChatPassthrough(tap) => {
-                let closing = passed_chat(tap, &self.secrets);
-                if tap.ended() {
-                    return closing;
-                }
-                if tap.finished() {
-                    batch.buffer().extend_from_slice(openai::error::DONE);
-                    return closing;
-                }
-                let fault = Fault::cut();
-                self.api.error_event(fault.kind, &fault.message, batch.buffer());
-                Closing { fault: Some((fault.kind, fault.message)), ..closing }
-            }
-            Machine::Bridge(machine) if self.stage != Stage::Running => {
-                converted(machine.finish(batch.buffer()))
-            }
-            Machine::Bridge(machine) => {
-                // What was cut inside an event says nothing; one that only lacks its blank line does.
-                let whole = sse::events(&rest).filter_map(|event| event.data()).all(|data| is_whole(&data));
-                let rest = match &mut self.audience {
-                    Some(audience) if whole => audience.pass(rest),
-                    Some(_) | None => rest,
-                };
-                if whole && let Progress::Faulted(fault) = convert(machine.as_mut(), &rest, batch) {
-                    return converted(machine.fail(scrubbed(fault, &self.secrets), batch.buffer()));
-                }
-                converted(machine.finish(batch.buffer()))
-            }
+        if self.codec.form() == CodecForm::Converting
+            && self.stage == Stage::Running
+            && let Some(fault) = self.push_rest(rest, batch)
+        {
+            return self.fail(fault, batch);
+        }
+        let summary = self.codec.finish(batch.buffer());
+        self.without_secrets(summary)
+    }
+
+    /// Takes what the body ended with. An event that lacks only its blank line counts; one that was cut does not.
+    fn push_rest(&mut self, rest: Bytes, batch: &mut Batch) -> Option<Fault> {
+        if !sse::events(&rest).filter_map(|event| event.data()).all(|data| is_whole(&data)) {
+            return None;
+        }
+        let rest = match &mut self.hooks {
+            Some(hooks) => hooks.pass(rest),
+            None => rest,
+        };
+        match self.codec.push(redact(&self.redacted, rest), batch.buffer()) {
+            Pushed::Converted(Step::Fault(fault)) => Some(scrubbed(fault, &self.secrets)),
+            Pushed::Converted(Step::More | Step::End) | Pushed::Passed(_) => None,
         }
     }
 
-    /// The reply cannot go on. Appends `event: error`.
-    pub fn fail(&mut self, fault: Fault, batch: &mut Batch) -> Closing {
+    /// The reply cannot go on. Appends an error event.
+    pub fn fail(&mut self, fault: Fault, batch: &mut Batch) -> ReplySummary {
         self.withheld = None;
-        match &mut self.machine {
-            Machine::Bridge(machine) => converted(machine.fail(fault, batch.buffer())),
-            Machine::Passthrough(tap) => {
-                self.api.error_event(fault.kind, &fault.message, batch.buffer());
-                Closing { fault: Some((fault.kind, fault.message)), ..passed(tap, &self.secrets) }
-            }
-            Machine::ChatPassthrough(tap) => {
-                self.api.error_event(fault.kind, &fault.message, batch.buffer());
-                Closing { fault: Some((fault.kind, fault.message)), ..passed_chat(tap, &self.secrets) }
-            }
-        }
+        let summary = self.codec.fail(fault, batch.buffer());
+        self.without_secrets(summary)
     }
 
-    /// The tokens that the upstream has told so far, and its tool calls.
+    fn without_secrets(&self, summary: ReplySummary) -> ReplySummary {
+        let fault = summary.fault.map(|fault| scrubbed(fault, &self.secrets));
+        ReplySummary { fault, ..summary }
+    }
+
+    /// Tokens and tool calls so far.
     pub fn counted(&self) -> (Usage, u32) {
-        match &self.machine {
-            Machine::Passthrough(tap) => (told(tap), tap.summary().tool_calls),
-            Machine::ChatPassthrough(tap) => (tap.summary().usage, tap.summary().tool_calls),
-            Machine::Bridge(machine) => machine.counted(),
-        }
+        self.codec.counted()
     }
 
-    /// What is known when the client leaves in the middle.
-    pub fn so_far(&mut self) -> Closing {
-        match &mut self.machine {
-            Machine::Passthrough(tap) => passed(tap, &self.secrets),
-            Machine::ChatPassthrough(tap) => passed_chat(tap, &self.secrets),
-            Machine::Bridge(machine) => converted(machine.finish(&mut BytesMut::new())),
-        }
+    /// The reply as far as it came, for a client that leaves in the middle.
+    pub fn abandon(&mut self) -> ReplySummary {
+        let summary = self.codec.finish(&mut BytesMut::new());
+        ReplySummary { fault: None, ..summary }
     }
 }
 
@@ -357,18 +298,6 @@ fn redact(secrets: &Option<Secrets>, block: Bytes) -> Bytes {
 
 fn scrubbed(fault: Fault, secrets: &Secrets) -> Fault {
     Fault { message: secrets.scrub(fault.message), ..fault }
-}
-
-fn convert(machine: &mut dyn Bridge, block: &[u8], batch: &mut Batch) -> Progress {
-    for event in sse::events(block) {
-        let Some(data) = event.data() else { continue };
-        match machine.push(&data, batch.buffer()) {
-            Step::More => {}
-            Step::End => return Progress::Ended,
-            Step::Fault(fault) => return Progress::Faulted(fault),
-        }
-    }
-    Progress::More
 }
 
 fn is_ping(event: &sse::Event<'_>) -> bool {

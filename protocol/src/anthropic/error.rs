@@ -58,7 +58,7 @@ pub fn read(body: &[u8]) -> Option<(ErrorKind, String)> {
 /// The fault that an upstream of the Messages API reports, inside a stream or with status 200.
 pub(crate) fn reported(data: &[u8]) -> Fault {
     match read(data) {
-        Some((kind, message)) => Fault::said(kind, message),
+        Some((kind, message)) => Fault::reported(kind, message),
         None => openai::error::read_inside(data),
     }
 }

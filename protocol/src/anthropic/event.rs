@@ -1,385 +1,164 @@
-//! The events of a Messages stream as an upstream sends them, and whole messages.
+//! The events of a Messages reply, as codecs exchange them: a decoder yields them, an encoder takes them.
 //!
-//! Vendors get types wrong, so everything is optional and a wrong type counts as absent.
-
-use serde::Deserialize;
-use serde_json::value::RawValue;
+//! *Inner* texts are the contents of JSON string literals, still escaped, so that a text goes from an upstream's event to the
+//! client's without being decoded.
 
 use crate::{
-    json::{self, List, Literal, Object},
+    fault::Fault,
     vocabulary::{StopReason, Usage},
 };
 
-/// One event's data.
-#[derive(Deserialize)]
-pub(crate) struct Event<'a> {
-    #[serde(borrow)]
-    r#type: Option<&'a RawValue>,
-    #[serde(borrow)]
-    index: Option<&'a RawValue>,
-    #[serde(borrow, default = "Default::default")]
-    pub(crate) message: Object<Message<'a>>,
-    #[serde(borrow, default = "Default::default")]
-    pub(crate) content_block: Object<Block<'a>>,
-    #[serde(borrow, default = "Default::default")]
-    pub(crate) delta: Object<Delta<'a>>,
-    #[serde(borrow, default = "Default::default")]
-    pub(crate) usage: Object<Counts<'a>>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-}
-
-/// What an event is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    MessageStart,
-    BlockStart,
-    Delta,
-    BlockStop,
-    MessageDelta,
-    MessageStop,
-    Error,
-    /// Pings, and what may be added to the API.
-    Other,
-}
-
-impl<'a> Event<'a> {
-    /// Takes one JSON object apart. `Ok(None)` is JSON, but no object.
-    pub(crate) fn read(data: &'a [u8]) -> Result<Option<Self>, BadJson> {
-        object(data)
-    }
-
-    pub(crate) fn kind(&self) -> Kind {
-        let kind = literal(self.r#type).and_then(Literal::decode);
-        match kind.as_deref() {
-            Some("message_start") => Kind::MessageStart,
-            Some("content_block_start") => Kind::BlockStart,
-            Some("content_block_delta") => Kind::Delta,
-            Some("content_block_stop") => Kind::BlockStop,
-            Some("message_delta") => Kind::MessageDelta,
-            Some("message_stop") => Kind::MessageStop,
-            Some("error") => Kind::Error,
-            // Gateways of other makes report errors without a type.
-            None if self.error.is_some() => Kind::Error,
-            Some(_) | None => Kind::Other,
-        }
-    }
-
-    /// The block that it is about, if that is an integer.
-    pub(crate) fn index(&self) -> Option<i64> {
-        self.index.and_then(|index| index.get().parse().ok())
-    }
-}
-
-/// The data is not JSON.
-#[derive(Debug)]
-pub(crate) struct BadJson;
-
-fn object<'a, T: Deserialize<'a>>(data: &'a [u8]) -> Result<Option<T>, BadJson> {
-    let text = std::str::from_utf8(data).map_err(|_| BadJson)?;
-    let object: Object<T> = serde_json::from_str(text).map_err(|_| BadJson)?;
-    Ok(object.0)
-}
-
-/// A message: its head in `message_start`, or all of it as a whole reply.
-#[derive(Deserialize)]
-pub(crate) struct Message<'a> {
-    #[serde(borrow)]
-    r#type: Option<&'a RawValue>,
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-    #[serde(borrow)]
-    stop_reason: Option<&'a RawValue>,
-    #[serde(borrow, default = "Default::default")]
-    stop_details: Object<StopDetails<'a>>,
-    #[serde(borrow, default = "Default::default")]
-    pub(crate) usage: Object<Counts<'a>>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-}
-
-impl<'a> Message<'a> {
-    /// Takes one JSON object apart. `Ok(None)` is JSON, but no object.
-    pub(crate) fn read(body: &'a [u8]) -> Result<Option<Self>, BadJson> {
-        object(body)
-    }
-
-    /// Whether it is an error object instead.
-    pub(crate) fn is_error(&self) -> bool {
-        self.error.is_some() || literal(self.r#type).is_some_and(|kind| kind.is("error"))
-    }
-
-    /// Its content; `None` if it has no list of blocks.
-    pub(crate) fn blocks(&self) -> Option<Vec<Block<'a>>> {
-        let raw = self.content.filter(|content| content.get().starts_with('['))?;
-        let blocks: List<Object<Block<'a>>> = serde_json::from_str(raw.get()).ok()?;
-        Some(blocks.0.into_iter().filter_map(|block| block.0).collect())
-    }
-
-    pub(crate) fn stop_reason(&self) -> Option<StopReason> {
-        stop_reason(self.stop_reason)
-    }
-
-    /// Inner text of what a refusal explains.
-    pub(crate) fn explanation(&self) -> &'a str {
-        inner(self.stop_details.0.as_ref().and_then(|details| details.explanation))
-    }
-}
-
-/// A content block: its beginning, or all of it.
-#[derive(Clone, Copy, Deserialize)]
-pub(crate) struct Block<'a> {
-    #[serde(borrow)]
-    r#type: Option<&'a RawValue>,
-    #[serde(borrow)]
-    text: Option<&'a RawValue>,
-    #[serde(borrow)]
-    thinking: Option<&'a RawValue>,
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    input: Option<&'a RawValue>,
-    #[serde(borrow)]
-    citations: Option<&'a RawValue>,
-    /// Of a compaction: the summary.
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-}
-
-/// Where a text comes from.
-#[derive(Deserialize)]
-pub(crate) struct Citation<'a> {
-    #[serde(borrow)]
-    url: Option<&'a RawValue>,
-    #[serde(borrow)]
-    title: Option<&'a RawValue>,
-}
-
-impl<'a> Citation<'a> {
-    /// Inner text; empty for what has no address.
-    pub(crate) fn url(&self) -> &'a str {
-        inner(self.url)
-    }
-
-    /// Inner text.
-    pub(crate) fn title(&self) -> &'a str {
-        inner(self.title)
-    }
-}
-
-/// What a client can be shown of a block. Texts are inner texts.
+/// One event of a reply.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Shown<'a> {
-    Text(&'a str),
-    Thinking(&'a str),
-    /// The summary that takes the place of the conversation so far.
-    Compaction(&'a str),
-    /// A call that the client has to run.
+pub enum Event<'a> {
+    /// The reply begins. `id` and `model` are inner texts, empty if the upstream does not send them.
+    MessageStart {
+        id: &'a str,
+        model: &'a str,
+        counts: Option<Counts>,
+    },
+    Ping,
+    /// A content block begins. `index` is absent if the upstream sends none.
+    BlockStart {
+        index: Option<u64>,
+        block: Block<'a>,
+    },
+    /// A piece of an open block.
+    Delta {
+        index: Option<u64>,
+        delta: Delta<'a>,
+    },
+    BlockStop {
+        index: Option<u64>,
+    },
+    /// Why the reply ends, and the tokens so far.
+    MessageDelta {
+        ending: Ending<'a>,
+        counts: Option<Counts>,
+    },
+    /// The reply is complete.
+    MessageStop,
+    /// The reply ends incomplete.
+    Error(&'a Fault),
+}
+
+/// The kind of a block, and what only its beginning carries. Text that an upstream sends with the beginning follows as a
+/// [`Delta`].
+#[derive(Clone, Copy, Debug)]
+pub enum Block<'a> {
+    Text,
+    Thinking,
+    /// A summary that replaces the conversation so far.
+    Compaction,
+    /// A call that the client runs. `id` and `name` are inner texts; `input` is raw JSON, absent if it comes in deltas.
     ToolUse {
         id: &'a str,
         name: &'a str,
-        /// Raw JSON, if it says anything.
         input: Option<&'a str>,
     },
-    /// Calls that the vendor runs itself, their results, hidden thoughts, files, the change to another model, and what may
-    /// be added to the API.
-    Nothing,
+    /// A web search that the upstream has run. Its query is unknown. `id` is inner text.
+    ServerToolUse {
+        id: &'a str,
+    },
+    /// The pages that the search with this id (inner text) has found.
+    SearchResult {
+        id: &'a str,
+        sources: &'a [Source],
+    },
+    /// Other calls that an upstream runs itself, hidden thoughts, files, and kinds that are new to the API.
+    Other,
 }
 
-impl<'a> Block<'a> {
-    /// The sources of a text that came whole.
-    pub(crate) fn citations(&self) -> Vec<Citation<'a>> {
-        let list = self.citations.filter(|list| list.get().starts_with('['));
-        let list: Option<List<Object<Citation<'a>>>> =
-            list.and_then(|list| serde_json::from_str(list.get()).ok());
-        list.unwrap_or_default().0.into_iter().filter_map(|citation| citation.0).collect()
-    }
-
-    pub(crate) fn shown(&self) -> Shown<'a> {
-        let kind = literal(self.r#type).and_then(Literal::decode);
-        match kind.as_deref() {
-            Some("text") => Shown::Text(inner(self.text)),
-            Some("thinking") => Shown::Thinking(inner(self.thinking)),
-            Some("compaction") => Shown::Compaction(inner(self.content)),
-            Some("tool_use") => {
-                Shown::ToolUse { id: inner(self.id), name: inner(self.name), input: self.input() }
-            }
-            Some(_) | None => Shown::Nothing,
-        }
-    }
-
-    /// In a stream every call begins with `{}`, which says nothing yet.
-    fn input(&self) -> Option<&'a str> {
-        let input = self.input?.get();
-        let is_empty = input.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-        let is_empty = is_empty.is_some_and(|inside| inside.trim().is_empty());
-        (!is_empty && input != "null" && input != "\"\"").then_some(input)
-    }
+/// A piece of the open block; inner texts.
+#[derive(Clone, Copy, Debug)]
+pub enum Delta<'a> {
+    Text(&'a str),
+    Thinking(&'a str),
+    Signature(&'a str),
+    /// A piece of a call's arguments.
+    Arguments(&'a str),
+    /// A piece of a compaction's summary.
+    Summary(&'a str),
+    Citation(Citation<'a>),
+    /// A delta that carries none of these.
+    Other,
 }
 
-/// What is new: in a block, or in the message.
-#[derive(Deserialize)]
-pub(crate) struct Delta<'a> {
-    #[serde(borrow)]
-    r#type: Option<&'a RawValue>,
-    #[serde(borrow)]
-    text: Option<&'a RawValue>,
-    #[serde(borrow)]
-    thinking: Option<&'a RawValue>,
-    #[serde(borrow)]
-    partial_json: Option<&'a RawValue>,
-    #[serde(borrow, default = "Default::default")]
-    pub(crate) citation: Object<Citation<'a>>,
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-    #[serde(borrow)]
-    stop_reason: Option<&'a RawValue>,
-    #[serde(borrow, default = "Default::default")]
-    stop_details: Object<StopDetails<'a>>,
+/// The web page that a text cites; inner texts, empty if absent.
+#[derive(Clone, Copy, Debug)]
+pub struct Citation<'a> {
+    pub url: &'a str,
+    pub title: &'a str,
+    /// The part of the page that is quoted.
+    pub quote: &'a str,
 }
 
-/// Why a reply was refused.
-#[derive(Deserialize)]
-pub(crate) struct StopDetails<'a> {
-    #[serde(borrow)]
-    explanation: Option<&'a RawValue>,
+/// A web page, owned; inner texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    pub url: String,
+    pub title: String,
+    /// The part of the page that is quoted.
+    pub quote: String,
 }
 
-impl<'a> Delta<'a> {
-    /// Inner text of the summary of a compaction.
-    pub(crate) fn summary(&self) -> &'a str {
-        let is_summary = literal(self.r#type).is_some_and(|kind| kind.is("compaction_delta"));
-        inner(self.content.filter(|_| is_summary))
-    }
-
-    /// Inner text of what a refusal explains.
-    pub(crate) fn explanation(&self) -> &'a str {
-        inner(self.stop_details.0.as_ref().and_then(|details| details.explanation))
-    }
-
-    /// Inner text of an answer.
-    pub(crate) fn text(&self) -> &'a str {
-        inner(self.text)
-    }
-
-    /// Inner text of a thought.
-    pub(crate) fn thinking(&self) -> &'a str {
-        inner(self.thinking)
-    }
-
-    /// Inner text of a call's arguments.
-    pub(crate) fn arguments(&self) -> &'a str {
-        inner(self.partial_json)
-    }
-
-    pub(crate) fn stop_reason(&self) -> Option<StopReason> {
-        stop_reason(self.stop_reason)
+impl<'a> From<&'a Source> for Citation<'a> {
+    fn from(source: &'a Source) -> Self {
+        Self { url: &source.url, title: &source.title, quote: &source.quote }
     }
 }
 
-/// `usage`. Counts are cumulative: what is carried replaces what was known.
-#[derive(Deserialize)]
-pub(crate) struct Counts<'a> {
-    #[serde(borrow)]
-    input_tokens: Option<&'a RawValue>,
-    #[serde(borrow)]
-    output_tokens: Option<&'a RawValue>,
-    #[serde(borrow)]
-    cache_read_input_tokens: Option<&'a RawValue>,
-    #[serde(borrow)]
-    cache_creation_input_tokens: Option<&'a RawValue>,
-    /// Every run of a model for this reply. What a compaction, an advisor or a model that declined has used stands here
-    /// alone.
-    #[serde(borrow, default = "Default::default")]
-    iterations: List<Object<Self>>,
-    #[serde(borrow, default = "Default::default")]
-    output_tokens_details: Object<OutputCounts<'a>>,
+/// Why a reply ends.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ending<'a> {
+    /// Absent if the upstream sends none.
+    pub reason: Option<StopReason>,
+    /// The stop sequence that was met, inner text.
+    pub sequence: Option<&'a str>,
+    /// The explanation of a refusal, inner text; empty if absent.
+    pub explanation: &'a str,
+    /// The number of web searches, for a client that asked for one. Decoders of the Messages API do not read it.
+    pub searches: Option<u64>,
+    /// The client asked for a judgement of the tool calls, and the upstream gives none.
+    pub is_unjudged: bool,
 }
 
-#[derive(Deserialize)]
-struct OutputCounts<'a> {
-    #[serde(borrow)]
-    thinking_tokens: Option<&'a RawValue>,
+/// The tokens that one event reports. Counts are cumulative: a reported one replaces the one before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub input: Option<u64>,
+    pub output: Option<u64>,
+    pub cache_read: Option<u64>,
+    pub cache_creation: Option<u64>,
+    /// The part of the output that is thinking.
+    pub thinking: Option<u64>,
 }
 
-impl Counts<'_> {
-    /// How much of the output are thoughts, if that is said.
-    pub(crate) fn thinking(&self) -> Option<u64> {
-        json::count(self.output_tokens_details.0.as_ref()?.thinking_tokens)
-    }
-
-    /// What is known now, if this was known before.
-    pub(crate) fn after(&self, known: Usage) -> Usage {
-        let mut iterations = self.iterations.0.iter().filter_map(|counts| counts.0.as_ref()).peekable();
-        if iterations.peek().is_some() {
-            return iterations.fold(Usage::default(), |sum, counts| sum.plus(counts.own(Usage::default())));
-        }
-        self.own(known)
-    }
-
-    fn own(&self, known: Usage) -> Usage {
+impl Counts {
+    /// All counts, after those that were known before.
+    pub(crate) fn after(self, known: Usage) -> Usage {
         Usage {
-            input: json::count(self.input_tokens).unwrap_or(known.input),
-            output: json::count(self.output_tokens).unwrap_or(known.output),
-            cache_read: json::count(self.cache_read_input_tokens).unwrap_or(known.cache_read),
-            cache_creation: json::count(self.cache_creation_input_tokens).unwrap_or(known.cache_creation),
+            input: self.input.unwrap_or(known.input),
+            output: self.output.unwrap_or(known.output),
+            cache_read: self.cache_read.unwrap_or(known.cache_read),
+            cache_creation: self.cache_creation.unwrap_or(known.cache_creation),
         }
     }
 }
 
-/// A word that is not known here ends a turn like any other.
-fn stop_reason(raw: Option<&RawValue>) -> Option<StopReason> {
-    let word = literal(raw)?.decode()?;
-    Some(StopReason::from_anthropic(&word).unwrap_or(StopReason::EndTurn))
-}
-
-fn literal(raw: Option<&RawValue>) -> Option<Literal<'_>> {
-    raw.and_then(Literal::of)
-}
-
-fn inner(raw: Option<&RawValue>) -> &str {
-    literal(raw).map_or("", Literal::inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wrong_type_counts_as_absent() {
-        let data =
-            br#"{"type":7,"index":"0","message":[],"content_block":3,"delta":{"text":[],"partial_json":1},
-            "usage":"none"}"#;
-        let event = Event::read(data).unwrap().unwrap();
-        assert_eq!((event.kind(), event.index()), (Kind::Other, None));
-        assert!(event.message.0.is_none() && event.content_block.0.is_none() && event.usage.0.is_none());
-        let delta = event.delta.0.unwrap();
-        assert_eq!((delta.text(), delta.arguments(), delta.stop_reason()), ("", "", None));
-    }
-
-    #[test]
-    fn an_error_is_one_with_and_without_its_type() {
-        for data in [r#"{"type":"error","error":{}}"#, r#"{"error":{"message":"m"}}"#] {
-            assert_eq!(Event::read(data.as_bytes()).unwrap().unwrap().kind(), Kind::Error, "{data}");
-        }
-        let ping = Event::read(br#"{"type":"ping","error":null}"#).unwrap().unwrap();
-        assert_eq!(ping.kind(), Kind::Other);
-    }
-
-    #[test]
-    fn an_empty_input_says_nothing() {
-        for (input, said) in [
-            ("{}", None),
-            ("{ }", None),
-            ("null", None),
-            ("{\"a\":1}", Some("{\"a\":1}")),
-            ("[]", Some("[]")),
-        ] {
-            let block = format!(r#"{{"type":"tool_use","input":{input}}}"#);
-            let block: Block<'_> = serde_json::from_str(&block).unwrap();
-            assert_eq!(block.input(), said);
+impl From<Usage> for Counts {
+    fn from(usage: Usage) -> Self {
+        Self {
+            input: Some(usage.input),
+            output: Some(usage.output),
+            cache_read: Some(usage.cache_read),
+            cache_creation: Some(usage.cache_creation),
+            thinking: None,
         }
     }
+}
+
+/// Receives the events of one reply, in their order.
+pub trait EventSink {
+    fn emit(&mut self, event: Event<'_>);
 }

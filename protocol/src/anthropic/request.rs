@@ -1,8 +1,9 @@
-//! A Messages request as it stands in the client's bytes: borrowed, and parsed only as deep as a bridge must look.
+//! A Messages request, borrowed from its bytes and parsed only as deep as a codec must look. Codecs of upstreams take it.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::fault::RequestError;
 use crate::json::{Literal, Word, request_body, wrong_type};
 
 request_body! {
@@ -25,6 +26,15 @@ request_body! {
         pub(crate) top_k: Option<&'a RawValue>,
         /// Whether the server is to judge tool calls (Claude Code's auto mode).
         pub(crate) safeguards: Option<&'a RawValue>,
+    }
+}
+
+impl<'a> Request<'a> {
+    /// Parses a whole body.
+    pub(crate) fn parse(body: &'a [u8]) -> Result<Self, RequestError> {
+        let text =
+            std::str::from_utf8(body).map_err(|_| RequestError::new("the request body is not UTF-8"))?;
+        serde_json::from_str(text).map_err(|error| RequestError::unreadable(&error))
     }
 }
 

@@ -1,3 +1,4 @@
-//! Codecs for the APIs that clients speak.
+//! Encoders for the APIs of clients, and the requests of these clients as Messages requests.
 
 pub mod chat;
+pub mod messages;

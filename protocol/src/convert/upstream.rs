@@ -1,3 +1,4 @@
-//! Codecs for the APIs that upstreams speak.
+//! Decoders for the APIs of upstreams, and Messages requests as requests of these upstreams.
 
 pub mod chat;
+pub mod messages;

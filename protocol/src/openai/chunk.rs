@@ -1,4 +1,4 @@
-//! Writes Chat Completions replies, either as a stream of chunks or as one whole completion.
+//! A Chat Completions reply written for a client: chunk by chunk, or collected into one whole completion.
 
 use bytes::BytesMut;
 
@@ -16,8 +16,8 @@ pub(crate) struct Stamp {
     /// The creation time in seconds since 1970.
     pub(crate) created: u64,
     pub(crate) model: String,
-    /// Whether a stream reports usage to its client; a whole reply always does.
-    pub(crate) tells_usage: bool,
+    /// Whether a stream ends with the usage; a whole reply always has it.
+    pub(crate) sends_usage: bool,
     pub(crate) calls: Calling,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct Stamp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Calling {
     Tools,
-    /// One `function_call`, from before tools existed; such a request allows one call at most.
+    /// As one `function_call`, the older form; the request allows one at most.
     Function,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Source {
     pub(crate) end: u64,
 }
 
-/// One event of a reply. Texts are inner texts.
+/// The next event of a reply. Texts are inner texts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Event<'a> {
     Start,
@@ -78,12 +78,20 @@ pub(crate) enum Event<'a> {
     Error(&'a Fault),
 }
 
-/// A destination for events.
+/// The tokens of one reply.
+#[derive(Clone, Copy)]
+struct TokenCounts {
+    usage: Usage,
+    /// The part of the output that is reasoning, if that is known.
+    thinking: Option<u64>,
+}
+
+/// Receives the events of one reply, in their order.
 pub(crate) trait Sink {
     fn emit(&mut self, stamp: &Stamp, event: Event<'_>);
 }
 
-/// Writes events as server-sent events.
+/// As server-sent events.
 impl Sink for BytesMut {
     fn emit(&mut self, stamp: &Stamp, event: Event<'_>) {
         match event {
@@ -104,7 +112,7 @@ impl Sink for BytesMut {
             }),
             Event::Sources(sources) => delta(stamp, self, |out| {
                 out.put(b"\"annotations\":[");
-                annotations(sources, AnnotationParent::Chunk, out);
+                annotations(sources, ListForm::Chunk, out);
                 out.put(b"]");
             }),
             Event::Call { number: 1.., .. } | Event::Arguments { number: 1.., .. }
@@ -139,7 +147,7 @@ impl Sink for BytesMut {
                 out.put(b"}}]");
             }),
             Event::End { finish_reason, usage, thinking } => {
-                end(stamp, stamp.calls.reason(finish_reason), usage, thinking, self)
+                end(stamp, stamp.calls.reason(finish_reason), TokenCounts { usage, thinking }, self)
             }
             Event::Error(fault) => error::event(fault.kind, &fault.message, self),
         }
@@ -156,25 +164,25 @@ impl Calling {
     }
 }
 
-/// The object that contains the annotations.
+/// The form of a list of annotations.
 #[derive(Clone, Copy)]
-enum AnnotationParent {
-    /// OpenAI's Python library requires an `index` in each entry of a list that arrives in chunks.
+enum ListForm {
+    /// OpenAI's Python library requires an `index` in each entry of a list that comes in chunks.
     Chunk,
     Message,
 }
 
-/// Writes annotations without the brackets.
-fn annotations(sources: &[Source], parent: AnnotationParent, out: &mut impl Write) {
+/// Without brackets.
+fn annotations(sources: &[Source], form: ListForm, out: &mut impl Write) {
     for (at, source) in sources.iter().enumerate() {
         out.raw(if at == 0 { "{" } else { ",{" });
-        match parent {
-            AnnotationParent::Chunk => {
+        match form {
+            ListForm::Chunk => {
                 out.put(b"\"index\":");
                 out.number(at as u64);
                 out.put(b",");
             }
-            AnnotationParent::Message => {}
+            ListForm::Message => {}
         }
         out.put(b"\"type\":\"url_citation\",\"url_citation\":{\"start_index\":");
         out.number(source.start);
@@ -202,20 +210,20 @@ fn chunk_head(stamp: &Stamp, out: &mut BytesMut) {
 }
 
 fn chunk_tail(stamp: &Stamp, out: &mut BytesMut) {
-    // The documented form for streams with usage.
-    out.put(if stamp.tells_usage { b"],\"usage\":null}\n\n" } else { b"]}\n\n" });
+    // So it is documented for streams whose usage was asked for.
+    out.put(if stamp.sends_usage { b"],\"usage\":null}\n\n" } else { b"]}\n\n" });
 }
 
-fn end(stamp: &Stamp, finish_reason: &str, usage: Usage, thinking: Option<u64>, out: &mut BytesMut) {
+fn end(stamp: &Stamp, finish_reason: &str, counts: TokenCounts, out: &mut BytesMut) {
     chunk_head(stamp, out);
     out.put(b"{\"index\":0,\"delta\":{},\"finish_reason\":\"");
     out.raw(finish_reason);
     out.put(b"\"}");
     chunk_tail(stamp, out);
-    if stamp.tells_usage {
+    if stamp.sends_usage {
         chunk_head(stamp, out);
         out.put(b"],\"usage\":");
-        usage_object(usage, thinking, out);
+        usage_object(counts, out);
         out.put(b"}\n\n");
     }
     out.put(DONE);
@@ -248,7 +256,7 @@ fn call_head(callee: Callee, id: &str, name: &str, out: &mut impl Write) {
     });
 }
 
-fn usage_object(usage: Usage, thinking: Option<u64>, out: &mut impl Write) {
+fn usage_object(TokenCounts { usage, thinking }: TokenCounts, out: &mut impl Write) {
     let prompt = usage.prompt_total();
     out.put(b"{\"prompt_tokens\":");
     out.number(prompt);
@@ -269,9 +277,9 @@ fn usage_object(usage: Usage, thinking: Option<u64>, out: &mut impl Write) {
     out.put(b"}");
 }
 
-/// Collects events into one whole completion, whose fields have another order than the events.
+/// One whole completion, whose parts have another order than the events.
 #[derive(Default)]
-pub(crate) struct Collected {
+pub(crate) struct WholeCompletion {
     text: String,
     reasoning: String,
     refusal: String,
@@ -288,13 +296,13 @@ struct Call {
     arguments: String,
 }
 
-impl Collected {
-    /// Returns the completion; empty if the last event is missing.
+impl WholeCompletion {
+    /// The completion, if its last event came.
     pub(crate) fn into_body(self) -> Vec<u8> {
         self.body
     }
 
-    fn finish(&mut self, stamp: &Stamp, finish_reason: &str, usage: Usage, thinking: Option<u64>) {
+    fn finish(&mut self, stamp: &Stamp, finish_reason: &str, counts: TokenCounts) {
         let mut out = Vec::with_capacity(self.text.len() + self.reasoning.len() + 512);
         head(stamp, "chat.completion", &mut out);
         out.put(b"{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
@@ -315,7 +323,7 @@ impl Collected {
         }
         if !self.sources.is_empty() {
             out.put(b",\"annotations\":[");
-            annotations(&self.sources, AnnotationParent::Message, &mut out);
+            annotations(&self.sources, ListForm::Message, &mut out);
             out.put(b"]");
         }
         self.write_calls(stamp.calls, &mut out);
@@ -323,13 +331,13 @@ impl Collected {
         out.put(b",\"logprobs\":null,\"finish_reason\":\"");
         out.raw(finish_reason);
         out.put(b"\"}],\"usage\":");
-        usage_object(usage, thinking, &mut out);
+        usage_object(counts, &mut out);
         out.put(b"}");
         self.body = out;
     }
 }
 
-impl Collected {
+impl WholeCompletion {
     fn write_calls(&self, calling: Calling, out: &mut Vec<u8>) {
         match (&self.calls[..], calling) {
             ([], _) => {}
@@ -353,7 +361,7 @@ impl Collected {
     }
 }
 
-impl Sink for Collected {
+impl Sink for WholeCompletion {
     fn emit(&mut self, stamp: &Stamp, event: Event<'_>) {
         match event {
             Event::Text(inner) => self.text.push_str(inner),
@@ -370,7 +378,7 @@ impl Sink for Collected {
                 }
             }
             Event::End { finish_reason, usage, thinking } => {
-                self.finish(stamp, stamp.calls.reason(finish_reason), usage, thinking)
+                self.finish(stamp, stamp.calls.reason(finish_reason), TokenCounts { usage, thinking })
             }
             Event::Start | Event::Error(_) => {}
         }

@@ -1,8 +1,10 @@
-//! A Chat Completions request, borrowed from the client's bytes and parsed only as deep as a codec requires.
+//! A Chat Completions request as it stands in the client's bytes: borrowed, and parsed only as deep as a codec must
+//! look.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::fault::RequestError;
 use crate::json::{Literal, Word, request_body, wrong_type};
 
 request_body! {
@@ -36,7 +38,16 @@ request_body! {
     }
 }
 
-/// Options of a streamed reply.
+impl<'a> Request<'a> {
+    /// Parses a whole body.
+    pub(crate) fn parse(body: &'a [u8]) -> Result<Self, RequestError> {
+        let text =
+            std::str::from_utf8(body).map_err(|_| RequestError::new("the request body is not UTF-8"))?;
+        serde_json::from_str(text).map_err(|error| RequestError::unreadable(&error))
+    }
+}
+
+/// Options of a stream.
 #[derive(Deserialize)]
 #[serde(expecting = "a stream_options object")]
 pub(crate) struct StreamOptions {

@@ -81,7 +81,7 @@ impl<'a> Chunk<'a> {
         let mut words = self.choices().filter_map(|choice| choice.finish_reason()?.decode());
         let (kind, word) = words.find_map(|word| Some((ErrorKind::from_finish_reason(&word)?, word)))?;
         let message = format!("the upstream gave up in the middle of its reply: finish_reason '{word}'");
-        Some(Fault::said(kind, error::shorten(&message)))
+        Some(Fault::reported(kind, error::shorten(&message)))
     }
 
     /// Returns the first of several answers.

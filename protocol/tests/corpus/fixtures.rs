@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use vandamme_protocol::convert::Outcome;
+use vandamme_protocol::convert::ReplySummary;
 use vandamme_protocol::convert::upstream::chat::{Dialect, Replay};
 
 /// One upstream body, `<vendor>/<kind>-<fact>.<extension>`.
@@ -87,19 +87,19 @@ pub(crate) fn all_agree(results: impl Iterator<Item = Result<(), String>>) {
 }
 
 /// What the ledger gets to know of a reply.
-pub(crate) fn ledger(outcome: &Outcome) -> String {
+pub(crate) fn ledger(summary: &ReplySummary) -> String {
     let mut text = String::from("ledger\n");
-    let reason = outcome.stop_reason.map_or("none", |reason| reason.anthropic());
+    let reason = summary.stop_reason.map_or("none", |reason| reason.anthropic());
     let _ = writeln!(text, "  stop_reason: {reason}");
-    let usage = outcome.usage.map_or("never said".to_owned(), |usage| {
+    let usage = summary.usage.map_or("never said".to_owned(), |usage| {
         format!(
             "input {}, output {}, cache_read {}, cache_creation {}",
             usage.input, usage.output, usage.cache_read, usage.cache_creation
         )
     });
     let _ = writeln!(text, "  usage: {usage}");
-    let _ = writeln!(text, "  tool_calls: {}", outcome.tool_calls);
-    if let Some(fault) = &outcome.fault {
+    let _ = writeln!(text, "  tool_calls: {}", summary.tool_calls);
+    if let Some(fault) = &summary.fault {
         let _ = writeln!(text, "  fault: {} {}: {}", fault.status, fault.kind.anthropic(), fault.message);
     }
     text

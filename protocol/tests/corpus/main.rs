@@ -36,6 +36,7 @@ mod schema;
 mod turns;
 
 mod complaints;
+mod composition;
 mod errors;
 mod fixtures;
 mod in_front_of_messages;

@@ -2,17 +2,16 @@
 
 use bytes::BytesMut;
 use serde_json::Value;
-use vandamme_protocol::convert::passthrough::summary_of_whole_chat;
-use vandamme_protocol::convert::upstream::chat::{whole, whole_as_events};
+use vandamme_protocol::convert::passthrough::summary_of_completion;
 
 use crate::fixtures::{Fixture, all_agree, ledger, of_kind};
-use crate::reply::{Asked, SEED, context, message};
+use crate::reply::{Asked, context, message, transcoder};
 
 fn snapshot(fixture: &Fixture) -> String {
-    match whole(&fixture.body, context(Asked::ForThinking, &fixture.dialect()), SEED) {
+    match transcoder(context(Asked::ForThinking, &fixture.dialect())).whole(&fixture.body) {
         Ok(whole) => {
             let body: Value = serde_json::from_slice(&whole.body).expect("JSON");
-            format!("whole\n{body:#}\n{}", ledger(&whole.outcome))
+            format!("whole\n{body:#}\n{}", ledger(&whole.summary))
         }
         Err(fault) => format!("fault\n  {} {}: {}\n", fault.status, fault.kind.anthropic(), fault.message),
     }
@@ -28,10 +27,10 @@ fn every_whole_reply_is_the_same_as_events() {
     for fixture in of_kind("whole") {
         let context = || context(Asked::ForThinking, &fixture.dialect());
         let mut events = BytesMut::new();
-        let streamed = whole_as_events(&fixture.body, context(), SEED, &mut events);
-        match (whole(&fixture.body, context(), SEED), streamed) {
+        let streamed = transcoder(context()).whole_as_stream(&fixture.body, &mut events);
+        match (transcoder(context()).whole(&fixture.body), streamed) {
             (Ok(whole), Ok(outcome)) => {
-                assert_eq!(whole.outcome, outcome, "{}", fixture.name);
+                assert_eq!(whole.summary, outcome, "{}", fixture.name);
                 let body: Value = serde_json::from_slice(&whole.body).expect("JSON");
                 assert_eq!(message(&events), Some(body), "{}", fixture.name);
             }
@@ -44,16 +43,21 @@ fn every_whole_reply_is_the_same_as_events() {
 #[test]
 fn the_ledger_gets_the_same_whether_a_whole_reply_is_translated_or_passed_through() {
     for fixture in of_kind("whole") {
-        let passed = summary_of_whole_chat(&fixture.body);
-        match whole(&fixture.body, context(Asked::ForThinking, &fixture.dialect()), SEED) {
+        let passed = summary_of_completion(&fixture.body);
+        match transcoder(context(Asked::ForThinking, &fixture.dialect())).whole(&fixture.body) {
             Ok(whole) => {
-                assert_eq!(passed.usage, whole.outcome.usage.unwrap_or_default(), "{}", fixture.name);
-                assert_eq!(passed.tool_calls, whole.outcome.tool_calls, "{}", fixture.name);
-                assert_eq!(passed.error, None, "{}", fixture.name);
+                assert_eq!(
+                    passed.usage.unwrap_or_default(),
+                    whole.summary.usage.unwrap_or_default(),
+                    "{}",
+                    fixture.name
+                );
+                assert_eq!(passed.tool_calls, whole.summary.tool_calls, "{}", fixture.name);
+                assert_eq!(passed.fault, None, "{}", fixture.name);
             }
             Err(fault) => {
-                let (kind, message) = passed.error.unwrap_or_else(|| panic!("{}", fixture.name));
-                assert_eq!((kind, message), (fault.kind, fault.message), "{}", fixture.name);
+                let passed = passed.fault.unwrap_or_else(|| panic!("{}", fixture.name));
+                assert_eq!((passed.kind, passed.message), (fault.kind, fault.message), "{}", fixture.name);
             }
         }
     }

@@ -3,22 +3,27 @@
 
 use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
-use vandamme_protocol::convert::client::chat::{
-    Birth, Collector, Machine, ReplyContext, Target, request, whole, whole_as_events,
-};
+use vandamme_protocol::convert::client::chat::{ChatEncoder, ReplyContext, ReplyIdentity, Target, request};
 use vandamme_protocol::convert::passthrough::{
     chunks_as_completion, completion_as_chunks, events_as_message, message_as_events,
 };
-use vandamme_protocol::convert::{Bridge as _, Outcome, Step};
+use vandamme_protocol::convert::upstream::messages::MessagesDecoder;
+use vandamme_protocol::convert::{ReplyCodec as _, ReplySummary, Step, Transcoder};
 use vandamme_protocol::request::UsageAsked;
 use vandamme_protocol::sse::{self, Splitter};
 
 use crate::reply::readable;
 use crate::turns::check_turns;
 
-pub(crate) const BIRTH: Birth =
-    Birth { seed: 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef, created: 1_760_000_000 };
+pub(crate) const IDENTITY: ReplyIdentity =
+    ReplyIdentity { seed: 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef, created: 1_760_000_000 };
 const TARGET: Target<'_> = Target { provider: "p", model: "claude-sonnet-4-5", requested_model: "p:m" };
+
+pub(crate) type ToChat = Transcoder<MessagesDecoder, ChatEncoder>;
+
+pub(crate) fn transcoder(context: ReplyContext) -> ToChat {
+    Transcoder::new(MessagesDecoder::new(), ChatEncoder::new(context, IDENTITY))
+}
 
 /// Checks these bytes in every role, a stream cut at this place.
 pub(crate) fn check(bytes: &[u8], cut: usize) {
@@ -84,11 +89,11 @@ fn check_reply(stream: &[u8], cut: usize, context: &ReplyContext) {
     }
     let mut events = BytesMut::new();
     match (
-        whole(stream, context.clone(), BIRTH),
-        whole_as_events(stream, context.clone(), BIRTH, &mut events),
+        transcoder(context.clone()).whole(stream),
+        transcoder(context.clone()).whole_as_stream(stream, &mut events),
     ) {
         (Ok(whole), Ok(outcome)) => {
-            assert_eq!(whole.outcome, outcome);
+            assert_eq!(whole.summary, outcome);
             assert_eq!(Told::in_whole(&whole.body), Told::by(&events), "a whole reply is its events");
         }
         (Err(whole), Err(streamed)) => assert_eq!((whole, events.len()), (streamed, 0)),
@@ -96,14 +101,14 @@ fn check_reply(stream: &[u8], cut: usize, context: &ReplyContext) {
     }
 }
 
-pub(crate) fn streamed(pieces: &[&[u8]], context: &ReplyContext) -> (Vec<u8>, Outcome) {
+pub(crate) fn streamed(pieces: &[&[u8]], context: &ReplyContext) -> (Vec<u8>, ReplySummary) {
     let mut splitter = Splitter::new(1 << 20);
-    let mut machine = Machine::new(context.clone(), BIRTH);
+    let mut machine = transcoder(context.clone());
     let mut out = BytesMut::new();
     let mut step = Step::More;
     for piece in pieces {
         let block = splitter.pass(Bytes::copy_from_slice(piece)).unwrap_or_default();
-        step = pushed(&block, step, |data| machine.push(data, &mut out));
+        step = pushed(&block, step, |data| machine.push_data(data, &mut out));
     }
     let outcome = match step {
         Step::More | Step::End => machine.finish(&mut out),
@@ -114,7 +119,7 @@ pub(crate) fn streamed(pieces: &[&[u8]], context: &ReplyContext) -> (Vec<u8>, Ou
 
 fn collected(stream: &[u8], context: &ReplyContext) -> Result<Vec<u8>, ()> {
     let mut splitter = Splitter::new(1 << 20);
-    let mut collector = Collector::new(context.clone(), BIRTH);
+    let mut collector = transcoder(context.clone()).collector();
     let block = splitter.pass(Bytes::copy_from_slice(stream)).unwrap_or_default();
     match pushed(&block, Step::More, |data| collector.push(data)) {
         Step::More | Step::End => collector.finish().map(|whole| whole.body).map_err(|_| ()),

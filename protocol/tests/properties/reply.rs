@@ -2,10 +2,9 @@
 
 use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
-use vandamme_protocol::convert::upstream::chat::{
-    Collector, Dialect, Machine, ReplyContext, Target, request,
-};
-use vandamme_protocol::convert::{Bridge as _, Outcome, Step, Whole};
+use vandamme_protocol::convert::client::messages::MessagesEncoder;
+use vandamme_protocol::convert::upstream::chat::{ChatDecoder, Dialect, ReplyContext, Target, request};
+use vandamme_protocol::convert::{ReplyCodec as _, ReplySummary, Step, Transcoder, WholeReply};
 use vandamme_protocol::fault::Fault;
 use vandamme_protocol::request::is_complete_json;
 use vandamme_protocol::sse::{self, Splitter};
@@ -13,6 +12,12 @@ use vandamme_protocol::sse::{self, Splitter};
 use crate::grammar;
 
 pub(crate) const SEED: u128 = 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef;
+
+pub(crate) type ToMessages = Transcoder<ChatDecoder, MessagesEncoder>;
+
+pub(crate) fn transcoder(context: ReplyContext) -> ToMessages {
+    Transcoder::new(ChatDecoder::new(context, SEED), MessagesEncoder::new())
+}
 
 /// How a client asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,13 +40,13 @@ pub(crate) fn context(asked: Asked, dialect: &Dialect) -> ReplyContext {
 
 /// The client's bytes for an upstream's bytes, which come in these pieces; as the gateway does it, an event that only
 /// lacks its blank line is read when the body has ended.
-pub(crate) fn streamed(pieces: &[&[u8]], context: &ReplyContext) -> (Vec<u8>, Outcome) {
+pub(crate) fn streamed(pieces: &[&[u8]], context: &ReplyContext) -> (Vec<u8>, ReplySummary) {
     let mut splitter = Splitter::new(1 << 20);
-    let mut machine = Machine::new(context.clone(), SEED);
+    let mut machine = transcoder(context.clone());
     let mut out = BytesMut::new();
     for piece in pieces {
         let Some(block) = splitter.pass(Bytes::copy_from_slice(piece)) else { continue };
-        match pushed(&block, |data| machine.push(data, &mut out)) {
+        match pushed(&block, |data| machine.push_data(data, &mut out)) {
             Step::More => {}
             Step::End => return ended(machine, out),
             Step::Fault(fault) => return failed(machine, out, fault),
@@ -49,26 +54,26 @@ pub(crate) fn streamed(pieces: &[&[u8]], context: &ReplyContext) -> (Vec<u8>, Ou
     }
     let rest = splitter.rest();
     if is_whole(&rest)
-        && let Step::Fault(fault) = pushed(&rest, |data| machine.push(data, &mut out))
+        && let Step::Fault(fault) = pushed(&rest, |data| machine.push_data(data, &mut out))
     {
         return failed(machine, out, fault);
     }
     ended(machine, out)
 }
 
-fn ended(mut machine: Machine, mut out: BytesMut) -> (Vec<u8>, Outcome) {
+fn ended(mut machine: ToMessages, mut out: BytesMut) -> (Vec<u8>, ReplySummary) {
     let outcome = machine.finish(&mut out);
     (out.to_vec(), outcome)
 }
 
-fn failed(mut machine: Machine, mut out: BytesMut, fault: Fault) -> (Vec<u8>, Outcome) {
+fn failed(mut machine: ToMessages, mut out: BytesMut, fault: Fault) -> (Vec<u8>, ReplySummary) {
     let outcome = machine.fail(fault, &mut out);
     (out.to_vec(), outcome)
 }
 
 /// The same upstream's bytes for a client that wants its reply whole.
-pub(crate) fn collected(bytes: &[u8], context: &ReplyContext) -> Result<Whole, Fault> {
-    let mut collector = Collector::new(context.clone(), SEED);
+pub(crate) fn collected(bytes: &[u8], context: &ReplyContext) -> Result<WholeReply, Fault> {
+    let mut collector = transcoder(context.clone()).collector();
     let mut splitter = Splitter::new(1 << 20);
     splitter.push(bytes);
     let complete = splitter.complete().unwrap_or_default();
@@ -173,11 +178,11 @@ pub(crate) fn check(stream: &[u8], cut: usize, dialect: &Dialect) {
     check_answer_alone(stream, dialect);
 }
 
-fn check_whole(whole: Result<Whole, Fault>, streamed: Option<Value>, outcome: &Outcome) {
+fn check_whole(whole: Result<WholeReply, Fault>, streamed: Option<Value>, outcome: &ReplySummary) {
     match (whole, streamed) {
         (Ok(whole), Some(streamed)) => {
-            assert_eq!(&whole.outcome, outcome);
-            // What this parser cannot read (numbers beyond a double) is not the bridge's doing.
+            assert_eq!(&whole.summary, outcome);
+            // What this parser cannot read (numbers beyond a double) is not the codec's doing.
             if let Ok(whole) = serde_json::from_slice::<Value>(&readable(&whole.body)) {
                 assert_eq!(whole, streamed, "whole is the collected stream");
             }

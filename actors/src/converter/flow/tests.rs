@@ -2,8 +2,12 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use vandamme_protocol::convert::{client, upstream};
+use vandamme_protocol::convert::client::{chat::ChatEncoder, messages::MessagesEncoder};
+use vandamme_protocol::convert::passthrough::{ChatTap, MessagesTap};
+use vandamme_protocol::convert::upstream::{chat::ChatDecoder, messages::MessagesDecoder};
+use vandamme_protocol::convert::{Transcoder, client, upstream};
 use vandamme_protocol::request::UsageAsked;
+use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::*;
 
@@ -18,11 +22,9 @@ const WAYS: [Way; 4] = [
 ];
 
 fn flow((client, upstream): Way, integrity: Integrity) -> Flow {
-    let machine = match (client, upstream) {
-        (Api::Messages, Api::Messages) => Machine::Passthrough(Tap::new()),
-        (Api::ChatCompletions, Api::ChatCompletions) => {
-            Machine::ChatPassthrough(ChatTap::new(UsageAsked::ByGateway))
-        }
+    let codec: Box<dyn ReplyCodec> = match (client, upstream) {
+        (Api::Messages, Api::Messages) => Box::new(MessagesTap::new()),
+        (Api::ChatCompletions, Api::ChatCompletions) => Box::new(ChatTap::new(UsageAsked::ByGateway)),
         (Api::Messages, Api::ChatCompletions) => {
             let target = upstream::chat::Target {
                 provider: "p",
@@ -34,18 +36,18 @@ fn flow((client, upstream): Way, integrity: Integrity) -> Flow {
             let body =
                 br#"{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"x"}]}"#;
             let context = upstream::chat::request(body, &target).unwrap().reply;
-            Machine::Bridge(Box::new(upstream::chat::Machine::new(context, 7)))
+            Box::new(Transcoder::new(ChatDecoder::new(context, 7), MessagesEncoder::new()))
         }
         (Api::ChatCompletions, Api::Messages) => {
             let target = client::chat::Target { provider: "p", model: "m", requested_model: "m" };
             let body = br#"{"model":"m","stream":true,"messages":[{"role":"user","content":"x"}]}"#;
             let context = client::chat::request(body, &target).unwrap().reply;
-            let birth = client::chat::Birth { seed: 7, created: 1 };
-            Machine::Bridge(Box::new(client::chat::Machine::new(context, birth)))
+            let identity = client::chat::ReplyIdentity { seed: 7, created: 1 };
+            Box::new(Transcoder::new(MessagesDecoder::new(), ChatEncoder::new(context, identity)))
         }
     };
     let secrets = Secrets::new(vec![]);
-    Flow::new(machine, client, 1 << 20, secrets).with_integrity(integrity)
+    Flow::new(codec, client, 1 << 20, secrets).with_integrity(integrity)
 }
 
 /// How the upstream's body ends.
@@ -55,28 +57,37 @@ enum Body {
     Breaks,
 }
 
-/// What the client gets when the body comes in these pieces, as a converter drives the flow; and how it ended.
+/// The bytes for the client when the body comes in these pieces, as a converter drives the flow, and the fault at the end.
 fn run(mut flow: Flow, pieces: &[&[u8]], body: Body) -> (String, Option<(ErrorKind, String)>) {
     let mut batch = Batch::default();
     for piece in pieces {
         match flow.take(Bytes::copy_from_slice(piece), &mut batch) {
             Progress::More => {}
             Progress::Ended => {
-                let closing = flow.end(&mut batch);
-                return (String::from_utf8_lossy(&batch.take()).into_owned(), closing.fault);
+                let summary = flow.end(&mut batch);
+                return (
+                    String::from_utf8_lossy(&batch.take()).into_owned(),
+                    summary.fault.map(|fault| (fault.kind, fault.message)),
+                );
             }
             Progress::Faulted(fault) | Progress::Oversized(fault) => {
-                let closing = flow.fail(fault, &mut batch);
-                return (String::from_utf8_lossy(&batch.take()).into_owned(), closing.fault);
+                let summary = flow.fail(fault, &mut batch);
+                return (
+                    String::from_utf8_lossy(&batch.take()).into_owned(),
+                    summary.fault.map(|fault| (fault.kind, fault.message)),
+                );
             }
         }
     }
     let may_end = flow.finishing() && !flow.awaits_body();
-    let closing = match body {
+    let summary = match body {
         Body::Breaks if !may_end => flow.fail(Fault::cut(), &mut batch),
         Body::Breaks | Body::EndsWell => flow.end(&mut batch),
     };
-    (String::from_utf8_lossy(&batch.take()).into_owned(), closing.fault)
+    (
+        String::from_utf8_lossy(&batch.take()).into_owned(),
+        summary.fault.map(|fault| (fault.kind, fault.message)),
+    )
 }
 
 fn chunk(members: &str) -> String {
@@ -197,7 +208,7 @@ fn a_passthrough_is_byte_identical_up_to_its_end_and_has_nothing_behind_it() {
                 let all = [&reply[..], &behind].concat();
                 let mut asked = flow(way, Integrity::Events);
                 if way.1 == Api::ChatCompletions {
-                    asked.machine = Machine::ChatPassthrough(ChatTap::new(UsageAsked::ByClient));
+                    asked.codec = Box::new(ChatTap::new(UsageAsked::ByClient));
                 }
                 assert_eq!(run(asked, &[&all], Body::EndsWell).0.as_bytes(), reply, "{way:?}");
             }
@@ -233,7 +244,7 @@ fn an_early_error_is_known_for_one_in_every_slicing() {
     }
 }
 
-/// As the exchange reads a stream up to its first event: what comes then is for the converter.
+/// The proxy run reads a stream up to its first event. The rest is for the converter.
 fn early_error(mut flow: Flow, pieces: [&[u8]; 2]) -> Option<Fault> {
     let mut first = Batch::default();
     for piece in pieces {
@@ -245,6 +256,20 @@ fn early_error(mut flow: Flow, pieces: [&[u8]; 2]) -> Option<Fault> {
         }
     }
     flow.failed_at_once(&first)
+}
+
+#[test]
+fn a_key_in_an_event_without_its_blank_line_is_removed_too() {
+    for way in WAYS.into_iter().filter(|(client, upstream)| client != upstream) {
+        let secrets = Secrets::new(vec![crate::secret::ApiKey::new("sk-canary-0123456789")]);
+        let mut flow = flow(way, Integrity::Events).with_redaction(Some(secrets));
+        let mut batch = Batch::default();
+        let reply = begun(way.1) + text(way.1, "the key is sk-canary-0123456789").trim_end();
+        assert!(matches!(flow.take(reply.into(), &mut batch), Progress::More));
+        flow.end(&mut batch);
+        let wire = String::from_utf8(batch.take().to_vec()).unwrap();
+        assert!(wire.contains("the key is ") && !wire.contains("canary"), "{way:?}: {wire}");
+    }
 }
 
 #[test]

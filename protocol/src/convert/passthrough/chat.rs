@@ -1,4 +1,4 @@
-//! The Chat Completions API passed through: the tap that reads along, and takes out what only the gateway asked for.
+//! The Chat Completions API passed through: a tap reads along, and removes the usage that only the gateway asked for.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use memchr::memmem;
@@ -6,10 +6,12 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
+use crate::convert::{CodecForm, PassedBlock, Pushed, ReplyCodec, ReplySummary};
+use crate::fault::Fault;
 use crate::openai;
 use crate::request::UsageAsked;
 use crate::sse;
-use crate::vocabulary::{ErrorKind, Usage};
+use crate::vocabulary::Usage;
 
 /// One per streamed reply.
 #[derive(Debug)]
@@ -24,27 +26,7 @@ pub struct ChatTap {
     calling: Option<u32>,
     /// Index and id of the call that was counted last.
     counted: Option<Box<str>>,
-    summary: ChatSummary,
-}
-
-/// What a ledger wants to know of a reply.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ChatSummary {
-    /// In Anthropic's meaning: `input` without what the cache served.
-    pub usage: Usage,
-    /// Calls of the first choice that has any.
-    pub tool_calls: u32,
-    pub error: Option<(ErrorKind, String)>,
-}
-
-/// A block as the client is to get it.
-#[derive(Debug)]
-pub struct Passed {
-    pub block: Bytes,
-    /// Where the event begins that ends the reply, if it is in there. Nothing follows it.
-    pub end: Option<usize>,
-    /// Something followed it in the upstream's block.
-    pub is_cut: bool,
+    summary: ReplySummary,
 }
 
 impl ChatTap {
@@ -58,14 +40,14 @@ impl ChatTap {
             withholds_line_feed: false,
             calling: None,
             counted: None,
-            summary: ChatSummary::default(),
+            summary: ReplySummary::default(),
         }
     }
 
     /// Looks at a block of complete events, and gives it back as the client is to get it: itself, unless there is
     /// something in it that only the gateway asked for, or something behind the event that ends the reply, which is
     /// not part of it.
-    pub fn pass(&mut self, mut block: Bytes) -> Passed {
+    pub fn pass(&mut self, mut block: Bytes) -> PassedBlock {
         if std::mem::take(&mut self.withholds_line_feed) && block.starts_with(b"\n") {
             block.advance(1);
         }
@@ -108,7 +90,7 @@ impl ChatTap {
             // Blank lines behind the last event.
             kept.extend_from_slice(&block[at..]);
         }
-        Passed { block: kept.map_or(block, BytesMut::freeze), end, is_cut }
+        PassedBlock { block: kept.map_or(block, BytesMut::freeze), end, is_cut }
     }
 
     /// Whether an event with content, however empty, has been seen.
@@ -117,10 +99,10 @@ impl ChatTap {
         self.started
     }
 
-    /// Whether the reply has said its last word: `[DONE]` or an error.
+    /// Whether the reply has ended, with `[DONE]` or an error.
     #[must_use]
     pub fn ended(&self) -> bool {
-        self.done || self.summary.error.is_some()
+        self.done || self.summary.fault.is_some()
     }
 
     /// Whether `[DONE]` has been seen.
@@ -136,7 +118,7 @@ impl ChatTap {
     }
 
     #[must_use]
-    pub fn summary(&self) -> &ChatSummary {
+    pub fn summary(&self) -> &ReplySummary {
         &self.summary
     }
 
@@ -150,7 +132,7 @@ impl ChatTap {
         if says_something(data) {
             let Ok(chunk) = serde_json::from_slice::<Chunk>(data) else { return Piece::AsItIs };
             self.note(&chunk, data);
-            if self.summary.error.is_some() {
+            if self.summary.fault.is_some() {
                 return Piece::AsItIs;
             }
             if chunk.usage.is_some() && chunk.choices.is_empty() && self.asked == UsageAsked::ByGateway {
@@ -165,9 +147,8 @@ impl ChatTap {
 
     fn note(&mut self, chunk: &Chunk, data: &[u8]) {
         if let Ok(Some(said)) = openai::stream::Chunk::read(data.trim_ascii()) {
-            self.summary.usage = said.usage().unwrap_or(self.summary.usage);
-            let fault = said.fault(data).map(|fault| (fault.kind, fault.message));
-            self.summary.error = fault.or(self.summary.error.take());
+            self.summary.usage = said.usage().or(self.summary.usage);
+            self.summary.fault = said.fault(data).or(self.summary.fault.take());
         }
         for (at, choice) in chunk.choices.iter().enumerate() {
             self.choices.note(choice);
@@ -224,9 +205,51 @@ impl Choices {
     }
 }
 
-/// The same from a whole reply, or from an error object. What cannot be read counts as nothing.
+impl ReplyCodec for ChatTap {
+    fn push(&mut self, block: Bytes, _out: &mut BytesMut) -> Pushed {
+        Pushed::Passed(self.pass(block))
+    }
+
+    fn finish(&mut self, out: &mut BytesMut) -> ReplySummary {
+        if self.ended() {
+            return self.summary.clone();
+        }
+        if self.finished() {
+            out.extend_from_slice(openai::error::DONE);
+            return self.summary.clone();
+        }
+        self.fail(Fault::cut(), out)
+    }
+
+    fn fail(&mut self, fault: Fault, out: &mut BytesMut) -> ReplySummary {
+        openai::error::event(fault.kind, &fault.message, out);
+        ReplySummary { fault: Some(fault), ..self.summary.clone() }
+    }
+
+    fn started(&self) -> bool {
+        self.started
+    }
+
+    fn finishing(&self) -> bool {
+        self.finished()
+    }
+
+    fn passed_error(&self) -> Option<Fault> {
+        self.summary.fault.clone()
+    }
+
+    fn counted(&self) -> (Usage, u32) {
+        (self.summary.usage.unwrap_or_default(), self.summary.tool_calls)
+    }
+
+    fn form(&self) -> CodecForm {
+        CodecForm::Passthrough
+    }
+}
+
+/// The summary of a whole completion, or of an error object. What cannot be read counts as absent.
 #[must_use]
-pub fn summary_of_whole_chat(body: &[u8]) -> ChatSummary {
+pub fn summary_of_completion(body: &[u8]) -> ReplySummary {
     let mut tap = ChatTap::new(UsageAsked::ByClient);
     if let Ok(chunk) = serde_json::from_slice::<Chunk>(body) {
         tap.note(&chunk, body);
@@ -255,7 +278,7 @@ fn names_a_later_one(data: &[u8]) -> bool {
     })
 }
 
-/// How much of an event goes on.
+/// The part of an event that passes.
 enum Piece {
     AsItIs,
     Nothing,
@@ -263,7 +286,7 @@ enum Piece {
     Without((usize, usize)),
 }
 
-/// Where an event says `"usage":null`, with one comma beside it. Inside a JSON string the quotes would be escaped, so
+/// The place of `"usage":null` in an event, with one comma beside it. Inside a JSON string the quotes would be escaped, so
 /// that the comma or brace before them means a member.
 fn null_usage(raw: &[u8]) -> Option<(usize, usize)> {
     memmem::find_iter(raw, b"\"usage\"").find_map(|at| null_usage_at(raw, at))
@@ -356,6 +379,7 @@ fn or_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Cho
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vocabulary::ErrorKind;
 
     const ROLE: &str = "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"},\"finish_reason\":null}],\"usage\":null}\n\n";
     const TEXT: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\",\\\"usage\\\":null\"}}],\"usage\" : null,\"x\":1}\n\n";
@@ -378,7 +402,10 @@ mod tests {
         let (text, tap) = passed(UsageAsked::ByClient, &[&all]);
 
         assert_eq!(text, all);
-        assert_eq!(tap.summary().usage, Usage { input: 6, output: 3, cache_read: 4, cache_creation: 0 });
+        assert_eq!(
+            tap.summary().usage.unwrap(),
+            Usage { input: 6, output: 3, cache_read: 4, cache_creation: 0 }
+        );
         assert!(tap.ended());
     }
 
@@ -399,7 +426,7 @@ mod tests {
             let blocks: Vec<_> = blocks.iter().map(String::as_str).collect();
             let (text, tap) = passed(UsageAsked::ByGateway, &blocks);
             assert_eq!(text, expected);
-            assert_eq!(tap.summary().usage.output, 3);
+            assert_eq!(tap.summary().usage.unwrap().output, 3);
         }
     }
 
@@ -439,7 +466,7 @@ mod tests {
         let (text, tap) = passed(UsageAsked::ByGateway, &[error]);
 
         assert_eq!(text, error);
-        assert_eq!(tap.summary().error, Some((ErrorKind::RateLimit, "busy".to_owned())));
+        assert_eq!(tap.summary().fault, Some(Fault::reported(ErrorKind::RateLimit, "busy".to_owned())));
         assert!(tap.ended());
     }
 
@@ -470,7 +497,10 @@ mod tests {
 
         assert_eq!(passed(UsageAsked::ByGateway, &[calls]).1.summary().tool_calls, 2);
         let whole = br#"{"choices":[{"message":{"tool_calls":[{"function":{"name":"a"}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":2,"completion_tokens":1.0}}"#;
-        let summary = summary_of_whole_chat(whole);
-        assert_eq!((summary.tool_calls, summary.usage.input, summary.usage.output), (1, 2, 1));
+        let summary = summary_of_completion(whole);
+        assert_eq!(
+            (summary.tool_calls, summary.usage.unwrap().input, summary.usage.unwrap().output),
+            (1, 2, 1)
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! A reply of the client's own API in the other form than was asked for: told as a stream, or put together. It comes
+//! A reply of the client's own API in the other form: a whole reply as a stream, or a stream put together. It comes
 //! from upstreams that do not heed `stream`, so that nothing here has to be fast.
 
 mod completion;

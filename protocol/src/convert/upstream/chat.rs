@@ -1,38 +1,31 @@
-//! The Messages API served over an upstream that speaks Chat Completions.
-//!
-//! [`request`] translates the client's body. The reply goes through one [`Machine`], whether it comes as a stream or
-//! whole, and whether it leaves as a stream or whole.
+//! Upstreams of Chat Completions: Messages requests as their requests, and their replies as Messages events.
 
 mod arguments;
 mod calls;
 mod cut;
+mod decoder;
 mod dialect;
 mod extras;
 mod finish;
 mod halves;
 mod names;
 mod reasoning;
-mod reply;
 mod request;
 mod search;
-mod stream;
 mod thinking;
 
+pub use decoder::ChatDecoder;
 pub use dialect::{Dialect, PLAIN, Reasoning, Replay};
 pub use reasoning::{AS_OF, FAMILIES, Family, Off, Stop};
-pub use reply::{Collector, whole, whole_as_events};
-pub use stream::Machine;
 
 use std::collections::HashMap;
 
 use crate::{
-    convert::{Dropped, RequestError},
-    tool_id::Maker,
-    vocabulary::Delivery,
+    anthropic::request::Request, convert::Dropped, fault::RequestError, tool_id::Maker, vocabulary::Delivery,
 };
 use thinking::Tag;
 
-/// What a request is translated for.
+/// The upstream that a request is converted for.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
     pub provider: &'a str,
@@ -45,30 +38,30 @@ pub struct Target<'a> {
     pub session: Option<&'a str>,
 }
 
-/// A translated request, and what its reply needs to know.
+/// A converted request, and the facts that its reply needs.
 #[derive(Clone, Debug)]
 pub struct ChatRequest {
     pub body: Vec<u8>,
     pub delivery: Delivery,
     pub reply: ReplyContext,
-    /// What Chat Completions, or this provider, cannot take.
+    /// The members that Chat Completions, or this provider, does not accept.
     pub dropped: Dropped,
 }
 
-/// What a reply must know of its request.
+/// The facts of a request that its reply needs.
 #[derive(Clone, Debug)]
 pub struct ReplyContext {
     requested_model: String,
     /// Signs thinking blocks; absent if the client did not ask for thinking.
     signature: Option<String>,
     stop_sequences: Vec<String>,
-    /// Those that the upstream is not told: the reply is cut where one of them begins.
+    /// Those that the upstream does not get: the reply is cut where one of them begins.
     cut_at: Vec<String>,
     /// The client asked for a web search, and the upstream has one.
     searches: bool,
     /// The client asked the server to judge tool calls (`safeguards`). The reply says `unsupported`.
     asks_for_judgement: bool,
-    /// Who makes the ids of the calls.
+    /// Makes the ids of the calls.
     maker: Maker,
     /// What the upstream calls by the first name is the client's second, inner texts.
     names: HashMap<String, String>,
@@ -89,11 +82,11 @@ impl ReplyContext {
     }
 }
 
-/// Translates a whole request body.
+/// Converts a whole request body.
 ///
 /// # Errors
 /// The body is not JSON, lacks what the Messages API requires, or carries content that Chat Completions cannot
 /// express and whose loss would change its meaning.
 pub fn request(body: &[u8], target: &Target<'_>) -> Result<ChatRequest, RequestError> {
-    request::translate(body, target)
+    request::convert(&Request::parse(body)?, body.len(), target)
 }

@@ -1,4 +1,4 @@
-//! The tool calls of one reply: which content block is which call, and what of it has gone out.
+//! The tool calls of one reply: which content block is which call, and how much of it the client has.
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -8,7 +8,7 @@ use crate::openai::chunk::Callee;
 /// A content block that is a tool call.
 struct OpenCall {
     /// The upstream's index of its block.
-    block: Option<i64>,
+    block: Option<u64>,
     number: u32,
     has_arguments: bool,
     /// The input that its beginning carried; inner text.
@@ -33,10 +33,10 @@ pub(super) struct Fragment<'a> {
 }
 
 impl Calls {
-    /// Books a call that begins; returns its number, counted from 0.
+    /// Adds a call that begins. Returns its number, counted from 0.
     pub(super) fn begin(
         &mut self,
-        block: Option<i64>,
+        block: Option<u64>,
         callee: Callee,
         id: &str,
         input: Option<String>,
@@ -52,23 +52,23 @@ impl Calls {
         number
     }
 
-    /// Takes arguments of this block. Returns what goes out of them, if it is a call.
-    pub(super) fn continued<'a>(&mut self, block: Option<i64>, fragment: &'a str) -> Option<Fragment<'a>> {
+    /// Takes arguments of this block. Returns the piece for the client, if the block is a call.
+    pub(super) fn continued<'a>(&mut self, block: Option<u64>, fragment: &'a str) -> Option<Fragment<'a>> {
         let call = self.open.iter_mut().rfind(|call| block.is_none() || call.block == block)?;
         call.has_arguments = true;
         match &mut call.custom {
             None => Some(Fragment { number: call.number, callee: Callee::Function, text: fragment.into() }),
-            Some(custom) => Fragment::of_custom(call.number, custom.push(fragment)),
+            Some(custom) => Fragment::from_custom(call.number, custom.push(fragment)),
         }
     }
 
-    /// This block is over. Returns what is still missing of its call, if it is one.
-    pub(super) fn close(&mut self, block: Option<i64>) -> Option<Fragment<'static>> {
+    /// Ends this block. Returns the missing rest of its call, if it is one.
+    pub(super) fn close(&mut self, block: Option<u64>) -> Option<Fragment<'static>> {
         let at = self.open.iter().rposition(|call| block.is_none() || call.block == block)?;
         self.open.remove(at).rest()
     }
 
-    /// The reply is over. Returns what is still missing of its calls.
+    /// Ends the reply. Returns the missing rests of its calls.
     pub(super) fn close_all(&mut self) -> Vec<Fragment<'static>> {
         self.open.drain(..).filter_map(OpenCall::rest).collect()
     }
@@ -91,7 +91,7 @@ impl OpenCall {
             Some(mut custom) => {
                 let mut text = missing.map(|input| custom.push(&input)).unwrap_or_default();
                 text.push_str(&custom.finish());
-                Fragment::of_custom(self.number, text)
+                Fragment::from_custom(self.number, text)
             }
             None if self.has_arguments => None,
             // Clients parse the arguments when the call is over.
@@ -104,7 +104,7 @@ impl OpenCall {
 }
 
 impl Fragment<'_> {
-    fn of_custom(number: u32, text: String) -> Option<Self> {
+    fn from_custom(number: u32, text: String) -> Option<Self> {
         (!text.is_empty()).then_some(Self { number, callee: Callee::Custom, text: text.into() })
     }
 }

@@ -1,4 +1,4 @@
-//! The sources of a reply's text: Anthropic cites beside the text as it comes, OpenAI says at the end from where to where
+//! The sources of a reply's text: Anthropic cites beside the text as it comes, OpenAI names at the end the range in which
 //! each source counts.
 
 use crate::{anthropic::event::Citation, json::characters, openai::chunk::Source};
@@ -31,10 +31,10 @@ impl Cited {
 
     /// Takes a source of the open block. Those without an address, such as pages of a document, mean nothing to a client
     /// of Chat Completions.
-    pub(super) fn take(&mut self, citation: &Citation<'_>) {
-        let url = citation.url();
+    pub(super) fn take(&mut self, citation: Citation<'_>) {
+        let url = citation.url;
         if !url.is_empty() && self.found.len() < MOST {
-            let (url, title) = (url.to_owned(), citation.title().to_owned());
+            let (url, title) = (url.to_owned(), citation.title.to_owned());
             self.found.push(Source { url, title, start: self.start, end: self.start });
         }
     }

@@ -10,7 +10,7 @@ use crate::json::{self, Literal, Object};
 
 /// The property that holds a custom tool's input.
 pub(super) const PROPERTY: &str = "input";
-/// As it stands in the arguments.
+/// Its form in the arguments.
 const KEY: &str = "\"input\"";
 /// Arguments that are no such object are collected to be understood as a whole, up to this size. Beyond it they are the
 /// input as they stand.
@@ -103,7 +103,7 @@ impl CustomInput {
         }
     }
 
-    /// The string goes out up to its end, or as far as its escapes are complete.
+    /// The string is passed on up to its end, or as far as its escapes are complete.
     fn text(&mut self) -> String {
         let mut out = String::with_capacity(self.held.len());
         let mut rest = self.held.as_str();

@@ -1,7 +1,7 @@
 //! A Chat Completions request becomes a Messages request.
 //!
-//! The upstream's body is written front to back into one buffer. Texts keep the form they came in: a literal is
-//! copied with its escapes, joined ones are spliced.
+//! The Messages body is written front to back into one buffer. Texts keep their form: a literal is copied with its
+//! escapes, joined ones are spliced.
 
 mod content;
 mod messages;
@@ -16,7 +16,8 @@ use serde_json::value::RawValue;
 
 use super::{MessagesRequest, ReplyContext, Target};
 use crate::{
-    convert::{Dropped, RequestError},
+    convert::Dropped,
+    fault::RequestError,
     json::{Literal, Word, Write, trim},
     openai::{chunk::Calling, request::Request},
     schema_fit,
@@ -28,16 +29,14 @@ use model::Model;
 use reasoning::{Hindrance, Reasoning};
 use tools::Choice;
 
-pub(super) fn translate(body: &[u8], target: &Target<'_>) -> Result<MessagesRequest, RequestError> {
-    let text = std::str::from_utf8(body).map_err(|_| RequestError::new("the request body is not UTF-8"))?;
-    let request: Request<'_> =
-        serde_json::from_str(text).map_err(|error| RequestError::unreadable(&error))?;
+pub(super) fn convert(body: &[u8], target: &Target<'_>) -> Result<MessagesRequest, RequestError> {
+    let request = Request::parse(body)?;
     one_answer(request.n)?;
-    let model = Model::of(target.model);
+    let model = Model::from_name(target.model);
     let max_tokens = max_tokens(&request)?.unwrap_or_else(|| model.max_tokens());
     let turns = Turn::read_all(request.messages.as_deref().unwrap_or_default())?;
     let choice = Choice::read(&request)?;
-    let reasoning = Reasoning::of(&request, (model, max_tokens), hindrance(&turns, &choice))?;
+    let reasoning = Reasoning::new(&request, (model, max_tokens), hindrance(&turns, &choice))?;
     let delivery = if request.stream == Some(true) { Delivery::Streamed } else { Delivery::Whole };
 
     let mut out = Vec::with_capacity(body.len() + body.len() / 8 + 512);
@@ -66,7 +65,7 @@ pub(super) fn translate(body: &[u8], target: &Target<'_>) -> Result<MessagesRequ
     Ok(MessagesRequest { body: out, delivery, reply, dropped: dropped(&request) })
 }
 
-/// Members that have been dealt with elsewhere, or say nothing to a server that keeps nothing.
+/// Members that are converted elsewhere, or mean nothing to a server that stores nothing.
 const ELSEWHERE: [&str; 2] = ["model", "store"];
 
 fn dropped(request: &Request<'_>) -> Dropped {
@@ -93,7 +92,7 @@ fn reply_context(
     let options = request.stream_options.as_ref();
     ReplyContext {
         requested_model: target.requested_model.to_owned(),
-        tells_usage: options.is_some_and(|options| options.include_usage == Some(true)),
+        sends_usage: options.is_some_and(|options| options.include_usage == Some(true)),
         shows_reasoning: reasoning.is_asked(),
         calls: match (&request.functions, &request.tools) {
             (Some(functions), None) if !functions.is_empty() => Calling::Function,

@@ -9,7 +9,7 @@ use crate::openai::stream::Chunk;
 use crate::request::UsageAsked;
 use crate::sse;
 
-/// A whole completion told as the chunks of a stream; the usage only to a client that asked for it.
+/// A whole completion as the chunks of a stream, with the usage if the client asked for it.
 ///
 /// # Errors
 /// It is no completion.
@@ -154,7 +154,7 @@ fn says_something(message: &Value) -> bool {
     members.filter(|(name, _)| *name != "role").any(|(_, value)| !is_empty(value))
 }
 
-/// What is said once, and repeated by some.
+/// Members that come once; some vendors repeat them.
 const ONCE: [&str; 5] = ["role", "id", "type", "name", "index"];
 
 fn grow(known: &mut Value, more: Value) {
@@ -269,7 +269,7 @@ fn one_object(arguments: &mut String) {
     }
 }
 
-/// A message as it is told whole: its calls and annotations have no index.
+/// A message in its whole form: its calls and annotations have no index.
 fn plain(choice: &mut Map<String, Value>) {
     let Some(Value::Object(message)) = choice.get_mut("message") else { return };
     for list in NUMBERED {

@@ -8,7 +8,7 @@ use crate::fault::Fault;
 use crate::request::is_complete_json;
 use crate::sse;
 
-/// A whole message told as the events of a stream.
+/// A whole message as the events of a stream.
 ///
 /// # Errors
 /// It is no message.

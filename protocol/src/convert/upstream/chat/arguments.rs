@@ -1,5 +1,5 @@
 //! The arguments of one call as they come in pieces: some vendors send a placeholder (`{}`) first, the object twice, or
-//! with every piece all that came before. What goes out is one object.
+//! with every piece all that came before. The client gets one object.
 
 use std::borrow::Cow;
 
@@ -12,14 +12,14 @@ const EMPTY: &str = "{}";
 pub(super) struct ArgumentsObject {
     phase: Phase,
     depth: usize,
-    /// Nothing stands in the object yet.
+    /// The object is still empty.
     is_bare: bool,
     /// Something of it has gone out.
     is_shown: bool,
     /// The last byte that is no white space.
     last: u8,
     /// All bytes so far, and how many they are.
-    print: Print,
+    print: Fingerprint,
     length: usize,
     is_cumulative: bool,
 }
@@ -28,16 +28,16 @@ pub(super) struct ArgumentsObject {
 /// one of the same length. It needs no protection against forged collisions: only the upstream, which sends both calls, could
 /// forge one.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Print(u64);
+struct Fingerprint(u64);
 
-impl Default for Print {
+impl Default for Fingerprint {
     fn default() -> Self {
         Self(0xCBF2_9CE4_8422_2325)
     }
 }
 
-impl Print {
-    fn of(text: &str) -> Self {
+impl Fingerprint {
+    fn from_text(text: &str) -> Self {
         let mut print = Self::default();
         print.take(text);
         print
@@ -92,7 +92,10 @@ impl ArgumentsObject {
 
     /// Whether this text, which came as one piece, is all of the object once more.
     pub(super) fn is_repeated_by(&self, inner: &str) -> bool {
-        self.is_complete() && !self.is_bare && inner.len() == self.length && Print::of(inner) == self.print
+        self.is_complete()
+            && !self.is_bare
+            && inner.len() == self.length
+            && Fingerprint::from_text(inner) == self.print
     }
 
     /// Takes the next piece, inner text; returns what is new in it.
@@ -119,7 +122,7 @@ impl ArgumentsObject {
         may_be
             && inner.split_at_checked(self.length).is_some_and(|(before, rest)| {
                 // Cut in an escape, the rest could not stand alone.
-                Print::of(before) == self.print && json::decode(rest).is_some()
+                Fingerprint::from_text(before) == self.print && json::decode(rest).is_some()
             })
     }
 
@@ -166,7 +169,7 @@ impl ArgumentsObject {
         self.phase = Phase::Inside;
         self.depth = 1;
         self.last = b'{';
-        self.print = Print::default();
+        self.print = Fingerprint::default();
         self.length = 0;
         self.count("{");
         Some(behind)
@@ -244,7 +247,7 @@ impl ArgumentsObject {
     }
 }
 
-/// The ASCII character of four hexadecimal digits; any other stands for "something without meaning here".
+/// The ASCII character of four hexadecimal digits; any other is replaced by a character without meaning here.
 fn ascii(digits: [u8; 4]) -> u8 {
     let code = std::str::from_utf8(&digits).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok());
     code.filter(u8::is_ascii).unwrap_or(b'?')
@@ -263,7 +266,7 @@ mod tests {
         object.is_complete()
     }
 
-    /// What goes out of these pieces, the end included.
+    /// The output for these pieces, the end included.
     fn sent(pieces: &[&str]) -> String {
         let mut object = ArgumentsObject::default();
         let mut out = String::new();

@@ -29,7 +29,7 @@ pub(super) enum Arguments<'a> {
 }
 
 impl Arguments<'_> {
-    fn of(raw: Option<&RawValue>) -> Arguments<'_> {
+    fn from_raw(raw: Option<&RawValue>) -> Arguments<'_> {
         match raw {
             None => Arguments::Borrowed(""),
             Some(raw) => match Literal::of(raw) {
@@ -49,15 +49,15 @@ impl Arguments<'_> {
 
 impl<'a> Fragment<'a> {
     /// A piece from `tool_calls`; `None` if it has no function.
-    pub(super) fn of_call(call: &ToolCall<'a>) -> Option<Self> {
+    pub(super) fn from_call(call: &ToolCall<'a>) -> Option<Self> {
         let function = call.function.0.as_ref()?;
         let extra = call.extra_content.and_then(gemini::signature);
-        Some(Self { index: call.index(), id: call.id(), extra, ..Self::of_function(function) })
+        Some(Self { index: call.index(), id: call.id(), extra, ..Self::from_function(function) })
     }
 
     /// A piece from `function_call`, which is call 0.
-    pub(super) fn of_function(function: &Function<'a>) -> Self {
-        let arguments = Arguments::of(function.arguments);
+    pub(super) fn from_function(function: &Function<'a>) -> Self {
+        let arguments = Arguments::from_raw(function.arguments);
         Self { index: Some(0), id: "", name: function.name(), arguments, extra: None }
     }
 }

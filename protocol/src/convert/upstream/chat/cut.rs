@@ -1,4 +1,4 @@
-//! Stop sequences that an upstream is not told, since its model refuses them or there are more than it takes: the reply's
+//! Stop sequences that an upstream does not get, since its model refuses them or there are more than it accepts: the reply's
 //! text is cut where the first of them begins, as Anthropic does.
 
 use std::borrow::Cow;
@@ -55,7 +55,7 @@ impl Cut {
         escape(&std::mem::replace(&mut self.held, tail))
     }
 
-    /// What was held, when the text goes on no further.
+    /// The held text, at the end of the text.
     pub(super) fn rest(&mut self) -> Cow<'static, str> {
         let half = self.halves.rest();
         if self.held.is_empty() {
@@ -79,7 +79,7 @@ mod tests {
 
     use super::*;
 
-    /// The text that goes out, and the sequence that was met.
+    /// The text to pass on, and the sequence that was met.
     fn cut(pieces: &[&str], sequences: &[&str]) -> (String, Option<String>) {
         let mut cut = Cut::at(sequences.iter().map(|&sequence| sequence.to_owned()).collect());
         let mut text: String = pieces.iter().map(|piece| cut.take(&escape(piece))).collect();

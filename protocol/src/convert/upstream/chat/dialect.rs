@@ -1,21 +1,21 @@
-//! What an upstream takes beyond what every Chat Completions upstream takes, and how it wants to be told.
+//! A provider's variant of Chat Completions: what it accepts beyond the common subset, and in which fields.
 //!
-//! Nothing here is guessed from an address: the configuration says it, for the known vendors the built-in one.
+//! Nothing here is guessed from an address: the configuration sets it, for the known vendors the built-in one.
 
 use crate::wildcard;
 
-/// One provider's ways. [`PLAIN`] is what holds where nothing is said.
+/// One provider's variant. [`PLAIN`] is the default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dialect {
-    /// How models that reason are told how much.
+    /// The parameter for the effort of models that reason.
     pub reasoning: Reasoning,
     /// Models that get the parameter; `*` matches any characters. An empty list means the models in [`super::FAMILIES`].
     pub reasoning_models: Vec<String>,
     /// How a model gets its own earlier thoughts back.
     pub replay: Replay,
-    /// What stands between `<think>` and `</think>` at the start of a reply is thinking.
+    /// Text between `<think>` and `</think>` at the start of a reply is thinking.
     pub think_tags: bool,
-    /// System messages may stand anywhere; elsewhere all but the first are told by the user.
+    /// System messages are accepted anywhere; otherwise all but the first become user messages.
     pub system_anywhere: bool,
     /// `cache_control` marks are understood.
     pub cache_control: bool,
@@ -61,7 +61,7 @@ pub enum Replay {
     Nothing,
 }
 
-/// What holds where nothing is said.
+/// The default.
 pub static PLAIN: Dialect = Dialect {
     reasoning: Reasoning::Effort,
     reasoning_models: Vec::new(),

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::json::{Literal, Write};
 
-/// What tells an entry from an upstream's own objects.
+/// The marker that distinguishes an entry from an upstream's own objects.
 const TYPE: &str = "vdm.extra_content";
 
 /// An entry; `id` is the inner text of the call's id, absent for the text.

@@ -1,15 +1,15 @@
-//! Why a reply ended, out of what the upstream said about it on the way.
+//! Why a reply ended, from what the upstream reported on the way.
 
 use crate::{openai::stream::Choice, vocabulary::StopReason};
 
 #[derive(Debug, Default)]
 pub(super) struct Finish {
-    /// What the upstream said last.
+    /// The last reason that the upstream reported.
     pub(super) reason: Option<StopReason>,
     /// The stop sequence that was met, inner text.
     pub(super) stop_sequence: Option<String>,
     pub(super) is_refused: bool,
-    /// The gateway itself has cut the reply at `stop_sequence`, whatever the upstream says of its end.
+    /// The gateway itself has cut the reply at `stop_sequence`; the upstream's reason does not count.
     is_cut: bool,
     /// The choices that have begun, and those that have ended, a bit for each.
     begun: u64,
@@ -17,7 +17,7 @@ pub(super) struct Finish {
 }
 
 impl Finish {
-    /// Takes what this piece of the reply says; `sequences` are those that the client gave.
+    /// Reads a piece of the reply; `sequences` are those of the client.
     pub(super) fn take(&mut self, choice: &Choice<'_>, sequences: &[String]) {
         let bit = 1 << choice.index().min(63);
         self.begun |= bit;
@@ -45,7 +45,7 @@ impl Finish {
         self.reason.is_some() && self.begun & !self.ended == 0
     }
 
-    /// What the client is told: `tool_use` exactly if there is a tool to use, unless the reply was cut or refused.
+    /// The reason for the client: `tool_use` exactly if there are calls, unless the reply was cut or refused.
     pub(super) fn reason(&self, calls: u32) -> StopReason {
         if self.is_cut && calls == 0 {
             return StopReason::StopSequence;

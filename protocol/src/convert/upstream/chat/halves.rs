@@ -7,7 +7,7 @@ use std::borrow::Cow;
 #[derive(Debug, Default)]
 pub(super) struct Halves(Option<String>);
 
-/// What stands for a half whose other half never came.
+/// The replacement for a half whose other half never came.
 const REPLACEMENT: &str = "\\ufffd";
 /// The length of an escape.
 const ESCAPE: usize = 6;

@@ -34,7 +34,7 @@ pub enum Stop {
     Cut,
 }
 
-/// One row: models whose names match the pattern, in which `*` stands for any characters.
+/// One row: models whose names match the pattern, in which `*` matches any characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Family {
     pub pattern: &'static str,
@@ -196,7 +196,7 @@ pub(super) fn version(name: &str) -> Option<(u32, u32)> {
 }
 
 impl Family {
-    /// Whether it thinks, whatever it is told.
+    /// Whether it always thinks.
     pub(super) fn reasons_anyway(&self) -> bool {
         match self.off {
             Off::Ignored | Off::Lowest | Off::Never => true,

@@ -1,7 +1,7 @@
 //! A Messages request becomes a Chat Completions request.
 //!
-//! The upstream's body is written front to back into one buffer. Texts keep the form they came in: a literal is
-//! copied with its escapes, joined ones are spliced.
+//! The upstream's body is written front to back into one buffer. Texts keep their form: a literal is copied with its
+//! escapes, joined ones are spliced.
 
 mod caching;
 mod client_tools;
@@ -24,7 +24,8 @@ use super::{
 };
 use crate::{
     anthropic::request::{Content, Message, Request, Safeguard},
-    convert::{Dropped, RequestError},
+    convert::Dropped,
+    fault::RequestError,
     gemini,
     json::{List, Object, Word, Write},
     signature,
@@ -34,19 +35,21 @@ use crate::{
 use caching::Marks;
 use content::{System, system};
 use effort::Effort;
-use messages::{Need, Scribe};
+use messages::{MessageWriter, ThoughtsField};
 use pairing::Pairing;
 use settings::sequences;
 use tool_list::tool_list;
 use tools::{Toolbox, all_names, is_web_search};
 
-/// Members that have been dealt with elsewhere.
+/// Members that are converted elsewhere.
 const ELSEWHERE: [&str; 1] = ["model"];
 
-pub(super) fn translate(body: &[u8], target: &Target<'_>) -> Result<ChatRequest, RequestError> {
-    let text = std::str::from_utf8(body).map_err(|_| RequestError::new("the request body is not UTF-8"))?;
-    let request: Request<'_> =
-        serde_json::from_str(text).map_err(|error| RequestError::unreadable(&error))?;
+/// `size` is the length of the request as JSON.
+pub(super) fn convert(
+    request: &Request<'_>,
+    size: usize,
+    target: &Target<'_>,
+) -> Result<ChatRequest, RequestError> {
     let mut dropped = Dropped::default();
     request
         .unknown
@@ -54,16 +57,16 @@ pub(super) fn translate(body: &[u8], target: &Target<'_>) -> Result<ChatRequest,
         .map(Word::as_str)
         .filter(|name| !ELSEWHERE.contains(name))
         .for_each(|name| dropped.note(name));
-    let turns = read_turns(&request)?;
+    let turns = read_turns(request)?;
     let delivery = if request.stream == Some(true) { Delivery::Streamed } else { Delivery::Whole };
 
-    let mut out = Vec::with_capacity(body.len() + body.len() / 8 + 512);
+    let mut out = Vec::with_capacity(size + size / 8 + 512);
     out.put(b"{\"model\":");
     out.string(target.model);
-    let effort = Effort::new(&request, &turns, target);
+    let effort = Effort::new(request, &turns, target);
     // A hash, and on the way of every request: made once.
     let maker = Maker::new(target.provider, target.model);
-    settings::write((&request, &effort), target, &mut dropped, &mut out)?;
+    settings::write((request, &effort), target, &mut dropped, &mut out)?;
     match delivery {
         Delivery::Streamed => out.put(b",\"stream\":true,\"stream_options\":{\"include_usage\":true}"),
         Delivery::Whole => out.put(b",\"stream\":false"),
@@ -74,12 +77,12 @@ pub(super) fn translate(body: &[u8], target: &Target<'_>) -> Result<ChatRequest,
     let choice = request.tool_choice.as_ref();
     Toolbox { tools: &tools, choice, turns: &turns, names: &names, target }.write(&mut dropped, &mut out)?;
     out.put(b",\"messages\":[");
-    write_messages((&request, &turns, &effort), target, (&names, maker, &mut dropped), &mut out)?;
+    write_messages((request, &turns, &effort), target, (&names, maker, &mut dropped), &mut out)?;
     out.put(b"]}");
     Ok(ChatRequest {
         body: out,
         delivery,
-        reply: reply_context((&request, &effort), target, (&names, maker)),
+        reply: reply_context((request, &effort), target, (&names, maker)),
         dropped,
     })
 }
@@ -160,13 +163,14 @@ fn write_messages(
             Content::read(raw).map_err(|problem| RequestError::new(format!("system: {problem}")))?;
         system(&content, System::Top, (target.dialect, &marks), dropped, out)?;
     }
-    let mut pairing = Pairing::of(turns)?;
+    let mut pairing = Pairing::new(turns)?;
     pairing.lead_ids_back(maker);
-    let need = match target.dialect.replay {
-        Replay::Required if !effort.is_off() => Need::Always,
-        Replay::Required | Replay::Content | Replay::Details | Replay::Nothing => Need::IfAny,
+    let thoughts_field = match target.dialect.replay {
+        Replay::Required if !effort.is_off() => ThoughtsField::Required,
+        Replay::Required | Replay::Content | Replay::Details | Replay::Nothing => ThoughtsField::IfPresent,
     };
-    Scribe { turns, pairing: &pairing, names, target, marks: &marks, need }.write(dropped, out)?;
+    MessageWriter { turns, pairing: &pairing, names, target, marks: &marks, thoughts_field }
+        .write(dropped, out)?;
     // Every message was written with a comma behind it.
     if out.len() > start {
         out.pop();

@@ -1,15 +1,15 @@
-//! The web pages that an upstream says it has found: `url_citation` annotations (OpenAI, OpenRouter, and whoever has copied
+//! The web pages that an upstream reports as found: `url_citation` annotations (OpenAI, OpenRouter, and whoever has copied
 //! them).
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    anthropic::stream::Source,
+    anthropic::event::Source,
     json::{self, List, Literal, Object},
 };
 
-/// More sources are not told.
+/// Further sources are dropped.
 const MOST: usize = 64;
 /// The longest address, and the longest part of a page that is quoted, in characters.
 const LONGEST_URL: usize = 4096;
@@ -28,7 +28,7 @@ pub(super) struct Search {
 
 #[derive(Deserialize)]
 struct Annotation<'a> {
-    /// What it says may stand inside or beside its type.
+    /// Its members may be inside or beside its type.
     #[serde(borrow, default = "Default::default")]
     url_citation: Object<Citation<'a>>,
     #[serde(borrow)]
@@ -86,7 +86,7 @@ impl Search {
         self.counted = searches.or(self.counted);
     }
 
-    /// How many searches there were: what the upstream says, else one if it has found something.
+    /// The number of searches: the upstream's count, otherwise one if there are sources.
     pub(super) fn requests(&self) -> u64 {
         self.counted.unwrap_or(u64::from(!self.sources.is_empty()))
     }

@@ -62,7 +62,7 @@ impl Tags {
         tag.map_or(Self::Over, |tag| Self::Start(tag, String::new()))
     }
 
-    /// Takes text of a reply and says what it is, all of it inner text.
+    /// Splits text of a reply into texts and thoughts, all of it inner text.
     pub(super) fn take(&mut self, inner: &str) -> Vec<(Prose, String)> {
         if let Self::Over = self {
             return vec![(Prose::Text, inner.to_owned())];
@@ -166,7 +166,7 @@ impl Details {
         self.size += details.get().len();
         let Ok(objects) = serde_json::from_str::<Vec<&RawValue>>(details.get()) else { return };
         for object in objects.into_iter().filter(|object| object.get().starts_with('{')) {
-            let piece = Piece::of(object);
+            let piece = Piece::from_object(object);
             // Without a thought that the client sees, it would have nothing to travel in.
             self.is_due |= piece.as_ref().is_none_or(Piece::says_something);
             match (piece, &mut self.last) {
@@ -216,7 +216,7 @@ impl Details {
 
 impl Piece {
     /// `None` for objects that come whole.
-    fn of(object: &RawValue) -> Option<Self> {
+    fn from_object(object: &RawValue) -> Option<Self> {
         let members: std::collections::BTreeMap<String, &RawValue> =
             serde_json::from_str(object.get()).ok()?;
         let kind: String = serde_json::from_str(members.get("type")?.get()).ok()?;

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, ops::Range};
 use serde_json::value::RawValue;
 
 use crate::{
-    convert::RequestError,
+    fault::RequestError,
     json::{self, Literal, Write, trim, wrong_type},
     openai::request::{File, ImageUrl, Part},
 };
@@ -30,7 +30,7 @@ pub(super) enum Source<'a> {
 }
 
 impl<'a> Block<'a> {
-    /// Takes a part apart; `None` if it says nothing. `path` names it in errors.
+    /// Parses a part; `None` if it is empty. `path` names it in errors.
     pub(super) fn read(part: &Part<'a>, path: &dyn fmt::Display) -> Result<Option<Self>, RequestError> {
         Ok(match part.kind() {
             "text" => text(part.text),
@@ -96,7 +96,7 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// Appends the block; `mark` is the part's `cache_control`. Returns where the inner text stands, if it is a text.
+    /// Appends the block; `mark` is the part's `cache_control`. Returns the range of the inner text, if it is a text.
     pub(super) fn write(&self, mark: Option<&RawValue>, out: &mut Vec<u8>) -> Option<Range<usize>> {
         let mut place = None;
         match self {
@@ -184,7 +184,7 @@ pub(super) fn write_cache_control(mark: Option<&RawValue>, out: &mut Vec<u8>) {
     }
 }
 
-/// The refusal of a part whose loss would change what was said.
+/// The refusal of a part whose loss would change the meaning.
 fn unsupported(part: &Part<'_>, path: &dyn fmt::Display) -> RequestError {
     match part.kind() {
         kind if is_word(kind) => {

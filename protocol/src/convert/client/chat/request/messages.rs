@@ -9,16 +9,17 @@ use super::{
     pairing::{Call, Input, Pairing},
 };
 use crate::{
-    anthropic::stream::tool_input,
-    convert::{RequestError, client::chat::custom},
+    anthropic::writer::tool_input,
+    convert::client::chat::custom,
+    fault::RequestError,
     json::{self, Literal, Word, Write, trim_end},
     openai::request::{Content, Message, Part},
     tool_id::Maker,
 };
 
-/// What stands in for the result of a call that the client never answered; the upstream refuses a call without one.
+/// The result of a call that the client never answered; the upstream refuses a call without one.
 const UNANSWERED: &str = "no result was provided for this tool call";
-/// What stands in where the upstream wants to hear the user, and the client has nothing to say.
+/// The text of a user message that the upstream requires and the client does not have.
 const NO_WORD: &str = "(no user message)";
 
 /// Who speaks.
@@ -75,7 +76,7 @@ pub(super) fn write<'a>(
     maker: Maker,
     out: &mut Vec<u8>,
 ) -> Result<Vec<&'a str>, RequestError> {
-    let pairing = Pairing::of(turns, maker)?;
+    let pairing = Pairing::new(turns, maker)?;
     let last = turns.iter().rposition(|turn| turn.role != Role::System);
     let mut conversation = Conversation { out, side: None, last_text: None };
     conversation.out.put(b",\"messages\":[");
@@ -108,7 +109,7 @@ struct Conversation<'o> {
     out: &'o mut Vec<u8>,
     /// Whose message is open.
     side: Option<Side>,
-    /// Where the inner text of the last block stands, if that is a text.
+    /// The range of the inner text of the last block, if that is a text.
     last_text: Option<Range<usize>>,
 }
 
@@ -164,7 +165,7 @@ impl Conversation<'_> {
     }
 }
 
-/// Where a part stands.
+/// The path of a part.
 struct Path(usize, usize);
 
 impl fmt::Display for Path {
@@ -240,7 +241,7 @@ fn tool_use(call: &Call<'_>, out: &mut Vec<u8>) {
     out.put(b"}");
 }
 
-/// As the function takes it that stands in for the custom tool.
+/// As an argument of the function that replaces the custom tool.
 fn custom_input(text: Option<&RawValue>, out: &mut Vec<u8>) {
     out.put(b"{");
     out.string(custom::PROPERTY);
@@ -331,7 +332,7 @@ fn left_out(part: &Part<'_>) -> Option<String> {
     }
 }
 
-/// A result that answers no call is something that the user says.
+/// A result that answers no call becomes text of the user.
 fn orphan(turn: &Turn<'_>, conversation: &mut Conversation<'_>) -> Result<(), RequestError> {
     let message = turn.message;
     let id = message.tool_call_id.or(message.name).map_or("", Literal::inner);

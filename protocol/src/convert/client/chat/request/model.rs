@@ -1,4 +1,4 @@
-//! What an Anthropic-format upstream's model can be asked for, as far as its name tells.
+//! The features of a Messages upstream's model, as far as its name shows them.
 
 /// A model by its generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub(super) enum Model {
     Other,
 }
 
-/// How a model is told to think.
+/// How a model's thinking is turned on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Thinking {
     Never,
@@ -21,7 +21,7 @@ pub(super) enum Thinking {
 
 impl Model {
     /// Reads ids like `claude-opus-4-5-20251101`, `claude-3-7-sonnet-latest`, `anthropic/claude-sonnet-4.6`.
-    pub(super) fn of(name: &str) -> Self {
+    pub(super) fn from_name(name: &str) -> Self {
         let name = name.to_ascii_lowercase();
         let Some(at) = name.rfind("claude") else { return Self::Other };
         let mut words = name[at..].split(|letter: char| !letter.is_ascii_alphanumeric());
@@ -87,7 +87,7 @@ mod tests {
             ("kimi-k2", Model::Other),
             ("", Model::Other),
         ] {
-            assert_eq!(Model::of(name), model, "{name}");
+            assert_eq!(Model::from_name(name), model, "{name}");
         }
     }
 }

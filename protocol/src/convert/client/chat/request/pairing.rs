@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::messages::{Role, Turn};
 use crate::{
-    convert::RequestError,
+    fault::RequestError,
     json::{Literal, escape},
     openai::request::{Message, ToolCall},
     tool_id::{self, Maker},
@@ -63,7 +63,7 @@ struct Open<'a> {
 impl<'a> Pairing<'a> {
     /// Matches every result with the nearest earlier call of its id that has none: ids are only unique within a turn
     /// with some vendors.
-    pub(super) fn of(turns: &[Turn<'a>], maker: Maker) -> Result<Self, RequestError> {
+    pub(super) fn new(turns: &[Turn<'a>], maker: Maker) -> Result<Self, RequestError> {
         let mut pairing = Self { maker, calls: Vec::new(), by_turn: HashMap::new(), orphans: HashSet::new() };
         let mut open = Open::default();
         for turn in turns {
@@ -142,7 +142,7 @@ impl<'a> Pairing<'a> {
 
 /// Calls of an assistant's message, the old kind last.
 fn calls_of<'r, 'a>(message: &'r Message<'a>) -> impl Iterator<Item = Made<'a>> + use<'r, 'a> {
-    let calls = message.tool_calls.iter().flatten().filter_map(Made::of);
+    let calls = message.tool_calls.iter().flatten().filter_map(Made::from_tool_call);
     calls.chain(message.function_call.map(|called| Made {
         id: None,
         name: called.name,
@@ -151,7 +151,7 @@ fn calls_of<'r, 'a>(message: &'r Message<'a>) -> impl Iterator<Item = Made<'a>> 
 }
 
 impl<'a> Made<'a> {
-    fn of(call: &ToolCall<'a>) -> Option<Self> {
+    fn from_tool_call(call: &ToolCall<'a>) -> Option<Self> {
         let function = call.function.map(|called| (called.name, Input::Arguments(called.arguments)));
         let custom = call.custom.map(|called| (called.name, Input::Text(called.input)));
         let (name, input) = function.or(custom)?;

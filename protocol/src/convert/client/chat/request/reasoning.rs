@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::model::{Model, Thinking};
 use crate::{
-    convert::RequestError,
+    fault::RequestError,
     json::{Word, Write},
     openai::request::Request,
 };
@@ -12,15 +12,15 @@ use crate::{
 /// The least that Anthropic takes for a budget, and what an answer must have beside it.
 const LEAST: u64 = 1024;
 
-/// The client's wish, as the model can be told.
+/// The client's wish, in the parameters that the model accepts.
 pub(super) struct Reasoning<'a> {
-    thinking: Option<Told<'a>>,
+    thinking: Option<ThinkingParam<'a>>,
     effort: Option<&'static str>,
     is_asked: bool,
 }
 
 /// The value of `thinking`.
-enum Told<'a> {
+enum ThinkingParam<'a> {
     Enabled {
         budget: u64,
     },
@@ -83,14 +83,18 @@ impl Wish {
 }
 
 impl<'a> Reasoning<'a> {
-    /// The client's wish, as far as the model can be told.
-    pub(super) fn of(
+    /// The client's wish, as far as the model accepts it.
+    pub(super) fn new(
         request: &Request<'a>,
         (model, max_tokens): (Model, u64),
         hindrance: Hindrance,
     ) -> Result<Self, RequestError> {
         if let Some(own) = request.thinking.map(RawValue::get).filter(|own| own.starts_with('{')) {
-            return Ok(Self { thinking: Some(Told::Own(own)), effort: None, is_asked: !is_off(own) });
+            return Ok(Self {
+                thinking: Some(ThinkingParam::Own(own)),
+                effort: None,
+                is_asked: !is_off(own),
+            });
         }
         let wish = request.reasoning_effort.as_ref().map(|word| Wish::read(word.as_str())).transpose()?;
         let Some(wish) = wish.flatten() else {
@@ -99,11 +103,11 @@ impl<'a> Reasoning<'a> {
         let is_asked = wish != Wish::None;
         let thinks = is_asked && !hindrance.stops(model);
         let thinking = match model.thinking() {
-            _ if !is_asked => model.can_stop_thinking().then_some(Told::Disabled),
-            Thinking::Adaptive if thinks => Some(Told::Adaptive),
+            _ if !is_asked => model.can_stop_thinking().then_some(ThinkingParam::Disabled),
+            Thinking::Adaptive if thinks => Some(ThinkingParam::Adaptive),
             Thinking::Budgeted if thinks => {
                 let room = max_tokens.saturating_sub(LEAST);
-                (room >= LEAST).then(|| Told::Enabled { budget: wish.budget().min(room) })
+                (room >= LEAST).then(|| ThinkingParam::Enabled { budget: wish.budget().min(room) })
             }
             Thinking::Adaptive | Thinking::Budgeted | Thinking::Never => None,
         };
@@ -111,17 +115,17 @@ impl<'a> Reasoning<'a> {
         Ok(Self { thinking, effort: has_effort.then(|| wish.effort(model)), is_asked })
     }
 
-    /// Whether the client asked for it, and so gets to see it.
+    /// Whether the client asked for it, and so sees it.
     pub(super) fn is_asked(&self) -> bool {
         self.is_asked
     }
 
-    /// Whether the model is told to think, which fixes its temperature.
+    /// Whether thinking is on, which fixes the temperature.
     pub(super) fn is_on(&self) -> bool {
         match &self.thinking {
-            Some(Told::Enabled { .. } | Told::Adaptive) => true,
-            Some(Told::Own(own)) => !is_off(own),
-            Some(Told::Disabled) | None => false,
+            Some(ThinkingParam::Enabled { .. } | ThinkingParam::Adaptive) => true,
+            Some(ThinkingParam::Own(own)) => !is_off(own),
+            Some(ThinkingParam::Disabled) | None => false,
         }
     }
 
@@ -135,19 +139,19 @@ impl<'a> Reasoning<'a> {
         let Some(thinking) = &self.thinking else { return };
         out.put(b",\"thinking\":");
         match thinking {
-            Told::Enabled { budget } => {
+            ThinkingParam::Enabled { budget } => {
                 out.put(b"{\"type\":\"enabled\",\"budget_tokens\":");
                 out.number(*budget);
                 out.put(b"}");
             }
-            Told::Adaptive => out.put(b"{\"type\":\"adaptive\"}"),
-            Told::Disabled => out.put(b"{\"type\":\"disabled\"}"),
-            Told::Own(own) => out.raw(own),
+            ThinkingParam::Adaptive => out.put(b"{\"type\":\"adaptive\"}"),
+            ThinkingParam::Disabled => out.put(b"{\"type\":\"disabled\"}"),
+            ThinkingParam::Own(own) => out.raw(own),
         }
     }
 }
 
-/// What stands against thinking.
+/// Why thinking is not possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hindrance {
     None,

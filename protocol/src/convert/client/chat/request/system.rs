@@ -5,7 +5,7 @@ use super::{
     messages::{Role, Turn},
 };
 use crate::{
-    convert::RequestError,
+    fault::RequestError,
     json::Write,
     openai::request::{Content, Part},
 };

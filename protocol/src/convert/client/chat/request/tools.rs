@@ -6,15 +6,16 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use crate::{
-    convert::{RequestError, client::chat::custom::PROPERTY},
+    convert::client::chat::custom::PROPERTY,
+    fault::RequestError,
     json::{Literal, Word, Write, trim},
     openai::request::{AllowedTools, CustomFormat, CustomTool, Function, Request, Tool, ToolChoice},
     schema_fit,
 };
 
-/// What the client wants of the tools.
+/// The client's choice among the tools.
 pub(super) enum Choice<'a> {
-    /// It says nothing.
+    /// The client sets none.
     Open,
     Auto,
     None,
@@ -29,13 +30,13 @@ pub(super) enum Choice<'a> {
 impl<'a> Choice<'a> {
     pub(super) fn read(request: &Request<'a>) -> Result<Self, RequestError> {
         match (request.tool_choice, request.function_call) {
-            (Some(raw), _) => Self::of(raw, "tool_choice"),
-            (None, Some(raw)) => Self::of(raw, "function_call"),
+            (Some(raw), _) => Self::parse(raw, "tool_choice"),
+            (None, Some(raw)) => Self::parse(raw, "function_call"),
             (None, None) => Ok(Self::Open),
         }
     }
 
-    fn of(raw: &'a RawValue, field: &str) -> Result<Self, RequestError> {
+    fn parse(raw: &'a RawValue, field: &str) -> Result<Self, RequestError> {
         let unknown =
             || RequestError::new(format!("{field}: must be none, auto, required or name a function"));
         if let Some(word) = Literal::of(raw).and_then(Literal::decode) {
@@ -92,7 +93,7 @@ impl<'a> Choice<'a> {
         }
     }
 
-    /// Whether the upstream is to be told of this function: it has no other way to leave one alone.
+    /// Whether the upstream gets this function. To leave it out is the only way to forbid it.
     fn allows(&self, name: Literal<'_>) -> bool {
         match self {
             Self::AutoAmong(names) | Self::AnyAmong(names) => {
@@ -132,23 +133,23 @@ pub(super) fn write(
     called: &[&str],
     out: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
-    let mut list = List { out, choice, names: Vec::new(), told: 0 };
+    let mut list = List { out, choice, names: Vec::new(), written: 0 };
     for (at, tool) in request.tools.iter().flatten().enumerate() {
-        match Kind::of(tool) {
-            Kind::Function => {
+        match ToolKind::from_tool(tool) {
+            ToolKind::Function => {
                 let function = tool.function.as_ref();
                 let function = function
                     .ok_or_else(|| RequestError::new(format!("tools.{at}.function: field required")))?;
                 list.function(function, tool.cache_control, &format_args!("tools.{at}.function"))?;
             }
-            Kind::Custom => {
+            ToolKind::Custom => {
                 let custom = tool.custom.as_ref();
                 let custom =
                     custom.ok_or_else(|| RequestError::new(format!("tools.{at}.custom: field required")))?;
                 list.custom(custom, tool.cache_control, &format_args!("tools.{at}.custom"))?;
             }
             // The upstream does not have it.
-            Kind::Other => {}
+            ToolKind::Other => {}
         }
     }
     for (at, function) in request.functions.iter().flatten().enumerate() {
@@ -168,20 +169,20 @@ pub(super) fn write(
 
 /// The names of the custom tools among the client's.
 pub(super) fn custom_names(request: &Request<'_>) -> Vec<String> {
-    let tools = request.tools.iter().flatten().filter(|tool| Kind::of(tool) == Kind::Custom);
+    let tools = request.tools.iter().flatten().filter(|tool| ToolKind::from_tool(tool) == ToolKind::Custom);
     let names = tools.filter_map(|tool| tool.custom.as_ref()?.name?.decode());
     names.map(std::borrow::Cow::into_owned).collect()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum ToolKind {
     Function,
     Custom,
     Other,
 }
 
-impl Kind {
-    fn of(tool: &Tool<'_>) -> Self {
+impl ToolKind {
+    fn from_tool(tool: &Tool<'_>) -> Self {
         match (tool.r#type.as_ref().map(Word::as_str), &tool.custom) {
             (Some("custom"), _) | (None, Some(_)) => Self::Custom,
             (Some("function") | None, _) => Self::Function,
@@ -195,7 +196,7 @@ struct List<'o, 'a> {
     out: &'o mut Vec<u8>,
     choice: &'o Choice<'a>,
     names: Vec<Literal<'a>>,
-    told: usize,
+    written: usize,
 }
 
 impl<'a> List<'_, 'a> {
@@ -224,7 +225,7 @@ impl<'a> List<'_, 'a> {
         Ok(())
     }
 
-    /// A custom tool becomes a function with one string property, which says what the text must look like.
+    /// A custom tool becomes a function with one string property, whose description states the form of the text.
     fn custom(
         &mut self,
         tool: &CustomTool<'a>,
@@ -261,8 +262,8 @@ impl<'a> List<'_, 'a> {
         if !self.choice.allows(name) {
             return Ok(false);
         }
-        self.out.raw(if self.told == 0 { ",\"tools\":[{\"name\":" } else { ",{\"name\":" });
-        self.told += 1;
+        self.out.raw(if self.written == 0 { ",\"tools\":[{\"name\":" } else { ",{\"name\":" });
+        self.written += 1;
         self.out.quoted(name.inner());
         if let Some(description) = description.filter(|text| !text.inner().is_empty()) {
             self.out.put(b",\"description\":");
@@ -316,7 +317,7 @@ fn strict_schema(schema: &str) -> String {
     schema_fit::fitted(schema).map_or(reduced, |fitted| schema_fit::reduced(&fitted))
 }
 
-/// Anthropic wants to read that the schema is one of an object; OpenAI takes it as said.
+/// Anthropic requires `"type":"object"` in the schema; OpenAI implies it.
 fn schema(
     parameters: Option<&RawValue>,
     path: &dyn std::fmt::Display,

@@ -35,7 +35,7 @@ fn is_refused(user: &str) -> bool {
     user.chars().count() > LONGEST || has_address(user) || has_telephone_number(user)
 }
 
-/// Whether an `@` stands between two words.
+/// Whether an `@` is between two words.
 fn has_address(user: &str) -> bool {
     user.match_indices('@').any(|(at, _)| {
         let before = user[..at].chars().next_back();

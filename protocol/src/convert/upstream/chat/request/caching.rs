@@ -51,13 +51,14 @@ impl Mark<'_> {
 
 /// How the marks of one request reach its upstream.
 pub(super) struct Marks {
-    way: Way,
+    passing: Passing,
     left: Cell<u8>,
 }
 
-enum Way {
+/// How an upstream gets the marks.
+enum Passing {
     Dropped,
-    AsTheyAre,
+    Unchanged,
     Breakpoints,
 }
 
@@ -70,21 +71,21 @@ struct Control<'a> {
 impl Marks {
     pub(super) fn new(target: &Target<'_>) -> Self {
         let Dialect { cache_control, prompt_cache, .. } = target.dialect;
-        let way = match (cache_control, prompt_cache) {
-            (true, _) => Way::AsTheyAre,
-            (false, true) if takes_breakpoints(target.model) => Way::Breakpoints,
-            (false, _) => Way::Dropped,
+        let passing = match (cache_control, prompt_cache) {
+            (true, _) => Passing::Unchanged,
+            (false, true) if takes_breakpoints(target.model) => Passing::Breakpoints,
+            (false, _) => Passing::Dropped,
         };
-        Self { way, left: Cell::new(MOST_BREAKPOINTS) }
+        Self { passing, left: Cell::new(MOST_BREAKPOINTS) }
     }
 
-    /// What is sent of this `cache_control`.
-    pub(super) fn of<'a>(&self, control: Option<&'a RawValue>) -> Option<Mark<'a>> {
+    /// The mark for this `cache_control`.
+    pub(super) fn mark<'a>(&self, control: Option<&'a RawValue>) -> Option<Mark<'a>> {
         let control = control.filter(|control| control.get() != "null")?;
-        match self.way {
-            Way::Dropped => None,
-            Way::AsTheyAre => Some(Mark::CacheControl(control)),
-            Way::Breakpoints => {
+        match self.passing {
+            Passing::Dropped => None,
+            Passing::Unchanged => Some(Mark::CacheControl(control)),
+            Passing::Breakpoints => {
                 self.left.set(self.left.get().checked_sub(1)?);
                 let read: Option<Control<'_>> = serde_json::from_str(control.get()).ok();
                 let is_long = read.and_then(|control| control.ttl).is_some_and(|ttl| ttl.as_str() != "5m");
@@ -107,13 +108,13 @@ pub(super) fn write_key(request: &Request<'_>, target: &Target<'_>, out: &mut Ve
     }
     let user = request.metadata.as_ref().and_then(|metadata| metadata.user_id).and_then(Literal::decode);
     let named = target.session.map(str::to_owned);
-    let Some(session) = named.or_else(|| user.as_deref().and_then(of_user)) else { return };
+    let Some(session) = named.or_else(|| user.as_deref().and_then(session_of_user)) else { return };
     out.put(b",\"prompt_cache_key\":");
     out.string(&key(&session));
 }
 
 /// The session in a `user_id`: Claude Code's `user_…_session_ID`, or a JSON object with `session_id`.
-fn of_user(user: &str) -> Option<String> {
+fn session_of_user(user: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct User {
         session_id: Option<String>,

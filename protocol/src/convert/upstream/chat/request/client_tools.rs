@@ -4,7 +4,7 @@
 
 use crate::{anthropic::request::Tool, json::Write};
 
-/// What another model must be told of such a tool.
+/// The description of such a tool for other models.
 pub(super) struct ClientTool {
     /// The name that the API fixes.
     pub(super) name: &'static str,
@@ -38,8 +38,8 @@ const COMPUTER: ClientTool = ClientTool {
 };
 
 impl ClientTool {
-    /// The tool that this type (`bash_20250124`) stands for.
-    pub(super) fn of(tool: &Tool<'_>) -> Option<&'static Self> {
+    /// The client tool of this type (`bash_20250124`).
+    pub(super) fn lookup(tool: &Tool<'_>) -> Option<&'static Self> {
         let kind = tool.r#type.as_ref()?.as_str();
         let known =
             [("bash_", &BASH), ("text_editor_", &EDITOR), ("memory_", &MEMORY), ("computer_", &COMPUTER)];

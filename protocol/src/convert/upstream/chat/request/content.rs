@@ -10,17 +10,18 @@ use super::{
 };
 use crate::{
     anthropic::request::{Block, Content, Source},
-    convert::{Dropped, RequestError, upstream::chat::Dialect},
+    convert::{Dropped, upstream::chat::Dialect},
+    fault::RequestError,
     json::{Literal, Word, Write, trim, trim_end, trim_start, wrong_type},
 };
 
 /// What Claude Code puts first in `system`; it changes with every request and would spoil an upstream's prefix cache.
 const ATTRIBUTION: &str = "x-anthropic-billing-header:";
 
-/// What a tool message says if the tool returned nothing: some upstreams refuse an empty one.
+/// The text of a tool message if the tool returned nothing: some upstreams refuse an empty one.
 const NOTHING: &str = "No content provided";
 
-/// Where a system text stands.
+/// The place of a system text.
 #[derive(Clone, Copy)]
 pub(super) enum System {
     Top,
@@ -66,7 +67,7 @@ pub(super) fn system(
                 }
                 let Some(text) = block.text.map(Literal::inner) else { continue };
                 let is_shown = !text.starts_with(ATTRIBUTION);
-                texts.push((text, marks.of(block.cache_control.filter(|_| is_shown))));
+                texts.push((text, marks.mark(block.cache_control.filter(|_| is_shown))));
             }
             // A string is left alone: there it would be the head of the whole prompt.
             texts.retain(|(text, _)| !text.starts_with(ATTRIBUTION));
@@ -238,7 +239,7 @@ impl<'a> ToolOutput<'a> {
     }
 }
 
-/// What stands in for a block that the model cannot be shown.
+/// The text in place of a block that the model cannot read.
 pub(super) fn left_out(kind: &str) -> String {
     format!("[{kind} left out: this provider cannot read it]")
 }

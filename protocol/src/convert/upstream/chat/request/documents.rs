@@ -1,4 +1,4 @@
-//! Documents, search results and pictures: what a Chat Completions upstream can be shown, and what it can be told.
+//! Documents, search results and images: as parts where a Chat Completions upstream accepts them, otherwise as text.
 //!
 //! PDFs become `file` parts (platform.openai.com/docs/guides/pdf-files), all that is text becomes text.
 

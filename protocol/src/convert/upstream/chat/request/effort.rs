@@ -18,7 +18,7 @@ const TINY: u64 = 1024;
 /// By so much it is raised for such a model.
 const HEAD_ROOM: u64 = 2048;
 
-/// How much the client wants to be thought.
+/// The thinking that the client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Thinking {
     Unsaid,
@@ -30,7 +30,7 @@ pub(super) enum Thinking {
 impl Thinking {
     /// A budget becomes the word for its order of magnitude. The last effort that a system message of the conversation
     /// sets counts more than the one of the whole request.
-    pub(super) fn of(request: &Request<'_>, turns: &[Turn<'_>]) -> Self {
+    pub(super) fn new(request: &Request<'_>, turns: &[Turn<'_>]) -> Self {
         let whole =
             request.output_config.as_ref().and_then(|config| config.effort.as_ref()).map(Word::as_str);
         let of_turn = turns.iter().rev().find_map(|turn| turn.effort);
@@ -60,7 +60,7 @@ pub(super) fn level(effort: &str) -> &'static str {
     }
 }
 
-/// What one request says of thinking to one model.
+/// The thinking parameters of one request for one model.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Effort {
     thinking: Thinking,
@@ -75,7 +75,7 @@ pub(super) struct Effort {
 impl Effort {
     pub(super) fn new(request: &Request<'_>, turns: &[Turn<'_>], target: &Target<'_>) -> Self {
         Self {
-            thinking: Thinking::of(request, turns),
+            thinking: Thinking::new(request, turns),
             parameter: target.dialect.reasoning,
             family: family(target.model),
             is_listed: target.dialect.lists(target.model),
@@ -83,7 +83,7 @@ impl Effort {
         }
     }
 
-    /// Whether the model is told anything. One that does not reason never is.
+    /// Whether any parameter is sent. A model that does not reason gets none.
     fn is_told(&self) -> bool {
         match self.family {
             Some(family) if !family.reasons() => false,
@@ -92,12 +92,12 @@ impl Effort {
         }
     }
 
-    /// Whether the client asks for something that the model is not told.
+    /// Whether the client asks for something that is not sent.
     pub(super) fn is_lost(&self) -> bool {
         matches!(self.thinking, Thinking::Level(_)) && (!self.is_told() || self.words() == (None, None))
     }
 
-    /// Whether the client wants no thinking, or the model gets none that must come back.
+    /// Whether the client turns thinking off, or the model gets none that must come back.
     pub(super) fn is_off(&self) -> bool {
         self.thinking == Thinking::Off && !self.family.is_some_and(Family::reasons_anyway)
     }
@@ -107,7 +107,7 @@ impl Effort {
         self.family.map_or(Stop::Taken, |family| family.stop)
     }
 
-    /// What is said: an effort, and whether the switch is on.
+    /// The parameters: an effort, and whether the switch is on.
     fn words(&self) -> (Option<&'static str>, Option<bool>) {
         let efforts = self.family.map_or(USUAL, |family| family.efforts);
         let off = self.family.map(|family| family.off);
@@ -192,7 +192,7 @@ mod tests {
     use crate::convert::upstream::chat::Dialect;
 
     fn thinking(fields: &str) -> Thinking {
-        Thinking::of(&serde_json::from_str(&format!("{{{fields}}}")).unwrap(), &[])
+        Thinking::new(&serde_json::from_str(&format!("{{{fields}}}")).unwrap(), &[])
     }
 
     #[test]
@@ -212,7 +212,7 @@ mod tests {
         }
     }
 
-    /// What is said of thinking to a model, without its braces, and the limit for 64 tokens.
+    /// The thinking parameters for a model, without braces, and the limit for 64 tokens.
     fn said(model: &str, (reasoning, models): (Reasoning, &[&str]), fields: &str) -> (String, u64) {
         let reasoning_models = models.iter().map(|&model| model.to_owned()).collect();
         let dialect = Dialect { reasoning, reasoning_models, ..Dialect::default() };

@@ -16,17 +16,18 @@ use super::{
 use crate::{
     anthropic::request::{Block, Content},
     convert::{
-        Dropped, RequestError,
+        Dropped,
         upstream::chat::{Replay, extras::Extras, names::Names},
     },
+    fault::RequestError,
     json::{Literal, Write, trim},
     signature::{self, Origin},
 };
 
-/// What stands in for the result of a call that the client never answered; upstreams refuse a call without one.
+/// The result of a call that the client never answered; upstreams refuse a call without one.
 const UNANSWERED: &str = "Error: no result was provided for this tool call";
 
-/// Where a block stands.
+/// The path of a block.
 pub(super) struct Path(pub(super) usize, pub(super) usize);
 
 impl fmt::Display for Path {
@@ -35,25 +36,25 @@ impl fmt::Display for Path {
     }
 }
 
-/// What all of the conversation is written with.
-pub(super) struct Scribe<'r, 'a> {
+/// Writes the messages of a conversation.
+pub(super) struct MessageWriter<'r, 'a> {
     pub(super) turns: &'r [Turn<'a>],
     pub(super) pairing: &'r Pairing<'r, 'a>,
     pub(super) names: &'r Names,
     pub(super) target: &'r Target<'r>,
     pub(super) marks: &'r Marks,
-    pub(super) need: Need,
+    pub(super) thoughts_field: ThoughtsField,
 }
 
 /// When a message with calls carries thoughts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Need {
-    IfAny,
+pub(super) enum ThoughtsField {
+    IfPresent,
     /// The upstream refuses one without; empty ones will do.
-    Always,
+    Required,
 }
 
-impl<'a> Scribe<'_, 'a> {
+impl<'a> MessageWriter<'_, 'a> {
     /// Appends all messages.
     pub(super) fn write(&self, dropped: &mut Dropped, out: &mut Vec<u8>) -> Result<(), RequestError> {
         let last = self.turns.len().checked_sub(1);
@@ -89,7 +90,7 @@ impl<'a> Scribe<'_, 'a> {
                 "document" => document(block, &path),
                 "search_result" => search_result(block, &path),
                 "image" => Image::read(block.source, &path).map(|image| vec![Shown::Image(image)]),
-                kind if ServerBlock::of(kind).is_some() => continue,
+                kind if ServerBlock::from_kind(kind).is_some() => continue,
                 kind => {
                     dropped.note(format_args!("{path} ({})", if is_word(kind) { kind } else { "?" }));
                     continue;
@@ -117,7 +118,7 @@ impl<'a> Scribe<'_, 'a> {
             }
             Content::Blocks(blocks) => &blocks[..],
         };
-        let thoughts = Thoughts::of(blocks, self.target);
+        let thoughts = Thoughts::from_blocks(blocks, self.target);
         let texts = texts(blocks);
         let has_text = texts.iter().any(|text| !is_blank(text));
         if thoughts.is_empty() && !has_text && calls.is_empty() {
@@ -131,7 +132,7 @@ impl<'a> Scribe<'_, 'a> {
             texts.iter().for_each(|text| out.raw(text));
             out.put(b"\"");
         }
-        thoughts.write(if calls.is_empty() { Need::IfAny } else { self.need }, out);
+        thoughts.write(if calls.is_empty() { ThoughtsField::IfPresent } else { self.thoughts_field }, out);
         if has_text {
             thoughts.extras.write_for_text(out);
         }
@@ -176,7 +177,7 @@ impl<'a> Scribe<'_, 'a> {
             out.put(b"{\"role\":\"tool\",\"tool_call_id\":");
             out.quoted(&call.id);
             out.put(b",\"content\":");
-            let mark = self.marks.of(call.answer.and_then(|answer| answer.block.cache_control));
+            let mark = self.marks.mark(call.answer.and_then(|answer| answer.block.cache_control));
             out.raw(if mark.is_some() { "[{\"type\":\"text\",\"text\":\"" } else { "\"" });
             match &output {
                 Some(output) => output.write_text(out),
@@ -208,7 +209,7 @@ struct Thoughts<'a> {
 }
 
 impl<'a> Thoughts<'a> {
-    fn of(blocks: &[Block<'a>], target: &Target<'_>) -> Self {
+    fn from_blocks(blocks: &[Block<'a>], target: &Target<'_>) -> Self {
         let mut thoughts = Self { texts: vec![], details: vec![], extras: Extras::default() };
         for block in blocks.iter().filter(|block| block.kind() == "thinking") {
             let origin = block.signature.and_then(|signature| signature::read(signature.inner()));
@@ -239,12 +240,12 @@ impl<'a> Thoughts<'a> {
         self.texts.is_empty() && self.details.is_empty()
     }
 
-    fn write(&self, need: Need, out: &mut Vec<u8>) {
+    fn write(&self, thoughts_field: ThoughtsField, out: &mut Vec<u8>) {
         if !self.details.is_empty() {
             out.put(b",\"reasoning_details\":[");
             out.raw(&self.details.join(","));
             out.put(b"]");
-        } else if !self.texts.is_empty() || need == Need::Always {
+        } else if !self.texts.is_empty() || thoughts_field == ThoughtsField::Required {
             out.put(b",\"reasoning_content\":");
             splice(self.texts.iter().copied(), out);
         }

@@ -10,7 +10,7 @@ use std::{
 use super::{Role, Turn};
 use crate::{
     anthropic::request::{Block, Content},
-    convert::RequestError,
+    fault::RequestError,
     json::{Literal, decode, escape},
     tool_id::{Maker, Renamed},
 };
@@ -24,7 +24,7 @@ pub(super) struct Call<'r, 'a> {
     pub(super) answer: Option<Answer<'r, 'a>>,
 }
 
-/// The tool result that answers a call, and where it stands.
+/// The tool result that answers a call, and its path.
 #[derive(Clone, Copy)]
 pub(super) struct Answer<'r, 'a> {
     pub(super) block: &'r Block<'a>,
@@ -42,7 +42,7 @@ pub(super) struct Pairing<'r, 'a> {
 impl<'r, 'a> Pairing<'r, 'a> {
     /// Matches every result with the nearest earlier call of its id: ids are only unique within a turn with some
     /// vendors. Where they are not even that, the results answer the calls in order.
-    pub(super) fn of(turns: &'r [Turn<'a>]) -> Result<Self, RequestError> {
+    pub(super) fn new(turns: &'r [Turn<'a>]) -> Result<Self, RequestError> {
         let mut pairing = Self { calls: Vec::new(), by_turn: HashMap::new(), orphans: HashSet::new() };
         let mut latest = HashMap::new();
         for (turn, content) in turns.iter().enumerate() {

@@ -10,7 +10,7 @@ use crate::{
 
 /// More of one result is cut off, in characters.
 const LONGEST: usize = 64 << 10;
-/// Where a result says something, in the order in which it is read.
+/// The members of a result that have text, in reading order.
 const READABLE: [&str; 14] = [
     "title",
     "url",
@@ -33,7 +33,7 @@ const READABLE: [&str; 14] = [
 pub(super) enum ServerBlock {
     Call,
     Result,
-    /// A summary of what was said before.
+    /// A summary of the conversation so far.
     Compaction,
     /// It has nothing to say to a model.
     Silent,
@@ -41,7 +41,7 @@ pub(super) enum ServerBlock {
 
 impl ServerBlock {
     /// `None` for blocks of every other origin.
-    pub(super) fn of(kind: &str) -> Option<Self> {
+    pub(super) fn from_kind(kind: &str) -> Option<Self> {
         match kind {
             "server_tool_use" | "mcp_tool_use" => Some(Self::Call),
             "compaction" => Some(Self::Compaction),
@@ -53,9 +53,9 @@ impl ServerBlock {
     }
 }
 
-/// The block as a text (inner), if it says anything.
+/// The block as a text (inner), if it has any.
 pub(super) fn as_text(block: &Block<'_>) -> Option<String> {
-    match ServerBlock::of(block.kind())? {
+    match ServerBlock::from_kind(block.kind())? {
         ServerBlock::Silent => None,
         ServerBlock::Compaction => {
             let summary = block.content.and_then(Literal::of).map(Literal::inner);
@@ -83,7 +83,7 @@ pub(super) fn as_text(block: &Block<'_>) -> Option<String> {
     }
 }
 
-/// Appends what a value says, a line for each text.
+/// Appends the texts of a value, one a line.
 fn read(value: &Value, out: &mut String) {
     match value {
         _ if out.len() > LONGEST * 4 => {}

@@ -137,7 +137,7 @@ fn write_stop<'a>(sequences: impl Iterator<Item = Literal<'a>>, out: &mut Vec<u8
     }
 }
 
-/// The stop sequences that the upstream is told: none if the model refuses them, else as many as can be sent.
+/// The stop sequences for the upstream: none if the model refuses them, otherwise as many as it accepts.
 fn told_sequences<'r, 'a>(
     request: &'r Request<'a>,
     stop: Stop,
@@ -149,7 +149,7 @@ fn told_sequences<'r, 'a>(
     request.stop_sequences.iter().flatten().copied().take(most)
 }
 
-/// The stop sequences as they are meant: all of them, and those that the upstream is not told.
+/// All stop sequences, and those that the upstream does not get.
 pub(super) fn sequences(request: &Request<'_>, stop: Stop) -> (Vec<String>, Vec<String>) {
     let all = request.stop_sequences.iter().flatten().copied().filter_map(Literal::decode);
     let all: Vec<String> = all.map(|sequence| sequence.into_owned()).collect();

@@ -51,7 +51,7 @@ fn any(schema: &Value) -> bool {
     schema.as_object().is_some_and(object)
 }
 
-/// Whether an object allows its own properties alone, and wants all of them.
+/// Whether an object allows its own properties alone, and requires all of them.
 fn is_closed(schema: &Map<String, Value>) -> bool {
     let none = Map::new();
     let properties = match schema.get("properties") {

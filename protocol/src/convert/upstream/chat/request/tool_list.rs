@@ -13,22 +13,22 @@ use crate::{
 
 /// One tool, and where it is defined.
 pub(super) struct Entry<'r, 'a> {
-    tool: Held<'r, 'a>,
+    tool: Definition<'r, 'a>,
     /// Of `tools`, or the turn and the block that define it.
-    place: Place,
+    defined_at: DefinedAt,
     /// Removed, and not added again.
     is_removed: bool,
     /// Added by name, so that it no longer waits to be found.
     pub(super) is_added: bool,
 }
 
-enum Held<'r, 'a> {
+enum Definition<'r, 'a> {
     Declared(&'r Tool<'a>),
     Inline(Box<Tool<'a>>),
 }
 
 #[derive(Clone, Copy)]
-enum Place {
+enum DefinedAt {
     Tools(usize),
     Block(usize, usize),
 }
@@ -36,16 +36,16 @@ enum Place {
 impl<'a> Entry<'_, 'a> {
     pub(super) fn tool(&self) -> &Tool<'a> {
         match &self.tool {
-            Held::Declared(tool) => tool,
-            Held::Inline(tool) => tool,
+            Definition::Declared(tool) => tool,
+            Definition::Inline(tool) => tool,
         }
     }
 
     /// Its path in the request.
     pub(super) fn path(&self) -> String {
-        match self.place {
-            Place::Tools(at) => format!("tools.{at}"),
-            Place::Block(turn, at) => format!("messages.{turn}.content.{at}.tool.definition"),
+        match self.defined_at {
+            DefinedAt::Tools(at) => format!("tools.{at}"),
+            DefinedAt::Block(turn, at) => format!("messages.{turn}.content.{at}.tool.definition"),
         }
     }
 }
@@ -68,8 +68,8 @@ pub(super) fn tool_list<'r, 'a>(
     dropped: &mut Dropped,
 ) -> Vec<Entry<'r, 'a>> {
     let declared = tools.iter().enumerate().map(|(at, tool)| Entry {
-        tool: Held::Declared(tool),
-        place: Place::Tools(at),
+        tool: Definition::Declared(tool),
+        defined_at: DefinedAt::Tools(at),
         is_removed: false,
         is_added: false,
     });
@@ -109,8 +109,13 @@ fn add<'a>(block: &Block<'a>, (turn, at): (usize, usize), list: &mut Vec<Entry<'
             if let Some(name) = tool.name {
                 named(name, list).for_each(|entry| entry.is_removed = true);
             }
-            let tool = Held::Inline(Box::new(tool));
-            list.push(Entry { tool, place: Place::Block(turn, at), is_removed: false, is_added: true });
+            let tool = Definition::Inline(Box::new(tool));
+            list.push(Entry {
+                tool,
+                defined_at: DefinedAt::Block(turn, at),
+                is_removed: false,
+                is_added: true,
+            });
             true
         }
         "tool_reference" => change.name.is_some_and(|name| {
@@ -122,7 +127,7 @@ fn add<'a>(block: &Block<'a>, (turn, at): (usize, usize), list: &mut Vec<Entry<'
     }
 }
 
-/// Whether the change could be made. One that changes nothing says so: the client may mean a tool that stays.
+/// Whether the change could be made. One without effect is reported: the client may mean a tool that stays.
 fn remove<'a>(block: &Block<'a>, list: &mut [Entry<'_, 'a>]) -> bool {
     let Some(change) = change(block) else { return false };
     match (change.r#type.as_ref().map_or("", Word::as_str), change.name) {

@@ -7,12 +7,13 @@ use serde_json::value::RawValue;
 use super::{Role, Target, Turn, client_tools::ClientTool, strict, tool_list::Entry};
 use crate::{
     anthropic::request::{Block, Content, Tool, ToolChoice},
-    convert::{Dropped, RequestError, upstream::chat::names::Names},
+    convert::{Dropped, upstream::chat::names::Names},
+    fault::RequestError,
     json::{Literal, Word, Write, trim},
     schema_fit,
 };
 
-/// What a request says of tools, and what its upstream takes.
+/// The tools of a request, and what its upstream accepts.
 pub(super) struct Toolbox<'r, 'a> {
     pub(super) tools: &'r [Entry<'r, 'a>],
     pub(super) choice: Option<&'r ToolChoice<'a>>,
@@ -21,20 +22,20 @@ pub(super) struct Toolbox<'r, 'a> {
     pub(super) target: &'r Target<'r>,
 }
 
-/// How a tool reaches the upstream.
-enum Way {
+/// Whether and how an upstream gets a tool.
+enum ToolSupport {
     Function,
     Client(&'static ClientTool),
-    /// It runs at Anthropic.
-    Nowhere,
+    /// The tool runs at Anthropic.
+    Unsupported,
 }
 
-impl Way {
-    fn of(tool: &Tool<'_>) -> Self {
+impl ToolSupport {
+    fn from_tool(tool: &Tool<'_>) -> Self {
         if tool.r#type.as_ref().is_none_or(|kind| kind.as_str() == "custom") {
             return Self::Function;
         }
-        ClientTool::of(tool).map_or(Self::Nowhere, Self::Client)
+        ClientTool::lookup(tool).map_or(Self::Unsupported, Self::Client)
     }
 }
 
@@ -43,7 +44,7 @@ pub(super) fn all_names<'r, 'a>(
     tools: &'r [Entry<'r, 'a>],
     turns: &'r [Turn<'a>],
 ) -> impl Iterator<Item = &'a str> + Clone + use<'r, 'a> {
-    // A listed tool without a name is left out; a call without one must be told somehow.
+    // A listed tool without a name is left out; a call without one still needs one.
     let listed =
         tools.iter().filter_map(|entry| entry.tool().name).filter(|name| !trim(name.inner()).is_empty());
     let called = blocks(turns, Role::Assistant)
@@ -82,19 +83,21 @@ impl<'a> Toolbox<'_, 'a> {
         let mut kept = 0;
         for entry in self.tools {
             let tool = entry.tool();
-            let way = Way::of(tool);
-            let name = match (&way, tool.name) {
-                (Way::Nowhere, _) => {
+            let support = ToolSupport::from_tool(tool);
+            let name = match (&support, tool.name) {
+                (ToolSupport::Unsupported, _) => {
                     self.note(entry, dropped);
                     continue;
                 }
-                (Way::Function, None) => {
+                (ToolSupport::Function, None) => {
                     return Err(RequestError::new(format!("{}.name: field required", entry.path())));
                 }
-                (Way::Function, Some(name)) if trim(name.inner()).is_empty() => continue,
-                (Way::Function, Some(name)) => self.names.there(name),
-                (Way::Client(_), Some(name)) if !trim(name.inner()).is_empty() => self.names.there(name),
-                (Way::Client(client), _) => client.name,
+                (ToolSupport::Function, Some(name)) if trim(name.inner()).is_empty() => continue,
+                (ToolSupport::Function, Some(name)) => self.names.there(name),
+                (ToolSupport::Client(_), Some(name)) if !trim(name.inner()).is_empty() => {
+                    self.names.there(name)
+                }
+                (ToolSupport::Client(client), _) => client.name,
             };
             if !entry.is_added && tool.name.is_some_and(|name| deferred.contains(name.inner())) {
                 continue;
@@ -103,9 +106,9 @@ impl<'a> Toolbox<'_, 'a> {
             kept += 1;
             out.put(b"{\"type\":\"function\",\"function\":{\"name\":");
             out.quoted(name);
-            match way {
-                Way::Client(client) => client.write(tool, out),
-                Way::Function | Way::Nowhere => function(entry, out)?,
+            match support {
+                ToolSupport::Client(client) => client.write(tool, out),
+                ToolSupport::Function | ToolSupport::Unsupported => function(entry, out)?,
             }
             out.put(b"}}");
         }
@@ -122,7 +125,10 @@ impl<'a> Toolbox<'_, 'a> {
     fn refuse_web(&self) -> Result<(), RequestError> {
         let chosen = self.choice.and_then(|choice| choice.name);
         let kind = self.choice.and_then(|choice| choice.r#type.as_ref()).map_or("", Word::as_str);
-        let is_alone = self.tools.iter().all(|entry| matches!(Way::of(entry.tool()), Way::Nowhere));
+        let is_alone = self
+            .tools
+            .iter()
+            .all(|entry| matches!(ToolSupport::from_tool(entry.tool()), ToolSupport::Unsupported));
         let is_asked = |tool: &Tool<'_>| match kind {
             "none" => false,
             "tool" => tool.name.is_some_and(|own| chosen.is_some_and(|name| own.inner() == name.inner())),
@@ -192,18 +198,18 @@ impl<'a> Toolbox<'_, 'a> {
 
     /// Some upstreams refuse a history with calls of tools that the request does not list; these must not be called.
     fn write_stubs(&self, out: &mut Vec<u8>) {
-        let mut told = HashSet::new();
+        let mut listed = HashSet::new();
         let calls = blocks(self.turns, Role::Assistant).filter(|block| block.kind() == "tool_use");
         for name in calls.filter_map(|block| block.name) {
-            if !told.insert(name.inner()) {
+            if !listed.insert(name.inner()) {
                 continue;
             }
-            out.raw(if told.len() == 1 { ",\"tools\":[" } else { "," });
+            out.raw(if listed.len() == 1 { ",\"tools\":[" } else { "," });
             out.put(b"{\"type\":\"function\",\"function\":{\"name\":");
             out.quoted(self.names.there(name));
             out.put(b",\"description\":\"\",\"parameters\":{\"type\":\"object\",\"properties\":{}}}}");
         }
-        if !told.is_empty() {
+        if !listed.is_empty() {
             out.put(b"],\"tool_choice\":\"none\"");
         }
     }
@@ -229,12 +235,12 @@ impl<'a> Toolbox<'_, 'a> {
         let decoded = name.decode();
         let is_it = |tool: &&Tool<'_>| {
             let given = tool.name.is_some_and(|tool| decoded.as_deref().is_some_and(|name| tool.is(name)));
-            given || (tool.name.is_none() && ClientTool::of(tool).is_some_and(|tool| name.is(tool.name)))
+            given || (tool.name.is_none() && ClientTool::lookup(tool).is_some_and(|tool| name.is(tool.name)))
         };
         let Some(tool) = self.tools.iter().map(Entry::tool).find(is_it) else {
             return Err(RequestError::new("tool_choice.name: no tool in tools has this name"));
         };
-        if let Way::Nowhere = Way::of(tool) {
+        if let ToolSupport::Unsupported = ToolSupport::from_tool(tool) {
             return Ok(());
         }
         out.put(b",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":");
@@ -244,7 +250,7 @@ impl<'a> Toolbox<'_, 'a> {
     }
 }
 
-/// The tools that a result says have been found.
+/// The tools that a result reports as found.
 fn found<'a>(result: &'a RawValue) -> Vec<Literal<'a>> {
     if memchr::memmem::find(result.get().as_bytes(), b"tool_reference").is_none() {
         return vec![];

@@ -1,4 +1,4 @@
-//! What the user says: text, pictures, documents, and tool results that answer no call.
+//! User messages: text, images, documents, and tool results that answer no call.
 
 use super::{
     RequestError,
@@ -17,11 +17,11 @@ use crate::{
 
 /// One part of a user message, with its mark where the upstream takes it.
 pub(super) struct Part<'a> {
-    said: Said<'a>,
+    content: PartContent<'a>,
     mark: Option<Mark<'a>>,
 }
 
-enum Said<'a> {
+enum PartContent<'a> {
     Shown(Shown<'a>),
     /// A tool result that answers no call.
     Orphan(&'a str, ToolOutput<'a>),
@@ -29,36 +29,36 @@ enum Said<'a> {
 
 impl<'a> Part<'a> {
     pub(super) fn shown(shown: Shown<'a>) -> Self {
-        Self { said: Said::Shown(shown), mark: None }
+        Self { content: PartContent::Shown(shown), mark: None }
     }
 
     /// Whether it is text and no more, so that it can stand as a string.
     fn is_plain(&self) -> bool {
-        let is_text = match &self.said {
-            Said::Shown(shown) => matches!(shown, Shown::Text(_)),
-            Said::Orphan(..) => true,
+        let is_text = match &self.content {
+            PartContent::Shown(shown) => matches!(shown, Shown::Text(_)),
+            PartContent::Orphan(..) => true,
         };
         is_text && self.mark.is_none()
     }
 
     /// Appends its text, without quotes.
     fn write_text(&self, out: &mut Vec<u8>) {
-        match &self.said {
-            Said::Shown(Shown::Text(text)) => out.raw(text),
-            Said::Orphan(id, output) => {
+        match &self.content {
+            PartContent::Shown(Shown::Text(text)) => out.raw(text),
+            PartContent::Orphan(id, output) => {
                 out.put(b"[tool result ");
                 out.raw(id);
                 out.put(b"] ");
                 output.write_text(out);
             }
-            Said::Shown(Shown::Image(_) | Shown::Pdf { .. }) => {}
+            PartContent::Shown(Shown::Image(_) | Shown::Pdf { .. }) => {}
         }
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        match &self.said {
-            Said::Shown(shown) => shown.write(self.mark, out),
-            Said::Orphan(..) => {
+        match &self.content {
+            PartContent::Shown(shown) => shown.write(self.mark, out),
+            PartContent::Orphan(..) => {
                 out.put(b"{\"type\":\"text\",\"text\":\"");
                 self.write_text(out);
                 out.put(b"\"}");
@@ -67,7 +67,7 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Appends what the user says in this turn, beside the results that stand behind their calls already.
+/// Appends the user's parts of this turn, without the results that follow their calls already.
 pub(super) fn user(
     turn: usize,
     content: &Content<'_>,
@@ -89,7 +89,7 @@ pub(super) fn user(
         let first = parts.len();
         take(block, (turn, at), (pairing, &mut *dropped), &mut parts)?;
         if let Some(last) = parts.get_mut(first..).and_then(<[_]>::last_mut) {
-            last.mark = marks.of(block.cache_control);
+            last.mark = marks.mark(block.cache_control);
         }
     }
     message(&parts, out);
@@ -133,12 +133,14 @@ fn take<'a>(
             let output = ToolOutput::read(block, &path)?;
             let attached = output.attached.clone();
             let id = block.tool_use_id.map_or("", Literal::inner);
-            parts.push(Part { said: Said::Orphan(id, output), mark: None });
-            parts.extend(attached.into_iter().map(|shown| Part { said: Said::Shown(shown), mark: None }));
+            parts.push(Part { content: PartContent::Orphan(id, output), mark: None });
+            parts.extend(
+                attached.into_iter().map(|shown| Part { content: PartContent::Shown(shown), mark: None }),
+            );
         }
         // It stands behind the assistant's message already.
         "tool_result" => {}
-        kind if ServerBlock::of(kind).is_some() => {
+        kind if ServerBlock::from_kind(kind).is_some() => {
             as_text(block).into_iter().for_each(|text| show(Shown::Text(text.into())));
         }
         // The model is told what it does not see.

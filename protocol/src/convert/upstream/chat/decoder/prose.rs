@@ -1,14 +1,14 @@
 //! Texts and thoughts of a reply: their blocks, and what travels in the signatures of thoughts.
 
-use super::Machine;
+use super::ChatDecoder;
 use crate::{
-    anthropic::stream::{Delta, Event, Opening, Sink},
+    anthropic::event::{Block, Delta, Event, EventSink},
     convert::upstream::chat::thinking::{Prose, Tags},
     json,
 };
 
-impl Machine {
-    pub(super) fn text<S: Sink>(&mut self, inner: &str, sink: &mut S) {
+impl ChatDecoder {
+    pub(super) fn text<S: EventSink>(&mut self, inner: &str, sink: &mut S) {
         if let Tags::Over = self.tags {
             return self.prose(Prose::Text, inner, sink);
         }
@@ -16,7 +16,7 @@ impl Machine {
         self.pieces(pieces, sink);
     }
 
-    pub(super) fn pieces<S: Sink>(&mut self, pieces: Vec<(Prose, String)>, sink: &mut S) {
+    pub(super) fn pieces<S: EventSink>(&mut self, pieces: Vec<(Prose, String)>, sink: &mut S) {
         for (prose, inner) in pieces {
             if prose == Prose::Text || self.context.signature.is_some() {
                 self.prose(prose, &inner, sink);
@@ -24,7 +24,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn prose<S: Sink>(&mut self, prose: Prose, inner: &str, sink: &mut S) {
+    pub(super) fn prose<S: EventSink>(&mut self, prose: Prose, inner: &str, sink: &mut S) {
         let cut;
         let inner = match prose {
             Prose::Text if self.cut.is_needed() => {
@@ -41,7 +41,7 @@ impl Machine {
     }
 
     /// Prose that is not going to be cut.
-    pub(super) fn settled<S: Sink>(&mut self, prose: Prose, inner: &str, sink: &mut S) {
+    pub(super) fn settled<S: EventSink>(&mut self, prose: Prose, inner: &str, sink: &mut S) {
         if inner.is_empty() {
             return;
         }
@@ -58,7 +58,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn write<S: Sink>(&mut self, prose: Prose, inner: &str, sink: &mut S) {
+    pub(super) fn write<S: EventSink>(&mut self, prose: Prose, inner: &str, sink: &mut S) {
         if self.blocks.open != Some(prose) {
             if prose == Prose::Text && is_blank(inner) {
                 return self.blank.push_str(inner);
@@ -77,13 +77,13 @@ impl Machine {
         self.blocks.prose(prose, &inner, sink);
     }
 
-    fn open_prose<S: Sink>(&mut self, prose: Prose, sink: &mut S) {
+    fn open_prose<S: EventSink>(&mut self, prose: Prose, sink: &mut S) {
         self.blocks.open = Some(prose);
         let block = match prose {
-            Prose::Text => Opening::Text,
-            Prose::Thinking => Opening::Thinking,
+            Prose::Text => Block::Text,
+            Prose::Thinking => Block::Thinking,
         };
-        sink.emit(Event::BlockStart { index: self.blocks.index, block });
+        sink.emit(Event::BlockStart { index: Some(self.blocks.index), block });
     }
 
     /// Whether the client takes thinking blocks, in whose signatures things can travel.
@@ -92,7 +92,7 @@ impl Machine {
     }
 
     /// Lets what is due travel in a thinking block before the next block: in the open one, else in one of its own.
-    pub(super) fn carry<S: Sink>(&mut self, sink: &mut S) {
+    pub(super) fn carry<S: EventSink>(&mut self, sink: &mut S) {
         if !self.details.is_due() {
             return;
         }
@@ -103,9 +103,9 @@ impl Machine {
         self.close_prose(sink);
     }
 
-    pub(super) fn close_prose<S: Sink>(&mut self, sink: &mut S) {
+    pub(super) fn close_prose<S: EventSink>(&mut self, sink: &mut S) {
         let Some(prose) = self.blocks.open.take() else { return };
-        let index = self.blocks.index;
+        let index = Some(self.blocks.index);
         let rest = self.blocks.halves.rest();
         self.blocks.prose(prose, rest, sink);
         if prose == Prose::Text {

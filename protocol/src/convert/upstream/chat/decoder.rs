@@ -1,4 +1,4 @@
-//! The state machine that turns a Chat Completions reply into Anthropic's events.
+//! A Chat Completions reply read into Messages events.
 //!
 //! At most one content block is open. Text and reasoning go out as they come; so do the arguments of the tool call
 //! whose turn it is. Everything that would have to stand inside that call waits until its arguments are a whole
@@ -9,7 +9,6 @@ mod cutting;
 mod prose;
 mod searching;
 
-use bytes::BytesMut;
 use cutting::Behind;
 
 use super::{
@@ -22,16 +21,16 @@ use super::{
     thinking::{Details, Prose, Tags},
 };
 use crate::{
-    anthropic::stream::{Delta, Ending, Event, Opening, Sink},
-    convert::{Bridge, Outcome, Step},
+    anthropic::event::{Block, Counts, Delta, Ending, Event, EventSink},
+    convert::{ReplyDecoder, ReplySummary, Step},
     fault::Fault,
     gemini, json,
     openai::stream::{Chunk, Message},
     vocabulary::{StopReason, Usage},
 };
 
-/// One Chat Completions reply on its way to a Messages client.
-pub struct Machine {
+/// Reads one reply of a Chat Completions upstream.
+pub struct ChatDecoder {
     context: ReplyContext,
     seed: u128,
     blocks: Blocks,
@@ -69,7 +68,7 @@ struct Blocks {
 }
 
 impl Blocks {
-    fn prose<S: Sink>(&self, prose: Prose, inner: &str, sink: &mut S) {
+    fn prose<S: EventSink>(&self, prose: Prose, inner: &str, sink: &mut S) {
         let delta = match prose {
             Prose::Text => Delta::Text(inner),
             Prose::Thinking => Delta::Thinking(inner),
@@ -77,30 +76,68 @@ impl Blocks {
         self.delta(delta, inner, sink);
     }
 
-    fn arguments<S: Sink>(&self, inner: &str, sink: &mut S) {
+    fn arguments<S: EventSink>(&self, inner: &str, sink: &mut S) {
         self.delta(Delta::Arguments(inner), inner, sink);
     }
 
-    fn delta<S: Sink>(&self, delta: Delta<'_>, inner: &str, sink: &mut S) {
+    fn delta<S: EventSink>(&self, delta: Delta<'_>, inner: &str, sink: &mut S) {
         if !inner.is_empty() {
-            sink.emit(Event::Delta { index: self.index, delta });
+            sink.emit(Event::Delta { index: Some(self.index), delta });
         }
     }
 }
 
-impl Bridge for Machine {
-    fn push(&mut self, data: &[u8], out: &mut BytesMut) -> Step {
-        self.take(data, out)
+impl ReplyDecoder for ChatDecoder {
+    fn push(&mut self, data: &[u8], events: &mut impl EventSink) -> Step {
+        let data = data.trim_ascii();
+        if data == b"[DONE]" {
+            self.is_done = true;
+            return Step::End;
+        }
+        if data.is_empty() {
+            return Step::More;
+        }
+        match Chunk::read(data) {
+            Ok(Some(chunk)) => self.chunk(data, &chunk, events),
+            Ok(None) => Step::More,
+            Err(_) => self.broke(Fault::bad_gateway("invalid JSON in upstream stream")),
+        }
     }
 
-    fn finish(&mut self, out: &mut BytesMut) -> Outcome {
-        self.end(out)
+    fn push_whole(&mut self, body: &[u8], events: &mut impl EventSink) -> Result<(), Fault> {
+        let Ok(chunk) = Chunk::read(body.trim_ascii()) else {
+            return Err(Fault::bad_gateway("invalid JSON from the upstream"));
+        };
+        let is_reply = chunk
+            .as_ref()
+            .is_some_and(|chunk| chunk.choices().any(choices::is_answer) || chunk.fault(body).is_some());
+        if !is_reply {
+            return Err(Fault::bad_gateway("the upstream's reply has no message"));
+        }
+        self.is_done = true;
+        self.is_whole = true;
+        match chunk.map(|chunk| self.chunk(body, &chunk, events)) {
+            Some(Step::Fault(fault)) => Err(fault),
+            Some(Step::More | Step::End) | None => Ok(()),
+        }
     }
 
-    fn fail(&mut self, fault: Fault, out: &mut BytesMut) -> Outcome {
+    fn finish(&mut self, events: &mut impl EventSink) -> ReplySummary {
+        let fault = self.broken.take().or_else(|| self.unfinished());
+        let stop_reason = match &fault {
+            Some(fault) => {
+                events.emit(Event::Error(fault));
+                None
+            }
+            None => Some(self.complete(events)),
+        };
+        ReplySummary { stop_reason, usage: self.usage, tool_calls: self.calls.sent(), fault }
+    }
+
+    fn fail(&mut self, fault: Fault, events: &mut impl EventSink) -> ReplySummary {
         // Behind the cut nothing can be missing but numbers.
         self.broken = Some(fault).filter(|_| !self.is_cut_off());
-        self.end(out)
+        self.finish(events)
     }
 
     fn started(&self) -> bool {
@@ -116,7 +153,7 @@ impl Bridge for Machine {
     }
 }
 
-impl Machine {
+impl ChatDecoder {
     /// `seed` is where the message's id and missing tool ids come from; it must be new for every reply, since Claude
     /// Code joins replies that share an id.
     pub fn new(mut context: ReplyContext, seed: u128) -> Self {
@@ -146,42 +183,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn take<S: Sink>(&mut self, data: &[u8], sink: &mut S) -> Step {
-        let data = data.trim_ascii();
-        if data == b"[DONE]" {
-            self.is_done = true;
-            return Step::End;
-        }
-        if data.is_empty() {
-            return Step::More;
-        }
-        match Chunk::read(data) {
-            Ok(Some(chunk)) => self.chunk(data, &chunk, sink),
-            Ok(None) => Step::More,
-            Err(_) => self.broke(Fault::bad_gateway("invalid JSON in upstream stream")),
-        }
-    }
-
-    /// Takes a whole completion. A fault has written nothing.
-    pub(super) fn take_whole<S: Sink>(&mut self, body: &[u8], sink: &mut S) -> Result<(), Fault> {
-        let Ok(chunk) = Chunk::read(body.trim_ascii()) else {
-            return Err(Fault::bad_gateway("invalid JSON from the upstream"));
-        };
-        let is_reply = chunk
-            .as_ref()
-            .is_some_and(|chunk| chunk.choices().any(choices::is_answer) || chunk.fault(body).is_some());
-        if !is_reply {
-            return Err(Fault::bad_gateway("the upstream's reply has no message"));
-        }
-        self.is_done = true;
-        self.is_whole = true;
-        match chunk.map(|chunk| self.chunk(body, &chunk, sink)) {
-            Some(Step::Fault(fault)) => Err(fault),
-            Some(Step::More | Step::End) | None => Ok(()),
-        }
-    }
-
-    fn chunk<S: Sink>(&mut self, data: &[u8], chunk: &Chunk<'_>, sink: &mut S) -> Step {
+    fn chunk<S: EventSink>(&mut self, data: &[u8], chunk: &Chunk<'_>, sink: &mut S) -> Step {
         self.usage = chunk.usage().or(self.usage);
         self.search.count(chunk.searches());
         self.thinking = chunk.thinking().or(self.thinking);
@@ -196,7 +198,7 @@ impl Machine {
         self.after_cut(data.len())
     }
 
-    /// What the upstream reported as broken; remembered, so that a `finish` after it is no happy end.
+    /// Remembers the fault, so that a `finish` that follows does not complete the reply.
     fn broke(&mut self, fault: Fault) -> Step {
         if self.is_cut_off() {
             self.is_done = true;
@@ -206,17 +208,19 @@ impl Machine {
         Step::Fault(fault)
     }
 
-    fn start<S: Sink>(&mut self, sink: &mut S) {
+    fn start<S: EventSink>(&mut self, sink: &mut S) {
         if self.is_started {
             return;
         }
         self.is_started = true;
         let id = format!("msg_{:024x}", self.seed & NINETY_SIX_BITS);
-        sink.emit(Event::MessageStart { id: &id, model: &self.context.requested_model });
+        let model = json::escape(&self.context.requested_model);
+        let counts = Some(Counts::from(Usage::default()));
+        sink.emit(Event::MessageStart { id: &id, model: &model, counts });
         sink.emit(Event::Ping);
     }
 
-    fn delta<S: Sink>(&mut self, delta: &Message<'_>, sink: &mut S) {
+    fn delta<S: EventSink>(&mut self, delta: &Message<'_>, sink: &mut S) {
         self.sources(delta, sink);
         if self.context.signature.is_some() {
             delta.reasoning().for_each(|inner| self.prose(Prose::Thinking, inner, sink));
@@ -237,10 +241,10 @@ impl Machine {
     }
 
     /// Takes the calls of a message or a delta; each choice counts its own.
-    fn called<S: Sink>(&mut self, delta: &Message<'_>, choice: u64, sink: &mut S) {
+    fn called<S: EventSink>(&mut self, delta: &Message<'_>, choice: u64, sink: &mut S) {
         let first = i64::try_from(choice.min(CHOICES)).unwrap_or_default() << 32;
         for (position, call) in delta.tool_calls.0.iter().enumerate() {
-            let Some(mut fragment) = call.0.as_ref().and_then(Fragment::of_call) else { continue };
+            let Some(mut fragment) = call.0.as_ref().and_then(Fragment::from_call) else { continue };
             // In a whole message every entry is a call of its own.
             if self.is_whole {
                 fragment.index = i64::try_from(position).ok();
@@ -249,11 +253,11 @@ impl Machine {
             self.fragment(&fragment, sink);
         }
         if let Some(function) = &delta.function_call.0 {
-            self.fragment(&Fragment::of_function(function), sink);
+            self.fragment(&Fragment::from_function(function), sink);
         }
     }
 
-    fn fragment<S: Sink>(&mut self, fragment: &Fragment<'_>, sink: &mut S) {
+    fn fragment<S: EventSink>(&mut self, fragment: &Fragment<'_>, sink: &mut S) {
         if self.is_cut_off() {
             return;
         }
@@ -269,7 +273,7 @@ impl Machine {
     }
 
     /// Lets calls go out as far as their order and completeness allow.
-    fn advance<S: Sink>(&mut self, sink: &mut S) {
+    fn advance<S: EventSink>(&mut self, sink: &mut S) {
         if self.context.signs_late {
             return;
         }
@@ -288,7 +292,7 @@ impl Machine {
         }
     }
 
-    fn open_call<S: Sink>(&mut self, sink: &mut S) {
+    fn open_call<S: EventSink>(&mut self, sink: &mut S) {
         let id = self.calls.next_id(self.context.maker).unwrap_or_else(|| self.tool_id());
         let extra = self.calls.next().and_then(|call| call.extra.take()).filter(|_| self.carries());
         if let Some(extra) = extra {
@@ -296,20 +300,20 @@ impl Machine {
         }
         self.carry(sink);
         self.close_prose(sink);
-        let index = self.blocks.index;
+        let index = Some(self.blocks.index);
         self.blank.clear();
         let Some(call) = self.calls.next() else { return };
         let name = self.context.names.get(&call.name).unwrap_or(&call.name);
-        sink.emit(Event::BlockStart { index, block: Opening::ToolUse { id: &id, name } });
+        sink.emit(Event::BlockStart { index, block: Block::ToolUse { id: &id, name, input: None } });
         let pending = std::mem::take(&mut call.pending);
         let pending = self.blocks.halves.join(&pending);
         self.blocks.arguments(&pending, sink);
         self.calls.opened();
     }
 
-    fn close_call<S: Sink>(&mut self, sink: &mut S) {
+    fn close_call<S: EventSink>(&mut self, sink: &mut S) {
         let Some(call) = self.calls.open() else { return };
-        let index = self.blocks.index;
+        let index = Some(self.blocks.index);
         // Clients parse the accumulated input when the block stops.
         for rest in [self.blocks.halves.rest(), call.rest()] {
             self.blocks.arguments(rest, sink);
@@ -329,18 +333,6 @@ impl Machine {
         format!("toolu_{:024x}", (self.seed.rotate_left(48) ^ salt) & NINETY_SIX_BITS)
     }
 
-    pub(super) fn end<S: Sink>(&mut self, sink: &mut S) -> Outcome {
-        let fault = self.broken.take().or_else(|| self.unfinished());
-        let stop_reason = match &fault {
-            Some(fault) => {
-                sink.emit(Event::Error { fault });
-                None
-            }
-            None => Some(self.complete(sink)),
-        };
-        Outcome { stop_reason, usage: self.usage, tool_calls: self.calls.sent(), fault }
-    }
-
     fn unfinished(&self) -> Option<Fault> {
         match (self.is_started, self.finishing()) {
             (true, true) => None,
@@ -349,7 +341,7 @@ impl Machine {
         }
     }
 
-    fn complete<S: Sink>(&mut self, sink: &mut S) -> StopReason {
+    fn complete<S: EventSink>(&mut self, sink: &mut S) -> StopReason {
         let left = self.tags.finish();
         self.pieces(left, sink);
         self.release(sink);
@@ -366,8 +358,8 @@ impl Machine {
         self.close_prose(sink);
         // Some clients look at the first block whatever came.
         if self.blocks.index == 0 {
-            sink.emit(Event::BlockStart { index: 0, block: Opening::Text });
-            sink.emit(Event::BlockStop { index: 0 });
+            sink.emit(Event::BlockStart { index: Some(0), block: Block::Text });
+            sink.emit(Event::BlockStop { index: Some(0) });
             self.blocks.index += 1;
         }
         if let Some(sequence) = self.cut.met() {
@@ -375,16 +367,15 @@ impl Machine {
         }
         let reason = self.finish.reason(self.calls.sent());
         let sequence = self.finish.stop_sequence.as_deref().filter(|_| reason == StopReason::StopSequence);
-        sink.emit(Event::MessageDelta {
-            ending: Ending {
-                reason,
-                sequence,
-                searches: self.context.searches.then(|| self.search.requests()),
-                is_unjudged: self.context.asks_for_judgement,
-            },
-            usage: self.usage.unwrap_or_default(),
-            thinking: self.thinking,
-        });
+        let ending = Ending {
+            reason: Some(reason),
+            sequence,
+            searches: self.context.searches.then(|| self.search.requests()),
+            is_unjudged: self.context.asks_for_judgement,
+            ..Ending::default()
+        };
+        let counts = Counts { thinking: self.thinking, ..Counts::from(self.usage.unwrap_or_default()) };
+        sink.emit(Event::MessageDelta { ending, counts: Some(counts) });
         sink.emit(Event::MessageStop);
         reason
     }

@@ -1,9 +1,9 @@
 //! The choices of a reply. One answer was asked for, but some vendors put its text into one choice and its calls into
 //! another.
 
-use super::Machine;
+use super::ChatDecoder;
 use crate::{
-    anthropic::stream::Sink,
+    anthropic::event::EventSink,
     json::Literal,
     openai::stream::{Choice, Message},
     vocabulary::StopReason,
@@ -26,8 +26,8 @@ fn said_whole<'c, 'a>(choice: &'c Choice<'a>) -> Option<&'c Message<'a>> {
     message.filter(|message| delta.is_none() || message.says_something()).or(delta)
 }
 
-impl Machine {
-    pub(super) fn choice<S: Sink>(&mut self, choice: &Choice<'_>, sink: &mut S) {
+impl ChatDecoder {
+    pub(super) fn choice<S: EventSink>(&mut self, choice: &Choice<'_>, sink: &mut S) {
         if choice.index() != 0 {
             return self.other_choice(choice, sink);
         }
@@ -39,8 +39,8 @@ impl Machine {
     }
 
     /// A choice beside the first: its calls are the answer's, and so is its text if it ends with calls. Any other is
-    /// another answer, which nobody has asked for.
-    fn other_choice<S: Sink>(&mut self, choice: &Choice<'_>, sink: &mut S) {
+    /// another answer, which was not requested.
+    fn other_choice<S: EventSink>(&mut self, choice: &Choice<'_>, sink: &mut S) {
         let said = if self.is_whole { said_whole(choice) } else { choice.delta.0.as_ref() };
         let calls = said.filter(|said| said.calls());
         let is_over = ends_with_calls(choice);

@@ -1,14 +1,14 @@
-//! What an upstream that searched the web itself says of its sources, in the blocks of Anthropic's web search.
+//! The sources of an upstream that searched the web itself, in the blocks of Anthropic's web search.
 
-use super::{Machine, NINETY_SIX_BITS};
+use super::{ChatDecoder, NINETY_SIX_BITS};
 use crate::{
-    anthropic::stream::{Delta, Event, Opening, Sink},
+    anthropic::event::{Block, Delta, Event, EventSink},
     openai::stream::Message,
 };
 
-impl Machine {
+impl ChatDecoder {
     /// Takes the sources that a piece of the reply names. In a whole reply all of them are known before its text.
-    pub(super) fn sources<S: Sink>(&mut self, message: &Message<'_>, sink: &mut S) {
+    pub(super) fn sources<S: EventSink>(&mut self, message: &Message<'_>, sink: &mut S) {
         let Some(annotations) = message.annotations.filter(|_| self.context.searches) else { return };
         self.search.take(annotations);
         if self.is_whole {
@@ -17,18 +17,18 @@ impl Machine {
     }
 
     /// Appends the search and its results, once, if there are any.
-    pub(super) fn show_search<S: Sink>(&mut self, sink: &mut S) {
+    pub(super) fn show_search<S: EventSink>(&mut self, sink: &mut S) {
         if !self.search.is_due() {
             return;
         }
         self.close_prose(sink);
         let id = format!("srvtoolu_{:024x}", self.seed.rotate_left(24) & NINETY_SIX_BITS);
         let blocks = [
-            Opening::ServerToolUse { id: &id },
-            Opening::SearchResult { id: &id, sources: self.search.sources() },
+            Block::ServerToolUse { id: &id },
+            Block::SearchResult { id: &id, sources: self.search.sources() },
         ];
         for block in blocks {
-            let index = self.blocks.index;
+            let index = Some(self.blocks.index);
             sink.emit(Event::BlockStart { index, block });
             sink.emit(Event::BlockStop { index });
             self.blocks.index += 1;
@@ -37,10 +37,10 @@ impl Machine {
     }
 
     /// Appends the sources to the open text.
-    pub(super) fn cite<S: Sink>(&mut self, sink: &mut S) {
-        let index = self.blocks.index;
+    pub(super) fn cite<S: EventSink>(&mut self, sink: &mut S) {
+        let index = Some(self.blocks.index);
         for source in self.search.cited() {
-            sink.emit(Event::Delta { index, delta: Delta::Citation(source) });
+            sink.emit(Event::Delta { index, delta: Delta::Citation(source.into()) });
         }
     }
 }

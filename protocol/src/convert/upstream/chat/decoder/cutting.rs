@@ -1,8 +1,8 @@
 //! The end of a reply at a stop sequence that the upstream does not know of.
 
-use super::Machine;
+use super::ChatDecoder;
 use crate::{
-    anthropic::stream::Sink,
+    anthropic::event::EventSink,
     convert::{Step, upstream::chat::thinking::Prose},
     vocabulary::Usage,
 };
@@ -28,7 +28,7 @@ impl Behind {
     }
 }
 
-impl Machine {
+impl ChatDecoder {
     /// Whether nothing more of the reply counts. A call that began before is still completed.
     pub(super) fn is_cut_off(&self) -> bool {
         self.cut.met().is_some() && self.calls.is_empty()
@@ -47,7 +47,7 @@ impl Machine {
     }
 
     /// Lets go what was held because it could have been the beginning of a stop sequence.
-    pub(super) fn release<S: Sink>(&mut self, sink: &mut S) {
+    pub(super) fn release<S: EventSink>(&mut self, sink: &mut S) {
         if self.cut.is_needed() {
             let rest = self.cut.rest();
             self.settled(Prose::Text, &rest, sink);

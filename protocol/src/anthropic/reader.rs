@@ -1,0 +1,448 @@
+//! What an upstream of the Messages API sends, read into events: one event of a stream, or a whole message.
+//!
+//! Vendors get types wrong, so every member is optional and a wrong type counts as absent.
+
+mod counts;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{
+    anthropic::event::{Block, Citation, Delta, Ending, Event, EventSink},
+    json::{List, Literal, Object},
+    vocabulary::StopReason,
+};
+use counts::WireCounts;
+
+/// Where the reply stands after one event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Position {
+    Running,
+    /// Behind `message_stop`.
+    Stopped,
+    /// Behind an error.
+    Failed,
+}
+
+/// The data is not JSON.
+#[derive(Debug)]
+pub(crate) struct BadJson;
+
+/// Emits what one event's data means. `message_stop` and errors are returned instead: what follows from them depends on
+/// the rest of the body.
+pub(crate) fn read_event(data: &[u8], sink: &mut impl EventSink) -> Result<Position, BadJson> {
+    let Some(event) = object::<WireEvent<'_>>(data)? else { return Ok(Position::Running) };
+    let index = event.index();
+    match event.kind() {
+        Kind::MessageStart => {
+            if let Some(message) = &event.message.0 {
+                sink.emit(message.start());
+            }
+        }
+        Kind::BlockStart => {
+            if let Some(block) = &event.content_block.0 {
+                block.emit_to(index, sink);
+            }
+        }
+        Kind::Delta => {
+            if let Some(delta) = &event.delta.0 {
+                delta.emit_to(index, sink);
+            }
+        }
+        Kind::BlockStop => sink.emit(Event::BlockStop { index }),
+        Kind::MessageDelta => {
+            let ending = event.delta.0.as_ref().map(WireDelta::ending).unwrap_or_default();
+            let counts = event.usage.0.as_ref().map(WireCounts::counts);
+            sink.emit(Event::MessageDelta { ending, counts });
+        }
+        Kind::MessageStop => return Ok(Position::Stopped),
+        Kind::Error => return Ok(Position::Failed),
+        Kind::Ping => sink.emit(Event::Ping),
+        Kind::Other => {}
+    }
+    Ok(Position::Running)
+}
+
+/// Why a body is no whole message.
+#[derive(Debug)]
+pub(crate) enum NotAMessage {
+    BadJson,
+    /// It is an error object.
+    Error,
+    NoContent,
+}
+
+/// Emits a whole message as events, up to its ending.
+pub(crate) fn read_message(body: &[u8], sink: &mut impl EventSink) -> Result<(), NotAMessage> {
+    let message = object::<WireMessage<'_>>(body).map_err(|BadJson| NotAMessage::BadJson)?;
+    let message = message.ok_or(NotAMessage::NoContent)?;
+    if message.is_error() {
+        return Err(NotAMessage::Error);
+    }
+    let blocks = message.blocks().ok_or(NotAMessage::NoContent)?;
+    sink.emit(message.start());
+    for (at, block) in blocks.iter().enumerate() {
+        let index = u64::try_from(at).ok();
+        block.emit_to(index, sink);
+        sink.emit(Event::BlockStop { index });
+    }
+    sink.emit(Event::MessageDelta { ending: message.ending(), counts: None });
+    Ok(())
+}
+
+fn object<'a, T: Deserialize<'a>>(data: &'a [u8]) -> Result<Option<T>, BadJson> {
+    let text = std::str::from_utf8(data).map_err(|_| BadJson)?;
+    let object: Object<T> = serde_json::from_str(text).map_err(|_| BadJson)?;
+    Ok(object.0)
+}
+
+/// One event's data.
+#[derive(Deserialize)]
+struct WireEvent<'a> {
+    #[serde(borrow)]
+    r#type: Option<&'a RawValue>,
+    #[serde(borrow)]
+    index: Option<&'a RawValue>,
+    #[serde(borrow, default = "Default::default")]
+    message: Object<WireMessage<'a>>,
+    #[serde(borrow, default = "Default::default")]
+    content_block: Object<WireBlock<'a>>,
+    #[serde(borrow, default = "Default::default")]
+    delta: Object<WireDelta<'a>>,
+    #[serde(borrow, default = "Default::default")]
+    usage: Object<WireCounts<'a>>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+/// The type of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    MessageStart,
+    BlockStart,
+    Delta,
+    BlockStop,
+    MessageDelta,
+    MessageStop,
+    Error,
+    Ping,
+    /// A type that is new to the API.
+    Other,
+}
+
+impl WireEvent<'_> {
+    fn kind(&self) -> Kind {
+        let kind = literal(self.r#type).and_then(Literal::decode);
+        match kind.as_deref() {
+            Some("message_start") => Kind::MessageStart,
+            Some("content_block_start") => Kind::BlockStart,
+            Some("content_block_delta") => Kind::Delta,
+            Some("content_block_stop") => Kind::BlockStop,
+            Some("message_delta") => Kind::MessageDelta,
+            Some("message_stop") => Kind::MessageStop,
+            Some("error") => Kind::Error,
+            Some("ping") => Kind::Ping,
+            // Other gateways report errors without a type.
+            None if self.error.is_some() => Kind::Error,
+            Some(_) | None => Kind::Other,
+        }
+    }
+
+    /// The index of its block, if that is an integer. One below 0 is no block of the API; it only has to stay different from
+    /// every other.
+    fn index(&self) -> Option<u64> {
+        self.index.and_then(|index| index.get().parse().ok()).map(i64::cast_unsigned)
+    }
+}
+
+/// A message: its head in `message_start`, or all of it as a whole reply.
+#[derive(Deserialize)]
+struct WireMessage<'a> {
+    #[serde(borrow)]
+    r#type: Option<&'a RawValue>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    stop_reason: Option<&'a RawValue>,
+    #[serde(borrow)]
+    stop_sequence: Option<&'a RawValue>,
+    #[serde(borrow, default = "Default::default")]
+    stop_details: Object<WireStopDetails<'a>>,
+    #[serde(borrow, default = "Default::default")]
+    usage: Object<WireCounts<'a>>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+impl<'a> WireMessage<'a> {
+    fn is_error(&self) -> bool {
+        self.error.is_some() || literal(self.r#type).is_some_and(|kind| kind.is("error"))
+    }
+
+    fn start(&self) -> Event<'a> {
+        let counts = self.usage.0.as_ref().map(WireCounts::counts);
+        Event::MessageStart { id: inner(self.id), model: inner(self.model), counts }
+    }
+
+    /// Its content; `None` if it has no list of blocks.
+    fn blocks(&self) -> Option<Vec<WireBlock<'a>>> {
+        let raw = self.content.filter(|content| content.get().starts_with('['))?;
+        let blocks: List<Object<WireBlock<'a>>> = serde_json::from_str(raw.get()).ok()?;
+        Some(blocks.0.into_iter().filter_map(|block| block.0).collect())
+    }
+
+    fn ending(&self) -> Ending<'a> {
+        ending(self.stop_reason, self.stop_sequence, &self.stop_details)
+    }
+}
+
+/// A content block: its beginning, or all of it.
+#[derive(Deserialize)]
+struct WireBlock<'a> {
+    #[serde(borrow)]
+    r#type: Option<&'a RawValue>,
+    #[serde(borrow)]
+    text: Option<&'a RawValue>,
+    #[serde(borrow)]
+    thinking: Option<&'a RawValue>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    input: Option<&'a RawValue>,
+    #[serde(borrow)]
+    citations: Option<&'a RawValue>,
+    /// Of a compaction: the summary.
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+}
+
+impl<'a> WireBlock<'a> {
+    /// Emits its beginning, and its text as a delta.
+    fn emit_to(&self, index: Option<u64>, sink: &mut impl EventSink) {
+        let kind = literal(self.r#type).and_then(Literal::decode);
+        let (block, delta) = match kind.as_deref() {
+            Some("text") => (Block::Text, Delta::Text(inner(self.text))),
+            Some("thinking") => (Block::Thinking, Delta::Thinking(inner(self.thinking))),
+            Some("compaction") => (Block::Compaction, Delta::Summary(inner(self.content))),
+            Some("tool_use") => {
+                let (id, name) = (inner(self.id), inner(self.name));
+                (Block::ToolUse { id, name, input: self.input() }, Delta::Other)
+            }
+            Some(_) | None => (Block::Other, Delta::Other),
+        };
+        sink.emit(Event::BlockStart { index, block });
+        if let Delta::Text(text) | Delta::Thinking(text) | Delta::Summary(text) = delta
+            && !text.is_empty()
+        {
+            sink.emit(Event::Delta { index, delta });
+        }
+        if let Block::Text = block {
+            for citation in self.citations() {
+                sink.emit(Event::Delta { index, delta: Delta::Citation(citation.citation()) });
+            }
+        }
+    }
+
+    /// The sources of a text that came whole.
+    fn citations(&self) -> impl Iterator<Item = WireCitation<'a>> {
+        let list = self.citations.filter(|list| list.get().starts_with('['));
+        let list: Option<List<Object<WireCitation<'a>>>> =
+            list.and_then(|list| serde_json::from_str(list.get()).ok());
+        list.unwrap_or_default().0.into_iter().filter_map(|citation| citation.0)
+    }
+
+    /// `None` for an empty object, with which every streamed call begins.
+    fn input(&self) -> Option<&'a str> {
+        let input = self.input?.get();
+        let is_empty = input.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        let is_empty = is_empty.is_some_and(|inside| inside.trim().is_empty());
+        (!is_empty && input != "null" && input != "\"\"").then_some(input)
+    }
+}
+
+/// The page that a text cites.
+#[derive(Deserialize)]
+struct WireCitation<'a> {
+    #[serde(borrow)]
+    url: Option<&'a RawValue>,
+    #[serde(borrow)]
+    title: Option<&'a RawValue>,
+    #[serde(borrow)]
+    cited_text: Option<&'a RawValue>,
+}
+
+impl<'a> WireCitation<'a> {
+    fn citation(&self) -> Citation<'a> {
+        Citation { url: inner(self.url), title: inner(self.title), quote: inner(self.cited_text) }
+    }
+}
+
+/// A piece of a block, or of the message.
+#[derive(Deserialize)]
+struct WireDelta<'a> {
+    #[serde(borrow)]
+    r#type: Option<&'a RawValue>,
+    #[serde(borrow)]
+    text: Option<&'a RawValue>,
+    #[serde(borrow)]
+    thinking: Option<&'a RawValue>,
+    #[serde(borrow)]
+    partial_json: Option<&'a RawValue>,
+    #[serde(borrow)]
+    signature: Option<&'a RawValue>,
+    #[serde(borrow, default = "Default::default")]
+    citation: Object<WireCitation<'a>>,
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    stop_reason: Option<&'a RawValue>,
+    #[serde(borrow)]
+    stop_sequence: Option<&'a RawValue>,
+    #[serde(borrow, default = "Default::default")]
+    stop_details: Object<WireStopDetails<'a>>,
+}
+
+#[derive(Deserialize)]
+struct WireStopDetails<'a> {
+    #[serde(borrow)]
+    explanation: Option<&'a RawValue>,
+}
+
+impl<'a> WireDelta<'a> {
+    /// Emits every piece that it carries, whatever type it claims.
+    fn emit_to(&self, index: Option<u64>, sink: &mut impl EventSink) {
+        let mut is_empty = true;
+        let mut emit = |delta: Delta<'_>| {
+            is_empty = false;
+            sink.emit(Event::Delta { index, delta });
+        };
+        let mut piece = |inner: &'a str, delta: fn(&'a str) -> Delta<'a>| {
+            if !inner.is_empty() {
+                emit(delta(inner));
+            }
+        };
+        piece(inner(self.text), Delta::Text);
+        piece(self.summary(), Delta::Summary);
+        piece(inner(self.thinking), Delta::Thinking);
+        piece(inner(self.signature), Delta::Signature);
+        piece(inner(self.partial_json), Delta::Arguments);
+        if let Some(citation) = &self.citation.0 {
+            emit(Delta::Citation(citation.citation()));
+        }
+        if is_empty {
+            sink.emit(Event::Delta { index, delta: Delta::Other });
+        }
+    }
+
+    /// The piece of a compaction's summary, inner text.
+    fn summary(&self) -> &'a str {
+        let content = inner(self.content);
+        let is_summary = || literal(self.r#type).is_some_and(|kind| kind.is("compaction_delta"));
+        if content.is_empty() || !is_summary() { "" } else { content }
+    }
+
+    fn ending(&self) -> Ending<'a> {
+        ending(self.stop_reason, self.stop_sequence, &self.stop_details)
+    }
+}
+
+fn ending<'a>(
+    reason: Option<&'a RawValue>,
+    sequence: Option<&'a RawValue>,
+    details: &Object<WireStopDetails<'a>>,
+) -> Ending<'a> {
+    Ending {
+        reason: stop_reason(reason),
+        sequence: literal(sequence).map(Literal::inner),
+        explanation: inner(details.0.as_ref().and_then(|details| details.explanation)),
+        ..Ending::default()
+    }
+}
+
+/// An unknown word ends a turn like any other.
+fn stop_reason(raw: Option<&RawValue>) -> Option<StopReason> {
+    let word = literal(raw)?.decode()?;
+    Some(StopReason::from_anthropic(&word).unwrap_or(StopReason::EndTurn))
+}
+
+fn literal(raw: Option<&RawValue>) -> Option<Literal<'_>> {
+    raw.and_then(Literal::of)
+}
+
+fn inner(raw: Option<&RawValue>) -> &str {
+    literal(raw).map_or("", Literal::inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Keeps what is emitted, as text.
+    #[derive(Default)]
+    struct Emitted(Vec<String>);
+
+    impl EventSink for Emitted {
+        fn emit(&mut self, event: Event<'_>) {
+            self.0.push(format!("{event:?}"));
+        }
+    }
+
+    fn read(data: &str) -> (Position, Vec<String>) {
+        let mut emitted = Emitted::default();
+        let position = read_event(data.as_bytes(), &mut emitted).unwrap();
+        (position, emitted.0)
+    }
+
+    #[test]
+    fn a_wrong_type_counts_as_absent() {
+        let delta = r#"{"type":"content_block_delta","index":"0","delta":{"text":[],"partial_json":1}}"#;
+        assert_eq!(read(delta).1, ["Delta { index: None, delta: Other }"]);
+        for data in [
+            r#"{"type":7,"delta":{"text":"x"}}"#,
+            r#"{"type":"message_start","message":[]}"#,
+            r#"{"type":"content_block_start","content_block":3}"#,
+            "[]",
+        ] {
+            assert_eq!(read(data), (Position::Running, vec![]), "{data}");
+        }
+        let usage = r#"{"type":"message_delta","usage":"none","delta":{"stop_reason":1}}"#;
+        assert!(read(usage).1[0].contains("reason: None") && read(usage).1[0].contains("counts: None"));
+    }
+
+    #[test]
+    fn an_error_is_recognised_with_and_without_its_type() {
+        for data in [r#"{"type":"error","error":{}}"#, r#"{"error":{"message":"m"}}"#] {
+            assert_eq!(read(data), (Position::Failed, vec![]), "{data}");
+        }
+        assert_eq!(read(r#"{"type":"ping","error":null}"#), (Position::Running, vec!["Ping".to_owned()]));
+    }
+
+    #[test]
+    fn every_piece_of_a_delta_is_an_event_whatever_type_it_claims() {
+        let data = r#"{"type":"content_block_delta","index":2,"delta":{"type":"text_delta","text":"a\n","thinking":"b","partial_json":"{"}}"#;
+        let of = |delta: &str| format!("Delta {{ index: Some(2), delta: {delta} }}");
+        let expected = [r#"Text("a\\n")"#, r#"Thinking("b")"#, r#"Arguments("{")"#].map(of);
+        assert_eq!(read(data).1, expected);
+    }
+
+    #[test]
+    fn an_empty_input_is_absent() {
+        for (input, expected) in [
+            ("{}", None),
+            ("{ }", None),
+            ("null", None),
+            ("{\"a\":1}", Some("{\"a\":1}")),
+            ("[]", Some("[]")),
+        ] {
+            let block = format!(r#"{{"type":"tool_use","input":{input}}}"#);
+            let block: WireBlock<'_> = serde_json::from_str(&block).unwrap();
+            assert_eq!(block.input(), expected);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The tokens that an event or a message reports.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{
+    anthropic::event::Counts,
+    json::{self, List, Object},
+    vocabulary::Usage,
+};
+
+/// `usage`.
+#[derive(Deserialize)]
+pub(super) struct WireCounts<'a> {
+    #[serde(borrow)]
+    input_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    output_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    cache_read_input_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    cache_creation_input_tokens: Option<&'a RawValue>,
+    /// Every run of a model for this reply. The tokens of a compaction, an advisor or a model that declined are counted here
+    /// alone.
+    #[serde(borrow, default = "Default::default")]
+    iterations: List<Object<Self>>,
+    #[serde(borrow, default = "Default::default")]
+    output_tokens_details: Object<WireOutputCounts<'a>>,
+}
+
+#[derive(Deserialize)]
+struct WireOutputCounts<'a> {
+    #[serde(borrow)]
+    thinking_tokens: Option<&'a RawValue>,
+}
+
+impl WireCounts<'_> {
+    pub(super) fn counts(&self) -> Counts {
+        let own = self.own();
+        let mut iterations = self.iterations.0.iter().filter_map(|counts| counts.0.as_ref()).peekable();
+        if iterations.peek().is_none() {
+            return own;
+        }
+        let sum = iterations.fold(Usage::default(), |sum, run| sum.plus(run.own().after(Usage::default())));
+        Counts { thinking: own.thinking, ..Counts::from(sum) }
+    }
+
+    fn own(&self) -> Counts {
+        Counts {
+            input: json::count(self.input_tokens),
+            output: json::count(self.output_tokens),
+            cache_read: json::count(self.cache_read_input_tokens),
+            cache_creation: json::count(self.cache_creation_input_tokens),
+            thinking: self.output_tokens_details.0.as_ref().and_then(|of| json::count(of.thinking_tokens)),
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Messages events written as a Chat Completions reply.
+//!
+//! Texts, thoughts and arguments go out as they come: Chat Completions has a place for each of them, so that none waits for
+//! another. That the reply is over goes out with the last event.
+
+use std::borrow::Cow;
+
+use bytes::BytesMut;
+
+use super::{
+    ReplyContext, ReplyIdentity,
+    calls::{Calls, Fragment},
+    cited::Cited,
+};
+use crate::{
+    anthropic::event::{Block, Counts, Delta, Ending, Event as MessagesEvent},
+    convert::ReplyEncoder,
+    json,
+    openai::chunk::{Callee, Event, Sink, Stamp, WholeCompletion},
+    tool_id::{self, Maker},
+    vocabulary::{StopReason, Usage},
+};
+
+/// Writes one reply for a Chat Completions client.
+pub struct ChatEncoder {
+    reply: Reply,
+    whole: WholeCompletion,
+}
+
+impl ChatEncoder {
+    /// For one reply to the request that `context` is from.
+    pub fn new(context: ReplyContext, identity: ReplyIdentity) -> Self {
+        let ReplyContext { requested_model, sends_usage, shows_reasoning, calls, custom, maker } = context;
+        let id = format!("chatcmpl-{:032x}", identity.seed);
+        let created = identity.created;
+        let reply = Reply {
+            stamp: Stamp { id, created, model: requested_model, sends_usage, calls },
+            seed: identity.seed,
+            shows_reasoning,
+            custom,
+            maker,
+            calls: Calls::default(),
+            cited: Cited::default(),
+            is_started: false,
+            stop: None,
+            usage: Usage::default(),
+            thinking: None,
+            is_summary: false,
+        };
+        Self { reply, whole: WholeCompletion::default() }
+    }
+}
+
+impl ReplyEncoder for ChatEncoder {
+    fn stream(&mut self, event: MessagesEvent<'_>, out: &mut BytesMut) {
+        self.reply.event(event, out);
+    }
+
+    fn collect(&mut self, event: MessagesEvent<'_>) {
+        self.reply.event(event, &mut self.whole);
+    }
+
+    fn into_body(self) -> Vec<u8> {
+        self.whole.into_body()
+    }
+}
+
+/// The reply so far.
+struct Reply {
+    stamp: Stamp,
+    seed: u128,
+    shows_reasoning: bool,
+    /// The names of the custom tools.
+    custom: Vec<String>,
+    maker: Maker,
+    calls: Calls,
+    cited: Cited,
+    is_started: bool,
+    stop: Option<StopReason>,
+    usage: Usage,
+    /// The part of the output that is thinking.
+    thinking: Option<u64>,
+    /// The text so far is the summary of a compaction.
+    is_summary: bool,
+}
+
+impl Reply {
+    fn event<S: Sink>(&mut self, event: MessagesEvent<'_>, sink: &mut S) {
+        match event {
+            MessagesEvent::MessageStart { counts, .. } => {
+                self.count(counts);
+                self.begin(sink);
+            }
+            MessagesEvent::BlockStart { index, block } => self.block(index, block, sink),
+            MessagesEvent::Delta { index, delta } => self.delta(index, delta, sink),
+            MessagesEvent::BlockStop { index } => self.block_over(index, sink),
+            MessagesEvent::MessageDelta { ending, counts } => {
+                self.count(counts);
+                self.ending(ending, sink);
+            }
+            MessagesEvent::MessageStop => self.complete(sink),
+            MessagesEvent::Error(fault) => sink.emit(&self.stamp, Event::Error(fault)),
+            MessagesEvent::Ping => {}
+        }
+    }
+
+    fn begin<S: Sink>(&mut self, sink: &mut S) {
+        if !self.is_started {
+            self.is_started = true;
+            sink.emit(&self.stamp, Event::Start);
+        }
+    }
+
+    fn block<S: Sink>(&mut self, index: Option<u64>, block: Block<'_>, sink: &mut S) {
+        self.begin(sink);
+        match block {
+            Block::Text => {
+                if std::mem::take(&mut self.is_summary) {
+                    self.text(SUMMARY_SEPARATOR, sink);
+                }
+                self.cited.begin();
+            }
+            Block::Compaction => self.is_summary = true,
+            Block::ToolUse { id, name, input } => {
+                let id = self.client_id(id);
+                let callee = self.callee(name);
+                let number = self.calls.begin(index, callee, &id, input.map(json::escape));
+                sink.emit(&self.stamp, Event::Call { number, callee, id: &id, name });
+            }
+            Block::Thinking | Block::ServerToolUse { .. } | Block::SearchResult { .. } | Block::Other => {}
+        }
+    }
+
+    fn delta<S: Sink>(&mut self, index: Option<u64>, delta: Delta<'_>, sink: &mut S) {
+        self.begin(sink);
+        match delta {
+            Delta::Text(inner) | Delta::Summary(inner) => self.text(inner, sink),
+            Delta::Thinking(inner) => self.reasoning(inner, sink),
+            Delta::Arguments(inner) => {
+                // Nothing is shown of a call that the upstream runs itself.
+                if let Some(fragment) = self.calls.continued(index, inner) {
+                    self.arguments(&fragment, sink);
+                }
+            }
+            Delta::Citation(citation) => self.cited.take(citation),
+            Delta::Signature(_) | Delta::Other => {}
+        }
+    }
+
+    /// The kind of the tool with this name (inner text).
+    fn callee(&self, name: &str) -> Callee {
+        if self.custom.is_empty() {
+            return Callee::Function;
+        }
+        let name = json::decode(name).unwrap_or_default();
+        if self.custom.iter().any(|custom| **custom == *name) { Callee::Custom } else { Callee::Function }
+    }
+
+    fn arguments<S: Sink>(&self, fragment: &Fragment<'_>, sink: &mut S) {
+        let Fragment { number, callee, ref text } = *fragment;
+        sink.emit(&self.stamp, Event::Arguments { number, callee, fragment: text });
+    }
+
+    fn text<S: Sink>(&mut self, inner: &str, sink: &mut S) {
+        if !inner.is_empty() {
+            self.cited.passed(inner);
+            sink.emit(&self.stamp, Event::Text(inner));
+        }
+    }
+
+    fn reasoning<S: Sink>(&self, inner: &str, sink: &mut S) {
+        if self.shows_reasoning && !inner.is_empty() {
+            sink.emit(&self.stamp, Event::Reasoning(inner));
+        }
+    }
+
+    fn block_over<S: Sink>(&mut self, index: Option<u64>, sink: &mut S) {
+        self.cited.end();
+        if let Some(rest) = self.calls.close(index) {
+            self.arguments(&rest, sink);
+        }
+    }
+
+    fn count(&mut self, counts: Option<Counts>) {
+        let Some(counts) = counts else { return };
+        self.usage = counts.after(self.usage);
+        self.thinking = counts.thinking.or(self.thinking);
+    }
+
+    fn ending<S: Sink>(&mut self, ending: Ending<'_>, sink: &mut S) {
+        self.stop = ending.reason.or(self.stop);
+        if !ending.explanation.is_empty() && self.stop == Some(StopReason::Refusal) {
+            self.begin(sink);
+            sink.emit(&self.stamp, Event::Refusal(ending.explanation));
+        }
+    }
+
+    /// The id of a call as the client gets it: one that every vendor accepts, and that no other call has.
+    fn client_id<'i>(&self, given: &'i str) -> Cow<'i, str> {
+        // An id with half a surrogate pair in it is as good as its escapes.
+        let id = match json::decode(given).unwrap_or(Cow::Borrowed(given)) {
+            Cow::Borrowed(given) => tool_id::portable(given, self.maker),
+            Cow::Owned(decoded) => Cow::Owned(tool_id::portable(&decoded, self.maker).into_owned()),
+        };
+        if given.is_empty() || self.calls.has(&id) { Cow::Owned(self.call_id()) } else { id }
+    }
+
+    fn call_id(&self) -> String {
+        // An odd factor keeps the ids of one reply apart.
+        let salt =
+            (u128::from(self.calls.count()) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
+        format!("toolu_{:024x}", (self.seed.rotate_left(48) ^ salt) & NINETY_SIX_BITS)
+    }
+
+    fn complete<S: Sink>(&mut self, sink: &mut S) {
+        for rest in self.calls.close_all() {
+            self.arguments(&rest, sink);
+        }
+        let sources = self.cited.finish();
+        if !sources.is_empty() {
+            sink.emit(&self.stamp, Event::Sources(&sources));
+        }
+        let reason = self.stop.unwrap_or(StopReason::EndTurn).with_calls(self.calls.count());
+        let (finish_reason, usage, thinking) = (reason.finish_reason(), self.usage, self.thinking);
+        sink.emit(&self.stamp, Event::End { finish_reason, usage, thinking });
+    }
+}
+
+/// Between a summary and the text that follows it, inner text.
+const SUMMARY_SEPARATOR: &str = "\\n\\n";
+const NINETY_SIX_BITS: u128 = (1 << 96) - 1;

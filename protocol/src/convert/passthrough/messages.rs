@@ -1,0 +1,460 @@
+//! The Messages API passed through: a tap reads along, and not a byte of the reply changes.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::anthropic::error::{self, bounded};
+use crate::convert::{CodecForm, PassedBlock, Pushed, ReplyCodec, ReplySummary};
+use crate::fault::Fault;
+use crate::sse::{Event, events};
+use crate::vocabulary::{self, ErrorKind, StopReason};
+
+/// Reads along with one streamed reply. Of deltas, which are nearly all of its events, it reads the name alone.
+#[derive(Debug, Default)]
+pub struct MessagesTap {
+    started: bool,
+    ended: bool,
+    summary: ReplySummary,
+}
+
+impl MessagesTap {
+    /// A tap for a reply of which nothing has come yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads a block of complete events. If the reply ends in it, returns the place of the event that ends it: what follows
+    /// is not part of the reply.
+    pub fn observe(&mut self, block: &[u8]) -> Option<Range<usize>> {
+        let mut at = 0;
+        for event in events(block) {
+            let start = at;
+            at += event.raw().len();
+            self.look(&event);
+            if self.ended {
+                return Some(start..at);
+            }
+        }
+        None
+    }
+
+    /// Whether an event other than a ping has been seen.
+    #[must_use]
+    pub fn started(&self) -> bool {
+        self.started
+    }
+
+    /// Whether the reply has ended, with `message_stop` or `error`.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The reply so far.
+    #[must_use]
+    pub fn summary(&self) -> &ReplySummary {
+        &self.summary
+    }
+
+    fn look(&mut self, event: &Event<'_>) {
+        let Some(data) = event.data() else { return };
+        let named = event.name().and_then(Kind::from_name);
+        let kind = named.unwrap_or_else(|| Kind::from_data(&data));
+        self.started |= kind != Kind::Ping && !data.trim_ascii().is_empty();
+        match kind {
+            Kind::Ping | Kind::Other => {}
+            Kind::MessageStart => start(&mut self.summary, &data),
+            Kind::BlockStart => block(&mut self.summary, &data),
+            Kind::MessageDelta => delta(&mut self.summary, &data),
+            Kind::MessageStop => self.ended = true,
+            Kind::Error => {
+                self.summary.fault = Some(error_of(&data));
+                self.ended = true;
+            }
+        }
+    }
+}
+
+impl ReplyCodec for MessagesTap {
+    fn push(&mut self, block: Bytes, _out: &mut BytesMut) -> Pushed {
+        Pushed::Passed(match self.observe(&block) {
+            None => PassedBlock { block, end: None, is_cut: false },
+            Some(last) => PassedBlock {
+                is_cut: last.end < block.len(),
+                block: block.slice(..last.end),
+                end: Some(last.start),
+            },
+        })
+    }
+
+    fn finish(&mut self, out: &mut BytesMut) -> ReplySummary {
+        if self.ended { self.summary.clone() } else { self.fail(Fault::cut(), out) }
+    }
+
+    fn fail(&mut self, fault: Fault, out: &mut BytesMut) -> ReplySummary {
+        error::event(fault.kind, &fault.message, out);
+        ReplySummary { fault: Some(fault), ..self.summary.clone() }
+    }
+
+    fn started(&self) -> bool {
+        self.started
+    }
+
+    fn finishing(&self) -> bool {
+        self.ended
+    }
+
+    fn passed_error(&self) -> Option<Fault> {
+        self.summary.fault.clone()
+    }
+
+    fn counted(&self) -> (vocabulary::Usage, u32) {
+        (self.summary.usage.unwrap_or_default(), self.summary.tool_calls)
+    }
+
+    fn form(&self) -> CodecForm {
+        CodecForm::Passthrough
+    }
+}
+
+/// The summary of a whole Messages object, or of an error object. What cannot be read counts as absent.
+#[must_use]
+pub fn summary_of_message(body: &[u8]) -> ReplySummary {
+    let mut summary = ReplySummary::default();
+    let Ok(reply) = serde_json::from_slice::<Message<'_>>(body) else { return summary };
+    if reply.kind == "error" || reply.error.is_some() {
+        summary.fault = Some(error_of(body));
+    }
+    count(&mut summary, reply.usage);
+    summary.stop_reason = reply.stop_reason.map(|word| stop_reason(&word));
+    for block in reply.content.iter().flatten() {
+        summary.tool_calls += u32::from(block.kind == TOOL_USE);
+    }
+    summary
+}
+
+fn start(summary: &mut ReplySummary, data: &[u8]) {
+    if let Ok(start) = serde_json::from_slice::<MessageStart>(data) {
+        count(summary, start.message.usage);
+    }
+}
+
+fn block(summary: &mut ReplySummary, data: &[u8]) {
+    let start = serde_json::from_slice::<BlockStart<'_>>(data);
+    summary.tool_calls += u32::from(start.is_ok_and(|start| start.content_block.kind == TOOL_USE));
+}
+
+fn delta(summary: &mut ReplySummary, data: &[u8]) {
+    let Ok(delta) = serde_json::from_slice::<MessageDelta>(data) else { return };
+    count(summary, delta.usage);
+    let reason = delta.delta.and_then(|delta| delta.stop_reason);
+    summary.stop_reason = reason.map(|word| stop_reason(&word)).or(summary.stop_reason);
+}
+
+/// An unknown word ends a turn like any other.
+fn stop_reason(word: &str) -> StopReason {
+    StopReason::from_anthropic(word).unwrap_or(StopReason::EndTurn)
+}
+
+/// Counts are cumulative: a reported one replaces the one before.
+fn count(summary: &mut ReplySummary, usage: Option<Usage>) {
+    let Some(mut usage) = usage else { return };
+    let iterations = usage.iterations.take().unwrap_or_default();
+    if !iterations.is_empty() {
+        // The tokens of a compaction, an advisor or a model that declined are counted there alone.
+        usage = iterations.into_iter().fold(Usage::default(), Usage::plus);
+    }
+    let known = summary.usage.get_or_insert_default();
+    let reported = [
+        (&mut known.input, usage.input_tokens),
+        (&mut known.output, usage.output_tokens),
+        (&mut known.cache_read, usage.cache_read_input_tokens),
+        (&mut known.cache_creation, usage.cache_creation_input_tokens),
+    ];
+    for (known, count) in reported {
+        if let Some(count) = count {
+            *known = count as u64;
+        }
+    }
+}
+
+const TOOL_USE: &str = "tool_use";
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    Ping,
+    MessageStart,
+    BlockStart,
+    MessageDelta,
+    MessageStop,
+    Error,
+    /// Deltas, ends of blocks, and types that are new to the API: nothing is read of them.
+    Other,
+}
+
+impl Kind {
+    /// `None` for a word that the API does not have: some upstreams leave the name out or call every event `message`.
+    fn from_name(name: &[u8]) -> Option<Self> {
+        Some(match name {
+            b"content_block_delta" | b"content_block_stop" => Self::Other,
+            b"content_block_start" => Self::BlockStart,
+            b"message_start" => Self::MessageStart,
+            b"message_delta" => Self::MessageDelta,
+            b"message_stop" => Self::MessageStop,
+            b"ping" => Self::Ping,
+            b"error" => Self::Error,
+            _ => return None,
+        })
+    }
+
+    fn from_data(data: &[u8]) -> Self {
+        if is_block_delta(data) {
+            return Self::Other;
+        }
+        let Ok(typed) = serde_json::from_slice::<Typed<'_>>(data) else { return Self::Other };
+        // Without a type even an `error` is nothing that a client would take for the end.
+        Self::from_name(typed.kind.as_bytes()).unwrap_or(Self::Other)
+    }
+}
+
+/// Spares unnamed deltas the parse, in the spelling that all known senders use.
+fn is_block_delta(data: &[u8]) -> bool {
+    let value = data.strip_prefix(br#"{"type":"#).map(<[u8]>::trim_ascii_start);
+    value.is_some_and(|value| value.starts_with(br#""content_block_delta""#))
+}
+
+/// An upstream that fails may send another shape; then its text is the message.
+fn error_of(data: &[u8]) -> Fault {
+    let (kind, message) = match serde_json::from_slice::<Failure>(data) {
+        Ok(Failure { error }) => (error.kind, error.message.unwrap_or_default()),
+        Err(_) => (None, String::from_utf8_lossy(data).into_owned()),
+    };
+    let kind = kind.and_then(|word| ErrorKind::from_anthropic(&word)).unwrap_or(ErrorKind::Api);
+    Fault::reported(kind, bounded(message))
+}
+
+#[derive(Deserialize)]
+struct Typed<'a> {
+    #[serde(rename = "type", borrow, default)]
+    kind: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct MessageStart {
+    message: Started,
+}
+
+#[derive(Deserialize)]
+struct Started {
+    usage: Option<Usage>,
+}
+
+#[derive(Deserialize)]
+struct BlockStart<'a> {
+    #[serde(borrow)]
+    content_block: Block<'a>,
+}
+
+#[derive(Deserialize)]
+struct Block<'a> {
+    #[serde(rename = "type", borrow, default)]
+    kind: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct MessageDelta {
+    delta: Option<Stopped>,
+    usage: Option<Usage>,
+}
+
+#[derive(Deserialize)]
+struct Stopped {
+    stop_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(rename = "type", borrow, default)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    content: Option<Vec<Block<'a>>>,
+    stop_reason: Option<String>,
+    usage: Option<Usage>,
+    error: Option<IgnoredAny>,
+}
+
+/// Floats, because there are upstreams that write them, and one such number must not cost the others.
+#[derive(Default, Deserialize)]
+struct Usage {
+    input_tokens: Option<f64>,
+    output_tokens: Option<f64>,
+    cache_read_input_tokens: Option<f64>,
+    cache_creation_input_tokens: Option<f64>,
+    /// Every run of a model for this reply.
+    #[serde(default, deserialize_with = "or_none")]
+    iterations: Option<Vec<Self>>,
+}
+
+/// A list of another shape must not cost the counts beside it.
+fn or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Usage>>, D::Error> {
+    let raw = Option::<Box<RawValue>>::deserialize(deserializer)?;
+    Ok(raw.and_then(|raw| serde_json::from_str(raw.get()).ok()))
+}
+
+impl Usage {
+    fn plus(self, other: Self) -> Self {
+        let sum = |one: Option<f64>, other: Option<f64>| Some(one.unwrap_or(0.0) + other.unwrap_or(0.0));
+        Self {
+            input_tokens: sum(self.input_tokens, other.input_tokens),
+            output_tokens: sum(self.output_tokens, other.output_tokens),
+            cache_read_input_tokens: sum(self.cache_read_input_tokens, other.cache_read_input_tokens),
+            cache_creation_input_tokens: sum(
+                self.cache_creation_input_tokens,
+                other.cache_creation_input_tokens,
+            ),
+            iterations: None,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Failure {
+    error: FailureDetail,
+}
+
+#[derive(Deserialize)]
+struct FailureDetail {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    message: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tapped(stream: &str) -> MessagesTap {
+        let mut tap = MessagesTap::new();
+        tap.observe(stream.as_bytes());
+        tap
+    }
+
+    fn fault(kind: ErrorKind, message: &str) -> Option<Fault> {
+        Some(Fault::reported(kind, message.to_owned()))
+    }
+
+    #[test]
+    fn pings_and_comments_start_nothing() {
+        let tap = tapped(
+            "event: ping\ndata: {\"type\":\"ping\"}\n\n: hello\n\ndata: {\"type\": \"ping\"}\n\ndata:\n\n",
+        );
+        assert!(!tap.started() && !tap.ended());
+        assert!(tapped("data: {\"type\":\"content_block_delta\"}\n\n").started());
+    }
+
+    #[test]
+    fn an_error_ends_a_reply_in_every_shape_that_clients_know() {
+        let typed = r#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#;
+        let bare = r#"{"error":{"message":"busy","code":500}}"#;
+        for (name, data, expected) in [
+            ("", typed, fault(ErrorKind::Overloaded, "busy")),
+            ("event: error\n", typed, fault(ErrorKind::Overloaded, "busy")),
+            ("event: message\n", typed, fault(ErrorKind::Overloaded, "busy")),
+            ("event: error\n", bare, fault(ErrorKind::Api, "busy")),
+            ("event: error\n", "went away", fault(ErrorKind::Api, "went away")),
+        ] {
+            let tap = tapped(&format!("{name}data: {data}\n\n"));
+            assert!(tap.started() && tap.ended());
+            assert_eq!(tap.summary().fault, expected);
+        }
+        assert_eq!(summary_of_message(bare.as_bytes()).fault, fault(ErrorKind::Api, "busy"));
+    }
+
+    #[test]
+    fn the_event_that_ends_a_reply_is_found_and_nothing_behind_it_is_read() {
+        let (front, back) = ("\n\n: c\n\ndata: {}\n\n", "event: error\ndata: {}\n\n");
+        for end in ["\revent: message_stop\r\ndata: {}\r\n\r\n", "event: error\rdata: {}\r\r"] {
+            let mut tap = MessagesTap::new();
+            let found = tap.observe([front, end, back].concat().as_bytes());
+            assert_eq!(found, Some(front.len()..front.len() + end.len()));
+            assert_eq!(tap.summary().fault.is_some(), end.contains("error"));
+        }
+        assert_eq!(MessagesTap::new().observe(front.as_bytes()), None);
+    }
+
+    #[test]
+    fn every_run_of_a_model_counts() {
+        let iterations = r#"[{"type":"compaction","input_tokens":900,"output_tokens":30},
+            {"type":"message","input_tokens":5,"output_tokens":7.0,"cache_read_input_tokens":40,"cache_creation_input_tokens":2}]"#;
+        let usage = |iterations: &str| {
+            format!(
+                r#"{{"input_tokens":5,"output_tokens":7,"cache_read_input_tokens":40,"iterations":{iterations}}}"#
+            )
+        };
+        for (iterations, expected) in [
+            (iterations, [905, 37, 40, 2]),
+            ("[]", [5, 7, 40, 0]),
+            ("null", [5, 7, 40, 0]),
+            ("7", [5, 7, 40, 0]),
+        ] {
+            let whole = format!(r#"{{"type":"message","content":[],"usage":{}}}"#, usage(iterations));
+            let data = format!(r#"{{"type":"message_delta","delta":{{}},"usage":{}}}"#, usage(iterations))
+                .replace('\n', "");
+            let streamed = tapped(&format!("data: {data}\n\n"));
+            for summary in [&summary_of_message(whole.as_bytes()), streamed.summary()] {
+                let usage = summary.usage.unwrap();
+                let counts = [usage.input, usage.output, usage.cache_read, usage.cache_creation];
+                assert_eq!(counts, expected, "{iterations}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_upstreams_words_are_bounded() {
+        let long = "x".repeat(1 << 20);
+        let json = format!(r#"{{"error":{{"type":"{long}","message":"{long}"}}}}"#);
+        for data in [&long, &json] {
+            let tap = tapped(&format!("event: error\ndata: {data}\n\n"));
+            let fault = tap.summary().fault.clone().unwrap();
+            assert_eq!((fault.kind, fault.message.len()), (ErrorKind::Api, 2048));
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_an_error_is_no_end() {
+        for name in ["", "event: message\n"] {
+            assert!(!tapped(&format!("{name}data: {{\"error\":{{\"message\":\"x\"}}}}\n\n")).ended());
+        }
+    }
+
+    #[test]
+    fn an_end_without_data_is_none_as_clients_ignore_such_events() {
+        assert!(!tapped("event: message_stop\n\n").ended());
+    }
+
+    #[test]
+    fn a_later_count_overrides_only_what_it_carries() {
+        let tap = tapped(concat!(
+            "event: message_start\ndata: {\"message\":{\"usage\":{\"input_tokens\":0,\"cache_read_input_tokens\":5}}}\n\n",
+            "event: message_delta\ndata: {\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"input_tokens\":9.0,\"output_tokens\":1}}\n\n",
+            "event: message_delta\ndata: {\"delta\":{},\"usage\":{\"output_tokens\":2,\"cache_read_input_tokens\":null}}\n\n",
+        ));
+        let summary = tap.summary();
+        let usage = summary.usage.unwrap();
+        assert_eq!((usage.input, usage.cache_read, usage.output), (9, 5, 2));
+        assert_eq!(summary.stop_reason, Some(StopReason::EndTurn));
+    }
+
+    #[test]
+    fn a_body_that_is_no_reply_counts_as_nothing() {
+        for body in ["", "[]", "{}", "<html>", "{\"content\":null,\"usage\":null,\"error\":null}"] {
+            assert_eq!(summary_of_message(body.as_bytes()), ReplySummary::default(), "{body}");
+        }
+    }
+}

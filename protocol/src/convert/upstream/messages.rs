@@ -1,0 +1,157 @@
+//! Upstreams of the Messages API: their events are the hub's. This decoder adds what is known of the reply as a whole.
+
+use crate::{
+    anthropic::{
+        error::reported,
+        event::{Block, Counts, Event, EventSink},
+        reader::{BadJson, NotAMessage, Position, read_event, read_message},
+    },
+    convert::{ReplyDecoder, ReplySummary, Step},
+    fault::Fault,
+    vocabulary::{StopReason, Usage},
+};
+
+/// Reads one reply of a Messages upstream.
+#[derive(Debug, Default)]
+pub struct MessagesDecoder {
+    progress: Progress,
+    /// `message_stop` has come, or the reply came whole.
+    is_done: bool,
+    /// The error that the upstream reported. It outlasts a `finish` that follows.
+    broken: Option<Fault>,
+}
+
+/// What the events so far amount to.
+#[derive(Debug, Default)]
+struct Progress {
+    is_started: bool,
+    stop: Option<StopReason>,
+    usage: Option<Usage>,
+    calls: u32,
+}
+
+impl Progress {
+    fn note(&mut self, event: &Event<'_>) {
+        match event {
+            Event::MessageStart { counts, .. } => {
+                self.count(*counts);
+                self.is_started = true;
+            }
+            Event::BlockStart { block, .. } => {
+                self.calls = self.calls.saturating_add(u32::from(matches!(block, Block::ToolUse { .. })));
+                self.is_started = true;
+            }
+            Event::Delta { .. } => self.is_started = true,
+            Event::MessageDelta { ending, counts } => {
+                self.count(*counts);
+                self.stop = ending.reason.or(self.stop);
+                // Its explanation is content.
+                self.is_started |= self.stop == Some(StopReason::Refusal) && !ending.explanation.is_empty();
+            }
+            Event::Ping | Event::BlockStop { .. } | Event::MessageStop | Event::Error(_) => {}
+        }
+    }
+
+    fn count(&mut self, counts: Option<Counts>) {
+        if let Some(counts) = counts {
+            self.usage = Some(counts.after(self.usage.unwrap_or_default()));
+        }
+    }
+}
+
+/// Notes every event on its way.
+struct Noted<'p, S> {
+    progress: &'p mut Progress,
+    sink: &'p mut S,
+}
+
+impl<S: EventSink> EventSink for Noted<'_, S> {
+    fn emit(&mut self, event: Event<'_>) {
+        self.progress.note(&event);
+        self.sink.emit(event);
+    }
+}
+
+impl MessagesDecoder {
+    /// For one reply.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn broke(&mut self, fault: Fault) -> Step {
+        self.broken = Some(fault.clone());
+        Step::Fault(fault)
+    }
+
+    /// Why the reply is not complete, if it is not.
+    fn unfinished(&self) -> Option<Fault> {
+        match (self.progress.is_started, self.is_done) {
+            (true, true) => None,
+            (false, true) => Some(Fault::bad_gateway("the upstream ended the stream without a reply")),
+            (_, false) => Some(Fault::cut()),
+        }
+    }
+}
+
+impl ReplyDecoder for MessagesDecoder {
+    fn push(&mut self, data: &[u8], events: &mut impl EventSink) -> Step {
+        let data = data.trim_ascii();
+        // Some vendors close with the terminator of Chat Completions, which means nothing here.
+        if data.is_empty() || data == b"[DONE]" {
+            return Step::More;
+        }
+        match read_event(data, &mut Noted { progress: &mut self.progress, sink: events }) {
+            Ok(Position::Running) => Step::More,
+            Ok(Position::Stopped) => {
+                self.is_done = true;
+                Step::End
+            }
+            Ok(Position::Failed) => self.broke(reported(data)),
+            Err(BadJson) => self.broke(Fault::bad_gateway("invalid JSON in upstream stream")),
+        }
+    }
+
+    fn push_whole(&mut self, body: &[u8], events: &mut impl EventSink) -> Result<(), Fault> {
+        let noted = &mut Noted { progress: &mut self.progress, sink: events };
+        read_message(body.trim_ascii(), noted).map_err(|problem| match problem {
+            NotAMessage::BadJson => Fault::bad_gateway("invalid JSON from the upstream"),
+            NotAMessage::Error => reported(body),
+            NotAMessage::NoContent => Fault::bad_gateway("the upstream's reply has no content"),
+        })?;
+        self.is_done = true;
+        Ok(())
+    }
+
+    fn finish(&mut self, events: &mut impl EventSink) -> ReplySummary {
+        let fault = self.broken.take().or_else(|| self.unfinished());
+        let Progress { stop, usage, calls: tool_calls, .. } = self.progress;
+        let stop_reason = match &fault {
+            Some(fault) => {
+                events.emit(Event::Error(fault));
+                None
+            }
+            None => {
+                events.emit(Event::MessageStop);
+                Some(stop.unwrap_or(StopReason::EndTurn).with_calls(tool_calls))
+            }
+        };
+        ReplySummary { stop_reason, usage, tool_calls, fault }
+    }
+
+    fn fail(&mut self, fault: Fault, events: &mut impl EventSink) -> ReplySummary {
+        self.broken = Some(fault);
+        self.finish(events)
+    }
+
+    fn started(&self) -> bool {
+        self.progress.is_started
+    }
+
+    fn finishing(&self) -> bool {
+        self.is_done
+    }
+
+    fn counted(&self) -> (Usage, u32) {
+        (self.progress.usage.unwrap_or_default(), self.progress.calls)
+    }
+}
