@@ -151,6 +151,14 @@ impl Config {
         reading.add_all();
         reading.finish()
     }
+
+    /// Warns of aliases and fallbacks that lead nowhere, and of Claude's names without an alias.
+    fn warn_of_routes(&mut self) {
+        let routes = Routes::new(&self.settings_with_demo(), Snapshot::new(Lists::new()));
+        self.warnings.extend(routes.mistakes().iter().map(ToString::to_string));
+        self.warnings.extend(routes.unusable_fallbacks());
+        self.warnings.extend(claude_names::warning(&routes));
+    }
 }
 
 /// The values that can be read, each with its place, and all errors.
@@ -348,10 +356,7 @@ impl<'a> Reading<'a> {
             warnings,
             values,
         };
-        let routes = Routes::new(&config.settings_with_demo(), Snapshot::new(Lists::new()));
-        config.warnings.extend(routes.mistakes().iter().map(ToString::to_string));
-        config.warnings.extend(routes.unusable_fallbacks());
-        config.warnings.extend(claude_names::warning(&routes));
+        config.warn_of_routes();
         Some(config)
     }
 }
