@@ -74,6 +74,7 @@ mod tests {
         presents(request.to_http_request().headers(), &ApiKey::new("the-key"))
     }
 
+    /// Requirement: `authorization: bearer <key>` in lower case is accepted.
     #[test]
     fn the_key_counts_in_any_of_its_headers() {
         assert!(presented(&[("x-api-key", "the-key")]));
@@ -108,6 +109,8 @@ mod tests {
         key.map(|own| (own.key.expose().to_owned(), own.form))
     }
 
+    /// Requirement: With `PROXY_API_KEY` and a passthrough provider, the proxy key is never sent upstream and the
+    /// client can supply a separate provider key.
     #[test]
     fn a_clients_own_key_is_found_beside_the_gateways() {
         use KeyForm::{Bearer, Plain};

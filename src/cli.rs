@@ -219,6 +219,8 @@ mod tests {
         Vdm::command().debug_assert();
     }
 
+    /// Deviates from the original ("`vdm version` prints `vdm version X`, exit 0; an unknown command exits 2"):
+    /// `vdm X`, as `vdm --version`; the rest holds.
     #[test]
     fn usage_mistakes_exit_with_two_and_answers_with_zero() {
         let exit = |line: &str| run(line.split(' ').map(OsString::from));

@@ -78,6 +78,8 @@ impl fmt::Display for KeyId {
 mod tests {
     use super::*;
 
+    /// Requirement: No log line ever contains a full key; DEBUG shows 8-hex hashes. rotation is logged at
+    /// WARNING.
     #[test]
     fn a_key_prints_as_its_id_only() {
         let key = ApiKey::new("sk-very-secret");

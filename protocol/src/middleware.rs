@@ -219,6 +219,9 @@ mod tests {
         Chain::new(vec![Arc::new(Marker("a")), Arc::new(Marker("b"))], choice)
     }
 
+    /// Deviates from the original ("Chain order, skip rules, error propagation and reverse cleanup as the
+    /// specification"): hooks are pure, so that none can fail and none is set up or torn down; order and skipping
+    /// hold.
     #[test]
     fn members_act_in_the_order_of_the_configuration_on_requests_and_on_replies() {
         let applying = chain(Choice::ByModel).for_model("xaxbx").unwrap();
@@ -244,6 +247,9 @@ mod tests {
         }
     }
 
+    /// Deviates from the original ("Chain order, skip rules, error propagation and reverse cleanup as the
+    /// specification"): hooks are pure, so that none can fail and none is set up or torn down; order and skipping
+    /// hold.
     #[test]
     fn only_members_for_the_model_apply_unless_the_configuration_names_them() {
         let names =

@@ -364,6 +364,8 @@ mod tests {
         assert_eq!((&model["display_name"], &model["owned_by"]), (&json!("C"), &json!("the-provider")));
     }
 
+    /// Requirement: Anthropic format has `first_id`, `last_id`, `has_more:false`; ids missing → entry skipped.
+    /// Requirement: Integer `created` becomes an RFC 3339 `created_at`.
     #[test]
     fn a_chat_list_is_readable_for_a_messages_client() {
         let listed = r#"{"data":[{"id":"m","object":"model","created":1700000000,"owned_by":"o"},
@@ -379,6 +381,7 @@ mod tests {
         );
     }
 
+    /// Requirement: Anthropic format has `first_id`, `last_id`, `has_more:false`; ids missing → entry skipped.
     #[test]
     fn no_models_are_a_list_too() {
         let empty = json!({"data": [], "first_id": null, "last_id": null, "has_more": false});

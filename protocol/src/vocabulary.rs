@@ -304,6 +304,7 @@ mod tests {
         }
     }
 
+    /// Complaint of gateway users: cached tokens are lost or counted as fresh.
     #[test]
     fn the_input_parts_add_up_to_the_prompt_whatever_the_upstream_claims() {
         for (prompt, read, creation) in [(100, 40, 10), (10, 40, 10), (10, 4, 90), (0, 1, 1)] {

@@ -143,6 +143,7 @@ fn parsed(body: &[u8]) -> Map<String, Value> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
+    /// Complaint of gateway users: extra inputs are not permitted.
     #[test]
     fn an_edit_takes_out_the_named_member_and_changes_no_other_byte((request, path) in request_with_path()) {
         let body = Bytes::from(request);

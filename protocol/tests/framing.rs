@@ -53,6 +53,7 @@ fn a_short_stream_cut_at_every_pair_of_bytes_gives_the_same_events_and_the_same_
     }
 }
 
+/// Complaint of gateway users: characters break at the borders of chunks.
 #[test]
 fn a_stream_that_comes_byte_by_byte_gives_the_same_events_and_the_same_bytes() {
     for line_end in ["\n", "\r\n", "\r"] {

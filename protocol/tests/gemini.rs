@@ -13,6 +13,7 @@ use vandamme_protocol::middleware::{Chain, Choice, Memory, Middleware};
 
 use schema::{GEMINI, applied, check, depth, parameters, property};
 
+/// Complaint of gateway users: Gemini refuses schemas for a keyword.
 #[test]
 fn the_schemas_of_real_tools_come_out_clean_and_stay_as_they_are_then() {
     let tools: Value = serde_json::from_str(include_str!("fixtures/gemini/tools.json")).unwrap();
@@ -27,6 +28,7 @@ fn the_schemas_of_real_tools_come_out_clean_and_stay_as_they_are_then() {
     }
 }
 
+/// Complaint of gateway users: Gemini refuses schemas for a keyword.
 #[test]
 fn what_a_schema_says_in_words_that_gemini_lacks_is_said_in_others() {
     for (schema, expected) in [
@@ -81,6 +83,7 @@ fn what_a_schema_says_in_words_that_gemini_lacks_is_said_in_others() {
     }
 }
 
+/// Complaint of gateway users: Gemini refuses schemas for a keyword.
 #[test]
 fn references_are_resolved_and_those_that_lead_back_end_in_an_object() {
     let schema = json!({"type": "object", "properties": {"root": {"$ref": "#/$defs/no~1de", "description": "here"}},
@@ -144,6 +147,9 @@ fn learnt(request: &Value, replies: &[Value]) -> Memory {
     listeners.learnt().into_iter().collect()
 }
 
+/// Requirement: Gemini: signature of call A is injected on call A in the next request; parallel call B without
+/// one gets none.
+/// Complaint of gateway users: Gemini loses its thought signatures.
 #[test]
 fn a_signature_comes_back_on_the_very_call_it_came_with() {
     let first = conversation("google/gemini-2.5-pro", &[]);
@@ -343,12 +349,14 @@ fn schemas() -> impl Strategy<Value = Value> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
+    /// Complaint of gateway users: Gemini refuses schemas for a keyword.
     #[test]
     fn whatever_a_schema_says_gemini_takes_the_rest_and_it_stays_so(schema in schemas()) {
         schema::check_any(schema.to_string().as_bytes());
     }
 }
 
+/// Complaint of gateway users: Gemini refuses schemas for a keyword.
 #[test]
 fn depth_and_growth_are_bounded() {
     let mut deep = json!({"type": "string"});

@@ -88,6 +88,7 @@ fn is_model(member: &Member) -> bool {
 proptest! {
     #![proptest_config(cases(600))]
 
+    /// Complaint of gateway users: signatures break because the body was rewritten.
     #[test]
     fn an_edited_body_says_what_a_parser_would_have_written_and_differs_nowhere_else(
         members in vec(member(), 0..8), model in any::<String>(),
@@ -234,6 +235,8 @@ fn without_ours(messages: Vec<Vec<String>>) -> Vec<Vec<String>> {
 proptest! {
     #![proptest_config(cases(1000))]
 
+    /// Complaint of gateway users: another provider gets a foreign signature.
+    /// Complaint of gateway users: replayed thinking changes its order.
     #[test]
     fn exactly_our_own_thinking_leaves_a_history(
         messages in vec(message(), 0..5), space in space(), front in json(), back in json(),

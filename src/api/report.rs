@@ -322,6 +322,8 @@ mod tests {
         assert!(yaml(&tree.into_sections()).ends_with("none: []\n"));
     }
 
+    /// Requirement: `/health` returns `text/yaml; charset=utf-8`, inline disposition, parses to a map with
+    /// `status` and `providers`.
     #[test]
     fn a_tree_is_told_alike_in_yaml_and_json() {
         let inner = vec![Branch::new("ms", Tree::Decimal(1.25)), Branch::new("none", Tree::Map(vec![]))];

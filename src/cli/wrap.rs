@@ -202,6 +202,7 @@ mod tests {
         Some(spelled_out(&words)?.join(OsStr::new(" ")).to_string_lossy().into_owned())
     }
 
+    /// Requirement: `claude.vdm --port 9999 --model sonnet` runs `vdm wrap claude --port 9999 -- --model sonnet`.
     #[test]
     fn claude_vdm_stands_for_wrap_claude() {
         for (called, stands_for) in [

@@ -102,6 +102,10 @@ fn provider<'a>(config: &'a Config, name: &str) -> &'a ProviderSettings {
     config.settings.providers.iter().find(|provider| *provider.name == *name).unwrap()
 }
 
+/// Deviates from the original ("Start with one key and stock defaults (BUG-13, 4). 2. `!literal` (1). 3. Default
+/// profile and `VDM_DEFAULT_PROVIDER=openai` (2, 3)"): 127.0.0.1, no clamp, its own deadlines; the rest holds.
+/// Requirement: Given `OPENAI_API_KEY=k`, then provider openai is registered with `https://api.openai.com/v1`.
+/// Requirement: A package profile whose provider is missing never blocks startup.
 #[test]
 fn one_key_and_stock_defaults_start() {
     let config = Machine::with(&[("OPENAI_API_KEY", "k")]).load();
@@ -117,6 +121,8 @@ fn one_key_and_stock_defaults_start() {
     assert_eq!(openai.keys[0].expose(), "k");
 }
 
+/// Deviates from the original ("Start with one key and stock defaults (BUG-13, 4). 2. `!literal` (1). 3. Default
+/// profile and `VDM_DEFAULT_PROVIDER=openai` (2, 3)"): 127.0.0.1, no clamp, its own deadlines; the rest holds.
 #[test]
 fn the_limits_are_those_of_the_design() {
     let limits = Machine::new().load().settings.limits;
@@ -171,6 +177,9 @@ fn the_built_in_providers_come_in_order_and_serve_claude_codes_models() {
     assert_eq!(of(Api::Messages).collect::<Vec<_>>(), ["agentroutera", "zai", "longcata", "anthropic"]);
 }
 
+/// Requirement: Given `PORT=" 8082 "`, then port is 8082.
+/// Requirement: Given `./.env` with `PORT=9000` and no PORT in the environment, then port is 9000; with
+/// `PORT=9001` in the environment, 9001.
 #[test]
 fn each_layer_wins_over_the_ones_before() {
     type Step = fn(Machine) -> Machine;
@@ -202,6 +211,11 @@ fn each_layer_wins_over_the_ones_before() {
     }
 }
 
+/// Requirement: Given alias haiku in package, user and local file for poe, then the local one wins and untouched
+/// aliases of the lower files remain.
+/// Requirement: Given local `[poe] timeout = 60`, then poe's timeout is 60 and its base URL is still the built-in
+/// one.
+/// Requirement: Given `[POE.aliases] HAIKU = "x"`, then `poe:haiku` resolves to x.
 #[test]
 fn layers_merge_value_by_value() {
     let machine = Machine::with(&[("POE_API_KEY", "k")])
@@ -221,6 +235,7 @@ fn layers_merge_value_by_value() {
     assert_eq!(poe.aliases["cheap"], "grok-4.1-fast-reasoning");
 }
 
+/// Requirement: Given `OPENAI_API_KEY=" "`, then openai is not registered.
 #[test]
 fn a_variable_of_the_environment_hides_the_one_of_the_file_even_if_empty() {
     let machine =
@@ -231,6 +246,11 @@ fn a_variable_of_the_environment_hides_the_one_of_the_file_even_if_empty() {
     assert_eq!(config.host, "localhost");
 }
 
+/// Requirement: Given `REQUEST_TIMEOUT=0`, accepted and requests have no timeout.
+/// Requirement: Given `REQUEST_TIMEOUT=45` and `[poe] timeout = 60`, then 45 is used.
+/// Requirement: Given a TOML provider without timeout, then `[defaults] timeout` is used.
+/// Requirement: Given `max-retries = 0` and an upstream 500, then exactly one upstream attempt; given 2, three,
+/// for both formats.
 #[test]
 fn timeouts_and_retries_of_variables_stand_above_the_providers_own() {
     let seconds = |n| Some(Duration::from_secs(n));
@@ -262,6 +282,7 @@ fn a_provider_takes_its_clients_keys_by_the_word_or_by_its_mode() {
     }
 }
 
+/// Requirement: With limits set: below minimum raised, above maximum lowered; unset limits do not clamp.
 #[test]
 fn what_a_provider_takes_is_said_in_its_section() {
     let toml = "[x]\napi-key = 'k'\nbase-url = 'http://x'\nreasoning-models = ['a*', 'b']\nreasoning-parameter = 'thinking'
@@ -298,6 +319,13 @@ fn what_a_provider_takes_is_said_in_its_section() {
     assert_eq!(provider(&unsaid, "zai").dialect, Dialect::default());
 }
 
+/// Requirement: Given `FOO_API_KEY=k` only, then foo is partial, shown with "Missing FOO_BASE_URL", and requests
+/// to it fail as unknown.
+/// Requirement: Given `AZURE_OPENAI_API_KEY` and base URL, then the provider name is `azure_openai`.
+/// Requirement: Given `X_API_FORMAT=Anthropic`, same as 27; given `soap`, startup error.
+/// Requirement: Given `PROXY_API_KEY=p`, then no provider named proxy is listed.
+/// Requirement: Given `CUSTOM_API_KEY` and `CUSTOM_BASE_URL`, then provider custom is registered.
+/// Requirement: Given `POE_CUSTOM_HEADER_X_API_KEY=v`, then no provider `poe_custom_header_x` is listed.
 #[test]
 fn a_provider_by_variables_alone_needs_a_base_url() {
     let machine = Machine::with(&[
@@ -331,6 +359,7 @@ fn variables_of_a_name_with_a_dash_have_an_underscore() {
     assert_eq!(names(&machine.load()), ["my-corp"]);
 }
 
+/// Requirement: Keys `bad bad` → an error within a second and `/health` keeps answering.
 #[test]
 fn keys_take_blanks_between_them_and_count_once() {
     let machine = Machine::with(&[("POE_API_KEY", " a  b\ta ")]);
@@ -342,6 +371,8 @@ fn keys_take_blanks_between_them_and_count_once() {
     assert!(config.warnings[0].contains("POE_API_KEY"), "{:?}", config.warnings);
 }
 
+/// Requirement: Given `HD_CUSTOM_HEADER_X_USER_ID=u1`, then upstream requests of hd carry `X-USER-ID: u1` and
+/// those of other providers do not.
 #[test]
 fn custom_headers_go_to_their_provider_only() {
     let machine = Machine::with(&[
@@ -360,6 +391,8 @@ fn custom_headers_go_to_their_provider_only() {
     assert!(provider(&config, "zai").custom_headers.is_empty());
 }
 
+/// Requirement: Given `CUSTOM_HEADER_X_GLOBAL=g`, then every provider's requests carry `X-GLOBAL: g`; a
+/// provider-specific header of that name overrides it.
 #[test]
 fn a_header_for_all_goes_to_those_that_have_none_of_its_name() {
     let machine = Machine::with(&[
@@ -379,6 +412,12 @@ fn a_header_for_all_goes_to_those_that_have_none_of_its_name() {
     }
 }
 
+/// Requirement: Given POE key and `VDM_DEFAULT_PROVIDER=poe`, then `gpt-x` goes to poe.
+/// Requirement: Given OPENAI and POE keys and `VDM_DEFAULT_PROVIDER=openai`, then the configured default is
+/// openai with source env.
+/// Requirement: Given `VDM_DEFAULT_PROVIDER=POE`, then exactly one provider poe is listed and is default.
+/// Requirement: Given `VDM_DEFAULT_PROVIDER=nonexist` and an OPENAI key, then openai is used. a visible WARNING
+/// names both.
 #[test]
 fn the_default_provider_is_the_configured_else_openai_else_the_first() {
     let key = |name| (name, "k");
@@ -406,6 +445,8 @@ fn the_default_provider_is_the_configured_else_openai_else_the_first() {
     assert_eq!(machine.default_provider().as_deref(), Some("zai"));
 }
 
+/// Requirement: Given `VDM_DEFAULT_PROVIDER=nonexist` and an OPENAI key, then openai is used. a visible WARNING
+/// names both.
 #[test]
 fn a_default_provider_that_is_not_there_is_told_with_what_is_used() {
     let machine =

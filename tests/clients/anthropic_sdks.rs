@@ -13,6 +13,7 @@ use crate::support::gateway::{Gateway, Setup};
 use crate::support::upstream::{Answer, Deaf, Ending, Seen, Upstream};
 use crate::two_calls;
 
+/// Requirement: SSE bytes to the client equal the upstream's; official SDK yields all events.
 #[test]
 fn text_comes_whole_and_streamed() {
     let sdks = Sdks::anthropic();
@@ -23,6 +24,7 @@ fn text_comes_whole_and_streamed() {
     }
 }
 
+/// Complaint of gateway users: replayed thinking changes its order.
 #[test]
 fn a_thought_and_a_tool_call_go_there_and_back() {
     let sdks = Sdks::anthropic();
@@ -34,6 +36,8 @@ fn a_thought_and_a_tool_call_go_there_and_back() {
     }
 }
 
+/// Requirement: Stream frames end with a blank line; official OpenAI SDK reads all chunks; `[DONE]` last.
+/// Complaint of gateway users: parallel tool calls interleave.
 #[test]
 fn two_calls_at_once_go_there_and_back() {
     let sdks = Sdks::anthropic();
@@ -69,6 +73,7 @@ fn streams() -> Vec<(String, Vec<u8>)> {
     found
 }
 
+/// Requirement: Official Anthropic SDK reads text and tools from every fake scenario without exception.
 #[test]
 fn every_vendors_stream_is_read_without_an_exception() {
     let streams = streams();
@@ -123,6 +128,7 @@ fn a_providers_models_are_listed() {
     }
 }
 
+/// Complaint of gateway users: usage at the start of a stream is incomplete.
 #[test]
 fn usage_and_cache_are_what_the_upstream_counted() {
     let sdks = Sdks::anthropic();

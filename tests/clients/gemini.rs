@@ -16,6 +16,7 @@ fn the_old_one_brings_a_signature_back_to_a_gateway_that_remembers_nothing() {
     brings_a_signature_back(OLD);
 }
 
+/// Complaint of gateway users: Gemini loses its thought signatures.
 #[test]
 fn the_new_one_brings_a_signature_back_to_a_gateway_that_remembers_nothing() {
     brings_a_signature_back(NEW);

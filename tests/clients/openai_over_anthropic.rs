@@ -10,6 +10,7 @@ use crate::support::gateway::Gateway;
 use crate::support::upstream::{Answer, Ending, Upstream};
 use crate::two_calls;
 
+/// Requirement: SSE bytes to the client equal the upstream's; official SDK yields all events.
 #[test]
 fn text_comes_whole_and_streamed() {
     let upstream = Upstream::anthropic();
@@ -20,6 +21,8 @@ fn text_comes_whole_and_streamed() {
     assert!(upstream.requests().iter().all(|seen| seen.key() == "sk-test"), "only the provider's key");
 }
 
+/// Requirement: Stream frames end with a blank line; official OpenAI SDK reads all chunks; `[DONE]` last.
+/// Complaint of gateway users: parallel tool calls interleave.
 #[test]
 fn two_calls_at_once_go_there_and_back() {
     let sdks = Sdks::openai();
@@ -112,6 +115,7 @@ fn system_texts_and_images_arrive_upstream() {
     Sdks::openai().carry(&Upstream::anthropic(), &sent, &expected);
 }
 
+/// Requirement: Client without `include_usage` gets no usage-only chunk; metrics still have tokens.
 #[test]
 fn usage_that_was_not_asked_for_is_not_seen() {
     let upstream = Upstream::anthropic();

@@ -9,6 +9,7 @@ use crate::support::gateway::{Gateway, Setup};
 use crate::support::upstream::{Answer, Deaf, Ending, Upstream};
 use crate::two_calls;
 
+/// Requirement: SSE bytes to the client equal the upstream's; official SDK yields all events.
 #[test]
 fn text_comes_whole_and_streamed() {
     let upstream = Upstream::openai();
@@ -19,6 +20,8 @@ fn text_comes_whole_and_streamed() {
     assert!(upstream.requests().iter().all(|seen| seen.key() == "sk-test"), "only the provider's key");
 }
 
+/// Requirement: Stream frames end with a blank line; official OpenAI SDK reads all chunks; `[DONE]` last.
+/// Complaint of gateway users: parallel tool calls interleave.
 #[test]
 fn two_calls_at_once_go_there_and_back() {
     let sdks = Sdks::openai();
@@ -62,6 +65,7 @@ fn a_providers_models_are_listed() {
     }
 }
 
+/// Complaint of gateway users: usage at the start of a stream is incomplete.
 #[test]
 fn usage_and_cache_are_what_the_upstream_counted() {
     let upstream = Upstream::openai();
@@ -72,6 +76,7 @@ fn usage_and_cache_are_what_the_upstream_counted() {
     Sdks::openai().hold("usage", &gateway, &[&counted.to_string()]);
 }
 
+/// Requirement: Client without `include_usage` gets no usage-only chunk; metrics still have tokens.
 #[test]
 fn usage_that_was_not_asked_for_is_not_seen() {
     let upstream = Upstream::openai();

@@ -187,6 +187,8 @@ fn on_a_terminal_lines_fit_and_headings_are_bold() {
     assert!(!plain.stdout.contains("\u{1b}[1m") && plain.stdout.contains("MODEL  "), "{plain:?}");
 }
 
+/// Deviates from the original ("`vdm models top --limit 51` → exit 2. unreachable server → one line, exit 1"): it
+/// asks the catalogue itself, with no server; the rest holds.
 #[test]
 fn models_top_needs_to_be_wanted_and_suggests() {
     let upstream = listing(Upstream::openai());
@@ -359,6 +361,8 @@ fn test_providers_tells_what_is_configured_and_asks_nobody() {
     );
 }
 
+/// Requirement: `vdm health upstream` with `VDM_DEFAULT_PROVIDER=zai` and no `ZAI_BASE_URL` contacts zai's base
+/// URL, never api.openai.com.
 #[test]
 fn health_upstream_uses_the_keys_as_requests_do() {
     let upstream = listing(Upstream::openai().refusing("sk-canary-dead"));

@@ -48,6 +48,8 @@ fn has_its_key_once(seen: &Seen) {
     assert_eq!((seen.head.header("authorization"), seen.head.header("x-api-key")), (None, None));
 }
 
+/// Requirement: Given `AZ_API_VERSION=2024-02-15` and model `az:gptd`, then upstream is
+/// `/openai/deployments/gptd/chat/completions?api-version=2024-02-15` with header `api-key`.
 #[test]
 fn a_deployment_is_asked_at_its_own_address_by_both_doors() {
     let upstream = Upstream::openai();

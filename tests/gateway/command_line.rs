@@ -129,6 +129,9 @@ fn aliases_of_inactive_profiles_are_hidden() {
     assert!(stdout(&active).contains("work:haiku"), "{active:?}");
 }
 
+/// Deviates from the original ("`vdm config validate` exits 0 for a Poe-only setup and 1 with details for a
+/// partial provider named as default"): it succeeds exactly when the start would, and that goes on with a warning
+/// (statement 44).
 #[test]
 fn validate_succeeds_when_the_gateway_would_start_and_tells_every_mistake_when_not() {
     let output = vdm(&["config", "validate"], OPENAI, "");
@@ -154,6 +157,8 @@ fn validate_succeeds_when_the_gateway_would_start_and_tells_every_mistake_when_n
     assert!(verdict["warnings"][0].as_str().is_some_and(|warning| warning.contains("FOO_BASE_URL")));
 }
 
+/// Requirement: Given OPENAI and POE keys and `VDM_DEFAULT_PROVIDER=openai`, then the configured default is
+/// openai with source env.
 #[test]
 fn show_tells_each_value_with_its_place_and_no_secret() {
     let file = "[poe]\napi-key = 'canary-of-poe'\n[poe.custom-headers]\nx-team = 'canary-team'\n[openai]\ntimeout = 7";

@@ -1,5 +1,5 @@
-//! What users of gateways complain about, as far as no other story tells it. Which test answers which complaint is
-//! told by the table in tests/complaints.rs.
+//! What users of gateways complain about, as far as no other test covers it. The doc comment of each test names its
+//! complaint.
 
 use std::fs;
 use std::path::Path;
@@ -10,6 +10,7 @@ use toml_edit::DocumentMut;
 use crate::support::gateway::{Gateway, MODEL};
 use crate::support::upstream::{Answer, Upstream};
 
+/// Complaint of gateway users: usage at the start of a stream is incomplete.
 #[test]
 fn a_stream_counts_in_full_from_its_first_event_on() {
     for upstream in [Upstream::anthropic(), Upstream::openai()] {
@@ -28,6 +29,7 @@ fn a_stream_counts_in_full_from_its_first_event_on() {
     }
 }
 
+/// Complaint of gateway users: the gateway's own timers are shorter than thinking.
 #[test]
 fn no_limit_that_is_built_in_is_shorter_than_long_thinking() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/defaults.toml");
@@ -40,6 +42,7 @@ fn no_limit_that_is_built_in_is_shorter_than_long_thinking() {
     assert!(limit("ping-interval") <= 15, "Claude Code gives up on silence");
 }
 
+/// Complaint of gateway users: a truncated answer looks complete.
 #[test]
 fn a_reply_that_the_upstream_gave_up_never_looks_complete() {
     let reason = |reason: &str| {

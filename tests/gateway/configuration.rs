@@ -20,6 +20,8 @@ fn line_naming<'a>(output: &'a str, what: &str) -> &'a str {
     lines[0]
 }
 
+/// Requirement: Given only a POE key, stock defaults, strict on, then the server starts and `gpt-x` goes to poe.
+/// Requirement: A package profile whose provider is missing never blocks startup.
 #[test]
 fn one_key_and_the_defaults_start() {
     for name in ["OPENAI", "ANTHROPIC", "POE", "OPENROUTER", "ZAI", "DEEPSEEK", "KIMI"] {
@@ -39,6 +41,7 @@ fn the_start_message_says_where_it_listens_and_how_to_point_claude_code_at_it() 
     assert!(log.contains("openai"), "{log}");
 }
 
+/// Requirement: Given `FOO_API_KEY=k` and `FOO_BASE_URL=u`, then foo is registered, format openai.
 #[test]
 fn a_provider_of_ones_own_needs_only_a_key_and_a_url() {
     let upstream = Upstream::openai();
@@ -48,6 +51,8 @@ fn a_provider_of_ones_own_needs_only_a_key_and_a_url() {
     assert_eq!(upstream.keys_seen(), ["sk-mine"]);
 }
 
+/// Requirement: Given `FOO_API_KEY=k` only, then foo is partial, shown with "Missing FOO_BASE_URL", and requests
+/// to it fail as unknown.
 #[test]
 fn a_key_without_a_url_is_one_warning_and_nothing_worse() {
     let upstream = Upstream::openai();
@@ -59,6 +64,7 @@ fn a_key_without_a_url_is_one_warning_and_nothing_worse() {
     assert!(reply.error_message().contains("foo"), "{reply}");
 }
 
+/// Requirement: Given `VDM_DEFAULT_PROVIDER=POE`, then exactly one provider poe is listed and is default.
 #[test]
 fn the_default_provider_is_openai_or_the_first_or_the_one_that_is_named() {
     let [one, two] = [Upstream::openai(), Upstream::anthropic()];
@@ -71,6 +77,8 @@ fn the_default_provider_is_openai_or_the_first_or_the_one_that_is_named() {
     }
 }
 
+/// Requirement: Given `VDM_DEFAULT_PROVIDER=nonexist` and an OPENAI key, then openai is used. a visible WARNING
+/// names both.
 #[test]
 fn a_default_provider_that_is_not_there_is_a_warning() {
     let upstream = Upstream::openai();
@@ -80,6 +88,8 @@ fn a_default_provider_that_is_not_there_is_a_warning() {
     assert_eq!(gateway.ask("hi").status(), 200);
 }
 
+/// Requirement: Given `./.env` with `PORT=9000` and no PORT in the environment, then port is 9000; with
+/// `PORT=9001` in the environment, 9001.
 #[test]
 fn the_environment_wins_over_dotenv_and_dotenv_over_files() {
     let [from_env, from_dotenv, from_file] = [Upstream::openai(), Upstream::openai(), Upstream::openai()];
@@ -107,6 +117,7 @@ fn a_file_that_nobody_named_is_read_from_the_working_directory_and_from_home() {
     assert_eq!(upstream.count(), 2);
 }
 
+/// Requirement: Given two bad variables, when the server starts, then both are reported, without a traceback.
 #[test]
 fn every_mistake_is_one_line_and_all_come_at_once() {
     let output = refused(
@@ -125,6 +136,8 @@ fn every_mistake_is_one_line_and_all_come_at_once() {
     assert!(!output.contains("sk-canary"), "{output}");
 }
 
+/// Requirement: Given a syntax error in `./vandamme-config.toml`, when the server starts, then exit 1 with file
+/// and line.
 #[test]
 fn a_mistake_in_a_file_is_named_with_file_and_line_and_a_suggestion() {
     let output =
@@ -173,6 +186,8 @@ fn oauth_is_refused_with_a_reason() {
     }
 }
 
+/// Requirement: SIGTERM ends the server gracefully; a busy port ends it with a non-zero code. `--daemon` either
+/// works or exits non-zero.
 #[test]
 fn a_port_that_is_taken_is_one_line_and_exit_code_3() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -212,6 +227,7 @@ fn sigint_and_sigterm_end_an_idle_gateway_with_0() {
     }
 }
 
+/// Complaint of gateway users: the gateway's own timers are shorter than thinking.
 #[test]
 fn every_limit_can_be_set() {
     let upstream = Upstream::openai();

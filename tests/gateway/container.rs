@@ -64,6 +64,8 @@ fn a_gateway_without_providers_is_not_healthy_and_says_why() {
     );
 }
 
+/// Requirement: `vdm health server` against a closed port → exit 1, `--json` gives `status: error`. against a
+/// running server → exit 0.
 #[test]
 fn json_is_what_the_gateway_says_or_what_went_wrong() {
     let gateway = Gateway::before(&Upstream::openai()).start();

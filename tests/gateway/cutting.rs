@@ -71,6 +71,7 @@ fn a_translated_stream_cut_at_every_byte_is_the_same_message() {
     }
 }
 
+/// Complaint of gateway users: a truncated answer looks complete.
 #[test]
 fn a_passed_stream_broken_off_at_every_byte_keeps_its_complete_events_and_says_so() {
     let whole = short_anthropic();
@@ -90,6 +91,7 @@ fn a_passed_stream_broken_off_at_every_byte_keeps_its_complete_events_and_says_s
     }
 }
 
+/// Complaint of gateway users: a truncated answer looks complete.
 #[test]
 fn a_translated_stream_broken_off_at_every_byte_ends_properly_only_if_the_upstream_had_finished() {
     let whole = short_openai();

@@ -8,6 +8,9 @@ use crate::support::upstream::Upstream;
 
 const SONNET: &str = "claude-sonnet-4-5-20250929";
 
+/// Deviates from the original ("Given no usable provider at all, then startup fails with a message that names
+/// `{PROVIDER}_API_KEY` and exit 1"): the demo answers on loopback; elsewhere it starts degraded and names the
+/// variable.
 #[test]
 fn with_nothing_configured_the_demo_answers_and_says_so() {
     let gateway = Gateway::bare().start();
@@ -76,6 +79,9 @@ fn the_demo_can_be_asked_for_beside_a_provider() {
     assert_eq!(upstream.count(), 0);
 }
 
+/// Deviates from the original ("Given no usable provider at all, then startup fails with a message that names
+/// `{PROVIDER}_API_KEY` and exit 1"): the demo answers on loopback; elsewhere it starts degraded and names the
+/// variable.
 #[test]
 fn without_a_provider_beyond_loopback_it_starts_degraded_and_names_the_variable() {
     let gateway = Gateway::bare().argument("--host").argument("0.0.0.0").start();

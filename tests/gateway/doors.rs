@@ -27,6 +27,9 @@ fn before_catalogue(catalogue: &Upstream) -> Setup {
         .env("TOP_MODELS_SOURCE", "openrouter")
 }
 
+/// Requirement: `/v1/aliases` returns `object`, `aliases`, `suggested`, `total`; 200 also when the suggestion
+/// source is down.
+/// Requirement: `GET /v1/aliases` lists only registered providers, with `total` equal to the number of entries.
 #[test]
 fn aliases_are_told_by_provider_and_the_suggestions_apart() {
     let catalogue = Upstream::openai().always(Answer::json(200, CATALOGUE));
@@ -61,6 +64,11 @@ fn aliases_are_told_by_provider_and_the_suggestions_apart() {
     assert_eq!(catalogue.count(), 1);
 }
 
+/// Requirement: `/profiles` and `/v1/profiles` return `object:"list"`.
+/// Requirement: Given a local `["#main"]` with no keys, then profile main has no aliases and no timeout and
+/// source local.
+/// Requirement: `GET /v1/models?provider=top` returns the profile's aliases as models; `GET /profiles` is sorted
+/// by name.
 #[test]
 fn profiles_are_told_by_name_with_their_terms_and_where_they_come_from() {
     let user = "['#mine']\ntimeout = 7.5\nmax-retries = 0\n['#mine'.aliases]\nhaiku = 'openai:gpt-4o'";
@@ -87,6 +95,9 @@ fn profiles_are_told_by_name_with_their_terms_and_where_they_come_from() {
     }
 }
 
+/// Requirement: Profile name as provider lists its aliases with `alias` and target `id`.
+/// Requirement: `GET /v1/models?provider=top` returns the profile's aliases as models; `GET /profiles` is sorted
+/// by name.
 #[test]
 fn a_profile_in_the_place_of_a_provider_lists_its_aliases() {
     let upstream = Upstream::openai();
@@ -173,6 +184,9 @@ fn a_ranking_by_hand_says_which_and_in_which_order() {
     nameless.run.await_log("set TOP_MODELS_RANKINGS_FILE");
 }
 
+/// Requirement: Colon targets and cache purity (15, 17). 8. Anthropic-format streaming rotation (28). 9. Proxy
+/// key never leaves (32), all endpoints guarded (33), no key to the wrong host (38). 10. CLI truthfulness: wrap
+/// exit code (43), health (36), validate (40), `.env` (5).
 #[test]
 fn nobody_is_asked_who_is_not_wanted() {
     let catalogue = Upstream::openai().always(Answer::json(200, CATALOGUE));
@@ -193,6 +207,9 @@ fn nobody_is_asked_who_is_not_wanted() {
     assert_eq!(catalogue.keys_seen(), ["sk-test"]);
 }
 
+/// Requirement: `/v1/aliases` returns `object`, `aliases`, `suggested`, `total`; 200 also when the suggestion
+/// source is down.
+/// Requirement: `/top-models?limit=0` and `51` are rejected; source failure is JSON 502/504, not plain text.
 #[test]
 fn without_the_catalogue_the_last_one_is_told_and_without_any_the_truth() {
     let catalogue = Upstream::openai().answering(Answer::json(200, CATALOGUE));
@@ -250,6 +267,7 @@ fn a_provider_without_aliases_is_asked_for_the_first_model_that_it_lists() {
     assert_eq!(upstream.request(1).json()["model"], "vendor/m:free");
 }
 
+/// Requirement: `/test-connection` with a failing upstream → 503 `status:"failed"`.
 #[test]
 fn a_connection_that_fails_says_how_and_what_to_do() {
     let refusal = r#"{"error":{"message":"no such key sk-test","type":"invalid_request_error","code":"invalid_api_key"}}"#;
@@ -269,6 +287,8 @@ fn a_connection_that_fails_says_how_and_what_to_do() {
     assert_eq!(told.json()["auth_mode"], "passthrough");
 }
 
+/// Requirement: `/top-models?limit=0` and `51` are rejected; source failure is JSON 502/504, not plain text.
+/// Requirement: Same for `/test-connection`, `/v1/models`, `/profiles`; `/health` stays open.
 #[test]
 fn the_gateways_key_is_wanted_at_all_of_them() {
     let upstream = Upstream::openai();

@@ -79,6 +79,7 @@ fn the_marker_of_the_long_window_is_not_part_of_the_name() {
     assert_eq!(sent(&elsewhere(&other), &other, "mine:thing[1M]"), "thing");
 }
 
+/// Requirement: Given `[POE.aliases] HAIKU = "x"`, then `poe:haiku` resolves to x.
 #[test]
 fn an_alias_knows_no_case_and_counts_as_a_part_of_a_name_too() {
     let upstream = Upstream::openai();

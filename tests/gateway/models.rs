@@ -31,6 +31,12 @@ fn ids(list: &Reply) -> Vec<String> {
     models.iter().map(|model| model["id"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
+/// Requirement: Default format is openai; `anthropic-version` header → anthropic; `format` beats header.
+/// Requirement: `format=raw` returns the upstream JSON unchanged; bad format → 400.
+/// Deviates from the original ("401 without credentials → one retry with credentials; later calls go
+/// authenticated at once"): where there is a key, it is shown from the first call on.
+/// Deviates from the original ("Given an upstream needing credentials for `/models`, then the first listing makes
+/// two calls, later ones one"): where there is a key, it is shown from the first call on.
 #[test]
 fn an_openai_providers_models_are_told_in_both_shapes_and_raw() {
     let upstream = listing(Upstream::openai(), OPENAI);
@@ -59,6 +65,10 @@ fn an_openai_providers_models_are_told_in_both_shapes_and_raw() {
     assert_eq!(seen.head.header("content-length"), None);
 }
 
+/// Deviates from the original ("401 without credentials → one retry with credentials; later calls go
+/// authenticated at once"): where there is a key, it is shown from the first call on.
+/// Deviates from the original ("Given an upstream needing credentials for `/models`, then the first listing makes
+/// two calls, later ones one"): where there is a key, it is shown from the first call on.
 #[test]
 fn an_anthropic_providers_models_are_asked_for_at_its_own_door() {
     let upstream = listing(Upstream::anthropic(), ANTHROPIC);
@@ -88,6 +98,7 @@ fn an_anthropic_providers_models_are_asked_for_at_its_own_door() {
     assert_eq!(seen.head.header("anthropic-version"), Some("2023-06-01"));
 }
 
+/// Requirement: Second call within TTL makes no upstream request; `refresh=true` does.
 #[test]
 fn a_list_is_remembered_until_it_is_old_or_a_new_one_is_wanted() {
     let upstream = listing(Upstream::openai(), OPENAI);
@@ -105,6 +116,7 @@ fn a_list_is_remembered_until_it_is_old_or_a_new_one_is_wanted() {
     upstream.request(2);
 }
 
+/// Requirement: Upstream down + stale cache → 200 from cache.
 #[test]
 fn an_old_list_is_better_than_none_and_says_so() {
     let upstream = Upstream::openai().answering(Answer::json(200, OPENAI)).answering(Answer::json(500, "{}"));
@@ -122,6 +134,8 @@ fn an_old_list_is_better_than_none_and_says_so() {
     assert_eq!(gateway.get(PATH).status(), 404);
 }
 
+/// Requirement: Header `provider` overrides the query.
+/// Requirement: Unknown provider → 404.
 #[test]
 fn the_provider_is_the_headers_then_the_querys_then_the_default() {
     let (one, two) = (listing(Upstream::openai(), OPENAI), listing(Upstream::anthropic(), ANTHROPIC));
@@ -164,6 +178,8 @@ fn what_fails_is_told_in_the_callers_words_with_the_providers_status() {
     }
 }
 
+/// Deviates from the original ("Connection error → 502 `upstream_error`, timeout → 504 `upstream_timeout`"): the
+/// statuses hold; the types are those that every client knows.
 #[test]
 fn nobody_there_is_a_502_and_no_answer_a_504() {
     let gateway = Gateway::bare()
@@ -194,6 +210,7 @@ fn what_is_no_list_is_a_502_and_is_not_remembered() {
     assert_eq!(ids(&gateway.get(PATH)).len(), 2);
 }
 
+/// Requirement: `format=raw` returns the upstream JSON unchanged; bad format → 400.
 #[test]
 fn what_cannot_be_meant_is_a_400() {
     let upstream = listing(Upstream::openai(), OPENAI);
@@ -209,6 +226,7 @@ fn what_cannot_be_meant_is_a_400() {
     assert_eq!((wrong.status(), wrong.header("allow")), (405, Some("GET, HEAD")));
 }
 
+/// Requirement: Same for `/test-connection`, `/v1/models`, `/profiles`; `/health` stays open.
 #[test]
 fn the_gateways_key_is_wanted_here_too() {
     let upstream = listing(Upstream::openai(), OPENAI);

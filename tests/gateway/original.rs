@@ -32,6 +32,8 @@ fn late(upstream: Upstream, pause: Duration) -> Upstream {
     upstream.always(Answer::json(200, body).head_after(pause))
 }
 
+/// Requirement: Given `PORT=abc` (or `0`, `70000`, empty), when any configuration-reading command runs, then exit
+/// code 1 and the message names PORT.
 #[test]
 fn a_wrong_port_ends_every_command_that_reads_the_configuration() {
     for line in [
@@ -55,6 +57,9 @@ fn a_wrong_port_ends_every_command_that_reads_the_configuration() {
     }
 }
 
+/// Deviates from the original ("`vdm config validate` exits 0 for a Poe-only setup and 1 with details for a
+/// partial provider named as default"): it succeeds exactly when the start would, and that goes on with a warning
+/// (statement 44).
 #[test]
 fn a_setup_for_poe_alone_is_valid_and_a_default_without_a_url_is_told() {
     let output = vdm("config validate", &[("POE_API_KEY", "k")]);
@@ -66,6 +71,24 @@ fn a_setup_for_poe_alone_is_valid_and_a_default_without_a_url_is_told() {
     assert!(told.contains("\"foo\" misses FOO_BASE_URL; using \"poe\" instead"), "{told}");
 }
 
+/// Deviates from the original ("`vdm oauth status x` without tokens → exit 1; with a valid file → table, exit 0;
+/// corrupt file → exit 1 with the reason"): OAuth subscriptions are refused; there is no flow, no token and no
+/// file.
+/// Deviates from the original ("`vdm oauth logout x` without a directory → exit 0 with an information panel"):
+/// OAuth subscriptions are refused; there is no flow, no token and no file.
+/// Deviates from the original ("The authorisation URL contains the nine parameters of 8.2 with S256 and a 64-hex
+/// state; a callback with another state is refused"): OAuth subscriptions are refused; there is no flow, no token
+/// and no file.
+/// Deviates from the original ("Token file is mode 0600; access tokens with `exp` less than 300 s away are
+/// refreshed with a form POST and the file is rewritten"): OAuth subscriptions are refused; there is no flow, no
+/// token and no file.
+/// Deviates from the original ("A callback with `error=access_denied` ends the command at once with exit 1; a
+/// `/favicon.ico` request does not disturb it"): OAuth subscriptions are refused; there is no flow, no token and
+/// no file.
+/// Deviates from the original ("`vdm version` prints `vdm version X`, exit 0; an unknown command exits 2"): `vdm
+/// X`, as `vdm --version`; the rest holds.
+/// Requirement: SIGTERM ends the server gracefully; a busy port ends it with a non-zero code. `--daemon` either
+/// works or exits non-zero.
 #[test]
 fn the_originals_command_line_is_answered_with_what_takes_its_place() {
     for (line, words) in [
@@ -86,6 +109,7 @@ fn the_originals_command_line_is_answered_with_what_takes_its_place() {
     assert_eq!(vdm("bogus", &[]).status.code(), Some(2));
 }
 
+/// Requirement: Startup output contains no escape sequences when stdout is not a terminal.
 #[test]
 fn what_the_start_says_has_no_escape_sequences_in_a_pipe() {
     let upstream = Upstream::openai();
@@ -94,6 +118,8 @@ fn what_the_start_says_has_no_escape_sequences_in_a_pipe() {
     assert!(!gateway.stop().contains('\x1b'));
 }
 
+/// Requirement: Given `REQUEST_TIMEOUT=0`, accepted and requests have no timeout.
+/// Requirement: Given TOML `timeout = 0`, then a request taking 3 s succeeds.
 #[test]
 fn a_timeout_of_zero_is_none() {
     let upstream = late(Upstream::openai(), Duration::from_millis(900));
@@ -103,6 +129,7 @@ fn a_timeout_of_zero_is_none() {
     assert_eq!(setup.toml("[openai]\ntimeout = 0").start().ask_whole("hi").text(), "late");
 }
 
+/// Requirement: Given timeout 1 and a 4 s upstream, then 504 on both endpoints and both formats.
 #[test]
 fn a_providers_timeout_is_a_504_at_both_doors_of_both_formats() {
     for (upstream, name) in [(Upstream::openai(), "openai"), (Upstream::anthropic(), "anthropic")] {
@@ -117,6 +144,8 @@ fn a_providers_timeout_is_a_504_at_both_doors_of_both_formats() {
     }
 }
 
+/// Requirement: A profile with `timeout = 1` and a 4 s upstream → 504 for requests through it, 200 for direct
+/// ones.
 #[test]
 fn a_profiles_timeout_holds_for_what_goes_through_it() {
     let upstream = late(Upstream::openai(), Duration::from_millis(1200));
@@ -127,6 +156,10 @@ fn a_profiles_timeout_holds_for_what_goes_through_it() {
     assert_eq!(gateway.messages(&whole_prompt("openai:m", "hi")).reply().text(), "late");
 }
 
+/// Requirement: `!haiku` → poe, `haiku`; `!openai:gpt-4o` → openai, `gpt-4o`; `!` → 400.
+/// Requirement: A three-alias cycle never hangs, is reported at startup, and a request to it is 400.
+/// Requirement: Unknown prefix on `/v1/messages` → 404 with `type: error`; the message lists the available
+/// providers. on `/v1/chat/completions` → 404.
 #[test]
 fn names_that_lead_nowhere_have_their_status_at_both_doors() {
     let upstream = Upstream::openai();
@@ -151,6 +184,8 @@ fn names_that_lead_nowhere_have_their_status_at_both_doors() {
     assert_eq!(upstream.count(), 0);
 }
 
+/// Requirement: Given kimi and a tool `my.tool/x y`, then upstream sees `my_tool_x_y` and the client's response
+/// shows the original.
 #[test]
 fn kimi_gets_plain_tool_names_and_the_client_its_own() {
     let echo = |seen: &Seen| {
@@ -186,6 +221,9 @@ fn kimi_gets_plain_tool_names_and_the_client_its_own() {
     }
 }
 
+/// Requirement: `PROXY_API_KEY=s`: missing or wrong key → 401 on `/v1/messages`, count_tokens, chat,
+/// `/v1/aliases`, `/top-models`, `/metrics/*`, also with an invalid body.
+/// Requirement: `PROXY_API_KEY=` (empty) → open.
 #[test]
 fn the_gateways_key_is_wanted_before_anything_is_read() {
     let upstream = Upstream::openai();
@@ -208,6 +246,9 @@ fn the_gateways_key_is_wanted_before_anything_is_read() {
     assert_eq!(setup.env("PROXY_API_KEY", "").start().ask("hi").status(), 200, "empty is open");
 }
 
+/// Requirement: Passthrough provider, no client key → 401 whose text names the provider and "requires API key
+/// passthrough".
+/// Requirement: `x-api-key: ck` or `Authorization: Bearer ck` is forwarded; `x-api-key` wins when both are sent.
 #[test]
 fn of_a_clients_two_keys_the_one_in_x_api_key_is_sent() {
     for upstream in [Upstream::openai(), Upstream::anthropic()] {
@@ -223,6 +264,8 @@ fn of_a_clients_two_keys_the_one_in_x_api_key_is_sent() {
     }
 }
 
+/// Requirement: `vdm health upstream` with `VDM_DEFAULT_PROVIDER=zai` and no `ZAI_BASE_URL` contacts zai's base
+/// URL, never api.openai.com.
 #[test]
 fn health_upstream_asks_at_the_providers_own_address() {
     // A proxy that lets nobody through hears where the way was to lead.
@@ -256,6 +299,7 @@ fn health_upstream_asks_at_the_providers_own_address() {
     assert!(heard.starts_with("CONNECT api.z.ai:443 ") && !heard.contains("canary"), "{heard}");
 }
 
+/// Requirement: No log line ever contains a full key; DEBUG shows 8-hex hashes. rotation is logged at WARNING.
 #[test]
 fn a_key_that_is_passed_over_is_told_in_the_log_and_never_shown() {
     for upstream in [Upstream::openai(), Upstream::anthropic()] {

@@ -27,6 +27,10 @@ fn an_openai_upstream_gets_the_clients_key_as_a_bearer() {
 }
 
 /// Anthropic's SDKs present a key as a bearer, older ones in `x-api-key`.
+///
+/// Requirement: A passthrough provider gets the client's key upstream; without one → 401 naming the provider.
+/// Requirement: `x-api-key: ck` or `Authorization: Bearer ck` is forwarded; `x-api-key` wins when both are sent.
+/// Requirement: `Authorization: bearer ck` (any case) is accepted.
 #[test]
 fn an_anthropic_upstream_gets_the_clients_key_as_the_client_presents_it() {
     let count = "/v1/messages/count_tokens";
@@ -75,6 +79,12 @@ fn a_subscriptions_token_stays_a_bearer() {
     assert_eq!(seen.head.header("x-api-key"), None);
 }
 
+/// Requirement: The proxy key never appears in any upstream request header.
+/// Requirement: A passthrough provider gets the client's key upstream; without one → 401 naming the provider.
+/// Requirement: Passthrough provider, no client key → 401 whose text names the provider and "requires API key
+/// passthrough".
+/// Requirement: With `PROXY_API_KEY` and a passthrough provider, the proxy key is never sent upstream and the
+/// client can supply a separate provider key.
 #[test]
 fn without_a_key_of_the_client_it_is_a_401_and_nobody_is_asked() {
     let upstream = Upstream::openai();
@@ -94,6 +104,8 @@ fn without_a_key_of_the_client_it_is_a_401_and_nobody_is_asked() {
     assert_eq!(upstream.keys_seen(), ["client-key"]);
 }
 
+/// Requirement: Passthrough provider: 401 passes as 401, one upstream call only.
+/// Requirement: Upstream 401 on a passthrough provider reaches the client as 401, one attempt.
 #[test]
 fn one_clients_bad_key_costs_the_others_nothing_and_is_not_repeated() {
     for upstream in [Upstream::openai(), Upstream::anthropic()] {
@@ -135,6 +147,8 @@ fn lists_of_models_are_each_clients_own() {
     assert_eq!(upstream.count(), 3);
 }
 
+/// Deviates from the original ("`/health` provider entries have `api_format`, `base_url`, `auth_mode`,
+/// `models_url`, `api_key_hash`"): strangers learn the status alone.
 #[test]
 fn health_tells_the_mode_and_no_key() {
     let upstream = Upstream::openai();

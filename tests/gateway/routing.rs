@@ -6,6 +6,8 @@ use crate::support::client::{connect, prompt};
 use crate::support::gateway::{Gateway, MODEL};
 use crate::support::upstream::Upstream;
 
+/// Requirement: POST `/v1/messages` with a valid minimal body and scripted OpenAI upstream returns 200,
+/// `type:"message"`, `role:"assistant"`.
 #[test]
 fn a_minimal_request_is_answered() {
     let upstream = Upstream::openai();
@@ -18,6 +20,7 @@ fn a_minimal_request_is_answered() {
     assert!(message["id"].as_str().is_some_and(|id| id.starts_with("msg_")), "{reply}");
 }
 
+/// Requirement: HEAD `/` and `/health` → 200; unknown path → JSON 404.
 #[test]
 fn the_doors_that_probes_knock_at_are_open() {
     let upstream = Upstream::openai();
@@ -29,6 +32,7 @@ fn the_doors_that_probes_knock_at_are_open() {
     }
 }
 
+/// Requirement: GET `/` has `status:"running"` and the eight endpoint links.
 #[test]
 fn the_front_door_says_what_runs_here() {
     let upstream = Upstream::openai();
@@ -61,6 +65,8 @@ fn the_front_door_says_what_runs_here() {
     }
 }
 
+/// Requirement: `/health` returns `text/yaml; charset=utf-8`, inline disposition, parses to a map with `status`
+/// and `providers`.
 #[test]
 fn health_is_yaml_that_a_person_can_read() {
     let upstream = Upstream::openai();
@@ -83,6 +89,8 @@ fn health_is_yaml_that_a_person_can_read() {
     assert!(text.contains(&upstream.base_url()), "{text}");
 }
 
+/// Deviates from the original ("`/health` provider entries have `api_format`, `base_url`, `auth_mode`,
+/// `models_url`, `api_key_hash`"): strangers learn the status alone.
 #[test]
 fn health_is_json_for_those_who_ask() {
     let upstream = Upstream::openai();
@@ -101,6 +109,9 @@ fn health_is_json_for_those_who_ask() {
     }
 }
 
+/// Deviates from the original ("`/health` provider entries have `api_format`, `base_url`, `auth_mode`,
+/// `models_url`, `api_key_hash`"): strangers learn the status alone.
+/// Requirement: Same for `/test-connection`, `/v1/models`, `/profiles`; `/health` stays open.
 #[test]
 fn a_stranger_learns_from_health_only_whether_it_is_healthy() {
     let upstream = Upstream::openai();
@@ -137,6 +148,7 @@ fn without_a_key_only_a_local_caller_is_no_stranger() {
     }
 }
 
+/// Requirement: HEAD `/` and `/health` → 200; unknown path → JSON 404.
 #[test]
 fn an_unknown_path_is_a_404_in_json() {
     let upstream = Upstream::openai();
@@ -210,6 +222,8 @@ fn a_missing_model_is_named() {
     assert!(gateway.messages(&body).reply().error_message().contains("model"));
 }
 
+/// Requirement: `max_tokens: 0` or missing → 400 `invalid_request_error` with the field name, without echoing the
+/// prompt.
 #[test]
 fn missing_or_zero_max_tokens_and_no_messages_are_400s_naming_the_field() {
     let upstream = Upstream::openai();
@@ -274,6 +288,7 @@ fn every_answer_has_a_request_id_and_errors_repeat_it() {
     assert_eq!(refused.json()["request_id"], id);
 }
 
+/// Requirement: With `PROXY_API_KEY` unset any or no key is accepted.
 #[test]
 fn without_a_proxy_key_anybody_may_ask() {
     let upstream = Upstream::openai();
@@ -283,6 +298,14 @@ fn without_a_proxy_key_anybody_may_ask() {
     assert_eq!(call.header("x-api-key", "anything").reply().status(), 200);
 }
 
+/// Requirement: With `PROXY_API_KEY` set, missing key → 401; right `x-api-key` → 200; right `Authorization:
+/// Bearer` → 200.
+/// Requirement: `authorization: bearer <key>` in lower case is accepted.
+/// Requirement: The 401 for a missing gateway key has the Anthropic error body on `/v1/messages`, the OpenAI body
+/// on `/v1/chat/completions`.
+/// Requirement: The proxy key never appears in any upstream request header.
+/// Requirement: `PROXY_API_KEY=s`: missing or wrong key → 401 on `/v1/messages`, count_tokens, chat,
+/// `/v1/aliases`, `/top-models`, `/metrics/*`, also with an invalid body.
 #[test]
 fn with_a_proxy_key_only_its_bearers_may_ask() {
     let upstream = Upstream::openai();
@@ -341,6 +364,9 @@ fn a_request_that_went_through_a_gateway_already_is_a_508() {
     assert_eq!(upstream.count(), 1);
 }
 
+/// Requirement: Unknown provider on `/v1/messages` → 404 `not_found_error` JSON.
+/// Requirement: Unknown prefix on `/v1/messages` → 404 with `type: error`; the message lists the available
+/// providers. on `/v1/chat/completions` → 404.
 #[test]
 fn an_unknown_provider_is_a_404_that_names_it() {
     let upstream = Upstream::openai();

@@ -146,6 +146,8 @@ fn ends(row: &Value) -> [u64; 3] {
     ["requests", "errors", "cancelled"].map(|name| row[name].as_u64().expect("a number"))
 }
 
+/// Requirement: Metrics for streams have tokens and cache tokens from message_start/message_delta.
+/// Requirement: Client without `include_usage` gets no usage-only chunk; metrics still have tokens.
 #[test]
 fn a_success_counts_what_the_upstream_and_the_client_said() {
     for way in ways() {
@@ -168,6 +170,7 @@ fn a_success_counts_what_the_upstream_and_the_client_said() {
     }
 }
 
+/// Requirement: `total_requests` = finished + active, each once; every failed request leaves "active".
 #[test]
 fn an_upstream_error_is_an_error_and_not_active() {
     for way in ways() {
@@ -201,6 +204,9 @@ fn a_stream_that_stalls_is_an_error_with_the_tokens_so_far() {
     }
 }
 
+/// Requirement: Client closes → upstream connection closed within 1 s (streaming and not, and during a retry
+/// wait); trace `client_disconnect`.
+/// Complaint of gateway users: a client that left is still generated for.
 #[test]
 fn a_client_that_leaves_is_cancelled_in_every_phase() {
     for way in ways() {
@@ -234,6 +240,7 @@ fn a_late_failure_behind_a_200_is_an_error() {
     assert_eq!(ends(&totals["providers"]["anthropic"]["rollup"]["streaming"]), [1, 1, 0]);
 }
 
+/// Requirement: `total_requests` = finished + active, each once; every failed request leaves "active".
 #[test]
 fn requests_that_got_nowhere_are_errors_of_nobody() {
     let upstream = Upstream::openai();
@@ -276,6 +283,9 @@ fn two_providers() -> (Setup, [Upstream; 2]) {
     (setup, [one, two])
 }
 
+/// Requirement: Running-totals parses to `summary` and `providers`, filter comment line present, wildcards work
+/// case-insensitively.
+/// Requirement: Models with colons keep their full name; aliases never appear as model rows.
 #[test]
 fn filters_are_patterns_in_any_case_and_models_keep_their_whole_name() {
     let (setup, _upstreams) = two_providers();
@@ -304,6 +314,7 @@ fn filters_are_patterns_in_any_case_and_models_keep_their_whole_name() {
     assert_eq!(gateway.get("/metrics/running-totals?include_active=perhaps").status(), 400);
 }
 
+/// Requirement: `total_requests` = finished + active, each once; every failed request leaves "active".
 #[test]
 fn a_running_request_is_told_once_and_can_be_left_out() {
     let upstream = Upstream::anthropic().always(Answer::silence());
@@ -321,6 +332,8 @@ fn a_running_request_is_told_once_and_can_be_left_out() {
     settled(&gateway, 1);
 }
 
+/// Requirement: Running-totals parses to `summary` and `providers`, filter comment line present, wildcards work
+/// case-insensitively.
 #[test]
 fn the_report_is_yaml_in_the_layout_of_old() {
     let (setup, _upstreams) = two_providers();

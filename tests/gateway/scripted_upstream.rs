@@ -73,6 +73,7 @@ fn the_canned_streams_are_grammatical() {
     assert_eq!(check(canned::anthropic::thinking_and_tool()), Ok(Ended::Properly));
 }
 
+/// Requirement: All `index` values are integers; blocks do not overlap; indexes 0..n-1.
 #[test]
 fn the_grammar_refuses_what_clients_stumble_over() {
     let whole = canned::anthropic::text(&["a"]);

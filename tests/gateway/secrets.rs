@@ -66,6 +66,11 @@ fn troubles(dialect: Dialect, key: &str) -> Vec<Answer> {
     ]
 }
 
+/// Requirement: 50 parallel requests: every log line carries its own request id; no configured key appears in any
+/// log line or client-visible error.
+/// Requirement: Given `HD_CUSTOM_HEADER_X_USER_ID=u1`, then upstream requests of hd carry `X-USER-ID: u1` and
+/// those of other providers do not.
+/// Requirement: No log line ever contains a full key; DEBUG shows 8-hex hashes. rotation is logged at WARNING.
 #[test]
 fn no_key_is_ever_shown_whatever_goes_wrong() {
     let [one, two] = [Upstream::openai(), Upstream::anthropic()];
@@ -109,6 +114,8 @@ fn no_key_is_ever_shown_whatever_goes_wrong() {
     }
 }
 
+/// Deviates from the original ("`"!PASSTHRU k"` and `"k !OAUTH"` → startup error containing "mixed
+/// configuration""): both are mistakes that name the variable, in other words; OAuth is refused anyhow.
 #[test]
 fn mistakes_in_keys_do_not_show_them() {
     let setups = [
@@ -136,6 +143,7 @@ fn prompts_and_answers_are_not_logged() {
     assert!(!log.contains("canary-prompt") && !log.contains("canary-answer"), "{log}");
 }
 
+/// Requirement: The proxy key never appears in any upstream request header.
 #[test]
 fn the_clients_key_goes_nowhere() {
     for upstream in [Upstream::openai(), Upstream::anthropic()] {

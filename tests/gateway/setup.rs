@@ -87,6 +87,7 @@ fn upstream() -> Upstream {
     Upstream::openai().answering_key("sk-bad", Answer::json(401, wrong)).always(Answer::json(200, list))
 }
 
+/// Requirement: `vdm config setup` does not touch an existing `.env` unless confirmed. the new file is mode 0600.
 #[test]
 fn flags_alone_write_what_they_say_and_keep_the_rest() {
     let upstream = upstream();
@@ -203,6 +204,7 @@ fn answer(session: &mut PtySession, question: &str, typed: &str) -> String {
 const ENTER: &str = "\r";
 const CTRL_C: &str = "\x03";
 
+/// Requirement: `vdm config setup` does not touch an existing `.env` unless confirmed. the new file is mode 0600.
 #[test]
 fn the_questions_lead_to_a_file_that_works_and_no_key_is_seen() {
     let upstream = upstream();
@@ -322,6 +324,7 @@ fn flags_set_up_a_local_server_without_a_key() {
     assert_eq!(home.read(".env"), format!("OLLAMA_BASE_URL={}\n", upstream.base_url()));
 }
 
+/// Requirement: `vdm config setup` does not touch an existing `.env` unless confirmed. the new file is mode 0600.
 #[test]
 fn whoever_breaks_off_at_any_question_leaves_everything_as_it_was() {
     let upstream = upstream();

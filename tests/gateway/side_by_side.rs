@@ -46,6 +46,8 @@ fn everybody_gets_the_answer_to_their_own_question() {
     }
 }
 
+/// Requirement: 50 parallel requests: every log line carries its own request id; no configured key appears in any
+/// log line or client-visible error.
 #[test]
 fn of_fifty_at_once_every_line_of_the_log_names_its_own() {
     const KEY: &str = "sk-canary-of-the-provider";

@@ -93,6 +93,10 @@ mod tests {
         Aliases::new(&aliases, &Fallbacks::new())
     }
 
+    /// Requirement: `POE_ALIAS_MY_ALIAS=t`: `my-alias`, `my_alias`, `oh-my-alias-model` → poe t.
+    /// Requirement: `POE_ALIAS_FAST=sonnet-x`, `POE_ALIAS_FASTER=y`: `my-faster-model` → y (longest wins).
+    /// Requirement: Exact beats longer substring: alias `haiku` and alias `haiku-long`, model `haiku` → the
+    /// first.
     #[test]
     fn the_whole_name_counts_before_a_part_and_a_long_part_before_a_short_one() {
         let table =

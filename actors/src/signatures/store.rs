@@ -109,6 +109,7 @@ mod tests {
         assert_eq!(store.find(&scope(1, "q"), "k"), None);
     }
 
+    /// Requirement: TTL, size limit with eviction of the oldest tenth, most recent match wins.
     #[test]
     fn the_oldest_tenth_goes_when_it_is_full() {
         let (mut store, now) = (Store::default(), Instant::now());
@@ -125,6 +126,7 @@ mod tests {
         assert_eq!((store.order.len(), store.bytes), (19, bytes));
     }
 
+    /// Requirement: TTL, size limit with eviction of the oldest tenth, most recent match wins.
     #[test]
     fn a_fact_is_forgotten_in_time_and_leaves_nothing_behind() {
         let (mut store, now) = (Store::default(), Instant::now());

@@ -48,6 +48,7 @@ fn is_date(rest: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// Complaint of gateway users: a beta flag that the upstream does not know.
     #[test]
     fn a_values_members_are_known_whatever_its_date() {
         for flag in ["effort-2025-11-24", "effort-20270101", "effort"] {

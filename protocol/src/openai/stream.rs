@@ -405,6 +405,7 @@ mod tests {
         serde_json::from_str::<Counts<'_>>(json).unwrap().usage()
     }
 
+    /// Complaint of gateway users: cached tokens are lost or counted as fresh.
     #[test]
     fn cached_tokens_are_read_from_every_vendors_place() {
         let expected = Usage { input: 60, output: 5, cache_read: 40, cache_creation: 0 };

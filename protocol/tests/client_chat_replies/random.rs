@@ -131,6 +131,7 @@ fn cut_at_every_byte_it_is_the_same_and_broken_off_at_every_byte_it_never_looks_
 proptest! {
     #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
 
+    /// Complaint of gateway users: tool calls arrive with empty input.
     #[test]
     fn everything_arrives_in_a_valid_stream_and_whole_alike(upstream in upstream()) {
         let (wire, outcome) = stream(curious(), &upstream.data);

@@ -41,6 +41,8 @@ fn a_text_goes_out_as_the_very_literal_that_came_in() {
     assert!(String::from_utf8(sent).unwrap().contains(r#""text":"\u00e9 \/ \ud83d lone""#));
 }
 
+/// Requirement: Temperature, stop, tool_choice, images, assistant text+tool_calls survive to Anthropic;
+/// consecutive tool messages merge.
 #[test]
 fn calls_and_results_become_blocks_in_turns() {
     let sent = messages(json!([

@@ -2,6 +2,8 @@
 
 use super::*;
 
+/// Requirement: Temperature, stop, tool_choice, images, assistant text+tool_calls survive to Anthropic;
+/// consecutive tool messages merge.
 #[test]
 fn images_become_blocks() {
     let image = |url: &str| json!({"type": "image_url", "image_url": {"url": url, "detail": "high"}});

@@ -2,6 +2,7 @@
 
 use super::*;
 
+/// Complaint of gateway users: the gateway edits the conversation.
 #[test]
 fn the_smallest_request_says_nothing_that_was_not_asked() {
     assert_eq!(
@@ -11,6 +12,7 @@ fn the_smallest_request_says_nothing_that_was_not_asked() {
     );
 }
 
+/// Requirement: Missing max_tokens → default, 200.
 #[test]
 fn a_limit_is_always_there() {
     for (model, fields, expected) in [
@@ -27,6 +29,8 @@ fn a_limit_is_always_there() {
     }
 }
 
+/// Requirement: Temperature, stop, tool_choice, images, assistant text+tool_calls survive to Anthropic;
+/// consecutive tool messages merge.
 #[test]
 fn settings_are_carried_over() {
     let body = plus(

@@ -138,6 +138,8 @@ fn schemas_of_strict_tools_have_what_anthropic_supports() {
     assert_eq!(sent["tools"][0]["input_schema"], whole, "without strict nothing is refused");
 }
 
+/// Requirement: Temperature, stop, tool_choice, images, assistant text+tool_calls survive to Anthropic;
+/// consecutive tool messages merge.
 #[test]
 fn the_choice_among_tools_is_carried_over() {
     let named = json!({"type": "function", "function": {"name": "f"}});

@@ -1,5 +1,5 @@
-//! What users of gateways complain about, as far as no other test says it. Which test answers which complaint is
-//! told by the table in tests/complaints.rs.
+//! What users of gateways complain about, as far as no other test covers it. The doc comment of each test names its
+//! complaint.
 
 use serde_json::{Value, json};
 use vandamme_protocol::convert::upstream::chat::{Dialect, PLAIN, Reasoning, Target, request};
@@ -17,6 +17,7 @@ fn said(deltas: &[String]) -> Value {
     message(&streamed(&[stream.as_bytes()], &context(Asked::ForThinking, &PLAIN)).0).expect("complete")
 }
 
+/// Complaint of gateway users: tool calls arrive with empty input.
 #[test]
 fn a_call_that_begins_in_the_chunk_that_ends_a_text_keeps_its_arguments_in_any_pieces() {
     const ARGUMENTS: &str = r#"{"path":"a.rs","lines":[1,{"text":"}\"{"}]}"#;
@@ -36,6 +37,7 @@ fn a_call_that_begins_in_the_chunk_that_ends_a_text_keeps_its_arguments_in_any_p
     }
 }
 
+/// Complaint of gateway users: empty thinking blocks poison a session.
 #[test]
 fn a_thought_without_words_is_no_block() {
     for nothing in [json!(""), json!(null), json!([]), json!({})] {
@@ -50,6 +52,7 @@ fn a_thought_without_words_is_no_block() {
     }
 }
 
+/// Complaint of gateway users: reasoning is not passed back, or contradicts itself.
 #[test]
 fn no_request_says_two_things_about_reasoning() {
     let wishes = [

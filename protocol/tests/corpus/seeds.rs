@@ -28,6 +28,7 @@ impl Drop for Trying {
     }
 }
 
+/// Complaint of gateway users: tool calls arrive with empty input.
 #[test]
 fn every_seed_keeps_the_properties_of_its_target() {
     for (target, check) in TARGETS {

@@ -15,11 +15,14 @@ fn snapshot(fixture: &Fixture) -> String {
     format!("streamed\n{events}{}", ledger(&outcome))
 }
 
+/// Complaint of gateway users: turns end silently or for the wrong reason.
 #[test]
 fn every_stream_says_to_its_client_what_its_snapshot_says() {
     all_agree(of_kind("stream").iter().map(|fixture| fixture.compare(&snapshot(fixture))));
 }
 
+/// Requirement: All `index` values are integers; blocks do not overlap; indexes 0..n-1.
+/// Complaint of gateway users: content block not found.
 #[test]
 fn every_stream_obeys_the_grammar_and_is_the_same_whole() {
     for fixture in of_kind("stream") {
@@ -27,6 +30,7 @@ fn every_stream_obeys_the_grammar_and_is_the_same_whole() {
     }
 }
 
+/// Complaint of gateway users: characters break at the borders of chunks.
 #[test]
 fn every_stream_cut_at_every_byte_gives_the_same_bytes() {
     for fixture in of_kind("stream") {
@@ -39,6 +43,7 @@ fn every_stream_cut_at_every_byte_gives_the_same_bytes() {
     }
 }
 
+/// Complaint of gateway users: a truncated answer looks complete.
 #[test]
 fn no_stream_broken_off_looks_complete_unless_its_upstream_had_finished() {
     for fixture in of_kind("stream") {
@@ -66,6 +71,7 @@ fn has_finished(so_far: &[u8]) -> bool {
     })
 }
 
+/// Complaint of gateway users: cached tokens are lost or counted as fresh.
 #[test]
 fn the_ledger_gets_the_same_whether_a_stream_is_translated_or_passed_through() {
     for fixture in of_kind("stream") {

@@ -2,6 +2,7 @@
 
 use super::*;
 
+/// Complaint of gateway users: parallel tool calls interleave.
 #[test]
 fn interleaved_calls_leave_one_after_the_other() {
     let data = [

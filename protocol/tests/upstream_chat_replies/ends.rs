@@ -98,6 +98,7 @@ proptest! {
     }
 }
 
+/// Complaint of gateway users: turns end silently or for the wrong reason.
 #[test]
 fn stop_reasons_follow_what_was_sent() {
     let text = delta(json!({"content": "x"}));

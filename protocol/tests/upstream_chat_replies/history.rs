@@ -118,6 +118,7 @@ fn geminis_signatures_come_back_though_openrouter_sends_them_behind_the_calls() 
     assert_eq!(content[2]["input"], json!({"a": 1}));
 }
 
+/// Complaint of gateway users: tool references and long tool names are refused.
 #[test]
 fn a_shortened_tool_name_is_the_clients_own_again() {
     let long = format!("mcp__server__{}", "x".repeat(70));
@@ -132,6 +133,7 @@ fn a_shortened_tool_name_is_the_clients_own_again() {
     assert_eq!(reply(&tools, &PLAIN, &[call])[0]["name"], json!(long));
 }
 
+/// Complaint of gateway users: reasoning is not passed back, or contradicts itself.
 #[test]
 fn reasoning_details_come_back_as_they_were() {
     let details = Dialect { replay: Replay::Details, ..Dialect::default() };

@@ -142,6 +142,7 @@ fn input(arguments: &str) -> Value {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
 
+    /// Complaint of gateway users: tool calls arrive with empty input.
     #[test]
     fn everything_arrives_in_a_valid_stream_and_whole_alike(upstream in upstream()) {
         let mut data = upstream.data.clone();
@@ -194,6 +195,7 @@ proptest! {
         }
     }
 
+    /// Complaint of gateway users: content block not found.
     #[test]
     fn random_chunks_neither_panic_nor_break_the_grammar(chunks in prop::collection::vec(chunk(), 0..12)) {
         let data: Vec<_> = chunks.iter().map(Value::to_string).collect();

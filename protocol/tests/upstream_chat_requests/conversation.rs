@@ -19,6 +19,7 @@ fn the_system_prompt_comes_first_without_the_attribution() {
     }
 }
 
+/// Complaint of gateway users: system messages in the conversation are refused.
 #[test]
 fn a_system_turn_stays_at_its_place_and_is_told_by_the_user_where_only_the_first_may_be_one() {
     let turns = json!([
@@ -48,6 +49,7 @@ fn a_text_goes_out_as_the_very_literal_that_came_in() {
     assert!(String::from_utf8(sent).unwrap().contains(r#""content":"\u00e9 \/ \ud83d lone""#));
 }
 
+/// Complaint of gateway users: results do not stand behind their calls.
 #[test]
 fn results_stand_right_behind_their_calls_whatever_came_between() {
     let sent = messages(json!([
@@ -158,6 +160,7 @@ fn a_call_that_nobody_answered_is_answered_unless_it_is_the_last_word() {
     assert_eq!(sent.as_array().unwrap().len(), 2);
 }
 
+/// Complaint of gateway users: another provider gets a foreign signature.
 #[test]
 fn thoughts_go_back_only_to_the_model_that_had_them() {
     let thought = |signature: &str| json!({"type": "thinking", "thinking": "hm\n", "signature": signature});
@@ -216,6 +219,8 @@ fn history() -> impl Strategy<Value = Vec<Value>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
+    /// Requirement: tool_result plus text → tool message(s), then a user message with the text.
+    /// Complaint of gateway users: results do not stand behind their calls.
     #[test]
     fn any_history_comes_out_in_an_order_that_openai_accepts_and_complete(history in history()) {
         let sent = messages(json!(history));

@@ -2,6 +2,8 @@
 
 use super::*;
 
+/// Requirement: Base64 image → data URI part.
+/// Requirement: URL image → `image_url` with the URL.
 #[test]
 fn images_become_parts() {
     let sent = messages(json!([{"role": "user", "content": [
@@ -19,6 +21,7 @@ fn images_become_parts() {
     );
 }
 
+/// Requirement: PDF document → file part; text document → text.
 #[test]
 fn documents_become_files_or_text() {
     let sent = messages(json!([{"role": "user", "content": [
@@ -43,6 +46,7 @@ fn documents_become_files_or_text() {
     );
 }
 
+/// Complaint of gateway users: images in results are dropped.
 #[test]
 fn documents_that_a_tool_returned_follow_its_message() {
     let sent = messages(json!([

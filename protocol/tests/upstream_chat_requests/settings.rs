@@ -2,6 +2,7 @@
 
 use super::*;
 
+/// Complaint of gateway users: the gateway edits the conversation.
 #[test]
 fn the_smallest_request_says_nothing_that_was_not_asked() {
     assert_eq!(
@@ -10,6 +11,8 @@ fn the_smallest_request_says_nothing_that_was_not_asked() {
     );
 }
 
+/// Requirement: Temperature, stop, tool_choice, images, assistant text+tool_calls survive to Anthropic;
+/// consecutive tool messages merge.
 #[test]
 fn settings_are_carried_over() {
     let body = plus(
@@ -25,6 +28,7 @@ fn settings_are_carried_over() {
     assert!(chat["top_k"].is_null() && chat["metadata"].is_null());
 }
 
+/// Complaint of gateway users: the wrong limit parameter, and a 400 told as a 500.
 #[test]
 fn newer_models_get_max_completion_tokens() {
     let body = plus(json!({})).to_string();
@@ -48,6 +52,9 @@ fn the_form_of_the_answer_is_carried_over() {
     );
 }
 
+/// Requirement: `thinking.enabled` with budget 1024/8000/32000 → effort low/medium/high on a reasoning model,
+/// absent on others.
+/// Complaint of gateway users: adaptive thinking and effort are refused.
 #[test]
 fn only_models_that_reason_are_told_how_much() {
     let fields = json!({"thinking": {"type": "enabled", "budget_tokens": 20000}, "output_config": {"effort": "xhigh"}});
@@ -71,6 +78,7 @@ fn only_models_that_reason_are_told_how_much() {
     assert!(through(&of(Reasoning::Effort, &["*"]), off).get("reasoning_effort").is_none());
 }
 
+/// Requirement: With limits set: below minimum raised, above maximum lowered; unset limits do not clamp.
 #[test]
 fn a_limit_is_raised_and_lowered_where_the_configuration_says_so() {
     let bounded = Dialect { fewest_tokens: Some(100), most_tokens: Some(4096), ..Dialect::default() };
@@ -81,6 +89,8 @@ fn a_limit_is_raised_and_lowered_where_the_configuration_says_so() {
     }
 }
 
+/// Complaint of gateway users: server tools break the request.
+/// Complaint of gateway users: the user's id is too long.
 #[test]
 fn what_a_provider_is_declared_to_take_it_gets() {
     let fields = json!({"top_k": 7, "metadata": {"user_id": "u".repeat(65)}, "max_tokens": 5,

@@ -2,6 +2,7 @@
 
 use super::*;
 
+/// Requirement: Tools → functions with `description` "" by default and unchanged schema; blank names skipped.
 #[test]
 fn tools_become_functions_with_their_schema_unchanged() {
     let schema = json!({"$schema": "x", "type": "object", "properties": {"p": {"type": "string"}}});
@@ -35,6 +36,7 @@ fn schemas_of_tools_get_what_openai_requires_and_nothing_else() {
     assert_eq!(schemas[1], &json!({"type": "object", "properties": inside}));
 }
 
+/// Complaint of gateway users: server tools break the request.
 #[test]
 fn a_choice_goes_with_its_tools() {
     let f = json!({"name": "f", "input_schema": {}});
@@ -64,6 +66,7 @@ fn a_choice_goes_with_its_tools() {
     assert_eq!(chat["parallel_tool_calls"], false);
 }
 
+/// Complaint of gateway users: tool references and long tool names are refused.
 #[test]
 fn tool_names_are_the_same_wherever_they_stand() {
     let long = format!("mcp__server__{}", "x".repeat(70));
@@ -103,6 +106,7 @@ fn tools_that_anthropic_defined_and_the_client_runs_get_a_schema() {
     assert_eq!(sent["tool_choice"]["function"]["name"], "bash");
 }
 
+/// Complaint of gateway users: tool references and long tool names are refused.
 #[test]
 fn a_deferred_tool_is_there_once_it_was_found_called_or_forced() {
     let tools = json!([
@@ -129,6 +133,7 @@ fn a_deferred_tool_is_there_once_it_was_found_called_or_forced() {
     assert_eq!(names(&with(json!({"tools": searched}))).len(), 4, "nobody else could find them");
 }
 
+/// Complaint of gateway users: a history with calls, but no tools.
 #[test]
 fn calls_of_tools_that_are_not_listed_get_stubs_that_must_not_be_called() {
     let turns = json!([{"role": "user", "content": "hi"},

@@ -2,6 +2,14 @@
 
 use super::*;
 
+/// Requirement: Given `timeout = -1` or `"null"` for the default provider, then startup fails naming the key and
+/// section.
+/// Requirement: Given a syntax error in `./vandamme-config.toml`, when the server starts, then exit 1 with file
+/// and line.
+/// Deviates from the original ("A local profile alias without a colon, strict on → startup fails, message
+/// mentions "provider prefix"; strict off → warning"): a target without a provider is always a mistake of its
+/// file; one without a key makes the profile inactive, with a warning, and ends no start: there is nothing left
+/// to be strict about.
 #[test]
 fn every_mistake_of_a_file_is_one_line_with_line_column_key_and_advice() {
     for (toml, expected) in OF_A_FILE {
@@ -14,6 +22,20 @@ fn every_mistake_of_a_file_is_one_line_with_line_column_key_and_advice() {
     }
 }
 
+/// Requirement: Given `PORT=abc` (or `0`, `70000`, empty), when any configuration-reading command runs, then exit
+/// code 1 and the message names PORT.
+/// Requirement: OAuth requests (7) or an honest "not supported". 5. No freeze on duplicate keys (31) and true
+/// upstream errors (29). 6. Retries, timeouts, 504 (8, 9).
+/// Deviates from the original ("Given `MODELS_CACHE_ENABLED=maybe`, then the cache is off; given `YES`, on"): a
+/// word that is neither yes nor no is a mistake, as every other wrong value.
+/// Deviates from the original ("Given `STREAMING_READ_TIMEOUT_SECONDS` unset, then streams have no read timeout;
+/// given `0`, error"): without it a silence of 300 s ends a stream; zero is a mistake, as here.
+/// Requirement: Colon targets and cache purity (15, 17). 8. Anthropic-format streaming rotation (28). 9. Proxy
+/// key never leaves (32), all endpoints guarded (33), no key to the wrong host (38). 10. CLI truthfulness: wrap
+/// exit code (43), health (36), validate (40), `.env` (5).
+/// Requirement: Given `X_API_FORMAT=Anthropic`, same as 27; given `soap`, startup error.
+/// Deviates from the original ("`"!PASSTHRU k"` and `"k !OAUTH"` → startup error containing "mixed
+/// configuration""): both are mistakes that name the variable, in other words; OAuth is refused anyhow.
 #[test]
 fn every_mistake_of_a_variable_names_it_and_what_it_expects() {
     for (variables, expected) in OF_A_VARIABLE {
@@ -24,6 +46,7 @@ fn every_mistake_of_a_variable_names_it_and_what_it_expects() {
     assert_eq!(mistakes, ["work/.env:2: PORT: expected a port number from 1 to 65535, found \"x\""]);
 }
 
+/// Requirement: Given two bad variables, when the server starts, then both are reported, without a traceback.
 #[test]
 fn all_mistakes_of_all_layers_are_told_at_once() {
     let mut machine = Machine::with(&[("PORT", "abc"), ("POE_API_KEY", "!PASSTHRU k")])
@@ -51,6 +74,13 @@ fn all_mistakes_of_all_layers_are_told_at_once() {
     }
 }
 
+/// Deviates from the original ("`"!PASSTHRU k"` and `"k !OAUTH"` → startup error containing "mixed
+/// configuration""): both are mistakes that name the variable, in other words; OAuth is refused anyhow.
+/// Deviates from the original ("A request to an OAuth provider sends `Authorization: Bearer <access>`; without
+/// tokens → 401 naming `vdm oauth login`"): OAuth subscriptions are refused; there is no flow, no token and no
+/// file.
+/// Deviates from the original ("`VDM_DEFAULT_PROVIDER=chatgpt` with `CHATGPT_AUTH_MODE=oauth` starts"): OAuth
+/// subscriptions are refused; there is no flow, no token and no file.
 #[test]
 fn oauth_is_refused_wherever_it_is_asked_for() {
     let machines = [

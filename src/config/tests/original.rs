@@ -2,6 +2,10 @@
 
 use super::*;
 
+/// Requirement: OAuth requests (7) or an honest "not supported". 5. No freeze on duplicate keys (31) and true
+/// upstream errors (29). 6. Retries, timeouts, 504 (8, 9).
+/// Deviates from the original ("Given `MODELS_CACHE_ENABLED=maybe`, then the cache is off; given `YES`, on"): a
+/// word that is neither yes nor no is a mistake, as every other wrong value.
 #[test]
 fn words_for_yes_and_for_a_level_are_known_in_any_case() {
     for (word, kept) in [("YES", true), ("1", true), ("On", true), (" false ", false), ("off", false)] {
@@ -11,6 +15,10 @@ fn words_for_yes_and_for_a_level_are_known_in_any_case() {
     assert_eq!(Machine::with(&[("LOG_LEVEL", "debug")]).load().log_level_word, "DEBUG");
 }
 
+/// Deviates from the original ("Given `STREAMING_READ_TIMEOUT_SECONDS` unset, then streams have no read timeout;
+/// given `0`, error"): without it a silence of 300 s ends a stream; zero is a mistake, as here.
+/// Requirement: Given `ALIAS_MAX_CHAIN_LENGTH=3` and a chain of five, then it is reported; `za` and `poe:za`
+/// behave the same.
 #[test]
 fn limits_have_the_originals_variables_too() {
     let second = Duration::from_secs(1);
@@ -32,6 +40,9 @@ fn a_variable_tells_where_a_provider_lists_its_models() {
     assert_eq!(provider(&machine.load(), "poe").models_url.as_deref(), Some("https://poe.example/all"));
 }
 
+/// Requirement: Given `[mycorp]` with `api-key = "a b"` and a base URL, then provider mycorp has two keys and no
+/// variable is needed.
+/// Requirement: Given `OPENAI_API_KEY=" "`, then openai is not registered.
 #[test]
 fn a_section_alone_makes_a_provider_with_all_of_its_keys() {
     let toml = "[mycorp]\napi-key = 'a b'\nbase-url = 'http://c'";
@@ -41,6 +52,8 @@ fn a_section_alone_makes_a_provider_with_all_of_its_keys() {
     assert_eq!(keys, ["a", "b"]);
 }
 
+/// Deviates from the original ("Given local `[defaults.aliases]` with one entry, then package default aliases not
+/// redefined remain"): no aliases for all are built in (bug 22); those of lower files remain.
 #[test]
 fn aliases_for_all_merge_name_by_name() {
     let config = Machine::with(&[("POE_API_KEY", "k")])
@@ -55,6 +68,8 @@ fn aliases_for_all_merge_name_by_name() {
     assert_eq!(aliases["haiku"], "gpt-5.4-mini", "a provider's own come first");
 }
 
+/// Requirement: Given one invalid TOML provider and one valid after it, then either startup fails naming the
+/// first, or the second is registered.
 #[test]
 fn a_wrong_provider_does_not_hide_the_mistakes_of_the_next() {
     let toml =
@@ -64,6 +79,11 @@ fn a_wrong_provider_does_not_hide_the_mistakes_of_the_next() {
     assert!(mistakes.iter().any(|mistake| mistake.contains("[two] base-url")), "{mistakes:?}");
 }
 
+/// Requirement: `POE_ALIAS_SELF=self` is rejected with a log line; `POE_ALIAS_E=` is skipped with a warning.
+/// Deviates from the original ("A local profile alias without a colon, strict on → startup fails, message
+/// mentions "provider prefix"; strict off → warning"): a target without a provider is always a mistake of its
+/// file; one without a key makes the profile inactive, with a warning, and ends no start: there is nothing left
+/// to be strict about.
 #[test]
 fn what_has_no_effect_is_not_ignored_in_silence() {
     for (name, text, told) in [

@@ -40,6 +40,14 @@ fn lead(routes: &Routes, examples: &[(&str, &str)]) {
     }
 }
 
+/// Requirement: Given POE key and `VDM_DEFAULT_PROVIDER=poe`, then `gpt-x` goes to poe.
+/// Requirement: `haiku`, `HAIKU`, `my-haiku-model` → poe gpt-5.1-mini.
+/// Requirement: `Poe:GPT-4o` → poe, `GPT-4o` (case of the model kept).
+/// Requirement: `POE_ALIAS_FAST=sonnet-x`, `POE_ALIAS_FASTER=y`: `my-faster-model` → y (longest wins).
+/// Requirement: `openrouter:free` → openrouter, `kwaipilot/kat-coder-pro:free`; `nanogpt:opus` → nanogpt,
+/// `zai-org/glm-4.7-original:thinking`.
+/// Requirement: `openrouter:qwen/qwen3-coder:free` reaches exactly that model.
+/// Requirement: `anthropic:claude-sonnet-4-5` reaches exactly that model.
 #[test]
 fn names_lead_where_the_specification_says() {
     let routes = routes(&Machine::with(A));
@@ -79,6 +87,11 @@ fn names_lead_where_the_specification_says() {
     );
 }
 
+/// Requirement: `a:b:c` → prefix a, rest `b:c`.
+/// Requirement: `!haiku` → poe, `haiku`; `!openai:gpt-4o` → openai, `gpt-4o`; `!` → 400.
+/// Requirement: `TOP:HAIKU` and `top:haiku` select the same profile alias.
+/// Requirement: `top:haiku` → zai, GLM-4.7 (target expanded).
+/// Requirement: A model not in the profile (`top:gpt-4o`) goes to the default provider without the prefix.
 #[test]
 fn profiles_literals_and_nonsense_lead_where_the_specification_says() {
     let routes = routes(&Machine::with(A));
@@ -111,6 +124,13 @@ fn profiles_literals_and_nonsense_lead_where_the_specification_says() {
     );
 }
 
+/// Requirement: `POE_ALIAS_MY_ALIAS=t`: `my-alias`, `my_alias`, `oh-my-alias-model` → poe t.
+/// Requirement: `POE_ALIAS_X1=openai:haiku`: `x1` → openai gpt-5.1-mini (cross-provider chain).
+/// Requirement: `POE_ALIAS_X2=unknownprov:model`: `x2` → poe `unknownprov:model`. `poe:x2` gives the same in any
+/// order.
+/// Requirement: `POE_ALIAS_SELF=self` is rejected with a log line; `POE_ALIAS_E=` is skipped with a warning.
+/// Requirement: `FOO_ALIAS_BAR_ALIAS_BAZ=z`: provider `foo_alias_bar`, alias `baz`.
+/// Requirement: `POE_ALIAS_V=claude-3-5-sonnet@20241022` is accepted.
 #[test]
 fn aliases_of_variables_lead_where_the_specification_says() {
     let with = |variables: &[(&str, &str)]| routes(&Machine::with(&[A, variables].concat()));
@@ -134,6 +154,9 @@ fn aliases_of_variables_lead_where_the_specification_says() {
     lead(&nested, &[("baz", "poe, baz"), ("poe_alias_bar:baz", "✗ has no key")]);
 }
 
+/// Requirement: A three-alias cycle never hangs, is reported at startup, and a request to it is 400.
+/// Requirement: Given `ALIAS_MAX_CHAIN_LENGTH=3` and a chain of five, then it is reported; `za` and `poe:za`
+/// behave the same.
 #[test]
 fn circles_and_long_chains_end_with_an_error_and_are_told_at_the_start() {
     let circle = [("POE_ALIAS_CYC_A", "cyc_b"), ("POE_ALIAS_CYC_B", "cyc_c"), ("POE_ALIAS_CYC_C", "cyc_a")];
@@ -164,6 +187,7 @@ fn circles_and_long_chains_end_with_an_error_and_are_told_at_the_start() {
     );
 }
 
+/// Requirement: A profile named like a provider wins. the collision is visible in the startup log.
 #[test]
 fn aliases_for_all_and_a_profile_with_a_providers_name_lead_where_the_specification_says() {
     let toml = "[defaults.aliases]\nQuick = 'openai:gpt-4o-mini'\nhaiku = 'never'";
@@ -190,6 +214,10 @@ fn aliases_for_all_and_a_profile_with_a_providers_name_lead_where_the_specificat
     );
 }
 
+/// Requirement: Given only a POE key, stock defaults, strict on, then the server starts and `gpt-x` goes to poe.
+/// Requirement: Given ZAI, POE, AGENTROUTER keys and `VDM_DEFAULT_PROVIDER=top`, then `haiku` goes to zai with
+/// model GLM-4.7.
+/// Requirement: With default openrouter, `nousresearch/hermes:free` → openrouter, that id.
 #[test]
 fn other_machines_lead_elsewhere() {
     let poe = Machine::with(&[("POE_API_KEY", "k")]);
@@ -233,6 +261,12 @@ fn other_machines_lead_elsewhere() {
     lead(&routes(&Machine::with(&three)), &[("haiku", "zai, glm-5.3"), ("gpt-4o", "poe, gpt-4o")]);
 }
 
+/// Requirement: Given a local `["#main"]` with no keys, then profile main has no aliases and no timeout and
+/// source local.
+/// Deviates from the original ("A local profile alias without a colon, strict on → startup fails, message
+/// mentions "provider prefix"; strict off → warning"): a target without a provider is always a mistake of its
+/// file; one without a key makes the profile inactive, with a warning, and ends no start: there is nothing left
+/// to be strict about.
 #[test]
 fn a_profile_is_as_the_highest_file_has_it() {
     let machine = Machine::with(A)

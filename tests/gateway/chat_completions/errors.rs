@@ -19,6 +19,7 @@ fn expect(reply: &Reply, status: u16, words: (&str, Option<&str>)) -> String {
     error.message
 }
 
+/// Requirement: Upstream error status, body and `retry-after`, `request-id` reach the client unchanged.
 #[test]
 fn error_bodies_are_byte_exact_with_their_status() {
     for status in [400, 401, 402, 403, 404, 409, 413, 415, 422, 429, 500, 501, 503] {
@@ -126,6 +127,8 @@ fn redirects_are_not_followed() {
     assert_eq!(elsewhere.count(), 0);
 }
 
+/// Requirement: Unknown prefix on `/v1/messages` → 404 with `type: error`; the message lists the available
+/// providers. on `/v1/chat/completions` → 404.
 #[test]
 fn an_unknown_provider_is_not_found() {
     let upstream = Upstream::openai();
@@ -192,6 +195,8 @@ fn a_compressed_body_is_a_415() {
     expect(&reply, 415, (INVALID, None));
 }
 
+/// Requirement: The 401 for a missing gateway key has the Anthropic error body on `/v1/messages`, the OpenAI body
+/// on `/v1/chat/completions`.
 #[test]
 fn a_wrong_key_is_a_401_and_the_right_one_opens_in_either_header() {
     let upstream = Upstream::openai();

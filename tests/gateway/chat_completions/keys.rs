@@ -42,6 +42,10 @@ fn a_single_refused_key_is_the_upstreams_own_answer() {
     }
 }
 
+/// Deviates from the original ("All of several keys fail, one with 429 → 429 containing `All provider API keys
+/// exhausted`"): a key that is merely cooling is a 429 with its wait.
+/// Deviates from the original ("All keys rejected → 429 `All provider API keys exhausted`, or F — the last
+/// upstream status and message"): the last refusal, or 429 with the wait while a key is merely cooling.
 #[test]
 fn when_a_key_is_merely_cooling_the_client_is_told_how_long() {
     let upstream = Upstream::openai()
@@ -86,6 +90,8 @@ fn an_exhausted_quota_is_a_matter_of_the_key() {
     }
 }
 
+/// Requirement: Upstream 404 or 400 does not rotate.
+/// Complaint of gateway users: the wrong limit parameter, and a 400 told as a 500.
 #[test]
 fn a_request_that_is_wrong_is_wrong_with_every_key() {
     for ask in BOTH {
@@ -110,6 +116,9 @@ fn a_passing_failure_is_tried_again_with_the_same_key() {
     }
 }
 
+/// Requirement: `max-retries = 0` → one upstream call; 2 → three, honouring `retry-after`.
+/// Requirement: Given `max-retries = 0` and an upstream 500, then exactly one upstream attempt; given 2, three,
+/// for both formats.
 #[test]
 fn max_retries_is_the_number_of_repeats() {
     for (retries, calls) in [("0", 1), ("2", 3)] {
@@ -121,6 +130,7 @@ fn max_retries_is_the_number_of_repeats() {
     }
 }
 
+/// Requirement: `max-retries = 0` → one upstream call; 2 → three, honouring `retry-after`.
 #[test]
 fn the_pause_that_the_upstream_names_is_kept() {
     let upstream = Upstream::openai().answering(refusal(503).header("retry-after", "2"));

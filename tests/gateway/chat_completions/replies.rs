@@ -8,6 +8,8 @@ use crate::support::chat::{self, Chat, Error};
 use crate::support::gateway::{Gateway, MODEL};
 use crate::support::upstream::{Answer, Ending, Piece, Upstream};
 
+/// Requirement: SSE bytes to the client equal the upstream's; official SDK yields all events.
+/// Requirement: Stream frames end with a blank line; official OpenAI SDK reads all chunks; `[DONE]` last.
 #[test]
 fn a_streamed_reply_is_byte_identical() {
     for events in
@@ -108,6 +110,7 @@ fn a_stream_where_json_was_asked_for_is_put_together_here_too() {
     assert_eq!(whole_before(Answer::events(cut)).status(), 502);
 }
 
+/// Requirement: Upstream error status, body and `retry-after`, `request-id` reach the client unchanged.
 #[test]
 fn what_the_upstream_says_about_itself_reaches_the_client() {
     let passed = [
@@ -162,6 +165,7 @@ fn hop_by_hop_headers_and_cookies_of_the_upstream_stay_there() {
     assert_eq!(chat::text(&reply), "a");
 }
 
+/// Deviates from the original ("SSE answers carry the five headers"): no CORS headers; the others are there.
 #[test]
 fn a_stream_is_told_to_be_neither_kept_nor_collected() {
     let reply = streamed_before(Answer::events(openai::text(&["a"])));

@@ -43,6 +43,9 @@ fn head_of(prepare: impl FnOnce(Call) -> Call) -> crate::support::wire::Head {
     upstream.only_request().head
 }
 
+/// Requirement: Upstream body equals the client's byte for byte except the model value.
+/// Requirement: Unknown parameters reach an OpenAI upstream; `extra_headers` in JSON sets no header.
+/// Complaint of gateway users: signatures break because the body was rewritten.
 #[test]
 fn the_body_arrives_byte_for_byte() {
     for stream in [STREAMED, WHOLE, "\"stream\":null", "\"n\":1"] {
@@ -50,6 +53,8 @@ fn the_body_arrives_byte_for_byte() {
     }
 }
 
+/// Requirement: Upstream body equals the client's byte for byte except the model value.
+/// Complaint of gateway users: signatures break because the body was rewritten.
 #[test]
 fn of_a_prefixed_model_only_the_value_changes() {
     for stream in [STREAMED, WHOLE] {
@@ -92,6 +97,7 @@ fn the_last_of_two_models_is_the_one_that_counts_and_no_other_is_sent() {
     assert!(!sent.text().contains("first"), "{}", sent.text());
 }
 
+/// Requirement: Unknown parameters reach an OpenAI upstream; `extra_headers` in JSON sets no header.
 #[test]
 fn nothing_in_the_json_is_taken_for_an_option_of_the_transport() {
     let options = json!({"model": MODEL, "messages": [], "timeout": 0.001, "max_retries": 9,
@@ -142,6 +148,9 @@ fn only_headers_that_are_known_to_matter_go_up() {
     assert_eq!(head.header("content-type"), Some("application/json"));
 }
 
+/// Requirement: Anthropic-version, anthropic-beta and query reach the upstream; x-api-key is replaced.
+/// Requirement: Given `X_API_FORMAT=anthropic`, then upstream path is `/v1/messages` with `x-api-key` and
+/// `anthropic-version: 2023-06-01`.
 #[test]
 fn every_credential_of_the_client_is_replaced_by_the_key_of_the_provider() {
     let head = head_of(|call| {
@@ -154,6 +163,8 @@ fn every_credential_of_the_client_is_replaced_by_the_key_of_the_provider() {
     assert!(!format!("{head:?}").contains("client-"), "{head:?}");
 }
 
+/// Requirement: Given `HD_CUSTOM_HEADER_X_USER_ID=u1`, then upstream requests of hd carry `X-USER-ID: u1` and
+/// those of other providers do not.
 #[test]
 fn custom_headers_of_the_provider_win_over_the_clients() {
     let upstream = Upstream::openai();

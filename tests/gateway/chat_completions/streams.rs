@@ -7,6 +7,7 @@ use crate::support::canned::openai;
 use crate::support::chat::{self, Chat, Error};
 use crate::support::upstream::{Answer, Ending, Upstream};
 
+/// Requirement: Stream frames end with a blank line; official OpenAI SDK reads all chunks; `[DONE]` last.
 #[test]
 fn a_missing_done_is_added_after_a_finish_reason() {
     let events = openai::text(&["complete"]);
@@ -120,6 +121,7 @@ fn a_chunk_over_the_limit_ends_the_stream_with_an_error() {
     assert_eq!(Error::of(&reply).words(), ("server_error", None));
 }
 
+/// Requirement: After the first byte to the client no retry ever happens.
 #[test]
 fn after_the_first_chunk_nothing_is_tried_again() {
     let events = openai::text(&["first", "second"]);

@@ -24,6 +24,7 @@ fn without_usage(events: &[Vec<u8>]) -> String {
     kept.map(|event| String::from_utf8_lossy(event).replace(",\"usage\":null}", "}")).collect()
 }
 
+/// Requirement: Client without `include_usage` gets no usage-only chunk; metrics still have tokens.
 #[test]
 fn a_client_that_did_not_ask_sees_no_trace_of_it() {
     for events in [openai::text(&["Hé", "llo\u{1F600}"]), openai::tool_call(), openai::reasoning()] {

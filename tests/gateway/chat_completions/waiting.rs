@@ -124,6 +124,7 @@ fn a_whole_reply_is_never_preceded_by_comments() {
     assert_eq!(ask_whole(&gateway).raw(), openai::whole("late"));
 }
 
+/// Requirement: Timeout → 504, refused → 502, HTML 502 body not forwarded.
 #[test]
 fn no_head_within_the_deadline_is_a_504_and_not_tried_again() {
     let upstream = Upstream::openai().always(Answer::silence());
@@ -148,6 +149,9 @@ fn a_deadline_after_the_patience_is_an_error_chunk() {
     assert!(chat::keep_alives(&reply) > 0);
 }
 
+/// Deviates from the original ("Given `STREAMING_READ_TIMEOUT_SECONDS` unset, then streams have no read timeout;
+/// given `0`, error"): without it a silence of 300 s ends a stream; zero is a mistake, as here.
+/// Complaint of gateway users: the gateway's own timers are shorter than thinking.
 #[test]
 fn a_stall_in_the_middle_ends_with_an_error_and_closes_the_upstream() {
     let upstream = silent_after_the_first_word();

@@ -65,6 +65,7 @@ fn a_rule_for_a_value_leaves_other_values_alone() {
     }
 }
 
+/// Complaint of gateway users: a beta flag that the upstream does not know.
 #[test]
 fn betas_are_dropped_by_rule_with_what_belongs_to_them() {
     let upstream = Upstream::anthropic();

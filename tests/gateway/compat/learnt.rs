@@ -118,6 +118,7 @@ fn what_is_refused_beside_another_goes_on_alone() {
     assert_eq!(sent, [json!(0.5), json!(null), json!(0.5), json!(null)]);
 }
 
+/// Complaint of gateway users: extra inputs are not permitted.
 #[test]
 fn what_was_learnt_is_forgotten_when_its_time_is_over() {
     let upstream = without("top_p");
@@ -137,6 +138,7 @@ fn what_was_learnt_is_forgotten_when_its_time_is_over() {
     assert_eq!(log.matches("drop-params = [\"top_p\"]").count(), 1, "it is told once: {log}");
 }
 
+/// Complaint of gateway users: a beta flag that the upstream does not know.
 #[test]
 fn a_beta_goes_together_with_the_member_that_needs_it() {
     const FLAG: &str = "context-management-2025-06-27";
@@ -169,6 +171,7 @@ fn a_beta_goes_together_with_the_member_that_needs_it() {
     assert_eq!(suggested(&gateway, "anthropic"), [("test-model".to_owned(), rule)]);
 }
 
+/// Complaint of gateway users: a beta flag that the upstream does not know.
 #[test]
 fn an_upstream_that_knows_no_beta_gets_none() {
     let upstream = Upstream::anthropic().ruled_by(|seen| {
@@ -184,6 +187,7 @@ fn an_upstream_that_knows_no_beta_gets_none() {
     assert_eq!(upstream.count(), 2);
 }
 
+/// Complaint of gateway users: extra inputs are not permitted.
 #[test]
 fn members_and_schema_keywords_go_from_every_tool() {
     let upstream = Upstream::anthropic().ruled_by(|seen| {
@@ -209,6 +213,7 @@ fn members_and_schema_keywords_go_from_every_tool() {
     assert_eq!(upstream.count(), 4);
 }
 
+/// Complaint of gateway users: extra inputs are not permitted.
 #[test]
 fn what_a_cut_makes_illegal_is_cut_too() {
     let refuse = |message: &str| Answer::json(400, anthropic::error("invalid_request_error", message));

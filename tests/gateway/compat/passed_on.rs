@@ -33,6 +33,7 @@ fn what_the_request_does_not_have_or_must_have_is_no_reason_to_ask_again() {
     }
 }
 
+/// Complaint of gateway users: extra inputs are not permitted.
 #[test]
 fn what_was_said_is_never_left_out() {
     let upstream = Upstream::anthropic().always(extra("messages.0.content.0.cache_control"));

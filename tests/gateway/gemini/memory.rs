@@ -19,6 +19,7 @@ fn remembered(setup: impl FnOnce(Setup) -> Setup) -> Vec<(String, Option<serde_j
     signatures(&upstream, 1)
 }
 
+/// Requirement: Two client keys with equal tool-call ids do not see each other's signatures.
 #[test]
 fn another_caller_with_the_same_call_gets_no_signature() {
     for delivery in BOTH {
@@ -46,6 +47,7 @@ fn another_provider_gets_no_signature_remembered_or_carried() {
     }
 }
 
+/// Requirement: TTL, size limit with eviction of the oldest tenth, most recent match wins.
 #[test]
 fn the_memory_lasts_as_long_and_holds_as_much_as_is_configured() {
     assert_eq!(remembered(|setup| setup), expected(Some("SIG-A")));

@@ -34,6 +34,7 @@ fn messages(model: &str) -> Value {
         "output_config": {"format": format}})
 }
 
+/// Complaint of gateway users: Gemini refuses schemas for a keyword.
 #[test]
 fn schemas_are_cleaned_on_both_doors() {
     let upstream = Upstream::openai();

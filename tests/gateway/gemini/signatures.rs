@@ -10,6 +10,10 @@ use crate::support::canned::openai;
 use crate::support::gateway::Gateway;
 use crate::support::upstream::{Answer, Upstream};
 
+/// Requirement: Gemini: signature of call A is injected on call A in the next request; parallel call B without
+/// one gets none.
+/// Requirement: The same after a streamed answer, and on `/v1/chat/completions`.
+/// Complaint of gateway users: Gemini loses its thought signatures.
 #[test]
 fn a_signature_is_back_on_its_call_in_the_next_turn_though_the_client_knows_nothing_of_it() {
     for delivery in BOTH {
@@ -24,6 +28,7 @@ fn a_signature_is_back_on_its_call_in_the_next_turn_though_the_client_knows_noth
     }
 }
 
+/// Complaint of gateway users: Gemini loses its thought signatures.
 #[test]
 fn a_client_that_thinks_carries_the_signature_itself_even_to_another_gateway() {
     for delivery in BOTH {
@@ -47,6 +52,7 @@ fn a_thinking_client_that_drops_its_thoughts_is_remembered_as_any_other() {
     assert_eq!(signatures(&upstream, 1), expected(Some("SIG-A")));
 }
 
+/// Requirement: The same after a streamed answer, and on `/v1/chat/completions`.
 #[test]
 fn chat_clients_get_every_byte_and_may_keep_the_signature_or_forget_it() {
     for (delivery, answer) in
@@ -78,6 +84,7 @@ fn a_stream_that_somebody_follows_is_passed_on_byte_for_byte() {
     assert_eq!(reply.body, events.concat());
 }
 
+/// Complaint of gateway users: Gemini loses its thought signatures.
 #[test]
 fn the_signature_of_a_text_comes_back_with_the_text() {
     let text = |delta: Value| openai::delta(&delta);

@@ -5,6 +5,8 @@ use crate::support::canned::anthropic;
 use crate::support::gateway::Gateway;
 use crate::support::upstream::{Answer, Dialect, Upstream};
 
+/// Requirement: One key, upstream 401 → 401.
+/// Requirement: Single rejected key → the upstream's 401, not 429.
 #[test]
 fn a_single_refused_key_is_the_upstreams_own_answer_every_time() {
     for status in [401, 403] {
@@ -22,6 +24,8 @@ fn a_single_refused_key_is_the_upstreams_own_answer_every_time() {
     }
 }
 
+/// Deviates from the original ("All keys rejected → 429 `All provider API keys exhausted`, or F — the last
+/// upstream status and message"): the last refusal, or 429 with the wait while a key is merely cooling.
 #[test]
 fn when_all_keys_are_refused_the_last_refusal_reaches_the_client() {
     for upstream in both() {
@@ -46,6 +50,10 @@ fn an_error_body_after_the_last_key_is_byte_exact() {
     assert_eq!(gateway.ask("hi").raw(), body);
 }
 
+/// Deviates from the original ("All of several keys fail, one with 429 → 429 containing `All provider API keys
+/// exhausted`"): a key that is merely cooling is a 429 with its wait.
+/// Deviates from the original ("All keys rejected → 429 `All provider API keys exhausted`, or F — the last
+/// upstream status and message"): the last refusal, or 429 with the wait while a key is merely cooling.
 #[test]
 fn when_a_key_is_merely_cooling_the_client_is_told_how_long() {
     for upstream in both() {
@@ -89,6 +97,7 @@ fn a_wait_that_google_names_in_the_body_alone_is_kept() {
     assert_eq!(reply.header("x-should-retry"), None, "it is no guess: {reply}");
 }
 
+/// Requirement: Upstream error status, body and `retry-after`, `request-id` reach the client unchanged.
 #[test]
 fn a_long_wait_that_the_upstream_named_stops_the_retries() {
     for upstream in both() {

@@ -47,6 +47,9 @@ fn a_kept_connection_that_the_upstream_closed_meanwhile_is_no_failure() {
     }
 }
 
+/// Requirement: `max-retries = 0` → one upstream call; 2 → three, honouring `retry-after`.
+/// Requirement: Given `max-retries = 0` and an upstream 500, then exactly one upstream attempt; given 2, three,
+/// for both formats.
 #[test]
 fn max_retries_is_the_number_of_repeats() {
     for (retries, calls) in [("0", 1), ("1", 2), ("2", 3)] {
@@ -61,6 +64,7 @@ fn max_retries_is_the_number_of_repeats() {
     }
 }
 
+/// Requirement: `max-retries = 0` → one upstream call; 2 → three, honouring `retry-after`.
 #[test]
 fn the_pause_that_the_upstream_names_is_kept() {
     let upstream = Upstream::openai().answering(refusal(Dialect::OpenAi, 503).header("retry-after", "2"));

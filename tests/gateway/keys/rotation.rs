@@ -9,6 +9,7 @@ use crate::support::client::prompt;
 use crate::support::gateway::{Gateway, MODEL};
 use crate::support::upstream::{Answer, Dialect, Upstream};
 
+/// Requirement: Keys `k1 k2 k3`, four requests → k1, k2, k3, k1; 40 concurrent over four keys → ten each.
 #[test]
 fn keys_take_turns() {
     for upstream in both() {
@@ -20,6 +21,7 @@ fn keys_take_turns() {
     }
 }
 
+/// Requirement: Keys `k1 k2 k3`, four requests → k1, k2, k3, k1; 40 concurrent over four keys → ten each.
 #[test]
 fn keys_take_turns_under_load_too() {
     let upstream = Upstream::openai();
@@ -35,6 +37,9 @@ fn keys_take_turns_under_load_too() {
     }
 }
 
+/// Requirement: Keys `bad good`, upstream 401 (403, 429) for bad → 200 for the client, upstream saw bad then
+/// good. with 429 each key is tried only `max-retries`+1 times.
+/// Requirement: Anthropic-format streaming with keys `bad good` streams from good.
 #[test]
 fn a_refused_key_is_replaced_before_the_client_notices() {
     for status in [401, 403, 429] {
@@ -88,6 +93,9 @@ fn two_keys_may_fail_for_different_reasons() {
     }
 }
 
+/// Requirement: Three keys, first two failing with 401 and 429 → 200 with the third; on all four paths including
+/// Anthropic streaming .
+/// Requirement: Anthropic-format streaming with keys `bad good` streams from good.
 #[test]
 fn the_third_key_serves_on_all_four_ways_streamed_and_whole() {
     for (speaking, door, stream) in [0, 1].into_iter().flat_map(|speaking| {
@@ -114,6 +122,7 @@ fn the_third_key_serves_on_all_four_ways_streamed_and_whole() {
     }
 }
 
+/// Requirement: 400 with `insufficient_quota` rotates on both formats.
 #[test]
 fn an_exhausted_quota_is_a_matter_of_the_key_whatever_its_status() {
     for status in [400, 402, 429] {
@@ -129,6 +138,8 @@ fn an_exhausted_quota_is_a_matter_of_the_key_whatever_its_status() {
     }
 }
 
+/// Requirement: Upstream 404 or 400 does not rotate.
+/// Complaint of gateway users: the wrong limit parameter, and a 400 told as a 500.
 #[test]
 fn a_request_that_is_wrong_is_wrong_with_every_key() {
     for status in [400, 404, 413, 422] {
@@ -189,6 +200,7 @@ fn a_key_cools_no_longer_than_the_cap() {
     });
 }
 
+/// Requirement: Keys `bad bad` → an error within a second and `/health` keeps answering.
 #[test]
 fn the_same_key_twice_is_one_key() {
     for upstream in both() {

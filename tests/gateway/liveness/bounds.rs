@@ -97,6 +97,7 @@ fn one_who_waits_in_the_queue_is_served_when_a_place_is_free() {
     assert_eq!(second.finish().text(), "served");
 }
 
+/// Complaint of gateway users: a client that left is still generated for.
 #[test]
 fn a_place_is_free_again_when_its_client_has_left() {
     let upstream = Upstream::anthropic().answering(Answer::silence());

@@ -8,6 +8,9 @@ use crate::support::client::prompt;
 use crate::support::gateway::{Gateway, MODEL, whole_prompt};
 use crate::support::upstream::{Answer, Upstream};
 
+/// Requirement: Client closes → upstream connection closed within 1 s (streaming and not, and during a retry
+/// wait); trace `client_disconnect`.
+/// Complaint of gateway users: a client that left is still generated for.
 #[test]
 fn a_client_that_leaves_before_the_head_closes_the_upstream() {
     for upstream in [Upstream::anthropic(), Upstream::openai()] {
@@ -23,6 +26,9 @@ fn a_client_that_leaves_before_the_head_closes_the_upstream() {
     }
 }
 
+/// Requirement: Client closes → upstream connection closed within 1 s (streaming and not, and during a retry
+/// wait); trace `client_disconnect`.
+/// Complaint of gateway users: a client that left is still generated for.
 #[test]
 fn a_client_that_leaves_in_the_middle_closes_the_upstream() {
     for upstream in both_silent_after_the_first_word() {
@@ -34,6 +40,9 @@ fn a_client_that_leaves_in_the_middle_closes_the_upstream() {
     }
 }
 
+/// Requirement: Client closes → upstream connection closed within 1 s (streaming and not, and during a retry
+/// wait); trace `client_disconnect`.
+/// Complaint of gateway users: a client that left is still generated for.
 #[test]
 fn a_client_that_leaves_while_a_whole_body_comes_closes_the_upstream() {
     let answers =
@@ -58,6 +67,9 @@ fn a_client_that_leaves_during_the_patience_closes_the_upstream() {
     upstream.closed(0);
 }
 
+/// Requirement: Client closes → upstream connection closed within 1 s (streaming and not, and during a retry
+/// wait); trace `client_disconnect`.
+/// Complaint of gateway users: a client that left is still generated for.
 #[test]
 fn a_client_that_leaves_in_a_retry_wait_ends_the_retries() {
     let busy = Answer::json(503, openai::error("busy", "x", "y")).header("retry-after", "1");

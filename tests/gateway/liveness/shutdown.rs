@@ -6,6 +6,8 @@ use crate::support::client::prompt;
 use crate::support::gateway::{Gateway, MODEL, whole_prompt};
 use crate::support::upstream::{Answer, Piece, Upstream};
 
+/// Requirement: SIGTERM ends the server gracefully; a busy port ends it with a non-zero code. `--daemon` either
+/// works or exits non-zero.
 #[test]
 fn sigterm_lets_streams_finish_and_then_leaves() {
     let events = anthropic::text(&["first", "second"]);

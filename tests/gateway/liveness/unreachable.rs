@@ -4,6 +4,7 @@ use super::{both_after_the_first_word, impatient};
 use crate::support::gateway::Gateway;
 use crate::support::upstream::{Answer, Deaf, Ending, Upstream};
 
+/// Requirement: Timeout → 504, refused → 502, HTML 502 body not forwarded.
 #[test]
 fn an_upstream_that_cannot_be_reached_is_a_502_that_names_the_provider() {
     let deaf = Deaf::new();
@@ -59,6 +60,7 @@ fn an_upstream_that_hangs_up_or_talks_nonsense_is_a_502() {
     }
 }
 
+/// Requirement: After the first byte to the client no retry ever happens.
 #[test]
 fn after_the_first_event_nothing_is_ever_tried_again() {
     for upstream in both_after_the_first_word(|answer, bytes| answer.broken_after(bytes, Ending::Cut)) {

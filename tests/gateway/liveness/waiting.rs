@@ -10,6 +10,8 @@ use crate::support::client::prompt;
 use crate::support::gateway::{Gateway, MODEL};
 use crate::support::upstream::{Answer, Piece, Upstream};
 
+/// Requirement: Silent upstream for 20 s → at least one ping.
+/// Complaint of gateway users: long thinking is cut off for silence.
 #[test]
 fn a_silent_stream_is_kept_alive_with_pings() {
     for upstream in both_silent_after_the_first_word() {
@@ -36,6 +38,7 @@ fn a_late_head_keeps_its_status_within_the_patience() {
     assert_eq!((reply.status(), reply.error_message().as_str()), (400, "late no"));
 }
 
+/// Complaint of gateway users: long thinking is cut off for silence.
 #[test]
 fn beyond_the_patience_there_are_pings_and_then_the_answer() {
     for upstream in both(Answer::head_on_permit) {
@@ -107,6 +110,7 @@ fn a_whole_reply_is_never_preceded_by_pings() {
     assert_eq!(gateway.ask_whole("hi").text(), "late");
 }
 
+/// Requirement: Timeout → 504, refused → 502, HTML 502 body not forwarded.
 #[test]
 fn no_head_within_the_deadline_is_a_504_and_not_tried_again() {
     for upstream in [Upstream::anthropic(), Upstream::openai()] {
@@ -124,6 +128,7 @@ fn no_head_within_the_deadline_is_a_504_and_not_tried_again() {
     }
 }
 
+/// Requirement: Given `REQUEST_TIMEOUT=45` and `[poe] timeout = 60`, then 45 is used.
 #[test]
 fn request_timeout_of_the_environment_is_that_deadline() {
     let upstream = Upstream::openai().always(Answer::silence());
@@ -145,6 +150,9 @@ fn a_deadline_after_the_patience_is_a_timeout_event() {
     assert!(reply.pings() > 0);
 }
 
+/// Deviates from the original ("Given `STREAMING_READ_TIMEOUT_SECONDS` unset, then streams have no read timeout;
+/// given `0`, error"): without it a silence of 300 s ends a stream; zero is a mistake, as here.
+/// Complaint of gateway users: the gateway's own timers are shorter than thinking.
 #[test]
 fn a_stall_in_the_middle_ends_with_an_error_and_closes_the_upstream() {
     for upstream in both_silent_after_the_first_word() {
@@ -156,6 +164,7 @@ fn a_stall_in_the_middle_ends_with_an_error_and_closes_the_upstream() {
     }
 }
 
+/// Complaint of gateway users: the gateway's own timers are shorter than thinking.
 #[test]
 fn a_slow_stream_that_never_stalls_is_left_alone() {
     let slow = |events: Vec<Vec<u8>>| {

@@ -99,6 +99,8 @@ fn anthropic_usage() -> Value {
     start["message"]["usage"].clone()
 }
 
+/// Requirement: Active-requests stream: initial `update`, update within 1 s of a start or end, heartbeat,
+/// `disabled` variants.
 #[test]
 fn watchers_are_told_at_once_when_a_request_begins_and_ends() {
     let upstream = Upstream::anthropic().always(begun());
@@ -125,6 +127,8 @@ fn watchers_are_told_at_once_when_a_request_begins_and_ends() {
     watcher.hang_up();
 }
 
+/// Requirement: Active-requests stream: initial `update`, update within 1 s of a start or end, heartbeat,
+/// `disabled` variants.
 #[test]
 fn numbers_are_told_at_the_interval_and_time_alone_is_not() {
     let events = anthropic::text(&["Hello"]);
@@ -150,6 +154,8 @@ fn numbers_are_told_at_the_interval_and_time_alone_is_not() {
     update(&mut watcher, 0);
 }
 
+/// Requirement: Active-requests stream: initial `update`, update within 1 s of a start or end, heartbeat,
+/// `disabled` variants.
 #[test]
 fn watchers_get_signs_of_life() {
     let upstream = Upstream::anthropic();

@@ -29,6 +29,8 @@ fn each(list: &Value, key: &str) -> Vec<Value> {
     list.as_array().expect("a list").iter().map(|row| row[key].clone()).collect()
 }
 
+/// Requirement: `/metrics/logs` keys and limits; newest first; failed streams have `status:"error"` and a
+/// specific `error_type`.
 #[test]
 fn a_trace_has_what_the_upstream_and_the_client_said() {
     for way in ways() {
@@ -58,6 +60,8 @@ fn a_trace_has_what_the_upstream_and_the_client_said() {
     }
 }
 
+/// Requirement: `/metrics/logs` keys and limits; newest first; failed streams have `status:"error"` and a
+/// specific `error_type`.
 #[test]
 fn a_failed_stream_is_an_error_that_says_how_it_failed() {
     for way in ways().into_iter().filter(|way| way.stream) {
@@ -123,6 +127,8 @@ fn models_keep_their_whole_name_and_keys_and_prompts_are_not_told() {
     }
 }
 
+/// Requirement: `/metrics/logs` keys and limits; newest first; failed streams have `status:"error"` and a
+/// specific `error_type`.
 #[test]
 fn as_many_are_told_as_are_asked_for() {
     let upstream = Upstream::openai().always(Answer::json(400, openai::error("no", "x", "y")));

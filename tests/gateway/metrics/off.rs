@@ -9,6 +9,8 @@ use crate::support::upstream::Upstream;
 
 const HINT: &str = "Set LOG_REQUEST_METRICS=true to enable tracking";
 
+/// Requirement: `LOG_REQUEST_METRICS=false` → disabled answers, the specification, the specification; chat still
+/// works, with usage.
 #[test]
 fn without_metrics_the_doors_say_so_and_requests_are_answered_with_their_usage() {
     for way in ways() {
@@ -64,6 +66,8 @@ fn without_metrics_the_lines_of_requests_are_for_debugging() {
     assert!(line.contains(" DEBUG "), "{line}");
 }
 
+/// Requirement: Active-requests stream: initial `update`, update within 1 s of a start or end, heartbeat,
+/// `disabled` variants.
 #[test]
 fn without_the_stream_running_requests_are_told_on_demand_alone() {
     let upstream = Upstream::openai();

@@ -9,6 +9,8 @@ use crate::support::gateway::{Gateway, MODEL, whole_prompt};
 use crate::support::reply::Event;
 use crate::support::upstream::{Answer, Ending, Piece, Upstream};
 
+/// Requirement: SSE bytes to the client equal the upstream's; official SDK yields all events.
+/// Requirement: Stream frames end with a blank line; official OpenAI SDK reads all chunks; `[DONE]` last.
 #[test]
 fn a_streamed_reply_is_byte_identical() {
     let streams = [anthropic::text(&["Hé", "llo\u{1F600}"]), anthropic::thinking_and_tool(), odd_stream()];
@@ -112,6 +114,7 @@ fn a_stream_where_a_whole_message_was_asked_for_is_put_together() {
     assert_eq!(gateway.messages(&whole_prompt(MODEL, "hello")).reply().status(), 502);
 }
 
+/// Requirement: Upstream error status, body and `retry-after`, `request-id` reach the client unchanged.
 #[test]
 fn what_the_upstream_says_about_itself_reaches_the_client() {
     let passed = [
@@ -156,6 +159,7 @@ fn hop_by_hop_headers_and_cookies_of_the_upstream_stay_there() {
     assert_eq!(reply.text(), "a");
 }
 
+/// Requirement: Upstream error status, body and `retry-after`, `request-id` reach the client unchanged.
 #[test]
 fn error_bodies_are_byte_exact_with_their_status() {
     let errors = [

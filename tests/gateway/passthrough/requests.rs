@@ -6,6 +6,9 @@ use super::{odd, post};
 use crate::support::gateway::Gateway;
 use crate::support::upstream::{Seen, Upstream};
 
+/// Requirement: Upstream body equals the client's byte for byte except the model value.
+/// Requirement: Unknown parameters reach an OpenAI upstream; `extra_headers` in JSON sets no header.
+/// Complaint of gateway users: signatures break because the body was rewritten.
 #[test]
 fn the_body_arrives_byte_for_byte() {
     let upstream = Upstream::anthropic();
@@ -15,6 +18,8 @@ fn the_body_arrives_byte_for_byte() {
     assert_eq!(upstream.only_request().text(), body);
 }
 
+/// Requirement: Upstream body equals the client's byte for byte except the model value.
+/// Complaint of gateway users: signatures break because the body was rewritten.
 #[test]
 fn of_a_prefixed_model_only_the_value_changes() {
     let upstream = Upstream::anthropic();
@@ -72,6 +77,8 @@ fn a_chunked_request_body_is_read_and_sent_with_a_length() {
     assert_eq!(seen.head.header("content-length"), Some(body.len().to_string().as_str()));
 }
 
+/// Requirement: Anthropic-version, anthropic-beta and query reach the upstream; x-api-key is replaced.
+/// Complaint of gateway users: a beta flag that the upstream does not know.
 #[test]
 fn what_the_client_says_about_itself_is_forwarded() {
     let upstream = Upstream::anthropic();
@@ -177,6 +184,9 @@ fn host_length_and_encoding_are_our_own() {
     }
 }
 
+/// Requirement: Anthropic-version, anthropic-beta and query reach the upstream; x-api-key is replaced.
+/// Requirement: Given `X_API_FORMAT=anthropic`, then upstream path is `/v1/messages` with `x-api-key` and
+/// `anthropic-version: 2023-06-01`.
 #[test]
 fn every_credential_of_the_client_is_replaced_by_the_key_of_the_provider() {
     let upstream = Upstream::anthropic();
@@ -192,6 +202,8 @@ fn every_credential_of_the_client_is_replaced_by_the_key_of_the_provider() {
     assert!(!format!("{:?}", seen.head).contains("client-"), "{:?}", seen.head);
 }
 
+/// Requirement: Given `X_API_FORMAT=anthropic`, then upstream path is `/v1/messages` with `x-api-key` and
+/// `anthropic-version: 2023-06-01`.
 #[test]
 fn anthropic_version_has_a_default() {
     let upstream = Upstream::anthropic();
@@ -200,6 +212,7 @@ fn anthropic_version_has_a_default() {
     assert_eq!(upstream.only_request().head.header("anthropic-version"), Some("2023-06-01"));
 }
 
+/// Requirement: Anthropic-version, anthropic-beta and query reach the upstream; x-api-key is replaced.
 #[test]
 fn the_query_is_kept() {
     let upstream = Upstream::anthropic();
@@ -217,6 +230,8 @@ fn a_base_url_with_a_path_keeps_it() {
     assert_eq!(upstream.only_request().target(), "/api/anthropic/v1/messages");
 }
 
+/// Requirement: Given `HD_CUSTOM_HEADER_X_USER_ID=u1`, then upstream requests of hd carry `X-USER-ID: u1` and
+/// those of other providers do not.
 #[test]
 fn custom_headers_of_the_provider_win_over_the_clients() {
     let upstream = Upstream::anthropic();
@@ -234,6 +249,8 @@ fn history(blocks: &[Value]) -> String {
     .to_string()
 }
 
+/// Requirement: Blocks with our marker signature are removed; real signatures stay.
+/// Complaint of gateway users: another provider gets a foreign signature.
 #[test]
 fn thinking_that_we_minted_is_removed_and_real_thinking_stays() {
     let ours = json!({"type": "thinking", "thinking": "made up", "signature": "vdm1.b3BlbmFp.Z3B0"});
@@ -248,6 +265,7 @@ fn thinking_that_we_minted_is_removed_and_real_thinking_stays() {
     assert_eq!(sent, [expected.clone(), expected]);
 }
 
+/// Complaint of gateway users: the gateway edits the conversation.
 #[test]
 fn a_body_without_the_marker_in_a_signature_is_untouched() {
     let blocks = [

@@ -16,6 +16,7 @@ fn function(id: &str, name: &str, arguments: &str) -> Value {
     json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}})
 }
 
+/// Requirement: The answer's `model` equals the requested string including prefix.
 #[test]
 fn the_model_is_the_one_that_the_client_named() {
     let upstream = Upstream::openai();
@@ -28,6 +29,7 @@ fn the_model_is_the_one_that_the_client_named() {
     }
 }
 
+/// Requirement: `id` starts with `msg_`.
 #[test]
 fn every_answer_has_its_own_id() {
     let upstream = Upstream::openai();
@@ -47,6 +49,7 @@ fn every_answer_has_its_own_id() {
     }
 }
 
+/// Requirement: Text + two tool calls → text block, then two tool_use blocks, `stop_reason:"tool_use"`.
 #[test]
 fn text_comes_before_the_calls_and_their_order_is_kept() {
     let calls = json!([function("call_a", "f", "{\"x\":1}"), function("call_b", "g", "{}")]);
@@ -59,6 +62,8 @@ fn text_comes_before_the_calls_and_their_order_is_kept() {
     assert_eq!(reply.message()["stop_sequence"], Value::Null);
 }
 
+/// Requirement: Unparsable arguments → `{"raw_arguments":...}`.
+/// Requirement: Empty arguments → `{}`.
 #[test]
 fn odd_arguments_become_an_object() {
     let input = |arguments: &str| {
@@ -72,6 +77,9 @@ fn odd_arguments_become_an_object() {
     assert_eq!(input("{\"n\":1.50,\"u\":\"é\"}"), json!({"n": 1.5, "u": "é"}));
 }
 
+/// Requirement: Sanitiser examples, collisions `a b,a-b,a_b` → distinct names; restored in JSON and SSE answers.
+/// Requirement: Given kimi and a tool `my.tool/x y`, then upstream sees `my_tool_x_y` and the client's response
+/// shows the original.
 #[test]
 fn odd_tool_names_are_the_clients_own_again_streamed_and_whole() {
     let tool = |name: &str| json!({"name": name, "input_schema": {"type": "object"}});
@@ -114,6 +122,9 @@ fn odd_tool_names_are_the_clients_own_again_streamed_and_whole() {
     assert!(sent[1].starts_with("a_b_") && sent[1].len() <= 64, "{sent:?}");
 }
 
+/// Requirement: Length→max_tokens, stop→end_turn, function_call→tool_use.
+/// Requirement: Content_filter→refusal; `refusal` text is shown; tool calls with finish stop → tool_use.
+/// Complaint of gateway users: turns end silently or for the wrong reason.
 #[test]
 fn finish_reasons_become_stop_reasons() {
     let text = || json!({"role": "assistant", "content": "x"});
@@ -133,18 +144,22 @@ fn finish_reasons_become_stop_reasons() {
     }
 }
 
+/// Requirement: Content_filter→refusal; `refusal` text is shown; tool calls with finish stop → tool_use.
 #[test]
 fn a_refusal_is_shown_and_named() {
     let reply = whole(json!({"role": "assistant", "content": null, "refusal": "I can't."}), "stop");
     assert_eq!((reply.text().as_str(), reply.stop_reason().as_str()), ("I can't.", "refusal"));
 }
 
+/// Requirement: No content → one empty text block.
 #[test]
 fn an_answer_without_content_is_one_empty_text() {
     let reply = whole(json!({"role": "assistant", "content": null}), "stop");
     assert_eq!(reply.content(), [json!({"type": "text", "text": ""})]);
 }
 
+/// Requirement: Cached_tokens 40 of 100 → input 60, cache_read 40.
+/// Complaint of gateway users: cached tokens are lost or counted as fresh.
 #[test]
 fn cached_tokens_are_taken_out_of_the_input() {
     let usage = answered(json!({}), Answer::json(200, openai::whole("x")), Delivery::Whole).usage();
@@ -154,6 +169,7 @@ fn cached_tokens_are_taken_out_of_the_input() {
     assert_eq!(usage["output_tokens"], 20);
 }
 
+/// Requirement: Missing or null usage → 200.
 #[test]
 fn missing_usage_is_no_error() {
     for usage in [Value::Null, json!("none")] {
@@ -165,6 +181,8 @@ fn missing_usage_is_no_error() {
     }
 }
 
+/// Requirement: Reasoning_content → thinking block with non-empty signature when thinking was enabled, nothing
+/// otherwise.
 #[test]
 fn reasoning_is_thinking_for_those_who_asked() {
     for field in ["reasoning_content", "reasoning"] {
@@ -184,6 +202,7 @@ fn reasoning_is_thinking_for_those_who_asked() {
     }
 }
 
+/// Requirement: `choices: []` → 502 api_error; `{"error":...}` with 200 → mapped error with its message.
 #[test]
 fn an_answer_that_is_none_is_a_502() {
     let bodies = [
@@ -202,6 +221,7 @@ fn an_answer_that_is_none_is_a_502() {
     }
 }
 
+/// Requirement: `choices: []` → 502 api_error; `{"error":...}` with 200 → mapped error with its message.
 #[test]
 fn an_error_inside_a_200_is_an_error() {
     let body = openai::error("The engine is on fire", "server_error", "500");
@@ -214,6 +234,8 @@ fn an_error_inside_a_200_is_an_error() {
     assert!(reply.error_message().contains("slow down"));
 }
 
+/// Requirement: Upstream 400/401/429/500/529 before the first byte → that mapped HTTP status with JSON, no SSE.
+/// Complaint of gateway users: the wrong limit parameter, and a 400 told as a 500.
 #[test]
 fn errors_of_the_upstream_have_their_counterpart_in_our_shape() {
     let table = [
@@ -246,6 +268,7 @@ fn errors_of_the_upstream_have_their_counterpart_in_our_shape() {
     }
 }
 
+/// Complaint of gateway users: an overflow is told as a server's failure.
 #[test]
 fn an_overlong_prompt_is_said_in_the_words_that_claude_code_knows() {
     let message = "This model's maximum context length is 128000 tokens. However, your messages resulted in 131072 \
@@ -258,6 +281,7 @@ fn an_overlong_prompt_is_said_in_the_words_that_claude_code_knows() {
     assert!(said.starts_with("prompt is too long: 131072 tokens > 128000 maximum"), "{said}");
 }
 
+/// Requirement: Timeout → 504, refused → 502, HTML 502 body not forwarded.
 #[test]
 fn error_pages_are_reduced_to_their_title() {
     let page = "<html><head><title>Bad gateway of the vendor</title></head><body>internals</body></html>";
@@ -267,6 +291,7 @@ fn error_pages_are_reduced_to_their_title() {
     assert!(!reply.raw().contains("internals") && !reply.raw().contains('<'), "{reply}");
 }
 
+/// Complaint of gateway users: content block not found.
 #[test]
 fn a_stream_is_given_to_those_who_asked_for_one_although_json_came() {
     let reply = answered(json!({}), Answer::json(200, openai::whole("Whole.")), Delivery::Streamed);

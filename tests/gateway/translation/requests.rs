@@ -43,6 +43,7 @@ fn the_request_goes_to_chat_completions_with_a_bearer() {
     assert_eq!(seen.head.header("anthropic-beta"), None, "a word of the other vendor");
 }
 
+/// Complaint of gateway users: the gateway edits the conversation.
 #[test]
 fn a_minimal_request_becomes_a_minimal_request() {
     let body = translated_one(json!({}));
@@ -54,6 +55,7 @@ fn a_minimal_request_becomes_a_minimal_request() {
     assert_eq!(body, expected);
 }
 
+/// Requirement: Streaming request has `stream_options.include_usage=true` upstream.
 #[test]
 fn a_streamed_request_asks_for_usage() {
     let body = translated_one(json!({"stream": true}));
@@ -62,6 +64,8 @@ fn a_streamed_request_asks_for_usage() {
     assert!(translated_one(json!({})).get("stream_options").is_none());
 }
 
+/// Requirement: `system` string arrives upstream as first message, role system, trimmed.
+/// Requirement: `system` blocks are joined by a blank line; blank system adds no message.
 #[test]
 fn the_system_prompt_comes_first_in_one_message() {
     let blocks = json!([{"type": "text", "text": "one", "cache_control": {"type": "ephemeral"}},
@@ -87,6 +91,8 @@ fn claude_codes_attribution_block_is_dropped() {
     assert!(!body.to_string().contains("billing"));
 }
 
+/// Requirement: Single text block collapses to a string; several stay parts.
+/// Requirement: Assistant text blocks are concatenated; tool_use → tool_calls with JSON arguments.
 #[test]
 fn one_text_block_collapses_to_a_string_and_several_stay_parts() {
     let sent = messages(json!([
@@ -100,6 +106,8 @@ fn one_text_block_collapses_to_a_string_and_several_stay_parts() {
     assert_eq!(sent, expected);
 }
 
+/// Requirement: Base64 image → data URI part.
+/// Requirement: URL image → `image_url` with the URL.
 #[test]
 fn images_become_image_urls() {
     let sent = messages(json!([{"role": "user", "content": [
@@ -130,6 +138,8 @@ fn json_may_be_escaped_wherever_its_writer_likes() {
     assert_eq!(sent, json!({"role": "user", "content": "\u{1F600} / é"}));
 }
 
+/// Requirement: Assistant text blocks are concatenated; tool_use → tool_calls with JSON arguments.
+/// Requirement: tool_result string → tool message with `tool_call_id`.
 #[test]
 fn tool_calls_and_their_results_become_tool_messages() {
     let sent = after_a_call(json!([{"type": "tool_result", "tool_use_id": "call_1", "content": "rain\n"}]));
@@ -144,6 +154,7 @@ fn tool_calls_and_their_results_become_tool_messages() {
     assert_eq!(sent[2], json!({"role": "tool", "tool_call_id": "call_1", "content": "rain\n"}));
 }
 
+/// Requirement: Assistant text blocks are concatenated; tool_use → tool_calls with JSON arguments.
 #[test]
 fn text_before_a_call_stays_with_it() {
     let sent = messages(json!([
@@ -158,6 +169,7 @@ fn text_before_a_call_stays_with_it() {
     assert_eq!((&sent[2]["tool_call_id"], &sent[3]["tool_call_id"]), (&json!("a"), &json!("b")));
 }
 
+/// Requirement: tool_result array of texts → joined with newline, trimmed.
 #[test]
 fn a_results_texts_are_joined_and_trimmed() {
     let texts = json!([{"type": "text", "text": " one"}, {"type": "text", "text": "two \n"}]);
@@ -165,6 +177,7 @@ fn a_results_texts_are_joined_and_trimmed() {
     assert_eq!(sent[2]["content"], "one\ntwo");
 }
 
+/// Requirement: tool_result without `content` → 200 and `No content provided` upstream.
 #[test]
 fn a_result_without_content_says_so() {
     for result in [
@@ -175,6 +188,7 @@ fn a_result_without_content_says_so() {
     }
 }
 
+/// Requirement: `is_error:true` is visible in the tool message.
 #[test]
 fn a_failed_result_is_marked() {
     let failed = |content: &str| json!([{"type": "tool_result", "tool_use_id": "call_1", "is_error": true, "content": content}]);
@@ -182,6 +196,7 @@ fn a_failed_result_is_marked() {
     assert_eq!(after_a_call(failed("Error: once"))[2]["content"], "Error: once");
 }
 
+/// Requirement: tool_result plus text → tool message(s), then a user message with the text.
 #[test]
 fn text_beside_results_follows_them() {
     let sent = after_a_call(json!([
@@ -209,6 +224,7 @@ fn results_split_over_turns_are_brought_together() {
     assert_eq!((&sent[2]["content"], &sent[3]["content"]), (&json!("a"), &json!("b")));
 }
 
+/// Complaint of gateway users: results do not stand behind their calls.
 #[test]
 fn a_result_of_an_unknown_call_is_not_lost() {
     let sent = messages(json!([{"role": "user", "content": [
@@ -217,6 +233,8 @@ fn a_result_of_an_unknown_call_is_not_lost() {
     assert!(sent.to_string().contains("orphaned words"), "{sent}");
 }
 
+/// Requirement: Image in a tool_result never appears as base64 text; it arrives as an image part.
+/// Complaint of gateway users: images in results are dropped.
 #[test]
 fn an_image_in_a_result_arrives_as_an_image() {
     let image =
@@ -234,6 +252,7 @@ fn an_image_in_a_result_arrives_as_an_image() {
     assert_eq!(sent[3]["content"][1]["image_url"]["url"], format!("data:image/png;base64,{PIXEL}"));
 }
 
+/// Complaint of gateway users: images in results are dropped.
 #[test]
 fn what_a_result_holds_that_no_upstream_reads_is_named_instead() {
     let document =
@@ -243,6 +262,7 @@ fn what_a_result_holds_that_no_upstream_reads_is_named_instead() {
     assert_eq!(sent[2]["content"], "a file\n[hologram left out: this provider cannot read it]");
 }
 
+/// Complaint of gateway users: system messages in the conversation are refused.
 #[test]
 fn a_system_message_in_the_conversation_stays_in_its_place() {
     for content in [json!("a reminder"), json!([{"type": "text", "text": "a reminder"}])] {
@@ -254,6 +274,7 @@ fn a_system_message_in_the_conversation_stays_in_its_place() {
     }
 }
 
+/// Requirement: Thinking and redacted_thinking in history → 200, not sent as text.
 #[test]
 fn thinking_of_other_models_is_not_sent_as_text() {
     let sent = messages(json!([
@@ -268,6 +289,7 @@ fn thinking_of_other_models_is_not_sent_as_text() {
     assert_eq!(sent[1], json!({"role": "assistant", "content": "answer"}));
 }
 
+/// Complaint of gateway users: reasoning is not passed back, or contradicts itself.
 #[test]
 fn thinking_of_the_same_model_goes_back_where_it_came_from() {
     let upstream = Upstream::openai().answering(Answer::events(openai::reasoning()));
@@ -287,6 +309,7 @@ fn thinking_of_the_same_model_goes_back_where_it_came_from() {
     assert_eq!(sent["content"], "Four.");
 }
 
+/// Requirement: Tools → functions with `description` "" by default and unchanged schema; blank names skipped.
 #[test]
 fn tools_become_functions_with_their_schema_unchanged() {
     let schema = json!({"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object",
@@ -316,6 +339,8 @@ fn empty_tools_and_their_choice_are_dropped() {
     }
 }
 
+/// Requirement: Server tool next to a custom tool → 200, only the custom tool upstream.
+/// Complaint of gateway users: server tools break the request.
 #[test]
 fn server_tools_are_dropped_next_to_custom_ones() {
     let body = translated_one(json!({"tools": [
@@ -325,6 +350,9 @@ fn server_tools_are_dropped_next_to_custom_ones() {
     assert_eq!(body["tools"][0]["function"]["name"], "mine");
 }
 
+/// Requirement: tool_choice auto→"auto", tool→named function.
+/// Requirement: Any→"required", none→"none".
+/// Requirement: `disable_parallel_tool_use` → `parallel_tool_calls:false`.
 #[test]
 fn every_form_of_tool_choice_has_its_counterpart() {
     let with = |choice: Value| {
@@ -371,6 +399,8 @@ fn a_deferred_tool_and_the_reference_to_it_are_told_in_words() {
     assert!(body["messages"][2]["content"].as_str().is_some_and(|told| told.contains("WebFetch")), "{body}");
 }
 
+/// Requirement: Absent temperature is absent upstream; null too.
+/// Requirement: Stop_sequences→stop, top_p passes, top_k and metadata do not.
 #[test]
 fn sampling_fields_pass_only_when_they_were_sent() {
     let body =
@@ -400,6 +430,8 @@ fn of_stop_sequences_the_first_four_are_sent() {
     assert_eq!(body["stop"], json!(["1", "2", "3", "4"]));
 }
 
+/// Requirement: With limits set: below minimum raised, above maximum lowered; unset limits do not clamp.
+/// Complaint of gateway users: the wrong limit parameter, and a 400 told as a 500.
 #[test]
 fn max_tokens_is_not_clamped_and_has_the_name_that_the_model_wants() {
     let named = |model: &str| request(json!({"model": model, "max_tokens": 128_000}));

@@ -26,6 +26,8 @@ fn says(middle: Vec<Vec<u8>>, reason: &str) -> Reply {
     streamed(json!({}), openai::stream(middle, reason))
 }
 
+/// Deviates from the original ("SSE answers carry the five headers"): no CORS headers; the others are there.
+/// Requirement: Event order start, block(s), message_delta, message_stop, framing `event:`/`data:`/blank line.
 #[test]
 fn a_text_stream_has_the_order_that_clients_expect() {
     let reply = says(vec![openai::content("Hello "), openai::content("there!")], "stop");
@@ -45,6 +47,7 @@ fn a_text_stream_has_the_order_that_clients_expect() {
     assert!(!reply.raw().contains("[DONE]"));
 }
 
+/// Requirement: Event order start, block(s), message_delta, message_stop, framing `event:`/`data:`/blank line.
 #[test]
 fn every_event_is_framed_by_name_one_line_of_data_and_a_blank_line() {
     let reply = says(vec![openai::content("a\nb\r\nc")], "stop");
@@ -57,6 +60,8 @@ fn every_event_is_framed_by_name_one_line_of_data_and_a_blank_line() {
     assert_eq!(reply.text(), "a\nb\r\nc");
 }
 
+/// Requirement: Tool-only answer has no empty text block.
+/// Requirement: Arguments in 5 fragments → at least 2 deltas whose concatenation equals the input.
 #[test]
 fn an_answer_of_tools_alone_has_no_empty_text() {
     let reply = streamed(json!({}), openai::tool_call());
@@ -76,6 +81,8 @@ fn text_then_tools_are_blocks_of_their_own() {
     assert_eq!(kinds, ["text", "tool_use"]);
 }
 
+/// Requirement: Interleaved fragments of two calls → two complete blocks in order of appearance.
+/// Complaint of gateway users: parallel tool calls interleave.
 #[test]
 fn interleaved_calls_come_one_after_the_other_in_order_of_appearance() {
     let middle = vec![
@@ -90,6 +97,9 @@ fn interleaved_calls_come_one_after_the_other_in_order_of_appearance() {
     assert_eq!(reply.tools(), [("f".to_owned(), json!({"x": 1})), ("g".to_owned(), json!({"y": 2}))]);
 }
 
+/// Requirement: Arguments before name/id are kept; missing id is generated; split name is joined; shared index
+/// with new id opens a second block.
+/// Complaint of gateway users: tool calls arrive with empty input.
 #[test]
 fn calls_that_providers_send_oddly_are_understood() {
     let id_late = vec![
@@ -115,6 +125,8 @@ fn calls_that_providers_send_oddly_are_understood() {
     }
 }
 
+/// Requirement: Arguments before name/id are kept; missing id is generated; split name is joined; shared index
+/// with new id opens a second block.
 #[test]
 fn two_calls_that_share_an_index_are_two() {
     let middle = vec![
@@ -134,12 +146,14 @@ fn an_id_that_changes_with_every_chunk_is_one_call() {
     assert_eq!(says(middle, "tool_calls").tools(), [("f".to_owned(), json!({"x": 1}))]);
 }
 
+/// Requirement: Arguments `1` then `2` → `12`.
 #[test]
 fn numbers_are_not_taken_for_whole_arguments() {
     let reply = says(vec![begins(0, "a", "f"), goes_on(0, "1"), goes_on(0, "2")], "tool_calls");
     assert_eq!(reply.tools()[0].1, json!(12));
 }
 
+/// Requirement: Truncated arguments + length → partial delta present, `max_tokens`.
 #[test]
 fn arguments_cut_by_the_limit_arrive_as_far_as_they_came() {
     let reply = says(vec![begins(0, "a", "f"), goes_on(0, "{\"city\": \"Gen")], "length");
@@ -147,6 +161,8 @@ fn arguments_cut_by_the_limit_arrive_as_far_as_they_came() {
     assert_eq!(reply.tools()[0].1, json!("{\"city\": \"Gen"));
 }
 
+/// Requirement: Empty arguments → `{}`.
+/// Complaint of gateway users: tool calls arrive with empty input.
 #[test]
 fn absent_arguments_are_an_empty_object() {
     for arguments in [json!(""), Value::Null] {
@@ -198,6 +214,7 @@ fn a_hundred_calls_and_a_hundred_kilobytes_arrive() {
     assert!(tools[100].1["text"] == long.as_str());
 }
 
+/// Requirement: Usage in the chunk after finish_reason appears in message_delta, also with metrics off.
 #[test]
 fn usage_is_read_from_wherever_it_comes() {
     let after_finish = says(vec![openai::content("x")], "stop");
@@ -215,6 +232,8 @@ fn usage_is_read_from_wherever_it_comes() {
     assert!(usage["input_tokens"].is_u64() && usage["output_tokens"].is_u64(), "{usage}");
 }
 
+/// Requirement: No `[DONE]` but finish_reason seen → normal end. Body ends without either → error event, no
+/// message_stop.
 #[test]
 fn a_finish_without_done_is_an_end_and_done_without_a_finish_too() {
     let without_done = vec![openai::role(), openai::content("x"), openai::finish("stop")];
@@ -235,6 +254,8 @@ fn of_two_finish_reasons_the_later_wins() {
     assert_eq!(streamed(json!({}), events).stop_reason(), "max_tokens");
 }
 
+/// Requirement: No `[DONE]` but finish_reason seen → normal end. Body ends without either → error event, no
+/// message_stop.
 #[test]
 fn an_upstream_that_ends_without_either_is_an_error_and_no_end() {
     let broken = [
@@ -252,6 +273,7 @@ fn an_upstream_that_ends_without_either_is_an_error_and_no_end() {
     }
 }
 
+/// Complaint of gateway users: turns end silently or for the wrong reason.
 #[test]
 fn a_body_of_nothing_is_a_502() {
     let reply = answered(json!({}), Answer::events(vec![]), Delivery::Streamed);
@@ -276,6 +298,7 @@ fn empty_deltas_are_not_forwarded() {
     assert_eq!(deltas, 1, "{reply}");
 }
 
+/// Requirement: CRLF, comments, `data:` without space are accepted; unknown `event:` names do not lose data.
 #[test]
 fn odd_framing_is_read() {
     let text = String::from_utf8(openai::text(&["Hé", "llo"]).concat()).unwrap();
@@ -295,6 +318,8 @@ fn odd_framing_is_read() {
     }
 }
 
+/// Requirement: Unicode passes unescaped and unbroken, also when split over TCP chunks.
+/// Complaint of gateway users: characters break at the borders of chunks.
 #[test]
 fn unicode_split_over_segments_arrives_unbroken_and_unescaped() {
     let words = "Grüße \u{1F600} 日本語 \u{1}";
@@ -326,6 +351,7 @@ fn content_in_parts_is_joined() {
     assert_eq!(says(vec![parts], "stop").text(), "ab");
 }
 
+/// Requirement: Malformed JSON line → `event: error` with `api_error`, nothing after it.
 #[test]
 fn what_is_no_json_ends_the_stream_with_an_error() {
     let events =
@@ -335,6 +361,7 @@ fn what_is_no_json_ends_the_stream_with_an_error() {
     assert!(!reply.raw().contains("\"lo\"") && !reply.raw().contains("oops"), "{reply}");
 }
 
+/// Requirement: Upstream `{"error":...}` mid-stream → `event: error` of the mapped type; no `[DONE]`.
 #[test]
 fn an_error_in_the_middle_has_its_type_and_its_words() {
     let table = [
@@ -354,6 +381,8 @@ fn an_error_in_the_middle_has_its_type_and_its_words() {
     }
 }
 
+/// Requirement: Reasoning deltas → thinking_delta and one signature_delta before the block stops.
+/// Complaint of gateway users: empty thinking blocks poison a session.
 #[test]
 fn reasoning_becomes_thinking_with_one_signature_or_nothing() {
     let asked = streamed(thinking(), openai::reasoning());

@@ -164,6 +164,8 @@ fn another_configuration_is_another_gateway() {
     user.await_no_gateway();
 }
 
+/// Requirement: `vdm wrap claude` returns the tool's exit code (0 and 7 tested); a proxy already running is
+/// reused and left running.
 #[test]
 fn a_gateway_that_runs_already_is_used_and_stays() {
     let user = User::with_claude("running", "echo $ANTHROPIC_BASE_URL");

@@ -10,6 +10,8 @@ use crate::support::client::{Call, prompt};
 use crate::support::gateway::MODEL;
 use crate::support::upstream::Upstream;
 
+/// Requirement: `vdm wrap claude` returns the tool's exit code (0 and 7 tested); a proxy already running is
+/// reused and left running.
 #[test]
 fn its_exit_code_is_that_of_wrap() {
     let user = User::with_claude("codes", "echo \"$@\"; exit $1");
@@ -67,6 +69,8 @@ fn signals_reach_it() {
     }
 }
 
+/// Requirement: With HOST=0.0.0.0 the wrapped tool receives a 127.0.0.1 URL; with PROXY_API_KEY set it receives
+/// that key.
 #[test]
 fn it_is_answered_through_the_gateway_with_the_gateways_key_and_never_sees_the_providers() {
     let upstream = Upstream::openai();
@@ -111,6 +115,11 @@ fn a_tool_that_speaks_chat_completions_gets_what_such_tools_read() {
     assert_eq!((base, old, key), (&*format!("{url}/v1"), &*format!("{url}/v1"), "vdm"));
 }
 
+/// Deviates from the original ("`vdm wrap --dry-run --port 9999 --host 1.2.3.4 gemini` prints
+/// `GEMINI_API_BASE_URL=http://1.2.3.4:9999`, exit 0"): Gemini's own API is not served, and that is said;
+/// --dry-run holds for the tools that are.
+/// Deviates from the original ("`vdm wrap foo` → exit 1 listing claude, gemini; `vdm wrap claude --model x` →
+/// exit 2"): an unknown tool is a mistake in usage: 2; the rest holds.
 #[test]
 fn what_cannot_be_run_is_told_and_starts_no_gateway() {
     let user = User::new("cannot");
@@ -145,6 +154,11 @@ fn a_wrong_configuration_is_told_before_anything_is_started() {
     assert!(user.sockets().is_empty());
 }
 
+/// Deviates from the original ("`vdm wrap --dry-run --port 9999 --host 1.2.3.4 gemini` prints
+/// `GEMINI_API_BASE_URL=http://1.2.3.4:9999`, exit 0"): Gemini's own API is not served, and that is said;
+/// --dry-run holds for the tools that are.
+/// Requirement: With HOST=0.0.0.0 the wrapped tool receives a 127.0.0.1 URL; with PROXY_API_KEY set it receives
+/// that key.
 #[test]
 fn a_dry_run_tells_and_does_nothing() {
     let user = User::with_claude("dry", "echo started");

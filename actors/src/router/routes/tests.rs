@@ -36,6 +36,7 @@ fn route(model: &str) -> String {
     }
 }
 
+/// Requirement: `a:b:c` → prefix a, rest `b:c`.
 #[test]
 fn a_prefix_names_the_provider_in_any_case_and_the_rest_is_the_model() {
     assert_eq!(route("poe:Some-Model"), "poe:Some-Model");
@@ -69,6 +70,7 @@ fn built_in_claude_ids_stand_for_the_alias_of_their_word() {
     assert_eq!(route("poe:claude-opus-5-5"), "poe:claude-opus-5-5");
 }
 
+/// Requirement: `anthropic:claude-sonnet-4-5` reaches exactly that model.
 #[test]
 fn a_provider_that_serves_claude_gets_claude_ids_unchanged() {
     assert_eq!(route("anthropic:claude-haiku-4-5-20251001"), "anthropic:claude-haiku-4-5-20251001");
@@ -139,6 +141,11 @@ fn profile(name: &str, aliases: &[(&str, &str)]) -> Profile {
     }
 }
 
+/// Requirement: Given ZAI, POE, AGENTROUTER keys and `VDM_DEFAULT_PROVIDER=top`, then `haiku` goes to zai with
+/// model GLM-4.7.
+/// Requirement: `TOP:HAIKU` and `top:haiku` select the same profile alias.
+/// Requirement: `top:haiku` → zai, GLM-4.7 (target expanded).
+/// Requirement: A model not in the profile (`top:gpt-4o`) goes to the default provider without the prefix.
 #[test]
 fn a_profile_comes_first_and_its_terms_hold() {
     let mut settings = settings(vec![

@@ -495,6 +495,7 @@ mod tests {
         ),
     ];
 
+    /// Complaint of gateway users: an overflow is told as a server's failure.
     #[test]
     fn every_vendors_wording_becomes_anthropics() {
         for (vendor, expected) in VENDORS {

@@ -71,6 +71,9 @@ fn errors_that_are_none_of_anthropics_are_told_too() {
     }
 }
 
+/// Requirement: Keys `bad good`, upstream 401 (403, 429) for bad → 200 for the client, upstream saw bad then
+/// good. with 429 each key is tried only `max-retries`+1 times.
+/// Requirement: Anthropic-format streaming with keys `bad good` streams from good.
 #[test]
 fn a_refused_key_is_replaced_before_the_client_notices() {
     let upstream = Upstream::anthropic().refusing("revoked");
@@ -101,6 +104,8 @@ fn an_error_as_the_first_event_or_with_status_200_is_a_status() {
     }
 }
 
+/// Requirement: Stream tool indexes are 0,1,2; id and type only in the first chunk; usage chunk on request;
+/// upstream error → error frame.
 #[test]
 fn an_error_in_the_middle_is_an_error_chunk_and_never_a_finish() {
     let mut events = anthropic::text(&["first"])[..4].to_vec();

@@ -22,6 +22,7 @@ fn weather(id: &str, input: Value) -> Value {
     json!({"type": "tool_use", "id": id, "name": "get_weather", "input": input})
 }
 
+/// Requirement: Anthropic upstream: text and tool_use → content and tool_calls; usage sums (F: incl. cached).
 #[test]
 fn a_whole_reply_is_a_completion() {
     let content = json!([

@@ -32,6 +32,7 @@ fn the_request_goes_to_the_messages_api_with_its_headers_and_its_key() {
     assert!(!format!("{:?}", seen.head).contains("client-key"), "{:?}", seen.head);
 }
 
+/// Requirement: Missing max_tokens → default, 200.
 #[test]
 fn a_minimal_request_becomes_a_minimal_request_with_a_limit() {
     let said = json!([{"role": "user", "content": [{"type": "text", "text": "hi"}]}]);
@@ -63,6 +64,8 @@ fn what_the_upstream_would_refuse_arrives_in_a_form_that_it_takes() {
     );
 }
 
+/// Requirement: Temperature, stop, tool_choice, images, assistant text+tool_calls survive to Anthropic;
+/// consecutive tool messages merge.
 #[test]
 fn system_image_and_settings_arrive() {
     let sent = translated(json!({

@@ -62,6 +62,8 @@ fn a_custom_tools_text_arrives_as_it_is_written() {
     );
 }
 
+/// Requirement: Stream tool indexes are 0,1,2; id and type only in the first chunk; usage chunk on request;
+/// upstream error → error frame.
 #[test]
 fn text_and_its_usage_arrive() {
     let reply = streamed(Answer::events(anthropic::text(&["Hello ", "thére!"])));
@@ -89,6 +91,8 @@ fn a_client_that_did_not_ask_for_the_usage_gets_none() {
     assert!(!reply.raw().contains("usage"), "{reply}");
 }
 
+/// Requirement: Stream tool indexes are 0,1,2; id and type only in the first chunk; usage chunk on request;
+/// upstream error → error frame.
 #[test]
 fn parallel_calls_are_numbered_among_themselves_and_named_once() {
     let tool = |id: &str| json!({"type": "tool_use", "id": id, "name": "get_weather", "input": {}});

@@ -66,6 +66,7 @@ mod tests {
         text
     }
 
+    /// Complaint of gateway users: characters break at the borders of chunks.
     #[test]
     fn a_pair_goes_out_in_one_piece() {
         let mut halves = Halves::default();

@@ -105,6 +105,8 @@ mod tests {
         names.iter().map(|name| map.0.get(*name).cloned().unwrap_or_else(|| (*name).to_owned())).collect()
     }
 
+    /// Requirement: Sanitiser examples, collisions `a b,a-b,a_b` → distinct names; restored in JSON and SSE
+    /// answers.
     #[test]
     fn a_name_that_fits_stays_whatever_others_become() {
         assert_eq!(renamed(&["a.b", "a_b", "mcp__x__y-z"], Alphabet::Usual)[1..], ["a_b", "mcp__x__y-z"]);
@@ -115,6 +117,10 @@ mod tests {
         assert_eq!(renamed(&["1abc", "-x"], Alphabet::Usual), ["1abc", "-x"]);
     }
 
+    /// Requirement: Sanitiser examples, collisions `a b,a-b,a_b` → distinct names; restored in JSON and SSE
+    /// answers.
+    /// Requirement: No sanitised name exceeds 64 characters, also after collision.
+    /// Complaint of gateway users: tool references and long tool names are refused.
     #[test]
     fn no_two_names_become_one_and_none_is_too_long() {
         let long = |end: &str| format!("mcp__server__{}{end}", "x".repeat(80));

@@ -195,6 +195,9 @@ mod tests {
         Thinking::new(&serde_json::from_str(&format!("{{{fields}}}")).unwrap(), &[])
     }
 
+    /// Requirement: `thinking.enabled` with budget 1024/8000/32000 → effort low/medium/high on a reasoning model,
+    /// absent on others.
+    /// Complaint of gateway users: adaptive thinking and effort are refused.
     #[test]
     fn the_wish_to_think_becomes_a_level() {
         for (fields, wanted) in [
