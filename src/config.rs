@@ -37,7 +37,7 @@ use std::sync::Arc;
 
 use ::config::ValueKind;
 use log::LevelFilter;
-use vandamme_actors::router::{Lists, Routes};
+use vandamme_actors::routing::{Lists, Routes};
 use vandamme_actors::secret::ApiKey;
 use vandamme_actors::settings::{Metrics, Settings};
 use vandamme_actors::snapshot::Snapshot;

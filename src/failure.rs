@@ -8,7 +8,7 @@ use actix_web::http::header::HeaderMap;
 use bytes::Bytes;
 use vandamme_actors::excerpt;
 use vandamme_actors::provider::{NoLease, Refusal};
-use vandamme_actors::router::Unroutable;
+use vandamme_actors::routing::Unroutable;
 use vandamme_protocol::fault::Fault;
 use vandamme_protocol::vocabulary::ErrorKind;
 

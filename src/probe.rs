@@ -7,7 +7,7 @@ use actix_web::http::header::HeaderMap;
 use actix_web::rt::time::timeout;
 use bytes::Bytes;
 use serde::Deserialize;
-use vandamme_actors::ledger::Entry;
+use vandamme_actors::recorder::RequestRecorder;
 use vandamme_actors::settings::{Api, ProviderSettings};
 use vandamme_protocol::models::Models;
 use vandamme_protocol::request::{self, RequestHead};
@@ -126,8 +126,11 @@ async fn ask(gateway: &Arc<Gateway>, model: &str) -> Result<Option<String>, Prob
     let head =
         request::head(&body).map(RequestHead::into_owned).map_err(|error| malformed(error.to_string()))?;
     let id = RequestId::new().shared();
-    let mut entry =
-        Entry::open(id.clone(), gateway.registry.clone(), gateway.live_config().settings.request_metrics);
+    let mut entry = RequestRecorder::open(
+        id.clone(),
+        gateway.registry.clone(),
+        gateway.live_config().settings.request_metrics,
+    );
     let request = ProxyRequest {
         id,
         api: Api::Messages,

@@ -34,7 +34,7 @@ use bytes::Bytes;
 use vandamme_actors::converter::ReplyBody;
 use vandamme_actors::ledger::RequestSummary;
 use vandamme_actors::outcome::Outcome;
-use vandamme_actors::router::Route;
+use vandamme_actors::routing::Route;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::request::{RequestHead, Streaming};
 

@@ -1,6 +1,7 @@
 //! The architecture as a test: which module may use which, what files may be called, and that ARCHITECTURE.md names paths
 //! that exist.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -135,28 +136,62 @@ struct Direction {
     nevers: &'static [Never],
 }
 
-const DIRECTIONS: [Direction; 1] = [Direction {
-    sources: "src",
-    nevers: &[
-        Never { from: "config", to: &["gateway", "proxy", "models", "probe", "api", "cli", "serve"] },
-        Never { from: "gateway", to: &["proxy", "models", "probe", "api", "cli", "serve"] },
-        Never { from: "proxy", to: &["models", "probe", "api", "cli", "serve"] },
-        Never { from: "models", to: &["probe", "api", "cli", "serve"] },
-        Never { from: "probe", to: &["api", "cli", "serve"] },
-        Never { from: "api", to: &["cli", "serve"] },
-        Never { from: "serve", to: &["cli"] },
-        Never { from: "cli", to: &["api"] },
-        Never { from: "telemetry", to: &["cli", "api", "proxy", "gateway"] },
-        Never { from: "demo", to: &["config", "gateway", "proxy", "api", "cli", "serve"] },
-        Never { from: "process", to: &["gateway", "proxy", "api", "cli", "serve"] },
-        Never { from: "failure", to: &["gateway", "proxy", "models", "probe", "api", "cli", "serve"] },
-        Never { from: "caller", to: &["gateway", "proxy", "models", "probe", "api", "cli", "serve"] },
-        Never {
-            from: "single_flight",
-            to: &["failure", "gateway", "proxy", "models", "api", "cli", "serve"],
-        },
-    ],
-}];
+const DIRECTIONS: [Direction; 3] = [
+    Direction {
+        sources: "protocol/src",
+        nevers: &[
+            Never { from: "anthropic", to: &["convert", "compat", "gemini", "middleware"] },
+            Never { from: "openai", to: &["convert", "compat", "gemini", "middleware"] },
+            Never { from: "json", to: &["anthropic", "openai", "convert", "compat", "request"] },
+            Never { from: "sse", to: &["anthropic", "openai", "convert", "compat", "request"] },
+            Never { from: "request", to: &["anthropic", "openai", "convert", "compat"] },
+            Never { from: "fault", to: &["anthropic", "openai", "convert", "compat"] },
+            Never { from: "compat", to: &["convert"] },
+            Never { from: "gemini", to: &["convert", "compat"] },
+        ],
+    },
+    Direction {
+        sources: "actors/src",
+        nevers: &[
+            Never { from: "settings", to: &["routing", "router", "provider", "registry", "supervisor"] },
+            Never { from: "secret", to: &["settings", "provider", "registry", "supervisor"] },
+            Never { from: "snapshot", to: &["settings", "provider", "registry", "supervisor"] },
+            Never { from: "outcome", to: &["provider", "retry", "registry", "supervisor"] },
+            Never { from: "retry", to: &["provider", "registry", "supervisor"] },
+            Never { from: "routing", to: &["router", "provider", "catalog", "registry", "supervisor"] },
+            Never { from: "provider", to: &["routing", "router", "registry", "supervisor"] },
+            Never { from: "catalog", to: &["router", "provider", "registry", "supervisor"] },
+            Never { from: "ledger", to: &["recorder", "registry", "supervisor"] },
+            Never { from: "signatures", to: &["registry", "supervisor"] },
+            Never { from: "registry", to: &["router", "recorder", "converter", "supervisor"] },
+            Never { from: "router", to: &["supervisor"] },
+            Never { from: "recorder", to: &["converter", "supervisor"] },
+            Never { from: "converter", to: &["router", "supervisor"] },
+        ],
+    },
+    Direction {
+        sources: "src",
+        nevers: &[
+            Never { from: "config", to: &["gateway", "proxy", "models", "probe", "api", "cli", "serve"] },
+            Never { from: "gateway", to: &["proxy", "models", "probe", "api", "cli", "serve"] },
+            Never { from: "proxy", to: &["models", "probe", "api", "cli", "serve"] },
+            Never { from: "models", to: &["probe", "api", "cli", "serve"] },
+            Never { from: "probe", to: &["api", "cli", "serve"] },
+            Never { from: "api", to: &["cli", "serve"] },
+            Never { from: "serve", to: &["cli"] },
+            Never { from: "cli", to: &["api"] },
+            Never { from: "telemetry", to: &["cli", "api", "proxy", "gateway"] },
+            Never { from: "demo", to: &["config", "gateway", "proxy", "api", "cli", "serve"] },
+            Never { from: "process", to: &["gateway", "proxy", "api", "cli", "serve"] },
+            Never { from: "failure", to: &["gateway", "proxy", "models", "probe", "api", "cli", "serve"] },
+            Never { from: "caller", to: &["gateway", "proxy", "models", "probe", "api", "cli", "serve"] },
+            Never {
+                from: "single_flight",
+                to: &["failure", "gateway", "proxy", "models", "api", "cli", "serve"],
+            },
+        ],
+    },
+];
 
 /// The module of a source file: `proxy/run.rs` is `proxy::run`.
 fn module_of(file: &str) -> Vec<String> {
@@ -166,12 +201,83 @@ fn module_of(file: &str) -> Vec<String> {
 
 /// The code of a source file without comments and without its tests. Lines keep their numbers.
 fn code(text: &str) -> String {
-    let lines = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]"));
-    let bare = lines.map(|line| match line.find("//") {
-        Some(at) if !line[..at].ends_with(':') => &line[..at],
-        Some(_) | None => line,
-    });
-    bare.collect::<Vec<_>>().join("\n")
+    let mut bare = Vec::new();
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        if line.starts_with("#[cfg(test)]") {
+            // A module of its own is a line; a module in this file is the rest of it.
+            if lines.next_if(|next| next.ends_with(';')).is_none() {
+                break;
+            }
+            bare.extend(["", ""]);
+            continue;
+        }
+        bare.push(match line.find("//") {
+            Some(at) if !line[..at].ends_with(':') => &line[..at],
+            Some(_) | None => line,
+        });
+    }
+    bare.join("\n")
+}
+
+/// The files of a crate that are no tests, relative to its source directory, with their text.
+fn sources_of(directory: &str) -> Vec<(String, String)> {
+    let files: Vec<(String, String)> = rust_files(&[directory])
+        .iter()
+        .map(|path| {
+            let file = path.strip_prefix(root().join(directory)).expect("below it");
+            (file.to_string_lossy().into_owned(), read(path))
+        })
+        .collect();
+    let tests: Vec<String> = files.iter().flat_map(|(file, text)| test_modules(file, text)).collect();
+    let is_test = |file: &str| {
+        tests.iter().any(|test| file == format!("{test}.rs") || file.starts_with(&format!("{test}/")))
+    };
+    files.into_iter().filter(|(file, _)| !is_test(file)).collect()
+}
+
+/// The modules that a file declares for its tests alone, as paths without `.rs`.
+fn test_modules(file: &str, text: &str) -> Vec<String> {
+    let directory = match file.trim_end_matches(".rs") {
+        "lib" | "main" => String::new(),
+        module => format!("{module}/"),
+    };
+    let lines: Vec<&str> = text.lines().collect();
+    let pairs = lines.windows(2).filter(|pair| pair[0] == "#[cfg(test)]");
+    let names = pairs.filter_map(|pair| pair[1].split_once("mod ")?.1.strip_suffix(';'));
+    names.map(|name| format!("{directory}{name}")).collect()
+}
+
+/// The modules of a crate, each with those that it uses.
+fn module_uses(directory: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let sources = sources_of(directory);
+    let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (file, _) in &sources {
+        uses.entry(module_of(file).first().cloned().unwrap_or_default()).or_default();
+    }
+    let modules: Vec<String> = uses.keys().cloned().collect();
+    for (file, text) in &sources {
+        let Some(module) = module_of(file).first().cloned() else { continue };
+        let used = paths_in(file, text).into_iter().filter_map(|(_, path)| path.into_iter().next());
+        let used = used.filter(|used| *used != module && modules.contains(used));
+        uses.entry(module.clone()).or_default().extend(used);
+    }
+    uses
+}
+
+/// The modules that use one another in a circle.
+fn circle(mut uses: BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
+    loop {
+        let settled: Vec<String> = uses
+            .iter()
+            .filter(|(_, used)| used.iter().all(|name| !uses.contains_key(name)))
+            .map(|(name, _)| name.clone())
+            .collect();
+        if settled.is_empty() {
+            return uses.into_keys().collect();
+        }
+        settled.iter().for_each(|name| drop(uses.remove(name)));
+    }
 }
 
 /// Every path of this crate in a file's code, with its line: those of `use` lines and those in expressions.
@@ -259,17 +365,35 @@ fn no_module_uses_one_above_it() {
             let path = root().join(sources).join(name.replace("::", "/"));
             assert!(path.is_dir() || path.with_extension("rs").is_file(), "{sources} has no module {name}");
         }
-        let files = rust_files(&[sources]);
-        let found: Vec<String> = files
-            .iter()
-            .filter(|path| !path.ends_with("tests.rs"))
-            .flat_map(|path| {
-                let file = path.strip_prefix(root().join(sources)).expect("below it").to_string_lossy();
-                violations(&file, &read(path), nevers)
-            })
-            .collect();
+        let found: Vec<String> =
+            sources_of(sources).iter().flat_map(|(file, text)| violations(file, text, nevers)).collect();
         assert!(found.is_empty(), "below {sources}:\n{}", found.join("\n"));
     }
+}
+
+#[test]
+fn the_modules_of_a_crate_use_one_another_in_no_circle() {
+    for directory in ["protocol/src", "actors/src", "src"] {
+        let circle = circle(module_uses(directory));
+        assert!(circle.is_empty(), "{directory}: {circle:?} use one another");
+    }
+}
+
+#[test]
+fn a_circle_is_found_and_so_is_what_follows_the_declaration_of_a_test_module() {
+    let uses = |pairs: &[(&str, &[&str])]| {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(name, used)| ((*name).to_owned(), used.iter().map(|used| (*used).to_owned()).collect()))
+            .collect()
+    };
+    assert_eq!(circle(uses(&[("a", &["b"]), ("b", &["c"]), ("c", &[])])), Vec::<String>::new());
+    assert_eq!(circle(uses(&[("a", &["b"]), ("b", &["c"]), ("c", &["b"]), ("d", &[])])), ["a", "b", "c"]);
+
+    let text =
+        "#[cfg(test)]\nmod agreement;\nuse crate::api;\n#[cfg(test)]\nmod tests {\n    use crate::cli;\n}\n";
+    assert_eq!(paths_in("proxy.rs", text), [(3, vec!["api".to_owned()])]);
+    assert_eq!(test_modules("proxy.rs", text), ["proxy/agreement"]);
 }
 
 #[test]

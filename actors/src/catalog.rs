@@ -35,7 +35,7 @@ use vandamme_protocol::models::{Models, Named};
 pub(crate) use self::disk::Disk;
 use crate::clock::{self, Millis, millis};
 use crate::observe::Ping;
-use crate::router::Lists;
+use crate::routing::Lists;
 use crate::settings::ProviderSettings;
 use crate::snapshot::Snapshot;
 

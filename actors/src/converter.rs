@@ -39,9 +39,10 @@ use self::clock::{Clock, Due};
 pub use self::decoded::content;
 pub use self::flow::{Flow, Integrity, Progress};
 pub use self::hooks::ReplyHooks;
-use crate::ledger::{End, Entry};
+use crate::ledger::End;
 use crate::outcome::Outcome;
 use crate::provider::Lease;
+use crate::recorder::RequestRecorder;
 use crate::settings::Limits;
 
 /// The bytes sent in one piece before the channel's room is checked again.
@@ -70,7 +71,7 @@ pub struct Converter {
     client: Sender,
     clock: Clock,
     phase: Phase,
-    entry: Option<Entry>,
+    entry: Option<RequestRecorder>,
     lease: Option<Lease>,
     number: u64,
 }
@@ -107,7 +108,7 @@ pub fn drain_here() {
 }
 
 /// Starts a converter on this thread; the answer is the client's body.
-pub fn start(opened: Opened, limits: &Limits, entry: Entry, lease: Lease) -> ReplyBody {
+pub fn start(opened: Opened, limits: &Limits, entry: RequestRecorder, lease: Lease) -> ReplyBody {
     let bound = limits.client_channel.saturating_sub(WRITE_BUFFER).max(1);
     let (client, body) = channel(bound, opened.flow.api());
     let number = HERE.with_borrow_mut(|(next, _)| {

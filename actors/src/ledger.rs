@@ -3,7 +3,7 @@
 //!
 //! | message | from | answer |
 //! |---|---|---|
-//! | `WakeUp` | an [`Entry`], if the ledger is asleep | – |
+//! | `WakeUp` | a request, if the ledger is asleep | – |
 //! | [`Observe`] | pages, tests | [`LedgerView`], [`ActiveView`] or [`TraceView`] |
 //!
 //! Each request updates its own in-flight entry, so that routing sends no message. Starts and ends go to an event
@@ -26,7 +26,7 @@ use actix_rt::Arbiter;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use vandamme_protocol::vocabulary::Usage;
 
-use self::in_flight::InFlight;
+pub(crate) use self::in_flight::InFlight;
 pub use self::in_flight::{Active, RequestSummary};
 pub use self::totals::{Counts, Rows, Totals};
 use self::traces::Traces;
@@ -35,15 +35,12 @@ use crate::clock;
 use crate::excerpt::{self, one_line};
 use crate::observe::{Observe, Ping};
 use crate::panic_guard;
-use crate::registry::Registry;
 use crate::secret::KeyId;
-use crate::settings::Metrics;
-use crate::snapshot::Snapshot;
 
 /// The mailbox receives one wake-up at a time, and the supervisor's pings.
 const MAILBOX: usize = 64;
 /// The most bytes kept of an error's message; the rest is neither shown nor logged.
-const MAX_MESSAGE: usize = 4 * excerpt::LINE;
+pub(crate) const MAX_MESSAGE: usize = 4 * excerpt::LINE;
 /// The time between a wake-up and reading the queue, in which further events collect.
 const BATCH_DELAY: Duration = Duration::from_millis(20);
 
@@ -120,15 +117,8 @@ pub struct Record {
     pub end: End,
 }
 
-/// A request's guard: it writes the record when it is dropped, also if the request is cancelled.
-pub struct Entry {
-    pub record: Record,
-    registry: Snapshot<Registry>,
-    metrics: Metrics,
-    in_flight: Arc<InFlight>,
-}
-
-enum Event {
+/// What requests report to the ledger.
+pub(crate) enum Event {
     Started(Arc<str>, Arc<InFlight>),
     Finished(Box<Record>),
     /// A request of which only a log line is written.
@@ -138,85 +128,16 @@ enum Event {
 /// A request has ended while the ledger was asleep.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct WakeUp;
-
-impl Entry {
-    /// Starts the record of a request, with the end [`End::Cancelled`] until another end is set.
-    pub fn open(request_id: Arc<str>, registry: Snapshot<Registry>, metrics: Metrics) -> Self {
-        let in_flight = Arc::new(InFlight::start());
-        if metrics == Metrics::Kept {
-            registry.load().event_queue.write(Event::Started(request_id.clone(), in_flight.clone()));
-        }
-        let record = Record {
-            request_id,
-            asked: RequestSummary::default(),
-            provider: None,
-            model: None,
-            left: vec![],
-            key: None,
-            status: 0,
-            upstream_calls: 0,
-            usage: Usage::default(),
-            tool_calls: 0,
-            elapsed: Duration::ZERO,
-            end: End::Cancelled,
-        };
-        Self { record, registry, metrics, in_flight }
-    }
-
-    /// Sets the summary of the client's request, once it is known.
-    pub fn asked(&mut self, asked: RequestSummary) {
-        self.in_flight.set_summary(asked.clone());
-        self.record.asked = asked;
-    }
-
-    /// Updates the usage and the number of tool calls that the upstream has reported so far.
-    pub(crate) fn counted(&self, usage: Usage, tool_calls: u32) {
-        self.in_flight.set_counters(usage, tool_calls);
-    }
-
-    /// Sets the target that the request is sent to.
-    pub fn routed(&mut self, provider: &Arc<str>, model: &Arc<str>) {
-        self.in_flight.routed(self.record.left.len(), provider, model);
-        self.record.provider = Some(provider.clone());
-        self.record.model = Some(model.clone());
-    }
-
-    /// Records that this target failed and that the request moves to the next one.
-    pub fn left(&mut self, provider: &Arc<str>, model: &Arc<str>) {
-        self.routed(provider, model);
-        self.record.left.push(format!("{provider}:{model}"));
-    }
-}
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        if let End::Failed { message, .. } = &mut self.record.end {
-            // The record waits in a queue from here on.
-            *message = excerpt::cut(std::mem::take(message), MAX_MESSAGE);
-        }
-        let mut record = self.record.clone();
-        record.elapsed = self.in_flight.elapsed();
-        if std::thread::panicking() {
-            record.end = End::Failed { kind: "api_error", message: "the request panicked".to_owned() };
-        }
-        let event = match self.metrics {
-            Metrics::Kept => Event::Finished(Box::new(record)),
-            Metrics::Off if log::log_enabled!(log::Level::Debug) => Event::LogOnly(Box::new(record)),
-            Metrics::Off => return,
-        };
-        let registry = self.registry.load();
-        registry.event_queue.write(event);
-        if !registry.event_queue.awake.swap(true, Ordering::AcqRel) {
-            // At most one wake-up is pending; sending it must never block.
-            registry.ledger.do_send(WakeUp);
-        }
-    }
-}
+pub(crate) struct WakeUp;
 
 impl EventQueue {
+    /// Marks the ledger as awake; whether it was asleep, so that the caller must wake it.
+    pub(crate) fn must_wake(&self) -> bool {
+        !self.awake.swap(true, Ordering::AcqRel)
+    }
+
     /// Drops the event if the ledger no longer exists.
-    fn write(&self, event: Event) {
+    pub(crate) fn write(&self, event: Event) {
         drop(self.events.send(event));
     }
 }

@@ -1,14 +1,17 @@
 //! Holds the addresses of the running actors, as published by the supervisor.
 
+mod signature_access;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use actix::Addr;
 
+pub use self::signature_access::ScopedSignatures;
 use crate::catalog::Catalog;
 use crate::ledger::{EventQueue, Ledger};
 use crate::provider::{Permits, Provider};
-use crate::router::Routes;
+use crate::routing::Routes;
 use crate::signatures::SignatureStore;
 
 /// The addresses at one moment. Load the registry again for every message: a restarted actor has a new address.

@@ -13,12 +13,6 @@
 
 #[cfg(test)]
 mod agreement;
-mod aliases;
-mod explain;
-mod fallbacks;
-mod recent_routes;
-mod resolver;
-mod routes;
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -27,13 +21,10 @@ use actix::{Actor, Addr, Context, Handler, Message, Supervised};
 use actix_rt::Arbiter;
 use tokio::sync::oneshot;
 
-pub use self::explain::{Fit, Kept, Step};
-pub use self::fallbacks::LeftOut;
-use self::recent_routes::RecentRoutes;
-pub use self::routes::{DISCOVERED, Lists, Route, Routes, Target, Unroutable};
 use crate::panic_guard;
 use crate::provider::{Alternatives, Lease, LeaseKey, NoLease, Session, Size};
 use crate::registry::Registry;
+use crate::routing::{RecentRoutes, Route, Unroutable};
 use crate::snapshot::Snapshot;
 
 /// One message per request that has just arrived; admission at the endpoints is the bound that matters.

@@ -13,7 +13,6 @@ use vandamme_protocol::convert::upstream::chat::Dialect;
 use vandamme_protocol::middleware::Chain;
 
 use crate::secret::ApiKey;
-use crate::signatures::Retention;
 
 /// All settings that the actors start with.
 #[derive(Clone, Debug)]
@@ -186,6 +185,16 @@ pub enum Azure {
     Deployments { api_version: String },
     /// `{base}/…`, where the base ends in `/openai/v1`.
     V1 { api_version: Option<String> },
+}
+
+/// How many facts the signature store keeps, and for how long.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Retention {
+    /// The most entries; beyond that, the oldest are removed.
+    pub entries: usize,
+    pub ttl: Duration,
+    /// The interval at which expired entries are removed even without requests.
+    pub sweep: Duration,
 }
 
 /// Every bound of the gateway. The defaults are in `src/config/limits/declared.rs`; each can be configured under `[limits]`.

@@ -12,14 +12,13 @@ mod store;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix::{Actor, AsyncContext as _, Context, Handler, Message, MessageResult, Supervised};
 
 use self::store::Store;
 use crate::observe::Ping;
-use crate::registry::Registry;
-use crate::snapshot::Snapshot;
+use crate::settings::Retention;
 
 pub(crate) const MAILBOX: usize = 1024;
 
@@ -32,16 +31,6 @@ pub struct CallerId(pub [u8; 16]);
 pub struct Scope {
     pub caller: CallerId,
     pub provider: Arc<str>,
-}
-
-/// How many facts are kept, and for how long.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Retention {
-    /// The most entries; beyond that, the oldest are removed.
-    pub entries: usize,
-    pub ttl: Duration,
-    /// The interval at which expired entries are removed even without requests.
-    pub sweep: Duration,
 }
 
 /// The actor that owns the stored facts of all callers.
@@ -64,30 +53,6 @@ pub struct Recall {
 pub struct Remember {
     pub scope: Scope,
     pub facts: Vec<(String, String)>,
-}
-
-/// A request's access to the store.
-#[derive(Clone)]
-pub struct ScopedSignatures {
-    pub registry: Snapshot<Registry>,
-    pub scope: Scope,
-}
-
-impl ScopedSignatures {
-    /// Stores the facts. They are dropped if the store's mailbox is full.
-    pub fn keep(&self, facts: Vec<(String, String)>) {
-        if !facts.is_empty() {
-            let remember = Remember { scope: self.scope.clone(), facts };
-            drop(self.registry.load().signatures.try_send(remember));
-        }
-    }
-
-    /// The facts stored under these keys; none if the store does not answer within `patience`.
-    pub async fn recall(&self, keys: Vec<String>, patience: Duration) -> HashMap<String, String> {
-        let signatures = self.registry.load().signatures.clone();
-        let recall = Recall { scope: self.scope.clone(), keys };
-        signatures.send(recall).timeout(patience).await.unwrap_or_default()
-    }
 }
 
 impl SignatureStore {

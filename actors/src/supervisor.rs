@@ -27,7 +27,7 @@ use crate::observe::Ping;
 use crate::panic_guard;
 use crate::provider::{self, Permits, Provider, ProviderHealth};
 use crate::registry::{ProviderHandle, Registry};
-use crate::router::{Lists, Routes};
+use crate::routing::{Lists, Routes};
 use crate::settings::{ProviderSettings, Settings};
 use crate::signatures::{self, SignatureStore};
 use crate::snapshot::Snapshot;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::secret::ApiKey;
+use crate::settings::Retention;
 use crate::settings::{Api, Limits, Metrics, ProviderSettings, Settings};
-use crate::signatures::Retention;
 
 pub(crate) struct ProviderBuilder(ProviderSettings);
 

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Serialize;
-use vandamme_actors::router::{DISCOVERED, Routes};
+use vandamme_actors::routing::{DISCOVERED, Routes};
 use vandamme_actors::settings::{Profile, ProviderSettings, Settings};
 use vandamme_protocol::models::Named;
 

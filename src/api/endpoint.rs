@@ -9,7 +9,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
-use vandamme_actors::ledger::{End, Entry};
+use vandamme_actors::ledger::End;
+use vandamme_actors::recorder::RequestRecorder;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::request::{self, RequestHead};
 use vandamme_protocol::vocabulary::ErrorKind;
@@ -112,7 +113,7 @@ pub(super) fn admitted(request: &HttpRequest, gateway: &Gateway) -> Result<Admis
 impl Call {
     async fn serve(self, payload: &mut web::Payload) -> HttpResponse {
         let metrics = self.gateway.live_config().settings.request_metrics;
-        let mut entry = Entry::open(self.id.shared(), self.gateway.registry.clone(), metrics);
+        let mut entry = RequestRecorder::open(self.id.shared(), self.gateway.registry.clone(), metrics);
         match self.read_request(payload).await {
             Ok((request, admission)) => {
                 entry.asked(request.asked());
@@ -156,7 +157,12 @@ impl Call {
         Ok((request, admission))
     }
 
-    async fn answer(self, request: ProxyRequest, admission: Admission, entry: Entry) -> HttpResponse {
+    async fn answer(
+        self,
+        request: ProxyRequest,
+        admission: Admission,
+        entry: RequestRecorder,
+    ) -> HttpResponse {
         let (trace, gateway) = (request.trace.clone(), self.gateway.clone());
         let mut response = self.respond(request, admission, entry).await;
         if let Some(route) = trace.header(&gateway.live_config().secrets) {
@@ -165,7 +171,12 @@ impl Call {
         response
     }
 
-    async fn respond(self, request: ProxyRequest, admission: Admission, entry: Entry) -> HttpResponse {
+    async fn respond(
+        self,
+        request: ProxyRequest,
+        admission: Admission,
+        entry: RequestRecorder,
+    ) -> HttpResponse {
         let Self { api, id, gateway, .. } = self;
         let live = gateway.live_config();
         let limits = &live.settings.limits;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
-use vandamme_actors::router::Unroutable;
+use vandamme_actors::routing::Unroutable;
 use vandamme_actors::settings::{Api, ProviderSettings};
 use vandamme_protocol::models::{Cursor, Models, Page};
 use vandamme_protocol::vocabulary::ErrorKind;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
-use vandamme_actors::router::Unroutable;
+use vandamme_actors::routing::Unroutable;
 use vandamme_actors::settings::{Api, Fallbacks, Profile, ProfileSource, Settings};
 
 use super::endpoint;

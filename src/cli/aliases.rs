@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use vandamme_actors::router::Routes;
+use vandamme_actors::routing::Routes;
 use vandamme_actors::settings::Settings;
 use vandamme_actors::snapshot::Snapshot;
 

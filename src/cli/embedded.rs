@@ -9,7 +9,7 @@ use actix_rt::System;
 use actix_rt::time::sleep;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use vandamme_actors::router::Unroutable;
+use vandamme_actors::routing::Unroutable;
 use vandamme_actors::settings::ProviderSettings;
 
 use super::exit_code::Exit;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use vandamme_actors::catalog::store::Store;
-use vandamme_actors::router::{Lists, Routes, Unroutable};
+use vandamme_actors::routing::{Lists, Routes, Unroutable};
 use vandamme_actors::settings::Settings;
 use vandamme_actors::snapshot::Snapshot;
 

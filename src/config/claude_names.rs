@@ -1,6 +1,6 @@
 //! The names by which Claude Code and other clients ask for Claude's models, at a default provider without Claude.
 
-use vandamme_actors::router::Routes;
+use vandamme_actors::routing::Routes;
 use vandamme_actors::settings::Api;
 
 use super::variable_prefix;

@@ -6,7 +6,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use bytes::Bytes;
 use vandamme_actors::outcome::Outcome;
-use vandamme_actors::router::Route;
+use vandamme_actors::routing::Route;
 use vandamme_actors::settings::ProviderSettings;
 use vandamme_actors::upstream::{self, Borrow, Request};
 use vandamme_protocol::fault::Fault;

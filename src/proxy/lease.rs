@@ -8,7 +8,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::{Either, select};
 use tokio::sync::oneshot;
 use vandamme_actors::provider::{Held, Lease, LeaseKey, NoLease, Session, Size};
-use vandamme_actors::router::{self, Destination, Dispatch, PendingLease, Route, Routed};
+use vandamme_actors::router::{self, Destination, Dispatch, PendingLease, Routed};
+use vandamme_actors::routing::Route;
 use vandamme_actors::secret::KeyId;
 
 use super::target_queue::RunTarget;

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use vandamme_actors::converter::ReplyHooks;
 use vandamme_actors::provider::Lease;
-use vandamme_actors::signatures::{CallerId, Scope, ScopedSignatures};
+use vandamme_actors::registry::ScopedSignatures;
+use vandamme_actors::signatures::{CallerId, Scope};
 use vandamme_protocol::middleware::{Applying, Memory};
 use vandamme_protocol::request::Pieces;
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use actix_web::http::header::HeaderValue;
 use vandamme_actors::provider::Lease;
-use vandamme_actors::router::Routes;
+use vandamme_actors::routing::Routes;
 use vandamme_actors::secret::Secrets;
 
 use super::target_queue::RunTarget;

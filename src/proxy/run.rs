@@ -10,9 +10,10 @@ use std::sync::Arc;
 use actix_web::rt::time::sleep;
 use futures_util::future::{Either, select};
 use vandamme_actors::converter;
-use vandamme_actors::ledger::{End, Entry};
+use vandamme_actors::ledger::End;
 use vandamme_actors::outcome::{Outcome, Retry};
 use vandamme_actors::provider::{Lease, NoLease, Refusal};
+use vandamme_actors::recorder::RequestRecorder;
 use vandamme_actors::retry::{Attempts, Fixable, Next};
 use vandamme_actors::secret::KeyId;
 
@@ -58,7 +59,7 @@ impl Stopped {
 pub(super) async fn run(
     gateway: Arc<Gateway>,
     request: ProxyRequest,
-    mut entry: Entry,
+    mut entry: RequestRecorder,
 ) -> Result<Reply, FailedRun> {
     let outcome = {
         let record = RunRecord::new(&request.id, Some(&mut entry), &request.trace);
@@ -101,7 +102,7 @@ pub(super) async fn serve(
 }
 
 /// The last step: hands the answer to the client, and to the converter if more of it will come.
-fn reply(gateway: &Gateway, served: Served, mut entry: Entry) -> Reply {
+fn reply(gateway: &Gateway, served: Served, mut entry: RequestRecorder) -> Reply {
     let Served { answered, mut lease } = served;
     match answered {
         Answered::Opened { headers, opened } => {

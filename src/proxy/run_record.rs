@@ -1,8 +1,9 @@
 //! What a run records while it goes on.
 
 use vandamme_actors::excerpt;
-use vandamme_actors::ledger::{End, Entry};
+use vandamme_actors::ledger::End;
 use vandamme_actors::provider::Lease;
+use vandamme_actors::recorder::RequestRecorder;
 
 use super::route_trace::RouteTrace;
 use super::target_queue::RunTarget;
@@ -11,12 +12,12 @@ use crate::failure::Failure;
 /// The ledger's entry and the client's route trace. Requests that no client waits for have no entry.
 pub(super) struct RunRecord<'r> {
     id: &'r str,
-    entry: Option<&'r mut Entry>,
+    entry: Option<&'r mut RequestRecorder>,
     trace: &'r RouteTrace,
 }
 
 impl<'r> RunRecord<'r> {
-    pub(super) fn new(id: &'r str, entry: Option<&'r mut Entry>, trace: &'r RouteTrace) -> Self {
+    pub(super) fn new(id: &'r str, entry: Option<&'r mut RequestRecorder>, trace: &'r RouteTrace) -> Self {
         Self { id, entry, trace }
     }
 
@@ -58,11 +59,11 @@ impl<'r> RunRecord<'r> {
 /// A run without a reply. The code that answers the client closes the ledger's entry, since only it knows the client's status.
 pub(crate) struct FailedRun {
     failure: Failure,
-    entry: Option<Box<Entry>>,
+    entry: Option<Box<RequestRecorder>>,
 }
 
 impl FailedRun {
-    pub(super) fn new(failure: Failure, entry: Entry) -> Self {
+    pub(super) fn new(failure: Failure, entry: RequestRecorder) -> Self {
         Self { failure, entry: Some(Box::new(entry)) }
     }
 

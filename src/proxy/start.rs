@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use actix_web::rt::time::timeout;
 use futures_util::FutureExt as _;
-use vandamme_actors::ledger::Entry;
+use vandamme_actors::recorder::RequestRecorder;
 
 use super::run::run;
 use super::run_record::FailedRun;
@@ -31,7 +31,7 @@ pub(crate) enum Progress {
 pub(crate) async fn start(
     gateway: Arc<Gateway>,
     request: ProxyRequest,
-    entry: Entry,
+    entry: RequestRecorder,
     patience: Duration,
 ) -> Progress {
     let form = request.reply_form();

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use vandamme_actors::provider::{Alternatives, Lease};
-use vandamme_actors::router::Route;
+use vandamme_actors::routing::Route;
 use vandamme_actors::settings::{Profile, ProviderSettings};
 
 use super::Targets;
@@ -81,7 +81,7 @@ impl<'r> TargetQueue<'r> {
 
 #[cfg(test)]
 mod tests {
-    use vandamme_actors::router::Target;
+    use vandamme_actors::routing::Target;
 
     use super::*;
 

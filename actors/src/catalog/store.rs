@@ -11,7 +11,7 @@ use bytes::Bytes;
 use vandamme_protocol::models::{Models, cached};
 
 use super::{LARGEST, Listing};
-use crate::router::Lists;
+use crate::routing::Lists;
 use crate::settings::ProviderSettings;
 
 /// The most addresses kept per provider. The address changes with the base URL and with every extra header.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use vandamme_protocol::middleware::Listeners;
 
-use crate::signatures::ScopedSignatures;
+use crate::registry::ScopedSignatures;
 
 /// The hooks of one reply. What they learn is sent to the memory before the client gets the piece that taught it, and so
 /// before the client can send a request that needs it.

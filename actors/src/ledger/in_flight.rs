@@ -40,7 +40,7 @@ pub struct RequestSummary {
 
 /// The entry of one request.
 #[derive(Debug)]
-pub(super) struct InFlight {
+pub(crate) struct InFlight {
     started: Instant,
     since: Millis,
     summary: OnceLock<RequestSummary>,
@@ -67,7 +67,7 @@ struct TokenCounters {
 }
 
 impl InFlight {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self {
             started: Instant::now(),
             since: clock::wall(),
@@ -77,17 +77,17 @@ impl InFlight {
         }
     }
 
-    pub(super) fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
     /// Sets the summary; only the first call has an effect.
-    pub(super) fn set_summary(&self, summary: RequestSummary) {
+    pub(crate) fn set_summary(&self, summary: RequestSummary) {
         self.summary.get_or_init(|| summary);
     }
 
     /// Sets the target that the request is sent to after `left` failed targets.
-    pub(super) fn routed(&self, left: usize, provider: &Arc<str>, model: &Arc<str>) {
+    pub(crate) fn routed(&self, left: usize, provider: &Arc<str>, model: &Arc<str>) {
         let mut hop = &self.first_hop;
         for _ in 0..left {
             hop = hop.next.get_or_init(Box::default);
@@ -95,7 +95,7 @@ impl InFlight {
         hop.target.get_or_init(|| (provider.clone(), model.clone()));
     }
 
-    pub(super) fn set_counters(&self, usage: Usage, tool_calls: u32) {
+    pub(crate) fn set_counters(&self, usage: Usage, tool_calls: u32) {
         let TokenCounters { input, output, cache_read, cache_creation, tool_calls: calls } = &self.counters;
         input.store(usage.input, Ordering::Relaxed);
         output.store(usage.output, Ordering::Relaxed);
@@ -104,7 +104,7 @@ impl InFlight {
         calls.store(tool_calls, Ordering::Relaxed);
     }
 
-    pub(super) fn snapshot(&self, request_id: &Arc<str>) -> Active {
+    pub(crate) fn snapshot(&self, request_id: &Arc<str>) -> Active {
         let mut hop = &self.first_hop;
         while let Some(next) = hop.next.get().filter(|next| next.target.get().is_some()) {
             hop = next;

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
+use crate::routing::{Lists, Routes, Step};
 use crate::settings::{Fallbacks, PartialProvider, Profile, ProfileSource, Settings};
 use crate::supervisor::Supervisor;
 use crate::testing::{provider, settings};
@@ -99,8 +100,8 @@ fn explained(routes: &Routes, model: &str) -> Decision {
         | Step::NotInProfile { name, .. }
         | Step::Default { name, .. }
         | Step::Alias { target: name, .. }
-        | Step::Kept { name, .. } => last = name.to_lowercase(),
-        Step::DefaultProfile { .. } | Step::LeftOut { .. } => {}
+        | Step::AliasSkipped { name, .. } => last = name.to_lowercase(),
+        Step::DefaultProfile { .. } | Step::SkippedFallback { .. } => {}
         Step::Fallback { provider, model, .. } => next.push(format!("{provider}:{model}")),
     })?;
     let names = route.fallbacks.iter().map(|target| format!("{}:{}", target.provider.name, target.model));

@@ -8,7 +8,7 @@ use super::{Name, ProviderSlot, Supervisor};
 use crate::catalog::Forget;
 use crate::provider;
 use crate::registry::{ProviderHandle, Registry};
-use crate::router::Routes;
+use crate::routing::Routes;
 use crate::settings::{Limits, ProviderSettings, Settings};
 
 impl Supervisor {
@@ -116,7 +116,8 @@ mod tests {
     use crate::observe::Observe;
     use crate::outcome::Outcome;
     use crate::provider::{Lease, Size};
-    use crate::router::{self, Destination, Dispatch, Unroutable};
+    use crate::router::{self, Destination, Dispatch};
+    use crate::routing::Unroutable;
     use crate::snapshot::Snapshot;
     use crate::supervisor::Reconfigure;
     use crate::testing::{limits, provider, settings};

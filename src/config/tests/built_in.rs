@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use vandamme_actors::router::{Lists, Routes};
+use vandamme_actors::routing::{Lists, Routes};
 use vandamme_actors::settings::PartialProvider;
 use vandamme_actors::snapshot::Snapshot;
 

@@ -1,6 +1,6 @@
 //! Where names lead: the worked examples of the specification (configuration §4.8), by their numbers.
 
-use vandamme_actors::router::{Lists, Routes};
+use vandamme_actors::routing::{Lists, Routes};
 use vandamme_actors::settings::ProfileSource;
 use vandamme_actors::snapshot::Snapshot;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::explain::Fit;
+use super::explain::MatchKind;
 use crate::settings::{EVERY_NAME, Fallbacks};
 
 /// The aliases of one provider or profile. Case counts for nothing, and `_` is as good as `-`.
@@ -16,10 +16,10 @@ pub(super) struct Aliases {
 
 /// An alias that fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Hit<'a> {
+pub(super) struct AliasMatch<'a> {
     pub(super) alias: &'a str,
     pub(super) target: &'a str,
-    pub(super) fit: Fit,
+    pub(super) kind: MatchKind,
 }
 
 fn folded(name: &str) -> String {
@@ -38,13 +38,13 @@ impl Aliases {
     }
 
     /// The alias that is this name.
-    pub(super) fn whole(&self, name: &str) -> Option<Hit<'_>> {
+    pub(super) fn whole(&self, name: &str) -> Option<AliasMatch<'_>> {
         let (alias, target) = self.by_name.get(&folded(name))?;
-        Some(Hit { alias, target, fit: Fit::Whole })
+        Some(AliasMatch { alias, target, kind: MatchKind::Whole })
     }
 
     /// The longest alias that stands in this name; of equals the first in alphabetical order.
-    pub(super) fn part(&self, name: &str) -> Option<Hit<'_>> {
+    pub(super) fn part(&self, name: &str) -> Option<AliasMatch<'_>> {
         let name = folded(name);
         let mut best: Option<(&String, &(String, String))> = None;
         for (alias, entry) in self.by_name.iter().filter(|(alias, _)| name.contains(alias.as_str())) {
@@ -52,7 +52,7 @@ impl Aliases {
                 best = Some((alias, entry));
             }
         }
-        best.map(|(_, (alias, target))| Hit { alias, target, fit: Fit::Part })
+        best.map(|(_, (alias, target))| AliasMatch { alias, target, kind: MatchKind::Part })
     }
 
     /// Whether an alias stands for this model.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::fallbacks::LeftOut;
+use super::fallbacks::SkippedFallback;
 
 /// One decision. Names are as they stand in the request or in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,25 +15,25 @@ pub enum Step<'s> {
     Prefix { provider: &'s str, name: &'s str },
     /// The name's first part is a profile.
     Profile { profile: &'s str, name: &'s str },
-    /// The default profile is asked first.
+    /// The default profile is requested first.
     DefaultProfile { profile: &'s str },
     /// Nothing in the profile fits.
     NotInProfile { profile: &'s str, name: &'s str },
     /// No prefix, or one that is part of a model's id.
     Default { provider: &'s str, name: &'s str },
     /// An alias stands for something else. `owner` is a provider or a profile.
-    Alias { owner: &'s str, alias: &'s str, target: &'s str, fit: Fit },
-    /// An alias would fit, but the name is a model's own.
-    Kept { name: &'s str, alias: &'s str, why: Kept },
+    Alias { owner: &'s str, alias: &'s str, target: &'s str, kind: MatchKind },
+    /// An alias would kind, but the name is a model's own.
+    AliasSkipped { name: &'s str, alias: &'s str, why: AliasSkipped },
     /// If that fails, it goes here next: `target` as configured, which leads to this model of that provider.
     Fallback { target: &'s str, provider: &'s str, model: &'s str },
     /// A fallback that is not used.
-    LeftOut { target: &'s str, why: &'s LeftOut },
+    SkippedFallback { target: &'s str, why: &'s SkippedFallback },
 }
 
 /// How an alias fits a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fit {
+pub enum MatchKind {
     /// But for case, and `_` for `-`.
     Whole,
     /// The name contains it.
@@ -42,7 +42,7 @@ pub enum Fit {
 
 /// Why a name is left as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
+pub enum AliasSkipped {
     /// An alias of the provider stands for it.
     IsATarget,
     /// The provider lists it.
@@ -65,24 +65,24 @@ impl fmt::Display for Step<'_> {
             Self::Default { provider, name } => {
                 write!(f, "no prefix: '{name}' goes to the default provider '{provider}'")
             }
-            Self::Alias { owner, alias, target, fit: Fit::Whole } => {
+            Self::Alias { owner, alias, target, kind: MatchKind::Whole } => {
                 write!(f, "alias '{alias}' of '{owner}' stands for '{target}'")
             }
-            Self::Alias { owner, alias, target, fit: Fit::Part } => {
+            Self::Alias { owner, alias, target, kind: MatchKind::Part } => {
                 write!(f, "the name contains alias '{alias}' of '{owner}', which stands for '{target}'")
             }
-            Self::Kept { name, alias, why } => {
+            Self::AliasSkipped { name, alias, why } => {
                 let why = match why {
-                    Kept::IsATarget => "an alias of the provider stands for it",
-                    Kept::IsListed => "the provider lists it",
-                    Kept::ServesClaude => "the provider serves Claude itself",
+                    AliasSkipped::IsATarget => "an alias of the provider stands for it",
+                    AliasSkipped::IsListed => "the provider lists it",
+                    AliasSkipped::ServesClaude => "the provider serves Claude itself",
                 };
                 write!(f, "'{name}' contains alias '{alias}', but stays: {why}")
             }
             Self::Fallback { target, provider, model } => {
                 write!(f, "if that fails: '{target}', which is {provider}:{model}")
             }
-            Self::LeftOut { target, why } => write!(f, "fallback '{target}' is left out: {why}"),
+            Self::SkippedFallback { target, why } => write!(f, "fallback '{target}' is left out: {why}"),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::aliases::Aliases;
 use super::explain::Step;
-use super::resolver::Walk;
+use super::resolver::Resolver;
 use crate::settings::{PartialProvider, Profile, ProviderSettings, Settings};
 use crate::snapshot::Snapshot;
 
@@ -20,7 +20,7 @@ pub(super) const MARKER: &str = "[1m]";
 
 /// The routing tables: immutable, swapped as a whole.
 pub struct Routes {
-    providers: HashMap<String, Home>,
+    providers: HashMap<String, ProviderRoutes>,
     pub(super) names: Vec<String>,
     pub(super) profiles: HashMap<String, (Arc<Profile>, Aliases)>,
     partial: Vec<PartialProvider>,
@@ -31,7 +31,7 @@ pub struct Routes {
     pub(super) lists: Snapshot<Lists>,
 }
 
-pub(super) struct Home {
+pub(super) struct ProviderRoutes {
     pub(super) settings: Arc<ProviderSettings>,
     pub(super) aliases: Aliases,
 }
@@ -87,12 +87,15 @@ pub type Lists = BTreeMap<Arc<str>, HashSet<String>>;
 impl Routes {
     /// `lists` is what is known of the providers' models, kept by the catalog.
     pub fn new(settings: &Settings, lists: Snapshot<Lists>) -> Self {
-        let home = |provider: &Arc<ProviderSettings>| Home {
+        let home = |provider: &Arc<ProviderSettings>| ProviderRoutes {
             settings: provider.clone(),
             aliases: Aliases::new(&provider.aliases, &provider.fallbacks),
         };
-        let providers: HashMap<_, _> =
-            settings.providers.iter().map(|provider| (provider.name.to_string(), home(provider))).collect();
+        let providers: HashMap<_, _> = settings
+            .providers
+            .iter()
+            .map(|provider| (provider.name.to_string(), home(provider)))
+            .collect();
         let profile = |profile: &Arc<Profile>| {
             let aliases = Aliases::new(&profile.aliases, &profile.fallbacks);
             (profile.name.to_lowercase(), (profile.clone(), aliases))
@@ -123,8 +126,8 @@ impl Routes {
     ///
     /// # Errors
     /// When it leads nowhere.
-    pub fn explain(&self, model: &str, tell: &mut dyn FnMut(Step<'_>)) -> Result<Route, Unroutable> {
-        Walk::new(self, model, tell).route()
+    pub fn explain(&self, model: &str, report: &mut dyn FnMut(Step<'_>)) -> Result<Route, Unroutable> {
+        Resolver::new(self, model, report).route()
     }
 
     /// The provider of that name in any case, or the default one.
@@ -133,7 +136,7 @@ impl Routes {
     /// When there is none.
     pub fn provider(&self, name: Option<&str>) -> Result<&Arc<ProviderSettings>, Unroutable> {
         let Some(name) = name else { return self.default.as_ref().ok_or(Unroutable::NoProvider) };
-        if let Some(home) = self.home(name) {
+        if let Some(home) = self.provider_routes(name) {
             return Ok(&home.settings);
         }
         Err(self.unusable(name).unwrap_or_else(|| match self.names.is_empty() {
@@ -146,7 +149,7 @@ impl Routes {
     pub fn mistakes(&self) -> Vec<Unroutable> {
         let mut found = Vec::new();
         for name in &self.names {
-            let Some(home) = self.home(name) else { continue };
+            let Some(home) = self.provider_routes(name) else { continue };
             for (alias, _) in home.aliases.iter() {
                 if let Err(error @ (Unroutable::AliasCycle { .. } | Unroutable::LongChain { .. })) =
                     self.resolve(&format!("{name}:{alias}"))
@@ -169,12 +172,12 @@ impl Routes {
         format!("{}{near}", self.names.join(", "))
     }
 
-    pub(super) fn home(&self, name: &str) -> Option<&Home> {
+    pub(super) fn provider_routes(&self, name: &str) -> Option<&ProviderRoutes> {
         self.providers.get(name).or_else(|| self.providers.get(&name.to_lowercase()))
     }
 
     pub(super) fn is_known(&self, name: &str) -> bool {
-        self.home(name).is_some() || self.unusable(name).is_some()
+        self.provider_routes(name).is_some() || self.unusable(name).is_some()
     }
 
     /// Why a provider that is known by name cannot be used.

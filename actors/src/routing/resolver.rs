@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::aliases::{Aliases, Hit};
-use super::explain::{Kept, Step};
-use super::routes::{DISCOVERED, Home, MARKER, Route, Routes, Target, Unroutable};
+use super::aliases::{AliasMatch, Aliases};
+use super::explain::{AliasSkipped, Step};
+use super::routes::{DISCOVERED, MARKER, ProviderRoutes, Route, Routes, Target, Unroutable};
 use crate::settings::Profile;
 
 /// Whether substrings count: a name that a person has chosen for one provider is more likely that model's own.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Chosen {
+enum NameSource {
     /// `provider:model`
     ForThis,
     /// A bare name.
@@ -19,22 +19,22 @@ enum Chosen {
 }
 
 /// One resolution.
-pub(super) struct Walk<'r, 't> {
+pub(super) struct Resolver<'r, 't> {
     routes: &'r Routes,
-    tell: &'t mut dyn FnMut(Step<'_>),
+    report: &'t mut dyn FnMut(Step<'_>),
     /// As the client sent it.
-    asked: &'t str,
+    requested: &'t str,
     profile: Option<Arc<Profile>>,
     /// Of the first alias on the way that has any.
     fallbacks: Option<&'r [String]>,
 }
 
 /// Where a walk ends: a provider, and the model's name there.
-type Landed<'r> = Result<(&'r Home, String), Unroutable>;
+type Resolved<'r> = Result<(&'r ProviderRoutes, String), Unroutable>;
 
-impl<'r, 't> Walk<'r, 't> {
-    pub(super) fn new(routes: &'r Routes, asked: &'t str, tell: &'t mut dyn FnMut(Step<'_>)) -> Self {
-        Self { routes, tell, asked, profile: None, fallbacks: None }
+impl<'r, 't> Resolver<'r, 't> {
+    pub(super) fn new(routes: &'r Routes, requested: &'t str, report: &'t mut dyn FnMut(Step<'_>)) -> Self {
+        Self { routes, report, requested, profile: None, fallbacks: None }
     }
 
     pub(super) fn route(mut self) -> Result<Route, Unroutable> {
@@ -42,24 +42,24 @@ impl<'r, 't> Walk<'r, 't> {
         let fallbacks = self.fallbacks_at(home, &model).unwrap_or_default();
         let Target { provider, model } = target(home, &model);
         let mut route = Route { provider, model, profile: self.profile, fallbacks: vec![] };
-        self.routes.fall_back(&mut route, fallbacks, self.tell);
+        self.routes.fall_back(&mut route, fallbacks, self.report);
         Ok(route)
     }
 
     /// Where a fallback leads, which always names its provider.
     pub(super) fn target_of_fallback(mut self) -> Result<Target, Unroutable> {
-        let (home, model) = match self.asked.strip_prefix('!') {
+        let (home, model) = match self.requested.strip_prefix('!') {
             Some(literal) => self.literal(literal)?,
             None => {
-                let (home, name) = self.split(self.asked)?.0;
+                let (home, name) = self.split(self.requested)?.0;
                 self.follow(home, name)?
             }
         };
         Ok(target(home, &model))
     }
 
-    /// Those of the name that was asked for, of the model it stands for, of the profile, of the provider: the first.
-    fn fallbacks_at(&self, home: &'r Home, model: &str) -> Option<&'r [String]> {
+    /// Those of the name that was requested for, of the model it stands for, of the profile, of the provider: the first.
+    fn fallbacks_at(&self, home: &'r ProviderRoutes, model: &str) -> Option<&'r [String]> {
         let of_profile = || {
             let profile = self.profile.as_ref()?;
             self.routes.profiles.get(&profile.name.to_lowercase())?.1.fallbacks_of_all()
@@ -70,35 +70,35 @@ impl<'r, 't> Walk<'r, 't> {
             .or_else(|| home.aliases.fallbacks_of_all())
     }
 
-    fn walk(&mut self) -> Landed<'r> {
-        let (model, chosen) = self.unmarked(self.asked.trim());
+    fn walk(&mut self) -> Resolved<'r> {
+        let (model, chosen) = self.unmarked(self.requested.trim());
         if let Some(literal) = model.strip_prefix('!') {
-            (self.tell)(Step::Literal { name: literal });
+            (self.report)(Step::Literal { name: literal });
             return self.literal(literal);
         }
         if let Some((prefix, rest)) = model.split_once(':')
             && let Some((profile, aliases)) = self.routes.profiles.get(&prefix.to_lowercase())
-            && (profile.inactive.is_none() || self.routes.home(prefix).is_none())
+            && (profile.inactive.is_none() || self.routes.provider_routes(prefix).is_none())
         {
-            (self.tell)(Step::Profile { profile: &profile.name, name: rest });
+            (self.report)(Step::Profile { profile: &profile.name, name: rest });
             return self.through_profile((profile, aliases), rest);
         }
         self.without_profile(model, chosen)
     }
 
     /// Takes off what Claude Code puts around a name.
-    fn unmarked<'m>(&mut self, model: &'m str) -> (&'m str, Chosen) {
-        let (mut model, mut chosen) = (model, Chosen::Not);
+    fn unmarked<'m>(&mut self, model: &'m str) -> (&'m str, NameSource) {
+        let (mut model, mut chosen) = (model, NameSource::Not);
         let end = model.len().checked_sub(MARKER.len()).filter(|&at| model.is_char_boundary(at));
         if let Some((name, mark)) = end.map(|at| model.split_at(at))
             && mark.eq_ignore_ascii_case(MARKER)
         {
             model = name.trim_end();
-            (self.tell)(Step::Unmarked { mark, name: model });
+            (self.report)(Step::Unmarked { mark, name: model });
         }
         if let Some(name) = model.strip_prefix(DISCOVERED) {
-            (model, chosen) = (name, Chosen::FromAList);
-            (self.tell)(Step::Unmarked { mark: DISCOVERED, name: model });
+            (model, chosen) = (name, NameSource::FromAList);
+            (self.report)(Step::Unmarked { mark: DISCOVERED, name: model });
         }
         (model, chosen)
     }
@@ -107,7 +107,7 @@ impl<'r, 't> Walk<'r, 't> {
         &mut self,
         (profile, aliases): (&'r Arc<Profile>, &'r Aliases),
         name: &str,
-    ) -> Landed<'r> {
+    ) -> Resolved<'r> {
         if name.is_empty() {
             return Err(Unroutable::EmptyModel);
         }
@@ -118,10 +118,10 @@ impl<'r, 't> Walk<'r, 't> {
         let elsewhere = name.split_once(':').is_some_and(|(prefix, _)| self.routes.is_known(prefix));
         let part = || aliases.part(name).filter(|_| !elsewhere);
         let Some(hit) = aliases.whole(name).or_else(part) else {
-            (self.tell)(Step::NotInProfile { profile: &profile.name, name });
+            (self.report)(Step::NotInProfile { profile: &profile.name, name });
             return self.without_profile_again(name);
         };
-        self.tell_alias(&profile.name, aliases, hit);
+        self.report_alias(&profile.name, aliases, hit);
         match hit.target.strip_prefix('!') {
             Some(literal) => self.literal(literal),
             None => {
@@ -132,46 +132,46 @@ impl<'r, 't> Walk<'r, 't> {
     }
 
     /// A name that may still start with the default profile's aliases.
-    fn without_profile(&mut self, model: &str, chosen: Chosen) -> Landed<'r> {
+    fn without_profile(&mut self, model: &str, chosen: NameSource) -> Resolved<'r> {
         let routes = self.routes;
         if model.is_empty() {
             return Err(Unroutable::EmptyModel);
         }
         let prefixed = model.split_once(':').is_some_and(|(prefix, _)| routes.is_known(prefix));
         if !prefixed
-            && chosen == Chosen::Not
+            && chosen == NameSource::Not
             && let Some(profile) = routes.default_profile.as_ref()
             && let Some((profile, aliases)) = routes.profiles.get(profile)
         {
-            (self.tell)(Step::DefaultProfile { profile: &profile.name });
+            (self.report)(Step::DefaultProfile { profile: &profile.name });
             return self.through_profile((profile, aliases), model);
         }
         self.at_provider(model, chosen)
     }
 
-    fn without_profile_again(&mut self, name: &str) -> Landed<'r> {
+    fn without_profile_again(&mut self, name: &str) -> Resolved<'r> {
         match name.strip_prefix('!') {
             Some(literal) => self.literal(literal),
-            None => self.at_provider(name, Chosen::Not),
+            None => self.at_provider(name, NameSource::Not),
         }
     }
 
-    fn at_provider(&mut self, model: &str, chosen: Chosen) -> Landed<'r> {
+    fn at_provider(&mut self, model: &str, chosen: NameSource) -> Resolved<'r> {
         let ((home, name), prefixed) = self.split(model)?;
         let chosen = match chosen {
-            Chosen::Not if prefixed => Chosen::ForThis,
+            NameSource::Not if prefixed => NameSource::ForThis,
             // `vendor/model:free`
-            Chosen::Not if name.contains(':') => Chosen::FromAList,
-            Chosen::Not | Chosen::ForThis | Chosen::FromAList => chosen,
+            NameSource::Not if name.contains(':') => NameSource::FromAList,
+            NameSource::Not | NameSource::ForThis | NameSource::FromAList => chosen,
         };
         let provider = &home.settings.name;
-        (self.tell)(if prefixed {
+        (self.report)(if prefixed {
             Step::Prefix { provider, name }
         } else {
             Step::Default { provider, name }
         });
         let Some(hit) = self.hit(home, name, chosen) else { return Ok((home, name.to_owned())) };
-        self.tell_alias(&home.settings.name, &home.aliases, hit);
+        self.report_alias(&home.settings.name, &home.aliases, hit);
         match hit.target.strip_prefix('!') {
             Some(literal) => self.literal_at(home, literal),
             None if hit.target.eq_ignore_ascii_case(name) => Ok((home, hit.target.to_owned())),
@@ -183,31 +183,31 @@ impl<'r, 't> Walk<'r, 't> {
     }
 
     /// The alias that applies to a name at a provider.
-    fn hit(&mut self, home: &'r Home, name: &str, chosen: Chosen) -> Option<Hit<'r>> {
+    fn hit(&mut self, home: &'r ProviderRoutes, name: &str, chosen: NameSource) -> Option<AliasMatch<'r>> {
         let claude = home.settings.serves_claude && name.to_lowercase().starts_with("claude-");
         if let Some(hit) = home.aliases.whole(name).filter(|_| !claude) {
             return Some(hit);
         }
-        let hit = home.aliases.part(name).filter(|_| chosen != Chosen::FromAList)?;
+        let hit = home.aliases.part(name).filter(|_| chosen != NameSource::FromAList)?;
         let why = if claude {
-            Kept::ServesClaude
-        } else if chosen == Chosen::ForThis && home.aliases.stands_for(name) {
-            Kept::IsATarget
-        } else if chosen == Chosen::ForThis && self.lists(home, name) {
-            Kept::IsListed
+            AliasSkipped::ServesClaude
+        } else if chosen == NameSource::ForThis && home.aliases.stands_for(name) {
+            AliasSkipped::IsATarget
+        } else if chosen == NameSource::ForThis && self.lists(home, name) {
+            AliasSkipped::IsListed
         } else {
             return Some(hit);
         };
-        (self.tell)(Step::Kept { name, alias: hit.alias, why });
+        (self.report)(Step::AliasSkipped { name, alias: hit.alias, why });
         None
     }
 
-    fn lists(&self, home: &Home, name: &str) -> bool {
+    fn lists(&self, home: &ProviderRoutes, name: &str) -> bool {
         self.routes.lists.load().get(&home.settings.name).is_some_and(|models| models.contains(name))
     }
 
     /// Follows exact aliases until none applies.
-    fn follow(&mut self, home: &'r Home, name: &str) -> Landed<'r> {
+    fn follow(&mut self, home: &'r ProviderRoutes, name: &str) -> Resolved<'r> {
         let (mut home, mut name) = (home, name.to_owned());
         let mut chain = vec![format!("{}:{name}", home.settings.name)];
         while let Some(hit) = home.aliases.whole(&name) {
@@ -215,7 +215,7 @@ impl<'r, 't> Walk<'r, 't> {
                 name = hit.target.to_owned();
                 break;
             }
-            self.tell_alias(&home.settings.name, &home.aliases, hit);
+            self.report_alias(&home.settings.name, &home.aliases, hit);
             if let Some(literal) = hit.target.strip_prefix('!') {
                 return self.literal_at(home, literal);
             }
@@ -224,7 +224,7 @@ impl<'r, 't> Walk<'r, 't> {
             let here = format!("{}:{}", home.settings.name, name.to_lowercase());
             let circle = chain.contains(&here);
             chain.push(here);
-            let (model, limit) = (self.asked.to_owned(), self.routes.chain_limit);
+            let (model, limit) = (self.requested.to_owned(), self.routes.chain_limit);
             if circle {
                 return Err(Unroutable::AliasCycle { model, chain: chain.join(" → ") });
             }
@@ -235,7 +235,7 @@ impl<'r, 't> Walk<'r, 't> {
         Ok((home, name))
     }
 
-    fn literal(&self, literal: &str) -> Landed<'r> {
+    fn literal(&self, literal: &str) -> Resolved<'r> {
         if literal.is_empty() {
             return Err(Unroutable::EmptyModel);
         }
@@ -244,15 +244,19 @@ impl<'r, 't> Walk<'r, 't> {
     }
 
     /// A literal target of an alias at `home`.
-    fn literal_at(&self, home: &'r Home, literal: &str) -> Landed<'r> {
+    fn literal_at(&self, home: &'r ProviderRoutes, literal: &str) -> Resolved<'r> {
         let (home, name) = self.target(home, literal)?;
         Ok((home, name.to_owned()))
     }
 
     /// Where a target of an alias at `home` leads: across only if its first part is a provider.
-    fn target<'m>(&self, home: &'r Home, target: &'m str) -> Result<(&'r Home, &'m str), Unroutable> {
+    fn target<'m>(
+        &self,
+        home: &'r ProviderRoutes,
+        target: &'m str,
+    ) -> Result<(&'r ProviderRoutes, &'m str), Unroutable> {
         let Some((prefix, rest)) = target.split_once(':') else { return Ok((home, target)) };
-        match self.routes.home(prefix) {
+        match self.routes.provider_routes(prefix) {
             Some(other) => Ok((other, rest)),
             None => self.routes.unusable(prefix).map_or(Ok((home, target)), Err),
         }
@@ -260,14 +264,14 @@ impl<'r, 't> Walk<'r, 't> {
 
     /// Splits at the first colon, and says whether there was a prefix. One with `/` or `.` in it is part of a model's id
     /// (`vendor/model:free`).
-    fn split<'m>(&self, model: &'m str) -> Result<((&'r Home, &'m str), bool), Unroutable> {
+    fn split<'m>(&self, model: &'m str) -> Result<((&'r ProviderRoutes, &'m str), bool), Unroutable> {
         let routes = self.routes;
         let default = || {
             let default = routes.default.as_ref().ok_or(Unroutable::NoProvider)?;
-            routes.home(&default.name).ok_or(Unroutable::NoProvider)
+            routes.provider_routes(&default.name).ok_or(Unroutable::NoProvider)
         };
         let Some((prefix, rest)) = model.split_once(':') else { return Ok(((default()?, model), false)) };
-        if let Some(home) = routes.home(prefix) {
+        if let Some(home) = routes.provider_routes(prefix) {
             return if rest.is_empty() { Err(Unroutable::EmptyModel) } else { Ok(((home, rest), true)) };
         }
         if prefix.is_empty() {
@@ -286,12 +290,17 @@ impl<'r, 't> Walk<'r, 't> {
         Err(Unroutable::UnknownProvider { prefix: prefix.to_owned(), model: model.to_owned(), known })
     }
 
-    fn tell_alias(&mut self, owner: &str, aliases: &'r Aliases, Hit { alias, target, fit }: Hit<'_>) {
-        (self.tell)(Step::Alias { owner, alias, target, fit });
+    fn report_alias(
+        &mut self,
+        owner: &str,
+        aliases: &'r Aliases,
+        AliasMatch { alias, target, kind }: AliasMatch<'_>,
+    ) {
+        (self.report)(Step::Alias { owner, alias, target, kind });
         self.fallbacks = self.fallbacks.or_else(|| aliases.fallbacks(alias));
     }
 }
 
-fn target(home: &Home, model: &str) -> Target {
+fn target(home: &ProviderRoutes, model: &str) -> Target {
     Target { provider: home.settings.clone(), model: model.into() }
 }

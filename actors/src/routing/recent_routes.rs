@@ -9,7 +9,7 @@ use super::routes::{Lists, Route, Routes, Unroutable};
 const MOST: usize = 256;
 
 #[derive(Default)]
-pub(super) struct RecentRoutes {
+pub(crate) struct RecentRoutes {
     /// The tables that the routes come from.
     tables: Option<(Arc<Routes>, Arc<Lists>)>,
     routes: HashMap<Box<str>, Arc<Route>>,
@@ -17,7 +17,7 @@ pub(super) struct RecentRoutes {
 
 impl RecentRoutes {
     /// The same as [`Routes::resolve`].
-    pub(super) fn resolve(&mut self, routes: &Arc<Routes>, model: &str) -> Result<Arc<Route>, Unroutable> {
+    pub(crate) fn resolve(&mut self, routes: &Arc<Routes>, model: &str) -> Result<Arc<Route>, Unroutable> {
         let lists = routes.lists.load();
         let is_current =
             self.tables.as_ref().is_some_and(|(of, by)| Arc::ptr_eq(of, routes) && Arc::ptr_eq(by, &lists));

@@ -1,12 +1,12 @@
 //! Where a request goes when its target fails. Fallbacks of fallbacks do not count, so there is no circle to go round in.
 
 use super::explain::Step;
-use super::resolver::Walk;
+use super::resolver::Resolver;
 use super::routes::{Route, Routes, Target, Unroutable};
 
 /// Why a fallback is not used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LeftOut {
+pub enum SkippedFallback {
     #[error(transparent)]
     Unroutable(#[from] Unroutable),
     #[error("it has been tried by then")]
@@ -18,30 +18,30 @@ pub enum LeftOut {
 
 impl Routes {
     /// Appends to `route` where it goes when it fails, as far as that can be used.
-    pub(super) fn fall_back(&self, route: &mut Route, targets: &[String], tell: &mut dyn FnMut(Step<'_>)) {
+    pub(super) fn fall_back(&self, route: &mut Route, targets: &[String], report: &mut dyn FnMut(Step<'_>)) {
         for text in targets {
             match self.fallback(route, text) {
                 Ok(target) => {
                     let (provider, model) = (&target.provider.name, &target.model);
-                    tell(Step::Fallback { target: text, provider, model });
+                    report(Step::Fallback { target: text, provider, model });
                     route.fallbacks.push(target);
                 }
-                Err(why) => tell(Step::LeftOut { target: text, why: &why }),
+                Err(why) => report(Step::SkippedFallback { target: text, why: &why }),
             }
         }
     }
 
-    fn fallback(&self, route: &Route, text: &str) -> Result<Target, LeftOut> {
-        let target = self.landed(text)?;
+    fn fallback(&self, route: &Route, text: &str) -> Result<Target, SkippedFallback> {
+        let target = self.resolve_fallback(text)?;
         let fallbacks = route.fallbacks.iter().map(|earlier| (&earlier.provider, &earlier.model));
         let earlier = [(&route.provider, &route.model)].into_iter().chain(fallbacks);
         for (provider, model) in earlier {
             let same = provider.name == target.provider.name;
             if same && *model == target.model {
-                return Err(LeftOut::Tried);
+                return Err(SkippedFallback::Tried);
             }
             if !same && provider.passthrough && target.provider.passthrough {
-                return Err(LeftOut::OthersKey(provider.name.to_string()));
+                return Err(SkippedFallback::OthersKey(provider.name.to_string()));
             }
         }
         Ok(target)
@@ -51,14 +51,16 @@ impl Routes {
     pub fn unusable_fallbacks(&self) -> Vec<String> {
         let profiles = self.profiles.values().filter(|(profile, _)| profile.inactive.is_none());
         let profiles = profiles.map(|(profile, aliases)| (format!("profile '{}'", profile.name), aliases));
-        let homes =
-            self.names.iter().filter_map(|name| Some((format!("'{name}'"), &self.home(name)?.aliases)));
+        let homes = self
+            .names
+            .iter()
+            .filter_map(|name| Some((format!("'{name}'"), &self.provider_routes(name)?.aliases)));
         let mut found = Vec::new();
         for (owner, aliases) in homes.chain(profiles) {
             let all =
                 aliases.all_fallbacks().flat_map(|(name, all)| all.iter().map(move |text| (name, text)));
             found.extend(all.filter_map(|(name, text)| {
-                let why = self.landed(text).err()?;
+                let why = self.resolve_fallback(text).err()?;
                 Some(format!("fallback '{text}' for '{name}' of {owner} is left out: {why}"))
             }));
         }
@@ -67,7 +69,7 @@ impl Routes {
     }
 
     /// A target leads where an alias for it would lead.
-    fn landed(&self, text: &str) -> Result<Target, Unroutable> {
-        Walk::new(self, text, &mut |_| {}).target_of_fallback()
+    fn resolve_fallback(&self, text: &str) -> Result<Target, Unroutable> {
+        Resolver::new(self, text, &mut |_| {}).target_of_fallback()
     }
 }

@@ -1,0 +1,94 @@
+//! Records one request: the guard that every request holds, and that writes its record to the ledger.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use vandamme_protocol::vocabulary::Usage;
+
+use crate::excerpt;
+use crate::ledger::{End, Event, InFlight, MAX_MESSAGE, Record, RequestSummary, WakeUp};
+use crate::registry::Registry;
+use crate::settings::Metrics;
+use crate::snapshot::Snapshot;
+
+/// A request's guard: it writes the record when it is dropped, also if the request is cancelled.
+pub struct RequestRecorder {
+    pub record: Record,
+    registry: Snapshot<Registry>,
+    metrics: Metrics,
+    in_flight: Arc<InFlight>,
+}
+
+impl RequestRecorder {
+    /// Starts the record of a request, with the end [`End::Cancelled`] until another end is set.
+    pub fn open(request_id: Arc<str>, registry: Snapshot<Registry>, metrics: Metrics) -> Self {
+        let in_flight = Arc::new(InFlight::start());
+        if metrics == Metrics::Kept {
+            registry.load().event_queue.write(Event::Started(request_id.clone(), in_flight.clone()));
+        }
+        let record = Record {
+            request_id,
+            asked: RequestSummary::default(),
+            provider: None,
+            model: None,
+            left: vec![],
+            key: None,
+            status: 0,
+            upstream_calls: 0,
+            usage: Usage::default(),
+            tool_calls: 0,
+            elapsed: Duration::ZERO,
+            end: End::Cancelled,
+        };
+        Self { record, registry, metrics, in_flight }
+    }
+
+    /// Sets the summary of the client's request, once it is known.
+    pub fn asked(&mut self, asked: RequestSummary) {
+        self.in_flight.set_summary(asked.clone());
+        self.record.asked = asked;
+    }
+
+    /// Updates the usage and the number of tool calls that the upstream has reported so far.
+    pub(crate) fn counted(&self, usage: Usage, tool_calls: u32) {
+        self.in_flight.set_counters(usage, tool_calls);
+    }
+
+    /// Sets the target that the request is sent to.
+    pub fn routed(&mut self, provider: &Arc<str>, model: &Arc<str>) {
+        self.in_flight.routed(self.record.left.len(), provider, model);
+        self.record.provider = Some(provider.clone());
+        self.record.model = Some(model.clone());
+    }
+
+    /// Records that this target failed and that the request moves to the next one.
+    pub fn left(&mut self, provider: &Arc<str>, model: &Arc<str>) {
+        self.routed(provider, model);
+        self.record.left.push(format!("{provider}:{model}"));
+    }
+}
+
+impl Drop for RequestRecorder {
+    fn drop(&mut self) {
+        if let End::Failed { message, .. } = &mut self.record.end {
+            // The record waits in a queue from here on.
+            *message = excerpt::cut(std::mem::take(message), MAX_MESSAGE);
+        }
+        let mut record = self.record.clone();
+        record.elapsed = self.in_flight.elapsed();
+        if std::thread::panicking() {
+            record.end = End::Failed { kind: "api_error", message: "the request panicked".to_owned() };
+        }
+        let event = match self.metrics {
+            Metrics::Kept => Event::Finished(Box::new(record)),
+            Metrics::Off if log::log_enabled!(log::Level::Debug) => Event::LogOnly(Box::new(record)),
+            Metrics::Off => return,
+        };
+        let registry = self.registry.load();
+        registry.event_queue.write(event);
+        if registry.event_queue.must_wake() {
+            // At most one wake-up is pending; sending it must never block.
+            registry.ledger.do_send(WakeUp);
+        }
+    }
+}
