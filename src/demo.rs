@@ -77,7 +77,7 @@ pub fn provider(base_url: &str) -> ProviderSettings {
         // The upstream asks for none; a provider without a key is not a provider.
         keys: vec![ApiKey::new("vdm-demo")],
         custom_headers: Vec::new(),
-        edits: Vec::new(),
+        fixups: Vec::new(),
         fallbacks: Default::default(),
         aliases: BTreeMap::from(aliases),
         serves_claude: false,

@@ -16,7 +16,7 @@ use vandamme_actors::secret::{self, ApiKey, Secrets};
 use vandamme_actors::settings::{ProviderSettings, Settings};
 use vandamme_actors::snapshot::Snapshot;
 use vandamme_actors::supervisor::{Reconfigure, Supervisor};
-use vandamme_actors::upstream::{Wiring, client_config};
+use vandamme_actors::upstream::{ConnectionSettings, client_config};
 
 use crate::config::{Config, DemoMode};
 use crate::demo::{self, Demo};
@@ -33,7 +33,7 @@ pub(crate) struct Gateway {
     live: Snapshot<LiveConfig>,
     supervisor: Addr<Supervisor>,
     pub(crate) registry: Snapshot<Registry>,
-    pub(crate) wiring: Wiring,
+    pub(crate) wiring: ConnectionSettings,
     /// Recognises a client's own retry.
     pub(crate) failures: RecentFailures,
     /// The calls for lists of models that run now.
@@ -131,7 +131,7 @@ impl Gateway {
             DemoMode::Forced | DemoMode::Fallback => Some(with_demo(None, &mut settings)?),
         };
         let connect_timeout = settings.limits.connect_timeout;
-        let wiring = Wiring { tls: client_config()?, proxies, connect_timeout };
+        let wiring = ConnectionSettings { tls: client_config()?, proxies, connect_timeout };
         let (supervisor, registry) = Supervisor::start_tree(settings.clone());
         Ok(Self {
             live: Snapshot::new(LiveConfig::new(settings, proxy_api_key, None)),

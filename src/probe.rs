@@ -143,7 +143,7 @@ async fn ask(gateway: &Arc<Gateway>, model: &str) -> Result<Option<String>, Prob
         peer: None,
         trace: RouteTrace::default(),
     };
-    entry.asked(request.asked());
+    entry.set_summary(request.asked());
     let outcome = match proxy::start(gateway.clone(), request, entry, PATIENCE).await {
         Progress::Finished(outcome) => outcome,
         Progress::Running(run) => run.await,

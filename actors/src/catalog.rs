@@ -3,13 +3,13 @@
 //!
 //! | message | from | answer |
 //! |---|---|---|
-//! | [`Recall`] | the models endpoint | the provider's [`Listing`], if there is one |
-//! | [`Keep`] | the models endpoint | – |
-//! | [`Survey`] | Claude Code's discovery | the known models of all providers, and the providers to refresh |
-//! | [`Settle`] | a command that is about to exit | – |
-//! | `Warm` | supervisor | – |
-//! | [`Claim`] | a request that found an outdated listing | whether that request refreshes it |
-//! | `Forget` | supervisor | – |
+//! | [`GetListing`] | the models endpoint | the provider's [`Listing`], if there is one |
+//! | [`StoreListing`] | the models endpoint | – |
+//! | [`ListKnown`] | Claude Code's discovery | the known models of all providers, and the providers to refresh |
+//! | [`Flush`] | a command that is about to exit | – |
+//! | `LoadFromDisk` | supervisor | – |
+//! | [`ClaimRefresh`] | a request that found an outdated listing | whether that request refreshes it |
+//! | `ForgetProvider` | supervisor | – |
 //!
 //! The catalog sends no requests itself, so that a slow provider delays no other. `src/proxy/list_models.rs` fetches new
 //! listings; requests that need the same one share one call. A separate thread reads and writes the disk.
@@ -99,7 +99,7 @@ pub struct Listing {
 /// process may have stored a newer one.
 #[derive(Message, Debug)]
 #[rtype(result = "Option<Listing>")]
-pub struct Recall {
+pub struct GetListing {
     pub provider: Arc<ProviderSettings>,
     pub ttl: Duration,
 }
@@ -107,23 +107,23 @@ pub struct Recall {
 /// Replaces a provider's listing.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
-pub struct Keep {
+pub struct StoreListing {
     pub provider: Arc<ProviderSettings>,
     pub listing: Listing,
 }
 
 /// Requests the listings of all these providers, whatever their age. The sender must refresh those in
-/// [`Surveyed::due`], which are missing or older than `ttl`.
+/// [`KnownListings::due`], which are missing or older than `ttl`.
 #[derive(Message, Debug)]
-#[rtype(result = "Surveyed")]
-pub struct Survey {
+#[rtype(result = "KnownListings")]
+pub struct ListKnown {
     pub providers: Vec<Arc<ProviderSettings>>,
     pub ttl: Duration,
 }
 
-/// The answer to [`Survey`]: the known models by provider, and the providers to refresh.
+/// The answer to [`ListKnown`]: the known models by provider, and the providers to refresh.
 #[derive(Debug)]
-pub struct Surveyed {
+pub struct KnownListings {
     pub known: HashMap<Arc<str>, Arc<[Named]>>,
     pub due: Vec<Arc<ProviderSettings>>,
 }
@@ -131,18 +131,18 @@ pub struct Surveyed {
 /// Loads the listings of these providers from disk, for the router as well.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
-pub(crate) struct Warm(pub(crate) Vec<Arc<ProviderSettings>>);
+pub(crate) struct LoadFromDisk(pub(crate) Vec<Arc<ProviderSettings>>);
 
 /// Answered when the disk has finished all earlier jobs, or after a timeout.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
-pub struct Settle(pub Arc<ProviderSettings>);
+pub struct Flush(pub Arc<ProviderSettings>);
 
 /// Asks whether the sender should refresh this provider's listing: `false` if another request is doing so or has just
 /// done so.
 #[derive(Message, Debug)]
 #[rtype(result = "bool")]
-pub struct Claim {
+pub struct ClaimRefresh {
     pub provider: Arc<ProviderSettings>,
     pub ttl: Duration,
 }
@@ -150,7 +150,7 @@ pub struct Claim {
 /// Removes the listings of these providers, which are gone or whose names now belong to other providers.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
-pub(crate) struct Forget(pub(crate) Vec<Arc<str>>);
+pub(crate) struct ForgetProvider(pub(crate) Vec<Arc<str>>);
 
 impl Listing {
     /// A listing that the provider has just returned.
@@ -215,7 +215,7 @@ impl Catalog {
         free
     }
 
-    fn surveyed(&mut self, Survey { providers, ttl }: Survey) -> Surveyed {
+    fn surveyed(&mut self, ListKnown { providers, ttl }: ListKnown) -> KnownListings {
         let (mut known, mut due) = (HashMap::new(), vec![]);
         for provider in providers {
             if let Some(entry) = self.entry(&provider) {
@@ -225,7 +225,7 @@ impl Catalog {
                 due.push(provider);
             }
         }
-        Surveyed { known, due }
+        KnownListings { known, due }
     }
 }
 
@@ -235,10 +235,10 @@ impl Actor for Catalog {
 
 impl Supervised for Catalog {}
 
-impl Handler<Recall> for Catalog {
+impl Handler<GetListing> for Catalog {
     type Result = ResponseActFuture<Self, Option<Listing>>;
 
-    fn handle(&mut self, Recall { provider, ttl }: Recall, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, GetListing { provider, ttl }: GetListing, _: &mut Self::Context) -> Self::Result {
         let recalled = |catalog: &Self, provider: &ProviderSettings| {
             catalog.entry(provider).map(|entry| entry.listing.clone())
         };
@@ -255,10 +255,10 @@ impl Handler<Recall> for Catalog {
     }
 }
 
-impl Handler<Keep> for Catalog {
+impl Handler<StoreListing> for Catalog {
     type Result = ();
 
-    fn handle(&mut self, Keep { provider, listing }: Keep, _: &mut Self::Context) {
+    fn handle(&mut self, StoreListing { provider, listing }: StoreListing, _: &mut Self::Context) {
         self.claims.remove(&provider.name);
         self.insert_if_newer(&provider, listing.clone());
         // The demo provider has another address at every start.
@@ -268,10 +268,10 @@ impl Handler<Keep> for Catalog {
     }
 }
 
-impl Handler<Survey> for Catalog {
-    type Result = ResponseActFuture<Self, Surveyed>;
+impl Handler<ListKnown> for Catalog {
+    type Result = ResponseActFuture<Self, KnownListings>;
 
-    fn handle(&mut self, survey: Survey, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, survey: ListKnown, _: &mut Self::Context) -> Self::Result {
         let old = survey.providers.iter().filter(|provider| !self.is_fresh(provider, survey.ttl));
         let reads = old.map(|provider| {
             let (provider, disk) = (provider.clone(), self.disk.clone());
@@ -289,20 +289,20 @@ impl Handler<Survey> for Catalog {
     }
 }
 
-impl Handler<Settle> for Catalog {
+impl Handler<Flush> for Catalog {
     type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, Settle(provider): Settle, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Flush(provider): Flush, _: &mut Self::Context) -> Self::Result {
         // The disk thread handles jobs in order.
         let behind = timeout(SETTLE_PATIENCE, self.disk.clone().read(provider));
         Box::pin(async move { drop(behind.await) })
     }
 }
 
-impl Handler<Warm> for Catalog {
+impl Handler<LoadFromDisk> for Catalog {
     type Result = ();
 
-    fn handle(&mut self, Warm(providers): Warm, context: &mut Self::Context) {
+    fn handle(&mut self, LoadFromDisk(providers): LoadFromDisk, context: &mut Self::Context) {
         for provider in providers.into_iter().filter(|provider| self.entry(provider).is_none()) {
             let read = timeout(WARM_PATIENCE, self.disk.clone().read(provider.clone()));
             context.spawn(read.into_actor(self).map(move |found, catalog, _| {
@@ -314,18 +314,18 @@ impl Handler<Warm> for Catalog {
     }
 }
 
-impl Handler<Claim> for Catalog {
+impl Handler<ClaimRefresh> for Catalog {
     type Result = bool;
 
-    fn handle(&mut self, Claim { provider, ttl }: Claim, _: &mut Self::Context) -> bool {
+    fn handle(&mut self, ClaimRefresh { provider, ttl }: ClaimRefresh, _: &mut Self::Context) -> bool {
         !self.is_fresh(&provider, ttl) && self.claim(&provider.name)
     }
 }
 
-impl Handler<Forget> for Catalog {
+impl Handler<ForgetProvider> for Catalog {
     type Result = ();
 
-    fn handle(&mut self, Forget(providers): Forget, _: &mut Self::Context) {
+    fn handle(&mut self, ForgetProvider(providers): ForgetProvider, _: &mut Self::Context) {
         let mut lists = self.lists.load().as_ref().clone();
         for provider in &providers {
             self.entries.remove(provider);
@@ -357,15 +357,18 @@ mod tests {
     async fn one_refresh_runs_at_a_time_and_none_while_the_list_is_valid() {
         let catalog = Catalog::new(Snapshot::new(Lists::new()), Catalog::disk(None)).start();
         let provider = provider("p").build();
-        let claim = || catalog.send(Claim { provider: provider.clone(), ttl: TTL });
+        let claim = || catalog.send(ClaimRefresh { provider: provider.clone(), ttl: TTL });
         assert!(claim().await.unwrap());
         assert!(!claim().await.unwrap());
 
-        catalog.send(Keep { provider: provider.clone(), listing: listing(clock::wall()) }).await.unwrap();
+        catalog
+            .send(StoreListing { provider: provider.clone(), listing: listing(clock::wall()) })
+            .await
+            .unwrap();
 
         // The same holds for a request that has read the old listing just before.
         assert!(!claim().await.unwrap());
-        let surveyed = catalog.send(Survey { providers: vec![provider.clone()], ttl: TTL }).await.unwrap();
+        let surveyed = catalog.send(ListKnown { providers: vec![provider.clone()], ttl: TTL }).await.unwrap();
         assert_eq!((&*surveyed.known["p"][0].id, surveyed.due.len()), ("m", 0));
     }
 
@@ -376,9 +379,12 @@ mod tests {
         let provider = provider("p").build();
         let now = clock::wall();
         for listed in [now, now - 5000] {
-            catalog.send(Keep { provider: provider.clone(), listing: listing(listed) }).await.unwrap();
+            catalog
+                .send(StoreListing { provider: provider.clone(), listing: listing(listed) })
+                .await
+                .unwrap();
         }
-        let recall = Recall { provider: provider.clone(), ttl: TTL };
+        let recall = GetListing { provider: provider.clone(), ttl: TTL };
         assert_eq!(catalog.send(recall).await.unwrap().unwrap().listed, now);
         assert!(lists.load()["p"].contains("m"));
 
@@ -386,13 +392,13 @@ mod tests {
         let future = listing(now + 3_600_000);
         assert!(!future.holds(TTL));
         for listing in [future, listing(now + 1)] {
-            catalog.send(Keep { provider: provider.clone(), listing }).await.unwrap();
+            catalog.send(StoreListing { provider: provider.clone(), listing }).await.unwrap();
         }
-        let recall = Recall { provider: provider.clone(), ttl: TTL };
+        let recall = GetListing { provider: provider.clone(), ttl: TTL };
         assert_eq!(catalog.send(recall).await.unwrap().unwrap().listed, now + 1);
         // Another address has another list.
         let elsewhere =
             Arc::new(ProviderSettings { base_url: "http://127.0.0.1:2".into(), ..(*provider).clone() });
-        assert!(catalog.send(Recall { provider: elsewhere, ttl: TTL }).await.unwrap().is_none());
+        assert!(catalog.send(GetListing { provider: elsewhere, ttl: TTL }).await.unwrap().is_none());
     }
 }

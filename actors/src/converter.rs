@@ -280,7 +280,7 @@ impl Converter {
     fn flush(&mut self) {
         if let Some(entry) = self.entry.as_ref().filter(|_| !self.batch.is_empty()) {
             let (usage, tool_calls) = self.flow.counted();
-            entry.counted(usage, tool_calls);
+            entry.set_counters(usage, tool_calls);
         }
         while !self.batch.is_empty() {
             self.client.send(self.batch.take());

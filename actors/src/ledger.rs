@@ -105,7 +105,7 @@ pub struct Record {
     pub model: Option<Arc<str>>,
     /// The targets that failed before this one, as `provider:model`. Their number is bounded by the calls of one
     /// request.
-    pub left: Vec<String>,
+    pub failed_targets: Vec<String>,
     pub key: Option<KeyId>,
     /// The status that the client got; 0 if the client disconnected before one was sent.
     pub status: u16,
@@ -189,7 +189,7 @@ impl Ledger {
         };
         let delivery = if record.asked.streamed { "streamed" } else { "whole" };
         let key = record.key.map(|key| format!(" key={key}")).unwrap_or_default();
-        let left = match &record.left[..] {
+        let left = match &record.failed_targets[..] {
             [] => String::new(),
             left => format!(" after={}", left.join(",")),
         };

@@ -14,10 +14,10 @@
 //! Messages travel down this table, never up, with two exceptions: a lease reports to its provider, and every part
 //! reports to the ledger. No actor waits for the network inside its mailbox.
 
+mod api_format;
 pub mod catalog;
 pub mod clock;
 pub mod converter;
-mod dialect;
 pub mod excerpt;
 #[cfg(any(test, feature = "faults"))]
 pub mod faults;

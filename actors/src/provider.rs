@@ -36,7 +36,7 @@ pub use self::learned_rules::LearnedRuleView;
 use self::learned_rules::{LearnedRules, Novelty};
 pub(crate) use self::lease::Permits;
 use self::lease::{Event, LeaseSource, Permit};
-pub use self::lease::{Held, Lease};
+pub use self::lease::{HeldPermit, Lease};
 use self::queue::Queue;
 pub(crate) use self::reconfigure::{Reconfigure, is_another_upstream};
 use crate::clock;
@@ -82,7 +82,7 @@ pub struct LeaseKey {
     pub alternatives: Alternatives,
     pub tried: Vec<KeyId>,
     /// Set if the request already holds a permit; it then needs no other one.
-    pub held: Option<Held>,
+    pub held: Option<HeldPermit>,
     /// The receiver is dropped when the client disconnects.
     pub reply: oneshot::Sender<Result<Lease, NoLease>>,
 }
@@ -186,7 +186,8 @@ impl Provider {
                     permits: self.permits.clone(),
                 };
                 let lease = Lease::new(settings, model, key, size, source).with_permit(permit);
-                let mut lease = lease.with_profile(profile).with_fixups(fixups).beside(alternatives);
+                let mut lease =
+                    lease.with_profile(profile).with_fixups(fixups).with_alternatives(alternatives);
                 lease.is_known_to_fail = is_known_to_fail;
                 Ok(if is_probe { lease.with_probe(number) } else { lease })
             }

@@ -31,7 +31,7 @@ impl RequestRecorder {
             asked: RequestSummary::default(),
             provider: None,
             model: None,
-            left: vec![],
+            failed_targets: vec![],
             key: None,
             status: 0,
             upstream_calls: 0,
@@ -44,27 +44,27 @@ impl RequestRecorder {
     }
 
     /// Sets the summary of the client's request, once it is known.
-    pub fn asked(&mut self, asked: RequestSummary) {
-        self.in_flight.set_summary(asked.clone());
-        self.record.asked = asked;
+    pub fn set_summary(&mut self, summary: RequestSummary) {
+        self.in_flight.set_summary(summary.clone());
+        self.record.asked = summary;
     }
 
     /// Updates the usage and the number of tool calls that the upstream has reported so far.
-    pub(crate) fn counted(&self, usage: Usage, tool_calls: u32) {
+    pub(crate) fn set_counters(&self, usage: Usage, tool_calls: u32) {
         self.in_flight.set_counters(usage, tool_calls);
     }
 
     /// Sets the target that the request is sent to.
     pub fn routed(&mut self, provider: &Arc<str>, model: &Arc<str>) {
-        self.in_flight.routed(self.record.left.len(), provider, model);
+        self.in_flight.routed(self.record.failed_targets.len(), provider, model);
         self.record.provider = Some(provider.clone());
         self.record.model = Some(model.clone());
     }
 
     /// Records that this target failed and that the request moves to the next one.
-    pub fn left(&mut self, provider: &Arc<str>, model: &Arc<str>) {
+    pub fn target_failed(&mut self, provider: &Arc<str>, model: &Arc<str>) {
         self.routed(provider, model);
-        self.record.left.push(format!("{provider}:{model}"));
+        self.record.failed_targets.push(format!("{provider}:{model}"));
     }
 }
 

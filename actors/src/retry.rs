@@ -42,7 +42,7 @@ pub struct Failed {
     pub after: Option<Duration>,
     /// Whether the upstream named something that the request can do without.
     pub can_fix: Fixable,
-    pub request: Standing,
+    pub request: RetryContext,
 }
 
 /// Whether a fixup of the request may help.
@@ -54,7 +54,7 @@ pub enum Fixable {
 
 /// The state of the request and its key before the call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct RetryContext {
     /// The client repeats a request that has just failed, so the client does the waiting.
     pub is_client_retry: bool,
     /// No better key was left; one call is enough.
@@ -136,7 +136,7 @@ impl Attempts {
         usize::try_from(CALLS.saturating_sub(self.calls)).unwrap_or_default()
     }
 
-    fn may_repeat(&self, request: Standing) -> bool {
+    fn may_repeat(&self, request: RetryContext) -> bool {
         self.repeats < self.max_repeats && !request.is_client_retry && !request.is_known_to_fail
     }
 

@@ -122,7 +122,7 @@ fn request_lease(registry: &Registry, route: &Route, session: Option<Session>, s
     let (reply, answer) = oneshot::channel();
     let Some(handle) = registry.handle(&route.provider.name) else { return PendingLease::Requested(answer) };
     if let Some(lease) = handle.permits.lend(model, profile.as_ref(), (session, size)) {
-        return PendingLease::Ready(Box::new(lease.beside(alternatives)));
+        return PendingLease::Ready(Box::new(lease.with_alternatives(alternatives)));
     }
     let request = LeaseKey {
         model: model.clone(),

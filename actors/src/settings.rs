@@ -70,7 +70,7 @@ pub struct ProviderSettings {
     /// Set on every upstream request and replace the client's values; never a credential, framing or routing header.
     pub custom_headers: Vec<(HeaderName, HeaderValue)>,
     /// Applied to every request for the models that each rule names, in terms of the upstream's API.
-    pub edits: Vec<Rule>,
+    pub fixups: Vec<Rule>,
     /// Alias (lower case) to model, or to `provider:model`.
     pub aliases: BTreeMap<String, String>,
     pub fallbacks: Fallbacks,

@@ -153,7 +153,7 @@ impl Supervisor {
     /// Sends the catalog the current providers.
     fn warm(&self) {
         let shared = self.settings.providers.iter().filter(|provider| !provider.passthrough);
-        self.registry.load().catalog.do_send(catalog::Warm(shared.cloned().collect()));
+        self.registry.load().catalog.do_send(catalog::LoadFromDisk(shared.cloned().collect()));
     }
 
     fn watch(&mut self, context: &mut Context<Self>) {

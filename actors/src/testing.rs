@@ -17,7 +17,7 @@ pub(crate) fn provider(name: &str) -> ProviderBuilder {
         azure: None,
         keys: vec![ApiKey::new(format!("{name}-key"))],
         custom_headers: vec![],
-        edits: vec![],
+        fixups: vec![],
         aliases: Default::default(),
         fallbacks: Default::default(),
         serves_claude: false,

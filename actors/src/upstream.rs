@@ -3,7 +3,7 @@
 //!
 //! | message | from | answer |
 //! |---|---|---|
-//! | [`Borrow`] | a request, on the same thread | the client, which never leaves the thread |
+//! | [`GetClient`] | a request, on the same thread | the client, which never leaves the thread |
 //!
 //! Each actor starts on first use, one per provider and thread: awc's client is not `Send`, and one thread for all I/O
 //! costs 1.3 to 3.7 times as much (measured).
@@ -36,7 +36,7 @@ use crate::panic_guard;
 const MAILBOX: usize = 4096;
 /// The settings that all upstream connections of the process share.
 #[derive(Clone)]
-pub struct Wiring {
+pub struct ConnectionSettings {
     pub tls: Arc<ClientConfig>,
     pub proxies: Arc<ProxySettings>,
     pub connect_timeout: Duration,
@@ -45,21 +45,21 @@ pub struct Wiring {
 /// The actor that owns one provider's HTTP client on one worker thread.
 pub struct Upstream {
     provider: Arc<str>,
-    wiring: Wiring,
+    wiring: ConnectionSettings,
     client: Client,
 }
 
 /// Requests the HTTP client of this thread.
 #[derive(Message)]
 #[rtype(result = "Client")]
-pub struct Borrow;
+pub struct GetClient;
 
 thread_local! {
     static UPSTREAMS: RefCell<HashMap<Arc<str>, Addr<Upstream>>> = RefCell::default();
 }
 
 /// The upstream actor of `provider` on this thread. Starts one if there is none or the old one has been given up.
-pub fn here(provider: &Arc<str>, wiring: &Wiring) -> Addr<Upstream> {
+pub fn here(provider: &Arc<str>, wiring: &ConnectionSettings) -> Addr<Upstream> {
     UPSTREAMS.with_borrow_mut(|upstreams| {
         if let Some(living) = upstreams.get(provider).filter(|address| address.connected()) {
             return living.clone();
@@ -86,7 +86,7 @@ pub fn forget_here(providers: &[Arc<str>]) {
 }
 
 impl Upstream {
-    fn new(provider: Arc<str>, wiring: Wiring) -> Self {
+    fn new(provider: Arc<str>, wiring: ConnectionSettings) -> Self {
         let client = Client::new(&wiring, Pool::new(provider.clone()));
         Self { provider, wiring, client }
     }
@@ -102,10 +102,10 @@ impl Supervised for Upstream {
     }
 }
 
-impl Handler<Borrow> for Upstream {
-    type Result = MessageResult<Borrow>;
+impl Handler<GetClient> for Upstream {
+    type Result = MessageResult<GetClient>;
 
-    fn handle(&mut self, _: Borrow, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: GetClient, _: &mut Self::Context) -> Self::Result {
         MessageResult(self.client.clone())
     }
 }

@@ -1,7 +1,7 @@
-//! Compatibility fixups: reads from an upstream's refusal what it does not accept, and edits the request so that it
+//! Compatibility fixups: reads from an upstream's refusal what it does not accept, and fixups the request so that it
 //! does.
 //!
-//! [`recognise`] reads a refusal, [`apply`] edits a request, and a [`Fixup`] prints the configuration line that would
+//! [`recognise`] reads a refusal, [`apply`] fixups a request, and a [`Fixup`] prints the configuration line that would
 //! have avoided the refusal. A fixup removes, sets or limits the named member.
 
 mod applied;
@@ -9,12 +9,12 @@ mod betas;
 mod bounds;
 mod choices;
 mod condition;
-mod lesson;
 mod named;
 mod refused;
 mod rule;
 mod schemas;
 mod settings;
+mod shared_rules;
 mod tool_ids;
 mod wordings;
 
@@ -24,8 +24,8 @@ use bytes::Bytes;
 
 pub use self::applied::{FixedRequest, apply, concerns, has};
 pub use self::condition::Condition;
-pub use self::lesson::is_for_everybody;
 pub use self::rule::Rule;
+pub use self::shared_rules::applies_to_all_clients;
 pub use self::wordings::recognise;
 pub use crate::request::Filler;
 use crate::request::with_reasoning;
@@ -130,7 +130,7 @@ impl Fixup {
     /// Completes the fixup with the request that was refused: a refused value then applies to requests with the same
     /// value. If no rule can express the value, the whole member is removed.
     #[must_use]
-    pub fn taught_by(self, body: &[u8]) -> Self {
+    pub fn completed_by(self, body: &[u8]) -> Self {
         match self {
             Self::Value(path, None) => match refused::value(body, &path) {
                 Some(value) => Self::Value(path, Some(value.into())),
@@ -145,7 +145,7 @@ impl Fixup {
                 let condition = Condition::from_request(&path, body);
                 match condition.and {
                     Some(_) => Self::Beside(path, condition),
-                    None => Self::Value(path, None).taught_by(body),
+                    None => Self::Value(path, None).completed_by(body),
                 }
             }
             Self::Nearest(path, allowed) => choices::nearest(path, &allowed, body),
@@ -187,7 +187,7 @@ impl Fixup {
 
     /// Whether the fixup can add a member that the request lacks.
     #[must_use]
-    pub fn adds_a_member(&self) -> bool {
+    pub fn can_add_member(&self) -> bool {
         match self {
             Self::Set(path, _, condition) => {
                 condition.as_ref().is_none_or(|condition| condition.path != *path)
@@ -303,22 +303,23 @@ fn missing_reasoning(body: &[u8]) -> Filler {
 mod tests {
     use super::*;
 
-    fn edited(edits: &[Fixup], body: &'static str, betas: &str) -> (String, String) {
-        let FixedRequest { body, betas } = apply(edits, &Bytes::from_static(body.as_bytes()), betas);
+    fn edited(fixups: &[Fixup], body: &'static str, betas: &str) -> (String, String) {
+        let FixedRequest { body, betas } = apply(fixups, &Bytes::from_static(body.as_bytes()), betas);
         (String::from_utf8(body.to_vec()).unwrap(), betas)
     }
 
     #[test]
     fn a_beta_is_removed_with_the_members_that_depend_on_it() {
-        let body = r#"{"context_management":{"edits":[]},"tools":[{"name":"a","defer_loading":true}],"x":1}"#;
+        let body =
+            r#"{"context_management":{"fixups":[]},"tools":[{"name":"a","defer_loading":true}],"x":1}"#;
         let betas = "claude-code-20250219, context-management-2025-06-27,interleaved-thinking-2025-05-14";
-        let edit = [Fixup::beta("context-management-2025-06-27").unwrap()];
+        let fixup = [Fixup::beta("context-management-2025-06-27").unwrap()];
 
-        let (body_left, betas_left) = edited(&edit, body, betas);
+        let (body_left, betas_left) = edited(&fixup, body, betas);
 
         assert_eq!(body_left, r#"{"tools":[{"name":"a","defer_loading":true}],"x":1}"#);
         assert_eq!(betas_left, "claude-code-20250219,interleaved-thinking-2025-05-14");
-        assert_eq!(edited(&edit, body, "other"), (body.to_owned(), "other".to_owned()));
+        assert_eq!(edited(&fixup, body, "other"), (body.to_owned(), "other".to_owned()));
     }
 
     #[test]
@@ -338,7 +339,7 @@ mod tests {
     #[test]
     fn a_fixup_affects_only_requests_with_its_member() {
         let body = Bytes::from_static(br#"{"max_tokens":5,"temperature":1}"#);
-        let has = |edit: Fixup| concerns(&edit, &body, "a-1");
+        let has = |fixup: Fixup| concerns(&fixup, &body, "a-1");
 
         assert!(has(Fixup::param("temperature").unwrap()) && !has(Fixup::param("top_p").unwrap()));
         assert!(has(Fixup::beta("a-1").unwrap()) && !has(Fixup::beta("b-1").unwrap()));
@@ -349,7 +350,7 @@ mod tests {
     fn a_refused_value_is_removed_and_others_are_kept() {
         let request =
             br#"{"reasoning_effort":"none","thinking": { "type" : "adaptive" },"tools":[{"strict":true}]}"#;
-        let taught = |name: &str| Fixup::Value(name.into(), None).taught_by(request);
+        let taught = |name: &str| Fixup::Value(name.into(), None).completed_by(request);
         assert_eq!(taught("reasoning_effort"), Fixup::param("reasoning_effort=none").unwrap());
         assert_eq!(taught("thinking"), Fixup::param(r#"thinking={"type":"adaptive"}"#).unwrap());
         assert_eq!(
@@ -359,12 +360,12 @@ mod tests {
         );
         assert_eq!(taught("gone"), Fixup::param("gone").unwrap());
 
-        let edits = [taught("reasoning_effort"), taught("thinking")];
+        let fixups = [taught("reasoning_effort"), taught("thinking")];
         let left = r#"{"tools":[{"strict":true}]}"#;
-        assert_eq!(edited(&edits, std::str::from_utf8(request).unwrap(), "").0, left);
+        assert_eq!(edited(&fixups, std::str::from_utf8(request).unwrap(), "").0, left);
         let other = r#"{"reasoning_effort":"low","thinking":{"type":"enabled"}}"#;
-        assert_eq!(edited(&edits, other, "").0, other);
-        assert_eq!(edits[1].to_string(), r#"drop-params = ['thinking={"type":"adaptive"}']"#);
+        assert_eq!(edited(&fixups, other, "").0, other);
+        assert_eq!(fixups[1].to_string(), r#"drop-params = ['thinking={"type":"adaptive"}']"#);
         for nonsense in ["model=x", "=x", "x=", "x='", "x=a b", "schema.$ref=x"] {
             assert_eq!(Fixup::param(nonsense), None, "{nonsense}");
         }
@@ -372,10 +373,10 @@ mod tests {
 
     #[test]
     fn a_member_is_removed_beside_a_conflicting_one() {
-        let edit = [Fixup::param("top_p&temperature").unwrap()];
-        assert_eq!(edited(&edit, r#"{"top_p":0.5,"temperature":1}"#, "").0, r#"{"temperature":1}"#);
-        assert_eq!(edited(&edit, r#"{"top_p":0.5}"#, "").0, r#"{"top_p":0.5}"#);
-        assert_eq!(edit[0].to_string(), r#"drop-params = ["top_p&temperature"]"#);
+        let fixup = [Fixup::param("top_p&temperature").unwrap()];
+        assert_eq!(edited(&fixup, r#"{"top_p":0.5,"temperature":1}"#, "").0, r#"{"temperature":1}"#);
+        assert_eq!(edited(&fixup, r#"{"top_p":0.5}"#, "").0, r#"{"top_p":0.5}"#);
+        assert_eq!(fixup[0].to_string(), r#"drop-params = ["top_p&temperature"]"#);
         for nonsense in ["top_p&", "&top_p", "model&top_p", "schema.x&top_p", "top_p&a="] {
             assert_eq!(Fixup::param(nonsense), None, "{nonsense}");
         }
@@ -383,7 +384,7 @@ mod tests {
 
     #[test]
     fn a_member_is_set_under_its_condition_and_a_later_edit_can_remove_it() {
-        let edit = [Rule::set("reasoning_effort=none&tools").unwrap().edit];
+        let fixup = [Rule::set("reasoning_effort=none&tools").unwrap().fixup];
         let tools = r#""tools":[{"name":"a"}]"#;
         for (body, left) in [
             (format!("{{{tools}}}"), format!(r#"{{"reasoning_effort":"none",{tools}}}"#)),
@@ -393,17 +394,17 @@ mod tests {
             ),
             (r#"{"tools":[]}"#.to_owned(), r#"{"tools":[]}"#.to_owned()),
         ] {
-            assert_eq!(edited(&edit, body.leak(), "").0, left);
+            assert_eq!(edited(&fixup, body.leak(), "").0, left);
         }
-        assert_eq!(edit[0].line("gpt-5.6"), "set-params = ['reasoning_effort=none&tools@gpt-5.6']");
-        assert_eq!(edit[0].line("a b"), "set-params = ['reasoning_effort=none&tools']");
-        let both = [edit[0].clone(), Fixup::param("reasoning_effort").unwrap()];
+        assert_eq!(fixup[0].line("gpt-5.6"), "set-params = ['reasoning_effort=none&tools@gpt-5.6']");
+        assert_eq!(fixup[0].line("a b"), "set-params = ['reasoning_effort=none&tools']");
+        let both = [fixup[0].clone(), Fixup::param("reasoning_effort").unwrap()];
         assert_eq!(edited(&both, r#"{"tools":[1]}"#, "").0, r#"{"tools":[1]}"#);
     }
 
     #[test]
     fn a_number_is_kept_within_its_bounds_under_each_of_its_names() {
-        let limit = |text: &str| Rule::limit(text).unwrap().edit;
+        let limit = |text: &str| Rule::limit(text).unwrap().fixup;
         let most = [limit("max_tokens<=8192")];
         for (body, left) in [
             (r#"{"max_tokens":64000}"#, r#"{"max_tokens":8192}"#),
@@ -429,7 +430,7 @@ mod tests {
 
     #[test]
     fn a_fixup_is_displayed_as_its_configuration_line() {
-        for (edit, line) in [
+        for (fixup, line) in [
             (Fixup::param("tools[0].function.strict"), r#"drop-params = ["tools.strict"]"#),
             (Fixup::param("schema.propertyNames"), r#"drop-params = ["schema.propertyNames"]"#),
             (Fixup::beta("a-1"), r#"drop-betas = ["a-1"]"#),
@@ -438,7 +439,7 @@ mod tests {
             (Some(Fixup::Reasoning(Filler::Blank)), r#"missing-reasoning = "blank""#),
             (Some(Fixup::ToolIds(Form::Mistral)), r#"tool-ids = "mistral""#),
         ] {
-            assert_eq!(edit.unwrap().to_string(), line);
+            assert_eq!(fixup.unwrap().to_string(), line);
         }
     }
 }

@@ -137,7 +137,7 @@ fn is_left_of(text: &[u8], whole: &[u8]) -> bool {
 }
 
 fn parsed(body: &[u8]) -> Map<String, Value> {
-    serde_json::from_slice(body).expect("an edit leaves JSON")
+    serde_json::from_slice(body).expect("a fixup leaves JSON")
 }
 
 proptest! {
@@ -147,9 +147,9 @@ proptest! {
     #[test]
     fn an_edit_takes_out_the_named_member_and_changes_no_other_byte((request, path) in request_with_path()) {
         let body = Bytes::from(request);
-        let edit = Fixup::param(path).expect("it may go");
+        let fixup = Fixup::param(path).expect("it may go");
 
-        let edited = apply([&edit], &body, "a,b");
+        let edited = apply([&fixup], &body, "a,b");
 
         prop_assert!(is_complete_json(&edited.body));
         prop_assert!(is_left_of(&edited.body, &body));
@@ -158,7 +158,7 @@ proptest! {
         remove(&mut expected, &path.split('.').collect::<Vec<_>>(), &[]);
         // Of duplicates a parser sees the last alone, so that what goes may uncover nothing.
         prop_assert_eq!(Value::Object(parsed(&edited.body)), expected);
-        prop_assert_eq!(apply([&edit], &edited.body, "").body.as_ptr(), edited.body.as_ptr());
+        prop_assert_eq!(apply([&fixup], &edited.body, "").body.as_ptr(), edited.body.as_ptr());
     }
 
     #[test]
@@ -166,9 +166,9 @@ proptest! {
         request in request(), tool in along(&["parameters", "items", "format"], "tools"),
     ) {
         let body = Bytes::from(request.replacen('{', &format!("{{\"tools\":{tool},\"x\":1,"), 1).replace(",}", "}"));
-        let edit = Fixup::param("schema.format").expect("it may go");
+        let fixup = Fixup::param("schema.format").expect("it may go");
 
-        let edited = apply([&edit], &body, "");
+        let edited = apply([&fixup], &body, "");
 
         prop_assert!(is_complete_json(&edited.body));
         prop_assert!(is_left_of(&edited.body, &body));
@@ -199,9 +199,9 @@ proptest! {
     ) {
         let text = format!("{before}{}", wording.replace("{}", &name));
         let body = Bytes::from(request);
-        let edits = recognise(400, &serde_json::to_vec(&serde_json::json!({"error": {"message": text}})).unwrap());
+        let fixups = recognise(400, &serde_json::to_vec(&serde_json::json!({"error": {"message": text}})).unwrap());
 
-        let edited = apply(&edits, &body, "").body;
+        let edited = apply(&fixups, &body, "").body;
 
         let (before, after) = (parsed(&body), parsed(&edited));
         for name in ["model", "messages"] {
@@ -304,9 +304,9 @@ proptest! {
         let text = words.join(" ");
         let body = Bytes::from(body.replacen('{', &format!("{{\"messages\":{turns},\"x\":1,"), 1).replace(",}", "}"));
         let refusal = serde_json::to_vec(&serde_json::json!({"error": {"message": text}})).unwrap();
-        let edits: Vec<_> = recognise(400, &refusal).into_iter().map(|edit| edit.taught_by(&body)).collect();
+        let fixups: Vec<_> = recognise(400, &refusal).into_iter().map(|fixup| fixup.completed_by(&body)).collect();
 
-        let edited = apply(&edits, &body, "").body;
+        let edited = apply(&fixups, &body, "").body;
 
         prop_assert!(is_complete_json(&edited), "{}", text);
         let (before, after) = (parsed(&body), parsed(&edited));
@@ -316,7 +316,7 @@ proptest! {
         }
         let count = |body: &Map<String, Value>| body.get("messages").and_then(Value::as_array).map(Vec::len);
         prop_assert_eq!(count(&before), count(&after), "{}", text);
-        prop_assert_eq!(apply(&edits, &edited, "").body, edited, "{}", text);
+        prop_assert_eq!(apply(&fixups, &edited, "").body, edited, "{}", text);
     }
 
     #[test]
@@ -325,11 +325,11 @@ proptest! {
         number in 0_u32..9, turns in conversation(),
     ) {
         let body = Bytes::from(body.replacen('{', &format!("{{\"messages\":{turns},\"x\":1,"), 1).replace(",}", "}"));
-        let mut edits = vec![Fixup::Reasoning(Filler::Empty), Fixup::Reasoning(Filler::ThinkingBlock), Fixup::ToolSchemas];
-        edits.extend(Rule::set(&format!("{path}={number}")).map(|rule| rule.edit));
-        edits.extend(Rule::limit(&format!("{path}<={number}")).map(|rule| rule.edit));
+        let mut fixups = vec![Fixup::Reasoning(Filler::Empty), Fixup::Reasoning(Filler::ThinkingBlock), Fixup::ToolSchemas];
+        fixups.extend(Rule::set(&format!("{path}={number}")).map(|rule| rule.fixup));
+        fixups.extend(Rule::limit(&format!("{path}<={number}")).map(|rule| rule.fixup));
 
-        let edited = apply(&edits, &body, "").body;
+        let edited = apply(&fixups, &body, "").body;
 
         prop_assert!(is_complete_json(&edited));
         let (before, after) = (parsed(&body), parsed(&edited));
@@ -341,7 +341,7 @@ proptest! {
         for name in TOP.iter().filter(|name| ![first, "tools", "messages", "t\\u0065mperature"].contains(*name)) {
             prop_assert_eq!(before.get(*name), after.get(*name), "{}", name);
         }
-        prop_assert_eq!(apply(&edits, &edited, "").body, edited);
+        prop_assert_eq!(apply(&fixups, &edited, "").body, edited);
     }
 }
 

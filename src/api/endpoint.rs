@@ -116,7 +116,7 @@ impl Call {
         let mut entry = RequestRecorder::open(self.id.shared(), self.gateway.registry.clone(), metrics);
         match self.read_request(payload).await {
             Ok((request, admission)) => {
-                entry.asked(request.asked());
+                entry.set_summary(request.asked());
                 self.answer(request, admission, entry).await
             }
             Err(refused) => {

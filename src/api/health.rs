@@ -247,8 +247,8 @@ impl ModelHealth {
 }
 
 impl Healed {
-    fn new(LearnedRuleView { model, edit, left }: &LearnedRuleView) -> Self {
-        Self { model: model.to_string(), rule: edit.line(model), seconds_left: left.as_secs() }
+    fn new(LearnedRuleView { model, fixup, left }: &LearnedRuleView) -> Self {
+        Self { model: model.to_string(), rule: fixup.line(model), seconds_left: left.as_secs() }
     }
 }
 

@@ -12,11 +12,11 @@ use vandamme_protocol::middleware::Chain;
 use super::azure;
 use super::base_url::Listener;
 use super::dialect;
-use super::edits;
 use super::environment::{self, prefix};
 use super::error::ConfigError;
 use super::fallbacks;
 use super::file::{DOUBTFUL, OAUTH};
+use super::fixups;
 use super::headers;
 use super::key_text::{self, Finding, PASSTHROUGH};
 use super::layer::{Layer, LocatedText, Section};
@@ -213,7 +213,7 @@ impl<'a> Builder<'a> {
             keys: if passthrough { Vec::new() } else { self.keys(name, keys) },
             passthrough,
             custom_headers: self.custom_headers(section),
-            edits: edits::read(section),
+            fixups: fixups::read(section),
             aliases: self.aliases(section),
             fallbacks: fallbacks::read(section),
             serves_claude: section.flag("serves-claude").unwrap_or(false),

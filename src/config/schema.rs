@@ -1,6 +1,6 @@
 //! All keys and variables with their types. Any other key is an error.
 
-use super::edits::MISSING_REASONING;
+use super::fixups::MISSING_REASONING;
 use super::limits;
 use super::value_type::KeyType::{self, Aliases, AuthMode, Fallbacks, Headers, Later, Value};
 use super::value_type::ValueType::{

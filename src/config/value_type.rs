@@ -6,7 +6,7 @@ use toml_edit::{Array, Value};
 
 use super::base_url;
 use super::client_access;
-use super::edits;
+use super::fixups;
 use super::headers;
 use super::key_text::{self, Finding};
 
@@ -120,10 +120,10 @@ impl ValueType {
             Self::Count(least) => {
                 raw.whole().filter(|n| (i64::from(least)..=MOST).contains(n)).map(ValueKind::from)
             }
-            Self::Params => return edits::params(raw),
-            Self::Settings => return edits::values(raw),
-            Self::Bounds => return edits::bounds(raw),
-            Self::Betas => return edits::betas(raw),
+            Self::Params => return fixups::params(raw),
+            Self::Settings => return fixups::values(raw),
+            Self::Bounds => return fixups::bounds(raw),
+            Self::Betas => return fixups::betas(raw),
             Self::OneOf(words) => raw.text().and_then(|text| one_of(words, text)),
             Self::Origins => return origins(raw),
             Self::Words => raw.words().map(|words| ValueKind::from(words.join("\n"))),

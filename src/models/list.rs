@@ -8,7 +8,9 @@ use std::time::Duration;
 use actix_web::http::header::HeaderMap;
 use actix_web::rt::time::timeout;
 use bytes::Bytes;
-use vandamme_actors::catalog::{Claim, Keep, Listing, ListingKey, Recall, Settle, Survey, Surveyed};
+use vandamme_actors::catalog::{
+    ClaimRefresh, Flush, GetListing, KnownListings, ListKnown, Listing, ListingKey, StoreListing,
+};
 use vandamme_actors::excerpt;
 use vandamme_actors::settings::ProviderSettings;
 use vandamme_protocol::models::Named;
@@ -56,7 +58,7 @@ pub(crate) async fn list(
             return Ok(Listed::Current(listing.clone()));
         }
         Some(listing) if remembered == Remembered::Serves && listing.holds(limits.models_cache_ttl) => {
-            let claim = Claim { provider: provider.clone(), ttl: limits.models_ttl };
+            let claim = ClaimRefresh { provider: provider.clone(), ttl: limits.models_ttl };
             let due = catalog.send(claim).timeout(PATIENCE).await;
             if due.unwrap_or(false) {
                 actix_web::rt::spawn(refreshed(gateway.clone(), provider.clone()));
@@ -78,7 +80,8 @@ pub(crate) async fn list(
 /// The provider's last known list, however old.
 pub(crate) async fn last(gateway: &Gateway, provider: &Arc<ProviderSettings>) -> Option<Listing> {
     let catalog = gateway.registry.load().catalog.clone();
-    let recall = Recall { provider: provider.clone(), ttl: gateway.live_config().settings.limits.models_ttl };
+    let recall =
+        GetListing { provider: provider.clone(), ttl: gateway.live_config().settings.limits.models_ttl };
     catalog.send(recall).timeout(SURVEY_PATIENCE).await.ok().flatten()
 }
 
@@ -90,8 +93,8 @@ pub(crate) async fn remembered(
     // A list that belongs to one client's key is not shared.
     let providers = providers.into_iter().filter(|provider| !provider.passthrough).collect();
     let catalog = gateway.registry.load().catalog.clone();
-    let survey = Survey { providers, ttl: gateway.live_config().settings.limits.models_ttl };
-    let Ok(Surveyed { known, due }) = catalog.send(survey).timeout(SURVEY_PATIENCE).await else {
+    let survey = ListKnown { providers, ttl: gateway.live_config().settings.limits.models_ttl };
+    let Ok(KnownListings { known, due }) = catalog.send(survey).timeout(SURVEY_PATIENCE).await else {
         return HashMap::new();
     };
     for provider in due {
@@ -113,7 +116,7 @@ pub(crate) async fn reached(
 /// Resolves when the catalog has written its lists to disk, or does not answer.
 pub(crate) async fn written(gateway: &Gateway, provider: &Arc<ProviderSettings>) {
     let catalog = gateway.registry.load().catalog.clone();
-    let _settled = catalog.send(Settle(provider.clone())).await;
+    let _settled = catalog.send(Flush(provider.clone())).await;
 }
 
 /// Refreshes the catalog's list of a provider.
@@ -133,7 +136,7 @@ async fn refreshed(gateway: Arc<Gateway>, provider: Arc<ProviderSettings>) {
 
 async fn recall(gateway: &Gateway, provider: &Arc<ProviderSettings>, ttl: Duration) -> Option<Listing> {
     let catalog = gateway.registry.load().catalog.clone();
-    catalog.send(Recall { provider: provider.clone(), ttl }).timeout(PATIENCE).await.ok().flatten()
+    catalog.send(GetListing { provider: provider.clone(), ttl }).timeout(PATIENCE).await.ok().flatten()
 }
 
 /// The provider's list. Requests that need it at the same time share one call. A list in the catalog that is not older than
@@ -166,7 +169,7 @@ async fn fetched(
 
 fn keep(gateway: &Gateway, provider: &Arc<ProviderSettings>, body: Bytes) -> Listing {
     let listing = Listing::fresh(provider, body);
-    let keep = Keep { provider: provider.clone(), listing: listing.clone() };
+    let keep = StoreListing { provider: provider.clone(), listing: listing.clone() };
     // If the mailbox is full, the next request fetches the list again.
     drop(gateway.registry.load().catalog.try_send(keep));
     listing

@@ -1,5 +1,5 @@
 //! The control socket: how the command line talks to a running gateway of the same user, and nobody else does. One line of
-//! JSON each way; only the answer to [`Ask::Stop`] has more, one whenever the number of requests in flight changes, and ends
+//! JSON each way; only the answer to [`ControlCommand::Stop`] has more, one whenever the number of requests in flight changes, and ends
 //! when the process does.
 
 pub(crate) mod client;
@@ -20,7 +20,7 @@ const ANSWER: usize = 1 << 20;
 #[derive(Debug, Serialize, Deserialize)]
 struct Question {
     version: u32,
-    ask: Ask,
+    ask: ControlCommand,
 }
 
 /// An answer as it goes over the socket.
@@ -28,13 +28,13 @@ struct Question {
 struct Answer {
     version: u32,
     #[serde(flatten)]
-    said: Said,
+    said: ControlReply,
 }
 
 /// What a running gateway can be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Ask {
+pub(crate) enum ControlCommand {
     /// How it is.
     Status,
     /// Live at least as long as the process that asks.
@@ -52,7 +52,7 @@ pub(crate) enum Ask {
 /// What it answers.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Said {
+pub(crate) enum ControlReply {
     Status(Box<Status>),
     /// It stops, with so many requests in flight.
     Stopping {

@@ -14,7 +14,7 @@ use vandamme_actors::converter::{Batch, Flow, Opened, Progress, ReplyHooks, Upst
 use vandamme_actors::excerpt;
 use vandamme_actors::provider::{Alternatives, Lease};
 use vandamme_actors::secret::Secrets;
-use vandamme_actors::upstream::{self, Borrow, Request};
+use vandamme_actors::upstream::{self, GetClient, Request};
 use vandamme_protocol::convert::passthrough::{ChatTap, MessagesTap};
 use vandamme_protocol::convert::{ReplyCodec, ReplySummary};
 use vandamme_protocol::fault::Fault;
@@ -172,7 +172,7 @@ impl<'a> Attempt<'a> {
     async fn send(&self, sent: &UpstreamRequest, headers: HeaderMap) -> Result<ClientResponse, CallFailure> {
         let upstream = upstream::here(&self.lease.provider.name, &self.gateway.wiring);
         let client = upstream
-            .send(Borrow)
+            .send(GetClient)
             .await
             .map_err(|_closed| CallFailure::broken("the gateway's HTTP client has stopped"))?;
         let request = Request { method: sent.method.clone(), url: sent.url.clone(), headers };

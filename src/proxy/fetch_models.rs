@@ -8,7 +8,7 @@ use bytes::Bytes;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::routing::Route;
 use vandamme_actors::settings::ProviderSettings;
-use vandamme_actors::upstream::{self, Borrow, Request};
+use vandamme_actors::upstream::{self, GetClient, Request};
 use vandamme_protocol::fault::Fault;
 use vandamme_protocol::models::Models;
 use vandamme_protocol::request::RequestHead;
@@ -64,7 +64,8 @@ pub(crate) async fn fetch_models(
 /// The list of a catalogue that needs no key.
 async fn fetch_public(gateway: &Gateway, provider: &ProviderSettings) -> Result<Bytes, Failure> {
     let stopped = || Failure::NoAnswer;
-    let client = upstream::here(&provider.name, &gateway.wiring).send(Borrow).await.map_err(|_| stopped())?;
+    let client =
+        upstream::here(&provider.name, &gateway.wiring).send(GetClient).await.map_err(|_| stopped())?;
     let mut headers = HeaderMap::new();
     headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
     let request = Request { method: Method::GET, url: address::models(provider), headers };

@@ -22,7 +22,7 @@ pub(super) struct Fixups {
 }
 
 struct Learned {
-    edit: Fixup,
+    fixup: Fixup,
     /// It applies to other requests, too.
     is_general: bool,
 }
@@ -36,19 +36,21 @@ impl Fixups {
         live: &LiveConfig,
         built: &mut UpstreamRequest,
     ) -> Result<(), String> {
-        let rules = &lease.provider.edits;
+        let rules = &lease.provider.fixups;
         let remembered = lease.remembered.as_deref().unwrap_or_default();
         if rules.is_empty() && remembered.is_empty() && self.learned.is_empty() {
             return Ok(());
         }
         let betas = betas(&upstream_headers::for_call(request, lease, live, None)?);
-        let configured = rules.iter().filter(|rule| rule.is_for(&lease.model)).map(|rule| &rule.edit);
+        let configured = rules.iter().filter(|rule| rule.is_for(&lease.model)).map(|rule| &rule.fixup);
         // Other endpoints may not know a member that replies require.
-        let fits = |edit: &&Fixup| request.endpoint == Endpoint::Reply || !edit.adds_a_member();
-        let edits =
-            configured.chain(remembered).chain(self.learned.iter().map(|learned| &learned.edit)).filter(fits);
+        let fits = |fixup: &&Fixup| request.endpoint == Endpoint::Reply || !fixup.can_add_member();
+        let fixups = configured
+            .chain(remembered)
+            .chain(self.learned.iter().map(|learned| &learned.fixup))
+            .filter(fits);
         let whole = built.body.clone().joined();
-        let FixedRequest { body, betas: left } = compat::apply(edits, &whole, &betas);
+        let FixedRequest { body, betas: left } = compat::apply(fixups, &whole, &betas);
         if let ReplyPath::Translated(back) = &mut built.reply_path
             && body.as_ptr() != whole.as_ptr()
         {
@@ -62,13 +64,13 @@ impl Fixups {
     /// Keeps only those named fixups that change the request. If any is left, another call is worth it.
     pub(super) fn judge(&self, sent: &UpstreamRequest, headers: &HeaderMap, failed: &mut CallFailure) {
         let (body, betas) = (sent.translated_body(), betas(headers));
-        let renamed = self.learned.iter().any(|learned| matches!(learned.edit, Fixup::Limit(_)));
+        let renamed = self.learned.iter().any(|learned| matches!(learned.fixup, Fixup::Limit(_)));
         let named = std::mem::take(&mut failed.named).into_iter();
-        failed.named = named.map(|edit| edit.taught_by(&body)).collect();
-        failed.named.retain(|edit| {
+        failed.named = named.map(|fixup| fixup.completed_by(&body)).collect();
+        failed.named.retain(|fixup| {
             // An upstream that asks for the other name and then for the first one again cannot be satisfied.
-            let again = renamed && matches!(edit, Fixup::Limit(_));
-            !again && compat::concerns(edit, &body, &betas)
+            let again = renamed && matches!(fixup, Fixup::Limit(_));
+            !again && compat::concerns(fixup, &body, &betas)
         });
         if failed.retry == Retry::No && !failed.named.is_empty() {
             failed.can_fix = Fixable::Yes;
@@ -77,16 +79,16 @@ impl Fixups {
 
     /// Adds the fixups that a refusal of the client's request named.
     pub(super) fn learn(&mut self, named: Vec<Fixup>, refusal: &[u8], request: &[u8]) {
-        let is_general = compat::is_for_everybody(refusal, request);
-        self.learned.extend(named.into_iter().map(|edit| Learned { edit, is_general }));
+        let is_general = compat::applies_to_all_clients(refusal, request);
+        self.learned.extend(named.into_iter().map(|fixup| Learned { fixup, is_general }));
     }
 
     /// The fixups so far have helped. The provider remembers those that apply to other requests.
     pub(super) fn prove(&mut self, lease: &Lease) {
         let proven = std::mem::replace(&mut self.proven, self.learned.len());
         let helped = self.learned[proven..].iter();
-        let helped = helped.filter(|learned| learned.is_general && learned.edit.is_complete());
-        let proven: Vec<_> = helped.map(|learned| learned.edit.clone()).collect();
+        let helped = helped.filter(|learned| learned.is_general && learned.fixup.is_complete());
+        let proven: Vec<_> = helped.map(|learned| learned.fixup.clone()).collect();
         if !proven.is_empty() {
             lease.learn(proven);
         }

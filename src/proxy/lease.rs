@@ -7,7 +7,7 @@ use actix_web::rt::time::{sleep, timeout};
 use futures_util::FutureExt as _;
 use futures_util::future::{Either, select};
 use tokio::sync::oneshot;
-use vandamme_actors::provider::{Held, Lease, LeaseKey, NoLease, Session, Size};
+use vandamme_actors::provider::{HeldPermit, Lease, LeaseKey, NoLease, Session, Size};
 use vandamme_actors::router::{self, Destination, Dispatch, PendingLease, Routed};
 use vandamme_actors::routing::Route;
 use vandamme_actors::secret::KeyId;
@@ -48,7 +48,7 @@ pub(super) struct FirstLease {
 /// What the lease of another key must know of the earlier ones.
 pub(super) struct Earlier<'t> {
     pub(super) tried: &'t [KeyId],
-    pub(super) held: Option<Held>,
+    pub(super) held: Option<HeldPermit>,
 }
 
 impl<'r> Leasing<'r> {

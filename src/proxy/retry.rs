@@ -3,7 +3,7 @@
 use vandamme_actors::clock;
 use vandamme_actors::outcome::{Outcome, Retry};
 use vandamme_actors::provider::{Lease, Session};
-use vandamme_actors::retry::{Attempts, Failed, Next, Standing};
+use vandamme_actors::retry::{Attempts, Failed, Next, RetryContext};
 
 use super::ProxyRequest;
 use super::classify::CallFailure;
@@ -52,7 +52,7 @@ impl Retries<'_> {
             (true, false) => Retry::NextTarget,
             (true, true) => Retry::No,
         };
-        let request = Standing {
+        let request = RetryContext {
             is_client_retry: self.is_client_retry(),
             is_known_to_fail: lease.is_known_to_fail,
             has_session: self.session.is_some(),

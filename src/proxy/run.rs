@@ -107,7 +107,7 @@ fn reply(gateway: &Gateway, served: Served, mut entry: RequestRecorder) -> Reply
     match answered {
         Answered::Opened { headers, opened } => {
             entry.record.status = 200;
-            lease.begun();
+            lease.reply_started();
             let body = converter::start(*opened, &gateway.live_config().settings.limits, entry, lease);
             Reply::Streaming { headers, body }
         }

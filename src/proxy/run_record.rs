@@ -51,7 +51,7 @@ impl<'r> RunRecord<'r> {
         );
         self.trace.left(from, failure);
         if let Some(entry) = &mut self.entry {
-            entry.left(provider, model);
+            entry.target_failed(provider, model);
         }
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::reload::Reloader;
 use crate::gateway::Gateway;
 use crate::process::control::listener::{self, Control, Observed, Order};
-use crate::process::control::{self, Ask, Reloaded, Said, State, Status};
+use crate::process::control::{self, ControlCommand, ControlReply, Reloaded, State, Status};
 use crate::process::sessions::Sessions;
 use crate::process::{self, Notice, Signals};
 
@@ -87,26 +87,26 @@ impl Orders {
                 }
                 Either::Right((Event::Order(order), _)) => order,
             };
-            let stopping = Said::Stopping { in_flight: gateway.in_flight() };
+            let stopping = ControlReply::Stopping { in_flight: gateway.in_flight() };
             let (said, shutdown) = match ask {
-                Ask::Stop => (stopping, Some(Shutdown::Stop)),
-                Ask::StopNow => (stopping, Some(Shutdown::StopNow)),
-                Ask::Restart if self.sessions.is_some() => {
+                ControlCommand::Stop => (stopping, Some(Shutdown::Stop)),
+                ControlCommand::StopNow => (stopping, Some(Shutdown::StopNow)),
+                ControlCommand::Restart if self.sessions.is_some() => {
                     let refusal = "a gateway that `vdm wrap` has started goes with its sessions, and is started by them";
-                    (Said::Refused(vec![refusal.to_owned()]), None)
+                    (ControlReply::Refused(vec![refusal.to_owned()]), None)
                 }
-                Ask::Restart => match reloader.check().await {
+                ControlCommand::Restart => match reloader.check().await {
                     Ok(()) => (stopping, Some(Shutdown::Restart)),
-                    Err(mistakes) => (Said::Refused(mistakes), None),
+                    Err(mistakes) => (ControlReply::Refused(mistakes), None),
                 },
-                Ask::Reload => {
+                ControlCommand::Reload => {
                     let reloaded = reloader.reload(gateway).await;
                     log_reload(&reloaded);
-                    (reloaded.map_or_else(Said::Refused, Said::Reloaded), None)
+                    (reloaded.map_or_else(ControlReply::Refused, ControlReply::Reloaded), None)
                 }
-                Ask::Join => (self.join(process), None),
+                ControlCommand::Join => (self.join(process), None),
                 // Answered before it becomes an order.
-                Ask::Status => continue,
+                ControlCommand::Status => continue,
             };
             // The sender may have exited.
             drop(reply.send(said));
@@ -122,28 +122,33 @@ impl Orders {
         loop {
             let Event::Order(Order { ask, reply, .. }) = self.next().await else { continue };
             let said = match ask {
-                Ask::Stop | Ask::StopNow => Said::Stopping { in_flight: gateway.in_flight() },
-                Ask::Status | Ask::Join | Ask::Reload | Ask::Restart => {
-                    Said::Refused(vec!["the gateway is stopping".to_owned()])
+                ControlCommand::Stop | ControlCommand::StopNow => {
+                    ControlReply::Stopping { in_flight: gateway.in_flight() }
+                }
+                ControlCommand::Status
+                | ControlCommand::Join
+                | ControlCommand::Reload
+                | ControlCommand::Restart => {
+                    ControlReply::Refused(vec!["the gateway is stopping".to_owned()])
                 }
             };
             drop(reply.send(said));
-            if ask == Ask::StopNow {
+            if ask == ControlCommand::StopNow {
                 return;
             }
         }
     }
 
     /// A gateway that was started by hand does not depend on sessions.
-    fn join(&mut self, process: Option<i32>) -> Said {
+    fn join(&mut self, process: Option<i32>) -> ControlReply {
         let joined = match (&mut self.sessions, process) {
             (Some(sessions), Some(process)) => sessions.join(process),
             (Some(_), None) => Err("the system does not tell which process joins"),
             (None, _) => Ok(()),
         };
         match joined {
-            Ok(()) => Said::Joined { address: self.address },
-            Err(refusal) => Said::Refused(vec![refusal.to_owned()]),
+            Ok(()) => ControlReply::Joined { address: self.address },
+            Err(refusal) => ControlReply::Refused(vec![refusal.to_owned()]),
         }
     }
 

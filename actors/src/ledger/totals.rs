@@ -109,7 +109,7 @@ pub(super) mod tests {
             asked: RequestSummary { tools: ToolHistory { uses: 5, results: 6 }, ..RequestSummary::default() },
             provider: Some("p".into()),
             model: Some(model.into()),
-            left: vec![],
+            failed_targets: vec![],
             key: None,
             status: 200,
             upstream_calls: 1,

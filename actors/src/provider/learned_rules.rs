@@ -39,7 +39,7 @@ struct Rule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LearnedRuleView {
     pub model: Arc<str>,
-    pub edit: Fixup,
+    pub fixup: Fixup,
     /// The time until it expires.
     pub left: Duration,
 }
@@ -95,7 +95,7 @@ impl LearnedRules {
             let valid = model_rules.rules.iter().filter(move |rule| rule.until > now);
             valid.map(move |Rule { fixup, until }| LearnedRuleView {
                 model: model.clone(),
-                edit: fixup.clone(),
+                fixup: fixup.clone(),
                 left: Duration::from_millis(until - now),
             })
         });

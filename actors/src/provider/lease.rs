@@ -44,7 +44,7 @@ pub(crate) struct Permit(Arc<Permits>);
 
 /// Proves that a request already holds a permit, when it asks for its next lease.
 #[derive(Clone, Debug)]
-pub struct Held(Arc<Permits>);
+pub struct HeldPermit(Arc<Permits>);
 
 impl fmt::Debug for Permits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -130,7 +130,7 @@ impl Permits {
     }
 }
 
-impl Held {
+impl HeldPermit {
     pub(super) fn belongs_to(&self, permits: &Arc<Permits>) -> bool {
         Arc::ptr_eq(&self.0, permits)
     }
@@ -260,7 +260,7 @@ impl Lease {
         self
     }
 
-    pub(crate) fn beside(mut self, alternatives: Alternatives) -> Self {
+    pub(crate) fn with_alternatives(mut self, alternatives: Alternatives) -> Self {
         self.alternatives = alternatives;
         self
     }
@@ -294,7 +294,7 @@ impl Lease {
 
     /// Records that a reply has started successfully. If the lease is a probe, the probe has succeeded; the reply may
     /// take long.
-    pub fn begun(&mut self) {
+    pub fn reply_started(&mut self) {
         if self.ticket.is_probe {
             self.report(Outcome::Answered, "");
         }
@@ -319,8 +319,8 @@ impl Lease {
 
     /// The proof of this lease's permit, for the next lease of the same request. Without it, requests that need another
     /// key would wait for one another while all permits are taken.
-    pub fn held(&self) -> Option<Held> {
-        self.ticket.permit.as_ref().map(|permit| Held(permit.0.clone()))
+    pub fn held(&self) -> Option<HeldPermit> {
+        self.ticket.permit.as_ref().map(|permit| HeldPermit(permit.0.clone()))
     }
 
     /// Takes over the permit of the previous lease, unless this lease has its own.

@@ -145,16 +145,16 @@ async fn a_new_incarnation_keeps_the_state_of_the_keys() {
 #[actix_rt::test]
 async fn learned_rules_come_with_later_leases_of_any_incarnation() {
     let incarnation = incarnations(&["a"]);
-    let edit = Fixup::param("top_p").unwrap();
+    let fixup = Fixup::param("top_p").unwrap();
     let first = incarnation(1);
     let taken = lease(&first, &[]).await.unwrap();
     assert!(taken.remembered.is_none());
-    taken.learn(vec![edit.clone()]);
-    assert_eq!(view(&first).await.learned_rules[0].edit, edit);
+    taken.learn(vec![fixup.clone()]);
+    assert_eq!(view(&first).await.learned_rules[0].fixup, fixup);
 
     for provider in [first, incarnation(2)] {
         let later = lease(&provider, &[]).await.unwrap();
-        assert_eq!(later.remembered.as_deref(), Some(&[edit.clone()][..]));
+        assert_eq!(later.remembered.as_deref(), Some(&[fixup.clone()][..]));
         let answer = request(&provider, "other", |_| {});
         assert!(answer.await.unwrap().unwrap().remembered.is_none());
     }
@@ -418,7 +418,7 @@ async fn a_key_just_out_of_its_rest_takes_one_request_at_a_time_while_another_is
     }
     let tries = |leases: &[Lease]| leases.iter().filter(|lease| lease.key.id() == resting).count();
     assert_eq!(tries(&leases), 1);
-    leases.iter_mut().find(|lease| lease.key.id() == resting).unwrap().begun();
+    leases.iter_mut().find(|lease| lease.key.id() == resting).unwrap().reply_started();
 
     let more = [lease(&provider, &[]).await.unwrap(), lease(&provider, &[]).await.unwrap()];
     assert_eq!(tries(&more), 1, "the key takes its turn again");

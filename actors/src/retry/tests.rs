@@ -11,7 +11,7 @@ fn attempts(max_repeats: u32) -> Attempts {
 
 fn failed(outcome: Outcome) -> Failed {
     let retry = outcome.treatment().retry;
-    Failed { outcome, retry, after: None, can_fix: Fixable::No, request: Standing::default() }
+    Failed { outcome, retry, after: None, can_fix: Fixable::No, request: RetryContext::default() }
 }
 
 fn limited(wait: Option<u64>) -> Outcome {
@@ -40,7 +40,7 @@ fn a_key_failure_is_not_counted_as_a_repeat_but_the_whole_is_bounded() {
 
 #[test]
 fn a_clients_own_retry_is_not_repeated_on_the_same_key() {
-    let request = Standing { is_client_retry: true, ..Standing::default() };
+    let request = RetryContext { is_client_retry: true, ..RetryContext::default() };
     let failure = Failed { request, ..failed(Outcome::ServerError) };
     assert_eq!(attempts(2).next(failure, 0, 0.0), Next::GiveUp);
     assert_eq!(attempts(2).next(failure, 1, 0.0), Next::NextTarget);
@@ -50,7 +50,7 @@ fn a_clients_own_retry_is_not_repeated_on_the_same_key() {
 
 #[test]
 fn what_is_known_to_fail_gets_one_call() {
-    let request = Standing { is_known_to_fail: true, ..Standing::default() };
+    let request = RetryContext { is_known_to_fail: true, ..RetryContext::default() };
     for outcome in [Outcome::ServerError, Outcome::KeyRejected, limited(None)] {
         let failure = Failed { request, ..failed(outcome) };
         assert_eq!(attempts(2).next(failure, 0, 0.0), Next::GiveUp, "{outcome:?}");
@@ -60,7 +60,7 @@ fn what_is_known_to_fail_gets_one_call() {
 
 #[test]
 fn a_session_waits_for_its_key_up_to_five_seconds_and_twice() {
-    let request = Standing { has_session: true, ..Standing::default() };
+    let request = RetryContext { has_session: true, ..RetryContext::default() };
     let mut attempts = attempts(0);
     let short = Failed { request, ..failed(limited(Some(5))) };
     assert_eq!(attempts.next(short, 0, 0.0), Next::SameKey(Duration::from_secs(5)));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_rt::Arbiter;
 
 use super::{Name, ProviderSlot, Supervisor};
-use crate::catalog::Forget;
+use crate::catalog::ForgetProvider;
 use crate::provider;
 use crate::registry::{ProviderHandle, Registry};
 use crate::routing::Routes;
@@ -44,7 +44,7 @@ impl Supervisor {
             self.retire(&name, &old);
             changed.push(name);
         }
-        old.catalog.do_send(Forget(changed));
+        old.catalog.do_send(ForgetProvider(changed));
         self.routes = Arc::new(Routes::new(&settings, self.lists.clone()));
         self.registry.store(Registry {
             ledger: old.ledger.clone(),

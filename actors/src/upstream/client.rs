@@ -13,7 +13,7 @@ use awc::error::{ConnectError, SendRequestError};
 use send_wrapper::SendWrapper;
 use thiserror::Error;
 
-use super::Wiring;
+use super::ConnectionSettings;
 use super::connector::UpstreamConnector;
 use super::pool::Pool;
 use super::reply_io::ConnectionFault;
@@ -88,7 +88,7 @@ fn new_socket() -> io::Result<socket2::Socket> {
 }
 
 impl Client {
-    pub(super) fn new(wiring: &Wiring, pool: Rc<Pool>) -> Self {
+    pub(super) fn new(wiring: &ConnectionSettings, pool: Rc<Pool>) -> Self {
         let proxies = Rc::new(wiring.proxies.as_ref().clone());
         let client = |tls| {
             let connector = UpstreamConnector::new(proxies.clone(), tls, pool.clone());

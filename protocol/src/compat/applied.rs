@@ -14,20 +14,20 @@ pub struct FixedRequest {
     pub betas: String,
 }
 
-/// Applies all `edits` to the request; `betas` is the value of its `anthropic-beta` header. Returns the body itself,
-/// uncopied, when no edit affects it. If edits contradict each other, the last one wins.
+/// Applies all `fixups` to the request; `betas` is the value of its `anthropic-beta` header. Returns the body itself,
+/// uncopied, when no fixup affects it. If fixups contradict each other, the last one wins.
 #[must_use]
 pub fn apply<'e>(
-    edits: impl IntoIterator<Item = &'e Fixup, IntoIter: Clone>,
+    fixups: impl IntoIterator<Item = &'e Fixup, IntoIter: Clone>,
     body: &Bytes,
     betas: &str,
 ) -> FixedRequest {
-    let edits = edits.into_iter();
+    let fixups = fixups.into_iter();
     let mut unwanted = Unwanted::default();
     let mut left = betas.to_owned();
-    for edit in edits.clone() {
-        unwanted.add(edit, body);
-        if let Fixup::Beta(flag) = edit {
+    for fixup in fixups.clone() {
+        unwanted.add(fixup, body);
+        if let Fixup::Beta(flag) = fixup {
             let (kept, dropped) = betas::without(&left, flag);
             let members = dropped.iter().flat_map(|flag| betas::members(flag));
             unwanted.members.extend(members.map(|path| path.split('.').collect()));
@@ -36,17 +36,17 @@ pub fn apply<'e>(
     }
     let body = if unwanted.is_empty() { body.clone() } else { trimmed(body, &unwanted) };
     let limit =
-        edits.clone().filter_map(|edit| if let Fixup::Limit(name) = edit { Some(*name) } else { None });
+        fixups.clone().filter_map(|fixup| if let Fixup::Limit(name) = fixup { Some(*name) } else { None });
     let mut body = match limit.last() {
         Some(limit) => renamed(&body, limit.other().name(), limit.name()),
         None => body,
     };
-    for (at, edit) in edits.clone().enumerate() {
-        body = match edit {
+    for (at, fixup) in fixups.clone().enumerate() {
+        body = match fixup {
             Fixup::Set(path, value, condition) => {
                 let is_removed_later = |later: &Fixup| matches!(later, Fixup::Param(other) if other == path);
                 let holds = condition.as_ref().is_none_or(|condition| refused::holds(&body, condition));
-                if !holds || edits.clone().skip(at + 1).any(is_removed_later) {
+                if !holds || fixups.clone().skip(at + 1).any(is_removed_later) {
                     continue;
                 }
                 placed(&body, &path.split('.').collect::<Vec<_>>(), &refused::json(value))
@@ -68,9 +68,9 @@ pub fn apply<'e>(
 }
 
 impl<'e> Unwanted<'e> {
-    /// Adds what an edit removes from this request.
-    fn add(&mut self, edit: &'e Fixup, body: &[u8]) {
-        let path = match edit {
+    /// Adds what a fixup removes from this request.
+    fn add(&mut self, fixup: &'e Fixup, body: &[u8]) {
+        let path = match fixup {
             Fixup::Param(path) | Fixup::Value(path, None) => path,
             Fixup::Value(path, Some(value)) if refused::value(body, path).as_deref() == Some(value) => path,
             Fixup::Beside(path, condition) if refused::holds(body, condition) => path,
@@ -123,9 +123,9 @@ pub fn has(body: &[u8], path: &str) -> bool {
     refused::has_value(body, path)
 }
 
-/// Whether the edit would change this request.
+/// Whether the fixup would change this request.
 #[must_use]
-pub fn concerns(edit: &Fixup, body: &Bytes, betas: &str) -> bool {
-    let edited = apply([edit], body, betas);
+pub fn concerns(fixup: &Fixup, body: &Bytes, betas: &str) -> bool {
+    let edited = apply([fixup], body, betas);
     edited.body.as_ptr() != body.as_ptr() || edited.betas != betas
 }

@@ -56,14 +56,14 @@ pub(super) fn find(lower: &str, param: &str) -> Vec<Fixup> {
     if OTHER_LIMITS.iter().any(|words| lower.contains(words)) || is_overflow(lower) {
         return vec![];
     }
-    let mut edits = vec![];
+    let mut fixups = vec![];
     let mut add = |bound| {
         // A value below one is an error of the client; the client receives it.
         if matches!(bound, Bound::AtLeast(0 | 1)) {
             return;
         }
-        if let Some(edit) = Fixup::bound(name, bound).filter(|edit| !edits.contains(edit)) {
-            edits.push(edit);
+        if let Some(fixup) = Fixup::bound(name, bound).filter(|fixup| !fixups.contains(fixup)) {
+            fixups.push(fixup);
         }
     };
     let numbers = numbers(lower);
@@ -73,7 +73,7 @@ pub(super) fn find(lower: &str, param: &str) -> Vec<Fixup> {
             add(Bound::AtLeast(low.value));
             let is_open = lower[high.end..].trim_start().starts_with("(exclusive)");
             add(Bound::AtMost(high.value - u64::from(is_open)));
-            return edits;
+            return fixups;
         }
     }
     let mut before = 0;
@@ -85,7 +85,7 @@ pub(super) fn find(lower: &str, param: &str) -> Vec<Fixup> {
         bound.into_iter().for_each(&mut add);
         before = number.end;
     }
-    edits
+    fixups
 }
 
 /// Returns the number that a text is about: the token limit, or the member that OpenAI and pydantic name first.

@@ -202,13 +202,13 @@ mod tests {
             ),
             ("set top_p to 1 please", r#"{"top_p":0.5}"#, "top_p=1&top_p=0.5"),
         ] {
-            let edit =
-                find(text, &text.to_ascii_lowercase(), "").map(|edit| edit.taught_by(request.as_bytes()));
-            let found = edit.as_ref().and_then(Fixup::rule).map(|(_, rule)| rule).unwrap_or_default();
+            let fixup = find(text, &text.to_ascii_lowercase(), "")
+                .map(|fixup| fixup.completed_by(request.as_bytes()));
+            let found = fixup.as_ref().and_then(Fixup::rule).map(|(_, rule)| rule).unwrap_or_default();
             assert_eq!(found, rule, "{text}");
-            if let Some(edit) = edit {
-                assert!(edit.is_complete());
-                assert_eq!(Rule::set(&found).map(|rule| rule.edit), Some(edit), "{found}");
+            if let Some(fixup) = fixup {
+                assert!(fixup.is_complete());
+                assert_eq!(Rule::set(&found).map(|rule| rule.fixup), Some(fixup), "{found}");
             }
         }
     }
@@ -216,9 +216,9 @@ mod tests {
     #[test]
     fn an_effort_that_no_rule_can_express_does_not_affect_others() {
         let text = "Invalid value: 'bogus value'. reasoning_effort: Supported values are: 'low' and 'high'.";
-        let edit = find(text, &text.to_ascii_lowercase(), "").unwrap();
-        let edit = edit.taught_by(br#"{"reasoning_effort":"bogus value"}"#);
-        assert!(!edit.is_complete(), "{edit:?}");
+        let fixup = find(text, &text.to_ascii_lowercase(), "").unwrap();
+        let fixup = fixup.completed_by(br#"{"reasoning_effort":"bogus value"}"#);
+        assert!(!fixup.is_complete(), "{fixup:?}");
     }
 
     #[test]
@@ -272,8 +272,8 @@ mod tests {
                 "reasoning_effort=odd",
             ),
         ] {
-            let edit = find(text, &text.to_ascii_lowercase(), "").unwrap().taught_by(request.as_bytes());
-            assert_eq!(edit.rule().unwrap().1, rule, "{text}");
+            let fixup = find(text, &text.to_ascii_lowercase(), "").unwrap().completed_by(request.as_bytes());
+            assert_eq!(fixup.rule().unwrap().1, rule, "{text}");
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::wildcard::matches;
 /// A fixup from the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    pub edit: Fixup,
+    pub fixup: Fixup,
     /// A pattern for the model's name; `None` matches all models.
     pub models: Option<Box<str>>,
 }
@@ -46,7 +46,7 @@ impl Rule {
             Some((text, models)) => (text, Some(models.into())),
             None => (text, None),
         };
-        Some(Self { edit: read(text)?, models })
+        Some(Self { fixup: read(text)?, models })
     }
 
     /// Whether the rule applies to this model.
@@ -58,8 +58,8 @@ impl Rule {
 }
 
 impl From<Fixup> for Rule {
-    fn from(edit: Fixup) -> Self {
-        Self { edit, models: None }
+    fn from(fixup: Fixup) -> Self {
+        Self { fixup, models: None }
     }
 }
 
@@ -142,9 +142,9 @@ mod tests {
         ] {
             let rule = read(text).unwrap();
             let quote = if text.contains('=') { '\'' } else { '"' };
-            assert_eq!(rule.edit.to_string(), format!("{key} = [{quote}{text}{quote}]"));
+            assert_eq!(rule.fixup.to_string(), format!("{key} = [{quote}{text}{quote}]"));
             let scoped = read(&format!("{text}@gpt-5*")).unwrap();
-            assert_eq!((&scoped.edit, scoped.models.as_deref()), (&rule.edit, Some("gpt-5*")));
+            assert_eq!((&scoped.fixup, scoped.models.as_deref()), (&rule.fixup, Some("gpt-5*")));
             assert!(scoped.is_for("GPT-5.6-terra") && !scoped.is_for("gpt-4o") && rule.is_for("gpt-4o"));
         }
         let vertex = Rule::drop("temperature@claude-sonnet-4@20250514").unwrap();

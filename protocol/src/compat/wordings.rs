@@ -27,7 +27,7 @@ pub fn recognise(status: u16, body: &[u8]) -> Vec<Fixup> {
     if !matches!(status, 400 | 422) {
         return vec![];
     }
-    let mut refusal = Refusal { edits: vec![], is_unfixable: false, param: String::new() };
+    let mut refusal = Refusal { fixups: vec![], is_unfixable: false, param: String::new() };
     match serde_json::from_slice(body) {
         Ok(value) => refusal.value(&value, 0),
         Err(_) => refusal.text(&String::from_utf8_lossy(body)),
@@ -36,7 +36,7 @@ pub fn recognise(status: u16, body: &[u8]) -> Vec<Fixup> {
 }
 
 struct Refusal {
-    edits: Vec<Fixup>,
+    fixups: Vec<Fixup>,
     is_unfixable: bool,
     /// The name beside the current text, or empty.
     param: String,
@@ -86,13 +86,13 @@ impl Refusal {
     /// Drops the removal of members that another fixup sets.
     fn without_redundant(self) -> Vec<Fixup> {
         let is_set = |path: &str| {
-            self.edits
+            self.fixups
                 .iter()
-                .any(|edit| matches!(edit, Fixup::Set(set, ..) | Fixup::Nearest(set, _) if &**set == path))
+                .any(|fixup| matches!(fixup, Fixup::Set(set, ..) | Fixup::Nearest(set, _) if &**set == path))
         };
         let stays =
-            |edit: &&Fixup| !matches!(edit, Fixup::Param(path) | Fixup::Value(path, _) if is_set(path));
-        self.edits.iter().filter(stays).cloned().collect()
+            |fixup: &&Fixup| !matches!(fixup, Fixup::Param(path) | Fixup::Value(path, _) if is_set(path));
+        self.fixups.iter().filter(stays).cloned().collect()
     }
 
     fn text(&mut self, text: &str) {
@@ -132,7 +132,7 @@ impl Refusal {
     fn add_by_shape(&mut self, text: &str, lower: &str) -> bool {
         let bounds = bounds::find(lower, &self.param.to_ascii_lowercase());
         if !bounds.is_empty() {
-            bounds.into_iter().for_each(|edit| self.add(Some(edit)));
+            bounds.into_iter().for_each(|fixup| self.add(Some(fixup)));
             return true;
         }
         if settings::lacks_reasoning(lower) {
@@ -157,8 +157,8 @@ impl Refusal {
             }
             return true;
         }
-        if let Some(edit) = choices::find(text, lower, &self.param) {
-            self.add(Some(edit));
+        if let Some(fixup) = choices::find(text, lower, &self.param) {
+            self.add(Some(fixup));
         }
         schemas::keywords(text, lower).iter().for_each(|name| self.add(param(&format!("schema.{name}"))));
         settings::refused(lower).iter().for_each(|name| self.name(name, ""));
@@ -190,10 +190,10 @@ impl Refusal {
         });
     }
 
-    fn add(&mut self, edit: Option<Fixup>) {
-        match edit {
-            Some(edit) if self.edits.contains(&edit) => {}
-            Some(edit) if self.edits.len() < MOST => self.edits.push(edit),
+    fn add(&mut self, fixup: Option<Fixup>) {
+        match fixup {
+            Some(fixup) if self.fixups.contains(&fixup) => {}
+            Some(fixup) if self.fixups.len() < MOST => self.fixups.push(fixup),
             Some(_) | None => self.is_unfixable = true,
         }
     }

@@ -10,23 +10,24 @@ use vandamme_protocol::tool_id::Form;
 pub(crate) fn check(bytes: &[u8]) {
     let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len());
     let (refusal, body) = (&bytes[..end], bytes.get(end + 1..).unwrap_or_default());
-    let edits: Vec<Fixup> = recognise(400, refusal).into_iter().map(|edit| edit.taught_by(body)).collect();
-    edits.iter().for_each(check_rule);
+    let fixups: Vec<Fixup> =
+        recognise(400, refusal).into_iter().map(|fixup| fixup.completed_by(body)).collect();
+    fixups.iter().for_each(check_rule);
     let body = Bytes::copy_from_slice(body);
-    let FixedRequest { body: edited, betas } = apply(&edits, &body, "a-1, b-2");
+    let FixedRequest { body: edited, betas } = apply(&fixups, &body, "a-1, b-2");
     assert!("a-1, b-2".contains(betas.trim()) || betas == "a-1,b-2", "{betas}");
     if is_complete_json(&body) {
-        assert!(is_complete_json(&edited), "an edit leaves JSON");
+        assert!(is_complete_json(&edited), "a fixup leaves JSON");
     }
-    // A number that this parser does not read is not the edit's doing.
+    // A number that this parser does not read is not the fixup's doing.
     let Ok(before) = serde_json::from_slice::<Map<String, Value>>(&body) else { return };
-    let after: Map<String, Value> = serde_json::from_slice(&edited).expect("an edit leaves an object");
+    let after: Map<String, Value> = serde_json::from_slice(&edited).expect("a fixup leaves an object");
     for name in ["model", "stream"] {
         assert_eq!(before.get(name), after.get(name), "{name}");
     }
-    if edits.iter().any(|edit| matches!(edit, Fixup::Reasoning(_))) {
+    if fixups.iter().any(|fixup| matches!(fixup, Fixup::Reasoning(_))) {
         check_turns(before.get("messages"), after.get("messages"));
-    } else if !edits.iter().any(|edit| matches!(edit, Fixup::ToolIds(_))) {
+    } else if !fixups.iter().any(|fixup| matches!(fixup, Fixup::ToolIds(_))) {
         assert_eq!(before.get("messages"), after.get("messages"), "what was said stays");
     }
     for name in ["tools", "system", "functions"] {
@@ -36,21 +37,23 @@ pub(crate) fn check(bytes: &[u8]) {
         ["max_tokens", "max_completion_tokens"].into_iter().find_map(|name| body.get(name)).is_some()
     };
     assert_eq!(limit(&before), limit(&after), "the limit of tokens stays, under whatever name");
-    assert_eq!(apply(&edits, &edited, &betas).body, edited, "what is gone does not go twice");
+    assert_eq!(apply(&fixups, &edited, &betas).body, edited, "what is gone does not go twice");
 }
 
 /// What the log suggests is a rule that asks for the same.
-fn check_rule(edit: &Fixup) {
-    let line = edit.to_string();
+fn check_rule(fixup: &Fixup) {
+    let line = fixup.to_string();
     let (key, value) = line.split_once(" = ").expect("a line of a configuration");
     // A list of one entry in quotes.
     let text = if value.starts_with('[') { &value[2..value.len() - 2] } else { value };
     match key {
-        "drop-params" => assert_eq!(Fixup::param(text).as_ref(), Some(edit), "{line}"),
-        "drop-betas" => assert_eq!(Fixup::beta(text).as_ref(), Some(edit), "{line}"),
-        "tool-ids" => assert_eq!(Form::named(text).map(Fixup::ToolIds).as_ref(), Some(edit), "{line}"),
-        "set-params" => assert_eq!(Rule::set(text).map(|rule| rule.edit).as_ref(), Some(edit), "{line}"),
-        "limit-params" => assert_eq!(Rule::limit(text).map(|rule| rule.edit).as_ref(), Some(edit), "{line}"),
+        "drop-params" => assert_eq!(Fixup::param(text).as_ref(), Some(fixup), "{line}"),
+        "drop-betas" => assert_eq!(Fixup::beta(text).as_ref(), Some(fixup), "{line}"),
+        "tool-ids" => assert_eq!(Form::named(text).map(Fixup::ToolIds).as_ref(), Some(fixup), "{line}"),
+        "set-params" => assert_eq!(Rule::set(text).map(|rule| rule.fixup).as_ref(), Some(fixup), "{line}"),
+        "limit-params" => {
+            assert_eq!(Rule::limit(text).map(|rule| rule.fixup).as_ref(), Some(fixup), "{line}")
+        }
         _ => assert!(matches!(key, "max-tokens-as" | "fit-tool-schemas" | "missing-reasoning"), "{line}"),
     }
 }

@@ -16,7 +16,7 @@ use crate::cli::exit_code::Exit;
 use crate::cli::say;
 use crate::config::{Config, Overrides};
 use crate::process::control::client::{self, Answers, Running};
-use crate::process::control::{self, Ask, Reloaded, Said, State};
+use crate::process::control::{self, ControlCommand, ControlReply, Reloaded, State};
 use crate::process::sessions::Member;
 
 /// Between two checks whether a gateway is back.
@@ -115,13 +115,13 @@ impl Order {
         Exit::Failed
     }
 
-    fn ask(&self, running: &Running, ask: Ask) -> Result<(Answers, Said), Exit> {
+    fn ask(&self, running: &Running, ask: ControlCommand) -> Result<(Answers, ControlReply), Exit> {
         let answer = client::ask(&running.socket, ask).and_then(|mut answers| {
             let said = answers.next()?;
             Ok((answers, said))
         });
         match answer {
-            Ok((_, Some(Said::Refused(lines)))) => {
+            Ok((_, Some(ControlReply::Refused(lines)))) => {
                 self.print_json(&json!({"refused": lines}));
                 lines.iter().for_each(|line| say(format_args!("vdm: {line}\n")));
                 Err(Exit::Failed)
@@ -151,16 +151,20 @@ impl Order {
     }
 
     pub(in crate::cli) fn reload(self) -> Exit {
-        let answer = self.find().and_then(|running| Ok((self.ask(&running, Ask::Reload)?.1, running)));
+        let answer =
+            self.find().and_then(|running| Ok((self.ask(&running, ControlCommand::Reload)?.1, running)));
         match answer {
-            Ok((Said::Reloaded(reloaded), running)) => {
+            Ok((ControlReply::Reloaded(reloaded), running)) => {
                 self.print_json(&reloaded);
                 self.print(&reload_report(&reloaded, &running));
                 reloaded.warnings.iter().for_each(|line| say(format_args!("warning: {line}\n")));
                 Exit::Ok
             }
             Ok((
-                Said::Status(_) | Said::Joined { .. } | Said::Stopping { .. } | Said::Refused(_),
+                ControlReply::Status(_)
+                | ControlReply::Joined { .. }
+                | ControlReply::Stopping { .. }
+                | ControlReply::Refused(_),
                 running,
             )) => self.lost(&running, "unexpected answer"),
             Err(exit) => {
@@ -180,9 +184,9 @@ impl Order {
         loop {
             let patience = until.saturating_duration_since(Instant::now());
             let late = patience.is_zero() || answers.wait_at_most(patience).is_err();
-            match if late { Ok(Some(Said::Stopping { in_flight: 0 })) } else { answers.next() } {
+            match if late { Ok(Some(ControlReply::Stopping { in_flight: 0 })) } else { answers.next() } {
                 Ok(None) => return Ok(()),
-                Ok(Some(Said::Stopping { in_flight })) if !late => {
+                Ok(Some(ControlReply::Stopping { in_flight })) if !late => {
                     say(format_args!(
                         "vdm: {url} (pid {pid}) is stopping; {} in flight\n",
                         requests(in_flight)
@@ -231,7 +235,7 @@ impl Stop {
         let until = Instant::now() + Duration::from_secs(self.timeout.into());
         let running = self.order.find()?;
         let process = i32::try_from(running.status.pid).ok().and_then(Pid::from_raw).map(Member::new);
-        let ask = if self.now { Ask::StopNow } else { Ask::Stop };
+        let ask = if self.now { ControlCommand::StopNow } else { ControlCommand::Stop };
         let (mut answers, said) = self.order.ask(&running, ask)?;
         report_in_flight(&running, &said);
         self.order.await_end(&running, &mut answers, until)?;
@@ -257,7 +261,7 @@ impl Restart {
     fn restart(&self) -> Result<(), Exit> {
         let until = Instant::now() + Duration::from_secs(self.timeout.into());
         let running = self.order.find()?;
-        let (mut answers, said) = self.order.ask(&running, Ask::Restart)?;
+        let (mut answers, said) = self.order.ask(&running, ControlCommand::Restart)?;
         report_in_flight(&running, &said);
         self.order.await_end(&running, &mut answers, until)?;
         let until = until.max(Instant::now() + PATIENCE);
@@ -279,8 +283,8 @@ impl Restart {
     }
 }
 
-fn report_in_flight(running: &Running, said: &Said) {
-    if let Said::Stopping { in_flight: left @ 1.. } = said {
+fn report_in_flight(running: &Running, said: &ControlReply) {
+    if let ControlReply::Stopping { in_flight: left @ 1.. } = said {
         let control::Status { pid, address, .. } = running.status;
         say(format_args!("vdm: {} (pid {pid}) is stopping; {} in flight\n", url(address), requests(*left)));
     }

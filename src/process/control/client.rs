@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{ANSWER, Answer, Ask, Question, Said, Status, VERSION, name};
+use super::{ANSWER, Answer, ControlCommand, ControlReply, Question, Status, VERSION, name};
 use crate::process::directory;
 
 /// A gateway that runs answers at once; one that hangs must not hang us.
@@ -71,9 +71,12 @@ pub(crate) fn find(host: &str, port: u16) -> Option<Running> {
 
 /// The gateway behind this socket.
 pub(crate) fn at(socket: &Path) -> Option<Running> {
-    match ask(socket, Ask::Status).ok()?.next().ok()?? {
-        Said::Status(status) => Some(Running { socket: socket.to_owned(), status: *status }),
-        Said::Joined { .. } | Said::Reloaded(_) | Said::Stopping { .. } | Said::Refused(_) => None,
+    match ask(socket, ControlCommand::Status).ok()?.next().ok()?? {
+        ControlReply::Status(status) => Some(Running { socket: socket.to_owned(), status: *status }),
+        ControlReply::Joined { .. }
+        | ControlReply::Reloaded(_)
+        | ControlReply::Stopping { .. }
+        | ControlReply::Refused(_) => None,
     }
 }
 
@@ -82,10 +85,10 @@ pub(crate) fn at(socket: &Path) -> Option<Running> {
 /// # Errors
 /// When nobody is there, or it is about to go.
 pub(crate) fn join(socket: &Path) -> Result<SocketAddr> {
-    match ask(socket, Ask::Join)?.next()? {
-        Some(Said::Joined { address }) => Ok(address),
-        Some(Said::Refused(lines)) => Err(Error::other(lines.join("; "))),
-        Some(Said::Status(_) | Said::Reloaded(_) | Said::Stopping { .. }) | None => {
+    match ask(socket, ControlCommand::Join)?.next()? {
+        Some(ControlReply::Joined { address }) => Ok(address),
+        Some(ControlReply::Refused(lines)) => Err(Error::other(lines.join("; "))),
+        Some(ControlReply::Status(_) | ControlReply::Reloaded(_) | ControlReply::Stopping { .. }) | None => {
             Err(Error::other("the gateway is about to go"))
         }
     }
@@ -95,12 +98,14 @@ pub(crate) fn join(socket: &Path) -> Result<SocketAddr> {
 ///
 /// # Errors
 /// When nobody is there.
-pub(crate) fn ask(socket: &Path, ask: Ask) -> Result<Answers> {
+pub(crate) fn ask(socket: &Path, ask: ControlCommand) -> Result<Answers> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.set_read_timeout(Some(match ask {
-        Ask::Status | Ask::Join => PATIENCE,
-        Ask::Reload | Ask::Stop | Ask::StopNow | Ask::Restart => LONG_PATIENCE,
+        ControlCommand::Status | ControlCommand::Join => PATIENCE,
+        ControlCommand::Reload | ControlCommand::Stop | ControlCommand::StopNow | ControlCommand::Restart => {
+            LONG_PATIENCE
+        }
     }))?;
     let mut question = serde_json::to_vec(&Question { version: VERSION, ask })?;
     question.push(b'\n');
@@ -113,7 +118,7 @@ impl Answers {
     ///
     /// # Errors
     /// When none comes in time, or none that can be understood.
-    pub(crate) fn next(&mut self) -> Result<Option<Said>> {
+    pub(crate) fn next(&mut self) -> Result<Option<ControlReply>> {
         let mut line = String::new();
         let limit = u64::try_from(ANSWER).unwrap_or(u64::MAX);
         match self.lines.by_ref().take(limit).read_line(&mut line) {

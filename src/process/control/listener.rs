@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Answer, Ask, QUESTION, Question, Said, Status, VERSION};
+use super::{Answer, ControlCommand, ControlReply, QUESTION, Question, Status, VERSION};
 use crate::process::directory;
 
 /// A question must come within this, and an answer must be taken.
@@ -36,10 +36,10 @@ pub(crate) struct Control {
 
 /// What one who may says is to be done, and who is told.
 pub(crate) struct Order {
-    pub(crate) ask: Ask,
+    pub(crate) ask: ControlCommand,
     /// The process that asks.
     pub(crate) process: Option<i32>,
-    pub(crate) reply: oneshot::Sender<Said>,
+    pub(crate) reply: oneshot::Sender<ControlReply>,
 }
 
 /// What answers without being carried out.
@@ -111,32 +111,34 @@ async fn converse<O: Observed>(
 ) -> Result<()> {
     let ask = match timeout(PATIENCE, question(&mut stream)).await.map_err(Error::other)?? {
         Ok(ask) => ask,
-        Err(refusal) => return say(&mut stream, Said::Refused(vec![refusal])).await,
+        Err(refusal) => return say(&mut stream, ControlReply::Refused(vec![refusal])).await,
     };
     let process = stream.peer_cred().ok().and_then(|peer| peer.pid());
-    if ask == Ask::Status {
-        return say(&mut stream, Said::Status(Box::new(observed.status()))).await;
+    if ask == ControlCommand::Status {
+        return say(&mut stream, ControlReply::Status(Box::new(observed.status()))).await;
     }
     let (reply, answer) = oneshot::channel();
-    let busy = || Said::Refused(vec!["the gateway is busy with other orders; try again".to_owned()]);
+    let busy = || ControlReply::Refused(vec!["the gateway is busy with other orders; try again".to_owned()]);
     let said = match orders.try_send(Order { ask, process, reply }) {
-        Ok(()) => answer.await.unwrap_or_else(|_| Said::Stopping { in_flight: observed.status().in_flight }),
+        Ok(()) => {
+            answer.await.unwrap_or_else(|_| ControlReply::Stopping { in_flight: observed.status().in_flight })
+        }
         Err(_) => busy(),
     };
-    let Said::Stopping { mut in_flight } = said else { return say(&mut stream, said).await };
+    let ControlReply::Stopping { mut in_flight } = said else { return say(&mut stream, said).await };
     say(&mut stream, said).await?;
     // Until the process ends, and the connection with it, or whoever waits for that gives up.
     while timeout(PROGRESS, stream.read(&mut [0])).await.is_err() {
         let left = observed.status().in_flight;
         if left != in_flight {
             in_flight = left;
-            say(&mut stream, Said::Stopping { in_flight }).await?;
+            say(&mut stream, ControlReply::Stopping { in_flight }).await?;
         }
     }
     Ok(())
 }
 
-async fn question(stream: &mut UnixStream) -> Result<std::result::Result<Ask, String>> {
+async fn question(stream: &mut UnixStream) -> Result<std::result::Result<ControlCommand, String>> {
     let mut line = String::new();
     let limit = u64::try_from(QUESTION).unwrap_or(u64::MAX);
     BufReader::new(stream.take(limit)).read_line(&mut line).await?;
@@ -149,7 +151,7 @@ async fn question(stream: &mut UnixStream) -> Result<std::result::Result<Ask, St
     })
 }
 
-async fn say(stream: &mut UnixStream, said: Said) -> Result<()> {
+async fn say(stream: &mut UnixStream, said: ControlReply) -> Result<()> {
     let mut line = serde_json::to_vec(&Answer { version: VERSION, said })?;
     line.push(b'\n');
     timeout(PATIENCE, stream.write_all(&line)).await.map_err(Error::other)?

@@ -67,7 +67,7 @@ fn the_wordings_of_openai_and_azure_are_known() {
 
 #[test]
 fn a_refused_value_does_not_affect_other_values() {
-    for (body, edit) in [
+    for (body, fixup) in [
         (
             r#"{"error":{"message":"Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1) value is supported.","type":"invalid_request_error","param":"temperature","code":"unsupported_value"}}"#,
             Fixup::Param("temperature".into()),
@@ -92,7 +92,7 @@ fn a_refused_value_does_not_affect_other_values() {
             Fixup::Value("thinking".into(), None),
         ),
     ] {
-        assert_eq!(recognise(400, body.as_bytes()), [edit], "{body}");
+        assert_eq!(recognise(400, body.as_bytes()), [fixup], "{body}");
     }
 }
 
@@ -337,8 +337,8 @@ fn a_refusal_of_nothing_or_of_a_required_member_has_no_fixup() {
 
 /// Returns the recognised configuration lines, completed with this request.
 fn taught(refusal: &str, request: &str) -> Vec<String> {
-    let edits = recognise(400, refusal.as_bytes()).into_iter();
-    edits.map(|edit| edit.taught_by(request.as_bytes()).to_string()).collect()
+    let fixups = recognise(400, refusal.as_bytes()).into_iter();
+    fixups.map(|fixup| fixup.completed_by(request.as_bytes()).to_string()).collect()
 }
 
 fn error(message: &str, param: &str) -> String {

@@ -13,7 +13,7 @@ use super::{CHAINS, MAX_RETRIES, SECOND, World};
 use crate::clock::{Millis, millis};
 use crate::outcome::Outcome;
 use crate::provider::health::Alternatives;
-use crate::retry::{Attempts, Failed, Fixable, Next, Standing, with_jitter};
+use crate::retry::{Attempts, Failed, Fixable, Next, RetryContext, with_jitter};
 
 /// A streamed call that has been silent for this long reports its silence while it continues.
 const SILENCE: Millis = 30 * SECOND;
@@ -238,7 +238,7 @@ impl<'x> Exchange<'x> {
         let (now, length) = (self.world.time.now(), self.request.size.body);
         let is_client_retry =
             self.request.session.is_some_and(|session| self.world.recent.contains(session.0, length, now));
-        let request = Standing {
+        let request = RetryContext {
             is_client_retry,
             is_known_to_fail: lease.is_known_to_fail,
             has_session: self.request.session.is_some(),

@@ -7,7 +7,7 @@ use crate::clock::{Millis, millis};
 use crate::outcome::Outcome;
 use crate::provider::health::condition::Condition;
 use crate::provider::health::{Alternatives, Choice, Health, Patience, preferred_index};
-use crate::retry::{Failed, Next, Standing};
+use crate::retry::{Failed, Next, RetryContext};
 
 fn is_resting(known: Option<&Condition>, now: Millis) -> bool {
     known.and_then(Condition::rest).is_some_and(|rest| rest.until > now)
@@ -200,7 +200,7 @@ impl Audit {
         if wait.is_none_or(|wait| millis(wait) > SHORT_WAIT) || !failed.request.has_session {
             let is_repeat = matches!(next, Next::SameKey(_));
             let is_on = is_repeat || next == Next::NextKey;
-            let Standing { is_known_to_fail, is_client_retry, .. } = failed.request;
+            let RetryContext { is_known_to_fail, is_client_retry, .. } = failed.request;
             assert!(!(is_on && is_known_to_fail), "a second call to a key that is known to fail: {failed:?}");
             assert!(!(is_repeat && is_client_retry), "the client repeats it already: {failed:?}");
             assert!(!(is_on && failed.outcome == Outcome::Silent), "a silent provider is called again");

@@ -17,7 +17,7 @@ const LARGEST: usize = 8 << 20;
 /// Whether the refusal may be remembered for the requests of other clients. It may not if it repeats a text of the
 /// request, because clients choose those texts: a name in a schema can contain a whole sentence.
 #[must_use]
-pub fn is_for_everybody(refusal: &[u8], request: &[u8]) -> bool {
+pub fn applies_to_all_clients(refusal: &[u8], request: &[u8]) -> bool {
     let refusal = unescaped(&String::from_utf8_lossy(refusal));
     let lower = refusal.to_ascii_lowercase();
     if request.len() > LARGEST || REQUEST_SPECIFIC.iter().any(|words| lower.contains(words)) {
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     fn is(refusal: &str, request: &str) -> bool {
-        is_for_everybody(refusal.as_bytes(), request.as_bytes())
+        applies_to_all_clients(refusal.as_bytes(), request.as_bytes())
     }
 
     #[test]
