@@ -25,7 +25,7 @@ use crate::request_id::RequestId;
 pub(super) enum ModelsOf {
     /// List the models of all providers, by the names that requests use.
     List(List),
-    /// List top models from OpenRouter's catalogue.
+    /// List recommended models of OpenRouter's catalogue.
     Top(Top),
 }
 

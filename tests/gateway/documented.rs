@@ -109,13 +109,14 @@ fn every_variable_that_is_written_down_is_read() {
 
 #[test]
 fn every_variable_that_is_read_is_in_the_reference() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
-    let page = std::fs::read_to_string(path).expect("readable");
-    let reference = page.split_once("\n## Reference\n").expect("the reference").1;
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let page = |name: &str| std::fs::read_to_string(docs.join(name)).expect("readable");
+    let reference = page("configuration.md").split_once("\n## Reference\n").expect("the reference").1.to_owned();
+    let reference = reference + &page("limits.md");
     let output = Command::new(env!("CARGO_BIN_EXE_vdm")).args(["config", "env"]).env_clear().output();
     let listed = String::from_utf8_lossy(&output.expect("vdm is built").stdout).into_owned();
     // The first column of each line; one cell can name several variables.
     let names = listed.lines().filter_map(|line| line.split("  ").next()).flat_map(|cell| cell.split(", "));
     let missing: Vec<&str> = names.filter(|name| !reference.contains(&format!("`{name}`"))).collect();
-    assert!(missing.is_empty(), "docs/configuration.md lacks {missing:?}");
+    assert!(missing.is_empty(), "docs/configuration.md and docs/limits.md lack {missing:?}");
 }
