@@ -127,7 +127,10 @@ pub(super) fn variables() -> Vec<VariableDoc> {
             "sent to provider openai as openai-organization and openai-project",
         ),
         ("HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY", "proxies for providers"),
-        ("SSL_CERT_FILE, SSL_CERT_DIR", "trusted certificates in place of the system's; public ones stay trusted"),
+        (
+            "SSL_CERT_FILE, SSL_CERT_DIR",
+            "trusted certificates in place of the system's; public ones stay trusted",
+        ),
         ("NO_COLOR", "no colours"),
         ("COLUMNS", "width of tables on a terminal"),
         ("XDG_RUNTIME_DIR", "directory of the control sockets"),

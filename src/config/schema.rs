@@ -108,12 +108,7 @@ pub(super) struct Variable {
 
 /// The variables beside those of limits.
 pub(super) static GLOBAL: [Variable; 23] = [
-    Variable {
-        name: "HOST",
-        about: "address or name to listen on (127.0.0.1)",
-        kind: Host,
-        path: &["host"],
-    },
+    Variable { name: "HOST", about: "address or name to listen on (127.0.0.1)", kind: Host, path: &["host"] },
     Variable { name: "PORT", about: "port to listen on (8082)", kind: Port, path: &["port"] },
     Variable {
         name: "LOG_LEVEL",

@@ -111,7 +111,8 @@ fn every_variable_that_is_written_down_is_read() {
 fn every_variable_that_is_read_is_in_the_reference() {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
     let page = |name: &str| std::fs::read_to_string(docs.join(name)).expect("readable");
-    let reference = page("configuration.md").split_once("\n## Reference\n").expect("the reference").1.to_owned();
+    let reference =
+        page("configuration.md").split_once("\n## Reference\n").expect("the reference").1.to_owned();
     let reference = reference + &page("limits.md");
     let output = Command::new(env!("CARGO_BIN_EXE_vdm")).args(["config", "env"]).env_clear().output();
     let listed = String::from_utf8_lossy(&output.expect("vdm is built").stdout).into_owned();

@@ -91,11 +91,8 @@ impl Routes {
             settings: provider.clone(),
             aliases: Aliases::new(&provider.aliases, &provider.fallbacks),
         };
-        let providers: HashMap<_, _> = settings
-            .providers
-            .iter()
-            .map(|provider| (provider.name.to_string(), home(provider)))
-            .collect();
+        let providers: HashMap<_, _> =
+            settings.providers.iter().map(|provider| (provider.name.to_string(), home(provider))).collect();
         let profile = |profile: &Arc<Profile>| {
             let aliases = Aliases::new(&profile.aliases, &profile.fallbacks);
             (profile.name.to_lowercase(), (profile.clone(), aliases))
