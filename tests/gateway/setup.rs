@@ -170,7 +170,7 @@ fn what_cannot_be_is_one_line_and_changes_nothing() {
         ),
         (&[], "", 2, "vdm: setup asks questions, and there is no terminal"),
         (&["--provider", "openai"], "", 2, "vdm: there is no key for openai: set OPENAI_API_KEY"),
-        (&["--provider", "op enai"], "", 2, "vdm: --provider: a name may hold"),
+        (&["--provider", "op enai"], "", 2, "vdm: --provider: a name can contain"),
         (&["--base-url", "x"], "", 2, "vdm: --base-url takes NAME=URL, not \"x\""),
         (&["--base-url", "x=http://y"], "", 2, "vdm: x is not among the providers; add --provider x"),
         (&["--alias", "haiku=x"], "", 2, "vdm: --alias takes PROVIDER:ALIAS=MODEL"),
