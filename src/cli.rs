@@ -33,7 +33,7 @@ use crate::config::{Config, ConfigError, ErrorKind, Overrides};
 pub use crate::terminal::Style;
 pub use summary::summary;
 
-/// An LLM gateway for Claude Code and every other client of the Messages API.
+/// An LLM gateway for clients of the Anthropic Messages and OpenAI Chat Completions APIs.
 #[derive(Debug, Parser)]
 #[command(name = "vdm", version, about, arg_required_else_help = true, disable_help_subcommand = true)]
 #[command(max_term_width = 100)]
@@ -55,7 +55,7 @@ enum Command {
     /// List models.
     #[command(subcommand, arg_required_else_help = true)]
     Models(models::ModelsOf),
-    /// List aliases and the models that they lead to.
+    /// List aliases and the models that they resolve to.
     Aliases(aliases::Aliases),
     /// Test providers and models.
     #[command(subcommand, arg_required_else_help = true)]
@@ -67,7 +67,7 @@ enum Command {
     Completions(completions::Completions),
     /// Print the manual page, or write all manual pages.
     Man(man::Manual),
-    /// Run a tool through a gateway; starts one if none is running, and stops it after the last tool exits.
+    /// Run a tool through a gateway, starting one if necessary.
     Wrap(wrap::Wrap),
     /// Print the version.
     Version(Version),
@@ -86,7 +86,7 @@ enum Server {
     Start(server::Start),
     /// Show whether your gateway is running; exit code 0 if it is, 1 if not.
     Status(server::Status),
-    /// Stop the running gateway; requests in flight may finish.
+    /// Stop the running gateway after its requests in flight.
     Stop(server::Stop),
     /// Reload the configuration of the running gateway; an invalid one changes nothing.
     Reload(server::Order),

@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | [`Supervisor`](supervisor::Supervisor) | process | main | where each actor runs; replaces actors that hang or have stopped |
 //! | [`Router`](router::Router) | worker thread | that thread | the resolution of model names by the tables that the supervisor publishes |
-//! | [`Provider`](provider::Provider) | provider | an arbiter of its own | keys, their health, the breaker, waiting requests |
+//! | [`Provider`](provider::Provider) | provider | an arbiter of its own | keys, models and their health, waiting requests |
 //! | [`Upstream`](upstream::Upstream) | provider and worker thread | the worker | the HTTP client, which it lends |
 //! | [`Converter`](converter::Converter) | streamed reply | the worker | the upstream body and one state machine |
 //! | [`Ledger`](ledger::Ledger) | process | an arbiter of its own | counts of what happened |

@@ -238,11 +238,11 @@ mod tests {
             let key = match key {
                 KeyEffect::None => "–",
                 KeyEffect::Works => "works again, for this model too",
-                KeyEffect::LimitsModel => "key and model rest",
-                KeyEffect::LimitsKey => "key rests",
-                KeyEffect::OutOfCredit => "key rests for 5 minutes",
-                KeyEffect::Rejects => "key rests",
-                KeyEffect::RejectsModel => "key and model rest",
+                KeyEffect::LimitsModel => "cooldown of key and model",
+                KeyEffect::LimitsKey => "cooldown of the key",
+                KeyEffect::OutOfCredit => "cooldown of the key, 5 minutes",
+                KeyEffect::Rejects => "cooldown of the key",
+                KeyEffect::RejectsModel => "cooldown of key and model",
             };
             let health = match health {
                 HealthEffect::None => "–",

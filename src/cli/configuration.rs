@@ -25,10 +25,10 @@ pub(super) enum Configuration {
 
 #[derive(Args, Debug)]
 pub(super) struct Show {
-    /// Only values that are set somewhere, without the built-in defaults; the default on a terminal
+    /// Omit built-in defaults (default on a terminal)
     #[arg(long, conflicts_with = "all")]
     changed: bool,
-    /// All values, built-in defaults included; the default for pipes and files
+    /// Include built-in defaults (default for pipes and files)
     #[arg(long)]
     all: bool,
     /// Read this configuration file as well; it overrides the other files

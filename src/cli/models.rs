@@ -25,7 +25,7 @@ use crate::request_id::RequestId;
 pub(super) enum ModelsOf {
     /// List the models of all providers, by the names that requests use.
     List(List),
-    /// List top models from OpenRouter's catalogue.
+    /// List recommended models of OpenRouter's catalogue.
     Top(Top),
 }
 
@@ -220,7 +220,7 @@ impl Top {
         let live = gateway.live_config();
         let Some(top) = &live.settings.top_models else {
             say(format_args!(
-                "vdm: top models are off: set TOP_MODELS_SOURCE=openrouter, or OPENROUTER_API_KEY\n"
+                "vdm: recommended models are off: set TOP_MODELS_SOURCE=openrouter, or OPENROUTER_API_KEY\n"
             ));
             return Exit::Failed;
         };

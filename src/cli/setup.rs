@@ -35,7 +35,7 @@ pub(super) struct Setup {
     /// API of a custom provider: openai or anthropic
     #[arg(long, value_name = "NAME=FORMAT")]
     api_format: Vec<String>,
-    /// The provider that takes models without a prefix
+    /// Provider for model names without a prefix
     #[arg(long, value_name = "NAME")]
     default: Option<String>,
     /// Another name for a model
@@ -44,10 +44,10 @@ pub(super) struct Setup {
     /// Read keys from this file (- is stdin), in lines such as OPENAI_API_KEY=…; PROXY_API_KEY too
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
-    /// Do not try the keys
+    /// Do not test the keys
     #[arg(long)]
     no_test: bool,
-    /// Write into this file, TOML by its name or else variables [default: .env]
+    /// Write to this file: TOML if it ends in .toml, otherwise NAME=VALUE lines [default: .env]
     #[arg(short, long, value_name = "FILE")]
     write: Option<PathBuf>,
     /// Print JSON

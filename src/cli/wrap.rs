@@ -42,7 +42,7 @@ pub(super) struct Wrap {
     dry_run: bool,
     /// `claude`, or with --openai any tool that uses Chat Completions
     tool: OsString,
-    /// Arguments for the tool; put `--` before options that vdm has, too
+    /// Arguments for the tool; use -- before options that vdm also accepts
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
     arguments: Vec<OsString>,
 }

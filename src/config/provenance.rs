@@ -115,22 +115,26 @@ pub(super) fn variables() -> Vec<VariableDoc> {
     });
     let of_a_provider = PROVIDER_VARIABLES.iter().map(|(suffix, key)| VariableDoc {
         name: format!("{{PROVIDER}}{suffix}"),
-        about: format!("{key} of that provider, over the files"),
+        about: format!("{key} of this provider; overrides the files"),
     });
     let free = [
-        ("{PROVIDER}_AUTH_MODE", "passthrough signs each request with the key that its client brings"),
-        ("{PROVIDER}_ALIAS_{NAME}", "an alias of that provider: a model, or PROVIDER:MODEL"),
-        ("{PROVIDER}_CUSTOM_HEADER_{X_Y}", "a header X-Y on every request to that provider"),
-        ("CUSTOM_HEADER_{X_Y}", "a header X-Y on every request to every provider that has none of its own"),
+        ("{PROVIDER}_AUTH_MODE", "passthrough: send each request with its client's own key"),
+        ("{PROVIDER}_ALIAS_{NAME}", "an alias of this provider: a model, or PROVIDER:MODEL"),
+        ("{PROVIDER}_CUSTOM_HEADER_{X_Y}", "a header X-Y on every request to this provider"),
+        ("CUSTOM_HEADER_{X_Y}", "a header X-Y on every request to providers without a header of that name"),
         (
             "OPENAI_ORG_ID, OPENAI_PROJECT_ID",
             "sent to provider openai as openai-organization and openai-project",
         ),
-        ("HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY", "proxies on the way to providers"),
-        ("SSL_CERT_FILE, SSL_CERT_DIR", "certificates to trust besides the public ones"),
+        ("HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY", "proxies for providers"),
+        (
+            "SSL_CERT_FILE, SSL_CERT_DIR",
+            "trusted certificates in place of the system's; public ones stay trusted",
+        ),
         ("NO_COLOR", "no colours"),
-        ("XDG_RUNTIME_DIR", "where the control sockets of running gateways are"),
-        ("VDM_WRAP_URL", "set by `vdm wrap`: the gateway that its tool has, and the tools within that"),
+        ("COLUMNS", "width of tables on a terminal"),
+        ("XDG_RUNTIME_DIR", "directory of the control sockets"),
+        ("VDM_WRAP_URL", "set by `vdm wrap` for its tool: the gateway in use"),
     ];
     let free = free.map(|(name, about)| VariableDoc { name: name.to_owned(), about: about.to_owned() });
     global.chain(of_limits).chain(of_a_provider).chain(free).collect()

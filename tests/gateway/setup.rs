@@ -170,7 +170,7 @@ fn what_cannot_be_is_one_line_and_changes_nothing() {
         ),
         (&[], "", 2, "vdm: setup asks questions, and there is no terminal"),
         (&["--provider", "openai"], "", 2, "vdm: there is no key for openai: set OPENAI_API_KEY"),
-        (&["--provider", "op enai"], "", 2, "vdm: --provider: a name may hold"),
+        (&["--provider", "op enai"], "", 2, "vdm: --provider: a name can contain"),
         (&["--base-url", "x"], "", 2, "vdm: --base-url takes NAME=URL, not \"x\""),
         (&["--base-url", "x=http://y"], "", 2, "vdm: x is not among the providers; add --provider x"),
         (&["--alias", "haiku=x"], "", 2, "vdm: --alias takes PROVIDER:ALIAS=MODEL"),
@@ -217,7 +217,7 @@ fn the_questions_lead_to_a_file_that_works_and_no_key_is_seen() {
     screen += &answer(&mut session, "What now?", ENTER);
     screen += &answer(&mut session, "Key of openai:", "sk-good-canary\r");
     screen += &answer(&mut session, "openai answers: it has 2 models", "");
-    screen += &answer(&mut session, "Change what Claude Code's models stand for?", "y\r");
+    screen += &answer(&mut session, "Change the models behind Claude Code's names?", "y\r");
     screen += &answer(&mut session, "haiku:", &("\x7f".repeat(30) + "two-model\r"));
     for name in ["sonnet:", "opus:", "fable:"] {
         screen += &answer(&mut session, name, ENTER);
@@ -259,7 +259,7 @@ fn a_provider_of_ones_own_can_be_named_and_written_for_everywhere() {
     answer(&mut session, "the quotes are part of the key", &"\x7f".repeat(9));
     answer(&mut session, "Key of my_llm:", "sk-good\r");
     answer(&mut session, "it has 2 models", "");
-    answer(&mut session, "Change what Claude Code's models stand for?", "n\r");
+    answer(&mut session, "Change the models behind Claude Code's names?", "n\r");
     answer(&mut session, "Gateway key for clients:", ENTER);
     answer(&mut session, "Save where?", "\x1b[B\r");
     let screen = session.exp_eof().expect("it ends");
@@ -296,8 +296,8 @@ fn a_local_server_is_set_up_by_its_address_and_azure_is_asked_for_its_resource()
     answer(&mut session, "Base URL of ollama:", &format!("{}\r", url.replace("/v1", "")));
     answer(&mut session, "Key of ollama:", ENTER);
     answer(&mut session, "ollama answers: it has 2 models", "");
-    answer(&mut session, "Which one takes models without a prefix?", ENTER);
-    answer(&mut session, "Change what Claude Code's models stand for?", "n\r");
+    answer(&mut session, "Which provider serves model names without a prefix?", ENTER);
+    answer(&mut session, "Change the models behind Claude Code's names?", "n\r");
     answer(&mut session, "Gateway key for clients:", ENTER);
     answer(&mut session, "Save where?", ENTER);
     session.exp_eof().expect("it ends");
@@ -332,7 +332,7 @@ fn whoever_breaks_off_at_any_question_leaves_everything_as_it_was() {
     let way = [
         ("Which providers?", " \r"),
         ("Key of openai:", "sk-good\r"),
-        ("Change what Claude Code's models stand for?", "n\r"),
+        ("Change the models behind Claude Code's names?", "n\r"),
         ("Gateway key for clients:", ENTER),
         ("Save where?", ENTER),
     ];

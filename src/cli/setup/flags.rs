@@ -34,7 +34,7 @@ pub(super) fn answers(setup: &Setup, now: &Config) -> Result<Answers, SetupError
         let (provider, alias) = name.split_once(':').ok_or_else(|| misshapen("--alias", shape, text))?;
         if !is_name(alias) {
             return Err(SetupError::Usage(format!(
-                "--alias: a name may hold letters, digits, - and _: {alias:?}"
+                "--alias: a name can contain letters, digits, - and _: {alias:?}"
             )));
         }
         let (provider, name, model) = (provider.to_lowercase(), alias.to_owned(), model.to_owned());
@@ -48,7 +48,7 @@ fn provider(name: &str, keys: &BTreeMap<String, String>, now: &Config) -> Result
     let name = name.to_lowercase();
     if !is_name(&name) {
         return Err(SetupError::Usage(format!(
-            "--provider: a name may hold letters, digits, - and _: {name:?}"
+            "--provider: a name can contain letters, digits, - and _: {name:?}"
         )));
     }
     let variable = format!("{}_API_KEY", variable_prefix(&name));
@@ -61,7 +61,7 @@ fn provider(name: &str, keys: &BTreeMap<String, String>, now: &Config) -> Result
         return Ok(Provider { name, keys: None, base_url, api_format: None });
     }
     if is_new {
-        let text = format!("there is no key for {name}: set {variable}, or hand it over with --keys");
+        let text = format!("there is no key for {name}: set {variable}, or pass it with --keys");
         return Err(SetupError::Usage(text));
     }
     Ok(Provider { name, keys: key.map(ApiKey::new), base_url: None, api_format: None })
@@ -100,7 +100,7 @@ fn keys(path: &Path) -> Result<BTreeMap<String, String>, SetupError> {
     // The invalid text may be a key and is not repeated.
     let lines: Result<_, _> = dotenvy::from_read_iter(text.as_bytes()).collect();
     lines.map_err(|_| {
-        let shape = "lines such as OPENAI_API_KEY=…, several keys in quotes with blanks between";
+        let shape = "lines such as OPENAI_API_KEY=…, several keys in quotes, separated by spaces";
         SetupError::Failed(format!("keys from {name}: expected {shape}"))
     })
 }

@@ -25,7 +25,7 @@ impl From<InquireError> for SetupError {
             InquireError::NotTTY
             | InquireError::InvalidConfiguration(_)
             | InquireError::IO(_)
-            | InquireError::Custom(_) => Self::Failed(format!("the terminal cannot be asked: {error}")),
+            | InquireError::Custom(_) => Self::Failed(format!("cannot read from the terminal: {error}")),
         }
     }
 }
@@ -94,7 +94,9 @@ fn listed(context: &Context, now: &Config, name: String) -> Result<Provider, Set
 fn custom(context: &Context, now: &Config, answers: &Answers) -> Result<Provider, SetupError> {
     let valid = |text: &str| {
         Ok(match text.to_lowercase().as_str() {
-            name if !is_name(name) => Validation::Invalid("a name may hold letters, digits, - and _".into()),
+            name if !is_name(name) => {
+                Validation::Invalid("a name can contain letters, digits, - and _".into())
+            }
             DEMO => Validation::Invalid("demo is the embedded provider; choose another name".into()),
             _ => Validation::Valid,
         })
@@ -157,9 +159,9 @@ fn with_key(
     loop {
         let question = format!("Key of {name}:");
         let help = match (has_one, without) {
-            (true, _) => "enter keeps the present key; vdm rotates several keys, separated by blanks",
+            (true, _) => "enter keeps the current key; vdm rotates several keys, separated by spaces",
             (false, true) => "enter for none: a local server needs no key",
-            (false, false) => "vdm rotates several keys, separated by blanks; enter leaves this provider out",
+            (false, false) => "vdm rotates several keys, separated by spaces; enter leaves this provider out",
         };
         let question = Password::new(&question).with_display_mode(PasswordDisplayMode::Masked);
         let question = question.with_validator(key_validator).without_confirmation();
@@ -213,7 +215,8 @@ fn default(config: &Config) -> Result<Option<String>, SetupError> {
         return Ok(None);
     }
     let at = names.iter().position(|name| Some(name.as_str()) == now).unwrap_or(0);
-    let question = Select::new("Which one takes models without a prefix?", names).with_starting_cursor(at);
+    let question =
+        Select::new("Which provider serves model names without a prefix?", names).with_starting_cursor(at);
     Ok(Some(question.prompt()?).filter(|name| Some(name.as_str()) != now))
 }
 
@@ -227,7 +230,7 @@ fn aliases(
     let Some(provider) = provider.filter(|provider| !provider.serves_claude) else { return Ok(vec![]) };
     let now = |name: &str| provider.aliases.get(name).map_or("", String::as_str);
     let shown: Vec<_> = CLAUDE.iter().map(|name| format!("{name} is {}", shown(now(name)))).collect();
-    let question = "Change what Claude Code's models stand for?";
+    let question = "Change the models behind Claude Code's names?";
     let missing = CLAUDE.iter().any(|name| now(name).is_empty());
     if !Confirm::new(question).with_default(missing).with_help_message(&shown.join(", ")).prompt()? {
         return Ok(vec![]);
@@ -274,7 +277,7 @@ fn shown(model: &str) -> &str {
 
 fn own_key(now: &Config) -> Result<Option<ApiKey>, SetupError> {
     let help = match &now.proxy_api_key {
-        Some(_) => "enter keeps the present key",
+        Some(_) => "enter keeps the current key",
         None => "enter for none: then everybody who reaches the gateway can use it",
     };
     let valid = |text: &str| {

@@ -123,7 +123,7 @@ pub(in crate::config) static LIMITS: [Limit; COUNT] = [
         Pause,
         "60",
         |limits, n| limits.reply_grace = n.duration(),
-        "Time before reply-min-rate applies to a client. Only time counts during which data waits for the client."
+        "Time before reply-min-rate applies to a client. Only time during which data waits for the client counts."
     ),
     limit!(
         "reply-min-rate",
@@ -217,14 +217,14 @@ pub(in crate::config) static LIMITS: [Limit; COUNT] = [
         Seconds,
         "5",
         |limits, n| limits.cooldown = n.duration(),
-        "Rest of a key after a 429 without a wait. It doubles each time, up to a minute."
+        "Cooldown of a key after a 429 without a wait. It doubles each time, up to a minute."
     ),
     limit!(
         "cooldown-cap",
         Seconds,
         "300",
         |limits, n| limits.cooldown_cap = n.duration(),
-        "Longest rest of a key, whatever wait the provider states."
+        "Longest cooldown of a key, whatever wait the provider states."
     ),
     limit!(
         "alias-chain",
@@ -232,7 +232,7 @@ pub(in crate::config) static LIMITS: [Limit; COUNT] = [
         "10",
         |limits, n| limits.alias_chain = n.size(),
         "ALIAS_MAX_CHAIN_LENGTH": Count(1),
-        "Most aliases that lead from one to the next."
+        "Most aliases in a chain in which each resolves to the next."
     ),
     limit!(
         "models-ttl",
@@ -255,7 +255,7 @@ pub(in crate::config) static LIMITS: [Limit; COUNT] = [
         Seconds,
         "86_400",
         |limits, n| limits.healing_ttl = n.duration(),
-        "Time for which vdm remembers what a provider refuses, such as an unknown parameter, and leaves it out."
+        "Time for which vdm remembers what a provider refuses, such as an unknown parameter, and changes requests accordingly."
     ),
     limit!(
         "thoughts",
@@ -286,7 +286,7 @@ pub(in crate::config) static LIMITS: [Limit; COUNT] = [
         Seconds,
         "25",
         |limits, n| limits.drain = n.duration(),
-        "Time for which streams continue after vdm is asked to stop."
+        "Time for requests in flight to finish when vdm stops."
     ),
     limit!(
         "watch-interval",
@@ -308,7 +308,7 @@ pub(in crate::config) static LIMITS: [Limit; COUNT] = [
         "0.5",
         |limits, n| limits.active_interval = n.duration(),
         "VDM_ACTIVE_REQUESTS_SSE_INTERVAL": Pause,
-        "Time between two updates in the stream of running requests, 0.05 at least. The start and end of a request appear within half \
+        "Time between two updates in the stream of requests in flight, 0.05 at least. The start and end of a request appear within half \
          a second."
     ),
     limit!(
@@ -317,6 +317,6 @@ pub(in crate::config) static LIMITS: [Limit; COUNT] = [
         "30",
         |limits, n| limits.active_heartbeat = n.duration(),
         "VDM_ACTIVE_REQUESTS_SSE_HEARTBEAT": Pause,
-        "Time between two heartbeats in the stream of running requests."
+        "Time between two heartbeats in the stream of requests in flight."
     ),
 ];

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::config::limits::{LIMITS, Limit};
+use crate::config::value_type::ValueType;
 
 /// The longest line of a generated comment.
 const WIDTH: usize = 120;
@@ -59,11 +60,26 @@ fn the_sample_file_shows_every_limit_as_declared() {
     compare("vandamme-config.toml", ("\n#[limits]\n", ""), &entries);
 }
 
+/// The type in one word, as the legend of the page explains it.
+fn short(value_type: ValueType) -> String {
+    use ValueType::{Bytes, Count, Pause, Rate, Seconds};
+    let words = [
+        (Bytes, "size"),
+        (Rate, "size or 0"),
+        (Pause, "seconds"),
+        (Seconds, "seconds or 0"),
+        (Count(1), "count"),
+        (Count(0), "count or 0"),
+    ];
+    let found = words.into_iter().find(|(known, _)| *known == value_type);
+    found.map_or_else(|| value_type.expected(), |(_, word)| word.to_owned())
+}
+
 #[test]
 fn the_reference_page_shows_every_limit_as_declared() {
     let row = |Limit { key, default, doc, value_type, variable, .. }: &Limit| {
         let variable = variable.as_ref().map_or_else(String::new, |variable| format!("`{}`", variable.name));
-        let value = value_type.expected();
+        let value = short(*value_type);
         format!("| `{key}` | `{default}` | {value} | {variable} | {doc} |\n")
     };
     let rows: String = LIMITS.iter().map(row).collect();

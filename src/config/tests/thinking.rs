@@ -41,10 +41,10 @@ fn table() -> String {
             Off::Lowest => "never; lowest effort",
             Off::Never => "never; nothing is sent",
         };
-        let efforts = if family.efforts.is_empty() { "-".to_owned() } else { family.efforts.join(", ") };
+        let efforts = if family.efforts.is_empty() { "none".to_owned() } else { family.efforts.join(", ") };
         let stop = match family.stop {
             Stop::Taken => "sent",
-            Stop::Cut => "cut here",
+            Stop::Cut => "applied by the gateway",
         };
         let (pattern, source) = (family.pattern, family.source);
         writeln!(table, "| `{pattern}` | {off} | {efforts} | {stop} | {source} |")
