@@ -9,7 +9,7 @@ mod signatures;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use crate::middleware::{Listener, Memory, Middleware};
+use crate::middleware::{Memory, Middleware, ReplyListener};
 use request::GeminiRequest;
 use signatures::SignatureListener;
 
@@ -52,7 +52,7 @@ impl Middleware for Gemini {
         is_named_in(model)
     }
 
-    fn wants(&self, request: &[u8]) -> Vec<String> {
+    fn memory_keys(&self, request: &[u8]) -> Vec<String> {
         match self.signatures {
             Signatures::Left => vec![],
             Signatures::Remembered => {
@@ -75,7 +75,7 @@ impl Middleware for Gemini {
         }
     }
 
-    fn listen(&self, request: &[u8]) -> Option<Box<dyn Listener>> {
+    fn reply_listener(&self, request: &[u8]) -> Option<Box<dyn ReplyListener>> {
         if self.signatures == Signatures::Left {
             return None;
         }

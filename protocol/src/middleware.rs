@@ -2,7 +2,7 @@
 //! requests and replies of the upstream's API (Chat Completions), and so serves clients of every API.
 //!
 //! A [`Middleware`] is pure. It names the facts of earlier requests that it needs by keys; its caller fetches them, and
-//! stores the facts that its [`Listener`]s learn. The members of a [`Chain`] act in the order of the configuration, on
+//! stores the facts that its [`ReplyListener`]s learn. The members of a [`Chain`] act in the order of the configuration, on
 //! requests and on replies alike.
 
 use std::collections::HashMap;
@@ -17,6 +17,34 @@ use crate::sse;
 pub type Memory = HashMap<String, String>;
 
 /// One adjustment to one kind of upstream.
+///
+/// ```
+/// use bytes::Bytes;
+/// use vandamme_protocol::middleware::{Memory, Middleware};
+///
+/// /// Removes `"seed"` for an upstream that refuses it.
+/// #[derive(Debug)]
+/// struct NoSeed;
+///
+/// impl Middleware for NoSeed {
+///     fn name(&self) -> &'static str {
+///         "no-seed"
+///     }
+///
+///     fn is_for(&self, model: &str) -> bool {
+///         model.starts_with("strict-")
+///     }
+///
+///     fn apply(&self, request: Bytes, _known: &Memory) -> Bytes {
+///         let Ok(mut body) = serde_json::from_slice::<serde_json::Map<_, _>>(&request) else { return request };
+///         body.remove("seed");
+///         serde_json::Value::Object(body).to_string().into()
+///     }
+/// }
+///
+/// let request = Bytes::from_static(br#"{"model":"strict-1","seed":7}"#);
+/// assert_eq!(&NoSeed.apply(request, &Memory::default())[..], br#"{"model":"strict-1"}"#);
+/// ```
 pub trait Middleware: fmt::Debug + Send + Sync {
     /// Its name in the configuration.
     fn name(&self) -> &'static str;
@@ -25,7 +53,7 @@ pub trait Middleware: fmt::Debug + Send + Sync {
     fn is_for(&self, model: &str) -> bool;
 
     /// The keys of the facts that it needs for this request.
-    fn wants(&self, _request: &[u8]) -> Vec<String> {
+    fn memory_keys(&self, _request: &[u8]) -> Vec<String> {
         vec![]
     }
 
@@ -33,18 +61,18 @@ pub trait Middleware: fmt::Debug + Send + Sync {
     fn apply(&self, request: Bytes, known: &Memory) -> Bytes;
 
     /// A listener for the reply to this request, if one is needed.
-    fn listen(&self, _request: &[u8]) -> Option<Box<dyn Listener>> {
+    fn reply_listener(&self, _request: &[u8]) -> Option<Box<dyn ReplyListener>> {
         None
     }
 }
 
 /// Follows one reply.
-pub trait Listener {
+pub trait ReplyListener {
     /// Takes the data of an event, or the body of a whole reply. A returned value replaces it.
-    fn hear(&mut self, data: &[u8]) -> Option<Vec<u8>>;
+    fn on_event(&mut self, data: &[u8]) -> Option<Vec<u8>>;
 
     /// The facts to store that it has learned since the last call, by their keys.
-    fn learnt(&mut self) -> Vec<(String, String)> {
+    fn take_facts(&mut self) -> Vec<(String, String)> {
         vec![]
     }
 }
@@ -92,8 +120,8 @@ pub struct Applying(Vec<Arc<dyn Middleware>>);
 
 impl Applying {
     /// See [`Middleware::wants`].
-    pub fn wants(&self, request: &[u8]) -> Vec<String> {
-        self.0.iter().flat_map(|member| member.wants(request)).collect()
+    pub fn memory_keys(&self, request: &[u8]) -> Vec<String> {
+        self.0.iter().flat_map(|member| member.memory_keys(request)).collect()
     }
 
     /// See [`Middleware::apply`].
@@ -102,14 +130,14 @@ impl Applying {
     }
 
     /// See [`Middleware::listen`].
-    pub fn listen(&self, request: &[u8]) -> Option<Listeners> {
-        let listeners: Vec<_> = self.0.iter().filter_map(|member| member.listen(request)).collect();
+    pub fn reply_listener(&self, request: &[u8]) -> Option<Listeners> {
+        let listeners: Vec<_> = self.0.iter().filter_map(|member| member.reply_listener(request)).collect();
         (!listeners.is_empty()).then_some(Listeners(listeners))
     }
 }
 
 /// The listeners of one reply, never empty.
-pub struct Listeners(Vec<Box<dyn Listener>>);
+pub struct Listeners(Vec<Box<dyn ReplyListener>>);
 
 impl Listeners {
     /// Passes a block of complete events. The block is copied only if a listener changes it.
@@ -119,7 +147,7 @@ impl Listeners {
         for event in sse::events(&block) {
             let raw = event.raw();
             let data = event.data().filter(|data| data.trim_ascii() != b"[DONE]");
-            let new = data.and_then(|data| self.hear(&data));
+            let new = data.and_then(|data| self.on_event(&data));
             match (new, &mut changed) {
                 (None, None) => {}
                 (None, Some(changed)) => changed.extend_from_slice(raw),
@@ -141,17 +169,17 @@ impl Listeners {
 
     /// The body of a whole reply.
     pub fn whole(&mut self, body: Bytes) -> Bytes {
-        self.hear(&body).map_or(body, Bytes::from)
+        self.on_event(&body).map_or(body, Bytes::from)
     }
 
-    /// See [`Listener::learnt`].
-    pub fn learnt(&mut self) -> Vec<(String, String)> {
-        self.0.iter_mut().flat_map(|listener| listener.learnt()).collect()
+    /// See [`ReplyListener::learnt`].
+    pub fn take_facts(&mut self) -> Vec<(String, String)> {
+        self.0.iter_mut().flat_map(|listener| listener.take_facts()).collect()
     }
 
-    fn hear(&mut self, data: &[u8]) -> Option<Vec<u8>> {
+    fn on_event(&mut self, data: &[u8]) -> Option<Vec<u8>> {
         self.0.iter_mut().fold(None, |new, listener| {
-            let heard = listener.hear(new.as_deref().unwrap_or(data));
+            let heard = listener.on_event(new.as_deref().unwrap_or(data));
             heard.or(new)
         })
     }
@@ -190,7 +218,7 @@ mod tests {
             model.contains(self.0)
         }
 
-        fn wants(&self, _: &[u8]) -> Vec<String> {
+        fn memory_keys(&self, _: &[u8]) -> Vec<String> {
             vec![format!("{}:heard", self.0)]
         }
 
@@ -199,18 +227,18 @@ mod tests {
             [&request[..], self.0.as_bytes(), known.as_bytes()].concat().into()
         }
 
-        fn listen(&self, _: &[u8]) -> Option<Box<dyn Listener>> {
+        fn reply_listener(&self, _: &[u8]) -> Option<Box<dyn ReplyListener>> {
             Some(Box::new(Marking(self.0, 0)))
         }
     }
 
-    impl Listener for Marking {
-        fn hear(&mut self, data: &[u8]) -> Option<Vec<u8>> {
+    impl ReplyListener for Marking {
+        fn on_event(&mut self, data: &[u8]) -> Option<Vec<u8>> {
             self.1 += 1;
             (!data.starts_with(b"-")).then(|| [data, self.0.as_bytes()].concat())
         }
 
-        fn learnt(&mut self) -> Vec<(String, String)> {
+        fn take_facts(&mut self) -> Vec<(String, String)> {
             vec![(format!("{}:heard", self.0), self.1.to_string())]
         }
     }
@@ -225,16 +253,16 @@ mod tests {
     #[test]
     fn members_act_in_the_order_of_the_configuration_on_requests_and_on_replies() {
         let applying = chain(Choice::ByModel).for_model("xaxbx").unwrap();
-        assert_eq!(applying.wants(b""), ["a:heard", "b:heard"]);
+        assert_eq!(applying.memory_keys(b""), ["a:heard", "b:heard"]);
         let known = Memory::from([("b:heard".to_owned(), "7".to_owned())]);
         assert_eq!(applying.apply(Bytes::from_static(b"q"), &known), &b"qab7"[..]);
 
-        let mut listeners = applying.listen(b"q").unwrap();
+        let mut listeners = applying.reply_listener(b"q").unwrap();
         let block = Bytes::from_static(b": c\n\ndata: -\n\nevent: n\ndata: 1\ndata: 2\n\ndata: [DONE]\n\n");
         let passed = listeners.pass(block);
         assert_eq!(passed, &b": c\n\ndata: -\n\nevent: n\ndata: 1\ndata: 2ab\n\ndata: [DONE]\n\n"[..]);
         assert_eq!(listeners.whole(Bytes::from_static(b"{}")), &b"{}ab"[..]);
-        assert_eq!(listeners.learnt().concat_values(), "33");
+        assert_eq!(listeners.take_facts().concat_values(), "33");
     }
 
     trait ConcatValues {
@@ -252,8 +280,9 @@ mod tests {
     /// hold.
     #[test]
     fn only_members_for_the_model_apply_unless_the_configuration_names_them() {
-        let names =
-            |choice, model: &str| chain(choice).for_model(model).map(|applying| applying.wants(b"").concat());
+        let names = |choice, model: &str| {
+            chain(choice).for_model(model).map(|applying| applying.memory_keys(b"").concat())
+        };
         assert_eq!(names(Choice::ByModel, "b"), Some("b:heard".to_owned()));
         assert_eq!(names(Choice::ByModel, "x"), None);
         assert_eq!(names(Choice::Always, "x"), Some("a:heardb:heard".to_owned()));
@@ -262,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_block_in_which_nothing_changes_is_passed_on_itself() {
-        let mut listeners = chain(Choice::Always).for_model("").unwrap().listen(b"").unwrap();
+        let mut listeners = chain(Choice::Always).for_model("").unwrap().reply_listener(b"").unwrap();
         let block = Bytes::from("data: -\r\n\r\n: comment\n\n".to_owned());
         assert_eq!(listeners.pass(block.clone()).as_ptr(), block.as_ptr());
     }

@@ -15,6 +15,22 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 ///
 /// A CR that ends a blank line ends the event at once, although an LF may follow: a finished event is never delayed to
 /// find out. That LF is then returned as a blank line of its own, which every reader ignores.
+///
+/// ```
+/// use vandamme_protocol::sse::{Splitter, events};
+///
+/// let mut splitter = Splitter::new(1024);
+/// splitter.push(b"event: ping\ndata: {}\n\ndata: {\"a\"");
+/// let block = splitter.complete().expect("one event is complete");
+/// let mut events = events(&block);
+/// let event = events.next().expect("the event");
+/// assert_eq!(event.name(), Some(&b"ping"[..]));
+/// assert_eq!(event.data().as_deref(), Some(&b"{}"[..]));
+/// assert!(events.next().is_none());
+///
+/// splitter.push(b":1}\n\n");
+/// assert_eq!(&splitter.complete().expect("the other one")[..], b"data: {\"a\":1}\n\n");
+/// ```
 #[derive(Debug)]
 pub struct Splitter {
     limit: usize,

@@ -137,14 +137,14 @@ fn signature(text: &str) -> Value {
 }
 
 /// What is learnt of a reply to `request`: streamed as these chunks, or whole.
-fn learnt(request: &Value, replies: &[Value]) -> Memory {
+fn take_facts(request: &Value, replies: &[Value]) -> Memory {
     let chain = Chain::new(vec![std::sync::Arc::new(GEMINI)], Choice::Always);
-    let mut listeners = chain.for_model("m").unwrap().listen(request.to_string().as_bytes()).unwrap();
+    let mut listeners = chain.for_model("m").unwrap().reply_listener(request.to_string().as_bytes()).unwrap();
     for reply in replies {
         let body = Bytes::from(reply.to_string());
         assert_eq!(listeners.whole(body.clone()), body);
     }
-    listeners.learnt().into_iter().collect()
+    listeners.take_facts().into_iter().collect()
 }
 
 /// Requirement: Gemini: signature of call A is injected on call A in the next request; parallel call B without
@@ -170,9 +170,9 @@ fn a_signature_comes_back_on_the_very_call_it_came_with() {
     pieces.push(json!({"choices": [{"delta": {}, "finish_reason": "stop"}]}));
 
     for replies in [vec![whole], pieces] {
-        let known = learnt(&first, &replies);
+        let known = take_facts(&first, &replies);
         let next = conversation("google/gemini-2.5-pro", &[called(&["call_a", "call_b", "call_c"])]);
-        assert_eq!(GEMINI.wants(next.to_string().as_bytes()).len(), 3);
+        assert_eq!(GEMINI.memory_keys(next.to_string().as_bytes()).len(), 3);
         let calls = applied(&next, &known)["messages"][1]["tool_calls"].clone();
         assert_eq!(calls[0]["extra_content"], signature("SIG-A"));
         assert!(
@@ -181,7 +181,7 @@ fn a_signature_comes_back_on_the_very_call_it_came_with() {
         );
         // It is not asked for again, nor set anew.
         let again = applied(&next, &known);
-        assert_eq!(GEMINI.wants(again.to_string().as_bytes()).len(), 2);
+        assert_eq!(GEMINI.memory_keys(again.to_string().as_bytes()).len(), 2);
         assert_eq!(applied(&again, &known), again);
     }
 }
@@ -209,7 +209,7 @@ fn the_signature_of_a_text_comes_back_on_that_text() {
         delta(json!({"content": "", "extra_content": signature("T")}), json!("stop")),
     ];
     for replies in [early, late] {
-        let known = learnt(&first, &replies);
+        let known = take_facts(&first, &replies);
         for content in
             [json!("Hel\nlo"), json!([{"type": "text", "text": "Hel\n"}, {"type": "text", "text": "lo"}])]
         {
@@ -260,7 +260,7 @@ fn signatures_can_be_left_alone_while_schemas_are_cleaned() {
     let left = Gemini { signatures: Signatures::Left };
     let mut request = conversation("gemini-3-pro", &[called(&["call_a"])]);
     let body = Bytes::from(request.to_string());
-    assert!(left.wants(&body).is_empty() && left.listen(&body).is_none());
+    assert!(left.memory_keys(&body).is_empty() && left.reply_listener(&body).is_none());
     assert_eq!(left.apply(body.clone(), &Memory::new()), body);
     request["tools"] =
         json!([{"function": {"name": "f", "parameters": {"properties": {"a": {"const": 1}}}}}]);

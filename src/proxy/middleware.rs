@@ -41,7 +41,7 @@ impl AppliedMiddleware {
         let scope = Scope { caller: caller_id(request), provider: lease.provider.name.clone() };
         let memory = ScopedSignatures { registry: gateway.registry.clone(), scope };
         let before = body.clone().joined();
-        let wanted = chain.wants(&before);
+        let wanted = chain.memory_keys(&before);
         let known = if wanted.is_empty() { Memory::new() } else { memory.recall(wanted, PATIENCE).await };
         let after = chain.apply(before.clone(), &known);
         *body = after.clone().into();
@@ -50,7 +50,7 @@ impl AppliedMiddleware {
 
     /// The middleware that follows the reply of one call.
     pub(super) fn audience(&self) -> Option<ReplyHooks> {
-        let listeners = self.chain.listen(&self.after)?;
+        let listeners = self.chain.reply_listener(&self.after)?;
         Some(ReplyHooks { listeners, memory: self.memory.clone() })
     }
 }

@@ -16,14 +16,14 @@ impl ReplyHooks {
     /// Passes a block of complete events.
     pub fn pass(&mut self, block: Bytes) -> Bytes {
         let block = self.listeners.pass(block);
-        self.memory.keep(self.listeners.learnt());
+        self.memory.keep(self.listeners.take_facts());
         block
     }
 
     /// Passes the body of a whole reply.
     pub fn whole(&mut self, body: Bytes) -> Bytes {
         let body = self.listeners.whole(body);
-        self.memory.keep(self.listeners.learnt());
+        self.memory.keep(self.listeners.take_facts());
         body
     }
 }

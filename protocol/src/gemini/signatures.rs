@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::NAME;
 use crate::json::decode;
-use crate::middleware::Listener;
+use crate::middleware::ReplyListener;
 use crate::openai::stream::{Chunk, Message};
 
 /// The longest text whose signature is remembered, in bytes, and the most calls.
@@ -65,8 +65,8 @@ impl SignatureListener {
     }
 }
 
-impl Listener for SignatureListener {
-    fn hear(&mut self, data: &[u8]) -> Option<Vec<u8>> {
+impl ReplyListener for SignatureListener {
+    fn on_event(&mut self, data: &[u8]) -> Option<Vec<u8>> {
         let chunk = Chunk::read(data.trim_ascii()).ok()??;
         let choice = chunk.first()?;
         if let Some(message) = choice.delta.0.as_ref().or(choice.message.0.as_ref()) {
@@ -81,7 +81,7 @@ impl Listener for SignatureListener {
         None
     }
 
-    fn learnt(&mut self) -> Vec<(String, String)> {
+    fn take_facts(&mut self) -> Vec<(String, String)> {
         std::mem::take(&mut self.signatures)
     }
 }
