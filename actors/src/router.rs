@@ -6,7 +6,7 @@
 //!
 //! The answer holds the whole route, fallbacks included, so that a reload during a request cannot mix two configurations.
 //!
-//! The router's tables are an immutable [`Routes`]. The router reads them from the registry, as it reads the providers'
+//! The router's tables are an immutable [`Routes`](crate::routing::Routes). The router reads them from the registry, as it reads the providers'
 //! addresses. A reload therefore applies from the next message on, and a restarted provider is found at once.
 //!
 //! Each worker thread has its own router, since a message to another thread costs a wake-up. A router's only state is a cache.

@@ -119,7 +119,7 @@ impl Chain {
 pub struct Applying(Vec<Arc<dyn Middleware>>);
 
 impl Applying {
-    /// See [`Middleware::wants`].
+    /// See [`Middleware::memory_keys`].
     pub fn memory_keys(&self, request: &[u8]) -> Vec<String> {
         self.0.iter().flat_map(|member| member.memory_keys(request)).collect()
     }
@@ -129,7 +129,7 @@ impl Applying {
         self.0.iter().fold(request, |request, member| member.apply(request, known))
     }
 
-    /// See [`Middleware::listen`].
+    /// See [`Middleware::reply_listener`].
     pub fn reply_listener(&self, request: &[u8]) -> Option<Listeners> {
         let listeners: Vec<_> = self.0.iter().filter_map(|member| member.reply_listener(request)).collect();
         (!listeners.is_empty()).then_some(Listeners(listeners))
@@ -172,7 +172,7 @@ impl Listeners {
         self.on_event(&body).map_or(body, Bytes::from)
     }
 
-    /// See [`ReplyListener::learnt`].
+    /// See [`ReplyListener::take_facts`].
     pub fn take_facts(&mut self) -> Vec<(String, String)> {
         self.0.iter_mut().flat_map(|listener| listener.take_facts()).collect()
     }
