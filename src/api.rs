@@ -17,6 +17,7 @@ mod logs;
 mod messages;
 mod models;
 mod profiles;
+mod query;
 mod render_error;
 mod report;
 mod running_totals;

@@ -11,6 +11,7 @@ use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
+use super::query;
 use super::render_error;
 use super::report;
 use crate::gateway::Gateway;
@@ -71,18 +72,13 @@ impl Wanted {
         let mut wanted = Self { errors: 100, traces: 200 };
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             match &*name {
-                "limit_errors" => wanted.errors = limit(&name, &value, MOST_ERRORS)?,
-                "limit_traces" => wanted.traces = limit(&name, &value, MOST_TRACES)?,
+                "limit_errors" => wanted.errors = query::limit(&name, &value, MOST_ERRORS)?,
+                "limit_traces" => wanted.traces = query::limit(&name, &value, MOST_TRACES)?,
                 _ => {}
             }
         }
         Ok(wanted)
     }
-}
-
-fn limit(name: &str, text: &str, most: usize) -> Result<usize, String> {
-    let limit = text.parse().ok().filter(|limit| (1..=most).contains(limit));
-    limit.ok_or_else(|| format!("{name}: expected a number from 1 to {most}"))
 }
 
 impl Row {

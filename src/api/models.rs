@@ -13,7 +13,7 @@ use vandamme_protocol::models::{Cursor, Models, Page};
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::endpoint::{self, Refused};
-use super::{discovery, profiles};
+use super::{discovery, profiles, query};
 use super::{guarded, shared};
 use crate::failure::Failure;
 use crate::gateway::Gateway;
@@ -225,7 +225,7 @@ impl ListQuery {
                 "format" => query.format = Format::parse(&value)?,
                 "provider" if !value.is_empty() => query.provider = Some(value.into_owned()),
                 "refresh" => query.remembered = refresh(&value)?,
-                "limit" => query.limit = limit(&value)?,
+                "limit" => query.limit = query::limit("limit", &value, LARGEST_PAGE)?,
                 "after_id" => query.after = Some(value.into_owned()),
                 "before_id" => query.before = Some(value.into_owned()),
                 _ => {}
@@ -267,21 +267,8 @@ impl Format {
 }
 
 pub(super) fn refresh(text: &str) -> Result<Remembered, String> {
-    Ok(match truth("refresh", text)? {
+    Ok(match query::flag("refresh", text)? {
         true => Remembered::PassedOver,
         false => Remembered::Serves,
     })
-}
-
-pub(super) fn truth(name: &str, text: &str) -> Result<bool, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Ok(true),
-        "false" | "0" | "no" | "off" => Ok(false),
-        _ => Err(format!("{name}: expected true or false")),
-    }
-}
-
-fn limit(text: &str) -> Result<usize, String> {
-    let limit = text.parse().ok().filter(|limit| (1..=LARGEST_PAGE).contains(limit));
-    limit.ok_or_else(|| format!("limit: expected a number from 1 to {LARGEST_PAGE}"))
 }

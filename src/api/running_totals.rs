@@ -17,6 +17,7 @@ use vandamme_protocol::vocabulary::ErrorKind;
 use self::pattern::Pattern;
 use self::sums::{ProviderSums, Split, Sums, by_provider};
 use super::active_requests::{Disabled, NO_METRICS};
+use super::query;
 use super::render_error;
 use super::report::{self, Branch, Tree};
 use crate::gateway::Gateway;
@@ -100,11 +101,8 @@ impl Filter {
         let TotalsQuery { provider, model, include_active } = web::Query::<TotalsQuery>::from_query(query)
             .map_err(|error| format!("the query is wrong: {error}"))?
             .into_inner();
-        let active = match include_active.as_deref().map(str::to_ascii_lowercase).as_deref() {
-            None | Some("true" | "1" | "yes" | "on") => Running::Included,
-            Some("false" | "0" | "no" | "off") => Running::LeftOut,
-            Some(_) => return Err("include_active: must be true or false".to_owned()),
-        };
+        let is_included = include_active.map_or(Ok(true), |text| query::flag("include_active", &text))?;
+        let active = if is_included { Running::Included } else { Running::LeftOut };
         let pattern = |text: Option<String>| match text.filter(|text| !text.is_empty()) {
             Some(text) if text.len() > LONGEST_PATTERN => {
                 Err(format!("provider and model: a pattern may have {LONGEST_PATTERN} bytes"))

@@ -5,7 +5,8 @@ use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::endpoint::{self, Refused};
-use super::models::{CACHE, refresh, truth};
+use super::models::{CACHE, refresh};
+use super::query;
 use super::shared;
 use crate::gateway::Gateway;
 use crate::models::{self, TopQuery, TopUnavailable};
@@ -18,20 +19,15 @@ fn parse_query(text: &str) -> Result<TopQuery, String> {
     let mut query = TopQuery::default();
     for (name, value) in url::form_urlencoded::parse(text.as_bytes()) {
         match &*name {
-            "limit" => query.limit = limit(&value)?,
+            "limit" => query.limit = query::limit("limit", &value, MOST)?,
             "refresh" => query.remembered = refresh(&value)?,
-            "include_cache_info" => query.cache_info = truth("include_cache_info", &value)?,
+            "include_cache_info" => query.cache_info = query::flag("include_cache_info", &value)?,
             "provider" if !value.is_empty() => query.provider = Some(value.into_owned()),
             "sub_provider" if !value.is_empty() => query.sub_provider = Some(value.into_owned()),
             _ => {}
         }
     }
     Ok(query)
-}
-
-fn limit(text: &str) -> Result<usize, String> {
-    let limit = text.parse().ok().filter(|limit| (1..=MOST).contains(limit));
-    limit.ok_or_else(|| format!("limit: expected a number from 1 to {MOST}"))
 }
 
 pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
