@@ -6,7 +6,7 @@ use vandamme_actors::excerpt;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::settings::ProviderSettings;
-use vandamme_actors::upstream::TlsFault;
+use vandamme_actors::upstream::{CertificateFault, TlsFault};
 use vandamme_protocol::fault::Fault;
 
 use super::upstream_body::is_page;
@@ -51,9 +51,35 @@ pub(super) fn tls_failure(provider: &ProviderSettings, fault: &TlsFault) -> Stri
         TlsFault::NotTls => {
             format!("provider '{name}': {host} does not speak TLS; use http:// in {variable}")
         }
-        TlsFault::Certificate(reason) => format!(
-            "provider '{name}': the certificate of {host} is not trusted ({reason}); set SSL_CERT_FILE to the certificate of its authority"
-        ),
+        TlsFault::Certificate(fault) => {
+            let what = certificate_fault(fault, &variable);
+            format!("provider '{name}': the certificate of {host} {what}")
+        }
+    }
+}
+
+/// The longest list of a certificate's names in a message, characters.
+const NAMES: usize = 100;
+
+/// What is wrong with a certificate, and what helps.
+fn certificate_fault(fault: &CertificateFault, variable: &str) -> String {
+    match fault {
+        CertificateFault::UnknownAuthority => {
+            "is not trusted, because its authority is unknown; set SSL_CERT_FILE to the certificate of that authority".to_owned()
+        }
+        CertificateFault::Authority => {
+            "is the certificate of an authority (CA:TRUE), which cannot identify a server; give the server a certificate with CA:FALSE, and set SSL_CERT_FILE to the certificate of its authority".to_owned()
+        }
+        CertificateFault::OtherName(names) if names.is_empty() => {
+            format!("is for another name; check the host in {variable}")
+        }
+        CertificateFault::OtherName(names) => {
+            format!("is for {}; check the host in {variable}", excerpt::one_line(&names.join(", "), NAMES))
+        }
+        CertificateFault::Expired => "has expired; the server needs a new one".to_owned(),
+        CertificateFault::NotYetValid => "is not valid yet; check the clocks of both machines".to_owned(),
+        CertificateFault::Revoked => "is revoked; the server needs a new one".to_owned(),
+        CertificateFault::Unusable => "is not valid for a server; the server needs another one".to_owned(),
     }
 }
 
