@@ -39,7 +39,10 @@ pub enum CertificateFault {
 impl From<&CertificateError> for CertificateFault {
     fn from(error: &CertificateError) -> Self {
         log::debug!("a server's certificate is refused: {error}");
-        #[expect(clippy::wildcard_enum_match_arm, reason = "nothing helps against the others but another certificate")]
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "nothing helps against the others but another certificate"
+        )]
         match error {
             CertificateError::UnknownIssuer => Self::UnknownAuthority,
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
