@@ -29,18 +29,21 @@ pub(crate) struct OwnKey {
 /// The header that contains a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyForm {
-    /// `x-api-key`
+    /// `x-api-key`, or another header that contains the key alone
     Plain,
-    /// `authorization`
+    /// `authorization: Bearer …`
     Bearer,
 }
 
-/// The key that a client brings for a provider: in `x-api-key`, else as a bearer; never one of the gateway's own, past and
-/// present.
+/// The key that a client brings for a provider: in `x-api-key`, else as a bearer, else in `api-key` (Azure's clients), else
+/// alone in `authorization`; never one of the gateway's own, past and present.
 pub(crate) fn own_key(headers: &HeaderMap, gateway_keys: &[ApiKey]) -> Option<OwnKey> {
     let plain = headers.get_all("x-api-key").map(HeaderValue::as_bytes);
     let bearer = headers.get_all(header::AUTHORIZATION).filter_map(|value| bearer(value.as_bytes()));
+    let azures = headers.get_all("api-key").map(HeaderValue::as_bytes);
+    let alone = headers.get_all(header::AUTHORIZATION).filter_map(|value| alone(value.as_bytes()));
     let keys = plain.map(|key| (key, KeyForm::Plain)).chain(bearer.map(|key| (key, KeyForm::Bearer)));
+    let keys = keys.chain(azures.chain(alone).map(|key| (key, KeyForm::Plain)));
     keys.map(|(key, form)| (key.trim_ascii(), form))
         .filter(|(key, _)| !key.is_empty() && !carries(key, gateway_keys))
         .find_map(|(key, form)| Some(OwnKey { key: ApiKey::new(std::str::from_utf8(key).ok()?), form }))
@@ -58,6 +61,15 @@ pub(crate) fn carries(value: &[u8], keys: &[ApiKey]) -> bool {
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked(b"bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
+}
+
+/// The value of `authorization`, if it is a key without a scheme: one word that is no scheme itself.
+fn alone(value: &[u8]) -> Option<&[u8]> {
+    const SCHEMES: [&[u8]; 5] = [b"basic", b"bearer", b"digest", b"negotiate", b"token"];
+    let value = value.trim_ascii();
+    let is_word = !value.iter().any(|byte| byte.is_ascii_whitespace() || *byte == b',');
+    let is_scheme = SCHEMES.iter().any(|scheme| scheme.eq_ignore_ascii_case(value));
+    (is_word && !is_scheme).then_some(value)
 }
 
 #[cfg(test)]
@@ -121,6 +133,11 @@ mod tests {
             (&[("x-api-key", "ck1"), ("authorization", "Bearer ck2")], "ck1", Plain),
             (&[("x-api-key", "the-key"), ("authorization", "Bearer ck2")], "ck2", Bearer),
             (&[("x-api-key", " k1 k2 ")], "k1 k2", Plain),
+            (&[("api-key", "ck3")], "ck3", Plain),
+            (&[("authorization", "ck4")], "ck4", Plain),
+            (&[("api-key", "the-key"), ("authorization", "ck4")], "ck4", Plain),
+            (&[("authorization", "the-key"), ("api-key", "ck3")], "ck3", Plain),
+            (&[("api-key", "ck3"), ("authorization", "Bearer ck2")], "ck2", Bearer),
         ] {
             assert_eq!(own(headers), Some((key.to_owned(), form)), "{headers:?}");
         }
@@ -129,8 +146,15 @@ mod tests {
             ("x-api-key", ""),
             ("x-api-key", "old-key-0123456789"),
             ("authorization", "Bearer sk.old-key-0123456789.x"),
-            ("authorization", "ck"),
             ("authorization", "Bearer "),
+            ("authorization", "Bearer"),
+            ("authorization", "Basic Y2s6Y2s="),
+            ("authorization", "Token ck"),
+            ("authorization", "the-key"),
+            ("authorization", "old-key-0123456789"),
+            ("api-key", "the-key"),
+            ("api-key", "x-old-key-0123456789"),
+            ("api-key", ""),
         ] {
             assert_eq!(own(&[none]), None, "{none:?}");
         }

@@ -21,7 +21,8 @@ const REQUESTED: usize = 4 << 10;
 const PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
 const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 
-/// Answers the preflights of allowed origins, and adds their headers to every other reply of `app`.
+/// Answers the preflights of allowed origins, and adds their headers to every other reply of `app`. While any origin is
+/// allowed, every reply has `vary: origin`, so that no cache gives one origin's reply to another.
 pub(crate) fn handle<S>(
     request: ServiceRequest,
     app: &S,
@@ -31,6 +32,7 @@ where
     S: Service<ServiceRequest, Response = ServiceResponse<BoxBody>, Error = Error>,
 {
     let origin = allowed_origin(request.headers(), gateway);
+    let varies = !gateway.live_config().settings.cors_origins.is_empty();
     let (answered, reply) = match &origin {
         Some(_) if is_preflight(&request) => {
             let preflight = preflight(request.headers());
@@ -44,10 +46,12 @@ where
             (None, Some(reply)) => reply.await?,
             (None, None) => return Err(actix_web::error::ErrorInternalServerError("no reply")),
         };
-        if let Some(origin) = origin {
-            let headers = response.headers_mut();
-            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        let headers = response.headers_mut();
+        if varies {
             headers.append(header::VARY, HeaderValue::from_static("origin"));
+        }
+        if let Some(origin) = origin {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
         }
         Ok(response)

@@ -99,7 +99,7 @@ pub(super) fn admitted(request: &HttpRequest, gateway: &Gateway) -> Result<Admis
             "this request has already passed through a gateway: the base URL of a provider leads back here";
         return Err(Refused(508, ErrorKind::Api, message.to_owned()));
     }
-    if headers.get(header::CONTENT_ENCODING).is_some_and(|value| value != "identity") {
+    if is_compressed(headers) {
         let message = "compressed request bodies are not supported: send the body without content-encoding";
         return Err(Refused(415, ErrorKind::InvalidRequest, message.to_owned()));
     }
@@ -108,6 +108,14 @@ pub(super) fn admitted(request: &HttpRequest, gateway: &Gateway) -> Result<Admis
     }
     let busy = || Refused(503, ErrorKind::Api, "too many requests are in flight".to_owned());
     gateway.admit().ok_or_else(busy)
+}
+
+/// Whether the body has a content coding. Names of codings ignore case (RFC 9110, section 8.4.1), and an empty list has none.
+fn is_compressed(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::CONTENT_ENCODING);
+    let mut codings =
+        values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
 }
 
 impl Call {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::gateway::Gateway;
 
-/// First segments, after `/v1`, of paths that only OpenAI's API has.
+/// Segments of paths that only OpenAI's API has.
 const OPENAI_PATHS: [&str; 14] = [
     "assistants",
     "audio",
@@ -86,12 +86,16 @@ pub(super) async fn serve(
 
 /// The API whose errors the client of this request understands.
 pub(super) fn dialect(path: &str, headers: &HeaderMap) -> Api {
-    let first = segments(path).first().copied();
-    if first == Some("messages") || headers.contains_key("anthropic-version") {
+    let named = endpoint_name(path);
+    if named == Some("messages") || headers.contains_key("anthropic-version") {
         return Api::Messages;
     }
-    let is_openai = first.is_some_and(|first| OPENAI_PATHS.contains(&first)) || is_openai_client(headers);
-    if is_openai { Api::ChatCompletions } else { Api::Messages }
+    if named.is_some() || is_openai_client(headers) { Api::ChatCompletions } else { Api::Messages }
+}
+
+/// The first segment that names an endpoint of either API. Other segments may come before it, as in `/openai/v1/files`.
+fn endpoint_name(path: &str) -> Option<&str> {
+    path.split('/').find(|segment| *segment == "messages" || OPENAI_PATHS.contains(segment))
 }
 
 /// OpenAI's SDKs name themselves.
@@ -112,7 +116,7 @@ fn not_found(request: &HttpRequest) -> HttpResponse {
     };
     let (method, path) = (request.method(), printable(request.path()));
     let base = base_url(request.headers());
-    let unserved = if segments(request.path()).first() == Some(&"responses") {
+    let unserved = if endpoint_name(request.path()) == Some("responses") {
         "; the Responses API is not available here, use Chat Completions"
     } else {
         ""
@@ -176,11 +180,20 @@ mod tests {
             dialect(request.path(), request.headers())
         };
         let none = ("accept", "*/*");
-        for path in ["/v1/responses", "/embeddings", "/v1/v1/images/generations", "/chat", "/v1/chat/nothing"]
-        {
+        for path in [
+            "/v1/responses",
+            "/embeddings",
+            "/v1/v1/images/generations",
+            "/chat",
+            "/v1/chat/nothing",
+            "/openai/v1/chat/completions",
+            "/api/v1/chat/completions",
+            "/openai/deployments/x/chat/completions",
+            "/v1/threads/t/messages",
+        ] {
             assert_eq!(of(path, none), Api::ChatCompletions, "{path}");
         }
-        for path in ["/", "/nothing", "/v1/messages/batches"] {
+        for path in ["/", "/nothing", "/v1/messages/batches", "/anthropic/v1/messages/batches"] {
             assert_eq!(of(path, none), Api::Messages, "{path}");
         }
         assert_eq!(of("/v1/files", ("anthropic-version", "2023-06-01")), Api::Messages);

@@ -5,13 +5,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use awc::error::SendRequestError;
 use clap::Args;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::exit_code::Exit;
-use super::tell;
+use super::{server, tell};
 use crate::config::{Config, Overrides};
+use crate::process::control::client;
 
 /// A gateway that takes longer is not healthy.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -49,17 +51,18 @@ struct Report {
 
 impl Server {
     pub(super) fn run(self) -> Exit {
-        let elsewhere = self.host.is_some();
+        let naming = match (&self.host, self.port) {
+            (Some(_), _) => Naming::Host,
+            (None, Some(_)) => Naming::Port,
+            (None, None) => Naming::Configuration,
+        };
         let overrides =
             Overrides { host: self.host, port: self.port, config: self.config, ..Overrides::of_process() };
         let config = match Config::load(&overrides) {
             Ok(config) => config,
             Err(errors) => return tell(&errors),
         };
-        let url = format!("http://{}:{}", reachable(&config.host), config.port);
-        // A host that was named by hand need not be the one that the key belongs to.
-        let key = config.proxy_api_key.as_ref().filter(|_| !elsewhere).map(|key| key.expose());
-        let answer = actix_rt::System::new().block_on(ask(&url, key));
+        let (url, answer) = actix_rt::System::new().block_on(ask_gateway(&config, naming));
         let told = if self.json { print_json(&answer) } else { print_words(&url, &answer) };
         // A closed pipe is not an error; the exit code has the result.
         drop(told);
@@ -72,6 +75,54 @@ impl Server {
     }
 }
 
+/// What names the gateway to ask.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Naming {
+    /// `--host`
+    Host,
+    /// `--port` without `--host`
+    Port,
+    Configuration,
+}
+
+/// Why there is no health report.
+enum Unanswered {
+    /// No connection.
+    NoGateway(String),
+    NotAGateway(String),
+}
+
+impl From<Unanswered> for String {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::NoGateway(message) | Unanswered::NotAGateway(message) => message,
+        }
+    }
+}
+
+/// The URL that was asked, and its answer. If the command line names no gateway and none answers at the configured address,
+/// the only one that runs is asked: its port may have changed in the configuration since it started.
+async fn ask_gateway(config: &Config, naming: Naming) -> (String, Result<Vec<u8>, String>) {
+    let (host, port) = (config.host.as_str(), config.port);
+    let url = format!("http://{}:{port}", reachable(host));
+    // A host that was named by hand need not be the one that the key belongs to.
+    let key = config.proxy_api_key.as_ref().filter(|_| naming != Naming::Host).map(|key| key.expose());
+    let message = match ask(&url, key).await {
+        Err(Unanswered::NoGateway(message)) => message,
+        answer => return (url, answer.map_err(String::from)),
+    };
+    let only = if naming == Naming::Configuration { client::only_other(host, port) } else { None };
+    if let Some(running) = only {
+        server::say_only_other(host, port, &running);
+        let address = running.status.address;
+        let url = format!("http://{}:{}", reachable(&address.ip().to_string()), address.port());
+        let answer = ask(&url, key).await;
+        return (url, answer.map_err(String::from));
+    }
+    let others = if naming == Naming::Host { String::new() } else { server::others() };
+    (url, Err(format!("{message}{others}")))
+}
+
 /// The address to connect to: one that means "all addresses" is for listening only.
 fn reachable(host: &str) -> String {
     match host.parse() {
@@ -82,20 +133,27 @@ fn reachable(host: &str) -> String {
     }
 }
 
-async fn ask(url: &str, key: Option<&str>) -> Result<Vec<u8>, String> {
+async fn ask(url: &str, key: Option<&str>) -> Result<Vec<u8>, Unanswered> {
     let client = awc::Client::builder().timeout(PATIENCE).disable_redirects().finish();
     let mut request = client.get(format!("{url}/health?format=json"));
     if let Some(key) = key {
         request = request.insert_header(("x-api-key", key));
     }
-    let mut response =
-        request.send().await.map_err(|error| format!("no gateway answers at {url}: {error}"))?;
+    let mut response = request.send().await.map_err(|error| {
+        let message = format!("no gateway answers at {url}: {error}");
+        if matches!(error, SendRequestError::Connect(_)) {
+            Unanswered::NoGateway(message)
+        } else {
+            Unanswered::NotAGateway(message)
+        }
+    })?;
     let status = response.status();
     if !status.is_success() {
-        return Err(format!("{url} answers with status {status}: it may not be a gateway"));
+        let message = format!("{url} answers with status {status}: it may not be a gateway");
+        return Err(Unanswered::NotAGateway(message));
     }
-    let body = response.body().limit(LARGEST).await;
-    Ok(body.map_err(|error| format!("the answer of {url} was cut: {error}"))?.to_vec())
+    let cut = |error| Unanswered::NotAGateway(format!("the answer of {url} was cut: {error}"));
+    Ok(response.body().limit(LARGEST).await.map_err(cut)?.to_vec())
 }
 
 fn report(body: &[u8]) -> Result<Report, String> {

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use clap::Args;
 
-pub(super) use self::running::{Order, Restart, Status, Stop};
+pub(super) use self::running::{Order, Restart, Status, Stop, others, say_only_other};
 use super::exit_code::Exit;
 use super::summary::summary;
 use super::{say, tell};

@@ -60,7 +60,7 @@ enum Tool {
 pub(super) fn spelled_out(called: &[OsString]) -> Option<Vec<OsString>> {
     let (name, rest) = called.split_first()?;
     if Path::new(name).file_name()? != CLAUDE_VDM {
-        return None;
+        return with_separator(called);
     }
     let mut own = vec![OsString::from("vdm"), "wrap".into(), "claude".into()];
     let mut claudes = Vec::new();
@@ -82,6 +82,32 @@ pub(super) fn spelled_out(called: &[OsString]) -> Option<Vec<OsString>> {
     own.push("--".into());
     own.extend(claudes);
     Some(own)
+}
+
+/// `vdm wrap TOOL -c` with `--` before the first short option after the tool's name: short options are the tool's there.
+/// Long options of `vdm` may stand on both sides of the name.
+fn with_separator(called: &[OsString]) -> Option<Vec<OsString>> {
+    called.get(1).filter(|command| *command == "wrap")?;
+    let mut has_tool = false;
+    let mut index = 2;
+    loop {
+        let argument = called.get(index)?.to_string_lossy();
+        let is_short = argument.len() > 1 && argument.starts_with('-') && !argument.starts_with("--");
+        if has_tool && is_short {
+            let (before, after) = called.split_at_checked(index)?;
+            return Some([before, &[OsString::from("--")], after].concat());
+        }
+        let (name, value) = argument.split_once('=').unzip();
+        match (name.unwrap_or(&argument), value) {
+            ("--host" | "--port" | "--config" | "-c", None) => index += 1,
+            ("--host" | "--port" | "--config" | "--openai" | "--dry-run" | "--help", _) => {}
+            ("--", _) => return None,
+            _ if is_short && !has_tool => {}
+            _ if has_tool => return None,
+            _ => has_tool = true,
+        }
+        index += 1;
+    }
 }
 
 impl Wrap {
@@ -218,6 +244,33 @@ mod tests {
         }
         assert_eq!(spelled("vdm wrap claude"), None);
         assert_eq!(spelled("claude"), None);
+    }
+
+    #[test]
+    fn short_options_after_the_tools_name_are_the_tools() {
+        for (called, stands_for) in [
+            ("vdm wrap claude -c", "vdm wrap claude -- -c"),
+            ("vdm wrap claude -h", "vdm wrap claude -- -h"),
+            ("vdm wrap claude -c --port 9", "vdm wrap claude -- -c --port 9"),
+            ("vdm wrap -c f claude -c", "vdm wrap -c f claude -- -c"),
+            ("vdm wrap -cf --port=1 claude --host h -ph", "vdm wrap -cf --port=1 claude --host h -- -ph"),
+            ("vdm wrap --openai claude --dry-run -c x", "vdm wrap --openai claude --dry-run -- -c x"),
+        ] {
+            assert_eq!(spelled(called).as_deref(), Some(stands_for));
+        }
+        for unchanged in [
+            "vdm wrap -h",
+            "vdm wrap -c f claude",
+            "vdm wrap claude --port 9 -- -c",
+            "vdm wrap claude hi -c",
+            "vdm wrap claude --model sonnet -c",
+            "vdm wrap -- claude -c",
+            "vdm wrap claude --port -1",
+            "vdm wrap claude -",
+            "vdm server start -c f",
+        ] {
+            assert_eq!(spelled(unchanged), None, "{unchanged}");
+        }
     }
 
     #[test]

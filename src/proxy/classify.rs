@@ -9,7 +9,7 @@ use bytes::Bytes;
 use vandamme_actors::outcome::{LimitScope, Outcome, Retry};
 use vandamme_actors::provider::Lease;
 use vandamme_actors::retry::Fixable;
-use vandamme_actors::settings::Azure;
+use vandamme_actors::settings::{Azure, ProviderSettings};
 use vandamme_actors::upstream::{ConnectionFault, SendError};
 use vandamme_protocol::compat::{self, Fixup};
 use vandamme_protocol::fault::Fault;
@@ -121,7 +121,7 @@ impl CallFailure {
         let name = &provider.name;
         let error = match error {
             SendError::Local(error) => return Self::out_of_resources(error),
-            SendError::Connection(fault) => return Self::connection(name, *fault),
+            SendError::Connection(fault) => return Self::connection(provider, *fault),
             SendError::Tls(fault) => {
                 return Self::bad_gateway(&remedies::tls_failure(provider, fault), Outcome::Unreachable);
             }
@@ -139,7 +139,10 @@ impl CallFailure {
             SendRequestError::Url(error) => {
                 Self::misbehaved(&format!("the base URL of provider '{name}' cannot be used: {error}"))
             }
-            other => Self::broken(&format!("provider '{name}' broke off: {other}")),
+            other => {
+                let hint = remedies::try_tls(provider);
+                Self::broken(&format!("provider '{name}' broke off: {other}{hint}"))
+            }
         }
     }
 
@@ -155,10 +158,14 @@ impl CallFailure {
         failure
     }
 
-    fn connection(name: &str, fault: ConnectionFault) -> Self {
+    fn connection(provider: &ProviderSettings, fault: ConnectionFault) -> Self {
+        let (name, hint) = (&provider.name, remedies::try_tls(provider));
         match fault {
-            ConnectionFault::Stale | ConnectionFault::BeforeReply => {
+            ConnectionFault::Stale => {
                 Self::broken(&format!("provider '{name}' closed the connection before it answered"))
+            }
+            ConnectionFault::BeforeReply => {
+                Self::broken(&format!("provider '{name}' closed the connection before it answered{hint}"))
             }
             ConnectionFault::WhileSending => Self::bad_gateway(
                 &format!(
@@ -172,8 +179,11 @@ impl CallFailure {
                 ),
                 Outcome::Unreachable,
             ),
-            ConnectionFault::Reply(ReplyError::Cut) => {
-                Self::broken(&format!("provider '{name}' closed the connection inside the head of its reply"))
+            ConnectionFault::Reply(ReplyError::Cut) => Self::broken(&format!(
+                "provider '{name}' closed the connection inside the head of its reply{hint}"
+            )),
+            ConnectionFault::Reply(error @ ReplyError::NotHttp) => {
+                Self::misbehaved(&format!("the reply of provider '{name}' cannot be read: {error}{hint}"))
             }
             ConnectionFault::Reply(error) => {
                 Self::misbehaved(&format!("the reply of provider '{name}' cannot be read: {error}"))

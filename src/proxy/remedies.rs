@@ -6,7 +6,7 @@ use vandamme_actors::excerpt;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::settings::ProviderSettings;
-use vandamme_actors::upstream::TlsFault;
+use vandamme_actors::upstream::{CertificateFault, TlsFault};
 use vandamme_protocol::fault::Fault;
 
 use super::upstream_body::is_page;
@@ -23,6 +23,19 @@ const TITLE: usize = 100;
 /// The variable that sets this provider's base URL.
 fn base_url_variable(provider: &ProviderSettings) -> String {
     format!("{}_BASE_URL", variable_prefix(&provider.name))
+}
+
+/// What to do if another server than the provider's API may have answered.
+pub(super) fn check_base_url(provider: &ProviderSettings) -> String {
+    format!("check its base URL {} ({})", provider.base_url, base_url_variable(provider))
+}
+
+/// What to do if a server may have expected TLS on a connection without it; empty if the connection had TLS.
+pub(super) fn try_tls(provider: &ProviderSettings) -> String {
+    if !provider.base_url.starts_with("http://") {
+        return String::new();
+    }
+    format!("; if {} requires TLS, use https:// in {}", host(provider), base_url_variable(provider))
 }
 
 /// The host and port of the base URL, as configured.
@@ -51,9 +64,35 @@ pub(super) fn tls_failure(provider: &ProviderSettings, fault: &TlsFault) -> Stri
         TlsFault::NotTls => {
             format!("provider '{name}': {host} does not speak TLS; use http:// in {variable}")
         }
-        TlsFault::Certificate(reason) => format!(
-            "provider '{name}': the certificate of {host} is not trusted ({reason}); set SSL_CERT_FILE to the certificate of its authority"
-        ),
+        TlsFault::Certificate(fault) => {
+            let what = certificate_fault(fault, &variable);
+            format!("provider '{name}': the certificate of {host} {what}")
+        }
+    }
+}
+
+/// The longest list of a certificate's names in a message, characters.
+const NAMES: usize = 100;
+
+/// What is wrong with a certificate, and what helps.
+fn certificate_fault(fault: &CertificateFault, variable: &str) -> String {
+    match fault {
+        CertificateFault::UnknownAuthority => {
+            "is not trusted, because its authority is unknown; set SSL_CERT_FILE to the certificate of that authority".to_owned()
+        }
+        CertificateFault::Authority => {
+            "is the certificate of an authority (CA:TRUE), which cannot identify a server; give the server a certificate with CA:FALSE, and set SSL_CERT_FILE to the certificate of its authority".to_owned()
+        }
+        CertificateFault::OtherName(names) if names.is_empty() => {
+            format!("is for another name; check the host in {variable}")
+        }
+        CertificateFault::OtherName(names) => {
+            format!("is for {}; check the host in {variable}", excerpt::one_line(&names.join(", "), NAMES))
+        }
+        CertificateFault::Expired => "has expired; the server needs a new one".to_owned(),
+        CertificateFault::NotYetValid => "is not valid yet; check the clocks of both machines".to_owned(),
+        CertificateFault::Revoked => "is revoked; the server needs a new one".to_owned(),
+        CertificateFault::Unusable => "is not valid for a server; the server needs another one".to_owned(),
     }
 }
 
@@ -65,8 +104,17 @@ pub(super) fn naming_key(lease: &Lease, outcome: Outcome, answer: Answer) -> Ans
         return answer;
     }
     let Answer { fault: Fault { kind, status, message }, .. } = answer;
+    let message = without_name(&lease.provider.name, message);
     let message = format!("provider '{}' rejected key {}: {message}", lease.provider.name, lease.key.id());
     Answer { fault: Fault { kind, status, message }, ..answer }
+}
+
+/// A message of the gateway's own without the provider's name at its front.
+fn without_name(provider: &str, message: String) -> String {
+    let rest = message.strip_prefix("provider '").and_then(|rest| rest.strip_prefix(provider));
+    let sentence = || Some(format!("it {}", rest?.strip_prefix("' ")?));
+    let clause = || Some(rest?.strip_prefix("': ")?.to_owned());
+    sentence().or_else(clause).unwrap_or(message)
 }
 
 /// Names the provider in a message of the gateway's own that only says "the upstream".
@@ -91,19 +139,39 @@ pub(super) fn described(lease: &Lease, status: u16, headers: &HeaderMap, fault: 
         (true, true) => "with a web page".to_owned(),
         (true, false) => format!("with a web page ({:?})", excerpt::one_line(&fault.message, TITLE)),
     };
-    let hint = if matches!(status, 404 | 405 | 410) {
-        format!("; check its base URL {} ({})", provider.base_url, base_url_variable(provider))
-    } else {
-        String::new()
-    };
+    // A proxy's or a portal's login page comes with 401 or 403, a TLS server's complaint about plain HTTP with 400.
+    let is_elsewhere = matches!(status, 404 | 405 | 410) || (is_page && matches!(status, 400 | 401 | 403));
+    let hint = if is_elsewhere { format!("; {}", check_base_url(provider)) } else { String::new() };
     let message = format!("provider '{}' answered {status} {what}{hint}", provider.name);
     Fault { message, ..fault }
+}
+
+/// Whether an error says that there is no such model, in the words of DeepSeek, OpenRouter and others.
+fn says_unknown_model(message: &str) -> bool {
+    const UNKNOWN: [&str; 9] = [
+        "not exist",
+        "not found",
+        "not a valid model",
+        "not supported",
+        "not available",
+        "invalid model",
+        "no such model",
+        "unknown model",
+        "unsupported model",
+    ];
+    let message = message.to_ascii_lowercase();
+    message.contains("model") && UNKNOWN.iter().any(|words| message.contains(words))
 }
 
 /// A name of Claude's that a provider without Claude got unchanged: its answer does not say that an alias is missing.
 pub(super) fn with_missing_alias(lease: &Lease, fault: Fault) -> Fault {
     let provider = &lease.provider;
-    let Some(family) = provider.missing_alias(&lease.model).filter(|_| fault.status == 404) else {
+    let is_unknown = match fault.status {
+        404 => true,
+        400 | 422 => says_unknown_model(&fault.message),
+        _ => false,
+    };
+    let Some(family) = provider.missing_alias(&lease.model).filter(|_| is_unknown) else {
         return fault;
     };
     let message = format!(
@@ -134,5 +202,57 @@ mod tests {
             tls_failure(&provider("https://127.0.0.1:9101/v1"), &TlsFault::NotTls),
             "provider 'my-llm': 127.0.0.1:9101 does not speak TLS; use http:// in MY_LLM_BASE_URL"
         );
+        assert_eq!(
+            try_tls(&provider("http://llm.example/v1")),
+            "; if llm.example requires TLS, use https:// in MY_LLM_BASE_URL"
+        );
+        assert_eq!(try_tls(&provider("https://llm.example/v1")), "");
+    }
+
+    #[test]
+    fn each_fault_of_a_certificate_has_its_remedy() {
+        let other = CertificateFault::OtherName(vec!["other.example".to_owned(), "x.example".to_owned()]);
+        for (fault, end) in [
+            (CertificateFault::UnknownAuthority, "set SSL_CERT_FILE to the certificate of that authority"),
+            (CertificateFault::Authority, "set SSL_CERT_FILE to the certificate of its authority"),
+            (other, "is for other.example, x.example; check the host in MY_LLM_BASE_URL"),
+            (CertificateFault::OtherName(Vec::new()), "for another name; check the host in MY_LLM_BASE_URL"),
+            (CertificateFault::Expired, "llm.example has expired; the server needs a new one"),
+            (CertificateFault::NotYetValid, "check the clocks of both machines"),
+            (CertificateFault::Revoked, "the server needs a new one"),
+            (CertificateFault::Unusable, "the server needs another one"),
+        ] {
+            let told = tls_failure(&provider("https://llm.example"), &TlsFault::Certificate(fault));
+            assert!(told.starts_with("provider 'my-llm': the certificate of llm.example "), "{told}");
+            assert!(told.ends_with(end), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_provider_is_named_once() {
+        for (message, without) in [
+            ("provider 'ne' answered 401 with a web page", "it answered 401 with a web page"),
+            ("provider 'ne': no", "no"),
+            ("provider 'next' answered 401", "provider 'next' answered 401"),
+            ("Incorrect API key provided", "Incorrect API key provided"),
+        ] {
+            assert_eq!(without_name("ne", message.to_owned()), without);
+        }
+    }
+
+    #[test]
+    fn an_error_about_the_model_is_told_from_others() {
+        for message in [
+            "Model Not Exist",
+            "claude-haiku-4-5 is not a valid model ID",
+            "unknown model",
+            "The model `claude-opus-4` does not exist",
+            "The requested model is not supported.",
+        ] {
+            assert!(says_unknown_model(message), "{message}");
+        }
+        for message in ["max_tokens is too large for this model", "tool not found", ""] {
+            assert!(!says_unknown_model(message), "{message}");
+        }
     }
 }

@@ -18,6 +18,7 @@ use vandamme_protocol::content_coding::{Coding, Unsupported};
 use vandamme_protocol::request;
 
 use super::classify::CallFailure;
+use super::remedies;
 
 /// How much of an upstream's header an error message repeats.
 const LONGEST_KIND: usize = 100;
@@ -54,7 +55,7 @@ impl UpstreamReply {
         let status = response.status().as_u16();
         let labelled = Content::of(response.headers());
         let label = response.headers().get(header::CONTENT_TYPE).cloned();
-        let neither = no_reply(response.headers());
+        let neither = no_reply(response.headers(), lease);
         if labelled == Content::Other && is_page(response.headers()) {
             return Err(neither);
         }
@@ -141,10 +142,11 @@ pub(super) fn unsupported(lease: &Lease, error: &Unsupported) -> CallFailure {
 }
 
 /// A reply that is neither JSON nor events.
-fn no_reply(headers: &HeaderMap) -> CallFailure {
+fn no_reply(headers: &HeaderMap, lease: &Lease) -> CallFailure {
     let kind = content_type(headers).unwrap_or("no content type");
     let kind = excerpt::one_line(kind, LONGEST_KIND);
-    CallFailure::misbehaved(&format!("the upstream answered with {kind} instead of a reply"))
+    let hint = remedies::check_base_url(&lease.provider);
+    CallFailure::misbehaved(&format!("the upstream answered with {kind} instead of a reply; {hint}"))
 }
 
 /// The whole body that begins with `first`; `None` if it has more than `limit` bytes.

@@ -25,9 +25,10 @@ const PASSED_BACK_PREFIXES: [&str; 3] = ["anthropic-", "openai-", "x-ratelimit-"
 const HOP_BY_HOP: [&str; 8] =
     ["connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings", "expect"];
 /// Headers that the gateway sets itself, that do not concern the upstream, or that carry a credential for the gateway.
-const WITHHELD: [&str; 16] = [
+const WITHHELD: [&str; 17] = [
     "host",
     "content-length",
+    "content-encoding",
     "accept-encoding",
     "cookie",
     // A browser's: Anthropic refuses them, and they belong to this hop.

@@ -100,7 +100,8 @@ fn an_error_is_in_the_callers_words() {
 
 #[test]
 fn a_compressed_body_is_refused_with_what_is_accepted() {
-    let gateway = Gateway::before(&Upstream::openai()).start();
+    let upstream = Upstream::anthropic();
+    let gateway = Gateway::before(&upstream).start();
     for path in ["/v1/messages", "/v1/messages/count_tokens", "/v1/chat/completions"] {
         let reply = gateway.call("POST", path).header("content-encoding", "gzip").body("x").reply();
         assert_eq!(
@@ -108,6 +109,19 @@ fn a_compressed_body_is_refused_with_what_is_accepted() {
             (415, Some("identity")),
             "{path}: {reply}"
         );
+    }
+    for codings in [&["IDENTITY"][..], &[""], &["identity", "Identity"], &["identity, "]] {
+        let call = codings.iter().fold(gateway.messages(&whole_prompt(MODEL, "hi")), |call, coding| {
+            call.header("content-encoding", coding)
+        });
+        assert_eq!(call.reply().status(), 200, "{codings:?}");
+    }
+    assert!(upstream.requests().iter().all(|seen| seen.head.header("content-encoding").is_none()));
+    for codings in [&["identity", "gzip"][..], &["", "br"], &["identity, gzip"]] {
+        let call = codings.iter().fold(gateway.messages(&whole_prompt(MODEL, "hi")), |call, coding| {
+            call.header("content-encoding", coding)
+        });
+        assert_eq!(call.reply().status(), 415, "{codings:?}");
     }
 }
 

@@ -98,7 +98,12 @@ fn a_page_that_is_not_listed_exactly_gets_nothing() {
         let reply = from_page(gateway.messages(&prompt(MODEL, "hi")), origin).reply();
         assert_eq!(reply.status(), 403, "{origin}: {reply}");
         assert_closed(&reply);
+        for reply in [refused, reply] {
+            assert_eq!(reply.header("vary"), Some("origin"), "for caches: {reply}");
+        }
     }
+    assert_eq!(gateway.get("/health").header("vary"), Some("origin"), "a request without an origin");
+    assert_eq!(unlisted.get("/health").header("vary"), None);
     assert_closed(&preflight(&unlisted, "/v1/messages", PAGE));
     let twice = gateway.messages(&prompt(MODEL, "hi")).header("origin", PAGE).header("origin", PAGE).reply();
     assert_eq!(twice.status(), 403, "{twice}");

@@ -95,6 +95,7 @@ fn a_web_page_in_place_of_an_api_names_the_base_url() {
         (404, "<html><head><title>Not Found</title></head><body>x</body></html>", true),
         (404, "<html></html>", true),
         (405, "", true),
+        (400, "<html><title>400 The plain HTTP request was sent to HTTPS port</title></html>", true),
         (503, "<html><title>Down</title></html>", false),
     ] {
         for upstream in [Upstream::openai(), Upstream::anthropic()] {
@@ -110,6 +111,52 @@ fn a_web_page_in_place_of_an_api_names_the_base_url() {
             let named = message.contains("ALPHA_BASE_URL") && message.contains(&upstream.base_url());
             assert_eq!(named, hint, "{message}");
         }
+    }
+}
+
+#[test]
+fn a_login_page_names_the_provider_once() {
+    for status in [401, 403] {
+        let upstream = Upstream::openai().always(Answer::whole(status, "text/html", "<title>Login</title>"));
+        let gateway = Gateway::bare().provider("alpha", &upstream).env("MAX_RETRIES", "0").start();
+        let message = gateway.messages(&whole_prompt("alpha:m", "hi")).reply().error_message();
+        assert_eq!(message.matches("alpha").count(), 1, "{message}");
+        let said = format!("answered {status} with a web page (\"Login\"); check its base URL");
+        assert!(message.contains(&said) && message.contains("(ALPHA_BASE_URL)"), "{message}");
+    }
+}
+
+#[test]
+fn a_web_page_with_status_200_names_the_base_url() {
+    for upstream in [Upstream::openai(), Upstream::anthropic()] {
+        let upstream = upstream.always(Answer::whole(200, "text/html", "<html>Welcome</html>"));
+        let reply = at(&upstream.base_url()).start().ask("hi");
+        assert_eq!(
+            reply.error_message(),
+            format!(
+                "provider 'my_llm': the upstream answered with text/html instead of a reply; check its base URL {} (MY_LLM_BASE_URL)",
+                upstream.base_url()
+            )
+        );
+    }
+}
+
+#[test]
+fn a_server_that_requires_tls_is_named_with_https() {
+    // An alert, as a TLS server sends it, then the end of the connection.
+    for alert in [&b"\x15\x03\x01\x00\x02\x02\x46"[..], b""] {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let host = listener.local_addr().expect("bound").to_string();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let _read = std::io::Read::read(&mut stream, &mut [0; 16]);
+                let _sent = stream.write_all(alert);
+            }
+        });
+        let reply = at(&format!("http://{host}/v1")).start().ask("hi");
+        let message = reply.error_message();
+        let hint = format!("; if {host} requires TLS, use https:// in MY_LLM_BASE_URL");
+        assert!(message.contains("'my_llm'") && message.ends_with(&hint), "{message}");
     }
 }
 
@@ -140,6 +187,24 @@ fn a_missing_alias_for_a_claude_name_is_named() {
     }
     let silent = setup.toml("[alpha]\nserves-claude = true").start();
     assert!(!silent.log().contains("has no alias"), "{}", silent.log());
+}
+
+#[test]
+fn a_missing_alias_is_named_with_other_statuses_that_say_so() {
+    for (status, said, hint) in [
+        (400, "Model Not Exist", true),
+        (400, "claude-haiku-4-5 is not a valid model ID", true),
+        (422, "unknown model", true),
+        (400, "max_tokens: too large", false),
+        (500, "unknown model", false),
+    ] {
+        let refusal = openai::error(said, "invalid_request_error", "x");
+        let upstream = Upstream::openai().always(Answer::json(status, refusal));
+        let gateway = Gateway::bare().provider("alpha", &upstream).env("MAX_RETRIES", "0").start();
+        let reply = gateway.messages(&whole_prompt("claude-haiku-4-5", "hi")).reply();
+        let named = reply.error_message().ends_with("set ALPHA_ALIAS_HAIKU=MODEL");
+        assert_eq!((reply.status(), named), (status, hint), "{reply}");
+    }
 }
 
 #[test]

@@ -26,6 +26,30 @@ fn an_openai_upstream_gets_the_clients_key_as_a_bearer() {
     assert!(upstream.requests().iter().all(|seen| seen.head.header("x-api-key").is_none()));
 }
 
+#[test]
+fn a_clients_key_is_found_in_api_key_and_without_a_scheme() {
+    let gateways = "sk-gateway-0123";
+    for upstream in [Upstream::openai(), Upstream::anthropic()] {
+        let gateway = passing(&upstream).env("PROXY_API_KEY", gateways).start();
+        for name in ["api-key", "authorization"] {
+            let reply =
+                ask(&gateway).header("x-vdm-proxy-key", gateways).header(name, "client-key-3").reply();
+            assert_eq!(reply.text(), "Hello there!", "{name}: {reply}");
+            let refused = ask(&gateway).header(name, gateways).reply();
+            assert_eq!(refused.status(), 401, "{name}: the gateway's key is not the client's: {refused}");
+        }
+        assert_eq!(upstream.count(), 2);
+        for seen in upstream.requests() {
+            let credential = match upstream.dialect() {
+                Dialect::Anthropic => ("x-api-key", "client-key-3"),
+                Dialect::OpenAi => ("authorization", "Bearer client-key-3"),
+            };
+            assert_eq!(seen.head.header(credential.0), Some(credential.1));
+            assert!(seen.head.header("api-key").is_none());
+        }
+    }
+}
+
 /// Anthropic's SDKs present a key as a bearer, older ones in `x-api-key`.
 ///
 /// Requirement: A passthrough provider gets the client's key upstream; without one → 401 naming the provider.

@@ -81,24 +81,16 @@ impl Order {
             return Ok(running);
         }
         if let Some(running) = self.only_other(&host, port) {
-            let control::Status { pid, address, .. } = running.status;
-            say(format_args!(
-                "vdm: no gateway at {host}, port {port}; using the only one that runs: {} (pid {pid})\n",
-                url(address)
-            ));
+            say_only_other(&host, port, &running);
             return Ok(running);
         }
         Err(self.not_found(&host, port))
     }
 
-    /// The only running gateway, when the command line names none: its port may have changed in the configuration since it
-    /// started. A gateway of `vdm wrap` belongs to its sessions and is not meant.
+    /// The only running gateway, when the command line names none.
     fn only_other(&self, host: &str, port: u16) -> Option<Running> {
-        if self.host.is_some() || self.port.is_some() || client::held(host, port).is_some() {
-            return None;
-        }
-        let mut servers = client::running().into_iter().filter(|running| !running.status.wrapped);
-        servers.next().filter(|_| servers.next().is_none())
+        let is_named = self.host.is_some() || self.port.is_some();
+        if is_named { None } else { client::only_other(host, port) }
     }
 
     fn not_found(&self, host: &str, port: u16) -> Exit {
@@ -324,7 +316,17 @@ fn reload_report(reloaded: &Reloaded, running: &Running) -> String {
 }
 
 /// The other gateways of this user, one of which may be meant.
-fn others() -> String {
+/// Reports that a command uses another gateway than the configured one.
+pub(in crate::cli) fn say_only_other(host: &str, port: u16, running: &Running) {
+    let control::Status { pid, address, .. } = running.status;
+    say(format_args!(
+        "vdm: no gateway at {host}, port {port}; using the only one that runs: {} (pid {pid})\n",
+        url(address)
+    ));
+}
+
+/// The running gateways, for the end of a message.
+pub(in crate::cli) fn others() -> String {
     let running = client::running();
     let urls: Vec<_> = running
         .iter()

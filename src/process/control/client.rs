@@ -39,6 +39,16 @@ pub(crate) fn running() -> Vec<Running> {
     found.collect()
 }
 
+/// The only running gateway that somebody started as a server, unless one holds this address: its port may have changed in
+/// the configuration since it started. A gateway of `vdm wrap` belongs to its sessions and is not meant.
+pub(crate) fn only_other(host: &str, port: u16) -> Option<Running> {
+    if held(host, port).is_some() {
+        return None;
+    }
+    let mut servers = running().into_iter().filter(|running| !running.status.wrapped);
+    servers.next().filter(|_| servers.next().is_none())
+}
+
 /// The socket of a gateway at this address that somebody holds, though it may not answer.
 pub(crate) fn held(host: &str, port: u16) -> Option<PathBuf> {
     sockets_of(&addresses(host, port)).into_iter().find(|socket| UnixStream::connect(socket).is_ok())

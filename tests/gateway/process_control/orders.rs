@@ -87,9 +87,20 @@ fn after_a_change_of_the_port_the_only_gateway_is_found_by_its_socket() {
         let named = format!("using the only one that runs: http://{}", gateway.address);
         assert!(told.stderr.contains(&named), "{command}: {}", told.stderr);
     }
+    let health = |gateway: &Gateway, more: &[&str]| {
+        Ended::of(&mut gateway.run.vdm(&[&["health", "server", "--live"], more].concat()))
+    };
+    let told = health(&gateway, &[]);
+    let named = format!("using the only one that runs: http://{}", gateway.address);
+    assert!(told.code == Some(0) && told.stderr.contains(&named), "{}", told.stderr);
+    assert!(told.stdout.contains(&format!("http://{} is ", gateway.address)), "{}", told.stdout);
+    let told = health(&gateway, &["--port", &free_port().to_string()]);
+    assert!(told.code == Some(1) && told.stderr.contains("no gateway answers"), "{}", told.stderr);
+    assert!(told.stderr.contains(&gateway.address.to_string()), "{}", told.stderr);
     let second = setup.start();
     let told = ask(&gateway, "stop");
     assert_eq!(told.code, Some(1), "one of two: {}", told.stdout);
+    assert_eq!(health(&gateway, &[]).code, Some(1), "one of two");
     for address in [gateway.address, second.address] {
         assert!(told.stderr.contains(&address.to_string()), "{}", told.stderr);
     }

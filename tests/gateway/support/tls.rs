@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 
+use rcgen::{CertificateParams, KeyPair};
 use tokio::io::{AsyncWriteExt as _, copy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -28,15 +29,26 @@ pub(crate) enum Farewell {
 
 impl TlsFront {
     pub(crate) fn before(upstream: SocketAddr, farewell: Farewell) -> Self {
-        let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-        let certificate = key.cert.pem();
-        let secret = PrivateKeyDer::try_from(key.signing_key.serialize_der()).expect("a key");
+        let params = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+        Self::with_certificate(upstream, farewell, &params)
+    }
+
+    /// With a self-signed certificate of this content.
+    pub(crate) fn with_certificate(
+        upstream: SocketAddr,
+        farewell: Farewell,
+        params: &CertificateParams,
+    ) -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let signed = params.self_signed(&key).expect("a certificate");
+        let certificate = signed.pem();
+        let secret = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
         let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("known versions")
             .with_no_client_auth()
-            .with_single_cert(vec![key.cert.der().clone()], secret)
+            .with_single_cert(vec![signed.der().clone()], secret)
             .expect("its own key");
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("bound");

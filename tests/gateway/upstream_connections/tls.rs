@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rcgen::{BasicConstraints, CertificateParams, IsCa, date_time_ymd};
+
 use super::{ask_every_way, asked, before, both, framed};
 use crate::support::canned::anthropic;
 use crate::support::gateway::Gateway;
@@ -62,5 +64,30 @@ fn a_certificate_that_nobody_vouches_for_is_refused() {
     let gateway = before(Dialect::Anthropic, tls.address).env("MINE_BASE_URL", tls.base_url()).start();
     let reply = gateway.ask_whole("hi");
     assert_eq!((reply.status(), upstream.count()), (502, 0), "{reply}");
-    assert!(reply.error_message().contains("certificate"), "{reply}");
+    assert!(
+        reply.error_message().ends_with("set SSL_CERT_FILE to the certificate of that authority"),
+        "{reply}"
+    );
+}
+
+#[test]
+fn a_refused_certificate_has_a_remedy_for_its_cause() {
+    let names = |name: &str| CertificateParams::new([name.to_owned()]).expect("a name");
+    let mut expired = names("localhost");
+    (expired.not_before, expired.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
+    let mut authority = names("localhost");
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let upstream = Upstream::anthropic();
+    for (params, remedy) in [
+        (names("other.example"), "is for other.example; check the host in MINE_BASE_URL"),
+        (expired, "has expired; the server needs a new one"),
+        (authority, "is the certificate of an authority (CA:TRUE), which cannot identify a server; "),
+    ] {
+        let tls = TlsFront::with_certificate(upstream.address(), Farewell::CloseNotify, &params);
+        let message = before_tls(Dialect::Anthropic, &tls).ask_whole("hi").error_message();
+        let host = tls.base_url().replace("https://", "");
+        let start = format!("provider 'mine': the certificate of {host} {remedy}");
+        assert!(message.starts_with(&start), "{message}");
+    }
+    assert_eq!(upstream.count(), 0);
 }

@@ -30,6 +30,9 @@ fn its_arguments_need_no_dashes_before_them() {
     for (line, got) in [
         (&["claude", "--model", "sonnet"][..], "--model|sonnet|"),
         (&["claude", "-p", "hi", "--port", "x"], "-p|hi|--port|x|"),
+        (&["claude", "-c"], "-c|"),
+        (&["claude", "-h"], "-h|"),
+        (&["--port", &port, "claude", "-c", "--config", "x"], "-c|--config|x|"),
         (&["claude", "hi", "--", "-x"], "hi|--|-x|"),
         (&["claude", "--", "--port", "x"], "--port|x|"),
         (&["--port", &port, "claude", "--model=sonnet"], "--model=sonnet|"),
