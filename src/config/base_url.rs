@@ -2,6 +2,8 @@
 
 use url::{Host, Url};
 
+use super::layer::Section;
+
 /// The address that we are going to listen on, as configured.
 #[derive(Clone, Debug)]
 pub(super) struct Listener {
@@ -90,6 +92,12 @@ pub(super) fn normalized(url: &Url) -> String {
 }
 
 impl Listener {
+    /// `None` if a user's value for one of the two is invalid.
+    pub(super) fn new(root: Section<'_>) -> Option<Self> {
+        let port = u16::try_from(root.count("port")?).ok()?;
+        Some(Self { host: root.text("host")?.text.to_owned(), port })
+    }
+
     /// Whether this URL is the gateway itself. Claude Code reads `ANTHROPIC_BASE_URL=http://localhost:8082`, which is also
     /// the variable of the provider `anthropic`.
     pub(super) fn is(&self, url: &Url) -> bool {

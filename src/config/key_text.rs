@@ -14,6 +14,11 @@ pub(super) enum Finding {
 /// Takes the place of a key: the client's own key is used.
 pub(super) const PASSTHROUGH: &str = "!PASSTHRU";
 
+/// Whether a provider's key is the word for the client's own.
+pub(super) fn is_passthrough(keys: &str) -> bool {
+    keys.trim().eq_ignore_ascii_case(PASSTHROUGH)
+}
+
 const UNREADABLE: Finding =
     Finding::Invalid("the key contains characters that no HTTP header can carry; copy the key again");
 const LIST: Finding = Finding::Invalid(
@@ -58,7 +63,7 @@ pub(super) fn inspect(text: &str) -> Option<Finding> {
 
 /// The same for the key that clients of the gateway must show, which is one word.
 pub(super) fn inspect_gateway_key(text: &str) -> Option<Finding> {
-    if text.trim().eq_ignore_ascii_case(PASSTHROUGH) {
+    if is_passthrough(text) {
         return Some(GATEWAY_PASSTHROUGH);
     }
     inspect(text)
