@@ -5,6 +5,7 @@ mod azure;
 mod base_url;
 mod claude_names;
 mod client_access;
+mod client_variables;
 mod default_provider;
 mod dialect;
 mod environment;
@@ -20,6 +21,7 @@ mod layer;
 mod limits;
 mod middleware;
 mod near_misses;
+mod other_programs;
 mod overrides;
 mod profiles;
 mod provenance;
@@ -44,6 +46,7 @@ use vandamme_actors::snapshot::Snapshot;
 use vandamme_actors::upstream::ProxySettings;
 
 use base_url::Listener;
+use client_variables::Below;
 pub(crate) use environment::prefix as variable_prefix;
 use error::Diagnostics;
 pub use error::{ConfigError, ErrorKind};
@@ -138,8 +141,7 @@ impl Config {
         let mut reading = Reading::new(overrides);
         PRECEDENCE.into_iter().for_each(|origin| reading.add(origin));
         let merged = Layer::merged(&reading.layers).ok()?;
-        let root = merged.root();
-        Some((root.text("host")?.text.to_owned(), u16::try_from(root.count("port")?).ok()?))
+        Listener::new(merged.root()).map(|listener| (listener.host, listener.port))
     }
 
     /// Reads everything.
@@ -218,7 +220,7 @@ impl<'a> Reading<'a> {
             }
             Origin::GivenFile => self.given_file(),
             Origin::Variables => Some(self.variables()),
-            Origin::CommandLine => Some(self.command_line()),
+            Origin::CommandLine => Some(command_line(self.overrides, &mut self.report)),
         };
         self.layers.extend(layer.map(|layer| layer.with_origin(origin)));
     }
@@ -233,25 +235,24 @@ impl<'a> Reading<'a> {
     }
 
     fn variables(&mut self) -> Layer {
+        self.ignore_clients();
         let known: Vec<_> = self.layers.iter().flat_map(|layer| layer.providers().to_vec()).collect();
         environment::layer(&self.variables, &known, &mut self.report)
     }
 
-    fn command_line(&mut self) -> Layer {
-        let mut layer = Layer::default();
-        if let Some(host) = &self.overrides.host {
-            match value_type::ValueType::Host.check_variable(host) {
-                Ok(value) => layer.put(&["host"], value, "--host"),
-                Err(refusal) => self.report.error("--host", refusal),
-            }
-        }
-        if let Some(port) = self.overrides.port {
-            layer.put(&["port"], ValueKind::I64(port.into()), "--port");
-        }
-        if self.overrides.verbose.is_some() {
-            layer.put(&["log-level"], ValueKind::from("DEBUG"), "--verbose");
-        }
-        layer
+    /// Whether variables are a client's depends on the address and the key of the gateway, which may be variables, too.
+    fn ignore_clients(&mut self) {
+        let ignored = &mut Diagnostics::default();
+        let mut layers = self.layers.clone();
+        layers.push(environment::layer(&self.variables, &[], ignored));
+        layers.push(command_line(self.overrides, ignored));
+        let Ok(merged) = Layer::merged(&layers) else { return };
+        let keys = KeyFiles::read(&merged, &self.overrides.working_directory, ignored);
+        let Some(listener) = Listener::new(merged.root()) else { return };
+        let key = merged.root().text("proxy-api-key").or_else(|| keys.root().text("proxy-api-key"));
+        let gateway_key = key.map(|key| key.text);
+        let below = Below { files: &self.layers, listener: &listener, gateway_key };
+        below.ignore_clients(&mut self.variables, &mut self.report);
     }
 
     fn finish(mut self) -> Result<Config, Vec<ConfigError>> {
@@ -300,9 +301,7 @@ impl<'a> Reading<'a> {
     /// `None` if a value of the built-in file is missing because a user's value for it is invalid.
     fn config(&mut self, merged: &Layer) -> Option<Config> {
         let root = merged.root();
-        let host = root.text("host")?.text.to_owned();
-        let port = u16::try_from(root.count("port")?).ok()?;
-        let listener = Listener { host: host.clone(), port };
+        let listener = Listener::new(root)?;
         let log_level_word = root.text("log-level")?.text.to_owned();
         let limits = limits::build(root.section("limits"));
         let limits = limits.map_err(|error| self.report.error("[limits]", error)).ok()?;
@@ -315,7 +314,7 @@ impl<'a> Reading<'a> {
         let default_provider = builder.default_provider(demo);
         builder.warn_of_variables(&self.variables);
         if proxy_api_key.is_none() && !listener.is_loopback() {
-            builder.warnings.push(client_access::open_to_all(&host));
+            builder.warnings.push(client_access::open_to_all(&listener.host));
         }
 
         let profiles = builder.profiles();
@@ -345,8 +344,8 @@ impl<'a> Reading<'a> {
         let log_level = level(&log_level_word);
         let values = provenance::all(merged);
         let mut config = Config {
-            host,
-            port,
+            host: listener.host,
+            port: listener.port,
             log_level,
             log_level_word,
             proxy_api_key,
@@ -359,6 +358,23 @@ impl<'a> Reading<'a> {
         config.warn_of_routes();
         Some(config)
     }
+}
+
+fn command_line(overrides: &Overrides, report: &mut Diagnostics) -> Layer {
+    let mut layer = Layer::default();
+    if let Some(host) = &overrides.host {
+        match value_type::ValueType::Host.check_variable(host) {
+            Ok(value) => layer.put(&["host"], value, "--host"),
+            Err(refusal) => report.error("--host", refusal),
+        }
+    }
+    if let Some(port) = overrides.port {
+        layer.put(&["port"], ValueKind::I64(port.into()), "--port");
+    }
+    if overrides.verbose.is_some() {
+        layer.put(&["log-level"], ValueKind::from("DEBUG"), "--verbose");
+    }
+    layer
 }
 
 fn demo_mode(asked: Option<bool>, builder: &Builder<'_>, listener: &Listener) -> DemoMode {

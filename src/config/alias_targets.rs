@@ -1,10 +1,11 @@
-//! The targets of providers' aliases (`PROVIDER:MODEL`): a prefix that is no provider would go upstream as part of a model's
-//! name, so a misspelt one is an error here.
+//! The targets of aliases and fallbacks (`PROVIDER:MODEL`). A provider's alias with a prefix that is no provider goes upstream
+//! as part of a model's name, so one that is near a provider's name is an error; a profile is no target at all.
 
 use super::error::ConfigError;
 use super::file::BUILT_IN;
 use super::layer::{LocatedText, Section};
 use super::near_misses;
+use super::profiles::why;
 use super::providers::Builder;
 
 /// Tags of models, after the colon in names such as `llama:latest` or `vendor-model:free`.
@@ -13,57 +14,107 @@ const TAGS: [&str; 20] = [
     "nitro", "floor", "exacto", "preview", "exp", "vision", "fast", "mini", "it",
 ];
 
+/// What is wrong with a target.
+enum Finding {
+    Error(String),
+    Warning(String),
+}
+
 impl Builder<'_> {
-    /// Checks the aliases that a user has written, of registered providers and of all. A local server has models with colons
-    /// in their names (`mymodel:custom`), so only profiles are errors there.
+    /// Checks the aliases that a user has written: those of registered providers, of profiles and of all.
     pub(super) fn check_aliases(&mut self) {
         let root = self.merged.root();
-        let mut errors = Vec::new();
+        let mut found = Vec::new();
         for provider in &self.registered {
-            let local = self.needs_no_key(&provider.name);
-            for target in written(root.section("providers").section(&provider.name)) {
-                let text = self.profile_error(target.text);
-                let text = text.or_else(|| self.unknown_provider(target.text).filter(|_| !local));
-                errors.extend(text.map(|text| ConfigError::new(target.place, text)));
-            }
+            let targets = written(root.section("providers").section(&provider.name));
+            found.extend(
+                targets.filter_map(|target| Some((target, self.of_provider(&provider.name, target)?))),
+            );
         }
         for target in written(root.section("defaults")) {
-            let text = self.profile_error(target.text).or_else(|| self.unknown_provider(target.text));
-            errors.extend(text.map(|text| ConfigError::new(target.place, text)));
+            found.extend(self.of_provider("", target).map(|finding| (target, finding)));
         }
-        self.errors.append(&mut errors);
+        for profile in self.highest_profiles() {
+            let targets = written(profile.section);
+            found.extend(targets.filter_map(|target| Some((target, self.of_profile(target)?))));
+        }
+        for (LocatedText { place, .. }, finding) in found {
+            match finding {
+                Finding::Error(text) => self.errors.push(ConfigError::new(place, text)),
+                Finding::Warning(text) => self.warnings.push(format!("{place}: {text}")),
+            }
+        }
     }
 
-    fn profile_error(&self, target: &str) -> Option<String> {
+    /// A provider's alias. A local server has models with colons in their names (`mymodel:custom`), so only profiles are
+    /// errors there.
+    fn of_provider(&self, name: &str, LocatedText { text: target, .. }: LocatedText<'_>) -> Option<Finding> {
+        if let Some(text) = self.profile_error("alias", target) {
+            return Some(Finding::Error(text));
+        }
+        let (prefix, model) = prefix_of(target)?;
+        if self.is_provider(&prefix) {
+            let missing = self.missing(target).filter(|_| prefix != name)?;
+            return Some(Finding::Warning(format!("this alias cannot be used: {}", why(&missing))));
+        }
+        if self.needs_no_key(name) || is_model_name(&prefix, model) {
+            return None;
+        }
+        let literal = format!("write \"!{target}\" if this is the name of a model");
+        match near_misses::provider(&prefix, self.merged.providers().iter().map(String::as_str)) {
+            Some(near) => Some(Finding::Error(format!(
+                "{target:?}: there is no provider {prefix:?}; did you mean \"{near}:{model}\"?; {literal}"
+            ))),
+            None if prefix.len() < 4 => None,
+            None => Some(Finding::Warning(format!(
+                "{target:?}: there is no provider {prefix:?}, so this is sent as the name of a model; {literal}"
+            ))),
+        }
+    }
+
+    /// A profile's alias always leads to a provider. One of another machine's configuration may be unknown here.
+    fn of_profile(&self, LocatedText { text: target, .. }: LocatedText<'_>) -> Option<Finding> {
+        // Here `!` concerns the model alone.
+        let target = target.trim_start_matches('!');
+        if let Some(text) = self.profile_error("alias", target) {
+            return Some(Finding::Error(text));
+        }
+        let (prefix, model) = target.split_once(':')?;
+        let prefix = prefix.to_ascii_lowercase();
+        let near = near_misses::provider(&prefix, self.merged.providers().iter().map(String::as_str));
+        let near = near.filter(|_| !self.is_provider(&prefix))?;
+        let text = format!("{target:?}: there is no provider {prefix:?}; did you mean \"{near}:{model}\"?");
+        Some(Finding::Error(text))
+    }
+
+    /// The error for an alias or a fallback (`what`) that names a profile, or anything with the `#` of profiles.
+    pub(super) fn profile_error(&self, what: &str, target: &str) -> Option<String> {
         let (prefix, alias) = prefix_of(target)?;
-        let profile = self.merged.root().section("profiles").section(&prefix);
-        if !profile.is_there() || self.is_provider(&prefix) {
+        let name = prefix.trim_start_matches('#');
+        let profile = self.merged.root().section("profiles").section(name);
+        let is_marked = prefix.starts_with('#');
+        if !is_marked && (!profile.is_there() || self.is_provider(name)) {
             return None;
         }
         let instead = profile.section("aliases").text(&alias.to_lowercase());
+        // What the alias stands for may name a profile itself.
+        let instead = instead.filter(|LocatedText { text, .. }| {
+            prefix_of(text).is_some_and(|(prefix, _)| self.is_provider(&prefix))
+        });
         let instead = match instead {
             Some(LocatedText { text, .. }) => format!("write {text:?} instead"),
+            None if !profile.is_there() && self.is_provider(name) => {
+                format!("write \"{name}:{alias}\" for the provider")
+            }
             None => "write a target such as \"openai:gpt-6-luna\" instead".to_owned(),
         };
-        Some(format!("{target:?} names the profile {prefix:?}, but an alias leads to a provider; {instead}"))
-    }
-
-    fn unknown_provider(&self, target: &str) -> Option<String> {
-        let (prefix, model) = prefix_of(target)?;
-        if self.is_provider(&prefix) {
-            return None;
-        }
-        let near = near_misses::provider(&prefix, self.merged.providers().iter().map(String::as_str));
-        if is_model_name(&prefix, model) || (near.is_none() && prefix.len() < 4) {
-            return None;
-        }
-        let meant = near.map_or_else(String::new, |near| format!("; did you mean \"{near}:{model}\"?"));
+        let article = if what == "alias" { "an" } else { "a" };
         Some(format!(
-            "{target:?}: there is no provider {prefix:?}{meant}; write \"!{target}\" if this is the name of a model"
+            "{target:?} names the profile {name:?}, but {article} {what} leads to a provider; {instead}"
         ))
     }
 
-    fn is_provider(&self, name: &str) -> bool {
+    pub(super) fn is_provider(&self, name: &str) -> bool {
         name == super::DEMO || self.merged.providers().iter().any(|known| known == name)
     }
 }

@@ -2,6 +2,8 @@
 
 use url::{Host, Url};
 
+use super::layer::Section;
+
 /// The address that we are going to listen on, as configured.
 #[derive(Clone, Debug)]
 pub(super) struct Listener {
@@ -18,6 +20,14 @@ pub(super) fn parse(text: &str) -> Result<Url, String> {
     let url =
         Url::parse(text).map_err(|_| "expected a URL such as \"https://api.example.com/v1\"".to_owned())?;
     refusal(&url).map_or(Ok(()), |refusal| Err(refusal.to_owned()))?;
+    // The parser takes the first part of the path of `http:///v1` and `http:/host/v1` as the host.
+    let has_host = text.split_once("://").is_some_and(|(_, rest)| !rest.starts_with(['/', '\\']));
+    if !has_host {
+        let scheme = url.scheme();
+        return Err(format!(
+            "the URL must have {scheme}:// and a host in front, such as {scheme}://localhost:8000/v1"
+        ));
+    }
     if let Some(base) = without_endpoint(&url) {
         return Err(format!("vdm adds the path of each request to the base URL; write {base}"));
     }
@@ -43,8 +53,37 @@ fn refusal(url: &Url) -> Option<&'static str> {
 }
 
 /// The last parts of paths that an API serves behind its version.
-const ENDPOINTS: [&str; 7] =
-    ["chat", "completions", "messages", "models", "responses", "embeddings", "complete"];
+const ENDPOINTS: [&str; 15] = [
+    "chat",
+    "completions",
+    "messages",
+    "models",
+    "responses",
+    "embeddings",
+    "complete",
+    "count_tokens",
+    "batches",
+    "images",
+    "audio",
+    "moderations",
+    "rerank",
+    "files",
+    "assistants",
+];
+
+/// Endpoints of two parts.
+const PAIRS: [(&str, &str); 10] = [
+    ("chat", "completions"),
+    ("messages", "count_tokens"),
+    ("messages", "batches"),
+    ("responses", "compact"),
+    ("images", "generations"),
+    ("images", "edits"),
+    ("images", "variations"),
+    ("audio", "speech"),
+    ("audio", "transcriptions"),
+    ("audio", "translations"),
+];
 
 /// The base URL that is meant by the URL of an endpoint (`…/v1/chat/completions`), or by one with its version twice
 /// (`…/v1/v1`); `None` for a base URL.
@@ -66,8 +105,7 @@ fn without_endpoint(url: &Url) -> Option<String> {
 fn shortened<'p, 't>(path: &'p [&'t str]) -> Option<&'p [&'t str]> {
     let is = |part: &str, word: &str| part.eq_ignore_ascii_case(word);
     match path {
-        [base @ .., one, two] if is(one, "chat") && is(two, "completions") => Some(base),
-        [base @ .., one, two] if is(one, "messages") && is(two, "count_tokens") => Some(base),
+        [base @ .., one, two] if PAIRS.iter().any(|pair| is(one, pair.0) && is(two, pair.1)) => Some(base),
         // Azure: vdm adds the deployment, too.
         [base @ .., one, two, _] if is(one, "openai") && is(two, "deployments") => Some(base),
         [base @ .., one, two] if is_version(one) && is(one, two) => Some(&path[..=base.len()]),
@@ -90,6 +128,12 @@ pub(super) fn normalized(url: &Url) -> String {
 }
 
 impl Listener {
+    /// `None` if a user's value for one of the two is invalid.
+    pub(super) fn new(root: Section<'_>) -> Option<Self> {
+        let port = u16::try_from(root.count("port")?).ok()?;
+        Some(Self { host: root.text("host")?.text.to_owned(), port })
+    }
+
     /// Whether this URL is the gateway itself. Claude Code reads `ANTHROPIC_BASE_URL=http://localhost:8082`, which is also
     /// the variable of the provider `anthropic`.
     pub(super) fn is(&self, url: &Url) -> bool {
@@ -132,6 +176,10 @@ mod tests {
             "https://x?a",
             "https://x#a",
             "http://",
+            "http:///v1",
+            "http:/h/v1",
+            "http:h/v1",
+            "https:\\\\h\\v1",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
@@ -150,6 +198,11 @@ mod tests {
             ("https://x/v1/messages", "https://x/v1"),
             ("https://x/anthropic/v1/messages/count_tokens", "https://x/anthropic/v1"),
             ("https://x/v1/models", "https://x/v1"),
+            ("https://x/v1/messages/batches", "https://x/v1"),
+            ("https://x/v1/count_tokens", "https://x/v1"),
+            ("https://x/v1/images/generations", "https://x/v1"),
+            ("https://x/api/v1/audio", "https://x/api/v1"),
+            ("https://x/v1/audio/speech/", "https://x/v1"),
             ("https://x/v4/completions", "https://x/v4"),
             ("https://x/v1/v1/chat/completions", "https://x/v1"),
             ("http://127.0.0.1:9/v1/responses", "http://127.0.0.1:9/v1"),

@@ -2,9 +2,9 @@
 
 use super::layer::Section;
 
-/// In lower case, without the dot that a name may end in.
+/// Each as [`host_name`] gives it.
 pub(super) fn allowed_hosts(root: Section<'_>) -> Vec<String> {
-    lines(root, "allowed-hosts").map(|name| name.trim_end_matches('.').to_ascii_lowercase()).collect()
+    lines(root, "allowed-hosts").map(str::to_owned).collect()
 }
 
 /// Each as a browser sends it in `Origin`.
@@ -20,11 +20,52 @@ pub(super) fn open_to_all(host: &str) -> String {
     format!("other machines can reach {host}; set PROXY_API_KEY, so that only your clients are answered")
 }
 
+/// The advice for several values in one.
+fn several(what: &str, one: &str, two: &str) -> String {
+    format!(
+        "one entry contains several {what}; write them with blanks between, without commas, or in a file as an array: \
+         [\"{one}\", \"{two}\"]"
+    )
+}
+
+/// A name of `allowed-hosts` in lower case, without the dot that it may end in; an IPv6 address without its brackets.
+pub(super) fn host_name(text: &str) -> Result<String, String> {
+    let lower = text.to_ascii_lowercase();
+    let bare = lower.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&lower);
+    if bare.parse::<std::net::IpAddr>().is_ok() {
+        return Ok(bare.to_owned());
+    }
+    if text.contains([',', ';']) {
+        return Err(several("names", "a.example", "b.example"));
+    }
+    if text.contains('*') {
+        return Err("\"*\" is not allowed: list each name, such as \"gateway.example\"".to_owned());
+    }
+    let is_name = |name: &str| {
+        name.bytes().any(|byte| byte.is_ascii_alphanumeric())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
+    };
+    let name = lower.trim_end_matches('.');
+    if is_name(name) {
+        return Ok(name.to_owned());
+    }
+    let (_, rest) = lower.split_once("://").unwrap_or_default();
+    let without = if rest.is_empty() { lower.as_str() } else { rest };
+    let meant = without.split(['/', ':', '?', '#']).next().unwrap_or_default();
+    Err(match is_name(meant) {
+        true => format!("a name in the Host header has no scheme, port or path: write \"{meant}\""),
+        false => "expected the name in the Host header, such as \"gateway.example\"".to_owned(),
+    })
+}
+
 /// The origin in the form in which browsers send it. Origins with other schemes than http and https belong to browser
 /// extensions and desktop applications.
 pub(super) fn origin(text: &str) -> Result<String, String> {
     if text == "*" || text.contains('*') {
         return Err("\"*\" is not allowed: list each origin, such as \"https://chat.example.com\"".to_owned());
+    }
+    if text.contains([',', ';']) {
+        return Err(several("origins", "https://a.example", "https://b.example"));
     }
     if text.eq_ignore_ascii_case("null") {
         return Err("\"null\" is not allowed: every page can have this origin".to_owned());
@@ -79,6 +120,9 @@ mod tests {
             ("*", "list each origin"),
             ("https://*.example.com", "list each origin"),
             ("null", "every page"),
+            ("https://a.com,https://b.com", "blanks between"),
+            ("https://a.com;https://b.com", "blanks between"),
+            ("https://a.com,", "blanks between"),
             ("https://chat.example.com/", "write \"https://chat.example.com\""),
             ("https://chat.example.com/app?x", "has no path"),
             ("chat.example.com", "expected an origin"),
@@ -87,6 +131,33 @@ mod tests {
             ("://x", "expected an origin"),
         ] {
             let refusal = origin(written).unwrap_err();
+            assert!(refusal.contains(words), "{written}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_no_host_header_can_have_is_refused_with_what_to_write() {
+        for (written, name) in [
+            ("Gateway.Example.", "gateway.example"),
+            ("10.0.0.7", "10.0.0.7"),
+            ("[FD00::1]", "fd00::1"),
+            ("fd00::1", "fd00::1"),
+            ("my_host", "my_host"),
+        ] {
+            assert_eq!(host_name(written).as_deref(), Ok(name));
+        }
+        for (written, words) in [
+            ("a.example,b.example", "blanks between"),
+            ("a.example;", "blanks between"),
+            ("*.example", "list each name"),
+            ("http://a.example", "write \"a.example\""),
+            ("https://A.example:443/x", "write \"a.example\""),
+            ("a.example:80", "write \"a.example\""),
+            ("a.example/", "write \"a.example\""),
+            ("a b", "expected the name"),
+            (".", "expected the name"),
+        ] {
+            let refusal = host_name(written).unwrap_err();
             assert!(refusal.contains(words), "{written}: {refusal}");
         }
     }

@@ -120,13 +120,12 @@ pub(super) fn without_effect(variables: &Variables, is_provider: impl Fn(&str) -
 }
 
 fn idle(name: &str, text: &str, is_provider: impl Fn(&str) -> bool) -> Option<String> {
-    if let Some((provider, key @ Key::Alias(_))) = of_provider(name) {
-        let nothing = text.is_empty().then_some("it is empty, so there is no such alias");
-        let itself = names_itself(key, text).then_some("it stands for its own name, so it is left out");
-        return nothing.or(itself).filter(|_| is_provider(provider)).map(str::to_owned);
-    }
     if text.is_empty() {
         return None;
+    }
+    if let Some((provider, key @ Key::Alias(_))) = of_provider(name) {
+        let itself = names_itself(key, text).then_some("it stands for its own name, so it is left out");
+        return itself.filter(|_| is_provider(provider)).map(str::to_owned);
     }
     if let Some((_, why)) = GONE.iter().find(|(gone, _)| *gone == name) {
         return Some(format!("no longer needed, so it has no effect: {why}"));
@@ -205,7 +204,7 @@ fn is_prefix(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
 
-fn named(provider: &str, known: &[String]) -> String {
+pub(super) fn named(provider: &str, known: &[String]) -> String {
     let known = known.iter().find(|name| prefix(name) == provider);
     known.cloned().unwrap_or_else(|| provider.to_ascii_lowercase())
 }

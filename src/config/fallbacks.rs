@@ -32,6 +32,10 @@ impl Builder<'_> {
                 if known().any(|name| name.eq_ignore_ascii_case(provider)) {
                     continue;
                 }
+                if let Some(text) = self.profile_error("fallback", target.trim_start_matches('!')) {
+                    errors.push(ConfigError::new(list.place, text));
+                    continue;
+                }
                 let meant = suggestion(provider, known());
                 let meant = meant.map_or_else(String::new, |name| format!("; did you mean \"{name}:…\"?"));
                 let text = format!("fallback {target:?}: there is no provider {provider:?}{meant}");

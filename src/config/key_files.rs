@@ -67,7 +67,7 @@ impl<'a> KeyFiles<'a> {
         }
     }
 
-    /// The words of a file, joined by blanks. The text is never repeated in an error.
+    /// The words of a file, joined by blanks, without lines that start with `#`. The text is never repeated in an error.
     fn words(&mut self, path: &str) -> Result<String, String> {
         let full = self.directory.join(path);
         let refused = |error: std::io::Error| format!("cannot read the key file {path}: {error}");
@@ -80,9 +80,11 @@ impl<'a> KeyFiles<'a> {
         }
         let mut text = String::new();
         File::open(&full).and_then(|file| file.take(LARGEST).read_to_string(&mut text)).map_err(refused)?;
-        let words: Vec<_> = text.trim_start_matches('\u{feff}').split_whitespace().collect();
+        let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+        let words: Vec<_> =
+            lines.filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace).collect();
         if words.is_empty() {
-            return Err(format!("the key file {path} is empty; write a key into it, or several"));
+            return Err(format!("the key file {path} contains no key; write a key into it, or several"));
         }
         if is_open_to_all(&metadata) && !MOUNTED.iter().any(|mounted| full.starts_with(mounted)) {
             self.report.warnings.push(format!("everybody on this machine can read {path}; chmod 600 {path}"));

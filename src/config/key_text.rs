@@ -14,11 +14,18 @@ pub(super) enum Finding {
 /// Takes the place of a key: the client's own key is used.
 pub(super) const PASSTHROUGH: &str = "!PASSTHRU";
 
+/// Whether a provider's key is the word for the client's own.
+pub(super) fn is_passthrough(keys: &str) -> bool {
+    keys.trim().eq_ignore_ascii_case(PASSTHROUGH)
+}
+
 const UNREADABLE: Finding =
     Finding::Invalid("the key contains characters that no HTTP header can carry; copy the key again");
 const LIST: Finding = Finding::Invalid(
     "the keys are written as a list in brackets; write them without brackets, with a blank between two keys",
 );
+const OBJECT: Finding =
+    Finding::Invalid("the value is JSON in braces; write the key alone, without braces, names and quotes");
 const QUOTES: Finding = Finding::Invalid(
     "the quotes are part of the key here (docker --env-file keeps them, for one); write the key without quotes",
 );
@@ -28,10 +35,15 @@ const SEPARATOR: Finding = Finding::Invalid(
 const SCHEME: Finding = Finding::Invalid(
     "the value starts with the name of a header or scheme, such as Bearer; write the key alone",
 );
-const ASSIGNMENT: Finding =
-    Finding::Invalid("the value contains the name of the variable again; write the key alone");
+const ASSIGNMENT: Finding = Finding::Invalid(
+    "the value contains a name in front of the key, such as OPENAI_API_KEY=; write the key alone",
+);
 const REFERENCE: Finding = Finding::Invalid(
     "the value is a reference to another variable, which nothing replaces here; write the key itself",
+);
+/// In capitals it is a reference for sure; a password may begin like this.
+const LOWER_REFERENCE: Finding = Finding::Suspicious(
+    "the value looks like a reference to another variable ($name), which nothing replaces here; write the key itself",
 );
 const NO_SUCH_WORD: Finding = Finding::Invalid(
     "the value is a word that vdm does not know; write !PASSTHRU to use the client's own key, or write a key",
@@ -50,15 +62,22 @@ type Check = (fn(&str) -> bool, Finding);
 /// The first thing that is wrong with one or several keys.
 pub(super) fn inspect(text: &str) -> Option<Finding> {
     let text = text.trim();
-    if text.starts_with('[') && text.ends_with(']') {
+    if text.starts_with('[') {
         return Some(LIST);
+    }
+    if text.starts_with('{') && !text.starts_with("{{") && (text.ends_with('}') || text.contains(['"', ':']))
+    {
+        return Some(OBJECT);
+    }
+    if is_scheme_before_key(text) {
+        return Some(SCHEME);
     }
     text.split_whitespace().find_map(inspect_word)
 }
 
 /// The same for the key that clients of the gateway must show, which is one word.
 pub(super) fn inspect_gateway_key(text: &str) -> Option<Finding> {
-    if text.trim().eq_ignore_ascii_case(PASSTHROUGH) {
+    if is_passthrough(text) {
         return Some(GATEWAY_PASSTHROUGH);
     }
     inspect(text)
@@ -71,12 +90,13 @@ fn inspect_word(word: &str) -> Option<Finding> {
     if !word.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Some(UNREADABLE);
     }
-    let checks: [Check; 8] = [
+    let checks: [Check; 9] = [
         (is_quoted, QUOTES),
         (|word| word.contains([',', ';']), SEPARATOR),
         (is_scheme, SCHEME),
         (is_assignment, ASSIGNMENT),
         (is_reference, REFERENCE),
+        (is_lower_reference, LOWER_REFERENCE),
         (is_unknown_word, NO_SUCH_WORD),
         (|word| word.starts_with('<') && word.ends_with('>'), ANGLES),
         (is_placeholder, PLACEHOLDER),
@@ -95,13 +115,28 @@ fn is_scheme(word: &str) -> bool {
     ["bearer", "basic"].contains(&lower.as_str()) || joined.iter().any(|prefix| lower.starts_with(prefix))
 }
 
-/// `OPENAI_API_KEY=…`, also behind `export`.
+/// `Token k`: alone these words may be the dummy key of a local server.
+fn is_scheme_before_key(text: &str) -> bool {
+    let (first, rest) = text.split_once(char::is_whitespace).unwrap_or_default();
+    let names = ["token", "apikey", "api-key", "api_key", "key"];
+    !rest.is_empty() && names.iter().any(|name| first.eq_ignore_ascii_case(name))
+}
+
+/// `OPENAI_API_KEY=…`, `api_key:…`, `key=…`, also behind `export`, and with blanks around the sign.
 fn is_assignment(word: &str) -> bool {
-    let is_name = |name: &str| {
-        name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
-    };
-    let ends = ["_KEY", "_KEYS", "_TOKEN", "_SECRET"];
-    word.split_once('=').is_some_and(|(name, _)| is_name(name) && ends.iter().any(|end| name.ends_with(end)))
+    let Some((name, key)) = word.split_once(['=', ':']) else { return false };
+    // Keys in base64 end in one or two signs.
+    if word.contains('=')
+        && key.bytes().all(|byte| byte == b'=')
+        && name.bytes().any(|b| b.is_ascii_lowercase())
+    {
+        return false;
+    }
+    let name = name.to_ascii_lowercase().replace('-', "_");
+    let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let ends = ["_key", "_keys", "_token", "_secret", "_apikey"];
+    let alone = ["", "key", "apikey", "token", "secret", "authorization"];
+    is_name && (ends.iter().any(|end| name.ends_with(end)) || alone.contains(&name.as_str()))
 }
 
 /// `$NAME`, `${NAME}`, `%NAME%`, `{{ name }}`, `$(command)`.
@@ -115,6 +150,12 @@ fn is_reference(word: &str) -> bool {
         || word.starts_with("{{")
         || word.strip_prefix('$').is_some_and(named)
         || windows().is_some_and(named)
+}
+
+/// `$key`
+fn is_lower_reference(word: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
+    word.strip_prefix('$').is_some_and(|rest| !rest.is_empty() && rest.bytes().all(is_letter))
 }
 
 /// `!PASSTHROUGH`, `passthru`: near `!PASSTHRU`, or another word with `!`. `!PASSTHRU` and `!OAUTH` are handled before.
@@ -154,6 +195,14 @@ mod tests {
             "x=y",
             "pa$word",
             "bearerless",
+            "token",
+            "key",
+            "token-abc123",
+            "key_live_x",
+            "sk-key==",
+            "a{b}",
+            "$2b$10$x",
+            "$$",
             "",
         ] {
             assert_eq!(inspect(key), None, "{key}");
@@ -169,7 +218,24 @@ mod tests {
                 &["Bearer k1", "bearer k", "Basic k", "Authorization: Bearer k", "x-api-key: k", "Bearer:k"],
                 SCHEME,
             ),
-            (&["OPENAI_API_KEY=k", "export OPENAI_API_KEY=k", "HF_TOKEN=k"], ASSIGNMENT),
+            (
+                &[
+                    "OPENAI_API_KEY=k",
+                    "export OPENAI_API_KEY=k",
+                    "HF_TOKEN=k",
+                    "openai_api_key=k",
+                    "OPENAI_API_KEY = k",
+                    "api_key:k",
+                    "api_key: k",
+                    "x-api-key=k",
+                    "key=sk-abc",
+                    "token:k",
+                ],
+                ASSIGNMENT,
+            ),
+            (&["Token k1", "token k", "ApiKey k", "Api-Key k"], SCHEME),
+            (&["{\"key\":\"x\"}", "{key: x}", "{ \"key\": \"x\" }"], OBJECT),
+            (&["$key", "$myKey", "a $my_key"], LOWER_REFERENCE),
             (&["$OPENAI_API_KEY", "${KEY}", "${KEY:-x}", "%KEY%", "{{ key }}", "$(cat"], REFERENCE),
             (
                 &["!PASSTHROUGH", "!passthrough", "passthrough", "PASSTHRU", "pass-through", "!PASS", "!"],
@@ -180,7 +246,7 @@ mod tests {
                 &["your-api-key-here", "sk-your-openai-key", "YOUR_TOKEN", "sk-...", "changeme", "sk-xxxx"],
                 PLACEHOLDER,
             ),
-            (&["[\"a\", \"b\"]", "[a b]", "[k]"], LIST),
+            (&["[\"a\", \"b\"]", "[a b]", "[k]", "[k"], LIST),
             (&["schlüssel", "k\u{7}"], UNREADABLE),
         ] {
             for text in texts {

@@ -10,7 +10,6 @@ use super::environment::prefix;
 use super::fallbacks;
 use super::file::BUILT_IN;
 use super::layer::Section;
-use super::near_misses;
 use super::providers::{Builder, aliases, unless_zero};
 
 fn source(origin: Option<Origin>) -> ProfileSource {
@@ -22,7 +21,14 @@ fn source(origin: Option<Origin>) -> ProfileSource {
     }
 }
 
-impl Builder<'_> {
+/// A profile in one file.
+pub(super) struct WrittenProfile<'a> {
+    pub(super) name: &'a str,
+    pub(super) origin: Option<Origin>,
+    pub(super) section: Section<'a>,
+}
+
+impl<'a> Builder<'a> {
     /// Each as in the highest file that names it: nothing is inherited. An alias that leads to a provider that is not
     /// registered is inactive, so that its name never leads to another model; a profile is inactive if all of its aliases
     /// are.
@@ -30,16 +36,8 @@ impl Builder<'_> {
         let default = self.merged.root().section("defaults").text("default-provider");
         let default = default.map(|name| name.text.trim_start_matches('#').to_ascii_lowercase());
         let mut profiles = Vec::new();
-        for name in self.merged.root().section("profiles").names() {
-            let highest = self
-                .layers
-                .iter()
-                .rev()
-                .map(|layer| (layer.root().section("profiles").section(name), source(layer.origin())));
-            let Some((section, source)) = highest.into_iter().find(|(section, _)| section.is_there()) else {
-                continue;
-            };
-            let profile = Profile { source, ..self.profile(name, section) };
+        for WrittenProfile { name, origin, section } in self.highest_profiles() {
+            let profile = Profile { source: source(origin), ..self.profile(name, section) };
             let place = section.section("aliases").texts().first().map(|(_, target)| target.place);
             let reported = match place {
                 _ if default.as_deref() == Some(name) => Reported::Default,
@@ -50,6 +48,19 @@ impl Builder<'_> {
             profiles.push(Arc::new(profile));
         }
         profiles
+    }
+
+    /// The profiles, each as in the highest file that names it.
+    pub(super) fn highest_profiles(&self) -> Vec<WrittenProfile<'a>> {
+        let names = self.merged.root().section("profiles").names().into_iter();
+        let highest = |name| {
+            let written = self.layers.iter().rev().map(|layer| {
+                let section = layer.root().section("profiles").section(name);
+                WrittenProfile { name, origin: layer.origin(), section }
+            });
+            written.into_iter().find(|profile| profile.section.is_there())
+        };
+        names.filter_map(highest).collect()
     }
 
     fn profile(&self, name: &str, section: Section<'_>) -> Profile {
@@ -73,17 +84,14 @@ impl Builder<'_> {
     /// A default profile that is inactive as a whole is reported with what is used instead.
     fn warn_of_profile(&mut self, profile: &Profile, reported: Reported) {
         let name = &*profile.name;
-        let near = |missing: &PartialProvider| self.near(missing);
         let lines: Vec<String> = match (&profile.inactive, reported) {
             (Some(why), Reported::Written) => {
-                let near = profile.inactive_aliases.values().next().map(near).unwrap_or_default();
-                vec![format!("profile {name:?} is inactive: {why}{near}")]
+                vec![format!("profile {name:?} is inactive: {why}")]
             }
             (None, Reported::Written | Reported::Default) => {
                 let inactive = profile.inactive_aliases.iter();
                 let line = |(alias, missing): (&String, &PartialProvider)| {
-                    let (why, near) = (why(missing), near(missing));
-                    format!("profile {name:?}: its alias {alias:?} is inactive: {why}{near}")
+                    format!("profile {name:?}: its alias {alias:?} is inactive: {}", why(missing))
                 };
                 inactive.map(line).collect()
             }
@@ -97,7 +105,7 @@ impl Builder<'_> {
     }
 
     /// The provider that a target needs and that is not registered.
-    fn missing(&self, target: &str) -> Option<PartialProvider> {
+    pub(super) fn missing(&self, target: &str) -> Option<PartialProvider> {
         let (name, _) = target.trim_start_matches('!').split_once(':')?;
         let name = name.to_ascii_lowercase();
         if name == super::DEMO || self.registered.iter().any(|registered| *registered.name == *name) {
@@ -105,22 +113,15 @@ impl Builder<'_> {
         }
         let mut unusable = self.partial.iter().cloned().chain(self.keyless());
         let known = unusable.find(|partial| partial.name == name);
-        let missing = format!("{}_API_KEY", prefix(&name));
+        // Unknown providers have no base URL either.
+        let prefix = prefix(&name);
+        let missing = format!("{prefix}_API_KEY and {prefix}_BASE_URL");
         known.or(Some(PartialProvider { name, missing }))
-    }
-
-    /// The known name that is near an unknown one.
-    fn near(&self, PartialProvider { name, .. }: &PartialProvider) -> String {
-        if self.merged.providers().contains(name) {
-            return String::new();
-        }
-        let near = near_misses::provider(name, self.merged.providers().iter().map(String::as_str));
-        near.map_or_else(String::new, |near| format!(" (or did you mean '{near}'?)"))
     }
 }
 
 /// Why an alias that needs this provider is inactive.
-fn why(PartialProvider { name, missing }: &PartialProvider) -> String {
+pub(super) fn why(PartialProvider { name, missing }: &PartialProvider) -> String {
     format!("it leads to provider '{name}': set {missing} and restart")
 }
 

@@ -13,9 +13,6 @@ use super::providers::Builder;
 /// Sent as the key of a server that needs none, as most clients of such servers do.
 const NO_KEY: &str = "no-key-needed";
 
-/// Vendors' keys have at least this length; clients of the gateway use any word.
-const SHORTEST_VENDOR_KEY: usize = 20;
-
 pub(super) enum BaseUrl {
     Valid(String),
     Missing,
@@ -71,32 +68,11 @@ impl<'a> Builder<'a> {
 
     /// The providers that files name, the built-in ones included.
     pub(super) fn known_to_files(&self) -> impl Iterator<Item = &'a str> {
-        let files = self.layers.iter().filter(|layer| layer.origin() != Some(Origin::Variables));
+        let files = self
+            .layers
+            .iter()
+            .filter(|layer| layer.origin().is_some_and(|origin| origin != Origin::Variables));
         files.flat_map(|layer| layer.providers().iter().map(String::as_str))
-    }
-
-    /// Whether base URL and key are those of a client in the same shell (`ANTHROPIC_BASE_URL=http://localhost:8082`,
-    /// `ANTHROPIC_API_KEY=any`): the URL is the gateway itself, and the key is the gateway's or too short for a vendor's. The key would otherwise go to the
-    /// URL of a lower layer.
-    pub(super) fn is_clients(&mut self, name: &str, keys: LocatedText<'a>) -> bool {
-        let of_variables = || self.layers.iter().filter(|layer| layer.origin() == Some(Origin::Variables));
-        let has_key = of_variables().any(|layer| self.section(layer, name).text("api-key").is_some());
-        let url = of_variables().find_map(|layer| self.section(layer, name).text("base-url"));
-        let mut below = self.layers.iter().filter(|layer| layer.origin() != Some(Origin::Variables));
-        let other = below.any(|layer| self.section(layer, name).text("base-url").is_some());
-        let Some(url) = url.filter(|_| has_key && other) else { return false };
-        let own_key = self.merged.root().text("proxy-api-key").map(|key| key.text);
-        let is_placeholder = |key: &str| key.len() < SHORTEST_VENDOR_KEY || Some(key) == own_key;
-        let leads_here = base_url::parse(url.text).is_ok_and(|url| self.listener.is(&url));
-        if !leads_here || !keys.text.split_whitespace().all(is_placeholder) {
-            return false;
-        }
-        let (place, key) = (url.place, format!("{}_API_KEY", prefix(name)));
-        self.warnings.push(format!(
-            "{place}: this is the gateway's own address, and {key} is no vendor's key, so both are ignored as settings of \
-             a client; to use {name}, set {key} to its key"
-        ));
-        true
     }
 
     /// The URL of the highest layer that is not the gateway itself.

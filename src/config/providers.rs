@@ -18,17 +18,13 @@ use super::fallbacks;
 use super::file::{DOUBTFUL, OAUTH};
 use super::fixups;
 use super::headers;
-use super::key_text::{self, Finding, PASSTHROUGH};
+use super::key_text::{self, Finding, PASSTHROUGH, is_passthrough};
 use super::layer::{Layer, LocatedText, Section};
 use super::middleware;
 use super::near_misses;
 use super::provider_urls::BaseUrl;
 use super::value_type::LONGEST;
 use super::variables::Variables;
-
-fn is_passthrough(keys: &str) -> bool {
-    keys.trim().eq_ignore_ascii_case(PASSTHROUGH)
-}
 
 /// Builds one provider after the other, and collects errors and warnings.
 pub(super) struct Builder<'a> {
@@ -62,9 +58,7 @@ impl<'a> Builder<'a> {
     }
 
     pub(super) fn build_all(&mut self) {
-        for name in self.merged.providers() {
-            self.build(name);
-        }
+        self.build_all_known();
         self.check_doubtful_sections();
     }
 
@@ -79,7 +73,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn build(&mut self, name: &'a str) {
+    pub(super) fn build(&mut self, name: &'a str) {
         let section = self.section(self.merged, name);
         let stated = section.text("api-key").filter(|keys| !keys.text.trim().is_empty());
         // The mode alone registers a provider, too.
@@ -96,7 +90,7 @@ impl<'a> Builder<'a> {
         let Some(keys) = stated.or(mode).or_else(|| self.without_key(name)) else {
             return self.warn_of_url_without_key(name);
         };
-        if self.is_refused(keys) || self.is_clients(name, keys) {
+        if self.is_refused(keys) {
             return;
         }
         match self.base_url(name) {

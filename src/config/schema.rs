@@ -4,8 +4,8 @@ use super::fixups::MISSING_REASONING;
 use super::limits;
 use super::value_type::KeyType::{self, Aliases, AuthMode, Fallbacks, Headers, Later, Value};
 use super::value_type::ValueType::{
-    self, Betas, Bounds, Count, Flag, Format, Host, Link, LogLevel, Object, OneOf, Origins, Params, Parts,
-    Pause, Port, Seconds, Secret, Settings, Text, Url, Words,
+    self, Betas, Bounds, Count, Flag, Format, Host, Hosts, Link, LogLevel, Object, OneOf, Origins, Params,
+    Parts, Pause, Port, Seconds, Secret, Settings, Text, Url, Words,
 };
 
 use super::top_models::SOURCES;
@@ -19,7 +19,7 @@ pub(super) const TOP: Keys = &[
     ("log-level", Value(LogLevel)),
     ("proxy-api-key", Value(Secret)),
     ("proxy-api-key-file", Value(Text)),
-    ("allowed-hosts", Value(Words)),
+    ("allowed-hosts", Value(Hosts)),
     ("cors-origins", Value(Origins)),
     ("route-header", Value(Flag)),
     ("request-metrics", Value(Flag)),
@@ -131,7 +131,7 @@ pub(super) static GLOBAL: [Variable; 23] = [
     Variable {
         name: "VDM_ALLOWED_HOSTS",
         about: "names in the Host header that a gateway without PROXY_API_KEY accepts, separated by spaces",
-        kind: Words,
+        kind: Hosts,
         path: &["allowed-hosts"],
     },
     Variable {

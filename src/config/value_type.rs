@@ -41,6 +41,8 @@ pub(super) enum ValueType {
     Words,
     /// Origins of web pages, as [`ValueType::Words`].
     Origins,
+    /// Names in `Host` headers, as [`ValueType::Words`].
+    Hosts,
     /// Texts in an array, or between commas in one text. The layers carry them with line ends between.
     Parts,
     /// A JSON object in quotes; the layers carry its members.
@@ -125,7 +127,8 @@ impl ValueType {
             Self::Bounds => return fixups::bounds(raw),
             Self::Betas => return fixups::betas(raw),
             Self::OneOf(words) => raw.text().and_then(|text| one_of(words, text)),
-            Self::Origins => return origins(raw),
+            Self::Origins => return self.each(raw, client_access::origin),
+            Self::Hosts => return self.each(raw, client_access::host_name),
             Self::Words => raw.words().map(|words| ValueKind::from(words.join("\n"))),
             Self::Parts => raw.parts().map(|parts| ValueKind::from(parts.join("\n"))),
             Self::Object => raw.text().and_then(members),
@@ -157,6 +160,7 @@ impl ValueType {
             | Self::OneOf(_)
             | Self::Words
             | Self::Origins
+            | Self::Hosts
             | Self::Parts
             | Self::Object
             | Self::Bytes
@@ -171,6 +175,13 @@ impl ValueType {
             Some(Finding::Invalid(advice)) if !text.trim().is_empty() => Err(advice.to_owned()),
             Some(_) | None => secret(text).ok_or_else(|| self.refusal(Raw::Text(text))),
         }
+    }
+
+    /// Words, each in the form that `check` gives it.
+    fn each(self, raw: Raw<'_>, check: fn(&str) -> Result<String, String>) -> Result<ValueKind, String> {
+        let words = raw.words().ok_or_else(|| self.refusal(raw))?;
+        let checked: Result<Vec<_>, _> = words.into_iter().map(check).collect();
+        Ok(ValueKind::from(checked?.join("\n")))
     }
 
     fn refusal(self, raw: Raw<'_>) -> String {
@@ -212,6 +223,7 @@ impl ValueType {
             Self::Rate => "a number of bytes a second, 0 or more, or text such as \"1KiB\"".to_owned(),
             Self::OneOf(words) => format!("one of {}", words.join(", ")),
             Self::Origins => "origins in an array: [\"https://chat.example.com\"]".to_owned(),
+            Self::Hosts => "names in an array: [\"gateway.example\"]".to_owned(),
             Self::Words => "words in an array: [\"a\", \"b\"]".to_owned(),
             Self::Parts => "texts in an array: [\"a\", \"b\"]".to_owned(),
             // Their own checks describe more.
@@ -349,12 +361,6 @@ fn members(text: &str) -> Option<ValueKind> {
 
 fn url(text: &str) -> Result<ValueKind, String> {
     base_url::parse(text).map(|_| ValueKind::from(text))
-}
-
-fn origins(raw: Raw<'_>) -> Result<ValueKind, String> {
-    let words = raw.words().ok_or_else(|| ValueType::Origins.refusal(raw))?;
-    let origins: Result<Vec<_>, _> = words.into_iter().map(client_access::origin).collect();
-    Ok(ValueKind::from(origins?.join("\n")))
 }
 
 /// Checks one entry of `[P.custom-headers]`.

@@ -11,7 +11,11 @@ use super::references;
 
 /// Every variable that is set, empty ones too.
 #[derive(Clone, Default)]
-pub(super) struct Variables(BTreeMap<String, Variable>);
+pub(super) struct Variables {
+    set: BTreeMap<String, Variable>,
+    /// Those of the file that variables of the environment hide.
+    hidden: BTreeMap<String, Variable>,
+}
 
 #[derive(Clone)]
 pub(super) struct Variable {
@@ -27,20 +31,34 @@ impl Variables {
         dotenv: &Path,
         report: &mut Diagnostics,
     ) -> Self {
-        let mut variables = read_file(dotenv, report);
+        let mut variables = Self { set: read_file(dotenv, report), hidden: BTreeMap::new() };
         for (name, text) in environment {
             let place = format!("environment variable {name}");
-            variables.insert(name.clone(), Variable { text: text.clone(), place });
+            let hidden = variables.set.insert(name.clone(), Variable { text: text.clone(), place });
+            variables.hidden.extend(hidden.map(|hidden| (name.clone(), hidden)));
         }
-        Self(variables)
+        variables
+    }
+
+    /// The variable of the file that one of the environment hides.
+    pub(super) fn hidden(&self, name: &str) -> Option<&Variable> {
+        self.hidden.get(name)
+    }
+
+    /// Removes a variable; the one of the file that it hides takes its place.
+    pub(super) fn remove(&mut self, name: &str) {
+        self.set.remove(name);
+        if let Some((name, hidden)) = self.hidden.remove_entry(name) {
+            self.set.insert(name, hidden);
+        }
     }
 
     pub(super) fn find(&self, name: &str) -> Option<&Variable> {
-        self.0.get(name)
+        self.set.get(name)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Variable)> {
-        self.0.iter().map(|(name, variable)| (name.as_str(), variable))
+        self.set.iter().map(|(name, variable)| (name.as_str(), variable))
     }
 }
 

@@ -44,6 +44,25 @@ fn origins_come_from_a_file_or_a_variable() {
 }
 
 #[test]
+fn lists_with_commas_and_names_that_never_match_are_errors_in_files_and_variables() {
+    for (variable, key, text) in [
+        ("VDM_CORS_ORIGINS", "cors-origins", "https://a.com,https://b.com"),
+        ("VDM_ALLOWED_HOSTS", "allowed-hosts", "a.example,b.example"),
+        ("VDM_ALLOWED_HOSTS", "allowed-hosts", "http://a.example"),
+    ] {
+        for machine in [
+            Machine::with(&[(variable, text)]),
+            Machine::new().toml(&format!("{key} = ['{text}']")),
+            Machine::new().toml(&format!("{key} = '{text}'")),
+        ] {
+            assert_eq!(machine.mistakes().len(), 1, "{key} {text}: {:?}", machine.mistakes());
+        }
+    }
+    let hosts = Machine::with(&[("VDM_ALLOWED_HOSTS", "A.example b.example.")]).load().settings.allowed_hosts;
+    assert_eq!(hosts, ["a.example", "b.example"]);
+}
+
+#[test]
 fn openais_organization_is_a_header_of_provider_openai() {
     let headers = |variables: &[(&str, &str)], name: &str| {
         let config = Machine::with(variables).load();

@@ -23,9 +23,13 @@ fn keys(machine: &Machine, name: &str) -> Vec<String> {
 
 #[test]
 fn keys_are_read_from_the_file_that_a_variable_or_a_file_names() {
-    for (text, expected) in
-        [("k1\n", vec!["k1"]), ("k1 k2\r\n\nk3\n", vec!["k1", "k2", "k3"]), ("\u{feff}k1", vec!["k1"])]
-    {
+    for (text, expected) in [
+        ("k1\n", vec!["k1"]),
+        ("# my key\nk1\n  # another\n", vec!["k1"]),
+        ("k#1", vec!["k#1"]),
+        ("k1 k2\r\n\nk3\n", vec!["k1", "k2", "k3"]),
+        ("\u{feff}k1", vec!["k1"]),
+    ] {
         let machine = Machine::with(&[("OPENAI_API_KEY_FILE", "keys")]).secret("keys", text);
         assert_eq!(keys(&machine, "openai"), expected);
         assert!(machine.warnings().is_empty(), "{:?}", machine.warnings());
@@ -59,7 +63,7 @@ fn a_file_that_holds_no_key_is_one_line_with_its_place_and_nothing_of_what_it_ho
     assert_eq!(
         machine.mistakes(),
         [
-            "environment variable OPENAI_API_KEY_FILE: the key file keys is empty; write a key into it, or several",
+            "environment variable OPENAI_API_KEY_FILE: the key file keys contains no key; write a key into it, or several",
             "environment variable POE_API_KEY_FILE: the key file . is no regular file",
         ]
     );

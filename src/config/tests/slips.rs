@@ -52,6 +52,39 @@ fn a_pasted_key_is_an_error_in_every_source_and_none_of_its_text_is_repeated() {
 }
 
 #[test]
+fn variables_of_another_program_never_stop_a_gateway_that_has_a_provider() {
+    let told = "environment variable JIRA_API_KEY: the key contains a comma or semicolon; write one key alone, or several \
+                keys with a blank between two; until then jira is not a provider";
+    let jira = |machine: Machine, key: &str, url: &str| {
+        machine.variable("JIRA_API_KEY", key).variable("JIRA_BASE_URL", url)
+    };
+    let machine = jira(Machine::with(&[OPENAI]), "user,pass", "https://jira.example");
+    assert_eq!(warning(&machine), told);
+    assert_eq!(names(&machine.load()), ["openai"]);
+    for (key, url) in
+        [("k", "jira.example"), ("k", "https://jira.example/?x=1"), ("k", "'https://jira.example'")]
+    {
+        let machine = jira(Machine::with(&[OPENAI]), key, url);
+        assert!(warning(&machine).starts_with("environment variable JIRA_BASE_URL: "), "{url}");
+    }
+    let format =
+        jira(Machine::with(&[OPENAI]), "k", "https://jira.example").variable("JIRA_API_FORMAT", "json");
+    assert!(warning(&format).starts_with("environment variable JIRA_API_FORMAT: "));
+    // What only a provider of vdm can be stays an error.
+    for machine in [
+        Machine::new(),
+        Machine::with(&[OPENAI, ("VDM_DEFAULT_PROVIDER", "jira")]),
+        Machine::with(&[OPENAI, ("JIRA_ALIAS_HAIKU", "m")]),
+        Machine::with(&[OPENAI, ("JIRA_API_FORMAT", "anthropic")]),
+        Machine::with(&[OPENAI, ("OPENAI_ALIAS_X", "jira:m")]),
+        Machine::with(&[OPENAI]).toml("[jira]\ntimeout = 5"),
+        Machine::with(&[OPENAI]).toml("[openai]\nfallbacks = ['jira:m']"),
+    ] {
+        assert_eq!(jira(machine, "user,pass", "https://jira.example").mistakes().len(), 1);
+    }
+}
+
+#[test]
 fn a_placeholder_of_an_example_is_a_warning() {
     let machine = Machine::with(&[("OPENAI_API_KEY", "sk-your-openai-key")]);
     assert_eq!(
@@ -213,6 +246,71 @@ fn a_clients_variables_in_the_same_shell_do_not_make_a_provider() {
         );
         let machine = Machine::with(&[(&key_name, "any"), (&url_name, "http://elsewhere:1/v1")]);
         assert_eq!(names(&machine.load()), [name.to_lowercase()]);
+    }
+}
+
+/// What a provider consists of: its base URL and its keys.
+fn parts(machine: &Machine, name: &str) -> (String, Vec<String>) {
+    let config = machine.load();
+    let found = provider(&config, name);
+    (found.base_url.clone(), found.keys.iter().map(|key| key.expose().to_owned()).collect())
+}
+
+#[test]
+fn a_clients_variables_leave_lower_layers_as_they_are() {
+    const OWN: &str = "http://localhost:8082/v1";
+    let client = |key: &str| Machine::with(&[("OPENAI_API_KEY", key), ("OPENAI_BASE_URL", OWN)]);
+    let lab = "base-url = 'http://127.0.0.1:19001/v1'\n";
+    let vendor = "https://api.openai.com/v1";
+    for (machine, url, key) in [
+        (
+            client("ollama").toml(&format!("[openai]\n{lab}api-key = 'filekey'")),
+            "http://127.0.0.1:19001/v1",
+            "filekey",
+        ),
+        (client("any").toml("[openai]\napi-key = 'filekey'"), vendor, "filekey"),
+        (client("any").file("work/.env", "OPENAI_API_KEY=dotkey"), vendor, "dotkey"),
+        (
+            client("any").file("work/.env", "OPENAI_API_KEY=dotkey\nOPENAI_BASE_URL=http://lab:1/v1"),
+            "http://lab:1/v1",
+            "dotkey",
+        ),
+        (client("any").variable("OPENAI_API_KEY_FILE", "keys").file("work/keys", "kept"), vendor, "kept"),
+        // A word is the key of a user's own server.
+        (client("ollama").toml(&format!("[openai]\n{lab}")), "http://127.0.0.1:19001/v1", "ollama"),
+        (client("ollama").file("work/.env", "OPENAI_BASE_URL=http://lab:1/v1"), "http://lab:1/v1", "ollama"),
+        (
+            client(KEY_OF_A_VENDOR).file("work/.env", "OPENAI_BASE_URL=http://lab:1/v1"),
+            "http://lab:1/v1",
+            KEY_OF_A_VENDOR,
+        ),
+    ] {
+        assert_eq!(parts(&machine, "openai"), (url.to_owned(), vec![key.to_owned()]));
+        let warnings = machine.warnings();
+        let told = |warning: &&String| warning.contains("OPENAI_BASE_URL: this is the gateway's own address");
+        assert_eq!(warnings.iter().filter(told).count(), 1, "{warnings:?}");
+    }
+    let own_key = client("gate").variable("PROXY_API_KEY", "gate").toml(&format!("[openai]\n{lab}"));
+    assert!(own_key.load().settings.providers.is_empty(), "the gateway's own key never goes upstream");
+    let moved = Machine::with(&[
+        ("OPENAI_API_KEY", "any"),
+        ("OPENAI_BASE_URL", "http://localhost:9/v1"),
+        ("PORT", "9"),
+    ]);
+    assert!(moved.load().settings.providers.is_empty(), "the port may be a variable, too");
+}
+
+#[test]
+fn a_passthrough_provider_stays_when_its_url_is_a_clients() {
+    let url = ("ANTHROPIC_BASE_URL", "http://127.0.0.1:8082");
+    let word = Machine::with(&[("ANTHROPIC_API_KEY", "!PASSTHRU"), url]);
+    let mode = Machine::with(&[("ANTHROPIC_API_KEY", "any"), ("ANTHROPIC_AUTH_MODE", "passthrough"), url]);
+    for machine in [word, mode] {
+        let config = machine.load();
+        let anthropic = provider(&config, "anthropic");
+        assert!(anthropic.passthrough && anthropic.keys.is_empty());
+        assert_eq!((anthropic.base_url.as_str(), config.demo), ("https://api.anthropic.com", DemoMode::Off));
+        assert!(warning(&machine).contains("this is the gateway's own address"));
     }
 }
 

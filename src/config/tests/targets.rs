@@ -45,13 +45,13 @@ fn a_default_that_is_inactive_or_misspelt_is_one_warning_with_what_is_used_inste
 
 #[test]
 fn only_the_aliases_of_a_profile_that_need_a_missing_provider_are_inactive() {
-    let toml = "['#work'.aliases]\nhaiku = 'poe:haiku'\nsonnet = 'zai:sonnet'\nopus = '!opnai:x'";
+    let toml = "['#work'.aliases]\nhaiku = 'poe:haiku'\nsonnet = 'zai:sonnet'\nopus = '!nosuch:x'";
     let machine = Machine::with(&[("POE_API_KEY", "k")]).toml(toml);
     assert_eq!(
         machine.warnings(),
         [
-            "profile \"work\": its alias \"opus\" is inactive: it leads to provider 'opnai': set OPNAI_API_KEY and restart \
-             (or did you mean 'openai'?)",
+            "profile \"work\": its alias \"opus\" is inactive: it leads to provider 'nosuch': set NOSUCH_API_KEY and \
+             NOSUCH_BASE_URL and restart",
             "profile \"work\": its alias \"sonnet\" is inactive: it leads to provider 'zai': set ZAI_API_KEY and restart",
         ]
     );
@@ -65,13 +65,9 @@ fn only_the_aliases_of_a_profile_that_need_a_missing_provider_are_inactive() {
 }
 
 #[test]
-fn an_alias_to_an_unknown_provider_or_to_a_profile_is_an_error() {
+fn an_alias_to_a_misspelt_provider_or_to_a_profile_is_an_error() {
     let profile = "\n['#web'.aliases]\nhaiku = 'poe:haiku'";
     for (target, told) in [
-        (
-            "nosuch:foo",
-            "\"nosuch:foo\": there is no provider \"nosuch\"; write \"!nosuch:foo\" if this is the name of a model",
-        ),
         (
             "Opnai:gpt-4o",
             "\"Opnai:gpt-4o\": there is no provider \"opnai\"; did you mean \"openai:gpt-4o\"?; write \"!Opnai:gpt-4o\" if \
@@ -84,6 +80,15 @@ fn an_alias_to_an_unknown_provider_or_to_a_profile_is_an_error() {
         (
             "top:opus",
             "\"top:opus\" names the profile \"top\", but an alias leads to a provider; write \"agentrouter:opus\" instead",
+        ),
+        (
+            "#web:haiku",
+            "\"#web:haiku\" names the profile \"web\", but an alias leads to a provider; write \"poe:haiku\" instead",
+        ),
+        (
+            "#openai:x",
+            "\"#openai:x\" names the profile \"openai\", but an alias leads to a provider; write \"openai:x\" for the \
+             provider",
         ),
         (
             "web:x",
@@ -120,4 +125,84 @@ fn an_alias_to_an_unknown_provider_or_to_a_profile_is_an_error() {
     }
     let local = Machine::with(&[("OLLAMA_BASE_URL", "http://h:1"), ("OLLAMA_ALIAS_X", "mymodel:custom")]);
     assert!(local.mistakes().is_empty(), "models of a local server have colons in their names");
+}
+
+#[test]
+fn an_alias_to_a_provider_that_is_near_none_is_a_warning() {
+    let mine = |target: &str| {
+        Machine::with(&[
+            OPENAI,
+            ("VLLM_API_KEY", "k"),
+            ("VLLM_BASE_URL", "http://lab:8000/v1"),
+            ("VLLM_ALIAS_X", target),
+        ])
+    };
+    for target in ["mymodel:q4_K_M", "codestral:instruct-v2", "accounts:x", "gemma:it-qat", "nosuch:foo"] {
+        let (prefix, _) = target.split_once(':').unwrap();
+        assert_eq!(
+            warning(&mine(target)),
+            format!(
+                "environment variable VLLM_ALIAS_X: {target:?}: there is no provider {prefix:?}, so this is sent as the name \
+                 of a model; write \"!{target}\" if this is the name of a model"
+            )
+        );
+        let aliases = &mine(target).load().settings.providers;
+        assert!(aliases.iter().any(|provider| provider.aliases.get("x").is_some_and(|to| to == target)));
+        let literal = format!("!{target}");
+        assert!(mine(&literal).warnings().is_empty());
+    }
+    assert!(mine("opnai:x").mistakes()[0].contains("did you mean \"openai:x\"?"));
+}
+
+#[test]
+fn an_alias_of_a_provider_to_one_without_a_key_is_a_warning() {
+    let toml = |target: &str| format!("[openai.aliases]\nx = '{target}'");
+    for target in ["zai:haiku", "ZAI:glm"] {
+        assert_eq!(
+            warning(&Machine::with(&[OPENAI]).toml(&toml(target))),
+            "work/vandamme-config.toml:2:5: [openai.aliases] x: this alias cannot be used: it leads to provider 'zai': set \
+             ZAI_API_KEY and restart"
+        );
+    }
+    assert!(Machine::with(&[OPENAI, ("ZAI_API_KEY", "k")]).toml(&toml("zai:haiku")).warnings().is_empty());
+    assert!(Machine::with(&[OPENAI]).toml(&toml("openai:y")).warnings().is_empty());
+    assert!(
+        Machine::with(&[("POE_API_KEY", "k")]).toml(&toml("zai:haiku")).warnings().is_empty(),
+        "openai is not used"
+    );
+}
+
+#[test]
+fn profiles_and_fallbacks_name_providers_too() {
+    let work = "\n['#work'.aliases]\nhaiku = 'openai:small'";
+    let at = "work/vandamme-config.toml";
+    for (toml, told) in [
+        (
+            "['#w'.aliases]\nx = 'work:haiku'",
+            "2:5: [\"#w\".aliases] x: \"work:haiku\" names the profile \"work\", but an alias leads to a provider; write \
+             \"openai:small\" instead",
+        ),
+        (
+            "['#w'.aliases]\nx = '!#work:haiku'",
+            "2:5: [\"#w\".aliases] x: \"#work:haiku\" names the profile \"work\", but an alias leads to a provider; write \
+             \"openai:small\" instead",
+        ),
+        (
+            "['#w'.aliases]\nx = 'opnai:z'",
+            "2:5: [\"#w\".aliases] x: \"opnai:z\": there is no provider \"opnai\"; did you mean \"openai:z\"?",
+        ),
+        (
+            "[openai.fallbacks]\n'*' = ['work:haiku']",
+            "2:7: [openai.fallbacks] *: \"work:haiku\" names the profile \"work\", but a fallback leads to a provider; \
+             write \"openai:small\" instead",
+        ),
+        (
+            "['#w'.fallbacks]\n'*' = ['#work:haiku']",
+            "2:7: [\"#w\".fallbacks] *: \"#work:haiku\" names the profile \"work\", but a fallback leads to a provider; \
+             write \"openai:small\" instead",
+        ),
+    ] {
+        let machine = Machine::with(&[OPENAI]).toml(&format!("{toml}{work}"));
+        assert_eq!(machine.mistakes(), [format!("{at}:{told}")]);
+    }
 }
