@@ -156,16 +156,24 @@ fn a_misspelt_provider_and_a_base_url_without_a_key_are_warnings() {
     for variables in [
         &[("OLLAMA_BASE_URL", "http://lab:1")][..],
         &[("GITHUB_BASE_URL", "not a url")],
+        &[("APP_BASE_URL", "http://lab:1")],
+        &[("NEXT_PUBLIC_BASE_URL", "https://app.example")],
+        &[("ACTIONS_BASE_URL", "https://actions.example")],
         &[("ANTHROPIC_BASE_URL", "http://localhost:8082")],
         &[("VDM_WRAP_URL", "http://127.0.0.1:40001"), ("OPENAI_BASE_URL", "http://127.0.0.1:40001/v1")],
     ] {
         assert!(Machine::with(variables).warnings().is_empty(), "{variables:?}");
     }
     let toml = "[mycorp]\nbase-url = 'http://c'";
-    assert!(
-        Machine::with(&[OPENAI]).toml(toml).warnings().is_empty(),
-        "a file may name providers without keys"
+    assert_eq!(
+        warning(&Machine::with(&[OPENAI]).toml(toml)),
+        "work/vandamme-config.toml:2:12: [mycorp] base-url: mycorp has no key, so its base URL has no effect; set \
+         MYCORP_API_KEY, to any word if the server needs no key"
     );
+    let known = Machine::with(&[("MYCORP_BASE_URL", "http://lab:1")]).toml("[mycorp]\ntimeout = 5");
+    assert!(warning(&known).contains("set MYCORP_API_KEY"), "a file names it");
+    let repeated = Machine::with(&[OPENAI]).toml("[poe]\nbase-url = 'https://api.poe.com/v1/'");
+    assert!(repeated.warnings().is_empty(), "the built-in URL");
 }
 
 #[test]
