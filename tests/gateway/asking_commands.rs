@@ -195,7 +195,11 @@ fn models_top_needs_to_be_wanted_and_suggests() {
     let unwanted = User::of(&upstream).vdm("models top");
     assert_eq!(
         unwanted.all(),
-        (Some(1), "", "vdm: top models are off: set TOP_MODELS_SOURCE=openrouter, or OPENROUTER_API_KEY, or TOP_MODELS_RANKINGS_FILE with TOP_MODELS_SOURCE=manual_rankings\n")
+        (
+            Some(1),
+            "",
+            "vdm: top models are off: set TOP_MODELS_SOURCE=openrouter, or OPENROUTER_API_KEY, or TOP_MODELS_RANKINGS_FILE with TOP_MODELS_SOURCE=manual_rankings\n"
+        )
     );
     assert_eq!(upstream.count(), 0);
 
