@@ -56,6 +56,7 @@ pub(crate) use input_checks::{check_base_url, check_key};
 use key_files::KeyFiles;
 use key_text::Finding;
 use layer::{Layer, LocatedText, Section};
+pub(crate) use near_misses::provider as near_provider;
 pub use overrides::{Overrides, Verbose};
 pub use provenance::{ConfigValue, VariableDoc};
 use providers::Builder;

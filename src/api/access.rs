@@ -117,7 +117,15 @@ fn from_a_web_page(request: &HttpRequest, reach: &Reach<'_>) -> Option<String> {
     if !headers.contains_key(header::ORIGIN) {
         return None;
     }
-    let origin = origin.unwrap_or("null");
+    let Some(origin) = origin else {
+        return Some(format!("the request has several Origin headers or one that cannot be read; {REMEDY}"));
+    };
+    if origin.is_empty() || origin.eq_ignore_ascii_case("null") {
+        return Some(format!(
+            "the request comes from a web page without a site of its own, such as a local file or a sandboxed frame (Origin: {}), which cors-origins cannot list: serve the page from a web server, or {REMEDY}",
+            if origin.is_empty() { "empty" } else { "null" }
+        ));
+    }
     if !is_listed && !is_own(origin, host) {
         return Some(format!(
             "the request comes from a web page of another site (Origin: {}); add the origin to cors-origins (VDM_CORS_ORIGINS), or {REMEDY}",
@@ -282,6 +290,12 @@ mod tests {
                 {
                     assert!(ask(&[("origin", origin), ("content-type", kind)]).is_some(), "{kind}");
                 }
+            }
+            for headers in
+                [&[("origin", "null")][..], &[("origin", "")], &[("origin", "http://localhost"); 2]]
+            {
+                let why = ask(headers).unwrap();
+                assert!(!why.contains("add the origin") && why.contains("Origin"), "{headers:?}: {why}");
             }
             assert!(ask(&[("sec-fetch-site", "cross-site")]).is_some());
             let listed = ("origin", "https://chat.example.com");

@@ -220,7 +220,8 @@ impl Top {
         let live = gateway.live_config();
         let Some(top) = &live.settings.top_models else {
             say(format_args!(
-                "vdm: recommended models are off: set TOP_MODELS_SOURCE=openrouter, or OPENROUTER_API_KEY\n"
+                "vdm: recommended models are off: set TOP_MODELS_SOURCE=openrouter, or OPENROUTER_API_KEY, or \
+                 TOP_MODELS_RANKINGS_FILE with TOP_MODELS_SOURCE=manual_rankings\n"
             ));
             return Exit::Failed;
         };

@@ -124,7 +124,9 @@ impl Setup {
             return Err(SetupError::Failed("there is nothing to set".to_owned()));
         }
         // As variables they override all files, so that errors show up whichever file is written.
-        self.check_default(&context.with(&settings)?)?;
+        let config = context.with(&settings)?;
+        self.check_default(&config)?;
+        check_providers(&answers, &config)?;
         target.write(&settings).map_err(SetupError::Failed)?;
         let start = context.start_command(&settings, &target);
         let set = settings.iter().map(|setting| setting.variable.clone()).collect();
@@ -153,9 +155,11 @@ impl Setup {
             return Ok(());
         }
         let names: Vec<_> = settings.providers.iter().map(|provider| &*provider.name).collect();
+        let near = config::near_provider(&folded, names.iter().copied());
+        let near = near.map_or_else(String::new, |near| format!("; did you mean --default {near}?"));
         let names = names.join(", ");
         Err(SetupError::Usage(format!(
-            "--default {name}: no provider with a key, and no active profile; providers: {names}"
+            "--default {name}: no provider with a key, and no active profile; providers: {names}{near}"
         )))
     }
 
@@ -175,6 +179,18 @@ impl Setup {
         }
         Ok(tried)
     }
+}
+
+/// A gateway starts without a provider whose variables are faulty and warns; here that is an error.
+fn check_providers(answers: &Answers, config: &Config) -> Result<(), SetupError> {
+    let settings = &config.settings;
+    let is_known = |name: &str| {
+        settings.providers.iter().any(|provider| *provider.name == *name)
+            || settings.partial.iter().any(|partial| partial.name == name)
+    };
+    let mut absent = answers.providers.iter().filter(|provider| !is_known(&provider.name));
+    let why = absent.find_map(|provider| key_check::why_not(config, &provider.name));
+    why.map_or(Ok(()), |why| Err(SetupError::Failed(why.to_owned())))
 }
 
 impl SetupReport {

@@ -72,18 +72,25 @@ impl Builder<'_> {
         let why = match partial {
             Some(partial) => format!("misses {}", partial.missing),
             None => {
-                let near = near_misses::provider(&text.to_ascii_lowercase(), self.default_names());
-                let near = near.map_or_else(String::new, |near| format!(" (did you mean {near:?}?)"));
-                format!("is not a provider with a key{near}")
+                let written = text.trim_start_matches('#').to_ascii_lowercase();
+                let profiles = || self.merged.root().section("profiles").names().into_iter();
+                match text.starts_with('#') {
+                    true => {
+                        let near = near_misses::provider(&written, profiles());
+                        let near =
+                            near.map_or_else(String::new, |near| format!(" (did you mean \"#{near}\"?)"));
+                        format!("is not a profile{near}")
+                    }
+                    false => {
+                        let known = self.merged.providers().iter().map(String::as_str);
+                        let near = near_misses::provider(&written, known.chain(profiles()));
+                        let near = near.map_or_else(String::new, |near| format!(" (did you mean {near:?}?)"));
+                        format!("is not a provider with a key{near}")
+                    }
+                }
             }
         };
         let instead = instead.map_or_else(String::new, |name| format!("; using {name:?} instead"));
         format!("{place}: the default provider {text:?} {why}{instead}")
-    }
-
-    /// The names that can be the default.
-    fn default_names(&self) -> impl Iterator<Item = &str> {
-        let profiles = self.merged.root().section("profiles").names();
-        self.merged.providers().iter().map(String::as_str).chain(profiles)
     }
 }

@@ -25,6 +25,14 @@ const SYNONYMS: [(&str, &str); 10] = [
     ("_FORMAT", "_API_FORMAT"),
 ];
 
+/// Misspelt middles of the names of aliases and headers.
+const TABLES: [(&str, &str); 4] = [
+    ("_ALIASES_", "_ALIAS_"),
+    ("_ALIS_", "_ALIAS_"),
+    ("_ALAIS_", "_ALIAS_"),
+    ("_CUSTOM_HEADERS_", "_CUSTOM_HEADER_"),
+];
+
 /// Names shorter than this are too likely to be near by chance.
 const SHORTEST: usize = 8;
 
@@ -49,7 +57,7 @@ pub(super) fn warnings(variables: &Variables, known: &[&str]) -> Vec<String> {
 }
 
 /// The name of a provider that is near, for one that is not known.
-pub(super) fn provider<'a>(written: &str, mut known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn provider<'a>(written: &str, mut known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let most = if written.len() < 8 { 1 } else { 2 };
     known.find(|name| *name != written && strsim::osa_distance(written, name) <= most)
 }
@@ -84,7 +92,18 @@ fn meant(name: &str, known: &[&str], candidates: &[String]) -> Option<String> {
             Some(format!("{prefix}{suffix}"))
         })
     };
-    nearest(name, candidates).or_else(synonym)
+    nearest(name, candidates).or_else(synonym).or_else(|| of_table(name, known))
+}
+
+/// The variable of an alias or a header of a known provider.
+fn of_table(name: &str, known: &[&str]) -> Option<String> {
+    known.iter().find_map(|provider| {
+        let prefix = prefix(provider);
+        let rest = name.strip_prefix(&prefix)?;
+        let found = |(written, meant): &(&str, &str)| Some(format!("{meant}{}", rest.strip_prefix(written)?));
+        let meant = TABLES.iter().find_map(found)?;
+        Some(format!("{prefix}{meant}"))
+    })
 }
 
 /// Underscores are often forgotten, so they do not count.

@@ -6,7 +6,7 @@ use super::Origin;
 use super::base_url;
 use super::environment::prefix;
 use super::error::ConfigError;
-use super::layer::LocatedText;
+use super::layer::{Layer, LocatedText};
 use super::near_misses;
 use super::providers::Builder;
 
@@ -40,16 +40,19 @@ impl<'a> Builder<'a> {
         None
     }
 
-    /// Warns of a variable with a base URL for a provider that has no key.
+    /// Warns of a base URL that a user has set for a provider without a key. Many programs have a variable `*_BASE_URL`, so
+    /// a variable counts only if the name is known or near a known one.
     pub(super) fn warn_of_url_without_key(&mut self, name: &str) {
-        let variables = self.layers.iter().rev().filter(|layer| layer.origin() == Some(Origin::Variables));
-        let stated = variables.filter_map(|layer| self.section(layer, name).text("base-url")).next();
-        let Some(LocatedText { text, place }) = stated else { return };
+        let Some((LocatedText { text, place }, origin)) = self.url_of_user(name) else { return };
         let Ok(url) = base_url::parse(text) else { return };
         if self.listener.is(&url) || self.is_wrapping_gateway(text) || self.needs_no_key(name) {
             return;
         }
         let near = near_misses::provider(name, self.known_to_files());
+        if origin == Origin::Variables && near.is_none() && !self.known_to_files().any(|known| known == name)
+        {
+            return;
+        }
         let near =
             near.map_or_else(String::new, |near| format!(" (or did you mean {}_BASE_URL?)", prefix(near)));
         let key = format!("{}_API_KEY", prefix(name));
@@ -57,6 +60,15 @@ impl<'a> Builder<'a> {
             "{place}: {name} has no key, so its base URL has no effect; set {key}, to any word if the server needs no \
              key{near}"
         ));
+    }
+
+    /// The base URL of the highest layer and that layer. `None` for the built-in one, also if a user repeats it: the Python
+    /// original's file does so for each provider.
+    fn url_of_user(&self, name: &str) -> Option<(LocatedText<'a>, Origin)> {
+        let stated = |layer: &'a Layer| Some((self.section(layer, name).text("base-url")?, layer.origin()?));
+        let built_in = self.layers.first().and_then(stated).map(|(url, _)| url.text.trim_end_matches('/'));
+        let highest = self.layers.iter().rev().find_map(stated);
+        highest.filter(|(url, _)| built_in != Some(url.text.trim_end_matches('/')))
     }
 
     /// Inside a tool that `vdm wrap` runs, the base URLs of vendors lead to the gateway of that tool.

@@ -87,8 +87,13 @@ impl<'a> Builder<'a> {
             let text = "this provider has keys, too; it has them or takes its clients', not both";
             return self.errors.push(ConfigError::new(mode.place, text));
         }
+        let is_oauth = section.text("auth-mode").is_some_and(|mode| mode.text == OAUTH);
         let Some(keys) = stated.or(mode).or_else(|| self.without_key(name)) else {
-            return self.warn_of_url_without_key(name);
+            // OAuth has a warning of its own.
+            if !is_oauth {
+                self.warn_of_url_without_key(name);
+            }
+            return;
         };
         if self.is_refused(keys) {
             return;

@@ -11,6 +11,7 @@ use vandamme_protocol::convert::upstream::chat::{Dialect, Reasoning, Replay};
 use super::*;
 
 mod built_in;
+mod client_variables;
 mod clients;
 mod errors;
 mod key_files;

@@ -198,7 +198,7 @@ fn models_top_needs_to_be_wanted_and_suggests() {
         (
             Some(1),
             "",
-            "vdm: recommended models are off: set TOP_MODELS_SOURCE=openrouter, or OPENROUTER_API_KEY\n"
+            "vdm: recommended models are off: set TOP_MODELS_SOURCE=openrouter, or OPENROUTER_API_KEY, or TOP_MODELS_RANKINGS_FILE with TOP_MODELS_SOURCE=manual_rankings\n"
         )
     );
     assert_eq!(upstream.count(), 0);

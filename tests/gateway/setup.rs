@@ -364,9 +364,35 @@ fn a_default_that_nobody_has_is_refused() {
         said.contains("--default peo: no provider with a key, and no active profile; providers: poe"),
         "{said}"
     );
+    assert!(said.contains("did you mean --default poe?"), "{said}");
     assert_eq!(home.read(".env"), "");
+    let output = home.run(&["--provider", "opnai", "--no-test"], &key, "");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("did you mean --provider openai?"), "{}", stderr(&output));
     let output = home.run(&["--provider", "poe", "--default", "Poe", "--no-test"], &key, "");
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+#[test]
+fn a_provider_that_would_not_be_usable_is_refused_with_the_reason() {
+    for (base_url, key, test, told) in [
+        (
+            "mine=http://127.0.0.1:8082",
+            "k",
+            "",
+            "mine cannot be asked: MINE_BASE_URL: this is the gateway's own address",
+        ),
+        ("mine=http://lab:1/v1", "k1,k2", "--no-test", "MINE_API_KEY: the key contains a comma or semicolon"),
+    ] {
+        let home = Home::new();
+        let keys = format!("MINE_API_KEY={key}\nPOE_API_KEY=k");
+        let flags = ["--provider", "mine", "--base-url", base_url, "--provider", "poe", "--keys", "-", test];
+        let flags: Vec<_> = flags.into_iter().filter(|flag| !flag.is_empty()).collect();
+        let output = home.run(&flags, &[], &keys);
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        assert!(stderr(&output).contains(told), "{}", stderr(&output));
+        assert_eq!(home.read(".env"), "");
+    }
 }
 
 #[test]

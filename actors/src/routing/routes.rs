@@ -158,14 +158,24 @@ impl Routes {
         found
     }
 
-    /// All providers, and the provider or profile that is meant by an unknown name, if one is near.
+    /// All providers, and the provider or profile that is meant by an unknown name, if one is near. A usable one comes before
+    /// one without a key.
     pub(super) fn known(&self, written: &str) -> String {
         let written = written.to_lowercase();
         let most = if written.len() < 8 { 1 } else { 2 };
         let names = self.names.iter().map(String::as_str).chain(self.profiles.keys().map(String::as_str));
-        let distances = names.map(|name| (strsim::osa_distance(&written, name), name));
-        let near = distances.filter(|(distance, _)| *distance <= most).min();
-        let near = near.map_or_else(String::new, |(_, name)| format!("; did you mean '{name}'?"));
+        let near = |names: &mut dyn Iterator<Item = &str>| {
+            let distances = names.map(|name| (strsim::osa_distance(&written, name), name));
+            distances.filter(|(distance, _)| *distance <= most).min().map(|(_, name)| name.to_owned())
+        };
+        let usable = near(&mut names.into_iter()).map(|name| format!("; did you mean '{name}'?"));
+        let near = usable.or_else(|| {
+            let unusable = self.keyless.iter().chain(&self.partial);
+            let name = near(&mut unusable.clone().map(|provider| provider.name.as_str()))?;
+            let missing = unusable.clone().find(|provider| provider.name == name)?.missing.as_str();
+            Some(format!("; did you mean '{name}', which needs {missing}?"))
+        });
+        let near = near.unwrap_or_default();
         format!("{}{near}", self.names.join(", "))
     }
 

@@ -9,7 +9,7 @@ use vandamme_actors::secret::ApiKey;
 
 use super::answers::{Alias, Answers, Provider, configured_value, needs_no_key};
 use super::{Setup, SetupError};
-use crate::config::{Config, variable_prefix};
+use crate::config::{self, Config, variable_prefix};
 
 /// The largest file of keys, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -61,7 +61,13 @@ fn provider(name: &str, keys: &BTreeMap<String, String>, now: &Config) -> Result
         return Ok(Provider { name, keys: None, base_url, api_format: None });
     }
     if is_new {
-        let text = format!("there is no key for {name}: set {variable}, or pass it with --keys");
+        let settings = &now.settings;
+        let mut known: Vec<_> = settings.providers.iter().map(|provider| &*provider.name).collect();
+        known.extend(settings.keyless.iter().chain(&settings.partial).map(|provider| provider.name.as_str()));
+        let near =
+            config::near_provider(&name, known.iter().copied()).filter(|_| !known.contains(&name.as_str()));
+        let near = near.map_or_else(String::new, |near| format!("; did you mean --provider {near}?"));
+        let text = format!("there is no key for {name}: set {variable}, or pass it with --keys{near}");
         return Err(SetupError::Usage(text));
     }
     Ok(Provider { name, keys: key.map(ApiKey::new), base_url: None, api_format: None })

@@ -8,7 +8,7 @@ use serde::Serialize;
 use vandamme_actors::settings::{ProviderSettings, Settings};
 use vandamme_protocol::models::Models;
 
-use crate::config::{Config, DemoMode};
+use crate::config::{Config, DemoMode, variable_prefix};
 use crate::gateway::Gateway;
 use crate::models::{self, Listed, Remembered};
 
@@ -73,11 +73,19 @@ impl fmt::Display for KeyCheck {
     }
 }
 
+/// What the configuration says against a provider that is not registered. Setup tries its answers as variables.
+pub(super) fn why_not<'c>(config: &'c Config, name: &str) -> Option<&'c str> {
+    let variables = format!("{}_", variable_prefix(name));
+    let warnings = config.warnings.iter();
+    let stated = warnings.filter_map(|warning| warning.strip_prefix("environment variable "));
+    stated.into_iter().find(|stated| stated.starts_with(&variables))
+}
+
 /// Checks each key of a provider by itself.
 pub(super) fn run(config: &Config, name: &str) -> KeyCheck {
     let provider = config.settings.providers.iter().find(|provider| *provider.name == *name);
     let Some(provider) = provider else {
-        let why = "it has no base URL".to_owned();
+        let why = why_not(config, name).unwrap_or("it has no base URL").to_owned();
         return KeyCheck { provider: name.to_owned(), models: vec![], outcome: Outcome::Unreachable { why } };
     };
     let no_model_list = || Outcome::NoModelList { base_url: provider.base_url.clone() };

@@ -11,7 +11,7 @@ use super::flags::is_name;
 use super::key_check::{self, KeyCheck};
 use super::{Context, SetupError, choices};
 use crate::cli::say;
-use crate::config::{self, Config, DEMO};
+use crate::config::{self, Config, DEMO, variable_prefix};
 
 /// What a base URL looks like.
 const EXAMPLE: &str = "https://llm.example/v1";
@@ -190,13 +190,29 @@ fn with_key(
             return Ok(Some(vec![outcome]));
         }
         const AGAIN: &str = "type the key again";
+        const OTHER_URL: &str = "type the base URL again";
         const ANYWAY: &str = "use it all the same";
-        match Select::new("What now?", vec![AGAIN, ANYWAY, "leave this provider out"]).prompt()? {
+        let provider = answers.providers.last_mut().filter(|provider| provider.base_url.is_some());
+        let mut choices = vec![AGAIN, ANYWAY, "leave this provider out"];
+        if provider.is_some() {
+            choices.insert(1, OTHER_URL);
+        }
+        match Select::new("What now?", choices).prompt()? {
             AGAIN => {}
+            OTHER_URL => {
+                if let Some(provider) = provider {
+                    provider.base_url = Some(base_url_again(now, provider.base_url.as_deref())?);
+                }
+            }
             ANYWAY => return Ok(Some(vec![outcome])),
             _ => return Ok(None),
         }
     }
+}
+
+fn base_url_again(now: &Config, before: Option<&str>) -> Result<String, SetupError> {
+    let question = Text::new("Its base URL:").with_validator(base_url_validator(now));
+    Ok(question.with_initial_value(before.unwrap_or_default()).prompt()?.trim().to_owned())
 }
 
 /// Refuses what is no key, such as a key in quotes.
@@ -259,12 +275,15 @@ fn alias_validator(context: &Context, provider: &str, name: &str) -> impl String
     let (context, provider, name) = (context.clone(), provider.to_owned(), name.to_owned());
     move |text: &str| {
         let (provider, name, model) = (provider.clone(), name.clone(), text.trim().to_owned());
+        let alias = format!("{}_ALIAS_{}", variable_prefix(&provider), name.to_ascii_uppercase());
+        // The answer is no variable yet.
+        let place = format!("environment variable {alias}: ");
         let aliases = vec![Alias { provider, name, model }];
         let trial = Answers { aliases, ..Answers::default() };
         Ok(match context.with(&trial.settings()) {
             Err(SetupError::Config(errors)) if !text.trim().is_empty() => {
                 let first = errors.first().map(ToString::to_string).unwrap_or_default();
-                Validation::Invalid(first.into())
+                Validation::Invalid(first.strip_prefix(&place).unwrap_or(&first).into())
             }
             Ok(_) | Err(_) => Validation::Valid,
         })

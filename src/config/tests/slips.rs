@@ -101,6 +101,9 @@ fn a_variable_with_a_name_near_one_that_is_read_is_a_warning() {
         ("OPENAI_KEY", "OPENAI_API_KEY"),
         ("GEMINI_BASEURL", "GEMINI_BASE_URL"),
         ("AZURE_ENDPOINT", "AZURE_BASE_URL"),
+        ("OPENAI_ALIASES_HAIKU", "OPENAI_ALIAS_HAIKU"),
+        ("OPENAI_ALIS_HAIKU", "OPENAI_ALIAS_HAIKU"),
+        ("OPENAI_CUSTOM_HEADERS_X", "OPENAI_CUSTOM_HEADER_X"),
         ("VDM_DEFAULT_PROVIDR", "VDM_DEFAULT_PROVIDER"),
         ("VDM_DEFAULTPROVIDER", "VDM_DEFAULT_PROVIDER"),
         ("PROXY_APIKEY", "PROXY_API_KEY"),
@@ -156,16 +159,24 @@ fn a_misspelt_provider_and_a_base_url_without_a_key_are_warnings() {
     for variables in [
         &[("OLLAMA_BASE_URL", "http://lab:1")][..],
         &[("GITHUB_BASE_URL", "not a url")],
+        &[("APP_BASE_URL", "http://lab:1")],
+        &[("NEXT_PUBLIC_BASE_URL", "https://app.example")],
+        &[("ACTIONS_BASE_URL", "https://actions.example")],
         &[("ANTHROPIC_BASE_URL", "http://localhost:8082")],
         &[("VDM_WRAP_URL", "http://127.0.0.1:40001"), ("OPENAI_BASE_URL", "http://127.0.0.1:40001/v1")],
     ] {
         assert!(Machine::with(variables).warnings().is_empty(), "{variables:?}");
     }
     let toml = "[mycorp]\nbase-url = 'http://c'";
-    assert!(
-        Machine::with(&[OPENAI]).toml(toml).warnings().is_empty(),
-        "a file may name providers without keys"
+    assert_eq!(
+        warning(&Machine::with(&[OPENAI]).toml(toml)),
+        "work/vandamme-config.toml:2:12: [mycorp] base-url: mycorp has no key, so its base URL has no effect; set \
+         MYCORP_API_KEY, to any word if the server needs no key"
     );
+    let known = Machine::with(&[("MYCORP_BASE_URL", "http://lab:1")]).toml("[mycorp]\ntimeout = 5");
+    assert!(warning(&known).contains("set MYCORP_API_KEY"), "a file names it");
+    let repeated = Machine::with(&[OPENAI]).toml("[poe]\nbase-url = 'https://api.poe.com/v1/'");
+    assert!(repeated.warnings().is_empty(), "the built-in URL");
 }
 
 #[test]
@@ -216,102 +227,6 @@ fn an_empty_variable_is_one_that_is_not_set() {
     let machine =
         Machine::with(&[OPENAI]).file("work/.env", "PORT=\nLOG_LEVEL=''\n").variable("MAX_RETRIES", " \t");
     assert!(machine.warnings().is_empty() && machine.load().port == 8082);
-}
-
-#[test]
-fn a_clients_variables_in_the_same_shell_do_not_make_a_provider() {
-    for (name, url) in [("ANTHROPIC", "http://localhost:8082"), ("OPENAI", "http://127.0.0.1:8082/v1")] {
-        let (key_name, url_name) = (format!("{name}_API_KEY"), format!("{name}_BASE_URL"));
-        for key in ["any", "proxy-auth-required", "the-key-of-this-gateway"] {
-            let machine = Machine::with(&[
-                (&key_name, key),
-                (&url_name, url),
-                ("PROXY_API_KEY", "the-key-of-this-gateway"),
-                ("MINE_API_KEY", "k"),
-                ("MINE_BASE_URL", "http://mine/v1"),
-                ("MINE_ALIAS_HAIKU", "m"),
-                ("MINE_ALIAS_SONNET", "m"),
-                ("MINE_ALIAS_OPUS", "m"),
-            ]);
-            assert_eq!(names(&machine.load()), ["mine"], "{name} {key}");
-            assert_eq!(machine.default_provider().as_deref(), Some("mine"));
-            let told = warning(&machine);
-            assert!(told.starts_with(&format!("environment variable {url_name}: this is the gateway's own address, and {key_name} is no vendor's key")), "{told}");
-        }
-        let machine = Machine::with(&[(&key_name, KEY_OF_A_VENDOR), (&url_name, url)]);
-        assert_eq!(
-            names(&machine.load()),
-            [name.to_lowercase()],
-            "a vendor's key is used at the vendor's address"
-        );
-        let machine = Machine::with(&[(&key_name, "any"), (&url_name, "http://elsewhere:1/v1")]);
-        assert_eq!(names(&machine.load()), [name.to_lowercase()]);
-    }
-}
-
-/// What a provider consists of: its base URL and its keys.
-fn parts(machine: &Machine, name: &str) -> (String, Vec<String>) {
-    let config = machine.load();
-    let found = provider(&config, name);
-    (found.base_url.clone(), found.keys.iter().map(|key| key.expose().to_owned()).collect())
-}
-
-#[test]
-fn a_clients_variables_leave_lower_layers_as_they_are() {
-    const OWN: &str = "http://localhost:8082/v1";
-    let client = |key: &str| Machine::with(&[("OPENAI_API_KEY", key), ("OPENAI_BASE_URL", OWN)]);
-    let lab = "base-url = 'http://127.0.0.1:19001/v1'\n";
-    let vendor = "https://api.openai.com/v1";
-    for (machine, url, key) in [
-        (
-            client("ollama").toml(&format!("[openai]\n{lab}api-key = 'filekey'")),
-            "http://127.0.0.1:19001/v1",
-            "filekey",
-        ),
-        (client("any").toml("[openai]\napi-key = 'filekey'"), vendor, "filekey"),
-        (client("any").file("work/.env", "OPENAI_API_KEY=dotkey"), vendor, "dotkey"),
-        (
-            client("any").file("work/.env", "OPENAI_API_KEY=dotkey\nOPENAI_BASE_URL=http://lab:1/v1"),
-            "http://lab:1/v1",
-            "dotkey",
-        ),
-        (client("any").variable("OPENAI_API_KEY_FILE", "keys").file("work/keys", "kept"), vendor, "kept"),
-        // A word is the key of a user's own server.
-        (client("ollama").toml(&format!("[openai]\n{lab}")), "http://127.0.0.1:19001/v1", "ollama"),
-        (client("ollama").file("work/.env", "OPENAI_BASE_URL=http://lab:1/v1"), "http://lab:1/v1", "ollama"),
-        (
-            client(KEY_OF_A_VENDOR).file("work/.env", "OPENAI_BASE_URL=http://lab:1/v1"),
-            "http://lab:1/v1",
-            KEY_OF_A_VENDOR,
-        ),
-    ] {
-        assert_eq!(parts(&machine, "openai"), (url.to_owned(), vec![key.to_owned()]));
-        let warnings = machine.warnings();
-        let told = |warning: &&String| warning.contains("OPENAI_BASE_URL: this is the gateway's own address");
-        assert_eq!(warnings.iter().filter(told).count(), 1, "{warnings:?}");
-    }
-    let own_key = client("gate").variable("PROXY_API_KEY", "gate").toml(&format!("[openai]\n{lab}"));
-    assert!(own_key.load().settings.providers.is_empty(), "the gateway's own key never goes upstream");
-    let moved = Machine::with(&[
-        ("OPENAI_API_KEY", "any"),
-        ("OPENAI_BASE_URL", "http://localhost:9/v1"),
-        ("PORT", "9"),
-    ]);
-    assert!(moved.load().settings.providers.is_empty(), "the port may be a variable, too");
-}
-
-#[test]
-fn a_passthrough_provider_stays_when_its_url_is_a_clients() {
-    let url = ("ANTHROPIC_BASE_URL", "http://127.0.0.1:8082");
-    let word = Machine::with(&[("ANTHROPIC_API_KEY", "!PASSTHRU"), url]);
-    let mode = Machine::with(&[("ANTHROPIC_API_KEY", "any"), ("ANTHROPIC_AUTH_MODE", "passthrough"), url]);
-    for machine in [word, mode] {
-        let config = machine.load();
-        let anthropic = provider(&config, "anthropic");
-        assert!(anthropic.passthrough && anthropic.keys.is_empty());
-        assert_eq!((anthropic.base_url.as_str(), config.demo), ("https://api.anthropic.com", DemoMode::Off));
-        assert!(warning(&machine).contains("this is the gateway's own address"));
-    }
 }
 
 #[test]

@@ -32,6 +32,13 @@ fn a_default_that_is_inactive_or_misspelt_is_one_warning_with_what_is_used_inste
     ] {
         assert_eq!(warning(&Machine::with(variables)), told);
     }
+    let profile =
+        Machine::with(&[OPENAI, ("VDM_DEFAULT_PROVIDER", "#Wrok")]).toml("['#work'.aliases]\nx = 'openai:y'");
+    assert_eq!(
+        warning(&profile),
+        "environment variable VDM_DEFAULT_PROVIDER: the default provider \"#Wrok\" is not a profile (did you mean \
+         \"#work\"?); using \"openai\" instead"
+    );
     let toml = "['#mine'.aliases]\nhaiku = 'zai:haiku'\n[defaults]\ndefault-provider = 'mine'";
     let machine = Machine::with(&[OPENAI]).toml(toml);
     assert!(

@@ -84,6 +84,11 @@ fn a_prefix_that_is_no_provider_is_refused_unless_it_is_part_of_a_model_id() {
         route("nope:m"),
         "unknown provider 'nope' in model 'nope:m': the providers are openai, poe, anthropic"
     );
+    assert_eq!(
+        route("kimmi:m"),
+        "unknown provider 'kimmi' in model 'kimmi:m': the providers are openai, poe, anthropic; did you mean 'kimi', which \
+         needs KIMI_API_KEY?"
+    );
     assert_eq!(route("vendor/model:free"), "openai:vendor/model:free");
     assert_eq!(route("foo:m"), "provider 'foo' has a key but no base URL: set FOO_BASE_URL and restart");
     assert_eq!(route("poe:"), "model: the name is empty");
