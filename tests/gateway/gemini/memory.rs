@@ -145,7 +145,7 @@ mod supervision {
             assert_eq!(signatures(&upstream, 1), expected(None), "{what}");
             if times > 1 || what.starts_with("hang") {
                 gateway.run.await_log("actor signatures");
-                gateway.run.await_log("started anew");
+                gateway.run.await_log("restarted");
             }
             let reply = talk.say(&gateway, &[]);
             talk.answer(&gateway, &reply.content());
