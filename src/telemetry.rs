@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn our_own_crates_are_heard_at_the_level_that_was_set() {
-        for target in ["vandamme::exchange", "vandamme_actors::provider", "vdm"] {
+        for target in ["vandamme::proxy", "vandamme_actors::provider", "vdm"] {
             assert!(is_logged(LevelFilter::Debug, target, Level::Debug), "{target}");
             assert!(!is_logged(LevelFilter::Info, target, Level::Debug), "{target}");
             assert!(!is_logged(LevelFilter::Error, target, Level::Warn), "{target}");

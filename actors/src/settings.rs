@@ -28,7 +28,7 @@ pub struct Settings {
     pub default_profile: Option<Arc<str>>,
     /// The provider of model names without a prefix: a name out of `providers`, `None` if there are no providers.
     pub default_provider: Option<Arc<str>>,
-    /// Host names that a gateway without a key accepts in addition to those that nobody can register. Lower case.
+    /// Further host names in `Host` that a gateway without a key accepts. Lower case.
     pub allowed_hosts: Vec<String>,
     /// Origins of web pages that may call the gateway (CORS), each as browsers send it.
     pub cors_origins: Vec<String>,

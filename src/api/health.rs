@@ -163,7 +163,7 @@ impl ProviderHealth {
     fn new(settings: &vandamme_actors::settings::ProviderSettings, view: Option<ProviderView>) -> Self {
         let keys = view.as_ref().map(|view| &view.keys).into_iter().flatten();
         let models = view.as_ref().map(|view| &view.models[..]).unwrap_or_default();
-        let lessons = view.as_ref().map(|view| &view.learned_rules).into_iter().flatten();
+        let rules = view.as_ref().map(|view| &view.learned_rules).into_iter().flatten();
         Self {
             name: settings.name.to_string(),
             api_format: match settings.api {
@@ -183,7 +183,7 @@ impl ProviderHealth {
             state: view.as_ref().map_or_else(State::unknown, |view| State::new(&view.host)),
             keys: keys.map(KeyHealth::new).collect(),
             models: models.iter().map(ModelHealth::new).collect(),
-            healed: lessons.map(Healed::new).collect(),
+            healed: rules.map(Healed::new).collect(),
         }
     }
 }

@@ -80,22 +80,22 @@ pub(super) async fn test(request: HttpRequest, gateway: web::Data<Gateway>) -> H
     uncached(guarded(Api::Messages, &id, handler).await)
 }
 
-fn told(provider: &ProviderSettings, trial: Probe) -> HttpResponse {
+fn told(provider: &ProviderSettings, probe: Probe) -> HttpResponse {
     let name = provider.name.to_string();
     let blank = TestReport {
         status: "success",
         message: format!("Successfully connected to {name} API"),
         provider: name.clone(),
         timestamp: rfc3339(SystemTime::now()),
-        model_used: trial.model,
+        model_used: probe.model,
         response_id: None,
         auth_mode: None,
-        elapsed_ms: Some(trial.elapsed.as_millis()),
+        elapsed_ms: Some(probe.elapsed.as_millis()),
         upstream_status: None,
         error_type: None,
         suggestions: vec![],
     };
-    match trial.outcome {
+    match probe.outcome {
         ProbeOutcome::Answered { response_id } => {
             HttpResponse::Ok().json(TestReport { response_id, ..blank })
         }

@@ -194,13 +194,13 @@ impl ModelNames {
         };
         let trials = embedded::each(&models, |index| probe::model_name(&gateway, &models[index])).await;
         let routes = gateway.registry.load().routes.clone();
-        let leads_to = |trial: &Probe| {
-            let route = routes.resolve(trial.model.as_deref()?).ok()?;
+        let leads_to = |probe: &Probe| {
+            let route = routes.resolve(probe.model.as_deref()?).ok()?;
             Some(format!("{}:{}", route.provider.name, route.model))
         };
         let outcomes: Vec<_> = trials
             .into_iter()
-            .map(|trial| Outcome { leads_to: leads_to(&trial), ..Outcome::from_probe(None, trial) })
+            .map(|probe| Outcome { leads_to: leads_to(&probe), ..Outcome::from_probe(None, probe) })
             .collect();
         concluded(&outcomes, &Json(self.json))
     }

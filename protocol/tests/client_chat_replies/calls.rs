@@ -111,7 +111,7 @@ fn a_client_from_before_there_were_tools_gets_a_function_call() {
     );
     assert_eq!(choice["finish_reason"], "function_call");
 
-    // Whoever knows tools gets calls of tools.
+    // A client that sends `tools` receives tool calls.
     let mut both = functions;
     both["tools"] = json!([{"type": "function", "function": {"name": "g"}}]);
     assert_eq!(grammar::check(&stream(context(both), &data).0).calls.len(), 2);

@@ -18,7 +18,7 @@ fn snapshot(fixture: &Fixture) -> String {
     format!("{} {}\n{}\nthe key's purse: {purse}\n", fault.status, fault.kind.anthropic(), fault.message)
 }
 
-/// Complaint of gateway users: an overflow is told as a server's failure.
+/// Complaint of gateway users: a prompt that is too long is reported as a server error.
 #[test]
 fn every_error_says_to_its_client_what_its_snapshot_says() {
     all_agree(of_kind("error").iter().map(|fixture| fixture.compare(&snapshot(fixture))));

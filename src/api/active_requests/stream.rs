@@ -1,5 +1,5 @@
-//! `GET /metrics/active-requests/stream`: the requests in flight as server-sent events. It polls the ledger, so that
-//! requests notify nobody, and costs nothing without a client.
+//! `GET /metrics/active-requests/stream`: the requests in flight as server-sent events. It polls the ledger. Requests
+//! therefore send no notifications, and without a client there is no cost.
 
 use std::convert::Infallible;
 use std::sync::Arc;

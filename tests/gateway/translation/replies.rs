@@ -268,7 +268,7 @@ fn errors_of_the_upstream_have_their_counterpart_in_our_shape() {
     }
 }
 
-/// Complaint of gateway users: an overflow is told as a server's failure.
+/// Complaint of gateway users: a prompt that is too long is reported as a server error.
 #[test]
 fn an_overlong_prompt_is_said_in_the_words_that_claude_code_knows() {
     let message = "This model's maximum context length is 128000 tokens. However, your messages resulted in 131072 \

@@ -495,7 +495,7 @@ mod tests {
         ),
     ];
 
-    /// Complaint of gateway users: an overflow is told as a server's failure.
+    /// Complaint of gateway users: a prompt that is too long is reported as a server error.
     #[test]
     fn every_vendors_wording_becomes_anthropics() {
         for (vendor, expected) in VENDORS {

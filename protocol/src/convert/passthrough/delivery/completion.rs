@@ -245,8 +245,8 @@ fn first_object(arguments: &str) -> Option<Map<String, Value>> {
     }
 }
 
-/// Some vendors send a placeholder first, or the object twice. Different ones stay as they came: nobody can tell what
-/// they mean, and one of them alone would be another call.
+/// Keeps one of several equal objects, or the one after a placeholder: some vendors send these. Different objects stay
+/// unchanged, because their meaning is unknown, and one of them alone would be another call.
 fn one_object(arguments: &mut String) {
     let mut objects = serde_json::Deserializer::from_str(arguments).into_iter::<Map<String, Value>>();
     let mut kept: Option<(Map<String, Value>, &str)> = None;

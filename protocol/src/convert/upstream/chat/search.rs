@@ -1,5 +1,4 @@
-//! The web pages that an upstream reports as found: `url_citation` annotations (OpenAI, OpenRouter, and whoever has copied
-//! them).
+//! The web pages that an upstream reports as found: `url_citation` annotations (OpenAI, OpenRouter, and compatible servers).
 
 use serde::Deserialize;
 use serde_json::value::RawValue;

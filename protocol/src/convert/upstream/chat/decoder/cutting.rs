@@ -7,8 +7,7 @@ use crate::{
     vocabulary::Usage,
 };
 
-/// So much of what an upstream still says behind the cut is read for its usage. What the client waits is bounded by the
-/// clock of whoever reads.
+/// The most chunks and bytes after the cut that are read for their usage. The reader of the stream bounds the time.
 const CHUNKS: u32 = 4096;
 const BYTES: usize = 1 << 20;
 
