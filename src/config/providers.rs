@@ -10,7 +10,7 @@ use vandamme_actors::settings::{Api, PartialProvider, ProviderSettings};
 use vandamme_protocol::middleware::Chain;
 
 use super::azure;
-use super::base_url::Listener;
+use super::base_url::ListenAddress;
 use super::dialect;
 use super::environment::{self, prefix};
 use super::error::ConfigError;
@@ -18,7 +18,7 @@ use super::fallbacks;
 use super::file::{DOUBTFUL, OAUTH};
 use super::fixups;
 use super::headers;
-use super::key_text::{self, Finding, PASSTHROUGH, is_passthrough};
+use super::key_text::{self, KeyFinding, PASSTHROUGH, is_passthrough};
 use super::layer::{Layer, LocatedText, Section};
 use super::middleware;
 use super::near_misses;
@@ -30,7 +30,7 @@ use super::variables::Variables;
 pub(super) struct Builder<'a> {
     pub(super) layers: &'a [Layer],
     pub(super) merged: &'a Layer,
-    pub(super) listener: &'a Listener,
+    pub(super) listener: &'a ListenAddress,
     pub(super) variables: &'a Variables,
     pub(super) registered: Vec<Arc<ProviderSettings>>,
     pub(super) partial: Vec<PartialProvider>,
@@ -42,7 +42,7 @@ impl<'a> Builder<'a> {
     pub(super) fn new(
         layers: &'a [Layer],
         merged: &'a Layer,
-        listener: &'a Listener,
+        listener: &'a ListenAddress,
         variables: &'a Variables,
     ) -> Self {
         Self {
@@ -262,8 +262,8 @@ impl<'a> Builder<'a> {
             self.warnings.push(format!("{place}: {name} has the same key more than once; it counts once"));
         }
         match key_text::inspect(written.text) {
-            Some(Finding::Invalid(text)) => self.errors.push(ConfigError::new(place, text)),
-            Some(Finding::Suspicious(text)) => self.warnings.push(format!("{place}: {text}")),
+            Some(KeyFinding::Invalid(text)) => self.errors.push(ConfigError::new(place, text)),
+            Some(KeyFinding::Suspicious(text)) => self.warnings.push(format!("{place}: {text}")),
             None => {}
         }
         words.into_iter().map(ApiKey::new).collect()
