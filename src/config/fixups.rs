@@ -3,7 +3,7 @@
 //! `missing-reasoning`. The log and `/health` suggest them in this form.
 
 use config::ValueKind;
-use vandamme_protocol::compat::{Filler, Fixup, FixupRule, TokenLimitName, word};
+use vandamme_protocol::compat::{Filler, Fixup, FixupRule, TokenLimitName, filler_word};
 use vandamme_protocol::tool_id::Form;
 
 use super::layer::Section;
@@ -20,7 +20,7 @@ pub(super) fn read(section: Section<'_>) -> Vec<FixupRule> {
     let each = |key, read: fn(&str) -> Option<FixupRule>| text(key).split_whitespace().filter_map(read);
     let betas = text("drop-betas").split_whitespace().filter_map(Fixup::beta);
     let schemas = section.flag("fit-tool-schemas").unwrap_or(false).then_some(Fixup::ToolSchemas);
-    let filler = FILLERS.into_iter().find(|filler| word(*filler) == text("missing-reasoning"));
+    let filler = FILLERS.into_iter().find(|filler| filler_word(*filler) == text("missing-reasoning"));
     let ids = Form::named(text("tool-ids")).map(Fixup::ToolIds);
     let others = betas
         .chain(limit(text("max-tokens-as")))
