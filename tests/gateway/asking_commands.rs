@@ -275,7 +275,8 @@ fn explain_knows_what_a_provider_has_listed() {
     assert_eq!(user.vdm("models list").code, Some(0));
     let told = user.vdm("explain openai:docs-writer");
     assert!(
-        told.stdout.contains("the provider lists it") && told.stdout.ends_with("→ openai:docs-writer\n"),
+        told.stdout.contains("the provider lists this model")
+            && told.stdout.ends_with("→ openai:docs-writer\n"),
         "{told:?}"
     );
 }

@@ -22,7 +22,7 @@ fn explain_tells_each_step_and_ends_with_1_when_a_name_leads_nowhere() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         stdout(&output),
-        "sonnet\n  no prefix: 'sonnet' goes to the default provider 'openai'\n  alias 'sonnet' of 'openai' stands for 'gpt-6.1-sol'\n→ openai:gpt-6.1-sol\npoe:x\n"
+        "sonnet\n  no prefix: 'sonnet' uses the default provider 'openai'\n  alias 'sonnet' of 'openai' resolves to 'gpt-6.1-sol'\n→ openai:gpt-6.1-sol\npoe:x\n"
     );
     assert_eq!(stderr(&output), "vdm: provider 'poe' has no key: set POE_API_KEY and restart\n");
 
@@ -210,9 +210,9 @@ fn explain_tells_where_a_name_goes_when_its_target_fails() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let told = stdout(&output);
     let opus = told.lines().find_map(|line| line.split_once(", then ")).expect("a chain").1.to_owned();
-    assert!(told.contains(&format!("  if that fails: 'zai:opus', which is {opus}\n")), "{told}");
+    assert!(told.contains(&format!("  if that fails: 'zai:opus', which resolves to {opus}\n")), "{told}");
     assert!(
-        told.contains("  fallback 'poe:x' is left out: provider 'poe' has no key: set POE_API_KEY"),
+        told.contains("  fallback 'poe:x' is not used: provider 'poe' has no key: set POE_API_KEY"),
         "{told}"
     );
     let json = vdm(&["explain", "--json", "sonnet"], keys, file);
@@ -241,5 +241,5 @@ fn a_fallback_that_can_lead_nowhere_is_refused_with_its_place() {
     let output = vdm(&["config", "validate"], OPENAI, "[openai]\nfallbacks = ['poe:x']\n");
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let warned = stderr(&output);
-    assert!(warned.contains("fallback 'poe:x' for '*' of 'openai' is left out"), "{warned}");
+    assert!(warned.contains("fallback 'poe:x' for '*' of 'openai' is not used"), "{warned}");
 }

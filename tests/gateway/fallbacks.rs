@@ -281,8 +281,8 @@ fn the_route_header_tells_each_step_where_it_is_asked_for_and_explain_tells_the_
         assert_eq!(
             gateway.messages(&body).reply().header("x-vdm-route"),
             Some(
-                "the prefix names provider 'one': 'fast'; alias 'fast' of 'one' stands for 'a'; \
-                 if that fails: 'two:b', which is two:b; -> one:a; one:a failed with 503; -> two:b"
+                "the prefix names provider 'one': 'fast'; alias 'fast' of 'one' resolves to 'a'; \
+                 if that fails: 'two:b', which resolves to two:b; -> one:a; one:a failed with 503; -> two:b"
             )
         );
     }

@@ -96,7 +96,7 @@ fn what_has_no_effect_is_not_ignored_in_silence() {
             "no longer needed, so it has no effect: a profile that leads to a provider without a key is inactive and \
              never ends the start",
         ),
-        ("POE_ALIAS_SELF", " Self ", "it stands for its own name, so it is left out"),
+        ("POE_ALIAS_SELF", " Self ", "the alias names itself, so it has no effect"),
     ] {
         let machine = Machine::with(&[("POE_API_KEY", "k"), (name, text)]);
         assert_eq!(machine.warnings(), [format!("environment variable {name}: {told}")]);

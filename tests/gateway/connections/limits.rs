@@ -82,7 +82,8 @@ fn one_address_has_its_own_limit() {
     let mut refused = connect(gateway.address);
     let said = closed(&mut refused);
     assert!(
-        said.starts_with("HTTP/1.1 503 ") && said.contains("too many connections from this address"),
+        said.starts_with("HTTP/1.1 503 ")
+            && said.contains("this address has reached its limit of connections"),
         "{said}"
     );
     drop(held);
