@@ -39,7 +39,7 @@ fn assert_closed(reply: &Reply) {
 }
 
 #[test]
-fn a_listed_page_gets_preflights_replies_and_errors() {
+fn an_allowed_page_receives_preflights_replies_and_errors() {
     let upstream = Upstream::anthropic();
     for key in [None, Some("sk-gateway-0123")] {
         let setup =
@@ -112,7 +112,7 @@ fn a_page_of_a_similar_origin_receives_no_cors_headers() {
 }
 
 #[test]
-fn a_listed_page_passes_no_other_check() {
+fn an_allowed_page_skips_no_other_check() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).env("VDM_CORS_ORIGINS", PAGE).start();
     let body = whole_prompt(MODEL, "hi").to_string();

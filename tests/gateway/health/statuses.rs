@@ -1,4 +1,4 @@
-//! Statuses that Claude Code survives: 503 `api_error` for bounds of our own, 529 only where the upstream said it.
+//! Statuses that Claude Code handles: 503 `api_error` for limits of the gateway, 529 only from the upstream.
 
 use super::{WAYS, both, error, failure, overloaded_in_mid_stream, streamed, without_repeats};
 use crate::support::chat::{self, Error};
@@ -7,7 +7,7 @@ use crate::support::gateway::{Gateway, MODEL, Setup, whole_prompt};
 use crate::support::reply::Reply;
 use crate::support::upstream::{Answer, Dialect, Upstream};
 
-/// Every bound on requests in flight, so small that one request reaches it.
+/// Every limit on requests in flight, so low that one request reaches it.
 fn bounds(upstream: &Upstream) -> [Setup; 3] {
     [
         without_repeats(upstream).limit("in-flight", 1),
@@ -44,7 +44,7 @@ fn our_own_bounds_answer_503_and_when_to_come_back() {
 }
 
 #[test]
-fn a_full_bound_of_ours_counts_against_nobody() {
+fn a_reached_limit_of_the_gateway_does_not_affect_health() {
     let upstream = Upstream::openai().answering(failure(Dialect::OpenAi, 500).head_on_permit());
     let setup = without_repeats(&upstream).limit("provider-in-flight", 1).limit("provider-queue", 0);
     let gateway = setup.start();
