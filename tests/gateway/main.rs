@@ -1,5 +1,5 @@
-//! The gateway as its users meet it: the real binary over real sockets, before an upstream that does what it is
-//! told. A file per story.
+//! Black-box tests: the real binary over real sockets, with a scripted upstream. Each file covers one
+//! topic.
 
 mod access;
 mod asking_commands;

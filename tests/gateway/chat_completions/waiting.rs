@@ -76,7 +76,7 @@ fn after_the_early_comments_the_answer_follows() {
 }
 
 #[test]
-fn beyond_the_patience_an_error_of_the_upstream_is_an_error_chunk() {
+fn after_early_comments_an_error_of_the_upstream_is_an_error_chunk() {
     let page = || Answer::whole(502, "text/html", "<html>");
     for (answer, words) in [
         (refusal(529), ("server_error", Some("overloaded"))),
@@ -106,7 +106,7 @@ fn after_early_comments_another_key_can_still_serve() {
 }
 
 #[test]
-fn beyond_the_patience_a_whole_reply_is_still_one_that_a_stream_can_carry() {
+fn after_early_comments_a_whole_reply_is_sent_as_a_stream() {
     let upstream = Upstream::openai().always(Answer::json(200, openai::whole("whole")).head_on_permit());
     let gateway = talkative(&upstream).start();
     let mut exchange = open(&gateway);

@@ -44,7 +44,7 @@ fn a_client_that_reads_a_byte_now_and_then_is_disconnected() {
 }
 
 #[test]
-fn a_client_that_reads_slowly_but_reads_is_left_alone() {
+fn a_client_that_reads_slowly_but_steadily_is_served() {
     for upstream in floods() {
         let gateway =
             Gateway::before(&upstream).limit("reply-grace", 1).limit("reply-min-rate", "'1KiB'").start();
