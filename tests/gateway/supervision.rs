@@ -183,7 +183,7 @@ mod faults {
     }
 
     #[test]
-    fn a_panic_in_a_converter_costs_that_stream_alone() {
+    fn a_panic_in_a_converter_fails_only_that_stream() {
         let scripts = [
             (Upstream::anthropic(), anthropic::text(&["first", "second"])),
             (Upstream::openai(), openai::text(&["first", "second"])),

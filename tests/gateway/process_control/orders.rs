@@ -143,7 +143,7 @@ fn stop_waits_for_requests_in_flight() {
 }
 
 #[test]
-fn stop_times_out_and_a_second_one_waits_for_the_rest() {
+fn stop_times_out_and_stop_now_aborts_the_rest() {
     let (upstream, _) = paused();
     let mut gateway = Gateway::before(&upstream).limit("drain", 600).start();
     let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();
