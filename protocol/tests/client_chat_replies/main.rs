@@ -1,4 +1,4 @@
-//! Replies of Messages upstreams as a client of Chat Completions gets them.
+//! Replies of Messages upstreams as a Chat Completions client receives them.
 
 #![expect(clippy::unwrap_used, reason = "a helper that panics fails its test, which is what it is for")]
 
@@ -41,7 +41,7 @@ fn context(request_fields: Value) -> ReplyContext {
     request(body.to_string().as_bytes(), &TARGET).unwrap().reply
 }
 
-/// Of a client that wants to see all there is.
+/// For a client that requests all optional data.
 fn curious() -> ReplyContext {
     context(json!({"reasoning_effort": "low", "stream_options": {"include_usage": true}}))
 }
@@ -64,7 +64,7 @@ fn stream(context: ReplyContext, data: &[String]) -> (Vec<u8>, ReplySummary) {
     (out.to_vec(), outcome)
 }
 
-/// A stream that must be complete.
+/// The content of a stream, which must be complete.
 fn complete(data: &[String]) -> grammar::Reply {
     let (wire, outcome) = stream(curious(), data);
     assert_eq!(outcome.fault, None);
