@@ -1,4 +1,4 @@
-//! The command line. Results go to stdout, messages to stderr.
+//! The command line. Results are written to stdout, messages to stderr.
 
 mod aliases;
 mod completions;
