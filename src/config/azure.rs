@@ -1,4 +1,4 @@
-//! Whether a provider is a resource of Azure OpenAI, and which of the two forms of addresses it has.
+//! Decides whether a provider is a resource of Azure OpenAI, and which of the two forms its URLs have.
 
 use url::Url;
 use vandamme_actors::settings::{Api, Azure};

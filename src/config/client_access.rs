@@ -1,4 +1,4 @@
-//! Which clients may use the gateway: the names that it is addressed by, and the web pages that may call it.
+//! The clients that may use the gateway: accepted host names, and the web pages that may call it.
 
 use super::layer::Section;
 

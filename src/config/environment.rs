@@ -1,4 +1,4 @@
-//! The layer of the variables.
+//! Builds the configuration layer of the environment variables, and warns of those without effect.
 
 use config::ValueKind;
 

@@ -1,4 +1,4 @@
-//! The whole configuration, from files and variables to types.
+//! Tests of the whole configuration, from files and variables to settings.
 
 use std::fs;
 use std::path::Path;
