@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, date_time_ymd};
 
-use super::{ask_every_way, asked, before, both, framed};
+use super::{asked, before, both, framed, request_in_every_form};
 use crate::support::canned::anthropic;
 use crate::support::gateway::Gateway;
 use crate::support::tls::{Farewell, TlsFront};
@@ -34,7 +34,7 @@ fn requests_over_tls_are_served_on_reused_connections() {
         let gateway = before_tls(dialect, &tls);
         for turn in 0..4 {
             let question = format!("mark {turn}");
-            for (reply, text) in ask_every_way(&gateway, &question) {
+            for (reply, text) in request_in_every_form(&gateway, &question) {
                 assert_eq!(text, question, "{reply}");
             }
         }
