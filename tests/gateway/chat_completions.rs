@@ -1,13 +1,13 @@
 //! The Chat Completions endpoint: the same guarantees as the Messages endpoint, in this API's format. Upstreams are
 //! OpenAI-format ones, unless a file says otherwise.
 
-mod cutting;
+mod disconnects;
 mod errors;
 mod keys;
-mod leaving;
 mod over_anthropic;
 mod replies;
 mod requests;
+mod split_replies;
 mod streams;
 mod usage;
 mod waiting;

@@ -1,10 +1,10 @@
 //! Requests that the gateway fixes: an upstream refuses what it does not know, and the client receives no error.
 
+mod adjusted;
 mod configured;
-mod learnt;
-mod passed_on;
-mod refitted;
-mod untaught;
+mod learned;
+mod not_learned;
+mod unfixable;
 
 use serde_json::{Value, json};
 

@@ -3,11 +3,11 @@
 mod affinity;
 mod client_keys;
 mod client_repeats;
+mod credit;
 mod evidence;
 mod failures;
 mod in_band;
 mod logged;
-mod money;
 mod named_waits;
 mod rate_limits;
 mod report;

@@ -2,7 +2,7 @@
 //! limit.
 
 mod bounds;
-mod leaving;
+mod disconnects;
 mod shutdown;
 mod unreachable;
 mod waiting;

@@ -1,9 +1,9 @@
 //! The Messages API with Chat Completions upstreams: the requests that they receive, and the replies that clients receive.
 
+mod current_clients;
 mod replies;
 mod requests;
 mod streams;
-mod today;
 
 use serde_json::{Value, json};
 

@@ -3,10 +3,10 @@
 
 mod bodies;
 mod compressed;
-mod dribbles;
 mod ends;
 mod floods;
 mod mislabelled;
+mod slow_replies;
 
 use crate::support::canned::{anthropic, openai};
 use crate::support::chat::{self, Chat, Error};

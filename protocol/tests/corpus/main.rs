@@ -35,11 +35,11 @@ mod schema;
 #[path = "../properties/turns.rs"]
 mod turns;
 
+mod chat_clients;
 mod complaints;
 mod composition;
 mod errors;
 mod fixtures;
-mod in_front_of_messages;
 mod seeds;
 mod streams;
-mod wholes;
+mod whole_replies;

@@ -1,8 +1,8 @@
 //! A scripted upstream over raw TCP: it answers in order or by rule, misbehaves on demand, and records everything.
 
 mod answer;
-mod deaf;
 mod play;
+mod unreachable;
 mod unread;
 
 use std::io::ErrorKind;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 pub(crate) use self::answer::{Answer, Ending, Piece};
-pub(crate) use self::deaf::Deaf;
+pub(crate) use self::unreachable::Deaf;
 use self::unread::Unread;
 use super::wire::{Framing, Head, Wire};
 use super::{PATIENCE, canned};
