@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_listener_is_known_under_all_its_names() {
+    fn the_gateways_own_listener_is_recognised_under_all_its_names() {
         let listener = Listener { host: "gateway.lan".into(), port: 8082 };
         for own in
             ["localhost", "LOCALHOST.", "127.0.0.1", "127.8.8.8", "[::1]", "0.0.0.0", "[::]", "gateway.lan"]

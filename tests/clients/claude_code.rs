@@ -38,22 +38,22 @@ fn the_new_version_writes_a_file_through_an_openai_upstream() {
 }
 
 #[test]
-fn the_old_one_comes_back_after_a_529_of_an_anthropic_upstream() {
+fn the_old_version_retries_after_a_529_of_an_anthropic_upstream() {
     comes_back_after_a_529(OLD, Upstream::anthropic());
 }
 
 #[test]
-fn the_old_one_comes_back_after_a_529_of_an_openai_upstream() {
+fn the_old_version_retries_after_a_529_of_an_openai_upstream() {
     comes_back_after_a_529(OLD, Upstream::openai());
 }
 
 #[test]
-fn the_new_one_comes_back_after_a_529_of_an_anthropic_upstream() {
+fn the_new_version_retries_after_a_529_of_an_anthropic_upstream() {
     comes_back_after_a_529(NEW, Upstream::anthropic());
 }
 
 #[test]
-fn the_new_one_comes_back_after_a_529_of_an_openai_upstream() {
+fn the_new_version_retries_after_a_529_of_an_openai_upstream() {
     comes_back_after_a_529(NEW, Upstream::openai());
 }
 
@@ -95,7 +95,7 @@ fn writes_a_file(client: &str, upstream: Upstream) {
 }
 
 #[test]
-fn the_new_one_comes_back_after_503s_and_a_429_with_one_key() {
+fn the_new_version_retries_after_503s_and_a_429_with_one_key() {
     for upstream in [Upstream::anthropic(), Upstream::openai()] {
         let Some(claude) = installed::client(NEW) else { return };
         let home = Home::new();
@@ -281,7 +281,7 @@ fn both_versions_report_a_wrong_gateway_key_at_once() {
 }
 
 #[test]
-fn a_base_url_that_ends_in_v1_serves_both() {
+fn a_base_url_that_ends_in_v1_works_with_both_versions() {
     for version in [OLD, NEW] {
         let Some(claude) = installed::client(version) else { return };
         let home = Home::new();

@@ -66,7 +66,7 @@ fn a_deployment_is_called_at_its_own_url_by_both_endpoints() {
 }
 
 #[test]
-fn the_v1_path_is_asked_like_openais_but_with_azures_header() {
+fn the_v1_path_is_called_like_openais_but_with_azures_header() {
     let upstream = Upstream::openai();
     let gateway = v1(&upstream).start();
 

@@ -17,7 +17,7 @@ fn stderr(output: &Output) -> String {
 const OPENAI: &[(&str, &str)] = &[("OPENAI_API_KEY", "sk-canary")];
 
 #[test]
-fn explain_tells_each_step_and_ends_with_1_when_a_name_leads_nowhere() {
+fn explain_prints_each_step_and_exits_with_1_if_a_name_has_no_route() {
     let output = vdm(&["explain", "sonnet", "poe:x"], OPENAI, "");
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(

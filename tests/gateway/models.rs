@@ -181,7 +181,7 @@ fn failures_have_the_format_of_the_clients_api_and_the_providers_status() {
 /// Deviates from the original ("Connection error → 502 `upstream_error`, timeout → 504 `upstream_timeout`"): the
 /// statuses are the same; the types are those that every client knows.
 #[test]
-fn nobody_there_is_a_502_and_no_answer_a_504() {
+fn an_unreachable_provider_is_a_502_and_a_silent_one_a_504() {
     let gateway = Gateway::bare()
         .env("OPENAI_API_KEY", "k")
         .env("OPENAI_BASE_URL", format!("http://127.0.0.1:{}", free_port()))
@@ -195,7 +195,7 @@ fn nobody_there_is_a_502_and_no_answer_a_504() {
 }
 
 #[test]
-fn what_is_no_list_is_a_502_and_is_not_remembered() {
+fn an_invalid_list_is_a_502_and_is_not_cached() {
     let upstream = Upstream::openai()
         .answering(Answer::whole(200, "text/html", "<html>"))
         .answering(Answer::json(200, r#"{"object":"list"}"#))

@@ -110,7 +110,7 @@ fn a_subscription_token_stays_a_bearer_token() {
 /// Requirement: With `PROXY_API_KEY` and a passthrough provider, the proxy key is never sent upstream and the
 /// client can supply a separate provider key.
 #[test]
-fn without_a_key_of_the_client_it_is_a_401_and_nobody_is_asked() {
+fn without_the_clients_key_it_is_a_401_and_no_provider_is_called() {
     let upstream = Upstream::openai();
     let gateway = passing(&upstream).env("PROXY_API_KEY", "sk-gateway").start();
     for headers in

@@ -131,7 +131,7 @@ fn a_timeout_of_zero_means_no_timeout() {
 
 /// Requirement: Given timeout 1 and a 4 s upstream, then 504 on both endpoints and both formats.
 #[test]
-fn a_providers_timeout_is_a_504_at_both_doors_of_both_formats() {
+fn a_providers_timeout_is_a_504_at_both_endpoints_for_both_api_formats() {
     for (upstream, name) in [(Upstream::openai(), "openai"), (Upstream::anthropic(), "anthropic")] {
         let upstream = upstream.always(Answer::silence());
         let gateway = Gateway::before(&upstream).toml(&format!("[{name}]\ntimeout = 0.3")).start();

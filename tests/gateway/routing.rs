@@ -161,7 +161,7 @@ fn an_unknown_path_is_a_404_in_json() {
 }
 
 #[test]
-fn another_method_is_a_405_that_names_the_right_one() {
+fn a_wrong_method_is_a_405_that_names_the_right_one() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     for method in ["GET", "PUT", "DELETE"] {
@@ -186,7 +186,7 @@ fn a_query_a_trailing_slash_and_any_content_type_are_accepted() {
 }
 
 #[test]
-fn a_body_that_is_no_request_is_a_400_that_says_why_and_quotes_nothing() {
+fn an_invalid_body_is_a_400_that_says_why_and_quotes_nothing() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let bodies = [
@@ -225,7 +225,7 @@ fn the_error_for_a_missing_model_says_so() {
 /// Requirement: `max_tokens: 0` or missing → 400 `invalid_request_error` with the field name, without echoing the
 /// prompt.
 #[test]
-fn missing_or_zero_max_tokens_and_no_messages_are_400s_naming_the_field() {
+fn missing_or_zero_max_tokens_and_empty_messages_are_400s_that_name_the_field() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let asked = [
@@ -248,7 +248,7 @@ fn missing_or_zero_max_tokens_and_no_messages_are_400s_naming_the_field() {
 }
 
 #[test]
-fn a_body_over_the_limit_is_a_413_before_anything_goes_upstream() {
+fn a_body_over_the_limit_is_a_413_without_a_call() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).limit("request-body", 4096).start();
     let fits = gateway.ask(&"x".repeat(3000));

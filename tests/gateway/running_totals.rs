@@ -230,7 +230,7 @@ fn a_disconnect_is_counted_as_cancelled_in_every_phase() {
 }
 
 #[test]
-fn a_late_failure_behind_a_200_is_an_error() {
+fn a_late_failure_after_status_200_is_an_error() {
     let upstream = Upstream::anthropic().always(Answer::silence());
     let setup = Gateway::before(&upstream).limit("head-patience", 0.1).env("REQUEST_TIMEOUT", "0.5");
     let gateway = setup.start();

@@ -219,7 +219,7 @@ mod faults {
     }
 
     #[test]
-    fn a_panic_in_a_handler_is_a_500_in_the_callers_dialect() {
+    fn a_panic_in_a_handler_is_a_500_in_the_format_of_the_clients_api() {
         let upstream = Upstream::openai();
         let gateway = Gateway::before(&upstream).start();
         let reply = gateway.call("POST", "/faults/panic?actor=handler").reply();

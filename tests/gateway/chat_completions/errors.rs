@@ -141,7 +141,7 @@ fn an_unknown_provider_is_not_found() {
 }
 
 #[test]
-fn a_body_that_cannot_be_read_is_a_400_that_says_why() {
+fn an_invalid_body_is_a_400_that_says_why() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     for body in [
@@ -173,7 +173,7 @@ fn another_method_is_a_405() {
 }
 
 #[test]
-fn another_path_nearby_is_a_404_in_these_words() {
+fn an_unknown_path_is_a_404_in_openais_format() {
     let reply = Gateway::bare().start().call("POST", "/v1/chat/completion").body("{}").reply();
     assert_eq!(reply.status(), 404);
     assert!(Error::of(&reply).message.contains("/v1/chat/completion"), "{reply}");
@@ -198,7 +198,7 @@ fn a_compressed_body_is_a_415() {
 /// Requirement: The 401 for a missing gateway key has the Anthropic error body on `/v1/messages`, the OpenAI body
 /// on `/v1/chat/completions`.
 #[test]
-fn a_wrong_key_is_a_401_and_the_right_one_opens_in_either_header() {
+fn a_wrong_key_is_a_401_and_the_right_one_works_in_either_header() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "sk-of-the-gateway").start();
     let body = chat::whole_prompt(MODEL, "hi");
@@ -233,7 +233,7 @@ fn without_a_provider_it_is_a_503_that_says_what_to_set() {
 }
 
 #[test]
-fn too_many_requests_in_flight_are_a_503_that_says_when_to_come_back() {
+fn too_many_requests_in_flight_are_a_503_with_retry_after() {
     let upstream = Upstream::openai().always(Answer::silence());
     let bounded = [
         Gateway::before(&upstream).limit("in-flight", 1),

@@ -38,7 +38,7 @@ fn upstream_without_money(dialect: Dialect, answer: Answer) -> Upstream {
 }
 
 #[test]
-fn a_single_key_without_money_is_a_402_that_no_client_retries() {
+fn a_single_key_without_credit_is_a_402_that_no_client_retries() {
     for dialect in [Dialect::Anthropic, Dialect::OpenAi] {
         for (answer, text) in without_money(dialect) {
             let upstream = upstream_without_money(dialect, answer);

@@ -56,7 +56,7 @@ fn a_refused_key_is_replaced_before_the_client_notices() {
 }
 
 #[test]
-fn a_key_that_is_refused_with_a_400_is_replaced_too() {
+fn a_key_refused_with_a_400_is_replaced_too() {
     let gemini = r#"[{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT"}}]"#;
     let xai =
         r#"{"code":"Client specified an invalid argument","error":"Incorrect API key provided: xa***yz."}"#;

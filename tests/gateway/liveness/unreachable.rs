@@ -6,7 +6,7 @@ use crate::support::upstream::{Answer, Deaf, Ending, Upstream};
 
 /// Requirement: Timeout → 504, refused → 502, HTML 502 body not forwarded.
 #[test]
-fn an_upstream_that_cannot_be_reached_is_a_502_that_names_the_provider() {
+fn an_unreachable_upstream_is_a_502_that_names_the_provider() {
     let deaf = Deaf::new();
     for (name, format) in [("ALPHA", "openai"), ("BETA", "anthropic")] {
         let gateway = Gateway::bare()
@@ -39,7 +39,7 @@ fn an_upstream_that_never_accepts_is_a_504() {
 }
 
 #[test]
-fn an_upstream_that_hangs_up_or_talks_nonsense_is_a_502() {
+fn an_upstream_that_closes_or_sends_invalid_bytes_is_a_502() {
     let answers = [
         Answer::hang_up(),
         Answer::hang_up().ending(Ending::Reset),

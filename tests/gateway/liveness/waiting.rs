@@ -112,7 +112,7 @@ fn a_whole_reply_has_no_pings_before_it() {
 
 /// Requirement: Timeout → 504, refused → 502, HTML 502 body not forwarded.
 #[test]
-fn no_head_within_the_deadline_is_a_504_and_not_tried_again() {
+fn no_head_within_the_deadline_is_a_504_and_not_retried() {
     for upstream in [Upstream::anthropic(), Upstream::openai()] {
         let upstream = upstream.always(Answer::silence());
         let gateway = Gateway::before(&upstream)

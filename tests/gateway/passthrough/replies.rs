@@ -266,7 +266,7 @@ fn a_200_that_is_neither_events_nor_json_is_a_502() {
 }
 
 #[test]
-fn a_whole_reply_that_breaks_off_is_a_502_and_not_half_a_message() {
+fn a_truncated_whole_reply_is_a_502_and_not_half_a_message() {
     let body = anthropic::whole("Hello");
     let broken = [
         Answer::json(200, body.clone()).broken_after(40, Ending::Cut),

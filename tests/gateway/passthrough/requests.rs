@@ -46,7 +46,7 @@ fn the_last_of_two_models_is_used_and_both_are_replaced() {
 }
 
 #[test]
-fn the_1m_marker_of_the_client_is_stripped() {
+fn the_clients_1m_mark_is_removed() {
     for marked in ["claude-sonnet-4-5[1m]", "claude-sonnet-4-5[1M]", "anthropic:claude-sonnet-4-5[1m]"] {
         let upstream = Upstream::anthropic();
         let gateway = Gateway::before(&upstream).start();
@@ -159,7 +159,7 @@ fn hop_by_hop_and_unrelated_headers_are_not_forwarded() {
 }
 
 #[test]
-fn an_expectation_of_100_continue_is_ours_to_meet() {
+fn the_gateway_answers_expect_100_continue_itself() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
     let mut exchange = post(&gateway, odd("m")).header("expect", "100-continue").send();

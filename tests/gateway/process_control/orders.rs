@@ -61,7 +61,7 @@ fn status_reports_the_state_of_a_gateway() {
 }
 
 #[test]
-fn status_exits_with_1_where_none_runs_and_names_those_that_do() {
+fn status_exits_with_1_if_no_gateway_runs_there_and_names_the_running_ones() {
     let gateway = Gateway::bare().start();
     let port = free_port().to_string();
     for command in ["status", "stop", "reload", "restart"] {

@@ -223,7 +223,7 @@ fn an_answer_that_is_none_is_a_502() {
 
 /// Requirement: `choices: []` → 502 api_error; `{"error":...}` with 200 → mapped error with its message.
 #[test]
-fn an_error_inside_a_200_is_an_error() {
+fn an_error_body_with_status_200_is_an_error() {
     let body = openai::error("The engine is on fire", "server_error", "500");
     let reply = answered(json!({}), Answer::json(200, body), Delivery::Whole);
     assert!(reply.status() >= 500, "{reply}");

@@ -449,7 +449,7 @@ fn max_tokens_is_unchanged_and_has_the_name_that_the_model_requires() {
 }
 
 #[test]
-fn what_would_lose_its_meaning_is_a_400_with_its_path() {
+fn an_untranslatable_member_is_a_400_with_its_path() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let refused = [

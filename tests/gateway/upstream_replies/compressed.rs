@@ -210,7 +210,7 @@ fn a_reply_that_expands_a_thousandfold_is_an_error_at_the_limit() {
 }
 
 #[test]
-fn an_encoding_that_cannot_be_decoded_is_a_502_that_names_it() {
+fn an_unsupported_encoding_is_a_502_that_names_it() {
     for way in WAYS {
         for coding in ["compress", "gzip, br", "gzip,gzip", "aes128gcm"] {
             for answer in [Answer::json(200, way.whole("x")), Answer::events(way.events(&["x"]))] {

@@ -58,7 +58,7 @@ fn json_with_another_content_type_is_json() {
 }
 
 #[test]
-fn a_page_stays_a_502_whatever_its_label() {
+fn a_web_page_is_a_502_with_any_content_type() {
     for way in WAYS {
         for label in ["text/html", "application/json", "text/plain", "application/xml", ""] {
             let page = labelled(Answer::json(200, "<!DOCTYPE html><html>internals</html>"), label);

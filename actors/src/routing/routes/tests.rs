@@ -44,7 +44,7 @@ fn a_prefix_names_the_provider_in_any_case_and_the_rest_is_the_model() {
 }
 
 #[test]
-fn a_name_without_prefix_goes_to_the_default_provider() {
+fn a_name_without_prefix_uses_the_default_provider() {
     assert_eq!(route("gpt-4o"), "openai:gpt-4o");
 }
 

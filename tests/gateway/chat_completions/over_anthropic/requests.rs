@@ -124,7 +124,7 @@ fn parallel_calls_and_their_results_are_one_turn_each() {
 }
 
 #[test]
-fn what_cannot_be_translated_is_a_400_that_says_why_and_costs_nothing() {
+fn an_unsupported_request_is_a_400_that_says_why_and_causes_no_call() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
     let audio = json!([{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]);
