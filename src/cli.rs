@@ -1,4 +1,4 @@
-//! The command line. Results go to stdout, messages to stderr.
+//! The command line. Results are written to stdout, messages to stderr.
 
 mod aliases;
 mod completions;
@@ -173,7 +173,7 @@ impl Version {
         if self.json {
             print_json(&serde_json::json!({"version": env!("CARGO_PKG_VERSION")}));
         } else {
-            // A reader that has gone is not our fault.
+            // A closed pipe is not an error.
             let _ = write!(std::io::stdout(), "{}", Vdm::command().render_version());
         }
         Exit::Ok
@@ -216,14 +216,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_passes_claps_checks() {
         Vdm::command().debug_assert();
     }
 
     /// Deviates from the original ("`vdm version` prints `vdm version X`, exit 0; an unknown command exits 2"):
     /// `vdm X`, as `vdm --version`; the rest holds.
     #[test]
-    fn usage_mistakes_exit_with_two_and_answers_with_zero() {
+    fn usage_errors_exit_with_two_and_help_exits_with_zero() {
         let exit = |line: &str| run(line.split(' ').map(OsString::from));
         for line in [
             "vdm version",

@@ -1,7 +1,7 @@
 //! The demo provider: a real Chat Completions upstream on loopback, so that the gateway can be tried without
-//! any key. It is reached through the ordinary path of an OpenAI-format provider and knows nothing about it.
+//! a key. The gateway calls it like any OpenAI-format provider.
 //!
-//! It is no model: it repeats the question, says how to add a provider, and calls a tool when it is told to.
+//! It is not a model: it quotes the question, explains how to add a provider, and calls a tool if the user names one.
 
 mod answer;
 mod arguments;
@@ -25,30 +25,30 @@ use vandamme_protocol::middleware::Chain;
 use self::answer::DemoAnswer;
 use self::completion::Completion;
 
-/// The only model there is.
+/// The only model.
 const MODEL: &str = "demo-1";
-/// As much as the gateway itself takes, and what the translation may add to it.
+/// The longest request: the gateway's own limit, and room for what a translation adds.
 const LARGEST_BODY: usize = 64 << 20;
 
-/// The running demo upstream. It stops when this is dropped, with whatever it is still saying.
+/// The running demo upstream. Dropping it stops the server and aborts its replies.
 #[derive(Debug)]
 pub struct Demo {
-    /// `http://127.0.0.1:PORT/v1`, the port being one that was free.
+    /// `http://127.0.0.1:PORT/v1`, with a free port.
     pub base_url: String,
     handle: ServerHandle,
 }
 
 impl Drop for Demo {
     fn drop(&mut self) {
-        // The command is sent by the call; the future only waits for the end.
+        // The call itself sends the command; the future only waits for the end.
         drop(self.handle.stop(false));
     }
 }
 
-/// Starts the demo upstream on a thread of its own; it answers as soon as this returns.
+/// Starts the demo upstream on a thread of its own. It is ready when this returns.
 ///
 /// # Errors
-/// When no port on 127.0.0.1 or no thread can be had.
+/// If no port on 127.0.0.1 is free, or the system cannot start a thread.
 pub fn start() -> io::Result<Demo> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let base_url = format!("http://{}/v1", listener.local_addr()?);
@@ -59,14 +59,14 @@ pub fn start() -> io::Result<Demo> {
     Ok(Demo { base_url, handle })
 }
 
-/// Registers it behind all others; it is the default where there is none.
+/// Adds the demo provider after all others. It becomes the default provider if there is no other.
 pub fn embed(settings: &mut Settings, base_url: &str) {
     let provider = Arc::new(provider(base_url));
     settings.default_provider.get_or_insert_with(|| provider.name.clone());
     settings.providers.push(provider);
 }
 
-/// What the gateway must be told to use the demo upstream at `base_url` as provider `demo`.
+/// The settings of provider `demo`, which calls the demo upstream at `base_url`.
 pub fn provider(base_url: &str) -> ProviderSettings {
     let aliases = ["haiku", "sonnet", "opus", "fable"].map(|word| (word.to_owned(), MODEL.to_owned()));
     ProviderSettings {
@@ -74,7 +74,7 @@ pub fn provider(base_url: &str) -> ProviderSettings {
         api: Api::ChatCompletions,
         base_url: base_url.to_owned(),
         azure: None,
-        // The upstream asks for none; a provider without a key is not a provider.
+        // The upstream requires no key, but every provider needs one.
         keys: vec![ApiKey::new("vdm-demo")],
         custom_headers: Vec::new(),
         fixups: Vec::new(),
@@ -178,7 +178,7 @@ mod tests {
 
     use super::*;
 
-    /// The whole reply, head and body, over a socket of its own.
+    /// Returns the whole reply, head and body, over a new connection.
     fn ask(demo: &Demo, line: &str, body: &str) -> String {
         let address = demo.base_url.trim_start_matches("http://").trim_end_matches("/v1");
         let mut socket = TcpStream::connect(address).unwrap();
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_streamed_answer_has_role_words_finish_usage_and_done_in_that_order() {
+    fn a_streamed_answer_has_role_text_finish_reason_usage_and_done_in_this_order() {
         let demo = start().unwrap();
         let request = json!({"model": "demo-1", "stream": true, "stream_options": {"include_usage": true},
                              "messages": [{"role": "user", "content": "Why is the sky blue?"}]});
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_answered_in_openais_shape() {
+    fn errors_have_openais_shape() {
         let demo = start().unwrap();
         let cases = [
             ("POST /v1/chat/completions", "{", "400"),

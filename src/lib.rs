@@ -1,4 +1,4 @@
-//! The binary crate's rooms: HTTP endpoints, configuration, command line and process.
+//! The modules of the binary: HTTP endpoints, configuration, command line and process. ARCHITECTURE.md has a map.
 
 mod api;
 mod caller;

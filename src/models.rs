@@ -1,4 +1,4 @@
-//! Lists of models: what providers offer, and which models are worth looking at.
+//! Lists of models: those of the providers, and recommended ones.
 
 mod list;
 mod top;

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_call_ends_when_nobody_waits_and_not_before() {
+    async fn a_call_ends_only_when_no_request_waits_for_it() {
         let (flights, ended) = (calls_by_name(), Rc::new(Cell::new(false)));
         struct Ends(Rc<Cell<bool>>);
         impl Drop for Ends {

@@ -1,4 +1,4 @@
-//! Logs: their format, their level for each part of the program, and the thread that writes them.
+//! Logging: the format, the level of each part of the program, and the thread that writes the lines.
 
 mod line;
 mod writer;
@@ -11,13 +11,13 @@ use log::LevelFilter;
 use writer::LineSink;
 pub use writer::LogGuard;
 
-/// All our crates begin so.
+/// The prefix of the names of our crates.
 const OURS: [&str; 2] = ["vandamme", "vdm"];
 
-/// Starts logging to stderr. Ours is logged at `level`; everybody else at WARN at most, for the HTTP stack
-/// prints whole request heads, and so keys, below that. The answer writes what is left when it is dropped.
+/// Starts logging to stderr. Our crates log at `level`; libraries at WARN at most, because below that the HTTP stack
+/// logs whole request heads, which contain keys. Dropping the returned guard writes the remaining lines.
 ///
-/// A second call changes nothing and logs nothing.
+/// A second call has no effect.
 pub fn start(level: LevelFilter) -> LogGuard {
     let (sink, logs) = writer::start(std::io::stderr());
     let style = line::Style::of_stderr();
@@ -30,8 +30,7 @@ pub fn start(level: LevelFilter) -> LogGuard {
     logs
 }
 
-/// A panic is a log line like others, so that reporting it never blocks a worker; with `RUST_BACKTRACE` it is reported
-/// as Rust does.
+/// Logs a panic as an ordinary line, so that it never blocks a worker. With `RUST_BACKTRACE`, Rust's own hook prints it.
 fn log_panics() {
     let default_hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -65,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn the_http_stack_is_never_heard_below_warn() {
+    fn the_http_stack_never_logs_below_warn() {
         for target in ["awc", "actix_http::h1::dispatcher", "actix_web", "rustls", "h2", "hyper"] {
             assert!(!is_logged(LevelFilter::Trace, target, Level::Info), "{target}");
             assert!(is_logged(LevelFilter::Debug, target, Level::Warn), "{target}");
@@ -74,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_crates_are_heard_at_the_level_that_was_set() {
+    fn our_crates_log_at_the_configured_level() {
         for target in ["vandamme::proxy", "vandamme_actors::provider", "vdm"] {
             assert!(is_logged(LevelFilter::Debug, target, Level::Debug), "{target}");
             assert!(!is_logged(LevelFilter::Info, target, Level::Debug), "{target}");

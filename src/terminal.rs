@@ -1,8 +1,8 @@
-//! How output to a terminal is styled.
+//! Styles for output to a terminal.
 
 use std::io::IsTerminal as _;
 
-/// With or without colours.
+/// Whether output has colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
     Plain,
@@ -10,13 +10,13 @@ pub enum Style {
 }
 
 impl Style {
-    /// Colours only for a terminal, and not where `NO_COLOR` is set.
+    /// For stderr: colours if it is a terminal and `NO_COLOR` is not set.
     pub fn of_stderr() -> Self {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         if std::io::stderr().is_terminal() && !unwanted { Self::Coloured } else { Self::Plain }
     }
 
-    /// The same for results.
+    /// The same for stdout.
     pub(crate) fn of_stdout() -> Self {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         if std::io::stdout().is_terminal() && !unwanted { Self::Coloured } else { Self::Plain }

@@ -1,4 +1,4 @@
-//! The documents: every link leads somewhere, and the toolchain has one version everywhere.
+//! The documents: every link has a target, and one toolchain version is named everywhere.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -45,7 +45,7 @@ fn links(page: &str) -> Vec<String> {
     targets.map(str::to_owned).collect()
 }
 
-/// What a heading is called in a link, as GitHub makes it.
+/// The anchor of a heading, as GitHub generates it.
 fn anchor(heading: &str) -> String {
     let letters = heading.trim().to_lowercase();
     let kept = letters.chars().filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter));
@@ -59,7 +59,7 @@ fn anchors(page: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_link_between_documents_leads_somewhere() {
+fn every_link_between_documents_has_a_target() {
     let mut seen = 0;
     for page in pages() {
         let text = read(&page);
@@ -98,7 +98,7 @@ fn every_path_in_the_contributors_guide_exists() {
     }
 }
 
-/// The value between quotes on the line of a TOML file that sets `key`.
+/// The quoted value of `key` in a TOML file.
 fn value(toml: &str, key: &str) -> String {
     let line = toml.lines().find_map(|line| line.strip_prefix(key)?.trim_start().strip_prefix('='));
     line.unwrap_or_else(|| panic!("{key} is not set")).trim().trim_matches('"').to_owned()

@@ -10,14 +10,14 @@ use std::thread;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The first line of the start message names the address after this.
+/// The text before the address in the first line of the start message.
 const ADDRESS: &str = "http://127.0.0.1:";
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The files of a directory whose names end with this, in order.
+/// The files of a directory with this suffix, in order.
 fn files(directory: &str, ending: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(root().join(directory)).expect(directory);
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("readable").path()).collect();
@@ -27,7 +27,7 @@ fn files(directory: &str, ending: &str) -> Vec<PathBuf> {
     files
 }
 
-/// `vdm` in an empty environment, with a directory of its own as home and working directory.
+/// `vdm` in an empty environment, with its own directory as home and working directory.
 fn vdm(home: &Path) -> Command {
     fs::create_dir_all(home).expect("a writable temporary directory");
     let mut command = Command::new(env!("CARGO_BIN_EXE_vdm"));
@@ -48,14 +48,14 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&[output.stdout.clone(), output.stderr.clone()].concat()).into_owned()
 }
 
-/// A gateway that runs until this is dropped.
+/// A running gateway, which stops when this is dropped.
 struct Gateway {
     child: Child,
     port: String,
 }
 
 impl Gateway {
-    /// Starts it on a free port of 127.0.0.1.
+    /// Starts the gateway on a free port of 127.0.0.1.
     fn start(home: &Path, config: &Path) -> Self {
         let arguments = ["server", "start", "--host", "127.0.0.1", "--port", "0", "--config"];
         let mut command = vdm(home);
@@ -63,7 +63,7 @@ impl Gateway {
         let mut child = command.spawn().expect("vdm is built");
         let (sender, lines) = mpsc::channel();
         let stderr = child.stderr.take().expect("piped");
-        // Reads to the end, so that the gateway can always write its log.
+        // Reads to the end, so that the gateway's writes never block.
         thread::spawn(move || {
             BufReader::new(stderr).lines().map_while(Result::ok).for_each(|line| {
                 let _nobody_reads_any_more = sender.send(line);
@@ -151,7 +151,7 @@ fn every_example_is_named_in_the_guide() {
 }
 
 #[test]
-fn the_route_in_the_guide_is_what_vdm_prints() {
+fn the_route_in_the_guide_matches_the_output_of_vdm() {
     let home = home("route");
     let config = root().join("examples/cheap-background.toml");
     let output = vdm(&home)

@@ -1,5 +1,5 @@
-//! The architecture as a test: which module may use which, what files may be called, and that ARCHITECTURE.md names paths
-//! that exist.
+//! Tests the architecture: which module may use which, the names of files, and that the paths in ARCHITECTURE.md
+//! exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::DocumentMut;
 
-/// Rooms named after nothing attract everything.
+/// File names without a meaning, which collect unrelated code.
 const NAMES_OF_NOTHING: [&str; 6] = ["util", "helper", "common", "misc", "manager", "mod.rs"];
 const LONGEST_FILE: usize = 400;
 
@@ -15,7 +15,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every Rust file of ours below these directories, relative to the top.
+/// Every Rust file below these directories, relative to the top.
 fn rust_files(directories: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut waiting: Vec<PathBuf> = directories.iter().map(|name| root().join(name)).collect();
@@ -25,7 +25,7 @@ fn rust_files(directories: &[&str]) -> Vec<PathBuf> {
         for entry in entries {
             let path = entry.expect("readable").path();
             if path.is_dir() {
-                // A fuzz crate keeps its own build directory.
+                // A fuzz crate has its own build directory.
                 if path.file_name().is_none_or(|name| name != "target") {
                     waiting.push(path);
                 }
@@ -42,7 +42,7 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The crates that a manifest names, for whatever purpose.
+/// The crates that a manifest names in any section.
 fn dependencies(manifest: &str) -> Vec<String> {
     let document: DocumentMut = read(&root().join(manifest)).parse().expect("cargo read it too");
     ["dependencies", "build-dependencies"]
@@ -53,7 +53,7 @@ fn dependencies(manifest: &str) -> Vec<String> {
 }
 
 #[test]
-fn no_file_is_named_after_nothing() {
+fn no_file_has_a_meaningless_name() {
     for path in rust_files(&["src", "actors", "protocol", "tests", "benches"]) {
         let relative = path.strip_prefix(root()).expect("below the top");
         for part in relative.iter().map(|part| part.to_string_lossy()) {
@@ -63,14 +63,14 @@ fn no_file_is_named_after_nothing() {
 }
 
 #[test]
-fn every_file_opens_with_what_it_owns() {
+fn every_file_begins_with_a_doc_comment() {
     for path in rust_files(&["src", "actors", "protocol", "tests", "benches"]) {
         assert!(read(&path).starts_with("//!"), "{} does not begin with //!", path.display());
     }
 }
 
 #[test]
-fn no_file_outgrows_its_reader() {
+fn no_file_exceeds_its_maximum_length() {
     let sources = rust_files(&["src", "actors/src", "protocol/src", "benches"]);
     for path in sources.iter().filter(|path| !path.ends_with("tests.rs")) {
         let code = read(path).lines().take_while(|line| line.trim() != "#[cfg(test)]").count();
@@ -79,7 +79,7 @@ fn no_file_outgrows_its_reader() {
 }
 
 #[test]
-fn the_protocol_knows_no_runtime() {
+fn the_protocol_crate_depends_on_no_runtime() {
     let allowed = dependencies("protocol/Cargo.toml");
     for stranger in
         ["tokio", "actix", "awc", "log", "env_logger", "futures", "rustls", "vandamme", "fastrand"]
@@ -92,13 +92,13 @@ fn the_protocol_knows_no_runtime() {
 }
 
 #[test]
-fn the_protocol_touches_no_clock_no_socket_and_no_file() {
+fn the_protocol_crate_uses_no_clock_no_socket_and_no_file() {
     for path in rust_files(&["protocol/src"]) {
         for (number, line) in read(&path).lines().enumerate() {
             for outside in
                 ["std::time", "std::net", "std::fs", "std::env", "std::process", "std::thread", "std::io"]
             {
-                // Decoders read and write memory through these traits, which reach nothing by themselves.
+                // Decoders use these traits on memory. They do no I/O by themselves.
                 let is_trait = matches!(line, "use std::io::Read as _;" | "use std::io::Write as _;");
                 assert!(is_trait || !line.contains(outside), "{}:{}: {outside}", path.display(), number + 1);
             }
@@ -107,7 +107,7 @@ fn the_protocol_touches_no_clock_no_socket_and_no_file() {
 }
 
 #[test]
-fn the_actors_do_not_know_the_edge() {
+fn the_actors_crate_does_not_use_the_edge() {
     let known = dependencies("actors/Cargo.toml");
     for edge in ["vandamme-proxy", "actix-web", "clap", "config", "env_logger", "dotenvy"] {
         assert!(!known.contains(&edge.to_owned()), "actors depends on {edge}");
@@ -116,7 +116,7 @@ fn the_actors_do_not_know_the_edge() {
 }
 
 #[test]
-fn the_gateway_alone_starts_its_actors() {
+fn only_the_gateway_module_starts_actors() {
     for path in rust_files(&["src"]) {
         let has_assembly = code(&read(&path)).contains("start_tree(");
         assert_eq!(has_assembly, path.ends_with("src/gateway.rs"), "{}", path.display());
@@ -205,7 +205,7 @@ fn code(text: &str) -> String {
     let mut lines = text.lines().peekable();
     while let Some(line) = lines.next() {
         if line.starts_with("#[cfg(test)]") {
-            // A module of its own is a line; a module in this file is the rest of it.
+            // A module in its own file is one line. A module in this file is the rest of it.
             if lines.next_if(|next| next.ends_with(';')).is_none() {
                 break;
             }
@@ -220,7 +220,7 @@ fn code(text: &str) -> String {
     bare.join("\n")
 }
 
-/// The files of a crate that are no tests, relative to its source directory, with their text.
+/// The source files of a crate without tests, relative to its source directory, with their text.
 fn sources_of(directory: &str) -> Vec<(String, String)> {
     let files: Vec<(String, String)> = rust_files(&[directory])
         .iter()
@@ -236,7 +236,7 @@ fn sources_of(directory: &str) -> Vec<(String, String)> {
     files.into_iter().filter(|(file, _)| !is_test(file)).collect()
 }
 
-/// The modules that a file declares for its tests alone, as paths without `.rs`.
+/// The modules that a file declares only for tests, as paths without `.rs`.
 fn test_modules(file: &str, text: &str) -> Vec<String> {
     let directory = match file.trim_end_matches(".rs") {
         "lib" | "main" => String::new(),
@@ -265,7 +265,7 @@ fn module_uses(directory: &str) -> BTreeMap<String, BTreeSet<String>> {
     uses
 }
 
-/// The modules that use one another in a circle.
+/// The modules that use one another in a cycle.
 fn circle(mut uses: BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
     loop {
         let settled: Vec<String> = uses
@@ -307,7 +307,7 @@ fn paths_in(file: &str, text: &str) -> Vec<(usize, Vec<String>)> {
     found
 }
 
-/// Collects the paths of `a::b`, `{a, b::c}` and so on, and answers what follows them.
+/// Collects the paths of `a::b`, `{a, b::c}` and so on, and returns the rest of the text.
 fn read_tree<'t>(text: &'t str, prefix: &[String], leaves: &mut Vec<Vec<String>>) -> &'t str {
     let text = text.trim_start();
     if let Some(mut rest) = text.strip_prefix('{') {
@@ -332,7 +332,7 @@ fn read_tree<'t>(text: &'t str, prefix: &[String], leaves: &mut Vec<Vec<String>>
         }
         Some(_) | None => {
             leaves.push(path);
-            // Behind `as name`.
+            // After `as name`.
             rest.find([',', '}', ';', '\n']).map_or("", |end| &rest[end..])
         }
     }
@@ -343,7 +343,7 @@ fn is_in(path: &[String], module: &str) -> bool {
     path.len() >= module.len() && path.iter().zip(&module).all(|(one, other)| one == other)
 }
 
-/// The uses in a file that its module must not have, each with its line.
+/// The forbidden uses in a file, each with its line.
 fn violations(file: &str, text: &str, nevers: &[Never]) -> Vec<String> {
     let module = module_of(file);
     let nevers: Vec<&Never> = nevers.iter().filter(|never| is_in(&module, never.from)).collect();
@@ -359,7 +359,7 @@ fn violations(file: &str, text: &str, nevers: &[Never]) -> Vec<String> {
 }
 
 #[test]
-fn no_module_uses_one_above_it() {
+fn no_module_uses_a_module_above_it() {
     for Direction { sources, nevers } in DIRECTIONS {
         for name in nevers.iter().flat_map(|never| never.to.iter().chain([&never.from])) {
             let path = root().join(sources).join(name.replace("::", "/"));
@@ -372,7 +372,7 @@ fn no_module_uses_one_above_it() {
 }
 
 #[test]
-fn the_modules_of_a_crate_use_one_another_in_no_circle() {
+fn the_modules_of_a_crate_have_no_cycles() {
     for directory in ["protocol/src", "actors/src", "src"] {
         let circle = circle(module_uses(directory));
         assert!(circle.is_empty(), "{directory}: {circle:?} use one another");
@@ -380,7 +380,7 @@ fn the_modules_of_a_crate_use_one_another_in_no_circle() {
 }
 
 #[test]
-fn a_circle_is_found_and_so_is_what_follows_the_declaration_of_a_test_module() {
+fn a_cycle_is_found_and_code_after_a_test_module_is_read() {
     let uses = |pairs: &[(&str, &[&str])]| {
         let pairs = pairs.iter();
         pairs
@@ -397,7 +397,7 @@ fn a_circle_is_found_and_so_is_what_follows_the_declaration_of_a_test_module() {
 }
 
 #[test]
-fn a_use_of_a_module_above_is_found_in_every_way_of_writing_it() {
+fn a_forbidden_use_is_found_in_every_notation() {
     let nevers =
         [Never { from: "proxy", to: &["api", "cli::wrap"] }, Never { from: "gateway", to: &["proxy"] }];
     let found = |file: &str, text: &str| violations(file, text, &nevers);
@@ -437,7 +437,7 @@ fn a_use_of_a_module_above_is_found_in_every_way_of_writing_it() {
 }
 
 #[test]
-fn signals_and_processes_are_met_at_the_edge_alone() {
+fn only_the_edge_uses_signals_and_processes() {
     for path in rust_files(&["actors/src", "protocol/src"]) {
         let text = read(&path);
         for word in ["std::process", "signal::unix", "std::env::var"] {
@@ -447,7 +447,7 @@ fn signals_and_processes_are_met_at_the_edge_alone() {
 }
 
 #[test]
-fn every_path_on_the_map_exists() {
+fn every_path_in_the_architecture_document_exists() {
     let map = read(&root().join("ARCHITECTURE.md"));
     let named: Vec<&str> = map.split('`').skip(1).step_by(2).filter(|word| is_path(word)).collect();
     assert!(named.len() > 10, "the map names hardly anything: {named:?}");
@@ -456,7 +456,7 @@ fn every_path_on_the_map_exists() {
     }
 }
 
-/// Whether a quoted word is meant as a path of this repository.
+/// Whether a quoted word is a path of this repository.
 fn is_path(word: &str) -> bool {
     const ROOMS: [&str; 8] =
         ["src/", "actors/", "protocol/", "tests/", "scripts/", "docs/", "benches/", ".ci/"];

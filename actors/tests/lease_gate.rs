@@ -1,4 +1,4 @@
-//! The gate of the lease fast path, model-checked: loom runs every interleaving of the threads.
+//! Model-checks the gate of the lease fast path: loom runs every interleaving of the threads.
 
 #![expect(clippy::unwrap_used, reason = "a poisoned lock fails its test")]
 
@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 
-/// What the gate is built from: here loom's types instead of the standard library's.
+/// The gate's types: here loom's instead of the standard library's.
 mod sync {
     pub(super) use loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 }
@@ -20,7 +20,7 @@ use gate::Gate;
 const FIRST: u64 = 0;
 const SECOND: u64 = 1;
 
-/// What requests and the actor share: the gate, the queue of reports, and what the actor has acted on.
+/// The state that requests and the actor share: the gate, the queue of reports, and the reports that the actor has read.
 struct Provider {
     gate: Gate,
     reports: Mutex<VecDeque<u32>>,
@@ -39,7 +39,7 @@ impl Provider {
         self.reports.lock().unwrap().push_back(failure);
     }
 
-    /// What the actor does for each message: it reads all reports, and opens the gate when none is left.
+    /// The actor's work for each message: it reads all reports, and opens the gate if none is left.
     fn catch_up(&self) {
         loop {
             let Some(failure) = self.reports.lock().unwrap().pop_front() else { break };
@@ -51,7 +51,7 @@ impl Provider {
 }
 
 #[test]
-fn a_request_that_reported_a_failure_is_not_served_by_the_fast_path_before_the_actor_has_read_it() {
+fn after_a_reported_failure_the_fast_path_stays_closed_until_the_actor_has_read_it() {
     loom::model(|| {
         let provider = Provider::opened(FIRST);
         provider.report(1);
@@ -73,7 +73,7 @@ fn a_request_that_reported_a_failure_is_not_served_by_the_fast_path_before_the_a
 }
 
 #[test]
-fn an_actor_that_has_been_replaced_cannot_open_the_gate_for_its_successor() {
+fn a_replaced_actor_cannot_open_the_gate_of_its_successor() {
     loom::model(|| {
         let provider = Provider::opened(FIRST);
         let replaced = {

@@ -1,4 +1,4 @@
-//! The barest proxy that actix-web and awc make: the floor that the gateway stands on.
+//! The simplest proxy that actix-web and awc allow: the lower limit for the gateway's cost.
 
 use actix_web::http::header;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
@@ -14,7 +14,7 @@ pub(crate) fn serve(port: u16, upstream: &str) -> Result<(), Trouble> {
     let upstream = web::Data::new(format!("http://{upstream}"));
     let listener = listen(port)?;
     let server = HttpServer::new(move || {
-        // No limit: it has 100 connections otherwise, and lets others wait.
+        // Removes awc's limit of 100 connections, at which requests wait.
         let connector = Connector::new().limit(0);
         let client = Client::builder().connector(connector).no_default_headers().disable_timeout().finish();
         App::new()

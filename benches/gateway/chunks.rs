@@ -1,16 +1,16 @@
-//! The body of an HTTP/1.1 reply, however it is framed.
+//! Reads the body of an HTTP/1.1 reply with either framing.
 
 use bytes::{Buf as _, BytesMut};
 
 use crate::Trouble;
 
-/// How much of a body is to come.
+/// The part of a body that has not arrived yet.
 pub(crate) enum Framing {
     Length(usize),
     Chunks(Within),
 }
 
-/// Where in a chunked body the reader is.
+/// The position of the reader in a chunked body.
 pub(crate) enum Within {
     Size,
     Chunk(usize),
@@ -35,7 +35,7 @@ impl Framing {
         matches!(self, Self::Length(0) | Self::Chunks(Within::Over))
     }
 
-    /// Hands over what of the body is there, and takes it out of `read`.
+    /// Passes on the bytes of the body in `read`, and removes them from it.
     pub(crate) fn take(&mut self, read: &mut BytesMut, mut sink: impl FnMut(&[u8])) -> Result<(), Trouble> {
         match self {
             Self::Length(left) => {
@@ -51,7 +51,7 @@ impl Framing {
 }
 
 impl Within {
-    /// Whether there is more to do before more is read.
+    /// Whether more can be done before the next read.
     fn step(&mut self, read: &mut BytesMut, sink: &mut impl FnMut(&[u8])) -> Result<bool, Trouble> {
         *self = match *self {
             Self::Size => {

@@ -1,4 +1,4 @@
-//! One client's connection: it asks, reads the reply as fast as it comes, and looks whether it is the right one.
+//! One client's connection: sends requests, reads replies at full speed, and checks that they are complete.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,18 +13,18 @@ use crate::Trouble;
 use crate::chunks::Framing;
 use crate::replies::{BURST_EVENTS, LAST_WORDS, Shape};
 
-/// What a complete reply has.
+/// What a complete reply contains.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expected {
-    /// So many of these.
+    /// This mark, this many times.
     pub(crate) marks: usize,
     mark: &'static str,
-    /// And this at its end.
+    /// And this text at the end.
     ending: &'static str,
     shortest: usize,
 }
 
-/// When a reply came.
+/// The times of a reply.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing {
     pub(crate) first: Duration,
@@ -56,7 +56,7 @@ impl Connection {
         Ok(Self { stream, read: BytesMut::new() })
     }
 
-    /// Asks, and reads the whole reply; every mark that comes is counted in `seen`.
+    /// Sends a request and reads the whole reply. Adds every mark that arrives to `seen`.
     pub(crate) async fn ask(
         &mut self,
         request: &[u8],
@@ -76,7 +76,7 @@ impl Connection {
         Ok(Timing { first, whole: began.elapsed() })
     }
 
-    /// Asks, and reads up to the first mark.
+    /// Sends a request and reads up to the first mark.
     pub(crate) async fn ask_for_first(
         &mut self,
         request: &[u8],
@@ -90,7 +90,7 @@ impl Connection {
         if framing.is_over() { Err("a stream that was to stay open has ended".into()) } else { Ok(()) }
     }
 
-    /// Reads the head, and what comes with it.
+    /// Reads the head, and the bytes of the body that arrive with it.
     async fn begin<'a>(
         &mut self,
         request: &[u8],
@@ -122,7 +122,7 @@ impl Connection {
     }
 }
 
-/// What of a reply has been seen.
+/// The part of a reply that has been seen.
 struct Tally<'a> {
     expected: Expected,
     finder: Finder<'static>,
@@ -130,7 +130,7 @@ struct Tally<'a> {
     marks: usize,
     length: usize,
     first: Option<Instant>,
-    /// The end of what came, as far as a mark or the ending may reach back into it.
+    /// The last bytes, in which a mark or the ending may have begun.
     tail: Vec<u8>,
 }
 
@@ -144,7 +144,7 @@ impl<'a> Tally<'a> {
         self.length += slice.len();
         let (mark, before) = (self.expected.mark.len(), self.tail.len());
         self.tail.extend_from_slice(slice);
-        // Only marks that end in the new slice.
+        // Counts only marks that end in the new slice.
         let from = before.saturating_sub(mark - 1);
         let found = self.finder.find_iter(&self.tail[from..]).count();
         if found > 0 {

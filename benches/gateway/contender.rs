@@ -1,4 +1,4 @@
-//! Who is measured, and how each of them is started in front of the scripted upstream.
+//! The contenders, and how each of them is started in front of the scripted upstream.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use crate::{meter, nginx};
 
 /// The gateway of this build.
 pub(crate) const OURS: &str = env!("CARGO_BIN_EXE_vdm");
-/// More than any row opens.
+/// More connections than any row opens.
 const LIMITS: &str = "[limits]
 connections = 40000
 in-flight = 20000
@@ -26,7 +26,7 @@ pub(crate) enum Contender {
     Ours,
 }
 
-/// A contender that answers.
+/// A running contender.
 pub(crate) struct Running {
     process: Process,
 }
@@ -74,7 +74,7 @@ impl Running {
         meter::cpu(self.process.id())
     }
 
-    /// KiB.
+    /// In KiB.
     pub(crate) fn resident(&self) -> Result<u64, Trouble> {
         meter::resident(self.process.id())
     }
@@ -110,7 +110,7 @@ fn start_gateway(binary: &str, port: u16, upstream: SocketAddr) -> Result<Proces
     let mut command = Command::new(binary);
     command.args(["server", "start", "--port", &port.to_string(), "--config"]).arg(&file);
     command.env("HOME", &directory);
-    // As nginx, which keeps no access log here.
+    // Like nginx, which writes no access log here.
     command.env("LOG_LEVEL", "WARNING");
     command.env("ANTHROPIC_API_KEY", "sk-bench").env("ANTHROPIC_BASE_URL", format!("http://{upstream}"));
     command.env("OPENAI_API_KEY", "sk-bench").env("OPENAI_BASE_URL", format!("http://{upstream}/v1"));

@@ -1,4 +1,4 @@
-//! Sockets that take thousands of connections at once.
+//! Listening sockets that accept thousands of connections at once.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
@@ -6,7 +6,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::Trouble;
 
-/// As many as the kernel lets wait.
+/// The longest queue that the kernel permits.
 const BACKLOG: i32 = 4096;
 
 pub(crate) fn listen(port: u16) -> Result<TcpListener, Trouble> {
@@ -17,7 +17,7 @@ pub(crate) fn listen(port: u16) -> Result<TcpListener, Trouble> {
     Ok(socket.into())
 }
 
-/// A port that nobody listens on.
+/// A free port.
 pub(crate) fn free_port() -> Result<u16, Trouble> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }

@@ -15,32 +15,32 @@ use crate::Trouble;
 use crate::connection::{Connection, Expected, Timing};
 
 const THREADS: usize = 2;
-/// A reply that takes longer is lost.
+/// The longest wait for a reply. A slower reply counts as lost.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What every client does.
+/// The task of every client.
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
     pub(crate) address: SocketAddr,
     pub(crate) request: Bytes,
     pub(crate) expected: Expected,
     pub(crate) clients: usize,
-    /// Between the first words of two clients.
+    /// The interval between the first requests of two clients.
     pub(crate) stagger: Duration,
     pub(crate) habit: Habit,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Habit {
-    /// Asks again and again until it is told to stop.
+    /// Repeats the request until it is stopped.
     Repeats,
-    /// Asks once.
+    /// Sends one request.
     AsksOnce,
-    /// Asks once, and keeps the open stream until it is told to stop.
+    /// Sends one request, and keeps the open stream until it is stopped.
     Holds,
 }
 
-/// The clients at work.
+/// The running clients.
 pub(crate) struct Crowd {
     seen: Arc<AtomicU64>,
     stop: watch::Sender<()>,
@@ -89,7 +89,7 @@ async fn client(
     let asked = (load.expected, &*seen);
     if load.habit == Habit::Holds {
         timeout(PATIENCE, connection.ask_for_first(&load.request, asked)).await??;
-        // An error is the crowd's end too.
+        // An error also ends the other clients.
         let _told = stopped.changed().await;
         return Ok(timings);
     }
@@ -102,12 +102,12 @@ async fn client(
 }
 
 impl Crowd {
-    /// The marks that all of them have got so far.
+    /// The number of marks that all clients have received so far.
     pub(crate) fn seen(&self) -> u64 {
         self.seen.load(Ordering::Relaxed)
     }
 
-    /// Waits until they have got so many.
+    /// Waits until the clients have received this many marks.
     pub(crate) fn await_seen(self, marks: u64) -> Result<Self, Trouble> {
         let until = Instant::now() + PATIENCE;
         while self.seen() < marks {
@@ -122,14 +122,14 @@ impl Crowd {
         Ok(self)
     }
 
-    /// Tells them to stop after what they are at.
+    /// Stops the clients after their current request.
     pub(crate) fn stop(self) -> Result<Vec<Timing>, Trouble> {
-        // They may have gone already.
+        // They may have ended already.
         let _told = self.stop.send(());
         self.wait()
     }
 
-    /// Waits until all are done.
+    /// Waits until all clients have ended.
     pub(crate) fn wait(self) -> Result<Vec<Timing>, Trouble> {
         let mut timings = Vec::new();
         for thread in self.threads {

@@ -1,5 +1,5 @@
-//! What the gateway costs, beside nginx and beside the barest proxy that actix-web and awc make. Started by
-//! `scripts/bench`; re-executes itself as the upstream and as that proxy, so that each has a process of its own.
+//! Measures the gateway's cost next to nginx and the simplest proxy of actix-web and awc. `scripts/bench` starts
+//! it. It executes itself again as the upstream and as that proxy, so that each has its own process.
 
 mod bare;
 mod chunks;
@@ -20,7 +20,7 @@ mod upstream;
 use std::error::Error;
 use std::process::ExitCode;
 
-/// Why the benchmark ends without a table.
+/// The reason why the benchmark ends without a table.
 type Trouble = Box<dyn Error + Send + Sync>;
 
 fn main() -> ExitCode {

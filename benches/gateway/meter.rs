@@ -1,4 +1,4 @@
-//! What a process and its children use, as the kernel books it.
+//! The resources of a process and its children, as the kernel counts them.
 
 use std::collections::HashMap;
 use std::fs;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::Trouble;
 
-/// CPU time of all threads. `utime` and `stime` in `stat` say the same in steps of 10 ms, too coarse for seconds.
+/// CPU time of all threads. `utime` and `stime` in `stat` have steps of 10 ms, which is too coarse for rows of seconds.
 pub(crate) fn cpu(root: u32) -> Result<Duration, Trouble> {
     let mut nanoseconds = 0;
     for process in tree(root)? {
@@ -30,12 +30,12 @@ pub(crate) fn resident(root: u32) -> Result<u64, Trouble> {
     Ok(total)
 }
 
-/// The process and all below it.
+/// The process and all its descendants.
 fn tree(root: u32) -> Result<Vec<u32>, Trouble> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
     for entry in fs::read_dir("/proc")? {
         let Ok(process) = entry?.file_name().to_string_lossy().parse::<u32>() else { continue };
-        // It may have ended since.
+        // It may have ended in the meantime.
         let Ok(stat) = fs::read_to_string(format!("/proc/{process}/stat")) else { continue };
         let fields = stat.rsplit(") ").next().unwrap_or_default();
         let parent = fields.split(' ').nth(1).ok_or("a stat without parent")?.parse()?;

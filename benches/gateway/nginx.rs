@@ -1,8 +1,8 @@
-//! nginx as a plain reverse proxy: what one hop costs when nothing is looked at.
+//! nginx as a plain reverse proxy: the cost of one hop that does not inspect the traffic.
 
 use std::path::Path;
 
-/// Its configuration, for a process that stays in the foreground with all its files in `directory`.
+/// The configuration of nginx, for a process that stays in the foreground and keeps all its files in `directory`.
 pub(crate) fn configuration(directory: &Path, port: u16, upstream: u16) -> String {
     let directory = directory.display();
     format!(

@@ -1,4 +1,4 @@
-//! A process of the benchmark's: it has a directory and a log, and ends with us, however we end.
+//! A process of the benchmark. It has a directory and a log, and ends with the benchmark, however that ends.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -13,12 +13,12 @@ use crate::Trouble;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What ends a process for good.
+/// How a process is stopped.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Farewell {
-    /// At once; there is nothing to tidy up.
+    /// By SIGKILL: it has nothing to clean up.
     Kill,
-    /// By its own means, since it has children.
+    /// By its own signal, because it must stop its children.
     Terminate,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Process {
     farewell: Farewell,
     directory: PathBuf,
     pub(crate) address: SocketAddr,
-    /// From the start to the first 200 on `/health`.
+    /// The time from the start to the first 200 on `/health`.
     pub(crate) ready_after: Duration,
 }
 
@@ -43,7 +43,7 @@ impl Farewell {
 impl Process {
     /// Runs `command` in `directory` until dropped, and waits until it answers on `port`.
     ///
-    /// To be called on the main thread: the process ends when the thread that started it does.
+    /// Call this on the main thread: the process ends when the thread that started it ends.
     pub(crate) fn start(
         command: &Command,
         directory: PathBuf,
@@ -81,7 +81,7 @@ impl Process {
         Ok(())
     }
 
-    /// What it has said.
+    /// The content of its log.
     fn log(&self) -> String {
         fs::read_to_string(self.directory.join("log")).unwrap_or_default()
     }

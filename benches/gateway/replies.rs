@@ -1,23 +1,23 @@
-//! What the scripted upstream says, made once and sent as it is.
+//! The replies of the scripted upstream, built once and sent unchanged.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-/// Text deltas of a stream that comes in bursts.
+/// The number of text deltas of a stream in bursts.
 pub(crate) const BURST_EVENTS: usize = 200;
-/// How many writes they come in.
+/// The number of writes in which they are sent.
 const BURSTS: usize = 4;
-/// The last words of every whole reply.
+/// The end of every whole reply.
 pub(crate) const LAST_WORDS: &str = "and that was the whole story.";
-/// What upstreams say in a whole reply.
+/// The content of a whole reply.
 const STORY: usize = 700;
 
 const STREAM_HEAD: &str =
     "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n";
 
-/// How a reply comes; a model's name says it.
+/// The form of a reply, which the model's name selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// 1 KB of JSON.
@@ -26,7 +26,7 @@ pub(crate) enum Shape {
     Burst,
     /// A stream, each event in a write of its own.
     Paced { interval: Duration, events: usize },
-    /// A stream that says one word and then nothing.
+    /// A stream that sends one event and then nothing.
     Open,
 }
 
@@ -54,13 +54,13 @@ impl Shape {
     }
 }
 
-/// All that an upstream of one API says.
+/// All replies of an upstream of one API.
 pub(crate) struct Replies {
     pub(crate) whole: Bytes,
     pub(crate) bursts: Vec<Bytes>,
-    /// The head, and all up to the first word.
+    /// The head, and all bytes up to the first event.
     pub(crate) opening: Bytes,
-    /// One word more.
+    /// One more event.
     pub(crate) word: Bytes,
     pub(crate) ending: Bytes,
 }
@@ -147,7 +147,7 @@ fn bursts(first: &str, word: &str, ending: &str) -> Vec<Bytes> {
     bursts.into_iter().map(Bytes::from).collect()
 }
 
-/// An event in an HTTP chunk of its own, as the vendors send them.
+/// An event in its own HTTP chunk, as vendors send them.
 fn framed(event: &str) -> String {
     format!("{:x}\r\n{event}\r\n", event.len())
 }

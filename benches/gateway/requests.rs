@@ -1,4 +1,4 @@
-//! What clients ask: a short question, or one of Claude Code's some turns into its work.
+//! The requests of clients: a short question, or one of Claude Code after some turns of work.
 
 use std::fmt::Write as _;
 
@@ -7,18 +7,18 @@ use serde_json::{Value, json};
 
 use crate::replies::Shape;
 
-/// The body of Claude Code's request, about.
+/// The approximate length of Claude Code's request.
 const CLAUDE_CODE: usize = 100_000;
 const TOOLS: usize = 24;
 
-/// What a client asks.
+/// The kind of request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
     Short,
     ClaudeCode,
 }
 
-/// A whole request for a reply of this shape, from this provider of the gateway's.
+/// A whole request for a reply of this form, from this provider of the gateway.
 pub(crate) fn request(question: Question, provider: &str, shape: Shape) -> Bytes {
     let model = format!("{provider}:{}", shape.model());
     let streamed = shape != Shape::Whole;
@@ -93,7 +93,7 @@ fn tool(number: usize) -> Value {
     })
 }
 
-/// Turns of asking for a tool and getting its result, until they have this length.
+/// Turns with a tool call and its result, up to this length.
 fn history(length: usize) -> Value {
     let mut messages = vec![json!({"role": "user", "content": [
         {"type": "text", "text": format!("<system-reminder>\n{}\n</system-reminder>", prose(3, 1_500))},
@@ -119,7 +119,7 @@ fn history(length: usize) -> Value {
     Value::Array(messages)
 }
 
-/// Running text with what running text has: line ends, quotes, punctuation.
+/// Text with line ends, quotes and punctuation.
 fn prose(seed: usize, length: usize) -> String {
     const WORDS: [&str; 12] = [
         "the",
@@ -146,7 +146,7 @@ fn prose(seed: usize, length: usize) -> String {
     text
 }
 
-/// A numbered listing as the file-reading tool shows it.
+/// A numbered listing, as the file-reading tool returns it.
 fn code(seed: usize, length: usize) -> String {
     let mut text = String::with_capacity(length + 80);
     for line in seed * 40.. {

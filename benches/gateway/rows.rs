@@ -1,4 +1,4 @@
-//! Every row of the table, in its order.
+//! All rows of the table, in their order.
 
 pub(crate) mod against;
 mod cost;
@@ -22,7 +22,7 @@ use crate::table::{Row, Table};
 struct Trio([f64; 3]);
 
 impl Trio {
-    /// Measures every contender in turn, again and again, and takes the median of each.
+    /// Measures all contenders in turn, several times, and returns the median of each.
     fn of_rounds(
         rounds: usize,
         mut measure: impl FnMut(Contender) -> Result<f64, Trouble>,
@@ -43,10 +43,10 @@ impl Trio {
     }
 }
 
-/// Far beyond what it takes.
+/// The time limit of a row, far more than any row needs.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// A row to be measured.
+/// A row of the table.
 enum Plan {
     Cost(&'static cost::Work),
     Other(&'static str, fn(&Stage) -> Result<Row, Trouble>),
@@ -71,17 +71,17 @@ impl Plan {
     }
 }
 
-/// Ends the benchmark when it takes much longer than it should.
+/// Ends the benchmark if a row exceeds its time limit.
 fn end_after(longest: Duration) {
     thread::spawn(move || {
         thread::sleep(longest);
         eprintln!("bench: not done after {} s", longest.as_secs());
-        // What we started ends with us.
+        // The processes that the benchmark started end with it.
         std::process::exit(1);
     });
 }
 
-/// The rows whose name has `words` in it.
+/// The rows with `words` in their name.
 pub(crate) fn measure(words: &str) -> Result<Table, Trouble> {
     end_after(LONGEST);
     let stage = Stage::set()?;

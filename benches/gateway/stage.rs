@@ -1,4 +1,4 @@
-//! Upstream and contenders, running for many rows.
+//! The upstream and the contenders, which run for several rows.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use crate::replies::Shape;
 use crate::requests::{Question, request};
 
 pub(crate) struct Stage {
-    // Dropped in this order.
+    // The fields are dropped in this order.
     nginx: Running,
     bare: Running,
     ours: Running,
     upstream: Running,
 }
 
-/// What the gateway has to do for a request. The others have nothing to do but to pass it on.
+/// The gateway's work for a request. The other contenders always forward it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     Passthrough,
     Translation,
 }
 
-/// What is asked, and how it is answered.
+/// The request, and the form of its reply.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Task {
     pub(crate) way: Way,
@@ -58,13 +58,13 @@ impl Task {
         Self { way, question: Question::Short, shape }
     }
 
-    /// The clients of this task: 16 that repeat it.
+    /// The clients of this task: 16, which repeat it.
     pub(crate) fn load(self, contender: Contender, running: &Running) -> Load {
         let translated = contender == Contender::Ours && self.way == Way::Translation;
         self.load_of(if translated { "openai" } else { "anthropic" }, running)
     }
 
-    /// Without anybody between.
+    /// Directly, without a contender.
     pub(crate) fn direct(self, upstream: &Running) -> Load {
         self.load_of("anthropic", upstream)
     }

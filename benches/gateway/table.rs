@@ -8,7 +8,7 @@ pub(crate) struct Row {
     pub(crate) nginx: String,
     pub(crate) bare: String,
     pub(crate) ours: String,
-    /// What is wanted of the first release, and of later ones.
+    /// The goals, of the first release and of later ones.
     pub(crate) wanted: [&'static str; 2],
 }
 

@@ -1,4 +1,4 @@
-//! The scripted upstream: as little work a request as TCP and HTTP/1.1 allow, in a process of its own.
+//! The scripted upstream, in its own process: as little work for each request as TCP and HTTP/1.1 allow.
 
 use std::io;
 use std::net::TcpStream as StdStream;
@@ -19,13 +19,13 @@ use crate::replies::{Replies, Shape};
 const LANES: usize = 2;
 const READY: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-/// Both APIs' words.
+/// The replies in both APIs.
 struct Scripts {
     anthropic: Replies,
     openai: Replies,
 }
 
-/// What a request asks for.
+/// What a request selects.
 enum Asked {
     Health,
     Chat(Shape),
@@ -42,7 +42,7 @@ pub(crate) fn serve(port: u16) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// A thread for its share of the connections.
+/// One thread, which serves its share of the connections.
 fn lane(scripts: &Arc<Scripts>) -> UnboundedSender<StdStream> {
     let (sender, mut sockets) = unbounded_channel();
     let scripts = Arc::clone(scripts);
@@ -57,7 +57,7 @@ fn lane(scripts: &Arc<Scripts>) -> UnboundedSender<StdStream> {
     sender
 }
 
-/// Until the peer goes; that a request is not understood ends it too, which the load client notices.
+/// Serves a connection until the client closes it. An unreadable request ends it too, which the load client notices.
 async fn converse(socket: StdStream, scripts: Arc<Scripts>) {
     let _ended = answer_all(socket, &scripts).await;
 }
@@ -116,7 +116,7 @@ fn content_length(head: &[u8]) -> Option<usize> {
     })
 }
 
-/// What the model's name says; a provider may stand before it.
+/// The form that the model's name selects. A provider prefix is ignored.
 fn shape(body: &[u8]) -> Option<Shape> {
     const FIELD: &[u8] = b"\"model\":\"";
     let from = memmem::find(body, FIELD)? + FIELD.len();
@@ -138,7 +138,7 @@ async fn say(stream: &mut TcpStream, replies: &Replies, shape: Shape) -> io::Res
         Shape::Paced { interval, events } => pace(stream, replies, (interval, events)).await,
         Shape::Open => {
             stream.write_all(&replies.opening).await?;
-            // Until the peer goes.
+            // Runs until the client disconnects.
             stream.read_u8().await.map(drop)
         }
     }

@@ -156,7 +156,7 @@ fn translated_for_a_chat_client(bencher: Bencher<'_, '_>, content: Content) {
 
 /// Measures one whole reply with reasoning, a text and a call.
 #[divan::bench]
-fn a_whole_reply(bencher: Bencher<'_, '_>) {
+fn a_buffered_reply(bencher: Bencher<'_, '_>) {
     let body = json!({"id": "c", "choices": [{"index": 0, "finish_reason": "tool_calls", "message": {
         "role": "assistant", "reasoning_content": "words ".repeat(200), "content": "words ".repeat(200),
         "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": "{\"a\":[1,2,3]}"}}]}}],

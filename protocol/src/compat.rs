@@ -78,7 +78,7 @@ pub enum TokenLimitName {
     MaxCompletionTokens,
 }
 
-/// The name of the token limit that stands for all of its names in a rule.
+/// The name by which a rule means the token limit, whichever of its names the request uses.
 const TOKEN_LIMIT: &str = "max_tokens";
 const TOKEN_LIMITS: [&str; 3] = [TOKEN_LIMIT, "max_completion_tokens", "max_output_tokens"];
 /// The minimum `budget_tokens` in Anthropic's API, which also requires the budget to be below the token limit.

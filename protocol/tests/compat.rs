@@ -1,4 +1,4 @@
-//! Edits that heal, held against what a parser says of the same random requests: only what was named goes.
+//! Fixups on random requests, compared with a parser: only the named member is removed.
 
 use bytes::Bytes;
 use proptest::collection::vec;
@@ -12,7 +12,7 @@ fn space() -> impl Strategy<Value = String> {
     "[ \t\r\n]{0,2}"
 }
 
-/// A value whose text no serializer would write so.
+/// A value with unusual formatting.
 fn value() -> impl Strategy<Value = String> {
     const ODD: &[&str] = &[
         "1E+2",
@@ -38,7 +38,7 @@ fn value() -> impl Strategy<Value = String> {
 const NAMES: [&str; 8] =
     ["strict", "effort", "format", "scope", "function", "cache_control", "properties", "parameters"];
 
-/// What a request may hold at its top.
+/// The members at the top of a request.
 const TOP: [&str; 9] = [
     "model",
     "messages",
@@ -63,7 +63,7 @@ fn request() -> impl Strategy<Value = String> {
     vec((select(&TOP[..]), value(), space()), 0..8).prop_map(|members| object(&members))
 }
 
-/// A value in which the path leads somewhere: through lists, and past a tool's `function`.
+/// A value in which the path exists: through lists, and past a tool's `function`.
 fn along(path: &'static [&'static str], parent: &str) -> BoxedStrategy<String> {
     let Some((name, rest)) = path.split_first() else { return value().boxed() };
     let noise = || vec((select(&NAMES[..]), value(), space()), 0..3);
@@ -84,7 +84,7 @@ fn along(path: &'static [&'static str], parent: &str) -> BoxedStrategy<String> {
     }
 }
 
-/// A path, and a request that has it.
+/// A path, and a request with it.
 fn request_with_path() -> impl Strategy<Value = (String, &'static str)> {
     select(&PATHS[..]).prop_flat_map(|path| {
         let names: &'static [&'static str] = path.split('.').collect::<Vec<_>>().leak();
@@ -108,7 +108,7 @@ const PATHS: [&str; 7] = [
     "response_format.format.strict",
 ];
 
-/// What taking `path` out means, to somebody who has parsed the request.
+/// The parsed request without `path`.
 fn remove(value: &mut Value, path: &[&str], way: &[&str]) {
     match value {
         Value::Array(values) => values.iter_mut().for_each(|value| remove(value, path, way)),
@@ -130,7 +130,7 @@ fn remove(value: &mut Value, path: &[&str], way: &[&str]) {
     }
 }
 
-/// Whether `text` is what is left of `whole` when parts are cut out.
+/// Whether `text` results from `whole` by removing parts.
 fn is_left_of(text: &[u8], whole: &[u8]) -> bool {
     let mut rest = whole.iter();
     text.iter().all(|byte| rest.any(|other| other == byte))
@@ -145,7 +145,7 @@ proptest! {
 
     /// Complaint of gateway users: extra inputs are not permitted.
     #[test]
-    fn an_edit_takes_out_the_named_member_and_changes_no_other_byte((request, path) in request_with_path()) {
+    fn a_fixup_removes_the_named_member_and_changes_no_other_byte((request, path) in request_with_path()) {
         let body = Bytes::from(request);
         let fixup = Fixup::param(path).expect("it may go");
 
@@ -156,13 +156,13 @@ proptest! {
         prop_assert_eq!(edited.betas, "a,b");
         let mut expected = Value::Object(parsed(&body));
         remove(&mut expected, &path.split('.').collect::<Vec<_>>(), &[]);
-        // Of duplicates a parser sees the last alone, so that what goes may uncover nothing.
+        // A parser uses only the last duplicate, so removing one must not reveal another.
         prop_assert_eq!(Value::Object(parsed(&edited.body)), expected);
         prop_assert_eq!(apply([&fixup], &edited.body, "").body.as_ptr(), edited.body.as_ptr());
     }
 
     #[test]
-    fn a_keyword_goes_from_schemas_and_the_conversation_stays(
+    fn a_keyword_is_removed_from_schemas_and_the_conversation_stays(
         request in request(), tool in along(&["parameters", "items", "format"], "tools"),
     ) {
         let body = Bytes::from(request.replacen('{', &format!("{{\"tools\":{tool},\"x\":1,"), 1).replace(",}", "}"));
@@ -193,7 +193,7 @@ proptest! {
     }
 
     #[test]
-    fn no_refusal_makes_a_request_lose_what_it_needs(
+    fn no_refusal_removes_a_member_that_a_request_needs(
         before in "[a-zA-Z ':\\[(]{0,12}", name in "[a-z_.\\[\\]0-9#/$]{0,24}|messages(\\.[a-z0-9]{1,8}){0,3}|tools|model|stream",
         wording in select(&WORDINGS[..]), request in request(),
     ) {
@@ -213,7 +213,7 @@ proptest! {
     }
 }
 
-/// A number or a word, as they stand in refusals.
+/// A number or a word, as in refusals.
 fn piece() -> impl Strategy<Value = String> {
     const WORDS: &[&str] = &[
         "max_tokens",
@@ -277,7 +277,7 @@ fn piece() -> impl Strategy<Value = String> {
     select(WORDS).prop_map(str::to_owned)
 }
 
-/// A conversation of both APIs, of which some turns lack their reasoning.
+/// A conversation in either API, with missing reasoning in some turns.
 fn conversation() -> impl Strategy<Value = String> {
     const TURNS: &[&str] = &[
         r#"{"role":"user","content":"a"}"#,
@@ -298,7 +298,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_words_make_an_edit_that_a_request_cannot_do_without(
+    fn no_rule_removes_a_member_that_a_request_needs(
         words in vec(piece(), 0..14), body in request(), turns in conversation(),
     ) {
         let text = words.join(" ");
@@ -320,7 +320,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_set_or_limited_stands_there_and_nothing_else_changes(
+    fn set_and_limited_values_are_present_and_nothing_else_changes(
         body in request(), path in select(&["temperature", "output_config.effort", "a.b.c", "max_tokens"][..]),
         number in 0_u32..9, turns in conversation(),
     ) {

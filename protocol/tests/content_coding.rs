@@ -1,4 +1,4 @@
-//! Compressed bodies: in any slicing the same content, broken off at any byte never complete.
+//! Compressed bodies: the same content however they are split, and never complete if truncated.
 
 #[path = "properties/coding.rs"]
 mod properties;
@@ -11,7 +11,7 @@ use vandamme_protocol::content_coding::ContentCoding;
 
 use properties::{check, decoded};
 
-/// As a server of each coding would send this content: with a flush behind each piece where the coding has one.
+/// The content as a server sends it in each coding, with a flush after each piece if the coding has one.
 fn encodings(pieces: &[&[u8]]) -> Vec<(&'static str, ContentCoding, Vec<u8>)> {
     vec![
         ("gzip", ContentCoding::Gzip, gzip(pieces)),
@@ -77,7 +77,7 @@ const REPLY: [&[u8]; 3] = [
 ];
 
 #[test]
-fn a_body_cut_in_two_at_every_byte_is_the_same_content() {
+fn a_body_split_at_every_byte_has_the_same_content() {
     for (name, coding, encoded) in encodings(&REPLY) {
         for cut in 0..=encoded.len() {
             let (front, back) = encoded.split_at(cut);
@@ -88,9 +88,9 @@ fn a_body_cut_in_two_at_every_byte_is_the_same_content() {
 }
 
 #[test]
-fn a_body_broken_off_at_every_byte_is_never_complete() {
+fn a_body_truncated_at_every_byte_is_never_complete() {
     for (name, coding, encoded) in encodings(&REPLY) {
-        // Between two frames or members nothing tells that another was to come.
+        // Between two frames or members, a missing one cannot be detected.
         let between: Vec<usize> = match name {
             "gzip, two members" => vec![gzip(&REPLY[..1]).len()],
             "zstd, a skipped frame and two frames" => {
@@ -109,7 +109,7 @@ fn a_body_broken_off_at_every_byte_is_never_complete() {
 }
 
 #[test]
-fn what_stands_behind_the_end_is_an_error() {
+fn bytes_after_the_end_are_an_error() {
     for (name, coding, mut encoded) in encodings(&REPLY) {
         encoded.push(0);
         assert!(decoded(coding, [&encoded[..]]).1.is_err(), "{name}");
@@ -130,7 +130,7 @@ fn a_wrong_checksum_is_an_error() {
 }
 
 #[test]
-fn what_a_server_has_flushed_is_there_at_once() {
+fn flushed_bytes_are_decoded_at_once() {
     for (name, coding) in
         [("gzip", ContentCoding::Gzip), ("zlib", ContentCoding::Deflate), ("br", ContentCoding::Brotli)]
     {
@@ -154,14 +154,14 @@ fn a_body_without_bytes_is_empty_content() {
 
 #[test]
 fn a_window_over_8_mib_is_refused_before_it_is_made() {
-    // A frame that claims a window of 1 GiB, with one byte in it.
+    // A frame that declares a window of 1 GiB and contains one byte.
     let frame = [&b"\x28\xb5\x2f\xfd"[..], &[0, 20 << 3], &[0b1001, 0, 0], b"x"].concat();
     assert!(decoded(ContentCoding::Zstd, [&frame[..]]).1.is_err());
 }
 
 #[test]
-fn a_body_that_expands_a_thousandfold_comes_in_blocks() {
-    // The limit on one block is checked in `decoded`, which then has had enough.
+fn a_body_that_expands_a_thousandfold_is_returned_in_blocks() {
+    // The limit on one block is checked in `decoded`, which then stops.
     let zeros = vec![0; 8 << 20];
     for (name, coding, encoded) in encodings(&[&zeros, b""]) {
         assert!(encoded.len() < 64 << 10, "{name}: {}", encoded.len());
@@ -173,7 +173,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_content_comes_back_from_any_slicing(
+    fn any_content_is_decoded_however_it_is_split(
         content in vec(vec(any::<u8>(), 0..300), 2..5), cuts in vec(any::<prop::sample::Index>(), 0..8),
     ) {
         let pieces: Vec<&[u8]> = content.iter().map(Vec::as_slice).collect();
@@ -188,12 +188,12 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_the_same_in_any_slicing(bytes in vec(any::<u8>(), 0..200), cut in 0..200_usize) {
+    fn any_bytes_give_the_same_result_however_they_are_split(bytes in vec(any::<u8>(), 0..200), cut in 0..200_usize) {
         check(&bytes, cut);
     }
 
     #[test]
-    fn a_damaged_body_is_the_same_in_any_slicing(at in any::<prop::sample::Index>(), bits in 1..=255_u8) {
+    fn a_damaged_body_gives_the_same_result_however_it_is_split(at in any::<prop::sample::Index>(), bits in 1..=255_u8) {
         for (_, _, mut encoded) in encodings(&REPLY) {
             let at = at.index(encoded.len());
             encoded[at] ^= bits;

@@ -1,4 +1,4 @@
-//! Replies of the client's own API in the other form than was asked for.
+//! Converts replies of the client's own API to the form that the client requested.
 
 #![expect(clippy::unwrap_used, reason = "a helper that panics fails its test, which is what it is for")]
 
@@ -13,7 +13,7 @@ fn parsed(body: &[u8]) -> Value {
     serde_json::from_slice(body).unwrap()
 }
 
-/// One of every kind of block, also such as this gateway has never heard of.
+/// One block of every kind, also of an unknown kind.
 fn message() -> Value {
     json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "claude", "container": {"id": "c"},
         "content": [
@@ -31,7 +31,7 @@ fn message() -> Value {
 }
 
 #[test]
-fn a_message_told_as_events_is_a_valid_stream_and_says_the_same() {
+fn a_message_as_events_is_a_valid_stream_with_the_same_content() {
     let events = message_as_events(message().to_string().as_bytes()).unwrap();
     let mut open = None;
     let mut stopped = 0;
@@ -59,7 +59,7 @@ fn a_message_told_as_events_is_a_valid_stream_and_says_the_same() {
 }
 
 #[test]
-fn a_reply_on_many_lines_becomes_events_of_one_line_of_data() {
+fn a_reply_on_several_lines_becomes_events_of_one_line_of_data() {
     let pretty = format!("{:#}", message()).replace('\n', "\r\n");
     let events = message_as_events(pretty.as_bytes()).unwrap();
     assert_eq!(parsed(&events_as_message(&events).unwrap()), message());
@@ -75,7 +75,7 @@ fn a_reply_on_many_lines_becomes_events_of_one_line_of_data() {
 }
 
 #[test]
-fn numbers_in_a_calls_input_stay_as_they_were_written() {
+fn numbers_in_the_input_of_a_call_keep_their_text() {
     let body = r#"{"type":"message","content":[{"type":"tool_use","id":"t","name":"f","input":{"n":123456789012345678901234567890,"f":1.50}}],"stop_reason":"tool_use","usage":{"input_tokens":1,"output_tokens":1}}"#;
     let events = message_as_events(body.as_bytes()).unwrap();
     let back = String::from_utf8(events_as_message(&events).unwrap()).unwrap();
@@ -83,7 +83,7 @@ fn numbers_in_a_calls_input_stay_as_they_were_written() {
 }
 
 #[test]
-fn later_counts_replace_earlier_ones_and_cut_arguments_are_kept() {
+fn later_counts_replace_earlier_ones_and_truncated_arguments_are_kept() {
     let stream = concat!(
         "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"content\":[],\"stop_reason\":null,\"usage\":{\"input_tokens\":3,\"output_tokens\":1}}}\n\n",
         ": a comment\n\nevent: ping\ndata: {\"type\":\"ping\"}\n\n",
@@ -103,7 +103,7 @@ fn later_counts_replace_earlier_ones_and_cut_arguments_are_kept() {
 }
 
 #[test]
-fn a_stream_that_is_no_complete_reply_is_a_fault() {
+fn an_incomplete_stream_is_a_fault() {
     let events = message_as_events(message().to_string().as_bytes()).unwrap();
     let end = events.len() - "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n".len();
     assert_eq!(events_as_message(&events[..end]).unwrap_err().status, 502);
@@ -140,7 +140,7 @@ fn completion() -> Value {
 }
 
 #[test]
-fn a_completion_told_as_chunks_says_the_same_and_its_usage_to_those_who_asked() {
+fn a_completion_as_chunks_has_the_same_content_and_usage_only_on_request() {
     let body = completion().to_string();
     let chunks = completion_as_chunks(body.as_bytes(), UsageAsked::ByClient).unwrap();
     assert!(chunks.ends_with(b"data: [DONE]\n\n"));
@@ -156,9 +156,9 @@ fn a_completion_told_as_chunks_says_the_same_and_its_usage_to_those_who_asked() 
     assert_eq!((&delta["tool_calls"][1]["index"], &delta["role"]), (&json!(1), &json!("assistant")));
 }
 
-/// OpenAI's Python library puts such lists together by it. In any other list it would be our invention.
+/// OpenAI's Python library joins such lists by their index. Other lists must not receive one.
 #[test]
-fn the_calls_and_annotations_in_a_chunk_have_an_index_and_nothing_else_gets_one() {
+fn calls_and_annotations_in_a_chunk_have_an_index_and_other_lists_have_none() {
     let source = |url: &str| json!({"type": "url_citation", "url_citation": {"url": url}});
     let mut body = completion();
     let message = &mut body["choices"][0]["message"];
@@ -190,7 +190,7 @@ fn the_calls_and_annotations_in_a_chunk_have_an_index_and_nothing_else_gets_one(
 }
 
 #[test]
-fn chunks_of_every_vendor_are_put_together() {
+fn chunks_of_every_vendor_are_collected() {
     let chunk = |delta: Value, finish: Value| {
         format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}))
     };
@@ -224,7 +224,7 @@ fn chunks_of_every_vendor_are_put_together() {
 }
 
 #[test]
-fn a_message_beside_its_deltas_counts_once() {
+fn a_message_next_to_its_deltas_counts_once() {
     let chunk = |delta: &str, message: &str, reason: Value| {
         let choice = json!({"index": 0, "delta": {"role": "assistant", "content": delta},
             "message": {"role": "assistant", "content": message}, "finish_reason": reason});
@@ -241,7 +241,7 @@ fn a_message_beside_its_deltas_counts_once() {
 }
 
 #[test]
-fn arguments_that_come_twice_are_one_object() {
+fn repeated_arguments_are_one_object() {
     const OBJECT: &str = r#"{"a":{"b":"}{"}}"#;
     for (pieces, expected) in [
         (&["{}", OBJECT][..], OBJECT),
@@ -277,7 +277,7 @@ fn collected(pieces: &[Value]) -> Value {
 }
 
 #[test]
-fn calls_that_nothing_but_their_arguments_tells_apart_are_all_collected() {
+fn calls_that_differ_only_in_their_arguments_are_all_collected() {
     let path = |name: &str| json!({"file_path": format!("/{}/{name}.rs", "work/".repeat(20))}).to_string();
     let (one, two, three) = (path("a"), path("b"), path("c"));
     for shape in [
@@ -298,19 +298,19 @@ fn calls_that_nothing_but_their_arguments_tells_apart_are_all_collected() {
             json!([["Read", one], ["Read", two], ["Read", three]]),
             "{shape}"
         );
-        // Each in pieces, of which the first has the name; and a call without arguments.
+        // Each call in pieces, of which the first has the name; and a call without arguments.
         let pieces =
             [read(&one[..9]), piece("", &one[9..]), read(&two[..9]), piece("", &two[9..]), piece("Stop", "")];
         assert_eq!(collected(&pieces), json!([["Read", one], ["Read", two], ["Stop", ""]]), "{shape}");
         let repeated = [read("{}"), read(&one), read(&one), read(&two), read(&two)];
         assert_eq!(collected(&repeated), json!([["Read", one], ["Read", two]]), "{shape}");
-        // Without a name it goes on; nothing of it is lost.
+        // A piece without a name continues the call. Nothing is lost.
         let nameless = [read(&one), piece("", &two)];
         assert_eq!(collected(&nameless), json!([["Read", format!("{one}{two}")]]), "{shape}");
         let cut = [read(&one), piece("", &two[..two.len() - 1])];
         assert_eq!(collected(&cut), json!([["Read", format!("{one}{}", &two[..two.len() - 1])]]), "{shape}");
     }
-    // The same twice is two where that is said.
+    // Two equal calls stay two if the stream marks them as two.
     for member in ["id", "index"] {
         let call = |value: Value| json!({member: value, "function": {"name": "Read", "arguments": one}});
         let (first, second) = if member == "id" { (json!("a"), json!("b")) } else { (json!(0), json!(1)) };
@@ -319,7 +319,7 @@ fn calls_that_nothing_but_their_arguments_tells_apart_are_all_collected() {
 }
 
 #[test]
-fn what_is_only_known_at_the_end_of_a_message_comes_with_its_end() {
+fn data_known_only_at_the_end_of_a_message_is_sent_with_its_end() {
     let mut whole = message();
     whole["stop_reason"] = json!("refusal");
     whole["stop_details"] = json!({"type": "refusal", "category": "bio", "explanation": "No."});

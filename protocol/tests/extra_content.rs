@@ -1,5 +1,5 @@
-//! Thought signatures through the codec: out to a client that thinks, inside the signatures of thinking blocks, and back
-//! onto the calls and texts that they came with.
+//! Thought signatures through the codec: sent to clients with thinking inside the signatures of thinking blocks, and
+//! returned with their calls and texts.
 
 #![expect(clippy::unwrap_used, reason = "a helper that panics fails its test, which is what it is for")]
 
@@ -55,7 +55,7 @@ fn call(id: Value, extra: Option<Value>) -> Value {
     call
 }
 
-/// What the client has of this reply, streamed.
+/// The client's message of this streamed reply.
 fn content(thinking: &Value, dialect: &Dialect, chunks: &[Value]) -> Value {
     let context = request(&body(thinking.clone(), &[]), &target(dialect)).unwrap().reply;
     let mut machine = transcoder(context);
@@ -67,7 +67,7 @@ fn content(thinking: &Value, dialect: &Dialect, chunks: &[Value]) -> Value {
     grammar::check(&out).message["content"].clone()
 }
 
-/// What the upstream gets of it in the next request.
+/// The upstream's next request with it.
 fn sent_back(content: &Value, target: &ChatUpstream<'_>) -> Value {
     let turn = json!({"role": "assistant", "content": content});
     let chat = request(&body(json!({"type": "adaptive"}), &[turn]), target).unwrap().body;
@@ -83,7 +83,7 @@ fn thinks() -> Value {
 }
 
 #[test]
-fn the_signature_of_a_call_travels_in_a_thinking_block_before_it_and_comes_back_on_it() {
+fn the_signature_of_a_call_is_sent_in_a_thinking_block_before_it_and_returns_with_it() {
     let dialect = Dialect::default();
     let chunks = [
         chunk(json!({"role": "assistant", "content": "Working"}), Value::Null),
@@ -106,7 +106,7 @@ fn the_signature_of_a_call_travels_in_a_thinking_block_before_it_and_comes_back_
 }
 
 #[test]
-fn an_open_thought_takes_the_signature_along_and_keeps_its_own_load() {
+fn an_open_thinking_block_carries_the_signature_and_keeps_its_own() {
     let dialect = Dialect { replay: Replay::Details, ..Dialect::default() };
     let detail = json!({"type": "reasoning.encrypted", "data": "x", "id": "call_a"});
     let chunks = [
@@ -121,7 +121,7 @@ fn an_open_thought_takes_the_signature_along_and_keeps_its_own_load() {
 }
 
 #[test]
-fn the_signature_of_a_text_travels_before_it_and_comes_back_with_it() {
+fn the_signature_of_a_text_is_sent_before_it_and_returns_with_it() {
     let dialect = Dialect { replay: Replay::Nothing, ..Dialect::default() };
     let chunks = [
         chunk(json!({"content": "Four", "extra_content": signed("T")}), Value::Null),
@@ -134,7 +134,7 @@ fn the_signature_of_a_text_travels_before_it_and_comes_back_with_it() {
 }
 
 #[test]
-fn a_reply_never_ends_with_a_thought_that_is_only_there_to_carry() {
+fn a_reply_never_ends_with_a_thinking_block_that_only_carries_a_signature() {
     let late = [
         chunk(json!({"content": "Four."}), Value::Null),
         chunk(json!({"content": "", "extra_content": signed("T")}), json!("stop")),
@@ -143,7 +143,7 @@ fn a_reply_never_ends_with_a_thought_that_is_only_there_to_carry() {
 }
 
 #[test]
-fn a_call_without_an_id_gets_its_signature_back_under_the_id_that_it_was_given() {
+fn a_call_without_an_id_gets_its_signature_back_under_its_generated_id() {
     let dialect = Dialect::default();
     let chunks = [chunk(json!({"tool_calls": [call(Value::Null, Some(signed("S")))]}), json!("stop"))];
     let content = content(&thinks(), &dialect, &chunks);
@@ -151,7 +151,7 @@ fn a_call_without_an_id_gets_its_signature_back_under_the_id_that_it_was_given()
 }
 
 #[test]
-fn a_whole_reply_carries_the_same() {
+fn a_whole_reply_carries_the_same_signatures() {
     let dialect = Dialect::default();
     let context = request(&body(thinks(), &[]), &target(&dialect)).unwrap().reply;
     let calls = json!([call(json!("call_a"), None), call(json!("call_b"), Some(signed("B")))]);
@@ -166,7 +166,7 @@ fn a_whole_reply_carries_the_same() {
 }
 
 #[test]
-fn nothing_is_carried_where_nobody_thinks_or_it_is_turned_off() {
+fn without_thinking_or_with_the_setting_off_no_signature_is_carried() {
     let off = Dialect { extras: false, ..Dialect::default() };
     let chunks = [chunk(json!({"tool_calls": [call(json!("call_a"), Some(signed("S")))]}), json!("stop"))];
     assert_eq!(kinds(&content(&json!({"type": "disabled"}), &Dialect::default(), &chunks)), ["tool_use"]);
@@ -176,7 +176,7 @@ fn nothing_is_carried_where_nobody_thinks_or_it_is_turned_off() {
 }
 
 #[test]
-fn another_provider_and_another_model_get_no_signature_and_nonsense_harms_nobody() {
+fn another_provider_or_model_receives_no_signature_and_invalid_ones_are_ignored() {
     let dialect = Dialect::default();
     let chunks = [chunk(json!({"tool_calls": [call(json!("call_a"), Some(signed("S")))]}), json!("stop"))];
     let content = content(&thinks(), &dialect, &chunks);

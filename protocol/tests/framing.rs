@@ -1,4 +1,4 @@
-//! Framing and the tap held against slow, obvious readings of the same bytes.
+//! Framing and the tap, compared with slow and simple readers of the same bytes.
 
 #[path = "properties/framing.rs"]
 mod properties;
@@ -27,7 +27,7 @@ fn spelled_with(line_end: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_stream_cut_at_every_byte_gives_the_same_events_and_the_same_bytes() {
+fn a_stream_split_at_every_byte_gives_the_same_events_and_the_same_bytes() {
     for line_end in ["\n", "\r\n", "\r"] {
         let stream = spelled_with(line_end);
         for cut in 0..=stream.len() {
@@ -38,7 +38,7 @@ fn a_stream_cut_at_every_byte_gives_the_same_events_and_the_same_bytes() {
 }
 
 #[test]
-fn a_short_stream_cut_at_every_pair_of_bytes_gives_the_same_events_and_the_same_bytes() {
+fn a_short_stream_split_at_every_pair_of_bytes_gives_the_same_events_and_the_same_bytes() {
     for stream in [
         "data: a\r\n\r\ndata: b\r\n\r\n",
         "\u{FEFF}data:a\r\r\revent:b\n\r\ndata",
@@ -55,7 +55,7 @@ fn a_short_stream_cut_at_every_pair_of_bytes_gives_the_same_events_and_the_same_
 
 /// Complaint of gateway users: characters break at the borders of chunks.
 #[test]
-fn a_stream_that_comes_byte_by_byte_gives_the_same_events_and_the_same_bytes() {
+fn a_stream_byte_by_byte_gives_the_same_events_and_the_same_bytes() {
     for line_end in ["\n", "\r\n", "\r"] {
         let stream = spelled_with(line_end);
         check(&stream, &stream.chunks(1).collect::<Vec<_>>());
@@ -63,7 +63,7 @@ fn a_stream_that_comes_byte_by_byte_gives_the_same_events_and_the_same_bytes() {
 }
 
 #[test]
-fn a_stream_broken_off_at_every_byte_loses_only_the_unfinished_event() {
+fn a_stream_truncated_at_every_byte_loses_only_the_incomplete_event() {
     for line_end in ["\n", "\r\n", "\r"] {
         let stream = spelled_with(line_end);
         for end in 0..stream.len() {
@@ -87,7 +87,7 @@ proptest! {
     #![proptest_config(cases(2000))]
 
     #[test]
-    fn any_stream_in_any_slicing_gives_the_same_events_and_the_same_bytes(
+    fn any_stream_gives_the_same_events_and_bytes_however_it_is_split(
         stream in odd_stream(), cuts in vec(any::<prop::sample::Index>(), 0..12),
     ) {
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
@@ -137,7 +137,7 @@ fn tapped_summary() -> ReplySummary {
 }
 
 #[test]
-fn a_tap_reads_the_same_from_every_slicing_and_spelling() {
+fn a_tap_reads_the_same_from_every_split_and_notation() {
     let unnamed: String =
         TAPPED.lines().filter(|line| !line.starts_with("event:")).map(|line| format!("{line}\n")).collect();
     let spaced = unnamed.replace("\"type\":", "\"type\" : ");
@@ -161,7 +161,7 @@ fn a_tap_reads_the_same_from_every_slicing_and_spelling() {
 }
 
 #[test]
-fn a_stream_broken_off_before_its_last_event_has_not_ended() {
+fn a_stream_truncated_before_its_last_event_has_not_ended() {
     for end in 0..TAPPED.len() {
         let mut tap = MessagesTap::new();
         split(&[&TAPPED.as_bytes()[..end]]).0.iter().for_each(|block| {
@@ -172,7 +172,7 @@ fn a_stream_broken_off_before_its_last_event_has_not_ended() {
 }
 
 #[test]
-fn a_whole_reply_is_summed_up_as_its_stream_is() {
+fn a_whole_reply_has_the_same_summary_as_its_stream() {
     let whole = r#"{"type":"message","content":[{"type":"text","text":"a"},{"type":"tool_use","id":"t","name":"n","input":{"type":"tool_use"}}],
         "stop_reason":"tool_use","usage":{"input_tokens":25,"output_tokens":42,"cache_read_input_tokens":7,"cache_creation_input_tokens":3,"service_tier":"x"}}"#;
     assert_eq!(summary_of_message(whole.as_bytes()), tapped_summary());

@@ -1,4 +1,4 @@
-//! What Gemini gets of a request, and what is remembered of its replies.
+//! Requests for Gemini, and the signatures that are kept from its replies.
 
 #![expect(clippy::unwrap_used, reason = "a helper that panics fails its test, which is what it is for")]
 
@@ -15,7 +15,7 @@ use schema::{GEMINI, applied, check, depth, parameters, property};
 
 /// Complaint of gateway users: Gemini refuses schemas for a keyword.
 #[test]
-fn the_schemas_of_real_tools_come_out_clean_and_stay_as_they_are_then() {
+fn the_schemas_of_real_tools_are_reduced_and_reducing_again_changes_nothing() {
     let tools: Value = serde_json::from_str(include_str!("fixtures/gemini/tools.json")).unwrap();
     for (name, schema) in tools.as_object().unwrap() {
         let Some(clean) = parameters(schema) else {
@@ -30,7 +30,7 @@ fn the_schemas_of_real_tools_come_out_clean_and_stay_as_they_are_then() {
 
 /// Complaint of gateway users: Gemini refuses schemas for a keyword.
 #[test]
-fn what_a_schema_says_in_words_that_gemini_lacks_is_said_in_others() {
+fn unsupported_keywords_of_a_schema_are_expressed_by_supported_ones() {
     for (schema, expected) in [
         (json!({"const": "a"}), json!({"type": "string", "enum": ["a"]})),
         (json!({"type": ["string", "null"]}), json!({"type": "string", "nullable": true})),
@@ -85,7 +85,7 @@ fn what_a_schema_says_in_words_that_gemini_lacks_is_said_in_others() {
 
 /// Complaint of gateway users: Gemini refuses schemas for a keyword.
 #[test]
-fn references_are_resolved_and_those_that_lead_back_end_in_an_object() {
+fn references_are_resolved_and_recursive_ones_end_in_an_object() {
     let schema = json!({"type": "object", "properties": {"root": {"$ref": "#/$defs/no~1de", "description": "here"}},
         "$defs": {"no/de": {"type": "object", "properties": {"name": {"type": "string"},
                   "children": {"type": "array", "items": {"$ref": "#/$defs/no~1de"}}}}}});
@@ -99,7 +99,7 @@ fn references_are_resolved_and_those_that_lead_back_end_in_an_object() {
 }
 
 #[test]
-fn properties_keep_their_order_and_duplicates_their_last_word() {
+fn properties_keep_their_order_and_the_last_duplicate_is_used() {
     let body = br#"{"tools":[{"function":{"parameters":{"properties":{"z":{},"a":{"type":"string"},"z":{"type":"integer"}}}}}]}"#;
     let applied = GEMINI.apply(Bytes::from_static(body), &Memory::new());
     let expected = br#"{"tools":[{"function":{"parameters":{"type":"object","properties":{"a":{"type":"string"},"z":{"type":"integer"}}}}}]}"#;
@@ -107,7 +107,7 @@ fn properties_keep_their_order_and_duplicates_their_last_word() {
 }
 
 #[test]
-fn a_request_that_needs_nothing_is_passed_on_itself() {
+fn a_request_without_schemas_and_signatures_is_returned_unchanged() {
     for body in [
         r#"{"model":"gemini-2.5-pro","messages":[{"role":"user","content":"hi"}], "x" : 1.50}"#,
         r#"{"tools":[{"function":{"name":"f","parameters":{"type":"object","properties":{"a":{"type":"string"}}}}}]}"#,
@@ -136,7 +136,7 @@ fn signature(text: &str) -> Value {
     json!({"google": {"thought_signature": text}})
 }
 
-/// What is learnt of a reply to `request`: streamed as these chunks, or whole.
+/// The values kept from a reply to `request`, streamed as these chunks, or whole.
 fn take_facts(request: &Value, replies: &[Value]) -> Memory {
     let chain = Chain::new(vec![std::sync::Arc::new(GEMINI)], MiddlewareScope::Always);
     let mut listeners = chain.for_model("m").unwrap().reply_listener(request.to_string().as_bytes()).unwrap();
@@ -151,7 +151,7 @@ fn take_facts(request: &Value, replies: &[Value]) -> Memory {
 /// one gets none.
 /// Complaint of gateway users: Gemini loses its thought signatures.
 #[test]
-fn a_signature_comes_back_on_the_very_call_it_came_with() {
+fn a_signature_returns_with_the_call_that_it_came_with() {
     let first = conversation("google/gemini-2.5-pro", &[]);
     let call = |id: &str, extra: Value| json!({"id": id, "function": {"name": "f", "arguments": "{}"}, "extra_content": extra});
     let whole = json!({"choices": [{"message": {"role": "assistant", "tool_calls": [
@@ -161,7 +161,7 @@ fn a_signature_comes_back_on_the_very_call_it_came_with() {
         .unwrap()
         .iter()
         .map(|call| {
-            // Gemini gives all of its calls the same index.
+            // Gemini uses the same index for all its calls.
             let mut call = call.clone();
             call["index"] = json!(0);
             json!({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]})
@@ -179,7 +179,7 @@ fn a_signature_comes_back_on_the_very_call_it_came_with() {
             calls[1].get("extra_content").is_none() && calls[2].get("extra_content").is_none(),
             "{calls}"
         );
-        // It is not asked for again, nor set anew.
+        // A known signature is neither requested nor replaced.
         let again = applied(&next, &known);
         assert_eq!(GEMINI.memory_keys(again.to_string().as_bytes()).len(), 2);
         assert_eq!(applied(&again, &known), again);
@@ -187,7 +187,7 @@ fn a_signature_comes_back_on_the_very_call_it_came_with() {
 }
 
 #[test]
-fn what_the_client_sends_beside_a_signature_is_kept() {
+fn members_next_to_a_signature_are_kept() {
     let mut turn = called(&["call_a"]);
     turn["tool_calls"][0]["extra_content"] = json!({"google": {"other": 1}, "x": 2});
     let known = Memory::from([("gemini:call:call_a".to_owned(), signature("S").to_string())]);
@@ -197,7 +197,7 @@ fn what_the_client_sends_beside_a_signature_is_kept() {
 }
 
 #[test]
-fn the_signature_of_a_text_comes_back_on_that_text() {
+fn the_signature_of_a_text_returns_with_that_text() {
     let first = conversation("gemini-3-flash", &[]);
     let delta = |delta: Value, finish: Value| json!({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]});
     let early = [
@@ -223,7 +223,7 @@ fn the_signature_of_a_text_comes_back_on_that_text() {
                 .get("extra_content")
                 .is_none()
         );
-        // The same words elsewhere are other words.
+        // The same text in another turn is another text.
         let moved =
             [json!({"role": "user", "content": "more"}), json!({"role": "assistant", "content": "Hel\nlo"})];
         assert!(
@@ -235,7 +235,7 @@ fn the_signature_of_a_text_comes_back_on_that_text() {
 }
 
 #[test]
-fn a_call_of_another_model_gets_googles_word_for_it_where_none_is_refused() {
+fn a_call_of_another_model_receives_the_placeholder_if_the_model_requires_signatures() {
     for (model, stands_in) in [
         ("google/Gemini-3.5-flash", true),
         ("gemini-12-pro", true),
@@ -256,7 +256,7 @@ fn a_call_of_another_model_gets_googles_word_for_it_where_none_is_refused() {
 }
 
 #[test]
-fn signatures_can_be_left_alone_while_schemas_are_cleaned() {
+fn signatures_can_be_turned_off_while_schemas_are_reduced() {
     let left = Gemini { signatures: Signatures::Left };
     let mut request = conversation("gemini-3-pro", &[called(&["call_a"])]);
     let body = Bytes::from(request.to_string());
@@ -269,7 +269,7 @@ fn signatures_can_be_left_alone_while_schemas_are_cleaned() {
 }
 
 #[test]
-fn it_is_for_models_with_its_name_in_them() {
+fn the_middleware_applies_to_models_with_its_name_in_theirs() {
     for (model, is) in [("gemini-3-pro", true), ("google/Gemini-2.5", true), ("gemin", false), ("", false)] {
         assert_eq!(GEMINI.is_for(model), is, "{model}");
     }
@@ -324,7 +324,7 @@ fn leaves() -> impl Strategy<Value = Vec<(&'static str, Value)>> + Clone {
     prop::collection::vec(leaf, 0..4)
 }
 
-/// Schemas with everything in them that a schema may have, sensible or not.
+/// Schemas with all keywords, useful or not.
 fn schemas() -> impl Strategy<Value = Value> {
     let object = |members: Vec<(&'static str, Value)>| {
         members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Value>()
@@ -351,21 +351,21 @@ proptest! {
 
     /// Complaint of gateway users: Gemini refuses schemas for a keyword.
     #[test]
-    fn whatever_a_schema_says_gemini_takes_the_rest_and_it_stays_so(schema in schemas()) {
+    fn any_schema_is_reduced_to_what_gemini_supports_and_stays_so(schema in schemas()) {
         schema::check_any(schema.to_string().as_bytes());
     }
 }
 
 /// Complaint of gateway users: Gemini refuses schemas for a keyword.
 #[test]
-fn depth_and_growth_are_bounded() {
+fn depth_and_size_are_limited() {
     let mut deep = json!({"type": "string"});
     for _ in 0..100 {
         deep = json!({"type": "object", "properties": {"p": deep}});
     }
     assert!(depth(&parameters(&deep).unwrap()) < 3 * 34);
 
-    // Each of these refers to the next one twice: 2 to the power of 30 strings, were it not for the bound.
+    // Each of these refers to the next one twice: 2 to the power of 30 strings without the limit.
     let mut definitions = json!({"d30": {"type": "string", "description": "x".repeat(100)}});
     for at in 0..30 {
         let next = json!({"$ref": format!("#/$defs/d{}", at + 1)});

@@ -1,4 +1,4 @@
-//! HTTP/1.1 replies: where they end, and what their connections are good for afterwards.
+//! HTTP/1.1 replies: where they end, and whether their connections can be reused.
 
 #[path = "properties/http1.rs"]
 mod properties;
@@ -31,7 +31,7 @@ fn a_reply_with_a_length_ends_there() {
 }
 
 #[test]
-fn chunks_are_taken_apart_and_trailers_dropped() {
+fn chunks_are_removed_and_trailers_dropped() {
     let reply = whole(
         "HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\ntrailer: x\r\n\r\n5;a=b\r\nhello\r\n1 \r\n!\r\n0\r\nx: y\r\nz: 1\r\n\r\n",
     );
@@ -77,9 +77,9 @@ fn interim_replies_are_skipped() {
 }
 
 #[test]
-fn a_doubt_about_the_framing_closes_the_connection() {
+fn ambiguous_framing_closes_the_connection() {
     for head in [
-        // RFC 9112, section 6.3: the coding counts.
+        // RFC 9112, section 6.3: the transfer coding has precedence.
         "HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
         "HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\ncontent-length: 2, 2\r\n\r\nok",
@@ -98,7 +98,7 @@ fn a_doubt_about_the_framing_closes_the_connection() {
 }
 
 #[test]
-fn framing_that_contradicts_itself_is_refused() {
+fn contradictory_framing_is_refused() {
     for (reply, error) in [
         ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok", ReplyError::Length),
         ("HTTP/1.1 200 OK\r\ncontent-length: 2, 3\r\n\r\nok", ReplyError::Length),
@@ -124,7 +124,7 @@ fn framing_that_contradicts_itself_is_refused() {
 }
 
 #[test]
-fn a_head_has_a_bound() {
+fn the_size_of_a_head_is_limited() {
     let long = format!("HTTP/1.1 200 OK\r\nx: {}", "a".repeat(LARGEST_HEAD));
     assert_eq!(whole(&long), Err(ReplyError::HeadTooLarge));
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(97));
@@ -139,7 +139,7 @@ fn a_head_has_a_bound() {
 }
 
 #[test]
-fn a_cut_reply_is_an_error_at_every_byte() {
+fn a_reply_truncated_at_any_byte_is_an_error() {
     for reply in [
         "HTTP/1.1 103 E\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello",
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nx: y\r\n\r\n",
@@ -165,7 +165,7 @@ fn chunked(chunks: &[Vec<u8>]) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn any_reply_is_read_whole_in_any_slicing(
+    fn any_reply_is_read_completely_however_it_is_split(
         hints in 0..3_usize,
         chunks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..6),
         by_length in any::<bool>(),
@@ -191,7 +191,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_read_the_same_in_any_slicing(bytes in proptest::collection::vec(any::<u8>(), 0..200), size in 1..60_usize) {
+    fn any_bytes_give_the_same_result_however_they_are_split(bytes in proptest::collection::vec(any::<u8>(), 0..200), size in 1..60_usize) {
         check(&bytes, size);
         check(&[b"HTTP/1.1 200 OK\r\n", &bytes[..]].concat(), size);
         check(&[b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", &bytes[..]].concat(), size);

@@ -1,4 +1,4 @@
-//! The example of a middleware in ARCHITECTURE.md works.
+//! Compiles and tests the example of a middleware in ARCHITECTURE.md.
 
 use bytes::Bytes;
 use vandamme_protocol::middleware::{Memory, Middleware};
@@ -31,14 +31,14 @@ impl Middleware for Team {
 // The page contains the lines up to here.
 
 #[test]
-fn the_example_does_what_it_says() {
+fn the_example_adds_the_name() {
     let request = Bytes::from_static(br#"{"model":"m"}"#);
     assert_eq!(Team.apply(request, &Memory::new()), &br#"{"model":"m","team":"platform"}"#[..]);
     assert_eq!((Team.name(), Team.is_for("team")), ("team", false));
 }
 
 #[test]
-fn the_page_shows_this_very_example() {
+fn the_page_contains_exactly_this_example() {
     let (_, rest) = include_str!("middleware.rs").split_once("from here on.\n").expect("it begins");
     let (example, _) = rest.split_once("// The page contains the lines up to here.").expect("it ends");
     assert!(include_str!("../../ARCHITECTURE.md").contains(example));

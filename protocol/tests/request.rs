@@ -1,4 +1,4 @@
-//! Span edits held against what a parser says of the same random bodies.
+//! Edits of unparsed requests, compared with a parser on the same random bodies.
 
 use bytes::Bytes;
 use proptest::collection::vec;
@@ -90,7 +90,7 @@ proptest! {
 
     /// Complaint of gateway users: signatures break because the body was rewritten.
     #[test]
-    fn an_edited_body_says_what_a_parser_would_have_written_and_differs_nowhere_else(
+    fn an_edited_body_parses_as_expected_and_no_other_byte_changes(
         members in vec(member(), 0..8), model in any::<String>(),
     ) {
         let body = Bytes::from(render(&members));
@@ -119,7 +119,7 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_body_that_a_parser_still_reads_is_read_alike(
+    fn a_damaged_body_that_a_parser_reads_is_read_the_same(
         members in vec(member(), 0..5), at in any::<prop::sample::Index>(), byte in select(&b"\"\\{}[],: 1e\n\x00\xC3"[..]),
     ) {
         let mut body = render(&members).into_bytes();
@@ -139,7 +139,7 @@ proptest! {
     }
 
     #[test]
-    fn a_body_cut_anywhere_is_not_complete(members in vec(member(), 0..5), end in any::<prop::sample::Index>()) {
+    fn a_truncated_body_is_not_complete(members in vec(member(), 0..5), end in any::<prop::sample::Index>()) {
         let body = render(&members);
         let body = body.trim_end().as_bytes();
         let cut = &body[..end.index(body.len())];
@@ -160,7 +160,7 @@ fn ten_thousand_levels_need_no_stack() {
     assert_eq!(without_own_thinking(&body), body);
 }
 
-// ---- our own thinking blocks ----
+// ---- the gateway's own thinking blocks ----
 
 fn block() -> impl Strategy<Value = String> {
     const BLOCKS: &[&str] = &[
@@ -207,7 +207,7 @@ struct Turn<'a> {
     content: &'a RawValue,
 }
 
-/// The text of every block, by message; a content that is no list counts as one block.
+/// The text of every block, by message. Content that is not a list counts as one block.
 fn blocks_of(body: &[u8]) -> Vec<Vec<String>> {
     let history: History<'_> = serde_json::from_slice(body).expect("a history");
     let turn = |message: &&RawValue| -> Vec<String> {
@@ -238,7 +238,7 @@ proptest! {
     /// Complaint of gateway users: another provider gets a foreign signature.
     /// Complaint of gateway users: replayed thinking changes its order.
     #[test]
-    fn exactly_our_own_thinking_leaves_a_history(
+    fn exactly_the_gateways_own_thinking_is_removed_from_a_history(
         messages in vec(message(), 0..5), space in space(), front in json(), back in json(),
     ) {
         let front = format!("{{\"system\":{front},{space}\"messages\"{space}:{space}[");

@@ -1,4 +1,4 @@
-//! The token estimate against the real tokenizer, and what must hold for any input.
+//! The token estimate, compared with the real tokenizer, and properties for any input.
 
 use std::fs;
 use std::path::Path;
@@ -23,7 +23,7 @@ impl Measured {
     }
 }
 
-/// The texts of a directory, by name; each of 2 KB at least.
+/// The texts of a directory, by name, each of at least 2 KB.
 fn texts(directory: &str) -> Vec<(String, String)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tokens").join(directory);
     let mut texts: Vec<(String, String)> = fs::read_dir(directory)
@@ -54,7 +54,7 @@ fn mean(measured: &[Measured]) -> f64 {
     measured.iter().map(Measured::error).sum::<f64>() / measured.len() as f64
 }
 
-/// Prints the table, and only then judges it.
+/// Prints the table, and then checks it.
 fn judge(title: &str, measured: &[Measured]) {
     println!("{title:20} estimated   real   error");
     for line in measured {
@@ -75,13 +75,13 @@ fn texts_of_every_kind_are_estimated_closely_and_rather_too_high() {
     judge("text", &measured);
 }
 
-/// Nothing was fitted to these; Russian is here for the alphabets.
+/// The estimate was not fitted to these. Russian tests another alphabet.
 #[test]
-fn texts_that_nobody_looked_at_are_estimated_as_closely() {
+fn texts_outside_of_the_training_set_are_estimated_as_closely() {
     judge("text held out", &measure("held_out", &o200k_base().unwrap()));
 }
 
-/// What counts as real is the text of every part as JSON has it, so names of members and escapes are in it.
+/// The real count is that of the text of every part in JSON, with names of members and escapes.
 ///
 /// Deviates from the original ("Count_tokens with only text never returns less than max(1, chars/4); tools and
 /// tool results raise it; no completion call is made"): the issue's accuracy instead of a floor; everything
@@ -145,14 +145,14 @@ fn every_kind_of_block_counts() {
 }
 
 #[test]
-fn members_may_stand_in_any_order_and_be_escaped() {
+fn the_order_and_the_escapes_of_members_do_not_matter() {
     let usual = br#"{"messages":[{"role":"user","content":[{"type":"document","source":{"type":"text","data":"a b\nc"}}]}],"system":"s t"}"#;
     let odd = br#" {"system" :"s \u0074" , "mess\u0061ges":[ {"content":[{"source":{"data":"a\u0020b\u000Ac","type":"text"},"t\u0079pe":"document"}],"role":"user"} ]}"#;
     assert_eq!(messages(usual), messages(odd));
 }
 
 #[test]
-fn what_no_model_sees_costs_nothing() {
+fn parts_that_no_model_receives_cost_nothing() {
     let plain = content(json!({"type": "tool_result", "content": "done"}));
     let mut dressed =
         content(json!({"type": "tool_result", "content": "done", "tool_use_id": "toolu_01ABCDEF",
@@ -163,7 +163,7 @@ fn what_no_model_sees_costs_nothing() {
 }
 
 #[test]
-fn pictures_cost_by_their_size_wherever_they_stand() {
+fn images_cost_by_their_size_at_any_position() {
     const WIDE: &str = "iVBORw0KGgoAAAANSUhEUgAAAyAAAAJY"; // a PNG's first bytes: 800 × 600
     let image = |source: Value| json!({"type": "image", "source": source});
     let known = image(json!({"data": WIDE, "media_type": "image/png", "type": "base64"}));
@@ -194,7 +194,7 @@ fn documents_cost_by_their_size() {
 }
 
 #[test]
-fn every_defect_has_its_words() {
+fn every_defect_has_its_error_message() {
     for (body, words) in [
         ("", "the body is not valid JSON (at byte 0)"),
         ("hello", "the body is not valid JSON (at byte 0)"),
@@ -216,7 +216,7 @@ fn every_defect_has_its_words() {
 }
 
 #[test]
-fn a_cut_body_is_never_counted() {
+fn a_truncated_body_is_never_counted() {
     let body =
         content(json!({"type": "tool_use", "name": "né\n", "input": {"a": [1, true, null, "\u{1F600}"]}}));
     let body = body.to_string();
@@ -227,7 +227,7 @@ fn a_cut_body_is_never_counted() {
 }
 
 #[test]
-fn no_depth_is_too_deep() {
+fn any_depth_is_accepted() {
     const DEPTH: usize = 1_000_000;
     for (open, close) in [("[", "]"), ("{\"content\":", "}"), ("{\"source\":", "}"), ("{\"input\":[", "]}")] {
         let body = format!(
@@ -244,8 +244,8 @@ fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// Any JSON, with the names that mean something to a request wherever they do not belong.
-fn any_json() -> impl Strategy<Value = Value> {
+/// Any JSON, with the names of request members at any position.
+fn any_json_at_any_position_is_counted() -> impl Strategy<Value = Value> {
     const NAMES: &[&str] = &[
         "messages",
         "content",
@@ -288,7 +288,7 @@ proptest! {
 
     #[test]
     fn any_json_in_any_place_is_counted(
-        list in vec(any_json(), 0..4), system in any_json(), tools in any_json(), pretty in any::<bool>(),
+        list in vec(any_json_at_any_position_is_counted(), 0..4), system in any_json_at_any_position_is_counted(), tools in any_json_at_any_position_is_counted(), pretty in any::<bool>(),
     ) {
         let body = json!({"messages": list, "system": system, "tools": tools});
         let body = if pretty { serde_json::to_string_pretty(&body) } else { serde_json::to_string(&body) };
@@ -296,14 +296,14 @@ proptest! {
     }
 
     #[test]
-    fn a_text_costs_the_same_however_it_is_escaped(words in any::<String>()) {
+    fn escapes_do_not_change_the_cost_of_a_text(words in any::<String>()) {
         let units = words.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect::<String>();
         let plain = json!({"messages": [], "system": words}).to_string();
         let escaped = format!("{{\"messages\":[],\"system\":\"{units}\"}}");
         prop_assert_eq!(messages(plain.as_bytes()), messages(escaped.as_bytes()));
     }
 
-    /// Blanks at the end are a token until a line end takes them in; with the lean that is two when rounded.
+    /// Blanks at the end are a token until a line end joins them, which the safety margin can round to two.
     #[test]
     fn more_text_never_costs_less(
         words in "([a-zA-ZäéÉßя中あ한0-9 \t\n.,(){}\"'─—😀]|\\PC){0,60}", more in "[ a-zA-Zé0-9\n.,\"]{1,20}",

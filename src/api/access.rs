@@ -1,9 +1,9 @@
-//! Access to a gateway without a key of its own.
+//! Access to a gateway without a gateway key.
 //!
-//! One that listens on this machine alone trusts what comes from this machine: a loopback peer, no forwarding headers, a
-//! local name in `Host`. One that was bound to other addresses on purpose serves every client that reaches it. Neither serves
-//! web pages of other sites, unless `cors-origins` lists them: a browser on this machine or in this network sends their
-//! requests here, with the page's `Origin`, or under a name of the page's that resolves to this machine (DNS rebinding).
+//! If it listens on loopback only, it serves local clients: a loopback peer, no forwarding headers, a local name in `Host`.
+//! If it is bound to other addresses, it serves every client that reaches it. In both cases it refuses web pages of other
+//! sites, unless `cors-origins` lists them: a browser on this machine or in this network sends their requests to the
+//! gateway, with the page's `Origin`, or under the page's own host name, which resolves to this machine (DNS rebinding).
 
 use std::net::IpAddr;
 
@@ -16,11 +16,11 @@ use vandamme_actors::settings::Settings;
 
 use crate::gateway::{Gateway, Listener, LiveConfig};
 
-/// What a refused client can do.
+/// Explains what a refused client can do.
 const REMEDY: &str = "set PROXY_API_KEY on the gateway and send that key";
-/// The part of a header that a refusal repeats, in characters.
+/// How many characters of a header a refusal repeats.
 const SHOWN: usize = 100;
-/// Ends of names that nobody can register on the internet.
+/// Suffixes of names that cannot be registered on the internet.
 const PRIVATE_NAMES: [&str; 6] = [".home.arpa", ".internal", ".lan", ".local", ".localhost", ".test"];
 /// Headers that only a proxy sets.
 const FORWARDING: [&str; 8] = [
@@ -35,7 +35,7 @@ const FORWARDING: [&str; 8] = [
 ];
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Why a gateway without a key does not serve this request; for the client.
+/// The reason, for the client, why a gateway without a key refuses this request.
 pub(super) fn refusal(request: &HttpRequest, gateway: &Gateway) -> Option<String> {
     let live = gateway.live_config();
     let reach = Reach::new(gateway, &live);
@@ -67,7 +67,7 @@ struct Reach<'g> {
     allowed: &'g [String],
     /// Origins of web pages that may call it (`cors-origins`).
     origins: &'g [String],
-    /// Names of this machine alone.
+    /// Only names of this machine are accepted.
     is_local: bool,
 }
 
@@ -79,7 +79,7 @@ impl<'g> Reach<'g> {
         Self { listener, allowed: allowed_hosts, origins: cors_origins, is_local }
     }
 
-    /// Whether this name is safe: nobody can register it and let it resolve to an address of this gateway.
+    /// Whether this name is safe: an attacker cannot register it and let it resolve to an address of this gateway.
     fn takes(&self, name: &str) -> bool {
         if is_local_name(name) {
             return true;
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_is_trusted_only_when_nothing_stands_between() {
+    fn local_clients_are_trusted_only_without_a_proxy_between() {
         let own = listener("127.0.0.1:8082", "127.0.0.1");
         let ask = |host: &'static str, peer: &str| refused(&own, peer, &[("host", host)]);
         for host in
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn who_listens_for_others_serves_them_by_names_that_no_page_can_have() {
+    fn a_gateway_on_other_addresses_serves_only_names_that_no_web_page_can_have() {
         let open = listener("0.0.0.0:8082", "0.0.0.0");
         let ask = |host: &'static str, peer: &str| {
             refused(&open, peer, &[("host", host), ("x-forwarded-for", "1.2.3.4")])
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_other_sites_are_refused_wherever_it_listens() {
+    fn pages_of_other_sites_are_refused_on_any_address() {
         for own in [listener("127.0.0.1:8082", "127.0.0.1"), listener("0.0.0.0:8082", "0.0.0.0")] {
             let ask = |headers: &[(&'static str, &str)]| {
                 refused(&own, LOOPBACK, &[&[("host", "127.0.0.1:8082")], headers].concat())

@@ -18,7 +18,7 @@ use super::report;
 use crate::gateway::Gateway;
 use crate::request_id::RequestId;
 
-/// A ledger that does not answer within this is starting anew.
+/// A ledger that does not answer within this time is restarting.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest name of a model in the report, in characters.
 const LONGEST_NAME: usize = 300;
@@ -31,7 +31,7 @@ pub(super) struct Disabled {
     pub(super) suggestion: &'static str,
 }
 
-/// Nothing is known of any request.
+/// The ledger does not answer.
 pub(super) const NO_METRICS: Disabled = Disabled {
     disabled: true,
     message: "Request metrics logging is disabled",
@@ -45,7 +45,7 @@ struct ActiveReport {
     #[serde(rename = "disabled", skip_serializing_if = "Option::is_none")]
     enabled: Option<bool>,
     active_requests: Vec<ActiveRequestRow>,
-    /// Of an event: seconds since the Unix epoch.
+    /// The time of an event, in seconds since the Unix epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     timestamp: Option<f64>,
 }
@@ -54,10 +54,10 @@ struct ActiveReport {
 struct ActiveRequestRow {
     request_id: String,
     provider: String,
-    /// As the client named it, without a provider before it.
+    /// The name that the client sent, without a provider prefix.
     model: String,
     requested_model: String,
-    /// As the provider calls it.
+    /// The provider's name of the model.
     resolved_model: String,
     qualified_model: String,
     is_streaming: bool,
@@ -87,7 +87,7 @@ impl ActiveReport {
 
 impl ActiveRequestRow {
     fn new(active: &Active, secrets: &Secrets) -> Self {
-        // A client may put anything in the place of a model. A key that is cut would not be found any more.
+        // A client can send any text as the model. Secrets are searched first, because a truncated key would not be found.
         let told = |name: &str| {
             let scrubbed = secrets.scrub(name.chars().take(10 * LONGEST_NAME).collect());
             report::one_line(&scrubbed).chars().take(LONGEST_NAME).collect::<String>()
@@ -142,7 +142,7 @@ pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> H
     }
 }
 
-/// Newest first; `None` while the ledger is started anew.
+/// The requests in flight, newest first, or `None` while the ledger restarts.
 async fn active(gateway: &Gateway) -> Option<Vec<Active>> {
     let ledger = gateway.registry.load().ledger.clone();
     let view = ledger.send(Observe::<ActiveView>::new()).timeout(PATIENCE).await;
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_is_told_in_all_its_names() {
+    fn a_model_is_reported_under_all_its_names() {
         let names = |requested: &str| {
             let ActiveRequestRow { model, requested_model, resolved_model, qualified_model, .. } =
                 row(requested);
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_puts_in_its_place_is_cut_and_shows_no_key() {
+    fn any_text_in_place_of_a_model_is_truncated_and_contains_no_key() {
         assert_eq!(row("a canary-0123\nb").requested_model, "a [key] b");
         assert_eq!(row(&"x".repeat(1 << 20)).requested_model.len(), LONGEST_NAME);
     }

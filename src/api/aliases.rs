@@ -1,4 +1,4 @@
-//! `GET /v1/aliases`: every provider's aliases, and what the catalogue of top models would suggest.
+//! `GET /v1/aliases`: every provider's aliases, and the ones that the catalogue of top models suggests.
 
 use std::collections::BTreeMap;
 
@@ -17,9 +17,9 @@ pub(crate) struct AliasList<'a> {
     object: &'static str,
     /// By provider, and by name.
     pub(crate) aliases: BTreeMap<&'a str, &'a BTreeMap<String, String>>,
-    /// For people: nothing is routed by it.
+    /// Suggestions for users. They do not affect routing.
     suggested: BTreeMap<&'static str, BTreeMap<&'static str, String>>,
-    /// Of the aliases.
+    /// The number of aliases.
     total: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Reads a request's body: bounded in size, and against clients that send next to nothing.
+//! Reads a request's body, with a maximum size and a minimum rate.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use vandamme_actors::settings::Limits;
 
 use super::connection::awaits_continue;
 
-/// A refused body is still read for this long and up to this size, so that the client gets to see why.
+/// How long, and up to which size, a refused body is still read, so that the client receives the reason.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 const DRAIN_FACTOR: usize = 2;
-/// How often the pace is looked at.
+/// How often the rate is checked.
 const TICK: Duration = Duration::from_secs(1);
 
 #[derive(Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(crate) enum Unreadable {
     Broken,
 }
 
-/// The whole body; its only chunk itself when there is one.
+/// The whole body. A body of one chunk is not copied.
 pub(crate) async fn read(
     payload: &mut Payload,
     headers: &HeaderMap,
@@ -68,8 +68,8 @@ pub(crate) async fn read(
     Ok(single.unwrap_or_else(|| joined.freeze()))
 }
 
-/// Reads on without keeping anything: a connection that is closed on unread data loses the answer on its way.
-/// One whose client waits for `100 Continue` has not been sent, and need not be.
+/// Reads the rest and discards it, because closing a connection with unread data can lose the reply. If the client waits
+/// for `100 Continue`, it has not sent the body, and nothing is read.
 pub(crate) async fn drain(request: &HttpRequest, payload: &mut Payload, limits: &Limits) {
     if awaits_continue(request) {
         return;

@@ -8,7 +8,7 @@ use super::endpoint;
 use super::render_error::REQUEST_ID;
 use crate::gateway::Gateway;
 
-/// Where OpenAI's API says what a request is called, and its SDKs look.
+/// The header with the request's id in OpenAI's API, which its SDKs read.
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 pub(super) async fn create(

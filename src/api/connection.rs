@@ -1,8 +1,8 @@
 //! Client connections: when the server may read the next request, and when a connection is closed.
 //!
-//! actix-http times the first head of a connection only, reads further requests while one is in progress, and stops reading
-//! when those fill its buffer. So its requests come through a [`ClientStream`], which hands it one request at a time and
-//! knows what the connection waits for; once in a while each worker thread looks at all of its connections ([`worker`]).
+//! actix-http has a timeout for the first head of a connection only, reads further requests while one is in progress, and
+//! stops reading when those fill its buffer. Therefore it reads through a [`ClientStream`], which passes on one request at a
+//! time and records what the connection waits for. Each worker thread checks its connections at intervals ([`worker`]).
 
 mod framing;
 mod limiter;
@@ -24,33 +24,33 @@ pub(crate) use self::service::serve;
 pub(crate) use self::stream::ClientStream;
 pub(crate) use self::worker::{accept, start_sweeps};
 
-/// One client connection, as its stream, its requests and the sweep of its worker thread share it.
+/// The state of one client connection, shared by its stream, its requests and the sweep of its worker thread.
 pub(crate) struct ClientConnection {
     slot: Slot,
     peer: Option<SocketAddr>,
     phase: Cell<ConnectionPhase>,
-    /// Since when it is in this phase; of idle ones, to within a sweep.
+    /// When this phase began. For idle connections, accurate to one sweep.
     since: Cell<Instant>,
     /// Orders the connections of a thread by when they became idle.
     turn: Cell<u64>,
-    /// Its place in the worker's list.
+    /// The position in the worker's list.
     index: Cell<usize>,
-    /// Whether all of the request in progress has arrived.
+    /// Whether the request in progress has arrived completely.
     read: Cell<bool>,
-    /// A request has been answered on it.
+    /// Whether the connection has served a request.
     used: Cell<bool>,
-    /// Bytes of the next request are held back until this one has been answered.
+    /// Bytes of the next request, which wait for the reply to the current one.
     held: Cell<Held>,
     closing: Cell<Option<Closing>>,
-    /// Of the task that reads and writes the connection.
+    /// Wakes the task that reads and writes the connection.
     task: RefCell<Option<Waker>>,
     interim: Cell<Interim>,
     flow: Cell<Outflow>,
-    /// The reply has not been asked for more, since the client does not take what it has.
+    /// The reply's body is not polled, because the client does not read what has been written.
     paused: Cell<bool>,
 }
 
-/// What a connection does.
+/// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ConnectionPhase {
     /// No byte of the next request has arrived.
@@ -59,7 +59,7 @@ enum ConnectionPhase {
     Head,
     /// A request is in progress.
     Serving,
-    /// A request has been answered before all of its body was there.
+    /// A request was answered before its whole body had arrived. The rest of the body is discarded.
     Discarding,
 }
 
@@ -70,42 +70,42 @@ enum Closing {
     Idle,
     /// The head did not arrive in time.
     HeadTimeout,
-    /// The client is not worth waiting for: what it has not taken yet is thrown away.
+    /// The client reads too slowly. Unsent bytes are discarded.
     Abort,
 }
 
-/// What arrived behind the request that is in progress.
+/// What arrived after the request that is in progress.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Held {
     #[default]
     Nothing,
     Bytes,
-    /// More than is held back. It has been thrown away, and the connection is closed behind the reply: if it were not read, the
-    /// client's end of the connection could not be seen.
+    /// More than the limit. The bytes have been discarded, and the connection is closed after the reply. They had to be read,
+    /// because a disconnect is visible only to a reader.
     Discarded,
 }
 
-/// `100 Continue`, where a client waits for it.
+/// The state of `100 Continue`, if the client waits for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Interim {
     #[default]
     None,
-    /// The client waits for it, and nobody has asked for the body yet.
+    /// The client waits for it, and no code has read the body yet.
     Expected,
-    /// So many bytes of it have been sent.
+    /// The number of bytes of it that have been sent.
     Sending(usize),
 }
 
-/// How the client takes what it is sent.
+/// How fast the client reads.
 #[derive(Clone, Copy, Debug)]
 struct Outflow {
-    /// Something waits to be taken.
+    /// Bytes wait to be sent.
     blocked: bool,
-    /// Something has had to wait, so that the period has begun.
+    /// Bytes have had to wait, so a period of measurement has begun.
     measured: bool,
-    /// Bytes that were taken in the period of measurement.
+    /// Bytes sent in this period.
     taken: u64,
-    /// For how long something waited in it.
+    /// How long bytes waited in this period.
     waited: Duration,
 }
 
@@ -114,7 +114,7 @@ impl Outflow {
 
     fn after(self, written: &Poll<std::io::Result<usize>>) -> Self {
         match written {
-            // A period begins when something has to wait; what went out before says nothing.
+            // A period begins when bytes have to wait. Earlier bytes do not show how fast the client reads.
             Poll::Pending if self.measured => Self { blocked: true, ..self },
             Poll::Pending => Self { blocked: true, measured: true, ..Self::START },
             Poll::Ready(Ok(taken)) => Self { blocked: false, taken: self.taken + *taken as u64, ..self },
@@ -122,8 +122,8 @@ impl Outflow {
         }
     }
 
-    /// After so much more time. The error says that the client took less than `rate` bytes a second while something waited
-    /// for it, `grace` in all.
+    /// The state after `passed` more time. Returns an error if bytes have waited for `grace` in all, and the client read less
+    /// than `rate` bytes a second in that time.
     fn at_sweep(self, passed: Duration, grace: Duration, rate: u64) -> Result<Self, TooSlow> {
         let waited = if self.blocked { self.waited + passed } else { self.waited };
         if waited < grace {
@@ -159,7 +159,7 @@ impl ClientConnection {
         }
     }
 
-    /// For messages.
+    /// The client's address for log lines.
     fn peer(&self) -> String {
         self.peer.map_or_else(|| "an unknown address".to_owned(), |peer| peer.to_string())
     }
@@ -170,7 +170,7 @@ impl ClientConnection {
         self.turn.set(worker::next_turn());
     }
 
-    /// Remembers whom to wake.
+    /// Records the task to wake.
     fn runs_in(&self, task: &Context<'_>) {
         let mut known = self.task.borrow_mut();
         match &mut *known {
@@ -186,7 +186,7 @@ impl ClientConnection {
         }
     }
 
-    /// Closes it as soon as its task runs.
+    /// Closes the connection as soon as its task runs.
     fn close(&self, closing: Closing) {
         if self.closing.get().is_none() {
             self.closing.set(Some(closing));
@@ -200,7 +200,7 @@ impl ClientConnection {
         self.phase.set(ConnectionPhase::Serving);
     }
 
-    /// All of the request in progress has arrived.
+    /// The request in progress has arrived completely.
     fn request_read(&self) {
         self.read.set(true);
         if self.phase.get() == ConnectionPhase::Discarding {
@@ -208,7 +208,7 @@ impl ClientConnection {
         }
     }
 
-    /// The reply to the request in progress has been handed over.
+    /// The HTTP server has received the whole reply to the request in progress.
     fn answered(&self) {
         self.used.set(true);
         if self.phase.get() == ConnectionPhase::Serving {
@@ -220,7 +220,7 @@ impl ClientConnection {
         }
     }
 
-    /// The final reply is there: an interim one that has not begun is of no more use. `true` when nobody has asked for the body.
+    /// The final reply is ready, so an interim reply that has not begun is omitted. Returns `true` if no code has read the body.
     fn end_interim(&self) -> bool {
         let interim = self.interim.get();
         if matches!(interim, Interim::Expected | Interim::Sending(0)) {
@@ -229,7 +229,7 @@ impl ClientConnection {
         interim == Interim::Expected
     }
 
-    /// The body is wanted: a client that waits for `100 Continue` gets it.
+    /// The body is being read, so `100 Continue` is sent to a client that waits for it.
     fn body_wanted(&self) {
         if self.interim.get() == Interim::Expected {
             self.interim.set(Interim::Sending(0));
@@ -237,7 +237,7 @@ impl ClientConnection {
     }
 }
 
-/// Whether the client keeps the body of its request back until it has read `100 Continue`.
+/// Whether the client sends the body of its request only after `100 Continue`.
 pub(super) fn awaits_continue(request: &HttpRequest) -> bool {
     let connection = request.conn_data::<Rc<ClientConnection>>();
     connection.is_some_and(|connection| connection.interim.get() == Interim::Expected)
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn only_time_counts_during_which_something_waits() {
+    fn only_the_time_in_which_bytes_wait_counts() {
         let mut flow = Outflow::START.after(&wrote(1 << 20));
         for _ in 0..1000 {
             flow = flow.at_sweep(SECOND, 60 * SECOND, 1024).unwrap();
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_enough_gets_another_period() {
+    fn a_client_that_reads_fast_enough_gets_another_period() {
         let mut flow = Outflow::START.after(&Poll::Pending);
         for _ in 0..600 {
             flow = flow.after(&wrote(1024)).after(&Poll::Pending);
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_went_out_before_something_had_to_wait_does_not_count() {
+    fn bytes_sent_before_any_had_to_wait_do_not_count() {
         let flow = Outflow::START.after(&wrote(1 << 30)).after(&Poll::Pending);
         assert_eq!(flow.at_sweep(60 * SECOND, 60 * SECOND, 1024).err(), Some(TooSlow));
     }

@@ -1,4 +1,4 @@
-//! `POST /v1/messages/count_tokens`: how many tokens a request has.
+//! `POST /v1/messages/count_tokens`: counts the tokens of a request.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::gateway::Gateway;
 use crate::proxy::{self, Count, Endpoint, ProxyRequest, RouteTrace, Targets};
 use crate::request_id::RequestId;
 
-/// Says that the number is the gateway's estimate.
+/// Marks the number as an estimate of the gateway.
 const ESTIMATE: HeaderName = HeaderName::from_static("x-vdm-estimate");
 
 pub(super) async fn count(

@@ -1,8 +1,8 @@
-//! The list for Claude Code's `/model`: every alias, profile and model that the gateway knows of, by names that it routes.
+//! The list for Claude Code's `/model`: every alias, profile and model that the gateway knows, under names that it routes.
 //! The list comes from the catalog's cache, without waiting for a provider.
 //!
 //! Claude Code shows only ids with "claude" in them (code.claude.com/docs/en/llm-gateway-protocol), hence the prefix, which
-//! the router takes off again.
+//! the router removes.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use vandamme_protocol::models::Named;
 use crate::gateway::Gateway;
 use crate::models;
 
-/// Every model's id and what people call it, as a list that [`vandamme_protocol::models::Models`] reads.
+/// Every model's id and display name, as a list that [`vandamme_protocol::models::Models`] reads.
 pub(super) async fn everything(gateway: &Arc<Gateway>) -> Vec<u8> {
     let live = gateway.live_config();
     let known = models::remembered(gateway, live.settings.providers.clone()).await;
     let routes = gateway.registry.load().routes.clone();
     let mut list = DiscoveryList { routes: &routes, listed: HashSet::new(), entries: vec![] };
     list.fill(&live.settings, &known);
-    // Strings: nothing in it can fail.
+    // Serialising strings cannot fail.
     serde_json::to_vec(&list.entries).unwrap_or_default()
 }
 
@@ -42,8 +42,8 @@ struct DiscoveryEntry {
 }
 
 impl DiscoveryList<'_> {
-    /// What is nearest first: the default profile, the other ones, then the default provider and the other ones, each with
-    /// its aliases before its models.
+    /// The order: the default profile, the other profiles, the default provider, the other providers; each with its aliases
+    /// before its models.
     fn fill(&mut self, settings: &Settings, known: &HashMap<Arc<str>, Arc<[Named]>>) {
         let mut profiles: Vec<_> =
             settings.profiles.iter().filter(|profile| profile.inactive.is_none()).collect();
@@ -69,7 +69,7 @@ impl DiscoveryList<'_> {
         }
     }
 
-    /// An alias without a target is left out.
+    /// Omits aliases without a target.
     fn alias(&mut self, owner: &str, alias: &str) {
         let name = format!("{owner}:{alias}");
         let id = format!("{DISCOVERED}{name}");
@@ -78,8 +78,8 @@ impl DiscoveryList<'_> {
         self.add_entry(DiscoveryEntry { id, display_name: name, description, created_at: None });
     }
 
-    /// One of Claude's own ids stays as it is if the bare id leads to this provider. A model that is hidden behind an alias
-    /// of its name is left out.
+    /// The bare id for one of Claude's own ids, if it routes to this provider. Omits a model that is hidden by an alias of the
+    /// same name.
     fn model(&mut self, provider: &ProviderSettings, model: &Named) {
         let leads_there = |id: &str| {
             self.routes.resolve(id).is_ok_and(|route| {

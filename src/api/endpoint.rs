@@ -1,4 +1,4 @@
-//! What the endpoints for model replies share: admission, the body, and the response.
+//! The common part of the endpoints for model replies: admission, the body, and the response.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -81,7 +81,7 @@ impl Refused {
     }
 }
 
-/// Decides about admission, before the body is read.
+/// Checks admission, before the body is read.
 pub(super) fn admitted(request: &HttpRequest, gateway: &Gateway) -> Result<Admission, Refused> {
     let headers = request.headers();
     match &gateway.live_config().proxy_key {
@@ -238,7 +238,7 @@ pub(super) async fn read(
             return Err(Refused(400, ErrorKind::InvalidRequest, message));
         }
     };
-    // A name that is too long is not even copied.
+    // The length is checked before the name is copied.
     let head = request::head(&body).map_err(|error| error.to_string()).and_then(|head| {
         model_name(&head.model, &live)?;
         Ok(head.into_owned())

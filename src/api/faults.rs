@@ -1,4 +1,4 @@
-//! `POST /faults/{panic,hang}?actor=NAME`: faults on purpose, for the tests of supervision. Only with the feature
+//! `POST /faults/{panic,hang}?actor=NAME`: injects faults for the tests of supervision. Only with the feature
 //! `faults`, never in a shipped binary.
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `GET /health`: YAML as the Python original writes it, JSON on request. Strangers see the status alone.
+//! `GET /health`: YAML as the Python original writes it, JSON on request. Callers without access see only the status.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +13,7 @@ use crate::gateway::Gateway;
 use crate::timestamp::rfc3339;
 
 const NO_PROVIDER: &str = "no provider is configured: set OPENAI_API_KEY, ANTHROPIC_API_KEY or another {PROVIDER}_API_KEY and restart";
-/// An actor that does not answer within this is shown as such.
+/// An actor that does not answer within this time is reported as not answering.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The content of a health report.
@@ -49,26 +49,26 @@ struct ProviderReport {
     models_url: Option<String>,
     api_key_hash: String,
     demo: bool,
-    /// `None` when its actor does not answer.
+    /// `None` if its actor does not answer.
     in_flight: Option<usize>,
     waiting: Option<usize>,
     #[serde(flatten)]
     state: HealthState,
     keys: Vec<KeyReport>,
-    /// Models that are not preferred.
+    /// Models that are used last, because they failed.
     models: Vec<ModelHealth>,
-    /// What requests go without since the provider has refused it.
+    /// What is removed from requests, because the provider has refused it.
     healed: Vec<Healed>,
 }
 
 #[derive(Serialize)]
 struct KeyReport {
     id: String,
-    /// In one word, as the first versions had it.
+    /// The state in one word, as in the first versions.
     state: &'static str,
     #[serde(flatten)]
     condition: HealthState,
-    /// Models that this key is not preferred for.
+    /// Models for which this key is used last.
     models: Vec<ModelHealth>,
 }
 
@@ -79,7 +79,7 @@ struct ModelHealth {
     state: HealthState,
 }
 
-/// Whether requests go there first, and why not.
+/// Whether it is preferred, and why not.
 #[derive(Serialize)]
 struct HealthState {
     preferred: bool,
@@ -92,9 +92,9 @@ struct HealthState {
 #[derive(Serialize)]
 struct Healed {
     model: String,
-    /// The line of configuration that would have spared the refusal.
+    /// The line of configuration that avoids the refusal.
     rule: String,
-    /// Until it is forgotten.
+    /// The time until the rule expires.
     seconds_left: u64,
 }
 
@@ -189,8 +189,7 @@ impl ProviderReport {
 }
 
 impl HealthDetails {
-    /// Whether requests are served as they should be: `degraded` when something is not preferred, `unhealthy` when a
-    /// provider has nothing else.
+    /// The overall status: `degraded` if a key or a model is not preferred, `unhealthy` if a provider has no preferred one.
     fn status(&self) -> (&'static str, Option<&'static str>) {
         if self.providers.iter().any(|provider| !provider.is_usable()) {
             return ("unhealthy", Some("a provider or all of its keys fail; see providers"));
@@ -252,7 +251,7 @@ impl Healed {
     }
 }
 
-/// Members of the report that YAML leaves out when they are empty.
+/// Members of the report that YAML omits if they are empty.
 const OPTIONAL: [&str; 5] = ["reason", "since", "until", "last_error", "incomplete_providers"];
 
 impl HealthReport {

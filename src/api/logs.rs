@@ -1,5 +1,5 @@
-//! `GET /metrics/logs`: the last requests that have ended, and the last that failed, newest first; in the Python original's
-//! words.
+//! `GET /metrics/logs`: the last requests that have ended, and the last that failed, newest first, in the Python
+//! original's format.
 
 use std::time::Duration;
 
@@ -17,9 +17,9 @@ use super::report;
 use crate::gateway::Gateway;
 use crate::request_id::RequestId;
 
-/// A ledger that does not answer within this is starting anew.
+/// A ledger that does not answer within this time is restarting.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// What may be asked for; there are never so many.
+/// The highest limit that is accepted. The ledger keeps fewer.
 const MOST_ERRORS: usize = 1000;
 const MOST_TRACES: usize = 2000;
 
@@ -30,7 +30,7 @@ struct LogReport {
     traces: Vec<LogRow>,
 }
 
-/// Where log lines go. This gateway writes them to stderr and nowhere else.
+/// The destination of log lines, which is always stderr.
 #[derive(Serialize)]
 struct Handler {
     requested: bool,
@@ -59,7 +59,7 @@ struct LogRow {
     error_type: Option<&'static str>,
 }
 
-/// How many of each are wanted.
+/// The requested number of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Wanted {
     errors: usize,

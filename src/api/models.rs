@@ -1,7 +1,7 @@
 //! `GET /v1/models` and `/v1/models/{id}`: the models of a provider, in the format of either API.
 //!
-//! Messages clients are known by their `anthropic-version` header. `?format=` overrides what the headers say, and a
-//! `provider` header what `?provider=` says.
+//! Messages clients are recognised by their `anthropic-version` header. `?format=` overrides the headers, and the header
+//! `provider` overrides `?provider=`.
 
 use std::sync::Arc;
 
@@ -20,24 +20,24 @@ use crate::gateway::Gateway;
 use crate::models::{self, ListedModels, Remembered};
 use crate::request_id::RequestId;
 
-/// Says that this is what the provider said before: it does not answer, or has not been waited for.
+/// Marks an older list, because the provider does not answer or the client does not wait for it.
 pub(super) const CACHE: HeaderName = HeaderName::from_static("x-vdm-cache");
-/// As at Anthropic (platform.claude.com/docs/en/api/models-list).
+/// The same as Anthropic's (platform.claude.com/docs/en/api/models-list).
 const PAGE: usize = 20;
 const LARGEST_PAGE: usize = 1000;
 
-/// How a list is to be written.
+/// The format of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ListFormat {
     Of(Api),
-    /// As the provider wrote it.
+    /// Unchanged, as the provider sent it.
     Raw,
 }
 
-/// The query string and the headers, as far as they count.
+/// The relevant parts of the query string and the headers.
 #[derive(Debug)]
 struct ListQuery {
-    /// With which the client may bring its own key.
+    /// The headers, which can contain the client's own key.
     headers: HeaderMap,
     format: ListFormat,
     provider: Option<String>,
@@ -63,7 +63,7 @@ pub(super) async fn one(
 async fn answer(request: HttpRequest, gateway: web::Data<Gateway>, model: Option<String>) -> HttpResponse {
     let id = RequestId::new();
     let gateway = shared(&gateway);
-    // An answer to a question that cannot be read still is in the caller's words.
+    // The error for an unreadable query has the caller's format, too.
     let spoken = spoken(request.headers());
     let handler = async {
         let query = ListQuery::read(request.query_string(), request.headers());
@@ -142,7 +142,7 @@ async fn all(gateway: &Arc<Gateway>, query: &ListQuery, id: &RequestId) -> Resul
     Ok(endpoint::whole(200, headers, body, id))
 }
 
-/// A model by the name that a request would call it by, so `provider:model` and aliases count.
+/// A model by any name that a request can use, such as `provider:model` or an alias.
 async fn single(
     gateway: &Arc<Gateway>,
     query: &ListQuery,
@@ -158,7 +158,7 @@ async fn single(
             (route.provider, route.model)
         }
     };
-    // An old list may lack it.
+    // An old list may lack the model.
     let remembered = match query.remembered {
         Remembered::Serves => Remembered::ServesWhileItHolds,
         other @ (Remembered::ServesWhileItHolds | Remembered::PassedOver) => other,
@@ -199,7 +199,7 @@ fn in_json() -> HeaderMap {
     headers
 }
 
-/// It could be read when it came.
+/// The list was valid when it was fetched.
 fn read(body: &[u8]) -> Result<Models<'_>, ListFailure> {
     Models::read(body).map_err(|error| ListFailure::Refused(Refused(502, ErrorKind::Api, error.to_string())))
 }

@@ -13,10 +13,10 @@ use super::endpoint;
 use crate::gateway::Gateway;
 use crate::request_id::RequestId;
 
-/// What "no limit" arrives as in the settings, in seconds.
+/// The value of "no limit" in the settings, in seconds.
 const A_YEAR: f64 = 365.0 * 86_400.0;
 
-/// All of them by name.
+/// All profiles by name.
 #[derive(Debug, Serialize)]
 pub(crate) struct Profiles<'a> {
     object: &'static str,
@@ -26,20 +26,20 @@ pub(crate) struct Profiles<'a> {
 #[derive(Debug, Serialize)]
 pub(crate) struct ProfileList<'a> {
     pub(crate) name: &'a str,
-    /// Seconds; 0 for ever, `null` as the provider's.
+    /// Seconds; 0 means no limit, `null` the provider's value.
     timeout: Option<f64>,
     max_retries: Option<u32>,
     alias_count: usize,
     pub(crate) aliases: &'a BTreeMap<String, String>,
-    /// Where requests go when the target of an alias fails.
+    /// The next targets if the target of an alias fails.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     fallbacks: &'a Fallbacks,
     source: &'static str,
     pub(crate) default: bool,
-    /// Why it cannot be used, if so.
+    /// Why the profile cannot be used, if it is inactive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) inactive: Option<&'a str>,
-    /// The variable that each inactive alias needs.
+    /// The inactive aliases, each with the variable that it needs.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     inactive_aliases: BTreeMap<&'a str, &'a str>,
 }
@@ -91,8 +91,8 @@ pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> H
     }
 }
 
-/// The profile of this name (`#` may stand before it), or without a name the default one; `None` when no profile is meant. A
-/// provider is meant where the profile of its name is inactive.
+/// The profile of this name, with or without a leading `#`. Without a name, the default profile. `None` if the name is not a
+/// profile's, or belongs to a provider and the profile of the same name is inactive.
 pub(super) fn requested(settings: &Settings, name: Option<&str>) -> Option<Result<Arc<Profile>, Unroutable>> {
     let find = |name: &str| settings.profiles.iter().find(|profile| profile.name.eq_ignore_ascii_case(name));
     let Some(name) = name else {
@@ -105,7 +105,7 @@ pub(super) fn requested(settings: &Settings, name: Option<&str>) -> Option<Resul
     (!provider).then(|| Err(Unroutable::InactiveProfile { name: profile.name.to_string(), why }))
 }
 
-/// Its active aliases as a list of models.
+/// The profile's active aliases as a list of models.
 pub(super) fn models_of(profile: &Profile) -> Vec<u8> {
     #[derive(Serialize)]
     struct ProfileModel<'a> {
@@ -118,6 +118,6 @@ pub(super) fn models_of(profile: &Profile) -> Vec<u8> {
         let owner = target.trim_start_matches('!').split_once(':').map_or("", |(provider, _)| provider);
         ProfileModel { id: target, alias, owned_by: owner }
     });
-    // Strings: nothing in it can fail.
+    // Serialising strings cannot fail.
     serde_json::to_vec(&models.collect::<Vec<_>>()).unwrap_or_default()
 }

@@ -1,6 +1,6 @@
-//! Values of query parameters. Errors name the parameter and are for the client.
+//! Reads query parameters. Errors name the parameter and are for the client.
 
-/// `true` or `false`; `1`, `yes`, `on` and their opposites work, too.
+/// Reads `true` or `false`, or `1`, `yes`, `on` and their opposites.
 pub(super) fn flag(name: &str, text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),
@@ -9,7 +9,7 @@ pub(super) fn flag(name: &str, text: &str) -> Result<bool, String> {
     }
 }
 
-/// A number from 1 to `most`.
+/// Reads a number from 1 to `most`.
 pub(super) fn limit(name: &str, text: &str, most: usize) -> Result<usize, String> {
     let limit = text.parse().ok().filter(|limit| (1..=most).contains(limit));
     limit.ok_or_else(|| format!("{name}: expected a number from 1 to {most}"))

@@ -13,7 +13,7 @@ use crate::failure::{Failure, LONGEST_RETRY, Relayed, ShouldRetry, UpstreamError
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
-/// An error with the status that belongs to its kind.
+/// An error with the status of its kind.
 pub(crate) fn error(api: Api, kind: ErrorKind, message: &str, request_id: &str) -> HttpResponse {
     shaped(api, (kind.status(), kind), message, request_id)
 }
@@ -32,7 +32,7 @@ pub(crate) fn shaped(
     response
 }
 
-/// Marks the response as final: the same request would be refused again.
+/// Marks the response as final: repeating the request is useless.
 pub(crate) fn final_refusal(response: &mut HttpResponse) {
     insert(response, SHOULD_RETRY, "false");
 }

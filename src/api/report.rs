@@ -1,4 +1,4 @@
-//! What the report endpoints share: one tree, written as YAML for people or as JSON on request, and who may read it.
+//! The common part of the report endpoints: one tree, written as YAML, or as JSON on request, and the check of who may read it.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub(super) enum Tree {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Branch {
     name: String,
-    /// Stands above it in YAML; JSON has no comments.
+    /// A line above it in YAML. JSON has no comments.
     comment: Option<String>,
     value: Tree,
 }
@@ -58,7 +58,7 @@ impl Tree {
     /// The JSON form of a value.
     ///
     /// # Errors
-    /// The value has no JSON form.
+    /// If the value has no JSON form.
     pub(super) fn from_value(value: &impl Serialize) -> serde_json::Result<Self> {
         serde_json::from_str(&serde_json::to_string(value)?)
     }
@@ -108,7 +108,7 @@ impl Tree {
                     let _ = write!(out, "{indent}-");
                     let mut item = String::new();
                     value.yaml(depth + 1, &mut item);
-                    // The first member of a map stands on the line of the dash.
+                    // The first member of a map follows the dash on its line.
                     let item = item.strip_prefix('\n').map_or(item.as_str(), |block| block.trim_start());
                     out.push_str(if item.starts_with(' ') { "" } else { " " });
                     out.push_str(item);
@@ -217,7 +217,7 @@ pub(super) fn yaml(sections: &[Branch]) -> String {
     out
 }
 
-/// Whether this caller may see more than a status: whoever has the gateway's key; where there is none, this machine.
+/// Whether this caller may read reports: clients with the gateway's key, or local ones if there is no key.
 pub(super) fn may_read(request: &HttpRequest, gateway: &Gateway) -> bool {
     match &gateway.live_config().proxy_key {
         Some(key) => caller::presents(request.headers(), key),
@@ -255,7 +255,7 @@ pub(super) fn wants_json(request: &HttpRequest) -> bool {
         || request.query_string().split('&').any(|pair| pair == "format=json")
 }
 
-/// The response with a report in YAML, which a browser shows and would save under `name` and the time.
+/// The response with a report in YAML. Browsers display it, and save it under `name` and the time.
 pub(super) fn in_yaml(name: &str, timestamp: &str, text: String) -> HttpResponse {
     let digits = timestamp.chars().filter(char::is_ascii_digit).take(14).collect::<String>();
     let (date, time) = digits.split_at(digits.len().min(8));
@@ -272,7 +272,7 @@ pub(super) fn uncached(mut response: HttpResponse) -> HttpResponse {
     response
 }
 
-/// A YAML scalar: plain where it cannot be misread, otherwise in single quotes.
+/// A YAML scalar: plain if it is unambiguous, otherwise in single quotes.
 fn scalar(text: &str) -> String {
     let word = |c: char| c.is_ascii_alphanumeric() || "_-./:".contains(c);
     let reserved = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
@@ -284,7 +284,7 @@ fn scalar(text: &str) -> String {
     format!("'{}'", one_line(text).replace('\'', "''"))
 }
 
-/// The text without what ends a line in YAML or steers a terminal.
+/// The text without line ends of YAML and control characters of terminals.
 pub(super) fn one_line(text: &str) -> String {
     let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
     text.chars().map(|c| if breaks(c) { ' ' } else { c }).collect()
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_of_maps_and_texts_are_blocks_and_empty_members_can_go() {
+    fn lists_of_maps_and_texts_are_blocks_and_empty_members_can_be_removed() {
         let value = serde_json::json!({
             "none": [],
             "keys": [{"id": "1a", "models": [{"model": "m", "reason": null}], "reason": null}, {"id": "2b"}],
@@ -325,7 +325,7 @@ mod tests {
     /// Requirement: `/health` returns `text/yaml; charset=utf-8`, inline disposition, parses to a map with
     /// `status` and `providers`.
     #[test]
-    fn a_tree_is_told_alike_in_yaml_and_json() {
+    fn a_tree_has_the_same_content_in_yaml_and_json() {
         let inner = vec![Branch::new("ms", Tree::Decimal(1.25)), Branch::new("none", Tree::Map(vec![]))];
         let sections = [
             Branch::new("count", Tree::Number(2)),

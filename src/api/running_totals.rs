@@ -1,4 +1,4 @@
-//! `GET /metrics/running-totals`: what requests came to since the start, by provider and model. YAML in the Python
+//! `GET /metrics/running-totals`: sums over requests since the start, by provider and model. YAML in the Python
 //! original's layout, JSON on request; `?provider=` and `?model=` are patterns.
 
 mod pattern;
@@ -24,10 +24,10 @@ use crate::gateway::Gateway;
 use crate::request_id::RequestId;
 use crate::timestamp::rfc3339;
 
-/// A ledger that does not answer within this is starting anew.
+/// A ledger that does not answer within this time is restarting.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Each is compared with every row.
+/// The longest pattern. Patterns are compared with every row.
 const LONGEST_PATTERN: usize = 512;
 
 #[derive(Deserialize)]
@@ -78,7 +78,7 @@ pub(super) async fn running_totals(request: HttpRequest, gateway: web::Data<Gate
     })
 }
 
-/// Nothing is counted.
+/// The ledger does not answer.
 fn disabled(request: &HttpRequest) -> HttpResponse {
     let Disabled { message, suggestion, .. } = NO_METRICS;
     let now = rfc3339(SystemTime::now());
@@ -117,7 +117,7 @@ impl Filter {
         matches(&self.provider, provider) && matches(&self.model, model)
     }
 
-    /// The comment above it all.
+    /// The comment at the top.
     fn heading(&self, now: &str) -> String {
         let provider = self.provider.as_ref().map(|pattern| format!("provider={}", pattern.text()));
         let model = self.model.as_ref().map(|pattern| format!("model={}", pattern.text()));
@@ -175,7 +175,7 @@ fn provider_section(name: &str, provider: &ProviderSums) -> Branch {
     Branch::new(name, Tree::Map(branches)).commented(format!("{} Provider", title(name)))
 }
 
-/// The way of delivery that had no request is left out.
+/// Omits a way of delivery without requests.
 fn split(split: &Split) -> Vec<Branch> {
     let sides = [("streaming", &split.streamed), ("non_streaming", &split.whole)];
     let used = sides.into_iter().filter(|(_, sums)| sums.requests > 0);
@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_is_told_in_a_comment_that_it_cannot_leave() {
+    fn a_filter_is_quoted_in_the_comment_and_cannot_end_it() {
         let filter = Filter::parse("provider=A*&model=x%0Asummary:%20%7B%7D&other=1").unwrap();
 
         let heading = filter.heading("2026-11-23T04:43:41Z");
@@ -217,13 +217,13 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_that_is_none_is_refused() {
+    fn an_invalid_flag_is_refused() {
         assert!(Filter::parse("include_active=maybe").is_err());
         assert_eq!(Filter::parse("include_active=False").unwrap().active, InFlightSums::LeftOut);
     }
 
     #[test]
-    fn before_the_first_request_there_is_nothing_but_zeros() {
+    fn before_the_first_request_all_numbers_are_zero() {
         let view = LedgerView::default();
 
         let text = report::yaml(&sections(&view, &Filter::parse("").unwrap()));

@@ -1,4 +1,4 @@
-//! `GET /test-connection`: whether a provider answers a small question. It spends a few tokens.
+//! `GET /test-connection`: sends a short question to a provider, which costs a few tokens.
 
 use std::time::SystemTime;
 
@@ -18,7 +18,7 @@ use crate::probe::{self, ProbeOutcome, ProbeResult};
 use crate::request_id::RequestId;
 use crate::timestamp::rfc3339;
 
-/// In the shape of the Python original.
+/// The result, in the shape of the Python original.
 #[derive(Debug, Serialize)]
 struct TestReport {
     status: &'static str,
@@ -33,7 +33,7 @@ struct TestReport {
     auth_mode: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     elapsed_ms: Option<u128>,
-    /// What a client would have got.
+    /// The status that a client would receive.
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream_status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! `GET /top-models`: models worth looking at, out of an aggregator's catalogue.
+//! `GET /top-models`: recommended models from an aggregator's catalogue.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use vandamme_actors::settings::Api;

@@ -1,6 +1,5 @@
-//! Requests for a path that no endpoint has. A base URL that ends in `/v1` where the client adds it, lacks `/v1` where the
-//! client does not, or has a slash too many is a common mistake with one possible meaning: such a request is served.
-//! Every other path is a 404 that names the base URLs.
+//! Requests for paths without an endpoint. Common mistakes in base URLs have only one possible meaning: `/v1` twice, no `/v1`,
+//! or an extra slash. Such requests are served. Every other path is answered with a 404 that names the base URLs.
 
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap};
@@ -31,7 +30,7 @@ const OPENAI_PATHS: [&str; 14] = [
     "vector_stores",
 ];
 
-/// An endpoint that a path means.
+/// The endpoint that a path means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Meant {
     Messages,
@@ -98,7 +97,7 @@ fn endpoint_name(path: &str) -> Option<&str> {
     path.split('/').find(|segment| *segment == "messages" || OPENAI_PATHS.contains(segment))
 }
 
-/// OpenAI's SDKs name themselves.
+/// Whether the request comes from one of OpenAI's SDKs, by its headers.
 fn is_openai_client(headers: &HeaderMap) -> bool {
     let agent = headers.get(header::USER_AGENT).map_or(&b""[..], |agent| agent.as_bytes());
     agent.starts_with(b"OpenAI/")
@@ -109,7 +108,7 @@ fn is_openai_client(headers: &HeaderMap) -> bool {
 fn not_found(request: &HttpRequest) -> HttpResponse {
     let id = RequestId::new();
     let api = dialect(request.path(), request.headers());
-    // In OpenAI's API the kind for 404 says that a model is unknown.
+    // In OpenAI's API the error type of a 404 means an unknown model.
     let kind = match api {
         Api::Messages => ErrorKind::NotFound,
         Api::ChatCompletions => ErrorKind::InvalidRequest,
@@ -151,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_means_an_endpoint_whatever_stands_for_v1() {
+    fn a_path_finds_its_endpoint_with_or_without_v1() {
         for (path, meant) in [
             ("/v1/v1/messages", Meant::Messages),
             ("//v1/messages", Meant::Messages),
@@ -174,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_in_the_dialect_of_the_client() {
+    fn an_error_has_the_format_of_the_clients_api() {
         let of = |path: &str, header: (&'static str, &'static str)| {
             let request = TestRequest::with_uri(path).append_header(header).to_http_request();
             dialect(request.path(), request.headers())
@@ -205,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_base_url_repeats_no_odd_host() {
+    fn a_base_url_repeats_no_invalid_host() {
         let of = |host: &str| {
             base_url(TestRequest::default().insert_header(("host", host)).to_http_request().headers())
         };

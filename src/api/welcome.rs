@@ -1,4 +1,4 @@
-//! `GET /`: what this is.
+//! `GET /`: the name of the gateway and its endpoints.
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! `vdm aliases`: every alias and the model that it leads to.
+//! `vdm aliases`: lists every alias and the model that it resolves to.
 
 use std::path::PathBuf;
 
@@ -36,7 +36,7 @@ const PROFILE: &str = "profile";
 /// One alias.
 #[derive(Serialize)]
 struct AliasRow {
-    /// As a request names it.
+    /// The name that a request uses.
     name: String,
     owner: String,
     kind: &'static str,
@@ -44,7 +44,7 @@ struct AliasRow {
     target: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     leads_to: Option<String>,
-    /// Where requests go when that fails, in order.
+    /// The next targets if that fails, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     fallbacks: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,7 +94,7 @@ fn owners(settings: &Settings) -> Vec<String> {
     providers.chain(settings.profiles.iter().map(|profile| profile.name.to_lowercase())).collect()
 }
 
-/// Removes the aliases of inactive profiles, which lead nowhere; the names of these profiles.
+/// Removes the aliases of inactive profiles, and returns the names of these profiles.
 fn hide_inactive(settings: &Settings, rows: &mut Vec<AliasRow>) -> Vec<String> {
     let inactive = settings.profiles.iter().filter(|profile| profile.inactive.is_some());
     let mut names: Vec<_> = inactive.map(|profile| profile.name.to_lowercase()).collect();

@@ -24,7 +24,7 @@ pub(super) enum Selection<'a> {
     All,
 }
 
-/// Runs `work` with a gateway of this configuration; prints what is wrong with it.
+/// Runs `work` with a gateway of this configuration, or prints the errors of the configuration.
 pub(super) fn with_gateway<F>(file: Option<PathBuf>, work: F) -> Exit
 where
     F: AsyncFnOnce(Arc<Gateway>) -> Exit,
@@ -35,7 +35,7 @@ where
     };
     let worked = System::new().block_on(async {
         let gateway = Arc::new(Gateway::start(config)?);
-        // An actor that has a timer and never came to run panics when the system ends.
+        // An actor with a timer that has never run panics when the system ends.
         sleep(Duration::from_millis(1)).await;
         Ok::<_, String>(work(gateway).await)
     });
@@ -45,7 +45,7 @@ where
     })
 }
 
-/// The selected providers. The error for an unknown name contains the name that is near.
+/// The selected providers. The error for an unknown name suggests a similar one.
 pub(super) fn providers(
     gateway: &Gateway,
     selection: &Selection<'_>,

@@ -62,7 +62,7 @@ impl Explain {
     }
 }
 
-/// What providers have listed, to this or another process: the gateway knows it, too.
+/// The cached lists of models, which the gateway also uses.
 pub(super) fn listed(settings: &Settings) -> Lists {
     let store = settings.cache.as_deref().map(ModelListStore::new);
     store.map(|store| store.lists(&settings.providers)).unwrap_or_default()

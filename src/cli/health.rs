@@ -1,4 +1,4 @@
-//! `vdm health server`: whether a running gateway is healthy. A container's HEALTHCHECK runs it, too.
+//! `vdm health server`: checks a running gateway. The container image uses it as its HEALTHCHECK.
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -15,9 +15,9 @@ use super::{report_errors, server};
 use crate::config::{Config, Overrides};
 use crate::process::control::client;
 
-/// A gateway that takes longer is not healthy.
+/// How long to wait for the report. A gateway that takes longer is not healthy.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A health report of a hundred providers has a hundredth of it, as long as they work.
+/// The longest report. A hundred healthy providers need a hundredth of it.
 const LARGEST: usize = 16 << 20;
 
 #[derive(Args, Debug)]
@@ -75,7 +75,7 @@ impl HealthArgs {
     }
 }
 
-/// What names the gateway to ask.
+/// How the command line names the gateway.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Naming {
     /// `--host`
@@ -100,12 +100,12 @@ impl From<Unanswered> for String {
     }
 }
 
-/// The URL that was asked, and its answer. If the command line names no gateway and none answers at the configured address,
-/// the only one that runs is asked: its port may have changed in the configuration since it started.
+/// Returns the queried URL and its answer. If the command line names no gateway and none answers at the configured address,
+/// the only running gateway is queried, because the configured port may have changed since it started.
 async fn ask_gateway(config: &Config, naming: Naming) -> (String, Result<Vec<u8>, String>) {
     let (host, port) = (config.host.as_str(), config.port);
     let url = format!("http://{}:{port}", reachable(host));
-    // A host that was named by hand need not be the one that the key belongs to.
+    // The key may not belong to a host of the command line.
     let key = config.proxy_api_key.as_ref().filter(|_| naming != Naming::Host).map(|key| key.expose());
     let message = match fetch_report(&url, key).await {
         Err(Unanswered::NoGateway(message)) => message,
@@ -123,7 +123,7 @@ async fn ask_gateway(config: &Config, naming: Naming) -> (String, Result<Vec<u8>
     (url, Err(format!("{message}{others}")))
 }
 
-/// The address to connect to: one that means "all addresses" is for listening only.
+/// The address to connect to. "All addresses" is only for listening, and becomes loopback.
 fn reachable(host: &str) -> String {
     match host.parse() {
         Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) => Ipv4Addr::LOCALHOST.to_string(),
@@ -212,7 +212,7 @@ fn named(model: &serde_json::Value) -> &str {
     model["model"].as_str().unwrap_or_default()
 }
 
-/// Why something is not preferred, on one line.
+/// Why a key or a model is not preferred, on one line.
 fn print_unless_preferred(
     out: &mut impl Write,
     name: &str,
@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_that_means_all_is_asked_at_this_machine() {
+    fn all_addresses_become_loopback() {
         for (host, asked) in [
             ("0.0.0.0", "127.0.0.1"),
             ("::", "[::1]"),

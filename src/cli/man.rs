@@ -1,4 +1,4 @@
-//! `vdm man`: a manual page for every command, from the same tables as the help and the configuration.
+//! `vdm man`: manual pages for every command, generated from the same tables as the help and the configuration.
 
 use std::fs;
 use std::io::{Result, Write as _};
@@ -51,7 +51,7 @@ impl Manual {
     }
 }
 
-/// vdm(1), which also describes what the commands share.
+/// vdm(1), which also describes files, variables and exit codes.
 fn first_page(command: &Command) -> Result<Vec<u8>> {
     let mut page = Vec::new();
     Man::new(command.clone()).render(&mut page)?;

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use clap::Command;
 
-/// Words in their order, the first of them at the front, and what to do instead.
+/// Words in their order, of which the first is the first argument, and what to do instead.
 const MOVED: &[(&[&str], &str)] = &[
     (
         &["oauth"],
@@ -25,7 +25,7 @@ const MOVED: &[(&[&str], &str)] = &[
         &["server", "start", "--pid-file"],
         "there is no PID file: `vdm server status`, `stop`, `reload` and `restart` use the control socket",
     ),
-    (&["server", "start", "--systemd"], "remove --systemd: under systemd, stderr goes to the journal"),
+    (&["server", "start", "--systemd"], "remove --systemd: systemd writes stderr to the journal"),
     (&["server", "start", "--reload"], "use `vdm server reload` or SIGHUP to reload the configuration"),
     (&["models", "top", "--base-url"], "remove --base-url: `vdm models top` queries the catalogue itself"),
     (&["--config"], "put --config FILE after the subcommand: `vdm server start --config FILE`"),
@@ -42,7 +42,7 @@ const MOVED: &[(&[&str], &str)] = &[
     (&["--show-completion"], "use `vdm completions SHELL` to generate shell completions"),
 ];
 
-/// Words that other programs use for commands of `vdm`.
+/// The words that other programs use for commands of `vdm`.
 const SYNONYMS: &[(&str, &str)] = &[
     ("claude", "vdm wrap claude"),
     ("claude.vdm", "vdm wrap claude"),
@@ -56,7 +56,7 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("down", "vdm server stop"),
 ];
 
-/// What to do instead of these arguments (after the program's name), which are known to be wrong.
+/// What to do instead of these arguments (after the program's name), which `vdm` does not accept.
 pub(super) fn advice(arguments: &[OsString]) -> Option<&'static str> {
     let given: Vec<_> = arguments.iter().skip(1).map(|argument| argument.to_string_lossy()).collect();
     let is_meant = |words: &[&str]| {
@@ -86,7 +86,7 @@ pub(super) fn elsewhere(root: &Command, unknown: &str) -> Vec<String> {
     found
 }
 
-/// `--option=value` is the option, too.
+/// Whether the argument is this option, also as `--option=value`.
 fn is(given: &str, word: &str) -> bool {
     given.split_once('=').map_or(given, |(option, _)| option) == word
 }
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_original_had_is_answered_with_what_takes_its_place() {
+    fn commands_of_the_original_are_answered_with_their_replacements() {
         for (line, words) in [
             ("vdm oauth login chatgpt", "OAuth subscriptions are refused"),
             ("vdm config reload-profiles", "vdm server reload"),

@@ -70,7 +70,7 @@ pub(super) struct Top {
 /// One model of the list.
 #[derive(Serialize)]
 struct ModelRow {
-    /// As a request names it.
+    /// The name that a request uses.
     model: String,
     provider: String,
     id: String,
@@ -170,7 +170,7 @@ impl Found {
             }
             Err(message) => return self.errors.push(Missing { provider: name, message }),
         };
-        // It was readable when it arrived.
+        // The list was valid when it was fetched.
         let models = Models::read(&listing.body).ok();
         self.models.extend(models.iter().flat_map(Models::named).map(|model| ModelRow {
             model: format!("{name}:{}", model.id),

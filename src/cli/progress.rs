@@ -1,10 +1,10 @@
-//! What is going on, for a person who waits at a terminal; gone when it is over.
+//! Progress messages for users at a terminal, erased at the end.
 
 use std::io::{IsTerminal as _, Write as _};
 
 use super::table;
 
-/// One line on stderr, written over by the next.
+/// One line on stderr, which the next one overwrites.
 pub(super) struct ProgressLine {
     shown: bool,
 }
@@ -12,13 +12,13 @@ pub(super) struct ProgressLine {
 const CLEAR: &str = "\r\u{1b}[K";
 
 impl ProgressLine {
-    /// Only on a terminal, where a line can be erased.
+    /// Whether stderr is a terminal. Elsewhere lines cannot be erased, and nothing is printed.
     pub(super) fn new() -> Self {
         let dumb = std::env::var_os("TERM").is_none_or(|terminal| terminal == "dumb");
         Self { shown: std::io::stderr().is_terminal() && !dumb }
     }
 
-    /// No more than one line of it: a second one could not be taken back.
+    /// Truncated to the terminal's width, because only one line can be erased.
     pub(super) fn update(&self, text: &str) {
         if self.shown {
             let room = table::width().unwrap_or(80).saturating_sub(1);

@@ -41,7 +41,7 @@ impl Start {
         if self.sessions.is_some() {
             process::leave_terminal();
         }
-        // Read now: an update may replace the file while the gateway runs.
+        // Read at the start, because an update may replace the file while the gateway runs.
         let program = std::env::current_exe();
         let anywhere = self.sessions.is_some() && self.port.is_none();
         let sessions = self.sessions.clone();
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_in_use_is_told_with_what_to_do() {
+    fn the_error_for_a_port_in_use_says_what_to_do() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
         let overrides =
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn port_zero_takes_any_free_one() {
+    fn port_zero_selects_a_free_port() {
         let overrides =
             Overrides { port: Some(0), working_directory: "/absent".into(), ..Overrides::default() };
         let listener = bind(&Config::load(&overrides).unwrap(), 0).unwrap();
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_on_purpose_has_another_exit_code_than_a_mistake() {
+    fn a_feature_that_vdm_refuses_has_its_own_exit_code() {
         let exit = |name: &str, text: &str| {
             let environment = [(name.to_owned(), text.to_owned())].into();
             let overrides =

@@ -219,7 +219,7 @@ struct Context {
 }
 
 impl Context {
-    /// With these settings above all others.
+    /// With these settings, which override all others.
     fn with(&self, settings: &[Setting]) -> Result<Config, SetupError> {
         Config::load(&self.extended(settings).overrides).map_err(SetupError::Config)
     }

@@ -11,7 +11,7 @@ use crate::terminal::Style;
 const BOLD: &str = "1";
 const YELLOW: &str = "33";
 
-/// The whole message, with a line end. Of a key it shows the id only.
+/// The whole message, with a line end. It contains ids of keys only.
 pub fn summary(config: &Config, bound: SocketAddr, style: Style) -> String {
     let mut text = format!("vdm {} listens on {}\n", env!("CARGO_PKG_VERSION"), url(bound));
     text.push_str(&providers(&config.settings, style));
@@ -20,7 +20,7 @@ pub fn summary(config: &Config, bound: SocketAddr, style: Style) -> String {
         push(&mut text, format_args!("{} {warning}\n", style.paint(YELLOW, "warning:")));
     }
     if is_anyone_there(config) {
-        // Without a credential Claude Code demands a login before it sends a request.
+        // Without a credential Claude Code requires a login before it sends a request.
         let key = if config.proxy_api_key.is_some() { "$PROXY_API_KEY" } else { "any" };
         let address = url(reachable(bound));
         let command = format!("ANTHROPIC_BASE_URL={address} ANTHROPIC_AUTH_TOKEN={key} claude");
@@ -56,7 +56,7 @@ fn what_to_set(settings: &Settings) -> String {
     )
 }
 
-/// One line each, the default one marked, columns as wide as their widest cell.
+/// One line for each provider, with a mark at the default. Columns are as wide as their widest cell.
 fn providers(settings: &Settings, style: Style) -> String {
     let rows: Vec<_> = settings.providers.iter().map(|provider| row(provider, settings)).collect();
     if rows.is_empty() {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn it_shows_providers_keys_by_id_and_how_to_point_claude_code_here() {
+    fn the_message_has_providers_ids_of_keys_and_the_command_for_claude_code() {
         let variables =
             [("OPENAI_API_KEY", "canary1 canary2"), ("ZAI_API_KEY", "canary3"), ("FOO_API_KEY", "canary")];
 
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_demo_says_that_it_is_one_and_how_to_add_a_provider() {
+    fn the_demo_is_named_and_the_message_says_how_to_add_a_provider() {
         let told = told(&[], "127.0.0.1:8082");
         assert!(
             told.contains("demo") && told.contains("export OPENAI_API_KEY=") && told.contains("restart"),
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn without_provider_and_demo_it_names_the_variable_to_set() {
+    fn without_provider_and_demo_the_message_names_the_variable_to_set() {
         let stranger = told(&[("HOST", "0.0.0.0")], "0.0.0.0:8082");
         assert!(stranger.contains("503") && stranger.contains("OPENAI_API_KEY"), "{stranger}");
         assert!(!stranger.contains(" claude\n"), "{stranger}");
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn claude_code_is_never_pointed_at_an_address_that_is_only_for_listening() {
+    fn the_base_url_for_claude_code_is_never_a_listen_only_address() {
         let key = [("OPENAI_API_KEY", "k"), ("HOST", "0.0.0.0")];
         assert!(
             told(&key, "0.0.0.0:8082")
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn claude_code_is_told_to_show_the_key_that_clients_need() {
+    fn the_command_for_claude_code_contains_the_variable_of_the_gateway_key() {
         let told = told(&[("OPENAI_API_KEY", "k"), ("PROXY_API_KEY", "canary")], "127.0.0.1:1");
         assert!(
             told.contains("BASE_URL=http://127.0.0.1:1 ANTHROPIC_AUTH_TOKEN=$PROXY_API_KEY claude\n"),
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_change_nothing_but_colours() {
+    fn colours_do_not_change_the_text() {
         let overrides = Overrides { working_directory: "/absent".into(), ..Overrides::default() };
         let config = Config::load(&overrides).unwrap();
         let bound = "127.0.0.1:1".parse().unwrap();

@@ -1,15 +1,15 @@
-//! Tables for people: as wide as their cells, and on a terminal no wider than that.
+//! Text tables. Columns are as wide as their cells, and on a terminal the table is no wider than the terminal.
 
 use std::io::{IsTerminal as _, Write as _};
 
 use crate::terminal::Style;
 
 const GAP: usize = 2;
-/// A column is not made narrower than this.
+/// The minimum width of a column.
 const NARROWEST: usize = 8;
 const BOLD: &str = "1";
 
-/// Rows under headings. The first column is what people copy: it is never cut.
+/// Rows under headings. The first column is never truncated, because users copy it.
 pub(super) struct Table<const N: usize> {
     headings: [&'static str; N],
     rows: Vec<[String; N]>,
@@ -20,13 +20,13 @@ impl<const N: usize> Table<N> {
         Self { headings, rows: vec![] }
     }
 
-    /// What a cell has that a terminal would obey is not shown: it may come from a provider.
+    /// Removes control characters from cells, because their text may come from a provider.
     pub(super) fn row(&mut self, cells: [String; N]) {
         self.rows
             .push(cells.map(|cell| cell.chars().map(|c| if c.is_control() { '?' } else { c }).collect()));
     }
 
-    /// On stdout. A reader that has gone is not our fault.
+    /// Prints the table to stdout. A closed pipe is not an error.
     pub(super) fn print(&self) {
         let terminal = std::io::stdout().is_terminal();
         let text = self.text(Style::of_stdout(), terminal.then(width).flatten());
@@ -78,7 +78,7 @@ fn line<const N: usize>(cells: &[String; N], widths: [usize; N]) -> String {
     text.trim_end().to_owned()
 }
 
-/// Of the terminal, or what `COLUMNS` says it is.
+/// The width of the terminal; `COLUMNS` overrides it.
 pub(super) fn width() -> Option<usize> {
     let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.trim().parse().ok());
     said.filter(|&columns: &usize| columns > 0)
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn on_a_narrow_terminal_the_widest_columns_are_cut_but_never_the_first() {
+    fn a_narrow_terminal_truncates_the_widest_columns_but_never_the_first() {
         assert_eq!(
             table().text(Style::Plain, Some(34)),
             "MODEL           NAME          NOTE\n\
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn headings_are_bold_where_colours_are() {
+    fn headings_are_bold_if_colours_are_on() {
         assert!(table().text(Style::Coloured, None).starts_with("\u{1b}[1mMODEL"));
     }
 }

@@ -75,7 +75,7 @@ struct TestResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     provider: Option<String>,
     model: Option<String>,
-    /// Where the router sends it.
+    /// The target to which the name resolves.
     #[serde(skip_serializing_if = "Option::is_none")]
     leads_to: Option<String>,
     status: &'static str,
@@ -151,7 +151,7 @@ fn concluded(outcomes: &[TestResult], json: &Json) -> Exit {
     }
 }
 
-/// `--json` was given, or not.
+/// Whether `--json` is set.
 struct Json(bool);
 
 impl ConnectionArgs {

@@ -1,4 +1,4 @@
-//! `vdm health upstream`: whether providers accept the configured keys. It spends no tokens.
+//! `vdm health upstream`: checks that providers accept the configured keys. It costs no tokens.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! `vdm wrap TOOL` and `claude.vdm`: a tool run through a gateway. The tool replaces this process, so that terminal,
-//! signals and exit code are its own.
+//! `vdm wrap TOOL` and `claude.vdm`: run a tool through a gateway. The tool replaces this process, so it has the terminal,
+//! the signals and the exit code.
 
 mod environment;
 mod gateway;
@@ -55,8 +55,8 @@ enum WrappedTool {
     OfOpenAi,
 }
 
-/// The command line that `claude.vdm ARGUMENTS` stands for, if that is what was called: `--host` and `--port` are the
-/// gateway's, wherever they stand; all else is Claude Code's.
+/// Rewrites `claude.vdm ARGUMENTS` as `vdm wrap claude …`. `--host` and `--port` are options of the gateway at any position;
+/// all other arguments are Claude Code's.
 pub(super) fn spelled_out(called: &[OsString]) -> Option<Vec<OsString>> {
     let (name, rest) = called.split_first()?;
     if Path::new(name).file_name()? != CLAUDE_VDM {
@@ -85,7 +85,7 @@ pub(super) fn spelled_out(called: &[OsString]) -> Option<Vec<OsString>> {
 }
 
 /// `vdm wrap TOOL -c` with `--` before the first short option after the tool's name: short options are the tool's there.
-/// Long options of `vdm` may stand on both sides of the name.
+/// Long options of `vdm` are accepted before and after the name.
 fn with_separator(called: &[OsString]) -> Option<Vec<OsString>> {
     called.get(1).filter(|command| *command == "wrap")?;
     let mut has_tool = false;
@@ -167,7 +167,7 @@ impl Wrap {
     }
 }
 
-/// As a shell would read it.
+/// The text quoted for a shell.
 fn quoted(word: &OsStr) -> String {
     let word = word.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
@@ -186,7 +186,7 @@ fn failure(message: &str, exit: Exit) -> Exit {
     exit
 }
 
-/// The tool's path; searched before a gateway is started.
+/// The tool's path, which is searched before a gateway is started.
 fn program(tool: &OsStr) -> Result<PathBuf, Exit> {
     let given = Path::new(tool);
     let candidates: Vec<PathBuf> = if given.components().count() > 1 {
@@ -230,7 +230,7 @@ mod tests {
 
     /// Requirement: `claude.vdm --port 9999 --model sonnet` runs `vdm wrap claude --port 9999 -- --model sonnet`.
     #[test]
-    fn claude_vdm_stands_for_wrap_claude() {
+    fn claude_vdm_is_the_same_as_wrap_claude() {
         for (called, stands_for) in [
             ("claude.vdm", "vdm wrap claude --"),
             ("/usr/bin/claude.vdm -p hi", "vdm wrap claude -- -p hi"),
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn short_options_after_the_tools_name_are_the_tools() {
+    fn short_options_after_the_tools_name_are_passed_to_the_tool() {
         for (called, stands_for) in [
             ("vdm wrap claude -c", "vdm wrap claude -- -c"),
             ("vdm wrap claude -h", "vdm wrap claude -- -h"),
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_can_be_pasted_into_a_shell() {
+    fn the_printed_command_can_be_pasted_into_a_shell() {
         assert_eq!(quoted(OsStr::new("--model=a/b:c")), "--model=a/b:c");
         assert_eq!(quoted(OsStr::new("it's")), "'it'\\''s'");
         assert_eq!(quoted(OsStr::new("")), "''");

@@ -101,7 +101,7 @@ impl Builder<'_> {
             return None;
         }
         let instead = profile.section("aliases").text(&alias.to_lowercase());
-        // What the alias stands for may name a profile itself.
+        // The target of the alias may itself name a profile.
         let instead = instead.filter(|LocatedText { text, .. }| {
             prefix_of(text).is_some_and(|(prefix, _)| self.is_provider(&prefix))
         });

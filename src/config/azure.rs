@@ -1,4 +1,4 @@
-//! Whether a provider is a resource of Azure OpenAI, and which of the two forms of addresses it has.
+//! Decides whether a provider is a resource of Azure OpenAI, and which of the two forms its URLs have.
 
 use url::Url;
 use vandamme_actors::settings::{Api, Azure};
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn the_base_url_says_which_of_the_two_ways_is_meant() {
+    fn the_base_url_decides_which_of_the_two_forms_is_used() {
         let chat = |base_url, stated| read_as(Api::ChatCompletions, base_url, stated).0;
         let deployments = Some(Azure::Deployments { api_version: "2024-10-21".into() });
 
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_means_nothing_and_one_that_is_missing_are_told() {
+    fn a_useless_version_and_a_missing_one_are_reported() {
         let (azure, warnings) = read_as(Api::Messages, CLASSIC, Some("2024-10-21"));
         assert!(azure.is_none() && warnings[0].starts_with("here: an api-version means nothing"));
 
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_no_query_can_hold_is_a_mistake() {
+    fn a_version_that_is_invalid_in_a_query_is_an_error() {
         let stated = Some(LocatedText { text: "2024&x=1", place: "here" });
 
         let error = read(Api::ChatCompletions, ("az", CLASSIC), stated, &mut vec![]).unwrap_err();

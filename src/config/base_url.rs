@@ -187,6 +187,20 @@ mod tests {
         assert_eq!(normalized(&parse("https://x.com").unwrap()), "https://x.com");
     }
 
+    /// Requirement: A host name with characters beyond ASCII is converted as IDNA (UTS 46) says.
+    #[test]
+    fn an_international_host_name_is_converted_to_ascii() {
+        for (written, host) in [
+            ("https://bücher.example/v1", "xn--bcher-kva.example"),
+            ("https://BÜCHER.example", "xn--bcher-kva.example"),
+            ("https://例え.テスト", "xn--r8jz45g.xn--zckzah"),
+            ("https://faß.example", "xn--fa-hia.example"),
+        ] {
+            assert_eq!(parse(written).unwrap().host_str(), Some(host), "{written}");
+        }
+        assert!(parse("https://a\u{202e}b.example").is_err(), "a mark of direction");
+    }
+
     #[test]
     fn the_url_of_an_endpoint_is_refused_with_the_base_url_that_is_meant() {
         for (written, meant) in [
@@ -236,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_listener_is_known_under_all_its_names() {
+    fn the_gateways_own_listener_is_recognised_under_all_its_names() {
         let listener = ListenAddress { host: "gateway.lan".into(), port: 8082 };
         for own in
             ["localhost", "LOCALHOST.", "127.0.0.1", "127.8.8.8", "[::1]", "0.0.0.0", "[::]", "gateway.lan"]

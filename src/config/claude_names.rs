@@ -1,4 +1,4 @@
-//! The names by which Claude Code and other clients ask for Claude's models, at a default provider without Claude.
+//! Warns if the default provider has no alias for the names with which Claude Code requests Claude's models.
 
 use vandamme_actors::routing::Routes;
 use vandamme_actors::settings::Api;

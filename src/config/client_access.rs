@@ -1,4 +1,4 @@
-//! Which clients may use the gateway: the names that it is addressed by, and the web pages that may call it.
+//! The clients that may use the gateway: accepted host names, and the web pages that may call it.
 
 use super::layer::Section;
 
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_is_taken_as_a_browser_sends_it() {
+    fn an_origin_is_accepted_as_a_browser_sends_it() {
         for (written, sent) in [
             ("https://chat.example.com", "https://chat.example.com"),
             ("HTTPS://Chat.Example.COM:443", "https://chat.example.com"),
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_exact_origin_is_refused_with_what_to_write() {
+    fn the_error_for_an_inexact_origin_says_what_to_write() {
         for (written, words) in [
             ("*", "list each origin"),
             ("https://*.example.com", "list each origin"),
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_no_host_header_can_have_is_refused_with_what_to_write() {
+    fn the_error_for_an_impossible_host_name_says_what_to_write() {
         for (written, name) in [
             ("Gateway.Example.", "gateway.example"),
             ("10.0.0.7", "10.0.0.7"),

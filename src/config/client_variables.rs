@@ -1,5 +1,5 @@
 //! The variables of a client in the same shell (`ANTHROPIC_BASE_URL=http://localhost:8082`, `ANTHROPIC_API_KEY=any`), which
-//! have the names of a provider's settings: they lead to the gateway itself. They are ignored, and lower layers hold.
+//! have the names of a provider's settings, but name the gateway itself. They are ignored, and lower layers apply.
 
 use super::ConfigSource;
 use super::base_url::{self, ListenAddress};

@@ -1,4 +1,4 @@
-//! What a provider accepts beyond what all Chat Completions providers accept, as its section states it.
+//! Reads a provider's `Dialect`: what it accepts beyond the common subset of Chat Completions.
 
 use vandamme_protocol::convert::upstream::chat::{Dialect, ReasoningModels, ReasoningParameter, Replay};
 

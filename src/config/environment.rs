@@ -1,4 +1,4 @@
-//! The layer of the variables.
+//! Builds the configuration layer of the environment variables, and warns of those without effect.
 
 use config::ValueKind;
 
@@ -124,7 +124,7 @@ fn idle(name: &str, text: &str, is_provider: impl Fn(&str) -> bool) -> Option<St
         return None;
     }
     if let Some((provider, key @ VariableKey::Alias(_))) = of_provider(name) {
-        let itself = names_itself(key, text).then_some("it stands for its own name, so it is left out");
+        let itself = names_itself(key, text).then_some("the alias names itself, so it has no effect");
         return itself.filter(|_| is_provider(provider)).map(str::to_owned);
     }
     if let Some((_, why)) = GONE.iter().find(|(gone, _)| *gone == name) {

@@ -1,4 +1,4 @@
-//! Keys in files of their own, as containers mount their secrets. They are read into a layer of keys.
+//! Reads key files, such as the secrets of a container, into a layer of keys.
 
 use std::fs::{self, File, Metadata};
 use std::io::Read as _;

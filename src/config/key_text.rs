@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn real_keys_and_dummy_words_are_accepted() {
+    fn real_keys_and_placeholder_words_are_accepted() {
         for key in [
             "k",
             "any",
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_pasted_by_mistake_is_found_in_every_form() {
+    fn pasting_mistakes_are_found_in_every_form() {
         for (texts, finding) in [
             (&["\"k\"", "'k'", "`k`", "\"k", "k'", "“k”", "a \"b\"", "\"a b\"", "\"Bearer k\""][..], QUOTES),
             (&["k1,k2", "k1, k2", "k1;k2", "k,", "a b,c"], SEPARATOR),

@@ -1,4 +1,4 @@
-//! One layer of the configuration: checked values, each with its place. The `config` crate merges the layers.
+//! One layer of the configuration: checked values, each with its source. The `config` crate merges the layers.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
 //! Variables whose names are near the name of one that vdm reads: `OPENAI_APIKEY`, `VDM_DEFAULT_PROVIDR`. Each gets one
-//! warning with the name that is meant. Other unknown variables belong to other programs.
+//! warning with the right name. Other unknown variables belong to other programs.
 
 use super::environment::{is_read, prefix};
 use super::schema::{self, PROVIDER_VARIABLES};

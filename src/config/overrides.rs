@@ -1,4 +1,4 @@
-//! The sources of a configuration outside of the compiled-in file.
+//! The sources of a configuration apart from the built-in defaults: command line, environment, directories.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Which base URL a provider has, and whether the URL alone registers it.
+//! Determines a provider's base URL, and whether the URL alone registers the provider.
 
 use url::Url;
 

@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn references_to_unset_variables_are_found_where_the_parser_replaces_them() {
+    fn references_to_unset_variables_are_found_if_the_parser_replaces_them() {
         for (statement, expected) in [
             ("K=$XYZ", true),
             ("K=${MY_KEY}\n", true),

@@ -1,4 +1,4 @@
-//! The whole configuration, from files and variables to types.
+//! Tests of the whole configuration, from files and variables to settings.
 
 use std::fs;
 use std::path::Path;
@@ -108,7 +108,7 @@ fn provider<'a>(config: &'a Config, name: &str) -> &'a ProviderSettings {
 /// Requirement: Given `OPENAI_API_KEY=k`, then provider openai is registered with `https://api.openai.com/v1`.
 /// Requirement: A package profile whose provider is missing never blocks startup.
 #[test]
-fn one_key_and_stock_defaults_start() {
+fn one_key_and_the_defaults_are_enough_to_start() {
     let config = Machine::with(&[("OPENAI_API_KEY", "k")]).load();
 
     assert_eq!((config.host.as_str(), config.port), ("127.0.0.1", 8082));
@@ -125,7 +125,7 @@ fn one_key_and_stock_defaults_start() {
 /// Deviates from the original ("Start with one key and stock defaults (BUG-13, 4). 2. `!literal` (1). 3. Default
 /// profile and `VDM_DEFAULT_PROVIDER=openai` (2, 3)"): 127.0.0.1, no clamp, its own deadlines; the rest holds.
 #[test]
-fn the_limits_are_those_of_the_design() {
+fn the_limits_have_their_designed_defaults() {
     let limits = Machine::new().load().settings.limits;
 
     assert_eq!((limits.request_body, limits.whole_reply), (32 << 20, 64 << 20));
@@ -139,7 +139,7 @@ fn the_limits_are_those_of_the_design() {
 }
 
 #[test]
-fn the_built_in_providers_come_in_order_and_serve_claude_codes_models() {
+fn the_built_in_providers_are_in_order_and_have_claude_codes_aliases() {
     let order = [
         "openai",
         "poe",
@@ -182,7 +182,7 @@ fn the_built_in_providers_come_in_order_and_serve_claude_codes_models() {
 /// Requirement: Given `./.env` with `PORT=9000` and no PORT in the environment, then port is 9000; with
 /// `PORT=9001` in the environment, 9001.
 #[test]
-fn each_layer_wins_over_the_ones_before() {
+fn each_layer_overrides_the_ones_before() {
     type Step = fn(Machine) -> Machine;
     let steps: [(Step, u16); 7] = [
         (|machine| machine, 8082),
@@ -253,7 +253,7 @@ fn a_variable_of_the_environment_hides_the_one_of_the_file_even_if_empty() {
 /// Requirement: Given `max-retries = 0` and an upstream 500, then exactly one upstream attempt; given 2, three,
 /// for both formats.
 #[test]
-fn timeouts_and_retries_of_variables_stand_above_the_providers_own() {
+fn timeouts_and_retries_of_variables_override_the_providers_own() {
     let seconds = |n| Some(Duration::from_secs(n));
     let toml = "[defaults]\ntimeout = 10\nmax-retries = 1\n[poe]\napi-key = 'k'\ntimeout = 20.5\nmax-retries = 0\n[zai]\napi-key = 'k'";
     let config = Machine::new().toml(toml).load();
@@ -270,7 +270,7 @@ fn timeouts_and_retries_of_variables_stand_above_the_providers_own() {
 }
 
 #[test]
-fn a_provider_takes_its_clients_keys_by_the_word_or_by_its_mode() {
+fn a_provider_uses_its_clients_keys_by_the_word_or_by_its_mode() {
     for (variables, toml) in [
         (&[("POE_API_KEY", " !passthru ")][..], ""),
         (&[("POE_AUTH_MODE", "Passthrough")][..], ""),
@@ -285,7 +285,7 @@ fn a_provider_takes_its_clients_keys_by_the_word_or_by_its_mode() {
 
 /// Requirement: With limits set: below minimum raised, above maximum lowered; unset limits do not clamp.
 #[test]
-fn what_a_provider_takes_is_said_in_its_section() {
+fn the_section_of_a_provider_sets_its_dialect() {
     let toml = "[x]\napi-key = 'k'\nbase-url = 'http://x'\nreasoning-models = ['a*', 'b']\nreasoning-parameter = 'thinking'
         reasoning-replay = 'none'\nthink-tags = true\ncache-control = true\ntop-k = true\nuser-fields = 'user'\nprompt-cache = true
         web-search = ' {\"a\": {}} '\ntool-name-sanitization = true\n[openrouter]\napi-key = 'k'\n[zai]\napi-key = 'k'";
@@ -362,7 +362,7 @@ fn variables_of_a_name_with_a_dash_have_an_underscore() {
 
 /// Requirement: Keys `bad bad` → an error within a second and `/health` keeps answering.
 #[test]
-fn keys_take_blanks_between_them_and_count_once() {
+fn keys_are_separated_by_blanks_and_duplicates_count_once() {
     let machine = Machine::with(&[("POE_API_KEY", " a  b\ta ")]);
     let config = machine.load();
 
@@ -375,7 +375,7 @@ fn keys_take_blanks_between_them_and_count_once() {
 /// Requirement: Given `HD_CUSTOM_HEADER_X_USER_ID=u1`, then upstream requests of hd carry `X-USER-ID: u1` and
 /// those of other providers do not.
 #[test]
-fn custom_headers_go_to_their_provider_only() {
+fn custom_headers_are_sent_to_their_provider_only() {
     let machine = Machine::with(&[
         ("POE_API_KEY", "k"),
         ("ZAI_API_KEY", "k"),
@@ -395,7 +395,7 @@ fn custom_headers_go_to_their_provider_only() {
 /// Requirement: Given `CUSTOM_HEADER_X_GLOBAL=g`, then every provider's requests carry `X-GLOBAL: g`; a
 /// provider-specific header of that name overrides it.
 #[test]
-fn a_header_for_all_goes_to_those_that_have_none_of_its_name() {
+fn a_header_for_all_is_sent_to_providers_without_one_of_its_name() {
     let machine = Machine::with(&[
         ("POE_API_KEY", "k"),
         ("ZAI_API_KEY", "k"),
@@ -420,7 +420,7 @@ fn a_header_for_all_goes_to_those_that_have_none_of_its_name() {
 /// Requirement: Given `VDM_DEFAULT_PROVIDER=nonexist` and an OPENAI key, then openai is used. a visible WARNING
 /// names both.
 #[test]
-fn the_default_provider_is_the_configured_else_openai_else_the_first() {
+fn the_default_provider_is_the_configured_one_or_openai_or_the_first() {
     let key = |name| (name, "k");
     let poe = key("POE_API_KEY");
     let zai = key("ZAI_API_KEY");
@@ -449,7 +449,7 @@ fn the_default_provider_is_the_configured_else_openai_else_the_first() {
 /// Requirement: Given `VDM_DEFAULT_PROVIDER=nonexist` and an OPENAI key, then openai is used. a visible WARNING
 /// names both.
 #[test]
-fn a_default_provider_that_is_not_there_is_told_with_what_is_used() {
+fn an_unknown_default_provider_is_reported_with_the_one_in_use() {
     let machine =
         Machine::with(&[("POE_API_KEY", "k"), ("VDM_DEFAULT_PROVIDER", "foo"), ("FOO_API_KEY", "k")]);
     let warnings = machine.warnings();
@@ -458,7 +458,7 @@ fn a_default_provider_that_is_not_there_is_told_with_what_is_used() {
 }
 
 #[test]
-fn the_demo_answers_only_if_asked_for_or_if_nothing_else_does_on_loopback() {
+fn the_demo_answers_only_if_enabled_or_if_there_is_no_provider_on_loopback() {
     let table: [(Set<'_>, DemoMode); 8] = [
         (&[], DemoMode::Fallback),
         (&[("HOST", "localhost")], DemoMode::Fallback),
@@ -475,13 +475,13 @@ fn the_demo_answers_only_if_asked_for_or_if_nothing_else_does_on_loopback() {
 }
 
 #[test]
-fn a_listener_open_to_all_without_a_key_is_worth_a_warning() {
+fn a_public_listener_without_a_key_causes_a_warning() {
     assert_eq!(Machine::with(&[("HOST", "0.0.0.0")]).load().warnings.len(), 1);
     assert!(Machine::with(&[("HOST", "0.0.0.0"), ("PROXY_API_KEY", "p")]).load().warnings.is_empty());
 }
 
 #[test]
-fn an_upstream_that_is_our_own_listener_is_replaced_by_what_lies_below() {
+fn an_upstream_that_is_the_gateway_itself_is_replaced_by_the_lower_layers() {
     let machine = Machine::with(&[
         ("ANTHROPIC_API_KEY", KEY_OF_A_VENDOR),
         ("ANTHROPIC_BASE_URL", "http://localhost:8082"),
@@ -501,7 +501,7 @@ fn an_upstream_that_is_our_own_listener_is_replaced_by_what_lies_below() {
 }
 
 #[test]
-fn a_provider_that_only_knows_our_own_address_is_not_usable() {
+fn a_provider_with_only_the_gateways_own_address_is_not_usable() {
     let machine = Machine::with(&[("FOO_API_KEY", "k"), ("FOO_BASE_URL", "http://[::1]:8082/v1")]);
     let config = machine.load();
     assert!(config.settings.providers.is_empty());
@@ -510,7 +510,7 @@ fn a_provider_that_only_knows_our_own_address_is_not_usable() {
 }
 
 #[test]
-fn middleware_is_all_that_there_is_unless_a_section_names_it() {
+fn all_middleware_applies_unless_a_section_names_it() {
     let applies = |toml: &str, model: &str| {
         let config = Machine::with(&[("POE_API_KEY", "k")]).toml(toml).load();
         provider(&config, "poe").middleware.for_model(model).is_some()
@@ -532,7 +532,7 @@ fn middleware_is_all_that_there_is_unless_a_section_names_it() {
 }
 
 #[test]
-fn thought_signatures_are_remembered_as_the_originals_variables_say() {
+fn the_originals_variables_set_the_store_of_thought_signatures() {
     let stock = Machine::new().load().settings.limits.signatures;
     let second = Duration::from_secs(1);
     assert_eq!((stock.entries, stock.ttl, stock.sweep), (10_000, 3_600 * second, 300 * second));
@@ -555,7 +555,7 @@ fn thought_signatures_are_remembered_as_the_originals_variables_say() {
 }
 
 #[test]
-fn variables_that_are_not_for_us_do_no_harm() {
+fn unrelated_variables_have_no_effect() {
     let machine = Machine::with(&[
         ("OPENAI_API_KEY", "k"),
         ("GITHUB_BASE_URL", "not a url"),
@@ -608,7 +608,7 @@ fn example() -> String {
 }
 
 #[test]
-fn the_example_shows_every_key_and_no_other() {
+fn the_sample_file_has_every_key_and_no_other() {
     let text = example();
     // A key is set in one way only, and the example shows both.
     let is_file = |line: &&str| line.contains("api-key-file = ");

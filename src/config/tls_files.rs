@@ -1,5 +1,5 @@
 //! `SSL_CERT_FILE` and `SSL_CERT_DIR`: the certificates of the system's authorities. The TLS library reads these variables
-//! from the environment when the gateway starts; a wrong one must not surprise at the first request.
+//! from the environment when the gateway starts; an invalid one is reported then, not at the first request.
 
 use std::fs;
 use std::path::Path;

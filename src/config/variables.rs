@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_exports_comments_and_references_are_understood() {
+    fn quotes_exports_comments_and_references_are_read() {
         let text = "# c\nA=1\nexport B=\"x y\" # c\n\nC='${A}'\nD=${A}2\nA_B=last\nA_B=wins\n";
         let (variables, errors) = parsed(text);
         assert!(errors.is_empty(), "{errors:?}");
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn every_malformed_line_is_told_by_its_number_and_not_repeated() {
+    fn every_malformed_line_is_reported_by_its_number_and_not_repeated() {
         let long = "X".repeat(20_000);
         let text =
             format!("A=1\n# c\nOPENAI_API_KEY canary\nLONG={long}\nB=canary two words\nC=\"canary\nD=2\n");

@@ -1,4 +1,4 @@
-//! What the demo provider answers: decided from the request alone.
+//! The demo provider's answer, a function of the request alone.
 
 use serde_json::Value;
 
@@ -12,8 +12,8 @@ pub(super) enum DemoAnswer {
 }
 
 impl DemoAnswer {
-    /// Decides by the last turn: a tool's result is summed up, a tool that the user named is called, anything
-    /// else is told what this is.
+    /// Chooses the answer by the last turn: a summary for a tool's result, a call for a tool that the user named, and
+    /// an explanation of the demo for anything else.
     pub(super) fn to(request: &Value) -> Self {
         let tools = Tools::of(request);
         match DemoTurn::last(request) {
@@ -33,17 +33,17 @@ impl DemoAnswer {
     }
 }
 
-/// The last turn that says something of its own.
+/// The last turn with text or a result.
 enum DemoTurn {
-    /// Of the user.
+    /// The user's text.
     Question(String),
-    /// Of a tool.
+    /// A tool's result.
     Result(String),
 }
 
 impl DemoTurn {
-    /// Messages of the system, prefilled answers and user messages that hold nothing but reminders are passed
-    /// over: Claude Code puts such after the turn that is to be answered.
+    /// Skips system messages, prefilled answers and user messages that contain only reminders, because Claude Code puts
+    /// these after the turn that it wants answered.
     fn last(request: &Value) -> Self {
         let messages = request["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
         let mut turns = messages.iter().rev().filter_map(|message| match message["role"].as_str()? {
@@ -63,7 +63,7 @@ fn text(message: &Value) -> String {
     texts.join("\n\n")
 }
 
-/// What the person wrote: without the `<system-reminder>` parts that Claude Code adds.
+/// The user's own text, without the `<system-reminder>` parts that Claude Code adds.
 fn own_words(text: &str) -> String {
     let mut words = String::new();
     let mut rest = text;
@@ -75,7 +75,7 @@ fn own_words(text: &str) -> String {
     words.trim().to_owned()
 }
 
-/// The tools that the request offers, and whether it insists.
+/// The tools of the request, and whether one must be called.
 struct Tools<'a> {
     functions: Vec<&'a Value>,
     choice: &'a Value,
@@ -108,10 +108,11 @@ fn name(function: &Value) -> &str {
     function["name"].as_str().unwrap_or_default()
 }
 
-/// Where the question asks for the tool of this name, if it does.
+/// The position at which the question requests the tool of this name, if any.
 ///
-/// Tools are called `Write` or `search`: such a word alone is no request ("Write a poem"). It counts where it is
-/// spoken of as a tool, or capitalised inside a sentence. A name like `get_weather` or `TodoWrite` always counts.
+/// Tools have names such as `Write` or `search`, which alone are no request ("Write a poem"). Such a word counts if the
+/// words around it make it a tool, or if it is capitalised inside a sentence. A name like `get_weather` or `TodoWrite`
+/// always counts.
 fn mention(question: &str, name: &str) -> Option<usize> {
     let lower = question.to_ascii_lowercase();
     let spoken_of = |start: usize| is_spoken_of(&lower[..start], &lower[start + name.len()..]);
@@ -121,7 +122,7 @@ fn mention(question: &str, name: &str) -> Option<usize> {
     exact.or_else(any_case)
 }
 
-/// The places of `word` in `text` where no letter, digit, `_` or `-` touches it.
+/// The positions of `word` in `text` where it is not next to a letter, digit, `_` or `-`.
 fn words<'a>(text: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
     let touches = |near: Option<char>| near.is_some_and(|near| near.is_alphanumeric() || "_-".contains(near));
     text.match_indices(word).map(|(start, _)| start).filter(move |&start| {
@@ -129,7 +130,7 @@ fn words<'a>(text: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
     })
 }
 
-/// No word of a language looks like this.
+/// Whether the name cannot be an ordinary word.
 fn is_distinctive(name: &str) -> bool {
     name.chars().skip(1).any(|letter| !letter.is_ascii_lowercase())
 }
@@ -142,7 +143,7 @@ fn is_inside_sentence(question: &str, start: usize, name: &str) -> bool {
     name.starts_with(|letter: char| letter.is_ascii_uppercase()) && !opens
 }
 
-/// Whether the words around it make it a tool: "use x", "the x tool", "`x`", "x(".
+/// Whether the words around the name make it a tool: "use x", "the x tool", "`x`", "x(".
 fn is_spoken_of(before: &str, after: &str) -> bool {
     let mut near = before.split_whitespace().rev();
     let last = match near.next() {
@@ -155,7 +156,7 @@ fn is_spoken_of(before: &str, after: &str) -> bool {
     asked || called || after.starts_with('(') || (before.ends_with('`') && after.starts_with('`'))
 }
 
-/// The text answer, in the form that the request asks for.
+/// The text answer, in the form that the request requires.
 fn reply(request: &Value, question: &str) -> String {
     let format = &request["response_format"];
     match format["type"].as_str() {
@@ -192,7 +193,7 @@ fn summary(result: &str) -> String {
     format!("The tool answered:\n\n> {}{more}", shortened(first))
 }
 
-/// The question as a Markdown quotation, the first lines of it.
+/// The first lines of the question, as a Markdown quotation.
 fn quoted(question: &str) -> String {
     let lines: Vec<String> = question.lines().take(QUOTED_LINES).map(shortened).collect();
     let more = if question.lines().nth(QUOTED_LINES).is_some() { "\n> …" } else { "" };
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_is_quoted_and_told_how_to_add_a_provider() {
+    fn the_answer_quotes_the_question_and_explains_how_to_add_a_provider() {
         let DemoAnswer::Text(text) = DemoAnswer::to(&request(json!("What is Rust?"))) else {
             panic!("a call")
         };
@@ -247,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tool_is_called_where_the_prompt_asks_for_one() {
+    fn a_tool_is_called_if_the_prompt_requests_it() {
         for (prompt, tool) in [
             ("Use the Write tool to make a file", Some("Write")),
             ("use the write tool to make a file", Some("Write")),
@@ -267,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn reminders_of_claude_code_and_system_messages_are_not_the_users_words() {
+    fn reminders_of_claude_code_and_system_messages_are_skipped() {
         let mut request = request(json!([
             {"type": "text", "text": "<system-reminder>\nUse the Write tool.\n</system-reminder>\n"},
             {"type": "text", "text": "Use the Read tool on \"/etc/hosts\""},
@@ -284,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_is_summed_up_instead_of_calling_again() {
+    fn a_tool_result_is_summarised_and_causes_no_second_call() {
         let mut request = request(json!("Use the Read tool on \"/etc/hosts\""));
         request["messages"].as_array_mut().unwrap().extend([
             json!({"role": "assistant", "content": null, "tool_calls": []}),
@@ -298,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn tool_choice_is_obeyed() {
+    fn tool_choice_is_respected() {
         let mut request = request(json!("Use the Read tool"));
 
         request["tool_choice"] = json!("none");
@@ -311,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_demanded_schema_is_kept() {
+    fn an_answer_satisfies_the_requested_schema() {
         let mut request = request(json!("Hello"));
         request["response_format"] = json!({"type": "json_schema", "json_schema": {"name": "title", "schema": {
             "type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}}});
@@ -322,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_question_is_quoted_in_part() {
+    fn only_the_first_lines_of_a_long_question_are_quoted() {
         let question = format!("{}\n2\n3\n4", "ä".repeat(500));
 
         let DemoAnswer::Text(text) = DemoAnswer::to(&request(json!(question))) else { panic!("a call") };

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-/// An object for `schema`: the JSON object that stands in the prompt, if any, and for every required property
-/// that it lacks something fitting out of the prompt, else something plain.
+/// An object for `schema`: the JSON object in the prompt, if any. Missing required properties get a suitable value from
+/// the prompt, or else a plain one.
 pub(super) fn compose(schema: &Value, prompt: &str) -> Value {
     let given = object_in(prompt).unwrap_or_default();
     PromptWords::of(prompt).object(schema, given, DEEPEST)
@@ -17,7 +17,7 @@ fn object_in(text: &str) -> Option<Map<String, Value>> {
     })
 }
 
-/// What a prompt has to offer, each kind in its order; what was used is gone.
+/// The values in a prompt by kind, in their order. A value is used once.
 struct PromptWords {
     paths: Vec<String>,
     quoted: Vec<String>,
@@ -42,7 +42,7 @@ impl PromptWords {
         words
     }
 
-    /// So that `pop` takes the first.
+    /// Reverses the order, so that `pop` returns the first.
     fn turn_around(&mut self) {
         self.paths.reverse();
         self.quoted.reverse();
@@ -81,7 +81,7 @@ impl PromptWords {
         }
     }
 
-    /// As short as the schema permits.
+    /// The shortest text that the schema permits.
     fn list(&mut self, name: &str, schema: &Value, depth: usize) -> Value {
         let least = schema["minItems"].as_u64().unwrap_or(0).min(MOST_ITEMS);
         if depth == 0 {
@@ -111,12 +111,12 @@ impl PromptWords {
     }
 }
 
-/// The schema's type; of several the first.
+/// The schema's type, or the first of several.
 fn kind(schema: &Value) -> &str {
     schema["type"].as_str().or_else(|| schema["type"][0].as_str()).unwrap_or_default()
 }
 
-/// A file name, a path or an address: without blanks, with a separator inside.
+/// Whether the text is a file name, a path or an address: no blanks, and a separator inside.
 fn is_path(word: &str) -> bool {
     let separated = word.len() > 1 && (word.contains('/') || word.starts_with('~') || has_extension(word));
     separated && !word.contains(char::is_whitespace)
@@ -133,7 +133,7 @@ fn is_number(word: &str) -> bool {
     word.parse::<f64>().is_ok()
 }
 
-/// What stands between quotation marks. A single mark opens only before a word, so that "don't" quotes nothing.
+/// Quoted texts. A single quotation mark opens only before a word, so "don't" quotes nothing.
 fn quotations(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut rest = text;
@@ -165,7 +165,7 @@ fn closing(mark: char, before: char) -> Option<char> {
     }
 }
 
-/// How far a schema is followed: enough for any tool, little enough for one that contains itself.
+/// The depth to which a schema is followed: enough for any tool, and a limit for one that contains itself.
 const DEEPEST: usize = 6;
 const MOST_ITEMS: u64 = 8;
 
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn quoted_words_and_paths_find_their_properties() {
+    fn quoted_texts_and_paths_fill_their_properties() {
         for prompt in [
             "Use the Write tool to write \"hello world\" to \"/tmp/a.txt\"",
             "Use Write: put 'hello world' into /tmp/a.txt.",
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_in_the_prompt_is_taken_and_completed() {
+    fn an_object_in_the_prompt_is_used_and_completed() {
         let prompt = "Use Write {not json} with {\"content\": \"x {\", \"mode\": 6} for /tmp/b";
 
         let made = compose(&write_tool(), prompt);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_prompt_lacks_is_made_up_by_type() {
+    fn missing_values_are_generated_by_type() {
         let schema = json!({"required": ["n", "x", "on", "list", "mode", "deep", "any", "text"], "properties": {
             "n": {"type": "integer", "minimum": 3}, "x": {"type": ["number", "null"]}, "on": {"type": "boolean"},
             "list": {"type": "array", "minItems": 1, "items": {"type": "integer"}}, "mode": {"enum": ["a", "b"]},
@@ -218,14 +218,14 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_taken_in_their_order() {
+    fn numbers_are_used_in_their_order() {
         let schema = json!({"required": ["a", "b"], "properties": {"a": {"type": "integer"}, "b": {"type": "number"}}});
 
         assert_eq!(compose(&schema, "use add on 2 and 3.5, please"), json!({"a": 2, "b": 3.5}));
     }
 
     #[test]
-    fn a_schema_that_contains_itself_ends() {
+    fn a_schema_that_contains_itself_is_followed_to_a_limit() {
         let mut schema = json!({"type": "array", "minItems": 2});
         for _ in 0..20 {
             schema = json!({"type": "array", "minItems": 2, "items": schema});

@@ -1,4 +1,4 @@
-//! An answer in Chat Completions' words: whole, or as the chunks of a stream.
+//! An answer as a Chat Completions reply: whole, or as the chunks of a stream.
 
 use std::convert::Infallible;
 use std::time::{Duration, SystemTime};
@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use super::MODEL;
 use super::answer::DemoAnswer;
 
-/// One completion, ready to be sent either way.
+/// One completion, which can be sent whole or as a stream.
 pub(super) struct Completion {
-    /// Never the same twice, over restarts either: a client's conversation may outlive this process.
+    /// Unique, also after a restart, because a client's conversation can outlive this process.
     id: String,
     created: u64,
     answer: DemoAnswer,
@@ -50,7 +50,7 @@ impl Completion {
         self.object("chat.completion", &json!([choice]), self.usage())
     }
 
-    /// The events, a few milliseconds apart, as a model would speak.
+    /// The events, a few milliseconds apart, like a model's.
     pub(super) fn stream(&self) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
         let events = self.events().into_iter().enumerate();
         stream::unfold(events, |mut events| async move {
@@ -99,7 +99,7 @@ impl Completion {
         self.object("chat.completion.chunk", &json!([choice]), Value::Null)
     }
 
-    /// OpenAI leaves `usage` out of a stream's chunks unless it was asked for; then all but the last are null.
+    /// Like OpenAI, omits `usage` from a stream's chunks unless the request asks for it; then it is null in all but the last.
     fn object(&self, kind: &str, choices: &Value, usage: Value) -> Value {
         let mut object = json!({"id": format!("chatcmpl-demo-{}", self.id), "object": kind,
                                 "created": self.created, "model": MODEL, "choices": choices});
@@ -123,7 +123,7 @@ impl Completion {
     }
 }
 
-/// Holds a text to the request's limit; a call is given whole, since half of one is of no use.
+/// Truncates a text at the request's limit. A call is sent whole, because half of one is useless.
 fn bounded(answer: DemoAnswer, request: &Value) -> (DemoAnswer, &'static str) {
     let limit = request["max_completion_tokens"].as_u64().or_else(|| request["max_tokens"].as_u64());
     let text = match answer {
@@ -142,7 +142,7 @@ fn tokens(text: &str) -> usize {
     text.chars().count().div_ceil(CHARS_PER_TOKEN)
 }
 
-/// Pieces as small as a model's: they cut through words and escapes.
+/// Splits text into pieces as small as a model's, also within words and escapes.
 fn fragments(text: &str) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
     chars.chunks(FRAGMENT).map(|part| part.iter().collect()).collect()
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_streamed_call_adds_up_to_the_whole_one() {
+    fn the_pieces_of_a_streamed_call_add_up_to_the_whole_call() {
         let completion = Completion::new(call(), &json!({"messages": []}));
 
         let chunks = chunks(&completion);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn usage_comes_in_a_stream_only_when_asked_for() {
+    fn a_stream_has_usage_only_if_the_request_asks_for_it() {
         let asked = Completion::new(call(), &json!({"stream_options": {"include_usage": true}}));
         let silent = Completion::new(call(), &json!({}));
 
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_stops_at_the_limit_of_the_request() {
+    fn a_text_is_truncated_at_the_limit_of_the_request() {
         let text = || DemoAnswer::Text("one two three four".to_owned());
 
         let short = Completion::new(text(), &json!({"max_tokens": 2}));

@@ -1,4 +1,4 @@
-//! Models worth looking at, out of an aggregator's catalogue. The catalogue is fetched only if the configuration enables it,
+//! Recommended models from an aggregator's catalogue. The catalogue is fetched only if the configuration enables it,
 //! and cached like any list of models.
 
 use std::collections::BTreeMap;
@@ -25,9 +25,9 @@ const FEW: usize = 10;
 pub(crate) struct TopQuery {
     pub(crate) limit: usize,
     pub(crate) remembered: Remembered,
-    /// The catalogue's or a model's owner.
+    /// Matches the catalogue's provider or the model's owner.
     pub(crate) provider: Option<String>,
-    /// A model's owner.
+    /// Matches the model's owner.
     pub(crate) sub_provider: Option<String>,
     pub(crate) cache_info: bool,
 }
@@ -90,7 +90,7 @@ impl TopQuery {
     }
 }
 
-/// The models as they are query.
+/// The recommended models that match the query.
 pub(crate) async fn top_models(gateway: &Arc<Gateway>, query: &TopQuery) -> Result<TopList, TopUnavailable> {
     let Some(top) = &gateway.live_config().settings.top_models else { return Ok(TopList::disabled()) };
     let began = rounded_now();

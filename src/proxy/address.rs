@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn azure_gets_its_key_once_and_in_its_own_header() {
+    fn azure_receives_its_key_once_and_in_its_own_header() {
         let azure = provider("https://x/openai/v1", Some(Azure::V1 { api_version: None }));
         assert_eq!(
             credential(&azure, "k", Some(KeyForm::Plain)),

@@ -1,4 +1,5 @@
-//! One upstream call, until its reply is safe to hand on: for a stream its first event, otherwise all of it.
+//! Makes one upstream call and reads its reply until it can no longer be retried: a stream to its first event, another reply
+//! to its end.
 
 use std::pin::pin;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Replies that are read to their end before the client gets anything: whole replies, and replies in another form than the
-//! client asked for.
+//! Replies that are read completely before the client receives anything: whole replies, and replies in another form than the
+//! client requested.
 
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use bytes::{Bytes, BytesMut};

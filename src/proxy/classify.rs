@@ -1,4 +1,4 @@
-//! The outcome of a failed upstream call ([`Outcome`]), and the error that the client gets.
+//! Turns a failed upstream call into its [`Outcome`], and into the error that the client receives.
 
 use std::io;
 use std::time::{Duration, SystemTime};

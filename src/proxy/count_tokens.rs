@@ -1,5 +1,5 @@
-//! The number of tokens of a request: from a provider that can count, otherwise an estimate. A count never costs a completion
-//! and no rate limit stops it, since Claude Code uses it to decide when to compact.
+//! The number of tokens of a request: counted by the provider if it can, otherwise estimated. It never causes a completion
+//! and has no rate limit, because Claude Code uses it to decide when to compact.
 
 use std::sync::Arc;
 use std::time::Duration;

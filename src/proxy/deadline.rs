@@ -1,4 +1,4 @@
-//! The deadline of one call, and the report of its silence on the way.
+//! The deadline of one call, and the report to the provider if the call stays silent.
 
 use std::future::Future;
 use std::pin::{Pin, pin};

@@ -1,5 +1,5 @@
-//! The reply to a client that has got the head of a stream before its run had an outcome: pings while the run goes on, then
-//! the run's reply, or its failure as an error event.
+//! The reply to a client that received status 200 before its run had an outcome: pings while the run continues, then the
+//! run's reply, or its failure as an error event.
 
 use std::convert::Infallible;
 use std::pin::Pin;

@@ -1,5 +1,5 @@
 //! Replies without content. Some upstreams report an error when a model uses up its limit of tokens before its first word.
-//! Clients that ask for one token to test a model get a reply that stopped at the limit instead.
+//! Clients that request one token to test a model receive a reply that stopped at the limit instead.
 
 use actix_web::http::header::HeaderMap;
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-//! An upstream's error reply: what the failed call shows, and the error that the client gets.
+//! Reads an upstream's error reply, and builds the error that the client receives.
 
 use std::time::Duration;
 

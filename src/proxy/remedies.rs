@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_about_the_model_is_told_from_others() {
+    fn an_error_about_the_model_is_distinguished_from_others() {
         for message in [
             "Model Not Exist",
             "claude-haiku-4-5 is not a valid model ID",

@@ -1,4 +1,4 @@
-//! What a run records while it goes on.
+//! The data that a run records about its calls.
 
 use vandamme_actors::excerpt;
 use vandamme_actors::ledger::RequestEnd;

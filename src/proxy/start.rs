@@ -1,4 +1,5 @@
-//! The start of a run: it has an outcome soon, or the client gets the head of its reply before.
+//! Starts a run, and waits for its outcome for a limited time. After that the client receives status 200 and pings
+//! ([`deferred`](super::deferred)).
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;

@@ -1,4 +1,4 @@
-//! A reply in the other API: the codec of the request's way, for every form that the reply comes and leaves in.
+//! Selects the codec that translates a reply between the APIs of provider and client, for every form of the reply.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,4 @@
-//! One record as one line: `2026-11-24T19:00:00Z INFO  target message key=value`.
+//! Formats one record as one line: `2026-11-24T19:00:00Z INFO  target message key=value`.
 
 use std::io::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,10 +8,10 @@ use log::{Level, Record};
 
 pub(super) use crate::terminal::Style;
 
-/// A message, in bytes.
+/// The longest message, in bytes.
 const LONGEST: usize = 8 << 10;
 
-/// Writes the line. What is not ours to trust (an upstream's words) cannot begin a line of its own.
+/// Writes the line. Untrusted text, such as an upstream's error, cannot start a new line.
 pub(super) fn write(out: &mut impl Write, record: &Record<'_>, style: Style) -> io::Result<()> {
     let level = level(record.level(), style);
     write!(out, "{} {level} {} ", timestamp(SystemTime::now()), record.target())?;
@@ -47,13 +47,13 @@ fn level(level: Level, style: Style) -> String {
     style.paint(colour, &format!("{level:5}"))
 }
 
-/// A value that can be told from what follows: in quotes if it has blanks, quotes or an equals sign.
+/// A value, in quotes if it contains blanks, quotes or an equals sign.
 fn word(text: &str) -> String {
     let bare = !text.is_empty() && !text.contains([' ', '"', '=']) && !text.contains(char::is_control);
     if bare { text.to_owned() } else { format!("{text:?}") }
 }
 
-/// With control characters escaped, and cut: lines wait for the one who reads them.
+/// Text with control characters escaped, and truncated, because lines wait in memory for a slow reader.
 fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len().min(LONGEST));
     for c in text.chars() {
@@ -66,7 +66,7 @@ fn one_line(text: &str) -> String {
     line
 }
 
-/// UTC in seconds.
+/// A time in UTC, in whole seconds.
 fn timestamp(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (days, second) = (seconds / 86_400, seconds % 86_400);
@@ -75,8 +75,8 @@ fn timestamp(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// Year, month and day of a number of days since 1970, in the Gregorian calendar. Years begin in March here, so
-/// that the leap day is the last of a year and the months before it follow one line: (153 m + 2) / 5 days.
+/// Year, month and day of a number of days since 1970, in the Gregorian calendar. The calculation lets years begin in
+/// March, so that the leap day is the last of a year and month m begins (153 m + 2) / 5 days after the first.
 fn date(days_since_1970: u64) -> (u64, u64, u64) {
     const DAYS_BEFORE_1970: u64 = 719_468;
     const DAYS_IN_400_YEARS: u64 = 146_097;
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn timestamps_are_utc_and_know_leap_years() {
+    fn timestamps_are_utc_and_handle_leap_years() {
         assert_eq!(at(0), "1970-01-01T00:00:00Z");
         assert_eq!(at(951_782_399), "2000-02-28T23:59:59Z");
         assert_eq!(at(951_782_400), "2000-02-29T00:00:00Z");
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_one_line_whatever_it_says() {
+    fn any_record_is_one_line() {
         let mut out = Vec::new();
         let pairs = [("model", "a b"), ("key", "k1"), ("empty", "")];
         let args = format_args!("it said \"hi\"\nERROR forged\x1b[31m");

@@ -1,5 +1,5 @@
-//! The thread that writes log lines, so that a slow reader of stderr never holds up a worker: what it cannot
-//! take is dropped and counted.
+//! The thread that writes log lines, so that a slow reader of stderr never blocks a worker. If the queue is full, lines
+//! are dropped and counted.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -8,30 +8,30 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-/// Lines that may wait.
+/// The length of the queue, in lines.
 const WAITING: usize = 10_000;
-/// How long the end of the program waits for the last lines.
+/// How long the program waits for the last lines when it ends.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
 enum WriterCommand {
     Write(Vec<u8>),
-    /// Answer when everything before this is written.
+    /// Reply once everything before this has been written.
     Confirm(SyncSender<()>),
 }
 
-/// Takes lines, never blocks.
+/// Queues lines, and never blocks.
 pub(super) struct LineSink {
     orders: SyncSender<WriterCommand>,
     dropped: Arc<AtomicU64>,
 }
 
-/// Keeps the writer; dropping it writes what is waiting, for a second at most.
+/// Owns the writer. Dropping it writes the queued lines, for a second at most.
 #[must_use = "the last lines are written when this is dropped"]
 pub struct LogGuard {
     orders: SyncSender<WriterCommand>,
 }
 
-/// Starts the thread. Without a thread (the system has none to give), lines are dropped.
+/// Starts the thread. If the system cannot start one, lines are dropped.
 pub(super) fn start(to: impl Write + Send + 'static) -> (LineSink, LogGuard) {
     let (orders, waiting) = sync_channel(WAITING);
     let dropped = Arc::new(AtomicU64::new(0));
@@ -46,7 +46,7 @@ pub(super) fn start(to: impl Write + Send + 'static) -> (LineSink, LogGuard) {
     (LineSink { orders: orders.clone(), dropped }, LogGuard { orders })
 }
 
-/// Until nobody can send. A stderr that nobody reads any more is no reason to stop.
+/// Runs until all senders are dropped. A closed stderr does not stop it.
 fn write_all(mut to: impl Write, waiting: &Receiver<WriterCommand>, dropped: &AtomicU64) {
     while let Ok(order) = waiting.recv() {
         match order {
@@ -88,7 +88,7 @@ impl Write for LineSink {
 impl Drop for LogGuard {
     fn drop(&mut self) {
         let (written, answer) = sync_channel(1);
-        // A full queue means a reader that has stopped reading: then there is nothing to wait for.
+        // A full queue means that the reader of stderr has stopped reading, so waiting is useless.
         if self.orders.try_send(WriterCommand::Confirm(written)).is_ok() {
             let _ = answer.recv_timeout(LAST_WAIT);
         }
@@ -101,7 +101,7 @@ mod tests {
 
     use super::*;
 
-    /// A stderr that takes a line only when it is told to, and keeps it.
+    /// A stderr that accepts a line only on command, and keeps it.
     struct SlowReader {
         may_write: mpsc::Receiver<()>,
         written: Arc<Mutex<Vec<u8>>>,
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_reader_blocks_nobody_and_is_told_how_much_it_missed() {
+    fn a_slow_reader_blocks_no_worker_and_receives_the_count_of_dropped_lines() {
         let (let_write, may_write) = mpsc::channel();
         let written = Arc::new(Mutex::new(Vec::new()));
         let (mut sink, logs) = start(SlowReader { may_write, written: Arc::clone(&written) });
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_lines_are_written_at_the_end() {
+    fn queued_lines_are_written_when_the_guard_is_dropped() {
         let (let_write, may_write) = mpsc::channel();
         drop(let_write);
         let written = Arc::new(Mutex::new(Vec::new()));

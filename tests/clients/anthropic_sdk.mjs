@@ -1,8 +1,8 @@
-// Anthropic's JavaScript SDK before the gateway: each scenario asserts what the SDK makes of the replies.
+// Anthropic's JavaScript SDK with the gateway: each scenario checks what the SDK returns for a reply.
 //
 //     node anthropic_sdk.mjs SCENARIO BASE_URL [ARGUMENT...]
 //
-// tests/clients/anthropic_sdks.rs scripts the upstream and runs this. The exit code is 0 when all holds.
+// tests/clients/anthropic_sdks.rs scripts the upstream and runs this. The exit code is 0 if all checks pass.
 
 import assert from "node:assert/strict";
 
@@ -29,7 +29,7 @@ const complete = (body) => ({ model: MODEL, max_tokens: 2048, messages: QUESTION
 
 const whole = (client, body) => client.messages.create(complete(body));
 
-// The message that the SDK puts together, with the texts as they came, if they are asked for.
+// The message that the SDK assembles, with the text pieces of the stream on request.
 async function streamed(client, body, pieces = []) {
   const stream = client.messages.stream(complete(body));
   for await (const event of stream) {
@@ -38,12 +38,12 @@ async function streamed(client, body, pieces = []) {
   return stream.finalMessage();
 }
 
-// A message, in each of the ways it can come.
+// A message, whole and streamed.
 const WAYS = [whole, streamed];
 
 const textOf = (message) => message.content.map((block) => (block.type === "text" ? block.text : "")).join("");
 
-// Those entries of an object that another one has too.
+// The entries of an object that another one also has.
 const among = (object, other) => Object.fromEntries(Object.keys(other).map((name) => [name, object[name]]));
 
 async function text(url) {
@@ -59,7 +59,7 @@ async function text(url) {
   assert.deepEqual(pieces, ["Hello ", "there!"]);
 }
 
-// A thought and a call, then its result goes back and is answered; `signature` begins the thought's.
+// A thinking block and a call; then the result is sent and answered. `signature` is the start of the block's signature.
 async function tools(url, signature) {
   const client = connect(url);
   const offer = { tools: [TOOL], thinking: { type: "enabled", budget_tokens: 1024 } };
@@ -81,7 +81,7 @@ async function tools(url, signature) {
   }
 }
 
-// Two calls at once with these inputs, then both results go back and are answered.
+// Two parallel calls with these inputs; then both results are sent and answered.
 async function two_calls(url, inputs) {
   const client = connect(url);
   const tools = [TOOL, CLOCK];
@@ -101,12 +101,12 @@ async function two_calls(url, inputs) {
   }
 }
 
-// These parts of a request are sent; what arrives upstream is looked at there.
+// Sends these parts of a request. The test checks what the upstream receives.
 async function carries(url, body) {
   for (const ask of WAYS) assert.equal(textOf(await ask(connect(url), JSON.parse(body))), "Hello there!");
 }
 
-// The tokens are those that the upstream counted.
+// The tokens are those of the upstream.
 async function usage(url, expected) {
   expected = JSON.parse(expected);
   for (const ask of WAYS) assert.deepEqual(among((await ask(connect(url))).usage, expected), expected, ask.name);
@@ -124,7 +124,7 @@ async function counted(url, tokens) {
   assert.deepEqual(await count(connect(url), { system: "Be brief.", tools: [TOOL] }), [Number(tokens), false]);
 }
 
-// The gateway counts, and what is asked with more words has more tokens.
+// The gateway estimates, and a longer request has more tokens.
 async function estimated(url) {
   const client = connect(url);
   const [short] = await count(client);
@@ -132,7 +132,7 @@ async function estimated(url) {
   assert.ok(isEstimate && 0 < short && short < long - 10, `${short} ${long}`);
 }
 
-// The class that the SDK documents for a status, and the error type that the Messages API gives it.
+// The class that the SDK documents for a status, and its error type in the Messages API.
 const ERRORS = {
   400: [Anthropic.BadRequestError, "invalid_request_error"],
   401: [Anthropic.AuthenticationError, "authentication_error"],
@@ -151,7 +151,7 @@ async function refusal(promise) {
   return answer;
 }
 
-// The upstream answers with this status; the SDK must see it as Anthropic's own.
+// The upstream answers with this status. For the SDK it must look like Anthropic's own error.
 async function errors(status, url) {
   const [kind, type] = ERRORS[status];
   for (const ask of WAYS) {
@@ -171,7 +171,7 @@ async function all_errors(...pairs) {
   }
 }
 
-// The gateway itself refuses, before any upstream.
+// The gateway itself refuses the request, without a call.
 async function refused(url, status, model = MODEL) {
   const [kind, type] = ERRORS[status];
   const error = await refusal(whole(connect(url), { model }));
@@ -179,7 +179,7 @@ async function refused(url, status, model = MODEL) {
   assert.equal(error.type, type);
 }
 
-// The upstream breaks off in the middle: an error, never a shorter answer.
+// The upstream's reply is truncated: this is an error, never a shorter answer.
 async function cut(url) {
   const pieces = [];
   const error = await refusal(streamed(connect(url), {}, pieces));
@@ -189,13 +189,13 @@ async function cut(url) {
   assert.ok((await refusal(whole(connect(url)))) instanceof Anthropic.InternalServerError);
 }
 
-// The client gives up before the upstream has said anything.
+// The client disconnects before the upstream has answered.
 async function impatient(url) {
   const error = await refusal(whole(connect(url, { timeout: 1000 })));
   assert.ok(error instanceof Anthropic.APIConnectionTimeoutError, String(error));
 }
 
-// No upstream listens: the gateway says so as a server's error, which clients repeat.
+// The upstream is unreachable: the gateway answers with a server error, which clients retry.
 async function unreachable(url) {
   for (const ask of WAYS) {
     const error = await refusal(ask(connect(url)));
@@ -215,16 +215,16 @@ async function models(url, provider) {
   assert.ok((await refusal(client.models.retrieve("model-3"))) instanceof Anthropic.NotFoundError);
 }
 
-// Streams of many vendors, each behind a model's name: put together, they are what comes whole.
+// Streams of many vendors, each under a model's name: the assembled stream equals the whole reply.
 async function reads(url, ...models) {
   const client = connect(url);
   for (const model of models) {
     const said = [];
     for (const ask of WAYS) {
       const message = await ask(client, { model, thinking: { type: "enabled", budget_tokens: 1024 } });
-      // Arguments that were cut are what each SDK makes of them.
+      // SDKs differ in how they parse truncated arguments.
       const isWhole = (block) => message.stop_reason !== "max_tokens" || block.type !== "tool_use";
-      // An id that the vendor did not give is made up for each reply.
+      // If the vendor sends no id, each reply has a new one.
       const content = message.content.filter(isWhole).map(({ id, ...block }) => block);
       said.push([content, message.stop_reason, message.stop_sequence, message.usage.output_tokens]);
     }

@@ -1,8 +1,8 @@
-"""Anthropic's Python SDK before the gateway: each scenario asserts what the SDK makes of the replies.
+"""Anthropic's Python SDK with the gateway: each scenario checks what the SDK returns for a reply.
 
     python anthropic_sdk.py SCENARIO BASE_URL [ARGUMENT...]
 
-tests/clients/anthropic_sdks.rs scripts the upstream and runs this. The exit code is 0 when all holds.
+tests/clients/anthropic_sdks.rs scripts the upstream and runs this. The exit code is 0 if all checks pass.
 """
 
 import json
@@ -33,7 +33,7 @@ def whole(client, **body):
 
 
 def streamed(client, **body):
-    """The message that the SDK puts together, and the texts as they came."""
+    """The message that the SDK assembles, and the text pieces of the stream."""
     with client.messages.stream(**{"model": MODEL, "max_tokens": 2048, "messages": QUESTION, **body}) as stream:
         texts = list(stream.text_stream)
         return stream.get_final_message(), texts
@@ -43,7 +43,7 @@ def assembled(client, **body):
     return streamed(client, **body)[0]
 
 
-# A message, in each of the ways it can come.
+# A message, whole and streamed.
 WAYS = (whole, assembled)
 
 
@@ -64,7 +64,7 @@ def text(base_url):
 
 
 def tools(base_url, signature):
-    """A thought and a call, then its result goes back and is answered; `signature` begins the thought's."""
+    """A thinking block and a call; then the result is sent and answered. `signature` is the start of the block's signature."""
     client = connect(base_url)
     thinking = {"type": "enabled", "budget_tokens": 1024}
     for ask in WAYS:
@@ -84,7 +84,7 @@ def tools(base_url, signature):
 
 
 def two_calls(base_url, inputs):
-    """Two calls at once with these inputs, then both results go back and are answered."""
+    """Two parallel calls with these inputs; then both results are sent and answered."""
     client, inputs, tools = connect(base_url), json.loads(inputs), [TOOL, CLOCK]
     for ask in WAYS:
         first = ask(client, tools=tools)
@@ -102,7 +102,7 @@ def two_calls(base_url, inputs):
 
 
 def carries(base_url, body):
-    """These parts of a request are sent; what arrives upstream is looked at there."""
+    """Sends these parts of a request. The test checks what the upstream receives."""
     client, body = connect(base_url), json.loads(body)
     for ask in WAYS:
         answer = ask(client, **body)
@@ -110,7 +110,7 @@ def carries(base_url, body):
 
 
 def usage(base_url, expected):
-    """The tokens are those that the upstream counted."""
+    """The tokens are those of the upstream."""
     client, expected = connect(base_url), json.loads(expected)
     for ask in WAYS:
         told = ask(client).usage.model_dump()
@@ -129,13 +129,13 @@ def counted(base_url, tokens):
 
 
 def estimated(base_url):
-    """The gateway counts, and what is asked with more words has more tokens."""
+    """The gateway estimates, and a longer request has more tokens."""
     client = connect(base_url)
     (short, _), (long, is_estimate) = count(client), count(client, system="Be brief.", tools=[TOOL])
     assert is_estimate and 0 < short < long - 10, f"{short} {long}"
 
 
-# The class that the SDK documents for a status, and the error type that the Messages API gives it.
+# The class that the SDK documents for a status, and its error type in the Messages API.
 ERRORS = {
     400: (anthropic.BadRequestError, "invalid_request_error"),
     401: (anthropic.AuthenticationError, "authentication_error"),
@@ -158,7 +158,7 @@ def refusal(ask, *given, **body):
 
 
 def errors(status, base_url):
-    """The upstream answers with this status; the SDK must see it as Anthropic's own."""
+    """The upstream answers with this status. For the SDK it must look like Anthropic's own error."""
     status, client = int(status), connect(base_url)
     kind, name = ERRORS[status]
     for ask in (whole, streamed):
@@ -179,7 +179,7 @@ def all_errors(*pairs):
 
 
 def refused(base_url, status, model=MODEL):
-    """The gateway itself refuses, before any upstream."""
+    """The gateway itself refuses the request, without a call."""
     kind, name = ERRORS[int(status)]
     error = refusal(whole, connect(base_url), model=model)
     assert isinstance(error, kind), repr(error)
@@ -187,7 +187,7 @@ def refused(base_url, status, model=MODEL):
 
 
 def cut(base_url):
-    """The upstream breaks off in the middle: an error, never a shorter answer."""
+    """The upstream's reply is truncated: this is an error, never a shorter answer."""
     client, pieces = connect(base_url), []
 
     def read():
@@ -204,13 +204,13 @@ def cut(base_url):
 
 
 def impatient(base_url):
-    """The client gives up before the upstream has said anything."""
+    """The client disconnects before the upstream has answered."""
     error = refusal(whole, connect(base_url, timeout=1.0))
     assert isinstance(error, anthropic.APITimeoutError), repr(error)
 
 
 def unreachable(base_url):
-    """No upstream listens: the gateway says so as a server's error, which clients repeat."""
+    """The upstream is unreachable: the gateway answers with a server error, which clients retry."""
     for ask in (whole, streamed):
         error = refusal(ask, connect(base_url))
         assert isinstance(error, anthropic.InternalServerError), repr(error)
@@ -229,17 +229,17 @@ def models(base_url, provider):
 
 
 def reads(base_url, *models):
-    """Streams of many vendors, each behind a model's name: put together, they are what comes whole."""
+    """Streams of many vendors, each under a model's name: the assembled stream equals the whole reply."""
     client = connect(base_url)
     thinking = {"type": "enabled", "budget_tokens": 1024}
     for model in models:
         said = []
         for ask in WAYS:
             message = ask(client, model=model, thinking=thinking)
-            # An id that the vendor did not give is made up for each reply.
+            # If the vendor sends no id, each reply has a new one.
             content = [block.model_dump(exclude={"id"}) for block in message.content]
             if message.stop_reason == "max_tokens":
-                # Arguments that were cut are what each SDK makes of them.
+                # SDKs differ in how they parse truncated arguments.
                 content = [block for block in content if block["type"] != "tool_use"]
             said.append((content, message.stop_reason, message.stop_sequence, message.usage.output_tokens))
         assert said[0] == said[1], (model, said)

@@ -1,5 +1,5 @@
-//! Anthropic's SDKs read what the gateway says as if it were Anthropic's. What they must make of it stands in
-//! `anthropic_sdk.py` and `anthropic_sdk.mjs`; here the upstream is scripted.
+//! Anthropic's SDKs read the gateway's replies. `anthropic_sdk.py` and `anthropic_sdk.mjs` contain the checks of what they
+//! return. The upstream is scripted here.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::two_calls;
 
 /// Requirement: SSE bytes to the client equal the upstream's; official SDK yields all events.
 #[test]
-fn text_comes_whole_and_streamed() {
+fn text_arrives_whole_and_streamed() {
     let sdks = Sdks::anthropic();
     for upstream in [Upstream::anthropic(), Upstream::openai()] {
         let gateway = Gateway::before(&upstream).start();
@@ -26,7 +26,7 @@ fn text_comes_whole_and_streamed() {
 
 /// Complaint of gateway users: replayed thinking changes its order.
 #[test]
-fn a_thought_and_a_tool_call_go_there_and_back() {
+fn thinking_and_a_tool_call_survive_the_round_trip() {
     let sdks = Sdks::anthropic();
     for (upstream, signature) in [(Upstream::anthropic(), SIGNATURE), (Upstream::openai(), "vdm1.")] {
         let upstream = weather().played_by(upstream);
@@ -39,7 +39,7 @@ fn a_thought_and_a_tool_call_go_there_and_back() {
 /// Requirement: Stream frames end with a blank line; official OpenAI SDK reads all chunks; `[DONE]` last.
 /// Complaint of gateway users: parallel tool calls interleave.
 #[test]
-fn two_calls_at_once_go_there_and_back() {
+fn two_parallel_calls_survive_the_round_trip() {
     let sdks = Sdks::anthropic();
     let inputs = json!(two_calls::inputs()).to_string();
     for upstream in [Upstream::anthropic(), Upstream::openai()] {
@@ -52,7 +52,7 @@ fn two_calls_at_once_go_there_and_back() {
     }
 }
 
-/// The streams of the corpus that end well, by the vendor's and the file's name.
+/// The streams of the corpus with a proper end, by vendor and file name.
 fn streams() -> Vec<(String, Vec<u8>)> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let list = |folder: &Path| -> Vec<PathBuf> {
@@ -75,7 +75,7 @@ fn streams() -> Vec<(String, Vec<u8>)> {
 
 /// Requirement: Official Anthropic SDK reads text and tools from every fake scenario without exception.
 #[test]
-fn every_vendors_stream_is_read_without_an_exception() {
+fn the_sdks_read_every_vendors_stream_without_an_exception() {
     let streams = streams();
     assert!(streams.len() > 40, "the corpus is there");
     let models: Vec<String> = streams.iter().map(|(name, _)| format!("openai:{name}")).collect();
@@ -90,7 +90,7 @@ fn every_vendors_stream_is_read_without_an_exception() {
 }
 
 #[test]
-fn images_arrive_upstream() {
+fn images_reach_the_upstream() {
     let sdks = Sdks::anthropic();
     let text = json!({"type": "text", "text": "What are these?"});
     let png = json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}});
@@ -105,7 +105,7 @@ fn images_arrive_upstream() {
 }
 
 #[test]
-fn system_blocks_arrive_upstream() {
+fn system_blocks_reach_the_upstream() {
     let sdks = Sdks::anthropic();
     let question = json!({"role": "user", "content": "How is the weather?"});
     let sent = json!({"messages": [question], "system": [
@@ -130,7 +130,7 @@ fn a_providers_models_are_listed() {
 
 /// Complaint of gateway users: usage at the start of a stream is incomplete.
 #[test]
-fn usage_and_cache_are_what_the_upstream_counted() {
+fn usage_and_cached_tokens_are_those_of_the_upstream() {
     let sdks = Sdks::anthropic();
     let counted = json!({"input_tokens": 11, "cache_creation_input_tokens": 3, "cache_read_input_tokens": 7,
                          "output_tokens": 9});
@@ -143,7 +143,7 @@ fn usage_and_cache_are_what_the_upstream_counted() {
         Answer::events(streamed),
         Answer::json(200, whole.to_string()),
     );
-    // Of 100 tokens 40 were cached; there, nobody counts what is written to a cache.
+    // 40 of the 100 tokens were cached. Chat Completions does not count tokens written to a cache.
     let translated = json!({"input_tokens": 60, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 40,
                             "output_tokens": 20});
     for (upstream, expected) in [(anthropic, counted), (Upstream::openai(), translated)] {
@@ -154,7 +154,7 @@ fn usage_and_cache_are_what_the_upstream_counted() {
 }
 
 #[test]
-fn an_anthropic_upstream_counts_tokens_itself() {
+fn tokens_are_counted_by_an_anthropic_upstream() {
     let sdks = Sdks::anthropic();
     let upstream = Upstream::anthropic().always(Answer::json(200, "{\"input_tokens\": 4711}"));
     let gateway = Gateway::before(&upstream).start();
@@ -171,7 +171,7 @@ fn an_anthropic_upstream_counts_tokens_itself() {
 }
 
 #[test]
-fn before_an_openai_upstream_tokens_are_estimated() {
+fn tokens_are_estimated_for_an_openai_upstream() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
 
@@ -181,17 +181,17 @@ fn before_an_openai_upstream_tokens_are_estimated() {
 }
 
 #[test]
-fn an_anthropic_upstreams_errors_have_their_classes() {
+fn errors_of_an_anthropic_upstream_raise_the_sdks_classes() {
     Sdks::anthropic().know_the_errors_of(Upstream::anthropic);
 }
 
 #[test]
-fn an_openai_upstreams_errors_have_their_classes() {
+fn errors_of_an_openai_upstream_raise_the_sdks_classes() {
     Sdks::anthropic().know_the_errors_of(Upstream::openai);
 }
 
 #[test]
-fn a_client_without_the_gateways_key_is_not_authenticated() {
+fn a_client_without_the_gateway_key_gets_an_authentication_error() {
     let sdks = Sdks::anthropic();
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "sk-of-the-gateway").start();
@@ -201,9 +201,9 @@ fn a_client_without_the_gateways_key_is_not_authenticated() {
     assert_eq!(upstream.count(), 0);
 }
 
-/// The SDKs present their key as a bearer since `anthropic-version: 2026-10-21`.
+/// The SDKs send their key as a bearer token since `anthropic-version: 2026-10-21`.
 #[test]
-fn the_gateways_key_opens_every_endpoint_to_a_bearer() {
+fn the_gateway_key_as_a_bearer_token_opens_every_endpoint() {
     let sdks = Sdks::anthropic();
     let count = |seen: &Seen| seen.target().contains("count_tokens");
     let upstream = Upstream::anthropic()
@@ -219,7 +219,7 @@ fn the_gateways_key_opens_every_endpoint_to_a_bearer() {
 }
 
 #[test]
-fn a_clients_own_key_goes_upstream_as_the_bearer_that_it_is() {
+fn a_clients_own_bearer_token_is_sent_upstream_as_a_bearer_token() {
     let sdks = Sdks::anthropic();
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).keys(["!PASSTHRU"]).start();
@@ -235,7 +235,7 @@ fn a_clients_own_key_goes_upstream_as_the_bearer_that_it_is() {
 }
 
 #[test]
-fn a_provider_that_is_not_there_is_not_found() {
+fn an_unknown_provider_is_a_not_found_error() {
     let sdks = Sdks::anthropic();
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
@@ -244,10 +244,10 @@ fn a_provider_that_is_not_there_is_not_found() {
 }
 
 #[test]
-fn a_reply_that_breaks_off_is_an_error() {
+fn a_truncated_reply_is_an_error() {
     let sdks = Sdks::anthropic();
     for speaking in [Upstream::anthropic, Upstream::openai] {
-        // A proper end of the body is none of the stream.
+        // The body ends properly, but the stream does not.
         for ending in [Ending::Cut, Ending::Close] {
             let upstream = script::breaking_off(speaking(), ending);
             let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
@@ -258,7 +258,7 @@ fn a_reply_that_breaks_off_is_an_error() {
 }
 
 #[test]
-fn a_client_that_gives_up_frees_the_upstream() {
+fn a_client_that_disconnects_frees_the_upstream() {
     let sdks = Sdks::anthropic();
     for upstream in [Upstream::anthropic(), Upstream::openai()] {
         let upstream = upstream.always(Answer::silence());
@@ -273,7 +273,7 @@ fn a_client_that_gives_up_frees_the_upstream() {
 }
 
 #[test]
-fn an_upstream_that_does_not_listen_is_a_servers_error() {
+fn an_unreachable_upstream_is_a_server_error() {
     let sdks = Sdks::anthropic();
     let deaf = Deaf::new();
     let gateway = Setup::default()

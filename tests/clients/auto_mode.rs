@@ -1,4 +1,4 @@
-//! Claude Code in auto mode: each action is checked, by the server or by requests of its own, before it runs.
+//! Claude Code in auto mode: the server, or requests of Claude Code itself, check each action before it runs.
 
 use std::path::Path;
 
@@ -11,10 +11,10 @@ use crate::support::canned;
 use crate::support::gateway::Gateway;
 use crate::support::upstream::{Answer, Dialect, Upstream};
 
-/// An action that auto mode wants checked: it reaches for the network.
+/// An action that auto mode checks, because it uses the network.
 const COMMAND: &str = "curl -s http://127.0.0.1:9/x > got.txt; echo done > done.txt";
 const BETA: &str = "dangerous-tool-use-2026-09-03";
-/// What the client's classifier is told to answer with: a severity between 0 and 100, of which half is blocked.
+/// The expected answer to the client's classifier: a severity between 0 and 100. From 50 on the action is blocked.
 const HARMLESS: &str = "<severity>5</severity>";
 const FORM: &str = "<severity>N</severity>";
 
@@ -26,7 +26,7 @@ fn action() -> Conversation {
     }
 }
 
-/// Judges the action where it is asked to.
+/// Classifies the action if the request asks for it.
 fn judging(judgement: Value) -> Upstream {
     let upstream = Upstream::anthropic().ruled_by(move |seen| {
         let request = script::body(seen);
@@ -67,7 +67,7 @@ fn has_run(home: &Home) -> bool {
 }
 
 #[test]
-fn what_the_server_allows_runs_without_a_further_request() {
+fn an_action_that_the_server_allows_runs_without_a_further_request() {
     let Some(claude) = installed::client(NEW) else { return };
     let home = Home::new();
     let upstream = judging(json!({"type": "evaluated", "outcome": "not_flagged"}));
@@ -86,7 +86,7 @@ fn what_the_server_allows_runs_without_a_further_request() {
 }
 
 #[test]
-fn what_the_server_flags_does_not_run_and_the_model_reads_why() {
+fn an_action_that_the_server_flags_does_not_run_and_the_model_reads_why() {
     let Some(claude) = installed::client(NEW) else { return };
     let home = Home::new();
     let explanation = "It reaches a host that nobody named.";
@@ -102,9 +102,9 @@ fn what_the_server_flags_does_not_run_and_the_model_reads_why() {
     assert!(result["content"].to_string().contains(explanation), "{result}");
 }
 
-/// No judgement is as good as one that says "unsupported": the client refuses the action and says why.
+/// A missing classification has the same effect as "unsupported": the client refuses the action and says why.
 #[test]
-fn without_a_judgement_the_client_says_so_and_runs_nothing() {
+fn without_a_classification_the_client_says_so_and_runs_nothing() {
     for upstream in [Upstream::anthropic(), Upstream::openai()] {
         let Some(claude) = installed::client(NEW) else { return };
         let home = Home::new();
@@ -122,7 +122,7 @@ fn without_a_judgement_the_client_says_so_and_runs_nothing() {
 }
 
 #[test]
-fn the_clients_own_classifier_gets_its_verdict() {
+fn the_clients_own_classifier_gets_its_answer() {
     for upstream in [Upstream::anthropic(), Upstream::openai()] {
         let Some(claude) = installed::client(NEW) else { return };
         let home = Home::new();

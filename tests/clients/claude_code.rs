@@ -1,4 +1,4 @@
-//! Claude Code in print mode works through a tool-use conversation that really writes a file.
+//! Claude Code in print mode completes a conversation with tool use, in which it writes a file.
 
 use std::path::Path;
 use std::process::Command;
@@ -18,57 +18,57 @@ pub(crate) const OLD: &str = "claude-old/node_modules/.bin/claude";
 pub(crate) const NEW: &str = "claude-new/node_modules/.bin/claude";
 
 #[test]
-fn the_old_one_writes_a_file_through_an_anthropic_upstream() {
+fn the_old_version_writes_a_file_through_an_anthropic_upstream() {
     writes_a_file(OLD, Upstream::anthropic());
 }
 
 #[test]
-fn the_old_one_writes_a_file_through_an_openai_upstream() {
+fn the_old_version_writes_a_file_through_an_openai_upstream() {
     writes_a_file(OLD, Upstream::openai());
 }
 
 #[test]
-fn the_new_one_writes_a_file_through_an_anthropic_upstream() {
+fn the_new_version_writes_a_file_through_an_anthropic_upstream() {
     writes_a_file(NEW, Upstream::anthropic());
 }
 
 #[test]
-fn the_new_one_writes_a_file_through_an_openai_upstream() {
+fn the_new_version_writes_a_file_through_an_openai_upstream() {
     writes_a_file(NEW, Upstream::openai());
 }
 
 #[test]
-fn the_old_one_comes_back_after_a_529_of_an_anthropic_upstream() {
+fn the_old_version_retries_after_a_529_of_an_anthropic_upstream() {
     comes_back_after_a_529(OLD, Upstream::anthropic());
 }
 
 #[test]
-fn the_old_one_comes_back_after_a_529_of_an_openai_upstream() {
+fn the_old_version_retries_after_a_529_of_an_openai_upstream() {
     comes_back_after_a_529(OLD, Upstream::openai());
 }
 
 #[test]
-fn the_new_one_comes_back_after_a_529_of_an_anthropic_upstream() {
+fn the_new_version_retries_after_a_529_of_an_anthropic_upstream() {
     comes_back_after_a_529(NEW, Upstream::anthropic());
 }
 
 #[test]
-fn the_new_one_comes_back_after_a_529_of_an_openai_upstream() {
+fn the_new_version_retries_after_a_529_of_an_openai_upstream() {
     comes_back_after_a_529(NEW, Upstream::openai());
 }
 
 #[test]
-fn the_old_one_works_with_nothing_configured() {
-    works_with_nothing_configured(OLD);
+fn the_old_version_works_without_configuration() {
+    works_without_configuration(OLD);
 }
 
 #[test]
-fn the_new_one_works_with_nothing_configured() {
-    works_with_nothing_configured(NEW);
+fn the_new_version_works_without_configuration() {
+    works_without_configuration(NEW);
 }
 
-/// The demo provider answers: it writes what the prompt says.
-fn works_with_nothing_configured(client: &str) {
+/// The demo provider answers: it writes the content of the prompt.
+fn works_without_configuration(client: &str) {
     let Some(claude) = installed::client(client) else { return };
     let home = Home::new();
     let gateway = Gateway::bare().start();
@@ -95,7 +95,7 @@ fn writes_a_file(client: &str, upstream: Upstream) {
 }
 
 #[test]
-fn the_new_one_comes_back_after_503s_and_a_429_with_one_key() {
+fn the_new_version_retries_after_503s_and_a_429_with_one_key() {
     for upstream in [Upstream::anthropic(), Upstream::openai()] {
         let Some(claude) = installed::client(NEW) else { return };
         let home = Home::new();
@@ -110,7 +110,7 @@ fn the_new_one_comes_back_after_503s_and_a_429_with_one_key() {
     }
 }
 
-/// The first turn of the conversation is refused with these, one after the other. The 429 names no wait.
+/// Refuses the first turn of the conversation with these errors, one after the other. The 429 names no wait.
 fn refusing_first(upstream: Upstream, statuses: &'static [u16]) -> Upstream {
     let dialect = upstream.dialect();
     let refused = AtomicUsize::new(0);
@@ -128,7 +128,7 @@ fn refusing_first(upstream: Upstream, statuses: &'static [u16]) -> Upstream {
     })
 }
 
-/// The gateway repeats nothing here, so that the client sees the 529 and repeats by itself.
+/// The gateway does not retry here, so the client receives the 529 and retries by itself.
 fn comes_back_after_a_529(client: &str, upstream: Upstream) {
     let Some(claude) = installed::client(client) else { return };
     let home = Home::new();
@@ -151,7 +151,7 @@ fn poem(home: &Home) -> Conversation {
     }
 }
 
-/// The first turn of the conversation is refused once.
+/// Refuses the first turn of the conversation once.
 fn overloaded_once(upstream: Upstream) -> Upstream {
     let dialect = upstream.dialect();
     let refused = AtomicBool::new(false);
@@ -175,7 +175,7 @@ fn ask(claude: &Path, home: &Home, prompt: &str, gateway: &Gateway) -> Finished 
     installed::run(claude, home, |command| prepare(command, prompt, gateway))
 }
 
-/// As a person runs it who has set the gateway as base URL, and nothing that leaves the machine.
+/// The environment of a user who has set the gateway as base URL. Nothing leaves the machine.
 pub(crate) fn prepare(command: &mut Command, prompt: &str, gateway: &Gateway) {
     command.args(["-p", prompt, "--allowedTools", "Write", "--output-format", "json"]);
     command.env("ANTHROPIC_BASE_URL", format!("http://{}", gateway.address));
@@ -196,7 +196,7 @@ fn expect_the_poem(finished: &Finished, home: &Home) {
         serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {finished:#?}"));
     assert_eq!(said["is_error"], false, "{finished:#?}");
     assert_eq!(said["result"], "The poem is in its file.", "{finished:#?}");
-    // Both turns count the same in both dialects' scripts: nothing is lost on the way.
+    // Both turns have the same usage in the scripts of both APIs, so nothing was lost.
     assert!(said["usage"]["output_tokens"].as_u64() > Some(0), "{finished:#?}");
     assert!(said["usage"]["cache_read_input_tokens"].as_u64() > Some(0), "{finished:#?}");
     let written =
@@ -227,19 +227,19 @@ fn expect_the_result_upstream(upstream: &Upstream) {
     }
 }
 
-/// With what an encoding may get wrong.
+/// Text with characters that encodings often break.
 const POEM: &str = "Roses are \"red\",\n\tGenève has a \\ and 🌹.\n";
 
-/// Its `/model` shows what it keeps in this file.
+/// The file in which Claude Code keeps the models of `/model`.
 const DISCOVERED: &str = ".claude/cache/gateway-models.json";
 
 #[test]
-fn the_new_one_discovers_the_models_and_asks_for_one_of_them() {
+fn the_new_version_discovers_the_models_and_requests_one_of_them() {
     let Some(claude) = installed::client(NEW) else { return };
     let home = Home::new();
     let upstream = sdk::listing(Upstream::openai());
     let gateway = Gateway::before(&upstream).start();
-    // So that the catalog knows them.
+    // Fills the catalog.
     assert_eq!(gateway.get("/v1/models").status(), 200);
     let model = "claude-vdm/openai:vendor/model-2";
 
@@ -263,7 +263,7 @@ fn the_new_one_discovers_the_models_and_asks_for_one_of_them() {
 }
 
 #[test]
-fn a_wrong_gateway_key_is_shown_at_once_by_both() {
+fn both_versions_report_a_wrong_gateway_key_at_once() {
     for version in [OLD, NEW] {
         let Some(claude) = installed::client(version) else { return };
         let home = Home::new();
@@ -281,7 +281,7 @@ fn a_wrong_gateway_key_is_shown_at_once_by_both() {
 }
 
 #[test]
-fn a_base_url_that_ends_in_v1_serves_both() {
+fn a_base_url_that_ends_in_v1_works_with_both_versions() {
     for version in [OLD, NEW] {
         let Some(claude) = installed::client(version) else { return };
         let home = Home::new();

@@ -1,4 +1,4 @@
-//! Claude Code before Gemini: it carries thought signatures in its thinking blocks, though it knows nothing of them.
+//! Claude Code with Gemini: it returns thought signatures in its thinking blocks without knowing about them.
 
 use serde_json::{Value, json};
 
@@ -12,17 +12,17 @@ use crate::support::upstream::{Answer, Upstream};
 const LAST_WORDS: &str = "It is written.";
 
 #[test]
-fn the_old_one_brings_a_signature_back_to_a_gateway_that_remembers_nothing() {
-    brings_a_signature_back(OLD);
+fn the_old_version_returns_a_signature_to_a_gateway_without_memory() {
+    returns_a_signature(OLD);
 }
 
 /// Complaint of gateway users: Gemini loses its thought signatures.
 #[test]
-fn the_new_one_brings_a_signature_back_to_a_gateway_that_remembers_nothing() {
-    brings_a_signature_back(NEW);
+fn the_new_version_returns_a_signature_to_a_gateway_without_memory() {
+    returns_a_signature(NEW);
 }
 
-fn brings_a_signature_back(client: &str) {
+fn returns_a_signature(client: &str) {
     let Some(claude) = installed::client(client) else { return };
     let home = Home::new();
     let upstream = gemini(&home);
@@ -35,7 +35,7 @@ fn brings_a_signature_back(client: &str) {
 
     let finished = installed::run(&claude, &home, |command| {
         prepare(command, "Write it to poem.txt", &gateway);
-        // The old one thinks only when it is told to.
+        // The old version thinks only if this is set.
         command.env("MAX_THINKING_TOKENS", "2048");
     });
 
@@ -49,7 +49,7 @@ fn brings_a_signature_back(client: &str) {
     assert_eq!(call.expect("the call")["extra_content"], signed("SIG-A"), "{second}");
 }
 
-/// A call that is signed, all of it in one piece, then a text that is signed at its end.
+/// A signed call in one piece, then a text with a signature at its end.
 fn gemini(home: &Home) -> Upstream {
     let input = json!({"file_path": home.path.join("poem.txt"), "content": "Roses"}).to_string();
     let call = json!({"index": 0, "id": CALL_ID, "type": "function", "extra_content": signed("SIG-A"),

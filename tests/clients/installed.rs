@@ -1,4 +1,4 @@
-//! The clients that `scripts/check` installed, and their runs.
+//! The clients that `scripts/check` installed, and how they run.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::support::gateway::fresh_directory;
 
-/// The program at `path` under `target/clients`, or `None` with a notice when it is not there: a machine without
-/// it can still run all other tests. In CI that is a failure.
+/// The program at `path` under `target/clients`, or `None` with a notice if it is missing: a machine without
+/// it can run all other tests. In CI a missing program is a failure.
 pub(crate) fn client(path: &str) -> Option<PathBuf> {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients").join(path);
     if program.exists() {
@@ -17,12 +17,12 @@ pub(crate) fn client(path: &str) -> Option<PathBuf> {
     }
     let notice = format!("target/clients/{path} is not installed, run `scripts/check clients`");
     assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{notice}");
-    // Not by a macro: what those print is only shown for tests that fail.
+    // Written directly: output of the print macros is displayed only for failed tests.
     let _written = writeln!(std::io::stderr(), "skipped: {notice}");
     None
 }
 
-/// A directory of its own for one run, gone with this value.
+/// A directory for one run, which is removed when this value is dropped.
 pub(crate) struct Home {
     pub(crate) path: PathBuf,
 }
@@ -39,7 +39,7 @@ impl Drop for Home {
     }
 }
 
-/// How a client ended and what it said.
+/// The exit status and the output of a client.
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) status: ExitStatus,
@@ -47,8 +47,8 @@ pub(crate) struct Finished {
     pub(crate) stderr: String,
 }
 
-/// Runs `program` in `home`, which is also its whole environment but for `PATH`. What is to be added or said
-/// comes from `prepare`.
+/// Runs `program` in `home`, with no environment but `PATH`. `prepare` adds variables and
+/// arguments.
 pub(crate) fn run(program: &Path, home: &Home, prepare: impl FnOnce(&mut Command)) -> Finished {
     let mut command = Command::new(program);
     command.current_dir(&home.path).env_clear().env("HOME", &home.path).env("TMPDIR", &home.path);
@@ -66,7 +66,7 @@ pub(crate) fn run(program: &Path, home: &Home, prepare: impl FnOnce(&mut Command
     Finished { status, stdout, stderr }
 }
 
-/// Waits for the child's end; `None` when it had to be killed.
+/// Waits for the child to exit. `None` if it was killed.
 fn wait(child: &mut Child) -> Option<ExitStatus> {
     let until = Instant::now() + DEADLINE;
     while Instant::now() < until {
@@ -88,5 +88,5 @@ fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
     })
 }
 
-/// Only reached when something is wrong: a run takes a few seconds.
+/// The time limit of a run, which normally takes a few seconds.
 const DEADLINE: Duration = Duration::from_secs(60);

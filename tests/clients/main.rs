@@ -1,5 +1,5 @@
-//! The real clients before the real gateway: Claude Code, old and new, and the official SDKs. Only the upstream is
-//! played. `scripts/check` installs the clients.
+//! Real clients with the real gateway: Claude Code, old and new, and the official SDKs. Only the upstream is
+//! scripted. `scripts/check` installs the clients.
 
 mod anthropic_sdks;
 mod auto_mode;
@@ -12,7 +12,7 @@ mod script;
 mod sdk;
 mod two_calls;
 mod wrapped;
-/// What the black-box tests stand on; a folder by path, so that the files below it are found.
+/// The helpers of the black-box tests. The attribute makes the compiler find the files below them.
 #[path = "../gateway"]
 mod gateway {
     #[expect(dead_code, unused_imports, reason = "the stories of tests/gateway use the rest of it")]

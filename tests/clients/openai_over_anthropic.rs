@@ -1,5 +1,5 @@
-//! OpenAI's SDKs before an Anthropic-format upstream: the same scenarios as before one of their own, and the same must
-//! come of them.
+//! OpenAI's SDKs with an Anthropic-format upstream: the same scenarios as with an OpenAI-format one, and the same
+//! results.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::two_calls;
 
 /// Requirement: SSE bytes to the client equal the upstream's; official SDK yields all events.
 #[test]
-fn text_comes_whole_and_streamed() {
+fn text_arrives_whole_and_streamed() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
 
@@ -24,7 +24,7 @@ fn text_comes_whole_and_streamed() {
 /// Requirement: Stream frames end with a blank line; official OpenAI SDK reads all chunks; `[DONE]` last.
 /// Complaint of gateway users: parallel tool calls interleave.
 #[test]
-fn two_calls_at_once_go_there_and_back() {
+fn two_parallel_calls_survive_the_round_trip() {
     let sdks = Sdks::openai();
     let upstream = two_calls::played_by(Upstream::anthropic());
     let gateway = Gateway::before(&upstream).start();
@@ -35,7 +35,7 @@ fn two_calls_at_once_go_there_and_back() {
 }
 
 #[test]
-fn a_custom_tool_is_called_and_its_result_answered() {
+fn a_custom_tool_is_called_and_its_result_is_answered() {
     let sdks = Sdks::openai();
     let text = "*** Begin \"Patch\"\n+\tGenève \\ 🌹\n*** End Patch";
     let conversation =
@@ -61,7 +61,7 @@ fn a_custom_tool_is_called_and_its_result_answered() {
 }
 
 #[test]
-fn the_sources_of_an_answer_are_its_annotations() {
+fn the_sources_of_an_answer_become_annotations() {
     let citation = |url: &str| {
         json!({"type": "web_search_result_location", "url": url, "title": "T", "cited_text": "c",
                "encrypted_index": "e"})
@@ -95,7 +95,7 @@ fn the_sources_of_an_answer_are_its_annotations() {
 }
 
 #[test]
-fn system_texts_and_images_arrive_upstream() {
+fn system_texts_and_images_reach_the_upstream() {
     let sent = json!({"messages": [
         {"role": "system", "content": "You are terse."},
         {"role": "developer", "content": [{"type": "text", "text": "You speak \"French\"."}]},
@@ -117,7 +117,7 @@ fn system_texts_and_images_arrive_upstream() {
 
 /// Requirement: Client without `include_usage` gets no usage-only chunk; metrics still have tokens.
 #[test]
-fn usage_that_was_not_asked_for_is_not_seen() {
+fn usage_is_omitted_unless_the_request_asks_for_it() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
 
@@ -125,7 +125,7 @@ fn usage_that_was_not_asked_for_is_not_seen() {
 }
 
 #[test]
-fn the_usage_counts_what_was_cached() {
+fn the_usage_includes_cached_tokens() {
     let usage = json!({"input_tokens": 11, "output_tokens": 9, "cache_read_input_tokens": 7,
                        "cache_creation_input_tokens": 3});
     let mut whole: Value = serde_json::from_str(&anthropic::whole("Hello there!")).expect("JSON");
@@ -140,7 +140,7 @@ fn the_usage_counts_what_was_cached() {
 }
 
 #[test]
-fn an_upstreams_errors_have_their_classes_and_openais_codes() {
+fn errors_of_the_upstream_raise_the_sdks_classes_with_openais_codes() {
     let sdks = Sdks::openai();
     for (status, kind, code) in [
         (401, "authentication_error", "invalid_api_key"),
@@ -157,9 +157,9 @@ fn an_upstreams_errors_have_their_classes_and_openais_codes() {
 }
 
 #[test]
-fn a_reply_that_breaks_off_is_an_error() {
+fn a_truncated_reply_is_an_error() {
     let sdks = Sdks::openai();
-    // A proper end of the body is none of the stream.
+    // The body ends properly, but the stream does not.
     for ending in [Ending::Cut, Ending::Close] {
         let upstream = script::breaking_off(Upstream::anthropic(), ending);
         let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
@@ -169,7 +169,7 @@ fn a_reply_that_breaks_off_is_an_error() {
 }
 
 #[test]
-fn a_client_that_gives_up_frees_the_upstream() {
+fn a_client_that_disconnects_frees_the_upstream() {
     let sdks = Sdks::openai();
     let upstream = Upstream::anthropic().always(Answer::silence());
     let gateway = Gateway::before(&upstream).start();

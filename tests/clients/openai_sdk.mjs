@@ -1,8 +1,8 @@
-// OpenAI's JavaScript SDK before the gateway: each scenario asserts what the SDK makes of the replies.
+// OpenAI's JavaScript SDK with the gateway: each scenario checks what the SDK returns for a reply.
 //
 //     node openai_sdk.mjs SCENARIO BASE_URL [ARGUMENT...]
 //
-// tests/clients/openai_sdks.rs scripts the upstream and runs this. The exit code is 0 when all holds.
+// tests/clients/openai_sdks.rs scripts the upstream and runs this. The exit code is 0 if all checks pass.
 
 import assert from "node:assert/strict";
 
@@ -31,15 +31,15 @@ const complete = (body) => ({ model: MODEL, messages: QUESTION, ...body });
 
 const whole = (client, body) => client.chat.completions.create(complete(body));
 
-// The completion that the SDK puts together.
+// The completion that the SDK assembles.
 async function assembled(client, body) {
   return client.chat.completions.stream(complete(body)).finalChatCompletion();
 }
 
-// A completion, in each of the ways it can come.
+// A completion, whole and streamed.
 const WAYS = [whole, assembled];
 
-// The chunks of a stream, as they come, so that those before an error are kept.
+// The chunks of a stream in their order, also those before an error.
 async function chunks(client, body, received = []) {
   for await (const chunk of await whole(client, { stream: true, ...body })) received.push(chunk);
   return received;
@@ -63,7 +63,7 @@ async function text(url) {
   assert.equal(choicesOf(received).at(-1).finish_reason, "stop");
 }
 
-// Two calls at once with these inputs, then both results go back and are answered.
+// Two parallel calls with these inputs; then both results are sent and answered.
 async function two_calls(url, inputs) {
   const client = connect(url);
   for (const ask of WAYS) {
@@ -84,7 +84,7 @@ async function two_calls(url, inputs) {
 
 const PATCH = { type: "custom", custom: { name: "patch", description: "Applies a patch" } };
 
-// A custom tool is called with this text, then its result goes back and is answered.
+// A custom tool is called with this text; then its result is sent and answered.
 async function custom(url, text) {
   const client = connect(url);
   const tool_choice = { type: "custom", custom: { name: "patch" } };
@@ -111,7 +111,7 @@ async function cited(url, expected) {
   }
 }
 
-// These parts of a request are sent; what arrives upstream is looked at there.
+// Sends these parts of a request. The test checks what the upstream receives.
 async function carries(url, body) {
   for (const ask of WAYS) {
     const answer = await ask(connect(url), JSON.parse(body));
@@ -119,7 +119,7 @@ async function carries(url, body) {
   }
 }
 
-// The tokens are those that the upstream counted; in a stream they stand in the last chunk alone.
+// The tokens are those of the upstream. In a stream only the last chunk has them.
 async function usage(url, expected) {
   const client = connect(url);
   expected = JSON.parse(expected);
@@ -132,7 +132,7 @@ async function usage(url, expected) {
   assert.ok(received.every((chunk) => chunk.choices.length === 1 && !chunk.usage), JSON.stringify(received));
 }
 
-// Who does not ask for the usage sees no trace of it in a stream.
+// Without a request for usage, a stream contains none.
 async function usage_unasked(url) {
   const client = connect(url);
   for (const body of [{}, { stream_options: { include_usage: false } }]) {
@@ -144,7 +144,7 @@ async function usage_unasked(url) {
   assert.ok(!(await assembled(client)).usage);
 }
 
-// The class that the SDK documents for a status; it has none for some.
+// The class that the SDK documents for a status. Some have none.
 const ERRORS = {
   400: OpenAI.BadRequestError,
   401: OpenAI.AuthenticationError,
@@ -163,7 +163,7 @@ async function refusal(promise) {
   return answer;
 }
 
-// The upstream answers with this status; the SDK must see it as OpenAI's own, which has no 529.
+// The upstream answers with this status. For the SDK it must look like OpenAI's own error; OpenAI has no 529.
 async function errors(status, url) {
   const client = connect(url);
   for (const ask of [whole, (client) => chunks(client), assembled]) {
@@ -184,7 +184,7 @@ async function all_errors(...pairs) {
   }
 }
 
-// The gateway itself refuses, before any upstream.
+// The gateway itself refuses the request, without a call.
 async function refused(url, status, code, model = MODEL) {
   for (const ask of WAYS) {
     const error = await refusal(ask(connect(url), { model }));
@@ -195,7 +195,7 @@ async function refused(url, status, code, model = MODEL) {
   }
 }
 
-// The upstream breaks off in the middle: an error, never a shorter answer.
+// The upstream's reply is truncated: this is an error, never a shorter answer.
 async function cut(url) {
   const client = connect(url);
   const received = [];
@@ -209,13 +209,13 @@ async function cut(url) {
   assert.ok((await refusal(whole(client))) instanceof OpenAI.InternalServerError);
 }
 
-// The client gives up before the upstream has said anything.
+// The client disconnects before the upstream has answered.
 async function impatient(url) {
   const error = await refusal(whole(connect(url, { timeout: 1000 })));
   assert.ok(error instanceof OpenAI.APIConnectionTimeoutError, String(error));
 }
 
-// No upstream listens: the gateway says so as a server's error, which clients repeat.
+// The upstream is unreachable: the gateway answers with a server error, which clients retry.
 async function unreachable(url) {
   for (const ask of WAYS) {
     const error = await refusal(ask(connect(url)));

@@ -1,8 +1,8 @@
-"""OpenAI's Python SDK before the gateway: each scenario asserts what the SDK makes of the replies.
+"""OpenAI's Python SDK with the gateway: each scenario checks what the SDK returns for a reply.
 
     python openai_sdk.py SCENARIO BASE_URL [ARGUMENT...]
 
-tests/clients/openai_sdks.rs scripts the upstream and runs this. The exit code is 0 when all holds.
+tests/clients/openai_sdks.rs scripts the upstream and runs this. The exit code is 0 if all checks pass.
 """
 
 import json
@@ -36,19 +36,19 @@ def whole(client, **body):
 
 
 def assembled(client, **body):
-    """The completion that the SDK puts together."""
+    """The completion that the SDK assembles."""
     with client.chat.completions.stream(**{"model": MODEL, "messages": QUESTION, **body}) as stream:
         for _ in stream:
             pass
         return stream.get_final_completion()
 
 
-# A completion, in each of the ways it can come.
+# A completion, whole and streamed.
 WAYS = (whole, assembled)
 
 
 def chunks(client, received, **body):
-    """The chunks of a stream, as they come, so that those before an error are kept."""
+    """The chunks of a stream in their order, also those before an error."""
     for chunk in whole(client, stream=True, **body):
         received.append(chunk)
     return received
@@ -72,7 +72,7 @@ def text(base_url):
 
 
 def two_calls(base_url, inputs):
-    """Two calls at once with these inputs, then both results go back and are answered."""
+    """Two parallel calls with these inputs; then both results are sent and answered."""
     client, inputs = connect(base_url), json.loads(inputs)
     for ask in WAYS:
         (choice,) = ask(client, tools=TOOLS).choices
@@ -93,7 +93,7 @@ PATCH = {"type": "custom", "custom": {"name": "patch", "description": "Applies a
 
 
 def streamed_custom(client, **body):
-    """The custom call of a stream, put together by hand: the SDK's helper for streams refuses custom tools."""
+    """Assembles the custom call of a stream here, because the SDK's helper for streams refuses custom tools."""
     call, finish_reason = None, None
     for chunk in chunks(client, [], **body):
         for choice in chunk.choices:
@@ -109,7 +109,7 @@ def streamed_custom(client, **body):
 
 
 def custom(base_url, text):
-    """A custom tool is called with this text, then its result goes back and is answered."""
+    """A custom tool is called with this text; then its result is sent and answered."""
     client, choice = connect(base_url), {"type": "custom", "custom": {"name": "patch"}}
     (first,) = whole(client, tools=[PATCH], tool_choice=choice).choices
     called = first.message.tool_calls[0].model_dump(exclude_unset=True)
@@ -142,7 +142,7 @@ def cited(base_url, expected):
 
 
 def carries(base_url, body):
-    """These parts of a request are sent; what arrives upstream is looked at there."""
+    """Sends these parts of a request. The test checks what the upstream receives."""
     client, body = connect(base_url), json.loads(body)
     for ask in WAYS:
         answer = ask(client, **body)
@@ -150,7 +150,7 @@ def carries(base_url, body):
 
 
 def usage(base_url, expected):
-    """The tokens are those that the upstream counted; in a stream they stand in the last chunk alone."""
+    """The tokens are those of the upstream. In a stream only the last chunk has them."""
     client, expected = connect(base_url), json.loads(expected)
     told = whole(client).usage.model_dump(exclude_unset=True)
     assert told == expected, told
@@ -162,7 +162,7 @@ def usage(base_url, expected):
 
 
 def usage_unasked(base_url):
-    """Who does not ask for the usage sees no trace of it in a stream."""
+    """Without a request for usage, a stream contains none."""
     client = connect(base_url)
     for options in ({}, {"stream_options": {"include_usage": False}}):
         received = chunks(client, [], **options)
@@ -172,7 +172,7 @@ def usage_unasked(base_url):
     assert assembled(client).usage is None
 
 
-# The class that the SDK documents for a status; it has none for some.
+# The class that the SDK documents for a status. Some have none.
 ERRORS = {
     400: openai.BadRequestError,
     401: openai.AuthenticationError,
@@ -199,7 +199,7 @@ def streamed(client):
 
 
 def errors(status, base_url):
-    """The upstream answers with this status; the SDK must see it as OpenAI's own, which has no 529."""
+    """The upstream answers with this status. For the SDK it must look like OpenAI's own error; OpenAI has no 529."""
     client = connect(base_url)
     told = 503 if status == 529 else status
     for ask in (whole, streamed, assembled):
@@ -221,7 +221,7 @@ def all_errors(*pairs):
 
 
 def refused(base_url, status, code, model=MODEL):
-    """The gateway itself refuses, before any upstream."""
+    """The gateway itself refuses the request, without a call."""
     for ask in WAYS:
         error = refusal(ask, connect(base_url), model=model)
         assert type(error) is ERRORS[int(status)], repr(error)
@@ -231,7 +231,7 @@ def refused(base_url, status, code, model=MODEL):
 
 
 def cut(base_url):
-    """The upstream breaks off in the middle: an error, never a shorter answer."""
+    """The upstream's reply is truncated: this is an error, never a shorter answer."""
     client, received = connect(base_url), []
     for error in (refusal(chunks, client, received), refusal(assembled, client)):
         assert type(error) is openai.APIError, repr(error)
@@ -243,13 +243,13 @@ def cut(base_url):
 
 
 def impatient(base_url):
-    """The client gives up before the upstream has said anything."""
+    """The client disconnects before the upstream has answered."""
     error = refusal(whole, connect(base_url, timeout=1.0))
     assert isinstance(error, openai.APITimeoutError), repr(error)
 
 
 def unreachable(base_url):
-    """No upstream listens: the gateway says so as a server's error, which clients repeat."""
+    """The upstream is unreachable: the gateway answers with a server error, which clients retry."""
     for ask in WAYS:
         error = refusal(ask, connect(base_url))
         assert isinstance(error, openai.InternalServerError), repr(error)

@@ -1,5 +1,5 @@
-//! OpenAI's SDKs read what the gateway says as if it were OpenAI's. What they must make of it stands in
-//! `openai_sdk.py` and `openai_sdk.mjs`; here the upstream is scripted.
+//! OpenAI's SDKs read the gateway's replies. `openai_sdk.py` and `openai_sdk.mjs` contain the checks of what they return.
+//! The upstream is scripted here.
 
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use crate::two_calls;
 
 /// Requirement: SSE bytes to the client equal the upstream's; official SDK yields all events.
 #[test]
-fn text_comes_whole_and_streamed() {
+fn text_arrives_whole_and_streamed() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
 
@@ -23,7 +23,7 @@ fn text_comes_whole_and_streamed() {
 /// Requirement: Stream frames end with a blank line; official OpenAI SDK reads all chunks; `[DONE]` last.
 /// Complaint of gateway users: parallel tool calls interleave.
 #[test]
-fn two_calls_at_once_go_there_and_back() {
+fn two_parallel_calls_survive_the_round_trip() {
     let sdks = Sdks::openai();
     let upstream = two_calls::played_by(Upstream::openai());
     let gateway = Gateway::before(&upstream).start();
@@ -34,7 +34,7 @@ fn two_calls_at_once_go_there_and_back() {
 }
 
 #[test]
-fn images_arrive_upstream() {
+fn images_reach_the_upstream() {
     let sent = json!({"messages": [{"role": "user", "content": [
         {"type": "text", "text": "What are these?"},
         {"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{PNG}"), "detail": "low"}},
@@ -45,7 +45,7 @@ fn images_arrive_upstream() {
 }
 
 #[test]
-fn system_and_developer_messages_arrive_upstream() {
+fn system_and_developer_messages_reach_the_upstream() {
     let sent = json!({"messages": [
         {"role": "system", "content": "You are terse."},
         {"role": "developer", "content": [{"type": "text", "text": "You speak \"French\"."}]},
@@ -67,7 +67,7 @@ fn a_providers_models_are_listed() {
 
 /// Complaint of gateway users: usage at the start of a stream is incomplete.
 #[test]
-fn usage_and_cache_are_what_the_upstream_counted() {
+fn usage_and_cached_tokens_are_those_of_the_upstream() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let counted = json!({"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120,
@@ -78,7 +78,7 @@ fn usage_and_cache_are_what_the_upstream_counted() {
 
 /// Requirement: Client without `include_usage` gets no usage-only chunk; metrics still have tokens.
 #[test]
-fn usage_that_was_not_asked_for_is_not_seen() {
+fn usage_is_omitted_unless_the_request_asks_for_it() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
 
@@ -90,12 +90,12 @@ fn usage_that_was_not_asked_for_is_not_seen() {
 }
 
 #[test]
-fn an_upstreams_errors_have_their_classes() {
+fn errors_of_the_upstream_raise_the_sdks_classes() {
     Sdks::openai().know_the_errors_of(Upstream::openai);
 }
 
 #[test]
-fn a_client_without_the_gateways_key_is_not_authenticated() {
+fn a_client_without_the_gateway_key_gets_an_authentication_error() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "sk-of-the-gateway").start();
 
@@ -105,7 +105,7 @@ fn a_client_without_the_gateways_key_is_not_authenticated() {
 }
 
 #[test]
-fn a_client_with_the_gateways_key_is_let_in() {
+fn a_client_with_the_gateway_key_is_served() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "sk-of-the-client").start();
 
@@ -113,7 +113,7 @@ fn a_client_with_the_gateways_key_is_let_in() {
 }
 
 #[test]
-fn a_provider_that_is_not_there_is_not_found() {
+fn an_unknown_provider_is_a_not_found_error() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
 
@@ -121,9 +121,9 @@ fn a_provider_that_is_not_there_is_not_found() {
 }
 
 #[test]
-fn a_reply_that_breaks_off_is_an_error() {
+fn a_truncated_reply_is_an_error() {
     let sdks = Sdks::openai();
-    // A proper end of the body is none of the stream.
+    // The body ends properly, but the stream does not.
     for ending in [Ending::Cut, Ending::Close] {
         let upstream = script::breaking_off(Upstream::openai(), ending);
         let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
@@ -133,7 +133,7 @@ fn a_reply_that_breaks_off_is_an_error() {
 }
 
 #[test]
-fn a_client_that_gives_up_frees_the_upstream() {
+fn a_client_that_disconnects_frees_the_upstream() {
     let sdks = Sdks::openai();
     let upstream = Upstream::openai().always(Answer::silence());
     let gateway = Gateway::before(&upstream).start();
@@ -146,7 +146,7 @@ fn a_client_that_gives_up_frees_the_upstream() {
 }
 
 #[test]
-fn an_upstream_that_does_not_listen_is_a_servers_error() {
+fn an_unreachable_upstream_is_a_server_error() {
     let deaf = Deaf::new();
     let gateway = Setup::default()
         .env("OPENAI_API_KEY", "sk-test")

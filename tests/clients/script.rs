@@ -1,5 +1,5 @@
-//! Scripts for the upstream, in both dialects and in the delivery that the request asks for; above all the one in which
-//! a tool is called once and its result is answered with a text.
+//! Scripts for the upstream, in both APIs, streamed or whole as the request asks. Most of them call a tool once and answer
+//! its result with a text.
 
 use serde_json::{Value, json};
 
@@ -14,14 +14,14 @@ pub(crate) struct Conversation {
     pub(crate) last_words: &'static str,
 }
 
-/// How the upstream calls the tool; the client must bring it back with the result.
+/// The id of the call, which the client must return with the result.
 pub(crate) const CALL_ID: &str = "toolu_01ScriptedCall";
 pub(crate) const THOUGHT: &str = "A tool is needed here.";
-/// Stands for a signature of Anthropic's: to be brought back as it is.
+/// A thinking signature of Anthropic, which the client must return unchanged.
 pub(crate) const SIGNATURE: &str = "EqQBCgIYAhIMscripted";
 
 impl Conversation {
-    /// Plays it on every request that offers the tool. Others, such as titles, get the canned answer.
+    /// Plays the conversation for every request with the tool. Other requests, such as titles, get the canned answer.
     pub(crate) fn played_by(self, upstream: Upstream) -> Upstream {
         let dialect = upstream.dialect();
         upstream.ruled_by(move |seen| self.answer(dialect, &body(seen)))
@@ -73,7 +73,7 @@ impl Conversation {
         events
     }
 
-    /// The call, with what the server has found in a check of its calls.
+    /// The call, with the result of the server's check of its calls.
     pub(crate) fn judged_call_events(&self, judgement: &Value) -> Vec<Vec<u8>> {
         let mut events = self.messages_call_events();
         let results = json!([{"type": "dangerous_tool_use", "status":
@@ -115,7 +115,7 @@ impl Conversation {
     }
 }
 
-/// Breaks every answer off: a stream after the first of two words, as `ending` says, and a whole reply in its middle.
+/// Truncates every answer: a stream after the first of two words, as `ending` selects, and a whole reply in its middle.
 pub(crate) fn breaking_off(upstream: Upstream, ending: Ending) -> Upstream {
     const WORDS: [&str; 2] = ["Hello ", "there!"];
     let (events, kept, whole) = match upstream.dialect() {
@@ -128,7 +128,7 @@ pub(crate) fn breaking_off(upstream: Upstream, ending: Ending) -> Upstream {
     by_delivery(upstream, streamed, Answer::json(200, whole).broken_after(half, Ending::Cut))
 }
 
-/// One answer to those who want a stream, another to the rest.
+/// One answer for streamed requests, another for the others.
 pub(crate) fn by_delivery(upstream: Upstream, streamed: Answer, whole: Answer) -> Upstream {
     upstream.ruled_by(move |seen| {
         let answer = if body(seen)["stream"] == true { &streamed } else { &whole };
@@ -136,26 +136,26 @@ pub(crate) fn by_delivery(upstream: Upstream, streamed: Answer, whole: Answer) -
     })
 }
 
-/// The body of a request; `null` when it has none.
+/// The body of a request, or `null` without one.
 pub(crate) fn body(seen: &Seen) -> Value {
     serde_json::from_slice(&seen.body).unwrap_or_default()
 }
 
-/// Whether a request of either dialect offers this tool.
+/// Whether a request of either API has this tool.
 pub(crate) fn offers(request: &Value, tool: &str) -> bool {
     list(&request["tools"])
         .iter()
         .any(|offered| offered["name"] == tool || offered["function"]["name"] == tool)
 }
 
-/// The result of [`CALL_ID`] as a request of either dialect brings it: a `tool_result` block or a `tool` message.
+/// The result of [`CALL_ID`] in a request of either API: a `tool_result` block or a `tool` message.
 pub(crate) fn result(request: &Value) -> Option<&Value> {
     let messages = list(&request["messages"]);
     let blocks = messages.iter().flat_map(|message| list(&message["content"]));
     blocks.chain(messages).find(|part| part["tool_use_id"] == CALL_ID || part["tool_call_id"] == CALL_ID)
 }
 
-/// Each message has an id of its own: Claude Code joins those that share one.
+/// A unique id for each message: Claude Code joins messages with the same id.
 fn message_start(id: &str) -> Vec<u8> {
     anthropic::event(&json!({"type": "message_start", "message": {
         "id": id, "type": "message", "role": "assistant", "model": "claude-sonnet-4-5-20250929", "content": [],
@@ -168,7 +168,7 @@ pub(crate) fn words(text: &str) -> Vec<&str> {
     text.split_inclusive(' ').collect()
 }
 
-/// The input as JSON in pieces that cut through words and escapes.
+/// The input as JSON, in pieces that split words and escapes.
 pub(crate) fn fragments(input: &Value) -> Vec<String> {
     let chars: Vec<char> = input.to_string().chars().collect();
     chars.chunks(7).map(|piece| piece.iter().collect()).collect()

@@ -1,5 +1,5 @@
-//! The official SDKs that `scripts/check` installed. What one must make of the replies stands in a script in its own
-//! language; the scripts of one vendor's SDKs know the same scenarios.
+//! The official SDKs that `scripts/check` installed. Their checks are in a script in the SDK's language. The scripts of one
+//! vendor's SDKs have the same scenarios.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -12,20 +12,20 @@ use crate::support::canned;
 use crate::support::gateway::Gateway;
 use crate::support::upstream::{Answer, Dialect, Upstream};
 
-/// A vendor's SDKs, those that are there.
+/// The installed SDKs of a vendor.
 pub(crate) struct Sdks(Vec<Sdk>);
 
-/// In how many ways each script asks one question: for a whole reply, and for a stream.
+/// The number of requests that each script sends: for a whole reply, and for a stream.
 pub(crate) const WAYS: usize = 2;
 
-/// Lists two models when it is asked which it has.
+/// Lists two models if a request asks for the list.
 pub(crate) fn listing(upstream: Upstream) -> Upstream {
     let list = r#"{"object":"list","data":[{"id":"model-1","object":"model","created":1700000000,"owned_by":"them"},
         {"id":"vendor/model-2"}]}"#;
     upstream.ruled_first(move |seen| seen.target().contains("/models").then(|| Answer::json(200, list)))
 }
 
-/// One pixel.
+/// An image of one pixel.
 pub(crate) const PNG: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
@@ -46,14 +46,14 @@ impl Sdks {
         self.0.len()
     }
 
-    /// Runs a scenario of every script, which must find all as it expects it.
+    /// Runs a scenario of every script. Each must find what it expects.
     pub(crate) fn hold(&self, scenario: &str, gateway: &Gateway, arguments: &[&str]) {
         let url = url(gateway);
         let arguments: Vec<&str> = [scenario, &url].into_iter().chain(arguments.iter().copied()).collect();
         self.run(&arguments);
     }
 
-    /// Sends these parts of a request; all of `expected` must be in what arrives.
+    /// Sends these parts of a request. The upstream must receive all of `expected`.
     pub(crate) fn carry(&self, upstream: &Upstream, sent: &Value, expected: &Value) {
         let gateway = Gateway::before(upstream).start();
 
@@ -68,8 +68,8 @@ impl Sdks {
         }
     }
 
-    /// Every status of [`REFUSALS`] from an upstream must reach the SDK as the error that it documents. A gateway and
-    /// an upstream for each, so that none meets a key that another has put out.
+    /// Every status of [`REFUSALS`] from an upstream must raise the SDK's documented error. Each has its own gateway and
+    /// upstream, so that one failure does not affect the next.
     pub(crate) fn know_the_errors_of(&self, speaking: fn() -> Upstream) {
         let upstreams = REFUSALS.map(|(status, kind)| (status, refusing(speaking(), status, kind)));
         let gateways: Vec<(u16, Gateway)> = upstreams
@@ -81,14 +81,14 @@ impl Sdks {
         self.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     }
 
-    /// All of them run, so that it can be seen whether a failure is one language's own.
+    /// Runs all scripts, so that a failure of one language is distinguishable.
     fn run(&self, arguments: &[&str]) {
         let failures: Vec<String> = self.0.iter().filter_map(|sdk| sdk.failure(arguments)).collect();
         assert!(failures.is_empty(), "{}", failures.join("\n"));
     }
 }
 
-/// Statuses, each with the error type that Anthropic gives it.
+/// Statuses, each with Anthropic's error type.
 const REFUSALS: [(u16, &str); 9] = [
     (400, "invalid_request_error"),
     (401, "authentication_error"),
@@ -101,7 +101,7 @@ const REFUSALS: [(u16, &str); 9] = [
     (529, "overloaded_error"),
 ];
 
-/// OpenAI's own types say less than the status: the gateway must go by that.
+/// OpenAI's types are less specific than the status, which the gateway must use.
 fn refusing(upstream: Upstream, status: u16, kind: &str) -> Upstream {
     const REFUSAL: &str = "upstream said no";
     let body = match upstream.dialect() {
@@ -119,7 +119,7 @@ fn url(gateway: &Gateway) -> String {
 struct Sdk {
     interpreter: PathBuf,
     script: &'static str,
-    /// Where the script finds what it imports; an interpreter of its own needs to be told nothing.
+    /// The variable with the path of the script's imports. A virtual environment needs none.
     modules: Option<PathBuf>,
 }
 
@@ -135,7 +135,7 @@ impl Sdk {
         Some(Self { interpreter: "node".into(), script, modules: Some(modules) })
     }
 
-    /// What the script had to say if not all was as it expected.
+    /// The output of the script if a check failed.
     fn failure(&self, arguments: &[&str]) -> Option<String> {
         let Finished { status, stdout, stderr } = self.run(arguments);
         (!status.success()).then(|| format!("{} {arguments:?}\n{stdout}\n{stderr}", self.script))

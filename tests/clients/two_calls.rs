@@ -1,5 +1,5 @@
-//! The script for an upstream that calls two tools at once and answers both results with a text, in both dialects and
-//! in the delivery that the request asks for.
+//! The script for an upstream that calls two tools in parallel and answers both results with a text, in both APIs, streamed
+//! or whole as the request asks.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ const CALLS: [(&str, &str); 2] = [("toolu_01Weather", "get_weather"), ("toolu_02
 const FIRST_WORDS: &str = "Let me look.";
 const LAST_WORDS: &str = "Sunny, and noon.";
 
-/// What the tools are called with: what an encoding may get wrong.
+/// The arguments of the calls, with characters that encodings often break.
 pub(crate) fn inputs() -> [Value; 2] {
     let zones = json!(["Europe/Zurich", {"offset": -2.5, "summer": null, "dry": true}, []]);
     [json!({"city": "Genève \"Cornavin\" \\ 🌹\n"}), json!({"zones": zones})]
@@ -96,7 +96,7 @@ fn is_second_turn(request: &Value) -> bool {
     list(&request["messages"]).len() > 1
 }
 
-/// So many second turns arrived, each with both calls and both results as the upstream's own dialect has them.
+/// Checks the number of second turns, each with both calls and both results in the upstream's API.
 pub(crate) fn expect_second_turns(upstream: &Upstream, turns: usize) {
     let bodies: Vec<Value> = upstream.requests().iter().map(script::body).filter(is_second_turn).collect();
     assert_eq!(bodies.len(), turns);

@@ -1,4 +1,4 @@
-//! Real tools started through `claude.vdm` and `vdm wrap`, with nothing else set.
+//! Real tools started with `claude.vdm` and `vdm wrap`, without other configuration.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::support::PATIENCE;
 use crate::support::gateway::free_port;
 use crate::support::upstream::{Answer, Upstream};
 
-/// Where the gateways of one test are found: a path that is short enough for a socket.
+/// The directory of the gateways of one test. The path is short enough for a socket.
 struct Runtime(PathBuf);
 
 impl Runtime {
@@ -42,7 +42,7 @@ impl Drop for Runtime {
     }
 }
 
-/// As a person has it who has installed both: `claude` on the path, and the link beside `vdm`.
+/// The environment of a user who has installed both: `claude` on the path, and the link beside `vdm`.
 fn prepare(command: &mut Command, runtime: &Runtime, claude: &Path) {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let bin = claude.parent().expect("in a folder").to_owned();
@@ -68,17 +68,17 @@ fn claude_vdm(claude: &Path, runtime: &Runtime, home: &Home, arguments: &[&str])
 }
 
 #[test]
-fn the_old_one_works_with_nothing_configured() {
-    works_with_nothing_configured(OLD, "old");
+fn the_old_version_works_without_configuration() {
+    works_without_configuration(OLD, "old");
 }
 
 #[test]
-fn the_new_one_works_with_nothing_configured() {
-    works_with_nothing_configured(NEW, "new");
+fn the_new_version_works_without_configuration() {
+    works_without_configuration(NEW, "new");
 }
 
-/// Also where its own settings lead elsewhere.
-fn works_with_nothing_configured(client: &str, name: &str) {
+/// Also if Claude Code's own settings name another base URL.
+fn works_without_configuration(client: &str, name: &str) {
     let Some(claude) = installed::client(client) else { return };
     let runtime = Runtime::new(name);
     for settings in ["{}", r#"{"env": {"ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}}"#] {
@@ -96,7 +96,7 @@ fn works_with_nothing_configured(client: &str, name: &str) {
 }
 
 #[test]
-fn two_at_once_share_a_gateway_and_their_exit_codes_are_their_own() {
+fn two_sessions_share_a_gateway_and_keep_their_own_exit_codes() {
     let Some(claude) = installed::client(NEW) else { return };
     let runtime = Runtime::new("two");
     let port = free_port().to_string();
@@ -104,7 +104,7 @@ fn two_at_once_share_a_gateway_and_their_exit_codes_are_their_own() {
     let run = |home: &Home, arguments: &[&str]| {
         installed::run(&link(home), home, |command| {
             prepare(command, &runtime, &claude);
-            // One configuration, of which the port is a part.
+            // Both have the same configuration, which includes the port.
             command.env("PORT", &port).args(arguments);
         })
     };
@@ -118,7 +118,7 @@ fn two_at_once_share_a_gateway_and_their_exit_codes_are_their_own() {
 }
 
 #[test]
-fn one_that_is_killed_leaves_no_gateway_behind() {
+fn a_killed_session_leaves_no_gateway_running() {
     let Some(claude) = installed::client(NEW) else { return };
     let (runtime, home) = (Runtime::new("killed"), Home::new());
     let upstream = Upstream::anthropic().always(Answer::silence());

@@ -1,4 +1,4 @@
-//! A gateway without a key: it serves programs, and no web page of another site.
+//! A gateway without a key serves programs, and refuses web pages of other sites.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::support::gateway::{Gateway, MODEL, whole_prompt};
 use crate::support::reply::Reply;
 use crate::support::upstream::Upstream;
 
-/// Every path that costs or reveals something, with a request that it answers.
+/// Every endpoint that costs tokens or reveals data, with a request that it answers.
 fn all_paths(gateway: &Gateway) -> Vec<Call> {
     let posts = ["/v1/messages", "/v1/messages/", "/v1/messages/count_tokens", "/v1/chat/completions"];
     let gets = [
@@ -27,7 +27,7 @@ fn all_paths(gateway: &Gateway) -> Vec<Call> {
     posts.into_iter().chain(gets.map(|path| gateway.call("GET", path))).collect()
 }
 
-fn in_chats_words(reply: &Reply) -> bool {
+fn as_a_chat_error(reply: &Reply) -> bool {
     let body = reply.json();
     body.get("type").is_none() && body["error"]["message"].is_string()
 }
@@ -37,10 +37,10 @@ fn assert_refused(reply: &Reply, what: &str) {
     assert_eq!(reply.status(), 403, "{what}: {reply}");
     assert_eq!(reply.header("x-should-retry"), Some("false"), "{what}: {reply}");
     assert!(reply.raw().contains("PROXY_API_KEY"), "{what}: {reply}");
-    assert!(reply.raw().contains("permission") || in_chats_words(reply), "{what}: {reply}");
+    assert!(reply.raw().contains("permission") || as_a_chat_error(reply), "{what}: {reply}");
 }
 
-/// What a browser sends of a page that is not this gateway's.
+/// The headers of a browser for a page of another site.
 fn foreign(gateway: &Gateway) -> Vec<(&'static str, Vec<(&'static str, String)>)> {
     let own = gateway.address.to_string();
     let with = |host: &str, name, value: &str| vec![("host", host.to_owned()), (name, value.to_owned())];
@@ -63,7 +63,7 @@ fn with_headers(call: Call, headers: &[(&'static str, String)]) -> Call {
 }
 
 #[test]
-fn a_page_of_another_site_gets_nothing_wherever_the_gateway_listens() {
+fn pages_of_other_sites_are_refused_on_any_address() {
     for host in ["127.0.0.1", "0.0.0.0"] {
         let upstream = Upstream::openai();
         let gateway = Gateway::before(&upstream).env("HOST", host).start();
@@ -82,7 +82,7 @@ fn a_page_of_another_site_gets_nothing_wherever_the_gateway_listens() {
 }
 
 #[test]
-fn an_error_is_in_the_callers_words() {
+fn an_error_has_the_format_of_the_clients_api() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let ask = |path: &str| {
@@ -93,13 +93,13 @@ fn an_error_is_in_the_callers_words() {
     assert_eq!(kind, "permission_error");
     assert!(message.contains("https://evil.example"), "{message}");
     let reply = ask("/v1/chat/completions");
-    assert!(in_chats_words(&reply), "{reply}");
+    assert!(as_a_chat_error(&reply), "{reply}");
     let long = gateway.call("POST", "/v1/messages").replacing_host(&"x.".repeat(4_000)).json(&json!({}));
     assert!(long.reply().raw().len() < 1_000, "what is refused is not repeated at length");
 }
 
 #[test]
-fn a_compressed_body_is_refused_with_what_is_accepted() {
+fn a_compressed_body_is_refused_and_the_error_says_what_is_accepted() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
     for path in ["/v1/messages", "/v1/messages/count_tokens", "/v1/chat/completions"] {
@@ -126,7 +126,7 @@ fn a_compressed_body_is_refused_with_what_is_accepted() {
 }
 
 #[test]
-fn a_page_of_this_machine_must_send_json() {
+fn a_local_page_must_send_json() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let body = whole_prompt(MODEL, "hi").to_string();
@@ -149,7 +149,7 @@ fn a_page_of_this_machine_must_send_json() {
 }
 
 #[test]
-fn what_a_proxy_forwards_to_loopback_needs_a_key() {
+fn a_request_that_a_proxy_forwards_to_loopback_needs_a_key() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     for header in ["x-forwarded-for", "forwarded", "via", "x-real-ip", "x-forwarded-host"] {
@@ -168,7 +168,7 @@ fn what_a_proxy_forwards_to_loopback_needs_a_key() {
 }
 
 #[test]
-fn who_listens_for_others_serves_them_without_a_key() {
+fn a_gateway_on_other_addresses_serves_clients_without_a_key() {
     let upstream = Upstream::openai();
     let setup = Gateway::before(&upstream).env("HOST", "0.0.0.0");
     let gateway = setup.start();
@@ -191,7 +191,7 @@ fn who_listens_for_others_serves_them_without_a_key() {
 }
 
 #[test]
-fn a_browser_that_does_not_say_who_sent_it_spends_nothing() {
+fn a_browser_request_without_origin_spends_no_tokens() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).env("HOST", "0.0.0.0").start();
     let test = || gateway.call("GET", "/test-connection");
@@ -203,7 +203,7 @@ fn a_browser_that_does_not_say_who_sent_it_spends_nothing() {
 }
 
 #[test]
-fn allowed_hosts_hold_from_a_reload_on() {
+fn allowed_hosts_apply_after_a_reload() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).file("vandamme-config.toml", "").start();
     let ask = || gateway.messages(&prompt(MODEL, "hi")).replacing_host("box.example").reply();

@@ -1,4 +1,4 @@
-//! Azure OpenAI: its addresses, its key's header, and what its content filters add to replies and errors.
+//! Azure OpenAI: its URLs, its key header, and what its content filters add to replies and errors.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ const BY_DEPLOYMENT: &str = "/openai/deployments/my%20gpt%2F4/chat/completions?a
 const FILTERED: &str = r#"{"error":{"message":"The response was filtered due to the prompt triggering Azure OpenAI's content management policy.","type":null,"param":"prompt","code":"content_filter","status":400,"innererror":{"code":"ResponsibleAIPolicyViolation","content_filter_result":{"hate":{"filtered":false,"severity":"safe"},"jailbreak":{"filtered":true,"detected":true},"violence":{"filtered":true,"severity":"high"}}}}}"#;
 const NO_DEPLOYMENT: &str = r#"{"error":{"code":"DeploymentNotFound","message":"The API deployment for this resource does not exist. If you created the deployment within the last 5 minutes, please wait a moment and try again."}}"#;
 
-/// A resource addressed by deployments.
+/// A resource whose URLs contain deployments.
 fn classic(upstream: &Upstream) -> Setup {
     let root = upstream.base_url().replace("/v1", "");
     Setup::default()
@@ -33,8 +33,8 @@ fn chat(gateway: &Gateway, body: &Value) -> Reply {
     gateway.call("POST", "/v1/chat/completions").json(body).reply()
 }
 
-/// One question by each door, streamed and whole, all of which are answered.
-fn ask_every_way(gateway: &Gateway) {
+/// Sends one request to each endpoint, streamed and whole, and expects replies to all.
+fn request_in_every_form(gateway: &Gateway) {
     for body in [prompt(MODEL, "hi"), whole_prompt(MODEL, "hi")] {
         assert_eq!(gateway.messages(&body).reply().text(), "Hello there!");
     }
@@ -51,11 +51,11 @@ fn has_its_key_once(seen: &Seen) {
 /// Requirement: Given `AZ_API_VERSION=2024-02-15` and model `az:gptd`, then upstream is
 /// `/openai/deployments/gptd/chat/completions?api-version=2024-02-15` with header `api-key`.
 #[test]
-fn a_deployment_is_asked_at_its_own_address_by_both_doors() {
+fn a_deployment_is_called_at_its_own_url_by_both_endpoints() {
     let upstream = Upstream::openai();
     let gateway = classic(&upstream).start();
 
-    ask_every_way(&gateway);
+    request_in_every_form(&gateway);
 
     for seen in upstream.requests() {
         assert_eq!(seen.target(), BY_DEPLOYMENT);
@@ -66,11 +66,11 @@ fn a_deployment_is_asked_at_its_own_address_by_both_doors() {
 }
 
 #[test]
-fn the_v1_path_is_asked_like_openais_but_with_azures_header() {
+fn the_v1_path_is_called_like_openais_but_with_azures_header() {
     let upstream = Upstream::openai();
     let gateway = v1(&upstream).start();
 
-    ask_every_way(&gateway);
+    request_in_every_form(&gateway);
 
     for seen in upstream.requests() {
         assert_eq!(seen.target(), "/openai/v1/chat/completions?api-version=preview");
@@ -79,11 +79,11 @@ fn the_v1_path_is_asked_like_openais_but_with_azures_header() {
 }
 
 #[test]
-fn a_path_like_azures_without_a_version_is_somebody_elses() {
+fn a_path_like_azures_without_a_version_is_not_treated_as_azure() {
     let upstream = Upstream::openai();
     let gateway = v1(&upstream).env("AZ_API_VERSION", "").start();
 
-    ask_every_way(&gateway);
+    request_in_every_form(&gateway);
 
     let seen = upstream.request(0);
     assert_eq!(seen.target(), "/openai/v1/chat/completions");
@@ -94,7 +94,7 @@ fn a_path_like_azures_without_a_version_is_somebody_elses() {
 }
 
 #[test]
-fn models_are_listed_where_azure_lists_them() {
+fn models_are_listed_at_azures_own_url() {
     let list = r#"{"object":"list","data":[{"id":"gpt-4o","object":"model","status":"succeeded","created_at":1,"capabilities":{"inference":true}}]}"#;
     for (setup, target) in [
         (classic as fn(&Upstream) -> Setup, "/openai/models?api-version=2024-10-21"),
@@ -115,8 +115,8 @@ fn models_are_listed_where_azure_lists_them() {
     }
 }
 
-/// A stream as Azure sends it: the prompt's filter results come first, in a chunk without choices; a finding about what
-/// was said already comes in a choice without a delta.
+/// A stream as Azure sends it: the filter results of the prompt come first, in a chunk without choices. A result about
+/// earlier text comes in a choice without a delta.
 fn with_filter_results() -> Vec<Vec<u8>> {
     let safe = json!({"hate": {"filtered": false, "severity": "safe"}});
     let first = json!({"choices": [], "created": 0, "id": "", "model": "", "object": "",
@@ -129,7 +129,7 @@ fn with_filter_results() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn filter_results_are_harmless_in_a_translated_stream() {
+fn filter_results_do_not_affect_a_translated_stream() {
     let upstream = Upstream::openai().always(Answer::events(with_filter_results()));
     let gateway = classic(&upstream).start();
 
@@ -139,7 +139,7 @@ fn filter_results_are_harmless_in_a_translated_stream() {
 }
 
 #[test]
-fn filter_results_pass_through_a_passthrough_untouched() {
+fn filter_results_are_unchanged_on_a_passthrough() {
     let events = with_filter_results();
     let upstream = Upstream::openai().always(Answer::events(events.clone()));
     let gateway = classic(&upstream).start();
@@ -153,7 +153,7 @@ fn filter_results_pass_through_a_passthrough_untouched() {
 }
 
 #[test]
-fn a_reply_that_a_filter_cut_off_is_a_refusal() {
+fn a_reply_truncated_by_a_filter_is_a_refusal() {
     let events =
         vec![openai::role(), openai::content("Hel"), openai::finish("content_filter"), openai::done()];
     let upstream = Upstream::openai().always(Answer::events(events));
@@ -163,7 +163,7 @@ fn a_reply_that_a_filter_cut_off_is_a_refusal() {
 }
 
 #[test]
-fn a_prompt_that_a_filter_stopped_is_told_with_the_filter() {
+fn a_prompt_refused_by_a_filter_is_an_error_that_names_the_filter() {
     let upstream = Upstream::openai().always(Answer::json(400, FILTERED));
     let gateway = classic(&upstream).start();
     for body in [prompt(MODEL, "hi"), whole_prompt(MODEL, "hi")] {
@@ -177,7 +177,7 @@ fn a_prompt_that_a_filter_stopped_is_told_with_the_filter() {
 }
 
 #[test]
-fn a_deployment_that_does_not_exist_is_named() {
+fn the_error_for_a_missing_deployment_names_it() {
     let upstream = Upstream::openai().always(Answer::json(404, NO_DEPLOYMENT));
     let gateway = classic(&upstream).start();
 
@@ -191,7 +191,7 @@ fn a_deployment_that_does_not_exist_is_named() {
 }
 
 #[test]
-fn a_key_that_azure_refuses_is_followed_by_the_next_one() {
+fn after_a_key_that_azure_refuses_the_next_one_is_used() {
     let refusal = r#"{"error":{"code":"401","message":"Access denied due to invalid subscription key or wrong API endpoint."}}"#;
     let upstream = Upstream::openai().ruled_by(move |seen| {
         (seen.head.header("api-key") == Some("sk-bad")).then(|| Answer::json(401, refusal))
@@ -208,7 +208,7 @@ fn a_key_that_azure_refuses_is_followed_by_the_next_one() {
 }
 
 #[test]
-fn a_version_that_no_query_can_hold_ends_the_start() {
+fn a_version_that_is_invalid_in_a_query_prevents_the_start() {
     let upstream = Upstream::openai();
     let finished = classic(&upstream).env("AZ_API_VERSION", "2024 10").run_to_end();
 

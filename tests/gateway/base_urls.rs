@@ -1,4 +1,4 @@
-//! A client's base URL with `/v1` too many, without `/v1`, or with a slash too many; and paths that mean no endpoint.
+//! Base URLs with one `/v1` too many, without `/v1`, or with an extra slash; and paths without an endpoint.
 
 use crate::support::canned::anthropic;
 use crate::support::client::prompt;
@@ -12,7 +12,7 @@ const CHAT: [&str; 4] =
     ["/chat/completions", "/v1/v1/chat/completions", "//v1/chat/completions", "//chat//completions/"];
 
 #[test]
-fn a_common_mistake_in_the_base_url_is_served() {
+fn common_mistakes_in_the_base_url_are_served() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
     for path in MESSAGES {
@@ -32,7 +32,7 @@ fn a_common_mistake_in_the_base_url_is_served() {
 }
 
 #[test]
-fn lists_of_models_are_served_there_too() {
+fn lists_of_models_are_served_at_such_paths_too() {
     let list = Answer::json(200, r#"{"data":[{"id":"vendor/m-1:free","object":"model"}]}"#);
     let upstream = Upstream::openai().always(list);
     let gateway = Gateway::before(&upstream).start();
@@ -51,7 +51,7 @@ fn lists_of_models_are_served_there_too() {
 }
 
 #[test]
-fn a_path_with_a_mistake_is_guarded_as_the_endpoint_is() {
+fn such_paths_require_the_gateway_key_like_the_endpoint() {
     let upstream = Upstream::anthropic().always(Answer::events(anthropic::text(&["a"])));
     let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "sk-gateway-0123").start();
     let open = Gateway::before(&upstream).start();

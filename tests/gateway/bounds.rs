@@ -1,4 +1,4 @@
-//! What comes from outside is bounded before it is kept: names, and whatever an upstream says.
+//! Limits for data from outside that is kept: names, and texts of upstreams.
 
 use serde_json::json;
 
@@ -18,7 +18,7 @@ fn resident(gateway: &Gateway) -> usize {
 }
 
 #[test]
-fn the_name_of_a_model_has_a_bound_on_every_path() {
+fn the_length_of_a_model_name_is_limited_on_every_path() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
     let longest = "m".repeat(256);
@@ -56,7 +56,7 @@ fn the_name_of_a_model_has_a_bound_on_every_path() {
 }
 
 #[test]
-fn a_flood_of_names_and_of_long_ones_leaves_no_trace_in_memory() {
+fn a_flood_of_names_and_long_names_does_not_increase_memory() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     assert_eq!(gateway.ask_whole("hi").status(), 200);
@@ -88,7 +88,7 @@ fn a_flood_of_names_and_of_long_ones_leaves_no_trace_in_memory() {
 }
 
 #[test]
-fn what_an_upstream_says_at_length_is_told_and_logged_in_short() {
+fn a_long_upstream_error_is_reported_and_logged_shortened() {
     let long = "long ".repeat(MIB / 10);
     for way in ways() {
         let body = match way.provider {
@@ -112,7 +112,7 @@ fn what_an_upstream_says_at_length_is_told_and_logged_in_short() {
             let reply = way.ask(&gateway).reply();
             assert!(reply.status() >= 400, "{way:?}");
             assert_eq!(reply.header("anthropic-note"), None, "{way:?}");
-            // One that speaks the client's API is passed on as it is.
+            // An error of an upstream with the client's API is forwarded unchanged.
             let relayed = reply.body.len() > MIB / 4 && way.door.contains("chat") == (way.name() == "openai");
             assert!(relayed || reply.body.len() < 10_000, "{way:?}: {} bytes", reply.body.len());
         }
@@ -124,7 +124,7 @@ fn what_an_upstream_says_at_length_is_told_and_logged_in_short() {
 }
 
 #[test]
-fn a_list_of_models_has_a_bound() {
+fn the_size_of_a_list_of_models_is_limited() {
     let id = |number: usize| format!(r#"{{"id":"m{number}"}}"#);
     let many: Vec<String> = (0..30_000).map(id).collect();
     let long = format!(r#"{{"id":"{}"}}"#, "x".repeat(MIB));

@@ -1,4 +1,4 @@
-//! Bodies that are no JSON object are refused here, by every endpoint that takes one, whatever the provider speaks.
+//! The gateway refuses bodies that are not JSON objects at every endpoint, whatever API the provider has.
 
 use serde_json::json;
 
@@ -21,7 +21,7 @@ fn paths() -> impl Iterator<Item = &'static str> {
 }
 
 #[test]
-fn what_is_no_json_object_reaches_no_upstream() {
+fn a_body_that_is_not_a_json_object_reaches_no_upstream() {
     for upstream in [Upstream::anthropic(), Upstream::openai()] {
         let gateway = Gateway::before(&upstream).start();
         for path in paths() {
@@ -55,7 +55,7 @@ fn what_is_no_json_object_reaches_no_upstream() {
 }
 
 #[test]
-fn a_body_that_is_cut_at_any_byte_reaches_no_upstream() {
+fn a_body_truncated_at_any_byte_reaches_no_upstream() {
     let whole = json!({"model": MODEL, "max_tokens": 9, "stream": false, "system": "s \"é\"",
         "messages": [{"role": "user", "content": [{"type": "text", "text": "secret 🌹\\"}]}]})
     .to_string();
@@ -71,7 +71,7 @@ fn a_body_that_is_cut_at_any_byte_reaches_no_upstream() {
 }
 
 #[test]
-fn white_space_around_the_object_and_deep_nesting_are_no_fault() {
+fn white_space_around_the_object_and_deep_nesting_are_accepted() {
     for upstream in [Upstream::anthropic(), Upstream::openai()] {
         let gateway = Gateway::before(&upstream).start();
         let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));

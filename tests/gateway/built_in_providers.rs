@@ -1,4 +1,4 @@
-//! The built-in providers as they are asked: address, key, model and the vendor's own words, from a configuration of
+//! The requests to the built-in providers: URL, key, model and the vendor's own fields, with a configuration of
 //! variables alone.
 
 use serde_json::{Value, json};
@@ -9,12 +9,12 @@ use crate::support::client::prompt;
 use crate::support::gateway::{Gateway, Setup, whole_prompt};
 use crate::support::upstream::{Answer, Seen, Upstream};
 
-/// How a vendor wants to be asked.
+/// The requests that a vendor requires.
 struct Vendor {
     name: &'static str,
-    /// What its base URL ends in.
+    /// The end of its base URL.
     path: &'static str,
-    /// What `claude-opus-5-5` becomes there.
+    /// The model that `claude-opus-5-5` resolves to.
     opus: &'static str,
     haiku: &'static str,
     max_tokens: &'static str,
@@ -73,14 +73,14 @@ const VENDORS: [Vendor; 6] = [
     },
 ];
 
-fn in_front_of(vendor: &Vendor, upstream: &Upstream) -> Setup {
+fn gateway_for(vendor: &Vendor, upstream: &Upstream) -> Setup {
     let prefix = vendor.name.to_uppercase();
     let base_url = upstream.base_url().replace("/v1", vendor.path);
     let setup = Setup::default()
         .env(&format!("{prefix}_API_KEY"), "sk-test")
         .env(&format!("{prefix}_BASE_URL"), base_url)
         .env("MAX_RETRIES", "0");
-    // Through another host than Azure's own, the version says that it is Azure.
+    // At a host that is not Azure's own, the version marks the provider as Azure.
     if vendor.name == "azure" { setup.env("AZURE_API_VERSION", "preview") } else { setup }
 }
 
@@ -96,7 +96,7 @@ fn second_turn(model: &str) -> Value {
         "tools": [{"name": "Read", "input_schema": {"type": "object", "properties": {"path": {"type": "string"}}}}]})
 }
 
-fn is_asked_as_it_wants(vendor: &Vendor, seen: &Seen, model: &str) {
+fn receives_what_it_requires(vendor: &Vendor, seen: &Seen, model: &str) {
     let query = if vendor.name == "azure" { "?api-version=preview" } else { "" };
     assert_eq!(seen.target(), format!("{}/chat/completions{query}", vendor.path));
     let (header, value) = vendor.key_header;
@@ -113,19 +113,19 @@ fn is_asked_as_it_wants(vendor: &Vendor, seen: &Seen, model: &str) {
 }
 
 #[test]
-fn each_built_in_vendor_is_asked_at_its_address_with_its_key_in_its_words() {
+fn each_built_in_vendor_is_called_at_its_url_with_its_key_and_its_fields() {
     for vendor in &VENDORS {
         let upstream = Upstream::openai();
-        let gateway = in_front_of(vendor, &upstream).start();
+        let gateway = gateway_for(vendor, &upstream).start();
 
         let reply = gateway.messages(&prompt("claude-haiku-4-5-20251001", "hi")).reply();
         assert_eq!(reply.text(), "Hello there!", "{}", vendor.name);
         let reply = gateway.messages(&second_turn("claude-opus-5-5")).reply();
         assert_eq!(reply.text(), "Hello there!", "{}", vendor.name);
 
-        is_asked_as_it_wants(vendor, &upstream.request(0), vendor.haiku);
+        receives_what_it_requires(vendor, &upstream.request(0), vendor.haiku);
         let second = upstream.request(1);
-        is_asked_as_it_wants(vendor, &second, vendor.opus);
+        receives_what_it_requires(vendor, &second, vendor.opus);
         let body = second.json();
         assert_eq!(body["reasoning_effort"], "high", "{}: {body}", vendor.name);
         assert_eq!(body[vendor.max_tokens], 1024, "{}: {body}", vendor.name);
@@ -136,24 +136,24 @@ fn each_built_in_vendor_is_asked_at_its_address_with_its_key_in_its_words() {
 fn a_chat_completions_client_reaches_each_built_in_vendor_too() {
     for vendor in &VENDORS {
         let upstream = Upstream::openai();
-        let gateway = in_front_of(vendor, &upstream).start();
+        let gateway = gateway_for(vendor, &upstream).start();
         let model = format!("{}:opus", vendor.name);
         for body in [chat::prompt(&model, "hi"), chat::whole_prompt(&model, "hi")] {
             let reply = gateway.call("POST", "/v1/chat/completions").json(&body).reply();
             assert_eq!(chat::text(&reply), "Hello there!", "{}", vendor.name);
         }
-        is_asked_as_it_wants(vendor, &upstream.request(0), vendor.opus);
-        is_asked_as_it_wants(vendor, &upstream.request(1), vendor.opus);
+        receives_what_it_requires(vendor, &upstream.request(0), vendor.opus);
+        receives_what_it_requires(vendor, &upstream.request(1), vendor.opus);
     }
 }
 
-/// Those that refuse a member of a message which they do not know get no thoughts back, not even their own.
+/// Vendors that refuse unknown members of a message receive no thinking, not even their own.
 #[test]
-fn a_vendors_own_thoughts_stay_out_of_a_history_that_it_would_refuse() {
+fn thinking_is_removed_from_the_history_for_a_vendor_that_refuses_it() {
     for vendor in VENDORS.iter().filter(|vendor| vendor.name != "azure") {
         let thought = json!({"role": "assistant", "reasoning_content": "hidden thought", "content": "Yes."});
         let upstream = Upstream::openai().answering(Answer::json(200, openai::completion(&thought, "stop")));
-        let gateway = in_front_of(vendor, &upstream).start();
+        let gateway = gateway_for(vendor, &upstream).start();
         let mut body = second_turn("opus");
         body["messages"] = json!([{"role": "user", "content": "go"}]);
         let reply = gateway.messages(&body).reply().json();
@@ -168,10 +168,10 @@ fn a_vendors_own_thoughts_stay_out_of_a_history_that_it_would_refuse() {
 }
 
 #[test]
-fn a_limit_of_tokens_reaches_mistral_and_ollama_by_the_name_they_know() {
+fn mistral_and_ollama_receive_the_token_limit_under_their_name() {
     for vendor in VENDORS.iter().filter(|vendor| ["mistral", "ollama"].contains(&vendor.name)) {
         let upstream = Upstream::openai();
-        let gateway = in_front_of(vendor, &upstream).start();
+        let gateway = gateway_for(vendor, &upstream).start();
         let mut body = chat::whole_prompt(&format!("{}:opus", vendor.name), "hi");
         body["max_completion_tokens"] = json!(99);
         let reply = gateway.call("POST", "/v1/chat/completions").json(&body).reply();
@@ -182,11 +182,11 @@ fn a_limit_of_tokens_reaches_mistral_and_ollama_by_the_name_they_know() {
 }
 
 #[test]
-fn a_local_server_needs_no_key_and_is_not_asked_before_a_client_asks() {
+fn a_local_server_needs_no_key_and_is_not_called_before_a_request() {
     let list = r#"{"object":"list","data":[{"id":"gpt-oss:20b","object":"model","created":1,"owned_by":"library"}]}"#;
     let upstream = Upstream::openai()
         .ruled_by(move |seen| seen.target().ends_with("/models").then(|| Answer::json(200, list)));
-    // As Ollama's own documents give it: an address without a path.
+    // The address as in Ollama's documentation, without a path.
     let address = upstream.base_url().replace("/v1", "");
     let gateway = Setup::default().env("OLLAMA_BASE_URL", address).start();
     assert_eq!(upstream.count(), 0, "nobody asked");
@@ -201,7 +201,7 @@ fn a_local_server_needs_no_key_and_is_not_asked_before_a_client_asks() {
 }
 
 #[test]
-fn a_built_in_name_that_misses_something_says_what() {
+fn an_incomplete_built_in_provider_names_what_is_missing() {
     let setup = Gateway::bare().env("AZURE_API_KEY", "sk-test").env("VDM_DEMO", "0");
     let gateway = setup.start();
     let log = gateway.log();

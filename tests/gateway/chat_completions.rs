@@ -1,13 +1,13 @@
-//! The door of the Chat Completions API: the same promises as on the Messages door, in this API's words. Behind it
-//! stand OpenAI-format upstreams, except where a file says otherwise.
+//! The Chat Completions endpoint: the same guarantees as the Messages endpoint, in this API's format. Upstreams are
+//! OpenAI-format ones, unless a file says otherwise.
 
-mod cutting;
+mod disconnects;
 mod errors;
 mod keys;
-mod leaving;
 mod over_anthropic;
 mod replies;
 mod requests;
+mod split_replies;
 mod streams;
 mod usage;
 mod waiting;
@@ -29,7 +29,7 @@ fn call(gateway: &Gateway, body: &Value) -> Call {
     post(gateway, body.to_string())
 }
 
-/// Asks a streamed question, usage included, and reads the whole answer.
+/// Sends a streamed request with usage, and reads the whole reply.
 fn ask(gateway: &Gateway) -> Reply {
     call(gateway, &chat::prompt_with_usage(MODEL, "hi")).reply()
 }
@@ -38,10 +38,10 @@ fn ask_whole(gateway: &Gateway) -> Reply {
     call(gateway, &chat::whole_prompt(MODEL, "hi")).reply()
 }
 
-/// Both deliveries.
+/// Streamed and whole.
 const BOTH: [fn(&Gateway) -> Reply; 2] = [ask, ask_whole];
 
-/// A gateway that repeats nothing.
+/// A gateway without retries.
 fn impatient(upstream: &Upstream) -> Setup {
     Gateway::before(upstream).env("MAX_RETRIES", "0")
 }
@@ -56,7 +56,7 @@ fn whole_before(answer: Answer) -> Reply {
     ask_whole(&impatient(&upstream).start())
 }
 
-/// Silent for ever after the first of two words.
+/// Sends nothing after the first of two words.
 fn silent_after_the_first_word() -> Upstream {
     let events = openai::text(&["first", "second"]);
     let begun = events[..2].concat().len();

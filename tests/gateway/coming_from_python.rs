@@ -1,5 +1,5 @@
-//! The page for those who come from the Python original, held against the program: what it calls the same is there, what
-//! it calls gone is not, and nothing that the original had is left out.
+//! Compares docs/coming-from-python.md with the program: what it calls the same works, what
+//! it calls gone does not, and the page covers everything that the original had.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::support::gateway::{Gateway, vdm};
 use crate::support::upstream::Upstream;
 
-/// What became of something.
+/// The state of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Same,
@@ -19,7 +19,7 @@ enum State {
 
 use State::{Better, Gone, NotYet, Replaced, Same};
 
-/// The tables below a heading: what stands in each first column, without its quotes, and the state.
+/// The tables below a heading: the text of each first column, without its quotes, and the state.
 fn rows(heading: &str) -> BTreeMap<String, State> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/coming-from-python.md");
     let page = std::fs::read_to_string(page).expect("the page");
@@ -114,13 +114,13 @@ const VARIABLES: &[(&str, &str)] = &[
     ("PYTEST_CURRENT_TEST", ""),
 ];
 
-/// As somebody with a key for Poe writes it.
+/// The environment of a user with a key for Poe.
 fn written(name: &str) -> String {
     name.replace("{PROVIDER}", "POE").replace("{X_Y}", "X_Y").replace("{NAME}", "FAST")
 }
 
 #[test]
-fn every_variable_of_the_original_has_its_state_and_that_is_true() {
+fn every_variable_of_the_original_has_its_documented_state() {
     let page = rows("Variables");
     let had: BTreeSet<&str> = VARIABLES.iter().map(|(name, _)| *name).collect();
     assert_eq!(names(&page), had);
@@ -134,7 +134,7 @@ fn every_variable_of_the_original_has_its_state_and_that_is_true() {
 }
 
 #[test]
-fn an_environment_of_the_original_starts_and_says_what_has_no_effect() {
+fn an_environment_of_the_original_starts_and_reports_what_has_no_effect() {
     let page = rows("Variables");
     let set: Vec<(String, &str)> = VARIABLES.iter().map(|(name, value)| (written(name), *value)).collect();
     let set: Vec<(&str, &str)> = set.iter().map(|(name, value)| (name.as_str(), *value)).collect();
@@ -148,7 +148,7 @@ fn an_environment_of_the_original_starts_and_says_what_has_no_effect() {
         .flatten()
         .filter_map(|warning| warning.as_str()?.strip_prefix("environment variable ")?.split(':').next())
         .collect();
-    // What only a library or OAuth looked at is no business of ours.
+    // Variables that only libraries or OAuth used are not reported.
     let of_others =
         ["BROWSER", "CHATGPT_LOCAL_HOME", "CODEX_HOME", "PYTEST_CURRENT_TEST", "UV_ACTIVE", "VIRTUAL_ENV"];
     let idle = page.iter().filter(|(name, state)| !is_there(**state) && !of_others.contains(&name.as_str()));
@@ -179,7 +179,7 @@ const KEYS: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn every_key_of_the_originals_files_has_its_state_and_that_is_true() {
+fn every_key_of_the_originals_files_has_its_documented_state() {
     let page = rows("Keys of the files");
     assert_eq!(names(&page), KEYS.iter().map(|(key, _)| *key).collect());
     for (key, value) in KEYS {
@@ -245,7 +245,7 @@ const COMMANDS: &[&str] = &[
 ];
 
 #[test]
-fn every_command_of_the_original_has_its_state_and_that_is_true() {
+fn every_command_of_the_original_has_its_documented_state() {
     let page = rows("Commands");
     assert_eq!(names(&page), COMMANDS.iter().copied().collect());
     for (command, state) in &page {
@@ -268,7 +268,7 @@ fn every_command_of_the_original_has_its_state_and_that_is_true() {
     }
 }
 
-/// Every door of the original.
+/// Every endpoint of the original.
 const DOORS: &[&str] = &[
     "POST /v1/messages",
     "POST /v1/messages/count_tokens",
@@ -291,21 +291,21 @@ const DOORS: &[&str] = &[
 ];
 
 #[test]
-fn every_door_of_the_original_has_its_state_and_that_is_true() {
+fn every_endpoint_of_the_original_has_its_documented_state() {
     let page = rows("Endpoints");
     assert_eq!(names(&page), DOORS.iter().copied().collect());
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     for (door, state) in &page {
         let (method, path) = door.split_once(' ').expect("a method and a path");
-        // Not to the end, which a stream may not have.
+        // Reads only the beginning, because a stream may have no end.
         let status = gateway.call(method, path).body("").open().status();
         assert_eq!(status != 404, is_there(*state), "{door}: {status}");
     }
 }
 
 #[test]
-fn every_file_of_the_original_has_its_state() {
+fn every_file_of_the_original_has_a_state() {
     let page =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/coming-from-python.md"))
             .expect("the page");

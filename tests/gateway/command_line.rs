@@ -1,4 +1,4 @@
-//! The commands on the built binary: what they print where, and how they end.
+//! The commands on the built binary: their output and their exit codes.
 
 use std::process::Output;
 
@@ -17,12 +17,12 @@ fn stderr(output: &Output) -> String {
 const OPENAI: &[(&str, &str)] = &[("OPENAI_API_KEY", "sk-canary")];
 
 #[test]
-fn explain_tells_each_step_and_ends_with_1_when_a_name_leads_nowhere() {
+fn explain_prints_each_step_and_exits_with_1_if_a_name_has_no_route() {
     let output = vdm(&["explain", "sonnet", "poe:x"], OPENAI, "");
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         stdout(&output),
-        "sonnet\n  no prefix: 'sonnet' goes to the default provider 'openai'\n  alias 'sonnet' of 'openai' stands for 'gpt-6.1-sol'\n→ openai:gpt-6.1-sol\npoe:x\n"
+        "sonnet\n  no prefix: 'sonnet' uses the default provider 'openai'\n  alias 'sonnet' of 'openai' resolves to 'gpt-6.1-sol'\n→ openai:gpt-6.1-sol\npoe:x\n"
     );
     assert_eq!(stderr(&output), "vdm: provider 'poe' has no key: set POE_API_KEY and restart\n");
 
@@ -38,7 +38,7 @@ fn explain_tells_each_step_and_ends_with_1_when_a_name_leads_nowhere() {
 }
 
 #[test]
-fn a_providers_fallbacks_for_all_names_cover_those_that_end_there() {
+fn fallbacks_for_all_names_of_a_provider_apply_to_names_that_resolve_to_it() {
     let others =
         ["beta", "gamma"].map(|name| format!("[{name}]\napi-key = 'k'\nbase-url = 'http://{name}/v1'\n"));
     let fallbacks = |rules: &str| {
@@ -54,7 +54,7 @@ fn a_providers_fallbacks_for_all_names_cover_those_that_end_there() {
 }
 
 #[test]
-fn a_command_without_its_group_is_answered_with_the_real_one() {
+fn a_command_without_its_group_is_answered_with_the_full_command() {
     for (line, command) in [
         ("start --port 1", "vdm server start"),
         ("stop", "vdm server stop"),
@@ -81,7 +81,7 @@ fn a_command_without_its_group_is_answered_with_the_real_one() {
 }
 
 #[test]
-fn show_tells_all_or_what_was_set() {
+fn show_prints_all_values_or_only_the_changed_ones() {
     let file = "[limits]\ndrain = 7";
     let all = stdout(&vdm(&["config", "show"], OPENAI, file));
     assert!(all.contains("built-in defaults") && all.lines().count() > 100, "a pipe gets everything");
@@ -100,13 +100,13 @@ fn show_tells_all_or_what_was_set() {
 }
 
 #[test]
-fn a_terminal_gets_what_was_set() {
+fn on_a_terminal_show_prints_only_the_changed_values() {
     let script = std::process::Command::new("script")
         .args(["-qec", &format!("{} config show", env!("CARGO_BIN_EXE_vdm")), "/dev/null"])
         .env("OPENAI_API_KEY", "sk-canary")
         .stdin(std::process::Stdio::null())
         .output();
-    // Not everywhere is there such a program.
+    // This program is not installed everywhere.
     let Ok(output) = script else { return };
     let shown = stdout(&output);
     assert!(shown.contains("openai.api-key") && shown.lines().count() < 40, "{shown}");
@@ -130,10 +130,10 @@ fn aliases_of_inactive_profiles_are_hidden() {
 }
 
 /// Deviates from the original ("`vdm config validate` exits 0 for a Poe-only setup and 1 with details for a
-/// partial provider named as default"): it succeeds exactly when the start would, and that goes on with a warning
-/// (statement 44).
+/// partial provider named as default"): it succeeds exactly if the gateway would start, and a partial default provider
+/// only causes a warning.
 #[test]
-fn validate_succeeds_when_the_gateway_would_start_and_tells_every_mistake_when_not() {
+fn validate_succeeds_if_the_gateway_would_start_and_else_reports_every_error() {
     let output = vdm(&["config", "validate"], OPENAI, "");
     assert_eq!(
         (output.status.code(), stdout(&output).as_str()),
@@ -160,7 +160,7 @@ fn validate_succeeds_when_the_gateway_would_start_and_tells_every_mistake_when_n
 /// Requirement: Given OPENAI and POE keys and `VDM_DEFAULT_PROVIDER=openai`, then the configured default is
 /// openai with source env.
 #[test]
-fn show_tells_each_value_with_its_place_and_no_secret() {
+fn show_prints_each_value_with_its_source_and_no_secret() {
     let file = "[poe]\napi-key = 'canary-of-poe'\n[poe.custom-headers]\nx-team = 'canary-team'\n[openai]\ntimeout = 7";
     let environment = [
         ("OPENAI_API_KEY", "sk-canary"),
@@ -203,16 +203,16 @@ fn env_documents_the_variables_that_are_read() {
 }
 
 #[test]
-fn explain_tells_where_a_name_goes_when_its_target_fails() {
+fn explain_lists_the_fallbacks_of_a_name() {
     let keys = &[("OPENAI_API_KEY", "sk-canary"), ("ZAI_API_KEY", "sk-canary2")];
     let file = "[openai.fallbacks]\nsonnet = ['zai:opus', 'poe:x']\n";
     let output = vdm(&["explain", "sonnet"], keys, file);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let told = stdout(&output);
     let opus = told.lines().find_map(|line| line.split_once(", then ")).expect("a chain").1.to_owned();
-    assert!(told.contains(&format!("  if that fails: 'zai:opus', which is {opus}\n")), "{told}");
+    assert!(told.contains(&format!("  if that fails: 'zai:opus', which resolves to {opus}\n")), "{told}");
     assert!(
-        told.contains("  fallback 'poe:x' is left out: provider 'poe' has no key: set POE_API_KEY"),
+        told.contains("  fallback 'poe:x' is not used: provider 'poe' has no key: set POE_API_KEY"),
         "{told}"
     );
     let json = vdm(&["explain", "--json", "sonnet"], keys, file);
@@ -221,7 +221,7 @@ fn explain_tells_where_a_name_goes_when_its_target_fails() {
 }
 
 #[test]
-fn a_fallback_that_can_lead_nowhere_is_refused_with_its_place() {
+fn a_fallback_without_a_target_is_refused_with_its_place() {
     let file =
         "[openai]\nfallbacks = ['opanrouter:x']\n[openai.aliases]\na = 'b'\n\n['#p'.fallbacks]\nh = ['q']\n";
     let output = vdm(&["config", "validate"], OPENAI, file);
@@ -241,5 +241,5 @@ fn a_fallback_that_can_lead_nowhere_is_refused_with_its_place() {
     let output = vdm(&["config", "validate"], OPENAI, "[openai]\nfallbacks = ['poe:x']\n");
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let warned = stderr(&output);
-    assert!(warned.contains("fallback 'poe:x' for '*' of 'openai' is left out"), "{warned}");
+    assert!(warned.contains("fallback 'poe:x' for '*' of 'openai' is not used"), "{warned}");
 }

@@ -1,10 +1,10 @@
-//! Requests that heal: an upstream refuses what it does not know, and the client never hears of it.
+//! Requests that the gateway fixes: an upstream refuses what it does not know, and the client receives no error.
 
+mod adjusted;
 mod configured;
-mod learnt;
-mod passed_on;
-mod refitted;
-mod untaught;
+mod learned;
+mod not_learned;
+mod unfixable;
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use crate::support::gateway::Gateway;
 use crate::support::reply::Reply;
 use crate::support::upstream::{Answer, Seen, Upstream};
 
-/// OpenAI's words for a parameter that a model does not have.
+/// OpenAI's error for a parameter that a model does not have.
 fn unsupported(param: &str) -> Answer {
     let message = format!("Unsupported parameter: '{param}' is not supported with this model.");
     let code = "unsupported_parameter";
@@ -22,13 +22,13 @@ fn unsupported(param: &str) -> Answer {
     Answer::json(400, json!({"error": error}).to_string())
 }
 
-/// Anthropic's words for a member that it does not know.
+/// Anthropic's error for an unknown member.
 fn extra(path: &str) -> Answer {
     let message = format!("{path}: Extra inputs are not permitted");
     Answer::json(400, anthropic::error("invalid_request_error", &message))
 }
 
-/// Speaks Chat Completions, and refuses this member for as long as it is there.
+/// A Chat Completions upstream that refuses requests with this member.
 fn without(param: &'static str) -> Upstream {
     Upstream::openai().ruled_by(move |seen| seen.json().get(param).map(|_| unsupported(param)))
 }
@@ -41,7 +41,7 @@ fn chat(gateway: &Gateway, body: &Value) -> Reply {
     gateway.call("POST", "/v1/chat/completions").json(body).reply()
 }
 
-/// A Chat Completions request with these members besides.
+/// A Chat Completions request with these additional members.
 fn chat_with(members: Value) -> Value {
     with(chat::whole_prompt(crate::support::gateway::MODEL, "hi"), members)
 }
@@ -53,7 +53,7 @@ fn with(mut body: Value, members: Value) -> Value {
     body
 }
 
-/// The rules that the provider's health suggests, by model.
+/// The rules that `/health` suggests for the provider, by model.
 fn suggested(gateway: &Gateway, provider: &str) -> Vec<(String, String)> {
     let health = gateway.get("/health?format=json").json();
     let healed = health["providers"][provider]["healed"].as_array().cloned().expect("a list");

@@ -1,4 +1,4 @@
-//! What users of gateways complain about, as far as no other test covers it. The doc comment of each test names its
+//! Common complaints of gateway users that no other test covers. The doc comment of each test names its
 //! complaint.
 
 use std::fs;
@@ -12,7 +12,7 @@ use crate::support::upstream::{Answer, Upstream};
 
 /// Complaint of gateway users: usage at the start of a stream is incomplete.
 #[test]
-fn a_stream_counts_in_full_from_its_first_event_on() {
+fn a_stream_has_complete_usage_from_its_first_event() {
     for upstream in [Upstream::anthropic(), Upstream::openai()] {
         let translates = matches!(upstream.dialect(), crate::support::upstream::Dialect::OpenAi);
         let reply = Gateway::before(&upstream).start().ask("hi");
@@ -31,7 +31,7 @@ fn a_stream_counts_in_full_from_its_first_event_on() {
 
 /// Complaint of gateway users: the gateway's own timers are shorter than thinking.
 #[test]
-fn no_limit_that_is_built_in_is_shorter_than_long_thinking() {
+fn no_default_limit_is_shorter_than_long_thinking() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/defaults.toml");
     let defaults: DocumentMut = fs::read_to_string(path).expect("there").parse().expect("TOML");
     let limit = |name: &str| defaults["limits"][name].as_integer().expect("seconds");
@@ -44,7 +44,7 @@ fn no_limit_that_is_built_in_is_shorter_than_long_thinking() {
 
 /// Complaint of gateway users: a truncated answer looks complete.
 #[test]
-fn a_reply_that_the_upstream_gave_up_never_looks_complete() {
+fn a_reply_that_the_upstream_ended_early_never_looks_complete() {
     let reason = |reason: &str| {
         let data = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]});
         format!("data: {data}\n\n").into_bytes()

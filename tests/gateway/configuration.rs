@@ -1,4 +1,4 @@
-//! Starting: what is accepted, what is refused and in which words, and with which code the process ends.
+//! The start of the gateway: what is accepted, what is refused with which error, and the exit codes.
 
 use std::net::TcpListener;
 
@@ -13,7 +13,7 @@ fn refused(setup: Setup) -> Finished {
     finished
 }
 
-/// The one line that names this, which there must be.
+/// The only line that contains this.
 fn line_naming<'a>(output: &'a str, what: &str) -> &'a str {
     let lines: Vec<&str> = output.lines().filter(|line| line.contains(what)).collect();
     assert_eq!(lines.len(), 1, "one line about {what}:\n{output}");
@@ -23,7 +23,7 @@ fn line_naming<'a>(output: &'a str, what: &str) -> &'a str {
 /// Requirement: Given only a POE key, stock defaults, strict on, then the server starts and `gpt-x` goes to poe.
 /// Requirement: A package profile whose provider is missing never blocks startup.
 #[test]
-fn one_key_and_the_defaults_start() {
+fn one_key_and_the_defaults_are_enough_to_start() {
     for name in ["OPENAI", "ANTHROPIC", "POE", "OPENROUTER", "ZAI", "DEEPSEEK", "KIMI"] {
         let gateway = Gateway::bare().env(&format!("{name}_API_KEY"), "sk-test").start();
         let health = gateway.get("/health?format=json").json();
@@ -33,7 +33,7 @@ fn one_key_and_the_defaults_start() {
 }
 
 #[test]
-fn the_start_message_says_where_it_listens_and_how_to_point_claude_code_at_it() {
+fn the_start_message_has_the_address_and_the_command_for_claude_code() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let url = format!("http://{}", gateway.address);
@@ -43,7 +43,7 @@ fn the_start_message_says_where_it_listens_and_how_to_point_claude_code_at_it() 
 
 /// Requirement: Given `FOO_API_KEY=k` and `FOO_BASE_URL=u`, then foo is registered, format openai.
 #[test]
-fn a_provider_of_ones_own_needs_only_a_key_and_a_url() {
+fn a_custom_provider_needs_only_a_key_and_a_url() {
     let upstream = Upstream::openai();
     let gateway =
         Gateway::bare().env("MINE_API_KEY", "sk-mine").env("MINE_BASE_URL", upstream.base_url()).start();
@@ -54,7 +54,7 @@ fn a_provider_of_ones_own_needs_only_a_key_and_a_url() {
 /// Requirement: Given `FOO_API_KEY=k` only, then foo is partial, shown with "Missing FOO_BASE_URL", and requests
 /// to it fail as unknown.
 #[test]
-fn a_key_without_a_url_is_one_warning_and_nothing_worse() {
+fn a_key_without_a_url_causes_one_warning() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).env("FOO_API_KEY", "sk-foo-canary").start();
     let log = gateway.run.await_log("FOO_BASE_URL");
@@ -66,7 +66,7 @@ fn a_key_without_a_url_is_one_warning_and_nothing_worse() {
 
 /// Requirement: Given `VDM_DEFAULT_PROVIDER=POE`, then exactly one provider poe is listed and is default.
 #[test]
-fn the_default_provider_is_openai_or_the_first_or_the_one_that_is_named() {
+fn the_default_provider_is_the_named_one_or_openai_or_the_first() {
     let [one, two] = [Upstream::openai(), Upstream::anthropic()];
     let setup = Gateway::before(&one).provider("anthropic", &two);
     for (named, expected) in [(None, "openai"), (Some("Anthropic"), "anthropic"), (Some("openai"), "openai")]
@@ -80,7 +80,7 @@ fn the_default_provider_is_openai_or_the_first_or_the_one_that_is_named() {
 /// Requirement: Given `VDM_DEFAULT_PROVIDER=nonexist` and an OPENAI key, then openai is used. a visible WARNING
 /// names both.
 #[test]
-fn a_default_provider_that_is_not_there_is_a_warning() {
+fn an_unknown_default_provider_is_a_warning() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).env("VDM_DEFAULT_PROVIDER", "nowhere").start();
     let log = gateway.run.await_log("nowhere");
@@ -91,7 +91,7 @@ fn a_default_provider_that_is_not_there_is_a_warning() {
 /// Requirement: Given `./.env` with `PORT=9000` and no PORT in the environment, then port is 9000; with
 /// `PORT=9001` in the environment, 9001.
 #[test]
-fn the_environment_wins_over_dotenv_and_dotenv_over_files() {
+fn the_environment_overrides_dotenv_and_dotenv_overrides_files() {
     let [from_env, from_dotenv, from_file] = [Upstream::openai(), Upstream::openai(), Upstream::openai()];
     let file = format!("[openai]\napi-key = \"sk-file\"\nbase-url = \"{}\"", from_file.base_url());
     let of_file = Gateway::bare().toml(&file);
@@ -106,7 +106,7 @@ fn the_environment_wins_over_dotenv_and_dotenv_over_files() {
 }
 
 #[test]
-fn a_file_that_nobody_named_is_read_from_the_working_directory_and_from_home() {
+fn default_files_are_read_from_the_working_directory_and_the_home() {
     let setup = Gateway::bare().env("OPENAI_API_KEY", "sk-test");
     let upstream = Upstream::openai();
     let file = format!("[openai]\nbase-url = \"{}\"\n", upstream.base_url());
@@ -119,7 +119,7 @@ fn a_file_that_nobody_named_is_read_from_the_working_directory_and_from_home() {
 
 /// Requirement: Given two bad variables, when the server starts, then both are reported, without a traceback.
 #[test]
-fn every_mistake_is_one_line_and_all_come_at_once() {
+fn every_error_is_one_line_and_all_are_reported_together() {
     let output = refused(
         Gateway::bare()
             .env("OPENAI_API_KEY", "sk-canary")
@@ -139,7 +139,7 @@ fn every_mistake_is_one_line_and_all_come_at_once() {
 /// Requirement: Given a syntax error in `./vandamme-config.toml`, when the server starts, then exit 1 with file
 /// and line.
 #[test]
-fn a_mistake_in_a_file_is_named_with_file_and_line_and_a_suggestion() {
+fn an_error_in_a_file_has_file_and_line_and_a_suggestion() {
     let output =
         refused(Gateway::bare().env("OPENAI_API_KEY", "sk").toml("[openai]\nbase-ulr = \"http://x\"")).output;
     let line = line_naming(&output, "base-ulr");
@@ -153,20 +153,20 @@ fn a_mistake_in_a_file_is_named_with_file_and_line_and_a_suggestion() {
 }
 
 #[test]
-fn mistakes_of_file_and_environment_come_together() {
+fn errors_of_file_and_environment_are_reported_together() {
     let output = refused(Gateway::bare().env("LOG_LEVEL", "LOUD").toml("[opneai]\napi-key = 5")).output;
     line_naming(&output, "LOG_LEVEL");
     assert!(output.contains("test.toml:"), "{output}");
 }
 
 #[test]
-fn a_file_that_was_named_and_is_not_there_is_a_mistake() {
+fn a_missing_file_of_the_command_line_is_an_error() {
     let output = refused(Gateway::bare().config_at("/nowhere/vdm.toml")).output;
     assert!(output.contains("/nowhere/vdm.toml"), "{output}");
 }
 
 #[test]
-fn a_broken_dotenv_is_named_with_its_line() {
+fn an_error_in_dotenv_has_its_line() {
     let output = refused(Gateway::bare().dotenv("OPENAI_API_KEY=sk-canary\nthis is no assignment\n")).output;
     assert!(output.contains(".env:2"), "{output}");
     assert!(!output.contains("sk-canary"), "{output}");
@@ -199,8 +199,8 @@ fn a_port_that_is_taken_is_one_line_and_exit_code_3() {
 }
 
 #[test]
-fn our_own_listener_as_an_upstream_is_refused_with_a_warning() {
-    // What a user has who exported the client's variable before starting the gateway.
+fn the_gateways_own_address_as_an_upstream_is_refused_with_a_warning() {
+    // The environment of a user who exported the client's variable before starting the gateway.
     for host in ["localhost", "127.0.0.1", "[::1]"] {
         let port = free_port();
         let setup = Gateway::bare()
@@ -298,7 +298,7 @@ fn a_slow_request_head_or_body_is_a_408() {
 }
 
 #[test]
-fn a_proxy_that_cannot_be_used_is_told_before_anybody_is_served() {
+fn an_invalid_proxy_is_reported_before_any_client_is_served() {
     let upstream = Upstream::openai();
     let setup = || Gateway::before(&upstream).env("HTTPS_PROXY", "socks5://me:canary@proxy:1080");
     let output = refused(setup()).output;

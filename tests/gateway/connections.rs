@@ -1,4 +1,4 @@
-//! Client connections: what one may cost, how long it may wait, and that each reply goes to its own request.
+//! Client connections: their cost, their timeouts, and the order of requests and replies.
 
 mod descriptors;
 mod expectations;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use crate::support::PATIENCE;
 use crate::support::wire::{Framing, Head, Wire};
 
-/// The next reply on a connection, to a request with this method.
+/// Reads the next reply on a connection, to a request with this method.
 fn reply(wire: &mut Wire, method: &str) -> (Head, String) {
     let head = wire.head().expect("a readable reply").expect("the gateway closed without a reply");
     let framing = if method == "HEAD" { Framing::Length(0) } else { Framing::of_reply(&head) };
@@ -23,7 +23,7 @@ fn reply(wire: &mut Wire, method: &str) -> (Head, String) {
     (head, String::from_utf8_lossy(&body).into_owned())
 }
 
-/// Waits until the gateway has closed the connection; what it said before.
+/// Waits until the gateway has closed the connection, and returns what it sent before.
 #[track_caller]
 fn closed(stream: &mut TcpStream) -> String {
     let until = Instant::now() + PATIENCE;

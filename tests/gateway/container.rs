@@ -1,4 +1,4 @@
-//! What a container relies on: `vdm health server`, and a Dockerfile that copies what there is.
+//! The requirements of a container: `vdm health server`, and a Dockerfile that copies all files of the build.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -21,14 +21,14 @@ fn top(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// What stands behind `word` in the Dockerfile's lines.
+/// The text after `word` in the Dockerfile's lines.
 fn lines(dockerfile: &str, word: &str) -> Vec<String> {
     let lines = dockerfile.lines().filter_map(|line| line.trim().strip_prefix(word));
     lines.map(|rest| rest.trim().to_owned()).collect()
 }
 
 #[test]
-fn the_health_check_of_the_container_finds_a_gateway_on_all_addresses() {
+fn the_containers_health_check_finds_a_gateway_on_all_addresses() {
     let dockerfile = top("Dockerfile");
     let check = lines(&dockerfile, "HEALTHCHECK").pop().expect("a HEALTHCHECK");
     let (_, command) = check.split_once("CMD").expect("a command");
@@ -67,7 +67,7 @@ fn a_gateway_without_providers_is_not_healthy_and_says_why() {
 /// Requirement: `vdm health server` against a closed port → exit 1, `--json` gives `status: error`. against a
 /// running server → exit 0.
 #[test]
-fn json_is_what_the_gateway_says_or_what_went_wrong() {
+fn json_has_the_gateways_report_or_the_error() {
     let gateway = Gateway::before(&Upstream::openai()).start();
     let port = gateway.address.port().to_string();
     let output = vdm(&["health", "server", "--json", "--host", "localhost", "--port", &port], &[]);
@@ -82,7 +82,7 @@ fn json_is_what_the_gateway_says_or_what_went_wrong() {
 }
 
 #[test]
-fn another_host_does_not_get_the_gateways_key() {
+fn the_gateway_key_is_not_sent_to_another_host() {
     let stranger = Upstream::openai();
     let port = stranger.address().port().to_string();
     let environment = [("PROXY_API_KEY", "sk-gateway")];
@@ -92,7 +92,7 @@ fn another_host_does_not_get_the_gateways_key() {
 }
 
 #[test]
-fn the_dockerfile_copies_what_there_is_and_all_that_the_build_reads() {
+fn the_dockerfile_copies_existing_files_and_all_that_the_build_reads() {
     let ignored = top(".dockerignore");
     let allowed: Vec<&str> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
     assert!(ignored.lines().any(|line| line == "*"), "everything else stays out");
@@ -122,7 +122,7 @@ fn the_dockerfile_copies_what_there_is_and_all_that_the_build_reads() {
 }
 
 #[test]
-fn keys_are_taken_from_mounted_files() {
+fn keys_are_read_from_mounted_files() {
     let upstream = Upstream::openai();
     let gateway = Gateway::bare()
         .env("OPENAI_BASE_URL", upstream.base_url())

@@ -1,4 +1,4 @@
-//! Web pages of other origins that the operator has listed, as a browser calls for them: a preflight, then the request.
+//! Web pages of allowed origins, with the requests of a browser: a preflight, then the request itself.
 
 use crate::support::client::{Call, prompt};
 use crate::support::gateway::{Gateway, MODEL, whole_prompt};
@@ -27,7 +27,7 @@ fn from_page(call: Call, origin: &str) -> Call {
         .header("sec-fetch-site", "cross-site")
 }
 
-/// Whether a browser would hand this reply to a page of this origin.
+/// Whether a browser lets a page of this origin read the reply.
 fn is_readable(reply: &Reply, origin: &str) -> bool {
     reply.header("access-control-allow-origin") == Some(origin)
 }
@@ -39,7 +39,7 @@ fn assert_closed(reply: &Reply) {
 }
 
 #[test]
-fn a_listed_page_gets_preflights_replies_and_errors() {
+fn an_allowed_page_receives_preflights_replies_and_errors() {
     let upstream = Upstream::anthropic();
     for key in [None, Some("sk-gateway-0123")] {
         let setup =
@@ -79,7 +79,7 @@ fn a_listed_page_gets_preflights_replies_and_errors() {
 }
 
 #[test]
-fn a_page_that_is_not_listed_exactly_gets_nothing() {
+fn a_page_of_a_similar_origin_receives_no_cors_headers() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).env("VDM_CORS_ORIGINS", PAGE).start();
     let unlisted = Gateway::before(&upstream).start();
@@ -112,7 +112,7 @@ fn a_page_that_is_not_listed_exactly_gets_nothing() {
 }
 
 #[test]
-fn a_listed_page_passes_no_other_check() {
+fn an_allowed_page_skips_no_other_check() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).env("VDM_CORS_ORIGINS", PAGE).start();
     let body = whole_prompt(MODEL, "hi").to_string();
@@ -141,7 +141,7 @@ fn a_listed_page_passes_no_other_check() {
 }
 
 #[test]
-fn origins_hold_from_a_reload_on() {
+fn origins_apply_after_a_reload() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).file("vandamme-config.toml", "").start();
     let ask = || from_page(gateway.messages(&prompt(MODEL, "hi")), PAGE).reply().status();
@@ -153,7 +153,7 @@ fn origins_hold_from_a_reload_on() {
 }
 
 #[test]
-fn an_origin_that_is_not_exact_ends_the_start() {
+fn an_inexact_origin_prevents_the_start() {
     for (origins, words) in [("*", "list each origin"), ("https://chat.example.com/", "has no path")] {
         let finished = Gateway::bare().env("VDM_CORS_ORIGINS", origins).run_to_end();
         assert_eq!(finished.status.code(), Some(1));

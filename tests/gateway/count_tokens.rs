@@ -1,4 +1,4 @@
-//! `POST /v1/messages/count_tokens`: told by those who can, estimated for the others, never in the way of a client.
+//! `POST /v1/messages/count_tokens`: forwarded to providers that can count, and estimated for the others.
 
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ fn is_estimated(reply: &Reply) -> bool {
 /// counts, and no completion is made.
 /// Complaint of gateway users: token counts are missing or too low.
 #[test]
-fn a_provider_that_cannot_tell_is_not_asked_and_everything_in_the_request_counts() {
+fn for_a_provider_without_a_counter_everything_in_the_request_is_estimated() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let bare = count(&gateway, &body());
@@ -48,7 +48,7 @@ fn a_provider_that_cannot_tell_is_not_asked_and_everything_in_the_request_counts
 
 /// Requirement: Anthropic provider: count_tokens is forwarded to that provider's count endpoint.
 #[test]
-fn a_provider_that_can_tell_gets_the_clients_bytes_at_its_own_counter() {
+fn a_provider_with_a_counter_receives_the_clients_bytes() {
     let upstream = Upstream::anthropic().always(Answer::json(200, "{\"input_tokens\": 4711, \"more\": 1}"));
     let gateway = Gateway::before(&upstream).keys(["the-key"]).start();
     let text = "{ \"messages\":[{\"role\":\"user\",\"content\":\"\\u0048i\"}], \"model\" :\"anthropic:m\", \"x\":1e2}";
@@ -62,7 +62,7 @@ fn a_provider_that_can_tell_gets_the_clients_bytes_at_its_own_counter() {
 }
 
 #[test]
-fn another_key_tells_when_one_is_refused() {
+fn if_one_key_is_refused_another_one_counts() {
     let upstream = Upstream::anthropic().refusing("dead").always(Answer::json(200, "{\"input_tokens\":7}"));
     let gateway = Gateway::before(&upstream).keys(["dead", "good"]).start();
     assert_eq!(tokens(&count(&gateway, &body())), 7);
@@ -71,7 +71,7 @@ fn another_key_tells_when_one_is_refused() {
 
 /// Complaint of gateway users: token counts are missing or too low.
 #[test]
-fn a_counter_that_is_not_there_or_not_well_is_replaced_by_an_estimate() {
+fn a_missing_or_failing_counter_is_replaced_by_an_estimate() {
     for status in [404, 405, 429, 500, 529] {
         let upstream = Upstream::anthropic().always(Answer::json(status, "{}"));
         let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
@@ -88,7 +88,7 @@ fn a_counter_that_is_not_there_or_not_well_is_replaced_by_an_estimate() {
 }
 
 #[test]
-fn a_refusal_of_the_request_itself_reaches_the_client() {
+fn an_error_of_the_request_itself_reaches_the_client() {
     let refusal =
         "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"no such block\"}}";
     let upstream = Upstream::anthropic().always(Answer::json(400, refusal));
@@ -98,7 +98,7 @@ fn a_refusal_of_the_request_itself_reaches_the_client() {
 }
 
 #[test]
-fn what_cannot_be_counted_is_an_error_in_anthropics_shape() {
+fn an_invalid_request_is_an_error_in_anthropics_format() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "front").start();
     let ask = |key: &str, body: &str| gateway.call("POST", PATH).header("x-api-key", key).body(body).reply();
@@ -116,7 +116,7 @@ fn what_cannot_be_counted_is_an_error_in_anthropics_shape() {
 }
 
 #[test]
-fn counting_is_no_request_in_the_totals() {
+fn counting_is_not_a_request_in_the_totals() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     tokens(&count(&gateway, &body()));
@@ -125,7 +125,7 @@ fn counting_is_no_request_in_the_totals() {
 }
 
 #[test]
-fn a_counter_that_fails_again_and_again_costs_the_provider_nothing() {
+fn repeated_failures_of_a_counter_do_not_affect_the_providers_health() {
     for status in [403, 429, 500, 529] {
         let upstream = Upstream::anthropic().ruled_first(move |seen| {
             seen.target().contains("count_tokens").then(|| Answer::json(status, "{}"))

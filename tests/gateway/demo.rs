@@ -1,4 +1,4 @@
-//! Without any key: the embedded demo on loopback, and elsewhere a gateway that says what it lacks.
+//! Without a key: the demo provider on loopback, and on other addresses a gateway that names what it needs.
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ const SONNET: &str = "claude-sonnet-4-5-20250929";
 /// `{PROVIDER}_API_KEY` and exit 1"): the demo answers on loopback; elsewhere it starts degraded and names the
 /// variable.
 #[test]
-fn with_nothing_configured_the_demo_answers_and_says_so() {
+fn without_configuration_the_demo_answers_and_the_start_message_says_so() {
     let gateway = Gateway::bare().start();
     let log = gateway.run.await_log("demo");
     assert!(log.contains("_API_KEY"), "it says how to add a provider: {log}");
@@ -26,7 +26,7 @@ fn with_nothing_configured_the_demo_answers_and_says_so() {
 }
 
 #[test]
-fn the_demo_streams_and_answers_whole() {
+fn the_demo_answers_streamed_and_whole() {
     let gateway = Gateway::bare().start();
     let streamed = gateway.messages(&prompt(SONNET, "hello")).reply();
     let deltas = streamed.events().iter().filter(|event| event.name == "content_block_delta").count();
@@ -60,7 +60,7 @@ fn the_demo_calls_a_tool_that_the_prompt_names_and_reads_its_result() {
 }
 
 #[test]
-fn a_registered_provider_ends_the_demo() {
+fn a_configured_provider_replaces_the_demo() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let reply = gateway.ask("hi");
@@ -70,7 +70,7 @@ fn a_registered_provider_ends_the_demo() {
 }
 
 #[test]
-fn the_demo_can_be_asked_for_beside_a_provider() {
+fn the_demo_can_be_enabled_next_to_a_provider() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).env("VDM_DEMO", "1").start();
     let reply = gateway.messages(&prompt("demo:demo-1", "hi")).reply();
@@ -83,7 +83,7 @@ fn the_demo_can_be_asked_for_beside_a_provider() {
 /// `{PROVIDER}_API_KEY` and exit 1"): the demo answers on loopback; elsewhere it starts degraded and names the
 /// variable.
 #[test]
-fn without_a_provider_beyond_loopback_it_starts_degraded_and_names_the_variable() {
+fn without_a_provider_on_other_addresses_the_start_is_degraded_and_names_the_variable() {
     let gateway = Gateway::bare().argument("--host").argument("0.0.0.0").start();
     let health = gateway.get("/health");
     assert_eq!(health.status(), 200);
@@ -95,7 +95,7 @@ fn without_a_provider_beyond_loopback_it_starts_degraded_and_names_the_variable(
 }
 
 #[test]
-fn explain_knows_the_demo_as_the_gateway_does() {
+fn explain_includes_the_demo_like_the_gateway() {
     let explained = |variables: &[(&str, &str)], model: &str| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_vdm"));
         command.args(["explain", model]).env_clear().envs(variables.iter().copied());

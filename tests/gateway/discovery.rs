@@ -1,4 +1,4 @@
-//! Claude Code's model discovery: `GET /v1/models` as a Messages client asks that names no provider.
+//! Claude Code's model discovery: `GET /v1/models` of a Messages client without a provider.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ fn ids(list: &Reply) -> Vec<String> {
     models.iter().map(|model| model["id"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
-/// Lists until this id is among them: the catalog is filled in the background.
+/// Repeats the request until the list has this id, because the catalog is filled in the background.
 fn discover_until(gateway: &Gateway, id: &str) -> Reply {
     let until = Instant::now() + PATIENCE;
     loop {
@@ -47,7 +47,7 @@ const CHATS: &str = r#"{"data":[{"id":"m-1","created":1700000000},{"id":"vendor/
 const CLAUDES: &str = r#"{"data":[{"type":"model","id":"claude-a-1","display_name":"Claude A"},{"type":"model","id":"other"}]}"#;
 
 #[test]
-fn all_aliases_profiles_and_models_are_told_by_names_that_lead_there() {
+fn all_aliases_profiles_and_models_are_listed_under_names_that_route_to_them() {
     let (claude, chat) = (listing(Upstream::anthropic(), CLAUDES), listing(Upstream::openai(), CHATS));
     let gateway = Gateway::before(&claude)
         .provider("mine", &chat)
@@ -56,18 +56,18 @@ fn all_aliases_profiles_and_models_are_told_by_names_that_lead_there() {
     let first = ids(&discover(&gateway, ""));
     assert_eq!(first[0], "claude-vdm/team:opus", "profiles come first: {first:?}");
     assert!(first.contains(&"claude-vdm/mine:haiku".to_owned()), "{first:?}");
-    // It would lead to a provider without a key; and so would these profiles.
+    // Its target's provider has no key. The same applies to these profiles.
     assert!(!first.iter().any(|id| id.ends_with(":far") || id.contains("/top:")), "{first:?}");
 
     discover_until(&gateway, "claude-vdm/mine:m-1");
     let list = discover_until(&gateway, "claude-a-1");
 
     let told = ids(&list);
-    // Bare where the bare name leads there, which `claude-x` at a provider that is not the default one does not.
+    // The bare id if it routes to this provider, unlike `claude-x` at a provider that is not the default.
     for id in ["claude-vdm/anthropic:other", "claude-vdm/mine:vendor/m-2", "claude-vdm/mine:claude-x"] {
         assert!(told.contains(&id.to_owned()), "{id}: {told:?}");
     }
-    // Hidden behind the alias of that name.
+    // Hidden by the alias of the same name.
     assert_eq!(told.iter().filter(|id| id.ends_with("mine:haiku")).count(), 1, "{told:?}");
     assert_eq!(entry(&list, "claude-vdm/mine:haiku")["description"], "alias of mine:m-1");
     assert_eq!(entry(&list, "claude-vdm/team:opus")["description"], "alias of mine:m-1");
@@ -88,7 +88,7 @@ fn all_aliases_profiles_and_models_are_told_by_names_that_lead_there() {
 }
 
 #[test]
-fn a_reply_names_the_model_by_the_id_that_was_sent() {
+fn a_reply_has_the_model_id_of_the_request() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let id = "claude-vdm/openai:m-1";
@@ -103,7 +103,7 @@ fn a_reply_names_the_model_by_the_id_that_was_sent() {
 }
 
 #[test]
-fn a_provider_that_does_not_answer_keeps_nobody_waiting() {
+fn a_provider_that_does_not_answer_causes_no_delay() {
     let upstream = Upstream::openai().always(Answer::silence());
     let gateway = Gateway::before(&upstream).start();
     for _ in 0..20 {
@@ -111,13 +111,13 @@ fn a_provider_that_does_not_answer_keeps_nobody_waiting() {
         assert!(ids(&list).contains(&"claude-vdm/openai:haiku".to_owned()), "{list}");
         assert_eq!(list.header("location"), None);
     }
-    // It is asked in the background, and by one at a time.
+    // It is called in the background, with one request at a time.
     upstream.request(0);
     assert_eq!(upstream.count(), 1);
 }
 
 #[test]
-fn a_list_of_one_clients_key_is_told_to_nobody() {
+fn a_list_of_one_clients_key_is_not_shared() {
     let upstream = listing(Upstream::anthropic(), CLAUDES);
     let gateway = Gateway::before(&upstream).keys(["!PASSTHRU"]).start();
     let own = gateway.call("GET", "/v1/models?provider=anthropic").header("x-api-key", "sk-mine").reply();
@@ -131,7 +131,7 @@ fn a_list_of_one_clients_key_is_told_to_nobody() {
 }
 
 #[test]
-fn it_comes_in_pages_and_wants_the_gateways_key() {
+fn the_list_has_pages_and_requires_the_gateway_key() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "sk-gateway").start();
     let ask = |query: &str| {

@@ -15,7 +15,7 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// Every piece of code that calls `vdm`, from that word on: lines of blocks, and what stands between backticks.
+/// Every call of `vdm` in code, from that word on: in lines of blocks, and between backticks.
 fn calls(page: &str) -> Vec<Vec<String>> {
     let mut calls = Vec::new();
     let mut inside = false;
@@ -25,7 +25,7 @@ fn calls(page: &str) -> Vec<Vec<String>> {
             continue;
         }
         let code: Vec<&str> = if inside {
-            // A comment is for people.
+            // Skips comments.
             let command = line.split(" #").next().unwrap_or_default();
             command.split(['|', '&']).collect()
         } else {
@@ -51,12 +51,12 @@ fn help(words: &[&str]) -> Option<String> {
 }
 
 #[test]
-fn every_command_that_is_written_down_exists_with_its_options() {
+fn every_documented_command_exists_with_its_options() {
     let mut seen = 0;
     for page in pages() {
         let text = std::fs::read_to_string(&page).expect("readable");
         for words in calls(&text) {
-            // After `--` and after the tool `claude` it is the tool's, and after `>` the shell's.
+            // Arguments after `--` and after the tool `claude` belong to the tool, and those after `>` to the shell.
             let ends = ["--", ">", "claude"];
             let ours = words.iter().map(String::as_str).take_while(|word| !ends.contains(word));
             let (options, names): (Vec<&str>, Vec<&str>) =
@@ -93,7 +93,7 @@ fn variables(page: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_variable_that_is_written_down_is_read() {
+fn every_documented_variable_is_read() {
     let output = Command::new(env!("CARGO_BIN_EXE_vdm")).args(["config", "env"]).env_clear().output();
     let told = String::from_utf8_lossy(&output.expect("vdm is built").stdout).replace(['{', '}'], "");
     let read: Vec<&str> = told.split([' ', ',', '\n']).collect();

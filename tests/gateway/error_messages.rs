@@ -1,4 +1,4 @@
-//! What an error says: which provider, which key, which address, and what to do.
+//! The content of error messages: the provider, the key, the address, and what to do.
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -17,7 +17,7 @@ fn at(base_url: &str) -> Setup {
 }
 
 #[test]
-fn a_rejected_key_is_named_with_its_provider() {
+fn the_error_for_a_rejected_key_names_it_and_its_provider() {
     let refusal = openai::error("Incorrect API key provided", "invalid_request_error", "invalid_api_key");
     let upstream = Upstream::openai().always(Answer::json(401, refusal));
     let gateway = Gateway::bare().provider("alpha", &upstream).start();
@@ -37,7 +37,7 @@ fn a_rejected_key_is_named_with_its_provider() {
 }
 
 #[test]
-fn an_anthropic_format_provider_with_other_errors_is_read_all_the_same() {
+fn an_error_in_another_format_than_the_providers_api_is_read() {
     for (status, body, message, kind) in [
         (404, r#"{"error":{"message":"no such model"}}"#, "no such model", "not_found_error"),
         (400, r#"{"error":{"type":"x","message":"bad"}}"#, "bad", "invalid_request_error"),
@@ -60,7 +60,7 @@ fn an_unprocessable_request_keeps_its_status() {
 }
 
 #[test]
-fn a_server_without_tls_is_told_from_one_that_is_down() {
+fn a_server_without_tls_is_distinguished_from_an_unreachable_one() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let host = listener.local_addr().expect("bound").to_string();
     std::thread::spawn(move || {
@@ -90,7 +90,7 @@ fn a_server_without_tls_is_told_from_one_that_is_down() {
 }
 
 #[test]
-fn a_web_page_in_place_of_an_api_names_the_base_url() {
+fn the_error_for_a_web_page_instead_of_an_api_names_the_base_url() {
     for (status, body, hint) in [
         (404, "<html><head><title>Not Found</title></head><body>x</body></html>", true),
         (404, "<html></html>", true),
@@ -115,7 +115,7 @@ fn a_web_page_in_place_of_an_api_names_the_base_url() {
 }
 
 #[test]
-fn a_login_page_names_the_provider_once() {
+fn the_error_for_a_login_page_names_the_provider_once() {
     for status in [401, 403] {
         let upstream = Upstream::openai().always(Answer::whole(status, "text/html", "<title>Login</title>"));
         let gateway = Gateway::bare().provider("alpha", &upstream).env("MAX_RETRIES", "0").start();
@@ -142,7 +142,7 @@ fn a_web_page_with_status_200_names_the_base_url() {
 }
 
 #[test]
-fn a_server_that_requires_tls_is_named_with_https() {
+fn the_error_for_a_server_that_requires_tls_suggests_https() {
     // An alert, as a TLS server sends it, then the end of the connection.
     for alert in [&b"\x15\x03\x01\x00\x02\x02\x46"[..], b""] {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -161,7 +161,7 @@ fn a_server_that_requires_tls_is_named_with_https() {
 }
 
 #[test]
-fn what_the_gateway_says_of_an_upstream_names_the_provider() {
+fn errors_about_an_upstream_name_the_provider() {
     let upstream = Upstream::openai().always(Answer::json(200, "[1,2"));
     let gateway = Gateway::bare().provider("alpha", &upstream).env("MAX_RETRIES", "0").start();
     let reply = gateway.messages(&whole_prompt("alpha:m", "hi")).reply();
@@ -169,7 +169,7 @@ fn what_the_gateway_says_of_an_upstream_names_the_provider() {
 }
 
 #[test]
-fn a_missing_alias_for_a_claude_name_is_named() {
+fn the_error_for_an_unknown_claude_model_suggests_an_alias() {
     let refusal = openai::error("The model does not exist", "invalid_request_error", "model_not_found");
     let upstream = Upstream::openai().always(Answer::json(404, refusal));
     let setup = Gateway::bare().provider("alpha", &upstream).env("ALPHA_ALIAS_OPUS", "big");
@@ -190,7 +190,7 @@ fn a_missing_alias_for_a_claude_name_is_named() {
 }
 
 #[test]
-fn a_missing_alias_is_named_with_other_statuses_that_say_so() {
+fn the_alias_is_suggested_with_other_statuses_for_an_unknown_model() {
     for (status, said, hint) in [
         (400, "Model Not Exist", true),
         (400, "claude-haiku-4-5 is not a valid model ID", true),

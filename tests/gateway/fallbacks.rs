@@ -1,4 +1,4 @@
-//! Chains of targets: who is asked when a provider cannot serve, in which words, and what is told about it.
+//! Fallbacks: which target serves if a provider fails, in which API, and how this is reported.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::support::gateway::{Gateway, Setup, whole_prompt};
 use crate::support::reply::Reply;
 use crate::support::upstream::{Answer, Dialect, Ending, Upstream};
 
-/// Nothing is repeated at one target, so that the order of the targets is all there is to see.
+/// A gateway without retries at one target, so that only the order of targets matters.
 fn chain(upstreams: &[(&str, &Upstream)], toml: &str) -> Setup {
     let setup = Gateway::bare().env("MAX_RETRIES", "0").toml(toml);
     upstreams.iter().fold(setup, |setup, (name, upstream)| setup.provider(name, upstream))
@@ -32,7 +32,7 @@ fn ask(gateway: &Gateway, model: &str) -> Reply {
 }
 
 #[test]
-fn a_provider_that_cannot_serve_is_followed_by_the_next_in_that_ones_own_api() {
+fn after_a_failed_provider_the_next_one_is_called_in_its_own_api() {
     let ways = [("/v1/messages", prompt("one:a", "hi")), ("/v1/messages", whole_prompt("one:a", "hi"))];
     let chat = |stream: bool| {
         let messages = json!([{"role": "user", "content": "hi"}]);
@@ -60,7 +60,7 @@ fn a_provider_that_cannot_serve_is_followed_by_the_next_in_that_ones_own_api() {
 }
 
 #[test]
-fn a_passthrough_after_another_gets_the_clients_own_bytes() {
+fn a_passthrough_fallback_receives_the_clients_own_bytes() {
     let (one, two) = (failing(Upstream::anthropic(), 500), Upstream::anthropic());
     let gateway = chain(&[("one", &one), ("two", &two)], "[one]\nfallbacks = [\"two:b\"]").start();
     let body = r#"{ "messages" :[{"role":"user","content":"h\u00e9"}], "max_tokens":5,"model":"one:a" }"#;
@@ -70,7 +70,7 @@ fn a_passthrough_after_another_gets_the_clients_own_bytes() {
 }
 
 #[test]
-fn each_failure_that_is_not_the_requests_own_goes_on() {
+fn each_failure_that_is_not_the_requests_own_uses_the_next_target() {
     let quota = openai::error("You exceeded your current quota", "insufficient_quota", "insufficient_quota");
     let failures = [
         broken(Dialect::OpenAi, 500),
@@ -95,7 +95,7 @@ fn each_failure_that_is_not_the_requests_own_goes_on() {
 }
 
 #[test]
-fn the_requests_own_faults_go_nowhere_else() {
+fn errors_of_the_request_itself_use_no_other_target() {
     for status in [400, 413, 422] {
         let (one, two) = (failing(Upstream::openai(), status), Upstream::openai());
         let gateway = chain(&[("one", &one), ("two", &two)], "[one]\nfallbacks = [\"two:b\"]").start();
@@ -114,7 +114,7 @@ fn a_silent_target_is_called_once_and_the_next_one_serves() {
 }
 
 #[test]
-fn nothing_goes_elsewhere_once_the_client_has_seen_a_piece_of_the_reply() {
+fn no_other_target_is_used_once_the_client_has_received_a_part_of_the_reply() {
     let events = openai::text(&["Hel", "lo"]);
     let begun = events.iter().take(2).map(Vec::len).sum();
     let cut = Answer::events(events).broken_after(begun, Ending::Cut);
@@ -127,7 +127,7 @@ fn nothing_goes_elsewhere_once_the_client_has_seen_a_piece_of_the_reply() {
 }
 
 #[test]
-fn keys_and_repeats_come_before_the_next_target_and_six_calls_are_all() {
+fn keys_and_retries_come_before_the_next_target_and_six_calls_are_the_limit() {
     let one = failing(Upstream::openai(), 401);
     let two = failing(Upstream::anthropic(), 500);
     let three = failing(Upstream::openai(), 503);
@@ -144,7 +144,7 @@ fn keys_and_repeats_come_before_the_next_target_and_six_calls_are_all() {
 }
 
 #[test]
-fn targets_that_name_each_other_are_each_asked_once() {
+fn targets_that_name_each_other_are_each_called_once() {
     let (one, two) = (failing(Upstream::openai(), 503), failing(Upstream::openai(), 500));
     let toml = "[one]\nfallbacks = [\"two:b\"]\n[two]\nfallbacks = [\"one:a\"]";
     let gateway = chain(&[("one", &one), ("two", &two)], toml).start();
@@ -155,7 +155,7 @@ fn targets_that_name_each_other_are_each_asked_once() {
 }
 
 #[test]
-fn a_cooling_key_is_not_asked_again_before_the_next_target_is() {
+fn a_key_in_cooldown_is_not_called_again_before_the_next_target() {
     let limited = broken(Dialect::OpenAi, 429).header("retry-after", "30");
     let (one, two) = (Upstream::openai().always(limited), Upstream::openai());
     let gateway = chain(&[("one", &one), ("two", &two)], "[one]\nfallbacks = [\"two:b\"]").start();
@@ -166,7 +166,7 @@ fn a_cooling_key_is_not_asked_again_before_the_next_target_is() {
 }
 
 #[test]
-fn a_target_that_is_known_to_fail_or_full_is_passed_over() {
+fn a_failing_or_full_target_is_skipped() {
     let (one, two) = (failing(Upstream::openai(), 500), Upstream::openai());
     let gateway = chain(&[("one", &one), ("two", &two)], "[one]\nfallbacks = [\"two:b\"]").start();
     for _ in 0..15 {
@@ -186,7 +186,7 @@ fn a_target_that_is_known_to_fail_or_full_is_passed_over() {
 }
 
 #[test]
-fn an_alias_a_model_and_a_profile_have_fallbacks_of_their_own() {
+fn an_alias_a_model_and_a_profile_have_their_own_fallbacks() {
     let (one, two) = (failing(Upstream::openai(), 503), Upstream::openai());
     let toml = r##"
         [one.aliases]
@@ -212,7 +212,7 @@ fn an_alias_a_model_and_a_profile_have_fallbacks_of_their_own() {
 }
 
 #[test]
-fn the_log_and_the_totals_tell_who_served_and_who_could_not() {
+fn the_log_and_the_totals_report_which_target_served_and_which_failed() {
     let (one, two) = (failing(Upstream::openai(), 503), Upstream::openai());
     let gateway = chain(&[("one", &one), ("two", &two)], "[one]\nfallbacks = [\"two:b\"]").start();
     assert_eq!(ask(&gateway, "one:a").status(), 200);
@@ -224,7 +224,7 @@ fn the_log_and_the_totals_tell_who_served_and_who_could_not() {
 }
 
 #[test]
-fn counting_tokens_asks_nobody_else() {
+fn counting_tokens_uses_no_fallback() {
     let (one, two) = (failing(Upstream::anthropic(), 503), Upstream::anthropic());
     let gateway = chain(&[("one", &one), ("two", &two)], "[one]\nfallbacks = [\"two:b\"]").start();
     let reply = gateway.call("POST", "/v1/messages/count_tokens").json(&whole_prompt("one:a", "hi")).reply();
@@ -234,7 +234,7 @@ fn counting_tokens_asks_nobody_else() {
 }
 
 #[test]
-fn a_client_that_leaves_while_a_fallback_answers_closes_that_one_too() {
+fn a_client_that_disconnects_during_a_fallback_closes_its_connection_too() {
     let (one, two) = (failing(Upstream::openai(), 503), Upstream::openai().always(Answer::silence()));
     let gateway = chain(&[("one", &one), ("two", &two)], "[one]\nfallbacks = [\"two:b\"]").start();
     let call = gateway.messages(&prompt("one:a", "hi")).send();
@@ -244,7 +244,7 @@ fn a_client_that_leaves_while_a_fallback_answers_closes_that_one_too() {
 }
 
 #[test]
-fn a_clients_own_key_goes_to_one_provider_only() {
+fn a_clients_own_key_is_sent_to_one_provider_only() {
     let (one, two) = (failing(Upstream::anthropic(), 503), Upstream::anthropic());
     let three = Upstream::openai();
     let toml = "[one]\nfallbacks = [\"two:b\", \"three:c\"]";
@@ -259,7 +259,7 @@ fn a_clients_own_key_goes_to_one_provider_only() {
 }
 
 #[test]
-fn a_client_whose_own_key_is_refused_is_not_served_with_another() {
+fn a_client_whose_own_key_is_refused_is_not_served_with_another_key() {
     let (one, two) = (failing(Upstream::anthropic(), 401), Upstream::openai());
     let gateway = chain(&[("one", &one), ("two", &two)], "[one]\nfallbacks = [\"two:b\"]")
         .env("ONE_API_KEY", "!PASSTHRU")
@@ -270,7 +270,7 @@ fn a_client_whose_own_key_is_refused_is_not_served_with_another() {
 }
 
 #[test]
-fn the_route_header_tells_each_step_where_it_is_asked_for_and_explain_tells_the_same() {
+fn the_route_header_has_each_step_if_enabled_and_explain_prints_the_same() {
     let (one, two) = (failing(Upstream::openai(), 503), Upstream::openai());
     let toml = "[one]\nfallbacks = [\"two:b\"]\n[one.aliases]\nfast = \"a\"";
     let setup = chain(&[("one", &one), ("two", &two)], toml);
@@ -281,8 +281,8 @@ fn the_route_header_tells_each_step_where_it_is_asked_for_and_explain_tells_the_
         assert_eq!(
             gateway.messages(&body).reply().header("x-vdm-route"),
             Some(
-                "the prefix names provider 'one': 'fast'; alias 'fast' of 'one' stands for 'a'; \
-                 if that fails: 'two:b', which is two:b; -> one:a; one:a failed with 503; -> two:b"
+                "the prefix names provider 'one': 'fast'; alias 'fast' of 'one' resolves to 'a'; \
+                 if that fails: 'two:b', which resolves to two:b; -> one:a; one:a failed with 503; -> two:b"
             )
         );
     }
@@ -290,14 +290,14 @@ fn the_route_header_tells_each_step_where_it_is_asked_for_and_explain_tells_the_
     assert_eq!(nowhere.status(), 404);
     let literal = ask(&gateway, "!two:x");
     assert!(literal.header("x-vdm-route").is_some_and(|route| route.ends_with("; -> two:x")), "{literal}");
-    // Whatever a client puts into a name, a header stays a header.
+    // A header stays one header, whatever text a client uses as a name.
     let odd = ask(&gateway, "two:n\u{e4}\r\nx-forged: 1");
     assert_eq!((odd.status(), odd.header("x-forged")), (200, None));
     assert!(odd.header("x-vdm-route").is_some_and(|route| route.contains("two:n???x-forged: 1")), "{odd}");
 }
 
 #[test]
-fn a_connection_that_is_tested_is_that_providers_own() {
+fn a_connection_test_uses_no_fallback() {
     let (one, two) = (failing(Upstream::openai(), 503), Upstream::openai());
     let toml = "[one]\nfallbacks = [\"two:b\"]\n[one.aliases]\nhaiku = \"a\"";
     let gateway = chain(&[("one", &one), ("two", &two)], toml).env("VDM_DEFAULT_PROVIDER", "one").start();

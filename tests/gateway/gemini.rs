@@ -1,5 +1,5 @@
-//! Gemini behind its OpenAI-compatible endpoint: its thought signatures come back to it, to nobody else, and its schemas are
-//! such as it takes.
+//! Gemini's OpenAI-compatible API: thought signatures are returned to it and sent to no other provider, and it receives
+//! only schemas that it supports.
 
 mod memory;
 mod schemas;
@@ -13,10 +13,10 @@ use crate::support::gateway::{Gateway, Setup};
 use crate::support::reply::Reply;
 use crate::support::upstream::{Answer, Upstream};
 
-/// A generation that takes calls without a signature, so that nothing is made up where nothing is known.
+/// A Gemini version that accepts calls without a signature, so that no placeholder is sent.
 const MODEL: &str = "google/Gemini-2.5-pro";
 
-/// What the upstream puts beside a call or a text.
+/// The members that the upstream adds to a call or a text.
 fn signed(text: &str) -> Value {
     json!({"google": {"thought_signature": text}})
 }
@@ -29,7 +29,7 @@ fn call(id: &str, extra: Option<&str>) -> Value {
     call
 }
 
-/// Two calls at once, of which the first is signed, as Gemini does it: each in one piece, with the same index.
+/// Two parallel calls, of which the first is signed, as Gemini sends them: each in one piece, with the same index.
 fn two_calls() -> [Value; 2] {
     [call("call_a", Some("SIG-A")), call("call_b", None)]
 }
@@ -48,7 +48,7 @@ fn whole(calls: &[Value]) -> Answer {
     Answer::json(200, openai::completion(&message, "STOP"))
 }
 
-/// Answers the way that it is asked.
+/// Answers streamed or whole, as the request asks.
 fn upstream(calls: &[Value]) -> Upstream {
     let (streamed, whole) = (streamed(calls), whole(calls));
     Upstream::openai().ruled_by(move |seen| {
@@ -58,7 +58,7 @@ fn upstream(calls: &[Value]) -> Upstream {
     })
 }
 
-/// How the client wants its answers.
+/// How the client requests its answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Delivery {
     Streamed,
@@ -67,7 +67,7 @@ enum Delivery {
 
 const BOTH: [Delivery; 2] = [Delivery::Streamed, Delivery::Whole];
 
-/// Somebody who talks with a model over several turns.
+/// A client in a conversation of several turns.
 #[derive(Clone)]
 struct Talk {
     model: String,
@@ -100,7 +100,7 @@ impl Talk {
         }
     }
 
-    /// Says this by the Messages door.
+    /// Sends this turn to the Messages endpoint.
     fn say(&self, gateway: &Gateway, turns: &[Value]) -> Reply {
         let mut messages = vec![json!({"role": "user", "content": "hi"})];
         messages.extend(turns.iter().cloned());
@@ -114,7 +114,7 @@ impl Talk {
         reply
     }
 
-    /// Says this by the Chat Completions door.
+    /// Sends this turn to the Chat Completions endpoint.
     fn say_in_chat(&self, gateway: &Gateway, turns: &[Value]) -> Reply {
         let mut messages = vec![json!({"role": "user", "content": "hi"})];
         messages.extend(turns.iter().cloned());
@@ -146,7 +146,7 @@ impl Talk {
     }
 }
 
-/// The signatures that request number `index` carries, by the ids of the calls.
+/// The signatures in request number `index`, by the ids of the calls.
 fn signatures(upstream: &Upstream, index: usize) -> Vec<(String, Option<Value>)> {
     let body = upstream.request(index).json();
     let messages = body["messages"].as_array().expect("messages");

@@ -1,13 +1,13 @@
-//! What a failed upstream call means for later requests: health decides where they go, never whether they go.
+//! The effect of a failed upstream call on later requests: health decides where they are sent, never whether.
 
 mod affinity;
 mod client_keys;
 mod client_repeats;
+mod credit;
 mod evidence;
 mod failures;
 mod in_band;
 mod logged;
-mod money;
 mod named_waits;
 mod rate_limits;
 mod report;
@@ -34,7 +34,7 @@ fn both() -> [Upstream; 2] {
     [Upstream::anthropic(), Upstream::openai()]
 }
 
-/// Asks for this model, streamed or whole.
+/// Sends a request for this model, streamed or whole.
 type Ask = fn(&Gateway, &str) -> Reply;
 
 const WAYS: [Ask; 2] = [streamed, whole];
@@ -52,14 +52,14 @@ fn whole(gateway: &Gateway, model: &str) -> Reply {
     gateway.messages(&whole_prompt(model, "hi")).reply()
 }
 
-/// Fails unless the reply is the upstream's ordinary answer.
+/// Panics unless the reply is the upstream's ordinary answer.
 #[track_caller]
 fn assert_served(reply: &Reply) {
     assert_eq!(reply.status(), 200, "{reply}");
     assert_eq!(reply.text(), "Hello there!", "{reply}");
 }
 
-/// One call per request, so that every call is visible.
+/// A gateway with one call per request, so that every call is visible.
 fn without_repeats(upstream: &Upstream) -> Setup {
     Gateway::before(upstream).env("MAX_RETRIES", "0")
 }
@@ -78,7 +78,7 @@ fn chain(one: &Upstream, two: &Upstream) -> Setup {
     setup.toml("[one]\nfallbacks = [\"two:b\"]")
 }
 
-/// An error in the dialect's shape. OpenAI's has a `code`, too, with the same word.
+/// An error in the API's shape. OpenAI's also has a `code` with the same word.
 fn error(dialect: Dialect, status: u16, kind: &str, message: &str) -> Answer {
     let body = match dialect {
         Dialect::Anthropic => anthropic::error(kind, message),
@@ -87,7 +87,7 @@ fn error(dialect: Dialect, status: u16, kind: &str, message: &str) -> Answer {
     Answer::json(status, body)
 }
 
-/// The dialect's usual error for this status; its text is `failed with <status>`.
+/// The API's usual error for this status. Its text is `failed with <status>`.
 fn failure(dialect: Dialect, status: u16) -> Answer {
     let kind = match (dialect, status) {
         (Dialect::Anthropic, 401) => "authentication_error",
@@ -108,7 +108,7 @@ fn limited(dialect: Dialect, retry_after: &str) -> Answer {
     failure(dialect, 429).header("retry-after", retry_after)
 }
 
-/// A good answer, streamed, whose head waits for a permit of the test. It says `late`.
+/// A valid streamed answer with the text `late`. Its head waits for a permit of the test.
 fn slow(dialect: Dialect) -> Answer {
     let events = match dialect {
         Dialect::Anthropic => anthropic::text(&["late"]),
@@ -117,7 +117,7 @@ fn slow(dialect: Dialect) -> Answer {
     Answer::events(events).head_on_permit()
 }
 
-/// A stream that starts well and then says that the upstream is overloaded.
+/// A stream that begins properly and then reports that the upstream is overloaded.
 fn overloaded_in_mid_stream(dialect: Dialect) -> Answer {
     let (mut events, last) = match dialect {
         Dialect::Anthropic => {
@@ -139,18 +139,18 @@ fn model(seen: &Seen) -> String {
     seen.json()["model"].as_str().unwrap_or_default().to_owned()
 }
 
-/// How many calls for this model arrived.
+/// The number of calls for this model that arrived.
 fn calls(upstream: &Upstream, name: &str) -> usize {
     upstream.requests().iter().filter(|seen| model(seen) == name).count()
 }
 
-/// Every request for this model gets this answer.
+/// Sets this answer for every request for this model.
 fn answering_model(upstream: Upstream, name: &str, answer: Answer) -> Upstream {
     let name = name.to_owned();
     upstream.ruled_by(move |seen| (model(seen) == name).then(|| answer.clone()))
 }
 
-/// The first requests for this model get this answer.
+/// Sets these answers for the first requests for this model.
 fn answering_first(upstream: Upstream, (name, times): (&str, usize), answer: Answer) -> Upstream {
     let (name, asked) = (name.to_owned(), AtomicUsize::new(0));
     upstream.ruled_by(move |seen| {
@@ -159,7 +159,7 @@ fn answering_first(upstream: Upstream, (name, times): (&str, usize), answer: Ans
     })
 }
 
-/// What an upstream answers from now on; its ordinary answer while nothing is set.
+/// The answer that is set; without one, the ordinary answer.
 #[derive(Clone, Default)]
 struct Switch(Arc<Mutex<Option<Answer>>>);
 
@@ -182,7 +182,7 @@ impl Switch {
     }
 }
 
-/// Waits until a cooldown of one second is over. No answer shows that, and its end may be up to 20 % late.
+/// Waits until a cooldown of one second is over. No answer shows its end, which may be up to 20 % late.
 fn cooldown_of_a_second_passes() {
     thread::sleep(Duration::from_millis(1400));
 }

@@ -1,6 +1,6 @@
-//! What the commands say of themselves: the help of every one on 80 columns, completions that shells take, and a manual.
+//! The help of every command on 80 columns, completions that shells accept, and the manual.
 //!
-//! `UPDATE_SNAPSHOTS=1` writes tests/snapshots/help.txt anew; what that changes is to be read line by line.
+//! `UPDATE_SNAPSHOTS=1` writes tests/snapshots/help.txt. Review every changed line.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -23,7 +23,7 @@ fn printed(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// Every command there is, as the help tells of them.
+/// Every command that the help lists.
 fn commands() -> Vec<Vec<String>> {
     let (mut all, mut at) = (vec![vec![]], 0);
     while at < all.len() {
@@ -32,7 +32,7 @@ fn commands() -> Vec<Vec<String>> {
         let help = printed(&words);
         let listed =
             help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-        // What stands further in goes on with the line before.
+        // An indented line continues the line before it.
         let names = listed.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
         let names: Vec<String> =
             names.filter_map(|line| Some(line.split_whitespace().next()?.to_owned())).collect();
@@ -43,7 +43,7 @@ fn commands() -> Vec<Vec<String>> {
 }
 
 #[test]
-fn the_help_of_every_command_is_as_it_was_read_last() {
+fn the_help_of_every_command_matches_the_snapshot() {
     let mut all = String::new();
     for command in commands() {
         let words: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
@@ -64,7 +64,7 @@ fn the_help_of_every_command_is_as_it_was_read_last() {
     assert!(all == known, "the help has changed at {changed:?}; read it, then set UPDATE_SNAPSHOTS=1");
 }
 
-/// Whether there is such a program on this machine.
+/// Whether this program is installed.
 fn has(program: &str) -> bool {
     Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
@@ -83,7 +83,7 @@ fn completions_know_every_command() {
 }
 
 #[test]
-fn bash_completes_what_was_begun() {
+fn bash_completes_a_partial_word() {
     if !has("bash") {
         return;
     }
@@ -137,7 +137,7 @@ fn the_lines_that_install_completions_work_in_a_new_home() {
 }
 
 #[test]
-fn zsh_completes_after_the_lines_were_pasted() {
+fn zsh_completes_after_the_documented_lines() {
     if !has("zsh") {
         return;
     }
@@ -156,12 +156,12 @@ fn zsh_completes_after_the_lines_were_pasted() {
 }
 
 #[test]
-fn the_manual_has_a_page_for_every_command_and_tells_variables_files_and_exit_codes() {
+fn the_manual_has_a_page_for_every_command_and_lists_variables_files_and_exit_codes() {
     let page = printed(&["man"]);
     assert!(page.contains(".TH vdm 1"), "{page}");
     let variables = printed(&["config", "env", "--json"]);
     let variables: serde_json::Value = serde_json::from_str(&variables).expect("JSON");
-    // roff wants a hyphen that is none to be marked.
+    // roff requires an escape for a literal hyphen.
     let plain = page.replace("\\-", "-");
     for variable in variables.as_array().expect("a list") {
         let name = variable["name"].as_str().expect("a name");

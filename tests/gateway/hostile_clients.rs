@@ -1,4 +1,4 @@
-//! Clients that break the rules of HTTP, by mistake or on purpose: none may smuggle, stall or crash anything.
+//! Clients that violate HTTP, by mistake or on purpose: no smuggling, no stalls, no crashes.
 
 use std::io::Write as _;
 
@@ -18,7 +18,7 @@ fn asked(gateway: &Gateway) -> Call {
 }
 
 #[test]
-fn a_request_whose_length_can_be_read_in_two_ways_goes_nowhere() {
+fn a_request_with_ambiguous_length_is_refused() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
     let body = "5\r\nhello\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -57,7 +57,7 @@ fn what_is_no_http_is_a_400() {
 }
 
 #[test]
-fn a_head_without_end_is_cut_off() {
+fn an_endless_head_is_refused() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
     let long = asked(&gateway).header("x-long", &"x".repeat(200_000)).send().finish();
@@ -92,7 +92,7 @@ fn a_chunked_body_over_the_limit_is_a_413_too() {
 }
 
 #[test]
-fn requests_sent_in_one_go_are_answered_in_order() {
+fn requests_in_one_segment_are_answered_in_order() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
     let both = [asked(&gateway).bytes(), gateway.call("GET", "/health").bytes()].concat();
@@ -108,7 +108,7 @@ fn requests_sent_in_one_go_are_answered_in_order() {
 }
 
 #[test]
-fn deep_nesting_breaks_nothing() {
+fn deep_nesting_causes_no_failure() {
     for upstream in [Upstream::anthropic(), Upstream::openai()] {
         let gateway = Gateway::before(&upstream).start();
         let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
@@ -123,8 +123,8 @@ fn deep_nesting_breaks_nothing() {
 }
 
 #[test]
-fn a_refusal_that_comes_before_the_body_was_taken_reaches_the_client() {
-    // As a front server does that refuses by the length alone and reads the rest only to be polite.
+fn a_refusal_before_the_body_was_read_reaches_the_client() {
+    // Like a front server that refuses by the length alone and reads the rest.
     let refusal = crate::support::canned::anthropic::error("request_too_large", "too much for me");
     let upstream = Upstream::anthropic().refusing_unread(Answer::json(413, refusal));
     let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();

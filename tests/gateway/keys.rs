@@ -1,4 +1,4 @@
-//! The life of a key that fails: rotation, cooling, and what the client sees when none is left.
+//! Keys that fail: rotation, cooldown, and the client's error when none is left.
 
 mod exhaustion;
 mod retries;
@@ -16,7 +16,7 @@ fn both() -> [Upstream; 2] {
     [Upstream::anthropic(), Upstream::openai()]
 }
 
-/// The refusal of this status in the upstream's own words.
+/// The upstream's refusal with this status.
 fn refusal(dialect: Dialect, status: u16) -> Answer {
     let body = match dialect {
         Dialect::Anthropic => anthropic::error(error_type(status), &format!("refused with {status}")),

@@ -1,8 +1,8 @@
-//! Time and room: what is said while nothing comes, when it is given up, who is told that the client has left, and
-//! what happens at every bound.
+//! Time and memory: pings during silence, timeouts, disconnects, and the behaviour at every
+//! limit.
 
 mod bounds;
-mod leaving;
+mod disconnects;
 mod shutdown;
 mod unreachable;
 mod waiting;
@@ -11,7 +11,7 @@ use crate::support::canned::{anthropic, openai};
 use crate::support::gateway::{Gateway, Setup};
 use crate::support::upstream::{Answer, Upstream};
 
-/// Both paths, with something that happens once the first word is out.
+/// Both paths, with an action after the first word.
 fn both_after_the_first_word(script: impl Fn(Answer, usize) -> Answer) -> [Upstream; 2] {
     let [anthropic, openai] = [anthropic::text(&["first", "second"]), openai::text(&["first", "second"])];
     let [through_anthropic, through_openai] = [anthropic[..4].concat().len(), openai[..2].concat().len()];
@@ -21,7 +21,7 @@ fn both_after_the_first_word(script: impl Fn(Answer, usize) -> Answer) -> [Upstr
     ]
 }
 
-/// Both paths, silent for ever after the first word.
+/// Both paths. The upstream sends nothing after the first word.
 fn both_silent_after_the_first_word() -> [Upstream; 2] {
     both_after_the_first_word(Answer::silent_after)
 }
@@ -30,7 +30,7 @@ fn impatient(upstream: &Upstream) -> Setup {
     Gateway::before(upstream).env("MAX_RETRIES", "0")
 }
 
-/// Both paths, each with an upstream that says this much of an answer in these steps.
+/// Both paths, with an upstream that sends a part of an answer in these steps.
 fn both(script: impl Fn(Answer) -> Answer) -> [Upstream; 2] {
     [
         Upstream::anthropic().always(script(Answer::events(anthropic::text(&["first", "second"])))),

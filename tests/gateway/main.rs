@@ -1,8 +1,7 @@
-//! The gateway as its users meet it: the real binary over real sockets, before an upstream that does what it is
-//! told. A file per story.
+//! Black-box tests: the real binary over real sockets, with a scripted upstream. Each file covers one
+//! topic.
 
 mod access;
-mod asking_commands;
 mod azure;
 mod base_urls;
 mod bounds;
@@ -13,16 +12,15 @@ mod coming_from_python;
 mod command_line;
 mod compat;
 mod complaints;
+mod concurrency;
 mod configuration;
 mod connections;
 mod container;
 mod cors;
 mod count_tokens;
-mod cutting;
 mod demo;
 mod discovery;
 mod documented;
-mod doors;
 mod error_messages;
 mod fallbacks;
 mod gemini;
@@ -30,27 +28,29 @@ mod health;
 mod help;
 mod hostile_clients;
 mod keys;
+mod listing_endpoints;
 mod liveness;
 mod metrics;
 mod model_names;
 mod models;
 mod models_cache;
-mod original;
-mod own_keys;
 mod passthrough;
+mod passthrough_keys;
 mod process_control;
+mod provider_commands;
+mod python_original;
 mod recording;
 mod routing;
 mod running_totals;
 mod scripted_upstream;
 mod secrets;
 mod setup;
-mod side_by_side;
-mod slips;
+mod split_replies;
 mod supervision;
 mod support;
 mod tool_ids;
 mod translation;
 mod upstream_connections;
 mod upstream_replies;
+mod user_mistakes;
 mod wrap;

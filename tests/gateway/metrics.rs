@@ -1,4 +1,4 @@
-//! What is told of single requests: those that run, the last that ended, and nothing at all where nobody wants it kept.
+//! Reports about single requests: those in flight, the last that ended, and none if metrics are off.
 
 mod active;
 mod logs;
@@ -12,7 +12,7 @@ const STREAM: &str = "/metrics/active-requests/stream";
 const LOGS: &str = "/metrics/logs";
 
 #[test]
-fn they_are_for_whoever_has_the_key_or_for_this_machine() {
+fn reports_require_the_gateway_key_or_a_local_client() {
     let upstream = Upstream::openai();
     let open = Gateway::before(&upstream).start();
     let closed = Gateway::before(&upstream).env("PROXY_API_KEY", "pk").start();

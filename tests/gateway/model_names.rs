@@ -1,10 +1,10 @@
-//! Model names: prefixes, aliases, and the ids that Claude Code really sends (spec claude-code-requests.md).
+//! Model names: prefixes, aliases, and the ids that Claude Code sends (spec claude-code-requests.md).
 
 use crate::support::client::prompt;
 use crate::support::gateway::{Gateway, Setup};
 use crate::support::upstream::Upstream;
 
-/// What the upstream of this setup is asked for when the client names `model`.
+/// The model that the upstream of this setup receives when the client requests `model`.
 fn sent(setup: &Setup, upstream: &Upstream, model: &str) -> String {
     let gateway = setup.start();
     let before = upstream.count();
@@ -13,7 +13,7 @@ fn sent(setup: &Setup, upstream: &Upstream, model: &str) -> String {
     upstream.request(before).json()["model"].as_str().expect("a model").to_owned()
 }
 
-/// A provider without aliases of its own but for these.
+/// A provider with only these aliases.
 fn elsewhere(upstream: &Upstream) -> Setup {
     Gateway::bare().provider("mine", upstream).toml(
         "[mine.aliases]\nhaiku = \"small\"\nsonnet = \"middle\"\nopus = \"large\"\nfable = \"story\"\n\
@@ -21,7 +21,7 @@ fn elsewhere(upstream: &Upstream) -> Setup {
     )
 }
 
-/// Claude's own provider gets the id as it is, prefixed or not; another gets its alias of the word.
+/// A provider of Claude receives the id unchanged, with or without prefix. Another one receives the alias that the id contains.
 fn captured(id: &str, word: &str) {
     let claude = Upstream::anthropic();
     let setup = Gateway::before(&claude);
@@ -72,7 +72,7 @@ fn claude_fable() {
 }
 
 #[test]
-fn the_marker_of_the_long_window_is_not_part_of_the_name() {
+fn the_mark_of_a_large_context_is_not_part_of_the_name() {
     let other = Upstream::openai();
     assert_eq!(sent(&elsewhere(&other), &other, "claude-sonnet-4-5-20250929[1m]"), "middle");
     assert_eq!(sent(&elsewhere(&other), &other, "sonnet[1m]"), "middle");
@@ -81,7 +81,7 @@ fn the_marker_of_the_long_window_is_not_part_of_the_name() {
 
 /// Requirement: Given `[POE.aliases] HAIKU = "x"`, then `poe:haiku` resolves to x.
 #[test]
-fn an_alias_knows_no_case_and_counts_as_a_part_of_a_name_too() {
+fn an_alias_ignores_case_and_matches_a_part_of_a_name() {
     let upstream = Upstream::openai();
     let setup = elsewhere(&upstream);
     assert_eq!(sent(&setup, &upstream, "fast"), "speedy-9");
@@ -95,7 +95,7 @@ fn an_alias_knows_no_case_and_counts_as_a_part_of_a_name_too() {
 }
 
 #[test]
-fn a_name_that_is_no_alias_goes_to_the_default_provider_as_it_is() {
+fn a_name_without_an_alias_is_sent_to_the_default_provider_unchanged() {
     let upstream = Upstream::openai();
     let setup = elsewhere(&upstream);
     for name in ["gpt-4o", "Vendor/Model-X", "with space", "日本"] {
@@ -104,7 +104,7 @@ fn a_name_that_is_no_alias_goes_to_the_default_provider_as_it_is() {
 }
 
 #[test]
-fn a_prefix_names_the_provider_in_any_case_and_later_colons_belong_to_the_model() {
+fn a_prefix_selects_the_provider_in_any_case_and_later_colons_belong_to_the_model() {
     let [one, two] = [Upstream::openai(), Upstream::openai()];
     let setup = Gateway::before(&one).provider("two", &two);
     assert_eq!(sent(&setup, &two, "two:free/model:exacto"), "free/model:exacto");
@@ -114,14 +114,14 @@ fn a_prefix_names_the_provider_in_any_case_and_later_colons_belong_to_the_model(
 }
 
 #[test]
-fn an_alias_may_lead_to_another_provider() {
+fn an_alias_can_name_another_provider() {
     let [one, two] = [Upstream::openai(), Upstream::anthropic()];
     let setup = Gateway::before(&one).provider("two", &two).toml("[openai.aliases]\nother = \"two:deep\"");
     assert_eq!(sent(&setup, &two, "other"), "deep");
 }
 
 #[test]
-fn built_in_aliases_are_there_without_configuration() {
+fn built_in_aliases_need_no_configuration() {
     let upstream = Upstream::openai();
     let setup = Gateway::before(&upstream);
     for word in ["haiku", "sonnet", "opus", "fable"] {
@@ -132,8 +132,8 @@ fn built_in_aliases_are_there_without_configuration() {
 }
 
 #[test]
-fn another_providers_alias_of_a_word_is_not_asked() {
-    // A provider that serves Claude must not have its Claude ids rewritten by its own aliases.
+fn aliases_of_other_providers_are_not_used() {
+    // A provider that serves Claude must not rewrite Claude ids by its own aliases.
     let upstream = Upstream::anthropic();
     let setup = Gateway::before(&upstream).toml("[anthropic.aliases]\nsonnet = \"claude-x\"");
     assert_eq!(sent(&setup, &upstream, "claude-sonnet-4-5-20250929"), "claude-sonnet-4-5-20250929");
@@ -141,7 +141,7 @@ fn another_providers_alias_of_a_word_is_not_asked() {
 }
 
 #[test]
-fn a_provider_of_ones_own_may_serve_claude_too() {
+fn a_custom_provider_can_serve_claude_too() {
     let upstream = Upstream::anthropic();
     let setup = Gateway::bare()
         .provider("mine", &upstream)

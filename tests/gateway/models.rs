@@ -1,4 +1,4 @@
-//! `GET /v1/models`: what a provider has, in the shape of whoever asks.
+//! `GET /v1/models`: the models of a provider, in the format of the client's API.
 
 mod single_flight;
 
@@ -20,7 +20,7 @@ fn listing(upstream: Upstream, list: &str) -> Upstream {
     upstream.ruled_first(move |seen| seen.target().contains("/models").then(|| answer.clone()))
 }
 
-/// As a Messages client asks; one that names no provider is told of all (`discovery.rs`).
+/// A request of a Messages client. Without a provider it lists all of them (`discovery.rs`).
 fn as_claude(gateway: &Gateway, target: &str) -> Reply {
     gateway.call("GET", target).header("anthropic-version", "2023-06-01").reply()
 }
@@ -34,11 +34,11 @@ fn ids(list: &Reply) -> Vec<String> {
 /// Requirement: Default format is openai; `anthropic-version` header → anthropic; `format` beats header.
 /// Requirement: `format=raw` returns the upstream JSON unchanged; bad format → 400.
 /// Deviates from the original ("401 without credentials → one retry with credentials; later calls go
-/// authenticated at once"): where there is a key, it is shown from the first call on.
+/// authenticated at once"): if there is a key, it is sent from the first call on.
 /// Deviates from the original ("Given an upstream needing credentials for `/models`, then the first listing makes
-/// two calls, later ones one"): where there is a key, it is shown from the first call on.
+/// two calls, later ones one"): if there is a key, it is sent from the first call on.
 #[test]
-fn an_openai_providers_models_are_told_in_both_shapes_and_raw() {
+fn the_models_of_an_openai_provider_are_listed_in_both_formats_and_raw() {
     let upstream = listing(Upstream::openai(), OPENAI);
     let gateway = Gateway::before(&upstream).keys(["the-key"]).start();
 
@@ -66,11 +66,11 @@ fn an_openai_providers_models_are_told_in_both_shapes_and_raw() {
 }
 
 /// Deviates from the original ("401 without credentials → one retry with credentials; later calls go
-/// authenticated at once"): where there is a key, it is shown from the first call on.
+/// authenticated at once"): if there is a key, it is sent from the first call on.
 /// Deviates from the original ("Given an upstream needing credentials for `/models`, then the first listing makes
-/// two calls, later ones one"): where there is a key, it is shown from the first call on.
+/// two calls, later ones one"): if there is a key, it is sent from the first call on.
 #[test]
-fn an_anthropic_providers_models_are_asked_for_at_its_own_door() {
+fn the_models_of_an_anthropic_provider_are_fetched_at_its_own_endpoint() {
     let upstream = listing(Upstream::anthropic(), ANTHROPIC);
     let gateway = Gateway::before(&upstream).keys(["the-key"]).start();
 
@@ -100,7 +100,7 @@ fn an_anthropic_providers_models_are_asked_for_at_its_own_door() {
 
 /// Requirement: Second call within TTL makes no upstream request; `refresh=true` does.
 #[test]
-fn a_list_is_remembered_until_it_is_old_or_a_new_one_is_wanted() {
+fn a_list_is_cached_until_it_expires_or_a_refresh_is_requested() {
     let upstream = listing(Upstream::openai(), OPENAI);
     let gateway = Gateway::before(&upstream).limit("models-ttl", 0.5).start();
     for _ in 0..3 {
@@ -111,14 +111,14 @@ fn a_list_is_remembered_until_it_is_old_or_a_new_one_is_wanted() {
     assert_eq!(gateway.get("/v1/models?refresh=false").status(), 200);
     assert_eq!(upstream.count(), 2);
     std::thread::sleep(Duration::from_millis(600));
-    // The old one is told while the new one is asked for.
+    // The old list is returned while a new one is fetched.
     assert_eq!(gateway.get(PATH).header("x-vdm-cache"), Some("stale"));
     upstream.request(2);
 }
 
 /// Requirement: Upstream down + stale cache → 200 from cache.
 #[test]
-fn an_old_list_is_better_than_none_and_says_so() {
+fn an_old_list_is_returned_and_marked_if_the_provider_fails() {
     let upstream = Upstream::openai().answering(Answer::json(200, OPENAI)).answering(Answer::json(500, "{}"));
     upstream.then(Answer::json(404, r#"{"error":{"message":"no such thing"}}"#));
     let gateway = Gateway::before(&upstream)
@@ -130,14 +130,14 @@ fn an_old_list_is_better_than_none_and_says_so() {
 
     let stale = gateway.get(PATH);
     assert_eq!((stale.header("x-vdm-cache"), ids(&stale)[0].as_str()), (Some("stale"), "m-1"));
-    // This one is no matter of the moment.
+    // This failure is not temporary.
     assert_eq!(gateway.get(PATH).status(), 404);
 }
 
 /// Requirement: Header `provider` overrides the query.
 /// Requirement: Unknown provider → 404.
 #[test]
-fn the_provider_is_the_headers_then_the_querys_then_the_default() {
+fn the_provider_comes_from_the_header_then_the_query_then_the_default() {
     let (one, two) = (listing(Upstream::openai(), OPENAI), listing(Upstream::anthropic(), ANTHROPIC));
     let gateway = Gateway::before(&one).provider("second", &two).start();
     assert_eq!(ids(&gateway.get(PATH))[0], "m-1");
@@ -152,7 +152,7 @@ fn the_provider_is_the_headers_then_the_querys_then_the_default() {
 }
 
 #[test]
-fn another_key_lists_when_one_is_refused() {
+fn if_one_key_is_refused_another_one_lists() {
     let upstream = Upstream::openai().refusing("dead").always(Answer::json(200, OPENAI));
     let gateway = Gateway::before(&upstream).keys(["dead", "good"]).start();
     assert_eq!(ids(&gateway.get(PATH)).len(), 2);
@@ -160,7 +160,7 @@ fn another_key_lists_when_one_is_refused() {
 }
 
 #[test]
-fn what_fails_is_told_in_the_callers_words_with_the_providers_status() {
+fn failures_have_the_format_of_the_clients_api_and_the_providers_status() {
     for (status, kind) in [(401, "authentication_error"), (403, "permission_error"), (404, "not_found_error")]
     {
         let refusal = json!({"error": {"message": "they say no", "type": "their_error", "code": null}});
@@ -179,9 +179,9 @@ fn what_fails_is_told_in_the_callers_words_with_the_providers_status() {
 }
 
 /// Deviates from the original ("Connection error → 502 `upstream_error`, timeout → 504 `upstream_timeout`"): the
-/// statuses hold; the types are those that every client knows.
+/// statuses are the same; the types are those that every client knows.
 #[test]
-fn nobody_there_is_a_502_and_no_answer_a_504() {
+fn an_unreachable_provider_is_a_502_and_a_silent_one_a_504() {
     let gateway = Gateway::bare()
         .env("OPENAI_API_KEY", "k")
         .env("OPENAI_BASE_URL", format!("http://127.0.0.1:{}", free_port()))
@@ -195,7 +195,7 @@ fn nobody_there_is_a_502_and_no_answer_a_504() {
 }
 
 #[test]
-fn what_is_no_list_is_a_502_and_is_not_remembered() {
+fn an_invalid_list_is_a_502_and_is_not_cached() {
     let upstream = Upstream::openai()
         .answering(Answer::whole(200, "text/html", "<html>"))
         .answering(Answer::json(200, r#"{"object":"list"}"#))
@@ -228,7 +228,7 @@ fn what_cannot_be_meant_is_a_400() {
 
 /// Requirement: Same for `/test-connection`, `/v1/models`, `/profiles`; `/health` stays open.
 #[test]
-fn the_gateways_key_is_wanted_here_too() {
+fn the_gateway_key_is_required_here_too() {
     let upstream = listing(Upstream::openai(), OPENAI);
     let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "sk-gateway").start();
     for target in [PATH, "/v1/models/m-1", "/v1/models?limit=x"] {
@@ -240,7 +240,7 @@ fn the_gateways_key_is_wanted_here_too() {
 }
 
 #[test]
-fn a_model_is_found_by_every_name_that_leads_to_it() {
+fn a_model_is_found_by_every_name_that_resolves_to_it() {
     let upstream = listing(Upstream::openai(), OPENAI);
     let gateway = Gateway::before(&upstream).toml("[openai.aliases]\nquick = \"vendor/m-2\"").start();
     for (name, id) in [
@@ -266,7 +266,7 @@ fn a_model_is_found_by_every_name_that_leads_to_it() {
 }
 
 #[test]
-fn a_provider_that_cannot_list_still_answers_requests() {
+fn a_provider_without_a_list_still_serves_requests() {
     let broken = |status| Answer::json(status, "{}");
     for status in [403, 429, 500, 529] {
         let upstream = Upstream::openai()

@@ -1,4 +1,4 @@
-//! Lists of models between runs: the cache on disk, in the layout of the Python original.
+//! Lists of models between runs: the cache on disk, in the format of the Python original.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +14,7 @@ use crate::support::upstream::{Answer, Seen, Upstream};
 const PATH: &str = "/v1/models";
 const LIST: &str = r#"{"data":[{"id":"m-1"}],"object":"list"}"#;
 
-/// A cache directory of its own, gone with this value.
+/// A cache directory, removed when this value is dropped.
 struct Cache(PathBuf);
 
 impl Cache {
@@ -26,7 +26,7 @@ impl Cache {
         self.0.to_str().expect("UTF-8")
     }
 
-    /// The only file of the provider, once it is there.
+    /// Waits for the only file of the provider.
     fn file(&self) -> PathBuf {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -42,7 +42,7 @@ impl Cache {
         serde_json::from_slice(&std::fs::read(self.file()).expect("readable")).expect("JSON")
     }
 
-    /// As if the list had been told then.
+    /// The list as if it had been fetched then.
     fn date(&self, time: &str) {
         let mut kept = self.kept();
         kept["last_updated"] = time.into();
@@ -56,7 +56,7 @@ impl Drop for Cache {
     }
 }
 
-/// Those that are whole.
+/// The files that are written completely.
 fn files(directory: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
     entries.filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect()
@@ -66,7 +66,7 @@ fn hours_ago(hours: i64) -> String {
     (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(hours)).to_string()
 }
 
-/// One run of a gateway has left its list there.
+/// The cache directory after one run of a gateway.
 fn filled(upstream: &Upstream) -> Cache {
     let cache = Cache::new();
     let gateway = Gateway::before(upstream).env("CACHE_DIR", cache.path()).start();
@@ -76,7 +76,7 @@ fn filled(upstream: &Upstream) -> Cache {
 }
 
 #[test]
-fn a_list_outlives_the_gateway() {
+fn a_list_survives_a_restart() {
     let upstream = Upstream::openai().always(Answer::json(200, LIST));
     let cache = filled(&upstream);
 
@@ -113,7 +113,7 @@ fn routing_knows_the_models_of_the_last_run() {
     let cache = filled(&upstream);
     let setup = Gateway::before(&upstream).env("CACHE_DIR", cache.path()).env("OPENAI_ALIAS_DOCS", "ds");
 
-    // A name chosen for one provider that has an alias in it, but is a model of that provider's.
+    // A name with a provider prefix that contains an alias, but is a model of that provider.
     let sent = |gateway: &Gateway| {
         let before = upstream.count();
         let reply = gateway.messages(&prompt("openai:docs-writer", "hi")).reply();
@@ -131,7 +131,7 @@ fn routing_knows_the_models_of_the_last_run() {
 }
 
 #[test]
-fn an_old_list_is_told_as_stale_while_a_new_one_is_asked_for() {
+fn an_old_list_is_returned_as_stale_while_a_new_one_is_fetched() {
     let upstream = Upstream::openai().answering(Answer::json(200, LIST));
     let cache = filled(&upstream);
     cache.date(&hours_ago(20));
@@ -150,7 +150,7 @@ fn an_old_list_is_told_as_stale_while_a_new_one_is_asked_for() {
 }
 
 #[test]
-fn a_very_old_list_is_told_only_when_the_provider_does_not_answer() {
+fn a_very_old_list_is_returned_only_if_the_provider_does_not_answer() {
     let upstream = Upstream::openai().answering(Answer::json(200, LIST));
     let cache = filled(&upstream);
     cache.date(&hours_ago(20));
@@ -178,7 +178,7 @@ fn a_very_old_list_is_told_only_when_the_provider_does_not_answer() {
 }
 
 #[test]
-fn a_broken_file_counts_as_none_and_is_replaced() {
+fn an_invalid_file_is_ignored_and_replaced() {
     let upstream = Upstream::openai().always(Answer::json(200, LIST));
     let cache = filled(&upstream);
     let file = cache.file();
@@ -196,7 +196,7 @@ fn a_broken_file_counts_as_none_and_is_replaced() {
 }
 
 #[test]
-fn a_disk_that_cannot_be_written_is_one_warning() {
+fn an_unwritable_disk_is_one_warning() {
     let upstream = Upstream::openai().always(Answer::json(200, LIST));
     let cache = Cache::new();
     let file = cache.0.join("file");
@@ -211,7 +211,7 @@ fn a_disk_that_cannot_be_written_is_one_warning() {
 }
 
 #[test]
-fn nothing_is_kept_when_nothing_is_to_be_kept() {
+fn nothing_is_written_if_caching_is_off() {
     let upstream = Upstream::openai().always(Answer::json(200, LIST));
     let cache = Cache::new();
     for setup in [
@@ -229,7 +229,7 @@ fn nothing_is_kept_when_nothing_is_to_be_kept() {
     assert!(!cache.0.join("models").exists());
 }
 
-/// Where a name with an alias in it goes, by the gateway and by `vdm explain`.
+/// The target of a name that contains an alias, by the gateway and by `vdm explain`.
 fn ways(upstream: &Upstream, cache: &Cache) -> [String; 2] {
     let base = upstream.base_url();
     let environment =
@@ -247,7 +247,7 @@ fn ways(upstream: &Upstream, cache: &Cache) -> [String; 2] {
         let route = reply.header("x-vdm-route").expect("asked for").to_owned();
         let gone = route.rsplit("-> openai:").next().unwrap_or_default().to_owned();
         let explained = explained[0]["upstream_model"].as_str().unwrap_or_default().to_owned();
-        // The disk is read behind the start.
+        // The disk is read in the background after the start.
         if gone == explained || Instant::now() > until {
             return [gone, explained];
         }
@@ -256,7 +256,7 @@ fn ways(upstream: &Upstream, cache: &Cache) -> [String; 2] {
 }
 
 #[test]
-fn a_model_that_the_last_run_listed_keeps_its_name_and_explain_says_so_too() {
+fn a_model_listed_by_the_last_run_keeps_its_name_and_explain_reports_it() {
     let list = r#"{"data":[{"id":"my-haiku-9"}],"object":"list"}"#;
     let listing = move |seen: &Seen| seen.target().ends_with("/models").then(|| Answer::json(200, list));
     let upstream = Upstream::openai().ruled_by(listing);

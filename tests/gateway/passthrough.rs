@@ -1,4 +1,4 @@
-//! Anthropic on both sides: what goes through untouched, and the little that does not.
+//! Messages API on both sides: what is forwarded unchanged, and the few exceptions.
 
 mod replies;
 mod requests;
@@ -8,7 +8,7 @@ use crate::support::gateway::Gateway;
 use crate::support::reply::Reply;
 use crate::support::upstream::{Answer, Upstream};
 
-/// Odd on purpose: spaces, escapes, duplicate and unknown keys, big and exact numbers, `model` in other places.
+/// An unusual request: spaces, escapes, duplicate and unknown keys, big and exact numbers, `model` in other places.
 const ODD: &str = concat!(
     "{ \"stream\" :true,\n\t\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",",
     "\"text\":\"\\u0048i \\ud83d\\ude00 é \\/ \\\"model\\\": \\\"x\\\"\",\"cache_control\":{\"type\":\"ephemeral\",",

@@ -1,4 +1,4 @@
-//! A running gateway asked, told and stopped from the command line.
+//! Commands that query and control a running gateway.
 
 mod orders;
 mod reload;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::canned::anthropic;
 use crate::support::upstream::{Answer, Dialect, Piece, Upstream};
 
-/// How a command ended: its exit code, its results, and its talk.
+/// The result of a command: exit code, stdout, and stderr.
 struct Ended {
     code: Option<i32>,
     stdout: String,
@@ -29,7 +29,7 @@ impl Ended {
             .unwrap_or_else(|error| panic!("{error}: {}{}", self.stdout, self.stderr))
     }
 
-    /// What it printed, having ended with 0.
+    /// Its output, after exit code 0.
     #[track_caller]
     fn results(&self) -> &str {
         assert_eq!(self.code, Some(0), "{}{}", self.stdout, self.stderr);
@@ -37,7 +37,7 @@ impl Ended {
     }
 }
 
-/// A stream that stands still after its first word until the test says so.
+/// A stream that pauses after its first word until the test continues it.
 fn paused() -> (Upstream, Vec<Vec<u8>>) {
     let events = anthropic::text(&["first", "second"]);
     let mut pieces: Vec<Piece> = events[..4].iter().cloned().map(Piece::Bytes).collect();
@@ -46,7 +46,7 @@ fn paused() -> (Upstream, Vec<Vec<u8>>) {
     (Upstream::anthropic().always(Answer::pieces(pieces)), events)
 }
 
-/// A provider as it stands in a file.
+/// The section of a provider in a file.
 fn provider(name: &str, upstream: &Upstream, keys: &str) -> String {
     let format = match upstream.dialect() {
         Dialect::Anthropic => "anthropic",

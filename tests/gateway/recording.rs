@@ -1,4 +1,4 @@
-//! scripts/record, which makes fixtures, before an upstream that tells it all that must not be kept.
+//! scripts/record, which makes fixtures, with an upstream that sends everything that must be removed.
 
 use std::env;
 use std::fs;
@@ -11,7 +11,7 @@ use crate::support::upstream::{Answer, Upstream};
 
 const KEY: &str = "Zm9vYmFyYmF6-very-own-key";
 
-/// Whether the script can run here; where CI runs it must.
+/// Whether the script can run here. In CI it must.
 fn is_possible() -> bool {
     let runs = |tool: &str| Command::new(tool).arg("--version").output().is_ok();
     let possible = runs("curl") && runs("python3");
@@ -30,7 +30,7 @@ fn record(upstream: &Upstream, name: &str, into: &Path) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .expect("bash");
-    // One that is refused for its name is not read.
+    // If the name is refused, the request is not read.
     drop(script.stdin.take().expect("piped").write_all(b"{\"model\":\"m\"}"));
     script.wait_with_output().expect("it ends")
 }
@@ -45,7 +45,7 @@ fn only_file(folder: &Path) -> (PathBuf, String) {
 }
 
 #[test]
-fn a_recorded_stream_says_nothing_about_anybody() {
+fn a_recorded_stream_has_no_personal_data() {
     if !is_possible() {
         return;
     }
@@ -96,7 +96,7 @@ fn a_recorded_stream_says_nothing_about_anybody() {
 }
 
 #[test]
-fn a_recording_replaces_nothing_and_is_what_its_name_says() {
+fn a_recording_overwrites_nothing_and_matches_its_name() {
     if !is_possible() {
         return;
     }

@@ -1,4 +1,4 @@
-//! The doors: what is there, what is not, and in which words the gateway says so.
+//! The endpoints: which exist, which do not, and the error for an unknown path.
 
 use serde_json::json;
 
@@ -22,7 +22,7 @@ fn a_minimal_request_is_answered() {
 
 /// Requirement: HEAD `/` and `/health` → 200; unknown path → JSON 404.
 #[test]
-fn the_doors_that_probes_knock_at_are_open() {
+fn the_endpoints_for_probes_answer() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     for target in ["/", "/health", "/api/hello"] {
@@ -34,7 +34,7 @@ fn the_doors_that_probes_knock_at_are_open() {
 
 /// Requirement: GET `/` has `status:"running"` and the eight endpoint links.
 #[test]
-fn the_front_door_says_what_runs_here() {
+fn the_root_path_names_the_gateway_and_its_version() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let root = gateway.get("/").json();
@@ -68,7 +68,7 @@ fn the_front_door_says_what_runs_here() {
 /// Requirement: `/health` returns `text/yaml; charset=utf-8`, inline disposition, parses to a map with `status`
 /// and `providers`.
 #[test]
-fn health_is_yaml_that_a_person_can_read() {
+fn health_is_readable_yaml() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let reply = gateway.get("/health");
@@ -90,9 +90,9 @@ fn health_is_yaml_that_a_person_can_read() {
 }
 
 /// Deviates from the original ("`/health` provider entries have `api_format`, `base_url`, `auth_mode`,
-/// `models_url`, `api_key_hash`"): strangers learn the status alone.
+/// `models_url`, `api_key_hash`"): callers without access receive only the status.
 #[test]
-fn health_is_json_for_those_who_ask() {
+fn health_is_json_on_request() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let asked = [
@@ -110,10 +110,10 @@ fn health_is_json_for_those_who_ask() {
 }
 
 /// Deviates from the original ("`/health` provider entries have `api_format`, `base_url`, `auth_mode`,
-/// `models_url`, `api_key_hash`"): strangers learn the status alone.
+/// `models_url`, `api_key_hash`"): callers without access receive only the status.
 /// Requirement: Same for `/test-connection`, `/v1/models`, `/profiles`; `/health` stays open.
 #[test]
-fn a_stranger_learns_from_health_only_whether_it_is_healthy() {
+fn a_caller_without_access_receives_only_the_health_status() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "front-door-key").start();
     let stranger = gateway.get("/health");
@@ -126,10 +126,10 @@ fn a_stranger_learns_from_health_only_whether_it_is_healthy() {
 }
 
 #[test]
-fn without_a_key_only_a_local_caller_is_no_stranger() {
+fn without_a_gateway_key_only_local_callers_have_access() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
-    // A browser that was lured here by another name, and a proxy of ours that speaks for somebody else.
+    // A browser on a page with another host name, and a local proxy that forwards another client's request.
     let strangers = [
         gateway.call("GET", "/health").replacing_host("evil.example"),
         gateway.call("GET", "/health").header("x-forwarded-for", "192.0.2.7"),
@@ -161,7 +161,7 @@ fn an_unknown_path_is_a_404_in_json() {
 }
 
 #[test]
-fn another_method_is_a_405_that_names_the_right_one() {
+fn a_wrong_method_is_a_405_that_names_the_right_one() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     for method in ["GET", "PUT", "DELETE"] {
@@ -186,7 +186,7 @@ fn a_query_a_trailing_slash_and_any_content_type_are_accepted() {
 }
 
 #[test]
-fn a_body_that_is_no_request_is_a_400_that_says_why_and_quotes_nothing() {
+fn an_invalid_body_is_a_400_that_says_why_and_quotes_nothing() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let bodies = [
@@ -215,7 +215,7 @@ fn a_body_that_is_no_request_is_a_400_that_says_why_and_quotes_nothing() {
 }
 
 #[test]
-fn a_missing_model_is_named() {
+fn the_error_for_a_missing_model_says_so() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let body = json!({"max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]});
@@ -225,7 +225,7 @@ fn a_missing_model_is_named() {
 /// Requirement: `max_tokens: 0` or missing → 400 `invalid_request_error` with the field name, without echoing the
 /// prompt.
 #[test]
-fn missing_or_zero_max_tokens_and_no_messages_are_400s_naming_the_field() {
+fn missing_or_zero_max_tokens_and_empty_messages_are_400s_that_name_the_field() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let asked = [
@@ -248,7 +248,7 @@ fn missing_or_zero_max_tokens_and_no_messages_are_400s_naming_the_field() {
 }
 
 #[test]
-fn a_body_over_the_limit_is_a_413_before_anything_goes_upstream() {
+fn a_body_over_the_limit_is_a_413_without_a_call() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).limit("request-body", 4096).start();
     let fits = gateway.ask(&"x".repeat(3000));
@@ -264,7 +264,7 @@ fn forty_mebibytes_are_a_413_by_default_and_thirty_pass() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
     assert_eq!(gateway.ask_whole(&"x".repeat(30 << 20)).status(), 200);
-    // Not written: the declared length alone is reason enough.
+    // The body is not sent: the declared length alone is refused.
     let declared = gateway
         .call("POST", "/v1/messages")
         .header("content-length", &(40_u32 << 20).to_string())
@@ -290,7 +290,7 @@ fn every_answer_has_a_request_id_and_errors_repeat_it() {
 
 /// Requirement: With `PROXY_API_KEY` unset any or no key is accepted.
 #[test]
-fn without_a_proxy_key_anybody_may_ask() {
+fn without_a_gateway_key_requests_need_none() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let call = gateway.messages(&prompt(MODEL, "hello"));
@@ -307,7 +307,7 @@ fn without_a_proxy_key_anybody_may_ask() {
 /// Requirement: `PROXY_API_KEY=s`: missing or wrong key → 401 on `/v1/messages`, count_tokens, chat,
 /// `/v1/aliases`, `/top-models`, `/metrics/*`, also with an invalid body.
 #[test]
-fn with_a_proxy_key_only_its_bearers_may_ask() {
+fn with_a_gateway_key_only_requests_with_it_are_served() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "front-door-key").start();
     let call = || gateway.messages(&prompt(MODEL, "hello"));
@@ -336,7 +336,7 @@ fn with_a_proxy_key_only_its_bearers_may_ask() {
 }
 
 #[test]
-fn a_connection_serves_many_requests() {
+fn a_connection_serves_several_requests() {
     use std::io::Write as _;
 
     use crate::support::wire::{Framing, Wire};

@@ -1,4 +1,4 @@
-//! The running totals: what the scripted upstream said is what they tell, on every way and whatever the end.
+//! The running totals match the scripted upstream's numbers, on every path and with every end.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::support::upstream::{Answer, Dialect, Piece, Upstream};
 
 const TOTALS: &str = "/metrics/running-totals";
 
-/// A door and the API that the provider behind it speaks.
+/// An endpoint and the API of the provider.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Way {
     pub(crate) door: &'static str,
@@ -48,7 +48,7 @@ impl Way {
         }
     }
 
-    /// A question whose history has one call of a tool, and what came of it.
+    /// A request whose history has one tool call and its result.
     pub(crate) fn ask(self, gateway: &Gateway) -> Call {
         let user = json!({"role": "user", "content": "Weather?"});
         let input = json!({"city": "Genève"});
@@ -103,7 +103,7 @@ impl Way {
         }
     }
 
-    /// A stream that says one word and then nothing any more.
+    /// A stream that sends one word and then nothing.
     pub(crate) fn stalling(self) -> Answer {
         let events = match self.provider {
             Dialect::Anthropic => anthropic::text(&["Hello"]),
@@ -112,7 +112,7 @@ impl Way {
         Answer::pieces(events.into_iter().take(2).map(Piece::Bytes).chain([Piece::Silence]).collect())
     }
 
-    /// The only model's row of this way's delivery.
+    /// The row of the only model for this form of reply.
     fn row(self, totals: &Value) -> Value {
         let model = &totals["providers"][self.name()]["models"][MODEL];
         let (used, unused) =
@@ -128,7 +128,7 @@ fn json_totals(gateway: &Gateway, query: &str) -> Value {
     gateway.get(&format!("{TOTALS}?format=json{query}")).json()
 }
 
-/// The totals when so many requests have come and gone.
+/// The totals once this many requests have ended.
 fn settled(gateway: &Gateway, requests: u64) -> Value {
     let until = Instant::now() + PATIENCE;
     loop {
@@ -149,7 +149,7 @@ fn ends(row: &Value) -> [u64; 3] {
 /// Requirement: Metrics for streams have tokens and cache tokens from message_start/message_delta.
 /// Requirement: Client without `include_usage` gets no usage-only chunk; metrics still have tokens.
 #[test]
-fn a_success_counts_what_the_upstream_and_the_client_said() {
+fn a_success_counts_the_data_of_the_upstream_and_the_client() {
     for way in ways() {
         let upstream = way.upstream().always(way.tool_call());
         let gateway = Gateway::before(&upstream).start();
@@ -208,7 +208,7 @@ fn a_stream_that_stalls_is_an_error_with_the_tokens_so_far() {
 /// wait); trace `client_disconnect`.
 /// Complaint of gateway users: a client that left is still generated for.
 #[test]
-fn a_client_that_leaves_is_cancelled_in_every_phase() {
+fn a_disconnect_is_counted_as_cancelled_in_every_phase() {
     for way in ways() {
         let upstream = way.upstream().answering(Answer::silence()).answering(way.stalling());
         let gateway = Gateway::before(&upstream).start();
@@ -230,7 +230,7 @@ fn a_client_that_leaves_is_cancelled_in_every_phase() {
 }
 
 #[test]
-fn a_late_failure_behind_a_200_is_an_error() {
+fn a_late_failure_after_status_200_is_an_error() {
     let upstream = Upstream::anthropic().always(Answer::silence());
     let setup = Gateway::before(&upstream).limit("head-patience", 0.1).env("REQUEST_TIMEOUT", "0.5");
     let gateway = setup.start();
@@ -242,7 +242,7 @@ fn a_late_failure_behind_a_200_is_an_error() {
 
 /// Requirement: `total_requests` = finished + active, each once; every failed request leaves "active".
 #[test]
-fn requests_that_got_nowhere_are_errors_of_nobody() {
+fn requests_without_a_route_are_errors_without_a_provider() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "pk").start();
     let with_key = |call: Call| call.header("x-api-key", "pk");
@@ -265,7 +265,7 @@ fn requests_that_got_nowhere_are_errors_of_nobody() {
 }
 
 #[test]
-fn a_request_that_gets_no_key_is_an_error_of_its_provider() {
+fn a_request_without_a_free_key_is_an_error_of_its_provider() {
     let limited = Answer::json(429, openai::error("slow", "x", "y")).header("retry-after", "60");
     let upstream = Upstream::openai().always(limited);
     let gateway = Gateway::before(&upstream).start();
@@ -316,7 +316,7 @@ fn filters_are_patterns_in_any_case_and_models_keep_their_whole_name() {
 
 /// Requirement: `total_requests` = finished + active, each once; every failed request leaves "active".
 #[test]
-fn a_running_request_is_told_once_and_can_be_left_out() {
+fn a_request_in_flight_is_counted_once_and_can_be_excluded() {
     let upstream = Upstream::anthropic().always(Answer::silence());
     let gateway = Gateway::before(&upstream).start();
     let running = gateway.messages(&json!({"model": MODEL, "stream": true, "messages": []})).send();
@@ -335,7 +335,7 @@ fn a_running_request_is_told_once_and_can_be_left_out() {
 /// Requirement: Running-totals parses to `summary` and `providers`, filter comment line present, wildcards work
 /// case-insensitively.
 #[test]
-fn the_report_is_yaml_in_the_layout_of_old() {
+fn the_report_is_yaml_in_the_originals_layout() {
     let (setup, _upstreams) = two_providers();
     let gateway = setup.start();
     assert_eq!(gateway.ask_whole("hi").status(), 200);
@@ -373,7 +373,7 @@ fn the_report_is_yaml_in_the_layout_of_old() {
 }
 
 #[test]
-fn without_a_key_the_totals_are_for_this_machine_alone() {
+fn without_a_gateway_key_the_totals_are_for_local_callers() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let from_afar = gateway.call("GET", TOTALS).header("x-forwarded-for", "192.0.2.1").reply();

@@ -1,4 +1,4 @@
-//! The tools of the other stories, tried on each other: were they wrong, no story would mean anything.
+//! Tests of the test helpers themselves.
 
 use serde_json::json;
 
@@ -18,7 +18,7 @@ fn check(events: Vec<Vec<u8>>) -> Result<Ended, String> {
 }
 
 #[test]
-fn an_unscripted_upstream_answers_in_its_dialect() {
+fn an_unscripted_upstream_answers_in_its_api() {
     let upstream = Upstream::anthropic();
     assert_eq!(ask(&upstream).reply().text(), "Hello there!");
     let seen = upstream.only_request();
@@ -27,7 +27,7 @@ fn an_unscripted_upstream_answers_in_its_dialect() {
 }
 
 #[test]
-fn answers_come_by_rule_then_in_order_then_canned() {
+fn answers_come_from_rules_then_the_script_then_the_default() {
     let upstream = Upstream::anthropic().refusing("bad").answering(Answer::json(500, "{}"));
     assert_eq!(ask(&upstream).header("x-api-key", "bad").reply().status(), 401);
     assert_eq!(ask(&upstream).header("authorization", "Bearer good").reply().status(), 500);
@@ -36,7 +36,7 @@ fn answers_come_by_rule_then_in_order_then_canned() {
 }
 
 #[test]
-fn a_body_can_be_cut_and_reset_at_any_byte() {
+fn a_body_can_be_truncated_and_reset_at_any_byte() {
     for ending in [Ending::Cut, Ending::Reset] {
         let upstream = Upstream::anthropic()
             .answering(Answer::events(canned::anthropic::text(&["Hello"])).broken_after(100, ending));
@@ -47,7 +47,7 @@ fn a_body_can_be_cut_and_reset_at_any_byte() {
 }
 
 #[test]
-fn bytes_wait_for_the_permit_and_a_client_that_leaves_is_noticed() {
+fn bytes_wait_for_the_permit_and_a_disconnect_is_noticed() {
     let [first, second] = [canned::anthropic::start(), canned::anthropic::block_stop(0)];
     let pieces = vec![Piece::Bytes(first), Piece::Permit, Piece::Bytes(second), Piece::Silence];
     let upstream = Upstream::anthropic().answering(Answer::pieces(pieces));
@@ -61,21 +61,21 @@ fn bytes_wait_for_the_permit_and_a_client_that_leaves_is_noticed() {
 }
 
 #[test]
-fn a_deaf_port_refuses_connections() {
+fn a_closed_port_refuses_connections() {
     let deaf = Deaf::new();
     let refused = std::net::TcpStream::connect(deaf.address).expect_err("nobody listens");
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
 }
 
 #[test]
-fn the_canned_streams_are_grammatical() {
+fn the_default_streams_are_grammatical() {
     assert_eq!(check(canned::anthropic::text(&["a", "b"])), Ok(Ended::Properly));
     assert_eq!(check(canned::anthropic::thinking_and_tool()), Ok(Ended::Properly));
 }
 
 /// Requirement: All `index` values are integers; blocks do not overlap; indexes 0..n-1.
 #[test]
-fn the_grammar_refuses_what_clients_stumble_over() {
+fn the_grammar_refuses_what_clients_cannot_read() {
     let whole = canned::anthropic::text(&["a"]);
     assert!(check(whole[..whole.len() - 1].to_vec()).is_err(), "no end");
     assert!(check(whole[1..].to_vec()).is_err(), "no start");
@@ -95,7 +95,7 @@ fn the_grammar_refuses_what_clients_stumble_over() {
 }
 
 #[test]
-fn a_streamed_tool_call_is_assembled_as_clients_do_it() {
+fn a_streamed_tool_call_is_assembled_like_clients_do() {
     let upstream = Upstream::anthropic().always(Answer::events(canned::anthropic::thinking_and_tool()));
     let reply: Reply = ask(&upstream).reply();
     assert_eq!(reply.thinking(), "Where is it?");

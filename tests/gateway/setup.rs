@@ -1,4 +1,4 @@
-//! `vdm config setup`: by flags without a terminal, and by questions on a pseudo-terminal.
+//! `vdm config setup`: with flags and no terminal, and with questions on a pseudo-terminal.
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,7 +12,7 @@ use crate::support::canned::openai;
 use crate::support::gateway::fresh_directory;
 use crate::support::upstream::{Answer, Upstream};
 
-/// A directory of its own, which is also this user's home.
+/// A directory, which is also this user's home.
 struct Home(PathBuf);
 
 impl Home {
@@ -34,7 +34,7 @@ impl Home {
         metadata.permissions().mode() & 0o777
     }
 
-    /// What lies here, by name.
+    /// The files in the directory, by name.
     fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(&self.0).expect("ours");
         let mut names: Vec<_> =
@@ -55,7 +55,7 @@ impl Home {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("vdm is built");
         let mut input = child.stdin.take().expect("piped");
-        // One that does not read it is no failure.
+        // A failed write is no error: setup may not read its input.
         drop(input.write_all(stdin.as_bytes()));
         drop(input);
         child.wait_with_output().expect("our child")
@@ -89,7 +89,7 @@ fn upstream() -> Upstream {
 
 /// Requirement: `vdm config setup` does not touch an existing `.env` unless confirmed. the new file is mode 0600.
 #[test]
-fn flags_alone_write_what_they_say_and_keep_the_rest() {
+fn flags_write_their_values_and_keep_the_rest() {
     let upstream = upstream();
     let url = upstream.base_url();
     let before = "# mine\nexport OPENAI_API_KEY=sk-old # old\nOTHER='a\nOPENAI_API_KEY=no\n'\n";
@@ -129,7 +129,7 @@ fn flags_alone_write_what_they_say_and_keep_the_rest() {
 }
 
 #[test]
-fn a_toml_file_keeps_its_comments_and_an_environment_that_wins_is_told() {
+fn a_toml_file_keeps_its_comments_and_an_overriding_variable_is_reported() {
     let before = "# top\nport = 9000 # mine\n\n[openai]\ntimeout = 5 # short\n";
     let home = Home::new().with("vandamme-config.toml", before);
     let arguments = ["--provider", "openai", "--no-test", "--keys", "-", "--write", "vandamme-config.toml"];
@@ -152,7 +152,7 @@ fn a_toml_file_keeps_its_comments_and_an_environment_that_wins_is_told() {
 }
 
 #[test]
-fn what_cannot_be_is_one_line_and_changes_nothing() {
+fn an_invalid_flag_is_one_line_and_changes_nothing() {
     let upstream = upstream();
     let base_url = ("OPENAI_BASE_URL", upstream.base_url());
     let refused: [(&[&str], &str, i32, &str); 12] = [
@@ -194,7 +194,7 @@ fn what_cannot_be_is_one_line_and_changes_nothing() {
     }
 }
 
-/// Answers one question: waits for it, and sends what a person would type.
+/// Waits for a question and types the answer.
 fn answer(session: &mut PtySession, question: &str, typed: &str) -> String {
     let before = session.exp_string(question).unwrap_or_else(|error| panic!("{question}: {error}"));
     session.send(typed).and_then(|_| session.flush()).expect("it listens");
@@ -206,7 +206,7 @@ const CTRL_C: &str = "\x03";
 
 /// Requirement: `vdm config setup` does not touch an existing `.env` unless confirmed. the new file is mode 0600.
 #[test]
-fn the_questions_lead_to_a_file_that_works_and_no_key_is_seen() {
+fn the_questions_produce_a_valid_file_and_no_key_is_printed() {
     let upstream = upstream();
     let url = upstream.base_url();
     let home = Home::new().with(".env", "# kept\nLOG_LEVEL=INFO\n");
@@ -235,7 +235,7 @@ fn the_questions_lead_to_a_file_that_works_and_no_key_is_seen() {
 }
 
 #[test]
-fn a_provider_of_ones_own_can_be_named_and_written_for_everywhere() {
+fn a_custom_provider_can_be_named_and_written_to_any_file() {
     let upstream = upstream();
     let home = Home::new();
     let mut session = home.ask(&[]);
@@ -281,7 +281,7 @@ fn a_provider_of_ones_own_can_be_named_and_written_for_everywhere() {
 }
 
 #[test]
-fn a_local_server_is_set_up_by_its_address_and_azure_is_asked_for_its_resource() {
+fn a_local_server_is_set_up_by_its_address_and_azure_by_its_resource() {
     let upstream = upstream();
     let url = upstream.base_url();
     let home = Home::new();
@@ -326,7 +326,7 @@ fn flags_set_up_a_local_server_without_a_key() {
 
 /// Requirement: `vdm config setup` does not touch an existing `.env` unless confirmed. the new file is mode 0600.
 #[test]
-fn whoever_breaks_off_at_any_question_leaves_everything_as_it_was() {
+fn cancelling_at_any_question_changes_nothing() {
     let upstream = upstream();
     let url = upstream.base_url();
     let way = [
@@ -352,7 +352,7 @@ fn whoever_breaks_off_at_any_question_leaves_everything_as_it_was() {
 }
 
 #[test]
-fn a_default_that_nobody_has_is_refused() {
+fn an_unknown_default_provider_is_refused() {
     let home = Home::new();
     let key = [("POE_API_KEY", "k")];
 
@@ -374,7 +374,7 @@ fn a_default_that_nobody_has_is_refused() {
 }
 
 #[test]
-fn a_provider_that_would_not_be_usable_is_refused_with_the_reason() {
+fn an_unusable_provider_is_refused_with_the_reason() {
     for (base_url, key, test, told) in [
         (
             "mine=http://127.0.0.1:8082",
@@ -396,7 +396,7 @@ fn a_provider_that_would_not_be_usable_is_refused_with_the_reason() {
 }
 
 #[test]
-fn a_url_without_a_list_of_models_is_doubted() {
+fn a_url_without_a_list_of_models_causes_a_question() {
     let upstream = Upstream::openai().always(Answer::json(404, "{}"));
     let home = Home::new();
     let base_url = format!("foo={}/wrong", upstream.base_url());
@@ -411,7 +411,7 @@ fn a_url_without_a_list_of_models_is_doubted() {
 }
 
 #[test]
-fn each_provider_of_the_list_has_a_line_that_explains_it() {
+fn each_provider_of_the_list_has_a_description() {
     let home = Home::new();
     let mut session = home.ask(&[]);
     let mut screen = answer(&mut session, "Which providers?", "zai");

@@ -1,4 +1,4 @@
-//! What a fault costs. Without the feature `faults` the door that causes them must not exist.
+//! The cost of faults. Without the feature `faults` the endpoint that injects them must not exist.
 
 #[cfg(not(feature = "faults"))]
 mod shipped {
@@ -17,7 +17,7 @@ mod shipped {
     }
 
     #[test]
-    fn the_binary_does_not_know_the_door_of_faults() {
+    fn the_ordinary_binary_has_no_faults_endpoint() {
         let binary = std::fs::read(env!("CARGO_BIN_EXE_vdm")).expect("vdm is built");
         assert!(find(&binary, b"/v1/messages").is_some(), "the search finds what is there");
         assert!(find(&binary, b"/faults/").is_none());
@@ -40,7 +40,7 @@ mod faults {
         assert!((200..300).contains(&reply.status()), "{what}: {reply}");
     }
 
-    /// Asks until the answer is whole again; a message that an actor lost may cost the requests in between.
+    /// Repeats the request until the answer is complete. A lost message of an actor may fail the requests before.
     fn await_recovery(gateway: &Gateway) {
         let until = Instant::now() + PATIENCE;
         while gateway.ask("are you there?").status() != 200 {
@@ -49,7 +49,7 @@ mod faults {
         }
     }
 
-    /// A stream that stands still after its first word until the test says so.
+    /// A stream that pauses after its first word until the test continues it.
     fn paused() -> (Upstream, Vec<Vec<u8>>) {
         let events = anthropic::text(&["first", "second"]);
         let mut pieces: Vec<Piece> = events[..4].iter().cloned().map(Piece::Bytes).collect();
@@ -59,7 +59,7 @@ mod faults {
     }
 
     #[test]
-    fn an_actor_that_panics_in_a_message_goes_on_and_streams_do_not_notice() {
+    fn an_actor_that_panics_in_a_message_continues_without_effect_on_streams() {
         for actor in ["router", "ledger", "catalog", "signatures", "provider:anthropic"] {
             let (upstream, events) = paused();
             let gateway = Gateway::before(&upstream).start();
@@ -74,7 +74,7 @@ mod faults {
     }
 
     #[test]
-    fn an_actor_that_panics_again_and_again_is_there_after_each() {
+    fn an_actor_that_panics_repeatedly_is_available_after_each_panic() {
         for actor in ["router", "ledger", "provider:openai"] {
             let upstream = Upstream::openai();
             let gateway = Gateway::before(&upstream).start();
@@ -94,7 +94,7 @@ mod faults {
     }
 
     #[test]
-    fn what_a_provider_knew_of_its_keys_survives_its_panic() {
+    fn the_state_of_keys_survives_a_panic_of_the_provider() {
         let upstream = Upstream::openai().refusing("dead");
         let gateway = Gateway::before(&upstream).keys(["dead", "good"]).start();
         assert_eq!(gateway.ask("hi").status(), 200);
@@ -111,7 +111,7 @@ mod faults {
     }
 
     #[test]
-    fn permits_are_neither_lost_nor_forgotten_when_the_provider_dies() {
+    fn permits_are_neither_lost_nor_leaked_when_the_provider_dies() {
         let (upstream, _) = paused();
         let gateway = Gateway::before(&upstream)
             .limit("provider-in-flight", 1)
@@ -127,7 +127,7 @@ mod faults {
     }
 
     #[test]
-    fn a_hung_provider_is_replaced_and_costs_nobody_else() {
+    fn a_hung_provider_is_replaced_without_effect_on_others() {
         let (upstream, events) = paused();
         let other = Upstream::openai();
         let gateway = Gateway::before(&upstream).provider("openai", &other).start();
@@ -153,7 +153,7 @@ mod faults {
     }
 
     #[test]
-    fn a_hung_catalog_costs_a_list_its_memory_alone() {
+    fn a_hung_catalog_loses_only_its_cache() {
         let list = Answer::json(200, r#"{"data":[{"id":"m"}]}"#);
         let upstream = Upstream::openai().always(list);
         let gateway = Gateway::before(&upstream).start();
@@ -162,7 +162,7 @@ mod faults {
         assert_eq!(gateway.get("/v1/models").json()["data"][0]["id"], "m");
         let until = Instant::now() + PATIENCE;
         let mut asked = 1;
-        // The new one remembers again.
+        // The replacement caches again.
         while upstream.count() > asked {
             asked = upstream.count();
             assert_eq!(gateway.get("/v1/models").status(), 200);
@@ -171,7 +171,7 @@ mod faults {
     }
 
     #[test]
-    fn a_request_that_waits_on_a_dead_actor_is_answered_in_the_end() {
+    fn a_request_that_waits_for_a_dead_actor_is_answered() {
         let upstream = Upstream::openai();
         let gateway = Gateway::before(&upstream).start();
         strike(&gateway, "hang?actor=provider:openai&seconds=3600");
@@ -183,7 +183,7 @@ mod faults {
     }
 
     #[test]
-    fn a_panic_in_a_converter_costs_that_stream_alone() {
+    fn a_panic_in_a_converter_fails_only_that_stream() {
         let scripts = [
             (Upstream::anthropic(), anthropic::text(&["first", "second"])),
             (Upstream::openai(), openai::text(&["first", "second"])),
@@ -193,7 +193,7 @@ mod faults {
             let upstream = upstream.answering(Answer::pieces(paced));
             let gateway = Gateway::before(&upstream).start();
             strike(&gateway, "panic?actor=converter");
-            // The head has come, so a converter has the rest.
+            // The head has arrived, so a converter handles the rest.
             let exchange = gateway.messages(&prompt(MODEL, "hi")).open();
             for _ in 0..20 {
                 upstream.permit();
@@ -205,7 +205,7 @@ mod faults {
     }
 
     #[test]
-    fn the_upstream_of_a_converter_that_panicked_is_let_go() {
+    fn the_upstream_connection_of_a_panicked_converter_is_closed() {
         let pause = Piece::Pause(Duration::from_millis(20));
         let events = anthropic::text(&["first", "second", "third"]);
         let mut pieces: Vec<Piece> =
@@ -219,7 +219,7 @@ mod faults {
     }
 
     #[test]
-    fn a_panic_in_a_handler_is_a_500_in_the_callers_dialect() {
+    fn a_panic_in_a_handler_is_a_500_in_the_format_of_the_clients_api() {
         let upstream = Upstream::openai();
         let gateway = Gateway::before(&upstream).start();
         let reply = gateway.call("POST", "/faults/panic?actor=handler").reply();

@@ -1,7 +1,7 @@
-//! What the stories stand on: a scripted upstream, the real binary, and a client that sees every byte.
+//! The test helpers: a scripted upstream, the real binary, and a client that reports every byte.
 //!
-//! Nothing here shares code with the gateway, so that a mistake cannot hide in both. Only what is not ours is
-//! played: the upstream, over real sockets.
+//! Nothing here shares code with the gateway, so one bug cannot hide in both. Only the upstream is simulated, over
+//! real sockets.
 
 pub(crate) mod canned;
 pub(crate) mod chat;
@@ -16,10 +16,10 @@ pub(crate) mod wire;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a story waits for something that must happen. Generous: it is only reached when a test fails.
+/// How long a test waits for an expected event. Long, because it is reached only if a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Waits until this holds, asking again and again.
+/// Polls until this holds.
 pub(crate) fn await_that(what: &str, mut holds: impl FnMut() -> bool) {
     let until = Instant::now() + PATIENCE;
     while !holds() {

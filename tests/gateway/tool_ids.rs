@@ -1,5 +1,5 @@
-//! Ids of tool calls: whatever a vendor gives, every other vendor accepts what the client has, and the vendor gets its own
-//! back.
+//! Ids of tool calls: whatever ids a vendor sends, every other vendor accepts the client's ids, and the vendor receives
+//! its own again.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::support::upstream::{Answer, Seen, Upstream};
 
 const ODD: [&str; 3] = ["functions.Bash:0", "call_Q1|fc_0f", "call 2"];
 
-/// Calls three tools, in the form that the client asked for.
+/// An upstream that calls three tools, streamed or whole as the client requested.
 fn calling() -> Upstream {
     Upstream::openai().ruled_by(|seen| {
         let call = |(at, id): (usize, &&str)| {
@@ -48,7 +48,7 @@ fn chat_with_history(model: &str, ids: &[&str]) -> Value {
     json!({"model": model, "max_tokens": 64, "messages": messages})
 }
 
-/// The ids of calls and of results that an upstream of the Messages API saw.
+/// The ids of calls and results that an upstream of the Messages API received.
 fn ids_of_messages(seen: &Seen) -> (Vec<String>, Vec<String>) {
     let body = seen.json();
     let of = |turn: usize, member: &str| {
@@ -74,7 +74,7 @@ fn is_anthropics(id: &str) -> bool {
 }
 
 #[test]
-fn a_vendor_gets_its_own_ids_back_after_a_change_of_model_and_a_restart() {
+fn a_vendor_receives_its_own_ids_after_a_change_of_model_and_a_restart() {
     let (kimi, claude) = (calling(), Upstream::anthropic());
     let setup = Gateway::bare().provider("kimi", &kimi).provider("anthropic", &claude);
     for streamed in [true, false] {
@@ -102,7 +102,7 @@ fn a_vendor_gets_its_own_ids_back_after_a_change_of_model_and_a_restart() {
 }
 
 #[test]
-fn odd_ids_of_a_history_are_mended_in_pairs_on_the_way_to_anthropic() {
+fn invalid_ids_of_a_history_are_replaced_in_pairs_for_anthropic() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
     let mut ids: Vec<String> = ODD.map(str::to_owned).to_vec();
@@ -128,7 +128,7 @@ fn odd_ids_of_a_history_are_mended_in_pairs_on_the_way_to_anthropic() {
 }
 
 #[test]
-fn a_vendor_that_made_odd_ids_keeps_them_until_another_refuses_them() {
+fn a_vendor_receives_its_own_unusual_ids_until_another_one_refuses_them() {
     let upstream = Upstream::anthropic().ruled_by(|seen| {
         let is_strict = seen.json()["model"] == "strict";
         let message = "messages.1.content.0.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'";
@@ -152,7 +152,7 @@ fn a_vendor_that_made_odd_ids_keeps_them_until_another_refuses_them() {
 }
 
 #[test]
-fn mistral_gets_nine_letters_and_digits_by_configuration_and_by_refusal() {
+fn mistral_receives_ids_of_nine_letters_and_digits_by_configuration_and_by_refusal() {
     let strict = |seen: &Seen| {
         let (calls, _) = ids_of_chat(seen);
         let odd =

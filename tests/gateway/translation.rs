@@ -1,9 +1,9 @@
-//! Chat Completions behind the Messages API: what the upstream is asked, and what becomes of its answer.
+//! The Messages API with Chat Completions upstreams: the requests that they receive, and the replies that clients receive.
 
+mod current_clients;
 mod replies;
 mod requests;
 mod streams;
-mod today;
 
 use serde_json::{Value, json};
 
@@ -11,14 +11,14 @@ use crate::support::gateway::{Gateway, MODEL};
 use crate::support::reply::Reply;
 use crate::support::upstream::{Answer, Upstream};
 
-/// How the client wants its answer.
+/// Whether the client requests a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Delivery {
     Streamed,
     Whole,
 }
 
-/// A Messages request with these members beside model, limit and one user message.
+/// A Messages request with these members in addition to model, limit and one user message.
 fn request(members: Value) -> Value {
     let mut body = json!({"model": MODEL, "max_tokens": 64, "messages": [{"role": "user", "content": "hi"}]});
     for (key, value) in members.as_object().expect("members") {
@@ -27,7 +27,7 @@ fn request(members: Value) -> Value {
     body
 }
 
-/// What the upstream is asked when the client asks each of these.
+/// The requests that the upstream receives for these requests of a client.
 fn translated<const N: usize>(bodies: [Value; N]) -> [Value; N] {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
@@ -40,13 +40,13 @@ fn translated<const N: usize>(bodies: [Value; N]) -> [Value; N] {
     })
 }
 
-/// One of them alone.
+/// The same for one request.
 fn translated_one(members: Value) -> Value {
     let [body] = translated([request(members)]);
     body
 }
 
-/// The reply to a streamed request before an upstream that streams this.
+/// The reply to a streamed request if the upstream streams this.
 fn streamed(members: Value, events: Vec<Vec<u8>>) -> Reply {
     answered(members, Answer::events(events), Delivery::Streamed)
 }

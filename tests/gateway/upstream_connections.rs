@@ -1,5 +1,5 @@
-//! The gateway's connections to its upstreams: each reply goes to the request that it answers, whatever else comes on the
-//! connection, and a connection that cannot be trusted is not used again.
+//! The gateway's connections to its upstreams: each reply reaches the request that it answers, whatever else arrives on
+//! the connection, and an ambiguous connection is not used again.
 
 mod forwarding;
 mod mixing;
@@ -26,13 +26,13 @@ fn both() -> [Upstream; 2] {
     [Upstream::anthropic(), Upstream::openai()]
 }
 
-/// The text of the only message, which a translation may have put into a block.
+/// The text of the only message, which a translation may have moved into a block.
 fn asked(body: &Value) -> String {
     let content = &body["messages"][0]["content"];
     content.as_str().or(content[0]["text"].as_str()).unwrap_or_default().to_owned()
 }
 
-/// A reply that says `text`, of events if the request wants them: content type and body.
+/// A reply with the text `text`, as events if the request is streamed: content type and body.
 fn said(dialect: Dialect, request: &Value, text: &str) -> (&'static str, Vec<u8>) {
     match (dialect, request["stream"] == true) {
         (Dialect::Anthropic, true) => ("text/event-stream", anthropic::text(&[text]).concat()),
@@ -49,8 +49,8 @@ fn framed(dialect: Dialect, request: &Value, text: &str) -> Vec<u8> {
     [head.into_bytes(), body].concat()
 }
 
-/// Every way to ask: by either endpoint, streamed or whole. The answer's text.
-fn ask_every_way(gateway: &Gateway, text: &str) -> Vec<(Reply, String)> {
+/// Sends a request to each endpoint, streamed and whole, and returns the text of the answers.
+fn request_in_every_form(gateway: &Gateway, text: &str) -> Vec<(Reply, String)> {
     let chat = |body: &Value| gateway.call("POST", "/v1/chat/completions").json(body).reply();
     let replies = [
         gateway.messages(&prompt(MODEL, text)).reply(),
@@ -99,7 +99,7 @@ fn interim_replies_are_skipped_however_long_the_final_one_takes() {
         let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
         for turn in 0..3 {
             let question = format!("mark {turn}");
-            for (reply, text) in ask_every_way(&gateway, &question) {
+            for (reply, text) in request_in_every_form(&gateway, &question) {
                 assert_eq!(text, question, "{reply}");
             }
         }
@@ -109,14 +109,14 @@ fn interim_replies_are_skipped_however_long_the_final_one_takes() {
 }
 
 #[test]
-fn an_interim_reply_is_never_taken_for_a_reply() {
+fn an_interim_reply_is_never_mistaken_for_a_reply() {
     let ended = b"HTTP/1.1 103 Early Hints\r\n\r\n".to_vec();
     let switched = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: h2c\r\n\r\n".to_vec();
     for (bytes, words) in [(ended, "closed the connection"), (switched, "switched protocols")] {
         for upstream in both() {
             let upstream = upstream.always(Answer::bare(bytes.clone()));
             let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
-            for (reply, _) in ask_every_way(&gateway, "hi") {
+            for (reply, _) in request_in_every_form(&gateway, "hi") {
                 assert_eq!(reply.status(), 502, "{reply}");
                 assert!(reply.raw().contains(words), "{reply}");
             }
@@ -125,7 +125,7 @@ fn an_interim_reply_is_never_taken_for_a_reply() {
 }
 
 #[test]
-fn a_connection_with_doubtful_framing_is_not_reused() {
+fn a_connection_with_ambiguous_framing_is_not_reused() {
     for upstream in both() {
         let dialect = upstream.dialect();
         let upstream = upstream.ruled_by(move |seen| {
@@ -140,7 +140,7 @@ fn a_connection_with_doubtful_framing_is_not_reused() {
         let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
         for turn in 0..3 {
             let question = format!("mark {turn}");
-            for (reply, text) in ask_every_way(&gateway, &question) {
+            for (reply, text) in request_in_every_form(&gateway, &question) {
                 assert_eq!(text, question, "{reply}");
             }
         }
@@ -172,7 +172,7 @@ fn bytes_after_a_reply_never_reach_the_next_client() {
         for turn in 0..8 {
             let question = format!("mark {turn}");
             assert_eq!(gateway.ask_whole(&question).text(), question, "together: {together}");
-            // The stray reply has come by then; before, nothing could tell it from the next one.
+            // The stray reply has arrived by then. Earlier it would be indistinguishable from the next one.
             thread::sleep(Duration::from_millis(30));
         }
         assert_eq!(upstream.connections(), upstream.count(), "such an upstream's connections are not kept");
@@ -180,7 +180,7 @@ fn bytes_after_a_reply_never_reach_the_next_client() {
     }
 }
 
-/// An upstream of a kind that [`Upstream`] has not: what a connection does with its second request is up to `second`.
+/// An upstream that [`Upstream`] cannot script: `second` decides what a connection does with its second request.
 fn with_second_requests(
     dialect: Dialect,
     second: impl Fn(&TcpStream) + Send + Sync + 'static,
@@ -223,13 +223,13 @@ fn before(dialect: Dialect, address: SocketAddr) -> Setup {
 }
 
 #[test]
-fn a_kept_connection_that_dies_as_the_next_request_goes_out_costs_nothing() {
+fn a_pooled_connection_that_ends_at_the_next_request_causes_no_failure() {
     let reset = |stream: &TcpStream| {
-        // Bytes unread: the system answers with a reset.
+        // With unread bytes, the system answers with a reset.
         let _closed = stream.shutdown(std::net::Shutdown::Both);
     };
     let finish = |mut stream: &TcpStream| {
-        // Everything read: an orderly end.
+        // With all bytes read, it is an orderly end.
         let _set = stream.set_read_timeout(Some(Duration::from_millis(20)));
         while matches!(stream.read(&mut [0; 4096]), Ok(1..)) {}
     };
@@ -244,7 +244,7 @@ fn a_kept_connection_that_dies_as_the_next_request_goes_out_costs_nothing() {
             let gateway = before(dialect, address).start();
             for turn in 0..5 {
                 let question = format!("mark {turn}");
-                for (reply, text) in ask_every_way(&gateway, &question) {
+                for (reply, text) in request_in_every_form(&gateway, &question) {
                     assert_eq!(text, question, "kind {kind}: {reply}");
                 }
             }
@@ -257,7 +257,7 @@ fn a_kept_connection_that_dies_as_the_next_request_goes_out_costs_nothing() {
 }
 
 #[test]
-fn a_new_connection_that_dies_is_a_failure() {
+fn a_new_connection_that_ends_is_a_failure() {
     for upstream in both() {
         let upstream = upstream.always(Answer::hang_up());
         let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
@@ -267,7 +267,7 @@ fn a_new_connection_that_dies_is_a_failure() {
 }
 
 #[test]
-fn a_large_request_is_sent_again_whole_on_a_new_connection() {
+fn a_large_request_is_sent_again_completely_on_a_new_connection() {
     let reset = |stream: &TcpStream| {
         let _closed = stream.shutdown(std::net::Shutdown::Both);
     };
@@ -280,8 +280,8 @@ fn a_large_request_is_sent_again_whole_on_a_new_connection() {
 }
 
 #[test]
-fn a_reply_that_comes_before_the_request_is_sent_is_read() {
-    // Too large, says the upstream from the head alone, and reads no further; or it closes as well.
+fn a_reply_that_arrives_before_the_request_is_sent_is_read() {
+    // The upstream answers "too large" from the head alone and stops reading, or also closes the connection.
     for ending in [Ending::Close, Ending::KeepAlive] {
         let refusal = Answer::json(413, anthropic::error("request_too_large", "only so much")).ending(ending);
         let upstream = Upstream::anthropic().refusing_unread(refusal);
@@ -326,7 +326,7 @@ fn a_reply_that_begins_before_its_request_is_read_does_not_end_the_upload() {
     assert!(read.join().expect("no panic") > 8 << 20);
 }
 
-/// An upstream that says 100 before it reads the body, and takes its time.
+/// An upstream that sends 100 before it reads the body, and reads it slowly.
 struct UnhurriedReader;
 
 impl UnhurriedReader {
@@ -369,7 +369,7 @@ fn an_idle_connection_that_the_upstream_closes_is_closed_at_once() {
     });
     let gateway = before(Dialect::Anthropic, address).start();
     assert_eq!(gateway.ask_whole("hi").text(), "hi");
-    // `serve_once` waits for a second request until the end of its patience; nobody sends one.
+    // `serve_once` waits for a second request until its timeout. None is sent.
     let (read, _) = closed.join().expect("no panic");
     assert_eq!(read, 0);
 }
@@ -386,7 +386,7 @@ fn an_idle_connection_is_closed_after_a_while() {
         let body = wire.body(Framing::of_request(&head)).expect("a request");
         let body: Value = serde_json::from_slice(&body).expect("JSON");
         let reply = framed(Dialect::Anthropic, &body, "hi");
-        // What Node.js says of itself.
+        // The header that Node.js sends.
         let reply =
             String::from_utf8(reply).expect("text").replacen("\r\n", "\r\nkeep-alive: timeout=3\r\n", 1);
         (&stream).write_all(reply.as_bytes()).expect("a socket");
@@ -411,7 +411,7 @@ fn a_reply_that_ends_with_its_connection_is_read_to_its_end() {
         });
         let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
         for question in ["new", "old"] {
-            for (reply, text) in ask_every_way(&gateway, question) {
+            for (reply, text) in request_in_every_form(&gateway, question) {
                 assert_eq!(text, question, "{reply}");
             }
         }
@@ -425,7 +425,7 @@ fn a_204_is_a_reply_without_a_body() {
         let none = b"HTTP/1.1 204 No Content\r\nrequest-id: req_9\r\n\r\n".to_vec();
         let upstream = upstream.always(Answer::raw(vec![Piece::Bytes(none)]));
         let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
-        for (index, (reply, _)) in ask_every_way(&gateway, "hi").into_iter().enumerate() {
+        for (index, (reply, _)) in request_in_every_form(&gateway, "hi").into_iter().enumerate() {
             let same_api = (index < 2) == (dialect == Dialect::Anthropic);
             if same_api {
                 assert_eq!((reply.status(), reply.raw().as_str()), (204, ""), "{reply}");
@@ -440,7 +440,7 @@ fn a_204_is_a_reply_without_a_body() {
 }
 
 #[test]
-fn what_is_not_http_is_an_error_that_says_so() {
+fn a_reply_that_is_not_http_is_an_error_that_says_so() {
     for bytes in [
         &b"SSH-2.0-OpenSSH_9.2\r\n"[..],
         b"\x15\x03\x03\0\x02\x02\x28",
@@ -456,8 +456,8 @@ fn what_is_not_http_is_an_error_that_says_so() {
 }
 
 #[test]
-fn a_lack_of_descriptors_here_is_no_failure_of_the_provider() {
-    // An address, and a name that must be looked up.
+fn a_lack_of_descriptors_does_not_affect_the_providers_health() {
+    // An address, and a name that must be resolved.
     for host in ["127.0.0.1", "localhost"] {
         let reply = Answer::json(200, anthropic::whole("Hello there!")).ending(Ending::Close);
         let upstream = Upstream::anthropic().always(reply);
@@ -474,7 +474,7 @@ fn a_lack_of_descriptors_here_is_no_failure_of_the_provider() {
             let body = wire.body(Framing::of_reply(&head)).expect("a reply");
             Reply { head, body, complete: true }
         };
-        // The connection is accepted, and whoever asked for readiness has gone.
+        // The connection of the readiness check is closed by then.
         assert_eq!(ask("").status(), 200);
         thread::sleep(Duration::from_millis(300));
         let before = limit_descriptors(pid, 1);
@@ -489,11 +489,11 @@ fn a_lack_of_descriptors_here_is_no_failure_of_the_provider() {
     }
 }
 
-/// Sets the soft limit of open files of process `pid`; what it was before.
+/// Sets the soft limit of open files of process `pid`, and returns the old one.
 fn limit_descriptors(pid: u32, soft: u64) -> u64 {
     use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
     let pid = Pid::from_raw(pid.try_into().expect("a process id"));
-    // A child has the hard limit of its parent.
+    // A child inherits the hard limit.
     let wanted = Rlimit { current: Some(soft), maximum: getrlimit(Resource::Nofile).maximum };
     let before = prlimit(pid, Resource::Nofile, wanted).expect("a child of ours");
     before.current.expect("a limit")

@@ -1,12 +1,12 @@
-//! Replies as upstreams should not send them: floods, dribbles, compression that nobody asked for, bytes behind the end,
-//! labels that lie. On every way between the two client APIs and the two upstream APIs.
+//! Invalid replies of upstreams: floods, slow bytes, unrequested compression, bytes after the end,
+//! wrong content types. For every combination of client API and upstream API.
 
 mod bodies;
 mod compressed;
-mod dribbles;
 mod ends;
 mod floods;
 mod mislabelled;
+mod slow_replies;
 
 use crate::support::canned::{anthropic, openai};
 use crate::support::chat::{self, Chat, Error};
@@ -16,7 +16,7 @@ use crate::support::grammar::Ended;
 use crate::support::reply::Reply;
 use crate::support::upstream::{Answer, Dialect, Upstream};
 
-/// From one client API to one upstream API.
+/// One client API and one upstream API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Way {
     client: Dialect,
@@ -50,7 +50,7 @@ impl Way {
         }
     }
 
-    /// Those of them with which the client has the first part.
+    /// The first events, up to the first part of the answer.
     fn begun(self, part: &str) -> Vec<Vec<u8>> {
         let length = if self.upstream == Dialect::Anthropic { 4 } else { 2 };
         self.events(&[part])[..length].to_vec()
@@ -99,7 +99,7 @@ impl Way {
         }
     }
 
-    /// The text of a reply that is complete.
+    /// The text of a complete reply.
     fn text(self, reply: &Reply) -> String {
         match self.client {
             Dialect::Anthropic => reply.text(),
@@ -107,7 +107,7 @@ impl Way {
         }
     }
 
-    /// Fails unless this is a complete stream that says `text`, whatever comments stand in it.
+    /// Panics unless this is a complete stream with the text `text`, with or without comments.
     fn assert_streamed(self, reply: &Reply, text: &str) {
         let end = match self.client {
             Dialect::Anthropic => "{\"type\":\"message_stop\"}\n\n",
@@ -118,7 +118,7 @@ impl Way {
         assert!(raw.contains(text) && raw.ends_with(end) && !raw.contains("\"error\""), "{self:?}: {reply}");
     }
 
-    /// The message of a reply that failed, as a status or in its stream; fails if it looks complete.
+    /// The error message of a failed reply, as a status or in its stream. Panics if the reply looks complete.
     fn failure(self, reply: &Reply) -> String {
         match self.client {
             Dialect::Anthropic => {
@@ -137,7 +137,7 @@ impl Way {
         }
     }
 
-    /// The reply to a streamed question before an upstream that always gives this answer.
+    /// The reply to a streamed request if the upstream always gives this answer.
     fn before(self, answer: Answer) -> Reply {
         let upstream = self.upstream().always(answer);
         self.streamed(&impatient(&upstream).start())

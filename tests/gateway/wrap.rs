@@ -1,4 +1,4 @@
-//! `vdm wrap` and `claude.vdm`: a tool is played by a script, the gateway is real.
+//! `vdm wrap` and `claude.vdm` with a script as the tool and a real gateway.
 
 mod sharing;
 mod tool;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::support::PATIENCE;
 use crate::support::gateway::free_port;
 
-/// A user with a home, a runtime directory and tools of its own. The path is short enough for a socket.
+/// A user with a home, a runtime directory and tools. The path is short enough for a socket.
 struct User {
     home: PathBuf,
     port: u16,
@@ -27,7 +27,7 @@ impl User {
         Self { home, port: free_port() }
     }
 
-    /// With a `claude` that is this shell script.
+    /// Installs this shell script as `claude`.
     fn with_claude(name: &str, script: &str) -> Self {
         let user = Self::new(name);
         user.tool("claude", script);
@@ -64,7 +64,7 @@ impl User {
         command
     }
 
-    /// A session that has told its gateway's address, and goes on until it is let go.
+    /// A session that has reported its gateway's address, and runs until it is released.
     fn session(&self, name: &str) -> Session {
         self.session_by(self.claude_vdm(&[name]), name)
     }
@@ -80,7 +80,7 @@ impl User {
         session
     }
 
-    /// What of gateways is in the runtime directory: those that run.
+    /// The running gateways in the runtime directory.
     fn sockets(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.home.join("vandamme")).into_iter().flatten();
         let paths = entries.map(|entry| entry.expect("readable").path());
@@ -104,7 +104,7 @@ impl Drop for User {
     }
 }
 
-/// Tells where its gateway is, in a file named by its first argument, and waits for another one.
+/// A tool that writes its gateway's address to the file of its first argument, and waits for another file.
 const WAITING: &str =
     "echo $ANTHROPIC_BASE_URL > $1.part; mv $1.part $1.url; until [ -e $1.go ]; do sleep 0.05; done; exit 7";
 

@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_converter_that_dies_leaves_an_error_event_behind_what_it_said() {
+    fn a_converter_that_dies_leaves_an_error_event_after_the_bytes_it_sent() {
         let (sender, mut body) = channel(4, Api::Messages);
         sender.send(Bytes::from_static(b"x"));
 
@@ -224,14 +224,14 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_that_was_said_ends() {
+    fn a_reply_that_was_sent_ends() {
         let (sender, mut said) = channel(4, Api::Messages);
         sender.end();
         assert!(matches!(next(&mut said), Poll::Ready(None)));
     }
 
     #[test]
-    fn a_client_that_leaves_is_seen() {
+    fn a_disconnect_of_the_client_is_noticed() {
         let (sender, body) = channel(4, Api::Messages);
 
         drop(body);

@@ -10,8 +10,8 @@ use vandamme_protocol::content_coding::{ContentCoding, Decoder};
 
 use super::UpstreamBody;
 
-/// After so many bytes of content the thread is given to other tasks: a few bytes can stand for gigabytes, and a
-/// decoder that has them never has to wait for a socket.
+/// After this many bytes of content the task yields: a few bytes can decompress to gigabytes, and a decoder that has
+/// them never waits for a socket.
 const BURST: usize = 256 << 10;
 
 struct DecodedBody {

@@ -49,7 +49,7 @@ fn a_clients_own_retry_is_not_repeated_on_the_same_key() {
 }
 
 #[test]
-fn what_is_known_to_fail_gets_one_call() {
+fn a_failing_key_or_target_gets_one_call() {
     let request = RetryContext { is_known_to_fail: true, ..RetryContext::default() };
     for outcome in [Outcome::ServerError, Outcome::KeyRejected, limited(None)] {
         let failure = FailedCall { request, ..failed(outcome) };
@@ -117,7 +117,7 @@ fn what_fails_here_may_succeed_elsewhere_as_long_as_there_is_another_target() {
 }
 
 #[test]
-fn the_requests_own_fault_goes_nowhere() {
+fn a_failure_of_the_request_itself_causes_no_other_call() {
     for outcome in [Outcome::RequestRefused, Outcome::Cancelled] {
         assert_eq!(next(&mut attempts(2), outcome, 3), Next::GiveUp, "{outcome:?}");
     }

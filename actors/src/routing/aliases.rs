@@ -55,7 +55,7 @@ impl Aliases {
         best.map(|(_, (alias, target))| AliasMatch { alias, target, kind: MatchKind::Part })
     }
 
-    /// Whether an alias stands for this model.
+    /// Whether this model is the target of an alias.
     pub(super) fn stands_for(&self, model: &str) -> bool {
         self.by_name.values().any(|(_, target)| target.trim_start_matches('!').eq_ignore_ascii_case(model))
     }

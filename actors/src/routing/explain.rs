@@ -1,13 +1,13 @@
-//! Why a model name leads where it leads: what was decided on the way, for people.
+//! Explains a route: the steps from a model name to its target, as text for users.
 
 use std::fmt;
 
 use super::fallbacks::SkippedFallback;
 
-/// One decision. Names are as they stand in the request or in the configuration.
+/// One step. Names are spelled as in the request or in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoutingStep<'s> {
-    /// A mark of Claude Code's that is no part of the name was taken off.
+    /// A mark of Claude Code that is not part of the name was removed.
     Unmarked { mark: &'s str, name: &'s str },
     /// `!`: no alias applies.
     Literal { name: &'s str },
@@ -15,37 +15,37 @@ pub enum RoutingStep<'s> {
     Prefix { provider: &'s str, name: &'s str },
     /// The name's first part is a profile.
     Profile { profile: &'s str, name: &'s str },
-    /// The default profile is requested first.
+    /// The default profile is searched first.
     DefaultProfile { profile: &'s str },
-    /// Nothing in the profile fits.
+    /// The profile has no alias for the name.
     NotInProfile { profile: &'s str, name: &'s str },
     /// No prefix, or one that is part of a model's id.
     Default { provider: &'s str, name: &'s str },
-    /// An alias stands for something else. `owner` is a provider or a profile.
+    /// An alias resolves to its target. `owner` is a provider or a profile.
     Alias { owner: &'s str, alias: &'s str, target: &'s str, kind: MatchKind },
-    /// An alias would kind, but the name is a model's own.
+    /// The name contains an alias, but is the name of a model itself.
     AliasSkipped { name: &'s str, alias: &'s str, why: AliasSkipped },
-    /// If that fails, it goes here next: `target` as configured, which leads to this model of that provider.
+    /// The next target if that fails: `target` as configured, and the model and provider that it resolves to.
     Fallback { target: &'s str, provider: &'s str, model: &'s str },
     /// A fallback that is not used.
     SkippedFallback { target: &'s str, why: &'s SkippedFallback },
 }
 
-/// How an alias fits a name.
+/// How an alias matches a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MatchKind {
-    /// But for case, and `_` for `-`.
+    /// The alias is the whole name. Case is ignored, and `_` is the same as `-`.
     Whole,
-    /// The name contains it.
+    /// The alias is a part of the name.
     Part,
 }
 
-/// Why a name is left as it is.
+/// Why an alias that a name contains is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AliasSkipped {
-    /// An alias of the provider stands for it.
+    /// The name is the target of an alias of the provider.
     IsATarget,
-    /// The provider lists it.
+    /// The provider lists a model of this name.
     IsListed,
     /// The provider itself serves the ids that start with `claude-`.
     ServesClaude,
@@ -54,8 +54,8 @@ pub enum AliasSkipped {
 impl fmt::Display for RoutingStep<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unmarked { mark, name } => write!(f, "'{mark}' is taken off: '{name}'"),
-            Self::Literal { name } => write!(f, "'!' means '{name}' as it is, without aliases"),
+            Self::Unmarked { mark, name } => write!(f, "'{mark}' is removed: '{name}'"),
+            Self::Literal { name } => write!(f, "'!' selects exactly '{name}', without aliases"),
             Self::Prefix { provider, name } => write!(f, "the prefix names provider '{provider}': '{name}'"),
             Self::Profile { profile, name } => write!(f, "the prefix names profile '{profile}': '{name}'"),
             Self::DefaultProfile { profile } => write!(f, "no prefix: profile '{profile}' is the default"),
@@ -63,26 +63,26 @@ impl fmt::Display for RoutingStep<'_> {
                 write!(f, "profile '{profile}' has no alias for '{name}'")
             }
             Self::Default { provider, name } => {
-                write!(f, "no prefix: '{name}' goes to the default provider '{provider}'")
+                write!(f, "no prefix: '{name}' uses the default provider '{provider}'")
             }
             Self::Alias { owner, alias, target, kind: MatchKind::Whole } => {
-                write!(f, "alias '{alias}' of '{owner}' stands for '{target}'")
+                write!(f, "alias '{alias}' of '{owner}' resolves to '{target}'")
             }
             Self::Alias { owner, alias, target, kind: MatchKind::Part } => {
-                write!(f, "the name contains alias '{alias}' of '{owner}', which stands for '{target}'")
+                write!(f, "the name contains alias '{alias}' of '{owner}', which resolves to '{target}'")
             }
             Self::AliasSkipped { name, alias, why } => {
                 let why = match why {
-                    AliasSkipped::IsATarget => "an alias of the provider stands for it",
-                    AliasSkipped::IsListed => "the provider lists it",
+                    AliasSkipped::IsATarget => "it is the target of an alias",
+                    AliasSkipped::IsListed => "the provider lists this model",
                     AliasSkipped::ServesClaude => "the provider serves Claude itself",
                 };
-                write!(f, "'{name}' contains alias '{alias}', but stays: {why}")
+                write!(f, "'{name}' contains alias '{alias}', which is not used: {why}")
             }
             Self::Fallback { target, provider, model } => {
-                write!(f, "if that fails: '{target}', which is {provider}:{model}")
+                write!(f, "if that fails: '{target}', which resolves to {provider}:{model}")
             }
-            Self::SkippedFallback { target, why } => write!(f, "fallback '{target}' is left out: {why}"),
+            Self::SkippedFallback { target, why } => write!(f, "fallback '{target}' is not used: {why}"),
         }
     }
 }

@@ -66,7 +66,7 @@ impl Routes {
                 aliases.all_fallbacks().flat_map(|(name, all)| all.iter().map(move |text| (name, text)));
             found.extend(all.filter_map(|(name, text)| {
                 let why = self.resolve_fallback(text).err()?;
-                Some(format!("fallback '{text}' for '{name}' of {owner} is left out: {why}"))
+                Some(format!("fallback '{text}' for '{name}' of {owner} is not used: {why}"))
             }));
         }
         found.sort();

@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_leads_elsewhere_as_soon_as_the_tables_have_changed() {
+    fn a_name_has_its_new_route_as_soon_as_the_tables_have_changed() {
         let lists = Snapshot::new(Lists::new());
         let mut recent = RecentRoutes::default();
         let (old, new) = (routes("gpt-old", &lists), routes("gpt-new", &lists));
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_lead_nowhere_and_names_beyond_the_bound_are_not_kept() {
+    fn names_without_a_route_and_names_above_the_limit_are_not_kept() {
         let tables = routes("gpt", &Snapshot::new(Lists::new()));
         let mut recent = RecentRoutes::default();
         assert!(recent.resolve(&tables, "").is_err());

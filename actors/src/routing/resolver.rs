@@ -62,7 +62,7 @@ impl<'r, 't> Resolver<'r, 't> {
         Ok(target(owner, &model))
     }
 
-    /// Those of the name that was requested for, of the model it stands for, of the profile, of the provider: the first.
+    /// The fallbacks of the requested name; without any, those of its model, then of the profile, then of the provider.
     fn fallbacks_at(&self, owner: &'r ProviderRoutes, model: &str) -> Option<&'r [String]> {
         let of_profile = || {
             let profile = self.profile.as_ref()?;

@@ -1,8 +1,8 @@
 //! Model name → provider and the model's name there. Pure: tables built once from the settings, and a function of them
 //! and the name alone.
 //!
-//! `[profile:]…`, `[provider:]model`, `!` for a name without aliases, else the default. An alias may stand for another
-//! one, at another provider, and so on.
+//! `[profile:]…`, `[provider:]model`, `!` for a name without aliases, else the default. The target of an alias may
+//! be another alias, also of another provider.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;

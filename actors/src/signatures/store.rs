@@ -118,7 +118,7 @@ mod tests {
 
     /// Requirement: TTL, size limit with eviction of the oldest tenth, most recent match wins.
     #[test]
-    fn the_oldest_tenth_goes_when_it_is_full() {
+    fn the_oldest_tenth_is_removed_when_the_store_is_full() {
         let (mut store, now) = (FactStore::default(), Instant::now());
         for at in 0..20 {
             keep(&mut store, &at.to_string(), "x", (now, 20));

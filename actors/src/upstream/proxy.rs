@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn https_upstreams_go_through_https_proxy_and_others_do_not() {
+    fn https_upstreams_use_https_proxy_and_others_do_not() {
         let variables = [("HTTPS_PROXY", "http://proxy.corp:3128/")];
 
         assert_eq!(proxy(&variables, Tls::Yes, "api.openai.com"), Some("proxy.corp:3128".into()));

@@ -1,4 +1,4 @@
-//! CPU of this build beside that of another one, both in every round.
+//! CPU time of this build and of another one, both in every round.
 
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
@@ -15,7 +15,7 @@ const WARM: Duration = Duration::from_millis(200);
 const MEASURED: Duration = Duration::from_millis(1000);
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// What one kind of work costs, µs of CPU, and the median of the rounds' ratios.
+/// The cost of one kind of work in µs of CPU, and the median of the rounds' ratios.
 struct Comparison {
     work: &'static str,
     before: f64,
@@ -25,7 +25,7 @@ struct Comparison {
 
 pub(crate) struct Comparisons(Vec<Comparison>);
 
-/// The rows of CPU whose name has `words` in it.
+/// The rows of CPU time with `words` in their name.
 pub(crate) fn measure(binary: &str, words: &str) -> Result<Comparisons, Trouble> {
     end_after(LONGEST);
     let upstream = contender::upstream()?;
@@ -42,7 +42,7 @@ fn compare(work: &Work, (before, now): (&Running, &Running)) -> Result<Compariso
     };
     let mut rounds = Vec::new();
     for round in 0..ROUNDS {
-        // The order alternates: the second of a round runs on a warmer machine.
+        // The order alternates, because the second of a round runs on a warmer machine.
         let (first, second) = if round % 2 == 0 { (before, now) } else { (now, before) };
         let (first, second) = (cost(first)?, cost(second)?);
         rounds.push(if round % 2 == 0 { (first, second) } else { (second, first) });

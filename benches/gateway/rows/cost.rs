@@ -1,4 +1,4 @@
-//! CPU of a contender per unit of work.
+//! CPU time of a contender per unit of work.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -36,7 +36,7 @@ impl Work {
     }
 }
 
-/// Microseconds of CPU for each mark that the clients get.
+/// Microseconds of CPU time for each mark that the clients receive.
 pub(super) fn per_mark(
     load: &Load,
     running: &Running,

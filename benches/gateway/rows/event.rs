@@ -1,4 +1,4 @@
-//! CPU of a contender per event, when every event comes alone: system calls are most of it.
+//! CPU time of a contender per event if every event arrives alone, which is mostly the cost of system calls.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub(super) const WORK: &str = "translated, one event per wake-up";
 const ROUNDS: usize = 2;
 const CLIENTS: u32 = 16;
 const INTERVAL: Duration = Duration::from_millis(20);
-/// No stream begins or ends while the events are measured.
+/// All streams are open before the measurement begins, and end after it.
 const EVENTS: usize = 175;
 const WARM: Duration = Duration::from_millis(400);
 const MEASURED: Duration = Duration::from_secs(3);

@@ -1,4 +1,4 @@
-//! How many streams at a reader's pace can be kept going at once.
+//! The number of streams at a reader's pace that can be open at once.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::stage::{Stage, Task, Way};
 use crate::table::Row;
 
 pub(super) const WORK: &str = "streams held at 20 events/s each, complete";
-/// So many are tried, the most first.
+/// The numbers that are tried, the highest first.
 const STREAMS: [u32; 3] = [4000, 2000, 1000];
-/// The machine is shared: what was not held once is tried again.
+/// Each number is tried more than once, because the machine is shared.
 const TRIES: usize = 3;
 const INTERVAL: Duration = Duration::from_millis(50);
 const EVENTS: u32 = 80;
 const STARTED_WITHIN: Duration = Duration::from_secs(1);
-/// Of what the upstream takes: a stream that takes longer has fallen behind.
+/// The longest time, as a multiple of the upstream's: a slower stream has fallen behind.
 const SLACK: f64 = 1.1;
 
 pub(super) fn row(stage: &Stage) -> Result<Row, Trouble> {
@@ -27,7 +27,7 @@ pub(super) fn row(stage: &Stage) -> Result<Row, Trouble> {
     Ok(held.row(WORK, ["≥ 2000", "≥ 4000"], |held| format!("{held:.0}")))
 }
 
-/// The most of [`STREAMS`] that are in time, or 0.
+/// The highest number of [`STREAMS`] that are in time, or 0.
 fn most_held(load: &Load) -> Result<f64, Trouble> {
     for streams in STREAMS {
         for _ in 0..TRIES {

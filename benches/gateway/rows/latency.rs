@@ -1,4 +1,4 @@
-//! How much later the first word comes because somebody stands between.
+//! The delay that a contender adds to the first event.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -28,11 +28,11 @@ pub(super) fn row(stage: &Stage) -> Result<Row, Trouble> {
     Ok(added.row(WORK, ["≤ 0.8 ms", "≤ 0.4 ms"], |added| format!("{added:.2} ms")))
 }
 
-/// Milliseconds until it is there, p50.
+/// Milliseconds to the first event, p50.
 fn first_word(load: Load) -> Result<f64, Trouble> {
     let crowd = Load {
         clients: CLIENTS as usize,
-        // So that they do not all ask at once, nor on the beat of the upstream's pace.
+        // Spreads the requests in time, not in step with the upstream's events.
         stagger: Duration::from_micros(12_300),
         ..load
     }

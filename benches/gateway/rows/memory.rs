@@ -1,4 +1,4 @@
-//! What an open stream holds on to.
+//! The memory of an open stream.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -14,7 +14,7 @@ pub(super) const WORK: &str = "memory per open stream, 5,000 open";
 const ROUNDS: usize = 2;
 const STREAMS: u32 = 5000;
 const OPENED_WITHIN: Duration = Duration::from_secs(1);
-/// Before and after, so that what is only needed for the moment is gone.
+/// Measures before and after, so that memory of short use is not counted.
 const REST: Duration = Duration::from_millis(400);
 
 pub(super) fn row(stage: &Stage) -> Result<Row, Trouble> {

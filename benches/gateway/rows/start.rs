@@ -1,4 +1,4 @@
-//! How soon a contender answers, and what it takes doing nothing.
+//! The time to the first answer, and the memory of an idle contender.
 
 use std::thread::sleep;
 use std::time::Duration;

@@ -1,13 +1,14 @@
-//! What a target could not take of a request: named by JSON path, so that a client can see it, and never by content.
+//! The parts of a request that its translation removes, for the header `x-vdm-dropped`: JSON paths, never content. Fields
+//! that a provider refuses are removed by fixups instead ([`compat`](crate::compat)).
 
 use std::fmt::{Display, Write as _};
 
-/// So many paths are named; the others are counted.
+/// The number of paths that are named. Further ones are only counted.
 const MOST: usize = 16;
-/// Longer names are cut.
+/// The length at which a name is truncated.
 const LONGEST: usize = 64;
 
-/// The parts of a request that were left out of its translation.
+/// The parts of a request that its translation removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dropped {
     paths: Vec<String>,

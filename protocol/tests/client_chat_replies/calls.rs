@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn calls_are_numbered_among_themselves_and_arrive_in_pieces() {
+fn calls_have_their_own_indices_and_arrive_in_pieces() {
     let blocks = [
         thinking(0, "hm"),
         text(1, &["Let me see."]),
@@ -20,7 +20,7 @@ fn calls_are_numbered_among_themselves_and_arrive_in_pieces() {
 }
 
 #[test]
-fn what_the_vendor_runs_itself_is_not_the_clients_to_run() {
+fn server_tools_of_the_vendor_are_not_sent_to_the_client() {
     let blocks = [
         vec![
             block_start(
@@ -45,7 +45,7 @@ fn what_the_vendor_runs_itself_is_not_the_clients_to_run() {
 }
 
 #[test]
-fn calls_that_vendors_send_oddly_are_understood() {
+fn unusual_forms_of_calls_are_accepted() {
     let whole_input = vec![
         block_start(0, json!({"type": "tool_use", "id": "a", "name": "f", "input": {"x": "é\n"}})),
         block_stop(0),
@@ -76,7 +76,7 @@ fn interleaved_blocks_keep_their_arguments() {
 }
 
 #[test]
-fn truncated_arguments_arrive_as_far_as_they_came() {
+fn truncated_arguments_are_sent_as_far_as_they_arrived() {
     let mut data = vec![start()];
     data.extend(tool(0, ["a", "f"], &["{\"city\": \"Gen"]));
     data.extend(end("max_tokens"));
@@ -88,7 +88,7 @@ fn truncated_arguments_arrive_as_far_as_they_came() {
 }
 
 #[test]
-fn a_client_from_before_there_were_tools_gets_a_function_call() {
+fn a_client_of_the_older_functions_api_receives_a_function_call() {
     let functions = json!({"functions": [{"name": "f", "parameters": {"type": "object"}}]});
     let data = reply(
         &[text(0, &["Hm."]), tool(1, ["x", "f"], &["{\"a\":", "1}"]), tool(2, ["y", "g"], &["{}"])],
@@ -117,14 +117,14 @@ fn a_client_from_before_there_were_tools_gets_a_function_call() {
     assert_eq!(grammar::check(&stream(context(both), &data).0).calls.len(), 2);
 }
 
-/// Of a client with a custom tool and a function.
+/// The reply for a client with a custom tool and a function.
 fn with_custom_tool() -> MessagesReplyContext {
     context(json!({"tools": [
         {"type": "custom", "custom": {"name": "pätch"}}, {"type": "function", "function": {"name": "f"}}]}))
 }
 
 #[test]
-fn the_text_for_a_custom_tool_comes_as_its_input() {
+fn the_input_of_a_custom_tool_is_its_text() {
     let input = "*** Begin \"Patch\"\n\\ é 🌹\u{1}";
     let arguments = json!({ "input": input }).to_string();
     let characters: Vec<String> = arguments.chars().map(String::from).collect();
@@ -148,7 +148,7 @@ fn the_text_for_a_custom_tool_comes_as_its_input() {
         );
         assert_eq!(outcome.tool_calls, 3);
     }
-    // Streamed in one piece, in the order in which it is written, and without what wraps it.
+    // Streamed in one piece, in order, and without the wrapper.
     let streamed = [r#"{"input":"a"#, "b", "c\"}"];
     let (wire, _) = stream(with_custom_tool(), &reply(&[tool(0, ["t", "pätch"], &streamed)], "tool_use"));
     let wire = String::from_utf8(wire).unwrap();
@@ -158,7 +158,7 @@ fn the_text_for_a_custom_tool_comes_as_its_input() {
 }
 
 #[test]
-fn a_custom_call_of_a_whole_reply_is_one_too() {
+fn a_custom_call_of_a_whole_reply_is_translated_too() {
     let upstream = json!({"type": "message", "stop_reason": "tool_use", "content": [
         {"type": "tool_use", "id": "a", "name": "pätch", "input": {"input": "l1\n\"l2\""}},
         {"type": "tool_use", "id": "b", "name": "f", "input": {"input": "x"}},

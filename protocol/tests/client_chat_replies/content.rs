@@ -1,9 +1,9 @@
-//! Texts, thoughts, usage and sources.
+//! Text, thinking, usage and sources.
 
 use super::*;
 
 #[test]
-fn text_goes_out_as_it_came() {
+fn text_is_forwarded_unchanged() {
     let mut data = reply(&[text(0, &["ü\u{1F600}\u{0}", ""])], "end_turn");
     data.insert(
         2,
@@ -45,7 +45,7 @@ fn the_chunks_of_a_small_reply_are_these() {
 }
 
 #[test]
-fn the_usage_counts_what_was_cached_and_is_told_to_those_who_asked() {
+fn usage_includes_cached_tokens_and_is_sent_only_on_request() {
     let data = reply(&[text(0, &["x"])], "end_turn");
     let usage = json!({"prompt_tokens": 21, "completion_tokens": 9, "total_tokens": 30,
                        "prompt_tokens_details": {"cached_tokens": 7, "cache_write_tokens": 3}});
@@ -60,7 +60,7 @@ fn the_usage_counts_what_was_cached_and_is_told_to_those_who_asked() {
 }
 
 #[test]
-fn later_counts_replace_only_what_they_carry() {
+fn later_counts_replace_only_the_members_that_they_have() {
     let data = [
         r#"{"type":"message_start","message":{"usage":{"input_tokens":0,"cache_read_input_tokens":5}}}"#,
         r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"input_tokens":9.0,"output_tokens":1}}"#,
@@ -74,7 +74,7 @@ fn later_counts_replace_only_what_they_carry() {
 }
 
 #[test]
-fn reasoning_is_shown_to_those_who_asked_for_it() {
+fn reasoning_is_sent_only_on_request() {
     let data = reply(&[thinking(0, "hm"), text(1, &["42"])], "end_turn");
     for (fields, expected) in [
         (json!({"reasoning_effort": "high"}), "hm"),
@@ -90,7 +90,7 @@ fn reasoning_is_shown_to_those_who_asked_for_it() {
 }
 
 #[test]
-fn the_sources_of_all_blocks_come_at_once_and_are_numbered() {
+fn the_sources_of_all_blocks_arrive_together_and_are_numbered() {
     let cited = |url: &str| json!({"type": "citations_delta", "citation": {"type": "web_search_result_location", "url": url, "title": "T"}});
     let block = |index: i64, said: &str, urls: &[&str]| {
         let mut data = text(index, &[said]);
@@ -107,7 +107,7 @@ fn the_sources_of_all_blocks_come_at_once_and_are_numbered() {
     let expected = [("https://a.example/", 0, 4), ("https://b.example/", 0, 4), ("https://c.example/", 4, 7)];
     assert_eq!(told.sources, expected.map(|(url, start, end)| (url.to_owned(), start, end)));
 
-    // A block that the upstream never ends is over when the next one begins.
+    // A block without an end ends at the next one.
     let mut open = blocks[0].clone();
     open.pop();
     let told = complete(&reply(&[open, block(1, "two", &[])], "end_turn"));
@@ -115,7 +115,7 @@ fn the_sources_of_all_blocks_come_at_once_and_are_numbered() {
 }
 
 #[test]
-fn the_sources_of_a_text_are_told_behind_it() {
+fn the_sources_of_a_text_follow_it() {
     let cited = |url: Value| json!({"type": "citations_delta", "citation": {"type": "web_search_result_location", "url": url, "title": "T \"q\"", "cited_text": "c", "encrypted_index": "e"}});
     let mut block = text(1, &["é\n", "bc"]);
     block.insert(2, delta(1, cited(json!("https://a.example/x"))));

@@ -26,7 +26,7 @@ fn stop_reasons_become_finish_reasons() {
 }
 
 #[test]
-fn pings_and_another_apis_last_word_mean_nothing() {
+fn pings_and_the_end_of_another_api_are_ignored() {
     let mut data = reply(&[text(0, &["x"])], "end_turn");
     for at in [0, 2, 4] {
         data.insert(at, json!({"type": "ping"}).to_string());
@@ -42,7 +42,7 @@ fn pings_and_another_apis_last_word_mean_nothing() {
 }
 
 #[test]
-fn errors_inside_a_stream_keep_their_kind_and_write_nothing_by_themselves() {
+fn errors_inside_a_stream_keep_their_kind_and_write_no_bytes() {
     for (data, kind, status) in [
         (
             r#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#,
@@ -73,7 +73,7 @@ fn errors_inside_a_stream_keep_their_kind_and_write_nothing_by_themselves() {
 }
 
 #[test]
-fn an_upstream_that_never_says_its_last_word_has_failed() {
+fn a_stream_without_its_last_event_is_a_fault() {
     let data = reply(&[text(0, &["x"])], "end_turn");
     for end in 0..data.len() {
         let (wire, outcome) = stream(curious(), &data[..end]);

@@ -1,4 +1,4 @@
-//! Replies of Messages upstreams as a client of Chat Completions gets them.
+//! Replies of Messages upstreams as a Chat Completions client receives them.
 
 #![expect(clippy::unwrap_used, reason = "a helper that panics fails its test, which is what it is for")]
 
@@ -42,7 +42,7 @@ fn context(request_fields: Value) -> MessagesReplyContext {
     request(body.to_string().as_bytes(), &TARGET).unwrap().reply
 }
 
-/// Of a client that wants to see all there is.
+/// For a client that requests all optional data.
 fn curious() -> MessagesReplyContext {
     context(json!({"reasoning_effort": "low", "stream_options": {"include_usage": true}}))
 }
@@ -65,7 +65,7 @@ fn stream(context: MessagesReplyContext, data: &[String]) -> (Vec<u8>, ReplySumm
     (out.to_vec(), outcome)
 }
 
-/// A stream that must be complete.
+/// The content of a stream, which must be complete.
 fn complete(data: &[String]) -> grammar::Reply {
     let (wire, outcome) = stream(curious(), data);
     assert_eq!(outcome.fault, None);

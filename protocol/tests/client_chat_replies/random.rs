@@ -1,8 +1,8 @@
-//! Random replies against the grammar of a Chat Completions stream.
+//! Random replies, checked with the grammar of a Chat Completions stream.
 
 use super::*;
 
-/// One content block of an upstream's reply, its text cut into pieces.
+/// One content block of an upstream's reply, with its text in pieces.
 #[derive(Clone, Debug)]
 enum Piece {
     Text(Vec<String>),
@@ -27,11 +27,11 @@ fn piece() -> impl Strategy<Value = Piece> {
     ]
 }
 
-/// An upstream's stream, and what must arrive at the client.
+/// An upstream's stream, and the expected result for the client.
 #[derive(Clone, Debug)]
 struct Upstream {
     data: Vec<String>,
-    /// The same as one message, whose inputs are objects.
+    /// The same as one message, with objects as inputs.
     message: Option<Value>,
     text: String,
     reasoning: String,
@@ -63,7 +63,7 @@ fn play(pieces: &[Piece]) -> Upstream {
                 blocks.push(tool(at, [&id, "f"], &parts.iter().map(String::as_str).collect::<Vec<_>>()));
                 let shown = if arguments.is_empty() { "{}".to_owned() } else { arguments };
                 let input = serde_json::from_str::<Value>(&shown).ok().filter(Value::is_object);
-                // A whole reply says its input as JSON, spelled like this here.
+                // A whole reply contains its input as JSON, formatted like this.
                 let spelled = input.as_ref().map(Value::to_string);
                 let input = input.filter(|_| spelled.as_ref() == Some(&shown));
                 calls.push([id.clone(), "f".to_owned(), shown]);
@@ -88,7 +88,7 @@ fn play(pieces: &[Piece]) -> Upstream {
     Upstream { data: reply(&blocks, stop_reason), message, text: text_sum, reasoning, calls }
 }
 
-/// The stream's wire, whatever slices its own wire comes in.
+/// The client's bytes of the stream, however its own bytes are split.
 fn through(context: MessagesReplyContext, slices: &[&[u8]]) -> (Vec<u8>, ReplySummary) {
     let mut splitter = Splitter::new(1 << 20);
     let mut data = Vec::new();
@@ -113,7 +113,7 @@ fn wire(data: &[String]) -> Vec<u8> {
 }
 
 #[test]
-fn cut_at_every_byte_it_is_the_same_and_broken_off_at_every_byte_it_never_looks_complete() {
+fn a_stream_is_the_same_split_at_every_byte_and_never_looks_complete_truncated_at_any() {
     let blocks = [thinking(0, "é"), text(1, &["ü\u{1F600}"]), tool(2, ["a", "f"], &["{\"x\":", "1}"])];
     let bytes = wire(&reply(&blocks, "tool_use"));
     let (expected, outcome) = through(curious(), &[&bytes]);
@@ -133,7 +133,7 @@ proptest! {
 
     /// Complaint of gateway users: tool calls arrive with empty input.
     #[test]
-    fn everything_arrives_in_a_valid_stream_and_whole_alike(upstream in upstream()) {
+    fn everything_arrives_in_a_valid_stream_and_in_a_whole_reply(upstream in upstream()) {
         let (wire, outcome) = stream(curious(), &upstream.data);
         let reply = grammar::check(&wire);
         prop_assert_eq!(&reply.text, &upstream.text);
@@ -174,7 +174,7 @@ proptest! {
     }
 
     #[test]
-    fn broken_off_after_any_event_it_ends_with_an_error(upstream in upstream()) {
+    fn a_stream_truncated_after_any_event_ends_with_an_error(upstream in upstream()) {
         for end in 0..upstream.data.len() {
             let (wire, outcome) = stream(curious(), &upstream.data[..end]);
             let reply = grammar::check(&wire);
@@ -193,7 +193,7 @@ proptest! {
     }
 
     #[test]
-    fn random_events_neither_panic_nor_break_the_framing(events in prop::collection::vec(event(), 0..12)) {
+    fn random_events_cause_no_panic_and_no_invalid_framing(events in prop::collection::vec(event(), 0..12)) {
         let data: Vec<_> = events.iter().map(Value::to_string).collect();
         let (wire, _) = stream(curious(), &data);
         grammar::data(&wire);
@@ -208,7 +208,7 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn random_bytes_cause_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = request(&bytes, &TARGET);
         let _ = transcoder(curious()).whole(&bytes);
         let mut out = BytesMut::new();
@@ -216,7 +216,7 @@ proptest! {
     }
 }
 
-/// JSON whose keys and words are those of events, in any place.
+/// JSON with the keys and words of events at any position.
 fn event() -> impl Strategy<Value = Value> {
     const KEYS: [&str; 16] = [
         "type",

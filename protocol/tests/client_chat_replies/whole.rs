@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_whole_reply_is_one_completion() {
+fn a_whole_reply_becomes_one_completion() {
     let upstream = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "claude",
         "content": [
             {"type": "thinking", "thinking": "r", "signature": "s"}, {"type": "text", "text": "a"},
@@ -30,7 +30,7 @@ fn a_whole_reply_is_one_completion() {
 }
 
 #[test]
-fn a_whole_reply_without_text_has_none_and_without_usage_counts_nothing() {
+fn a_whole_reply_without_text_has_none_and_without_usage_has_zeros() {
     let upstream = br#"{"type":"message","content":[],"stop_reason":"end_turn"}"#;
     let whole = transcoder(curious()).whole(upstream).unwrap();
     let completion: Value = serde_json::from_slice(&whole.body).unwrap();
@@ -40,7 +40,7 @@ fn a_whole_reply_without_text_has_none_and_without_usage_counts_nothing() {
 }
 
 #[test]
-fn bad_whole_replies_are_faults() {
+fn invalid_whole_replies_are_faults() {
     for (upstream, status) in [
         ("", 502),
         ("<html>", 502),

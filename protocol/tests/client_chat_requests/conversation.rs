@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn what_the_system_says_stands_in_one_place() {
+fn all_system_texts_become_one_system_prompt() {
     let sent = with(json!({"messages": [
         {"role": "system", "content": "You are \"me\".\n"},
         {"role": "user", "content": "a"},
@@ -18,7 +18,7 @@ fn what_the_system_says_stands_in_one_place() {
 }
 
 #[test]
-fn what_is_to_be_cached_keeps_its_mark() {
+fn marks_for_caching_are_kept() {
     let mark = json!({"type": "ephemeral"});
     let marked = |said: &str| json!({"type": "text", "text": said, "cache_control": mark});
     let mut function = tool("f");
@@ -33,7 +33,7 @@ fn what_is_to_be_cached_keeps_its_mark() {
 }
 
 #[test]
-fn a_text_goes_out_as_the_very_literal_that_came_in() {
+fn the_json_literal_of_a_text_is_unchanged() {
     let body =
         r#"{"messages":[{"role":"user","content":[{"type":"\u0074ext","text":"\u00e9 \/ \ud83d lone"}]}]}"#;
     let target = MessagesUpstream { provider: "p", model: MODEL, requested_model: "p:m" };
@@ -73,7 +73,7 @@ fn calls_and_results_become_blocks_in_turns() {
 }
 
 #[test]
-fn arguments_become_an_object_whatever_they_are() {
+fn any_arguments_become_an_object() {
     let input = |arguments: Value| {
         let called = json!({"id": "a", "function": {"name": "f", "arguments": arguments}});
         let sent =
@@ -96,7 +96,7 @@ fn arguments_become_an_object_whatever_they_are() {
 }
 
 #[test]
-fn results_move_behind_their_calls_and_missing_ones_are_made_up() {
+fn results_move_behind_their_calls_and_missing_ones_are_added() {
     let sent = messages(json!([
         {"role": "user", "content": "q"},
         {"role": "assistant", "tool_calls": [call("a", "{}"), call("b", "{}")]},
@@ -123,7 +123,7 @@ fn results_move_behind_their_calls_and_missing_ones_are_made_up() {
 }
 
 #[test]
-fn ids_are_such_that_the_upstream_takes_them_and_unique() {
+fn ids_are_valid_for_the_upstream_and_unique() {
     let turn = |id: Value| {
         [
             json!({"role": "assistant", "tool_calls": [{"id": id, "function": {"name": "f", "arguments": "{}"}}]}),
@@ -146,7 +146,7 @@ fn ids_are_such_that_the_upstream_takes_them_and_unique() {
 }
 
 #[test]
-fn neighbours_merge_and_what_is_empty_disappears() {
+fn adjacent_turns_are_merged_and_empty_ones_removed() {
     let sent = messages(json!([
         {"role": "user", "content": "a", "name": "Bob"},
         {"role": "user", "content": [text(""), text("b")]},
@@ -179,7 +179,7 @@ fn a_conversation_begins_with_the_user() {
 }
 
 #[test]
-fn a_reply_is_not_begun_with_white_space_at_its_end() {
+fn white_space_at_the_end_of_a_prefilled_reply_is_removed() {
     let user = json!({"role": "user", "content": "q"});
     let last = |turns: &[Value]| {
         let sent = messages(json!([std::slice::from_ref(&user), turns].concat()));
@@ -233,12 +233,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_history_comes_out_in_an_order_that_anthropic_accepts_and_complete(history in history()) {
+    fn any_history_becomes_complete_and_in_an_order_that_anthropic_accepts(history in history()) {
         let sent = messages(json!(history));
         check_turns(&sent);
         let sent = sent.to_string();
         let count = |text: &str| history.iter().map(|turn| turn.to_string().matches(text).count()).sum::<usize>();
-        // A result stands in a block of its own or, as an orphan, in a text.
+        // A result is a block, or, without its call, a text.
         let results = sent.matches(r#""content":"r""#).count() + sent.matches("[tool result ").count();
         prop_assert_eq!(results, count(r#""role":"tool""#));
         prop_assert_eq!(sent.matches(r#""type":"tool_use""#).count(), count(r#""name":"f""#));

@@ -1,4 +1,4 @@
-//! Requests of Chat Completions as a Messages upstream gets them.
+//! Chat Completions requests as a Messages upstream receives them.
 
 #![expect(clippy::unwrap_used, reason = "a helper that panics fails its test, which is what it is for")]
 
@@ -29,7 +29,7 @@ fn translate(body: &Value, model: &str) -> MessagesRequest {
     request(body.to_string().as_bytes(), &target).unwrap_or_else(|error| panic!("{error}: {body}"))
 }
 
-/// The upstream body of a request with one short message and these fields, for this model.
+/// The upstream's body for a request with one short message and these fields, for this model.
 fn with_for(model: &str, fields: Value) -> Value {
     serde_json::from_slice(&translate(&plus(fields), model).body).expect("the upstream's body is JSON")
 }
@@ -48,7 +48,7 @@ fn messages(messages: Value) -> Value {
     with(json!({"messages": messages}))["messages"].take()
 }
 
-/// The blocks that a user's content becomes.
+/// The blocks for this content of a user.
 fn blocks(content: Value) -> Value {
     messages(json!([{"role": "user", "content": content}]))[0]["content"].take()
 }

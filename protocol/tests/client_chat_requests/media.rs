@@ -52,7 +52,7 @@ fn files_become_documents() {
 }
 
 #[test]
-fn what_only_a_user_may_show_moves_out_of_the_assistants_message() {
+fn media_that_only_a_user_may_send_move_out_of_the_assistants_message() {
     let image = json!({"type": "image_url", "image_url": {"url": PNG}});
     let file = json!({"type": "file", "file": {"file_data": "data:application/pdf;base64,JVBERi0x"}});
     let source = |kind: &str, data: &str| json!({"type": "base64", "media_type": kind, "data": data});

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn reasoning_is_asked_for_in_the_models_own_words() {
+fn reasoning_is_requested_in_the_form_that_the_model_supports() {
     let budget = |budget: u64| json!({"type": "enabled", "budget_tokens": budget});
     let effort = |effort: &str| json!({"effort": effort});
     let (adaptive, disabled) = (json!({"type": "adaptive"}), json!({"type": "disabled"}));
@@ -37,7 +37,7 @@ fn reasoning_is_asked_for_in_the_models_own_words() {
 }
 
 #[test]
-fn an_effort_that_is_left_to_the_model_is_not_mentioned() {
+fn the_default_effort_is_not_sent() {
     let said = |model: &str, fields: Value| {
         let sent = with_for(model, fields);
         [sent["thinking"].clone(), sent["output_config"].clone(), sent["temperature"].clone()]
@@ -56,7 +56,7 @@ fn an_effort_that_is_left_to_the_model_is_not_mentioned() {
 }
 
 #[test]
-fn a_budget_leaves_room_for_an_answer_or_is_none() {
+fn a_budget_leaves_room_for_an_answer_or_is_omitted() {
     for (max_tokens, expected) in [
         (30_000, json!(24_000)),
         (4000, json!(2976)),
@@ -70,7 +70,7 @@ fn a_budget_leaves_room_for_an_answer_or_is_none() {
 }
 
 #[test]
-fn a_model_that_must_call_a_tool_is_not_told_to_think() {
+fn thinking_is_not_requested_together_with_a_forced_tool() {
     let forced = json!({"type": "function", "function": {"name": "f"}});
     for choice in [json!("required"), forced] {
         let fields = json!({"tools": [tool("f")], "tool_choice": choice, "reasoning_effort": "high"});
@@ -81,7 +81,7 @@ fn a_model_that_must_call_a_tool_is_not_told_to_think() {
 }
 
 #[test]
-fn a_model_that_wants_its_thoughts_back_is_not_told_to_think_about_results() {
+fn thinking_about_results_is_not_requested_without_the_earlier_thinking() {
     let history = json!([
         {"role": "user", "content": "q"},
         {"role": "assistant", "tool_calls": [call("a", "{}")]},
@@ -99,7 +99,7 @@ fn a_model_that_wants_its_thoughts_back_is_not_told_to_think_about_results() {
 }
 
 #[test]
-fn thinking_in_anthropics_own_words_is_left_as_it_is() {
+fn thinking_in_anthropics_form_is_unchanged() {
     let own = json!({"type": "enabled", "budget_tokens": 2000, "display": "summarized"});
     let sent = with(json!({"thinking": own, "reasoning_effort": "high", "temperature": 0.5}));
     assert_eq!((&sent["thinking"], sent.get("output_config"), sent.get("temperature")), (&own, None, None));

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn what_cannot_be_translated_is_refused_by_its_path() {
+fn the_error_for_an_unsupported_member_has_its_path() {
     for (fields, message) in [
         (json!({"n": 2}), "n: an Anthropic-format provider gives one answer, so it must be 1"),
         (json!({"max_tokens": 0}), "max_tokens: must be at least 1"),
@@ -51,7 +51,7 @@ fn what_cannot_be_translated_is_refused_by_its_path() {
 }
 
 #[test]
-fn a_part_that_cannot_be_translated_is_refused_by_its_path() {
+fn the_error_for_an_unsupported_part_has_its_path() {
     let user = |part: Value| json!({"messages": [{"role": "user", "content": [part]}]});
     for (fields, message) in [
         (user(json!({"text": "x"})), "messages.0.content.0.type: field required"),
@@ -81,7 +81,7 @@ fn a_part_that_cannot_be_translated_is_refused_by_its_path() {
 }
 
 #[test]
-fn a_refusal_never_repeats_the_prompt() {
+fn an_error_never_contains_the_prompt() {
     const SECRET: &str = "s3cret, expected nothing";
     let user = |part: Value| json!({"messages": [{"role": "user", "content": [part]}]});
     for fields in [
@@ -107,7 +107,7 @@ fn a_refusal_never_repeats_the_prompt() {
 }
 
 #[test]
-fn deep_nesting_is_carried_without_recursion() {
+fn deep_nesting_is_translated_without_recursion() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let body = format!(
         r#"{{"tools":[{{"function":{{"name":"f","parameters":{{"x":{deep}}}}}}}],"messages":[{{"role":"assistant",

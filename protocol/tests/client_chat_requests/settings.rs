@@ -4,7 +4,7 @@ use super::*;
 
 /// Complaint of gateway users: the gateway edits the conversation.
 #[test]
-fn the_smallest_request_says_nothing_that_was_not_asked() {
+fn the_smallest_request_has_no_additional_members() {
     assert_eq!(
         with(json!({})),
         json!({"model": MODEL, "max_tokens": 32000, "stream": false,
@@ -14,7 +14,7 @@ fn the_smallest_request_says_nothing_that_was_not_asked() {
 
 /// Requirement: Missing max_tokens → default, 200.
 #[test]
-fn a_limit_is_always_there() {
+fn a_token_limit_is_always_sent() {
     for (model, fields, expected) in [
         (MODEL, json!({"max_tokens": 5}), 5),
         (MODEL, json!({"max_completion_tokens": 7, "max_tokens": 5}), 7),
@@ -32,7 +32,7 @@ fn a_limit_is_always_there() {
 /// Requirement: Temperature, stop, tool_choice, images, assistant text+tool_calls survive to Anthropic;
 /// consecutive tool messages merge.
 #[test]
-fn settings_are_carried_over() {
+fn settings_are_translated() {
     let body = plus(
         json!({"stream": true, "temperature": 0.70, "stop": ["a\n", " ", "b"], "user": "u1", "top_k": 5,
         "seed": 1, "logit_bias": {}, "logprobs": true, "presence_penalty": 1, "frequency_penalty": 1, "store": true,
@@ -48,7 +48,7 @@ fn settings_are_carried_over() {
 }
 
 #[test]
-fn samplers_are_those_that_the_model_takes() {
+fn only_supported_sampling_parameters_are_sent() {
     for (model, fields, temperature, top_p) in [
         (MODEL, json!({"temperature": 1.5}), json!(1), json!(null)),
         (MODEL, json!({"temperature": 1.0}), json!(1.0), json!(null)),
@@ -67,7 +67,7 @@ fn samplers_are_those_that_the_model_takes() {
 }
 
 #[test]
-fn one_stop_or_none_is_understood_too() {
+fn one_stop_sequence_and_none_are_accepted_too() {
     assert_eq!(with(json!({"stop": "END"}))["stop_sequences"], json!(["END"]));
     for none in [json!(null), json!([]), json!(""), json!(["\n"])] {
         assert_eq!(with(json!({"stop": none})).get("stop_sequences"), None);
@@ -75,7 +75,7 @@ fn one_stop_or_none_is_understood_too() {
 }
 
 #[test]
-fn the_newer_word_for_the_user_is_preferred() {
+fn the_newer_member_for_the_user_has_precedence() {
     for fields in [
         json!({"user": "old", "safety_identifier": "new"}),
         json!({"safety_identifier": "new"}),
@@ -122,7 +122,7 @@ fn a_schema_for_the_answer_is_reduced_to_what_anthropic_supports() {
 }
 
 #[test]
-fn a_schema_for_the_answer_is_carried_over() {
+fn a_schema_for_the_answer_is_translated() {
     let schema =
         json!({"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": false});
     let format =
@@ -139,7 +139,7 @@ fn a_schema_for_the_answer_is_carried_over() {
 }
 
 #[test]
-fn json_of_any_shape_is_left_to_the_prompt() {
+fn json_without_a_schema_depends_on_the_prompt() {
     let sent = with(json!({"response_format": {"type": "json_object"}}));
     assert_eq!(sent.get("output_config"), None);
 }

@@ -46,7 +46,7 @@ fn a_custom_tool_becomes_a_function_with_one_string() {
 }
 
 #[test]
-fn custom_calls_and_the_choice_of_a_custom_tool_are_carried_over() {
+fn custom_calls_and_the_choice_of_a_custom_tool_are_translated() {
     let input = "*** Begin \"Patch\"\n\\ é 🌹";
     let called = |id: &str, input: Value| json!({"id": id, "type": "custom", "custom": {"name": "patch", "input": input}});
     let used = |id: &str, input: &str| json!({"type": "tool_use", "id": id, "name": "patch", "input": {"input": input}});
@@ -109,7 +109,7 @@ fn tools_keep_their_schemas() {
 }
 
 #[test]
-fn schemas_of_strict_tools_have_what_anthropic_supports() {
+fn schemas_of_strict_tools_have_only_keywords_that_anthropic_supports() {
     let limited = json!({"type": "integer", "minimum": 1});
     let whole = json!({"type": "object", "properties": {"a": limited}});
     let reduced = json!({"type": "object",
@@ -141,7 +141,7 @@ fn schemas_of_strict_tools_have_what_anthropic_supports() {
 /// Requirement: Temperature, stop, tool_choice, images, assistant text+tool_calls survive to Anthropic;
 /// consecutive tool messages merge.
 #[test]
-fn the_choice_among_tools_is_carried_over() {
+fn the_choice_among_tools_is_translated() {
     let named = json!({"type": "function", "function": {"name": "f"}});
     for (choice, parallel, expected) in [
         (json!("auto"), json!(null), json!({"type": "auto"})),
@@ -164,7 +164,7 @@ fn the_choice_among_tools_is_carried_over() {
 }
 
 #[test]
-fn of_allowed_tools_the_upstream_is_told_alone() {
+fn only_allowed_tools_are_sent() {
     let allowed = |mode: &str, names: &[&str]| {
         let tools: Vec<_> =
             names.iter().map(|name| json!({"type": "function", "function": {"name": name}})).collect();
@@ -191,7 +191,7 @@ fn of_allowed_tools_the_upstream_is_told_alone() {
 }
 
 #[test]
-fn a_history_with_calls_has_tools_even_if_the_client_has_none_left() {
+fn a_history_with_calls_has_tools_even_if_the_request_has_none() {
     let history = json!([
         {"role": "user", "content": "q"},
         {"role": "assistant", "tool_calls": [call("a", "{}"), call("b", "{}")]},
@@ -204,7 +204,7 @@ fn a_history_with_calls_has_tools_even_if_the_client_has_none_left() {
 }
 
 #[test]
-fn functions_from_before_there_were_tools_are_tools() {
+fn functions_of_the_older_api_become_tools() {
     let sent = with(json!({
         "functions": [{"name": "f", "parameters": {"type": "object"}}], "function_call": {"name": "f"},
         "messages": [

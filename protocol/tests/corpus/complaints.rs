@@ -1,4 +1,4 @@
-//! What users of gateways complain about, as far as no other test covers it. The doc comment of each test names its
+//! Common complaints of gateway users that no other test covers. The doc comment of each test names its
 //! complaint.
 
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ fn said(deltas: &[String]) -> Value {
 
 /// Complaint of gateway users: tool calls arrive with empty input.
 #[test]
-fn a_call_that_begins_in_the_chunk_that_ends_a_text_keeps_its_arguments_in_any_pieces() {
+fn a_call_that_begins_in_the_last_chunk_of_a_text_keeps_its_arguments_in_any_pieces() {
     const ARGUMENTS: &str = r#"{"path":"a.rs","lines":[1,{"text":"}\"{"}]}"#;
     let input: Value = serde_json::from_str(ARGUMENTS).expect("JSON");
     for length in 1..=ARGUMENTS.len() {
@@ -41,7 +41,7 @@ fn a_call_that_begins_in_the_chunk_that_ends_a_text_keeps_its_arguments_in_any_p
 
 /// Complaint of gateway users: empty thinking blocks poison a session.
 #[test]
-fn a_thought_without_words_is_no_block() {
+fn thinking_without_text_is_no_block() {
     for nothing in [json!(""), json!(null), json!([]), json!({})] {
         for field in ["reasoning_content", "reasoning", "reasoning_details", "thinking"] {
             let deltas = [data(json!({field: nothing, "content": null})), data(json!({"content": "x"}))];
@@ -56,7 +56,7 @@ fn a_thought_without_words_is_no_block() {
 
 /// Complaint of gateway users: reasoning is not passed back, or contradicts itself.
 #[test]
-fn no_request_says_two_things_about_reasoning() {
+fn no_request_has_contradicting_members_about_reasoning() {
     let wishes = [
         json!({}),
         json!({"thinking": {"type": "disabled"}}),

@@ -1,5 +1,5 @@
-//! Two codecs in a row: a Chat Completions client in front of a Chat Completions upstream, joined by typed events. The
-//! result is what the two conversions give one after the other, with Messages bytes between them.
+//! Two codecs in a row: a Chat Completions client with a Chat Completions upstream, connected by typed events. The
+//! result equals that of both conversions with Messages bytes between them.
 
 use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ fn in_a_row(fixture: &Fixture, fields: &Value) -> Transcoder<ChatDecoder, ChatEn
     Transcoder::new(ChatDecoder::new(context, reply::SEED), encoder)
 }
 
-/// Clients that read every kind of event, or spell calls in another way.
+/// Clients that read every kind of event, or write calls in another form.
 fn clients() -> [Value; 3] {
     let custom = json!({"type": "custom", "custom": {"name": "get_weather"}});
     [
@@ -47,7 +47,7 @@ fn streamed(mut codec: impl ReplyCodec, stream: &[u8]) -> String {
 }
 
 #[test]
-fn a_stream_through_two_codecs_is_the_same_typed_and_through_bytes() {
+fn a_stream_through_two_codecs_is_the_same_by_events_and_by_bytes() {
     for fixture in of_kind("stream") {
         for fields in clients() {
             let between = streamed(messages_client(&fixture), &fixture.body);
@@ -59,7 +59,7 @@ fn a_stream_through_two_codecs_is_the_same_typed_and_through_bytes() {
 }
 
 #[test]
-fn a_whole_reply_through_two_codecs_is_the_same_typed_and_through_bytes() {
+fn a_whole_reply_through_two_codecs_is_the_same_by_events_and_by_bytes() {
     for fixture in of_kind("whole") {
         for fields in clients() {
             let between = messages_client(&fixture).whole(&fixture.body);
@@ -71,8 +71,8 @@ fn a_whole_reply_through_two_codecs_is_the_same_typed_and_through_bytes() {
     }
 }
 
-/// A completion with its arguments parsed: a whole Messages reply carries them as JSON, and what is no object in a member of
-/// its own.
+/// A completion with parsed arguments: a whole Messages reply carries them as JSON, and those that are no object in a
+/// separate member.
 fn comparable(body: &[u8]) -> Value {
     let mut completion: Value = serde_json::from_slice(body).expect("JSON");
     let message = &mut completion["choices"][0]["message"];

@@ -1,10 +1,10 @@
-//! Every error fixture: status, type and message that a client of the Messages API gets.
+//! Every error fixture: status, type and message that a client of the Messages API receives.
 
 use vandamme_protocol::openai::error::{facts, read};
 
 use crate::fixtures::{Fixture, all_agree, of_kind};
 
-/// The status stands behind the kind in the file's name.
+/// The status follows the kind in the file's name.
 pub(crate) fn status(fixture: &Fixture) -> u16 {
     let name = fixture.name.rsplit('/').next().unwrap_or_default();
     let status = name.split('-').nth(1).and_then(|status| status.parse().ok());
@@ -20,6 +20,6 @@ fn snapshot(fixture: &Fixture) -> String {
 
 /// Complaint of gateway users: a prompt that is too long is reported as a server error.
 #[test]
-fn every_error_says_to_its_client_what_its_snapshot_says() {
+fn every_error_matches_its_snapshot() {
     all_agree(of_kind("error").iter().map(|fixture| fixture.compare(&snapshot(fixture))));
 }

@@ -1,4 +1,4 @@
-//! The files: what is a fixture, and what stands in its snapshot.
+//! The files: fixtures and snapshots.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -29,14 +29,14 @@ fn files() -> impl Iterator<Item = PathBuf> {
     vendors.flat_map(move |vendor| list(&vendor))
 }
 
-/// All of one kind from upstreams that speak Chat Completions: `stream`, `whole` or `error`.
+/// All fixtures of one kind (`stream`, `whole` or `error`) of Chat Completions upstreams.
 pub(crate) fn of_kind(kind: &str) -> Vec<Fixture> {
     let found = all_of(kind, |vendor| vendor != ANTHROPIC);
     assert!(found.len() > 20, "the corpus is there");
     found
 }
 
-/// The same from the one that speaks the Messages API.
+/// The same of the Messages API upstream.
 pub(crate) fn of_messages(kind: &str) -> Vec<Fixture> {
     let found = all_of(kind, |vendor| vendor == ANTHROPIC);
     assert!(found.len() > 3, "the corpus is there");
@@ -60,13 +60,13 @@ fn all_of(kind: &str, is_meant: impl Fn(&str) -> bool) -> Vec<Fixture> {
 }
 
 impl Fixture {
-    /// The ways of its vendor, as far as they change how a reply is read.
+    /// The vendor's dialect, as far as it affects how a reply is read.
     pub(crate) fn dialect(&self) -> Dialect {
         let replay = if self.name.starts_with("openrouter/") { Replay::Details } else { Replay::Content };
         Dialect { replay, think_tags: self.name.contains("think-tags"), ..Dialect::default() }
     }
 
-    /// Compares with what is committed; says what differs.
+    /// Compares the text with the committed one, and returns the difference.
     pub(crate) fn compare(&self, now: &str) -> Result<(), String> {
         let path = self.path.with_extension("snap");
         if env::var_os("UPDATE_SNAPSHOTS").is_some_and(|value| value == "1") {
@@ -80,13 +80,13 @@ impl Fixture {
     }
 }
 
-/// Fails with all that differs at once.
+/// Panics with all differences at once.
 pub(crate) fn all_agree(results: impl Iterator<Item = Result<(), String>>) {
     let wrong: Vec<String> = results.filter_map(Result::err).collect();
     assert!(wrong.is_empty(), "{}\n{} snapshots differ", wrong.join("\n"), wrong.len());
 }
 
-/// What the ledger gets to know of a reply.
+/// The ledger's data of a reply.
 pub(crate) fn ledger(summary: &ReplySummary) -> String {
     let mut text = String::from("ledger\n");
     let reason = summary.stop_reason.map_or("none", |reason| reason.anthropic());
@@ -106,7 +106,7 @@ pub(crate) fn ledger(summary: &ReplySummary) -> String {
 }
 
 #[test]
-fn every_file_is_a_fixture_or_its_snapshot_and_has_a_fact_in_its_name() {
+fn every_file_is_a_fixture_or_a_snapshot_and_its_name_states_a_fact() {
     for path in files() {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let kind = name.split('-').next().unwrap_or_default();

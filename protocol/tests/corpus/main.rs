@@ -1,6 +1,6 @@
-//! Traffic as the vendors send it, one fact a file, held against what a client is to see of it.
+//! Traffic of vendors, one fact in each file, and the snapshots of what clients receive.
 //!
-//! `UPDATE_SNAPSHOTS=1` writes the snapshots anew; look at every line that changes.
+//! `UPDATE_SNAPSHOTS=1` writes the snapshots. Review every changed line.
 
 #![expect(clippy::unwrap_used, reason = "a broken grammar fails its test, which is what it is for")]
 
@@ -35,11 +35,11 @@ mod schema;
 #[path = "../properties/turns.rs"]
 mod turns;
 
+mod chat_clients;
 mod complaints;
 mod composition;
 mod errors;
 mod fixtures;
-mod in_front_of_messages;
 mod seeds;
 mod streams;
-mod wholes;
+mod whole_replies;

@@ -1,4 +1,4 @@
-//! What the fuzzers start from and what they have found, checked without a fuzzer.
+//! The fuzzers' seeds and findings, checked without a fuzzer.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use crate::cases::TARGETS;
 use crate::fixtures::of_kind;
 
-/// Every file of the seeds of a target.
+/// All seed files of a target.
 fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
     let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
@@ -17,7 +17,7 @@ fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
     paths.map(|path| (path.display().to_string(), fs::read(&path).expect("readable"))).collect()
 }
 
-/// Says which seed it was if one breaks a property.
+/// Names the seed that breaks a property.
 struct Trying(String);
 
 impl Drop for Trying {
@@ -30,7 +30,7 @@ impl Drop for Trying {
 
 /// Complaint of gateway users: tool calls arrive with empty input.
 #[test]
-fn every_seed_keeps_the_properties_of_its_target() {
+fn every_seed_satisfies_the_properties_of_its_target() {
     for (target, check) in TARGETS {
         let seeds = seeds(target);
         assert!(seeds.len() > 3, "there are seeds for {target}");
@@ -42,7 +42,7 @@ fn every_seed_keeps_the_properties_of_its_target() {
 }
 
 #[test]
-fn every_fixture_keeps_the_properties_of_framing_and_errors() {
+fn every_fixture_satisfies_the_properties_of_framing_and_errors() {
     for fixture in of_kind("stream") {
         let _trying = Trying(fixture.name);
         for size in [1, 7, 64] {
@@ -62,7 +62,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn calls_in_any_pieces_keep_their_properties(script in vec(any::<u8>(), 0..160)) {
+    fn calls_in_any_pieces_satisfy_their_properties(script in vec(any::<u8>(), 0..160)) {
         crate::calls::check(&script);
     }
 }

@@ -1,4 +1,4 @@
-//! Every streamed fixture: in any slicing, broken off anywhere, passed through or translated.
+//! Every streamed fixture: split and truncated anywhere, passed through or translated.
 
 use serde_json::Value;
 use vandamme_protocol::convert::passthrough::ChatTap;
@@ -17,14 +17,14 @@ fn snapshot(fixture: &Fixture) -> String {
 
 /// Complaint of gateway users: turns end silently or for the wrong reason.
 #[test]
-fn every_stream_says_to_its_client_what_its_snapshot_says() {
+fn every_stream_matches_its_snapshot() {
     all_agree(of_kind("stream").iter().map(|fixture| fixture.compare(&snapshot(fixture))));
 }
 
 /// Requirement: All `index` values are integers; blocks do not overlap; indexes 0..n-1.
 /// Complaint of gateway users: content block not found.
 #[test]
-fn every_stream_obeys_the_grammar_and_is_the_same_whole() {
+fn every_stream_is_grammatical_and_equals_its_whole_reply() {
     for fixture in of_kind("stream") {
         reply::check(&fixture.body, fixture.body.len() / 2, &fixture.dialect());
     }
@@ -32,7 +32,7 @@ fn every_stream_obeys_the_grammar_and_is_the_same_whole() {
 
 /// Complaint of gateway users: characters break at the borders of chunks.
 #[test]
-fn every_stream_cut_at_every_byte_gives_the_same_bytes() {
+fn every_stream_split_at_every_byte_gives_the_same_bytes() {
     for fixture in of_kind("stream") {
         let context = context(Asked::ForThinking, &fixture.dialect());
         let expected = streamed(&[&fixture.body], &context);
@@ -45,7 +45,7 @@ fn every_stream_cut_at_every_byte_gives_the_same_bytes() {
 
 /// Complaint of gateway users: a truncated answer looks complete.
 #[test]
-fn no_stream_broken_off_looks_complete_unless_its_upstream_had_finished() {
+fn no_truncated_stream_looks_complete_unless_its_upstream_had_finished() {
     for fixture in of_kind("stream") {
         let context = context(Asked::ForThinking, &fixture.dialect());
         let whole = message(&streamed(&[&fixture.body], &context).0);
@@ -62,7 +62,7 @@ fn no_stream_broken_off_looks_complete_unless_its_upstream_had_finished() {
     }
 }
 
-/// Whether an upstream's text has said that the reply is over, read in the simplest way there is.
+/// Whether an upstream's text contains the end of the reply, by the simplest reader.
 fn has_finished(so_far: &[u8]) -> bool {
     let text = String::from_utf8_lossy(so_far);
     text.lines().filter_map(|line| line.strip_prefix("data: ")).any(|data| {
@@ -73,13 +73,13 @@ fn has_finished(so_far: &[u8]) -> bool {
 
 /// Complaint of gateway users: cached tokens are lost or counted as fresh.
 #[test]
-fn the_ledger_gets_the_same_whether_a_stream_is_translated_or_passed_through() {
+fn the_ledger_receives_the_same_for_a_translation_and_a_passthrough() {
     for fixture in of_kind("stream") {
         let (_, outcome) = streamed(&[&fixture.body], &context(Asked::ForThinking, &fixture.dialect()));
         let mut tap = ChatTap::new(UsageAsked::ByClient);
         tap.pass(fixture.body.clone().into());
         let passed = tap.summary();
-        // Behind a fault nobody reads on, and a client that sees the upstream's own bytes may.
+        // After an error the gateway reads no further, but a client of the upstream's own bytes can.
         if outcome.fault.is_none() {
             assert_eq!(
                 passed.usage.unwrap_or_default(),

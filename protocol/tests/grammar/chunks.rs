@@ -1,8 +1,8 @@
-//! The grammar of a Chat Completions stream, as a client would check it. Panics with the rule that is broken.
+//! Checks the grammar of a Chat Completions stream, like a client. Panics with the broken rule.
 
 use serde_json::{Value, json};
 
-/// What a valid stream said.
+/// The content of a valid stream.
 #[derive(Debug, Default)]
 pub(crate) struct Reply {
     pub(crate) id: String,
@@ -13,11 +13,11 @@ pub(crate) struct Reply {
     pub(crate) calls: Vec<[String; 3]>,
     /// Which of the calls are of custom tools.
     pub(crate) custom: Vec<bool>,
-    /// Name and arguments of the one call that an old client gets.
+    /// Name and arguments of the only call that a client of the older API receives.
     pub(crate) function: Option<[String; 2]>,
-    /// Address, and from where to where in the text.
+    /// The URL, and the range of the text.
     pub(crate) sources: Vec<(String, u64, u64)>,
-    /// Only a reply that is complete has one.
+    /// Only a complete reply has one.
     pub(crate) finish_reason: Option<String>,
     pub(crate) usage: Option<Value>,
     /// The `error` object that ended it, if one did.
@@ -25,7 +25,7 @@ pub(crate) struct Reply {
     chunks: usize,
 }
 
-/// The data of a wire text that is made of whole events and nothing else.
+/// The data lines of a text that consists of whole events only.
 pub(crate) fn data(wire: &[u8]) -> Vec<Value> {
     let text = std::str::from_utf8(wire).expect("the stream is UTF-8");
     let events = text.split_inclusive("\n\n").map(|event| {

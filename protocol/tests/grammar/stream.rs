@@ -1,8 +1,8 @@
-//! The grammar of Anthropic's event stream, as a client would check it. Panics with the rule that is broken.
+//! Checks the grammar of Anthropic's event stream, like a client. Panics with the broken rule.
 
 use serde_json::{Value, json};
 
-/// What a valid stream said.
+/// The content of a valid stream.
 #[derive(Debug, Default)]
 pub(crate) struct Reply {
     /// The message that a client accumulates, with tool inputs as their accumulated text.
@@ -12,7 +12,7 @@ pub(crate) struct Reply {
     pub(crate) has_stopped: bool,
 }
 
-/// The (name, data) pairs of a wire text that is made of whole events and nothing else.
+/// The (name, data) pairs of a text that consists of whole events only.
 pub(crate) fn events(wire: &[u8]) -> Vec<(String, Value)> {
     let text = std::str::from_utf8(wire).expect("the stream is UTF-8");
     let mut events = Vec::new();

@@ -1,4 +1,4 @@
-//! What holds of every stream of text, thoughts and tool calls in pieces: all of it arrives, and nothing else.
+//! Properties of every stream with text, thinking and tool calls in pieces: everything arrives, and nothing else.
 
 use std::collections::VecDeque;
 
@@ -7,22 +7,22 @@ use vandamme_protocol::convert::upstream::chat::PLAIN;
 
 use crate::reply::{Asked, context, message, streamed};
 
-/// How an upstream says which call a piece belongs to.
+/// How an upstream marks the call that a piece belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Addressing {
-    /// As OpenAI does: index always, id and name once.
+    /// Like OpenAI: index always, id and name once.
     Index,
-    /// Index, id and name with every piece.
+    /// Index, id and name in every piece.
     Everything,
-    /// An id that changes with every piece, as some vendors make one up.
+    /// A new id in every piece, as some vendors generate it.
     PassingIds,
-    /// As OpenAI does, but the arguments begin with a placeholder, and come once more in the end.
+    /// Like OpenAI, but the arguments begin with a placeholder and are repeated at the end.
     Placeholder,
-    /// As OpenAI does, but every piece of the arguments has all that came before.
+    /// Like OpenAI, but every piece of the arguments repeats all earlier ones.
     Growing,
 }
 
-/// What an upstream says in all, and in which pieces.
+/// The content of an upstream's reply, and its pieces.
 #[derive(Debug, Default)]
 struct Play {
     data: Vec<Value>,
@@ -32,7 +32,7 @@ struct Play {
     calls: Vec<(String, Value)>,
 }
 
-/// Plays the stream that these bytes describe, and checks what arrives.
+/// Runs the stream that these bytes describe, and checks the result.
 pub(crate) fn check(bytes: &[u8]) {
     let mut script = Script(bytes);
     let addressing = match script.byte() % 5 {
@@ -50,7 +50,7 @@ pub(crate) fn check(bytes: &[u8]) {
     let (events, outcome) = streamed(&[wire.as_bytes()], &context(Asked::ForThinking, &PLAIN));
     assert_eq!(outcome.fault, None);
     let message = message(&events).expect("no fault, no error");
-    // Of its white space, only that inside of blocks arrives.
+    // Only white space inside of blocks arrives.
     let words = |text: &str| -> String { text.split_whitespace().collect() };
     assert_eq!(words(&joined(&message, "text")), words(&play.text));
     assert_eq!(joined(&message, "thinking"), play.thoughts);
@@ -68,7 +68,7 @@ fn joined(message: &Value, kind: &str) -> String {
     blocks.map(|block| block[kind].as_str().expect("checked")).collect()
 }
 
-/// The fuzzer's bytes, read as decisions; behind their end all are 0.
+/// The fuzzer's bytes, read as decisions. After their end all are 0.
 struct Script<'a>(&'a [u8]);
 
 impl Script<'_> {
@@ -145,7 +145,7 @@ fn call(
     let mut rest = arguments.as_str();
     while !rest.is_empty() {
         let length = usize::from(script.byte() % 16 + 1).min(rest.len());
-        // Where an object can begin, one that begins like the whole is not told from the whole.
+        // If an object can begin, one that begins like the whole is indistinguishable from the whole.
         let is_clear = |at: &usize| {
             rest.is_char_boundary(*at)
                 && (addressing != Addressing::Growing || !rest[..*at].ends_with([':', '[']))

@@ -4,10 +4,10 @@ use vandamme_protocol::convert::upstream::chat::{Dialect, PLAIN};
 
 use crate::{calls, chat, coding, compat, error, framing, http1, reply, request, scan, schema};
 
-/// Looks at any bytes, and panics where a property does not hold.
+/// Checks any bytes, and panics if a property is violated.
 type Check = fn(&[u8]);
 
-/// Every target: its name, which is also that of its seeds' folder, and what it does with bytes.
+/// Every target: its name, which is also its folder of seeds, and its check.
 pub(crate) const TARGETS: [(&str, Check); 11] = [
     ("framing", in_chunks),
     ("scan", looked_at),
@@ -22,7 +22,7 @@ pub(crate) const TARGETS: [(&str, Check); 11] = [
     ("coding", compressed),
 ];
 
-/// A stream, behind the size of its chunks.
+/// A stream, after the size of its chunks.
 fn in_chunks(bytes: &[u8]) {
     let Some((&size, stream)) = bytes.split_first() else { return };
     let chunks: Vec<&[u8]> = stream.chunks(usize::from(size).max(1)).collect();
@@ -31,7 +31,7 @@ fn in_chunks(bytes: &[u8]) {
     framing::check(stream, &[front, back]);
 }
 
-/// An HTTP/1.1 reply, behind the size of its pieces.
+/// An HTTP/1.1 reply, after the size of its pieces.
 fn upstream_reply(bytes: &[u8]) {
     let Some((&size, reply)) = bytes.split_first() else { return };
     http1::check(reply, usize::from(size));
@@ -45,7 +45,7 @@ fn translated(bytes: &[u8]) {
     request::check(bytes);
 }
 
-/// Where the bytes themselves say that they are cut.
+/// The position at which the bytes are split, which they contain themselves.
 fn cut(bytes: &[u8]) -> usize {
     let sum: usize = bytes.iter().map(|&byte| usize::from(byte)).sum();
     sum % (bytes.len() + 1)
@@ -66,7 +66,7 @@ fn answered(bytes: &[u8]) {
     reply::check(bytes, cut, &Dialect { think_tags: true, ..Dialect::default() });
 }
 
-/// A body, behind the two bytes of its status.
+/// A body, after the two bytes of its status.
 fn failed(bytes: &[u8]) {
     let [high, low, body @ ..] = bytes else { return };
     error::check(u16::from_be_bytes([*high, *low]), body);

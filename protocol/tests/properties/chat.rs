@@ -1,5 +1,5 @@
-//! What holds of every Chat Completions client in front of the Messages API: of its request, and of the reply in
-//! whatever form it comes. The same bytes are taken for each of them.
+//! Properties of every Chat Completions client with the Messages API: of its request, and of the reply in
+//! every form. The same bytes are used for each of them.
 
 use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ pub(crate) fn transcoder(context: MessagesReplyContext) -> ToChat {
     Transcoder::new(MessagesDecoder::new(), ChatEncoder::new(context, IDENTITY))
 }
 
-/// Checks these bytes in every role, a stream cut at this place.
+/// Checks these bytes in every role, as a stream split at this position.
 pub(crate) fn check(bytes: &[u8], cut: usize) {
     for model in [TARGET.model, "claude-3-opus-20240229"] {
         match request(bytes, &MessagesUpstream { model, ..TARGET }) {
@@ -49,7 +49,7 @@ pub(crate) fn check(bytes: &[u8], cut: usize) {
 }
 
 fn check_sent(asked: &[u8], sent: &[u8], model: &str) {
-    // What this parser cannot read (numbers beyond a double, a hundred levels) came so from the client.
+    // This parser cannot read numbers beyond a double and a hundred levels. The client sent them so.
     let Ok(sent) = serde_json::from_slice::<Value>(&readable(sent)) else {
         assert!(serde_json::from_slice::<Value>(&readable(asked)).is_err(), "an unreadable body is sent");
         return;
@@ -141,7 +141,7 @@ fn pushed(block: &[u8], before: CodecStep, mut push: impl FnMut(&[u8]) -> CodecS
     step
 }
 
-/// What a reply says, in either form.
+/// The content of a reply, in either form.
 #[derive(Debug, Default, PartialEq)]
 struct Told {
     text: String,
@@ -155,7 +155,7 @@ struct Told {
 }
 
 impl Told {
-    /// Also fails unless every event is one line of JSON, and the end the last of them.
+    /// Panics unless every event is one line of JSON, and the end is the last one.
     fn by(wire: &[u8]) -> Self {
         let wire = readable(wire);
         let text = std::str::from_utf8(&wire).expect("UTF-8");
@@ -216,7 +216,7 @@ impl Told {
     }
 }
 
-/// A reply that is put into the other form and back says the same from then on.
+/// Converting a reply to the other form and back keeps its content.
 fn check_forms(bytes: &[u8]) {
     let _ = events_as_message(bytes);
     let _ = chunks_as_completion(bytes);
@@ -228,7 +228,7 @@ fn check_forms(bytes: &[u8]) {
     }
     for asked in [UsageAsked::ByClient, UsageAsked::ByGateway] {
         let Ok(chunks) = completion_as_chunks(bytes, asked) else { continue };
-        // A vendor's error, or a number that is none, is one in this form too.
+        // A vendor's error, and an invalid number, are errors in this form too.
         let Ok(once) = chunks_as_completion(&chunks) else { continue };
         let again = completion_as_chunks(&once, asked).expect("a completion");
         assert_eq!(chunks_as_completion(&again).map(|body| parsed(&body)), Ok(parsed(&once)));

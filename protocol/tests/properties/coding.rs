@@ -1,14 +1,14 @@
-//! What holds of every body in every content coding, whatever its bytes are.
+//! Properties of every body in every content coding, with any bytes.
 
 use bytes::Bytes;
 use vandamme_protocol::content_coding::{BLOCK, ContentCoding, Damaged, Decoder};
 
 pub(crate) const CODINGS: [ContentCoding; 4] =
     [ContentCoding::Gzip, ContentCoding::Deflate, ContentCoding::Brotli, ContentCoding::Zstd];
-/// Bytes of a few kilobytes can stand for gigabytes.
+/// A few kilobytes can decompress to gigabytes.
 const ENOUGH: usize = 1 << 20;
 
-/// What comes out of a body in these pieces, and whether it is complete and intact.
+/// The content of a body in these pieces, and whether it is complete and valid.
 pub(crate) fn decoded<'p>(
     coding: ContentCoding,
     pieces: impl IntoIterator<Item = &'p [u8]>,
@@ -34,7 +34,7 @@ pub(crate) fn decoded<'p>(
     (content, end)
 }
 
-/// Any bytes are the same content, complete or not, in whatever pieces they come.
+/// Any bytes give the same content, complete or not, in any pieces.
 pub(crate) fn check(bytes: &[u8], cut: usize) {
     for coding in CODINGS {
         let (whole, end) = decoded(coding, [bytes]);

@@ -1,4 +1,4 @@
-//! What holds of every refusal and every request that is edited for it.
+//! Properties of every refusal and every request that a fixup changes.
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -6,7 +6,7 @@ use vandamme_protocol::compat::{FixedRequest, Fixup, FixupRule, apply, recognise
 use vandamme_protocol::request::is_complete_json;
 use vandamme_protocol::tool_id::Form;
 
-/// A refusal up to the first line end, and behind it the request that was refused.
+/// A refusal up to the first line end, followed by the refused request.
 pub(crate) fn check(bytes: &[u8]) {
     let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len());
     let (refusal, body) = (&bytes[..end], bytes.get(end + 1..).unwrap_or_default());
@@ -19,7 +19,7 @@ pub(crate) fn check(bytes: &[u8]) {
     if is_complete_json(&body) {
         assert!(is_complete_json(&edited), "a fixup leaves JSON");
     }
-    // A number that this parser does not read is not the fixup's doing.
+    // A number that this parser cannot read is not the fixup's fault.
     let Ok(before) = serde_json::from_slice::<Map<String, Value>>(&body) else { return };
     let after: Map<String, Value> = serde_json::from_slice(&edited).expect("a fixup leaves an object");
     for name in ["model", "stream"] {
@@ -40,7 +40,7 @@ pub(crate) fn check(bytes: &[u8]) {
     assert_eq!(apply(&fixups, &edited, &betas).body, edited, "what is gone does not go twice");
 }
 
-/// What the log suggests is a rule that asks for the same.
+/// The rule that the log suggests has the same effect.
 fn check_rule(fixup: &Fixup) {
     let line = fixup.to_string();
     let (key, value) = line.split_once(" = ").expect("a line of a configuration");
@@ -60,7 +60,7 @@ fn check_rule(fixup: &Fixup) {
     }
 }
 
-/// Reasoning is added to turns, and nothing else happens to them.
+/// Reasoning is added to turns, and they do not change otherwise.
 fn check_turns(before: Option<&Value>, after: Option<&Value>) {
     let list = |turns: Option<&Value>| turns.and_then(Value::as_array).cloned().unwrap_or_default();
     let (before, after) = (list(before), list(after));

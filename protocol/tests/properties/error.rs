@@ -1,11 +1,11 @@
-//! What holds of every upstream error on its way to a client.
+//! Properties of every upstream error as a client receives it.
 
 use serde_json::Value;
 use vandamme_protocol::openai::error::{facts, read};
 use vandamme_protocol::vocabulary::ErrorKind;
 use vandamme_protocol::{anthropic, openai};
 
-/// Checks what becomes of an answer with this status and this body.
+/// Checks the translation of an answer with this status and this body.
 pub(crate) fn check(status: u16, body: &[u8]) {
     let fault = read(status, body);
     assert!((400..600).contains(&fault.status), "{fault:?} is an error");

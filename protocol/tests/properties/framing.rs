@@ -1,4 +1,4 @@
-//! What holds of every stream of server-sent events, held against a slow, obvious reading of the same bytes.
+//! Properties of every stream of server-sent events, compared with a slow and simple reader of the same bytes.
 
 use bytes::Bytes;
 use vandamme_protocol::sse::{Splitter, events};
@@ -6,7 +6,7 @@ use vandamme_protocol::sse::{Splitter, events};
 /// Name and data of an event.
 type Said = (Option<Vec<u8>>, Option<Vec<u8>>);
 
-/// The standard's algorithm, a byte at a time: the lines of a whole stream with the offset behind each.
+/// The standard's algorithm, a byte at a time: the lines of a whole stream, with the offset after each.
 fn lines(stream: &[u8]) -> Vec<(&[u8], usize)> {
     let (mut lines, mut start, mut at) = (Vec::new(), 0, 0);
     while at < stream.len() {
@@ -27,8 +27,8 @@ fn lines(stream: &[u8]) -> Vec<(&[u8], usize)> {
     lines
 }
 
-/// What the standard says, except that a byte order mark is let pass before every event: a block does not know whether
-/// it is the first of its stream.
+/// The events by the standard, except that a byte order mark is allowed before every event: a block does not know
+/// whether it is the first of its stream.
 fn said_by_the_standard(stream: &[u8]) -> Vec<Said> {
     let mut said = Vec::new();
     let mut is_first = true;
@@ -73,7 +73,7 @@ fn said(block: &[u8]) -> impl Iterator<Item = Said> {
         .filter(|(name, data)| name.is_some() || data.is_some())
 }
 
-/// What comes out for these chunks: the blocks, and what is left.
+/// The result for these chunks: the blocks, and the rest.
 pub(crate) fn split(chunks: &[&[u8]]) -> (Vec<Bytes>, Bytes) {
     let mut splitter = Splitter::new(1 << 20);
     let pass = |chunk: &&[u8]| splitter.pass(Bytes::copy_from_slice(chunk));
@@ -86,7 +86,7 @@ fn split_by_pushing(chunks: &[&[u8]]) -> (Vec<Bytes>, Bytes) {
     let mut blocks = Vec::new();
     for (index, chunk) in chunks.iter().enumerate() {
         splitter.push(chunk);
-        // Asked only now and then, as a converter that is behind does.
+        // Polled only now and then, like a converter that is behind.
         if index % 2 == 1 {
             blocks.extend(splitter.complete());
         }
@@ -108,7 +108,7 @@ fn check_split(stream: &[u8], (blocks, rest): &(Vec<Bytes>, Bytes)) {
     }
 }
 
-/// Checks the events and the bytes that come out of this stream in these chunks.
+/// Checks the events and the bytes of this stream in these chunks.
 pub(crate) fn check(stream: &[u8], chunks: &[&[u8]]) {
     check_split(stream, &split(chunks));
     check_split(stream, &split_by_pushing(chunks));

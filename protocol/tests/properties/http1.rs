@@ -1,9 +1,9 @@
-//! What holds of every HTTP/1.1 reply: its slicing changes nothing, and the reader never reads past its end.
+//! Properties of every HTTP/1.1 reply: splitting changes nothing, and the reader never reads past its end.
 
 use bytes::BytesMut;
 use vandamme_protocol::http1::{ReplyError, ReplyReader};
 
-/// What a connection carried, as the HTTP client gets it.
+/// The data of a connection, as the HTTP client receives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Read {
     pub(crate) head: Vec<u8>,
@@ -13,14 +13,14 @@ pub(crate) struct Read {
     pub(crate) excess: bool,
 }
 
-/// What the connection does when all has come.
+/// The state of the connection after the last byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
     Open,
     Closed,
 }
 
-/// Reads a reply that comes in these pieces.
+/// Reads a reply in these pieces.
 pub(crate) fn read(pieces: &[&[u8]], then: Then) -> Result<Read, ReplyError> {
     let mut reader = ReplyReader::default();
     let (mut input, mut head, mut body) = (BytesMut::new(), BytesMut::new(), vec![]);
@@ -43,7 +43,7 @@ pub(crate) fn read(pieces: &[&[u8]], then: Then) -> Result<Read, ReplyError> {
     Ok(Read { head, body, ended, reusable: reader.reusable(), excess: reader.has_excess() })
 }
 
-/// Checks that these bytes read the same in one piece, in pieces of `size`, and byte by byte.
+/// Checks that the result is the same in one piece, in pieces of `size`, and byte by byte.
 pub(crate) fn check(bytes: &[u8], size: usize) {
     for then in [Then::Open, Then::Closed] {
         let whole = read(&[bytes], then);
@@ -51,7 +51,7 @@ pub(crate) fn check(bytes: &[u8], size: usize) {
             let pieces: Vec<&[u8]> = bytes.chunks(size).collect();
             let sliced = read(&pieces, then);
             match (&whole, &sliced) {
-                // Which of two faults comes first may depend on the pieces.
+                // The order of two faults may depend on the pieces.
                 (Err(_), Err(_)) => {}
                 _ => assert_eq!(whole, sliced, "in pieces of {size}"),
             }
@@ -62,7 +62,7 @@ pub(crate) fn check(bytes: &[u8], size: usize) {
         assert!(!(whole.reusable && whole.excess), "a connection with excess bytes is reused");
         assert!(whole.body.len() <= bytes.len());
         if whole.reusable {
-            // Whatever follows belongs to nobody.
+            // Later bytes belong to no reply.
             let longer = [bytes, b"x"].concat();
             let read = read(&[&longer], Then::Open).expect("the reply itself is as it was");
             assert!(read.excess && !read.reusable && read.body == whole.body);

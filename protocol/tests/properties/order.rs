@@ -1,10 +1,10 @@
-//! The order that OpenAI wants messages in.
+//! The order of messages that OpenAI requires.
 
 use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-/// What OpenAI checks: every call is answered right behind its message, and nothing else is a tool message.
+/// OpenAI's rules: the results of all calls follow their message, and there are no other tool messages.
 pub(crate) fn check_order(messages: &Value) {
     let mut open = HashSet::new();
     for message in messages.as_array().expect("messages are a list") {

@@ -1,4 +1,4 @@
-//! What holds of every Chat Completions stream on its way to a client of the Messages API, whatever is in it.
+//! Properties of every Chat Completions stream as a client of the Messages API receives it, with any content.
 
 use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
@@ -21,14 +21,14 @@ pub(crate) fn transcoder(context: ChatReplyContext) -> ToMessages {
     Transcoder::new(ChatDecoder::new(context, SEED), MessagesEncoder::new())
 }
 
-/// How a client asked.
+/// The client's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     ForThinking,
     ForTheAnswerAlone,
 }
 
-/// What a reply must know of a request that asked so, and gave the stop sequence `</answer>`.
+/// The request's data that a reply needs, with the stop sequence `</answer>`.
 pub(crate) fn context(asked: Asked, dialect: &Dialect) -> ChatReplyContext {
     let thinking = match asked {
         Asked::ForThinking => json!({"type": "adaptive"}),
@@ -41,8 +41,8 @@ pub(crate) fn context(asked: Asked, dialect: &Dialect) -> ChatReplyContext {
     request(body.to_string().as_bytes(), &target).expect("a request").reply
 }
 
-/// The client's bytes for an upstream's bytes, which come in these pieces; as the gateway does it, an event that only
-/// lacks its blank line is read when the body has ended.
+/// The client's bytes for an upstream's bytes in these pieces. Like the gateway, reads an event that only
+/// lacks its blank line when the body has ended.
 pub(crate) fn streamed(pieces: &[&[u8]], context: &ChatReplyContext) -> (Vec<u8>, ReplySummary) {
     let mut splitter = Splitter::new(1 << 20);
     let mut machine = transcoder(context.clone());
@@ -74,7 +74,7 @@ fn failed(mut machine: ToMessages, mut out: BytesMut, fault: Fault) -> (Vec<u8>,
     (out.to_vec(), outcome)
 }
 
-/// The same upstream's bytes for a client that wants its reply whole.
+/// The same for a client that requests a whole reply.
 pub(crate) fn collected(bytes: &[u8], context: &ChatReplyContext) -> Result<WholeReply, Fault> {
     let mut collector = transcoder(context.clone()).collector();
     let mut splitter = Splitter::new(1 << 20);
@@ -107,7 +107,7 @@ fn is_whole(rest: &[u8]) -> bool {
     sse::events(rest).filter_map(|event| event.data()).all(|data| whole(&data))
 }
 
-/// The message that a client makes of these events, which must be a valid stream; `None` if it ends with an error.
+/// The message of these events, which must be a valid stream. `None` if it ends with an error.
 pub(crate) fn message(wire: &[u8]) -> Option<Value> {
     let reply = grammar::check(&readable(wire));
     assert_eq!(reply.has_stopped, reply.error.is_none(), "a stream stops or fails");
@@ -120,13 +120,13 @@ pub(crate) fn message(wire: &[u8]) -> Option<Value> {
     Some(message)
 }
 
-/// An accumulated input as a whole reply shows it.
+/// An accumulated input in the form of a whole reply.
 fn input(arguments: &str) -> Value {
     let parsed = serde_json::from_str::<Value>(arguments).ok().filter(Value::is_object);
     parsed.unwrap_or_else(|| json!({"raw_arguments": arguments}))
 }
 
-/// JSON in which halves of surrogate pairs, which `serde_json` does not read and clients do, are question marks.
+/// JSON with question marks for halves of surrogate pairs, which clients read and `serde_json` does not.
 pub(crate) fn readable(json: &[u8]) -> Vec<u8> {
     let mut readable = json.to_vec();
     let mut at = 0;
@@ -153,7 +153,7 @@ enum Half {
     Low,
 }
 
-/// The half of a surrogate pair that an escape at the start of this is.
+/// The half of a surrogate pair that the escape at the start encodes.
 fn half(json: &[u8]) -> Option<Half> {
     let digits = json.strip_prefix(b"\\u")?.get(..4)?;
     let code = u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
@@ -164,7 +164,7 @@ fn half(json: &[u8]) -> Option<Half> {
     }
 }
 
-/// Checks all of it for a stream that comes whole, in two pieces, and (if it is short) byte by byte.
+/// Checks everything for a stream in one piece, in two, and (if it is short) byte by byte.
 pub(crate) fn check(stream: &[u8], cut: usize, dialect: &Dialect) {
     let context = context(Asked::ForThinking, dialect);
     let (wire, outcome) = streamed(&[stream], &context);
@@ -185,7 +185,7 @@ fn check_whole(whole: Result<WholeReply, Fault>, streamed: Option<Value>, outcom
     match (whole, streamed) {
         (Ok(whole), Some(streamed)) => {
             assert_eq!(&whole.summary, outcome);
-            // What this parser cannot read (numbers beyond a double) is not the codec's doing.
+            // This parser cannot read numbers beyond a double, which is not the codec's fault.
             if let Ok(whole) = serde_json::from_slice::<Value>(&readable(&whole.body)) {
                 assert_eq!(whole, streamed, "whole is the collected stream");
             }

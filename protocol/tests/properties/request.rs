@@ -1,4 +1,4 @@
-//! What holds of every translated request, whatever the client sent.
+//! Properties of every translated request, whatever the client sent.
 
 use serde_json::Value;
 use vandamme_protocol::convert::upstream::chat::{
@@ -8,7 +8,7 @@ use vandamme_protocol::convert::upstream::chat::{
 use crate::order::check_order;
 use crate::reply::readable;
 
-/// Checks what upstreams of very different ways get of this body, if it is one.
+/// Checks the requests for very different upstreams, if this body is valid.
 pub(crate) fn check(body: &[u8]) {
     for dialect in [&PLAIN, &demanding()] {
         let target =
@@ -20,7 +20,7 @@ pub(crate) fn check(body: &[u8]) {
     }
 }
 
-/// Everything that is not as everybody has it.
+/// A dialect in which every field differs from the default.
 fn demanding() -> Dialect {
     Dialect {
         reasoning: ReasoningParameter::Nested,
@@ -41,7 +41,7 @@ fn demanding() -> Dialect {
 }
 
 fn check_sent(asked: &[u8], sent: &[u8], dialect: &Dialect) {
-    // What this parser cannot read (numbers beyond a double, a hundred levels) came so from the client.
+    // This parser cannot read numbers beyond a double and a hundred levels. The client sent them so.
     let Ok(sent) = serde_json::from_slice::<Value>(&readable(sent)) else {
         assert!(serde_json::from_slice::<Value>(&readable(asked)).is_err(), "an unreadable body is sent");
         return;
@@ -61,7 +61,7 @@ fn check_sent(asked: &[u8], sent: &[u8], dialect: &Dialect) {
     check_texts(asked, &sent);
 }
 
-/// The names of all tools that are listed and called.
+/// The names of all tools that are listed or called.
 fn names(sent: &Value) -> impl Iterator<Item = &Value> {
     let messages = sent["messages"].as_array().into_iter().flatten();
     let called = messages.flat_map(|message| message["tool_calls"].as_array().into_iter().flatten());
@@ -69,7 +69,7 @@ fn names(sent: &Value) -> impl Iterator<Item = &Value> {
     listed.chain(called).map(|tool| &tool["function"]["name"])
 }
 
-/// Every text of the user is there.
+/// Checks that every text of the user is present.
 fn check_texts(asked: &[u8], sent: &Value) {
     let Ok(asked) = serde_json::from_slice::<Value>(&readable(asked)) else { return };
     let sent = sent["messages"].to_string();

@@ -1,4 +1,4 @@
-//! What holds of every request body that is looked at without being parsed, held against a parser.
+//! Properties of every request body that is scanned without parsing, compared with a parser.
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -8,7 +8,7 @@ use vandamme_protocol::request::{
 
 type Object = Map<String, Value>;
 
-/// Checks what is found in this body, and what it becomes for an upstream that calls the model so.
+/// Checks the scan of this body, and its form for an upstream with this name of the model.
 pub(crate) fn check(body: &[u8], model: &str) {
     let body = Bytes::copy_from_slice(body);
     if serde_json::from_slice::<Value>(&body).is_ok() {

@@ -1,4 +1,4 @@
-//! What holds of every JSON schema on its way to Gemini, whatever is in it.
+//! Properties of every JSON schema as Gemini receives it, with any content.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -35,20 +35,20 @@ pub(crate) fn applied(request: &Value, known: &Memory) -> Value {
     serde_json::from_slice(&GEMINI.apply(request, known)).expect("JSON")
 }
 
-/// What is left of a function's parameters.
+/// The reduced parameters of a function.
 pub(crate) fn parameters(schema: &Value) -> Option<Value> {
     let tool = json!({"type": "function", "function": {"name": "f", "parameters": schema}});
     let applied = applied(&json!({"model": "gemini-3-pro", "messages": [], "tools": [tool]}), &Memory::new());
     applied["tools"][0]["function"].get("parameters").cloned()
 }
 
-/// Of the schema of one property; nothing of one that can have no value.
+/// The reduced schema of one property. Nothing if it permits no value.
 pub(crate) fn property(schema: Value) -> Option<Value> {
     let object = json!({"type": "object", "properties": {"p": schema}});
     parameters(&object).map(|clean| clean["properties"]["p"].clone())
 }
 
-/// Of the schema of a reply.
+/// The reduced schema of a reply.
 pub(crate) fn answer(schema: &Value) -> Value {
     let format =
         json!({"type": "json_schema", "json_schema": {"name": "r", "schema": schema, "strict": true}});
@@ -65,7 +65,7 @@ pub(crate) fn depth(schema: &Value) -> usize {
     inside(schema) + 1
 }
 
-/// Fails unless Gemini takes all of it.
+/// Panics unless Gemini supports all of it.
 pub(crate) fn check(schema: &Value) {
     let members = schema.as_object().unwrap_or_else(|| panic!("no schema: {schema}"));
     for (keyword, value) in members {
@@ -96,12 +96,12 @@ pub(crate) fn check(schema: &Value) {
     }
 }
 
-/// Checks what becomes of these bytes as a schema, in every place that has one, and of anything else as a request.
+/// Checks these bytes as a schema, at every position that has one, and as a request otherwise.
 pub(crate) fn check_any(bytes: &[u8]) {
     let _ = GEMINI.apply(Bytes::copy_from_slice(bytes), &Memory::new());
-    // Deeper than this parser reads is not asked of Gemini either: then nothing is changed.
+    // If the schema is deeper than this parser reads, nothing is changed.
     let Ok(schema) = serde_json::from_slice::<Value>(bytes) else { return };
-    // And one that is null is none.
+    // `null` counts as no schema.
     if depth(&schema) > 100 || schema.is_null() {
         return;
     }

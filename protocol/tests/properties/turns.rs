@@ -1,11 +1,11 @@
-//! The order that Anthropic wants messages in.
+//! The order of messages that Anthropic requires.
 
 use std::collections::HashSet;
 
 use serde_json::Value;
 
-/// What Anthropic checks: turns alternate and begin with the user, no message and no text is empty, ids are unique, and
-/// the results of all calls come first in the message behind them.
+/// Anthropic's rules: turns alternate and begin with the user, no message and no text is empty, ids are unique, and
+/// the results of all calls come first in the next message.
 pub(crate) fn check_turns(messages: &Value) {
     let mut ids = HashSet::new();
     let mut open = HashSet::new();

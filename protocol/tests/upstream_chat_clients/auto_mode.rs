@@ -1,11 +1,11 @@
-//! The judge of Claude Code's auto mode, and stop sequences.
+//! The classifier of Claude Code's auto mode, and stop sequences.
 
 use super::*;
 
 const JUDGE: &str = r#"{"thinking":{"type":"disabled"},"stop_sequences":["</block>"],"max_tokens":64}"#;
 
 #[test]
-fn the_judge_of_auto_mode_gets_room_and_its_end() {
+fn the_classifier_of_auto_mode_gets_enough_tokens_and_its_stop_sequence() {
     let fields: Value = serde_json::from_str(JUDGE).unwrap();
     for (model, effort, limit) in
         [("gpt-5", "minimal", 2112), ("o4-mini", "low", 2112), ("gpt-5.4-mini", "none", 64)]
@@ -51,7 +51,7 @@ fn the_judge_of_auto_mode_gets_room_and_its_end() {
 }
 
 #[test]
-fn a_stop_sequence_beyond_those_that_can_be_sent_is_met_all_the_same() {
+fn a_stop_sequence_beyond_the_upstreams_limit_is_applied_by_the_gateway() {
     let fields = json!({"stop_sequences": ["a", "b", "c", "d", "E"], "thinking": {"type": "adaptive"}});
     assert_eq!(sent(&TARGET, fields.clone())["stop"], json!(["a", "b", "c", "d"]));
     let context = reply(&TARGET, fields);
@@ -67,7 +67,7 @@ fn a_stop_sequence_beyond_those_that_can_be_sent_is_met_all_the_same() {
         assert_eq!(kinds, ["thinking", "text"], "a thought is no text, and nothing follows the end");
         assert_eq!((&message["content"][1]["text"], &message["stop_sequence"]), (&json!("x"), &json!("E")));
     }
-    // What only looks like a beginning goes out, before a call and at the end.
+    // Text that only begins like a stop sequence is sent before a call and at the end.
     let fields = json!({"stop_sequences": ["1", "2", "3", "4", "</end>"]});
     let chunks = [
         chunk(json!({"content": "a</"})),
@@ -83,7 +83,7 @@ fn a_stop_sequence_beyond_those_that_can_be_sent_is_met_all_the_same() {
 }
 
 #[test]
-fn who_asks_for_a_judgement_hears_that_there_is_none() {
+fn a_request_for_a_classification_is_answered_as_unsupported() {
     let safeguards =
         json!([{"type": "dangerous_tool_use", "classifier_context": {"live_cwd": "/home/secret"}}]);
     let asked = translated(&TARGET, json!({"safeguards": safeguards}));

@@ -1,4 +1,4 @@
-//! Requests of clients of November 2026 as a Chat Completions upstream gets them, and the replies that these clients read.
+//! Requests of clients of November 2026 as a Chat Completions upstream receives them, and the replies that these
 
 #![expect(clippy::unwrap_used, reason = "a helper that panics fails its test, which is what it is for")]
 
@@ -71,7 +71,7 @@ fn chunk(delta: Value) -> String {
     json!({"choices": [{"index": 0, "delta": delta}]}).to_string()
 }
 
-/// The message of a stream, and how many of its chunks were taken.
+/// The message of a stream, and the number of its chunks that were read.
 fn streamed(context: ChatReplyContext, chunks: &[String]) -> (Value, usize) {
     let mut machine = transcoder(context);
     let mut out = BytesMut::new();
@@ -88,7 +88,7 @@ fn streamed(context: ChatReplyContext, chunks: &[String]) -> (Value, usize) {
     (grammar::check(&out).message, taken)
 }
 
-/// The same reply, whole for a client that wants it whole, collected from a stream, and as events.
+/// The same reply for a client that requests it whole, collected from a stream, and as events.
 fn in_every_form(context: &ChatReplyContext, message: Value, finish: &str) -> [Value; 3] {
     let completion = json!({"choices": [{"index": 0, "message": message, "finish_reason": finish}],
         "usage": {"prompt_tokens": 5, "completion_tokens": 3}})

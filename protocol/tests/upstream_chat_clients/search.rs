@@ -11,7 +11,7 @@ fn search_tool() -> Value {
 }
 
 #[test]
-fn a_search_is_asked_of_those_who_can_and_refused_by_all_others() {
+fn a_search_is_requested_of_providers_that_support_it_and_refused_otherwise() {
     let dialect = searching();
     let target = ChatUpstream { dialect: &dialect, ..TARGET };
     let alone = json!({"tools": [search_tool()], "tool_choice": {"type": "auto"}});
@@ -39,7 +39,7 @@ fn a_search_is_asked_of_those_who_can_and_refused_by_all_others() {
 }
 
 #[test]
-fn what_a_search_has_found_arrives_with_its_links() {
+fn search_results_have_their_links() {
     let dialect = searching();
     let target = ChatUpstream { dialect: &dialect, ..TARGET };
     let context = reply(&target, json!({"tools": [search_tool()]}));
@@ -76,7 +76,7 @@ fn what_a_search_has_found_arrives_with_its_links() {
     }
     assert_eq!(collected["content"][2]["content"], pages);
     assert_eq!(wholly["usage"]["server_tool_use"]["web_search_requests"], 1);
-    // Nothing found is nothing told.
+    // Without results, no block is sent.
     for message in in_every_form(&context, json!({"content": "I know that."}), "stop") {
         assert_eq!(message["content"], json!([{"type": "text", "text": "I know that."}]));
     }

@@ -61,7 +61,7 @@ fn tools_are_added_and_removed_in_the_order_of_the_conversation() {
 }
 
 #[test]
-fn what_the_target_cannot_take_is_named_and_never_quoted() {
+fn unsupported_members_are_named_and_never_quoted() {
     for (fields, expected) in [
         (json!({}), ""),
         (json!({"metadata": {"user_id": "u"}, "stream": true}), ""),
@@ -103,7 +103,7 @@ fn what_the_target_cannot_take_is_named_and_never_quoted() {
 }
 
 #[test]
-fn a_chat_client_gets_the_names_of_what_is_dropped_too() {
+fn a_chat_client_receives_the_names_of_dropped_parts_too() {
     let target =
         client::chat::MessagesUpstream { provider: "p", model: "claude-sonnet-5", requested_model: "c" };
     let body = json!({"model": "c", "messages": [{"role": "user", "content": "hi"}], "seed": 1, "logit_bias": {"1": 2}, "store": false});
@@ -115,7 +115,7 @@ fn a_chat_client_gets_the_names_of_what_is_dropped_too() {
 }
 
 #[test]
-fn a_member_twice_and_a_body_that_is_no_object_are_refused() {
+fn a_repeated_member_and_a_body_that_is_no_object_are_refused() {
     for (body, expected) in [
         (r#"{"max_tokens":1,"max_tokens":2,"messages":[]}"#, "duplicate field"),
         ("[]", "expected a JSON object"),
@@ -129,7 +129,7 @@ fn a_member_twice_and_a_body_that_is_no_object_are_refused() {
 }
 
 #[test]
-fn strict_is_only_said_of_schemas_that_qualify() {
+fn strict_is_set_only_for_schemas_that_qualify() {
     let closed = json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": false});
     let open =
         json!({"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": false});

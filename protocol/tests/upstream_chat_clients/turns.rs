@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn the_last_effort_of_a_turn_counts_and_an_empty_message_is_none() {
+fn the_last_effort_of_a_turn_is_used_and_an_empty_message_is_ignored() {
     let dialect =
         Dialect { reasoning_models: ReasoningModels::Listed(vec!["*".into()]), ..Dialect::default() };
     let target = ChatUpstream { dialect: &dialect, ..TARGET };
@@ -38,7 +38,7 @@ fn the_last_effort_of_a_turn_counts_and_an_empty_message_is_none() {
 }
 
 #[test]
-fn a_note_for_one_turn_is_gone_in_the_next() {
+fn a_note_for_one_turn_is_omitted_in_the_next() {
     let note = |clear: &str, text: &str| json!({"role": "system", "content": text, "clear_at": clear});
     let chat = sent(
         &TARGET,
@@ -58,7 +58,7 @@ fn a_note_for_one_turn_is_gone_in_the_next() {
 }
 
 #[test]
-fn a_history_of_anthropics_servers_is_readable() {
+fn a_history_with_anthropics_server_tools_is_translated() {
     let chat = sent(
         &TARGET,
         json!({"messages": [
@@ -91,7 +91,7 @@ fn a_history_of_anthropics_servers_is_readable() {
 }
 
 #[test]
-fn a_document_of_an_assistant_is_shown_by_the_user() {
+fn a_document_of_an_assistant_is_sent_by_the_user() {
     let chat = sent(
         &TARGET,
         json!({"messages": [
@@ -113,7 +113,7 @@ fn a_document_of_an_assistant_is_shown_by_the_user() {
 }
 
 #[test]
-fn thoughts_are_required_with_calls_while_the_model_thinks() {
+fn thinking_is_required_with_calls_if_the_model_thinks() {
     let dialect = Dialect {
         reasoning: ReasoningParameter::Switch,
         reasoning_models: ReasoningModels::Listed(vec!["*".into()]),
@@ -146,7 +146,7 @@ fn thoughts_are_required_with_calls_while_the_model_thinks() {
 }
 
 #[test]
-fn marks_become_breakpoints_where_the_model_takes_them() {
+fn marks_become_breakpoints_if_the_model_supports_them() {
     let dialect = Dialect { prompt_cache: true, ..Dialect::default() };
     let mark = |ttl: Option<&str>| match ttl {
         Some(ttl) => json!({"type": "ephemeral", "ttl": ttl}),

@@ -1,10 +1,10 @@
-//! Tool calls: interleaved, parallel, and in the odd shapes that vendors send.
+//! Tool calls: interleaved, parallel, and in unusual forms of vendors.
 
 use super::*;
 
 /// Complaint of gateway users: parallel tool calls interleave.
 #[test]
-fn interleaved_calls_leave_one_after_the_other() {
+fn interleaved_calls_are_sent_one_after_the_other() {
     let data = [
         tool(json!({"index": 0, "id": "a", "type": "function", "function": {"name": "get_"}})),
         tool(json!({"index": 0, "function": {"name": "weather", "arguments": ""}})),
@@ -29,7 +29,7 @@ fn interleaved_calls_leave_one_after_the_other() {
 }
 
 #[test]
-fn calls_that_share_an_index_or_lack_one_stay_apart() {
+fn calls_that_share_an_index_or_lack_one_stay_separate() {
     let inputs = |data: &[String]| -> Vec<Value> {
         let content = message(data)["content"].clone();
         content.as_array().unwrap().iter().map(|block| json!([block["name"], block["input"]])).collect()
@@ -75,7 +75,7 @@ fn a_hundred_calls_with_long_arguments_arrive_in_order() {
 }
 
 #[test]
-fn one_call_stays_one_whatever_its_vendor_repeats() {
+fn one_call_stays_one_whatever_the_vendor_repeats() {
     let pieces = ["{\"a\":", "\"b\"", "}"];
     let repeats: [fn(usize) -> Value; 4] = [
         |_| json!({"index": 0, "id": "a", "function": {"name": "f"}}),
@@ -100,7 +100,7 @@ fn one_call_stays_one_whatever_its_vendor_repeats() {
     }
 }
 
-/// The arguments of every call, as they went out.
+/// The arguments of every call, as they were sent.
 fn all_inputs(data: &[String]) -> Vec<String> {
     let message = message(data);
     let blocks = message["content"].as_array().unwrap();
@@ -108,7 +108,7 @@ fn all_inputs(data: &[String]) -> Vec<String> {
 }
 
 #[test]
-fn parallel_calls_that_begin_the_same_and_are_as_long_all_go_out() {
+fn parallel_calls_with_the_same_beginning_and_length_are_all_sent() {
     let path = |name: &str| json!({"file_path": format!("/{}/{name}.rs", "work/".repeat(20))}).to_string();
     let inputs_wanted = ["a", "b", "c"].map(path);
     for shape in [json!({}), json!({"id": ""}), json!({"index": 0}), json!({"index": 0, "id": ""})] {
@@ -117,7 +117,7 @@ fn parallel_calls_that_begin_the_same_and_are_as_long_all_go_out() {
             call["function"] = json!({"name": "Read", "arguments": arguments});
             call
         });
-        // Some repeat one whole.
+        // Some vendors repeat a whole call.
         let repeated = [&calls[0], &calls[0], &calls[1], &calls[2], &calls[2]];
         for mut data in [
             calls.iter().cloned().map(tool).collect(),
@@ -132,7 +132,7 @@ fn parallel_calls_that_begin_the_same_and_are_as_long_all_go_out() {
             assert_eq!(whole["content"].as_array().unwrap().len(), 3, "{shape}");
         }
     }
-    // The same twice is two where that is said.
+    // Two equal calls stay two if the stream marks them as two.
     for (first, second) in
         [(json!({"id": "x"}), json!({"id": "y"})), (json!({"index": 0}), json!({"index": 1}))]
     {
@@ -146,7 +146,7 @@ fn parallel_calls_that_begin_the_same_and_are_as_long_all_go_out() {
 }
 
 #[test]
-fn odd_tool_deltas_do_no_harm() {
+fn invalid_tool_deltas_cause_no_failure() {
     let data = [
         delta(json!({"tool_calls": [null, 3, {"index": 0, "function": "x"}, {"index": 0}]})),
         tool(json!({"index": 0, "function": {"arguments": "{\"a\""}})),

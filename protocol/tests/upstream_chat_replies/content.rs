@@ -1,9 +1,9 @@
-//! Texts, thoughts and usage.
+//! Text, thinking and usage.
 
 use super::*;
 
 #[test]
-fn text_goes_out_as_it_came() {
+fn text_is_forwarded_unchanged() {
     let data = [
         delta(json!({"role": "assistant", "content": ""})),
         r#"{"choices":[{"index":0,"delta":{"content":"h\u00e9 \"x\"\n"}}]}"#.to_owned(),
@@ -36,7 +36,7 @@ fn text_goes_out_as_it_came() {
 }
 
 #[test]
-fn usage_is_read_wherever_the_vendor_puts_it() {
+fn usage_is_read_at_any_position() {
     let counts = json!({"prompt_tokens": 7, "completion_tokens": 2});
     for finish in [
         json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": counts}),
@@ -51,7 +51,7 @@ fn usage_is_read_wherever_the_vendor_puts_it() {
 }
 
 #[test]
-fn reasoning_is_a_signed_block_if_thinking_was_asked_for_and_nothing_else() {
+fn reasoning_becomes_a_signed_block_only_if_thinking_was_requested() {
     let data = [
         delta(json!({"reasoning_content": "let me"})),
         delta(json!({"reasoning": " see"})),

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A reply that is to be cut at `</block>`.
+/// A reply that the gateway truncates at `</block>`.
 fn to_be_cut() -> ChatReplyContext {
     let mut context = context(json!({"stop_sequences": ["</block>"]}));
     context.cut_at_stop_sequences();
@@ -18,7 +18,7 @@ fn text_delta(text: &str) -> String {
 }
 
 #[test]
-fn behind_a_cut_only_the_usage_counts() {
+fn after_a_stop_sequence_only_the_usage_counts() {
     let later = delta(json!({"content": "LATER", "reasoning_content": "LATER", "refusal": "LATER",
         "tool_calls": [{"index": 0, "id": "a", "function": {"name": "LATER", "arguments": "{}"}}]}));
     let data =
@@ -38,7 +38,7 @@ fn behind_a_cut_only_the_usage_counts() {
         (&json!("stop_sequence"), &json!("</block>"))
     );
     assert_eq!(reply["usage"]["input_tokens"], 47_000);
-    // However the upstream breaks there, the reply is complete.
+    // However the upstream fails there, the reply is complete.
     let error = json!({"error": {"message": "m", "code": 500}}).to_string();
     for broken in [&data[4], &error] {
         let (wire, outcome) = stream(to_be_cut(), &[data[0].clone(), broken.clone()]);
@@ -51,7 +51,7 @@ fn behind_a_cut_only_the_usage_counts() {
 }
 
 #[test]
-fn an_upstream_that_never_tells_its_usage_is_not_read_forever() {
+fn a_reply_without_usage_is_not_read_forever() {
     for (size, most) in [(1, 4097), (1 << 14, 65)] {
         let mut machine = transcoder(to_be_cut());
         let mut out = BytesMut::new();
@@ -64,7 +64,7 @@ fn an_upstream_that_never_tells_its_usage_is_not_read_forever() {
         assert_eq!(out.len(), before);
         assert_eq!(machine.finish(&mut out).stop_reason, Some(StopReason::StopSequence));
     }
-    // One that has told it is left at once; zeros tell nothing.
+    // A reply with usage ends at once. Zeros do not count.
     for (count, step) in [(0, CodecStep::More), (5, CodecStep::End)] {
         let mut machine = transcoder(to_be_cut());
         let usage =
@@ -76,7 +76,7 @@ fn an_upstream_that_never_tells_its_usage_is_not_read_forever() {
 
 proptest! {
     #[test]
-    fn wherever_a_reply_is_cut_its_usage_is_right(
+    fn a_truncated_reply_has_the_right_usage_at_any_position(
         front in "[a-z<é]{0,12}", behind in "[a-z</>é]{0,20}", early in any::<bool>(),
         cuts in proptest::collection::vec(0..60_usize, 0..8),
     ) {
@@ -101,7 +101,7 @@ proptest! {
 
 /// Complaint of gateway users: turns end silently or for the wrong reason.
 #[test]
-fn stop_reasons_follow_what_was_sent() {
+fn stop_reasons_follow_the_content() {
     let text = delta(json!({"content": "x"}));
     let call = tool(json!({"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}));
     for (first, reason, expected) in [
@@ -122,7 +122,7 @@ fn stop_reasons_follow_what_was_sent() {
 }
 
 #[test]
-fn a_stop_sequence_that_the_upstream_names_is_passed_on() {
+fn a_stop_sequence_named_by_the_upstream_is_forwarded() {
     let data =
         [json!({"choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": "stop", "stop_reason": "EN\u{44}"}]})
             .to_string()];
@@ -134,7 +134,7 @@ fn a_stop_sequence_that_the_upstream_names_is_passed_on() {
 }
 
 #[test]
-fn an_upstream_that_never_finishes_is_an_error_and_one_that_never_starts_too() {
+fn a_stream_without_end_or_without_start_is_an_error() {
     for data in [
         vec![],
         vec![done()],
@@ -151,7 +151,7 @@ fn an_upstream_that_never_finishes_is_an_error_and_one_that_never_starts_too() {
 }
 
 #[test]
-fn errors_inside_a_stream_keep_their_kind_and_write_nothing_by_themselves() {
+fn errors_inside_a_stream_keep_their_kind_and_write_no_bytes() {
     for (data, kind) in [
         (r#"{"error":{"message":"slow down","code":429}}"#, ErrorKind::RateLimit),
         (r#"{"error":{"message":"busy","type":"overloaded_error"}}"#, ErrorKind::Overloaded),

@@ -1,8 +1,8 @@
-//! Thoughts, signatures and names that come back with the next request.
+//! Thinking, signatures and names that return with the next request.
 
 use super::*;
 
-/// The reply to a request with these fields through an upstream of these ways.
+/// The reply to a request with these fields from an upstream with this dialect.
 fn reply(fields: &Value, dialect: &Dialect, chunks: &[Value]) -> Vec<Value> {
     reply_of(fields, &ChatUpstream { dialect, ..TARGET }, chunks)
 }
@@ -20,7 +20,7 @@ fn reply_of(fields: &Value, target: &ChatUpstream<'_>, chunks: &[Value]) -> Vec<
 }
 
 #[test]
-fn thinking_between_tags_is_thinking_where_the_upstream_is_known_for_it() {
+fn text_between_think_tags_is_thinking_if_the_dialect_says_so() {
     let chunks = [
         json!({"delta": {"content": "<thi"}}),
         json!({"delta": {"content": "nk>Hm.</th"}}),
@@ -37,7 +37,7 @@ fn thinking_between_tags_is_thinking_where_the_upstream_is_known_for_it() {
 }
 
 #[test]
-fn geminis_thoughts_are_thinking_in_its_own_tags() {
+fn geminis_thinking_has_its_own_tags() {
     let chunks = [
         json!({"delta": {"content": "<thought>Hm", "extra_content": {"google": {"thought": true}}}}),
         json!({"delta": {"content": ".</thought>Yes."}, "finish_reason": "stop"}),
@@ -50,7 +50,7 @@ fn geminis_thoughts_are_thinking_in_its_own_tags() {
     assert_eq!(reply(&asked, &PLAIN, &chunks)[0]["text"], "<thought>Hm.</thought>Yes.");
 }
 
-/// What goes back to the upstream of a reply, and what the client has of it.
+/// The upstream's next request, and the client's message of a reply.
 fn there_and_back(target: &ChatUpstream<'_>, chunks: &[Value]) -> (Value, Vec<Value>) {
     let asked = json!({"thinking": {"type": "enabled", "budget_tokens": 5000}});
     let content = reply_of(&asked, target, chunks);
@@ -62,7 +62,7 @@ fn there_and_back(target: &ChatUpstream<'_>, chunks: &[Value]) -> (Value, Vec<Va
 }
 
 #[test]
-fn encrypted_reasoning_comes_back_though_nobody_can_read_it() {
+fn encrypted_reasoning_returns_although_no_one_can_read_it() {
     let details = Dialect { replay: Replay::Details, ..Dialect::default() };
     let target = ChatUpstream { dialect: &details, ..TARGET };
     let secret =
@@ -77,7 +77,7 @@ fn encrypted_reasoning_comes_back_though_nobody_can_read_it() {
         vec![
             json!({"delta": {"reasoning_details": [secret], "tool_calls": [call]}, "finish_reason": "tool_calls"}),
         ],
-        // What comes behind the thought has one to travel in, too.
+        // Bytes after the thinking have a block to carry them, too.
         vec![
             json!({"delta": {"content": "Working."}}),
             json!({"delta": {"reasoning_details": [secret]}}),
@@ -89,14 +89,14 @@ fn encrypted_reasoning_comes_back_though_nobody_can_read_it() {
         assert_eq!(message["tool_calls"][0]["id"], "c");
         let carriers: Vec<_> = content.iter().filter(|block| block["type"] == "thinking").collect();
         assert_eq!((carriers.len(), &carriers[0]["thinking"]), (1, &json!("")));
-        // Nothing of it for a client that does not think.
+        // A client without thinking receives none of it.
         let kinds = reply(&json!({}), &details, &chunks);
         assert!(kinds.iter().all(|block| block["type"] != "thinking"), "{kinds:?}");
     }
 }
 
 #[test]
-fn geminis_signatures_come_back_though_openrouter_sends_them_behind_the_calls() {
+fn geminis_signatures_return_although_openrouter_sends_them_after_the_calls() {
     let details = Dialect { replay: Replay::Details, ..Dialect::default() };
     let target = ChatUpstream { model: "google/gemini-3-pro", dialect: &details, ..TARGET };
     let call = |index: u32, id: &str| {
@@ -120,7 +120,7 @@ fn geminis_signatures_come_back_though_openrouter_sends_them_behind_the_calls() 
 
 /// Complaint of gateway users: tool references and long tool names are refused.
 #[test]
-fn a_shortened_tool_name_is_the_clients_own_again() {
+fn a_shortened_tool_name_is_restored_for_the_client() {
     let long = format!("mcp__server__{}", "x".repeat(70));
     let tools = json!({"tools": [{"name": long, "input_schema": {"type": "object"}}]});
     let mut body = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
@@ -135,7 +135,7 @@ fn a_shortened_tool_name_is_the_clients_own_again() {
 
 /// Complaint of gateway users: reasoning is not passed back, or contradicts itself.
 #[test]
-fn reasoning_details_come_back_as_they_were() {
+fn reasoning_details_return_unchanged() {
     let details = Dialect { replay: Replay::Details, ..Dialect::default() };
     let asked = json!({"thinking": {"type": "enabled", "budget_tokens": 5000}});
     let chunks = [

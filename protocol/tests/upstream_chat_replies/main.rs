@@ -1,4 +1,4 @@
-//! Replies of Chat Completions upstreams as a client of the Messages API gets them.
+//! Replies of Chat Completions upstreams as a client of the Messages API receives them.
 
 #![expect(clippy::unwrap_used, reason = "a helper that panics fails its test, which is what it is for")]
 
@@ -76,7 +76,7 @@ fn done() -> String {
     "[DONE]".to_owned()
 }
 
-/// The message of a stream that must be complete.
+/// The message of a stream, which must be complete.
 fn message(data: &[String]) -> Value {
     let (wire, outcome) = stream(thinking(), data);
     assert_eq!(outcome.fault, None);
@@ -87,7 +87,7 @@ fn tool(fragment: Value) -> String {
     delta(json!({"tool_calls": [fragment]}))
 }
 
-/// What all blocks of a kind hold, joined.
+/// The joined content of all blocks of a kind.
 fn joined(message: &Value, kind: &str) -> String {
     let blocks = message["content"].as_array().unwrap().iter().filter(|block| block["type"] == kind);
     blocks.map(|block| block[kind].as_str().unwrap()).collect()

@@ -1,4 +1,4 @@
-//! Random replies against the grammar of a Messages stream.
+//! Random replies, checked with the grammar of a Messages stream.
 
 use super::*;
 
@@ -31,7 +31,7 @@ struct Call {
 }
 
 impl Call {
-    /// All its deltas: those of the name, then those of the arguments.
+    /// All deltas of the call: those of the name, then those of the arguments.
     fn deltas(&self, index: usize) -> Vec<Value> {
         let (head, tail) = self.name.0.split_at(self.name.1);
         let mut deltas = vec![json!({"index": index, "id": self.id, "function": {"name": head}})];
@@ -54,8 +54,8 @@ fn call(number: usize) -> impl Strategy<Value = Call> {
     let arguments = prop_oneof![
         Just(String::new()),
         any::<(String, String)>().prop_map(|(key, value)| json!({key: {"in": [value]}}).to_string()),
-        // Anything, except what reads like a whole object: after one, other calls may begin, and what a vendor adds to it
-        // later has no place to go. Two braces are no beginning of an object, but of one that is sent again.
+        // Anything except a whole object: after one, other calls may begin, and later pieces would have no call.
+        // Two braces do not begin an object, but an object that is sent again.
         any::<String>().prop_map(|text| text.replace('}', ")").replace("{{", "((")),
     ];
     (any::<bool>(), 1..9_usize, arguments, prop::collection::vec(any::<usize>(), 0..4)).prop_map(
@@ -68,7 +68,7 @@ fn call(number: usize) -> impl Strategy<Value = Call> {
     )
 }
 
-/// An upstream's stream up to its finish, and what must arrive at the client.
+/// An upstream's stream up to its finish, and the expected result for the client.
 #[derive(Clone, Debug)]
 struct Upstream {
     data: Vec<String>,
@@ -128,12 +128,12 @@ fn play(pieces: &[Piece], calls: &[Call]) -> Upstream {
     played
 }
 
-/// A text without its white space, of which only that inside of blocks arrives.
+/// A text without its white space, which arrives only inside of blocks.
 fn words(text: &str) -> String {
     text.split_whitespace().collect()
 }
 
-/// An accumulated input as a whole reply shows it.
+/// An accumulated input in the form of a whole reply.
 fn input(arguments: &str) -> Value {
     let parsed = serde_json::from_str::<Value>(arguments).ok().filter(Value::is_object);
     parsed.unwrap_or_else(|| json!({"raw_arguments": arguments}))
@@ -144,7 +144,7 @@ proptest! {
 
     /// Complaint of gateway users: tool calls arrive with empty input.
     #[test]
-    fn everything_arrives_in_a_valid_stream_and_whole_alike(upstream in upstream()) {
+    fn everything_arrives_in_a_valid_stream_and_in_a_whole_reply(upstream in upstream()) {
         let mut data = upstream.data.clone();
         data.extend([finish("stop"), done()]);
         let (wire, outcome) = stream(thinking(), &data);
@@ -177,7 +177,7 @@ proptest! {
     }
 
     #[test]
-    fn broken_off_after_any_event_it_ends_with_an_error(upstream in upstream()) {
+    fn a_stream_truncated_after_any_event_ends_with_an_error(upstream in upstream()) {
         for end in 0..=upstream.data.len() {
             let (wire, outcome) = stream(thinking(), &upstream.data[..end]);
             let reply = grammar::check(&wire);
@@ -197,7 +197,7 @@ proptest! {
 
     /// Complaint of gateway users: content block not found.
     #[test]
-    fn random_chunks_neither_panic_nor_break_the_grammar(chunks in prop::collection::vec(chunk(), 0..12)) {
+    fn random_chunks_cause_no_panic_and_no_invalid_stream(chunks in prop::collection::vec(chunk(), 0..12)) {
         let data: Vec<_> = chunks.iter().map(Value::to_string).collect();
         let (wire, _) = stream(thinking(), &data);
         grammar::check(&wire);
@@ -212,7 +212,7 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn random_bytes_cause_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = request(&bytes, &TARGET);
         let _ = transcoder(thinking()).whole(&bytes);
         let _ = vandamme_protocol::openai::error::read(400, &bytes);
@@ -221,7 +221,7 @@ proptest! {
     }
 }
 
-/// JSON whose keys and words are those of chunks, in any place.
+/// JSON with the keys and words of chunks at any position.
 fn chunk() -> impl Strategy<Value = Value> {
     const KEYS: [&str; 17] = [
         "choices",

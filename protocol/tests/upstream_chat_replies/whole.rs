@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_whole_reply_is_one_message() {
+fn a_whole_reply_becomes_one_message() {
     let upstream = json!({"id": "c", "choices": [{"index": 0, "finish_reason": "tool_calls", "message": {
         "role": "assistant", "content": [{"type": "text", "text": "a"}, {"type": "thinking", "text": "x"}, {"type": "text", "text": "b"}],
         "reasoning_content": "r", "tool_calls": [
@@ -33,7 +33,7 @@ fn a_whole_reply_is_one_message() {
 }
 
 #[test]
-fn the_choices_of_one_answer_are_one_message_and_other_answers_are_ignored() {
+fn the_choices_of_one_answer_become_one_message_and_other_answers_are_ignored() {
     let call = json!({"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}});
     let choice = |index: u8, said: &str, text: Value, calls: Value, reason: Value| json!({"index": index, said: {"content": text, "tool_calls": calls}, "finish_reason": reason});
     let told = |choices: &[Value]| -> (String, usize) {
@@ -97,7 +97,7 @@ fn the_choices_of_one_answer_are_one_message_and_other_answers_are_ignored() {
 }
 
 #[test]
-fn bad_whole_replies_are_faults() {
+fn invalid_whole_replies_are_faults() {
     for (upstream, status) in [
         ("", 502),
         ("<html>", 502),

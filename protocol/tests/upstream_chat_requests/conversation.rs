@@ -21,7 +21,7 @@ fn the_system_prompt_comes_first_without_the_attribution() {
 
 /// Complaint of gateway users: system messages in the conversation are refused.
 #[test]
-fn a_system_turn_stays_at_its_place_and_is_told_by_the_user_where_only_the_first_may_be_one() {
+fn a_system_turn_keeps_its_place_or_is_sent_by_the_user_if_only_the_first_may_be_one() {
     let turns = json!([
         {"role": "user", "content": "a"},
         {"role": "system", "content": [{"type": "text", "text": "note", "cache_control": {"type": "ephemeral"}}]},
@@ -43,7 +43,7 @@ fn a_system_turn_stays_at_its_place_and_is_told_by_the_user_where_only_the_first
 }
 
 #[test]
-fn a_text_goes_out_as_the_very_literal_that_came_in() {
+fn the_json_literal_of_a_text_is_unchanged() {
     let body = r#"{"max_tokens":1,"messages":[{"role":"user","content":[{"type":"text","text":"\u00e9 \/ \ud83d lone"}]}]}"#;
     let sent = request(body.as_bytes(), &TARGET).unwrap().body;
     assert!(String::from_utf8(sent).unwrap().contains(r#""content":"\u00e9 \/ \ud83d lone""#));
@@ -51,7 +51,7 @@ fn a_text_goes_out_as_the_very_literal_that_came_in() {
 
 /// Complaint of gateway users: results do not stand behind their calls.
 #[test]
-fn results_stand_right_behind_their_calls_whatever_came_between() {
+fn results_follow_their_calls_whatever_was_between() {
     let sent = messages(json!([
         {"role": "user", "content": "go"},
         {"role": "assistant", "content": [
@@ -96,7 +96,7 @@ fn results_stand_right_behind_their_calls_whatever_came_between() {
 }
 
 #[test]
-fn an_id_that_comes_again_in_a_later_turn_is_another_call() {
+fn a_repeated_id_in_a_later_turn_is_another_call() {
     let call = json!({"role": "assistant", "content": [{"type": "tool_use", "id": "call_0", "name": "f", "input": {}}]});
     let result = |text: &str| json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "call_0", "content": text}]});
     let sent = messages(json!([{"role": "user", "content": "x"}, call, result("one"), call, result("two")]));
@@ -105,7 +105,7 @@ fn an_id_that_comes_again_in_a_later_turn_is_another_call() {
 }
 
 #[test]
-fn calls_that_share_an_id_in_one_turn_are_told_apart_and_answered_in_order() {
+fn calls_that_share_an_id_in_one_turn_are_distinguished_and_answered_in_order() {
     let call = |id: &str| json!({"type": "tool_use", "id": id, "name": "f", "input": {}});
     let result = |text: &str| json!({"type": "tool_result", "tool_use_id": "c", "content": text});
     let sent = messages(json!([
@@ -124,7 +124,7 @@ fn calls_that_share_an_id_in_one_turn_are_told_apart_and_answered_in_order() {
 }
 
 #[test]
-fn results_in_every_form_have_a_text() {
+fn results_in_every_form_become_text() {
     for (result, expected) in [
         (json!({}), "No content provided"),
         (json!({"content": null}), "No content provided"),
@@ -147,7 +147,7 @@ fn results_in_every_form_have_a_text() {
 }
 
 #[test]
-fn a_call_that_nobody_answered_is_answered_unless_it_is_the_last_word() {
+fn a_call_without_a_result_receives_one_unless_it_is_the_last() {
     let call =
         json!({"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "f", "input": {}}]});
     let sent = messages(json!([{"role": "user", "content": "x"}, call, {"role": "user", "content": "stop"}]));
@@ -162,7 +162,7 @@ fn a_call_that_nobody_answered_is_answered_unless_it_is_the_last_word() {
 
 /// Complaint of gateway users: another provider gets a foreign signature.
 #[test]
-fn thoughts_go_back_only_to_the_model_that_had_them() {
+fn thinking_returns_only_to_its_own_model() {
     let thought = |signature: &str| json!({"type": "thinking", "thinking": "hm\n", "signature": signature});
     let own = signature::mint("p", "up/m");
     let foreign = signature::mint("p", "other");
@@ -183,7 +183,7 @@ fn thoughts_go_back_only_to_the_model_that_had_them() {
 }
 
 #[test]
-fn blocks_of_anthropics_own_tools_are_text_in_a_history() {
+fn blocks_of_anthropics_server_tools_become_text() {
     let sent = messages(json!([
         {"role": "assistant", "content": [
             {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}},
@@ -222,12 +222,12 @@ proptest! {
     /// Requirement: tool_result plus text → tool message(s), then a user message with the text.
     /// Complaint of gateway users: results do not stand behind their calls.
     #[test]
-    fn any_history_comes_out_in_an_order_that_openai_accepts_and_complete(history in history()) {
+    fn any_history_becomes_complete_and_in_an_order_that_openai_accepts(history in history()) {
         let sent = messages(json!(history));
         check_order(&sent);
         let count = |text: &str| history.iter().map(|turn| turn.to_string().matches(text).count()).sum::<usize>();
         let sent = sent.to_string();
-        // A result stands in a tool message or, as an orphan, in a text.
+        // A result is a tool message, or, without its call, a text.
         let results = sent.matches(r#""content":"r""#).count() + sent.matches("[tool result ").count();
         prop_assert_eq!(results, count("tool_result"));
         prop_assert_eq!(sent.matches(r#""type":"function""#).count(), count("tool_use\""));
@@ -235,7 +235,7 @@ proptest! {
 }
 
 #[test]
-fn a_turn_in_which_the_assistant_says_nothing_is_left_out() {
+fn an_empty_turn_of_the_assistant_is_omitted() {
     let call = json!({"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}});
     let result = json!({"type": "tool_result", "tool_use_id": "toolu_1", "content": "r"});
     let text = |text: &str| json!({"type": "text", "text": text});
@@ -260,7 +260,7 @@ fn a_turn_in_which_the_assistant_says_nothing_is_left_out() {
 }
 
 #[test]
-fn an_id_goes_back_to_whoever_made_it_and_stays_marked_for_others() {
+fn an_id_returns_unchanged_to_its_vendor_and_stays_marked_for_others() {
     const OWN: &str = "functions.f:0 \"\u{e9}\"";
     let given = tool_id::portable(OWN, Maker::new("p", "up/m")).into_owned();
     let history = json!([

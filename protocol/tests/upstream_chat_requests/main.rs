@@ -1,4 +1,4 @@
-//! Requests of the Messages API as a Chat Completions upstream gets them.
+//! Requests of the Messages API as a Chat Completions upstream receives them.
 
 #![expect(clippy::unwrap_used, reason = "a helper that panics fails its test, which is what it is for")]
 
@@ -34,7 +34,7 @@ fn chat(body: &Value) -> Value {
     serde_json::from_slice(&translate(body).body).expect("the upstream's body is JSON")
 }
 
-/// The upstream body of a request with one short message and these fields.
+/// The upstream's body for a request with one short message and these fields.
 fn with(fields: Value) -> Value {
     chat(&plus(fields))
 }
@@ -46,7 +46,7 @@ fn plus(fields: Value) -> Value {
     body
 }
 
-/// The same through an upstream of these ways.
+/// The same for an upstream with this dialect.
 fn through(dialect: &Dialect, fields: Value) -> Value {
     let translated = request(plus(fields).to_string().as_bytes(), &ChatUpstream { dialect, ..TARGET });
     serde_json::from_slice(&translated.unwrap().body).unwrap()

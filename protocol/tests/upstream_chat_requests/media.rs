@@ -48,7 +48,7 @@ fn documents_become_files_or_text() {
 
 /// Complaint of gateway users: images in results are dropped.
 #[test]
-fn documents_that_a_tool_returned_follow_its_message() {
+fn documents_in_a_tool_result_follow_its_message() {
     let sent = messages(json!([
         {"role": "user", "content": "read"},
         {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": "Read", "input": {}}]},
@@ -65,7 +65,7 @@ fn documents_that_a_tool_returned_follow_its_message() {
 }
 
 #[test]
-fn documents_that_cannot_be_shown_are_refused_by_their_path() {
+fn the_error_for_an_unsupported_document_has_its_path() {
     for (source, part) in [
         (json!({"type": "url", "url": "https://x/a.pdf"}), "messages.0.content.0.source.type"),
         (json!({"type": "file", "file_id": "f"}), "messages.0.content.0.source.type"),

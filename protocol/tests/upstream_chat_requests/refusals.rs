@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn what_cannot_be_translated_is_refused_by_its_path() {
+fn the_error_for_an_unsupported_member_has_its_path() {
     let user = |block: Value| {
         json!({"messages": [{"role": "assistant", "content": [
         {"type": "tool_use", "id": "a", "name": "f", "input": {}}]}, {"role": "user", "content": ["", block]}]})
@@ -50,7 +50,7 @@ fn what_cannot_be_translated_is_refused_by_its_path() {
 }
 
 #[test]
-fn a_refusal_never_repeats_the_prompt() {
+fn an_error_never_contains_the_prompt() {
     const SECRET: &str = "s3cret, expected nothing";
     for fields in [
         json!({"messages": SECRET}),
@@ -75,7 +75,7 @@ fn a_refusal_never_repeats_the_prompt() {
 }
 
 #[test]
-fn deep_nesting_is_carried_without_recursion() {
+fn deep_nesting_is_translated_without_recursion() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let body = format!(
         r#"{{"max_tokens":1,"tools":[{{"name":"f","input_schema":{{"x":{deep}}}}}],"messages":[{{"role":"assistant",

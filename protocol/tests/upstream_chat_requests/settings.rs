@@ -4,7 +4,7 @@ use super::*;
 
 /// Complaint of gateway users: the gateway edits the conversation.
 #[test]
-fn the_smallest_request_says_nothing_that_was_not_asked() {
+fn the_smallest_request_has_no_additional_members() {
     assert_eq!(
         with(json!({})),
         json!({"model": "up/m", "max_tokens": 100, "stream": false, "messages": [{"role": "user", "content": "hi"}]})
@@ -14,7 +14,7 @@ fn the_smallest_request_says_nothing_that_was_not_asked() {
 /// Requirement: Temperature, stop, tool_choice, images, assistant text+tool_calls survive to Anthropic;
 /// consecutive tool messages merge.
 #[test]
-fn settings_are_carried_over() {
+fn settings_are_translated() {
     let body = plus(
         json!({"stream": true, "temperature": 0.70, "top_p": 1, "top_k": 5, "metadata": {"user_id": "x"},
         "stop_sequences": ["a\n", "b", "c", "d", "e"]}),
@@ -30,7 +30,7 @@ fn settings_are_carried_over() {
 
 /// Complaint of gateway users: the wrong limit parameter, and a 400 told as a 500.
 #[test]
-fn newer_models_get_max_completion_tokens() {
+fn newer_models_receive_max_completion_tokens() {
     let body = plus(json!({})).to_string();
     let target = ChatUpstream { model: "openai/gpt-5.1", ..TARGET };
     let chat: Value = serde_json::from_slice(&request(body.as_bytes(), &target).unwrap().body).unwrap();
@@ -38,7 +38,7 @@ fn newer_models_get_max_completion_tokens() {
 }
 
 #[test]
-fn the_form_of_the_answer_is_carried_over() {
+fn the_form_of_the_answer_is_translated() {
     let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": false});
     let format = json!({"type": "json_schema", "schema": schema});
     let expected =
@@ -56,7 +56,7 @@ fn the_form_of_the_answer_is_carried_over() {
 /// absent on others.
 /// Complaint of gateway users: adaptive thinking and effort are refused.
 #[test]
-fn only_models_that_reason_are_told_how_much() {
+fn only_models_that_reason_receive_an_effort() {
     let fields = json!({"thinking": {"type": "enabled", "budget_tokens": 20000}, "output_config": {"effort": "xhigh"}});
     let of = |reasoning, models: &[&str]| Dialect {
         reasoning,
@@ -90,7 +90,7 @@ fn only_models_that_reason_are_told_how_much() {
 
 /// Requirement: With limits set: below minimum raised, above maximum lowered; unset limits do not clamp.
 #[test]
-fn a_limit_is_raised_and_lowered_where_the_configuration_says_so() {
+fn a_token_limit_is_raised_and_lowered_as_configured() {
     let bounded = Dialect { min_tokens: Some(100), max_tokens: Some(4096), ..Dialect::default() };
     for (asked, bounded_to) in [(1, 100), (100, 100), (500, 500), (4096, 4096), (32_000, 4096)] {
         let fields = json!({"max_tokens": asked});
@@ -102,7 +102,7 @@ fn a_limit_is_raised_and_lowered_where_the_configuration_says_so() {
 /// Complaint of gateway users: server tools break the request.
 /// Complaint of gateway users: the user's id is too long.
 #[test]
-fn what_a_provider_is_declared_to_take_it_gets() {
+fn declared_fields_of_a_provider_are_sent() {
     let fields = json!({"top_k": 7, "metadata": {"user_id": "u".repeat(65)}, "max_tokens": 5,
         "tools": [{"type": "web_search_20250305", "name": "web_search"}],
         "system": [{"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}],

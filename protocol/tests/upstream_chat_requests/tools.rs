@@ -23,7 +23,7 @@ fn tools_become_functions_with_their_schema_unchanged() {
 }
 
 #[test]
-fn schemas_of_tools_get_what_openai_requires_and_nothing_else() {
+fn schemas_of_tools_get_only_the_changes_that_openai_requires() {
     let schema =
         json!({"type": "object", "properties": {"list": {"type": "array"}, "map": {"type": "object"}}});
     let chat = with(json!({"tools": [
@@ -38,7 +38,7 @@ fn schemas_of_tools_get_what_openai_requires_and_nothing_else() {
 
 /// Complaint of gateway users: server tools break the request.
 #[test]
-fn a_choice_goes_with_its_tools() {
+fn a_tool_choice_is_dropped_with_its_tools() {
     let f = json!({"name": "f", "input_schema": {}});
     let search = json!({"type": "web_search_20250305", "name": "web_search"});
     for (tools, choice, expected) in [
@@ -68,7 +68,7 @@ fn a_choice_goes_with_its_tools() {
 
 /// Complaint of gateway users: tool references and long tool names are refused.
 #[test]
-fn tool_names_are_the_same_wherever_they_stand() {
+fn tool_names_are_the_same_at_every_position() {
     let long = format!("mcp__server__{}", "x".repeat(70));
     let sent = with(json!({
         "tools": [{"name": long, "input_schema": {}}, {"name": "a.b", "input_schema": {}}, {"name": "a_b", "input_schema": {}}],
@@ -91,7 +91,7 @@ fn tool_names_are_the_same_wherever_they_stand() {
 }
 
 #[test]
-fn tools_that_anthropic_defined_and_the_client_runs_get_a_schema() {
+fn tools_defined_by_anthropic_that_the_client_runs_get_a_schema() {
     let sent = with(json!({"tools": [
         {"type": "bash_20250124", "name": "bash"},
         {"type": "text_editor_20250728", "name": "str_replace_based_edit_tool"},
@@ -108,7 +108,7 @@ fn tools_that_anthropic_defined_and_the_client_runs_get_a_schema() {
 
 /// Complaint of gateway users: tool references and long tool names are refused.
 #[test]
-fn a_deferred_tool_is_there_once_it_was_found_called_or_forced() {
+fn a_deferred_tool_is_sent_once_it_was_found_called_or_forced() {
     let tools = json!([
         {"name": "Search", "input_schema": {}},
         {"name": "found", "input_schema": {}, "defer_loading": true},
@@ -135,7 +135,7 @@ fn a_deferred_tool_is_there_once_it_was_found_called_or_forced() {
 
 /// Complaint of gateway users: a history with calls, but no tools.
 #[test]
-fn calls_of_tools_that_are_not_listed_get_stubs_that_must_not_be_called() {
+fn calls_of_unlisted_tools_get_stubs_that_must_not_be_called() {
     let turns = json!([{"role": "user", "content": "hi"},
         {"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "T", "input": {}},
             {"type": "tool_use", "id": "b", "name": "T", "input": {}}]},

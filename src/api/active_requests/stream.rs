@@ -22,7 +22,7 @@ use crate::failure::busy_wait;
 use crate::gateway::{Admission, Gateway};
 use crate::request_id::RequestId;
 
-/// The longest that a request has begun or ended before it is reported, and the shortest between two looks.
+/// The interval between two polls of the ledger, and so the longest delay of an event.
 const SLOWEST: Duration = Duration::from_millis(500);
 const FASTEST: Duration = Duration::from_millis(50);
 
@@ -39,14 +39,14 @@ struct Watcher {
     gateway: Arc<Gateway>,
     reported: Last,
     heard: Instant,
-    /// Nothing follows.
+    /// The stream has ended.
     over: bool,
     _place: Admission,
 }
 
-/// What was sent last, and when.
+/// The rows that were sent last, and when.
 struct Last {
-    /// Without durations, in which every two differ.
+    /// Without durations, which always differ.
     rows: Option<Vec<Active>>,
     at: Instant,
 }
@@ -74,7 +74,7 @@ pub(in crate::api) async fn watch(request: HttpRequest, gateway: web::Data<Gatew
 }
 
 impl Watcher {
-    /// The next words, and who says the ones after.
+    /// The next bytes, and the state after them.
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         while !self.over && self.gateway.is_ready() {
             let words = match self.reported.rows {
@@ -107,7 +107,7 @@ impl Watcher {
             self.over = true;
             return Some(event("disabled", &why));
         }
-        // A ledger that is started anew is asked at the next look.
+        // If the ledger is restarting, the next poll queries it.
         let rows = active(&self.gateway).await;
         let limits = &live.settings.limits;
         if let Some(rows) = rows
@@ -126,8 +126,8 @@ impl Watcher {
 }
 
 impl Last {
-    /// Whether these rows are sent: if a request has begun, ended or been sent somewhere, and if `interval` has
-    /// passed and a number is another one.
+    /// Whether to send these rows: at once if a request has begun, ended or changed its target, and after `interval` if
+    /// another number has changed.
     fn take(&mut self, rows: &[Active], interval: Duration) -> bool {
         let timeless = |row: &Active| Active { elapsed: Duration::ZERO, ..row.clone() };
         let rows: Vec<_> = rows.iter().map(timeless).collect();
@@ -151,7 +151,7 @@ impl Last {
 }
 
 fn event(name: &str, data: &impl Serialize) -> Bytes {
-    // Nothing in there can fail to be written.
+    // Serialising these values cannot fail.
     let data = serde_json::to_string(data).unwrap_or_default();
     Bytes::from(format!("event: {name}\ndata: {data}\n\n"))
 }
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn time_alone_is_no_news_and_a_begin_or_an_end_is_at_once() {
+    fn passing_time_sends_no_event_and_a_start_or_an_end_sends_one_at_once() {
         let long = Duration::from_secs(3600);
         let mut last = Last { rows: None, at: Instant::now() };
         assert!(last.take(&[], long), "the first is reported whatever it is");

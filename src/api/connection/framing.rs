@@ -1,6 +1,6 @@
-//! Where a request ends in the bytes of a connection (RFC 9112, section 6), as the HTTP server that reads them sees it.
+//! Finds where a request ends in the bytes of a connection (RFC 9112, section 6), as the HTTP server finds it.
 //!
-//! Where the two could differ, the request is [`Body::Unframed`]: the server refuses it and closes the connection.
+//! If the two could differ, the request is [`Body::Unframed`]: the server refuses it and closes the connection.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use httparse::{Header, Status};
 
 use super::Interim;
 
-/// As many headers as the HTTP server takes.
+/// The number of headers that the HTTP server accepts.
 const HEADERS: usize = 96;
 
 /// What a connection's bytes begin with.
@@ -25,7 +25,7 @@ pub(super) enum Head {
     Invalid,
 }
 
-/// What is still to come of one request.
+/// The part of one request that has not arrived yet.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct RequestFraming {
     head: usize,
@@ -34,15 +34,15 @@ pub(super) struct RequestFraming {
 
 #[derive(Debug, PartialEq, Eq)]
 enum RequestBodyLength {
-    /// Bytes that are still to come.
+    /// The number of missing bytes.
     Length(u64),
     Chunked(ChunkPosition),
     /// Everything that follows on the connection.
     Unframed,
 }
 
-/// Parses a head, and blanks out what the HTTP server must not act on: it takes `upgrade: websocket` for the end of HTTP, and
-/// answers `expect: 100-continue` before anybody has looked at the request.
+/// Parses a head, and replaces with blanks what the HTTP server must not see: at `upgrade: websocket` it stops parsing HTTP,
+/// and it answers `expect: 100-continue` before the request has been checked.
 pub(super) fn head(bytes: &mut [u8]) -> Head {
     let mut ignored = Vec::new();
     let (length, body, expects_continue) = {
@@ -81,17 +81,17 @@ fn blank(bytes: &mut [u8], range: Range<usize>) {
     }
 }
 
-/// The header fields that say where a request ends, or what comes after it.
+/// The header fields that decide where a request ends, or which protocol follows it.
 #[derive(Default)]
 struct HeadFields<'h> {
     length: HeadField<'h>,
     coding: HeadField<'h>,
-    /// Values, and tokens of `connection`.
+    /// Values of `upgrade`, and the token `upgrade` in `connection`.
     upgrade: Vec<&'h [u8]>,
     expect: Option<&'h [u8]>,
 }
 
-/// A field that may stand in a head once.
+/// A field that is allowed once in a head.
 #[derive(Clone, Copy, Default)]
 enum HeadField<'h> {
     #[default]
@@ -112,7 +112,7 @@ impl<'h> HeadField<'h> {
 impl<'h> HeadFields<'h> {
     fn note(&mut self, header: &Header<'h>) {
         let (name, value) = (header.name, header.value);
-        // By length first: most fields are none of these.
+        // Comparing lengths first is cheap, and most fields are none of these.
         match name.len() {
             6 if name.eq_ignore_ascii_case("expect") => {
                 let mut items = value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
@@ -145,7 +145,7 @@ impl<'h> HeadFields<'h> {
             {
                 RequestBodyLength::Chunked(ChunkPosition::SizeFirst)
             }
-            // Neither may stand there twice, nor one beside the other.
+            // Neither is allowed twice, nor both together.
             (_, HeadField::Once(_) | HeadField::Repeated) | (HeadField::Repeated, HeadField::Absent) => {
                 RequestBodyLength::Unframed
             }
@@ -153,19 +153,19 @@ impl<'h> HeadFields<'h> {
     }
 }
 
-/// Digits and nothing else.
+/// Parses a number that consists of digits only.
 fn decimal(value: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(value.trim_ascii()).ok()?;
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 impl RequestFraming {
-    /// One whose end nobody can tell.
+    /// A request whose end cannot be determined.
     pub(super) fn unframed() -> Self {
         Self { head: 0, body: RequestBodyLength::Unframed }
     }
 
-    /// How many of these bytes, the next ones of the connection, belong to this request.
+    /// Returns how many of these bytes, the next ones of the connection, belong to this request.
     pub(super) fn take(&mut self, bytes: &[u8]) -> usize {
         let of_head = self.head.min(bytes.len());
         self.head -= of_head;
@@ -173,7 +173,7 @@ impl RequestFraming {
         of_head + if self.head == 0 { self.body.take(rest) } else { 0 }
     }
 
-    /// Whether all of it has been taken.
+    /// Whether the request has ended.
     pub(super) fn is_complete(&self) -> bool {
         self.head == 0
             && matches!(
@@ -203,12 +203,12 @@ impl RequestBodyLength {
     }
 }
 
-/// What comes next in a body in chunks.
+/// The next element of a chunked body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ChunkPosition {
     SizeFirst,
     Size(u64),
-    /// Blanks behind the size.
+    /// Blanks after the size.
     Blank(u64),
     Extension(u64),
     SizeLf(u64),
@@ -224,7 +224,7 @@ enum ChunkPosition {
 }
 
 impl ChunkPosition {
-    /// How many of these bytes belong to the body; `None` where this is no body in chunks.
+    /// Returns how many of these bytes belong to the body, or `None` if this is not a valid chunked body.
     fn take(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut taken = 0;
         while let Some(&byte) = bytes.get(taken) {

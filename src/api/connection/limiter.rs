@@ -1,4 +1,4 @@
-//! How many client connections there may be: in all, and from one address.
+//! Limits the number of client connections, in all and from one address.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -17,37 +17,37 @@ const RESERVE: usize = 32;
 /// Counts the client connections of all threads.
 pub(crate) struct ConnectionLimiter {
     open: AtomicUsize,
-    /// As many as the process has descriptors for.
+    /// The number of connections for which the process has descriptors.
     most: usize,
-    /// The limit has been reached, and somebody has been told.
+    /// The limit has been reached, and this has been logged.
     full: AtomicBool,
     /// The process has run out of descriptors, or nearly so.
     exhausted: AtomicBool,
-    /// Touched when a connection opens and when it closes, never by a request.
+    /// Locked when a connection opens and when it closes, never by a request.
     addresses: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// One connection's place among the open ones, freed by its drop.
+/// The right to have one connection open. Dropping it makes room for another connection.
 pub(super) struct Slot {
     limiter: Arc<ConnectionLimiter>,
     address: Option<IpAddr>,
     pub(super) class: Class,
 }
 
-/// What a connection is good for.
+/// What a connection can be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
     Ordinary,
-    /// It is beyond the limit: it asks for the gateway's health, or is closed.
+    /// The connection exceeds the limit: it serves `/health` only, and any other request is refused.
     Reserved,
 }
 
-/// Where a new connection stands.
+/// Whether a new connection is accepted.
 pub(super) enum SlotClaim {
     Granted(Slot),
-    /// The limit has been reached. It becomes an ordinary one if another one makes room.
+    /// The limit has been reached. The connection becomes an ordinary one if another one can be closed.
     Full(Slot),
-    /// Its address has as many as one may have.
+    /// Its address has reached the limit for one address.
     Refused,
 }
 
@@ -62,7 +62,7 @@ impl ConnectionLimiter {
         }
     }
 
-    /// Takes note of whether the process has descriptors left; `true` when that has changed.
+    /// Records whether the process has descriptors left. Returns `true` if that has changed.
     pub(crate) fn note(&self, supply: Supply) -> bool {
         let exhausted = supply == Supply::Exhausted;
         self.exhausted.swap(exhausted, Ordering::AcqRel) != exhausted
@@ -82,7 +82,7 @@ impl ConnectionLimiter {
         if exhausted || open > limit {
             if !exhausted && !self.full.swap(true, Ordering::AcqRel) {
                 log::warn!(
-                    "{} client connections are open, the most there may be (limits.connections): the longest idle ones are closed for new ones",
+                    "{} client connections are open, which is the limit (limits.connections); new connections replace those that are idle for longest",
                     open - 1
                 );
             }
@@ -137,7 +137,7 @@ impl Drop for Slot {
     }
 }
 
-/// A network gives out IPv6 addresses by the 2^64, so those count together.
+/// A client usually has a whole IPv6 network of 2^64 addresses, so those count together.
 fn counted_as(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_its_own_limit_and_gets_its_places_back() {
+    fn each_address_has_its_own_limit_and_closed_connections_do_not_count() {
         let (limiter, limits) = (Arc::new(ConnectionLimiter::new(100)), limits(50, 2));
         let one = claim(&limiter, "10.0.0.1", &limits);
         let two = claim(&limiter, "::ffff:10.0.0.1", &limits);
@@ -186,9 +186,9 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_limit_there_is_a_reserve() {
+    fn a_reserve_of_connections_is_accepted_above_the_limit() {
         let limits = limits(50, 1000);
-        // The descriptors that there are come before what is configured.
+        // Available descriptors limit the number even if the configuration allows more.
         for (most, limit) in [(100, 50), (20, 20)] {
             let limiter = Arc::new(ConnectionLimiter::new(most));
             let ordinary: Vec<_> = (0..limit).map(|_| claim(&limiter, "10.0.0.1", &limits)).collect();
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn without_descriptors_nobody_is_granted_a_place() {
+    fn without_descriptors_no_connection_is_granted() {
         let (limiter, limits) = (Arc::new(ConnectionLimiter::new(100)), limits(50, 1000));
         assert!(limiter.note(Supply::Exhausted) && !limiter.note(Supply::Exhausted));
         assert!(matches!(claim(&limiter, "10.0.0.1", &limits), SlotClaim::Full(_)));

@@ -1,4 +1,4 @@
-//! What the HTTP server calls for a request: the application, with the connection told of the beginning and the end.
+//! The service that the HTTP server calls for each request. It runs the application and updates the state of the connection.
 
 use std::error::Error as StdError;
 use std::future::Future;
@@ -23,7 +23,7 @@ use crate::api::unmatched;
 use crate::failure::busy_wait;
 use crate::request_id::RequestId;
 
-/// Answers a request of a connection by `app`.
+/// Answers a request of a connection with `app`.
 pub(crate) fn serve<S>(
     mut request: Request,
     app: &S,
@@ -57,7 +57,8 @@ where
         let overrun = connection.held.get() == Held::Discarded;
         match outcome {
             Ok(mut response) => {
-                // Nobody can tell whether a body comes that was not asked for, or what it was that was thrown away.
+                // A client that waits for `100 Continue` may or may not send its body now, and discarded bytes cannot be framed:
+                // either way the start of the next request is unknown.
                 if unasked || overrun || reserved {
                     response.head_mut().set_connection_type(ConnectionType::Close);
                 }
@@ -71,7 +72,7 @@ where
     }
 }
 
-/// A client of HTTP/1.0 knows no chunks (RFC 9112, section 7): a body of unknown length ends with the connection.
+/// HTTP/1.0 has no chunks (RFC 9112, section 7), so a body of unknown length ends with the connection.
 fn readable_in(version: Version, mut response: Response<BoxBody>) -> Response<BoxBody> {
     if version < Version::HTTP_11 && response.body().size() == BodySize::Stream {
         let head = response.head_mut();
@@ -94,7 +95,7 @@ fn refusal(request: &Request) -> Response<BoxBody> {
     response.into()
 }
 
-/// A reply's body, which tells its connection when all of it has been handed over.
+/// A reply's body. Dropping it marks the request of its connection as answered.
 pub(crate) struct ServedBody {
     body: BoxBody,
     connection: Option<Rc<ClientConnection>>,
@@ -118,7 +119,7 @@ impl MessageBody for ServedBody {
         task: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Box<dyn StdError>>>> {
         let this = self.get_mut();
-        // The server would ask for more although nothing can be written. The stream wakes it when all has been.
+        // The server polls for more even if nothing can be written. The stream wakes its task once everything has been written.
         if let Some(connection) = &this.connection
             && connection.flow.get().blocked
         {
@@ -137,7 +138,7 @@ impl Drop for ServedBody {
     }
 }
 
-/// The body of a request whose client waits for `100 Continue`: it gets that when somebody wants the body.
+/// The body of a request whose client waits for `100 Continue`, which is sent when the body is first read.
 struct AskingBody {
     payload: Payload,
     connection: Option<Rc<ClientConnection>>,

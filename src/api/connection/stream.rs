@@ -1,4 +1,4 @@
-//! A client's TCP connection as the HTTP server reads and writes it: one request at a time.
+//! The stream through which the HTTP server reads and writes a client's TCP connection, one request at a time.
 
 use std::io;
 use std::pin::Pin;
@@ -15,11 +15,11 @@ use super::framing::{self, Head, RequestFraming};
 use super::worker;
 use super::{ClientConnection, Closing, ConnectionPhase, Held, Interim};
 
-/// The longest head that the HTTP server takes.
+/// The longest head that the HTTP server accepts.
 const LONGEST_HEAD: usize = 128 << 10;
-/// What is read of further requests while one is in progress.
+/// How many bytes of further requests are kept while one is in progress.
 const LONGEST_PIPELINE: usize = 64 << 10;
-/// The longest end of a head, less one byte: an empty line behind the end of another.
+/// The longest end of a head (`\n\r\n` and the `\r` before it), less one byte.
 const END_OF_HEAD: usize = 3;
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 const HEAD_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
@@ -28,9 +28,9 @@ pub(crate) struct ClientStream {
     io: TcpStream,
     connection: Rc<ClientConnection>,
     reading: ReadState,
-    /// Bytes that have arrived and must not be handed over yet.
+    /// Bytes that have arrived and that the server must not read yet.
     held: BytesMut,
-    /// How many of those have been searched for the end of a head, and how many it takes to parse them anyway.
+    /// How many of those have been searched for the end of a head, and the length at which they are parsed in any case.
     searched: usize,
     parse_at: usize,
 }
@@ -45,7 +45,7 @@ enum ReadState {
     /// The head of the next request.
     Head,
     Request(RequestFraming),
-    /// The request has arrived. What follows belongs to the next one.
+    /// The request has arrived. Later bytes belong to the next one.
     Next,
 }
 
@@ -58,12 +58,12 @@ impl ClientStream {
         &self.connection
     }
 
-    /// Ends reading, if the connection is being closed.
+    /// The result of a read if the connection is being closed.
     fn closing(&self) -> Option<io::Result<()>> {
         match self.connection.closing.get()? {
             Closing::Idle => Some(Ok(())),
             Closing::HeadTimeout => {
-                // Nothing else is being sent, or the client would not be waiting for us. Whether it takes it is its own business.
+                // No reply is in progress while a head is missing. Sending the reason is best effort, so an error is ignored.
                 if !self.connection.flow.get().blocked {
                     let _ = self.io.try_write(HEAD_TIMEOUT);
                 }
@@ -74,12 +74,12 @@ impl ClientStream {
     }
 
     fn abort(&self) -> io::Error {
-        // Otherwise the system would keep what the client does not take.
+        // Otherwise the system would keep the unsent bytes.
         let _ = self.io.set_zero_linger();
         io::ErrorKind::ConnectionAborted.into()
     }
 
-    /// Hands over what is held of the request that may be read now; `false` when more must arrive before.
+    /// Copies held bytes of the current request to `buffer`. Returns `false` if more bytes must arrive first.
     fn hand_over(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
         if matches!(self.reading, ReadState::Head) {
             if !self.may_be_whole_head() {
@@ -90,7 +90,7 @@ impl ClientStream {
                     self.partial_head();
                     return false;
                 }
-                // The HTTP server says why.
+                // The HTTP server answers with the reason.
                 Head::Partial | Head::Invalid => self.begin_unframed(),
                 Head::Complete { request, interim } => self.begin(request, interim),
             }
@@ -101,14 +101,14 @@ impl ClientStream {
         buffer.put_slice(&self.held[..taken]);
         self.held.advance(taken);
         if self.held.is_empty() {
-            // Few connections ever need it.
+            // Frees the memory: few connections need it again.
             self.held = BytesMut::new();
         }
         self.end_if_complete();
         taken > 0
     }
 
-    /// Looks at as few bytes as possible twice, however slowly a head arrives.
+    /// Whether parsing is worth while. Searches only new bytes, so a head that arrives slowly is not parsed again and again.
     fn may_be_whole_head(&mut self) -> bool {
         let new = self.searched.saturating_sub(END_OF_HEAD).min(self.held.len());
         self.searched = self.held.len();
@@ -116,7 +116,7 @@ impl ClientStream {
     }
 
     fn partial_head(&mut self) {
-        // An empty line before a request is none of it (RFC 9112, section 2.2).
+        // Empty lines before a request are not part of it (RFC 9112, section 2.2).
         if self.held.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
             self.held.clear();
         }
@@ -133,7 +133,7 @@ impl ClientStream {
         self.connection.interim.set(interim);
     }
 
-    /// Nobody knows what follows on this connection: it ends with the reply.
+    /// Begins a request whose end cannot be determined. The connection ends with its reply.
     fn begin_unframed(&mut self) {
         self.connection.held.set(Held::Discarded);
         self.begin(RequestFraming::unframed(), Interim::None);
@@ -146,7 +146,8 @@ impl ClientStream {
         }
     }
 
-    /// Takes what has just arrived in `buffer` behind its first `before` bytes; `false` when nothing of it is left there.
+    /// Handles the bytes that have just arrived in `buffer` after its first `before` bytes. Those that the server must not read
+    /// yet are moved to `held`. Returns `false` if none are left in `buffer`.
     fn arrived(&mut self, buffer: &mut ReadBuf<'_>, before: usize) -> bool {
         let new = &mut buffer.filled_mut()[before..];
         if matches!(self.reading, ReadState::Head) && self.held.is_empty() {
@@ -167,7 +168,7 @@ impl ClientStream {
         taken > 0
     }
 
-    /// Holds these bytes back.
+    /// Keeps these bytes for later.
     fn hold(&mut self, bytes: &[u8]) {
         let connection = &self.connection;
         if connection.held.get() == Held::Discarded {
@@ -226,7 +227,7 @@ impl AsyncRead for ClientStream {
 }
 
 impl ClientStream {
-    /// Sends what is left of `100 Continue`.
+    /// Sends the rest of `100 Continue`.
     fn poll_continue(&mut self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Interim::Sending(sent) = self.connection.interim.get() {
             let Some(rest) = CONTINUE.get(sent..).filter(|rest| !rest.is_empty()) else {
@@ -247,7 +248,7 @@ impl AsyncWrite for ClientStream {
         if connection.closing.get() == Some(Closing::Abort) {
             return Poll::Ready(Err(this.abort()));
         }
-        // An interim reply that has begun comes before the final one; one that has not is of no more use then.
+        // An interim reply that has begun must be completed before the final one. One that has not begun is omitted.
         if matches!(connection.interim.get(), Interim::Sending(1..)) {
             ready!(this.poll_continue(task))?;
         }

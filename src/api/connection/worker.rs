@@ -1,4 +1,4 @@
-//! One worker thread's client connections: how they are accepted, and the sweep that closes those that wait too long.
+//! The client connections of one worker thread: accepts them, and closes those that wait too long in a regular sweep.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -16,18 +16,18 @@ use super::limiter::{Class, SlotClaim};
 use super::{ClientConnection, ClientStream, Closing, ConnectionLimiter, ConnectionPhase};
 use crate::gateway::Gateway;
 
-/// Clients keep their connections; balancers in front of us close theirs after a minute.
+/// How long an idle connection is kept. Load balancers commonly close theirs after a minute, and must do so first.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// The longest that a connection of the reserve waits for a request.
+/// How long a connection of the reserve may wait for a request.
 const RESERVED_WAIT: Duration = Duration::from_secs(1);
-/// A new connection has this long for its first request before another one may take its place.
+/// How long a new connection may wait for its first request before another one can replace it.
 const FRESH: Duration = Duration::from_secs(1);
-/// Between two sweeps.
+/// The longest and the shortest interval between two sweeps.
 const SLOWEST: Duration = Duration::from_secs(1);
 const FASTEST: Duration = Duration::from_millis(50);
-/// How long the other threads may take to find a connection to close.
+/// How long to wait for the other threads to find a connection to close.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// So much may wait in the system's buffer unsent. More would only hide how slowly a client reads.
+/// How many unsent bytes the system buffers. More would only hide how slowly a client reads.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 16 << 10;
 
@@ -49,7 +49,7 @@ thread_local! {
     };
 }
 
-/// The time of the last sweep: good enough for waits of a minute, and no system call.
+/// The time of the last sweep. It is accurate enough for waits of a minute, and costs no system call.
 pub(super) fn about_now() -> Instant {
     HERE.with(|here| here.now.get())
 }
@@ -73,16 +73,24 @@ pub(crate) async fn accept(
     let slot = match limiter.claim(peer.map(|peer| peer.ip()), limits) {
         SlotClaim::Granted(slot) => slot,
         SlotClaim::Full(mut slot) => {
-            // Another one may have closed meanwhile.
+            // Another connection may have closed in the meantime.
             if !make_room(gateway).await && !slot.fits(limits) {
                 slot.class = Class::Reserved;
                 if slot.exceeds_reserve(limits) && !close_longest_waiting(Class::Reserved) {
-                    return Err(refuse(&io, "the gateway has as many client connections as it may have"));
+                    return Err(refuse(
+                        &io,
+                        "the gateway has reached its limit of client connections (limits.connections)",
+                    ));
                 }
             }
             slot
         }
-        SlotClaim::Refused => return Err(refuse(&io, "there are too many connections from this address")),
+        SlotClaim::Refused => {
+            return Err(refuse(
+                &io,
+                "this address has reached its limit of connections (limits.connections-per-address)",
+            ));
+        }
     };
     set_up(&io, limits);
     let connection = Rc::new(ClientConnection::new(slot, peer));
@@ -95,7 +103,7 @@ fn set_up(io: &TcpStream, limits: &Limits) {
     let _ = io.set_nodelay(true);
     #[cfg(target_os = "linux")]
     {
-        // The system closes the connection of a client that takes nothing at all.
+        // The system closes the connection of a client that acknowledges nothing.
         if let Some(patience) = limits.client_timeout {
             let longest = i32::MAX.unsigned_abs();
             let patience =
@@ -105,14 +113,14 @@ fn set_up(io: &TcpStream, limits: &Limits) {
             }
         }
         if let Err(error) = socket2::SockRef::from(io).set_tcp_notsent_lowat(UNSENT) {
-            log::debug!("the system buffers more for slow clients than it should: {error}");
+            log::debug!("cannot limit the system's buffer for slow clients: {error}");
         }
     }
     #[cfg(not(target_os = "linux"))]
     let _ = limits;
 }
 
-/// Says why as far as that is possible without waiting, and leaves the connection to be closed.
+/// Sends the reason if that is possible without waiting. The caller then drops the connection, which closes it.
 fn refuse(io: &TcpStream, why: &str) -> io::Error {
     let body = format!("{{\"type\":\"error\",\"error\":{{\"type\":\"api_error\",\"message\":\"{why}\"}}}}");
     let reply = format!(
@@ -120,12 +128,12 @@ fn refuse(io: &TcpStream, why: &str) -> io::Error {
          content-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     );
-    // A client that does not take it has lost nothing but the reason.
+    // If this fails, the client misses only the reason.
     let _ = socket2::SockRef::from(io).send(reply.as_bytes());
     io::ErrorKind::ConnectionRefused.into()
 }
 
-/// Closes the connection that has waited longest for a request, on this thread or another one; `false` when all are in use.
+/// Closes the connection that has waited longest for a request, on this thread or another one. Returns `false` if all are in use.
 async fn make_room(gateway: &Gateway) -> bool {
     if close_longest_waiting(Class::Ordinary) {
         return true;
@@ -134,7 +142,7 @@ async fn make_room(gateway: &Gateway) -> bool {
         for worker in gateway.workers().iter() {
             let (answer, closed) = oneshot::channel();
             worker.spawn_fn(move || {
-                // Whoever asked may have given up.
+                // The receiver may have timed out.
                 let _ = answer.send(close_longest_waiting(Class::Ordinary));
             });
             if closed.await == Ok(true) {
@@ -174,13 +182,13 @@ impl Worker {
     }
 }
 
-/// Its stream is gone.
+/// Removes a connection whose stream has been dropped.
 pub(super) fn forget(connection: &ClientConnection) {
-    // The thread may be on its way down.
+    // The thread-local value may already be destroyed at the end of the thread.
     let _ = HERE.try_with(|here| here.remove(connection.index.get()));
 }
 
-/// Sweeps the connections of this thread from now on.
+/// Starts the sweeps of this thread's connections.
 pub(crate) fn start_sweeps(gateway: Arc<Gateway>) {
     if !HERE.with(|here| here.swept.replace(true)) {
         actix_web::rt::spawn(sweep_for_ever(gateway));
@@ -203,7 +211,7 @@ async fn sweep_for_ever(gateway: Arc<Gateway>) {
     }
 }
 
-/// A fraction of what is measured.
+/// The interval between sweeps: a fraction of the shortest timeout that they check.
 fn pause(limits: &Limits) -> Duration {
     (limits.request_head_timeout.min(limits.reply_grace) / 4).clamp(FASTEST, SLOWEST)
 }
@@ -251,7 +259,7 @@ impl ClientConnection {
             Err(_too_slow) => {
                 if self.closing.get().is_none() {
                     log::info!(
-                        "a client at {} takes less than limits.reply-min-rate of its reply: the connection is closed",
+                        "a client at {} reads its reply more slowly than limits.reply-min-rate: closing the connection",
                         self.peer()
                     );
                 }

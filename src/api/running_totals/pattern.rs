@@ -1,7 +1,7 @@
-//! Shell patterns over names, whatever their case: `*` any text, `?` any letter, `[…]` one of a set (`[!…]` none of
+//! Shell patterns for names, in any case: `*` any text, `?` any letter, `[…]` one of a set (`[!…]` none of
 //! it, `a-z` a range). A text without any of these matches itself.
 
-/// A pattern as a person wrote it.
+/// A pattern as the user wrote it.
 #[derive(Debug)]
 pub(super) struct Pattern {
     text: String,
@@ -41,7 +41,7 @@ impl Pattern {
     pub(super) fn matches(&self, name: &str) -> bool {
         let letters: Vec<char> = name.to_lowercase().chars().collect();
         let (mut part, mut at) = (0, 0);
-        // Where the last `*` stands and how much it has eaten: if what follows fails, it eats one more.
+        // The position of the last `*` and how much it matches. If the rest does not match, it matches one more character.
         let mut retry: Option<(usize, usize)> = None;
         loop {
             match (self.parts.get(part), letters.get(at)) {
@@ -77,11 +77,11 @@ impl PatternPart {
     }
 }
 
-/// The set behind a `[`, and how long it is; `None` when it never closes, which makes the bracket a plain letter.
+/// The set after a `[`, and its length. `None` if it has no end, which makes the bracket an ordinary character.
 fn set(behind: &[char]) -> Option<(PatternPart, usize)> {
     let inverted = behind.first() == Some(&'!');
     let start = usize::from(inverted);
-    // A `]` that stands first belongs to the set.
+    // A `]` at the beginning belongs to the set.
     let end = behind.iter().skip(start + 1).position(|&letter| letter == ']')? + start + 1;
     let (mut ranges, mut members) = (Vec::new(), &behind[start..end]);
     while let Some((&from, rest)) = members.split_first() {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn many_stars_take_no_time() {
+    fn many_stars_are_matched_quickly() {
         let pattern = Pattern::new("*a".repeat(500));
         assert!(!pattern.matches(&"a".repeat(499)));
         assert!(pattern.matches(&"ab".repeat(499).replace('b', "a")));

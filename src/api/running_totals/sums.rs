@@ -1,4 +1,4 @@
-//! The ledger's rows added up, with the requests that still run.
+//! Adds up the ledger's rows and the requests in flight.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -6,14 +6,14 @@ use std::ops::AddAssign;
 use vandamme_actors::clock::Millis;
 use vandamme_actors::ledger::{Active, RequestTotals, Totals};
 
-/// Sums over requests, running ones among them.
+/// Sums over requests, also those in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Sums {
     pub(super) requests: u64,
     ended: RequestTotals,
 }
 
-/// Streamed and whole apart.
+/// Sums of streamed and whole replies, separately.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Split {
     pub(super) streamed: Sums,
@@ -73,7 +73,7 @@ impl From<RequestTotals> for Sums {
 }
 
 impl Sums {
-    /// By the names of the Python original, and `cancelled`, which it did not tell from success.
+    /// The members under the names of the Python original, and `cancelled`, which it counted as success.
     pub(super) fn counts(&self) -> [(&'static str, u64); 10] {
         let RequestTotals { failed, cancelled, tokens, tool_uses, tool_results, tool_calls, .. } = self.ended;
         [
@@ -94,7 +94,7 @@ impl Sums {
         self.ended.elapsed.as_secs_f64() * 1000.0
     }
 
-    /// Over the requests that have ended.
+    /// The average over the requests that have ended.
     pub(super) fn average_ms(&self) -> u64 {
         (self.elapsed_ms() / self.ended.requests.max(1) as f64).round() as u64
     }
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_running_request_counts_once_and_lengthens_no_average() {
+    fn a_request_in_flight_counts_once_and_does_not_affect_averages() {
         let ended =
             RequestTotals { requests: 2, elapsed: Duration::from_millis(681), ..RequestTotals::default() };
         let totals = Totals { whole: ended, last: 5, ..Totals::default() };

@@ -19,9 +19,9 @@ use crate::process::control::client::{self, Answers, Running};
 use crate::process::control::{self, ControlCommand, ControlReply, Reloaded, State};
 use crate::process::sessions::Member;
 
-/// Between two checks whether a gateway is back.
+/// The interval between two checks whether a gateway has restarted.
 const PAUSE: Duration = Duration::from_millis(50);
-/// The longest wait for an answer, other than for the end of requests in flight.
+/// How long to wait for an answer, not counting the wait for requests in flight.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Which gateway, and the form of the output.
@@ -74,7 +74,7 @@ impl GatewayArgs {
         let Self { host, port, config, .. } = self;
         let (host, port, config) = (host.clone(), *port, config.clone());
         let overrides = Overrides { host, port, config, ..Overrides::of_process() };
-        // Other mistakes of the configuration do not matter here.
+        // Other errors of the configuration do not matter here.
         let (host, port) =
             Config::listener(&overrides).unwrap_or_else(|| (Ipv4Addr::LOCALHOST.to_string(), 8082));
         if let Some(running) = client::find(&host, port) {
@@ -269,7 +269,7 @@ impl RestartArgs {
         self.order.await_end(&running, &mut answers, until)?;
         let until = until.max(Instant::now() + PATIENCE);
         while Instant::now() < until {
-            // By its process: it may listen on another port now.
+            // Finds it by its process, because it may listen on another port now.
             let is_back = |new: &control::Status| {
                 new.pid == running.status.pid && new.started != running.status.started
             };

@@ -18,7 +18,7 @@ pub(super) struct SetupAnswers {
 #[derive(Debug)]
 pub(super) struct ProviderAnswers {
     pub(super) name: String,
-    /// One or several with blanks between; `None` keeps the present ones.
+    /// One or several, separated by blanks; `None` keeps the current ones.
     pub(super) keys: Option<ApiKey>,
     pub(super) base_url: Option<String>,
     pub(super) api_format: Option<String>,

@@ -54,7 +54,7 @@ enum LinePosition {
     Inside,
 }
 
-/// Which quote is open.
+/// The open quotation mark, if any.
 #[derive(Default)]
 struct Quotes {
     open: Option<char>,
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn a_written_value_is_read_back_unchanged() {
         for value in
             ["sk-plain_1.2/3", "two keys", "a'b", "a'b\"c\\d$e", "#no", "!PASSTHRU", "${HOME}", "a=b", "ä"]
         {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_that_never_ends_takes_no_other_line_along() {
+    fn an_unclosed_quote_does_not_affect_other_lines() {
         assert_eq!(with("A='x\nB=1\n", "B", "2"), "A='x\nB=2\n");
     }
 }

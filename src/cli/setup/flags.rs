@@ -1,5 +1,5 @@
-//! Setup without questions: answers by flags, keys by the environment or a file. Other users can see a command line, so keys are
-//! never given there.
+//! Setup without questions: answers come from flags, keys from the environment or a file. Other users can read a command line,
+//! so it never contains keys.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;

@@ -30,7 +30,7 @@ enum KeyCheckResult {
     Accepted {
         models: usize,
     },
-    /// It answers, but has no list of models, so its keys are not checked.
+    /// The provider answers, but has no list of models, so its keys are not checked.
     #[serde(rename = "untold")]
     NoModelList {
         #[serde(skip)]
@@ -73,7 +73,7 @@ impl fmt::Display for KeyCheck {
     }
 }
 
-/// What the configuration says against a provider that is not registered. Setup tries its answers as variables.
+/// Why the configuration does not register a provider. Setup tries its answers as variables.
 pub(super) fn why_not<'c>(config: &'c Config, name: &str) -> Option<&'c str> {
     let variables = format!("{}_", variable_prefix(name));
     let warnings = config.warnings.iter();
@@ -116,7 +116,7 @@ pub(super) fn run(config: &Config, name: &str) -> KeyCheck {
 async fn list(config: &Config, provider: ProviderSettings) -> Result<Vec<String>, (u16, String)> {
     let ours = |why: String| (500, why);
     let provider = Arc::new(provider);
-    // A cached list would prove nothing, and the check must not write one.
+    // The check must not use a cached list, nor write one.
     let settings = Settings { providers: vec![provider.clone()], cache: None, ..config.settings.clone() };
     let alone = Config { settings, demo: DemoMode::Off, proxy_api_key: None, ..config.clone() };
     let gateway = Arc::new(Gateway::start(alone).map_err(ours)?);

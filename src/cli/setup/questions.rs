@@ -13,9 +13,9 @@ use super::{Context, SetupError, choices};
 use crate::cli::print_to_stderr;
 use crate::config::{self, Config, DEMO, variable_prefix};
 
-/// What a base URL looks like.
+/// An example of a base URL.
 const EXAMPLE: &str = "https://llm.example/v1";
-/// What Claude Code's models are called.
+/// The names of Claude Code's models.
 const CLAUDE: [&str; 4] = ["haiku", "sonnet", "opus", "fable"];
 
 impl From<InquireError> for SetupError {
@@ -120,7 +120,7 @@ fn custom(context: &Context, now: &Config, answers: &SetupAnswers) -> Result<Pro
     }
 }
 
-/// The provider, if the configuration is valid with it and some key; else its errors are printed.
+/// The provider, if the configuration is valid with it and a placeholder key. Otherwise prints the errors.
 fn accepted(
     context: &Context,
     answers: &SetupAnswers,
@@ -142,7 +142,7 @@ fn accepted(
     }
 }
 
-/// Refuses what no base URL can be, before the next question.
+/// Refuses an invalid base URL before the next question.
 fn base_url_validator(now: &Config) -> impl StringValidator + 'static {
     let (host, port) = (now.host.clone(), now.port);
     move |text: &str| {
@@ -153,7 +153,7 @@ fn base_url_validator(now: &Config) -> impl StringValidator + 'static {
     }
 }
 
-/// Asks for the key of the last provider; `None` leaves that one out.
+/// Asks for the key of the last provider. `None` omits that provider.
 fn with_key(
     context: &Context,
     now: &Config,
@@ -221,7 +221,7 @@ fn base_url_again(now: &Config, before: Option<&str>) -> Result<String, SetupErr
     Ok(question.with_initial_value(before.unwrap_or_default()).prompt()?.trim().to_owned())
 }
 
-/// Refuses what is no key, such as a key in quotes.
+/// Refuses an invalid key, such as one in quotes.
 fn key_validator(text: &str) -> Result<Validation, CustomUserError> {
     Ok(match config::check_key(text) {
         Ok(()) => Validation::Valid,
@@ -229,7 +229,7 @@ fn key_validator(text: &str) -> Result<Validation, CustomUserError> {
     })
 }
 
-/// Only an answer that changes something.
+/// The answer, if it changes the current value.
 fn default(config: &Config) -> Result<Option<String>, SetupError> {
     let names: Vec<_> = config.settings.providers.iter().map(|provider| provider.name.to_string()).collect();
     let now = config.settings.default_provider.as_deref();
@@ -282,7 +282,7 @@ fn alias_validator(context: &Context, provider: &str, name: &str) -> impl String
     move |text: &str| {
         let (provider, name, model) = (provider.clone(), name.clone(), text.trim().to_owned());
         let alias = format!("{}_ALIAS_{}", variable_prefix(&provider), name.to_ascii_uppercase());
-        // The answer is no variable yet.
+        // The answer has not been set as a variable yet.
         let place = format!("environment variable {alias}: ");
         let aliases = vec![Alias { provider, name, model }];
         let trial = SetupAnswers { aliases, ..SetupAnswers::default() };

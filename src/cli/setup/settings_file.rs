@@ -29,7 +29,7 @@ impl SettingsFile {
         self.path.extension().is_some_and(|extension| extension == "toml")
     }
 
-    /// Whether a value with this place is in this file.
+    /// Whether a value with this provenance is in this file.
     pub(super) fn is_in(&self, place: &str) -> bool {
         [&self.named, &self.path].iter().any(|path| {
             place.strip_prefix(&*path.to_string_lossy()).is_some_and(|rest| rest.starts_with(':'))

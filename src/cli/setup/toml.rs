@@ -5,7 +5,7 @@ use toml_edit::{DocumentMut, Item, Table, value};
 /// The text with the value at this path set.
 ///
 /// # Errors
-/// When the text is not TOML, or a value is in the place of a table.
+/// If the text is not TOML, or a value is in the place of a table.
 pub(super) fn with(text: &str, path: &[String], text_value: &str) -> Result<String, String> {
     let mut document: DocumentMut =
         text.parse().map_err(|error| format!("it is not TOML: {error}").replace('\n', " "))?;
@@ -35,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_set_and_the_rest_stays() {
+    fn setting_a_value_keeps_the_rest() {
         let text =
             "# mine\nport = 1 # one\n\n[poe] # here\napi-key = \"old\" # secret\n[poe.aliases]\na = 'b'\n";
         let changed = set(text, &["poe", "api-key"], "new").unwrap();
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_edited_is_said() {
+    fn text_that_cannot_be_edited_is_an_error() {
         assert!(set("a = ", &["b"], "c").unwrap_err().contains("not TOML"));
         assert_eq!(set("poe = 1", &["poe", "api-key"], "c").unwrap_err(), "poe is there, but no table");
     }

@@ -1,7 +1,7 @@
-//! What a tool must find in its environment to come to the gateway, and what it must not.
+//! The environment of a tool that runs through the gateway: the variables to set, and those to remove.
 //!
-//! Claude Code: code.claude.com/docs/en/llm-gateway-connect. Without any credential it asks for a login before it asks the
-//! gateway; a variable that chooses another cloud goes before the base URL.
+//! Claude Code: code.claude.com/docs/en/llm-gateway-connect. Without a credential it requires a login before it calls
+//! the gateway. A variable that selects another cloud overrides the base URL.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -10,15 +10,15 @@ use serde_json::{Value, json};
 
 use crate::config::Config;
 
-/// Tells a tool that is wrapped by a wrapped tool that it may use the same gateway.
+/// Lets a tool that a wrapped tool starts use the same gateway.
 pub(super) const URL: &str = "VDM_WRAP_URL";
 
-/// The token for a gateway without a key of its own.
+/// The token for a gateway without a gateway key.
 const ANY: &str = "vdm";
-/// Claude Code lists the gateway's models in `/model`.
+/// Makes Claude Code list the gateway's models in `/model`.
 const DISCOVERY: &str = "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY";
-/// With one of these, Claude Code ignores the base URL and calls another cloud. (Tried with 2.1.330; CLAUDE_CODE_USE_GATEWAY is
-/// no such one.)
+/// With one of these, Claude Code ignores the base URL and calls another cloud. (Tested with 2.1.330;
+/// CLAUDE_CODE_USE_GATEWAY has no such effect.)
 const CLOUDS: [&str; 6] = [
     "CLAUDE_CODE_USE_BEDROCK",
     "CLAUDE_CODE_USE_MANTLE",
@@ -30,7 +30,7 @@ const CLOUDS: [&str; 6] = [
 const PROXIES: [&str; 6] =
     ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
-/// The tool's environment, as far as it differs from ours.
+/// The differences between the tool's environment and this process's.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Changes {
     set: BTreeMap<&'static str, String>,
@@ -56,7 +56,7 @@ impl Changes {
             changes.set.insert(DISCOVERY, "1".to_owned());
         }
         changes.credential("ANTHROPIC_AUTH_TOKEN", config);
-        // Where clients bring their own keys this may be one. But it is also where the gateway's own provider has its keys.
+        // If clients use their own keys, this may be one of them. But the gateway reads its provider's keys from it, too.
         let brings = brings_own(config) && read("ANTHROPIC_API_KEY").is_some_and(|key| is_one_key(&key));
         if !brings {
             changes.unset.push("ANTHROPIC_API_KEY");
@@ -80,7 +80,7 @@ impl Changes {
         let mut changes = Self::default();
         changes.set.insert(URL, url.to_owned());
         if PROXIES.iter().any(|name| read(name).is_some()) {
-            // The gateway is on this side of the proxy.
+            // The gateway is local, so no proxy is needed to reach it.
             for name in ["NO_PROXY", "no_proxy"] {
                 let others = read(name).map(|others| format!(",{others}")).unwrap_or_default();
                 changes.set.insert(name, format!("127.0.0.1,localhost,::1{others}"));
@@ -89,7 +89,7 @@ impl Changes {
         changes
     }
 
-    /// The gateway's key; where it has none any word, unless the client's own is wanted.
+    /// The gateway's key. Without one, any word, unless the client's own key is needed.
     fn credential(&mut self, name: &'static str, config: &Config) {
         if let Some(key) = &config.proxy_api_key {
             self.set.insert(name, key.expose().to_owned());
@@ -106,7 +106,7 @@ impl Changes {
         command.envs(&self.set);
     }
 
-    /// One line for each change, for people: without the key.
+    /// One line for each change, without the key, for users.
     pub(super) fn shown(&self) -> Vec<String> {
         let is_key =
             |name: &str| self.has_secret == HasSecret::Yes && !name.contains("URL") && is_credential(name);
@@ -120,7 +120,7 @@ impl Changes {
         self.has_secret == HasSecret::Yes
     }
 
-    /// The same as settings of Claude Code, in which an empty text is as good as none.
+    /// The same as settings of Claude Code, in which an empty text means "not set".
     pub(super) fn as_settings(&self) -> Value {
         let ours = self.set.iter().filter(|(name, _)| ![URL, DISCOVERY].contains(*name));
         let set = ours.map(|(name, value)| ((*name).to_owned(), Value::from(value.clone())));
@@ -128,7 +128,7 @@ impl Changes {
         json!({"env": set.chain(unset).collect::<serde_json::Map<_, _>>()})
     }
 
-    /// The variables that no other settings may change; the others are defaults.
+    /// The variables that other settings must not change. The others are defaults.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.set.keys().chain(&self.unset).copied().filter(|name| *name != DISCOVERY)
     }
@@ -143,7 +143,7 @@ fn brings_own(config: &Config) -> bool {
     config.settings.providers.iter().any(|provider| provider.passthrough)
 }
 
-/// What `{P}_API_KEY` may hold for the gateway is not always a key: several of them, or `!PASSTHRU`.
+/// Whether the text is one key: `{P}_API_KEY` can also contain several keys, or `!PASSTHRU`.
 fn is_one_key(text: &str) -> bool {
     !text.trim().is_empty() && !text.starts_with('!') && !text.trim().contains(char::is_whitespace)
 }
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn claude_code_shows_any_word_and_no_key_of_a_provider() {
+    fn claude_code_sends_a_placeholder_and_no_key_of_a_provider() {
         let changes = claude_code(&[("ANTHROPIC_API_KEY", "sk-canary")]);
 
         assert_eq!(changes.set["ANTHROPIC_BASE_URL"], ADDRESS);
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gateways_own_key_is_shown_to_it_and_to_nobody_else() {
+    fn the_gateway_key_is_sent_only_to_the_gateway() {
         let pairs = [("OPENAI_API_KEY", "sk-a"), ("PROXY_API_KEY", "canary")];
         for (changes, name) in
             [(claude_code(&pairs), "ANTHROPIC_AUTH_TOKEN"), (openai(&pairs), "OPENAI_API_KEY")]
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn where_clients_bring_their_own_keys_theirs_stay() {
+    fn with_passthrough_keys_the_clients_keys_are_kept() {
         let own =
             [("POE_API_KEY", "!PASSTHRU"), ("ANTHROPIC_API_KEY", "sk-own"), ("OPENAI_API_KEY", "sk-own")];
         let changes = claude_code(&own);
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn both_names_of_the_base_url_lead_to_the_gateway() {
+    fn both_variables_of_the_base_url_name_the_gateway() {
         let changes = openai(&[]);
         assert_eq!(changes.set["OPENAI_BASE_URL"], "http://127.0.0.1:1/v1");
         assert_eq!(changes.set["OPENAI_API_BASE"], "http://127.0.0.1:1/v1");
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_to_the_gateway_is_not_through_a_proxy() {
+    fn the_gateway_is_called_without_a_proxy() {
         let changes = claude_code(&[("https_proxy", "http://proxy:3128"), ("NO_PROXY", "intranet")]);
         assert_eq!(changes.set["NO_PROXY"], "127.0.0.1,localhost,::1,intranet");
         assert_eq!(changes.set["no_proxy"], "127.0.0.1,localhost,::1");

@@ -1,5 +1,5 @@
-//! The gateway for a wrapped tool: one that runs already, one that another session with the same configuration has started, or
-//! a new one.
+//! Finds the gateway for a wrapped tool: a running one, one that another session with the same configuration has started, or a
+//! new one.
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -21,18 +21,18 @@ use crate::config::Config;
 use crate::process::control::{self, State, client};
 use crate::process::directory;
 
-/// Whoever listens on this machine answers at once.
+/// How long to wait for a connection. A local gateway accepts at once.
 const PROBE: Duration = Duration::from_secs(1);
-/// The longest that a gateway may take to be there, on a machine that is busy with other things.
+/// How long a gateway may take to start on a busy machine.
 const START: Duration = Duration::from_secs(30);
-/// Another session may be starting one, and then this one may have to.
+/// How long to wait for the lock: another session may be starting a gateway and fail, and then this one starts its own.
 const TURN: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(20);
 /// After this time a message says what the command waits for.
 const SILENCE: Duration = Duration::from_secs(2);
 /// The last lines of its log that are printed if a gateway did not start.
 const LAST_LINES: usize = 20;
-/// What configures a gateway beside its configuration.
+/// Variables outside of the configuration that affect a gateway.
 const SURROUNDINGS: [&str; 10] = [
     "HTTPS_PROXY",
     "https_proxy",
@@ -46,9 +46,9 @@ const SURROUNDINGS: [&str; 10] = [
     "SSL_CERT_DIR",
 ];
 
-/// Which gateway a tool is to have.
+/// The gateway that the command line selects.
 pub(super) struct GatewaySelector<'a> {
-    /// `--host` and `--port`: this one and no other.
+    /// `--host` and `--port`: exactly this gateway.
     pub(super) host: Option<&'a str>,
     pub(super) port: Option<u16>,
     /// `--config`
@@ -57,7 +57,7 @@ pub(super) struct GatewaySelector<'a> {
 }
 
 impl GatewaySelector<'_> {
-    /// The base URL of a gateway that runs, and will for as long as this process does.
+    /// The base URL of a gateway that runs for as long as this process.
     pub(super) fn reach(&self) -> Result<String, Exit> {
         if let Some(url) = self.running().and_then(RunningGateway::held) {
             return Ok(url);
@@ -77,7 +77,7 @@ impl GatewaySelector<'_> {
         Ok(url(address))
     }
 
-    /// Where it would be, as far as that is known without starting one.
+    /// The base URL, if it is known without starting a gateway.
     pub(super) fn expected(&self) -> String {
         let new = if self.is_given() { self.url() } else { "http://127.0.0.1:PORT".to_owned() };
         self.running().map_or(new, |found| found.url)
@@ -177,7 +177,7 @@ impl GatewaySelector<'_> {
             }
             sleep(PAUSE);
         }
-        // It is this process's own, and no session has joined it.
+        // This process has started it, and no session has joined it.
         let _gone = gateway.kill().and_then(|()| gateway.wait());
         files.tell_last_lines();
         Err(failure(
@@ -187,7 +187,7 @@ impl GatewaySelector<'_> {
     }
 
     fn spawn(&self, name: &str, log: &Path) -> IoResult<Child> {
-        // Appending, so that it goes on at the beginning when the gateway empties it.
+        // In append mode, writes continue at the beginning after the gateway has truncated the file.
         let log = OpenOptions::new().create(true).append(true).mode(0o600).open(log)?;
         log.set_len(0)?;
         let mut command = Command::new(std::env::current_exe()?);
@@ -206,12 +206,12 @@ impl GatewaySelector<'_> {
 /// A running gateway.
 struct RunningGateway {
     url: String,
-    /// Set if it stops with its last session; joining it keeps it running.
+    /// Set if it stops with its last session. Joining keeps it running.
     socket: Option<PathBuf>,
 }
 
 impl RunningGateway {
-    /// Its URL, once it stays for as long as this process does; `None` when it is about to go.
+    /// Joins it, and returns its URL. `None` if it is shutting down.
     fn held(self) -> Option<String> {
         match self.socket {
             Some(socket) => client::join(&socket).is_ok().then_some(self.url),
@@ -235,7 +235,7 @@ impl Files {
     }
 }
 
-/// Only one session at a time looks for a gateway and starts one. The lock ends with the file, or with the process.
+/// Lets only one session at a time find or start a gateway. Closing the file, or the end of the process, releases the lock.
 fn turn(path: &Path) -> IoResult<File> {
     let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
     let began = Instant::now();
@@ -248,7 +248,7 @@ fn turn(path: &Path) -> IoResult<File> {
     }
 }
 
-/// Whether a gateway like this one answers there, to whomever it belongs.
+/// Whether a compatible gateway answers at this address, whichever user owns it.
 fn is_gateway(address: &str, host: &str) -> bool {
     let asked = || -> IoResult<String> {
         let addresses = address.to_socket_addrs()?;
@@ -257,14 +257,14 @@ fn is_gateway(address: &str, host: &str) -> bool {
         stream.set_read_timeout(Some(PROBE))?;
         write!(stream, "GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")?;
         let mut answer = Vec::new();
-        // What came before a failure may be enough.
+        // The bytes before an error may be enough.
         let _ = stream.take(4 << 10).read_to_end(&mut answer);
         Ok(String::from_utf8_lossy(&answer).into_owned())
     };
     asked().is_ok_and(|answer| answer.contains("\"Vandamme Proxy v"))
 }
 
-/// As a client on this machine reaches it.
+/// The URL for clients on this machine.
 fn url(address: SocketAddr) -> String {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -1,5 +1,5 @@
-//! Claude Code's own settings, whose `env` goes before the environment that it was started with (seen with 1.0.128 and
-//! 2.1.330), while those of `--settings` go before the other files.
+//! Claude Code's own settings, whose `env` overrides the environment (seen with 1.0.128 and 2.1.330). `--settings` overrides the
+//! other files.
 
 use std::ffi::OsString;
 use std::fs;
@@ -14,17 +14,17 @@ use super::environment::Changes;
 use crate::cli::print_to_stderr;
 use crate::process::directory;
 
-/// The largest file of settings that is looked at.
+/// The largest settings file that is read.
 const LARGEST: u64 = 1 << 20;
 
-/// Whether something is to be run.
+/// Whether the tool is run, or only printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
     Real,
     Shown,
 }
 
-/// Overrides settings of Claude Code that would keep it from using the gateway.
+/// Overrides settings with which Claude Code would not use the gateway.
 pub(super) fn overrule(changes: &Changes, arguments: &mut Vec<OsString>, effect: Effect) {
     let found = places().into_iter().find_map(|file| Some((conflict(changes, &file)?, file)));
     let Some((name, file)) = found else { return };
@@ -57,7 +57,7 @@ fn places() -> Vec<PathBuf> {
     own.into_iter().chain([".claude/settings.json".into(), ".claude/settings.local.json".into()]).collect()
 }
 
-/// A variable that this file sets and that the gateway needs otherwise.
+/// A variable that this file sets to another value than the gateway needs.
 fn conflict(changes: &Changes, file: &Path) -> Option<String> {
     let is_large = fs::metadata(file).ok()?.len() > LARGEST;
     let text = if is_large { return None } else { fs::read_to_string(file).ok()? };
@@ -66,8 +66,8 @@ fn conflict(changes: &Changes, file: &Path) -> Option<String> {
     changes.names().find(|name| set.contains_key(*name)).map(str::to_owned)
 }
 
-/// What stands behind `--settings`: a text, or a file of this user alone where it has a key, since everybody can read a
-/// command line.
+/// The value of `--settings`: the text itself, or if it contains a key, a file that only this user can read, because all
+/// users can read a command line.
 fn written(changes: &Changes, effect: Effect) -> Result<OsString> {
     let settings = changes.as_settings().to_string();
     if !changes.has_secret() {
@@ -81,7 +81,7 @@ fn written(changes: &Changes, effect: Effect) -> Result<OsString> {
     if fs::read_to_string(&path).is_ok_and(|known| known == settings) {
         return Ok(path.into());
     }
-    // Whole under its name or not at all: another session may read it meanwhile.
+    // Replaced atomically, because another session may read it at the same time.
     let fresh = path.with_extension(format!("{}.new", std::process::id()));
     let _left_over = fs::remove_file(&fresh);
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;

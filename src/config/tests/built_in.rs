@@ -215,7 +215,7 @@ fn a_server_that_needs_no_key_is_registered_by_its_users_url_alone() {
 }
 
 #[test]
-fn a_server_that_needs_no_key_takes_no_request_from_a_provider_with_one() {
+fn a_keyless_server_is_not_the_default_before_a_provider_with_a_key() {
     let config = Machine::with(&[("OLLAMA_BASE_URL", "http://h:1"), ("GROQ_API_KEY", "k")]).load();
     assert_eq!(config.settings.default_provider.as_deref(), Some("groq"));
 }
@@ -234,7 +234,7 @@ fn a_wrong_address_of_a_server_that_needs_no_key_is_a_warning() {
 }
 
 #[test]
-fn azure_says_what_it_misses() {
+fn azure_names_the_missing_settings() {
     let machine = Machine::with(&[("AZURE_API_KEY", "k")]);
     assert_eq!(
         machine.warnings(),
@@ -252,7 +252,7 @@ fn azure_says_what_it_misses() {
 
 /// Whoever had configured a provider of such a name before it was built in.
 #[test]
-fn what_a_user_says_of_a_built_in_name_stands_above_what_is_built_in() {
+fn user_settings_override_built_in_ones() {
     let toml = "[mistral]\napi-key = 'k'\nbase-url = 'http://mine/v1'\nreasoning-models = ['mine*']\nsystem-anywhere = true
         [mistral.aliases]\nhaiku = 'mine-small'";
     let config = Machine::with(&[

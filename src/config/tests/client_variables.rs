@@ -10,7 +10,7 @@ fn warning(machine: &Machine) -> String {
 }
 
 #[test]
-fn a_clients_variables_in_the_same_shell_do_not_make_a_provider() {
+fn a_clients_variables_in_the_same_shell_do_not_register_a_provider() {
     for (name, url) in [("ANTHROPIC", "http://localhost:8082"), ("OPENAI", "http://127.0.0.1:8082/v1")] {
         let (key_name, url_name) = (format!("{name}_API_KEY"), format!("{name}_BASE_URL"));
         for key in ["any", "proxy-auth-required", "the-key-of-this-gateway"] {
@@ -48,7 +48,7 @@ fn parts(machine: &Machine, name: &str) -> (String, Vec<String>) {
 }
 
 #[test]
-fn a_clients_variables_leave_lower_layers_as_they_are() {
+fn a_clients_variables_do_not_affect_lower_layers() {
     const OWN: &str = "http://localhost:8082/v1";
     let client = |key: &str| Machine::with(&[("OPENAI_API_KEY", key), ("OPENAI_BASE_URL", OWN)]);
     let lab = "base-url = 'http://127.0.0.1:19001/v1'\n";

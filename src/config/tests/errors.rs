@@ -11,7 +11,7 @@ use super::*;
 /// file; one without a key makes the profile inactive, with a warning, and ends no start: there is nothing left
 /// to be strict about.
 #[test]
-fn every_mistake_of_a_file_is_one_line_with_line_column_key_and_advice() {
+fn every_error_in_a_file_is_one_line_with_line_column_key_and_advice() {
     for (toml, expected) in OF_A_FILE {
         let mistakes = Machine::new().toml(toml).mistakes();
         let [mistake] = &mistakes[..] else { panic!("{toml}: {mistakes:?}") };
@@ -37,7 +37,7 @@ fn every_mistake_of_a_file_is_one_line_with_line_column_key_and_advice() {
 /// Deviates from the original ("`"!PASSTHRU k"` and `"k !OAUTH"` → startup error containing "mixed
 /// configuration""): both are mistakes that name the variable, in other words; OAuth is refused anyhow.
 #[test]
-fn every_mistake_of_a_variable_names_it_and_what_it_expects() {
+fn every_error_in_a_variable_names_it_and_the_expected_value() {
     for (variables, expected) in OF_A_VARIABLE {
         let mistakes = Machine::with(variables).mistakes();
         assert_eq!(mistakes, [format!("environment variable {expected}")], "{variables:?}");
@@ -48,7 +48,7 @@ fn every_mistake_of_a_variable_names_it_and_what_it_expects() {
 
 /// Requirement: Given two bad variables, when the server starts, then both are reported, without a traceback.
 #[test]
-fn all_mistakes_of_all_layers_are_told_at_once() {
+fn all_errors_of_all_layers_are_reported_together() {
     let mut machine = Machine::with(&[("PORT", "abc"), ("POE_API_KEY", "!PASSTHRU k")])
         .file("home/.config/vandamme-proxy/vandamme-config.toml", "x = 1\n[zai]\ny = 2")
         .toml("= 1")
@@ -82,7 +82,7 @@ fn all_mistakes_of_all_layers_are_told_at_once() {
 /// Deviates from the original ("`VDM_DEFAULT_PROVIDER=chatgpt` with `CHATGPT_AUTH_MODE=oauth` starts"): OAuth
 /// subscriptions are refused; there is no flow, no token and no file.
 #[test]
-fn oauth_is_refused_wherever_it_is_asked_for() {
+fn oauth_is_refused_in_every_setting() {
     let machines = [
         Machine::with(&[("POE_API_KEY", "!OAUTH")]),
         Machine::with(&[("POE_API_KEY", "a !oauth")]),

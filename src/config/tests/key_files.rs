@@ -43,7 +43,7 @@ fn keys_are_read_from_the_file_that_a_variable_or_a_file_names() {
 }
 
 #[test]
-fn the_gateways_own_key_may_stand_in_a_file_too() {
+fn the_gateway_key_can_be_in_a_file_too() {
     let machine = Machine::with(&[("PROXY_API_KEY_FILE", "own")]).secret("own", "front-door\n");
     let key = machine.load().proxy_api_key.map(|key| key.expose().to_owned());
     assert_eq!(key.as_deref(), Some("front-door"));
@@ -57,7 +57,7 @@ fn the_gateways_own_key_may_stand_in_a_file_too() {
 }
 
 #[test]
-fn a_file_that_holds_no_key_is_one_line_with_its_place_and_nothing_of_what_it_holds() {
+fn the_error_for_a_file_without_a_key_has_its_place_and_none_of_its_content() {
     let machine =
         Machine::with(&[("OPENAI_API_KEY_FILE", "keys"), ("POE_API_KEY_FILE", ".")]).secret("keys", "\n \n");
     assert_eq!(
@@ -98,21 +98,21 @@ fn a_key_is_set_in_one_way_only() {
 }
 
 #[test]
-fn a_variable_of_another_program_is_no_mistake() {
+fn a_variable_of_another_program_is_no_error() {
     let machine = Machine::with(&[("STRANGE_API_KEY_FILE", "/absent/canary")]);
     let warnings = machine.warnings();
     assert!(warnings.len() == 1 && warnings[0].contains("set STRANGE_BASE_URL too"), "{warnings:?}");
 }
 
 #[test]
-fn a_file_that_everybody_can_read_is_worth_a_warning() {
+fn a_file_that_all_users_can_read_causes_a_warning() {
     let machine =
         Machine::with(&[("OPENAI_API_KEY_FILE", "keys")]).secret("keys", "canary").mode("keys", 0o644);
     assert_eq!(machine.warnings(), ["everybody on this machine can read keys; chmod 600 keys"]);
 }
 
 #[test]
-fn what_is_said_tells_the_file_and_the_keys_id() {
+fn messages_have_the_file_and_the_keys_id() {
     let machine = Machine::with(&[("OPENAI_API_KEY_FILE", "keys")]).secret("keys", "canary");
     let (values, mistakes) = provenance(&machine.overrides);
     assert!(mistakes.is_empty());

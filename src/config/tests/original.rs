@@ -7,7 +7,7 @@ use super::*;
 /// Deviates from the original ("Given `MODELS_CACHE_ENABLED=maybe`, then the cache is off; given `YES`, on"): a
 /// word that is neither yes nor no is a mistake, as every other wrong value.
 #[test]
-fn words_for_yes_and_for_a_level_are_known_in_any_case() {
+fn words_for_yes_and_for_a_level_are_accepted_in_any_case() {
     for (word, kept) in [("YES", true), ("1", true), ("On", true), (" false ", false), ("off", false)] {
         let config = Machine::with(&[("MODELS_CACHE_ENABLED", word)]).load();
         assert_eq!(config.settings.cache.is_some(), kept, "{word}");
@@ -35,7 +35,7 @@ fn limits_have_the_originals_variables_too() {
 }
 
 #[test]
-fn a_variable_tells_where_a_provider_lists_its_models() {
+fn a_variable_sets_the_page_of_a_providers_models() {
     let machine = Machine::with(&[("POE_API_KEY", "k"), ("POE_MODELS_URL", "https://poe.example/all")]);
     assert_eq!(provider(&machine.load(), "poe").models_url.as_deref(), Some("https://poe.example/all"));
 }
@@ -44,7 +44,7 @@ fn a_variable_tells_where_a_provider_lists_its_models() {
 /// variable is needed.
 /// Requirement: Given `OPENAI_API_KEY=" "`, then openai is not registered.
 #[test]
-fn a_section_alone_makes_a_provider_with_all_of_its_keys() {
+fn a_section_alone_registers_a_provider_with_all_its_keys() {
     let toml = "[mycorp]\napi-key = 'a b'\nbase-url = 'http://c'";
     let config = Machine::with(&[("OPENAI_API_KEY", "   ")]).toml(toml).load();
     assert_eq!(names(&config), ["mycorp"]);
@@ -71,7 +71,7 @@ fn aliases_for_all_merge_name_by_name() {
 /// Requirement: Given one invalid TOML provider and one valid after it, then either startup fails naming the
 /// first, or the second is registered.
 #[test]
-fn a_wrong_provider_does_not_hide_the_mistakes_of_the_next() {
+fn an_invalid_provider_does_not_hide_the_errors_of_the_next() {
     let toml =
         "[one]\napi-key = 'a !PASSTHRU'\nbase-url = 'http://one'\n[two]\napi-key = 'k'\nbase-url = 'two'";
     let mistakes = Machine::new().toml(toml).mistakes();
@@ -85,7 +85,7 @@ fn a_wrong_provider_does_not_hide_the_mistakes_of_the_next() {
 /// file; one without a key makes the profile inactive, with a warning, and ends no start: there is nothing left
 /// to be strict about.
 #[test]
-fn what_has_no_effect_is_not_ignored_in_silence() {
+fn settings_without_effect_cause_warnings() {
     for (name, text, told) in [
         ("LOG_SUMMARY_INTERVAL", "100", "not available in this version of vdm, so it has no effect"),
         ("POE_MODEL_PAGE", "https://x/{id}", "not available in this version of vdm, so it has no effect"),
@@ -96,7 +96,7 @@ fn what_has_no_effect_is_not_ignored_in_silence() {
             "no longer needed, so it has no effect: a profile that leads to a provider without a key is inactive and \
              never ends the start",
         ),
-        ("POE_ALIAS_SELF", " Self ", "it stands for its own name, so it is left out"),
+        ("POE_ALIAS_SELF", " Self ", "the alias names itself, so it has no effect"),
     ] {
         let machine = Machine::with(&[("POE_API_KEY", "k"), (name, text)]);
         assert_eq!(machine.warnings(), [format!("environment variable {name}: {told}")]);

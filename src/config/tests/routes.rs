@@ -49,7 +49,7 @@ fn lead(routes: &Routes, examples: &[(&str, &str)]) {
 /// Requirement: `openrouter:qwen/qwen3-coder:free` reaches exactly that model.
 /// Requirement: `anthropic:claude-sonnet-4-5` reaches exactly that model.
 #[test]
-fn names_lead_where_the_specification_says() {
+fn names_are_routed_as_specified() {
     let routes = routes(&Machine::with(A));
     lead(
         &routes,
@@ -93,7 +93,7 @@ fn names_lead_where_the_specification_says() {
 /// Requirement: `top:haiku` → zai, GLM-4.7 (target expanded).
 /// Requirement: A model not in the profile (`top:gpt-4o`) goes to the default provider without the prefix.
 #[test]
-fn profiles_literals_and_nonsense_lead_where_the_specification_says() {
+fn profiles_literals_and_invalid_names_are_routed_as_specified() {
     let routes = routes(&Machine::with(A));
     lead(
         &routes,
@@ -132,7 +132,7 @@ fn profiles_literals_and_nonsense_lead_where_the_specification_says() {
 /// Requirement: `FOO_ALIAS_BAR_ALIAS_BAZ=z`: provider `foo_alias_bar`, alias `baz`.
 /// Requirement: `POE_ALIAS_V=claude-3-5-sonnet@20241022` is accepted.
 #[test]
-fn aliases_of_variables_lead_where_the_specification_says() {
+fn aliases_of_variables_are_routed_as_specified() {
     let with = |variables: &[(&str, &str)]| routes(&Machine::with(&[A, variables].concat()));
     lead(&with(&[("POE_ALIAS_FAST", "gemini-flash")]), &[("my-fast-model", "poe, gemini-3-flash")]);
     let mine = with(&[("POE_ALIAS_MY_ALIAS", "target-1")]);
@@ -158,7 +158,7 @@ fn aliases_of_variables_lead_where_the_specification_says() {
 /// Requirement: Given `ALIAS_MAX_CHAIN_LENGTH=3` and a chain of five, then it is reported; `za` and `poe:za`
 /// behave the same.
 #[test]
-fn circles_and_long_chains_end_with_an_error_and_are_told_at_the_start() {
+fn cycles_and_long_chains_are_errors_and_reported_at_the_start() {
     let circle = [("POE_ALIAS_CYC_A", "cyc_b"), ("POE_ALIAS_CYC_B", "cyc_c"), ("POE_ALIAS_CYC_C", "cyc_a")];
     let machine = Machine::with(&[A, &circle].concat());
     lead(&routes(&machine), &[("cyc_a", "✗ in a circle"), ("poe:cyc_a", "✗ in a circle")]);
@@ -189,7 +189,7 @@ fn circles_and_long_chains_end_with_an_error_and_are_told_at_the_start() {
 
 /// Requirement: A profile named like a provider wins. the collision is visible in the startup log.
 #[test]
-fn aliases_for_all_and_a_profile_with_a_providers_name_lead_where_the_specification_says() {
+fn aliases_for_all_and_a_profile_with_a_providers_name_are_routed_as_specified() {
     let toml = "[defaults.aliases]\nQuick = 'openai:gpt-4o-mini'\nhaiku = 'never'";
     let quick = routes(&Machine::with(A).toml(toml));
     lead(
@@ -219,7 +219,7 @@ fn aliases_for_all_and_a_profile_with_a_providers_name_lead_where_the_specificat
 /// model GLM-4.7.
 /// Requirement: With default openrouter, `nousresearch/hermes:free` → openrouter, that id.
 #[test]
-fn other_machines_lead_elsewhere() {
+fn other_configurations_route_differently() {
     let poe = Machine::with(&[("POE_API_KEY", "k")]);
     lead(
         &routes(&poe),
@@ -268,7 +268,7 @@ fn other_machines_lead_elsewhere() {
 /// file; one without a key makes the profile inactive, with a warning, and ends no start: there is nothing left
 /// to be strict about.
 #[test]
-fn a_profile_is_as_the_highest_file_has_it() {
+fn a_profile_comes_from_the_file_with_the_highest_precedence() {
     let machine = Machine::with(A)
         .file(
             "home/.config/vandamme-proxy/vandamme-config.toml",

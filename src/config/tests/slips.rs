@@ -12,7 +12,7 @@ fn warning(machine: &Machine) -> String {
 }
 
 #[test]
-fn a_pasted_key_is_an_error_in_every_source_and_none_of_its_text_is_repeated() {
+fn a_key_with_a_pasting_mistake_is_an_error_in_every_source_and_its_text_is_not_repeated() {
     for (text, advice) in [
         ("'canary'", "without quotes"),
         ("\"canary\"", "without quotes"),
@@ -52,7 +52,7 @@ fn a_pasted_key_is_an_error_in_every_source_and_none_of_its_text_is_repeated() {
 }
 
 #[test]
-fn variables_of_another_program_never_stop_a_gateway_that_has_a_provider() {
+fn variables_of_other_programs_never_stop_a_gateway_with_a_provider() {
     let told = "environment variable JIRA_API_KEY: the key contains a comma or semicolon; write one key alone, or several \
                 keys with a blank between two; until then jira is not a provider";
     let jira = |machine: Machine, key: &str, url: &str| {
@@ -207,7 +207,7 @@ fn a_reference_to_an_unset_variable_in_dotenv_is_a_warning_without_its_text() {
 }
 
 #[test]
-fn an_empty_variable_is_one_that_is_not_set() {
+fn an_empty_variable_counts_as_not_set() {
     let stock = Machine::with(&[OPENAI]).load();
     let empty = |machine: Machine, name: &str| machine.variable(name, "");
     let names = schema::variables().map(|variable| variable.name);

@@ -12,7 +12,7 @@ fn warning(machine: &Machine) -> String {
 }
 
 #[test]
-fn a_default_that_is_inactive_or_misspelt_is_one_warning_with_what_is_used_instead() {
+fn an_inactive_or_misspelt_default_is_one_warning_with_the_one_in_use() {
     for (variables, told) in [
         (
             &[OPENAI, ("VDM_DEFAULT_PROVIDER", "top")][..],

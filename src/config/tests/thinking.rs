@@ -90,7 +90,7 @@ fn the_page_about_thinking_has_every_built_in_provider() {
 }
 
 #[test]
-fn an_empty_list_of_models_is_for_none() {
+fn an_empty_list_of_models_selects_none() {
     let models = |line: &str| {
         let config = Machine::with(&[("POE_API_KEY", "k")]).toml(&format!("[poe]\n{line}")).load();
         super::provider(&config, "poe").dialect.reasoning_models.clone()

@@ -1,4 +1,4 @@
-//! Failures in OpenAI's words: the upstream's own to the byte, the gateway's in the same shape.
+//! Errors in OpenAI's format: the upstream's own byte for byte, the gateway's in the same shape.
 
 use super::{BOTH, ask, ask_whole, call, impatient, post, refusal, streamed_before, whole_before};
 use crate::support::canned::openai;
@@ -9,7 +9,7 @@ use crate::support::upstream::{Answer, Deaf, Upstream};
 
 const INVALID: &str = "invalid_request_error";
 
-/// An error of the gateway's own.
+/// An error of the gateway.
 fn expect(reply: &Reply, status: u16, words: (&str, Option<&str>)) -> String {
     assert_eq!(reply.status(), status, "{reply}");
     assert_eq!(reply.header("content-type"), Some("application/json"), "{reply}");
@@ -23,7 +23,7 @@ fn expect(reply: &Reply, status: u16, words: (&str, Option<&str>)) -> String {
 #[test]
 fn error_bodies_are_byte_exact_with_their_status() {
     for status in [400, 401, 402, 403, 404, 409, 413, 415, 422, 429, 500, 501, 503] {
-        // The spaces prove that a body was not written anew on its way.
+        // The spaces prove that the body was not serialised again.
         let body = format!(
             "{{ \"error\" : {{\"message\": \"no {status}\", \"type\":\"t\",\"param\":\"p\", \"code\":null}} }}"
         );
@@ -49,7 +49,7 @@ fn a_status_that_only_anthropic_has_is_a_503_with_and_without_a_body() {
 }
 
 #[test]
-fn a_context_that_is_too_long_keeps_the_upstreams_words() {
+fn the_upstreams_error_for_a_long_context_is_unchanged() {
     let body = openai::error(
         "This model's maximum context length is 128000 tokens. However, your messages resulted in 210000 tokens.",
         INVALID,
@@ -59,7 +59,7 @@ fn a_context_that_is_too_long_keeps_the_upstreams_words() {
 }
 
 #[test]
-fn error_bodies_that_are_not_json_are_replaced_and_the_status_kept() {
+fn error_bodies_that_are_not_json_are_replaced_and_keep_their_status() {
     let bodies = [
         ("text/html", "<html><head><title>502 Bad Gateway</title></head><body>nginx internals</body></html>"),
         ("text/plain", "upstream connect error"),
@@ -141,7 +141,7 @@ fn an_unknown_provider_is_not_found() {
 }
 
 #[test]
-fn a_body_that_cannot_be_read_is_a_400_that_says_why() {
+fn an_invalid_body_is_a_400_that_says_why() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     for body in [
@@ -173,7 +173,7 @@ fn another_method_is_a_405() {
 }
 
 #[test]
-fn another_path_nearby_is_a_404_in_these_words() {
+fn an_unknown_path_is_a_404_in_openais_format() {
     let reply = Gateway::bare().start().call("POST", "/v1/chat/completion").body("{}").reply();
     assert_eq!(reply.status(), 404);
     assert!(Error::of(&reply).message.contains("/v1/chat/completion"), "{reply}");
@@ -198,7 +198,7 @@ fn a_compressed_body_is_a_415() {
 /// Requirement: The 401 for a missing gateway key has the Anthropic error body on `/v1/messages`, the OpenAI body
 /// on `/v1/chat/completions`.
 #[test]
-fn a_wrong_key_is_a_401_and_the_right_one_opens_in_either_header() {
+fn a_wrong_key_is_a_401_and_the_right_one_works_in_either_header() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "sk-of-the-gateway").start();
     let body = chat::whole_prompt(MODEL, "hi");
@@ -216,7 +216,7 @@ fn a_wrong_key_is_a_401_and_the_right_one_opens_in_either_header() {
 }
 
 #[test]
-fn a_request_that_comes_round_again_is_stopped() {
+fn a_request_in_a_loop_is_stopped() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let reply = call(&gateway, &chat::prompt(MODEL, "hi")).header("x-vdm-hop", "1").reply();
@@ -233,7 +233,7 @@ fn without_a_provider_it_is_a_503_that_says_what_to_set() {
 }
 
 #[test]
-fn too_many_requests_in_flight_are_a_503_that_says_when_to_come_back() {
+fn too_many_requests_in_flight_are_a_503_with_retry_after() {
     let upstream = Upstream::openai().always(Answer::silence());
     let bounded = [
         Gateway::before(&upstream).limit("in-flight", 1),
@@ -251,7 +251,7 @@ fn too_many_requests_in_flight_are_a_503_that_says_when_to_come_back() {
 }
 
 #[test]
-fn a_provider_that_fails_and_fails_is_called_all_the_same() {
+fn a_provider_that_fails_repeatedly_is_still_called() {
     let upstream = Upstream::openai().always(refusal(500));
     let gateway = impatient(&upstream).start();
     for asked in 1..=12 {

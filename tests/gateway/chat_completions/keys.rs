@@ -1,4 +1,4 @@
-//! Rotation and retries at this door, before the first chunk.
+//! Rotation and retries at this endpoint, before the first chunk.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::support::gateway::{Gateway, MODEL};
 use crate::support::upstream::{Answer, Ending, Upstream};
 
 #[test]
-fn the_third_key_serves_when_the_first_two_cannot() {
+fn the_third_key_serves_if_the_first_two_fail() {
     for ask in BOTH {
         let upstream =
             Upstream::openai().answering_key("bad", refusal(401)).answering_key("busy", limited("30"));
@@ -20,7 +20,7 @@ fn the_third_key_serves_when_the_first_two_cannot() {
 }
 
 #[test]
-fn the_same_body_goes_out_with_every_key() {
+fn every_key_receives_the_same_body() {
     let upstream = Upstream::openai().answering_key("bad", refusal(401));
     let gateway = Gateway::before(&upstream).keys(["bad", "good"]).start();
     assert_eq!(call(&gateway, &chat::prompt(MODEL, "hi")).reply().status(), 200);
@@ -28,7 +28,7 @@ fn the_same_body_goes_out_with_every_key() {
 }
 
 #[test]
-fn a_single_refused_key_is_the_upstreams_own_answer() {
+fn the_refusal_of_a_single_key_is_the_upstreams_own_answer() {
     for ask in BOTH {
         for status in [401, 403] {
             let upstream = Upstream::openai().always(refusal(status));
@@ -43,11 +43,11 @@ fn a_single_refused_key_is_the_upstreams_own_answer() {
 }
 
 /// Deviates from the original ("All of several keys fail, one with 429 → 429 containing `All provider API keys
-/// exhausted`"): a key that is merely cooling is a 429 with its wait.
+/// exhausted`"): a key in cooldown is a 429 with its wait.
 /// Deviates from the original ("All keys rejected → 429 `All provider API keys exhausted`, or F — the last
-/// upstream status and message"): the last refusal, or 429 with the wait while a key is merely cooling.
+/// upstream status and message"): the last refusal, or 429 with the wait while a key is in cooldown.
 #[test]
-fn when_a_key_is_merely_cooling_the_client_is_told_how_long() {
+fn while_a_key_is_in_cooldown_the_client_receives_its_wait() {
     let upstream = Upstream::openai()
         .answering_key("dead", refusal(401))
         .answering_key("long", limited("40"))
@@ -72,7 +72,7 @@ fn when_a_key_is_merely_cooling_the_client_is_told_how_long() {
 }
 
 #[test]
-fn a_single_limited_key_is_the_upstreams_answer_with_its_wait() {
+fn the_limit_of_a_single_key_is_the_upstreams_answer_with_its_wait() {
     let upstream = Upstream::openai().always(limited("120"));
     let reply = ask(&Gateway::before(&upstream).start());
     assert_eq!((reply.status(), Error::of(&reply).message.as_str()), (429, "refused with 429"), "{reply}");
@@ -81,7 +81,7 @@ fn a_single_limited_key_is_the_upstreams_answer_with_its_wait() {
 }
 
 #[test]
-fn an_exhausted_quota_is_a_matter_of_the_key() {
+fn an_exhausted_quota_affects_only_the_key() {
     let body = openai::error("You exceeded your current quota", "insufficient_quota", "insufficient_quota");
     for ask in BOTH {
         let upstream = Upstream::openai().answering_key("empty", Answer::json(429, body.clone()));
@@ -93,7 +93,7 @@ fn an_exhausted_quota_is_a_matter_of_the_key() {
 /// Requirement: Upstream 404 or 400 does not rotate.
 /// Complaint of gateway users: the wrong limit parameter, and a 400 told as a 500.
 #[test]
-fn a_request_that_is_wrong_is_wrong_with_every_key() {
+fn an_invalid_request_is_tried_with_one_key_only() {
     for ask in BOTH {
         for status in [400, 404, 413, 422] {
             let upstream = Upstream::openai().always(refusal(status));
@@ -105,7 +105,7 @@ fn a_request_that_is_wrong_is_wrong_with_every_key() {
 }
 
 #[test]
-fn a_passing_failure_is_tried_again_with_the_same_key() {
+fn a_temporary_failure_is_retried_with_the_same_key() {
     for ask in BOTH {
         for first in [refusal(500), refusal(503), Answer::hang_up()] {
             let upstream = Upstream::openai().answering(first);
@@ -120,7 +120,7 @@ fn a_passing_failure_is_tried_again_with_the_same_key() {
 /// Requirement: Given `max-retries = 0` and an upstream 500, then exactly one upstream attempt; given 2, three,
 /// for both formats.
 #[test]
-fn max_retries_is_the_number_of_repeats() {
+fn max_retries_is_the_number_of_retries() {
     for (retries, calls) in [("0", 1), ("2", 3)] {
         for ask in BOTH {
             let upstream = Upstream::openai().always(refusal(500));
@@ -132,7 +132,7 @@ fn max_retries_is_the_number_of_repeats() {
 
 /// Requirement: `max-retries = 0` → one upstream call; 2 → three, honouring `retry-after`.
 #[test]
-fn the_pause_that_the_upstream_names_is_kept() {
+fn the_wait_that_the_upstream_names_is_respected() {
     let upstream = Upstream::openai().answering(refusal(503).header("retry-after", "2"));
     assert_eq!(ask(&Gateway::before(&upstream).start()).status(), 200);
     let waited = upstream.request(1).at - upstream.request(0).at;
@@ -140,7 +140,7 @@ fn the_pause_that_the_upstream_names_is_kept() {
 }
 
 #[test]
-fn a_stream_that_breaks_or_fails_before_its_first_chunk_is_tried_again() {
+fn a_stream_that_fails_before_its_first_chunk_is_retried() {
     let text = || Answer::events(openai::text(&["lost"]));
     let busy = openai::data(&serde_json::json!({"error": {"message": "Busy", "code": 503}}));
     for broken in [
@@ -157,7 +157,7 @@ fn a_stream_that_breaks_or_fails_before_its_first_chunk_is_tried_again() {
 }
 
 #[test]
-fn a_whole_reply_that_breaks_off_is_tried_again() {
+fn a_truncated_whole_reply_is_retried() {
     let broken = Answer::json(200, openai::whole("lost")).broken_after(30, Ending::Cut);
     let upstream = Upstream::openai().answering(broken);
     assert_eq!(chat::text(&super::ask_whole(&Gateway::before(&upstream).start())), "Hello there!");
@@ -173,7 +173,7 @@ fn one_request_never_costs_more_than_six_calls() {
 }
 
 #[test]
-fn a_clients_own_retry_is_not_repeated() {
+fn a_clients_own_retry_is_not_retried_by_the_gateway() {
     let upstream = Upstream::openai().always(refusal(503));
     let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "1").start();
     for calls in [2, 3] {
@@ -184,7 +184,7 @@ fn a_clients_own_retry_is_not_repeated() {
 }
 
 #[test]
-fn a_key_that_was_refused_here_is_not_tried_at_the_other_door() {
+fn a_key_refused_at_this_endpoint_is_not_used_at_the_other() {
     let upstream = Upstream::openai().answering_key("busy", limited("30"));
     let gateway = impatient(&upstream).keys(["busy", "good"]).start();
     assert_eq!(chat::text(&ask(&gateway)), "Hello there!");

@@ -1,5 +1,5 @@
-//! Anthropic-format upstreams behind the door of Chat Completions: what they are asked, and what becomes of their
-//! answers.
+//! Chat Completions with Anthropic-format upstreams: the requests that they receive, and the replies that clients
+//! receive.
 
 mod errors;
 mod replies;
@@ -15,7 +15,7 @@ use crate::support::gateway::{Gateway, MODEL};
 use crate::support::reply::Reply;
 use crate::support::upstream::{Answer, Upstream};
 
-/// A request with these members beside model and one user message.
+/// A request with these members in addition to model and one user message.
 fn request(members: Value) -> Value {
     let mut body = json!({"model": MODEL, "messages": [{"role": "user", "content": "hi"}]});
     for (key, value) in members.as_object().expect("members") {
@@ -24,7 +24,7 @@ fn request(members: Value) -> Value {
     body
 }
 
-/// What the upstream is asked when the client asks this.
+/// The request that the upstream receives for this request of a client.
 fn translated(members: Value) -> Value {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
@@ -33,13 +33,13 @@ fn translated(members: Value) -> Value {
     upstream.only_request().json()
 }
 
-/// The reply to this body before an upstream that gives this answer.
+/// The reply to this body if the upstream gives this answer.
 fn answered(body: &Value, answer: Answer) -> Reply {
     let upstream = Upstream::anthropic().always(answer);
     call(&impatient(&upstream).start(), body).reply()
 }
 
-/// The reply to a question for a stream and its usage.
+/// The reply to a streamed request with usage.
 fn streamed(answer: Answer) -> Reply {
     answered(&chat::prompt_with_usage(MODEL, "hi"), answer)
 }
@@ -48,5 +48,5 @@ fn whole(answer: Answer) -> Reply {
     answered(&chat::whole_prompt(MODEL, "hi"), answer)
 }
 
-/// Both deliveries.
+/// Streamed and whole.
 const BOTH: [fn(Answer) -> Reply; 2] = [streamed, whole];

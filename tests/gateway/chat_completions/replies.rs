@@ -1,4 +1,4 @@
-//! What the client gets when the upstream answers: the upstream's bytes.
+//! The replies that clients receive: the upstream's bytes.
 
 use serde_json::json;
 
@@ -21,8 +21,8 @@ fn a_streamed_reply_is_byte_identical() {
     }
 }
 
-/// Framing that nobody has to use and everybody has to keep: comments, CRLF, spaces, fields and events unknown, chunks
-/// without choices, members from the future.
+/// Rare but valid framing, which must be preserved: comments, CRLF, spaces, unknown fields and events, chunks
+/// without choices, unknown members.
 fn odd_stream() -> Vec<Vec<u8>> {
     let said = [
         ": OPENROUTER PROCESSING\n\n",
@@ -37,7 +37,7 @@ fn odd_stream() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn a_streamed_reply_is_byte_identical_however_it_is_cut_into_segments() {
+fn a_streamed_reply_is_byte_identical_wherever_its_bytes_are_split() {
     let answer = Answer::events(openai::text(&["Hé\u{1F600}"]));
     assert_eq!(streamed_before(answer.clone().byte_by_byte()).body, answer.body());
 }
@@ -70,7 +70,7 @@ fn a_whole_reply_is_byte_identical() {
 }
 
 #[test]
-fn json_where_a_stream_was_asked_for_becomes_a_stream_here_too() {
+fn json_instead_of_a_stream_becomes_a_stream_here_too() {
     let upstream = Upstream::openai().always(Answer::json(200, openai::whole("whole")));
     let gateway = impatient(&upstream).start();
     for (body, tells_usage) in
@@ -90,7 +90,7 @@ fn json_where_a_stream_was_asked_for_becomes_a_stream_here_too() {
 }
 
 #[test]
-fn a_stream_where_json_was_asked_for_is_put_together_here_too() {
+fn a_stream_instead_of_json_is_collected_here_too() {
     for answer in [Answer::events(openai::tool_call()), Answer::events(openai::tool_call()).byte_by_byte()] {
         let reply = whole_before(answer);
         assert_eq!(
@@ -112,7 +112,7 @@ fn a_stream_where_json_was_asked_for_is_put_together_here_too() {
 
 /// Requirement: Upstream error status, body and `retry-after`, `request-id` reach the client unchanged.
 #[test]
-fn what_the_upstream_says_about_itself_reaches_the_client() {
+fn headers_about_the_upstream_reach_the_client() {
     let passed = [
         ("x-request-id", "req_upstream"),
         ("openai-processing-ms", "12"),
@@ -135,7 +135,7 @@ fn what_the_upstream_says_about_itself_reaches_the_client() {
 }
 
 #[test]
-fn the_requests_name_stands_where_openais_sdks_look_if_the_upstream_gave_none() {
+fn the_request_id_is_added_if_the_upstream_sent_none() {
     let replies = [
         streamed_before(Answer::events(openai::text(&["a"]))),
         whole_before(Answer::json(200, openai::whole("a"))),
@@ -152,7 +152,7 @@ fn the_requests_name_stands_where_openais_sdks_look_if_the_upstream_gave_none() 
 }
 
 #[test]
-fn hop_by_hop_headers_and_cookies_of_the_upstream_stay_there() {
+fn hop_by_hop_headers_and_cookies_of_the_upstream_are_not_forwarded() {
     let answer = Answer::events(openai::text(&["a"]))
         .header("set-cookie", "__cf_bm=1")
         .header("keep-alive", "timeout=1")
@@ -167,7 +167,7 @@ fn hop_by_hop_headers_and_cookies_of_the_upstream_stay_there() {
 
 /// Deviates from the original ("SSE answers carry the five headers"): no CORS headers; the others are there.
 #[test]
-fn a_stream_is_told_to_be_neither_kept_nor_collected() {
+fn a_stream_has_headers_against_caching_and_buffering() {
     let reply = streamed_before(Answer::events(openai::text(&["a"])));
     assert_eq!(reply.header("cache-control"), Some("no-cache"));
     assert_eq!(reply.header("x-accel-buffering"), Some("no"));
@@ -191,7 +191,7 @@ fn a_200_that_is_neither_events_nor_json_is_a_502() {
 }
 
 #[test]
-fn a_whole_reply_that_breaks_off_is_a_502_and_not_half_a_completion() {
+fn a_truncated_whole_reply_is_a_502_and_not_half_a_completion() {
     let body = openai::whole("Hello");
     let broken = [
         Answer::json(200, body.clone()).broken_after(40, Ending::Cut),
@@ -206,7 +206,7 @@ fn a_whole_reply_that_breaks_off_is_a_502_and_not_half_a_completion() {
 }
 
 #[test]
-fn an_error_in_the_clothes_of_a_whole_reply_is_an_error() {
+fn an_error_body_with_status_200_is_an_error() {
     let said = json!({"error": {"message": "Rate limited, slow down", "code": 429}}).to_string();
     let reply = whole_before(Answer::json(200, said));
     assert_eq!(reply.status(), 429, "{reply}");
@@ -216,7 +216,7 @@ fn an_error_in_the_clothes_of_a_whole_reply_is_an_error() {
 }
 
 #[test]
-fn a_refusal_to_say_anything_and_an_empty_answer_are_answers() {
+fn a_refusal_and_an_empty_answer_are_valid_answers() {
     let message = json!({"role": "assistant", "content": null, "refusal": "No."});
     let body = openai::completion(&message, "content_filter");
     let reply = whole_before(Answer::json(200, body.clone()));
@@ -226,7 +226,7 @@ fn a_refusal_to_say_anything_and_an_empty_answer_are_answers() {
 }
 
 #[test]
-fn the_demo_answers_at_this_door_too() {
+fn the_demo_answers_at_this_endpoint_too() {
     let gateway = Gateway::bare().start();
     for reply in [ask(&gateway), ask_whole(&gateway)] {
         assert!(chat::text(&reply).to_lowercase().contains("demo"), "{reply}");

@@ -1,4 +1,4 @@
-//! What the upstream gets: the client's bytes but for the model, and hardly any of its headers.
+//! The requests that upstreams receive: the client's bytes except for the model, and few of its headers.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::support::client::Call;
 use crate::support::gateway::{Gateway, MODEL};
 use crate::support::upstream::Upstream;
 
-/// Odd on purpose: spaces, escapes, duplicate and unknown keys, nulls, big and exact numbers, `model` elsewhere.
+/// An unusual request: spaces, escapes, duplicate and unknown keys, nulls, big and exact numbers, `model` elsewhere.
 const ODD: &str = concat!(
     "{ \"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"\\u0048i \\ud83d\\ude00 é \\/ ",
     "\\\"model\\\": \\\"x\\\"\"},{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/png;base64,AA==\"}}]},",
@@ -24,7 +24,7 @@ fn odd(model: &str, stream: &str) -> String {
     ODD.replace("MODEL", model).replace("STREAM", stream)
 }
 
-/// What arrives upstream when this is sent.
+/// The request that the upstream receives for this one.
 fn arrived(body: &str) -> String {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
@@ -33,10 +33,10 @@ fn arrived(body: &str) -> String {
     upstream.only_request().text()
 }
 
-/// The head that arrives upstream with this prepared call.
+/// The head that the upstream receives for this prepared call.
 fn head_of(prepare: impl FnOnce(Call) -> Call) -> crate::support::wire::Head {
     let upstream = Upstream::openai();
-    // One that listens for others takes what a proxy forwards.
+    // A gateway on other addresses accepts requests that a proxy forwards.
     let gateway = Gateway::before(&upstream).env("HOST", "0.0.0.0").start();
     let reply = prepare(call(&gateway, &chat::prompt(MODEL, "hi"))).reply();
     assert_eq!(reply.status(), 200, "{reply}");
@@ -47,7 +47,7 @@ fn head_of(prepare: impl FnOnce(Call) -> Call) -> crate::support::wire::Head {
 /// Requirement: Unknown parameters reach an OpenAI upstream; `extra_headers` in JSON sets no header.
 /// Complaint of gateway users: signatures break because the body was rewritten.
 #[test]
-fn the_body_arrives_byte_for_byte() {
+fn the_body_is_forwarded_byte_for_byte() {
     for stream in [STREAMED, WHOLE, "\"stream\":null", "\"n\":1"] {
         assert_eq!(arrived(&odd("gpt-4o", stream)), odd("gpt-4o", stream));
     }
@@ -56,19 +56,19 @@ fn the_body_arrives_byte_for_byte() {
 /// Requirement: Upstream body equals the client's byte for byte except the model value.
 /// Complaint of gateway users: signatures break because the body was rewritten.
 #[test]
-fn of_a_prefixed_model_only_the_value_changes() {
+fn only_the_value_of_a_prefixed_model_changes() {
     for stream in [STREAMED, WHOLE] {
         assert_eq!(arrived(&odd("openai:some\\u002dmodel", stream)), odd("some-model", stream));
     }
 }
 
 #[test]
-fn of_an_alias_only_the_value_changes() {
+fn only_the_value_of_an_alias_changes() {
     assert_eq!(arrived(&odd("extract", WHOLE)), odd("gpt-4o", WHOLE));
 }
 
 #[test]
-fn a_stream_that_does_not_ask_for_its_usage_is_made_to_and_nothing_else_changes() {
+fn usage_is_requested_for_every_stream_and_nothing_else_changes() {
     let asks = "\"stream_options\":{\"include_usage\":true}";
     let edits = [
         ("\"stream\":true".to_owned(), format!("\"stream\":true,{asks}")),
@@ -87,7 +87,7 @@ fn a_stream_that_does_not_ask_for_its_usage_is_made_to_and_nothing_else_changes(
 }
 
 #[test]
-fn the_last_of_two_models_is_the_one_that_counts_and_no_other_is_sent() {
+fn the_last_of_two_models_is_used_and_no_other_is_sent() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let reply = post(&gateway, r#"{"model":"nowhere:first","model":"openai:last","messages":[]}"#).reply();
@@ -99,7 +99,7 @@ fn the_last_of_two_models_is_the_one_that_counts_and_no_other_is_sent() {
 
 /// Requirement: Unknown parameters reach an OpenAI upstream; `extra_headers` in JSON sets no header.
 #[test]
-fn nothing_in_the_json_is_taken_for_an_option_of_the_transport() {
+fn members_of_the_body_do_not_change_the_transport() {
     let options = json!({"model": MODEL, "messages": [], "timeout": 0.001, "max_retries": 9,
         "api_key": "of-the-body", "base_url": "http://192.0.2.1", "extra_query": {"evil": "1"},
         "extra_headers": {"x-evil": "1", "authorization": "Bearer evil"}, "extra_body": {"evil": true}});
@@ -113,7 +113,7 @@ fn nothing_in_the_json_is_taken_for_an_option_of_the_transport() {
 }
 
 #[test]
-fn only_headers_that_are_known_to_matter_go_up() {
+fn only_known_headers_are_forwarded() {
     let passed = [
         ("idempotency-key", "once"),
         ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
@@ -152,7 +152,7 @@ fn only_headers_that_are_known_to_matter_go_up() {
 /// Requirement: Given `X_API_FORMAT=anthropic`, then upstream path is `/v1/messages` with `x-api-key` and
 /// `anthropic-version: 2023-06-01`.
 #[test]
-fn every_credential_of_the_client_is_replaced_by_the_key_of_the_provider() {
+fn every_credential_of_the_client_is_replaced_by_the_providers_key() {
     let head = head_of(|call| {
         call.header("authorization", "Bearer client-token")
             .header("x-api-key", "client-key")
@@ -166,7 +166,7 @@ fn every_credential_of_the_client_is_replaced_by_the_key_of_the_provider() {
 /// Requirement: Given `HD_CUSTOM_HEADER_X_USER_ID=u1`, then upstream requests of hd carry `X-USER-ID: u1` and
 /// those of other providers do not.
 #[test]
-fn custom_headers_of_the_provider_win_over_the_clients() {
+fn custom_headers_of_the_provider_override_the_clients() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream)
         .env("OPENAI_CUSTOM_HEADER_IDEMPOTENCY_KEY", "ours")
@@ -181,7 +181,7 @@ fn custom_headers_of_the_provider_win_over_the_clients() {
 }
 
 #[test]
-fn host_length_and_encoding_are_our_own() {
+fn host_length_and_encoding_are_the_gateways_own() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     post(&gateway, odd("openai:m", WHOLE)).header("accept-encoding", "gzip, br, zstd").reply();
@@ -195,7 +195,7 @@ fn host_length_and_encoding_are_our_own() {
 }
 
 #[test]
-fn a_body_larger_than_any_buffer_arrives_whole() {
+fn a_body_larger_than_any_buffer_is_forwarded_whole() {
     let body = odd("m", WHOLE).replace("future", &"é".repeat(700_000));
     assert!(arrived(&body) == body, "the body differs");
 }
@@ -223,7 +223,7 @@ fn a_base_url_keeps_its_path() {
 }
 
 #[test]
-fn a_slash_behind_the_path_is_the_same_door() {
+fn a_trailing_slash_is_the_same_endpoint() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let body = chat::whole_prompt(MODEL, "hi");
@@ -234,7 +234,7 @@ fn a_slash_behind_the_path_is_the_same_door() {
 }
 
 #[test]
-fn each_model_goes_to_its_provider_with_that_ones_key() {
+fn each_model_is_sent_to_its_provider_with_that_providers_key() {
     let [one, two] = [Upstream::openai(), Upstream::openai()];
     let gateway = Gateway::bare()
         .provider("one", &one)

@@ -1,4 +1,4 @@
-//! How a stream ends that does not end well: never as if it were complete, and always in a way that a client can read.
+//! Streams without a proper end: they never look complete, and clients can always read the error.
 
 use serde_json::json;
 
@@ -21,7 +21,7 @@ fn a_missing_done_is_added_after_a_finish_reason() {
 }
 
 #[test]
-fn a_done_that_the_upstream_said_is_not_said_again() {
+fn the_upstreams_done_is_not_sent_twice() {
     let events = openai::text(&["complete"]);
     for ending in [Ending::KeepAlive, Ending::Close, Ending::Cut] {
         let reply = streamed_before(Answer::events(events.clone()).ending(ending));
@@ -59,13 +59,13 @@ fn an_end_before_every_choice_has_finished_is_an_error() {
 }
 
 #[test]
-fn a_stream_cut_inside_a_chunk_loses_that_chunk_and_says_so() {
+fn a_stream_truncated_inside_a_chunk_omits_that_chunk_and_ends_with_an_error() {
     let events = openai::text(&["first", "second"]);
     let complete = events[..2].concat();
     for ending in [Ending::Cut, Ending::Reset] {
         let reply = streamed_before(Answer::events(events.clone()).broken_after(complete.len() + 30, ending));
         if reply.status() == 502 {
-            // A reset may overtake what was sent before it.
+            // A reset may overtake bytes that were sent before it.
             assert_eq!(ending, Ending::Reset);
             continue;
         }
@@ -75,7 +75,7 @@ fn a_stream_cut_inside_a_chunk_loses_that_chunk_and_says_so() {
 }
 
 #[test]
-fn an_error_of_the_upstream_in_the_middle_is_passed_on_and_ends_the_stream() {
+fn an_error_of_the_upstream_in_mid_stream_is_forwarded_and_ends_the_stream() {
     let error = openai::data(&json!({"error": {"message": "Busy", "type": "server_error", "param": null,
                                                "code": "overloaded"}}));
     let begun = openai::text(&["first"])[..2].to_vec();
@@ -123,7 +123,7 @@ fn a_chunk_over_the_limit_ends_the_stream_with_an_error() {
 
 /// Requirement: After the first byte to the client no retry ever happens.
 #[test]
-fn after_the_first_chunk_nothing_is_tried_again() {
+fn after_the_first_chunk_there_is_no_retry() {
     let events = openai::text(&["first", "second"]);
     let begun = events[..1].concat().len();
     for ending in [Ending::Cut, Ending::Reset] {
@@ -138,7 +138,7 @@ fn after_the_first_chunk_nothing_is_tried_again() {
 }
 
 #[test]
-fn what_only_looks_like_an_error_is_none() {
+fn text_that_only_looks_like_an_error_is_no_error() {
     for delta in
         [json!({"content": "{\"error\":{\"message\":\"x\"}}"}), json!({"content": "a", "error": {"x": 1}})]
     {

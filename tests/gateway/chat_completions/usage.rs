@@ -1,4 +1,4 @@
-//! The usage of a stream: the gateway always asks for it, the client sees it only if it asked itself.
+//! The usage of a stream: the gateway always requests it, and forwards it only if the client requested it.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::support::gateway::{Gateway, MODEL};
 use crate::support::reply::Reply;
 use crate::support::upstream::{Answer, Upstream};
 
-/// What a client gets that did not ask for the usage.
+/// The reply for a client that did not request usage.
 fn unasked(answer: Answer) -> Reply {
     let upstream = Upstream::openai().always(answer);
     let gateway = Gateway::before(&upstream).start();
@@ -18,7 +18,7 @@ fn unasked(answer: Answer) -> Reply {
     reply
 }
 
-/// The same events from an upstream that was not asked for usage.
+/// The same events without usage.
 fn without_usage(events: &[Vec<u8>]) -> String {
     let kept = events.iter().filter(|event| **event != openai::usage());
     kept.map(|event| String::from_utf8_lossy(event).replace(",\"usage\":null}", "}")).collect()
@@ -26,7 +26,7 @@ fn without_usage(events: &[Vec<u8>]) -> String {
 
 /// Requirement: Client without `include_usage` gets no usage-only chunk; metrics still have tokens.
 #[test]
-fn a_client_that_did_not_ask_sees_no_trace_of_it() {
+fn a_client_that_did_not_request_usage_receives_no_trace_of_it() {
     for events in [openai::text(&["Hé", "llo\u{1F600}"]), openai::tool_call(), openai::reasoning()] {
         let reply = unasked(Answer::events(events.clone()));
         assert_eq!(reply.raw(), without_usage(&events));
@@ -35,7 +35,7 @@ fn a_client_that_did_not_ask_sees_no_trace_of_it() {
 }
 
 #[test]
-fn a_client_that_asked_not_to_see_it_does_not() {
+fn a_client_that_declined_usage_receives_none() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     for options in [json!({"include_usage": false}), json!({}), Value::Null] {
@@ -48,7 +48,7 @@ fn a_client_that_asked_not_to_see_it_does_not() {
 }
 
 #[test]
-fn a_client_that_asked_sees_all_of_it() {
+fn a_client_that_requested_usage_receives_all_of_it() {
     let events = openai::text(&["Hé", "llo"]);
     let upstream = Upstream::openai().always(Answer::events(events.clone()));
     let gateway = Gateway::before(&upstream).start();
@@ -59,7 +59,7 @@ fn a_client_that_asked_sees_all_of_it() {
 }
 
 #[test]
-fn a_whole_reply_has_its_usage_always() {
+fn a_whole_reply_always_has_its_usage() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let reply = post(&gateway, chat::whole_prompt(MODEL, "hi").to_string()).reply();
@@ -67,7 +67,7 @@ fn a_whole_reply_has_its_usage_always() {
 }
 
 #[test]
-fn it_is_found_in_any_spelling_and_however_it_is_cut() {
+fn usage_is_removed_in_any_notation_wherever_the_bytes_are_split() {
     let spelled = [
         "data: {\"usage\" : null , \"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]}\n\n",
         "data:{\"choices\": [{\"index\": 0, \"delta\": {\"content\": \"b\"}, \"finish_reason\": null}], \"usage\": null}\r\n\r\n",
@@ -90,7 +90,7 @@ fn it_is_found_in_any_spelling_and_however_it_is_cut() {
 }
 
 #[test]
-fn usage_beside_content_is_not_what_we_asked_for_and_stays() {
+fn usage_in_a_chunk_with_content_is_kept() {
     let chunk =
         openai::data(&json!({"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": "stop"}],
                                      "usage": {"prompt_tokens": 1, "completion_tokens": 2}}));
@@ -99,7 +99,7 @@ fn usage_beside_content_is_not_what_we_asked_for_and_stays() {
 }
 
 #[test]
-fn the_word_usage_in_a_text_or_in_an_object_of_its_own_stays() {
+fn the_word_usage_in_a_text_or_another_object_is_kept() {
     for delta in [
         json!({"content": "usage"}),
         json!({"content": "\"usage\":null"}),

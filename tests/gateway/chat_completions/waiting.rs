@@ -1,4 +1,4 @@
-//! Silence of the upstream: comments, patience, deadlines.
+//! Slow upstreams: comments, early replies, deadlines.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::upstream::{Answer, Piece, Upstream};
 
 const KEEP_ALIVE: &str = ": keep-alive\n\n";
 
-/// Tells a client quickly that it must wait.
+/// A gateway that sends comments early.
 fn talkative(upstream: &Upstream) -> Setup {
     impatient(upstream).limit("head-patience", 0.1).limit("ping-interval", 0.1)
 }
@@ -21,7 +21,7 @@ fn open(gateway: &Gateway) -> Exchange {
 }
 
 #[test]
-fn a_silent_stream_is_kept_alive_with_comments() {
+fn a_silent_stream_receives_comments() {
     let upstream = silent_after_the_first_word();
     let gateway = impatient(&upstream).limit("ping-interval", 0.1).start();
     let mut exchange = open(&gateway);
@@ -35,7 +35,7 @@ fn a_silent_stream_is_kept_alive_with_comments() {
 }
 
 #[test]
-fn a_comment_of_ours_never_splits_a_chunk() {
+fn a_comment_never_splits_a_chunk() {
     let events = openai::text(&["first", "second"]);
     let (front, back) = events[2].split_at(events[2].len() / 2);
     let mut pieces: Vec<Piece> = events[..2].iter().cloned().map(Piece::Bytes).collect();
@@ -53,7 +53,7 @@ fn a_comment_of_ours_never_splits_a_chunk() {
 }
 
 #[test]
-fn a_late_head_keeps_its_status_within_the_patience() {
+fn a_slow_head_within_the_limit_keeps_its_status() {
     let upstream = Upstream::openai().always(refusal(400).head_after(Duration::from_millis(300)));
     let reply = ask(&impatient(&upstream).limit("ping-interval", 0.05).start());
     assert_eq!(reply.status(), 400);
@@ -61,7 +61,7 @@ fn a_late_head_keeps_its_status_within_the_patience() {
 }
 
 #[test]
-fn beyond_the_patience_there_are_comments_and_then_the_answer() {
+fn after_the_early_comments_the_answer_follows() {
     let upstream = Upstream::openai().always(Answer::events(openai::text(&["late"])).head_on_permit());
     let gateway = talkative(&upstream).start();
     let mut exchange = open(&gateway);
@@ -76,7 +76,7 @@ fn beyond_the_patience_there_are_comments_and_then_the_answer() {
 }
 
 #[test]
-fn beyond_the_patience_an_error_of_the_upstream_is_an_error_chunk() {
+fn after_early_comments_an_error_of_the_upstream_is_an_error_chunk() {
     let page = || Answer::whole(502, "text/html", "<html>");
     for (answer, words) in [
         (refusal(529), ("server_error", Some("overloaded"))),
@@ -95,7 +95,7 @@ fn beyond_the_patience_an_error_of_the_upstream_is_an_error_chunk() {
 }
 
 #[test]
-fn beyond_the_patience_another_key_can_still_serve() {
+fn after_early_comments_another_key_can_still_serve() {
     let upstream = Upstream::openai().answering_key("slow", refusal(429).head_on_permit());
     let gateway = talkative(&upstream).keys(["slow", "good"]).start();
     let mut exchange = open(&gateway);
@@ -106,7 +106,7 @@ fn beyond_the_patience_another_key_can_still_serve() {
 }
 
 #[test]
-fn beyond_the_patience_a_whole_reply_is_still_one_that_a_stream_can_carry() {
+fn after_early_comments_a_whole_reply_is_sent_as_a_stream() {
     let upstream = Upstream::openai().always(Answer::json(200, openai::whole("whole")).head_on_permit());
     let gateway = talkative(&upstream).start();
     let mut exchange = open(&gateway);
@@ -117,7 +117,7 @@ fn beyond_the_patience_a_whole_reply_is_still_one_that_a_stream_can_carry() {
 }
 
 #[test]
-fn a_whole_reply_is_never_preceded_by_comments() {
+fn a_whole_reply_has_no_comments_before_it() {
     let answer = Answer::json(200, openai::whole("late")).head_after(Duration::from_millis(400));
     let upstream = Upstream::openai().always(answer);
     let gateway = impatient(&upstream).limit("head-patience", 0.05).limit("ping-interval", 0.05).start();
@@ -126,7 +126,7 @@ fn a_whole_reply_is_never_preceded_by_comments() {
 
 /// Requirement: Timeout → 504, refused → 502, HTML 502 body not forwarded.
 #[test]
-fn no_head_within_the_deadline_is_a_504_and_not_tried_again() {
+fn no_head_within_the_deadline_is_a_504_and_not_retried() {
     let upstream = Upstream::openai().always(Answer::silence());
     let gateway = Gateway::before(&upstream)
         .limit("first-byte-timeout", 0.3)
@@ -142,7 +142,7 @@ fn no_head_within_the_deadline_is_a_504_and_not_tried_again() {
 }
 
 #[test]
-fn a_deadline_after_the_patience_is_an_error_chunk() {
+fn a_deadline_after_early_comments_is_an_error_chunk() {
     let upstream = Upstream::openai().always(Answer::silence());
     let reply = ask(&talkative(&upstream).limit("first-byte-timeout", 0.5).start());
     assert_eq!(Error::of(&reply).words(), ("server_error", Some("timeout")));
@@ -162,7 +162,7 @@ fn a_stall_in_the_middle_ends_with_an_error_and_closes_the_upstream() {
 }
 
 #[test]
-fn a_stream_that_only_lacks_its_end_is_not_waited_for_in_vain() {
+fn a_stream_that_lacks_only_its_end_is_completed_at_once() {
     let events = openai::text(&["complete"]);
     let finished = events[..3].concat();
     let upstream = Upstream::openai().always(Answer::events(events).silent_after(finished.len()));

@@ -1,4 +1,4 @@
-//! The same edits as lines of a configuration, which spare the first refusal.
+//! Fixups as configured rules, which avoid the first refusal.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::support::gateway::{Gateway, MODEL, whole_prompt};
 use crate::support::upstream::Upstream;
 
 #[test]
-fn the_suggested_rule_spares_the_refusal() {
+fn the_suggested_rule_avoids_the_refusal() {
     let upstream = without("top_p");
     let gateway = Gateway::before(&upstream).start();
     let body = chat_with(json!({"top_p": 0.5}));
@@ -26,7 +26,7 @@ fn the_suggested_rule_spares_the_refusal() {
 }
 
 #[test]
-fn rules_hold_for_their_provider_alone_and_for_all_of_its_models() {
+fn rules_apply_to_their_provider_only_and_to_all_of_its_models() {
     let (ruled, other) = (Upstream::openai(), Upstream::openai());
     let gateway = Gateway::bare()
         .provider("ruled", &ruled)
@@ -54,7 +54,7 @@ fn rules_hold_for_their_provider_alone_and_for_all_of_its_models() {
 }
 
 #[test]
-fn a_rule_for_a_value_leaves_other_values_alone() {
+fn a_rule_for_one_value_does_not_affect_other_values() {
     let upstream = Upstream::openai();
     let rules = r#"drop-params = ['reasoning_effort=none', 'tool_choice={"type":"x"}']"#;
     let gateway = Gateway::before(&upstream).toml(&format!("[openai]\n{rules}")).start();
@@ -67,7 +67,7 @@ fn a_rule_for_a_value_leaves_other_values_alone() {
 
 /// Complaint of gateway users: a beta flag that the upstream does not know.
 #[test]
-fn betas_are_dropped_by_rule_with_what_belongs_to_them() {
+fn betas_are_dropped_by_rule_with_the_members_that_need_them() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).toml("[anthropic]\ndrop-betas = ['effort-2025-11-24']").start();
     let body = with(prompt(MODEL, "hi"), json!({"output_config": {"effort": "low", "x": 1}}));
@@ -84,7 +84,7 @@ fn betas_are_dropped_by_rule_with_what_belongs_to_them() {
 }
 
 #[test]
-fn a_rule_that_would_take_away_what_a_request_needs_ends_the_start() {
+fn a_rule_that_removes_a_required_member_prevents_the_start() {
     for (rule, words) in [
         (
             "drop-params = ['messages']",
@@ -104,7 +104,7 @@ fn a_rule_that_would_take_away_what_a_request_needs_ends_the_start() {
 }
 
 #[test]
-fn nothing_is_edited_where_no_rule_and_no_refusal_asks_for_it() {
+fn without_rules_and_refusals_nothing_is_changed() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let body = whole_prompt(MODEL, "hi");

@@ -1,4 +1,4 @@
-//! Open files: as many as the system allows, and what still works when there are no more.
+//! Open files: the limit is raised as far as the system allows, and the gateway works when it is exhausted.
 
 use std::process::Command;
 
@@ -31,7 +31,7 @@ fn the_soft_limit_is_raised_at_start() {
 }
 
 #[test]
-fn a_hard_limit_that_is_too_low_is_told_and_kept() {
+fn a_low_hard_limit_is_reported_and_respected() {
     let upstream = Upstream::anthropic().always(Answer::silence());
     let gateway = Gateway::before(&upstream).after_shell("ulimit -n 100").start();
     gateway.run.await_log("LimitNOFILE=");

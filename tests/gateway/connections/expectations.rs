@@ -1,4 +1,4 @@
-//! `Expect: 100-continue`, and protocols that the gateway does not speak.
+//! `Expect: 100-continue`, and protocol upgrades, which the gateway does not support.
 
 use std::io::Write as _;
 
@@ -10,7 +10,7 @@ use crate::support::wire::Wire;
 
 const ENDPOINTS: [&str; 3] = ["/v1/messages", "/v1/chat/completions", "/v1/messages/count_tokens"];
 
-/// A request and its body apart.
+/// The head and the body of a request.
 fn halves(call: &Call) -> (Vec<u8>, Vec<u8>) {
     let bytes = call.bytes();
     let head = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a head") + 4;
@@ -23,7 +23,7 @@ fn expecting(gateway: &Gateway, endpoint: &str, key: &str) -> Call {
 }
 
 #[test]
-fn a_wrong_key_is_told_so_before_the_body_is_asked_for() {
+fn a_request_with_a_wrong_key_is_refused_before_its_body_is_requested() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "sk-gateway").start();
     for endpoint in ENDPOINTS {
@@ -42,7 +42,7 @@ fn a_wrong_key_is_told_so_before_the_body_is_asked_for() {
 }
 
 #[test]
-fn a_right_key_is_asked_for_the_body_once() {
+fn the_body_of_a_request_with_a_valid_key_is_requested_once() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "sk-gateway").start();
     let mut stream = connect(gateway.address);
@@ -54,7 +54,7 @@ fn a_right_key_is_asked_for_the_body_once() {
         stream.write_all(&body).expect("the gateway takes it");
         assert_eq!(reply(&mut wire, "POST").0.second_word(), "200", "{endpoint}");
     }
-    // A client that does not wait may get the interim reply, never behind the final one.
+    // A client that does not wait may receive the interim reply, but never after the final one.
     for endpoint in ENDPOINTS {
         stream.write_all(&expecting(&gateway, endpoint, "sk-gateway").bytes()).expect("the gateway takes it");
         let mut head = wire.head().expect("readable").expect("a reply");
@@ -67,7 +67,7 @@ fn a_right_key_is_asked_for_the_body_once() {
 }
 
 #[test]
-fn an_upgrade_that_nobody_offers_is_ignored() {
+fn an_upgrade_is_ignored() {
     let upgrades = [
         vec![("upgrade", "websocket"), ("connection", "upgrade")],
         vec![("upgrade", "websocket")],

@@ -1,4 +1,4 @@
-//! How long a client may take for the head of a request, the first one or a later one.
+//! The time limit for the head of a request, the first one or a later one.
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -19,7 +19,7 @@ fn every_head_has_its_time_limit() {
     let health = gateway.call("GET", "/health").bytes();
     let model = gateway.messages(&prompt(MODEL, "hi")).bytes();
     let chunked = b"POST /health HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhe".to_vec();
-    // What is sent before, replies to it, what follows in the same segment, what follows later.
+    // The bytes sent before, the number of replies to them, the bytes in the same segment, and later bytes.
     type Case<'c> = (&'c [u8], usize, &'c [u8], &'c [u8]);
     let cases: [Case<'_>; 7] = [
         (b"", 0, b"", b""),
@@ -44,7 +44,7 @@ fn every_head_has_its_time_limit() {
         let head = !before.ends_with(b"he");
         assert_eq!(said.starts_with("HTTP/1.1 408 "), head, "{:?}: {said}", String::from_utf8_lossy(same));
     }
-    // Without a byte of another request it is kept.
+    // Without a byte of another request the connection is kept.
     let mut stream = connect(gateway.address);
     let mut wire = Wire::new(stream.try_clone().expect("a descriptor"));
     for _ in 0..2 {
@@ -55,7 +55,7 @@ fn every_head_has_its_time_limit() {
 }
 
 #[test]
-fn a_request_in_progress_is_no_late_head() {
+fn a_request_in_progress_has_no_head_timeout() {
     let answer = Answer::events(crate::support::canned::anthropic::text(&["late"])).head_on_permit();
     let upstream = Upstream::anthropic().answering(answer);
     let gateway = Gateway::before(&upstream).limit("request-head-timeout", 0.3).start();
@@ -71,17 +71,17 @@ fn a_request_in_progress_is_no_late_head() {
     assert!(reply(&mut wire, "GET").1.contains("status: healthy"));
 }
 
-/// As many connections as the issue asks for, or as the limit of open files allows.
+/// As many connections as the requirement names, or as the limit of open files allows.
 fn crowd() -> usize {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     let limit = maximum.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    // The gateway counts two for each, and other tests run beside this one.
+    // The gateway needs two descriptors for each, and other tests run at the same time.
     (limit / 3).min(5_000)
 }
 
 #[test]
-fn thousands_who_dribble_a_second_head_disturb_nobody() {
+fn thousands_of_slow_second_heads_do_not_affect_other_clients() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).limit("request-head-timeout", 3).start();
     let health = gateway.call("GET", "/health").bytes();
@@ -93,7 +93,7 @@ fn thousands_who_dribble_a_second_head_disturb_nobody() {
     }
     for stream in &mut dribblers {
         reply(&mut Wire::new(stream.try_clone().expect("a descriptor")), "GET");
-        // The first ones may be closed before the last ones have begun.
+        // The first connections may be closed before the last ones have begun.
         let _ = stream.write_all(b"G");
     }
     for _ in 0..5 {

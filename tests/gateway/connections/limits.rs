@@ -1,4 +1,4 @@
-//! How many connections there may be, and what is closed or refused beyond.
+//! The limits on connections, and what is closed or refused above them.
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -21,7 +21,7 @@ fn idle(gateway: &Gateway) -> TcpStream {
 }
 
 #[test]
-fn the_longest_idle_connection_makes_room_for_a_new_one() {
+fn the_longest_idle_connection_is_closed_for_a_new_one() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).limit("connections", 20).start();
     let mut kept: Vec<_> = (0..20).map(|_| idle(&gateway)).collect();
@@ -39,7 +39,7 @@ fn the_longest_idle_connection_makes_room_for_a_new_one() {
 }
 
 #[test]
-fn when_all_connections_are_in_use_health_answers_and_the_rest_is_refused() {
+fn if_all_connections_are_in_use_health_answers_and_others_are_refused() {
     let upstream = Upstream::anthropic().always(Answer::silence());
     let gateway = Gateway::before(&upstream).limit("connections", 3).start();
     let mut held: Vec<_> = (0..3).map(|_| gateway.messages(&prompt(MODEL, "hi")).send()).collect();
@@ -54,7 +54,7 @@ fn when_all_connections_are_in_use_health_answers_and_the_rest_is_refused() {
             assert!(reply.raw().contains("limits.connections"), "{reply}");
         }
     }
-    // Nor do connections that say nothing stand in the way of somebody who asks.
+    // Connections without a request do not block one with a request.
     let silent: Vec<_> = (0..200).map(|_| connect(gateway.address)).collect();
     assert_eq!(gateway.get("/health").status(), 200);
     drop(silent);
@@ -72,17 +72,18 @@ fn when_all_connections_are_in_use_health_answers_and_the_rest_is_refused() {
 }
 
 #[test]
-fn one_address_has_its_own_limit() {
+fn each_address_has_its_own_limit() {
     let upstream = Upstream::anthropic().always(Answer::silence());
     let gateway = Gateway::before(&upstream).limit("connections-per-address", 2).start();
-    // The connection that found the gateway to be ready is gone by then.
+    // The connection of the readiness check is closed by then.
     std::thread::sleep(Duration::from_millis(300));
     let held: Vec<_> = (0..2).map(|_| gateway.messages(&prompt(MODEL, "hi")).send()).collect();
     upstream.request(1);
     let mut refused = connect(gateway.address);
     let said = closed(&mut refused);
     assert!(
-        said.starts_with("HTTP/1.1 503 ") && said.contains("too many connections from this address"),
+        said.starts_with("HTTP/1.1 503 ")
+            && said.contains("this address has reached its limit of connections"),
         "{said}"
     );
     drop(held);

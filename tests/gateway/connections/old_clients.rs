@@ -1,4 +1,4 @@
-//! Clients of HTTP/1.0, which know neither chunks nor kept connections that they did not ask for.
+//! Clients of HTTP/1.0, which support neither chunks nor persistent connections by default.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -58,7 +58,7 @@ fn a_stream_has_no_chunks_and_ends_with_its_connection() {
 }
 
 #[test]
-fn a_stream_that_begins_late_has_no_chunks_either() {
+fn a_late_stream_has_no_chunks_either() {
     let answer = Answer::events(anthropic::text(&["late"])).head_after(Duration::from_millis(1500));
     let upstream = Upstream::anthropic().always(answer);
     let gateway = Gateway::before(&upstream).limit("head-patience", 1).start();
@@ -74,7 +74,7 @@ fn a_stream_that_begins_late_has_no_chunks_either() {
 }
 
 #[test]
-fn a_whole_reply_has_a_length_and_keeps_a_connection_only_where_asked_to() {
+fn a_whole_reply_has_a_length_and_keeps_the_connection_only_on_request() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     for path in PATHS {

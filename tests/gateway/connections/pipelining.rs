@@ -1,4 +1,4 @@
-//! Requests sent before the replies to earlier ones have come.
+//! Pipelined requests, sent before the replies to earlier ones have arrived.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::support::wire::Wire;
 
 const KINDS: usize = 9;
 
-/// One request of each kind, with its method and a word that only its reply has.
+/// One request of each kind, with its method and a word that occurs only in its reply.
 fn kind(gateway: &Gateway, number: usize) -> (Call, &'static str, &'static str) {
     let chat = |body| gateway.call("POST", "/v1/chat/completions").json(body);
     match number {
@@ -38,7 +38,7 @@ fn kind(gateway: &Gateway, number: usize) -> (Call, &'static str, &'static str) 
     }
 }
 
-/// Sends the requests in pieces that end at these places, and checks each reply.
+/// Sends the requests in pieces that end at these offsets, and checks each reply.
 fn check(gateway: &Gateway, numbers: &[usize], cuts: &[usize]) {
     let requests: Vec<_> = numbers.iter().map(|number| kind(gateway, *number)).collect();
     let last = gateway.call("GET", "/health").header("connection", "close");
@@ -80,7 +80,7 @@ fn every_request_in_any_order_gets_its_own_reply() {
 }
 
 #[test]
-fn where_the_bytes_are_cut_changes_nothing() {
+fn replies_do_not_depend_on_where_the_bytes_are_split() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let numbers = [8, 2, 1, 4, 0];
@@ -91,7 +91,7 @@ fn where_the_bytes_are_cut_changes_nothing() {
 }
 
 #[test]
-fn a_head_in_single_bytes_behind_a_request_in_progress_is_whole() {
+fn a_head_in_single_bytes_after_a_request_in_progress_is_complete() {
     let upstream = Upstream::anthropic()
         .answering(Answer::events(crate::support::canned::anthropic::text(&["late"])).head_on_permit());
     let gateway = Gateway::before(&upstream).start();
@@ -110,7 +110,7 @@ fn a_head_in_single_bytes_behind_a_request_in_progress_is_whole() {
 }
 
 #[test]
-fn a_client_that_leaves_behind_a_megabyte_of_requests_is_noticed() {
+fn a_disconnect_after_a_megabyte_of_requests_is_noticed() {
     for upstream in [Upstream::anthropic(), Upstream::openai()] {
         let upstream = upstream.always(Answer::silence());
         let gateway = Gateway::before(&upstream).start();
@@ -120,7 +120,7 @@ fn a_client_that_leaves_behind_a_megabyte_of_requests_is_noticed() {
             upstream.request(number);
             let more = gateway.ask_bytes(&"x".repeat(1 << 20));
             stream.set_nonblocking(true).expect("a socket");
-            // As much as the system takes: the gateway reads little of it.
+            // As much as the system accepts. The gateway reads little of it.
             let _ = stream.write(&more);
             drop(stream);
             upstream.closed(number);

@@ -1,4 +1,4 @@
-//! Clients that take next to nothing of their reply, and what they cost.
+//! Clients that read their reply slowly, and their cost.
 
 use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ fn floods() -> [Upstream; 2] {
 }
 
 #[test]
-fn a_client_that_takes_a_byte_now_and_then_is_cut_off() {
+fn a_client_that_reads_a_byte_now_and_then_is_disconnected() {
     for upstream in floods() {
         let gateway =
             Gateway::before(&upstream).limit("reply-grace", 1).limit("reply-min-rate", "'1KiB'").start();
@@ -44,7 +44,7 @@ fn a_client_that_takes_a_byte_now_and_then_is_cut_off() {
 }
 
 #[test]
-fn a_client_that_reads_slowly_but_reads_is_left_alone() {
+fn a_client_that_reads_slowly_but_steadily_is_served() {
     for upstream in floods() {
         let gateway =
             Gateway::before(&upstream).limit("reply-grace", 1).limit("reply-min-rate", "'1KiB'").start();
@@ -61,7 +61,7 @@ fn a_client_that_reads_slowly_but_reads_is_left_alone() {
 }
 
 #[test]
-fn a_stream_with_nothing_to_take_is_left_alone() {
+fn a_stream_without_new_bytes_is_kept_open() {
     let upstream = Upstream::anthropic().always(
         Answer::events(anthropic::text(&["first", "second"]))
             .silent_after(anthropic::text(&["first", "second"])[..4].concat().len()),
@@ -77,7 +77,7 @@ fn a_stream_with_nothing_to_take_is_left_alone() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_stream_that_nobody_reads_costs_little_memory() {
+fn a_stream_that_is_not_read_needs_little_memory() {
     const STREAMS: usize = 150;
     for upstream in floods() {
         let gateway = Gateway::before(&upstream).start();
@@ -96,7 +96,7 @@ fn a_stream_that_nobody_reads_costs_little_memory() {
         }
         let each = resident().saturating_sub(before) / STREAMS;
         drop(streams);
-        // Its channel of 64 KiB, what HTTP holds on both sides, and a debug build's own.
+        // Its channel of 64 KiB, the buffers of HTTP on both sides, and the overhead of a debug build.
         assert!(each < 260, "{each} KiB for a stream that nobody reads");
     }
 }

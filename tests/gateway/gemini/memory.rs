@@ -1,4 +1,4 @@
-//! The memory of thought signatures: whose it is, how long it lasts, and what its loss costs.
+//! The store of thought signatures: who can use it, how long it keeps values, and the effect of losing them.
 
 use std::thread;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use super::{BOTH, Delivery, MODEL, Talk, before, call, expected, signatures, two
 use crate::support::gateway::{Gateway, Setup};
 use crate::support::upstream::Upstream;
 
-/// What the second turn carries when these settings hold.
+/// The signatures in the second turn with these settings.
 fn remembered(setup: impl FnOnce(Setup) -> Setup) -> Vec<(String, Option<serde_json::Value>)> {
     let upstream = upstream(&two_calls());
     let gateway = setup(before(&upstream)).start();
     let talk = Talk::new(Delivery::Streamed);
     let reply = talk.say(&gateway, &[]);
-    // The shortest memory that is asked for is over by then.
+    // The shortest configured time is over by then.
     thread::sleep(Duration::from_millis(20));
     talk.answer(&gateway, &reply.content());
     signatures(&upstream, 1)
@@ -21,7 +21,7 @@ fn remembered(setup: impl FnOnce(Setup) -> Setup) -> Vec<(String, Option<serde_j
 
 /// Requirement: Two client keys with equal tool-call ids do not see each other's signatures.
 #[test]
-fn another_caller_with_the_same_call_gets_no_signature() {
+fn another_caller_with_the_same_call_receives_no_signature() {
     for delivery in BOTH {
         let upstream = upstream(&two_calls());
         let gateway = before(&upstream).start();
@@ -37,7 +37,7 @@ fn another_caller_with_the_same_call_gets_no_signature() {
 }
 
 #[test]
-fn another_provider_gets_no_signature_remembered_or_carried() {
+fn another_provider_receives_no_signature() {
     for talk in [Talk::new(Delivery::Streamed), Talk::new(Delivery::Streamed).thinking()] {
         let (first, second) = (upstream(&two_calls()), Upstream::openai());
         let gateway = before(&first).provider("second", &second).start();
@@ -49,7 +49,7 @@ fn another_provider_gets_no_signature_remembered_or_carried() {
 
 /// Requirement: TTL, size limit with eviction of the oldest tenth, most recent match wins.
 #[test]
-fn the_memory_lasts_as_long_and_holds_as_much_as_is_configured() {
+fn the_store_respects_its_configured_time_and_size() {
     assert_eq!(remembered(|setup| setup), expected(Some("SIG-A")));
     assert_eq!(remembered(|setup| setup.limit("signatures-ttl", 0.001)), expected(None));
     assert_eq!(remembered(|setup| setup.env("THOUGHT_SIGNATURE_CACHE_TTL", "0.001")), expected(None));
@@ -70,7 +70,7 @@ fn the_memory_lasts_as_long_and_holds_as_much_as_is_configured() {
 }
 
 #[test]
-fn it_can_be_turned_off() {
+fn the_store_can_be_turned_off() {
     assert_eq!(remembered(|setup| setup.env("GEMINI_THOUGHT_SIGNATURES_ENABLED", "false")), expected(None));
     assert_eq!(
         remembered(|setup| setup.toml("[defaults]\ngemini-thought-signatures = false")),
@@ -97,7 +97,7 @@ fn a_provider_can_name_its_middleware_for_models_of_any_name() {
 }
 
 #[test]
-fn a_middleware_that_nobody_knows_is_a_mistake_with_its_place() {
+fn an_unknown_middleware_is_an_error_with_its_place() {
     let finished = Gateway::bare()
         .env("OPENAI_API_KEY", "sk-test")
         .toml("[openai]\nmiddleware = [\"gemini\", \"gemmini\"]")
@@ -108,7 +108,7 @@ fn a_middleware_that_nobody_knows_is_a_mistake_with_its_place() {
 }
 
 #[test]
-fn the_memory_is_swept_though_nobody_asks() {
+fn expired_values_are_removed_without_requests() {
     let upstream = upstream(&two_calls());
     let gateway = before(&upstream).limit("signatures-ttl", 0.2).limit("signatures-sweep", 0.05).start();
     let talk = Talk::new(Delivery::Streamed);
@@ -128,7 +128,7 @@ mod supervision {
     }
 
     #[test]
-    fn a_memory_that_dies_or_hangs_costs_what_it_knew_and_no_request() {
+    fn a_failed_store_loses_its_values_but_no_request() {
         for (what, times) in [
             ("panic?actor=signatures", 1),
             ("panic?actor=signatures", 8),
@@ -154,7 +154,7 @@ mod supervision {
     }
 
     #[test]
-    fn what_a_client_carries_itself_survives_the_memory() {
+    fn signatures_that_the_client_carries_do_not_depend_on_the_store() {
         let upstream = upstream(&two_calls());
         let gateway = before(&upstream).start();
         let talk = Talk::new(Delivery::Streamed).thinking();

@@ -1,4 +1,4 @@
-//! Schemas on their way to Gemini, and bodies on their way to everybody else.
+//! Schemas in requests to Gemini, and unchanged bodies for other models.
 
 use serde_json::{Value, json};
 
@@ -36,7 +36,7 @@ fn messages(model: &str) -> Value {
 
 /// Complaint of gateway users: Gemini refuses schemas for a keyword.
 #[test]
-fn schemas_are_cleaned_on_both_doors() {
+fn schemas_are_reduced_at_both_endpoints() {
     let upstream = Upstream::openai();
     let gateway = before(&upstream).start();
     assert_eq!(gateway.messages(&messages(MODEL)).reply().status(), 200);
@@ -50,7 +50,7 @@ fn schemas_are_cleaned_on_both_doors() {
 }
 
 #[test]
-fn other_models_get_what_was_said() {
+fn requests_for_other_models_are_unchanged() {
     let upstream = Upstream::openai();
     let gateway = before(&upstream).start();
     let body = chat("test-model").to_string().replace(':', " :  ");
@@ -62,7 +62,7 @@ fn other_models_get_what_was_said() {
 }
 
 #[test]
-fn a_gemini_behind_the_messages_api_is_passed_through_untouched() {
+fn a_gemini_model_of_a_messages_provider_is_passed_through_unchanged() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
     let body = messages("gemini-3-pro").to_string();

@@ -1,4 +1,4 @@
-//! Thought signatures over two turns: through the client where it carries them, remembered where it does not.
+//! Thought signatures over two turns: carried by clients that support thinking, stored for the others.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ use crate::support::upstream::{Answer, Upstream};
 /// Requirement: The same after a streamed answer, and on `/v1/chat/completions`.
 /// Complaint of gateway users: Gemini loses its thought signatures.
 #[test]
-fn a_signature_is_back_on_its_call_in_the_next_turn_though_the_client_knows_nothing_of_it() {
+fn a_signature_returns_with_its_call_although_the_client_does_not_know_it() {
     for delivery in BOTH {
         let upstream = upstream(&two_calls());
         let gateway = before(&upstream).start();
@@ -30,7 +30,7 @@ fn a_signature_is_back_on_its_call_in_the_next_turn_though_the_client_knows_noth
 
 /// Complaint of gateway users: Gemini loses its thought signatures.
 #[test]
-fn a_client_that_thinks_carries_the_signature_itself_even_to_another_gateway() {
+fn a_client_with_thinking_carries_the_signature_even_to_another_gateway() {
     for delivery in BOTH {
         let upstream = upstream(&two_calls());
         let talk = Talk::new(delivery).thinking();
@@ -42,7 +42,7 @@ fn a_client_that_thinks_carries_the_signature_itself_even_to_another_gateway() {
 }
 
 #[test]
-fn a_thinking_client_that_drops_its_thoughts_is_remembered_as_any_other() {
+fn the_store_serves_a_thinking_client_that_drops_its_thinking_blocks() {
     let upstream = upstream(&two_calls());
     let gateway = before(&upstream).start();
     let talk = Talk::new(Delivery::Streamed).thinking();
@@ -54,7 +54,7 @@ fn a_thinking_client_that_drops_its_thoughts_is_remembered_as_any_other() {
 
 /// Requirement: The same after a streamed answer, and on `/v1/chat/completions`.
 #[test]
-fn chat_clients_get_every_byte_and_may_keep_the_signature_or_forget_it() {
+fn chat_clients_receive_every_byte_and_may_return_the_signature_or_not() {
     for (delivery, answer) in
         [(Delivery::Streamed, streamed(&two_calls())), (Delivery::Whole, whole(&two_calls()))]
     {
@@ -74,7 +74,7 @@ fn chat_clients_get_every_byte_and_may_keep_the_signature_or_forget_it() {
 }
 
 #[test]
-fn a_stream_that_somebody_follows_is_passed_on_byte_for_byte() {
+fn a_stream_with_reply_hooks_is_passed_on_byte_for_byte() {
     let events = openai::stream(two_calls().iter().map(openai::tool).collect(), "tool_calls");
     let upstream = Upstream::openai().answering(Answer::events(events.clone()).byte_by_byte());
     let gateway = before(&upstream).start();
@@ -86,7 +86,7 @@ fn a_stream_that_somebody_follows_is_passed_on_byte_for_byte() {
 
 /// Complaint of gateway users: Gemini loses its thought signatures.
 #[test]
-fn the_signature_of_a_text_comes_back_with_the_text() {
+fn the_signature_of_a_text_returns_with_the_text() {
     let text = |delta: Value| openai::delta(&delta);
     let events = vec![
         text(json!({"role": "assistant", "content": "Four", "extra_content": signed("SIG-T")})),
@@ -118,7 +118,7 @@ fn the_signature_of_a_text_comes_back_with_the_text() {
 }
 
 #[test]
-fn an_alias_of_gemini_is_gemini_too() {
+fn the_middleware_applies_to_aliases_of_gemini() {
     let upstream = upstream(&two_calls());
     let gateway = before(&upstream).toml(&format!("[openai.aliases]\nfast = \"{MODEL}\"")).start();
     let talk = Talk::new(Delivery::Streamed).with("fast");
@@ -128,7 +128,7 @@ fn an_alias_of_gemini_is_gemini_too() {
 }
 
 #[test]
-fn the_newest_gemini_gets_googles_word_for_a_call_of_somebody_elses() {
+fn the_newest_gemini_receives_a_placeholder_for_a_call_of_another_model() {
     let upstream = Upstream::openai();
     let gateway = before(&upstream).start();
     let content = [
@@ -140,7 +140,7 @@ fn the_newest_gemini_gets_googles_word_for_a_call_of_somebody_elses() {
 }
 
 #[test]
-fn a_call_that_gemini_could_not_spell_is_asked_for_again() {
+fn a_malformed_call_of_gemini_is_retried() {
     for answer in [
         Answer::events(openai::end("MALFORMED_FUNCTION_CALL")),
         Answer::json(
@@ -159,7 +159,7 @@ fn a_call_that_gemini_could_not_spell_is_asked_for_again() {
 }
 
 #[test]
-fn what_gemini_will_not_say_is_a_refusal() {
+fn a_blocked_answer_of_gemini_is_a_refusal() {
     for reason in ["SAFETY", "RECITATION", "PROHIBITED_CONTENT", "prohibited_content", "content_filter: SPII"]
     {
         let answer =

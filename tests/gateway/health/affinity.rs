@@ -1,4 +1,4 @@
-//! A session waits a few seconds for its key, since a moved session finds no prompt cache; longer, and it moves.
+//! A session waits a few seconds for its key, because another key has no prompt cache for it. If the wait is longer, it changes.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -36,7 +36,7 @@ fn a_session_waits_a_second_for_its_own_key() {
 }
 
 #[test]
-fn requests_of_a_session_queue_for_a_key_with_a_cooldown_of_two_seconds() {
+fn requests_of_a_session_queue_for_a_key_in_cooldown_of_two_seconds() {
     for upstream in both() {
         let dialect = upstream.dialect();
         let (gateway, own) = with_two_keys(&upstream);
@@ -51,7 +51,7 @@ fn requests_of_a_session_queue_for_a_key_with_a_cooldown_of_two_seconds() {
 }
 
 #[test]
-fn a_session_leaves_a_key_with_a_cooldown_of_half_a_minute_at_once() {
+fn a_session_changes_at_once_from_a_key_in_cooldown_of_half_a_minute() {
     for body in BODIES {
         for upstream in both() {
             let dialect = upstream.dialect();
@@ -67,7 +67,7 @@ fn a_session_leaves_a_key_with_a_cooldown_of_half_a_minute_at_once() {
 }
 
 #[test]
-fn a_request_without_a_session_takes_the_other_key_at_once() {
+fn a_request_without_a_session_uses_the_other_key_at_once() {
     for upstream in both() {
         let dialect = upstream.dialect();
         let upstream = upstream.answering(limited(dialect, "2"));
@@ -80,7 +80,7 @@ fn a_request_without_a_session_takes_the_other_key_at_once() {
 }
 
 #[test]
-fn a_session_that_left_its_key_for_a_limit_comes_back() {
+fn a_session_that_left_its_key_for_a_limit_returns_to_it() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).keys(["k1", "k2"]).limit("cooldown-cap", 0.5).start();
     assert_served(&of_session(&gateway, prompt).reply());
@@ -94,7 +94,7 @@ fn a_session_that_left_its_key_for_a_limit_comes_back() {
 }
 
 #[test]
-fn a_session_that_waits_for_its_key_keeps_nobody_else_waiting() {
+fn a_session_that_waits_for_its_key_delays_no_other_request() {
     for upstream in both() {
         let dialect = upstream.dialect();
         let setup = Gateway::before(&upstream).keys(["k1", "k2"]).limit("provider-in-flight", 2);

@@ -1,4 +1,4 @@
-//! `!PASSTHRU`: what happens to the key of one client changes nothing for another client.
+//! `!PASSTHRU`: failures of one client's key do not affect other clients.
 
 use super::{assert_served, both, chain, failure, health, limited};
 use crate::support::client::{Call, prompt};
@@ -12,7 +12,7 @@ fn with_key(gateway: &Gateway, model: &str, key: &str) -> Call {
 }
 
 #[test]
-fn refusals_of_one_clients_key_change_nothing_for_another_client() {
+fn refusals_of_one_clients_key_do_not_affect_another_client() {
     for status in REFUSALS {
         for upstream in both() {
             let dialect = upstream.dialect();
@@ -45,7 +45,7 @@ fn the_named_wait_of_one_clients_key_refuses_no_other_client() {
 }
 
 #[test]
-fn refusals_of_one_clients_key_move_no_other_client_to_the_next_target() {
+fn refusals_of_one_clients_key_send_no_other_client_to_the_next_target() {
     for status in REFUSALS {
         for one in both() {
             let dialect = one.dialect();
@@ -65,7 +65,7 @@ fn refusals_of_one_clients_key_move_no_other_client_to_the_next_target() {
 }
 
 #[test]
-fn a_client_without_a_key_goes_to_the_next_target() {
+fn a_client_without_a_key_uses_the_next_target() {
     for one in both() {
         let two = Upstream::openai();
         let setup = chain(&one, &two).env("ONE_API_KEY", "!PASSTHRU");

@@ -1,4 +1,4 @@
-//! How often a failed call is repeated: not when the client repeats it itself, and never beyond the budget.
+//! Retries of failed calls: none if the client itself retries, and never more than the budget.
 
 use std::thread;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use crate::support::gateway::{Gateway, MODEL, whole_prompt};
 use crate::support::upstream::Upstream;
 
 #[test]
-fn a_request_that_its_client_repeats_is_not_repeated_here() {
+fn a_request_that_its_client_retries_is_not_retried_by_the_gateway() {
     for stream in [true, false] {
         for upstream in both() {
             let answer = failure(upstream.dialect(), 500);
@@ -25,7 +25,7 @@ fn a_request_that_its_client_repeats_is_not_repeated_here() {
 }
 
 #[test]
-fn a_session_in_the_metadata_marks_the_clients_repeat_as_well() {
+fn a_session_in_the_metadata_identifies_the_clients_retry_as_well() {
     let answer = failure(crate::support::upstream::Dialect::Anthropic, 500);
     let upstream = Upstream::anthropic().always(answer);
     let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "2").start();
@@ -37,7 +37,7 @@ fn a_session_in_the_metadata_marks_the_clients_repeat_as_well() {
 }
 
 #[test]
-fn repeats_of_many_failing_requests_stay_within_the_budget() {
+fn retries_of_many_failing_requests_stay_within_the_budget() {
     const REQUESTS: usize = 60;
     for upstream in both() {
         let answer = failure(upstream.dialect(), 500);
@@ -58,7 +58,7 @@ fn repeats_of_many_failing_requests_stay_within_the_budget() {
 }
 
 #[test]
-fn one_failing_request_is_repeated_to_the_full() {
+fn one_failing_request_gets_all_its_retries() {
     for upstream in both() {
         let answer = failure(upstream.dialect(), 503);
         let upstream = upstream.always(answer);

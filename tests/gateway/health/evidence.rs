@@ -1,4 +1,4 @@
-//! Evidence has a date: a call that began before the last change of a state says nothing about it.
+//! Results count by the start of their call: a call that began before the last change of a state does not affect it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,7 +10,7 @@ use crate::support::client::prompt;
 use crate::support::gateway::{Gateway, MODEL};
 use crate::support::upstream::{Answer, Upstream};
 
-/// The answers of the key `k1` in order; the ordinary answer follows.
+/// The answers for the key `k1`, in order. The ordinary answer follows.
 fn scripted_k1(upstream: Upstream, answers: Vec<Answer>) -> Upstream {
     let asked = AtomicUsize::new(0);
     upstream.ruled_by(move |seen| {
@@ -18,7 +18,7 @@ fn scripted_k1(upstream: Upstream, answers: Vec<Answer>) -> Upstream {
     })
 }
 
-/// The keys of the next requests, all of which are served.
+/// The keys of the next requests, which are all served.
 fn keys_of_the_next(gateway: &Gateway, upstream: &Upstream, requests: usize) -> Vec<String> {
     let before = upstream.count();
     for _ in 0..requests {
@@ -28,7 +28,7 @@ fn keys_of_the_next(gateway: &Gateway, upstream: &Upstream, requests: usize) -> 
 }
 
 #[test]
-fn a_late_success_does_not_end_a_cooldown_that_began_meanwhile() {
+fn a_late_success_does_not_end_a_cooldown_that_began_later() {
     for upstream in both() {
         let dialect = upstream.dialect();
         let upstream = scripted_k1(upstream, vec![slow(dialect), limited(dialect, "30")]);
@@ -46,7 +46,7 @@ fn a_late_success_does_not_end_a_cooldown_that_began_meanwhile() {
 }
 
 #[test]
-fn a_late_limit_does_not_cool_a_key_down_that_has_served_meanwhile() {
+fn a_late_limit_does_not_affect_a_key_that_has_served_since() {
     for upstream in both() {
         let dialect = upstream.dialect();
         let late = limited(dialect, "30").head_on_permit();
@@ -72,7 +72,7 @@ fn a_late_limit_does_not_cool_a_key_down_that_has_served_meanwhile() {
 }
 
 #[test]
-fn a_late_success_does_not_bring_back_a_target_that_fails() {
+fn a_late_success_does_not_restore_a_failing_target() {
     for one in both() {
         let (dialect, asked) = (one.dialect(), AtomicUsize::new(0));
         let one = one.ruled_by(move |_| {
@@ -99,7 +99,7 @@ fn a_late_success_does_not_bring_back_a_target_that_fails() {
 }
 
 #[test]
-fn late_failures_do_not_pause_a_target_that_has_recovered_meanwhile() {
+fn late_failures_do_not_affect_a_target_that_has_recovered_since() {
     const LATE: usize = 12;
     for one in both() {
         let (dialect, asked, switch) = (one.dialect(), AtomicUsize::new(0), Switch::default());

@@ -1,4 +1,4 @@
-//! 5xx, broken replies, overload: however often an upstream failed, once it is healthy the next request is served.
+//! 5xx, truncated replies, overload: however often an upstream failed, the next request is served once it is healthy.
 
 use super::{
     Ask, Switch, WAYS, answering_model, assert_served, both, calls, entries, failure, health,
@@ -19,8 +19,8 @@ fn failures(dialect: Dialect, broken_reply: Answer) -> Vec<Answer> {
 
 fn failures_of_streams(dialect: Dialect) -> Vec<Answer> {
     let broken = match dialect {
-        Dialect::Anthropic => cut_after_the_first_word(&anthropic::text(&["first", "second"]), 4),
-        Dialect::OpenAi => cut_after_the_first_word(&openai::text(&["first", "second"]), 2),
+        Dialect::Anthropic => truncated_after_the_first_word(&anthropic::text(&["first", "second"]), 4),
+        Dialect::OpenAi => truncated_after_the_first_word(&openai::text(&["first", "second"]), 2),
     };
     [failures(dialect, broken), vec![overloaded_in_mid_stream(dialect)]].concat()
 }
@@ -35,15 +35,15 @@ fn failures_of_whole_replies(dialect: Dialect) -> Vec<Answer> {
 
 type Failures = fn(Dialect) -> Vec<Answer>;
 
-/// How to ask, and how a reply to that fails.
+/// The form of the request, and how its reply fails.
 const FAILING: [(Ask, Failures); 2] = [(streamed, failures_of_streams), (whole, failures_of_whole_replies)];
 
-fn cut_after_the_first_word(events: &[Vec<u8>], through: usize) -> Answer {
+fn truncated_after_the_first_word(events: &[Vec<u8>], through: usize) -> Answer {
     let bytes = events[..through].concat().len();
     Answer::events(events.to_vec()).broken_after(bytes, Ending::Cut)
 }
 
-/// Rotated and reversed: each failure comes first, last, and behind each other one.
+/// Rotated and reversed, so that each failure comes first, last, and after each other one.
 fn orders(failures: &[Answer]) -> Vec<Vec<Answer>> {
     let mut orders = vec![];
     for first in 0..failures.len() {
@@ -57,7 +57,7 @@ fn orders(failures: &[Answer]) -> Vec<Vec<Answer>> {
 }
 
 #[test]
-fn after_failures_in_any_order_a_healed_model_is_served_at_once() {
+fn after_failures_in_any_order_a_recovered_model_is_served_at_once() {
     for (ask, failures) in FAILING {
         for upstream in both() {
             let (dialect, switch) = (upstream.dialect(), Switch::default());
@@ -80,7 +80,7 @@ fn after_failures_in_any_order_a_healed_model_is_served_at_once() {
 }
 
 #[test]
-fn after_the_same_failure_of_many_models_a_healed_provider_serves_each_at_once() {
+fn after_the_same_failure_of_many_models_a_recovered_provider_serves_each_at_once() {
     for (ask, failures) in FAILING {
         for upstream in both() {
             let (dialect, switch) = (upstream.dialect(), Switch::default());
@@ -103,7 +103,7 @@ fn after_the_same_failure_of_many_models_a_healed_provider_serves_each_at_once()
 }
 
 #[test]
-fn a_broken_model_costs_another_model_no_request() {
+fn a_failing_model_does_not_affect_requests_for_another_model() {
     for upstream in both() {
         let answer = failure(upstream.dialect(), 503);
         let upstream = answering_model(upstream, "broken", answer);
@@ -148,7 +148,7 @@ fn health_is_not_healthy_while_a_model_without_alternative_fails() {
 }
 
 #[test]
-fn overload_in_mid_stream_is_a_matter_of_that_model() {
+fn overload_in_mid_stream_affects_only_that_model() {
     for upstream in both() {
         let answer = overloaded_in_mid_stream(upstream.dialect());
         let upstream = answering_model(upstream, "busy", answer);
@@ -165,7 +165,7 @@ fn overload_in_mid_stream_is_a_matter_of_that_model() {
 }
 
 #[test]
-fn clients_that_leave_count_for_nothing() {
+fn disconnected_clients_do_not_affect_health() {
     for upstream in both() {
         let upstream = upstream.ruled_by(|seen| (super::model(seen) == "silent").then(Answer::silence));
         let gateway = without_repeats(&upstream).start();

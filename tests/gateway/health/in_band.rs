@@ -13,7 +13,7 @@ fn failing_inside(code: u16, kind: &str, message: &str) -> Answer {
 }
 
 #[test]
-fn a_wait_inside_a_stream_is_the_upstreams_own_wait() {
+fn a_wait_inside_a_stream_counts_as_the_upstreams_own_wait() {
     let limit = failing_inside(429, "rate_limit_error", "Rate limit reached. Please try again in 20s.");
     let upstream = Upstream::openai().always(limit);
     let gateway = without_repeats(&upstream).start();
@@ -35,7 +35,7 @@ fn a_lack_of_credit_inside_a_stream_is_a_402() {
 }
 
 #[test]
-fn counting_tokens_says_nothing_about_a_model_that_fails() {
+fn counting_tokens_does_not_affect_the_health_of_a_model() {
     let upstream = Upstream::anthropic().ruled_by(|seen| {
         Some(if seen.target().contains("count_tokens") {
             Answer::json(200, r#"{"input_tokens":5}"#)
@@ -58,7 +58,7 @@ fn counting_tokens_says_nothing_about_a_model_that_fails() {
 }
 
 #[test]
-fn a_key_whose_account_has_more_room_serves_what_is_too_large_for_another() {
+fn a_key_with_a_higher_limit_serves_a_request_that_is_too_large_for_another() {
     let text = "This request requires more credits, but can only afford 3919";
     let answer = error(Dialect::OpenAi, 402, "x", text);
     let upstream = Upstream::openai().answering_key("poor", answer);

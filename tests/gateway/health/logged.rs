@@ -1,23 +1,23 @@
-//! The log: one line for each change of state, and none for a state that stays.
+//! The log has one line for each change of state, and none for an unchanged state.
 
 use super::{Switch, both, failure, provider, streamed, without_repeats};
 use crate::support::await_that;
 use crate::support::gateway::Gateway;
 
-/// Lines that are about the provider and not about one request, since the gateway serves.
+/// Lines about the provider, not about one request, since the gateway started.
 fn state_lines(gateway: &Gateway, provider: &str, since: usize) -> Vec<String> {
     let log = gateway.log();
     let about_a_state = |line: &&str| line.contains(provider) && !line.contains(" req_");
     log.lines().skip(since).filter(about_a_state).map(str::to_owned).collect()
 }
 
-/// The log has everything about the requests so far once the last one has its line.
+/// Waits until the log is complete for all requests so far: the line of the last one.
 fn settled(gateway: &Gateway, requests: usize) {
     await_that("every request has its line", || gateway.log().matches(" calls=").count() >= requests);
 }
 
 #[test]
-fn a_model_that_fails_and_recovers_is_one_line_each() {
+fn the_failure_and_the_recovery_of_a_model_are_one_line_each() {
     for upstream in both() {
         let (dialect, switch) = (upstream.dialect(), Switch::default());
         let upstream = switch.control(upstream);

@@ -1,4 +1,4 @@
-//! The wait that an upstream names: the one reason of health to refuse a request without a call.
+//! Named waits: the only state of health in which a request is refused without a call.
 
 use std::ops::RangeInclusive;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -13,10 +13,10 @@ use crate::support::gateway::{Gateway, MODEL};
 use crate::support::reply::Reply;
 use crate::support::upstream::{Answer, Dialect, Upstream};
 
-/// The upstream's own text, which only the request that got it may see.
+/// The upstream's own text, which only the refused request itself receives.
 const OWN_TEXT: &str = "Rate limit reached for requests per min: Limit 3";
 
-/// A 429 with this text and the dialect's own type.
+/// A 429 with this text and the API's own type.
 fn limit(dialect: Dialect, text: &str) -> Answer {
     let kind = match dialect {
         Dialect::Anthropic => "rate_limit_error",
@@ -41,7 +41,7 @@ fn assert_limited(reply: &Reply) {
     assert_eq!((reply.status(), reply.error_type().as_str()), (429, "rate_limit_error"), "{reply}");
 }
 
-/// A refusal in the gateway's words, with what is left of a wait that began then.
+/// A refusal of the gateway with the rest of a wait that began then.
 #[track_caller]
 fn assert_refused(reply: &Reply, provider: &str, (seconds, since): (u64, Instant)) {
     assert_limited(reply);
@@ -134,7 +134,7 @@ fn a_wait_of_minutes_refuses_and_stops_the_clients_retries() {
     }
 }
 
-/// The first request gets this 429 and its wait; the second is refused without a call.
+/// The first request receives this 429 and its wait. The second is refused without a call.
 #[track_caller]
 fn assert_waits(upstream: Upstream, answer: Answer, waits: &RangeInclusive<u64>) {
     let name = format!("{answer:?}");
@@ -149,7 +149,7 @@ fn assert_waits(upstream: Upstream, answer: Answer, waits: &RangeInclusive<u64>)
 }
 
 #[test]
-fn a_wait_that_only_the_text_names_is_kept() {
+fn a_wait_that_only_the_text_names_is_respected() {
     let texts = [
         ("Rate limit reached for requests. Please try again in 21.5s. Visit the docs.", 21..=27),
         ("Rate limit reached for tokens per min. Please try again in 1m2.5s.", 62..=76),
@@ -164,7 +164,7 @@ fn a_wait_that_only_the_text_names_is_kept() {
 }
 
 #[test]
-fn a_wait_that_openrouter_names_in_its_metadata_is_kept() {
+fn a_wait_in_openrouters_metadata_is_respected() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
     let reset = (now + 30_000).to_string();
     let headers =
@@ -176,7 +176,7 @@ fn a_wait_that_openrouter_names_in_its_metadata_is_kept() {
 }
 
 #[test]
-fn while_every_key_waits_the_client_gets_the_shortest_wait() {
+fn while_every_key_waits_the_client_receives_the_shortest_wait() {
     for upstream in both() {
         let dialect = upstream.dialect();
         let limited = |seconds| limit(dialect, OWN_TEXT).header("retry-after", seconds);

@@ -1,4 +1,4 @@
-//! 429 without a wait, and keys whose cooldown is over: a guess refuses nothing when nothing better is left.
+//! 429 without a wait, and keys after their cooldown: an estimated wait refuses no request if no better key is left.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -98,7 +98,7 @@ fn a_slow_answer_after_a_limit_without_a_wait_delays_no_other_request() {
 }
 
 #[test]
-fn a_key_after_its_cooldown_takes_one_request_while_another_key_serves_the_rest() {
+fn a_key_after_its_cooldown_serves_one_request_while_another_key_serves_the_others() {
     for upstream in both() {
         let (dialect, asked) = (upstream.dialect(), AtomicUsize::new(0));
         let upstream = upstream.ruled_by(move |seen| {
@@ -128,7 +128,7 @@ fn a_key_after_its_cooldown_takes_one_request_while_another_key_serves_the_rest(
 }
 
 #[test]
-fn a_limited_key_is_passed_over_for_that_model_only() {
+fn a_limited_key_is_skipped_for_that_model_only() {
     for upstream in both() {
         let dialect = upstream.dialect();
         let upstream = upstream.ruled_by(move |seen| {

@@ -1,4 +1,4 @@
-//! `/health` and `vdm health server`: what is passed over, why, since when and until when.
+//! `/health` and `vdm health server`: what is not preferred, why, since when and until when.
 
 use std::process::Output;
 
@@ -8,7 +8,7 @@ use super::{Switch, both, entries, failure, health, limited, provider, streamed,
 use crate::support::await_that;
 use crate::support::gateway::Gateway;
 
-/// An entry that is passed over says why, since when, until when, and shows the last error in short.
+/// An entry that is not preferred has the reason, start, end, and the last error, shortened.
 #[track_caller]
 fn assert_explained(entry: &Value, error: &str) {
     assert_eq!(entry["preferred"], false, "{entry}");
@@ -36,7 +36,7 @@ fn a_fresh_gateway_is_healthy_and_prefers_its_keys() {
 }
 
 #[test]
-fn a_refused_only_key_is_told_with_its_reason() {
+fn the_refusal_of_an_only_key_is_reported_with_its_reason() {
     for upstream in both() {
         let answer = failure(upstream.dialect(), 401);
         let upstream = upstream.always(answer);
@@ -54,7 +54,7 @@ fn a_refused_only_key_is_told_with_its_reason() {
 }
 
 #[test]
-fn of_two_keys_only_the_refused_one_is_passed_over() {
+fn of_two_keys_only_the_refused_one_is_not_preferred() {
     for upstream in both() {
         let upstream = upstream.refusing("bad");
         let gateway = Gateway::before(&upstream).keys(["bad", "good"]).start();
@@ -67,7 +67,7 @@ fn of_two_keys_only_the_refused_one_is_passed_over() {
 }
 
 #[test]
-fn a_failing_model_is_told_with_its_reason() {
+fn a_failing_model_is_reported_with_its_reason() {
     for upstream in both() {
         let answer = failure(upstream.dialect(), 503);
         let upstream = super::answering_model(upstream, "broken", answer);
@@ -86,7 +86,7 @@ fn a_failing_model_is_told_with_its_reason() {
 }
 
 #[test]
-fn a_limit_is_told_with_its_end() {
+fn a_limit_is_reported_with_its_end() {
     for upstream in both() {
         let answer = limited(upstream.dialect(), "30");
         let upstream = super::answering_model(upstream, "busy", answer);

@@ -1,4 +1,4 @@
-//! What a request causes by its own size or content: it is neither repeated nor counted, for no key and no model.
+//! Failures that a request causes by its own size or content: not retried, and without effect on keys and models.
 
 use super::{answering_model, assert_served, both, chain, error, provider, streamed};
 use crate::support::canned::{anthropic, openai};
@@ -6,7 +6,7 @@ use crate::support::client::prompt;
 use crate::support::gateway::{Gateway, MODEL};
 use crate::support::upstream::{Answer, Dialect, Upstream};
 
-/// Both keys of an upstream with two go on being used for other models.
+/// Checks that both keys of an upstream with two are still used for other models.
 #[track_caller]
 fn assert_both_keys_serve(gateway: &Gateway, upstream: &Upstream, what: &str) {
     let before = upstream.count();
@@ -18,7 +18,7 @@ fn assert_both_keys_serve(gateway: &Gateway, upstream: &Upstream, what: &str) {
     assert_eq!(keys, ["k1", "k1", "k2", "k2"], "{what}");
 }
 
-/// Names of models that are words of errors as well.
+/// Names of models that are also words in errors.
 const NAMES: [&str; 6] = [
     "insufficient_quota",
     "rate_limit_exceeded",
@@ -29,7 +29,7 @@ const NAMES: [&str; 6] = [
 ];
 
 #[test]
-fn an_unknown_model_with_a_telling_name_starts_no_cooldown() {
+fn an_unknown_model_with_an_ambiguous_name_causes_no_cooldown() {
     for name in NAMES {
         for upstream in both() {
             let answer = match upstream.dialect() {
@@ -59,7 +59,7 @@ fn an_unknown_model_with_a_telling_name_starts_no_cooldown() {
 }
 
 #[test]
-fn an_invalid_request_that_quotes_a_telling_word_starts_no_cooldown() {
+fn an_invalid_request_that_quotes_an_ambiguous_word_causes_no_cooldown() {
     for name in NAMES {
         for upstream in both() {
             let message = format!("Invalid value: '{name}'. Supported values are: 'low', 'high'.");
@@ -84,7 +84,7 @@ fn an_invalid_request_that_quotes_a_telling_word_starts_no_cooldown() {
 }
 
 #[test]
-fn a_moderated_prompt_says_nothing_about_the_key() {
+fn a_moderated_prompt_does_not_affect_the_key() {
     let body = r#"{"error":{"code":403,"message":"Your input was flagged","metadata":{"reasons":["violence"],
         "flagged_input":"...","provider_name":"SomeProvider","model_slug":"m"}}}"#;
     let upstream = answering_model(Upstream::openai(), "moderated", Answer::json(403, body));
@@ -96,7 +96,7 @@ fn a_moderated_prompt_says_nothing_about_the_key() {
     assert_both_keys_serve(&gateway, &upstream, "moderation");
 }
 
-/// Answers for requests that are larger than a limit allows at any time, with a part of their text.
+/// Answers for requests that always exceed a limit, with a part of their text.
 fn too_large(dialect: Dialect) -> Vec<(Answer, &'static str)> {
     let request = "Request too large for gpt-4o in organization org-x on tokens per min (TPM): Limit 30000, \
         Requested 30601. The input or output tokens must be reduced in order to run successfully.";
@@ -120,7 +120,7 @@ fn refusing_long(upstream: Upstream, answer: Answer) -> Upstream {
 }
 
 #[test]
-fn a_request_that_is_too_large_for_a_limit_starts_no_cooldown() {
+fn a_request_that_is_too_large_for_a_limit_causes_no_cooldown() {
     for dialect in [Dialect::Anthropic, Dialect::OpenAi] {
         for (answer, text) in too_large(dialect) {
             let [anthropic, openai] = both();
@@ -139,7 +139,7 @@ fn a_request_that_is_too_large_for_a_limit_starts_no_cooldown() {
 }
 
 #[test]
-fn a_request_that_is_too_large_for_one_key_is_tried_with_the_next_and_starts_no_cooldown() {
+fn a_request_that_is_too_large_for_one_key_is_tried_with_the_next_without_cooldown() {
     for dialect in [Dialect::Anthropic, Dialect::OpenAi] {
         for (answer, text) in too_large(dialect) {
             let [anthropic, openai] = both();
@@ -154,7 +154,7 @@ fn a_request_that_is_too_large_for_one_key_is_tried_with_the_next_and_starts_no_
 }
 
 #[test]
-fn a_body_that_the_upstream_cuts_off_is_sent_once_and_counts_for_nothing() {
+fn a_request_whose_body_the_upstream_refuses_to_read_is_sent_once_and_not_counted() {
     for upstream in both() {
         let answer = error(upstream.dialect(), 413, "request_too_large", "only so much");
         let upstream = upstream.cutting_off_over(1 << 20, answer);
@@ -176,7 +176,7 @@ fn a_body_that_the_upstream_cuts_off_is_sent_once_and_counts_for_nothing() {
 }
 
 #[test]
-fn a_body_whose_connection_is_reset_unread_is_sent_once_and_counts_for_nothing() {
+fn a_request_whose_connection_is_reset_unread_is_sent_once_and_not_counted() {
     for upstream in both() {
         let upstream = upstream.resetting_over(1 << 20);
         let gateway = Gateway::before(&upstream).start();
@@ -193,7 +193,7 @@ fn a_body_whose_connection_is_reset_unread_is_sent_once_and_counts_for_nothing()
 }
 
 #[test]
-fn an_event_beyond_the_bound_counts_against_no_model() {
+fn an_event_over_the_limit_does_not_affect_the_model() {
     for upstream in both() {
         let long = "x".repeat(200_000);
         let events = |words: &[&str]| match upstream.dialect() {

@@ -1,9 +1,9 @@
-//! Several calls of one request failed in different ways: the client sees the failure that helps it most.
+//! Several calls of one request failed in different ways: the client receives the most useful error.
 
 use super::{both, failure, limited, without_repeats};
 
 #[test]
-fn of_two_failures_the_client_sees_the_more_useful_one() {
+fn of_two_failures_the_client_receives_the_more_useful_one() {
     let cases = [
         (401, 429, 429),
         (429, 401, 429),
@@ -30,7 +30,7 @@ fn of_two_failures_the_client_sees_the_more_useful_one() {
 }
 
 #[test]
-fn of_two_limits_the_client_sees_the_shorter_wait() {
+fn of_two_limits_the_client_receives_the_shorter_wait() {
     for keys in [["long", "short"], ["short", "long"]] {
         for upstream in both() {
             let dialect = upstream.dialect();

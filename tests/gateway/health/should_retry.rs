@@ -1,4 +1,4 @@
-//! `x-should-retry`: what the upstream said stands, and refusals of the gateway's own key end a client's retries.
+//! `x-should-retry`: the upstream's value is forwarded, and refusals of the gateway itself end a client's retries.
 
 use super::{both, failure};
 use crate::support::client::prompt;
@@ -7,7 +7,7 @@ use crate::support::reply::Reply;
 use crate::support::upstream::Upstream;
 
 #[test]
-fn an_upstream_that_wants_no_retry_is_called_once_and_quoted() {
+fn an_upstream_that_declines_retries_is_called_once_and_its_value_is_forwarded() {
     for status in [500, 503] {
         for upstream in both() {
             let answer = failure(upstream.dialect(), status).header("x-should-retry", "false");
@@ -57,7 +57,7 @@ fn a_refused_origin_ends_the_clients_retries() {
 }
 
 #[test]
-fn a_providers_only_key_that_is_refused_ends_the_clients_retries() {
+fn the_refusal_of_a_providers_only_key_ends_the_clients_retries() {
     for upstream in both() {
         let answer = failure(upstream.dialect(), 401);
         let upstream = upstream.always(answer);

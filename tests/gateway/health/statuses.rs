@@ -1,4 +1,4 @@
-//! Statuses that Claude Code survives: 503 `api_error` for bounds of our own, 529 only where the upstream said it.
+//! Statuses that Claude Code handles: 503 `api_error` for limits of the gateway, 529 only from the upstream.
 
 use super::{WAYS, both, error, failure, overloaded_in_mid_stream, streamed, without_repeats};
 use crate::support::chat::{self, Error};
@@ -7,7 +7,7 @@ use crate::support::gateway::{Gateway, MODEL, Setup, whole_prompt};
 use crate::support::reply::Reply;
 use crate::support::upstream::{Answer, Dialect, Upstream};
 
-/// Every bound on requests in flight, so small that one request reaches it.
+/// Every limit on requests in flight, so low that one request reaches it.
 fn bounds(upstream: &Upstream) -> [Setup; 3] {
     [
         without_repeats(upstream).limit("in-flight", 1),
@@ -24,7 +24,7 @@ fn assert_busy(reply: &Reply) {
 }
 
 #[test]
-fn our_own_bounds_answer_503_and_when_to_come_back() {
+fn limits_of_the_gateway_answer_503_with_retry_after() {
     for upstream in both() {
         let upstream = upstream.always(Answer::silence());
         for setup in bounds(&upstream) {
@@ -44,7 +44,7 @@ fn our_own_bounds_answer_503_and_when_to_come_back() {
 }
 
 #[test]
-fn a_full_bound_of_ours_counts_against_nobody() {
+fn a_reached_limit_of_the_gateway_does_not_affect_health() {
     let upstream = Upstream::openai().answering(failure(Dialect::OpenAi, 500).head_on_permit());
     let setup = without_repeats(&upstream).limit("provider-in-flight", 1).limit("provider-queue", 0);
     let gateway = setup.start();
@@ -61,7 +61,7 @@ fn a_full_bound_of_ours_counts_against_nobody() {
 }
 
 #[test]
-fn a_request_that_the_end_of_the_gateway_meets_gets_a_503() {
+fn a_request_during_the_shutdown_is_a_503() {
     let upstream = Upstream::anthropic().always(Answer::silence());
     for body in [prompt(MODEL, "hi"), whole_prompt(MODEL, "hi")] {
         let mut gateway = Gateway::before(&upstream).limit("drain", 0.5).start();
@@ -92,7 +92,7 @@ fn an_upstreams_503_is_a_503_api_error() {
 }
 
 #[test]
-fn an_upstreams_own_overload_stays_a_529_overloaded_error() {
+fn an_upstreams_own_overload_is_a_529_overloaded_error() {
     for ask in WAYS {
         for upstream in both() {
             let answer = failure(upstream.dialect(), 529);
@@ -128,7 +128,7 @@ fn overloaded_error_keeps_its_type_under_another_status() {
 }
 
 #[test]
-fn a_503_behind_pings_is_an_error_event_of_type_api_error() {
+fn a_503_after_early_pings_is_an_error_event_of_type_api_error() {
     for upstream in both() {
         let answer = failure(upstream.dialect(), 503).head_on_permit();
         let upstream = upstream.always(answer);

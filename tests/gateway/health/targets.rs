@@ -1,4 +1,4 @@
-//! Chains of targets: the one that is known to fail is passed over, and the best is asked when all fail.
+//! Fallbacks and health: a failing target is skipped, and if all targets fail, the best one is called.
 
 use super::{Switch, WAYS, assert_served, both, chain, failure, limited, overloaded_in_mid_stream, streamed};
 use crate::support::await_that;
@@ -6,7 +6,7 @@ use crate::support::client::prompt;
 use crate::support::gateway::Gateway;
 use crate::support::upstream::{Answer, Dialect, Upstream};
 
-/// Asks until a request is served without a call to the first target.
+/// Repeats a request until it is served without a call to the first target.
 #[track_caller]
 fn await_passed_over(gateway: &Gateway, one: &Upstream) {
     await_that("the first target is passed over", || {
@@ -17,7 +17,7 @@ fn await_passed_over(gateway: &Gateway, one: &Upstream) {
 }
 
 #[test]
-fn a_target_that_is_known_to_fail_is_passed_over() {
+fn a_failing_target_is_skipped() {
     for status in [500, 503, 529] {
         for one in both() {
             let answer = failure(one.dialect(), status);
@@ -49,7 +49,7 @@ fn the_first_target_keeps_its_other_models() {
 }
 
 #[test]
-fn a_target_with_a_named_wait_is_passed_over_for_that_model() {
+fn a_target_with_a_named_wait_is_skipped_for_that_model() {
     for one in both() {
         let answer = limited(one.dialect(), "30");
         let (one, two) = (super::answering_model(one, "a", answer), Upstream::openai());
@@ -64,7 +64,7 @@ fn a_target_with_a_named_wait_is_passed_over_for_that_model() {
 }
 
 #[test]
-fn a_target_that_is_healthy_again_gets_its_requests_back() {
+fn a_target_that_has_recovered_serves_its_requests_again() {
     for one in both() {
         let (dialect, switch) = (one.dialect(), Switch::default());
         let (one, two) = (switch.control(one), Upstream::openai());
@@ -103,7 +103,7 @@ fn when_every_target_fails_the_upstreams_answer_reaches_the_client_each_time() {
 }
 
 #[test]
-fn when_every_target_is_healthy_again_the_next_request_is_served() {
+fn once_every_target_has_recovered_the_next_request_is_served() {
     for one in both() {
         let switches = [Switch::default(), Switch::default()];
         let dialect = one.dialect();
@@ -123,7 +123,7 @@ fn when_every_target_is_healthy_again_the_next_request_is_served() {
 }
 
 #[test]
-fn a_target_that_fails_in_mid_stream_is_passed_over_in_the_end() {
+fn a_target_that_fails_repeatedly_in_mid_stream_is_skipped() {
     for one in both() {
         let answer = overloaded_in_mid_stream(one.dialect());
         let (one, two) = (one.always(answer), Upstream::openai());
@@ -138,7 +138,7 @@ fn a_target_that_fails_in_mid_stream_is_passed_over_in_the_end() {
 }
 
 #[test]
-fn a_silent_target_is_called_once_and_left_for_the_next() {
+fn a_silent_target_is_called_once_and_the_next_one_follows() {
     for ask in WAYS {
         for one in both() {
             let (one, two) = (one.always(Answer::silence()), Upstream::openai());
@@ -155,7 +155,7 @@ fn a_silent_target_is_called_once_and_left_for_the_next() {
 }
 
 #[test]
-fn silence_on_several_models_speaks_about_the_provider() {
+fn silence_on_several_models_affects_the_provider() {
     for one in both() {
         let (one, two) = (one.always(Answer::silence()), Upstream::openai());
         let gateway = chain(&one, &two).limit("first-byte-timeout", 0.3).start();
@@ -170,7 +170,7 @@ fn silence_on_several_models_speaks_about_the_provider() {
 }
 
 #[test]
-fn the_timeout_of_a_provider_leads_to_the_next_target_too() {
+fn after_a_providers_timeout_the_next_target_is_called() {
     let (one, two) = (Upstream::openai().always(Answer::silence()), Upstream::anthropic());
     let setup = Gateway::bare().provider("one", &one).provider("two", &two);
     let gateway = setup.toml("[one]\ntimeout = 0.5\nfallbacks = [\"two:b\"]").start();

@@ -1,4 +1,4 @@
-//! What the client sees when no key is left.
+//! The client's error when no key is left.
 
 use super::{both, limited, refusal};
 use crate::support::canned::anthropic;
@@ -8,7 +8,7 @@ use crate::support::upstream::{Answer, Dialect, Upstream};
 /// Requirement: One key, upstream 401 → 401.
 /// Requirement: Single rejected key → the upstream's 401, not 429.
 #[test]
-fn a_single_refused_key_is_the_upstreams_own_answer_every_time() {
+fn the_refusal_of_a_single_key_is_the_upstreams_own_answer_every_time() {
     for status in [401, 403] {
         for upstream in both() {
             let dialect = upstream.dialect();
@@ -25,9 +25,9 @@ fn a_single_refused_key_is_the_upstreams_own_answer_every_time() {
 }
 
 /// Deviates from the original ("All keys rejected → 429 `All provider API keys exhausted`, or F — the last
-/// upstream status and message"): the last refusal, or 429 with the wait while a key is merely cooling.
+/// upstream status and message"): the last refusal, or 429 with the wait while a key is in cooldown.
 #[test]
-fn when_all_keys_are_refused_the_last_refusal_reaches_the_client() {
+fn if_all_keys_are_refused_the_last_refusal_reaches_the_client() {
     for upstream in both() {
         let dialect = upstream.dialect();
         let upstream = upstream.always(refusal(dialect, 401));
@@ -51,11 +51,11 @@ fn an_error_body_after_the_last_key_is_byte_exact() {
 }
 
 /// Deviates from the original ("All of several keys fail, one with 429 → 429 containing `All provider API keys
-/// exhausted`"): a key that is merely cooling is a 429 with its wait.
+/// exhausted`"): a key in cooldown is a 429 with its wait.
 /// Deviates from the original ("All keys rejected → 429 `All provider API keys exhausted`, or F — the last
-/// upstream status and message"): the last refusal, or 429 with the wait while a key is merely cooling.
+/// upstream status and message"): the last refusal, or 429 with the wait while a key is in cooldown.
 #[test]
-fn when_a_key_is_merely_cooling_the_client_is_told_how_long() {
+fn while_a_key_is_in_cooldown_the_client_receives_its_wait() {
     for upstream in both() {
         let dialect = upstream.dialect();
         let upstream = upstream
@@ -73,7 +73,7 @@ fn when_a_key_is_merely_cooling_the_client_is_told_how_long() {
 }
 
 #[test]
-fn a_wait_that_we_only_guess_is_short_and_worth_a_retry() {
+fn an_estimated_wait_is_short_and_invites_a_retry() {
     for upstream in both() {
         let dialect = upstream.dialect();
         let upstream = upstream.always(refusal(dialect, 429));
@@ -86,7 +86,7 @@ fn a_wait_that_we_only_guess_is_short_and_worth_a_retry() {
 }
 
 #[test]
-fn a_wait_that_google_names_in_the_body_alone_is_kept() {
+fn a_wait_in_googles_error_body_is_respected() {
     let body = r#"[{"error":{"code":429,"message":"Quota exceeded.","status":"RESOURCE_EXHAUSTED","details":[
         {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"34.2s"}]}}]"#;
     let upstream = Upstream::openai().always(Answer::json(429, body));
@@ -99,7 +99,7 @@ fn a_wait_that_google_names_in_the_body_alone_is_kept() {
 
 /// Requirement: Upstream error status, body and `retry-after`, `request-id` reach the client unchanged.
 #[test]
-fn a_long_wait_that_the_upstream_named_stops_the_retries() {
+fn a_long_named_wait_stops_the_clients_retries() {
     for upstream in both() {
         let dialect = upstream.dialect();
         let upstream = upstream.always(limited(dialect, "120"));
@@ -112,7 +112,7 @@ fn a_long_wait_that_the_upstream_named_stops_the_retries() {
 }
 
 #[test]
-fn a_wait_given_as_a_date_or_as_nonsense_becomes_an_integer() {
+fn a_wait_as_a_date_or_as_invalid_text_becomes_an_integer() {
     for said in ["Fri, 31 Dec 1999 23:59:59 GMT", "soon", "-5", "0", "1.5", "99999999999999999999"] {
         let upstream = Upstream::anthropic().always(limited(Dialect::Anthropic, said));
         let reply = Gateway::before(&upstream).start().ask("hi");
@@ -122,7 +122,7 @@ fn a_wait_given_as_a_date_or_as_nonsense_becomes_an_integer() {
 }
 
 #[test]
-fn retry_after_is_an_integer_on_every_error_that_carries_one() {
+fn retry_after_is_an_integer_on_every_error_that_has_one() {
     let upstream = Upstream::anthropic()
         .always(refusal(Dialect::Anthropic, 529).header("retry-after", "Fri, 31 Dec 2099 23:59:59 GMT"));
     let reply = Gateway::before(&upstream).env("MAX_RETRIES", "0").start().ask("hi");

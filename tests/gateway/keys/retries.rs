@@ -1,4 +1,4 @@
-//! Failures that pass: repeats on the same key, their budget, and providers that are left alone for a while.
+//! Temporary failures: retries on the same key, their budget, and failing providers.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::support::gateway::{Gateway, MODEL};
 use crate::support::upstream::{Answer, Dialect, Ending, Seen, Upstream};
 
 #[test]
-fn a_passing_failure_is_tried_again_with_the_same_key() {
+fn a_temporary_failure_is_retried_with_the_same_key() {
     for status in [500, 502, 503, 529] {
         for upstream in both() {
             let dialect = upstream.dialect();
@@ -22,7 +22,7 @@ fn a_passing_failure_is_tried_again_with_the_same_key() {
 }
 
 #[test]
-fn a_connection_that_breaks_before_the_head_is_tried_again() {
+fn a_connection_that_breaks_before_the_head_is_retried() {
     for upstream in both() {
         let upstream = upstream.answering(Answer::hang_up());
         let gateway = Gateway::before(&upstream).start();
@@ -32,11 +32,11 @@ fn a_connection_that_breaks_before_the_head_is_tried_again() {
 }
 
 #[test]
-fn a_kept_connection_that_the_upstream_closed_meanwhile_is_no_failure() {
+fn a_pooled_connection_that_the_upstream_has_closed_is_no_failure() {
     for upstream in both() {
         let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
         for _ in 0..6 {
-            // The answer's end and the connection's end come together, so the pool may keep a dead connection.
+            // The answer and the connection end together, so the pool may keep a closed connection.
             let body = match upstream.dialect() {
                 Dialect::Anthropic => anthropic::whole("again"),
                 Dialect::OpenAi => openai::whole("again"),
@@ -51,7 +51,7 @@ fn a_kept_connection_that_the_upstream_closed_meanwhile_is_no_failure() {
 /// Requirement: Given `max-retries = 0` and an upstream 500, then exactly one upstream attempt; given 2, three,
 /// for both formats.
 #[test]
-fn max_retries_is_the_number_of_repeats() {
+fn max_retries_is_the_number_of_retries() {
     for (retries, calls) in [("0", 1), ("1", 2), ("2", 3)] {
         for upstream in both() {
             let dialect = upstream.dialect();
@@ -66,7 +66,7 @@ fn max_retries_is_the_number_of_repeats() {
 
 /// Requirement: `max-retries = 0` → one upstream call; 2 → three, honouring `retry-after`.
 #[test]
-fn the_pause_that_the_upstream_names_is_kept() {
+fn the_wait_that_the_upstream_names_is_respected() {
     let upstream = Upstream::openai().answering(refusal(Dialect::OpenAi, 503).header("retry-after", "2"));
     let gateway = Gateway::before(&upstream).start();
     assert_eq!(gateway.ask("hi").status(), 200);
@@ -87,7 +87,7 @@ fn one_request_never_costs_more_than_six_calls() {
 }
 
 #[test]
-fn a_clients_own_retry_gets_another_key_and_no_repeat() {
+fn a_clients_own_retry_gets_another_key_and_no_gateway_retry() {
     for upstream in both() {
         let dialect = upstream.dialect();
         let upstream = upstream.refusing("bad").answering_key("good", refusal(dialect, 503));
@@ -103,7 +103,7 @@ fn a_clients_own_retry_gets_another_key_and_no_repeat() {
 }
 
 #[test]
-fn a_provider_that_fails_and_fails_is_called_all_the_same() {
+fn a_provider_that_fails_repeatedly_is_still_called() {
     for upstream in both() {
         let dialect = upstream.dialect();
         let upstream = upstream.always(refusal(dialect, 500));
@@ -119,7 +119,7 @@ fn a_provider_that_fails_and_fails_is_called_all_the_same() {
 }
 
 #[test]
-fn one_overloaded_model_takes_no_other_down() {
+fn one_overloaded_model_does_not_affect_others() {
     let upstream = Upstream::anthropic()
         .ruled_by(|seen: &Seen| (seen.json()["model"] == "busy").then(|| refusal(Dialect::Anthropic, 529)));
     let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
@@ -130,7 +130,7 @@ fn one_overloaded_model_takes_no_other_down() {
 }
 
 #[test]
-fn wrong_requests_take_no_provider_down() {
+fn invalid_requests_do_not_affect_the_provider() {
     let upstream = Upstream::anthropic()
         .ruled_by(|seen: &Seen| (seen.json()["model"] == "wrong").then(|| refusal(Dialect::Anthropic, 400)));
     let gateway = Gateway::before(&upstream).start();
@@ -141,7 +141,7 @@ fn wrong_requests_take_no_provider_down() {
 }
 
 #[test]
-fn a_stream_that_breaks_before_its_first_event_is_tried_again() {
+fn a_stream_that_fails_before_its_first_event_is_retried() {
     let starts = [
         (Upstream::anthropic(), Answer::events(vec![])),
         (Upstream::anthropic(), Answer::events(anthropic::text(&["lost"])).broken_after(30, Ending::Cut)),
@@ -156,7 +156,7 @@ fn a_stream_that_breaks_before_its_first_event_is_tried_again() {
 }
 
 #[test]
-fn a_whole_reply_that_breaks_off_is_tried_again() {
+fn a_truncated_whole_reply_is_retried() {
     for upstream in both() {
         let body = match upstream.dialect() {
             Dialect::Anthropic => anthropic::whole("lost"),

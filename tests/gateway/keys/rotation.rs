@@ -1,4 +1,4 @@
-//! Which key serves, and when a dead one is asked again.
+//! Which key serves a request, and when a failed one is used again.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::support::upstream::{Answer, Dialect, Upstream};
 
 /// Requirement: Keys `k1 k2 k3`, four requests → k1, k2, k3, k1; 40 concurrent over four keys → ten each.
 #[test]
-fn keys_take_turns() {
+fn keys_rotate() {
     for upstream in both() {
         let gateway = Gateway::before(&upstream).keys(["k1", "k2", "k3"]).start();
         for _ in 0..4 {
@@ -23,7 +23,7 @@ fn keys_take_turns() {
 
 /// Requirement: Keys `k1 k2 k3`, four requests → k1, k2, k3, k1; 40 concurrent over four keys → ten each.
 #[test]
-fn keys_take_turns_under_load_too() {
+fn keys_rotate_under_load_too() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).keys(["k1", "k2", "k3", "k4"]).start();
     thread::scope(|scope| {
@@ -56,7 +56,7 @@ fn a_refused_key_is_replaced_before_the_client_notices() {
 }
 
 #[test]
-fn a_key_that_is_refused_with_a_400_is_replaced_too() {
+fn a_key_refused_with_a_400_is_replaced_too() {
     let gemini = r#"[{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT"}}]"#;
     let xai =
         r#"{"code":"Client specified an invalid argument","error":"Incorrect API key provided: xa***yz."}"#;
@@ -72,7 +72,7 @@ fn a_key_that_is_refused_with_a_400_is_replaced_too() {
 }
 
 #[test]
-fn the_request_that_another_key_gets_is_the_same() {
+fn another_key_receives_the_same_request() {
     for upstream in both() {
         let upstream = upstream.refusing("bad");
         let gateway = Gateway::before(&upstream).keys(["bad", "good"]).start();
@@ -97,7 +97,7 @@ fn two_keys_may_fail_for_different_reasons() {
 /// Anthropic streaming .
 /// Requirement: Anthropic-format streaming with keys `bad good` streams from good.
 #[test]
-fn the_third_key_serves_on_all_four_ways_streamed_and_whole() {
+fn the_third_key_serves_on_all_four_paths_streamed_and_whole() {
     for (speaking, door, stream) in [0, 1].into_iter().flat_map(|speaking| {
         let doors = ["/v1/messages", "/v1/chat/completions"];
         doors.into_iter().flat_map(move |door| [true, false].map(|stream| (speaking, door, stream)))
@@ -124,7 +124,7 @@ fn the_third_key_serves_on_all_four_ways_streamed_and_whole() {
 
 /// Requirement: 400 with `insufficient_quota` rotates on both formats.
 #[test]
-fn an_exhausted_quota_is_a_matter_of_the_key_whatever_its_status() {
+fn an_exhausted_quota_affects_only_the_key_whatever_its_status() {
     for status in [400, 402, 429] {
         let body =
             openai::error("You exceeded your current quota", "insufficient_quota", "insufficient_quota");
@@ -141,7 +141,7 @@ fn an_exhausted_quota_is_a_matter_of_the_key_whatever_its_status() {
 /// Requirement: Upstream 404 or 400 does not rotate.
 /// Complaint of gateway users: the wrong limit parameter, and a 400 told as a 500.
 #[test]
-fn a_request_that_is_wrong_is_wrong_with_every_key() {
+fn an_invalid_request_is_tried_with_one_key_only() {
     for status in [400, 404, 413, 422] {
         for upstream in both() {
             let dialect = upstream.dialect();
@@ -174,7 +174,7 @@ fn a_key_without_permission_for_one_model_serves_the_others() {
 }
 
 #[test]
-fn a_cooled_key_comes_back_after_the_time_that_the_upstream_named() {
+fn a_key_in_cooldown_is_used_again_after_the_named_time() {
     for upstream in both() {
         let dialect = upstream.dialect();
         let upstream = upstream.answering(limited(dialect, "1"));
@@ -190,7 +190,7 @@ fn a_cooled_key_comes_back_after_the_time_that_the_upstream_named() {
 }
 
 #[test]
-fn a_key_cools_no_longer_than_the_cap() {
+fn a_cooldown_is_no_longer_than_its_maximum() {
     let upstream = Upstream::openai().answering(limited(Dialect::OpenAi, "3600"));
     let gateway = Gateway::before(&upstream).keys(["k1", "k2"]).limit("cooldown-cap", 0.3).start();
     assert_eq!(gateway.ask("hi").status(), 200);
@@ -230,7 +230,7 @@ fn a_providers_keys_never_serve_another_provider() {
 }
 
 #[test]
-fn another_key_needs_no_second_place_among_the_requests_in_flight() {
+fn a_retry_with_another_key_uses_the_same_permit() {
     for upstream in both() {
         let dialect = upstream.dialect();
         let upstream = upstream.answering_key("bad", refusal(dialect, 401));

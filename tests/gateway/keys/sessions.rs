@@ -1,4 +1,4 @@
-//! A session stays with its key, so that the upstream's prompt cache is of use.
+//! A session keeps its key, so that the upstream's prompt cache is used.
 
 use std::collections::HashSet;
 
@@ -32,7 +32,7 @@ fn a_session_keeps_its_key_and_sessions_are_spread() {
 }
 
 #[test]
-fn the_session_inside_the_metadata_counts_as_one() {
+fn the_session_id_in_the_metadata_identifies_a_session() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).keys(["k1", "k2", "k3"]).start();
     let users = [
@@ -52,7 +52,7 @@ fn the_session_inside_the_metadata_counts_as_one() {
 }
 
 #[test]
-fn a_session_moves_on_when_its_key_dies() {
+fn a_session_gets_another_key_when_its_key_fails() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).keys(["k1", "k2"]).start();
     of_session(&gateway, "mine");
@@ -66,7 +66,7 @@ fn a_session_moves_on_when_its_key_dies() {
 }
 
 #[test]
-fn a_session_has_its_key_after_a_restart_and_on_another_machine() {
+fn a_session_has_the_same_key_after_a_restart_and_on_another_machine() {
     let upstream = Upstream::openai();
     let mut used = vec![];
     for _ in 0..2 {
@@ -108,7 +108,7 @@ fn eight_sessions_over_four_keys_find_their_prompts_in_the_cache() {
 }
 
 #[test]
-fn the_wait_that_a_client_is_told_runs_down() {
+fn the_wait_that_clients_receive_decreases() {
     let upstream = Upstream::openai().always(limited(Dialect::OpenAi, "900"));
     let gateway = Gateway::before(&upstream).start();
     let first = gateway.ask("hi").integer("retry-after");
@@ -122,7 +122,7 @@ fn the_wait_that_a_client_is_told_runs_down() {
 }
 
 #[test]
-fn refusals_for_many_models_start_no_cooldown_of_the_whole_key() {
+fn refusals_for_many_models_cause_no_cooldown_of_the_whole_key() {
     let upstream = Upstream::openai().ruled_by(|seen| {
         let forbidden = seen.json()["model"].as_str().is_some_and(|model| model.starts_with("forbidden"));
         (seen.key() == "k1" && forbidden).then(|| refusal(Dialect::OpenAi, 403))

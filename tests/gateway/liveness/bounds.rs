@@ -1,4 +1,4 @@
-//! Room: what a slow client, a huge reply or too many at once may cost.
+//! Memory: the cost of slow clients, huge replies and too many requests.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ fn an_upstream_that_floods_is_read_no_faster_than_the_client_reads() {
         let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();
         exchange.event_named("content_block_delta");
         let held = upstream.written_until_it_rests(0);
-        // The kernel's buffers on both sides of the gateway, and the gateway's own 64 KiB: far from unbounded.
+        // The buffers of the kernel on both sides of the gateway, and the gateway's own 64 KiB: a clear limit.
         assert!(held < 30 << 20, "{held} bytes were taken from the upstream for a client that reads nothing");
         for _ in 0..2000 {
             exchange.event_named("content_block_delta");
@@ -82,7 +82,7 @@ fn too_many_requests_in_flight_are_a_503_with_retry_after() {
 }
 
 #[test]
-fn one_who_waits_in_the_queue_is_served_when_a_place_is_free() {
+fn a_queued_request_is_served_when_a_permit_is_free() {
     let upstream =
         Upstream::anthropic().always(Answer::events(anthropic::text(&["served"])).head_on_permit());
     let gateway =
@@ -99,7 +99,7 @@ fn one_who_waits_in_the_queue_is_served_when_a_place_is_free() {
 
 /// Complaint of gateway users: a client that left is still generated for.
 #[test]
-fn a_place_is_free_again_when_its_client_has_left() {
+fn the_permit_is_free_again_when_the_client_has_disconnected() {
     let upstream = Upstream::anthropic().answering(Answer::silence());
     let gateway =
         Gateway::before(&upstream).limit("provider-in-flight", 1).limit("provider-queue-wait", 15).start();
@@ -111,7 +111,7 @@ fn a_place_is_free_again_when_its_client_has_left() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_client_that_takes_nothing_loses_its_place_in_the_end() {
+fn a_client_that_reads_nothing_loses_its_permit_after_a_time() {
     let flood = Piece::Flood(anthropic::text_delta(&"x".repeat(16 << 10)));
     let start = Piece::Bytes(anthropic::text(&[""])[..2].concat());
     let upstream = Upstream::anthropic().answering(Answer::pieces(vec![start, flood]));

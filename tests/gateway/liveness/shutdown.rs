@@ -1,4 +1,4 @@
-//! The end of the process: streams are let finish, for a while.
+//! The shutdown of the process: streams may finish, for a limited time.
 
 use super::both_silent_after_the_first_word;
 use crate::support::canned::anthropic;
@@ -9,7 +9,7 @@ use crate::support::upstream::{Answer, Piece, Upstream};
 /// Requirement: SIGTERM ends the server gracefully; a busy port ends it with a non-zero code. `--daemon` either
 /// works or exits non-zero.
 #[test]
-fn sigterm_lets_streams_finish_and_then_leaves() {
+fn after_sigterm_streams_finish_and_the_process_exits() {
     let events = anthropic::text(&["first", "second"]);
     let mut pieces: Vec<Piece> = events[..4].iter().cloned().map(Piece::Bytes).collect();
     pieces.push(Piece::Permit);
@@ -39,7 +39,7 @@ fn a_stream_that_outlives_the_drain_ends_with_an_error_event() {
 }
 
 #[test]
-fn a_second_signal_waits_for_no_stream() {
+fn a_second_signal_stops_without_waiting() {
     for signal in ["TERM", "INT"] {
         let [upstream, _] = both_silent_after_the_first_word();
         let mut gateway = Gateway::before(&upstream).limit("drain", 600).start();
@@ -54,7 +54,7 @@ fn a_second_signal_waits_for_no_stream() {
 }
 
 #[test]
-fn a_request_that_still_waits_for_its_head_is_told_and_in_the_log() {
+fn a_request_that_waits_for_its_head_receives_an_error_and_is_logged() {
     let upstream = Upstream::anthropic().always(Answer::silence());
     for body in [prompt(MODEL, "hi"), whole_prompt(MODEL, "hi")] {
         let mut gateway = Gateway::before(&upstream).limit("drain", 0.5).start();

@@ -1,4 +1,4 @@
-//! Upstreams that are not there, or not what they should be.
+//! Upstreams that are unreachable or invalid.
 
 use super::{both_after_the_first_word, impatient};
 use crate::support::gateway::Gateway;
@@ -6,7 +6,7 @@ use crate::support::upstream::{Answer, Deaf, Ending, Upstream};
 
 /// Requirement: Timeout → 504, refused → 502, HTML 502 body not forwarded.
 #[test]
-fn an_upstream_that_cannot_be_reached_is_a_502_that_names_the_provider() {
+fn an_unreachable_upstream_is_a_502_that_names_the_provider() {
     let deaf = Deaf::new();
     for (name, format) in [("ALPHA", "openai"), ("BETA", "anthropic")] {
         let gateway = Gateway::bare()
@@ -39,7 +39,7 @@ fn an_upstream_that_never_accepts_is_a_504() {
 }
 
 #[test]
-fn an_upstream_that_hangs_up_or_talks_nonsense_is_a_502() {
+fn an_upstream_that_closes_or_sends_invalid_bytes_is_a_502() {
     let answers = [
         Answer::hang_up(),
         Answer::hang_up().ending(Ending::Reset),
@@ -62,7 +62,7 @@ fn an_upstream_that_hangs_up_or_talks_nonsense_is_a_502() {
 
 /// Requirement: After the first byte to the client no retry ever happens.
 #[test]
-fn after_the_first_event_nothing_is_ever_tried_again() {
+fn after_the_first_event_there_is_no_retry() {
     for upstream in both_after_the_first_word(|answer, bytes| answer.broken_after(bytes, Ending::Cut)) {
         let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "3").keys(["k1", "k2"]).start();
         assert_eq!(gateway.ask("hi").error_type(), "api_error");

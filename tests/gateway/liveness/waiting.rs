@@ -1,4 +1,4 @@
-//! Silence of the upstream: pings, patience, deadlines.
+//! Slow upstreams: pings, early replies, deadlines.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::support::upstream::{Answer, Piece, Upstream};
 /// Requirement: Silent upstream for 20 s → at least one ping.
 /// Complaint of gateway users: long thinking is cut off for silence.
 #[test]
-fn a_silent_stream_is_kept_alive_with_pings() {
+fn a_silent_stream_receives_pings() {
     for upstream in both_silent_after_the_first_word() {
         let gateway = impatient(&upstream).limit("ping-interval", 0.1).start();
         let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();
@@ -26,7 +26,7 @@ fn a_silent_stream_is_kept_alive_with_pings() {
 }
 
 #[test]
-fn a_late_head_keeps_its_status_within_the_patience() {
+fn a_slow_head_within_the_limit_keeps_its_status() {
     for upstream in both(|answer| answer.head_after(Duration::from_millis(300))) {
         let gateway = impatient(&upstream).limit("head-patience", 30).limit("ping-interval", 0.05).start();
         let reply = gateway.ask("hi");
@@ -40,7 +40,7 @@ fn a_late_head_keeps_its_status_within_the_patience() {
 
 /// Complaint of gateway users: long thinking is cut off for silence.
 #[test]
-fn beyond_the_patience_there_are_pings_and_then_the_answer() {
+fn after_early_pings_the_answer_follows() {
     for upstream in both(Answer::head_on_permit) {
         let gateway = impatient(&upstream).limit("head-patience", 0.1).limit("ping-interval", 0.1).start();
         let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();
@@ -56,7 +56,7 @@ fn beyond_the_patience_there_are_pings_and_then_the_answer() {
 }
 
 #[test]
-fn beyond_the_patience_an_error_of_the_upstream_is_an_error_event_of_its_type() {
+fn after_early_pings_an_error_of_the_upstream_is_an_error_event_of_its_type() {
     let table = [
         (Upstream::anthropic(), anthropic::error("overloaded_error", "Overloaded"), 529, "overloaded_error"),
         (
@@ -80,7 +80,7 @@ fn beyond_the_patience_an_error_of_the_upstream_is_an_error_event_of_its_type() 
 }
 
 #[test]
-fn beyond_the_patience_another_key_can_still_serve() {
+fn after_early_pings_another_key_can_still_serve() {
     let refusal = |upstream: Upstream, body: String| {
         upstream.answering_key("slow", Answer::json(429, body).head_on_permit())
     };
@@ -103,7 +103,7 @@ fn beyond_the_patience_another_key_can_still_serve() {
 }
 
 #[test]
-fn a_whole_reply_is_never_preceded_by_pings() {
+fn a_whole_reply_has_no_pings_before_it() {
     let upstream = Upstream::openai()
         .always(Answer::json(200, openai::whole("late")).head_after(Duration::from_millis(400)));
     let gateway = impatient(&upstream).limit("head-patience", 0.05).limit("ping-interval", 0.05).start();
@@ -112,7 +112,7 @@ fn a_whole_reply_is_never_preceded_by_pings() {
 
 /// Requirement: Timeout → 504, refused → 502, HTML 502 body not forwarded.
 #[test]
-fn no_head_within_the_deadline_is_a_504_and_not_tried_again() {
+fn no_head_within_the_deadline_is_a_504_and_not_retried() {
     for upstream in [Upstream::anthropic(), Upstream::openai()] {
         let upstream = upstream.always(Answer::silence());
         let gateway = Gateway::before(&upstream)
@@ -138,7 +138,7 @@ fn request_timeout_of_the_environment_is_that_deadline() {
 }
 
 #[test]
-fn a_deadline_after_the_patience_is_a_timeout_event() {
+fn a_deadline_after_early_pings_is_a_timeout_event() {
     let upstream = Upstream::anthropic().always(Answer::silence());
     let gateway = impatient(&upstream)
         .limit("head-patience", 0.1)
@@ -166,7 +166,7 @@ fn a_stall_in_the_middle_ends_with_an_error_and_closes_the_upstream() {
 
 /// Complaint of gateway users: the gateway's own timers are shorter than thinking.
 #[test]
-fn a_slow_stream_that_never_stalls_is_left_alone() {
+fn a_slow_stream_without_stalls_is_not_interrupted() {
     let slow = |events: Vec<Vec<u8>>| {
         let pause = Piece::Pause(Duration::from_millis(80));
         events.into_iter().flat_map(|event| [Piece::Bytes(event), pause.clone()]).collect()
@@ -177,7 +177,7 @@ fn a_slow_stream_that_never_stalls_is_left_alone() {
 }
 
 #[test]
-fn a_total_deadline_ends_even_a_lively_stream() {
+fn the_total_deadline_ends_an_active_stream_too() {
     let word = |bytes: Vec<u8>| [Piece::Bytes(bytes), Piece::Pause(Duration::from_millis(50))];
     let mut pieces = vec![Piece::Bytes(openai::role())];
     pieces.extend((0..200).flat_map(|_| word(openai::content("a"))));

@@ -1,4 +1,4 @@
-//! `/metrics/active-requests` and its stream: the requests that run.
+//! `/metrics/active-requests` and its stream: the requests in flight.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,12 +13,12 @@ use crate::support::gateway::{Gateway, MODEL};
 use crate::support::reply::Event;
 use crate::support::upstream::{Answer, Piece, Upstream};
 
-/// The start of a message, which tells its input, and then nothing any more.
+/// The start of a message with its input tokens, and then nothing.
 fn begun() -> Answer {
     Answer::pieces(vec![Piece::Bytes(anthropic::start()), Piece::Silence])
 }
 
-/// So many running requests.
+/// The report with this many requests in flight.
 fn running(gateway: &Gateway, requests: usize) -> Vec<Value> {
     let until = Instant::now() + PATIENCE;
     loop {
@@ -33,7 +33,7 @@ fn running(gateway: &Gateway, requests: usize) -> Vec<Value> {
     }
 }
 
-/// The next update with so many rows.
+/// The next update with this many rows.
 fn update(watcher: &mut Exchange, requests: usize) -> Event {
     loop {
         let event = watcher.event_named("update");
@@ -44,7 +44,7 @@ fn update(watcher: &mut Exchange, requests: usize) -> Event {
 }
 
 #[test]
-fn a_running_request_is_told_with_what_is_known_of_it() {
+fn a_request_in_flight_is_reported_with_all_that_is_known() {
     let upstream = Upstream::anthropic().answering(begun()).answering(Answer::silence());
     let gateway = Gateway::before(&upstream).toml("[anthropic.aliases]\nfast = \"claude-x\"").start();
     let first = json!({"model": "fast", "max_tokens": 9, "stream": true, "messages": [
@@ -91,7 +91,7 @@ fn a_running_request_is_told_with_what_is_known_of_it() {
     running(&gateway, 0);
 }
 
-/// What the scripted upstream tells at the start of a message.
+/// The input tokens that the scripted upstream sends at the start of a message.
 fn anthropic_usage() -> Value {
     let text = String::from_utf8(anthropic::start()).expect("text");
     let data = text.lines().find_map(|line| line.strip_prefix("data: ")).expect("data");
@@ -102,9 +102,9 @@ fn anthropic_usage() -> Value {
 /// Requirement: Active-requests stream: initial `update`, update within 1 s of a start or end, heartbeat,
 /// `disabled` variants.
 #[test]
-fn watchers_are_told_at_once_when_a_request_begins_and_ends() {
+fn the_start_and_the_end_of_a_request_are_events_at_once() {
     let upstream = Upstream::anthropic().always(begun());
-    // Nothing but a begin or an end is told within the test.
+    // The interval is so long that within the test only starts and ends cause events.
     let gateway = Gateway::before(&upstream).env("VDM_ACTIVE_REQUESTS_SSE_INTERVAL", "3600").start();
     let mut watcher = gateway.call("GET", STREAM).open();
     let head = watcher.head();
@@ -119,7 +119,7 @@ fn watchers_are_told_at_once_when_a_request_begins_and_ends() {
 
     let mut call = gateway.messages(&prompt(MODEL, "hi")).open();
     call.event_named("message_start");
-    // It may have been seen before its body was there.
+    // The first event may be older than its body.
     while update(&mut watcher, 1).data["active_requests"][0]["requested_model"] != MODEL {}
 
     call.hang_up();
@@ -130,7 +130,7 @@ fn watchers_are_told_at_once_when_a_request_begins_and_ends() {
 /// Requirement: Active-requests stream: initial `update`, update within 1 s of a start or end, heartbeat,
 /// `disabled` variants.
 #[test]
-fn numbers_are_told_at_the_interval_and_time_alone_is_not() {
+fn numbers_are_sent_at_the_interval_and_passing_time_alone_is_not() {
     let events = anthropic::text(&["Hello"]);
     let (start, rest) = events.split_at(1);
     let upstream = Upstream::anthropic().always(Answer::pieces(vec![
@@ -157,7 +157,7 @@ fn numbers_are_told_at_the_interval_and_time_alone_is_not() {
 /// Requirement: Active-requests stream: initial `update`, update within 1 s of a start or end, heartbeat,
 /// `disabled` variants.
 #[test]
-fn watchers_get_signs_of_life() {
+fn watchers_receive_heartbeats() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).env("VDM_ACTIVE_REQUESTS_SSE_HEARTBEAT", "0.1").start();
     let mut watcher = gateway.call("GET", STREAM).open();
@@ -168,7 +168,7 @@ fn watchers_get_signs_of_life() {
 }
 
 #[test]
-fn watchers_have_a_bound_and_their_places_are_free_again() {
+fn the_number_of_watchers_is_limited_and_closed_ones_make_room() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
     let watch = || gateway.call("GET", STREAM).open();
@@ -186,7 +186,7 @@ fn watchers_have_a_bound_and_their_places_are_free_again() {
 }
 
 #[test]
-fn the_stream_ends_when_the_gateway_stops_and_does_not_hold_it_up() {
+fn the_stream_ends_when_the_gateway_stops_and_does_not_delay_it() {
     let upstream = Upstream::anthropic();
     let mut gateway = Gateway::before(&upstream).limit("drain", 3600).start();
     let mut watcher = gateway.call("GET", STREAM).open();

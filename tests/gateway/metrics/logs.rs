@@ -1,4 +1,4 @@
-//! `/metrics/logs`: the last requests and the last failures.
+//! `/metrics/logs`: the last requests and the last errors.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::support::canned::{anthropic, openai};
 use crate::support::gateway::{Gateway, MODEL};
 use crate::support::upstream::{Answer, Ending, Upstream};
 
-/// What is told when so many requests have ended.
+/// The report once this many requests have ended.
 fn settled(gateway: &Gateway, requests: u64) -> Value {
     let until = Instant::now() + PATIENCE;
     loop {
@@ -32,7 +32,7 @@ fn each(list: &Value, key: &str) -> Vec<Value> {
 /// Requirement: `/metrics/logs` keys and limits; newest first; failed streams have `status:"error"` and a
 /// specific `error_type`.
 #[test]
-fn a_trace_has_what_the_upstream_and_the_client_said() {
+fn a_trace_has_the_data_of_the_upstream_and_the_client() {
     for way in ways() {
         let upstream = way.upstream().always(way.tool_call());
         let gateway = Gateway::before(&upstream).start();
@@ -63,7 +63,7 @@ fn a_trace_has_what_the_upstream_and_the_client_said() {
 /// Requirement: `/metrics/logs` keys and limits; newest first; failed streams have `status:"error"` and a
 /// specific `error_type`.
 #[test]
-fn a_failed_stream_is_an_error_that_says_how_it_failed() {
+fn a_failed_stream_is_an_error_with_its_reason() {
     for way in ways().into_iter().filter(|way| way.stream) {
         let whole = match way.name() {
             "anthropic" => Answer::events(anthropic::text(&["Hello"])),
@@ -91,7 +91,7 @@ fn a_failed_stream_is_an_error_that_says_how_it_failed() {
 }
 
 #[test]
-fn a_client_that_leaves_is_in_the_traces_alone() {
+fn a_disconnect_is_in_the_traces_only() {
     let upstream = Upstream::anthropic().always(Answer::silence());
     let gateway = Gateway::before(&upstream).start();
     let call = gateway.messages(&json!({"model": MODEL, "stream": true, "messages": []})).send();
@@ -106,8 +106,8 @@ fn a_client_that_leaves_is_in_the_traces_alone() {
 }
 
 #[test]
-fn models_keep_their_whole_name_and_keys_and_prompts_are_not_told() {
-    // The second names a key in the place of a model, and goes nowhere.
+fn models_keep_their_whole_name_and_keys_and_prompts_are_not_reported() {
+    // The second has a key in place of a model, and reaches no provider.
     let refusal = Answer::json(400, openai::error("key sk-test is bad", "invalid_request_error", "x"));
     let upstream = Upstream::openai().always(refusal);
     let setup = Gateway::bare().provider("two", &upstream).toml("[two.aliases]\nfast = \"vendor/m:free\"");
@@ -130,7 +130,7 @@ fn models_keep_their_whole_name_and_keys_and_prompts_are_not_told() {
 /// Requirement: `/metrics/logs` keys and limits; newest first; failed streams have `status:"error"` and a
 /// specific `error_type`.
 #[test]
-fn as_many_are_told_as_are_asked_for() {
+fn the_limit_applies_to_traces_and_errors() {
     let upstream = Upstream::openai().always(Answer::json(400, openai::error("no", "x", "y")));
     let gateway = Gateway::before(&upstream).start();
     for _ in 0..3 {

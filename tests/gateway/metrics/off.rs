@@ -12,14 +12,14 @@ const HINT: &str = "Set LOG_REQUEST_METRICS=true to enable tracking";
 /// Requirement: `LOG_REQUEST_METRICS=false` → disabled answers, the specification, the specification; chat still
 /// works, with usage.
 #[test]
-fn without_metrics_the_doors_say_so_and_requests_are_answered_with_their_usage() {
+fn without_metrics_the_endpoints_report_that_and_replies_keep_their_usage() {
     for way in ways() {
         let upstream = way.upstream().always(way.tool_call());
         let gateway = Gateway::before(&upstream).env("LOG_REQUEST_METRICS", "false").start();
         let reply = way.ask(&gateway).reply();
         assert_eq!(reply.status(), 200, "{way:?}");
         let usage = if way.door == "/v1/messages" { "\"input_tokens\":" } else { "\"prompt_tokens\":" };
-        // A stream of Chat Completions tells its usage to whom asks for it alone.
+        // A Chat Completions stream has usage only if the request asks for it.
         if way.door == "/v1/messages" || !way.stream {
             assert!(reply.raw().contains(usage), "{way:?} {reply}");
         }
@@ -56,7 +56,7 @@ fn without_metrics_the_doors_say_so_and_requests_are_answered_with_their_usage()
 }
 
 #[test]
-fn without_metrics_the_lines_of_requests_are_for_debugging() {
+fn without_metrics_requests_are_logged_at_debug_level() {
     let upstream = Upstream::openai();
     let setup = Gateway::before(&upstream).env("LOG_REQUEST_METRICS", "false").env("LOG_LEVEL", "DEBUG");
     let gateway = setup.start();
@@ -69,7 +69,7 @@ fn without_metrics_the_lines_of_requests_are_for_debugging() {
 /// Requirement: Active-requests stream: initial `update`, update within 1 s of a start or end, heartbeat,
 /// `disabled` variants.
 #[test]
-fn without_the_stream_running_requests_are_told_on_demand_alone() {
+fn without_the_stream_requests_in_flight_are_reported_on_request_only() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).env("VDM_ACTIVE_REQUESTS_SSE_ENABLED", "false").start();
     let events = gateway.get(STREAM).all_events();
@@ -80,7 +80,7 @@ fn without_the_stream_running_requests_are_told_on_demand_alone() {
 }
 
 #[test]
-fn a_reload_that_ends_the_metrics_tells_those_who_watch() {
+fn a_reload_that_turns_metrics_off_informs_the_watchers() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let mut watcher = gateway.call("GET", STREAM).open();

@@ -9,10 +9,10 @@ use crate::support::reply::Reply;
 use crate::support::upstream::{Answer, Upstream};
 
 const CLIENTS: usize = 50;
-/// For a request to reach the gateway and wait there.
+/// The time for a request to reach the gateway and wait there.
 const ARRIVAL: Duration = Duration::from_millis(300);
 
-/// The replies to `clients` requests that are sent at the same time.
+/// The replies to `clients` simultaneous requests.
 fn at_once(gateway: &Gateway, clients: usize, target: &str) -> Vec<Reply> {
     thread::scope(|scope| {
         let clients: Vec<_> = (0..clients).map(|_| scope.spawn(|| gateway.get(target))).collect();
@@ -21,7 +21,7 @@ fn at_once(gateway: &Gateway, clients: usize, target: &str) -> Vec<Reply> {
 }
 
 #[test]
-fn fifty_first_lists_at_once_are_one_call_for_each_provider() {
+fn fifty_simultaneous_first_lists_are_one_call_for_each_provider() {
     let slow = |list| Answer::json(200, list).head_after(Duration::from_millis(500));
     let (one, two) = (Upstream::openai().always(slow(OPENAI)), Upstream::anthropic().always(slow(ANTHROPIC)));
     let gateway = Gateway::before(&one).provider("second", &two).start();
@@ -37,7 +37,7 @@ fn fifty_first_lists_at_once_are_one_call_for_each_provider() {
     assert_eq!((one.count(), two.count()), (1, 1));
 }
 
-/// A call may end between a request's look at the catalog and its own call.
+/// A call may end between a request's query of the catalog and its own call.
 #[test]
 fn a_fast_provider_is_called_once_too() {
     let upstream = Upstream::openai().always(Answer::json(200, OPENAI));
@@ -49,7 +49,7 @@ fn a_fast_provider_is_called_once_too() {
 }
 
 #[test]
-fn an_error_is_shared_by_those_who_waited_and_not_kept() {
+fn an_error_is_shared_by_all_waiting_requests_and_not_cached() {
     let refusal = r#"{"error":{"message":"no such thing","type":"t","code":null}}"#;
     let upstream = Upstream::openai()
         .answering(Answer::json(404, refusal).head_after(Duration::from_secs(1)))
@@ -65,7 +65,7 @@ fn an_error_is_shared_by_those_who_waited_and_not_kept() {
 }
 
 #[test]
-fn a_client_that_leaves_takes_nothing_from_the_others() {
+fn a_client_that_disconnects_does_not_affect_the_others() {
     let upstream = Upstream::openai().always(Answer::json(200, OPENAI).head_on_permit());
     let gateway = Gateway::before(&upstream).start();
     let first = gateway.call("GET", PATH).send();
@@ -80,7 +80,7 @@ fn a_client_that_leaves_takes_nothing_from_the_others() {
 }
 
 #[test]
-fn a_call_that_nobody_waits_for_is_cancelled() {
+fn a_call_without_waiting_requests_is_cancelled() {
     let upstream = Upstream::openai().answering(Answer::silence()).answering(Answer::json(200, OPENAI));
     let gateway = Gateway::before(&upstream).start();
     let clients = [gateway.call("GET", PATH).send(), gateway.call("GET", PATH).send()];

@@ -1,4 +1,4 @@
-//! What the client gets: the upstream's bytes, or the truth about why not.
+//! The replies that clients receive: the upstream's bytes, or an error with the true reason.
 
 use serde_json::json;
 
@@ -21,7 +21,7 @@ fn a_streamed_reply_is_byte_identical() {
     }
 }
 
-/// Framing that nobody has to use and everybody has to keep: comments, CRLF, spaces, fields and events unknown.
+/// Rare but valid framing, which must be preserved: comments, CRLF, spaces, unknown fields and events.
 fn odd_stream() -> Vec<Vec<u8>> {
     vec![
         b": a comment\n\n".to_vec(),
@@ -33,7 +33,7 @@ fn odd_stream() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn a_streamed_reply_is_byte_identical_however_it_is_cut_into_segments() {
+fn a_streamed_reply_is_byte_identical_wherever_its_bytes_are_split() {
     let answer = Answer::events(anthropic::text(&["Hé\u{1F600}"]));
     let (_, reply) = ask_before(answer.clone().byte_by_byte());
     assert_eq!(reply.body, answer.body());
@@ -64,7 +64,7 @@ fn a_whole_reply_is_byte_identical() {
 }
 
 #[test]
-fn a_whole_message_where_a_stream_was_asked_for_becomes_one() {
+fn a_whole_message_instead_of_a_stream_becomes_a_stream() {
     let body = json!({"id": "msg_01Upstream", "type": "message", "role": "assistant", "model": "claude",
         "content": [{"type": "text", "text": "Hé \"quoted\""}], "stop_reason": "end_turn", "stop_sequence": null,
         "usage": {"input_tokens": 11, "output_tokens": 9, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0}});
@@ -77,7 +77,7 @@ fn a_whole_message_where_a_stream_was_asked_for_becomes_one() {
         (Some("no-cache"), Some("no"))
     );
     assert_eq!((reply.text().as_str(), reply.stop_reason().as_str()), ("Hé \"quoted\"", "end_turn"));
-    // Whoever asked for no stream gets the upstream's bytes.
+    // A client that requested no stream receives the upstream's bytes.
     let whole = gateway.messages(&whole_prompt(MODEL, "hello")).reply();
     assert_eq!(whole.raw(), body.to_string());
     let totals = gateway.get("/metrics/running-totals").raw();
@@ -85,7 +85,7 @@ fn a_whole_message_where_a_stream_was_asked_for_becomes_one() {
 }
 
 #[test]
-fn a_stream_where_a_whole_message_was_asked_for_is_put_together() {
+fn a_stream_instead_of_a_whole_message_is_collected() {
     for answer in [
         Answer::events(anthropic::thinking_and_tool()),
         Answer::events(anthropic::thinking_and_tool()).byte_by_byte(),
@@ -116,7 +116,7 @@ fn a_stream_where_a_whole_message_was_asked_for_is_put_together() {
 
 /// Requirement: Upstream error status, body and `retry-after`, `request-id` reach the client unchanged.
 #[test]
-fn what_the_upstream_says_about_itself_reaches_the_client() {
+fn headers_about_the_upstream_reach_the_client() {
     let passed = [
         ("request-id", "req_011CUpstream"),
         ("anthropic-ratelimit-unified-status", "allowed"),
@@ -145,7 +145,7 @@ fn what_the_upstream_says_about_itself_reaches_the_client() {
 }
 
 #[test]
-fn hop_by_hop_headers_and_cookies_of_the_upstream_stay_there() {
+fn hop_by_hop_headers_and_cookies_of_the_upstream_are_not_forwarded() {
     let answer = Answer::events(anthropic::text(&["a"]))
         .header("set-cookie", "track=1")
         .header("keep-alive", "timeout=1")
@@ -183,7 +183,7 @@ fn error_bodies_are_byte_exact_with_their_status() {
 }
 
 #[test]
-fn error_bodies_that_are_not_anthropics_are_replaced_and_the_status_kept() {
+fn error_bodies_that_are_not_anthropics_are_replaced_and_keep_their_status() {
     let bodies = [
         ("text/html", "<html><head><title>502 Bad Gateway</title></head><body>nginx internals</body></html>"),
         ("text/plain", "upstream connect error"),
@@ -210,7 +210,7 @@ fn an_error_that_quotes_a_configured_key_is_not_forwarded() {
 }
 
 #[test]
-fn a_stream_cut_inside_an_event_loses_that_event_and_says_so() {
+fn a_stream_truncated_inside_an_event_omits_that_event_and_ends_with_an_error() {
     let events = anthropic::text(&["first", "second"]);
     let complete = events[..4].concat();
     for ending in [Ending::Cut, Ending::Reset] {
@@ -227,7 +227,7 @@ fn a_stream_cut_inside_an_event_loses_that_event_and_says_so() {
 }
 
 #[test]
-fn a_stream_that_ends_between_events_but_before_message_stop_says_so() {
+fn a_stream_that_ends_before_message_stop_ends_with_an_error() {
     let events = anthropic::text(&["first"]);
     for kept in 1..events.len() {
         let (_, reply) = ask_before(Answer::events(events[..kept].to_vec()));
@@ -240,7 +240,7 @@ fn a_stream_that_ends_between_events_but_before_message_stop_says_so() {
 }
 
 #[test]
-fn an_error_event_of_the_upstream_is_passed_on_and_nothing_is_added() {
+fn an_error_event_of_the_upstream_is_forwarded_and_nothing_is_added() {
     let mut events = anthropic::text(&["first"])[..4].to_vec();
     events.push(anthropic::event(
         &json!({"type": "error", "error": {"type": "overloaded_error", "message": "Busy"}}),
@@ -266,7 +266,7 @@ fn a_200_that_is_neither_events_nor_json_is_a_502() {
 }
 
 #[test]
-fn a_whole_reply_that_breaks_off_is_a_502_and_not_half_a_message() {
+fn a_truncated_whole_reply_is_a_502_and_not_half_a_message() {
     let body = anthropic::whole("Hello");
     let broken = [
         Answer::json(200, body.clone()).broken_after(40, Ending::Cut),
@@ -283,15 +283,15 @@ fn a_whole_reply_that_breaks_off_is_a_502_and_not_half_a_message() {
 }
 
 #[test]
-fn what_only_looks_like_an_error_is_no_end_of_a_stream() {
-    // Without its name and type no client takes it for an error; the stream would seem to end in silence.
+fn text_that_only_looks_like_an_error_does_not_end_a_stream() {
+    // Without name and type, clients do not recognise the error and the stream seems to end silently.
     let (_, reply) = ask_before(Answer::events(vec![b"data: {\"error\":{\"message\":\"x\"}}\n\n".to_vec()]));
     let events = reply.all_events();
     assert_eq!(events.last().map(|event| event.name.as_str()), Some("error"), "{reply}");
 }
 
 #[test]
-fn a_second_answer_reuses_the_connection() {
+fn a_second_request_reuses_the_connection() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
@@ -317,7 +317,7 @@ fn redirects_are_not_followed() {
 }
 
 #[test]
-fn an_unsolicited_event_between_ours_never_splits_one() {
+fn a_ping_of_the_gateway_never_splits_an_event() {
     let events = anthropic::text(&["first", "second"]);
     let half = events[3].len() / 2;
     let (front, back) = events[3].split_at(half);
@@ -328,7 +328,7 @@ fn an_unsolicited_event_between_ours_never_splits_one() {
     let gateway = Gateway::before(&upstream).limit("ping-interval", 0.3).start();
     let mut exchange = gateway.messages(&prompt("m", "hello")).open();
     let mut seen: Vec<Event> = (0..3).map(|_| exchange.event().expect("the complete ones")).collect();
-    // Two pings of ours while the upstream is silent in the middle of its event.
+    // Two pings of the gateway while the upstream is silent within its event.
     for _ in 0..2 {
         assert_eq!(exchange.event().expect("a ping").name, "ping");
     }

@@ -1,4 +1,4 @@
-//! What the upstream gets: the client's bytes but for the model, its headers but for those of the hop and the key.
+//! The requests that upstreams receive: the client's bytes except for the model, its headers except for hop-by-hop ones and the key.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::support::upstream::{Seen, Upstream};
 /// Requirement: Unknown parameters reach an OpenAI upstream; `extra_headers` in JSON sets no header.
 /// Complaint of gateway users: signatures break because the body was rewritten.
 #[test]
-fn the_body_arrives_byte_for_byte() {
+fn the_body_is_forwarded_byte_for_byte() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
     let body = odd("claude-sonnet-4-5-20250929");
@@ -21,7 +21,7 @@ fn the_body_arrives_byte_for_byte() {
 /// Requirement: Upstream body equals the client's byte for byte except the model value.
 /// Complaint of gateway users: signatures break because the body was rewritten.
 #[test]
-fn of_a_prefixed_model_only_the_value_changes() {
+fn only_the_value_of_a_prefixed_model_changes() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
     post(&gateway, odd("anthropic:some\\u002dmodel")).reply();
@@ -29,8 +29,8 @@ fn of_a_prefixed_model_only_the_value_changes() {
 }
 
 #[test]
-fn the_last_of_two_models_is_the_one_that_counts_and_both_are_replaced() {
-    // A JSON reader takes the last of duplicate keys; an upstream that takes the first must not see another model.
+fn the_last_of_two_models_is_used_and_both_are_replaced() {
+    // JSON readers use the last of duplicate keys. An upstream that uses the first must not find another model.
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
     let body =
@@ -46,7 +46,7 @@ fn the_last_of_two_models_is_the_one_that_counts_and_both_are_replaced() {
 }
 
 #[test]
-fn the_1m_marker_of_the_client_is_stripped() {
+fn the_clients_1m_mark_is_removed() {
     for marked in ["claude-sonnet-4-5[1m]", "claude-sonnet-4-5[1M]", "anthropic:claude-sonnet-4-5[1m]"] {
         let upstream = Upstream::anthropic();
         let gateway = Gateway::before(&upstream).start();
@@ -56,7 +56,7 @@ fn the_1m_marker_of_the_client_is_stripped() {
 }
 
 #[test]
-fn a_body_larger_than_any_buffer_arrives_whole() {
+fn a_body_larger_than_any_buffer_is_forwarded_whole() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
     let body = odd("m").replace("mid", &"é".repeat(700_000));
@@ -80,7 +80,7 @@ fn a_chunked_request_body_is_read_and_sent_with_a_length() {
 /// Requirement: Anthropic-version, anthropic-beta and query reach the upstream; x-api-key is replaced.
 /// Complaint of gateway users: a beta flag that the upstream does not know.
 #[test]
-fn what_the_client_says_about_itself_is_forwarded() {
+fn headers_about_the_client_are_forwarded() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
     let forwarded = [
@@ -112,7 +112,7 @@ fn what_the_client_says_about_itself_is_forwarded() {
 }
 
 #[test]
-fn repeated_headers_stay_repeated() {
+fn repeated_headers_are_forwarded_repeatedly() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
     post(&gateway, odd("m")).header("anthropic-beta", "one").header("anthropic-beta", "two").reply();
@@ -127,9 +127,9 @@ fn repeated_headers_stay_repeated() {
 }
 
 #[test]
-fn what_belongs_to_the_hop_or_to_others_is_not_forwarded() {
+fn hop_by_hop_and_unrelated_headers_are_not_forwarded() {
     let upstream = Upstream::anthropic();
-    // One that listens for others takes what a proxy forwards.
+    // A gateway on other addresses accepts requests that a proxy forwards.
     let gateway = Gateway::before(&upstream).env("HOST", "0.0.0.0").start();
     let dropped = [
         ("cookie", "session=secret"),
@@ -159,7 +159,7 @@ fn what_belongs_to_the_hop_or_to_others_is_not_forwarded() {
 }
 
 #[test]
-fn an_expectation_of_100_continue_is_ours_to_meet() {
+fn the_gateway_answers_expect_100_continue_itself() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
     let mut exchange = post(&gateway, odd("m")).header("expect", "100-continue").send();
@@ -171,7 +171,7 @@ fn an_expectation_of_100_continue_is_ours_to_meet() {
 }
 
 #[test]
-fn host_length_and_encoding_are_our_own() {
+fn host_length_and_encoding_are_the_gateways_own() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
     post(&gateway, odd("anthropic:m")).header("accept-encoding", "gzip, br, zstd").reply();
@@ -188,7 +188,7 @@ fn host_length_and_encoding_are_our_own() {
 /// Requirement: Given `X_API_FORMAT=anthropic`, then upstream path is `/v1/messages` with `x-api-key` and
 /// `anthropic-version: 2023-06-01`.
 #[test]
-fn every_credential_of_the_client_is_replaced_by_the_key_of_the_provider() {
+fn every_credential_of_the_client_is_replaced_by_the_providers_key() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).keys(["configured-key"]).start();
     let call = post(&gateway, odd("m"))
@@ -214,7 +214,7 @@ fn anthropic_version_has_a_default() {
 
 /// Requirement: Anthropic-version, anthropic-beta and query reach the upstream; x-api-key is replaced.
 #[test]
-fn the_query_is_kept() {
+fn the_query_is_forwarded() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
     gateway.call("POST", "/v1/messages?beta=true&x=%20y").body(odd("m")).reply();
@@ -222,7 +222,7 @@ fn the_query_is_kept() {
 }
 
 #[test]
-fn a_base_url_with_a_path_keeps_it() {
+fn the_path_of_a_base_url_is_kept() {
     let upstream = Upstream::anthropic();
     let url = format!("{}/api/anthropic/", upstream.base_url());
     let gateway = Gateway::before(&upstream).env("ANTHROPIC_BASE_URL", url).start();
@@ -233,7 +233,7 @@ fn a_base_url_with_a_path_keeps_it() {
 /// Requirement: Given `HD_CUSTOM_HEADER_X_USER_ID=u1`, then upstream requests of hd carry `X-USER-ID: u1` and
 /// those of other providers do not.
 #[test]
-fn custom_headers_of_the_provider_win_over_the_clients() {
+fn custom_headers_of_the_provider_override_the_clients() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).env("ANTHROPIC_CUSTOM_HEADER_X_TEAM", "ours").start();
     post(&gateway, odd("m")).header("x-team", "theirs").reply();
@@ -252,7 +252,7 @@ fn history(blocks: &[Value]) -> String {
 /// Requirement: Blocks with our marker signature are removed; real signatures stay.
 /// Complaint of gateway users: another provider gets a foreign signature.
 #[test]
-fn thinking_that_we_minted_is_removed_and_real_thinking_stays() {
+fn thinking_made_by_the_gateway_is_removed_and_real_thinking_stays() {
     let ours = json!({"type": "thinking", "thinking": "made up", "signature": "vdm1.b3BlbmFp.Z3B0"});
     let real = json!({"type": "thinking", "thinking": "real", "signature": "EqQBCgIYAhIMvdm1."});
     let text = json!({"type": "text", "text": "the word \"vdm1.\" in a text"});
@@ -267,7 +267,7 @@ fn thinking_that_we_minted_is_removed_and_real_thinking_stays() {
 
 /// Complaint of gateway users: the gateway edits the conversation.
 #[test]
-fn a_body_without_the_marker_in_a_signature_is_untouched() {
+fn a_body_without_the_gateways_mark_in_a_signature_is_unchanged() {
     let blocks = [
         json!({"type": "text", "text": "{\"signature\":\"vdm1.x\"}"}),
         json!({"type": "tool_use", "id": "t", "name": "n", "input": {"signature": "vdm1.x", "type": "thinking"}}),

@@ -1,4 +1,4 @@
-//! `vdm server status`, `stop` and `restart`, and the socket by which they reach the gateway.
+//! `vdm server status`, `stop` and `restart`, and the control socket that they use.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -15,7 +15,7 @@ use crate::support::client::prompt;
 use crate::support::gateway::{Gateway, MODEL, free_port};
 use crate::support::upstream::Upstream;
 
-/// A runtime directory of its own, with a path that is short enough for a socket.
+/// A runtime directory with a path that is short enough for a socket.
 struct Runtime(PathBuf);
 
 impl Runtime {
@@ -41,7 +41,7 @@ impl Drop for Runtime {
 }
 
 #[test]
-fn status_tells_how_a_gateway_is() {
+fn status_reports_the_state_of_a_gateway() {
     let (upstream, _) = paused();
     let gateway = Gateway::before(&upstream).start();
     let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();
@@ -61,7 +61,7 @@ fn status_tells_how_a_gateway_is() {
 }
 
 #[test]
-fn status_exits_with_1_where_none_runs_and_names_those_that_do() {
+fn status_exits_with_1_if_no_gateway_runs_there_and_names_the_running_ones() {
     let gateway = Gateway::bare().start();
     let port = free_port().to_string();
     for command in ["status", "stop", "reload", "restart"] {
@@ -114,7 +114,7 @@ fn after_a_change_of_the_port_the_only_gateway_is_found_by_its_socket() {
 }
 
 #[test]
-fn a_gateway_is_found_though_its_configuration_has_become_wrong() {
+fn a_gateway_is_found_although_its_configuration_has_become_invalid() {
     let gateway = Gateway::bare().start();
     gateway.run.write("vandamme-config.toml", &format!("port = {}\nprot = 1\n", gateway.address.port()));
 
@@ -124,7 +124,7 @@ fn a_gateway_is_found_though_its_configuration_has_become_wrong() {
 }
 
 #[test]
-fn stop_lets_requests_finish_and_waits_for_the_end() {
+fn stop_waits_for_requests_in_flight() {
     let (upstream, events) = paused();
     let mut gateway = Gateway::before(&upstream).start();
     let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();
@@ -143,7 +143,7 @@ fn stop_lets_requests_finish_and_waits_for_the_end() {
 }
 
 #[test]
-fn stop_gives_up_waiting_in_time_and_a_second_one_ends_what_runs() {
+fn stop_times_out_and_stop_now_aborts_the_rest() {
     let (upstream, _) = paused();
     let mut gateway = Gateway::before(&upstream).limit("drain", 600).start();
     let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();
@@ -154,7 +154,7 @@ fn stop_gives_up_waiting_in_time_and_a_second_one_ends_what_runs() {
     assert!(late.stderr.contains("is still stopping") && late.stderr.contains("--now"), "{}", late.stderr);
     let status = Ended::of(&mut gateway.server(&["status", "--json"])).json();
     assert_eq!(status["state"], "stopping");
-    // Those who have given up are forgotten, however many.
+    // Commands that have timed out are removed, however many there are.
     for _ in 0..40 {
         let mut impatient = gateway.server(&["stop", "--timeout", "0"]);
         assert_eq!(Ended::of(&mut impatient).code, Some(1));
@@ -182,7 +182,7 @@ fn stop_now_does_not_wait() {
 }
 
 #[test]
-fn one_of_two_is_stopped_and_the_other_stays() {
+fn stopping_one_of_two_gateways_does_not_affect_the_other() {
     let runtime = Runtime::new("both");
     let start = || Gateway::bare().env("XDG_RUNTIME_DIR", runtime.path()).start();
     let [mut one, other] = [start(), start()];
@@ -195,7 +195,7 @@ fn one_of_two_is_stopped_and_the_other_stays() {
 }
 
 #[test]
-fn the_socket_is_for_its_user_alone_and_goes_with_the_gateway() {
+fn the_socket_is_private_and_removed_with_the_gateway() {
     let runtime = Runtime::new("alone");
     let gateway = Gateway::bare().env("XDG_RUNTIME_DIR", runtime.path()).start();
     let socket = runtime.socket(&gateway);
@@ -208,7 +208,7 @@ fn the_socket_is_for_its_user_alone_and_goes_with_the_gateway() {
 }
 
 #[test]
-fn the_socket_of_a_killed_gateway_is_taken_over() {
+fn the_socket_of_a_killed_gateway_is_replaced() {
     let runtime = Runtime::new("taken");
     let setup = Gateway::bare().env("XDG_RUNTIME_DIR", runtime.path());
     let gateway = setup.start();
@@ -222,7 +222,7 @@ fn the_socket_of_a_killed_gateway_is_taken_over() {
 }
 
 #[test]
-fn where_others_could_come_in_there_is_no_socket_and_the_gateway_serves_all_the_same() {
+fn in_an_unsafe_directory_there_is_no_socket_and_the_gateway_still_serves() {
     let runtime = Runtime::new("open");
     let directory = runtime.0.join("vandamme");
     fs::create_dir(&directory).expect("a writable directory");
@@ -237,9 +237,9 @@ fn where_others_could_come_in_there_is_no_socket_and_the_gateway_serves_all_the_
 }
 
 #[test]
-fn the_runtime_directory_of_another_user_is_left_alone() {
+fn the_runtime_directory_of_another_user_is_not_changed() {
     let runtime = Runtime::new("others");
-    // Only root can give one away; to everybody else that of the system is another's.
+    // Only root can change an owner. For other users, the system's directory belongs to another user.
     let others = std::os::unix::fs::chown(&runtime.0, Some(65534), None);
     let others = others.map_or_else(|_| PathBuf::from("/usr"), |()| runtime.0.clone());
     let gateway = Gateway::bare().env("XDG_RUNTIME_DIR", others.to_str().expect("ASCII")).start();
@@ -250,11 +250,11 @@ fn the_runtime_directory_of_another_user_is_left_alone() {
 }
 
 #[test]
-fn a_gateway_that_hangs_is_told_from_none() {
+fn a_hanging_gateway_is_distinguished_from_none() {
     let runtime = Runtime::new("hangs");
     let directory = runtime.0.join("vandamme");
     fs::DirBuilder::new().mode(0o700).create(&directory).expect("a writable directory");
-    // The system takes the connection, and nobody ever answers it.
+    // The system accepts the connection, and no process answers it.
     let _hanging = UnixListener::bind(directory.join("127.0.0.1-9.sock")).expect("a short path");
     let mut status = Command::new(env!("CARGO_BIN_EXE_vdm"));
     status.args(["server", "status", "--port", "9"]).env("XDG_RUNTIME_DIR", runtime.path());
@@ -266,7 +266,7 @@ fn a_gateway_that_hangs_is_told_from_none() {
 }
 
 #[test]
-fn what_is_no_question_is_refused_and_disturbs_nobody() {
+fn an_invalid_command_is_refused_and_affects_no_other() {
     let runtime = Runtime::new("hostile");
     let gateway = Gateway::bare().env("XDG_RUNTIME_DIR", runtime.path()).start();
     let connect = || UnixStream::connect(runtime.socket(&gateway)).expect("the gateway listens");
@@ -281,7 +281,7 @@ fn what_is_no_question_is_refused_and_disturbs_nobody() {
         &long,
     ] {
         let mut stream = connect();
-        // A gateway that has read enough closes before all is written.
+        // The gateway may close the connection before everything is written.
         let _sent = stream.write_all(question).and_then(|()| stream.shutdown(std::net::Shutdown::Write));
         let mut answer = String::new();
         let _read = stream.read_to_string(&mut answer);
@@ -293,7 +293,7 @@ fn what_is_no_question_is_refused_and_disturbs_nobody() {
 }
 
 #[test]
-fn restart_takes_the_same_command_line_and_what_has_changed_in_the_files() {
+fn restart_uses_the_same_command_line_and_the_changed_files() {
     let upstream = Upstream::openai();
     let mut gateway = Gateway::bare().toml(&provider("one", &upstream, "sk-one")).start();
     let pid = gateway.run.pid();
@@ -321,7 +321,7 @@ fn restart_does_not_stop_a_gateway_that_could_not_start_again() {
 }
 
 #[test]
-fn the_two_commands_talk_only_on_stderr_while_they_wait() {
+fn stop_and_restart_report_progress_on_stderr_only() {
     let gateway = Gateway::bare().start();
     let mut stop = gateway.server(&["stop", "--json"]);
     let output = stop.stdout(Stdio::piped()).stderr(Stdio::piped()).output().expect("vdm is built");

@@ -1,4 +1,4 @@
-//! `vdm server reload`: another configuration for the running gateway, which what is in flight does not notice.
+//! `vdm server reload`: a new configuration for the running gateway, without effect on requests in flight.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ fn reload(gateway: &Gateway) -> Ended {
 }
 
 #[test]
-fn a_stream_of_a_provider_that_goes_stays_whole() {
+fn a_stream_of_a_removed_provider_continues_to_its_end() {
     let (old, events) = paused();
     let new = Upstream::openai();
     let gateway = Gateway::bare().toml(&provider("old", &old, "sk-old")).start();
@@ -36,7 +36,7 @@ fn a_stream_of_a_provider_that_goes_stays_whole() {
 }
 
 #[test]
-fn a_stream_goes_on_through_a_change_of_its_own_provider() {
+fn a_stream_continues_through_a_change_of_its_own_provider() {
     let (upstream, events) = paused();
     let other = Upstream::anthropic();
     let gateway = Gateway::bare().toml(&provider("p", &upstream, "sk-a")).start();
@@ -56,7 +56,7 @@ fn a_stream_goes_on_through_a_change_of_its_own_provider() {
 }
 
 #[test]
-fn a_request_keeps_the_fallbacks_of_the_route_that_it_began_with() {
+fn a_request_keeps_the_fallbacks_of_its_first_route() {
     let two = Upstream::openai();
     for after in ["", "fallbacks = ['three:c']\n[one.aliases]\nfast = 'three:a'\n"] {
         let held = Answer::pieces(vec![Piece::Permit]);
@@ -81,7 +81,7 @@ fn a_request_keeps_the_fallbacks_of_the_route_that_it_began_with() {
 }
 
 #[test]
-fn a_wrong_file_changes_nothing_and_is_told_as_validate_tells_it() {
+fn an_invalid_file_changes_nothing_and_is_reported_like_validate_does() {
     let upstream = Upstream::openai();
     let gateway = Gateway::bare().toml(&provider("p", &upstream, "sk-a")).start();
     gateway.run.write("test.toml", "[p]\napi-kye = 'sk-b'\n[limits]\ndrain = 'soon'\n");
@@ -105,7 +105,7 @@ fn after_path(line: &str) -> String {
 }
 
 #[test]
-fn keys_are_rotated_and_what_is_known_of_the_others_stays() {
+fn keys_are_replaced_and_the_state_of_the_others_is_kept() {
     let refused = Answer::json(429, "{}").header("retry-after", "60");
     let upstream = Upstream::openai().answering_key("cooled", refused);
     let gateway = Gateway::bare().toml(&provider("p", &upstream, "cooled old")).start();
@@ -122,7 +122,7 @@ fn keys_are_rotated_and_what_is_known_of_the_others_stays() {
 }
 
 #[test]
-fn keys_in_a_file_of_their_own_are_rotated_too() {
+fn keys_in_a_key_file_are_replaced_too() {
     let upstream = Upstream::openai();
     let base_url = upstream.base_url();
     let file = format!("[p]\napi-key-file = 'key'\nbase-url = '{base_url}'\napi-format = 'openai'\n");
@@ -138,10 +138,10 @@ fn keys_in_a_file_of_their_own_are_rotated_too() {
 }
 
 #[test]
-fn a_provider_that_has_not_changed_keeps_its_connection() {
+fn an_unchanged_provider_keeps_its_connection() {
     let upstream = Upstream::openai();
     let gateway = Gateway::bare().toml(&provider("p", &upstream, "sk-a")).start();
-    // Each of its threads has connections of its own.
+    // Each thread has its own connections.
     let settled = || {
         for _ in 0..16 {
             assert_eq!(gateway.ask("hi").status(), 200);
@@ -163,7 +163,7 @@ fn threads() -> usize {
 }
 
 #[test]
-fn the_gateways_own_key_changes() {
+fn the_gateway_key_can_change() {
     let upstream = Upstream::openai();
     let file = |key: &str| format!("proxy-api-key = '{key}'\n{}", provider("p", &upstream, "sk-a"));
     let gateway = Gateway::bare().start();
@@ -179,7 +179,7 @@ fn the_gateways_own_key_changes() {
 }
 
 #[test]
-fn a_limit_is_raised_for_those_who_wait_already() {
+fn a_raised_limit_applies_to_waiting_requests() {
     let (upstream, events) = paused();
     let file = |limit: u32| {
         let limits = format!("[limits]\nprovider-in-flight = {limit}\nprovider-queue-wait = 60\n");
@@ -207,7 +207,7 @@ fn a_limit_is_raised_for_those_who_wait_already() {
 }
 
 #[test]
-fn what_needs_a_restart_is_said_until_there_is_one_and_the_rest_holds() {
+fn settings_that_need_a_restart_are_reported_until_then_and_others_apply() {
     let upstream = Upstream::openai();
     let gateway = Gateway::bare().start();
     let file = "log-level = 'WARNING'\n[limits]\nwatch-interval = 9\n".to_owned();
@@ -224,7 +224,7 @@ fn what_needs_a_restart_is_said_until_there_is_one_and_the_rest_holds() {
 }
 
 #[test]
-fn a_raised_drain_is_honoured_and_one_that_ends_says_so() {
+fn a_raised_drain_timeout_applies_and_its_end_is_reported() {
     for (drain, whole) in [(60.0, true), (3.5, false)] {
         let (upstream, events) = paused();
         let mut gateway = Gateway::before(&upstream).limit("drain", 0.1).start();
@@ -234,7 +234,7 @@ fn a_raised_drain_is_honoured_and_one_that_ends_says_so() {
         let told = reload(&gateway);
         assert!(told.results().contains("changed: limits.drain = "), "{}", told.stdout);
         gateway.run.signal("TERM");
-        // Longer than the old value and all that was granted on top of it.
+        // Longer than the old value and all tolerances.
         thread::sleep(Duration::from_millis(if whole { 4500 } else { 0 }));
         if whole {
             upstream.permit();
@@ -252,12 +252,12 @@ fn a_raised_drain_is_honoured_and_one_that_ends_says_so() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_holds_up_neither_the_gateway_nor_its_end() {
+fn a_file_that_blocks_on_reading_delays_neither_requests_nor_shutdown() {
     let upstream = Upstream::openai();
     let mut gateway = Gateway::bare().toml(&provider("p", &upstream, "sk-a")).start();
     gateway.run.pipe("vandamme-config.toml");
 
-    // From elsewhere, where nothing of the kind is to be read.
+    // From another directory, without such a file.
     let [refused, again] =
         [(); 2].map(|()| Ended::of(gateway.server(&["reload"]).current_dir("/").env("HOME", "/")));
 
@@ -286,7 +286,7 @@ fn sighup_reloads() {
 }
 
 #[test]
-fn reloads_come_one_after_the_other_while_requests_go_on() {
+fn reloads_run_one_after_the_other_while_requests_continue() {
     let upstreams = [Upstream::openai(), Upstream::anthropic()];
     let gateway = Gateway::bare().toml(&provider("p", &upstreams[0], "sk-0")).start();
     thread::scope(|scope| {
@@ -294,7 +294,7 @@ fn reloads_come_one_after_the_other_while_requests_go_on() {
             .map(|turn| {
                 let (gateway, upstream) = (&gateway, &upstreams[turn % 2]);
                 scope.spawn(move || {
-                    // As a whole, since another reload may read it meanwhile.
+                    // Replaced atomically, because another reload may read it at the same time.
                     let name = format!("{turn}.toml");
                     gateway.run.write(&name, &provider("p", upstream, &format!("sk-{turn}")));
                     gateway.run.rename(&name, "test.toml");
@@ -314,7 +314,7 @@ fn reloads_come_one_after_the_other_while_requests_go_on() {
 }
 
 #[test]
-fn a_fallback_that_goes_meanwhile_is_passed_over() {
+fn a_removed_fallback_is_skipped() {
     let failing = |answer: fn(Answer) -> Answer| {
         Upstream::openai().always(answer(Answer::json(500, "{\"error\":{\"message\":\"broken\"}}")))
     };

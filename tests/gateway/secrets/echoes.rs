@@ -1,5 +1,5 @@
-//! Upstreams that echo the key of a call, wherever they can: it comes back to nobody, even when the configuration has
-//! forgotten it since.
+//! Upstreams that echo the key of a call in any place: no client receives it, even after the key has been removed
+//! from the configuration.
 
 use std::fmt::Write as _;
 
@@ -12,12 +12,12 @@ use crate::support::client::{Call, Exchange};
 use crate::support::gateway::{Gateway, MODEL};
 use crate::support::upstream::{Answer, Dialect, Upstream};
 
-/// What the calls in flight were made with.
+/// The key of the calls in flight.
 const KEY: &str = "sk-canary-one-0123456789";
 const HEADER: &str = "canary-header-012345678";
 const GATEWAY_KEYS: [&str; 3] =
     ["canary-proxy-key-012345", "canary-proxy-key-second-1", "canary-proxy-key-third-22"];
-/// `user:` and the key, as HTTP's Basic scheme has it.
+/// `user:` and the key in HTTP's Basic scheme.
 const BASIC: &str = "dXNlcjpzay1jYW5hcnktb25lLTAxMjM0NTY3ODk=";
 
 fn config(upstream: &Upstream, round: usize) -> String {
@@ -50,7 +50,7 @@ fn error_event(dialect: Dialect, message: &str) -> Vec<u8> {
     }
 }
 
-/// A proper answer of this upstream.
+/// A valid answer of this upstream.
 fn good(way: Way, text: &str) -> Answer {
     match (way.provider, way.stream) {
         (Dialect::OpenAi, true) => Answer::events(openai::text(&[text])),
@@ -60,7 +60,7 @@ fn good(way: Way, text: &str) -> Answer {
     }
 }
 
-/// Every header that comes back, with the key in it.
+/// Every response header that may contain the key.
 fn in_headers(answer: Answer) -> Answer {
     [
         ("request-id", KEY.to_owned()),
@@ -121,7 +121,7 @@ fn ask(gateway: &Gateway, way: Way) -> Exchange {
 }
 
 #[test]
-fn a_key_that_two_reloads_have_replaced_is_still_told_to_nobody() {
+fn a_key_replaced_by_two_reloads_is_still_removed_from_replies() {
     for way in ways() {
         let upstream = way.upstream();
         let gateway =
@@ -164,7 +164,7 @@ fn a_key_that_two_reloads_have_replaced_is_still_told_to_nobody() {
 }
 
 #[test]
-fn what_a_client_has_sent_comes_back_as_it_is() {
+fn text_that_the_client_sent_is_returned_unchanged() {
     for way in ways() {
         let text = format!("OPENAI_API_KEY={KEY}");
         let upstream = way.upstream().always(good(way, &text));
@@ -177,7 +177,7 @@ fn what_a_client_has_sent_comes_back_as_it_is() {
 }
 
 #[test]
-fn headers_without_keys_come_back_each_as_often_as_it_came() {
+fn headers_without_keys_are_forwarded_with_all_their_values() {
     for way in ways() {
         let upstream = way.upstream().always(
             Answer::json(400, error(way.provider, "no"))
@@ -193,7 +193,7 @@ fn headers_without_keys_come_back_each_as_often_as_it_came() {
 }
 
 #[test]
-fn dummy_keys_are_cut_out_of_no_message() {
+fn placeholder_keys_are_not_removed_from_messages() {
     let message = "model 'llama3' not found, try pulling with ollama pull llama3; max_tokens: none of 8";
     for key in ["ollama", "none", "x", "max", "tokens", "llama3"] {
         for way in ways() {
@@ -206,7 +206,7 @@ fn dummy_keys_are_cut_out_of_no_message() {
 }
 
 #[test]
-fn a_list_of_models_and_a_count_of_tokens_show_no_key() {
+fn lists_of_models_and_token_counts_contain_no_key() {
     let list = format!("{{\"data\": [{{\"id\": \"m\", \"note\": \"{KEY}\"}}], \"echo\": \"Bearer {KEY}\"}}");
     for upstream in [Upstream::openai(), Upstream::anthropic()] {
         let upstream = upstream.always(in_headers(Answer::json(200, list.clone())));

@@ -1,4 +1,4 @@
-//! Keys that open the gateway: none that ever did goes to an upstream, whatever a reload has made of it since.
+//! Gateway keys: no current or former one is sent to an upstream, whatever a reload changes.
 
 use std::io::Write as _;
 
@@ -33,14 +33,14 @@ fn assert_unseen(upstream: &Upstream) {
 }
 
 #[test]
-fn a_key_that_is_replaced_while_a_request_uploads_goes_nowhere() {
+fn a_key_replaced_during_an_upload_is_not_forwarded() {
     let [front, own] = [Upstream::anthropic(), Upstream::anthropic()];
     for header in [("x-api-key", KEYS[0].to_owned()), ("authorization", format!("Bearer {}", KEYS[0]))] {
         let gateway = with_gateway_key(KEYS[0]).toml(&config(&front, &own)).start();
         let request = gateway.messages(&prompt("own:m", "hi")).header(header.0, &header.1).bytes();
         let mut stream = connect(gateway.address);
         stream.write_all(&request[..request.len() - 5]).expect("the gateway takes it");
-        // It has been admitted when it is among those in flight.
+        // A request in flight has been admitted.
         let admitted = || {
             let totals = gateway.call("GET", "/metrics/active-requests").header("x-api-key", KEYS[0]);
             totals.reply().json()["active_requests"].as_array().is_some_and(|rows| !rows.is_empty())
@@ -57,7 +57,7 @@ fn a_key_that_is_replaced_while_a_request_uploads_goes_nowhere() {
 }
 
 #[test]
-fn a_key_that_is_replaced_while_a_request_falls_over_goes_nowhere() {
+fn a_key_replaced_during_a_fallback_is_not_forwarded() {
     for stream in [true, false] {
         let front = Upstream::anthropic();
         let own = Upstream::anthropic();
@@ -77,7 +77,7 @@ fn a_key_that_is_replaced_while_a_request_falls_over_goes_nowhere() {
 }
 
 #[test]
-fn no_header_and_no_query_carries_one_on() {
+fn no_header_and_no_query_contains_a_gateway_key() {
     let [front, own] = [Upstream::anthropic(), Upstream::anthropic()];
     let gateway = with_gateway_key(KEYS[0]).toml(&config(&front, &own)).start();
     KEYS[1..].iter().for_each(|key| reload_with_gateway_key(&gateway, key));

@@ -1,8 +1,8 @@
-//! What well-behaved upstreams say, in both dialects: event by event, so that a story can stop between two.
+//! Replies of well-behaved upstreams in both APIs, event by event, so that a test can pause between two.
 
 use serde_json::{Value, json};
 
-/// The Messages API's words.
+/// Replies of the Messages API.
 pub(crate) mod anthropic {
     use super::*;
 
@@ -56,7 +56,7 @@ pub(crate) mod anthropic {
         events
     }
 
-    /// Thinking with a real-looking signature, then a tool call.
+    /// Thinking with a realistic signature, then a tool call.
     pub(crate) fn thinking_and_tool() -> Vec<Vec<u8>> {
         let tool = json!({"type": "tool_use", "id": "toolu_01Real", "name": "get_weather", "input": {}});
         let mut events = vec![
@@ -74,7 +74,7 @@ pub(crate) mod anthropic {
         events
     }
 
-    /// A whole message, spaced unlike any serializer of ours would.
+    /// A whole message with unusual spaces.
     pub(crate) fn whole(text: &str) -> String {
         format!(
             "{{ \"id\": \"msg_01UpstreamAnthropic0000\",\n  \"type\":\"message\", \"role\":\"assistant\", \
@@ -86,7 +86,7 @@ pub(crate) mod anthropic {
     }
 
     pub(crate) fn error(kind: &str, message: &str) -> String {
-        // The spaces prove that a body was not written anew on its way.
+        // The spaces prove that the body was not serialised again.
         format!(
             "{{\"type\": \"error\",  \"error\": {{\"type\": \"{kind}\", \"message\": {}}}, \
              \"request_id\": \"req_upstream\"}}",
@@ -95,7 +95,7 @@ pub(crate) mod anthropic {
     }
 }
 
-/// Chat Completions' words.
+/// Replies of Chat Completions.
 pub(crate) mod openai {
     use super::*;
 
@@ -130,7 +130,7 @@ pub(crate) mod openai {
         chunk(&json!([{"index": 0, "delta": {}, "finish_reason": reason}]))
     }
 
-    /// The chunk of its own in which OpenAI sends the usage: 100 in, 40 of them cached, 20 out.
+    /// The separate chunk in which OpenAI sends the usage: 100 in, 40 of them cached, 20 out.
     pub(crate) fn usage() -> Vec<u8> {
         data(&json!({"id": "chatcmpl-upstream", "object": "chat.completion.chunk", "created": 1_760_000_000,
                      "model": "gpt-4o-2024-11-20", "choices": [], "usage": usage_object()}))

@@ -1,10 +1,10 @@
-//! Replies of the Chat Completions API: what its clients make of them, and what they could not read.
+//! Reads replies of the Chat Completions API like its clients, and fails if they could not.
 
 use serde_json::{Value, json};
 
 use super::reply::Reply;
 
-/// The body of a streamed request that asks for nothing but an answer.
+/// The body of a minimal streamed request.
 pub(crate) fn prompt(model: &str, text: &str) -> Value {
     json!({"model": model, "stream": true, "messages": [{"role": "user", "content": text}]})
 }
@@ -14,14 +14,14 @@ pub(crate) fn whole_prompt(model: &str, text: &str) -> Value {
     json!({"model": model, "messages": [{"role": "user", "content": text}]})
 }
 
-/// A streamed request that asks for the usage too, so that nothing has to be withheld from its reply.
+/// A streamed request with usage, so that the gateway removes nothing from its reply.
 pub(crate) fn prompt_with_usage(model: &str, text: &str) -> Value {
     let mut body = prompt(model, text);
     body["stream_options"] = json!({"include_usage": true});
     body
 }
 
-/// A stream that is over: chunks, and then either `[DONE]` or, if it failed, an error as its last word.
+/// A stream that has ended: chunks, and then either `[DONE]` or, if it failed, an error.
 #[derive(Debug)]
 pub(crate) struct Chat {
     pub(crate) chunks: Vec<Value>,
@@ -29,8 +29,8 @@ pub(crate) struct Chat {
 }
 
 impl Chat {
-    /// Fails unless a client can read all of the stream: comments and data only, every data line JSON, nothing after
-    /// an error, the end once and last.
+    /// Panics unless a client can read the whole stream: comments and data only, every data line JSON, nothing after
+    /// an error, and the end once, at the end.
     pub(crate) fn of(reply: &Reply) -> Self {
         assert_eq!(reply.status(), 200, "{reply}");
         assert!(reply.is_stream() && reply.complete, "no complete stream: {reply}");
@@ -58,7 +58,7 @@ impl Chat {
     }
 }
 
-/// The text of an answer, streamed or whole. Fails if it is not a proper answer.
+/// The text of an answer, streamed or whole. Panics if it is invalid.
 pub(crate) fn text(reply: &Reply) -> String {
     assert_eq!(reply.status(), 200, "{reply}");
     if reply.is_stream() {
@@ -70,7 +70,7 @@ pub(crate) fn text(reply: &Reply) -> String {
     message["content"].as_str().unwrap_or_else(|| panic!("no content in {reply}")).to_owned()
 }
 
-/// Message, type and code of an error, in the body or as the end of a stream.
+/// Message, type and code of an error, in the body or at the end of a stream.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Error {
     pub(crate) message: String,
@@ -97,7 +97,7 @@ impl Error {
     }
 }
 
-/// How often the gateway said that it is still there.
+/// The number of comments.
 pub(crate) fn keep_alives(reply: &Reply) -> usize {
     reply.all_events().iter().filter(|event| event.raw == ": keep-alive\n\n").count()
 }

@@ -1,4 +1,4 @@
-//! A client that writes what it is told to and reads the reply piece by piece.
+//! A client that sends given bytes and reads the reply piece by piece.
 
 use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -10,7 +10,7 @@ use super::PATIENCE;
 use super::reply::{self, Event, Reply};
 use super::wire::{Framing, Head, Wire};
 
-/// A request in the making.
+/// A request under construction.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     address: SocketAddr,
@@ -55,21 +55,21 @@ impl Call {
         self.header("content-type", "application/json").body(body.to_string())
     }
 
-    /// Sends it and reads the head of the reply; what follows comes as asked for.
+    /// Sends the request and reads the head of the reply. The rest is read on demand.
     pub(crate) fn open(&self) -> Exchange {
         let mut exchange = self.send();
         exchange.head();
         exchange
     }
 
-    /// Sends it and reads nothing.
+    /// Sends the request and reads nothing.
     pub(crate) fn send(&self) -> Exchange {
         let stream = connect(self.address);
         (&stream).write_all(&self.bytes()).expect("the gateway takes the request");
         Exchange { bodiless: self.method == "HEAD", ..Exchange::new(stream) }
     }
 
-    /// Sends it and reads the whole reply.
+    /// Sends the request and reads the whole reply.
     pub(crate) fn reply(&self) -> Reply {
         self.open().finish()
     }
@@ -90,7 +90,7 @@ impl Call {
     }
 }
 
-/// A connection as a misbehaving client uses it.
+/// A raw connection, for misbehaving clients.
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("the gateway accepts");
     stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
@@ -105,7 +105,7 @@ pub(crate) struct Exchange {
     head: Option<(Head, Framing)>,
     text: Vec<u8>,
     taken: usize,
-    /// A reply to HEAD says how long the body would be.
+    /// Whether the request is HEAD, whose reply has a length but no body.
     bodiless: bool,
 }
 
@@ -115,7 +115,7 @@ impl Exchange {
         Self { stream, wire, head: None, text: Vec::new(), taken: 0, bodiless: false }
     }
 
-    /// The reply's head, when it has come.
+    /// The reply's head, once it has arrived.
     pub(crate) fn head(&mut self) -> Head {
         if self.head.is_none() {
             let head = self.wire.head().unwrap_or_else(|error| panic!("no reply: {error}"));
@@ -127,7 +127,7 @@ impl Exchange {
         self.head.as_ref().map(|(head, _)| head.clone()).expect("just read")
     }
 
-    /// Reads another head: the last one was of an interim reply.
+    /// Reads another head, after that of an interim reply.
     pub(crate) fn next_head(&mut self) -> Head {
         self.head = None;
         self.head()
@@ -152,7 +152,7 @@ impl Exchange {
         }
     }
 
-    /// The next event with this name, whatever comes before it.
+    /// The next event with this name. Skips others.
     pub(crate) fn event_named(&mut self, name: &str) -> Event {
         loop {
             let event = self.event().unwrap_or_else(|| panic!("the stream ended without {name}"));
@@ -162,7 +162,7 @@ impl Exchange {
         }
     }
 
-    /// Waits for the next bytes; `false` at the end.
+    /// Waits for more bytes. Returns `false` at the end.
     fn more(&mut self) -> io::Result<bool> {
         let Some((_, framing)) = self.head.as_mut() else { return Ok(false) };
         let piece = self.wire.piece(framing)?;
@@ -186,7 +186,7 @@ impl Exchange {
         Reply { head, body: self.text, complete }
     }
 
-    /// Fails if anything comes within half a second.
+    /// Panics if anything arrives within half a second.
     pub(crate) fn assert_silent(&self) {
         self.stream.set_read_timeout(Some(Duration::from_millis(500))).expect("a socket");
         let came = self.stream.peek(&mut [0]);
@@ -194,12 +194,12 @@ impl Exchange {
         assert!(came.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock), "silence was expected");
     }
 
-    /// Goes away as a killed client does.
+    /// Closes the connection like a killed client.
     pub(crate) fn hang_up(self) {
         let _closed = self.stream.shutdown(Shutdown::Both);
     }
 
-    /// Says that it will write no more, which over HTTP/1.1 nobody does who still waits.
+    /// Shuts down the sending side, which no HTTP/1.1 client does while it waits.
     pub(crate) fn half_close(&self) {
         self.stream.shutdown(Shutdown::Write).expect("a socket");
     }

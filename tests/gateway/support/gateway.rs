@@ -1,4 +1,4 @@
-//! The real binary in a clean environment, as a user starts it.
+//! Runs the real binary in a clean environment, like a user.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -19,7 +19,7 @@ use super::reply::Reply;
 use super::upstream::{Dialect, Upstream};
 use super::wire::Wire;
 
-/// How the gateway is to be started.
+/// How to start the gateway.
 #[derive(Clone, Default)]
 pub(crate) struct Setup {
     environment: BTreeMap<String, String>,
@@ -32,7 +32,7 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// Starts it from a shell that has run this before: `ulimit`, say.
+    /// Starts it from a shell after these commands, such as `ulimit`.
     pub(crate) fn after_shell(mut self, line: &str) -> Self {
         self.shell = Some(line.to_owned());
         self
@@ -43,7 +43,7 @@ impl Setup {
         self
     }
 
-    /// A provider under a name of the test's own, with the key `sk-test`.
+    /// A custom provider with the key `sk-test`.
     pub(crate) fn provider(self, name: &str, upstream: &Upstream) -> Self {
         let upper = name.to_uppercase();
         let format = match upstream.dialect() {
@@ -55,7 +55,7 @@ impl Setup {
             .env(&format!("{upper}_API_FORMAT"), format)
     }
 
-    /// The keys of the provider in front of which [`Gateway::before`] put the gateway.
+    /// The keys of the provider that [`Gateway::before`] configures.
     pub(crate) fn keys<const N: usize>(self, keys: [&str; N]) -> Self {
         let name = if self.environment.contains_key("ANTHROPIC_API_KEY") { "ANTHROPIC" } else { "OPENAI" };
         self.env(&format!("{name}_API_KEY"), keys.join(" "))
@@ -67,7 +67,7 @@ impl Setup {
         self
     }
 
-    /// Further lines of the file given by `--config`.
+    /// More lines of the file given by `--config`.
     pub(crate) fn toml(mut self, lines: &str) -> Self {
         self.toml.push_str(lines);
         self.toml.push('\n');
@@ -79,13 +79,13 @@ impl Setup {
         self.file(".env", lines)
     }
 
-    /// A file under the working directory, which is also the home of this user.
+    /// A file in the working directory, which is also this user's home.
     pub(crate) fn file(mut self, path: &str, content: &str) -> Self {
         self.files.insert(path.to_owned(), content.to_owned());
         self
     }
 
-    /// Another file for `--config` than the one that is written here.
+    /// Uses another file for `--config` than the one written here.
     pub(crate) fn config_at(mut self, path: &str) -> Self {
         self.config = Some(path.to_owned());
         self
@@ -98,7 +98,7 @@ impl Setup {
 
     /// Starts it and waits until `/health` answers.
     pub(crate) fn start(&self) -> Gateway {
-        // The port is free when it is chosen; should another test take it meanwhile, another one is tried.
+        // The port is free when it is chosen. If another test takes it in the meantime, another one is tried.
         for _ in 0..5 {
             if let Some(gateway) = self.try_start(free_port()) {
                 return gateway;
@@ -107,7 +107,7 @@ impl Setup {
         panic!("no port stayed free long enough")
     }
 
-    /// Starts it on this port, which the caller found to be free.
+    /// Starts it on this port, which the caller has found free.
     pub(crate) fn start_on(&self, port: u16) -> Gateway {
         self.try_start(port).expect("the port is still free")
     }
@@ -121,7 +121,7 @@ impl Setup {
                 assert_eq!(status.code(), Some(PORT_TAKEN), "vdm ended with {status}:\n{}", run.log());
                 return None;
             }
-            // Its own word first: on a port that it lost, somebody else would answer.
+            // Waits for its own start message first: if it lost the port, another process would answer.
             if run.log().contains(&format!(":{port}")) && is_ready(address) {
                 let alive = run.child.try_wait().expect("our child").is_none();
                 return alive.then_some(Gateway { run, address });
@@ -131,7 +131,7 @@ impl Setup {
         panic!("the gateway does not answer on {address}:\n{}", run.log())
     }
 
-    /// Starts it and waits until it ends by itself, which it must.
+    /// Starts it and waits until it exits by itself, which it must.
     pub(crate) fn run_to_end(&self) -> Finished {
         let mut run = self.run(free_port());
         let status = run.wait();
@@ -139,7 +139,7 @@ impl Setup {
         Finished { status, output }
     }
 
-    /// The process, whatever becomes of it.
+    /// Starts the process without waiting.
     pub(crate) fn run(&self, port: u16) -> Run {
         let directory = fresh_directory();
         let file = directory.join("test.toml");
@@ -178,16 +178,16 @@ impl Setup {
     }
 }
 
-/// The exit code for a port that somebody else has.
+/// The exit code for a port in use.
 pub(crate) const PORT_TAKEN: i32 = 3;
 
-/// How a run ended that was to end.
+/// The result of a run that was expected to end.
 pub(crate) struct Finished {
     pub(crate) status: ExitStatus,
     pub(crate) output: String,
 }
 
-/// A `vdm` process and what it says.
+/// A `vdm` process and its output.
 pub(crate) struct Run {
     child: Child,
     log: Arc<(Mutex<String>, Condvar)>,
@@ -198,7 +198,7 @@ pub(crate) struct Run {
     environment: BTreeMap<String, String>,
 }
 
-/// Where control sockets are: apart for each gateway, and with a path that is short enough for one.
+/// The directory of control sockets: separate for each gateway, with a path short enough for one.
 struct Runtime(PathBuf);
 
 impl Runtime {
@@ -237,7 +237,7 @@ impl Run {
         self.child.id()
     }
 
-    /// Another `vdm`, as its user would call it in the same place.
+    /// Another `vdm` of the same user in the same directory.
     pub(crate) fn vdm(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vdm"));
         command.args(arguments).current_dir(&self.directory).env_clear().env("HOME", &self.directory);
@@ -246,22 +246,22 @@ impl Run {
         command
     }
 
-    /// Replaces a file of its directory: `test.toml` is what `--config` names.
+    /// Replaces a file in its directory. `test.toml` is the file of `--config`.
     pub(crate) fn write(&self, path: &str, content: &str) {
         std::fs::write(self.directory.join(path), content).expect("a writable directory");
     }
 
-    /// Leaves what it says in the pipe from now on.
+    /// Stops reading its output from now on.
     pub(crate) fn stop_reading(&self) {
         self.deaf.store(true, Ordering::SeqCst);
     }
 
-    /// Everything it said so far.
+    /// Its whole output so far.
     pub(crate) fn log(&self) -> String {
         self.log.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until it has said this.
+    /// Waits until its output contains this.
     pub(crate) fn await_log(&self, words: &str) -> String {
         let until = Instant::now() + PATIENCE;
         let mut log = self.log.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -273,7 +273,7 @@ impl Run {
         log.clone()
     }
 
-    /// Puts a pipe there that nobody writes to.
+    /// Creates a named pipe at this path, to which no process writes.
     pub(crate) fn pipe(&self, path: &str) {
         let made = Command::new("mkfifo").arg(self.directory.join(path)).status();
         assert!(made.expect("mkfifo is there").success());
@@ -283,7 +283,7 @@ impl Run {
         std::fs::rename(self.directory.join(from), self.directory.join(to)).expect("a writable directory");
     }
 
-    /// Waits for its end, and for all it had to say.
+    /// Waits for its end, and returns all its output.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -298,7 +298,7 @@ impl Run {
         }
     }
 
-    /// Waits until it lets nobody in any more: no connection, no answer, or one that is not a 200.
+    /// Waits until it serves no request any more: no connection, no answer, or another status than 200.
     pub(crate) fn await_refusal(&self, address: SocketAddr) {
         let until = Instant::now() + PATIENCE;
         while is_ready(address) {
@@ -334,20 +334,20 @@ fn is_ready(address: SocketAddr) -> bool {
     matches!(head, Ok(Some(head)) if head.second_word() == "200")
 }
 
-/// A gateway that answers.
+/// A running gateway.
 pub(crate) struct Gateway {
     pub(crate) run: Run,
     pub(crate) address: SocketAddr,
 }
 
 impl Gateway {
-    /// With nothing but its defaults.
+    /// Starts it with its defaults only.
     pub(crate) fn bare() -> Setup {
         Setup::default()
     }
 
-    /// With the built-in provider of the upstream's dialect pointed at `upstream`, one key
-    /// and otherwise what a user has who sets nothing else.
+    /// Starts it with the built-in provider of the upstream's API at `upstream`, one key,
+    /// and defaults otherwise.
     pub(crate) fn before(upstream: &Upstream) -> Setup {
         match upstream.dialect() {
             Dialect::Anthropic => Setup::default().provider("anthropic", upstream),
@@ -368,12 +368,12 @@ impl Gateway {
         self.call("POST", "/v1/messages").json(body)
     }
 
-    /// Asks a streamed question and reads the whole answer.
+    /// Sends a streamed request and reads the whole answer.
     pub(crate) fn ask(&self, text: &str) -> Reply {
         self.messages(&prompt(MODEL, text)).reply()
     }
 
-    /// What [`Gateway::ask`] sends.
+    /// The request of [`Gateway::ask`].
     pub(crate) fn ask_bytes(&self, text: &str) -> Vec<u8> {
         self.messages(&prompt(MODEL, text)).bytes()
     }
@@ -387,14 +387,14 @@ impl Gateway {
         self.run.log()
     }
 
-    /// `vdm server …` about this gateway.
+    /// Runs `vdm server …` for this gateway.
     pub(crate) fn server(&self, arguments: &[&str]) -> Command {
         let mut command = self.run.vdm(&["server"]);
         command.args(arguments).args(["--port", &self.address.port().to_string()]);
         command
     }
 
-    /// Ends it, and hands over all that it ever said.
+    /// Stops it, and returns all its output.
     pub(crate) fn stop(mut self) -> String {
         self.run.signal("TERM");
         self.run.wait();
@@ -402,7 +402,7 @@ impl Gateway {
     }
 }
 
-/// Not an alias and not an id of Claude's: every provider sends it on as it is.
+/// Neither an alias nor an id of Claude, so every provider receives it unchanged.
 pub(crate) const MODEL: &str = "test-model";
 
 pub(crate) fn whole_prompt(model: &str, text: &str) -> Value {
@@ -416,7 +416,7 @@ pub(crate) fn free_port() -> u16 {
     listener.local_addr().expect("bound").port()
 }
 
-/// Runs `vdm` with nothing but these variables, in an empty directory with this configuration file.
+/// Runs `vdm` with only these variables, in an empty directory with this configuration file.
 pub(crate) fn vdm(arguments: &[&str], environment: &[(&str, &str)], file: &str) -> Output {
     let directory = fresh_directory();
     std::fs::write(directory.join("vandamme-config.toml"), file).expect("a writable directory");

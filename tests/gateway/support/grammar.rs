@@ -1,4 +1,4 @@
-//! The grammar of a Messages stream, as the official SDKs and Claude Code read it.
+//! The grammar of a Messages stream, as the official SDKs and Claude Code require it.
 
 use std::collections::HashMap;
 
@@ -24,7 +24,7 @@ macro_rules! demand {
     };
 }
 
-/// What is wrong with these events as a whole reply; `Ok` says whether it ended with an error event.
+/// Checks these events as a whole reply. `Ok` says whether it ended with an error event.
 pub(crate) fn check(events: &[Event]) -> Result<Ended, String> {
     let mut machine = Machine::default();
     for (position, event) in events.iter().enumerate() {
@@ -149,7 +149,7 @@ impl Machine {
     fn stop(&mut self) -> Result<(), String> {
         let reason = self.stop_reason.as_deref().ok_or("message_stop without message_delta")?;
         demand!(self.next_index > 0, "a message without any content block");
-        // Truncated arguments are the one case where a client is given what does not parse.
+        // Only truncated arguments may reach a client although they do not parse.
         let whole = reason == "max_tokens"
             || self.arguments.values().all(|json| serde_json::from_str::<Value>(json).is_ok());
         demand!(whole, "tool arguments that are no JSON");

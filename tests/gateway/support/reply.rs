@@ -1,4 +1,4 @@
-//! What the client got, and the questions that a story asks about it.
+//! A client's reply, and the checks that tests make on it.
 
 use serde_json::Value;
 
@@ -8,10 +8,10 @@ use super::wire::Head;
 /// One server-sent event.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Event {
-    /// `message` when there is no `event:` line.
+    /// `message` if there is no `event:` line.
     pub(crate) name: String,
     pub(crate) data: Value,
-    /// Its bytes with the blank line.
+    /// Its bytes, with the blank line.
     pub(crate) raw: String,
 }
 
@@ -26,7 +26,7 @@ impl Event {
     }
 }
 
-/// The complete events at the front of `text`, and what is left.
+/// The complete events at the start of `text`, and the rest.
 pub(crate) fn events(text: &str) -> (Vec<Event>, &str) {
     let mut found = Vec::new();
     let mut rest = text;
@@ -38,12 +38,12 @@ pub(crate) fn events(text: &str) -> (Vec<Event>, &str) {
     (found, rest)
 }
 
-/// A reply that is over.
+/// A reply that has ended.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
     pub(crate) head: Head,
     pub(crate) body: Vec<u8>,
-    /// The body reached its proper end on the wire.
+    /// Whether the body ended properly.
     pub(crate) complete: bool,
 }
 
@@ -56,7 +56,7 @@ impl Reply {
         self.head.header(name)
     }
 
-    /// A header that must be there and be an integer.
+    /// A header that must exist and be an integer.
     pub(crate) fn integer(&self, name: &str) -> u64 {
         let value = self.header(name).unwrap_or_else(|| panic!("no {name} in {self}"));
         value.parse().unwrap_or_else(|_| panic!("{name}: {value} is no integer"))
@@ -74,7 +74,7 @@ impl Reply {
         self.header("content-type").is_some_and(|value| value.starts_with("text/event-stream"))
     }
 
-    /// The events without pings, after the whole stream passed the grammar.
+    /// The events without pings. Panics unless the stream is grammatical.
     pub(crate) fn events(&self) -> Vec<Event> {
         self.ended();
         self.all_events().into_iter().filter(|event| event.name != "ping").collect()
@@ -88,7 +88,7 @@ impl Reply {
         found
     }
 
-    /// How the stream ended; fails unless the stream is grammatical.
+    /// How the stream ended. Panics unless the stream is grammatical.
     pub(crate) fn ended(&self) -> Ended {
         assert!(self.is_stream(), "no stream: {self}");
         assert!(self.complete, "the body's end is missing: {self}");
@@ -99,12 +99,12 @@ impl Reply {
         self.events().into_iter().map(|event| event.name).collect()
     }
 
-    /// How often the gateway or the upstream said that it is still there.
+    /// The number of pings.
     pub(crate) fn pings(&self) -> usize {
         self.all_events().iter().filter(|event| event.name == "ping").count()
     }
 
-    /// The answer's text, streamed or whole. Fails if it is not a proper answer.
+    /// The answer's text, streamed or whole. Panics if it is invalid.
     pub(crate) fn text(&self) -> String {
         self.content().iter().filter_map(|block| block["text"].as_str()).collect()
     }
@@ -149,7 +149,7 @@ impl Reply {
         message
     }
 
-    /// Type and message of the error, in the body or as the stream's last event.
+    /// Type and message of the error, in the body or in the stream's last event.
     pub(crate) fn error(&self) -> (String, String) {
         let object = if self.is_stream() {
             assert_eq!(self.ended(), Ended::WithError, "{self}");
@@ -220,7 +220,7 @@ fn grow(block: &mut Value, delta: &Value) {
     block[to] = Value::String(grown);
 }
 
-/// Arguments become what they say; truncated ones stay text.
+/// Parses arguments. Truncated ones stay text.
 fn close(block: &mut Value) {
     if block["type"] == "tool_use" {
         let json = block["input"].as_str().unwrap_or_default();

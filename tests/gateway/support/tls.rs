@@ -1,4 +1,4 @@
-//! TLS in front of a scripted upstream, with a certificate of its own.
+//! TLS in front of a scripted upstream, with its own certificate.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,19 +11,19 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-/// A TLS endpoint for `localhost` that hands everything on to a plain one.
+/// A TLS endpoint for `localhost` that forwards everything to a plain one.
 pub(crate) struct TlsFront {
     pub(crate) address: SocketAddr,
-    /// What a client must trust, as PEM.
+    /// The certificate that a client must trust, as PEM.
     pub(crate) certificate: String,
 }
 
-/// How it ends a connection that the plain endpoint has ended.
+/// How it ends a connection after the plain endpoint has ended it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Farewell {
-    /// With `close_notify`, as TLS wants it.
+    /// With `close_notify`, as TLS requires.
     CloseNotify,
-    /// With the end of the TCP connection alone, as whoever cuts the connection can.
+    /// With the end of the TCP connection only, as anyone on the network path can cause.
     None,
 }
 
@@ -89,7 +89,7 @@ async fn accept(
                     let _closed = to_client.shutdown().await;
                 }
             };
-            // The client may keep its end open: what the upstream says is over when it is over.
+            // The client may keep its side open. The connection ends when the upstream has ended it.
             tokio::pin!(up);
             tokio::pin!(down);
             tokio::select! {

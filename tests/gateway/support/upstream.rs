@@ -1,8 +1,8 @@
-//! A scripted upstream over raw TCP: it answers in order or by rule, misbehaves as told, and records everything.
+//! A scripted upstream over raw TCP: it answers in order or by rule, misbehaves on demand, and records everything.
 
 mod answer;
-mod deaf;
 mod play;
+mod unreachable;
 mod unread;
 
 use std::io::ErrorKind;
@@ -15,27 +15,27 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 pub(crate) use self::answer::{Answer, Ending, Piece};
-pub(crate) use self::deaf::Deaf;
+pub(crate) use self::unreachable::Deaf;
 use self::unread::Unread;
 use super::wire::{Framing, Head, Wire};
 use super::{PATIENCE, canned};
 
-/// Which API the upstream speaks when its script has no more to say.
+/// The API of the default answers, which follow the script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
     Anthropic,
     OpenAi,
 }
 
-/// One request as it arrived.
+/// One request as it was received.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) head: Head,
     pub(crate) body: Vec<u8>,
     pub(crate) at: Instant,
-    /// When the gateway closed this request's connection, if it did before the answer was over.
+    /// When the gateway closed this request's connection, if it did before the answer had ended.
     pub(crate) closed: Option<Instant>,
-    /// Body bytes of the answer that the kernel took from us.
+    /// The number of body bytes of the answer that the kernel accepted.
     pub(crate) written: usize,
 }
 
@@ -44,7 +44,7 @@ impl Seen {
         Self { head, body, at: Instant::now(), closed: None, written: 0 }
     }
 
-    /// The key in either of the two headers that carry one.
+    /// The key in either of the two headers for it.
     pub(crate) fn key(&self) -> &str {
         let bearer = || self.head.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
         self.head.header("x-api-key").or_else(bearer).unwrap_or_default()
@@ -79,7 +79,7 @@ struct Script {
     permits: usize,
 }
 
-/// What the connections' threads share with the test.
+/// The state that the connections' threads share with the test.
 struct Stage {
     dialect: Dialect,
     script: Mutex<Script>,
@@ -88,19 +88,19 @@ struct Stage {
     over: AtomicBool,
 }
 
-/// The upstream; its threads end with the test's process, its listener with this value.
+/// The upstream. Its threads end with the test's process, its listener when this is dropped.
 pub(crate) struct Upstream {
     address: SocketAddr,
     stage: Arc<Stage>,
 }
 
 impl Upstream {
-    /// Speaks the Messages API; says `Hello there!` when nothing else is scripted.
+    /// An upstream of the Messages API. Its default answer is `Hello there!`.
     pub(crate) fn anthropic() -> Self {
         Self::start(Dialect::Anthropic)
     }
 
-    /// Speaks Chat Completions; says `Hello there!` when nothing else is scripted.
+    /// An upstream of Chat Completions. Its default answer is `Hello there!`.
     pub(crate) fn openai() -> Self {
         Self::start(Dialect::OpenAi)
     }
@@ -120,24 +120,24 @@ impl Upstream {
         Self { address, stage }
     }
 
-    /// Answers the next request that no rule claims.
+    /// Sets the answer to the next request without a rule.
     pub(crate) fn answering(self, answer: Answer) -> Self {
         self.script().queue.push_back(answer);
         self
     }
 
-    /// Answers every request with this key.
+    /// Sets the answer to every request with this key.
     pub(crate) fn answering_key(self, key: &str, answer: Answer) -> Self {
         let key = key.to_owned();
         self.ruled_by(move |seen| (seen.key() == key).then(|| answer.clone()))
     }
 
-    /// Answers every request.
+    /// Sets the answer to every request.
     pub(crate) fn always(self, answer: Answer) -> Self {
         self.ruled_by(move |_| Some(answer.clone()))
     }
 
-    /// Refuses a key as a provider does whose user revoked it.
+    /// Refuses a key like a provider whose user revoked it.
     pub(crate) fn refusing(self, key: &str) -> Self {
         let body = match self.stage.dialect {
             Dialect::Anthropic => canned::anthropic::error("authentication_error", "invalid x-api-key"),
@@ -148,7 +148,7 @@ impl Upstream {
         self.answering_key(key, Answer::json(401, body))
     }
 
-    /// Answers every request from its head alone; the body is read afterwards and thrown away.
+    /// Answers every request from its head alone. The body is read afterwards and discarded.
     pub(crate) fn refusing_unread(self, answer: Answer) -> Self {
         self.script().unread = Some(Unread { answer: Some(answer), over: 0, polite: true });
         self
@@ -166,7 +166,7 @@ impl Upstream {
         self
     }
 
-    /// A rule before all others.
+    /// Adds a rule before all others.
     pub(crate) fn ruled_first(self, rule: impl Fn(&Seen) -> Option<Answer> + Send + 'static) -> Self {
         self.script().rules.insert(0, Box::new(rule));
         self
@@ -177,7 +177,7 @@ impl Upstream {
         self
     }
 
-    /// Adds to the script of an upstream that is already in use.
+    /// Adds answers to the script of an upstream in use.
     pub(crate) fn then(&self, answer: Answer) {
         self.script().queue.push_back(answer);
     }
@@ -190,7 +190,7 @@ impl Upstream {
         self.address
     }
 
-    /// As a person would configure it: with `/v1` for Chat Completions, without for the Messages API.
+    /// The base URL as users configure it: with `/v1` for Chat Completions, without for the Messages API.
     pub(crate) fn base_url(&self) -> String {
         match self.stage.dialect {
             Dialect::Anthropic => format!("http://{}", self.address),
@@ -198,13 +198,13 @@ impl Upstream {
         }
     }
 
-    /// Lets one [`Piece::Permit`] go on.
+    /// Releases one [`Piece::Permit`].
     pub(crate) fn permit(&self) {
         self.script().permits += 1;
         self.stage.changed.notify_all();
     }
 
-    /// Everything that arrived so far.
+    /// All requests so far.
     pub(crate) fn requests(&self) -> Vec<Seen> {
         self.script().seen.clone()
     }
@@ -213,7 +213,7 @@ impl Upstream {
         self.script().seen.len()
     }
 
-    /// How many TCP connections were ever accepted.
+    /// The number of accepted TCP connections.
     pub(crate) fn connections(&self) -> usize {
         self.stage.connections.load(Ordering::SeqCst)
     }
@@ -222,19 +222,19 @@ impl Upstream {
         self.requests().iter().map(|seen| seen.key().to_owned()).collect()
     }
 
-    /// The request number `index`, counted from 0, as soon as it is there.
+    /// Waits for the request number `index`, counted from 0.
     pub(crate) fn request(&self, index: usize) -> Seen {
         self.await_that(&format!("request {index}"), |script| script.seen.get(index).cloned())
     }
 
-    /// The only request there was.
+    /// The only request.
     pub(crate) fn only_request(&self) -> Seen {
         let seen = self.request(0);
         assert_eq!(self.count(), 1, "one request was expected");
         seen
     }
 
-    /// Waits until the gateway has closed the connection of request `index` before its answer was over.
+    /// Waits until the gateway has closed the connection of request `index` before its answer had ended.
     pub(crate) fn closed(&self, index: usize) -> Instant {
         let what = format!("the gateway to close the connection of request {index}");
         self.await_that(&what, |script| script.seen.get(index).and_then(|seen| seen.closed))
@@ -244,12 +244,12 @@ impl Upstream {
         self.script().seen.get(index).is_some_and(|seen| seen.closed.is_some())
     }
 
-    /// Body bytes of answer `index` that the gateway has taken so far, or the kernel for it.
+    /// The number of body bytes of answer `index` that the gateway, or the kernel for it, has accepted so far.
     pub(crate) fn written(&self, index: usize) -> usize {
         self.script().seen.get(index).map_or(0, |seen| seen.written)
     }
 
-    /// Waits until answer `index` has been written as far as the gateway lets it; says how far.
+    /// Waits until answer `index` is blocked or written, and returns the number of bytes.
     pub(crate) fn written_until_it_rests(&self, index: usize) -> usize {
         let mut before = 0;
         loop {
@@ -284,7 +284,7 @@ impl Drop for Upstream {
     fn drop(&mut self) {
         self.stage.over.store(true, Ordering::SeqCst);
         self.stage.changed.notify_all();
-        // Wakes the accepting thread, which then lets go of the port.
+        // Wakes the accepting thread, which then closes the port.
         let _woken = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
     }
 }
@@ -320,7 +320,7 @@ impl Stage {
         }
     }
 
-    /// Waits for a permit of the test; `false` when the peer is gone or the test is over.
+    /// Waits for a permit of the test. Returns `false` if the peer has disconnected or the test has ended.
     fn take_permit(&self, index: usize) -> bool {
         let mut script = self.lock();
         loop {
@@ -335,7 +335,7 @@ impl Stage {
         }
     }
 
-    /// Waits until the peer is gone or the test is over.
+    /// Waits until the peer has disconnected or the test has ended.
     fn hold(&self, index: usize) {
         let mut script = self.lock();
         while script.seen[index].closed.is_none() && !self.over.load(Ordering::SeqCst) {
@@ -380,7 +380,7 @@ fn serve(stream: TcpStream, stage: &Arc<Stage>) {
     }
 }
 
-/// Notices when the peer closes while its answer is still being played.
+/// Notices if the peer closes while its answer is being sent.
 fn watch(
     stream: &TcpStream,
     stage: &Arc<Stage>,

@@ -1,14 +1,14 @@
-//! HTTP/1.1 as both ends of a test read it: heads, and bodies piece by piece as they arrive.
+//! HTTP/1.1 for both ends of a test: heads, and bodies piece by piece as they arrive.
 
 use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
 
-/// A request's or reply's head, exactly as it came.
+/// The head of a request or a reply, exactly as it arrived.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Head {
     /// The request line or the status line.
     pub(crate) first: String,
-    /// In the order of the wire, names as written.
+    /// In the order of arrival, with names as written.
     pub(crate) headers: Vec<(String, String)>,
 }
 
@@ -32,21 +32,21 @@ impl Head {
             .map(|(_, value)| value.as_str())
     }
 
-    /// How often a header of this name stands in the head.
+    /// The number of headers of this name.
     pub(crate) fn count(&self, name: &str) -> usize {
         self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name)).count()
     }
 
-    /// The second word of the first line: a request's target, a reply's status.
+    /// The second word of the first line: the target of a request, the status of a reply.
     pub(crate) fn second_word(&self) -> &str {
         self.first.split(' ').nth(1).unwrap_or_default()
     }
 }
 
-/// How the end of a body is known.
+/// How the end of a body is determined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// Bytes that are still to come.
+    /// The number of missing bytes.
     Length(usize),
     Chunked,
     UntilClose,
@@ -70,7 +70,7 @@ impl Framing {
     }
 }
 
-/// The reading half of a connection, with what was read too much.
+/// The reading half of a connection, with bytes that were read ahead.
 pub(crate) struct Wire {
     stream: TcpStream,
     held: Vec<u8>,
@@ -81,7 +81,7 @@ impl Wire {
         Self { stream, held: Vec::new() }
     }
 
-    /// The next head, or `None` when the peer closed before its first byte.
+    /// The next head, or `None` if the peer closed before its first byte.
     pub(crate) fn head(&mut self) -> io::Result<Option<Head>> {
         loop {
             if let Some(end) = find(&self.held, b"\r\n\r\n") {
@@ -94,7 +94,7 @@ impl Wire {
         }
     }
 
-    /// The next piece of the body as it arrived, or `None` at its proper end. A body that breaks off is an error.
+    /// The next piece of the body as it arrived, or `None` at its proper end. A truncated body is an error.
     pub(crate) fn piece(&mut self, framing: &mut Framing) -> io::Result<Option<Vec<u8>>> {
         match framing {
             Framing::Length(0) => Ok(None),
@@ -120,7 +120,7 @@ impl Wire {
         }
     }
 
-    /// The whole body of a head that was just read.
+    /// The whole body that belongs to the last head.
     pub(crate) fn body(&mut self, mut framing: Framing) -> io::Result<Vec<u8>> {
         let mut body = Vec::new();
         while let Some(piece) = self.piece(&mut framing)? {
@@ -165,7 +165,7 @@ impl Wire {
 
     fn fill(&mut self) -> io::Result<usize> {
         let mut buffer = [0; 16 * 1024];
-        // A machine that pauses its processes interrupts reads that have a timeout, whoever handles signals.
+        // A machine that suspends its processes interrupts reads with a timeout, even without signal handlers.
         let read = loop {
             match self.stream.read(&mut buffer) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

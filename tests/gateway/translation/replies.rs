@@ -18,7 +18,7 @@ fn function(id: &str, name: &str, arguments: &str) -> Value {
 
 /// Requirement: The answer's `model` equals the requested string including prefix.
 #[test]
-fn the_model_is_the_one_that_the_client_named() {
+fn the_reply_has_the_requested_model() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     for model in [MODEL, "openai:test-model", "OpenAI:test-model", "haiku"] {
@@ -65,7 +65,7 @@ fn text_comes_before_the_calls_and_their_order_is_kept() {
 /// Requirement: Unparsable arguments → `{"raw_arguments":...}`.
 /// Requirement: Empty arguments → `{}`.
 #[test]
-fn odd_arguments_become_an_object() {
+fn arguments_that_are_no_object_become_an_object() {
     let input = |arguments: &str| {
         let calls = json!([function("call_a", "f", arguments)]);
         whole(json!({"role": "assistant", "content": null, "tool_calls": calls}), "tool_calls").tools()[0]
@@ -81,7 +81,7 @@ fn odd_arguments_become_an_object() {
 /// Requirement: Given kimi and a tool `my.tool/x y`, then upstream sees `my_tool_x_y` and the client's response
 /// shows the original.
 #[test]
-fn odd_tool_names_are_the_clients_own_again_streamed_and_whole() {
+fn renamed_tools_have_the_clients_names_in_replies_streamed_and_whole() {
     let tool = |name: &str| json!({"name": name, "input_schema": {"type": "object"}});
     let names = ["get weather!", "a-b", "a_b", "1abc"];
     let echo = |seen: &Seen| {
@@ -146,7 +146,7 @@ fn finish_reasons_become_stop_reasons() {
 
 /// Requirement: Content_filter→refusal; `refusal` text is shown; tool calls with finish stop → tool_use.
 #[test]
-fn a_refusal_is_shown_and_named() {
+fn a_refusal_is_text_with_its_stop_reason() {
     let reply = whole(json!({"role": "assistant", "content": null, "refusal": "I can't."}), "stop");
     assert_eq!((reply.text().as_str(), reply.stop_reason().as_str()), ("I can't.", "refusal"));
 }
@@ -161,7 +161,7 @@ fn an_answer_without_content_is_one_empty_text() {
 /// Requirement: Cached_tokens 40 of 100 → input 60, cache_read 40.
 /// Complaint of gateway users: cached tokens are lost or counted as fresh.
 #[test]
-fn cached_tokens_are_taken_out_of_the_input() {
+fn cached_tokens_are_subtracted_from_the_input() {
     let usage = answered(json!({}), Answer::json(200, openai::whole("x")), Delivery::Whole).usage();
     assert_eq!(usage["input_tokens"], 60);
     assert_eq!(usage["cache_read_input_tokens"], 40);
@@ -184,7 +184,7 @@ fn missing_usage_is_no_error() {
 /// Requirement: Reasoning_content → thinking block with non-empty signature when thinking was enabled, nothing
 /// otherwise.
 #[test]
-fn reasoning_is_thinking_for_those_who_asked() {
+fn reasoning_becomes_thinking_for_clients_that_request_it() {
     for field in ["reasoning_content", "reasoning"] {
         let mut message = json!({"role": "assistant", "content": "Four."});
         message[field] = json!("Two and two.");
@@ -223,7 +223,7 @@ fn an_answer_that_is_none_is_a_502() {
 
 /// Requirement: `choices: []` → 502 api_error; `{"error":...}` with 200 → mapped error with its message.
 #[test]
-fn an_error_inside_a_200_is_an_error() {
+fn an_error_body_with_status_200_is_an_error() {
     let body = openai::error("The engine is on fire", "server_error", "500");
     let reply = answered(json!({}), Answer::json(200, body), Delivery::Whole);
     assert!(reply.status() >= 500, "{reply}");
@@ -237,7 +237,7 @@ fn an_error_inside_a_200_is_an_error() {
 /// Requirement: Upstream 400/401/429/500/529 before the first byte → that mapped HTTP status with JSON, no SSE.
 /// Complaint of gateway users: the wrong limit parameter, and a 400 told as a 500.
 #[test]
-fn errors_of_the_upstream_have_their_counterpart_in_our_shape() {
+fn errors_of_the_upstream_are_translated() {
     let table = [
         (400, 400, "invalid_request_error"),
         (401, 401, "authentication_error"),
@@ -260,7 +260,7 @@ fn errors_of_the_upstream_have_their_counterpart_in_our_shape() {
             let reply = answered(json!({}), Answer::json(theirs, body), delivery);
             assert_eq!((reply.status(), reply.error_type().as_str()), (ours, kind), "{theirs}: {reply}");
             assert!(!reply.is_stream());
-            // Where all keys are cooling the words are ours: the gateway then answers without asking.
+            // If all keys are in cooldown, the gateway answers with its own error and no call.
             if theirs != 429 {
                 assert!(reply.error_message().contains("the upstream's own words"), "{theirs}: {reply}");
             }
@@ -270,7 +270,7 @@ fn errors_of_the_upstream_have_their_counterpart_in_our_shape() {
 
 /// Complaint of gateway users: a prompt that is too long is reported as a server error.
 #[test]
-fn an_overlong_prompt_is_said_in_the_words_that_claude_code_knows() {
+fn the_error_for_a_long_prompt_has_the_wording_that_claude_code_recognises() {
     let message = "This model's maximum context length is 128000 tokens. However, your messages resulted in 131072 \
                    tokens. Please reduce the length of the messages.";
     let body = openai::error(message, "invalid_request_error", "context_length_exceeded");
@@ -293,21 +293,21 @@ fn error_pages_are_reduced_to_their_title() {
 
 /// Complaint of gateway users: content block not found.
 #[test]
-fn a_stream_is_given_to_those_who_asked_for_one_although_json_came() {
+fn json_instead_of_a_stream_becomes_a_stream() {
     let reply = answered(json!({}), Answer::json(200, openai::whole("Whole.")), Delivery::Streamed);
     assert!(reply.is_stream(), "{reply}");
     assert_eq!(reply.text(), "Whole.");
 }
 
 #[test]
-fn a_whole_reply_is_given_to_those_who_asked_for_one_although_a_stream_came() {
+fn a_stream_instead_of_a_whole_reply_is_collected() {
     let reply = answered(json!({}), Answer::events(openai::tool_call()), Delivery::Whole);
     assert!(!reply.is_stream(), "{reply}");
     assert_eq!(reply.tools(), [("get_weather".to_owned(), json!({"city": "Genève"}))]);
 }
 
 #[test]
-fn what_vendors_send_oddly_is_one_message_streamed_and_whole() {
+fn unusual_replies_of_vendors_are_the_same_message_streamed_and_whole() {
     let bodies = [
         (include_str!("../../fixtures/perplexity/whole-message-beside-an-empty-delta.json"), "text", 0),
         (include_str!("../../fixtures/copilot/whole-text-and-call-in-two-choices.json"), "text", 1),

@@ -1,4 +1,4 @@
-//! What the upstream is asked.
+//! The requests that the upstream receives.
 
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ fn after_a_call(blocks: Value) -> Value {
 }
 
 #[test]
-fn the_request_goes_to_chat_completions_with_a_bearer() {
+fn the_request_is_sent_to_chat_completions_with_a_bearer_token() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).keys(["configured-key"]).start();
     let call = gateway.call("POST", "/v1/messages?beta=true").json(&prompt(MODEL, "hi"));
@@ -57,7 +57,7 @@ fn a_minimal_request_becomes_a_minimal_request() {
 
 /// Requirement: Streaming request has `stream_options.include_usage=true` upstream.
 #[test]
-fn a_streamed_request_asks_for_usage() {
+fn a_streamed_request_requests_usage() {
     let body = translated_one(json!({"stream": true}));
     assert_eq!(body["stream"], true);
     assert_eq!(body["stream_options"], json!({"include_usage": true}));
@@ -121,13 +121,13 @@ fn images_become_image_urls() {
 }
 
 #[test]
-fn text_survives_whatever_it_contains() {
+fn any_text_is_translated_unchanged() {
     let text = "é\u{1F600}\u{0} \u{7f}\u{2028} \\u0041 \"}\n\t</s> data: [DONE]";
     assert_eq!(messages(json!([{"role": "user", "content": text}]))[0]["content"], text);
 }
 
 #[test]
-fn json_may_be_escaped_wherever_its_writer_likes() {
+fn json_can_be_escaped_in_any_way() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let body = "{\"model\":\"test-model\",\"max_tokens\":9,\"messages\":[{\"r\\u006fle\":\"us\\u0065r\",\"content\":\
@@ -156,7 +156,7 @@ fn tool_calls_and_their_results_become_tool_messages() {
 
 /// Requirement: Assistant text blocks are concatenated; tool_use → tool_calls with JSON arguments.
 #[test]
-fn text_before_a_call_stays_with_it() {
+fn text_before_a_call_stays_in_the_same_message() {
     let sent = messages(json!([
         {"role": "user", "content": "x"},
         {"role": "assistant", "content": [{"type": "text", "text": "Let me see."}, call("a", "f", json!({})),
@@ -179,7 +179,7 @@ fn a_results_texts_are_joined_and_trimmed() {
 
 /// Requirement: tool_result without `content` → 200 and `No content provided` upstream.
 #[test]
-fn a_result_without_content_says_so() {
+fn a_result_without_content_has_a_placeholder() {
     for result in [
         json!({"type": "tool_result", "tool_use_id": "call_1"}),
         json!({"type": "tool_result", "tool_use_id": "call_1", "content": null}),
@@ -190,7 +190,7 @@ fn a_result_without_content_says_so() {
 
 /// Requirement: `is_error:true` is visible in the tool message.
 #[test]
-fn a_failed_result_is_marked() {
+fn a_failed_result_is_marked_as_an_error() {
     let failed = |content: &str| json!([{"type": "tool_result", "tool_use_id": "call_1", "is_error": true, "content": content}]);
     assert_eq!(after_a_call(failed("no such city"))[2]["content"], "Error: no such city");
     assert_eq!(after_a_call(failed("Error: once"))[2]["content"], "Error: once");
@@ -198,7 +198,7 @@ fn a_failed_result_is_marked() {
 
 /// Requirement: tool_result plus text → tool message(s), then a user message with the text.
 #[test]
-fn text_beside_results_follows_them() {
+fn text_next_to_results_follows_them() {
     let sent = after_a_call(json!([
         {"type": "text", "text": "before"},
         {"type": "tool_result", "tool_use_id": "call_1", "content": "rain"},
@@ -211,7 +211,7 @@ fn text_beside_results_follows_them() {
 }
 
 #[test]
-fn results_split_over_turns_are_brought_together() {
+fn results_in_several_turns_are_joined() {
     let result = |id: &str| json!({"type": "tool_result", "tool_use_id": id, "content": id});
     let sent = messages(json!([
         {"role": "user", "content": "x"},
@@ -226,7 +226,7 @@ fn results_split_over_turns_are_brought_together() {
 
 /// Complaint of gateway users: results do not stand behind their calls.
 #[test]
-fn a_result_of_an_unknown_call_is_not_lost() {
+fn a_result_of_an_unknown_call_is_kept() {
     let sent = messages(json!([{"role": "user", "content": [
         {"type": "tool_result", "tool_use_id": "call_0", "content": "orphaned words"}]}]));
     assert_eq!(sent[0]["role"], "user");
@@ -236,7 +236,7 @@ fn a_result_of_an_unknown_call_is_not_lost() {
 /// Requirement: Image in a tool_result never appears as base64 text; it arrives as an image part.
 /// Complaint of gateway users: images in results are dropped.
 #[test]
-fn an_image_in_a_result_arrives_as_an_image() {
+fn an_image_in_a_result_is_sent_as_an_image() {
     let image =
         json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}});
     let sent = after_a_call(json!([{"type": "tool_result", "tool_use_id": "call_1",
@@ -254,7 +254,7 @@ fn an_image_in_a_result_arrives_as_an_image() {
 
 /// Complaint of gateway users: images in results are dropped.
 #[test]
-fn what_a_result_holds_that_no_upstream_reads_is_named_instead() {
+fn unsupported_content_of_a_result_is_named_instead() {
     let document =
         json!({"type": "hologram", "source": {"type": "base64", "media_type": "x/y", "data": PIXEL}});
     let sent = after_a_call(json!([{"type": "tool_result", "tool_use_id": "call_1",
@@ -291,7 +291,7 @@ fn thinking_of_other_models_is_not_sent_as_text() {
 
 /// Complaint of gateway users: reasoning is not passed back, or contradicts itself.
 #[test]
-fn thinking_of_the_same_model_goes_back_where_it_came_from() {
+fn thinking_of_the_same_model_is_returned_to_its_provider() {
     let upstream = Upstream::openai().answering(Answer::events(openai::reasoning()));
     let gateway = Gateway::before(&upstream).start();
     let mut body = request(super::thinking());
@@ -354,7 +354,7 @@ fn server_tools_are_dropped_next_to_custom_ones() {
 /// Requirement: Any→"required", none→"none".
 /// Requirement: `disable_parallel_tool_use` → `parallel_tool_calls:false`.
 #[test]
-fn every_form_of_tool_choice_has_its_counterpart() {
+fn every_form_of_tool_choice_is_translated() {
     let with = |choice: Value| {
         request(json!({"tools": [{"name": "f", "input_schema": {"type": "object"}}], "tool_choice": choice}))
     };
@@ -387,7 +387,7 @@ fn a_tool_choice_that_means_nothing_is_a_400() {
 }
 
 #[test]
-fn a_deferred_tool_and_the_reference_to_it_are_told_in_words() {
+fn a_deferred_tool_and_the_reference_to_it_become_text() {
     let body = translated_one(json!({
         "tools": [{"name": "WebFetch", "input_schema": {"type": "object"}, "defer_loading": true}],
         "messages": [
@@ -402,7 +402,7 @@ fn a_deferred_tool_and_the_reference_to_it_are_told_in_words() {
 /// Requirement: Absent temperature is absent upstream; null too.
 /// Requirement: Stop_sequences→stop, top_p passes, top_k and metadata do not.
 #[test]
-fn sampling_fields_pass_only_when_they_were_sent() {
+fn sampling_fields_are_sent_only_if_the_client_sent_them() {
     let body =
         translated_one(json!({"temperature": 0.25, "top_p": 0.5, "top_k": 5, "stop_sequences": ["a", "b"],
         "metadata": {"user_id": "canary"}, "service_tier": "auto", "context_management": {"edits": []}}));
@@ -425,7 +425,7 @@ fn sampling_fields_pass_only_when_they_were_sent() {
 }
 
 #[test]
-fn of_stop_sequences_the_first_four_are_sent() {
+fn only_the_first_four_stop_sequences_are_sent() {
     let body = translated_one(json!({"stop_sequences": ["1", "2", "3", "4", "5"]}));
     assert_eq!(body["stop"], json!(["1", "2", "3", "4"]));
 }
@@ -433,7 +433,7 @@ fn of_stop_sequences_the_first_four_are_sent() {
 /// Requirement: With limits set: below minimum raised, above maximum lowered; unset limits do not clamp.
 /// Complaint of gateway users: the wrong limit parameter, and a 400 told as a 500.
 #[test]
-fn max_tokens_is_not_clamped_and_has_the_name_that_the_model_wants() {
+fn max_tokens_is_unchanged_and_has_the_name_that_the_model_requires() {
     let named = |model: &str| request(json!({"model": model, "max_tokens": 128_000}));
     let bodies =
         translated([named("gpt-4o"), named("openai:o3-mini"), named("gpt-5.1-codex"), named("vendor/gpt-5")]);
@@ -449,7 +449,7 @@ fn max_tokens_is_not_clamped_and_has_the_name_that_the_model_wants() {
 }
 
 #[test]
-fn what_would_lose_its_meaning_is_a_400_with_its_path() {
+fn an_untranslatable_member_is_a_400_with_its_path() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let refused = [
@@ -469,7 +469,7 @@ fn what_would_lose_its_meaning_is_a_400_with_its_path() {
 }
 
 #[test]
-fn blocks_that_anthropics_servers_made_are_text() {
+fn blocks_of_anthropics_server_tools_become_text() {
     let sent = messages(json!([
         {"role": "user", "content": "x"},
         {"role": "assistant", "content": [

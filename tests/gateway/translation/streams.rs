@@ -1,4 +1,4 @@
-//! Streamed replies: every one of them passes the grammar, whatever the upstream does.
+//! Streamed replies. Each must be grammatical, whatever the upstream sends.
 
 use serde_json::{Value, json};
 
@@ -49,7 +49,7 @@ fn a_text_stream_has_the_order_that_clients_expect() {
 
 /// Requirement: Event order start, block(s), message_delta, message_stop, framing `event:`/`data:`/blank line.
 #[test]
-fn every_event_is_framed_by_name_one_line_of_data_and_a_blank_line() {
+fn every_event_has_a_name_one_line_of_data_and_a_blank_line() {
     let reply = says(vec![openai::content("a\nb\r\nc")], "stop");
     for event in reply.all_events() {
         let lines: Vec<&str> = event.raw.split('\n').collect();
@@ -63,7 +63,7 @@ fn every_event_is_framed_by_name_one_line_of_data_and_a_blank_line() {
 /// Requirement: Tool-only answer has no empty text block.
 /// Requirement: Arguments in 5 fragments → at least 2 deltas whose concatenation equals the input.
 #[test]
-fn an_answer_of_tools_alone_has_no_empty_text() {
+fn an_answer_with_only_tools_has_no_empty_text() {
     let reply = streamed(json!({}), openai::tool_call());
     assert_eq!(reply.content().len(), 1, "{reply}");
     assert_eq!(reply.tools(), [("get_weather".to_owned(), json!({"city": "Genève"}))]);
@@ -74,7 +74,7 @@ fn an_answer_of_tools_alone_has_no_empty_text() {
 }
 
 #[test]
-fn text_then_tools_are_blocks_of_their_own() {
+fn text_and_tools_are_separate_blocks() {
     let middle = vec![openai::content("Let me see."), begins(0, "a", "f"), goes_on(0, "{}")];
     let reply = says(middle, "tool_calls");
     let kinds: Vec<Value> = reply.content().iter().map(|block| block["type"].clone()).collect();
@@ -84,7 +84,7 @@ fn text_then_tools_are_blocks_of_their_own() {
 /// Requirement: Interleaved fragments of two calls → two complete blocks in order of appearance.
 /// Complaint of gateway users: parallel tool calls interleave.
 #[test]
-fn interleaved_calls_come_one_after_the_other_in_order_of_appearance() {
+fn interleaved_calls_are_sent_one_after_the_other_in_order_of_appearance() {
     let middle = vec![
         begins(0, "a", "f"),
         begins(1, "b", "g"),
@@ -101,7 +101,7 @@ fn interleaved_calls_come_one_after_the_other_in_order_of_appearance() {
 /// with new id opens a second block.
 /// Complaint of gateway users: tool calls arrive with empty input.
 #[test]
-fn calls_that_providers_send_oddly_are_understood() {
+fn unusual_forms_of_calls_are_accepted() {
     let id_late = vec![
         openai::tool(&json!({"index": 0, "function": {"arguments": "{\"x\""}})),
         part(json!(0), json!("late"), json!("f"), json!(":1}")),
@@ -138,7 +138,7 @@ fn two_calls_that_share_an_index_are_two() {
 }
 
 #[test]
-fn an_id_that_changes_with_every_chunk_is_one_call() {
+fn a_call_whose_id_changes_with_every_chunk_is_one_call() {
     let middle = vec![
         part(json!(0), json!("a1"), json!("f"), json!("{\"x\"")),
         openai::tool(&json!({"index": 0, "id": "a2", "function": {"arguments": ":1}"}})),
@@ -148,14 +148,14 @@ fn an_id_that_changes_with_every_chunk_is_one_call() {
 
 /// Requirement: Arguments `1` then `2` → `12`.
 #[test]
-fn numbers_are_not_taken_for_whole_arguments() {
+fn numbers_are_not_mistaken_for_complete_arguments() {
     let reply = says(vec![begins(0, "a", "f"), goes_on(0, "1"), goes_on(0, "2")], "tool_calls");
     assert_eq!(reply.tools()[0].1, json!(12));
 }
 
 /// Requirement: Truncated arguments + length → partial delta present, `max_tokens`.
 #[test]
-fn arguments_cut_by_the_limit_arrive_as_far_as_they_came() {
+fn arguments_truncated_by_the_limit_are_sent_as_far_as_they_arrived() {
     let reply = says(vec![begins(0, "a", "f"), goes_on(0, "{\"city\": \"Gen")], "length");
     assert_eq!(reply.stop_reason(), "max_tokens");
     assert_eq!(reply.tools()[0].1, json!("{\"city\": \"Gen"));
@@ -164,7 +164,7 @@ fn arguments_cut_by_the_limit_arrive_as_far_as_they_came() {
 /// Requirement: Empty arguments → `{}`.
 /// Complaint of gateway users: tool calls arrive with empty input.
 #[test]
-fn absent_arguments_are_an_empty_object() {
+fn missing_arguments_become_an_empty_object() {
     for arguments in [json!(""), Value::Null] {
         let reply = says(vec![part(json!(0), json!("a"), json!("f"), arguments)], "tool_calls");
         assert_eq!(reply.tools(), [("f".to_owned(), json!({}))]);
@@ -174,7 +174,7 @@ fn absent_arguments_are_an_empty_object() {
 }
 
 #[test]
-fn nonsense_among_the_calls_crashes_nothing() {
+fn invalid_elements_of_tool_calls_cause_no_failure() {
     let odd = [json!(-1), json!(1.5), Value::Null, json!("0"), json!(18_446_744_073_709_551_615_u64)];
     for index in odd {
         let reply = says(vec![part(index, json!("a"), json!("f"), json!("{\"x\":1}"))], "tool_calls");
@@ -188,7 +188,7 @@ fn nonsense_among_the_calls_crashes_nothing() {
 }
 
 #[test]
-fn the_older_form_of_a_call_is_one_too() {
+fn the_older_form_of_a_call_is_accepted() {
     let middle = vec![
         openai::delta(&json!({"function_call": {"name": "f", "arguments": "{\"x\""}})),
         openai::delta(&json!({"function_call": {"arguments": ":1}"}})),
@@ -216,7 +216,7 @@ fn a_hundred_calls_and_a_hundred_kilobytes_arrive() {
 
 /// Requirement: Usage in the chunk after finish_reason appears in message_delta, also with metrics off.
 #[test]
-fn usage_is_read_from_wherever_it_comes() {
+fn usage_is_read_at_any_position() {
     let after_finish = says(vec![openai::content("x")], "stop");
     let usage = after_finish.usage();
     assert_eq!((&usage["input_tokens"], &usage["cache_read_input_tokens"]), (&json!(60), &json!(40)));
@@ -235,7 +235,7 @@ fn usage_is_read_from_wherever_it_comes() {
 /// Requirement: No `[DONE]` but finish_reason seen → normal end. Body ends without either → error event, no
 /// message_stop.
 #[test]
-fn a_finish_without_done_is_an_end_and_done_without_a_finish_too() {
+fn a_finish_reason_or_done_alone_is_a_proper_end() {
     let without_done = vec![openai::role(), openai::content("x"), openai::finish("stop")];
     assert_eq!(streamed(json!({}), without_done).stop_reason(), "end_turn");
     let without_finish = vec![openai::role(), openai::content("x"), openai::done()];
@@ -243,7 +243,7 @@ fn a_finish_without_done_is_an_end_and_done_without_a_finish_too() {
 }
 
 #[test]
-fn of_two_finish_reasons_the_later_wins() {
+fn the_later_of_two_finish_reasons_is_used() {
     let events = vec![
         openai::role(),
         openai::content("x"),
@@ -257,7 +257,7 @@ fn of_two_finish_reasons_the_later_wins() {
 /// Requirement: No `[DONE]` but finish_reason seen → normal end. Body ends without either → error event, no
 /// message_stop.
 #[test]
-fn an_upstream_that_ends_without_either_is_an_error_and_no_end() {
+fn a_stream_without_finish_reason_and_done_is_an_error() {
     let broken = [
         vec![openai::role()],
         vec![openai::role(), openai::content("Hel")],
@@ -300,7 +300,7 @@ fn empty_deltas_are_not_forwarded() {
 
 /// Requirement: CRLF, comments, `data:` without space are accepted; unknown `event:` names do not lose data.
 #[test]
-fn odd_framing_is_read() {
+fn unusual_framing_is_read() {
     let text = String::from_utf8(openai::text(&["Hé", "llo"]).concat()).unwrap();
     let forms = [
         text.replace('\n', "\r\n"),
@@ -321,7 +321,7 @@ fn odd_framing_is_read() {
 /// Requirement: Unicode passes unescaped and unbroken, also when split over TCP chunks.
 /// Complaint of gateway users: characters break at the borders of chunks.
 #[test]
-fn unicode_split_over_segments_arrives_unbroken_and_unescaped() {
+fn characters_split_over_segments_arrive_whole_and_unescaped() {
     let words = "Grüße \u{1F600} 日本語 \u{1}";
     let answer = Answer::events(openai::text(&[words])).byte_by_byte();
     let reply = answered(json!({}), answer, Delivery::Streamed);
@@ -353,7 +353,7 @@ fn content_in_parts_is_joined() {
 
 /// Requirement: Malformed JSON line → `event: error` with `api_error`, nothing after it.
 #[test]
-fn what_is_no_json_ends_the_stream_with_an_error() {
+fn invalid_json_ends_the_stream_with_an_error() {
     let events =
         vec![openai::role(), openai::content("Hel"), b"data: {oops\n\n".to_vec(), openai::content("lo")];
     let reply = streamed(json!({}), events);
@@ -363,7 +363,7 @@ fn what_is_no_json_ends_the_stream_with_an_error() {
 
 /// Requirement: Upstream `{"error":...}` mid-stream → `event: error` of the mapped type; no `[DONE]`.
 #[test]
-fn an_error_in_the_middle_has_its_type_and_its_words() {
+fn an_error_in_mid_stream_keeps_its_type_and_message() {
     let table = [
         (json!({"message": "slow down", "type": "rate_limit_error", "code": 429}), "rate_limit_error"),
         (json!({"message": "busy", "type": "overloaded_error", "code": 529}), "overloaded_error"),
@@ -384,7 +384,7 @@ fn an_error_in_the_middle_has_its_type_and_its_words() {
 /// Requirement: Reasoning deltas → thinking_delta and one signature_delta before the block stops.
 /// Complaint of gateway users: empty thinking blocks poison a session.
 #[test]
-fn reasoning_becomes_thinking_with_one_signature_or_nothing() {
+fn reasoning_becomes_one_signed_thinking_block_or_nothing() {
     let asked = streamed(thinking(), openai::reasoning());
     assert_eq!((asked.thinking().as_str(), asked.text().as_str()), ("Two and two.", "Four."));
     let signatures =
@@ -397,14 +397,14 @@ fn reasoning_becomes_thinking_with_one_signature_or_nothing() {
 }
 
 #[test]
-fn a_refusal_in_pieces_is_text_and_a_reason() {
+fn a_refusal_in_pieces_is_text_with_its_stop_reason() {
     let middle = vec![openai::delta(&json!({"refusal": "I "})), openai::delta(&json!({"refusal": "can't."}))];
     let reply = says(middle, "stop");
     assert_eq!((reply.text().as_str(), reply.stop_reason().as_str()), ("I can't.", "refusal"));
 }
 
 #[test]
-fn a_stop_sequence_is_named_when_the_provider_tells() {
+fn a_stop_sequence_is_reported_if_the_provider_names_it() {
     let finish =
         openai::chunk(&json!([{"index": 0, "delta": {}, "finish_reason": "stop", "stop_reason": "END"}]));
     let events = vec![openai::role(), openai::content("x"), finish, openai::done()];
@@ -416,7 +416,7 @@ fn a_stop_sequence_is_named_when_the_provider_tells() {
 }
 
 #[test]
-fn streamed_and_whole_are_the_same_message() {
+fn streamed_and_whole_replies_are_the_same_message() {
     let calls = json!([{"id": "call_a", "type": "function",
                         "function": {"name": "get_weather", "arguments": "{\"city\": \"Genève\"}"}}]);
     let message = json!({"role": "assistant", "content": null, "tool_calls": calls});
@@ -429,7 +429,7 @@ fn streamed_and_whole_are_the_same_message() {
 }
 
 #[test]
-fn a_fault_in_the_first_breath_is_one_error() {
+fn a_failure_in_the_first_event_is_one_error() {
     let role =
         "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"Hi\"}}]}\n\n";
     let error = "data: {\"error\":{\"message\":\"the engine is on fire\",\"code\":500}}\n\n";

@@ -23,10 +23,10 @@ fn behind(proxy: &Upstream) -> Setup {
 }
 
 #[test]
-fn a_request_without_tls_names_its_whole_url_to_the_proxy() {
+fn a_request_without_tls_sends_its_whole_url_to_the_proxy() {
     let proxy = Upstream::anthropic();
     let gateway = behind(&proxy).start();
-    // One after the other on each provider: the second uses the connection of the first.
+    // Two requests for each provider: the second one reuses the connection of the first.
     for model in ["alpha:m", "beta:m", "alpha:m", "beta:m"] {
         let reply = gateway.messages(&prompt(model, "hi")).reply();
         assert_eq!(reply.text(), "Hello there!", "{reply}");
@@ -48,7 +48,7 @@ fn a_request_without_tls_names_its_whole_url_to_the_proxy() {
 }
 
 #[test]
-fn a_large_body_and_a_proxy_that_closes_are_no_different_from_an_upstream() {
+fn a_large_body_and_a_closing_proxy_behave_like_an_upstream() {
     let proxy = Upstream::anthropic().ruled_by(|_| {
         let mut answer = Answer::events(anthropic::text(&["again"]));
         answer = answer.ending(Ending::Close);
@@ -65,7 +65,7 @@ fn a_large_body_and_a_proxy_that_closes_are_no_different_from_an_upstream() {
 }
 
 #[test]
-fn a_proxy_that_refuses_the_password_is_named_and_the_password_is_not() {
+fn the_error_for_a_refused_proxy_password_names_the_proxy_and_not_the_password() {
     let proxy = Upstream::anthropic().always(Answer::json(407, "{}"));
     let gateway = behind(&proxy).start();
     let reply = gateway.messages(&prompt("alpha:m", "hi")).reply();
@@ -82,7 +82,7 @@ fn a_proxy_that_refuses_the_password_is_named_and_the_password_is_not() {
 }
 
 #[test]
-fn no_proxy_and_this_machine_are_reached_directly() {
+fn no_proxy_and_local_addresses_are_called_directly() {
     let (proxy, upstream) = (Upstream::anthropic(), Upstream::anthropic());
     let gateway = behind(&proxy)
         .provider("here", &upstream)
@@ -97,7 +97,7 @@ fn no_proxy_and_this_machine_are_reached_directly() {
 }
 
 #[test]
-fn with_tls_the_proxy_makes_a_tunnel_and_sees_nothing_else() {
+fn with_tls_the_proxy_opens_a_tunnel_and_sees_nothing_else() {
     let proxy = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://me:pw@{}", proxy.local_addr().expect("bound"));
     let heard = thread::spawn(move || {

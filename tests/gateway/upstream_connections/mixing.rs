@@ -1,5 +1,5 @@
-//! Many clients at once before an upstream that does everything wrong that can be done around a reply. Each request and all
-//! that the upstream says about it carry a mark; no client ever sees another's.
+//! Many clients at once with an upstream that violates HTTP around its replies in every way. Each request, and everything
+//! that the upstream sends for it, carries a mark. No client ever receives another client's mark.
 
 use std::io::Write as _;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -20,31 +20,31 @@ use crate::support::wire::{Framing, Wire};
 
 const CLIENTS: u64 = 12;
 const TURNS: u64 = 30;
-/// Of equal length, so that none is the beginning of another.
+/// Marks of equal length, so that none is a prefix of another.
 const MARK: &str = "mark-";
 
 fn mark(client: u64, turn: u64) -> String {
     format!("{MARK}{client:02}-{turn:02}")
 }
 
-/// Whether bytes come that belong to no reply. They end the reuse of connections, so it is tried without them, too.
+/// Whether bytes arrive that belong to no reply. They prevent the reuse of connections, so the test also runs without them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Strays {
     Sent,
     Never,
 }
 
-/// What the upstream does about one request; the same for the same mark.
+/// The upstream's behaviour for one request. It is the same for the same mark.
 struct Plan {
-    /// Heads of interim replies, or garbage, before anything else.
+    /// Heads of interim replies, or garbage, before the reply.
     before: Vec<u8>,
     pause: Option<Duration>,
     reply: Vec<u8>,
-    /// Of `reply`, for which the connection breaks off; `None`: it is sent whole.
+    /// The number of bytes of `reply` after which the connection ends. `None`: it is sent whole.
     cut: Option<usize>,
-    /// Sent with the reply's end.
+    /// Bytes sent together with the reply's end.
     suffix: Vec<u8>,
-    /// Sent a little after it.
+    /// Bytes sent shortly after it.
     late: Vec<u8>,
     close: Close,
     slice: usize,
@@ -76,14 +76,14 @@ impl Plan {
         let half = format!("HTTP/1.1 200 OK\r\nx: {mark}\r\n");
         let none = vec![];
         let suffix = match rng.u8(0..8) {
-            // It would be a part of the reply.
+            // They would be a part of the reply.
             _ if closes || strays == Strays::Never => none.clone(),
             0 => garbage.clone().into_bytes(),
             1 => again,
             2 => b"\r\n".to_vec(),
             _ => none.clone(),
         };
-        // A whole second reply is not among these: once the next request is out, nothing tells it from a proper one.
+        // A whole second reply is not among these: once the next request is sent, it is indistinguishable from a valid one.
         let late = match rng.u8(0..10) {
             _ if closes || strays == Strays::Never => none,
             0 => garbage.into_bytes(),
@@ -128,7 +128,7 @@ impl Plan {
     }
 }
 
-/// A reply in some framing, and whether its connection must close after it.
+/// A reply with some framing, and whether its connection must close after it.
 fn framed(rng: &mut Rng, kind: &str, payload: &[u8]) -> (Vec<u8>, bool) {
     let (mut chunks, mut rest) = (vec![], payload);
     while !rest.is_empty() {
@@ -188,7 +188,7 @@ fn serve(stream: &TcpStream, dialect: Dialect, strays: Strays) {
     }
 }
 
-/// Sends a request in one of the four ways.
+/// Sends a request in one of the four forms.
 fn ask(gateway: &Gateway, way: u64, mark: &str) -> Reply {
     let chat = |body: &Value| gateway.call("POST", "/v1/chat/completions").json(body).reply();
     match way % 4 {
@@ -200,7 +200,7 @@ fn ask(gateway: &Gateway, way: u64, mark: &str) -> Reply {
 }
 
 #[test]
-fn no_client_ever_sees_a_byte_that_was_meant_for_another() {
+fn no_client_ever_receives_a_byte_of_another_clients_reply() {
     let strays = [Strays::Never, Strays::Sent];
     for (dialect, strays) in
         [Dialect::Anthropic, Dialect::OpenAi].into_iter().flat_map(|d| strays.map(|s| (d, s)))
@@ -215,7 +215,7 @@ fn no_client_ever_sees_a_byte_that_was_meant_for_another() {
                 for (at, _) in all.match_indices(MARK) {
                     assert!(all[at..].starts_with(&mark), "{mark} sees another's: {reply}");
                 }
-                // To the upstream it looks the same by either endpoint.
+                // For the upstream both endpoints look the same.
                 let body =
                     if way.is_multiple_of(2) { prompt(MODEL, &mark) } else { whole_prompt(MODEL, &mark) };
                 if Plan::new(dialect, &body, strays).cut.is_none() {

@@ -1,16 +1,16 @@
-//! The same over TLS, and what TLS adds.
+//! The same tests over TLS, and the rules that TLS adds.
 
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, date_time_ymd};
 
-use super::{ask_every_way, asked, before, both, framed};
+use super::{asked, before, both, framed, request_in_every_form};
 use crate::support::canned::anthropic;
 use crate::support::gateway::Gateway;
 use crate::support::tls::{Farewell, TlsFront};
 use crate::support::upstream::{Answer, Dialect, Piece, Upstream};
 
-/// A gateway before an upstream that is reached by TLS.
+/// A gateway with an upstream that is called over TLS.
 fn before_tls(dialect: Dialect, tls: &TlsFront) -> Gateway {
     before(dialect, tls.address)
         .env("MINE_BASE_URL", tls.base_url())
@@ -20,7 +20,7 @@ fn before_tls(dialect: Dialect, tls: &TlsFront) -> Gateway {
 }
 
 #[test]
-fn the_same_holds_over_tls() {
+fn requests_over_tls_are_served_on_reused_connections() {
     for upstream in both() {
         let dialect = upstream.dialect();
         let upstream = upstream.ruled_by(move |seen| {
@@ -34,7 +34,7 @@ fn the_same_holds_over_tls() {
         let gateway = before_tls(dialect, &tls);
         for turn in 0..4 {
             let question = format!("mark {turn}");
-            for (reply, text) in ask_every_way(&gateway, &question) {
+            for (reply, text) in request_in_every_form(&gateway, &question) {
                 assert_eq!(text, question, "{reply}");
             }
         }
@@ -44,7 +44,7 @@ fn the_same_holds_over_tls() {
 }
 
 #[test]
-fn a_reply_that_ends_with_its_tls_connection_needs_the_end_of_tls() {
+fn a_reply_that_ends_with_its_tls_connection_requires_close_notify() {
     for (farewell, status) in [(Farewell::CloseNotify, 200), (Farewell::None, 502)] {
         let upstream = Upstream::anthropic().ruled_by(|seen| {
             let reply = anthropic::whole(&asked(&seen.json()));
@@ -52,13 +52,13 @@ fn a_reply_that_ends_with_its_tls_connection_needs_the_end_of_tls() {
         });
         let tls = TlsFront::before(upstream.address(), farewell);
         let gateway = before_tls(Dialect::Anthropic, &tls);
-        // Anybody on the way can end a TCP connection; RFC 9112, section 9.8.
+        // Anyone on the network path can end a TCP connection: RFC 9112, section 9.8.
         assert_eq!(gateway.ask_whole("hi").status(), status);
     }
 }
 
 #[test]
-fn a_certificate_that_nobody_vouches_for_is_refused() {
+fn an_untrusted_certificate_is_refused() {
     let upstream = Upstream::anthropic();
     let tls = TlsFront::before(upstream.address(), Farewell::CloseNotify);
     let gateway = before(Dialect::Anthropic, tls.address).env("MINE_BASE_URL", tls.base_url()).start();
@@ -71,7 +71,7 @@ fn a_certificate_that_nobody_vouches_for_is_refused() {
 }
 
 #[test]
-fn a_refused_certificate_has_a_remedy_for_its_cause() {
+fn the_error_for_a_refused_certificate_has_a_remedy_for_its_cause() {
     let names = |name: &str| CertificateParams::new([name.to_owned()]).expect("a name");
     let mut expired = names("localhost");
     (expired.not_before, expired.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));

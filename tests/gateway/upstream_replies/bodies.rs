@@ -1,10 +1,10 @@
-//! Bodies that are not what their label or their status promises.
+//! Bodies that do not match their content type or their status.
 
 use super::{WAYS, impatient};
 use crate::support::upstream::{Answer, Dialect};
 
 #[test]
-fn a_page_that_is_labelled_json_is_not_told_as_cut() {
+fn a_page_labelled_as_json_is_not_reported_as_truncated() {
     let pages = [
         ("<!DOCTYPE html><html><title>Log in</title>internals</html>", "HTML"),
         ("\n <html>internals", "HTML"),
@@ -24,7 +24,7 @@ fn a_page_that_is_labelled_json_is_not_told_as_cut() {
 }
 
 #[test]
-fn json_that_ends_too_early_is_told_as_cut() {
+fn json_that_ends_too_early_is_reported_as_truncated() {
     for way in WAYS {
         let whole = way.whole("Hello");
         for page in [&whole[..whole.len() - 1], &whole[..20], "{", " "] {
@@ -36,7 +36,7 @@ fn json_that_ends_too_early_is_told_as_cut() {
 }
 
 #[test]
-fn a_status_is_an_answer_however_long_its_body_takes() {
+fn an_error_status_is_an_answer_however_long_its_body_takes() {
     for way in WAYS {
         let error = way.error("Broken here");
         let answers = [
@@ -53,7 +53,7 @@ fn a_status_is_an_answer_however_long_its_body_takes() {
                 impatient(&upstream).limit("first-byte-timeout", 0.4).limit("whole-timeout", 0.4).start();
             for reply in [way.streamed(&gateway), way.asked_whole(&gateway)] {
                 assert_eq!(reply.status(), 500, "{way:?}: {reply}");
-                // What came is enough where it can be read.
+                // The bytes that have arrived are enough if they can be read.
                 assert_eq!(
                     way.failure(&reply).contains("Broken here"),
                     number >= 2,
@@ -75,7 +75,7 @@ fn an_error_body_that_is_no_text_is_not_quoted() {
 }
 
 #[test]
-fn what_an_upstream_says_is_bounded_where_it_is_repeated() {
+fn text_of_an_upstream_is_shortened_in_messages() {
     let long = "x".repeat(200_000);
     for way in WAYS {
         let gateway_says = |answer: Answer| {

@@ -1,5 +1,5 @@
-//! Replies that are compressed although `identity` was asked for: decoded within the bounds, checked to their end, or a
-//! clear error. `protocol/tests/content_coding.rs` cuts them at every byte; here it is whole exchanges.
+//! Replies that are compressed although the request has `identity`: decoded within the limits, checked to their end, or
+//! a clear error. `protocol/tests/content_coding.rs` splits them at every byte; these tests use whole requests.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::support::upstream::{Answer, Ending, Piece, Upstream};
 
 type Encode = fn(&[&[u8]]) -> Vec<u8>;
 
-/// What servers say, and do.
+/// The names of codings that servers send, and the codings themselves.
 const CODINGS: [(&str, Encode); 6] = [
     ("gzip", gzip),
     ("X-GZIP", gzip),
@@ -49,14 +49,14 @@ fn zstd(pieces: &[&[u8]]) -> Vec<u8> {
     ruzstd::encoding::compress_to_vec(&pieces.concat()[..], ruzstd::encoding::CompressionLevel::Fastest)
 }
 
-/// As servers do that stream: each piece can be read when it has come.
+/// Encoded like a server that streams: each piece can be decoded when it has arrived.
 fn flushed(encoder: &mut impl std::io::Write, pieces: &[&[u8]]) {
     for piece in pieces {
         encoder.write_all(piece).and_then(|()| encoder.flush()).expect("memory");
     }
 }
 
-/// In chunks, so that nothing but the coding says where the body ends.
+/// In chunks, so that only the coding marks the end of the body.
 fn in_chunks(answer: Answer, bytes: &[u8], coding: &str) -> Answer {
     let pieces = bytes.chunks(50).map(|piece| Piece::Bytes(piece.to_vec())).collect();
     answer.in_pieces(pieces).header("content-encoding", coding)
@@ -70,7 +70,7 @@ fn events(way: Way, (coding, encode): (&str, Encode)) -> (Vec<u8>, Answer) {
 }
 
 fn whole(way: Way, (coding, encode): (&str, Encode)) -> (Vec<u8>, Answer) {
-    // As a count of a stream's events, 9.0 would break their grammar.
+    // As a number of a stream's events, 9.0 would violate their grammar.
     let bytes = encode(&[way.whole("Héllo\u{1F600}").replace("9.0", "9").as_bytes()]);
     let answer = in_chunks(Answer::events(vec![]).typed("application/json"), &bytes, coding);
     (bytes, answer)
@@ -82,7 +82,7 @@ fn a_compressed_reply_is_decoded() {
         let upstream = way.upstream();
         let gateway = impatient(&upstream).start();
         for coding in CODINGS {
-            // Both forms to both clients: those of the other form are converted.
+            // Replies in both forms for both clients. Those in the other form are converted.
             let forms = [
                 (events(way, coding).1, Way::streamed as fn(Way, &Gateway) -> _),
                 (events(way, coding).1, Way::asked_whole),
@@ -107,9 +107,9 @@ fn a_compressed_reply_is_decoded() {
 }
 
 #[test]
-fn an_event_of_a_compressed_stream_is_delivered_when_the_upstream_has_flushed_it() {
+fn an_event_of_a_compressed_stream_is_delivered_once_the_upstream_has_flushed_it() {
     for way in WAYS {
-        // What zstd has flushed is known only when its frame ends.
+        // Bytes that zstd has flushed are only known to be valid at the end of their frame.
         for (coding, encode) in CODINGS.into_iter().filter(|(coding, _)| *coding != "zstd") {
             let begun = way.begun("first");
             let all = encode(&[&begun.concat(), &way.events(&["first"])[begun.len()..].concat()]);
@@ -129,7 +129,7 @@ fn an_event_of_a_compressed_stream_is_delivered_when_the_upstream_has_flushed_it
 }
 
 #[test]
-fn a_compressed_reply_that_breaks_off_is_never_complete() {
+fn a_truncated_compressed_reply_never_looks_complete() {
     for way in WAYS {
         let upstream = way.upstream();
         let gateway = impatient(&upstream).start();
@@ -153,7 +153,7 @@ fn a_compressed_reply_that_breaks_off_is_never_complete() {
                 ] {
                     upstream.then(answer.clone().broken_after(bytes.len() - missing, ending));
                     way.failure(&ask(way, &gateway));
-                    // Two good answers for each broken one: the gateway serves well in between.
+                    // Two valid answers for each truncated one keep the provider healthy.
                     let good = [0; 2].map(|_| way.text(&way.asked_whole(&gateway)));
                     assert_eq!(good, ["Hello there!"; 2]);
                 }
@@ -163,8 +163,8 @@ fn a_compressed_reply_that_breaks_off_is_never_complete() {
 }
 
 #[test]
-fn what_follows_a_compressed_reply_or_is_damaged_in_it_is_an_error() {
-    // Bare deflate and Brotli have no checksum.
+fn damage_in_a_compressed_reply_and_bytes_after_it_are_errors() {
+    // Raw deflate and Brotli have no checksum.
     let has_checksum = |index: usize| !matches!(index, 3 | 4);
     for way in WAYS {
         for (index, coding) in CODINGS.into_iter().enumerate() {
@@ -186,7 +186,7 @@ fn what_follows_a_compressed_reply_or_is_damaged_in_it_is_an_error() {
 }
 
 #[test]
-fn a_reply_that_expands_a_thousandfold_is_an_error_at_the_bound() {
+fn a_reply_that_expands_a_thousandfold_is_an_error_at_the_limit() {
     const BOMB: usize = 24 << 20;
     let comment = [b":".to_vec(), b"x".repeat(998), b"\n".to_vec()].concat();
     for (way, (coding, encode)) in WAYS.into_iter().zip([CODINGS[0], CODINGS[2], CODINGS[4], CODINGS[5]]) {
@@ -210,7 +210,7 @@ fn a_reply_that_expands_a_thousandfold_is_an_error_at_the_bound() {
 }
 
 #[test]
-fn an_encoding_that_cannot_be_decoded_is_a_502_that_names_it() {
+fn an_unsupported_encoding_is_a_502_that_names_it() {
     for way in WAYS {
         for coding in ["compress", "gzip, br", "gzip,gzip", "aes128gcm"] {
             for answer in [Answer::json(200, way.whole("x")), Answer::events(way.events(&["x"]))] {
@@ -230,7 +230,7 @@ fn an_encoding_that_cannot_be_decoded_is_a_502_that_names_it() {
 }
 
 #[test]
-fn a_compressed_error_says_what_it_says() {
+fn a_compressed_error_keeps_its_message() {
     for way in WAYS {
         for (coding, encode) in CODINGS {
             let body = way.error("No such thing");
@@ -258,7 +258,7 @@ fn a_compressed_error_says_what_it_says() {
 }
 
 #[test]
-fn counts_and_lists_are_decoded_too() {
+fn token_counts_and_lists_are_decoded_too() {
     for (coding, encode) in CODINGS {
         let compressed = |body: &Value| {
             Answer::whole(200, "application/json", encode(&[body.to_string().as_bytes()]))
@@ -279,7 +279,7 @@ fn counts_and_lists_are_decoded_too() {
 }
 
 #[test]
-fn a_compressed_stream_that_never_ends_is_not_complete() {
+fn a_compressed_stream_without_end_never_looks_complete() {
     let way = WAYS[0];
     let (bytes, answer) = events(way, CODINGS[0]);
     let upstream = way.upstream().always(answer.silent_after(bytes.len() - 8));

@@ -1,4 +1,4 @@
-//! The end of a stream: the same bytes in every slicing, and never a complete one behind an error.
+//! The end of a stream: the same bytes however they are split, and never a complete reply after an error.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::support::canned::{anthropic, openai};
 use crate::support::chat::{Chat, Error};
 use crate::support::upstream::{Answer, Dialect, Ending, Piece, Upstream};
 
-/// Long enough for both pieces to arrive apart.
+/// Long enough for both pieces to arrive separately.
 const APART: Piece = Piece::Pause(Duration::from_millis(60));
 
 fn with_crlf(events: Vec<Vec<u8>>) -> Vec<u8> {
@@ -34,7 +34,7 @@ fn in_two(bytes: &[u8], at: usize) -> Answer {
 }
 
 #[test]
-fn the_last_line_feed_arrives_even_where_it_comes_alone() {
+fn the_last_line_feed_is_forwarded_even_if_it_arrives_alone() {
     for way in WAYS {
         let mut failed = way.begun("first");
         failed.push(error_event(way));
@@ -52,7 +52,7 @@ fn the_last_line_feed_arrives_even_where_it_comes_alone() {
 }
 
 #[test]
-fn a_last_cr_alone_does_not_hold_the_stream() {
+fn a_final_cr_alone_does_not_delay_the_stream() {
     for way in WAYS {
         let bytes = String::from_utf8(way.events(&["first"]).concat()).expect("text").replace('\n', "\r");
         let pieces = vec![Piece::Bytes(bytes.clone().into_bytes())];
@@ -65,7 +65,7 @@ fn a_last_cr_alone_does_not_hold_the_stream() {
 }
 
 #[test]
-fn an_early_error_that_is_cut_before_its_last_line_feed_is_still_a_status() {
+fn an_early_error_without_its_last_line_feed_is_still_a_status() {
     for way in WAYS {
         let bytes = with_crlf(vec![error_event(way)]);
         for at in bytes.len() - 4..bytes.len() {
@@ -77,7 +77,7 @@ fn an_early_error_that_is_cut_before_its_last_line_feed_is_still_a_status() {
 }
 
 #[test]
-fn what_follows_the_end_is_not_passed_on_in_any_slicing() {
+fn bytes_after_the_end_are_never_forwarded_however_they_are_split() {
     for way in WAYS {
         let mut failed = way.begun("first");
         failed.push(error_event(way));
@@ -100,7 +100,7 @@ fn what_follows_the_end_is_not_passed_on_in_any_slicing() {
 }
 
 #[test]
-fn a_failed_stream_of_chat_completions_is_never_done() {
+fn a_failed_stream_of_chat_completions_has_no_done() {
     for way in WAYS.into_iter().filter(|way| way.client == Dialect::OpenAi) {
         let begun = way.begun("first");
         let broken =
@@ -125,7 +125,7 @@ fn a_failed_stream_of_chat_completions_is_never_done() {
 }
 
 #[test]
-fn a_stream_that_had_to_begin_before_it_failed_is_never_done() {
+fn a_stream_that_fails_after_early_pings_has_no_done() {
     for way in WAYS.into_iter().filter(|way| way.client == Dialect::OpenAi) {
         let answer = Answer::json(500, way.error("Broken")).head_after(Duration::from_millis(400));
         let upstream = way.upstream().always(answer);
@@ -137,7 +137,7 @@ fn a_stream_that_had_to_begin_before_it_failed_is_never_done() {
 }
 
 #[test]
-fn a_stream_that_a_shutdown_ends_is_never_done() {
+fn a_stream_ended_by_a_shutdown_has_no_done() {
     let upstream = Upstream::openai();
     let mut pieces: Vec<Piece> = openai::text(&["first"])[..2].iter().cloned().map(Piece::Bytes).collect();
     pieces.push(Piece::Silence);

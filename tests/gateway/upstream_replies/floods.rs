@@ -1,14 +1,14 @@
-//! More than anybody wants: memory stays bounded, and every flood ends.
+//! Floods: memory stays limited, and every flood ends.
 
 use super::{WAYS, Way, impatient};
 use crate::support::gateway::Gateway;
 use crate::support::upstream::{Answer, Dialect, Piece};
 
-/// What a flood may cost at most. The floods here are several times as large.
+/// The memory that a flood may cost. The floods here are several times as large.
 const ROOM: usize = 12 << 20;
 const FLOOD: usize = 24 << 20;
 
-/// What the gateway uses of memory, and the most it ever used, bytes.
+/// The current and the maximum memory of the gateway, in bytes.
 #[cfg(target_os = "linux")]
 fn memory(gateway: &Gateway) -> (usize, usize) {
     let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.run.pid())).expect("it runs");
@@ -24,7 +24,7 @@ fn memory(_: &Gateway) -> (usize, usize) {
     (0, 0)
 }
 
-/// Fails if the gateway's memory grows by more than [`ROOM`] meanwhile.
+/// Panics if the gateway's memory grows by more than [`ROOM`] during the test.
 pub(super) fn bounded<T>(gateway: &Gateway, run: impl FnOnce() -> T) -> T {
     let before = memory(gateway).0;
     let done = run();
@@ -33,7 +33,7 @@ pub(super) fn bounded<T>(gateway: &Gateway, run: impl FnOnce() -> T) -> T {
     done
 }
 
-/// What is sent again and again while there is nothing to say.
+/// The bytes that upstreams repeat as a sign of life.
 fn signs_of_life(way: Way) -> Vec<&'static str> {
     let mut signs = vec![": still thinking\n\n", ":\r\n\r\n", "event: ping\n\n", "data:\n\n"];
     if way.upstream == Dialect::Anthropic {
@@ -42,18 +42,18 @@ fn signs_of_life(way: Way) -> Vec<&'static str> {
     signs
 }
 
-/// So many bytes of it.
+/// This many bytes of it.
 fn much(sign: &str, length: usize) -> Vec<u8> {
     sign.repeat(length / sign.len()).into_bytes()
 }
 
 #[test]
-fn before_the_first_event_only_so_many_pings_are_kept() {
+fn before_the_first_event_only_a_limited_number_of_pings_is_kept() {
     const KEPT: usize = 4 << 10;
     for way in WAYS {
         let upstream = way.upstream();
         let gateway = impatient(&upstream).limit("before-first-event", KEPT).start();
-        // Large ones for what they would cost in memory, small ones for their kinds.
+        // Large ones test the memory, small ones their kinds.
         let large = format!(": {}\n\n", "still thinking ".repeat(70));
         let floods = [(large.as_str(), FLOOD)].into_iter();
         for (sign, length) in floods.chain(signs_of_life(way).into_iter().map(|sign| (sign, 1 << 20))) {
@@ -111,7 +111,7 @@ fn pings_that_come_one_by_one_end_when_the_first_event_is_overdue() {
 }
 
 #[test]
-fn an_event_without_end_is_an_error_at_its_bound_before_the_first_event_and_after() {
+fn an_endless_event_is_an_error_at_its_limit_before_and_after_the_first_event() {
     for way in WAYS {
         for begun in [vec![], way.begun("first")] {
             let mut pieces: Vec<Piece> = begun.into_iter().map(Piece::Bytes).collect();
@@ -126,7 +126,7 @@ fn an_event_without_end_is_an_error_at_its_bound_before_the_first_event_and_afte
 }
 
 #[test]
-fn a_body_without_end_is_an_error_at_its_bound_whole_or_as_an_error() {
+fn an_endless_body_is_an_error_at_its_limit_as_a_reply_or_as_an_error() {
     let flood = |answer: Answer, text: &str| answer.flooding(text.as_bytes().repeat(64 << 10));
     for way in WAYS {
         let upstream = way.upstream();

@@ -1,4 +1,4 @@
-//! Replies that are good but for their label: their first bytes count.
+//! Valid replies with a wrong content type: their first bytes decide.
 
 use super::{WAYS, impatient};
 use crate::support::upstream::{Answer, Piece};
@@ -10,7 +10,7 @@ fn labelled(answer: Answer, label: &str) -> Answer {
 }
 
 #[test]
-fn a_stream_under_another_label_is_a_stream() {
+fn a_stream_with_another_content_type_is_a_stream() {
     for way in WAYS {
         for label in LABELS {
             let answer = || labelled(Answer::events(way.events(&["Hel", "lo"])), label);
@@ -27,7 +27,7 @@ fn a_stream_under_another_label_is_a_stream() {
 }
 
 #[test]
-fn what_a_stream_begins_with_is_known_however_it_is_cut() {
+fn the_start_of_a_stream_is_recognised_wherever_its_bytes_are_split() {
     for way in WAYS {
         let upstream = way.upstream();
         let gateway = impatient(&upstream).start();
@@ -45,7 +45,7 @@ fn what_a_stream_begins_with_is_known_however_it_is_cut() {
 }
 
 #[test]
-fn json_under_another_label_is_json() {
+fn json_with_another_content_type_is_json() {
     for way in WAYS {
         for label in ["text/event-stream", "text/plain", ""] {
             let answer = || labelled(Answer::json(200, format!("\n {}", way.whole("Hello"))), label);
@@ -58,7 +58,7 @@ fn json_under_another_label_is_json() {
 }
 
 #[test]
-fn a_page_stays_a_502_whatever_its_label() {
+fn a_web_page_is_a_502_with_any_content_type() {
     for way in WAYS {
         for label in ["text/html", "application/json", "text/plain", "application/xml", ""] {
             let page = labelled(Answer::json(200, "<!DOCTYPE html><html>internals</html>"), label);

@@ -1,4 +1,4 @@
-//! One gateway for the sessions of one configuration: started by the first, gone with the last.
+//! One gateway for all sessions with the same configuration: the first one starts it, and it stops after the last one.
 
 use std::collections::BTreeSet;
 use std::net::{TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use crate::support::gateway::free_port;
 
 use super::{User, WAITING, await_some, ended, is_served};
 
-/// Longer than a gateway stays that nobody needs.
+/// Longer than an unused gateway runs.
 const A_WHILE: Duration = Duration::from_secs(5);
 
 fn is_listening(url: &str) -> bool {
@@ -18,7 +18,7 @@ fn is_listening(url: &str) -> bool {
 }
 
 #[test]
-fn two_sessions_share_a_gateway_and_the_last_one_ends_it() {
+fn two_sessions_share_a_gateway_and_it_stops_after_the_last_one() {
     let user = User::with_claude("two", WAITING);
     let [one, other] = ["one", "other"].map(|name| user.session(name));
     assert_eq!(one.url, other.url);
@@ -34,13 +34,13 @@ fn two_sessions_share_a_gateway_and_the_last_one_ends_it() {
 }
 
 #[test]
-fn sessions_that_name_its_port_keep_a_gateway_too() {
+fn sessions_that_name_its_port_keep_a_gateway_running_too() {
     let user = User::with_claude("named", WAITING);
     let port = free_port().to_string();
     let session = |name: &str| user.session_by(user.claude_vdm(&[name, "--port", &port]), name);
     let [one, other] = ["one", "other"].map(session);
     assert_eq!(one.url, other.url);
-    // By another configuration, which has a name of its own.
+    // With another configuration, which has its own name.
     let mut third = user.claude_vdm(&["third", "--port", &port]);
     third.env("MAX_RETRIES", "5");
     let third = user.session_by(third, "third");
@@ -57,7 +57,7 @@ fn sessions_that_name_its_port_keep_a_gateway_too() {
 }
 
 #[test]
-fn sessions_that_come_at_once_share_one_too() {
+fn simultaneous_sessions_share_a_gateway_too() {
     let user = User::with_claude("race", WAITING);
     let names: Vec<String> = (0..6).map(|number| format!("s{number}")).collect();
     let sessions: Vec<_> = thread::scope(|scope| {
@@ -76,19 +76,19 @@ fn sessions_that_come_at_once_share_one_too() {
 }
 
 #[test]
-fn a_killed_session_leaves_no_gateway_behind() {
+fn a_killed_session_leaves_no_gateway_running() {
     let user = User::with_claude("killed", WAITING);
     let mut session = user.session("a");
     assert!(session.is_served());
 
-    // Nobody waits for it: a zombie is no session either.
+    // Its exit status is never read, so it becomes a zombie, which counts as exited.
     session.child.kill().expect("our child");
 
     user.await_no_gateway();
 }
 
 #[test]
-fn a_session_that_comes_while_the_gateway_goes_gets_a_new_one() {
+fn a_session_that_starts_during_the_shutdown_gets_a_new_gateway() {
     let user = User::with_claude("again", WAITING);
     for turn in 0..3 {
         let session = user.session(&format!("s{turn}"));
@@ -127,7 +127,7 @@ fn a_killed_gateway_is_replaced_for_the_next_session() {
 }
 
 #[test]
-fn it_is_reloaded_as_any_other_but_starts_with_its_sessions_alone() {
+fn the_gateway_can_be_reloaded_but_only_wrap_can_start_it() {
     let user = User::with_claude("reload", WAITING);
     let session = user.session("a");
     let port = session.url.rsplit(':').next().expect("a port").to_owned();
@@ -150,7 +150,7 @@ fn it_is_reloaded_as_any_other_but_starts_with_its_sessions_alone() {
 }
 
 #[test]
-fn another_configuration_is_another_gateway() {
+fn another_configuration_has_its_own_gateway() {
     let user = User::with_claude("other", WAITING);
     let one = user.session("one");
     let mut command = user.claude_vdm(&["other"]);
@@ -167,7 +167,7 @@ fn another_configuration_is_another_gateway() {
 /// Requirement: `vdm wrap claude` returns the tool's exit code (0 and 7 tested); a proxy already running is
 /// reused and left running.
 #[test]
-fn a_gateway_that_runs_already_is_used_and_stays() {
+fn a_running_gateway_is_used_and_not_stopped() {
     let user = User::with_claude("running", "echo $ANTHROPIC_BASE_URL");
     let mut start = user.command(env!("CARGO_BIN_EXE_vdm"));
     let mut gateway = start.args(["server", "start"]).spawn().expect("vdm is built");
@@ -175,11 +175,11 @@ fn a_gateway_that_runs_already_is_used_and_stays() {
     await_some("the gateway", || (is_listening(&url) && is_served(&url)).then_some(()));
 
     assert_eq!(ended(&mut user.claude_vdm(&[])), (Some(0), format!("{url}\n"), String::new()));
-    // Also by somebody who cannot see its socket, such as that of a container.
+    // Also by a client without access to its socket, such as one in a container.
     let mut elsewhere = user.claude_vdm(&[]);
     elsewhere.env("XDG_RUNTIME_DIR", "/nowhere").env("TMPDIR", user.home.join("bin"));
     assert_eq!(ended(&mut elsewhere), (Some(0), format!("{url}\n"), String::new()));
-    // An address that is only for listening is none for clients.
+    // Clients cannot call an address that is only for listening.
     let mut everywhere = user.claude_vdm(&[]);
     everywhere.env("HOST", "0.0.0.0").env("PROXY_API_KEY", "key");
     assert_eq!(ended(&mut everywhere), (Some(0), format!("{url}\n"), String::new()));
@@ -191,7 +191,7 @@ fn a_gateway_that_runs_already_is_used_and_stays() {
 }
 
 #[test]
-fn a_stranger_on_the_configured_port_disturbs_nobody() {
+fn another_program_on_the_configured_port_is_not_affected() {
     let user = User::with_claude("stranger", WAITING);
     let _stranger = TcpListener::bind(("127.0.0.1", user.port)).expect("still free");
 
@@ -202,7 +202,7 @@ fn a_stranger_on_the_configured_port_disturbs_nobody() {
 }
 
 #[test]
-fn a_tool_that_outlives_the_tool_around_it_keeps_the_gateway() {
+fn a_tool_that_outlives_its_parent_tool_keeps_the_gateway_running() {
     let script = "if [ $1 = inner ]; then exec $VDM wrap --openai waiting -- inner; fi";
     let user = User::with_claude("outlives", &format!("{script}\n$VDM wrap claude -- inner </dev/null &"));
     user.tool("waiting", WAITING);
@@ -216,7 +216,7 @@ fn a_tool_that_outlives_the_tool_around_it_keeps_the_gateway() {
 }
 
 #[test]
-fn a_tool_within_a_tool_has_the_same_gateway() {
+fn a_tool_started_by_a_tool_uses_the_same_gateway() {
     let user = User::with_claude("within", "echo $ANTHROPIC_BASE_URL; $VDM wrap --openai inner");
     user.tool("inner", "echo $OPENAI_BASE_URL");
 

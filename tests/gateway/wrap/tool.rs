@@ -1,4 +1,4 @@
-//! What a wrapped tool gets, and how it ends.
+//! The environment of a wrapped tool, and its exit.
 
 use std::fs;
 use std::net::TcpListener;
@@ -13,7 +13,7 @@ use crate::support::upstream::Upstream;
 /// Requirement: `vdm wrap claude` returns the tool's exit code (0 and 7 tested); a proxy already running is
 /// reused and left running.
 #[test]
-fn its_exit_code_is_that_of_wrap() {
+fn the_exit_code_is_that_of_the_tool() {
     let user = User::with_claude("codes", "echo \"$@\"; exit $1");
     for code in [0, 7, 70, 255] {
         let argument = code.to_string();
@@ -24,7 +24,7 @@ fn its_exit_code_is_that_of_wrap() {
 }
 
 #[test]
-fn its_arguments_need_no_dashes_before_them() {
+fn arguments_for_the_tool_need_no_dashes_before_them() {
     let user = User::with_claude("plain", "printf '%s|' \"$@\"; exit 0");
     let port = user.port.to_string();
     for (line, got) in [
@@ -47,19 +47,19 @@ fn its_arguments_need_no_dashes_before_them() {
 }
 
 #[test]
-fn its_end_by_a_signal_is_that_of_wrap() {
+fn a_tool_killed_by_a_signal_has_the_same_exit_status() {
     let user = User::with_claude("ends", "kill -s $1 $$; sleep 60");
     for (name, number) in [("TERM", 15), ("INT", 2), ("KILL", 9)] {
         let status = user.claude_vdm(&[name]).status().expect("vdm is built");
         assert_eq!(status.signal(), Some(number));
     }
-    // As a shell sees it.
+    // The exit status as a shell reports it.
     let shell = ended(user.command("sh").args(["-c", "./claude.vdm TERM; echo $?"]));
     assert_eq!(shell.1, "143\n", "{}", shell.2);
 }
 
 #[test]
-fn signals_reach_it() {
+fn signals_reach_the_tool() {
     let script = format!("trap 'echo caught > caught; exit 5' USR1 TERM; {WAITING}");
     let user = User::with_claude("signals", &script);
     for signal in ["TERM", "USR1"] {
@@ -75,7 +75,7 @@ fn signals_reach_it() {
 /// Requirement: With HOST=0.0.0.0 the wrapped tool receives a 127.0.0.1 URL; with PROXY_API_KEY set it receives
 /// that key.
 #[test]
-fn it_is_answered_through_the_gateway_with_the_gateways_key_and_never_sees_the_providers() {
+fn the_tool_is_served_with_the_gateway_key_and_never_has_the_providers() {
     let upstream = Upstream::openai();
     let script = format!("env > environment; {WAITING}");
     let user = User::with_claude("answered", &script);
@@ -88,7 +88,7 @@ fn it_is_answered_through_the_gateway_with_the_gateways_key_and_never_sees_the_p
         ("CLAUDE_CODE_USE_MANTLE", "1"),
         ("CLAUDE_CODE_USE_ANTHROPIC_AWS", "1"),
     ];
-    // A proxy that is not there: neither the tool nor the gateway asks it.
+    // An unreachable proxy, which neither the tool nor the gateway uses.
     let proxies = [("HTTP_PROXY", "http://127.0.0.1:9"), ("NO_PROXY", "127.0.0.1")];
     let mut command = user.claude_vdm(&["a"]);
     command.envs(configuration).envs(proxies);
@@ -108,7 +108,7 @@ fn it_is_answered_through_the_gateway_with_the_gateways_key_and_never_sees_the_p
 }
 
 #[test]
-fn a_tool_that_speaks_chat_completions_gets_what_such_tools_read() {
+fn a_tool_of_chat_completions_receives_the_variables_of_such_tools() {
     let user = User::new("openai");
     user.tool("tool", "echo $OPENAI_BASE_URL $OPENAI_API_BASE $OPENAI_API_KEY $VDM_WRAP_URL");
     let (code, out, talk) = ended(&mut user.wrap(&["--openai", "tool"]));
@@ -119,12 +119,12 @@ fn a_tool_that_speaks_chat_completions_gets_what_such_tools_read() {
 }
 
 /// Deviates from the original ("`vdm wrap --dry-run --port 9999 --host 1.2.3.4 gemini` prints
-/// `GEMINI_API_BASE_URL=http://1.2.3.4:9999`, exit 0"): Gemini's own API is not served, and that is said;
-/// --dry-run holds for the tools that are.
+/// `GEMINI_API_BASE_URL=http://1.2.3.4:9999`, exit 0"): Gemini's own API is not served, and the error says so;
+/// --dry-run works for the supported tools.
 /// Deviates from the original ("`vdm wrap foo` → exit 1 listing claude, gemini; `vdm wrap claude --model x` →
-/// exit 2"): an unknown tool is a mistake in usage: 2; the rest holds.
+/// exit 2"): an unknown tool is a usage error: 2; the rest is the same.
 #[test]
-fn what_cannot_be_run_is_told_and_starts_no_gateway() {
+fn an_unsupported_tool_is_an_error_and_starts_no_gateway() {
     let user = User::new("cannot");
     fs::write(user.home.join("bin/text"), "no program").expect("a writable directory");
     let cases: [(&[&str], i32, &str); 7] = [
@@ -149,7 +149,7 @@ fn what_cannot_be_run_is_told_and_starts_no_gateway() {
 }
 
 #[test]
-fn a_wrong_configuration_is_told_before_anything_is_started() {
+fn an_invalid_configuration_is_reported_before_anything_is_started() {
     let user = User::with_claude("wrong", "echo started");
     let (code, out, talk) = ended(user.claude_vdm(&[]).env("MAX_RETRIES", "many"));
     assert_eq!((code, out.as_str()), (Some(1), ""));
@@ -158,12 +158,12 @@ fn a_wrong_configuration_is_told_before_anything_is_started() {
 }
 
 /// Deviates from the original ("`vdm wrap --dry-run --port 9999 --host 1.2.3.4 gemini` prints
-/// `GEMINI_API_BASE_URL=http://1.2.3.4:9999`, exit 0"): Gemini's own API is not served, and that is said;
-/// --dry-run holds for the tools that are.
+/// `GEMINI_API_BASE_URL=http://1.2.3.4:9999`, exit 0"): Gemini's own API is not served, and the error says so;
+/// --dry-run works for the supported tools.
 /// Requirement: With HOST=0.0.0.0 the wrapped tool receives a 127.0.0.1 URL; with PROXY_API_KEY set it receives
 /// that key.
 #[test]
-fn a_dry_run_tells_and_does_nothing() {
+fn a_dry_run_only_prints() {
     let user = User::with_claude("dry", "echo started");
     let mut command = user.wrap(&["--dry-run", "--port", "9999", "claude", "--", "-p", "two words"]);
     let (code, out, talk) = ended(command.env("PROXY_API_KEY", "canary"));
@@ -182,7 +182,7 @@ fn a_dry_run_tells_and_does_nothing() {
 }
 
 #[test]
-fn settings_of_claude_code_that_lead_elsewhere_are_overruled() {
+fn settings_of_claude_code_with_another_base_url_are_overridden() {
     let user = User::with_claude("settings", "for word; do echo \"$word\"; done");
     fs::create_dir(user.home.join(".claude")).expect("a writable directory");
     let elsewhere = r#"{"env": {"ANTHROPIC_BASE_URL": "https://elsewhere.example"}}"#;
@@ -193,7 +193,7 @@ fn settings_of_claude_code_that_lead_elsewhere_are_overruled() {
     let ["--settings", settings, "-p", "hi"] = lines[..] else { panic!("{out}") };
     assert!(settings.contains(r#""ANTHROPIC_BASE_URL":"http://127.0.0.1:"#), "{settings}");
 
-    // A key is not for those who can list processes.
+    // Other users can list command lines, so a key must not be in one.
     let (_, out, _) = ended(user.claude_vdm(&["-p", "hi"]).env("PROXY_API_KEY", "canary"));
     assert!(!out.contains("canary"), "{out}");
     let file = out.lines().nth(1).expect("a file");
@@ -205,11 +205,11 @@ fn settings_of_claude_code_that_lead_elsewhere_are_overruled() {
 }
 
 #[test]
-fn a_port_that_is_named_is_the_gateways_or_nobodys() {
+fn a_named_port_is_either_the_gateways_or_an_error() {
     let user = User::with_claude("port", "echo $ANTHROPIC_BASE_URL");
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = taken.local_addr().expect("bound").port().to_string();
-    // It accepts and says nothing, as a stranger may.
+    // A listener that accepts and sends nothing.
     let (code, out, talk) = ended(&mut user.claude_vdm(&["--port", &port]));
     assert_eq!((code, out.as_str()), (Some(3), ""), "{talk}");
     assert!(talk.contains(&format!("port {port} on 127.0.0.1 is already in use")), "{talk}");
@@ -223,7 +223,7 @@ fn a_port_that_is_named_is_the_gateways_or_nobodys() {
 }
 
 #[test]
-fn its_input_results_and_talk_are_its_own() {
+fn the_tool_has_its_own_stdin_stdout_and_stderr() {
     let user = User::with_claude("streams", "cat; echo talk >&2");
     let mut command = user.claude_vdm(&[]);
     let input = fs::File::open(user.home.join("bin/claude")).expect("there");

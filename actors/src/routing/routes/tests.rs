@@ -44,7 +44,7 @@ fn a_prefix_names_the_provider_in_any_case_and_the_rest_is_the_model() {
 }
 
 #[test]
-fn a_name_without_prefix_goes_to_the_default_provider() {
+fn a_name_without_prefix_uses_the_default_provider() {
     assert_eq!(route("gpt-4o"), "openai:gpt-4o");
 }
 
@@ -61,7 +61,7 @@ fn an_alias_cycle_is_an_error_that_names_it() {
 }
 
 #[test]
-fn built_in_claude_ids_stand_for_the_alias_of_their_word() {
+fn built_in_claude_ids_resolve_to_the_alias_that_they_contain() {
     assert_eq!(route("claude-haiku-4-5-20251001"), "openai:gpt-mini");
     assert_eq!(route("claude-3-5-haiku-20241022"), "openai:gpt-mini");
     assert_eq!(route("claude-sonnet-4-5-20250929"), "openai:gpt");
@@ -72,14 +72,14 @@ fn built_in_claude_ids_stand_for_the_alias_of_their_word() {
 
 /// Requirement: `anthropic:claude-sonnet-4-5` reaches exactly that model.
 #[test]
-fn a_provider_that_serves_claude_gets_claude_ids_unchanged() {
+fn a_provider_that_serves_claude_receives_claude_ids_unchanged() {
     assert_eq!(route("anthropic:claude-haiku-4-5-20251001"), "anthropic:claude-haiku-4-5-20251001");
     assert_eq!(route("anthropic:claude-old"), "anthropic:claude-old");
     assert_eq!(route("anthropic:haiku"), "anthropic:claude-haiku-4-5");
 }
 
 #[test]
-fn a_prefix_that_is_no_provider_is_refused_unless_it_is_part_of_a_model_id() {
+fn an_unknown_prefix_is_refused_unless_it_is_part_of_a_model_id() {
     assert_eq!(
         route("nope:m"),
         "unknown provider 'nope' in model 'nope:m': the providers are openai, poe, anthropic"
@@ -102,19 +102,19 @@ fn the_context_marker_is_not_part_of_the_name() {
 }
 
 #[test]
-fn a_known_provider_without_a_key_is_told_apart_from_an_unknown_one() {
+fn a_provider_without_a_key_is_distinguished_from_an_unknown_one() {
     assert_eq!(route("Kimi:k2"), "provider 'kimi' has no key: set KIMI_API_KEY and restart");
 }
 
 #[test]
-fn an_exclamation_mark_means_the_name_itself() {
+fn an_exclamation_mark_selects_exactly_the_name() {
     assert_eq!(route("!haiku"), "openai:haiku");
     assert_eq!(route("!poe:docs"), "poe:docs");
     assert_eq!(route("!"), "model: the name is empty");
 }
 
 #[test]
-fn a_discovered_name_is_a_models_own() {
+fn a_discovered_name_is_not_an_alias_within_a_longer_name() {
     assert_eq!(route("claude-vdm/poe:my-docs-model"), "poe:my-docs-model");
     assert_eq!(route("claude-vdm/poe:docs"), "poe:deepseek");
     assert_eq!(route("claude-vdm/openai:claude-haiku-4-5[1m]"), "openai:claude-haiku-4-5");
@@ -122,7 +122,7 @@ fn a_discovered_name_is_a_models_own() {
 }
 
 #[test]
-fn a_model_that_the_provider_lists_is_left_alone_when_it_is_asked_for_by_prefix() {
+fn a_listed_model_that_is_requested_by_prefix_is_not_changed_by_an_alias() {
     let lists: Lists = [("poe".into(), ["docs-writer".to_owned()].into())].into();
     let mut settings = settings(vec![provider("poe").aliases(&[("docs", "ds")]).build()]);
     settings.default_provider = Some("poe".into());
@@ -152,7 +152,7 @@ fn profile(name: &str, aliases: &[(&str, &str)]) -> Profile {
 /// Requirement: `top:haiku` → zai, GLM-4.7 (target expanded).
 /// Requirement: A model not in the profile (`top:gpt-4o`) goes to the default provider without the prefix.
 #[test]
-fn a_profile_comes_first_and_its_terms_hold() {
+fn a_profile_takes_precedence_and_its_settings_apply() {
     let mut settings = settings(vec![
         provider("openai").aliases(&[("haiku", "gpt-mini")]).build(),
         provider("poe").aliases(&[("haiku", "small")]).build(),
@@ -190,7 +190,7 @@ fn a_profile_comes_first_and_its_terms_hold() {
 }
 
 #[test]
-fn what_is_told_is_what_was_done() {
+fn the_explanation_lists_each_step_of_the_route() {
     let told = |name: &str| {
         let mut steps = vec![];
         let found = routes().explain(name, &mut |step| steps.push(step.to_string()));
@@ -200,22 +200,22 @@ fn what_is_told_is_what_was_done() {
     assert_eq!(
         steps,
         [
-            "'[1m]' is taken off: 'poe:x'",
+            "'[1m]' is removed: 'poe:x'",
             "the prefix names provider 'poe': 'x'",
-            "alias 'x' of 'poe' stands for 'openai:haiku'",
-            "alias 'haiku' of 'openai' stands for 'gpt-mini'",
+            "alias 'x' of 'poe' resolves to 'openai:haiku'",
+            "alias 'haiku' of 'openai' resolves to 'gpt-mini'",
         ]
     );
     assert_eq!(found, "openai:gpt-mini");
     let (steps, _) = told("anthropic:claude-haiku-4-5-x");
     assert_eq!(
         steps[1],
-        "'claude-haiku-4-5-x' contains alias 'haiku', but stays: the provider serves Claude itself"
+        "'claude-haiku-4-5-x' contains alias 'haiku', which is not used: the provider serves Claude itself"
     );
 }
 
 #[test]
-fn circles_are_found_before_anybody_asks() {
+fn alias_cycles_are_found_before_any_request() {
     let mistakes: Vec<_> = routes().mistakes().iter().map(ToString::to_string).collect();
     assert_eq!(mistakes.len(), 2, "{mistakes:?}");
     assert!(mistakes[0].contains("poe:loop-a → poe:loop-b"), "{mistakes:?}");
@@ -247,7 +247,7 @@ fn fallbacks(name: &str) -> Vec<String> {
 }
 
 #[test]
-fn fallbacks_are_those_of_the_name_then_of_the_model_then_of_the_profile_then_of_the_provider() {
+fn fallbacks_come_from_the_name_then_the_model_then_the_profile_then_the_provider() {
     assert_eq!(fallbacks("FAST"), ["poe:deepseek"]);
     assert_eq!(fallbacks("openai:fast"), ["poe:deepseek"]);
     assert_eq!(fallbacks("sonnet"), ["poe:literal", "poe:ds"]);
@@ -259,28 +259,28 @@ fn fallbacks_are_those_of_the_name_then_of_the_model_then_of_the_profile_then_of
 }
 
 #[test]
-fn a_clients_own_key_is_not_taken_along_to_another_provider() {
+fn a_clients_own_key_is_not_sent_to_another_provider() {
     assert_eq!(fallbacks("own:m"), ["poe:m", "own:n"]);
 }
 
 #[test]
-fn fallbacks_are_told_and_so_is_why_one_is_left_out() {
+fn the_explanation_lists_fallbacks_and_why_one_is_not_used() {
     let mut steps = vec![];
     falling_back().explain("fast", &mut |step| steps.push(step.to_string())).unwrap();
     assert_eq!(
         steps[3..],
         [
-            "if that fails: 'poe:ds', which is poe:deepseek",
-            "fallback 'openai:gpt-mini' is left out: it has been tried by then",
-            "fallback 'poe:deepseek' is left out: it has been tried by then",
-            "fallback 'kimi:k2' is left out: provider 'kimi' has no key: set KIMI_API_KEY and restart",
+            "if that fails: 'poe:ds', which resolves to poe:deepseek",
+            "fallback 'openai:gpt-mini' is not used: it has been tried by then",
+            "fallback 'poe:deepseek' is not used: it has been tried by then",
+            "fallback 'kimi:k2' is not used: provider 'kimi' has no key: set KIMI_API_KEY and restart",
         ]
     );
     let unusable = falling_back().unusable_fallbacks();
     assert_eq!(
         unusable,
         [
-            "fallback 'kimi:k2' for 'fast' of 'openai' is left out: provider 'kimi' has no key: set KIMI_API_KEY and restart"
+            "fallback 'kimi:k2' for 'fast' of 'openai' is not used: provider 'kimi' has no key: set KIMI_API_KEY and restart"
         ]
     );
 }

@@ -1,4 +1,4 @@
-//! Requests cut out of the bytes of a connection, beside what the HTTP server makes of them.
+//! Splits the bytes of a connection into requests, and compares the result with the HTTP server's.
 
 use actix_codec::Decoder as _;
 use actix_http::h1::{Codec, Message};
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Cuts a connection's bytes into requests, as many at a time as there are in `sizes`.
+/// Splits a connection's bytes into requests. `sizes` are the lengths of the pieces in which they arrive.
 fn cut(bytes: &[u8], sizes: &[usize]) -> Vec<Vec<u8>> {
     let (mut found, mut held, mut current) = (Vec::new(), Vec::new(), None);
     let mut one: Vec<u8> = Vec::new();
@@ -72,7 +72,7 @@ fn request() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn requests_are_cut_where_they_end(
+    fn requests_are_split_where_they_end(
         requests in proptest::collection::vec(request(), 1..6),
         sizes in proptest::collection::vec(1..70_usize, 1..8),
     ) {
@@ -84,7 +84,7 @@ proptest! {
     }
 
     #[test]
-    fn the_http_server_sees_one_request_in_what_is_one(requests in proptest::collection::vec(request(), 1..4)) {
+    fn the_http_server_finds_the_same_requests(requests in proptest::collection::vec(request(), 1..4)) {
         // Its clock runs in a task.
         let runtime = actix_rt::Runtime::new().unwrap();
         for bytes in cut(&requests.concat(), &[17]) {
@@ -101,7 +101,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_break_it(mut bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+    fn any_bytes_are_handled_without_a_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         let length = bytes.len();
         if let Head::Complete { mut request, .. } = head(&mut bytes) {
             prop_assert!(request.take(&bytes) <= length);
@@ -116,7 +116,7 @@ fn framed(fields: &str) -> RequestFraming {
 }
 
 #[test]
-fn what_can_be_read_in_two_ways_has_no_end() {
+fn ambiguous_framing_is_treated_as_unframed() {
     let doubtful = [
         "content-length: 5\r\ncontent-length: 5\r\n",
         "content-length: 5\r\ntransfer-encoding: chunked\r\n",
@@ -140,7 +140,7 @@ fn what_can_be_read_in_two_ways_has_no_end() {
 }
 
 #[test]
-fn only_what_the_server_must_not_act_on_is_blanked_out() {
+fn only_upgrade_and_expect_are_blanked_out() {
     let sent = "POST / HTTP/1.1\r\nUpgrade: h2c\r\nConnection: keep-alive, Upgrade,close\r\nExpect: 100-Continue\r\ncontent-length: 2\r\n\r\n{}";
     let mut bytes = sent.as_bytes().to_vec();
     let Head::Complete { interim, .. } = head(&mut bytes) else { panic!("no head") };

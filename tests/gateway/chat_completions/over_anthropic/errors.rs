@@ -1,4 +1,4 @@
-//! Anthropic's errors in OpenAI's words, with true statuses.
+//! Anthropic's errors in OpenAI's format, with their own statuses.
 
 use serde_json::json;
 
@@ -36,7 +36,7 @@ fn statuses_types_and_codes_follow_the_table() {
 }
 
 #[test]
-fn a_prompt_that_is_too_long_has_openais_code() {
+fn a_prompt_that_is_too_long_has_openais_error_code() {
     let message = "prompt is too long: 210000 tokens > 200000 maximum";
     for ask in BOTH {
         let reply = ask(Answer::json(400, anthropic::error(INVALID, message)));
@@ -47,13 +47,13 @@ fn a_prompt_that_is_too_long_has_openais_code() {
 }
 
 #[test]
-fn a_limit_says_how_long_to_wait() {
+fn a_rate_limit_has_its_wait() {
     let limited = Answer::json(429, anthropic::error("rate_limit_error", "slow")).header("retry-after", "7");
     assert_eq!(whole(limited).integer("retry-after"), 7);
 }
 
 #[test]
-fn errors_that_are_none_of_anthropics_are_told_too() {
+fn errors_in_other_formats_are_translated_too() {
     for (answer, status, about) in [
         (
             Answer::whole(502, "text/html", "<html><title>Bad Gateway</title>internals</html>"),
@@ -122,7 +122,7 @@ fn an_error_in_the_middle_is_an_error_chunk_and_never_a_finish() {
 }
 
 #[test]
-fn an_error_that_quotes_a_configured_key_is_told_without_it() {
+fn a_configured_key_is_removed_from_an_error() {
     let said = anthropic::error("authentication_error", "no such key: sk-quoted-canary");
     let mut late = anthropic::text(&["first"])[..4].to_vec();
     late.push(format!("event: error\ndata: {said}\n\n").into_bytes());
@@ -136,7 +136,7 @@ fn an_error_that_quotes_a_configured_key_is_told_without_it() {
 }
 
 #[test]
-fn the_clients_of_this_api_find_the_requests_id_where_they_look() {
+fn the_request_id_is_in_the_header_of_this_api() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
     let named = |answer: Answer| answer.header("request-id", "req_upstream");

@@ -1,4 +1,4 @@
-//! Whole replies, and those that come in another form than was asked for.
+//! Whole replies, and replies in another form than the client requested.
 
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ fn a_whole_reply_is_a_completion() {
 }
 
 #[test]
-fn every_answer_has_its_own_id_and_the_model_that_the_client_named() {
+fn every_answer_has_its_own_id_and_the_requested_model() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
     let mut ids = Vec::new();
@@ -76,7 +76,7 @@ fn a_refusal_is_a_content_filter() {
 }
 
 #[test]
-fn json_where_a_stream_was_asked_for_becomes_a_stream() {
+fn json_instead_of_a_stream_becomes_a_stream() {
     let reply = streamed(message(
         json!([{"type": "text", "text": "Whole."}, weather("a", json!({"x": 1}))]),
         "tool_use",
@@ -93,7 +93,7 @@ fn json_where_a_stream_was_asked_for_becomes_a_stream() {
 }
 
 #[test]
-fn a_stream_where_json_was_asked_for_is_collected() {
+fn a_stream_instead_of_json_is_collected() {
     for answer in [
         Answer::events(anthropic::text(&["Hé", "llo"])),
         Answer::events(anthropic::text(&["Hé", "llo"])).byte_by_byte(),
@@ -105,7 +105,7 @@ fn a_stream_where_json_was_asked_for_is_collected() {
 }
 
 #[test]
-fn a_stream_that_was_to_be_collected_and_broke_is_an_error() {
+fn a_truncated_stream_that_is_collected_is_an_error() {
     let begun = anthropic::text(&["Hello"])[..4].to_vec();
     assert_eq!(whole(Answer::events(begun)).status(), 502);
 }

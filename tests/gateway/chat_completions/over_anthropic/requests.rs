@@ -1,4 +1,4 @@
-//! What the upstream is asked.
+//! The requests that the upstream receives.
 
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use crate::support::upstream::Upstream;
 const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk";
 
 #[test]
-fn the_request_goes_to_the_messages_api_with_its_headers_and_its_key() {
+fn the_request_is_sent_to_the_messages_api_with_its_headers_and_its_key() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).keys(["configured-key"]).start();
     let asked = gateway.call("POST", "/v1/chat/completions?api-version=1").json(&chat::prompt(MODEL, "hi"));
@@ -41,7 +41,7 @@ fn a_minimal_request_becomes_a_minimal_request_with_a_limit() {
 }
 
 #[test]
-fn what_the_upstream_would_refuse_arrives_in_a_form_that_it_takes() {
+fn unsupported_values_are_sent_in_a_supported_form() {
     let sent = translated(json!({
         "user": "me@example.com", "reasoning_effort": "default", "temperature": 0.5,
         "messages": [
@@ -67,7 +67,7 @@ fn what_the_upstream_would_refuse_arrives_in_a_form_that_it_takes() {
 /// Requirement: Temperature, stop, tool_choice, images, assistant text+tool_calls survive to Anthropic;
 /// consecutive tool messages merge.
 #[test]
-fn system_image_and_settings_arrive() {
+fn system_image_and_settings_are_translated() {
     let sent = translated(json!({
         "messages": [
             {"role": "system", "content": "be brief"},
@@ -94,7 +94,7 @@ fn system_image_and_settings_arrive() {
 }
 
 #[test]
-fn parallel_calls_and_their_results_go_back_in_one_turn_each() {
+fn parallel_calls_and_their_results_are_one_turn_each() {
     let called = |id: &str, city: &str| {
         json!({"id": id, "type": "function",
                "function": {"name": "get_weather", "arguments": json!({"city": city}).to_string()}})
@@ -124,7 +124,7 @@ fn parallel_calls_and_their_results_go_back_in_one_turn_each() {
 }
 
 #[test]
-fn what_cannot_be_translated_is_a_400_that_says_why_and_costs_nothing() {
+fn an_unsupported_request_is_a_400_that_says_why_and_causes_no_call() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
     let audio = json!([{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]);
@@ -146,7 +146,7 @@ fn what_cannot_be_translated_is_a_400_that_says_why_and_costs_nothing() {
 }
 
 #[test]
-fn repeated_betas_arrive_as_one_list() {
+fn repeated_betas_are_sent_as_one_list() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
     let asked = call(&gateway, &request(json!({})));

@@ -1,4 +1,4 @@
-//! Streams: their chunks, their silences, and how they break.
+//! Streams: their chunks, pauses and errors.
 
 use std::thread;
 
@@ -11,14 +11,14 @@ use crate::support::upstream::Ending;
 
 const KEEP_ALIVE: &str = ": keep-alive\n\n";
 
-/// Silent for ever after the first of two words.
+/// Sends nothing after the first of two words.
 fn silent_after_the_first_word() -> Upstream {
     let events = anthropic::text(&["first", "second"]);
     let begun = events[..4].concat().len();
     Upstream::anthropic().always(Answer::events(events).silent_after(begun))
 }
 
-/// What stands in the only choice of each chunk.
+/// The only choice of each chunk.
 fn deltas(chat: &Chat) -> Vec<Value> {
     chat.chunks
         .iter()
@@ -28,7 +28,7 @@ fn deltas(chat: &Chat) -> Vec<Value> {
 }
 
 #[test]
-fn a_custom_tools_text_arrives_as_it_is_written() {
+fn the_text_of_a_custom_tool_is_streamed_as_it_arrives() {
     let mut body = request(json!({"stream": true,
         "tools": [{"type": "custom", "custom": {"name": "patch", "format": {"type": "grammar",
             "grammar": {"syntax": "lark", "definition": "start: WORD"}}}}]}));
@@ -65,7 +65,7 @@ fn a_custom_tools_text_arrives_as_it_is_written() {
 /// Requirement: Stream tool indexes are 0,1,2; id and type only in the first chunk; usage chunk on request;
 /// upstream error → error frame.
 #[test]
-fn text_and_its_usage_arrive() {
+fn text_and_usage_are_translated() {
     let reply = streamed(Answer::events(anthropic::text(&["Hello ", "thére!"])));
     assert_eq!(chat::text(&reply), "Hello thére!");
     let mut chunks = Chat::of(&reply).chunks;
@@ -85,7 +85,7 @@ fn text_and_its_usage_arrive() {
 }
 
 #[test]
-fn a_client_that_did_not_ask_for_the_usage_gets_none() {
+fn a_client_that_did_not_request_usage_receives_none() {
     let reply = answered(&chat::prompt(MODEL, "hi"), Answer::events(anthropic::text(&["x"])));
     assert_eq!(chat::text(&reply), "x");
     assert!(!reply.raw().contains("usage"), "{reply}");
@@ -94,7 +94,7 @@ fn a_client_that_did_not_ask_for_the_usage_gets_none() {
 /// Requirement: Stream tool indexes are 0,1,2; id and type only in the first chunk; usage chunk on request;
 /// upstream error → error frame.
 #[test]
-fn parallel_calls_are_numbered_among_themselves_and_named_once() {
+fn parallel_calls_have_their_own_indices_and_each_name_is_sent_once() {
     let tool = |id: &str| json!({"type": "tool_use", "id": id, "name": "get_weather", "input": {}});
     let input = |index: u32, json: &str| {
         anthropic::delta(index, &json!({"type": "input_json_delta", "partial_json": json}))
@@ -131,7 +131,7 @@ fn parallel_calls_are_numbered_among_themselves_and_named_once() {
 }
 
 #[test]
-fn thoughts_are_shown_to_those_who_asked_for_reasoning() {
+fn thinking_is_sent_to_clients_that_request_reasoning() {
     let asked = request(json!({"stream": true, "reasoning_effort": "low", "max_tokens": 9000}));
     let unasked = request(json!({"stream": true}));
     for (body, expected) in [(asked, Some("Where is it?")), (unasked, None)] {
@@ -145,14 +145,14 @@ fn thoughts_are_shown_to_those_who_asked_for_reasoning() {
 }
 
 #[test]
-fn however_it_is_cut_into_segments_the_chunks_are_the_same() {
+fn the_chunks_do_not_depend_on_how_the_bytes_are_split() {
     let answer = Answer::events(anthropic::text(&["Hé\u{1F600}", "llo"]));
     let expected = deltas(&Chat::of(&streamed(answer.clone())));
     assert_eq!(deltas(&Chat::of(&streamed(answer.byte_by_byte()))), expected);
 }
 
 #[test]
-fn a_stream_broken_off_anywhere_is_never_taken_for_a_complete_one() {
+fn a_truncated_stream_never_looks_complete() {
     let whole = Answer::events(anthropic::text(&["é\u{1F600}"]));
     let body = whole.body();
     let upstream = Upstream::anthropic();
@@ -168,7 +168,7 @@ fn a_stream_broken_off_anywhere_is_never_taken_for_a_complete_one() {
         } else {
             assert_eq!(reply.status(), 502, "{reply}");
         }
-        // Two good answers for each broken one: no breaker of the gateway may come between.
+        // Two valid answers for each truncated one keep the provider healthy.
         for _ in 0..2 {
             assert_eq!(chat::text(&call(&gateway, &chat::whole_prompt(MODEL, "hi")).reply()), "Hello there!");
         }
@@ -186,7 +186,7 @@ fn malformed_events_end_the_stream_with_an_error() {
 }
 
 #[test]
-fn a_silent_stream_is_kept_alive_with_comments_and_an_upstreams_ping_is_none_of_the_clients_business() {
+fn a_silent_stream_receives_comments_and_upstream_pings_are_not_forwarded() {
     let upstream = silent_after_the_first_word();
     let gateway = impatient(&upstream).limit("ping-interval", 0.1).start();
     let mut exchange = call(&gateway, &chat::prompt(MODEL, "hi")).open();
@@ -210,7 +210,7 @@ fn a_stall_ends_with_an_error_and_closes_the_upstream() {
 }
 
 #[test]
-fn beyond_the_patience_there_are_comments_and_then_the_answer_in_whatever_form() {
+fn after_the_early_comments_the_answer_follows_in_any_form() {
     let late = [
         Answer::events(anthropic::text(&["late"])).head_on_permit(),
         Answer::json(200, anthropic::whole("late")).head_on_permit(),
@@ -226,7 +226,7 @@ fn beyond_the_patience_there_are_comments_and_then_the_answer_in_whatever_form()
 }
 
 #[test]
-fn a_client_that_leaves_takes_its_upstream_call_along() {
+fn a_client_that_disconnects_cancels_its_upstream_call() {
     let upstream = silent_after_the_first_word();
     let gateway = Gateway::before(&upstream).start();
     let mut exchange = call(&gateway, &chat::prompt(MODEL, "hi")).open();
@@ -238,7 +238,7 @@ fn a_client_that_leaves_takes_its_upstream_call_along() {
 }
 
 #[test]
-fn a_client_that_leaves_before_a_whole_reply_does_too() {
+fn a_client_that_disconnects_before_a_whole_reply_cancels_the_call_too() {
     let upstream =
         Upstream::anthropic().always(Answer::json(200, anthropic::whole("Hello")).silent_after(20));
     let gateway = Gateway::before(&upstream).start();

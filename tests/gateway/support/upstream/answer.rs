@@ -1,8 +1,8 @@
-//! What an upstream says to one request, and how it goes wrong.
+//! The answer of an upstream to one request, with its faults.
 
 use std::time::Duration;
 
-/// One answer of the script. The head goes out before the pieces, unless a hold is set.
+/// One answer of the script. The head is sent before the pieces, unless a hold is set.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(super) status: u16,
@@ -13,37 +13,37 @@ pub(crate) struct Answer {
     pub(super) ending: Ending,
 }
 
-/// What tells the gateway where the body ends.
+/// How the end of the body is marked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framed {
-    /// `content-length`, possibly a lie.
+    /// `content-length`, which may be wrong.
     Length(usize),
     Chunked,
     /// Neither header: the body ends with the connection.
     Close,
-    /// No head of ours at all: the pieces are the whole of the bytes.
+    /// No generated head: the pieces are all bytes.
     Bare,
 }
 
 /// A step of an answer.
 #[derive(Clone, Debug)]
 pub(crate) enum Piece {
-    /// In one write; one chunk when chunked.
+    /// In one write, and one chunk if chunked.
     Bytes(Vec<u8>),
-    /// Byte by byte, each in its own segment (and its own chunk when chunked).
+    /// Byte by byte, each in its own segment (and its own chunk if chunked).
     Trickle(Vec<u8>),
-    /// Waits until the test says so.
+    /// Waits for a permit of the test.
     Permit,
     Pause(Duration),
-    /// Nothing more, until the gateway gives up.
+    /// Sends nothing more, until the gateway disconnects.
     Silence,
-    /// These bytes again and again, until the gateway gives up.
+    /// Repeats these bytes, until the gateway disconnects.
     Flood(Vec<u8>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// The body's proper end; the connection serves further requests.
+    /// The body's proper end. The connection serves further requests.
     KeepAlive,
     /// The body's proper end, then FIN.
     Close,
@@ -90,7 +90,7 @@ impl Answer {
         answer
     }
 
-    /// These bytes and nothing else: head, framing and all.
+    /// Exactly these bytes: head, framing and body.
     pub(crate) fn bare(bytes: impl Into<Vec<u8>>) -> Self {
         let mut answer = Self::new(0, Framed::Bare);
         answer.pieces.push(Piece::Bytes(bytes.into()));
@@ -98,21 +98,21 @@ impl Answer {
         answer
     }
 
-    /// These bytes and nothing else, in these steps; then the connection serves further requests.
+    /// Exactly these bytes, in these steps. Then the connection serves further requests.
     pub(crate) fn raw(pieces: Vec<Piece>) -> Self {
         let mut answer = Self::new(0, Framed::Bare);
         answer.pieces = pieces;
         answer
     }
 
-    /// Takes the request and never answers.
+    /// Reads the request and never answers.
     pub(crate) fn silence() -> Self {
         let mut answer = Self::new(0, Framed::Bare);
         answer.pieces.push(Piece::Silence);
         answer
     }
 
-    /// Takes the request and hangs up.
+    /// Reads the request and closes the connection.
     pub(crate) fn hang_up() -> Self {
         let mut answer = Self::new(0, Framed::Bare);
         answer.ending = Ending::Cut;
@@ -135,7 +135,7 @@ impl Answer {
         self
     }
 
-    /// Declares a length that is not the body's.
+    /// Declares another length than the body's.
     pub(crate) fn claiming_length(mut self, length: usize) -> Self {
         self.framing = Framed::Length(length);
         self
@@ -153,7 +153,7 @@ impl Answer {
         self
     }
 
-    /// The body's first `bytes`, then `ending` without the rest.
+    /// The body's first `bytes`, then `ending`.
     pub(crate) fn broken_after(mut self, bytes: usize, ending: Ending) -> Self {
         let mut body = self.body();
         body.truncate(bytes);
@@ -162,7 +162,7 @@ impl Answer {
         self
     }
 
-    /// The body's first `bytes` in one write, then silence.
+    /// The body's first `bytes` in one write, then nothing.
     pub(crate) fn silent_after(mut self, bytes: usize) -> Self {
         let mut body = self.body();
         body.truncate(bytes);
@@ -170,7 +170,7 @@ impl Answer {
         self
     }
 
-    /// Another body of these steps, in chunks.
+    /// Another body in these steps, chunked.
     pub(crate) fn in_pieces(mut self, pieces: Vec<Piece>) -> Self {
         self.framing = Framed::Chunked;
         self.pieces = pieces;
@@ -189,13 +189,13 @@ impl Answer {
         self
     }
 
-    /// These bytes behind the body, again and again.
+    /// Repeats these bytes after the body.
     pub(crate) fn flooding(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.pieces.push(Piece::Flood(bytes.into()));
         self
     }
 
-    /// The body in two writes, cut at this byte.
+    /// The body in two writes, split at this byte.
     pub(crate) fn split_at(mut self, byte: usize) -> Self {
         let mut body = self.body();
         let rest = body.split_off(byte);

@@ -1,4 +1,4 @@
-//! Plays an answer on its socket, faults and all.
+//! Sends an answer on its socket, including its faults.
 
 use std::io::{self, Write};
 use std::net::{Shutdown, TcpStream};
@@ -23,7 +23,7 @@ pub(super) fn play(stream: &TcpStream, stage: &Arc<Stage>, (index, answer): (usi
     matches!(played, Ok(true)) && answer.ending == Ending::KeepAlive
 }
 
-/// Ends the connection as the script says. The watcher holds the socket too, so it must let go first.
+/// Ends the connection as the script says. The watcher also holds the socket, so it must release it first.
 pub(super) fn end(stream: TcpStream, answer: &Answer, watcher: JoinHandle<()>) {
     match answer.ending {
         Ending::Reset => {
@@ -34,7 +34,7 @@ pub(super) fn end(stream: TcpStream, answer: &Answer, watcher: JoinHandle<()>) {
         }
         Ending::KeepAlive | Ending::Close | Ending::Cut => {
             let _finished = stream.shutdown(Shutdown::Write);
-            // Until the peer closes too: closing first, with bytes unread, would turn the FIN into a RST.
+            // Waits until the peer closes too: closing first, with unread bytes, would turn the FIN into a RST.
             let _joined = watcher.join();
         }
     }
@@ -48,7 +48,7 @@ struct Player<'a> {
 }
 
 impl Player<'_> {
-    /// `Ok(false)` when the script stopped because the peer is gone or the test is over.
+    /// `Ok(false)` if the script stopped because the peer has disconnected or the test has ended.
     fn act(&mut self, answer: &Answer) -> io::Result<bool> {
         for piece in &answer.before_head {
             if !self.piece(piece)? {
@@ -90,7 +90,7 @@ impl Player<'_> {
     }
 
     fn body(&mut self, bytes: &[u8]) -> io::Result<()> {
-        // A chunk of no bytes would be the body's end.
+        // An empty chunk would end the body.
         if bytes.is_empty() {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! Refusals from a request's head alone, while its body is still on its way.
+//! Refusals from a request's head alone, while its body is still being sent.
 
 use std::io::Write as _;
 use std::net::{Shutdown, TcpStream};
@@ -9,14 +9,14 @@ use socket2::SockRef;
 use super::super::wire::{Framing, Head, Wire};
 use super::Answer;
 
-/// Which requests are refused unread, and how the connection ends.
+/// The requests that are refused unread, and how the connection ends.
 #[derive(Clone)]
 pub(super) struct Unread {
-    /// Without one, the connection is reset.
+    /// Without an answer, the connection is reset.
     pub(super) answer: Option<Answer>,
     /// Only requests whose body is longer than this.
     pub(super) over: usize,
-    /// The body is read and thrown away; without that, the connection is closed at once.
+    /// Whether the body is read and discarded. Otherwise the connection is closed at once.
     pub(super) polite: bool,
 }
 
@@ -28,7 +28,7 @@ impl Unread {
         }
     }
 
-    /// Closing with bytes unread is a reset, which comes behind the answer.
+    /// Closing with unread bytes is a reset, which arrives after the answer.
     pub(super) fn refuse(&self, mut stream: &TcpStream, mut wire: Wire, head: &Head) {
         let Some(answer) = &self.answer else {
             let _set = SockRef::from(stream).set_linger(Some(Duration::ZERO));

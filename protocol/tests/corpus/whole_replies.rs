@@ -1,4 +1,4 @@
-//! Every whole fixture: the message a client gets, which is also the sum of the events of its stream.
+//! Every whole fixture: the message that a client receives, which equals the sum of its stream's events.
 
 use bytes::BytesMut;
 use serde_json::Value;
@@ -18,7 +18,7 @@ fn snapshot(fixture: &Fixture) -> String {
 }
 
 #[test]
-fn every_whole_reply_says_to_its_client_what_its_snapshot_says() {
+fn every_whole_reply_matches_its_snapshot() {
     all_agree(of_kind("whole").iter().map(|fixture| fixture.compare(&snapshot(fixture))));
 }
 
@@ -41,7 +41,7 @@ fn every_whole_reply_is_the_same_as_events() {
 }
 
 #[test]
-fn the_ledger_gets_the_same_whether_a_whole_reply_is_translated_or_passed_through() {
+fn the_ledger_receives_the_same_for_a_translation_and_a_passthrough() {
     for fixture in of_kind("whole") {
         let passed = summary_of_completion(&fixture.body);
         match transcoder(context(Asked::ForThinking, &fixture.dialect())).whole(&fixture.body) {

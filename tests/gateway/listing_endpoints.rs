@@ -1,4 +1,4 @@
-//! The doors that tell of the configuration and of the world: aliases, profiles, top models, and a test of the connection.
+//! The endpoints for aliases, profiles, top models and the test of a connection.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ fn ids(told: &Value) -> Vec<&str> {
     models.iter().filter_map(|model| model["id"].as_str()).collect()
 }
 
-/// Beside a provider of which this is not about.
+/// Next to a provider that does not matter here.
 fn before_catalogue(catalogue: &Upstream) -> Setup {
     Gateway::bare()
         .env("OPENAI_API_KEY", "k")
@@ -31,7 +31,7 @@ fn before_catalogue(catalogue: &Upstream) -> Setup {
 /// source is down.
 /// Requirement: `GET /v1/aliases` lists only registered providers, with `total` equal to the number of entries.
 #[test]
-fn aliases_are_told_by_provider_and_the_suggestions_apart() {
+fn aliases_are_listed_by_provider_and_suggestions_separately() {
     let catalogue = Upstream::openai().always(Answer::json(200, CATALOGUE));
     let gateway = before_catalogue(&catalogue)
         .provider("mine", &catalogue)
@@ -54,7 +54,7 @@ fn aliases_are_told_by_provider_and_the_suggestions_apart() {
         .map(serde_json::Map::len)
         .sum();
     assert_eq!(told["total"], counted);
-    // They come with the catalogue, which is not waited for.
+    // The suggestions arrive with the catalogue, for which the reply does not wait.
     let until = Instant::now() + PATIENCE;
     let expected = json!({"top": "a/first", "top-cheap": "b/cheap", "top-longctx": "b/long"});
     while gateway.get("/v1/aliases/").json()["suggested"]["default"] != expected {
@@ -70,7 +70,7 @@ fn aliases_are_told_by_provider_and_the_suggestions_apart() {
 /// Requirement: `GET /v1/models?provider=top` returns the profile's aliases as models; `GET /profiles` is sorted
 /// by name.
 #[test]
-fn profiles_are_told_by_name_with_their_terms_and_where_they_come_from() {
+fn profiles_are_listed_by_name_with_settings_and_source() {
     let user = "['#mine']\ntimeout = 7.5\nmax-retries = 0\n['#mine'.aliases]\nhaiku = 'openai:gpt-4o'";
     let gateway = Gateway::bare()
         .env("OPENAI_API_KEY", "k")
@@ -99,7 +99,7 @@ fn profiles_are_told_by_name_with_their_terms_and_where_they_come_from() {
 /// Requirement: `GET /v1/models?provider=top` returns the profile's aliases as models; `GET /profiles` is sorted
 /// by name.
 #[test]
-fn a_profile_in_the_place_of_a_provider_lists_its_aliases() {
+fn a_profile_as_provider_lists_its_aliases() {
     let upstream = Upstream::openai();
     let setup = Gateway::before(&upstream).toml("['#team'.aliases]\nfast = 'openai:m-1'");
     let gateway = setup.start();
@@ -123,7 +123,7 @@ fn a_profile_in_the_place_of_a_provider_lists_its_aliases() {
 }
 
 #[test]
-fn the_catalogue_is_asked_without_a_key_and_remembered() {
+fn the_catalogue_is_fetched_without_a_key_and_cached() {
     let catalogue = Upstream::openai().always(Answer::json(200, CATALOGUE));
     let gateway = before_catalogue(&catalogue).env("TOP_MODELS_EXCLUDE", "preview, nothing").start();
 
@@ -141,7 +141,7 @@ fn the_catalogue_is_asked_without_a_key_and_remembered() {
     assert_eq!((&told["providers"], &told["sub_providers"]), (&json!(["openrouter"]), &json!(["a", "b"])));
     assert_eq!(told["meta"], json!({"excluded_rules": ["preview", "nothing"]}));
     assert!(told["last_updated"].as_str().is_some_and(|time| time.ends_with('Z')), "{told}");
-    // What is wanted is looked for before it is counted; what is suggested must be among what is shown.
+    // The filter is applied before the limit. Suggestions must be among the listed models.
     let one = gateway.get("/top-models?limit=1&sub_provider=B&include_cache_info=true").json();
     assert_eq!((ids(&one), &one["suggested_aliases"]), (vec!["b/cheap"], &json!({"top-cheap": "b/cheap"})));
     assert_eq!(one["meta"]["cache_ttl_seconds"], 86_400);
@@ -156,7 +156,7 @@ fn the_catalogue_is_asked_without_a_key_and_remembered() {
 }
 
 #[test]
-fn a_ranking_by_hand_says_which_and_in_which_order() {
+fn a_configured_ranking_selects_and_orders_the_models() {
     let catalogue = Upstream::openai().always(Answer::json(200, CATALOGUE));
     let gateway = before_catalogue(&catalogue)
         .env("TOP_MODELS_SOURCE", "manual_rankings")
@@ -188,7 +188,7 @@ fn a_ranking_by_hand_says_which_and_in_which_order() {
 /// key never leaves (32), all endpoints guarded (33), no key to the wrong host (38). 10. CLI truthfulness: wrap
 /// exit code (43), health (36), validate (40), `.env` (5).
 #[test]
-fn nobody_is_asked_who_is_not_wanted() {
+fn without_the_setting_no_catalogue_is_fetched() {
     let catalogue = Upstream::openai().always(Answer::json(200, CATALOGUE));
     let unnamed = Gateway::bare().env("OPENAI_API_KEY", "k").env("OPENROUTER_BASE_URL", catalogue.base_url());
     for setup in [unnamed, before_catalogue(&catalogue).env("TOP_MODELS_SOURCE", "disabled")] {
@@ -201,7 +201,7 @@ fn nobody_is_asked_who_is_not_wanted() {
         assert_eq!(gateway.get("/v1/aliases").json()["suggested"], json!({}));
     }
     assert_eq!(catalogue.count(), 0);
-    // Who has a key of it has named it; it is asked as any provider.
+    // A configured key makes it an ordinary provider, which is called.
     let gateway = Gateway::bare().provider("openrouter", &catalogue).start();
     assert_eq!(ids(&gateway.get("/top-models").json()).len(), 4);
     assert_eq!(catalogue.keys_seen(), ["sk-test"]);
@@ -211,7 +211,7 @@ fn nobody_is_asked_who_is_not_wanted() {
 /// source is down.
 /// Requirement: `/top-models?limit=0` and `51` are rejected; source failure is JSON 502/504, not plain text.
 #[test]
-fn without_the_catalogue_the_last_one_is_told_and_without_any_the_truth() {
+fn without_the_catalogue_the_cached_list_is_returned_or_else_an_error() {
     let catalogue = Upstream::openai().answering(Answer::json(200, CATALOGUE));
     for _ in 0..3 {
         catalogue.then(Answer::json(500, "{}"));
@@ -235,7 +235,7 @@ fn without_the_catalogue_the_last_one_is_told_and_without_any_the_truth() {
 }
 
 #[test]
-fn a_connection_is_tested_by_a_small_question() {
+fn a_connection_is_tested_with_a_short_question() {
     for (upstream, name) in [(Upstream::openai(), "openai"), (Upstream::anthropic(), "anthropic")] {
         let gateway = Gateway::before(&upstream).start();
         let told = gateway.get("/test-connection");
@@ -257,7 +257,7 @@ fn a_connection_is_tested_by_a_small_question() {
 }
 
 #[test]
-fn a_provider_without_aliases_is_asked_for_the_first_model_that_it_lists() {
+fn a_provider_without_aliases_is_tested_with_its_first_listed_model() {
     let list = Answer::json(200, r#"{"data":[{"id":"vendor/m:free"},{"id":"m-2"}]}"#);
     let upstream =
         Upstream::openai().ruled_first(move |seen| seen.target().contains("/models").then(|| list.clone()));
@@ -269,7 +269,7 @@ fn a_provider_without_aliases_is_asked_for_the_first_model_that_it_lists() {
 
 /// Requirement: `/test-connection` with a failing upstream → 503 `status:"failed"`.
 #[test]
-fn a_connection_that_fails_says_how_and_what_to_do() {
+fn a_failed_test_says_why_and_what_to_do() {
     let refusal = r#"{"error":{"message":"no such key sk-test","type":"invalid_request_error","code":"invalid_api_key"}}"#;
     let upstream = Upstream::openai().always(Answer::json(401, refusal));
     let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
@@ -290,7 +290,7 @@ fn a_connection_that_fails_says_how_and_what_to_do() {
 /// Requirement: `/top-models?limit=0` and `51` are rejected; source failure is JSON 502/504, not plain text.
 /// Requirement: Same for `/test-connection`, `/v1/models`, `/profiles`; `/health` stays open.
 #[test]
-fn the_gateways_key_is_wanted_at_all_of_them() {
+fn all_of_these_endpoints_require_the_gateway_key() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "sk-gateway").start();
     for path in ["/v1/aliases", "/profiles", "/v1/profiles", "/top-models", "/test-connection"] {

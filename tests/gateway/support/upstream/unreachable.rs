@@ -1,10 +1,10 @@
-//! Addresses where nobody answers.
+//! Addresses without a server.
 
 use std::net::SocketAddr;
 
 use socket2::{Domain, Socket, Type};
 
-/// A port that is taken but where nobody listens: connecting is refused for as long as this lives.
+/// A bound port without a listener: connections are refused for as long as this lives.
 pub(crate) struct Deaf {
     bound: Socket,
     filling: Vec<Socket>,
@@ -20,11 +20,11 @@ impl Deaf {
         Self { bound: socket, filling: Vec::new(), address }
     }
 
-    /// Somebody listens but never accepts, and there is no room to wait: connecting takes for ever.
+    /// A listener that never accepts, with a full queue: connecting never completes.
     pub(crate) fn full() -> Self {
         let mut deaf = Self::new();
         deaf.bound.listen(0).expect("a bound socket");
-        // How many the kernel keeps for a backlog of 0 is its own affair; those beyond stay on their way.
+        // The kernel decides how many connections a backlog of 0 holds. Further ones stay incomplete.
         for _ in 0..8 {
             let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
             socket.set_nonblocking(true).expect("a socket");

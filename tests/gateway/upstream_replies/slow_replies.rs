@@ -1,4 +1,4 @@
-//! Next to nothing: what is silence, and what is a large event that takes its time.
+//! Very slow replies: the difference between silence and a large event that takes long.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::{WAYS, Way, impatient};
 use crate::support::reply::Reply;
 use crate::support::upstream::{Answer, Piece};
 
-/// These pieces, with so much time between any two, after the first word and before the last.
+/// These pieces, with a pause between any two, after the first word and before the last.
 fn slowly(way: Way, pieces: impl IntoIterator<Item = Vec<u8>>, pause: u64) -> Reply {
     let pause = Piece::Pause(Duration::from_millis(pause));
     let mut events = way.events(&["first", "last"]).into_iter();
@@ -19,7 +19,7 @@ fn slowly(way: Way, pieces: impl IntoIterator<Item = Vec<u8>>, pause: u64) -> Re
 }
 
 #[test]
-fn a_byte_now_and_then_is_silence() {
+fn a_byte_now_and_then_counts_as_silence() {
     let byte_by_byte = |bytes: Vec<u8>| bytes.into_iter().map(|byte| vec![byte]);
     for way in WAYS {
         for dribble in [way.delta("x"), b"\n".repeat(60), b"\r\n".repeat(30)] {
@@ -31,7 +31,7 @@ fn a_byte_now_and_then_is_silence() {
 }
 
 #[test]
-fn a_large_event_may_take_its_time() {
+fn a_large_event_can_take_long() {
     for way in WAYS {
         let delta = way.delta(&"x".repeat(8 << 10));
         let reply = slowly(way, delta.chunks(512).map(<[u8]>::to_vec), 120);
@@ -40,7 +40,7 @@ fn a_large_event_may_take_its_time() {
 }
 
 #[test]
-fn pings_and_comments_are_no_silence() {
+fn pings_and_comments_do_not_count_as_silence() {
     for way in WAYS {
         let reply = slowly(way, vec![b": still there\n\n".to_vec(); 8], 300);
         way.assert_streamed(&reply, "last");
@@ -48,7 +48,7 @@ fn pings_and_comments_are_no_silence() {
 }
 
 #[test]
-fn how_slow_an_event_may_come_can_be_set() {
+fn the_minimum_rate_of_an_event_is_configurable() {
     let way = WAYS[0];
     let dribble = || way.delta("x").into_iter().map(|byte| [Piece::Bytes(vec![byte]), pause()]);
     fn pause() -> Piece {

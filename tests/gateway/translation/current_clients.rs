@@ -1,5 +1,5 @@
-//! Requests of November 2026's clients: the judge of auto mode, efforts of turns, changes of tools, searches, and the header
-//! that names what was left out.
+//! Requests of clients of November 2026: the classifier of auto mode, efforts of turns, changes of tools, searches, and
+//! `x-vdm-dropped`.
 
 use serde_json::{Value, json};
 
@@ -11,17 +11,17 @@ use crate::support::upstream::{Answer, Piece, Upstream};
 
 const DROPPED: &str = "x-vdm-dropped";
 
-/// Claude Code's own question whether an action is dangerous.
+/// Claude Code's own request whether an action is dangerous.
 fn judge(model: &str, delivery: Delivery) -> Value {
     request(json!({"model": model, "max_tokens": 64, "stop_sequences": ["</block>"],
         "thinking": {"type": "disabled"}, "stream": delivery == Delivery::Streamed}))
 }
 
 #[test]
-fn the_judge_gets_its_verdict_from_a_model_that_reasons_and_refuses_stop() {
+fn the_classifier_works_with_a_model_that_reasons_and_refuses_stop() {
     let text = ["<block>n", "o</bl", "ock> be", "cause"];
     let mut pieces: Vec<Piece> = text.iter().map(|text| Piece::Bytes(openai::content(text))).collect();
-    // Only the gateway can end this.
+    // Only the gateway can apply the stop sequence.
     pieces.push(Piece::Silence);
     let completion = openai::completion(&json!({"role": "assistant", "content": text.concat()}), "stop");
     for (answer, delivery) in
@@ -49,7 +49,7 @@ fn the_judge_gets_its_verdict_from_a_model_that_reasons_and_refuses_stop() {
 }
 
 #[test]
-fn thinking_is_turned_off_or_low_and_an_unknown_model_gets_the_effort() {
+fn thinking_is_turned_off_or_low_and_an_unknown_model_receives_the_effort() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let off = json!({"thinking": {"type": "disabled"}});
@@ -76,7 +76,7 @@ fn thinking_is_turned_off_or_low_and_an_unknown_model_gets_the_effort() {
 }
 
 #[test]
-fn a_turn_sets_effort_and_tools_and_the_reply_names_what_was_left_out() {
+fn a_turn_sets_effort_and_tools_and_the_reply_names_dropped_parts() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     let tool = |name: &str| json!({"name": name, "input_schema": {"type": "object"}});
@@ -107,7 +107,7 @@ fn a_turn_sets_effort_and_tools_and_the_reply_names_what_was_left_out() {
 }
 
 #[test]
-fn the_chat_endpoint_names_what_anthropic_cannot_take() {
+fn the_chat_endpoint_names_parts_that_anthropic_does_not_support() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
     let body = json!({"model": "m", "seed": 7, "messages": [{"role": "user", "content": "hi"}]});
@@ -116,7 +116,7 @@ fn the_chat_endpoint_names_what_anthropic_cannot_take() {
 }
 
 #[test]
-fn a_request_for_a_judgement_is_answered_as_unsupported_and_passed_on_to_anthropic() {
+fn a_request_for_a_classification_is_answered_as_unsupported_or_forwarded_to_anthropic() {
     let safeguards =
         json!([{"type": "dangerous_tool_use", "classifier_context": {"live_cwd": "/home/canary"}}]);
     let expected = json!([{"type": "dangerous_tool_use", "status": {"type": "unsupported"}}]);
@@ -141,7 +141,7 @@ fn a_request_for_a_judgement_is_answered_as_unsupported_and_passed_on_to_anthrop
     assert_eq!(seen.head.header("anthropic-beta"), Some("dangerous-tool-use-2026-09-03"));
 }
 
-/// OpenRouter before this upstream, asked to search the web.
+/// OpenRouter with this upstream, and a request for a web search.
 fn searched(answer: Answer, delivery: Delivery) -> (Reply, Value) {
     let upstream = Upstream::openai().always(answer);
     let gateway = Gateway::before(&upstream)
@@ -156,7 +156,7 @@ fn searched(answer: Answer, delivery: Delivery) -> (Reply, Value) {
 }
 
 #[test]
-fn a_search_brings_links_or_a_refusal_and_never_an_invention() {
+fn a_search_returns_links_or_an_error_and_never_an_invention() {
     let annotations = json!([{"type": "url_citation", "url_citation":
         {"url": "https://rust-lang.org", "title": "Rust", "content": "a language", "start_index": 0, "end_index": 4}}]);
     let streamed = openai::stream(
@@ -196,7 +196,7 @@ fn a_search_brings_links_or_a_refusal_and_never_an_invention() {
 }
 
 #[test]
-fn a_model_that_always_reasons_is_asked_again_without_the_attempt() {
+fn after_a_refusal_a_model_that_always_reasons_is_called_without_the_setting() {
     let refusal = json!({"error": {"message": "Reasoning is mandatory for this endpoint and cannot be disabled.", "code": 400}});
     let upstream = Upstream::openai().ruled_by(move |seen| {
         (seen.json()["reasoning"]["effort"] == "none").then(|| Answer::json(400, refusal.to_string()))
@@ -212,7 +212,7 @@ fn a_model_that_always_reasons_is_asked_again_without_the_attempt() {
 }
 
 #[test]
-fn deepseek_and_kimi_are_told_in_their_words_and_get_their_thoughts() {
+fn deepseek_and_kimi_receive_their_own_fields_and_their_thinking() {
     let history = json!([{"role": "user", "content": "go"},
         {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": "Bash", "input": {}}]},
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "content": "r"}]}]);
@@ -240,7 +240,7 @@ fn deepseek_and_kimi_are_told_in_their_words_and_get_their_thoughts() {
 }
 
 #[test]
-fn prompt_caching_is_asked_of_openai_and_one_setting_turns_it_off() {
+fn prompt_caching_is_requested_of_openai_and_one_setting_turns_it_off() {
     let session = "0b5b6c3e-5c0f-4d1a-9d2b-111111111111";
     let body = request(
         json!({"model": "gpt-5.6-sol", "system": [{"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}]}),

@@ -1,4 +1,4 @@
-//! `!PASSTHRU`: the client's own key signs its requests.
+//! `!PASSTHRU`: requests are sent upstream with the client's own key.
 
 use crate::support::canned;
 use crate::support::chat;
@@ -15,7 +15,7 @@ fn ask(gateway: &Gateway) -> Call {
 }
 
 #[test]
-fn an_openai_upstream_gets_the_clients_key_as_a_bearer() {
+fn an_openai_upstream_receives_the_clients_key_as_a_bearer_token() {
     let upstream = Upstream::openai();
     let gateway = passing(&upstream).start();
     assert_eq!(ask(&gateway).header("x-api-key", "client-key-1").reply().text(), "Hello there!");
@@ -27,7 +27,7 @@ fn an_openai_upstream_gets_the_clients_key_as_a_bearer() {
 }
 
 #[test]
-fn a_clients_key_is_found_in_api_key_and_without_a_scheme() {
+fn a_clients_key_is_read_from_api_key_and_without_a_scheme() {
     let gateways = "sk-gateway-0123";
     for upstream in [Upstream::openai(), Upstream::anthropic()] {
         let gateway = passing(&upstream).env("PROXY_API_KEY", gateways).start();
@@ -50,13 +50,13 @@ fn a_clients_key_is_found_in_api_key_and_without_a_scheme() {
     }
 }
 
-/// Anthropic's SDKs present a key as a bearer, older ones in `x-api-key`.
+/// Anthropic's SDKs send a key as a bearer token, older ones in `x-api-key`.
 ///
 /// Requirement: A passthrough provider gets the client's key upstream; without one → 401 naming the provider.
 /// Requirement: `x-api-key: ck` or `Authorization: Bearer ck` is forwarded; `x-api-key` wins when both are sent.
 /// Requirement: `Authorization: bearer ck` (any case) is accepted.
 #[test]
-fn an_anthropic_upstream_gets_the_clients_key_as_the_client_presents_it() {
+fn an_anthropic_upstream_receives_the_clients_key_in_the_clients_header() {
     let count = "/v1/messages/count_tokens";
     for path in ["/v1/messages", count] {
         let upstream = Upstream::anthropic();
@@ -78,9 +78,9 @@ fn an_anthropic_upstream_gets_the_clients_key_as_the_client_presents_it() {
     }
 }
 
-/// A client of Chat Completions has no other place for it.
+/// A Chat Completions client can send its key only in this header.
 #[test]
-fn a_chat_clients_key_goes_where_an_anthropic_upstream_looks_for_it() {
+fn a_chat_clients_key_is_sent_in_the_header_of_an_anthropic_upstream() {
     let upstream = Upstream::anthropic();
     let gateway = passing(&upstream).start();
     let call = gateway.call("POST", "/v1/chat/completions").json(&chat::whole_prompt(MODEL, "hi"));
@@ -94,7 +94,7 @@ fn a_chat_clients_key_goes_where_an_anthropic_upstream_looks_for_it() {
 }
 
 #[test]
-fn a_subscriptions_token_stays_a_bearer() {
+fn a_subscription_token_stays_a_bearer_token() {
     let upstream = Upstream::anthropic();
     let gateway = passing(&upstream).start();
     assert_eq!(ask(&gateway).header("authorization", "Bearer sk-ant-oat01-x").reply().status(), 200);
@@ -110,7 +110,7 @@ fn a_subscriptions_token_stays_a_bearer() {
 /// Requirement: With `PROXY_API_KEY` and a passthrough provider, the proxy key is never sent upstream and the
 /// client can supply a separate provider key.
 #[test]
-fn without_a_key_of_the_client_it_is_a_401_and_nobody_is_asked() {
+fn without_the_clients_key_it_is_a_401_and_no_provider_is_called() {
     let upstream = Upstream::openai();
     let gateway = passing(&upstream).env("PROXY_API_KEY", "sk-gateway").start();
     for headers in
@@ -131,7 +131,7 @@ fn without_a_key_of_the_client_it_is_a_401_and_nobody_is_asked() {
 /// Requirement: Passthrough provider: 401 passes as 401, one upstream call only.
 /// Requirement: Upstream 401 on a passthrough provider reaches the client as 401, one attempt.
 #[test]
-fn one_clients_bad_key_costs_the_others_nothing_and_is_not_repeated() {
+fn one_clients_invalid_key_does_not_affect_others_and_is_not_retried() {
     for upstream in [Upstream::openai(), Upstream::anthropic()] {
         let body = match upstream.dialect() {
             Dialect::Anthropic => {
@@ -158,7 +158,7 @@ fn one_clients_bad_key_costs_the_others_nothing_and_is_not_repeated() {
 }
 
 #[test]
-fn lists_of_models_are_each_clients_own() {
+fn lists_of_models_are_separate_for_each_client() {
     let list = |id: &str| Answer::json(200, format!(r#"{{"data":[{{"id":"{id}"}}]}}"#));
     let upstream =
         Upstream::openai().answering_key("client-a", list("of-a")).answering_key("client-b", list("of-b"));
@@ -172,9 +172,9 @@ fn lists_of_models_are_each_clients_own() {
 }
 
 /// Deviates from the original ("`/health` provider entries have `api_format`, `base_url`, `auth_mode`,
-/// `models_url`, `api_key_hash`"): strangers learn the status alone.
+/// `models_url`, `api_key_hash`"): callers without access receive only the status.
 #[test]
-fn health_tells_the_mode_and_no_key() {
+fn health_reports_the_mode_and_no_key() {
     let upstream = Upstream::openai();
     let gateway = passing(&upstream).start();
     ask(&gateway).header("x-api-key", "client-key").reply();

@@ -1,4 +1,4 @@
-//! What a new user pastes or misspells, on the real binary: one line at the start, and requests that go where they should.
+//! Mistakes of new users, on the real binary: one line at the start, and correct routes for requests.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use crate::support::client::prompt;
 use crate::support::gateway::{Gateway, Setup, free_port};
 use crate::support::upstream::Upstream;
 
-/// The lines of the start, as far as they warn or refuse.
+/// The warnings and errors of the start.
 fn complaints(output: &str) -> Vec<&str> {
     output.lines().filter(|line| line.contains("warning:") || line.starts_with("vdm: ")).collect()
 }
@@ -18,7 +18,7 @@ fn refused(setup: &Setup) -> String {
 }
 
 #[test]
-fn a_pasted_key_or_base_url_ends_the_start_with_one_line_that_says_what_to_write() {
+fn an_invalid_key_or_base_url_prevents_the_start_with_one_line_that_says_what_to_write() {
     for (name, text, advice) in [
         ("OPENAI_API_KEY", "\"sk-canary\"", "without quotes"),
         ("OPENAI_API_KEY", "sk-canary,sk-canary2", "several keys with a blank between two"),
@@ -41,7 +41,7 @@ fn a_pasted_key_or_base_url_ends_the_start_with_one_line_that_says_what_to_write
 }
 
 #[test]
-fn what_has_no_effect_is_one_warning_and_requests_are_served() {
+fn settings_without_effect_cause_one_warning_and_requests_are_served() {
     for (name, text, advice) in [
         ("OPENAI_APIKEY", "sk-canary", "did you mean OPENAI_API_KEY?"),
         ("VDM_DEFAULT_PROVIDR", "x", "did you mean VDM_DEFAULT_PROVIDER?"),
@@ -91,7 +91,7 @@ fn empty_variables_are_not_set() {
 }
 
 #[test]
-fn a_clients_variables_in_the_gateways_shell_do_not_take_the_requests() {
+fn variables_of_clients_in_the_gateways_environment_do_not_change_its_routes() {
     let upstream = Upstream::openai();
     let port = free_port();
     let gateway = Gateway::bare()
@@ -124,7 +124,7 @@ fn a_profile_with_one_key_serves_the_aliases_that_need_no_other() {
 }
 
 #[test]
-fn a_misspelt_provider_in_a_request_is_answered_with_the_one_that_is_meant() {
+fn the_error_for_a_misspelt_provider_suggests_the_right_one() {
     let gateway = Gateway::before(&Upstream::openai()).start();
     for (name, meant) in [
         ("opnai:m", Some("did you mean 'openai'?")),

@@ -1,4 +1,4 @@
-//! The commands that ask providers, on the built binary: what they print where, and how they end.
+//! The commands that call providers, on the built binary: their output and their exit codes.
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -12,7 +12,7 @@ const LIST: &str = r#"{"data":[{"id":"m-1","name":"Em One","created":1700000000}
     {"id":"vendor/m-2","name":"Em Two, which has so long a name that no line of eighty columns holds it\u001b[31m",
      "context_length":200000,"pricing":{"prompt":"0.00001","completion":"0.00003"},"tags":["text","image"]}]}"#;
 
-/// A user with a home and a working directory, which are the same, gone with this value.
+/// A user whose home is also the working directory. Both are removed when this is dropped.
 struct User {
     directory: PathBuf,
     environment: Vec<(String, String)>,
@@ -33,7 +33,7 @@ impl User {
         self
     }
 
-    /// Who has a key for `openai`, which is this upstream, and one for `zai`, where nobody is.
+    /// The environment: a key for `openai`, which is this upstream, and one for `zai`, which is unreachable.
     fn of(upstream: &Upstream) -> Self {
         Self::new()
             .env("OPENAI_API_KEY", "sk-canary-1")
@@ -60,8 +60,8 @@ impl User {
         Told::of(&output.expect("vdm is built"))
     }
 
-    /// On a terminal of 80 columns; both streams come as one.
-    fn at_a_terminal(&self, line: &str) -> Told {
+    /// On a terminal of 80 columns. Both streams arrive as one.
+    fn on_a_terminal(&self, line: &str) -> Told {
         let line = format!("stty cols 80 rows 24; {} {line}", env!("CARGO_BIN_EXE_vdm"));
         let mut script = self.command("script");
         let output = script.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm").output();
@@ -75,7 +75,7 @@ impl Drop for User {
     }
 }
 
-/// What a command has said, and how it ended.
+/// The output of a command, and its exit code.
 #[derive(Debug)]
 struct Told {
     code: Option<i32>,
@@ -107,14 +107,14 @@ fn listing(upstream: Upstream) -> Upstream {
 }
 
 #[test]
-fn models_list_prints_names_that_can_be_asked_for() {
+fn models_list_prints_names_that_requests_can_use() {
     let upstream = listing(Upstream::openai());
     let user = User::of(&upstream);
     let expected = "MODEL              CREATED     NAME\n\
                     openai:m-1         2023-11-14  Em One\n\
                     openai:vendor/m-2              Em Two, which has so long a name that no line of eighty columns holds it?[31m\n";
     assert_eq!(user.vdm("models list").all(), (Some(0), expected, ""));
-    // The next process remembers it, unless it is not to.
+    // The next process uses the cached list, unless it must not.
     assert_eq!(user.vdm("models list --provider OPENAI").all(), (Some(0), expected, ""));
     assert_eq!(upstream.count(), 1);
     let json = user.vdm("models list --refresh --json").json();
@@ -128,7 +128,7 @@ fn models_list_prints_names_that_can_be_asked_for() {
 }
 
 #[test]
-fn models_list_tells_who_does_not_answer_and_whom_it_does_not_know() {
+fn models_list_names_providers_that_do_not_answer_or_are_unknown() {
     let upstream = listing(Upstream::openai());
     let user = User::of(&upstream)
         .with_nobody()
@@ -161,7 +161,7 @@ fn models_list_tells_who_does_not_answer_and_whom_it_does_not_know() {
 }
 
 #[test]
-fn models_list_says_when_it_is_an_old_one() {
+fn models_list_marks_an_old_list() {
     let upstream = Upstream::openai().answering(Answer::json(200, LIST)).answering(Answer::json(503, "{}"));
     let user = User::of(&upstream);
     assert_eq!(user.vdm("models list").code, Some(0));
@@ -174,8 +174,8 @@ fn models_list_says_when_it_is_an_old_one() {
 fn on_a_terminal_lines_fit_and_headings_are_bold() {
     let upstream = listing(Upstream::openai());
     let user = User::of(&upstream);
-    let told = user.at_a_terminal("models list");
-    // The last of the line that told who was waited for.
+    let told = user.on_a_terminal("models list");
+    // The end of the progress line, which named the provider that was waited for.
     let shown = told.stdout.rsplit("\u{1b}[K").next().unwrap_or_default();
     assert!(told.stdout.contains("waiting for openai"), "{told:?}");
     let lines: Vec<_> = shown.lines().collect();
@@ -183,14 +183,14 @@ fn on_a_terminal_lines_fit_and_headings_are_bold() {
     assert_eq!(lines[0], "\u{1b}[1mMODEL              CREATED     NAME\u{1b}[0m");
     assert_eq!(lines[2], "openai:vendor/m-2              Em Two, which has so long a name that no line of…");
     assert_eq!(lines[2].chars().count(), 80);
-    let plain = user.env("NO_COLOR", "1").at_a_terminal("models list");
+    let plain = user.env("NO_COLOR", "1").on_a_terminal("models list");
     assert!(!plain.stdout.contains("\u{1b}[1m") && plain.stdout.contains("MODEL  "), "{plain:?}");
 }
 
 /// Deviates from the original ("`vdm models top --limit 51` → exit 2. unreachable server → one line, exit 1"): it
 /// asks the catalogue itself, with no server; the rest holds.
 #[test]
-fn models_top_needs_to_be_wanted_and_suggests() {
+fn models_top_must_be_enabled_and_suggests_aliases() {
     let upstream = listing(Upstream::openai());
     let unwanted = User::of(&upstream).vdm("models top");
     assert_eq!(
@@ -230,14 +230,14 @@ fn models_top_needs_to_be_wanted_and_suggests() {
 }
 
 #[test]
-fn aliases_of_the_demo_are_told_while_it_answers() {
+fn aliases_of_the_demo_are_listed_while_it_runs() {
     let told = User::new().vdm("aliases -p demo");
     assert_eq!(told.code, Some(0), "{told:?}");
     assert!(told.stdout.contains("demo:sonnet  demo-1      demo:demo-1\n"), "{told:?}");
 }
 
 #[test]
-fn aliases_tell_where_they_lead_without_asking_anybody() {
+fn aliases_lists_the_targets_without_calling_a_provider() {
     let user = User::new().env("OPENAI_API_KEY", "sk-canary-1").env("OPENAI_ALIAS_FAR", "poe:x");
     let expected = "ALIAS           STANDS FOR     LEADS TO\n\
                     openai:extract  gpt-4o         openai:gpt-4o\n\
@@ -267,7 +267,7 @@ fn aliases_tell_where_they_lead_without_asking_anybody() {
 }
 
 #[test]
-fn explain_knows_what_a_provider_has_listed() {
+fn explain_uses_the_cached_lists_of_models() {
     let list = r#"{"data":[{"id":"docs-writer"}]}"#;
     let upstream = Upstream::openai().always(Answer::json(200, list));
     let user = User::of(&upstream).env("OPENAI_ALIAS_DOCS", "ds");
@@ -275,13 +275,14 @@ fn explain_knows_what_a_provider_has_listed() {
     assert_eq!(user.vdm("models list").code, Some(0));
     let told = user.vdm("explain openai:docs-writer");
     assert!(
-        told.stdout.contains("the provider lists it") && told.stdout.ends_with("→ openai:docs-writer\n"),
+        told.stdout.contains("the provider lists this model")
+            && told.stdout.ends_with("→ openai:docs-writer\n"),
         "{told:?}"
     );
 }
 
 #[test]
-fn test_connection_asks_one_provider_or_all() {
+fn test_connection_calls_one_provider_or_all() {
     let upstream = Upstream::openai();
     let user = User::of(&upstream).with_nobody();
     let told = user.vdm("test connection --json");
@@ -305,7 +306,7 @@ fn test_connection_asks_one_provider_or_all() {
 }
 
 #[test]
-fn a_provider_that_fails_is_not_tested_by_way_of_its_fallback() {
+fn testing_a_provider_does_not_use_its_fallback() {
     let upstream = Upstream::openai();
     let toml = "[zai.fallbacks]\n'*' = ['openai:m-2']\n['#team'.aliases]\nfast = 'zai:x'\n['#team'.fallbacks]\nfast = ['openai:m-2']";
     let user = User::of(&upstream).with_nobody().file("vandamme-config.toml", toml);
@@ -319,7 +320,7 @@ fn a_provider_that_fails_is_not_tested_by_way_of_its_fallback() {
 }
 
 #[test]
-fn test_models_asks_for_what_clients_ask_for() {
+fn test_models_tests_the_names_that_clients_use() {
     let upstream = Upstream::openai();
     let user = User::of(&upstream);
     let told = user.vdm("test models");
@@ -339,7 +340,7 @@ fn test_models_asks_for_what_clients_ask_for() {
 }
 
 #[test]
-fn test_providers_tells_what_is_configured_and_asks_nobody() {
+fn test_providers_lists_the_configuration_without_calling_a_provider() {
     let user = User::new()
         .env("OPENAI_API_KEY", "sk-canary-1 sk-canary-2")
         .env("FOO_API_KEY", "k")
@@ -368,7 +369,7 @@ fn test_providers_tells_what_is_configured_and_asks_nobody() {
 /// Requirement: `vdm health upstream` with `VDM_DEFAULT_PROVIDER=zai` and no `ZAI_BASE_URL` contacts zai's base
 /// URL, never api.openai.com.
 #[test]
-fn health_upstream_uses_the_keys_as_requests_do() {
+fn health_upstream_uses_the_keys_like_requests_do() {
     let upstream = listing(Upstream::openai().refusing("sk-canary-dead"));
     let user = User::of(&upstream).env("OPENAI_API_KEY", "sk-canary-1").with_nobody();
     let told = user.vdm("health upstream");
@@ -384,10 +385,10 @@ fn health_upstream_uses_the_keys_as_requests_do() {
         (Some(1), &json!("healthy"), &json!("error"))
     );
     assert!(json[0]["api_keys"][0].as_str().is_some_and(|id| id.starts_with("sha256:")), "{json}");
-    // A list that is remembered is no sign of health.
+    // A cached list does not prove that the provider works.
     assert_eq!(upstream.count(), 2);
 
-    // A provider that repeats the key it refuses: it is not shown.
+    // The provider repeats the key that it refuses. The output must not contain it.
     let refusal = r#"{"error":{"message":"incorrect key sk-canary-1"}}"#;
     let refused = Upstream::openai().always(Answer::json(401, refusal));
     for line in ["models list", "test connection", "test models --json"] {
@@ -399,7 +400,7 @@ fn health_upstream_uses_the_keys_as_requests_do() {
 }
 
 #[test]
-fn without_any_key_the_demo_is_asked() {
+fn without_any_key_the_demo_is_used() {
     let told = User::new().vdm("models list");
     assert_eq!((told.code, told.stderr.as_str()), (Some(0), ""));
     assert!(told.stdout.contains("demo:demo-1"), "{told:?}");
@@ -407,7 +408,7 @@ fn without_any_key_the_demo_is_asked() {
 }
 
 #[test]
-fn a_wrong_configuration_is_told_before_anybody_is_asked() {
+fn a_wrong_configuration_is_reported_before_any_call() {
     let upstream = listing(Upstream::openai());
     let user = User::of(&upstream).env("PORT", "x");
     for line in [

@@ -1,4 +1,4 @@
-//! Refusals that nothing can be done about: the client gets them, with not one call more than was worth a try.
+//! Refusals that the gateway cannot fix: the client receives them after as few calls as possible.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::support::gateway::{Gateway, MODEL, whole_prompt};
 use crate::support::upstream::{Answer, Upstream};
 
 #[test]
-fn a_refusal_that_names_nothing_goes_to_the_client_after_one_call() {
+fn a_refusal_that_names_nothing_reaches_the_client_after_one_call() {
     let body = anthropic::error("invalid_request_error", "messages: at least one message is required");
     let upstream = Upstream::anthropic().always(Answer::json(400, body.clone()));
     let gateway = Gateway::before(&upstream).start();
@@ -19,7 +19,7 @@ fn a_refusal_that_names_nothing_goes_to_the_client_after_one_call() {
 }
 
 #[test]
-fn what_the_request_does_not_have_or_must_have_is_no_reason_to_ask_again() {
+fn a_refusal_of_a_missing_or_required_member_causes_no_second_call() {
     for param in ["top_p", "messages[0].name", "model", "tools", "stream", "max_tokens"] {
         let upstream = Upstream::openai().always(unsupported(param));
         let gateway = Gateway::before(&upstream).start();
@@ -35,7 +35,7 @@ fn what_the_request_does_not_have_or_must_have_is_no_reason_to_ask_again() {
 
 /// Complaint of gateway users: extra inputs are not permitted.
 #[test]
-fn what_was_said_is_never_left_out() {
+fn message_text_is_never_removed() {
     let upstream = Upstream::anthropic().always(extra("messages.0.content.0.cache_control"));
     let gateway = Gateway::before(&upstream).start();
     let content = json!([{"type": "text", "text": "hi", "cache_control": {"type": "ephemeral"}}]);
@@ -47,7 +47,7 @@ fn what_was_said_is_never_left_out() {
 }
 
 #[test]
-fn a_refusal_that_comes_back_goes_to_the_client_and_teaches_nothing() {
+fn a_repeated_refusal_reaches_the_client_and_is_not_learned() {
     let second = unsupported("top_p").header("x-request-id", "the-second");
     let upstream = Upstream::openai().answering(unsupported("top_p")).answering(second);
     let gateway = Gateway::before(&upstream).start();
@@ -63,7 +63,7 @@ fn a_refusal_that_comes_back_goes_to_the_client_and_teaches_nothing() {
 }
 
 #[test]
-fn an_upstream_that_refuses_ever_more_is_asked_four_times_at_most() {
+fn an_upstream_that_refuses_one_member_after_the_other_is_called_four_times_at_most() {
     let params = ["top_p", "seed", "user", "logprobs", "n"];
     let upstream = Upstream::openai().ruled_by(move |seen| {
         let body = seen.json();
@@ -82,7 +82,7 @@ fn an_upstream_that_refuses_ever_more_is_asked_four_times_at_most() {
 }
 
 #[test]
-fn two_names_for_the_limit_are_tried_and_no_more() {
+fn two_names_for_the_limit_are_tried_once_each() {
     let asks = |message: &str| Answer::json(400, json!({"error": {"message": message}}).to_string());
     let upstream = Upstream::openai().ruled_by(move |seen| {
         Some(match seen.json().get("max_tokens") {
@@ -100,7 +100,7 @@ fn two_names_for_the_limit_are_tried_and_no_more() {
 }
 
 #[test]
-fn counting_tokens_is_not_healed_since_less_is_known_there() {
+fn counting_tokens_applies_no_fixup() {
     let upstream =
         Upstream::anthropic().ruled_by(|seen| seen.target().contains("count").then(|| extra("metadata")));
     let gateway = Gateway::before(&upstream).start();

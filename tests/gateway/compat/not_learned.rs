@@ -1,4 +1,4 @@
-//! What one client's request causes is not remembered for the requests of others.
+//! Refusals that one client's text causes are not remembered for other clients.
 
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ fn schema(property: &str) -> Value {
 }
 
 #[test]
-fn a_client_that_puts_words_into_a_refusal_teaches_nothing() {
+fn a_refusal_with_text_of_the_client_is_not_learned() {
     let upstream = echoing();
     let gateway = Gateway::before(&upstream).start();
     for property in [
@@ -61,7 +61,7 @@ fn a_client_that_puts_words_into_a_refusal_teaches_nothing() {
 }
 
 #[test]
-fn the_same_refusal_without_such_words_is_remembered() {
+fn the_same_refusal_without_such_text_is_learned() {
     let upstream = echoing();
     let gateway = Gateway::before(&upstream).start();
     assert_eq!(chat(&gateway, &schema("name")).status(), 200);
@@ -69,7 +69,7 @@ fn the_same_refusal_without_such_words_is_remembered() {
 }
 
 #[test]
-fn the_room_that_a_prompt_leaves_is_remembered_for_nobody() {
+fn the_remaining_token_limit_of_one_prompt_is_not_learned() {
     let upstream = Upstream::openai().ruled_by(|seen| {
         let most = seen.json()["max_completion_tokens"].as_u64().or(seen.json()["max_tokens"].as_u64());
         most.filter(|most| *most > 3000)

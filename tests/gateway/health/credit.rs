@@ -1,4 +1,4 @@
-//! No money is no rate limit: 402 `billing_error` in the upstream's words, and nothing that invites a retry.
+//! Lack of credit is no rate limit: 402 `billing_error` with the upstream's text, and nothing that invites a retry.
 
 use super::{assert_served, both, error, streamed};
 use crate::support::canned::openai;
@@ -6,7 +6,7 @@ use crate::support::chat::Error;
 use crate::support::gateway::Gateway;
 use crate::support::upstream::{Answer, Dialect, Upstream};
 
-/// What providers say without money, with the text that the client must see.
+/// Errors of providers for a lack of credit, with the text that the client must receive.
 fn without_money(dialect: Dialect) -> Vec<(Answer, &'static str)> {
     let low = "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to \
         upgrade or purchase credits.";
@@ -38,7 +38,7 @@ fn upstream_without_money(dialect: Dialect, answer: Answer) -> Upstream {
 }
 
 #[test]
-fn a_single_key_without_money_is_a_402_that_no_client_retries() {
+fn a_single_key_without_credit_is_a_402_that_no_client_retries() {
     for dialect in [Dialect::Anthropic, Dialect::OpenAi] {
         for (answer, text) in without_money(dialect) {
             let upstream = upstream_without_money(dialect, answer);
@@ -55,7 +55,7 @@ fn a_single_key_without_money_is_a_402_that_no_client_retries() {
 }
 
 #[test]
-fn chat_clients_are_not_invited_to_retry_without_money_either() {
+fn chat_clients_receive_no_invitation_to_retry_either() {
     for dialect in [Dialect::Anthropic, Dialect::OpenAi] {
         for (answer, text) in without_money(dialect) {
             let upstream = upstream_without_money(dialect, answer);
@@ -73,7 +73,7 @@ fn chat_clients_are_not_invited_to_retry_without_money_either() {
 }
 
 #[test]
-fn a_key_without_money_is_passed_over_for_every_model_while_another_serves() {
+fn a_key_without_credit_is_skipped_for_every_model_while_another_serves() {
     for dialect in [Dialect::Anthropic, Dialect::OpenAi] {
         for (answer, text) in without_money(dialect) {
             let upstream = upstream_without_money(dialect, answer);

@@ -1,4 +1,4 @@
-//! What a refusal teaches: used at once, remembered for the model, forgotten in its time.
+//! Learned rules: applied at once, remembered for the model, and forgotten after a time.
 
 use std::thread;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::support::gateway::{Gateway, MODEL, whole_prompt};
 use crate::support::upstream::{Answer, Upstream};
 
 #[test]
-fn a_parameter_that_is_refused_is_left_out_at_once_and_from_then_on() {
+fn a_refused_parameter_is_removed_at_once_and_from_later_requests() {
     let upstream = without("top_p");
     let gateway = Gateway::before(&upstream).start();
     let body = chat_with(json!({"top_p": 0.5, "seed": 7}));
@@ -30,7 +30,7 @@ fn a_parameter_that_is_refused_is_left_out_at_once_and_from_then_on() {
 }
 
 #[test]
-fn every_delivery_by_both_doors_heals() {
+fn requests_at_both_endpoints_streamed_and_whole_are_fixed() {
     for streamed in [true, false] {
         let upstream = without("temperature");
         let gateway = Gateway::before(&upstream).start();
@@ -45,7 +45,7 @@ fn every_delivery_by_both_doors_heals() {
 }
 
 #[test]
-fn a_chat_client_of_an_anthropic_provider_is_healed_in_the_providers_words() {
+fn a_chat_request_to_an_anthropic_provider_is_fixed_in_the_providers_terms() {
     let upstream = Upstream::anthropic().ruled_by(|seen| {
         let refusal =
             || anthropic::error("invalid_request_error", "`temperature` is deprecated for this model.");
@@ -77,7 +77,7 @@ fn other_models_and_requests_without_the_parameter_are_not_affected() {
 }
 
 #[test]
-fn a_refused_value_is_left_out_and_other_values_go_on() {
+fn a_refused_value_is_removed_and_other_values_are_sent() {
     let upstream = Upstream::openai().ruled_by(|seen| {
         let refusal = "Unsupported value: 'verbosity' does not support 'low' with this model. Supported values are: 'medium'.";
         let error = json!({"error": {"message": refusal, "param": "verbosity", "code": "unsupported_value"}});
@@ -97,7 +97,7 @@ fn a_refused_value_is_left_out_and_other_values_go_on() {
 }
 
 #[test]
-fn what_is_refused_beside_another_goes_on_alone() {
+fn a_member_refused_in_combination_with_another_is_sent_alone() {
     let upstream = Upstream::anthropic().ruled_by(|seen| {
         let body = seen.json();
         let refusal =
@@ -120,7 +120,7 @@ fn what_is_refused_beside_another_goes_on_alone() {
 
 /// Complaint of gateway users: extra inputs are not permitted.
 #[test]
-fn what_was_learnt_is_forgotten_when_its_time_is_over() {
+fn a_learned_rule_expires() {
     let upstream = without("top_p");
     let gateway = Gateway::before(&upstream).limit("learned-rules-ttl", "4").start();
     let body = chat_with(json!({"top_p": 0.5}));
@@ -140,7 +140,7 @@ fn what_was_learnt_is_forgotten_when_its_time_is_over() {
 
 /// Complaint of gateway users: a beta flag that the upstream does not know.
 #[test]
-fn a_beta_goes_together_with_the_member_that_needs_it() {
+fn a_beta_is_removed_together_with_the_member_that_needs_it() {
     const FLAG: &str = "context-management-2025-06-27";
     let refusal = format!(
         "Unexpected value(s) `{FLAG}` for the `anthropic-beta` header. Please consult our documentation."
@@ -173,7 +173,7 @@ fn a_beta_goes_together_with_the_member_that_needs_it() {
 
 /// Complaint of gateway users: a beta flag that the upstream does not know.
 #[test]
-fn an_upstream_that_knows_no_beta_gets_none() {
+fn an_upstream_that_knows_no_beta_receives_none() {
     let upstream = Upstream::anthropic().ruled_by(|seen| {
         let known = seen.head.header("anthropic-beta").is_none();
         (!known).then(|| Answer::json(400, r#"{"message":"invalid beta flag"}"#))
@@ -189,7 +189,7 @@ fn an_upstream_that_knows_no_beta_gets_none() {
 
 /// Complaint of gateway users: extra inputs are not permitted.
 #[test]
-fn members_and_schema_keywords_go_from_every_tool() {
+fn members_and_schema_keywords_are_removed_from_every_tool() {
     let upstream = Upstream::anthropic().ruled_by(|seen| {
         let tools = seen.json()["tools"].to_string();
         let refuse =
@@ -215,7 +215,7 @@ fn members_and_schema_keywords_go_from_every_tool() {
 
 /// Complaint of gateway users: extra inputs are not permitted.
 #[test]
-fn what_a_cut_makes_illegal_is_cut_too() {
+fn members_that_depend_on_a_removed_one_are_removed_too() {
     let refuse = |message: &str| Answer::json(400, anthropic::error("invalid_request_error", message));
     let upstream = Upstream::anthropic().ruled_by(move |seen| {
         let body = seen.json();
@@ -238,7 +238,7 @@ fn what_a_cut_makes_illegal_is_cut_too() {
 }
 
 #[test]
-fn a_limit_of_tokens_is_sent_under_the_name_that_is_asked_for() {
+fn the_token_limit_is_sent_under_the_name_that_the_refusal_suggests() {
     let upstream = Upstream::openai().ruled_by(|seen| {
         let message = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.";
         let refusal = || openai::error(message, "invalid_request_error", "unsupported_parameter");
@@ -258,7 +258,7 @@ fn a_limit_of_tokens_is_sent_under_the_name_that_is_asked_for() {
 }
 
 #[test]
-fn health_shows_the_rule_in_yaml_too() {
+fn health_reports_the_rule_in_yaml_too() {
     let upstream = without("top_p");
     let gateway = Gateway::before(&upstream).start();
     assert!(gateway.get("/health").raw().contains("\n    healed: []\n"));
@@ -271,7 +271,7 @@ fn health_shows_the_rule_in_yaml_too() {
 }
 
 #[test]
-fn a_refusal_in_a_streams_first_event_heals_like_a_status() {
+fn a_refusal_in_a_streams_first_event_is_fixed_like_a_status() {
     let event = json!({"error": {"message": "Unsupported parameter: 'top_p' is not supported with this model.", "code": 400}});
     let upstream = Upstream::openai()
         .ruled_by(move |seen| seen.json().get("top_p").map(|_| Answer::events(vec![openai::data(&event)])));
@@ -284,7 +284,7 @@ fn a_refusal_in_a_streams_first_event_heals_like_a_status() {
 }
 
 #[test]
-fn a_key_that_fails_on_the_way_does_not_undo_what_was_learnt() {
+fn a_key_that_fails_in_between_does_not_undo_a_fixup() {
     let upstream = without("top_p")
         .ruled_by(|seen| (seen.key() == "sk-a").then(|| Answer::json(429, openai::error("slow", "x", "y"))));
     let gateway = Gateway::before(&upstream).keys(["sk-a", "sk-b"]).start();

@@ -1,4 +1,4 @@
-//! A stream cut into two segments at every byte, and broken off at every byte.
+//! A stream that is split or truncated at every byte.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::support::gateway::{Gateway, MODEL};
 use crate::support::reply::Reply;
 use crate::support::upstream::{Answer, Ending, Upstream};
 
-/// Short, and with all that matters in it: text beyond ASCII, the end, the usage.
+/// A short stream with all that matters: text beyond ASCII, the end, the usage.
 fn events() -> Vec<Vec<u8>> {
     let data = |choice: serde_json::Value| openai::data(&json!({"choices": [choice], "usage": null}));
     vec![
@@ -20,7 +20,7 @@ fn events() -> Vec<Vec<u8>> {
     ]
 }
 
-/// The replies to each of these answers, over one gateway.
+/// The replies to these answers, through one gateway.
 fn replies(answers: impl Iterator<Item = Answer>, ask: impl Fn(&Gateway) -> Reply) -> Vec<Reply> {
     let upstream = Upstream::openai();
     let gateway = impatient(&upstream).start();
@@ -28,7 +28,7 @@ fn replies(answers: impl Iterator<Item = Answer>, ask: impl Fn(&Gateway) -> Repl
         .map(|answer| {
             upstream.then(answer);
             let reply = ask(&gateway);
-            // Two good answers for each broken one: the gateway serves well in between.
+            // Two valid answers for each truncated one keep the provider healthy.
             for _ in 0..2 {
                 assert_eq!(chat::text(&ask_whole(&gateway)), "Hello there!");
             }
@@ -37,22 +37,22 @@ fn replies(answers: impl Iterator<Item = Answer>, ask: impl Fn(&Gateway) -> Repl
         .collect()
 }
 
-fn cut_at_every_byte() -> impl Iterator<Item = Answer> {
+fn split_at_every_byte() -> impl Iterator<Item = Answer> {
     let whole = Answer::events(events());
     (1..whole.body().len()).map(move |byte| whole.clone().split_at(byte))
 }
 
 #[test]
-fn a_stream_cut_at_every_byte_is_unchanged() {
-    for reply in replies(cut_at_every_byte(), ask) {
+fn a_stream_split_at_every_byte_is_unchanged() {
+    for reply in replies(split_at_every_byte(), ask) {
         assert_eq!(reply.body, events().concat(), "{reply}");
     }
 }
 
 #[test]
-fn a_stream_cut_at_every_byte_loses_the_usage_that_nobody_asked_for() {
+fn a_stream_split_at_every_byte_has_no_usage_unless_the_request_asks_for_it() {
     let silent = |gateway: &Gateway| call(gateway, &chat::prompt(MODEL, "hi")).reply();
-    for reply in replies(cut_at_every_byte(), silent) {
+    for reply in replies(split_at_every_byte(), silent) {
         let chat = Chat::of(&reply);
         assert_eq!((chat.text().as_str(), chat.chunks.len()), ("é\u{1F600}", 2), "{reply}");
         assert!(!reply.raw().contains("usage"), "{reply}");
@@ -60,7 +60,7 @@ fn a_stream_cut_at_every_byte_loses_the_usage_that_nobody_asked_for() {
 }
 
 #[test]
-fn a_stream_broken_off_at_every_byte_keeps_its_complete_chunks_and_never_looks_complete() {
+fn a_stream_truncated_at_every_byte_keeps_complete_chunks_and_never_looks_complete() {
     let whole = Answer::events(events());
     let body = whole.body();
     let finished = events()[..2].concat().len();

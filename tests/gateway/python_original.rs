@@ -1,4 +1,4 @@
-//! What users of the Python original rely on, or were promised.
+//! Behaviour of the Python original that its users rely on, or that was promised to them.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -23,7 +23,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Answers whole, after this long.
+/// An upstream that answers with a whole reply after this time.
 fn late(upstream: Upstream, pause: Duration) -> Upstream {
     let body = match upstream.dialect() {
         Dialect::Anthropic => anthropic::whole("late"),
@@ -35,7 +35,7 @@ fn late(upstream: Upstream, pause: Duration) -> Upstream {
 /// Requirement: Given `PORT=abc` (or `0`, `70000`, empty), when any configuration-reading command runs, then exit
 /// code 1 and the message names PORT.
 #[test]
-fn a_wrong_port_ends_every_command_that_reads_the_configuration() {
+fn an_invalid_port_fails_every_command_that_reads_the_configuration() {
     for line in [
         "server start",
         "config validate",
@@ -58,10 +58,10 @@ fn a_wrong_port_ends_every_command_that_reads_the_configuration() {
 }
 
 /// Deviates from the original ("`vdm config validate` exits 0 for a Poe-only setup and 1 with details for a
-/// partial provider named as default"): it succeeds exactly when the start would, and that goes on with a warning
-/// (statement 44).
+/// partial provider named as default"): it succeeds exactly if the gateway would start, and a partial default provider
+/// only causes a warning.
 #[test]
-fn a_setup_for_poe_alone_is_valid_and_a_default_without_a_url_is_told() {
+fn a_setup_with_poe_alone_is_valid_and_a_default_without_a_url_is_reported() {
     let output = vdm("config validate", &[("POE_API_KEY", "k")]);
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
     let partial = [("POE_API_KEY", "k"), ("FOO_API_KEY", "k"), ("VDM_DEFAULT_PROVIDER", "foo")];
@@ -86,11 +86,11 @@ fn a_setup_for_poe_alone_is_valid_and_a_default_without_a_url_is_told() {
 /// `/favicon.ico` request does not disturb it"): OAuth subscriptions are refused; there is no flow, no token and
 /// no file.
 /// Deviates from the original ("`vdm version` prints `vdm version X`, exit 0; an unknown command exits 2"): `vdm
-/// X`, as `vdm --version`; the rest holds.
+/// X`, as `vdm --version`; the rest is the same.
 /// Requirement: SIGTERM ends the server gracefully; a busy port ends it with a non-zero code. `--daemon` either
 /// works or exits non-zero.
 #[test]
-fn the_originals_command_line_is_answered_with_what_takes_its_place() {
+fn command_lines_of_the_original_are_answered_with_their_replacements() {
     for (line, words) in [
         ("oauth login chatgpt", "OAuth subscriptions are refused"),
         ("oauth status chatgpt", "OAuth subscriptions are refused"),
@@ -111,7 +111,7 @@ fn the_originals_command_line_is_answered_with_what_takes_its_place() {
 
 /// Requirement: Startup output contains no escape sequences when stdout is not a terminal.
 #[test]
-fn what_the_start_says_has_no_escape_sequences_in_a_pipe() {
+fn the_start_message_has_no_escape_sequences_in_a_pipe() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).env("TERM", "xterm-256color").env("FOO_API_KEY", "k").start();
     gateway.run.await_log("FOO_BASE_URL");
@@ -121,7 +121,7 @@ fn what_the_start_says_has_no_escape_sequences_in_a_pipe() {
 /// Requirement: Given `REQUEST_TIMEOUT=0`, accepted and requests have no timeout.
 /// Requirement: Given TOML `timeout = 0`, then a request taking 3 s succeeds.
 #[test]
-fn a_timeout_of_zero_is_none() {
+fn a_timeout_of_zero_means_no_timeout() {
     let upstream = late(Upstream::openai(), Duration::from_millis(900));
     let setup = Gateway::before(&upstream).limit("first-byte-timeout", 0.2).limit("whole-timeout", 0.2);
     assert_eq!(setup.start().ask_whole("hi").status(), 504, "so it would be without");
@@ -131,7 +131,7 @@ fn a_timeout_of_zero_is_none() {
 
 /// Requirement: Given timeout 1 and a 4 s upstream, then 504 on both endpoints and both formats.
 #[test]
-fn a_providers_timeout_is_a_504_at_both_doors_of_both_formats() {
+fn a_providers_timeout_is_a_504_at_both_endpoints_for_both_api_formats() {
     for (upstream, name) in [(Upstream::openai(), "openai"), (Upstream::anthropic(), "anthropic")] {
         let upstream = upstream.always(Answer::silence());
         let gateway = Gateway::before(&upstream).toml(&format!("[{name}]\ntimeout = 0.3")).start();
@@ -147,7 +147,7 @@ fn a_providers_timeout_is_a_504_at_both_doors_of_both_formats() {
 /// Requirement: A profile with `timeout = 1` and a 4 s upstream → 504 for requests through it, 200 for direct
 /// ones.
 #[test]
-fn a_profiles_timeout_holds_for_what_goes_through_it() {
+fn a_profiles_timeout_applies_to_its_requests() {
     let upstream = late(Upstream::openai(), Duration::from_millis(1200));
     let gateway = Gateway::before(&upstream)
         .toml("['#brisk']\ntimeout = 0.3\n['#brisk'.aliases]\nm = 'openai:m'")
@@ -161,7 +161,7 @@ fn a_profiles_timeout_holds_for_what_goes_through_it() {
 /// Requirement: Unknown prefix on `/v1/messages` → 404 with `type: error`; the message lists the available
 /// providers. on `/v1/chat/completions` → 404.
 #[test]
-fn names_that_lead_nowhere_have_their_status_at_both_doors() {
+fn names_without_a_target_have_their_status_at_both_endpoints() {
     let upstream = Upstream::openai();
     let gateway =
         Gateway::before(&upstream).env("OPENAI_ALIAS_ONE", "two").env("OPENAI_ALIAS_TWO", "one").start();
@@ -187,7 +187,7 @@ fn names_that_lead_nowhere_have_their_status_at_both_doors() {
 /// Requirement: Given kimi and a tool `my.tool/x y`, then upstream sees `my_tool_x_y` and the client's response
 /// shows the original.
 #[test]
-fn kimi_gets_plain_tool_names_and_the_client_its_own() {
+fn kimi_receives_plain_tool_names_and_the_client_its_own() {
     let echo = |seen: &Seen| {
         let tools = seen.json()["tools"].as_array().cloned().unwrap_or_default();
         let call = |tool: &Value| {
@@ -201,7 +201,7 @@ fn kimi_gets_plain_tool_names_and_the_client_its_own() {
     let upstream = Upstream::openai().ruled_by(echo);
     let gateway = Gateway::bare().env("KIMI_API_KEY", "k").env("KIMI_BASE_URL", upstream.base_url()).start();
     let (long, cut) = ("x".repeat(70), format!("{}_c71bd109", "x".repeat(55)));
-    // As the original named them, except that a name that fits stays as it is.
+    // Renamed as in the original, except that a valid name stays unchanged.
     let cases: [(&[&str], &[&str]); 3] = [
         (&["my.tool/x y", "mcp__server__tool"], &["my_tool_x_y", "mcp__server__tool"]),
         (&["a-b", "9lives", "é_tool"], &["a_b", "t_9lives", "__tool"]),
@@ -225,7 +225,7 @@ fn kimi_gets_plain_tool_names_and_the_client_its_own() {
 /// `/v1/aliases`, `/top-models`, `/metrics/*`, also with an invalid body.
 /// Requirement: `PROXY_API_KEY=` (empty) → open.
 #[test]
-fn the_gateways_key_is_wanted_before_anything_is_read() {
+fn the_gateway_key_is_checked_before_the_body_is_read() {
     let upstream = Upstream::openai();
     let setup = Gateway::before(&upstream).env("PROXY_API_KEY", "sk-gateway");
     let gateway = setup.start();
@@ -250,7 +250,7 @@ fn the_gateways_key_is_wanted_before_anything_is_read() {
 /// passthrough".
 /// Requirement: `x-api-key: ck` or `Authorization: Bearer ck` is forwarded; `x-api-key` wins when both are sent.
 #[test]
-fn of_a_clients_two_keys_the_one_in_x_api_key_is_sent() {
+fn of_a_clients_two_keys_x_api_key_is_sent() {
     for upstream in [Upstream::openai(), Upstream::anthropic()] {
         let gateway = Gateway::before(&upstream).keys(["!PASSTHRU"]).start();
         let call = gateway.messages(&prompt(MODEL, "hi"));
@@ -267,8 +267,8 @@ fn of_a_clients_two_keys_the_one_in_x_api_key_is_sent() {
 /// Requirement: `vdm health upstream` with `VDM_DEFAULT_PROVIDER=zai` and no `ZAI_BASE_URL` contacts zai's base
 /// URL, never api.openai.com.
 #[test]
-fn health_upstream_asks_at_the_providers_own_address() {
-    // A proxy that lets nobody through hears where the way was to lead.
+fn health_upstream_calls_the_providers_own_address() {
+    // A proxy that refuses every connection records the requested address.
     let proxy = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}", proxy.local_addr().expect("bound"));
     let heard = thread::spawn(move || {
@@ -301,7 +301,7 @@ fn health_upstream_asks_at_the_providers_own_address() {
 
 /// Requirement: No log line ever contains a full key; DEBUG shows 8-hex hashes. rotation is logged at WARNING.
 #[test]
-fn a_key_that_is_passed_over_is_told_in_the_log_and_never_shown() {
+fn a_skipped_key_is_logged_by_id_and_never_in_clear() {
     for upstream in [Upstream::openai(), Upstream::anthropic()] {
         let upstream = upstream.refusing("sk-canary-bad-0123456789");
         let keys = ["sk-canary-bad-0123456789", "sk-canary-good-0123456789"];
@@ -315,7 +315,7 @@ fn a_key_that_is_passed_over_is_told_in_the_log_and_never_shown() {
 }
 
 #[test]
-fn openais_organization_and_project_go_to_openai_alone() {
+fn openais_organization_and_project_are_sent_to_openai_only() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream)
         .provider("other", &upstream)

@@ -1,5 +1,5 @@
-//! Refusals that ask for another value, another bound or another form: the request is changed into that, and the change is
-//! remembered for the model.
+//! Refusals that require another value, another limit or another form: the request is changed accordingly, and the
+//! change is remembered for the model.
 
 use serde_json::{Value, json};
 
@@ -12,13 +12,13 @@ use crate::support::upstream::{Answer, Seen, Upstream};
 
 const SET_NONE: &str = "Function tools with reasoning_effort are not supported for test-model in /v1/chat/completions. To use function tools, use /v1/responses or set reasoning_effort to 'none'.";
 
-/// OpenAI's shape of an error without a code.
+/// An error without a code in OpenAI's shape.
 fn refusal(message: &str, param: &str) -> Answer {
     let error = json!({"message": message, "type": "invalid_request_error", "param": param, "code": null});
     Answer::json(400, json!({"error": error}).to_string())
 }
 
-/// Anthropic's.
+/// An error in Anthropic's shape.
 fn refused(message: &str) -> Answer {
     Answer::json(400, anthropic::error("invalid_request_error", message))
 }
@@ -28,7 +28,7 @@ fn tool() -> Value {
     json!({"type": "function", "function": {"name": "f", "parameters": parameters}})
 }
 
-/// The text of a whole completion, which may well have none.
+/// The text of a whole completion, which can be empty.
 fn text_of(completion: &Value) -> String {
     completion["choices"][0]["message"]["content"].as_str().unwrap_or_default().to_owned()
 }
@@ -41,7 +41,7 @@ fn reasoning_model() -> Upstream {
     })
 }
 
-/// Refuses a limit of tokens above or below, under whichever name.
+/// Refuses token limits above or below these, under any name.
 fn limited(seen: &Seen, allowed: std::ops::RangeInclusive<u64>) -> bool {
     let body = seen.json();
     let names = ["max_tokens", "max_completion_tokens"];
@@ -50,7 +50,7 @@ fn limited(seen: &Seen, allowed: std::ops::RangeInclusive<u64>) -> bool {
 }
 
 #[test]
-fn a_member_is_set_as_the_refusal_asks_for_it() {
+fn a_member_is_set_as_the_refusal_requires() {
     let upstream = reasoning_model();
     let gateway = Gateway::before(&upstream).start();
     let body = chat_with(json!({"reasoning_effort": "low", "tools": [tool()]}));
@@ -80,7 +80,7 @@ fn a_member_is_set_as_the_refusal_asks_for_it() {
 }
 
 #[test]
-fn counting_tokens_gets_no_member_that_only_replies_need() {
+fn counting_tokens_receives_no_member_that_only_replies_need() {
     let upstream = Upstream::anthropic();
     let rules =
         "[anthropic]\nset-params = ['temperature=1', 'output_config.effort=high&output_config.effort=max']";
@@ -94,7 +94,7 @@ fn counting_tokens_gets_no_member_that_only_replies_need() {
 }
 
 #[test]
-fn an_effort_that_a_provider_does_not_have_becomes_the_nearest() {
+fn an_unsupported_effort_becomes_the_nearest_supported_one() {
     let upstream = Upstream::anthropic().ruled_by(|seen| {
         let message = "output_config.effort: Input should be 'low', 'medium', 'high' or 'max'";
         (seen.json()["output_config"]["effort"] == "xhigh").then(|| refused(message))
@@ -113,7 +113,7 @@ fn an_effort_that_a_provider_does_not_have_becomes_the_nearest() {
 }
 
 #[test]
-fn an_effort_goes_where_thinking_is_off_and_nowhere_else() {
+fn an_effort_is_removed_only_without_thinking() {
     let upstream = Upstream::anthropic().ruled_by(|seen| {
         let body = seen.json();
         let is_off = body["thinking"]["type"] == "disabled";
@@ -136,7 +136,7 @@ fn an_effort_goes_where_thinking_is_off_and_nowhere_else() {
 }
 
 #[test]
-fn a_limit_of_tokens_is_lowered_to_what_was_named_at_both_endpoints() {
+fn the_token_limit_is_lowered_to_the_named_maximum_at_both_endpoints() {
     let openai = || {
         let message = "max_tokens is too large: 64000. This model supports at most 32768 completion tokens, whereas you provided 64000.";
         Upstream::openai()
@@ -170,7 +170,7 @@ fn a_limit_of_tokens_is_lowered_to_what_was_named_at_both_endpoints() {
 }
 
 #[test]
-fn a_limit_of_tokens_is_raised_to_the_least_that_is_taken() {
+fn the_token_limit_is_raised_to_the_named_minimum() {
     let message = "Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16, but got 1 instead.";
     let upstream = Upstream::openai()
         .ruled_by(move |seen| limited(seen, 16..=9999).then(|| refusal(message, "max_output_tokens")));
@@ -185,7 +185,7 @@ fn a_limit_of_tokens_is_raised_to_the_least_that_is_taken() {
 }
 
 #[test]
-fn a_model_that_used_up_its_tokens_answers_without_content() {
+fn a_reply_without_content_at_the_token_limit_is_answered_without_content() {
     let message = "Could not finish the message because max_tokens or model output limit was reached. Please try again with higher max_tokens.";
     for upstream in
         [Upstream::openai().always(refusal(message, "")), Upstream::anthropic().always(refused(message))]
@@ -246,7 +246,7 @@ fn tool_schemas_are_fitted_to_what_the_provider_requires() {
 }
 
 #[test]
-fn schema_keywords_that_are_refused_by_kind_go_at_both_endpoints() {
+fn schema_keywords_refused_by_kind_are_removed_at_both_endpoints() {
     let upstream = Upstream::anthropic().ruled_by(|seen| {
         let message = "tools.0.custom: For 'integer' type, properties maximum, minimum are not supported";
         seen.text().contains("\"minimum\"").then(|| refused(message))
@@ -268,7 +268,7 @@ fn schema_keywords_that_are_refused_by_kind_go_at_both_endpoints() {
 }
 
 #[test]
-fn a_schema_of_an_answer_is_reduced_before_it_is_sent() {
+fn the_schema_of_an_answer_is_reduced_before_it_is_sent() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).start();
     let schema = json!({"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}});
@@ -282,7 +282,7 @@ fn a_schema_of_an_answer_is_reduced_before_it_is_sent() {
 }
 
 #[test]
-fn a_choice_of_tools_that_thinking_excludes_goes() {
+fn a_tool_choice_that_thinking_excludes_is_removed() {
     let upstream = Upstream::openai().ruled_by(|seen| {
         let message = "tool_choice 'required' is incompatible with thinking enabled";
         (seen.json()["tool_choice"] == "required").then(|| refusal(message, ""))
@@ -298,7 +298,7 @@ fn a_choice_of_tools_that_thinking_excludes_goes() {
 }
 
 #[test]
-fn reasoning_that_earlier_turns_lack_is_filled_in() {
+fn missing_reasoning_in_earlier_turns_is_filled_in() {
     let upstream = Upstream::openai().ruled_by(|seen| {
         let turn = seen.json()["messages"][1].clone();
         let message =
@@ -329,7 +329,7 @@ fn reasoning_that_earlier_turns_lack_is_filled_in() {
 }
 
 #[test]
-fn a_blank_stands_in_where_an_empty_text_is_refused() {
+fn a_refused_empty_text_is_replaced_by_a_blank() {
     let message = "The `reasoning_content` in the thinking mode must be passed back to the API.";
     let upstream = Upstream::openai().ruled_by(move |seen| {
         (seen.json()["messages"][0]["reasoning_content"] != " ").then(|| refusal(message, ""))
@@ -343,7 +343,7 @@ fn a_blank_stands_in_where_an_empty_text_is_refused() {
 }
 
 #[test]
-fn sampling_that_a_newer_version_refuses_goes() {
+fn sampling_parameters_that_a_newer_version_refuses_are_removed() {
     let upstream = Upstream::anthropic().ruled_by(|seen| {
         let body = seen.json();
         let is_there = ["temperature", "top_p", "top_k"].iter().any(|name| body.get(*name).is_some());
@@ -361,7 +361,7 @@ fn sampling_that_a_newer_version_refuses_goes() {
 }
 
 #[test]
-fn the_words_on_which_claude_code_retries_by_itself_reach_it() {
+fn errors_that_make_claude_code_retry_reach_it_unchanged() {
     let message = "messages.1.output_config: Extra inputs are not permitted";
     let body = anthropic::error("invalid_request_error", message);
     let upstream = Upstream::anthropic().always(Answer::json(400, body.clone()));
@@ -377,7 +377,7 @@ fn the_words_on_which_claude_code_retries_by_itself_reach_it() {
 }
 
 #[test]
-fn a_prompt_that_is_too_long_is_reported_so_that_claude_code_compacts() {
+fn the_error_for_a_long_prompt_makes_claude_code_compact() {
     for (message, told) in [
         (
             "The input (345516 tokens) is longer than the model's context length (262144 tokens).",
@@ -403,7 +403,7 @@ fn a_prompt_that_is_too_long_is_reported_so_that_claude_code_compacts() {
 }
 
 #[test]
-fn stop_sequences_that_a_model_refuses_are_cut_at_by_the_gateway() {
+fn the_gateway_applies_stop_sequences_that_a_model_refuses() {
     let upstream = without("stop");
     let gateway = Gateway::before(&upstream).start();
     for streamed in [true, false] {
@@ -420,7 +420,7 @@ fn stop_sequences_that_a_model_refuses_are_cut_at_by_the_gateway() {
 }
 
 #[test]
-fn a_rule_that_is_none_ends_the_start() {
+fn an_invalid_rule_prevents_the_start() {
     for (rule, words) in [
         ("set-params = ['messages=x']", "[openai] set-params: expected a list of members and their values"),
         (

@@ -1,4 +1,4 @@
-//! A client that leaves takes its upstream call along, in every phase.
+//! When a client disconnects, its upstream call is cancelled, in every phase.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ fn after_the_first_word() {
 }
 
 #[test]
-fn while_a_whole_body_comes() {
+fn while_a_whole_body_arrives() {
     let upstream = Upstream::openai().always(Answer::json(200, openai::whole("Hello")).silent_after(20));
     let gateway = Gateway::before(&upstream).start();
     let exchange = call(&gateway, &chat::whole_prompt(MODEL, "hi")).send();
@@ -42,7 +42,7 @@ fn while_a_whole_body_comes() {
 }
 
 #[test]
-fn during_the_patience() {
+fn after_early_comments() {
     let upstream = Upstream::openai().always(Answer::silence());
     let gateway = impatient(&upstream).limit("head-patience", 0.1).limit("ping-interval", 0.1).start();
     let mut exchange = call(&gateway, &chat::prompt(MODEL, "hi")).open();
@@ -58,7 +58,7 @@ fn in_the_pause_before_a_retry() {
     let exchange = call(&gateway, &chat::prompt(MODEL, "hi")).send();
     upstream.request(0);
     exchange.hang_up();
-    // That something does not happen can only be seen by waiting past the time when it would.
+    // Waits longer than the retry would take, to see that it does not happen.
     std::thread::sleep(Duration::from_millis(2500));
     assert_eq!(upstream.count(), 1);
 }

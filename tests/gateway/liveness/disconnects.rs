@@ -1,4 +1,4 @@
-//! A client that leaves takes its upstream call along, in every phase.
+//! When a client disconnects, its upstream call is cancelled, in every phase.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::upstream::{Answer, Upstream};
 /// wait); trace `client_disconnect`.
 /// Complaint of gateway users: a client that left is still generated for.
 #[test]
-fn a_client_that_leaves_before_the_head_closes_the_upstream() {
+fn a_disconnect_before_the_head_closes_the_upstream_connection() {
     for upstream in [Upstream::anthropic(), Upstream::openai()] {
         let upstream = upstream.always(Answer::silence());
         let gateway = Gateway::before(&upstream).start();
@@ -30,7 +30,7 @@ fn a_client_that_leaves_before_the_head_closes_the_upstream() {
 /// wait); trace `client_disconnect`.
 /// Complaint of gateway users: a client that left is still generated for.
 #[test]
-fn a_client_that_leaves_in_the_middle_closes_the_upstream() {
+fn a_disconnect_in_mid_stream_closes_the_upstream_connection() {
     for upstream in both_silent_after_the_first_word() {
         let gateway = Gateway::before(&upstream).start();
         let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();
@@ -44,7 +44,7 @@ fn a_client_that_leaves_in_the_middle_closes_the_upstream() {
 /// wait); trace `client_disconnect`.
 /// Complaint of gateway users: a client that left is still generated for.
 #[test]
-fn a_client_that_leaves_while_a_whole_body_comes_closes_the_upstream() {
+fn a_disconnect_while_a_whole_body_arrives_closes_the_upstream_connection() {
     let answers =
         [(Upstream::anthropic(), anthropic::whole("Hello")), (Upstream::openai(), openai::whole("Hello"))];
     for (upstream, body) in answers {
@@ -58,7 +58,7 @@ fn a_client_that_leaves_while_a_whole_body_comes_closes_the_upstream() {
 }
 
 #[test]
-fn a_client_that_leaves_during_the_patience_closes_the_upstream() {
+fn a_disconnect_after_early_pings_closes_the_upstream_connection() {
     let upstream = Upstream::anthropic().always(Answer::silence());
     let gateway = Gateway::before(&upstream).limit("head-patience", 0.1).limit("ping-interval", 0.1).start();
     let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();
@@ -71,20 +71,20 @@ fn a_client_that_leaves_during_the_patience_closes_the_upstream() {
 /// wait); trace `client_disconnect`.
 /// Complaint of gateway users: a client that left is still generated for.
 #[test]
-fn a_client_that_leaves_in_a_retry_wait_ends_the_retries() {
+fn a_disconnect_during_a_retry_wait_ends_the_retries() {
     let busy = Answer::json(503, openai::error("busy", "x", "y")).header("retry-after", "1");
     let upstream = Upstream::openai().always(busy);
     let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "3").start();
     let exchange = gateway.messages(&prompt(MODEL, "hi")).send();
     upstream.request(0);
     exchange.hang_up();
-    // That something does not happen can only be seen by waiting past the time when it would.
+    // Waits longer than the retry would take, to see that it does not happen.
     std::thread::sleep(Duration::from_millis(2500));
     assert_eq!(upstream.count(), 1);
 }
 
 #[test]
-fn a_client_that_only_stops_writing_has_left_too() {
+fn a_client_that_shuts_down_its_sending_side_counts_as_disconnected() {
     let upstream = Upstream::anthropic().always(Answer::silence());
     let gateway = Gateway::before(&upstream).start();
     let exchange = gateway.messages(&prompt(MODEL, "hi")).send();

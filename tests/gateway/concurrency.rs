@@ -1,4 +1,4 @@
-//! Many at once: nobody gets another's answer, and nobody has to wait for another.
+//! Many requests at once: each receives its own answer, and none delays another.
 
 use std::thread;
 
@@ -9,7 +9,7 @@ use crate::support::client::prompt;
 use crate::support::gateway::{Gateway, MODEL};
 use crate::support::upstream::{Answer, Seen, Upstream};
 
-/// The question comes back as the answer.
+/// An upstream that returns the question as its answer.
 fn echoing_anthropic() -> Upstream {
     Upstream::anthropic().ruled_by(|seen| {
         let question = asked(seen);
@@ -29,7 +29,7 @@ fn asked(seen: &Seen) -> String {
 }
 
 #[test]
-fn everybody_gets_the_answer_to_their_own_question() {
+fn every_client_receives_the_answer_to_its_own_question() {
     for upstream in [echoing_anthropic(), echoing_openai()] {
         let gateway = Gateway::before(&upstream).start();
         let ask_on_and_on = |client: u32| {
@@ -49,7 +49,7 @@ fn everybody_gets_the_answer_to_their_own_question() {
 /// Requirement: 50 parallel requests: every log line carries its own request id; no configured key appears in any
 /// log line or client-visible error.
 #[test]
-fn of_fifty_at_once_every_line_of_the_log_names_its_own() {
+fn every_log_line_of_fifty_requests_names_its_own_request() {
     const KEY: &str = "sk-canary-of-the-provider";
     let refused = |seen: &Seen| {
         let message = format!("{} was refused with {KEY}", asked(seen));
@@ -75,14 +75,14 @@ fn of_fifty_at_once_every_line_of_the_log_names_its_own() {
         let own: Vec<&&str> = about.iter().filter(|line| line.contains(&id)).collect();
         assert!(own.len() == 1 && own[0].contains(&format!(" {model} ")), "{id} {model}: {own:?}");
     }
-    // Nothing that is about one request is said without its name, or with two.
+    // Every line about one request has its id, and only one.
     for line in log.lines().filter(|line| line.contains("refused-") || line.contains(" call 1 to ")) {
         assert_eq!(line.matches("req_").count(), 1, "{line}");
     }
 }
 
 #[test]
-fn a_stalled_stream_holds_up_nobody() {
+fn a_stalled_stream_delays_no_other() {
     for upstream in [echoing_anthropic(), echoing_openai()] {
         let silent = upstream.ruled_first(|seen| (asked(seen) == "silence").then(Answer::silence));
         let gateway = Gateway::before(&silent).start();
@@ -94,11 +94,11 @@ fn a_stalled_stream_holds_up_nobody() {
 }
 
 #[test]
-fn a_stderr_that_nobody_reads_holds_up_nobody() {
+fn a_full_stderr_delays_no_request() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).env("LOG_LEVEL", "DEBUG").start();
     gateway.run.stop_reading();
-    // More lines than a pipe holds: at some hundred bytes a request it is full long before the end.
+    // More lines than a pipe holds: with some hundred bytes a request it is full long before the end.
     for _ in 0..600 {
         let body =
             json!({"model": "nobody:m", "max_tokens": 1, "messages": [{"role": "user", "content": "x"}]});
@@ -108,7 +108,7 @@ fn a_stderr_that_nobody_reads_holds_up_nobody() {
 }
 
 #[test]
-fn connections_over_the_limit_are_refused_and_health_is_not() {
+fn connections_over_the_limit_are_refused_and_health_answers() {
     let upstream = Upstream::anthropic().always(Answer::silence());
     let gateway = Gateway::before(&upstream).limit("connections", 2).start();
     let mut held: Vec<_> = (0..2).map(|_| gateway.messages(&prompt(MODEL, "hi")).send()).collect();

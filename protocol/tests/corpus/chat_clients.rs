@@ -1,4 +1,4 @@
-//! Anthropic's fixtures as a client of Chat Completions gets them: streams in any slicing and broken off anywhere, whole
+//! Anthropic's fixtures as a Chat Completions client receives them: streams split and truncated anywhere, whole
 //! replies, errors.
 
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::chat::{check, context, streamed, transcoder};
 use crate::errors::status;
 use crate::fixtures::{Fixture, all_agree, ledger, of_messages};
 
-/// Of a client that wants to see all there is.
+/// For a client that requests all optional data.
 fn curious() -> MessagesReplyContext {
     context(json!({"reasoning_effort": "low", "stream_options": {"include_usage": true}}))
 }
@@ -42,7 +42,7 @@ fn error_snapshot(fixture: &Fixture) -> String {
 }
 
 #[test]
-fn everything_of_anthropics_says_to_a_chat_client_what_its_snapshot_says() {
+fn every_fixture_of_anthropic_matches_its_snapshot_for_a_chat_client() {
     let of = |kind: &str, snapshot: fn(&Fixture) -> String| {
         of_messages(kind).into_iter().map(move |fixture| fixture.compare(&snapshot(&fixture)))
     };
@@ -51,7 +51,7 @@ fn everything_of_anthropics_says_to_a_chat_client_what_its_snapshot_says() {
 }
 
 #[test]
-fn every_stream_of_anthropics_is_the_same_whole_and_cut_at_every_byte() {
+fn every_stream_of_anthropic_is_the_same_whole_and_split_at_every_byte() {
     for fixture in of_messages("stream") {
         check(&fixture.body, fixture.body.len() / 2);
         let expected = streamed(&[&fixture.body], &curious());
@@ -63,7 +63,7 @@ fn every_stream_of_anthropics_is_the_same_whole_and_cut_at_every_byte() {
 }
 
 #[test]
-fn no_stream_of_anthropics_looks_complete_before_its_last_word() {
+fn no_truncated_stream_of_anthropic_looks_complete() {
     for fixture in of_messages("stream") {
         for end in 0..fixture.body.len() {
             let (wire, outcome) = streamed(&[&fixture.body[..end]], &curious());
@@ -74,7 +74,7 @@ fn no_stream_of_anthropics_looks_complete_before_its_last_word() {
 }
 
 #[test]
-fn the_ledger_gets_the_same_whether_anthropics_reply_is_translated_or_passed_through() {
+fn the_ledger_receives_the_same_for_a_translation_and_a_passthrough() {
     for fixture in of_messages("stream") {
         let (_, outcome) = streamed(&[&fixture.body], &curious());
         let mut tap = MessagesTap::new();
@@ -87,7 +87,7 @@ fn the_ledger_gets_the_same_whether_anthropics_reply_is_translated_or_passed_thr
 }
 
 #[test]
-fn a_stream_of_anthropics_put_together_says_the_same_as_before() {
+fn a_collected_stream_of_anthropic_has_the_same_content() {
     for fixture in of_messages("stream") {
         let (_, outcome) = streamed(&[&fixture.body], &curious());
         match events_as_message(&fixture.body) {
