@@ -179,6 +179,11 @@ pub(crate) fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -
     schema::suggestion(written, names)
 }
 
+/// Whether a new value of this key takes effect at the next start only. A reload applies every other key.
+pub(crate) fn applies_at_start(key: &str) -> bool {
+    schema::applies_at_start(key)
+}
+
 /// All variables that vdm reads.
 pub fn variables() -> Vec<VariableDoc> {
     provenance::variables()

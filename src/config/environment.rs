@@ -5,7 +5,7 @@ use config::ValueKind;
 use super::error::{ConfigError, Diagnostics};
 use super::headers;
 use super::layer::Layer;
-use super::schema::{self, PROVIDER_VARIABLES, PROXY_API_KEY, PROXY_API_KEY_FILE};
+use super::schema::{self, PROXY_API_KEY, PROXY_API_KEY_FILE, ProviderVariable};
 use super::variables::{Variable, Variables};
 
 /// Between a provider and the name of a header, where `_` means `-`.
@@ -47,8 +47,8 @@ pub(super) fn layer(variables: &Variables, known: &[String], report: &mut Diagno
         if variable.text.trim().is_empty() {
             continue;
         }
-        match declared.kind.check_variable(&variable.text) {
-            Ok(value) => layer.put(declared.path, value, &variable.place),
+        match declared.value_type.check_variable(&variable.text) {
+            Ok(value) => layer.put(&declared.path(), value, &variable.place),
             Err(refusal) => report.error(&variable.place, refusal),
         }
     }
@@ -192,9 +192,9 @@ fn of_provider(name: &str) -> Option<(&str, Key<'_>)> {
     let (provider, key) = match (name.split_once(HEADER), name.rsplit_once(ALIAS)) {
         (Some((provider, header)), _) => (provider, Key::Header(header)),
         (None, Some((provider, alias))) => (provider, Key::Alias(alias)),
-        (None, None) => PROVIDER_VARIABLES
-            .iter()
-            .find_map(|(suffix, key)| Some((name.strip_suffix(suffix)?, Key::Setting(key))))?,
+        (None, None) => schema::provider_variables().find_map(|ProviderVariable { suffix, key }| {
+            Some((name.strip_suffix(suffix)?, Key::Setting(key)))
+        })?,
     };
     let nameless = matches!(key, Key::Header("") | Key::Alias(""));
     (!nameless && is_prefix(provider)).then_some((provider, key))

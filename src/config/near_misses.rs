@@ -2,7 +2,7 @@
 //! warning with the name that is meant. Other unknown variables belong to other programs.
 
 use super::environment::{is_read, prefix};
-use super::schema::{self, PROVIDER_VARIABLES};
+use super::schema;
 use super::variables::Variables;
 
 /// Variables with this prefix are for vdm alone.
@@ -73,7 +73,7 @@ fn is_own_and_unknown(name: &str) -> bool {
 /// All names that are read, with those of each known provider.
 fn candidates(known: &[&str]) -> Vec<String> {
     let of_providers = known.iter().flat_map(|name| {
-        let suffixes = PROVIDER_VARIABLES.iter().map(|(suffix, _)| *suffix).chain(["_AUTH_MODE"]);
+        let suffixes = schema::provider_variables().map(|variable| variable.suffix).chain(["_AUTH_MODE"]);
         suffixes.map(|suffix| format!("{}{suffix}", prefix(name)))
     });
     schema::variables().map(|variable| variable.name.to_owned()).chain(of_providers).collect()
