@@ -33,6 +33,7 @@ mod tls_files;
 mod top_models;
 mod value_type;
 mod variables;
+mod vendor_variables;
 
 use std::path::PathBuf;
 use std::sync::Arc;

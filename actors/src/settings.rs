@@ -202,98 +202,98 @@ pub struct Retention {
 /// [`Limits::default`] is all zeros, to be filled in. Where the type is an [`Option`], a duration of zero means no limit.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Limits {
-    /// `request-body`: Largest body of a request. A larger one gets 413. Default `32MiB`.
+    /// `request-body`: Largest body of a request. A larger one gets 413. Default: 32MiB.
     pub request_body: usize,
-    /// `model-name`: Longest model name in a request, in bytes. A longer one gets 400. Default `256`.
+    /// `model-name`: Longest model name in a request, in bytes. A longer one gets 400. Default: 256.
     pub model_name: usize,
     /// `request-head-timeout`: Time for the head of each request of a connection. After that the client gets 408.
-    /// Default `10`.
+    /// Default: 10 s.
     pub request_head_timeout: Duration,
-    /// `body-grace`: Time before body-min-rate applies to the body of a request. Default `10`.
+    /// `body-grace`: Time before body-min-rate applies to the body of a request. Default: 10 s.
     pub body_grace: Duration,
-    /// `body-min-rate`: Least bytes per second of a request's body. A slower client gets 408. Default `1KiB`.
+    /// `body-min-rate`: Least bytes per second of a request's body. A slower client gets 408. Default: 1KiB.
     pub body_min_rate: u64,
     /// `connections`: Open client connections. At the limit, the connection that has been idle longest is closed for a
     /// new one. If all are in use, a new one can request /health, and other requests get 503. vdm raises its soft limit
-    /// of open files at the start, and warns if the hard limit is too low. Default `10_000`.
+    /// of open files at the start, and warns if the hard limit is too low. Default: 10_000.
     pub connections: usize,
     /// `connections-per-address`: Open connections of one client address (of one /64 network for IPv6). Beyond that:
-    /// 503 and closed. 0 for no limit. Clients behind one NAT or reverse proxy share an address. Default `8_000`.
+    /// 503 and closed. 0 for no limit. Clients behind one NAT or reverse proxy share an address. Default: 8_000.
     pub connections_per_address: Option<usize>,
-    /// `in-flight`: Requests in progress, over all providers. Beyond that: 503. Default `4_096`.
+    /// `in-flight`: Requests in progress, over all providers. Beyond that: 503. Default: 4_096.
     pub in_flight: usize,
-    /// `provider-in-flight`: Requests in progress for one provider. Further requests wait. Default `1_024`.
+    /// `provider-in-flight`: Requests in progress for one provider. Further requests wait. Default: 1_024.
     pub provider_in_flight: usize,
-    /// `provider-queue`: Requests that wait for one provider. Beyond that: 503. Default `256`.
+    /// `provider-queue`: Requests that wait for one provider. Beyond that: 503. Default: 256.
     pub provider_queue: usize,
-    /// `provider-queue-wait`: Longest wait for a provider. After that: 503. Default `5`.
+    /// `provider-queue-wait`: Longest wait for a provider. After that: 503. Default: 5 s.
     pub provider_queue_wait: Duration,
     /// `client-timeout`: Time after which the connection of a client that acknowledges nothing is closed (on Linux). 0
-    /// for no limit. Default `600`.
+    /// for no limit. Default: 600 s.
     pub client_timeout: Option<Duration>,
     /// `reply-grace`: Time before reply-min-rate applies to a client. Only time during which data waits for the client
-    /// counts. Default `60`.
+    /// counts. Default: 60 s.
     pub reply_grace: Duration,
     /// `reply-min-rate`: Least bytes per second at which a client must read its reply. The connection of a slower one
-    /// is closed. 0 for no minimum. Default `1KiB`.
+    /// is closed. 0 for no minimum. Default: 1KiB.
     pub reply_min_rate: u64,
     /// `client-channel`: Data of one stream that waits for a slow client. Beyond that, vdm stops reading from the
-    /// provider. Default `64KiB`.
+    /// provider. Default: 64KiB.
     pub client_channel: usize,
-    /// `event`: Largest event of a stream, decompressed. Default `16MiB`.
+    /// `event`: Largest event of a stream, decompressed. Default: 16MiB.
     pub event: usize,
-    /// `event-min-rate`: Least bytes per second at which part of an event ends a silence (see idle-timeout). Default
-    /// `1KiB`.
+    /// `event-min-rate`: Least bytes per second at which part of an event ends a silence (see idle-timeout). Default:
+    /// 1KiB.
     pub event_min_rate: u64,
     /// `before-first-event`: Pings and comments that are kept before the first event of a stream. Further ones are
-    /// dropped. Default `64KiB`.
+    /// dropped. Default: 64KiB.
     pub before_first_event: usize,
-    /// `whole-reply`: Largest reply that is not streamed, decompressed. Default `64MiB`.
+    /// `whole-reply`: Largest reply that is not streamed, decompressed. Default: 64MiB.
     pub whole_reply: usize,
-    /// `connect-timeout`: Longest wait for a connection to a provider, TLS included. Default `10`.
+    /// `connect-timeout`: Longest wait for a connection to a provider, TLS included. Default: 10 s.
     pub connect_timeout: Duration,
     /// `whole-timeout`: Longest wait for a reply that is not streamed, for providers without a timeout. 0 for no limit.
-    /// Default `600`.
+    /// Default: 600 s.
     pub whole_timeout: Option<Duration>,
     /// `first-byte-timeout`: Longest wait for the first byte of a stream, for providers without a timeout. 0 for no
-    /// limit. Default `300`.
+    /// limit. Default: 300 s.
     pub first_byte_timeout: Option<Duration>,
     /// `idle-timeout`: Longest silence of a provider inside a stream. Events, pings and comments end a silence; part of
-    /// an event does if it arrives at event-min-rate. 0 for no limit, in a file only. Default `300`.
+    /// an event does if it arrives at event-min-rate. 0 for no limit, in a file only. Default: 300 s.
     pub idle_timeout: Option<Duration>,
-    /// `total-timeout`: Longest stream. 0 for no limit. Default `0`.
+    /// `total-timeout`: Longest stream. 0 for no limit. Default: 0 s.
     pub total_timeout: Option<Duration>,
     /// `head-patience`: Longest wait for a provider's reply before the client gets status 200 and pings. Until then the
-    /// status can still be an error. Default `45`.
+    /// status can still be an error. Default: 45 s.
     pub head_patience: Duration,
-    /// `ping-interval`: Silence after which a client gets a ping. Default `15`.
+    /// `ping-interval`: Silence after which a client gets a ping. Default: 15 s.
     pub ping_interval: Duration,
-    /// `cooldown`: Cooldown of a key after a 429 without a wait. It doubles each time, up to a minute. Default `5`.
+    /// `cooldown`: Cooldown of a key after a 429 without a wait. It doubles each time, up to a minute. Default: 5 s.
     pub cooldown: Duration,
-    /// `cooldown-cap`: Longest cooldown of a key, whatever wait the provider states. Default `300`.
+    /// `cooldown-cap`: Longest cooldown of a key, whatever wait the provider states. Default: 300 s.
     pub cooldown_cap: Duration,
-    /// `models-ttl`: Age at which a provider's list of models is requested again. Default `300`.
+    /// `models-ttl`: Age at which a provider's list of models is requested again. Default: 300 s.
     pub models_ttl: Duration,
     /// `models-cache-ttl`: Age up to which an old list of models is served, as stale, while a new one is requested. An
-    /// older list is served only if the provider does not answer. Default `86_400`.
+    /// older list is served only if the provider does not answer. Default: 86_400 s.
     pub models_cache_ttl: Duration,
-    /// `alias-chain`: Most aliases in a chain in which each resolves to the next. Default `10`.
+    /// `alias-chain`: Most aliases in a chain in which each resolves to the next. Default: 10.
     pub alias_chain: usize,
     /// `healing-ttl`: Time for which vdm remembers what a provider refuses, such as an unknown parameter, and changes
-    /// requests accordingly. Default `86_400`.
+    /// requests accordingly. Default: 86_400 s.
     pub healing_ttl: Duration,
     /// Set by `thoughts`, `thoughts-ttl`, `thoughts-sweep`.
     pub thoughts: Retention,
-    /// `drain`: Time for requests in flight to finish when vdm stops. Default `25`.
+    /// `drain`: Time for requests in flight to finish when vdm stops. Default: 25 s.
     pub drain: Duration,
-    /// `watch-interval`: Time between two liveness checks of vdm's actors. Default `0.25`.
+    /// `watch-interval`: Time between two liveness checks of vdm's actors. Default: 0.25 s.
     pub watch_interval: Duration,
     /// `watch-patience`: Time for an actor's answer to a liveness check. An actor that does not answer is replaced.
-    /// Default `0.5`.
+    /// Default: 0.5 s.
     pub watch_patience: Duration,
     /// `active-requests-interval`: Time between two updates in the stream of requests in flight, 0.05 at least. The
-    /// start and end of a request appear within half a second. Default `0.5`.
+    /// start and end of a request appear within half a second. Default: 0.5 s.
     pub active_interval: Duration,
-    /// `active-requests-heartbeat`: Time between two heartbeats in the stream of requests in flight. Default `30`.
+    /// `active-requests-heartbeat`: Time between two heartbeats in the stream of requests in flight. Default: 30 s.
     pub active_heartbeat: Duration,
 }

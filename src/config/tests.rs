@@ -29,6 +29,7 @@ mod secrets;
 mod slips;
 mod targets;
 mod thinking;
+mod vendor_variables;
 
 /// Variables and what they are set to.
 type Set<'a> = &'a [(&'a str, &'a str)];

@@ -43,7 +43,11 @@ fn documentation(field: &str) -> String {
     let own = LIMITS.iter().find(|limit| limit.field == field);
     if let Some(Limit { setting, .. }) = own {
         let default = setting.default_text().unwrap_or_default().replace('"', "");
-        let unit = if matches!(setting.key_type, KeyType::Value(ValueType::Seconds | ValueType::Pause)) { " s" } else { "" };
+        let unit = if matches!(setting.key_type, KeyType::Value(ValueType::Seconds | ValueType::Pause)) {
+            " s"
+        } else {
+            ""
+        };
         return format!("`{}`: {} Default: {default}{unit}.", setting.key, setting.documentation.meaning);
     }
     let inner = LIMITS.iter().filter(|limit| limit.field.split('.').next() == Some(field));
