@@ -7,7 +7,7 @@ use vandamme_actors::settings::EVERY_NAME;
 
 use super::error::Diagnostics;
 use super::layer::Layer;
-use super::schema::{self, Setting, Settings};
+use super::schema::{self, Setting, SettingList};
 use super::value_type::{self, KeyType, Raw, ValueType};
 
 /// The compiled-in file.
@@ -174,7 +174,7 @@ impl Reader<'_> {
         self.table(schema::PROVIDER, &["providers", &name], entry);
     }
 
-    fn table(&mut self, settings: Settings, path: &[&str], Entry { key, item }: Entry<'_>) {
+    fn table(&mut self, settings: SettingList, path: &[&str], Entry { key, item }: Entry<'_>) {
         let Some(table) = item.as_table_like() else {
             let place = self.key(key, &[]);
             return self.wrong(&place, format!("expected a table: [{}]", key.get()));
@@ -184,7 +184,7 @@ impl Reader<'_> {
         }
     }
 
-    fn entry(&mut self, settings: Settings, path: &[&str], entry: Entry<'_>) {
+    fn entry(&mut self, settings: SettingList, path: &[&str], entry: Entry<'_>) {
         let key = entry.key;
         let place = self.key(key, path);
         let Some(setting) = lookup(settings, key.get()) else {
@@ -283,11 +283,11 @@ fn entries(table: &dyn TableLike) -> impl Iterator<Item = Entry<'_>> {
     table.iter().filter_map(|(name, _)| table.get_key_value(name).map(|(key, item)| Entry { key, item }))
 }
 
-fn lookup(settings: Settings, name: &str) -> Option<&'static Setting> {
+fn lookup(settings: SettingList, name: &str) -> Option<&'static Setting> {
     settings.iter().find(|setting| setting.key == name)
 }
 
-fn known(settings: Settings) -> String {
+fn known(settings: SettingList) -> String {
     let available =
         settings.iter().filter(|setting| !matches!(setting.key_type, KeyType::Later | KeyType::AuthMode));
     let names: Vec<_> = available.map(|setting| setting.key).collect();

@@ -50,14 +50,14 @@ const KEY_SYNONYMS: [(&str, &str); 6] = [
 const SHORTEST: usize = 8;
 
 /// The providers by which names of variables are judged.
-pub(super) struct Providers<'a> {
+pub(super) struct ProviderNames<'a> {
     /// Those that files name.
     pub(super) known: &'a [&'a str],
     pub(super) registered: &'a [&'a str],
 }
 
 /// One line for each such variable.
-pub(super) fn warnings(variables: &Variables, providers: &Providers<'_>) -> Vec<String> {
+pub(super) fn warnings(variables: &Variables, providers: &ProviderNames<'_>) -> Vec<String> {
     let candidates = candidates(providers.known);
     let set = variables.iter().filter(|(_, variable)| !variable.text.trim().is_empty());
     let warned = set.filter_map(|(name, variable)| {
@@ -76,25 +76,29 @@ pub(super) fn warnings(variables: &Variables, providers: &Providers<'_>) -> Vec<
 
 /// What to set instead of a variable with the name of a key of `[P]` that has no variable: `OPENAI_MAX_RETRIES`.
 fn key_without_variable(name: &str, registered: &[&str]) -> Option<String> {
-    let (provider, rest) = registered.iter().find_map(|provider| {
+    let (provider, key) = registered.iter().find_map(|provider| {
         let rest = name.strip_prefix(&prefix(provider))?.strip_prefix('_')?;
-        Some((provider, rest))
+        Some((provider, near_key(rest)?))
     })?;
-    let written = rest.to_ascii_lowercase().replace('_', "-");
-    let is_near = |key: &str| {
-        let most = usize::from(key.len() >= SHORTEST);
-        strsim::osa_distance(&written, key) <= most
-    };
-    let synonym = KEY_SYNONYMS.iter().find(|(synonym, _)| *synonym == rest).map(|(_, key)| *key);
-    let mut keys = schema::PROVIDER
-        .iter()
-        .filter(|setting| matches!(setting.key_type, KeyType::Value(_)) && setting.variable.is_none());
-    let key = keys.find(|setting| synonym == Some(setting.key) || is_near(setting.key))?.key;
     let for_all = schema::DEFAULTS.iter().find(|setting| setting.key == key);
     let for_all = for_all.and_then(|setting| setting.variable);
     let for_all =
         for_all.map_or_else(String::new, |variable| format!(", or {} for all providers", variable.name));
     Some(format!("there is no such variable; set {key} under [{provider}] in a configuration file{for_all}"))
+}
+
+/// The key without a variable that is near the end of a variable's name.
+fn near_key(written: &str) -> Option<&'static str> {
+    let synonym = KEY_SYNONYMS.iter().find(|(synonym, _)| *synonym == written).map(|(_, key)| *key);
+    let written = written.to_ascii_lowercase().replace('_', "-");
+    let is_near = |key: &str| {
+        let most = usize::from(key.len() >= SHORTEST);
+        strsim::osa_distance(&written, key) <= most
+    };
+    let mut keys = schema::PROVIDER
+        .iter()
+        .filter(|setting| matches!(setting.key_type, KeyType::Value(_)) && setting.variable.is_none());
+    keys.find(|setting| synonym == Some(setting.key) || is_near(setting.key)).map(|setting| setting.key)
 }
 
 /// The name of a provider that is near, for one that is not known.
@@ -120,7 +124,7 @@ fn candidates(known: &[&str]) -> Vec<String> {
     schema::variables().map(|variable| variable.name.to_owned()).chain(of_providers).collect()
 }
 
-fn meant(name: &str, providers: &Providers<'_>, candidates: &[String]) -> Option<String> {
+fn meant(name: &str, providers: &ProviderNames<'_>, candidates: &[String]) -> Option<String> {
     let known = providers.known;
     if let Some(meant) = of_vendor(name, providers.registered) {
         return Some(meant.to_owned());

@@ -157,7 +157,7 @@ impl<'a> Builder<'a> {
         self.warnings.extend(environment::without_effect(variables, is_provider));
         let known: Vec<&str> = self.known_to_files().collect();
         let registered: Vec<&str> = self.registered.iter().map(|provider| &*provider.name).collect();
-        let providers = near_misses::Providers { known: &known, registered: &registered };
+        let providers = near_misses::ProviderNames { known: &known, registered: &registered };
         let warnings = near_misses::warnings(variables, &providers);
         self.warnings.extend(warnings);
     }

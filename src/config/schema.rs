@@ -16,10 +16,10 @@ pub(super) use self::gateway::{GATEWAY, PROXY_API_KEY, PROXY_API_KEY_FILE};
 pub(super) use self::profile::PROFILE;
 pub(super) use self::provider::{PROVIDER, PROVIDER_VARIABLES_WITHOUT_KEY};
 
-pub(super) type Settings = &'static [Setting];
+pub(super) type SettingList = &'static [Setting];
 
 /// `[limits]`
-pub(super) const LIMITS: Settings = &limits::SETTINGS;
+pub(super) const LIMITS: SettingList = &limits::SETTINGS;
 
 /// One setting. Any other key of a file is an error.
 #[derive(Clone, Copy)]
@@ -56,7 +56,7 @@ pub(super) struct SettingVariable {
     pub(super) name: &'static str,
     /// The type, if it differs from the key's.
     value_type: Option<ValueType>,
-    overrides: Overrides,
+    scope: VariableScope,
 }
 
 impl SettingVariable {
@@ -68,7 +68,7 @@ impl SettingVariable {
 
 /// The values that a variable overrides.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Overrides {
+enum VariableScope {
     /// Those of the same key.
     Key,
     /// Those of the same key in each provider's table, too.
@@ -84,12 +84,12 @@ pub(super) struct Documentation {
     pub(super) guide: Option<&'static str>,
     /// The value in the sample file, or the lines of a table. Without one, it is the default.
     pub(super) example: Option<&'static str>,
-    pub(super) providers: Providers,
+    pub(super) providers: ProviderScope,
 }
 
 /// The providers to which a setting of `[NAME]` applies.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Providers {
+pub(super) enum ProviderScope {
     All,
     OpenAiFormat,
 }
@@ -102,7 +102,12 @@ impl Setting {
             default: DefaultValue::Unset,
             variable: None,
             application: Application::AtReload,
-            documentation: Documentation { meaning, guide: None, example: None, providers: Providers::All },
+            documentation: Documentation {
+                meaning,
+                guide: None,
+                example: None,
+                providers: ProviderScope::All,
+            },
         }
     }
 
@@ -119,21 +124,21 @@ impl Setting {
     }
 
     pub(super) const fn with_variable(mut self, name: &'static str) -> Self {
-        self.variable = Some(SettingVariable { name, value_type: None, overrides: Overrides::Key });
+        self.variable = Some(SettingVariable { name, value_type: None, scope: VariableScope::Key });
         self
     }
 
     /// A variable whose values have another type than the key's.
     pub(super) const fn with_typed_variable(mut self, name: &'static str, value_type: ValueType) -> Self {
         let value_type = Some(value_type);
-        self.variable = Some(SettingVariable { name, value_type, overrides: Overrides::Key });
+        self.variable = Some(SettingVariable { name, value_type, scope: VariableScope::Key });
         self
     }
 
     /// A variable that also overrides the value of every provider.
     const fn with_variable_over_providers(mut self, name: &'static str) -> Self {
-        let overrides = Overrides::EveryProvider;
-        self.variable = Some(SettingVariable { name, value_type: None, overrides });
+        let scope = VariableScope::EveryProvider;
+        self.variable = Some(SettingVariable { name, value_type: None, scope });
         self
     }
 
@@ -154,7 +159,7 @@ impl Setting {
     }
 
     const fn for_openai_format(mut self) -> Self {
-        self.documentation.providers = Providers::OpenAiFormat;
+        self.documentation.providers = ProviderScope::OpenAiFormat;
         self
     }
 
@@ -196,7 +201,7 @@ struct VariableValue {
 pub(super) struct SettingTable {
     /// Empty outside every table.
     pub(super) name: &'static str,
-    pub(super) settings: Settings,
+    pub(super) settings: SettingList,
     pub(super) variables: &'static [VariableWithoutKey],
 }
 
@@ -223,8 +228,8 @@ impl SettingTable {
 
     fn global_variables(&self) -> impl Iterator<Item = GlobalVariable> {
         let of_settings = self.settings.iter().filter_map(|setting| {
-            let SettingVariable { name, overrides, .. } = setting.variable?;
-            let table = if overrides == Overrides::EveryProvider { EVERYWHERE } else { self.name };
+            let SettingVariable { name, scope, .. } = setting.variable?;
+            let table = if scope == VariableScope::EveryProvider { EVERYWHERE } else { self.name };
             Some(GlobalVariable { name, value_type: setting.variable_type()?, table, key: setting.key })
         });
         let others = self.variables.iter().filter_map(|variable| {

@@ -1,11 +1,11 @@
 //! The settings of `[defaults]`.
 
-use super::{EVERYWHERE, Setting, Settings, VariableValue, VariableWithoutKey};
+use super::{EVERYWHERE, Setting, SettingList, VariableValue, VariableWithoutKey};
 use crate::config::top_models::SOURCES;
 use crate::config::value_type::KeyType::{Aliases, Value};
 use crate::config::value_type::ValueType::{Count, Flag, OneOf, Parts, Pause, Seconds, Text};
 
-pub(in crate::config) const DEFAULTS: Settings = &[
+pub(in crate::config) const DEFAULTS: SettingList = &[
     Setting::new(
         "default-provider",
         Value(Text),

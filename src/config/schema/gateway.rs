@@ -1,6 +1,6 @@
 //! The settings outside every table.
 
-use super::{Setting, Settings, VariableValue, VariableWithoutKey};
+use super::{Setting, SettingList, VariableValue, VariableWithoutKey};
 use crate::config::value_type::KeyType::Value;
 use crate::config::value_type::ValueType::{Flag, Host, Hosts, LogLevel, Origins, Port, Secret, Text};
 
@@ -9,7 +9,7 @@ pub(in crate::config) const PROXY_API_KEY: &str = "PROXY_API_KEY";
 
 pub(in crate::config) const PROXY_API_KEY_FILE: &str = "PROXY_API_KEY_FILE";
 
-pub(in crate::config) const GATEWAY: Settings = &[
+pub(in crate::config) const GATEWAY: SettingList = &[
     Setting::new(
         "host",
         Value(Host),

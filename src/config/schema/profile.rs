@@ -1,10 +1,10 @@
 //! The settings of a profile: `["#NAME"]`.
 
-use super::{Setting, Settings};
+use super::{Setting, SettingList};
 use crate::config::value_type::KeyType::{Fallbacks, Targets, Value};
 use crate::config::value_type::ValueType::{Count, Seconds};
 
-pub(in crate::config) const PROFILE: Settings = &[
+pub(in crate::config) const PROFILE: SettingList = &[
     Setting::new("timeout", Value(Seconds), "As in `[defaults]`, for requests through the profile.").with_example("100"),
     Setting::new("max-retries", Value(Count(0)), "As in `[defaults]`, for requests through the profile.").with_example("4"),
     Setting::new(

@@ -1,7 +1,7 @@
 //! The settings of a provider: `[NAME]`.
 
 use super::gateway::other;
-use super::{Setting, Settings, VariableWithoutKey};
+use super::{Setting, SettingList, VariableWithoutKey};
 use crate::config::fixups::MISSING_REASONING;
 use crate::config::value_type::KeyType::{Aliases, AuthMode, Fallbacks, Headers, Later, Value};
 use crate::config::value_type::ValueType::{
@@ -13,8 +13,8 @@ const REPLAYS: &[&str] = &["reasoning_content", "reasoning_content_always", "rea
 
 const ADAPT_GUIDE: &str = "#adapt-requests-to-a-provider";
 
-/// Settings for OpenAI-format providers alone come last.
-pub(in crate::config) const PROVIDER: Settings = &[
+/// SettingList for OpenAI-format providers alone come last.
+pub(in crate::config) const PROVIDER: SettingList = &[
     Setting::new(
         "api-key",
         Value(Keys),

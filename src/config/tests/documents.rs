@@ -5,7 +5,7 @@ use super::generated::{
 };
 use super::*;
 use crate::config::schema::{
-    Application, DefaultValue, Providers, Setting, SettingTable, applies_at_start, variables,
+    Application, DefaultValue, ProviderScope, Setting, SettingTable, applies_at_start, variables,
 };
 use crate::config::value_type::KeyType;
 
@@ -14,11 +14,11 @@ const SAMPLE: &str = "vandamme-config.toml";
 const BUILT_IN: &str = "src/config/defaults.toml";
 
 /// Those that this version has.
-fn available(settings: schema::Settings) -> impl Iterator<Item = &'static Setting> {
+fn available(settings: schema::SettingList) -> impl Iterator<Item = &'static Setting> {
     settings.iter().filter(|setting| !matches!(setting.key_type, KeyType::Later))
 }
 
-fn of_format(providers: Providers) -> impl Iterator<Item = &'static Setting> {
+fn of_format(providers: ProviderScope) -> impl Iterator<Item = &'static Setting> {
     available(schema::PROVIDER).filter(move |setting| setting.documentation.providers == providers)
 }
 
@@ -40,9 +40,9 @@ fn the_reference_shows_every_setting_as_declared() {
     part("\n### The gateway\n", "\n### All providers").compare(&format!("\n{HEAD}{}", rows(gateway)));
     part("\n### All providers: `[defaults]`\n", "\n### A provider")
         .compare(&format!("\n{HEAD}{}", rows(defaults)));
-    let all: String = of_format(Providers::All).map(row).collect();
+    let all: String = of_format(ProviderScope::All).map(row).collect();
     let variables: String = schema::PROVIDER_VARIABLES_WITHOUT_KEY.iter().map(variable_row).collect();
-    let openai: String = of_format(Providers::OpenAiFormat).map(row).collect();
+    let openai: String = of_format(ProviderScope::OpenAiFormat).map(row).collect();
     let provider = format!(
         "{HEAD}{all}{variables}\nFor OpenAI-format providers only; built-in providers have the right values:\n\n{HEAD}{openai}"
     );
@@ -67,9 +67,10 @@ fn the_sample_file_shows_every_setting_as_declared() {
     let entries: String = available(schema::PROFILE).map(|setting| profile.entry(setting)).collect();
     part("\n#[\"#work\"]\n", "\n\n# ---- A provider").compare(&entries);
     let provider = SampleSection { table: "mycorp", prefix: "MYCORP" };
-    let values = of_format(Providers::All).filter(|setting| !is_table(setting)).filter(is_shown);
+    let values = of_format(ProviderScope::All).filter(|setting| !is_table(setting)).filter(is_shown);
     let values: String = values.map(|setting| provider.entry(setting)).collect();
-    let openai: String = of_format(Providers::OpenAiFormat).map(|setting| provider.entry(setting)).collect();
+    let openai: String =
+        of_format(ProviderScope::OpenAiFormat).map(|setting| provider.entry(setting)).collect();
     let tables = available(schema::PROVIDER).filter(|setting| is_table(setting));
     let tables: String = tables.map(|setting| provider.entry(setting)).collect();
     let between = "The rest of this section, up to the tables, is for OpenAI-format providers: what they accept beyond the common \

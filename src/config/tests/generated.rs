@@ -79,7 +79,7 @@ pub(super) fn wrapped(prefix: &str, text: &str) -> String {
 }
 
 /// The lines of the built-in file.
-pub(super) fn built_in_lines(settings: schema::Settings) -> String {
+pub(super) fn built_in_lines(settings: schema::SettingList) -> String {
     let line = |setting: &Setting| match setting.default {
         schema::DefaultValue::BuiltIn(value) => Some(format!("{} = {value}\n", setting.key)),
         schema::DefaultValue::Implied(_) | schema::DefaultValue::Unset => None,

@@ -30,7 +30,7 @@ fn the_example_shows_every_key_and_no_other() {
         names.sort();
         names
     };
-    let known = |settings: schema::Settings| {
+    let known = |settings: schema::SettingList| {
         let is_hidden =
             |key_type| matches!(key_type, value_type::KeyType::Later | value_type::KeyType::AuthMode);
         let available = settings.iter().filter(|setting| !is_hidden(setting.key_type));
